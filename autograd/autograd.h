@@ -1,0 +1,1179 @@
+/* autograd -- reverse-mode automatic differentiation over tensors, in C
+ *
+ * This header is the guided tour; read it from top to bottom.
+ *
+ *      1  Types              2  The tape            3  Tensors: making, reading, changing
+ *      4  Gradients          5  Arithmetic          6  Comparisons and choice
+ *      7  Functions          8  Reductions          9  Shapes and views
+ *     10  Products          11  Indexing           12  Composed functions
+ *     13  Checking          14  Seeing the graph   15  Your own operations
+ *
+ * A whole program, which fits a line through four points:
+ *
+ *     #include <autograd/autograd.h>
+ *     #include <stdio.h>
+ *     int main(void) {
+ *         double xs[] = {1, 2, 3, 4}, ys[] = {3, 5, 7, 9}, zero = 0;
+ *         ag_tape *tape = ag_tape_new();
+ *         ag_tensor *p[] = {ag_parameter(tape, AG_F64, AG_SCALAR, &zero), ag_parameter(tape, AG_F64, AG_SCALAR, &zero)};
+ *         ag_tensor *x = ag_from(tape, AG_F64, AG_SHAPE(4), xs), *y = ag_from(tape, AG_F64, AG_SHAPE(4), ys), *dp[2];
+ *         for (ag_mark mark = ag_tape_mark(tape); ag_tape_status(tape) == AG_OK;) {
+ *             ag_tensor *loss = ag_mean(ag_square(ag_sub(ag_add(ag_mul(p[0], x), p[1]), y)));
+ *             ag_grad(loss, 2, p, dp);
+ *             for (int i = 0; i < 2; i++) ag_assign(p[i], ag_sub(p[i], ag_scale(dp[i], 0.1)));
+ *             if (ag_item(loss) < 1e-20) break;
+ *             ag_tape_rewind(tape, mark);
+ *         }
+ *         printf("y = %g x + %g%s\n", ag_item(p[0]), ag_item(p[1]), ag_tape_error(tape));
+ *         ag_tape_free(tape);
+ *     }
+ *
+ * It prints `y = 2 x + 1`. Operations are recorded when called and computed when somebody looks (ag_item).
+ *
+ * In the comments below: a, b, x are inputs, y is the output, a bar marks a cotangent (x̄ is dL/dx), m, n, k are
+ * extents, … stands for any leading axes, and "element" counts in row-major order. "real" means f32 or f64. Two
+ * inputs of one operation have one dtype, unless it is said otherwise; nothing is converted silently. Every
+ * operation broadcasts its inputs as NumPy does where its line says "broadcast".
+ *
+ * Errors stick to the tape (section 2): an operation that fails returns an inert nil tensor, never NULL, and
+ * everything after it on that tape does too, so one check at the end of a chain is enough. Beyond what an
+ * operation lists, each may give AG_ERR_NULL (a NULL argument), AG_ERR_TAPE (tensors of two tapes, or a tensor that
+ * was rewound), AG_ERR_NIL (the result of an earlier failure that has been cleared) and AG_ERR_MEMORY. */
+#ifndef AUTOGRAD_H
+#define AUTOGRAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined _WIN32 && defined AG_BUILD_SHARED
+#define AG_API __declspec(dllexport)
+#elif defined __GNUC__
+#define AG_API __attribute__((visibility("default")))
+#else
+#define AG_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ============================================================== 1. Types ============================================================== */
+
+#define AG_VERSION "0.1.0"
+#define AG_MAX_RANK 8
+
+/* ag_tape -- the context: owns every tensor recorded on it; tapes share nothing, so one per thread needs no lock */
+typedef struct ag_tape ag_tape;
+
+/* ag_tensor -- a recorded value; a handle that its tape owns, valid until the tape is rewound past it or freed */
+typedef struct ag_tensor ag_tensor;
+
+/* ag_op -- an operation: a table entry; see section 15 */
+typedef struct ag_op ag_op;
+
+/* ag_dtype -- the type of a tensor's elements; bool is one byte, 0 or 1 */
+typedef enum ag_dtype { AG_BOOL, AG_I64, AG_F32, AG_F64, AG_DTYPES } ag_dtype;
+
+/* ag_status -- what became of a call; the first failure sticks to the tape */
+typedef enum ag_status {
+    AG_OK,
+    AG_ERR_NULL,     /* an argument is NULL that must not be */
+    AG_ERR_SHAPE,    /* shapes, ranks or extents do not fit, or overflow */
+    AG_ERR_DTYPE,    /* a dtype is not accepted here, or two differ */
+    AG_ERR_AXIS,     /* an axis is out of range or given twice */
+    AG_ERR_RANGE,    /* an index, a label or a number is out of range */
+    AG_ERR_TAPE,     /* another tape's tensor, a rewound tensor, a stale mark */
+    AG_ERR_NIL,      /* the nil result of an earlier failure */
+    AG_ERR_GRADIENT, /* a gradient that does not exist, or is asked for wrongly */
+    AG_ERR_MEMORY,   /* out of memory */
+    AG_ERR_FILE      /* a file cannot be read or written, or holds something else than it should */
+} ag_status;
+
+/* ag_shape -- extents, outermost first; a by-value type that AG_SHAPE(2, 3) and AG_SCALAR write */
+typedef struct ag_shape {
+    int rank;
+    int64_t extent[AG_MAX_RANK];
+} ag_shape;
+
+/* ag_axes -- a set of axes; negative ones count from the end; AG_AXES(0, -1) and AG_ALL_AXES write it */
+typedef struct ag_axes {
+    int count; /* -1: all of them */
+    int axis[AG_MAX_RANK];
+} ag_axes;
+
+/* ag_mark -- a place on a tape, to rewind to */
+typedef struct ag_mark {
+    const ag_tape *tape;
+    uint32_t slot;
+    uint32_t serial;
+} ag_mark;
+
+/* ag_allocator -- where a tape takes its memory; resize(ctx, p, old, new) is alloc for p = NULL and free for new = 0,
+ * returns memory aligned to 64 bytes or NULL, and leaves p alone when it fails */
+typedef struct ag_allocator {
+    void *(*resize)(void *ctx, void *p, size_t old_bytes, size_t new_bytes);
+    void *ctx;
+} ag_allocator;
+
+/* ag_memory -- what a tape holds; bytes */
+typedef struct ag_memory {
+    int64_t nodes;     /* tensors recorded and not rewound */
+    int64_t held;      /* taken from the allocator and not given back */
+    int64_t live;      /* in values that some tensor still holds */
+    int64_t peak_held; /* the most that held and live have been */
+    int64_t peak_live;
+    int64_t allocations; /* calls to the allocator so far: constant in a steady loop */
+} ag_memory;
+
+#ifndef __cplusplus
+#define AG_SHAPE(...) ((ag_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#define AG_SCALAR ((ag_shape){0, {0}})
+#define AG_AXES(...) ((ag_axes){(int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), {__VA_ARGS__}})
+#define AG_ALL_AXES ((ag_axes){-1, {0}})
+#else
+#define AG_SHAPE(...) ag_cpp_shape({__VA_ARGS__})
+#define AG_SCALAR (ag_shape{0, {0}})
+#define AG_AXES(...) ag_cpp_axes({__VA_ARGS__})
+#define AG_ALL_AXES (ag_axes{-1, {0}})
+#endif
+
+/* ============================================================== 2. The tape ============================================================== */
+
+/* ag_tape_new -- a new, empty tape; NULL if there is no memory for it
+ * Errors: none; every function accepts a NULL tape and says so through ag_tape_error(NULL) */
+AG_API ag_tape *ag_tape_new(void);
+
+/* ag_tape_new_with -- the same, with every byte taken from `allocator` (copied; NULL is the default one)
+ * Errors: none; returns NULL as ag_tape_new does */
+AG_API ag_tape *ag_tape_new_with(const ag_allocator *allocator);
+
+/* ag_tape_free -- release the tape and everything on it; NULL is ignored
+ * Errors: none */
+AG_API void ag_tape_free(ag_tape *tape);
+
+/* ag_tape_mark -- the present end of the tape
+ * Errors: AG_ERR_MEMORY; the mark then rewinds to nothing and is refused */
+AG_API ag_mark ag_tape_mark(ag_tape *tape);
+
+/* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for what comes next; assignments that
+ * are pending are carried out first; the mark stays valid, marks made after it do not
+ * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; whatever evaluating an assignment gives (the
+ *         tape is rewound all the same, and the variable keeps its old value). Rewinding works on a tape in error too */
+AG_API ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark);
+
+/* ag_tape_status -- the first failure on this tape since it was made or cleared; AG_OK if none
+ * Errors: none; for NULL, the last failure on this thread that had no tape to stick to */
+AG_API ag_status ag_tape_status(const ag_tape *tape);
+
+/* ag_tape_error -- that failure in words, with operation, shapes and the caller's line; "" if none; never NULL
+ * Errors: none; the text is the tape's and lasts until ag_clear_error or ag_tape_free */
+AG_API const char *ag_tape_error(const ag_tape *tape);
+
+/* ag_clear_error -- forget the failure; the tape can be used again as if the failed calls had not been made
+ * Errors: none */
+AG_API void ag_clear_error(ag_tape *tape);
+
+/* ag_status_name -- "AG_ERR_SHAPE" for AG_ERR_SHAPE; "AG_ERR_?" for no status
+ * Errors: none */
+AG_API const char *ag_status_name(ag_status status);
+
+/* ag_tape_set_eager -- compute each value when it is recorded (to step through a program); returns the former setting
+ * Errors: none; false for a NULL tape */
+AG_API bool ag_tape_set_eager(ag_tape *tape, bool eager);
+
+/* ag_tape_set_recording -- with false, what is recorded from now on is constant to gradients ("no grad"); returns the
+ * former setting, to be put back
+ * Errors: none; false for a NULL tape */
+AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
+
+/* ag_tape_set_threads -- how many threads evaluate this tape; 0 is the OpenMP default (OMP_NUM_THREADS, else all
+ * cores). Results are the same bits for any number. Returns the number in force
+ * Errors: none; a negative number changes nothing; 0 for a NULL tape */
+AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
+
+/* ag_tape_seed -- restart the tape's random numbers; the same program then draws the same ones
+ * Errors: none */
+AG_API void ag_tape_seed(ag_tape *tape, uint64_t seed);
+
+/* ag_tape_memory -- how much memory the tape holds
+ * Errors: none; all zero for NULL */
+AG_API ag_memory ag_tape_memory(const ag_tape *tape);
+
+/* ag_tape_trim -- give recycled memory that nothing uses at present back to the allocator
+ * Errors: none */
+AG_API void ag_tape_trim(ag_tape *tape);
+
+/* ======================================= 3. Tensors: making, reading, changing ======================================= */
+
+/* ag_from -- a constant with a copy of `data`, row-major
+ * Errors: AG_ERR_NULL for NULL data (unless the shape has no elements), AG_ERR_SHAPE, AG_ERR_DTYPE */
+AG_API ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
+
+/* ag_wrap -- the same without the copy: `data` is borrowed, aligned for its dtype, and must stay as it is until the tensor is rewound
+ * Errors: as ag_from */
+AG_API ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
+
+/* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies `data`
+ * Errors: as ag_from */
+AG_API ag_tensor *ag_variable(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
+
+/* ag_parameter -- a variable that requires gradients: what ag_backward differentiates by; real dtypes only
+ * Errors: as ag_from */
+AG_API ag_tensor *ag_parameter(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
+
+/* ag_variable_from -- a variable that begins with the value of x, which is evaluated now
+ * Errors: as ag_eval */
+AG_API ag_tensor *ag_variable_from(ag_tensor *x);
+
+/* ag_parameter_from -- a parameter that begins with the value of x, as in ag_parameter_from(ag_normal(…))
+ * Errors: as ag_eval; AG_ERR_DTYPE unless x is real */
+AG_API ag_tensor *ag_parameter_from(ag_tensor *x);
+
+/* ag_full -- every element is `value`; stored once whatever the shape
+ * Shape:  () -> shape
+ * Dtype:  any; `value` is converted as C does
+ * Grad:   a constant
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE for a value that the dtype cannot hold
+ * Source: numpy.full */
+AG_API ag_tensor *ag_full(ag_tape *tape, ag_dtype dtype, ag_shape shape, double value);
+
+/* ag_zeros -- ag_full with 0
+ * Errors: as ag_full */
+AG_API ag_tensor *ag_zeros(ag_tape *tape, ag_dtype dtype, ag_shape shape);
+
+/* ag_ones -- ag_full with 1
+ * Errors: as ag_full */
+AG_API ag_tensor *ag_ones(ag_tape *tape, ag_dtype dtype, ag_shape shape);
+
+/* ag_scalar -- a 0-d constant
+ * Errors: as ag_full */
+AG_API ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value);
+
+/* ag_arange -- 0, 1, … n-1
+ * Shape:  () -> (n)
+ * Dtype:  i64, f32 or f64
+ * Grad:   a constant
+ * Errors: AG_ERR_SHAPE for n < 0; AG_ERR_DTYPE
+ * Source: numpy.arange */
+AG_API ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n);
+
+/* ag_uniform -- independent random numbers, low <= y < high; a new draw at every call, repeatable by ag_tape_seed
+ * Shape:  () -> shape
+ * Dtype:  real
+ * Grad:   a constant
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless low <= high and both are finite
+ * Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (SC 2011): Philox4x32-10, keyed by seed and draw */
+AG_API ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low, double high);
+
+/* ag_normal -- independent normal random numbers with this mean and standard deviation
+ * Shape:  () -> shape
+ * Dtype:  real
+ * Grad:   a constant
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless both are finite and std >= 0
+ * Source: Box and Muller (1958) on the numbers of ag_uniform */
+AG_API ag_tensor *ag_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double mean, double std);
+
+/* ag_label -- name a tensor in errors, graphs and reports; the text is copied; returns x
+ * Errors: AG_ERR_MEMORY */
+AG_API ag_tensor *ag_label(ag_tensor *x, const char *label);
+
+/* ag_eval -- compute x now, and every pending assignment with it
+ * Errors: what its operations find in the data (AG_ERR_RANGE for an index), AG_ERR_MEMORY */
+AG_API ag_status ag_eval(ag_tensor *x);
+
+/* ag_eval_all -- compute several tensors of one tape in one sweep
+ * Errors: as ag_eval */
+AG_API ag_status ag_eval_all(int n, ag_tensor *const x[]);
+
+/* ag_data -- evaluate x and show its elements, contiguous and row-major; valid until x is rewound, and for a variable
+ * until it is given another value; NULL after an error, not NULL for a tensor without elements
+ * Errors: as ag_eval */
+AG_API const void *ag_data(ag_tensor *x);
+
+/* ag_item -- evaluate x, which has one element, and return it; NaN after an error
+ * Errors: as ag_eval; AG_ERR_SHAPE unless there is exactly one element */
+AG_API double ag_item(ag_tensor *x);
+
+/* ag_element -- evaluate x and return one element by its row-major number; NaN after an error
+ * Errors: as ag_eval; AG_ERR_RANGE */
+AG_API double ag_element(ag_tensor *x, int64_t number);
+
+/* ag_keep -- keep the value of x, once computed, until its rewind, even when only a backward pass would need it; returns x
+ * Errors: none of its own */
+AG_API ag_tensor *ag_keep(ag_tensor *x);
+
+/* ag_assign -- give variable `v` the value of x from here on; what is already recorded keeps the old one. Carried out
+ * with the next evaluation or rewind
+ * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if they differ, AG_ERR_TAPE if v is no variable */
+AG_API ag_status ag_assign(ag_tensor *v, ag_tensor *x);
+
+/* ag_set -- give variable `v` a value from memory, row-major and copied, in its own dtype; as ag_assign otherwise
+ * Errors: AG_ERR_NULL, AG_ERR_TAPE if v is no variable, AG_ERR_MEMORY */
+AG_API ag_status ag_set(ag_tensor *v, const void *data);
+
+/* ag_is_nil -- whether x is NULL or the inert result of a failure
+ * Errors: none */
+AG_API bool ag_is_nil(const ag_tensor *x);
+
+/* ag_tape_of -- the tape that x is recorded on; NULL if it has none
+ * Errors: none */
+AG_API ag_tape *ag_tape_of(const ag_tensor *x);
+
+/* ag_dtype_of -- the dtype of x; AG_F64 for nil
+ * Errors: none */
+AG_API ag_dtype ag_dtype_of(const ag_tensor *x);
+
+/* ag_shape_of -- the shape of x; rank 0 for nil
+ * Errors: none */
+AG_API ag_shape ag_shape_of(const ag_tensor *x);
+
+/* ag_rank -- the number of axes of x; 0 for nil
+ * Errors: none */
+AG_API int ag_rank(const ag_tensor *x);
+
+/* ag_extent -- the extent of one axis, negative ones counted from the end; 0 if there is no such axis
+ * Errors: none */
+AG_API int64_t ag_extent(const ag_tensor *x, int axis);
+
+/* ag_size -- the number of elements of x; 0 for nil
+ * Errors: none */
+AG_API int64_t ag_size(const ag_tensor *x);
+
+/* ag_label_of -- the label of x; "" if it has none
+ * Errors: none */
+AG_API const char *ag_label_of(const ag_tensor *x);
+
+/* ag_place_of -- the source file where x was recorded, and its line through `line` (may be NULL); "" and 0 if unknown
+ * Errors: none */
+AG_API const char *ag_place_of(const ag_tensor *x, int *line);
+
+/* ag_dtype_size -- bytes an element; 0 for no dtype
+ * Errors: none */
+AG_API size_t ag_dtype_size(ag_dtype dtype);
+
+/* ag_dtype_name -- "f32" for AG_F32; "?" for no dtype
+ * Errors: none */
+AG_API const char *ag_dtype_name(ag_dtype dtype);
+
+/* ============================================================== 4. Gradients ============================================================== */
+
+/* A gradient is itself recorded: read it, use it in further operations, draw it, differentiate it again. */
+
+/* ag_grad -- dx[i] = dy/dx[i] for a y of one element; zeros where y does not depend on x[i]
+ * Shape:  dx[i] has the shape of x[i]
+ * Dtype:  y and each x[i] real; dx[i] as x[i]
+ * Errors: AG_ERR_SHAPE unless y has one element, AG_ERR_DTYPE, AG_ERR_GRADIENT for an operation that has none;
+ *         every dx[i] is then nil */
+AG_API ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]);
+
+/* ag_vjp -- vector-Jacobian products: dx[i] = Σ_j ȳ[j]·(dy[j]/dx[i]) for any number of outputs and inputs
+ * ȳ = NULL, or ȳ[j] = NULL, stands for ones, and then y[j] must have one element. With AG_STRICT in `flags` an x[i]
+ * that no y[j] depends on is an error rather than zeros.
+ * Shape:  ȳ[j] as y[j]; dx[i] as x[i]
+ * Dtype:  real; ȳ[j] as y[j]
+ * Errors: as ag_grad; AG_ERR_GRADIENT under AG_STRICT */
+AG_API ag_status ag_vjp(int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+                        ag_tensor *dx[], unsigned flags);
+#define AG_STRICT 1u
+
+/* ag_backward -- differentiate y, which has one element, by every parameter that it depends on; gradients add up over
+ * calls until ag_zero_gradients or a rewind
+ * Errors: as ag_grad; AG_ERR_GRADIENT if y depends on no parameter */
+AG_API ag_status ag_backward(ag_tensor *y);
+
+/* ag_gradient -- what ag_backward has found for parameter p; zeros if nothing
+ * Errors: AG_ERR_GRADIENT if p is no parameter */
+AG_API ag_tensor *ag_gradient(ag_tensor *p);
+
+/* ag_zero_gradients -- forget what ag_backward has found on this tape
+ * Errors: none */
+AG_API void ag_zero_gradients(ag_tape *tape);
+
+/* ag_requires_grad -- whether x depends on a parameter through operations that carry gradients
+ * Errors: none */
+AG_API bool ag_requires_grad(const ag_tensor *x);
+
+/* ag_stop_gradient -- x, but constant to gradients
+ * Shape:  x (…) -> (…)
+ * Dtype:  any
+ * Grad:   none flows to x, by definition
+ * Errors: none of its own
+ * Source: jax.lax.stop_gradient */
+AG_API ag_tensor *ag_stop_gradient(ag_tensor *x);
+
+/* ============================================================== 5. Arithmetic ============================================================== */
+
+/* ag_add -- y = a + b
+ * Shape:  broadcast
+ * Dtype:  i64, f32 or f64
+ * Grad:   ā = ȳ,  b̄ = ȳ
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.add */
+AG_API ag_tensor *ag_add(ag_tensor *a, ag_tensor *b);
+
+/* ag_sub -- y = a − b
+ * Shape:  broadcast
+ * Dtype:  i64, f32 or f64
+ * Grad:   ā = ȳ,  b̄ = −ȳ
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.subtract */
+AG_API ag_tensor *ag_sub(ag_tensor *a, ag_tensor *b);
+
+/* ag_mul -- y = a·b, elementwise
+ * Shape:  broadcast
+ * Dtype:  i64, f32 or f64
+ * Grad:   ā = ȳ·b,  b̄ = ȳ·a
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.multiply */
+AG_API ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b);
+
+/* ag_div -- y = a / b; division by zero as in IEEE-754
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   ā = ȳ/b,  b̄ = −ȳ·y/b
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.divide */
+AG_API ag_tensor *ag_div(ag_tensor *a, ag_tensor *b);
+
+/* ag_pow -- y = a^b, as C's pow
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   ā = ȳ·b·a^(b−1), 0 where b = 0;  b̄ = ȳ·y·ln a, 0 where a = 0 and b >= 0
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: torch.pow, its subgradients included */
+AG_API ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b);
+
+/* ag_maximum -- y = max(a, b); NaN if either is
+ * Shape:  broadcast
+ * Dtype:  i64, f32 or f64
+ * Grad:   ā = ȳ where a > b, ȳ/2 where a = b;  b̄ likewise
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: torch.maximum */
+AG_API ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b);
+
+/* ag_minimum -- y = min(a, b); NaN if either is
+ * Shape:  broadcast
+ * Dtype:  i64, f32 or f64
+ * Grad:   ā = ȳ where a < b, ȳ/2 where a = b;  b̄ likewise
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: torch.minimum */
+AG_API ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b);
+
+/* ag_neg -- y = −x
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = −ȳ
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.negative */
+AG_API ag_tensor *ag_neg(ag_tensor *x);
+
+/* ag_add_scalar -- y = x + s
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64; s is converted to it, as for all scalar forms
+ * Grad:   x̄ = ȳ
+ * Errors: AG_ERR_DTYPE; AG_ERR_RANGE for an s that i64 cannot hold, as for all scalar forms
+ * Source: numpy.add */
+AG_API ag_tensor *ag_add_scalar(ag_tensor *x, double s);
+
+/* ag_rsub_scalar -- y = s − x
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = −ȳ
+ * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
+ * Source: numpy.subtract */
+AG_API ag_tensor *ag_rsub_scalar(double s, ag_tensor *x);
+
+/* ag_scale -- y = s·x
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = s·ȳ
+ * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
+ * Source: numpy.multiply */
+AG_API ag_tensor *ag_scale(ag_tensor *x, double s);
+
+/* ag_div_scalar -- y = x / s
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/s
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.divide */
+AG_API ag_tensor *ag_div_scalar(ag_tensor *x, double s);
+
+/* ag_rdiv_scalar -- y = s / x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = −ȳ·y/x
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.divide */
+AG_API ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x);
+
+/* ag_pow_scalar -- y = x^s, as C's pow
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·s·x^(s−1), 0 where s = 0
+ * Errors: AG_ERR_DTYPE
+ * Source: torch.pow */
+AG_API ag_tensor *ag_pow_scalar(ag_tensor *x, double s);
+
+/* ag_maximum_scalar -- y = max(x, s); NaN if either is
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ where x > s, ȳ/2 where x = s
+ * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
+ * Source: torch.maximum */
+AG_API ag_tensor *ag_maximum_scalar(ag_tensor *x, double s);
+
+/* ag_minimum_scalar -- y = min(x, s); NaN if either is
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ where x < s, ȳ/2 where x = s
+ * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
+ * Source: torch.minimum */
+AG_API ag_tensor *ag_minimum_scalar(ag_tensor *x, double s);
+
+/* ag_clamp -- y = min(max(x, low), high); a NaN x stays NaN
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ where low <= x <= high, 0 elsewhere
+ * Errors: AG_ERR_DTYPE; AG_ERR_RANGE unless low <= high
+ * Source: torch.clamp */
+AG_API ag_tensor *ag_clamp(ag_tensor *x, double low, double high);
+
+/* ============================================================== 6. Comparisons and choice ============================================================== */
+
+/* ag_equal -- y = (a == b); comparisons with NaN are false, and true for ag_not_equal
+ * Shape:  broadcast
+ * Dtype:  any -> bool
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.equal */
+AG_API ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b);
+
+/* ag_not_equal -- y = (a != b)
+ * Shape:  broadcast
+ * Dtype:  any -> bool
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.not_equal */
+AG_API ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b);
+
+/* ag_less -- y = (a < b)
+ * Shape:  broadcast
+ * Dtype:  any -> bool
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.less */
+AG_API ag_tensor *ag_less(ag_tensor *a, ag_tensor *b);
+
+/* ag_less_equal -- y = (a <= b)
+ * Shape:  broadcast
+ * Dtype:  any -> bool
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.less_equal */
+AG_API ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b);
+
+/* ag_greater -- y = (a > b), recorded as b < a
+ * Shape:  broadcast
+ * Dtype:  any -> bool
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.greater */
+AG_API ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b);
+
+/* ag_greater_equal -- y = (a >= b), recorded as b <= a
+ * Shape:  broadcast
+ * Dtype:  any -> bool
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.greater_equal */
+AG_API ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b);
+
+/* ag_where -- y = a where condition holds, b elsewhere; what is not chosen has no influence, NaN included
+ * Shape:  broadcast over all three
+ * Dtype:  condition bool; a and b any, the same
+ * Grad:   ā = ȳ where condition, 0 elsewhere;  b̄ the other way round
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.where */
+AG_API ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b);
+
+/* ag_cast -- y = x in another dtype; to bool: x != 0; real to i64: towards zero, NaN to 0, beyond the range to its ends
+ * Shape:  x (…) -> (…)
+ * Dtype:  any -> dtype
+ * Grad:   x̄ = ȳ cast back, between real dtypes; else not differentiable
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.ndarray.astype; saturation as in Rust's `as` */
+AG_API ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype);
+
+/* ============================================================== 7. Functions ============================================================== */
+
+/* ag_exp -- y = e^x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·y
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.exp */
+AG_API ag_tensor *ag_exp(ag_tensor *x);
+
+/* ag_log -- y = ln x; −inf at 0, NaN below
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/x
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.log */
+AG_API ag_tensor *ag_log(ag_tensor *x);
+
+/* ag_sqrt -- y = √x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(2·y)
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.sqrt */
+AG_API ag_tensor *ag_sqrt(ag_tensor *x);
+
+/* ag_rsqrt -- y = 1/√x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = −½·ȳ·y³
+ * Errors: AG_ERR_DTYPE
+ * Source: torch.rsqrt */
+AG_API ag_tensor *ag_rsqrt(ag_tensor *x);
+
+/* ag_square -- y = x²
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = 2·ȳ·x
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.square */
+AG_API ag_tensor *ag_square(ag_tensor *x);
+
+/* ag_abs -- y = |x|
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ·sign(x), 0 at 0
+ * Errors: AG_ERR_DTYPE
+ * Source: torch.abs */
+AG_API ag_tensor *ag_abs(ag_tensor *x);
+
+/* ag_sign -- y = −1, 0 or 1; NaN for NaN
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = 0: locally constant
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.sign */
+AG_API ag_tensor *ag_sign(ag_tensor *x);
+
+/* ag_sin -- y = sin x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·cos x
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.sin */
+AG_API ag_tensor *ag_sin(ag_tensor *x);
+
+/* ag_cos -- y = cos x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = −ȳ·sin x
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.cos */
+AG_API ag_tensor *ag_cos(ag_tensor *x);
+
+/* ag_tanh -- y = tanh x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·(1 − y²)
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.tanh */
+AG_API ag_tensor *ag_tanh(ag_tensor *x);
+
+/* ag_sigmoid -- y = 1/(1 + e^(−x))
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·y·(1 − y)
+ * Errors: AG_ERR_DTYPE
+ * Source: torch.sigmoid */
+AG_API ag_tensor *ag_sigmoid(ag_tensor *x);
+
+/* ag_relu -- y = max(x, 0); NaN stays NaN
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ where x > 0, 0 elsewhere
+ * Errors: AG_ERR_DTYPE
+ * Source: torch.relu */
+AG_API ag_tensor *ag_relu(ag_tensor *x);
+
+/* ============================================================== 8. Reductions ============================================================== */
+
+/* Each has a short form over all axes, to a 0-d tensor, and one over a set of axes: with keepdims those stay with
+ * extent 1. Sums are pairwise, in an order that depends on shape and strides only. */
+
+/* ag_sum -- y = Σ x over all elements; 0 for none
+ * Shape:  x (…) -> ()
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ, broadcast
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.sum */
+AG_API ag_tensor *ag_sum(ag_tensor *x);
+
+/* ag_sum_over -- y = Σ x over `axes`
+ * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ, broadcast
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
+ * Source: numpy.sum */
+AG_API ag_tensor *ag_sum_over(ag_tensor *x, ag_axes axes, bool keepdims);
+
+/* ag_mean -- y = (Σ x)/n over all n elements; NaN for none
+ * Shape:  x (…) -> ()
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/n, broadcast
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.mean */
+AG_API ag_tensor *ag_mean(ag_tensor *x);
+
+/* ag_mean_over -- y = (Σ x)/n over `axes`, n elements each
+ * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/n, broadcast
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
+ * Source: numpy.mean */
+AG_API ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims);
+
+/* ag_var -- y = Σ (x − mean x)²/(n − correction) over all n elements; composed
+ * Shape:  x (…) -> ()
+ * Dtype:  real
+ * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
+ * Errors: AG_ERR_DTYPE
+ * Source: torch.var, with its correction; the biased variance is correction 0 */
+AG_API ag_tensor *ag_var(ag_tensor *x, double correction);
+
+/* ag_var_over -- y = Σ (x − mean x)²/(n − correction) over `axes`, n elements each; composed
+ * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
+ * Dtype:  real
+ * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
+ * Source: torch.var */
+AG_API ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepdims);
+
+/* ag_max -- y = the largest element; NaN if there is one
+ * Shape:  x (…) -> ()
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ, split evenly over the elements that equal y
+ * Errors: AG_ERR_SHAPE if there is no element; AG_ERR_DTYPE
+ * Source: torch.amax */
+AG_API ag_tensor *ag_max(ag_tensor *x);
+
+/* ag_max_over -- y = the largest element over `axes`; NaN if there is one
+ * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ, split evenly over the elements that equal y
+ * Errors: AG_ERR_SHAPE if an axis has no elements; AG_ERR_AXIS, AG_ERR_DTYPE
+ * Source: torch.amax */
+AG_API ag_tensor *ag_max_over(ag_tensor *x, ag_axes axes, bool keepdims);
+
+/* ag_min -- y = the smallest element; NaN if there is one
+ * Shape:  x (…) -> ()
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ, split evenly over the elements that equal y
+ * Errors: AG_ERR_SHAPE if there is no element; AG_ERR_DTYPE
+ * Source: torch.amin */
+AG_API ag_tensor *ag_min(ag_tensor *x);
+
+/* ag_min_over -- y = the smallest element over `axes`; NaN if there is one
+ * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ, split evenly over the elements that equal y
+ * Errors: AG_ERR_SHAPE if an axis has no elements; AG_ERR_AXIS, AG_ERR_DTYPE
+ * Source: torch.amin */
+AG_API ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims);
+
+/* ag_argmax -- y = where along `axis` the largest element is, the first if several; the first NaN if there is one
+ * Shape:  x (…) -> (…) without the axis, or with extent 1 in its place
+ * Dtype:  i64, f32 or f64 -> i64
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE if the axis has no elements; AG_ERR_AXIS, AG_ERR_DTYPE
+ * Source: numpy.argmax */
+AG_API ag_tensor *ag_argmax(ag_tensor *x, int axis, bool keepdims);
+
+/* ============================================================== 9. Shapes and views ============================================================== */
+
+/* Views share their input's elements and copy nothing. */
+
+/* ag_reshape -- the same elements, row-major, in another shape; one extent may be −1 and is then worked out; a view,
+ * except that a view whose elements are not laid out suitably is copied first
+ * Shape:  x (…) -> shape, of the same size
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, reshaped back
+ * Errors: AG_ERR_SHAPE
+ * Source: numpy.reshape */
+AG_API ag_tensor *ag_reshape(ag_tensor *x, ag_shape shape);
+
+/* ag_transpose -- two axes exchanged; a view
+ * Shape:  x (…,m,…,n,…) -> (…,n,…,m,…)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, transposed back
+ * Errors: AG_ERR_AXIS
+ * Source: numpy.swapaxes */
+AG_API ag_tensor *ag_transpose(ag_tensor *x, int axis0, int axis1);
+
+/* ag_permute -- axis i of y is axis order.axis[i] of x; a view
+ * Shape:  x (…) -> (…) in another order
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, permuted back
+ * Errors: AG_ERR_AXIS unless each axis is there once
+ * Source: numpy.transpose */
+AG_API ag_tensor *ag_permute(ag_tensor *x, ag_axes order);
+
+/* ag_broadcast_to -- x repeated along new leading axes and along axes of extent 1; a view
+ * Shape:  x (…) -> shape
+ * Dtype:  any
+ * Grad:   x̄ = Σ ȳ over the repeated axes
+ * Errors: AG_ERR_SHAPE
+ * Source: numpy.broadcast_to */
+AG_API ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape);
+
+/* ag_slice -- elements start, start+step, … before stop along one axis; a negative step runs backwards, down to but
+ * not including stop; start and stop count from the end if negative and are cut to the axis; AG_END is "as far as
+ * there is" in either direction; a view
+ * Shape:  x (…,n,…) -> (…,m,…)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ at the chosen places, 0 elsewhere
+ * Errors: AG_ERR_AXIS; AG_ERR_RANGE for step 0
+ * Source: Python's slices */
+AG_API ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, int64_t step);
+#define AG_END INT64_MIN
+
+/* ag_flip -- the order along one axis reversed: ag_slice(x, axis, −1, AG_END, −1); a view
+ * Shape:  x (…) -> (…)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, flipped back
+ * Errors: AG_ERR_AXIS
+ * Source: numpy.flip */
+AG_API ag_tensor *ag_flip(ag_tensor *x, int axis);
+
+/* ag_embed -- zeros with x at start, start+step, … along one axis: what a slice's gradient is
+ * Shape:  x (…,m,…) -> (…,n,…)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, sliced
+ * Errors: AG_ERR_AXIS; AG_ERR_RANGE for step 0 or if x does not fit into n
+ * Source: jax.numpy.zeros(…).at[…].set(x) */
+AG_API ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step);
+
+/* ag_squeeze -- axes of extent 1 taken out; AG_ALL_AXES takes out all that have it; a view
+ * Shape:  x (…,1,…) -> (…)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, reshaped back
+ * Errors: AG_ERR_AXIS; AG_ERR_SHAPE for an axis of another extent
+ * Source: numpy.squeeze */
+AG_API ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes);
+
+/* ag_unsqueeze -- a new axis of extent 1, at place `axis` of the result; a view
+ * Shape:  x (…) -> (…,1,…)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, reshaped back
+ * Errors: AG_ERR_AXIS; AG_ERR_SHAPE beyond 8 axes
+ * Source: numpy.expand_dims */
+AG_API ag_tensor *ag_unsqueeze(ag_tensor *x, int axis);
+
+/* ag_contiguous -- x with its elements copied into row-major order; x itself if they are
+ * Shape:  x (…) -> (…)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ
+ * Errors: none of its own
+ * Source: numpy.ascontiguousarray */
+AG_API ag_tensor *ag_contiguous(ag_tensor *x);
+
+/* ag_concat -- n tensors one after the other along an axis
+ * Shape:  x[i] (…,m_i,…) -> (…,Σ m_i,…)
+ * Dtype:  any
+ * Grad:   x̄[i] = the slice of ȳ that x[i] became
+ * Errors: AG_ERR_AXIS, AG_ERR_SHAPE if other extents differ, AG_ERR_DTYPE; AG_ERR_RANGE for n < 1
+ * Source: numpy.concatenate */
+AG_API ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis);
+
+/* ============================================================== 10. Products ============================================================== */
+
+/* ag_matmul -- y = a·b over the last two axes, by BLIS; transposed and sliced operands are used where they are
+ * Shape:  a (…,m,k), b (…,k,n) -> (…,m,n); leading axes broadcast
+ * Dtype:  real
+ * Grad:   ā = ȳ·bᵀ,  b̄ = aᵀ·ȳ
+ * Errors: AG_ERR_SHAPE if k differs, or for fewer than two axes; AG_ERR_DTYPE
+ * Source: numpy.matmul */
+AG_API ag_tensor *ag_matmul(ag_tensor *a, ag_tensor *b);
+
+/* ============================================================== 11. Indexing ============================================================== */
+
+/* ag_gather -- y[i,j,k] = x[index[i,j,k],j,k] for axis 0, and so on; the index is broadcast to x along other axes, so
+ * an index (n,1) gathers rows of a table (rows,columns)
+ * Shape:  x (…,m,…), index (…,n,…) of the same rank -> (…,n,…)
+ * Dtype:  x any; index i64, 0 <= index < m
+ * Grad:   x̄ = scatter-add of ȳ into zeros
+ * Errors: AG_ERR_AXIS, AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an index out of range
+ * Source: numpy.take_along_axis */
+AG_API ag_tensor *ag_gather(ag_tensor *x, ag_tensor *index, int axis);
+
+/* ag_scatter_add -- y = x, then y[index[i,j,k],j,k] += source[i,j,k] for axis 0, and so on, in row-major order; index
+ * and source are broadcast to each other, and along other axes to x
+ * Shape:  x (…,m,…), index (…,n,…), source (…,n,…) of the same rank -> (…,m,…)
+ * Dtype:  x and source i64, f32 or f64; index i64, 0 <= index < m
+ * Grad:   x̄ = ȳ;  source's = gather of ȳ
+ * Errors: AG_ERR_AXIS, AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an index out of range
+ * Source: torch.scatter_add */
+AG_API ag_tensor *ag_scatter_add(ag_tensor *x, ag_tensor *index, ag_tensor *source, int axis);
+
+/* ============================================================== 12. Composed functions ============================================================== */
+
+/* These have no gradient of their own: it falls out of what they are composed of. */
+
+/* ag_logsumexp -- y = ln Σ e^x along an axis, as m + ln Σ e^(x−m) with m = max x held constant; −inf where all are
+ * Shape:  x (…,n,…) -> (…) without the axis, or with extent 1 in its place
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·softmax(x)
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
+ * Source: scipy.special.logsumexp */
+AG_API ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims);
+
+/* ag_softmax -- y = e^x / Σ e^x along an axis, safe for any finite x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = y·(ȳ − Σ ȳ·y)
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
+ * Source: torch.softmax */
+AG_API ag_tensor *ag_softmax(ag_tensor *x, int axis);
+
+/* ag_log_softmax -- y = x − logsumexp(x) along an axis, safe for any finite x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ − softmax(x)·Σ ȳ
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
+ * Source: torch.log_softmax */
+AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
+
+/* ============================================================== 13. Checking ============================================================== */
+
+/* ag_function -- a function of tensors to be checked: records on the inputs' tape and returns the output, a real tensor
+ * of any shape; called many times, so it must compute the same each time */
+typedef ag_tensor *ag_function(void *context, int n, ag_tensor *const x[]);
+
+/* ag_gradcheck_options -- how to check; all zero, or NULL, is a sound choice */
+typedef struct ag_gradcheck_options {
+    int order;         /* 1 (or 0): the gradient; 2: also the gradient of the gradient */
+    int directions;    /* 0: every element; else so many random directions ⟨v, Jᵀw⟩ an input */
+    double relative;   /* tolerance against the larger of |expected| and |got|; 0 means 1e-6, and 1e-5 at order 2 */
+    double absolute;   /* tolerance where both are tiny; 0 means 1e-8, scaled by the output's size */
+    uint64_t seed;     /* of the directions and cotangents */
+    bool kinks_fail;   /* treat an element at a kink as a failure rather than as a kink */
+} ag_gradcheck_options;
+
+/* ag_gradcheck_report -- what was found, for the worst element or for the first that fails */
+typedef struct ag_gradcheck_report {
+    bool passed;
+    int order;        /* of the derivative that is reported on */
+    int input;        /* which x */
+    int64_t element;  /* which element of it; −1 for a random direction */
+    double expected;  /* by finite differences */
+    double got;       /* by the engine */
+    double ratio;     /* |expected − got| over the tolerance; over 1 fails */
+    int64_t checked;  /* elements or directions compared */
+    int64_t kinks;    /* of them, how many lie at a kink, where any slope between the one-sided ones is right */
+    const ag_tensor *guilty; /* the recorded node whose own VJP is wrong; NULL if none was found. Valid until a rewind */
+    char message[640];       /* all of this in words */
+} ag_gradcheck_report;
+
+/* ag_gradcheck -- compare the engine's gradients of f at x with finite differences, signed, element by element
+ * Each x[i] is a f64 tensor; a variable among them is itself perturbed, and is put back, so that f may use it from
+ * elsewhere. If a composed gradient is wrong, each recorded operation's own VJP is checked at the values it had,
+ * and the guilty one is named with its label and line. Assignments that f makes are not carried out.
+ * Errors: AG_ERR_DTYPE unless x and f's output are f64; AG_ERR_GRADIENT if the check fails (and the tape stays usable:
+ *         it is not put in error); what f gives. `report` may be NULL; it is filled whenever something was checked */
+AG_API ag_status ag_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[],
+                              const ag_gradcheck_options *options, ag_gradcheck_report *report);
+
+/* ============================================================== 14. Seeing the graph ============================================================== */
+
+/* ag_dot_options -- what to write into the nodes; all false, or NULL, is shapes and labels */
+typedef struct ag_dot_options {
+    bool values;    /* evaluate, and show small tensors' elements and large ones' range */
+    bool gradients; /* beside each node that y[0] depends on, show dy/dnode; y[0] has one element */
+    bool places;    /* show source file and line */
+} ag_dot_options;
+
+/* ag_write_dot -- write what y[…] were computed from as a Graphviz file; forward and backward nodes differ in looks
+ * The file is written whole or not at all.
+ * Errors: AG_ERR_FILE; with values or gradients, as ag_eval and ag_grad */
+AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], const ag_dot_options *options);
+
+/* ============================================================== 15. Your own operations ============================================================== */
+
+/* The library's own operations are entries of this form and have nothing that yours lack: docs/adding-an-op.md
+ * walks through one. An entry is static and constant; nodes keep a pointer to it. */
+
+/* ag_kind -- how an operation's output elements hang from its input elements: what lets the evaluator plan */
+typedef enum ag_kind {
+    AG_KIND_SOURCE,      /* no inputs: constants, variables, random numbers */
+    AG_KIND_ELEMENTWISE, /* y[i] = f(a[i], b[i], …): give `block` */
+    AG_KIND_REDUCTION,   /* y = a fold over some axes: give `reduction` */
+    AG_KIND_VIEW,        /* y shows elements of its one input: `infer` gives strides and offset */
+    AG_KIND_CONTRACTION, /* a product: give `eval` */
+    AG_KIND_OPAQUE       /* anything else: give `eval` */
+} ag_kind;
+
+/* ag_infer -- what `infer` sees and decides: the one place where an operation's inputs are validated.
+ * On entry dtype is that of the last input, and shape that of the first; for an elementwise operation the inputs are broadcast
+ * already, and the shape is final */
+typedef struct ag_infer {
+    const ag_op *op;
+    int n;
+    ag_tensor *const *x;
+    const void *attributes;
+    ag_dtype dtype;              /* of the output */
+    ag_shape shape;              /* of the output */
+    int64_t stride[AG_MAX_RANK]; /* views: in elements of the input's buffer; may be 0 or negative */
+    int64_t offset;              /* views: first element, in elements of the input's buffer */
+    ag_tape *tape;
+} ag_infer;
+
+/* ag_array -- elements in memory; stride in elements */
+typedef struct ag_array {
+    void *data;
+    ag_dtype dtype;
+    int rank;
+    int64_t size;
+    const int64_t *shape;
+    const int64_t *stride;
+} ag_array;
+
+/* ag_call -- what `eval` sees: strided inputs, and a contiguous row-major output to be filled, whose memory is not
+ * initialised */
+typedef struct ag_call {
+    const ag_tensor *node;
+    const void *attributes;
+    int n;
+    const ag_array *x;
+    ag_array y;
+    int threads; /* how many it may use; the result must not depend on it */
+} ag_call;
+
+/* ag_block -- y[0…n) = f(x[0][0…n), x[1][0…n), …), contiguous, n >= 0; y may be one of the x */
+typedef void ag_block(int64_t n, void *y, const void *const x[], const void *attributes);
+
+/* ag_reduction -- a fold: associative and commutative up to rounding, over elements of one dtype */
+typedef struct ag_reduction {
+    double identity;                                /* folds with anything to that; −inf also stands for i64's minimum */
+    void (*fold[AG_DTYPES])(int64_t n, void *y, const void *x);    /* y[0] = fold of x[0…n), n >= 1 */
+    void (*combine[AG_DTYPES])(int64_t n, void *y, const void *x); /* y[i] = y[i] ∘ x[i] */
+    void (*finish[AG_DTYPES])(int64_t n, void *y, int64_t count);  /* y[i] from the fold of `count` elements; or NULL */
+} ag_reduction;
+
+/* ag_op -- the descriptor; what does not apply is NULL or 0 */
+struct ag_op {
+    const char *name;
+    ag_kind kind;
+    int arity; /* −1: any number, at least one */
+    unsigned flags;
+    bool (*infer)(ag_infer *r);        /* validate, decide shape and dtype; may be NULL for elementwise and reduction.
+                                        * Report with ag_reject and return false */
+    ag_block *block[AG_DTYPES];        /* elementwise: by the dtype of the last input; NULL: dtype not accepted */
+    const ag_reduction *reduction;     /* reduction; attributes are then the ag_axes_set below */
+    bool (*eval)(const ag_call *call); /* contraction and opaque; report with ag_call_fail and return false */
+    ag_tensor *(*vjp)(ag_tensor *y, ag_tensor *g, int i); /* x̄[i] from cotangent g, recorded; NULL: no contribution */
+};
+
+/* Flags */
+#define AG_OP_NOT_DIFFERENTIABLE 1u /* said on purpose: a gradient through it is refused; `vjp` is NULL */
+#define AG_OP_PREDICATE 2u          /* elementwise: the output is bool whatever the inputs */
+#define AG_OP_CONTIGUOUS 4u         /* eval wants its inputs contiguous, and gets copies of those that are not */
+
+/* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
+typedef struct ag_axes_set {
+    uint32_t mask;
+    bool keepdims;
+} ag_axes_set;
+
+/* ag_apply -- record an operation; `attributes` are copied, and hold no pointers
+ * Elementwise inputs are broadcast to each other first. Attributes are compared byte by byte: zero their padding.
+ * Errors: what the operation's infer reports; AG_ERR_RANGE for a wrong number of inputs; AG_ERR_NULL, AG_ERR_TAPE */
+AG_API ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes);
+
+/* ag_apply_source -- record an operation without inputs
+ * Errors: as ag_apply */
+AG_API ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *attributes,
+                                  size_t bytes);
+
+/* ag_op_of -- the operation that x is the result of; NULL for nil
+ * Errors: none */
+AG_API const ag_op *ag_op_of(const ag_tensor *x);
+
+/* ag_inputs -- how many inputs x was computed from; 0 for nil
+ * Errors: none */
+AG_API int ag_inputs(const ag_tensor *x);
+
+/* ag_input -- one of them; NULL if there is none of that number
+ * Errors: none */
+AG_API ag_tensor *ag_input(const ag_tensor *x, int i);
+
+/* ag_attributes -- the attributes that x was recorded with; NULL if none
+ * Errors: none */
+AG_API const void *ag_attributes(const ag_tensor *x);
+
+/* ag_zero_vjp -- the vjp of an operation that is locally constant: it contributes nothing
+ * Errors: none */
+AG_API ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i);
+
+/* ag_reject -- from infer: fail with a message, which is put after the operation's name and its inputs' shapes;
+ * always returns false
+ * Errors: the one given */
+AG_API bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* ag_call_fail -- from eval: the same; may be called from several threads
+ * Errors: the one given */
+AG_API bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* ag_call_scratch -- from eval: memory that lasts until eval returns, aligned to 64 bytes, not initialised; NULL (and an error)
+ * if there is none; not from several threads
+ * Errors: AG_ERR_MEMORY */
+AG_API void *ag_call_scratch(const ag_call *call, size_t bytes);
+
+/* ag_op_count -- how many operations the library has
+ * Errors: none */
+AG_API int ag_op_count(void);
+
+/* ag_op_at -- one of them, 0 <= i < ag_op_count(); NULL beyond
+ * Errors: none */
+AG_API const ag_op *ag_op_at(int i);
+
+#ifdef __cplusplus
+}
+
+#include <initializer_list>
+
+static inline ag_shape ag_cpp_shape(std::initializer_list<int64_t> extents) {
+    ag_shape shape = {(int)extents.size(), {0}};
+    int i = 0;
+    for (int64_t extent : extents)
+        if (i < AG_MAX_RANK) shape.extent[i++] = extent;
+    return shape;
+}
+
+static inline ag_axes ag_cpp_axes(std::initializer_list<int> axes) {
+    ag_axes set = {(int)axes.size(), {0}};
+    int i = 0;
+    for (int axis : axes)
+        if (i < AG_MAX_RANK) set.axis[i++] = axis;
+    return set;
+}
+#endif
+
+#include "autograd/located.h"
+
+#endif

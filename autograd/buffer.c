@@ -1,0 +1,123 @@
+/* buffer -- the pool of reference-counted blocks that values live in
+ *
+ * A block is a header and its data. Sizes are rounded up to classes, four to each power of two, so that at most a
+ * fifth is unused; a freed block waits in its class's list. Small blocks are cut from slabs, large ones are
+ * allocations of their own, and only those can be given back before the tape ends. */
+#include "autograd/internal.h"
+
+#include <string.h>
+
+enum {
+    SMALL_HEADER = 32,  /* data of small blocks: aligned to 32 */
+    LARGE_HEADER = 64,  /* data of large blocks: aligned to 64 */
+    SMALLEST = 64,      /* bytes of class 0, header included */
+    LARGEST_SMALL = 16 * 1024,
+    SLAB = 256 * 1024
+};
+
+_Static_assert(sizeof(ag__buffer) <= SMALL_HEADER, "a block's header has its place");
+
+/* Bytes of a class, header included: (4 + c mod 4)/4 · 64 · 2^(c/4). */
+static size_t class_bytes(unsigned c) { return ((size_t)(4 + c % 4) << (c / 4)) * (SMALLEST / 4); }
+
+static unsigned class_of(size_t bytes) {
+    if (bytes <= SMALLEST) return 0;
+    size_t units = (bytes + SMALLEST / 4 - 1) / (SMALLEST / 4) - 1; /* >= 4 */
+    unsigned log2 = 0;
+    for (size_t u = units >> 3; u != 0; u >>= 1) log2++;
+    return log2 * 4 + (unsigned)(units >> log2) - 4 + 1;
+}
+
+static bool is_small(unsigned c) { return class_bytes(c) <= LARGEST_SMALL; }
+static size_t header_bytes(unsigned c) { return is_small(c) ? SMALL_HEADER : LARGE_HEADER; }
+
+/* A block from the slab in use, or from a new slab; what is left of the old one is given up. */
+static void *cut_from_slab(ag_tape *tape, size_t bytes) {
+    ag__chunk *slab = tape->slabs;
+    if (!slab || slab->capacity - slab->used < bytes) {
+        size_t size = slab ? SLAB : SLAB / 8; /* a small tape stays small */
+        if (!(slab = ag__resize(tape, NULL, 0, size))) return NULL;
+        *slab = (ag__chunk){.next = tape->slabs, .capacity = size - SMALLEST};
+        tape->slabs = slab;
+    }
+    void *p = (char *)slab + SMALLEST + slab->used;
+    slab->used += bytes;
+    return p;
+}
+
+static ag__buffer *fresh_block(ag_tape *tape, unsigned c) {
+    size_t bytes = class_bytes(c);
+    ag__buffer *b = is_small(c) ? cut_from_slab(tape, bytes) : ag__resize(tape, NULL, 0, bytes);
+    if (!b && tape->held_free != 0) { /* before giving up, give back what waits in other classes */
+        ag__buffers_trim(tape);
+        b = is_small(c) ? cut_from_slab(tape, bytes) : ag__resize(tape, NULL, 0, bytes);
+    }
+    if (b) b->size_class = (uint16_t)c;
+    return b;
+}
+
+static void count_live(ag_tape *tape, int64_t bytes) {
+    ag_memory *m = &tape->memory;
+    m->live += bytes;
+    if (m->live > m->peak_live) m->peak_live = m->live;
+}
+
+ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
+    if (bytes > (size_t)1 << 46) return NULL; /* beyond the last class */
+    unsigned c = class_of(bytes + SMALL_HEADER);
+    if (!is_small(c)) c = class_of(bytes + LARGE_HEADER);
+    ag__buffer *b = tape->free_list[c];
+    if (b) {
+        tape->free_list[c] = b->next;
+        if (!is_small(c)) tape->held_free -= (int64_t)class_bytes(c);
+    } else if (!(b = fresh_block(tape, c))) {
+        return NULL;
+    }
+    b->data = (char *)b + header_bytes(c);
+    b->refs = 1;
+    b->borrowed = false;
+    ag__unpoison(b->data, class_bytes(c) - header_bytes(c));
+    count_live(tape, (int64_t)class_bytes(c));
+    return b;
+}
+
+ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data) {
+    ag__buffer *b = ag__buffer_new(tape, 0);
+    if (!b) return NULL;
+    b->data = (void *)(uintptr_t)data;
+    b->borrowed = true;
+    return b;
+}
+
+void ag__buffer_drop(ag_tape *tape, ag__buffer *b) {
+    if (!b || --b->refs != 0) return;
+    unsigned c = b->size_class;
+    count_live(tape, -(int64_t)class_bytes(c));
+    if (!is_small(c)) tape->held_free += (int64_t)class_bytes(c);
+    ag__poison((char *)b + header_bytes(c), class_bytes(c) - header_bytes(c));
+    b->next = tape->free_list[c];
+    tape->free_list[c] = b;
+}
+
+/* Give back the large blocks that wait. */
+void ag__buffers_trim(ag_tape *tape) {
+    for (unsigned c = 0; c < AG__CLASSES; c++) {
+        if (is_small(c)) continue;
+        for (ag__buffer *b = tape->free_list[c], *next; b; b = next) {
+            next = b->next;
+            ag__resize(tape, b, class_bytes(c), 0);
+        }
+        tape->free_list[c] = NULL;
+    }
+    tape->held_free = 0;
+}
+
+/* The tape ends: every block has been dropped. */
+void ag__buffers_free(ag_tape *tape) {
+    ag__buffers_trim(tape);
+    for (ag__chunk *s = tape->slabs, *next; s; s = next) {
+        next = s->next;
+        ag__resize(tape, s, s->capacity + SMALLEST, 0);
+    }
+    tape->slabs = NULL;
+}

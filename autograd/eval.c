@@ -1,0 +1,206 @@
+/* eval -- the reference evaluator: one node at a time, in the order of recording
+ *
+ * A reverse scan marks what the wanted nodes need and do not have, counting each value's readers (`live`); a forward
+ * scan computes the marked nodes. Invariant between evaluations: no node is marked and every `live` is 0.
+ *
+ * A value goes when its last reader has run, unless the user has looked at it or it may still be wanted: by a
+ * recorded reader that never ran, or by a backward scan that is still to come. What was released by mistake is
+ * merely computed again. */
+#include "autograd/internal.h"
+
+#include <string.h>
+
+ag_array ag__array_of(const ag_tensor *t) {
+    const ag__layout *l = t->layout;
+    return (ag_array){.data = ag__values(t),
+                      .dtype = (ag_dtype)t->dtype,
+                      .rank = l->rank,
+                      .size = l->size,
+                      .shape = l->extent,
+                      .stride = ag__strides(l)};
+}
+
+/* ---- Computing one node ---- */
+
+/* A call under way, and the scratch buffers that it holds. */
+typedef struct running {
+    ag_call call; /* first, so that the operation's ag_call is ours */
+    ag__buffer *scratch;
+} running;
+
+static bool no_memory(const ag_tensor *t, size_t bytes) {
+    ag__fail_on(t->tape, t->op->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
+    ag__locate(t->tape, t->file, t->line);
+    return false;
+}
+
+void *ag_call_scratch(const ag_call *call, size_t bytes) {
+    running *r = (running *)(uintptr_t)call;
+    ag__buffer *b = ag__buffer_new(call->node->tape, bytes + 64);
+    if (!b) {
+        no_memory(call->node, bytes);
+        return NULL;
+    }
+    b->next = r->scratch;
+    r->scratch = b;
+    return (void *)(((uintptr_t)b->data + 63) & ~(uintptr_t)63);
+}
+
+static void drop_scratch(running *r) {
+    for (ag__buffer *b = r->scratch, *next; b; b = next) {
+        next = b->next;
+        ag__buffer_drop(r->call.node->tape, b);
+    }
+}
+
+/* Replace an input by a contiguous copy of it, with strides to match. */
+static bool make_contiguous(running *r, ag_array *x) {
+    char *memory = ag_call_scratch(&r->call, AG_MAX_RANK * sizeof(int64_t) + (size_t)x->size * ag_dtype_size(x->dtype));
+    if (!memory) return false;
+    int64_t *stride = (int64_t *)(void *)memory, step = 1;
+    for (int i = x->rank - 1; i >= 0; step *= x->shape[i--]) stride[i] = step;
+    ag__pack(memory + AG_MAX_RANK * sizeof(int64_t), x, 0, x->size);
+    x->data = memory + AG_MAX_RANK * sizeof(int64_t);
+    x->stride = stride;
+    return true;
+}
+
+static bool run_call(ag_tensor *t) {
+    enum { FEW = 8 };
+    ag_array few[FEW], *x = few;
+    running r = {.call = {.node = t, .attributes = ag__attributes(t), .n = t->arity, .threads = t->tape->threads}};
+    r.call.y = ag__array_of(t);
+    bool good = t->arity <= FEW || (x = ag_call_scratch(&r.call, t->arity * sizeof *x)) != NULL;
+    for (int i = 0; good && i < t->arity; i++) {
+        x[i] = ag__array_of(t->input[i]);
+        if (t->op->flags & AG_OP_CONTIGUOUS && !t->input[i]->layout->contiguous) good = make_contiguous(&r, &x[i]);
+    }
+    r.call.x = x;
+    good = good && t->op->eval(&r.call);
+    drop_scratch(&r);
+    if (!good && t->tape->status == AG_OK) ag_call_fail(&r.call, AG_ERR_RANGE, "the evaluation failed");
+    return good;
+}
+
+static bool compute_into_buffer(ag_tensor *t) {
+    switch (t->op->kind) {
+    case AG_KIND_ELEMENTWISE: ag__run_elementwise(t); return true;
+    case AG_KIND_REDUCTION: return ag__run_reduction(t) || no_memory(t, 0);
+    default: return run_call(t);
+    }
+}
+
+static bool compute(ag_tensor *t) {
+    if (t->op->kind == AG_KIND_VIEW) { /* of its last input: that is where a version's assigned value is */
+        t->buffer = t->input[t->arity - 1]->buffer;
+        t->buffer->refs++;
+        return true;
+    }
+    size_t bytes = (size_t)t->layout->size * ag__bytes(t);
+    t->buffer = ag__buffer_new(t->tape, bytes);
+    if (!t->buffer) return no_memory(t, bytes);
+    if (compute_into_buffer(t)) return true;
+    ag__buffer_drop(t->tape, t->buffer);
+    t->buffer = NULL;
+    return false;
+}
+
+/* ---- What to compute ---- */
+
+typedef struct plan {
+    ag_tape *tape;
+    uint32_t low, high; /* the marked nodes are among low … high−1 */
+    uint32_t waiting;   /* marked, and not reached by the scan yet */
+} plan;
+
+static void want(plan *p, ag_tensor *t) {
+    if (t->buffer || t->flags & AG__NEEDED) return;
+    t->flags |= AG__NEEDED;
+    p->waiting++;
+    if (t->id >= p->high) p->high = t->id + 1;
+}
+
+/* Counted as a reader, the wish keeps what is wanted from being released on the way. */
+static void pin(plan *p, ag_tensor *t) {
+    t->live++;
+    want(p, t);
+}
+
+static void pin_all(plan *p, int n, ag_tensor *const x[]) {
+    for (int i = 0; i < n; i++) pin(p, x[i]);
+    for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next)
+        if (ag__variable_of(v)->pending) pin(p, ag__variable_of(v)->pending);
+}
+
+static void unpin_all(const plan *p, int n, ag_tensor *const x[]) {
+    for (int i = 0; i < n; i++) x[i]->live--;
+    for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next)
+        if (ag__variable_of(v)->pending) ag__variable_of(v)->pending->live--;
+}
+
+static void mark_needed(plan *p) {
+    for (p->low = p->high; p->waiting > 0;) {
+        ag_tensor *t = ag__node(p->tape, --p->low);
+        if (!(t->flags & AG__NEEDED)) continue;
+        p->waiting--;
+        for (int i = 0; i < t->arity; i++) {
+            t->input[i]->live++;
+            want(p, t->input[i]);
+        }
+    }
+}
+
+/* ---- In order ---- */
+
+static bool may_release(const ag_tensor *t) {
+    if (t->live || t->readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
+    return !(t->flags & AG__REQUIRES) || t->flags & (AG__GRADIENT | AG__SCANNED);
+}
+
+static void leave_inputs(ag_tensor *t) {
+    bool first = !(t->flags & AG__COMPUTED);
+    t->flags |= AG__COMPUTED;
+    for (int i = 0; i < t->arity; i++) {
+        ag_tensor *x = t->input[i];
+        x->readers -= first;
+        x->live--;
+        if (!may_release(x)) continue;
+        ag__buffer_drop(x->tape, x->buffer);
+        x->buffer = NULL;
+    }
+}
+
+static void abandon(const plan *p, uint32_t from) {
+    for (uint32_t i = from; i < p->high; i++) {
+        ag_tensor *t = ag__node(p->tape, i);
+        if (!(t->flags & AG__NEEDED)) continue;
+        t->flags &= (uint16_t)~AG__NEEDED;
+        for (int j = 0; j < t->arity; j++) t->input[j]->live--;
+    }
+}
+
+static bool run(const plan *p) {
+    for (uint32_t i = p->low; i < p->high; i++) {
+        ag_tensor *t = ag__node(p->tape, i);
+        if (!(t->flags & AG__NEEDED)) continue;
+        if (!compute(t)) {
+            abandon(p, i);
+            return false;
+        }
+        t->flags &= (uint16_t)~AG__NEEDED;
+        leave_inputs(t);
+    }
+    return true;
+}
+
+bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
+    if (tape->status != AG_OK) return false;
+    plan p = {.tape = tape};
+    pin_all(&p, n, x);
+    mark_needed(&p);
+    bool good = run(&p);
+    unpin_all(&p, n, x);
+    if (good) ag__commit_assignments(tape);
+    else if (tape->pending && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
+    return good;
+}

@@ -1,0 +1,222 @@
+/* internal -- what the engine's files share
+ *
+ * A tape is three things: an arena of nodes in the order of recording (every input is older than its output), a pool
+ * of reference-counted buffers for their values, and one sticky error. A node has its value exactly while `buffer` is
+ * set; values are immutable, so a node without one can always be computed (again) from its inputs. */
+#ifndef AG_INTERNAL_H
+#define AG_INTERNAL_H
+
+#define AG_NO_LOCATION
+#include "autograd/autograd.h"
+#include "autograd/op.h"
+
+/* ---- Shapes ---- */
+
+/* Extents and strides of a node; immutable, and shared between nodes of one shape. stride follows extent in memory. */
+typedef struct ag__layout {
+    int64_t size;
+    int rank;
+    bool contiguous; /* row-major, without gaps */
+    int64_t extent[];
+} ag__layout;
+
+static inline const int64_t *ag__strides(const ag__layout *l) { return l->extent + l->rank; }
+
+/* ---- Values ---- */
+
+/* A block of memory that one or more nodes show. Free ones wait in their class's list. */
+typedef struct ag__buffer {
+    void *data;
+    struct ag__buffer *next; /* in a free list */
+    uint32_t refs;
+    uint16_t size_class;
+    bool borrowed; /* data is the user's */
+} ag__buffer;
+
+/* ---- Nodes ---- */
+
+enum {
+    AG__NIL = 1 << 0,
+    AG__STALE = 1 << 1,      /* rewound: the handle must not be used */
+    AG__VARIABLE = 1 << 2,
+    AG__PARAMETER = 1 << 3,
+    AG__LEAF = 1 << 4,       /* has its value from outside and cannot be computed again */
+    AG__REQUIRES = 1 << 5,   /* depends on a parameter through differentiable operations */
+    AG__DETACHED = 1 << 6,   /* recorded while recording was off: constant to gradients */
+    AG__GRADIENT = 1 << 7,   /* recorded by a backward scan */
+    AG__SCANNED = 1 << 8,    /* a backward scan has passed it: nobody waits for its value but recorded readers */
+    AG__KEEP = 1 << 9,       /* looked at or pinned: the value stays */
+    AG__COMPUTED = 1 << 10,  /* has been computed once, and has left its inputs' `readers` */
+    AG__NEEDED = 1 << 11,    /* scratch of one evaluation */
+    AG__ACTIVE = 1 << 12,    /* scratch of one backward scan */
+    AG__READ = 1 << 13       /* the version of a variable: inputs are the variable and, if pending, the assigned value */
+};
+
+struct ag_tensor {
+    ag_tape *tape;
+    const ag_op *op;
+    const ag__layout *layout;
+    ag__buffer *buffer; /* NULL: not computed, or released */
+    int64_t offset;     /* of the first element in the buffer, in elements */
+    const char *label;
+    const char *file;
+    int line;
+    uint32_t id;      /* place on the tape */
+    uint32_t readers; /* recorded nodes that use this one and were never computed */
+    uint32_t live;    /* of them and others, those still to run in the evaluation under way */
+    uint16_t arity;
+    uint16_t attribute_bytes;
+    uint16_t flags;
+    uint8_t dtype;
+    ag_tensor *input[]; /* then the attributes */
+};
+
+/* What a variable has beside its node; its attributes. A use of a variable is recorded as a use of its version: a
+ * `read` node that holds the value of that moment, so that assigning cannot change what is recorded. */
+typedef struct ag__variable {
+    ag_tensor *next;     /* variables of the tape, newest first */
+    ag_tensor *version;  /* the read node of the present value, once somebody has used it */
+    ag_tensor *pending;  /* an assigned value that is not computed yet */
+    ag_tensor *gradient; /* what ag_backward found */
+} ag__variable;
+
+static inline void *ag__attributes(const ag_tensor *t) { return (void *)(t->input + t->arity); }
+
+/* Bytes an element; the dtype is known to be one. */
+static inline size_t ag__bytes(const ag_tensor *t) { return t->dtype == AG_BOOL ? 1 : t->dtype == AG_F32 ? 4 : 8; }
+
+/* Address of the first element of a computed node. */
+static inline void *ag__values(const ag_tensor *t) {
+    return (char *)t->buffer->data + t->offset * (int64_t)ag__bytes(t);
+}
+
+/* How many of its inputs a gradient may flow to: not to the value that a variable was assigned. */
+static inline int ag__differentiable_inputs(const ag_tensor *t) { return t->flags & AG__READ ? 1 : t->arity; }
+
+static inline ag__variable *ag__variable_of(const ag_tensor *t) { return ag__attributes(t); }
+
+/* ---- The tape ---- */
+
+enum { AG__SEGMENT = 4096, AG__CLASSES = 176, AG__ERROR_SIZE = 640 };
+
+typedef struct ag__chunk {
+    struct ag__chunk *next;
+    size_t capacity; /* bytes that follow this header */
+    size_t used;
+} ag__chunk;
+
+/* A label, in the arena before its text: so that a rewind gives an older tensor its former label back. */
+typedef struct ag__label {
+    struct ag__label *before;
+    ag_tensor *tensor;
+    const char *former;
+    char text[];
+} ag__label;
+
+/* A contiguous copy that ag_data made of a view, at the start of its own buffer. */
+typedef struct ag__packed {
+    struct ag__packed *next;
+    const ag_tensor *tensor;
+    ag__buffer *buffer;
+} ag__packed;
+
+typedef struct ag__place { /* what a mark stands for */
+    uint32_t count;
+    uint32_t serial;
+    ag__chunk *chunk;
+    size_t used;
+    ag__label *labels;
+} ag__place;
+
+struct ag_tape {
+    ag_allocator allocator;
+    ag_memory memory;
+
+    ag_tensor ***segments; /* node i is segments[i / AG__SEGMENT][i % AG__SEGMENT] */
+    uint32_t segment_count, segment_room;
+    uint32_t count;
+    ag__chunk *first_chunk, *chunk; /* arena; chunks after `chunk` are empty and wait */
+
+    ag__buffer *free_list[AG__CLASSES];
+    ag__chunk *slabs; /* what small buffers are cut from */
+    int64_t held_free; /* bytes of large blocks in the free lists */
+
+    ag__place *marks;
+    uint32_t mark_count, mark_room, next_serial;
+
+    ag_tensor *variables;  /* newest first */
+    uint32_t pending;      /* variables with an assignment to carry out; may count too many */
+    ag__packed *packed;
+    ag__label *labels;     /* newest first */
+
+    uint64_t seed, draws;
+    int threads;
+    bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
+
+    ag_status status;
+    bool located; /* the error names the caller's line */
+    char error[AG__ERROR_SIZE];
+    ag_tensor *nil; /* what a failed call returns */
+};
+
+static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
+    return tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];
+}
+
+/* memory.c: every byte of the library comes through here */
+extern const ag_allocator ag__default_allocator;
+void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes); /* NULL on failure; raises nothing */
+void *ag__arena(ag_tape *tape, size_t bytes);                                 /* until the rewind; NULL on failure */
+void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used);
+void ag__arena_trim(ag_tape *tape);
+void ag__segments_trim(ag_tape *tape);
+ag_tensor **ag__node_slot(ag_tape *tape); /* where the next node's pointer goes; NULL on failure */
+void ag__poison(const void *p, size_t bytes);
+void ag__unpoison(const void *p, size_t bytes);
+
+/* buffer.c */
+ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes);                 /* one reference; NULL on failure */
+ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data);
+void ag__buffer_drop(ag_tape *tape, ag__buffer *buffer);                 /* NULL is ignored */
+void ag__buffers_trim(ag_tape *tape);
+void ag__buffers_free(ag_tape *tape);
+
+/* layout.c */
+bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
+const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride); /* stride NULL: row-major */
+bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
+bool ag__layouts_equal(const ag__layout *a, const ag__layout *b);
+ag_shape ag__layout_shape(const ag__layout *l);
+
+/* error.c: every failure passes through ag__raise_text */
+ag_tensor *ag__nil_of(ag_tape *tape); /* tape NULL: the nil that belongs to none */
+void ag__locate(ag_tape *tape, const char *file, int line);
+const char *ag__here_file(int *line); /* take what ag_here has left: NULL if the caller came another way */
+ag_status ag__leave(ag_tape *tape, const char *file, int line); /* the tape's status, its error located */
+bool ag__usable(const char *what, const ag_tensor *x); /* not NULL, stale or nil, tape not in error; else raises */
+
+/* record.c */
+ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
+                      ag_tensor *const x[], const void *attributes, size_t bytes); /* no checks; unevaluated */
+ag_tensor *ag__current(ag_tensor *x); /* x, or the version of a variable; NULL on failure */
+
+/* tape.c */
+ag__place ag__place_now(const ag_tape *tape);
+void ag__truncate(ag_tape *tape, const ag__place *place); /* release what was recorded since; pending assignments are not carried out */
+
+/* assign.c */
+extern const ag_op ag__op_constant, ag__op_variable, ag__op_read, ag__op_stop_gradient;
+extern const ag_op ag__op_contiguous; /* in ops/: what the engine copies with */
+void ag__commit_assignments(ag_tape *tape);
+void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
+
+/* eval.c */
+bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
+ag_array ag__array_of(const ag_tensor *t);
+
+/* strips.c: the reference evaluator's loops */
+void ag__run_elementwise(ag_tensor *t);
+bool ag__run_reduction(ag_tensor *t); /* false: no memory for partial results */
+void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count); /* row-major elements start… of a strided array */
+
+#endif

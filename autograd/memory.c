@@ -1,0 +1,163 @@
+/* memory -- every byte of the library comes from ag__resize
+ *
+ * Above it the arena: a list of chunks that nodes, layouts and labels are cut from in the order of recording. Rewinding moves
+ * the end back and keeps the chunks, so a steady loop allocates nothing. Invariant: chunks before tape->chunk are full
+ * or passed over, chunks after it are empty. */
+#include "autograd/internal.h"
+#include "autograd_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#if defined __SANITIZE_ADDRESS__
+#define HAVE_ASAN 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define HAVE_ASAN 1
+#endif
+#endif
+#ifdef HAVE_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+#if AG_HAVE_MEMCHECK
+#include <valgrind/memcheck.h>
+#endif
+
+enum { ALIGNMENT = 64, FIRST_CHUNK = 32 * 1024, LARGEST_CHUNK = 1024 * 1024 };
+
+/* Rewound memory is out of bounds until it is handed out again: a stale handle is then caught where it is used. */
+void ag__poison(const void *p, size_t bytes) {
+#ifdef HAVE_ASAN
+    ASAN_POISON_MEMORY_REGION(p, bytes);
+#elif AG_HAVE_MEMCHECK
+    VALGRIND_MAKE_MEM_NOACCESS(p, bytes);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
+void ag__unpoison(const void *p, size_t bytes) {
+#ifdef HAVE_ASAN
+    ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+#elif AG_HAVE_MEMCHECK
+    VALGRIND_MAKE_MEM_UNDEFINED(p, bytes);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
+static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
+    (void)ctx;
+    if (new_bytes == 0) {
+        free(p);
+        return NULL;
+    }
+    if (new_bytes > SIZE_MAX - ALIGNMENT) return NULL;
+    void *q = aligned_alloc(ALIGNMENT, (new_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    if (q && p) {
+        memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+        free(p);
+    }
+    return q;
+}
+
+const ag_allocator ag__default_allocator = {default_resize, NULL};
+
+void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
+    if (new_bytes > PTRDIFF_MAX) return NULL;
+    if (p) ag__unpoison(p, old_bytes);
+    ag_memory *m = &tape->memory;
+    if (new_bytes != 0) m->allocations++;
+    void *q = tape->allocator.resize(tape->allocator.ctx, p, old_bytes, new_bytes);
+    if (!q && new_bytes != 0) return NULL;
+    m->held += (int64_t)new_bytes - (int64_t)old_bytes;
+    if (m->held > m->peak_held) m->peak_held = m->held;
+    return q;
+}
+
+/* ---- The arena ---- */
+
+static ag__chunk *chunk_new(ag_tape *tape, size_t least, size_t before) {
+    size_t bytes = before < FIRST_CHUNK / 2 ? FIRST_CHUNK : before * 2 > LARGEST_CHUNK ? LARGEST_CHUNK : before * 2;
+    if (bytes < least + sizeof(ag__chunk)) bytes = least + sizeof(ag__chunk);
+    ag__chunk *c = ag__resize(tape, NULL, 0, bytes);
+    if (!c) return NULL;
+    *c = (ag__chunk){.capacity = bytes - sizeof(ag__chunk)};
+    ag__poison(c + 1, c->capacity);
+    return c;
+}
+
+/* The next chunk, which has room for `bytes`: one that waits, or a new one put in before those that wait. */
+static ag__chunk *next_chunk(ag_tape *tape, size_t bytes) {
+    ag__chunk *now = tape->chunk, *c = now ? now->next : tape->first_chunk;
+    if (c && c->capacity >= bytes) return c;
+    ag__chunk *fresh = chunk_new(tape, bytes, now ? now->capacity : 0);
+    if (!fresh) return NULL;
+    fresh->next = c;
+    *(now ? &now->next : &tape->first_chunk) = fresh;
+    return fresh;
+}
+
+void *ag__arena(ag_tape *tape, size_t bytes) {
+    bytes = (bytes + 7) & ~(size_t)7;
+    ag__chunk *c = tape->chunk;
+    if (!c || c->capacity - c->used < bytes) {
+        if (!(c = next_chunk(tape, bytes))) return NULL;
+        tape->chunk = c;
+    }
+    char *p = (char *)(c + 1) + c->used;
+    c->used += bytes;
+    ag__unpoison(p, bytes);
+    return p;
+}
+
+/* Move the end back to `used` bytes of `chunk`; NULL is the very beginning. */
+void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used) {
+    for (ag__chunk *c = chunk ? chunk : tape->first_chunk; c; c = c->next) {
+        size_t keep = c == chunk ? used : 0;
+        ag__poison((char *)(c + 1) + keep, c->used - keep);
+        c->used = keep;
+        if (c == tape->chunk) break;
+    }
+    tape->chunk = chunk;
+}
+
+/* Give back the chunks that wait. */
+void ag__arena_trim(ag_tape *tape) {
+    ag__chunk **waiting = tape->chunk ? &tape->chunk->next : &tape->first_chunk;
+    for (ag__chunk *c = *waiting, *next; c; c = next) {
+        next = c->next;
+        ag__resize(tape, c, sizeof *c + c->capacity, 0);
+    }
+    *waiting = NULL;
+}
+
+/* ---- The list of nodes ---- */
+
+static bool grow_segment_list(ag_tape *tape) {
+    uint32_t room = tape->segment_room ? tape->segment_room * 2 : 16;
+    ag_tensor ***list = ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, room * sizeof *list);
+    if (!list) return false;
+    tape->segments = list;
+    tape->segment_room = room;
+    return true;
+}
+
+ag_tensor **ag__node_slot(ag_tape *tape) {
+    uint32_t segment = tape->count / AG__SEGMENT;
+    if (segment == tape->segment_count) {
+        if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return NULL;
+        if (segment == tape->segment_room && !grow_segment_list(tape)) return NULL;
+        ag_tensor **nodes = ag__resize(tape, NULL, 0, AG__SEGMENT * sizeof *nodes);
+        if (!nodes) return NULL;
+        tape->segments[tape->segment_count++] = nodes;
+    }
+    return &tape->segments[segment][tape->count % AG__SEGMENT];
+}
+
+/* Give back the segments beyond the last node. */
+void ag__segments_trim(ag_tape *tape) {
+    uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
+    while (tape->segment_count > used)
+        ag__resize(tape, tape->segments[--tape->segment_count], AG__SEGMENT * sizeof **tape->segments, 0);
+}

@@ -1,0 +1,99 @@
+/* op -- what operations have beside the public descriptor: failing from a constructor, axes, and the kernel macros */
+#ifndef AG_OP_H
+#define AG_OP_H
+
+#ifndef AG_NO_LOCATION
+#define AG_NO_LOCATION
+#endif
+#include "autograd/autograd.h"
+#include "autograd_config.h"
+
+/* Fail in a constructor, before anything is recorded: the message follows the operation's name and the inputs'
+ * shapes, as with ag_reject. Any x may be NULL or nil. Returns nil. */
+ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 5, 6)))
+#endif
+    ;
+
+/* The same where there is no input but a tape, which may be NULL. */
+ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 4, 5)))
+#endif
+    ;
+
+/* Whether a constructor may look at x[…]: none NULL, nil or stale, one tape, which is not in error. If not, the error is raised
+ * (or was before) and *nil is what the constructor returns. Constructors that only hand on to ag_apply need not ask. */
+bool ag__inputs_usable(const char *name, int n, ag_tensor *const x[], ag_tensor **nil);
+
+/* 0 <= result < rank for −rank <= axis < rank; −1 otherwise. */
+static inline int ag__axis(int axis, int rank) {
+    return axis >= 0 && axis < rank ? axis : axis < 0 && axis >= -rank ? axis + rank : -1;
+}
+
+/* The axes as a bit mask, negative ones and AG_ALL_AXES worked out; false, with `axis` the culprit, if one is out of
+ * range or given twice (count itself out of range: *axis is INT_MIN). */
+bool ag__axes_mask(const ag_axes *axes, int rank, uint32_t *mask, int *axis);
+
+/* A number that no other draw on this tape has had since its seed was set, and that seed; it is taken once it is
+ * recorded. */
+uint64_t ag__next_draw(const ag_tape *tape, uint64_t *seed);
+void ag__draw_taken(ag_tape *tape);
+
+static inline bool ag__is_real(int dtype) { return dtype == AG_F32 || dtype == AG_F64; }
+
+/* Whether real s has a value in dtype (i64: an integer in range; bool: 0 or 1). */
+bool ag__fits(double s, ag_dtype dtype);
+
+/* How many threads are worth it for `work` elementary steps, at most `threads`; 1 for small work. */
+int ag__worthwhile(int64_t work, int threads);
+
+/* Kernels. AG_KERNEL goes before a kernel's definition and lets the processor that runs it choose its vector width; the
+ * results are the same bits for any. */
+#if AG_HAVE_TARGET_CLONES && !defined __SANITIZE_THREAD__ /* whose run-time is not up when the choice is made */
+#define AG_KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define AG_KERNEL
+#endif
+
+/* AG_BLOCK1(exp_f32, float, float, expf(a)) defines the ag_block exp_f32: y[i] = expf(a) with a = x[0][i], for
+ * element types of y and of x; AG_BLOCK2 has a and b; AG_BLOCK1_S has a and the scalar s, the attribute. */
+#define AG_BLOCK1(name, ytype, xtype, formula)                                                                         \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                  \
+        (void)attributes;                                                                                              \
+        ytype *y = y_;                                                                                                 \
+        const xtype *a_ = x_[0];                                                                                       \
+        AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
+            const xtype a = a_[i];                                                                                     \
+            y[i] = (ytype)(formula);                                                                                   \
+        }                                                                                                              \
+    }
+#define AG_BLOCK2(name, ytype, xtype, formula)                                                                         \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                  \
+        (void)attributes;                                                                                              \
+        ytype *y = y_;                                                                                                 \
+        const xtype *a_ = x_[0], *b_ = x_[1];                                                                          \
+        AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
+            const xtype a = a_[i], b = b_[i];                                                                          \
+            y[i] = (ytype)(formula);                                                                                   \
+        }                                                                                                              \
+    }
+#define AG_BLOCK1_S(name, ytype, xtype, formula)                                                                       \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                  \
+        ytype *y = y_;                                                                                                 \
+        const xtype *a_ = x_[0], s = (xtype) * (const double *)attributes;                                             \
+        AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
+            const xtype a = a_[i];                                                                                     \
+            y[i] = (ytype)(formula);                                                                                   \
+        }                                                                                                              \
+    }
+
+/* "These iterations are independent": y may be one of the x, element for element. */
+#if defined __GNUC__
+#define AG_SIMD _Pragma("omp simd")
+#else
+#define AG_SIMD
+#endif
+
+#endif

@@ -1,0 +1,302 @@
+/* record -- appending to the tape, the one way in for every operation
+ *
+ * ag_apply checks what is common to all operations, broadcasts elementwise inputs, asks the operation for shape and
+ * dtype, and appends a node. Nothing is appended unless everything is valid. */
+#include "autograd/internal.h"
+
+#include <string.h>
+
+enum { FEW = 8, MOST_INPUTS = UINT16_MAX, MOST_ATTRIBUTES = UINT16_MAX };
+
+ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
+                      ag_tensor *const x[], const void *attributes, size_t bytes) {
+    size_t inputs = (size_t)n * sizeof(ag_tensor *);
+    ag_tensor **slot = ag__node_slot(tape);
+    ag_tensor *t = slot ? ag__arena(tape, sizeof *t + inputs + bytes) : NULL;
+    if (!t) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    *t = (ag_tensor){.tape = tape, .op = op, .layout = layout, .id = tape->count, .dtype = (uint8_t)dtype};
+    t->arity = (uint16_t)n;
+    t->attribute_bytes = (uint16_t)bytes;
+    unsigned flags = tape->in_gradient ? AG__GRADIENT : 0, from_inputs = 0;
+    for (int i = 0; i < n; i++) {
+        t->input[i] = x[i];
+        x[i]->readers++;
+        from_inputs |= x[i]->flags;
+    }
+    if (!tape->recording) flags |= AG__DETACHED;
+    else if (op->vjp && op->vjp != ag_zero_vjp && ag__is_real((int)dtype)) flags |= from_inputs & AG__REQUIRES;
+    t->flags = (uint16_t)flags;
+    if (bytes) memcpy(ag__attributes(t), attributes, bytes);
+    *slot = t;
+    tape->count++;
+    return t;
+}
+
+ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    (void)y, (void)g, (void)i;
+    return NULL;
+}
+
+/* ---- Variables are used through their version ---- */
+
+static ag_tensor *new_version(ag_tensor *v) {
+    ag__variable *state = ag__variable_of(v);
+    ag_tensor *from[2] = {v, state->pending};
+    ag_tensor *t = ag__record(&ag__op_read, v->tape, (ag_dtype)v->dtype, v->layout, from[1] ? 2 : 1, from, NULL, 0);
+    if (t->flags & AG__NIL) return NULL;
+    t->flags |= AG__READ;
+    if (!state->pending) {
+        t->buffer = v->buffer;
+        t->buffer->refs++;
+        t->flags |= AG__LEAF | AG__COMPUTED;
+        v->readers--;
+    }
+    t->flags &= (uint16_t)~AG__REQUIRES; /* the assigned value may require gradients where the variable does not */
+    if (v->flags & AG__REQUIRES && v->tape->recording) t->flags |= AG__REQUIRES;
+    t->label = v->label;
+    t->file = v->file;
+    t->line = v->line;
+    return state->version = t;
+}
+
+ag_tensor *ag__current(ag_tensor *x) {
+    if (!(x->flags & AG__VARIABLE)) return x;
+    ag_tensor *t = ag__variable_of(x)->version;
+    return t && !(t->flags & AG__DETACHED) == x->tape->recording ? t : new_version(x);
+}
+
+/* ---- Elementwise inputs are broadcast to each other ---- */
+
+static bool common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]) {
+    *shape = ag__layout_shape(x[0]->layout);
+    for (int j = 1; j < n; j++) {
+        const ag__layout *l = x[j]->layout;
+        if (l->rank > shape->rank) { /* make room for new leading axes */
+            int more = l->rank - shape->rank;
+            memmove(shape->extent + more, shape->extent, (size_t)shape->rank * sizeof(int64_t));
+            for (int i = 0; i < more; i++) shape->extent[i] = 1;
+            shape->rank = l->rank;
+        }
+        for (int i = 1; i <= l->rank; i++) {
+            int64_t *e = &shape->extent[shape->rank - i], f = l->extent[l->rank - i];
+            if (*e == 1) *e = f;
+            if (f == 1 || f == *e) continue;
+            *clash = -i, extents[0] = *e, extents[1] = f;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
+    bool equal = true;
+    for (int i = 1; i < n; i++) equal = equal && ag__layouts_equal(x[i]->layout, x[0]->layout);
+    if (equal) return true;
+    ag_shape shape;
+    int clash;
+    int64_t extents[2], size;
+    const char *why;
+    if (!common_shape(n, x, &shape, &clash, extents)) {
+        ag__fail(op->name, n, x, AG_ERR_SHAPE, "axis %d has extents %lld and %lld, which cannot be broadcast", clash,
+                 (long long)extents[0], (long long)extents[1]);
+        return false;
+    }
+    if (!ag__shape_valid(&shape, &size, &why)) {
+        ag__fail(op->name, n, x, AG_ERR_SHAPE, "the result would have %s", why);
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        if (!ag__layout_is(x[i]->layout, &shape)) x[i] = ag_broadcast_to(x[i], shape);
+        if (x[i]->flags & AG__NIL) return false;
+    }
+    return true;
+}
+
+/* ---- What an operation decides, checked ---- */
+
+static const ag__layout *contiguous_layout(const ag_infer *r) {
+    for (int i = 0; i < r->n; i++) { /* an input of the same shape has one to share */
+        const ag__layout *l = r->x[i]->layout;
+        if (l->contiguous && ag__layout_is(l, &r->shape)) return l;
+    }
+    return ag__layout_new(r->tape, &r->shape, NULL);
+}
+
+/* Lowest and highest element number that a layout reaches. */
+static bool reach(int rank, const int64_t *extent, const int64_t *stride, int64_t offset, int64_t *low, int64_t *high) {
+    *low = *high = offset;
+    for (int i = 0; i < rank; i++) {
+        int64_t s = stride[i], last = extent[i] - 1;
+        if (last <= 0 || s == 0) continue;
+        if (s == INT64_MIN || (s < 0 ? -s : s) > INT64_MAX / 16 / last) return false;
+        *(s < 0 ? low : high) += s * last;
+    }
+    return true;
+}
+
+/* A view shows elements of its input and of nothing else: a user's operation may be wrong about that. */
+static bool view_inside(const ag_infer *r, int64_t size) {
+    const ag_tensor *x = r->x[0];
+    int64_t low, high, least, most;
+    if (size == 0) return true;
+    if (x->layout->size == 0 || r->offset < 0 ||
+        !reach(r->shape.rank, r->shape.extent, r->stride, r->offset, &low, &high) ||
+        !reach(x->layout->rank, x->layout->extent, ag__strides(x->layout), x->offset, &least, &most) || low < least ||
+        high > most)
+        return ag_reject(r, AG_ERR_RANGE, "the view reaches beyond its input");
+    return true;
+}
+
+static bool dtype_accepted(const ag_infer *r) {
+    const ag_op *op = r->op;
+    ag_dtype dtype = (ag_dtype)r->x[r->n - 1]->dtype;
+    if (op->kind == AG_KIND_ELEMENTWISE && op->block[dtype]) return true;
+    if (op->kind == AG_KIND_REDUCTION && op->reduction->fold[dtype] && op->reduction->combine[dtype]) return true;
+    return ag_reject(r, AG_ERR_DTYPE, "dtype %s is not accepted", ag_dtype_name(dtype));
+}
+
+static bool infer_elementwise(ag_infer *r) {
+    if (r->op->infer) return r->op->infer(r) && dtype_accepted(r);
+    for (int i = 1; i < r->n; i++)
+        if (r->x[i]->dtype != r->x[0]->dtype)
+            return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)r->x[0]->dtype),
+                             ag_dtype_name((ag_dtype)r->x[i]->dtype));
+    if (r->op->flags & AG_OP_PREDICATE) r->dtype = AG_BOOL;
+    return dtype_accepted(r);
+}
+
+static bool infer_reduction(ag_infer *r, size_t bytes) {
+    const ag_axes_set *set = r->attributes;
+    if (!r->op->reduction) return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    if (bytes != sizeof *set || set->mask >> r->shape.rank)
+        return ag_reject(r, AG_ERR_AXIS, "a reduction's attributes are the axes of its input");
+    int rank = 0;
+    for (int i = 0; i < r->shape.rank; i++)
+        if (!(set->mask & 1u << i)) r->shape.extent[rank++] = r->shape.extent[i];
+        else if (set->keepdims) r->shape.extent[rank++] = 1;
+    r->shape.rank = rank;
+    return (!r->op->infer || r->op->infer(r)) && dtype_accepted(r);
+}
+
+static bool infer_other(ag_infer *r) {
+    if (!r->op->infer || (r->op->kind == AG_KIND_VIEW ? r->n != 1 : !r->op->eval))
+        return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    return r->op->infer(r);
+}
+
+static const ag__layout *decide(ag_infer *r, size_t bytes) {
+    ag_kind kind = r->op->kind;
+    bool good = kind == AG_KIND_ELEMENTWISE ? infer_elementwise(r)
+                : kind == AG_KIND_REDUCTION ? infer_reduction(r, bytes)
+                                            : infer_other(r);
+    int64_t size;
+    const char *why;
+    if (!good) return NULL;
+    if (!ag__shape_valid(&r->shape, &size, &why)) {
+        ag_reject(r, AG_ERR_SHAPE, "the result would have %s", why);
+        return NULL;
+    }
+    if (kind == AG_KIND_VIEW && !view_inside(r, size)) return NULL;
+    const ag__layout *l = kind == AG_KIND_VIEW ? ag__layout_new(r->tape, &r->shape, r->stride) : contiguous_layout(r);
+    if (!l) ag_reject(r, AG_ERR_MEMORY, "no memory to record another tensor");
+    return l;
+}
+
+/* Elementwise on inputs of one dtype and one contiguous layout: nothing to infer. */
+static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], ag_dtype *dtype) {
+    const ag__layout *l = x[0]->layout;
+    if (op->kind != AG_KIND_ELEMENTWISE || op->infer || !l->contiguous || !op->block[x[0]->dtype]) return NULL;
+    for (int i = 1; i < n; i++)
+        if (x[i]->layout != l || x[i]->dtype != x[0]->dtype) return NULL;
+    *dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)x[0]->dtype;
+    return l;
+}
+
+static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes,
+                                          ag_dtype *dtype, int64_t *offset) {
+    ag_tape *tape = x[0]->tape;
+    ag__place before = ag__place_now(tape);
+    const ag__layout *l = NULL;
+    if (op->kind != AG_KIND_ELEMENTWISE || broadcast_inputs(op, n, x)) {
+        ag_infer r = {.op = op,
+                      .n = n,
+                      .x = x,
+                      .attributes = attributes,
+                      .dtype = (ag_dtype)x[n - 1]->dtype,
+                      .shape = ag__layout_shape(x[0]->layout),
+                      .tape = tape};
+        l = decide(&r, bytes);
+        if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has said why */
+        *dtype = r.dtype;
+        *offset = r.offset;
+    }
+    if (!l) ag__truncate(tape, &before); /* what was broadcast for it goes too */
+    return l;
+}
+
+static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {
+    ag_tape *tape = x[0]->tape;
+    ag_dtype dtype;
+    int64_t offset = 0;
+    const ag__layout *layout = decide_quickly(op, n, x, &dtype);
+    if (!layout) layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
+    if (!layout) return tape->nil;
+    ag_tensor *t = ag__record(op, tape, dtype, layout, n, x, attributes, bytes);
+    if (op->kind == AG_KIND_VIEW && !(t->flags & AG__NIL)) t->offset = offset;
+    if (tape->eager && !(t->flags & AG__NIL) && !ag__evaluate(tape, 1, &t)) return tape->nil;
+    return t;
+}
+
+/* ---- Public ---- */
+
+static bool counts_fit(const ag_op *op, int n, ag_tensor *const x[], size_t bytes, ag_tensor **nil) {
+    if (n >= 1 && n <= MOST_INPUTS && (op->arity < 0 || op->arity == n) && bytes <= MOST_ATTRIBUTES &&
+        (n <= FEW || op->kind != AG_KIND_ELEMENTWISE))
+        return true;
+    *nil = ag__fail(op->name, n < 0 ? 0 : n, x, AG_ERR_RANGE, "%d inputs and %zu bytes of attributes do not fit", n, bytes);
+    return false;
+}
+
+/* The common case of ag__inputs_usable, without a call. */
+static bool surely_usable(int n, ag_tensor *const x[]) {
+    for (int i = 0; i < n; i++)
+        if (!x[i] || x[i]->flags & (AG__NIL | AG__STALE) || x[i]->tape != x[0]->tape) return false;
+    return x[0]->tape->status == AG_OK;
+}
+
+ag_tensor *(ag_apply)(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes) {
+    if (!op || !op->name || (n > 0 && !x) || (bytes && !attributes))
+        return ag__fail_on(NULL, "apply", AG_ERR_NULL, "the operation, the inputs or the attributes are NULL");
+    ag_tensor *nil, *few[FEW], **in = few;
+    if (!counts_fit(op, n, x, bytes, &nil)) return nil;
+    if (!surely_usable(n, x) && !ag__inputs_usable(op->name, n, x, &nil)) return nil;
+    ag_tape *tape = x[0]->tape;
+    if (n > FEW && !(in = ag__arena(tape, (size_t)n * sizeof *in)))
+        return ag__fail(op->name, n, x, AG_ERR_MEMORY, "no memory to record another tensor");
+    for (int i = 0; i < n; i++) {
+        in[i] = x[i]->flags & AG__VARIABLE ? ag__current(x[i]) : x[i];
+        if (!in[i]) return tape->nil;
+    }
+    return decide_and_record(op, n, in, attributes, bytes);
+}
+
+ag_tensor *(ag_apply_source)(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *attributes,
+                             size_t bytes) {
+    if (!op || !op->name || !tape || (bytes && !attributes))
+        return ag__fail_on(tape, op && op->name ? op->name : "apply_source", AG_ERR_NULL,
+                           "the tape, the operation or the attributes are NULL");
+    if (tape->status != AG_OK) return tape->nil;
+    ag_infer r = {.op = op, .attributes = attributes, .dtype = dtype, .shape = shape, .tape = tape};
+    int64_t size;
+    const char *why;
+    if ((unsigned)dtype >= AG_DTYPES) return ag__fail_on(tape, op->name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
+    if (!ag__shape_valid(&shape, &size, &why)) return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
+    if (bytes > MOST_ATTRIBUTES || op->kind != AG_KIND_SOURCE || !op->eval)
+        return ag__fail_on(tape, op->name, AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    if (op->infer && !op->infer(&r)) return tape->nil;
+    const ag__layout *layout = ag__layout_new(tape, &r.shape, NULL);
+    if (!layout) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    ag_tensor *t = ag__record(op, tape, r.dtype, layout, 0, NULL, attributes, bytes);
+    if (tape->eager && !(t->flags & AG__NIL) && !ag__evaluate(tape, 1, &t)) return tape->nil;
+    return t;
+}

@@ -1,0 +1,366 @@
+/* strips -- plain loops over elements: packing, elementwise operations and reductions
+ *
+ * Work is cut into strips of a fixed length, whatever the number of threads, so that the results do not depend on
+ * it. An operation's kernels only ever see contiguous elements: strided inputs are packed into a strip first. */
+#include "autograd/internal.h"
+#include "autograd_config.h"
+
+#include <string.h>
+
+enum { STRIP = 1024, MOST_INPUTS = 8, MOST_BYTES = 8 };
+
+/* ---- Walking strided arrays ---- */
+
+/* A layout with neighbouring axes merged where one step over the outer is the end of the inner. */
+typedef struct walk {
+    int rank;
+    int64_t extent[AG_MAX_RANK], stride[AG_MAX_RANK];
+} walk;
+
+static void walk_add(walk *w, int64_t extent, int64_t stride) {
+    if (extent == 1) return;
+    if (w->rank > 0 && w->stride[w->rank - 1] == stride * extent) {
+        w->extent[w->rank - 1] *= extent;
+        w->stride[w->rank - 1] = stride;
+        return;
+    }
+    w->extent[w->rank] = extent;
+    w->stride[w->rank++] = stride;
+}
+
+static walk walk_over(int rank, const int64_t *extent, const int64_t *stride) {
+    walk w = {0};
+    for (int i = 0; i < rank; i++) walk_add(&w, extent[i], stride[i]);
+    return w;
+}
+
+/* Offset of row-major element `at`, which there is; its index along the last axis goes to *last. */
+static int64_t walk_offset(const walk *w, int64_t at, int64_t *last) {
+    int64_t offset = 0;
+    *last = 0;
+    for (int i = w->rank - 1; i >= 0; i--) {
+        int64_t index = i > 0 ? at % w->extent[i] : at;
+        if (i > 0) at /= w->extent[i];
+        offset += index * w->stride[i];
+        if (i == w->rank - 1) *last = index;
+    }
+    return offset;
+}
+
+static int64_t walk_size(const walk *w) {
+    int64_t n = 1;
+    for (int i = 0; i < w->rank; i++) n *= w->extent[i];
+    return n;
+}
+
+/* n elements at a fixed stride, next to each other. */
+static void pack_run(void *to, const void *from, int64_t n, int64_t stride, size_t bytes) {
+    if (stride == 1) {
+        memcpy(to, from, (size_t)n * bytes);
+    } else if (bytes == 4) {
+        uint32_t *y = to;
+        const uint32_t *x = from;
+        for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
+    } else if (bytes == 8) {
+        uint64_t *y = to;
+        const uint64_t *x = from;
+        for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
+    } else {
+        unsigned char *y = to;
+        const unsigned char *x = from;
+        for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
+    }
+}
+
+static void pack(void *to, const void *from, const walk *w, int64_t start, int64_t count, size_t bytes) {
+    const char *base = from;
+    char *y = to;
+    if (w->rank == 0) { /* one element, count times at most once */
+        if (count > 0) memcpy(y, base, bytes);
+        return;
+    }
+    int64_t extent = w->extent[w->rank - 1], stride = w->stride[w->rank - 1];
+    while (count > 0) {
+        int64_t last, offset = walk_offset(w, start, &last), n = extent - last < count ? extent - last : count;
+        pack_run(y, base + offset * (int64_t)bytes, n, stride, bytes);
+        y += n * (int64_t)bytes;
+        start += n;
+        count -= n;
+    }
+}
+
+void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count) {
+    walk w = walk_over(from->rank, from->shape, from->stride);
+    pack(to, from->data, &w, start, count, ag_dtype_size(from->dtype));
+}
+
+/* ---- Elementwise ---- */
+
+typedef struct elementwise {
+    ag_block *block;
+    const void *attributes;
+    int n;
+    char *y;
+    int64_t size;
+    size_t y_bytes;
+    struct {
+        const char *data;
+        size_t bytes;
+        bool contiguous;
+        walk walk;
+    } x[MOST_INPUTS];
+} elementwise;
+
+static void prepare(elementwise *e, const ag_tensor *t) {
+    e->block = t->op->block[t->input[t->arity - 1]->dtype];
+    e->attributes = ag__attributes(t);
+    e->n = t->arity;
+    e->y = ag__values(t);
+    e->size = t->layout->size;
+    e->y_bytes = ag__bytes(t);
+    for (int i = 0; i < e->n; i++) {
+        const ag_tensor *x = t->input[i];
+        e->x[i].data = ag__values(x);
+        e->x[i].bytes = ag__bytes(x);
+        e->x[i].contiguous = x->layout->contiguous;
+        if (!x->layout->contiguous) e->x[i].walk = walk_over(x->layout->rank, x->layout->extent, ag__strides(x->layout));
+    }
+}
+
+static void run_strip(const elementwise *e, int64_t start, int64_t count) {
+    _Alignas(64) char strips[MOST_INPUTS][STRIP * MOST_BYTES];
+    const void *x[MOST_INPUTS];
+    for (int i = 0; i < e->n; i++) {
+        x[i] = e->x[i].data + start * (int64_t)e->x[i].bytes;
+        if (e->x[i].contiguous) continue;
+        pack(strips[i], e->x[i].data, &e->x[i].walk, start, count, e->x[i].bytes);
+        x[i] = strips[i];
+    }
+    e->block(count, e->y + start * (int64_t)e->y_bytes, x, e->attributes);
+}
+
+void ag__run_elementwise(ag_tensor *t) {
+    int64_t size = t->layout->size;
+    bool contiguous = true;
+    const void *x[MOST_INPUTS];
+    for (int i = 0; i < t->arity; i++) {
+        contiguous = contiguous && t->input[i]->layout->contiguous;
+        x[i] = ag__values(t->input[i]);
+    }
+    if (contiguous && size <= STRIP) { /* most nodes of a small model */
+        t->op->block[t->input[t->arity - 1]->dtype](size, ag__values(t), x, ag__attributes(t));
+        return;
+    }
+    elementwise e;
+    prepare(&e, t);
+    int threads = ag__worthwhile(size, t->tape->threads);
+    if (threads > 1) {
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+        for (int64_t start = 0; start < size; start += STRIP)
+            run_strip(&e, start, size - start < STRIP ? size - start : STRIP);
+    } else {
+        for (int64_t start = 0; start < size; start += STRIP)
+            run_strip(&e, start, size - start < STRIP ? size - start : STRIP);
+    }
+}
+
+/* ---- Reductions ----
+ *
+ * y has `outputs` elements (the kept axes, row-major); each is the fold of `count` elements (the reduced axes). Both
+ * ways below fold fixed blocks and join the blocks' results pairwise: ((0 1) (2 3)) ((4 5) 6). */
+
+typedef struct reduction {
+    const ag_reduction *op;
+    ag_dtype dtype;
+    size_t bytes;
+    const char *x;
+    char *y;
+    walk kept, reduced;
+    int64_t outputs, count;
+    char *partial; /* results of blocks, where there are several */
+} reduction;
+
+enum { ROWS = 32 }; /* rows that are folded one after the other before results are joined pairwise */
+
+static void reduction_prepare(reduction *r, const ag_tensor *t) {
+    const ag_tensor *x = t->input[0];
+    const ag_axes_set *set = ag__attributes(t);
+    const int64_t *stride = ag__strides(x->layout);
+    *r = (reduction){.op = t->op->reduction, .dtype = (ag_dtype)x->dtype, .bytes = ag__bytes(x)};
+    r->x = ag__values(x);
+    r->y = ag__values(t);
+    for (int i = 0; i < x->layout->rank; i++)
+        walk_add(set->mask & 1u << i ? &r->reduced : &r->kept, x->layout->extent[i], stride[i]);
+    r->outputs = walk_size(&r->kept);
+    r->count = walk_size(&r->reduced);
+}
+
+/* blocks results of n elements each, one after the other, joined pairwise into the first. */
+static void join(const reduction *r, char *partial, int64_t blocks, int64_t n) {
+    int64_t width = n * (int64_t)r->bytes;
+    for (int64_t step = 1; step < blocks; step *= 2)
+        for (int64_t i = 0; i + step < blocks; i += 2 * step)
+            r->op->combine[r->dtype](n, partial + i * width, partial + (i + step) * width);
+}
+
+static int64_t blocks_of(int64_t n, int64_t block) { return (n + block - 1) / block; }
+
+/* ---- Way 1: the elements of one output lie together, or are gathered: fold strips of them. ---- */
+
+static void fold_block(const reduction *r, char *to, const char *x, int64_t block) {
+    _Alignas(64) char strip[STRIP * MOST_BYTES];
+    int64_t start = block * STRIP, n = r->count - start < STRIP ? r->count - start : STRIP;
+    bool together = r->reduced.rank == 0 || (r->reduced.rank == 1 && r->reduced.stride[0] == 1);
+    const char *from = x + start * (int64_t)r->bytes;
+    if (!together) {
+        pack(strip, x, &r->reduced, start, n, r->bytes);
+        from = strip;
+    }
+    r->op->fold[r->dtype](n, to, from);
+}
+
+static void fold_output(const reduction *r, int64_t output, char *partial) {
+    int64_t last, blocks = blocks_of(r->count, STRIP);
+    const char *x = r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
+    char *y = r->y + output * (int64_t)r->bytes;
+    if (blocks == 1) {
+        fold_block(r, y, x, 0);
+        return;
+    }
+    for (int64_t b = 0; b < blocks; b++) fold_block(r, partial + b * (int64_t)r->bytes, x, b);
+    join(r, partial, blocks, 1);
+    memcpy(y, partial, r->bytes);
+}
+
+/* One output from many elements: the threads share its blocks. */
+static void fold_long(const reduction *r, int threads) {
+    int64_t blocks = blocks_of(r->count, STRIP), last;
+    for (int64_t output = 0; output < r->outputs; output++) {
+        const char *x = r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+        for (int64_t b = 0; b < blocks; b++) fold_block(r, r->partial + b * (int64_t)r->bytes, x, b);
+        join(r, r->partial, blocks, 1);
+        memcpy(r->y + output * (int64_t)r->bytes, r->partial, r->bytes);
+    }
+    (void)threads;
+}
+
+static void fold_share(const reduction *r, int thread, int threads) {
+    int64_t blocks = blocks_of(r->count, STRIP), share = blocks_of(r->outputs, threads);
+    int64_t end = (thread + 1) * share < r->outputs ? (thread + 1) * share : r->outputs;
+    char *partial = r->partial ? r->partial + thread * blocks * (int64_t)r->bytes : NULL;
+    for (int64_t output = thread * share; output < end; output++) fold_output(r, output, partial);
+}
+
+static void fold_outputs(const reduction *r, int threads) {
+    if (threads > 1) {
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+#endif
+        for (int thread = 0; thread < threads; thread++) fold_share(r, thread, threads);
+    } else {
+        fold_share(r, 0, 1);
+    }
+}
+
+/* ---- Way 2: neighbouring outputs lie together: fold rows of them, a group of rows at a time. ---- */
+
+typedef struct columns { /* outputs are rows of `across`, cut into strips */
+    int64_t across, strips_a_row, strips, groups;
+} columns;
+
+static columns columns_of(const reduction *r) {
+    int64_t across = r->kept.extent[r->kept.rank - 1], a_row = blocks_of(across, STRIP);
+    return (columns){across, a_row, r->outputs / across * a_row, blocks_of(r->count, ROWS)};
+}
+
+/* First output of a strip, and how many there are. */
+static int64_t strip_start(const columns *c, int64_t strip, int64_t *n) {
+    int64_t within = strip % c->strips_a_row * STRIP;
+    *n = c->across - within < STRIP ? c->across - within : STRIP;
+    return strip / c->strips_a_row * c->across + within;
+}
+
+static void fold_group(const reduction *r, const columns *c, int64_t strip, int64_t group) {
+    int64_t n, last, output = strip_start(c, strip, &n), width = n * (int64_t)r->bytes;
+    int64_t first = group * ROWS, end = first + ROWS < r->count ? first + ROWS : r->count;
+    const char *x = r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
+    char *y = c->groups == 1 ? r->y + output * (int64_t)r->bytes
+                             : r->partial + output * c->groups * (int64_t)r->bytes + group * width;
+    memcpy(y, x + walk_offset(&r->reduced, first, &last) * (int64_t)r->bytes, (size_t)width);
+    for (int64_t row = first + 1; row < end; row++)
+        r->op->combine[r->dtype](n, y, x + walk_offset(&r->reduced, row, &last) * (int64_t)r->bytes);
+}
+
+static void join_groups(const reduction *r, const columns *c, int64_t strip) {
+    int64_t n, output = strip_start(c, strip, &n);
+    char *partial = r->partial + output * c->groups * (int64_t)r->bytes;
+    join(r, partial, c->groups, n);
+    memcpy(r->y + output * (int64_t)r->bytes, partial, (size_t)n * r->bytes);
+}
+
+static void fold_columns(const reduction *r, int threads) {
+    columns c = columns_of(r);
+    if (threads > 1) {
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+        for (int64_t task = 0; task < c.strips * c.groups; task++) fold_group(r, &c, task / c.groups, task % c.groups);
+    } else {
+        for (int64_t task = 0; task < c.strips * c.groups; task++) fold_group(r, &c, task / c.groups, task % c.groups);
+    }
+    if (c.groups > 1)
+        for (int64_t strip = 0; strip < c.strips; strip++) join_groups(r, &c, strip);
+}
+
+/* ---- Which way ---- */
+
+static bool by_columns(const reduction *r) {
+    enum { FEWEST = 8 };
+    const walk *k = &r->kept, *d = &r->reduced;
+    if (d->rank == 0 || d->stride[d->rank - 1] == 1 || k->rank == 0) return false;
+    return k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= FEWEST;
+}
+
+static void fill_identity(const reduction *r) {
+    double identity = r->op->identity;
+    for (int64_t i = 0; i < r->outputs; i++) switch (r->dtype) {
+        case AG_F32: ((float *)(void *)r->y)[i] = (float)identity; break;
+        case AG_F64: ((double *)(void *)r->y)[i] = identity; break;
+        case AG_I64:
+            ((int64_t *)(void *)r->y)[i] = identity <= -0x1p63 ? INT64_MIN : identity >= 0x1p63 ? INT64_MAX : (int64_t)identity;
+            break;
+        default: ((unsigned char *)r->y)[i] = identity != 0; break;
+        }
+}
+
+static bool fold(reduction *r, ag_tape *tape) {
+    int threads = ag__worthwhile(r->outputs * r->count, tape->threads);
+    bool wide = by_columns(r), in_long = !wide && r->outputs < threads;
+    int64_t blocks = blocks_of(r->count, wide ? ROWS : STRIP);
+    ag__buffer *partial = NULL;
+    if (blocks > 1) {
+        partial = ag__buffer_new(tape, (size_t)(blocks * (wide ? r->outputs : threads)) * r->bytes);
+        if (!partial) return false;
+        r->partial = partial->data;
+    }
+    if (wide) fold_columns(r, threads);
+    else if (in_long) fold_long(r, threads);
+    else fold_outputs(r, threads);
+    ag__buffer_drop(tape, partial);
+    return true;
+}
+
+bool ag__run_reduction(ag_tensor *t) {
+    reduction r;
+    reduction_prepare(&r, t);
+    if (r.outputs == 0) return true;
+    if (r.count == 0) fill_identity(&r);
+    else if (!fold(&r, t->tape)) return false;
+    if (r.op->finish[r.dtype]) r.op->finish[r.dtype](r.outputs, r.y, r.count);
+    return true;
+}

@@ -1,0 +1,242 @@
+/* tape -- its life, marks and rewinds, settings, labels
+ *
+ * A mark is a slot in the tape's list of places and the serial number that the slot had; rewinding to a place forgets
+ * the slots after it, so a mark is stale exactly if its slot has another serial number now. */
+#include "autograd/internal.h"
+
+#include <string.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+enum { TAPE_BYTES = sizeof(ag_tape) + sizeof(ag_tensor) }; /* with its nil */
+
+static int default_threads(void) {
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+ag_tape *ag_tape_new(void) { return ag_tape_new_with(NULL); }
+
+ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
+    ag_allocator a = allocator && allocator->resize ? *allocator : ag__default_allocator;
+    ag_tape *tape = a.resize(a.ctx, NULL, 0, TAPE_BYTES);
+    if (!tape) return NULL;
+    memset(tape, 0, TAPE_BYTES);
+    tape->allocator = a;
+    tape->memory.held = tape->memory.peak_held = (int64_t)TAPE_BYTES;
+    tape->memory.allocations = 1;
+    tape->recording = true;
+    tape->threads = default_threads();
+    tape->nil = (ag_tensor *)(tape + 1);
+    *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};
+    return tape;
+}
+
+void ag_tape_free(ag_tape *tape) {
+    if (!tape) return;
+    ag__truncate(tape, &(ag__place){0});
+    ag__buffers_free(tape);
+    ag__arena_trim(tape);
+    ag__segments_trim(tape);
+    if (tape->segments) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);
+    if (tape->marks) ag__resize(tape, tape->marks, tape->mark_room * sizeof *tape->marks, 0);
+    tape->allocator.resize(tape->allocator.ctx, tape, TAPE_BYTES, 0);
+}
+
+/* ---- Marks ---- */
+
+ag__place ag__place_now(const ag_tape *tape) {
+    return (ag__place){.count = tape->count,
+                       .chunk = tape->chunk,
+                       .used = tape->chunk ? tape->chunk->used : 0,
+                       .labels = tape->labels};
+}
+
+static bool grow_marks(ag_tape *tape) {
+    uint32_t room = tape->mark_room ? tape->mark_room * 2 : 8;
+    ag__place *marks = ag__resize(tape, tape->marks, tape->mark_room * sizeof *marks, room * sizeof *marks);
+    if (!marks) return false;
+    tape->marks = marks;
+    tape->mark_room = room;
+    return true;
+}
+
+ag_mark ag_tape_mark(ag_tape *tape) {
+    ag_mark none = {tape, 0, 0};
+    if (!tape) {
+        ag__fail_on(NULL, "tape_mark", AG_ERR_NULL, "the tape is NULL");
+        return none;
+    }
+    ag__place now = ag__place_now(tape);
+    ag__place *last = tape->mark_count ? &tape->marks[tape->mark_count - 1] : NULL;
+    if (last && last->count == now.count && last->chunk == now.chunk && last->used == now.used)
+        return (ag_mark){tape, tape->mark_count - 1, last->serial};
+    if (tape->mark_count == tape->mark_room && !grow_marks(tape)) {
+        ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "no memory for another mark");
+        return none;
+    }
+    now.serial = ++tape->next_serial;
+    tape->marks[tape->mark_count] = now;
+    return (ag_mark){tape, tape->mark_count++, now.serial};
+}
+
+/* ---- Rewinding ---- */
+
+/* Variables keep no handle of what is about to go. */
+static void forget_beyond(ag_tape *tape, uint32_t count) {
+    while (tape->variables && tape->variables->id >= count)
+        tape->variables = ag__variable_of(tape->variables)->next;
+    for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next) {
+        ag__variable *state = ag__variable_of(v);
+        if (state->version && state->version->id >= count) state->version = NULL;
+        if (state->pending && state->pending->id >= count) state->pending = NULL;
+        if (state->gradient && state->gradient->id >= count) state->gradient = NULL;
+    }
+}
+
+static void drop_packed_beyond(ag_tape *tape, uint32_t count) {
+    for (ag__packed **p = &tape->packed; *p;) {
+        ag__packed *copy = *p;
+        if (copy->tensor->id < count) {
+            p = &copy->next;
+            continue;
+        }
+        *p = copy->next;
+        ag__buffer_drop(tape, copy->buffer);
+    }
+}
+
+static void release_node(ag_tape *tape, ag_tensor *t) {
+    ag__buffer_drop(tape, t->buffer);
+    if (!(t->flags & AG__COMPUTED))
+        for (int i = 0; i < t->arity; i++) t->input[i]->readers--;
+    t->flags = AG__STALE;
+}
+
+void ag__truncate(ag_tape *tape, const ag__place *place) {
+    forget_beyond(tape, place->count);
+    drop_packed_beyond(tape, place->count);
+    for (; tape->labels != place->labels; tape->labels = tape->labels->before)
+        tape->labels->tensor->label = tape->labels->former;
+    while (tape->count > place->count) release_node(tape, ag__node(tape, --tape->count));
+    ag__arena_release(tape, place->chunk, place->used);
+}
+
+/* Assignments to variables that stay must be computed while what they depend on is still there; also on a tape in
+ * error, whose first error remains. */
+static void carry_out_assignments(ag_tape *tape, uint32_t count) {
+    bool any = false;
+    for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next)
+        if (v->id >= count) ag__variable_of(v)->pending = NULL;
+        else if (ag__variable_of(v)->pending) any = true;
+    if (!any) return;
+    ag_status status = tape->status;
+    tape->status = AG_OK;
+    if (status == AG_OK) {
+        ag__evaluate(tape, 0, NULL);
+        return;
+    }
+    char error[AG__ERROR_SIZE];
+    bool located = tape->located;
+    memcpy(error, tape->error, sizeof error);
+    ag__evaluate(tape, 0, NULL);
+    memcpy(tape->error, error, sizeof error);
+    tape->located = located;
+    tape->status = status;
+}
+
+ag_status(ag_tape_rewind)(ag_tape *tape, ag_mark mark) {
+    int line;
+    const char *file = ag__here_file(&line);
+    if (!tape) {
+        ag__fail_on(NULL, "tape_rewind", AG_ERR_NULL, "the tape is NULL");
+        return ag__leave(NULL, file, line);
+    }
+    if (mark.tape != tape || mark.slot >= tape->mark_count || tape->marks[mark.slot].serial != mark.serial) {
+        ag__fail_on(tape, "tape_rewind", AG_ERR_TAPE,
+                    mark.tape != tape ? "the mark is of another tape" : "the mark is stale: an earlier mark was rewound to");
+        return ag__leave(tape, file, line);
+    }
+    ag__place place = tape->marks[mark.slot];
+    carry_out_assignments(tape, place.count);
+    ag__truncate(tape, &place);
+    tape->mark_count = mark.slot + 1;
+    return ag__leave(tape, file, line);
+}
+
+/* ---- Settings ---- */
+
+bool ag_tape_set_eager(ag_tape *tape, bool eager) {
+    if (!tape) return false;
+    bool former = tape->eager;
+    tape->eager = eager;
+    return former;
+}
+
+bool ag_tape_set_recording(ag_tape *tape, bool recording) {
+    if (!tape) return false;
+    bool former = tape->recording;
+    tape->recording = recording;
+    return former;
+}
+
+int ag_tape_set_threads(ag_tape *tape, int threads) {
+    if (!tape) return 0;
+    if (threads == 0) tape->threads = default_threads();
+    if (threads > 0) tape->threads = threads;
+    return tape->threads;
+}
+
+void ag_tape_seed(ag_tape *tape, uint64_t seed) {
+    if (!tape) return;
+    tape->seed = seed;
+    tape->draws = 0;
+}
+
+uint64_t ag__next_draw(const ag_tape *tape, uint64_t *seed) {
+    *seed = tape->seed;
+    return tape->draws;
+}
+
+void ag__draw_taken(ag_tape *tape) { tape->draws++; }
+
+ag_memory ag_tape_memory(const ag_tape *tape) {
+    if (!tape) return (ag_memory){0};
+    ag_memory m = tape->memory;
+    m.nodes = tape->count;
+    return m;
+}
+
+void ag_tape_trim(ag_tape *tape) {
+    if (!tape) return;
+    ag__buffers_trim(tape);
+    ag__arena_trim(tape);
+    ag__segments_trim(tape);
+}
+
+int ag__worthwhile(int64_t work, int threads) {
+    enum { STEPS_A_THREAD = 32 * 1024 }; /* entering a parallel region costs a few microseconds */
+    int64_t most = work / STEPS_A_THREAD;
+    return most < 2 || threads < 2 ? 1 : most < threads ? (int)most : threads;
+}
+
+/* ---- Labels ---- */
+
+ag_tensor *(ag_label)(ag_tensor *x, const char *label) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("label", 1, &x, &nil)) return nil;
+    if (!label) return ag__fail("label", 1, &x, AG_ERR_NULL, "the label is NULL");
+    size_t bytes = strlen(label) + 1;
+    ag__label *l = ag__arena(x->tape, sizeof *l + bytes);
+    if (!l) return ag__fail("label", 1, &x, AG_ERR_MEMORY, "no memory for %zu bytes of label", bytes);
+    *l = (ag__label){.before = x->tape->labels, .tensor = x, .former = x->label};
+    memcpy(l->text, label, bytes);
+    x->tape->labels = l;
+    x->label = l->text;
+    return x;
+}

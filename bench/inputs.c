@@ -1,0 +1,83 @@
+/* inputs -- the same numbers for us and for our peers, without a file: element i of stream s is a hash of both */
+#include "bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static clockid_t meant = CLOCK_MONOTONIC;
+
+void seconds_of_work(void) { meant = CLOCK_PROCESS_CPUTIME_ID; }
+
+double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(meant, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void *room(int64_t bytes) {
+    size_t rounded = ((size_t)bytes + 63) / 64 * 64;
+    void *p = aligned_alloc(64, rounded);
+    if (!p) {
+        fprintf(stderr, "bench: no memory for %lld bytes\n", (long long)bytes);
+        exit(2);
+    }
+    return memset(p, 0, rounded);
+}
+
+void room_free(const void *p) { free((void *)(uintptr_t)p); }
+
+/* Sebastiano Vigna's splitmix64, with the counter as its state. */
+static uint64_t hash(uint64_t stream, int64_t i) {
+    uint64_t z = ((stream << 32) + (uint64_t)i + 1) * 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* 24 bits, so that f32 holds it. */
+static double noise(uint64_t stream, int64_t i) { return (double)(hash(stream, i) >> 40) * 0x1p-23 - 1; }
+
+float *noise_f32(int64_t n, uint64_t stream, double scale) {
+    float *x = room(n * (int64_t)sizeof *x);
+    for (int64_t i = 0; i < n; i++) x[i] = (float)(noise(stream, i) * scale);
+    return x;
+}
+
+double *noise_f64(int64_t n, uint64_t stream, double scale) {
+    double *x = room(n * (int64_t)sizeof *x);
+    for (int64_t i = 0; i < n; i++) x[i] = noise(stream, i) * scale;
+    return x;
+}
+
+int64_t *noise_labels(int64_t n, uint64_t stream, int64_t classes) {
+    int64_t *x = room(n * (int64_t)sizeof *x);
+    for (int64_t i = 0; i < n; i++) x[i] = (int64_t)((hash(stream, i) >> 40) % (uint64_t)classes);
+    return x;
+}
+
+double weigh_f64(const double *x, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += x[i] * (double)(1 + i % 7);
+    return sum;
+}
+
+double weigh_f32(const float *x, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)(1 + i % 7);
+    return sum;
+}
+
+double weigh(ag_tensor *x) {
+    const void *data = ag_data(x);
+    if (!data) return NAN;
+    return ag_dtype_of(x) == AG_F32 ? weigh_f32(data, ag_size(x)) : weigh_f64(data, ag_size(x));
+}
+
+bool fine(const ag_tape *tape) {
+    if (ag_tape_status(tape) == AG_OK) return true;
+    fprintf(stderr, "bench: %s\n", ag_tape_error(tape));
+    return false;
+}

@@ -1,0 +1,160 @@
+/* rows_tape -- what a node costs: to record, to differentiate, to compute when it is tiny, to hold by the million
+ *
+ * All of them use one chain, y ← y·a, y + b, tanh y and so on, with 8 elements and a, b, x parameters. */
+#include "bench.h"
+
+enum { WIDTH = 8, RECORDED = 1000 };
+
+static struct {
+    ag_tape *tape;
+    ag_mark mark;
+    ag_tensor *p[3]; /* x, a, b */
+    int64_t length;
+    double nodes; /* one repetition's, forward and backward */
+} s;
+
+static ag_tensor *chain(int64_t length) {
+    ag_tensor *y = s.p[0];
+    for (int64_t i = 0; i < length; i++)
+        y = i % 3 == 0 ? ag_mul(y, s.p[1]) : i % 3 == 1 ? ag_add(y, s.p[2]) : ag_tanh(y);
+    return y;
+}
+
+static ag_tensor *differentiated(int64_t length, ag_tensor *dp[3]) {
+    ag_tensor *loss = ag_sum(chain(length));
+    ag_grad(loss, 3, s.p, dp);
+    return loss;
+}
+
+static double nodes_of(int64_t length) {
+    ag_tensor *dp[3];
+    double before = (double)ag_tape_memory(s.tape).nodes;
+    differentiated(length, dp);
+    double nodes = (double)ag_tape_memory(s.tape).nodes - before;
+    ag_tape_rewind(s.tape, s.mark);
+    return nodes;
+}
+
+static bool set_up(const row *r, int threads) {
+    s.tape = ag_tape_new();
+    ag_tape_set_threads(s.tape, threads);
+    for (int i = 0; i < 3; i++) {
+        float *data = noise_f32(WIDTH, (uint64_t)i + 1, 1);
+        s.p[i] = ag_parameter(s.tape, AG_F32, AG_SHAPE(WIDTH), data);
+        room_free(data);
+    }
+    s.mark = ag_tape_mark(s.tape);
+    s.length = r->size[0];
+    s.nodes = (double)s.length;
+    return fine(s.tape);
+}
+
+/* As long a chain as gives size[0] nodes with its gradient. */
+static bool set_up_nodes(const row *r, int threads) {
+    if (!set_up(r, threads)) return false;
+    s.length = (int64_t)((double)r->size[0] / nodes_of(3000) * 3000);
+    s.nodes = nodes_of(s.length);
+    return fine(s.tape);
+}
+
+static void tear_down(const row *r) {
+    (void)r;
+    ag_tape_free(s.tape);
+}
+
+static double nodes(const row *r) { return (void)r, s.nodes; }
+
+/* ---- Recording alone ---- */
+
+static void record(const row *r, int64_t repetitions) {
+    (void)r;
+    for (int64_t k = 0; k < repetitions; k++) {
+        ag_tensor *y = s.p[0];
+        for (int i = 0; i < RECORDED; i += 2) y = ag_add(ag_mul(y, s.p[1]), s.p[2]);
+        ag_tape_rewind(s.tape, s.mark);
+    }
+}
+
+/* ---- Forward and backward ---- */
+
+static double step(void) {
+    ag_tensor *dp[3];
+    differentiated(s.length, dp);
+    ag_eval_all(3, dp);
+    double sum = 0;
+    for (int i = 0; i < 3; i++) sum += weigh(dp[i]);
+    ag_tape_rewind(s.tape, s.mark);
+    return sum;
+}
+
+static void steps(const row *r, int64_t repetitions) {
+    (void)r;
+    for (int64_t k = 0; k < repetitions; k++) step();
+}
+
+static double check(const row *r) { return (void)r, step(); }
+
+/* ---- Long tapes ---- */
+
+static void grow(int64_t length, int64_t times, bool evaluate) {
+    ag_tensor *dp[3];
+    for (int64_t k = 0; k < times; k++) {
+        differentiated(length, dp);
+        if (evaluate) ag_eval_all(3, dp);
+        ag_tape_rewind(s.tape, s.mark);
+    }
+}
+
+static void grow_whole(const row *r, int64_t repetitions) { grow(s.length, repetitions, r->size[2]); }
+
+/* As many nodes as we, but never more than size[1] at once: what growth costs is the difference. */
+static void grow_in_parts(const row *r, int64_t repetitions) {
+    int64_t parts = r->size[0] / r->size[1];
+    grow(s.length / parts, repetitions * parts, r->size[2]);
+}
+
+static double bytes_a_node(const row *r) {
+    grow_whole(r, 1);
+    return (double)ag_tape_memory(s.tape).peak_held / s.nodes;
+}
+
+int tape_rows(row *to) {
+    const peer short_tape = {.name = "10^5 nodes", .where = HERE, .work = grow_in_parts, .limit = 1.5};
+    const row rows[] = {
+        {.name = "record",
+         .what = "record multiplications and additions of 8 elements, and rewind",
+         .unit = "s", .each = "node", .size = {RECORDED}, .count = nodes,
+         .setup = set_up, .work = record, .teardown = tear_down,
+         .peers = {{.name = "goal", .where = FIGURE, .figure = 100e-9, .limit = 1}}},
+        {.name = "ops1000",
+         .what = "1000 operations on 8 elements, forward and backward, three parameters",
+         .unit = "s", .each = "operation", .size = {1000}, .count = nodes,
+         .setup = set_up, .work = steps, .check = check, .teardown = tear_down,
+         .peers = {{.name = "goal", .where = FIGURE, .figure = 400e-9, .limit = 1}, {.name = "torch", .where = TORCH}}},
+        {.name = "tape1m",
+         .what = "a million nodes: record, differentiate, rewind",
+         .unit = "s", .each = "node", .size = {1000000, 100000}, .count = nodes,
+         .setup = set_up_nodes, .work = grow_whole, .teardown = tear_down, .peers = {short_tape}},
+        {.name = "tape10m",
+         .what = "ten million nodes: record, differentiate, rewind",
+         .unit = "s", .each = "node", .size = {10000000, 100000}, .count = nodes,
+         .setup = set_up_nodes, .work = grow_whole, .teardown = tear_down, .peers = {short_tape}},
+        {.name = "tape10m_eval",
+         .what = "ten million nodes: record, differentiate, evaluate, rewind",
+         .unit = "s", .each = "node", .size = {10000000, 100000, true}, .count = nodes,
+         .setup = set_up_nodes, .work = grow_whole, .teardown = tear_down, .peers = {short_tape}},
+        {.name = "tape10m_bytes",
+         .what = "the most memory that tape10m holds",
+         .unit = "B", .each = "node", .size = {10000000, 100000},
+         .setup = set_up_nodes, .measure = bytes_a_node, .teardown = tear_down,
+         .peers = {{.name = "goal", .where = FIGURE, .figure = 250, .limit = 1}}},
+        {.name = "tape10m_eval_bytes",
+         .what = "the most memory that tape10m_eval holds, values included",
+         .unit = "B", .each = "node", .size = {10000000, 100000, true},
+         .setup = set_up_nodes, .measure = bytes_a_node, .teardown = tear_down,
+         .peers = {{.name = "goal", .where = FIGURE, .figure = 250, .limit = 1}}},
+    };
+    int n = (int)(sizeof rows / sizeof *rows);
+    for (int i = 0; i < n; i++) to[i] = rows[i];
+    return n;
+}

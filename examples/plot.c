@@ -1,0 +1,172 @@
+/* plot -- line plots as SVG files
+ *
+ * A panel has a frame, in pixels of the picture, and two scales that map data into it. Everything is written in one
+ * sweep: grid and ticks, then the lines, then the words. */
+#include "examples/plot.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { WIDTH = 470, HEIGHT = 380, LEFT = 62, RIGHT = 18, TOP = 104, BOTTOM = 52, MOST_TICKS = 40 };
+
+static const char *const colours[] = {"#1f6fb4", "#e2761b", "#2d9a4b", "#b03a8c", "#7a6a58", "#6b5fc7"};
+
+/* Data from low to high lie between the pixels `from` and `to`. */
+typedef struct scale {
+    double low, high, from, to;
+    bool logarithmic;
+} scale;
+
+static double place(const scale *s, double value) {
+    double part = s->logarithmic ? log(value / s->low) / log(s->high / s->low) : (value - s->low) / (s->high - s->low);
+    return s->from + part * (s->to - s->from);
+}
+
+/* ---- Ranges and ticks ---- */
+
+/* The largest of 1, 2, 5 and their like in other decades that is not above x. */
+static double round_down(double x) {
+    double decade = pow(10, floor(log10(x)));
+    return x >= 5 * decade ? 5 * decade : x >= 2 * decade ? 2 * decade : decade;
+}
+
+static double step_of(const scale *s) { return round_down((s->high - s->low) / 4); }
+
+static void widen(double *low, double *high, int n, const double *values, bool positive) {
+    for (int i = 0; i < n; i++) {
+        if (!isfinite(values[i]) || (positive && values[i] <= 0)) continue;
+        if (values[i] < *low) *low = values[i];
+        if (values[i] > *high) *high = values[i];
+    }
+}
+
+static scale whole_range(double low, double high, double from, double to, bool logarithmic) {
+    if (!(low <= high)) low = logarithmic ? 1 : 0, high = 1;
+    if (logarithmic && low == high) low /= 2, high *= 2;
+    if (low == high) low -= 1, high += 1;
+    return (scale){low, high, from, to, logarithmic};
+}
+
+static scale x_scale(const plot_panel *p, double from, double to) {
+    double low = INFINITY, high = -INFINITY;
+    for (int i = 0; i < p->lines; i++) widen(&low, &high, p->line[i].n, p->line[i].x, false);
+    return whole_range(low, high, from, to, false);
+}
+
+/* The y axis ends at ticks, so that no line runs along the frame. */
+static scale y_scale(const plot_panel *p, double from, double to) {
+    double low = INFINITY, high = -INFINITY;
+    if (p->low < p->high) return whole_range(p->low, p->high, from, to, p->logarithmic);
+    for (int i = 0; i < p->lines; i++) widen(&low, &high, p->line[i].n, p->line[i].y, p->logarithmic);
+    scale s = whole_range(low, high, from, to, p->logarithmic);
+    if (s.logarithmic) {
+        s.low = round_down(s.low);
+        s.high = 1 / round_down(1 / s.high);
+    } else {
+        double step = step_of(&s);
+        s.low = floor(s.low / step) * step;
+        s.high = ceil(s.high / step) * step;
+    }
+    return s;
+}
+
+static int ticks_of(const scale *s, double tick[MOST_TICKS]) {
+    double step = step_of(s), slack = 1e-9;
+    int n = 0;
+    if (s->logarithmic) { /* 1, 2 and 5 of each decade; of many decades, only the 1 */
+        bool few = s->high / s->low < 2000;
+        for (double t = round_down(s->low * (1 + slack)); t <= s->high * (1 + slack) && n < MOST_TICKS;
+             t = round_down(t * 2.6))
+            if (t >= s->low * (1 - slack) && (few || fabs(log10(t) - round(log10(t))) < slack)) tick[n++] = t;
+        return n;
+    }
+    for (double i = ceil(s->low / step - slack); i * step <= s->high + slack * step && n < MOST_TICKS; i++)
+        tick[n++] = i * step;
+    return n;
+}
+
+/* ---- Writing ---- */
+
+static void put_text(FILE *out, const char *text) {
+    for (; *text; text++) {
+        if (*text == '<') fputs("&lt;", out);
+        else if (*text == '&') fputs("&amp;", out);
+        else fputc(*text, out);
+    }
+}
+
+static void put_words(FILE *out, double x, double y, const char *class, const char *words) {
+    fprintf(out, "<text x='%.1f' y='%.1f' class='%s'>", x, y, class);
+    put_text(out, words);
+    fputs("</text>\n", out);
+}
+
+static void put_grid(FILE *out, const plot_panel *p, const scale *x, const scale *y) {
+    double tick[MOST_TICKS];
+    int n = ticks_of(y, tick);
+    for (int i = 0; i < n; i++) {
+        double at = place(y, tick[i]);
+        fprintf(out, "<path d='M%.1f %.1fH%.1f' class='grid'/>\n", x->from, at, x->to);
+        fprintf(out, "<text x='%.1f' y='%.1f' class='left'>%g%s</text>\n", x->from - 8, at + 4, tick[i],
+                p->y_unit ? p->y_unit : "");
+    }
+    n = ticks_of(x, tick);
+    for (int i = 0; i < n; i++) {
+        double at = place(x, tick[i]);
+        fprintf(out, "<path d='M%.1f %.1fv5' class='axis'/>\n", at, y->from);
+        fprintf(out, "<text x='%.1f' y='%.1f' class='below'>%g</text>\n", at, y->from + 19, tick[i]);
+    }
+    fprintf(out, "<path d='M%.1f %.1fV%.1fH%.1f' class='axis'/>\n", x->from, y->to, y->from, x->to);
+}
+
+static void put_line(FILE *out, const plot_line *l, const scale *x, const scale *y, const char *colour) {
+    bool pen_down = false;
+    fprintf(out, "<path class='line' stroke='%s' d='", colour);
+    for (int i = 0; i < l->n; i++) {
+        bool drawn = isfinite(l->x[i]) && isfinite(l->y[i]) && (!y->logarithmic || l->y[i] > 0);
+        if (drawn) fprintf(out, "%c%.1f %.1f", pen_down ? 'L' : 'M', place(x, l->x[i]), place(y, l->y[i]));
+        pen_down = drawn;
+    }
+    fputs("'/>\n", out);
+}
+
+static void put_panel(FILE *out, const plot_panel *p, double left) {
+    scale x = x_scale(p, left + LEFT, left + WIDTH - RIGHT);
+    scale y = y_scale(p, HEIGHT - BOTTOM, TOP);
+    double legend = x.from;
+    put_words(out, x.from, TOP - 38, "panel", p->title);
+    put_grid(out, p, &x, &y);
+    fprintf(out, "<clipPath id='c%.0f'><path d='M%.1f %.1fH%.1fV%.1fH%.1fZ'/></clipPath><g clip-path='url(#c%.0f)'>\n",
+            left, x.from, y.to - 2, x.to + 2, y.from + 2, x.from, left);
+    for (int i = 0; i < p->lines; i++)
+        put_line(out, &p->line[i], &x, &y, colours[(size_t)i % (sizeof colours / sizeof *colours)]);
+    fputs("</g>\n", out);
+    for (int i = 0; i < p->lines; i++) { /* side by side above the frame, where no line is */
+        const char *colour = colours[(size_t)i % (sizeof colours / sizeof *colours)];
+        fprintf(out, "<path class='line' stroke='%s' d='M%.1f %dh18'/>\n", colour, legend, TOP - 20);
+        put_words(out, legend + 24, TOP - 16, "name", p->line[i].name);
+        for (const char *c = p->line[i].name; *c; c++) legend += 6.6;
+        legend += 44;
+    }
+    put_words(out, (x.from + x.to) / 2, HEIGHT - 12, "below", p->x_label);
+}
+
+static const char *const style =
+    "text{font:12px system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fill:#444}"
+    ".title{font-size:17px;font-weight:600;fill:#111}.panel{font-size:13px;font-weight:600;fill:#222}"
+    ".left{text-anchor:end}.below{text-anchor:middle}.grid{stroke:#e4e4e4}.axis{stroke:#888;fill:none}"
+    ".line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}";
+
+bool plot_write(const char *path, const char *title, int panels, const plot_panel panel[]) {
+    FILE *out = fopen(path, "w");
+    if (!out) return false;
+    fprintf(out,
+            "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %d %d' width='%d' height='%d'>\n<style>%s</style>\n",
+            WIDTH * panels, HEIGHT, WIDTH * panels, HEIGHT, style);
+    fprintf(out, "<rect width='100%%' height='100%%' fill='#fff'/>\n");
+    put_words(out, 24, 34, "title", title);
+    for (int i = 0; i < panels; i++) put_panel(out, &panel[i], i * (double)WIDTH);
+    fputs("</svg>\n", out);
+    bool written = !ferror(out);
+    return fclose(out) == 0 && written;
+}

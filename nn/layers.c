@@ -1,0 +1,117 @@
+/* layers -- linear, dropout, batch normalisation
+ *
+ * N samples, C features. Everything is composed: there is no backward code here. */
+#include "nn/refuse.h"
+
+#include <math.h>
+
+/* ---- Linear ---- */
+
+ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out) {
+    ag_linear none;
+    if (!layer || !tape || in < 1 || out < 1) {
+        ag_tensor *nil = !layer ? ag__refuse_on(tape, "linear_init", AG_ERR_NULL, "the layer is NULL")
+                                : ag__refuse_on(tape, "linear_init", AG_ERR_RANGE,
+                                                "%lld inputs and %lld outputs: at least one of each is wanted",
+                                                (long long)in, (long long)out);
+        *(layer ? layer : &none) = (ag_linear){nil, nil};
+        return ag_eval(nil);
+    }
+    double bound = sqrt(6 / (double)in);
+    ag_tensor *weight = ag_uniform(tape, dtype, AG_SHAPE(in, out), -bound, bound);
+    layer->weight = ag_label(ag_parameter_from(weight), "weight");
+    layer->bias = ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(out))), "bias");
+    return ag_eval(layer->bias);
+}
+
+ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x) {
+    if (!layer) return ag__refuse("linear_apply", 1, &x, AG_ERR_NULL, "the layer is NULL");
+    return ag_add(ag_matmul(x, layer->weight), layer->bias);
+}
+
+/* ---- Dropout ---- */
+
+ag_tensor *ag_dropout(ag_tensor *x, double p, bool training) {
+    if (!(p >= 0 && p < 1)) return ag__refuse("dropout", 1, &x, AG_ERR_RANGE, "p is %g, and 0 <= p < 1 is wanted", p);
+    ag_tape *tape = ag_tape_of(x);
+    ag_dtype dtype = ag_dtype_of(x);
+    if (dtype != AG_F32 && dtype != AG_F64)
+        return ag__refuse("dropout", 1, &x, AG_ERR_DTYPE, "f32 or f64 is wanted, not %s", ag_dtype_name(dtype));
+    if (ag_is_nil(x) || !training || p == 0) return x;
+    ag_tensor *dropped = ag_less(ag_uniform(tape, dtype, ag_shape_of(x), 0, 1), ag_scalar(tape, dtype, p));
+    return ag_where(dropped, ag_scalar(tape, dtype, 0), ag_scale(x, 1 / (1 - p)));
+}
+
+/* ---- Batch normalisation ---- */
+
+ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels) {
+    ag_batchnorm none;
+    if (!layer || !tape || channels < 1) {
+        ag_tensor *nil = !layer ? ag__refuse_on(tape, "batchnorm_init", AG_ERR_NULL, "the layer is NULL")
+                                : ag__refuse_on(tape, "batchnorm_init", AG_ERR_RANGE,
+                                                "%lld channels: at least one is wanted", (long long)channels);
+        *(layer ? layer : &none) = (ag_batchnorm){.gamma = nil, .beta = nil, .running_mean = nil, .running_var = nil};
+        return ag_eval(nil);
+    }
+    ag_tensor *ones = ag_ones(tape, dtype, AG_SHAPE(1, channels));
+    ag_tensor *zeros = ag_zeros(tape, dtype, AG_SHAPE(1, channels));
+    layer->gamma = ag_label(ag_parameter_from(ones), "gamma");
+    layer->beta = ag_label(ag_parameter_from(zeros), "beta");
+    layer->running_mean = ag_label(ag_variable_from(zeros), "running mean");
+    layer->running_var = ag_label(ag_variable_from(ones), "running variance");
+    layer->momentum = 0.9;
+    layer->epsilon = 1e-5;
+    return ag_eval(layer->running_var);
+}
+
+/* Whether the layer fits z; if not, the nil that applying it returns. */
+static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool training) {
+    static const char name[] = "batchnorm_apply";
+    if (!layer) return ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
+    ag_tensor *const x[] = {z, layer->gamma};
+    if (ag_rank(z) != 2 || ag_extent(z, 1) != ag_extent(layer->gamma, 1))
+        return ag__refuse(name, 2, x, AG_ERR_SHAPE, "(N,C) is wanted, with the layer's C");
+    if (training && ag_extent(z, 0) < 1)
+        return ag__refuse(name, 2, x, AG_ERR_SHAPE, "a batch of no samples has no mean to train with");
+    if (!(layer->momentum >= 0 && layer->momentum <= 1))
+        return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's momentum %g is not between 0 and 1", layer->momentum);
+    if (!(layer->epsilon >= 0))
+        return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", layer->epsilon);
+    return NULL;
+}
+
+/* N C -> 1 C */
+static ag_tensor *batch_mean(ag_tensor *x, const char *label) {
+    return ag_label(ag_mean_over(x, AG_AXES(0), true), label);
+}
+
+/* running ← momentum·running + (1−momentum)·batch */
+static void run_on(ag_tensor *running, ag_tensor *batch, double momentum) {
+    ag_tensor *fresh = ag_scale(ag_stop_gradient(batch), 1 - momentum);
+    ag_assign(running, ag_add(ag_scale(running, momentum), fresh));
+}
+
+ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training, ag_batchnorm_nodes *nodes) {
+    ag_batchnorm_nodes unseen;
+    ag_batchnorm_nodes *y = nodes ? nodes : &unseen;
+    ag_tensor *nil = what_is_wrong(layer, z, training);
+    if (nil) {
+        *y = (ag_batchnorm_nodes){nil, nil, nil, nil};
+        return nil;
+    }
+    y->mean = training ? batch_mean(z, "mean") : layer->running_mean;                            /* 1 C */
+    y->centred = ag_sub(z, y->mean);                                                             /* N C */
+    y->variance = training ? batch_mean(ag_square(y->centred), "variance") : layer->running_var; /* 1 C */
+    ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));                     /* 1 C */
+    y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");                           /* N C */
+    ag_tensor *out = ag_add(ag_mul(y->normalised, layer->gamma), layer->beta);                   /* N C */
+    if (training) {
+        run_on(layer->running_mean, y->mean, layer->momentum);
+        run_on(layer->running_var, y->variance, layer->momentum);
+    }
+    return out;
+}
+
+ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool training) {
+    return ag_batchnorm_apply_nodes(layer, z, training, NULL);
+}

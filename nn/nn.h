@@ -1,0 +1,238 @@
+/* nn -- layers, losses and optimisers, composed from the operations of autograd.h and nothing else
+ *
+ * Read autograd/autograd.h first; this header goes on in its manner.
+ *
+ *      1  Layers             2  Losses             3  Optimisers
+ *
+ * A network of two layers, trained on one batch (x is (N,64), labels (N)):
+ *
+ *     ag_linear hidden, output;
+ *     ag_batchnorm norm;
+ *     ag_linear_init(&hidden, tape, AG_F32, 64, 128);
+ *     ag_batchnorm_init(&norm, tape, AG_F32, 128);
+ *     ag_linear_init(&output, tape, AG_F32, 128, 10);
+ *     ag_tensor *p[] = {hidden.weight, hidden.bias, norm.gamma, norm.beta, output.weight, output.bias}, *dp[6];
+ *     ag_slot slots[6];
+ *     ag_adam adam;
+ *     ag_adam_init(&adam, 6, p, slots);
+ *     for (ag_mark mark = ag_tape_mark(tape); …; ag_tape_rewind(tape, mark)) {
+ *         ag_tensor *h = ag_relu(ag_batchnorm_apply(&norm, ag_linear_apply(&hidden, x), true));
+ *         ag_tensor *loss = ag_cross_entropy(ag_linear_apply(&output, h), labels);
+ *         ag_grad(loss, 6, p, dp);
+ *         ag_adam_step(&adam, dp);
+ *     }
+ *
+ * A layer is a struct of handles, which the tape owns: there is nothing to free, and nothing hidden. Its parameters and
+ * its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. Nothing here has
+ * a gradient of its own: it falls out of the graph. */
+#ifndef AG_NN_H
+#define AG_NN_H
+
+#include "autograd/autograd.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ============================================================== 1. Layers ============================================================== */
+
+/* ag_linear -- y = x·w + b: what ag_linear_init makes; both are parameters */
+typedef struct ag_linear {
+    ag_tensor *weight; /* (in,out) */
+    ag_tensor *bias;   /* (out) */
+} ag_linear;
+
+/* ag_linear_init -- a layer with random weights, uniform within ±√(6/in), and bias 0
+ * That is the scale which keeps the size of what passes through many layers of relu.
+ * Errors: AG_ERR_RANGE unless in and out are at least 1; as ag_uniform
+ * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
+AG_API ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out);
+
+/* ag_linear_apply -- y = x·w + b over the last axis
+ * Shape:  x (…,N,in) -> (…,N,out)
+ * Dtype:  real, that of the layer
+ * Grad:   x̄ = ȳ·wᵀ,  w̄ = xᵀ·ȳ,  b̄ = Σ_N ȳ; falls out of the graph
+ * Errors: as ag_matmul and ag_add
+ * Source: torch.nn.Linear, whose weight is the transpose */
+AG_API ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x);
+
+/* ag_dropout -- in training, each element 0 with probability p, else x/(1−p); otherwise x itself
+ * A new draw at every call: to differentiate numerically, call ag_tape_seed before each.
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(1−p) where x was kept, 0 elsewhere; falls out of the graph
+ * Errors: AG_ERR_RANGE unless 0 <= p < 1; AG_ERR_DTYPE
+ * Source: Srivastava et al., Dropout (2014), scaled in training as torch.nn.functional.dropout does */
+AG_API ag_tensor *ag_dropout(ag_tensor *x, double p, bool training);
+
+/* ag_batchnorm -- what ag_batchnorm_init makes: parameters, running statistics, and two numbers that may be changed */
+typedef struct ag_batchnorm {
+    ag_tensor *gamma;        /* (1,C), a parameter, ones */
+    ag_tensor *beta;         /* (1,C), a parameter, zeros */
+    ag_tensor *running_mean; /* (1,C), a variable, zeros */
+    ag_tensor *running_var;  /* (1,C), a variable, ones */
+    double momentum;         /* the part of the running statistics that a step keeps; 0.9 */
+    double epsilon;          /* added to the variance before its root is taken; 1e-5 */
+} ag_batchnorm;
+
+/* ag_batchnorm_nodes -- the tensors that a batch normalisation went through, to ask ag_vjp for dL/dmean and the like */
+typedef struct ag_batchnorm_nodes {
+    ag_tensor *mean;       /* M = mean_N z (1,C), or the running one */
+    ag_tensor *centred;    /* D = z − M (N,C) */
+    ag_tensor *variance;   /* V = mean_N D² (1,C), or the running one */
+    ag_tensor *normalised; /* D/√(V + epsilon) (N,C) */
+} ag_batchnorm_nodes;
+
+/* ag_batchnorm_init -- a layer for C = channels features that begins as the plain normalisation
+ * Errors: AG_ERR_RANGE unless channels is at least 1; AG_ERR_DTYPE unless dtype is real */
+AG_API ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
+
+/* ag_batchnorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance per feature
+ * In training M and V (biased: over N, not N−1) are those of the batch, and the running statistics become
+ * momentum·running + (1−momentum)·batch, the same biased V included; otherwise M and V are the running ones.
+ * torch.nn.BatchNorm1d calls 1−momentum its momentum, and lets the unbiased variance run.
+ * Shape:  z (N,C) -> (N,C)
+ * Dtype:  real, that of the layer
+ * Grad:   falls out of the graph, where the mean is one node with two uses: the centring, and through it the variance
+ * Errors: AG_ERR_SHAPE unless z is (N,C), with N at least 1 in training; AG_ERR_DTYPE; AG_ERR_RANGE unless
+ *         0 <= momentum <= 1 and epsilon >= 0
+ * Source: Ioffe and Szegedy, Batch Normalization (2015), algorithm 1 */
+AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool training);
+
+/* ag_batchnorm_apply_nodes -- the same, and shows the tensors on the way; nil ones after an error
+ * Shape:  z (N,C) -> (N,C)
+ * Dtype:  real, that of the layer
+ * Grad:   as ag_batchnorm_apply; ag_vjp(1, &y, &ybar, 1, &nodes.mean, &dmean, 0) adds both paths of the mean
+ * Errors: as ag_batchnorm_apply
+ * Source: Ioffe and Szegedy (2015) */
+AG_API ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training,
+                                           ag_batchnorm_nodes *nodes);
+
+/* ============================================================== 2. Losses ============================================================== */
+
+/* Each is the mean over the batch: a 0-d tensor, ready for ag_grad; NaN for a batch of no samples. */
+
+/* ag_cross_entropy -- mean over N of logsumexp(s_i) − s_i[label_i]: softmax and negative log-likelihood in one, safe for
+ * any finite scores
+ * Shape:  scores (N,C), labels (N) -> ()
+ * Dtype:  scores real; labels i64, 0 <= label < C
+ * Grad:   s̄ = (softmax(s) − onehot(labels))/N; falls out of the graph
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for a label out of range
+ * Source: torch.nn.functional.cross_entropy */
+AG_API ag_tensor *ag_cross_entropy(ag_tensor *scores, ag_tensor *labels);
+
+/* ag_binary_cross_entropy -- mean of ln(1 + e^s) − t·s for scores s before the sigmoid, safe for any finite ones
+ * Shape:  scores (…), targets of the same shape -> ()
+ * Dtype:  real; targets the same, between 0 and 1
+ * Grad:   s̄ = (sigmoid(s) − t)/n; falls out of the graph
+ * Errors: AG_ERR_SHAPE if the shapes differ; AG_ERR_DTYPE
+ * Source: torch.nn.functional.binary_cross_entropy_with_logits */
+AG_API ag_tensor *ag_binary_cross_entropy(ag_tensor *scores, ag_tensor *targets);
+
+/* ag_hinge -- mean over N of Σ_j max(0, s_i[j] − s_i[label_i] + 1) for j ≠ label_i: the multiclass support vector loss
+ * Shape:  scores (N,C), labels (N) -> ()
+ * Dtype:  scores real; labels i64, 0 <= label < C
+ * Grad:   s̄[i,j] = 1/N where j ≠ label and its term is over 0;  s̄[i,label] = −(the number of those)/N
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for a label out of range
+ * Source: Weston and Watkins, Support vector machines for multi-class pattern recognition (1999) */
+AG_API ag_tensor *ag_hinge(ag_tensor *scores, ag_tensor *labels);
+
+/* ag_mse -- mean of (x − target)²
+ * Shape:  x (…), target of the same shape (nothing is broadcast here: it would hide a mistake) -> ()
+ * Dtype:  real
+ * Grad:   x̄ = 2·(x − target)/n; falls out of the graph
+ * Errors: AG_ERR_SHAPE if the shapes differ; AG_ERR_DTYPE
+ * Source: torch.nn.functional.mse_loss */
+AG_API ag_tensor *ag_mse(ag_tensor *x, ag_tensor *target);
+
+/* ag_accuracy -- the part of the samples whose largest score is at the label
+ * Shape:  scores (N,C), labels (N) -> ()
+ * Dtype:  scores real; labels i64 -> f64
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; a label out of range counts as a miss
+ * Source: sklearn.metrics.accuracy_score */
+AG_API ag_tensor *ag_accuracy(ag_tensor *scores, ag_tensor *labels);
+
+/* ============================================================== 3. Optimisers ============================================================== */
+
+/* A step is ordinary recorded arithmetic and ag_assign, evaluated with whatever is evaluated next. What an optimiser
+ * remembers of each parameter are variables on the tape; the handles of these live in an array that the caller
+ * provides, one ag_slot a parameter, which must last as long as the optimiser. The numbers of the struct (the rate
+ * above all) may be changed between steps. */
+
+/* ag_slot -- one parameter of an optimiser, and what is remembered of it */
+typedef struct ag_slot {
+    ag_tensor *parameter;
+    ag_tensor *state[2]; /* variables of the parameter's shape: velocity; or first and second moment */
+    ag_tensor *next[3];  /* inside a step: what parameter and state become */
+} ag_slot;
+
+/* ag_sgd -- what ag_sgd_init makes */
+typedef struct ag_sgd {
+    int n;
+    ag_slot *slots;
+    double rate;     /* as given */
+    double momentum; /* the part of the velocity that a step keeps; 0 */
+    double decay;    /* of the weights: adds decay·p to the gradient, which is L2 regularisation; 0 */
+} ag_sgd;
+
+/* ag_sgd_init -- stochastic gradient descent of n parameters
+ * Errors: AG_ERR_NULL, AG_ERR_RANGE for n < 1; AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
+AG_API ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot slots[], double rate);
+
+/* ag_sgd_step -- g = dp + decay·p;  v ← momentum·v + g;  p ← p − rate·v
+ * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
+ * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter; no parameter has then been changed
+ * Source: Polyak's heavy ball, in the form of torch.optim.SGD */
+AG_API ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]);
+
+/* ag_adam -- what ag_adam_init makes */
+typedef struct ag_adam {
+    int n;
+    ag_slot *slots;
+    double rate;    /* 0.001 */
+    double beta1;   /* the part of the first moment that a step keeps; 0.9 */
+    double beta2;   /* the part of the second moment that a step keeps; 0.999 */
+    double epsilon; /* 1e-8 */
+    double decay;   /* of the weights, apart from the gradient (AdamW); 0 */
+    int64_t steps;  /* taken so far; what the correction of the moments' bias needs */
+} ag_adam;
+
+/* ag_adam_init -- Adam over n parameters
+ * Errors: AG_ERR_NULL, AG_ERR_RANGE for n < 1; AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
+AG_API ag_status ag_adam_init(ag_adam *adam, int n, ag_tensor *const parameters[], ag_slot slots[]);
+
+/* ag_adam_step -- m ← beta1·m + (1−beta1)·dp;  v ← beta2·v + (1−beta2)·dp²;  with t = steps + 1,
+ * p ← p − rate·(m/(1−beta1^t) / (√(v/(1−beta2^t)) + epsilon) + decay·p)
+ * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
+ * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter; no parameter has then been changed
+ * Source: Kingma and Ba, Adam (2015), algorithm 1; decay as in Loshchilov and Hutter (2019) */
+AG_API ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]);
+
+#ifdef __cplusplus
+}
+#endif
+
+/* The caller's file and line, as autograd/located.h does it for the operations. */
+#ifndef AG_NO_LOCATION
+
+#define ag_accuracy(...) ag_located(ag_accuracy(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_batchnorm_apply(...) ag_located(ag_batchnorm_apply(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_batchnorm_apply_nodes(...) ag_located(ag_batchnorm_apply_nodes(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_binary_cross_entropy(...) ag_located(ag_binary_cross_entropy(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_cross_entropy(...) ag_located(ag_cross_entropy(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_dropout(...) ag_located(ag_dropout(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_hinge(...) ag_located(ag_hinge(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_linear_apply(...) ag_located(ag_linear_apply(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_mse(...) ag_located(ag_mse(__VA_ARGS__), __FILE__, __LINE__)
+
+#define ag_adam_init(...) (ag_here(__FILE__, __LINE__), ag_adam_init(__VA_ARGS__))
+#define ag_adam_step(...) (ag_here(__FILE__, __LINE__), ag_adam_step(__VA_ARGS__))
+#define ag_batchnorm_init(...) (ag_here(__FILE__, __LINE__), ag_batchnorm_init(__VA_ARGS__))
+#define ag_linear_init(...) (ag_here(__FILE__, __LINE__), ag_linear_init(__VA_ARGS__))
+#define ag_sgd_init(...) (ag_here(__FILE__, __LINE__), ag_sgd_init(__VA_ARGS__))
+#define ag_sgd_step(...) (ag_here(__FILE__, __LINE__), ag_sgd_step(__VA_ARGS__))
+
+#endif
+
+#endif

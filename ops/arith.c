@@ -1,0 +1,349 @@
+/* arith -- arithmetic on two tensors, and on a tensor and a number
+ *
+ * i64 wraps around in two's complement, which is why its kernels compute in uint64_t. A scalar form is one
+ * node whose attribute is the number, a double that each kernel converts to its own dtype. */
+#include "ops/list.h"
+
+#include <math.h>
+
+/* ---- Two tensors ---- */
+
+AG_BLOCK2(add_i64, int64_t, int64_t, (uint64_t)a + (uint64_t)b)
+AG_BLOCK2(add_f32, float, float, a + b)
+AG_BLOCK2(add_f64, double, double, a + b)
+static ag_tensor *add_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
+const ag_op ag__op_add = {.name = "add",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 2,
+                          .block = {[AG_I64] = add_i64, [AG_F32] = add_f32, [AG_F64] = add_f64},
+                          .vjp = add_vjp};
+ag_tensor *ag_add(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_add, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+AG_BLOCK2(sub_i64, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
+AG_BLOCK2(sub_f32, float, float, a - b)
+AG_BLOCK2(sub_f64, double, double, a - b)
+static ag_tensor *sub_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, i == 0 ? g : ag_neg(g); }
+const ag_op ag__op_sub = {.name = "sub",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 2,
+                          .block = {[AG_I64] = sub_i64, [AG_F32] = sub_f32, [AG_F64] = sub_f64},
+                          .vjp = sub_vjp};
+ag_tensor *ag_sub(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_sub, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+AG_BLOCK2(mul_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
+AG_BLOCK2(mul_f32, float, float, (a * b))
+AG_BLOCK2(mul_f64, double, double, (a * b))
+static ag_tensor *mul_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_input(y, 1 - i)); }
+const ag_op ag__op_mul = {.name = "mul",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 2,
+                          .block = {[AG_I64] = mul_i64, [AG_F32] = mul_f32, [AG_F64] = mul_f64},
+                          .vjp = mul_vjp};
+ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_mul, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+AG_BLOCK2(div_f32, float, float, a / b)
+AG_BLOCK2(div_f64, double, double, a / b)
+static ag_tensor *div_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *b = ag_input(y, 1);
+    return i == 0 ? ag_div(g, b) : ag_neg(ag_div(ag_mul(g, y), b));
+}
+const ag_op ag__op_div = {.name = "div",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 2,
+                          .block = {[AG_F32] = div_f32, [AG_F64] = div_f64},
+                          .vjp = div_vjp};
+ag_tensor *ag_div(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_div, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+/* ---- The larger and the smaller ---- */
+
+AG_BLOCK2(maximum_i64, int64_t, int64_t, a > b ? a : b)
+AG_BLOCK2(maximum_f32, float, float, a > b || a != a ? a : b)
+AG_BLOCK2(maximum_f64, double, double, a > b || a != a ? a : b)
+AG_BLOCK2(minimum_i64, int64_t, int64_t, a < b ? a : b)
+AG_BLOCK2(minimum_f32, float, float, a < b || a != a ? a : b)
+AG_BLOCK2(minimum_f64, double, double, a < b || a != a ? a : b)
+
+/* g where `won`, half of it where a and b are equal. */
+static ag_tensor *share(ag_tensor *g, ag_tensor *won, ag_tensor *a, ag_tensor *b) {
+    ag_tensor *zero = ag_scalar(ag_tape_of(g), ag_dtype_of(g), 0);
+    return ag_where(won, g, ag_where(ag_equal(a, b), ag_scale(g, 0.5), zero));
+}
+
+static ag_tensor *maximum_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *own = ag_input(y, i), *other = ag_input(y, 1 - i);
+    return share(g, ag_greater(own, other), own, other);
+}
+const ag_op ag__op_maximum = {
+    .name = "maximum",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 2,
+    .block = {[AG_I64] = maximum_i64, [AG_F32] = maximum_f32, [AG_F64] = maximum_f64},
+    .vjp = maximum_vjp};
+ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_maximum, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+static ag_tensor *minimum_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *own = ag_input(y, i), *other = ag_input(y, 1 - i);
+    return share(g, ag_less(own, other), own, other);
+}
+const ag_op ag__op_minimum = {
+    .name = "minimum",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 2,
+    .block = {[AG_I64] = minimum_i64, [AG_F32] = minimum_f32, [AG_F64] = minimum_f64},
+    .vjp = minimum_vjp};
+ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_minimum, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+/* ---- Powers ---- */
+
+AG_BLOCK2(pow_f32, float, float, powf(a, b))
+AG_BLOCK2(pow_f64, double, double, pow(a, b))
+
+/* ā = g·b·a^(b−1). At b = 0 that is 0·a^(−1): right for the value as for the slope 1/a by b, unless 1/a is
+ * not finite. There 1 stands in for a, so that neither this nor its own gradient meets 0·∞. */
+static ag_tensor *pow_vjp_base(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
+    ag_tape *tape = ag_tape_of(g);
+    ag_dtype dtype = ag_dtype_of(g);
+    ag_tensor *zero = ag_scalar(tape, dtype, 0), *one = ag_scalar(tape, dtype, 1);
+    ag_tensor *smallest = ag_scalar(tape, dtype, dtype == AG_F32 ? 0x1p-126 : 0x1p-1022);
+    ag_tensor *invertible = ag_where(ag_less(smallest, ag_abs(a)), a, one);
+    ag_tensor *base = ag_where(ag_equal(b, zero), invertible, a);
+    return ag_mul(g, ag_mul(b, ag_pow(base, ag_add_scalar(b, -1))));
+}
+
+/* b̄ = g·a^b·ln a, and 0 where a = 0 and b >= 0. There 1 stands in for a: ln 1 = 0, and no slope of a^b at 0,
+ * which may be infinite, is met when this is differentiated again. */
+static ag_tensor *pow_vjp_exponent(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
+    ag_tape *tape = ag_tape_of(g);
+    ag_dtype dtype = ag_dtype_of(g);
+    ag_tensor *zero = ag_scalar(tape, dtype, 0), *one = ag_scalar(tape, dtype, 1);
+    ag_tensor *base = ag_where(ag_equal(a, zero), ag_where(ag_less_equal(zero, b), one, a), a);
+    return ag_mul(g, ag_mul(ag_pow(base, b), ag_log(base)));
+}
+
+static ag_tensor *pow_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *a = ag_input(y, 0), *b = ag_input(y, 1);
+    return i == 0 ? pow_vjp_base(g, a, b) : pow_vjp_exponent(g, a, b);
+}
+const ag_op ag__op_pow = {.name = "pow",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 2,
+                          .block = {[AG_F32] = pow_f32, [AG_F64] = pow_f64},
+                          .vjp = pow_vjp};
+ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_pow, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+/* ---- Sign ---- */
+
+AG_BLOCK1(neg_i64, int64_t, int64_t, 0 - (uint64_t)a)
+AG_BLOCK1(neg_f32, float, float, -a)
+AG_BLOCK1(neg_f64, double, double, -a)
+static ag_tensor *neg_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_neg(g); }
+const ag_op ag__op_neg = {.name = "neg",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 1,
+                          .block = {[AG_I64] = neg_i64, [AG_F32] = neg_f32, [AG_F64] = neg_f64},
+                          .vjp = neg_vjp};
+ag_tensor *ag_neg(ag_tensor *x) { return ag_apply(&ag__op_neg, 1, &x, NULL, 0); }
+
+/* ---- A tensor and a number ---- */
+
+static bool scalar_infer(ag_infer *r) {
+    double s = *(const double *)r->attributes;
+    if (r->dtype != AG_I64 || ag__fits(s, AG_I64)) return true;
+    return ag_reject(r, AG_ERR_RANGE, "i64 cannot hold %g", s);
+}
+
+static double scalar_of(const ag_tensor *y) { return *(const double *)ag_attributes(y); }
+
+static ag_tensor *apply_scalar(const ag_op *op, ag_tensor *x, double s) {
+    return ag_apply(op, 1, &x, &s, sizeof s);
+}
+
+AG_BLOCK1_S(add_scalar_i64, int64_t, int64_t, (uint64_t)a + (uint64_t)s)
+AG_BLOCK1_S(add_scalar_f32, float, float, a + s)
+AG_BLOCK1_S(add_scalar_f64, double, double, a + s)
+const ag_op ag__op_add_scalar = {
+    .name = "add_scalar",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 1,
+    .infer = scalar_infer,
+    .block = {[AG_I64] = add_scalar_i64, [AG_F32] = add_scalar_f32, [AG_F64] = add_scalar_f64},
+    .vjp = add_vjp};
+ag_tensor *ag_add_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_add_scalar, x, s); }
+
+AG_BLOCK1_S(rsub_scalar_i64, int64_t, int64_t, (uint64_t)s - (uint64_t)a)
+AG_BLOCK1_S(rsub_scalar_f32, float, float, s - a)
+AG_BLOCK1_S(rsub_scalar_f64, double, double, s - a)
+const ag_op ag__op_rsub_scalar = {
+    .name = "rsub_scalar",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 1,
+    .infer = scalar_infer,
+    .block = {[AG_I64] = rsub_scalar_i64, [AG_F32] = rsub_scalar_f32, [AG_F64] = rsub_scalar_f64},
+    .vjp = neg_vjp};
+ag_tensor *ag_rsub_scalar(double s, ag_tensor *x) { return apply_scalar(&ag__op_rsub_scalar, x, s); }
+
+AG_BLOCK1_S(scale_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)s))
+AG_BLOCK1_S(scale_f32, float, float, (a * s))
+AG_BLOCK1_S(scale_f64, double, double, (a * s))
+static ag_tensor *scale_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_scale(g, scalar_of(y)); }
+const ag_op ag__op_scale = {.name = "scale",
+                            .kind = AG_KIND_ELEMENTWISE,
+                            .arity = 1,
+                            .infer = scalar_infer,
+                            .block = {[AG_I64] = scale_i64, [AG_F32] = scale_f32, [AG_F64] = scale_f64},
+                            .vjp = scale_vjp};
+ag_tensor *ag_scale(ag_tensor *x, double s) { return apply_scalar(&ag__op_scale, x, s); }
+
+AG_BLOCK1_S(div_scalar_f32, float, float, a / s)
+AG_BLOCK1_S(div_scalar_f64, double, double, a / s)
+static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)i, ag_div_scalar(g, scalar_of(y));
+}
+const ag_op ag__op_div_scalar = {.name = "div_scalar",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .arity = 1,
+                                 .block = {[AG_F32] = div_scalar_f32, [AG_F64] = div_scalar_f64},
+                                 .vjp = div_scalar_vjp};
+ag_tensor *ag_div_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_div_scalar, x, s); }
+
+AG_BLOCK1_S(rdiv_scalar_f32, float, float, s / a)
+AG_BLOCK1_S(rdiv_scalar_f64, double, double, s / a)
+static ag_tensor *rdiv_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag_neg(ag_div(ag_mul(g, y), ag_input(y, i)));
+}
+const ag_op ag__op_rdiv_scalar = {.name = "rdiv_scalar",
+                                  .kind = AG_KIND_ELEMENTWISE,
+                                  .arity = 1,
+                                  .block = {[AG_F32] = rdiv_scalar_f32, [AG_F64] = rdiv_scalar_f64},
+                                  .vjp = rdiv_scalar_vjp};
+ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return apply_scalar(&ag__op_rdiv_scalar, x, s); }
+
+AG_BLOCK1(reciprocal_f32, float, float, 1 / a)
+AG_BLOCK1(reciprocal_f64, double, double, 1 / a)
+AG_BLOCK1(identity_f32, float, float, a)
+AG_BLOCK1(identity_f64, double, double, a)
+AG_BLOCK1(square_f32, float, float, (a * a))
+AG_BLOCK1(square_f64, double, double, (a * a))
+AG_BLOCK1(cube_f32, float, float, (a * a * a))
+AG_BLOCK1(cube_f64, double, double, (a * a * a))
+AG_BLOCK1_S(power_f32, float, float, powf(a, s))
+AG_BLOCK1_S(power_f64, double, double, pow(a, s))
+
+/* The exponents that occur in practice, and in the gradients of those, are many times faster multiplied out.
+ * */
+static void pow_scalar_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    const double s = *(const double *)attributes;
+    if (s == -1) reciprocal_f32(n, y, x, NULL);
+    else if (s == 1) identity_f32(n, y, x, NULL);
+    else if (s == 2) square_f32(n, y, x, NULL);
+    else if (s == 3) cube_f32(n, y, x, NULL);
+    else power_f32(n, y, x, attributes);
+}
+static void pow_scalar_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    const double s = *(const double *)attributes;
+    if (s == -1) reciprocal_f64(n, y, x, NULL);
+    else if (s == 1) identity_f64(n, y, x, NULL);
+    else if (s == 2) square_f64(n, y, x, NULL);
+    else if (s == 3) cube_f64(n, y, x, NULL);
+    else power_f64(n, y, x, attributes);
+}
+static ag_tensor *pow_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const double s = scalar_of(y);
+    if (s == 0) return ag_zero_vjp(y, g, i);
+    return ag_mul(g, ag_scale(ag_pow_scalar(ag_input(y, i), s - 1), s));
+}
+const ag_op ag__op_pow_scalar = {.name = "pow_scalar",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .arity = 1,
+                                 .block = {[AG_F32] = pow_scalar_f32, [AG_F64] = pow_scalar_f64},
+                                 .vjp = pow_scalar_vjp};
+ag_tensor *ag_pow_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_pow_scalar, x, s); }
+
+AG_BLOCK1_S(maximum_scalar_i64, int64_t, int64_t, a > s ? a : s)
+AG_BLOCK1_S(maximum_scalar_f32, float, float, a > s || a != a ? a : s)
+AG_BLOCK1_S(maximum_scalar_f64, double, double, a > s || a != a ? a : s)
+static ag_tensor *maximum_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag__gate(g, ag_input(y, i), scalar_of(y), INFINITY, 0.5, 1);
+}
+const ag_op ag__op_maximum_scalar = {
+    .name = "maximum_scalar",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 1,
+    .infer = scalar_infer,
+    .block = {[AG_I64] = maximum_scalar_i64, [AG_F32] = maximum_scalar_f32, [AG_F64] = maximum_scalar_f64},
+    .vjp = maximum_scalar_vjp};
+ag_tensor *ag_maximum_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_maximum_scalar, x, s); }
+
+AG_BLOCK1_S(minimum_scalar_i64, int64_t, int64_t, a < s ? a : s)
+AG_BLOCK1_S(minimum_scalar_f32, float, float, a < s || a != a ? a : s)
+AG_BLOCK1_S(minimum_scalar_f64, double, double, a < s || a != a ? a : s)
+static ag_tensor *minimum_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag__gate(g, ag_input(y, i), -INFINITY, scalar_of(y), 1, 0.5);
+}
+const ag_op ag__op_minimum_scalar = {
+    .name = "minimum_scalar",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 1,
+    .infer = scalar_infer,
+    .block = {[AG_I64] = minimum_scalar_i64, [AG_F32] = minimum_scalar_f32, [AG_F64] = minimum_scalar_f64},
+    .vjp = minimum_scalar_vjp};
+ag_tensor *ag_minimum_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_minimum_scalar, x, s); }
+
+/* ---- Between two numbers ---- */
+
+typedef struct interval {
+    double low, high;
+} interval;
+
+static bool clamp_infer(ag_infer *r) {
+    const interval *c = r->attributes;
+    if (c->low <= c->high) return true;
+    return ag_reject(r, AG_ERR_RANGE, "from %g to %g is no interval", c->low, c->high);
+}
+
+/* Comparisons with NaN are false, so that it falls through to itself. */
+AG_KERNEL static void clamp_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+    const interval *c = attributes;
+    const float low = (float)c->low, high = (float)c->high, *x = x_[0];
+    float *y = y_;
+    AG_SIMD for (int64_t i = 0; i < n; i++) {
+        const float raised = x[i] < low ? low : x[i];
+        y[i] = raised > high ? high : raised;
+    }
+}
+AG_KERNEL static void clamp_f64(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+    const interval *c = attributes;
+    const double low = c->low, high = c->high, *x = x_[0];
+    double *y = y_;
+    AG_SIMD for (int64_t i = 0; i < n; i++) {
+        const double raised = x[i] < low ? low : x[i];
+        y[i] = raised > high ? high : raised;
+    }
+}
+static ag_tensor *clamp_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const interval *c = ag_attributes(y);
+    return ag__gate(g, ag_input(y, i), c->low, c->high, 1, 1);
+}
+const ag_op ag__op_clamp = {.name = "clamp",
+                            .kind = AG_KIND_ELEMENTWISE,
+                            .arity = 1,
+                            .infer = clamp_infer,
+                            .block = {[AG_F32] = clamp_f32, [AG_F64] = clamp_f64},
+                            .vjp = clamp_vjp};
+ag_tensor *ag_clamp(ag_tensor *x, double low, double high) {
+    return ag_apply(&ag__op_clamp, 1, &x, &(interval){low, high}, sizeof(interval));
+}

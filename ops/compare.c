@@ -1,0 +1,241 @@
+/* compare -- comparisons, choice and conversion
+ *
+ * A bool is one byte, 0 or 1, and every kernel that makes one keeps to that. Comparisons have no gradient and
+ * say so; what is chosen by `where` or `gate` has one that reads only what was chosen, so that a NaN
+ * elsewhere stays there. */
+#include "ops/list.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- Comparisons ---- */
+
+AG_BLOCK2(equal_bool, uint8_t, uint8_t, a == b)
+AG_BLOCK2(equal_i64, uint8_t, int64_t, a == b)
+AG_BLOCK2(equal_f32, uint8_t, float, a == b)
+AG_BLOCK2(equal_f64, uint8_t, double, a == b)
+const ag_op ag__op_equal = {
+    .name = "equal",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 2,
+    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+    .block = {[AG_BOOL] = equal_bool, [AG_I64] = equal_i64, [AG_F32] = equal_f32, [AG_F64] = equal_f64}};
+ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+AG_BLOCK2(not_equal_bool, uint8_t, uint8_t, a != b)
+AG_BLOCK2(not_equal_i64, uint8_t, int64_t, a != b)
+AG_BLOCK2(not_equal_f32, uint8_t, float, a != b)
+AG_BLOCK2(not_equal_f64, uint8_t, double, a != b)
+const ag_op ag__op_not_equal = {.name = "not_equal",
+                                .kind = AG_KIND_ELEMENTWISE,
+                                .arity = 2,
+                                .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+                                .block = {[AG_BOOL] = not_equal_bool,
+                                          [AG_I64] = not_equal_i64,
+                                          [AG_F32] = not_equal_f32,
+                                          [AG_F64] = not_equal_f64}};
+ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_not_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+AG_BLOCK2(less_bool, uint8_t, uint8_t, a < b)
+AG_BLOCK2(less_i64, uint8_t, int64_t, a < b)
+AG_BLOCK2(less_f32, uint8_t, float, a < b)
+AG_BLOCK2(less_f64, uint8_t, double, a < b)
+const ag_op ag__op_less = {
+    .name = "less",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 2,
+    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+    .block = {[AG_BOOL] = less_bool, [AG_I64] = less_i64, [AG_F32] = less_f32, [AG_F64] = less_f64}};
+ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_less, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return ag_less(b, a); }
+
+AG_BLOCK2(less_equal_bool, uint8_t, uint8_t, a <= b)
+AG_BLOCK2(less_equal_i64, uint8_t, int64_t, a <= b)
+AG_BLOCK2(less_equal_f32, uint8_t, float, a <= b)
+AG_BLOCK2(less_equal_f64, uint8_t, double, a <= b)
+const ag_op ag__op_less_equal = {.name = "less_equal",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .arity = 2,
+                                 .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+                                 .block = {[AG_BOOL] = less_equal_bool,
+                                           [AG_I64] = less_equal_i64,
+                                           [AG_F32] = less_equal_f32,
+                                           [AG_F64] = less_equal_f64}};
+ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_less_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b) { return ag_less_equal(b, a); }
+
+/* ---- Choice ---- */
+
+/* WHERE(where_f32, float) defines the ag_block where_f32; x is the condition, then a and b. */
+#define WHERE(name, type)                                                                                    \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *const x[], const void *attributes) {         \
+        (void)attributes;                                                                                    \
+        type *y = y_;                                                                                        \
+        const uint8_t *condition = x[0];                                                                     \
+        const type *a_ = x[1], *b_ = x[2];                                                                   \
+        AG_SIMD                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            const type a = a_[i], b = b_[i];                                                                 \
+            y[i] = condition[i] ? a : b;                                                                     \
+        }                                                                                                    \
+    }
+WHERE(where_bool, uint8_t)
+WHERE(where_i64, int64_t)
+WHERE(where_f32, float)
+WHERE(where_f64, double)
+#undef WHERE
+
+static bool where_infer(ag_infer *r) {
+    ag_dtype condition = ag_dtype_of(r->x[0]), a = ag_dtype_of(r->x[1]);
+    if (condition != AG_BOOL)
+        return ag_reject(r, AG_ERR_DTYPE, "the condition is %s, not bool", ag_dtype_name(condition));
+    if (a != r->dtype)
+        return ag_reject(r, AG_ERR_DTYPE, "to choose between %s and %s", ag_dtype_name(a),
+                         ag_dtype_name(r->dtype));
+    return true;
+}
+
+static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    if (i == 0) return ag_zero_vjp(y, g, i);
+    ag_tensor *condition = ag_input(y, 0), *zero = ag_scalar(ag_tape_of(g), ag_dtype_of(g), 0);
+    return i == 1 ? ag_where(condition, g, zero) : ag_where(condition, zero, g);
+}
+const ag_op ag__op_where = {
+    .name = "where",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 3,
+    .infer = where_infer,
+    .block = {[AG_BOOL] = where_bool, [AG_I64] = where_i64, [AG_F32] = where_f32, [AG_F64] = where_f64},
+    .vjp = where_vjp};
+ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_where, 3, (ag_tensor *[]){condition, a, b}, NULL, 0);
+}
+
+typedef struct gate {
+    double low, high, at_low, at_high;
+} gate;
+
+/* GATE(gate_f32, float) defines the ag_block gate_f32; x is g, then what it hangs on. A weight of 0 must win
+ * over an infinite g. */
+#define GATE(name, type)                                                                                     \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {        \
+        const gate *p = attributes;                                                                          \
+        const type low = (type)p->low, high = (type)p->high;                                                 \
+        const type at_low = (type)p->at_low, at_high = (type)p->at_high;                                     \
+        const type *g_ = x_[0], *x = x_[1];                                                                  \
+        type *y = y_;                                                                                        \
+        AG_SIMD                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            const type g = g_[i];                                                                            \
+            type weight = x[i] > low ? (type)1 : (type)0;                                                    \
+            weight = x[i] < high ? weight : (type)0;                                                         \
+            weight = x[i] == high ? at_high : weight;                                                        \
+            weight = x[i] == low ? at_low : weight;                                                          \
+            const type weighted = weight * g;                                                                \
+            y[i] = weight == 0 ? (type)0 : weighted;                                                         \
+        }                                                                                                    \
+    }
+GATE(gate_f32, float)
+GATE(gate_f64, double)
+#undef GATE
+
+static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const gate *p = ag_attributes(y);
+    return i == 0 ? ag__gate(g, ag_input(y, 1), p->low, p->high, p->at_low, p->at_high)
+                  : ag_zero_vjp(y, g, i);
+}
+const ag_op ag__op_gate = {.name = "gate",
+                           .kind = AG_KIND_ELEMENTWISE,
+                           .arity = 2,
+                           .block = {[AG_F32] = gate_f32, [AG_F64] = gate_f64},
+                           .vjp = gate_vjp};
+ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high) {
+    gate p = {low, high, at_low, at_high};
+    return ag_apply(&ag__op_gate, 2, (ag_tensor *[]){g, x}, &p, sizeof p);
+}
+
+/* ---- Conversion ---- */
+
+AG_BLOCK1(bool_from_i64, uint8_t, int64_t, a != 0)
+AG_BLOCK1(bool_from_f32, uint8_t, float, a != 0)
+AG_BLOCK1(bool_from_f64, uint8_t, double, a != 0)
+AG_BLOCK1(i64_from_bool, int64_t, uint8_t, a)
+AG_BLOCK1(f32_from_bool, float, uint8_t, a)
+AG_BLOCK1(f64_from_bool, double, uint8_t, a)
+AG_BLOCK1(f32_from_i64, float, int64_t, a)
+AG_BLOCK1(f64_from_i64, double, int64_t, a)
+AG_BLOCK1(f32_from_f64, float, double, a)
+AG_BLOCK1(f64_from_f32, double, float, a)
+
+/* −2⁶³ is a double and 2⁶³ − 1 is not: the first double that is too large is 2⁶³. */
+static inline int64_t saturated(double a) {
+    if (a != a) return 0;
+    return a >= 0x1p63 ? INT64_MAX : a < -0x1p63 ? INT64_MIN : (int64_t)a;
+}
+AG_BLOCK1(i64_from_f32, int64_t, float, saturated((double)a))
+AG_BLOCK1(i64_from_f64, int64_t, double, saturated(a))
+
+AG_BLOCK1(copy_bool, uint8_t, uint8_t, a)
+AG_BLOCK1(copy_i64, int64_t, int64_t, a)
+AG_BLOCK1(copy_f32, float, float, a)
+AG_BLOCK1(copy_f64, double, double, a)
+
+static ag_block *const conversion[AG_DTYPES][AG_DTYPES] = {
+    /* from    to bool         to i64         to f32         to f64 */
+    [AG_BOOL] = {copy_bool, i64_from_bool, f32_from_bool, f64_from_bool},
+    [AG_I64] = {bool_from_i64, copy_i64, f32_from_i64, f64_from_i64},
+    [AG_F32] = {bool_from_f32, i64_from_f32, copy_f32, f64_from_f32},
+    [AG_F64] = {bool_from_f64, i64_from_f64, f32_from_f64, copy_f64},
+};
+
+static ag_dtype target(const void *attributes) {
+    int32_t to;
+    memcpy(&to, attributes, sizeof to);
+    return (ag_dtype)to;
+}
+
+static void cast_bool(int64_t n, void *y, const void *const x[], const void *attributes) {
+    conversion[AG_BOOL][target(attributes)](n, y, x, NULL);
+}
+static void cast_i64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    conversion[AG_I64][target(attributes)](n, y, x, NULL);
+}
+static void cast_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    conversion[AG_F32][target(attributes)](n, y, x, NULL);
+}
+static void cast_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    conversion[AG_F64][target(attributes)](n, y, x, NULL);
+}
+
+static bool cast_infer(ag_infer *r) {
+    ag_dtype to = target(r->attributes);
+    if ((unsigned)to >= AG_DTYPES) return ag_reject(r, AG_ERR_DTYPE, "there is no dtype %d", (int)to);
+    r->dtype = to;
+    return true;
+}
+
+static ag_tensor *cast_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *x = ag_input(y, i);
+    if (ag__is_real((int)ag_dtype_of(x)) && ag__is_real((int)ag_dtype_of(y))) return ag_cast(g, ag_dtype_of(x));
+    return ag__fail("cast", 1, &x, AG_ERR_GRADIENT, "no gradient passes from %s to %s",
+                    ag_dtype_name(ag_dtype_of(y)), ag_dtype_name(ag_dtype_of(x)));
+}
+const ag_op ag__op_cast = {
+    .name = "cast",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 1,
+    .infer = cast_infer,
+    .block = {[AG_BOOL] = cast_bool, [AG_I64] = cast_i64, [AG_F32] = cast_f32, [AG_F64] = cast_f64},
+    .vjp = cast_vjp};
+ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype) {
+    int32_t to = (int32_t)dtype;
+    return ag_apply(&ag__op_cast, 1, &x, &to, sizeof to);
+}

@@ -1,0 +1,326 @@
+/* index -- picking elements along an axis by number, and adding to them: each is the other's gradient
+ *
+ * Both walk the index, whose shape is the output's (gather) or the source's (scatter_add), in row-major order, beside
+ * two arrays of that shape: the table, whose indexed axis the index supplies, and the other, which is read from or
+ * written to in step. Every index is checked before anything is computed. */
+#include "autograd/internal.h"
+#include "ops/list.h"
+
+#include <string.h>
+
+/* ---- Walking ---- */
+
+/* Rows are either blocks, `width` neighbours in both arrays that share one index, or lines along the last axis. */
+typedef struct walk {
+    int rank;                                                           /* of the walk over rows */
+    int64_t rows, width;                                                /* width 0: lines */
+    int64_t extent[AG_MAX_RANK];                                        /* of the index, the last axis included */
+    int64_t table[AG_MAX_RANK], index[AG_MAX_RANK], other[AG_MAX_RANK]; /* strides; 0 for the table's indexed axis */
+    int64_t step;                                                       /* of the table from one index to the next */
+} walk;
+
+/* A row: its number, its place on each axis, and where it begins in each array. */
+typedef struct row {
+    int64_t number, at[AG_MAX_RANK], table, index, other;
+} row;
+
+/* Elements after `axis` that lie together in both arrays and share one index; *split is the first of their axes. */
+static int64_t block_width(const ag_array *table, const ag_array *index, const ag_array *other, int axis, int *split) {
+    int64_t width = 1;
+    for (*split = index->rank; *split - 1 > axis; (*split)--) {
+        int i = *split - 1;
+        int64_t n = index->shape[i];
+        if (n != 1 && (index->stride[i] != 0 || table->stride[i] != width || other->stride[i] != width)) break;
+        width *= n;
+    }
+    return width;
+}
+
+static walk walk_of(const ag_array *table, const ag_array *index, const ag_array *other, int axis) {
+    walk w = {.rows = 1, .step = table->stride[axis]};
+    int split;
+    w.width = block_width(table, index, other, axis, &split);
+    if (w.width == 1) w.width = 0, split = index->rank - 1;
+    w.rank = split;
+    for (int i = 0; i < index->rank; i++) {
+        w.extent[i] = index->shape[i];
+        w.table[i] = i == axis ? 0 : table->stride[i];
+        w.index[i] = index->stride[i];
+        w.other[i] = other->stride[i];
+        if (i < split) w.rows *= w.extent[i];
+    }
+    return w;
+}
+
+static row row_at(const walk *w, int64_t number) {
+    row r = {.number = number};
+    for (int i = w->rank - 1; i >= 0; i--) {
+        r.at[i] = number % w->extent[i];
+        number /= w->extent[i];
+        r.table += r.at[i] * w->table[i];
+        r.index += r.at[i] * w->index[i];
+        r.other += r.at[i] * w->other[i];
+    }
+    return r;
+}
+
+static void next_row(const walk *w, row *r) {
+    r->number++;
+    for (int i = w->rank - 1; i >= 0; i--) {
+        int64_t by = ++r->at[i] < w->extent[i] ? 1 : 1 - w->extent[i];
+        r->table += by * w->table[i];
+        r->index += by * w->index[i];
+        r->other += by * w->other[i];
+        if (by == 1) return;
+        r->at[i] = 0;
+    }
+}
+
+/* ---- What both check ---- */
+
+static bool index_accepted(const ag_infer *r, int axis) {
+    const ag_tensor *x = r->x[0], *index = r->x[1];
+    if (index->dtype != AG_I64)
+        return ag_reject(r, AG_ERR_DTYPE, "the index is %s, not i64", ag_dtype_name((ag_dtype)index->dtype));
+    if (index->layout->rank != x->layout->rank || axis >= x->layout->rank)
+        return ag_reject(r, AG_ERR_SHAPE, "the index has %d axes, not %d", index->layout->rank, x->layout->rank);
+    for (int i = 0; i < x->layout->rank; i++)
+        if (i != axis && index->layout->extent[i] != x->layout->extent[i])
+            return ag_reject(r, AG_ERR_SHAPE, "axis %d has extent %lld in the index and %lld in the first input", i,
+                             (long long)index->layout->extent[i], (long long)x->layout->extent[i]);
+    return true;
+}
+
+/* x broadcast to `shape` where that is possible; where not, infer says why. */
+static ag_tensor *stretched(ag_tensor *x, const ag_shape *shape) {
+    bool fits = ag_rank(x) == shape->rank;
+    for (int i = 0; fits && i < shape->rank; i++) fits = ag_extent(x, i) == shape->extent[i] || ag_extent(x, i) == 1;
+    return fits ? ag_broadcast_to(x, *shape) : x;
+}
+
+static bool out_of_range(const ag_call *call, const walk *w, const row *r, int64_t j, int64_t value, int64_t extent) {
+    int axis = (int)*(const int64_t *)call->attributes, rank = call->x[1].rank;
+    const int64_t *shape = call->x[1].shape;
+    int64_t number = 0;
+    for (int i = 0; i < rank; i++) number = number * shape[i] + (i < w->rank ? r->at[i] : j);
+    return ag_call_fail(call, AG_ERR_RANGE, "index %lld at element %lld is out of range for axis %d with extent %lld",
+                        (long long)value, (long long)number, axis, (long long)extent);
+}
+
+/* Every number of the index, each once however often it is repeated by broadcasting, is in 0 … extent−1. */
+static bool indices_in_range(const ag_call *call, int64_t extent) {
+    const ag_array *index = &call->x[1];
+    int last = index->rank - 1;
+    walk w = {.rank = last, .rows = 1};
+    for (int i = 0; i <= last; i++) {
+        w.extent[i] = index->stride[i] == 0 ? 1 : index->shape[i];
+        w.index[i] = index->stride[i];
+        if (i < last) w.rows *= w.extent[i];
+    }
+    for (row r = row_at(&w, 0); r.number < w.rows; next_row(&w, &r)) {
+        const int64_t *at = (const int64_t *)index->data + r.index;
+        for (int64_t j = 0; j < w.extent[last]; j++)
+            if ((uint64_t)at[j * w.index[last]] >= (uint64_t)extent)
+                return out_of_range(call, &w, &r, j, at[j * w.index[last]], extent);
+    }
+    return true;
+}
+
+/* ---- gather ---- */
+
+static bool gather_infer(ag_infer *r) {
+    int axis = (int)*(const int64_t *)r->attributes;
+    if (!index_accepted(r, axis)) return false;
+    r->dtype = (ag_dtype)r->x[0]->dtype;
+    r->shape.extent[axis] = r->x[1]->layout->extent[axis];
+    return true;
+}
+
+/* One line: y[j] = table[index[j]·step + j·ahead]. */
+#define GATHER_LINE(name, type)                                                                                        \
+    static void name(const walk *w, const row *r, void *y_, const void *table_, const int64_t *index) {                \
+        const int64_t n = w->extent[w->rank], ahead = w->table[w->rank], next = w->index[w->rank];                     \
+        const type *table = (const type *)table_ + r->table;                                                           \
+        type *y = (type *)y_ + r->other;                                                                               \
+        for (int64_t j = 0; j < n; j++) y[j] = table[index[j * next] * w->step + j * ahead];                           \
+    }
+GATHER_LINE(gather_line_bool, uint8_t)
+GATHER_LINE(gather_line_i64, int64_t)
+GATHER_LINE(gather_line_f32, float)
+GATHER_LINE(gather_line_f64, double)
+
+static void gather_rows(const ag_call *call, const walk *w, int64_t start, int64_t end) {
+    typedef void line(const walk *, const row *, void *, const void *, const int64_t *);
+    static line *const lines[AG_DTYPES] = {gather_line_bool, gather_line_i64, gather_line_f32, gather_line_f64};
+    const int64_t bytes = (int64_t)ag_dtype_size(call->y.dtype), *index = call->x[1].data;
+    char *y = call->y.data;
+    const char *table = call->x[0].data;
+    for (row r = row_at(w, start); r.number < end; next_row(w, &r)) {
+        const int64_t *at = index + r.index;
+        if (w->width == 0) lines[call->y.dtype](w, &r, y, table, at);
+        else memcpy(y + r.other * bytes, table + (r.table + *at * w->step) * bytes, (size_t)(w->width * bytes));
+    }
+}
+
+static bool gather_eval(const ag_call *call) {
+    int axis = (int)*(const int64_t *)call->attributes;
+    if (call->y.size == 0) return true;
+    if (!indices_in_range(call, call->x[0].shape[axis])) return false;
+    walk w = walk_of(&call->x[0], &call->x[1], &call->y, axis);
+    int threads = ag__worthwhile(call->y.size, call->threads);
+    if (threads > 1 && w.rows >= threads) {
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+        for (int t = 0; t < threads; t++)
+            gather_rows(call, &w, w.rows / threads * t, t + 1 < threads ? w.rows / threads * (t + 1) : w.rows);
+    } else {
+        gather_rows(call, &w, 0, w.rows);
+    }
+    return true;
+}
+
+static ag_tensor *gather_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    if (i != 0) return NULL;
+    ag_tensor *x = ag_input(y, 0), *zeros = ag_zeros(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(x));
+    return ag_scatter_add(zeros, ag_input(y, 1), g, (int)*(const int64_t *)ag_attributes(y));
+}
+
+const ag_op ag__op_gather = {.name = "gather",
+                             .kind = AG_KIND_OPAQUE,
+                             .arity = 2,
+                             .infer = gather_infer,
+                             .eval = gather_eval,
+                             .vjp = gather_vjp};
+
+ag_tensor *ag_gather(ag_tensor *x, ag_tensor *index, int axis) {
+    ag_tensor *nil, *in[2] = {x, index};
+    if (!ag__inputs_usable("gather", 2, in, &nil)) return nil;
+    int64_t a = ag__axis(axis, ag_rank(x));
+    if (a < 0) return ag__fail("gather", 2, in, AG_ERR_AXIS, "axis %d is out of range for %d axes", axis, ag_rank(x));
+    ag_shape shape = ag_shape_of(x);
+    shape.extent[a] = ag_extent(index, (int)a);
+    in[1] = stretched(index, &shape);
+    return ag_apply(&ag__op_gather, 2, in, &a, sizeof a);
+}
+
+/* ---- scatter_add ---- */
+
+static bool scatter_add_infer(ag_infer *r) {
+    int axis = (int)*(const int64_t *)r->attributes;
+    const ag_tensor *x = r->x[0], *index = r->x[1], *source = r->x[2];
+    if (x->dtype == AG_BOOL || x->dtype != source->dtype)
+        return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s cannot be added", ag_dtype_name((ag_dtype)x->dtype),
+                         ag_dtype_name((ag_dtype)source->dtype));
+    if (!index_accepted(r, axis)) return false;
+    if (source->layout->rank != index->layout->rank)
+        return ag_reject(r, AG_ERR_SHAPE, "the source has %d axes, not %d", source->layout->rank, index->layout->rank);
+    for (int i = 0; i < source->layout->rank; i++)
+        if (source->layout->extent[i] != index->layout->extent[i])
+            return ag_reject(r, AG_ERR_SHAPE, "axis %d has extent %lld in the source and %lld in the index", i,
+                             (long long)source->layout->extent[i], (long long)index->layout->extent[i]);
+    return true;
+}
+
+/* One block: y[j] += x[j]; one line: table[index[j]·step + j·ahead] += source[j·beside]. */
+#define SCATTER(add, line, type)                                                                                       \
+    AG_KERNEL static void add(int64_t n, void *y_, const void *x_) {                                                   \
+        type *y = y_;                                                                                                  \
+        const type *x = x_;                                                                                            \
+        AG_SIMD                                                                                                        \
+        for (int64_t j = 0; j < n; j++) y[j] += x[j];                                                                  \
+    }                                                                                                                  \
+    static void line(const walk *w, const row *r, void *table_, const int64_t *index, const void *source_) {           \
+        const int64_t n = w->extent[w->rank], ahead = w->table[w->rank], next = w->index[w->rank];                     \
+        const int64_t beside = w->other[w->rank];                                                                      \
+        type *table = (type *)table_ + r->table;                                                                       \
+        const type *source = (const type *)source_ + r->other;                                                         \
+        for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];            \
+    }
+SCATTER(scatter_block_i64, scatter_line_i64, uint64_t)
+SCATTER(scatter_block_f32, scatter_line_f32, float)
+SCATTER(scatter_block_f64, scatter_line_f64, double)
+
+/* Rows start … end−1; of a block, columns low … high−1. */
+static void scatter_rows(const ag_call *call, const walk *w, int64_t start, int64_t end, int64_t low, int64_t high) {
+    typedef void block(int64_t, void *, const void *);
+    typedef void line(const walk *, const row *, void *, const int64_t *, const void *);
+    static block *const blocks[AG_DTYPES] = {NULL, scatter_block_i64, scatter_block_f32, scatter_block_f64};
+    static line *const lines[AG_DTYPES] = {NULL, scatter_line_i64, scatter_line_f32, scatter_line_f64};
+    const int64_t bytes = (int64_t)ag_dtype_size(call->y.dtype), *index = call->x[1].data;
+    char *table = call->y.data;
+    const char *source = call->x[2].data;
+    for (row r = row_at(w, start); r.number < end; next_row(w, &r)) {
+        const int64_t *at = index + r.index;
+        if (w->width == 0) lines[call->y.dtype](w, &r, table, at, source);
+        else
+            blocks[call->y.dtype](high - low, table + (r.table + *at * w->step + low) * bytes,
+                                  source + (r.other + low) * bytes);
+    }
+}
+
+/* Threads never share an element of y: they share the axes before the indexed one, or else a block's columns. */
+static void scatter_all(const ag_call *call, const walk *w, int axis) {
+    enum { FEWEST_COLUMNS = 64 };
+    int threads = ag__worthwhile(call->x[2].size, call->threads);
+    int64_t outer = 1;
+    for (int i = 0; i < axis; i++) outer *= w->extent[i];
+    bool by_rows = outer >= threads, by_columns = w->width >= FEWEST_COLUMNS * (int64_t)threads;
+    if (threads < 2 || !(by_rows || by_columns)) {
+        scatter_rows(call, w, 0, w->rows, 0, w->width);
+        return;
+    }
+    int64_t whole = by_rows ? outer : w->width, share = (whole + threads - 1) / threads, inner = w->rows / outer;
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+    for (int t = 0; t < threads; t++) {
+        int64_t start = t * share < whole ? t * share : whole, end = start + share < whole ? start + share : whole;
+        if (by_rows) scatter_rows(call, w, start * inner, end * inner, 0, w->width);
+        else scatter_rows(call, w, 0, w->rows, start, end);
+    }
+}
+
+/* Copy x into y; mostly x is the zeros that a gradient starts from: one element, repeated. */
+static void copy_table(const ag_call *call) {
+    const ag_array *x = &call->x[0];
+    size_t bytes = ag_dtype_size(x->dtype);
+    bool zeros = x->size > 0 && memcmp(x->data, (char[8]){0}, bytes) == 0;
+    for (int i = 0; i < x->rank; i++) zeros = zeros && (x->shape[i] == 1 || x->stride[i] == 0);
+    if (zeros) memset(call->y.data, 0, (size_t)x->size * bytes);
+    else ag__pack(call->y.data, x, 0, x->size);
+}
+
+static bool scatter_add_eval(const ag_call *call) {
+    int axis = (int)*(const int64_t *)call->attributes;
+    if (call->x[2].size > 0 && !indices_in_range(call, call->y.shape[axis])) return false;
+    copy_table(call);
+    if (call->x[2].size == 0) return true;
+    walk w = walk_of(&call->y, &call->x[1], &call->x[2], axis);
+    scatter_all(call, &w, axis);
+    return true;
+}
+
+static ag_tensor *scatter_add_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return i == 0 ? g : i == 1 ? NULL : ag_gather(g, ag_input(y, 1), (int)*(const int64_t *)ag_attributes(y));
+}
+
+const ag_op ag__op_scatter_add = {.name = "scatter_add",
+                                  .kind = AG_KIND_OPAQUE,
+                                  .arity = 3,
+                                  .infer = scatter_add_infer,
+                                  .eval = scatter_add_eval,
+                                  .vjp = scatter_add_vjp};
+
+ag_tensor *ag_scatter_add(ag_tensor *x, ag_tensor *index, ag_tensor *source, int axis) {
+    ag_tensor *nil, *in[3] = {x, index, source};
+    if (!ag__inputs_usable("scatter_add", 3, in, &nil)) return nil;
+    int64_t a = ag__axis(axis, ag_rank(x));
+    if (a < 0)
+        return ag__fail("scatter_add", 3, in, AG_ERR_AXIS, "axis %d is out of range for %d axes", axis, ag_rank(x));
+    ag_shape shape = ag_shape_of(x);
+    shape.extent[a] = ag_extent(index, (int)a) == 1 ? ag_extent(source, (int)a) : ag_extent(index, (int)a);
+    in[1] = stretched(index, &shape);
+    in[2] = stretched(source, &shape);
+    return ag_apply(&ag__op_scatter_add, 3, in, &a, sizeof a);
+}

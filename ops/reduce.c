@@ -1,0 +1,303 @@
+/* reduce -- sums, means and extremes over any set of axes
+ *
+ * A fold's order depends on the number of elements only: LANES running folds side by side, then the lanes pairwise. So the
+ * result is the same bits for any vector width. The evaluator joins the folds of blocks, pairwise as well. */
+#include "ops/list.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 32 };
+
+/* y[0] = the fold of x[0…n) by a ∘ b = formula. */
+#define FOLD(name, type, formula)                                                                                      \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
+        const type *x = x_;                                                                                            \
+        type lane[LANES];                                                                                              \
+        int64_t width = n < LANES ? n : LANES, i = width;                                                              \
+        memcpy(lane, x, (size_t)width * sizeof *lane);                                                                 \
+        for (; i + LANES <= n; i += LANES) {                                                                           \
+            AG_SIMD                                                                                                    \
+            for (int64_t l = 0; l < LANES; l++) {                                                                      \
+                const type a = lane[l], b = x[i + l];                                                                  \
+                lane[l] = formula;                                                                                     \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int64_t l = 0; i + l < n; l++) {                                                                          \
+            const type a = lane[l], b = x[i + l];                                                                      \
+            lane[l] = formula;                                                                                         \
+        }                                                                                                              \
+        if (n >= LANES) {                                                                                              \
+            for (int64_t half = LANES / 2; half > 0; half /= 2) {                                                      \
+                AG_SIMD                                                                                                \
+                for (int64_t l = 0; l < half; l++) {                                                                   \
+                    const type a = lane[l], b = lane[l + half];                                                        \
+                    lane[l] = formula;                                                                                 \
+                }                                                                                                      \
+            }                                                                                                          \
+        } else {                                                                                                       \
+            for (int64_t l = 1; l < n; l++) {                                                                          \
+                const type a = lane[0], b = lane[l];                                                                   \
+                lane[0] = formula;                                                                                     \
+            }                                                                                                          \
+        }                                                                                                              \
+        *(type *)y_ = lane[0];                                                                                         \
+    }
+
+/* y[i] = y[i] ∘ x[i]. */
+#define COMBINE(name, type, formula)                                                                                   \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
+        type *y = y_;                                                                                                  \
+        const type *x = x_;                                                                                            \
+        AG_SIMD                                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const type a = y[i], b = x[i];                                                                             \
+            y[i] = formula;                                                                                            \
+        }                                                                                                              \
+    }
+
+static ag_tensor *reduce_mask(const ag_op *op, ag_tensor *x, uint32_t mask, bool keepdims) {
+    ag_axes_set set;
+    memset(&set, 0, sizeof set);
+    set.mask = mask;
+    set.keepdims = keepdims;
+    return ag_apply(op, 1, &x, &set, sizeof set);
+}
+
+static ag_tensor *reduce(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepdims) {
+    ag_tensor *nil;
+    uint32_t mask;
+    int axis;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
+    if (!ag__axes_mask(&axes, ag_rank(x), &mask, &axis))
+        return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
+    return reduce_mask(op, x, mask, keepdims);
+}
+
+/* ---- Gradients ---- */
+
+/* t, which has the shape of y, with extent 1 in place of each axis that was reduced. */
+static ag_tensor *with_axes_kept(ag_tensor *y, ag_tensor *t) {
+    const ag_axes_set *set = ag_attributes(y);
+    if (set->keepdims) return t;
+    ag_shape shape = ag_shape_of(ag_input(y, 0));
+    for (int i = 0; i < shape.rank; i++)
+        if (set->mask & 1u << i) shape.extent[i] = 1;
+    return ag_reshape(t, shape);
+}
+
+/* The same, repeated along those axes. Where they all came first, broadcasting finds their places by itself. */
+static ag_tensor *spread(ag_tensor *y, ag_tensor *t) {
+    const ag_axes_set *set = ag_attributes(y);
+    bool leading = (set->mask & (set->mask + 1)) == 0;
+    return ag_broadcast_to(leading ? t : with_axes_kept(y, t), ag_shape_of(ag_input(y, 0)));
+}
+
+/* How many elements of x each element of y was made of. */
+static double count_of(ag_tensor *y) {
+    const ag_axes_set *set = ag_attributes(y);
+    ag_shape shape = ag_shape_of(ag_input(y, 0));
+    double n = 1;
+    for (int i = 0; i < shape.rank; i++)
+        if (set->mask & 1u << i) n *= (double)shape.extent[i];
+    return n;
+}
+
+/* ---- sum ---- */
+
+FOLD(sum_fold_i64, uint64_t, a + b)
+FOLD(sum_fold_f32, float, a + b)
+FOLD(sum_fold_f64, double, a + b)
+COMBINE(sum_combine_i64, uint64_t, a + b)
+COMBINE(sum_combine_f32, float, a + b)
+COMBINE(sum_combine_f64, double, a + b)
+
+static const ag_reduction sum_reduction = {
+    .identity = 0,
+    .fold = {[AG_I64] = sum_fold_i64, [AG_F32] = sum_fold_f32, [AG_F64] = sum_fold_f64},
+    .combine = {[AG_I64] = sum_combine_i64, [AG_F32] = sum_combine_f32, [AG_F64] = sum_combine_f64}};
+
+static ag_tensor *sum_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, spread(y, g); }
+
+const ag_op ag__op_sum = {
+    .name = "sum", .kind = AG_KIND_REDUCTION, .arity = 1, .reduction = &sum_reduction, .vjp = sum_vjp};
+
+ag_tensor *ag_sum(ag_tensor *x) { return reduce(&ag__op_sum, x, AG_ALL_AXES, false); }
+
+ag_tensor *ag_sum_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_sum, x, axes, keepdims); }
+
+/* ---- mean ---- */
+
+static void mean_finish_f32(int64_t n, void *y_, int64_t count) {
+    float *y = y_;
+    for (int64_t i = 0; i < n; i++) y[i] /= (float)count;
+}
+
+static void mean_finish_f64(int64_t n, void *y_, int64_t count) {
+    double *y = y_;
+    for (int64_t i = 0; i < n; i++) y[i] /= (double)count;
+}
+
+static const ag_reduction mean_reduction = {.identity = 0,
+                                            .fold = {[AG_F32] = sum_fold_f32, [AG_F64] = sum_fold_f64},
+                                            .combine = {[AG_F32] = sum_combine_f32, [AG_F64] = sum_combine_f64},
+                                            .finish = {[AG_F32] = mean_finish_f32, [AG_F64] = mean_finish_f64}};
+
+static ag_tensor *mean_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)i, spread(y, ag_div_scalar(g, count_of(y)));
+}
+
+const ag_op ag__op_mean = {
+    .name = "mean", .kind = AG_KIND_REDUCTION, .arity = 1, .reduction = &mean_reduction, .vjp = mean_vjp};
+
+ag_tensor *ag_mean(ag_tensor *x) { return reduce(&ag__op_mean, x, AG_ALL_AXES, false); }
+
+ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_mean, x, axes, keepdims); }
+
+/* ---- max, min ---- */
+
+/* A NaN is greater than no number, so that it has to be asked for; found once, it stays. */
+FOLD(max_fold_i64, int64_t, a > b ? a : b)
+FOLD(max_fold_f32, float, a > b || a != a ? a : b)
+FOLD(max_fold_f64, double, a > b || a != a ? a : b)
+COMBINE(max_combine_i64, int64_t, a > b ? a : b)
+COMBINE(max_combine_f32, float, a > b || a != a ? a : b)
+COMBINE(max_combine_f64, double, a > b || a != a ? a : b)
+
+static const ag_reduction max_reduction = {
+    .identity = -INFINITY,
+    .fold = {[AG_I64] = max_fold_i64, [AG_F32] = max_fold_f32, [AG_F64] = max_fold_f64},
+    .combine = {[AG_I64] = max_combine_i64, [AG_F32] = max_combine_f32, [AG_F64] = max_combine_f64}};
+
+FOLD(min_fold_i64, int64_t, a < b ? a : b)
+FOLD(min_fold_f32, float, a < b || a != a ? a : b)
+FOLD(min_fold_f64, double, a < b || a != a ? a : b)
+COMBINE(min_combine_i64, int64_t, a < b ? a : b)
+COMBINE(min_combine_f32, float, a < b || a != a ? a : b)
+COMBINE(min_combine_f64, double, a < b || a != a ? a : b)
+
+static const ag_reduction min_reduction = {
+    .identity = INFINITY,
+    .fold = {[AG_I64] = min_fold_i64, [AG_F32] = min_fold_f32, [AG_F64] = min_fold_f64},
+    .combine = {[AG_I64] = min_combine_i64, [AG_F32] = min_combine_f32, [AG_F64] = min_combine_f64}};
+
+static bool extreme_infer(ag_infer *r) {
+    const ag_axes_set *set = r->attributes;
+    for (int i = 0; i < ag_rank(r->x[0]); i++)
+        if (set->mask & 1u << i && ag_extent(r->x[0], i) == 0)
+            return ag_reject(r, AG_ERR_SHAPE, "axis %d has no elements", i);
+    return true;
+}
+
+/* x̄ = ȳ/n at the n elements that equal y, 0 at the others. */
+static ag_tensor *extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const ag_axes_set *set = ag_attributes(y);
+    ag_tensor *x = ag_input(y, i), *hit = ag_equal(x, with_axes_kept(y, y));
+    ag_tensor *n = reduce_mask(&ag__op_sum, ag_cast(hit, ag_dtype_of(x)), set->mask, true);
+    ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0);
+    return ag_where(hit, ag_div(with_axes_kept(y, g), n), zero);
+}
+
+const ag_op ag__op_max = {.name = "max",
+                          .kind = AG_KIND_REDUCTION,
+                          .arity = 1,
+                          .infer = extreme_infer,
+                          .reduction = &max_reduction,
+                          .vjp = extreme_vjp};
+
+const ag_op ag__op_min = {.name = "min",
+                          .kind = AG_KIND_REDUCTION,
+                          .arity = 1,
+                          .infer = extreme_infer,
+                          .reduction = &min_reduction,
+                          .vjp = extreme_vjp};
+
+ag_tensor *ag_max(ag_tensor *x) { return reduce(&ag__op_max, x, AG_ALL_AXES, false); }
+
+ag_tensor *ag_max_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_max, x, axes, keepdims); }
+
+ag_tensor *ag_min(ag_tensor *x) { return reduce(&ag__op_min, x, AG_ALL_AXES, false); }
+
+ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_min, x, axes, keepdims); }
+
+/* ---- argmax ---- */
+
+typedef struct along {
+    int64_t axis, keepdims;
+} along;
+
+/* Where the largest of n elements is; a NaN counts as larger than all but an earlier one. */
+#define ARGMAX(name, type)                                                                                             \
+    static int64_t name(int64_t n, const void *x_, int64_t stride) {                                                   \
+        const type *x = x_;                                                                                            \
+        int64_t best = 0;                                                                                              \
+        for (int64_t i = 1; i < n; i++) {                                                                              \
+            const type a = x[best * stride], b = x[i * stride];                                                        \
+            if (b > a || (b != b && a == a)) best = i;                                                                 \
+        }                                                                                                              \
+        return best;                                                                                                   \
+    }
+ARGMAX(argmax_i64, int64_t)
+ARGMAX(argmax_f32, float)
+ARGMAX(argmax_f64, double)
+
+static int64_t argmax_of(const ag_array *x, int64_t axis, int64_t output) {
+    int64_t offset = 0, n = x->shape[axis], stride = x->stride[axis];
+    for (int i = x->rank - 1; i >= 0; i--) {
+        if (i == axis) continue;
+        offset += output % x->shape[i] * x->stride[i];
+        output /= x->shape[i];
+    }
+    const char *first = (const char *)x->data + offset * (int64_t)ag_dtype_size(x->dtype);
+    switch (x->dtype) {
+    case AG_I64: return argmax_i64(n, first, stride);
+    case AG_F32: return argmax_f32(n, first, stride);
+    default: return argmax_f64(n, first, stride);
+    }
+}
+
+static bool argmax_infer(ag_infer *r) {
+    const along *a = r->attributes;
+    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "dtype bool is not accepted");
+    if (a->axis >= r->shape.rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)a->axis);
+    if (r->shape.extent[a->axis] == 0)
+        return ag_reject(r, AG_ERR_SHAPE, "axis %lld has no elements", (long long)a->axis);
+    r->dtype = AG_I64;
+    r->shape.extent[a->axis] = 1;
+    if (a->keepdims) return true;
+    for (int i = (int)a->axis; i + 1 < r->shape.rank; i++) r->shape.extent[i] = r->shape.extent[i + 1];
+    r->shape.rank--;
+    return true;
+}
+
+static bool argmax_eval(const ag_call *call) {
+    const along *a = call->attributes;
+    const ag_array *x = &call->x[0];
+    int64_t *y = call->y.data;
+    int threads = ag__worthwhile(x->size, call->threads);
+    if (threads > 1) {
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+        for (int64_t i = 0; i < call->y.size; i++) y[i] = argmax_of(x, a->axis, i);
+    } else {
+        for (int64_t i = 0; i < call->y.size; i++) y[i] = argmax_of(x, a->axis, i);
+    }
+    return true;
+}
+
+const ag_op ag__op_argmax = {.name = "argmax",
+                             .kind = AG_KIND_OPAQUE,
+                             .arity = 1,
+                             .flags = AG_OP_NOT_DIFFERENTIABLE,
+                             .infer = argmax_infer,
+                             .eval = argmax_eval};
+
+ag_tensor *ag_argmax(ag_tensor *x, int axis, bool keepdims) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("argmax", 1, &x, &nil)) return nil;
+    along a = {ag__axis(axis, ag_rank(x)), keepdims};
+    if (a.axis < 0)
+        return ag__fail("argmax", 1, &x, AG_ERR_AXIS, "axis %d is out of range for %d axes", axis, ag_rank(x));
+    return ag_apply(&ag__op_argmax, 1, &x, &a, sizeof a);
+}

@@ -1,0 +1,548 @@
+/* shape -- the same elements in another shape or order, and tensors put together
+ *
+ * Views decide shape, strides and offset when they are recorded and never copy. Attributes are kept worked out:
+ * axes are not negative, extents are not −1, a slice's ends are cut to its axis. What changes nothing is not recorded. */
+#include "autograd/internal.h"
+#include "ops/list.h"
+
+#include <string.h>
+
+/* ---- Common to all ---- */
+
+/* The extents that are asked for; only the first `rank` are stored. */
+typedef struct extents {
+    int64_t rank;
+    int64_t extent[AG_MAX_RANK];
+} extents;
+
+static size_t extents_bytes(const extents *e) { return (size_t)(1 + e->rank) * sizeof(int64_t); }
+
+static extents extents_of(const ag_shape *shape) {
+    extents e = {.rank = shape->rank};
+    memcpy(e.extent, shape->extent, (size_t)shape->rank * sizeof(int64_t));
+    return e;
+}
+
+static ag_shape shape_of(const extents *e) {
+    ag_shape shape = {(int)e->rank, {0}};
+    memcpy(shape.extent, e->extent, (size_t)e->rank * sizeof(int64_t));
+    return shape;
+}
+
+static bool rank_fits(const char *name, ag_tensor *x, int rank, ag_tensor **nil) {
+    if (rank >= 0 && rank <= AG_MAX_RANK) return true;
+    *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "the new shape would have %d axes, not 0 to %d", rank, AG_MAX_RANK);
+    return false;
+}
+
+static ag_tensor *no_axis(const char *name, ag_tensor *x, int axis) {
+    return ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for %d axes", axis, x->layout->rank);
+}
+
+/* x as it is now: a variable may be given another value later. */
+static ag_tensor *unchanged(ag_tensor *x) {
+    ag_tensor *y = ag__current(x);
+    return y ? y : ag__nil_of(x->tape);
+}
+
+/* ---- reshape, squeeze, unsqueeze ---- */
+
+static void row_major(const ag_shape *shape, int64_t *stride) {
+    int64_t step = 1;
+    for (int i = shape->rank - 1; i >= 0; i--) {
+        stride[i] = step;
+        if (shape->extent[i] > 0) step *= shape->extent[i];
+    }
+}
+
+/* Axes of x joined where one step along the outer is the whole of the inner; returns how many are left. */
+static int joined_axes(const ag__layout *x, int64_t *extent, int64_t *stride) {
+    int n = 0;
+    for (int i = 0; i < x->rank; i++) {
+        int64_t e = x->extent[i], s = ag__strides(x)[i];
+        if (e == 1) continue;
+        bool joins = n > 0 && stride[n - 1] == s * e;
+        extent[n - joins] = joins ? extent[n - 1] * e : e;
+        stride[n - joins] = s;
+        n += !joins;
+    }
+    return n;
+}
+
+/* Strides that show the elements of x in another shape of the same size, if there are any: each new axis must divide what
+ * is left of one joined axis. */
+static bool reshape_strides(const ag__layout *x, const ag_shape *shape, int64_t *stride) {
+    row_major(shape, stride);
+    if (x->contiguous || x->size == 0) return true;
+    int64_t extent[AG_MAX_RANK], step[AG_MAX_RANK];
+    int n = joined_axes(x, extent, step);
+    for (int i = shape->rank - 1; i >= 0; i--) {
+        int64_t e = shape->extent[i];
+        if (e == 1) continue;
+        if (extent[n - 1] % e != 0) return false;
+        stride[i] = step[n - 1];
+        step[n - 1] *= e;
+        extent[n - 1] /= e;
+        n -= extent[n - 1] == 1;
+    }
+    return true;
+}
+
+static bool reshape_infer(ag_infer *r) {
+    const ag__layout *x = r->x[0]->layout;
+    int64_t size;
+    const char *why;
+    r->shape = shape_of(r->attributes);
+    r->offset = r->x[0]->offset;
+    for (int i = 0; i < r->shape.rank; i++)
+        if (r->shape.extent[i] == -1)
+            return ag_reject(r, AG_ERR_SHAPE, "%lld elements do not tell what extent -1 stands for",
+                             (long long)x->size);
+    if (!ag__shape_valid(&r->shape, &size, &why)) return ag_reject(r, AG_ERR_SHAPE, "the new shape has %s", why);
+    if (size != x->size)
+        return ag_reject(r, AG_ERR_SHAPE, "%lld elements do not fit a shape of %lld", (long long)x->size,
+                         (long long)size);
+    return reshape_strides(x, &r->shape, r->stride) || ag_reject(r, AG_ERR_SHAPE, "the elements must be copied first");
+}
+
+static ag_tensor *reshape_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_reshape(g, ag_shape_of(ag_input(y, i))); }
+
+const ag_op ag__op_reshape = {
+    .name = "reshape", .kind = AG_KIND_VIEW, .arity = 1, .infer = reshape_infer, .vjp = reshape_vjp};
+
+/* Put in what one extent −1 stands for; it stays where that cannot be told, and infer refuses it. */
+static void work_out(ag_shape *shape, int64_t size) {
+    int64_t rest = 1;
+    int unknown = -1;
+    for (int i = 0; i < shape->rank; i++) {
+        int64_t e = shape->extent[i];
+        if (e == -1 && unknown < 0) unknown = i;
+        else if (e <= 0 || rest > INT64_MAX / e) return;
+        else rest *= e;
+    }
+    if (unknown >= 0 && size % rest == 0) shape->extent[unknown] = size / rest;
+}
+
+ag_tensor *ag_reshape(ag_tensor *x, ag_shape shape) {
+    ag_tensor *nil;
+    int64_t stride[AG_MAX_RANK], size;
+    const char *why;
+    if (!ag__inputs_usable("reshape", 1, &x, &nil) || !rank_fits("reshape", x, shape.rank, &nil)) return nil;
+    work_out(&shape, x->layout->size);
+    if (ag__layout_is(x->layout, &shape)) return unchanged(x);
+    bool fits = !x->layout->contiguous && ag__shape_valid(&shape, &size, &why) && size == x->layout->size;
+    if (fits && !reshape_strides(x->layout, &shape, stride)) x = ag_contiguous(x);
+    extents e = extents_of(&shape);
+    return ag_apply(&ag__op_reshape, 1, &x, &e, extents_bytes(&e));
+}
+
+ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes) {
+    ag_tensor *nil;
+    uint32_t mask;
+    int axis;
+    if (!ag__inputs_usable("squeeze", 1, &x, &nil)) return nil;
+    if (!ag__axes_mask(&axes, x->layout->rank, &mask, &axis))
+        return ag__fail("squeeze", 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
+    ag_shape shape = {0};
+    for (int i = 0; i < x->layout->rank; i++) {
+        int64_t e = x->layout->extent[i];
+        bool chosen = mask & 1u << i;
+        if (chosen && e != 1 && axes.count >= 0)
+            return ag__fail("squeeze", 1, &x, AG_ERR_SHAPE, "axis %d has extent %lld, not 1", i, (long long)e);
+        if (!chosen || e != 1) shape.extent[shape.rank++] = e;
+    }
+    return ag_reshape(x, shape);
+}
+
+ag_tensor *ag_unsqueeze(ag_tensor *x, int axis) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("unsqueeze", 1, &x, &nil)) return nil;
+    int rank = x->layout->rank + 1, at = ag__axis(axis, rank);
+    if (!rank_fits("unsqueeze", x, rank, &nil)) return nil;
+    if (at < 0)
+        return ag__fail("unsqueeze", 1, &x, AG_ERR_AXIS, "axis %d is out of range for a result of %d axes", axis, rank);
+    ag_shape shape = {.rank = rank};
+    for (int i = 0; i < rank; i++) shape.extent[i] = i == at ? 1 : x->layout->extent[i - (i > at)];
+    return ag_reshape(x, shape);
+}
+
+/* ---- permute, transpose ---- */
+
+typedef struct order {
+    uint8_t axis[AG_MAX_RANK]; /* of x, for each of y; 0 beyond the rank */
+} order;
+
+static bool permute_infer(ag_infer *r) {
+    const order *o = r->attributes;
+    const ag__layout *x = r->x[0]->layout;
+    uint32_t seen = 0;
+    for (int i = 0; i < x->rank; i++) {
+        int a = o->axis[i];
+        if (a >= x->rank || seen & 1u << a) return ag_reject(r, AG_ERR_AXIS, "each axis must be there once");
+        seen |= 1u << a;
+        r->shape.extent[i] = x->extent[a];
+        r->stride[i] = ag__strides(x)[a];
+    }
+    r->offset = r->x[0]->offset;
+    return true;
+}
+
+static ag_tensor *record_permute(ag_tensor *x, const order *o) {
+    bool same = true;
+    for (int i = 0; i < x->layout->rank; i++) same = same && o->axis[i] == i;
+    return same ? unchanged(x) : ag_apply(&ag__op_permute, 1, &x, o, sizeof *o);
+}
+
+static ag_tensor *permute_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const order *o = ag_attributes(y);
+    order inverse = {{0}};
+    for (int j = 0; j < ag_rank(y); j++) inverse.axis[o->axis[j]] = (uint8_t)j;
+    return (void)i, ag_is_nil(g) ? g : record_permute(g, &inverse);
+}
+
+const ag_op ag__op_permute = {
+    .name = "permute", .kind = AG_KIND_VIEW, .arity = 1, .infer = permute_infer, .vjp = permute_vjp};
+
+ag_tensor *ag_permute(ag_tensor *x, ag_axes axes) {
+    ag_tensor *nil;
+    uint32_t mask;
+    int axis;
+    order o = {{0}};
+    if (!ag__inputs_usable("permute", 1, &x, &nil)) return nil;
+    if (axes.count != x->layout->rank)
+        return ag__fail("permute", 1, &x, AG_ERR_AXIS, "%d axes are given instead of %d", axes.count, x->layout->rank);
+    if (!ag__axes_mask(&axes, x->layout->rank, &mask, &axis))
+        return ag__fail("permute", 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
+    for (int i = 0; i < axes.count; i++) o.axis[i] = (uint8_t)ag__axis(axes.axis[i], axes.count);
+    return record_permute(x, &o);
+}
+
+ag_tensor *ag_transpose(ag_tensor *x, int axis0, int axis1) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("transpose", 1, &x, &nil)) return nil;
+    int rank = x->layout->rank, p = ag__axis(axis0, rank), q = ag__axis(axis1, rank);
+    if (p < 0 || q < 0) return no_axis("transpose", x, p < 0 ? axis0 : axis1);
+    order o = {{0}};
+    for (int i = 0; i < rank; i++) o.axis[i] = (uint8_t)(i == p ? q : i == q ? p : i);
+    return record_permute(x, &o);
+}
+
+/* ---- broadcast_to ---- */
+
+static bool broadcast_to_infer(ag_infer *r) {
+    const ag__layout *x = r->x[0]->layout;
+    r->shape = shape_of(r->attributes);
+    r->offset = r->x[0]->offset;
+    int more = r->shape.rank - x->rank;
+    if (more < 0) return ag_reject(r, AG_ERR_SHAPE, "the new shape has only %d axes", r->shape.rank);
+    for (int i = 0; i < x->rank; i++) {
+        int64_t e = x->extent[i], wanted = r->shape.extent[more + i];
+        if (e != wanted && e != 1)
+            return ag_reject(r, AG_ERR_SHAPE, "extent %lld of axis %d cannot become %lld", (long long)e, i,
+                             (long long)wanted);
+        r->stride[more + i] = e == wanted ? ag__strides(x)[i] : 0;
+    }
+    return true;
+}
+
+/* x̄ = Σ ȳ over the axes that are new, or that were stretched from extent 1. */
+static ag_tensor *broadcast_to_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_shape from = ag_shape_of(ag_input(y, i)), to = ag_shape_of(y);
+    int more = to.rank - from.rank, stretched = 0;
+    ag_axes axes = {0};
+    for (int j = 0; j < to.rank; j++) {
+        if (to.extent[j] == (j < more ? 1 : from.extent[j - more])) continue;
+        axes.axis[axes.count++] = j;
+        stretched += j >= more;
+    }
+    bool in_place = more == 0, all_new = axes.count == more && stretched == 0;
+    if (axes.count > 0) g = ag_sum_over(g, axes, in_place);
+    return in_place || all_new ? g : ag_reshape(g, from);
+}
+
+const ag_op ag__op_broadcast_to = {
+    .name = "broadcast_to", .kind = AG_KIND_VIEW, .arity = 1, .infer = broadcast_to_infer, .vjp = broadcast_to_vjp};
+
+ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("broadcast_to", 1, &x, &nil) || !rank_fits("broadcast_to", x, shape.rank, &nil)) return nil;
+    if (ag__layout_is(x->layout, &shape)) return unchanged(x);
+    extents e = extents_of(&shape);
+    return ag_apply(&ag__op_broadcast_to, 1, &x, &e, extents_bytes(&e));
+}
+
+/* ---- slice, flip, embed: each is the other's gradient ---- */
+
+typedef struct places { /* start, start+step, … along `axis` of the longer of x and y */
+    int64_t axis, start, step;
+    int64_t extent; /* of y */
+} places;
+
+/* Whether m places lie within an axis of extent n. */
+static bool inside(const places *p, int64_t m, int64_t n) {
+    if (m == 0) return true;
+    if (p->step == 0 || p->start < 0 || p->start >= n) return false;
+    uint64_t ahead = (uint64_t)(p->step > 0 ? n - 1 - p->start : p->start);
+    uint64_t step = p->step > 0 ? (uint64_t)p->step : 0 - (uint64_t)p->step;
+    return (uint64_t)(m - 1) <= ahead / step;
+}
+
+/* From one place to the next; a step that is never taken may be too large to multiply. */
+static int64_t stride_of(const places *p, int64_t m, int64_t stride) { return m > 1 ? stride * p->step : stride; }
+
+static bool slice_infer(ag_infer *r) {
+    const places *p = r->attributes;
+    const ag_tensor *x = r->x[0];
+    if (p->axis >= r->shape.rank || !inside(p, p->extent, r->shape.extent[p->axis]))
+        return ag_reject(r, AG_ERR_RANGE, "%lld places from %lld, step %lld, are not on axis %lld",
+                         (long long)p->extent, (long long)p->start, (long long)p->step, (long long)p->axis);
+    memcpy(r->stride, ag__strides(x->layout), (size_t)r->shape.rank * sizeof(int64_t));
+    r->offset = x->offset + (p->extent > 0 ? p->start * r->stride[p->axis] : 0);
+    r->stride[p->axis] = stride_of(p, p->extent, r->stride[p->axis]);
+    r->shape.extent[p->axis] = p->extent;
+    return true;
+}
+
+static ag_tensor *slice_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    places p = *(const places *)ag_attributes(y);
+    p.extent = ag_extent(ag_input(y, i), (int)p.axis);
+    return ag_apply(&ag__op_embed, 1, &g, &p, sizeof p);
+}
+
+const ag_op ag__op_slice = {.name = "slice", .kind = AG_KIND_VIEW, .arity = 1, .infer = slice_infer, .vjp = slice_vjp};
+
+/* `at` counted from the end if negative, and cut to −1 … n (backwards to −1 … n−1, forwards to 0 … n). */
+static int64_t cut(int64_t at, int64_t n, bool backwards) {
+    int64_t low = backwards ? -1 : 0, high = backwards ? n - 1 : n;
+    if (at < 0) at += n;
+    return at < low ? low : at > high ? high : at;
+}
+
+static places work_out_slice(int axis, int64_t n, int64_t start, int64_t stop, int64_t step) {
+    bool backwards = step < 0;
+    int64_t from = start != AG_END ? cut(start, n, backwards) : backwards ? n - 1 : 0;
+    int64_t to = stop != AG_END ? cut(stop, n, backwards) : backwards ? -1 : n;
+    int64_t ahead = backwards ? from - to : to - from;
+    uint64_t magnitude = backwards ? 0 - (uint64_t)step : (uint64_t)step;
+    if (ahead <= 0) return (places){axis, 0, 1, 0};
+    int64_t m = (int64_t)((uint64_t)(ahead - 1) / magnitude) + 1;
+    return (places){axis, from, m > 1 ? step : 1, m};
+}
+
+static ag_tensor *record_slice(const char *name, ag_tensor *x, int axis, int64_t start, int64_t stop, int64_t step) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable(name, 1, &x, &nil)) return nil;
+    int a = ag__axis(axis, x->layout->rank);
+    if (a < 0) return no_axis(name, x, axis);
+    if (step == 0) return ag__fail(name, 1, &x, AG_ERR_RANGE, "step 0 leads nowhere");
+    places p = work_out_slice(a, x->layout->extent[a], start, stop, step);
+    if (p.extent == x->layout->extent[a] && p.start == 0 && p.step == 1) return unchanged(x);
+    return ag_apply(&ag__op_slice, 1, &x, &p, sizeof p);
+}
+
+ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, int64_t step) {
+    return record_slice("slice", x, axis, start, stop, step);
+}
+
+ag_tensor *ag_flip(ag_tensor *x, int axis) { return record_slice("flip", x, axis, -1, AG_END, -1); }
+
+/* ---- Copying between strided arrays ---- */
+
+typedef struct copying { /* axes of extent 1 taken out, and neighbours joined where both sides allow */
+    int rank;
+    int64_t extent[AG_MAX_RANK], to[AG_MAX_RANK], from[AG_MAX_RANK]; /* strides in bytes */
+    size_t bytes;
+} copying;
+
+static copying copying_of(const ag_array *x, const int64_t *to_stride) {
+    copying c = {.bytes = ag_dtype_size(x->dtype)};
+    for (int i = 0; i < x->rank; i++) {
+        int64_t e = x->shape[i], to = to_stride[i] * (int64_t)c.bytes, from = x->stride[i] * (int64_t)c.bytes;
+        if (e == 1) continue;
+        int n = c.rank;
+        bool joins = n > 0 && c.to[n - 1] == to * e && c.from[n - 1] == from * e;
+        c.extent[n - joins] = joins ? c.extent[n - 1] * e : e;
+        c.to[n - joins] = to;
+        c.from[n - joins] = from;
+        c.rank += !joins;
+    }
+    return c;
+}
+
+static void copy_run(const copying *c, char *to, const char *from) {
+    int last = c->rank - 1;
+    int64_t n = c->extent[last], ts = c->to[last], fs = c->from[last], together = (int64_t)c->bytes;
+    if (ts == together && fs == together) memcpy(to, from, (size_t)n * c->bytes);
+    else if (c->bytes == 4)
+        for (int64_t i = 0; i < n; i++) memcpy(to + i * ts, from + i * fs, 4);
+    else if (c->bytes == 8)
+        for (int64_t i = 0; i < n; i++) memcpy(to + i * ts, from + i * fs, 8);
+    else
+        for (int64_t i = 0; i < n; i++) to[i * ts] = from[i * fs];
+}
+
+static void copy_axis(const copying *c, int axis, char *to, const char *from) {
+    if (axis >= c->rank - 1) {
+        copy_run(c, to, from);
+        return;
+    }
+    for (int64_t i = 0; i < c->extent[axis]; i++)
+        copy_axis(c, axis + 1, to + i * c->to[axis], from + i * c->from[axis]);
+}
+
+static void copy(char *to, const int64_t *to_stride, const ag_array *x, int threads) {
+    if (x->size == 0) return;
+    copying c = copying_of(x, to_stride);
+    const char *from = x->data;
+    threads = ag__worthwhile(x->size, threads);
+    if (c.rank == 0) {
+        memcpy(to, from, c.bytes);
+    } else if (c.rank > 1 && threads > 1) {
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+        for (int64_t i = 0; i < c.extent[0]; i++) copy_axis(&c, 1, to + i * c.to[0], from + i * c.from[0]);
+    } else {
+        copy_axis(&c, 0, to, from);
+    }
+}
+
+/* ---- embed ---- */
+
+static bool embed_infer(ag_infer *r) {
+    const places *p = r->attributes;
+    if (p->axis >= r->shape.rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)p->axis);
+    if (!inside(p, r->shape.extent[p->axis], p->extent))
+        return ag_reject(r, AG_ERR_RANGE, "%lld elements from %lld, step %lld, do not fit into %lld",
+                         (long long)r->shape.extent[p->axis], (long long)p->start, (long long)p->step,
+                         (long long)p->extent);
+    r->shape.extent[p->axis] = p->extent;
+    return true;
+}
+
+static bool embed_eval(const ag_call *call) {
+    const places *p = call->attributes;
+    const ag_array *x = &call->x[0], *y = &call->y;
+    size_t bytes = ag_dtype_size(y->dtype);
+    int64_t stride[AG_MAX_RANK];
+    memset(y->data, 0, (size_t)y->size * bytes);
+    if (x->size == 0) return true;
+    memcpy(stride, y->stride, (size_t)y->rank * sizeof(int64_t));
+    char *to = (char *)y->data + p->start * stride[p->axis] * (int64_t)bytes;
+    stride[p->axis] = stride_of(p, x->shape[p->axis], stride[p->axis]);
+    copy(to, stride, x, call->threads);
+    return true;
+}
+
+static ag_tensor *embed_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    places p = *(const places *)ag_attributes(y);
+    p.extent = ag_extent(ag_input(y, i), (int)p.axis);
+    return ag_apply(&ag__op_slice, 1, &g, &p, sizeof p);
+}
+
+const ag_op ag__op_embed = {
+    .name = "embed", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = embed_infer, .eval = embed_eval, .vjp = embed_vjp};
+
+ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("embed", 1, &x, &nil)) return nil;
+    int a = ag__axis(axis, x->layout->rank);
+    if (a < 0) return no_axis("embed", x, axis);
+    if (step == 0) return ag__fail("embed", 1, &x, AG_ERR_RANGE, "step 0 leads nowhere");
+    places p = {a, start, step, n};
+    return ag_apply(&ag__op_embed, 1, &x, &p, sizeof p);
+}
+
+/* ---- contiguous ---- */
+
+static void contiguous_1(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    if (y != x[0]) memcpy(y, x[0], (size_t)n);
+}
+
+static void contiguous_4(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    if (y != x[0]) memcpy(y, x[0], (size_t)n * 4);
+}
+
+static void contiguous_8(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    if (y != x[0]) memcpy(y, x[0], (size_t)n * 8);
+}
+
+static ag_tensor *contiguous_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
+
+const ag_op ag__op_contiguous = {
+    .name = "contiguous",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 1,
+    .block = {[AG_BOOL] = contiguous_1, [AG_I64] = contiguous_8, [AG_F32] = contiguous_4, [AG_F64] = contiguous_8},
+    .vjp = contiguous_vjp};
+
+ag_tensor *ag_contiguous(ag_tensor *x) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("contiguous", 1, &x, &nil)) return nil;
+    return x->layout->contiguous ? unchanged(x) : ag_apply(&ag__op_contiguous, 1, &x, NULL, 0);
+}
+
+/* ---- concat ---- */
+
+static bool concat_accepts(const ag_infer *r, int axis, int i) {
+    const ag__layout *a = r->x[0]->layout, *b = r->x[i]->layout;
+    if (r->x[i]->dtype != r->x[0]->dtype)
+        return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)r->x[0]->dtype),
+                         ag_dtype_name((ag_dtype)r->x[i]->dtype));
+    if (b->rank != a->rank) return ag_reject(r, AG_ERR_SHAPE, "input %d has %d axes, not %d", i, b->rank, a->rank);
+    for (int j = 0; j < a->rank; j++)
+        if (j != axis && b->extent[j] != a->extent[j])
+            return ag_reject(r, AG_ERR_SHAPE, "axis %d has extent %lld in input %d, not %lld", j,
+                             (long long)b->extent[j], i, (long long)a->extent[j]);
+    return true;
+}
+
+static bool concat_infer(ag_infer *r) {
+    int axis = (int)*(const int64_t *)r->attributes;
+    if (axis >= r->shape.rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %d", axis);
+    int64_t *total = &r->shape.extent[axis];
+    for (int i = 1; i < r->n; i++) {
+        if (!concat_accepts(r, axis, i)) return false;
+        int64_t m = r->x[i]->layout->extent[axis];
+        if (*total > INT64_MAX - m) return ag_reject(r, AG_ERR_SHAPE, "the extents' sum is too large");
+        *total += m;
+    }
+    return true;
+}
+
+static bool concat_eval(const ag_call *call) {
+    int64_t axis = *(const int64_t *)call->attributes, bytes = (int64_t)ag_dtype_size(call->y.dtype);
+    char *to = call->y.data;
+    for (int i = 0; i < call->n; i++) {
+        copy(to, call->y.stride, &call->x[i], call->threads);
+        to += call->x[i].shape[axis] * call->y.stride[axis] * bytes;
+    }
+    return true;
+}
+
+static ag_tensor *concat_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    int axis = (int)*(const int64_t *)ag_attributes(y);
+    int64_t start = 0;
+    for (int j = 0; j < i; j++) start += ag_extent(ag_input(y, j), axis);
+    return ag_slice(g, axis, start, start + ag_extent(ag_input(y, i), axis), 1);
+}
+
+const ag_op ag__op_concat = {.name = "concat",
+                             .kind = AG_KIND_OPAQUE,
+                             .arity = -1,
+                             .infer = concat_infer,
+                             .eval = concat_eval,
+                             .vjp = concat_vjp};
+
+ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis) {
+    ag_tensor *nil;
+    if (n < 1) return ag__fail_on(NULL, "concat", AG_ERR_RANGE, "%d tensors are none", n);
+    if (!x) return ag__fail_on(NULL, "concat", AG_ERR_NULL, "the inputs are NULL");
+    if (!ag__inputs_usable("concat", n, x, &nil)) return nil;
+    int64_t a = ag__axis(axis, x[0]->layout->rank);
+    if (a < 0) return no_axis("concat", x[0], axis);
+    return n == 1 ? unchanged(x[0]) : ag_apply(&ag__op_concat, n, x, &a, sizeof a);
+}

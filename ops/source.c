@@ -1,0 +1,260 @@
+/* source -- constants and random numbers
+ *
+ * Random numbers come from a counter: those of element block i of draw d under seed s are philox(key s,
+ * counter (i, d)), so that any thread can make any part of them, and an element never depends on how many are
+ * made beside it. */
+#include "ops/list.h"
+#include "ops/vecmath.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- Constants ---- */
+
+static bool full_infer(ag_infer *r) {
+    double value = *(const double *)r->attributes;
+    r->shape = AG_SCALAR; /* one element is stored; ag_full shows it in every place */
+    if (ag__fits(value, r->dtype)) return true;
+    return ag_reject(r, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(r->dtype), value);
+}
+
+static bool full_eval(const ag_call *call) {
+    double value = *(const double *)call->attributes;
+    switch (call->y.dtype) {
+    case AG_BOOL: *(uint8_t *)call->y.data = value != 0; break;
+    case AG_I64: *(int64_t *)call->y.data = (int64_t)value; break;
+    case AG_F32: *(float *)call->y.data = (float)value; break;
+    default: *(double *)call->y.data = value; break;
+    }
+    return true;
+}
+
+const ag_op ag__op_full = {.name = "full", .kind = AG_KIND_SOURCE, .infer = full_infer, .eval = full_eval};
+
+ag_tensor *ag_full(ag_tape *tape, ag_dtype dtype, ag_shape shape, double value) {
+    ag_tensor *one = ag_apply_source(&ag__op_full, tape, dtype, shape, &value, sizeof value);
+    return shape.rank == 0 || ag_is_nil(one) ? one : ag_broadcast_to(one, shape);
+}
+
+ag_tensor *ag_zeros(ag_tape *tape, ag_dtype dtype, ag_shape shape) { return ag_full(tape, dtype, shape, 0); }
+
+ag_tensor *ag_ones(ag_tape *tape, ag_dtype dtype, ag_shape shape) { return ag_full(tape, dtype, shape, 1); }
+
+ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value) {
+    return ag_full(tape, dtype, AG_SCALAR, value);
+}
+
+static bool arange_infer(ag_infer *r) {
+    return r->dtype != AG_BOOL || ag_reject(r, AG_ERR_DTYPE, "needs i64, f32 or f64, not bool");
+}
+
+static bool arange_eval(const ag_call *call) {
+    int64_t n = call->y.size;
+    int64_t *y_i64 = call->y.data;
+    float *y_f32 = call->y.data;
+    double *y_f64 = call->y.data;
+    switch (call->y.dtype) {
+    case AG_I64:
+        for (int64_t i = 0; i < n; i++) y_i64[i] = i;
+        break;
+    case AG_F32:
+        for (int64_t i = 0; i < n; i++) y_f32[i] = (float)i;
+        break;
+    default:
+        for (int64_t i = 0; i < n; i++) y_f64[i] = (double)i;
+        break;
+    }
+    return true;
+}
+
+const ag_op ag__op_arange = {
+    .name = "arange", .kind = AG_KIND_SOURCE, .infer = arange_infer, .eval = arange_eval};
+
+ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n) {
+    return ag_apply_source(&ag__op_arange, tape, dtype, AG_SHAPE(n), NULL, 0);
+}
+
+/* ---- Random bits ---- */
+
+enum {
+    LANES = 64,           /* blocks of 128 bits that are made side by side, */
+    WORDS = 4 * LANES,    /* what they come to in words of 32, */
+    EACH_F32 = WORDS,     /* and in numbers: an f32 takes one word, */
+    EACH_F64 = WORDS / 2, /* an f64 two */
+    ROUNDS = 10,          /* as the paper recommends */
+    WORK = 8              /* steps a number, about */
+};
+
+typedef struct stream {   /* the attributes of a random operation */
+    double first, second; /* low and high, or mean and std */
+    uint64_t seed, draw;
+} stream;
+
+/* Philox4x32-10 of the blocks start … start+LANES−1: word j of all blocks, then word j+1 of all. */
+AG_KERNEL static void philox(const stream *s, uint64_t start, uint32_t word[WORDS]) {
+    uint32_t *w0 = word, *w1 = word + LANES, *w2 = word + 2 * LANES, *w3 = word + 3 * LANES;
+    uint32_t key0 = (uint32_t)s->seed, key1 = (uint32_t)(s->seed >> 32);
+    for (uint32_t i = 0; i < LANES; i++) {
+        w0[i] = (uint32_t)(start + i);
+        w1[i] = (uint32_t)((start + i) >> 32);
+        w2[i] = (uint32_t)s->draw;
+        w3[i] = (uint32_t)(s->draw >> 32);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        AG_SIMD for (uint32_t i = 0; i < LANES; i++) {
+            const uint64_t p = UINT64_C(0xd2511f53) * w0[i], q = UINT64_C(0xcd9e8d57) * w2[i];
+            const uint32_t v1 = w1[i], v3 = w3[i];
+            w0[i] = (uint32_t)(q >> 32) ^ v1 ^ key0;
+            w1[i] = (uint32_t)q;
+            w2[i] = (uint32_t)(p >> 32) ^ v3 ^ key1;
+            w3[i] = (uint32_t)p;
+        }
+        key0 += UINT32_C(0x9e3779b9);
+        key1 += UINT32_C(0xbb67ae85);
+    }
+}
+
+/* 0 <= u < 1 of 24 bits, and of 53: through int32_t, which vector units can convert. */
+AG__VM float unit_f32(uint32_t w) { return (float)(int32_t)(w >> 8) * 0x1p-24f; }
+AG__VM double unit_f64(uint32_t high, uint32_t low) {
+    return ((double)(int32_t)(high >> 5) * 0x1p26 + (double)(int32_t)(low >> 6)) * 0x1p-53;
+}
+
+/* ---- Making numbers of them, a chunk at a time ---- */
+
+typedef void maker(const stream *s, const uint32_t word[WORDS], void *y);
+
+static bool random_eval(const ag_call *call, maker *make, int64_t each) {
+    const stream *s = call->attributes;
+    const int64_t chunks = (call->y.size + each - 1) / each;
+    const size_t bytes = ag_dtype_size(call->y.dtype);
+    const int threads = ag__worthwhile(call->y.size * WORK, call->threads);
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+#endif
+    for (int64_t c = 0; c < chunks; c++) {
+        uint32_t word[WORDS];
+        double made[EACH_F64];
+        const int64_t start = c * each, n = call->y.size - start < each ? call->y.size - start : each;
+        philox(s, (uint64_t)c * LANES, word);
+        make(s, word, made);
+        memcpy((char *)call->y.data + (size_t)start * bytes, made, (size_t)n * bytes);
+    }
+    (void)threads;
+    return true;
+}
+
+static ag_tensor *apply_random(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape, double first,
+                               double second) {
+    stream s = {first, second, 0, 0};
+    if (tape) s.draw = ag__next_draw(tape, &s.seed);
+    ag_tensor *y = ag_apply_source(op, tape, dtype, shape, &s, sizeof s);
+    if (!ag_is_nil(y)) ag__draw_taken(tape);
+    return y;
+}
+
+static bool random_infer(ag_infer *r) {
+    const stream *s = r->attributes;
+    const double most = r->dtype == AG_F32 ? (double)FLT_MAX : DBL_MAX;
+    if (r->dtype != AG_F32 && r->dtype != AG_F64)
+        return ag_reject(r, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(r->dtype));
+    if (fabs(s->first) <= most && fabs(s->second) <= most) return true;
+    return ag_reject(r, AG_ERR_RANGE, "%g and %g are not both finite in %s", s->first, s->second,
+                     ag_dtype_name(r->dtype));
+}
+
+/* ---- Uniform ---- */
+
+/* low + (high − low)·u, unless that width is infinite; and as rounding may lead out of the interval, cut to
+ * the numbers in it. */
+AG_KERNEL static void uniform_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
+    const float low = (float)s->first, high = (float)s->second, width = (float)(s->second - s->first);
+    const float first = (double)low < s->first ? nextafterf(low, INFINITY) : low;
+    const float below = (double)high < s->second ? high : nextafterf(high, -INFINITY);
+    const float last = below > first ? below : first;
+    const bool wide = width > FLT_MAX;
+    float *y = y_;
+    AG_SIMD for (int i = 0; i < EACH_F32; i++) {
+        const float u = unit_f32(word[i]);
+        float v = wide ? low * (1 - u) + high * u : low + width * u;
+        v = v < first ? first : v;
+        y[i] = v > last ? last : v;
+    }
+}
+AG_KERNEL static void uniform_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
+    const double low = s->first, high = s->second, width = high - low;
+    const double below = nextafter(high, -(double)INFINITY), last = below > low ? below : low;
+    const bool wide = width > DBL_MAX;
+    double *y = y_;
+    AG_SIMD for (int i = 0; i < EACH_F64; i++) {
+        const double u = unit_f64(word[i], word[EACH_F64 + i]);
+        double v = wide ? low * (1 - u) + high * u : low + width * u;
+        v = v < low ? low : v;
+        y[i] = v > last ? last : v;
+    }
+}
+
+static bool uniform_infer(ag_infer *r) {
+    const stream *s = r->attributes;
+    if (!random_infer(r)) return false;
+    return s->first <= s->second || ag_reject(r, AG_ERR_RANGE, "low is %g and high %g", s->first, s->second);
+}
+
+static bool uniform_eval(const ag_call *call) {
+    return call->y.dtype == AG_F32 ? random_eval(call, uniform_f32, EACH_F32)
+                                   : random_eval(call, uniform_f64, EACH_F64);
+}
+
+const ag_op ag__op_uniform = {
+    .name = "uniform", .kind = AG_KIND_SOURCE, .infer = uniform_infer, .eval = uniform_eval};
+
+ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low, double high) {
+    return apply_random(&ag__op_uniform, tape, dtype, shape, low, high);
+}
+
+/* ---- Normal ---- */
+
+/* Two uniform numbers, u in (0, 1] and v in [0, 1), give two normal ones: √(−2·ln u) times the cosine and the
+ * sine of 2πv. For f32 u has 31 bits, so that the tails reach to 6.6 rather than to 5.8. */
+AG_KERNEL static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
+    enum { PAIRS = EACH_F32 / 2 };
+    const float mean = (float)s->first, std = (float)s->second;
+    float *y = y_;
+    AG_SIMD for (int i = 0; i < PAIRS; i++) {
+        const float u = (float)(int32_t)(word[i] >> 1) * 0x1p-31f + 0x1p-32f;
+        const float radius = sqrtf(-2 * ag__log_f32(u)), angle = 0x1.921fb6p2f * unit_f32(word[PAIRS + i]);
+        y[i] = mean + std * (radius * ag__cos_f32(angle));
+        y[PAIRS + i] = mean + std * (radius * ag__sin_f32(angle));
+    }
+}
+AG_KERNEL static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
+    enum { PAIRS = EACH_F64 / 2 };
+    const double mean = s->first, std = s->second;
+    double *y = y_;
+    AG_SIMD for (int i = 0; i < PAIRS; i++) {
+        const double u = unit_f64(word[i], word[PAIRS + i]) + 0x1p-53;
+        const double radius = sqrt(-2 * ag__log_f64(u));
+        const double angle = 0x1.921fb54442d18p2 * unit_f64(word[2 * PAIRS + i], word[3 * PAIRS + i]);
+        y[i] = mean + std * (radius * ag__cos_f64(angle));
+        y[PAIRS + i] = mean + std * (radius * ag__sin_f64(angle));
+    }
+}
+
+static bool normal_infer(ag_infer *r) {
+    const stream *s = r->attributes;
+    if (!random_infer(r)) return false;
+    return s->second >= 0 || ag_reject(r, AG_ERR_RANGE, "the standard deviation is %g", s->second);
+}
+
+static bool normal_eval(const ag_call *call) {
+    return call->y.dtype == AG_F32 ? random_eval(call, normal_f32, EACH_F32)
+                                   : random_eval(call, normal_f64, EACH_F64);
+}
+
+const ag_op ag__op_normal = {
+    .name = "normal", .kind = AG_KIND_SOURCE, .infer = normal_infer, .eval = normal_eval};
+
+ag_tensor *ag_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double mean, double std) {
+    return apply_random(&ag__op_normal, tape, dtype, shape, mean, std);
+}

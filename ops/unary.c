@@ -1,0 +1,182 @@
+/* unary -- functions of one tensor
+ *
+ * The kernels of exp, log, tanh, sigmoid, sin and cos are vecmath.h's, which are vectorised and give the same
+ * bits on every processor. */
+#include "ops/list.h"
+#include "ops/vecmath.h"
+
+#include <math.h>
+
+/* ---- Exponential and logarithm ---- */
+
+AG_BLOCK1(exp_f32, float, float, ag__exp_f32(a))
+AG_BLOCK1(exp_f64, double, double, ag__exp_f64(a))
+static ag_tensor *exp_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_mul(g, y); }
+const ag_op ag__op_exp = {.name = "exp",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 1,
+                          .block = {[AG_F32] = exp_f32, [AG_F64] = exp_f64},
+                          .vjp = exp_vjp};
+ag_tensor *ag_exp(ag_tensor *x) { return ag_apply(&ag__op_exp, 1, &x, NULL, 0); }
+
+AG_BLOCK1(log_f32, float, float, ag__log_f32(a))
+AG_BLOCK1(log_f64, double, double, ag__log_f64(a))
+static ag_tensor *log_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_div(g, ag_input(y, i)); }
+const ag_op ag__op_log = {.name = "log",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 1,
+                          .block = {[AG_F32] = log_f32, [AG_F64] = log_f64},
+                          .vjp = log_vjp};
+ag_tensor *ag_log(ag_tensor *x) { return ag_apply(&ag__op_log, 1, &x, NULL, 0); }
+
+/* ---- Roots and squares ---- */
+
+AG_BLOCK1(sqrt_f32, float, float, sqrtf(a))
+AG_BLOCK1(sqrt_f64, double, double, sqrt(a))
+static ag_tensor *sqrt_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div(g, ag_scale(y, 2)); }
+const ag_op ag__op_sqrt = {.name = "sqrt",
+                           .kind = AG_KIND_ELEMENTWISE,
+                           .arity = 1,
+                           .block = {[AG_F32] = sqrt_f32, [AG_F64] = sqrt_f64},
+                           .vjp = sqrt_vjp};
+ag_tensor *ag_sqrt(ag_tensor *x) { return ag_apply(&ag__op_sqrt, 1, &x, NULL, 0); }
+
+AG_BLOCK1(rsqrt_f32, float, float, 1 / sqrtf(a))
+AG_BLOCK1(rsqrt_f64, double, double, 1 / sqrt(a))
+static ag_tensor *rsqrt_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)i, ag_mul(g, ag_scale(ag_pow_scalar(y, 3), -0.5));
+}
+const ag_op ag__op_rsqrt = {.name = "rsqrt",
+                            .kind = AG_KIND_ELEMENTWISE,
+                            .arity = 1,
+                            .block = {[AG_F32] = rsqrt_f32, [AG_F64] = rsqrt_f64},
+                            .vjp = rsqrt_vjp};
+ag_tensor *ag_rsqrt(ag_tensor *x) { return ag_apply(&ag__op_rsqrt, 1, &x, NULL, 0); }
+
+AG_BLOCK1(square_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)a))
+AG_BLOCK1(square_f32, float, float, (a * a))
+AG_BLOCK1(square_f64, double, double, (a * a))
+static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag_scale(ag_mul(g, ag_input(y, i)), 2);
+}
+const ag_op ag__op_square = {.name = "square",
+                             .kind = AG_KIND_ELEMENTWISE,
+                             .arity = 1,
+                             .block = {[AG_I64] = square_i64, [AG_F32] = square_f32, [AG_F64] = square_f64},
+                             .vjp = square_vjp};
+ag_tensor *ag_square(ag_tensor *x) { return ag_apply(&ag__op_square, 1, &x, NULL, 0); }
+
+/* ---- Magnitude and sign ---- */
+
+AG_BLOCK1(abs_i64, int64_t, int64_t, a < 0 ? 0 - (uint64_t)a : (uint64_t)a)
+AG_BLOCK1(abs_f32, float, float, fabsf(a))
+AG_BLOCK1(abs_f64, double, double, fabs(a))
+static ag_tensor *abs_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_sign(ag_input(y, i))); }
+const ag_op ag__op_abs = {.name = "abs",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 1,
+                          .block = {[AG_I64] = abs_i64, [AG_F32] = abs_f32, [AG_F64] = abs_f64},
+                          .vjp = abs_vjp};
+ag_tensor *ag_abs(ag_tensor *x) { return ag_apply(&ag__op_abs, 1, &x, NULL, 0); }
+
+/* 0 and NaN are their own sign. */
+AG_BLOCK1(sign_i64, int64_t, int64_t, (a > 0) - (a < 0))
+AG_BLOCK1(sign_f32, float, float, a > 0 ? 1 : a < 0 ? -1 : a)
+AG_BLOCK1(sign_f64, double, double, a > 0 ? 1 : a < 0 ? -1 : a)
+const ag_op ag__op_sign = {.name = "sign",
+                           .kind = AG_KIND_ELEMENTWISE,
+                           .arity = 1,
+                           .block = {[AG_I64] = sign_i64, [AG_F32] = sign_f32, [AG_F64] = sign_f64},
+                           .vjp = ag_zero_vjp};
+ag_tensor *ag_sign(ag_tensor *x) { return ag_apply(&ag__op_sign, 1, &x, NULL, 0); }
+
+/* ---- Sine and cosine ---- */
+
+/* Whether all are in reach of the vectorised sine and cosine: not so for NaN. */
+AG_KERNEL static bool all_small_f32(int64_t n, const float *x) {
+    int32_t large = 0;
+    for (int64_t i = 0; i < n; i++) large |= !(fabsf(x[i]) <= (float)AG__TRIG_MAX);
+    return !large;
+}
+AG_KERNEL static bool all_small_f64(int64_t n, const double *x) {
+    int64_t large = 0;
+    for (int64_t i = 0; i < n; i++) large |= !(fabs(x[i]) <= AG__TRIG_MAX);
+    return !large;
+}
+
+AG_BLOCK1(sin_small_f32, float, float, ag__sin_f32(a))
+AG_BLOCK1(sin_small_f64, double, double, ag__sin_f64(a))
+AG_BLOCK1(cos_small_f32, float, float, ag__cos_f32(a))
+AG_BLOCK1(cos_small_f64, double, double, ag__cos_f64(a))
+AG_BLOCK1(sin_any_f32, float, float, fabsf(a) <= (float)AG__TRIG_MAX ? ag__sin_f32(a) : sinf(a))
+AG_BLOCK1(sin_any_f64, double, double, fabs(a) <= AG__TRIG_MAX ? ag__sin_f64(a) : sin(a))
+AG_BLOCK1(cos_any_f32, float, float, fabsf(a) <= (float)AG__TRIG_MAX ? ag__cos_f32(a) : cosf(a))
+AG_BLOCK1(cos_any_f64, double, double, fabs(a) <= AG__TRIG_MAX ? ag__cos_f64(a) : cos(a))
+
+static void sin_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (all_small_f32(n, x[0]) ? sin_small_f32 : sin_any_f32)(n, y, x, attributes);
+}
+static void sin_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (all_small_f64(n, x[0]) ? sin_small_f64 : sin_any_f64)(n, y, x, attributes);
+}
+static ag_tensor *sin_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_cos(ag_input(y, i))); }
+const ag_op ag__op_sin = {.name = "sin",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 1,
+                          .block = {[AG_F32] = sin_f32, [AG_F64] = sin_f64},
+                          .vjp = sin_vjp};
+ag_tensor *ag_sin(ag_tensor *x) { return ag_apply(&ag__op_sin, 1, &x, NULL, 0); }
+
+static void cos_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (all_small_f32(n, x[0]) ? cos_small_f32 : cos_any_f32)(n, y, x, attributes);
+}
+static void cos_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (all_small_f64(n, x[0]) ? cos_small_f64 : cos_any_f64)(n, y, x, attributes);
+}
+static ag_tensor *cos_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag_neg(ag_mul(g, ag_sin(ag_input(y, i))));
+}
+const ag_op ag__op_cos = {.name = "cos",
+                          .kind = AG_KIND_ELEMENTWISE,
+                          .arity = 1,
+                          .block = {[AG_F32] = cos_f32, [AG_F64] = cos_f64},
+                          .vjp = cos_vjp};
+ag_tensor *ag_cos(ag_tensor *x) { return ag_apply(&ag__op_cos, 1, &x, NULL, 0); }
+
+/* ---- Activations ---- */
+
+AG_BLOCK1(tanh_f32, float, float, ag__tanh_f32(a))
+AG_BLOCK1(tanh_f64, double, double, ag__tanh_f64(a))
+static ag_tensor *tanh_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)i, ag_mul(g, ag_rsub_scalar(1, ag_square(y)));
+}
+const ag_op ag__op_tanh = {.name = "tanh",
+                           .kind = AG_KIND_ELEMENTWISE,
+                           .arity = 1,
+                           .block = {[AG_F32] = tanh_f32, [AG_F64] = tanh_f64},
+                           .vjp = tanh_vjp};
+ag_tensor *ag_tanh(ag_tensor *x) { return ag_apply(&ag__op_tanh, 1, &x, NULL, 0); }
+
+AG_BLOCK1(sigmoid_f32, float, float, ag__sigmoid_f32(a))
+AG_BLOCK1(sigmoid_f64, double, double, ag__sigmoid_f64(a))
+static ag_tensor *sigmoid_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)i, ag_mul(g, ag_mul(y, ag_rsub_scalar(1, y)));
+}
+const ag_op ag__op_sigmoid = {.name = "sigmoid",
+                              .kind = AG_KIND_ELEMENTWISE,
+                              .arity = 1,
+                              .block = {[AG_F32] = sigmoid_f32, [AG_F64] = sigmoid_f64},
+                              .vjp = sigmoid_vjp};
+ag_tensor *ag_sigmoid(ag_tensor *x) { return ag_apply(&ag__op_sigmoid, 1, &x, NULL, 0); }
+
+AG_BLOCK1(relu_f32, float, float, a < 0 ? 0 : a)
+AG_BLOCK1(relu_f64, double, double, a < 0 ? 0 : a)
+static ag_tensor *relu_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag__gate(g, ag_input(y, i), 0, (double)INFINITY, 0, 1);
+}
+const ag_op ag__op_relu = {.name = "relu",
+                           .kind = AG_KIND_ELEMENTWISE,
+                           .arity = 1,
+                           .block = {[AG_F32] = relu_f32, [AG_F64] = relu_f64},
+                           .vjp = relu_vjp};
+ag_tensor *ag_relu(ag_tensor *x) { return ag_apply(&ag__op_relu, 1, &x, NULL, 0); }

@@ -1,0 +1,508 @@
+/* cases -- see cases.h
+ *
+ * Input values are exact in f32, so that both dtypes compute the same thing, and far enough apart from each other and
+ * from zero for finite differences. */
+#define AG_NO_LOCATION
+#include "tests/cases.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef ag_tensor *const *inputs;
+
+/* ---- Calls with attributes ---- */
+
+#define UNUSED(t, d) (void)(t), (void)(d)
+#define CALL(name, expression)                                                                                         \
+    static ag_tensor *name(ag_tape *t, ag_dtype d, inputs x) {                                                         \
+        UNUSED(t, d);                                                                                                  \
+        (void)x;                                                                                                       \
+        return expression;                                                                                             \
+    }
+
+static const ag_axes no_axes = {0, {0}};
+
+/* What relu's gradient is recorded as. */
+static ag_tensor *relu_backward(ag_tensor *x, ag_tensor *g) {
+    ag_tensor *y = ag_relu(ag_broadcast_to(x, ag_shape_of(ag_add(x, g)))), *dx;
+    ag_tensor *wide = ag_broadcast_to(g, ag_shape_of(y)), *inner = ag_input(y, 0);
+    ag_vjp(1, &y, &wide, 1, &inner, &dx, 0);
+    return dx;
+}
+
+/* clang-format off */
+CALL(full_3, ag_full(t, d, AG_SHAPE(2, 3), 3))
+CALL(full_1, ag_full(t, d, AG_SHAPE(2, 0), 1))
+CALL(zeros_23, ag_zeros(t, d, AG_SHAPE(2, 3)))
+CALL(ones_23, ag_ones(t, d, AG_SHAPE(2, 3)))
+CALL(scalar_1, ag_scalar(t, d, 1))
+CALL(arange_7, ag_arange(t, d, 7))
+CALL(arange_0, ag_arange(t, d, 0))
+CALL(uniform_45, ag_uniform(t, d, AG_SHAPE(4, 5), -1, 3))
+CALL(normal_45, ag_normal(t, d, AG_SHAPE(4, 5), 1, 2))
+
+CALL(add_scalar_3, ag_add_scalar(x[0], 3))
+CALL(rsub_scalar_3, ag_rsub_scalar(3, x[0]))
+CALL(scale_3, ag_scale(x[0], 3))
+CALL(scale_0, ag_scale(x[0], 0))
+CALL(div_scalar_3, ag_div_scalar(x[0], 3))
+CALL(rdiv_scalar_3, ag_rdiv_scalar(3, x[0]))
+CALL(pow_scalar_half, ag_pow_scalar(x[0], 0.5))
+CALL(pow_scalar_2, ag_pow_scalar(x[0], 2))
+CALL(pow_scalar_3, ag_pow_scalar(x[0], 3))
+CALL(pow_scalar_1, ag_pow_scalar(x[0], 1))
+CALL(pow_scalar_0, ag_pow_scalar(x[0], 0))
+CALL(pow_scalar_m2, ag_pow_scalar(x[0], -2))
+CALL(pow_scalar_third, ag_pow_scalar(x[0], 1.0 / 3))
+CALL(maximum_scalar_1, ag_maximum_scalar(x[0], 1))
+CALL(minimum_scalar_1, ag_minimum_scalar(x[0], 1))
+CALL(clamp_1, ag_clamp(x[0], -1, 0.5))
+CALL(where, ag_where(x[0], x[1], x[2]))
+CALL(cast_bool, ag_cast(x[0], AG_BOOL))
+CALL(cast_i64, ag_cast(x[0], AG_I64))
+CALL(cast_f32, ag_cast(x[0], AG_F32))
+CALL(cast_f64, ag_cast(x[0], AG_F64))
+
+CALL(sum_over_none, ag_sum_over(x[0], no_axes, false))
+CALL(sum_over_0, ag_sum_over(x[0], AG_AXES(0), false))
+CALL(sum_over_1, ag_sum_over(x[0], AG_AXES(1), false))
+CALL(sum_over_last, ag_sum_over(x[0], AG_AXES(-1), false))
+CALL(sum_over_02_keep, ag_sum_over(x[0], AG_AXES(2, 0), true))
+CALL(sum_over_all_keep, ag_sum_over(x[0], AG_ALL_AXES, true))
+CALL(mean_over_1, ag_mean_over(x[0], AG_AXES(1), false))
+CALL(mean_over_02_keep, ag_mean_over(x[0], AG_AXES(0, -1), true))
+CALL(var_0, ag_var(x[0], 0))
+CALL(var_1, ag_var(x[0], 1))
+CALL(var_over_1, ag_var_over(x[0], AG_AXES(1), 1, false))
+CALL(var_over_02_keep, ag_var_over(x[0], AG_AXES(0, 2), 0, true))
+CALL(max_over_1, ag_max_over(x[0], AG_AXES(1), false))
+CALL(max_over_02_keep, ag_max_over(x[0], AG_AXES(0, 2), true))
+CALL(min_over_1, ag_min_over(x[0], AG_AXES(1), false))
+CALL(min_over_02_keep, ag_min_over(x[0], AG_AXES(0, 2), true))
+CALL(argmax_0, ag_argmax(x[0], 0, false))
+CALL(argmax_1, ag_argmax(x[0], 1, false))
+CALL(argmax_last_keep, ag_argmax(x[0], -1, true))
+
+CALL(reshape_3, ag_reshape(x[0], AG_SHAPE(3, -1)))
+CALL(reshape_222, ag_reshape(x[0], AG_SHAPE(2, 2, 3, 1)))
+CALL(reshape_11, ag_reshape(x[0], AG_SHAPE(1, 1)))
+CALL(reshape_0, ag_reshape(x[0], AG_SCALAR))
+CALL(reshape_207, ag_reshape(x[0], AG_SHAPE(2, 0, 7)))
+CALL(transpose_02, ag_transpose(x[0], 0, 2))
+CALL(transpose_last, ag_transpose(x[0], -1, -2))
+CALL(transpose_same, ag_transpose(x[0], 1, 1))
+CALL(permute_201, ag_permute(x[0], AG_AXES(2, 0, 1)))
+CALL(permute_negative, ag_permute(x[0], AG_AXES(-1, 0, -2)))
+CALL(broadcast_to_234, ag_broadcast_to(x[0], AG_SHAPE(2, 3, 4)))
+CALL(broadcast_to_03, ag_broadcast_to(x[0], AG_SHAPE(0, 3)))
+CALL(slice_step, ag_slice(x[0], 1, 1, 6, 2))
+CALL(slice_back, ag_slice(x[0], 1, -1, AG_END, -1))
+CALL(slice_back_step, ag_slice(x[0], -1, 5, 0, -2))
+CALL(slice_negative, ag_slice(x[0], 1, -5, -1, 1))
+CALL(slice_cut, ag_slice(x[0], 1, -100, 100, 3))
+CALL(slice_cut_back, ag_slice(x[0], 1, 100, -100, -3))
+CALL(slice_none, ag_slice(x[0], 1, 4, 4, 1))
+CALL(slice_wrong_way, ag_slice(x[0], 1, 5, 2, 1))
+CALL(slice_ends, ag_slice(x[0], 0, AG_END, AG_END, 1))
+CALL(slice_ends_back, ag_slice(x[0], 0, AG_END, AG_END, -1))
+CALL(slice_huge_step, ag_slice(x[0], 1, 2, AG_END, INT64_MAX))
+CALL(flip_0, ag_flip(x[0], 0))
+CALL(flip_last, ag_flip(x[0], -1))
+CALL(embed_step, ag_embed(x[0], 1, 9, 1, 2))
+CALL(embed_back, ag_embed(x[0], 0, 6, 5, -3))
+CALL(embed_none, ag_embed(x[0], 0, 3, 1, 1))
+CALL(squeeze_all, ag_squeeze(x[0], AG_ALL_AXES))
+CALL(squeeze_last, ag_squeeze(x[0], AG_AXES(-1)))
+CALL(unsqueeze_0, ag_unsqueeze(x[0], 0))
+CALL(unsqueeze_last, ag_unsqueeze(x[0], -1))
+CALL(unsqueeze_1, ag_unsqueeze(x[0], 1))
+CALL(contiguous, ag_contiguous(ag_transpose(x[0], 0, 1)))
+CALL(concat_1, ag_concat(3, x, 1))
+CALL(concat_last, ag_concat(2, x, -1))
+CALL(concat_one, ag_concat(1, x, 0))
+CALL(concat_0, ag_concat(3, x, 0))
+
+CALL(gather_0, ag_gather(x[0], x[1], 0))
+CALL(gather_1, ag_gather(x[0], x[1], 1))
+CALL(gather_last, ag_gather(x[0], x[1], -1))
+CALL(scatter_add_0, ag_scatter_add(x[0], x[1], x[2], 0))
+CALL(scatter_add_1, ag_scatter_add(x[0], x[1], x[2], 1))
+CALL(logsumexp_1, ag_logsumexp(x[0], 1, false))
+CALL(logsumexp_0_keep, ag_logsumexp(x[0], 0, true))
+CALL(softmax_0, ag_softmax(x[0], 0))
+CALL(softmax_last, ag_softmax(x[0], -1))
+CALL(log_softmax_0, ag_log_softmax(x[0], 0))
+CALL(log_softmax_last, ag_log_softmax(x[0], -1))
+
+/* ---- The table ---- */
+
+/* Which call, and inputs of a domain and shape. */
+#define UNARY(f) f, NULL, NULL
+#define BINARY(f) NULL, f, NULL
+#define BUILD(f) NULL, NULL, f
+#define IN(domain, ...) {domain, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), {__VA_ARGS__}, 0}
+#define SCALAR(domain) {domain, 0, {0}, 0}
+
+static const op_case rows[] = {
+    {"full", "full", ANYTHING - (1 << AG_BOOL), LENIENT, 0, BUILD(full_3), 0, {{0}}, ""},
+    {"full one", "full", ANYTHING, LENIENT, 0, BUILD(full_1), 0, {{0}}, ""},
+    {"zeros", "full", ANYTHING, 0, 0, BUILD(zeros_23), 0, {{0}}, ""},
+    {"ones", "full", ANYTHING, 0, 0, BUILD(ones_23), 0, {{0}}, ""},
+    {"scalar", "full", ANYTHING, 0, 0, BUILD(scalar_1), 0, {{0}}, ""},
+    {"arange", "arange", NUMBER, 0, 0, BUILD(arange_7), 0, {{0}}, ""},
+    {"arange none", "arange", NUMBER, 0, 0, BUILD(arange_0), 0, {{0}}, ""},
+    {"uniform", "uniform", REAL, NO_GOLDEN, 0, BUILD(uniform_45), 0, {{0}}, ""},
+    {"normal", "normal", REAL, NO_GOLDEN, 0, BUILD(normal_45), 0, {{0}}, ""},
+
+    {"add", "add", NUMBER, ELEMENTWISE | GRAD, 0, BINARY(ag_add), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"sub", "sub", NUMBER, ELEMENTWISE | GRAD, 0, BINARY(ag_sub), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"mul", "mul", NUMBER, ELEMENTWISE | GRAD, 0, BINARY(ag_mul), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"div", "div", REAL, ELEMENTWISE | GRAD, 0, BINARY(ag_div), 2, {IN(ANY, 2, 3), IN(NONZERO, 2, 3)}, ""},
+    {"pow", "pow", REAL, ELEMENTWISE | GRAD, 2, BINARY(ag_pow), 2, {IN(POSITIVE, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"maximum", "maximum", NUMBER, ELEMENTWISE | GRAD, 0, BINARY(ag_maximum), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"maximum ties", "maximum", NUMBER, SUBGRAD, 0, BINARY(ag_maximum), 2, {IN(TIES, 3, 1), IN(TIES, 3)}, ""},
+    {"minimum", "minimum", NUMBER, ELEMENTWISE | GRAD, 0, BINARY(ag_minimum), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"minimum ties", "minimum", NUMBER, SUBGRAD, 0, BINARY(ag_minimum), 2, {IN(TIES, 3, 1), IN(TIES, 3)}, ""},
+    {"neg", "neg", NUMBER, ELEMENTWISE | GRAD, 0, UNARY(ag_neg), 1, {IN(ANY, 2, 3)}, ""},
+    {"add_scalar", "add_scalar", NUMBER, ELEMENTWISE | GRAD, 0, BUILD(add_scalar_3), 1, {IN(ANY, 2, 3)}, ""},
+    {"rsub_scalar", "rsub_scalar", NUMBER, ELEMENTWISE | GRAD, 0, BUILD(rsub_scalar_3), 1, {IN(ANY, 2, 3)}, ""},
+    {"scale", "scale", NUMBER, ELEMENTWISE | GRAD, 0, BUILD(scale_3), 1, {IN(ANY, 2, 3)}, ""},
+    {"scale 0", "scale", NUMBER, ELEMENTWISE | GRAD, 0, BUILD(scale_0), 1, {IN(ANY, 2, 3)}, ""},
+    {"div_scalar", "div_scalar", REAL, ELEMENTWISE | GRAD, 0, BUILD(div_scalar_3), 1, {IN(ANY, 2, 3)}, ""},
+    {"rdiv_scalar", "rdiv_scalar", REAL, ELEMENTWISE | GRAD, 1, BUILD(rdiv_scalar_3), 1, {IN(NONZERO, 2, 3)}, ""},
+    {"pow_scalar 0.5", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_half), 1, {IN(POSITIVE, 2, 3)}, ""},
+    {"pow_scalar 0.333", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_third), 1, {IN(POSITIVE, 2, 3)}, ""},
+    {"pow_scalar 3", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_3), 1, {IN(NONZERO, 2, 3)}, ""},
+    {"pow_scalar -2", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_m2), 1, {IN(NONZERO, 2, 3)}, ""},
+    {"pow_scalar 2", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_2), 1, {IN(ANY, 2, 3)}, ""},
+    {"pow_scalar 1", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_1), 1, {IN(ANY, 2, 3)}, ""},
+    {"pow_scalar 0", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_0), 1, {IN(ANY, 2, 3)}, ""},
+    {"maximum_scalar", "maximum_scalar", NUMBER, ELEMENTWISE | GRAD, 0, BUILD(maximum_scalar_1), 1, {IN(ANY, 2, 3)}, ""},
+    {"maximum_scalar ties", "maximum_scalar", NUMBER, SUBGRAD, 0, BUILD(maximum_scalar_1), 1, {IN(TIES, 6)}, ""},
+    {"minimum_scalar", "minimum_scalar", NUMBER, ELEMENTWISE | GRAD, 0, BUILD(minimum_scalar_1), 1, {IN(ANY, 2, 3)}, ""},
+    {"minimum_scalar ties", "minimum_scalar", NUMBER, SUBGRAD, 0, BUILD(minimum_scalar_1), 1, {IN(TIES, 6)}, ""},
+    {"clamp", "clamp", REAL, ELEMENTWISE | GRAD, 0, BUILD(clamp_1), 1, {IN(ANY, 2, 3)}, ""},
+    {"clamp bounds", "clamp", REAL, SUBGRAD, 0, BUILD(clamp_1), 1, {IN(TIES, 6)}, ""},
+
+    {"equal", "equal", ANYTHING, ELEMENTWISE, 0, BINARY(ag_equal), 2, {IN(TIES, 3, 1), IN(TIES, 3)}, ""},
+    {"not_equal", "not_equal", ANYTHING, ELEMENTWISE, 0, BINARY(ag_not_equal), 2, {IN(TIES, 3, 1), IN(TIES, 3)}, ""},
+    {"less", "less", ANYTHING, ELEMENTWISE, 0, BINARY(ag_less), 2, {IN(TIES, 3, 1), IN(TIES, 3)}, ""},
+    {"less_equal", "less_equal", ANYTHING, ELEMENTWISE, 0, BINARY(ag_less_equal), 2, {IN(TIES, 3, 1), IN(TIES, 3)}, ""},
+    {"greater", "less", ANYTHING, ELEMENTWISE, 0, BINARY(ag_greater), 2, {IN(TIES, 3, 1), IN(TIES, 3)}, ""},
+    {"greater_equal", "less_equal", ANYTHING, ELEMENTWISE, 0, BINARY(ag_greater_equal), 2, {IN(TIES, 3, 1), IN(TIES, 3)}, ""},
+    {"where", "where", ANYTHING, ELEMENTWISE | GRAD, 0, BUILD(where), 3, {IN(MASK, 2, 3), IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"cast bool", "cast", ANYTHING - (1 << AG_BOOL), ELEMENTWISE | LENIENT, 0, BUILD(cast_bool), 1, {IN(TIES, 2, 3)}, ""},
+    {"cast i64", "cast", ANYTHING - (1 << AG_I64), ELEMENTWISE | LENIENT, 0, BUILD(cast_i64), 1, {IN(ANY, 2, 3)}, ""},
+    {"cast f32", "cast", ANYTHING - (1 << AG_F32), ELEMENTWISE | SUBGRAD | LENIENT, 0, BUILD(cast_f32), 1, {IN(ANY, 2, 3)}, ""},
+    {"cast f64", "cast", ANYTHING - (1 << AG_F64), ELEMENTWISE | LENIENT, 0, BUILD(cast_f64), 1, {IN(ANY, 2, 3)}, ""},
+    {"cast itself", NULL, 1 << AG_F64, GRAD | LENIENT, 0, BUILD(cast_f64), 1, {IN(ANY, 2, 3)}, ""},
+
+    {"exp", "exp", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_exp), 1, {IN(ANY, 2, 3)}, ""},
+    {"log", "log", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_log), 1, {IN(POSITIVE, 2, 3)}, ""},
+    {"sqrt", "sqrt", REAL, ELEMENTWISE | GRAD, 0, UNARY(ag_sqrt), 1, {IN(POSITIVE, 2, 3)}, ""},
+    {"rsqrt", "rsqrt", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_rsqrt), 1, {IN(POSITIVE, 2, 3)}, ""},
+    {"square", "square", NUMBER, ELEMENTWISE | GRAD, 0, UNARY(ag_square), 1, {IN(ANY, 2, 3)}, ""},
+    {"abs", "abs", NUMBER, ELEMENTWISE | GRAD, 0, UNARY(ag_abs), 1, {IN(ANY, 2, 3)}, ""},
+    {"abs ties", "abs", NUMBER, SUBGRAD, 0, UNARY(ag_abs), 1, {IN(TIES, 6)}, ""},
+    {"sign", "sign", NUMBER, ELEMENTWISE | GRAD, 0, UNARY(ag_sign), 1, {IN(ANY, 2, 3)}, ""},
+    {"sin", "sin", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_sin), 1, {IN(ANY, 2, 3)}, ""},
+    {"cos", "cos", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_cos), 1, {IN(ANY, 2, 3)}, ""},
+    {"tanh", "tanh", REAL, ELEMENTWISE | GRAD, 3, UNARY(ag_tanh), 1, {IN(ANY, 2, 3)}, ""},
+    {"sigmoid", "sigmoid", REAL, ELEMENTWISE | GRAD, 3, UNARY(ag_sigmoid), 1, {IN(ANY, 2, 3)}, ""},
+    {"relu", "relu", REAL, ELEMENTWISE | GRAD, 0, UNARY(ag_relu), 1, {IN(ANY, 2, 3)}, ""},
+    {"relu ties", "relu", REAL, SUBGRAD, 0, UNARY(ag_relu), 1, {IN(TIES, 6)}, ""},
+    {"gate", "gate", REAL, ELEMENTWISE | GRAD, 0, BINARY(relu_backward), 2, {IN(NONZERO, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"stop_gradient", NULL, ANYTHING, ELEMENTWISE | SUBGRAD, 0, UNARY(ag_stop_gradient), 1, {IN(ANY, 2, 3)}, ""},
+
+    {"sum", "sum", NUMBER, GRAD | REORDERS, 2, UNARY(ag_sum), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"sum scalar", "sum", NUMBER, GRAD | REORDERS, 2, UNARY(ag_sum), 1, {SCALAR(ANY)}, ""},
+    {"sum nothing", "sum", NUMBER, GRAD | REORDERS, 2, UNARY(ag_sum), 1, {IN(ANY, 0, 3)}, ""},
+    {"sum special", "sum", REAL, REORDERS | LENIENT, 2, UNARY(ag_sum), 1, {IN(SPECIAL, 5)}, ""},
+    {"sum_over none", NULL, NUMBER, GRAD | REORDERS, 2, BUILD(sum_over_none), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"sum_over 0", "sum", NUMBER, GRAD | REORDERS, 2, BUILD(sum_over_0), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"sum_over 1", "sum", NUMBER, GRAD | REORDERS, 2, BUILD(sum_over_1), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"sum_over 1 of nothing", "sum", NUMBER, GRAD | REORDERS, 2, BUILD(sum_over_1), 1, {IN(ANY, 2, 0, 3)}, ""},
+    {"sum_over 0 of nothing", "sum", NUMBER, GRAD | REORDERS, 2, BUILD(sum_over_0), 1, {IN(ANY, 2, 0, 3)}, ""},
+    {"sum_over last", "sum", NUMBER, GRAD | REORDERS, 2, BUILD(sum_over_last), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"sum_over 0,2 kept", "sum", NUMBER, GRAD | REORDERS, 2, BUILD(sum_over_02_keep), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"sum_over all kept", "sum", NUMBER, GRAD | REORDERS, 2, BUILD(sum_over_all_keep), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"mean", "mean", REAL, GRAD | REORDERS, 2, UNARY(ag_mean), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"mean nothing", "mean", REAL, REORDERS, 2, UNARY(ag_mean), 1, {IN(ANY, 0)}, ""},
+    {"mean_over 1", "mean", REAL, GRAD | REORDERS, 2, BUILD(mean_over_1), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"mean_over 0,2 kept", "mean", REAL, GRAD | REORDERS, 2, BUILD(mean_over_02_keep), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"var 0", NULL, REAL, GRAD | REORDERS, 4, BUILD(var_0), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"var 1", NULL, REAL, GRAD | REORDERS, 4, BUILD(var_1), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"var_over 1", NULL, REAL, GRAD | REORDERS, 4, BUILD(var_over_1), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"var_over 0,2 kept", NULL, REAL, GRAD | REORDERS, 4, BUILD(var_over_02_keep), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"max", "max", NUMBER, GRAD, 0, UNARY(ag_max), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"max ties", "max", NUMBER, SUBGRAD, 0, UNARY(ag_max), 1, {IN(TIES, 2, 6)}, ""},
+    {"max special", "max", REAL, LENIENT, 0, UNARY(ag_max), 1, {IN(SPECIAL, 16)}, ""},
+    {"max_over 1", "max", NUMBER, GRAD, 0, BUILD(max_over_1), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"max_over 1 ties", "max", NUMBER, SUBGRAD, 0, BUILD(max_over_1), 1, {IN(TIES, 2, 5, 4)}, ""},
+    {"max_over 1 special", "max", REAL, LENIENT, 0, BUILD(max_over_1), 1, {IN(SPECIAL, 3, 4)}, ""},
+    {"max_over 0,2 kept", "max", NUMBER, GRAD, 0, BUILD(max_over_02_keep), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"min", "min", NUMBER, GRAD, 0, UNARY(ag_min), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"min ties", "min", NUMBER, SUBGRAD, 0, UNARY(ag_min), 1, {IN(TIES, 2, 6)}, ""},
+    {"min special", "min", REAL, LENIENT, 0, UNARY(ag_min), 1, {IN(SPECIAL, 16)}, ""},
+    {"min_over 1", "min", NUMBER, GRAD, 0, BUILD(min_over_1), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"min_over 1 special", "min", REAL, LENIENT, 0, BUILD(min_over_1), 1, {IN(SPECIAL, 3, 4)}, ""},
+    {"min_over 0,2 kept", "min", NUMBER, GRAD, 0, BUILD(min_over_02_keep), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"argmax 0", "argmax", NUMBER, 0, 0, BUILD(argmax_0), 1, {IN(TIES, 5, 4)}, ""},
+    {"argmax 1", "argmax", NUMBER, 0, 0, BUILD(argmax_1), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"argmax last kept", "argmax", NUMBER, 0, 0, BUILD(argmax_last_keep), 1, {IN(TIES, 3, 5)}, ""},
+    {"argmax special", "argmax", REAL, LENIENT, 0, BUILD(argmax_1), 1, {IN(SPECIAL, 3, 4)}, ""},
+
+    {"reshape 3,-1", "reshape", ANYTHING, GRAD, 0, BUILD(reshape_3), 1, {IN(ANY, 2, 6)}, ""},
+    {"reshape 2,2,3,1", "reshape", ANYTHING, GRAD, 0, BUILD(reshape_222), 1, {IN(ANY, 4, 3)}, ""},
+    {"reshape from scalar", "reshape", ANYTHING, GRAD, 0, BUILD(reshape_11), 1, {SCALAR(ANY)}, ""},
+    {"reshape to scalar", "reshape", ANYTHING, GRAD, 0, BUILD(reshape_0), 1, {IN(ANY, 1, 1, 1)}, ""},
+    {"reshape nothing", "reshape", ANYTHING, GRAD, 0, BUILD(reshape_207), 1, {IN(ANY, 0, 4)}, ""},
+    {"transpose 0,2", "permute", ANYTHING, GRAD, 0, BUILD(transpose_02), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"transpose last", "permute", ANYTHING, GRAD, 0, BUILD(transpose_last), 1, {IN(ANY, 2, 3)}, ""},
+    {"transpose same", NULL, ANYTHING, GRAD, 0, BUILD(transpose_same), 1, {IN(ANY, 2, 3)}, ""},
+    {"transpose nothing", "permute", ANYTHING, GRAD, 0, BUILD(transpose_last), 1, {IN(ANY, 2, 0, 3)}, ""},
+    {"permute 2,0,1", "permute", ANYTHING, GRAD, 0, BUILD(permute_201), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"permute -1,0,-2", "permute", ANYTHING, GRAD, 0, BUILD(permute_negative), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"broadcast_to", "broadcast_to", ANYTHING, GRAD | REORDERS, 2, BUILD(broadcast_to_234), 1, {IN(ANY, 3, 1)}, ""},
+    {"broadcast_to from scalar", "broadcast_to", ANYTHING, GRAD | REORDERS, 2, BUILD(broadcast_to_234), 1, {SCALAR(ANY)}, ""},
+    {"broadcast_to nothing", "broadcast_to", ANYTHING, GRAD | REORDERS, 2, BUILD(broadcast_to_03), 1, {IN(ANY, 1, 3)}, ""},
+    {"slice step", "slice", ANYTHING, GRAD, 0, BUILD(slice_step), 1, {IN(ANY, 2, 7)}, ""},
+    {"slice back", "slice", ANYTHING, GRAD, 0, BUILD(slice_back), 1, {IN(ANY, 2, 7)}, ""},
+    {"slice back step", "slice", ANYTHING, GRAD, 0, BUILD(slice_back_step), 1, {IN(ANY, 2, 7)}, ""},
+    {"slice negative", "slice", ANYTHING, GRAD, 0, BUILD(slice_negative), 1, {IN(ANY, 2, 7, 2)}, ""},
+    {"slice cut", "slice", ANYTHING, GRAD, 0, BUILD(slice_cut), 1, {IN(ANY, 2, 7)}, ""},
+    {"slice cut back", "slice", ANYTHING, GRAD, 0, BUILD(slice_cut_back), 1, {IN(ANY, 2, 7)}, ""},
+    {"slice none", "slice", ANYTHING, GRAD, 0, BUILD(slice_none), 1, {IN(ANY, 2, 7)}, ""},
+    {"slice wrong way", "slice", ANYTHING, GRAD, 0, BUILD(slice_wrong_way), 1, {IN(ANY, 2, 7)}, ""},
+    {"slice ends", NULL, ANYTHING, GRAD, 0, BUILD(slice_ends), 1, {IN(ANY, 3, 2)}, ""},
+    {"slice ends back", "slice", ANYTHING, GRAD, 0, BUILD(slice_ends_back), 1, {IN(ANY, 3, 2)}, ""},
+    {"slice huge step", "slice", ANYTHING, GRAD, 0, BUILD(slice_huge_step), 1, {IN(ANY, 2, 7)}, ""},
+    {"slice of nothing", NULL, ANYTHING, GRAD, 0, BUILD(slice_cut_back), 1, {IN(ANY, 2, 0)}, ""},
+    {"flip 0", "slice", ANYTHING, GRAD, 0, BUILD(flip_0), 1, {IN(ANY, 3, 2)}, ""},
+    {"flip last", "slice", ANYTHING, GRAD, 0, BUILD(flip_last), 1, {IN(ANY, 2, 1, 3)}, ""},
+    {"embed step", "embed", ANYTHING, GRAD, 0, BUILD(embed_step), 1, {IN(ANY, 2, 4, 2)}, ""},
+    {"embed back", "embed", ANYTHING, GRAD, 0, BUILD(embed_back), 1, {IN(ANY, 2, 3)}, ""},
+    {"embed nothing", "embed", ANYTHING, GRAD, 0, BUILD(embed_none), 1, {IN(ANY, 0, 3)}, ""},
+    {"squeeze all", "reshape", ANYTHING, GRAD, 0, BUILD(squeeze_all), 1, {IN(ANY, 1, 3, 1, 2)}, ""},
+    {"squeeze last", "reshape", ANYTHING, GRAD, 0, BUILD(squeeze_last), 1, {IN(ANY, 1, 3, 1)}, ""},
+    {"unsqueeze 0", "reshape", ANYTHING, GRAD, 0, BUILD(unsqueeze_0), 1, {IN(ANY, 2, 3)}, ""},
+    {"unsqueeze last", "reshape", ANYTHING, GRAD, 0, BUILD(unsqueeze_last), 1, {SCALAR(ANY)}, ""},
+    {"unsqueeze 1", "reshape", ANYTHING, GRAD, 0, BUILD(unsqueeze_1), 1, {IN(ANY, 2, 3)}, ""},
+    {"contiguous", "contiguous", ANYTHING, GRAD, 0, BUILD(contiguous), 1, {IN(ANY, 2, 3)}, ""},
+    {"concat 1", "concat", ANYTHING, GRAD, 0, BUILD(concat_1), 3, {IN(ANY, 2, 1, 2), IN(ANY, 2, 3, 2), IN(ANY, 2, 0, 2)}, ""},
+    {"concat last", "concat", ANYTHING, GRAD, 0, BUILD(concat_last), 2, {IN(ANY, 2, 3), IN(ANY, 2, 2)}, ""},
+    {"concat one", NULL, ANYTHING, GRAD, 0, BUILD(concat_one), 1, {IN(ANY, 2, 3)}, ""},
+    {"concat 0", "concat", ANYTHING, GRAD, 0, BUILD(concat_0), 3, {IN(ANY, 2), IN(ANY, 1), IN(ANY, 3)}, ""},
+
+    {"matmul", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 2, 4), IN(ANY, 4, 3)}, ""},
+    {"matmul outer", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 3, 1), IN(ANY, 1, 4)}, ""},
+    {"matmul inner", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 1, 5), IN(ANY, 5, 1)}, ""},
+    {"matmul batch", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 2, 2, 3), IN(ANY, 2, 3, 2)}, ""},
+    {"matmul broadcast", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 2, 1, 2, 3), IN(ANY, 3, 3, 2)}, ""},
+    {"matmul one for all", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 3, 2, 3), IN(ANY, 3, 2)}, ""},
+    {"matmul no inner", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 2, 0), IN(ANY, 0, 3)}, ""},
+    {"matmul no rows", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 0, 2), IN(ANY, 2, 3)}, ""},
+    {"matmul no batch", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 0, 2, 3), IN(ANY, 3, 2)}, ""},
+
+    {"gather 0", "gather", ANYTHING, GRAD, 0, BUILD(gather_0), 2, {IN(ANY, 4, 3), {INDEX, 2, {5, 1}, 4}}, ""},
+    {"gather 0 full", "gather", ANYTHING, GRAD, 0, BUILD(gather_0), 2, {IN(ANY, 4, 3), {INDEX, 2, {2, 3}, 4}}, ""},
+    {"gather 1", "gather", ANYTHING, GRAD, 0, BUILD(gather_1), 2, {IN(ANY, 2, 3, 2), {INDEX, 3, {2, 4, 2}, 3}}, ""},
+    {"gather last", "gather", ANYTHING, GRAD, 0, BUILD(gather_last), 2, {IN(ANY, 3, 4), {INDEX, 2, {3, 1}, 4}}, ""},
+    {"gather nothing", "gather", ANYTHING, GRAD, 0, BUILD(gather_0), 2, {IN(ANY, 4, 3), {INDEX, 2, {0, 1}, 4}}, ""},
+    {"scatter_add 0", "scatter_add", NUMBER, GRAD, 2, BUILD(scatter_add_0), 3, {IN(ANY, 4, 3), {INDEX, 2, {5, 1}, 4}, IN(ANY, 5, 3)}, ""},
+    {"scatter_add 0 full", "scatter_add", NUMBER, GRAD, 2, BUILD(scatter_add_0), 3, {IN(ANY, 2, 3), {INDEX, 2, {4, 3}, 2}, IN(ANY, 4, 3)}, ""},
+    {"scatter_add 1", "scatter_add", NUMBER, GRAD, 2, BUILD(scatter_add_1), 3, {IN(ANY, 2, 3), {INDEX, 2, {1, 4}, 3}, IN(ANY, 2, 1)}, ""},
+    {"scatter_add nothing", "scatter_add", NUMBER, GRAD, 2, BUILD(scatter_add_0), 3, {IN(ANY, 2, 3), {INDEX, 2, {0, 1}, 2}, IN(ANY, 0, 3)}, ""},
+
+    {"logsumexp 1", NULL, REAL, GRAD | REORDERS, 4, BUILD(logsumexp_1), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"logsumexp 0 kept", NULL, REAL, GRAD | REORDERS, 4, BUILD(logsumexp_0_keep), 1, {IN(ANY, 3, 4)}, ""},
+    {"softmax 0", NULL, REAL, GRAD | REORDERS, 6, BUILD(softmax_0), 1, {IN(ANY, 3, 4)}, ""},
+    {"softmax last", NULL, REAL, GRAD | REORDERS, 6, BUILD(softmax_last), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"softmax one", NULL, REAL, GRAD | REORDERS, 6, BUILD(softmax_last), 1, {IN(ANY, 3, 1)}, ""},
+    {"softmax nothing", NULL, REAL, GRAD | REORDERS, 6, BUILD(softmax_last), 1, {IN(ANY, 0, 3)}, ""},
+    {"log_softmax 0", NULL, REAL, GRAD | REORDERS, 6, BUILD(log_softmax_0), 1, {IN(ANY, 3, 4)}, ""},
+    {"log_softmax last", NULL, REAL, GRAD | REORDERS, 6, BUILD(log_softmax_last), 1, {IN(ANY, 2, 3, 4)}, ""},
+};
+/* clang-format on */
+
+/* ---- The cases that rows stand for ---- */
+
+enum { ROWS = sizeof rows / sizeof rows[0], VARIANTS = 5 };
+
+static const char *const variants[VARIANTS] = {"", "scalar", "empty", "broadcast", "special"};
+
+/* The shapes that input i takes in a variant, for rows of one input and for others. */
+static void vary(case_input *x, int variant, int n, int i) {
+    static const struct {
+        int rank;
+        int64_t extent[3];
+    } one[VARIANTS] = {{0, {0}}, {0, {0}}, {3, {2, 0, 3}}, {0, {0}}, {1, {16}}},
+      several[VARIANTS][3] = {{{0, {0}}},
+                              {{0, {0}}, {0, {0}}, {0, {0}}},
+                              {{3, {2, 0, 3}}, {2, {1, 3}}, {0, {0}}},
+                              {{3, {2, 1, 3}}, {2, {4, 1}}, {1, {1}}},
+                              {{2, {10, 1}}, {1, {10}}, {3, {2, 10, 1}}}};
+    int rank = n == 1 ? one[variant].rank : several[variant][i].rank;
+    const int64_t *extent = n == 1 ? one[variant].extent : several[variant][i].extent;
+    if (variant == 4 && x->domain != MASK) x->domain = SPECIAL;
+    x->rank = rank;
+    for (int k = 0; k < rank; k++) x->extent[k] = extent[k];
+}
+
+static bool has_variant(const op_case *row, int variant) {
+    return variant == 0 || (row->flags & ELEMENTWISE && (variant != 3 || row->n > 1));
+}
+
+int case_count(void) {
+    int count = 0;
+    for (int row = 0; row < ROWS; row++)
+        for (int v = 0; v < VARIANTS; v++) count += has_variant(&rows[row], v);
+    return count;
+}
+
+static op_case variant_of(const op_case *row, int variant) {
+    op_case c = *row;
+    c.variant = variants[variant];
+    for (int i = 0; variant && i < c.n; i++) vary(&c.x[i], variant, c.n, i);
+    if (variant == 4 && c.flags & GRAD) c.flags = (c.flags & ~(unsigned)GRAD) | (c.n == 1 ? SUBGRAD : 0);
+    return c;
+}
+
+op_case case_at(int i) {
+    for (int row = 0; row < ROWS; row++)
+        for (int v = 0; v < VARIANTS; v++)
+            if (has_variant(&rows[row], v) && i-- == 0) return variant_of(&rows[row], v);
+    return (op_case){.name = "none"};
+}
+
+bool case_accepts(const op_case *c, ag_dtype dtype) { return c->dtypes >> dtype & 1; }
+
+const char *case_title(const op_case *c, ag_dtype dtype) {
+    static char title[4][96];
+    static int next;
+    char *text = title[next++ % 4];
+    snprintf(text, sizeof title[0], "%s%s%s %s", c->name, *c->variant ? "/" : "", c->variant, ag_dtype_name(dtype));
+    return text;
+}
+
+/* ---- Inputs ---- */
+
+ag_dtype case_dtype(const op_case *c, ag_dtype dtype, int i) {
+    return c->x[i].domain == INDEX ? AG_I64 : c->x[i].domain == MASK ? AG_BOOL : dtype;
+}
+
+ag_shape case_shape(const op_case *c, int i) {
+    ag_shape shape = {c->x[i].rank, {0}};
+    memcpy(shape.extent, c->x[i].extent, sizeof shape.extent);
+    return shape;
+}
+
+static int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(b, a % b) : a; }
+
+/* Number k of a permutation of 0…n-1. */
+static int64_t shuffled(int64_t k, int64_t n) {
+    int64_t step = 5;
+    while (common_divisor(step, n) != 1) step += 2;
+    return (k * step + n / 3) % n;
+}
+
+static double special_real(ag_dtype dtype, int64_t k) {
+    double least = dtype == AG_F32 ? 0x1p-149 : 0x1p-1074, tiny = dtype == AG_F32 ? (double)FLT_MIN : DBL_MIN,
+           most = dtype == AG_F32 ? (double)FLT_MAX : DBL_MAX;
+    double values[] = {1, -0.0, INFINITY, NAN, -INFINITY, 0, -2, 3, least, -0.5, most, -most, tiny, -least, -1, 0.5};
+    return values[k % 16];
+}
+
+static double special_value(ag_dtype dtype, int64_t k) {
+    if (dtype == AG_BOOL) return (double)(k % 2);
+    return dtype == AG_I64 ? (double)(k * 7 % 11 - 5) : special_real(dtype, k);
+}
+
+static double integer_value(domain d, int64_t k, int64_t n, int64_t limit) {
+    if (d == INDEX) return (double)((k * 5 + 1 + k / limit) % limit);
+    if (d == TIES) return (double)(k * 2 % 3 - 1);
+    return (double)(shuffled(k, n) - n / 2);
+}
+
+/* Inputs are moved against each other by 1/64 so that they never tie. */
+static double real_value(domain d, int64_t k, int64_t n, int i) {
+    double shift = i / 64.0, place = (double)shuffled(k, n) / 8;
+    if (d == TIES) return (double)(k * 2 % 3 - 1);
+    if (d == POSITIVE) return 0.25 + place + shift;
+    if (d == NONZERO) return (k % 2 ? -1 : 1) * (0.25 + place + shift);
+    return place - (double)(n / 2) / 8 + 0.03125 + shift;
+}
+
+void case_values(const op_case *c, ag_dtype dtype, int i, double values[CASE_ELEMENTS]) {
+    ag_shape shape = case_shape(c, i);
+    ag_dtype own = case_dtype(c, dtype, i);
+    domain d = c->x[i].domain;
+    int64_t n = shape_size(&shape);
+    if (n > CASE_ELEMENTS) ck_abort_msg("%s: inputs are too large", c->name);
+    for (int64_t k = 0; k < n; k++)
+        values[k] = d == SPECIAL     ? special_value(own, k)
+                    : own == AG_BOOL ? (double)(k % 3 != 1)
+                    : own == AG_I64  ? integer_value(d, k, n, c->x[i].limit)
+                                     : real_value(d, k, n, i);
+}
+
+void case_inputs(const op_case *c, ag_dtype dtype, ag_tape *t, ag_tensor *x[CASE_INPUTS]) {
+    double values[CASE_ELEMENTS];
+    for (int i = 0; i < c->n; i++) {
+        case_values(c, dtype, i, values);
+        x[i] = tensor_of(t, case_dtype(c, dtype, i), case_shape(c, i), values);
+    }
+}
+
+ag_tensor *case_call(const op_case *c, ag_tape *t, ag_dtype dtype, ag_tensor *const x[]) {
+    return c->unary ? c->unary(x[0]) : c->binary ? c->binary(x[0], x[1]) : c->build(t, dtype, x);
+}
+
+/* ---- For the golden values ---- */
+
+double case_cotangent(int64_t j) { return (double)((j * 7 + 3) % 11 - 5) / 4 + 0.125; }
+
+static uint64_t mix(uint64_t sum, const void *data, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) sum = (sum ^ ((const unsigned char *)data)[i]) * 0x100000001b3u; /* FNV-1a */
+    return sum;
+}
+
+uint64_t case_checksum(const op_case *c, ag_dtype dtype) {
+    uint64_t sum = 0xcbf29ce484222325u;
+    double values[CASE_ELEMENTS];
+    for (int i = 0; i < c->n; i++) {
+        ag_shape shape = case_shape(c, i);
+        case_values(c, dtype, i, values);
+        for (int64_t k = 0; k < shape_size(&shape); k++)
+            if (isnan(values[k])) values[k] = 12345; /* whatever bits this machine's NaN has */
+        sum = mix(sum, shape.extent, (size_t)shape.rank * sizeof shape.extent[0]);
+        sum = mix(sum, values, (size_t)shape_size(&shape) * sizeof values[0]);
+    }
+    return sum;
+}
+
+static void list_input(const op_case *c, ag_dtype dtype, int i) {
+    double values[CASE_ELEMENTS];
+    ag_shape shape = case_shape(c, i);
+    case_values(c, dtype, i, values);
+    printf("x\t%s\t", ag_dtype_name(case_dtype(c, dtype, i)));
+    for (int k = 0; k < shape.rank; k++) printf("%s%lld", k ? "," : "", (long long)shape.extent[k]);
+    printf("\t");
+    for (int64_t k = 0; k < shape_size(&shape); k++) printf("%s%a", k ? " " : "", values[k]);
+    printf("\n");
+}
+
+void case_list(void) {
+    static const ag_dtype dtypes[] = {AG_F64, AG_F32, AG_I64, AG_BOOL};
+    for (int number = 0; number < case_count(); number++) {
+        op_case c = case_at(number);
+        for (int k = 0; k < 4; k++) {
+            if (!case_accepts(&c, dtypes[k]) || c.flags & NO_GOLDEN) continue;
+            printf("case\t%s\t%s\t%s\t%d\t%llx\n", c.name, c.variant, ag_dtype_name(dtypes[k]),
+                   (c.flags & (GRAD | SUBGRAD)) && dtypes[k] == AG_F64, (unsigned long long)case_checksum(&c, dtypes[k]));
+            for (int i = 0; i < c.n; i++) list_input(&c, dtypes[k], i);
+        }
+    }
+}

@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""golden -- what NumPy and PyTorch make of the cases in cases.c
+
+    test_ops --list | python3 tests/golden.py > tests/golden/ops.h
+
+Reads each case with its inputs, and writes outputs for every dtype and, where a case has a gradient, the f64
+gradients of sum(y * cotangent) by PyTorch's autograd. Needs PyTorch 1.13 or newer; only for making the file anew."""
+import sys
+
+import numpy as np
+import torch
+
+INT_MAX = 2**63 - 1
+
+
+def saturating_int(x):
+    """A real to i64: towards zero, NaN to 0, beyond the range to its ends."""
+    if x.dtype == torch.bool:
+        return x.long()
+    whole = [0 if v != v else max(-2**63, min(INT_MAX, v)) for v in x.double().flatten().tolist()]
+    return torch.tensor([int(v) for v in whole], dtype=torch.int64).reshape(x.shape)
+
+
+def embed(x, axis, n, start, step):
+    shape = list(x.shape)
+    shape[axis] = n
+    places = torch.tensor([start + step * i for i in range(x.shape[axis])], dtype=torch.int64)
+    y = torch.zeros(shape, dtype=x.dtype)
+    return y.index_copy(axis, places, x) if x.dtype.is_floating_point else _index_put(y, axis, places, x)
+
+
+def _index_put(y, axis, places, x):
+    for i, place in enumerate(places.tolist()):
+        y.select(axis, place).copy_(x.select(axis, i))
+    return y
+
+
+def python_slice(x, axis, start, stop, step):
+    """Python's slice, which PyTorch lacks for negative steps."""
+    chosen = list(range(x.shape[axis]))[slice(start, stop, step)]
+    return x.index_select(axis, torch.tensor(chosen, dtype=torch.int64))
+
+
+def along(x, index, axis):
+    """The index, broadcast to x along other axes."""
+    shape = [index.shape[k] if k == axis % x.dim() else x.shape[k] for k in range(x.dim())]
+    return index.expand(shape)
+
+
+def scatter_add(x, index, source, axis):
+    wide = along(x, torch.broadcast_tensors(index, source)[0], axis)
+    return x.scatter_add(axis, wide, source.expand(wide.shape))
+
+
+def first_max(x, axis, keep):
+    """NumPy's: PyTorch's argmax does not say which of several it takes."""
+    y = torch.from_numpy(np.asarray(np.argmax(x.numpy(), axis)))
+    return y.unsqueeze(axis) if keep else y
+
+
+def plain_pow(x, s):
+    """C's pow: PyTorch takes the root for a number 0.5, which differs at -0 and -inf."""
+    return torch.pow(x, torch.full(tuple(x.shape) + (1,), s, dtype=x.dtype)[..., 0])
+
+
+def all_axes_mean(x):
+    return x.mean()
+
+
+CALLS = {
+    "full": lambda d: torch.full((2, 3), 3, dtype=d),
+    "full one": lambda d: torch.full((2, 0), 1, dtype=d),
+    "zeros": lambda d: torch.zeros(2, 3, dtype=d),
+    "ones": lambda d: torch.ones(2, 3, dtype=d),
+    "scalar": lambda d: torch.ones((), dtype=d),
+    "arange": lambda d: torch.arange(7, dtype=d),
+    "arange none": lambda d: torch.arange(0, dtype=d),
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "pow": torch.pow,
+    "maximum": torch.maximum,
+    "maximum ties": torch.maximum,
+    "minimum": torch.minimum,
+    "minimum ties": torch.minimum,
+    "neg": torch.neg,
+    "add_scalar": lambda x: x + 3,
+    "rsub_scalar": lambda x: 3 - x,
+    "scale": lambda x: x * 3,
+    "scale 0": lambda x: x * 0,
+    "div_scalar": lambda x: x / 3,
+    "rdiv_scalar": lambda x: 3 / x,
+    "pow_scalar 0.5": lambda x: plain_pow(x, 0.5),
+    "pow_scalar 0.333": lambda x: plain_pow(x, 1 / 3),
+    "pow_scalar 3": lambda x: torch.pow(x, 3),
+    "pow_scalar -2": lambda x: torch.pow(x, -2),
+    "pow_scalar 2": lambda x: torch.pow(x, 2),
+    "pow_scalar 1": lambda x: torch.pow(x, 1),
+    "pow_scalar 0": lambda x: torch.pow(x, 0),
+    "maximum_scalar": lambda x: torch.maximum(x, torch.tensor(1, dtype=x.dtype)),
+    "maximum_scalar ties": lambda x: torch.maximum(x, torch.tensor(1, dtype=x.dtype)),
+    "minimum_scalar": lambda x: torch.minimum(x, torch.tensor(1, dtype=x.dtype)),
+    "minimum_scalar ties": lambda x: torch.minimum(x, torch.tensor(1, dtype=x.dtype)),
+    "clamp": lambda x: torch.clamp(x, -1, 0.5),
+    "clamp bounds": lambda x: torch.clamp(x, -1, 0.5),
+    "equal": torch.eq,
+    "not_equal": torch.ne,
+    "less": torch.lt,
+    "less_equal": torch.le,
+    "greater": torch.gt,
+    "greater_equal": torch.ge,
+    "where": torch.where,
+    "cast bool": lambda x: x.bool(),
+    "cast i64": saturating_int,
+    "cast f32": lambda x: x.float(),
+    "cast f64": lambda x: x.double(),
+    "cast itself": lambda x: x.clone(),
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "rsqrt": torch.rsqrt,
+    "square": torch.square,
+    "abs": torch.abs,
+    "abs ties": torch.abs,
+    "sign": lambda x: torch.where(x != x, x, torch.sign(x)),
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "relu ties": torch.relu,
+    "gate": lambda x, g: torch.where(x > 0, g, torch.zeros((), dtype=x.dtype)),
+    "stop_gradient": lambda x: x.detach(),
+    "sum": torch.sum,
+    "sum scalar": torch.sum,
+    "sum nothing": torch.sum,
+    "sum special": torch.sum,
+    "sum_over none": lambda x: x.clone(),
+    "sum_over 0": lambda x: x.sum(0),
+    "sum_over 1": lambda x: x.sum(1),
+    "sum_over 1 of nothing": lambda x: x.sum(1),
+    "sum_over 0 of nothing": lambda x: x.sum(0),
+    "sum_over last": lambda x: x.sum(-1),
+    "sum_over 0,2 kept": lambda x: x.sum((0, 2), keepdim=True),
+    "sum_over all kept": lambda x: x.sum((0, 1, 2), keepdim=True),
+    "mean": all_axes_mean,
+    "mean nothing": all_axes_mean,
+    "mean_over 1": lambda x: x.mean(1),
+    "mean_over 0,2 kept": lambda x: x.mean((0, 2), keepdim=True),
+    "var 0": lambda x: torch.var(x, (0, 1, 2), unbiased=False),
+    "var 1": lambda x: torch.var(x, (0, 1, 2), unbiased=True),
+    "var_over 1": lambda x: torch.var(x, 1, unbiased=True),
+    "var_over 0,2 kept": lambda x: torch.var(x, (0, 2), unbiased=False, keepdim=True),
+    "max": torch.amax,
+    "max ties": torch.amax,
+    "max special": torch.amax,
+    "max_over 1": lambda x: torch.amax(x, 1),
+    "max_over 1 ties": lambda x: torch.amax(x, 1),
+    "max_over 1 special": lambda x: torch.amax(x, 1),
+    "max_over 0,2 kept": lambda x: torch.amax(x, (0, 2), keepdim=True),
+    "min": torch.amin,
+    "min ties": torch.amin,
+    "min special": torch.amin,
+    "min_over 1": lambda x: torch.amin(x, 1),
+    "min_over 1 special": lambda x: torch.amin(x, 1),
+    "min_over 0,2 kept": lambda x: torch.amin(x, (0, 2), keepdim=True),
+    "argmax 0": lambda x: first_max(x, 0, False),
+    "argmax 1": lambda x: first_max(x, 1, False),
+    "argmax last kept": lambda x: first_max(x, -1, True),
+    "argmax special": lambda x: first_max(x, 1, False),
+    "reshape 3,-1": lambda x: x.reshape(3, -1),
+    "reshape 2,2,3,1": lambda x: x.reshape(2, 2, 3, 1),
+    "reshape from scalar": lambda x: x.reshape(1, 1),
+    "reshape to scalar": lambda x: x.reshape(()),
+    "reshape nothing": lambda x: x.reshape(2, 0, 7),
+    "transpose 0,2": lambda x: x.transpose(0, 2),
+    "transpose last": lambda x: x.transpose(-1, -2),
+    "transpose same": lambda x: x.transpose(1, 1),
+    "transpose nothing": lambda x: x.transpose(-1, -2),
+    "permute 2,0,1": lambda x: x.permute(2, 0, 1),
+    "permute -1,0,-2": lambda x: x.permute(-1, 0, -2),
+    "broadcast_to": lambda x: x.expand(2, 3, 4),
+    "broadcast_to from scalar": lambda x: x.expand(2, 3, 4),
+    "broadcast_to nothing": lambda x: x.expand(0, 3),
+    "slice step": lambda x: python_slice(x, 1, 1, 6, 2),
+    "slice back": lambda x: python_slice(x, 1, -1, None, -1),
+    "slice back step": lambda x: python_slice(x, -1, 5, 0, -2),
+    "slice negative": lambda x: python_slice(x, 1, -5, -1, 1),
+    "slice cut": lambda x: python_slice(x, 1, -100, 100, 3),
+    "slice cut back": lambda x: python_slice(x, 1, 100, -100, -3),
+    "slice none": lambda x: python_slice(x, 1, 4, 4, 1),
+    "slice wrong way": lambda x: python_slice(x, 1, 5, 2, 1),
+    "slice ends": lambda x: python_slice(x, 0, None, None, 1),
+    "slice ends back": lambda x: python_slice(x, 0, None, None, -1),
+    "slice huge step": lambda x: python_slice(x, 1, 2, None, INT_MAX),
+    "slice of nothing": lambda x: python_slice(x, 1, 100, -100, -3),
+    "flip 0": lambda x: x.flip(0),
+    "flip last": lambda x: x.flip(-1),
+    "embed step": lambda x: embed(x, 1, 9, 1, 2),
+    "embed back": lambda x: embed(x, 0, 6, 5, -3),
+    "embed nothing": lambda x: embed(x, 0, 3, 1, 1),
+    "squeeze all": lambda x: x.squeeze(),
+    "squeeze last": lambda x: x.squeeze(-1),
+    "unsqueeze 0": lambda x: x.unsqueeze(0),
+    "unsqueeze last": lambda x: x.unsqueeze(-1),
+    "unsqueeze 1": lambda x: x.unsqueeze(1),
+    "contiguous": lambda x: x.transpose(0, 1).contiguous(),
+    "concat 1": lambda *x: torch.cat(x, 1),
+    "concat last": lambda *x: torch.cat(x, -1),
+    "concat one": lambda *x: torch.cat(x, 0),
+    "concat 0": lambda *x: torch.cat(x, 0),
+    "matmul": torch.matmul,
+    "matmul outer": torch.matmul,
+    "matmul inner": torch.matmul,
+    "matmul batch": torch.matmul,
+    "matmul broadcast": torch.matmul,
+    "matmul one for all": torch.matmul,
+    "matmul no inner": torch.matmul,
+    "matmul no rows": torch.matmul,
+    "matmul no batch": torch.matmul,
+    "gather 0": lambda x, i: x.gather(0, along(x, i, 0)),
+    "gather 0 full": lambda x, i: x.gather(0, along(x, i, 0)),
+    "gather 1": lambda x, i: x.gather(1, along(x, i, 1)),
+    "gather last": lambda x, i: x.gather(-1, along(x, i, -1)),
+    "gather nothing": lambda x, i: x.gather(0, along(x, i, 0)),
+    "scatter_add 0": lambda x, i, s: scatter_add(x, i, s, 0),
+    "scatter_add 0 full": lambda x, i, s: scatter_add(x, i, s, 0),
+    "scatter_add 1": lambda x, i, s: scatter_add(x, i, s, 1),
+    "scatter_add nothing": lambda x, i, s: scatter_add(x, i, s, 0),
+    "logsumexp 1": lambda x: x.logsumexp(1),
+    "logsumexp 0 kept": lambda x: x.logsumexp(0, keepdim=True),
+    "softmax 0": lambda x: x.softmax(0),
+    "softmax last": lambda x: x.softmax(-1),
+    "softmax one": lambda x: x.softmax(-1),
+    "softmax nothing": lambda x: x.softmax(-1),
+    "log_softmax 0": lambda x: x.log_softmax(0),
+    "log_softmax last": lambda x: x.log_softmax(-1),
+}
+
+DTYPES = {"f64": torch.float64, "f32": torch.float32, "i64": torch.int64, "bool": torch.bool}
+NAMES = {dtype: "AG_" + name.upper() for name, dtype in DTYPES.items()}
+
+
+def number(v):
+    if v != v:
+        return "NAN"
+    if v in (float("inf"), float("-inf")):
+        return "INFINITY" if v > 0 else "-INFINITY"
+    if v == int(v) and abs(v) < 10000:
+        return "-0.0" if v == 0 and str(v)[0] == "-" else str(int(v))
+    text = float(v).hex()  # 0x1.8000000000000p+1
+    mantissa, exponent = text.split("p")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return mantissa + "p" + exponent.lstrip("+")
+
+
+def numbers(values):
+    text, line = "", "    "
+    for item in [number(v) + "," for v in values]:
+        if len(line) + len(item) > 118:
+            text += line.rstrip() + "\n"
+            line = "    "
+        line += item + " "
+    return text + line.rstrip() + "\n"
+
+
+def read_cases(lines):
+    case = None
+    for line in lines:
+        fields = line.rstrip("\n").split("\t")
+        if fields[0] == "case":
+            if case:
+                yield case
+            case = {"name": fields[1], "variant": fields[2], "dtype": fields[3], "grad": fields[4] == "1",
+                    "checksum": fields[5], "x": []}
+        elif fields[0] == "x":
+            dtype = DTYPES[fields[1]]
+            shape = [int(n) for n in fields[2].split(",")] if fields[2] else []
+            values = [float.fromhex(v) for v in fields[3].split()]
+            x = torch.tensor(values, dtype=torch.float64).reshape(shape)
+            case["x"].append(x.to(dtype))
+    if case:
+        yield case
+
+
+def outputs(case):
+    """The output, and the gradients of the inputs that are of the case's own real dtype."""
+    call, x, own = CALLS[case["name"]], case["x"], DTYPES[case["dtype"]]
+    if not x:
+        return call(own), []
+    y = call(*x)
+    if not case["grad"]:
+        return y, []
+    x = [v.clone().requires_grad_(v.dtype == own) for v in x]
+    by = call(*x)
+    w = torch.tensor([((j * 7 + 3) % 11 - 5) / 4 + 0.125 for j in range(by.numel())], dtype=torch.float64)
+    loss = (by.double() * w.reshape(by.shape)).sum()
+    leaves = [v for v in x if v.requires_grad]
+    if not loss.requires_grad:
+        return y, [torch.zeros_like(v) for v in leaves]
+    found = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return y, [torch.zeros_like(v) if g is None else g for v, g in zip(leaves, found)]
+
+
+def main():
+    torch.set_num_threads(1)
+    out = sys.stdout
+    out.write("/* golden/ops -- what NumPy %s and PyTorch %s make of the cases; made by golden.py, not to be edited\n *\n"
+              " * Of each case: outputs, then the gradients of its real inputs, one after the other. */\n\n"
+              % (np.__version__, torch.__version__.split("+")[0]))
+    table, values = [], []
+    for case in read_cases(sys.stdin):
+        y, dx = outputs(case)
+        start = len(values)
+        values += [float(v) for v in y.flatten().tolist()]
+        middle = len(values)
+        for g in dx:
+            values += g.flatten().tolist()
+        shape = "{%d, {%s}}" % (y.dim(), ", ".join(str(n) for n in y.shape) or "0")
+        table.append('    {"%s", "%s", AG_%s, 0x%su, %s, %s, %d, %d, %d},\n' % (
+            case["name"], case["variant"], case["dtype"].upper(), case["checksum"], NAMES[y.dtype], shape, start,
+            middle - start, len(values) - middle))
+    out.write("static const double golden_values[] = {\n" + numbers(values) + "};\n\n")
+    out.write("static const golden_case golden_cases[] = {\n" + "".join(table) + "};\n")
+
+
+main()

@@ -1,0 +1,86 @@
+#!/usr/bin/python3
+"""Writes tests/golden/nn.h: what PyTorch makes of the layers, losses and optimisers of nn/.
+
+Needs PyTorch (Debian: python3-torch). Run from anywhere; the result is committed, so that the tests need no Python.
+"""
+import pathlib
+import torch
+from torch.nn import functional as F
+
+torch.set_default_dtype(torch.float64)
+torch.manual_seed(20)
+out = []
+
+
+def rounded(*shape):
+    """Numbers that are short in decimal and exact in binary: multiples of 1/64."""
+    return (torch.randn(*shape) * 64).round() / 64
+
+
+def put(name, tensor):
+    values = tensor.detach().flatten().tolist()
+    kind = "int64_t" if tensor.dtype == torch.int64 else "double"
+    out.append(f"static const {kind} {name}[] = {{ /* {' x '.join(map(str, tensor.shape)) or '1'} */")
+    for i in range(0, len(values), 4):
+        out.append("    " + ", ".join(repr(v) for v in values[i:i + 4]) + ",")
+    out.append("};")
+
+
+def batchnorm():
+    layer = torch.nn.BatchNorm1d(3, eps=1e-3, momentum=0.25)
+    with torch.no_grad():
+        layer.weight.copy_(rounded(3)), layer.bias.copy_(rounded(3))
+    put("bn_gamma", layer.weight), put("bn_beta", layer.bias)
+    for step in (1, 2):
+        z, g = rounded(7, 3) * step + step, rounded(7, 3)
+        z.requires_grad_()
+        y = layer(z)
+        dz, dgamma, dbeta = torch.autograd.grad(y, (z, layer.weight, layer.bias), g)
+        for name, value in (("z", z), ("g", g), ("y", y), ("dz", dz), ("dgamma", dgamma), ("dbeta", dbeta),
+                            ("running_mean", layer.running_mean), ("running_var", layer.running_var)):
+            put(f"bn_{name}{step}", value)
+    layer.eval()
+    y = layer(z)
+    dz, dgamma, dbeta = torch.autograd.grad(y, (z, layer.weight, layer.bias), g)
+    for name, value in (("y", y), ("dz", dz), ("dgamma", dgamma), ("dbeta", dbeta)):
+        put(f"bn_eval_{name}", value)
+
+
+def losses():
+    s, labels = rounded(6, 4) * 3, torch.tensor([2, 0, 3, 1, 1, 0])
+    s[4] = torch.tensor([1000.0, -1000.0, 999.0, 0.0])
+    s.requires_grad_()
+    put("scores", s), put("labels", labels)
+    for name, loss in (("cross_entropy", F.cross_entropy(s, labels)),
+                       ("hinge", F.multi_margin_loss(s, labels) * 4)):  # PyTorch divides by the number of classes
+        put(name, loss), put(f"{name}_ds", torch.autograd.grad(loss, s)[0])
+    s = torch.tensor([0.0, 0.0, 1.5, -2.25, 800.0, -800.0, 3.0, -0.125], requires_grad=True)
+    t = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.25, 0.5])
+    put("binary_scores", s), put("binary_targets", t)
+    for name, loss in (("binary", F.binary_cross_entropy_with_logits(s, t)), ("mse", F.mse_loss(s, t))):
+        put(name, loss), put(f"{name}_ds", torch.autograd.grad(loss, s)[0])
+
+
+def optimisers():
+    """Five steps down the bowl of half the sum of a·(p − b)²."""
+    start, a, b = rounded(4), rounded(4).abs() + 0.5, rounded(4)
+    put("bowl_start", start), put("bowl_a", a), put("bowl_b", b)
+    for name, make in (("sgd", lambda p: torch.optim.SGD(p, lr=0.1)),
+                       ("momentum", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.25)),
+                       ("adam", lambda p: torch.optim.Adam(p, lr=0.05, betas=(0.8, 0.95), eps=1e-6)),
+                       ("adamw", lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.125))):
+        p = start.clone().requires_grad_()
+        optimiser, path = make([p]), []
+        for _ in range(5):
+            optimiser.zero_grad()
+            (a * (p - b) ** 2 / 2).sum().backward()
+            optimiser.step()
+            path.append(p.detach().clone())
+        put(f"path_{name}", torch.stack(path))
+
+
+batchnorm(), losses(), optimisers()
+head = [f"/* Written by tests/golden_nn.py with PyTorch {torch.__version__}: do not edit. */",
+        "#ifndef TESTS_GOLDEN_NN_H", "#define TESTS_GOLDEN_NN_H", "", "#include <stdint.h>", ""]
+text = "\n".join(head + out + ["", "#endif", ""])
+(pathlib.Path(__file__).parent / "golden" / "nn.h").write_text(text)

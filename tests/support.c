@@ -1,0 +1,285 @@
+/* support -- see support.h
+ *
+ * Every block of a ledger has its size in front of it, so that the sizes that come back can be checked. */
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined __has_include
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+#ifndef RUNNING_ON_VALGRIND
+#define RUNNING_ON_VALGRIND 0
+#endif
+
+#if defined __SANITIZE_ADDRESS__
+#define BUILT_WITH_ASAN true
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define BUILT_WITH_ASAN true
+#endif
+#endif
+#ifndef BUILT_WITH_ASAN
+#define BUILT_WITH_ASAN false
+#endif
+
+/* ---- Running ---- */
+
+bool under_asan(void) { return BUILT_WITH_ASAN; }
+
+bool under_valgrind(void) { return RUNNING_ON_VALGRIND != 0; }
+
+bool small_run(void) {
+    const char *wish = getenv("AG_TEST_SMALL");
+    return under_valgrind() || (wish && *wish && strcmp(wish, "0") != 0);
+}
+
+int run_suite(Suite *suite) {
+    SRunner *runner = srunner_create(suite);
+    if (!getenv("CK_FORK")) srunner_set_fork_status(runner, small_run() ? CK_NOFORK : CK_FORK);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner), run = srunner_ntests_run(runner);
+    srunner_free(runner);
+    return failed || !run;
+}
+
+static TCase *group(Suite *suite, const char *name) {
+    TCase *c = tcase_create(name);
+    tcase_set_timeout(c, 300);
+    suite_add_tcase(suite, c);
+    return c;
+}
+
+TCase *plain_group(Suite *suite, const char *name) { return group(suite, name); }
+
+ag_tape *tape;
+ledger tape_ledger;
+
+static void open_tape(void) {
+    ledger_open(&tape_ledger);
+    tape = ag_tape_new_with(&tape_ledger.allocator);
+    ck_assert_ptr_nonnull(tape);
+}
+
+static void close_tape(void) {
+    ag_tape_free(tape);
+    tape = NULL;
+    ledger_close(&tape_ledger);
+}
+
+TCase *tape_group(Suite *suite, const char *name) {
+    TCase *c = group(suite, name);
+    tcase_add_checked_fixture(c, open_tape, close_tape);
+    return c;
+}
+
+/* ---- Memory ---- */
+
+enum { HEADER = 64 };
+
+static void block_free(ledger *l, void *p, size_t bytes) {
+    char *block = (char *)p - HEADER;
+    size_t taken;
+    memcpy(&taken, block, sizeof taken);
+    if (taken != bytes) ck_abort_msg("a block of %zu bytes is given back as one of %zu", taken, bytes);
+    l->outstanding -= (int64_t)bytes;
+    l->blocks--;
+    free(block);
+}
+
+static void *block_new(ledger *l, size_t bytes) {
+    l->calls++;
+    if (l->fail_at && (l->calls == l->fail_at || (l->fail_for_good && l->calls > l->fail_at))) {
+        l->failed = true;
+        return NULL;
+    }
+    if (bytes > SIZE_MAX / 2) return NULL;
+    char *block = aligned_alloc(HEADER, HEADER + (bytes + HEADER - 1) / HEADER * HEADER);
+    if (!block) return NULL;
+    memcpy(block, &bytes, sizeof bytes);
+    l->outstanding += (int64_t)bytes;
+    l->blocks++;
+    return block + HEADER;
+}
+
+static void *ledger_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
+    ledger *l = ctx;
+    if (!p && old_bytes) ck_abort_msg("no block is said to have %zu bytes", old_bytes);
+    void *q = new_bytes ? block_new(l, new_bytes) : NULL;
+    if (new_bytes && !q) return NULL;
+    if (p && q) memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+    if (p) block_free(l, p, old_bytes);
+    return q;
+}
+
+void ledger_open(ledger *l) {
+    memset(l, 0, sizeof *l);
+    l->allocator.resize = ledger_resize;
+    l->allocator.ctx = l;
+}
+
+void ledger_close(const ledger *l) {
+    if (l->outstanding || l->blocks)
+        ck_abort_msg("%lld bytes in %lld blocks were not given back", (long long)l->outstanding, (long long)l->blocks);
+}
+
+/* ---- Expectations ---- */
+
+static char context[160];
+
+void expecting(const char *what) { snprintf(context, sizeof context, "%s%s", what, *what ? ": " : ""); }
+
+static void fail_here(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void fail_here(const char *file, int line, const char *format, ...) {
+    char text[1400];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    ck_abort_msg("%s%s:%d: %s", context, file, line, text);
+}
+
+void expect_error_at(const char *file, int line, ag_tape *t, ag_status status, ...) {
+    ag_status found = ag_tape_status(t);
+    const char *text = ag_tape_error(t);
+    if (found != status)
+        fail_here(file, line, "wanted %s, found %s: \"%s\"", ag_status_name(status), ag_status_name(found), text);
+    va_list pieces;
+    va_start(pieces, status);
+    for (const char *piece = va_arg(pieces, const char *); piece; piece = va_arg(pieces, const char *))
+        if (!strstr(text, piece)) fail_here(file, line, "\"%s\" is not in the message \"%s\"", piece, text);
+    va_end(pieces);
+    if (status != AG_OK && !*text) fail_here(file, line, "the message is empty");
+    ag_clear_error(t);
+    if (ag_tape_status(t) != AG_OK || *ag_tape_error(t)) fail_here(file, line, "the error is not cleared");
+}
+
+void expect_ok_at(const char *file, int line, const ag_tape *t) {
+    if (ag_tape_status(t) != AG_OK)
+        fail_here(file, line, "%s: \"%s\"", ag_status_name(ag_tape_status(t)), ag_tape_error(t));
+}
+
+static void print_shape(char text[128], const ag_shape *shape) {
+    int used = snprintf(text, 128, "(");
+    for (int i = 0; i < shape->rank && i < AG_MAX_RANK && used < 100; i++)
+        used += snprintf(text + used, 128 - (size_t)used, "%s%lld", i ? "," : "", (long long)shape->extent[i]);
+    snprintf(text + used, 128 - (size_t)used, ")");
+}
+
+static bool shapes_equal(const ag_shape *a, const ag_shape *b) {
+    for (int i = 0; i < a->rank; i++)
+        if (a->rank != b->rank || a->extent[i] != b->extent[i]) return false;
+    return a->rank == b->rank;
+}
+
+void expect_shape_at(const char *file, int line, const ag_tensor *x, ag_shape shape) {
+    ag_shape found = ag_shape_of(x);
+    char want[128], got[128];
+    print_shape(want, &shape);
+    print_shape(got, &found);
+    if (ag_is_nil(x)) fail_here(file, line, "nil: \"%s\"", ag_tape_error(ag_tape_of(x)));
+    if (!shapes_equal(&found, &shape)) fail_here(file, line, "wanted shape %s, found %s", want, got);
+}
+
+bool near_value(ag_dtype dtype, double got, double want, double ulps, double floor) {
+    if (isnan(want) || isnan(got)) return isnan(want) && isnan(got);
+    if (got == want) return true;
+    if (isinf(want) || isinf(got)) return false;
+    double epsilon = dtype == AG_F32 ? 0x1p-23 : dtype == AG_F64 ? 0x1p-52 : 0;
+    double tiniest = dtype == AG_F32 ? 0x1p-149 : dtype == AG_F64 ? 0x1p-1074 : 0;
+    double unit = fmax(fmax(fabs(want), floor) * epsilon, tiniest);
+    return fabs(got - want) <= ulps * unit;
+}
+
+void expect_near_at(const char *file, int line, ag_tensor *x, int64_t n, const double values[], double ulps, double floor) {
+    const void *data = ag_data(x);
+    if (!data) fail_here(file, line, "no data: \"%s\"", ag_tape_error(ag_tape_of(x)));
+    if (ag_size(x) != n)
+        fail_here(file, line, "wanted %lld elements, found %lld", (long long)n, (long long)ag_size(x));
+    for (int64_t i = 0; i < n; i++) {
+        double got = element_at(ag_dtype_of(x), data, i);
+        if (!near_value(ag_dtype_of(x), got, values[i], ulps, floor))
+            fail_here(file, line, "element %lld: wanted %.17g (%a), found %.17g (%a)", (long long)i, values[i],
+                         values[i], got, got);
+    }
+}
+
+void expect_same_at(const char *file, int line, ag_tensor *a, ag_tensor *b) {
+    const void *p = ag_data(a), *q = ag_data(b);
+    if (!p || !q) fail_here(file, line, "no data: \"%s\"", ag_tape_error(ag_tape_of(p ? b : a)));
+    ag_dtype dtype = ag_dtype_of(a);
+    if (dtype != ag_dtype_of(b))
+        fail_here(file, line, "%s and %s", ag_dtype_name(dtype), ag_dtype_name(ag_dtype_of(b)));
+    expect_shape_at(file, line, b, ag_shape_of(a));
+    size_t size = ag_dtype_size(dtype);
+    for (int64_t i = 0; i < ag_size(a); i++) {
+        double left = element_at(dtype, p, i), right = element_at(dtype, q, i);
+        if (isnan(left) && isnan(right)) continue;
+        if (memcmp((const char *)p + (size_t)i * size, (const char *)q + (size_t)i * size, size) != 0)
+            fail_here(file, line, "element %lld: %.17g (%a) and %.17g (%a) are not the same bits", (long long)i,
+                         left, left, right, right);
+    }
+}
+
+/* ---- Data ---- */
+
+double element_at(ag_dtype dtype, const void *data, int64_t i) {
+    if (dtype == AG_BOOL) return ((const uint8_t *)data)[i];
+    if (dtype == AG_I64) return (double)((const int64_t *)data)[i];
+    return dtype == AG_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+}
+
+void element_put(ag_dtype dtype, void *data, int64_t i, double value) {
+    if (dtype == AG_BOOL) ((uint8_t *)data)[i] = value != 0;
+    if (dtype == AG_I64) ((int64_t *)data)[i] = (int64_t)value;
+    if (dtype == AG_F32) ((float *)data)[i] = (float)value;
+    if (dtype == AG_F64) ((double *)data)[i] = value;
+}
+
+int64_t shape_size(const ag_shape *shape) {
+    int64_t size = 1;
+    for (int i = 0; i < shape->rank; i++) size *= shape->extent[i];
+    return size;
+}
+
+static void *room_for(ag_dtype dtype, int64_t n) {
+    void *data = malloc((size_t)(n ? n : 1) * ag_dtype_size(dtype));
+    ck_assert_ptr_nonnull(data);
+    return data;
+}
+
+ag_tensor *tensor_of(ag_tape *t, ag_dtype dtype, ag_shape shape, const double values[]) {
+    int64_t n = shape_size(&shape);
+    void *data = room_for(dtype, n);
+    for (int64_t i = 0; i < n; i++) element_put(dtype, data, i, values[i]);
+    ag_tensor *x = ag_from(t, dtype, shape, data);
+    free(data);
+    return x;
+}
+
+double scatter(uint64_t i) {
+    uint64_t z = (i + 1) * 0x9E3779B97F4A7C15u; /* splitmix64 */
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    z ^= z >> 31;
+    return (double)(z >> 53) / 1024 - 1;
+}
+
+ag_tensor *scattered(ag_tape *t, ag_dtype dtype, ag_shape shape, uint64_t first) {
+    int64_t n = shape_size(&shape);
+    void *data = room_for(dtype, n);
+    for (int64_t i = 0; i < n; i++) {
+        double value = scatter(first + (uint64_t)i);
+        element_put(dtype, data, i, dtype == AG_I64 ? floor(value * 8) : dtype == AG_BOOL ? value > 0 : value);
+    }
+    ag_tensor *x = ag_from(t, dtype, shape, data);
+    free(data);
+    return x;
+}

@@ -1,0 +1,101 @@
+/* support -- what every test program uses: the runner, a tape whose memory is counted, and comparisons
+ *
+ * A ledger is an allocator that counts, that can be told to fail, and that checks the sizes it is given back. Tests
+ * with the `tape` fixture get a tape on a ledger, and fail if anything is outstanding when it has been freed. */
+#ifndef TESTS_SUPPORT_H
+#define TESTS_SUPPORT_H
+
+#include <check.h>
+
+#include "autograd/autograd.h"
+
+/* ---- Running ---- */
+
+/* Runs the suite and returns main's result. CK_FORK, CK_RUN_SUITE, CK_RUN_CASE and CK_VERBOSITY are honoured; tests are
+ * not forked where the run is small. */
+int run_suite(Suite *suite);
+
+/* A group of tests without fixture, and one where each test has `tape`. */
+TCase *plain_group(Suite *suite, const char *name);
+TCase *tape_group(Suite *suite, const char *name);
+
+/* Whether sizes and repetitions should be cut down: under valgrind, or with AG_TEST_SMALL=1. */
+bool small_run(void);
+
+/* Whether this program was compiled with AddressSanitizer; whether it runs under valgrind. */
+bool under_asan(void);
+bool under_valgrind(void);
+
+/* ---- Memory ---- */
+
+typedef struct ledger {
+    ag_allocator allocator; /* give its address to ag_tape_new_with */
+    int64_t outstanding;    /* bytes taken and not given back */
+    int64_t blocks;
+    int64_t calls;          /* that asked for memory: new blocks and growth */
+    int64_t fail_at;        /* this call fails, counted from 1; 0: none */
+    bool fail_for_good;     /* and all that come after it */
+    bool failed;            /* it has come to that */
+} ledger;
+
+void ledger_open(ledger *l);
+/* Fails the test unless everything was given back. */
+void ledger_close(const ledger *l);
+
+extern ag_tape *tape; /* of the fixture */
+extern ledger tape_ledger;
+
+/* ---- Expectations: each fails the running test, naming the line it stands on ---- */
+
+/* What is put before the message of every expectation that fails from now on; "" for nothing. */
+void expecting(const char *what);
+
+/* The status and every given piece of the message (the list ends with NULL) stick to the tape; the error is then cleared. */
+#define expect_error(...) expect_error_at(__FILE__, __LINE__, __VA_ARGS__, (const char *)NULL)
+void expect_error_at(const char *file, int line, ag_tape *t, ag_status status, ...);
+
+#define expect_ok(t) expect_ok_at(__FILE__, __LINE__, t)
+void expect_ok_at(const char *file, int line, const ag_tape *t);
+
+#define expect_shape(x, shape) expect_shape_at(__FILE__, __LINE__, x, shape)
+void expect_shape_at(const char *file, int line, const ag_tensor *x, ag_shape shape);
+
+/* Elements in row-major order, NaN equal to NaN, within `ulps` units in the last place of x's dtype (at the larger of
+ * the expected magnitude and `floor`). */
+#define expect_values(x, n, values) expect_near_at(__FILE__, __LINE__, x, n, values, 0, 0)
+#define expect_near(x, n, values, ulps, floor) expect_near_at(__FILE__, __LINE__, x, n, values, ulps, floor)
+void expect_near_at(const char *file, int line, ag_tensor *x, int64_t n, const double values[], double ulps, double floor);
+
+/* The list written out: expect_list(y, 1, 2, 3). */
+#define expect_list(x, ...)                                                                                            \
+    expect_near_at(__FILE__, __LINE__, x, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)),                 \
+                   (const double[]){__VA_ARGS__}, 0, 0)
+
+/* One element, exactly. */
+#define expect_item(x, value) expect_near_at(__FILE__, __LINE__, x, 1, (const double[]){value}, 0, 0)
+
+/* Same dtype, shape and bytes (every NaN counts as the same). */
+#define expect_same(a, b) expect_same_at(__FILE__, __LINE__, a, b)
+void expect_same_at(const char *file, int line, ag_tensor *a, ag_tensor *b);
+
+/* Whether got is within ulps of want, NaN equal to NaN, for this dtype. */
+bool near_value(ag_dtype dtype, double got, double want, double ulps, double floor);
+
+/* ---- Data ---- */
+
+/* Row-major element i of a memory block of this dtype, as a double; and the other way. */
+double element_at(ag_dtype dtype, const void *data, int64_t i);
+void element_put(ag_dtype dtype, void *data, int64_t i, double value);
+
+/* A constant with these values, converted to the dtype. */
+ag_tensor *tensor_of(ag_tape *t, ag_dtype dtype, ag_shape shape, const double values[]);
+
+/* Number i of a fixed sequence without pattern, -1 <= value < 1, a multiple of 2^-10. */
+double scatter(uint64_t i);
+
+/* A constant of such numbers, beginning with that one. */
+ag_tensor *scattered(ag_tape *t, ag_dtype dtype, ag_shape shape, uint64_t first);
+
+int64_t shape_size(const ag_shape *shape);
+
+#endif

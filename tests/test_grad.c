@@ -1,0 +1,598 @@
+/* test_grad -- what a gradient is: of what, by what, how often, how deep, and through operations of one's own
+ *
+ * `counted` is the identity, and counts the elements that it computes. */
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static ag_tensor *f64s(int64_t n, const double values[]) { return tensor_of(tape, AG_F64, AG_SHAPE(n), values); }
+#define F64S(...) f64s((int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (const double[]){__VA_ARGS__})
+
+static ag_tensor *number(double value) { return ag_from(tape, AG_F64, AG_SCALAR, &value); }
+static ag_tensor *parameter(double value) { return ag_parameter(tape, AG_F64, AG_SCALAR, &value); }
+
+/* dy/dx of the sum of y. */
+static ag_tensor *slope(ag_tensor *y, ag_tensor *x) {
+    ag_tensor *dx, *loss = ag_sum(y);
+    ag_grad(loss, 1, &x, &dx);
+    return dx;
+}
+
+/* ---- Of what, by what ---- */
+
+START_TEST(gradients_are_tensors) {
+    ag_tensor *x = F64S(1, 2, 3), *dx, *y = ag_sum(ag_square(x));
+    ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_OK);
+    expect_shape(dx, AG_SHAPE(3));
+    ck_assert_int_eq(ag_dtype_of(dx), AG_F64);
+    expect_list(ag_add(dx, x), 3, 6, 9);
+    ag_tensor *narrow = ag_cast(x, AG_F32);
+    ck_assert_int_eq(ag_dtype_of(slope(ag_exp(narrow), narrow)), AG_F32);
+    ag_tensor *one_by_one = ag_reshape(ag_sum(x), AG_SHAPE(1, 1)); /* one element will do, whatever the rank */
+    ck_assert_int_eq(ag_grad(one_by_one, 1, &x, &dx), AG_OK);
+    expect_list(dx, 1, 1, 1);
+}
+END_TEST
+
+START_TEST(what_does_not_depend_has_zeros) {
+    ag_tensor *x = F64S(1, 2), *other = F64S(1, 2, 3), *by[] = {x, other}, *dx[2], *y = ag_sum(ag_exp(x));
+    ck_assert_int_eq(ag_grad(y, 2, by, dx), AG_OK);
+    expect_list(dx[1], 0, 0, 0);
+    ck_assert_int_eq(ag_vjp(1, &y, NULL, 1, by, dx, AG_STRICT), AG_OK);
+    ck_assert_int_eq(ag_vjp(1, &y, NULL, 2, by, dx, AG_STRICT), AG_ERR_GRADIENT);
+    ck_assert(ag_is_nil(dx[0]) && ag_is_nil(dx[1]));
+    expect_error(tape, AG_ERR_GRADIENT, "1");
+    ag_tensor *later = ag_add_scalar(y, 1); /* younger than y */
+    ck_assert_int_eq(ag_grad(y, 1, &later, dx), AG_OK);
+    expect_item(dx[0], 0);
+    expect_list(slope(ag_sign(x), x), 0, 0); /* depends, with slope 0 */
+}
+END_TEST
+
+START_TEST(any_tensor_may_be_the_input) {
+    ag_tensor *x = number(3), *y = ag_square(x), *z = ag_scale(y, 5), *by[] = {x, y, z, x}, *dx[4];
+    ck_assert_int_eq(ag_grad(z, 4, by, dx), AG_OK);
+    expect_item(dx[0], 30);
+    expect_item(dx[1], 5);
+    expect_item(dx[2], 1);
+    expect_item(dx[3], 30);
+    ag_tensor *w = ag_add(ag_square(y), x), *seen[] = {y, x}; /* y as an input of its own: x gets both ways all the same */
+    ag_grad(w, 2, seen, dx);
+    expect_item(dx[0], 18);
+    expect_item(dx[1], 109);
+}
+END_TEST
+
+START_TEST(several_outputs_with_cotangents) {
+    ag_tensor *x = F64S(1, 2), *y[] = {ag_square(x), ag_sum(x), ag_exp(x)}, *ybar[] = {F64S(10, 100), NULL, F64S(0, 0)}, *dx;
+    ck_assert_int_eq(ag_vjp(3, y, ybar, 1, &x, &dx, 0), AG_OK);
+    expect_list(dx, 21, 401);
+    ag_tensor *twice[] = {y[0], y[0]}, *bars[] = {F64S(1, 0), F64S(0, 1)}; /* one output, twice */
+    ag_vjp(2, twice, bars, 1, &x, &dx, 0);
+    expect_list(dx, 2, 4);
+    ag_tensor *chain[] = {x, ag_scale(x, 3)}, *chain_bars[] = {F64S(1, 2), F64S(10, 20)}; /* an output that is the input */
+    ag_vjp(2, chain, chain_bars, 1, &x, &dx, 0);
+    expect_list(dx, 31, 62);
+    ag_tensor *scalars[] = {ag_sum(x), ag_max(x)};
+    ck_assert_int_eq(ag_vjp(2, scalars, NULL, 1, &x, &dx, 0), AG_OK);
+    expect_list(dx, 1, 2);
+    ag_tensor *bar_of_x[] = {ag_scale(x, 2)}; /* the cotangent is recorded, too: it can be differentiated by */
+    ag_vjp(1, y, bar_of_x, 1, &x, &dx, 0);
+    expect_list(dx, 4, 16);
+    expect_list(slope(dx, x), 8, 16);
+}
+END_TEST
+
+START_TEST(views_of_cotangents_will_do) {
+    ag_tensor *x = F64S(1, 2, 3), *y = ag_square(x), *bar = ag_flip(F64S(1, 2, 3), 0), *dx;
+    ag_vjp(1, &y, &bar, 1, &x, &dx, 0);
+    expect_list(dx, 6, 8, 6);
+    bar = ag_ones(tape, AG_F64, AG_SHAPE(3));
+    ag_vjp(1, &y, &bar, 1, &x, &dx, 0);
+    expect_list(dx, 2, 4, 6);
+    ag_tensor *v = ag_variable(tape, AG_F64, AG_SHAPE(3), (double[]){1, 1, 2});
+    ag_vjp(1, &y, &v, 1, &x, &dx, 0);
+    ag_assign(v, ag_scale(v, 100));
+    expect_list(dx, 2, 4, 12);
+}
+END_TEST
+
+START_TEST(paths_add_up) {
+    ag_tensor *x = number(0.5), *a = ag_sin(x), *b = ag_exp(x);
+    ag_tensor *y = ag_add(ag_mul(a, b), ag_mul(a, a)), *z = ag_mul(y, ag_add(y, x));
+    double s = sin(0.5), c = cos(0.5), e = exp(0.5), v = s * e + s * s, dv = c * e + s * e + 2 * s * c;
+    expect_near(slope(z, x), 1, &(double){dv * (v + 0.5) + v * (dv + 1)}, 8, 0);
+    ag_tensor *diamond = x;
+    for (int i = 0; i < 40; i++) diamond = ag_add(diamond, diamond); /* 2^40 paths */
+    expect_item(slope(diamond, x), 0x1p40);
+    expect_item(slope(ag_mul(x, x), x), 1);
+}
+END_TEST
+
+START_TEST(shared_inputs_and_concat) {
+    ag_tensor *x = F64S(1, 2), *all[] = {x, ag_scale(x, 2), x}, *y = ag_concat(3, all, 0);
+    expect_list(slope(ag_mul(y, F64S(1, 2, 3, 4, 5, 6)), x), 12, 16);
+    ag_tensor *parts = ag_add(ag_slice(x, 0, 0, 1, 1), ag_slice(x, 0, 0, 2, 1)); /* (1) + (2) */
+    expect_list(slope(parts, x), 3, 1);
+    ag_tensor *outer = ag_mul(ag_reshape(x, AG_SHAPE(2, 1)), ag_reshape(x, AG_SHAPE(1, 2)));
+    expect_list(slope(outer, x), 6, 6);
+    ag_tensor *m = ag_reshape(F64S(1, 2, 3, 4), AG_SHAPE(2, 2));
+    expect_list(slope(ag_matmul(m, m), m), 7, 11, 9, 13);
+}
+END_TEST
+
+/* ---- What stops a gradient ---- */
+
+START_TEST(stopped_gradients) {
+    ag_tensor *x = F64S(1, 2, 3), *stopped = ag_stop_gradient(ag_square(x));
+    expect_list(stopped, 1, 4, 9);
+    expect_list(slope(ag_mul(x, stopped), x), 1, 4, 9);
+    ag_tensor *dx, *y = ag_sum(stopped);
+    ck_assert_int_eq(ag_vjp(1, &y, NULL, 1, &x, &dx, AG_STRICT), AG_ERR_GRADIENT);
+    ag_clear_error(tape);
+    expect_list(slope(stopped, x), 0, 0, 0);
+    expect_list(slope(stopped, stopped), 1, 1, 1);
+    ag_tensor *p = parameter(2);
+    ck_assert(ag_requires_grad(ag_exp(p)));
+    ck_assert(!ag_requires_grad(ag_stop_gradient(p)));
+    ck_assert(!ag_requires_grad(x));
+    ck_assert(!ag_requires_grad(ag_cast(p, AG_I64)));
+    ck_assert(!ag_requires_grad(ag_less(p, p)));
+    ck_assert(!ag_requires_grad(ag_sign(p)));
+}
+END_TEST
+
+START_TEST(recording_off_is_constant) {
+    ag_tensor *p = parameter(3), *before = ag_square(p);
+    ag_tape_set_recording(tape, false);
+    ag_tensor *constant = ag_square(p), *mixed_inside = ag_mul(before, p);
+    ag_tape_set_recording(tape, true);
+    ck_assert(!ag_requires_grad(constant) && ag_requires_grad(before));
+    ag_tensor *y = ag_add(before, constant);
+    expect_item(slope(y, p), 6);
+    expect_item(slope(ag_add(mixed_inside, p), p), 1);
+    ag_tensor *after = ag_square(p);
+    expect_item(slope(after, p), 6);
+    ck_assert_int_eq(ag_backward(constant), AG_ERR_GRADIENT);
+    expect_error(tape, AG_ERR_GRADIENT, "backward", "parameter");
+    ag_tensor *dp;
+    ag_tape_set_recording(tape, false);
+    ag_grad(before, 1, &p, &dp); /* of what was recorded earlier; not itself to be differentiated */
+    ag_tape_set_recording(tape, true);
+    expect_item(dp, 6);
+    expect_item(slope(dp, p), 0);
+}
+END_TEST
+
+/* ---- Parameters ---- */
+
+START_TEST(backward_adds_up_until_it_is_told_to_forget) {
+    ag_tensor *p = parameter(3), *q = parameter(4), *unused = parameter(5);
+    ag_tensor *state = ag_variable(tape, AG_F64, AG_SCALAR, (double[]){7});
+    ag_tensor *loss = ag_mul(ag_mul(p, q), state);
+    ck_assert_int_eq(ag_backward(loss), AG_OK);
+    expect_item(ag_gradient(p), 28);
+    expect_item(ag_gradient(q), 21);
+    expect_item(ag_gradient(unused), 0);
+    ag_backward(ag_square(p));
+    expect_item(ag_gradient(p), 34);
+    expect_item(ag_gradient(q), 21);
+    ag_zero_gradients(tape);
+    expect_item(ag_gradient(p), 0);
+    ag_backward(loss);
+    expect_item(ag_gradient(p), 28);
+    ck_assert(!ag_requires_grad(state));
+}
+END_TEST
+
+START_TEST(a_rewind_forgets_what_backward_found) {
+    ag_tensor *p = parameter(3);
+    ag_backward(ag_square(p));
+    expect_item(ag_gradient(p), 6);
+    ag_mark mark = ag_tape_mark(tape);
+    ag_backward(ag_scale(p, 10));
+    expect_item(ag_gradient(p), 16);
+    ag_tape_rewind(tape, mark);
+    double left = ag_item(ag_gradient(p)); /* the sum went with the rewind; the first part may have stayed */
+    ck_assert(left == 0 || left == 6);
+    ag_zero_gradients(tape);
+    ag_backward(ag_scale(p, 10));
+    expect_item(ag_gradient(p), 10);
+}
+END_TEST
+
+START_TEST(backward_trains) {
+    ag_tensor *p = parameter(10);
+    ag_mark mark = ag_tape_mark(tape);
+    for (int i = 0; i < 60; i++) {
+        ag_backward(ag_square(ag_add_scalar(p, -3)));
+        ag_assign(p, ag_sub(p, ag_scale(ag_gradient(p), 0.25)));
+        ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+    }
+    expect_near(p, 1, &(double){3}, 4, 0);
+}
+END_TEST
+
+START_TEST(gradients_by_a_parameter_see_every_version) {
+    ag_tensor *p = parameter(2), *first = ag_square(p);
+    ag_assign(p, number(10));
+    ag_tensor *second = ag_square(p);
+    expect_item(slope(second, p), 20);
+    expect_item(slope(first, p), 4);
+    expect_item(slope(ag_add(first, second), p), 24);
+    ag_tensor *third = ag_scale(p, 3);
+    ag_assign(p, third); /* assigning is no part of a function: it has no gradient */
+    expect_item(slope(ag_square(p), p), 60);
+    expect_item(p, 30);
+}
+END_TEST
+
+/* ---- Higher orders ---- */
+
+START_TEST(fifth_power_thrice) {
+    ag_tensor *x = F64S(-2, 0, 0.5, 3), *y = ag_pow_scalar(x, 5);
+    double want[4];
+    for (int order = 1; order <= 3; order++) {
+        y = slope(y, x);
+        for (int i = 0; i < 4; i++) {
+            double v = (double[]){-2, 0, 0.5, 3}[i];
+            want[i] = order == 1 ? 5 * pow(v, 4) : order == 2 ? 20 * pow(v, 3) : 60 * v * v;
+        }
+        expect_near(y, 4, want, 8, 1);
+    }
+}
+END_TEST
+
+START_TEST(sine_six_times) {
+    ag_tensor *x = F64S(0.3, 1.7), *y = ag_sin(x);
+    for (int order = 1; order <= 6; order++) {
+        double want[2];
+        for (int i = 0; i < 2; i++) {
+            double v = (double[]){0.3, 1.7}[i];
+            want[i] = (order % 4 < 2 ? 1 : -1) * (order % 2 ? cos(v) : sin(v));
+        }
+        y = slope(y, x);
+        expect_near(y, 2, want, 8, 1);
+    }
+}
+END_TEST
+
+START_TEST(third_derivatives_of_products) { /* x²·e^(xy), by x, x and y */
+    ag_tensor *x = number(0.7), *y = number(-0.4), *f = ag_mul(ag_square(x), ag_exp(ag_mul(x, y)));
+    double a = 0.7, b = -0.4, e = exp(a * b);
+    ag_tensor *xx = slope(slope(f, x), x);
+    expect_near(xx, 1, &(double){e * (2 + 4 * a * b + a * a * b * b)}, 16, 1);
+    expect_near(slope(xx, y), 1, &(double){e * (6 * a + 6 * a * a * b + a * a * a * b * b)}, 16, 1);
+}
+END_TEST
+
+/* f(x) = Σ x_i⁴/12 + (Σ x_i)²/2 has the Hessian diag(x²) + 1. */
+START_TEST(hessian_of_a_small_function) {
+    enum { N = 4 };
+    double values[N] = {1, -2, 0.5, 3};
+    ag_tensor *x = f64s(N, values), *sum = ag_sum(x);
+    ag_tensor *f = ag_add(ag_scale(ag_sum(ag_square(ag_square(x))), 1.0 / 12), ag_scale(ag_square(sum), 0.5)), *g;
+    ag_grad(f, 1, &x, &g);
+    for (int i = 0; i < N; i++) {
+        ag_tensor *gi = ag_slice(g, 0, i, i + 1, 1), *row;
+        ck_assert_int_eq(ag_grad(gi, 1, &x, &row), AG_OK);
+        double want[N];
+        for (int j = 0; j < N; j++) want[j] = 1 + (i == j ? values[i] * values[i] : 0);
+        expect_near(row, N, want, 8, 1);
+    }
+    ag_tensor *v = F64S(1, 2, 3, 4), *hv; /* all rows at once, times v: a Hessian-vector product */
+    ag_vjp(1, &g, &v, 1, &x, &hv, 0);
+    expect_near(hv, N, ((double[]){11, 18, 10.75, 46}), 8, 1);
+}
+END_TEST
+
+START_TEST(softmax_regression_hessian_is_symmetric) {
+    ag_tensor *w = scattered(tape, AG_F64, AG_SHAPE(6), 0), *data = scattered(tape, AG_F64, AG_SHAPE(5, 2), 50), *g;
+    ag_tensor *logits = ag_matmul(data, ag_reshape(w, AG_SHAPE(2, 3)));
+    ag_tensor *loss = ag_neg(ag_mean(ag_slice(ag_log_softmax(logits, 1), 1, 1, 2, 1)));
+    double h[6][6];
+    ag_grad(loss, 1, &w, &g);
+    for (int i = 0; i < 6; i++) {
+        ag_tensor *row = slope(ag_slice(g, 0, i, i + 1, 1), w);
+        for (int j = 0; j < 6; j++) h[i][j] = ag_element(row, j);
+    }
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++) ck_assert_double_eq_tol(h[i][j], h[j][i], 1e-14);
+    ck_assert_double_gt(h[0][0], 0);
+}
+END_TEST
+
+/* ---- Depth and cost ---- */
+
+START_TEST(deep_chains_need_no_stack) {
+    int64_t n = small_run() || under_asan() ? 50000 : 1000000;
+    ag_tensor *x = parameter(0), *y = x, *dx;
+    clock_t start = clock();
+    for (int64_t i = 0; i < n; i++) y = ag_add_scalar(ag_scale(y, 1), 1);
+    ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_OK);
+    expect_item(y, (double)n);
+    expect_item(dx, 1);
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    ck_assert_msg(under_asan() || under_valgrind() || seconds < 20, "%g s", seconds); /* 2 is usual */
+}
+END_TEST
+
+static _Atomic int64_t computed;
+
+static void counted_block(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    computed += n;
+    memmove(y, x[0], (size_t)n * sizeof(double));
+}
+
+static ag_tensor *counted_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
+
+static const ag_op op_counted = {.name = "counted",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .arity = 1,
+                                 .block = {[AG_F64] = counted_block},
+                                 .vjp = counted_vjp};
+
+static ag_tensor *counted(ag_tensor *x) { return ag_apply(&op_counted, 1, &x, NULL, 0); }
+
+START_TEST(a_loss_that_was_read_is_not_computed_again) {
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(3), (double[]){1, 2, 3}), *dp;
+    ag_tensor *h = counted(ag_exp(p)), *loss = ag_sum(ag_square(counted(ag_tanh(counted(h)))));
+    computed = 0;
+    ag_item(loss);
+    ck_assert_int_eq(computed, 9);
+    ag_grad(loss, 1, &p, &dp);
+    ag_eval(dp);
+    ck_assert_int_eq(computed, 9);
+    ag_backward(loss);
+    ag_eval(ag_gradient(p));
+    ck_assert_int_le(computed, 18); /* after the first backward pass values may be gone */
+}
+END_TEST
+
+START_TEST(what_nobody_asks_for_is_not_recorded) {
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(4, 3), 0), *w = ag_parameter_from(scattered(tape, AG_F64, AG_SHAPE(3, 2), 9)), *dw;
+    ag_tensor *loss = ag_sum(ag_matmul(x, w));
+    int64_t before = ag_tape_memory(tape).nodes;
+    ag_grad(loss, 1, &w, &dw);
+    for (int64_t i = 0; i < 1; i++) expect_shape(dw, AG_SHAPE(3, 2));
+    ck_assert_int_le(ag_tape_memory(tape).nodes - before, 4); /* ones, broadcast, transpose, product: nothing for x */
+}
+END_TEST
+
+/* ---- Operations of one's own ---- */
+
+/* cube(a, b) = a³·b, elementwise with broadcasting */
+static void cube_block(int64_t n, void *y_, const void *const x[], const void *attributes) {
+    const double *a = x[0], *b = x[1];
+    double *y = y_;
+    (void)attributes;
+    for (int64_t i = 0; i < n; i++) y[i] = a[i] * a[i] * a[i] * b[i];
+}
+
+static ag_tensor *cube_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *a = ag_input(y, 0), *b = ag_input(y, 1);
+    return i == 0 ? ag_mul(g, ag_scale(ag_mul(ag_square(a), b), 3)) : ag_mul(g, ag_mul(a, ag_square(a)));
+}
+
+static const ag_op op_cube = {.name = "cube",
+                              .kind = AG_KIND_ELEMENTWISE,
+                              .arity = 2,
+                              .block = {[AG_F64] = cube_block},
+                              .vjp = cube_vjp};
+
+static ag_tensor *cube(ag_tensor *a, ag_tensor *b) { return ag_apply(&op_cube, 2, (ag_tensor *[]){a, b}, NULL, 0); }
+
+/* dot(a, b) = Σ a·b over all elements; opaque */
+static bool dot_infer(ag_infer *r) {
+    if (ag_size(r->x[0]) != ag_size(r->x[1]))
+        return ag_reject(r, AG_ERR_SHAPE, "%lld and %lld elements", (long long)ag_size(r->x[0]), (long long)ag_size(r->x[1]));
+    r->shape = AG_SCALAR;
+    return true;
+}
+
+static bool dot_eval(const ag_call *call) {
+    const double *a = call->x[0].data, *b = call->x[1].data;
+    double *scratch = ag_call_scratch(call, (size_t)call->x[0].size * sizeof *scratch), sum = 0;
+    if (!scratch) return false;
+    for (int64_t i = 0; i < call->x[0].size; i++) scratch[i] = a[i] * b[i];
+    for (int64_t i = 0; i < call->x[0].size; i++) sum += scratch[i];
+    *(double *)call->y.data = sum;
+    return true;
+}
+
+static ag_tensor *dot_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag_mul(ag_broadcast_to(g, ag_shape_of(ag_input(y, i))), ag_input(y, 1 - i));
+}
+
+static const ag_op op_dot = {.name = "dot",
+                             .kind = AG_KIND_CONTRACTION,
+                             .arity = 2,
+                             .flags = AG_OP_CONTIGUOUS,
+                             .infer = dot_infer,
+                             .eval = dot_eval,
+                             .vjp = dot_vjp};
+
+static ag_tensor *dot(ag_tensor *a, ag_tensor *b) { return ag_apply(&op_dot, 2, (ag_tensor *[]){a, b}, NULL, 0); }
+
+/* diagonal(x) of a matrix: a view; its gradient is x̄ = ȳ on a matrix of zeros */
+static bool diagonal_infer(ag_infer *r) {
+    int64_t n = r->shape.extent[0];
+    if (r->shape.rank != 2 || r->shape.extent[1] != n) return ag_reject(r, AG_ERR_SHAPE, "a square matrix is needed");
+    r->shape = AG_SHAPE(n);
+    r->stride[0] = n + 1; /* of a contiguous input */
+    r->offset = 0;
+    return true;
+}
+
+static ag_tensor *diagonal_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    (void)i;
+    int64_t n = ag_size(y);
+    ag_tensor *rows = ag_arange(ag_tape_of(y), AG_I64, n), *same = ag_equal(ag_reshape(rows, AG_SHAPE(n, 1)), rows);
+    return ag_where(same, ag_broadcast_to(g, AG_SHAPE(n, n)), ag_zeros(ag_tape_of(y), AG_F64, AG_SCALAR));
+}
+
+static const ag_op op_diagonal = {.name = "diagonal", .kind = AG_KIND_VIEW, .arity = 1, .infer = diagonal_infer, .vjp = diagonal_vjp};
+
+static ag_tensor *diagonal(ag_tensor *x) {
+    x = ag_contiguous(x);
+    return ag_apply(&op_diagonal, 1, &x, NULL, 0);
+}
+
+/* sumsq(x) = Σ x², as square and then a fold that is a sum; the reduction alone is `total` */
+static void total_fold(int64_t n, void *y, const void *x_) {
+    const double *x = x_;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+    *(double *)y = sum;
+}
+
+static void total_combine(int64_t n, void *y_, const void *x_) {
+    const double *x = x_;
+    double *y = y_;
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static const ag_reduction total_reduction = {
+    .identity = 0, .fold = {[AG_F64] = total_fold}, .combine = {[AG_F64] = total_combine}};
+
+static ag_tensor *total_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_broadcast_to(g, ag_shape_of(ag_input(y, i))); }
+
+static const ag_op op_total = {
+    .name = "total", .kind = AG_KIND_REDUCTION, .arity = 1, .reduction = &total_reduction, .vjp = total_vjp};
+
+/* over the first axis, which is kept */
+static ag_tensor *total(ag_tensor *x) {
+    ag_axes_set set;
+    memset(&set, 0, sizeof set);
+    set.mask = 1;
+    set.keepdims = true;
+    return ag_apply(&op_total, 1, &x, &set, sizeof set);
+}
+
+/* noise: a source */
+static bool noise_eval(const ag_call *call) {
+    for (int64_t i = 0; i < call->y.size; i++) ((double *)call->y.data)[i] = *(const double *)call->attributes * (double)i;
+    return true;
+}
+
+static const ag_op op_noise = {.name = "noise", .kind = AG_KIND_SOURCE, .eval = noise_eval};
+
+static ag_tensor *own_operations(void *context, int n, ag_tensor *const x[]) {
+    (void)context, (void)n;
+    ag_tensor *a = cube(x[0], x[1]), *d = diagonal(ag_matmul(a, ag_transpose(a, 0, 1)));
+    return ag_mul(total(ag_tanh(ag_scale(a, 0.1))), ag_add(dot(ag_transpose(a, 0, 1), a), ag_sum(ag_sin(d))));
+}
+
+START_TEST(own_operations_are_like_the_others) {
+    ag_tensor *a = ag_reshape(F64S(1, 2, 3, 4), AG_SHAPE(2, 2)), *b = F64S(10, 100);
+    ag_tensor *y = cube(a, b);
+    expect_list(y, 10, 800, 270, 6400);
+    ck_assert_ptr_eq(ag_op_of(y), &op_cube);
+    expect_list(slope(y, b), 28, 72);
+    expect_list(slope(y, a), 30, 1200, 270, 4800);
+    expect_item(dot(a, ag_transpose(a, 0, 1)), 29);
+    expect_list(diagonal(a), 1, 4);
+    expect_list(slope(ag_square(diagonal(a)), a), 2, 0, 0, 8);
+    expect_list(total(a), 4, 6);
+    expect_list(slope(ag_square(total(a)), a), 8, 12, 8, 12);
+    ag_tensor *noise = ag_apply_source(&op_noise, tape, AG_F64, AG_SHAPE(3), &(double){2.5}, sizeof(double));
+    expect_list(noise, 0, 2.5, 5);
+    ck_assert(ag_is_nil(dot(a, b)));
+    expect_error(tape, AG_ERR_SHAPE, "dot", "(2,2)", "(2)", "4 and 2 elements");
+    ck_assert(ag_is_nil(diagonal(b)));
+    expect_error(tape, AG_ERR_SHAPE, "diagonal", "square");
+    ck_assert(ag_is_nil(cube(ag_cast(a, AG_F32), ag_cast(b, AG_F32))));
+    expect_error(tape, AG_ERR_DTYPE, "cube", "f32");
+}
+END_TEST
+
+START_TEST(own_operations_are_differentiated_twice) {
+    ag_tensor *x[] = {ag_scale(ag_reshape(F64S(1, 2, 3, 4), AG_SHAPE(2, 2)), 0.25), F64S(0.5, -1.5)};
+    for (int order = 1; order <= 2; order++) {
+        ag_gradcheck_options options = {.order = order, .kinks_fail = true};
+        ag_gradcheck_report report;
+        ck_assert_msg(ag_gradcheck(own_operations, NULL, 2, x, &options, &report) == AG_OK, "%s", report.message);
+        ck_assert_int_ge(report.checked, 6);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+static ag_tensor *wrong_shape_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_sum(g); }
+static ag_tensor *wrong_dtype_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_cast(g, AG_F32); }
+static ag_tensor *nil_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_reshape(g, AG_SHAPE(77)); }
+
+static const ag_op op_wrong_shape = {.name = "wrong_shape", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = counted_block}, .vjp = wrong_shape_vjp},
+                   op_wrong_dtype = {.name = "wrong_dtype", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = counted_block}, .vjp = wrong_dtype_vjp},
+                   op_nil = {.name = "gives_nil", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = counted_block}, .vjp = nil_vjp};
+
+START_TEST(a_wrong_vjp_is_named) {
+    ag_tensor *x = F64S(1, 2, 3), *dx;
+    const ag_op *wrong[] = {&op_wrong_shape, &op_wrong_dtype};
+    for (int i = 0; i < 2; i++) {
+        ag_tensor *y = ag_sum(ag_apply(wrong[i], 1, &x, NULL, 0));
+        int64_t nodes = ag_tape_memory(tape).nodes;
+        ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_ERR_GRADIENT);
+        ck_assert(ag_is_nil(dx));
+        expect_error(tape, AG_ERR_GRADIENT, wrong[i]->name, "(3)", i ? "f32" : "()", "test_grad.c:");
+        ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
+    }
+    ag_tensor *y = ag_sum(ag_apply(&op_nil, 1, &x, NULL, 0));
+    ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_ERR_SHAPE); /* the first error is the vjp's own */
+    expect_error(tape, AG_ERR_SHAPE, "reshape", "77");
+    expect_list(slope(ag_square(x), x), 2, 4, 6);
+}
+END_TEST
+
+static ag_tensor *second_input_only(ag_tensor *y, ag_tensor *g, int i) { return i == 0 ? NULL : ag_mul(g, ag_input(y, 0)); }
+
+static const ag_op op_half = {.name = "half", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .block = {[AG_F64] = cube_block}, .vjp = second_input_only};
+
+START_TEST(a_vjp_may_contribute_nothing) {
+    ag_tensor *x = F64S(1, 2), *b = F64S(3, 4), *by[] = {x, b}, *dx[2], *y = ag_sum(ag_apply(&op_half, 2, by, NULL, 0));
+    ck_assert_int_eq(ag_grad(y, 2, by, dx), AG_OK);
+    expect_list(dx[0], 0, 0);
+    expect_list(dx[1], 1, 2);
+}
+END_TEST
+
+/* ---- */
+
+int main(void) {
+    Suite *suite = suite_create("grad");
+    TCase *meaning = tape_group(suite, "meaning");
+    tcase_add_test(meaning, gradients_are_tensors);
+    tcase_add_test(meaning, what_does_not_depend_has_zeros);
+    tcase_add_test(meaning, any_tensor_may_be_the_input);
+    tcase_add_test(meaning, several_outputs_with_cotangents);
+    tcase_add_test(meaning, views_of_cotangents_will_do);
+    tcase_add_test(meaning, paths_add_up);
+    tcase_add_test(meaning, shared_inputs_and_concat);
+    tcase_add_test(meaning, stopped_gradients);
+    tcase_add_test(meaning, recording_off_is_constant);
+    TCase *parameters = tape_group(suite, "parameters");
+    tcase_add_test(parameters, backward_adds_up_until_it_is_told_to_forget);
+    tcase_add_test(parameters, a_rewind_forgets_what_backward_found);
+    tcase_add_test(parameters, backward_trains);
+    tcase_add_test(parameters, gradients_by_a_parameter_see_every_version);
+    TCase *orders = tape_group(suite, "orders");
+    tcase_add_test(orders, fifth_power_thrice);
+    tcase_add_test(orders, sine_six_times);
+    tcase_add_test(orders, third_derivatives_of_products);
+    tcase_add_test(orders, hessian_of_a_small_function);
+    tcase_add_test(orders, softmax_regression_hessian_is_symmetric);
+    TCase *cost = tape_group(suite, "cost");
+    tcase_add_test(cost, deep_chains_need_no_stack);
+    tcase_add_test(cost, a_loss_that_was_read_is_not_computed_again);
+    tcase_add_test(cost, what_nobody_asks_for_is_not_recorded);
+    TCase *own = tape_group(suite, "own operations");
+    tcase_add_test(own, own_operations_are_like_the_others);
+    tcase_add_test(own, own_operations_are_differentiated_twice);
+    tcase_add_test(own, a_wrong_vjp_is_named);
+    tcase_add_test(own, a_vjp_may_contribute_nothing);
+    return run_suite(suite);
+}

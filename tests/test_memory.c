@@ -1,0 +1,400 @@
+/* test_memory -- through the allocator: a steady loop takes nothing, every allocation may fail, everything is given back
+ *
+ * The subject is a whole training step: a network with a hidden layer, normalised as batchnorm does from primitives,
+ * cross-entropy, gradients, momentum, running statistics. */
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SAMPLES = 12, INPUTS = 5, HIDDEN = 7, CLASSES = 3, PARAMETERS = 5 };
+
+typedef struct network {
+    ag_tape *tape;
+    ag_tensor *p[PARAMETERS]; /* weights, gain and bias of the hidden layer; weights and bias of the last */
+    ag_tensor *momentum[PARAMETERS], *running_mean, *running_var;
+    ag_tensor *samples, *labels;
+    ag_mark mark;
+} network;
+
+static const ag_shape parameter_shapes[PARAMETERS] = {
+    {2, {INPUTS, HIDDEN}}, {2, {1, HIDDEN}}, {2, {1, HIDDEN}}, {2, {HIDDEN, CLASSES}}, {2, {1, CLASSES}}};
+
+static void network_open(network *n, ag_tape *t) {
+    static const int64_t labels[SAMPLES] = {0, 1, 2, 2, 1, 0, 0, 1, 2, 1, 1, 0};
+    memset(n, 0, sizeof *n);
+    n->tape = t;
+    for (int i = 0; i < PARAMETERS; i++) {
+        n->p[i] = ag_parameter_from(scattered(t, AG_F64, parameter_shapes[i], (uint64_t)i * 100));
+        n->momentum[i] = ag_variable_from(ag_zeros(t, AG_F64, parameter_shapes[i]));
+    }
+    n->running_mean = ag_variable_from(ag_zeros(t, AG_F64, AG_SHAPE(1, HIDDEN)));
+    n->running_var = ag_variable_from(ag_ones(t, AG_F64, AG_SHAPE(1, HIDDEN)));
+    n->samples = scattered(t, AG_F64, AG_SHAPE(SAMPLES, INPUTS), 1000);
+    n->labels = ag_from(t, AG_I64, AG_SHAPE(SAMPLES, 1), labels);
+    n->mark = ag_tape_mark(t);
+}
+
+static void track(ag_tensor *running, ag_tensor *batch) {
+    ag_assign(running, ag_add(ag_scale(running, 0.9), ag_scale(ag_stop_gradient(batch), 0.1)));
+}
+
+static ag_tensor *normalised(const network *n, ag_tensor *z) {
+    ag_tensor *mean = ag_mean_over(z, AG_AXES(0), true), *centred = ag_sub(z, mean);
+    ag_tensor *var = ag_mean_over(ag_square(centred), AG_AXES(0), true);
+    track(n->running_mean, mean);
+    track(n->running_var, var);
+    return ag_mul(centred, ag_rsqrt(ag_add_scalar(var, 1e-5)));
+}
+
+static ag_tensor *network_loss(const network *n) {
+    ag_tensor *z = normalised(n, ag_matmul(n->samples, n->p[0]));
+    ag_tensor *a = ag_relu(ag_add(ag_mul(n->p[1], z), n->p[2]));
+    ag_tensor *scores = ag_add(ag_matmul(a, n->p[3]), n->p[4]);
+    return ag_neg(ag_mean(ag_gather(ag_log_softmax(scores, 1), n->labels, 1)));
+}
+
+/* One step, up to and including the rewind; the loss, NaN if anything failed. */
+static double network_step(const network *n) {
+    ag_tensor *loss = ag_label(network_loss(n), "loss"), *dp[PARAMETERS];
+    ag_grad(loss, PARAMETERS, n->p, dp);
+    for (int i = 0; i < PARAMETERS; i++) {
+        ag_assign(n->momentum[i], ag_add(ag_scale(n->momentum[i], 0.9), dp[i]));
+        ag_assign(n->p[i], ag_sub(n->p[i], ag_scale(n->momentum[i], 0.1)));
+    }
+    double value = ag_item(loss);
+    ag_tape_rewind(n->tape, n->mark);
+    return value;
+}
+
+static double want[3];
+
+/* The losses of three undisturbed steps. */
+static void learn_what_is_right(void) {
+    network n;
+    ag_tape *t = ag_tape_new();
+    network_open(&n, t);
+    for (int i = 0; i < 3; i++) want[i] = network_step(&n);
+    ck_assert_msg(ag_tape_status(t) == AG_OK, "%s", ag_tape_error(t));
+    ck_assert(want[0] > want[1] && want[1] > want[2] && want[2] > 0);
+    ag_tape_free(t);
+}
+
+/* ---- A steady loop ---- */
+
+START_TEST(a_steady_training_loop_takes_no_memory) {
+    network n;
+    if (_i == 1) ag_tape_set_eager(tape, true);
+    if (_i == 2) ag_tape_set_threads(tape, 2);
+    network_open(&n, tape);
+    for (int i = 0; i < 3; i++) network_step(&n);
+    int64_t calls = tape_ledger.calls, outstanding = tape_ledger.outstanding;
+    ag_memory memory = ag_tape_memory(tape);
+    double first = network_step(&n), last = 0;
+    for (int i = 0; i < (small_run() ? 20 : 200); i++) last = network_step(&n);
+    expect_ok(tape);
+    ck_assert_int_eq(tape_ledger.calls, calls);
+    ck_assert_int_eq(tape_ledger.outstanding, outstanding);
+    ag_memory now = ag_tape_memory(tape);
+    ck_assert_int_eq(now.allocations, memory.allocations);
+    ck_assert_int_eq(now.held, memory.held);
+    ck_assert_int_eq(now.live, memory.live);
+    ck_assert_int_eq(now.nodes, memory.nodes);
+    ck_assert(last < first);
+}
+END_TEST
+
+START_TEST(a_loop_that_looks_at_everything_takes_no_memory) {
+    network n;
+    network_open(&n, tape);
+    int64_t calls = 0;
+    for (int i = 0; i < 20; i++) {
+        ag_tensor *loss = network_loss(&n), *dp[PARAMETERS];
+        ag_grad(loss, PARAMETERS, n.p, dp);
+        for (int k = 0; k < PARAMETERS; k++) {
+            ag_data(ag_transpose(dp[k], 0, 1)); /* packed beside the view */
+            ag_assign(n.p[k], ag_sub(n.p[k], ag_scale(dp[k], 0.1)));
+            ag_data(n.p[k]);
+        }
+        ag_backward(loss);
+        ag_data(ag_gradient(n.p[0]));
+        ag_zero_gradients(tape);
+        ag_item(loss);
+        ag_data(ag_uniform(tape, AG_F32, AG_SHAPE(100), 0, 1));
+        double host[SAMPLES] = {0};
+        ag_from(tape, AG_F64, AG_SHAPE(SAMPLES), host);
+        ag_set(n.running_mean, host);
+        ag_tape_rewind(tape, n.mark);
+        if (i == 3) calls = tape_ledger.calls;
+    }
+    expect_ok(tape);
+    ck_assert_int_eq(tape_ledger.calls, calls);
+}
+END_TEST
+
+/* ---- Failing allocations ---- */
+
+/* The only failure there is; it is cleared. */
+static void expect_no_memory(ag_tape *t) {
+    ck_assert_msg(ag_tape_status(t) == AG_ERR_MEMORY, "%s", ag_tape_error(t));
+    ck_assert_msg(strstr(ag_tape_error(t), "memory") != NULL, "%s", ag_tape_error(t));
+    ag_clear_error(t);
+}
+
+static void set_scattered(ag_tensor *v, uint64_t first) {
+    double values[64];
+    ck_assert_int_le(ag_size(v), 64);
+    for (int64_t i = 0; i < ag_size(v); i++) values[i] = scatter(first + (uint64_t)i);
+    ag_set(v, values);
+}
+
+/* Every variable as it was in the beginning, whatever part of a step was carried out. */
+static void network_reset(const network *n) {
+    static const double zeros[64] = {0}, ones[HIDDEN] = {1, 1, 1, 1, 1, 1, 1};
+    for (int i = 0; i < PARAMETERS; i++) {
+        set_scattered(n->p[i], (uint64_t)i * 100);
+        ag_set(n->momentum[i], zeros);
+    }
+    ag_set(n->running_mean, zeros);
+    ag_set(n->running_var, ones);
+    ag_tape_rewind(n->tape, n->mark);
+    ck_assert_msg(ag_tape_status(n->tape) == AG_OK, "%s", ag_tape_error(n->tape));
+}
+
+/* Three steps on a tape of the ledger, in which one allocation fails; what it spoils is done again, and must come out
+ * as if nothing had happened. */
+static void train_despite(ledger *l) {
+    network n;
+    ag_tape *t = ag_tape_new_with(&l->allocator);
+    if (!t) t = ag_tape_new_with(&l->allocator);
+    ck_assert_ptr_nonnull(t);
+    network_open(&n, t);
+    if (ag_tape_status(t) != AG_OK) {
+        expect_no_memory(t);
+        network_open(&n, t);
+    }
+    for (int i = 0; i < 3; i++) {
+        double loss = network_step(&n);
+        if (ag_tape_status(t) != AG_OK) {
+            expect_no_memory(t);
+            network_reset(&n);
+            i = -1;
+            continue;
+        }
+        ck_assert_msg(loss == want[i], "step %d: %.17g, not %.17g", i, loss, want[i]);
+    }
+    ag_tape_free(t);
+}
+
+START_TEST(every_allocation_of_a_training_run_may_fail) {
+    learn_what_is_right();
+    ledger l = {.failed = true};
+    for (int64_t k = 1; l.failed; k++) {
+        ledger_open(&l);
+        l.fail_at = k;
+        train_despite(&l);
+        ledger_close(&l);
+        ck_assert_int_lt(k, 10000);
+    }
+}
+END_TEST
+
+START_TEST(memory_may_run_out_for_good) {
+    ledger l = {.failed = true};
+    for (int64_t k = 1; l.failed; k++) {
+        network n;
+        ledger_open(&l);
+        l.fail_at = k;
+        l.fail_for_good = true;
+        ag_tape *t = ag_tape_new_with(&l.allocator);
+        if (t) {
+            network_open(&n, t);
+            network_step(&n);
+            if (ag_tape_status(t) != AG_OK) expect_no_memory(t);
+            network_step(&n); /* a program that does not look either */
+        }
+        ag_tape_free(t);
+        ledger_close(&l);
+        ck_assert_int_lt(k, 10000);
+    }
+}
+END_TEST
+
+/* What was recorded before the failure is still good: it is evaluated again as it stands. */
+START_TEST(an_evaluation_can_be_repeated_after_a_failure) {
+    learn_what_is_right();
+    ledger l = {.failed = true};
+    for (int64_t k = 1; l.failed; k++) {
+        ledger_open(&l);
+        ag_tape *t = ag_tape_new_with(&l.allocator);
+        network n;
+        ag_tensor *dp[PARAMETERS];
+        network_open(&n, t);
+        ag_tensor *loss = network_loss(&n);
+        ag_grad(loss, PARAMETERS, n.p, dp);
+        ck_assert_int_eq(ag_tape_status(t), AG_OK);
+        l.fail_at = l.calls + k;
+        ag_status status = ag_eval_all(PARAMETERS, dp);
+        ck_assert_int_eq(status != AG_OK, l.failed);
+        if (l.failed) expect_no_memory(t);
+        ck_assert_msg(ag_item(loss) == want[0], "%s", ag_tape_error(t));
+        ck_assert_int_eq(ag_eval_all(PARAMETERS, dp), AG_OK);
+        ag_tape_free(t);
+        ledger_close(&l);
+    }
+}
+END_TEST
+
+START_TEST(sizes_beyond_all_memory_are_refused) {
+    ag_tensor *x = ag_full(tape, AG_F64, AG_SHAPE(INT64_C(1) << 50), 1), *y = ag_exp(x);
+    ck_assert(!ag_is_nil(y));
+    ck_assert_ptr_null(ag_data(y));
+    expect_error(tape, AG_ERR_MEMORY, "exp", "memory", "test_memory.c:");
+    ck_assert_ptr_null(ag_data(x)); /* a view: only its packed copy would need memory */
+    expect_error(tape, AG_ERR_MEMORY, "memory");
+    expect_item(ag_scalar(tape, AG_F64, 2), 2);
+    ck_assert(ag_item(ag_sum(ag_slice(x, 0, 0, 1000, 1))) == 1000);
+}
+END_TEST
+
+/* ---- Accounts ---- */
+
+START_TEST(the_accounts_are_those_of_the_allocator) {
+    ag_memory m = ag_tape_memory(tape);
+    ck_assert_int_eq(m.held, tape_ledger.outstanding);
+    ck_assert_int_eq(m.nodes, 0);
+    ck_assert_int_eq(m.live, 0);
+    network n;
+    network_open(&n, tape);
+    for (int i = 0; i < 3; i++) {
+        network_step(&n);
+        m = ag_tape_memory(tape);
+        ck_assert_int_eq(m.held, tape_ledger.outstanding);
+        ck_assert_int_ge(m.peak_held, m.held);
+        ck_assert_int_ge(m.peak_live, m.live);
+        ck_assert_int_ge(m.held, m.live);
+    }
+    ck_assert_int_eq(m.allocations, tape_ledger.calls);
+}
+END_TEST
+
+START_TEST(live_counts_values) {
+    int64_t n = 100000, bytes = n * (int64_t)sizeof(double), before = ag_tape_memory(tape).live;
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *x = ag_add_scalar(ag_zeros(tape, AG_F64, AG_SHAPE(n)), 1);
+    ck_assert_int_lt(ag_tape_memory(tape).live - before, 1000);
+    ag_eval(x);
+    ck_assert_int_ge(ag_tape_memory(tape).live - before, bytes);
+    ck_assert_int_le(ag_tape_memory(tape).live - before, bytes + bytes / 4);
+    ag_tape_rewind(tape, mark);
+    ck_assert_int_eq(ag_tape_memory(tape).live, before);
+    ck_assert_int_ge(ag_tape_memory(tape).peak_live - before, bytes);
+    ck_assert_int_ge(ag_tape_memory(tape).held, bytes); /* recycled, not given back */
+    ag_tape_trim(tape);
+    ck_assert_int_lt(ag_tape_memory(tape).held, bytes);
+    ck_assert_int_eq(ag_tape_memory(tape).held, tape_ledger.outstanding);
+    ag_tape_trim(NULL);
+}
+END_TEST
+
+START_TEST(trimming_is_never_noticed) {
+    learn_what_is_right();
+    network n;
+    network_open(&n, tape);
+    for (int i = 0; i < 3; i++) {
+        ag_tensor *x = ag_exp(ag_label(scattered(tape, AG_F64, AG_SHAPE(5000), 3), "large"));
+        ag_eval(x);
+        ag_tape_trim(tape);
+        ck_assert(ag_element(x, 7) == ag_element(ag_exp(ag_slice(scattered(tape, AG_F64, AG_SHAPE(8), 3), 0, 7, 8, 1)), 0));
+        ag_tape_trim(tape);
+        ck_assert(network_step(&n) == want[i]);
+        ag_tape_trim(tape);
+        ck_assert_int_eq(ag_tape_memory(tape).held, tape_ledger.outstanding);
+    }
+}
+END_TEST
+
+START_TEST(a_node_is_small) {
+    enum { NODES = 100000 };
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SCALAR, (double[]){1});
+    ag_tape_trim(tape);
+    int64_t before = ag_tape_memory(tape).held;
+    for (int i = 0; i < NODES; i++) x = ag_add_scalar(x, 1);
+    double each = (double)(ag_tape_memory(tape).held - before) / NODES;
+    ck_assert_msg(each < 250, "%g bytes a node", each);
+}
+END_TEST
+
+/* ---- Stale handles ---- */
+
+START_TEST(a_rewound_tensor_is_refused) {
+    if (under_asan() || under_valgrind()) return;
+    ag_tensor *x = ag_scalar(tape, AG_F64, 1);
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *gone = ag_add_scalar(x, 1);
+    ag_eval(gone);
+    ag_tape_rewind(tape, mark);
+    ck_assert(ag_is_nil(gone));
+    ck_assert(isnan(ag_item(gone)));
+    expect_error(tape, AG_ERR_TAPE, "item", "rewind");
+    ck_assert_ptr_null(ag_data(gone));
+    expect_error(tape, AG_ERR_TAPE, "data", "rewind");
+    ck_assert(ag_is_nil(ag_add(x, gone)));
+    expect_error(tape, AG_ERR_TAPE, "add", "second", "rewind", "test_memory.c:");
+    ag_tensor *dx;
+    ck_assert_int_eq(ag_grad(gone, 1, &x, &dx), AG_ERR_TAPE);
+    expect_error(tape, AG_ERR_TAPE, "grad");
+    ck_assert_int_eq(ag_rank(gone), 0);
+    expect_item(x, 1);
+}
+END_TEST
+
+static void use_after_rewind(void) {
+    ag_tape *t = ag_tape_new();
+    ag_mark mark = ag_tape_mark(t);
+    ag_tensor *gone = ag_scalar(t, AG_F64, 1);
+    ag_tape_rewind(t, mark);
+    ag_item(gone);
+    ag_tape_free(t);
+}
+
+START_TEST(a_sanitizer_catches_a_rewound_tensor) {
+    if (!under_asan()) return;
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stderr)) _exit(0);
+        use_after_rewind();
+        _exit(0);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(status != 0, "a tensor was used after its rewind, and nobody minded");
+}
+END_TEST
+
+/* ---- */
+
+int main(void) {
+    Suite *suite = suite_create("memory");
+    TCase *steady = tape_group(suite, "steady");
+    tcase_add_loop_test(steady, a_steady_training_loop_takes_no_memory, 0, 3);
+    tcase_add_test(steady, a_loop_that_looks_at_everything_takes_no_memory);
+    TCase *failing = plain_group(suite, "failing");
+    tcase_add_test(failing, every_allocation_of_a_training_run_may_fail);
+    tcase_add_test(failing, memory_may_run_out_for_good);
+    tcase_add_test(failing, an_evaluation_can_be_repeated_after_a_failure);
+    TCase *accounts = tape_group(suite, "accounts");
+    tcase_add_test(accounts, sizes_beyond_all_memory_are_refused);
+    tcase_add_test(accounts, the_accounts_are_those_of_the_allocator);
+    tcase_add_test(accounts, live_counts_values);
+    tcase_add_test(accounts, trimming_is_never_noticed);
+    tcase_add_test(accounts, a_node_is_small);
+    TCase *stale = tape_group(suite, "stale");
+    tcase_add_test(stale, a_rewound_tensor_is_refused);
+    tcase_add_test(stale, a_sanitizer_catches_a_rewound_tensor);
+    return run_suite(suite);
+}
