@@ -38,6 +38,7 @@ typedef struct input {
     ag_tensor *version;
     int64_t size;
     double *at, *tried, *gradient, *direction;
+    double *rounding;     /* of the gradient: how far it goes when the inputs are rounded otherwise */
     double typical, norm; /* mean magnitude; root of the sum of squares */
     double steepest;      /* the largest element of the gradient */
 } input;
@@ -58,8 +59,9 @@ typedef struct check {
     int64_t few; /* with random directions: inputs up to this size are checked element by element all the same */
 
     input *input;
-    ag_tensor **given, **out, **dx; /* n each; out has at least one */
-    ag_tensor *y;                   /* f's output, as recorded last */
+    ag_tensor **given, **out, **ybar, **dx; /* n each */
+    ag_tensor **all;                        /* 2·n */
+    ag_tensor *y;                           /* f's output, as recorded last */
     block *blocks;
     ag__place start, place; /* before and after the temporary variables */
     ag_mark mark;
@@ -91,7 +93,8 @@ typedef struct probe {
     double near;   /* a small part of this is a good step where the function is well scaled */
     double widest; /* no step needs to exceed this */
     double got;
-    double rounding; /* how far rounding the moved elements may move the output */
+    double rounding; /* how far rounding the moved elements may move the output, */
+    double unsure;   /* and how far rounding may move `got` */
 } probe;
 
 /* The function at x + h·v and x − h·v. */
@@ -435,10 +438,11 @@ static double jump_between(const check *c, int n, const level l[], double *low, 
 
 /* ---- The verdict on one element or direction ---- */
 
-static double tolerance_floor(const check *c, const probe *p, double size, double error) {
+/* By default only rounding is excused, the engine's own included, and no more than is nothing beside the output. */
+static double tolerance_floor(const check *c, const probe *p, double error) {
     if (c->options.absolute > 0) return c->options.absolute;
-    double scaled = 1e-8 * fmax(size / p->widest, c->input[p->input].steepest);
-    return fmin(scaled, error); /* what finite differences do resolve is not excused */
+    double scaled = 1e-8 * fmax(c->magnitude / p->widest, c->input[p->input].steepest);
+    return fmin(scaled, fmax(10 * error, 100 * p->unsure));
 }
 
 static double ratio_of(double difference, double tolerance) {
@@ -451,27 +455,28 @@ static bool settles(const check *c, const probe *p, const level *l, double expec
     double larger = fmax(fabs(expected), fabs(p->got));
     double noise = (2 * DBL_EPSILON * c->magnitude + p->rounding) / l->h + 8 * DBL_EPSILON * l->mass;
     if (!l->finite || noise > 1e-3 * larger) return false;
-    double excused = tolerance_floor(c, p, c->magnitude, 4 * noise);
-    if (!(c->options.absolute > 0)) excused = fmin(excused, 1e-3 * larger);
     r->expected = expected;
-    r->ratio = ratio_of(fabs(expected - p->got), c->relative * larger + excused);
+    r->ratio = ratio_of(fabs(expected - p->got), c->relative * larger + c->options.absolute);
     return r->ratio <= 1;
 }
 
 static bool gap_shows(const level *l) { return !(l->gap <= 0.01 * l->mass); }
 
-/* Whether the engine's value lies between the slopes at a kink, or where the function jumps. */
+/* Whether the engine's value lies between the slopes at a kink, or where the function jumps. Where a gradient jumps, at a kink of f,
+ * nothing is between: any value is a convention. */
 static bool between_sides(const check *c, const probe *p, int n, const level l[], estimate *e, finding *r) {
     double allowed = kink_between(n, l, e->error, &r->low, &r->high);
-    if (allowed < 0 && (allowed = jump_between(c, n, l, &r->low, &r->high)) >= 0)
+    if (allowed < 0 && (allowed = jump_between(c, n, l, &r->low, &r->high)) >= 0) {
         *e = (estimate){r->low + (r->high - r->low) / 2, allowed}; /* the limit is infinite */
+        if (c->order == 2) return r->kink = true;
+    }
     r->kink = allowed >= 0;
     allowed += c->relative * fmax(fabs(e->value), fabs(p->got)) + c->options.absolute;
     return r->kink && p->got >= r->low - allowed && p->got <= r->high + allowed;
 }
 
 static void judge(const check *c, const probe *p, int n, level l[], finding *r) {
-    double size = size_at_point(c);
+    double size = size_at_point(c), hidden = 2 * DBL_EPSILON * (c->magnitude - size) / l[0].h;
     estimate_noise(p, size, n, l);
     estimate e = limit_of(n, l);
     bool between = between_sides(c, p, n, l, &e, r);
@@ -479,11 +484,12 @@ static void judge(const check *c, const probe *p, int n, level l[], finding *r) 
     bool resolved = e.error <= 1e-3 * larger;
     r->expected = e.value;
     if (between) {
+        r->ratio = 0;
         r->verdict = c->options.kinks_fail ? DIFFERS : KINK;
         return;
     }
     for (int k = 1; k < n; k++) r->rough = r->rough || gap_stays(l, k);
-    double tolerance = c->relative * larger + tolerance_floor(c, p, size, 1000 * e.error);
+    double tolerance = c->relative * larger + tolerance_floor(c, p, e.error + hidden);
     if (e.error > tolerance) tolerance += fmin(e.error, 1e-3 * larger); /* never enough for a sign or a factor */
     r->ratio = ratio_of(difference, tolerance);
     r->verdict = r->ratio <= 1 ? AGREES : !resolved && difference <= 10 * e.error ? UNRESOLVED : DIFFERS;
@@ -543,7 +549,7 @@ static bool examine(check *c, const probe *p, finding *r) {
     bool independent;
     *r = (finding){
         .order = c->order, .input = p->input, .element = p->element, .direction = p->direction, .got = p->got};
-    if (!take_level(c, p, 0x1p-17 * p->near, NULL, &one)) return false;
+    if (!take_level(c, p, 0x1p-13 * p->near, NULL, &one)) return false;
     if (!isfinite(p->got)) {
         r->verdict = NOT_FINITE;
         r->expected = one.slope;
@@ -581,13 +587,14 @@ static probe element_probe(const check *c, int i, int64_t element) {
                    .element = element,
                    .near = scale_of(size),
                    .widest = scale_of(fmax(1, size)),
-                   .got = in->gradient[element]};
+                   .got = in->gradient[element],
+                   .unsure = in->rounding[element]};
 }
 
 /* A random unit vector; the steps along it are to move each element as much as a step of its own would. */
 static probe direction_probe(check *c, int i, int64_t number) {
     input *in = &c->input[i];
-    double norm = 0, got = 0, spread = sqrt((double)in->size), rounding = 0;
+    double norm = 0, got = 0, spread = sqrt((double)in->size), rounding = 0, unsure = 0;
     for (int64_t k = 0; k < in->size; k++) {
         in->direction[k] = weight(c->options.seed + 1000 + (uint64_t)number, (uint64_t)(k + i));
         norm += in->direction[k] * in->direction[k];
@@ -596,6 +603,7 @@ static probe direction_probe(check *c, int i, int64_t number) {
         in->direction[k] /= sqrt(norm);
         got += in->gradient[k] * in->direction[k];
         rounding += DBL_EPSILON * fabs(in->gradient[k] * in->at[k]);
+        unsure = hypot(unsure, in->rounding[k] * in->direction[k]);
     }
     return (probe){.input = i,
                    .element = -1,
@@ -603,7 +611,8 @@ static probe direction_probe(check *c, int i, int64_t number) {
                    .near = scale_of(in->norm < 0x1p-900 ? spread : in->norm),
                    .widest = scale_of(fmax(spread, in->norm)),
                    .got = got,
-                   .rounding = isfinite(rounding) ? rounding : 0};
+                   .rounding = isfinite(rounding) ? rounding : 0,
+                   .unsure = unsure};
 }
 
 /* Along a direction several elements come to kinks, at once or one after the other, and their slopes then add up to
@@ -654,14 +663,23 @@ static bool make_room_for_outputs(check *c) {
     return (c->moved = room(c, c->m, sizeof *c->moved)) != NULL;
 }
 
-/* Σ over outputs of the vector-Jacobian products; c->dx. */
-static bool record_products(check *c, ag_tensor **ybar) {
+/* The cotangents of c->out: constants that show our memory. */
+static bool record_cotangents(check *c) {
     const double *w = c->w;
     for (int i = 0; i < outputs(c); i++) {
-        ybar[i] = (ag_wrap)(c->tape, AG_F64, ag__layout_shape(c->out[i]->layout), w);
+        c->ybar[i] = (ag_wrap)(c->tape, AG_F64, ag__layout_shape(c->out[i]->layout), w);
         w += c->out[i]->layout->size;
     }
-    return (ag_vjp)(outputs(c), c->out, ybar, c->n, c->given, c->dx, 0) == AG_OK;
+    return c->tape->status == AG_OK;
+}
+
+/* Record Σ over the outputs of their vector-Jacobian products, c->dx, and compute all in one sweep: nothing twice. */
+static bool record_products(check *c) {
+    int n = outputs(c);
+    if (!record_cotangents(c) || (ag_vjp)(n, c->out, c->ybar, c->n, c->given, c->dx, 0) != AG_OK) return false;
+    memcpy(c->all, c->out, (size_t)n * sizeof *c->all);
+    memcpy(c->all + n, c->dx, (size_t)c->n * sizeof *c->all);
+    return (ag_eval_all)(n + c->n, c->all) == AG_OK;
 }
 
 static bool take_gradients(check *c) {
@@ -669,9 +687,39 @@ static bool take_gradients(check *c) {
         input *in = &c->input[i];
         if (!copy_out(1, &c->dx[i], in->gradient)) return false;
         in->steepest = 0;
-        for (int64_t k = 0; k < in->size; k++)
+        for (int64_t k = 0; k < in->size; k++) {
+            in->rounding[k] = 0;
             if (isfinite(in->gradient[k])) in->steepest = fmax(in->steepest, fabs(in->gradient[k]));
+        }
     }
+    return true;
+}
+
+/* The gradients once more, at a point that differs in the last bits. */
+static bool take_rounding(check *c, uint64_t trial) {
+    for (int i = 0; i < c->n; i++) {
+        input *in = &c->input[i];
+        for (int64_t k = 0; k < in->size; k++)
+            in->tried[k] = in->at[k] * (1 + 0x1p-50 * weight(c->options.seed + 100 + trial, (uint64_t)(k + i)));
+        rewind_to(c, &c->place);
+        if (!put(c, in, in->tried)) return false;
+    }
+    if (!record(c) || !record_products(c)) return false;
+    for (int i = 0; i < c->n; i++) {
+        input *in = &c->input[i];
+        if (!copy_out(1, &c->dx[i], in->direction)) return false;
+        for (int64_t k = 0; k < in->size; k++) {
+            double change = fabs(in->direction[k] - in->gradient[k]);
+            if (isfinite(change)) in->rounding[k] = fmax(in->rounding[k], change);
+        }
+    }
+    return true;
+}
+
+static bool put_all(check *c) {
+    rewind_to(c, &c->place);
+    for (int i = 0; i < c->n; i++)
+        if (!put(c, &c->input[i], c->input[i].at)) return false;
     return true;
 }
 
@@ -686,13 +734,11 @@ static bool base_finite(check *c) {
 }
 
 static bool take_point(check *c) {
-    if (!record(c) || !make_room_for_outputs(c)) return false;
-    ag_tensor **ybar = room(c, outputs(c), sizeof *ybar), **all = room(c, outputs(c) + c->n, sizeof *all);
-    if (!ybar || !all || !record_products(c, ybar)) return false;
-    memcpy(all, c->out, (size_t)outputs(c) * sizeof *all);
-    memcpy(all + outputs(c), c->dx, (size_t)c->n * sizeof *all);
-    if ((ag_eval_all)(outputs(c) + c->n, all) != AG_OK) return false; /* in one sweep: nothing is computed twice */
-    return copy_out(outputs(c), c->out, c->base) && take_gradients(c) && base_finite(c);
+    if (!record(c) || !make_room_for_outputs(c) || !record_products(c)) return false;
+    if (!copy_out(outputs(c), c->out, c->base) || !take_gradients(c) || !base_finite(c)) return false;
+    for (uint64_t trial = 0; trial < 3; trial++)
+        if (!take_rounding(c, trial)) return false;
+    return put_all(c);
 }
 
 /* True: everything agrees. Else the tape is in error, or c->failed is the failure. */
@@ -701,7 +747,6 @@ static bool compare(check *c) {
     for (c->order = 1; c->order <= orders; c->order++) {
         c->relative = c->options.relative > 0 ? c->options.relative : c->order == 1 ? 1e-6 : 1e-5;
         bool good = take_point(c);
-        rewind_to(c, &c->place);
         for (int i = 0; good && i < c->n; i++) good = check_input(c, i);
         if (!good) return false;
     }
@@ -726,8 +771,8 @@ static bool open_input(check *c, int i) {
     input *in = &c->input[i];
     ag_tensor *x = c->x[i];
     in->size = x->layout->size;
-    double **all[] = {&in->at, &in->tried, &in->gradient, &in->direction};
-    for (int k = 0; k < 4; k++)
+    double **all[] = {&in->at, &in->tried, &in->gradient, &in->direction, &in->rounding};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         if (!(*all[k] = numbers(c, in->size))) return false;
     const void *data = (ag_data)(x);
     if (!data) return false;
@@ -760,8 +805,11 @@ static bool open_check(check *c) {
     c->input = room(c, c->n, sizeof *c->input);
     c->given = room(c, c->n, sizeof *c->given);
     c->out = room(c, c->n, sizeof *c->out);
+    c->ybar = room(c, c->n, sizeof *c->ybar);
     c->dx = room(c, c->n, sizeof *c->dx);
-    if (!c->input || !c->given || !c->out || !c->dx || (ag_eval_all)(c->n, c->x) != AG_OK) return false;
+    c->all = room(c, 2 * c->n, sizeof *c->all);
+    if (!c->input || !c->given || !c->out || !c->ybar || !c->dx || !c->all || (ag_eval_all)(c->n, c->x) != AG_OK)
+        return false;
     for (int i = 0; i < c->n; i++)
         if (!open_input(c, i)) return false;
     c->place = ag__place_now(t);
@@ -884,27 +932,46 @@ static bool node_wrong(search *s, ag_tensor *t, int order, finding *found) {
     return differs;
 }
 
+/* Whether what a suspect holds back makes a difference: the cotangent that reaches it is not nothing. (logsumexp holds
+ * its largest element constant, and rightly so.) */
+static bool matters(const check *c, ag_tensor *t) {
+    ag__place place = ag__place_now(c->tape);
+    ag_tensor *g;
+    double reached = 0, size = 0;
+    if (t->layout->size && (ag_vjp)(outputs(c), c->out, c->ybar, 1, &t, &g, 0) == AG_OK) {
+        const double *a = (ag_data)(g), *y = (ag_data)(t);
+        for (int64_t i = 0; a && y && i < t->layout->size; i++) {
+            reached = fmax(reached, fabs(a[i]));
+            size = fmax(size, fabs(y[i]));
+        }
+    }
+    ag_clear_error(c->tape);
+    ag__truncate(c->tape, &place);
+    return !(reached * size <= 1e-10 * c->magnitude);
+}
+
+static bool is_suspect(const ag_tensor *t) { return t->op->vjp == ag_zero_vjp; }
+
+/* Nodes that are not checked but told of. */
+static bool told_of(search *s, ag_tensor *t) {
+    if (t->id < s->c->place.count) s->outside = s->outside ? s->outside : t;
+    else if (t->flags & AG__DETACHED) s->detached = s->detached ? s->detached : t;
+    else return false;
+    return true;
+}
+
 /* Look at each operation on a path, oldest first; true if one is guilty. */
 static bool look(search *s, int order) {
     for (uint32_t id = s->low; id < s->end; id++) {
         ag_tensor *t = ag__node(s->c->tape, id);
         finding found;
-        if (s->path[id - s->low] != (FROM | NEEDED) || !worth_checking(t)) continue;
-        if (id < s->c->place.count) {
-            s->outside = s->outside ? s->outside : t;
-            continue;
-        }
-        if (t->flags & AG__DETACHED) {
-            s->detached = s->detached ? s->detached : t;
-            continue;
-        }
+        if (s->path[id - s->low] != (FROM | NEEDED) || !worth_checking(t) || told_of(s, t)) continue;
         if (order == 2 && t->flags & AG__GRADIENT) continue;
-        if (t->op->vjp == ag_zero_vjp && s->suspect) continue;
-        if (!node_wrong(s, t, order, &found)) continue;
-        bool suspect = t->op->vjp == ag_zero_vjp;
-        *(suspect ? &s->suspect : &s->guilty) = t;
-        *(suspect ? &s->suspicion : &s->found) = found;
-        if (!suspect) return true;
+        if (is_suspect(t) && s->suspect) continue;
+        if (!node_wrong(s, t, order, &found) || (is_suspect(t) && !matters(s->c, t))) continue;
+        *(is_suspect(t) ? &s->suspect : &s->guilty) = t;
+        *(is_suspect(t) ? &s->suspicion : &s->found) = found;
+        if (!is_suspect(t)) return true;
     }
     return false;
 }
@@ -918,7 +985,7 @@ static void accuse(search *s) {
         input *in = &c->input[i];
         if (!in->own && !put(c, in, in->at)) return;
     }
-    if (!record(c) || (ag_eval_all)(outputs(c), c->out) != AG_OK) return;
+    if (!record(c) || !record_cotangents(c) || (ag_eval_all)(outputs(c), c->out) != AG_OK) return;
     s->low = s->end = t->count;
     for (int i = 0; i < c->n; i++) s->low = c->given[i]->id < s->low ? c->given[i]->id : s->low;
     s->path = room(c, (int64_t)(s->end - s->low) + 1, 1);

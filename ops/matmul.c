@@ -1,8 +1,8 @@
 /* matmul -- matrix products, by BLIS: the only file that knows it
  *
- * BLIS aborts on bad arguments, so nothing reaches it that was not checked. The bits of a product depend on its shape and
- * strides only: whether BLIS's small-matrix path may be used follows from the shape, and where it may, one thread
- * computes the product, because that path's result varies with the number of threads. The other path's does not. */
+ * BLIS aborts on bad arguments, so nothing reaches it that was not checked. A product's bits depend on its shape and
+ * strides only: these choose between a kernel of our own for tiny products, BLIS's path for small ones, whose bits vary
+ * with the number of threads and which therefore gets one, and BLIS's path for all others, whose bits do not vary. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "autograd/internal.h"
@@ -69,11 +69,54 @@ typedef struct product { /* (m,k)·(k,n) -> (m,n) */
     int64_t m, n, k;
 } product;
 
-/* Multiplications up to which one thread is best. Up to here, too, BLIS's path without packing is the faster one,
- * except where k lies together in both operands: there it is slower, and reads beyond their ends. */
-enum { SMALL = 128 * 128 * 128 };
+/* Multiplications up to which our own kernel is best, and one thread, for which BLIS's path without packing is best. */
+enum { TINY = AG_HAVE_TARGET_CLONES ? 1 << 17 : 1 << 13, SMALL = 128 * 128 * 128 };
 
 static double work_of(const product *p) { return (double)p->m * (double)p->n * (double)p->k; }
+
+/* ---- Our own kernel ---- */
+
+enum { ROWS = 4, MOST_K = 256 };
+
+/* y = a·b, four rows by COLUMNS columns at a time; any strides. Each element is summed in the order of k. */
+#define TINY_PRODUCT(name, type, COLUMNS)                                                                              \
+    AG_KERNEL static void name(const product *d, matrix a, matrix b, void *y_) {                                       \
+        const int64_t m = d->m, n = d->n, k = d->k;                                                                    \
+        type panel[MOST_K][COLUMNS], *y = y_; /* COLUMNS columns of b, those beyond its end 0 */                       \
+        for (int64_t j0 = 0; j0 < n; j0 += COLUMNS) {                                                                  \
+            const int64_t width = n - j0 < COLUMNS ? n - j0 : COLUMNS;                                                 \
+            for (int64_t p = 0; p < k; p++) {                                                                          \
+                const type *from = (const type *)b.data + p * b.row + j0 * b.column;                                   \
+                if (width == COLUMNS && b.column == 1) memcpy(panel[p], from, sizeof panel[p]);                        \
+                else                                                                                                   \
+                    for (int64_t j = 0; j < COLUMNS; j++) panel[p][j] = j < width ? from[j * b.column] : 0;            \
+            }                                                                                                          \
+            for (int64_t i0 = 0; i0 < m; i0 += ROWS) {                                                                 \
+                const int64_t height = m - i0 < ROWS ? m - i0 : ROWS; /* rows beyond: row i0 again */                  \
+                const type *a0 = (const type *)a.data + i0 * a.row, *a1 = height > 1 ? a0 + a.row : a0;                \
+                const type *a2 = height > 2 ? a0 + 2 * a.row : a0, *a3 = height > 3 ? a0 + 3 * a.row : a0;             \
+                type sum[ROWS][COLUMNS] = {{0}};                                                                       \
+                for (int64_t p = 0; p < k; p++) {                                                                      \
+                    const type x0 = a0[p * a.column], x1 = a1[p * a.column], x2 = a2[p * a.column];                    \
+                    const type x3 = a3[p * a.column], *across = panel[p];                                              \
+                    AG_SIMD for (int64_t j = 0; j < COLUMNS; j++) {                                                    \
+                        sum[0][j] += x0 * across[j];                                                                   \
+                        sum[1][j] += x1 * across[j];                                                                   \
+                        sum[2][j] += x2 * across[j];                                                                   \
+                        sum[3][j] += x3 * across[j];                                                                   \
+                    }                                                                                                  \
+                }                                                                                                      \
+                for (int64_t i = 0; i < height; i++)                                                                   \
+                    for (int64_t j = 0; j < width; j++) y[(i0 + i) * n + j0 + j] = sum[i][j];                          \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+TINY_PRODUCT(tiny_product_f32, float, 16)
+TINY_PRODUCT(tiny_product_f64, double, 8)
+
+static bool is_tiny(const product *p) { return p->m > 1 && p->n > 1 && p->k <= MOST_K && work_of(p) <= TINY; }
+
+/* ---- BLIS ---- */
 
 static rntm_t settings(int threads, bool small_path) {
     rntm_t r = BLIS_RNTM_INITIALIZER;
@@ -96,6 +139,7 @@ static void multiply_vector(ag_dtype dtype, int64_t rows, int64_t columns, matri
                      a.column, (void *)(uintptr_t)x, x_stride, &zero_f64, y, 1, NULL, &r);
 }
 
+/* Where k lies together in both operands, the path for small products is slower, and reads beyond their ends. */
 static void multiply_matrices(const product *p, matrix a, matrix b, void *y, int threads) {
     bool small_path = work_of(p) <= SMALL && !(a.column == 1 && b.row == 1);
     rntm_t r = settings(threads, small_path);
@@ -113,7 +157,9 @@ static void multiply_matrices(const product *p, matrix a, matrix b, void *y, int
 static void multiply(const product *p, matrix a, matrix b, void *y, int threads) {
     if (p->n == 1) multiply_vector(p->dtype, p->m, p->k, a, b.data, b.row, y);
     else if (p->m == 1) multiply_vector(p->dtype, p->n, p->k, (matrix){b.data, b.column, b.row}, a.data, a.column, y);
-    else multiply_matrices(p, a, b, y, threads);
+    else if (!is_tiny(p)) multiply_matrices(p, a, b, y, threads);
+    else if (p->dtype == AG_F32) tiny_product_f32(p, a, b, y);
+    else tiny_product_f64(p, a, b, y);
 }
 
 /* ---- Operands ---- */
@@ -136,12 +182,13 @@ static bool acceptable(int64_t rows, int64_t columns, int64_t row, int64_t colum
     return rows == 1 || columns == 1 || row / column >= columns || column / row >= rows;
 }
 
-/* Take x as it is if BLIS can, else packed into scratch memory. */
-static bool take(const ag_call *call, const ag_array *x, operand *o) {
+/* Take x as it is if possible, else packed into scratch memory. */
+static bool take(const ag_call *call, const ag_array *x, bool any_strides, operand *o) {
     int64_t *row = &o->stride[x->rank - 2], *column = &o->stride[x->rank - 1], step = 1;
     int64_t rows = x->shape[x->rank - 2], columns = x->shape[x->rank - 1];
     o->array = *x;
     memcpy(o->stride, x->stride, (size_t)x->rank * sizeof(int64_t));
+    if (any_strides) return true;
     settle(rows, columns, row, column);
     if (!acceptable(rows, columns, *row, *column)) {
         o->array.data = ag_call_scratch(call, (size_t)x->size * ag_dtype_size(x->dtype));
@@ -177,6 +224,7 @@ static int useful_threads(double work, int threads) {
 static void multiply_all(const ag_call *call, const product *p, const operand o[2], int64_t batch) {
     int threads = useful_threads(work_of(p) * (double)batch, call->threads);
     if (threads > 1 && (batch >= threads || work_of(p) <= SMALL)) {
+        if (batch < threads) threads = (int)batch;
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static)
 #endif
@@ -195,8 +243,8 @@ static bool matmul_eval(const ag_call *call) {
         memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
         return true;
     }
-    if (!take(call, a, &o[0]) || !take(call, b, &o[1])) return false;
-    need_blis();
+    if (!take(call, a, is_tiny(&p), &o[0]) || !take(call, b, is_tiny(&p), &o[1])) return false;
+    if (!is_tiny(&p)) need_blis();
     multiply_all(call, &p, o, y->size / (p.m * p.n));
     return true;
 }
@@ -242,7 +290,7 @@ static bool rows_in_line(const ag__layout *a) {
     return true;
 }
 
-/* (…,m,k)·(k,n) as one product (…·m,k)·(k,n): longer for BLIS, and its b̄ needs no sum over the leading axes. */
+/* (…,m,k)·(k,n) as one product (…·m,k)·(k,n), whose b̄ then needs no sum over the leading axes. */
 static ag_tensor *matmul_in_line(ag_tensor *a, ag_tensor *b) {
     ag_shape shape = ag_shape_of(a);
     int64_t rows = 1;

@@ -1,7 +1,7 @@
 /* reduce -- sums, means and extremes over any set of axes
  *
- * A fold's order depends on the number of elements only: LANES running folds side by side, then the lanes pairwise. So the
- * result is the same bits for any vector width. The evaluator joins the folds of blocks, pairwise as well. */
+ * A fold's order depends on the number of elements only: LANES running folds side by side, then the lanes pairwise. So
+ * the result is the same bits for any vector width. The evaluator joins the folds of blocks, pairwise as well. */
 #include "ops/list.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* shape -- the same elements in another shape or order, and tensors put together
  *
- * Views decide shape, strides and offset when they are recorded and never copy. Attributes are kept worked out:
- * axes are not negative, extents are not −1, a slice's ends are cut to its axis. What changes nothing is not recorded. */
+ * Views decide shape, strides and offset when they are recorded and never copy. Attributes are kept worked out: axes
+ * are not negative, extents are not −1, a slice's ends are cut to its axis. What changes nothing is not recorded. */
 #include "autograd/internal.h"
 #include "ops/list.h"
 
@@ -69,8 +69,8 @@ static int joined_axes(const ag__layout *x, int64_t *extent, int64_t *stride) {
     return n;
 }
 
-/* Strides that show the elements of x in another shape of the same size, if there are any: each new axis must divide what
- * is left of one joined axis. */
+/* Strides that show the elements of x in another shape of the same size, if there are any: each new axis must divide
+ * what is left of one joined axis. */
 static bool reshape_strides(const ag__layout *x, const ag_shape *shape, int64_t *stride) {
     row_major(shape, stride);
     if (x->contiguous || x->size == 0) return true;

@@ -439,7 +439,7 @@ END_TEST
 START_TEST(a_wrong_sign_at_any_scale_fails) {
     ag_tensor *all[] = {F64S(1e-12, 2e-12), F64S(1e8, 2e8), F64S(1e-12, 1, -1e8), F64S(1e-120), F64S(1e100)};
     for (int i = 0; i < 5; i++) {
-        FAILS(check1(of_context, &op_wrong_sign, all[i]), "at [0]");
+        FAILS(check1(of_context, &op_wrong_sign, all[i]), "input 0");
         GUILTY("wrong_sign");
     }
 }

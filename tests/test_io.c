@@ -13,8 +13,16 @@
 #include "tests/support.h"
 
 static char folder[64], path[96];
+static int free_descriptor;
+
+static int lowest_free_descriptor(void) {
+    int d = dup(STDERR_FILENO);
+    close(d);
+    return d;
+}
 
 static void make_folder(void) {
+    free_descriptor = lowest_free_descriptor();
     snprintf(folder, sizeof folder, "/tmp/test_io.XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/data.csv", folder);
@@ -23,6 +31,7 @@ static void make_folder(void) {
 static void remove_folder(void) {
     unlink(path);
     ck_assert_int_eq(rmdir(folder), 0);
+    ck_assert_int_eq(lowest_free_descriptor(), free_descriptor); /* every file has been closed */
 }
 
 static void put_bytes(const char *text, size_t bytes) {

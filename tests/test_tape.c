@@ -630,6 +630,19 @@ START_TEST(calls_without_a_place_take_the_next_one) {
 }
 END_TEST
 
+START_TEST(places_can_be_given_by_hand) {
+    ag_tensor *x = number(1), *y = ag_located((ag_exp)(x), "made_up.c", 7), *nothing = NULL;
+    int line;
+    ck_assert_str_eq(ag_place_of(y, &line), "made_up.c");
+    ck_assert_int_eq(line, 7);
+    ag_here("also_made_up.c", 8);
+    (ag_eval)(nothing);
+    expect_error(NULL, AG_ERR_NULL, "eval", "[also_made_up.c:8]");
+    ag_located((ag_matmul)(x, x), "made_up.c", 9);
+    expect_error(tape, AG_ERR_SHAPE, "matmul", "[made_up.c:9]");
+}
+END_TEST
+
 /* ---- What stays, and what is computed again ---- */
 
 START_TEST(released_values_come_back_as_they_were) {
@@ -880,6 +893,7 @@ int main(void) {
     tcase_add_test(places, gradients_have_the_line_of_what_they_differentiate);
     tcase_add_test(places, errors_name_the_line);
     tcase_add_test(places, calls_without_a_place_take_the_next_one);
+    tcase_add_test(places, places_can_be_given_by_hand);
     TCase *keeping = tape_group(suite, "keeping");
     tcase_add_test(keeping, released_values_come_back_as_they_were);
     tcase_add_test(keeping, values_that_only_the_backward_pass_needs_go_when_it_is_done);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t large(void) { return small_run() ? 140003 : 1000003; }
-static int64_t side(void) { return small_run() ? 131 : 517; }
+static int64_t large(void) { return small_run() ? 140003 : 400003; }
+static int64_t side(void) { return small_run() ? 131 : 301; }
 
 static ag_tensor *numbers(ag_tape *t, ag_dtype d, ag_shape shape, uint64_t first) { return scattered(t, d, shape, first); }
 
@@ -38,7 +38,7 @@ static ag_tensor *whole_sum(ag_tape *t, ag_dtype d) {
 
 /* Sums, means and extremes over each axis of a cube, flattened one after the other. */
 static ag_tensor *sums(ag_tape *t, ag_dtype d) {
-    int64_t n = small_run() ? 53 : 97;
+    int64_t n = small_run() ? 53 : 71;
     ag_tensor *x = numbers(t, d, AG_SHAPE(n, n + 2, n + 1), 5), *turned = ag_permute(x, AG_AXES(1, 2, 0)), *part[12];
     for (int axis = 0; axis < 3; axis++) {
         part[axis] = ag_reshape(ag_sum_over(x, AG_AXES(axis), false), AG_SHAPE(-1));
@@ -75,9 +75,9 @@ static ag_tensor *small_products(ag_tape *t, ag_dtype d) {
 }
 
 static ag_tensor *square_product(ag_tape *t, ag_dtype d) { return product(t, d, side(), side(), side()); }
-static ag_tensor *long_product(ag_tape *t, ag_dtype d) { return product(t, d, 33, large() / 40, 31); }
-static ag_tensor *flat_product(ag_tape *t, ag_dtype d) { return product(t, d, 5, 700, side() * 3); }
-static ag_tensor *thin_product(ag_tape *t, ag_dtype d) { return product(t, d, side() * 3, 700, 1); }
+static ag_tensor *long_product(ag_tape *t, ag_dtype d) { return product(t, d, 33, 2100, 31); }
+static ag_tensor *flat_product(ag_tape *t, ag_dtype d) { return product(t, d, 5, 300, side() * 3); }
+static ag_tensor *thin_product(ag_tape *t, ag_dtype d) { return product(t, d, side() * 3, 300, 1); }
 
 static ag_tensor *many_products(ag_tape *t, ag_dtype d) {
     ag_tensor *a = numbers(t, d, AG_SHAPE(7, 1, 61, 40), 11), *b = numbers(t, d, AG_SHAPE(5, 52, 40), 12);
@@ -102,8 +102,8 @@ static ag_tensor *scattering(ag_tape *t, ag_dtype d) {
 }
 
 static ag_tensor *whole_gradient(ag_tape *t, ag_dtype d) {
-    ag_tensor *x = numbers(t, d, AG_SHAPE(256, side()), 16), *w = ag_parameter_from(numbers(t, d, AG_SHAPE(side(), 130), 17));
-    ag_tensor *b = ag_parameter_from(numbers(t, d, AG_SHAPE(130), 18)), *by[] = {w, b}, *dx[2];
+    ag_tensor *x = numbers(t, d, AG_SHAPE(200, side()), 16), *w = ag_parameter_from(numbers(t, d, AG_SHAPE(side(), 70), 17));
+    ag_tensor *b = ag_parameter_from(numbers(t, d, AG_SHAPE(70), 18)), *by[] = {w, b}, *dx[2];
     ag_tensor *z = ag_add(ag_matmul(x, w), b), *mean = ag_mean_over(z, AG_AXES(0), true), *centred = ag_sub(z, mean);
     ag_tensor *scaled = ag_mul(centred, ag_rsqrt(ag_add_scalar(ag_mean_over(ag_square(centred), AG_AXES(0), true), 1e-5)));
     ag_tensor *loss = ag_neg(ag_mean(ag_slice(ag_log_softmax(ag_relu(scaled), 1), 1, 3, 4, 1)));

@@ -1,0 +1,307 @@
+"""Checks what the source tree promises: check_tree.py [--self-test] [ROOT]
+
+Which folder may include what; that public declarations have their comments, macros and tests; that operations, sources
+and tests are listed where they must be; that the library takes memory in one place and never prints or exits. With
+--self-test each rule is shown a tree that breaks it, and must say so."""
+
+import pathlib
+import re
+import sys
+
+PUBLIC = ["autograd/autograd.h", "autograd/located.h", "io/io.h", "nn/nn.h"]
+LIBRARY = ["autograd", "io", "nn", "ops"]
+
+# Functions that return a tensor and are no operations: they have an Errors line, but no Shape, Dtype, Grad and Source.
+NOT_OPERATIONS = set("""
+    ag_apply ag_apply_source ag_from ag_gradient ag_input ag_keep ag_label ag_located ag_ones ag_parameter
+    ag_parameter_from ag_scalar ag_variable ag_variable_from ag_wrap ag_zero_vjp ag_zeros
+""".split())
+
+# Functions that can fail and have no macro of their own name in located.h.
+NOT_LOCATED = {
+    "ag_call_fail": "called by an operation, whose node has a place",
+    "ag_call_scratch": "called by an operation, whose node has a place",
+    "ag_reject": "called by an operation, whose caller gives the place",
+    "ag_tape_mark": "returns a mark, whose failure shows at its rewind",
+}
+
+FORBIDDEN_CALLS = "malloc calloc realloc free aligned_alloc posix_memalign strdup strndup abort exit _Exit assert " \
+    "printf puts putchar perror vprintf".split()
+ALLOWED_CALLS = {("autograd/memory.c", "aligned_alloc"), ("autograd/memory.c", "free")}
+
+HEADER_OF_FOLDER = {  # besides what the language and the system have
+    "autograd": r"autograd/\w+\.h|autograd_config\.h",
+    "ops": r"autograd/(autograd|located|op|internal)\.h|autograd_config\.h|ops/\w+\.h",
+    "nn": r"autograd/(autograd|located)\.h|nn/\w+\.h",
+    "io": r"autograd/(autograd|located|op|internal)\.h|io/\w+\.h",
+    "examples": r"autograd/(autograd|located)\.h|nn/nn\.h|io/io\.h|examples/\w+\.h",
+}
+
+
+def read_tree(root):
+    tree = {}
+    for folder in LIBRARY + ["examples", "tests"]:
+        for path in sorted(pathlib.Path(root, folder).rglob("*")):
+            if path.suffix in (".c", ".h", ".build") or path.name == "meson.build":
+                tree[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")
+    for name in ["meson.build"]:
+        tree[name] = pathlib.Path(root, name).read_text(encoding="utf-8")
+    return tree
+
+
+def without_comments(text):
+    text = re.sub(r'"(\\.|[^"\\\n])*"', '""', text)
+    return re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.S)
+
+
+def in_folders(tree, folders, suffix=(".c", ".h")):
+    return {path: text for path, text in tree.items() if path.split("/")[0] in folders and path.endswith(suffix)}
+
+
+# ---- Public declarations
+
+
+class Declaration:
+    def __init__(self, path, line, comment, text):
+        self.path, self.line, self.comment, self.text = path, line, comment, text
+        self.function = text.startswith("AG_API")
+        call = re.search(r"\b(ag_\w+)\s*\(", text)
+        struct = re.search(r"\b(?:struct|enum)\s+(ag_\w+)", text)
+        plain = re.search(r"(ag_\w+);", text)
+        if self.function or (call and not struct):
+            self.name = call.group(1)
+        else:
+            self.name = (struct or plain).group(1)
+        self.result = text[: text.index(self.name)] if self.function else ""
+
+    def says(self, word):
+        found = re.search(r"^ \* %s:\s*(.*)" % word, self.comment, flags=re.M)
+        return found.group(1).rstrip(" */") if found else None
+
+
+def declarations(tree):
+    found = []
+    for path in PUBLIC:
+        text = tree[path]
+        for match in re.finditer(r"^(AG_API|typedef|struct ag_\w+ \{)[^;{]*[;{]", text, flags=re.M):
+            before = text[: match.start()].rstrip()
+            start = before.rfind("/*")
+            comment = before[start:] if before.endswith("*/") and start >= 0 else ""
+            found.append(Declaration(path, text.count("\n", 0, match.start()) + 1, comment, " ".join(match.group(0).split())))
+    return found
+
+
+# ---- The rules: each yields what is wrong
+
+
+def includes(tree):
+    for path, text in tree.items():
+        folder = path.split("/")[0]
+        if folder not in HEADER_OF_FOLDER or not path.endswith((".c", ".h")):
+            continue
+        for name in re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', text, flags=re.M):
+            if re.fullmatch(r"(blis/)?blis\.h", name):
+                if path != "ops/matmul.c":
+                    yield f"{path} includes {name}: only ops/matmul.c knows BLIS"
+            elif re.match(r"(autograd|ops|nn|io|examples|tests|bench)/|autograd_config", name):
+                if not re.fullmatch(HEADER_OF_FOLDER[folder], name):
+                    yield f"{path} includes {name}, which is not for {folder}/"
+            elif '"' + name + '"' in text:
+                yield f'{path} includes "{name}" without its folder'
+
+
+def comments(tree):
+    for d in declarations(tree):
+        if not re.match(r"/\* %s -- \S" % d.name, d.comment):
+            yield f"{d.path}:{d.line}: {d.name} has no comment that opens with '/* {d.name} -- '"
+
+
+def comment_lines(tree):
+    for d in declarations(tree):
+        if not d.function:
+            continue
+        words = re.findall(r"^ \* (Shape|Dtype|Grad|Errors|Source):", d.comment, flags=re.M)
+        is_operation = "ag_tensor *" in d.result and d.name not in NOT_OPERATIONS
+        if is_operation and words != ["Shape", "Dtype", "Grad", "Errors", "Source"]:
+            yield f"{d.path}:{d.line}: {d.name} has the lines {words}"
+        if not is_operation and "Errors" not in words:
+            yield f"{d.path}:{d.line}: {d.name} has no Errors line"
+        for word in words:
+            if not d.says(word):
+                yield f"{d.path}:{d.line}: {d.name} says nothing behind {word}:"
+
+
+def located(tree):
+    macros = {}
+    for path in PUBLIC:
+        for name, body in re.findall(r"^#define (ag_\w+)\(\.\.\.\) (.*)", tree[path], flags=re.M):
+            macros[name] = (path, body)
+    functions = {d.name: d for d in declarations(tree) if d.function}
+    for name, d in functions.items():
+        takes = "ag_tape *" in d.text[len(d.result):] or "ag_tensor *" in d.text[len(d.result):]
+        fails = not (d.says("Errors") or "none").startswith("none")
+        if takes and fails and name not in macros and name not in NOT_LOCATED:
+            yield f"{d.path}:{d.line}: {name} can fail and has no macro that gives its caller's place"
+    for name, (path, body) in macros.items():
+        if name not in functions:
+            yield f"{path}: the macro {name} is of no function"
+            continue
+        after, before = f"ag_located({name}(__VA_ARGS__), __FILE__, __LINE__)", f"(ag_here(__FILE__, __LINE__), {name}(__VA_ARGS__))"
+        if body != (after if "ag_tensor *" in functions[name].result else before):
+            yield f"{path}: the macro {name} is {body}"
+    for name in NOT_LOCATED:
+        if name not in functions or name in macros:
+            yield f"check_tree.py: {name} is no exception any more"
+
+
+def calls(tree):
+    pattern = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(FORBIDDEN_CALLS))
+    for path, text in in_folders(tree, LIBRARY).items():
+        code = without_comments(text)
+        for name in sorted(set(pattern.findall(code))):
+            if (path, name) not in ALLOWED_CALLS:
+                yield f"{path} calls {name}"
+        if re.search(r"\b(stdout|stderr)\b", code):
+            yield f"{path} writes to the standard streams"
+
+
+def op_list(tree):
+    listed = re.findall(r"^\s*X\((ag__op_\w+)\)", tree["ops/list.h"], flags=re.M)
+    defined = {}
+    for path, text in in_folders(tree, ["ops"], ".c").items():
+        for name in re.findall(r"^(?:static )?const ag_op (\w+)\s*=", without_comments(text), flags=re.M):
+            defined[name] = path
+    if listed != sorted(listed) or len(listed) != len(set(listed)):
+        yield "ops/list.h is not alphabetical, or names an operation twice"
+    for name in sorted(set(defined) - set(listed)):
+        yield f"{defined[name]}: {name} is not in ops/list.h"
+    for name in sorted(set(listed) - set(defined)):
+        yield f"ops/list.h: {name} is defined nowhere in ops/"
+
+
+def sources(tree):
+    named = set(re.findall(r"'([\w/]+\.c)'", tree["meson.build"]))
+    there = set(in_folders(tree, LIBRARY, ".c"))
+    for path in sorted(there - named):
+        yield f"{path} is not in meson.build"
+    for path in sorted(named - there):
+        yield f"meson.build names {path}, which is not there"
+    names = set(re.findall(r"^  '(\w+)',$", tree["tests/meson.build"], flags=re.M))
+    for path in sorted(tree):
+        test = re.fullmatch(r"tests/test_(\w+)\.c", path)
+        if test and test.group(1) not in names:
+            yield f"{path} is not in tests/meson.build"
+
+
+def tests(tree):
+    texts = in_folders(tree, ["tests"], ".c")
+    for path, text in texts.items():
+        for name in re.findall(r"^START_TEST\((\w+)\)", text, flags=re.M):
+            if not re.search(r"tcase_add_\w+\([^;]*\b%s\b" % name, text):
+                yield f"{path}: the test {name} is never run"
+    everything = without_comments("".join(texts.values()))
+    for d in declarations(tree):
+        if d.function and not re.search(r"\b%s\b" % d.name, everything):
+            yield f"{d.path}:{d.line}: no test calls {d.name}"
+    table = without_comments(tree["tests/cases.c"])
+    for d in declarations(tree):
+        is_operation = d.path == "autograd/autograd.h" and "ag_tensor *" in d.result and d.name not in NOT_OPERATIONS
+        if is_operation and not re.search(r"\b%s\b" % d.name, table):
+            yield f"{d.path}:{d.line}: {d.name} has no row in tests/cases.c"
+
+
+def openings(tree):
+    for path, text in in_folders(tree, LIBRARY).items():
+        name = path.split("/")[-1].rsplit(".", 1)[0]
+        if not re.match(r"/\* [\w/]*%s -- \S" % name, text):
+            yield f"{path} does not open with '/* {name} -- ' and its purpose"
+
+
+RULES = [includes, comments, comment_lines, located, calls, op_list, sources, tests, openings]
+
+
+def violations(tree):
+    return {f"{rule.__name__}: {text}" for rule in RULES for text in rule(tree)}
+
+
+# ---- Each rule against a tree that breaks it
+
+
+def replaced(path, old, new):
+    def change(tree):
+        if old not in tree[path]:
+            raise SystemExit(f"self-test: {path} has no {old!r} any more")
+        tree[path] = tree[path].replace(old, new, 1)
+    return change
+
+
+def appended(path, text):
+    def change(tree):
+        tree[path] = tree.get(path, "") + text
+    return change
+
+
+BREAKS = [
+    ("includes", appended("autograd/eval.c", '\n#include "ops/list.h"\n')),
+    ("includes", appended("nn/layers.c", '\n#include "autograd/internal.h"\n')),
+    ("includes", appended("nn/losses.c", '\n#include "autograd/op.h"\n')),
+    ("includes", appended("io/csv.c", '\n#include "nn/nn.h"\n')),
+    ("includes", appended("ops/arith.c", "\n#include <blis.h>\n")),
+    ("includes", appended("ops/arith.c", '\n#include "list.h"\n')),
+    ("includes", appended("examples/hello.c", "\n#include <autograd/op.h>\n")),
+    ("comments", replaced("autograd/autograd.h", "/* ag_exp -- ", "/* the exponential -- ")),
+    ("comments", appended("io/io.h", "\nAG_API ag_status ag_new(ag_tape *tape);\n")),
+    ("comments", replaced("autograd/autograd.h", "/* ag_axes -- ", "/* ")),
+    ("comment_lines", replaced("autograd/autograd.h", " * Grad:   x̄ = ȳ·y\n", "")),
+    ("comment_lines", replaced("autograd/autograd.h", " * Source: numpy.log */", " * Source: */")),
+    ("comment_lines", replaced("autograd/autograd.h", " * Errors: none; all zero for NULL */", " */")),
+    ("located", replaced("autograd/located.h", "#define ag_exp(...)", "#define ag_expp(...)")),
+    ("located", replaced("autograd/located.h", "(ag_here(__FILE__, __LINE__), ag_eval(__VA_ARGS__))", "ag_eval(__VA_ARGS__)")),
+    ("located", replaced("io/io.h", "#define ag_csv_read(...)", "#define AG_CSV(...)")),
+    ("calls", appended("ops/reduce.c", "\nstatic void *f(void) { return malloc(8); }\n")),
+    ("calls", appended("io/csv.c", "\nstatic void f(void) { exit(1); }\n")),
+    ("calls", appended("nn/losses.c", '\nstatic void f(void) { printf("x"); }\n')),
+    ("calls", appended("autograd/tape.c", '\nstatic void f(void) { fputs("x", stderr); }\n')),
+    ("op_list", replaced("ops/list.h", "X(ag__op_exp)", "")),
+    ("op_list", appended("ops/unary.c", '\nconst ag_op ag__op_new = {.name = "new"};\n')),
+    ("op_list", replaced("ops/list.h", "X(ag__op_abs)", "X(ag__op_zero)")),
+    ("sources", appended("ops/new.c", "/* new -- nothing */\n")),
+    ("sources", replaced("meson.build", "'ops/arith.c',", "")),
+    ("sources", replaced("meson.build", "'ops/arith.c',", "'ops/arith.c', 'ops/gone.c',")),
+    ("sources", appended("tests/test_new.c", "")),
+    ("tests", appended("tests/test_tape.c", "\nSTART_TEST(forgotten) {}\nEND_TEST\n")),
+    ("tests", appended("io/io.h", "\n/* ag_new -- x\n * Errors: none */\nAG_API int ag_new(void);\n")),
+    ("tests", replaced("tests/cases.c", "ag_tanh", "ag_exp")),
+    ("openings", replaced("ops/arith.c", "/* arith -- ", "/* ")),
+]
+
+
+def self_test(tree):
+    before, missed = violations(tree), 0
+    for number, (rule, change) in enumerate(BREAKS):
+        broken = dict(tree)
+        change(broken)
+        found = [text for text in violations(broken) - before if text.startswith(rule + ": ")]
+        if not found:
+            print(f"self-test: break {number} of {rule} is not noticed")
+            missed += 1
+    untested = {rule.__name__ for rule in RULES} - {rule for rule, _ in BREAKS}
+    for rule in sorted(untested):
+        print(f"self-test: nothing breaks {rule}")
+    return missed + len(untested)
+
+
+def main():
+    arguments = [a for a in sys.argv[1:] if a != "--self-test"]
+    tree = read_tree(arguments[0] if arguments else pathlib.Path(__file__).resolve().parent.parent)
+    if "--self-test" in sys.argv:
+        failures = self_test(tree)
+        print(f"{len(BREAKS)} broken trees, {failures} not noticed")
+    else:
+        found = sorted(violations(tree))
+        failures = len(found)
+        print("\n".join(found))
+    sys.exit(failures > 0)
+
+
+main()
