@@ -65,7 +65,7 @@ const ag_allocator ag__default_allocator = {default_resize, NULL};
 
 void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     if (new_bytes > PTRDIFF_MAX) return NULL;
-    if (p) ag__unpoison(p, old_bytes);
+    if (p && new_bytes == 0) ag__unpoison(p, old_bytes); /* arena or slab: parts of it may be poisoned */
     ag_memory *m = &tape->memory;
     if (new_bytes != 0) m->allocations++;
     void *q = tape->allocator.resize(tape->allocator.ctx, p, old_bytes, new_bytes);

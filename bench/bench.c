@@ -29,7 +29,8 @@ const char *program_path(void) { return self; }
 
 typedef struct side {
     const peer *peer; /* NULL: we */
-    const char *absent;
+    bool absent;      /* not installed */
+    bool failed;
     bool wrong; /* gets another number than we */
     int64_t repetitions;
     int rounds;
@@ -55,7 +56,7 @@ static void choose_repetitions(const row *r, side *s) {
     while (t < round_seconds / 4 && s->repetitions < INT64_C(1) << 30) t = seconds(r, s, s->repetitions *= 4);
     double wanted = (double)s->repetitions * round_seconds / t;
     s->repetitions = wanted < 1 || isnan(wanted) ? 1 : (int64_t)wanted;
-    if (isnan(t)) s->absent = "it failed";
+    s->failed = isnan(t);
 }
 
 static void play(const row *r, side *s) {
@@ -83,10 +84,9 @@ typedef struct result {
     side side[1 + MOST_PEERS]; /* we first */
 } result;
 
-static const char *absence(const side *s) {
-    if (s->peer->where == HERE && s->peer->present && !s->peer->present()) return "absent";
+static bool is_absent(const side *s) {
     if (remote(s)) return child_absent(child_of(s));
-    return NULL;
+    return s->peer->where == HERE && s->peer->present && !s->peer->present();
 }
 
 static double number_of(const row *r, const side *s) {
@@ -106,7 +106,7 @@ static void check_sides(const row *r, result *out) {
     }
 }
 
-static bool is_timed(const side *s) { return !s->absent && !(s->peer && s->peer->where == FIGURE); }
+static bool is_timed(const side *s) { return !s->absent && !s->failed && !(s->peer && s->peer->where == FIGURE); }
 
 static void time_sides(const row *r, result *out) {
     int rounds = option.rounds;
@@ -128,16 +128,15 @@ static void run_row(const row *r, result *out) {
     for (const peer *p = r->peers; p < r->peers + MOST_PEERS && p->where != NOBODY; p++) {
         side *s = &out->side[out->sides++];
         s->peer = p;
-        s->absent = absence(s);
+        s->absent = is_absent(s);
         if (p->where == FIGURE) s->sample[s->rounds++] = p->figure;
     }
-    if (!r->setup(r, option.threads)) {
-        out->side[0].absent = "it fails";
-    } else if (r->measure) {
-        double figure = out->side[0].sample[0] = r->measure(r);
-        out->side[0].rounds = 1;
-        if (isnan(figure)) out->side[0].absent = "not found";
-    } else {
+    side *ours = &out->side[0];
+    ours->failed = !r->setup(r, option.threads);
+    if (!ours->failed && r->measure) {
+        ours->sample[ours->rounds++] = r->measure(r);
+        ours->failed = isnan(ours->sample[0]);
+    } else if (!ours->failed) {
         check_sides(r, out);
         time_sides(r, out);
     }
@@ -173,14 +172,14 @@ static double ratio(const result *out, const side *s) {
     return theirs > 0 ? ours / theirs : ours > 0 ? INFINITY : 1;
 }
 
-static bool told_ratio(const result *out, const side *s) { return !out->side[0].absent && !s->absent && s->rounds > 0; }
+static bool has_figures(const side *s) { return !s->failed && s->rounds > 0; }
 
 static void print_ours(const result *out) {
     char a[32], b[32], each[32] = "";
     const row *r = out->row;
     const side *ours = &out->side[0];
     if (r->each[0]) snprintf(each, sizeof each, "a %s", r->each);
-    if (ours->absent) printf("%-24s %7d %10s %21s", r->name, option.threads, "-", ours->absent);
+    if (!has_figures(ours)) printf("%-24s %7d %10s %10s %-11s", r->name, option.threads, "FAILED", "", "");
     else
         printf("%-24s %7d %10s %10s %-11s", r->name, option.threads, told(a, r->unit, median(ours)),
                told(b, r->unit, minimum(ours)), each);
@@ -188,23 +187,23 @@ static void print_ours(const result *out) {
 
 static void print_peer(const result *out, const side *s) {
     char a[32], b[32];
-    if (s->absent && s->peer->where != BLIS_ALONE) {
-        printf(" %-17s absent: './dev bench --install-peers' gets it\n", s->peer->name);
+    printf(" %-17s", s->peer->name);
+    if (!has_figures(s)) {
+        puts(s->absent ? " absent: './dev bench --install-peers' gets it" : s->failed ? " FAILED" : "");
         return;
     }
-    if (!told_ratio(out, s)) {
-        printf(" %-17s %s\n", s->peer->name, s->absent ? s->absent : "-");
-        return;
-    }
-    printf(" %-17s %10s %10s %7.2f", s->peer->name, told(a, out->row->unit, median(s)), told(b, out->row->unit, minimum(s)),
-           ratio(out, s));
-    if (s->peer->limit > 0) printf("  <= %-5g %s", s->peer->limit, ratio(out, s) <= s->peer->limit ? "met" : "MISSED");
-    printf("%s\n", s->wrong ? "  WRONG: the results differ" : "");
+    printf(" %10s %10s", told(a, out->row->unit, median(s)), told(b, out->row->unit, minimum(s)));
+    if (has_figures(&out->side[0])) printf(" %7.2f", ratio(out, s));
+    if (has_figures(&out->side[0]) && s->peer->limit > 0)
+        printf("  <= %-5g %s", s->peer->limit, ratio(out, s) <= s->peer->limit ? "met" : "MISSED");
+    puts(s->wrong ? "  WRONG: the results differ" : "");
 }
 
 static void print_heading(void) {
-    printf("%d thread%s (--threads N), %d rounds; %s; ratio: our minimum / the peer's\n\n", option.threads,
-           option.threads == 1 ? "" : "s", option.rounds, option.cpu ? "processor time" : "time by the clock");
+    double load = 0;
+    getloadavg(&load, 1);
+    printf("%d thread%s (--threads N), %d rounds, %s; ratio: our minimum / the peer's; load average %.2g\n\n", option.threads,
+           option.threads == 1 ? "" : "s", option.rounds, option.cpu ? "processor time" : "time by the clock", load);
     printf("%-24s %7s %10s %10s %-11s %-17s %10s %10s %7s  %s\n", "row", "threads", "ours", "minimum", "", "peer", "theirs",
            "minimum", "ratio", "goal");
 }
@@ -228,14 +227,14 @@ static void json_number(FILE *file, const char *key, double x) {
 /* One object for each peer. Names have nothing that would have to be escaped. */
 static void json_peer(FILE *file, const result *out, const side *s) {
     const side *ours = &out->side[0];
-    bool there = told_ratio(out, s);
+    bool here = has_figures(ours), there = has_figures(s);
     fprintf(file, "{\"row\": \"%s\", \"threads\": %d, \"unit\": \"%s\"", out->row->name, option.threads, out->row->unit);
-    json_number(file, "ours_s", ours->absent ? NAN : median(ours));
-    json_number(file, "ours_min_s", ours->absent ? NAN : minimum(ours));
+    json_number(file, "ours_s", here ? median(ours) : NAN);
+    json_number(file, "ours_min_s", here ? minimum(ours) : NAN);
     fprintf(file, ", \"peer\": \"%s\"", s->peer->name);
     json_number(file, "peer_s", there ? median(s) : NAN);
     json_number(file, "peer_min_s", there ? minimum(s) : NAN);
-    json_number(file, "ratio", there ? ratio(out, s) : NAN);
+    json_number(file, "ratio", here && there ? ratio(out, s) : NAN);
     json_number(file, "goal", s->peer->limit > 0 ? s->peer->limit : NAN);
     fprintf(file, ", \"same_result\": %s}", s->wrong ? "false" : "true");
 }
@@ -337,7 +336,7 @@ static int misuse(const char *what, const char *argument) {
                     "       bench --list\n"
                     "--cpu counts the processor's time instead of the clock's: for one thread on a busy machine\n",
             what, argument);
-    return 2;
+    return 0;
 }
 
 static bool number(const char *text, int most, int *n) {
@@ -365,34 +364,39 @@ static int run_chosen(const bool chosen[MOST_ROWS]) {
     return status;
 }
 
+/* Takes one argument, or an option and its value; returns how many that were, 0 for a mistake, which it has told. */
+static int take(int n, char *const *arguments, bool chosen[MOST_ROWS]) {
+    const char *a = arguments[0], *value = n > 1 ? arguments[1] : "";
+    bool good = true;
+    if (a[0] != '-') return select_rows(a, chosen) ? 1 : misuse("there is no row ", a);
+    if (strcmp(a, "--cpu") == 0) return option.cpu = true, seconds_of_work(), 1;
+    if (strcmp(a, "--threads") == 0) good = number(value, 1024, &option.threads);
+    else if (strcmp(a, "--rounds") == 0) good = number(value, MOST_ROUNDS, &option.rounds);
+    else if (strcmp(a, "--json") == 0) good = *(option.json = value) != '\0';
+    else return misuse("there is no option ", a);
+    return good ? 2 : misuse("no good value for ", a);
+}
+
+/* What other processes of this program, and only they, ask it for. */
+static bool serve(int argc, char **argv, int *status) {
+    int threads;
+    if (argc == 2 && strcmp(argv[1], "--small-model") == 0) return *status = small_model(), true;
+    if (argc != 4 || strcmp(argv[1], "--serve-blis") != 0 || !number(argv[2], 1024, &threads)) return false;
+    if (strcmp(argv[3], "--cpu") == 0) seconds_of_work();
+    *status = serve_blis(threads);
+    return true;
+}
+
 int main(int argc, char **argv) {
-    bool chosen[MOST_ROWS] = {false};
-    int found = 0, threads;
+    bool chosen[MOST_ROWS] = {false}, any = false;
+    int status;
     self = argv[0];
     row_count = collect_rows();
-    if (argc == 2 && strcmp(argv[1], "--small-model") == 0) return small_model();
-    if (argc == 4 && strcmp(argv[1], "--serve-blis") == 0 && number(argv[2], 1024, &threads)) {
-        if (strcmp(argv[3], "--cpu") == 0) seconds_of_work();
-        return serve_blis(threads);
-    }
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(a, "--list") == 0) return list_rows(), 0;
-        if (strcmp(a, "--threads") == 0 ? !number(value, 1024, &option.threads)
-            : strcmp(a, "--rounds") == 0 ? !number(value, MOST_ROUNDS, &option.rounds)
-                                         : strcmp(a, "--json") == 0 && !*value)
-            return misuse("no such value for ", a);
-        if (strcmp(a, "--json") == 0) option.json = value;
-        if (strcmp(a, "--cpu") == 0) {
-            option.cpu = true;
-            seconds_of_work();
-            continue;
-        }
-        if (strcmp(a, "--threads") == 0 || strcmp(a, "--rounds") == 0 || strcmp(a, "--json") == 0) i++;
-        else if (a[0] == '-') return misuse("there is no option ", a);
-        else if (!select_rows(a, chosen)) return misuse("there is no row ", a);
-        else found++;
-    }
-    for (int i = 0; i < row_count && !found; i++) chosen[i] = true;
+    if (serve(argc, argv, &status)) return status;
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) return list_rows(), 0;
+    for (int i = 1, taken; i < argc; i += taken)
+        if (!(taken = take(argc - i, argv + i, chosen))) return 2;
+    for (int i = 0; i < row_count; i++) any = any || chosen[i];
+    for (int i = 0; i < row_count && !any; i++) chosen[i] = true;
     return run_chosen(chosen);
 }

@@ -82,11 +82,11 @@ enum { ROWS = 4, MOST_K = 256 };
 #define TINY_PRODUCT(name, type, COLUMNS)                                                                              \
     AG_KERNEL static void name(const product *d, matrix a, matrix b, void *y_) {                                       \
         const int64_t m = d->m, n = d->n, k = d->k;                                                                    \
-        type panel[MOST_K][COLUMNS], *y = y_; /* COLUMNS columns of b, those beyond its end 0 */                       \
+        _Alignas(64) type panel[MOST_K][COLUMNS]; /* COLUMNS columns of b, those beyond its end 0 */                   \
         for (int64_t j0 = 0; j0 < n; j0 += COLUMNS) {                                                                  \
             const int64_t width = n - j0 < COLUMNS ? n - j0 : COLUMNS;                                                 \
-            for (int64_t p = 0; p < k; p++) {                                                                          \
-                const type *from = (const type *)b.data + p * b.row + j0 * b.column;                                   \
+            const type *from = (const type *)b.data + j0 * b.column;                                                   \
+            for (int64_t p = 0; p < k; p++, from += b.row) {                                                           \
                 if (width == COLUMNS && b.column == 1) memcpy(panel[p], from, sizeof panel[p]);                        \
                 else                                                                                                   \
                     for (int64_t j = 0; j < COLUMNS; j++) panel[p][j] = j < width ? from[j * b.column] : 0;            \
@@ -95,10 +95,9 @@ enum { ROWS = 4, MOST_K = 256 };
                 const int64_t height = m - i0 < ROWS ? m - i0 : ROWS; /* rows beyond: row i0 again */                  \
                 const type *a0 = (const type *)a.data + i0 * a.row, *a1 = height > 1 ? a0 + a.row : a0;                \
                 const type *a2 = height > 2 ? a0 + 2 * a.row : a0, *a3 = height > 3 ? a0 + 3 * a.row : a0;             \
-                type sum[ROWS][COLUMNS] = {{0}};                                                                       \
-                for (int64_t p = 0; p < k; p++) {                                                                      \
-                    const type x0 = a0[p * a.column], x1 = a1[p * a.column], x2 = a2[p * a.column];                    \
-                    const type x3 = a3[p * a.column], *across = panel[p];                                              \
+                type sum[ROWS][COLUMNS] = {{0}}, *y = (type *)y_ + i0 * n + j0;                                        \
+                for (int64_t p = 0; p < k; p++, a0 += a.column, a1 += a.column, a2 += a.column, a3 += a.column) {      \
+                    const type x0 = *a0, x1 = *a1, x2 = *a2, x3 = *a3, *across = panel[p];                             \
                     AG_SIMD for (int64_t j = 0; j < COLUMNS; j++) {                                                    \
                         sum[0][j] += x0 * across[j];                                                                   \
                         sum[1][j] += x1 * across[j];                                                                   \
@@ -106,8 +105,10 @@ enum { ROWS = 4, MOST_K = 256 };
                         sum[3][j] += x3 * across[j];                                                                   \
                     }                                                                                                  \
                 }                                                                                                      \
-                for (int64_t i = 0; i < height; i++)                                                                   \
-                    for (int64_t j = 0; j < width; j++) y[(i0 + i) * n + j0 + j] = sum[i][j];                          \
+                for (int64_t i = 0; i < height; i++, y += n) {                                                         \
+                    if (width == COLUMNS) memcpy(y, sum[i], sizeof sum[i]);                                            \
+                    else memcpy(y, sum[i], (size_t)width * sizeof *y);                                                 \
+                }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
     }

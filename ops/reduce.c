@@ -69,6 +69,8 @@ static ag_tensor *reduce(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepd
     uint32_t mask;
     int axis;
     if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
+    if (axes.count < -1 || axes.count > AG_MAX_RANK)
+        return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "%d is no number of axes", axes.count);
     if (!ag__axes_mask(&axes, ag_rank(x), &mask, &axis))
         return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
     return reduce_mask(op, x, mask, keepdims);

@@ -141,6 +141,8 @@ ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes) {
     uint32_t mask;
     int axis;
     if (!ag__inputs_usable("squeeze", 1, &x, &nil)) return nil;
+    if (axes.count < -1 || axes.count > AG_MAX_RANK)
+        return ag__fail("squeeze", 1, &x, AG_ERR_AXIS, "%d is no number of axes", axes.count);
     if (!ag__axes_mask(&axes, x->layout->rank, &mask, &axis))
         return ag__fail("squeeze", 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
     ag_shape shape = {0};

@@ -42,7 +42,7 @@ bool small_run(void) {
 
 int run_suite(Suite *suite) {
     SRunner *runner = srunner_create(suite);
-    if (!getenv("CK_FORK")) srunner_set_fork_status(runner, small_run() ? CK_NOFORK : CK_FORK);
+    if (!getenv("CK_FORK")) srunner_set_fork_status(runner, small_run() || under_asan() ? CK_NOFORK : CK_FORK);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner), run = srunner_ntests_run(runner);
     srunner_free(runner);

@@ -11,8 +11,8 @@
 
 /* ---- Running ---- */
 
-/* Runs the suite and returns main's result. CK_FORK, CK_RUN_SUITE, CK_RUN_CASE and CK_VERBOSITY are honoured; tests are
- * not forked where the run is small. */
+/* Runs the suite and returns main's result. CK_FORK, CK_RUN_SUITE, CK_RUN_CASE and CK_VERBOSITY are honoured. Each test
+ * has a process of its own, except where that is dear: in small runs and under AddressSanitizer. */
 int run_suite(Suite *suite);
 
 /* A group of tests without fixture, and one where each test has `tape`. */
