@@ -59,10 +59,16 @@ static ag_tensor *new_version(ag_tensor *v) {
     return state->version = t;
 }
 
+/* A version that was recorded under the present setting of ag_tape_set_recording; NULL if there is none yet. */
+static ag_tensor *ready_version(const ag_tensor *v) {
+    ag_tensor *t = ag__variable_of(v)->version;
+    return t && !(t->flags & AG__DETACHED) == v->tape->recording ? t : NULL;
+}
+
 ag_tensor *ag__current(ag_tensor *x) {
     if (!(x->flags & AG__VARIABLE)) return x;
-    ag_tensor *t = ag__variable_of(x)->version;
-    return t && !(t->flags & AG__DETACHED) == x->tape->recording ? t : new_version(x);
+    ag_tensor *t = ready_version(x);
+    return t ? t : new_version(x);
 }
 
 /* ---- Elementwise inputs are broadcast to each other ---- */
@@ -202,16 +208,6 @@ static const ag__layout *decide(ag_infer *r, size_t bytes) {
     return l;
 }
 
-/* Elementwise on inputs of one dtype and one contiguous layout: nothing to infer. */
-static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], ag_dtype *dtype) {
-    const ag__layout *l = x[0]->layout;
-    if (op->kind != AG_KIND_ELEMENTWISE || op->infer || !l->contiguous || !op->block[x[0]->dtype]) return NULL;
-    for (int i = 1; i < n; i++)
-        if (x[i]->layout != l || x[i]->dtype != x[0]->dtype) return NULL;
-    *dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)x[0]->dtype;
-    return l;
-}
-
 static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes,
                                           ag_dtype *dtype, int64_t *offset) {
     ag_tape *tape = x[0]->tape;
@@ -234,17 +230,35 @@ static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x,
     return l;
 }
 
+/* What most calls are: elementwise, on usable inputs of one dtype and one contiguous layout. Then there is nothing to
+ * infer; the inputs go to `in`. NULL if it is otherwise. */
+static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], ag_tensor **in) {
+    enum { NOT_USABLE = AG__NIL | AG__STALE };
+    if (op->kind != AG_KIND_ELEMENTWISE || op->infer || n < 1 || n > FEW || op->arity != n || !x[0]) return NULL;
+    const ag_tensor *first = x[0];
+    for (int i = 0; i < n; i++) {
+        ag_tensor *t = x[i];
+        if (!t || t->flags & NOT_USABLE || t->tape != first->tape || t->layout != first->layout || t->dtype != first->dtype)
+            return NULL;
+        if (t->flags & AG__VARIABLE && !(t = ready_version(t))) return NULL;
+        in[i] = t;
+    }
+    return first->tape->status == AG_OK && op->block[first->dtype] && first->layout->contiguous ? first->layout : NULL;
+}
+
+static ag_tensor *finished(ag_tensor *t) {
+    ag_tape *tape = t->tape;
+    return tape->eager && !(t->flags & AG__NIL) && !ag__evaluate(tape, 1, &t) ? tape->nil : t;
+}
+
 static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {
-    ag_tape *tape = x[0]->tape;
     ag_dtype dtype;
-    int64_t offset = 0;
-    const ag__layout *layout = decide_quickly(op, n, x, &dtype);
-    if (!layout) layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
-    if (!layout) return tape->nil;
-    ag_tensor *t = ag__record(op, tape, dtype, layout, n, x, attributes, bytes);
+    int64_t offset;
+    const ag__layout *layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
+    if (!layout) return x[0]->tape->nil;
+    ag_tensor *t = ag__record(op, x[0]->tape, dtype, layout, n, x, attributes, bytes);
     if (op->kind == AG_KIND_VIEW && !(t->flags & AG__NIL)) t->offset = offset;
-    if (tape->eager && !(t->flags & AG__NIL) && !ag__evaluate(tape, 1, &t)) return tape->nil;
-    return t;
+    return finished(t);
 }
 
 /* ---- Public ---- */
@@ -257,26 +271,21 @@ static bool counts_fit(const ag_op *op, int n, ag_tensor *const x[], size_t byte
     return false;
 }
 
-/* The common case of ag__inputs_usable, without a call. */
-static bool surely_usable(int n, ag_tensor *const x[]) {
-    for (int i = 0; i < n; i++)
-        if (!x[i] || x[i]->flags & (AG__NIL | AG__STALE) || x[i]->tape != x[0]->tape) return false;
-    return x[0]->tape->status == AG_OK;
-}
-
 ag_tensor *(ag_apply)(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes) {
     if (!op || !op->name || (n > 0 && !x) || (bytes && !attributes))
         return ag__fail_on(NULL, "apply", AG_ERR_NULL, "the operation, the inputs or the attributes are NULL");
     ag_tensor *nil, *few[FEW], **in = few;
-    if (!counts_fit(op, n, x, bytes, &nil)) return nil;
-    if (!surely_usable(n, x) && !ag__inputs_usable(op->name, n, x, &nil)) return nil;
+    const ag__layout *layout = bytes <= MOST_ATTRIBUTES ? decide_quickly(op, n, x, few) : NULL;
+    if (layout) {
+        ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)x[0]->dtype;
+        return finished(ag__record(op, x[0]->tape, dtype, layout, n, few, attributes, bytes));
+    }
+    if (!counts_fit(op, n, x, bytes, &nil) || !ag__inputs_usable(op->name, n, x, &nil)) return nil;
     ag_tape *tape = x[0]->tape;
     if (n > FEW && !(in = ag__arena(tape, (size_t)n * sizeof *in)))
         return ag__fail(op->name, n, x, AG_ERR_MEMORY, "no memory to record another tensor");
-    for (int i = 0; i < n; i++) {
-        in[i] = x[i]->flags & AG__VARIABLE ? ag__current(x[i]) : x[i];
-        if (!in[i]) return tape->nil;
-    }
+    for (int i = 0; i < n; i++)
+        if (!(in[i] = ag__current(x[i]))) return tape->nil;
     return decide_and_record(op, n, in, attributes, bytes);
 }
 
@@ -296,7 +305,5 @@ ag_tensor *(ag_apply_source)(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_
     if (op->infer && !op->infer(&r)) return tape->nil;
     const ag__layout *layout = ag__layout_new(tape, &r.shape, NULL);
     if (!layout) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
-    ag_tensor *t = ag__record(op, tape, r.dtype, layout, 0, NULL, attributes, bytes);
-    if (tape->eager && !(t->flags & AG__NIL) && !ag__evaluate(tape, 1, &t)) return tape->nil;
-    return t;
+    return finished(ag__record(op, tape, r.dtype, layout, 0, NULL, attributes, bytes));
 }

@@ -102,7 +102,8 @@ static void check_sides(const row *r, result *out) {
         if (s->absent || !r->check || s->peer->where == FIGURE) continue;
         double theirs = number_of(r, s), scale = fmax(fabs(ours), fabs(theirs));
         s->wrong = !(fabs(ours - theirs) <= tolerance * scale + 1e-6);
-        if (s->wrong) fprintf(stderr, "bench: %s: we get %.9g and %s gets %.9g\n", r->name, ours, s->peer->name, theirs);
+        if (s->wrong)
+            fprintf(stderr, "bench: %s: we get %.9g and %s gets %.9g\n", r->name, ours, s->peer->name, theirs);
     }
 }
 
@@ -120,7 +121,8 @@ static void time_sides(const row *r, result *out) {
     for (int round = 0; round < rounds; round++)
         for (int i = 0; i < out->sides; i++)
             if (is_timed(&out->side[i])) play(r, &out->side[i]);
-    for (int i = 0; i < out->sides; i++) qsort(out->side[i].sample, (size_t)out->side[i].rounds, sizeof(double), ascending);
+    for (int i = 0; i < out->sides; i++)
+        qsort(out->side[i].sample, (size_t)out->side[i].rounds, sizeof(double), ascending);
 }
 
 static void run_row(const row *r, result *out) {
@@ -202,10 +204,11 @@ static void print_peer(const result *out, const side *s) {
 static void print_heading(void) {
     double load = 0;
     getloadavg(&load, 1);
-    printf("%d thread%s (--threads N), %d rounds, %s; ratio: our minimum / the peer's; load average %.2g\n\n", option.threads,
-           option.threads == 1 ? "" : "s", option.rounds, option.cpu ? "processor time" : "time by the clock", load);
-    printf("%-24s %7s %10s %10s %-11s %-17s %10s %10s %7s  %s\n", "row", "threads", "ours", "minimum", "", "peer", "theirs",
-           "minimum", "ratio", "goal");
+    printf("%d thread%s (--threads N), %d rounds, %s; ratio: our minimum / the peer's; load average %.2g\n\n",
+           option.threads, option.threads == 1 ? "" : "s", option.rounds,
+           option.cpu ? "processor time" : "time by the clock", load);
+    printf("%-24s %7s %10s %10s %-11s %-17s %10s %10s %7s  %s\n", "row", "threads", "ours", "minimum", "", "peer",
+           "theirs", "minimum", "ratio", "goal");
 }
 
 static void print_result(const result *out) {
@@ -228,7 +231,8 @@ static void json_number(FILE *file, const char *key, double x) {
 static void json_peer(FILE *file, const result *out, const side *s) {
     const side *ours = &out->side[0];
     bool here = has_figures(ours), there = has_figures(s);
-    fprintf(file, "{\"row\": \"%s\", \"threads\": %d, \"unit\": \"%s\"", out->row->name, option.threads, out->row->unit);
+    fprintf(file, "{\"row\": \"%s\", \"threads\": %d, \"unit\": \"%s\"", out->row->name, option.threads,
+            out->row->unit);
     json_number(file, "ours_s", here ? median(ours) : NAN);
     json_number(file, "ours_min_s", here ? minimum(ours) : NAN);
     fprintf(file, ", \"peer\": \"%s\"", s->peer->name);
@@ -311,7 +315,8 @@ static void list_rows(void) {
         char text[32];
         printf("%-24s %s\n", r->name, r->what);
         for (const peer *p = r->peers; p < r->peers + MOST_PEERS && p->where != NOBODY; p++) {
-            if (p->where == FIGURE) printf("%24s at most %s%s%s\n", "", told(text, r->unit, p->figure), r->each[0] ? " a " : "", r->each);
+            if (p->where == FIGURE)
+                printf("%24s at most %s%s%s\n", "", told(text, r->unit, p->figure), r->each[0] ? " a " : "", r->each);
             else if (p->limit > 0) printf("%24s at most %g of %s\n", "", p->limit, p->name);
             else printf("%24s beside %s\n", "", p->name);
         }
@@ -331,10 +336,11 @@ static int select_rows(const char *name, bool chosen[MOST_ROWS]) {
 }
 
 static int misuse(const char *what, const char *argument) {
-    fprintf(stderr, "bench: %s%s\n"
-                    "usage: bench [--threads N] [--rounds N] [--cpu] [--json FILE] [ROW...]\n"
-                    "       bench --list\n"
-                    "--cpu counts the processor's time instead of the clock's: for one thread on a busy machine\n",
+    fprintf(stderr,
+            "bench: %s%s\n"
+            "usage: bench [--threads N] [--rounds N] [--cpu] [--json FILE] [ROW...]\n"
+            "       bench --list\n"
+            "--cpu counts the processor's time instead of the clock's: for one thread on a busy machine\n",
             what, argument);
     return 0;
 }

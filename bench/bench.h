@@ -20,18 +20,18 @@ typedef enum where { NOBODY, HERE, TORCH, BLIS_ALONE, FIGURE } where;
 typedef struct peer {
     const char *name;
     where where;
-    double limit;  /* ours ÷ theirs is to be at most that; 0: nothing is asked */
-    double figure; /* FIGURE: theirs */
-    void (*work)(const row *r, int64_t repetitions);         /* HERE */
-    double (*check)(const row *r);                           /* HERE: as the row's; NULL: nothing to compare */
-    bool (*present)(void);                                   /* HERE: NULL if it always is */
+    double limit;                                    /* ours ÷ theirs is to be at most that; 0: nothing is asked */
+    double figure;                                   /* FIGURE: theirs */
+    void (*work)(const row *r, int64_t repetitions); /* HERE */
+    double (*check)(const row *r);                   /* HERE: as the row's; NULL: nothing to compare */
+    bool (*present)(void);                           /* HERE: NULL if it always is */
 } peer;
 
 struct row {
     char name[40];
-    const char *what; /* one line */
-    const char *unit; /* "s", "B" or "calls" */
-    const char *each; /* what it is given for: "node" and the like; "" for a repetition */
+    const char *what;              /* one line */
+    const char *unit;              /* "s", "B" or "calls" */
+    const char *each;              /* what it is given for: "node" and the like; "" for a repetition */
     double (*count)(const row *r); /* how many of these a repetition does, after `setup`; NULL: one */
     int64_t size[4];               /* the row's own numbers: extents and the like */
     bool (*setup)(const row *r, int threads);

@@ -4,6 +4,7 @@
  * how many seconds it took. Anything else that it answers is its reason for not doing it. */
 #include "bench.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,6 +59,8 @@ static child *start(child *c, char *const command[], int threads) {
     }
     if (c->pid == 0) become(command, in, out, threads);
     close(in[0]), close(out[1]);
+    fcntl(in[1], F_SETFD, FD_CLOEXEC); /* a later child that kept our end open would keep this one from ending */
+    fcntl(out[0], F_SETFD, FD_CLOEXEC);
     c->to = fdopen(in[1], "w");
     c->from = fdopen(out[0], "r");
     listen_to(c, &hello);
@@ -68,8 +71,9 @@ child *child_torch(int threads, bool work) {
     static char number[16];
     const char *python = getenv("PYTHON");
     snprintf(number, sizeof number, "%d", threads);
-    char *command[] = {(char *)(uintptr_t)(python ? python : "python3"), (char *)(uintptr_t)(AG_BENCH_DIR "/peer_torch.py"),
-                       number, (char *)(uintptr_t)(work ? "--cpu" : "--clock"), NULL};
+    char *command[] = {(char *)(uintptr_t)(python ? python : "python3"),
+                       (char *)(uintptr_t)(AG_BENCH_DIR "/peer_torch.py"), number,
+                       (char *)(uintptr_t)(work ? "--cpu" : "--clock"), NULL};
     return start(&torch, command, threads);
 }
 

@@ -3,8 +3,8 @@
  * The layouts: n is row-major and t its transpose, for a and then b; "slice" has both operands inside larger
  * matrices, "step" takes every second column of a. All are views, which nobody copies beforehand. BLIS comes twice: in
  * this process, where it uses the kernels that the library chose, and in one of its own, where it chooses. */
-#include "bench.h"
 #include "autograd_config.h"
+#include "bench.h"
 
 #if AG_BLIS_HEADER_NESTED
 #include <blis/blis.h>
@@ -53,7 +53,8 @@ static bool set_up_operands(const row *r, int threads) {
     for (int i = 0; i < 2; i++) {
         int64_t all = 4 * s.n * s.n;
         s.in[i] = place((enum layout)r->size[2], i, s.n);
-        s.in[i].memory = s.dtype == AG_F32 ? (void *)noise_f32(all, (uint64_t)i, 1) : (void *)noise_f64(all, (uint64_t)i, 1);
+        s.in[i].memory =
+            s.dtype == AG_F32 ? (void *)noise_f32(all, (uint64_t)i, 1) : (void *)noise_f64(all, (uint64_t)i, 1);
         s.in[i].data = (char *)s.in[i].memory + s.in[i].offset * (int64_t)ag_dtype_size(s.dtype);
     }
     return true;
@@ -158,7 +159,8 @@ enum { ROW_MAJOR = 101, AS_IT_IS = 111, TRANSPOSED = 112 };
 
 static struct {
     void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *, int);
-    void (*dgemm)(int, int, int, int, int, int, double, const double *, int, const double *, int, double, double *, int);
+    void (*dgemm)(int, int, int, int, int, int, double, const double *, int, const double *, int, double, double *,
+                  int);
     void (*threads)(int);
 } openblas;
 
@@ -187,10 +189,8 @@ static void multiply_openblas(const row *r, int64_t repetitions) {
     int lda = (int)(a->column == 1 ? a->row : a->column), ldb = (int)(b->column == 1 ? b->row : b->column);
     openblas.threads(s.threads);
     for (int64_t k = 0; k < repetitions; k++) {
-        if (s.dtype == AG_F32)
-            openblas.sgemm(ROW_MAJOR, ta, tb, n, n, n, 1, a->data, lda, b->data, ldb, 0, s.out, n);
-        else
-            openblas.dgemm(ROW_MAJOR, ta, tb, n, n, n, 1, a->data, lda, b->data, ldb, 0, s.out, n);
+        if (s.dtype == AG_F32) openblas.sgemm(ROW_MAJOR, ta, tb, n, n, n, 1, a->data, lda, b->data, ldb, 0, s.out, n);
+        else openblas.dgemm(ROW_MAJOR, ta, tb, n, n, n, 1, a->data, lda, b->data, ldb, 0, s.out, n);
     }
 }
 
@@ -206,12 +206,20 @@ static const char *const layout_name[] = {"nn", "nt", "tn", "tt", "slice", "step
 static row row_of(ag_dtype dtype, enum layout layout, int64_t n) {
     double limit = n >= 256 ? 1.05 : 0;
     row r = {.what = "one product of n by n matrices",
-             .unit = "s", .each = "", .size = {n, dtype, layout},
-             .setup = set_up, .work = multiply, .check = check, .teardown = tear_down,
+             .unit = "s",
+             .each = "",
+             .size = {n, dtype, layout},
+             .setup = set_up,
+             .work = multiply,
+             .check = check,
+             .teardown = tear_down,
              .peers = {{.name = "blis", .where = HERE, .work = multiply_blis, .check = check_blis, .limit = limit},
                        {.name = "blis, its choice", .where = BLIS_ALONE, .limit = limit}}};
     if (layout != STEP) /* BLAS has no column stride */
-        r.peers[2] = (peer){.name = "openblas", .where = HERE, .work = multiply_openblas, .check = check_openblas,
+        r.peers[2] = (peer){.name = "openblas",
+                            .where = HERE,
+                            .work = multiply_openblas,
+                            .check = check_openblas,
                             .present = openblas_present};
     snprintf(r.name, sizeof r.name, "matmul_%s_%s_%d", ag_dtype_name(dtype), layout_name[layout], (int)n);
     return r;
@@ -221,9 +229,11 @@ int matmul_rows(row *to) {
     int n = 0;
     for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
         for (int layout = NN; layout <= TT; layout++)
-            for (int64_t size = 8; size <= 1024; size *= 2) to[n++] = row_of((ag_dtype)dtype, (enum layout)layout, size);
+            for (int64_t size = 8; size <= 1024; size *= 2)
+                to[n++] = row_of((ag_dtype)dtype, (enum layout)layout, size);
         for (int layout = SLICE; layout <= STEP; layout++)
-            for (int64_t size = 64; size <= 1024; size *= 4) to[n++] = row_of((ag_dtype)dtype, (enum layout)layout, size);
+            for (int64_t size = 64; size <= 1024; size *= 4)
+                to[n++] = row_of((ag_dtype)dtype, (enum layout)layout, size);
     }
     return n;
 }

@@ -61,13 +61,19 @@ int program_rows(row *to) {
     const row rows[] = {
         {.name = "startup",
          .what = "start a program that builds and differentiates a small model, until it has ended",
-         .unit = "s", .each = "",
-         .setup = nothing_to_set_up, .work = start_and_end, .teardown = nothing_to_tear_down,
+         .unit = "s",
+         .each = "",
+         .setup = nothing_to_set_up,
+         .work = start_and_end,
+         .teardown = nothing_to_tear_down,
          .peers = {{.name = "goal", .where = FIGURE, .figure = 10e-3, .limit = 1}}},
         {.name = "size",
          .what = "the shared library, stripped",
-         .unit = "B", .each = "",
-         .setup = nothing_to_set_up, .measure = stripped_size, .teardown = nothing_to_tear_down,
+         .unit = "B",
+         .each = "",
+         .setup = nothing_to_set_up,
+         .measure = stripped_size,
+         .teardown = nothing_to_tear_down,
          .peers = {{.name = "goal", .where = FIGURE, .figure = 400e3, .limit = 1}}},
     };
     int n = (int)(sizeof rows / sizeof *rows);

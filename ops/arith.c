@@ -160,15 +160,13 @@ ag_tensor *ag_neg(ag_tensor *x) { return ag_apply(&ag__op_neg, 1, &x, NULL, 0); 
 
 /* ---- A tensor and a number ---- */
 
-static bool scalar_infer(ag_infer *r) {
-    double s = *(const double *)r->attributes;
-    if (r->dtype != AG_I64 || ag__fits(s, AG_I64)) return true;
-    return ag_reject(r, AG_ERR_RANGE, "i64 cannot hold %g", s);
-}
-
 static double scalar_of(const ag_tensor *y) { return *(const double *)ag_attributes(y); }
 
+/* Only i64 cannot hold every number; asking here leaves the entries without an infer, which is the quickest way to
+ * record. */
 static ag_tensor *apply_scalar(const ag_op *op, ag_tensor *x, double s) {
+    if (op->block[AG_I64] && ag_dtype_of(x) == AG_I64 && !ag__fits(s, AG_I64))
+        return ag__fail(op->name, 1, &x, AG_ERR_RANGE, "i64 cannot hold %g", s);
     return ag_apply(op, 1, &x, &s, sizeof s);
 }
 
@@ -179,7 +177,6 @@ const ag_op ag__op_add_scalar = {
     .name = "add_scalar",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
-    .infer = scalar_infer,
     .block = {[AG_I64] = add_scalar_i64, [AG_F32] = add_scalar_f32, [AG_F64] = add_scalar_f64},
     .vjp = add_vjp};
 ag_tensor *ag_add_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_add_scalar, x, s); }
@@ -191,7 +188,6 @@ const ag_op ag__op_rsub_scalar = {
     .name = "rsub_scalar",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
-    .infer = scalar_infer,
     .block = {[AG_I64] = rsub_scalar_i64, [AG_F32] = rsub_scalar_f32, [AG_F64] = rsub_scalar_f64},
     .vjp = neg_vjp};
 ag_tensor *ag_rsub_scalar(double s, ag_tensor *x) { return apply_scalar(&ag__op_rsub_scalar, x, s); }
@@ -203,7 +199,6 @@ static ag_tensor *scale_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i,
 const ag_op ag__op_scale = {.name = "scale",
                             .kind = AG_KIND_ELEMENTWISE,
                             .arity = 1,
-                            .infer = scalar_infer,
                             .block = {[AG_I64] = scale_i64, [AG_F32] = scale_f32, [AG_F64] = scale_f64},
                             .vjp = scale_vjp};
 ag_tensor *ag_scale(ag_tensor *x, double s) { return apply_scalar(&ag__op_scale, x, s); }
@@ -283,7 +278,6 @@ const ag_op ag__op_maximum_scalar = {
     .name = "maximum_scalar",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
-    .infer = scalar_infer,
     .block = {[AG_I64] = maximum_scalar_i64, [AG_F32] = maximum_scalar_f32, [AG_F64] = maximum_scalar_f64},
     .vjp = maximum_scalar_vjp};
 ag_tensor *ag_maximum_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_maximum_scalar, x, s); }
@@ -298,7 +292,6 @@ const ag_op ag__op_minimum_scalar = {
     .name = "minimum_scalar",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
-    .infer = scalar_infer,
     .block = {[AG_I64] = minimum_scalar_i64, [AG_F32] = minimum_scalar_f32, [AG_F64] = minimum_scalar_f64},
     .vjp = minimum_scalar_vjp};
 ag_tensor *ag_minimum_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_minimum_scalar, x, s); }

@@ -501,7 +501,8 @@ void case_list(void) {
         for (int k = 0; k < 4; k++) {
             if (!case_accepts(&c, dtypes[k]) || c.flags & NO_GOLDEN) continue;
             printf("case\t%s\t%s\t%s\t%d\t%llx\n", c.name, c.variant, ag_dtype_name(dtypes[k]),
-                   (c.flags & (GRAD | SUBGRAD)) && dtypes[k] == AG_F64, (unsigned long long)case_checksum(&c, dtypes[k]));
+                   (c.flags & (GRAD | SUBGRAD)) && dtypes[k] == AG_F64,
+                   (unsigned long long)case_checksum(&c, dtypes[k]));
             for (int i = 0; i < c.n; i++) list_input(&c, dtypes[k], i);
         }
     }

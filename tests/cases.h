@@ -8,7 +8,7 @@
 #include "tests/support.h"
 
 typedef enum domain {
-    ANY,      /* real: about -2 to 2, none zero, none equal, within an input or between inputs; i64: small, zero included */
+    ANY, /* real: about -2 to 2, none zero, none equal, within an input or between inputs; i64: small, zero included */
     POSITIVE, /* 1/4 and up */
     NONZERO,  /* of both signs, 1/4 and more from zero */
     TIES,     /* -1, 0 and 1 */
@@ -43,7 +43,7 @@ typedef struct op_case {
     const char *op;   /* under test: some node of the recorded graph is of it; NULL if the call is composed of others */
     unsigned dtypes;  /* of the inputs whose dtype is not fixed */
     unsigned flags;
-    double ulps;      /* how far a result may be from the reference's, beyond rounding it: in units in the last place */
+    double ulps; /* how far a result may be from the reference's, beyond rounding it: in units in the last place */
     ag_tensor *(*unary)(ag_tensor *x); /* one of the three */
     ag_tensor *(*binary)(ag_tensor *a, ag_tensor *b);
     ag_tensor *(*build)(ag_tape *t, ag_dtype dtype, ag_tensor *const x[]);

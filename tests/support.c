@@ -198,16 +198,16 @@ bool near_value(ag_dtype dtype, double got, double want, double ulps, double flo
     return fabs(got - want) <= ulps * unit;
 }
 
-void expect_near_at(const char *file, int line, ag_tensor *x, int64_t n, const double values[], double ulps, double floor) {
+void expect_near_at(const char *file, int line, ag_tensor *x, int64_t n, const double values[], double ulps,
+                    double floor) {
     const void *data = ag_data(x);
     if (!data) fail_here(file, line, "no data: \"%s\"", ag_tape_error(ag_tape_of(x)));
-    if (ag_size(x) != n)
-        fail_here(file, line, "wanted %lld elements, found %lld", (long long)n, (long long)ag_size(x));
+    if (ag_size(x) != n) fail_here(file, line, "wanted %lld elements, found %lld", (long long)n, (long long)ag_size(x));
     for (int64_t i = 0; i < n; i++) {
         double got = element_at(ag_dtype_of(x), data, i);
         if (!near_value(ag_dtype_of(x), got, values[i], ulps, floor))
             fail_here(file, line, "element %lld: wanted %.17g (%a), found %.17g (%a)", (long long)i, values[i],
-                         values[i], got, got);
+                      values[i], got, got);
     }
 }
 
@@ -223,8 +223,8 @@ void expect_same_at(const char *file, int line, ag_tensor *a, ag_tensor *b) {
         double left = element_at(dtype, p, i), right = element_at(dtype, q, i);
         if (isnan(left) && isnan(right)) continue;
         if (memcmp((const char *)p + (size_t)i * size, (const char *)q + (size_t)i * size, size) != 0)
-            fail_here(file, line, "element %lld: %.17g (%a) and %.17g (%a) are not the same bits", (long long)i,
-                         left, left, right, right);
+            fail_here(file, line, "element %lld: %.17g (%a) and %.17g (%a) are not the same bits", (long long)i, left,
+                      left, right, right);
     }
 }
 

@@ -32,10 +32,10 @@ typedef struct ledger {
     ag_allocator allocator; /* give its address to ag_tape_new_with */
     int64_t outstanding;    /* bytes taken and not given back */
     int64_t blocks;
-    int64_t calls;          /* that asked for memory: new blocks and growth */
-    int64_t fail_at;        /* this call fails, counted from 1; 0: none */
-    bool fail_for_good;     /* and all that come after it */
-    bool failed;            /* it has come to that */
+    int64_t calls;      /* that asked for memory: new blocks and growth */
+    int64_t fail_at;    /* this call fails, counted from 1; 0: none */
+    bool fail_for_good; /* and all that come after it */
+    bool failed;        /* it has come to that */
 } ledger;
 
 void ledger_open(ledger *l);
@@ -64,7 +64,8 @@ void expect_shape_at(const char *file, int line, const ag_tensor *x, ag_shape sh
  * the expected magnitude and `floor`). */
 #define expect_values(x, n, values) expect_near_at(__FILE__, __LINE__, x, n, values, 0, 0)
 #define expect_near(x, n, values, ulps, floor) expect_near_at(__FILE__, __LINE__, x, n, values, ulps, floor)
-void expect_near_at(const char *file, int line, ag_tensor *x, int64_t n, const double values[], double ulps, double floor);
+void expect_near_at(const char *file, int line, ag_tensor *x, int64_t n, const double values[], double ulps,
+                    double floor);
 
 /* The list written out: expect_list(y, 1, 2, 3). */
 #define expect_list(x, ...)                                                                                            \

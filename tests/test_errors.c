@@ -27,7 +27,8 @@ static void check_refusal(int line, ag_tape *t, ag_status status, va_list pieces
     const char *text = ag_tape_error(t);
     snprintf(place, sizeof place, "test_errors.c:%d]", line);
     if (ag_tape_status(t) != status)
-        ck_abort_msg("line %d: wanted %s, found %s: \"%s\"", line, ag_status_name(status), ag_status_name(ag_tape_status(t)), text);
+        ck_abort_msg("line %d: wanted %s, found %s: \"%s\"", line, ag_status_name(status),
+                     ag_status_name(ag_tape_status(t)), text);
     for (const char *piece = va_arg(pieces, const char *); piece; piece = va_arg(pieces, const char *))
         if (!strstr(text, piece)) ck_abort_msg("line %d: \"%s\" is not in \"%s\"", line, piece, text);
     if (!strstr(text, place)) ck_abort_msg("line %d: the place is not in \"%s\"", line, text);
@@ -52,7 +53,8 @@ static void refused_at(int line, ag_tape *t, ag_tensor *y, ag_status status, ...
 
 /* The same for calls that return the status. */
 static void failed_at(int line, ag_tape *t, ag_status returned, ag_status status, ...) {
-    if (returned != status) ck_abort_msg("line %d: %s is returned, not %s", line, ag_status_name(returned), ag_status_name(status));
+    if (returned != status)
+        ck_abort_msg("line %d: %s is returned, not %s", line, ag_status_name(returned), ag_status_name(status));
     va_list pieces;
     va_start(pieces, status);
     check_refusal(line, t, status, pieces);
@@ -82,16 +84,17 @@ static ag_tensor *make_normal(ag_dtype d, ag_shape s) { return ag_normal(tape, d
 static const struct {
     const char *name;
     make *call;
-} makers[] = {{"from", make_from},         {"wrap", make_wrap},   {"variable", make_variable}, {"parameter", make_parameter},
-              {"full", make_full},         {"zeros", make_zeros}, {"ones", make_ones},         {"uniform", make_uniform},
-              {"normal", make_normal}};
+} makers[] = {{"from", make_from},           {"wrap", make_wrap},       {"variable", make_variable},
+              {"parameter", make_parameter}, {"full", make_full},       {"zeros", make_zeros},
+              {"ones", make_ones},           {"uniform", make_uniform}, {"normal", make_normal}};
 enum { MAKERS = sizeof makers / sizeof *makers };
 
 /* zeros and ones are full by another name */
 static void expect_maker(ag_tensor *y, int i, ag_status status, const char *piece) {
     const char *text = ag_tape_error(tape);
     ck_assert_msg(y && ag_is_nil(y), "%s: not nil", makers[i].name);
-    ck_assert_msg(strstr(text, makers[i].name) == text || strstr(text, "full") == text, "%s: \"%s\"", makers[i].name, text);
+    ck_assert_msg(strstr(text, makers[i].name) == text || strstr(text, "full") == text, "%s: \"%s\"", makers[i].name,
+                  text);
     expecting(makers[i].name);
     expect_error(tape, status, piece, "test_errors.c:");
     ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes_before);
@@ -109,7 +112,8 @@ START_TEST(makers_check_shapes_and_dtypes) {
     expect_maker(call(AG_F64, lowest), _i, AG_ERR_SHAPE, "-9223372036854775808");
     expect_maker(call(AG_DTYPES, AG_SHAPE(2)), _i, AG_ERR_DTYPE, "4");
     expect_maker(call((ag_dtype)-1, AG_SHAPE(2)), _i, AG_ERR_DTYPE, "-1");
-    if (strcmp(makers[_i].name, "parameter") == 0 || strcmp(makers[_i].name, "uniform") == 0 || strcmp(makers[_i].name, "normal") == 0)
+    if (strcmp(makers[_i].name, "parameter") == 0 || strcmp(makers[_i].name, "uniform") == 0 ||
+        strcmp(makers[_i].name, "normal") == 0)
         expect_maker(call(AG_I64, AG_SHAPE(2)), _i, AG_ERR_DTYPE, "i64");
     ck_assert(!ag_is_nil(call(AG_F64, AG_SHAPE(2))));
 }
@@ -149,14 +153,16 @@ START_TEST(numbers_must_fit) {
     refused(ag_minimum_scalar(ints, INFINITY), AG_ERR_RANGE, "minimum_scalar", "inf");
     refused(ag_clamp(x, 1, 0), AG_ERR_RANGE, "clamp", "1", "0");
     refused(ag_clamp(x, NAN, 0), AG_ERR_RANGE, "clamp", "nan");
-    ck_assert(!ag_is_nil(ag_full(tape, AG_F32, AG_SHAPE(2), NAN)) && !ag_is_nil(ag_full(tape, AG_F32, AG_SHAPE(2), 1e300)));
+    ck_assert(!ag_is_nil(ag_full(tape, AG_F32, AG_SHAPE(2), NAN)) &&
+              !ag_is_nil(ag_full(tape, AG_F32, AG_SHAPE(2), 1e300)));
 }
 END_TEST
 
 /* ---- Operations ---- */
 
 START_TEST(shapes_must_broadcast) {
-    ag_tensor *four = ag_zeros(tape, AG_F64, AG_SHAPE(4)), *wide = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, INT64_C(1) << 40, 1));
+    ag_tensor *four = ag_zeros(tape, AG_F64, AG_SHAPE(4)),
+              *wide = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, INT64_C(1) << 40, 1));
     ag_tensor *high = ag_zeros(tape, AG_F64, AG_SHAPE(INT64_C(1) << 40)), *mask = ag_less(x, x);
     refused(ag_add(x, four), AG_ERR_SHAPE, "add", "(3)", "(4)", "axis -1");
     refused(ag_less(m, four), AG_ERR_SHAPE, "less", "(2,3)", "(4)", "3", "4");
@@ -175,7 +181,8 @@ START_TEST(products_must_fit) {
     ag_tensor *ints = ag_zeros(tape, AG_I64, AG_SHAPE(2, 2)), *single = ag_zeros(tape, AG_F32, AG_SHAPE(3, 2));
     refused(ag_matmul(ints, ints), AG_ERR_DTYPE, "matmul", "i64");
     refused(ag_matmul(m, single), AG_ERR_DTYPE, "matmul", "f32", "f64");
-    ag_tensor *wide = ag_zeros(tape, AG_F64, AG_SHAPE(INT64_C(1) << 40, 1)), *high = ag_zeros(tape, AG_F64, AG_SHAPE(1, INT64_C(1) << 40));
+    ag_tensor *wide = ag_zeros(tape, AG_F64, AG_SHAPE(INT64_C(1) << 40, 1)),
+              *high = ag_zeros(tape, AG_F64, AG_SHAPE(1, INT64_C(1) << 40));
     refused(ag_matmul(wide, high), AG_ERR_SHAPE, "matmul", "1099511627776");
 }
 END_TEST
@@ -214,7 +221,8 @@ START_TEST(axes_must_be_there_once) {
 END_TEST
 
 START_TEST(extents_must_fit) {
-    ag_tensor *none = ag_zeros(tape, AG_F64, AG_SHAPE(2, 0)), *one = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1));
+    ag_tensor *none = ag_zeros(tape, AG_F64, AG_SHAPE(2, 0)),
+              *one = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1));
     refused(ag_reshape(m, AG_SHAPE(4)), AG_ERR_SHAPE, "reshape", "(2,3)", "4");
     refused(ag_reshape(m, AG_SHAPE(-1, 4)), AG_ERR_SHAPE, "reshape", "6", "-1");
     refused(ag_reshape(m, AG_SHAPE(-1, -1)), AG_ERR_SHAPE, "reshape", "-1");
@@ -237,7 +245,8 @@ START_TEST(extents_must_fit) {
     refused(ag_logsumexp(none, 1, false), AG_ERR_SHAPE, "logsumexp");
     refused(ag_concat(2, ((ag_tensor *[]){m, x}), 0), AG_ERR_SHAPE, "concat", "(2,3)", "(3)");
     refused(ag_concat(2, ((ag_tensor *[]){m, none}), 0), AG_ERR_SHAPE, "concat", "(2,0)", "3", "0");
-    ag_tensor *wide = ag_broadcast_to(ag_scalar(tape, AG_BOOL, 1), AG_SHAPE(INT64_C(1) << 58)), *many[] = {wide, wide, wide, wide, wide, wide};
+    ag_tensor *wide = ag_broadcast_to(ag_scalar(tape, AG_BOOL, 1), AG_SHAPE(INT64_C(1) << 58)),
+              *many[] = {wide, wide, wide, wide, wide, wide};
     refused(ag_concat(6, many, 0), AG_ERR_SHAPE, "concat");
     ag_tensor *index = ag_zeros(tape, AG_I64, AG_SHAPE(2)), *rows = ag_zeros(tape, AG_I64, AG_SHAPE(2, 2));
     refused(ag_gather(m, index, 0), AG_ERR_SHAPE, "gather", "(2,3)", "(2)");
@@ -274,7 +283,8 @@ START_TEST(slices_and_their_gradients_must_fit) {
 END_TEST
 
 START_TEST(dtypes_must_fit) {
-    ag_tensor *mask = ag_less(x, x), *ints = ag_arange(tape, AG_I64, 3), *single = ag_cast(x, AG_F32), *rows = ag_zeros(tape, AG_I64, AG_SHAPE(1, 3));
+    ag_tensor *mask = ag_less(x, x), *ints = ag_arange(tape, AG_I64, 3), *single = ag_cast(x, AG_F32),
+              *rows = ag_zeros(tape, AG_I64, AG_SHAPE(1, 3));
     refused(ag_where(x, x, x), AG_ERR_DTYPE, "where", "bool", "f64");
     refused(ag_where(mask, x, single), AG_ERR_DTYPE, "where", "f32", "f64");
     refused(ag_cast(x, AG_DTYPES), AG_ERR_DTYPE, "cast", "4");
@@ -327,7 +337,8 @@ START_TEST(the_first_error_wins) {
     ag_tensor *first = ag_add(x, ag_zeros(tape, AG_F64, AG_SHAPE(4)));
     char text[640];
     snprintf(text, sizeof text, "%s", ag_tape_error(tape));
-    ag_tensor *chain = ag_exp(ag_matmul(ag_transpose(first, 5, 6), m)), *fresh = ag_from(tape, AG_F64, AG_SHAPE(-5), NULL), *dx;
+    ag_tensor *chain = ag_exp(ag_matmul(ag_transpose(first, 5, 6), m)),
+              *fresh = ag_from(tape, AG_F64, AG_SHAPE(-5), NULL), *dx;
     ck_assert(chain && ag_is_nil(chain) && fresh && ag_is_nil(fresh));
     ck_assert_int_eq(ag_eval(x), AG_ERR_SHAPE);
     ck_assert_int_eq(ag_assign(v, x), AG_ERR_SHAPE);
@@ -348,7 +359,8 @@ START_TEST(the_first_error_wins) {
 END_TEST
 
 START_TEST(nothing_is_half_done) {
-    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SCALAR, (double[]){2}), *loss = ag_square(p), *dp[2], *by[2] = {p, NULL};
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SCALAR, (double[]){2}), *loss = ag_square(p), *dp[2],
+              *by[2] = {p, NULL};
     ag_backward(loss);
     expect_item(ag_gradient(p), 4);
     failed(ag_grad(loss, 2, by, dp), AG_ERR_NULL, "grad", "NULL");
@@ -397,7 +409,8 @@ END_TEST
 /* ---- Gradients ---- */
 
 START_TEST(gradients_must_exist) {
-    ag_tensor *dx[2], *ints = ag_cast(x, AG_I64), *loss = ag_sum(ag_square(x)), *wide = ag_square(x), *none[] = {x, ints};
+    ag_tensor *dx[2], *ints = ag_cast(x, AG_I64), *loss = ag_sum(ag_square(x)), *wide = ag_square(x),
+                      *none[] = {x, ints};
     failed(ag_grad(wide, 1, &x, dx), AG_ERR_SHAPE, "grad", "3", "cotangent");
     ck_assert(ag_is_nil(dx[0]));
     ag_tensor *int_loss = ag_sum(ints);
@@ -425,14 +438,18 @@ static void copy_block(int64_t n, void *y, const void *const in[], const void *a
     memmove(y, in[0], (size_t)n * sizeof(double));
 }
 
-static const ag_op op_refuses = {.name = "refuses", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .flags = AG_OP_NOT_DIFFERENTIABLE,
+static const ag_op op_refuses = {.name = "refuses",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .arity = 1,
+                                 .flags = AG_OP_NOT_DIFFERENTIABLE,
                                  .block = {[AG_F64] = copy_block}};
 
 START_TEST(what_is_not_differentiable_says_so) {
-    ag_tensor *dx, *y = ag_label(ag_apply(&op_refuses, 1, &x, NULL, 0), "stair"), *loss = ag_sum(y), *beside = ag_sum(ag_add(x, ag_stop_gradient(y)));
-    remember();
-    int line = __LINE__ - 2;
     char place[40];
+    int line = __LINE__ + 1;
+    ag_tensor *y = ag_label(ag_apply(&op_refuses, 1, &x, NULL, 0), "stair"), *loss = ag_sum(y), *dx;
+    ag_tensor *beside = ag_sum(ag_add(x, ag_stop_gradient(y)));
+    remember();
     snprintf(place, sizeof place, "test_errors.c:%d]", line);
     ck_assert_int_eq(ag_grad(loss, 1, &x, &dx), AG_ERR_GRADIENT);
     ck_assert(ag_is_nil(dx));
@@ -456,16 +473,17 @@ static bool eval_fails(const ag_call *call) { return ag_call_fail(call, AG_ERR_R
 static bool eval_silence(const ag_call *call) { return (void)call, false; }
 static bool eval_greedy(const ag_call *call) { return ag_call_scratch(call, SIZE_MAX / 4) != NULL; }
 
-static const ag_op op_no_name = {.kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = copy_block}},
-                   op_no_eval = {.name = "no_eval", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything},
-                   op_no_infer = {.name = "no_infer", .kind = AG_KIND_OPAQUE, .arity = 1, .eval = eval_fails},
-                   op_silent = {.name = "silent", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_silence, .eval = eval_fails},
-                   op_beyond = {.name = "beyond", .kind = AG_KIND_VIEW, .arity = 1, .infer = infer_beyond},
-                   op_huge = {.name = "huge", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_huge, .eval = eval_fails},
-                   op_fails = {.name = "fails", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_fails},
-                   op_mute = {.name = "mute", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_silence},
-                   op_greedy = {.name = "greedy", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_greedy},
-                   op_reduces_nothing = {.name = "nothing", .kind = AG_KIND_REDUCTION, .arity = 1};
+static const ag_op
+    op_no_name = {.kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = copy_block}},
+    op_no_eval = {.name = "no_eval", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything},
+    op_no_infer = {.name = "no_infer", .kind = AG_KIND_OPAQUE, .arity = 1, .eval = eval_fails},
+    op_silent = {.name = "silent", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_silence, .eval = eval_fails},
+    op_beyond = {.name = "beyond", .kind = AG_KIND_VIEW, .arity = 1, .infer = infer_beyond},
+    op_huge = {.name = "huge", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_huge, .eval = eval_fails},
+    op_fails = {.name = "fails", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_fails},
+    op_mute = {.name = "mute", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_silence},
+    op_greedy = {.name = "greedy", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_greedy},
+    op_reduces_nothing = {.name = "nothing", .kind = AG_KIND_REDUCTION, .arity = 1};
 
 START_TEST(descriptors_are_checked) {
     ag_tensor *two[] = {x, x};
@@ -509,7 +527,9 @@ END_TEST
 
 /* ---- NULL everywhere ---- */
 
-static ag_tensor *pass(void *context, int n, ag_tensor *const in[]) { return (void)context, (void)n, in ? in[0] : NULL; }
+static ag_tensor *pass(void *context, int n, ag_tensor *const in[]) {
+    return (void)context, (void)n, in ? in[0] : NULL;
+}
 
 #define null_error(call)                                                                                               \
     do {                                                                                                               \

@@ -59,7 +59,8 @@ START_TEST(any_tensor_may_be_the_input) {
     expect_item(dx[1], 5);
     expect_item(dx[2], 1);
     expect_item(dx[3], 30);
-    ag_tensor *w = ag_add(ag_square(y), x), *seen[] = {y, x}; /* y as an input of its own: x gets both ways all the same */
+    ag_tensor *w = ag_add(ag_square(y), x),
+              *seen[] = {y, x}; /* y as an input of its own: x gets both ways all the same */
     ag_grad(w, 2, seen, dx);
     expect_item(dx[0], 18);
     expect_item(dx[1], 109);
@@ -67,13 +68,15 @@ START_TEST(any_tensor_may_be_the_input) {
 END_TEST
 
 START_TEST(several_outputs_with_cotangents) {
-    ag_tensor *x = F64S(1, 2), *y[] = {ag_square(x), ag_sum(x), ag_exp(x)}, *ybar[] = {F64S(10, 100), NULL, F64S(0, 0)}, *dx;
+    ag_tensor *x = F64S(1, 2), *y[] = {ag_square(x), ag_sum(x), ag_exp(x)}, *ybar[] = {F64S(10, 100), NULL, F64S(0, 0)},
+              *dx;
     ck_assert_int_eq(ag_vjp(3, y, ybar, 1, &x, &dx, 0), AG_OK);
     expect_list(dx, 21, 401);
     ag_tensor *twice[] = {y[0], y[0]}, *bars[] = {F64S(1, 0), F64S(0, 1)}; /* one output, twice */
     ag_vjp(2, twice, bars, 1, &x, &dx, 0);
     expect_list(dx, 2, 4);
-    ag_tensor *chain[] = {x, ag_scale(x, 3)}, *chain_bars[] = {F64S(1, 2), F64S(10, 20)}; /* an output that is the input */
+    ag_tensor *chain[] = {x, ag_scale(x, 3)},
+              *chain_bars[] = {F64S(1, 2), F64S(10, 20)}; /* an output that is the input */
     ag_vjp(2, chain, chain_bars, 1, &x, &dx, 0);
     expect_list(dx, 31, 62);
     ag_tensor *scalars[] = {ag_sum(x), ag_max(x)};
@@ -354,7 +357,8 @@ START_TEST(a_loss_that_was_read_is_not_computed_again) {
 END_TEST
 
 START_TEST(what_nobody_asks_for_is_not_recorded) {
-    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(4, 3), 0), *w = ag_parameter_from(scattered(tape, AG_F64, AG_SHAPE(3, 2), 9)), *dw;
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(4, 3), 0),
+              *w = ag_parameter_from(scattered(tape, AG_F64, AG_SHAPE(3, 2), 9)), *dw;
     ag_tensor *loss = ag_sum(ag_matmul(x, w));
     int64_t before = ag_tape_memory(tape).nodes;
     ag_grad(loss, 1, &w, &dw);
@@ -378,18 +382,16 @@ static ag_tensor *cube_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return i == 0 ? ag_mul(g, ag_scale(ag_mul(ag_square(a), b), 3)) : ag_mul(g, ag_mul(a, ag_square(a)));
 }
 
-static const ag_op op_cube = {.name = "cube",
-                              .kind = AG_KIND_ELEMENTWISE,
-                              .arity = 2,
-                              .block = {[AG_F64] = cube_block},
-                              .vjp = cube_vjp};
+static const ag_op op_cube = {
+    .name = "cube", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .block = {[AG_F64] = cube_block}, .vjp = cube_vjp};
 
 static ag_tensor *cube(ag_tensor *a, ag_tensor *b) { return ag_apply(&op_cube, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 /* dot(a, b) = Σ a·b over all elements; opaque */
 static bool dot_infer(ag_infer *r) {
     if (ag_size(r->x[0]) != ag_size(r->x[1]))
-        return ag_reject(r, AG_ERR_SHAPE, "%lld and %lld elements", (long long)ag_size(r->x[0]), (long long)ag_size(r->x[1]));
+        return ag_reject(r, AG_ERR_SHAPE, "%lld and %lld elements", (long long)ag_size(r->x[0]),
+                         (long long)ag_size(r->x[1]));
     r->shape = AG_SCALAR;
     return true;
 }
@@ -435,7 +437,8 @@ static ag_tensor *diagonal_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_where(same, ag_broadcast_to(g, AG_SHAPE(n, n)), ag_zeros(ag_tape_of(y), AG_F64, AG_SCALAR));
 }
 
-static const ag_op op_diagonal = {.name = "diagonal", .kind = AG_KIND_VIEW, .arity = 1, .infer = diagonal_infer, .vjp = diagonal_vjp};
+static const ag_op op_diagonal = {
+    .name = "diagonal", .kind = AG_KIND_VIEW, .arity = 1, .infer = diagonal_infer, .vjp = diagonal_vjp};
 
 static ag_tensor *diagonal(ag_tensor *x) {
     x = ag_contiguous(x);
@@ -459,7 +462,9 @@ static void total_combine(int64_t n, void *y_, const void *x_) {
 static const ag_reduction total_reduction = {
     .identity = 0, .fold = {[AG_F64] = total_fold}, .combine = {[AG_F64] = total_combine}};
 
-static ag_tensor *total_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_broadcast_to(g, ag_shape_of(ag_input(y, i))); }
+static ag_tensor *total_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag_broadcast_to(g, ag_shape_of(ag_input(y, i)));
+}
 
 static const ag_op op_total = {
     .name = "total", .kind = AG_KIND_REDUCTION, .arity = 1, .reduction = &total_reduction, .vjp = total_vjp};
@@ -475,7 +480,8 @@ static ag_tensor *total(ag_tensor *x) {
 
 /* noise: a source */
 static bool noise_eval(const ag_call *call) {
-    for (int64_t i = 0; i < call->y.size; i++) ((double *)call->y.data)[i] = *(const double *)call->attributes * (double)i;
+    for (int64_t i = 0; i < call->y.size; i++)
+        ((double *)call->y.data)[i] = *(const double *)call->attributes * (double)i;
     return true;
 }
 
@@ -526,9 +532,21 @@ static ag_tensor *wrong_shape_vjp(ag_tensor *y, ag_tensor *g, int i) { return (v
 static ag_tensor *wrong_dtype_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_cast(g, AG_F32); }
 static ag_tensor *nil_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_reshape(g, AG_SHAPE(77)); }
 
-static const ag_op op_wrong_shape = {.name = "wrong_shape", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = counted_block}, .vjp = wrong_shape_vjp},
-                   op_wrong_dtype = {.name = "wrong_dtype", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = counted_block}, .vjp = wrong_dtype_vjp},
-                   op_nil = {.name = "gives_nil", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = counted_block}, .vjp = nil_vjp};
+static const ag_op op_wrong_shape = {.name = "wrong_shape",
+                                     .kind = AG_KIND_ELEMENTWISE,
+                                     .arity = 1,
+                                     .block = {[AG_F64] = counted_block},
+                                     .vjp = wrong_shape_vjp},
+                   op_wrong_dtype = {.name = "wrong_dtype",
+                                     .kind = AG_KIND_ELEMENTWISE,
+                                     .arity = 1,
+                                     .block = {[AG_F64] = counted_block},
+                                     .vjp = wrong_dtype_vjp},
+                   op_nil = {.name = "gives_nil",
+                             .kind = AG_KIND_ELEMENTWISE,
+                             .arity = 1,
+                             .block = {[AG_F64] = counted_block},
+                             .vjp = nil_vjp};
 
 START_TEST(a_wrong_vjp_is_named) {
     ag_tensor *x = F64S(1, 2, 3), *dx;
@@ -548,9 +566,15 @@ START_TEST(a_wrong_vjp_is_named) {
 }
 END_TEST
 
-static ag_tensor *second_input_only(ag_tensor *y, ag_tensor *g, int i) { return i == 0 ? NULL : ag_mul(g, ag_input(y, 0)); }
+static ag_tensor *second_input_only(ag_tensor *y, ag_tensor *g, int i) {
+    return i == 0 ? NULL : ag_mul(g, ag_input(y, 0));
+}
 
-static const ag_op op_half = {.name = "half", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .block = {[AG_F64] = cube_block}, .vjp = second_input_only};
+static const ag_op op_half = {.name = "half",
+                              .kind = AG_KIND_ELEMENTWISE,
+                              .arity = 2,
+                              .block = {[AG_F64] = cube_block},
+                              .vjp = second_input_only};
 
 START_TEST(a_vjp_may_contribute_nothing) {
     ag_tensor *x = F64S(1, 2), *b = F64S(3, 4), *by[] = {x, b}, *dx[2], *y = ag_sum(ag_apply(&op_half, 2, by, NULL, 0));

@@ -68,7 +68,8 @@ static void read_opening_program(char *text, size_t room) {
     while (fgets(line, sizeof line, file)) {
         bool inside = strncmp(line, margin, strlen(margin)) == 0;
         if (!inside && used) break;
-        if (inside && (used || strstr(line, "#include"))) used += (size_t)snprintf(text + used, room - used, "%s", line + strlen(margin));
+        if (inside && (used || strstr(line, "#include")))
+            used += (size_t)snprintf(text + used, room - used, "%s", line + strlen(margin));
         ck_assert_uint_lt(used, room);
     }
     fclose(file);

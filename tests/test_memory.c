@@ -308,7 +308,8 @@ START_TEST(trimming_is_never_noticed) {
         ag_tensor *x = ag_exp(ag_label(scattered(tape, AG_F64, AG_SHAPE(5000), 3), "large"));
         ag_eval(x);
         ag_tape_trim(tape);
-        ck_assert(ag_element(x, 7) == ag_element(ag_exp(ag_slice(scattered(tape, AG_F64, AG_SHAPE(8), 3), 0, 7, 8, 1)), 0));
+        ck_assert(ag_element(x, 7) ==
+                  ag_element(ag_exp(ag_slice(scattered(tape, AG_F64, AG_SHAPE(8), 3), 0, 7, 8, 1)), 0));
         ag_tape_trim(tape);
         ck_assert(network_step(&n) == want[i]);
         ag_tape_trim(tape);

@@ -156,8 +156,8 @@ static bool defined_at(double x) { return !isnan(x) && (isinf(x) || fabs(x) < 1e
 
 static void expect_near_element(const op_case *c, ag_tensor *x, int64_t k, double want) {
     double got = ag_element(x, k);
-    ck_assert_msg(near_value(AG_F64, got, want, c->ulps + 4, 4), "%s: element %" PRId64 " of the gradient is %.17g, not %.17g",
-                  case_title(c, AG_F64), k, got, want);
+    ck_assert_msg(near_value(AG_F64, got, want, c->ulps + 4, 4),
+                  "%s: element %" PRId64 " of the gradient is %.17g, not %.17g", case_title(c, AG_F64), k, got, want);
 }
 
 START_TEST(gradients_are_golden) {
@@ -413,8 +413,8 @@ static void expect_refused(const op_case *c, ag_dtype d, ag_tensor *y, ag_tape *
     ck_assert_msg(is_chain(c) || strstr(text, call_name(c)) == text || (c->op && strstr(text, c->op) == text),
                   "%s: the message does not begin with the call: \"%s\"", case_title(c, d), text);
     expect_error(t, status, piece);
-    ck_assert_msg(leaves_nodes(c) || ag_tape_memory(tape).nodes == nodes, "%s: %" PRId64 " nodes of a failed call stay", case_title(c, d),
-                  ag_tape_memory(tape).nodes - nodes);
+    ck_assert_msg(leaves_nodes(c) || ag_tape_memory(tape).nodes == nodes, "%s: %" PRId64 " nodes of a failed call stay",
+                  case_title(c, d), ag_tape_memory(tape).nodes - nodes);
 }
 
 START_TEST(wrong_dtypes_are_refused) {
@@ -775,8 +775,10 @@ enum { SIZES = sizeof sizes / sizeof *sizes };
 START_TEST(elementwise_at_many_sizes) {
     int64_t n = sizes[_i % SIZES];
     ag_dtype d = dtypes[2 + _i / SIZES];
-    ag_tensor *a = scattered(tape, d, AG_SHAPE(3, n), 0), *b = scattered(tape, d, AG_SHAPE(n), 9), *t = ag_transpose(a, 0, 1);
-    ag_tensor *row = ag_add(ag_scale(a, 2), b), *column = ag_mul(t, ag_reshape(b, AG_SHAPE(n, 1))), *back = ag_sub(ag_flip(a, 1), b);
+    ag_tensor *a = scattered(tape, d, AG_SHAPE(3, n), 0), *b = scattered(tape, d, AG_SHAPE(n), 9),
+              *t = ag_transpose(a, 0, 1);
+    ag_tensor *row = ag_add(ag_scale(a, 2), b), *column = ag_mul(t, ag_reshape(b, AG_SHAPE(n, 1))),
+              *back = ag_sub(ag_flip(a, 1), b);
     const void *rows = ag_data(row), *columns = ag_data(column), *backs = ag_data(back);
     for (int64_t i = 0; i < 3 * n; i++) {
         double p = scatter((uint64_t)i), q = scatter(9 + (uint64_t)(i % n));
@@ -815,14 +817,16 @@ static void check_reductions(ag_tensor *x, const reduced *want, unsigned mask, b
     ck_assert_int_eq(ag_rank(sum), keep ? ag_rank(x) : ag_rank(x) - axes.count);
     ck_assert_int_eq(ag_size(sum) * count, ag_size(x));
     for (int64_t j = 0; j < ag_size(sum); j++) {
-        bool right = ag_element(sum, j) == want[j].sum && ag_element(max, j) == want[j].max && ag_element(min, j) == want[j].min;
+        bool right =
+            ag_element(sum, j) == want[j].sum && ag_element(max, j) == want[j].max && ag_element(min, j) == want[j].min;
         if (mean) right = right && near_value(ag_dtype_of(x), ag_element(mean, j), want[j].sum / (double)count, 1, 0);
-        if (!right) ck_abort_msg("over axes %#x, %s: element %" PRId64 " is wrong", mask, ag_dtype_name(ag_dtype_of(x)), j);
+        if (!right)
+            ck_abort_msg("over axes %#x, %s: element %" PRId64 " is wrong", mask, ag_dtype_name(ag_dtype_of(x)), j);
     }
 }
 
-static const ag_shape reduced_shapes[] = {
-    {3, {1, 1, 1}}, {3, {3, 1000, 1}}, {3, {1000, 3, 2}}, {3, {17, 33, 65}}, {3, {2, 1, 2049}}, {3, {2049, 1, 2}}};
+static const ag_shape reduced_shapes[] = {{3, {1, 1, 1}},    {3, {3, 1000, 1}}, {3, {1000, 3, 2}},
+                                          {3, {17, 33, 65}}, {3, {2, 1, 2049}}, {3, {2049, 1, 2}}};
 
 START_TEST(reductions_over_every_set_of_axes) {
     ag_shape shape = reduced_shapes[_i / 3], turned = {3, {shape.extent[2], shape.extent[0], shape.extent[1]}};
@@ -859,7 +863,8 @@ START_TEST(sums_are_pairwise) {
     ck_assert_double_le(fabs(ag_item(ag_mean(x)) - (double)tenth), 1e-6 * 0.1);
     ag_tensor *columns = ag_reshape(x, AG_SHAPE(n / 4, 4));
     ck_assert_double_le(fabs(ag_element(ag_sum_over(columns, AG_AXES(0), false), 1) - want / 4), 1e-6 * want);
-    ck_assert_double_le(fabs(ag_element(ag_sum_over(ag_transpose(columns, 0, 1), AG_AXES(1), false), 2) - want / 4), 1e-6 * want);
+    ck_assert_double_le(fabs(ag_element(ag_sum_over(ag_transpose(columns, 0, 1), AG_AXES(1), false), 2) - want / 4),
+                        1e-6 * want);
     ag_tensor *shifted = ag_add_scalar(scattered(tape, AG_F32, AG_SHAPE(4096), 0), 4096);
     double variance = ag_item(ag_var(shifted, 0)); /* of the two-pass kind: nothing is lost to the large mean */
     ck_assert_double_le(fabs(variance - 1.0 / 3), 0.02);
@@ -897,7 +902,8 @@ START_TEST(products_of_many_shapes) {
             for (int d = AG_F32; d <= AG_F64; d++) {
                 int64_t k = extents[kk], n = extents[nn];
                 ag_mark mark = ag_tape_mark(tape);
-                ag_tensor *a = tensor_of(tape, (ag_dtype)d, AG_SHAPE(m, k), p), *b = tensor_of(tape, (ag_dtype)d, AG_SHAPE(k, n), q);
+                ag_tensor *a = tensor_of(tape, (ag_dtype)d, AG_SHAPE(m, k), p),
+                          *b = tensor_of(tape, (ag_dtype)d, AG_SHAPE(k, n), q);
                 int place = (kk + nn) % PLACES;
                 check_product(a, b, p, q);
                 if (m * n * k < 40000) check_product(placed(a, place), placed(b, (place * 5 + 1) % PLACES), p, q);
@@ -909,7 +915,8 @@ START_TEST(products_of_many_shapes) {
 END_TEST
 
 START_TEST(products_of_broadcast_operands) {
-    ag_tensor *row = F64S(1, 2, 3), *wide = ag_broadcast_to(row, AG_SHAPE(4, 3)), *ones = ag_ones(tape, AG_F64, AG_SHAPE(3, 2));
+    ag_tensor *row = F64S(1, 2, 3), *wide = ag_broadcast_to(row, AG_SHAPE(4, 3)),
+              *ones = ag_ones(tape, AG_F64, AG_SHAPE(3, 2));
     expect_list(ag_matmul(wide, ones), 6, 6, 6, 6, 6, 6, 6, 6);
     expect_list(ag_matmul(ag_transpose(ones, 0, 1), ag_transpose(wide, 0, 1)), 6, 6, 6, 6, 6, 6, 6, 6);
     expect_list(ag_matmul(ag_ones(tape, AG_F64, AG_SHAPE(1, 3)), ag_flip(ag_unsqueeze(row, 1), 0)), 6);
@@ -927,7 +934,8 @@ START_TEST(eight_axes) {
     expect_shape(ag_sum_over(x, AG_AXES(0, 2, 4, 6), false), AG_SHAPE(1, 1, 3, 2));
     expect_shape(ag_broadcast_to(x, AG_SHAPE(2, 3, 2, 3, 2, 3, 2, 2)), AG_SHAPE(2, 3, 2, 3, 2, 3, 2, 2));
     expect_same(slope(ag_mul(x, x), x), ag_scale(x, 2));
-    ag_tensor *wide = ag_matmul(ag_reshape(x, AG_SHAPE(2, 1, 2, 1, 2, 1, 3, 2)), ag_reshape(x, AG_SHAPE(2, 1, 2, 1, 2, 1, 2, 3)));
+    ag_tensor *wide =
+        ag_matmul(ag_reshape(x, AG_SHAPE(2, 1, 2, 1, 2, 1, 3, 2)), ag_reshape(x, AG_SHAPE(2, 1, 2, 1, 2, 1, 2, 3)));
     expect_shape(wide, AG_SHAPE(2, 1, 2, 1, 2, 1, 3, 3));
 }
 END_TEST

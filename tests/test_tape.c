@@ -315,7 +315,8 @@ START_TEST(variables_can_be_exchanged) {
 END_TEST
 
 START_TEST(one_variable_assigned_to_another_is_a_copy) {
-    ag_tensor *a = ag_variable(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), *b = ag_variable(tape, AG_F64, AG_SHAPE(2), (double[]){3, 4});
+    ag_tensor *a = ag_variable(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}),
+              *b = ag_variable(tape, AG_F64, AG_SHAPE(2), (double[]){3, 4});
     ag_assign(a, b);
     ag_assign(b, ag_scale(b, 10));
     expect_list(a, 3, 4);
@@ -558,12 +559,14 @@ static int line_of(const ag_tensor *x) {
 
 START_TEST(each_call_has_its_own_line) {
     ag_tensor *x = number(1);
+    /* clang-format off */
     int first = __LINE__ + 1;
     ag_tensor *y = ag_add(
         ag_exp(
             ag_neg(x)),
         ag_scale(x,
                  2));
+    /* clang-format on */
     ag_tensor *sum = y, *exp = ag_input(y, 0), *neg = ag_input(exp, 0), *scale = ag_input(y, 1);
     ck_assert_int_eq(line_of(exp), first + 1);
     ck_assert_int_eq(line_of(neg), first + 2);
@@ -595,9 +598,11 @@ END_TEST
 START_TEST(errors_name_the_line) {
     char place[64];
     ag_tensor *x = F64S(1, 2, 3);
+    /* clang-format off */
     int line = __LINE__ + 2;
     ag_add(x,
            ag_matmul(x, x));
+    /* clang-format on */
     snprintf(place, sizeof place, "test_tape.c:%d]", line);
     expect_error(tape, AG_ERR_SHAPE, "matmul: ", place);
     line = __LINE__ + 1;
@@ -648,13 +653,15 @@ END_TEST
 START_TEST(released_values_come_back_as_they_were) {
     ag_tensor *p = ag_parameter_from(scattered(tape, AG_F64, AG_SHAPE(100), 0)), *dp;
     ag_tape_seed(tape, 3);
-    ag_tensor *noise = ag_uniform(tape, AG_F64, AG_SHAPE(100), 0, 1), *more = ag_normal(tape, AG_F64, AG_SHAPE(100), 0, 1);
+    ag_tensor *noise = ag_uniform(tape, AG_F64, AG_SHAPE(100), 0, 1),
+              *more = ag_normal(tape, AG_F64, AG_SHAPE(100), 0, 1);
     ag_tensor *hidden_value = ag_exp(ag_mul(p, ag_add(noise, more))), *loss = ag_sum(ag_square(hidden_value));
     ag_grad(loss, 1, &p, &dp);
     double before = ag_item(loss);
     ag_eval(dp);
     ag_tape_seed(tape, 3);
-    ag_tensor *noise2 = ag_uniform(tape, AG_F64, AG_SHAPE(100), 0, 1), *more2 = ag_normal(tape, AG_F64, AG_SHAPE(100), 0, 1);
+    ag_tensor *noise2 = ag_uniform(tape, AG_F64, AG_SHAPE(100), 0, 1),
+              *more2 = ag_normal(tape, AG_F64, AG_SHAPE(100), 0, 1);
     ag_tensor *again = ag_keep(ag_exp(ag_mul(p, ag_add(noise2, more2))));
     expect_same(hidden_value, again);
     expect_same(noise, noise2);
@@ -691,7 +698,8 @@ END_TEST
 
 START_TEST(what_was_looked_at_or_pinned_stays) {
     ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(3), (double[]){1, 2, 3}), *dp;
-    ag_tensor *seen = counted(ag_scale(p, 2)), *pinned = ag_keep(counted(ag_scale(p, 3))), *gone = counted(ag_scale(p, 4));
+    ag_tensor *seen = counted(ag_scale(p, 2)), *pinned = ag_keep(counted(ag_scale(p, 3))),
+              *gone = counted(ag_scale(p, 4));
     ag_tensor *loss = ag_sum(ag_mul(ag_mul(seen, pinned), gone));
     const double *data = ag_data(seen);
     ag_grad(loss, 1, &p, &dp);
@@ -712,7 +720,8 @@ END_TEST
 
 START_TEST(from_copies_and_wrap_borrows) {
     double data[] = {1, 2, 3, 4};
-    ag_tensor *copy = ag_from(tape, AG_F64, AG_SHAPE(2, 2), data), *borrowed = ag_wrap(tape, AG_F64, AG_SHAPE(2, 2), data);
+    ag_tensor *copy = ag_from(tape, AG_F64, AG_SHAPE(2, 2), data),
+              *borrowed = ag_wrap(tape, AG_F64, AG_SHAPE(2, 2), data);
     ck_assert_ptr_eq(ag_data(borrowed), data);
     ck_assert_ptr_ne(ag_data(copy), data);
     data[0] = 9;
@@ -746,7 +755,8 @@ START_TEST(views_copy_nothing) {
     ag_tensor *x = ag_contiguous(ag_arange(tape, AG_F64, 100000));
     ag_eval(x);
     int64_t live = ag_tape_memory(tape).live;
-    ag_tensor *y = ag_slice(ag_reshape(x, AG_SHAPE(100, 1000)), 0, 1, AG_END, 2), *z = ag_permute(ag_unsqueeze(y, 0), AG_AXES(2, 0, 1));
+    ag_tensor *y = ag_slice(ag_reshape(x, AG_SHAPE(100, 1000)), 0, 1, AG_END, 2),
+              *z = ag_permute(ag_unsqueeze(y, 0), AG_AXES(2, 0, 1));
     ck_assert(ag_element(ag_flip(z, 0), 0) == 1999);
     ck_assert(ag_element(ag_broadcast_to(x, AG_SHAPE(1000, 100000)), 100001) == 1);
     ck_assert_int_le(ag_tape_memory(tape).live, live + 4096);
@@ -794,6 +804,114 @@ START_TEST(settings_return_what_was) {
     ck_assert_int_eq(ag_tape_set_threads(tape, 3), 3);
     ck_assert_int_eq(ag_tape_set_threads(tape, -1), 3);
     ck_assert_int_eq(ag_tape_set_threads(tape, 0), most);
+}
+END_TEST
+
+/* ---- Random programs: whatever is looked at, and when, and however a tape evaluates, the numbers are the same ---- */
+
+enum { POOL = 12, LEAVES = 4, STEPS = 120, MOST_RESULTS = 2 * STEPS };
+
+typedef enum manner { LAZY, EAGER, NOSY, THRIFTY, MANNERS } manner; /* nosy: looks at everything; thrifty: trims */
+
+typedef struct program {
+    ag_tape *tape;
+    uint64_t random;
+    manner manner;
+    ag_tensor *pool[POOL]; /* all (3,4); two parameters, a variable and a constant come first and stay */
+    int filled, results;
+    ag_mark mark;
+    double result[MOST_RESULTS];
+} program;
+
+static int choose(program *p, int n) { return (int)((scatter(p->random++) + 1) / 2 * n); }
+static ag_tensor *some(program *p) { return p->pool[choose(p, p->filled)]; }
+
+static void program_open(program *p, ag_tape *t) {
+    p->tape = t;
+    ag_tape_seed(t, 9);
+    for (int i = 0; i < LEAVES; i++) {
+        ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(3, 4), (uint64_t)i * 50);
+        p->pool[i] = i < 2 ? ag_parameter_from(x) : i == 2 ? ag_variable_from(x) : x;
+    }
+    p->filled = LEAVES;
+    p->mark = ag_tape_mark(t);
+}
+
+static ag_tensor *turned(ag_tensor *x) { return ag_transpose(ag_reshape(ag_flip(x, 1), AG_SHAPE(4, 3)), 0, 1); }
+
+static ag_tensor *some_slope(program *p) {
+    ag_tensor *dx, *by = some(p), *loss = ag_sum(ag_mul(some(p), some(p)));
+    ag_grad(loss, 1, &by, &dx);
+    return ag_tanh(dx);
+}
+
+static ag_tensor *some_operation(program *p) {
+    switch (choose(p, 12)) {
+    case 0: return ag_scale(ag_add(some(p), some(p)), 0.5);
+    case 1: return ag_tanh(ag_mul(some(p), some(p)));
+    case 2: return ag_sub(some(p), ag_mean_over(some(p), AG_AXES(0), true));
+    case 3: return turned(some(p));
+    case 4: return ag_maximum(some(p), ag_slice(some(p), 0, 1, 2, 1));
+    case 5: return ag_where(ag_less(some(p), some(p)), some(p), some(p));
+    case 6: return ag_softmax(some(p), choose(p, 2));
+    case 7: return ag_sub(some(p), ag_uniform(p->tape, AG_F64, AG_SHAPE(3, 4), 0, 1));
+    case 8: return ag_tanh(ag_matmul(ag_matmul(some(p), ag_transpose(some(p), 0, 1)), some(p)));
+    case 9: return ag_stop_gradient(some(p));
+    default: return some_slope(p);
+    }
+}
+
+static void look(program *p, ag_tensor *x) { p->result[p->results++] = ag_item(ag_sum(x)); }
+
+static void program_step(program *p) {
+    int what = choose(p, 16);
+    if (what < 10) {
+        ag_tensor *y = some_operation(p);
+        p->pool[p->filled < POOL ? p->filled++ : LEAVES + choose(p, POOL - LEAVES)] = y;
+    } else if (what < 12) {
+        look(p, some(p));
+    } else if (what < 14) {
+        ag_assign(p->pool[choose(p, 3)], some(p));
+    } else if (what == 14) {
+        ag_keep(some(p));
+    } else {
+        for (int i = 0; i < 3; i++) look(p, p->pool[i]);
+        ag_tape_rewind(p->tape, p->mark);
+        p->filled = LEAVES;
+    }
+    if (p->manner == NOSY)
+        for (int i = 0; i < p->filled; i++) ag_data(p->pool[i]);
+    if (p->manner == THRIFTY) ag_tape_trim(p->tape);
+}
+
+static void program_run(program *p, uint64_t random, manner m) {
+    ledger l;
+    ledger_open(&l);
+    ag_tape *t = ag_tape_new_with(&l.allocator);
+    *p = (program){.random = random, .manner = m};
+    ag_tape_set_eager(t, m == EAGER);
+    program_open(p, t);
+    for (int i = 0; i < STEPS && p->results < MOST_RESULTS - 8; i++) program_step(p);
+    for (int i = 0; i < 3; i++) look(p, p->pool[i]);
+    expect_ok(t);
+    ag_tape_free(t);
+    ledger_close(&l);
+}
+
+START_TEST(random_programs) {
+    static program lazy, other;
+    for (uint64_t number = 0; number < (small_run() ? 5 : 60); number++) {
+        uint64_t random = ((uint64_t)_i * 1000 + number) * 100000;
+        program_run(&lazy, random, LAZY);
+        for (int m = 1; m < MANNERS; m++) {
+            program_run(&other, random, (manner)m);
+            ck_assert_int_eq(other.results, lazy.results);
+            for (int i = 0; i < lazy.results; i++)
+                ck_assert_msg(near_value(AG_F64, other.result[i], lazy.result[i], 0, 0),
+                              "program %d-%d, manner %d: result %d is %.17g, not %.17g", _i, (int)number, m, i,
+                              other.result[i], lazy.result[i]);
+        }
+    }
 }
 END_TEST
 
@@ -906,5 +1024,6 @@ int main(void) {
     tcase_add_test(reading, tensors_answer_questions);
     tcase_add_test(reading, settings_return_what_was);
     tcase_add_test(reading, tapes_in_several_threads);
+    tcase_add_loop_test(plain_group(suite, "programs"), random_programs, 0, 4);
     return run_suite(suite);
 }

@@ -10,7 +10,9 @@
 static int64_t large(void) { return small_run() ? 140003 : 400003; }
 static int64_t side(void) { return small_run() ? 131 : 301; }
 
-static ag_tensor *numbers(ag_tape *t, ag_dtype d, ag_shape shape, uint64_t first) { return scattered(t, d, shape, first); }
+static ag_tensor *numbers(ag_tape *t, ag_dtype d, ag_shape shape, uint64_t first) {
+    return scattered(t, d, shape, first);
+}
 
 /* ---- The programs ---- */
 
@@ -51,7 +53,8 @@ static ag_tensor *sums(ag_tape *t, ag_dtype d) {
 
 static ag_tensor *uneven_sums(ag_tape *t, ag_dtype d) {
     ag_tensor *tall = numbers(t, d, AG_SHAPE(large() / 3, 3), 6), *wide = numbers(t, d, AG_SHAPE(3, large() / 3), 7);
-    ag_tensor *part[] = {ag_sum_over(tall, AG_AXES(0), false), ag_reshape(ag_sum_over(wide, AG_AXES(1), true), AG_SHAPE(3)),
+    ag_tensor *part[] = {ag_sum_over(tall, AG_AXES(0), false),
+                         ag_reshape(ag_sum_over(wide, AG_AXES(1), true), AG_SHAPE(3)),
                          ag_sum_over(tall, AG_AXES(1), false), ag_sum_over(wide, AG_AXES(0), false)};
     return ag_concat(4, part, 0);
 }
@@ -93,19 +96,25 @@ static ag_tensor *random_numbers(ag_tape *t, ag_dtype d) {
 static ag_tensor *scattering(ag_tape *t, ag_dtype d) {
     int64_t rows = side(), columns = 37;
     ag_tensor *index = ag_cast(ag_uniform(t, AG_F64, AG_SHAPE(rows * 8, 1), 0, (double)rows), AG_I64);
-    ag_tensor *source = numbers(t, d, AG_SHAPE(rows * 8, columns), 13), *table = numbers(t, d, AG_SHAPE(rows, columns), 14);
+    ag_tensor *source = numbers(t, d, AG_SHAPE(rows * 8, columns), 13),
+              *table = numbers(t, d, AG_SHAPE(rows, columns), 14);
     ag_tensor *y = ag_scatter_add(table, index, source, 0), *z = ag_gather(y, index, 0);
-    ag_tensor *across = ag_transpose(index, 0, 1), *turned = ag_scatter_add(ag_transpose(table, 0, 1), across, ag_transpose(z, 0, 1), 1);
-    ag_tensor *one = ag_scatter_add(ag_zeros(t, d, AG_SHAPE(1)), ag_zeros(t, AG_I64, AG_SHAPE(large() / 4)), numbers(t, d, AG_SHAPE(large() / 4), 15), 0);
-    ag_tensor *part[] = {ag_reshape(y, AG_SHAPE(-1)), ag_reshape(z, AG_SHAPE(-1)), ag_reshape(turned, AG_SHAPE(-1)), one};
+    ag_tensor *across = ag_transpose(index, 0, 1),
+              *turned = ag_scatter_add(ag_transpose(table, 0, 1), across, ag_transpose(z, 0, 1), 1);
+    ag_tensor *one = ag_scatter_add(ag_zeros(t, d, AG_SHAPE(1)), ag_zeros(t, AG_I64, AG_SHAPE(large() / 4)),
+                                    numbers(t, d, AG_SHAPE(large() / 4), 15), 0);
+    ag_tensor *part[] = {ag_reshape(y, AG_SHAPE(-1)), ag_reshape(z, AG_SHAPE(-1)), ag_reshape(turned, AG_SHAPE(-1)),
+                         one};
     return ag_concat(4, part, 0);
 }
 
 static ag_tensor *whole_gradient(ag_tape *t, ag_dtype d) {
-    ag_tensor *x = numbers(t, d, AG_SHAPE(200, side()), 16), *w = ag_parameter_from(numbers(t, d, AG_SHAPE(side(), 70), 17));
+    ag_tensor *x = numbers(t, d, AG_SHAPE(200, side()), 16),
+              *w = ag_parameter_from(numbers(t, d, AG_SHAPE(side(), 70), 17));
     ag_tensor *b = ag_parameter_from(numbers(t, d, AG_SHAPE(70), 18)), *by[] = {w, b}, *dx[2];
     ag_tensor *z = ag_add(ag_matmul(x, w), b), *mean = ag_mean_over(z, AG_AXES(0), true), *centred = ag_sub(z, mean);
-    ag_tensor *scaled = ag_mul(centred, ag_rsqrt(ag_add_scalar(ag_mean_over(ag_square(centred), AG_AXES(0), true), 1e-5)));
+    ag_tensor *scaled =
+        ag_mul(centred, ag_rsqrt(ag_add_scalar(ag_mean_over(ag_square(centred), AG_AXES(0), true), 1e-5)));
     ag_tensor *loss = ag_neg(ag_mean(ag_slice(ag_log_softmax(ag_relu(scaled), 1), 1, 3, 4, 1)));
     ag_grad(loss, 2, by, dx);
     ag_tensor *part[] = {ag_reshape(dx[0], AG_SHAPE(-1)), dx[1], ag_reshape(loss, AG_SHAPE(1))};
@@ -115,8 +124,9 @@ static ag_tensor *whole_gradient(ag_tape *t, ag_dtype d) {
 /* ---- The test ---- */
 
 static ag_tensor *(*const programs[])(ag_tape *t, ag_dtype d) = {
-    elementwise, broadcast,    copies,       whole_sum,     sums,           uneven_sums, places_of_largest, small_products, square_product,
-    long_product, flat_product, thin_product, many_products, random_numbers, scattering,  whole_gradient};
+    elementwise,       broadcast,      copies,         whole_sum,     sums,         uneven_sums,
+    places_of_largest, small_products, square_product, long_product,  flat_product, thin_product,
+    many_products,     random_numbers, scattering,     whole_gradient};
 enum { PROGRAMS = sizeof programs / sizeof *programs };
 
 static void *copy_of_result(int program, ag_dtype d, int threads, int64_t *bytes) {
