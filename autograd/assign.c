@@ -44,7 +44,7 @@ static ag_tensor *leaf(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_
     ag_tensor *t = layout ? ag__record(op, tape, dtype, layout, 0, NULL, attributes, bytes) : NULL;
     if (!t || t->flags & AG__NIL) {
         ag__buffer_drop(tape, buffer);
-        return out_of_memory(tape, op->name, 0);
+        return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
     }
     t->buffer = buffer;
     t->flags |= AG__LEAF | AG__COMPUTED;
@@ -139,8 +139,11 @@ ag_tensor *(ag_parameter_from)(ag_tensor *x) {
 
 static bool is_variable(const char *name, ag_tensor *v) {
     if (!ag__usable(name, v)) return false;
-    if (v->flags & AG__VARIABLE) return true;
-    ag__fail(name, 1, &v, AG_ERR_TAPE, "only a variable or a parameter can be given another value");
+    if (!(v->flags & AG__VARIABLE))
+        ag__fail(name, 1, &v, AG_ERR_TAPE, "only a variable or a parameter can be given another value");
+    else if (v->tape->evaluating)
+        ag__fail(name, 1, &v, AG_ERR_TAPE, "an operation that is being evaluated cannot change a variable");
+    else return true;
     return false;
 }
 
@@ -193,14 +196,16 @@ void ag__commit_assignments(ag_tape *tape) {
     tape->pending = 0;
 }
 
-/* Carry out v's assignment; one whose value cannot be computed is given up, lest every later evaluation fail. */
-static void settle(ag_tensor *v) {
+/* Carry out v's assignment; one whose value cannot be computed is given up, lest every later evaluation fail. True if
+ * it is still to be carried out, for want of memory. */
+static bool settle(ag_tensor *v) {
     ag__variable *state = ag__variable_of(v);
     ag_tape *tape = v->tape;
     tape->status = AG_OK;
     if (ag__evaluate(tape, 1, &state->pending)) commit(v);
-    else if (tape->status == AG_ERR_MEMORY) tape->pending++;
+    else if (tape->status == AG_ERR_MEMORY) return true;
     else state->pending = state->version = NULL;
+    return false;
 }
 
 void ag__settle_assignments(ag_tape *tape) {
@@ -208,9 +213,11 @@ void ag__settle_assignments(ag_tape *tape) {
     ag_status status = tape->status;
     bool located = tape->located;
     memcpy(error, tape->error, sizeof error);
+    uint32_t left = 0;
     tape->pending = 0; /* one at a time */
     for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next)
-        if (ag__variable_of(v)->pending) settle(v);
+        if (ag__variable_of(v)->pending) left += settle(v);
+    tape->pending = left;
     memcpy(tape->error, error, sizeof error);
     tape->located = located;
     tape->status = status;

@@ -36,9 +36,11 @@
  * operation broadcasts its inputs as NumPy does where its line says "broadcast".
  *
  * Errors stick to the tape (section 2): an operation that fails returns an inert nil tensor, never NULL, and
- * everything after it on that tape does too, so one check at the end of a chain is enough. Beyond what an
- * operation lists, each may give AG_ERR_NULL (a NULL argument), AG_ERR_TAPE (tensors of two tapes, or a tensor that
- * was rewound), AG_ERR_NIL (the result of an earlier failure that has been cleared) and AG_ERR_MEMORY. */
+ * everything after it on that tape does too, so one check at the end of a chain is enough. What returns an ag_status
+ * returns the tape's. Beyond what a function lists, each may give AG_ERR_NULL (a NULL argument), AG_ERR_TAPE (tensors
+ * of two tapes, or a tensor that a rewind has released), AG_ERR_NIL (the result of an earlier failure that has been
+ * cleared) and AG_ERR_MEMORY. Most functions are also macros of their own names that note the caller's file and line: see
+ * located.h. */
 #ifndef AUTOGRAD_H
 #define AUTOGRAD_H
 
@@ -46,9 +48,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined _WIN32 && defined AG_BUILD_SHARED
-#define AG_API __declspec(dllexport)
-#elif defined __GNUC__
+#if defined __GNUC__
 #define AG_API __attribute__((visibility("default")))
 #else
 #define AG_API
@@ -58,7 +58,7 @@
 extern "C" {
 #endif
 
-/* ============================================================== 1. Types ============================================================== */
+/* =================================================== 1. Types =================================================== */
 
 #define AG_VERSION "0.1.0"
 #define AG_MAX_RANK 8
@@ -96,7 +96,7 @@ typedef struct ag_shape {
     int64_t extent[AG_MAX_RANK];
 } ag_shape;
 
-/* ag_axes -- a set of axes; negative ones count from the end; AG_AXES(0, -1) and AG_ALL_AXES write it */
+/* ag_axes -- axes, as a set or in order; negative ones count from the end; AG_AXES(0, -1) and AG_ALL_AXES write it */
 typedef struct ag_axes {
     int count; /* -1: all of them */
     int axis[AG_MAX_RANK];
@@ -123,7 +123,7 @@ typedef struct ag_memory {
     int64_t live;      /* in values that some tensor still holds */
     int64_t peak_held; /* the most that held and live have been */
     int64_t peak_live;
-    int64_t allocations; /* calls to the allocator so far: constant in a steady loop */
+    int64_t allocations; /* how often the allocator was asked for memory: constant in a steady loop */
 } ag_memory;
 
 #ifndef __cplusplus
@@ -138,10 +138,10 @@ typedef struct ag_memory {
 #define AG_ALL_AXES (ag_axes{-1, {0}})
 #endif
 
-/* ============================================================== 2. The tape ============================================================== */
+/* ================================================= 2. The tape ================================================== */
 
 /* ag_tape_new -- a new, empty tape; NULL if there is no memory for it
- * Errors: none; every function accepts a NULL tape and says so through ag_tape_error(NULL) */
+ * Errors: none; every function accepts that NULL, and what needs a tape then fails: see ag_tape_error(NULL) */
 AG_API ag_tape *ag_tape_new(void);
 
 /* ag_tape_new_with -- the same, with every byte taken from `allocator` (copied; NULL is the default one)
@@ -158,8 +158,9 @@ AG_API ag_mark ag_tape_mark(ag_tape *tape);
 
 /* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for what comes next; assignments that
  * are pending are carried out first; the mark stays valid, marks made after it do not
- * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; whatever evaluating an assignment gives (the
- *         tape is rewound all the same, and the variable keeps its old value). Rewinding works on a tape in error too */
+ * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound, or inside an operation that still needs what
+ *         would be released; whatever evaluating an assignment gives (the tape is rewound all the same, and the variable
+ *         keeps its old value). Rewinding works on a tape in error too */
 AG_API ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark);
 
 /* ag_tape_status -- the first failure on this tape since it was made or cleared; AG_OK if none
@@ -187,8 +188,8 @@ AG_API bool ag_tape_set_eager(ag_tape *tape, bool eager);
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
 
-/* ag_tape_set_threads -- how many threads evaluate this tape; 0 is the OpenMP default (OMP_NUM_THREADS, else all
- * cores). Results are the same bits for any number. Returns the number in force
+/* ag_tape_set_threads -- how many threads evaluate this tape, at most 1024; 0 is the OpenMP default (OMP_NUM_THREADS,
+ * else all cores). Results are the same bits for any number. Returns the number in force
  * Errors: none; a negative number changes nothing; 0 for a NULL tape */
 AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 
@@ -200,21 +201,23 @@ AG_API void ag_tape_seed(ag_tape *tape, uint64_t seed);
  * Errors: none; all zero for NULL */
 AG_API ag_memory ag_tape_memory(const ag_tape *tape);
 
-/* ag_tape_trim -- give recycled memory that nothing uses at present back to the allocator
+/* ag_tape_trim -- give recycled memory that nothing uses at present back to the allocator, except what small values had
  * Errors: none */
 AG_API void ag_tape_trim(ag_tape *tape);
 
-/* ======================================= 3. Tensors: making, reading, changing ======================================= */
+/* ==================================== 3. Tensors: making, reading, changing ===================================== */
 
-/* ag_from -- a constant with a copy of `data`, row-major
+/* ag_from -- a constant with a copy of `data`, row-major; a bool is true unless its byte is 0
  * Errors: AG_ERR_NULL for NULL data (unless the shape has no elements), AG_ERR_SHAPE, AG_ERR_DTYPE */
 AG_API ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
-/* ag_wrap -- the same without the copy: `data` is borrowed, aligned for its dtype, and must stay as it is until the tensor is rewound
- * Errors: as ag_from */
+/* ag_wrap -- the same without the copy: `data` is borrowed, aligned for its dtype, each bool 0 or 1, and must stay as it
+ * is until the tensor is rewound
+ * Errors: as ag_from; AG_ERR_NULL also for data that is not aligned */
 AG_API ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
-/* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies `data`
+/* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies `data`.
+ * Whatever uses it uses the value that it has then
  * Errors: as ag_from */
 AG_API ag_tensor *ag_variable(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
@@ -232,9 +235,9 @@ AG_API ag_tensor *ag_parameter_from(ag_tensor *x);
 
 /* ag_full -- every element is `value`; stored once whatever the shape
  * Shape:  () -> shape
- * Dtype:  any; `value` is converted as C does
+ * Dtype:  any; f32 rounds `value`, to infinity if it is too large
  * Grad:   a constant
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE for a value that the dtype cannot hold
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless `value` is 0 or 1 for bool, an integer within range for i64
  * Source: numpy.full */
 AG_API ag_tensor *ag_full(ag_tape *tape, ag_dtype dtype, ag_shape shape, double value);
 
@@ -258,11 +261,12 @@ AG_API ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value);
  * Source: numpy.arange */
 AG_API ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n);
 
-/* ag_uniform -- independent random numbers, low <= y < high; a new draw at every call, repeatable by ag_tape_seed
+/* ag_uniform -- independent random numbers, low <= y < high (or both equal); a new draw at every call, repeatable by
+ * ag_tape_seed
  * Shape:  () -> shape
  * Dtype:  real
  * Grad:   a constant
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless low <= high and both are finite
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless low <= high and both are finite in the dtype
  * Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (SC 2011): Philox4x32-10, keyed by seed and draw */
 AG_API ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low, double high);
 
@@ -270,7 +274,7 @@ AG_API ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, doub
  * Shape:  () -> shape
  * Dtype:  real
  * Grad:   a constant
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless both are finite and std >= 0
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless both are finite in the dtype and std >= 0
  * Source: Box and Muller (1958) on the numbers of ag_uniform */
 AG_API ag_tensor *ag_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double mean, double std);
 
@@ -299,7 +303,8 @@ AG_API double ag_item(ag_tensor *x);
  * Errors: as ag_eval; AG_ERR_RANGE */
 AG_API double ag_element(ag_tensor *x, int64_t number);
 
-/* ag_keep -- keep the value of x, once computed, until its rewind, even when only a backward pass would need it; returns x
+/* ag_keep -- keep the value of x, once computed, until its rewind; returns x. Otherwise it may be released after its last
+ * use, and be computed again when asked for, unless it was itself evaluated or read (ag_eval, ag_data, ag_item)
  * Errors: none of its own */
 AG_API ag_tensor *ag_keep(ag_tensor *x);
 
@@ -308,7 +313,8 @@ AG_API ag_tensor *ag_keep(ag_tensor *x);
  * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if they differ, AG_ERR_TAPE if v is no variable */
 AG_API ag_status ag_assign(ag_tensor *v, ag_tensor *x);
 
-/* ag_set -- give variable `v` a value from memory, row-major and copied, in its own dtype; as ag_assign otherwise
+/* ag_set -- give variable `v` a value from memory, row-major and copied, in its own dtype, at once; what is already
+ * recorded keeps the old one
  * Errors: AG_ERR_NULL, AG_ERR_TAPE if v is no variable, AG_ERR_MEMORY */
 AG_API ag_status ag_set(ag_tensor *v, const void *data);
 
@@ -356,15 +362,16 @@ AG_API size_t ag_dtype_size(ag_dtype dtype);
  * Errors: none */
 AG_API const char *ag_dtype_name(ag_dtype dtype);
 
-/* ============================================================== 4. Gradients ============================================================== */
+/* ================================================= 4. Gradients ================================================= */
 
-/* A gradient is itself recorded: read it, use it in further operations, draw it, differentiate it again. */
+/* A gradient is itself recorded: read it, use it in further operations, draw it, differentiate it again. Only real
+ * tensors carry one: what depends on x through bool or i64 alone (a comparison, ag_argmax) does not depend on it here. */
 
 /* ag_grad -- dx[i] = dy/dx[i] for a y of one element; zeros where y does not depend on x[i]
  * Shape:  dx[i] has the shape of x[i]
  * Dtype:  y and each x[i] real; dx[i] as x[i]
- * Errors: AG_ERR_SHAPE unless y has one element, AG_ERR_DTYPE, AG_ERR_GRADIENT for an operation that has none;
- *         every dx[i] is then nil */
+ * Errors: AG_ERR_SHAPE unless y has one element, AG_ERR_DTYPE, AG_ERR_RANGE for n < 0, AG_ERR_GRADIENT for an
+ *         operation that is not differentiable; every dx[i] is then nil */
 AG_API ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]);
 
 /* ag_vjp -- vector-Jacobian products: dx[i] = Σ_j ȳ[j]·(dy[j]/dx[i]) for any number of outputs and inputs
@@ -372,7 +379,7 @@ AG_API ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *d
  * that no y[j] depends on is an error rather than zeros.
  * Shape:  ȳ[j] as y[j]; dx[i] as x[i]
  * Dtype:  real; ȳ[j] as y[j]
- * Errors: as ag_grad; AG_ERR_GRADIENT under AG_STRICT */
+ * Errors: as ag_grad; AG_ERR_SHAPE and AG_ERR_DTYPE for a ȳ[j] unlike its y[j]; AG_ERR_RANGE for ny < 1 */
 AG_API ag_status ag_vjp(int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
                         ag_tensor *dx[], unsigned flags);
 #define AG_STRICT 1u
@@ -402,7 +409,7 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
  * Source: jax.lax.stop_gradient */
 AG_API ag_tensor *ag_stop_gradient(ag_tensor *x);
 
-/* ============================================================== 5. Arithmetic ============================================================== */
+/* ================================================ 5. Arithmetic ================================================= */
 
 /* ag_add -- y = a + b
  * Shape:  broadcast
@@ -472,7 +479,7 @@ AG_API ag_tensor *ag_neg(ag_tensor *x);
  * Shape:  x (…) -> (…)
  * Dtype:  i64, f32 or f64; s is converted to it, as for all scalar forms
  * Grad:   x̄ = ȳ
- * Errors: AG_ERR_DTYPE; AG_ERR_RANGE for an s that i64 cannot hold, as for all scalar forms
+ * Errors: AG_ERR_DTYPE; AG_ERR_RANGE for i64 unless s is an integer within range, as for all scalar forms
  * Source: numpy.add */
 AG_API ag_tensor *ag_add_scalar(ag_tensor *x, double s);
 
@@ -540,7 +547,7 @@ AG_API ag_tensor *ag_minimum_scalar(ag_tensor *x, double s);
  * Source: torch.clamp */
 AG_API ag_tensor *ag_clamp(ag_tensor *x, double low, double high);
 
-/* ============================================================== 6. Comparisons and choice ============================================================== */
+/* ========================================== 6. Comparisons and choice =========================================== */
 
 /* ag_equal -- y = (a == b); comparisons with NaN are false, and true for ag_not_equal
  * Shape:  broadcast
@@ -601,12 +608,12 @@ AG_API ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b);
 /* ag_cast -- y = x in another dtype; to bool: x != 0; real to i64: towards zero, NaN to 0, beyond the range to its ends
  * Shape:  x (…) -> (…)
  * Dtype:  any -> dtype
- * Grad:   x̄ = ȳ cast back, between real dtypes; else not differentiable
+ * Grad:   x̄ = ȳ cast back, between real dtypes; none flows through the others
  * Errors: AG_ERR_DTYPE
  * Source: numpy.ndarray.astype; saturation as in Rust's `as` */
 AG_API ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype);
 
-/* ============================================================== 7. Functions ============================================================== */
+/* ================================================= 7. Functions ================================================= */
 
 /* ag_exp -- y = e^x
  * Shape:  x (…) -> (…)
@@ -704,7 +711,7 @@ AG_API ag_tensor *ag_sigmoid(ag_tensor *x);
  * Source: torch.relu */
 AG_API ag_tensor *ag_relu(ag_tensor *x);
 
-/* ============================================================== 8. Reductions ============================================================== */
+/* ================================================ 8. Reductions ================================================= */
 
 /* Each has a short form over all axes, to a 0-d tensor, and one over a set of axes: with keepdims those stay with
  * extent 1. Sums are pairwise, in an order that depends on shape and strides only. */
@@ -741,7 +748,7 @@ AG_API ag_tensor *ag_mean(ag_tensor *x);
  * Source: numpy.mean */
 AG_API ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_var -- y = Σ (x − mean x)²/(n − correction) over all n elements; composed
+/* ag_var -- y = Σ (x − mean x)²/max(0, n − correction) over all n elements: NaN or ∞ for n <= correction; composed
  * Shape:  x (…) -> ()
  * Dtype:  real
  * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
@@ -749,7 +756,7 @@ AG_API ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims);
  * Source: torch.var, with its correction; the biased variance is correction 0 */
 AG_API ag_tensor *ag_var(ag_tensor *x, double correction);
 
-/* ag_var_over -- y = Σ (x − mean x)²/(n − correction) over `axes`, n elements each; composed
+/* ag_var_over -- y = Σ (x − mean x)²/max(0, n − correction) over `axes`, n elements each; composed
  * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
  * Dtype:  real
  * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
@@ -797,9 +804,10 @@ AG_API ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims);
  * Source: numpy.argmax */
 AG_API ag_tensor *ag_argmax(ag_tensor *x, int axis, bool keepdims);
 
-/* ============================================================== 9. Shapes and views ============================================================== */
+/* ============================================= 9. Shapes and views ============================================== */
 
-/* Views share their input's elements and copy nothing. */
+/* Views share their input's elements and copy nothing. What would change nothing (a reshape to the same shape, a slice of
+ * everything) is not recorded: the result is x itself, or a variable's present value. */
 
 /* ag_reshape -- the same elements, row-major, in another shape; one extent may be −1 and is then worked out; a view,
  * except that a view whose elements are not laid out suitably is copied first
@@ -835,8 +843,8 @@ AG_API ag_tensor *ag_permute(ag_tensor *x, ag_axes order);
 AG_API ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape);
 
 /* ag_slice -- elements start, start+step, … before stop along one axis; a negative step runs backwards, down to but
- * not including stop; start and stop count from the end if negative and are cut to the axis; AG_END is "as far as
- * there is" in either direction; a view
+ * not including stop; start and stop count from the end if negative and are cut to the axis; AG_END for start is where
+ * the axis begins and for stop where it ends, as the step sees it; a view
  * Shape:  x (…,n,…) -> (…,m,…)
  * Dtype:  any
  * Grad:   x̄ = ȳ at the chosen places, 0 elsewhere
@@ -853,11 +861,12 @@ AG_API ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, 
  * Source: numpy.flip */
 AG_API ag_tensor *ag_flip(ag_tensor *x, int axis);
 
-/* ag_embed -- zeros with x at start, start+step, … along one axis: what a slice's gradient is
+/* ag_embed -- zeros with x at start, start+step, … along one axis: what a slice's gradient is; here start does not count
+ * from the end
  * Shape:  x (…,m,…) -> (…,n,…)
  * Dtype:  any
  * Grad:   x̄ = ȳ, sliced
- * Errors: AG_ERR_AXIS; AG_ERR_RANGE for step 0 or if x does not fit into n
+ * Errors: AG_ERR_AXIS; AG_ERR_RANGE for step 0 or if not all of x lies in 0 … n−1; AG_ERR_SHAPE
  * Source: jax.numpy.zeros(…).at[…].set(x) */
 AG_API ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step);
 
@@ -877,7 +886,7 @@ AG_API ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes);
  * Source: numpy.expand_dims */
 AG_API ag_tensor *ag_unsqueeze(ag_tensor *x, int axis);
 
-/* ag_contiguous -- x with its elements copied into row-major order; x itself if they are
+/* ag_contiguous -- x with its elements copied into row-major order, unless they are
  * Shape:  x (…) -> (…)
  * Dtype:  any
  * Grad:   x̄ = ȳ
@@ -893,17 +902,17 @@ AG_API ag_tensor *ag_contiguous(ag_tensor *x);
  * Source: numpy.concatenate */
 AG_API ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis);
 
-/* ============================================================== 10. Products ============================================================== */
+/* ================================================= 10. Products ================================================= */
 
 /* ag_matmul -- y = a·b over the last two axes, by BLIS; transposed and sliced operands are used where they are
  * Shape:  a (…,m,k), b (…,k,n) -> (…,m,n); leading axes broadcast
  * Dtype:  real
  * Grad:   ā = ȳ·bᵀ,  b̄ = aᵀ·ȳ
- * Errors: AG_ERR_SHAPE if k differs, or for fewer than two axes; AG_ERR_DTYPE
+ * Errors: AG_ERR_SHAPE if k differs, leading axes do not fit, or there are fewer than two axes; AG_ERR_DTYPE
  * Source: numpy.matmul */
 AG_API ag_tensor *ag_matmul(ag_tensor *a, ag_tensor *b);
 
-/* ============================================================== 11. Indexing ============================================================== */
+/* ================================================= 11. Indexing ================================================= */
 
 /* ag_gather -- y[i,j,k] = x[index[i,j,k],j,k] for axis 0, and so on; the index is broadcast to x along other axes, so
  * an index (n,1) gathers rows of a table (rows,columns)
@@ -923,7 +932,7 @@ AG_API ag_tensor *ag_gather(ag_tensor *x, ag_tensor *index, int axis);
  * Source: torch.scatter_add */
 AG_API ag_tensor *ag_scatter_add(ag_tensor *x, ag_tensor *index, ag_tensor *source, int axis);
 
-/* ============================================================== 12. Composed functions ============================================================== */
+/* ============================================ 12. Composed functions ============================================ */
 
 /* These have no gradient of their own: it falls out of what they are composed of. */
 
@@ -951,7 +960,7 @@ AG_API ag_tensor *ag_softmax(ag_tensor *x, int axis);
  * Source: torch.log_softmax */
 AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
 
-/* ============================================================== 13. Checking ============================================================== */
+/* ================================================= 13. Checking ================================================= */
 
 /* ag_function -- a function of tensors to be checked: records on the inputs' tape and returns the output, a real tensor
  * of any shape; called many times, so it must compute the same each time */
@@ -962,7 +971,7 @@ typedef struct ag_gradcheck_options {
     int order;         /* 1 (or 0): the gradient; 2: also the gradient of the gradient */
     int directions;    /* 0: every element; else so many random directions ⟨v, Jᵀw⟩ an input */
     double relative;   /* tolerance against the larger of |expected| and |got|; 0 means 1e-6, and 1e-5 at order 2 */
-    double absolute;   /* tolerance where both are tiny; 0 means 1e-8, scaled by the output's size */
+    double absolute;   /* tolerance where both are tiny; 0: what rounding explains, up to 1e-8 of the output's size */
     uint64_t seed;     /* of the directions and cotangents */
     bool kinks_fail;   /* treat an element at a kink as a failure rather than as a kink */
 } ag_gradcheck_options;
@@ -971,7 +980,7 @@ typedef struct ag_gradcheck_options {
 typedef struct ag_gradcheck_report {
     bool passed;
     int order;        /* of the derivative that is reported on */
-    int input;        /* which x */
+    int input;        /* which x; −1: f's output is itself not finite */
     int64_t element;  /* which element of it; −1 for a random direction */
     double expected;  /* by finite differences */
     double got;       /* by the engine */
@@ -983,15 +992,16 @@ typedef struct ag_gradcheck_report {
 } ag_gradcheck_report;
 
 /* ag_gradcheck -- compare the engine's gradients of f at x with finite differences, signed, element by element
- * Each x[i] is a f64 tensor; a variable among them is itself perturbed, and is put back, so that f may use it from
+ * Each x[i] is an f64 tensor; a variable among them is itself perturbed, and is put back, so that f may use it from
  * elsewhere. If a composed gradient is wrong, each recorded operation's own VJP is checked at the values it had,
  * and the guilty one is named with its label and line. Assignments that f makes are not carried out.
- * Errors: AG_ERR_DTYPE unless x and f's output are f64; AG_ERR_GRADIENT if the check fails (and the tape stays usable:
- *         it is not put in error); what f gives. `report` may be NULL; it is filled whenever something was checked */
+ * Errors: AG_ERR_DTYPE unless x and f's output are f64; AG_ERR_RANGE for n < 0 or options out of range; what f gives;
+ *         AG_ERR_GRADIENT if the check fails (the tape stays usable: it is not put in error). `report` may be NULL;
+ *         after an error it holds nothing but the message */
 AG_API ag_status ag_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[],
                               const ag_gradcheck_options *options, ag_gradcheck_report *report);
 
-/* ============================================================== 14. Seeing the graph ============================================================== */
+/* ============================================= 14. Seeing the graph ============================================= */
 
 /* ag_dot_options -- what to write into the nodes; all false, or NULL, is shapes and labels */
 typedef struct ag_dot_options {
@@ -1002,18 +1012,18 @@ typedef struct ag_dot_options {
 
 /* ag_write_dot -- write what y[…] were computed from as a Graphviz file; forward and backward nodes differ in looks
  * The file is written whole or not at all.
- * Errors: AG_ERR_FILE; with values or gradients, as ag_eval and ag_grad */
+ * Errors: AG_ERR_FILE; AG_ERR_RANGE for n < 1; with values or gradients, as ag_eval and ag_grad */
 AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], const ag_dot_options *options);
 
-/* ============================================================== 15. Your own operations ============================================================== */
+/* =========================================== 15. Your own operations ============================================ */
 
 /* The library's own operations are entries of this form and have nothing that yours lack: docs/adding-an-op.md
  * walks through one. An entry is static and constant; nodes keep a pointer to it. */
 
 /* ag_kind -- how an operation's output elements hang from its input elements: what lets the evaluator plan */
 typedef enum ag_kind {
-    AG_KIND_SOURCE,      /* no inputs: constants, variables, random numbers */
-    AG_KIND_ELEMENTWISE, /* y[i] = f(a[i], b[i], …): give `block` */
+    AG_KIND_SOURCE,      /* no inputs, such as random numbers: give `eval` */
+    AG_KIND_ELEMENTWISE, /* y[i] = f(a[i], b[i], …), of at most 8 inputs: give `block` */
     AG_KIND_REDUCTION,   /* y = a fold over some axes: give `reduction` */
     AG_KIND_VIEW,        /* y shows elements of its one input: `infer` gives strides and offset */
     AG_KIND_CONTRACTION, /* a product: give `eval` */
@@ -1021,8 +1031,8 @@ typedef enum ag_kind {
 } ag_kind;
 
 /* ag_infer -- what `infer` sees and decides: the one place where an operation's inputs are validated.
- * On entry dtype is that of the last input, and shape that of the first; for an elementwise operation the inputs are broadcast
- * already, and the shape is final */
+ * On entry dtype is that of the last input, and shape that of the first; of an elementwise operation, whose inputs are
+ * broadcast already, and of a reduction the shape is final; of a source both are those that were asked for */
 typedef struct ag_infer {
     const ag_op *op;
     int n;
@@ -1056,12 +1066,12 @@ typedef struct ag_call {
     int threads; /* how many it may use; the result must not depend on it */
 } ag_call;
 
-/* ag_block -- y[0…n) = f(x[0][0…n), x[1][0…n), …), contiguous, n >= 0; y may be one of the x */
+/* ag_block -- y[i] = f(x[0][i], x[1][i], …) for 0 <= i < n, all contiguous; y may be one of the x */
 typedef void ag_block(int64_t n, void *y, const void *const x[], const void *attributes);
 
 /* ag_reduction -- a fold: associative and commutative up to rounding, over elements of one dtype */
 typedef struct ag_reduction {
-    double identity;                                /* folds with anything to that; −inf also stands for i64's minimum */
+    double identity;                                /* the fold of no elements; −inf and inf are the ends of i64 */
     void (*fold[AG_DTYPES])(int64_t n, void *y, const void *x);    /* y[0] = fold of x[0…n), n >= 1 */
     void (*combine[AG_DTYPES])(int64_t n, void *y, const void *x); /* y[i] = y[i] ∘ x[i] */
     void (*finish[AG_DTYPES])(int64_t n, void *y, int64_t count);  /* y[i] from the fold of `count` elements; or NULL */
@@ -1082,7 +1092,7 @@ struct ag_op {
 };
 
 /* Flags */
-#define AG_OP_NOT_DIFFERENTIABLE 1u /* said on purpose: a gradient through it is refused; `vjp` is NULL */
+#define AG_OP_NOT_DIFFERENTIABLE 1u /* said on purpose: `vjp` is NULL, and a gradient through a real y is refused */
 #define AG_OP_PREDICATE 2u          /* elementwise: the output is bool whatever the inputs */
 #define AG_OP_CONTIGUOUS 4u         /* eval wants its inputs contiguous, and gets copies of those that are not */
 
@@ -1093,8 +1103,9 @@ typedef struct ag_axes_set {
 } ag_axes_set;
 
 /* ag_apply -- record an operation; `attributes` are copied, and hold no pointers
- * Elementwise inputs are broadcast to each other first. Attributes are compared byte by byte: zero their padding.
- * Errors: what the operation's infer reports; AG_ERR_RANGE for a wrong number of inputs; AG_ERR_NULL, AG_ERR_TAPE */
+ * Elementwise inputs are broadcast to each other first. Attributes may be compared byte by byte: zero their padding.
+ * Errors: what the operation's infer reports; AG_ERR_SHAPE and AG_ERR_DTYPE for elementwise inputs that do not fit;
+ *         AG_ERR_RANGE for a wrong number of inputs, a view beyond its input, or an entry without what its kind needs */
 AG_API ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes);
 
 /* ag_apply_source -- record an operation without inputs
@@ -1139,12 +1150,12 @@ AG_API bool ag_call_fail(const ag_call *call, ag_status status, const char *form
 #endif
     ;
 
-/* ag_call_scratch -- from eval: memory that lasts until eval returns, aligned to 64 bytes, not initialised; NULL (and an error)
- * if there is none; not from several threads
+/* ag_call_scratch -- from eval: memory that lasts until eval returns, aligned to 64 bytes, not initialised; NULL, and an
+ * error, if there is none; not from several threads
  * Errors: AG_ERR_MEMORY */
 AG_API void *ag_call_scratch(const ag_call *call, size_t bytes);
 
-/* ag_op_count -- how many operations the library has
+/* ag_op_count -- how many operations the library has, leaves and other parts of the engine not counted
  * Errors: none */
 AG_API int ag_op_count(void);
 

@@ -75,7 +75,6 @@ ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     }
     b->data = (char *)b + header_bytes(c);
     b->refs = 1;
-    b->borrowed = false;
     ag__unpoison(b->data, class_bytes(c) - header_bytes(c));
     count_live(tape, (int64_t)class_bytes(c));
     return b;
@@ -85,7 +84,6 @@ ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data) {
     ag__buffer *b = ag__buffer_new(tape, 0);
     if (!b) return NULL;
     b->data = (void *)(uintptr_t)data;
-    b->borrowed = true;
     return b;
 }
 

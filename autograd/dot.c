@@ -6,6 +6,7 @@
  * put_escaped. The file is written beside its target and then renamed: it is there whole or not at all. */
 #if defined __unix__ || defined __APPLE__
 #define _POSIX_C_SOURCE 200809L
+#include <sys/stat.h>
 #include <unistd.h>
 #define HAVE_FSYNC 1
 #endif
@@ -17,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FEW = 8, NOT_DRAWN = 0, DRAWN = 1 };
+enum { FEW = 8 };
 
 /* A node that is drawn. */
 typedef struct drawn {
@@ -365,6 +366,17 @@ static FILE *open_beside(const char *path, char *name, size_t room) {
     return f;
 }
 
+/* Whether the path names something that must not be replaced by a file: a device, a pipe, or a link. */
+static bool is_special(const char *path) {
+#ifdef HAVE_FSYNC
+    struct stat s;
+    return lstat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+#else
+    (void)path;
+    return false;
+#endif
+}
+
 static int flush_to_disk(FILE *f) {
     if (ferror(f) || fflush(f) != 0) return errno ? errno : EIO;
 #ifdef HAVE_FSYNC
@@ -382,8 +394,9 @@ static bool replace(const char *from, const char *to) {
 }
 
 static bool write_beside(picture *p, const char *path, char *name, size_t room) {
+    bool special = is_special(path);
     errno = 0;
-    p->file = open_beside(path, name, room);
+    p->file = special ? fopen(path, "w") : open_beside(path, name, room);
     if (!p->file) return file_error(p, path, "cannot be created", errno);
     errno = 0;
     put_graph(p);
@@ -391,11 +404,11 @@ static bool write_beside(picture *p, const char *path, char *name, size_t room) 
     if (fclose(p->file) != 0 && !wrong) wrong = errno ? errno : EIO;
     const char *what = "cannot be written";
     if (!wrong && p->tape->status == AG_OK) {
-        if (replace(name, path)) return true;
+        if (special || replace(name, path)) return true;
         wrong = errno;
         what = "cannot be replaced";
     }
-    remove(name);
+    if (!special) remove(name);
     return p->tape->status == AG_OK ? file_error(p, path, what, wrong) : false;
 }
 
@@ -429,7 +442,8 @@ ag_status(ag_write_dot)(const char *path, int n, ag_tensor *const y[], const ag_
     int line;
     const char *file = ag__here_file(&line);
     ag_tensor *nil;
-    ag_tape *tape = n > 0 && y ? ag_tape_of(y[0]) : NULL;
+    ag_tape *tape = NULL;
+    for (int i = 0; y && i < n && !tape; i++) tape = ag_tape_of(y[i]);
     picture p = {.tape = tape, .options = options ? options : &(ag_dot_options){0}, .n = n};
     bool valid = false;
     if (!path || !y) ag__fail_on(tape, "write_dot", AG_ERR_NULL, "the %s is NULL", path ? "list of tensors" : "path");

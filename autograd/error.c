@@ -8,19 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#if defined __GNUC__
-#define THREAD_LOCAL __thread
-#else
-#define THREAD_LOCAL _Thread_local
-#endif
-
-static THREAD_LOCAL struct {
+static _Thread_local struct {
     ag_status status;
     bool located;
     char text[AG__ERROR_SIZE];
 } orphan;
 
-static THREAD_LOCAL struct {
+static _Thread_local struct {
     const char *file;
     int line;
 } here;

@@ -36,7 +36,7 @@ static bool no_memory(const ag_tensor *t, size_t bytes) {
 
 void *ag_call_scratch(const ag_call *call, size_t bytes) {
     running *r = (running *)(uintptr_t)call;
-    ag__buffer *b = ag__buffer_new(call->node->tape, bytes + 64);
+    ag__buffer *b = bytes <= PTRDIFF_MAX ? ag__buffer_new(call->node->tape, bytes + 64) : NULL;
     if (!b) {
         no_memory(call->node, bytes);
         return NULL;
@@ -76,7 +76,7 @@ static bool run_call(ag_tensor *t) {
         if (t->op->flags & AG_OP_CONTIGUOUS && !t->input[i]->layout->contiguous) good = make_contiguous(&r, &x[i]);
     }
     r.call.x = x;
-    good = good && t->op->eval(&r.call);
+    good = good && t->op->eval(&r.call) && t->tape->status == AG_OK;
     drop_scratch(&r);
     if (!good && t->tape->status == AG_OK) ag_call_fail(&r.call, AG_ERR_RANGE, "the evaluation failed");
     return good;
@@ -195,10 +195,19 @@ static bool run(const plan *p) {
 
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
     if (tape->status != AG_OK) return false;
+    if (tape->evaluating) { /* the marks of the evaluation under way are on the nodes */
+        ag__fail_on(tape, "eval", AG_ERR_TAPE, "an operation that is being evaluated cannot evaluate its own tape");
+        return false;
+    }
     plan p = {.tape = tape};
+    uint32_t floor = tape->floor;
     pin_all(&p, n, x);
     mark_needed(&p);
+    tape->evaluating = true;
+    tape->floor = tape->count;
     bool good = run(&p);
+    tape->evaluating = false;
+    tape->floor = floor;
     unpin_all(&p, n, x);
     if (good) ag__commit_assignments(tape);
     else if (tape->pending && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);

@@ -12,6 +12,7 @@ typedef struct scan {
     ag_tape *tape;
     uint32_t low, high;    /* nodes low … high−1 can be active */
     ag_tensor **cotangent; /* of node low + i; NULL: none so far */
+    bool *outer;           /* of a scan within a scan: which nodes that one has marked */
     ag__buffer *memory;
 } scan;
 
@@ -23,14 +24,26 @@ static bool carries_gradient(const ag_tensor *t) {
     return !(t->flags & AG__DETACHED) && ag__is_real(t->dtype) && t->op->vjp != ag_zero_vjp;
 }
 
+static bool is_active(const scan *s, const ag_tensor *t) { return t->flags & AG__ACTIVE && t->id >= s->low; }
+
+/* A VJP may differentiate by itself: what the scan around this one has marked is set aside, and marked again later. */
+static void exchange_marks(const scan *s) {
+    for (uint32_t id = s->low; s->outer && id < s->high; id++) {
+        ag_tensor *t = ag__node(s->tape, id);
+        bool active = t->flags & AG__ACTIVE;
+        t->flags = (uint16_t)(s->outer[id - s->low] ? t->flags | AG__ACTIVE : t->flags & ~AG__ACTIVE);
+        s->outer[id - s->low] = active;
+    }
+}
+
 static void mark_active(const scan *s, int nx, ag_tensor *const x[]) {
     for (int i = 0; i < nx; i++)
         if (x[i]->id >= s->low && x[i]->id < s->high) x[i]->flags |= AG__ACTIVE;
     for (uint32_t id = s->low; id < s->high; id++) {
         ag_tensor *t = ag__node(s->tape, id);
-        unsigned flags = 0;
-        for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) flags |= t->input[i]->flags;
-        if (flags & AG__ACTIVE && carries_gradient(t)) t->flags |= AG__ACTIVE;
+        bool active = false;
+        for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) active |= is_active(s, t->input[i]);
+        if (active && carries_gradient(t)) t->flags |= AG__ACTIVE;
     }
 }
 
@@ -71,15 +84,16 @@ static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
     t->flags |= AG__SCANNED;
     for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) {
         ag_tensor *x = t->input[i];
-        if (!(x->flags & AG__ACTIVE)) continue;
+        if (!is_active(s, x)) continue;
         if (!t->op->vjp) {
             ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the operation is not differentiable");
             ag__locate(t->tape, t->file, t->line);
             return false;
         }
         x->flags |= AG__SCANNED;
+        s->tape->floor = s->tape->count;
         ag_tensor *c = t->op->vjp(t, g, i);
-        if (c && (!contribution_valid(t, i, c) || !accumulate(s, x, c))) {
+        if ((c && (!contribution_valid(t, i, c) || !accumulate(s, x, c))) || t->tape->status != AG_OK) {
             if (t->tape->status == AG_OK) ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the vjp returned nil");
             ag__locate(t->tape, t->file, t->line);
             return false;
@@ -108,7 +122,7 @@ static ag_tensor *filled_like(const ag_tensor *x, double value) {
 
 static bool seed_outputs(const scan *s, int ny, ag_tensor *const y[], ag_tensor *const ybar[]) {
     for (int j = 0; j < ny; j++) {
-        if (!(y[j]->flags & AG__ACTIVE)) continue;
+        if (!is_active(s, y[j])) continue;
         ag_tensor *g = ybar && ybar[j] ? ag__current(ybar[j]) : filled_like(y[j], 1);
         if (!g || !accumulate(s, y[j], g)) return false;
     }
@@ -133,12 +147,13 @@ static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *con
     for (int i = 0; i < nx; i++) s->low = x[i]->id < s->low ? x[i]->id : s->low;
     for (int j = 0; j < ny; j++) s->high = y[j]->id >= s->high ? y[j]->id + 1 : s->high;
     if (s->low > s->high) s->low = s->high;
-    size_t bytes = (size_t)(s->high - s->low) * sizeof *s->cotangent;
+    size_t nodes = s->high - s->low, bytes = nodes * (sizeof *s->cotangent + s->tape->in_gradient);
     if (!(s->memory = ag__buffer_new(s->tape, bytes))) {
         ag__fail_on(s->tape, s->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
         return false;
     }
     s->cotangent = memset(s->memory->data, 0, bytes);
+    if (s->tape->in_gradient) s->outer = (bool *)(s->cotangent + nodes);
     return true;
 }
 
@@ -149,11 +164,15 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
     if (!set_up(&s, ny, y, nx, x)) return false;
     ag__place before = ag__place_now(tape);
     bool former = tape->in_gradient;
+    uint32_t floor = tape->floor;
     tape->in_gradient = true;
+    exchange_marks(&s);
     mark_active(&s, nx, x);
     bool good = seed_outputs(&s, ny, y, ybar) && scan_back(&s) && collect(&s, nx, x, dx, flags);
     unmark(&s, s.high);
+    exchange_marks(&s);
     tape->in_gradient = former;
+    tape->floor = floor;
     ag__buffer_drop(tape, s.memory);
     if (!good) ag__truncate(tape, &before);
     return good;
@@ -203,9 +222,12 @@ static bool outputs_valid(const char *name, int ny, ag_tensor *const y[], ag_ten
     return true;
 }
 
-static bool one_tape(const char *name, ag_tensor *y, ag_tensor *x) {
-    ag_tensor *pair[] = {y, x}, *nil;
-    return ag__inputs_usable(name, 2, pair, &nil);
+/* Before anything else is said about an x[i]: an error belongs on the tape of y. */
+static bool one_tape(const char *name, ag_tensor *y, int n, ag_tensor *const x[]) {
+    ag_tensor *nil;
+    for (int i = 0; i < n; i++)
+        if (!ag__inputs_usable(name, 2, (ag_tensor *[]){y, x[i]}, &nil)) return false;
+    return true;
 }
 
 static ag_tape *any_tape(int ny, ag_tensor *const y[], int nx, ag_tensor *const x[]) {
@@ -216,10 +238,8 @@ static ag_tape *any_tape(int ny, ag_tensor *const y[], int nx, ag_tensor *const 
     return NULL;
 }
 
-static bool vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
-                ag_tensor *dx[], unsigned flags) {
-    ag_tape *tape = any_tape(ny, y, nx, x);
-    for (int i = 0; dx && i < nx; i++) dx[i] = ag__nil_of(tape);
+static bool arguments_valid(const char *name, ag_tape *tape, int ny, ag_tensor *const y[], ag_tensor *const ybar[],
+                            int nx, ag_tensor *const x[], ag_tensor *const dx[]) {
     if (nx < 0 || ny < 1) {
         ag__fail_on(tape, name, AG_ERR_RANGE, "%d outputs and %d inputs", ny, nx);
         return false;
@@ -229,10 +249,18 @@ static bool vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const
         return false;
     }
     if (!real(name, "output", tape, ny, y) || !outputs_valid(name, ny, y, ybar)) return false;
-    if (nx == 0) return true;
-    if (!real(name, "input", tape, nx, x) || !one_tape(name, y[0], x[0])) return false;
-    if (differentiate(name, tape, ny, y, ybar, nx, x, dx, flags)) return true;
-    for (int i = 0; i < nx; i++) dx[i] = tape->nil;
+    return nx == 0 || (all_there(name, "input", tape, nx, x) && one_tape(name, y[0], nx, x) &&
+                       real(name, "input", tape, nx, x));
+}
+
+/* dx may be the same array as x. */
+static bool vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+                ag_tensor *dx[], unsigned flags) {
+    ag_tape *tape = any_tape(ny, y, nx, x);
+    if (arguments_valid(name, tape, ny, y, ybar, nx, x, dx) &&
+        (nx == 0 || differentiate(name, tape, ny, y, ybar, nx, x, dx, flags)))
+        return true;
+    for (int i = 0; dx && i < nx; i++) dx[i] = ag__nil_of(tape);
     return false;
 }
 

@@ -26,11 +26,10 @@ static inline const int64_t *ag__strides(const ag__layout *l) { return l->extent
 
 /* A block of memory that one or more nodes show. Free ones wait in their class's list. */
 typedef struct ag__buffer {
-    void *data;
+    void *data; /* behind this header, or the user's */
     struct ag__buffer *next; /* in a free list */
     uint32_t refs;
     uint16_t size_class;
-    bool borrowed; /* data is the user's */
 } ag__buffer;
 
 /* ---- Nodes ---- */
@@ -152,6 +151,8 @@ struct ag_tape {
     uint64_t seed, draws;
     int threads;
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
+    bool evaluating;                             /* an operation's eval is running */
+    uint32_t floor; /* while an eval or a VJP is running: the nodes before this must stay */
 
     ag_status status;
     bool located; /* the error names the caller's line */
@@ -188,7 +189,7 @@ bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
 bool ag__layouts_equal(const ag__layout *a, const ag__layout *b);
 ag_shape ag__layout_shape(const ag__layout *l);
 
-/* error.c: every failure passes through ag__raise_text */
+/* error.c: every failure passes through its raise() */
 ag_tensor *ag__nil_of(ag_tape *tape); /* tape NULL: the nil that belongs to none */
 void ag__locate(ag_tape *tape, const char *file, int line);
 const char *ag__here_file(int *line); /* take what ag_here has left: NULL if the caller came another way */

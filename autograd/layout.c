@@ -4,7 +4,6 @@
  * input's, so that comparing two pointers usually settles whether two shapes are equal. */
 #include "autograd/internal.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,14 +70,19 @@ ag_shape ag__layout_shape(const ag__layout *l) {
     return shape;
 }
 
-bool ag__axes_mask(const ag_axes *axes, int rank, uint32_t *mask, int *axis) {
+bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t *mask, ag_tensor **nil) {
+    int rank = x->layout->rank;
     *mask = axes->count == -1 ? (1u << rank) - 1 : 0;
-    *axis = INT_MIN;
-    if (axes->count < -1 || axes->count > AG_MAX_RANK) return false;
+    if (axes->count < -1 || axes->count > AG_MAX_RANK) {
+        *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "%d is no number of axes", axes->count);
+        return false;
+    }
     for (int i = 0; i < axes->count; i++) {
-        *axis = axes->axis[i];
-        int a = ag__axis(*axis, rank);
-        if (a < 0 || (*mask & 1u << a)) return false;
+        int a = ag__axis(axes->axis[i], rank);
+        if (a < 0 || (*mask & 1u << a)) {
+            *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axes->axis[i]);
+            return false;
+        }
         *mask |= 1u << a;
     }
     return true;

@@ -4,7 +4,6 @@
  * the end back and keeps the chunks, so a steady loop allocates nothing. Invariant: chunks before tape->chunk are full
  * or passed over, chunks after it are empty. */
 #include "autograd/internal.h"
-#include "autograd_config.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -32,9 +32,9 @@ static inline int ag__axis(int axis, int rank) {
     return axis >= 0 && axis < rank ? axis : axis < 0 && axis >= -rank ? axis + rank : -1;
 }
 
-/* The axes as a bit mask, negative ones and AG_ALL_AXES worked out; false, with `axis` the culprit, if one is out of
- * range or given twice (count itself out of range: *axis is INT_MIN). */
-bool ag__axes_mask(const ag_axes *axes, int rank, uint32_t *mask, int *axis);
+/* These axes of x as a bit mask, negative ones and AG_ALL_AXES worked out. If one is out of range or given twice, or their
+ * number makes no sense, the error is raised and *nil is what the constructor `name` returns. */
+bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t *mask, ag_tensor **nil);
 
 /* A number that no other draw on this tape has had since its seed was set, and that seed; it is taken once it is
  * recorded. */

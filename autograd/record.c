@@ -130,11 +130,12 @@ static const ag__layout *contiguous_layout(const ag_infer *r) {
 
 /* Lowest and highest element number that a layout reaches. */
 static bool reach(int rank, const int64_t *extent, const int64_t *stride, int64_t offset, int64_t *low, int64_t *high) {
+    const int64_t most = INT64_MAX / 16;
     *low = *high = offset;
+    if (offset < 0 || offset > most) return false;
     for (int i = 0; i < rank; i++) {
         int64_t s = stride[i], last = extent[i] - 1;
-        if (last <= 0 || s == 0) continue;
-        if (s == INT64_MIN || (s < 0 ? -s : s) > INT64_MAX / 16 / last) return false;
+        if (s < -most || s > most || (last > 0 && (s < 0 ? -s : s) > most / last)) return false;
         *(s < 0 ? low : high) += s * last;
     }
     return true;
@@ -144,8 +145,9 @@ static bool reach(int rank, const int64_t *extent, const int64_t *stride, int64_
 static bool view_inside(const ag_infer *r, int64_t size) {
     const ag_tensor *x = r->x[0];
     int64_t low, high, least, most;
+    if (r->dtype != (ag_dtype)x->dtype) return ag_reject(r, AG_ERR_DTYPE, "a view has the dtype of its input");
     if (size == 0) return true;
-    if (x->layout->size == 0 || r->offset < 0 ||
+    if (x->layout->size == 0 ||
         !reach(r->shape.rank, r->shape.extent, r->stride, r->offset, &low, &high) ||
         !reach(x->layout->rank, x->layout->extent, ag__strides(x->layout), x->offset, &least, &most) || low < least ||
         high > most)
@@ -161,8 +163,18 @@ static bool dtype_accepted(const ag_infer *r) {
     return ag_reject(r, AG_ERR_DTYPE, "dtype %s is not accepted", ag_dtype_name(dtype));
 }
 
+/* What the operation itself has to say, where the shape is not for it to decide. */
+static bool infer_keeps_shape(ag_infer *r) {
+    ag_shape shape = r->shape;
+    if (!r->op->infer) return true;
+    if (!r->op->infer(r)) return false;
+    if (shape.rank == r->shape.rank && memcmp(shape.extent, r->shape.extent, (size_t)shape.rank * sizeof(int64_t)) == 0)
+        return true;
+    return ag_reject(r, AG_ERR_SHAPE, "infer must not decide the shape of such an operation");
+}
+
 static bool infer_elementwise(ag_infer *r) {
-    if (r->op->infer) return r->op->infer(r) && dtype_accepted(r);
+    if (r->op->infer) return infer_keeps_shape(r) && dtype_accepted(r);
     for (int i = 1; i < r->n; i++)
         if (r->x[i]->dtype != r->x[0]->dtype)
             return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)r->x[0]->dtype),
@@ -181,7 +193,7 @@ static bool infer_reduction(ag_infer *r, size_t bytes) {
         if (!(set->mask & 1u << i)) r->shape.extent[rank++] = r->shape.extent[i];
         else if (set->keepdims) r->shape.extent[rank++] = 1;
     r->shape.rank = rank;
-    return (!r->op->infer || r->op->infer(r)) && dtype_accepted(r);
+    return infer_keeps_shape(r) && dtype_accepted(r);
 }
 
 static bool infer_other(ag_infer *r) {
@@ -190,20 +202,25 @@ static bool infer_other(ag_infer *r) {
     return r->op->infer(r);
 }
 
+/* Shape and dtype as infer leaves them; it may also have failed, and returned true all the same. */
+static bool decision_valid(const ag_infer *r, int64_t *size) {
+    const char *why;
+    if (r->tape->status != AG_OK) return false;
+    if ((unsigned)r->dtype >= AG_DTYPES)
+        return ag_reject(r, AG_ERR_DTYPE, "the result would have dtype %d, which is none", (int)r->dtype);
+    return ag__shape_valid(&r->shape, size, &why) || ag_reject(r, AG_ERR_SHAPE, "the result would have %s", why);
+}
+
 static const ag__layout *decide(ag_infer *r, size_t bytes) {
     ag_kind kind = r->op->kind;
     bool good = kind == AG_KIND_ELEMENTWISE ? infer_elementwise(r)
                 : kind == AG_KIND_REDUCTION ? infer_reduction(r, bytes)
                                             : infer_other(r);
     int64_t size;
-    const char *why;
-    if (!good) return NULL;
-    if (!ag__shape_valid(&r->shape, &size, &why)) {
-        ag_reject(r, AG_ERR_SHAPE, "the result would have %s", why);
-        return NULL;
-    }
-    if (kind == AG_KIND_VIEW && !view_inside(r, size)) return NULL;
-    const ag__layout *l = kind == AG_KIND_VIEW ? ag__layout_new(r->tape, &r->shape, r->stride) : contiguous_layout(r);
+    if (!good || !decision_valid(r, &size) || (kind == AG_KIND_VIEW && !view_inside(r, size))) return NULL;
+    if (size == 0) r->offset = 0; /* nothing is shown, wherever it begins */
+    const ag__layout *l = kind == AG_KIND_VIEW && size != 0 ? ag__layout_new(r->tape, &r->shape, r->stride)
+                                                            : contiguous_layout(r);
     if (!l) ag_reject(r, AG_ERR_MEMORY, "no memory to record another tensor");
     return l;
 }
@@ -230,15 +247,16 @@ static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x,
     return l;
 }
 
-/* What most calls are: elementwise, on usable inputs of one dtype and one contiguous layout. Then there is nothing to
- * infer; the inputs go to `in`. NULL if it is otherwise. */
+/* What most calls are: elementwise, on usable inputs of one dtype and one shape, the first of them contiguous. Then there
+ * is nothing to infer; the inputs go to `in`. NULL if it is otherwise. */
 static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], ag_tensor **in) {
     enum { NOT_USABLE = AG__NIL | AG__STALE };
     if (op->kind != AG_KIND_ELEMENTWISE || op->infer || n < 1 || n > FEW || op->arity != n || !x[0]) return NULL;
     const ag_tensor *first = x[0];
     for (int i = 0; i < n; i++) {
         ag_tensor *t = x[i];
-        if (!t || t->flags & NOT_USABLE || t->tape != first->tape || t->layout != first->layout || t->dtype != first->dtype)
+        if (!t || t->flags & NOT_USABLE || t->tape != first->tape || t->dtype != first->dtype ||
+            !ag__layouts_equal(t->layout, first->layout))
             return NULL;
         if (t->flags & AG__VARIABLE && !(t = ready_version(t))) return NULL;
         in[i] = t;
@@ -252,11 +270,12 @@ static ag_tensor *finished(ag_tensor *t) {
 }
 
 static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {
+    ag_tape *tape = x[0]->tape; /* after a failure x may be what was broadcast, and is gone */
     ag_dtype dtype;
     int64_t offset;
     const ag__layout *layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
-    if (!layout) return x[0]->tape->nil;
-    ag_tensor *t = ag__record(op, x[0]->tape, dtype, layout, n, x, attributes, bytes);
+    if (!layout) return tape->nil;
+    ag_tensor *t = ag__record(op, tape, dtype, layout, n, x, attributes, bytes);
     if (op->kind == AG_KIND_VIEW && !(t->flags & AG__NIL)) t->offset = offset;
     return finished(t);
 }
@@ -302,7 +321,10 @@ ag_tensor *(ag_apply_source)(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_
     if (!ag__shape_valid(&shape, &size, &why)) return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
     if (bytes > MOST_ATTRIBUTES || op->kind != AG_KIND_SOURCE || !op->eval)
         return ag__fail_on(tape, op->name, AG_ERR_RANGE, "the operation's descriptor is incomplete");
-    if (op->infer && !op->infer(&r)) return tape->nil;
+    if (op->infer && (!op->infer(&r) || !decision_valid(&r, &size))) {
+        ag_reject(&r, AG_ERR_SHAPE, "the operation refused"); /* unless it has said why */
+        return tape->nil;
+    }
     const ag__layout *layout = ag__layout_new(tape, &r.shape, NULL);
     if (!layout) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
     return finished(ag__record(op, tape, r.dtype, layout, 0, NULL, attributes, bytes));

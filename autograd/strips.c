@@ -3,7 +3,6 @@
  * Work is cut into strips of a fixed length, whatever the number of threads, so that the results do not depend on
  * it. An operation's kernels only ever see contiguous elements: strided inputs are packed into a strip first. */
 #include "autograd/internal.h"
-#include "autograd_config.h"
 
 #include <string.h>
 

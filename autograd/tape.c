@@ -118,7 +118,17 @@ static void release_node(ag_tape *tape, ag_tensor *t) {
     t->flags = AG__STALE;
 }
 
+/* Whether a mark's place is later than `place`: more nodes before it, or only more of the arena. */
+static bool is_beyond(const ag__place *mark, const ag__place *place) {
+    if (mark->count != place->count) return mark->count > place->count;
+    if (mark->chunk == place->chunk) return mark->used > place->used;
+    for (const ag__chunk *c = place->chunk ? place->chunk->next : mark->chunk; c; c = c->next)
+        if (c == mark->chunk) return true;
+    return false;
+}
+
 void ag__truncate(ag_tape *tape, const ag__place *place) {
+    while (tape->mark_count && is_beyond(&tape->marks[tape->mark_count - 1], place)) tape->mark_count--;
     forget_beyond(tape, place->count);
     drop_packed_beyond(tape, place->count);
     for (; tape->labels != place->labels; tape->labels = tape->labels->before)
@@ -163,6 +173,11 @@ ag_status(ag_tape_rewind)(ag_tape *tape, ag_mark mark) {
         return ag__leave(tape, file, line);
     }
     ag__place place = tape->marks[mark.slot];
+    if (place.count < tape->floor) {
+        ag__fail_on(tape, "tape_rewind", AG_ERR_TAPE, "an operation that is being %s needs what would be released",
+                    tape->evaluating ? "evaluated" : "differentiated");
+        return ag__leave(tape, file, line);
+    }
     carry_out_assignments(tape, place.count);
     ag__truncate(tape, &place);
     tape->mark_count = mark.slot + 1;
@@ -187,8 +202,9 @@ bool ag_tape_set_recording(ag_tape *tape, bool recording) {
 
 int ag_tape_set_threads(ag_tape *tape, int threads) {
     if (!tape) return 0;
+    enum { MOST_THREADS = 1024 }; /* the OpenMP library ends the process if it cannot have as many as it is asked for */
     if (threads == 0) tape->threads = default_threads();
-    if (threads > 0) tape->threads = threads;
+    if (threads > 0) tape->threads = threads < MOST_THREADS ? threads : MOST_THREADS;
     return tape->threads;
 }
 

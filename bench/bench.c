@@ -55,7 +55,7 @@ static void choose_repetitions(const row *r, side *s) {
     double t = seconds(r, s, s->repetitions = 1);
     while (t < round_seconds / 4 && s->repetitions < INT64_C(1) << 30) t = seconds(r, s, s->repetitions *= 4);
     double wanted = (double)s->repetitions * round_seconds / t;
-    s->repetitions = wanted < 1 || isnan(wanted) ? 1 : (int64_t)wanted;
+    s->repetitions = isnan(wanted) || wanted < 1 ? 1 : (int64_t)wanted;
     s->failed = isnan(t);
 }
 
@@ -142,7 +142,7 @@ static void run_row(const row *r, result *out) {
         check_sides(r, out);
         time_sides(r, out);
     }
-    r->teardown(r);
+    if (!r->teardown(r)) ours->failed = true;
 }
 
 /* ---- Telling ---- */
@@ -180,10 +180,10 @@ static void print_ours(const result *out) {
     char a[32], b[32], each[32] = "";
     const row *r = out->row;
     const side *ours = &out->side[0];
-    if (r->each[0]) snprintf(each, sizeof each, "a %s", r->each);
-    if (!has_figures(ours)) printf("%-24s %7d %10s %10s %-11s", r->name, option.threads, "FAILED", "", "");
+    if (r->each[0]) snprintf(each, sizeof each, "per %s", r->each);
+    if (!has_figures(ours)) printf("%-24s %7d %10s %10s %-13s", r->name, option.threads, "FAILED", "", "");
     else
-        printf("%-24s %7d %10s %10s %-11s", r->name, option.threads, told(a, r->unit, median(ours)),
+        printf("%-24s %7d %10s %10s %-13s", r->name, option.threads, told(a, r->unit, median(ours)),
                told(b, r->unit, minimum(ours)), each);
 }
 
@@ -207,14 +207,14 @@ static void print_heading(void) {
     printf("%d thread%s (--threads N), %d rounds, %s; ratio: our minimum / the peer's; load average %.2g\n\n",
            option.threads, option.threads == 1 ? "" : "s", option.rounds,
            option.cpu ? "processor time" : "time by the clock", load);
-    printf("%-24s %7s %10s %10s %-11s %-17s %10s %10s %7s  %s\n", "row", "threads", "ours", "minimum", "", "peer",
+    printf("%-24s %7s %10s %10s %-13s %-17s %10s %10s %7s  %s\n", "row", "threads", "ours", "minimum", "", "peer",
            "theirs", "minimum", "ratio", "goal");
 }
 
 static void print_result(const result *out) {
     print_ours(out);
     for (int i = 1; i < out->sides; i++) {
-        if (i > 1) printf("%-66s", "");
+        if (i > 1) printf("%-68s", "");
         print_peer(out, &out->side[i]);
     }
     fflush(stdout);
@@ -316,7 +316,7 @@ static void list_rows(void) {
         printf("%-24s %s\n", r->name, r->what);
         for (const peer *p = r->peers; p < r->peers + MOST_PEERS && p->where != NOBODY; p++) {
             if (p->where == FIGURE)
-                printf("%24s at most %s%s%s\n", "", told(text, r->unit, p->figure), r->each[0] ? " a " : "", r->each);
+                printf("%24s at most %s%s%s\n", "", told(text, r->unit, p->figure), r->each[0] ? " per " : "", r->each);
             else if (p->limit > 0) printf("%24s at most %g of %s\n", "", p->limit, p->name);
             else printf("%24s beside %s\n", "", p->name);
         }

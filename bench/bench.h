@@ -38,7 +38,7 @@ struct row {
     void (*work)(const row *r, int64_t repetitions);
     double (*measure)(const row *r); /* instead of `work`, for what is not a time */
     double (*check)(const row *r);   /* do it once, and give a number that stands for what came out; may be NULL */
-    void (*teardown)(const row *r);
+    bool (*teardown)(const row *r);  /* false: something has failed meanwhile, so that the times mean nothing */
     peer peers[MOST_PEERS];
 };
 

@@ -1,8 +1,8 @@
 """PyTorch, doing the benchmark's rows on command.
 
 Reads "check ROW" (set the row up, do it once, answer with a number that stands for what came out) and "run ROW N" (do
-it N times, answer with the seconds that took), one a line. The arguments are the number of threads, and --clock or --cpu:
-whether seconds are the clock's or the processor's.
+it N times, answer with the seconds that took), one a line. The arguments are the number of threads, and --clock or
+--cpu: whether seconds are the clock's or the processor's.
 """
 
 import re

@@ -32,11 +32,13 @@ static bool opened(void) {
     return fine(s.tape);
 }
 
-static void tear_down(const row *r) {
+static bool tear_down(const row *r) {
     (void)r;
+    bool good = fine(s.tape);
     ag_tape_free(s.tape);
     for (int i = 0; i < MOST; i++) room_free(s.memory[i]);
     room_free(s.labels);
+    return good;
 }
 
 /* Evaluates y (unless NULL) and the n gradients in one sweep, weighs the first `weighed` of them, and rewinds. */

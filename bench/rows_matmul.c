@@ -104,10 +104,12 @@ static bool set_up(const row *r, int threads) {
     return fine(s.tape);
 }
 
-static void tear_down(const row *r) {
+static bool tear_down(const row *r) {
     (void)r;
+    bool good = fine(s.tape);
     ag_tape_free(s.tape);
     tear_down_operands();
+    return good;
 }
 
 static void multiply(const row *r, int64_t repetitions) {

@@ -1,7 +1,7 @@
 /* rows_training -- whole training steps: forward, backward, update by SGD, and reading the loss
  *
- * The batch lies in memory and is not copied, here (ag_wrap) or there. Every step begins with a rewind, as a user's loop
- * does. The parameters begin the same as PyTorch's; what is compared is the third loss. */
+ * The batch lies in memory and is not copied, here (ag_wrap) or there. Every step begins with a rewind, as a user's
+ * loop does. The parameters begin the same as PyTorch's; what is compared is the third loss. */
 #include "bench.h"
 #include "nn/nn.h"
 
@@ -54,11 +54,13 @@ static bool set_up(const row *r, int threads) {
     return fine(s.tape);
 }
 
-static void tear_down(const row *r) {
+static bool tear_down(const row *r) {
     (void)r;
+    bool good = fine(s.tape);
     ag_tape_free(s.tape);
     room_free(s.x);
     room_free(s.labels);
+    return good;
 }
 
 static ag_tensor *forward(ag_tensor *h) {

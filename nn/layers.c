@@ -37,7 +37,8 @@ ag_tensor *ag_dropout(ag_tensor *x, double p, bool training) {
     ag_dtype dtype = ag_dtype_of(x);
     if (dtype != AG_F32 && dtype != AG_F64)
         return ag__refuse("dropout", 1, &x, AG_ERR_DTYPE, "f32 or f64 is wanted, not %s", ag_dtype_name(dtype));
-    if (ag_is_nil(x) || !training || p == 0) return x;
+    if (ag_is_nil(x)) return ag__refuse("dropout", 1, &x, AG_ERR_NIL, "there is nothing to drop");
+    if (!training || p == 0) return ag_reshape(x, ag_shape_of(x)); /* x as it is now: it may be a variable */
     ag_tensor *dropped = ag_less(ag_uniform(tape, dtype, ag_shape_of(x), 0, 1), ag_scalar(tape, dtype, p));
     return ag_where(dropped, ag_scalar(tape, dtype, 0), ag_scale(x, 1 / (1 - p)));
 }

@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-/* ============================================================== 1. Layers ============================================================== */
+/* ================================================== 1. Layers =================================================== */
 
 /* ag_linear -- y = x·w + b: what ag_linear_init makes; both are parameters */
 typedef struct ag_linear {
@@ -56,7 +56,7 @@ AG_API ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype,
  * Source: torch.nn.Linear, whose weight is the transpose */
 AG_API ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x);
 
-/* ag_dropout -- in training, each element 0 with probability p, else x/(1−p); otherwise x itself
+/* ag_dropout -- in training, each element 0 with probability p, else x/(1−p); otherwise x as it is
  * A new draw at every call: to differentiate numerically, call ag_tape_seed before each.
  * Shape:  x (…) -> (…)
  * Dtype:  real
@@ -108,7 +108,7 @@ AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bo
 AG_API ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training,
                                            ag_batchnorm_nodes *nodes);
 
-/* ============================================================== 2. Losses ============================================================== */
+/* ================================================== 2. Losses =================================================== */
 
 /* Each is the mean over the batch: a 0-d tensor, ready for ag_grad; NaN for a batch of no samples. */
 
@@ -153,7 +153,7 @@ AG_API ag_tensor *ag_mse(ag_tensor *x, ag_tensor *target);
  * Source: sklearn.metrics.accuracy_score */
 AG_API ag_tensor *ag_accuracy(ag_tensor *scores, ag_tensor *labels);
 
-/* ============================================================== 3. Optimisers ============================================================== */
+/* ================================================ 3. Optimisers ================================================= */
 
 /* A step is ordinary recorded arithmetic and ag_assign, evaluated with whatever is evaluated next. What an optimiser
  * remembers of each parameter are variables on the tape; the handles of these live in an array that the caller

@@ -238,8 +238,8 @@ AG_BLOCK1(cube_f64, double, double, (a * a * a))
 AG_BLOCK1_S(power_f32, float, float, powf(a, s))
 AG_BLOCK1_S(power_f64, double, double, pow(a, s))
 
-/* The exponents that occur in practice, and in the gradients of those, are many times faster multiplied out.
- * */
+/* The exponents that occur in practice, and in the gradients of those, are many times faster multiplied
+ * out. */
 static void pow_scalar_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
     const double s = *(const double *)attributes;
     if (s == -1) reciprocal_f32(n, y, x, NULL);

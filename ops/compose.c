@@ -48,8 +48,8 @@ ag_tensor *ag_softmax(ag_tensor *x, int axis) {
     return ag_div(e, ag_sum_over(e, AG_AXES(axis), true));
 }
 
-/* (x − m) − ln Σ e^(x−m) rather than x − logsumexp(x): where m is large, the latter rounds away what matters.
- * */
+/* (x − m) − ln Σ e^(x−m) rather than x − logsumexp(x): where m is large, the latter rounds away what
+ * matters. */
 ag_tensor *ag_log_softmax(ag_tensor *x, int axis) {
     ag_tensor *nil;
     if (!usable_along("log_softmax", x, &axis, &nil)) return nil;
@@ -64,13 +64,11 @@ ag_tensor *ag_var(ag_tensor *x, double correction) { return ag_var_over(x, AG_AL
 ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;
-    int axis;
     if (!ag__inputs_usable("var", 1, &x, &nil)) return nil;
     if (!ag__is_real((int)ag_dtype_of(x)))
         return ag__fail("var", 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s",
                         ag_dtype_name(ag_dtype_of(x)));
-    if (!ag__axes_mask(&axes, ag_rank(x), &mask, &axis))
-        return ag__fail("var", 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
+    if (!ag__axes_mask("var", x, &axes, &mask, &nil)) return nil;
     double n = 1;
     for (int i = 0; i < ag_rank(x); i++)
         if (mask & 1u << i) n *= (double)ag_extent(x, i);

@@ -67,12 +67,7 @@ static ag_tensor *reduce_mask(const ag_op *op, ag_tensor *x, uint32_t mask, bool
 static ag_tensor *reduce(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;
-    int axis;
-    if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
-    if (axes.count < -1 || axes.count > AG_MAX_RANK)
-        return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "%d is no number of axes", axes.count);
-    if (!ag__axes_mask(&axes, ag_rank(x), &mask, &axis))
-        return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
+    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, &axes, &mask, &nil)) return nil;
     return reduce_mask(op, x, mask, keepdims);
 }
 

@@ -139,12 +139,7 @@ ag_tensor *ag_reshape(ag_tensor *x, ag_shape shape) {
 ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
     uint32_t mask;
-    int axis;
-    if (!ag__inputs_usable("squeeze", 1, &x, &nil)) return nil;
-    if (axes.count < -1 || axes.count > AG_MAX_RANK)
-        return ag__fail("squeeze", 1, &x, AG_ERR_AXIS, "%d is no number of axes", axes.count);
-    if (!ag__axes_mask(&axes, x->layout->rank, &mask, &axis))
-        return ag__fail("squeeze", 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
+    if (!ag__inputs_usable("squeeze", 1, &x, &nil) || !ag__axes_mask("squeeze", x, &axes, &mask, &nil)) return nil;
     ag_shape shape = {0};
     for (int i = 0; i < x->layout->rank; i++) {
         int64_t e = x->layout->extent[i];
@@ -208,13 +203,11 @@ const ag_op ag__op_permute = {
 ag_tensor *ag_permute(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
     uint32_t mask;
-    int axis;
     order o = {{0}};
     if (!ag__inputs_usable("permute", 1, &x, &nil)) return nil;
     if (axes.count != x->layout->rank)
         return ag__fail("permute", 1, &x, AG_ERR_AXIS, "%d axes are given instead of %d", axes.count, x->layout->rank);
-    if (!ag__axes_mask(&axes, x->layout->rank, &mask, &axis))
-        return ag__fail("permute", 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axis);
+    if (!ag__axes_mask("permute", x, &axes, &mask, &nil)) return nil;
     for (int i = 0; i < axes.count; i++) o.axis[i] = (uint8_t)ag__axis(axes.axis[i], axes.count);
     return record_permute(x, &o);
 }

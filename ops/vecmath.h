@@ -85,8 +85,8 @@ AG__VM float ag__exp_poly_f32(float x, uint32_t *bits) {
     return 1.0f + (r + (c + r2 * (q0 + r2 * (q2 + r2 * q4))));
 }
 
-/* The same for x in [−746, 710] and n + 2046: the first part of ln 2 has 42 bits, q is of degree 9 (2^−56.5).
- * */
+/* The same for x in [−746, 710] and n + 2046: the first part of ln 2 has 42 bits, q is of degree 9
+ * (2^−56.5). */
 AG__VM double ag__exp_poly_f64(double x, uint64_t *bits) {
     const double shift = 0x1.8p52 + 2046.0;
     const double t = x * 0x1.71547652b82fep+0 + shift;
@@ -108,8 +108,8 @@ AG__VM double ag__exp_poly_f64(double x, uint64_t *bits) {
 }
 
 /* e^x for x in [−104, 89] (f64: [−746, 710]), NaN for NaN. 2^n is applied as two factors, the first with
- * exponent ⌊n/2⌋, because n runs from −150 (subnormal results) to 128 (overflow). The first product is exact.
- * */
+ * exponent ⌊n/2⌋, because n runs from −150 (subnormal results) to 128 (overflow). The first product is
+ * exact. */
 AG__VM float ag__exp_core_f32(float x) {
     uint32_t e;
     const float p = ag__exp_poly_f32(x, &e);

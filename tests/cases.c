@@ -54,6 +54,7 @@ CALL(pow_scalar_2, ag_pow_scalar(x[0], 2))
 CALL(pow_scalar_3, ag_pow_scalar(x[0], 3))
 CALL(pow_scalar_1, ag_pow_scalar(x[0], 1))
 CALL(pow_scalar_0, ag_pow_scalar(x[0], 0))
+CALL(pow_scalar_m1, ag_pow_scalar(x[0], -1))
 CALL(pow_scalar_m2, ag_pow_scalar(x[0], -2))
 CALL(pow_scalar_third, ag_pow_scalar(x[0], 1.0 / 3))
 CALL(maximum_scalar_1, ag_maximum_scalar(x[0], 1))
@@ -175,6 +176,7 @@ static const op_case rows[] = {
     {"pow_scalar 0.5", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_half), 1, {IN(POSITIVE, 2, 3)}, ""},
     {"pow_scalar 0.333", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_third), 1, {IN(POSITIVE, 2, 3)}, ""},
     {"pow_scalar 3", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_3), 1, {IN(NONZERO, 2, 3)}, ""},
+    {"pow_scalar -1", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_m1), 1, {IN(NONZERO, 2, 3)}, ""},
     {"pow_scalar -2", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_m2), 1, {IN(NONZERO, 2, 3)}, ""},
     {"pow_scalar 2", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_2), 1, {IN(ANY, 2, 3)}, ""},
     {"pow_scalar 1", "pow_scalar", REAL, ELEMENTWISE | GRAD, 2, BUILD(pow_scalar_1), 1, {IN(ANY, 2, 3)}, ""},

@@ -94,6 +94,7 @@ CALLS = {
     "pow_scalar 0.5": lambda x: plain_pow(x, 0.5),
     "pow_scalar 0.333": lambda x: plain_pow(x, 1 / 3),
     "pow_scalar 3": lambda x: torch.pow(x, 3),
+    "pow_scalar -1": lambda x: torch.pow(x, -1),
     "pow_scalar -2": lambda x: torch.pow(x, -2),
     "pow_scalar 2": lambda x: torch.pow(x, 2),
     "pow_scalar 1": lambda x: torch.pow(x, 1),

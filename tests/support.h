@@ -62,7 +62,6 @@ void expect_shape_at(const char *file, int line, const ag_tensor *x, ag_shape sh
 
 /* Elements in row-major order, NaN equal to NaN, within `ulps` units in the last place of x's dtype (at the larger of
  * the expected magnitude and `floor`). */
-#define expect_values(x, n, values) expect_near_at(__FILE__, __LINE__, x, n, values, 0, 0)
 #define expect_near(x, n, values, ulps, floor) expect_near_at(__FILE__, __LINE__, x, n, values, ulps, floor)
 void expect_near_at(const char *file, int line, ag_tensor *x, int64_t n, const double values[], double ulps,
                     double floor);

@@ -408,6 +408,20 @@ END_TEST
 
 /* ---- Gradients ---- */
 
+/* The call's status is never AG_OK after a failure, whichever tensor it was that had another tape. */
+START_TEST(mixed_lists_are_refused) {
+    ag_tape *other = ag_tape_new();
+    ag_tensor *far = ag_ones(other, AG_F64, AG_SCALAR), *mixed[] = {x, ag_full(tape, AG_I64, AG_SCALAR, 1)}, *dx[2];
+    ag_tensor *partly[] = {NULL, x};
+    ck_assert_int_eq(ag_grad(far, 2, mixed, dx), AG_ERR_TAPE);
+    expect_error(other, AG_ERR_TAPE, "another tape", "test_errors.c:");
+    ck_assert_int_eq(ag_write_dot("/nonexistent/x", 2, partly, NULL), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "write_dot", "test_errors.c:");
+    expect_ok(tape);
+    ag_tape_free(other);
+}
+END_TEST
+
 START_TEST(gradients_must_exist) {
     ag_tensor *dx[2], *ints = ag_cast(x, AG_I64), *loss = ag_sum(ag_square(x)), *wide = ag_square(x),
                       *none[] = {x, ints};
@@ -522,6 +536,76 @@ START_TEST(failing_evaluations_are_reported) {
     expect_error(tape, AG_ERR_RANGE, "fails");
     expect_list(both[2], -1, -2, -3);
     expect_list(x, 1, 2, 3);
+}
+END_TEST
+
+/* ---- Operations that misbehave ---- */
+
+static ag_tensor *victim;
+static ag_mark early;
+static ag_status inside;
+
+static bool eval_looks(const ag_call *call) {
+    (void)call;
+    return inside = ag_eval(victim), true; /* and keeps quiet about its failure */
+}
+static bool eval_assigns(const ag_call *call) { return (void)call, inside = ag_set(victim, data), true; }
+static bool eval_rewinds(const ag_call *call) { return inside = ag_tape_rewind(ag_tape_of(call->node), early), true; }
+static ag_tensor *vjp_rewinds(ag_tensor *y, ag_tensor *g, int i) {
+    (void)i;
+    inside = ag_tape_rewind(ag_tape_of(y), early);
+    return g;
+}
+static bool infer_other_dtype(ag_infer *r) { return r->dtype = AG_F32, r->stride[0] = 1, true; }
+static bool infer_no_dtype(ag_infer *r) { return r->dtype = (ag_dtype)77, true; }
+static bool infer_other_shape(ag_infer *r) { return r->shape.extent[0] = 2, true; }
+static bool infer_fails_silently(ag_infer *r) { return ag_reject(r, AG_ERR_RANGE, "seven"), true; }
+
+static const ag_op
+    op_looks = {.name = "looks", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_looks},
+    op_assigns = {.name = "assigns", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_assigns},
+    op_rewinds = {.name = "rewinds", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything, .eval = eval_rewinds},
+    op_vjp_rewinds = {.name = "vjp_rewinds",
+                      .kind = AG_KIND_ELEMENTWISE,
+                      .arity = 1,
+                      .block = {[AG_F64] = copy_block},
+                      .vjp = vjp_rewinds},
+    op_recast = {.name = "recast", .kind = AG_KIND_VIEW, .arity = 1, .infer = infer_other_dtype},
+    op_no_dtype = {.name = "no_dtype", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_no_dtype, .eval = eval_fails},
+    op_reshapes = {.name = "reshapes",
+                   .kind = AG_KIND_ELEMENTWISE,
+                   .arity = 1,
+                   .infer = infer_other_shape,
+                   .block = {[AG_F64] = copy_block}},
+    op_sly = {.name = "sly", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_fails_silently, .eval = eval_fails};
+
+START_TEST(operations_cannot_pull_the_tape_from_under_themselves) {
+    const ag_op *ops[] = {&op_looks, &op_assigns, &op_rewinds};
+    for (int i = 0; i < 3; i++) {
+        early = ag_tape_mark(tape);
+        victim = i == 1 ? v : ag_add_scalar(x, 1);
+        ag_tensor *y = ag_apply(ops[i], 1, &x, NULL, 0);
+        ck_assert_ptr_null(ag_data(y));
+        ck_assert_int_eq(inside, AG_ERR_TAPE);
+        expect_error(tape, AG_ERR_TAPE, "being evaluated");
+        expect_list(x, 1, 2, 3);
+        expect_item(v, 5);
+        expect_item(ag_sum(ag_add_scalar(x, 1)), 9);
+    }
+    ag_tensor *y = ag_sum(ag_apply(&op_vjp_rewinds, 1, &x, NULL, 0)), *dx;
+    ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_ERR_TAPE);
+    ck_assert_int_eq(inside, AG_ERR_TAPE);
+    expect_error(tape, AG_ERR_TAPE, "being differentiated");
+    expect_item(y, 6);
+    ck_assert_int_eq(ag_tape_rewind(tape, early), AG_OK);
+}
+END_TEST
+
+START_TEST(what_infer_decides_is_checked) {
+    refused(ag_apply(&op_recast, 1, &x, NULL, 0), AG_ERR_DTYPE, "recast", "view");
+    refused(ag_apply(&op_no_dtype, 1, &x, NULL, 0), AG_ERR_DTYPE, "no_dtype", "77");
+    refused(ag_apply(&op_reshapes, 1, &x, NULL, 0), AG_ERR_SHAPE, "reshapes", "shape");
+    refused(ag_apply(&op_sly, 1, &x, NULL, 0), AG_ERR_RANGE, "sly", "seven");
 }
 END_TEST
 
@@ -704,10 +788,13 @@ int main(void) {
     tcase_add_test(sticking, nothing_is_half_done);
     tcase_add_test(sticking, reading_is_checked);
     tcase_add_test(sticking, tapes_are_not_mixed);
+    tcase_add_test(sticking, mixed_lists_are_refused);
     tcase_add_test(sticking, gradients_must_exist);
     tcase_add_test(sticking, what_is_not_differentiable_says_so);
     tcase_add_test(sticking, descriptors_are_checked);
     tcase_add_test(sticking, failing_evaluations_are_reported);
+    tcase_add_test(sticking, operations_cannot_pull_the_tape_from_under_themselves);
+    tcase_add_test(sticking, what_infer_decides_is_checked);
     TCase *nothing = tape_group(suite, "nothing");
     tcase_add_checked_fixture(nothing, open_inputs, NULL);
     tcase_add_test(nothing, null_tapes);

@@ -127,6 +127,17 @@ START_TEST(shared_inputs_and_concat) {
 }
 END_TEST
 
+START_TEST(gradients_may_replace_their_inputs) {
+    ag_tensor *x = F64S(1, 2), *w = F64S(3, 4), *both[] = {x, w}, *y = ag_sum(ag_mul(x, w));
+    ck_assert_int_eq(ag_grad(y, 2, both, both), AG_OK);
+    expect_list(both[0], 3, 4);
+    expect_list(both[1], 1, 2);
+    ck_assert_int_eq(ag_grad(x, 2, both, both), AG_ERR_SHAPE);
+    ck_assert(ag_is_nil(both[0]) && ag_is_nil(both[1]));
+    ag_clear_error(tape);
+}
+END_TEST
+
 /* ---- What stops a gradient ---- */
 
 START_TEST(stopped_gradients) {
@@ -159,6 +170,11 @@ START_TEST(recording_off_is_constant) {
     expect_item(slope(ag_add(mixed_inside, p), p), 1);
     ag_tensor *after = ag_square(p);
     expect_item(slope(after, p), 6);
+    ag_tensor *q = parameter(4); /* first used while nothing was recorded */
+    ag_tape_set_recording(tape, false);
+    expect_item(ag_square(q), 16);
+    ag_tape_set_recording(tape, true);
+    expect_item(slope(ag_square(q), q), 8);
     ck_assert_int_eq(ag_backward(constant), AG_ERR_GRADIENT);
     expect_error(tape, AG_ERR_GRADIENT, "backward", "parameter");
     ag_tensor *dp;
@@ -532,6 +548,12 @@ static ag_tensor *wrong_shape_vjp(ag_tensor *y, ag_tensor *g, int i) { return (v
 static ag_tensor *wrong_dtype_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_cast(g, AG_F32); }
 static ag_tensor *nil_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_reshape(g, AG_SHAPE(77)); }
 
+static ag_tensor *hiding_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)y, (void)i, ag_reshape(g, AG_SHAPE(78)), NULL;
+}
+
+static const ag_op op_hiding = {
+    .name = "hides", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = counted_block}, .vjp = hiding_vjp};
 static const ag_op op_wrong_shape = {.name = "wrong_shape",
                                      .kind = AG_KIND_ELEMENTWISE,
                                      .arity = 1,
@@ -562,7 +584,40 @@ START_TEST(a_wrong_vjp_is_named) {
     ag_tensor *y = ag_sum(ag_apply(&op_nil, 1, &x, NULL, 0));
     ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_ERR_SHAPE); /* the first error is the vjp's own */
     expect_error(tape, AG_ERR_SHAPE, "reshape", "77");
+    y = ag_sum(ag_apply(&op_hiding, 1, &x, NULL, 0));
+    ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_ERR_SHAPE);
+    ck_assert(ag_is_nil(dx));
+    expect_error(tape, AG_ERR_SHAPE, "reshape", "78");
     expect_list(slope(ag_square(x), x), 2, 4, 6);
+}
+END_TEST
+
+/* y = x³, whose vjp asks the engine: a gradient within a gradient. */
+static void third_power_block(int64_t n, void *y_, const void *const x[], const void *attributes) {
+    const double *a = x[0];
+    double *y = y_;
+    (void)attributes;
+    for (int64_t i = 0; i < n; i++) y[i] = a[i] * a[i] * a[i];
+}
+
+static ag_tensor *third_power_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *x = ag_input(y, i), *again = ag_mul(ag_square(x), x), *dx;
+    ag_vjp(1, &again, &g, 1, &x, &dx, 0);
+    return dx;
+}
+
+static const ag_op op_third_power = {.name = "third_power",
+                                     .kind = AG_KIND_ELEMENTWISE,
+                                     .arity = 1,
+                                     .block = {[AG_F64] = third_power_block},
+                                     .vjp = third_power_vjp};
+
+START_TEST(a_vjp_may_differentiate) {
+    ag_tensor *x = F64S(1, -2, 3), *inner = ag_scale(x, 2), *y = ag_apply(&op_third_power, 1, &inner, NULL, 0);
+    ag_tensor *z = ag_add(ag_mul(y, x), ag_exp(ag_scale(inner, 0))); /* 8x⁴ + 1 */
+    expect_list(slope(z, x), 32, -256, 864);
+    expect_list(slope(slope(z, x), x), 96, 384, 864);
+    expect_list(slope(slope(slope(z, x), x), x), 192, -384, 576);
 }
 END_TEST
 
@@ -596,6 +651,7 @@ int main(void) {
     tcase_add_test(meaning, views_of_cotangents_will_do);
     tcase_add_test(meaning, paths_add_up);
     tcase_add_test(meaning, shared_inputs_and_concat);
+    tcase_add_test(meaning, gradients_may_replace_their_inputs);
     tcase_add_test(meaning, stopped_gradients);
     tcase_add_test(meaning, recording_off_is_constant);
     TCase *parameters = tape_group(suite, "parameters");
@@ -617,6 +673,7 @@ int main(void) {
     tcase_add_test(own, own_operations_are_like_the_others);
     tcase_add_test(own, own_operations_are_differentiated_twice);
     tcase_add_test(own, a_wrong_vjp_is_named);
+    tcase_add_test(own, a_vjp_may_differentiate);
     tcase_add_test(own, a_vjp_may_contribute_nothing);
     return run_suite(suite);
 }

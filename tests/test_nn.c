@@ -117,6 +117,20 @@ START_TEST(test_dropout_keeps_the_mean) {
 }
 END_TEST
 
+START_TEST(test_dropout_of_nothing_is_an_error) {
+    for (int i = 0; i < 4; i++) {
+        ag_tensor *y = ag_dropout(NULL, i & 1 ? 0.5 : 0, i & 2);
+        ck_assert_ptr_nonnull(y);
+        ck_assert(ag_is_nil(y));
+        expect_error(NULL, AG_ERR_NULL, "dropout", "test_nn.c:");
+    }
+    double two = 2, three = 3; /* of a variable, in evaluation, it is the present value */
+    ag_tensor *v = ag_variable(tape, AG_F64, AG_SCALAR, &two), *y = ag_dropout(v, 0.5, false);
+    ag_set(v, &three);
+    expect_item(y, 2);
+}
+END_TEST
+
 START_TEST(test_dropout_repeats_with_the_seed_and_only_then) {
     ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(40, 30), 0);
     ag_tape_seed(tape, 7);
@@ -752,6 +766,7 @@ int main(void) {
     tcase_add_test(layers, test_linear_refuses);
     tcase_add_test(layers, test_dropout_keeps_the_mean);
     tcase_add_test(layers, test_dropout_repeats_with_the_seed_and_only_then);
+    tcase_add_test(layers, test_dropout_of_nothing_is_an_error);
     tcase_add_test(layers, test_dropout_gradient_goes_where_the_value_went);
     tcase_add_test(layers, test_dropout_refuses);
     TCase *batchnorm = tape_group(suite, "batchnorm");

@@ -1,0 +1,539 @@
+/* test_dot -- the graph's file: what is in it, that Graphviz takes it, and that it is there whole or not at all
+ *
+ * Each test has a directory of its own. Where Graphviz is installed, every file that is written is also read by it. */
+#define _XOPEN_SOURCE 700
+#include "tests/support.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char directory[64], path[128];
+static char *text; /* the file as read last */
+
+static void open_directory(void) {
+    strcpy(directory, "/tmp/test_dot_XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/graph.dot", directory);
+    ledger_open(&tape_ledger);
+    tape = ag_tape_new_with(&tape_ledger.allocator);
+}
+
+static void close_directory(void) {
+    ag_tape_free(tape);
+    ledger_close(&tape_ledger);
+    free(text);
+    text = NULL;
+    unlink(path);
+    rmdir(directory);
+}
+
+static int files_in_directory(void) {
+    int n = 0;
+    DIR *d = opendir(directory);
+    ck_assert_ptr_nonnull(d);
+    while (readdir(d)) n++;
+    closedir(d);
+    return n - 2;
+}
+
+static const char *read_file(const char *name) {
+    FILE *f = fopen(name, "rb");
+    ck_assert_ptr_nonnull(f);
+    fseek(f, 0, SEEK_END);
+    size_t size = (size_t)ftell(f);
+    rewind(f);
+    free(text);
+    text = malloc(size + 1);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_eq(fread(text, 1, size, f), size);
+    text[size] = 0;
+    fclose(f);
+    return text;
+}
+
+static bool have_graphviz(void) {
+    static int have = -1;
+    if (have < 0) have = system("dot -V >/dev/null 2>&1") == 0;
+    return have;
+}
+
+/* Graphviz reads it without a word. */
+static void expect_accepted(void) {
+    char command[400], said[256] = "";
+    if (!have_graphviz()) return;
+    snprintf(command, sizeof command, "dot -Tsvg -o /dev/null %s 2>&1", path);
+    FILE *f = popen(command, "r");
+    ck_assert_ptr_nonnull(f);
+    if (!fgets(said, sizeof said, f)) said[0] = 0;
+    int status = pclose(f);
+    if (status != 0 || said[0]) ck_abort_msg("dot: %d: %s in\n%s", status, said, read_file(path));
+}
+
+static const char *drawn_with(int n, ag_tensor *const y[], ag_dot_options options) {
+    if (ag_write_dot(path, n, y, &options) != AG_OK) ck_abort_msg("%s", ag_tape_error(tape));
+    ck_assert_int_eq(files_in_directory(), 1);
+    expect_accepted();
+    return read_file(path);
+}
+
+static const char *drawn(ag_tensor *y) { return drawn_with(1, &y, (ag_dot_options){0}); }
+
+/* By hand: a checked strstr looks for the end of a large file at each call. */
+static int count(const char *in, const char *what) {
+    int n = 0;
+    size_t length = strlen(what);
+    for (const char *at = in; *at; at++) n += *at == *what && strncmp(at, what, length) == 0;
+    return n;
+}
+
+#define HAS(in, what) expect_count(__LINE__, in, what, -1)
+#define HAS_NOT(in, what) expect_count(__LINE__, in, what, 0)
+#define COUNT(in, what, n) expect_count(__LINE__, in, what, n)
+
+static void expect_count(int line, const char *in, const char *what, int n) {
+    int found = count(in, what);
+    if (n < 0 ? found == 0 : found != n)
+        ck_abort_msg("line %d: \"%s\" is there %d times, not %d, in\n%s", line, what, found, n, in);
+}
+
+/* The line that defines the node with this title. */
+static const char *node_titled(const char *in, const char *title) {
+    static char line[4096];
+    char wanted[200];
+    snprintf(wanted, sizeof wanted, "<B>%s</B>", title);
+    const char *at = strstr(in, wanted), *from = at, *to;
+    if (!at) ck_abort_msg("no node is titled %s in\n%s", title, in);
+    while (from > in && from[-1] != '\n') from--;
+    to = strchr(at, '\n');
+    snprintf(line, sizeof line, "%.*s", (int)(to - from), from);
+    return line;
+}
+
+static ag_tensor *f64s(int64_t n, const double values[]) { return tensor_of(tape, AG_F64, AG_SHAPE(n), values); }
+#define F64S(...) f64s((int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (const double[]){__VA_ARGS__})
+
+static ag_tensor *parameter(const char *label, ag_shape shape) {
+    double values[64];
+    for (int i = 0; i < 64; i++) values[i] = scatter((uint64_t)i);
+    return ag_label(ag_parameter(tape, AG_F64, shape, values), label);
+}
+
+/* ---- What is drawn ---- */
+
+START_TEST(operations_shapes_and_labels_are_there) {
+    ag_tensor *w = parameter("weights", AG_SHAPE(3, 4)), *x = ag_label(ag_ones(tape, AG_F64, AG_SHAPE(2, 3)), "input");
+    ag_tensor *y = ag_label(ag_sum_over(ag_relu(ag_matmul(x, w)), AG_AXES(0, 1), false), "total");
+    ag_exp(y); /* not needed for y */
+    const char *dot = drawn(y);
+    HAS(dot, "digraph");
+    HAS(node_titled(dot, "weights"), "f64 (3,4)");
+    HAS(node_titled(dot, "matmul"), "f64 (2,4)");
+    HAS(node_titled(dot, "sum"), "over 0,1");
+    HAS(node_titled(dot, "sum"), "<I>total</I>");
+    HAS(node_titled(dot, "sum"), "f64 ()");
+    HAS(dot, "<I>input</I>");
+    HAS_NOT(dot, "exp");
+    HAS_NOT(dot, "read");
+    COUNT(dot, " -> ", 5); /* ones are a full one, broadcast */
+    COUNT(dot, "[shape=", 6 + 1); /* and the legend */
+    HAS_NOT(dot, "test_dot.c");
+}
+END_TEST
+
+START_TEST(numbers_of_scalar_forms_are_shown) {
+    ag_tensor *x = F64S(1, 2);
+    const char *dot = drawn(ag_clamp(ag_add_scalar(ag_scale(x, 0.25), -1e-5), 0, 1));
+    HAS(node_titled(dot, "scale"), "</B> 0.25");
+    HAS(node_titled(dot, "add_scalar"), "</B> -1e-05");
+}
+END_TEST
+
+START_TEST(kinds_look_different) {
+    ag_tensor *w = parameter("w", AG_SHAPE(2)),
+              *v = ag_label(ag_variable(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), "v");
+    ag_tensor *y = ag_sum(ag_mul(ag_mul(w, v), ag_label(F64S(3, 4), "c"))), *dw;
+    ck_assert_int_eq(ag_grad(y, 1, &w, &dw), AG_OK);
+    const char *dot = drawn_with(2, (ag_tensor *[]){y, dw}, (ag_dot_options){0});
+    char look[5][300];
+    const char *titles[] = {"w", "v", "c", "sum", "broadcast_to"};
+    for (int i = 0; i < 5; i++) {
+        const char *node = node_titled(dot, titles[i]);
+        snprintf(look[i], sizeof look[i], "%.*s", (int)(strstr(node, ", label") - strstr(node, "shape=")),
+                 strstr(node, "shape="));
+        for (int j = 0; j < i; j++) ck_assert_str_ne(look[i], look[j]);
+    }
+    const char *legend = strstr(dot, "legend [");
+    ck_assert_ptr_nonnull(legend);
+    const char *kinds[] = {">parameter<", ">variable<", ">constant<", ">operation<", ">backward operation<"};
+    for (int i = 0; i < 5; i++) HAS(legend, kinds[i]);
+    legend = strstr(drawn(ag_exp(w)), "legend [");
+    HAS_NOT(legend, kinds[4]);
+    HAS_NOT(legend, kinds[1]);
+}
+END_TEST
+
+START_TEST(a_variable_is_one_node) {
+    ag_tensor *w = parameter("w", AG_SHAPE(2));
+    const char *dot = drawn(ag_add(ag_mul(w, w), ag_exp(w)));
+    COUNT(dot, "<B>w</B>", 1);
+    COUNT(dot, " -> ", 5);
+    HAS_NOT(dot, "#1");
+    COUNT(drawn(w), "<B>w</B>", 1);
+    COUNT(drawn_with(2, (ag_tensor *[]){w, ag_exp(w)}, (ag_dot_options){0}), "<B>w</B>", 1);
+    /* versions that hold the same value are one */
+    ag_tape_set_recording(tape, false);
+    ag_tensor *held = ag_exp(w);
+    ag_tape_set_recording(tape, true);
+    COUNT(drawn(ag_mul(held, ag_exp(w))), "<B>w</B>", 1);
+}
+END_TEST
+
+START_TEST(several_values_of_a_variable_are_numbered) {
+    ag_tensor *w = parameter("w", AG_SHAPE(2)), *before = ag_exp(w);
+    ag_set(w, (double[]){5, 6});
+    ag_tensor *between = ag_exp(w);
+    ag_assign(w, ag_add(w, between));
+    const char *dot = drawn(ag_mul(before, ag_mul(between, w)));
+    COUNT(dot, "<B>w #1</B>", 1);
+    COUNT(dot, "<B>w #2</B>", 1);
+    COUNT(dot, "<B>w #3</B>", 1);
+    HAS(dot, "\"assigned\"");
+    HAS_NOT(dot, "<B>w</B>");
+}
+END_TEST
+
+START_TEST(values_are_shown) {
+    ag_tensor *x = F64S(1, 2.5, -3), *large = ag_arange(tape, AG_F64, 101),
+              *mask = ag_less(large, ag_scalar(tape, AG_F64, 10));
+    ag_tensor *y = ag_sum(ag_square(x)), *z = ag_sum(ag_where(mask, large, ag_neg(large)));
+    ag_tensor *index = ag_from(tape, AG_I64, AG_SHAPE(2), (int64_t[]){2, 0}), *nan = ag_log(ag_neg(ag_exp(large)));
+    ag_tensor *all[] = {y, z, ag_gather(x, index, 0), nan, ag_zeros(tape, AG_F64, AG_SHAPE(0, 2))};
+    const char *dot = drawn_with(5, all, (ag_dot_options){.values = true});
+    HAS(dot, "[1, 2.5, -3]");
+    HAS(dot, "[1, 6.25, 9]");
+    HAS(node_titled(dot, "sum"), ">16.25<");
+    HAS(dot, "0 … 100, mean 50");
+    HAS(dot, "10 of 101 hold");
+    HAS(dot, "[2, 0]");
+    HAS(dot, "101 NaN");
+    HAS_NOT(drawn_with(5, all, (ag_dot_options){0}), "[1, 2.5, -3]");
+}
+END_TEST
+
+START_TEST(gradients_are_shown) {
+    ag_tensor *w = ag_label(ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){3, 5}), "w");
+    ag_tensor *y = ag_sum(ag_square(w)), *other = ag_exp(ag_label(F64S(1), "aside"));
+    const char *dot = drawn_with(2, (ag_tensor *[]){y, other}, (ag_dot_options){.gradients = true});
+    HAS(node_titled(dot, "w"), "dy: [6, 10]");
+    HAS(node_titled(dot, "square"), "dy: [1, 1]");
+    HAS(node_titled(dot, "sum"), "dy: 1");
+    HAS_NOT(node_titled(dot, "aside"), "dy:");
+    HAS_NOT(dot, "full"); /* what the gradients were computed with is not drawn */
+    HAS_NOT(drawn(y), "dy:");
+}
+END_TEST
+
+START_TEST(places_are_shown) {
+    ag_tensor *x = F64S(1, 2);
+    char place[80];
+    snprintf(place, sizeof place, "test_dot.c:%d<", __LINE__ + 1);
+    ag_tensor *y = ag_exp(x);
+    HAS(node_titled(drawn_with(1, &y, (ag_dot_options){.places = true}), "exp"), place);
+}
+END_TEST
+
+/* ---- Hostile text ---- */
+
+START_TEST(no_label_breaks_out) {
+    const char *labels[] = {"\"quoted\"",
+                            "back\\slash\\",
+                            "new\nline\ttab",
+                            "<B>bold</B>",
+                            "</B>>]; evil [label=<",
+                            "&amp; &lt; & &#0; &unknown;",
+                            "\x01\x02\x1b[31m\x7f",
+                            "\xff\xfe broken \xc3",
+                            "\xed\xa0\x80 \xef\xbf\xbf \xf4\x90\x80\x80 \xc0\x80",
+                            "ünïcödé 漢字 🙂",
+                            " ",
+                            "",
+                            "]]>",
+                            "<!-- comment -->",
+                            "\\N \\G \\L"};
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+        ag_tensor *x = ag_label(ag_parameter(tape, AG_F64, AG_SHAPE(1), (double[]){1}), labels[i]);
+        const char *dot =
+            drawn_with(1, (ag_tensor *[]){ag_label(ag_exp(x), labels[i])}, (ag_dot_options){true, true, true});
+        COUNT(dot, "\n  n", 1 + 3); /* how nodes look, two nodes and an edge, whatever the label says */
+        HAS_NOT(dot, "evil [label=<\n");
+    }
+    HAS(drawn(ag_label(F64S(1), "a < b & \"c\"")), "a &lt; b &amp; &quot;c&quot;");
+    HAS(drawn(ag_label(F64S(1), "ü")), "<B>ü</B>");
+}
+END_TEST
+
+START_TEST(long_labels_are_cut_at_a_character) {
+    char label[601] = "";
+    for (int i = 0; i < 300; i++) strcat(label, "ü");
+    const char *dot = drawn(ag_label(F64S(1), label));
+    COUNT(dot, "ü", 60);
+    HAS(dot, "…");
+}
+END_TEST
+
+static bool copy_infer(ag_infer *r) { return (void)r, true; }
+static bool copy_eval(const ag_call *c) { return memcpy(c->y.data, c->x[0].data, (size_t)c->y.size * 8), true; }
+
+START_TEST(names_of_operations_are_escaped_too) {
+    const char *names[] = {"<b>&\"\\", "", "\n"};
+    for (int i = 0; i < 3; i++) {
+        ag_op op = {.name = names[i],
+                    .kind = AG_KIND_OPAQUE,
+                    .arity = 1,
+                    .flags = AG_OP_CONTIGUOUS,
+                    .infer = copy_infer,
+                    .eval = copy_eval};
+        ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *x = F64S(1, 2);
+        drawn_with(1, (ag_tensor *[]){ag_apply(&op, 1, &x, NULL, 0)}, (ag_dot_options){.values = true});
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+/* ---- The tape is as before ---- */
+
+START_TEST(the_tape_is_as_before) {
+    ag_tensor *w = parameter("w", AG_SHAPE(4)), *v = ag_variable(tape, AG_F64, AG_SHAPE(4), (double[4]){0});
+    ag_tensor *y = ag_sum(ag_exp(ag_square(w)));
+    ag_mark mark = ag_tape_mark(tape);
+    ag_assign(v, ag_exp(w));
+    ag_memory before = ag_tape_memory(tape);
+    drawn_with(1, &y, (ag_dot_options){.places = true});
+    ag_memory after = ag_tape_memory(tape);
+    ck_assert_int_eq(after.nodes, before.nodes);
+    ck_assert_int_eq(after.live, before.live);
+    drawn_with(1, &y, (ag_dot_options){true, true, true});
+    ck_assert_int_eq(ag_tape_memory(tape).nodes, before.nodes);
+    before = ag_tape_memory(tape);
+    drawn_with(1, &y, (ag_dot_options){true, true, true});
+    drawn_with(1, &v, (ag_dot_options){.values = true});
+    ck_assert_int_eq(ag_tape_memory(tape).nodes, before.nodes);
+    ck_assert_int_eq(ag_tape_memory(tape).live, before.live);
+    ag_tensor *dw;
+    ck_assert_int_eq(ag_grad(y, 1, &w, &dw), AG_OK);
+    double x = scatter(1);
+    ck_assert_double_eq_tol(ag_element(dw, 1), 2 * x * exp(x * x), 1e-12);
+    ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+    ck_assert_double_eq(ag_element(v, 1), exp(scatter(1)));
+}
+END_TEST
+
+/* ---- Files ---- */
+
+START_TEST(an_older_file_is_replaced) {
+    FILE *f = fopen(path, "w");
+    fputs("old", f);
+    fclose(f);
+    HAS(drawn(F64S(1)), "digraph");
+    HAS_NOT(text, "old");
+}
+END_TEST
+
+START_TEST(a_file_in_the_way_of_the_temporary_one_stays) {
+    char other[160];
+    snprintf(other, sizeof other, "%s.0.tmp", path);
+    FILE *f = fopen(other, "w");
+    fputs("mine", f);
+    fclose(f);
+    ag_tensor *x = F64S(1);
+    ck_assert_int_eq(ag_write_dot(path, 1, &x, NULL), AG_OK);
+    ck_assert_str_eq(read_file(other), "mine");
+    unlink(other);
+}
+END_TEST
+
+START_TEST(what_cannot_be_written_is_an_error) {
+    ag_tensor *x = F64S(1);
+    char bad[200];
+    snprintf(bad, sizeof bad, "%s/missing/graph.dot", directory);
+    ck_assert_int_eq(ag_write_dot(bad, 1, &x, NULL), AG_ERR_FILE);
+    expect_error(tape, AG_ERR_FILE, "write_dot", bad, strerror(ENOENT), "test_dot.c:");
+    snprintf(bad, sizeof bad, "%s/folder", directory);
+    ck_assert_int_eq(mkdir(bad, 0700), 0);
+    ck_assert_int_eq(ag_write_dot(bad, 1, &x, NULL), AG_ERR_FILE);
+    expect_error(tape, AG_ERR_FILE, bad, strerror(EISDIR));
+    ck_assert_int_eq(files_in_directory(), 1);
+    rmdir(bad);
+    ck_assert_int_eq(ag_write_dot("", 1, &x, NULL), AG_ERR_FILE); /* there is no file of that name to replace */
+    expect_error(tape, AG_ERR_FILE, "write_dot");
+}
+END_TEST
+
+/* The disk is full in the middle: the old file stays, and nothing else. */
+START_TEST(a_file_that_is_cut_short_is_not_left) {
+    ag_tensor *y = F64S(1);
+    for (int i = 0; i < 2000; i++) y = ag_exp(y);
+    FILE *f = fopen(path, "w");
+    fputs("old", f);
+    fclose(f);
+    struct rlimit former, limit;
+    getrlimit(RLIMIT_FSIZE, &former);
+    limit = former;
+    limit.rlim_cur = 50000;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    ag_status status = ag_write_dot(path, 1, &y, NULL);
+    setrlimit(RLIMIT_FSIZE, &former);
+    signal(SIGXFSZ, handler);
+    ck_assert_int_eq(status, AG_ERR_FILE);
+    expect_error(tape, AG_ERR_FILE, path, strerror(EFBIG));
+    ck_assert_str_eq(read_file(path), "old");
+    ck_assert_int_eq(files_in_directory(), 1);
+}
+END_TEST
+
+/* ---- Errors ---- */
+
+static bool failing_eval(const ag_call *c) { return ag_call_fail(c, AG_ERR_RANGE, "on purpose"); }
+static const ag_op op_failing = {
+    .name = "failing", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = copy_infer, .eval = failing_eval};
+
+/* Renaming over /dev/null would be the end of it. */
+START_TEST(pipes_and_links_are_written_to_and_stay) {
+    char pipe_name[160], link_name[160], end[8];
+    struct stat s;
+    snprintf(pipe_name, sizeof pipe_name, "%s/pipe", directory);
+    snprintf(link_name, sizeof link_name, "%s/link", directory);
+    ck_assert_int_eq(mkfifo(pipe_name, 0600), 0);
+    ck_assert_int_eq(symlink(path, link_name), 0);
+    ag_tensor *y = ag_square(ag_scalar(tape, AG_F64, 3));
+    int reader = open(pipe_name, O_RDONLY | O_NONBLOCK);
+    ck_assert_int_ge(reader, 0);
+    ck_assert_int_eq(ag_write_dot(pipe_name, 1, &y, NULL), AG_OK);
+    ck_assert_int_eq(read(reader, end, 7), 7);
+    ck_assert_int_eq(memcmp(end, "digraph", 7), 0);
+    close(reader);
+    ck_assert_int_eq(lstat(pipe_name, &s), 0);
+    ck_assert(S_ISFIFO(s.st_mode));
+    ck_assert_int_eq(ag_write_dot(link_name, 1, &y, NULL), AG_OK);
+    ck_assert_int_eq(lstat(link_name, &s), 0);
+    ck_assert(S_ISLNK(s.st_mode));
+    ck_assert_ptr_nonnull(strstr(read_file(path), "square"));
+    unlink(pipe_name);
+    unlink(link_name);
+}
+END_TEST
+
+START_TEST(arguments_are_checked) {
+    ag_tensor *x = F64S(1, 2), *none[] = {x, NULL};
+    ag_dot_options gradients = {.gradients = true}, values = {.values = true};
+    ck_assert_int_eq(ag_write_dot(NULL, 1, &x, NULL), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "path", "test_dot.c:");
+    ck_assert_int_eq(ag_write_dot(path, 1, NULL, NULL), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "list of tensors");
+    ck_assert_int_eq(ag_write_dot(path, 0, &x, NULL), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "0 tensors");
+    ck_assert_int_eq(ag_write_dot(path, 2, none, NULL), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "write_dot");
+    ck_assert_int_eq(ag_write_dot(path, 1, &x, &gradients), AG_ERR_SHAPE);
+    expect_error(tape, AG_ERR_SHAPE, "2 elements");
+    ag_tensor *failing = ag_apply(&op_failing, 1, &x, NULL, 0);
+    int64_t nodes = ag_tape_memory(tape).nodes;
+    ck_assert_int_eq(ag_write_dot(path, 1, &failing, &values), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "on purpose");
+    ag_tensor *sum = ag_sum(failing);
+    ck_assert_int_eq(ag_write_dot(path, 1, &sum, &gradients), AG_ERR_GRADIENT);
+    expect_error(tape, AG_ERR_GRADIENT, "not differentiable");
+    ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes + 1);
+    ag_reshape(x, AG_SHAPE(3));
+    ck_assert_int_eq(ag_write_dot(path, 1, &x, NULL), AG_ERR_SHAPE);
+    expect_error(tape, AG_ERR_SHAPE, "reshape");
+    ck_assert_int_eq(files_in_directory(), 0);
+}
+END_TEST
+
+START_TEST(allocations_may_fail) {
+    ag_tape *usual = tape;
+    bool failed = true;
+    for (int64_t at = 1; failed; at++) {
+        ledger l;
+        ledger_open(&l);
+        tape = ag_tape_new_with(&l.allocator);
+        ag_tensor *w = parameter("w", AG_SHAPE(3)), *y = ag_sum(ag_exp(w));
+        int64_t nodes = ag_tape_memory(tape).nodes;
+        l.fail_at = l.calls + at;
+        ag_dot_options all = {true, true, true};
+        ag_status status = ag_write_dot(path, 1, &y, &all);
+        failed = l.failed;
+        l.fail_at = 0;
+        ck_assert_int_eq(status, failed ? AG_ERR_MEMORY : AG_OK);
+        expect_error(tape, status, failed ? "no memory" : "");
+        ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
+        ck_assert_int_eq(files_in_directory(), failed ? 0 : 1);
+        ag_tape_free(tape);
+        ledger_close(&l);
+    }
+    tape = usual;
+}
+END_TEST
+
+START_TEST(a_graph_may_be_deep) {
+    ag_tensor *y = parameter("w", AG_SHAPE(1));
+    int64_t n = small_run() ? 2000 : 200000;
+    for (int64_t i = 0; i < n; i++) y = ag_neg(y);
+    ck_assert_int_eq(ag_write_dot(path, 1, &y, NULL), AG_OK);
+    COUNT(read_file(path), " -> ", (int)n);
+}
+END_TEST
+
+START_TEST(many_versions_take_linear_time) {
+    ag_tensor *w = parameter("w", AG_SHAPE(1)), *sum = ag_exp(w);
+    int64_t n = small_run() ? 200 : 5000;
+    for (int64_t i = 0; i < n; i++) {
+        ag_set(w, (double[]){(double)i});
+        sum = ag_add(sum, w);
+    }
+    ck_assert_int_eq(ag_write_dot(path, 1, &sum, NULL), AG_OK);
+    COUNT(read_file(path), "<B>w #", (int)n + 1);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("dot");
+    TCase *looks = plain_group(suite, "what is drawn");
+    tcase_add_checked_fixture(looks, open_directory, close_directory);
+    tcase_add_test(looks, operations_shapes_and_labels_are_there);
+    tcase_add_test(looks, numbers_of_scalar_forms_are_shown);
+    tcase_add_test(looks, kinds_look_different);
+    tcase_add_test(looks, a_variable_is_one_node);
+    tcase_add_test(looks, several_values_of_a_variable_are_numbered);
+    tcase_add_test(looks, values_are_shown);
+    tcase_add_test(looks, gradients_are_shown);
+    tcase_add_test(looks, places_are_shown);
+    tcase_add_test(looks, no_label_breaks_out);
+    tcase_add_test(looks, long_labels_are_cut_at_a_character);
+    tcase_add_test(looks, names_of_operations_are_escaped_too);
+    tcase_add_test(looks, the_tape_is_as_before);
+    TCase *files = plain_group(suite, "files");
+    tcase_add_checked_fixture(files, open_directory, close_directory);
+    tcase_add_test(files, an_older_file_is_replaced);
+    tcase_add_test(files, a_file_in_the_way_of_the_temporary_one_stays);
+    tcase_add_test(files, what_cannot_be_written_is_an_error);
+    tcase_add_test(files, a_file_that_is_cut_short_is_not_left);
+    tcase_add_test(files, pipes_and_links_are_written_to_and_stay);
+    tcase_add_test(files, arguments_are_checked);
+    tcase_add_test(files, allocations_may_fail);
+    tcase_add_test(files, a_graph_may_be_deep);
+    tcase_add_test(files, many_versions_take_linear_time);
+    return run_suite(suite);
+}
