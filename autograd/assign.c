@@ -96,7 +96,7 @@ ag_tensor *(ag_from)(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *
 ag_tensor *(ag_wrap)(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
     if (!leaf_valid("wrap", tape, dtype, &shape, data)) return ag__nil_of(tape);
     if ((uintptr_t)data % ag_dtype_size(dtype) != 0)
-        return ag__fail_on(tape, "wrap", AG_ERR_NULL, "the data is not aligned for %s", ag_dtype_name(dtype));
+        return ag__fail_on(tape, "wrap", AG_ERR_RANGE, "the data is not aligned for %s", ag_dtype_name(dtype));
     static const int64_t nothing; /* data is not NULL even where there are no elements */
     return leaf(&ag__op_constant, tape, dtype, &shape, ag__buffer_wrap(tape, data ? data : &nothing), NULL, 0);
 }
@@ -286,7 +286,7 @@ ag_status(ag_eval_all)(int n, ag_tensor *const x[]) {
 /* The copy of a view lives beside the view, so that asking again costs nothing and it lasts as long. */
 static const void *packed_copy(ag_tensor *x) {
     enum { HEADER = 64 };
-    for (ag__packed *p = x->tape->packed; p; p = p->next)
+    for (ag__packed *p = x->flags & AG__PACKED ? x->tape->packed : NULL; p; p = p->next)
         if (p->tensor == x) return (char *)p + HEADER;
     ag__buffer *b = ag__buffer_new(x->tape, HEADER + bytes_of(x));
     if (!b) {
@@ -296,6 +296,7 @@ static const void *packed_copy(ag_tensor *x) {
     ag__packed *p = b->data;
     *p = (ag__packed){.next = x->tape->packed, .tensor = x, .buffer = b};
     x->tape->packed = p;
+    x->flags |= AG__PACKED;
     ag_array from = ag__array_of(x);
     ag__pack((char *)p + HEADER, &from, 0, x->layout->size);
     return (char *)p + HEADER;

@@ -213,7 +213,7 @@ AG_API ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const v
 
 /* ag_wrap -- the same without the copy: `data` is borrowed, aligned for its dtype, each bool 0 or 1, and must stay as it
  * is until the tensor is rewound
- * Errors: as ag_from; AG_ERR_NULL also for data that is not aligned */
+ * Errors: as ag_from; AG_ERR_RANGE for data that is not aligned */
 AG_API ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
 /* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies `data`.

@@ -83,9 +83,10 @@ static bool run_call(ag_tensor *t) {
 }
 
 static bool compute_into_buffer(ag_tensor *t) {
+    size_t lacking;
     switch (t->op->kind) {
     case AG_KIND_ELEMENTWISE: ag__run_elementwise(t); return true;
-    case AG_KIND_REDUCTION: return ag__run_reduction(t) || no_memory(t, 0);
+    case AG_KIND_REDUCTION: lacking = ag__run_reduction(t); return lacking == 0 || no_memory(t, lacking);
     default: return run_call(t);
     }
 }

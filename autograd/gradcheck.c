@@ -464,14 +464,11 @@ static bool settles(const check *c, const probe *p, const level *l, double expec
 
 static bool gap_shows(const level *l) { return !(l->gap <= 0.01 * l->mass); }
 
-/* Whether the engine's value lies between the slopes at a kink, or where the function jumps. Where a gradient jumps, at
- * a kink of f, nothing is between: any value is a convention. */
+/* Whether the engine's value lies between the slopes at a kink, or where the function jumps. */
 static bool between_sides(const check *c, const probe *p, int n, const level l[], estimate *e, finding *r) {
     double allowed = kink_between(n, l, e->error, &r->low, &r->high);
-    if (allowed < 0 && (allowed = jump_between(c, n, l, &r->low, &r->high)) >= 0) {
+    if (allowed < 0 && (allowed = jump_between(c, n, l, &r->low, &r->high)) >= 0)
         *e = (estimate){r->low + (r->high - r->low) / 2, allowed}; /* the limit is infinite */
-        if (c->order == 2) return r->kink = true;
-    }
     r->kink = allowed >= 0;
     allowed += c->relative * fmax(fabs(e->value), fabs(p->got)) + c->options.absolute;
     return r->kink && p->got >= r->low - allowed && p->got <= r->high + allowed;

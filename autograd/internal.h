@@ -48,6 +48,7 @@ enum {
     AG__COMPUTED = 1 << 10,  /* has been computed once, and has left its inputs' `readers` */
     AG__NEEDED = 1 << 11,    /* scratch of one evaluation */
     AG__ACTIVE = 1 << 12,    /* scratch of one backward scan */
+    AG__PACKED = 1 << 14,    /* there is a contiguous copy of it in the tape's list of those */
     AG__READ = 1 << 13       /* the version of a variable: inputs are the variable and, if pending, the assigned value */
 };
 
@@ -217,7 +218,7 @@ ag_array ag__array_of(const ag_tensor *t);
 
 /* strips.c: the reference evaluator's loops */
 void ag__run_elementwise(ag_tensor *t);
-bool ag__run_reduction(ag_tensor *t); /* false: no memory for partial results */
+size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes that there are not for partial results */
 void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count); /* row-major elements start… of a strided array */
 
 #endif

@@ -337,29 +337,30 @@ static void fill_identity(const reduction *r) {
         }
 }
 
-static bool fold(reduction *r, ag_tape *tape) {
+static size_t fold(reduction *r, ag_tape *tape) {
     int threads = ag__worthwhile(r->outputs * r->count, tape->threads);
     bool wide = by_columns(r), in_long = !wide && r->outputs < threads;
     int64_t blocks = blocks_of(r->count, wide ? ROWS : STRIP);
     ag__buffer *partial = NULL;
     if (blocks > 1) {
-        partial = ag__buffer_new(tape, (size_t)(blocks * (wide ? r->outputs : threads)) * r->bytes);
-        if (!partial) return false;
+        size_t bytes = (size_t)(blocks * (wide ? r->outputs : threads)) * r->bytes;
+        if (!(partial = ag__buffer_new(tape, bytes))) return bytes;
         r->partial = partial->data;
     }
     if (wide) fold_columns(r, threads);
     else if (in_long) fold_long(r, threads);
     else fold_outputs(r, threads);
     ag__buffer_drop(tape, partial);
-    return true;
+    return 0;
 }
 
-bool ag__run_reduction(ag_tensor *t) {
+size_t ag__run_reduction(ag_tensor *t) {
     reduction r;
+    size_t lacking = 0;
     reduction_prepare(&r, t);
-    if (r.outputs == 0) return true;
+    if (r.outputs == 0) return 0;
     if (r.count == 0) fill_identity(&r);
-    else if (!fold(&r, t->tape)) return false;
-    if (r.op->finish[r.dtype]) r.op->finish[r.dtype](r.outputs, r.y, r.count);
-    return true;
+    else lacking = fold(&r, t->tape);
+    if (lacking == 0 && r.op->finish[r.dtype]) r.op->finish[r.dtype](r.outputs, r.y, r.count);
+    return lacking;
 }

@@ -145,19 +145,8 @@ static void carry_out_assignments(ag_tape *tape, uint32_t count) {
         if (v->id >= count) ag__variable_of(v)->pending = NULL;
         else if (ag__variable_of(v)->pending) any = true;
     if (!any) return;
-    ag_status status = tape->status;
-    tape->status = AG_OK;
-    if (status == AG_OK) {
-        ag__evaluate(tape, 0, NULL);
-        return;
-    }
-    char error[AG__ERROR_SIZE];
-    bool located = tape->located;
-    memcpy(error, tape->error, sizeof error);
-    ag__evaluate(tape, 0, NULL);
-    memcpy(tape->error, error, sizeof error);
-    tape->located = located;
-    tape->status = status;
+    if (tape->status == AG_OK) ag__evaluate(tape, 0, NULL);
+    else ag__settle_assignments(tape);
 }
 
 ag_status(ag_tape_rewind)(ag_tape *tape, ag_mark mark) {

@@ -16,7 +16,7 @@ static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **
     if (!ag__is_real((int)ag_dtype_of(x)))
         *nil = ag__fail(name, 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
     else if (*axis < 0)
-        *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for %d axes", given, rank);
+        *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", given, rank);
     else if (ag_extent(x, *axis) == 0)
         *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "axis %d has no elements", given);
     else return true;

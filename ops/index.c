@@ -197,7 +197,7 @@ ag_tensor *ag_gather(ag_tensor *x, ag_tensor *index, int axis) {
     ag_tensor *nil, *in[2] = {x, index};
     if (!ag__inputs_usable("gather", 2, in, &nil)) return nil;
     int64_t a = ag__axis(axis, ag_rank(x));
-    if (a < 0) return ag__fail("gather", 2, in, AG_ERR_AXIS, "axis %d is out of range for %d axes", axis, ag_rank(x));
+    if (a < 0) return ag__fail("gather", 2, in, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
     ag_shape shape = ag_shape_of(x);
     shape.extent[a] = ag_extent(index, (int)a);
     in[1] = stretched(index, &shape);
@@ -317,7 +317,7 @@ ag_tensor *ag_scatter_add(ag_tensor *x, ag_tensor *index, ag_tensor *source, int
     if (!ag__inputs_usable("scatter_add", 3, in, &nil)) return nil;
     int64_t a = ag__axis(axis, ag_rank(x));
     if (a < 0)
-        return ag__fail("scatter_add", 3, in, AG_ERR_AXIS, "axis %d is out of range for %d axes", axis, ag_rank(x));
+        return ag__fail("scatter_add", 3, in, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
     ag_shape shape = ag_shape_of(x);
     shape.extent[a] = ag_extent(index, (int)a) == 1 ? ag_extent(source, (int)a) : ag_extent(index, (int)a);
     in[1] = stretched(index, &shape);

@@ -295,6 +295,6 @@ ag_tensor *ag_argmax(ag_tensor *x, int axis, bool keepdims) {
     if (!ag__inputs_usable("argmax", 1, &x, &nil)) return nil;
     along a = {ag__axis(axis, ag_rank(x)), keepdims};
     if (a.axis < 0)
-        return ag__fail("argmax", 1, &x, AG_ERR_AXIS, "axis %d is out of range for %d axes", axis, ag_rank(x));
+        return ag__fail("argmax", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
     return ag_apply(&ag__op_argmax, 1, &x, &a, sizeof a);
 }

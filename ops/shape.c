@@ -36,7 +36,7 @@ static bool rank_fits(const char *name, ag_tensor *x, int rank, ag_tensor **nil)
 }
 
 static ag_tensor *no_axis(const char *name, ag_tensor *x, int axis) {
-    return ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for %d axes", axis, x->layout->rank);
+    return ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, x->layout->rank);
 }
 
 /* x as it is now: a variable may be given another value later. */

@@ -685,7 +685,7 @@ static ag_tensor *signed_network(void *context, int n, ag_tensor *const p[]) {
     ag_tensor *h = context;
     for (int i = 0; i < n; i += 2) {
         h = ag_add(ag_matmul(h, p[i]), p[i + 1]);
-        if (i + 2 < n) h = ag_relu(h);
+        if (i + 2 < n) h = i == 0 ? ag_tanh(h) : ag_relu(h);
     }
     return ag_neg(ag_mean(ag_slice(ag_log_softmax(h, 1), 1, 0, 1, 1)));
 }

@@ -767,6 +767,94 @@ START_TEST(casts_saturate) {
 }
 END_TEST
 
+/* ---- Functions over their whole range, against C's long double ---- */
+
+static long double sigmoid_l(long double x) { return 1 / (1 + expl(-x)); }
+static long double rsqrt_l(long double x) { return 1 / sqrtl(x); }
+
+static const struct {
+    const char *name;
+    ag_tensor *(*call)(ag_tensor *x);
+    long double (*reference)(long double x);
+    double low, high; /* evenly; or, if low is positive, evenly in the logarithm */
+    double ulps;
+} functions[] = {
+    {"exp", ag_exp, expl, -110, 90, 2},
+    {"exp", ag_exp, expl, -760, 715, 2},
+    {"exp", ag_exp, expl, 1e-30, 1, 2},
+    {"log", ag_log, logl, 1e-44, 1e38, 2},
+    {"log", ag_log, logl, 0.5, 2, 2},
+    {"sqrt", ag_sqrt, sqrtl, 1e-44, 1e38, 1},
+    {"rsqrt", ag_rsqrt, rsqrt_l, 1e-44, 1e38, 2},
+    {"sin", ag_sin, sinl, -10, 10, 2},
+    {"sin", ag_sin, sinl, 1, 1e9, 2},
+    {"sin", ag_sin, sinl, 1e9, 1e30, 2},
+    {"cos", ag_cos, cosl, -10, 10, 2},
+    {"cos", ag_cos, cosl, 1, 1e9, 2},
+    {"tanh", ag_tanh, tanhl, -10, 10, 3},
+    {"tanh", ag_tanh, tanhl, 1e-30, 1, 3},
+    {"tanh", ag_tanh, tanhl, -100, 100, 3},
+    {"sigmoid", ag_sigmoid, sigmoid_l, -110, 110, 3},
+    {"sigmoid", ag_sigmoid, sigmoid_l, -760, 760, 3},
+};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+static double point(int f, int64_t i, int64_t n) {
+    double low = functions[f].low, high = functions[f].high, t = (double)i / (double)(n - 1);
+    return low > 0 ? low * pow(high / low, t) : low + (high - low) * t;
+}
+
+START_TEST(functions_are_exact_over_their_range) {
+    int64_t n = small_run() ? 501 : 20011;
+    int f = _i / 2;
+    ag_dtype d = _i % 2 ? AG_F32 : AG_F64;
+    double *values = malloc((size_t)n * sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    for (int64_t i = 0; i < n; i++) values[i] = d == AG_F32 ? (double)(float)point(f, i, n) : point(f, i, n);
+    ag_tensor *y = functions[f].call(tensor_of(tape, d, AG_SHAPE(n), values));
+    const void *data = ag_data(y);
+    ck_assert_msg(data != NULL, "%s", ag_tape_error(tape));
+    for (int64_t i = 0; i < n; i++) {
+        long double exact = functions[f].reference(values[i]);
+        double want = d == AG_F32 ? (double)(float)exact : (double)exact, got = element_at(d, data, i);
+        if (!near_value(d, got, want, functions[f].ulps, 0))
+            ck_abort_msg("%s(%.17g), %s: %.17g, not %.17g", functions[f].name, values[i], ag_dtype_name(d), got, want);
+    }
+    free(values);
+}
+END_TEST
+
+START_TEST(powers_are_exact_over_their_range) {
+    static const double exponents[] = {-3.5, -1, -0.5, 0.25, 0.5, 1, 1.0 / 3, 2, 3, 7.25, 20};
+    int64_t n = small_run() ? 201 : 3001;
+    ag_dtype d = _i % 2 ? AG_F32 : AG_F64;
+    for (int k = 0; k < 11; k++)
+        for (int64_t i = 0; i < n; i++) {
+            ag_mark mark = ag_tape_mark(tape);
+            double low = d == AG_F32 ? 1e-3 : 1e-14;
+            int64_t count = n - i < 777 ? n - i : 777;
+            double values[777];
+            for (int64_t j = 0; j < count; j++) {
+                values[j] = low * pow(1 / low / low, (double)(i + j) / (double)n);
+                if (d == AG_F32) values[j] = (double)(float)values[j];
+            }
+            ag_tensor *x = tensor_of(tape, d, AG_SHAPE(count), values),
+                      *b = ag_full(tape, d, AG_SHAPE(1), exponents[k]);
+            double s = ag_item(b);
+            ag_tensor *y = ag_pow_scalar(x, s), *z = ag_pow(x, b);
+            for (int64_t j = 0; j < count; j++) {
+                long double exact = powl(values[j], s);
+                double want = d == AG_F32 ? (double)(float)exact : (double)exact;
+                if (!near_value(d, ag_element(y, j), want, 2, 0) || !near_value(d, ag_element(z, j), want, 2, 0))
+                    ck_abort_msg("%.17g^%g, %s: %.17g and %.17g, not %.17g", values[j], s, ag_dtype_name(d),
+                                 ag_element(y, j), ag_element(z, j), want);
+            }
+            i += count - 1;
+            ag_tape_rewind(tape, mark);
+        }
+}
+END_TEST
+
 /* ---- Sizes: strips, threads and blocks have their edges where no small case comes ---- */
 
 static const int64_t sizes[] = {1, 2, 15, 16, 17, 1023, 1024, 1025, 4096, 5000};
@@ -1036,6 +1124,9 @@ int main(int argc, char **argv) {
     tcase_add_test(corner, softmax_is_safe_for_any_finite_input);
     tcase_add_test(corner, integers_are_whole_and_wrap);
     tcase_add_test(corner, casts_saturate);
+    TCase *range = tape_group(suite, "ranges");
+    tcase_add_loop_test(range, functions_are_exact_over_their_range, 0, 2 * FUNCTIONS);
+    tcase_add_loop_test(range, powers_are_exact_over_their_range, 0, 2);
     TCase *size = tape_group(suite, "sizes");
     tcase_add_loop_test(size, elementwise_at_many_sizes, 0, 2 * SIZES);
     tcase_add_loop_test(size, reductions_over_every_set_of_axes, 0, 3 * 6);
