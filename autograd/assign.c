@@ -28,7 +28,8 @@ static bool leaf_valid(const char *name, ag_tape *tape, ag_dtype dtype, const ag
     else if (tape->status != AG_OK) return false;
     else if ((unsigned)dtype >= AG_DTYPES) ag__fail_on(tape, name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
     else if (!ag__shape_valid(shape, &size, &why)) ag__fail_on(tape, name, AG_ERR_SHAPE, "the shape has %s", why);
-    else if (!data && size > 0) ag__fail_on(tape, name, AG_ERR_NULL, "the data is NULL, for %lld elements", (long long)size);
+    else if (!data && size > 0)
+        ag__fail_on(tape, name, AG_ERR_NULL, "the data is NULL, for %lld elements", (long long)size);
     else return true;
     return false;
 }
@@ -80,8 +81,8 @@ static ag_tensor *copied_leaf(const ag_op *op, const char *name, ag_tape *tape, 
     if (!b) return tape->nil;
     tidy_bools(dtype, b, bytes);
     bool variable = op == &ag__op_variable;
-    ag_tensor *t = leaf(op, tape, dtype, shape, b, &(ag__variable){.next = tape->variables},
-                        variable ? sizeof(ag__variable) : 0);
+    ag_tensor *t =
+        leaf(op, tape, dtype, shape, b, &(ag__variable){.next = tape->variables}, variable ? sizeof(ag__variable) : 0);
     if (variable && !(t->flags & AG__NIL)) {
         t->flags |= AG__VARIABLE;
         tape->variables = t;
@@ -124,7 +125,8 @@ ag_tensor *(ag_variable_from)(ag_tensor *x) {
     if (!ag__inputs_usable("variable_from", 1, &x, &nil)) return nil;
     const void *data = data_of("variable_from", x);
     ag_shape shape = ag_shape_of(x);
-    return data ? copied_leaf(&ag__op_variable, "variable_from", x->tape, (ag_dtype)x->dtype, &shape, data) : x->tape->nil;
+    return data ? copied_leaf(&ag__op_variable, "variable_from", x->tape, (ag_dtype)x->dtype, &shape, data)
+                : x->tape->nil;
 }
 
 ag_tensor *(ag_parameter_from)(ag_tensor *x) {
@@ -337,9 +339,9 @@ double(ag_item)(ag_tensor *x) {
     int line;
     const char *file = ag__here_file(&line);
     if (ag__usable("item", x) && x->layout->size != 1)
-        ag__fail("item", 1, &x, AG_ERR_SHAPE, "there must be exactly one element, not %lld", (long long)x->layout->size);
-    else if (computed("item", x))
-        return element(x, 0);
+        ag__fail("item", 1, &x, AG_ERR_SHAPE, "there must be exactly one element, not %lld",
+                 (long long)x->layout->size);
+    else if (computed("item", x)) return element(x, 0);
     ag__leave(x ? x->tape : NULL, file, line);
     return NAN;
 }
@@ -348,9 +350,9 @@ double(ag_element)(ag_tensor *x, int64_t at) {
     int line;
     const char *file = ag__here_file(&line);
     if (ag__usable("element", x) && (at < 0 || at >= x->layout->size))
-        ag__fail("element", 1, &x, AG_ERR_RANGE, "there is no element %lld of %lld", (long long)at, (long long)x->layout->size);
-    else if (computed("element", x))
-        return element(x, at);
+        ag__fail("element", 1, &x, AG_ERR_RANGE, "there is no element %lld of %lld", (long long)at,
+                 (long long)x->layout->size);
+    else if (computed("element", x)) return element(x, at);
     ag__leave(x ? x->tape : NULL, file, line);
     return NAN;
 }

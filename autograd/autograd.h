@@ -968,26 +968,26 @@ typedef ag_tensor *ag_function(void *context, int n, ag_tensor *const x[]);
 
 /* ag_gradcheck_options -- how to check; all zero, or NULL, is a sound choice */
 typedef struct ag_gradcheck_options {
-    int order;         /* 1 (or 0): the gradient; 2: also the gradient of the gradient */
-    int directions;    /* 0: every element; else so many random directions ⟨v, Jᵀw⟩ an input */
-    double relative;   /* tolerance against the larger of |expected| and |got|; 0 means 1e-6, and 1e-5 at order 2 */
-    double absolute;   /* tolerance where both are tiny; 0: what rounding explains, up to 1e-8 of the output's size */
-    uint64_t seed;     /* of the directions and cotangents */
-    bool kinks_fail;   /* treat an element at a kink as a failure rather than as a kink */
+    int order;       /* 1 (or 0): the gradient; 2: also the gradient of the gradient */
+    int directions;  /* 0: every element; else so many random directions ⟨v, Jᵀw⟩ an input */
+    double relative; /* tolerance against the larger of |expected| and |got|; 0 means 1e-6, and 1e-5 at order 2 */
+    double absolute; /* tolerance where both are tiny; 0: what rounding explains, up to 1e-8 of the output's size */
+    uint64_t seed;   /* of the directions and cotangents */
+    bool kinks_fail; /* treat an element at a kink as a failure rather than as a kink */
 } ag_gradcheck_options;
 
 /* ag_gradcheck_report -- what was found, for the worst element or for the first that fails */
 typedef struct ag_gradcheck_report {
     bool passed;
-    int order;        /* of the derivative that is reported on */
-    int input;        /* which x; −1: f's output is itself not finite */
-    int64_t element;  /* which element of it; −1 for a random direction */
-    double expected;  /* by finite differences */
-    double got;       /* by the engine */
-    double ratio;     /* |expected − got| over the tolerance; over 1 fails */
-    int64_t checked;  /* elements or directions compared */
-    int64_t kinks;    /* of them, how many lie at a kink, where any slope between the one-sided ones is right */
-    const ag_tensor *guilty; /* the recorded node whose own VJP is wrong; NULL if none was found. Valid until a rewind */
+    int order;               /* of the derivative that is reported on */
+    int input;               /* which x; −1: f's output is itself not finite */
+    int64_t element;         /* which element of it; −1 for a random direction */
+    double expected;         /* by finite differences */
+    double got;              /* by the engine */
+    double ratio;            /* |expected − got| over the tolerance; over 1 fails */
+    int64_t checked;         /* elements or directions compared */
+    int64_t kinks;           /* of them at a kink, where any slope between the one-sided ones is right */
+    const ag_tensor *guilty; /* the recorded node whose own VJP is wrong, valid until a rewind; or NULL */
     char message[640];       /* all of this in words */
 } ag_gradcheck_report;
 
@@ -1071,7 +1071,7 @@ typedef void ag_block(int64_t n, void *y, const void *const x[], const void *att
 
 /* ag_reduction -- a fold: associative and commutative up to rounding, over elements of one dtype */
 typedef struct ag_reduction {
-    double identity;                                /* the fold of no elements; −inf and inf are the ends of i64 */
+    double identity; /* the fold of no elements; −inf and inf are the ends of i64 */
     void (*fold[AG_DTYPES])(int64_t n, void *y, const void *x);    /* y[0] = fold of x[0…n), n >= 1 */
     void (*combine[AG_DTYPES])(int64_t n, void *y, const void *x); /* y[i] = y[i] ∘ x[i] */
     void (*finish[AG_DTYPES])(int64_t n, void *y, int64_t count);  /* y[i] from the fold of `count` elements; or NULL */
@@ -1110,8 +1110,8 @@ AG_API ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const v
 
 /* ag_apply_source -- record an operation without inputs
  * Errors: as ag_apply */
-AG_API ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *attributes,
-                                  size_t bytes);
+AG_API ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape,
+                                  const void *attributes, size_t bytes);
 
 /* ag_op_of -- the operation that x is the result of; NULL for nil
  * Errors: none */

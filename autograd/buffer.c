@@ -8,9 +8,9 @@
 #include <string.h>
 
 enum {
-    SMALL_HEADER = 32,  /* data of small blocks: aligned to 32 */
-    LARGE_HEADER = 64,  /* data of large blocks: aligned to 64 */
-    SMALLEST = 64,      /* bytes of class 0, header included */
+    SMALL_HEADER = 32, /* data of small blocks: aligned to 32 */
+    LARGE_HEADER = 64, /* data of large blocks: aligned to 64 */
+    SMALLEST = 64,     /* bytes of class 0, header included */
     LARGEST_SMALL = 16 * 1024,
     SLAB = 256 * 1024
 };

@@ -30,8 +30,9 @@ typedef struct text {
 } text;
 
 #ifdef __GNUC__
-__attribute__((format(printf, 2, 3)))
+static void put(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #endif
+
 static void put(text *t, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -236,7 +237,8 @@ bool ag__inputs_usable(const char *name, int n, ag_tensor *const x[], ag_tensor 
         const char *which = n == 1 ? "the" : i < 4 ? ordinal[i] : "an";
         const ag_tensor *a = x[i];
         if (!a) ag__fail(name, n, x, AG_ERR_NULL, "%s input is NULL", which);
-        else if (a->flags & AG__NIL) ag__fail(name, n, x, AG_ERR_NIL, "%s input is the nil result of an earlier error", which);
+        else if (a->flags & AG__NIL)
+            ag__fail(name, n, x, AG_ERR_NIL, "%s input is the nil result of an earlier error", which);
         else if (a->flags & AG__STALE) ag__fail(name, n, x, AG_ERR_TAPE, "%s input was released by a rewind", which);
         else if (a->tape != tape) ag__fail(name, n, x, AG_ERR_TAPE, "%s input is on another tape", which);
         else continue;

@@ -94,7 +94,8 @@ static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
         s->tape->floor = s->tape->count;
         ag_tensor *c = t->op->vjp(t, g, i);
         if ((c && (!contribution_valid(t, i, c) || !accumulate(s, x, c))) || t->tape->status != AG_OK) {
-            if (t->tape->status == AG_OK) ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the vjp returned nil");
+            if (t->tape->status == AG_OK)
+                ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the vjp returned nil");
             ag__locate(t->tape, t->file, t->line);
             return false;
         }
@@ -158,8 +159,8 @@ static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *con
 }
 
 /* An input that is a variable is looked for behind its version, too; one that is not used any more has zeros. */
-static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
-                          ag_tensor *dx[], unsigned flags) {
+static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *const y[], ag_tensor *const ybar[],
+                          int nx, ag_tensor *const x[], ag_tensor *dx[], unsigned flags) {
     scan s = {.name = name, .tape = tape};
     if (!set_up(&s, ny, y, nx, x)) return false;
     ag__place before = ag__place_now(tape);
@@ -249,8 +250,8 @@ static bool arguments_valid(const char *name, ag_tape *tape, int ny, ag_tensor *
         return false;
     }
     if (!real(name, "output", tape, ny, y) || !outputs_valid(name, ny, y, ybar)) return false;
-    return nx == 0 || (all_there(name, "input", tape, nx, x) && one_tape(name, y[0], nx, x) &&
-                       real(name, "input", tape, nx, x));
+    return nx == 0 ||
+           (all_there(name, "input", tape, nx, x) && one_tape(name, y[0], nx, x) && real(name, "input", tape, nx, x));
 }
 
 /* dx may be the same array as x. */
@@ -282,7 +283,8 @@ ag_status(ag_grad)(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]) {
 /* The parameters older than y, and room for their gradients behind them. */
 static ag_tensor **parameters_before(const ag_tensor *y, int *n, ag__buffer **memory) {
     *n = 0;
-    for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next) *n += v->id <= y->id && v->flags & AG__PARAMETER;
+    for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
+        *n += v->id <= y->id && v->flags & AG__PARAMETER;
     *memory = ag__buffer_new(y->tape, 2 * (size_t)*n * sizeof(ag_tensor *));
     if (!*memory) return NULL;
     ag_tensor **p = (*memory)->data;
@@ -332,7 +334,8 @@ ag_tensor *(ag_gradient)(ag_tensor *p) {
 }
 
 void ag_zero_gradients(ag_tape *tape) {
-    for (ag_tensor *v = tape ? tape->variables : NULL; v; v = ag__variable_of(v)->next) ag__variable_of(v)->gradient = NULL;
+    for (ag_tensor *v = tape ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
+        ag__variable_of(v)->gradient = NULL;
 }
 
 static bool stop_infer(ag_infer *r) {

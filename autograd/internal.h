@@ -26,7 +26,7 @@ static inline const int64_t *ag__strides(const ag__layout *l) { return l->extent
 
 /* A block of memory that one or more nodes show. Free ones wait in their class's list. */
 typedef struct ag__buffer {
-    void *data; /* behind this header, or the user's */
+    void *data;              /* behind this header, or the user's */
     struct ag__buffer *next; /* in a free list */
     uint32_t refs;
     uint16_t size_class;
@@ -36,20 +36,20 @@ typedef struct ag__buffer {
 
 enum {
     AG__NIL = 1 << 0,
-    AG__STALE = 1 << 1,      /* rewound: the handle must not be used */
+    AG__STALE = 1 << 1, /* rewound: the handle must not be used */
     AG__VARIABLE = 1 << 2,
     AG__PARAMETER = 1 << 3,
-    AG__LEAF = 1 << 4,       /* has its value from outside and cannot be computed again */
-    AG__REQUIRES = 1 << 5,   /* depends on a parameter through differentiable operations */
-    AG__DETACHED = 1 << 6,   /* recorded while recording was off: constant to gradients */
-    AG__GRADIENT = 1 << 7,   /* recorded by a backward scan */
-    AG__SCANNED = 1 << 8,    /* a backward scan has passed it: nobody waits for its value but recorded readers */
-    AG__KEEP = 1 << 9,       /* looked at or pinned: the value stays */
-    AG__COMPUTED = 1 << 10,  /* has been computed once, and has left its inputs' `readers` */
-    AG__NEEDED = 1 << 11,    /* scratch of one evaluation */
-    AG__ACTIVE = 1 << 12,    /* scratch of one backward scan */
-    AG__PACKED = 1 << 14,    /* there is a contiguous copy of it in the tape's list of those */
-    AG__READ = 1 << 13       /* the version of a variable: inputs are the variable and, if pending, the assigned value */
+    AG__LEAF = 1 << 4,      /* has its value from outside and cannot be computed again */
+    AG__REQUIRES = 1 << 5,  /* depends on a parameter through differentiable operations */
+    AG__DETACHED = 1 << 6,  /* recorded while recording was off: constant to gradients */
+    AG__GRADIENT = 1 << 7,  /* recorded by a backward scan */
+    AG__SCANNED = 1 << 8,   /* a backward scan has passed it: nobody waits for its value but recorded readers */
+    AG__KEEP = 1 << 9,      /* looked at or pinned: the value stays */
+    AG__COMPUTED = 1 << 10, /* has been computed once, and has left its inputs' `readers` */
+    AG__NEEDED = 1 << 11,   /* scratch of one evaluation */
+    AG__ACTIVE = 1 << 12,   /* scratch of one backward scan */
+    AG__PACKED = 1 << 14,   /* there is a contiguous copy of it in the tape's list of those */
+    AG__READ = 1 << 13      /* the version of a variable: inputs are the variable and, if pending, the assigned value */
 };
 
 struct ag_tensor {
@@ -138,16 +138,16 @@ struct ag_tape {
     ag__chunk *first_chunk, *chunk; /* arena; chunks after `chunk` are empty and wait */
 
     ag__buffer *free_list[AG__CLASSES];
-    ag__chunk *slabs; /* what small buffers are cut from */
+    ag__chunk *slabs;  /* what small buffers are cut from */
     int64_t held_free; /* bytes of large blocks in the free lists */
 
     ag__place *marks;
     uint32_t mark_count, mark_room, next_serial;
 
-    ag_tensor *variables;  /* newest first */
-    uint32_t pending;      /* variables with an assignment to carry out; may count too many */
+    ag_tensor *variables; /* newest first */
+    uint32_t pending;     /* variables with an assignment to carry out; may count too many */
     ag__packed *packed;
-    ag__label *labels;     /* newest first */
+    ag__label *labels; /* newest first */
 
     uint64_t seed, draws;
     int threads;
@@ -177,15 +177,16 @@ void ag__poison(const void *p, size_t bytes);
 void ag__unpoison(const void *p, size_t bytes);
 
 /* buffer.c */
-ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes);                 /* one reference; NULL on failure */
+ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes); /* one reference; NULL on failure */
 ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data);
-void ag__buffer_drop(ag_tape *tape, ag__buffer *buffer);                 /* NULL is ignored */
+void ag__buffer_drop(ag_tape *tape, ag__buffer *buffer); /* NULL is ignored */
 void ag__buffers_trim(ag_tape *tape);
 void ag__buffers_free(ag_tape *tape);
 
 /* layout.c */
 bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
-const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride); /* stride NULL: row-major */
+/* stride NULL: row-major */
+const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride);
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
 bool ag__layouts_equal(const ag__layout *a, const ag__layout *b);
 ag_shape ag__layout_shape(const ag__layout *l);
@@ -204,7 +205,8 @@ ag_tensor *ag__current(ag_tensor *x); /* x, or the version of a variable; NULL o
 
 /* tape.c */
 ag__place ag__place_now(const ag_tape *tape);
-void ag__truncate(ag_tape *tape, const ag__place *place); /* release what was recorded since; pending assignments are not carried out */
+/* Release what was recorded since; pending assignments are not carried out. */
+void ag__truncate(ag_tape *tape, const ag__place *place);
 
 /* assign.c */
 extern const ag_op ag__op_constant, ag__op_variable, ag__op_read, ag__op_stop_gradient;
@@ -219,6 +221,7 @@ ag_array ag__array_of(const ag_tensor *t);
 /* strips.c: the reference evaluator's loops */
 void ag__run_elementwise(ag_tensor *t);
 size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes that there are not for partial results */
-void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count); /* row-major elements start… of a strided array */
+/* Row-major elements start… of a strided array, next to each other. */
+void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count);
 
 #endif

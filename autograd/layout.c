@@ -15,7 +15,8 @@ static bool refuse(const char **why, const char *format, long long number, int a
 }
 
 bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why) {
-    if (shape->rank < 0 || shape->rank > AG_MAX_RANK) return refuse(why, "rank %lld, which is not 0 to %d", shape->rank, AG_MAX_RANK);
+    if (shape->rank < 0 || shape->rank > AG_MAX_RANK)
+        return refuse(why, "rank %lld, which is not 0 to %d", shape->rank, AG_MAX_RANK);
     int64_t n = 1;
     bool empty = false;
     for (int i = 0; i < shape->rank; i++) {

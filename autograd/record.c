@@ -147,8 +147,7 @@ static bool view_inside(const ag_infer *r, int64_t size) {
     int64_t low, high, least, most;
     if (r->dtype != (ag_dtype)x->dtype) return ag_reject(r, AG_ERR_DTYPE, "a view has the dtype of its input");
     if (size == 0) return true;
-    if (x->layout->size == 0 ||
-        !reach(r->shape.rank, r->shape.extent, r->stride, r->offset, &low, &high) ||
+    if (x->layout->size == 0 || !reach(r->shape.rank, r->shape.extent, r->stride, r->offset, &low, &high) ||
         !reach(x->layout->rank, x->layout->extent, ag__strides(x->layout), x->offset, &least, &most) || low < least ||
         high > most)
         return ag_reject(r, AG_ERR_RANGE, "the view reaches beyond its input");
@@ -219,8 +218,8 @@ static const ag__layout *decide(ag_infer *r, size_t bytes) {
     int64_t size;
     if (!good || !decision_valid(r, &size) || (kind == AG_KIND_VIEW && !view_inside(r, size))) return NULL;
     if (size == 0) r->offset = 0; /* nothing is shown, wherever it begins */
-    const ag__layout *l = kind == AG_KIND_VIEW && size != 0 ? ag__layout_new(r->tape, &r->shape, r->stride)
-                                                            : contiguous_layout(r);
+    const ag__layout *l =
+        kind == AG_KIND_VIEW && size != 0 ? ag__layout_new(r->tape, &r->shape, r->stride) : contiguous_layout(r);
     if (!l) ag_reject(r, AG_ERR_MEMORY, "no memory to record another tensor");
     return l;
 }
@@ -286,7 +285,8 @@ static bool counts_fit(const ag_op *op, int n, ag_tensor *const x[], size_t byte
     if (n >= 1 && n <= MOST_INPUTS && (op->arity < 0 || op->arity == n) && bytes <= MOST_ATTRIBUTES &&
         (n <= FEW || op->kind != AG_KIND_ELEMENTWISE))
         return true;
-    *nil = ag__fail(op->name, n < 0 ? 0 : n, x, AG_ERR_RANGE, "%d inputs and %zu bytes of attributes do not fit", n, bytes);
+    *nil = ag__fail(op->name, n < 0 ? 0 : n, x, AG_ERR_RANGE, "%d inputs and %zu bytes of attributes do not fit", n,
+                    bytes);
     return false;
 }
 
@@ -318,7 +318,8 @@ ag_tensor *(ag_apply_source)(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_
     int64_t size;
     const char *why;
     if ((unsigned)dtype >= AG_DTYPES) return ag__fail_on(tape, op->name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
-    if (!ag__shape_valid(&shape, &size, &why)) return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
+    if (!ag__shape_valid(&shape, &size, &why))
+        return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
     if (bytes > MOST_ATTRIBUTES || op->kind != AG_KIND_SOURCE || !op->eval)
         return ag__fail_on(tape, op->name, AG_ERR_RANGE, "the operation's descriptor is incomplete");
     if (op->infer && (!op->infer(&r) || !decision_valid(&r, &size))) {

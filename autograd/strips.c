@@ -122,7 +122,8 @@ static void prepare(elementwise *e, const ag_tensor *t) {
         e->x[i].data = ag__values(x);
         e->x[i].bytes = ag__bytes(x);
         e->x[i].contiguous = x->layout->contiguous;
-        if (!x->layout->contiguous) e->x[i].walk = walk_over(x->layout->rank, x->layout->extent, ag__strides(x->layout));
+        if (!x->layout->contiguous)
+            e->x[i].walk = walk_over(x->layout->rank, x->layout->extent, ag__strides(x->layout));
     }
 }
 
@@ -331,7 +332,9 @@ static void fill_identity(const reduction *r) {
         case AG_F32: ((float *)(void *)r->y)[i] = (float)identity; break;
         case AG_F64: ((double *)(void *)r->y)[i] = identity; break;
         case AG_I64:
-            ((int64_t *)(void *)r->y)[i] = identity <= -0x1p63 ? INT64_MIN : identity >= 0x1p63 ? INT64_MAX : (int64_t)identity;
+            ((int64_t *)(void *)r->y)[i] = identity <= -0x1p63  ? INT64_MIN
+                                           : identity >= 0x1p63 ? INT64_MAX
+                                                                : (int64_t)identity;
             break;
         default: ((unsigned char *)r->y)[i] = identity != 0; break;
         }

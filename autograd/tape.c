@@ -89,8 +89,7 @@ ag_mark ag_tape_mark(ag_tape *tape) {
 
 /* Variables keep no handle of what is about to go. */
 static void forget_beyond(ag_tape *tape, uint32_t count) {
-    while (tape->variables && tape->variables->id >= count)
-        tape->variables = ag__variable_of(tape->variables)->next;
+    while (tape->variables && tape->variables->id >= count) tape->variables = ag__variable_of(tape->variables)->next;
     for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next) {
         ag__variable *state = ag__variable_of(v);
         if (state->version && state->version->id >= count) state->version = NULL;
@@ -158,7 +157,8 @@ ag_status(ag_tape_rewind)(ag_tape *tape, ag_mark mark) {
     }
     if (mark.tape != tape || mark.slot >= tape->mark_count || tape->marks[mark.slot].serial != mark.serial) {
         ag__fail_on(tape, "tape_rewind", AG_ERR_TAPE,
-                    mark.tape != tape ? "the mark is of another tape" : "the mark is stale: an earlier mark was rewound to");
+                    mark.tape != tape ? "the mark is of another tape"
+                                      : "the mark is stale: an earlier mark was rewound to");
         return ag__leave(tape, file, line);
     }
     ag__place place = tape->marks[mark.slot];

@@ -39,7 +39,8 @@ size_t ag_dtype_size(ag_dtype dtype) {
 }
 
 const char *ag_dtype_name(ag_dtype dtype) {
-    static const char *const name[AG_DTYPES] = {[AG_BOOL] = "bool", [AG_I64] = "i64", [AG_F32] = "f32", [AG_F64] = "f64"};
+    static const char *const name[AG_DTYPES] = {
+        [AG_BOOL] = "bool", [AG_I64] = "i64", [AG_F32] = "f32", [AG_F64] = "f64"};
     return (unsigned)dtype < AG_DTYPES ? name[dtype] : "?";
 }
 

@@ -17,9 +17,7 @@ const ag_op ag__op_add = {.name = "add",
                           .arity = 2,
                           .block = {[AG_I64] = add_i64, [AG_F32] = add_f32, [AG_F64] = add_f64},
                           .vjp = add_vjp};
-ag_tensor *ag_add(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_add, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+ag_tensor *ag_add(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_add, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(sub_i64, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
 AG_BLOCK2(sub_f32, float, float, a - b)
@@ -30,9 +28,7 @@ const ag_op ag__op_sub = {.name = "sub",
                           .arity = 2,
                           .block = {[AG_I64] = sub_i64, [AG_F32] = sub_f32, [AG_F64] = sub_f64},
                           .vjp = sub_vjp};
-ag_tensor *ag_sub(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_sub, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+ag_tensor *ag_sub(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_sub, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(mul_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
 AG_BLOCK2(mul_f32, float, float, (a * b))
@@ -43,9 +39,7 @@ const ag_op ag__op_mul = {.name = "mul",
                           .arity = 2,
                           .block = {[AG_I64] = mul_i64, [AG_F32] = mul_f32, [AG_F64] = mul_f64},
                           .vjp = mul_vjp};
-ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_mul, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_mul, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(div_f32, float, float, a / b)
 AG_BLOCK2(div_f64, double, double, a / b)
@@ -58,9 +52,7 @@ const ag_op ag__op_div = {.name = "div",
                           .arity = 2,
                           .block = {[AG_F32] = div_f32, [AG_F64] = div_f64},
                           .vjp = div_vjp};
-ag_tensor *ag_div(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_div, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+ag_tensor *ag_div(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_div, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 /* ---- The larger and the smaller ---- */
 
@@ -81,12 +73,11 @@ static ag_tensor *maximum_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *own = ag_input(y, i), *other = ag_input(y, 1 - i);
     return share(g, ag_greater(own, other), own, other);
 }
-const ag_op ag__op_maximum = {
-    .name = "maximum",
-    .kind = AG_KIND_ELEMENTWISE,
-    .arity = 2,
-    .block = {[AG_I64] = maximum_i64, [AG_F32] = maximum_f32, [AG_F64] = maximum_f64},
-    .vjp = maximum_vjp};
+const ag_op ag__op_maximum = {.name = "maximum",
+                              .kind = AG_KIND_ELEMENTWISE,
+                              .arity = 2,
+                              .block = {[AG_I64] = maximum_i64, [AG_F32] = maximum_f32, [AG_F64] = maximum_f64},
+                              .vjp = maximum_vjp};
 ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_maximum, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -95,12 +86,11 @@ static ag_tensor *minimum_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *own = ag_input(y, i), *other = ag_input(y, 1 - i);
     return share(g, ag_less(own, other), own, other);
 }
-const ag_op ag__op_minimum = {
-    .name = "minimum",
-    .kind = AG_KIND_ELEMENTWISE,
-    .arity = 2,
-    .block = {[AG_I64] = minimum_i64, [AG_F32] = minimum_f32, [AG_F64] = minimum_f64},
-    .vjp = minimum_vjp};
+const ag_op ag__op_minimum = {.name = "minimum",
+                              .kind = AG_KIND_ELEMENTWISE,
+                              .arity = 2,
+                              .block = {[AG_I64] = minimum_i64, [AG_F32] = minimum_f32, [AG_F64] = minimum_f64},
+                              .vjp = minimum_vjp};
 ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_minimum, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -141,9 +131,7 @@ const ag_op ag__op_pow = {.name = "pow",
                           .arity = 2,
                           .block = {[AG_F32] = pow_f32, [AG_F64] = pow_f64},
                           .vjp = pow_vjp};
-ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_pow, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_pow, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 /* ---- Sign ---- */
 
@@ -205,9 +193,7 @@ ag_tensor *ag_scale(ag_tensor *x, double s) { return apply_scalar(&ag__op_scale,
 
 AG_BLOCK1_S(div_scalar_f32, float, float, a / s)
 AG_BLOCK1_S(div_scalar_f64, double, double, a / s)
-static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return (void)i, ag_div_scalar(g, scalar_of(y));
-}
+static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div_scalar(g, scalar_of(y)); }
 const ag_op ag__op_div_scalar = {.name = "div_scalar",
                                  .kind = AG_KIND_ELEMENTWISE,
                                  .arity = 1,

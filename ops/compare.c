@@ -20,22 +20,19 @@ const ag_op ag__op_equal = {
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
     .block = {[AG_BOOL] = equal_bool, [AG_I64] = equal_i64, [AG_F32] = equal_f32, [AG_F64] = equal_f64}};
-ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_equal, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(not_equal_bool, uint8_t, uint8_t, a != b)
 AG_BLOCK2(not_equal_i64, uint8_t, int64_t, a != b)
 AG_BLOCK2(not_equal_f32, uint8_t, float, a != b)
 AG_BLOCK2(not_equal_f64, uint8_t, double, a != b)
-const ag_op ag__op_not_equal = {.name = "not_equal",
-                                .kind = AG_KIND_ELEMENTWISE,
-                                .arity = 2,
-                                .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
-                                .block = {[AG_BOOL] = not_equal_bool,
-                                          [AG_I64] = not_equal_i64,
-                                          [AG_F32] = not_equal_f32,
-                                          [AG_F64] = not_equal_f64}};
+const ag_op ag__op_not_equal = {
+    .name = "not_equal",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 2,
+    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+    .block = {
+        [AG_BOOL] = not_equal_bool, [AG_I64] = not_equal_i64, [AG_F32] = not_equal_f32, [AG_F64] = not_equal_f64}};
 ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_not_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -50,23 +47,20 @@ const ag_op ag__op_less = {
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
     .block = {[AG_BOOL] = less_bool, [AG_I64] = less_i64, [AG_F32] = less_f32, [AG_F64] = less_f64}};
-ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_less, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_less, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return ag_less(b, a); }
 
 AG_BLOCK2(less_equal_bool, uint8_t, uint8_t, a <= b)
 AG_BLOCK2(less_equal_i64, uint8_t, int64_t, a <= b)
 AG_BLOCK2(less_equal_f32, uint8_t, float, a <= b)
 AG_BLOCK2(less_equal_f64, uint8_t, double, a <= b)
-const ag_op ag__op_less_equal = {.name = "less_equal",
-                                 .kind = AG_KIND_ELEMENTWISE,
-                                 .arity = 2,
-                                 .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
-                                 .block = {[AG_BOOL] = less_equal_bool,
-                                           [AG_I64] = less_equal_i64,
-                                           [AG_F32] = less_equal_f32,
-                                           [AG_F64] = less_equal_f64}};
+const ag_op ag__op_less_equal = {
+    .name = "less_equal",
+    .kind = AG_KIND_ELEMENTWISE,
+    .arity = 2,
+    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+    .block = {
+        [AG_BOOL] = less_equal_bool, [AG_I64] = less_equal_i64, [AG_F32] = less_equal_f32, [AG_F64] = less_equal_f64}};
 ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_less_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -75,17 +69,17 @@ ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b) { return ag_less_equal(b
 /* ---- Choice ---- */
 
 /* WHERE(where_f32, float) defines the ag_block where_f32; x is the condition, then a and b. */
-#define WHERE(name, type)                                                                                    \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *const x[], const void *attributes) {         \
-        (void)attributes;                                                                                    \
-        type *y = y_;                                                                                        \
-        const uint8_t *condition = x[0];                                                                     \
-        const type *a_ = x[1], *b_ = x[2];                                                                   \
-        AG_SIMD                                                                                              \
-        for (int64_t i = 0; i < n; i++) {                                                                    \
-            const type a = a_[i], b = b_[i];                                                                 \
-            y[i] = condition[i] ? a : b;                                                                     \
-        }                                                                                                    \
+#define WHERE(name, type)                                                                                              \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *const x[], const void *attributes) {                   \
+        (void)attributes;                                                                                              \
+        type *y = y_;                                                                                                  \
+        const uint8_t *condition = x[0];                                                                               \
+        const type *a_ = x[1], *b_ = x[2];                                                                             \
+        AG_SIMD                                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const type a = a_[i], b = b_[i];                                                                           \
+            y[i] = condition[i] ? a : b;                                                                               \
+        }                                                                                                              \
     }
 WHERE(where_bool, uint8_t)
 WHERE(where_i64, int64_t)
@@ -98,8 +92,7 @@ static bool where_infer(ag_infer *r) {
     if (condition != AG_BOOL)
         return ag_reject(r, AG_ERR_DTYPE, "the condition is %s, not bool", ag_dtype_name(condition));
     if (a != r->dtype)
-        return ag_reject(r, AG_ERR_DTYPE, "to choose between %s and %s", ag_dtype_name(a),
-                         ag_dtype_name(r->dtype));
+        return ag_reject(r, AG_ERR_DTYPE, "to choose between %s and %s", ag_dtype_name(a), ag_dtype_name(r->dtype));
     return true;
 }
 
@@ -125,23 +118,23 @@ typedef struct gate {
 
 /* GATE(gate_f32, float) defines the ag_block gate_f32; x is g, then what it hangs on. A weight of 0 must win
  * over an infinite g. */
-#define GATE(name, type)                                                                                     \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {        \
-        const gate *p = attributes;                                                                          \
-        const type low = (type)p->low, high = (type)p->high;                                                 \
-        const type at_low = (type)p->at_low, at_high = (type)p->at_high;                                     \
-        const type *g_ = x_[0], *x = x_[1];                                                                  \
-        type *y = y_;                                                                                        \
-        AG_SIMD                                                                                              \
-        for (int64_t i = 0; i < n; i++) {                                                                    \
-            const type g = g_[i];                                                                            \
-            type weight = x[i] > low ? (type)1 : (type)0;                                                    \
-            weight = x[i] < high ? weight : (type)0;                                                         \
-            weight = x[i] == high ? at_high : weight;                                                        \
-            weight = x[i] == low ? at_low : weight;                                                          \
-            const type weighted = weight * g;                                                                \
-            y[i] = weight == 0 ? (type)0 : weighted;                                                         \
-        }                                                                                                    \
+#define GATE(name, type)                                                                                               \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                  \
+        const gate *p = attributes;                                                                                    \
+        const type low = (type)p->low, high = (type)p->high;                                                           \
+        const type at_low = (type)p->at_low, at_high = (type)p->at_high;                                               \
+        const type *g_ = x_[0], *x = x_[1];                                                                            \
+        type *y = y_;                                                                                                  \
+        AG_SIMD                                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const type g = g_[i];                                                                                      \
+            type weight = x[i] > low ? (type)1 : (type)0;                                                              \
+            weight = x[i] < high ? weight : (type)0;                                                                   \
+            weight = x[i] == high ? at_high : weight;                                                                  \
+            weight = x[i] == low ? at_low : weight;                                                                    \
+            const type weighted = weight * g;                                                                          \
+            y[i] = weight == 0 ? (type)0 : weighted;                                                                   \
+        }                                                                                                              \
     }
 GATE(gate_f32, float)
 GATE(gate_f64, double)
@@ -149,8 +142,7 @@ GATE(gate_f64, double)
 
 static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const gate *p = ag_attributes(y);
-    return i == 0 ? ag__gate(g, ag_input(y, 1), p->low, p->high, p->at_low, p->at_high)
-                  : ag_zero_vjp(y, g, i);
+    return i == 0 ? ag__gate(g, ag_input(y, 1), p->low, p->high, p->at_low, p->at_high) : ag_zero_vjp(y, g, i);
 }
 const ag_op ag__op_gate = {.name = "gate",
                            .kind = AG_KIND_ELEMENTWISE,

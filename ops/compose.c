@@ -15,17 +15,13 @@ static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **
     *axis = ag__axis(given, rank);
     if (!ag__is_real((int)ag_dtype_of(x)))
         *nil = ag__fail(name, 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
-    else if (*axis < 0)
-        *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", given, rank);
-    else if (ag_extent(x, *axis) == 0)
-        *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "axis %d has no elements", given);
+    else if (*axis < 0) *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", given, rank);
+    else if (ag_extent(x, *axis) == 0) *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "axis %d has no elements", given);
     else return true;
     return false;
 }
 
-static ag_tensor *largest(ag_tensor *x, int axis) {
-    return ag_stop_gradient(ag_max_over(x, AG_AXES(axis), true));
-}
+static ag_tensor *largest(ag_tensor *x, int axis) { return ag_stop_gradient(ag_max_over(x, AG_AXES(axis), true)); }
 
 /* Where m is infinite, x − m would be ∞ − ∞: there the largest finite number takes its place in the
  * exponents. Where all x are −∞ the total is 0, and otherwise at least 1: cut to that, its logarithm hands
@@ -66,8 +62,7 @@ ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepd
     uint32_t mask;
     if (!ag__inputs_usable("var", 1, &x, &nil)) return nil;
     if (!ag__is_real((int)ag_dtype_of(x)))
-        return ag__fail("var", 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s",
-                        ag_dtype_name(ag_dtype_of(x)));
+        return ag__fail("var", 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
     if (!ag__axes_mask("var", x, &axes, &mask, &nil)) return nil;
     double n = 1;
     for (int i = 0; i < ag_rank(x); i++)

@@ -41,9 +41,7 @@ ag_tensor *ag_zeros(ag_tape *tape, ag_dtype dtype, ag_shape shape) { return ag_f
 
 ag_tensor *ag_ones(ag_tape *tape, ag_dtype dtype, ag_shape shape) { return ag_full(tape, dtype, shape, 1); }
 
-ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value) {
-    return ag_full(tape, dtype, AG_SCALAR, value);
-}
+ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value) { return ag_full(tape, dtype, AG_SCALAR, value); }
 
 static bool arange_infer(ag_infer *r) {
     return r->dtype != AG_BOOL || ag_reject(r, AG_ERR_DTYPE, "needs i64, f32 or f64, not bool");
@@ -68,8 +66,7 @@ static bool arange_eval(const ag_call *call) {
     return true;
 }
 
-const ag_op ag__op_arange = {
-    .name = "arange", .kind = AG_KIND_SOURCE, .infer = arange_infer, .eval = arange_eval};
+const ag_op ag__op_arange = {.name = "arange", .kind = AG_KIND_SOURCE, .infer = arange_infer, .eval = arange_eval};
 
 ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n) {
     return ag_apply_source(&ag__op_arange, tape, dtype, AG_SHAPE(n), NULL, 0);
@@ -206,8 +203,7 @@ static bool uniform_eval(const ag_call *call) {
                                    : random_eval(call, uniform_f64, EACH_F64);
 }
 
-const ag_op ag__op_uniform = {
-    .name = "uniform", .kind = AG_KIND_SOURCE, .infer = uniform_infer, .eval = uniform_eval};
+const ag_op ag__op_uniform = {.name = "uniform", .kind = AG_KIND_SOURCE, .infer = uniform_infer, .eval = uniform_eval};
 
 ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low, double high) {
     return apply_random(&ag__op_uniform, tape, dtype, shape, low, high);
@@ -248,12 +244,10 @@ static bool normal_infer(ag_infer *r) {
 }
 
 static bool normal_eval(const ag_call *call) {
-    return call->y.dtype == AG_F32 ? random_eval(call, normal_f32, EACH_F32)
-                                   : random_eval(call, normal_f64, EACH_F64);
+    return call->y.dtype == AG_F32 ? random_eval(call, normal_f32, EACH_F32) : random_eval(call, normal_f64, EACH_F64);
 }
 
-const ag_op ag__op_normal = {
-    .name = "normal", .kind = AG_KIND_SOURCE, .infer = normal_infer, .eval = normal_eval};
+const ag_op ag__op_normal = {.name = "normal", .kind = AG_KIND_SOURCE, .infer = normal_infer, .eval = normal_eval};
 
 ag_tensor *ag_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double mean, double std) {
     return apply_random(&ag__op_normal, tape, dtype, shape, mean, std);

@@ -56,9 +56,7 @@ ag_tensor *ag_rsqrt(ag_tensor *x) { return ag_apply(&ag__op_rsqrt, 1, &x, NULL, 
 AG_BLOCK1(square_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)a))
 AG_BLOCK1(square_f32, float, float, (a * a))
 AG_BLOCK1(square_f64, double, double, (a * a))
-static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return ag_scale(ag_mul(g, ag_input(y, i)), 2);
-}
+static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_scale(ag_mul(g, ag_input(y, i)), 2); }
 const ag_op ag__op_square = {.name = "square",
                              .kind = AG_KIND_ELEMENTWISE,
                              .arity = 1,
@@ -133,9 +131,7 @@ static void cos_f32(int64_t n, void *y, const void *const x[], const void *attri
 static void cos_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
     (all_small_f64(n, x[0]) ? cos_small_f64 : cos_any_f64)(n, y, x, attributes);
 }
-static ag_tensor *cos_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return ag_neg(ag_mul(g, ag_sin(ag_input(y, i))));
-}
+static ag_tensor *cos_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_neg(ag_mul(g, ag_sin(ag_input(y, i)))); }
 const ag_op ag__op_cos = {.name = "cos",
                           .kind = AG_KIND_ELEMENTWISE,
                           .arity = 1,

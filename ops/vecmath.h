@@ -190,10 +190,8 @@ AG__VM double ag__tanh_f64(double x) {
     double a = fabs(x);
     a = a > 20.0 ? 20.0 : a;
     const double z = a * a;
-    const double up =
-        a * z * (-0x1.5555555555555p-2 - z * (0x1.4fda3296bc87dp-6 + 0x1.a1b4e5dd75bf5p-13 * z));
-    const double uq =
-        1.0 + z * (0x1.d8928315dcef2p-2 + z * (0x1.7d9aed2c18586p-6 + 0x1.b121f4bca84dep-13 * z));
+    const double up = a * z * (-0x1.5555555555555p-2 - z * (0x1.4fda3296bc87dp-6 + 0x1.a1b4e5dd75bf5p-13 * z));
+    const double uq = 1.0 + z * (0x1.d8928315dcef2p-2 + z * (0x1.7d9aed2c18586p-6 + 0x1.b121f4bca84dep-13 * z));
 
     uint64_t bits;
     const double p = ag__exp_poly_f64(-2.0 * a, &bits);
@@ -278,8 +276,7 @@ AG__VM float ag__sin_shifted_f32(float x, uint32_t j) {
 
     const float z = r * r;
     const float s = r + r * z * (-0x1.555546p-3f + z * (0x1.11075cp-7f - 0x1.994cf8p-13f * z));
-    const float c =
-        1.0f - (0.5f * z - z * z * (0x1.55554ep-5f + z * (-0x1.6c0e6cp-10f + 0x1.9a791ap-16f * z)));
+    const float c = 1.0f - (0.5f * z - z * z * (0x1.55554ep-5f + z * (-0x1.6c0e6cp-10f + 0x1.9a791ap-16f * z)));
     const uint32_t odd = UINT32_C(0) - (k & 1);
     const uint32_t u = (ag__bits_f32(s) & ~odd) | (ag__bits_f32(c) & odd);
     return ag__float_f32(u ^ ((k & 2) << 30));

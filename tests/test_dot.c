@@ -143,7 +143,7 @@ START_TEST(operations_shapes_and_labels_are_there) {
     HAS(dot, "<I>input</I>");
     HAS_NOT(dot, "exp");
     HAS_NOT(dot, "read");
-    COUNT(dot, " -> ", 5); /* ones are a full one, broadcast */
+    COUNT(dot, " -> ", 5);        /* ones are a full one, broadcast */
     COUNT(dot, "[shape=", 6 + 1); /* and the legend */
     HAS_NOT(dot, "test_dot.c");
 }
