@@ -304,7 +304,7 @@ AG_API double ag_item(ag_tensor *x);
 AG_API double ag_element(ag_tensor *x, int64_t number);
 
 /* ag_keep -- keep the value of x, once computed, until its rewind; returns x. Otherwise it may be released after its last
- * use, and be computed again when asked for, unless it was itself evaluated or read (ag_eval, ag_data, ag_item)
+ * use, and be computed once more when asked for, unless it was itself evaluated or read (ag_eval, ag_data, ag_item)
  * Errors: none of its own */
 AG_API ag_tensor *ag_keep(ag_tensor *x);
 
@@ -1081,7 +1081,8 @@ typedef struct ag_reduction {
 struct ag_op {
     const char *name;
     ag_kind kind;
-    int arity; /* −1: any number, at least one */
+    int arity;              /* −1: any number, at least one */
+    size_t attribute_bytes; /* that it takes at least: ag_apply refuses fewer. A reduction's need not be given */
     unsigned flags;
     bool (*infer)(ag_infer *r);        /* validate, decide shape and dtype; may be NULL for elementwise and reduction.
                                         * Report with ag_reject and return false */
@@ -1105,7 +1106,8 @@ typedef struct ag_axes_set {
 /* ag_apply -- record an operation; `attributes` are copied, and hold no pointers
  * Elementwise inputs are broadcast to each other first. Attributes may be compared byte by byte: zero their padding.
  * Errors: what the operation's infer reports; AG_ERR_SHAPE and AG_ERR_DTYPE for elementwise inputs that do not fit;
- *         AG_ERR_RANGE for a wrong number of inputs, a view beyond its input, or an entry without what its kind needs */
+ *         AG_ERR_RANGE for a wrong number of inputs or bytes of attributes, a view beyond its input, or an entry without
+ *         what its kind needs */
 AG_API ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes);
 
 /* ag_apply_source -- record an operation without inputs

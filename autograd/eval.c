@@ -188,6 +188,7 @@ static bool run(const plan *p) {
             abandon(p, i);
             return false;
         }
+        if (t->flags & AG__COMPUTED) t->flags |= AG__KEEP; /* it was released too early: once is enough */
         t->flags &= (uint16_t)~AG__NEEDED;
         leave_inputs(t);
     }

@@ -1,7 +1,8 @@
 /* located -- the caller's file and line, in every error and every recorded node
  *
  * Each function below is also a macro of its own name, which adds the place of the call: after it, for those that
- * record a tensor (so that nested calls each get their own line), and before it for the others. Taking a function's address, or
+ * record a tensor (so that nested calls each get their own line), and before it for the others (where one is among
+ * another's arguments, it takes the note, and an error of the outer one has no place). Taking a function's address, or
  * defining AG_NO_LOCATION before including the library's headers, goes without; what is recorded so has the place of
  * the next located call on its tape. A library's own layers do this to give their caller's line. */
 #ifndef AG_LOCATED_H

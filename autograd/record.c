@@ -281,8 +281,12 @@ static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const
 
 /* ---- Public ---- */
 
+static bool attributes_fit(const ag_op *op, size_t bytes) {
+    return bytes >= op->attribute_bytes && bytes <= MOST_ATTRIBUTES;
+}
+
 static bool counts_fit(const ag_op *op, int n, ag_tensor *const x[], size_t bytes, ag_tensor **nil) {
-    if (n >= 1 && n <= MOST_INPUTS && (op->arity < 0 || op->arity == n) && bytes <= MOST_ATTRIBUTES &&
+    if (n >= 1 && n <= MOST_INPUTS && (op->arity < 0 || op->arity == n) && attributes_fit(op, bytes) &&
         (n <= FEW || op->kind != AG_KIND_ELEMENTWISE))
         return true;
     *nil = ag__fail(op->name, n < 0 ? 0 : n, x, AG_ERR_RANGE, "%d inputs and %zu bytes of attributes do not fit", n,
@@ -294,7 +298,7 @@ ag_tensor *(ag_apply)(const ag_op *op, int n, ag_tensor *const x[], const void *
     if (!op || !op->name || (n > 0 && !x) || (bytes && !attributes))
         return ag__fail_on(NULL, "apply", AG_ERR_NULL, "the operation, the inputs or the attributes are NULL");
     ag_tensor *nil, *few[FEW], **in = few;
-    const ag__layout *layout = bytes <= MOST_ATTRIBUTES ? decide_quickly(op, n, x, few) : NULL;
+    const ag__layout *layout = attributes_fit(op, bytes) ? decide_quickly(op, n, x, few) : NULL;
     if (layout) {
         ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)x[0]->dtype;
         return finished(ag__record(op, x[0]->tape, dtype, layout, n, few, attributes, bytes));
@@ -320,7 +324,7 @@ ag_tensor *(ag_apply_source)(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_
     if ((unsigned)dtype >= AG_DTYPES) return ag__fail_on(tape, op->name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
     if (!ag__shape_valid(&shape, &size, &why))
         return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
-    if (bytes > MOST_ATTRIBUTES || op->kind != AG_KIND_SOURCE || !op->eval)
+    if (!attributes_fit(op, bytes) || op->kind != AG_KIND_SOURCE || !op->eval)
         return ag__fail_on(tape, op->name, AG_ERR_RANGE, "the operation's descriptor is incomplete");
     if (op->infer && (!op->infer(&r) || !decision_valid(&r, &size))) {
         ag_reject(&r, AG_ERR_SHAPE, "the operation refused"); /* unless it has said why */

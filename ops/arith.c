@@ -165,6 +165,7 @@ const ag_op ag__op_add_scalar = {
     .name = "add_scalar",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
+    .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = add_scalar_i64, [AG_F32] = add_scalar_f32, [AG_F64] = add_scalar_f64},
     .vjp = add_vjp};
 ag_tensor *ag_add_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_add_scalar, x, s); }
@@ -176,6 +177,7 @@ const ag_op ag__op_rsub_scalar = {
     .name = "rsub_scalar",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
+    .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = rsub_scalar_i64, [AG_F32] = rsub_scalar_f32, [AG_F64] = rsub_scalar_f64},
     .vjp = neg_vjp};
 ag_tensor *ag_rsub_scalar(double s, ag_tensor *x) { return apply_scalar(&ag__op_rsub_scalar, x, s); }
@@ -187,6 +189,7 @@ static ag_tensor *scale_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i,
 const ag_op ag__op_scale = {.name = "scale",
                             .kind = AG_KIND_ELEMENTWISE,
                             .arity = 1,
+                            .attribute_bytes = sizeof(double),
                             .block = {[AG_I64] = scale_i64, [AG_F32] = scale_f32, [AG_F64] = scale_f64},
                             .vjp = scale_vjp};
 ag_tensor *ag_scale(ag_tensor *x, double s) { return apply_scalar(&ag__op_scale, x, s); }
@@ -197,6 +200,7 @@ static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) { return (vo
 const ag_op ag__op_div_scalar = {.name = "div_scalar",
                                  .kind = AG_KIND_ELEMENTWISE,
                                  .arity = 1,
+                                 .attribute_bytes = sizeof(double),
                                  .block = {[AG_F32] = div_scalar_f32, [AG_F64] = div_scalar_f64},
                                  .vjp = div_scalar_vjp};
 ag_tensor *ag_div_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_div_scalar, x, s); }
@@ -209,6 +213,7 @@ static ag_tensor *rdiv_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_rdiv_scalar = {.name = "rdiv_scalar",
                                   .kind = AG_KIND_ELEMENTWISE,
                                   .arity = 1,
+                                  .attribute_bytes = sizeof(double),
                                   .block = {[AG_F32] = rdiv_scalar_f32, [AG_F64] = rdiv_scalar_f64},
                                   .vjp = rdiv_scalar_vjp};
 ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return apply_scalar(&ag__op_rdiv_scalar, x, s); }
@@ -250,6 +255,7 @@ static ag_tensor *pow_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_pow_scalar = {.name = "pow_scalar",
                                  .kind = AG_KIND_ELEMENTWISE,
                                  .arity = 1,
+                                 .attribute_bytes = sizeof(double),
                                  .block = {[AG_F32] = pow_scalar_f32, [AG_F64] = pow_scalar_f64},
                                  .vjp = pow_scalar_vjp};
 ag_tensor *ag_pow_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_pow_scalar, x, s); }
@@ -264,6 +270,7 @@ const ag_op ag__op_maximum_scalar = {
     .name = "maximum_scalar",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
+    .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = maximum_scalar_i64, [AG_F32] = maximum_scalar_f32, [AG_F64] = maximum_scalar_f64},
     .vjp = maximum_scalar_vjp};
 ag_tensor *ag_maximum_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_maximum_scalar, x, s); }
@@ -278,6 +285,7 @@ const ag_op ag__op_minimum_scalar = {
     .name = "minimum_scalar",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
+    .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = minimum_scalar_i64, [AG_F32] = minimum_scalar_f32, [AG_F64] = minimum_scalar_f64},
     .vjp = minimum_scalar_vjp};
 ag_tensor *ag_minimum_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_minimum_scalar, x, s); }
@@ -320,6 +328,7 @@ static ag_tensor *clamp_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_clamp = {.name = "clamp",
                             .kind = AG_KIND_ELEMENTWISE,
                             .arity = 1,
+                            .attribute_bytes = sizeof(interval),
                             .infer = clamp_infer,
                             .block = {[AG_F32] = clamp_f32, [AG_F64] = clamp_f64},
                             .vjp = clamp_vjp};

@@ -147,6 +147,7 @@ static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_gate = {.name = "gate",
                            .kind = AG_KIND_ELEMENTWISE,
                            .arity = 2,
+                           .attribute_bytes = sizeof(gate),
                            .block = {[AG_F32] = gate_f32, [AG_F64] = gate_f64},
                            .vjp = gate_vjp};
 ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high) {
@@ -220,6 +221,7 @@ const ag_op ag__op_cast = {
     .name = "cast",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 1,
+    .attribute_bytes = sizeof(int32_t),
     .infer = cast_infer,
     .block = {[AG_BOOL] = cast_bool, [AG_I64] = cast_i64, [AG_F32] = cast_f32, [AG_F64] = cast_f64},
     .vjp = cast_vjp};

@@ -189,6 +189,7 @@ static ag_tensor *gather_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_gather = {.name = "gather",
                              .kind = AG_KIND_OPAQUE,
                              .arity = 2,
+                             .attribute_bytes = sizeof(int64_t),
                              .infer = gather_infer,
                              .eval = gather_eval,
                              .vjp = gather_vjp};
@@ -308,6 +309,7 @@ static ag_tensor *scatter_add_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_scatter_add = {.name = "scatter_add",
                                   .kind = AG_KIND_OPAQUE,
                                   .arity = 3,
+                                  .attribute_bytes = sizeof(int64_t),
                                   .infer = scatter_add_infer,
                                   .eval = scatter_add_eval,
                                   .vjp = scatter_add_vjp};

@@ -17,6 +17,9 @@
 #if defined __x86_64__ && defined __GNUC__
 #include <cpuid.h>
 #endif
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,8 +219,20 @@ static void multiply_at(const ag_call *call, const product *p, const operand o[2
     multiply(p, matrix_at(&o[0], i), matrix_at(&o[1], i), y, threads);
 }
 
+/* How many threads BLIS would really get. It waits for all that it asks for, which takes forever where they outnumber the
+ * processors, and aborts if it gets another number than that or one. */
+static int available_threads(int threads) {
+#ifdef _OPENMP
+    if (omp_get_dynamic() || omp_in_parallel()) return 1;
+    if (threads > omp_get_num_procs()) threads = omp_get_num_procs();
+    if (threads > omp_get_thread_limit()) threads = omp_get_thread_limit();
+#endif
+    return threads;
+}
+
 /* How many threads have something to do, none less than a small product. */
 static int useful_threads(double work, int threads) {
+    threads = available_threads(threads);
     double most = work / SMALL;
     return most < 1 ? 1 : most < threads ? (int)most + 1 : threads;
 }

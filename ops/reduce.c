@@ -286,6 +286,7 @@ static bool argmax_eval(const ag_call *call) {
 const ag_op ag__op_argmax = {.name = "argmax",
                              .kind = AG_KIND_OPAQUE,
                              .arity = 1,
+                             .attribute_bytes = sizeof(along),
                              .flags = AG_OP_NOT_DIFFERENTIABLE,
                              .infer = argmax_infer,
                              .eval = argmax_eval};

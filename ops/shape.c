@@ -107,8 +107,12 @@ static bool reshape_infer(ag_infer *r) {
 
 static ag_tensor *reshape_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_reshape(g, ag_shape_of(ag_input(y, i))); }
 
-const ag_op ag__op_reshape = {
-    .name = "reshape", .kind = AG_KIND_VIEW, .arity = 1, .infer = reshape_infer, .vjp = reshape_vjp};
+const ag_op ag__op_reshape = {.name = "reshape",
+                              .kind = AG_KIND_VIEW,
+                              .arity = 1,
+                              .attribute_bytes = sizeof(int64_t),
+                              .infer = reshape_infer,
+                              .vjp = reshape_vjp};
 
 /* Put in what one extent −1 stands for; it stays where that cannot be told, and infer refuses it. */
 static void work_out(ag_shape *shape, int64_t size) {
@@ -197,8 +201,12 @@ static ag_tensor *permute_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, ag_is_nil(g) ? g : record_permute(g, &inverse);
 }
 
-const ag_op ag__op_permute = {
-    .name = "permute", .kind = AG_KIND_VIEW, .arity = 1, .infer = permute_infer, .vjp = permute_vjp};
+const ag_op ag__op_permute = {.name = "permute",
+                              .kind = AG_KIND_VIEW,
+                              .arity = 1,
+                              .attribute_bytes = sizeof(order),
+                              .infer = permute_infer,
+                              .vjp = permute_vjp};
 
 ag_tensor *ag_permute(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
@@ -255,8 +263,12 @@ static ag_tensor *broadcast_to_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return in_place || all_new ? g : ag_reshape(g, from);
 }
 
-const ag_op ag__op_broadcast_to = {
-    .name = "broadcast_to", .kind = AG_KIND_VIEW, .arity = 1, .infer = broadcast_to_infer, .vjp = broadcast_to_vjp};
+const ag_op ag__op_broadcast_to = {.name = "broadcast_to",
+                                   .kind = AG_KIND_VIEW,
+                                   .arity = 1,
+                                   .attribute_bytes = sizeof(int64_t),
+                                   .infer = broadcast_to_infer,
+                                   .vjp = broadcast_to_vjp};
 
 ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape) {
     ag_tensor *nil;
@@ -304,7 +316,12 @@ static ag_tensor *slice_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_apply(&ag__op_embed, 1, &g, &p, sizeof p);
 }
 
-const ag_op ag__op_slice = {.name = "slice", .kind = AG_KIND_VIEW, .arity = 1, .infer = slice_infer, .vjp = slice_vjp};
+const ag_op ag__op_slice = {.name = "slice",
+                            .kind = AG_KIND_VIEW,
+                            .arity = 1,
+                            .attribute_bytes = sizeof(places),
+                            .infer = slice_infer,
+                            .vjp = slice_vjp};
 
 /* `at` counted from the end if negative, and cut to −1 … n (backwards to −1 … n−1, forwards to 0 … n). */
 static int64_t cut(int64_t at, int64_t n, bool backwards) {
@@ -435,8 +452,13 @@ static ag_tensor *embed_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_apply(&ag__op_slice, 1, &g, &p, sizeof p);
 }
 
-const ag_op ag__op_embed = {
-    .name = "embed", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = embed_infer, .eval = embed_eval, .vjp = embed_vjp};
+const ag_op ag__op_embed = {.name = "embed",
+                            .kind = AG_KIND_OPAQUE,
+                            .arity = 1,
+                            .attribute_bytes = sizeof(places),
+                            .infer = embed_infer,
+                            .eval = embed_eval,
+                            .vjp = embed_vjp};
 
 ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step) {
     ag_tensor *nil;
@@ -528,6 +550,7 @@ static ag_tensor *concat_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_concat = {.name = "concat",
                              .kind = AG_KIND_OPAQUE,
                              .arity = -1,
+                             .attribute_bytes = sizeof(int64_t),
                              .infer = concat_infer,
                              .eval = concat_eval,
                              .vjp = concat_vjp};

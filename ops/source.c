@@ -30,7 +30,8 @@ static bool full_eval(const ag_call *call) {
     return true;
 }
 
-const ag_op ag__op_full = {.name = "full", .kind = AG_KIND_SOURCE, .infer = full_infer, .eval = full_eval};
+const ag_op ag__op_full = {
+    .name = "full", .kind = AG_KIND_SOURCE, .attribute_bytes = sizeof(double), .infer = full_infer, .eval = full_eval};
 
 ag_tensor *ag_full(ag_tape *tape, ag_dtype dtype, ag_shape shape, double value) {
     ag_tensor *one = ag_apply_source(&ag__op_full, tape, dtype, shape, &value, sizeof value);
@@ -203,7 +204,11 @@ static bool uniform_eval(const ag_call *call) {
                                    : random_eval(call, uniform_f64, EACH_F64);
 }
 
-const ag_op ag__op_uniform = {.name = "uniform", .kind = AG_KIND_SOURCE, .infer = uniform_infer, .eval = uniform_eval};
+const ag_op ag__op_uniform = {.name = "uniform",
+                              .kind = AG_KIND_SOURCE,
+                              .attribute_bytes = sizeof(stream),
+                              .infer = uniform_infer,
+                              .eval = uniform_eval};
 
 ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low, double high) {
     return apply_random(&ag__op_uniform, tape, dtype, shape, low, high);
@@ -247,7 +252,11 @@ static bool normal_eval(const ag_call *call) {
     return call->y.dtype == AG_F32 ? random_eval(call, normal_f32, EACH_F32) : random_eval(call, normal_f64, EACH_F64);
 }
 
-const ag_op ag__op_normal = {.name = "normal", .kind = AG_KIND_SOURCE, .infer = normal_infer, .eval = normal_eval};
+const ag_op ag__op_normal = {.name = "normal",
+                             .kind = AG_KIND_SOURCE,
+                             .attribute_bytes = sizeof(stream),
+                             .infer = normal_infer,
+                             .eval = normal_eval};
 
 ag_tensor *ag_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double mean, double std) {
     return apply_random(&ag__op_normal, tape, dtype, shape, mean, std);

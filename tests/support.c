@@ -62,6 +62,7 @@ ag_tape *tape;
 ledger tape_ledger;
 
 static void open_tape(void) {
+    expecting("");
     ledger_open(&tape_ledger);
     tape = ag_tape_new_with(&tape_ledger.allocator);
     ck_assert_ptr_nonnull(tape);

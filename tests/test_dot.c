@@ -140,6 +140,8 @@ START_TEST(operations_shapes_and_labels_are_there) {
     HAS(node_titled(dot, "sum"), "over 0,1");
     HAS(node_titled(dot, "sum"), "<I>total</I>");
     HAS(node_titled(dot, "sum"), "f64 ()");
+    HAS(node_titled(dot, "sum"), "penwidth");
+    COUNT(dot, "penwidth", 1);
     HAS(dot, "<I>input</I>");
     HAS_NOT(dot, "exp");
     HAS_NOT(dot, "read");
@@ -278,6 +280,7 @@ START_TEST(no_label_breaks_out) {
     }
     HAS(drawn(ag_label(F64S(1), "a < b & \"c\"")), "a &lt; b &amp; &quot;c&quot;");
     HAS(drawn(ag_label(F64S(1), "ü")), "<B>ü</B>");
+    HAS(drawn(ag_label(F64S(1), "a\xff\x01z")), "<B>a\xEF\xBF\xBD\xEF\xBF\xBDz</B>");
 }
 END_TEST
 
