@@ -4,7 +4,8 @@
  * one, and compares the slope of s(x) = ⟨w, f(x)⟩ there with the engine's ⟨∇s, v⟩. Outputs are subtracted before they are
  * contracted with the random w, so that what does not move adds no rounding. Two values settle most elements; the rest
  * climb a ladder of steps, whose extrapolated limit has an error estimate, and whose one-sided slopes show kinks.
- * The gradient of the gradient is the same check of another function, x -> ∇s(x).
+ * The gradient of the gradient is the same check of another function, x -> ∇s(x). The search for the guilty operation is
+ * the same check of each recorded operation by itself.
  *
  * Invariant: between two evaluations of f the tape ends at `place`, and every input but the one that is being moved has
  * its own value. Nothing of a check outlives it, but for the recording in which a guilty operation is shown. */
