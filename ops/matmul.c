@@ -70,10 +70,13 @@ typedef struct matrix { /* strides in elements */
 typedef struct product { /* (m,k)·(k,n) -> (m,n) */
     ag_dtype dtype;
     int64_t m, n, k;
+    bool along_k; /* k lies together in both: BLIS's path without packing is slow there, and reads beyond their ends */
+    bool tiny;    /* for our own kernel */
 } product;
 
-/* Multiplications up to which our own kernel is best, and one thread, for which BLIS's path without packing is best. */
-enum { TINY = AG_HAVE_TARGET_CLONES ? 1 << 17 : 1 << 13, SMALL = 128 * 128 * 128 };
+/* Multiplications up to which our own kernel is best (more where BLIS would have to pack), and up to which one thread
+ * and BLIS's path without packing are. */
+enum { TINY = 1 << 13, TINY_ALONG_K = AG_HAVE_TARGET_CLONES ? 1 << 17 : TINY, SMALL = 128 * 128 * 128 };
 
 static double work_of(const product *p) { return (double)p->m * (double)p->n * (double)p->k; }
 
@@ -118,7 +121,9 @@ enum { ROWS = 4, MOST_K = 256 };
 TINY_PRODUCT(tiny_product_f32, float, 16)
 TINY_PRODUCT(tiny_product_f64, double, 8)
 
-static bool is_tiny(const product *p) { return p->m > 1 && p->n > 1 && p->k <= MOST_K && work_of(p) <= TINY; }
+static bool is_tiny(const product *p) {
+    return p->m > 1 && p->n > 1 && p->k <= MOST_K && work_of(p) <= (p->along_k ? TINY_ALONG_K : TINY);
+}
 
 /* ---- BLIS ---- */
 
@@ -143,10 +148,8 @@ static void multiply_vector(ag_dtype dtype, int64_t rows, int64_t columns, matri
                      a.column, (void *)(uintptr_t)x, x_stride, &zero_f64, y, 1, NULL, &r);
 }
 
-/* Where k lies together in both operands, the path for small products is slower, and reads beyond their ends. */
 static void multiply_matrices(const product *p, matrix a, matrix b, void *y, int threads) {
-    bool small_path = work_of(p) <= SMALL && !(a.column == 1 && b.row == 1);
-    rntm_t r = settings(threads, small_path);
+    rntm_t r = settings(threads, work_of(p) <= SMALL && !(a.column == 1 && b.row == 1));
     float one_f32 = 1, zero_f32 = 0;
     double one_f64 = 1, zero_f64 = 0;
     if (p->dtype == AG_F32)
@@ -161,7 +164,7 @@ static void multiply_matrices(const product *p, matrix a, matrix b, void *y, int
 static void multiply(const product *p, matrix a, matrix b, void *y, int threads) {
     if (p->n == 1) multiply_vector(p->dtype, p->m, p->k, a, b.data, b.row, y);
     else if (p->m == 1) multiply_vector(p->dtype, p->n, p->k, (matrix){b.data, b.column, b.row}, a.data, a.column, y);
-    else if (!is_tiny(p)) multiply_matrices(p, a, b, y, threads);
+    else if (!p->tiny) multiply_matrices(p, a, b, y, threads);
     else if (p->dtype == AG_F32) tiny_product_f32(p, a, b, y);
     else tiny_product_f64(p, a, b, y);
 }
@@ -252,15 +255,18 @@ static void multiply_all(const ag_call *call, const product *p, const operand o[
 
 static bool matmul_eval(const ag_call *call) {
     const ag_array *a = &call->x[0], *b = &call->x[1], *y = &call->y;
-    product p = {y->dtype, a->shape[a->rank - 2], b->shape[b->rank - 1], a->shape[a->rank - 1]};
+    int rank = y->rank;
+    product p = {.dtype = y->dtype, .m = y->shape[rank - 2], .n = y->shape[rank - 1], .k = a->shape[rank - 1]};
+    p.along_k = a->stride[rank - 1] == 1 && b->stride[rank - 2] == 1;
+    p.tiny = is_tiny(&p);
     operand o[2];
     if (y->size == 0) return true;
     if (p.k == 0) {
         memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
         return true;
     }
-    if (!take(call, a, is_tiny(&p), &o[0]) || !take(call, b, is_tiny(&p), &o[1])) return false;
-    if (!is_tiny(&p)) need_blis();
+    if (!take(call, a, p.tiny, &o[0]) || !take(call, b, p.tiny, &o[1])) return false;
+    if (!p.tiny) need_blis();
     multiply_all(call, &p, o, y->size / (p.m * p.n));
     return true;
 }
