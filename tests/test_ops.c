@@ -1129,8 +1129,10 @@ int main(int argc, char **argv) {
     tcase_add_test(corner, integers_are_whole_and_wrap);
     tcase_add_test(corner, casts_saturate);
     TCase *range = tape_group(suite, "ranges");
-    tcase_add_loop_test(range, functions_are_exact_over_their_range, 0, 2 * FUNCTIONS);
-    tcase_add_loop_test(range, powers_are_exact_over_their_range, 0, 2);
+    if (!under_valgrind()) { /* whose long double is no longer than double, and so no reference */
+        tcase_add_loop_test(range, functions_are_exact_over_their_range, 0, 2 * FUNCTIONS);
+        tcase_add_loop_test(range, powers_are_exact_over_their_range, 0, 2);
+    }
     TCase *size = tape_group(suite, "sizes");
     tcase_add_loop_test(size, elementwise_at_many_sizes, 0, 2 * SIZES);
     tcase_add_loop_test(size, reductions_over_every_set_of_axes, 0, 3 * 6);
