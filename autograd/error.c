@@ -33,12 +33,16 @@ typedef struct text {
 static void put(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #endif
 
+static void put_list(text *t, const char *format, va_list args) {
+    int n = vsnprintf(t->to + t->used, t->room - t->used, format, args);
+    if (n > 0) t->used = t->used + (size_t)n < t->room ? t->used + (size_t)n : t->room - 1;
+}
+
 static void put(text *t, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(t->to + t->used, t->room - t->used, format, args);
+    put_list(t, format, args);
     va_end(args);
-    if (n > 0) t->used = t->used + (size_t)n < t->room ? t->used + (size_t)n : t->room - 1;
 }
 
 static void put_shape(text *t, const ag__layout *l) {
@@ -47,7 +51,7 @@ static void put_shape(text *t, const ag__layout *l) {
     put(t, ")");
 }
 
-/* "a (3,4) and b (5,6)"; labels take the place of the letters. */
+/* "a (3,4) and b (5,6)"; labels take the place of the letters, cut off so that they leave room for the rest. */
 static void put_inputs(text *t, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n && i < 4; i++) {
         const ag_tensor *a = x[i];
@@ -57,7 +61,7 @@ static void put_inputs(text *t, int n, ag_tensor *const x[]) {
             put(t, "%s %s", letter, a ? a->flags & AG__NIL ? "nil" : "rewound" : "NULL");
             continue;
         }
-        put(t, "%s ", a->label ? a->label : letter);
+        put(t, "%.60s ", a->label ? a->label : letter);
         if (a->dtype != AG_F64) put(t, "%s ", ag_dtype_name((ag_dtype)a->dtype));
         put_shape(t, a->layout);
     }
@@ -94,8 +98,7 @@ static void raise_about(ag_tape *tape, const char *name, int n, ag_tensor *const
         put_inputs(&t, n, x);
         put(&t, ": ");
     }
-    int length = vsnprintf(t.to + t.used, t.room - t.used, format, args);
-    (void)length;
+    put_list(&t, format, args);
 }
 
 ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...) {

@@ -48,8 +48,8 @@ enum {
     AG__COMPUTED = 1 << 10, /* has been computed once, and has left its inputs' `readers` */
     AG__NEEDED = 1 << 11,   /* scratch of one evaluation */
     AG__ACTIVE = 1 << 12,   /* scratch of one backward scan */
-    AG__PACKED = 1 << 14,   /* there is a contiguous copy of it in the tape's list of those */
-    AG__READ = 1 << 13      /* the version of a variable: inputs are the variable and, if pending, the assigned value */
+    AG__READ = 1 << 13,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
+    AG__PACKED = 1 << 14    /* there is a contiguous copy of it in the tape's list of those */
 };
 
 struct ag_tensor {

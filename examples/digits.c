@@ -4,7 +4,7 @@
  *
  * Read hello.c first. This is a whole project in small: read a data set, describe a model, check its gradients, train
  * it, judge it on samples that it has never seen, and look at what it got wrong. Into OUTDIR (the current directory)
- * go loss.svg, the course of the training, and model.dot, the recorded graph of one training step.
+ * go loss.svg, the course of the training, and model.dot, the model's recorded graph up to its loss.
  *
  * The model is three linear layers, 64-128-64-10, with batch normalisation and relu after the first two. */
 #define _POSIX_C_SOURCE 200809L /* isatty, mkdir */
@@ -301,7 +301,7 @@ static bool write_files(const char *folder, const model *m, samples training, co
     ag_tensor *labels = ag_label(ag_variable_from(ag_slice(training.labels, 0, 0, BATCH, 1)), "labels");
     ag_tensor *loss = ag_label(ag_cross_entropy(model_scores(m, images, true), labels), "loss");
     if (ag_write_dot(graph, 1, &loss, NULL) != AG_OK || !write_loss(plot, h)) return false;
-    printf("\nThe course of the training:   %s\nThe graph of a training step: %s\n", plot, graph);
+    printf("\nThe course of the training:   %s\nThe graph of the model:       %s\n", plot, graph);
     return true;
 }
 
