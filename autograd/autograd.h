@@ -193,6 +193,15 @@ AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
  * Errors: none; a negative number changes nothing; 0 for a NULL tape */
 AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 
+/* ag_evaluator -- how values are computed: fused, regions of operations strip by strip in cache; or by the reference, one
+ * operation at a time with plain loops, which is what the other is tested against and what to debug with */
+typedef enum ag_evaluator { AG_EVALUATOR_FUSED, AG_EVALUATOR_REFERENCE } ag_evaluator;
+
+/* ag_tape_set_evaluator -- choose how this tape's values are computed; returns the former choice. A new tape is fused,
+ * unless the environment variable AG_EVAL is "reference"
+ * Errors: none; what is no evaluator changes nothing; AG_EVALUATOR_FUSED for a NULL tape */
+AG_API ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator);
+
 /* ag_tape_seed -- restart the tape's random numbers; the same program then draws the same ones
  * Errors: none */
 AG_API void ag_tape_seed(ag_tape *tape, uint64_t seed);

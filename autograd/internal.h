@@ -151,6 +151,7 @@ struct ag_tape {
 
     uint64_t seed, draws;
     int threads;
+    ag_evaluator evaluator;
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* an operation's eval is running */
     uint32_t floor; /* while an eval or a VJP is running: the nodes before this must stay */

@@ -4,6 +4,7 @@
  * the slots after it, so a mark is stale exactly if its slot has another serial number now. */
 #include "autograd/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef _OPENMP
@@ -20,6 +21,11 @@ static int default_threads(void) {
 #endif
 }
 
+static ag_evaluator default_evaluator(void) {
+    const char *choice = getenv("AG_EVAL");
+    return choice && strcmp(choice, "reference") == 0 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_FUSED;
+}
+
 ag_tape *ag_tape_new(void) { return ag_tape_new_with(NULL); }
 
 ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
@@ -32,6 +38,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->memory.allocations = 1;
     tape->recording = true;
     tape->threads = default_threads();
+    tape->evaluator = default_evaluator();
     tape->nil = (ag_tensor *)(tape + 1);
     *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};
     return tape;
@@ -195,6 +202,13 @@ int ag_tape_set_threads(ag_tape *tape, int threads) {
     if (threads == 0) tape->threads = default_threads();
     if (threads > 0) tape->threads = threads < MOST_THREADS ? threads : MOST_THREADS;
     return tape->threads;
+}
+
+ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator) {
+    if (!tape) return AG_EVALUATOR_FUSED;
+    ag_evaluator former = tape->evaluator;
+    if (evaluator == AG_EVALUATOR_FUSED || evaluator == AG_EVALUATOR_REFERENCE) tape->evaluator = evaluator;
+    return former;
 }
 
 void ag_tape_seed(ag_tape *tape, uint64_t seed) {
