@@ -6,6 +6,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static _Atomic int64_t computed;
@@ -848,6 +849,46 @@ START_TEST(settings_return_what_was) {
 }
 END_TEST
 
+/* What a new tape evaluates by when AG_EVAL is `choice`, NULL: not set. */
+static ag_evaluator evaluator_under(const char *choice) {
+    if (choice) setenv("AG_EVAL", choice, 1);
+    else unsetenv("AG_EVAL");
+    ag_tape *t = ag_tape_new();
+    ag_evaluator found = ag_tape_set_evaluator(t, AG_EVALUATOR_FUSED);
+    ag_tape_free(t);
+    return found;
+}
+
+START_TEST(the_environment_chooses_the_evaluator) {
+    char former[64] = "";
+    bool was_set = getenv("AG_EVAL") != NULL;
+    if (was_set) snprintf(former, sizeof former, "%s", getenv("AG_EVAL"));
+    ag_evaluator none = evaluator_under(NULL), empty = evaluator_under(""), fused = evaluator_under("fused"),
+                 reference = evaluator_under("reference"), other = evaluator_under("references");
+    if (was_set) setenv("AG_EVAL", former, 1);
+    else unsetenv("AG_EVAL");
+    ck_assert_int_eq(none, AG_EVALUATOR_FUSED);
+    ck_assert_int_eq(empty, AG_EVALUATOR_FUSED);
+    ck_assert_int_eq(fused, AG_EVALUATOR_FUSED);
+    ck_assert_int_eq(reference, AG_EVALUATOR_REFERENCE);
+    ck_assert_int_eq(other, AG_EVALUATOR_FUSED);
+}
+END_TEST
+
+START_TEST(the_evaluator_can_be_changed_at_any_time) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE);
+    ag_tensor *x = F64S(1, 2, 3), *y = ag_exp(ag_square(x)), *z = ag_sum(ag_sin(y));
+    ck_assert_int_eq(ag_eval(y), AG_OK);
+    ck_assert_int_eq(ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED), AG_EVALUATOR_REFERENCE);
+    expect_item(z, ag_item(ag_sum(ag_sin(ag_exp(ag_square(F64S(1, 2, 3)))))));
+    ck_assert_int_eq(ag_tape_set_evaluator(tape, (ag_evaluator)2), AG_EVALUATOR_FUSED);
+    ck_assert_int_eq(ag_tape_set_evaluator(tape, (ag_evaluator)-1), AG_EVALUATOR_FUSED);
+    ck_assert_int_eq(ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE), AG_EVALUATOR_FUSED);
+    ck_assert_int_eq(ag_tape_set_evaluator(NULL, AG_EVALUATOR_REFERENCE), AG_EVALUATOR_FUSED);
+    expect_ok(tape);
+}
+END_TEST
+
 /* ---- Random programs: whatever is looked at, and when, and however a tape evaluates, the numbers are the same ---- */
 
 enum { POOL = 12, LEAVES = 4, STEPS = 120, MOST_RESULTS = 2 * STEPS };
@@ -1066,6 +1107,8 @@ int main(void) {
     tcase_add_test(reading, views_copy_nothing);
     tcase_add_test(reading, tensors_answer_questions);
     tcase_add_test(reading, settings_return_what_was);
+    tcase_add_test(reading, the_environment_chooses_the_evaluator);
+    tcase_add_test(reading, the_evaluator_can_be_changed_at_any_time);
     tcase_add_test(reading, tapes_in_several_threads);
     tcase_add_loop_test(plain_group(suite, "programs"), random_programs, 0, 4);
     return run_suite(suite);
