@@ -7,6 +7,7 @@
  *      7  Functions          8  Reductions          9  Shapes and views
  *     10  Products          11  Indexing           12  Composed functions
  *     13  Checking          14  Seeing the graph   15  Your own operations
+ *     17  Jacobians and products with them
  *
  * A whole program, which fits a line through four points:
  *
@@ -1173,6 +1174,41 @@ AG_API int ag_op_count(void);
 /* ag_op_at -- one of them, 0 <= i < ag_op_count(); NULL beyond
  * Errors: none */
 AG_API const ag_op *ag_op_at(int i);
+
+/* ===================================== 17. Jacobians and products with them ===================================== */
+
+/* The Jacobian of y by x, J, has a row for each element of y and a column for each element of x, both in row-major
+ * order: J[i,j] = dy[i]/dx[j]. A gradient is the transpose of a one-row Jacobian, ag_vjp is ȳᵀ·J, and the Jacobian of a
+ * composed function is the product of its parts'. Everything here is recorded, and can be differentiated again; an x that y
+ * does not depend on gives zeros. */
+
+/* ag_jacobian -- J[i,j] = dy[i]/dx[j]: one vector-Jacobian product for each element of y, or of x if it has fewer
+ * In the latter case each operation's vjp is itself differentiated, by its cotangent.
+ * Shape:  y (…) of m elements, x (…) of n elements -> (m,n)
+ * Dtype:  y and x real -> that of x
+ * Errors: as ag_grad; AG_ERR_SHAPE if (m,n) is too large; AG_ERR_RANGE if both have over 65535 elements */
+AG_API ag_tensor *ag_jacobian(ag_tensor *y, ag_tensor *x);
+
+/* ag_hessian -- H[i,j] = d²y/(dx[i]·dx[j]): the Jacobian of the gradient, for a y of one element
+ * Shape:  y of one element, x (…) of n elements -> (n,n)
+ * Dtype:  y and x real -> that of x
+ * Errors: as ag_jacobian; AG_ERR_SHAPE unless y has one element */
+AG_API ag_tensor *ag_hessian(ag_tensor *y, ag_tensor *x);
+
+/* ag_jvp -- Jacobian-vector products: dy[j] = Σ_i (dy[j]/dx[i])·ẋ[i] for any number of outputs and inputs
+ * How y changes as x moves along ẋ. ẋ = NULL, or ẋ[i] = NULL, stands for ones, and then x[i] must have one element.
+ * Composed as the vjp, by its cotangent, of the vjp: Jᵀ transposed is J. So it costs about two of them.
+ * Shape:  ẋ[i] as x[i]; dy[j] as y[j]
+ * Dtype:  real; ẋ[i] as x[i]
+ * Errors: as ag_vjp; AG_ERR_SHAPE and AG_ERR_DTYPE for an ẋ[i] unlike its x[i]; every dy[j] is then nil */
+AG_API ag_status ag_jvp(int ny, ag_tensor *const y[], int nx, ag_tensor *const x[], ag_tensor *const xdot[],
+                        ag_tensor *dy[]);
+
+/* ag_hvp -- a Hessian-vector product, H·v, without the Hessian: the vjp of the gradient with cotangent v
+ * Shape:  y of one element, v as x -> that of x
+ * Dtype:  real; v as x
+ * Errors: as ag_grad; AG_ERR_SHAPE and AG_ERR_DTYPE for a v unlike x */
+AG_API ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v);
 
 #ifdef __cplusplus
 }

@@ -254,9 +254,8 @@ static bool arguments_valid(const char *name, ag_tape *tape, int ny, ag_tensor *
            (all_there(name, "input", tape, nx, x) && one_tape(name, y[0], nx, x) && real(name, "input", tape, nx, x));
 }
 
-/* dx may be the same array as x. */
-static bool vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
-                ag_tensor *dx[], unsigned flags) {
+bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+             ag_tensor *dx[], unsigned flags) {
     ag_tape *tape = any_tape(ny, y, nx, x);
     if (arguments_valid(name, tape, ny, y, ybar, nx, x, dx) &&
         (nx == 0 || differentiate(name, tape, ny, y, ybar, nx, x, dx, flags)))
@@ -271,13 +270,13 @@ ag_status(ag_vjp)(int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx,
                   unsigned flags) {
     int line;
     const char *file = ag__here_file(&line);
-    return vjp("vjp", ny, y, ybar, nx, x, dx, flags) ? AG_OK : ag__leave(any_tape(ny, y, nx, x), file, line);
+    return ag__vjp("vjp", ny, y, ybar, nx, x, dx, flags) ? AG_OK : ag__leave(any_tape(ny, y, nx, x), file, line);
 }
 
 ag_status(ag_grad)(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]) {
     int line;
     const char *file = ag__here_file(&line);
-    return vjp("grad", 1, &y, NULL, n, x, dx, 0) ? AG_OK : ag__leave(any_tape(1, &y, n, x), file, line);
+    return ag__vjp("grad", 1, &y, NULL, n, x, dx, 0) ? AG_OK : ag__leave(any_tape(1, &y, n, x), file, line);
 }
 
 /* The parameters older than y, and room for their gradients behind them. */
@@ -314,7 +313,7 @@ static void backward(ag_tensor *y) {
     }
     ag_tensor **p = parameters_before(y, &n, &memory);
     if (!p) ag__fail("backward", 1, &y, AG_ERR_MEMORY, "no memory for %d parameters", n);
-    else if (vjp("backward", 1, &y, NULL, n, p, p + n, 0)) add_up(n, p, p + n);
+    else if (ag__vjp("backward", 1, &y, NULL, n, p, p + n, 0)) add_up(n, p, p + n);
     ag__buffer_drop(y->tape, memory);
 }
 

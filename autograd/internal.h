@@ -219,6 +219,10 @@ void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, a
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
 ag_array ag__array_of(const ag_tensor *t);
 
+/* grad.c: what ag_vjp does, for the call `name`; false after an error, and then every dx[i] is nil. dx may be x. */
+bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+             ag_tensor *dx[], unsigned flags);
+
 /* strips.c: the reference evaluator's loops */
 void ag__run_elementwise(ag_tensor *t);
 size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes that there are not for partial results */
