@@ -880,6 +880,27 @@ AG_API ag_tensor *ag_flip(ag_tensor *x, int axis);
  * Source: jax.numpy.zeros(…).at[…].set(x) */
 AG_API ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step);
 
+/* ag_windows -- sliding windows of `size` over `axes`, one every `step`, whole ones only: y[…,p,…,w] = x[…,p·step+w,…],
+ * where the new axes w come last, in the order of `axes`; a view, however much the windows overlap. A slice of y along w
+ * with a step dilates them
+ * Shape:  x (…,n,…) -> (…,(n−size)/step+1,…,size)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, folded
+ * Errors: AG_ERR_AXIS; AG_ERR_SHAPE beyond 8 axes, or unless there is a size and a step for each axis; AG_ERR_RANGE
+ *         unless 1 <= size <= n and step >= 1
+ * Source: numpy.lib.stride_tricks.sliding_window_view, with the step of torch.Tensor.unfold */
+AG_API ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step);
+
+/* ag_fold -- windows put back and added where they overlap: what the gradient of ag_windows is. y[…,i,…] is the sum of
+ * x[…,p,…,w] over all p·step + w = i; `axes` are those of y, and `extent` how long it is along them
+ * Shape:  x (…,m,…,size) -> (…,n,…) for m = (n−size)/step+1
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ, in windows
+ * Errors: AG_ERR_AXIS; AG_ERR_SHAPE if an extent has another number of windows, or unless there is an extent and a step
+ *         for each axis; AG_ERR_RANGE unless size >= 1, size <= n and step >= 1; AG_ERR_DTYPE
+ * Source: torch.nn.functional.fold; overlap-add */
+AG_API ag_tensor *ag_fold(ag_tensor *x, ag_axes axes, ag_shape extent, ag_shape step);
+
 /* ag_squeeze -- axes of extent 1 taken out; AG_ALL_AXES takes out all that have it; a view
  * Shape:  x (…,1,…) -> (…)
  * Dtype:  any

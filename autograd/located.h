@@ -47,6 +47,7 @@ AG_API void ag_here(const char *file, int line);
 #define ag_equal(...) ag_located(ag_equal(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_exp(...) ag_located(ag_exp(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_flip(...) ag_located(ag_flip(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_fold(...) ag_located(ag_fold(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_from(...) ag_located(ag_from(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_full(...) ag_located(ag_full(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_gather(...) ag_located(ag_gather(__VA_ARGS__), __FILE__, __LINE__)
@@ -112,6 +113,7 @@ AG_API void ag_here(const char *file, int line);
 #define ag_variable(...) ag_located(ag_variable(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_variable_from(...) ag_located(ag_variable_from(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_where(...) ag_located(ag_where(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_windows(...) ag_located(ag_windows(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_wrap(...) ag_located(ag_wrap(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_zeros(...) ag_located(ag_zeros(__VA_ARGS__), __FILE__, __LINE__)
 

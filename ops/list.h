@@ -24,6 +24,7 @@
     X(ag__op_embed)                                                                                                    \
     X(ag__op_equal)                                                                                                    \
     X(ag__op_exp)                                                                                                      \
+    X(ag__op_fold)                                                                                                     \
     X(ag__op_full)                                                                                                     \
     X(ag__op_gate)                                                                                                     \
     X(ag__op_gather)                                                                                                   \
@@ -62,7 +63,8 @@
     X(ag__op_sum)                                                                                                      \
     X(ag__op_tanh)                                                                                                     \
     X(ag__op_uniform)                                                                                                  \
-    X(ag__op_where)
+    X(ag__op_where)                                                                                                    \
+    X(ag__op_windows)
 
 #define AG__DECLARE_OP(op) extern const ag_op op;
 AG_OPS(AG__DECLARE_OP)

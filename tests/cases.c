@@ -114,6 +114,21 @@ CALL(flip_last, ag_flip(x[0], -1))
 CALL(embed_step, ag_embed(x[0], 1, 9, 1, 2))
 CALL(embed_back, ag_embed(x[0], 0, 6, 5, -3))
 CALL(embed_none, ag_embed(x[0], 0, 3, 1, 1))
+CALL(windows_1, ag_windows(x[0], AG_AXES(1), AG_SHAPE(3), AG_SHAPE(1)))
+CALL(windows_step, ag_windows(x[0], AG_AXES(-2), AG_SHAPE(3), AG_SHAPE(2)))
+CALL(windows_apart, ag_windows(x[0], AG_AXES(0), AG_SHAPE(2), AG_SHAPE(3)))
+CALL(windows_12, ag_windows(x[0], AG_AXES(1, 2), AG_SHAPE(2, 3), AG_SHAPE(1, 2)))
+CALL(windows_21, ag_windows(x[0], AG_AXES(2, 1), AG_SHAPE(3, 2), AG_SHAPE(1, 2)))
+CALL(windows_all, ag_windows(x[0], AG_ALL_AXES, AG_SHAPE(2, 2), AG_SHAPE(2, 2)))
+CALL(windows_huge, ag_windows(x[0], AG_AXES(1), AG_SHAPE(6), AG_SHAPE(INT64_MAX)))
+CALL(windows_none, ag_windows(x[0], no_axes, AG_SCALAR, AG_SCALAR))
+CALL(fold_1, ag_fold(x[0], AG_AXES(1), AG_SHAPE(6), AG_SHAPE(1)))
+CALL(fold_step, ag_fold(x[0], AG_AXES(-2), AG_SHAPE(8), AG_SHAPE(2)))
+CALL(fold_apart, ag_fold(x[0], AG_AXES(0), AG_SHAPE(6), AG_SHAPE(3)))
+CALL(fold_12, ag_fold(x[0], AG_AXES(1, 2), AG_SHAPE(3, 5), AG_SHAPE(1, 2)))
+CALL(fold_21, ag_fold(x[0], AG_AXES(2, 1), AG_SHAPE(4, 5), AG_SHAPE(1, 2)))
+CALL(fold_all, ag_fold(x[0], AG_ALL_AXES, AG_SHAPE(4, 5), AG_SHAPE(2, 2)))
+CALL(fold_huge, ag_fold(x[0], AG_AXES(1), AG_SHAPE(6), AG_SHAPE(INT64_MAX)))
 CALL(squeeze_all, ag_squeeze(x[0], AG_ALL_AXES))
 CALL(squeeze_last, ag_squeeze(x[0], AG_AXES(-1)))
 CALL(unsqueeze_0, ag_unsqueeze(x[0], 0))
@@ -287,6 +302,25 @@ static const op_case rows[] = {
     {"embed step", "embed", ANYTHING, GRAD, 0, BUILD(embed_step), 1, {IN(ANY, 2, 4, 2)}, ""},
     {"embed back", "embed", ANYTHING, GRAD, 0, BUILD(embed_back), 1, {IN(ANY, 2, 3)}, ""},
     {"embed nothing", "embed", ANYTHING, GRAD, 0, BUILD(embed_none), 1, {IN(ANY, 0, 3)}, ""},
+    {"windows 1", "windows", ANYTHING, GRAD, 2, BUILD(windows_1), 1, {IN(ANY, 2, 6)}, ""},
+    {"windows step", "windows", ANYTHING, GRAD, 2, BUILD(windows_step), 1, {IN(ANY, 2, 8, 3)}, ""},
+    {"windows apart", "windows", ANYTHING, GRAD, 0, BUILD(windows_apart), 1, {IN(ANY, 6, 2)}, ""},
+    {"windows 1,2", "windows", ANYTHING, GRAD, 4, BUILD(windows_12), 1, {IN(ANY, 2, 3, 5, 2)}, ""},
+    {"windows 2,1", "windows", ANYTHING, GRAD, 4, BUILD(windows_21), 1, {IN(ANY, 2, 5, 4)}, ""},
+    {"windows all", "windows", ANYTHING, GRAD, 0, BUILD(windows_all), 1, {IN(ANY, 4, 5)}, ""},
+    {"windows huge step", "windows", ANYTHING, GRAD, 0, BUILD(windows_huge), 1, {IN(ANY, 2, 6)}, ""},
+    {"windows no axes", NULL, ANYTHING, GRAD, 0, BUILD(windows_none), 1, {IN(ANY, 2, 3)}, ""},
+    {"windows of nothing", "windows", ANYTHING, GRAD, 0, BUILD(windows_1), 1, {IN(ANY, 0, 6, 2)}, ""},
+    {"windows special", "windows", REAL, LENIENT, 0, BUILD(windows_1), 1, {IN(SPECIAL, 2, 8)}, ""},
+    {"fold 1", "fold", NUMBER, GRAD, 2, BUILD(fold_1), 1, {IN(ANY, 2, 4, 3)}, ""},
+    {"fold step", "fold", NUMBER, GRAD, 2, BUILD(fold_step), 1, {IN(ANY, 2, 3, 3, 3)}, ""},
+    {"fold apart", "fold", NUMBER, GRAD, 0, BUILD(fold_apart), 1, {IN(ANY, 2, 2, 2)}, ""},
+    {"fold 1,2", "fold", NUMBER, GRAD, 4, BUILD(fold_12), 1, {IN(ANY, 2, 2, 2, 2, 2, 3)}, ""},
+    {"fold 2,1", "fold", NUMBER, GRAD, 4, BUILD(fold_21), 1, {IN(ANY, 2, 2, 2, 3, 2)}, ""},
+    {"fold all", "fold", NUMBER, GRAD, 0, BUILD(fold_all), 1, {IN(ANY, 2, 2, 2, 2)}, ""},
+    {"fold huge step", "fold", NUMBER, GRAD, 0, BUILD(fold_huge), 1, {IN(ANY, 2, 1, 6)}, ""},
+    {"fold nothing", "fold", NUMBER, GRAD, 0, BUILD(fold_1), 1, {IN(ANY, 0, 4, 2, 3)}, ""},
+    {"fold special", "fold", REAL, LENIENT, 2, BUILD(fold_1), 1, {IN(SPECIAL, 2, 4, 3)}, ""},
     {"squeeze all", "reshape", ANYTHING, GRAD, 0, BUILD(squeeze_all), 1, {IN(ANY, 1, 3, 1, 2)}, ""},
     {"squeeze last", "reshape", ANYTHING, GRAD, 0, BUILD(squeeze_last), 1, {IN(ANY, 1, 3, 1)}, ""},
     {"unsqueeze 0", "reshape", ANYTHING, GRAD, 0, BUILD(unsqueeze_0), 1, {IN(ANY, 2, 3)}, ""},

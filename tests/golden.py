@@ -5,6 +5,7 @@
 
 Reads each case with its inputs, and writes outputs for every dtype and, where a case has a gradient, the f64
 gradients of sum(y * cotangent) by PyTorch's autograd. Needs PyTorch 1.13 or newer; only for making the file anew."""
+import itertools
 import sys
 
 import numpy as np
@@ -50,6 +51,31 @@ def along(x, index, axis):
 def scatter_add(x, index, source, axis):
     wide = along(x, torch.broadcast_tensors(index, source)[0], axis)
     return x.scatter_add(axis, wide, source.expand(wide.shape))
+
+
+def windows(x, axes, sizes, steps):
+    """NumPy's sliding windows by PyTorch's unfold, which puts each new axis last."""
+    for axis, size, step in zip(axes, sizes, steps):
+        x = x.unfold(axis if axis >= 0 else axis + x.dim(), size, min(step, 1000))
+    return x
+
+
+def fold(x, axes, extents, steps):
+    """Overlap-add, one element of a window after the other."""
+    n = len(axes)
+    axes = [a % (x.dim() - n) for a in axes]
+    shape = list(x.shape[:-n])
+    for a, e in zip(axes, extents):
+        shape[a] = e
+    y = torch.zeros(shape, dtype=x.dtype)
+    for w in itertools.product(*[range(k) for k in x.shape[-n:]]):
+        at = [slice(None)] * (x.dim() - n)
+        for a, i, s in zip(axes, w, steps):
+            at[a] = slice(i, i + s * (x.shape[a] - 1) + 1, min(s, 1000))
+        part = torch.zeros(shape, dtype=x.dtype)
+        part[tuple(at)] = x[(Ellipsis,) + w]
+        y = y + part
+    return y
 
 
 def first_max(x, axis, keep):
@@ -201,6 +227,25 @@ CALLS = {
     "embed step": lambda x: embed(x, 1, 9, 1, 2),
     "embed back": lambda x: embed(x, 0, 6, 5, -3),
     "embed nothing": lambda x: embed(x, 0, 3, 1, 1),
+    "windows 1": lambda x: windows(x, [1], [3], [1]),
+    "windows step": lambda x: windows(x, [-2], [3], [2]),
+    "windows apart": lambda x: windows(x, [0], [2], [3]),
+    "windows 1,2": lambda x: windows(x, [1, 2], [2, 3], [1, 2]),
+    "windows 2,1": lambda x: windows(x, [2, 1], [3, 2], [1, 2]),
+    "windows all": lambda x: windows(x, [0, 1], [2, 2], [2, 2]),
+    "windows huge step": lambda x: windows(x, [1], [6], [INT_MAX]),
+    "windows no axes": lambda x: x.clone(),
+    "windows of nothing": lambda x: windows(x, [1], [3], [1]),
+    "windows special": lambda x: windows(x, [1], [3], [1]),
+    "fold 1": lambda x: fold(x, [1], [6], [1]),
+    "fold step": lambda x: fold(x, [-2], [8], [2]),
+    "fold apart": lambda x: fold(x, [0], [6], [3]),
+    "fold 1,2": lambda x: fold(x, [1, 2], [3, 5], [1, 2]),
+    "fold 2,1": lambda x: fold(x, [2, 1], [4, 5], [1, 2]),
+    "fold all": lambda x: fold(x, [0, 1], [4, 5], [2, 2]),
+    "fold huge step": lambda x: fold(x, [1], [6], [INT_MAX]),
+    "fold nothing": lambda x: fold(x, [1], [6], [1]),
+    "fold special": lambda x: fold(x, [1], [6], [1]),
     "squeeze all": lambda x: x.squeeze(),
     "squeeze last": lambda x: x.squeeze(-1),
     "unsqueeze 0": lambda x: x.unsqueeze(0),

@@ -282,6 +282,42 @@ START_TEST(slices_and_their_gradients_must_fit) {
 }
 END_TEST
 
+START_TEST(windows_must_fit) {
+    ag_tensor *w = ag_windows(m, AG_AXES(1), AG_SHAPE(2), AG_SHAPE(1)); /* (2,2,2) */
+    ag_tensor *five = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1)), *none = ag_zeros(tape, AG_F64, AG_SHAPE(2, 0));
+    ag_tensor *narrow = ag_zeros(tape, AG_F64, AG_SHAPE(2, 1, 0));
+    refused(ag_windows(m, AG_AXES(1), AG_SHAPE(4), AG_SHAPE(1)), AG_ERR_RANGE, "windows", "(2,3)", "window of 4",
+            "axis 1");
+    refused(ag_windows(m, AG_AXES(1), AG_SHAPE(0), AG_SHAPE(1)), AG_ERR_RANGE, "windows", "window of 0");
+    refused(ag_windows(m, AG_AXES(1), AG_SHAPE(INT64_MIN), AG_SHAPE(1)), AG_ERR_RANGE, "windows");
+    refused(ag_windows(m, AG_AXES(1), AG_SHAPE(2), AG_SHAPE(0)), AG_ERR_RANGE, "windows", "step 0");
+    refused(ag_windows(m, AG_AXES(1), AG_SHAPE(2), AG_SHAPE(-1)), AG_ERR_RANGE, "windows", "step -1");
+    refused(ag_windows(none, AG_AXES(1), AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_RANGE, "windows", "extent 0");
+    refused(ag_windows(m, AG_AXES(2), AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_AXIS, "windows", "axis 2");
+    refused(ag_windows(m, AG_AXES(-3), AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_AXIS, "windows", "axis -3");
+    refused(ag_windows(m, AG_AXES(1, -1), AG_SHAPE(1, 1), AG_SHAPE(1, 1)), AG_ERR_AXIS, "windows", "once");
+    refused(ag_windows(m, AG_AXES(0, 1), AG_SHAPE(1), AG_SHAPE(1, 1)), AG_ERR_SHAPE, "windows", "1 extents", "2 axes");
+    refused(ag_windows(m, AG_AXES(0), AG_SHAPE(1), AG_SCALAR), AG_ERR_SHAPE, "windows", "0 steps");
+    refused(ag_windows(m, AG_ALL_AXES, AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_SHAPE, "windows", "2 axes");
+    refused(ag_windows(m, (ag_axes){-2, {0}}, AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_SHAPE, "windows");
+    refused(ag_windows(m, AG_AXES(0, 1, 0), AG_SHAPE(1, 1, 1), AG_SHAPE(1, 1, 1)), AG_ERR_SHAPE, "windows", "3 of 2");
+    refused(ag_windows(five, AG_AXES(0, 1, 2, 3), AG_SHAPE(1, 1, 1, 1), AG_SHAPE(1, 1, 1, 1)), AG_ERR_SHAPE, "windows",
+            "at most 8");
+    refused(ag_fold(w, AG_AXES(1), AG_SHAPE(4), AG_SHAPE(1)), AG_ERR_SHAPE, "fold", "(2,2,2)", "4 has 3 windows of 2");
+    refused(ag_fold(w, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(2)), AG_ERR_SHAPE, "fold", "3 has 1 windows");
+    refused(ag_fold(w, AG_AXES(1), AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_RANGE, "fold", "extent 1");
+    refused(ag_fold(w, AG_AXES(1), AG_SHAPE(-3), AG_SHAPE(1)), AG_ERR_RANGE, "fold", "extent -3");
+    refused(ag_fold(w, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(0)), AG_ERR_RANGE, "fold", "step 0");
+    refused(ag_fold(w, AG_AXES(2), AG_SHAPE(3), AG_SHAPE(1)), AG_ERR_AXIS, "fold", "axis 2");
+    refused(ag_fold(w, AG_AXES(0, 1), AG_SHAPE(3, 3), AG_SHAPE(1, 1)), AG_ERR_SHAPE, "fold", "2 of 1");
+    refused(ag_fold(w, AG_ALL_AXES, AG_SHAPE(3), AG_SHAPE(1)), AG_ERR_SHAPE, "fold", "1 of 2");
+    refused(ag_fold(w, AG_AXES(1), AG_SHAPE(3, 3), AG_SHAPE(1)), AG_ERR_SHAPE, "fold", "2 extents");
+    refused(ag_fold(narrow, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(1)), AG_ERR_RANGE, "fold");
+    ag_tensor *wide = ag_broadcast_to(x, AG_SHAPE(INT64_C(1) << 40, 3));
+    refused(ag_windows(wide, AG_AXES(0), AG_SHAPE(INT64_C(1) << 39), AG_SHAPE(1)), AG_ERR_SHAPE, "windows");
+}
+END_TEST
+
 START_TEST(dtypes_must_fit) {
     ag_tensor *mask = ag_less(x, x), *ints = ag_arange(tape, AG_I64, 3), *single = ag_cast(x, AG_F32),
               *rows = ag_zeros(tape, AG_I64, AG_SHAPE(1, 3));
@@ -780,6 +816,7 @@ int main(void) {
     tcase_add_test(operations, axes_must_be_there_once);
     tcase_add_test(operations, extents_must_fit);
     tcase_add_test(operations, slices_and_their_gradients_must_fit);
+    tcase_add_test(operations, windows_must_fit);
     tcase_add_test(operations, dtypes_must_fit);
     tcase_add_test(operations, lists_must_be_lists);
     tcase_add_test(operations, indices_are_checked_when_they_are_used);

@@ -1,0 +1,231 @@
+/* windows -- sliding windows over some axes, and adding such windows up where they overlap: each is the other's gradient
+ *
+ * Along a windowed axis element p·step + w of the whole is element w of the window at place p. Both operations have the
+ * same attributes, which give the axes and extents of the whole. */
+#include "autograd/internal.h"
+#include "ops/list.h"
+
+#include <string.h>
+
+enum { MOST = AG_MAX_RANK / 2 }; /* windowed axes: each takes two axes of the windows' tensor */
+
+typedef struct sliding {
+    int64_t count, axis[MOST], size[MOST], step[MOST], extent[MOST];
+} sliding;
+
+/* How many windows there are along axis number k; 0 if its numbers make no sense. */
+static int64_t places(const sliding *s, int k) {
+    if (s->size[k] < 1 || s->step[k] < 1 || s->size[k] > s->extent[k]) return 0;
+    return (s->extent[k] - s->size[k]) / s->step[k] + 1;
+}
+
+/* Whether these are among the first `rank` axes, each once, and every one of them has at least one window. */
+static bool sliding_accepted(const ag_infer *r, const sliding *s, int rank) {
+    uint32_t seen = 0;
+    for (int k = 0; k < s->count; k++) {
+        if (s->axis[k] < 0 || s->axis[k] >= rank || seen & 1u << s->axis[k])
+            return ag_reject(r, AG_ERR_AXIS, "each axis must be there once");
+        seen |= 1u << s->axis[k];
+        if (places(s, k) == 0)
+            return ag_reject(r, AG_ERR_RANGE, "no window of %lld, step %lld, on axis %lld with extent %lld",
+                             (long long)s->size[k], (long long)s->step[k], (long long)s->axis[k],
+                             (long long)s->extent[k]);
+    }
+    return true;
+}
+
+/* From what the caller gives: the sizes of windows over x, or the extents of what the windows x are folded into. */
+static ag_tensor *record(const ag_op *op, ag_tensor *x, ag_axes axes, ag_shape extents, ag_shape steps, bool folds) {
+    ag_tensor *nil;
+    sliding s;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
+    int n = axes.count == -1 ? ag_rank(x) / (folds ? 2 : 1) : axes.count, rank = ag_rank(x) - (folds ? n : 0);
+    if (n < 0 || n != extents.rank || n != steps.rank)
+        return ag__fail(op->name, 1, &x, AG_ERR_SHAPE, "%d extents and %d steps are given for %d axes", extents.rank,
+                        steps.rank, n);
+    if (n == 0) return (nil = ag__current(x)) ? nil : ag__nil_of(x->tape);
+    if (n > rank || rank + n > AG_MAX_RANK || (axes.count == -1 && n < rank))
+        return ag__fail(op->name, 1, &x, AG_ERR_SHAPE, "windows over %d of %d axes, of at most %d in all, cannot be", n,
+                        rank, AG_MAX_RANK);
+    memset(&s, 0, sizeof s);
+    s.count = n;
+    for (int k = 0; k < n; k++) {
+        int a = ag__axis(axes.count == -1 ? k : axes.axis[k], rank);
+        if (a < 0)
+            return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axes.axis[k], rank);
+        s.axis[k] = a;
+        s.size[k] = folds ? ag_extent(x, rank + k) : extents.extent[k];
+        s.step[k] = steps.extent[k];
+        s.extent[k] = folds ? extents.extent[k] : ag_extent(x, a);
+    }
+    return ag_apply(op, 1, &x, &s, sizeof s);
+}
+
+/* ---- windows ---- */
+
+static bool windows_infer(ag_infer *r) {
+    const sliding *s = r->attributes;
+    const ag__layout *x = r->x[0]->layout;
+    if (s->count < 1 || s->count > AG_MAX_RANK - x->rank) return ag_reject(r, AG_ERR_SHAPE, "too many axes");
+    if (!sliding_accepted(r, s, x->rank)) return false;
+    memcpy(r->stride, ag__strides(x), (size_t)x->rank * sizeof(int64_t));
+    for (int k = 0; k < s->count; k++) {
+        int a = (int)s->axis[k], w = x->rank + k;
+        if (s->extent[k] != x->extent[a]) return ag_reject(r, AG_ERR_SHAPE, "the extents are another tensor's");
+        r->shape.extent[w] = s->size[k];
+        r->stride[w] = r->stride[a];
+        r->shape.extent[a] = places(s, k);
+        if (r->shape.extent[a] > 1) r->stride[a] *= s->step[k]; /* a step that is never taken may be too large */
+    }
+    r->shape.rank = x->rank + (int)s->count;
+    r->offset = r->x[0]->offset;
+    return true;
+}
+
+static ag_tensor *windows_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)i, ag_apply(&ag__op_fold, 1, &g, ag_attributes(y), sizeof(sliding));
+}
+
+const ag_op ag__op_windows = {.name = "windows",
+                              .kind = AG_KIND_VIEW,
+                              .arity = 1,
+                              .attribute_bytes = sizeof(sliding),
+                              .infer = windows_infer,
+                              .vjp = windows_vjp};
+
+ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step) {
+    return record(&ag__op_windows, x, axes, size, step, false);
+}
+
+/* ---- fold ---- */
+
+static bool fold_infer(ag_infer *r) {
+    const sliding *s = r->attributes;
+    if (s->count < 1 || s->count > r->shape.rank / 2) return ag_reject(r, AG_ERR_SHAPE, "too few axes");
+    int rank = r->shape.rank - (int)s->count;
+    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "dtype bool is not accepted");
+    if (!sliding_accepted(r, s, rank)) return false;
+    for (int k = 0; k < s->count; k++) {
+        int64_t *e = &r->shape.extent[s->axis[k]], size = r->shape.extent[rank + k];
+        if (size != s->size[k] || *e != places(s, k))
+            return ag_reject(r, AG_ERR_SHAPE, "extent %lld has %lld windows of %lld on axis %lld, not %lld of %lld",
+                             (long long)s->extent[k], (long long)places(s, k), (long long)s->size[k],
+                             (long long)s->axis[k], (long long)*e, (long long)size);
+        *e = s->extent[k];
+    }
+    r->shape.rank = rank;
+    return true;
+}
+
+/* Where each element of x is added, as loops from the outside in: axes of extent 1 are taken out, and neighbours joined.
+ * Whatever the strides of x, each element of y gets its windows' elements in the order of their places. */
+typedef struct adding {
+    int rank;
+    int64_t extent[AG_MAX_RANK], to[AG_MAX_RANK], from[AG_MAX_RANK]; /* strides in elements */
+    bool apart[AG_MAX_RANK];                                         /* no two of its steps add to one element */
+} adding;
+
+static void add_axis(adding *l, int64_t extent, int64_t to, int64_t from, bool apart) {
+    if (extent == 1) return;
+    int n = l->rank;
+    bool joins = n > 0 && l->to[n - 1] == to * extent && l->from[n - 1] == from * extent;
+    n -= joins;
+    l->extent[n] = joins ? l->extent[n] * extent : extent;
+    l->to[n] = to;
+    l->from[n] = from;
+    l->apart[n] = apart && (!joins || l->apart[n]);
+    l->rank = n + 1;
+}
+
+/* Plain axes and places as they come, then windows, then the plain axes behind the last windowed one: there channels lie,
+ * next to each other. */
+static adding adding_of(const ag_call *call) {
+    const sliding *s = call->attributes;
+    const ag_array *x = &call->x[0], *y = &call->y;
+    adding l = {0};
+    int number[AG_MAX_RANK], last = 0;
+    memset(number, -1, sizeof number);
+    for (int k = 0; k < s->count; k++) {
+        number[s->axis[k]] = k;
+        if (s->axis[k] > last) last = (int)s->axis[k];
+    }
+    for (int i = 0; i <= last; i++) {
+        int k = number[i];
+        int64_t step = k < 0 || x->shape[i] == 1 ? 1 : s->step[k];
+        add_axis(&l, x->shape[i], y->stride[i] * step, x->stride[i], k < 0 || s->size[k] <= s->step[k]);
+    }
+    for (int i = 0; i <= last; i++)
+        if (number[i] >= 0) add_axis(&l, s->size[number[i]], y->stride[i], x->stride[y->rank + number[i]], true);
+    for (int i = last + 1; i < y->rank; i++) add_axis(&l, x->shape[i], y->stride[i], x->stride[i], true);
+    return l;
+}
+
+/* The two innermost loops: y[i·ti + j·tj] += x[i·fi + j·fj]. */
+#define ADD_PLANE(name, type)                                                                                          \
+    static void name(const adding *l, void *y_, const void *x_) {                                                      \
+        const int r = l->rank;                                                                                         \
+        const int64_t m = r > 1 ? l->extent[r - 2] : 1, n = r > 0 ? l->extent[r - 1] : 1;                              \
+        const int64_t ti = r > 1 ? l->to[r - 2] : 0, fi = r > 1 ? l->from[r - 2] : 0;                                  \
+        const int64_t tj = r > 0 ? l->to[r - 1] : 1, fj = r > 0 ? l->from[r - 1] : 1;                                  \
+        type *y = y_;                                                                                                  \
+        const type *x = x_;                                                                                            \
+        for (int64_t i = 0; i < m; i++, y += ti, x += fi) {                                                            \
+            if (tj == 1 && fj == 1) {                                                                                  \
+                AG_SIMD                                                                                                \
+                for (int64_t j = 0; j < n; j++) y[j] += x[j];                                                          \
+            } else {                                                                                                   \
+                for (int64_t j = 0; j < n; j++) y[j * tj] += x[j * fj];                                                \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+ADD_PLANE(add_plane_i64, uint64_t)
+ADD_PLANE(add_plane_f32, float)
+ADD_PLANE(add_plane_f64, double)
+
+static void add_all(const adding *l, int axis, ag_dtype dtype, char *y, const char *x) {
+    if (axis >= l->rank - 2) {
+        (dtype == AG_F32 ? add_plane_f32 : dtype == AG_F64 ? add_plane_f64 : add_plane_i64)(l, y, x);
+        return;
+    }
+    int64_t bytes = dtype == AG_F32 ? 4 : 8;
+    for (int64_t i = 0; i < l->extent[axis]; i++)
+        add_all(l, axis + 1, dtype, y + i * l->to[axis] * bytes, x + i * l->from[axis] * bytes);
+}
+
+/* Threads never share an element of y: they share the outermost loop where its steps are apart. */
+static bool fold_eval(const ag_call *call) {
+    ag_dtype dtype = call->y.dtype;
+    char *y = call->y.data;
+    const char *x = call->x[0].data;
+    memset(y, 0, (size_t)call->y.size * ag_dtype_size(dtype));
+    if (call->x[0].size == 0) return true;
+    adding l = adding_of(call);
+    int threads = ag__worthwhile(call->x[0].size, call->threads);
+    if (threads > 1 && l.rank > 2 && l.apart[0]) {
+        int64_t bytes = (int64_t)ag_dtype_size(dtype);
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+        for (int64_t i = 0; i < l.extent[0]; i++)
+            add_all(&l, 1, dtype, y + i * l.to[0] * bytes, x + i * l.from[0] * bytes);
+    } else {
+        add_all(&l, 0, dtype, y, x);
+    }
+    return true;
+}
+
+static ag_tensor *fold_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)i, ag_apply(&ag__op_windows, 1, &g, ag_attributes(y), sizeof(sliding));
+}
+
+const ag_op ag__op_fold = {.name = "fold",
+                           .kind = AG_KIND_OPAQUE,
+                           .arity = 1,
+                           .attribute_bytes = sizeof(sliding),
+                           .infer = fold_infer,
+                           .eval = fold_eval,
+                           .vjp = fold_vjp};
+
+ag_tensor *ag_fold(ag_tensor *x, ag_axes axes, ag_shape extent, ag_shape step) {
+    return record(&ag__op_fold, x, axes, extent, step, true);
+}
