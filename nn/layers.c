@@ -1,4 +1,4 @@
-/* layers -- linear, dropout, batch normalisation
+/* layers -- linear, dropout, batch and layer normalisation
  *
  * N samples, C features. Everything is composed: there is no backward code here. */
 #include "nn/refuse.h"
@@ -115,4 +115,47 @@ ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, boo
 
 ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool training) {
     return ag_batchnorm_apply_nodes(layer, z, training, NULL);
+}
+
+/* ---- Layer normalisation ---- */
+
+ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
+    ag_layernorm none;
+    if (!layer || !tape || features < 1) {
+        ag_tensor *nil = !layer ? ag__refuse_on(tape, "layernorm_init", AG_ERR_NULL, "the layer is NULL")
+                                : ag__refuse_on(tape, "layernorm_init", AG_ERR_RANGE,
+                                                "%lld features: at least one is wanted", (long long)features);
+        *(layer ? layer : &none) = (ag_layernorm){.gamma = nil, .beta = nil};
+        return ag_eval(nil);
+    }
+    layer->gamma = ag_label(ag_parameter_from(ag_ones(tape, dtype, AG_SHAPE(features))), "gamma");
+    layer->beta = ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(features))), "beta");
+    layer->epsilon = 1e-5;
+    return ag_eval(layer->beta);
+}
+
+ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_layernorm_nodes *nodes) {
+    static const char name[] = "layernorm_apply";
+    ag_layernorm_nodes unseen;
+    ag_layernorm_nodes *y = nodes ? nodes : &unseen;
+    ag_tensor *nil = NULL, *const x[] = {z, layer ? layer->gamma : NULL};
+    if (!layer) nil = ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
+    else if (ag_rank(z) < 1 || ag_rank(x[1]) != 1 || ag_extent(z, -1) != ag_extent(x[1], 0))
+        nil = ag__refuse(name, 2, x, AG_ERR_SHAPE, "(…,C) is wanted, with the layer's C");
+    else if (!(layer->epsilon >= 0))
+        nil = ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", layer->epsilon);
+    if (nil) {
+        *y = (ag_layernorm_nodes){nil, nil, nil, nil};
+        return nil;
+    }
+    y->mean = ag_label(ag_mean_over(z, AG_AXES(-1), true), "mean");                             /* … 1 */
+    y->centred = ag_sub(z, y->mean);                                                            /* … C */
+    y->variance = ag_label(ag_mean_over(ag_square(y->centred), AG_AXES(-1), true), "variance"); /* … 1 */
+    ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));                    /* … 1 */
+    y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");                          /* … C */
+    return ag_add(ag_mul(y->normalised, layer->gamma), layer->beta);
+}
+
+ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z) {
+    return ag_layernorm_apply_nodes(layer, z, NULL);
 }

@@ -108,6 +108,81 @@ AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bo
 AG_API ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training,
                                            ag_batchnorm_nodes *nodes);
 
+/* ag_layernorm -- what ag_layernorm_init makes: parameters, and a number that may be changed */
+typedef struct ag_layernorm {
+    ag_tensor *gamma; /* (C), a parameter, ones */
+    ag_tensor *beta;  /* (C), a parameter, zeros */
+    double epsilon;   /* added to the variance before its root is taken; 1e-5 */
+} ag_layernorm;
+
+/* ag_layernorm_nodes -- the tensors that a layer normalisation went through, to ask ag_vjp for dL/dmean and the like */
+typedef struct ag_layernorm_nodes {
+    ag_tensor *mean;       /* M = mean_C z (…,1) */
+    ag_tensor *centred;    /* D = z − M (…,C) */
+    ag_tensor *variance;   /* V = mean_C D² (…,1) */
+    ag_tensor *normalised; /* D/√(V + epsilon) (…,C) */
+} ag_layernorm_nodes;
+
+/* ag_layernorm_init -- a layer for C = features that begins as the plain normalisation
+ * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real */
+AG_API ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
+
+/* ag_layernorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance (over C, not C−1) of each sample
+ * Shape:  z (…,C) -> (…,C)
+ * Dtype:  real, that of the layer
+ * Grad:   falls out of the graph, as in ag_batchnorm_apply
+ * Errors: AG_ERR_SHAPE unless the last axis of z is C; AG_ERR_DTYPE; AG_ERR_RANGE unless epsilon >= 0
+ * Source: Ba, Kiros and Hinton, Layer Normalization (2016); torch.nn.LayerNorm */
+AG_API ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z);
+
+/* ag_layernorm_apply_nodes -- the same, and shows the tensors on the way; nil ones after an error
+ * Shape:  z (…,C) -> (…,C)
+ * Dtype:  real, that of the layer
+ * Grad:   as ag_layernorm_apply
+ * Errors: as ag_layernorm_apply
+ * Source: Ba, Kiros and Hinton (2016) */
+AG_API ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_layernorm_nodes *nodes);
+
+/* ag_conv2d -- what ag_conv2d_init makes: parameters, and two numbers that may be changed. Images have their channels
+ * last: a window is then a few long runs of memory, and the convolution one product of all windows with the weight */
+typedef struct ag_conv2d {
+    ag_tensor *weight; /* (KH,KW,C,K): rows and columns of the window, channels in, channels out */
+    ag_tensor *bias;   /* (K) */
+    int64_t stride;    /* from one window to the next, in both directions; 1 */
+    int64_t padding;   /* rows and columns of zeros on each side; 0 */
+} ag_conv2d;
+
+/* ag_conv2d_init -- a layer with windows of size × size, weights uniform within ±√(6/(in·size²)), and bias 0
+ * Errors: AG_ERR_RANGE unless in, out and size are at least 1; as ag_uniform
+ * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
+AG_API ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size);
+
+/* ag_conv2d_apply -- y[n,i,j,k] = b[k] + Σ x[n, i·stride+u, j·stride+v, c]·w[u,v,c,k] over u, v, c, of the padded x: a
+ * cross-correlation, as everywhere
+ * Shape:  x (N,H,W,C) -> (N,OH,OW,K), OH = (H + 2·padding − KH)/stride + 1, OW likewise
+ * Dtype:  real, that of the layer
+ * Grad:   w̄ = windowsᵀ·ȳ,  x̄ = ȳ·wᵀ, folded,  b̄ = Σ ȳ; falls out of the graph
+ * Errors: AG_ERR_SHAPE if channels differ or the window is larger than the padded image; AG_ERR_DTYPE; AG_ERR_RANGE
+ *         unless stride >= 1 and 0 <= padding < 2³¹
+ * Source: torch.nn.functional.conv2d, which has images (N,C,H,W) and a weight (K,C,KH,KW) */
+AG_API ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x);
+
+/* ag_max_pool2d -- the largest element of each window of size × size, one every stride; whole windows only
+ * Shape:  x (N,H,W,C) -> (N,(H−size)/stride+1,(W−size)/stride+1,C)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ at the largest element, split evenly if several are (PyTorch takes the first); falls out of the graph
+ * Errors: AG_ERR_SHAPE unless x is (N,H,W,C) and has a window; AG_ERR_RANGE unless size, stride >= 1; AG_ERR_DTYPE
+ * Source: torch.nn.functional.max_pool2d */
+AG_API ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride);
+
+/* ag_avg_pool2d -- the mean of each window of size × size, one every stride; whole windows only
+ * Shape:  x (N,H,W,C) -> (N,(H−size)/stride+1,(W−size)/stride+1,C)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/size², added where windows overlap; falls out of the graph
+ * Errors: AG_ERR_SHAPE unless x is (N,H,W,C) and has a window; AG_ERR_RANGE unless size, stride >= 1; AG_ERR_DTYPE
+ * Source: torch.nn.functional.avg_pool2d */
+AG_API ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride);
+
 /* ================================================== 2. Losses =================================================== */
 
 /* Each is the mean over the batch: a 0-d tensor, ready for ag_grad; NaN for a batch of no samples. */
@@ -217,18 +292,25 @@ AG_API ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]);
 #ifndef AG_NO_LOCATION
 
 #define ag_accuracy(...) ag_located(ag_accuracy(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_avg_pool2d(...) ag_located(ag_avg_pool2d(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_batchnorm_apply(...) ag_located(ag_batchnorm_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_batchnorm_apply_nodes(...) ag_located(ag_batchnorm_apply_nodes(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_binary_cross_entropy(...) ag_located(ag_binary_cross_entropy(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_conv2d_apply(...) ag_located(ag_conv2d_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_cross_entropy(...) ag_located(ag_cross_entropy(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_dropout(...) ag_located(ag_dropout(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_hinge(...) ag_located(ag_hinge(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_layernorm_apply(...) ag_located(ag_layernorm_apply(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_layernorm_apply_nodes(...) ag_located(ag_layernorm_apply_nodes(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_linear_apply(...) ag_located(ag_linear_apply(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_max_pool2d(...) ag_located(ag_max_pool2d(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_mse(...) ag_located(ag_mse(__VA_ARGS__), __FILE__, __LINE__)
 
 #define ag_adam_init(...) (ag_here(__FILE__, __LINE__), ag_adam_init(__VA_ARGS__))
 #define ag_adam_step(...) (ag_here(__FILE__, __LINE__), ag_adam_step(__VA_ARGS__))
 #define ag_batchnorm_init(...) (ag_here(__FILE__, __LINE__), ag_batchnorm_init(__VA_ARGS__))
+#define ag_conv2d_init(...) (ag_here(__FILE__, __LINE__), ag_conv2d_init(__VA_ARGS__))
+#define ag_layernorm_init(...) (ag_here(__FILE__, __LINE__), ag_layernorm_init(__VA_ARGS__))
 #define ag_linear_init(...) (ag_here(__FILE__, __LINE__), ag_linear_init(__VA_ARGS__))
 #define ag_sgd_init(...) (ag_here(__FILE__, __LINE__), ag_sgd_init(__VA_ARGS__))
 #define ag_sgd_step(...) (ag_here(__FILE__, __LINE__), ag_sgd_step(__VA_ARGS__))

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes tests/golden/nn.h: what PyTorch makes of the layers, losses and optimisers of nn/.
+"""Writes tests/golden/nn.h and layers.h: what PyTorch makes of the layers, losses and optimisers of nn/.
 
 Needs PyTorch (Debian: python3-torch). Run from anywhere; the result is committed, so that the tests need no Python.
 """
@@ -79,8 +79,53 @@ def optimisers():
         put(f"path_{name}", torch.stack(path))
 
 
-batchnorm(), losses(), optimisers()
-head = [f"/* Written by tests/golden_nn.py with PyTorch {torch.__version__}: do not edit. */",
-        "#ifndef TESTS_GOLDEN_NN_H", "#define TESTS_GOLDEN_NN_H", "", "#include <stdint.h>", ""]
-text = "\n".join(head + out + ["", "#endif", ""])
-(pathlib.Path(__file__).parent / "golden" / "nn.h").write_text(text)
+def with_gradients(prefix, y, x, names):
+    """y, a cotangent for it, and the gradients of x."""
+    g = rounded(*y.shape)
+    put(f"{prefix}_y", y), put(f"{prefix}_g", g)
+    for name, dx in zip(names, torch.autograd.grad(y, x, g)):
+        put(f"{prefix}_d{name}", dx)
+
+
+def layernorm():
+    x, gamma, beta = rounded(2, 3, 5) * 2, rounded(5), rounded(5)
+    for name, value in (("x", x), ("gamma", gamma), ("beta", beta)):
+        put(f"ln_{name}", value.requires_grad_())
+    with_gradients("ln", F.layer_norm(x, (5,), gamma, beta, eps=1e-3), (x, gamma, beta), ("x", "gamma", "beta"))
+
+
+def channels_first(x):
+    return x.permute(0, 3, 1, 2)
+
+
+def channels_last(x):
+    return x.permute(0, 2, 3, 1)
+
+
+def convolutions():
+    """Images with their channels last, and a weight of rows, columns, channels in, channels out."""
+    x = rounded(2, 5, 6, 3).requires_grad_()
+    put("images", x)
+    for name, kernel, stride, padding in (("conv", (3, 2), 1, 0), ("conv_stride", (3, 3), 2, 1), ("conv_point", (1, 1), 2, 0)):
+        w, b = rounded(*kernel, 3, 4).requires_grad_(), rounded(4).requires_grad_()
+        put(f"{name}_w", w), put(f"{name}_b", b)
+        y = F.conv2d(channels_first(x), w.permute(3, 2, 0, 1), b, stride, padding)
+        with_gradients(name, channels_last(y), (x, w, b), ("x", "w", "b"))
+    x = torch.randperm(180).reshape(2, 5, 6, 3).double() / 8  # no two are equal
+    put("pooled_images", x.requires_grad_())
+    for name, size, stride in (("apart", 2, 2), ("overlapping", 3, 1), ("gaps", 2, 3)):
+        for kind, pool in (("max", F.max_pool2d), ("avg", F.avg_pool2d)):
+            with_gradients(f"{kind}_{name}", channels_last(pool(channels_first(x), size, stride)), (x,), ("x",))
+
+
+def write(name):
+    head = [f"/* Written by tests/golden_nn.py with PyTorch {torch.__version__}: do not edit. */",
+            f"#ifndef TESTS_GOLDEN_{name.upper()}_H", f"#define TESTS_GOLDEN_{name.upper()}_H", "", "#include <stdint.h>", ""]
+    text = "\n".join(head + out + ["", "#endif", ""])
+    (pathlib.Path(__file__).parent / "golden" / f"{name}.h").write_text(text)
+    out.clear()
+
+
+batchnorm(), losses(), optimisers(), write("nn")
+torch.manual_seed(21)
+layernorm(), convolutions(), write("layers")

@@ -1,0 +1,100 @@
+/* convolution -- convolution and pooling of images
+ *
+ * N images of H rows, W columns and C channels; windows of KH × KW slide over them to OH × OW places; K channels come out.
+ * Channels lie last, so that a window's rows are whole runs of memory, that a convolution is one product whose result
+ * needs no reordering, and that biases and normalisations broadcast by themselves. */
+#include "nn/refuse.h"
+
+#include <math.h>
+
+static const int64_t most_padding = INT32_MAX;
+
+/* ---- Convolution ---- */
+
+ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size) {
+    ag_conv2d none;
+    if (!layer || !tape || in < 1 || out < 1 || size < 1) {
+        ag_tensor *nil = !layer ? ag__refuse_on(tape, "conv2d_init", AG_ERR_NULL, "the layer is NULL")
+                                : ag__refuse_on(tape, "conv2d_init", AG_ERR_RANGE,
+                                                "%lld channels in, %lld out, size %lld: at least 1 of each is wanted",
+                                                (long long)in, (long long)out, (long long)size);
+        *(layer ? layer : &none) = (ag_conv2d){.weight = nil, .bias = nil};
+        return ag_eval(nil);
+    }
+    double bound = sqrt(6 / ((double)in * (double)size * (double)size));
+    ag_tensor *weight = ag_uniform(tape, dtype, AG_SHAPE(size, size, in, out), -bound, bound);
+    layer->weight = ag_label(ag_parameter_from(weight), "weight");
+    layer->bias = ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(out))), "bias");
+    layer->stride = 1;
+    layer->padding = 0;
+    return ag_eval(layer->bias);
+}
+
+/* Whether the layer fits x; if not, the nil that applying it returns. */
+static ag_tensor *what_is_wrong(const ag_conv2d *layer, ag_tensor *x) {
+    static const char name[] = "conv2d_apply";
+    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    ag_tensor *w = layer->weight, *const both[] = {x, w};
+    int64_t p = layer->padding;
+    if (ag_rank(x) != 4 || ag_rank(w) != 4 || ag_extent(x, 3) != ag_extent(w, 2))
+        return ag__refuse(name, 2, both, AG_ERR_SHAPE, "(N,H,W,C) is wanted, with the C of the weight (KH,KW,C,K)");
+    if (layer->stride < 1 || p < 0 || p > most_padding)
+        return ag__refuse(name, 2, both, AG_ERR_RANGE, "the layer's stride %lld or padding %lld is out of range",
+                          (long long)layer->stride, (long long)p);
+    for (int i = 0; i < 2; i++)
+        if (ag_extent(w, i) < 1 || ag_extent(x, i + 1) + 2 * p < ag_extent(w, i))
+            return ag__refuse(name, 2, both, AG_ERR_SHAPE, "a window of %lld is larger than axis %d, padded to %lld",
+                              (long long)ag_extent(w, i), i + 1, (long long)(ag_extent(x, i + 1) + 2 * p));
+    return NULL;
+}
+
+/* Zeros before and after. */
+static ag_tensor *padded(ag_tensor *x, int axis, int64_t padding) {
+    return padding == 0 ? x : ag_embed(x, axis, ag_extent(x, axis) + 2 * padding, padding, 1);
+}
+
+ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
+    ag_tensor *nil = what_is_wrong(layer, x), *w;
+    if (nil) return nil;
+    w = layer->weight;
+    int64_t kh = ag_extent(w, 0), kw = ag_extent(w, 1), c = ag_extent(w, 2), k = ag_extent(w, 3), s = layer->stride;
+    ag_tensor *in = padded(padded(x, 1, layer->padding), 2, layer->padding);
+    ag_tensor *windows = ag_windows(in, AG_AXES(1, 2), AG_SHAPE(kh, kw), AG_SHAPE(s, s)); /* N OH OW C KH KW */
+    ag_tensor *patches = ag_permute(windows, AG_AXES(0, 1, 2, 4, 5, 3));                  /* N OH OW KH KW C */
+    int64_t n = ag_extent(x, 0), oh = ag_extent(windows, 1), ow = ag_extent(windows, 2);
+    ag_tensor *lines = ag_reshape(patches, AG_SHAPE(n * oh * ow, kh * kw * c));
+    ag_tensor *y = ag_matmul(lines, ag_reshape(w, AG_SHAPE(kh * kw * c, k))); /* N·OH·OW K */
+    return ag_add(ag_reshape(y, AG_SHAPE(n, oh, ow, k)), layer->bias);
+}
+
+/* ---- Pooling ---- */
+
+/* The windows of x, with the axes to reduce: N OH size OW size C where none overlap or lie apart, for then they are x in
+ * another shape, and so is their gradient; else N OH OW C size size. */
+static ag_tensor *pools(const char *name, ag_tensor *x, int64_t size, int64_t stride, ag_axes *over) {
+    if (ag_rank(x) != 4) return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "(N,H,W,C) is wanted");
+    if (size < 1 || stride < 1)
+        return ag__refuse(name, 1, &x, AG_ERR_RANGE, "size %lld and stride %lld: at least 1 is wanted", (long long)size,
+                          (long long)stride);
+    int64_t n = ag_extent(x, 0), h = ag_extent(x, 1), w = ag_extent(x, 2), c = ag_extent(x, 3);
+    if (size > h || size > w)
+        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "a window of %lld by %lld is larger than the image",
+                          (long long)size, (long long)size);
+    *over = stride == size ? AG_AXES(2, 4) : AG_AXES(4, 5);
+    if (stride != size) return ag_windows(x, AG_AXES(1, 2), AG_SHAPE(size, size), AG_SHAPE(stride, stride));
+    int64_t oh = h / size, ow = w / size;
+    ag_tensor *whole = ag_slice(ag_slice(x, 1, 0, oh * size, 1), 2, 0, ow * size, 1);
+    return ag_reshape(whole, AG_SHAPE(n, oh, size, ow, size, c));
+}
+
+ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
+    ag_axes over = {0};
+    ag_tensor *windows = pools("max_pool2d", x, size, stride, &over);
+    return ag_is_nil(windows) ? windows : ag_max_over(windows, over, false);
+}
+
+ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
+    ag_axes over = {0};
+    ag_tensor *windows = pools("avg_pool2d", x, size, stride, &over);
+    return ag_is_nil(windows) ? windows : ag_mean_over(windows, over, false);
+}

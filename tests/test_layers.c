@@ -1,0 +1,426 @@
+/* test_layers -- layer normalisation, convolution, pooling: against PyTorch, finite differences, and what must be refused
+ *
+ * Images are N H W C. The golden values are f64, and their inputs exact in f32 too. */
+#include "nn/nn.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tests/golden/layers.h"
+#include "tests/support.h"
+
+static const double ROUNDING = 64;
+
+#define COUNT(array) ((int64_t)(sizeof(array) / sizeof *(array)))
+#define expect_golden(x, values) expect_near(x, COUNT(values), values, ROUNDING, 1)
+
+static ag_tensor *f64(ag_shape shape, const double values[]) { return ag_from(tape, AG_F64, shape, values); }
+static ag_tensor *parameter(ag_shape shape, const double v[]) { return ag_parameter(tape, AG_F64, shape, v); }
+
+/* Both orders, for every element of x. */
+static void expect_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[]) {
+    ag_gradcheck_report report;
+    for (int order = 1; order <= 2; order++)
+        ck_assert_msg(ag_gradcheck(f, context, n, x, &(ag_gradcheck_options){.order = order}, &report) == AG_OK,
+                      "%s %s", report.message, ag_tape_error(tape));
+}
+
+/* ---- Layer normalisation ---- */
+
+static ag_layernorm golden_layernorm(void) {
+    ag_layernorm layer;
+    ck_assert_int_eq(ag_layernorm_init(&layer, tape, AG_F64, 5), AG_OK);
+    ag_set(layer.gamma, ln_gamma);
+    ag_set(layer.beta, ln_beta);
+    layer.epsilon = 1e-3;
+    return layer;
+}
+
+START_TEST(layernorm_agrees_with_pytorch) {
+    ag_layernorm layer = golden_layernorm();
+    ag_layernorm_nodes at;
+    ag_tensor *z = f64(AG_SHAPE(2, 3, 5), ln_x), *g = f64(AG_SHAPE(2, 3, 5), ln_g);
+    ag_tensor *y = ag_layernorm_apply_nodes(&layer, z, &at), *x[] = {z, layer.gamma, layer.beta, at.mean}, *d[4];
+    ag_vjp(1, &y, &g, 4, x, d, AG_STRICT);
+    expect_shape(y, AG_SHAPE(2, 3, 5));
+    expect_golden(y, ln_y);
+    expect_golden(d[0], ln_dx);
+    expect_golden(d[1], ln_dgamma);
+    expect_golden(d[2], ln_dbeta);
+    expect_shape(at.mean, AG_SHAPE(2, 3, 1));
+    expect_shape(at.variance, AG_SHAPE(2, 3, 1));
+    expect_same(at.centred, ag_sub(z, at.mean));
+    expect_same(y, ag_add(ag_mul(at.normalised, layer.gamma), layer.beta));
+    ag_tensor *direct; /* the path through the variance comes to nothing */
+    ag_vjp(1, &at.centred, (ag_tensor *[]){ag_mul(ag_mul(g, layer.gamma), ag_rsqrt(ag_add_scalar(at.variance, 1e-3)))},
+           1, &at.mean, &direct, 0);
+    ck_assert_double_le(ag_item(ag_max(ag_abs(ag_sub(d[3], direct)))), 1e-13);
+    expect_ok(tape);
+}
+END_TEST
+
+static ag_tensor *normalise(void *context, int n, ag_tensor *const x[]) {
+    ag_layernorm layer = *(ag_layernorm *)context;
+    ck_assert_int_eq(n, 3);
+    layer.gamma = x[1];
+    layer.beta = x[2];
+    return ag_sum(ag_sin(ag_layernorm_apply(&layer, x[0])));
+}
+
+START_TEST(layernorm_passes_gradcheck_twice_over) {
+    ag_layernorm layer = golden_layernorm();
+    expect_gradcheck(normalise, &layer, 3, (ag_tensor *[]){f64(AG_SHAPE(2, 3, 5), ln_x), layer.gamma, layer.beta});
+}
+END_TEST
+
+START_TEST(layernorm_takes_any_leading_axes) {
+    ag_layernorm layer = golden_layernorm();
+    ag_tensor *one = f64(AG_SHAPE(5), ln_x);
+    expect_near(ag_layernorm_apply(&layer, one), 5, ln_y, ROUNDING, 1);
+    expect_shape(ag_layernorm_apply(&layer, ag_zeros(tape, AG_F64, AG_SHAPE(0, 5))), AG_SHAPE(0, 5));
+    ag_tensor *same = ag_layernorm_apply(&layer, ag_full(tape, AG_F64, AG_SHAPE(3, 5), 7)); /* no spread: beta */
+    expect_same(same, ag_contiguous(ag_broadcast_to(f64(AG_SHAPE(5), ln_beta), AG_SHAPE(3, 5))));
+    ag_layernorm single;
+    ag_layernorm_init(&single, tape, AG_F32, 5);
+    ag_tensor *y = ag_layernorm_apply(&single, scattered(tape, AG_F32, AG_SHAPE(4, 5), 3));
+    ck_assert_int_eq(ag_dtype_of(y), AG_F32);
+    ck_assert_double_le(fabs(ag_item(ag_mean(ag_square(y))) - 1), 1e-3);
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(layernorm_refuses) {
+    ag_layernorm layer;
+    ag_layernorm_nodes at;
+    ck_assert_int_eq(ag_layernorm_init(&layer, tape, AG_F64, 0), AG_ERR_RANGE);
+    ck_assert(layer.gamma && ag_is_nil(layer.gamma) && ag_is_nil(layer.beta));
+    expect_error(tape, AG_ERR_RANGE, "layernorm_init", "0 features", "test_layers.c:");
+    ck_assert_int_eq(ag_layernorm_init(&layer, tape, AG_BOOL, 3), AG_ERR_DTYPE);
+    expect_error(tape, AG_ERR_DTYPE, "");
+    ck_assert_int_eq(ag_layernorm_init(NULL, tape, AG_F64, 3), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    ck_assert_int_eq(ag_layernorm_init(&layer, NULL, AG_F64, 3), AG_ERR_NULL);
+    ag_clear_error(NULL);
+    layer = golden_layernorm();
+    ag_tensor *y = ag_layernorm_apply_nodes(&layer, ag_ones(tape, AG_F64, AG_SHAPE(5, 4)), &at);
+    ck_assert(ag_is_nil(y) && at.mean && ag_is_nil(at.mean) && ag_is_nil(at.normalised));
+    expect_error(tape, AG_ERR_SHAPE, "layernorm_apply", "(5,4)", "gamma (5)", "test_layers.c:");
+    ag_layernorm_apply(&layer, ag_ones(tape, AG_F64, AG_SCALAR));
+    expect_error(tape, AG_ERR_SHAPE, "layernorm_apply");
+    ag_layernorm_apply(&layer, ag_ones(tape, AG_F32, AG_SHAPE(5)));
+    expect_error(tape, AG_ERR_DTYPE, "f32", "f64");
+    ag_layernorm_apply(&layer, NULL);
+    expect_error(tape, AG_ERR_NULL, "layernorm_apply");
+    ag_layernorm_apply(NULL, layer.gamma);
+    expect_error(tape, AG_ERR_NULL, "layernorm_apply", "the layer is NULL");
+    layer.epsilon = NAN;
+    ag_layernorm_apply(&layer, layer.gamma);
+    expect_error(tape, AG_ERR_RANGE, "epsilon");
+    ag_layernorm empty = {NULL, NULL, 0};
+    ag_layernorm_apply(&empty, layer.gamma);
+    expect_error(tape, AG_ERR_NULL, "NULL");
+}
+END_TEST
+
+/* ---- Convolution ---- */
+
+static ag_conv2d golden_conv(ag_shape shape, const double w[], const double b[], int64_t stride, int64_t padding) {
+    return (ag_conv2d){parameter(shape, w), parameter(AG_SHAPE(4), b), stride, padding};
+}
+
+static void expect_convolution(const ag_conv2d *layer, ag_shape shape, const double y_[], const double g_[],
+                               const double dx[], const double dw[], const double db[]) {
+    ag_tensor *in = f64(AG_SHAPE(2, 5, 6, 3), images), *g = f64(shape, g_), *y = ag_conv2d_apply(layer, in);
+    ag_tensor *x[] = {in, layer->weight, layer->bias}, *d[3];
+    expect_shape(y, shape);
+    expect_near(y, shape_size(&shape), y_, ROUNDING, 4);
+    ag_vjp(1, &y, &g, 3, x, d, AG_STRICT);
+    expect_near(d[0], ag_size(in), dx, ROUNDING, 4);
+    expect_near(d[1], ag_size(layer->weight), dw, ROUNDING, 16);
+    expect_near(d[2], 4, db, ROUNDING, 16);
+    expect_ok(tape);
+}
+
+START_TEST(convolutions_agree_with_pytorch) {
+    ag_conv2d plain = golden_conv(AG_SHAPE(3, 2, 3, 4), conv_w, conv_b, 1, 0);
+    ag_conv2d strided = golden_conv(AG_SHAPE(3, 3, 3, 4), conv_stride_w, conv_stride_b, 2, 1);
+    ag_conv2d point = golden_conv(AG_SHAPE(1, 1, 3, 4), conv_point_w, conv_point_b, 2, 0);
+    expect_convolution(&plain, AG_SHAPE(2, 3, 5, 4), conv_y, conv_g, conv_dx, conv_dw, conv_db);
+    expect_convolution(&strided, AG_SHAPE(2, 3, 3, 4), conv_stride_y, conv_stride_g, conv_stride_dx, conv_stride_dw,
+                       conv_stride_db);
+    expect_convolution(&point, AG_SHAPE(2, 3, 3, 4), conv_point_y, conv_point_g, conv_point_dx, conv_point_dw,
+                       conv_point_db);
+}
+END_TEST
+
+static ag_tensor *convolve(void *context, int n, ag_tensor *const x[]) {
+    ag_conv2d layer = *(ag_conv2d *)context;
+    ck_assert_int_eq(n, 3);
+    layer.weight = x[1];
+    layer.bias = x[2];
+    return ag_sum(ag_sin(ag_conv2d_apply(&layer, x[0])));
+}
+
+START_TEST(convolutions_pass_gradcheck_twice_over) {
+    ag_conv2d layer = golden_conv(AG_SHAPE(2, 2, 1, 4), conv_stride_w, conv_stride_b, 2, 1);
+    ag_tensor *x[] = {f64(AG_SHAPE(1, 3, 4, 1), images), layer.weight, layer.bias};
+    for (; layer.stride > 0; layer.stride--) expect_gradcheck(convolve, &layer, 3, x);
+}
+END_TEST
+
+/* Written out in seven loops, in f32, for images that are views. */
+START_TEST(convolutions_of_views_are_those_of_copies) {
+    ag_conv2d layer;
+    ag_tape_seed(tape, 3);
+    ck_assert_int_eq(ag_conv2d_init(&layer, tape, AG_F32, 2, 3, 3), AG_OK);
+    ag_tensor *turned = scattered(tape, AG_F32, AG_SHAPE(3, 2, 7, 6), 1); /* N C W H */
+    ag_tensor *x = ag_flip(ag_permute(turned, AG_AXES(0, 3, 2, 1)), 2);   /* N H W C */
+    ag_tensor *y = ag_conv2d_apply(&layer, x), *same = ag_conv2d_apply(&layer, ag_contiguous(x)), *dx, *dsame;
+    expect_same(y, same);
+    expect_shape(y, AG_SHAPE(3, 4, 5, 3));
+    const float *w = ag_data(layer.weight), *in = ag_data(x), *out = ag_data(y);
+    for (int n = 0; n < 3; n++)
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 5; j++)
+                for (int k = 0; k < 3; k++) {
+                    double sum = 0;
+                    for (int u = 0; u < 3; u++)
+                        for (int v = 0; v < 3; v++)
+                            for (int c = 0; c < 2; c++)
+                                sum += (double)in[((n * 6 + i + u) * 7 + j + v) * 2 + c] *
+                                       (double)w[((u * 3 + v) * 2 + c) * 3 + k];
+                    ck_assert_double_eq_tol((double)out[((n * 4 + i) * 5 + j) * 3 + k], sum, 1e-5);
+                }
+    ag_grad(ag_sum(ag_square(y)), 1, &x, &dx);
+    ag_tensor *copy = ag_contiguous(x);
+    ag_grad(ag_sum(ag_square(ag_conv2d_apply(&layer, copy))), 1, &copy, &dsame);
+    expect_same(dx, dsame);
+}
+END_TEST
+
+START_TEST(convolutions_of_no_images) {
+    ag_conv2d layer = golden_conv(AG_SHAPE(3, 2, 3, 4), conv_w, conv_b, 1, 0);
+    ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(0, 5, 6, 3)), *of[] = {x, layer.weight}, *d[2];
+    ag_tensor *y = ag_conv2d_apply(&layer, x);
+    expect_shape(y, AG_SHAPE(0, 3, 5, 4));
+    ag_grad(ag_sum(y), 2, of, d);
+    expect_shape(d[0], AG_SHAPE(0, 5, 6, 3));
+    expect_item(ag_max(ag_abs(d[1])), 0);
+    expect_shape(ag_max_pool2d(x, 2, 2), AG_SHAPE(0, 2, 3, 3));
+    expect_shape(ag_avg_pool2d(x, 2, 1), AG_SHAPE(0, 4, 5, 3));
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(convolutions_begin_within_their_bound) {
+    ag_conv2d layer, again;
+    ag_tape_seed(tape, 5);
+    ck_assert_int_eq(ag_conv2d_init(&layer, tape, AG_F32, 6, 40, 5), AG_OK);
+    ag_tape_seed(tape, 5);
+    ck_assert_int_eq(ag_conv2d_init(&again, tape, AG_F32, 6, 40, 5), AG_OK);
+    expect_same(layer.weight, again.weight);
+    expect_shape(layer.weight, AG_SHAPE(5, 5, 6, 40));
+    expect_shape(layer.bias, AG_SHAPE(40));
+    double bound = sqrt(6.0 / 150), most = ag_item(ag_max(ag_abs(layer.weight)));
+    ck_assert(most <= bound && most > 0.99 * bound);
+    ck_assert(layer.stride == 1 && layer.padding == 0);
+    ck_assert(ag_requires_grad(layer.weight) && ag_requires_grad(layer.bias));
+}
+END_TEST
+
+START_TEST(convolutions_refuse) {
+    ag_conv2d layer;
+    const int64_t bad[][3] = {{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {-1, 1, 1}};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(ag_conv2d_init(&layer, tape, AG_F64, bad[i][0], bad[i][1], bad[i][2]), AG_ERR_RANGE);
+        ck_assert(layer.weight && ag_is_nil(layer.weight) && ag_is_nil(layer.bias));
+        expect_error(tape, AG_ERR_RANGE, "conv2d_init", "at least 1", "test_layers.c:");
+    }
+    ck_assert_int_eq(ag_conv2d_init(&layer, tape, AG_F64, 3, 4, INT64_MAX), AG_ERR_SHAPE);
+    expect_error(tape, AG_ERR_SHAPE, "");
+    ck_assert_int_eq(ag_conv2d_init(NULL, tape, AG_F64, 3, 4, 2), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    ck_assert_int_eq(ag_conv2d_init(&layer, NULL, AG_F64, 3, 4, 2), AG_ERR_NULL);
+    ag_clear_error(NULL);
+    ag_tensor *x = f64(AG_SHAPE(2, 5, 6, 3), images);
+    layer = golden_conv(AG_SHAPE(3, 2, 3, 4), conv_w, conv_b, 1, 0);
+    ck_assert(ag_is_nil(ag_conv2d_apply(&layer, ag_permute(x, AG_AXES(0, 3, 1, 2)))));
+    expect_error(tape, AG_ERR_SHAPE, "conv2d_apply", "(2,3,5,6)", "(3,2,3,4)", "(N,H,W,C)", "test_layers.c:");
+    ag_conv2d_apply(&layer, ag_reshape(x, AG_SHAPE(10, 6, 3)));
+    expect_error(tape, AG_ERR_SHAPE, "conv2d_apply");
+    ag_conv2d_apply(&layer, ag_slice(x, 1, 0, 2, 1));
+    expect_error(tape, AG_ERR_SHAPE, "conv2d_apply", "a window of 3", "axis 1", "2");
+    ag_conv2d_apply(&layer, ag_cast(x, AG_F32));
+    expect_error(tape, AG_ERR_DTYPE, "matmul");
+    ag_conv2d_apply(&layer, NULL);
+    expect_error(tape, AG_ERR_NULL, "conv2d_apply");
+    ag_conv2d_apply(NULL, x);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    const int64_t wrong[][2] = {{0, 0}, {-2, 0}, {1, -1}, {1, INT64_MAX}};
+    for (int i = 0; i < 4; i++) {
+        layer.stride = wrong[i][0], layer.padding = wrong[i][1];
+        ag_conv2d_apply(&layer, x);
+        expect_error(tape, AG_ERR_RANGE, "conv2d_apply", "stride", "padding");
+    }
+    layer = (ag_conv2d){ag_zeros(tape, AG_F64, AG_SHAPE(0, 2, 3, 4)), layer.bias, 1, 0};
+    ag_conv2d_apply(&layer, x);
+    expect_error(tape, AG_ERR_SHAPE, "a window of 0");
+    ag_conv2d empty = {.stride = 1};
+    ag_conv2d_apply(&empty, x);
+    expect_error(tape, AG_ERR_NULL, "NULL");
+}
+END_TEST
+
+/* ---- Pooling ---- */
+
+typedef ag_tensor *pooling(ag_tensor *x, int64_t size, int64_t stride);
+
+static void expect_pooling(pooling *pool, int64_t size, int64_t stride, ag_shape shape, const double y_[],
+                           const double g_[], const double dx_[]) {
+    ag_tensor *x = f64(AG_SHAPE(2, 5, 6, 3), pooled_images), *y = pool(x, size, stride), *g = f64(shape, g_), *dx;
+    expect_shape(y, shape);
+    expect_near(y, shape_size(&shape), y_, ROUNDING, 1);
+    ag_vjp(1, &y, &g, 1, &x, &dx, AG_STRICT);
+    expect_near(dx, ag_size(x), dx_, ROUNDING, 1);
+    expect_ok(tape);
+}
+
+START_TEST(pooling_agrees_with_pytorch) {
+    ag_shape apart = AG_SHAPE(2, 2, 3, 3), over = AG_SHAPE(2, 3, 4, 3), gaps = AG_SHAPE(2, 2, 2, 3);
+    expect_pooling((ag_max_pool2d), 2, 2, apart, max_apart_y, max_apart_g, max_apart_dx);
+    expect_pooling((ag_avg_pool2d), 2, 2, apart, avg_apart_y, avg_apart_g, avg_apart_dx);
+    expect_pooling((ag_max_pool2d), 3, 1, over, max_overlapping_y, max_overlapping_g, max_overlapping_dx);
+    expect_pooling((ag_avg_pool2d), 3, 1, over, avg_overlapping_y, avg_overlapping_g, avg_overlapping_dx);
+    expect_pooling((ag_max_pool2d), 2, 3, gaps, max_gaps_y, max_gaps_g, max_gaps_dx);
+    expect_pooling((ag_avg_pool2d), 2, 3, gaps, avg_gaps_y, avg_gaps_g, avg_gaps_dx);
+}
+END_TEST
+
+static ag_tensor *pool_both(void *context, int n, ag_tensor *const x[]) {
+    const int64_t *numbers = context;
+    ck_assert_int_eq(n, 1);
+    return ag_add(ag_square(ag_max_pool2d(x[0], numbers[0], numbers[1])),
+                  ag_square(ag_avg_pool2d(x[0], numbers[0], numbers[1])));
+}
+
+START_TEST(pooling_passes_gradcheck_twice_over) {
+    int64_t numbers[][2] = {{2, 2}, {2, 1}, {1, 2}, {3, 3}};
+    ag_tensor *x = f64(AG_SHAPE(1, 5, 4, 2), pooled_images);
+    for (int i = 0; i < 4; i++) expect_gradcheck(pool_both, numbers[i], 1, &x);
+}
+END_TEST
+
+START_TEST(pooling_without_overlap_copies_nothing) {
+    ag_tensor *x = f64(AG_SHAPE(2, 5, 6, 3), pooled_images), *y = ag_max_pool2d(x, 2, 2), *in = y;
+    for (int i = 0; i < 3; i++) in = ag_input(in, 0);
+    ck_assert_str_eq(ag_op_of(ag_input(y, 0))->name, "reshape");
+    ck_assert_ptr_eq(in, x);
+    ag_tensor *even = ag_ones(tape, AG_F64, AG_SHAPE(1, 2, 2, 1)), *dx; /* ties share */
+    ag_grad(ag_sum(ag_max_pool2d(even, 2, 2)), 1, &even, &dx);
+    expect_list(dx, 0.25, 0.25, 0.25, 0.25);
+}
+END_TEST
+
+START_TEST(pooling_refuses) {
+    pooling *const pool[] = {(ag_max_pool2d), (ag_avg_pool2d)};
+    const char *const name[] = {"max_pool2d", "avg_pool2d"};
+    ag_tensor *x = f64(AG_SHAPE(2, 5, 6, 3), images);
+    for (int i = 0; i < 2; i++) {
+        ck_assert(ag_is_nil(pool[i](x, 0, 1)));
+        expect_error(tape, AG_ERR_RANGE, name[i], "size 0");
+        pool[i](x, 2, -1);
+        expect_error(tape, AG_ERR_RANGE, name[i], "stride -1");
+        pool[i](x, 6, 6);
+        expect_error(tape, AG_ERR_SHAPE, name[i], "6 by 6", "(2,5,6,3)");
+        pool[i](ag_reshape(x, AG_SHAPE(10, 6, 3)), 2, 2);
+        expect_error(tape, AG_ERR_SHAPE, name[i], "(N,H,W,C)");
+        pool[i](NULL, 2, 2);
+        expect_error(NULL, AG_ERR_NULL, name[i]);
+    }
+    ag_avg_pool2d(ag_cast(x, AG_I64), 2, 2);
+    expect_error(tape, AG_ERR_DTYPE, "i64", "test_layers.c:");
+    ag_max_pool2d(ag_cast(x, AG_BOOL), 2, 2);
+    expect_error(tape, AG_ERR_DTYPE, "bool", "test_layers.c:");
+}
+END_TEST
+
+/* ---- Whole networks ---- */
+
+/* Two convolutions, pooling, a hidden layer: some steps on random images, by SGD. */
+static ag_status train_images(ag_tape *t) {
+    ag_conv2d first, second;
+    ag_linear hidden, output;
+    ag_conv2d_init(&first, t, AG_F32, 1, 3, 3);
+    ag_conv2d_init(&second, t, AG_F32, 3, 4, 2);
+    ag_linear_init(&hidden, t, AG_F32, 16, 8);
+    ag_linear_init(&output, t, AG_F32, 8, 3);
+    first.padding = 1;
+    ag_tensor *p[] = {first.weight,  first.bias,  second.weight, second.bias,
+                      hidden.weight, hidden.bias, output.weight, output.bias},
+              *dp[8];
+    ag_slot slots[8];
+    ag_sgd sgd;
+    ag_sgd_init(&sgd, 8, p, slots, 0.2);
+    ag_mark mark = ag_tape_mark(t);
+    double start = 0, end = 0;
+    for (int i = 0; i < 30 && ag_tape_status(t) == AG_OK; i++) {
+        ag_tensor *x = scattered(t, AG_F32, AG_SHAPE(6, 10, 10, 1), 0);
+        ag_tensor *y = ag_from(t, AG_I64, AG_SHAPE(6), (int64_t[6]){0, 1, 2, 0, 1, 2});
+        ag_tensor *h = ag_max_pool2d(ag_relu(ag_conv2d_apply(&first, x)), 2, 2);  /* 6 5 5 3 */
+        ag_tensor *k = ag_avg_pool2d(ag_relu(ag_conv2d_apply(&second, h)), 2, 2); /* 6 2 2 4 */
+        ag_tensor *flat = ag_relu(ag_linear_apply(&hidden, ag_reshape(k, AG_SHAPE(6, 16))));
+        ag_tensor *loss = ag_cross_entropy(ag_linear_apply(&output, flat), y);
+        ag_grad(loss, 8, p, dp);
+        ag_sgd_step(&sgd, dp);
+        end = ag_item(loss);
+        if (i == 0) start = end;
+        ag_tape_rewind(t, mark);
+    }
+    if (ag_tape_status(t) == AG_OK) ck_assert_double_lt(end, 0.5 * start);
+    return ag_tape_status(t);
+}
+
+START_TEST(a_convolutional_network_learns) { ck_assert_int_eq(train_images(tape), AG_OK); }
+END_TEST
+
+START_TEST(every_failing_allocation_is_an_error) {
+    bool came_through = false;
+    for (int64_t fail_at = 1; !came_through; fail_at++) {
+        ledger l;
+        ledger_open(&l);
+        l.fail_at = fail_at;
+        ag_tape *t = ag_tape_new_with(&l.allocator);
+        ck_assert(t || l.failed);
+        came_through = t && train_images(t) == AG_OK;
+        if (t && !came_through) ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
+        ck_assert(came_through || l.failed);
+        ag_tape_free(t);
+        ledger_close(&l);
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("layers");
+    TCase *norm = tape_group(suite, "layernorm");
+    tcase_add_test(norm, layernorm_agrees_with_pytorch);
+    tcase_add_test(norm, layernorm_passes_gradcheck_twice_over);
+    tcase_add_test(norm, layernorm_takes_any_leading_axes);
+    tcase_add_test(norm, layernorm_refuses);
+    TCase *convolution = tape_group(suite, "convolution");
+    tcase_add_test(convolution, convolutions_agree_with_pytorch);
+    tcase_add_test(convolution, convolutions_pass_gradcheck_twice_over);
+    tcase_add_test(convolution, convolutions_of_views_are_those_of_copies);
+    tcase_add_test(convolution, convolutions_of_no_images);
+    tcase_add_test(convolution, convolutions_begin_within_their_bound);
+    tcase_add_test(convolution, convolutions_refuse);
+    TCase *pools = tape_group(suite, "pooling");
+    tcase_add_test(pools, pooling_agrees_with_pytorch);
+    tcase_add_test(pools, pooling_passes_gradcheck_twice_over);
+    tcase_add_test(pools, pooling_without_overlap_copies_nothing);
+    tcase_add_test(pools, pooling_refuses);
+    TCase *whole = tape_group(suite, "whole");
+    tcase_add_test(whole, a_convolutional_network_learns);
+    tcase_add_test(whole, every_failing_allocation_is_an_error);
+    return run_suite(suite);
+}
