@@ -217,8 +217,9 @@ ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low,
 /* ---- Normal ---- */
 
 /* Two uniform numbers, u in (0, 1] and v in [0, 1), give two normal ones: √(−2·ln u) times the cosine and the
- * sine of 2πv. For f32 u has 31 bits, so that the tails reach to 6.6 rather than to 5.8. */
-AG_KERNEL static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
+ * sine of 2πv. For f32 u has 31 bits, so that the tails reach to 6.6 rather than to 5.8. These draw a model's first
+ * weights, once, and are not worth a copy for each kind of processor. */
+static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
     enum { PAIRS = EACH_F32 / 2 };
     const float mean = (float)s->first, std = (float)s->second;
     float *y = y_;
@@ -229,7 +230,7 @@ AG_KERNEL static void normal_f32(const stream *s, const uint32_t word[WORDS], vo
         y[PAIRS + i] = mean + std * (radius * ag__sin_f32(angle));
     }
 }
-AG_KERNEL static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
+static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
     enum { PAIRS = EACH_F64 / 2 };
     const double mean = s->first, std = s->second;
     double *y = y_;
