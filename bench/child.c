@@ -1,7 +1,8 @@
 /* child -- peers that are processes of their own: PyTorch, and BLIS with the kernels that it chooses by itself
  *
- * We write "check ROW" or "run ROW REPETITIONS", and the child answers with a number on one line: what comes out, or
- * how many seconds it took. Anything else that it answers is its reason for not doing it. */
+ * There is one for each number of threads, and one of PyTorch whose allocations are counted. We write "check ROW 0",
+ * "run ROW REPETITIONS" or "peak ROW 0", and the child answers with a number on one line: what comes out, how many
+ * seconds it took, how many bytes it held. Anything else that it answers is its reason for not doing it. */
 #include "bench.h"
 
 #include <fcntl.h>
@@ -13,20 +14,34 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum kind { PYTORCH, PYTORCH_COUNTED, BLIS };
+
 struct child {
-    bool tried;
+    enum kind kind;
+    int threads; /* 0: this place is free */
     pid_t pid;
     FILE *to, *from;
     char absent[160];
 };
 
-static child torch, blis;
+enum { MOST_CHILDREN = 8 };
+static child children[MOST_CHILDREN];
 
-static void become(char *const command[], const int in[2], const int out[2], int threads) {
+/* libbench_count is beside this program. */
+static void count_allocations(void) {
+    char path[4096];
+    const char *self = program_path(), *slash = strrchr(self, '/');
+    int directory = slash ? (int)(slash - self) : 1;
+    snprintf(path, sizeof path, "%.*s/libbench_count.so", directory, slash ? self : ".");
+    setenv("LD_PRELOAD", path, 1);
+}
+
+static void become(const child *c, char *const command[], const int in[2], const int out[2]) {
     char number[16];
-    snprintf(number, sizeof number, "%d", threads);
+    snprintf(number, sizeof number, "%d", c->threads);
     setenv("OMP_NUM_THREADS", number, 1);
     setenv("OPENBLAS_NUM_THREADS", number, 1); /* torch.set_num_threads does not reach OpenBLAS's own threads */
+    if (c->kind == PYTORCH_COUNTED) count_allocations();
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     close(in[0]), close(in[1]), close(out[0]), close(out[1]);
@@ -46,43 +61,54 @@ static bool listen_to(child *c, double *value) {
     return false;
 }
 
-static child *start(child *c, char *const command[], int threads) {
-    if (c->tried) return c;
-    c->tried = true;
+static void start(child *c, char *const command[]) {
     int in[2], out[2];
     double hello;
     signal(SIGPIPE, SIG_IGN);
     fflush(stdout);
     if (pipe(in) != 0 || pipe(out) != 0 || (c->pid = fork()) < 0) {
         snprintf(c->absent, sizeof c->absent, "no process could be started");
-        return c;
+        return;
     }
-    if (c->pid == 0) become(command, in, out, threads);
+    if (c->pid == 0) become(c, command, in, out);
     close(in[0]), close(out[1]);
     fcntl(in[1], F_SETFD, FD_CLOEXEC); /* a later child that kept our end open would keep this one from ending */
     fcntl(out[0], F_SETFD, FD_CLOEXEC);
     c->to = fdopen(in[1], "w");
     c->from = fdopen(out[0], "r");
     listen_to(c, &hello);
+}
+
+static child *find(enum kind kind, int threads, char *const command[]) {
+    child *c = children;
+    while (c < children + MOST_CHILDREN - 1 && c->threads && !(c->kind == kind && c->threads == threads)) c++;
+    if (c->threads) return c;
+    c->kind = kind;
+    c->threads = threads;
+    start(c, command);
     return c;
 }
 
-child *child_torch(int threads, bool work) {
-    static char number[16];
+static char *word(const char *text) { return (char *)(uintptr_t)text; }
+
+static child *find_torch(enum kind kind, int threads, bool work) {
+    char number[16];
     const char *python = getenv("PYTHON");
     snprintf(number, sizeof number, "%d", threads);
-    char *command[] = {(char *)(uintptr_t)(python ? python : "python3"),
-                       (char *)(uintptr_t)(AG_BENCH_DIR "/peer_torch.py"), number,
-                       (char *)(uintptr_t)(work ? "--cpu" : "--clock"), NULL};
-    return start(&torch, command, threads);
+    char *command[] = {word(python ? python : "python3"), word(AG_BENCH_DIR "/peer_torch.py"), number,
+                       word(work ? "--cpu" : "--clock"), NULL};
+    return find(kind, threads, command);
 }
 
+child *child_torch(int threads, bool work) { return find_torch(PYTORCH, threads, work); }
+
+child *child_torch_memory(void) { return find_torch(PYTORCH_COUNTED, 1, false); }
+
 child *child_blis(int threads, bool work) {
-    static char number[16];
+    char number[16];
     snprintf(number, sizeof number, "%d", threads);
-    char *command[] = {(char *)(uintptr_t)program_path(), (char *)(uintptr_t) "--serve-blis", number,
-                       (char *)(uintptr_t)(work ? "--cpu" : "--clock"), NULL};
-    return start(&blis, command, threads);
+    char *command[] = {word(program_path()), word("--serve-blis"), number, word(work ? "--cpu" : "--clock"), NULL};
+    return find(BLIS, threads, command);
 }
 
 const char *child_absent(const child *c) { return c->absent[0] ? c->absent : NULL; }
@@ -96,25 +122,20 @@ static double ask(child *c) {
     return NAN;
 }
 
-double child_check(child *c, const char *name) {
+static double command(child *c, const char *what, const char *name, int64_t repetitions) {
     if (c->absent[0]) return NAN;
-    fprintf(c->to, "check %s\n", name);
+    fprintf(c->to, "%s %s %lld\n", what, name, (long long)repetitions);
     return ask(c);
 }
 
-double child_run(child *c, const char *name, int64_t repetitions) {
-    if (c->absent[0]) return NAN;
-    fprintf(c->to, "run %s %lld\n", name, (long long)repetitions);
-    return ask(c);
-}
-
-static void end(child *c) {
-    if (c->to) fclose(c->to);
-    if (c->from) fclose(c->from);
-    if (c->pid > 0) waitpid(c->pid, NULL, 0);
-}
+double child_check(child *c, const char *name) { return command(c, "check", name, 0); }
+double child_run(child *c, const char *name, int64_t repetitions) { return command(c, "run", name, repetitions); }
+double child_peak(child *c, const char *name) { return command(c, "peak", name, 0); }
 
 void children_end(void) {
-    end(&torch);
-    end(&blis);
+    for (child *c = children; c < children + MOST_CHILDREN; c++) {
+        if (c->to) fclose(c->to);
+        if (c->from) fclose(c->from);
+        if (c->pid > 0) waitpid(c->pid, NULL, 0);
+    }
 }

@@ -93,3 +93,37 @@ bool fine(const ag_tape *tape) {
     fprintf(stderr, "bench: %s\n", ag_tape_error(tape));
     return false;
 }
+
+ag_tensor *noise_parameter(ag_tape *tape, ag_shape shape, uint64_t stream, double scale) {
+    int64_t n = 1;
+    for (int i = 0; i < shape.rank; i++) n *= shape.extent[i];
+    float *data = noise_f32(n, stream, scale);
+    ag_tensor *p = ag_parameter(tape, AG_F32, shape, data);
+    room_free(data);
+    return p;
+}
+
+void copy_bytes(int threads, int64_t moved, int64_t repetitions) {
+    static char *from, *to;
+    static int64_t size;
+    int64_t half = moved / 2;
+    if (half > size) {
+        room_free(from), room_free(to);
+        from = room(half), to = room(half);
+        size = half;
+    }
+    (void)threads; /* without OpenMP */
+    for (int64_t k = 0; k < repetitions; k++) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int i = 0; i < threads; i++) {
+            int64_t start = half * i / threads, end = half * (i + 1) / threads;
+            memcpy(to + start, from + start, (size_t)(end - start));
+        }
+    }
+}
+
+double peak_above(ag_tape *tape, int n, ag_tensor *const kept[]) {
+    double bytes = (double)ag_tape_memory(tape).peak_held;
+    for (int i = 0; i < n; i++) bytes -= (double)ag_size(kept[i]) * (double)ag_dtype_size(ag_dtype_of(kept[i]));
+    return fine(tape) ? bytes : NAN;
+}

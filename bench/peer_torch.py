@@ -1,10 +1,13 @@
 """PyTorch, doing the benchmark's rows on command.
 
-Reads "check ROW" (set the row up, do it once, answer with a number that stands for what came out) and "run ROW N" (do
-it N times, answer with the seconds that took), one a line. The arguments are the number of threads, and --clock or
---cpu: whether seconds are the clock's or the processor's.
+Reads commands, one a line, and answers each with a number: "check ROW 0" sets the row up, does it once, and tells a
+number that stands for what came out; "run ROW N" does it N times, and tells the seconds that took; "peak ROW 0" tells
+the most bytes that were allocated while it was done, above those that were before, which needs count.c preloaded. The
+arguments are the number of threads, and --clock or --cpu: whether seconds are the clock's or the processor's.
 """
 
+import ctypes
+import gc
 import re
 import sys
 import time
@@ -92,7 +95,28 @@ def batchnorm(n, c):
 
     def work():
         y = F.batch_norm(x, mean, var, gamma, beta, training=True)
-        return torch.autograd.grad(y, (x, gamma, beta), g)
+        return y, *torch.autograd.grad(y, (x, gamma, beta), g)
+
+    return work
+
+
+def layer_norm(n, c):
+    x, g = noise((n, c), 1, 2.0).requires_grad_(), noise((n, c), 2)
+    gamma, beta = noise((c,), 3).requires_grad_(), noise((c,), 4).requires_grad_()
+
+    def work():
+        y = F.layer_norm(x, (c,), gamma, beta)
+        return y, *torch.autograd.grad(y, (x, gamma, beta), g)
+
+    return work
+
+
+def softmax(n, c):
+    x, g = noise((n, c), 1, 4.0).requires_grad_(), noise((n, c), 2)
+
+    def work():
+        y = F.softmax(x, -1)
+        return y, *torch.autograd.grad(y, x, g)
 
     return work
 
@@ -113,7 +137,8 @@ def gelu(n):
     x, g = noise((n,), 1, 4.0).requires_grad_(), noise((n,), 2)
 
     def work():
-        return torch.autograd.grad(F.gelu(x, approximate="tanh"), x, g)
+        y = F.gelu(x, approximate="tanh")
+        return y, *torch.autograd.grad(y, x, g)
 
     return work
 
@@ -125,31 +150,120 @@ def chain(n):
         y = x
         for _ in range(5):
             y = torch.tanh((y * 1.5 + 0.25) * y)
-        return torch.autograd.grad(y, x, g)
+        return y, *torch.autograd.grad(y, x, g)
+
+    return work
+
+
+class Block(torch.nn.Module):
+    def __init__(self, c, h):
+        super().__init__()
+        self.h = h
+        self.qkv, self.proj = torch.nn.Linear(c, 3 * c), torch.nn.Linear(c, c)
+        self.widen, self.narrow = torch.nn.Linear(c, 4 * c), torch.nn.Linear(4 * c, c)
+        self.norm1, self.norm2 = torch.nn.LayerNorm(c), torch.nn.LayerNorm(c)
+        for i, linear in enumerate((self.qkv, self.proj, self.widen, self.narrow)):
+            m, n = linear.in_features, linear.out_features
+            linear.weight.data = noise((m, n), 10 + 2 * i, m**-0.5).t().contiguous()
+            linear.bias.data = noise((n,), 11 + 2 * i, 0.1)
+        for i, norm in enumerate((self.norm1, self.norm2)):
+            norm.weight.data, norm.bias.data = noise((c,), 20 + 2 * i), noise((c,), 21 + 2 * i)
+
+    def attention(self, x):
+        b, t, c = x.shape
+        q, k, v = (a.view(b, t, self.h, c // self.h).transpose(1, 2) for a in self.qkv(x).split(c, dim=2))
+        a = F.softmax((q @ k.transpose(-2, -1)) * (c // self.h) ** -0.5, dim=-1)
+        return self.proj((a @ v).transpose(1, 2).reshape(b, t, c))
+
+    def forward(self, x):
+        h = x + self.attention(self.norm1(x))
+        return h + self.narrow(F.gelu(self.widen(self.norm2(h)), approximate="tanh"))
+
+
+def transformer(b=8, t=64, c=128, h=4):
+    block = Block(c, h)
+    x, g = noise((b, t, c), 1).requires_grad_(), noise((b, t, c), 2)
+    inputs = (x, *block.parameters())
+
+    def work():
+        y = block(x)
+        dx = torch.autograd.grad(y, inputs, g)
+        return y, *(d.t() if d.dim() == 2 else d for d in dx)
+
+    return work
+
+
+def lstm(steps=100, batch=16, width=128):
+    cell = torch.nn.LSTMCell(width, width)
+    cell.weight_ih.data = noise((width, 4 * width), 10, width**-0.5).t().contiguous()
+    cell.weight_hh.data = noise((width, 4 * width), 11, width**-0.5).t().contiguous()
+    cell.bias_ih.data = noise((4 * width,), 12, width**-0.5)
+    cell.bias_hh.data = torch.zeros(4 * width)
+    x, g = noise((steps, batch, width), 1), noise((steps, batch, width), 2)
+    inputs = (cell.weight_ih, cell.weight_hh, cell.bias_ih)
+
+    def work():
+        h = c = torch.zeros(batch, width)
+        all_h = []
+        for x_t in x:
+            h, c = cell(x_t, (h, c))
+            all_h.append(h)
+        y = torch.stack(all_h)
+        dx = torch.autograd.grad(y, inputs, g)
+        return y, *(d.t() if d.dim() == 2 else d for d in dx)
+
+    return work
+
+
+def adam(tensors, n):
+    gradients = noise((tensors, n), 1)
+    parameters = [torch.nn.Parameter(torch.zeros(n)) for _ in range(tensors)]
+    for p, g in zip(parameters, gradients):
+        p.grad = g
+    optimiser = torch.optim.Adam(parameters, lr=0.001, foreach=True)
+
+    def work():
+        optimiser.step()
+        return parameters
 
     return work
 
 
 def build(name):
-    if name == "ops1000":
-        return ops(1000)
+    if m := re.fullmatch(r"ops(\d+)", name):
+        return ops(int(m[1]))
     if m := re.fullmatch(r"mlp(\d+)(bn)?", name):
         wide = m[1] == "784"
         return mlp((784, 256, 256, 10) if wide else (64, 64, 64, 10), 128 if wide else 32, m[2] is not None)
-    if m := re.fullmatch(r"batchnorm_(\d+)x(\d+)", name):
-        return batchnorm(int(m[1]), int(m[2]))
-    if m := re.fullmatch(r"cross_entropy_(\d+)x(\d+)", name):
-        return cross_entropy(int(m[1]), int(m[2]))
+    if m := re.fullmatch(r"(batchnorm|cross_entropy|layer_norm|softmax)_(\d+)x(\d+)", name):
+        return globals()[m[1]](int(m[2]), int(m[3]))
     if m := re.fullmatch(r"(gelu|chain)_(\d+)M", name):
         return globals()[m[1]](int(m[2]) << 20)
+    if m := re.fullmatch(r"adam_(\d+)M", name):
+        return adam(int(m[1]), 1000000)
+    if name in ("lstm", "transformer"):
+        return globals()[name]()
     raise KeyError(name)
 
 
 def check(work, name):
-    """A network's third loss: it is right only if the gradients and two updates were."""
-    for _ in range(3 if name.startswith("mlp") else 1):
+    """The third step of what changes parameters: it is right only if gradients and updates before it were."""
+    for _ in range(3 if name.startswith(("adam", "mlp")) else 1):
         result = work()
     return weigh(*result)
+
+
+def peak(name):
+    work = build(name.removesuffix("_memory"))
+    for _ in range(3):
+        work()
+    count = ctypes.CDLL(None)
+    count.bench_live.restype = count.bench_peak.restype = ctypes.c_longlong
+    gc.collect()
+    before = count.bench_live()
+    count.bench_forget_peak()
+    work()
+    return count.bench_peak() - before
 
 
 def run(work, repetitions, clock):
@@ -165,11 +279,15 @@ def main():
     clock = time.process_time if sys.argv[2] == "--cpu" else time.perf_counter
     current, work = None, None
     for line in sys.stdin:
-        command, name, *rest = line.split()
+        command, name, repetitions = line.split()
         try:
-            if command == "check" or name != current:
-                current, work = name, build(name)
-            print(check(work, name) if command == "check" else run(work, int(rest[0]), clock), flush=True)
+            if command == "peak":
+                answer = peak(name)
+            else:
+                if command == "check" or name != current:
+                    current, work = name, build(name)
+                answer = check(work, name) if command == "check" else run(work, int(repetitions), clock)
+            print(answer, flush=True)
         except Exception as error:  # whatever it is, it is this row's alone
             print(f"{name}: {type(error).__name__}: {error}".replace("\n", " "), flush=True)
 

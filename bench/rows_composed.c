@@ -1,6 +1,8 @@
-/* rows_composed -- functions composed from primitives, forward and backward, beside PyTorch's fused ones
+/* rows_composed -- functions composed from primitives, forward and backward, beside PyTorch's fused ones and what is
+ * fused by hand
  *
- * x is the input, of `rows` by `columns`; g is the cotangent that comes from above, all given. */
+ * x is the input, of n rows by c columns; g is the cotangent that comes from above. Both are given, y and all gradients
+ * are computed. */
 #include "bench.h"
 #include "nn/nn.h"
 
@@ -8,26 +10,32 @@
 #include <string.h>
 
 enum { MOST = 4 };
+enum function { BATCHNORM, LAYER_NORM, SOFTMAX, CROSS_ENTROPY, GELU, CHAIN };
 
 static struct {
     ag_tape *tape;
     ag_mark mark;
+    int threads;
     float *memory[MOST];
     int64_t *labels;
-    ag_tensor *x, *g;
+    ag_tensor *x, *g, *gamma, *beta;
     ag_batchnorm norm;
+    float *y, *dx;       /* of what is fused by hand */
+    fused_batchnorm own; /* its other results too */
 } s;
 
 static float *input(int i, int64_t n, double scale) { return s.memory[i] = noise_f32(n, (uint64_t)i + 1, scale); }
 
-static bool open(int threads) {
+static void open(int threads) {
     memset(&s, 0, sizeof s);
+    s.threads = threads;
     s.tape = ag_tape_new();
     ag_tape_set_threads(s.tape, threads);
-    return true;
 }
 
-static bool opened(void) {
+static bool opened(int64_t elements) {
+    s.y = room(elements * (int64_t)sizeof(float));
+    s.dx = room(elements * (int64_t)sizeof(float));
     s.mark = ag_tape_mark(s.tape);
     return fine(s.tape);
 }
@@ -38,17 +46,16 @@ static bool tear_down(const row *r) {
     ag_tape_free(s.tape);
     for (int i = 0; i < MOST; i++) room_free(s.memory[i]);
     room_free(s.labels);
+    room_free(s.y), room_free(s.dx);
+    room_free(s.own.dgamma), room_free(s.own.dbeta), room_free(s.own.running_mean), room_free(s.own.running_var);
     return good;
 }
 
-/* Evaluates y (unless NULL) and the n gradients in one sweep, weighs the first `weighed` of them, and rewinds. */
-static double finish(ag_tensor *y, int n, ag_tensor *dx[], bool weighed) {
-    ag_tensor *all[MOST];
-    memcpy(all, dx, (size_t)n * sizeof *dx);
-    if (y) all[n] = y;
-    ag_eval_all(n + (y != NULL), all);
+/* Evaluates n results in one sweep, weighs them if they are to be weighed, and rewinds. */
+static double finish(int n, ag_tensor *const all[], bool weighed) {
+    ag_eval_all(n, all);
     double sum = 0;
-    for (int i = 0; weighed && i < n; i++) sum += weigh(dx[i]);
+    for (int i = 0; weighed && i < n; i++) sum += weigh(all[i]);
     if (weighed && !fine(s.tape)) sum = NAN;
     ag_tape_rewind(s.tape, s.mark);
     return sum;
@@ -57,55 +64,122 @@ static double finish(ag_tensor *y, int n, ag_tensor *dx[], bool weighed) {
 /* ---- Batchnorm ---- */
 
 static bool set_up_batchnorm(const row *r, int threads) {
-    int64_t rows = r->size[0], columns = r->size[1];
+    int64_t n = r->size[0], c = r->size[1], bytes = c * (int64_t)sizeof(float);
     open(threads);
-    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(rows, columns), input(0, rows * columns, 2));
-    s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(rows, columns), input(1, rows * columns, 1));
-    ag_batchnorm_init(&s.norm, s.tape, AG_F32, columns);
-    ag_set(s.norm.gamma, input(2, columns, 1));
-    ag_set(s.norm.beta, input(3, columns, 1));
-    return opened();
+    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 2));
+    s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n, c), input(1, n * c, 1));
+    ag_batchnorm_init(&s.norm, s.tape, AG_F32, c);
+    ag_set(s.norm.gamma, input(2, c, 1));
+    ag_set(s.norm.beta, input(3, c, 1));
+    bool good = opened(n * c);
+    s.own = (fused_batchnorm){n, c, s.memory[0], s.memory[1], s.memory[2], s.memory[3], .y = s.y, .dx = s.dx};
+    s.own.dgamma = room(bytes), s.own.dbeta = room(bytes);
+    s.own.running_mean = room(bytes), s.own.running_var = room(bytes);
+    s.own.momentum = s.norm.momentum, s.own.epsilon = s.norm.epsilon;
+    return good;
 }
 
 static double batchnorm(bool weighed) {
-    ag_tensor *x[] = {s.x, s.norm.gamma, s.norm.beta}, *dx[3];
-    ag_tensor *y = ag_batchnorm_apply(&s.norm, s.x, true);
-    ag_vjp(1, &y, &s.g, 3, x, dx, 0);
-    return finish(y, 3, dx, weighed);
+    ag_tensor *x[] = {s.x, s.norm.gamma, s.norm.beta}, *all[4], *y;
+    all[3] = y = ag_batchnorm_apply(&s.norm, s.x, true);
+    ag_vjp(1, &y, &s.g, 3, x, all, 0);
+    return finish(4, all, weighed);
 }
 
-/* ---- Cross-entropy ---- */
+static void batchnorm_by_hand(const row *r, int64_t repetitions) {
+    (void)r;
+    for (int64_t k = 0; k < repetitions; k++) fused_batchnorm_step(&s.own, s.threads);
+}
+
+static double check_batchnorm_by_hand(const row *r) {
+    int64_t n = r->size[0], c = r->size[1];
+    batchnorm_by_hand(r, 1);
+    return weigh_f32(s.y, n * c) + weigh_f32(s.dx, n * c) + weigh_f32(s.own.dgamma, c) + weigh_f32(s.own.dbeta, c);
+}
+
+/* ---- Layer norm ---- */
+
+static bool set_up_layer_norm(const row *r, int threads) {
+    int64_t n = r->size[0], c = r->size[1];
+    open(threads);
+    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 2));
+    s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n, c), input(1, n * c, 1));
+    s.gamma = ag_parameter(s.tape, AG_F32, AG_SHAPE(c), input(2, c, 1));
+    s.beta = ag_parameter(s.tape, AG_F32, AG_SHAPE(c), input(3, c, 1));
+    return opened(n * c);
+}
+
+static double layer_norm(bool weighed) {
+    ag_tensor *x[] = {s.x, s.gamma, s.beta}, *all[4], *y;
+    ag_tensor *centred = ag_sub(s.x, ag_mean_over(s.x, AG_AXES(-1), true));
+    ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(-1), true);
+    ag_tensor *normalised = ag_mul(centred, ag_rsqrt(ag_add_scalar(variance, 1e-5)));
+    all[3] = y = ag_add(ag_mul(normalised, s.gamma), s.beta);
+    ag_vjp(1, &y, &s.g, 3, x, all, 0);
+    return finish(4, all, weighed);
+}
+
+/* ---- Softmax and cross-entropy ---- */
+
+static bool set_up_softmax(const row *r, int threads) {
+    int64_t n = r->size[0], c = r->size[1];
+    open(threads);
+    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 4));
+    s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n, c), input(1, n * c, 1));
+    return opened(n * c);
+}
+
+static double softmax(bool weighed) {
+    ag_tensor *all[2], *y;
+    all[1] = y = ag_softmax(s.x, -1);
+    ag_vjp(1, &y, &s.g, 1, &s.x, all, 0);
+    return finish(2, all, weighed);
+}
 
 static bool set_up_cross_entropy(const row *r, int threads) {
-    int64_t rows = r->size[0], columns = r->size[1];
+    int64_t n = r->size[0], c = r->size[1];
     open(threads);
-    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(rows, columns), input(0, rows * columns, 4));
-    s.labels = noise_labels(rows, 2, columns);
-    s.g = ag_wrap(s.tape, AG_I64, AG_SHAPE(rows), s.labels);
-    return opened();
+    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 4));
+    s.labels = noise_labels(n, 2, c);
+    s.g = ag_wrap(s.tape, AG_I64, AG_SHAPE(n), s.labels);
+    return opened(n * c);
 }
 
 static double cross_entropy(bool weighed) {
-    ag_tensor *y = ag_cross_entropy(s.x, s.g), *dx[2];
-    ag_grad(y, 1, &s.x, dx);
-    dx[1] = y;
-    return finish(NULL, 2, dx, weighed);
+    ag_tensor *all[2], *y;
+    all[1] = y = ag_cross_entropy(s.x, s.g);
+    ag_grad(y, 1, &s.x, all);
+    return finish(2, all, weighed);
+}
+
+static double one_cross_entropy_by_hand(const row *r) {
+    return fused_cross_entropy_step(r->size[0], r->size[1], s.memory[0], s.labels, s.dx, s.threads);
+}
+
+static void cross_entropy_by_hand(const row *r, int64_t repetitions) {
+    for (int64_t k = 0; k < repetitions; k++) one_cross_entropy_by_hand(r);
+}
+
+static double check_cross_entropy_by_hand(const row *r) {
+    double loss = one_cross_entropy_by_hand(r);
+    return loss + weigh_f32(s.dx, r->size[0] * r->size[1]);
 }
 
 /* ---- Elementwise ---- */
 
 static bool set_up_elements(const row *r, int threads) {
-    int64_t n = r->size[0] << 20;
+    int64_t n = r->size[0];
     open(threads);
     s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n), input(0, n, (double)r->size[1]));
     s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n), input(1, n, 1));
-    return opened();
+    return opened(n);
 }
 
 static double elements(ag_tensor *y, bool weighed) {
-    ag_tensor *dx;
-    ag_vjp(1, &y, &s.g, 1, &s.x, &dx, 0);
-    return finish(y, 1, &dx, weighed);
+    ag_tensor *all[2];
+    all[1] = y;
+    ag_vjp(1, &y, &s.g, 1, &s.x, all, 0);
+    return finish(2, all, weighed);
 }
 
 /* x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))), Hendrycks and Gimpel (2016) */
@@ -113,6 +187,16 @@ static double gelu(bool weighed) {
     ag_tensor *x = s.x, *cubic = ag_mul(ag_add_scalar(ag_scale(ag_square(x), 0.044715), 1), x);
     ag_tensor *t = ag_tanh(ag_scale(cubic, 0.79788456080286536));
     return elements(ag_mul(ag_scale(x, 0.5), ag_add_scalar(t, 1)), weighed);
+}
+
+static void gelu_by_hand(const row *r, int64_t repetitions) {
+    for (int64_t k = 0; k < repetitions; k++)
+        fused_gelu_step(r->size[0], s.memory[0], s.memory[1], s.y, s.dx, s.threads);
+}
+
+static double check_gelu_by_hand(const row *r) {
+    gelu_by_hand(r, 1);
+    return weigh_f32(s.y, r->size[0]) + weigh_f32(s.dx, r->size[0]);
 }
 
 static double chain(bool weighed) {
@@ -124,10 +208,13 @@ static double chain(bool weighed) {
 /* ---- The rows ---- */
 
 static double one(const row *r, bool weighed) {
-    switch (r->name[0]) {
-    case 'b': return batchnorm(weighed);
-    case 'g': return gelu(weighed);
-    default: return r->name[1] == 'r' ? cross_entropy(weighed) : chain(weighed);
+    switch ((enum function)r->size[3]) {
+    case BATCHNORM: return batchnorm(weighed);
+    case LAYER_NORM: return layer_norm(weighed);
+    case SOFTMAX: return softmax(weighed);
+    case CROSS_ENTROPY: return cross_entropy(weighed);
+    case GELU: return gelu(weighed);
+    default: return chain(weighed);
     }
 }
 
@@ -137,21 +224,72 @@ static void work(const row *r, int64_t repetitions) {
 
 static double check(const row *r) { return one(r, true); }
 
+static row batchnorm_row(const char *name, int64_t n, int64_t c) {
+    row r = {.what = "batchnorm with its running statistics, composed, forward and backward",
+             .size = {n, c, 0, BATCHNORM},
+             .moved = 4 * n * c * (int64_t)sizeof(float), /* x and g read, y and dx written */
+             .setup = set_up_batchnorm,
+             .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.5},
+                       {.name = "fused by hand",
+                        .where = HERE,
+                        .work = batchnorm_by_hand,
+                        .check = check_batchnorm_by_hand,
+                        .limit = 1.3}}};
+    memcpy(r.name, name, strlen(name) + 1);
+    if (n * c >= 1 << 22) r.peers[2] = (peer){.name = "copy", .where = COPY};
+    return r;
+}
+
 int composed_rows(row *to) {
-    const peer torch = {.name = "torch, fused", .where = TORCH, .limit = 0.5};
-    const peer torch_chain = {.name = "torch", .where = TORCH, .limit = 0.15};
+    enum { N = 4096, C = 1000, MANY = 4 << 20, FLOAT = sizeof(float) };
+    const peer torch = {.name = "torch, fused", .where = TORCH, .limit = 0.5}, copy = {.name = "copy", .where = COPY};
     const row rows[] = {
-        {.name = "batchnorm_64x256", .size = {64, 256}, .setup = set_up_batchnorm, .peers = {torch}},
-        {.name = "batchnorm_256x1024", .size = {256, 1024}, .setup = set_up_batchnorm, .peers = {torch}},
-        {.name = "batchnorm_4096x1024", .size = {4096, 1024}, .setup = set_up_batchnorm, .peers = {torch}},
-        {.name = "cross_entropy_4096x1000", .size = {4096, 1000}, .setup = set_up_cross_entropy, .peers = {torch}},
-        {.name = "gelu_4M", .size = {4, 4}, .setup = set_up_elements, .peers = {torch}},
-        {.name = "chain_4M", .size = {4, 1}, .setup = set_up_elements, .peers = {torch_chain}},
+        batchnorm_row("batchnorm_64x256", 64, 256),
+        batchnorm_row("batchnorm_256x1024", 256, 1024),
+        batchnorm_row("batchnorm_4096x1024", 4096, 1024),
+        {.name = "layer_norm_4096x1000",
+         .what = "layer norm over rows of 1000, composed, forward and backward",
+         .size = {N, C, 0, LAYER_NORM},
+         .moved = 4 * N * C * FLOAT,
+         .setup = set_up_layer_norm,
+         .peers = {torch, copy}},
+        {.name = "softmax_4096x1000",
+         .what = "softmax of rows of 1000, composed, forward and backward",
+         .size = {N, C, 0, SOFTMAX},
+         .moved = 4 * N * C * FLOAT,
+         .setup = set_up_softmax,
+         .peers = {torch, copy}},
+        {.name = "cross_entropy_4096x1000",
+         .what = "cross-entropy of 4096 scores of 1000 classes, composed, forward and backward",
+         .size = {N, C, 0, CROSS_ENTROPY},
+         .moved = 2 * N * C * FLOAT, /* x read, dx written */
+         .setup = set_up_cross_entropy,
+         .peers = {torch,
+                   {.name = "fused by hand",
+                    .where = HERE,
+                    .work = cross_entropy_by_hand,
+                    .check = check_cross_entropy_by_hand,
+                    .limit = 1.3},
+                   copy}},
+        {.name = "gelu_4M",
+         .what = "GELU by tanh of 4M elements, composed, forward and backward",
+         .size = {MANY, 4, 0, GELU},
+         .moved = 4 * (int64_t)MANY * FLOAT,
+         .setup = set_up_elements,
+         .peers =
+             {torch,
+              {.name = "fused by hand", .where = HERE, .work = gelu_by_hand, .check = check_gelu_by_hand, .limit = 1.3},
+              copy}},
+        {.name = "chain_4M",
+         .what = "20 elementwise operations, one after the other, on 4M elements, forward and backward",
+         .size = {MANY, 1, 0, CHAIN},
+         .moved = 4 * (int64_t)MANY * FLOAT,
+         .setup = set_up_elements,
+         .peers = {{.name = "torch", .where = TORCH, .limit = 0.15}, copy}},
     };
     int n = (int)(sizeof rows / sizeof *rows);
     for (int i = 0; i < n; i++) {
         to[i] = rows[i];
-        to[i].what = "composed from primitives, forward and backward";
         to[i].unit = "s";
         to[i].each = "";
         to[i].work = work;

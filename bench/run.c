@@ -1,0 +1,137 @@
+/* run -- one row: ours and its peers' numbers compared, then their times taken in turn
+ *
+ * Each side of a row (we, and each peer) gets so many repetitions that a round takes it settings.round_seconds, and the
+ * rounds alternate: ours, theirs, ours, theirs. The ratio is that of the minima: what disturbs only ever adds. */
+#include "bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A row whose rounds are slow has fewer of them, but this many at least. */
+enum { LEAST_ROUNDS = 3 };
+static const double row_seconds = 2.5, tolerance = 1e-3;
+
+static bool remote(const side *s) {
+    return s->peer && (s->peer->where == TORCH || s->peer->where == TORCH_MEMORY || s->peer->where == BLIS_ALONE);
+}
+
+static child *child_of(const side *s, int threads, const settings *how) {
+    switch (s->peer->where) {
+    case TORCH: return child_torch(threads, how->cpu);
+    case TORCH_MEMORY: return child_torch_memory();
+    default: return child_blis(threads, how->cpu);
+    }
+}
+
+/* ---- Comparing ---- */
+
+static bool is_absent(const side *s, int threads, const settings *how) {
+    if (remote(s)) return child_absent(child_of(s, threads, how));
+    return s->peer->where == HERE && s->peer->present && !s->peer->present();
+}
+
+static double number_of(const outcome *out, const side *s, const settings *how) {
+    if (remote(s)) return child_check(child_of(s, out->threads, how), out->row->name);
+    return s->peer->check ? s->peer->check(out->row) : NAN;
+}
+
+static bool has_number(const side *s) {
+    return !s->absent && s->peer->where != FIGURE && s->peer->where != COPY && (remote(s) || s->peer->check);
+}
+
+/* Whoever has a number to compare gets ours, within what another order of summation explains. */
+static void check_sides(outcome *out, const settings *how) {
+    double ours = out->row->check ? out->row->check(out->row) : NAN;
+    for (int i = 1; i < out->sides; i++) {
+        side *s = &out->side[i];
+        if (!out->row->check || !has_number(s)) continue;
+        double theirs = number_of(out, s, how), scale = fmax(fabs(ours), fabs(theirs));
+        s->wrong = !(fabs(ours - theirs) <= tolerance * scale + 1e-6);
+        if (s->wrong)
+            fprintf(stderr, "bench: %s: we get %.9g and %s gets %.9g\n", out->row->name, ours, s->peer->name, theirs);
+    }
+}
+
+/* ---- Timing ---- */
+
+static double seconds(const outcome *out, const side *s, int64_t repetitions, const settings *how) {
+    const row *r = out->row;
+    if (remote(s)) return child_run(child_of(s, out->threads, how), r->name, repetitions);
+    double start = seconds_now();
+    if (s->peer && s->peer->where == COPY) copy_bytes(out->threads, r->moved, repetitions);
+    else (s->peer ? s->peer->work : r->work)(r, repetitions);
+    return seconds_now() - start;
+}
+
+static void note(const outcome *out, side *s, double time) {
+    double count = out->row->count ? out->row->count(out->row) : 1;
+    s->sample[s->rounds++] = time / (double)s->repetitions / count;
+}
+
+/* Also warms up what there is to be warmed up. Returns what a round will take; the first go of what is so slow that it
+ * has no use for warming up is a round already. */
+static double choose_repetitions(const outcome *out, side *s, const settings *how) {
+    double wanted = how->round_seconds, t = seconds(out, s, s->repetitions = 1, how);
+    if (t > row_seconds / 2) return note(out, s, t), t;
+    while (t < wanted / 4 && s->repetitions < INT64_C(1) << 30) t = seconds(out, s, s->repetitions *= 4, how);
+    double one = t / (double)s->repetitions;
+    s->repetitions = isnan(one) || one > wanted ? 1 : (int64_t)(wanted / one);
+    s->failed = isnan(t);
+    return one * (double)s->repetitions;
+}
+
+static bool is_timed(const side *s) { return !s->absent && !s->failed && !(s->peer && s->peer->where == FIGURE); }
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void time_sides(outcome *out, const settings *how) {
+    double round_takes = 0;
+    for (int i = 0; i < out->sides; i++)
+        if (is_timed(&out->side[i])) round_takes += choose_repetitions(out, &out->side[i], how);
+    int fitting = (int)(row_seconds / round_takes), least = out->side[0].rounds ? 1 : LEAST_ROUNDS;
+    int rounds = fitting < how->rounds ? fitting : how->rounds;
+    if (rounds < least) rounds = least < how->rounds ? least : how->rounds;
+    for (int round = 0; round < rounds; round++)
+        for (int i = 0; i < out->sides; i++) {
+            side *s = &out->side[i];
+            if (is_timed(s) && s->rounds < MOST_ROUNDS) note(out, s, seconds(out, s, s->repetitions, how));
+        }
+    for (int i = 0; i < out->sides; i++)
+        qsort(out->side[i].sample, (size_t)out->side[i].rounds, sizeof(double), ascending);
+}
+
+/* ---- What is not a time ---- */
+
+static void measure_sides(outcome *out, const settings *how) {
+    side *ours = &out->side[0];
+    ours->sample[ours->rounds++] = out->row->measure(out->row);
+    ours->failed = isnan(ours->sample[0]);
+    for (int i = 1; i < out->sides; i++) {
+        side *s = &out->side[i];
+        if (s->absent || s->peer->where != TORCH_MEMORY) continue;
+        s->sample[s->rounds++] = child_peak(child_of(s, out->threads, how), out->row->name);
+        s->failed = isnan(s->sample[0]);
+    }
+}
+
+void run_row(const row *r, int threads, const settings *how, outcome *out) {
+    *out = (outcome){.row = r, .threads = threads, .sides = 1};
+    for (const peer *p = r->peers; p < r->peers + MOST_PEERS && p->where != NOBODY; p++) {
+        side *s = &out->side[out->sides++];
+        s->peer = p;
+        s->absent = is_absent(s, threads, how);
+        if (p->where == FIGURE) s->sample[s->rounds++] = p->figure;
+    }
+    side *ours = &out->side[0];
+    ours->failed = !r->setup(r, threads);
+    if (!ours->failed && r->measure) measure_sides(out, how);
+    else if (!ours->failed) {
+        check_sides(out, how);
+        time_sides(out, how);
+    }
+    if (!r->teardown(r)) ours->failed = true;
+}
