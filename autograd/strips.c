@@ -52,39 +52,124 @@ static int64_t walk_size(const walk *w) {
     return n;
 }
 
-/* n elements at a fixed stride, next to each other. */
-static void pack_run(void *to, const void *from, int64_t n, int64_t stride, size_t bytes) {
-    if (stride == 1) {
-        memcpy(to, from, (size_t)n * bytes);
-    } else if (bytes == 4) {
-        uint32_t *y = to;
-        const uint32_t *x = from;
-        for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
-    } else if (bytes == 8) {
-        uint64_t *y = to;
-        const uint64_t *x = from;
-        for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
+/* ---- Packing ----
+ *
+ * Strided elements are put next to each other row by row, a row being a line along the walk's last axis. Rows may be very
+ * short (five elements of an image, say), and there may be very many. */
+
+/* A short run, in pieces that may overlap: without the call and the decisions of memcpy. */
+static inline void copy_run(char *y, const char *x, int64_t bytes) {
+    enum { LONG = 128 };
+    if (bytes > LONG) {
+        memcpy(y, x, (size_t)bytes);
+    } else if (bytes >= 16) {
+        for (int64_t i = 0; i < bytes - 16; i += 16) memcpy(y + i, x + i, 16);
+        memcpy(y + bytes - 16, x + bytes - 16, 16);
+    } else if (bytes >= 8) {
+        memcpy(y, x, 8);
+        memcpy(y + bytes - 8, x + bytes - 8, 8);
+    } else if (bytes >= 4) {
+        memcpy(y, x, 4);
+        memcpy(y + bytes - 4, x + bytes - 4, 4);
     } else {
-        unsigned char *y = to;
-        const unsigned char *x = from;
-        for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
+        for (int64_t i = 0; i < bytes; i++) y[i] = x[i];
     }
 }
 
-static void pack(void *to, const void *from, const walk *w, int64_t start, int64_t count, size_t bytes) {
-    const char *base = from;
-    char *y = to;
-    if (w->rank == 0) { /* one element, count times at most once */
-        if (count > 0) memcpy(y, base, bytes);
+/* y[i·n + j] = x[i·across + j·stride]. Where neighbouring rows are neighbours in x, as in a transpose, it goes by tiles: each
+ * line of cache is then read once and written once, whatever their addresses have in common. The tiles of some neighbouring
+ * lines come one after the other, for the sake of the page table. */
+#define PACK_ROWS(name, tile_of, type, TILE)                                                                           \
+    static void tile_of(type *y, const type *x, int64_t tall, int64_t wide, int64_t n, int64_t stride) {               \
+        type tile[TILE][TILE];                                                                                         \
+        if (tall < TILE || wide < TILE) {                                                                              \
+            for (int64_t i = 0; i < tall; i++)                                                                         \
+                for (int64_t j = 0; j < wide; j++) y[i * n + j] = x[i + j * stride];                                   \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (int64_t j = 0; j < TILE; j++) memcpy(tile[j], x + j * stride, sizeof tile[j]);                            \
+        for (int64_t i = 0; i < TILE; i++)                                                                             \
+            for (int64_t j = 0; j < TILE; j++) y[i * n + j] = tile[j][i];                                              \
+    }                                                                                                                  \
+    static void name(void *y_, const void *x_, int64_t rows, int64_t n, int64_t across, int64_t stride) {              \
+        enum { NEIGHBOURS = 4 * TILE };                                                                                \
+        type *y = y_;                                                                                                  \
+        const type *x = x_;                                                                                            \
+        for (int64_t i0 = 0, some; across == 1 && i0 < rows; i0 += some) {                                             \
+            some = rows - i0 < NEIGHBOURS ? rows - i0 : NEIGHBOURS;                                                    \
+            for (int64_t j = 0; j < n; j += TILE)                                                                      \
+                for (int64_t i = i0; i < i0 + some; i += TILE)                                                         \
+                    tile_of(y + i * n + j, x + i + j * stride, i0 + some - i < TILE ? i0 + some - i : TILE,            \
+                            n - j < TILE ? n - j : TILE, n, stride);                                                   \
+        }                                                                                                              \
+        for (int64_t i = 0; across != 1 && i < rows; i++, y += n, x += across) {                                       \
+            const type first = *x;                                                                                     \
+            if (stride == 0)                                                                                           \
+                for (int64_t j = 0; j < n; j++) y[j] = first;                                                          \
+            else                                                                                                       \
+                for (int64_t j = 0; j < n; j++) y[j] = x[j * stride];                                                  \
+        }                                                                                                              \
+    }
+PACK_ROWS(pack_rows_1, tile_of_1, uint8_t, 16)
+PACK_ROWS(pack_rows_4, tile_of_4, uint32_t, 16)
+PACK_ROWS(pack_rows_8, tile_of_8, uint64_t, 8)
+
+static void pack_rows(char *y, const char *x, int64_t rows, int64_t n, int64_t across, int64_t stride, size_t bytes) {
+    int64_t width = n * (int64_t)bytes;
+    if (stride == 1)
+        for (int64_t i = 0; i < rows; i++) copy_run(y + i * width, x + i * across * (int64_t)bytes, width);
+    else if (bytes == 4) pack_rows_4(y, x, rows, n, across, stride);
+    else if (bytes == 8) pack_rows_8(y, x, rows, n, across, stride);
+    else pack_rows_1(y, x, rows, n, across, stride);
+}
+
+typedef struct place {
+    int64_t at[AG_MAX_RANK], offset;
+} place;
+
+static place place_of(const walk *w, int64_t number) {
+    place p = {{0}, 0};
+    for (int i = w->rank - 1; i >= 0; number /= w->extent[i--]) {
+        p.at[i] = i > 0 ? number % w->extent[i] : number;
+        p.offset += p.at[i] * w->stride[i];
+    }
+    return p;
+}
+
+/* On to the beginning of the row that is `rows` further on, at most where the axis before the last one ends. */
+static void advance(place *p, const walk *w, int64_t rows) {
+    int last = w->rank - 1;
+    p->offset += rows * w->stride[last - 1] - p->at[last] * w->stride[last];
+    p->at[last] = 0;
+    p->at[last - 1] += rows;
+    for (int i = last - 1; i > 0 && p->at[i] == w->extent[i]; i--) {
+        p->offset += w->stride[i - 1] - w->extent[i] * w->stride[i];
+        p->at[i] = 0;
+        p->at[i - 1]++;
+    }
+}
+
+/* Row-major elements start… of a strided array, next to each other. */
+static void pack(char *y, const char *x, const walk *w, int64_t start, int64_t count, size_t bytes) {
+    const int last = w->rank - 1;
+    if (count == 0) return;
+    if (last < 1) { /* one row, or one element */
+        int64_t stride = last < 0 ? 1 : w->stride[0];
+        pack_rows(y, x + start * stride * (int64_t)bytes, 1, count, 0, stride, bytes);
         return;
     }
-    int64_t extent = w->extent[w->rank - 1], stride = w->stride[w->rank - 1];
-    while (count > 0) {
-        int64_t last, offset = walk_offset(w, start, &last), n = extent - last < count ? extent - last : count;
-        pack_run(y, base + offset * (int64_t)bytes, n, stride, bytes);
-        y += n * (int64_t)bytes;
-        start += n;
-        count -= n;
+    const int64_t n = w->extent[last];
+    for (place p = place_of(w, start);;) {
+        int64_t left = w->extent[last - 1] - p.at[last - 1], rows = count / n < left ? count / n : left, width = n;
+        if (p.at[last] > 0 || rows == 0) { /* part of a row */
+            rows = 1;
+            width = n - p.at[last] < count ? n - p.at[last] : count;
+        }
+        pack_rows(y, x + p.offset * (int64_t)bytes, rows, width, w->stride[last - 1], w->stride[last], bytes);
+        y += rows * width * (int64_t)bytes;
+        count -= rows * width;
+        if (count == 0) return;
+        advance(&p, w, rows);
     }
 }
 
@@ -139,10 +224,33 @@ static void run_strip(const elementwise *e, int64_t start, int64_t count) {
     e->block(count, e->y + start * (int64_t)e->y_bytes, x, e->attributes);
 }
 
+/* What only copies is packed where it goes, in shares of many rows, so that a transpose has its tiles. */
+static void copy_all(ag_tensor *t) {
+    enum { ROWS_A_SHARE = 64, LEAST = 1 << 15 };
+    const ag__layout *l = t->input[0]->layout;
+    walk w = walk_over(l->rank, l->extent, ag__strides(l));
+    int64_t share = ROWS_A_SHARE * (w.rank > 0 ? w.extent[w.rank - 1] : 1), size = l->size,
+            bytes = (int64_t)ag__bytes(t);
+    int threads = ag__worthwhile(size, t->tape->threads);
+    const char *x = ag__values(t->input[0]);
+    char *y = ag__values(t);
+    if (share < LEAST) share = LEAST;
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+#endif
+    for (int64_t start = 0; start < size; start += share)
+        pack(y + start * bytes, x, &w, start, size - start < share ? size - start : share, (size_t)bytes);
+    (void)threads;
+}
+
 void ag__run_elementwise(ag_tensor *t) {
     int64_t size = t->layout->size;
     bool contiguous = true;
     const void *x[MOST_INPUTS];
+    if (t->op == &ag__op_contiguous) {
+        copy_all(t);
+        return;
+    }
     for (int i = 0; i < t->arity; i++) {
         contiguous = contiguous && t->input[i]->layout->contiguous;
         x[i] = ag__values(t->input[i]);

@@ -882,6 +882,35 @@ START_TEST(elementwise_at_many_sizes) {
 }
 END_TEST
 
+/* Numbers 0, 1, … in a large block, seen through strides and broadcasting of all sorts: each element says where it is from. */
+START_TEST(copies_of_views_at_many_sizes) {
+    static const int64_t extent[][3] = {{1, 1, 1}, {3, 17, 33},  {5, 64, 16}, {2, 130, 70},
+                                        {7, 5, 3}, {1, 1, 2000}, {40, 1, 9},  {4, 6, 7}};
+    static const int order[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    ag_dtype d = dtypes[_i % 4];
+    const int64_t *e = extent[_i / 4], n = e[0] * e[1] * e[2];
+    ag_tensor *number = ag_arange(tape, d == AG_BOOL ? AG_F64 : d, n);
+    if (d == AG_BOOL) number = ag_less(ag_sin(number), ag_scalar(tape, AG_F64, 0));
+    ag_tensor *x = ag_reshape(number, AG_SHAPE(e[0], e[1], e[2]));
+    for (int k = 0; k < 6 * 8; k++) {
+        const int *axis = order[k % 6], step = k / 6 % 2 ? -1 : 1, by = k / 12 % 2 ? 2 : 1, wide = k / 24 ? 3 : 1;
+        ag_tensor *cut = ag_slice(ag_permute(x, AG_AXES(axis[0], axis[1], axis[2])), 1, AG_END, AG_END, step * by);
+        ag_shape shape = {4, {ag_extent(cut, 0), ag_extent(cut, 1), ag_extent(cut, 2), wide}};
+        ag_tensor *view = ag_broadcast_to(ag_unsqueeze(cut, 3), shape), *y = ag_contiguous(view);
+        expect_item(ag_min(ag_cast(ag_equal(view, y), AG_I64)), 1); /* strip by strip */
+        const void *data = ag_data(y);
+        int64_t stride[3] = {e[1] * e[2], e[2], 1}, index[AG_MAX_RANK] = {0}, first = step < 0 ? e[axis[1]] - 1 : 0;
+        for (int64_t i = 0; i < ag_size(y); i++, next_index(&shape, index)) {
+            int64_t from = index[0] * stride[axis[0]] + (first + index[1] * step * by) * stride[axis[1]] +
+                           index[2] * stride[axis[2]];
+            double want = d == AG_BOOL ? sin((double)from) < 0 : d == AG_F32 ? (double)(float)from : (double)from;
+            if (element_at(d, data, i) != want)
+                ck_abort_msg("%s, view %d: element %d is wrong", ag_dtype_name(d), k, (int)i);
+        }
+    }
+}
+END_TEST
+
 typedef struct reduced {
     double sum, max, min;
 } reduced;
@@ -1135,6 +1164,7 @@ int main(int argc, char **argv) {
     }
     TCase *size = tape_group(suite, "sizes");
     tcase_add_loop_test(size, elementwise_at_many_sizes, 0, 2 * SIZES);
+    tcase_add_loop_test(size, copies_of_views_at_many_sizes, 0, 4 * 8);
     tcase_add_loop_test(size, reductions_over_every_set_of_axes, 0, 3 * 6);
     tcase_add_test(size, sums_are_pairwise);
     tcase_add_loop_test(size, products_of_many_shapes, 0, EXTENTS);
