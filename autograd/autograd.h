@@ -1095,6 +1095,7 @@ typedef struct ag_call {
     const ag_array *x;
     ag_array y;
     int threads; /* how many it may use; the result must not depend on it */
+    bool accumulate; /* with AG_OP_ACCUMULATES: y holds values, to which the result is to be added */
 } ag_call;
 
 /* ag_block -- y[i] = f(x[0][i], x[1][i], …) for 0 <= i < n, all contiguous; y may be one of the x */
@@ -1121,12 +1122,19 @@ struct ag_op {
     const ag_reduction *reduction;     /* reduction; attributes are then the ag_axes_set below */
     bool (*eval)(const ag_call *call); /* contraction and opaque; report with ag_call_fail and return false */
     ag_tensor *(*vjp)(ag_tensor *y, ag_tensor *g, int i); /* x̄[i] from cotangent g, recorded; NULL: no contribution */
+    double neutral;                    /* with AG_OP_NEUTRAL */
 };
 
 /* Flags */
 #define AG_OP_NOT_DIFFERENTIABLE 1u /* said on purpose: `vjp` is NULL, and a gradient through a real y is refused */
 #define AG_OP_PREDICATE 2u          /* elementwise: the output is bool whatever the inputs */
 #define AG_OP_CONTIGUOUS 4u         /* eval wants its inputs contiguous, and gets copies of those that are not */
+#define AG_OP_ACCUMULATES 8u        /* eval adds its result to what y holds if the call says so */
+#define AG_OP_CHEAP 16u             /* elementwise: computing an element again costs less than storing it */
+#define AG_OP_NEUTRAL 32u           /* y = x where the other input, or the attribute (a double), is `neutral` */
+#define AG_OP_COMMUTES 64u          /* f(a, b) = f(b, a) */
+#define AG_OP_INVOLUTION 128u       /* f(f(x)) = x */
+#define AG_OP_CONSTANT 256u         /* every element is the attribute, a double */
 
 /* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
 typedef struct ag_axes_set {

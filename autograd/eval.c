@@ -28,7 +28,7 @@ typedef struct running {
     ag__buffer *scratch;
 } running;
 
-static bool no_memory(const ag_tensor *t, size_t bytes) {
+bool ag__no_memory(const ag_tensor *t, size_t bytes) {
     ag__fail_on(t->tape, t->op->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
     ag__locate(t->tape, t->file, t->line);
     return false;
@@ -38,7 +38,7 @@ void *ag_call_scratch(const ag_call *call, size_t bytes) {
     running *r = (running *)(uintptr_t)call;
     ag__buffer *b = bytes <= PTRDIFF_MAX ? ag__buffer_new(call->node->tape, bytes + 64) : NULL;
     if (!b) {
-        no_memory(call->node, bytes);
+        ag__no_memory(call->node, bytes);
         return NULL;
     }
     b->next = r->scratch;
@@ -65,11 +65,12 @@ static bool make_contiguous(running *r, ag_array *x) {
     return true;
 }
 
-static bool run_call(ag_tensor *t) {
+static bool run_call(ag_tensor *t, bool accumulate) {
     enum { FEW = 8 };
     ag_array few[FEW], *x = few;
     running r = {.call = {.node = t, .attributes = ag__attributes(t), .n = t->arity, .threads = t->tape->threads}};
     r.call.y = ag__array_of(t);
+    r.call.accumulate = accumulate;
     bool good = t->arity <= FEW || (x = ag_call_scratch(&r.call, t->arity * sizeof *x)) != NULL;
     for (int i = 0; good && i < t->arity; i++) {
         x[i] = ag__array_of(t->input[i]);
@@ -86,12 +87,12 @@ static bool compute_into_buffer(ag_tensor *t) {
     size_t lacking;
     switch (t->op->kind) {
     case AG_KIND_ELEMENTWISE: ag__run_elementwise(t); return true;
-    case AG_KIND_REDUCTION: lacking = ag__run_reduction(t); return lacking == 0 || no_memory(t, lacking);
-    default: return run_call(t);
+    case AG_KIND_REDUCTION: lacking = ag__run_reduction(t); return lacking == 0 || ag__no_memory(t, lacking);
+    default: return run_call(t, false);
     }
 }
 
-static bool compute(ag_tensor *t) {
+bool ag__compute(ag_tensor *t) {
     if (t->op->kind == AG_KIND_VIEW) { /* of its last input: that is where a version's assigned value is */
         t->buffer = t->input[t->arity - 1]->buffer;
         t->buffer->refs++;
@@ -99,11 +100,18 @@ static bool compute(ag_tensor *t) {
     }
     size_t bytes = (size_t)t->layout->size * ag__bytes(t);
     t->buffer = ag__buffer_new(t->tape, bytes);
-    if (!t->buffer) return no_memory(t, bytes);
+    if (!t->buffer) return ag__no_memory(t, bytes);
     if (compute_into_buffer(t)) return true;
     ag__buffer_drop(t->tape, t->buffer);
     t->buffer = NULL;
     return false;
+}
+
+bool ag__accumulate(ag_tensor *t, ag__buffer *onto) {
+    t->buffer = onto;
+    bool good = run_call(t, true);
+    t->buffer = NULL;
+    return good;
 }
 
 /* ---- What to compute ---- */
@@ -112,12 +120,14 @@ typedef struct plan {
     ag_tape *tape;
     uint32_t low, high; /* the marked nodes are among low … high−1 */
     uint32_t waiting;   /* marked, and not reached by the scan yet */
+    uint32_t marked;
 } plan;
 
 static void want(plan *p, ag_tensor *t) {
     if (t->buffer || t->flags & AG__NEEDED) return;
     t->flags |= AG__NEEDED;
     p->waiting++;
+    p->marked++;
     if (t->id >= p->high) p->high = t->id + 1;
 }
 
@@ -153,46 +163,52 @@ static void mark_needed(plan *p) {
 
 /* ---- In order ---- */
 
-static bool may_release(const ag_tensor *t) {
+bool ag__may_release(const ag_tensor *t) {
     if (t->live || t->readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
     return !(t->flags & AG__REQUIRES) || t->flags & (AG__GRADIENT | AG__SCANNED);
 }
 
-static void leave_inputs(ag_tensor *t) {
+void ag__leave_inputs(ag_tensor *t) {
     bool first = !(t->flags & AG__COMPUTED);
+    if (!first) t->flags |= AG__KEEP; /* it was released too early: once is enough */
     t->flags |= AG__COMPUTED;
+    t->flags &= (uint16_t)~AG__NEEDED;
     for (int i = 0; i < t->arity; i++) {
         ag_tensor *x = t->input[i];
         x->readers -= first;
         x->live--;
-        if (!may_release(x)) continue;
+        if (!ag__may_release(x)) continue;
         ag__buffer_drop(x->tape, x->buffer);
         x->buffer = NULL;
     }
 }
 
-static void abandon(const plan *p, uint32_t from) {
-    for (uint32_t i = from; i < p->high; i++) {
-        ag_tensor *t = ag__node(p->tape, i);
+void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high) {
+    for (uint32_t i = low; i < high; i++) {
+        ag_tensor *t = ag__node(tape, i);
         if (!(t->flags & AG__NEEDED)) continue;
         t->flags &= (uint16_t)~AG__NEEDED;
         for (int j = 0; j < t->arity; j++) t->input[j]->live--;
     }
 }
 
-static bool run(const plan *p) {
-    for (uint32_t i = p->low; i < p->high; i++) {
-        ag_tensor *t = ag__node(p->tape, i);
+bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high) {
+    for (uint32_t i = low; i < high; i++) {
+        ag_tensor *t = ag__node(tape, i);
         if (!(t->flags & AG__NEEDED)) continue;
-        if (!compute(t)) {
-            abandon(p, i);
+        if (!ag__compute(t)) {
+            ag__abandon(tape, i, high);
             return false;
         }
-        if (t->flags & AG__COMPUTED) t->flags |= AG__KEEP; /* it was released too early: once is enough */
-        t->flags &= (uint16_t)~AG__NEEDED;
-        leave_inputs(t);
+        ag__leave_inputs(t);
     }
     return true;
+}
+
+/* Planning pays from a second node on. */
+static bool run(const plan *p) {
+    bool fused = p->tape->evaluator == AG_EVALUATOR_FUSED && !p->tape->eager && p->marked > 1;
+    return fused ? ag__run_fused(p->tape, p->low, p->high, p->marked) : ag__run_reference(p->tape, p->low, p->high);
 }
 
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {

@@ -15,6 +15,7 @@
 /* Extents and strides of a node; immutable, and shared between nodes of one shape. stride follows extent in memory. */
 typedef struct ag__layout {
     int64_t size;
+    uint64_t hash; /* of all that follows */
     int rank;
     bool contiguous; /* row-major, without gaps */
     int64_t extent[];
@@ -64,6 +65,7 @@ struct ag_tensor {
     uint32_t id;      /* place on the tape */
     uint32_t readers; /* recorded nodes that use this one and were never computed */
     uint32_t live;    /* of them and others, those still to run in the evaluation under way */
+    uint32_t place;   /* scratch of one evaluation: number in a plan */
     uint16_t arity;
     uint16_t attribute_bytes;
     uint16_t flags;
@@ -152,6 +154,8 @@ struct ag_tape {
     uint64_t seed, draws;
     int threads;
     ag_evaluator evaluator;
+    struct ag__plan *plans; /* of the structures that were evaluated last */
+    uint64_t evaluations;
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* an operation's eval is running */
     uint32_t floor; /* while an eval or a VJP is running: the nodes before this must stay */
@@ -211,13 +215,25 @@ void ag__truncate(ag_tape *tape, const ag__place *place);
 
 /* assign.c */
 extern const ag_op ag__op_constant, ag__op_variable, ag__op_read, ag__op_stop_gradient;
-extern const ag_op ag__op_contiguous; /* in ops/: what the engine copies with */
+extern const ag_op ag__op_contiguous, ag__op_add; /* in ops/: what the engine copies and adds up with */
 void ag__commit_assignments(ag_tape *tape);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
 
 /* eval.c */
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
 ag_array ag__array_of(const ag_tensor *t);
+bool ag__compute(ag_tensor *t);                      /* one node, by the reference's loops, into a buffer of its own */
+bool ag__accumulate(ag_tensor *t, ag__buffer *onto); /* the same, added to what a buffer holds */
+bool ag__no_memory(const ag_tensor *t, size_t bytes);
+bool ag__may_release(const ag_tensor *t);
+void ag__leave_inputs(ag_tensor *t); /* after t has been computed, or the value of which it is a part */
+bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high); /* the marked nodes; false: none is marked now */
+void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
+
+/* fused.c: the same as ag__run_reference */
+struct ag__plan;
+bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes);
+void ag__plans_free(ag_tape *tape);
 
 /* grad.c: what ag_vjp does, for the call `name`; false after an error, and then every dx[i] is nil. dx may be x. */
 bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
@@ -225,6 +241,8 @@ bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const yb
 
 /* strips.c: the reference evaluator's loops */
 void ag__run_elementwise(ag_tensor *t);
+void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks,
+              int64_t n);               /* pairwise, into the first n */
 size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes that there are not for partial results */
 /* Row-major elements start… of a strided array, next to each other. */
 void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count);

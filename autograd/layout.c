@@ -54,6 +54,9 @@ const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int
         step *= shape->extent[i] > 0 ? shape->extent[i] : 1;
     }
     l->contiguous = !stride || row_major(l->rank, l->extent, strides);
+    l->hash = (uint64_t)l->rank;
+    for (size_t i = 0; i < 2 * axes; i++)
+        l->hash = (l->hash ^ (uint64_t)l->extent[i]) * 0x9e3779b97f4a7c15u, l->hash ^= l->hash >> 32;
     return l;
 }
 

@@ -306,11 +306,11 @@ static void reduction_prepare(reduction *r, const ag_tensor *t) {
 }
 
 /* blocks results of n elements each, one after the other, joined pairwise into the first. */
-static void join(const reduction *r, char *partial, int64_t blocks, int64_t n) {
-    int64_t width = n * (int64_t)r->bytes;
+void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks, int64_t n) {
+    int64_t width = n * (int64_t)ag_dtype_size((ag_dtype)dtype);
     for (int64_t step = 1; step < blocks; step *= 2)
         for (int64_t i = 0; i + step < blocks; i += 2 * step)
-            r->op->combine[r->dtype](n, partial + i * width, partial + (i + step) * width);
+            op->combine[dtype](n, partial + i * width, partial + (i + step) * width);
 }
 
 static int64_t blocks_of(int64_t n, int64_t block) { return (n + block - 1) / block; }
@@ -338,7 +338,7 @@ static void fold_output(const reduction *r, int64_t output, char *partial) {
         return;
     }
     for (int64_t b = 0; b < blocks; b++) fold_block(r, partial + b * (int64_t)r->bytes, x, b);
-    join(r, partial, blocks, 1);
+    ag__join(r->op, r->dtype, partial, blocks, 1);
     memcpy(y, partial, r->bytes);
 }
 
@@ -351,7 +351,7 @@ static void fold_long(const reduction *r, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
 #endif
         for (int64_t b = 0; b < blocks; b++) fold_block(r, r->partial + b * (int64_t)r->bytes, x, b);
-        join(r, r->partial, blocks, 1);
+        ag__join(r->op, r->dtype, r->partial, blocks, 1);
         memcpy(r->y + output * (int64_t)r->bytes, r->partial, r->bytes);
     }
     (void)threads;
@@ -407,7 +407,7 @@ static void fold_group(const reduction *r, const columns *c, int64_t strip, int6
 static void join_groups(const reduction *r, const columns *c, int64_t strip) {
     int64_t n, output = strip_start(c, strip, &n);
     char *partial = r->partial + output * c->groups * (int64_t)r->bytes;
-    join(r, partial, c->groups, n);
+    ag__join(r->op, r->dtype, partial, c->groups, n);
     memcpy(r->y + output * (int64_t)r->bytes, partial, (size_t)n * r->bytes);
 }
 

@@ -47,6 +47,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
 void ag_tape_free(ag_tape *tape) {
     if (!tape) return;
     ag__truncate(tape, &(ag__place){0});
+    ag__plans_free(tape);
     ag__buffers_free(tape);
     ag__arena_trim(tape);
     ag__segments_trim(tape);

@@ -14,6 +14,7 @@ AG_BLOCK2(add_f64, double, double, a + b)
 static ag_tensor *add_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
 const ag_op ag__op_add = {.name = "add",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_CHEAP | AG_OP_COMMUTES,
                           .arity = 2,
                           .block = {[AG_I64] = add_i64, [AG_F32] = add_f32, [AG_F64] = add_f64},
                           .vjp = add_vjp};
@@ -25,6 +26,7 @@ AG_BLOCK2(sub_f64, double, double, a - b)
 static ag_tensor *sub_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, i == 0 ? g : ag_neg(g); }
 const ag_op ag__op_sub = {.name = "sub",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                           .arity = 2,
                           .block = {[AG_I64] = sub_i64, [AG_F32] = sub_f32, [AG_F64] = sub_f64},
                           .vjp = sub_vjp};
@@ -36,9 +38,11 @@ AG_BLOCK2(mul_f64, double, double, (a * b))
 static ag_tensor *mul_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_input(y, 1 - i)); }
 const ag_op ag__op_mul = {.name = "mul",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
                           .arity = 2,
                           .block = {[AG_I64] = mul_i64, [AG_F32] = mul_f32, [AG_F64] = mul_f64},
-                          .vjp = mul_vjp};
+                          .vjp = mul_vjp,
+                          .neutral = 1};
 ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_mul, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(div_f32, float, float, a / b)
@@ -49,9 +53,11 @@ static ag_tensor *div_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_div = {.name = "div",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                           .arity = 2,
                           .block = {[AG_F32] = div_f32, [AG_F64] = div_f64},
-                          .vjp = div_vjp};
+                          .vjp = div_vjp,
+                          .neutral = 1};
 ag_tensor *ag_div(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_div, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 /* ---- The larger and the smaller ---- */
@@ -75,6 +81,7 @@ static ag_tensor *maximum_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_maximum = {.name = "maximum",
                               .kind = AG_KIND_ELEMENTWISE,
+                              .flags = AG_OP_CHEAP,
                               .arity = 2,
                               .block = {[AG_I64] = maximum_i64, [AG_F32] = maximum_f32, [AG_F64] = maximum_f64},
                               .vjp = maximum_vjp};
@@ -88,6 +95,7 @@ static ag_tensor *minimum_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_minimum = {.name = "minimum",
                               .kind = AG_KIND_ELEMENTWISE,
+                              .flags = AG_OP_CHEAP,
                               .arity = 2,
                               .block = {[AG_I64] = minimum_i64, [AG_F32] = minimum_f32, [AG_F64] = minimum_f64},
                               .vjp = minimum_vjp};
@@ -141,6 +149,7 @@ AG_BLOCK1(neg_f64, double, double, -a)
 static ag_tensor *neg_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_neg(g); }
 const ag_op ag__op_neg = {.name = "neg",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_CHEAP | AG_OP_INVOLUTION,
                           .arity = 1,
                           .block = {[AG_I64] = neg_i64, [AG_F32] = neg_f32, [AG_F64] = neg_f64},
                           .vjp = neg_vjp};
@@ -164,6 +173,7 @@ AG_BLOCK1_S(add_scalar_f64, double, double, a + s)
 const ag_op ag__op_add_scalar = {
     .name = "add_scalar",
     .kind = AG_KIND_ELEMENTWISE,
+    .flags = AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = add_scalar_i64, [AG_F32] = add_scalar_f32, [AG_F64] = add_scalar_f64},
@@ -176,6 +186,7 @@ AG_BLOCK1_S(rsub_scalar_f64, double, double, s - a)
 const ag_op ag__op_rsub_scalar = {
     .name = "rsub_scalar",
     .kind = AG_KIND_ELEMENTWISE,
+    .flags = AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = rsub_scalar_i64, [AG_F32] = rsub_scalar_f32, [AG_F64] = rsub_scalar_f64},
@@ -188,10 +199,12 @@ AG_BLOCK1_S(scale_f64, double, double, (a * s))
 static ag_tensor *scale_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_scale(g, scalar_of(y)); }
 const ag_op ag__op_scale = {.name = "scale",
                             .kind = AG_KIND_ELEMENTWISE,
+                            .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                             .arity = 1,
                             .attribute_bytes = sizeof(double),
                             .block = {[AG_I64] = scale_i64, [AG_F32] = scale_f32, [AG_F64] = scale_f64},
-                            .vjp = scale_vjp};
+                            .vjp = scale_vjp,
+                            .neutral = 1};
 ag_tensor *ag_scale(ag_tensor *x, double s) { return apply_scalar(&ag__op_scale, x, s); }
 
 AG_BLOCK1_S(div_scalar_f32, float, float, a / s)
@@ -199,10 +212,12 @@ AG_BLOCK1_S(div_scalar_f64, double, double, a / s)
 static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div_scalar(g, scalar_of(y)); }
 const ag_op ag__op_div_scalar = {.name = "div_scalar",
                                  .kind = AG_KIND_ELEMENTWISE,
+                                 .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                                  .arity = 1,
                                  .attribute_bytes = sizeof(double),
                                  .block = {[AG_F32] = div_scalar_f32, [AG_F64] = div_scalar_f64},
-                                 .vjp = div_scalar_vjp};
+                                 .vjp = div_scalar_vjp,
+                                 .neutral = 1};
 ag_tensor *ag_div_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_div_scalar, x, s); }
 
 AG_BLOCK1_S(rdiv_scalar_f32, float, float, s / a)
@@ -212,6 +227,7 @@ static ag_tensor *rdiv_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_rdiv_scalar = {.name = "rdiv_scalar",
                                   .kind = AG_KIND_ELEMENTWISE,
+                                  .flags = AG_OP_CHEAP,
                                   .arity = 1,
                                   .attribute_bytes = sizeof(double),
                                   .block = {[AG_F32] = rdiv_scalar_f32, [AG_F64] = rdiv_scalar_f64},
@@ -254,10 +270,12 @@ static ag_tensor *pow_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_pow_scalar = {.name = "pow_scalar",
                                  .kind = AG_KIND_ELEMENTWISE,
+                                 .flags = AG_OP_NEUTRAL,
                                  .arity = 1,
                                  .attribute_bytes = sizeof(double),
                                  .block = {[AG_F32] = pow_scalar_f32, [AG_F64] = pow_scalar_f64},
-                                 .vjp = pow_scalar_vjp};
+                                 .vjp = pow_scalar_vjp,
+                                 .neutral = 1};
 ag_tensor *ag_pow_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_pow_scalar, x, s); }
 
 AG_BLOCK1_S(maximum_scalar_i64, int64_t, int64_t, a > s ? a : s)
@@ -269,6 +287,7 @@ static ag_tensor *maximum_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_maximum_scalar = {
     .name = "maximum_scalar",
     .kind = AG_KIND_ELEMENTWISE,
+    .flags = AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = maximum_scalar_i64, [AG_F32] = maximum_scalar_f32, [AG_F64] = maximum_scalar_f64},
@@ -284,6 +303,7 @@ static ag_tensor *minimum_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_minimum_scalar = {
     .name = "minimum_scalar",
     .kind = AG_KIND_ELEMENTWISE,
+    .flags = AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = minimum_scalar_i64, [AG_F32] = minimum_scalar_f32, [AG_F64] = minimum_scalar_f64},
@@ -327,6 +347,7 @@ static ag_tensor *clamp_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_clamp = {.name = "clamp",
                             .kind = AG_KIND_ELEMENTWISE,
+                            .flags = AG_OP_CHEAP,
                             .arity = 1,
                             .attribute_bytes = sizeof(interval),
                             .infer = clamp_infer,

@@ -18,7 +18,7 @@ const ag_op ag__op_equal = {
     .name = "equal",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
-    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
     .block = {[AG_BOOL] = equal_bool, [AG_I64] = equal_i64, [AG_F32] = equal_f32, [AG_F64] = equal_f64}};
 ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_equal, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
@@ -30,7 +30,7 @@ const ag_op ag__op_not_equal = {
     .name = "not_equal",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
-    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
     .block = {
         [AG_BOOL] = not_equal_bool, [AG_I64] = not_equal_i64, [AG_F32] = not_equal_f32, [AG_F64] = not_equal_f64}};
 ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) {
@@ -45,7 +45,7 @@ const ag_op ag__op_less = {
     .name = "less",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
-    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
     .block = {[AG_BOOL] = less_bool, [AG_I64] = less_i64, [AG_F32] = less_f32, [AG_F64] = less_f64}};
 ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_less, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return ag_less(b, a); }
@@ -58,7 +58,7 @@ const ag_op ag__op_less_equal = {
     .name = "less_equal",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
-    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE,
+    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
     .block = {
         [AG_BOOL] = less_equal_bool, [AG_I64] = less_equal_i64, [AG_F32] = less_equal_f32, [AG_F64] = less_equal_f64}};
 ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) {
@@ -104,6 +104,7 @@ static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_where = {
     .name = "where",
     .kind = AG_KIND_ELEMENTWISE,
+    .flags = AG_OP_CHEAP,
     .arity = 3,
     .infer = where_infer,
     .block = {[AG_BOOL] = where_bool, [AG_I64] = where_i64, [AG_F32] = where_f32, [AG_F64] = where_f64},
@@ -146,6 +147,7 @@ static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_gate = {.name = "gate",
                            .kind = AG_KIND_ELEMENTWISE,
+                           .flags = AG_OP_CHEAP,
                            .arity = 2,
                            .attribute_bytes = sizeof(gate),
                            .block = {[AG_F32] = gate_f32, [AG_F64] = gate_f64},
@@ -220,6 +222,7 @@ static ag_tensor *cast_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_cast(g
 const ag_op ag__op_cast = {
     .name = "cast",
     .kind = AG_KIND_ELEMENTWISE,
+    .flags = AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(int32_t),
     .infer = cast_infer,

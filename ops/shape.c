@@ -492,6 +492,7 @@ static ag_tensor *contiguous_vjp(ag_tensor *y, ag_tensor *g, int i) { return (vo
 const ag_op ag__op_contiguous = {
     .name = "contiguous",
     .kind = AG_KIND_ELEMENTWISE,
+    .flags = AG_OP_CHEAP,
     .arity = 1,
     .block = {[AG_BOOL] = contiguous_1, [AG_I64] = contiguous_8, [AG_F32] = contiguous_4, [AG_F64] = contiguous_8},
     .vjp = contiguous_vjp};

@@ -30,8 +30,12 @@ static bool full_eval(const ag_call *call) {
     return true;
 }
 
-const ag_op ag__op_full = {
-    .name = "full", .kind = AG_KIND_SOURCE, .attribute_bytes = sizeof(double), .infer = full_infer, .eval = full_eval};
+const ag_op ag__op_full = {.name = "full",
+                           .kind = AG_KIND_SOURCE,
+                           .flags = AG_OP_CONSTANT,
+                           .attribute_bytes = sizeof(double),
+                           .infer = full_infer,
+                           .eval = full_eval};
 
 ag_tensor *ag_full(ag_tape *tape, ag_dtype dtype, ag_shape shape, double value) {
     ag_tensor *one = ag_apply_source(&ag__op_full, tape, dtype, shape, &value, sizeof value);

@@ -36,6 +36,7 @@ AG_BLOCK1(sqrt_f64, double, double, sqrt(a))
 static ag_tensor *sqrt_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div(g, ag_scale(y, 2)); }
 const ag_op ag__op_sqrt = {.name = "sqrt",
                            .kind = AG_KIND_ELEMENTWISE,
+                           .flags = AG_OP_CHEAP,
                            .arity = 1,
                            .block = {[AG_F32] = sqrt_f32, [AG_F64] = sqrt_f64},
                            .vjp = sqrt_vjp};
@@ -48,6 +49,7 @@ static ag_tensor *rsqrt_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_rsqrt = {.name = "rsqrt",
                             .kind = AG_KIND_ELEMENTWISE,
+                            .flags = AG_OP_CHEAP,
                             .arity = 1,
                             .block = {[AG_F32] = rsqrt_f32, [AG_F64] = rsqrt_f64},
                             .vjp = rsqrt_vjp};
@@ -59,6 +61,7 @@ AG_BLOCK1(square_f64, double, double, (a * a))
 static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_scale(ag_mul(g, ag_input(y, i)), 2); }
 const ag_op ag__op_square = {.name = "square",
                              .kind = AG_KIND_ELEMENTWISE,
+                             .flags = AG_OP_CHEAP,
                              .arity = 1,
                              .block = {[AG_I64] = square_i64, [AG_F32] = square_f32, [AG_F64] = square_f64},
                              .vjp = square_vjp};
@@ -72,6 +75,7 @@ AG_BLOCK1(abs_f64, double, double, fabs(a))
 static ag_tensor *abs_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_sign(ag_input(y, i))); }
 const ag_op ag__op_abs = {.name = "abs",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_CHEAP,
                           .arity = 1,
                           .block = {[AG_I64] = abs_i64, [AG_F32] = abs_f32, [AG_F64] = abs_f64},
                           .vjp = abs_vjp};
@@ -83,6 +87,7 @@ AG_BLOCK1(sign_f32, float, float, a > 0 ? 1 : a < 0 ? -1 : a)
 AG_BLOCK1(sign_f64, double, double, a > 0 ? 1 : a < 0 ? -1 : a)
 const ag_op ag__op_sign = {.name = "sign",
                            .kind = AG_KIND_ELEMENTWISE,
+                           .flags = AG_OP_CHEAP,
                            .arity = 1,
                            .block = {[AG_I64] = sign_i64, [AG_F32] = sign_f32, [AG_F64] = sign_f64},
                            .vjp = ag_zero_vjp};
@@ -172,6 +177,7 @@ static ag_tensor *relu_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 const ag_op ag__op_relu = {.name = "relu",
                            .kind = AG_KIND_ELEMENTWISE,
+                           .flags = AG_OP_CHEAP,
                            .arity = 1,
                            .block = {[AG_F32] = relu_f32, [AG_F64] = relu_f64},
                            .vjp = relu_vjp};

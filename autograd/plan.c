@@ -1,0 +1,580 @@
+/* plan -- dividing a chunk of the tape into steps
+ *
+ * One pass in the order of recording gives each node its step: an operation of its own, or a region that it joins.
+ * Invariant: a step reads what earlier steps store, and nothing else; a node joins a region only if all its inputs are
+ * of earlier steps, or of the region itself and in a place where the region's strips have them. One pass in reverse
+ * then decides what is stored: what later steps ask for, unless it is cheap enough to be computed by them again, from
+ * values that are there anyway. */
+#include "autograd/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RECENT = 64, MOST_MEMBERS = 1000, FEWEST_COLUMNS = 8, CHEAP_CHAIN = 4, WORTH_BYTES = 16 * 1024 };
+
+typedef struct planner {
+    ag__plan *plan;
+    const ag__chunk_nodes *c;
+    ag__buffer *memory;
+    uint32_t *canon; /* what stands for it: itself, or a place with the same value */
+    uint32_t *root;  /* of a view, the value that it shows */
+    uint32_t *step;  /* that makes it available; 0: there from the start */
+    uint32_t *next;  /* member of the same step */
+    uint32_t *mark;  /* step that computes it (again) */
+    uint32_t *slot_of;
+    uint32_t *head, *tail;           /* members of each step */
+    uint32_t *own_first, *own_count; /* nodes of each region's program, in `program` */
+    uint32_t *work;
+    uint32_t *table; /* of the search for equals */
+    uint32_t table_mask;
+    uint8_t *role;
+    bool *stored, *shown, *taken, *doubled; /* taken: written over by a sum; doubled: stands for others */
+    ag__list program, clones;
+    uint32_t recent[RECENT]; /* the latest region of each size, by a hash of it */
+    bool failed;
+} planner;
+
+/* ---- Lists ---- */
+
+bool ag__list_grow(ag_tape *tape, ag__list *list, size_t bytes, uint32_t more) {
+    if (list->room - list->count >= more) return true;
+    uint32_t room = list->room ? list->room * 2 : 16;
+    while (room - list->count < more) room *= 2;
+    void *data = ag__resize(tape, list->data, list->room * bytes, room * bytes);
+    if (!data) return false;
+    list->data = data;
+    list->room = room;
+    return true;
+}
+
+static void free_list(ag_tape *tape, ag__list *list, size_t bytes) {
+    if (list->data) ag__resize(tape, list->data, list->room * bytes, 0);
+    *list = (ag__list){0};
+}
+
+void ag__plan_clear(ag_tape *tape, ag__plan *p) {
+    free_list(tape, &p->steps, sizeof(ag__plan_step));
+    free_list(tape, &p->regions, sizeof(ag__region));
+    free_list(tape, &p->slots, sizeof(ag__slot));
+    free_list(tape, &p->instructions, sizeof(ag__instruction));
+    free_list(tape, &p->operands, sizeof(uint32_t));
+    free_list(tape, &p->outputs, sizeof(uint32_t));
+    free_list(tape, &p->members, 2 * sizeof(uint32_t));
+    free_list(tape, &p->holds, sizeof(uint32_t));
+}
+
+static void push(planner *p, ag__list *list, uint32_t value) {
+    if (p->failed || !ag__list_grow(p->c->tape, list, sizeof value, 1)) p->failed = true;
+    else ((uint32_t *)list->data)[list->count++] = value;
+}
+
+static ag__plan_step *step_at(const planner *p, uint32_t s) { return (ag__plan_step *)p->plan->steps.data + s; }
+static ag__region *region_of(const planner *p, uint32_t s) {
+    return (ag__region *)p->plan->regions.data + step_at(p, s)->what;
+}
+static const ag_tensor *tensor_at(const planner *p, uint32_t place) { return p->c->table[place]; }
+static bool outside(const planner *p, uint32_t place) { return place >= p->c->nodes; }
+
+static void join(planner *p, uint32_t s, uint32_t i) {
+    p->step[i] = s;
+    p->next[i] = AG__NOWHERE;
+    if (p->head[s] == AG__NOWHERE) p->head[s] = i;
+    else p->next[p->tail[s]] = i;
+    p->tail[s] = i;
+    step_at(p, s)->members++;
+}
+
+/* A further step; 0 for want of memory. */
+static uint32_t new_step(planner *p, ag__step_kind kind, uint32_t what) {
+    ag__list *list = &p->plan->steps;
+    if (p->failed || !ag__list_grow(p->c->tape, list, sizeof(ag__plan_step), 1)) {
+        p->failed = true;
+        return 0;
+    }
+    uint32_t s = list->count++;
+    *step_at(p, s) = (ag__plan_step){.kind = (uint8_t)kind, .what = what};
+    p->head[s] = AG__NOWHERE;
+    return s;
+}
+
+/* ---- Layouts ---- */
+
+bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]) {
+    int n = 0;
+    for (int i = 0; i < l->rank; i++) {
+        int64_t e = l->extent[i], s = ag__strides(l)[i];
+        if (e == 1) continue;
+        if (n > 0 && stride[n - 1] == s * e) {
+            extent[n - 1] *= e;
+            stride[n - 1] = s;
+            continue;
+        }
+        if (n == 2) return false;
+        extent[n] = e;
+        stride[n++] = s;
+    }
+    if (n == 2) return true;
+    extent[1] = n ? extent[0] : 1; /* one axis, or none, is the inner one */
+    stride[1] = n ? stride[0] : 0;
+    extent[0] = 1, stride[0] = 0;
+    return true;
+}
+
+/* Whether l shows one element a row, rows by columns. */
+static bool spreads_rows(const ag_tensor *t, const ag__region *r) {
+    int64_t extent[2], stride[2];
+    if (r->rows == 0 || t->offset != 0 || !ag__two_axes(t->layout, extent, stride)) return false;
+    if (r->rows == 1) return stride[0] == 0 && stride[1] == 0;
+    return extent[0] == r->rows && extent[1] == r->columns && stride[0] == 1 && stride[1] == 0;
+}
+
+static bool shows_all(const ag_tensor *t) { return t->layout->contiguous && t->offset == 0; }
+
+/* ---- What need not be computed ---- */
+
+static const uint32_t *inputs_of(const planner *p, uint32_t i) { return p->c->operand + p->c->first[i]; }
+
+/* Compared as bits: x − 0 is x, and x − (−0) is not where x is −0. */
+static bool is_constant(const planner *p, uint32_t place, double value) {
+    const ag_tensor *t = tensor_at(p, p->root[place]);
+    return t->op->flags & AG_OP_CONSTANT && memcmp(ag__attributes(t), &value, sizeof value) == 0;
+}
+
+/* The input of which node i is no more than a copy; AG__NOWHERE if it is none. */
+static uint32_t same_as(const planner *p, uint32_t i) {
+    const ag_tensor *t = tensor_at(p, i);
+    const uint32_t *in = inputs_of(p, i);
+    unsigned flags = t->op->flags;
+    uint32_t x = t->arity ? p->canon[in[0]] : AG__NOWHERE;
+    if (flags & AG_OP_NEUTRAL && t->arity == 1 && *(const double *)ag__attributes(t) == t->op->neutral) return x;
+    if (flags & AG_OP_NEUTRAL && t->arity == 2) {
+        if (is_constant(p, p->canon[in[1]], t->op->neutral)) return x;
+        if (flags & AG_OP_COMMUTES && is_constant(p, x, t->op->neutral)) return p->canon[in[1]];
+    }
+    if (flags & AG_OP_INVOLUTION && !outside(p, x) && tensor_at(p, x)->op == t->op) return p->canon[inputs_of(p, x)[0]];
+    return AG__NOWHERE;
+}
+
+/* A node that the user or a later evaluation looks at may stand for another's buffer only if that is all there is in it,
+ * and belongs to the tape. */
+static bool may_stand_for(const planner *p, uint32_t i, uint32_t x) {
+    const ag_tensor *a = tensor_at(p, i), *b = tensor_at(p, x);
+    if (x == AG__NOWHERE || a->dtype != b->dtype || a->layout->size != b->layout->size || p->taken[p->root[x]])
+        return false;
+    if (!b->layout->contiguous) return false;
+    return !p->c->must[i] || (!outside(p, x) && p->root[x] == x);
+}
+
+static uint64_t mix(uint64_t h, uint64_t v) {
+    h = (h ^ v) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
+
+static bool equal_nodes(const planner *p, uint32_t i, uint32_t j) {
+    const ag_tensor *a = tensor_at(p, i), *b = tensor_at(p, j);
+    if (a->op != b->op || a->arity != b->arity || a->dtype != b->dtype || a->attribute_bytes != b->attribute_bytes ||
+        a->offset != b->offset || !ag__layouts_equal(a->layout, b->layout) || p->taken[j] ||
+        memcmp(ag__strides(a->layout), ag__strides(b->layout), (size_t)a->layout->rank * sizeof(int64_t)) != 0 ||
+        memcmp(ag__attributes(a), ag__attributes(b), a->attribute_bytes) != 0)
+        return false;
+    for (int k = 0; k < a->arity; k++)
+        if (p->canon[inputs_of(p, i)[k]] != p->canon[inputs_of(p, j)[k]]) return false;
+    return true;
+}
+
+/* An earlier node with the same value; else AG__NOWHERE, and i is remembered. */
+static uint32_t find_equal(planner *p, uint32_t i) {
+    const ag_tensor *t = tensor_at(p, i);
+    uint64_t h = mix((uintptr_t)t->op, (uint64_t)t->layout->size);
+    for (int k = 0; k < t->arity; k++) h = mix(h, p->canon[inputs_of(p, i)[k]]);
+    if (t->attribute_bytes >= sizeof(uint64_t)) {
+        uint64_t bits;
+        memcpy(&bits, ag__attributes(t), sizeof bits);
+        h = mix(h, bits);
+    }
+    for (uint32_t at = (uint32_t)(h >> 20) & p->table_mask;; at = (at + 1) & p->table_mask) {
+        uint32_t j = p->table[at];
+        if (j == AG__NOWHERE) {
+            p->table[at] = i;
+            return j;
+        }
+        if (equal_nodes(p, i, j)) return j;
+    }
+}
+
+/* ---- Regions ---- */
+
+static bool open_region(const planner *p, uint32_t s, int64_t size) {
+    const ag__plan_step *step = step_at(p, s);
+    return step->kind == AG__STEP_REGION && step->members < MOST_MEMBERS && region_of(p, s)->size == size;
+}
+
+static uint32_t *recent_of(planner *p, int64_t size) {
+    return &p->recent[((uint64_t)size * 0x9e3779b97f4a7c15u) >> 58];
+}
+
+/* The latest region of this size, if it comes after step s; else 0. */
+static uint32_t later_region(planner *p, int64_t size, uint32_t s) {
+    uint32_t latest = *recent_of(p, size);
+    return latest > s && open_region(p, latest, size) ? latest : 0;
+}
+
+static uint32_t new_region(planner *p, int64_t size) {
+    ag__list *list = &p->plan->regions;
+    if (!ag__list_grow(p->c->tape, list, sizeof(ag__region), 1)) p->failed = true;
+    if (p->failed) return 0;
+    uint32_t s = new_step(p, AG__STEP_REGION, list->count);
+    if (p->failed) return 0;
+    ((ag__region *)list->data)[list->count++] = (ag__region){.size = size};
+    return *recent_of(p, size) = s;
+}
+
+static void compute_alone(planner *p, uint32_t i) {
+    uint32_t s = new_step(p, AG__STEP_NODE, i);
+    if (!p->failed) join(p, s, i);
+}
+
+/* Step after which canonical place c can be read. */
+static uint32_t available(const planner *p, uint32_t c) { return outside(p, p->root[c]) ? 0 : p->step[p->root[c]]; }
+
+static uint32_t latest_input(const planner *p, uint32_t i) {
+    uint32_t s = 0;
+    for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) {
+        uint32_t at = available(p, p->canon[p->c->operand[k]]);
+        if (at > s) s = at;
+    }
+    return s;
+}
+
+/* The role that node i would have in the region of step s, as far as input c has a say: AG__ROLE_NONE if it cannot join. */
+static uint8_t role_beside(const planner *p, uint32_t s, uint32_t i, uint32_t c) {
+    const ag__region *r = region_of(p, s);
+    int64_t size = tensor_at(p, i)->layout->size;
+    const ag_tensor *x = tensor_at(p, c);
+    uint8_t role = p->role[p->root[c]];
+    if (role == AG__ROLE_ELEMENT && size == r->size && shows_all(x)) return AG__ROLE_ELEMENT;
+    if (role != AG__ROLE_ROW) return AG__ROLE_NONE;
+    if (size == r->rows && shows_all(x)) return AG__ROLE_ROW;
+    return size == r->size && spreads_rows(x, r) ? AG__ROLE_ELEMENT : AG__ROLE_NONE;
+}
+
+/* The role of elementwise node i in step s, which is that of its latest input. */
+static uint8_t role_in(const planner *p, uint32_t s, uint32_t i) {
+    uint8_t role = AG__ROLE_NONE;
+    const ag__plan_step *step = step_at(p, s);
+    if (step->kind != AG__STEP_REGION || step->members >= MOST_MEMBERS) return role;
+    for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) {
+        uint32_t c = p->canon[p->c->operand[k]];
+        if (available(p, c) != s) continue;
+        uint8_t one = role_beside(p, s, i, c);
+        if (one == AG__ROLE_NONE || (role != AG__ROLE_NONE && one != role)) return AG__ROLE_NONE;
+        role = one;
+    }
+    return role;
+}
+
+static void place_elementwise(planner *p, uint32_t i) {
+    int64_t size = tensor_at(p, i)->layout->size;
+    uint32_t s = latest_input(p, i), later;
+    uint8_t role = s ? role_in(p, s, i) : AG__ROLE_NONE;
+    if (role == AG__ROLE_NONE) {
+        later = later_region(p, size, s);
+        s = later ? later : new_region(p, size);
+        role = AG__ROLE_ELEMENT;
+    }
+    if (p->failed) return;
+    p->role[i] = role;
+    join(p, s, i);
+}
+
+/* How a reduction runs over its input's elements, as rows by columns. */
+static uint8_t reduction_role(const ag_tensor *t, int64_t *rows, int64_t *columns) {
+    const ag__layout *l = t->input[0]->layout;
+    const ag_axes_set *set = ag__attributes(t);
+    int64_t kept = 1, reduced = 1;
+    int changes = 0;
+    bool first = false, last = false;
+    for (int i = 0; i < l->rank; i++) {
+        if (l->extent[i] == 1) continue;
+        bool is_reduced = set->mask & 1u << i;
+        if (kept * reduced == 1) first = is_reduced;
+        else changes += is_reduced != last;
+        last = is_reduced;
+        *(is_reduced ? &reduced : &kept) *= l->extent[i];
+    }
+    if (reduced <= 1 || changes > 1) return AG__ROLE_NONE;
+    *rows = first ? reduced : kept;
+    *columns = first ? kept : reduced;
+    if (kept == 1) return AG__ROLE_ALL;
+    if (first) return kept >= FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE;
+    return reduced <= AG__MOST_ROW ? AG__ROLE_ROW : AG__ROLE_LONG;
+}
+
+/* The role of a reduction in a region, which takes the form that it needs; AG__ROLE_NONE if it has another. */
+static uint8_t accept_reduction(ag__region *r, uint8_t role, int64_t rows, int64_t columns, bool used) {
+    if (role == AG__ROLE_ALL) {
+        if (!used || r->size > AG__MOST_ROW || r->rows > 1) return role;
+        rows = 1, columns = r->size;
+        role = AG__ROLE_ROW;
+    }
+    if (r->rows != 0 && (r->rows != rows || r->columns != columns)) return AG__ROLE_NONE;
+    r->rows = rows;
+    r->columns = columns;
+    return role;
+}
+
+static void place_reduction(planner *p, uint32_t i) {
+    const ag_tensor *t = tensor_at(p, i);
+    uint32_t c = p->canon[inputs_of(p, i)[0]], s = available(p, c), later;
+    const ag_tensor *x = tensor_at(p, c);
+    int64_t rows = 0, columns = 0;
+    uint8_t wanted = x->layout->size > 1 ? reduction_role(t, &rows, &columns) : AG__ROLE_NONE, role = AG__ROLE_NONE;
+    bool inside = !outside(p, p->root[c]);
+    if (wanted == AG__ROLE_NONE || !x->layout->contiguous || (inside && p->root[c] != c && !shows_all(x))) {
+        compute_alone(p, i);
+        return;
+    }
+    bool used = p->c->uses[i] > 0;
+    if (inside && p->role[p->root[c]] == AG__ROLE_ELEMENT && open_region(p, s, x->layout->size))
+        role = accept_reduction(region_of(p, s), wanted, rows, columns, used);
+    if (role == AG__ROLE_NONE && (later = later_region(p, x->layout->size, s)) != 0)
+        role = accept_reduction(region_of(p, later), wanted, rows, columns, used), s = later;
+    if (role == AG__ROLE_NONE) {
+        s = new_region(p, x->layout->size);
+        if (p->failed) return;
+        role = accept_reduction(region_of(p, s), wanted, rows, columns, used);
+    }
+    p->role[i] = role;
+    join(p, s, i);
+}
+
+/* ---- Sums with a product ---- */
+
+/* Whether only node i reads place x, which has a buffer of its own that may be written over. */
+static bool dies_in(const planner *p, uint32_t x) {
+    return !outside(p, x) && p->root[x] == x && p->canon[x] == x && !p->c->must[x] && p->c->uses[x] == 1 &&
+           !p->taken[x] && !p->doubled[x] && tensor_at(p, x)->op->kind != AG_KIND_VIEW;
+}
+
+/* a + b where b can add itself to what a's buffer holds: the product waits until then. */
+static bool place_sum(planner *p, uint32_t i) {
+    if (tensor_at(p, i)->op != &ag__op_add) return false;
+    for (int k = 1; k >= 0; k--) {
+        uint32_t v = inputs_of(p, i)[k], u = inputs_of(p, i)[1 - k];
+        if (u == v || !dies_in(p, v) || !dies_in(p, u)) continue;
+        if (!(tensor_at(p, v)->op->flags & AG_OP_ACCUMULATES) || step_at(p, p->step[v])->kind != AG__STEP_NODE)
+            continue;
+        step_at(p, p->step[v])->kind = AG__STEP_NOTHING;
+        step_at(p, p->step[v])->members = 0;
+        p->head[p->step[v]] = AG__NOWHERE;
+        uint32_t s = new_step(p, AG__STEP_ADD, v);
+        if (p->failed) return true;
+        step_at(p, s)->onto = u;
+        p->taken[u] = p->taken[v] = true;
+        join(p, s, v);
+        join(p, s, i);
+        return true;
+    }
+    return false;
+}
+
+/* ---- Forwards: which step ---- */
+
+static void place(planner *p, uint32_t i) {
+    const ag_tensor *t = tensor_at(p, i);
+    p->canon[i] = p->root[i] = i;
+    uint32_t same = same_as(p, i);
+    if (!may_stand_for(p, i, same)) same = find_equal(p, i);
+    if (same != AG__NOWHERE) {
+        p->canon[i] = same;
+        p->doubled[same] = p->doubled[p->root[same]] = true;
+        p->root[i] = p->root[same];
+        join(p, available(p, same), i);
+        return;
+    }
+    if (t->op->kind == AG_KIND_VIEW) {
+        p->root[i] = p->root[p->canon[inputs_of(p, i)[t->arity - 1]]];
+        join(p, available(p, i), i);
+    } else if (t->layout->size > 0 && t->op->kind == AG_KIND_ELEMENTWISE) {
+        if (!place_sum(p, i)) place_elementwise(p, i);
+    } else if (t->layout->size > 0 && t->op->kind == AG_KIND_REDUCTION) {
+        place_reduction(p, i);
+    } else {
+        compute_alone(p, i);
+    }
+}
+
+/* ---- Backwards: what is stored ---- */
+
+static void request(planner *p, uint32_t c) {
+    uint32_t r = p->root[c];
+    if (!outside(p, r)) p->stored[r] = true;
+    if (c != r) p->shown[c] = true;
+}
+
+static void hold(planner *p, uint32_t c) { push(p, &p->plan->holds, c); }
+
+/* Whether computing r again costs less than storing it: at most `budget` cheap operations on what is there anyway. */
+static bool worth_computing(const planner *p, uint32_t r, int *budget) {
+    const ag_tensor *t = tensor_at(p, r);
+    if (outside(p, r) || p->role[r] != AG__ROLE_ELEMENT) return false;
+    if (p->stored[r] || !(t->op->flags & AG_OP_CHEAP) || --*budget < 0) return false;
+    if ((size_t)t->layout->size * ag__bytes(t) < WORTH_BYTES) return false;
+    for (uint32_t k = p->c->first[r]; k < p->c->first[r + 1]; k++) {
+        uint32_t c = p->canon[p->c->operand[k]], x = p->root[c];
+        if (outside(p, x) || p->role[x] != AG__ROLE_ELEMENT || p->stored[x]) continue;
+        if (!shows_all(tensor_at(p, c)) || !worth_computing(p, x, budget)) return false;
+    }
+    return true;
+}
+
+static bool is_inside(const planner *p, uint32_t s, uint32_t r) {
+    return !outside(p, r) && p->step[r] == s && (p->role[r] == AG__ROLE_ELEMENT || p->role[r] == AG__ROLE_ROW);
+}
+
+/* Input q of a node that the region of step s computes; the node is one of its own, or of an earlier step. */
+static void need(planner *p, uint32_t s, uint32_t q, bool own) {
+    uint32_t c = p->canon[q], r = p->root[c];
+    int budget = CHEAP_CHAIN;
+    if (is_inside(p, s, r)) {
+        p->mark[r] = s;
+    } else if (!outside(p, r) && p->mark[r] == s && shows_all(tensor_at(p, c))) { /* among the clones already */
+    } else if (shows_all(tensor_at(p, c)) && worth_computing(p, r, &budget)) {
+        p->mark[r] = s;
+        push(p, &p->clones, r);
+        for (uint32_t k = p->c->first[r]; k < p->c->first[r + 1]; k++) need(p, s, p->c->operand[k], false);
+    } else {
+        request(p, c);
+        if (!own || c != q) hold(p, c);
+    }
+}
+
+static int ascending(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The program of the region of step s: what it stores, and what that takes. */
+static void settle_region(planner *p, uint32_t s) {
+    uint32_t count = 0;
+    for (uint32_t i = p->head[s]; i != AG__NOWHERE; i = p->next[i])
+        if (p->canon[i] == i && p->role[i] != AG__ROLE_NONE) p->work[count++] = i;
+    p->clones.count = 0;
+    p->own_first[s] = p->program.count;
+    for (uint32_t k = count; k-- > 0;) {
+        uint32_t i = p->work[k];
+        if (!p->stored[i] && p->mark[i] != s) continue;
+        push(p, &p->program, i);
+        for (uint32_t j = p->c->first[i]; j < p->c->first[i + 1]; j++) need(p, s, p->c->operand[j], true);
+    }
+    for (uint32_t k = 0; k < p->clones.count && !p->failed; k++) push(p, &p->program, ((uint32_t *)p->clones.data)[k]);
+    if (p->failed) return;
+    p->own_count[s] = p->program.count - p->own_first[s];
+    if (p->own_count[s])
+        qsort((uint32_t *)p->program.data + p->own_first[s], p->own_count[s], sizeof(uint32_t), ascending);
+}
+
+static void settle_node(planner *p, uint32_t i) {
+    for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) {
+        uint32_t q = p->c->operand[k], c = p->canon[q];
+        request(p, c);
+        if (c != q) p->shown[q] = true; /* the operation looks at its inputs themselves */
+    }
+}
+
+static void settle(planner *p) {
+    for (uint32_t i = 0; i < p->c->nodes; i++) {
+        if (!p->c->must[i]) continue;
+        request(p, p->canon[i]);
+        if (p->canon[i] != i) p->shown[i] = true;
+    }
+    for (uint32_t s = p->plan->steps.count; s-- > 1 && !p->failed;) {
+        ag__plan_step *step = step_at(p, s);
+        step->hold = p->plan->holds.count;
+        if (step->kind == AG__STEP_REGION) settle_region(p, s);
+        else if (step->members) settle_node(p, step->what);
+        if (step->kind == AG__STEP_ADD) request(p, step->onto);
+        step->holds = p->plan->holds.count - step->hold;
+    }
+}
+
+/* ---- The plan ---- */
+
+static void list_members(planner *p) {
+    ag__list *list = &p->plan->members;
+    if (!ag__list_grow(p->c->tape, list, 2 * sizeof(uint32_t), p->c->nodes + 1)) p->failed = true;
+    for (uint32_t s = 0; s < p->plan->steps.count && !p->failed; s++) {
+        ag__plan_step *step = step_at(p, s);
+        step->member = list->count;
+        for (uint32_t i = step->members ? p->head[s] : AG__NOWHERE; i != AG__NOWHERE; i = p->next[i]) {
+            uint32_t *to = (uint32_t *)list->data + 2 * (size_t)list->count++;
+            to[0] = i;
+            to[1] = p->shown[i] ? p->canon[i] != i ? p->canon[i] : p->root[i] : AG__NOWHERE;
+        }
+    }
+}
+
+static void lower_regions(planner *p) {
+    for (uint32_t s = 1; s < p->plan->steps.count && !p->failed; s++) {
+        ag__plan_step *step = step_at(p, s);
+        if (step->kind != AG__STEP_REGION) continue;
+        if (p->own_count[s] == 0) {
+            step->kind = AG__STEP_NOTHING;
+            continue;
+        }
+        const uint32_t *node = (uint32_t *)p->program.data + p->own_first[s];
+        for (uint32_t k = 0; k < p->own_count[s]; k++) p->mark[node[k]] = s;
+        ag__inside inside = {.canon = p->canon,
+                             .root = p->root,
+                             .role = p->role,
+                             .stored = p->stored,
+                             .step = p->step,
+                             .mark = p->mark,
+                             .s = s,
+                             .slot_of = p->slot_of};
+        if (!ag__lower(p->plan, p->c, region_of(p, s), node, p->own_count[s], &inside)) p->failed = true;
+    }
+}
+
+static bool take_memory(planner *p) {
+    const ag__chunk_nodes *c = p->c;
+    size_t n = c->places, steps = (size_t)c->nodes + 2, room = 16;
+    while (room < 2 * (size_t)c->nodes) room *= 2;
+    size_t words = 6 * n + 4 * steps + c->nodes + room, bytes = words * sizeof(uint32_t) + 5 * n;
+    if (!(p->memory = ag__buffer_new(c->tape, bytes))) return false;
+    uint32_t *w = p->memory->data;
+    uint32_t **parts[] = {&p->canon, &p->root, &p->step, &p->next, &p->mark, &p->slot_of};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++, w += n) *parts[i] = w;
+    uint32_t **of_steps[] = {&p->head, &p->tail, &p->own_first, &p->own_count};
+    for (size_t i = 0; i < sizeof of_steps / sizeof *of_steps; i++, w += steps) *of_steps[i] = w;
+    p->work = w, w += c->nodes;
+    p->table = w, w += room;
+    p->table_mask = (uint32_t)room - 1;
+    memset(p->table, 0xff, room * sizeof *p->table);
+    memset(p->mark, 0, 2 * n * sizeof *p->mark); /* and slot_of, which follows */
+    p->role = (uint8_t *)w;
+    p->stored = (bool *)(p->role + n);
+    p->shown = p->stored + n;
+    p->taken = p->shown + n;
+    p->doubled = p->taken + n;
+    memset(p->role, 0, 5 * n);
+    return true;
+}
+
+bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c) {
+    planner p = {.plan = plan, .c = c};
+    if (!take_memory(&p)) return false;
+    new_step(&p, AG__STEP_NOTHING, 0);
+    for (uint32_t i = c->nodes; i < c->places; i++) p.canon[i] = p.root[i] = i, p.step[i] = 0;
+    for (uint32_t i = 0; i < c->nodes && !p.failed; i++) place(&p, i);
+    if (!p.failed) settle(&p);
+    if (!p.failed) list_members(&p);
+    if (!p.failed) lower_regions(&p);
+    free_list(c->tape, &p.program, sizeof(uint32_t));
+    free_list(c->tape, &p.clones, sizeof(uint32_t));
+    ag__buffer_drop(c->tape, p.memory);
+    plan->nodes = c->nodes;
+    plan->places = c->places;
+    if (p.failed) ag__plan_clear(c->tape, plan);
+    return !p.failed;
+}

@@ -1,0 +1,150 @@
+/* plan -- what the fused evaluator runs: steps, regions and the small programs that regions are executed by
+ *
+ * A plan is about one chunk of the tape: the nodes that an evaluation needs, at most AG__CHUNK of them at a time, and
+ * the tensors outside that they read. All are numbered: a `place` below `nodes` is a node of the chunk, in the order of
+ * recording; the others are outside. A plan holds places and no pointers, so that it serves every later chunk of the
+ * same structure.
+ *
+ * A region is a run of elementwise operations over one number of elements, `size`, and of reductions over them. Where
+ * its elements have the form of `rows` by `columns`, there are values of one element a row (what is reduced along
+ * rows), which the region itself may use again, and inputs of one element a column. Reductions down columns and over
+ * all elements are outputs that only later steps may use. */
+#ifndef AG_PLAN_H
+#define AG_PLAN_H
+
+#include "autograd/internal.h"
+
+enum {
+    AG__CHUNK = 16384,
+    AG__STRIP = 1024,      /* elements that are worked on at a time */
+    AG__MOST_ROW = 4096,   /* columns up to which a whole row is worked on at a time */
+    AG__ROWS_A_GROUP = 32, /* rows that are added one after the other before groups are joined pairwise */
+    AG__NOWHERE = UINT32_MAX
+};
+
+/* Where a value of a region's program is found: at base + what the strip's position adds. */
+typedef enum ag__where {
+    AG__AT_TEMP,    /* scratch memory, from its start */
+    AG__AT_ELEMENT, /* a tensor's elements, from the strip's first */
+    AG__AT_COLUMN,  /* from the strip's first column */
+    AG__AT_ROW      /* from the strip's first row */
+} ag__where;
+
+typedef struct ag__slot {
+    uint32_t place; /* the tensor; AG__NOWHERE for scratch memory */
+    uint32_t temp;  /* scratch memory: in units of 64 bytes from its start */
+    uint8_t where;
+    uint8_t bytes; /* an element */
+    uint8_t dtype;
+    bool one;  /* one element stands for all */
+    bool once; /* made once, before the first strip */
+    bool freed;
+    uint32_t last; /* the last instruction that reads it; with `freed`, for lower.c alone */
+} ag__slot;
+
+typedef enum ag__does {
+    AG__MAP,       /* y[i] = f(x[0][i], …) over the strip */
+    AG__MAP_ROWS,  /* the same over the strip's rows, one element each */
+    AG__FILL,      /* y = the one element of tensor x, over the strip */
+    AG__FILL_ROWS, /* over the strip's rows */
+    AG__REPEAT,    /* y = the columns of tensor x, once for each row of a strip */
+    AG__SPREAD,    /* y = each row's element of slot x, over its columns */
+    AG__PACK,      /* y = the strip's elements of a strided tensor x */
+    AG__PACK_ROWS, /* the same over the strip's rows */
+    AG__FOLD_ROWS, /* y = the fold of each row of slot x */
+    AG__FOLD_ALL,  /* the strip's share in the fold of all elements */
+    AG__FOLD_LONG, /* the same, of a row that is longer than a strip */
+    AG__FOLD_DOWN  /* the strip's rows' share in the folds of columns */
+} ag__does;
+
+typedef struct ag__instruction {
+    uint8_t does, inputs;
+    uint8_t dtype; /* that chooses the kernel: of the last input */
+    uint32_t node; /* place of the operation; for what only fetches, of the tensor */
+    uint32_t y;    /* slot; of a fold that is finished after the last strip: number among those */
+    uint32_t x;    /* first of its input slots, in the list of operands */
+} ag__instruction;
+
+typedef enum ag__form { AG__FLAT, AG__ROWS, AG__WIDE } ag__form; /* strips: anywhere; whole rows; within one row */
+
+typedef struct ag__region {
+    int64_t size, rows, columns; /* rows 0: any */
+    int64_t tile;                /* rows a strip has (AG__ROWS) */
+    uint32_t slot, slots;
+    uint32_t once, prepares;  /* instructions before the first strip */
+    uint32_t begin, count;    /* and for each */
+    uint32_t output, outputs; /* places whose buffers are made */
+    uint32_t folds;           /* finished after the last strip */
+    uint32_t temps;           /* scratch memory in units of 64 bytes */
+    uint8_t form;
+    bool down;    /* there is a fold down columns: a group of rows stays together */
+    int64_t work; /* elementary steps, for the choice of how many threads */
+} ag__region;
+
+typedef enum ag__step_kind { AG__STEP_NOTHING, AG__STEP_NODE, AG__STEP_ADD, AG__STEP_REGION } ag__step_kind;
+
+typedef struct ag__plan_step {
+    uint8_t kind;
+    uint32_t what;            /* region; or the node's place */
+    uint32_t onto;            /* AG__STEP_ADD: place of the value that it is added to */
+    uint32_t member, members; /* nodes that are done with this step */
+    uint32_t hold, holds;     /* places that must not be released before */
+} ag__plan_step;
+
+typedef struct ag__list { /* of elements of one size */
+    void *data;
+    uint32_t count, room;
+} ag__list;
+
+typedef struct ag__plan {
+    uint64_t key[2];
+    uint64_t used; /* when, to know the one that waits longest */
+    uint32_t nodes, places;
+    ag__list steps, regions, slots, instructions, operands, outputs, members,
+        holds; /* members: a place, and the one whose buffer it shows */
+} ag__plan;
+
+/* What a plan is made from. `in` of node i: places of its inputs, at operand[first[i]]. */
+typedef struct ag__chunk_nodes {
+    ag_tape *tape;
+    ag_tensor **table; /* tensor of each place */
+    uint32_t nodes, places;
+    uint32_t *first; /* nodes + 1 of them */
+    uint32_t *operand;
+    uint32_t *uses; /* of each node, by nodes of the chunk */
+    bool *must;     /* whether its value is wanted after the chunk */
+    uint64_t key[2];
+} ag__chunk_nodes;
+
+/* plan.c: which step computes what. False for want of memory; nothing is raised. */
+bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c);
+void ag__plan_clear(ag_tape *tape, ag__plan *plan);
+bool ag__list_grow(ag_tape *tape, ag__list *list, size_t bytes, uint32_t more);
+
+/* What a value is to the region that computes it. */
+enum {
+    AG__ROLE_NONE,
+    AG__ROLE_ELEMENT, /* one for each of the region's elements */
+    AG__ROLE_ROW,     /* one for each row */
+    AG__ROLE_DOWN,    /* finished after the last strip: the fold of columns, */
+    AG__ROLE_ALL,     /* of everything, */
+    AG__ROLE_LONG     /* of rows that are longer than a strip */
+};
+
+/* What lower.c sees of plan.c's findings, by place. */
+typedef struct ag__inside {
+    const uint32_t *canon, *root, *step, *mark;
+    const uint8_t *role;
+    const bool *stored;
+    uint32_t s; /* the region's step: a value is computed in it if its mark is this */
+    uint32_t *slot_of;
+} ag__inside;
+
+/* lower.c: a region's program, of these nodes in the order of recording. False for want of memory. */
+bool ag__lower(ag__plan *plan, const ag__chunk_nodes *c, ag__region *r, const uint32_t *node, uint32_t count,
+               const ag__inside *in);
+
+/* A layout as two axes, outer and inner, of which each has one stride: false if it takes more. */
+bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]);
+
+#endif
