@@ -1,7 +1,8 @@
 /* fused -- forward and backward in as few sweeps as there can be, written by hand: the limit for what is composed
  *
- * Compiled for the very machine (-O3 -march=native, multiply-adds contracted), which a library could not be. Results
- * that are too large for the caches are written past them. */
+ * Compiled for the very machine, with -ffast-math, which a library could not be. What was tried and was no faster on
+ * an AMD EPYC with AVX2: strips of columns that fit the caches (the hardware fetches whole rows ahead, and the lines of
+ * a strip collide in the caches), a second sweep that runs backwards over what the first has left in them. */
 #include "bench.h"
 
 #include <math.h>
@@ -9,32 +10,32 @@
 #ifdef __AVX__
 #include <immintrin.h>
 #endif
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static int omp_get_thread_num(void) { return 0; }
+#endif
 
-enum { STRIP = 1024, SMALL = 1 << 15 }; /* what has fewer than SMALL elements is left to one thread */
-
-/* ---- Pieces ---- */
+enum { STRIP = 1024, MOST_THREADS = 16, SMALL = 1 << 15 }; /* fewer elements than SMALL are left to one thread */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* y ← x past the caches; both aligned to 32 bytes or copied in the ordinary way. */
-static void stream(int64_t n, float *restrict y, const float *restrict x) {
+/* y ← a·x past the caches, where both are aligned. */
+static void stream(int64_t n, float *restrict y, float a, const float *restrict x) {
+    int64_t i = 0;
 #ifdef __AVX__
-    if (((uintptr_t)y | (uintptr_t)x) % 32 == 0 && n % 8 == 0) {
-        for (int64_t i = 0; i < n; i += 8) _mm256_stream_ps(y + i, _mm256_load_ps(x + i));
-        return;
-    }
+    __m256 wide = _mm256_set1_ps(a);
+    if (((uintptr_t)y | (uintptr_t)x) % sizeof wide == 0)
+        for (; i + 8 <= n; i += 8) _mm256_stream_ps(y + i, _mm256_mul_ps(wide, _mm256_load_ps(x + i)));
 #endif
-    memcpy(y, x, (size_t)n * sizeof *y);
+    for (; i < n; i++) y[i] = a * x[i];
 }
 
-/* e^x for |x| < 87: 2^n·e^r with |r| <= ln 2/2 and the series of e^r to the sixth power, within 2 units of the last
- * place; what lies beyond is cut off there. */
+/* e^x for |x| < 87, and what it is there for x beyond: 2^n·e^r with |r| <= ln 2/2, and the series of e^r to r^6; within 2
+ * units in the last place. */
 static inline float exp_f32(float x) {
-    const float round = 0x1.8p23f;
-    x = x > -87 ? x : -87;
-    x = x < 87 ? x : 87;
-    float shifted = x * 1.44269504f + round, n = shifted - round;
-    float r = x - n * 0.693145752f - n * 1.42860677e-6f;
+    x = fminf(fmaxf(x, -87), 87);
+    float n = rintf(x * 1.44269504f), r = x - n * 0.693145752f - n * 1.42860677e-6f;
     float p = 1.f / 720;
     p = p * r + 1.f / 120;
     p = p * r + 1.f / 24;
@@ -42,20 +43,17 @@ static inline float exp_f32(float x) {
     p = p * r + 0.5f;
     p = p * r + 1;
     p = p * r + 1;
-    int32_t bits;
+    uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
     float power;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (int32_t)((uint32_t)bits << 23) + 0x3f800000;
     memcpy(&power, &bits, sizeof power);
     return p * power;
 }
 
-/* ---- GELU, y = x·s with s = 1/(1 + e^(−2u)), u = √(2/π)·(x + 0.044715·x³): x̄ = ȳ·(s + x·s·(1−s)·2u') ---- */
+/* ---- GELU, y = x·s with s = 1/(1 + e^(−u)), u = 2·√(2/π)·(x + 0.044715·x³): x̄ = ȳ·(s + x·s·(1−s)·u') ---- */
 
 static void gelu_strip(int64_t n, const float *restrict x, const float *restrict g, float *restrict y,
                        float *restrict dx) {
     const float a = 2 * 0.797884561f, b = a * 0.044715f;
-#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float x2 = x[i] * x[i], u = x[i] * (a + b * x2), du = a + 3 * b * x2;
         float s = 1 / (1 + exp_f32(-u));
@@ -65,40 +63,41 @@ static void gelu_strip(int64_t n, const float *restrict x, const float *restrict
 }
 
 void fused_gelu_step(int64_t n, const float *x, const float *g, float *y, float *dx, int threads) {
-    (void)threads;
+    (void)threads; /* without OpenMP */
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t i = 0; i < n; i += STRIP) {
         _Alignas(64) float y_strip[STRIP], dx_strip[STRIP];
         int64_t m = least(STRIP, n - i);
         gelu_strip(m, x + i, g + i, y_strip, dx_strip);
-        stream(m, y + i, y_strip);
-        stream(m, dx + i, dx_strip);
+        stream(m, y + i, 1, y_strip);
+        stream(m, dx + i, 1, dx_strip);
     }
 }
 
 /* ---- Cross-entropy: a row at a time, in first-level cache ---- */
 
+enum { LANES = 32 }; /* sums side by side, so that one need not wait for the last */
+
 static float maximum(int64_t n, const float *x) {
-    float m = x[0];
-#pragma omp simd reduction(max : m)
-    for (int64_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
+    float lane[LANES], m = x[0];
+    int64_t i = 0;
+    for (int j = 0; j < LANES; j++) lane[j] = m;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) lane[j] = fmaxf(lane[j], x[i + j]);
+    for (; i < n; i++) m = fmaxf(m, x[i]);
+    for (int j = 0; j < LANES; j++) m = fmaxf(m, lane[j]);
     return m;
 }
 
 /* y ← e^(x−m); returns the sum. */
 static float exponentials(int64_t n, const float *restrict x, float m, float *restrict y) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++) {
-        y[i] = exp_f32(x[i] - m);
-        sum += y[i];
-    }
+    float lane[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) lane[j] += y[i + j] = exp_f32(x[i + j] - m);
+    for (; i < n; i++) sum += y[i] = exp_f32(x[i] - m);
+    for (int j = 0; j < LANES; j++) sum += lane[j];
     return sum;
-}
-
-static void scale(int64_t n, float *x, float a) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) x[i] *= a;
 }
 
 double fused_cross_entropy_step(int64_t n, int64_t c, const float *x, const int64_t *labels, float *dx, int threads) {
@@ -106,100 +105,102 @@ double fused_cross_entropy_step(int64_t n, int64_t c, const float *x, const int6
     (void)threads;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : loss)
     for (int64_t i = 0; i < n; i++) {
+        _Alignas(64) float strip[4 * STRIP];
         const float *scores = x + i * c;
-        float *out = dx + i * c, m = maximum(c, scores), sum = exponentials(c, scores, m, out);
+        float *out = dx + i * c, *y = c <= 4 * STRIP ? strip : out;
+        float m = maximum(c, scores), sum = exponentials(c, scores, m, y);
         loss += (double)(m + logf(sum) - scores[labels[i]]);
-        scale(c, out, 1 / (sum * (float)n));
-        out[labels[i]] -= 1 / (float)n;
+        y[labels[i]] -= sum;
+        stream(c, out, 1 / (sum * (float)n), y);
     }
     return loss / (double)n;
 }
 
-/* ---- Batchnorm ---- */
+/* ---- Batchnorm, in two sweeps of both x and g, each thread over its rows ---- */
 
-/* Sums over the rows of a strip of columns; the strip's w columns of row i begin at x + i·c. */
-
+/* The sums are of x − x[0], so that they cancel little; with d = x − mean:
+ *     y = a·x + b,  x̄ = a·g + c·x + d,  γ̄ = Σ g·d/√(variance + epsilon),  β̄ = Σ g */
 typedef struct columns {
-    int64_t w;
-    float mean[STRIP], inverse[STRIP]; /* inverse: 1/√(variance + epsilon) */
-    float a[STRIP], b[STRIP];          /* y = a·x + b */
-    float sum_g[STRIP], sum_gx[STRIP]; /* Σ g and Σ g·(x − mean)·inverse */
+    int64_t from, w;
+    _Alignas(64) float sum_x[STRIP], sum_xx[STRIP], sum_g[STRIP], sum_gx[STRIP], a[STRIP], b[STRIP], c[STRIP], d[STRIP];
 } columns;
 
-static void clear(int64_t n, float *x) { memset(x, 0, (size_t)n * sizeof *x); }
+static columns of_thread[MOST_THREADS];
 
-/* Sums of x − x[0] and of its square: shifted, so that they cancel little. */
-static void statistics(const fused_batchnorm *s, int64_t from, columns *k) {
-    float *restrict sum = k->mean, *restrict square = k->inverse;
-    const float *restrict first = s->x + from;
-    clear(k->w, sum), clear(k->w, square);
-    for (int64_t i = 0; i < s->n; i++) {
-        const float *restrict x = s->x + i * s->c + from;
-#pragma omp simd
-        for (int64_t j = 0; j < k->w; j++) {
-            float d = x[j] - first[j];
-            sum[j] += d;
-            square[j] += d * d;
-        }
-    }
-}
-
-static void finish_statistics(const fused_batchnorm *s, int64_t from, columns *k) {
-    float n = (float)s->n, keep = (float)s->momentum, epsilon = (float)s->epsilon;
+static inline void add_rows(const fused_batchnorm *s, columns *k, int64_t i, int rows) {
+    const float *restrict first = s->x + k->from;
+    const float *restrict x = first + i * s->c, *restrict g = s->g + i * s->c + k->from;
     for (int64_t j = 0; j < k->w; j++) {
-        float d = k->mean[j] / n, variance = k->inverse[j] / n - d * d;
-        k->mean[j] = s->x[from + j] + d;
-        k->inverse[j] = 1 / sqrtf(variance + epsilon);
-        k->a[j] = s->gamma[from + j] * k->inverse[j];
-        k->b[j] = s->beta[from + j] - k->a[j] * k->mean[j];
-        s->running_mean[from + j] = keep * s->running_mean[from + j] + (1 - keep) * k->mean[j];
-        s->running_var[from + j] = keep * s->running_var[from + j] + (1 - keep) * variance;
+        float sum_x = 0, sum_xx = 0, sum_g = 0, sum_gx = 0;
+        for (int r = 0; r < rows; r++) {
+            float d = x[r * s->c + j] - first[j], e = g[r * s->c + j];
+            sum_x += d, sum_xx += d * d, sum_g += e, sum_gx += e * d;
+        }
+        k->sum_x[j] += sum_x, k->sum_xx[j] += sum_xx, k->sum_g[j] += sum_g, k->sum_gx[j] += sum_gx;
     }
 }
 
-static void forward(const fused_batchnorm *s, int64_t from, columns *k) {
-    float *restrict sum_g = k->sum_g, *restrict sum_gx = k->sum_gx;
-    clear(k->w, sum_g), clear(k->w, sum_gx);
-    for (int64_t i = 0; i < s->n; i++) {
-        const float *restrict x = s->x + i * s->c + from, *restrict g = s->g + i * s->c + from;
-        float *restrict y = s->y + i * s->c + from;
-#pragma omp simd
+static void add_all(const fused_batchnorm *s, columns *k, int64_t i, int64_t end) {
+    for (int64_t j = 0; j < k->w; j++) k->sum_x[j] = k->sum_xx[j] = k->sum_g[j] = k->sum_gx[j] = 0;
+    for (; i + 4 <= end; i += 4) add_rows(s, k, i, 4);
+    for (; i < end; i++) add_rows(s, k, i, 1);
+}
+
+static void add_threads(columns *k, int threads) {
+    for (int t = 1; t < threads; t++)
+        for (int64_t j = 0; j < k->w; j++) {
+            k->sum_x[j] += of_thread[t].sum_x[j], k->sum_xx[j] += of_thread[t].sum_xx[j];
+            k->sum_g[j] += of_thread[t].sum_g[j], k->sum_gx[j] += of_thread[t].sum_gx[j];
+        }
+}
+
+static void from_sums(const fused_batchnorm *s, columns *k) {
+    float n = (float)s->n, keep = (float)s->momentum, epsilon = (float)s->epsilon;
+    for (int64_t j = 0, i = k->from; j < k->w; j++, i++) {
+        float shift = k->sum_x[j] / n, variance = k->sum_xx[j] / n - shift * shift, mean = s->x[i] + shift;
+        float inverse = 1 / sqrtf(variance + epsilon), a = s->gamma[i] * inverse;
+        s->dgamma[i] = (k->sum_gx[j] - shift * k->sum_g[j]) * inverse;
+        s->dbeta[i] = k->sum_g[j];
+        k->a[j] = a;
+        k->b[j] = s->beta[i] - a * mean;
+        k->c[j] = -a * inverse * s->dgamma[i] / n;
+        k->d[j] = -a * s->dbeta[i] / n - k->c[j] * mean;
+        s->running_mean[i] = keep * s->running_mean[i] + (1 - keep) * mean;
+        s->running_var[i] = keep * s->running_var[i] + (1 - keep) * variance;
+    }
+}
+
+static void write_rows(const fused_batchnorm *s, const columns *k, int64_t i, int64_t end) {
+    for (; i < end; i++) {
+        const float *restrict x = s->x + i * s->c + k->from, *restrict g = s->g + i * s->c + k->from;
+        float *restrict y = s->y + i * s->c + k->from, *restrict dx = s->dx + i * s->c + k->from;
         for (int64_t j = 0; j < k->w; j++) {
             y[j] = k->a[j] * x[j] + k->b[j];
-            sum_g[j] += g[j];
-            sum_gx[j] += g[j] * (x[j] - k->mean[j]);
+            dx[j] = k->a[j] * g[j] + k->c[j] * x[j] + k->d[j];
         }
     }
 }
 
-/* dx = a·(g − Σg/n − x̂·Σ(g·x̂)/n) = a·g + b'·x + c' */
-static void backward(const fused_batchnorm *s, int64_t from, columns *k) {
-    float n = (float)s->n;
-    for (int64_t j = 0; j < k->w; j++) {
-        k->sum_gx[j] *= k->inverse[j];
-        s->dgamma[from + j] = k->sum_gx[j];
-        s->dbeta[from + j] = k->sum_g[j];
-        k->sum_gx[j] *= -k->a[j] * k->inverse[j] / n;
-        k->b[j] = -k->a[j] * k->sum_g[j] / n - k->sum_gx[j] * k->mean[j];
-    }
-    for (int64_t i = 0; i < s->n; i++) {
-        const float *restrict x = s->x + i * s->c + from, *restrict g = s->g + i * s->c + from;
-        float *restrict dx = s->dx + i * s->c + from;
-#pragma omp simd
-        for (int64_t j = 0; j < k->w; j++) dx[j] = k->a[j] * g[j] + k->sum_gx[j] * x[j] + k->b[j];
+static void strip_of_columns(const fused_batchnorm *s, int64_t from, int threads) {
+#pragma omp parallel num_threads(threads)
+    {
+        int t = omp_get_thread_num();
+        int64_t start = s->n * t / threads, end = s->n * (t + 1) / threads;
+        of_thread[t].from = from;
+        of_thread[t].w = least(STRIP, s->c - from);
+        add_all(s, &of_thread[t], start, end);
+#pragma omp barrier
+#pragma omp single
+        {
+            add_threads(of_thread, threads);
+            from_sums(s, of_thread);
+        }
+        write_rows(s, of_thread, start, end);
     }
 }
 
 void fused_batchnorm_step(const fused_batchnorm *s, int threads) {
     if (s->n * s->c < SMALL) threads = 1;
-    int64_t strip = s->c / threads < STRIP ? (s->c + threads - 1) / threads : STRIP;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t from = 0; from < s->c; from += strip) {
-        columns k;
-        k.w = least(strip, s->c - from);
-        statistics(s, from, &k);
-        finish_statistics(s, from, &k);
-        forward(s, from, &k);
-        backward(s, from, &k);
-    }
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    for (int64_t from = 0; from < s->c; from += STRIP) strip_of_columns(s, from, threads);
 }
