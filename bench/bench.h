@@ -47,6 +47,7 @@ struct row {
 
 /* Each adds its rows and returns how many. */
 int composed_rows(row *to);
+int lenet_rows(row *to);
 int lstm_rows(row *to);
 int matmul_rows(row *to);
 int optimiser_rows(row *to);
@@ -109,7 +110,9 @@ double weigh(ag_tensor *x);
 bool fine(const ag_tape *tape); /* whether it has no error; else says which */
 ag_tensor *noise_parameter(ag_tape *tape, ag_shape shape, uint64_t stream, double scale);
 void copy_bytes(int threads, int64_t moved, int64_t repetitions); /* reads half of `moved`, and writes the other */
-double peak_above(ag_tape *tape, int n, ag_tensor *const kept[]); /* the most it held, less these; bytes */
+ag_tape *new_tape(const row *r, int threads);                     /* of a row that measures: its memory is counted */
+/* The most bytes that the tape held during a step, set-up and recycled memory not counted, less these tensors */
+double peak_above(const row *r, void (*steps)(const row *, int64_t), ag_tape *tape, int n, ag_tensor *const kept[]);
 
 /* fused.c: what can be had by hand. Each does forward and backward, of n rows of c elements, in f32 */
 typedef struct fused_batchnorm {

@@ -122,8 +122,35 @@ void copy_bytes(int threads, int64_t moved, int64_t repetitions) {
     }
 }
 
-double peak_above(ag_tape *tape, int n, ag_tensor *const kept[]) {
-    double bytes = (double)ag_tape_memory(tape).peak_held;
+/* ---- Tapes, and what they hold ---- */
+
+static struct { int64_t live, peak; } counted;
+
+/* An ag_allocator whose peak can be forgotten, which a tape's own cannot. */
+static void *count_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
+    (void)ctx;
+    void *y = new_bytes ? aligned_alloc(64, (new_bytes + 63) / 64 * 64) : NULL;
+    if (new_bytes && !y) return NULL;
+    if (y && p) memcpy(y, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+    free(p);
+    counted.live += (int64_t)new_bytes - (p ? (int64_t)old_bytes : 0);
+    if (counted.live > counted.peak) counted.peak = counted.live;
+    return y;
+}
+
+ag_tape *new_tape(const row *r, int threads) {
+    counted.live = counted.peak = 0;
+    ag_tape *tape = r->measure ? ag_tape_new_with(&(ag_allocator){count_resize, NULL}) : ag_tape_new();
+    ag_tape_set_threads(tape, threads);
+    return tape;
+}
+
+double peak_above(const row *r, void (*steps)(const row *, int64_t), ag_tape *tape, int n, ag_tensor *const kept[]) {
+    steps(r, 3);
+    ag_tape_trim(tape);
+    counted.peak = counted.live;
+    steps(r, 1);
+    double bytes = (double)counted.peak;
     for (int i = 0; i < n; i++) bytes -= (double)ag_size(kept[i]) * (double)ag_dtype_size(ag_dtype_of(kept[i]));
     return fine(tape) ? bytes : NAN;
 }

@@ -75,14 +75,17 @@ def mlp(widths, batch, norm):
         if i < len(widths) - 2:
             modules += ([torch.nn.BatchNorm1d(n)] if norm else []) + [torch.nn.ReLU()]
     model = torch.nn.Sequential(*modules)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
-    x, t = noise((batch, widths[0]), 1), labels(batch, 2, widths[-1])
+    return training(model, noise((batch, widths[0]), 1), labels(batch, 2, widths[-1]), 0.01)
+
+
+def training(model, x, t, rate):
+    optimiser = torch.optim.SGD(model.parameters(), lr=rate)
 
     def work():
-        optimiser.zero_grad(set_to_none=True)
         loss = F.cross_entropy(model(x), t)
         loss.backward()
         optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
         return (torch.tensor(loss.item()),)
 
     return work
@@ -215,6 +218,27 @@ def lstm(steps=100, batch=16, width=128):
     return work
 
 
+def lenet(batch=64):
+    conv1, conv2 = torch.nn.Conv2d(1, 6, 5, padding=2), torch.nn.Conv2d(6, 16, 5)
+    linears = [torch.nn.Linear(m, n) for m, n in ((400, 120), (120, 84), (84, 10))]
+    for i, conv in enumerate((conv1, conv2)):
+        k, c, h, w = conv.weight.shape
+        weight = noise((h, w, c, k), 10 + i, (3 / (c * h * w)) ** 0.5)
+        conv.weight.data, conv.bias.data = weight.permute(3, 2, 0, 1).contiguous(), torch.zeros(k)
+    for i, linear in enumerate(linears):
+        n, m = linear.weight.shape
+        weight = noise((m, n), 20 + i, (3 / m) ** 0.5)
+        if i == 0:  # the channels come last in ours, and first here
+            weight = weight.view(5, 5, 16, n).permute(2, 0, 1, 3).reshape(m, n)
+        linear.weight.data, linear.bias.data = weight.t().contiguous(), torch.zeros(n)
+    relu, pool = torch.nn.ReLU(), torch.nn.MaxPool2d(2)
+    first, second, third = linears
+    model = torch.nn.Sequential(
+        conv1, relu, pool, conv2, relu, pool, torch.nn.Flatten(), first, relu, second, relu, third
+    )
+    return training(model, noise((batch, 1, 28, 28), 1), labels(batch, 2, 10), 0.05)
+
+
 def adam(tensors, n):
     gradients = noise((tensors, n), 1)
     parameters = [torch.nn.Parameter(torch.zeros(n)) for _ in range(tensors)]
@@ -241,14 +265,14 @@ def build(name):
         return globals()[m[1]](int(m[2]) << 20)
     if m := re.fullmatch(r"adam_(\d+)M", name):
         return adam(int(m[1]), 1000000)
-    if name in ("lstm", "transformer"):
+    if name in ("lenet", "lstm", "transformer"):
         return globals()[name]()
     raise KeyError(name)
 
 
 def check(work, name):
     """The third step of what changes parameters: it is right only if gradients and updates before it were."""
-    for _ in range(3 if name.startswith(("adam", "mlp")) else 1):
+    for _ in range(3 if name.startswith(("adam", "lenet", "mlp")) else 1):
         result = work()
     return weigh(*result)
 

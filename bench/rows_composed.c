@@ -18,8 +18,9 @@ static struct {
     int threads;
     float *memory[MOST];
     int64_t *labels;
-    ag_tensor *x, *g, *gamma, *beta;
+    ag_tensor *x, *g;
     ag_batchnorm norm;
+    ag_layernorm row_norm;
     float *y, *dx;       /* of what is fused by hand */
     fused_batchnorm own; /* its other results too */
 } s;
@@ -104,17 +105,15 @@ static bool set_up_layer_norm(const row *r, int threads) {
     open(threads);
     s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 2));
     s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n, c), input(1, n * c, 1));
-    s.gamma = ag_parameter(s.tape, AG_F32, AG_SHAPE(c), input(2, c, 1));
-    s.beta = ag_parameter(s.tape, AG_F32, AG_SHAPE(c), input(3, c, 1));
+    ag_layernorm_init(&s.row_norm, s.tape, AG_F32, c);
+    ag_set(s.row_norm.gamma, input(2, c, 1));
+    ag_set(s.row_norm.beta, input(3, c, 1));
     return opened(n * c);
 }
 
 static double layer_norm(bool weighed) {
-    ag_tensor *x[] = {s.x, s.gamma, s.beta}, *all[4], *y;
-    ag_tensor *centred = ag_sub(s.x, ag_mean_over(s.x, AG_AXES(-1), true));
-    ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(-1), true);
-    ag_tensor *normalised = ag_mul(centred, ag_rsqrt(ag_add_scalar(variance, 1e-5)));
-    all[3] = y = ag_add(ag_mul(normalised, s.gamma), s.beta);
+    ag_tensor *x[] = {s.x, s.row_norm.gamma, s.row_norm.beta}, *all[4], *y;
+    all[3] = y = ag_layernorm_apply(&s.row_norm, s.x);
     ag_vjp(1, &y, &s.g, 3, x, all, 0);
     return finish(4, all, weighed);
 }

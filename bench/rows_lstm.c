@@ -49,9 +49,7 @@ static ag_tensor *sequence(ag_tensor *x) {
 
 static bool set_up(const row *r, int threads) {
     double scale = 1 / sqrt(HIDDEN);
-    (void)r;
-    s.tape = ag_tape_new();
-    ag_tape_set_threads(s.tape, threads);
+    s.tape = new_tape(r, threads);
     s.wx = noise_parameter(s.tape, AG_SHAPE(INPUT, 4 * HIDDEN), 10, scale);
     s.wh = noise_parameter(s.tape, AG_SHAPE(HIDDEN, 4 * HIDDEN), 11, scale);
     s.b = noise_parameter(s.tape, AG_SHAPE(4 * HIDDEN), 12, scale);
@@ -91,8 +89,7 @@ static double check(const row *r) { return (void)r, step(true); }
 
 static double peak(const row *r) {
     ag_tensor *p[] = {s.wx, s.wh, s.b};
-    steps(r, 3);
-    return peak_above(s.tape, PARAMETERS, p);
+    return peak_above(r, steps, s.tape, PARAMETERS, p);
 }
 
 int lstm_rows(row *to) {

@@ -18,9 +18,7 @@ static struct {
 } s;
 
 static bool set_up(const row *r, int threads) {
-    (void)r;
-    s.tape = ag_tape_new();
-    ag_tape_set_threads(s.tape, threads);
+    s.tape = new_tape(r, threads);
     s.gradients = noise_f32((int64_t)TENSORS * EACH, 1, 1);
     for (int i = 0; i < TENSORS; i++) {
         s.p[i] = ag_parameter_from(ag_zeros(s.tape, AG_F32, AG_SHAPE(EACH)));
@@ -54,6 +52,15 @@ static double check(const row *r) {
     return fine(s.tape) ? sum : NAN;
 }
 
+static double peak(const row *r) {
+    ag_tensor *kept[3 * TENSORS];
+    for (int i = 0; i < TENSORS; i++) {
+        kept[3 * i] = s.p[i];
+        for (int k = 0; k < 2; k++) kept[3 * i + 1 + k] = s.slots[i].state[k];
+    }
+    return peak_above(r, steps, s.tape, 3 * TENSORS, kept);
+}
+
 int optimiser_rows(row *to) {
     to[0] = (row){.name = "adam_10M",
                   .what = "a step of Adam over 10 tensors of 10^6 parameters, gradients given",
@@ -65,5 +72,14 @@ int optimiser_rows(row *to) {
                   .check = check,
                   .teardown = tear_down,
                   .peers = {{.name = "torch, foreach", .where = TORCH, .limit = 0.7}, {.name = "copy", .where = COPY}}};
-    return 1;
+    to[1] = (row){.name = "adam_10M_memory",
+                  .what = "the most memory that it takes, above parameters and moments",
+                  .unit = "B",
+                  .each = "",
+                  .once = true,
+                  .setup = set_up,
+                  .measure = peak,
+                  .teardown = tear_down,
+                  .peers = {{.name = "torch, foreach", .where = TORCH_MEMORY, .limit = 0.7}}};
+    return 2;
 }

@@ -3,7 +3,9 @@
  * All of them use one chain, y ← y·a, y + b, tanh y and so on, with 8 elements and a, b, x parameters. */
 #include "bench.h"
 
-enum { WIDTH = 8, RECORDED = 1000 };
+#include <stdio.h>
+
+enum { WIDTH = 8, RECORDED = 1000, YARDSTICK = 100000, PROBE = 300 };
 
 static struct {
     ag_tape *tape;
@@ -36,8 +38,7 @@ static double nodes_of(int64_t length) {
 }
 
 static bool set_up(const row *r, int threads) {
-    s.tape = ag_tape_new();
-    ag_tape_set_threads(s.tape, threads);
+    s.tape = new_tape(r, threads);
     for (int i = 0; i < 3; i++) {
         float *data = noise_f32(WIDTH, (uint64_t)i + 1, 1);
         s.p[i] = ag_parameter(s.tape, AG_F32, AG_SHAPE(WIDTH), data);
@@ -52,8 +53,8 @@ static bool set_up(const row *r, int threads) {
 /* As long a chain as gives size[0] nodes with its gradient. */
 static bool set_up_nodes(const row *r, int threads) {
     if (!set_up(r, threads)) return false;
-    s.length = (int64_t)((double)r->size[0] / nodes_of(3000) * 3000);
-    s.nodes = nodes_of(s.length);
+    s.length = (int64_t)((double)r->size[0] / nodes_of(PROBE) * PROBE);
+    s.nodes = (double)(r->size[0] > YARDSTICK ? r->size[0] : YARDSTICK);
     return fine(s.tape);
 }
 
@@ -96,38 +97,61 @@ static void steps(const row *r, int64_t repetitions) {
 
 static double check(const row *r) { return (void)r, step(); }
 
-/* ---- Long tapes ---- */
+/* ---- Growth: as many nodes in all, in chains of another length ---- */
 
-static void grow(int64_t length, int64_t times, bool evaluate) {
+static void grow(int64_t length, int64_t times) {
     ag_tensor *dp[3];
     for (int64_t k = 0; k < times; k++) {
         differentiated(length, dp);
-        if (evaluate) ag_eval_all(3, dp);
+        ag_eval_all(3, dp);
         ag_tape_rewind(s.tape, s.mark);
     }
 }
 
-static void grow_whole(const row *r, int64_t repetitions) { grow(s.length, repetitions, r->size[2]); }
+static void chains(const row *r, int64_t repetitions) {
+    grow(s.length, repetitions * (r->size[0] < YARDSTICK ? YARDSTICK / r->size[0] : 1));
+}
 
-/* As many nodes as we, but never more than size[1] at once: what growth costs is the difference. */
-static void grow_in_parts(const row *r, int64_t repetitions) {
-    int64_t parts = r->size[0] / r->size[1];
-    grow(s.length / parts, repetitions * parts, r->size[2]);
+static void yardsticks(const row *r, int64_t repetitions) {
+    int64_t each = s.length * YARDSTICK / r->size[0];
+    grow(each, repetitions * (r->size[0] > YARDSTICK ? r->size[0] / YARDSTICK : 1));
 }
 
 static double bytes_a_node(const row *r) {
-    grow_whole(r, 1);
-    return (double)ag_tape_memory(s.tape).peak_held / s.nodes;
+    (void)r;
+    grow(s.length, 1);
+    return (double)ag_tape_memory(s.tape).peak_held / nodes_of(s.length);
+}
+
+static row growth_row(const char *many, int64_t nodes_each, bool bytes) {
+    row r = {.unit = bytes ? "B" : "s",
+             .each = "node",
+             .size = {nodes_each},
+             .once = true,
+             .setup = set_up_nodes,
+             .teardown = tear_down,
+             .peers = {{.name = "goal", .where = FIGURE, .figure = 250, .limit = 1}}};
+    snprintf(r.name, sizeof r.name, "growth_%s%s", many, bytes ? "_bytes" : "");
+    if (bytes) {
+        r.what = "the most memory that a chain of so many nodes holds, values included";
+        r.measure = bytes_a_node;
+    } else {
+        r.what = "a chain of so many nodes: record, differentiate, evaluate, rewind";
+        r.work = chains;
+        r.count = nodes;
+        r.peers[0] = (peer){.name = "10^5 nodes", .where = HERE, .work = yardsticks, .limit = 1.5};
+    }
+    return r;
 }
 
 int tape_rows(row *to) {
-    const peer short_tape = {.name = "10^5 nodes", .where = HERE, .work = grow_in_parts, .limit = 1.5};
     const row rows[] = {
         {.name = "record",
          .what = "record multiplications and additions of 8 elements, and rewind",
          .unit = "s",
          .each = "node",
          .size = {RECORDED},
+         .once = true,
          .count = nodes,
          .setup = set_up,
          .work = record,
@@ -145,54 +169,15 @@ int tape_rows(row *to) {
          .teardown = tear_down,
          .peers = {{.name = "goal", .where = FIGURE, .figure = 400e-9, .limit = 1},
                    {.name = "torch", .where = TORCH, .limit = 0.02}}},
-        {.name = "tape1m",
-         .what = "a million nodes: record, differentiate, rewind",
-         .unit = "s",
-         .each = "node",
-         .size = {1000000, 100000},
-         .count = nodes,
-         .setup = set_up_nodes,
-         .work = grow_whole,
-         .teardown = tear_down,
-         .peers = {short_tape}},
-        {.name = "tape10m",
-         .what = "ten million nodes: record, differentiate, rewind",
-         .unit = "s",
-         .each = "node",
-         .size = {10000000, 100000},
-         .count = nodes,
-         .setup = set_up_nodes,
-         .work = grow_whole,
-         .teardown = tear_down,
-         .peers = {short_tape}},
-        {.name = "tape10m_eval",
-         .what = "ten million nodes: record, differentiate, evaluate, rewind",
-         .unit = "s",
-         .each = "node",
-         .size = {10000000, 100000, true},
-         .count = nodes,
-         .setup = set_up_nodes,
-         .work = grow_whole,
-         .teardown = tear_down,
-         .peers = {short_tape}},
-        {.name = "tape10m_bytes",
-         .what = "the most memory that tape10m holds",
-         .unit = "B",
-         .each = "node",
-         .size = {10000000, 100000},
-         .setup = set_up_nodes,
-         .measure = bytes_a_node,
-         .teardown = tear_down,
-         .peers = {{.name = "goal", .where = FIGURE, .figure = 250, .limit = 1}}},
-        {.name = "tape10m_eval_bytes",
-         .what = "the most memory that tape10m_eval holds, values included",
-         .unit = "B",
-         .each = "node",
-         .size = {10000000, 100000, true},
-         .setup = set_up_nodes,
-         .measure = bytes_a_node,
-         .teardown = tear_down,
-         .peers = {{.name = "goal", .where = FIGURE, .figure = 250, .limit = 1}}},
+        growth_row("1k", 1000, false),
+        growth_row("10k", 10000, false),
+        growth_row("1M", 1000000, false),
+        growth_row("10M", 10000000, false),
+        growth_row("1k", 1000, true),
+        growth_row("10k", 10000, true),
+        growth_row("100k", 100000, true),
+        growth_row("1M", 1000000, true),
+        growth_row("10M", 10000000, true),
     };
     int n = (int)(sizeof rows / sizeof *rows);
     for (int i = 0; i < n; i++) to[i] = rows[i];

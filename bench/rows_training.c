@@ -6,6 +6,7 @@
 #include "nn/nn.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { LAYERS = 3, MOST_PARAMETERS = 2 * LAYERS + 2 * (LAYERS - 1) };
 
@@ -44,8 +45,7 @@ static bool set_up(const row *r, int threads) {
     s.width = r->size[0] ? wide : narrow;
     s.has_norm = r->size[1];
     s.parameters = 0;
-    s.tape = ag_tape_new();
-    ag_tape_set_threads(s.tape, threads);
+    s.tape = new_tape(r, threads);
     s.x = noise_f32(s.width[LAYERS + 1] * s.width[0], 1, 1);
     s.labels = noise_labels(s.width[LAYERS + 1], 2, s.width[LAYERS]);
     for (int i = 0; i < LAYERS; i++) layer(i);
@@ -106,6 +106,31 @@ static double allocations(const row *r) {
     return (double)(ag_tape_memory(s.tape).allocations - before) / STEADY;
 }
 
+static double peak(const row *r) {
+    ag_tensor *kept[MOST_PARAMETERS + 2 * (LAYERS - 1)];
+    int n = 0;
+    for (int i = 0; i < s.parameters; i++) kept[n++] = s.p[i];
+    for (int i = 0; i < LAYERS - 1 && s.has_norm; i++) {
+        kept[n++] = s.norm[i].running_mean;
+        kept[n++] = s.norm[i].running_var;
+    }
+    return peak_above(r, steps, s.tape, n, kept);
+}
+
+static row memory_row(const char *name, bool is_wide, bool has_norm) {
+    row r = {.what = "the most memory that the training step takes, above the network's parameters",
+             .unit = "B",
+             .each = "",
+             .size = {is_wide, has_norm},
+             .once = true,
+             .setup = set_up,
+             .measure = peak,
+             .teardown = tear_down,
+             .peers = {{.name = "torch", .where = TORCH_MEMORY, .limit = 0.7}}};
+    snprintf(r.name, sizeof r.name, "%s_memory", name);
+    return r;
+}
+
 int training_rows(row *to) {
     const row rows[] = {
         {.name = "mlp784",
@@ -117,7 +142,7 @@ int training_rows(row *to) {
          .work = steps,
          .check = check,
          .teardown = tear_down,
-         .peers = {{.name = "torch", .where = TORCH, .limit = 1}}},
+         .peers = {{.name = "torch", .where = TORCH, .limit = 0.75}}},
         {.name = "mlp784bn",
          .what = "the same with batchnorm after each hidden layer",
          .unit = "s",
@@ -127,7 +152,7 @@ int training_rows(row *to) {
          .work = steps,
          .check = check,
          .teardown = tear_down,
-         .peers = {{.name = "torch", .where = TORCH, .limit = 1}}},
+         .peers = {{.name = "torch", .where = TORCH, .limit = 0.7}}},
         {.name = "mlp64",
          .what = "training step, 64-64-64-10, batch 32, relu, cross-entropy, SGD",
          .unit = "s",
@@ -137,12 +162,16 @@ int training_rows(row *to) {
          .work = steps,
          .check = check,
          .teardown = tear_down,
-         .peers = {{.name = "torch", .where = TORCH, .limit = 1}}},
+         .peers = {{.name = "torch", .where = TORCH, .limit = 0.25}}},
+        memory_row("mlp784", true, false),
+        memory_row("mlp784bn", true, true),
+        memory_row("mlp64", false, false),
         {.name = "allocations",
          .what = "calls to the allocator in a steady step of mlp784",
          .unit = "calls",
          .each = "step",
          .size = {true, false},
+         .once = true,
          .setup = set_up,
          .measure = allocations,
          .teardown = tear_down,

@@ -11,28 +11,17 @@ enum { B = 8, T = 64, C = 128, H = 4, D = C / H };
 enum { QKV, PROJ, WIDEN, NARROW, LINEARS };
 enum { PARAMETERS = 2 * LINEARS + 4, RESULTS = 1 + PARAMETERS + 1 };
 
-typedef struct layer_norm {
-    ag_tensor *gamma, *beta; /* (C) */
-} layer_norm;
-
 static struct {
     ag_tape *tape;
     ag_mark mark;
     ag_linear linear[LINEARS];
-    layer_norm norm[2];
+    ag_layernorm norm[2];
     ag_tensor *x, *g; /* (B,T,C) */
     ag_tensor *p[1 + PARAMETERS];
     float *cotangent;
 } s;
 
 /* ---- The model ---- */
-
-static ag_tensor *normalised(const layer_norm *norm, ag_tensor *x) {
-    ag_tensor *centred = ag_sub(x, ag_mean_over(x, AG_AXES(-1), true));
-    ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(-1), true);
-    ag_tensor *unit = ag_mul(centred, ag_rsqrt(ag_add_scalar(variance, 1e-5)));
-    return ag_add(ag_mul(unit, norm->gamma), norm->beta);
-}
 
 static ag_tensor *gelu(ag_tensor *x) {
     ag_tensor *cubic = ag_mul(ag_add_scalar(ag_scale(ag_square(x), 0.044715), 1), x);
@@ -54,8 +43,8 @@ static ag_tensor *attention(ag_tensor *x) {
 }
 
 static ag_tensor *block(ag_tensor *x) {
-    ag_tensor *h = ag_add(x, attention(normalised(&s.norm[0], x)));
-    ag_tensor *wide = gelu(ag_linear_apply(&s.linear[WIDEN], normalised(&s.norm[1], h)));
+    ag_tensor *h = ag_add(x, attention(ag_layernorm_apply(&s.norm[0], x)));
+    ag_tensor *wide = gelu(ag_linear_apply(&s.linear[WIDEN], ag_layernorm_apply(&s.norm[1], h)));
     return ag_add(h, ag_linear_apply(&s.linear[NARROW], wide));
 }
 
@@ -64,9 +53,7 @@ static ag_tensor *block(ag_tensor *x) {
 static bool set_up(const row *r, int threads) {
     static const int64_t in[LINEARS] = {C, C, C, 4 * C}, out[LINEARS] = {3 * C, C, 4 * C, C};
     int n = 0;
-    (void)r;
-    s.tape = ag_tape_new();
-    ag_tape_set_threads(s.tape, threads);
+    s.tape = new_tape(r, threads);
     s.p[n++] = s.x = noise_parameter(s.tape, AG_SHAPE(B, T, C), 1, 1);
     for (int i = 0; i < LINEARS; i++) {
         uint64_t stream = 10 + 2 * (uint64_t)i;
@@ -76,6 +63,7 @@ static bool set_up(const row *r, int threads) {
     }
     for (int i = 0; i < 2; i++) {
         uint64_t stream = 20 + 2 * (uint64_t)i;
+        ag_layernorm_init(&s.norm[i], s.tape, AG_F32, C);
         s.p[n++] = s.norm[i].gamma = noise_parameter(s.tape, AG_SHAPE(C), stream, 1);
         s.p[n++] = s.norm[i].beta = noise_parameter(s.tape, AG_SHAPE(C), stream + 1, 1);
     }
@@ -111,10 +99,7 @@ static void steps(const row *r, int64_t repetitions) {
 
 static double check(const row *r) { return (void)r, step(true); }
 
-static double peak(const row *r) {
-    steps(r, 3);
-    return peak_above(s.tape, 1 + PARAMETERS, s.p);
-}
+static double peak(const row *r) { return peak_above(r, steps, s.tape, 1 + PARAMETERS, s.p); }
 
 int transformer_rows(row *to) {
     to[0] = (row){.name = "transformer",
