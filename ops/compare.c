@@ -14,25 +14,30 @@ AG_BLOCK2(equal_bool, uint8_t, uint8_t, a == b)
 AG_BLOCK2(equal_i64, uint8_t, int64_t, a == b)
 AG_BLOCK2(equal_f32, uint8_t, float, a == b)
 AG_BLOCK2(equal_f64, uint8_t, double, a == b)
+static const ag_micro equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {AG_MICRO_NOT, .a = 2}, {0}};
+static const ag_micro equal_micro[] = {{AG_MICRO_EQUAL, 0, .b = 1}, {0}};
 const ag_op ag__op_equal = {
     .name = "equal",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
-    .block = {[AG_BOOL] = equal_bool, [AG_I64] = equal_i64, [AG_F32] = equal_f32, [AG_F64] = equal_f64}};
+    .block = {[AG_BOOL] = equal_bool, [AG_I64] = equal_i64, [AG_F32] = equal_f32, [AG_F64] = equal_f64},
+    .micro = {[AG_BOOL] = equal_micro_bool, [AG_F32] = equal_micro, [AG_F64] = equal_micro}};
 ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_equal, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(not_equal_bool, uint8_t, uint8_t, a != b)
 AG_BLOCK2(not_equal_i64, uint8_t, int64_t, a != b)
 AG_BLOCK2(not_equal_f32, uint8_t, float, a != b)
 AG_BLOCK2(not_equal_f64, uint8_t, double, a != b)
+static const ag_micro not_equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {0}};
+static const ag_micro not_equal_micro[] = {{AG_MICRO_NOT_EQUAL, 0, .b = 1}, {0}};
 const ag_op ag__op_not_equal = {
     .name = "not_equal",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
-    .block = {
-        [AG_BOOL] = not_equal_bool, [AG_I64] = not_equal_i64, [AG_F32] = not_equal_f32, [AG_F64] = not_equal_f64}};
+    .block = {[AG_BOOL] = not_equal_bool, [AG_I64] = not_equal_i64, [AG_F32] = not_equal_f32, [AG_F64] = not_equal_f64},
+    .micro = {[AG_BOOL] = not_equal_micro_bool, [AG_F32] = not_equal_micro, [AG_F64] = not_equal_micro}};
 ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_not_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -41,12 +46,15 @@ AG_BLOCK2(less_bool, uint8_t, uint8_t, a < b)
 AG_BLOCK2(less_i64, uint8_t, int64_t, a < b)
 AG_BLOCK2(less_f32, uint8_t, float, a < b)
 AG_BLOCK2(less_f64, uint8_t, double, a < b)
+static const ag_micro less_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_AND, 2, .b = 1}, {0}};
+static const ag_micro less_micro[] = {{AG_MICRO_LESS, 0, .b = 1}, {0}};
 const ag_op ag__op_less = {
     .name = "less",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
-    .block = {[AG_BOOL] = less_bool, [AG_I64] = less_i64, [AG_F32] = less_f32, [AG_F64] = less_f64}};
+    .block = {[AG_BOOL] = less_bool, [AG_I64] = less_i64, [AG_F32] = less_f32, [AG_F64] = less_f64},
+    .micro = {[AG_BOOL] = less_micro_bool, [AG_F32] = less_micro, [AG_F64] = less_micro}};
 ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_less, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return ag_less(b, a); }
 
@@ -54,13 +62,16 @@ AG_BLOCK2(less_equal_bool, uint8_t, uint8_t, a <= b)
 AG_BLOCK2(less_equal_i64, uint8_t, int64_t, a <= b)
 AG_BLOCK2(less_equal_f32, uint8_t, float, a <= b)
 AG_BLOCK2(less_equal_f64, uint8_t, double, a <= b)
+static const ag_micro less_equal_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_OR, 2, .b = 1}, {0}};
+static const ag_micro less_equal_micro[] = {{AG_MICRO_LESS_EQUAL, 0, .b = 1}, {0}};
 const ag_op ag__op_less_equal = {
     .name = "less_equal",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
-    .block = {
-        [AG_BOOL] = less_equal_bool, [AG_I64] = less_equal_i64, [AG_F32] = less_equal_f32, [AG_F64] = less_equal_f64}};
+    .block =
+        {[AG_BOOL] = less_equal_bool, [AG_I64] = less_equal_i64, [AG_F32] = less_equal_f32, [AG_F64] = less_equal_f64},
+    .micro = {[AG_BOOL] = less_equal_micro_bool, [AG_F32] = less_equal_micro, [AG_F64] = less_equal_micro}};
 ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_less_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -101,6 +112,7 @@ static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *condition = ag_input(y, 0), *zero = ag_scalar(ag_tape_of(g), ag_dtype_of(g), 0);
     return i == 1 ? ag_where(condition, g, zero) : ag_where(condition, zero, g);
 }
+static const ag_micro where_micro[] = {{AG_MICRO_SELECT, 0, 1, .c = 2}, {0}};
 const ag_op ag__op_where = {
     .name = "where",
     .kind = AG_KIND_ELEMENTWISE,
@@ -108,7 +120,8 @@ const ag_op ag__op_where = {
     .arity = 3,
     .infer = where_infer,
     .block = {[AG_BOOL] = where_bool, [AG_I64] = where_i64, [AG_F32] = where_f32, [AG_F64] = where_f64},
-    .vjp = where_vjp};
+    .vjp = where_vjp,
+    .micro = {[AG_BOOL] = where_micro, [AG_F32] = where_micro, [AG_F64] = where_micro}};
 ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_where, 3, (ag_tensor *[]){condition, a, b}, NULL, 0);
 }
@@ -145,13 +158,30 @@ static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const gate *p = ag_attributes(y);
     return i == 0 ? ag__gate(g, ag_input(y, 1), p->low, p->high, p->at_low, p->at_high) : ag_zero_vjp(y, g, i);
 }
+static const ag_micro gate_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
+                                      {AG_MICRO_ATTRIBUTE, .a = 1},
+                                      {AG_MICRO_ATTRIBUTE, .a = 2},
+                                      {AG_MICRO_ATTRIBUTE, .a = 3},
+                                      {AG_MICRO_LESS, 2, .b = 1},
+                                      {AG_MICRO_AND, 6, AG_MICRO_VALUE, .value = 1},
+                                      {AG_MICRO_LESS, 1, .b = 3},
+                                      {AG_MICRO_AND, 8, .b = 7},
+                                      {AG_MICRO_EQUAL, 1, .b = 3},
+                                      {AG_MICRO_SELECT, 10, 5, .c = 9},
+                                      {AG_MICRO_EQUAL, 1, .b = 2},
+                                      {AG_MICRO_SELECT, 12, 4, .c = 11},
+                                      {AG_MICRO_MUL, 13, .b = 0},
+                                      {AG_MICRO_EQUAL, 13, AG_MICRO_VALUE, .value = 0},
+                                      {AG_MICRO_SELECT, 15, AG_MICRO_VALUE, 14, .value = 0},
+                                      {0}};
 const ag_op ag__op_gate = {.name = "gate",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 2,
                            .attribute_bytes = sizeof(gate),
                            .block = {[AG_F32] = gate_f32, [AG_F64] = gate_f64},
-                           .vjp = gate_vjp};
+                           .vjp = gate_vjp,
+                           .micro = {[AG_F32] = gate_micro, [AG_F64] = gate_micro}};
 ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high) {
     gate p = {low, high, at_low, at_high};
     return ag_apply(&ag__op_gate, 2, (ag_tensor *[]){g, x}, &p, sizeof p);
@@ -219,6 +249,7 @@ static bool cast_infer(ag_infer *r) {
 
 /* Asked for between real dtypes only: nothing else carries a gradient. */
 static ag_tensor *cast_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_cast(g, ag_dtype_of(ag_input(y, i))); }
+static const ag_micro cast_micro[] = {{AG_MICRO_CONVERT, .a = 0}, {0}};
 const ag_op ag__op_cast = {
     .name = "cast",
     .kind = AG_KIND_ELEMENTWISE,
@@ -227,7 +258,8 @@ const ag_op ag__op_cast = {
     .attribute_bytes = sizeof(int32_t),
     .infer = cast_infer,
     .block = {[AG_BOOL] = cast_bool, [AG_I64] = cast_i64, [AG_F32] = cast_f32, [AG_F64] = cast_f64},
-    .vjp = cast_vjp};
+    .vjp = cast_vjp,
+    .micro = {[AG_BOOL] = cast_micro, [AG_F32] = cast_micro, [AG_F64] = cast_micro}};
 ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype) {
     int32_t to = (int32_t)dtype;
     return ag_apply(&ag__op_cast, 1, &x, &to, sizeof to);

@@ -34,12 +34,14 @@ ag_tensor *ag_log(ag_tensor *x) { return ag_apply(&ag__op_log, 1, &x, NULL, 0); 
 AG_BLOCK1(sqrt_f32, float, float, sqrtf(a))
 AG_BLOCK1(sqrt_f64, double, double, sqrt(a))
 static ag_tensor *sqrt_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div(g, ag_scale(y, 2)); }
+static const ag_micro sqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {0}};
 const ag_op ag__op_sqrt = {.name = "sqrt",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 1,
                            .block = {[AG_F32] = sqrt_f32, [AG_F64] = sqrt_f64},
-                           .vjp = sqrt_vjp};
+                           .vjp = sqrt_vjp,
+                           .micro = {[AG_F32] = sqrt_micro, [AG_F64] = sqrt_micro}};
 ag_tensor *ag_sqrt(ag_tensor *x) { return ag_apply(&ag__op_sqrt, 1, &x, NULL, 0); }
 
 AG_BLOCK1(rsqrt_f32, float, float, 1 / sqrtf(a))
@@ -47,24 +49,28 @@ AG_BLOCK1(rsqrt_f64, double, double, 1 / sqrt(a))
 static ag_tensor *rsqrt_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, ag_mul(g, ag_scale(ag_pow_scalar(y, 3), -0.5));
 }
+static const ag_micro rsqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {AG_MICRO_DIV, AG_MICRO_VALUE, 1, .value = 1}, {0}};
 const ag_op ag__op_rsqrt = {.name = "rsqrt",
                             .kind = AG_KIND_ELEMENTWISE,
                             .flags = AG_OP_CHEAP,
                             .arity = 1,
                             .block = {[AG_F32] = rsqrt_f32, [AG_F64] = rsqrt_f64},
-                            .vjp = rsqrt_vjp};
+                            .vjp = rsqrt_vjp,
+                            .micro = {[AG_F32] = rsqrt_micro, [AG_F64] = rsqrt_micro}};
 ag_tensor *ag_rsqrt(ag_tensor *x) { return ag_apply(&ag__op_rsqrt, 1, &x, NULL, 0); }
 
 AG_BLOCK1(square_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)a))
 AG_BLOCK1(square_f32, float, float, (a * a))
 AG_BLOCK1(square_f64, double, double, (a * a))
 static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_scale(ag_mul(g, ag_input(y, i)), 2); }
+static const ag_micro square_micro[] = {{AG_MICRO_MUL, 0, .b = 0}, {0}};
 const ag_op ag__op_square = {.name = "square",
                              .kind = AG_KIND_ELEMENTWISE,
                              .flags = AG_OP_CHEAP,
                              .arity = 1,
                              .block = {[AG_I64] = square_i64, [AG_F32] = square_f32, [AG_F64] = square_f64},
-                             .vjp = square_vjp};
+                             .vjp = square_vjp,
+                             .micro = {[AG_F32] = square_micro, [AG_F64] = square_micro}};
 ag_tensor *ag_square(ag_tensor *x) { return ag_apply(&ag__op_square, 1, &x, NULL, 0); }
 
 /* ---- Magnitude and sign ---- */
@@ -73,24 +79,32 @@ AG_BLOCK1(abs_i64, int64_t, int64_t, a < 0 ? 0 - (uint64_t)a : (uint64_t)a)
 AG_BLOCK1(abs_f32, float, float, fabsf(a))
 AG_BLOCK1(abs_f64, double, double, fabs(a))
 static ag_tensor *abs_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_sign(ag_input(y, i))); }
+static const ag_micro abs_micro[] = {{AG_MICRO_ABS, .a = 0}, {0}};
 const ag_op ag__op_abs = {.name = "abs",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_CHEAP,
                           .arity = 1,
                           .block = {[AG_I64] = abs_i64, [AG_F32] = abs_f32, [AG_F64] = abs_f64},
-                          .vjp = abs_vjp};
+                          .vjp = abs_vjp,
+                          .micro = {[AG_F32] = abs_micro, [AG_F64] = abs_micro}};
 ag_tensor *ag_abs(ag_tensor *x) { return ag_apply(&ag__op_abs, 1, &x, NULL, 0); }
 
 /* 0 and NaN are their own sign. */
 AG_BLOCK1(sign_i64, int64_t, int64_t, (a > 0) - (a < 0))
 AG_BLOCK1(sign_f32, float, float, a > 0 ? 1 : a < 0 ? -1 : a)
 AG_BLOCK1(sign_f64, double, double, a > 0 ? 1 : a < 0 ? -1 : a)
+static const ag_micro sign_micro[] = {{AG_MICRO_LESS, AG_MICRO_VALUE, 0, .value = 0},
+                                      {AG_MICRO_LESS, 0, AG_MICRO_VALUE, .value = 0},
+                                      {AG_MICRO_SELECT, 2, AG_MICRO_VALUE, 0, .value = -1},
+                                      {AG_MICRO_SELECT, 1, AG_MICRO_VALUE, 3, .value = 1},
+                                      {0}};
 const ag_op ag__op_sign = {.name = "sign",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 1,
                            .block = {[AG_I64] = sign_i64, [AG_F32] = sign_f32, [AG_F64] = sign_f64},
-                           .vjp = ag_zero_vjp};
+                           .vjp = ag_zero_vjp,
+                           .micro = {[AG_F32] = sign_micro, [AG_F64] = sign_micro}};
 ag_tensor *ag_sign(ag_tensor *x) { return ag_apply(&ag__op_sign, 1, &x, NULL, 0); }
 
 /* ---- Sine and cosine ---- */
@@ -175,10 +189,12 @@ AG_BLOCK1(relu_f64, double, double, a < 0 ? 0 : a)
 static ag_tensor *relu_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag__gate(g, ag_input(y, i), 0, (double)INFINITY, 0, 1);
 }
+static const ag_micro relu_micro[] = {{AG_MICRO_MAX, AG_MICRO_VALUE, 0, .value = 0}, {0}};
 const ag_op ag__op_relu = {.name = "relu",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 1,
                            .block = {[AG_F32] = relu_f32, [AG_F64] = relu_f64},
-                           .vjp = relu_vjp};
+                           .vjp = relu_vjp,
+                           .micro = {[AG_F32] = relu_micro, [AG_F64] = relu_micro}};
 ag_tensor *ag_relu(ag_tensor *x) { return ag_apply(&ag__op_relu, 1, &x, NULL, 0); }
