@@ -158,6 +158,8 @@ struct ag_tape {
     uint64_t evaluations;
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* an operation's eval is running */
+    bool compile;                                /* elementwise operations may become machine code */
+    struct ag__programs *programs;               /* compile.c's; NULL: none yet */
     uint32_t floor; /* while an eval or a VJP is running: the nodes before this must stay */
 
     ag_status status;

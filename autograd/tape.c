@@ -2,7 +2,7 @@
  *
  * A mark is a slot in the tape's list of places and the serial number that the slot had; rewinding to a place forgets
  * the slots after it, so a mark is stale exactly if its slot has another serial number now. */
-#include "autograd/internal.h"
+#include "autograd/compile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,11 @@ static ag_evaluator default_evaluator(void) {
     return choice && strcmp(choice, "reference") == 0 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_FUSED;
 }
 
+static bool default_compile(void) {
+    const char *choice = getenv("AG_COMPILE");
+    return !choice || strcmp(choice, "0") != 0;
+}
+
 ag_tape *ag_tape_new(void) { return ag_tape_new_with(NULL); }
 
 ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
@@ -39,6 +44,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->recording = true;
     tape->threads = default_threads();
     tape->evaluator = default_evaluator();
+    tape->compile = default_compile();
     tape->nil = (ag_tensor *)(tape + 1);
     *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};
     return tape;
@@ -49,6 +55,7 @@ void ag_tape_free(ag_tape *tape) {
     ag__truncate(tape, &(ag__place){0});
     ag__plans_free(tape);
     ag__buffers_free(tape);
+    ag__code_free(tape);
     ag__arena_trim(tape);
     ag__segments_trim(tape);
     if (tape->segments) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);

@@ -1,0 +1,775 @@
+/* compile -- strip programs as machine code
+ *
+ * First the steps' micro-programs are expanded into one list of values in which equal ones occur once; what is the same
+ * for all elements is told from what varies. Then values get registers, in program order: those that are the same for
+ * all are computed before the loop and wait in registers or in the stack frame, the others in the loop; where registers
+ * run out, the value that is needed last goes to the frame. encode.c makes machine code of that, which is put into pages
+ * that are written once and then become executable.
+ *
+ * A vector is finished before the next is begun, and a slot is not loaded after its last use; so slots may share memory
+ * as compile.h says. */
+#include "autograd/encode.h"
+
+#include <string.h>
+
+#if AG__X86_64
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { WIDE = 1, TRUTH = 2 }; /* types: of 64 bits, and whether it is a truth value: all bits or none */
+enum { NONE = UINT16_MAX, MOST_STEPS = 250, DEEPEST = 4 }; /* of a micro-program: registers, and calls in calls */
+
+typedef struct value {
+    uint8_t code, type, operands;
+    bool varies;   /* from element to element */
+    bool needed;   /* by a store */
+    bool hoisted;  /* the same for all, and needed in the loop or after it */
+    bool live;     /* scratch */
+    int8_t reg;    /* where it is now, or AG__NO_REGISTER */
+    uint8_t place; /* and in memory */
+    uint16_t x[3];
+    uint16_t next[3]; /* of each operand: its next use after this one */
+    uint16_t use;     /* its next use; NONE: it is no longer needed */
+    uint16_t uses;    /* in the loop */
+    uint16_t k;       /* slot, which attribute, shift */
+    int32_t at;       /* in `place`; index into the table of attributes */
+    uint64_t bits;    /* of a constant */
+} value;
+
+typedef struct program {
+    const ag__code_slot *slot;
+    int lanes;
+    value *value;
+    int values, room;
+    uint16_t *table; /* of values by content */
+    unsigned table_mask;
+    uint16_t *of_slot; /* what a step has written there */
+    uint64_t *pool;
+    bool *pool_wide;
+    int constants;
+    ag__asm *instruction;
+    int instructions, instruction_room;
+    uint16_t held[AG__REGISTERS]; /* which value is in it */
+    unsigned locked, kept;        /* registers that must not be taken: in this instruction, in the loop */
+    int32_t frame;
+    bool failed;
+} program;
+
+/* ---- Values ---- */
+
+static int fail(program *p) { return p->failed = true, 0; }
+
+static bool same(const value *a, const value *b) {
+    return a->code == b->code && a->type == b->type && a->x[0] == b->x[0] && a->x[1] == b->x[1] && a->x[2] == b->x[2] &&
+           a->k == b->k && a->at == b->at && a->bits == b->bits;
+}
+
+static unsigned hash_of(const value *v) {
+    uint64_t h = v->code | (uint64_t)v->x[0] << 8 | (uint64_t)v->x[1] << 24 | (uint64_t)v->x[2] << 40;
+    h = (h ^ v->bits) * UINT64_C(0x9e3779b97f4a7c15) + v->k;
+    h = (h ^ h >> 29 ^ (uint64_t)v->at) * UINT64_C(0xbf58476d1ce4e5b9);
+    return (unsigned)(h >> 32);
+}
+
+/* The place of this value in the list: an equal one's, unless it is a store. */
+static int value_of(program *p, value v) {
+    unsigned i = hash_of(&v) & p->table_mask;
+    for (; p->table[i] != NONE; i = (i + 1) & p->table_mask)
+        if (v.code != AG__STORE && same(&p->value[p->table[i]], &v)) return p->table[i];
+    if (p->values == p->room || p->failed) return fail(p);
+    v.reg = AG__NO_REGISTER;
+    p->value[p->values] = v;
+    p->table[i] = (uint16_t)p->values;
+    return p->values++;
+}
+
+static int constant(program *p, uint64_t bits, int wide) {
+    if (!wide) bits &= UINT32_MAX;
+    return value_of(p, (value){.code = AG__CONSTANT, .type = (uint8_t)wide, .place = AG__IN_POOL, .bits = bits});
+}
+
+static int number(program *p, double number, int wide) {
+    float narrow = (float)number;
+    uint64_t bits = 0;
+    if (wide) memcpy(&bits, &number, sizeof number);
+    else memcpy(&bits, &narrow, sizeof narrow);
+    return constant(p, bits, wide);
+}
+
+static int operation(program *p, int code, int type, int n, int a, int b, int c) {
+    const value *v = p->value;
+    bool varies = v[a].varies || (n > 1 && v[b].varies) || (n > 2 && v[c].varies);
+    return value_of(p, (value){.code = (uint8_t)code,
+                               .type = (uint8_t)type,
+                               .operands = (uint8_t)n,
+                               .varies = varies,
+                               .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c}});
+}
+
+/* What a slot holds, read as it is or, a bool, in this width. */
+static int slot_value(program *p, int slot, int wide) {
+    if (p->of_slot[slot] != NONE) return p->of_slot[slot];
+    const ag__code_slot *s = &p->slot[slot];
+    int type = s->dtype == AG_BOOL ? TRUTH | wide : s->dtype == AG_F64 ? WIDE : 0;
+    return value_of(p, (value){.code = s->one ? AG__SINGLE : AG__ELEMENT,
+                               .type = (uint8_t)type,
+                               .varies = !s->one,
+                               .place = s->one ? AG__IN_SINGLE : AG__IN_SLOT,
+                               .at = slot});
+}
+
+static int in_width(program *p, int a, int wide) { /* a truth value */
+    if ((p->value[a].type & WIDE) == wide) return a;
+    return operation(p, wide ? AG__WIDEN_TRUTH : AG__NARROW_TRUTH, TRUTH | wide, 1, a, 0, 0);
+}
+
+/* ---- Steps ---- */
+
+static bool is_truth(const program *p, int a) { return p->value[a].type & TRUTH; }
+static bool is_constant(const program *p, int a, uint64_t bits) {
+    return p->value[a].code == AG__CONSTANT && p->value[a].bits == bits;
+}
+
+static int arithmetic(program *p, int code, int operands, int a, int b) {
+    int type = p->value[a].type;
+    if ((type & TRUTH) || (operands > 1 && p->value[b].type != type)) return fail(p);
+    if (code == AG_MICRO_INTEGER && type & WIDE) return fail(p);
+    if (code >= AG_MICRO_LESS && code <= AG_MICRO_NOT_EQUAL) type |= TRUTH;
+    return operation(p, code, type, operands, a, operands > 1 ? b : 0, 0);
+}
+
+static int bitwise(program *p, int code, int a, int b) {
+    if (is_truth(p, a)) a = in_width(p, a, p->value[b].type & WIDE);
+    else if (is_truth(p, b)) b = in_width(p, b, p->value[a].type & WIDE);
+    int ta = p->value[a].type, tb = p->value[b].type;
+    if ((ta ^ tb) & WIDE) return fail(p);
+    return operation(p, code, (ta & WIDE) | (ta & tb & TRUTH), 2, a, b, 0);
+}
+
+static int with_mask(program *p, int code, int a, uint64_t wide, uint64_t narrow) {
+    int type = p->value[a].type, mask = constant(p, type & WIDE ? wide : narrow, type & WIDE);
+    if ((type & TRUTH) && code != AG_MICRO_NOT) return fail(p);
+    return operation(p, code == AG_MICRO_ABS ? AG_MICRO_AND : AG_MICRO_XOR, type, 2, a, mask, 0);
+}
+
+/* Where one choice is zero, a mask serves, and is quicker. */
+static int choice(program *p, int a, int b, int c) {
+    if (!is_truth(p, a)) return fail(p);
+    if (is_truth(p, b)) b = in_width(p, b, p->value[c].type & WIDE);
+    int type = p->value[b].type;
+    if (type != p->value[c].type) return fail(p);
+    a = in_width(p, a, type & WIDE);
+    if (is_constant(p, c, 0)) return operation(p, AG_MICRO_AND, type, 2, a, b, 0);
+    if (is_constant(p, b, 0)) return operation(p, AG__AND_NOT, type, 2, a, c, 0);
+    return operation(p, AG_MICRO_SELECT, type, 3, a, b, c);
+}
+
+static int converted(program *p, int a, int dtype) {
+    int type = p->value[a].type, wide = dtype == AG_F64;
+    if (dtype == AG_BOOL)
+        return type & TRUTH ? a : arithmetic(p, AG_MICRO_NOT_EQUAL, 2, a, constant(p, 0, type & WIDE));
+    if (type & TRUTH) return operation(p, AG_MICRO_AND, wide, 2, in_width(p, a, wide), number(p, 1, wide), 0);
+    return type == wide ? a : operation(p, wide ? AG__WIDEN : AG__NARROW, wide, 1, a, 0, 0);
+}
+
+static int attribute(program *p, const ag__code_step *s, int k, int wide) {
+    if ((size_t)k >= s->op->attribute_bytes / sizeof(double)) return fail(p);
+    return value_of(p, (value){.code = AG_MICRO_ATTRIBUTE,
+                               .type = (uint8_t)wide,
+                               .place = AG__IN_ATTRIBUTES,
+                               .at = s->attributes,
+                               .k = (uint16_t)k});
+}
+
+static int shift(program *p, int code, int a, int k) {
+    if (is_truth(p, a) || k >= 64) return fail(p);
+    return value_of(p, (value){.code = (uint8_t)code,
+                               .type = p->value[a].type,
+                               .operands = 1,
+                               .varies = p->value[a].varies,
+                               .x = {(uint16_t)a},
+                               .k = (uint16_t)k});
+}
+
+typedef struct expansion {
+    const ag__code_step *step;
+    int wide; /* whether the element type is of 64 bits */
+    int depth;
+} expansion;
+
+static int expand(program *p, const ag_micro *micro, int n, const int x[], expansion e);
+
+static int operand_of(program *p, const ag_micro *m, unsigned char which, int count, const int reg[], int wide) {
+    if (which == AG_MICRO_VALUE) return number(p, m->value, wide);
+    if (which == AG_MICRO_WHOLE) return constant(p, (uint64_t)m->value, wide);
+    return which < count ? reg[which] : fail(p);
+}
+
+static int micro_step(program *p, const ag_micro *m, int count, const int reg[], expansion e) {
+    if (m->code == AG_MICRO_ATTRIBUTE) return attribute(p, e.step, m->a, e.wide);
+    int a = operand_of(p, m, m->a, count, reg, e.wide), b = 0;
+    switch (m->code) {
+    case AG_MICRO_CALL: return m->program && e.depth++ < DEEPEST ? expand(p, m->program, 1, &a, e) : fail(p);
+    case AG_MICRO_CONVERT: return converted(p, a, p->slot[e.step->y].dtype);
+    case AG_MICRO_NEG: return with_mask(p, AG_MICRO_NEG, a, UINT64_C(1) << 63, UINT64_C(1) << 31);
+    case AG_MICRO_ABS: return with_mask(p, AG_MICRO_ABS, a, INT64_MAX, INT32_MAX);
+    case AG_MICRO_NOT: return with_mask(p, AG_MICRO_NOT, a, UINT64_MAX, UINT32_MAX);
+    case AG_MICRO_SHIFT_LEFT:
+    case AG_MICRO_SHIFT_RIGHT: return shift(p, m->code, a, m->b);
+    case AG_MICRO_SQRT:
+    case AG_MICRO_ROUND:
+    case AG_MICRO_INTEGER: return arithmetic(p, m->code, 1, a, 0);
+    default: break;
+    }
+    b = operand_of(p, m, m->b, count, reg, e.wide);
+    if (m->code == AG_MICRO_SELECT) return choice(p, a, b, operand_of(p, m, m->c, count, reg, e.wide));
+    if (m->code >= AG_MICRO_AND && m->code <= AG_MICRO_XOR) return bitwise(p, m->code, a, b);
+    return m->code < AG_MICRO_CODES ? arithmetic(p, m->code, 2, a, b) : fail(p);
+}
+
+static int expand(program *p, const ag_micro *micro, int n, const int x[], expansion e) {
+    int reg[MOST_STEPS], count = n;
+    memcpy(reg, x, (size_t)n * sizeof *reg);
+    for (; micro->code != AG_MICRO_END && !p->failed; micro++) {
+        if (count == MOST_STEPS) return fail(p);
+        reg[count] = micro_step(p, micro, count, reg, e);
+        count++;
+    }
+    return count > 0 ? reg[count - 1] : fail(p);
+}
+
+static void add_step(program *p, const ag__code_step *s) {
+    int x[8], dtype = p->slot[s->y].dtype;
+    expansion e = {s, s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->lanes == 4), 0};
+    for (int i = 0; i < s->n; i++) x[i] = slot_value(p, s->x[i], e.wide);
+    int y = expand(p, s->op->micro[s->dtype], s->n, x, e);
+    const value *v = &p->value[y];
+    if (v->code == AG__ELEMENT || v->code == AG__SINGLE) /* whose memory may be overwritten before y's last use */
+        v = &p->value[y = operation(p, AG__COPY, v->type, 1, y, 0, 0)];
+    bool fits = dtype == AG_BOOL ? v->type & TRUTH : v->type == (dtype == AG_F64);
+    if (!fits || (v->varies && p->slot[s->y].one)) p->failed = true;
+    p->of_slot[s->y] = (uint16_t)y;
+    if (p->slot[s->y].out && !p->slot[s->y].one)
+        value_of(
+            p,
+            (value){.code = AG__STORE, .type = v->type, .operands = 1, .varies = true, .x = {(uint16_t)y}, .at = s->y});
+}
+
+/* ---- Uses ---- */
+
+static bool is_leaf(const value *v) {
+    return v->code == AG_MICRO_ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
+}
+
+static bool runs(const value *v, bool in_loop) { return v->needed && v->varies == in_loop && !is_leaf(v); }
+
+static bool is_single_out(const program *p, int slot) {
+    return p->slot[slot].one && p->slot[slot].out && p->of_slot[slot] != NONE;
+}
+
+static void mark_needed(program *p, int slots) {
+    for (int s = 0; s < slots; s++)
+        if (is_single_out(p, s)) p->value[p->of_slot[s]].needed = p->value[p->of_slot[s]].hoisted = true;
+    for (int i = p->values - 1; i >= 0; i--) {
+        value *v = &p->value[i];
+        v->needed = v->needed || v->code == AG__STORE;
+        for (int k = 0; v->needed && k < v->operands; k++) p->value[v->x[k]].needed = true;
+    }
+}
+
+static void place_constants(program *p) {
+    for (int i = 0; i < p->values; i++) {
+        value *v = &p->value[i];
+        if (v->code != AG__CONSTANT || !v->needed) continue;
+        v->at = AG__POOL_START + AG__VECTOR * p->constants;
+        p->pool[p->constants] = v->bits;
+        p->pool_wide[p->constants++] = v->type & WIDE;
+    }
+}
+
+/* Of every operand in the loop, or before it, the next use. */
+static void find_uses(program *p, bool in_loop) {
+    for (int i = 0; i < p->values; i++) p->value[i].use = NONE;
+    for (int i = p->values - 1; i >= 0; i--) {
+        value *v = &p->value[i];
+        if (!runs(v, in_loop)) continue;
+        for (int k = 0; k < v->operands; k++) v->next[k] = p->value[v->x[k]].use;
+        for (int k = 0; k < v->operands; k++) p->value[v->x[k]].use = (uint16_t)i;
+    }
+}
+
+/* How many varying values are in registers at most, if there are as many as needed. */
+static int pressure(program *p) {
+    int live = 0, most = 0;
+    for (int i = 0; i < p->values; i++) {
+        value *v = &p->value[i];
+        if (!runs(v, true)) continue;
+        for (int k = 0; k < v->operands; k++) {
+            value *x = &p->value[v->x[k]];
+            bool after = x->varies && v->next[k] != NONE;
+            x->uses++;
+            live += after - x->live;
+            x->live = after;
+        }
+        v->live = v->code != AG__STORE;
+        live += v->live;
+        most = live > most ? live : most;
+    }
+    return most;
+}
+
+/* ---- Registers ---- */
+
+static void put(program *p, ag__asm i) {
+    if (p->instructions == p->instruction_room) p->failed = true;
+    else p->instruction[p->instructions++] = i;
+}
+
+static void put_load(program *p, int reg, const value *v) {
+    put(p, (ag__asm){.code = AG__LOAD,
+                     .wide = v->type & WIDE,
+                     .truth = v->type & TRUTH,
+                     .y = (int8_t)reg,
+                     .b = AG__NO_REGISTER,
+                     .place = v->place,
+                     .at = v->at,
+                     .k = v->k});
+}
+
+static void spill(program *p, int reg, value *v) {
+    if (v->place == AG__IN_FRAME) return;
+    v->place = AG__IN_FRAME;
+    v->at = p->frame;
+    p->frame += AG__VECTOR;
+    put(p, (ag__asm){.code = AG__SPILL, .a = (int8_t)reg, .b = AG__NO_REGISTER, .place = AG__IN_FRAME, .at = v->at});
+}
+
+static int free_register(const program *p) {
+    for (int r = 0; r < AG__REGISTERS; r++)
+        if (p->held[r] == NONE) return r;
+    return AG__NO_REGISTER;
+}
+
+/* A register for value i: a free one, or that of the value that is needed last. */
+static int take(program *p, int i) {
+    int reg = free_register(p);
+    if (reg == AG__NO_REGISTER) {
+        unsigned fixed = p->locked | p->kept;
+        for (int r = 0; r < AG__REGISTERS; r++)
+            if (!(fixed >> r & 1) && (reg < 0 || p->value[p->held[r]].use > p->value[p->held[reg]].use)) reg = r;
+        value *v = &p->value[p->held[reg]];
+        if (v->place == AG__NO_PLACE) spill(p, reg, v);
+        v->reg = AG__NO_REGISTER;
+    }
+    p->held[reg] = (uint16_t)i;
+    p->value[i].reg = (int8_t)reg;
+    return reg;
+}
+
+static int8_t fetch(program *p, int i) {
+    value *v = &p->value[i];
+    if (v->reg < 0) put_load(p, take(p, i), v);
+    p->locked |= 1u << v->reg;
+    return v->reg;
+}
+
+/* Whether operand k of v had better be used where it is in memory. */
+static bool stays_in_memory(const program *p, const value *v, int k) {
+    const value *x = &p->value[v->x[k]];
+    if (x->reg >= 0) return false;
+    if (x->place == AG__IN_FRAME || x->place == AG__IN_POOL) return true;
+    bool once = v->next[k] == NONE || free_register(p) == AG__NO_REGISTER;
+    return x->place == AG__IN_SLOT && !(x->type & TRUTH) && once;
+}
+
+static void fetch_last(program *p, ag__asm *in, const value *v, int k) {
+    const value *x = &p->value[v->x[k]];
+    if (stays_in_memory(p, v, k)) {
+        in->b = AG__NO_REGISTER;
+        in->place = x->place;
+        in->at = x->at;
+    } else {
+        in->b = fetch(p, v->x[k]);
+    }
+}
+
+static bool commutes(int code) {
+    return code == AG_MICRO_ADD || code == AG_MICRO_MUL || code == AG_MICRO_EQUAL || code == AG_MICRO_NOT_EQUAL ||
+           code == AG_MICRO_BITS_ADD || (code >= AG_MICRO_AND && code <= AG_MICRO_XOR);
+}
+
+/* Operands into registers, but the last one if it may stay in memory. */
+static void fetch_operands(program *p, ag__asm *in, const value *v) {
+    bool only_registers =
+        v->code == AG_MICRO_SHIFT_LEFT || v->code == AG_MICRO_SHIFT_RIGHT || v->code == AG__NARROW_TRUTH;
+    if (v->operands == 3) {
+        in->k = (uint16_t)fetch(p, v->x[0]);
+        in->a = fetch(p, v->x[2]);
+        fetch_last(p, in, v, 1);
+    } else if (v->operands == 2) {
+        bool swap = commutes(v->code) && stays_in_memory(p, v, 0) && !stays_in_memory(p, v, 1);
+        in->a = fetch(p, v->x[swap ? 1 : 0]);
+        fetch_last(p, in, v, swap ? 0 : 1);
+    } else if (only_registers) {
+        in->k = v->k;
+        in->b = fetch(p, v->x[0]);
+    } else {
+        fetch_last(p, in, v, 0);
+    }
+}
+
+static void release_operands(program *p, const value *v) {
+    for (int k = 0; k < v->operands; k++) {
+        value *x = &p->value[v->x[k]];
+        x->use = v->next[k];
+        if (x->use != NONE || x->reg < 0 || p->kept >> x->reg & 1) continue;
+        p->held[x->reg] = NONE;
+        x->reg = AG__NO_REGISTER;
+    }
+    p->locked = 0;
+}
+
+static void put_value(program *p, int i) {
+    value *v = &p->value[i];
+    const value *first = &p->value[v->x[0]];
+    ag__asm in = {.code = v->code, .wide = v->type & WIDE};
+    if (v->code == AG__STORE) {
+        in.truth = v->type & TRUTH;
+        in.at = v->at;
+        in.a = fetch(p, v->x[0]);
+        in.b = AG__NO_REGISTER;
+        put(p, in);
+        release_operands(p, v);
+        return;
+    }
+    if (v->operands == 1) in.wide = first->type & WIDE; /* a conversion's operand has another width */
+    fetch_operands(p, &in, v);
+    release_operands(p, v);
+    in.y = (int8_t)take(p, i);
+    put(p, in);
+}
+
+static void clear_registers(program *p) {
+    for (int r = 0; r < AG__REGISTERS; r++) p->held[r] = NONE;
+    for (int i = 0; i < p->values; i++) p->value[i].reg = AG__NO_REGISTER;
+}
+
+/* What is the same for all elements is computed, and what the loop needs of it put into the frame. */
+static void put_before(program *p) {
+    find_uses(p, false);
+    clear_registers(p);
+    for (int i = 0; i < p->values; i++) {
+        value *v = &p->value[i];
+        if (!runs(v, false)) continue;
+        put_value(p, i);
+        if (v->hoisted) spill(p, v->reg, v);
+    }
+    clear_registers(p);
+}
+
+/* The hoisted values that are used most stay in registers throughout the loop; leaves that do not go to the frame. */
+static void keep(program *p, int registers) {
+    for (; registers > 0; registers--) {
+        int best = NONE;
+        for (int i = 0; i < p->values; i++) {
+            const value *v = &p->value[i];
+            if (!v->varies && v->uses > 0 && v->reg < 0 && (best == NONE || v->uses > p->value[best].uses)) best = i;
+        }
+        if (best == NONE) break;
+        p->kept |= 1u << take(p, best);
+    }
+    for (int i = 0; i < p->values; i++) {
+        value *v = &p->value[i];
+        if (v->varies || !v->hoisted || v->reg >= 0 || (v->place != AG__IN_SINGLE && v->place != AG__IN_ATTRIBUTES))
+            continue;
+        put_load(p, AG__REGISTERS - 1, v);
+        spill(p, AG__REGISTERS - 1, v);
+    }
+    for (int r = 0; r < AG__REGISTERS; r++)
+        if (p->kept >> r & 1) put_load(p, r, &p->value[p->held[r]]);
+}
+
+static void put_loop(program *p) {
+    for (int i = 0; i < p->values; i++)
+        if (runs(&p->value[i], true)) put_value(p, i);
+}
+
+static void put_after(program *p, int slots) {
+    for (int s = 0; s < slots; s++) {
+        if (!is_single_out(p, s)) continue;
+        const value *v = &p->value[p->of_slot[s]];
+        put(p, (ag__asm){.code = AG__STORE,
+                         .wide = v->type & WIDE,
+                         .truth = v->type & TRUTH,
+                         .place = v->place,
+                         .at = v->at,
+                         .k = (uint16_t)s});
+    }
+}
+
+static ag__machine allocate(program *p, int slots) {
+    ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
+    p->frame = AG__FRAME_START;
+    mark_needed(p, slots);
+    place_constants(p);
+    find_uses(p, true);
+    for (int i = 0; i < p->values; i++)
+        if (!p->value[i].varies && p->value[i].use != NONE) p->value[i].hoisted = true;
+    int left = AG__REGISTERS - 2 - pressure(p);
+    put_before(p);
+    find_uses(p, true);
+    keep(p, left);
+    m.before = p->instructions;
+    put_loop(p);
+    m.loop = p->instructions - m.before;
+    put_after(p, slots);
+    m.after = p->instructions - m.before - m.loop;
+    m.instruction = p->instruction;
+    m.frame = p->frame;
+    m.pool = p->pool;
+    m.pool_wide = p->pool_wide;
+    m.constants = p->constants;
+    return m;
+}
+
+/* ---- Pages ---- */
+
+static void *map_pages(size_t bytes) {
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+static bool protect_pages(void *pages, size_t bytes, bool executable) {
+    return mprotect(pages, bytes, PROT_READ | (executable ? PROT_EXEC : PROT_WRITE)) == 0;
+}
+
+static void unmap_pages(void *pages, size_t bytes) { munmap(pages, bytes); }
+
+ag__pages ag__code_pages = {map_pages, protect_pages, unmap_pages};
+
+/* ---- The tape's programs ---- */
+
+enum { BUCKETS = 64, RUN_BYTES = 64 * 1024, MOST_BYTES = 4 * 1024 * 1024 };
+
+typedef struct run { /* of pages: the used ones are executable, the others writable */
+    struct run *next;
+    uint8_t *pages;
+    size_t bytes, used;
+} run;
+
+typedef struct entry { /* what was compiled; the slots follow the steps */
+    struct entry *next;
+    uint64_t hash;
+    ag__code *code;
+    size_t bytes;
+    int steps, slots;
+    ag__code_step step[];
+} entry;
+
+struct ag__programs {
+    entry *bucket[BUCKETS];
+    run *runs;
+    size_t mapped;
+};
+
+static const ag__code_slot *slots_of(const entry *e) { return (const ag__code_slot *)(e->step + e->steps); }
+
+static uint64_t mix(uint64_t h, uint64_t x) {
+    h = (h ^ x) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 32;
+}
+
+static uint64_t hash_program(int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    uint64_t h = (uint64_t)steps << 32 | (uint64_t)slots;
+    for (const ag__code_step *s = step; s < step + steps; s++) {
+        h = mix(h, (uint64_t)(uintptr_t)s->op);
+        h = mix(h, (uint64_t)s->dtype | (uint64_t)s->n << 8 | (uint64_t)s->y << 16 | (uint64_t)s->attributes << 32);
+        for (int i = 0; i < s->n; i++) h = mix(h, s->x[i]);
+    }
+    for (int i = 0; i < slots; i++) h = mix(h, (uint64_t)slot[i].dtype << 2 | (uint64_t)slot[i].one << 1 | slot[i].out);
+    return h;
+}
+
+static bool same_step(const ag__code_step *a, const ag__code_step *b) {
+    return a->op == b->op && a->dtype == b->dtype && a->n == b->n && a->y == b->y && a->attributes == b->attributes &&
+           memcmp(a->x, b->x, a->n * sizeof *a->x) == 0;
+}
+
+static bool same_slot(const ag__code_slot *a, const ag__code_slot *b) {
+    return a->dtype == b->dtype && a->one == b->one && a->out == b->out;
+}
+
+static bool is_entry_of(const entry *e, uint64_t hash, int steps, const ag__code_step *step, int slots,
+                        const ag__code_slot *slot) {
+    bool equal = e->hash == hash && e->steps == steps && e->slots == slots;
+    for (int i = 0; equal && i < steps; i++) equal = same_step(&e->step[i], &step[i]);
+    for (int i = 0; equal && i < slots; i++) equal = same_slot(&slots_of(e)[i], &slot[i]);
+    return equal;
+}
+
+static size_t page_bytes(void) {
+    long bytes = sysconf(_SC_PAGESIZE);
+    return bytes > 0 ? (size_t)bytes : 4096;
+}
+
+static run *new_run(ag_tape *tape, size_t bytes) {
+    struct ag__programs *all = tape->programs;
+    run *r = ag__resize(tape, NULL, 0, sizeof *r);
+    if (!r) return NULL;
+    if (bytes < RUN_BYTES) bytes = RUN_BYTES;
+    *r = (run){.next = all->runs, .pages = ag__code_pages.map(bytes), .bytes = bytes};
+    if (!r->pages) return ag__resize(tape, r, sizeof *r, 0);
+    all->mapped += bytes;
+    return all->runs = r;
+}
+
+/* Code in pages of its own, so that nothing executable is ever written to. */
+static ag__code *install(ag_tape *tape, const ag__machine *m) {
+    size_t entry_point, size = ag__assemble(m, NULL, &entry_point), page = page_bytes();
+    size_t bytes = (size + page - 1) / page * page;
+    run *r = tape->programs->runs;
+    if (!r || r->bytes - r->used < bytes) r = new_run(tape, bytes);
+    if (!r) return NULL;
+    uint8_t *to = r->pages + r->used, *start;
+    ag__code *code;
+    ag__assemble(m, to, &entry_point);
+    if (!ag__code_pages.protect(to, bytes, true)) return NULL;
+    r->used += bytes;
+    start = to + entry_point;
+    memcpy(&code, &start, sizeof code);
+    return code;
+}
+
+/* An upper bound on the values that a micro-program becomes. */
+static int values_in(const ag_micro *micro, int depth, int most) {
+    int n = 0;
+    for (; micro && micro->code != AG_MICRO_END && n < most; micro++) {
+        n += 5; /* itself, constants, and conversions of its operands */
+        if (micro->code == AG_MICRO_CALL && depth < DEEPEST) n += values_in(micro->program, depth + 1, most - n);
+    }
+    return n;
+}
+
+static size_t aligned(size_t bytes) { return (bytes + 15) / 16 * 16; }
+
+/* All that compiling takes, in one piece of memory. */
+static ag__code *compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    enum { MOST_VALUES = 60000 };
+    int room = 8;
+    for (int i = 0; i < steps && room < MOST_VALUES; i++)
+        room += step[i].n + 3 + values_in(step[i].op->micro[step[i].dtype], 0, MOST_VALUES);
+    if (room > MOST_VALUES) return NULL;
+    unsigned table = 16;
+    while (table < (unsigned)room * 2) table *= 2;
+    size_t n = (size_t)room, values = aligned(n * sizeof(value)), instructions = aligned(4 * n * sizeof(ag__asm));
+    size_t tables = aligned(table * sizeof(uint16_t)), of_slots = aligned((size_t)slots * sizeof(uint16_t));
+    size_t pool = aligned(n * sizeof(uint64_t)), pool_wide = aligned(n), base = aligned((size_t)slots);
+    size_t bytes = values + instructions + tables + of_slots + pool + pool_wide + base;
+    char *memory = ag__resize(tape, NULL, 0, bytes), *at = memory;
+    if (!memory) return NULL;
+    program p = {.slot = slot, .lanes = 8, .room = room, .instruction_room = 4 * room, .table_mask = table - 1};
+    p.value = (value *)(void *)at;
+    p.instruction = (ag__asm *)(void *)(at += values);
+    p.table = (uint16_t *)(void *)(at += instructions);
+    p.of_slot = (uint16_t *)(void *)(at += tables);
+    p.pool = (uint64_t *)(void *)(at += of_slots);
+    p.pool_wide = (bool *)(at += pool);
+    int8_t *bases = (int8_t *)(at += pool_wide);
+    p.value[0] = (value){0};
+    memset(p.table, 0xff, table * sizeof *p.table);
+    memset(p.of_slot, 0xff, (size_t)slots * sizeof *p.of_slot);
+    for (int i = 0; i < steps; i++) {
+        if (slot[step[i].y].dtype == AG_F64) p.lanes = 4;
+        for (int k = 0; k < step[i].n; k++)
+            if (slot[step[i].x[k]].dtype == AG_F64) p.lanes = 4;
+    }
+    for (int i = 0; i < steps && !p.failed; i++) add_step(&p, &step[i]);
+    ag__code *code = NULL;
+    if (!p.failed) {
+        ag__machine m = allocate(&p, slots);
+        m.base = bases;
+        if (!p.failed) code = install(tape, &m);
+    }
+    ag__resize(tape, memory, bytes, 0);
+    return code;
+}
+
+static ag__code *remember(ag_tape *tape, uint64_t hash, int steps, const ag__code_step *step, int slots,
+                          const ag__code_slot *slot, ag__code *code) {
+    size_t bytes = sizeof(entry) + (size_t)steps * sizeof *step + (size_t)slots * sizeof *slot;
+    entry *e = code ? ag__resize(tape, NULL, 0, bytes) : NULL, **bucket = &tape->programs->bucket[hash % BUCKETS];
+    if (!e) return code;
+    *e = (entry){.next = *bucket, .hash = hash, .code = code, .bytes = bytes, .steps = steps, .slots = slots};
+    memcpy(e->step, step, (size_t)steps * sizeof *step);
+    memcpy(e->step + steps, slot, (size_t)slots * sizeof *slot);
+    return (*bucket = e)->code;
+}
+
+/* ---- What the evaluator calls ---- */
+
+static bool is_usable(void) { return __builtin_cpu_supports("avx2"); }
+
+static bool has_place(const ag__code_slot *slot) {
+    return slot->dtype == AG_BOOL || slot->dtype == AG_F32 || slot->dtype == AG_F64;
+}
+
+bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) {
+    bool can = is_usable() && step->op->micro[step->dtype] && has_place(&slots[step->y]);
+    for (int i = 0; i < step->n; i++) can = can && has_place(&slots[step->x[i]]);
+    return can;
+}
+
+ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    if (!tape->compile || slots > NONE) return NULL;
+    for (int i = 0; i < steps; i++)
+        if (!ag__compilable(&step[i], slot)) return NULL;
+    if (!tape->programs) {
+        if (!(tape->programs = ag__resize(tape, NULL, 0, sizeof *tape->programs))) return NULL;
+        *tape->programs = (struct ag__programs){0};
+    }
+    uint64_t hash = hash_program(steps, step, slots, slot);
+    for (const entry *e = tape->programs->bucket[hash % BUCKETS]; e; e = e->next)
+        if (is_entry_of(e, hash, steps, step, slots, slot)) return e->code;
+    if (tape->programs->mapped > 2 * MOST_BYTES) return NULL;
+    return remember(tape, hash, steps, step, slots, slot, compile(tape, steps, step, slots, slot));
+}
+
+bool ag__code_recycle(ag_tape *tape) {
+    bool much = tape->programs && tape->programs->mapped > MOST_BYTES;
+    if (much) ag__code_free(tape);
+    return much;
+}
+
+void ag__code_free(ag_tape *tape) {
+    struct ag__programs *all = tape->programs;
+    if (!all) return;
+    for (int i = 0; i < BUCKETS; i++)
+        for (entry *e = all->bucket[i], *next; e; e = next) {
+            next = e->next;
+            ag__resize(tape, e, e->bytes, 0);
+        }
+    for (run *r = all->runs, *next; r; r = next) {
+        next = r->next;
+        ag__code_pages.unmap(r->pages, r->bytes);
+        ag__resize(tape, r, sizeof *r, 0);
+    }
+    ag__resize(tape, all, sizeof *all, 0);
+    tape->programs = NULL;
+}
+
+#else
+
+bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) { return (void)step, (void)slots, false; }
+
+ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    return (void)tape, (void)steps, (void)step, (void)slots, (void)slot, NULL;
+}
+
+bool ag__code_recycle(ag_tape *tape) { return (void)tape, false; }
+
+void ag__code_free(ag_tape *tape) { (void)tape; }
+
+ag__pages ag__code_pages = {NULL, NULL, NULL};
+
+#endif

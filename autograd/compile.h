@@ -1,0 +1,51 @@
+/* compile -- runs of simple elementwise operations as one loop of machine code
+ *
+ * An optional accelerator, for x86-64 processors with AVX2: a strip program whose operations all have a
+ * micro-program becomes one loop whose intermediate values live in registers. The results are the same bits as the
+ * operations' block kernels give, NaN payloads excepted. Where it cannot serve it says so, and the kernels run. */
+#ifndef AG_COMPILE_H
+#define AG_COMPILE_H
+
+#include "autograd/internal.h"
+
+/* A value of a strip program. */
+typedef struct ag__code_slot {
+    uint8_t dtype;
+    bool
+        one; /* a single element that stands for all, else n contiguous elements; what depends on such alone may be one */
+    bool out; /* needed afterwards: stored, if a step of this program writes it; else it may live in registers only */
+} ag__code_slot;
+
+/* One elementwise operation. Slots are written once, and inputs before they are read. */
+typedef struct ag__code_step {
+    const ag_op *op;
+    uint8_t dtype; /* of the last input: chooses block and micro-program */
+    uint8_t n;
+    uint16_t x[8], y;
+    uint16_t attributes; /* index into the run-time table of attributes */
+} ag__code_step;
+
+/* slot[i] is the memory of slot i, NULL for one that lives in registers only. Two slots may share memory if one is an
+ * input whose last use is at or before the step that writes the other. Memory beyond n elements is not touched. */
+typedef void ag__code(int64_t n, void *const slot[], const void *const attributes[]);
+
+/* Whether this step can be part of a compiled program. */
+bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots);
+
+/* The program's code, which stays until ag__code_recycle or ag__code_free gives it back; NULL: use the kernels. */
+ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot);
+
+/* Give all code back if there has come to be much of it. If true, all that ag__compile has returned is void. */
+bool ag__code_recycle(ag_tape *tape);
+
+void ag__code_free(ag_tape *tape);
+
+/* Where executable memory comes from; tests put failing functions here. */
+typedef struct ag__pages {
+    void *(*map)(size_t bytes);                                  /* writable, zeroed; NULL on failure */
+    bool (*protect)(void *pages, size_t bytes, bool executable); /* either executable or writable */
+    void (*unmap)(void *pages, size_t bytes);
+} ag__pages;
+extern ag__pages ag__code_pages;
+
+#endif
