@@ -1,4 +1,4 @@
-/* layers -- linear, dropout, batch and layer normalisation
+/* layers -- linear, embedding, dropout, batch and layer normalisation
  *
  * N samples, C features. Everything is composed: there is no backward code here. */
 #include "nn/refuse.h"
@@ -27,6 +27,38 @@ ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_
 ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x) {
     if (!layer) return ag__refuse("linear_apply", 1, &x, AG_ERR_NULL, "the layer is NULL");
     return ag_add(ag_matmul(x, layer->weight), layer->bias);
+}
+
+/* ---- Embedding ---- */
+
+ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features) {
+    ag_embedding none;
+    if (!layer || !tape || count < 1 || features < 1) {
+        ag_tensor *nil = !layer ? ag__refuse_on(tape, "embedding_init", AG_ERR_NULL, "the layer is NULL")
+                                : ag__refuse_on(tape, "embedding_init", AG_ERR_RANGE,
+                                                "%lld rows of %lld features: at least one of each is wanted",
+                                                (long long)count, (long long)features);
+        *(layer ? layer : &none) = (ag_embedding){nil};
+        return ag_eval(nil);
+    }
+    layer->weight = ag_label(ag_parameter_from(ag_normal(tape, dtype, AG_SHAPE(count, features), 0, 1)), "weight");
+    return ag_eval(layer->weight);
+}
+
+ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index) {
+    static const char name[] = "embedding_apply";
+    if (!layer) return ag__refuse(name, 1, &index, AG_ERR_NULL, "the layer is NULL");
+    ag_tensor *const x[] = {index, layer->weight};
+    ag_shape shape = ag_shape_of(index);
+    if (ag_dtype_of(index) != AG_I64)
+        return ag__refuse(name, 2, x, AG_ERR_DTYPE, "the index is to be i64, not %s",
+                          ag_dtype_name(ag_dtype_of(index)));
+    if (shape.rank == AG_MAX_RANK || ag_rank(x[1]) != 2)
+        return ag__refuse(name, 2, x, AG_ERR_SHAPE, "an index of %d axes at most is wanted, and a table (V,C)",
+                          AG_MAX_RANK - 1);
+    shape.extent[shape.rank++] = ag_extent(x[1], 1);
+    ag_tensor *rows = ag_gather(x[1], ag_reshape(index, AG_SHAPE(ag_size(index), 1)), 0); /* N C */
+    return ag_reshape(rows, shape);
 }
 
 /* ---- Dropout ---- */

@@ -56,6 +56,24 @@ AG_API ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype,
  * Source: torch.nn.Linear, whose weight is the transpose */
 AG_API ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x);
 
+/* ag_embedding -- a table of learnt rows: what ag_embedding_init makes */
+typedef struct ag_embedding {
+    ag_tensor *weight; /* (V,C), a parameter */
+} ag_embedding;
+
+/* ag_embedding_init -- a table of V = count rows of C = features normal random numbers, of mean 0 and deviation 1
+ * Errors: AG_ERR_RANGE unless count and features are at least 1; as ag_normal
+ * Source: torch.nn.Embedding */
+AG_API ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features);
+
+/* ag_embedding_apply -- the rows that the index names
+ * Shape:  index (…) -> (…,C)
+ * Dtype:  index i64, 0 <= index < V -> that of the layer
+ * Grad:   row v of the weight's is the sum of ȳ over all places where the index is v; falls out of the graph
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an index out of range
+ * Source: torch.nn.functional.embedding */
+AG_API ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index);
+
 /* ag_dropout -- in training, each element 0 with probability p, else x/(1−p); otherwise x as it is
  * A new draw at every call: to differentiate numerically, call ag_tape_seed before each.
  * Shape:  x (…) -> (…)
@@ -183,6 +201,52 @@ AG_API ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride);
  * Source: torch.nn.functional.avg_pool2d */
 AG_API ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride);
 
+/* ag_lstm_cell -- what ag_lstm_cell_init makes: parameters; the four gates lie side by side, in the order i, f, g, o */
+typedef struct ag_lstm_cell {
+    ag_tensor *input_weight;  /* (C,4·H) */
+    ag_tensor *hidden_weight; /* (H,4·H) */
+    ag_tensor *bias;          /* (4·H); torch.nn.LSTMCell has two, of which this is the sum */
+} ag_lstm_cell;
+
+/* ag_lstm_state -- what a step hands to the next; NULL, as in ag_lstm_state s = {0}, stands for zeros */
+typedef struct ag_lstm_state {
+    ag_tensor *hidden; /* (N,H) */
+    ag_tensor *cell;   /* (N,H) */
+} ag_lstm_state;
+
+/* ag_lstm_cell_init -- a cell with weights uniform within ±1/√H, and bias 0; C = in, H = hidden
+ * Errors: AG_ERR_RANGE unless in and hidden are at least 1; as ag_uniform
+ * Source: torch.nn.LSTMCell */
+AG_API ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden);
+
+/* ag_lstm_cell_apply -- one step: (i f g o) = x·Wx + h·Wh + b, i f o through sigmoid and g through tanh;
+ * cell ← f·cell + i·g;  hidden ← o·tanh(cell). `state` becomes the new one, whose hidden is returned; nil after an error
+ * Shape:  x (N,C), state (N,H) -> (N,H)
+ * Dtype:  real, that of the layer
+ * Grad:   falls out of the graph, through all steps that it has
+ * Errors: AG_ERR_NULL, AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al. (2000); torch.nn.LSTMCell */
+AG_API ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag_lstm_state *state);
+
+/* ag_attention -- multi-head self-attention: what ag_attention_init makes */
+typedef struct ag_attention {
+    ag_linear query, key, value, output; /* each (C,C) and (C) */
+    int64_t heads;                       /* H; each has D = C/H of the features */
+} ag_attention;
+
+/* ag_attention_init -- a layer for C = features, divided among the heads; its four parts are made by ag_linear_init
+ * Errors: AG_ERR_RANGE unless features >= 1 is a multiple of heads >= 1; as ag_uniform */
+AG_API ag_status ag_attention_init(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features, int64_t heads);
+
+/* ag_attention_apply -- every place of a sequence gathers from all: y = softmax(q·kᵀ/√D)·v for each head, the heads side
+ * by side through `output`; with `causal` a place sees itself and those before it only
+ * Shape:  x (B,T,C) -> (B,T,C)
+ * Dtype:  real, that of the layer
+ * Grad:   falls out of the graph
+ * Errors: AG_ERR_SHAPE unless x is (B,T,C) with T at least 1; AG_ERR_DTYPE; AG_ERR_RANGE if the heads do not divide C
+ * Source: Vaswani et al., Attention Is All You Need (2017), section 3.2; torch.nn.MultiheadAttention */
+AG_API ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bool causal);
+
 /* ================================================== 2. Losses =================================================== */
 
 /* Each is the mean over the batch: a 0-d tensor, ready for ag_grad; NaN for a batch of no samples. */
@@ -238,7 +302,7 @@ AG_API ag_tensor *ag_accuracy(ag_tensor *scores, ag_tensor *labels);
 /* ag_slot -- one parameter of an optimiser, and what is remembered of it */
 typedef struct ag_slot {
     ag_tensor *parameter;
-    ag_tensor *state[2]; /* variables of the parameter's shape: velocity; or first and second moment */
+    ag_tensor *state[2]; /* variables of the parameter's shape: velocity, moments, or both */
     ag_tensor *next[3];  /* inside a step: what parameter and state become */
 } ag_slot;
 
@@ -260,6 +324,27 @@ AG_API ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], 
  * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter; no parameter has then been changed
  * Source: Polyak's heavy ball, in the form of torch.optim.SGD */
 AG_API ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]);
+
+/* ag_rmsprop -- what ag_rmsprop_init makes */
+typedef struct ag_rmsprop {
+    int n;
+    ag_slot *slots;
+    double rate;     /* 0.01 */
+    double beta;     /* the part of the mean square that a step keeps; 0.99 */
+    double epsilon;  /* 1e-8 */
+    double momentum; /* the part of the velocity that a step keeps; 0 */
+    double decay;    /* of the weights: adds decay·p to the gradient; 0 */
+} ag_rmsprop;
+
+/* ag_rmsprop_init -- RMSProp over n parameters
+ * Errors: AG_ERR_NULL, AG_ERR_RANGE for n < 1; AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
+AG_API ag_status ag_rmsprop_init(ag_rmsprop *rmsprop, int n, ag_tensor *const parameters[], ag_slot slots[]);
+
+/* ag_rmsprop_step -- g = dp + decay·p;  v ← beta·v + (1−beta)·g²;  u ← momentum·u + g/(√v + epsilon);  p ← p − rate·u
+ * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
+ * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter; no parameter has then been changed
+ * Source: Tieleman and Hinton, lecture 6.5 (2012), in the form of torch.optim.RMSprop */
+AG_API ag_status ag_rmsprop_step(ag_rmsprop *rmsprop, ag_tensor *const dp[]);
 
 /* ag_adam -- what ag_adam_init makes */
 typedef struct ag_adam {
@@ -284,6 +369,15 @@ AG_API ag_status ag_adam_init(ag_adam *adam, int n, ag_tensor *const parameters[
  * Source: Kingma and Ba, Adam (2015), algorithm 1; decay as in Loshchilov and Hutter (2019) */
 AG_API ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]);
 
+/* ag_clip_norm -- scale n gradients together so that their norm, of all elements of all of them, is at most `most`:
+ * replaces each g[i] by g[i]·min(1, most/(norm + 1e-6)), and returns the norm
+ * Shape:  g[i] (…) -> ()
+ * Dtype:  real, one for all
+ * Grad:   falls out of the graph
+ * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE; each g[i] is then as it was, or nil
+ * Source: Pascanu et al. (2013), in the form of torch.nn.utils.clip_grad_norm_ */
+AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);
+
 #ifdef __cplusplus
 }
 #endif
@@ -292,26 +386,35 @@ AG_API ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]);
 #ifndef AG_NO_LOCATION
 
 #define ag_accuracy(...) ag_located(ag_accuracy(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_attention_apply(...) ag_located(ag_attention_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_avg_pool2d(...) ag_located(ag_avg_pool2d(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_batchnorm_apply(...) ag_located(ag_batchnorm_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_batchnorm_apply_nodes(...) ag_located(ag_batchnorm_apply_nodes(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_binary_cross_entropy(...) ag_located(ag_binary_cross_entropy(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_clip_norm(...) ag_located(ag_clip_norm(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_conv2d_apply(...) ag_located(ag_conv2d_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_cross_entropy(...) ag_located(ag_cross_entropy(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_dropout(...) ag_located(ag_dropout(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_embedding_apply(...) ag_located(ag_embedding_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_hinge(...) ag_located(ag_hinge(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_layernorm_apply(...) ag_located(ag_layernorm_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_layernorm_apply_nodes(...) ag_located(ag_layernorm_apply_nodes(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_linear_apply(...) ag_located(ag_linear_apply(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_lstm_cell_apply(...) ag_located(ag_lstm_cell_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_max_pool2d(...) ag_located(ag_max_pool2d(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_mse(...) ag_located(ag_mse(__VA_ARGS__), __FILE__, __LINE__)
 
 #define ag_adam_init(...) (ag_here(__FILE__, __LINE__), ag_adam_init(__VA_ARGS__))
 #define ag_adam_step(...) (ag_here(__FILE__, __LINE__), ag_adam_step(__VA_ARGS__))
+#define ag_attention_init(...) (ag_here(__FILE__, __LINE__), ag_attention_init(__VA_ARGS__))
 #define ag_batchnorm_init(...) (ag_here(__FILE__, __LINE__), ag_batchnorm_init(__VA_ARGS__))
 #define ag_conv2d_init(...) (ag_here(__FILE__, __LINE__), ag_conv2d_init(__VA_ARGS__))
+#define ag_embedding_init(...) (ag_here(__FILE__, __LINE__), ag_embedding_init(__VA_ARGS__))
 #define ag_layernorm_init(...) (ag_here(__FILE__, __LINE__), ag_layernorm_init(__VA_ARGS__))
 #define ag_linear_init(...) (ag_here(__FILE__, __LINE__), ag_linear_init(__VA_ARGS__))
+#define ag_lstm_cell_init(...) (ag_here(__FILE__, __LINE__), ag_lstm_cell_init(__VA_ARGS__))
+#define ag_rmsprop_init(...) (ag_here(__FILE__, __LINE__), ag_rmsprop_init(__VA_ARGS__))
+#define ag_rmsprop_step(...) (ag_here(__FILE__, __LINE__), ag_rmsprop_step(__VA_ARGS__))
 #define ag_sgd_init(...) (ag_here(__FILE__, __LINE__), ag_sgd_init(__VA_ARGS__))
 #define ag_sgd_step(...) (ag_here(__FILE__, __LINE__), ag_sgd_step(__VA_ARGS__))
 

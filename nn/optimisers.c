@@ -1,4 +1,4 @@
-/* optimisers -- stochastic gradient descent with momentum, and Adam
+/* optimisers -- stochastic gradient descent with momentum, RMSProp, Adam; and clipping of gradients
  *
  * A step has two halves: first every parameter's and state's next value is recorded, then all of them are assigned. So
  * a step that fails while it is recorded changes nothing. p is a parameter, g its gradient. */
@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* ---- What the two have in common ---- */
+/* ---- What they have in common ---- */
 
 static bool is_parameter(const ag_tensor *p) { return ag_requires_grad(p) && ag_inputs(p) == 0; }
 
@@ -92,6 +92,38 @@ ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]) {
     return status;
 }
 
+/* ---- RMSProp ---- */
+
+ag_status ag_rmsprop_init(ag_rmsprop *rmsprop, int n, ag_tensor *const parameters[], ag_slot slots[]) {
+    ag_status status = rmsprop ? lists_usable(n, parameters, slots) : AG_ERR_NULL;
+    if (rmsprop)
+        *rmsprop =
+            (ag_rmsprop){.n = status == AG_OK ? n : 0, .slots = slots, .rate = 1e-2, .beta = 0.99, .epsilon = 1e-8};
+    return status == AG_OK ? open_slots("rmsprop_init", n, parameters, slots, 2) : status;
+}
+
+static void rmsprop_next(const ag_rmsprop *rmsprop, ag_slot *slot, ag_tensor *g) {
+    ag_tensor *p = slot->parameter;
+    if (rmsprop->decay != 0) g = ag_add(g, ag_scale(p, rmsprop->decay));
+    ag_tensor *v = ag_add(ag_scale(slot->state[0], rmsprop->beta), ag_scale(ag_square(g), 1 - rmsprop->beta));
+    ag_tensor *u = ag_div(g, ag_add_scalar(ag_sqrt(v), rmsprop->epsilon));
+    if (rmsprop->momentum != 0) u = ag_add(ag_scale(slot->state[1], rmsprop->momentum), u);
+    slot->next[0] = ag_sub(p, ag_scale(u, rmsprop->rate));
+    slot->next[1] = v;
+    slot->next[2] = u;
+}
+
+ag_status ag_rmsprop_step(ag_rmsprop *rmsprop, ag_tensor *const dp[]) {
+    if (!rmsprop || rmsprop->n < 1) return AG_ERR_NULL;
+    ag_tape *tape = ag_tape_of(rmsprop->slots[0].parameter);
+    bool recording = ag_tape_set_recording(tape, false);
+    for (int i = 0; i < rmsprop->n; i++)
+        rmsprop_next(rmsprop, &rmsprop->slots[i], gradient_of("rmsprop_step", &rmsprop->slots[i], dp, i));
+    ag_status status = assign_all(rmsprop->n, rmsprop->slots, rmsprop->momentum != 0 ? 2 : 1);
+    ag_tape_set_recording(tape, recording);
+    return status;
+}
+
 /* ---- Adam ---- */
 
 ag_status ag_adam_init(ag_adam *adam, int n, ag_tensor *const parameters[], ag_slot slots[]) {
@@ -129,4 +161,20 @@ ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]) {
     if (status == AG_OK) adam->steps++;
     ag_tape_set_recording(tape, recording);
     return status;
+}
+
+/* ---- Clipping ---- */
+
+ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most) {
+    static const char name[] = "clip_norm";
+    if (n < 1 || !g) return ag__refuse_on(NULL, name, AG_ERR_NULL, "there are no gradients");
+    if (!(most > 0)) return ag__refuse(name, 1, g, AG_ERR_RANGE, "the norm %g is not over 0", most);
+    for (int i = 1; i < n; i++)
+        if (!g[i]) return ag__refuse(name, 2, (ag_tensor *[]){g[0], NULL}, AG_ERR_NULL, "gradient %d is NULL", i);
+    ag_tensor *total = ag_sum(ag_square(g[0]));
+    for (int i = 1; i < n; i++) total = ag_add(total, ag_sum(ag_square(g[i])));
+    ag_tensor *norm = ag_sqrt(total);
+    ag_tensor *factor = ag_minimum_scalar(ag_rdiv_scalar(most, ag_add_scalar(norm, 1e-6)), 1);
+    for (int i = 0; i < n; i++) g[i] = ag_mul(g[i], factor);
+    return norm;
 }

@@ -68,6 +68,8 @@ def optimisers():
     for name, make in (("sgd", lambda p: torch.optim.SGD(p, lr=0.1)),
                        ("momentum", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.25)),
                        ("adam", lambda p: torch.optim.Adam(p, lr=0.05, betas=(0.8, 0.95), eps=1e-6)),
+                       ("rmsprop", lambda p: torch.optim.RMSprop(p, lr=0.05, alpha=0.9, eps=1e-6)),
+                       ("rmsprop_momentum", lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.75, weight_decay=0.25)),
                        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.125))):
         p = start.clone().requires_grad_()
         optimiser, path = make([p]), []
@@ -118,6 +120,43 @@ def convolutions():
             with_gradients(f"{kind}_{name}", channels_last(pool(channels_first(x), size, stride)), (x,), ("x",))
 
 
+def recurrent():
+    """Three steps of a cell, from a state; one bias stands for the two of PyTorch."""
+    cell = torch.nn.LSTMCell(3, 4)
+    with torch.no_grad():
+        for p in cell.parameters():
+            p.copy_(rounded(*p.shape))
+        cell.bias_hh.zero_()
+    put("lstm_wx", cell.weight_ih.T), put("lstm_wh", cell.weight_hh.T), put("lstm_b", cell.bias_ih)
+    x, h, c, g = rounded(3, 2, 3), rounded(2, 4), rounded(2, 4), rounded(2, 4)
+    start = [v.requires_grad_() for v in (x, h, c)]
+    for name, value in zip("xhc", start):
+        put(f"lstm_{name}", value)
+    for step in range(3):
+        h, c = cell(x[step], (h, c))
+    put("lstm_h3", h), put("lstm_c3", c), put("lstm_g", g)
+    for name, d in zip(("x", "h", "c", "wx", "wh", "b"), torch.autograd.grad(
+            (h, c), start + [cell.weight_ih, cell.weight_hh, cell.bias_ih], (g, g * 2))):
+        put(f"lstm_d{name}", d.T if name in ("wx", "wh") else d)
+
+
+def attention():
+    layer = torch.nn.MultiheadAttention(6, 2, batch_first=True)
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.copy_(rounded(*p.shape) / 2)
+    put("attention_w", torch.stack([w.T for w in layer.in_proj_weight.chunk(3)] + [layer.out_proj.weight.T]))
+    put("attention_b", torch.stack(list(layer.in_proj_bias.chunk(3)) + [layer.out_proj.bias]))
+    x, g = rounded(2, 5, 6).requires_grad_(), rounded(2, 5, 6)
+    put("attention_x", x), put("attention_g", g)
+    mask = torch.ones(5, 5).triu(1).bool()
+    for name, m in (("attention", None), ("causal", mask)):
+        y = layer(x, x, x, attn_mask=m, need_weights=False)[0]
+        dx, dw, db = torch.autograd.grad(y, (x, layer.in_proj_weight, layer.in_proj_bias), g)
+        put(f"{name}_y", y), put(f"{name}_dx", dx)
+        put(f"{name}_dw", torch.stack([w.T for w in dw.chunk(3)])), put(f"{name}_db", db)
+
+
 def write(name):
     head = [f"/* Written by tests/golden_nn.py with PyTorch {torch.__version__}: do not edit. */",
             f"#ifndef TESTS_GOLDEN_{name.upper()}_H", f"#define TESTS_GOLDEN_{name.upper()}_H", "", "#include <stdint.h>", ""]
@@ -128,4 +167,4 @@ def write(name):
 
 batchnorm(), losses(), optimisers(), write("nn")
 torch.manual_seed(21)
-layernorm(), convolutions(), write("layers")
+layernorm(), convolutions(), recurrent(), attention(), write("layers")

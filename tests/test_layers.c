@@ -1,4 +1,4 @@
-/* test_layers -- layer normalisation, convolution, pooling: against PyTorch, finite differences, and what must be refused
+/* test_layers -- layers for images and sequences: against PyTorch, against finite differences, and what must be refused
  *
  * Images are N H W C. The golden values are f64, and their inputs exact in f32 too. */
 #include "nn/nn.h"
@@ -344,6 +344,282 @@ START_TEST(pooling_refuses) {
 }
 END_TEST
 
+/* ---- Embedding ---- */
+
+START_TEST(an_embedding_gathers_rows_and_adds_their_gradients) {
+    const double table[] = {0, 1, 10, 11, 20, 21, 30, 31};
+    ag_embedding layer = {parameter(AG_SHAPE(4, 2), table)};
+    ag_tensor *index = ag_from(tape, AG_I64, AG_SHAPE(2, 3), (int64_t[]){3, 0, 3, 1, 3, 0}), *dw;
+    ag_tensor *y = ag_embedding_apply(&layer, index), *g = f64(AG_SHAPE(2, 3, 2), images);
+    expect_shape(y, AG_SHAPE(2, 3, 2));
+    expect_list(y, 30, 31, 0, 1, 30, 31, 10, 11, 30, 31, 0, 1);
+    ag_vjp(1, &y, &g, 1, &layer.weight, &dw, AG_STRICT);
+    const double *v = images;
+    expect_list(dw, v[2] + v[10], v[3] + v[11], v[6], v[7], 0, 0, v[0] + v[4] + v[8], v[1] + v[5] + v[9]);
+    expect_list(ag_embedding_apply(&layer, ag_scalar(tape, AG_I64, 2)), 20, 21);
+    expect_shape(ag_embedding_apply(&layer, ag_zeros(tape, AG_I64, AG_SHAPE(0))), AG_SHAPE(0, 2));
+    expect_ok(tape);
+}
+END_TEST
+
+static ag_tensor *look_up(void *context, int n, ag_tensor *const x[]) {
+    ck_assert_int_eq(n, 1);
+    return ag_sum(ag_sin(ag_embedding_apply(&(ag_embedding){x[0]}, context)));
+}
+
+START_TEST(an_embedding_passes_gradcheck_twice_over) {
+    ag_tensor *index = ag_from(tape, AG_I64, AG_SHAPE(5), (int64_t[]){3, 0, 3, 1, 3}), *w = f64(AG_SHAPE(4, 2), images);
+    expect_gradcheck(look_up, index, 1, &w);
+}
+END_TEST
+
+START_TEST(an_embedding_begins_normal) {
+    ag_embedding layer;
+    ck_assert_int_eq(ag_embedding_init(&layer, tape, AG_F32, 100, 50), AG_OK);
+    expect_shape(layer.weight, AG_SHAPE(100, 50));
+    ck_assert(ag_requires_grad(layer.weight));
+    ck_assert_double_eq_tol(ag_item(ag_mean(layer.weight)), 0, 0.07);
+    ck_assert_double_eq_tol(ag_item(ag_var(layer.weight, 0)), 1, 0.1);
+}
+END_TEST
+
+START_TEST(an_embedding_refuses) {
+    ag_embedding layer;
+    ck_assert_int_eq(ag_embedding_init(&layer, tape, AG_F64, 0, 2), AG_ERR_RANGE);
+    ck_assert(layer.weight && ag_is_nil(layer.weight));
+    expect_error(tape, AG_ERR_RANGE, "embedding_init", "0 rows of 2", "test_layers.c:");
+    ck_assert_int_eq(ag_embedding_init(&layer, tape, AG_I64, 3, 2), AG_ERR_DTYPE);
+    expect_error(tape, AG_ERR_DTYPE, "");
+    ck_assert_int_eq(ag_embedding_init(NULL, tape, AG_F64, 3, 2), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    ck_assert_int_eq(ag_embedding_init(&layer, NULL, AG_F64, 3, 2), AG_ERR_NULL);
+    ag_clear_error(NULL);
+    ck_assert_int_eq(ag_embedding_init(&layer, tape, AG_F64, 3, 2), AG_OK);
+    ag_embedding_apply(&layer, ag_ones(tape, AG_F64, AG_SHAPE(4)));
+    expect_error(tape, AG_ERR_DTYPE, "embedding_apply", "i64", "test_layers.c:");
+    ag_embedding_apply(&layer, ag_zeros(tape, AG_I64, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1)));
+    expect_error(tape, AG_ERR_SHAPE, "embedding_apply", "7 axes");
+    ag_embedding_apply(&layer, NULL);
+    expect_error(tape, AG_ERR_NULL, "embedding_apply");
+    ag_embedding_apply(NULL, ag_zeros(tape, AG_I64, AG_SHAPE(2)));
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    const int64_t bad[] = {3, -1};
+    for (int i = 0; i < 2; i++) {
+        ag_tensor *y = ag_embedding_apply(&layer, ag_from(tape, AG_I64, AG_SHAPE(1), &bad[i]));
+        expect_ok(tape);
+        ag_eval(y);
+        expect_error(tape, AG_ERR_RANGE, "gather", i ? "-1" : "3");
+    }
+}
+END_TEST
+
+/* ---- Long short-term memory ---- */
+
+static ag_lstm_cell golden_lstm(void) {
+    return (ag_lstm_cell){parameter(AG_SHAPE(3, 16), lstm_wx), parameter(AG_SHAPE(4, 16), lstm_wh),
+                          parameter(AG_SHAPE(16), lstm_b)};
+}
+
+static ag_tensor *place_of(ag_tensor *x, int64_t step) {
+    return ag_squeeze(ag_slice(x, 0, step, step + 1, 1), AG_AXES(0));
+}
+
+START_TEST(lstm_agrees_with_pytorch) {
+    ag_lstm_cell layer = golden_lstm();
+    ag_tensor *x = f64(AG_SHAPE(3, 2, 3), lstm_x), *h = f64(AG_SHAPE(2, 4), lstm_h), *c = f64(AG_SHAPE(2, 4), lstm_c);
+    ag_lstm_state state = {h, c};
+    for (int step = 0; step < 3; step++)
+        ck_assert_ptr_eq(ag_lstm_cell_apply(&layer, place_of(x, step), &state), state.hidden);
+    expect_golden(state.hidden, lstm_h3);
+    expect_golden(state.cell, lstm_c3);
+    ag_tensor *g = f64(AG_SHAPE(2, 4), lstm_g), *y[] = {state.hidden, state.cell}, *ybar[] = {g, ag_scale(g, 2)}, *d[6];
+    ag_vjp(2, y, ybar, 6, (ag_tensor *[]){x, h, c, layer.input_weight, layer.hidden_weight, layer.bias}, d, AG_STRICT);
+    expect_golden(d[0], lstm_dx);
+    expect_golden(d[1], lstm_dh);
+    expect_golden(d[2], lstm_dc);
+    expect_golden(d[3], lstm_dwx);
+    expect_golden(d[4], lstm_dwh);
+    expect_golden(d[5], lstm_db);
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(lstm_begins_with_zeros) {
+    ag_lstm_cell layer = golden_lstm();
+    ag_tensor *x = f64(AG_SHAPE(2, 3), lstm_x), *zeros = ag_zeros(tape, AG_F64, AG_SHAPE(2, 4));
+    ag_lstm_state none = {NULL, NULL}, state = {zeros, zeros};
+    ag_tensor *y = ag_lstm_cell_apply(&layer, x, &none), *same = ag_lstm_cell_apply(&layer, x, &state);
+    expect_near(ag_sub(y, same), 8, (double[8]){0}, ROUNDING, 1);
+    expect_near(ag_sub(none.cell, state.cell), 8, (double[8]){0}, ROUNDING, 1);
+    ck_assert_int_eq(ag_lstm_cell_init(&layer, tape, AG_F32, 5, 30), AG_OK);
+    expect_shape(layer.input_weight, AG_SHAPE(5, 120));
+    expect_shape(layer.hidden_weight, AG_SHAPE(30, 120));
+    expect_shape(layer.bias, AG_SHAPE(120));
+    double most = ag_item(ag_max(ag_abs(layer.hidden_weight))), bound = 1 / sqrt(30);
+    ck_assert(most <= bound + 1e-7 && most > 0.99 * bound);
+    ck_assert(ag_requires_grad(layer.input_weight) && ag_requires_grad(layer.bias));
+}
+END_TEST
+
+static ag_tensor *two_steps(void *context, int n, ag_tensor *const x[]) {
+    (void)context;
+    ck_assert_int_eq(n, 5);
+    ag_lstm_cell layer = {x[0], x[1], x[2]};
+    ag_lstm_state state = {x[3], NULL};
+    ag_lstm_cell_apply(&layer, place_of(x[4], 0), &state);
+    return ag_add(ag_sum(ag_square(ag_lstm_cell_apply(&layer, place_of(x[4], 1), &state))), ag_sum(state.cell));
+}
+
+START_TEST(lstm_passes_gradcheck_twice_over) {
+    ag_tensor *x[] = {f64(AG_SHAPE(2, 8), lstm_wx), f64(AG_SHAPE(2, 8), lstm_wh), f64(AG_SHAPE(8), lstm_b),
+                      f64(AG_SHAPE(3, 2), lstm_h), f64(AG_SHAPE(2, 3, 2), lstm_x)};
+    expect_gradcheck(two_steps, NULL, 5, x);
+}
+END_TEST
+
+START_TEST(lstm_refuses) {
+    ag_lstm_cell layer;
+    const int64_t bad[][2] = {{0, 2}, {2, 0}, {2, -1}, {2, INT64_MAX}};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(ag_lstm_cell_init(&layer, tape, AG_F64, bad[i][0], bad[i][1]), AG_ERR_RANGE);
+        ck_assert(layer.bias && ag_is_nil(layer.bias) && ag_is_nil(layer.input_weight) &&
+                  ag_is_nil(layer.hidden_weight));
+        expect_error(tape, AG_ERR_RANGE, "lstm_cell_init", "test_layers.c:");
+    }
+    ck_assert_int_eq(ag_lstm_cell_init(NULL, tape, AG_F64, 2, 2), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    ck_assert_int_eq(ag_lstm_cell_init(&layer, NULL, AG_F64, 2, 2), AG_ERR_NULL);
+    ag_clear_error(NULL);
+    layer = golden_lstm();
+    ag_tensor *x = f64(AG_SHAPE(2, 3), lstm_x), *h = f64(AG_SHAPE(2, 4), lstm_h);
+    ag_lstm_state state = {h, h};
+    ck_assert(ag_is_nil(ag_lstm_cell_apply(&layer, h, &state)));
+    expect_error(tape, AG_ERR_SHAPE, "lstm_cell_apply", "(2,4)", "(3,16)", "(4,16)", "test_layers.c:");
+    ck_assert(state.hidden && ag_is_nil(state.hidden) && ag_is_nil(state.cell));
+    state = (ag_lstm_state){h, ag_slice(h, 0, 0, 1, 1)};
+    ag_lstm_cell_apply(&layer, x, &state);
+    expect_error(tape, AG_ERR_SHAPE, "lstm_cell_apply", "(1,4)", "2 by 4");
+    state = (ag_lstm_state){x, h};
+    ag_lstm_cell_apply(&layer, x, &state);
+    expect_error(tape, AG_ERR_SHAPE, "lstm_cell_apply", "2 by 4");
+    state = (ag_lstm_state){ag_cast(h, AG_F32), h};
+    ag_lstm_cell_apply(&layer, x, &state);
+    expect_error(tape, AG_ERR_DTYPE, "");
+    state = (ag_lstm_state){h, h};
+    ag_lstm_cell_apply(&layer, NULL, &state);
+    expect_error(tape, AG_ERR_NULL, "lstm_cell_apply");
+    ag_lstm_cell_apply(&layer, x, NULL);
+    expect_error(tape, AG_ERR_NULL, "lstm_cell_apply", "state is NULL");
+    ag_lstm_cell_apply(NULL, x, &state);
+    expect_error(tape, AG_ERR_NULL, "lstm_cell_apply", "the layer");
+    ck_assert(ag_is_nil(state.hidden));
+    layer.hidden_weight = ag_ones(tape, AG_F64, AG_SHAPE(4, 12));
+    state = (ag_lstm_state){h, h};
+    ag_lstm_cell_apply(&layer, x, &state);
+    expect_error(tape, AG_ERR_SHAPE, "lstm_cell_apply", "(4,12)");
+}
+END_TEST
+
+/* ---- Attention ---- */
+
+static ag_linear golden_part(int i) {
+    return (ag_linear){parameter(AG_SHAPE(6, 6), attention_w + i * 36), parameter(AG_SHAPE(6), attention_b + i * 6)};
+}
+
+static ag_attention golden_attention(void) {
+    return (ag_attention){golden_part(0), golden_part(1), golden_part(2), golden_part(3), 2};
+}
+
+static void expect_attention(bool causal, const double y_[60], const double dx[60], const double dw[108],
+                             const double db[18]) {
+    ag_attention layer = golden_attention();
+    const ag_linear *part[] = {&layer.query, &layer.key, &layer.value};
+    ag_tensor *x = f64(AG_SHAPE(2, 5, 6), attention_x), *g = f64(AG_SHAPE(2, 5, 6), attention_g);
+    ag_tensor *y = ag_attention_apply(&layer, x, causal), *of[7] = {x}, *d[7];
+    for (int i = 0; i < 6; i++) of[i + 1] = i % 2 ? part[i / 2]->bias : part[i / 2]->weight;
+    ag_vjp(1, &y, &g, 7, of, d, AG_STRICT);
+    expect_shape(y, AG_SHAPE(2, 5, 6));
+    expect_near(y, 60, y_, ROUNDING, 4);
+    expect_near(d[0], 60, dx, ROUNDING, 4);
+    for (int i = 0; i < 3; i++) {
+        expect_near(d[1 + 2 * i], 36, dw + 36 * i, ROUNDING, 16);
+        expect_near(d[2 + 2 * i], 6, db + 6 * i, ROUNDING, 16);
+    }
+    expect_ok(tape);
+}
+
+START_TEST(attention_agrees_with_pytorch) {
+    expect_attention(false, attention_y, attention_dx, attention_dw, attention_db);
+    expect_attention(true, causal_y, causal_dx, causal_dw, causal_db);
+}
+END_TEST
+
+static ag_tensor *attend(void *context, int n, ag_tensor *const x[]) {
+    ag_attention layer = golden_attention();
+    ck_assert_int_eq(n, 2);
+    layer.key.weight = x[1];
+    return ag_sum(ag_sin(ag_attention_apply(&layer, x[0], *(bool *)context)));
+}
+
+START_TEST(attention_passes_gradcheck_twice_over) {
+    ag_tensor *x[] = {f64(AG_SHAPE(1, 3, 6), attention_x), f64(AG_SHAPE(6, 6), attention_w)};
+    for (int causal = 0; causal < 2; causal++) expect_gradcheck(attend, &(bool){causal}, 2, x);
+}
+END_TEST
+
+START_TEST(causal_attention_does_not_look_ahead) {
+    ag_attention layer = golden_attention();
+    ag_tensor *x = f64(AG_SHAPE(2, 5, 6), attention_x), *y = ag_attention_apply(&layer, x, true), *dx;
+    ag_grad(ag_sum(ag_square(ag_slice(y, 1, 0, 3, 1))), 1, &x, &dx);
+    expect_item(ag_max(ag_abs(ag_slice(dx, 1, 3, AG_END, 1))), 0);
+    ck_assert_double_gt(ag_item(ag_min(ag_sum_over(ag_abs(ag_slice(dx, 1, 0, 3, 1)), AG_AXES(2), false))), 0);
+    expect_shape(ag_attention_apply(&layer, ag_zeros(tape, AG_F64, AG_SHAPE(0, 5, 6)), true), AG_SHAPE(0, 5, 6));
+    ag_attention single;
+    ck_assert_int_eq(ag_attention_init(&single, tape, AG_F32, 8, 4), AG_OK);
+    ck_assert_int_eq(single.heads, 4);
+    ag_tensor *z = ag_attention_apply(&single, scattered(tape, AG_F32, AG_SHAPE(2, 3, 8), 0), true);
+    expect_shape(z, AG_SHAPE(2, 3, 8));
+    ck_assert(isfinite(ag_item(ag_sum(z))));
+}
+END_TEST
+
+START_TEST(attention_refuses) {
+    ag_attention layer;
+    const int64_t bad[][2] = {{6, 4}, {6, 0}, {6, -2}, {0, 1}, {-6, 2}};
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(ag_attention_init(&layer, tape, AG_F64, bad[i][0], bad[i][1]), AG_ERR_RANGE);
+        ck_assert(layer.query.weight && ag_is_nil(layer.query.weight) && ag_is_nil(layer.output.bias));
+        expect_error(tape, AG_ERR_RANGE, "attention_init", "features", "test_layers.c:");
+    }
+    ck_assert_int_eq(ag_attention_init(&layer, tape, AG_I64, 6, 2), AG_ERR_DTYPE);
+    expect_error(tape, AG_ERR_DTYPE, "test_layers.c:");
+    ck_assert_int_eq(ag_attention_init(NULL, tape, AG_F64, 6, 2), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    ck_assert_int_eq(ag_attention_init(&layer, NULL, AG_F64, 6, 2), AG_ERR_NULL);
+    ag_clear_error(NULL);
+    layer = golden_attention();
+    ag_tensor *x = f64(AG_SHAPE(2, 5, 6), attention_x);
+    ck_assert(ag_is_nil(ag_attention_apply(&layer, ag_transpose(x, 1, 2), false)));
+    expect_error(tape, AG_ERR_SHAPE, "attention_apply", "(2,6,5)", "(6,6)", "test_layers.c:");
+    ag_attention_apply(&layer, ag_reshape(x, AG_SHAPE(10, 6)), false);
+    expect_error(tape, AG_ERR_SHAPE, "attention_apply");
+    ag_attention_apply(&layer, ag_zeros(tape, AG_F64, AG_SHAPE(2, 0, 6)), false);
+    expect_error(tape, AG_ERR_SHAPE, "attention_apply", "(2,0,6)");
+    ag_attention_apply(&layer, ag_cast(x, AG_F32), false);
+    expect_error(tape, AG_ERR_DTYPE, "matmul");
+    ag_attention_apply(&layer, NULL, false);
+    expect_error(tape, AG_ERR_NULL, "attention_apply");
+    ag_attention_apply(NULL, x, false);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    layer.heads = 4;
+    ag_attention_apply(&layer, x, false);
+    expect_error(tape, AG_ERR_RANGE, "4 heads");
+    layer.heads = 0;
+    ag_attention_apply(&layer, x, false);
+    expect_error(tape, AG_ERR_RANGE, "0 heads");
+}
+END_TEST
+
 /* ---- Whole networks ---- */
 
 /* Two convolutions, pooling, a hidden layer: some steps on random images, by SGD. */
@@ -380,10 +656,64 @@ static ag_status train_images(ag_tape *t) {
     return ag_tape_status(t);
 }
 
+/* Embedding, attention with a normalisation, a recurrent cell: which of three words came first, by RMSProp. */
+static ag_status train_sequences(ag_tape *t) {
+    ag_embedding words;
+    ag_attention attention;
+    ag_layernorm norm;
+    ag_lstm_cell cell;
+    ag_linear output;
+    ag_tape_seed(t, 11);
+    ag_embedding_init(&words, t, AG_F32, 3, 4);
+    ag_attention_init(&attention, t, AG_F32, 4, 2);
+    ag_layernorm_init(&norm, t, AG_F32, 4);
+    ag_lstm_cell_init(&cell, t, AG_F32, 4, 6);
+    ag_linear_init(&output, t, AG_F32, 6, 3);
+    ag_tensor *p[] = {words.weight,
+                      attention.value.weight,
+                      attention.output.weight,
+                      norm.gamma,
+                      norm.beta,
+                      cell.input_weight,
+                      cell.hidden_weight,
+                      cell.bias,
+                      output.weight,
+                      output.bias},
+              *dp[10];
+    ag_slot slots[10];
+    ag_rmsprop rmsprop;
+    ag_rmsprop_init(&rmsprop, 10, p, slots);
+    ag_mark mark = ag_tape_mark(t);
+    double start = 0, end = 0;
+    for (int i = 0; i < 30 && ag_tape_status(t) == AG_OK; i++) {
+        ag_tensor *text =
+            ag_from(t, AG_I64, AG_SHAPE(6, 3), (int64_t[]){0, 1, 2, 1, 0, 2, 2, 2, 0, 0, 0, 1, 1, 2, 2, 2, 1, 1});
+        ag_tensor *label = ag_reshape(ag_slice(text, 1, 0, 1, 1), AG_SHAPE(6));
+        ag_tensor *x = ag_embedding_apply(&words, text); /* 6 3 4 */
+        ag_tensor *y = ag_layernorm_apply(&norm, ag_add(x, ag_attention_apply(&attention, x, true)));
+        ag_lstm_state state = {NULL, NULL};
+        for (int step = 0; step < 3; step++)
+            ag_lstm_cell_apply(&cell, ag_squeeze(ag_slice(y, 1, step, step + 1, 1), AG_AXES(1)), &state);
+        ag_tensor *loss = ag_cross_entropy(ag_linear_apply(&output, state.hidden), label);
+        ag_grad(loss, 10, p, dp);
+        ag_clip_norm(10, dp, 5);
+        ag_rmsprop_step(&rmsprop, dp);
+        end = ag_item(loss);
+        if (i == 0) start = end;
+        ag_tape_rewind(t, mark);
+    }
+    if (ag_tape_status(t) == AG_OK) ck_assert_double_lt(end, 0.5 * start);
+    return ag_tape_status(t);
+}
+
 START_TEST(a_convolutional_network_learns) { ck_assert_int_eq(train_images(tape), AG_OK); }
 END_TEST
 
+START_TEST(a_network_for_sequences_learns) { ck_assert_int_eq(train_sequences(tape), AG_OK); }
+END_TEST
+
 START_TEST(every_failing_allocation_is_an_error) {
+    ag_status (*const train[])(ag_tape *) = {train_images, train_sequences};
     bool came_through = false;
     for (int64_t fail_at = 1; !came_through; fail_at++) {
         ledger l;
@@ -391,7 +721,7 @@ START_TEST(every_failing_allocation_is_an_error) {
         l.fail_at = fail_at;
         ag_tape *t = ag_tape_new_with(&l.allocator);
         ck_assert(t || l.failed);
-        came_through = t && train_images(t) == AG_OK;
+        came_through = t && train[_i](t) == AG_OK;
         if (t && !came_through) ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
         ck_assert(came_through || l.failed);
         ag_tape_free(t);
@@ -419,8 +749,22 @@ int main(void) {
     tcase_add_test(pools, pooling_passes_gradcheck_twice_over);
     tcase_add_test(pools, pooling_without_overlap_copies_nothing);
     tcase_add_test(pools, pooling_refuses);
+    TCase *sequences = tape_group(suite, "sequences");
+    tcase_add_test(sequences, an_embedding_gathers_rows_and_adds_their_gradients);
+    tcase_add_test(sequences, an_embedding_passes_gradcheck_twice_over);
+    tcase_add_test(sequences, an_embedding_begins_normal);
+    tcase_add_test(sequences, an_embedding_refuses);
+    tcase_add_test(sequences, lstm_agrees_with_pytorch);
+    tcase_add_test(sequences, lstm_begins_with_zeros);
+    tcase_add_test(sequences, lstm_passes_gradcheck_twice_over);
+    tcase_add_test(sequences, lstm_refuses);
+    tcase_add_test(sequences, attention_agrees_with_pytorch);
+    tcase_add_test(sequences, attention_passes_gradcheck_twice_over);
+    tcase_add_test(sequences, causal_attention_does_not_look_ahead);
+    tcase_add_test(sequences, attention_refuses);
     TCase *whole = tape_group(suite, "whole");
     tcase_add_test(whole, a_convolutional_network_learns);
-    tcase_add_test(whole, every_failing_allocation_is_an_error);
+    tcase_add_test(whole, a_network_for_sequences_learns);
+    tcase_add_loop_test(whole, every_failing_allocation_is_an_error, 0, 2);
     return run_suite(suite);
 }

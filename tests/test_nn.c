@@ -574,12 +574,17 @@ static ag_tensor *bowl_gradient(ag_tensor *p) {
     return dp;
 }
 
-/* Five steps of one of the two against PyTorch's path; the tape is rewound after each, as in a training loop. */
-static void expect_path(ag_tensor *p, ag_sgd *sgd, ag_adam *adam, const double path[20]) {
+static ag_status step_sgd(void *sgd, ag_tensor *const dp[]) { return ag_sgd_step(sgd, dp); }
+static ag_status step_rmsprop(void *rmsprop, ag_tensor *const dp[]) { return ag_rmsprop_step(rmsprop, dp); }
+static ag_status step_adam(void *adam, ag_tensor *const dp[]) { return ag_adam_step(adam, dp); }
+
+/* Five steps against PyTorch's path; the tape is rewound after each, as in a training loop. */
+static void expect_path(ag_tensor *p, ag_status (*step)(void *, ag_tensor *const[]), void *optimiser,
+                        const double path[20]) {
     ag_mark mark = ag_tape_mark(tape);
     for (int i = 0; i < 5; i++) {
         ag_tensor *dp = bowl_gradient(p);
-        ck_assert_int_eq(sgd ? ag_sgd_step(sgd, &dp) : ag_adam_step(adam, &dp), AG_OK);
+        ck_assert_int_eq(step(optimiser, &dp), AG_OK);
         if (i % 2) expect_near(p, 4, path + 4 * i, ROUNDING, 1);
         ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
         expect_near(p, 4, path + 4 * i, ROUNDING, 1);
@@ -593,7 +598,20 @@ START_TEST(test_sgd_agrees_with_pytorch) {
         ag_sgd sgd;
         ck_assert_int_eq(ag_sgd_init(&sgd, 1, &p, &slot, 0.1), AG_OK);
         if (with_momentum) sgd.momentum = 0.9, sgd.decay = 0.25;
-        expect_path(p, &sgd, NULL, with_momentum ? path_momentum : path_sgd);
+        expect_path(p, step_sgd, &sgd, with_momentum ? path_momentum : path_sgd);
+    }
+}
+END_TEST
+
+START_TEST(test_rmsprop_agrees_with_pytorch) {
+    for (int with_momentum = 0; with_momentum < 2; with_momentum++) {
+        ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(4), bowl_start);
+        ag_slot slot;
+        ag_rmsprop rmsprop;
+        ck_assert_int_eq(ag_rmsprop_init(&rmsprop, 1, &p, &slot), AG_OK);
+        if (with_momentum) rmsprop.momentum = 0.75, rmsprop.decay = 0.25;
+        else rmsprop.rate = 0.05, rmsprop.beta = 0.9, rmsprop.epsilon = 1e-6;
+        expect_path(p, step_rmsprop, &rmsprop, with_momentum ? path_rmsprop_momentum : path_rmsprop);
     }
 }
 END_TEST
@@ -604,7 +622,7 @@ START_TEST(test_adam_agrees_with_pytorch) {
     ag_adam adam;
     ck_assert_int_eq(ag_adam_init(&adam, 1, &p, &slot), AG_OK);
     adam.rate = 0.05, adam.beta1 = 0.8, adam.beta2 = 0.95, adam.epsilon = 1e-6;
-    expect_path(p, NULL, &adam, path_adam);
+    expect_path(p, step_adam, &adam, path_adam);
     ck_assert_int_eq(adam.steps, 5);
 }
 END_TEST
@@ -615,7 +633,7 @@ START_TEST(test_adam_with_decay_agrees_with_pytorch) {
     ag_adam adam;
     ck_assert_int_eq(ag_adam_init(&adam, 1, &p, &slot), AG_OK);
     adam.rate = 0.05, adam.decay = 0.125;
-    expect_path(p, NULL, &adam, path_adamw);
+    expect_path(p, step_adam, &adam, path_adamw);
 }
 END_TEST
 
@@ -652,6 +670,10 @@ START_TEST(test_a_refused_step_changes_nothing) {
     ck_assert_int_eq(ag_sgd_init(&sgd, 2, p, slots, 1), AG_OK);
     ck_assert_int_eq(ag_sgd_step(&sgd, dp), AG_ERR_NULL);
     expect_error(tape, AG_ERR_NULL, "sgd_step");
+    ag_rmsprop rmsprop;
+    ck_assert_int_eq(ag_rmsprop_init(&rmsprop, 2, p, slots), AG_OK);
+    ck_assert_int_eq(ag_rmsprop_step(&rmsprop, dp), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "rmsprop_step");
     expect_list(p[0], 1, 2);
     expect_list(p[1], 3);
     expect_list(slots[0].state[0], 0, 0);
@@ -680,7 +702,39 @@ START_TEST(test_optimisers_refuse) {
     ck_assert_int_eq(ag_sgd_init(&sgd, 0, p, slots, 1), AG_ERR_RANGE);
     ck_assert_int_eq(ag_sgd_step(&sgd, NULL), AG_ERR_NULL);
     ck_assert_int_eq(ag_sgd_step(NULL, NULL), AG_ERR_NULL);
+    ag_rmsprop rmsprop;
+    ck_assert_int_eq(ag_rmsprop_init(NULL, 1, p, slots), AG_ERR_NULL);
+    ck_assert_int_eq(ag_rmsprop_init(&rmsprop, -1, p, slots), AG_ERR_RANGE);
+    ck_assert_int_eq(ag_rmsprop_step(&rmsprop, NULL), AG_ERR_NULL);
+    ck_assert_int_eq(ag_rmsprop_step(NULL, NULL), AG_ERR_NULL);
     expect_ok(tape);
+}
+END_TEST
+
+START_TEST(test_clipping_scales_all_gradients_together) {
+    ag_tensor *g[] = {f64(AG_SHAPE(2), (double[]){3, 4}), f64(AG_SCALAR, (double[]){12})},
+              *norm = ag_clip_norm(2, g, 6.5);
+    expect_list(norm, 13);
+    double factor = 6.5 / (13 + 1e-6);
+    expect_near(g[0], 2, ((double[]){3 * factor, 4 * factor}), ROUNDING, 1);
+    expect_near(g[1], 1, (double[]){12 * factor}, ROUNDING, 1);
+    expect_near(ag_clip_norm(2, g, 7), 1, (double[]){13 * factor}, ROUNDING, 1); /* short enough: as they were */
+    expect_near(g[1], 1, (double[]){12 * factor}, ROUNDING, 1);
+    ag_tensor *zero = ag_zeros(tape, AG_F64, AG_SHAPE(3));
+    expect_list(ag_clip_norm(1, &zero, 1), 0);
+    expect_list(zero, 0, 0, 0);
+    const double bad[] = {0, -1, NAN};
+    for (int i = 0; i < 3; i++) {
+        ck_assert(ag_is_nil(ag_clip_norm(2, g, bad[i])));
+        expect_error(tape, AG_ERR_RANGE, "clip_norm", "test_nn.c:");
+    }
+    ag_clip_norm(0, g, 1);
+    expect_error(NULL, AG_ERR_NULL, "clip_norm");
+    ag_clip_norm(1, NULL, 1);
+    expect_error(NULL, AG_ERR_NULL, "clip_norm");
+    g[1] = NULL;
+    ag_clip_norm(2, g, 1);
+    expect_error(tape, AG_ERR_NULL, "clip_norm", "NULL");
 }
 END_TEST
 
@@ -789,6 +843,8 @@ int main(void) {
     tcase_add_test(losses, test_accuracy_counts);
     TCase *optimisers = tape_group(suite, "optimisers");
     tcase_add_test(optimisers, test_sgd_agrees_with_pytorch);
+    tcase_add_test(optimisers, test_rmsprop_agrees_with_pytorch);
+    tcase_add_test(optimisers, test_clipping_scales_all_gradients_together);
     tcase_add_test(optimisers, test_adam_agrees_with_pytorch);
     tcase_add_test(optimisers, test_adam_with_decay_agrees_with_pytorch);
     tcase_add_test(optimisers, test_optimisers_take_what_backward_found);

@@ -1,0 +1,55 @@
+/* attention -- multi-head self-attention
+ *
+ * B sequences of T places with C features, which the heads divide into H times D. */
+#include "nn/refuse.h"
+
+#include <math.h>
+
+ag_status ag_attention_init(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features, int64_t heads) {
+    ag_attention none, *made = layer ? layer : &none;
+    if (!layer || !tape || heads < 1 || features < 1 || features % heads != 0) {
+        ag_tensor *nil = !layer ? ag__refuse_on(tape, "attention_init", AG_ERR_NULL, "the layer is NULL")
+                                : ag__refuse_on(tape, "attention_init", AG_ERR_RANGE,
+                                                "%lld features cannot be divided among %lld heads", (long long)features,
+                                                (long long)heads);
+        *made = (ag_attention){{nil, nil}, {nil, nil}, {nil, nil}, {nil, nil}, 0};
+        return ag_eval(nil);
+    }
+    layer->heads = heads;
+    ag_linear_init(&layer->query, tape, dtype, features, features);
+    ag_linear_init(&layer->key, tape, dtype, features, features);
+    ag_linear_init(&layer->value, tape, dtype, features, features);
+    return ag_linear_init(&layer->output, tape, dtype, features, features);
+}
+
+/* B T C -> B H T D */
+static ag_tensor *by_heads(const ag_linear *layer, ag_tensor *x, int64_t heads) {
+    ag_tensor *y = ag_linear_apply(layer, x);
+    ag_shape shape = AG_SHAPE(ag_extent(y, 0), ag_extent(y, 1), heads, ag_extent(y, 2) / heads);
+    return ag_permute(ag_reshape(y, shape), AG_AXES(0, 2, 1, 3));
+}
+
+/* T T, true where a place would see one that comes after it. */
+static ag_tensor *later(ag_tape *tape, int64_t places) {
+    ag_tensor *number = ag_arange(tape, AG_I64, places);
+    return ag_less(ag_unsqueeze(number, 1), number);
+}
+
+ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bool causal) {
+    static const char name[] = "attention_apply";
+    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    ag_tensor *const in[] = {x, layer->query.weight};
+    int64_t heads = layer->heads, c = ag_extent(x, 2);
+    if (ag_rank(x) != 3 || c != ag_extent(in[1], 0) || c != ag_extent(in[1], 1) || ag_extent(x, 1) < 1)
+        return ag__refuse(name, 2, in, AG_ERR_SHAPE, "(B,T,C) is wanted, with the layer's C and a T of 1 or more");
+    if (heads < 1 || c % heads != 0)
+        return ag__refuse(name, 2, in, AG_ERR_RANGE, "the layer's %lld heads cannot divide C", (long long)heads);
+    ag_tensor *q = by_heads(&layer->query, x, heads), *k = by_heads(&layer->key, x, heads); /* B H T D */
+    ag_tensor *v = by_heads(&layer->value, x, heads);
+    ag_tensor *scores = ag_matmul(ag_scale(q, 1 / sqrt((double)(c / heads))), ag_transpose(k, 2, 3)); /* B H T T */
+    ag_tape *tape = ag_tape_of(x);
+    if (causal)
+        scores = ag_where(later(tape, ag_extent(x, 1)), ag_scalar(tape, ag_dtype_of(x), -(double)INFINITY), scores);
+    ag_tensor *seen = ag_matmul(ag_label(ag_softmax(scores, 3), "attention"), v); /* B H T D */
+    return ag_linear_apply(&layer->output, ag_reshape(ag_permute(seen, AG_AXES(0, 2, 1, 3)), ag_shape_of(x)));
+}

@@ -1,0 +1,66 @@
+/* recurrent -- a cell of long short-term memory
+ *
+ * N samples, C features in, H hidden ones. All four gates come out of one product with the input and one with the hidden
+ * state, side by side in the order i, f, g, o. */
+#include "nn/refuse.h"
+
+#include <math.h>
+
+enum { GATES = 4 };
+
+ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden) {
+    ag_lstm_cell none;
+    if (!layer || !tape || in < 1 || hidden < 1 || hidden > INT64_MAX / GATES) {
+        ag_tensor *nil = !layer ? ag__refuse_on(tape, "lstm_cell_init", AG_ERR_NULL, "the layer is NULL")
+                                : ag__refuse_on(tape, "lstm_cell_init", AG_ERR_RANGE,
+                                                "%lld inputs and %lld hidden features: at least one of each is wanted",
+                                                (long long)in, (long long)hidden);
+        *(layer ? layer : &none) = (ag_lstm_cell){nil, nil, nil};
+        return ag_eval(nil);
+    }
+    double bound = 1 / sqrt((double)hidden);
+    ag_tensor *from_x = ag_uniform(tape, dtype, AG_SHAPE(in, GATES * hidden), -bound, bound);
+    ag_tensor *from_h = ag_uniform(tape, dtype, AG_SHAPE(hidden, GATES * hidden), -bound, bound);
+    layer->input_weight = ag_label(ag_parameter_from(from_x), "input weight");
+    layer->hidden_weight = ag_label(ag_parameter_from(from_h), "hidden weight");
+    layer->bias = ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(GATES * hidden))), "bias");
+    return ag_eval(layer->bias);
+}
+
+/* Whether the layer and its state fit x; if not, the nil that applying it returns. */
+static ag_tensor *what_is_wrong(const ag_lstm_cell *layer, ag_tensor *x, const ag_lstm_state *state) {
+    static const char name[] = "lstm_cell_apply";
+    if (!layer || !state) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer or its state is NULL");
+    ag_tensor *const all[] = {x, layer->input_weight, layer->hidden_weight, state->hidden, state->cell};
+    int64_t n = ag_extent(x, 0), h = ag_extent(all[2], 0);
+    bool fits = ag_rank(x) == 2 && ag_rank(all[1]) == 2 && ag_rank(all[2]) == 2;
+    fits = fits && ag_extent(x, 1) == ag_extent(all[1], 0);
+    fits = fits && ag_extent(all[1], 1) / GATES == h && ag_extent(all[2], 1) / GATES == h;
+    if (!fits) return ag__refuse(name, 3, all, AG_ERR_SHAPE, "(N,C) is wanted, and weights (C,4·H) and (H,4·H)");
+    for (int i = 3; i < 5; i++)
+        if (all[i] && (ag_rank(all[i]) != 2 || ag_extent(all[i], 0) != n || ag_extent(all[i], 1) != h))
+            return ag__refuse(name, 2, (ag_tensor *const[]){x, all[i]}, AG_ERR_SHAPE,
+                              "a state of %lld by %lld is wanted", (long long)n, (long long)h);
+    return NULL;
+}
+
+static ag_tensor *gate(ag_tensor *gates, int number, int64_t h) {
+    return ag_slice(gates, 1, number * h, (number + 1) * h, 1);
+}
+
+ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag_lstm_state *state) {
+    ag_tensor *nil = what_is_wrong(layer, x, state);
+    if (nil) {
+        if (state) *state = (ag_lstm_state){nil, nil};
+        return nil;
+    }
+    int64_t n = ag_extent(x, 0), h = ag_extent(layer->hidden_weight, 0);
+    ag_tensor *gates = ag_add(ag_matmul(x, layer->input_weight), layer->bias); /* N 4·H */
+    if (state->hidden) gates = ag_add(gates, ag_matmul(state->hidden, layer->hidden_weight));
+    ag_tensor *in = ag_sigmoid(gate(gates, 0, h)), *forget = ag_sigmoid(gate(gates, 1, h)); /* N H */
+    ag_tensor *fresh = ag_tanh(gate(gates, 2, h)), *out = ag_sigmoid(gate(gates, 3, h));
+    ag_tensor *cell = state->cell ? state->cell : ag_zeros(ag_tape_of(x), ag_dtype_of(x), AG_SHAPE(n, h));
+    state->cell = ag_label(ag_add(ag_mul(forget, cell), ag_mul(in, fresh)), "cell");
+    state->hidden = ag_label(ag_mul(out, ag_tanh(state->cell)), "hidden");
+    return state->hidden;
+}
