@@ -3,6 +3,7 @@
  * The kernels of exp, log, tanh, sigmoid, sin and cos are vecmath.h's, which are vectorised and give the same
  * bits on every processor. */
 #include "ops/list.h"
+#include "ops/micro.h"
 #include "ops/vecmath.h"
 
 #include <math.h>
@@ -16,7 +17,8 @@ const ag_op ag__op_exp = {.name = "exp",
                           .kind = AG_KIND_ELEMENTWISE,
                           .arity = 1,
                           .block = {[AG_F32] = exp_f32, [AG_F64] = exp_f64},
-                          .vjp = exp_vjp};
+                          .vjp = exp_vjp,
+                          .micro = {[AG_F32] = exp_micro_f32, [AG_F64] = exp_micro_f64}};
 ag_tensor *ag_exp(ag_tensor *x) { return ag_apply(&ag__op_exp, 1, &x, NULL, 0); }
 
 AG_BLOCK1(log_f32, float, float, ag__log_f32(a))
@@ -26,7 +28,8 @@ const ag_op ag__op_log = {.name = "log",
                           .kind = AG_KIND_ELEMENTWISE,
                           .arity = 1,
                           .block = {[AG_F32] = log_f32, [AG_F64] = log_f64},
-                          .vjp = log_vjp};
+                          .vjp = log_vjp,
+                          .micro = {[AG_F32] = log_micro_f32, [AG_F64] = log_micro_f64}};
 ag_tensor *ag_log(ag_tensor *x) { return ag_apply(&ag__op_log, 1, &x, NULL, 0); }
 
 /* ---- Roots and squares ---- */
@@ -169,7 +172,8 @@ const ag_op ag__op_tanh = {.name = "tanh",
                            .kind = AG_KIND_ELEMENTWISE,
                            .arity = 1,
                            .block = {[AG_F32] = tanh_f32, [AG_F64] = tanh_f64},
-                           .vjp = tanh_vjp};
+                           .vjp = tanh_vjp,
+                           .micro = {[AG_F32] = tanh_micro_f32, [AG_F64] = tanh_micro_f64}};
 ag_tensor *ag_tanh(ag_tensor *x) { return ag_apply(&ag__op_tanh, 1, &x, NULL, 0); }
 
 AG_BLOCK1(sigmoid_f32, float, float, ag__sigmoid_f32(a))
@@ -181,7 +185,8 @@ const ag_op ag__op_sigmoid = {.name = "sigmoid",
                               .kind = AG_KIND_ELEMENTWISE,
                               .arity = 1,
                               .block = {[AG_F32] = sigmoid_f32, [AG_F64] = sigmoid_f64},
-                              .vjp = sigmoid_vjp};
+                              .vjp = sigmoid_vjp,
+                              .micro = {[AG_F32] = sigmoid_micro_f32, [AG_F64] = sigmoid_micro_f64}};
 ag_tensor *ag_sigmoid(ag_tensor *x) { return ag_apply(&ag__op_sigmoid, 1, &x, NULL, 0); }
 
 AG_BLOCK1(relu_f32, float, float, a < 0 ? 0 : a)
