@@ -624,19 +624,19 @@ static run *new_run(ag_tape *tape, size_t bytes) {
     return all->runs = r;
 }
 
-/* Code in pages of its own, so that nothing executable is ever written to. */
+/* Write the code where there is room, into pages of its own: nothing that is executable is ever written to. */
 static ag__code *install(ag_tape *tape, const ag__machine *m) {
-    size_t entry_point, size = ag__assemble(m, NULL, &entry_point), page = page_bytes();
+    size_t entry_point, page = page_bytes();
+    run *r = tape->programs->runs ? tape->programs->runs : new_run(tape, 0);
+    size_t size = r ? ag__assemble(m, r->pages + r->used, r->bytes - r->used, &entry_point) : 0;
     size_t bytes = (size + page - 1) / page * page;
-    run *r = tape->programs->runs;
-    if (!r || r->bytes - r->used < bytes) r = new_run(tape, bytes);
-    if (!r) return NULL;
-    uint8_t *to = r->pages + r->used, *start;
+    if (r && size > r->bytes - r->used) {
+        if ((r = new_run(tape, bytes))) ag__assemble(m, r->pages, bytes, &entry_point);
+    }
+    if (!r || !ag__code_pages.protect(r->pages + r->used, bytes, true)) return NULL;
+    uint8_t *start = r->pages + r->used + entry_point;
     ag__code *code;
-    ag__assemble(m, to, &entry_point);
-    if (!ag__code_pages.protect(to, bytes, true)) return NULL;
     r->used += bytes;
-    start = to + entry_point;
     memcpy(&code, &start, sizeof code);
     return code;
 }

@@ -17,8 +17,8 @@ enum { MASK = 0, WIDE_MASK = 32, BOOLS = 64 }; /* in the frame */
 
 typedef struct writer {
     const ag__machine *m;
-    uint8_t *to; /* NULL: only count */
-    size_t at;
+    uint8_t *to;
+    size_t at, room;
     int copy;  /* of the unrolled loop */
     bool tail; /* less than a vector */
 } writer;
@@ -26,7 +26,7 @@ typedef struct writer {
 /* ---- Bytes ---- */
 
 static void byte(writer *w, unsigned b) {
-    if (w->to) w->to[w->at] = (uint8_t)b;
+    if (w->at < w->room) w->to[w->at] = (uint8_t)b;
     w->at++;
 }
 
@@ -425,8 +425,8 @@ static void rest(writer *w) {
     target(w, skip, w->at);
 }
 
-size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t *entry) {
-    writer w = {.m = m, .to = to};
+size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry) {
+    writer w = {.m = m, .to = to, .room = room};
     int used = assign_bases(m), copies = m->loop <= 6 ? 4 : m->loop <= 20 ? 2 : 1;
     pool(&w);
     *entry = w.at;

@@ -72,8 +72,8 @@ typedef struct ag__machine {
  * instructions' part begins. */
 enum { AG__POOL_ONES = 0, AG__POOL_ZEROS = 32, AG__POOL_START = 64, AG__FRAME_START = 96, AG__VECTOR = 32 };
 
-/* Write pool and code to `to`, which is aligned to 64 bytes; to NULL: only measure. Returns how many bytes there are,
- * and sets *entry to the offset of the first instruction. */
-size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t *entry);
+/* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns how many there are, which may be
+ * more: nothing is written beyond. *entry is the offset of the first instruction. */
+size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry);
 
 #endif
