@@ -7,7 +7,7 @@
  *      7  Functions          8  Reductions          9  Shapes and views
  *     10  Products          11  Indexing           12  Composed functions
  *     13  Checking          14  Seeing the graph   15  Your own operations
- *     17  Jacobians and products with them
+ *     17  Jacobians and products with them        18  Profiling
  *
  * A whole program, which fits a line through four points:
  *
@@ -1288,6 +1288,65 @@ AG_API ag_status ag_jvp(int ny, ag_tensor *const y[], int nx, ag_tensor *const x
  * Dtype:  real; v as x
  * Errors: as ag_grad; AG_ERR_SHAPE and AG_ERR_DTYPE for a v unlike x */
 AG_API ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v);
+
+/* ================================================= 18. Profiling ================================================= */
+
+/* A profile says what a tape ran: which regions of operations, products and other operations, how long each took, and
+ * what it moved and computed. While none runs, it costs nothing. Steps of one structure share an entry (the same operations and
+ * shapes, recorded at the same lines, with the same labels), so the steps of a training loop add up.
+ *
+ *     ag_profile_start(tape);
+ *     for (int step = 0; step < 100; step++) train(tape);
+ *     ag_profile_stop(tape);
+ */
+
+/* ag_profile_kind -- what an entry is about; evaluations include the planning and the steps, which exclude each other */
+typedef enum ag_profile_kind {
+    AG_PROFILE_EVALUATION, /* whole evaluations, from ag_eval, ag_data and their like */
+    AG_PROFILE_PLANNING,   /* finding or making the plans that the fused evaluator follows */
+    AG_PROFILE_REGION,     /* elementwise operations and reductions, strip by strip in one sweep */
+    AG_PROFILE_PRODUCT,    /* a contraction, also with the sum that it is added to */
+    AG_PROFILE_OPERATION,  /* any other operation by itself; views cost nothing and are not reported */
+    AG_PROFILE_OTHER       /* steps that there was no memory for, or that are beyond 16384 structures */
+} ag_profile_kind;
+
+/* ag_profile_entry -- steps of one structure; but for the texts and the last three, sums over all calls
+ * Texts are never NULL, cut short where they are long, and last until the next ag_profile_start. */
+typedef struct ag_profile_entry {
+    ag_profile_kind kind;
+    const char *operations; /* what is computed: "sub, square, mean×2" */
+    const char *labels;     /* of what is computed */
+    const char *inputs;     /* labels of what is read */
+    const char *extent;     /* of a region "256x1024"; of a product "(128,784)·(784,256)" */
+    const char *file;       /* of the first operation, with its line; "" if it has none */
+    int64_t calls;
+    double seconds;
+    int64_t nodes;         /* operations computed, those that a region computes again included */
+    int64_t backward;      /* of them recorded by a gradient */
+    int64_t elements;      /* that a region goes over; of the output of an operation */
+    int64_t bytes_read;    /* each element of an input once a call */
+    int64_t bytes_written; /* of outputs in memory; what stays within a region is not counted */
+    int64_t flops;   /* 2·m·n·k of a product; 1 an element of an elementwise operation, whichever, or a reduction */
+    double shortest; /* seconds of the shortest call */
+    int threads;     /* that the last call was divided over; of products and opaque operations, that it might use */
+    int line;
+} ag_profile_entry;
+
+/* ag_profile_start -- begin a profile of what the tape evaluates; forgets the one before
+ * Errors: AG_ERR_TAPE from within an operation that is being evaluated */
+AG_API ag_status ag_profile_start(ag_tape *tape);
+
+/* ag_profile_stop -- end it; what it found stays until the next one begins
+ * Errors: as ag_profile_start */
+AG_API ag_status ag_profile_stop(ag_tape *tape);
+
+/* ag_profile_count -- how many entries the last profile has, or the one that is running
+ * Errors: none; 0 for NULL and without a profile */
+AG_API int ag_profile_count(const ag_tape *tape);
+
+/* ag_profile_at -- one of them, 0 <= i < ag_profile_count(tape), those of most seconds first
+ * Errors: none; all zero, with empty texts, beyond */
+AG_API ag_profile_entry ag_profile_at(const ag_tape *tape, int i);
 
 #ifdef __cplusplus
 }

@@ -117,8 +117,7 @@ static void number_versions(picture *p) {
 
 /* ---- Text ---- */
 
-/* One character of well-formed UTF-8: its length; 0 if it is none. */
-static int utf8_length(const unsigned char *s) {
+int ag__utf8_length(const unsigned char *s) {
     int n = s[0] < 0x80                   ? 1
             : s[0] >= 0xC2 && s[0] < 0xE0 ? 2
             : (s[0] & 0xF0) == 0xE0       ? 3
@@ -136,7 +135,7 @@ static int utf8_length(const unsigned char *s) {
 static void put_escaped(FILE *f, const char *text, size_t most) {
     const unsigned char *s = (const unsigned char *)text;
     for (size_t shown = 0; *s; shown++) {
-        int n = utf8_length(s);
+        int n = ag__utf8_length(s);
         if (shown == most) {
             fputs("…", f);
             return;

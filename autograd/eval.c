@@ -196,7 +196,7 @@ bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high) {
     for (uint32_t i = low; i < high; i++) {
         ag_tensor *t = ag__node(tape, i);
         if (!(t->flags & AG__NEEDED)) continue;
-        if (!ag__compute(t)) {
+        if (!(tape->profiling ? ag__profile_compute(t) : ag__compute(t))) {
             ag__abandon(tape, i, high);
             return false;
         }
@@ -219,6 +219,7 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
     }
     plan p = {.tape = tape};
     uint32_t floor = tape->floor;
+    int64_t since = tape->profiling ? ag__profile_now() : 0;
     pin_all(&p, n, x);
     mark_needed(&p);
     tape->evaluating = true;
@@ -229,5 +230,6 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
     unpin_all(&p, n, x);
     if (good) ag__commit_assignments(tape);
     else if (tape->pending && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
+    if (tape->profiling) ag__profile_evaluated(tape, p.marked, since);
     return good;
 }

@@ -477,6 +477,14 @@ static bool run_step(const ag__chunk_nodes *c, const ag__plan *plan, const ag__p
     }
 }
 
+static bool run_reported_step(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step) {
+    if (!c->tape->profiling) return run_step(c, plan, step);
+    int64_t since = ag__profile_now();
+    bool good = run_step(c, plan, step);
+    if (good) ag__profile_step(c, plan, step, since);
+    return good;
+}
+
 static void release(ag_tensor *t) {
     t->live--;
     if (!ag__may_release(t)) return;
@@ -504,7 +512,7 @@ static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
     const uint32_t *hold = plan->holds.data;
     for (uint32_t i = 0; i < plan->holds.count; i++) c->table[hold[i]]->live++;
     for (uint32_t s = 0; s < plan->steps.count; s++) {
-        if (run_step(c, plan, &step[s])) {
+        if (run_reported_step(c, plan, &step[s])) {
             complete(c, plan, &step[s]);
             continue;
         }
@@ -516,8 +524,9 @@ static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
 }
 
 /* Without memory for a plan, the reference evaluator may still have enough. */
-static bool run_chunk(ag_tape *tape, uint32_t low, const chunk *k) {
+static bool run_chunk(ag_tape *tape, uint32_t low, const chunk *k, int64_t since) {
     const ag__plan *plan = plan_for(&k->nodes);
+    if (tape->profiling) ag__profile_planned(tape, k->nodes.nodes, since);
     return plan ? run_plan(&k->nodes, plan) : ag__run_reference(tape, low, k->next);
 }
 
@@ -525,8 +534,9 @@ bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes) {
     (void)nodes;
     while (low < high) {
         chunk k;
+        int64_t since = tape->profiling ? ag__profile_now() : 0;
         if (!take_chunk(tape, low, high, &k)) return ag__run_reference(tape, low, high);
-        bool good = run_chunk(tape, low, &k);
+        bool good = run_chunk(tape, low, &k, since);
         ag__buffer_drop(tape, k.memory);
         if (!good) {
             ag__abandon(tape, low, high);

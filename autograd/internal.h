@@ -156,6 +156,8 @@ struct ag_tape {
     ag_evaluator evaluator;
     struct ag__plan *plans; /* of the structures that were evaluated last */
     uint64_t evaluations;
+    struct ag__profile *profile; /* the last one; NULL: none */
+    bool profiling;              /* it is running */
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* an operation's eval is running */
     bool compile;                                /* elementwise operations may become machine code */
@@ -237,9 +239,23 @@ struct ag__plan;
 bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes);
 void ag__plans_free(ag_tape *tape);
 
+/* profile.c: the evaluators' reports, while tape->profiling; `since` is when it began, by this clock. They never fail. */
+struct ag__chunk_nodes;
+struct ag__plan_step;
+int64_t ag__profile_now(void);
+bool ag__profile_compute(ag_tensor *t); /* ag__compute, and its report */
+void ag__profile_step(const struct ag__chunk_nodes *c, const struct ag__plan *plan, const struct ag__plan_step *step,
+                      int64_t since);
+void ag__profile_planned(ag_tape *tape, int64_t nodes, int64_t since);
+void ag__profile_evaluated(ag_tape *tape, int64_t nodes, int64_t since);
+void ag__profile_free(ag_tape *tape);
+
 /* grad.c: what ag_vjp does, for the call `name`; false after an error, and then every dx[i] is nil. dx may be x. */
 bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
              ag_tensor *dx[], unsigned flags);
+
+/* dot.c: the length of one character of well-formed UTF-8; 0 if it is none */
+int ag__utf8_length(const unsigned char *s);
 
 /* strips.c: the reference evaluator's loops */
 void ag__run_elementwise(ag_tensor *t);

@@ -127,6 +127,8 @@ AG_API void ag_here(const char *file, int line);
 #define ag_gradcheck(...) (ag_here(__FILE__, __LINE__), ag_gradcheck(__VA_ARGS__))
 #define ag_item(...) (ag_here(__FILE__, __LINE__), ag_item(__VA_ARGS__))
 #define ag_jvp(...) (ag_here(__FILE__, __LINE__), ag_jvp(__VA_ARGS__))
+#define ag_profile_start(...) (ag_here(__FILE__, __LINE__), ag_profile_start(__VA_ARGS__))
+#define ag_profile_stop(...) (ag_here(__FILE__, __LINE__), ag_profile_stop(__VA_ARGS__))
 #define ag_set(...) (ag_here(__FILE__, __LINE__), ag_set(__VA_ARGS__))
 #define ag_tape_rewind(...) (ag_here(__FILE__, __LINE__), ag_tape_rewind(__VA_ARGS__))
 #define ag_vjp(...) (ag_here(__FILE__, __LINE__), ag_vjp(__VA_ARGS__))

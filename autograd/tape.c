@@ -54,6 +54,7 @@ void ag_tape_free(ag_tape *tape) {
     if (!tape) return;
     ag__truncate(tape, &(ag__place){0});
     ag__plans_free(tape);
+    ag__profile_free(tape);
     ag__buffers_free(tape);
     ag__code_free(tape);
     ag__arena_trim(tape);
