@@ -3,19 +3,11 @@
  * What y[…] were computed from is marked in one reverse scan of the tape, and written in the order of recording. A use
  * of a variable is recorded as a use of its version; here both are one node, drawn as the variable, and numbered where a
  * variable has had several values. Whatever text comes from the user (labels, names of operations and files) passes through
- * put_escaped. The file is written beside its target and then renamed: it is there whole or not at all. */
-#if defined __unix__ || defined __APPLE__
-#define _POSIX_C_SOURCE 200809L
-#include <sys/stat.h>
-#include <unistd.h>
-#define HAVE_FSYNC 1
-#endif
-#include "autograd/internal.h"
+ * put_escaped. */
+#include "autograd/file.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { FEW = 8 };
@@ -302,7 +294,9 @@ static void put_legend(const picture *p) {
     fputs("</TR></TABLE>>];\n", p->file);
 }
 
-static void put_graph(picture *p) {
+static void put_graph(FILE *file, void *context) {
+    picture *p = context;
+    p->file = file;
     fputs("digraph autograd {\n"
           "  graph [charset=\"UTF-8\", rankdir=TB, nodesep=0.25, ranksep=0.3, fontname=\"Helvetica\", "
           "bgcolor=\"white\"];\n"
@@ -347,81 +341,6 @@ static void forget(const picture *p, const ag__place *place) {
     ag__truncate(p->tape, place);
 }
 
-/* ---- The file ---- */
-
-static bool file_error(const picture *p, const char *path, const char *what, int number) {
-    ag__fail_on(p->tape, "write_dot", AG_ERR_FILE, "%s: %s: %s", path, what, strerror(number));
-    return false;
-}
-
-/* A file beside the target that was not there before. */
-static FILE *open_beside(const char *path, char *name, size_t room) {
-    FILE *f = NULL;
-    for (int i = 0; i < 1000 && !f; i++) {
-        snprintf(name, room, "%s.%d.tmp", path, i);
-        f = fopen(name, "wx");
-        if (!f && errno != EEXIST) break;
-    }
-    return f;
-}
-
-/* Whether the path names something that must not be replaced by a file: a device, a pipe, or a link. */
-static bool is_special(const char *path) {
-#ifdef HAVE_FSYNC
-    struct stat s;
-    return lstat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
-#else
-    (void)path;
-    return false;
-#endif
-}
-
-static int flush_to_disk(FILE *f) {
-    if (ferror(f) || fflush(f) != 0) return errno ? errno : EIO;
-#ifdef HAVE_FSYNC
-    if (fsync(fileno(f)) != 0 && errno != EINVAL && errno != ENOTSUP)
-        return errno; /* some files cannot be synchronised */
-#endif
-    return 0;
-}
-
-static bool replace(const char *from, const char *to) {
-#ifdef _WIN32
-    remove(to);
-#endif
-    return rename(from, to) == 0;
-}
-
-static bool write_beside(picture *p, const char *path, char *name, size_t room) {
-    bool special = is_special(path);
-    errno = 0;
-    p->file = special ? fopen(path, "w") : open_beside(path, name, room);
-    if (!p->file) return file_error(p, path, "cannot be created", errno);
-    errno = 0;
-    put_graph(p);
-    int wrong = flush_to_disk(p->file);
-    if (fclose(p->file) != 0 && !wrong) wrong = errno ? errno : EIO;
-    const char *what = "cannot be written";
-    if (!wrong && p->tape->status == AG_OK) {
-        if (special || replace(name, path)) return true;
-        wrong = errno;
-        what = "cannot be replaced";
-    }
-    if (!special) remove(name);
-    return p->tape->status == AG_OK ? file_error(p, path, what, wrong) : false;
-}
-
-static void write_file(picture *p, const char *path) {
-    size_t room = strlen(path) + 16;
-    char *name = ag__resize(p->tape, NULL, 0, room);
-    if (!name) {
-        no_memory(p);
-        return;
-    }
-    write_beside(p, path, name, room);
-    ag__resize(p->tape, name, room, 0);
-}
-
 /* ---- Public ---- */
 
 static void draw(picture *p, ag_tensor *const y[], const char *path) {
@@ -430,7 +349,7 @@ static void draw(picture *p, ag_tensor *const y[], const char *path) {
     if (good) number_versions(p);
     if (p->options->values) good = good && evaluate_all(p, false);
     if (p->options->gradients) good = good && record_gradients(p);
-    if (good) write_file(p, path);
+    if (good) ag__write_file(p->tape, "write_dot", path, put_graph, p);
     forget(p, &place);
     if (p->y) ag__resize(p->tape, p->y, (size_t)p->n * sizeof *p->y, 0);
     if (p->node) ag__resize(p->tape, p->node, p->room * sizeof *p->node, 0);
