@@ -23,13 +23,13 @@ typedef struct planner {
     uint32_t *mark;  /* step that computes it (again) */
     uint32_t *slot_of;
     uint32_t *head, *tail;           /* members of each step */
-    uint32_t *own_first, *own_count; /* nodes of each region's program, in `program` */
+    uint32_t *own_first, *own_count; /* nodes of each region's program, in `computed` */
     uint32_t *work;
     uint32_t *table; /* of the search for equals */
     uint32_t table_mask;
     uint8_t *role;
     bool *stored, *shown, *taken, *doubled; /* taken: written over by a sum; doubled: stands for others */
-    ag__list program, clones;
+    ag__list clones;
     uint32_t recent[RECENT]; /* the latest region of each size, by a hash of it */
     bool failed;
 } planner;
@@ -59,6 +59,8 @@ void ag__plan_clear(ag_tape *tape, ag__plan *p) {
     free_list(tape, &p->instructions, sizeof(ag__instruction));
     free_list(tape, &p->operands, sizeof(uint32_t));
     free_list(tape, &p->outputs, sizeof(uint32_t));
+    free_list(tape, &p->computed, sizeof(uint32_t));
+    free_list(tape, &p->read, sizeof(uint32_t));
     free_list(tape, &p->members, 2 * sizeof(uint32_t));
     free_list(tape, &p->holds, sizeof(uint32_t));
 }
@@ -460,18 +462,19 @@ static void settle_region(planner *p, uint32_t s) {
     for (uint32_t i = p->head[s]; i != AG__NOWHERE; i = p->next[i])
         if (p->canon[i] == i && p->role[i] != AG__ROLE_NONE) p->work[count++] = i;
     p->clones.count = 0;
-    p->own_first[s] = p->program.count;
+    p->own_first[s] = p->plan->computed.count;
     for (uint32_t k = count; k-- > 0;) {
         uint32_t i = p->work[k];
         if (!p->stored[i] && p->mark[i] != s) continue;
-        push(p, &p->program, i);
+        push(p, &p->plan->computed, i);
         for (uint32_t j = p->c->first[i]; j < p->c->first[i + 1]; j++) need(p, s, p->c->operand[j], true);
     }
-    for (uint32_t k = 0; k < p->clones.count && !p->failed; k++) push(p, &p->program, ((uint32_t *)p->clones.data)[k]);
+    for (uint32_t k = 0; k < p->clones.count && !p->failed; k++)
+        push(p, &p->plan->computed, ((uint32_t *)p->clones.data)[k]);
     if (p->failed) return;
-    p->own_count[s] = p->program.count - p->own_first[s];
+    p->own_count[s] = p->plan->computed.count - p->own_first[s];
     if (p->own_count[s])
-        qsort((uint32_t *)p->program.data + p->own_first[s], p->own_count[s], sizeof(uint32_t), ascending);
+        qsort((uint32_t *)p->plan->computed.data + p->own_first[s], p->own_count[s], sizeof(uint32_t), ascending);
 }
 
 static void settle_node(planner *p, uint32_t i) {
@@ -514,6 +517,19 @@ static void list_members(planner *p) {
     }
 }
 
+static void list_reads(planner *p, uint32_t s, const uint32_t *node, uint32_t count) {
+    ag__region *r = region_of(p, s);
+    r->read = p->plan->read.count;
+    for (uint32_t n = 0; n < count; n++) {
+        for (uint32_t k = p->c->first[node[n]]; k < p->c->first[node[n] + 1]; k++) {
+            uint32_t c = p->canon[p->c->operand[k]], x = p->root[c];
+            bool computed = !outside(p, x) && p->mark[x] == s;
+            if (!computed || (p->role[x] != AG__ROLE_ROW && !shows_all(tensor_at(p, c)))) push(p, &p->plan->read, c);
+        }
+    }
+    r->reads = p->plan->read.count - r->read;
+}
+
 static void lower_regions(planner *p) {
     for (uint32_t s = 1; s < p->plan->steps.count && !p->failed; s++) {
         ag__plan_step *step = step_at(p, s);
@@ -522,7 +538,7 @@ static void lower_regions(planner *p) {
             step->kind = AG__STEP_NOTHING;
             continue;
         }
-        const uint32_t *node = (uint32_t *)p->program.data + p->own_first[s];
+        const uint32_t *node = (uint32_t *)p->plan->computed.data + p->own_first[s];
         for (uint32_t k = 0; k < p->own_count[s]; k++) p->mark[node[k]] = s;
         ag__inside inside = {.canon = p->canon,
                              .root = p->root,
@@ -532,6 +548,9 @@ static void lower_regions(planner *p) {
                              .mark = p->mark,
                              .s = s,
                              .slot_of = p->slot_of};
+        region_of(p, s)->compute = p->own_first[s];
+        region_of(p, s)->computes = p->own_count[s];
+        list_reads(p, s, node, p->own_count[s]);
         if (!ag__lower(p->plan, p->c, region_of(p, s), node, p->own_count[s], &inside)) p->failed = true;
     }
 }
@@ -570,7 +589,6 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c) {
     if (!p.failed) settle(&p);
     if (!p.failed) list_members(&p);
     if (!p.failed) lower_regions(&p);
-    free_list(c->tape, &p.program, sizeof(uint32_t));
     free_list(c->tape, &p.clones, sizeof(uint32_t));
     ag__buffer_drop(c->tape, p.memory);
     plan->nodes = c->nodes;

@@ -71,11 +71,13 @@ typedef struct ag__region {
     int64_t size, rows, columns; /* rows 0: any */
     int64_t tile;                /* rows a strip has (AG__ROWS) */
     uint32_t slot, slots;
-    uint32_t once, prepares;  /* instructions before the first strip */
-    uint32_t begin, count;    /* and for each */
-    uint32_t output, outputs; /* places whose buffers are made */
-    uint32_t folds;           /* finished after the last strip */
-    uint32_t temps;           /* scratch memory in units of 64 bytes */
+    uint32_t once, prepares;    /* instructions before the first strip */
+    uint32_t begin, count;      /* and for each */
+    uint32_t output, outputs;   /* places whose buffers are made */
+    uint32_t compute, computes; /* places of the operations, those that are computed again included */
+    uint32_t read, reads;       /* places of what is in memory before; may be there several times */
+    uint32_t folds;             /* finished after the last strip */
+    uint32_t temps;             /* scratch memory in units of 64 bytes */
     uint8_t form;
     bool down;    /* there is a fold down columns: a group of rows stays together */
     int64_t work; /* elementary steps, for the choice of how many threads */
@@ -100,7 +102,7 @@ typedef struct ag__plan {
     uint64_t key[2];
     uint64_t used; /* when, to know the one that waits longest */
     uint32_t nodes, places;
-    ag__list steps, regions, slots, instructions, operands, outputs, members,
+    ag__list steps, regions, slots, instructions, operands, outputs, computed, read, members,
         holds; /* members: a place, and the one whose buffer it shows */
 } ag__plan;
 

@@ -38,53 +38,26 @@ typedef struct doing {
     const ag__region *region;
 } doing;
 
-static const ag__instruction *instruction_at(const doing *d, uint32_t k) {
-    const ag__region *r = d->region;
-    const ag__instruction *q = d->plan->instructions.data;
-    if (k < r->prepares) return q + r->once + k;
-    return k - r->prepares < r->count ? q + r->begin + (k - r->prepares) : NULL;
+/* Number k of a region's list of places, which has n of them; NULL beyond. */
+static const ag_tensor *place_at(const doing *d, const ag__list *list, uint32_t first, uint32_t n, uint32_t k) {
+    return k < n ? d->c->table[((const uint32_t *)list->data)[first + k]] : NULL;
 }
 
-static bool computes(const ag__instruction *q) { return q->does <= AG__MAP_ROWS || q->does >= AG__FOLD_ROWS; }
-
-/* Fetching instructions read their tensor, except where it is in a slot. */
-static bool fetches(const ag__instruction *q) { return !computes(q) && q->does != AG__SPREAD; }
-
-/* The next operation that the step computes; NULL after the last. */
-static const ag_tensor *next_computed(const doing *d, uint32_t *k) {
-    if (d->node) {
-        const ag_tensor *t = *k == 0 ? d->node : *k == 1 ? d->sum : NULL;
-        ++*k;
-        return t;
-    }
-    for (const ag__instruction *q; (q = instruction_at(d, *k)) != NULL;) {
-        ++*k;
-        if (computes(q)) return d->c->table[q->node];
-    }
-    return NULL;
+/* Number k of the operations that the step computes; NULL beyond. */
+static const ag_tensor *computed(const doing *d, uint32_t k) {
+    if (d->node) return k == 0 ? d->node : k == 1 ? d->sum : NULL;
+    return place_at(d, &d->plan->computed, d->region->compute, d->region->computes, k);
 }
 
-static bool is_output(const doing *d, uint32_t place) {
-    const uint32_t *out = (const uint32_t *)d->plan->outputs.data + d->region->output;
-    for (uint32_t i = 0; i < d->region->outputs; i++)
-        if (out[i] == place) return true;
-    return false;
+/* Number k of the tensors that it reads from memory; the same one may come again. */
+static const ag_tensor *read_in(const doing *d, uint32_t k) {
+    if (d->node) return k < d->node->arity ? d->node->input[k] : k == d->node->arity ? d->onto : NULL;
+    return place_at(d, &d->plan->read, d->region->read, d->region->reads, k);
 }
 
-/* The next tensor that the step reads, or that a region stores strip by strip; NULL after the last. */
-static const ag_tensor *next_read(const doing *d, uint32_t *k) {
-    if (d->node) {
-        uint32_t i = (*k)++;
-        return i < d->node->arity ? d->node->input[i] : i == d->node->arity ? d->onto : NULL;
-    }
-    const ag__slot *slot = (const ag__slot *)d->plan->slots.data + d->region->slot;
-    for (; *k < d->region->slots; ++*k)
-        if (slot[*k].where != AG__AT_TEMP) return d->c->table[slot[(*k)++].place];
-    for (const ag__instruction *q; (q = instruction_at(d, *k - d->region->slots)) != NULL;) {
-        ++*k;
-        if (fetches(q)) return d->c->table[q->node];
-    }
-    return NULL;
+static const ag_tensor *written(const doing *d, uint32_t k) {
+    if (d->node) return k == 0 ? d->node : NULL;
+    return place_at(d, &d->plan->outputs, d->region->output, d->region->outputs, k);
 }
 
 /* The label of a tensor, or of what it is a view of; NULL if there is none. */
@@ -113,16 +86,15 @@ static void mix_text(uint64_t key[2], const char *s) {
 }
 
 static void mix_step(uint64_t key[2], const doing *d) {
-    uint32_t k = 0;
-    for (const ag_tensor *t; (t = next_computed(d, &k)) != NULL;) {
+    const ag_tensor *t;
+    for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
         mix(key, (uintptr_t)t->op);
         mix(key, t->layout->hash + t->dtype + ((uint64_t)(t->flags & AG__GRADIENT) << 16));
         mix(key, (uintptr_t)t->file + (uint64_t)t->line);
         mix_text(key, t->label);
     }
     const ag__buffer *first = NULL;
-    k = 0;
-    for (const ag_tensor *t; (t = next_read(d, &k)) != NULL;) {
+    for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++) {
         if (!first) first = t->buffer;
         mix(key, t->layout->hash + t->dtype + ((uint64_t)(t->buffer == first) << 16));
         mix_text(key, label_of(t));
@@ -158,37 +130,27 @@ static int64_t flops_of(const ag_tensor *t) {
     }
 }
 
-static bool read_before(const doing *d, const ag_tensor *t, uint32_t end) {
-    for (uint32_t k = 0; k < end;) {
-        const ag_tensor *before = next_read(d, &k);
-        if (k < end && (before == t || (before->buffer && before->buffer == t->buffer && before->offset == t->offset)))
-            return true;
+/* Whether what number `end` reads was read before, by the same or another name. */
+static bool read_before(const doing *d, uint32_t end) {
+    const ag_tensor *t = read_in(d, end);
+    for (uint32_t k = 0; k < end; k++) {
+        const ag_tensor *u = read_in(d, k);
+        if (u == t || (u->buffer && u->buffer == t->buffer && u->offset == t->offset)) return true;
     }
     return false;
 }
 
-static bool stored_here(const doing *d, const ag_tensor *t) {
-    return d->region && t->place < d->c->nodes && d->c->table[t->place] == t && is_output(d, t->place);
-}
-
 static void measure(const doing *d, ag_profile_entry *one) {
-    uint32_t k = 0;
-    for (const ag_tensor *t; (t = next_computed(d, &k)) != NULL;) {
+    const ag_tensor *t;
+    for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
         one->nodes++;
         one->backward += (t->flags & AG__GRADIENT) != 0;
         one->flops += flops_of(t);
     }
-    k = 0;
-    for (const ag_tensor *t; (t = next_read(d, &k)) != NULL;)
-        if (!stored_here(d, t) && !read_before(d, t, k)) one->bytes_read += bytes_shown(t);
-    if (d->node) {
-        one->elements = d->node->layout->size;
-        one->bytes_written = bytes_shown(d->node);
-        return;
-    }
-    const uint32_t *out = (const uint32_t *)d->plan->outputs.data + d->region->output;
-    for (uint32_t i = 0; i < d->region->outputs; i++) one->bytes_written += bytes_shown(d->c->table[out[i]]);
-    one->elements = d->region->size;
+    for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++)
+        if (!read_before(d, k)) one->bytes_read += bytes_shown(t);
+    for (uint32_t k = 0; (t = written(d, k)) != NULL; k++) one->bytes_written += bytes_shown(t);
+    one->elements = d->region ? d->region->size : d->node->layout->size;
 }
 
 /* ---- Texts ---- */
@@ -244,8 +206,8 @@ static void list_operations(const doing *d, brief *b) {
     const ag_op *op[KINDS];
     int64_t times[KINDS], beyond = 0;
     int n = 0;
-    uint32_t k = 0;
-    for (const ag_tensor *t; (t = next_computed(d, &k)) != NULL;) {
+    const ag_tensor *t;
+    for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
         int i = 0;
         while (i < n && op[i] != t->op) i++;
         if (i == KINDS) {
@@ -264,17 +226,14 @@ static void list_operations(const doing *d, brief *b) {
     end_list(b);
 }
 
-static void list_labels(const doing *d, brief *computed, brief *read) {
-    uint32_t k = 0;
-    for (const ag_tensor *t; (t = next_computed(d, &k)) != NULL;)
-        if (t->label && *t->label) add_item(computed, t->label, "");
-    k = 0;
-    for (const ag_tensor *t; (t = next_read(d, &k)) != NULL;) {
-        const char *label = label_of(t);
-        if (label && !stored_here(d, t) && !read_before(d, t, k)) add_item(read, label, "");
-    }
-    end_list(computed);
-    end_list(read);
+static void list_labels(const doing *d, brief *of_computed, brief *of_read) {
+    const ag_tensor *t;
+    for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++)
+        if (t->label && *t->label) add_item(of_computed, t->label, "");
+    for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++)
+        if (label_of(t) && !read_before(d, k)) add_item(of_read, label_of(t), "");
+    end_list(of_computed);
+    end_list(of_read);
 }
 
 static size_t put_shape(char *to, const ag_tensor *t) {
@@ -304,8 +263,8 @@ static bool describe(const doing *d, ag__profile_row *row) {
     list_operations(d, &operations);
     list_labels(d, &labels, &inputs);
     put_extent(d, extent);
-    uint32_t k = 0;
-    for (const ag_tensor *t; !*file && (t = next_computed(d, &k)) != NULL;)
+    const ag_tensor *t;
+    for (uint32_t k = 0; !*file && (t = computed(d, k)) != NULL; k++)
         if (t->file) file = t->file, row->all.line = t->line;
     part[0] = operations.text, part[1] = labels.text, part[2] = inputs.text, part[3] = extent, part[4] = file;
     for (int i = 0; i < 5; i++) row->text_bytes += strlen(part[i]) + 1;
