@@ -7,7 +7,8 @@
  *      7  Functions          8  Reductions          9  Shapes and views
  *     10  Products          11  Indexing           12  Composed functions
  *     13  Checking          14  Seeing the graph   15  Your own operations
- *     17  Jacobians and products with them        18  Profiling
+ *     16  Explaining        17  Jacobians and products with them
+ *     18  Profiling
  *
  * A whole program, which fits a line through four points:
  *
@@ -1173,6 +1174,8 @@ struct ag_op {
     ag_tensor *(*vjp)(ag_tensor *y, ag_tensor *g, int i); /* x̄[i] from cotangent g, recorded; NULL: no contribution */
     double neutral;                                       /* with AG_OP_NEUTRAL */
     const ag_micro *micro[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; NULL: only `block` serves */
+    const char *notation;             /* how ag_formula writes y: section 16; NULL: name(inputs) */
+    const char *(*notation_of)(const ag_tensor *y); /* the same where it hangs on attributes; may return NULL */
 };
 
 /* Flags */
@@ -1253,6 +1256,64 @@ AG_API int ag_op_count(void);
 /* ag_op_at -- one of them, 0 <= i < ag_op_count(); NULL beyond
  * Errors: none */
 AG_API const ag_op *ag_op_at(int i);
+
+/* ================================================ 16. Explaining ================================================= */
+
+/* What these return is text in UTF-8 that belongs to the tape and lasts until a rewind past it, as a label does; "" after an
+ * error, never NULL. They leave nothing else on the tape, and no value that was there is lost; pending assignments
+ * are carried out.
+ *
+ * How an operation is written is its entry's `notation`, a formula with places for what it depends on:
+ *     {0} {1} … {*}            an input; all of them, with commas
+ *     {d0} {i0} …              number 0 of the attributes seen as double, as int64_t
+ *     {axes} {shape} {size} {dtype}   the axes of a reduction; the output's shape, number of elements, dtype
+ *     + - * / @ ^ '            sum, elementwise product and quotient, matrix product, power, transpose
+ *     < <= = != >= > | | √     relations, absolute value, square root
+ *     ln(…)  max_{axes}(…)     a function, here with a subscript
+ *     Σ_{axes} {0}             an operator that is linear in what follows: factors and signs may be moved before it
+ * Parentheses are put where they are needed. So "{0} - {1}" is ag_sub's, and "{0}" alone is that of what changes no
+ * element: views that repeat, and copies. */
+
+/* ag_style -- how formulas are written: UTF-8 text; LaTeX for mathematics mode; MathML, a whole <math> element */
+typedef enum ag_style { AG_STYLE_TEXT, AG_STYLE_LATEX, AG_STYLE_MATHML } ag_style;
+
+/* ag_formula_options -- what of it to write; all zero, or NULL, is text with every part */
+typedef struct ag_formula_options {
+    ag_style style;
+    bool brief; /* labelled parts are named, and not written out */
+    int lines;  /* the most parts to write out; 0 means 100. What is left out is counted */
+} ag_formula_options;
+
+/* ag_formula -- the recorded expression of x, which may be a gradient: first x, then the parts that it names
+ * A part has a name if it is labelled, used more than once, or long; several parts of one label are numbered, as in h#2.
+ * Simplified only where that is exact in real numbers: x·1, x+0, −(−x), transposes of transposes; factors that are
+ * numbers come first, divisors last.
+ * Errors: AG_ERR_RANGE for options out of range */
+AG_API const char *ag_formula(ag_tensor *x, const ag_formula_options *options);
+
+/* ag_explain_options -- what to explain and how; all zero, or NULL, is text about each use of x */
+typedef struct ag_explain_options {
+    bool json;            /* JSON (RFC 8259) rather than text; what is not finite is "NaN", "Infinity" or "-Infinity" */
+    ag_style style;       /* of the formulas */
+    int depth;            /* how many times each use is unfolded into the uses of what it gives */
+    int values;           /* the most elements a tensor may have to be shown whole; 0 means 8, −1 none */
+    int lines;            /* the most uses, steps and parts to write; 0 means 100. What is left out is counted */
+    ag_tensor *cotangent; /* ȳ, of y's shape and dtype; NULL: ones, which for several elements is the gradient of Σ y */
+} ag_explain_options;
+
+/* ag_explain -- why dy/dx is what it is: each use of x on the way to y, what it contributes, and their sum
+ * A use is shown with its operation and the caller's line, the formula of its contribution as the backward pass
+ * recorded it, with ∂y/∂r for the cotangent of what it gives, its norm and values. A contribution that rounding alone can
+ * account for, by a bound on the errors of the terms that cancel in it, is said to be zero to rounding. Unfolded
+ * (depth > 0), each use is followed to the next tensor that is labelled or used more than once, and so on.
+ * Errors: AG_ERR_DTYPE unless both are real; AG_ERR_SHAPE and AG_ERR_DTYPE for a cotangent unlike y; AG_ERR_RANGE for
+ *         options out of range; as ag_vjp and ag_eval */
+AG_API const char *ag_explain(ag_tensor *y, ag_tensor *x, const ag_explain_options *options);
+
+/* ag_trace_backward -- the backward pass from y to x[…], step by step: which node is visited, with which cotangent, and
+ * which inputs it hands what to; with n = 0, to every parameter that y depends on
+ * Errors: as ag_explain; AG_ERR_GRADIENT if n = 0 and y depends on no parameter */
+AG_API const char *ag_trace_backward(ag_tensor *y, int n, ag_tensor *const x[], const ag_explain_options *options);
 
 /* ===================================== 17. Jacobians and products with them ===================================== */
 

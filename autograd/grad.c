@@ -4,6 +4,7 @@
  * (active), and one scan in reverse hands each of them its cotangent: complete by then, for every reader is younger. The VJPs
  * record; so what comes out is a graph like any other. If anything fails, what was recorded is taken back. */
 #include "autograd/internal.h"
+#include "autograd/report.h"
 
 #include <string.h>
 
@@ -14,6 +15,7 @@ typedef struct scan {
     ag_tensor **cotangent; /* of node low + i; NULL: none so far */
     bool *outer;           /* of a scan within a scan: which nodes that one has marked */
     ag__buffer *memory;
+    const ag__watch *watch; /* or NULL */
 } scan;
 
 static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->cotangent[t->id - s->low]; }
@@ -99,6 +101,7 @@ static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
             ag__locate(t->tape, t->file, t->line);
             return false;
         }
+        if (s->watch && !s->watch->step(s->watch->context, t, g, i, c)) return false;
     }
     place_like(t, from);
     return true;
@@ -160,8 +163,8 @@ static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *con
 
 /* An input that is a variable is looked for behind its version, too; one that is not used any more has zeros. */
 static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *const y[], ag_tensor *const ybar[],
-                          int nx, ag_tensor *const x[], ag_tensor *dx[], unsigned flags) {
-    scan s = {.name = name, .tape = tape};
+                          int nx, ag_tensor *const x[], ag_tensor *dx[], unsigned flags, const ag__watch *watch) {
+    scan s = {.name = name, .tape = tape, .watch = watch};
     if (!set_up(&s, ny, y, nx, x)) return false;
     ag__place before = ag__place_now(tape);
     bool former = tape->in_gradient;
@@ -254,14 +257,36 @@ static bool arguments_valid(const char *name, ag_tape *tape, int ny, ag_tensor *
            (all_there(name, "input", tape, nx, x) && one_tape(name, y[0], nx, x) && real(name, "input", tape, nx, x));
 }
 
-bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
-             ag_tensor *dx[], unsigned flags) {
+static bool vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+                ag_tensor *dx[], unsigned flags, const ag__watch *watch) {
     ag_tape *tape = any_tape(ny, y, nx, x);
     if (arguments_valid(name, tape, ny, y, ybar, nx, x, dx) &&
-        (nx == 0 || differentiate(name, tape, ny, y, ybar, nx, x, dx, flags)))
+        (nx == 0 || differentiate(name, tape, ny, y, ybar, nx, x, dx, flags, watch)))
         return true;
     for (int i = 0; dx && i < nx; i++) dx[i] = ag__nil_of(tape);
     return false;
+}
+
+/* dx may be the same array as x. */
+bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+             ag_tensor *dx[], unsigned flags) {
+    return vjp(name, ny, y, ybar, nx, x, dx, flags, NULL);
+}
+
+bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_tensor *const x[], ag_tensor *dx[],
+                     const ag__watch *watch) {
+    return vjp(name, 1, &y, &ybar, n, x, dx, 0, watch);
+}
+
+ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
+    bool former = t->tape->in_gradient;
+    uint32_t floor = t->tape->floor;
+    t->tape->in_gradient = true;
+    t->tape->floor = t->tape->count;
+    ag_tensor *c = t->op->vjp ? t->op->vjp(t, g, i) : NULL;
+    t->tape->in_gradient = former;
+    t->tape->floor = floor;
+    return (c && !contribution_valid(t, i, c)) || t->tape->status != AG_OK ? t->tape->nil : c;
 }
 
 /* ---- Public ---- */
@@ -280,7 +305,7 @@ ag_status(ag_grad)(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]) {
 }
 
 /* The parameters older than y, and room for their gradients behind them. */
-static ag_tensor **parameters_before(const ag_tensor *y, int *n, ag__buffer **memory) {
+ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory) {
     *n = 0;
     for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
         *n += v->id <= y->id && v->flags & AG__PARAMETER;
@@ -311,7 +336,7 @@ static void backward(ag_tensor *y) {
         ag__fail("backward", 1, &y, AG_ERR_GRADIENT, "it depends on no parameter");
         return;
     }
-    ag_tensor **p = parameters_before(y, &n, &memory);
+    ag_tensor **p = ag__parameters_before(y, &n, &memory);
     if (!p) ag__fail("backward", 1, &y, AG_ERR_MEMORY, "no memory for %d parameters", n);
     else if (ag__vjp("backward", 1, &y, NULL, n, p, p + n, 0)) add_up(n, p, p + n);
     ag__buffer_drop(y->tape, memory);
@@ -344,7 +369,11 @@ static bool stop_infer(ag_infer *r) {
 }
 
 /* A view of everything that hands no cotangent down. */
-const ag_op ag__op_stop_gradient = {
-    .name = "stop_gradient", .kind = AG_KIND_VIEW, .arity = 1, .infer = stop_infer, .vjp = ag_zero_vjp};
+const ag_op ag__op_stop_gradient = {.name = "stop_gradient",
+                                    .notation = "stop({0})",
+                                    .kind = AG_KIND_VIEW,
+                                    .arity = 1,
+                                    .infer = stop_infer,
+                                    .vjp = ag_zero_vjp};
 
 ag_tensor *(ag_stop_gradient)(ag_tensor *x) { return (ag_apply)(&ag__op_stop_gradient, 1, &x, NULL, 0); }

@@ -123,6 +123,8 @@ AG_API void ag_here(const char *file, int line);
 #define ag_element(...) (ag_here(__FILE__, __LINE__), ag_element(__VA_ARGS__))
 #define ag_eval(...) (ag_here(__FILE__, __LINE__), ag_eval(__VA_ARGS__))
 #define ag_eval_all(...) (ag_here(__FILE__, __LINE__), ag_eval_all(__VA_ARGS__))
+#define ag_explain(...) (ag_here(__FILE__, __LINE__), ag_explain(__VA_ARGS__))
+#define ag_formula(...) (ag_here(__FILE__, __LINE__), ag_formula(__VA_ARGS__))
 #define ag_grad(...) (ag_here(__FILE__, __LINE__), ag_grad(__VA_ARGS__))
 #define ag_gradcheck(...) (ag_here(__FILE__, __LINE__), ag_gradcheck(__VA_ARGS__))
 #define ag_item(...) (ag_here(__FILE__, __LINE__), ag_item(__VA_ARGS__))
@@ -131,6 +133,7 @@ AG_API void ag_here(const char *file, int line);
 #define ag_profile_stop(...) (ag_here(__FILE__, __LINE__), ag_profile_stop(__VA_ARGS__))
 #define ag_set(...) (ag_here(__FILE__, __LINE__), ag_set(__VA_ARGS__))
 #define ag_tape_rewind(...) (ag_here(__FILE__, __LINE__), ag_tape_rewind(__VA_ARGS__))
+#define ag_trace_backward(...) (ag_here(__FILE__, __LINE__), ag_trace_backward(__VA_ARGS__))
 #define ag_vjp(...) (ag_here(__FILE__, __LINE__), ag_vjp(__VA_ARGS__))
 #define ag_write_dot(...) (ag_here(__FILE__, __LINE__), ag_write_dot(__VA_ARGS__))
 

@@ -14,6 +14,7 @@ AG_BLOCK2(add_f64, double, double, a + b)
 static ag_tensor *add_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
 static const ag_micro add_micro[] = {{AG_MICRO_ADD, 0, .b = 1}, {0}};
 const ag_op ag__op_add = {.name = "add",
+                          .notation = "{0} + {1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_CHEAP | AG_OP_COMMUTES,
                           .arity = 2,
@@ -28,6 +29,7 @@ AG_BLOCK2(sub_f64, double, double, a - b)
 static ag_tensor *sub_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, i == 0 ? g : ag_neg(g); }
 static const ag_micro sub_micro[] = {{AG_MICRO_SUB, 0, .b = 1}, {0}};
 const ag_op ag__op_sub = {.name = "sub",
+                          .notation = "{0} - {1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                           .arity = 2,
@@ -42,6 +44,7 @@ AG_BLOCK2(mul_f64, double, double, (a * b))
 static ag_tensor *mul_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_input(y, 1 - i)); }
 static const ag_micro mul_micro[] = {{AG_MICRO_MUL, 0, .b = 1}, {0}};
 const ag_op ag__op_mul = {.name = "mul",
+                          .notation = "{0} * {1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
                           .arity = 2,
@@ -59,6 +62,7 @@ static ag_tensor *div_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 static const ag_micro div_micro[] = {{AG_MICRO_DIV, 0, .b = 1}, {0}};
 const ag_op ag__op_div = {.name = "div",
+                          .notation = "{0} / {1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                           .arity = 2,
@@ -90,6 +94,7 @@ static ag_tensor *maximum_vjp(ag_tensor *y, ag_tensor *g, int i) {
 static const ag_micro maximum_micro[] = {
     {AG_MICRO_MAX, 0, .b = 1}, {AG_MICRO_NOT_EQUAL, 0, .b = 0}, {AG_MICRO_SELECT, 3, 0, .c = 2}, {0}};
 const ag_op ag__op_maximum = {.name = "maximum",
+                              .notation = "max({0}, {1})",
                               .kind = AG_KIND_ELEMENTWISE,
                               .flags = AG_OP_CHEAP,
                               .arity = 2,
@@ -107,6 +112,7 @@ static ag_tensor *minimum_vjp(ag_tensor *y, ag_tensor *g, int i) {
 static const ag_micro minimum_micro[] = {
     {AG_MICRO_MIN, 0, .b = 1}, {AG_MICRO_NOT_EQUAL, 0, .b = 0}, {AG_MICRO_SELECT, 3, 0, .c = 2}, {0}};
 const ag_op ag__op_minimum = {.name = "minimum",
+                              .notation = "min({0}, {1})",
                               .kind = AG_KIND_ELEMENTWISE,
                               .flags = AG_OP_CHEAP,
                               .arity = 2,
@@ -149,6 +155,7 @@ static ag_tensor *pow_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return i == 0 ? pow_vjp_base(g, a, b) : pow_vjp_exponent(g, a, b);
 }
 const ag_op ag__op_pow = {.name = "pow",
+                          .notation = "{0}^{1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .arity = 2,
                           .block = {[AG_F32] = pow_f32, [AG_F64] = pow_f64},
@@ -163,6 +170,7 @@ AG_BLOCK1(neg_f64, double, double, -a)
 static ag_tensor *neg_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_neg(g); }
 static const ag_micro neg_micro[] = {{AG_MICRO_NEG, .a = 0}, {0}};
 const ag_op ag__op_neg = {.name = "neg",
+                          .notation = "-{0}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_CHEAP | AG_OP_INVOLUTION,
                           .arity = 1,
@@ -189,6 +197,7 @@ AG_BLOCK1_S(add_scalar_f64, double, double, a + s)
 static const ag_micro add_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_ADD, 0, .b = 1}, {0}};
 const ag_op ag__op_add_scalar = {
     .name = "add_scalar",
+    .notation = "{0} + {d0}",
     .kind = AG_KIND_ELEMENTWISE,
     .flags = AG_OP_CHEAP,
     .arity = 1,
@@ -204,6 +213,7 @@ AG_BLOCK1_S(rsub_scalar_f64, double, double, s - a)
 static const ag_micro rsub_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_SUB, 1, .b = 0}, {0}};
 const ag_op ag__op_rsub_scalar = {
     .name = "rsub_scalar",
+    .notation = "{d0} - {0}",
     .kind = AG_KIND_ELEMENTWISE,
     .flags = AG_OP_CHEAP,
     .arity = 1,
@@ -219,6 +229,7 @@ AG_BLOCK1_S(scale_f64, double, double, (a * s))
 static ag_tensor *scale_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_scale(g, scalar_of(y)); }
 static const ag_micro scale_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_MUL, 0, .b = 1}, {0}};
 const ag_op ag__op_scale = {.name = "scale",
+                            .notation = "{d0} * {0}",
                             .kind = AG_KIND_ELEMENTWISE,
                             .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                             .arity = 1,
@@ -234,6 +245,7 @@ AG_BLOCK1_S(div_scalar_f64, double, double, a / s)
 static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div_scalar(g, scalar_of(y)); }
 static const ag_micro div_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 0, .b = 1}, {0}};
 const ag_op ag__op_div_scalar = {.name = "div_scalar",
+                                 .notation = "{0} / {d0}",
                                  .kind = AG_KIND_ELEMENTWISE,
                                  .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                                  .arity = 1,
@@ -251,6 +263,7 @@ static ag_tensor *rdiv_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 static const ag_micro rdiv_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 1, .b = 0}, {0}};
 const ag_op ag__op_rdiv_scalar = {.name = "rdiv_scalar",
+                                  .notation = "{d0} / {0}",
                                   .kind = AG_KIND_ELEMENTWISE,
                                   .flags = AG_OP_CHEAP,
                                   .arity = 1,
@@ -295,6 +308,7 @@ static ag_tensor *pow_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_mul(g, ag_scale(ag_pow_scalar(ag_input(y, i), s - 1), s));
 }
 const ag_op ag__op_pow_scalar = {.name = "pow_scalar",
+                                 .notation = "{0}^{d0}",
                                  .kind = AG_KIND_ELEMENTWISE,
                                  .flags = AG_OP_NEUTRAL,
                                  .arity = 1,
@@ -317,6 +331,7 @@ static const ag_micro maximum_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
                                                 {0}};
 const ag_op ag__op_maximum_scalar = {
     .name = "maximum_scalar",
+    .notation = "max({0}, {d0})",
     .kind = AG_KIND_ELEMENTWISE,
     .flags = AG_OP_CHEAP,
     .arity = 1,
@@ -339,6 +354,7 @@ static const ag_micro minimum_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
                                                 {0}};
 const ag_op ag__op_minimum_scalar = {
     .name = "minimum_scalar",
+    .notation = "min({0}, {d0})",
     .kind = AG_KIND_ELEMENTWISE,
     .flags = AG_OP_CHEAP,
     .arity = 1,
@@ -389,6 +405,7 @@ static const ag_micro clamp_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
                                        {AG_MICRO_MIN, 2, .b = 3},
                                        {0}};
 const ag_op ag__op_clamp = {.name = "clamp",
+                            .notation = "clamp({0}, {d0}, {d1})",
                             .kind = AG_KIND_ELEMENTWISE,
                             .flags = AG_OP_CHEAP,
                             .arity = 1,

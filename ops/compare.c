@@ -18,6 +18,7 @@ static const ag_micro equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {AG_MICRO
 static const ag_micro equal_micro[] = {{AG_MICRO_EQUAL, 0, .b = 1}, {0}};
 const ag_op ag__op_equal = {
     .name = "equal",
+    .notation = "{0} = {1}",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
@@ -33,6 +34,7 @@ static const ag_micro not_equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {0}};
 static const ag_micro not_equal_micro[] = {{AG_MICRO_NOT_EQUAL, 0, .b = 1}, {0}};
 const ag_op ag__op_not_equal = {
     .name = "not_equal",
+    .notation = "{0} != {1}",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
@@ -50,6 +52,7 @@ static const ag_micro less_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_AND
 static const ag_micro less_micro[] = {{AG_MICRO_LESS, 0, .b = 1}, {0}};
 const ag_op ag__op_less = {
     .name = "less",
+    .notation = "{0} < {1}",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
@@ -66,6 +69,7 @@ static const ag_micro less_equal_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MIC
 static const ag_micro less_equal_micro[] = {{AG_MICRO_LESS_EQUAL, 0, .b = 1}, {0}};
 const ag_op ag__op_less_equal = {
     .name = "less_equal",
+    .notation = "{0} <= {1}",
     .kind = AG_KIND_ELEMENTWISE,
     .arity = 2,
     .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
@@ -115,6 +119,7 @@ static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
 static const ag_micro where_micro[] = {{AG_MICRO_SELECT, 0, 1, .c = 2}, {0}};
 const ag_op ag__op_where = {
     .name = "where",
+    .notation = "where({0}, {1}, {2})",
     .kind = AG_KIND_ELEMENTWISE,
     .flags = AG_OP_CHEAP,
     .arity = 3,
@@ -174,6 +179,17 @@ static const ag_micro gate_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
                                       {AG_MICRO_EQUAL, 13, AG_MICRO_VALUE, .value = 0},
                                       {AG_MICRO_SELECT, 15, AG_MICRO_VALUE, 14, .value = 0},
                                       {0}};
+/* Of the forms that it has: a corner above or below which g passes, with the tie split or not, and an interval. */
+static const char *gate_notation(const ag_tensor *y) {
+    const gate *p = ag_attributes(y);
+    if (isinf(p->high))
+        return p->at_low == 0   ? "{0} * ({1} > {d0})"
+               : p->at_low == 1 ? "{0} * ({1} >= {d0})"
+                                : "{0} * (({1} > {d0}) + ({1} = {d0}) / 2)";
+    if (isinf(p->low)) return p->at_high == 1 ? "{0} * ({1} <= {d1})" : "{0} * (({1} < {d1}) + ({1} = {d1}) / 2)";
+    return "{0} * ({d0} <= {1} <= {d1})";
+}
+
 const ag_op ag__op_gate = {.name = "gate",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
@@ -181,7 +197,8 @@ const ag_op ag__op_gate = {.name = "gate",
                            .attribute_bytes = sizeof(gate),
                            .block = {[AG_F32] = gate_f32, [AG_F64] = gate_f64},
                            .vjp = gate_vjp,
-                           .micro = {[AG_F32] = gate_micro, [AG_F64] = gate_micro}};
+                           .micro = {[AG_F32] = gate_micro, [AG_F64] = gate_micro},
+                           .notation_of = gate_notation};
 ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high) {
     gate p = {low, high, at_low, at_high};
     return ag_apply(&ag__op_gate, 2, (ag_tensor *[]){g, x}, &p, sizeof p);
@@ -252,6 +269,7 @@ static ag_tensor *cast_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_cast(g
 static const ag_micro cast_micro[] = {{AG_MICRO_CONVERT, .a = 0}, {0}};
 const ag_op ag__op_cast = {
     .name = "cast",
+    .notation = "{dtype}({0})",
     .kind = AG_KIND_ELEMENTWISE,
     .flags = AG_OP_CHEAP,
     .arity = 1,

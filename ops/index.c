@@ -187,6 +187,7 @@ static ag_tensor *gather_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 const ag_op ag__op_gather = {.name = "gather",
+                             .notation = "gather_{i0}({0}, {1})",
                              .kind = AG_KIND_OPAQUE,
                              .arity = 2,
                              .attribute_bytes = sizeof(int64_t),
@@ -307,6 +308,7 @@ static ag_tensor *scatter_add_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 const ag_op ag__op_scatter_add = {.name = "scatter_add",
+                                  .notation = "scatter_add_{i0}({0}, {1}, {2})",
                                   .kind = AG_KIND_OPAQUE,
                                   .arity = 3,
                                   .attribute_bytes = sizeof(int64_t),

@@ -293,6 +293,7 @@ static ag_tensor *matmul_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 const ag_op ag__op_matmul = {.name = "matmul",
+                             .notation = "{0} @ {1}",
                              .kind = AG_KIND_CONTRACTION,
                              .arity = 2,
                              .infer = matmul_infer,

@@ -116,8 +116,12 @@ static const ag_reduction sum_reduction = {
 
 static ag_tensor *sum_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, spread(y, g); }
 
-const ag_op ag__op_sum = {
-    .name = "sum", .kind = AG_KIND_REDUCTION, .arity = 1, .reduction = &sum_reduction, .vjp = sum_vjp};
+const ag_op ag__op_sum = {.name = "sum",
+                          .notation = "Σ_{axes} {0}",
+                          .kind = AG_KIND_REDUCTION,
+                          .arity = 1,
+                          .reduction = &sum_reduction,
+                          .vjp = sum_vjp};
 
 ag_tensor *ag_sum(ag_tensor *x) { return reduce(&ag__op_sum, x, AG_ALL_AXES, false); }
 
@@ -144,8 +148,12 @@ static ag_tensor *mean_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, spread(y, ag_div_scalar(g, count_of(y)));
 }
 
-const ag_op ag__op_mean = {
-    .name = "mean", .kind = AG_KIND_REDUCTION, .arity = 1, .reduction = &mean_reduction, .vjp = mean_vjp};
+const ag_op ag__op_mean = {.name = "mean",
+                           .notation = "mean_{axes}({0})",
+                           .kind = AG_KIND_REDUCTION,
+                           .arity = 1,
+                           .reduction = &mean_reduction,
+                           .vjp = mean_vjp};
 
 ag_tensor *ag_mean(ag_tensor *x) { return reduce(&ag__op_mean, x, AG_ALL_AXES, false); }
 
@@ -196,6 +204,7 @@ static ag_tensor *extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 const ag_op ag__op_max = {.name = "max",
+                          .notation = "max_{axes}({0})",
                           .kind = AG_KIND_REDUCTION,
                           .arity = 1,
                           .infer = extreme_infer,
@@ -203,6 +212,7 @@ const ag_op ag__op_max = {.name = "max",
                           .vjp = extreme_vjp};
 
 const ag_op ag__op_min = {.name = "min",
+                          .notation = "min_{axes}({0})",
                           .kind = AG_KIND_REDUCTION,
                           .arity = 1,
                           .infer = extreme_infer,
@@ -284,6 +294,7 @@ static bool argmax_eval(const ag_call *call) {
 }
 
 const ag_op ag__op_argmax = {.name = "argmax",
+                             .notation = "argmax_{i0}({0})",
                              .kind = AG_KIND_OPAQUE,
                              .arity = 1,
                              .attribute_bytes = sizeof(along),

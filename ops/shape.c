@@ -108,6 +108,7 @@ static bool reshape_infer(ag_infer *r) {
 static ag_tensor *reshape_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_reshape(g, ag_shape_of(ag_input(y, i))); }
 
 const ag_op ag__op_reshape = {.name = "reshape",
+                              .notation = "reshape({0}, {shape})",
                               .kind = AG_KIND_VIEW,
                               .arity = 1,
                               .attribute_bytes = sizeof(int64_t),
@@ -201,12 +202,22 @@ static ag_tensor *permute_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, ag_is_nil(g) ? g : record_permute(g, &inverse);
 }
 
+/* The last two axes exchanged is a transpose. */
+static const char *permute_notation(const ag_tensor *y) {
+    const order *o = ag_attributes(y);
+    int rank = ag_rank(y);
+    for (int j = 0; j < rank - 2; j++)
+        if (o->axis[j] != j) return NULL;
+    return rank < 2 ? NULL : "{0}'";
+}
+
 const ag_op ag__op_permute = {.name = "permute",
                               .kind = AG_KIND_VIEW,
                               .arity = 1,
                               .attribute_bytes = sizeof(order),
                               .infer = permute_infer,
-                              .vjp = permute_vjp};
+                              .vjp = permute_vjp,
+                              .notation_of = permute_notation};
 
 ag_tensor *ag_permute(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
@@ -264,6 +275,7 @@ static ag_tensor *broadcast_to_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 const ag_op ag__op_broadcast_to = {.name = "broadcast_to",
+                                   .notation = "{0}",
                                    .kind = AG_KIND_VIEW,
                                    .arity = 1,
                                    .attribute_bytes = sizeof(int64_t),
@@ -317,6 +329,7 @@ static ag_tensor *slice_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 const ag_op ag__op_slice = {.name = "slice",
+                            .notation = "slice_{i0}({0}, {i1}, {i2}, {i3})",
                             .kind = AG_KIND_VIEW,
                             .arity = 1,
                             .attribute_bytes = sizeof(places),
@@ -453,6 +466,7 @@ static ag_tensor *embed_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 const ag_op ag__op_embed = {.name = "embed",
+                            .notation = "embed_{i0}({0}, {i1}, {i2}, {i3})",
                             .kind = AG_KIND_OPAQUE,
                             .arity = 1,
                             .attribute_bytes = sizeof(places),
@@ -491,6 +505,7 @@ static ag_tensor *contiguous_vjp(ag_tensor *y, ag_tensor *g, int i) { return (vo
 
 const ag_op ag__op_contiguous = {
     .name = "contiguous",
+    .notation = "{0}",
     .kind = AG_KIND_ELEMENTWISE,
     .flags = AG_OP_CHEAP,
     .arity = 1,
@@ -549,6 +564,7 @@ static ag_tensor *concat_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 const ag_op ag__op_concat = {.name = "concat",
+                             .notation = "concat_{i0}({*})",
                              .kind = AG_KIND_OPAQUE,
                              .arity = -1,
                              .attribute_bytes = sizeof(int64_t),

@@ -31,6 +31,7 @@ static bool full_eval(const ag_call *call) {
 }
 
 const ag_op ag__op_full = {.name = "full",
+                           .notation = "{d0}",
                            .kind = AG_KIND_SOURCE,
                            .flags = AG_OP_CONSTANT,
                            .attribute_bytes = sizeof(double),
@@ -71,7 +72,8 @@ static bool arange_eval(const ag_call *call) {
     return true;
 }
 
-const ag_op ag__op_arange = {.name = "arange", .kind = AG_KIND_SOURCE, .infer = arange_infer, .eval = arange_eval};
+const ag_op ag__op_arange = {
+    .name = "arange", .notation = "arange({size})", .kind = AG_KIND_SOURCE, .infer = arange_infer, .eval = arange_eval};
 
 ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n) {
     return ag_apply_source(&ag__op_arange, tape, dtype, AG_SHAPE(n), NULL, 0);
@@ -209,6 +211,7 @@ static bool uniform_eval(const ag_call *call) {
 }
 
 const ag_op ag__op_uniform = {.name = "uniform",
+                              .notation = "uniform({d0}, {d1})",
                               .kind = AG_KIND_SOURCE,
                               .attribute_bytes = sizeof(stream),
                               .infer = uniform_infer,
@@ -258,6 +261,7 @@ static bool normal_eval(const ag_call *call) {
 }
 
 const ag_op ag__op_normal = {.name = "normal",
+                             .notation = "normal({d0}, {d1})",
                              .kind = AG_KIND_SOURCE,
                              .attribute_bytes = sizeof(stream),
                              .infer = normal_infer,

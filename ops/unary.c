@@ -14,6 +14,7 @@ AG_BLOCK1(exp_f32, float, float, ag__exp_f32(a))
 AG_BLOCK1(exp_f64, double, double, ag__exp_f64(a))
 static ag_tensor *exp_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_mul(g, y); }
 const ag_op ag__op_exp = {.name = "exp",
+                          .notation = "e^{0}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .arity = 1,
                           .block = {[AG_F32] = exp_f32, [AG_F64] = exp_f64},
@@ -25,6 +26,7 @@ AG_BLOCK1(log_f32, float, float, ag__log_f32(a))
 AG_BLOCK1(log_f64, double, double, ag__log_f64(a))
 static ag_tensor *log_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_div(g, ag_input(y, i)); }
 const ag_op ag__op_log = {.name = "log",
+                          .notation = "ln({0})",
                           .kind = AG_KIND_ELEMENTWISE,
                           .arity = 1,
                           .block = {[AG_F32] = log_f32, [AG_F64] = log_f64},
@@ -39,6 +41,7 @@ AG_BLOCK1(sqrt_f64, double, double, sqrt(a))
 static ag_tensor *sqrt_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div(g, ag_scale(y, 2)); }
 static const ag_micro sqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {0}};
 const ag_op ag__op_sqrt = {.name = "sqrt",
+                           .notation = "√{0}",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 1,
@@ -54,6 +57,7 @@ static ag_tensor *rsqrt_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 static const ag_micro rsqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {AG_MICRO_DIV, AG_MICRO_VALUE, 1, .value = 1}, {0}};
 const ag_op ag__op_rsqrt = {.name = "rsqrt",
+                            .notation = "{0}^-0.5",
                             .kind = AG_KIND_ELEMENTWISE,
                             .flags = AG_OP_CHEAP,
                             .arity = 1,
@@ -68,6 +72,7 @@ AG_BLOCK1(square_f64, double, double, (a * a))
 static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_scale(ag_mul(g, ag_input(y, i)), 2); }
 static const ag_micro square_micro[] = {{AG_MICRO_MUL, 0, .b = 0}, {0}};
 const ag_op ag__op_square = {.name = "square",
+                             .notation = "{0}^2",
                              .kind = AG_KIND_ELEMENTWISE,
                              .flags = AG_OP_CHEAP,
                              .arity = 1,
@@ -84,6 +89,7 @@ AG_BLOCK1(abs_f64, double, double, fabs(a))
 static ag_tensor *abs_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_sign(ag_input(y, i))); }
 static const ag_micro abs_micro[] = {{AG_MICRO_ABS, .a = 0}, {0}};
 const ag_op ag__op_abs = {.name = "abs",
+                          .notation = "|{0}|",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_CHEAP,
                           .arity = 1,
@@ -102,6 +108,7 @@ static const ag_micro sign_micro[] = {{AG_MICRO_LESS, AG_MICRO_VALUE, 0, .value 
                                       {AG_MICRO_SELECT, 1, AG_MICRO_VALUE, 3, .value = 1},
                                       {0}};
 const ag_op ag__op_sign = {.name = "sign",
+                           .notation = "sign({0})",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 1,
@@ -141,6 +148,7 @@ static void sin_f64(int64_t n, void *y, const void *const x[], const void *attri
 }
 static ag_tensor *sin_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_cos(ag_input(y, i))); }
 const ag_op ag__op_sin = {.name = "sin",
+                          .notation = "sin({0})",
                           .kind = AG_KIND_ELEMENTWISE,
                           .arity = 1,
                           .block = {[AG_F32] = sin_f32, [AG_F64] = sin_f64},
@@ -155,6 +163,7 @@ static void cos_f64(int64_t n, void *y, const void *const x[], const void *attri
 }
 static ag_tensor *cos_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_neg(ag_mul(g, ag_sin(ag_input(y, i)))); }
 const ag_op ag__op_cos = {.name = "cos",
+                          .notation = "cos({0})",
                           .kind = AG_KIND_ELEMENTWISE,
                           .arity = 1,
                           .block = {[AG_F32] = cos_f32, [AG_F64] = cos_f64},
@@ -169,6 +178,7 @@ static ag_tensor *tanh_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, ag_mul(g, ag_rsub_scalar(1, ag_square(y)));
 }
 const ag_op ag__op_tanh = {.name = "tanh",
+                           .notation = "tanh({0})",
                            .kind = AG_KIND_ELEMENTWISE,
                            .arity = 1,
                            .block = {[AG_F32] = tanh_f32, [AG_F64] = tanh_f64},
@@ -182,6 +192,7 @@ static ag_tensor *sigmoid_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, ag_mul(g, ag_mul(y, ag_rsub_scalar(1, y)));
 }
 const ag_op ag__op_sigmoid = {.name = "sigmoid",
+                              .notation = "σ({0})",
                               .kind = AG_KIND_ELEMENTWISE,
                               .arity = 1,
                               .block = {[AG_F32] = sigmoid_f32, [AG_F64] = sigmoid_f64},
@@ -196,6 +207,7 @@ static ag_tensor *relu_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 static const ag_micro relu_micro[] = {{AG_MICRO_MAX, AG_MICRO_VALUE, 0, .value = 0}, {0}};
 const ag_op ag__op_relu = {.name = "relu",
+                           .notation = "relu({0})",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 1,

@@ -1,0 +1,724 @@
+/* explain -- why a gradient is what it is: uses and their contributions, paths, and the backward scan step by step
+ *
+ * One backward scan is watched. Each time that a node hands something to an input is a use of that input, kept with the
+ * cotangent that was handed down and the contribution that came out: what is shown is what the scan recorded, not
+ * a second account of it. Only the contribution of a path through a node of several uses has to be recorded anew, by
+ * handing its part down the same VJPs. When the text is there, the tape is put back. */
+#include "autograd/report.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    DEEPEST = 32,
+    LONGEST_STRETCH = 16,
+    LONGEST_PATH = DEEPEST * LONGEST_STRETCH,
+    DEFAULT_LINES = 100,
+    DEFAULT_VALUES = 8
+};
+
+/* t hands contribution c, which may be NULL, to its input i, having cotangent g. */
+typedef struct use {
+    ag_tensor *t, *g, *c;
+    uint32_t next;    /* 1 + the next use of the same tensor, which is younger; 0: none */
+    uint32_t earlier; /* how many contributions have come to that input before */
+    int i;
+} use;
+
+/* What is known of a node by its uses. */
+typedef struct used {
+    uint32_t first; /* 1 + the oldest use */
+    uint32_t count;
+    double paths; /* to y */
+} used;
+
+typedef struct report {
+    const char *name; /* of the call */
+    ag_tape *tape;
+    ag_explain_options o;
+    ag_tensor *y, *ybar;
+    ag__formulas f;
+    ag__text t;
+    use *use;
+    uint32_t count, room;
+    used *used; /* by node, for those older than y */
+    uint32_t used_room;
+    uint32_t path[LONGEST_PATH]; /* uses, from x onwards */
+    int length;
+    int place[DEEPEST + 1]; /* 2.1.3 */
+    int lines;              /* left to write */
+    int64_t left_out;
+} report;
+
+/* ---- Watching ---- */
+
+static bool out_of_memory(const report *r) {
+    ag__fail_on(r->tape, r->name, AG_ERR_MEMORY, "no memory for %u uses", r->count);
+    return false;
+}
+
+static bool make_room(report *r) {
+    if (r->count < r->room) return true;
+    uint32_t room = 2 * r->room + 64;
+    use *more = ag__resize(r->tape, r->use, r->room * sizeof *more, room * sizeof *more);
+    if (!more) return out_of_memory(r);
+    r->use = more;
+    r->room = room;
+    return true;
+}
+
+/* The uses of a version are its variable's. */
+static void pass_on(report *r, const ag_tensor *version) {
+    used *from = &r->used[version->id], *to = &r->used[version->input[0]->id];
+    uint32_t last = from->first;
+    while (last && r->use[last - 1].next) last = r->use[last - 1].next;
+    if (last) r->use[last - 1].next = to->first, to->first = from->first;
+    to->count += from->count;
+    to->paths += from->paths;
+}
+
+static bool note_use(void *context, ag_tensor *t, ag_tensor *g, int i, ag_tensor *c) {
+    report *r = context;
+    if (t->flags & AG__READ && r->o.depth >= 0) {
+        pass_on(r, t);
+        return true;
+    }
+    if (!make_room(r)) return false;
+    used *to = &r->used[t->input[i]->id];
+    r->use[r->count] = (use){.t = t, .g = g, .c = c, .next = to->first, .earlier = to->count, .i = i};
+    to->first = ++r->count;
+    to->count++;
+    to->paths += r->used[t->id].paths;
+    return true;
+}
+
+/* ---- Pieces of text ---- */
+
+static void put(report *r, const char *s) { ag__put(&r->t, s); }
+
+/* ,"name": */
+static void put_key(report *r, const char *name) {
+    if (r->t.used && !strchr("{[", r->t.bytes[r->t.used - 1])) put(r, ",");
+    ag__putf(&r->t, "\"%s\":", name);
+}
+
+static void put_count(report *r, const char *name, double n) {
+    put_key(r, name);
+    ag__putf(&r->t, "%.17g", n);
+}
+
+static void put_truth(report *r, const char *name, bool truth) {
+    put_key(r, name);
+    put(r, truth ? "true" : "false");
+}
+
+/* What `write` puts, as a JSON string or as it is. */
+static void put_quoted(report *r, void (*write)(report *r, ag__text *t, const ag_tensor *x), const ag_tensor *x) {
+    ag__text inner = {.tape = r->tape};
+    write(r, r->o.json ? &inner : &r->t, x);
+    if (!r->o.json) return;
+    put(r, "\"");
+    ag__put_escaped(&r->t, inner.bytes, inner.used, SIZE_MAX, AG__JSON);
+    put(r, "\"");
+    r->t.failed |= inner.failed;
+    if (inner.bytes) ag__resize(r->tape, inner.bytes, inner.room, 0);
+}
+
+static void write_name(report *r, ag__text *t, const ag_tensor *x) {
+    ag_style style = r->f.style;
+    r->f.style = AG_STYLE_TEXT;
+    ag__put_name(&r->f, t, x);
+    r->f.style = style;
+}
+
+static void write_formula(report *r, ag__text *t, const ag_tensor *x) { ag__put_formula(&r->f, t, x, true); }
+
+static void put_shape(report *r, const ag_tensor *x) {
+    ag__putf(&r->t, "%s", r->o.json ? "[" : " (");
+    for (int i = 0; i < x->layout->rank; i++) ag__putf(&r->t, i ? ",%" PRId64 : "%" PRId64, x->layout->extent[i]);
+    put(r, r->o.json ? "]" : ")");
+}
+
+/* " [train.c:42]" */
+static void put_place(report *r, const ag_tensor *x) {
+    if (!x->file) return;
+    const char *base = strrchr(x->file, '/') ? strrchr(x->file, '/') + 1 : x->file;
+    put(r, " [");
+    ag__put_escaped(&r->t, base, strlen(base), 60, AG__PLAIN);
+    ag__putf(&r->t, ":%d]", x->line);
+}
+
+static void put_op(report *r, const ag_tensor *x) {
+    const char *name = x->flags & AG__PARAMETER ? "parameter" : x->op->name;
+    ag__put_escaped(&r->t, name, strlen(name), 60, AG__PLAIN);
+}
+
+static void put_json_name(report *r, const ag_tensor *x) {
+    put_key(r, "name");
+    put_quoted(r, write_name, x);
+}
+
+/* The fields of a node, inside braces. */
+static void put_node(report *r, const ag_tensor *x) {
+    put_count(r, "id", x->id);
+    put_key(r, "op");
+    ag__put_json(&r->t, x->flags & AG__PARAMETER ? "parameter" : x->op->name);
+    put_key(r, "label");
+    ag__put_json(&r->t, x->label ? x->label : "");
+    put_key(r, "dtype");
+    ag__put_json(&r->t, ag_dtype_name((ag_dtype)x->dtype));
+    put_key(r, "shape");
+    put_shape(r, x);
+    put_key(r, "file");
+    ag__put_json(&r->t, x->file ? x->file : "");
+    put_count(r, "line", x->line);
+}
+
+/* ---- Values ---- */
+
+static double norm_of(const double *a, int64_t n) {
+    double largest = 0, sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (isnan(a[i])) return NAN;
+        largest = fmax(largest, fabs(a[i]));
+    }
+    if (largest == 0 || isinf(largest)) return largest;
+    for (int64_t i = 0; i < n; i++) sum += (a[i] / largest) * (a[i] / largest);
+    return largest * sqrt(sum);
+}
+
+/* Nested brackets, as the axes are; JSON has the elements in one list beside the shape. */
+static void put_elements(report *r, const ag__layout *l, const double *a) {
+    for (int64_t i = 0; i < l->size; i++) {
+        int64_t inner = 1;
+        int closing = 0, opening = 0;
+        for (int k = l->rank - 1; k >= 0; k--) {
+            inner *= l->extent[k];
+            opening += i % inner == 0;
+            closing += i > 0 && i % inner == 0;
+        }
+        if (r->o.json) opening = closing = 0;
+        for (int k = 0; k < closing; k++) put(r, "]");
+        put(r, i ? ", " : "");
+        for (int k = 0; k < opening; k++) put(r, "[");
+        ag__put_value(&r->t, a[i], r->o.json);
+    }
+    for (int k = 0; k < l->rank && !r->o.json; k++) put(r, l->size ? "]" : "");
+}
+
+/* Norm, and values if there are few. */
+static void put_values(report *r, const ag_tensor *like, const double *a) {
+    const ag__layout *l = like->layout;
+    bool few = l->size > 0 && l->size <= r->o.values;
+    if (r->o.json) put_key(r, "norm");
+    else put(r, "norm ");
+    ag__put_value(&r->t, norm_of(a, l->size), r->o.json);
+    if (r->o.json) put_key(r, "values");
+    if (r->o.json && !few) put(r, "null");
+    if (!few) return;
+    put(r, r->o.json ? "[" : ", value ");
+    put_elements(r, l, a);
+    if (r->o.json) put(r, "]");
+}
+
+/* The values of x, in memory of the report; NULL after an error. */
+static double *values_of(ag_tensor *x, ag__buffer **memory) {
+    *memory = NULL;
+    return ag__evaluate(x->tape, 1, &x) ? ag__elements(x, memory) : NULL;
+}
+
+/* ---- Zero, and zero to rounding ---- */
+
+typedef enum zero { NOT_ZERO, ZERO, ZERO_TO_ROUNDING } zero;
+
+/* Whether each element is within what rounding alone may have made of 0; `bound` is for the largest. */
+static zero zero_of(report *r, ag_tensor *c, const ag_tensor *from, const double *a, double *bound) {
+    int64_t n = c->layout->size;
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++) largest = isnan(a[i]) ? NAN : fmax(largest, fabs(a[i]));
+    *bound = 0;
+    if (largest == 0 || !isfinite(largest)) return largest == 0 ? ZERO : NOT_ZERO;
+    ag__place place = ag__place_now(r->tape);
+    ag__buffer *memory = NULL;
+    ag_tensor *error = ag__rounding_of(c, from);
+    double *e = error && !(error->flags & AG__NIL) ? values_of(error, &memory) : NULL;
+    bool within = e != NULL;
+    for (int64_t i = 0; i < n && within; i++) {
+        within = fabs(a[i]) <= e[i];
+        *bound = fmax(*bound, e[i]);
+    }
+    ag__buffer_drop(r->tape, memory);
+    ag__truncate(r->tape, &place);
+    return within ? ZERO_TO_ROUNDING : NOT_ZERO;
+}
+
+static void put_zero(report *r, zero z, double bound) {
+    static const char *const words[] = {"", "exact", "rounding"};
+    if (r->o.json) {
+        put_key(r, "zero");
+        if (z == NOT_ZERO) put(r, "false");
+        else ag__put_json(&r->t, words[z]);
+        put_key(r, "rounding");
+        ag__put_value(&r->t, bound, true);
+    } else if (z == ZERO) put(r, ": exactly zero");
+    else if (z == ZERO_TO_ROUNDING)
+        ag__putf(&r->t, ": zero to rounding, which may leave %.2g of the terms that cancel", bound);
+}
+
+/* ---- Paths ---- */
+
+static bool has_one_use(const report *r, const ag_tensor *t) { return t != r->y && r->used[t->id].count == 1; }
+
+static const use *use_at(const report *r, int k) { return &r->use[r->path[k]]; }
+
+static ag_tensor *end_of_path(const report *r) { return use_at(r, r->length - 1)->t; }
+
+/* Follow the path while there is but one way, to something with a name: repetition and copies always, and unfolded
+ * anything. */
+static void extend(report *r) {
+    for (int k = 0; k < LONGEST_STRETCH - 1; k++) {
+        ag_tensor *t = end_of_path(r);
+        bool stop = r->o.depth == 0 ? !ag__is_transparent(t) : t->label && *t->label;
+        if (stop || !has_one_use(r, t)) return;
+        r->path[r->length++] = r->used[t->id].first - 1;
+    }
+}
+
+/* What comes to x along the path; NULL: nothing; nil after an error. */
+static ag_tensor *contribution(const report *r) {
+    ag_tensor *c = use_at(r, r->length - 1)->c;
+    bool all = true; /* of what that node has */
+    for (int k = r->length - 2; k >= 0 && c && !(c->flags & AG__NIL); k--) {
+        const use *u = use_at(r, k);
+        all = all && has_one_use(r, u->t);
+        c = all ? u->c : ag__vjp_of(u->t, c, u->i);
+    }
+    return c;
+}
+
+/* "mul (broadcast) → square → V" */
+static void put_way(report *r, int from) {
+    bool repeated = false;
+    for (int k = from, shown = 0; k < r->length; k++) {
+        const ag_tensor *t = use_at(r, k)->t;
+        if (ag__is_transparent(t) && k + 1 < r->length) {
+            repeated = true;
+            continue;
+        }
+        if (shown++) put(r, " → ");
+        put_op(r, t);
+        if (repeated) put(r, " (broadcast)");
+        repeated = false;
+    }
+    put(r, " = ");
+    write_name(r, &r->t, end_of_path(r));
+    put_place(r, use_at(r, from)->t);
+}
+
+static void put_json_way(report *r, int from) {
+    put_key(r, "through");
+    put(r, "[");
+    for (int k = from; k < r->length; k++) {
+        put(r, k > from ? ",{" : "{");
+        put_node(r, use_at(r, k)->t);
+        put_count(r, "input", use_at(r, k)->i);
+        put(r, "}");
+    }
+    put(r, "]");
+    put_json_name(r, end_of_path(r));
+}
+
+static void indent(report *r, int level) {
+    put(r, "\n");
+    for (int i = 0; i < level; i++) put(r, "    ");
+}
+
+/* What u gives, with ∂y/∂t for what t was given; of y that is as it is. */
+static void put_formula(report *r, const ag_tensor *c, const use *u) {
+    ag__set_cotangent(&r->f, u->g, u->t == r->y ? NULL : u->t);
+    if (r->o.json) put_key(r, "formula");
+    put_quoted(r, write_formula, c);
+    ag__set_cotangent(&r->f, u->g, NULL);
+}
+
+/* The path's own line: what comes along it. */
+static bool put_contribution(report *r, ag_tensor *c, int level) {
+    ag__buffer *memory;
+    double bound = 0, *a = c ? values_of(c, &memory) : NULL;
+    if (c && !a) return false;
+    if (!r->o.json) indent(r, level + 1);
+    if (!c) {
+        put(r, r->o.json ? ",\"formula\":\"0\",\"norm\":0,\"values\":null,\"zero\":\"exact\",\"rounding\":0"
+                         : "nothing: it is locally constant");
+        return true;
+    }
+    put_formula(r, c, use_at(r, r->length - 1));
+    if (!r->o.json) indent(r, level + 1);
+    put_values(r, c, a);
+    zero z = zero_of(r, c, use_at(r, r->length - 1)->g, a, &bound);
+    ag__buffer_drop(r->tape, memory);
+    put_zero(r, z, bound);
+    return r->tape->status == AG_OK;
+}
+
+/* Each use of v, which the path has led to. */
+static bool put_uses(report *r, const ag_tensor *v, int level) {
+    int length = r->length;
+    bool good = true;
+    if (r->o.json) put_key(r, "uses"), put(r, "[");
+    r->place[level] = 0;
+    for (uint32_t u = r->used[v->id].first; u && good; u = r->use[u - 1].next) {
+        if (r->lines == 0) {
+            r->left_out += (int64_t)r->used[v->id].count - r->place[level];
+            break;
+        }
+        r->lines--;
+        r->place[level]++;
+        r->length = length;
+        r->path[r->length++] = u - 1;
+        extend(r);
+        if (r->o.json) {
+            put(r, r->place[level] > 1 ? ",{" : "{");
+            put_json_way(r, length);
+        } else {
+            indent(r, level);
+            for (int k = 0; k <= level; k++) ag__putf(&r->t, k ? ".%d" : "%d", r->place[k]);
+            put(r, "  through ");
+            put_way(r, length);
+        }
+        ag_tensor *end = end_of_path(r);
+        good = put_contribution(r, contribution(r), level);
+        if (good && level < r->o.depth && end != r->y && r->used[end->id].count > 0) good = put_uses(r, end, level + 1);
+        if (r->o.json) put(r, "}");
+    }
+    r->length = length;
+    if (r->o.json) put(r, "]");
+    return good;
+}
+
+/* ---- The sum ---- */
+
+/* Of all contributions to x, and of their magnitudes, added up here independently of the scan. */
+static bool add_up(report *r, const ag_tensor *x, double *sum, double *magnitude) {
+    int64_t n = x->layout->size;
+    memset(sum, 0, (size_t)n * sizeof *sum);
+    memset(magnitude, 0, (size_t)n * sizeof *magnitude);
+    for (uint32_t u = r->used[x->id].first; u; u = r->use[u - 1].next) {
+        ag__buffer *memory;
+        if (!r->use[u - 1].c) continue;
+        const double *a = values_of(r->use[u - 1].c, &memory);
+        if (!a) return false;
+        for (int64_t i = 0; i < n; i++) sum[i] += a[i], magnitude[i] += fabs(a[i]);
+        ag__buffer_drop(r->tape, memory);
+    }
+    return true;
+}
+
+static void put_comparison(report *r, const ag_tensor *x, const double *sum, const double *magnitude,
+                           const double *dx) {
+    double difference = 0, allowed = 0, epsilon = x->dtype == AG_F32 ? (double)FLT_EPSILON : DBL_EPSILON;
+    bool agrees = true;
+    for (int64_t i = 0; i < x->layout->size; i++) {
+        double d = fabs(sum[i] - dx[i]), most = (r->used[x->id].count + 1) * epsilon * magnitude[i];
+        if (isnan(d)) d = (isnan(sum[i]) && isnan(dx[i])) || sum[i] == dx[i] ? 0 : INFINITY;
+        agrees = agrees && d <= most;
+        difference = fmax(difference, d);
+        if (isfinite(most)) allowed = fmax(allowed, most);
+    }
+    if (r->o.json) {
+        put_key(r, "difference");
+        ag__put_value(&r->t, difference, true);
+        put_key(r, "allowed");
+        ag__put_value(&r->t, allowed, true);
+        put_truth(r, "agrees", agrees);
+    } else if (difference == 0) put(r, "\nThe gradient is the same, to the last bit.");
+    else
+        ag__putf(&r->t, "\nThe gradient %s: the largest difference is %.2g, and rounding allows %.2g.",
+                 agrees ? "agrees" : "DIFFERS", difference, allowed);
+}
+
+static bool put_sum(report *r, ag_tensor *x, ag_tensor *dx) {
+    size_t n = (size_t)x->layout->size;
+    ag__buffer *memory = NULL, *both = ag__buffer_new(r->tape, 2 * n * sizeof(double));
+    double *sum = both ? both->data : NULL, *d = sum ? values_of(dx, &memory) : NULL;
+    bool good = sum ? d && add_up(r, x, sum, sum + n) : out_of_memory(r);
+    if (good && r->o.json) {
+        put_key(r, "sum");
+        put(r, "{");
+        put_values(r, x, sum);
+        put(r, "}");
+        put_key(r, "gradient");
+        put(r, "{");
+        put_values(r, x, d);
+        put(r, "}");
+    } else if (good) {
+        put(r, "\nsum ");
+        put_values(r, x, sum);
+    }
+    if (good) put_comparison(r, x, sum, sum + n, d);
+    ag__buffer_drop(r->tape, memory);
+    ag__buffer_drop(r->tape, both);
+    return good;
+}
+
+/* ---- The parts that were named ---- */
+
+static void put_parts(report *r) {
+    const ag_tensor *part = NULL;
+    bool any = false;
+    if (r->o.json) put_key(r, "where"), put(r, "[");
+    for (; r->lines > 0 && (part = ag__next_part(&r->f)) != NULL; r->lines--) {
+        put(r, r->o.json ? any ? ",{" : "{" : any ? "\n      " : "\nwhere ");
+        any = true;
+        if (r->o.json) put_node(r, part), put_json_name(r, part), put_key(r, "formula");
+        else write_name(r, &r->t, part), put(r, " = ");
+        put_quoted(r, write_formula, part);
+        if (r->o.json) put(r, "}");
+    }
+    if (r->o.json) put(r, "]"), put_count(r, "more_parts", r->f.wanted);
+    else if (r->f.wanted) ag__putf(&r->t, "\n… and %" PRIu32 " more parts", r->f.wanted);
+}
+
+/* ---- Opening and closing ---- */
+
+static bool options_valid(report *r, const ag_explain_options *options) {
+    if (options) r->o = *options;
+    ag_explain_options *o = &r->o;
+    if ((unsigned)o->style > AG_STYLE_MATHML || o->depth < 0 || o->depth > DEEPEST || o->lines < 0 || o->values < -1) {
+        ag__fail_on(r->tape, r->name, AG_ERR_RANGE, "style %d, depth %d, %d values, %d lines", (int)o->style, o->depth,
+                    o->values, o->lines);
+        return false;
+    }
+    r->lines = o->lines ? o->lines : DEFAULT_LINES;
+    if (o->values == 0) o->values = DEFAULT_VALUES;
+    return true;
+}
+
+/* The scan is watched, and the names are there. */
+static bool look(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
+    r->used_room = r->tape->count;
+    r->used = ag__resize(r->tape, NULL, 0, r->used_room * sizeof *r->used);
+    if (!r->used) return out_of_memory(r);
+    memset(r->used, 0, r->used_room * sizeof *r->used);
+    r->used[r->y->id].paths = 1;
+    r->ybar = r->o.cotangent;
+    if (!r->ybar && r->y->layout->size != 1)
+        r->ybar = ag_ones(r->tape, (ag_dtype)r->y->dtype, ag__layout_shape(r->y->layout));
+    ag__watch watch = {r, note_use};
+    if (!ag__vjp_watched(r->name, r->y, r->ybar, n, x, dx, &watch)) return false;
+    if (!ag__formulas_open(&r->f, r->tape, r->o.style, true)) return out_of_memory(r);
+    r->f.y = r->y;
+    return true;
+}
+
+static void let_go(report *r) {
+    r->t.failed |= r->f.failed;
+    ag__formulas_close(&r->f);
+    if (r->use) ag__resize(r->tape, r->use, r->room * sizeof *r->use, 0);
+    if (r->used) ag__resize(r->tape, r->used, r->used_room * sizeof *r->used, 0);
+}
+
+/* ---- ag_explain ---- */
+
+static void put_heading(report *r, const ag_tensor *x) {
+    const used *u = &r->used[x->id];
+    put(r, "∂");
+    write_name(r, &r->t, r->y);
+    put(r, "/∂");
+    write_name(r, &r->t, x);
+    put(r, ": ");
+    write_name(r, &r->t, x);
+    put_shape(r, x);
+    ag__putf(&r->t, " is used %" PRIu32 " time%s on the way to ", u->count, u->count == 1 ? "" : "s");
+    write_name(r, &r->t, r->y);
+    put_shape(r, r->y);
+    ag__putf(&r->t, ", along %.6g path%s", u->paths, u->paths == 1 ? "" : "s");
+    if (r->o.cotangent) {
+        put(r, "; its cotangent is ");
+        write_name(r, &r->t, r->o.cotangent);
+    } else if (r->ybar) put(r, "; its cotangent is all ones");
+}
+
+static void put_json_heading(report *r, const ag_tensor *x) {
+    put(r, "{");
+    put_key(r, "y");
+    put(r, "{");
+    put_node(r, r->y);
+    put_json_name(r, r->y);
+    put(r, "}");
+    put_key(r, "x");
+    put(r, "{");
+    put_node(r, x);
+    put_json_name(r, x);
+    put(r, "}");
+    put_count(r, "paths", r->used[x->id].paths);
+}
+
+static bool explain(report *r, ag_tensor *x) {
+    ag_tensor *dx;
+    if (!look(r, 1, &x, &dx)) return false;
+    r->f.x = x;
+    if (r->o.json) put_json_heading(r, x);
+    else put_heading(r, x);
+    if (!put_uses(r, x, 0)) return false;
+    if (r->o.json) put_count(r, "more_uses", (double)r->left_out);
+    else if (r->left_out) ag__putf(&r->t, "\n… and %" PRId64 " more uses", r->left_out);
+    if (x == r->y) put(r, r->o.json ? "" : "\nIt is the same tensor: its gradient is the cotangent.");
+    else if (!put_sum(r, x, dx)) return false;
+    r->lines = r->o.lines ? r->o.lines : DEFAULT_LINES;
+    put_parts(r);
+    if (r->o.json) put(r, "}");
+    return true;
+}
+
+const char *(ag_explain)(ag_tensor *y, ag_tensor *x, const ag_explain_options *options) {
+    int line;
+    const char *file = ag__here_file(&line), *text = "";
+    report r = {.name = "explain", .y = y};
+    ag_tensor *nil, *both[] = {y, x};
+    ag__snapshot before = {0};
+    if (ag__inputs_usable(r.name, 2, both, &nil)) {
+        r.tape = r.t.tape = y->tape;
+        if (options_valid(&r, options) && ag__snapshot_take(&before, r.tape, r.name)) explain(&r, x);
+        let_go(&r);
+        ag__snapshot_restore(&before, r.tape);
+        text = ag__text_finish(&r.t, r.name);
+    }
+    ag__leave(ag_tape_of(y) ? y->tape : ag_tape_of(x), file, line);
+    return text;
+}
+
+/* ---- ag_trace_backward ---- */
+
+/* In terms of the cotangents of its readers, of which the first to have one gives it its name. */
+static void put_cotangent(report *r, const ag_tensor *t, const ag_tensor *g) {
+    for (uint32_t u = r->used[t->id].first; u; u = r->use[u - 1].next) {
+        const use *reader = &r->use[u - 1];
+        if (reader->t != r->y) ag__set_cotangent(&r->f, reader->g, reader->t);
+    }
+    if (r->o.json) put_key(r, "formula");
+    put_quoted(r, write_formula, g);
+    for (uint32_t u = r->used[t->id].first; u; u = r->use[u - 1].next) ag__set_cotangent(&r->f, r->use[u - 1].g, NULL);
+    if (!r->o.json) put(r, ", ");
+}
+
+/* The uses are in the order of the scan: those of one node stand together. */
+static uint32_t put_step(report *r, uint32_t u, int number) {
+    ag__buffer *memory;
+    const use *first = &r->use[u];
+    ag_tensor *t = first->t;
+    double *a = values_of(first->g, &memory);
+    if (!a) return r->count;
+    const used *seen = &r->used[t->id];
+    if (r->o.json) {
+        put(r, number > 1 ? ",{" : "{");
+        put_node(r, t);
+        put_json_name(r, t);
+        put_count(r, "readers", seen->count);
+        put_key(r, "cotangent");
+        put(r, "{");
+    } else {
+        ag__putf(&r->t, "\n%d  node %" PRIu32 ": ", number, t->id);
+        put_op(r, t);
+        put(r, " = ");
+        write_name(r, &r->t, t);
+        put_place(r, t);
+        if (t != r->y)
+            ag__putf(&r->t,
+                     seen->count == 1 ? ", whose only reader is done" : ", all of whose %" PRIu32 " readers are done",
+                     seen->count);
+        put(r, "\n   cotangent ");
+    }
+    put_cotangent(r, t, first->g);
+    put_values(r, t, a);
+    ag__buffer_drop(r->tape, memory);
+    if (r->o.json) put(r, "}"), put_key(r, "hands"), put(r, "[");
+    for (; u < r->count && r->use[u].t == t; u++) {
+        const use *h = &r->use[u];
+        const ag_tensor *x = t->input[h->i];
+        if (r->o.json) put(r, h == first ? "{" : ",{");
+        else put(r, "\n   to ");
+        if (r->o.json) put_count(r, "input", h->i), put_count(r, "id", x->id), put_count(r, "earlier", h->earlier);
+        else {
+            ag__putf(&r->t, "%d, node %" PRIu32 " ", h->i, x->id);
+            write_name(r, &r->t, x);
+            put(r, ": ");
+        }
+        if (h->c) put_formula(r, h->c, h);
+        else put(r, r->o.json ? ",\"formula\":\"0\"" : "nothing");
+        if (!r->o.json && h->earlier == 0) put(r, ", the first to arrive");
+        else if (!r->o.json) ag__putf(&r->t, ", added to %" PRIu32 " earlier", h->earlier);
+        if (r->o.json) put(r, "}");
+    }
+    if (r->o.json) put(r, "]}");
+    return u;
+}
+
+static bool trace(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
+    r->o.depth = -1; /* versions of variables are steps, too */
+    if (!look(r, n, x, dx)) return false;
+    if (r->o.json) {
+        put(r, "{");
+        put_key(r, "y");
+        put(r, "{");
+        put_node(r, r->y);
+        put_json_name(r, r->y);
+        put(r, "}");
+        put_key(r, "steps");
+        put(r, "[");
+    } else {
+        put(r, "The backward pass from ");
+        write_name(r, &r->t, r->y);
+        ag__putf(&r->t,
+                 ", node %" PRIu32 ". Nodes are visited by falling number: what reads a node was recorded after it, so "
+                 "that its cotangent\nis complete when its turn comes.",
+                 r->y->id);
+    }
+    uint32_t u = 0;
+    for (int number = 1; u < r->count && r->lines > 0 && r->tape->status == AG_OK; r->lines--)
+        u = put_step(r, u, number++);
+    uint32_t more = 0;
+    for (; u < r->count; u++) more += u + 1 == r->count || r->use[u].t != r->use[u + 1].t;
+    if (r->o.json) put(r, "]"), put_count(r, "more_steps", more);
+    else if (more) ag__putf(&r->t, "\n… and %" PRIu32 " more steps", more);
+    r->lines = r->o.lines ? r->o.lines : DEFAULT_LINES;
+    if (r->tape->status == AG_OK) put_parts(r);
+    if (r->o.json) put(r, "}");
+    return r->tape->status == AG_OK;
+}
+
+static void trace_to(report *r, int n, ag_tensor *const x[]) {
+    ag__buffer *memory = NULL;
+    ag_tensor **p = NULL;
+    if (n == 0) p = ag__parameters_before(r->y, &n, &memory), x = p;
+    else if ((memory = ag__buffer_new(r->tape, (size_t)n * sizeof *p)) != NULL) p = memory->data;
+    if (!p) ag__fail_on(r->tape, r->name, AG_ERR_MEMORY, "no memory for %d gradients", n);
+    else trace(r, n, x, x == p ? p + n : p);
+    ag__buffer_drop(r->tape, memory);
+}
+
+const char *(ag_trace_backward)(ag_tensor *y, int n, ag_tensor *const x[], const ag_explain_options *options) {
+    int line;
+    const char *file = ag__here_file(&line), *text = "";
+    report r = {.name = "trace_backward", .y = y};
+    ag__snapshot before = {0};
+    if (ag__usable(r.name, y)) {
+        r.tape = r.t.tape = y->tape;
+        if (!options_valid(&r, options))
+            ;
+        else if (n < 0 || (n > 0 && !x))
+            ag__fail(r.name, 1, &y, n < 0 ? AG_ERR_RANGE : AG_ERR_NULL, "%d inputs%s", n,
+                     n < 0 ? "" : ", and no list of them");
+        else if (n == 0 && !(y->flags & AG__REQUIRES))
+            ag__fail(r.name, 1, &y, AG_ERR_GRADIENT, "it depends on no parameter");
+        else if (ag__snapshot_take(&before, r.tape, r.name)) trace_to(&r, n, x);
+        let_go(&r);
+        ag__snapshot_restore(&before, r.tape);
+        text = ag__text_finish(&r.t, r.name);
+    }
+    ag__leave(ag_tape_of(y), file, line);
+    return text;
+}

@@ -1,0 +1,1191 @@
+/* formula -- the recorded expression of a tensor as text, LaTeX or MathML
+ *
+ * Three steps, none of which recurses over the graph. One reverse scan counts how often each node is needed. One
+ * forward scan makes a term of each from its operation's notation; the constructors of sums, products and powers keep
+ * them in a simple form. A term is used in one place and moves there, unless its node has a name: then the term is
+ * kept as a part, and the name stands for it. What has grown long is named, so terms are small, and writing them, which
+ * does recurse, stays shallow. Numbers of names are given when they are first written. */
+#include "autograd/report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONG = 30, DEEPEST_NOTATION = 40, LONGEST_LABEL = 60, DEFAULT_LINES = 100 };
+
+typedef enum kind {
+    NUMBER,
+    NAME,
+    WORD,
+    SUM,
+    PRODUCT,
+    MATMUL,
+    POWER,
+    ROOT,
+    FENCE,
+    TRANSPOSED,
+    CALL,
+    PREFIX,
+    RELATION,
+    SHAPE,
+    AXES
+} kind;
+
+enum { BELOW = 1, SCALAR = 2, SUBSCRIPT = 4 };
+
+/* Children are a list: `first`, then each one's `next`. In a product a number that is not 1 comes first, and
+ * divisors, which are flagged BELOW, last. */
+typedef struct ag__term {
+    uint8_t kind, flags;
+    uint16_t length; /* of `text` */
+    uint32_t first, next, size;
+    union {
+        double number;
+        const char *text; /* of the notation */
+        const ag_tensor *node;
+    } is;
+} term;
+
+typedef ag__formulas formulas;
+
+static term *at(const formulas *f, uint32_t x) { return &f->term[x]; }
+
+/* ---- Making terms: 0 is what there is when memory has run out ---- */
+
+static uint32_t new_term(formulas *f, kind what) {
+    if (f->term_count == f->term_room) {
+        uint32_t room = 2 * f->term_room + 64;
+        term *more = ag__resize(f->tape, f->term, f->term_room * sizeof *more, room * sizeof *more);
+        if (!more) {
+            f->failed = true;
+            return 0;
+        }
+        f->term = more;
+        f->term_room = room;
+    }
+    f->term[f->term_count] = (term){.kind = (uint8_t)what, .size = 1};
+    return f->term_count++;
+}
+
+static uint32_t number(formulas *f, double a) {
+    uint32_t x = new_term(f, NUMBER);
+    at(f, x)->is.number = a;
+    return x;
+}
+
+static uint32_t node_term(formulas *f, kind what, const ag_tensor *t) {
+    uint32_t x = new_term(f, what);
+    at(f, x)->is.node = t;
+    return x;
+}
+
+/* x, or a copy where it may already stand in a list. */
+static uint32_t again(formulas *f, uint32_t x) {
+    if (at(f, x)->kind != NAME && at(f, x)->kind != NUMBER) return x;
+    uint32_t copy = new_term(f, NUMBER);
+    *at(f, copy) = *at(f, x);
+    at(f, copy)->next = 0;
+    return copy;
+}
+
+/* A list under construction. */
+typedef struct list {
+    uint32_t first, last, size;
+} list;
+
+static void append(formulas *f, list *l, uint32_t x) {
+    if (x == 0) return;
+    if (l->first) at(f, l->last)->next = x;
+    else l->first = x;
+    at(f, x)->next = 0;
+    l->last = x;
+    l->size += at(f, x)->size;
+}
+
+static uint32_t with_children(formulas *f, kind what, const list *l) {
+    uint32_t x = new_term(f, what);
+    at(f, x)->first = l->first;
+    at(f, x)->size += l->size;
+    return x;
+}
+
+static uint32_t with_child(formulas *f, kind what, uint32_t child) {
+    list l = {0};
+    append(f, &l, child);
+    return with_children(f, what, &l);
+}
+
+static bool is_number(const formulas *f, uint32_t x, double a) {
+    return at(f, x)->kind == NUMBER && at(f, x)->is.number == a;
+}
+
+typedef struct parts {
+    double coefficient;
+    list above, below;
+} parts;
+
+static void multiply(formulas *f, parts *p, uint32_t x, bool below);
+
+static void multiply_number(formulas *f, parts *p, uint32_t x, bool below) {
+    double a = at(f, x)->is.number, product = p->coefficient * a;
+    if (signbit(a) && a != 0) {
+        p->coefficient = -p->coefficient;
+        product = p->coefficient * -a;
+        at(f, x)->is.number = a = -a;
+    }
+    bool exact = a != 0 && isfinite(product) && fma(p->coefficient, a, -product) == 0;
+    if (a == 1) return;
+    if (!below && exact) p->coefficient = product;
+    else append(f, below ? &p->below : &p->above, x);
+}
+
+static void multiply(formulas *f, parts *p, uint32_t x, bool below) {
+    bool split = at(f, x)->kind == PRODUCT;
+    for (uint32_t c = at(f, x)->first; below && split && c; c = at(f, c)->next) split = !(at(f, c)->flags & BELOW);
+    if (at(f, x)->kind == NUMBER) multiply_number(f, p, x, below);
+    else if (!split) {
+        at(f, x)->flags = (uint8_t)((at(f, x)->flags & ~BELOW) | (below ? BELOW : 0));
+        append(f, below ? &p->below : &p->above, x);
+    } else {
+        for (uint32_t c = at(f, x)->first, next; c; c = next) {
+            next = at(f, c)->next;
+            multiply(f, p, c, below || at(f, c)->flags & BELOW);
+        }
+    }
+}
+
+static uint32_t product_of(formulas *f, parts *p) {
+    for (uint32_t c = p->below.first; c; c = at(f, c)->next) at(f, c)->flags |= BELOW;
+    if (!p->above.first && !p->below.first) return number(f, p->coefficient);
+    if (p->coefficient == 1 && p->above.first == p->above.last && !p->below.first) return p->above.first;
+    list l = {0};
+    if (p->coefficient != 1) append(f, &l, number(f, p->coefficient));
+    if (p->above.first) {
+        uint32_t last = p->above.last;
+        if (l.first) at(f, l.last)->next = p->above.first;
+        else l.first = p->above.first;
+        l.last = last;
+        l.size += p->above.size;
+    }
+    if (p->below.first) {
+        if (l.first) at(f, l.last)->next = p->below.first;
+        else l.first = p->below.first;
+        l.size += p->below.size;
+    }
+    return with_children(f, PRODUCT, &l);
+}
+
+static uint32_t product(formulas *f, uint32_t a, uint32_t b, bool divide) {
+    parts p = {.coefficient = 1};
+    multiply(f, &p, a, false);
+    multiply(f, &p, b, divide);
+    return product_of(f, &p);
+}
+
+static uint32_t negative(formulas *f, uint32_t x) { return product(f, number(f, -1), x, false); }
+
+static void add(formulas *f, list *l, uint32_t x) {
+    if (is_number(f, x, 0)) return;
+    if (at(f, x)->kind != SUM) {
+        append(f, l, x);
+        return;
+    }
+    for (uint32_t c = at(f, x)->first, next; c; c = next) {
+        next = at(f, c)->next;
+        append(f, l, c);
+    }
+}
+
+static uint32_t sum(formulas *f, uint32_t a, uint32_t b) {
+    list l = {0};
+    add(f, &l, a);
+    add(f, &l, b);
+    if (!l.first) return number(f, 0);
+    return l.first == l.last ? l.first : with_children(f, SUM, &l);
+}
+
+static uint32_t power(formulas *f, uint32_t x, uint32_t exponent) {
+    if (is_number(f, exponent, 1)) return x;
+    if (at(f, exponent)->kind == NUMBER && at(f, x)->kind == POWER) { /* (a^p)^n = a^(p·n) for whole n */
+        double n = at(f, exponent)->is.number;
+        uint32_t inner = at(f, at(f, x)->first)->next;
+        double p = at(f, inner)->kind == NUMBER ? at(f, inner)->is.number : NAN;
+        if (n == nearbyint(n) && fabs(n) < 100 && fabs(p) < 100 && fma(p, n, -(p * n)) == 0) {
+            at(f, inner)->is.number = p * n;
+            return is_number(f, inner, 1) ? at(f, x)->first : x;
+        }
+    }
+    list l = {0};
+    append(f, &l, x);
+    append(f, &l, exponent);
+    return with_children(f, POWER, &l);
+}
+
+static uint32_t transposed(formulas *f, uint32_t x) {
+    return at(f, x)->kind == TRANSPOSED ? at(f, x)->first : with_child(f, TRANSPOSED, x);
+}
+
+/* x without the number in front of it, which is multiplied into p. */
+static uint32_t without_number(formulas *f, parts *p, uint32_t x) {
+    uint32_t first = at(f, x)->kind == PRODUCT ? at(f, x)->first : 0;
+    if (!first || at(f, first)->kind != NUMBER || at(f, first)->flags & BELOW) return x;
+    uint32_t rest = at(f, first)->next;
+    multiply(f, p, first, false);
+    if (!at(f, rest)->next && !(at(f, rest)->flags & BELOW)) return rest;
+    at(f, x)->first = rest;
+    return x;
+}
+
+/* The same with what it is divided by, if that is a number. */
+static uint32_t without_numbers(formulas *f, parts *p, uint32_t x) {
+    x = without_number(f, p, x);
+    if (at(f, x)->kind != PRODUCT) return x;
+    uint32_t before = at(f, x)->first, last = at(f, before)->next;
+    while (last && at(f, last)->next) before = last, last = at(f, last)->next;
+    if (!last || at(f, last)->kind != NUMBER || !(at(f, last)->flags & BELOW)) return x;
+    at(f, before)->next = 0;
+    multiply(f, p, last, true);
+    return before == at(f, x)->first && !(at(f, before)->flags & BELOW) ? before : x;
+}
+
+static uint32_t matrix_product(formulas *f, uint32_t a, uint32_t b) {
+    parts p = {.coefficient = 1};
+    list l = {0};
+    uint32_t in[] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        uint32_t x = without_numbers(f, &p, in[i]);
+        bool chain = at(f, x)->kind == MATMUL;
+        for (uint32_t c = chain ? at(f, x)->first : x, next; c; c = next) {
+            next = chain ? at(f, c)->next : 0;
+            append(f, &l, c);
+        }
+    }
+    multiply(f, &p, with_children(f, MATMUL, &l), false);
+    return product_of(f, &p);
+}
+
+/* An operator such as Σ; being linear, it lets a number pass to its front. */
+static uint32_t prefixed(formulas *f, uint32_t operator_, uint32_t x) {
+    parts p = {.coefficient = 1};
+    list l = {.first = at(f, operator_)->first, .last = at(f, operator_)->first};
+    append(f, &l, without_number(f, &p, x));
+    at(f, operator_)->first = l.first;
+    at(f, operator_)->size += l.size;
+    multiply(f, &p, operator_, false);
+    return product_of(f, &p);
+}
+
+/* ---- Notations ---- */
+
+static const char *notation_of(const ag_tensor *t) {
+    return t->op->notation_of ? t->op->notation_of(t) : t->op->notation;
+}
+
+bool ag__is_transparent(const ag_tensor *t) {
+    const char *notation = notation_of(t);
+    return notation && strcmp(notation, "{0}") == 0;
+}
+
+/* A version that still holds its variable's value is that variable. */
+static const ag_tensor *canonical(const ag_tensor *t) {
+    return t->flags & AG__READ && t->buffer && t->buffer == t->input[0]->buffer ? t->input[0] : t;
+}
+
+/* How often the notation of t mentions its input i. */
+static uint32_t mentions(const ag_tensor *t, int i) {
+    const char *notation = notation_of(t);
+    uint32_t n = !notation;
+    for (const char *s = notation; s && (s = strchr(s, '{')) != NULL; s++)
+        n += s[1] == '*' || (s[1] >= '0' && s[1] <= '9' && atoi(s + 1) == i);
+    return n;
+}
+
+/* Reading one notation; `wrong` if it is none. */
+typedef struct parser {
+    formulas *f;
+    const ag_tensor *t;
+    const char *s;
+    int depth;
+    bool wrong;
+} parser;
+
+static uint32_t expression(parser *p, int level);
+
+static bool accept(parser *p, const char *token) {
+    while (*p->s == ' ') p->s++;
+    size_t n = strlen(token);
+    if (strncmp(p->s, token, n) != 0) return false;
+    p->s += n;
+    return true;
+}
+
+static void expect(parser *p, const char *token) {
+    if (!accept(p, token)) p->wrong = true;
+}
+
+static uint32_t wrong(parser *p) {
+    p->wrong = true;
+    return number(p->f, 0);
+}
+
+static bool is_scalar(const formulas *f, const ag_tensor *t) {
+    uint8_t narrow = f->entry[t->id].narrow;
+    for (int i = 0; i < t->layout->rank; i++)
+        if (t->layout->extent[t->layout->rank - 1 - i] != 1 && !(narrow & 1u << i)) return false;
+    return true;
+}
+
+/* Broadcasting goes without saying between elements, and nowhere else. */
+static bool says_broadcast(const formulas *f, const ag_tensor *t, const ag_tensor *x) {
+    return f->entry[x->id].narrow && t->op->kind != AG_KIND_ELEMENTWISE && !ag__is_transparent(t);
+}
+
+/* broadcast(x, (2,3)), of t's shape. */
+static uint32_t broadcast(formulas *f, const ag_tensor *t, uint32_t x) {
+    static const char name[] = "broadcast";
+    list l = {0};
+    append(f, &l, x);
+    append(f, &l, node_term(f, SHAPE, t));
+    uint32_t y = with_children(f, CALL, &l);
+    at(f, y)->is.text = name;
+    at(f, y)->length = sizeof name - 1;
+    return y;
+}
+
+static uint32_t operand(parser *p, int i) {
+    formulas *f = p->f;
+    if (i < 0 || i >= p->t->arity) return wrong(p);
+    const ag_tensor *x = canonical(p->t->input[i]);
+    uint32_t y = again(f, f->entry[x->id].built);
+    at(f, y)->flags = is_scalar(f, x) ? SCALAR : 0;
+    if (!says_broadcast(f, p->t, x)) return y;
+    return broadcast(f, x, y);
+}
+
+/* Number i of the attributes seen as elements of 8 bytes; NULL if there are fewer. */
+static const void *attribute(const parser *p, int i, size_t bytes) {
+    return i >= 0 && ((size_t)i + 1) * bytes <= p->t->attribute_bytes
+               ? (const char *)ag__attributes(p->t) + (size_t)i * bytes
+               : NULL;
+}
+
+static uint32_t word(parser *p, const char *s, size_t length, kind what) {
+    uint32_t x = new_term(p->f, what);
+    at(p->f, x)->is.text = s;
+    at(p->f, x)->length = (uint16_t)length;
+    return x;
+}
+
+/* A place for something of the node, after its brace; all inputs are put into `inputs`. */
+static uint32_t place(parser *p, list *inputs) {
+    const char *s = p->s, *end = strchr(s, '}');
+    if (!end) return wrong(p);
+    p->s = end + 1;
+    const void *a;
+    double d;
+    int64_t n;
+    if (*s == '*' && inputs) {
+        for (int i = 0; i < p->t->arity; i++) append(p->f, inputs, operand(p, i));
+        return 0;
+    }
+    if (*s >= '0' && *s <= '9') return operand(p, atoi(s));
+    if (strncmp(s, "shape}", 6) == 0) return node_term(p->f, SHAPE, p->t);
+    if (strncmp(s, "axes}", 5) == 0) return node_term(p->f, AXES, p->t);
+    if (strncmp(s, "size}", 5) == 0) return number(p->f, (double)p->t->layout->size);
+    if (strncmp(s, "dtype}", 6) == 0) {
+        const char *name = ag_dtype_name((ag_dtype)p->t->dtype);
+        return word(p, name, strlen(name), WORD);
+    }
+    if (*s == 'd' && (a = attribute(p, atoi(s + 1), sizeof d)) != NULL) return memcpy(&d, a, sizeof d), number(p->f, d);
+    if (*s == 'i' && (a = attribute(p, atoi(s + 1), sizeof n)) != NULL)
+        return memcpy(&n, a, sizeof n), number(p->f, (double)n);
+    return wrong(p);
+}
+
+static bool in_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80);
+}
+
+static void arguments(parser *p, list *l, const char *end) {
+    if (accept(p, end)) return;
+    do {
+        bool all = accept(p, "{*}");
+        if (all) p->s -= 2;
+        append(p->f, l, all ? place(p, l) : expression(p, 0));
+    } while (accept(p, ","));
+    expect(p, end);
+}
+
+/* The axes of a reduction as bits; 0 if it is none. */
+static uint32_t axes_of(const ag_tensor *t) {
+    ag_axes_set set = {0};
+    if (t->op->kind == AG_KIND_REDUCTION && t->attribute_bytes == sizeof set)
+        memcpy(&set, ag__attributes(t), sizeof set);
+    return set.mask;
+}
+
+static bool takes_all(const ag_tensor *t) {
+    return t->arity == 0 || axes_of(t) == (1u << t->input[0]->layout->rank) - 1;
+}
+
+/* σ(…), max_{axes}(…), Σ_{axes} …, e */
+static uint32_t named(parser *p) {
+    formulas *f = p->f;
+    const char *s = p->s;
+    size_t length = 0;
+    list l = {0};
+    while (in_word(s[length]) && strncmp(s + length, "_{", 2) != 0) length++;
+    bool dtype = length == 0 && strncmp(s, "{dtype}", 7) == 0;
+    if (dtype) s = ag_dtype_name((ag_dtype)p->t->dtype), length = strlen(s), p->s += 7;
+    else p->s += length;
+    if (length == 0 || length > 200) return wrong(p);
+    uint32_t sub = accept(p, "_{") ? place(p, NULL) : 0;
+    if (sub && !(at(f, sub)->kind == AXES && takes_all(p->t))) at(f, sub)->flags = SUBSCRIPT, append(f, &l, sub);
+    if (*p->s == '(') {
+        accept(p, "(");
+        arguments(p, &l, ")");
+        uint32_t x = with_children(f, CALL, &l);
+        at(f, x)->is.text = s;
+        at(f, x)->length = (uint16_t)length;
+        return x;
+    }
+    uint32_t x = word(p, s, length, *p->s == ' ' && (p->s[1] == '{' || p->s[1] == '(') ? PREFIX : WORD);
+    at(f, x)->first = l.first;
+    at(f, x)->size += l.size;
+    return at(f, x)->kind == PREFIX ? prefixed(f, x, expression(p, 2)) : x;
+}
+
+static uint32_t atom(parser *p) {
+    uint32_t x;
+    if (p->depth > DEEPEST_NOTATION) return wrong(p);
+    if (accept(p, "(")) {
+        x = expression(p, 0);
+        expect(p, ")");
+    } else if (accept(p, "|")) {
+        x = with_child(p->f, FENCE, expression(p, 1));
+        expect(p, "|");
+    } else if (accept(p, "√")) {
+        x = with_child(p->f, ROOT, atom(p));
+    } else if (strncmp(p->s, "{dtype}(", 8) == 0 || (in_word(*p->s) && !(*p->s >= '0' && *p->s <= '9'))) {
+        x = named(p);
+    } else if (accept(p, "{")) {
+        x = place(p, NULL);
+    } else {
+        char *end;
+        double a = strtod(p->s, &end);
+        if (end == p->s) return wrong(p);
+        p->s = end;
+        x = number(p->f, a);
+    }
+    return x;
+}
+
+static uint32_t raised(parser *p) {
+    uint32_t x = atom(p);
+    for (;;) {
+        if (accept(p, "^")) {
+            bool minus = accept(p, "-");
+            uint32_t exponent = atom(p);
+            x = power(p->f, x, minus ? negative(p->f, exponent) : exponent);
+        } else if (accept(p, "'")) x = transposed(p->f, x);
+        else return x;
+    }
+}
+
+static uint32_t factors(parser *p, uint32_t a, uint32_t b, bool divide) {
+    uint8_t flags = p->t->layout->size == 1 ? SCALAR : 0;
+    at(p->f, a)->flags |= flags;
+    at(p->f, b)->flags |= flags;
+    return product(p->f, a, b, divide);
+}
+
+/* Level 0: relations; 1: sums; 2: products. */
+static uint32_t expression(parser *p, int level) {
+    static const char *const tokens[] = {"<=", "<", ">=", ">", "!=", "="};
+    static const char *const signs[] = {"≤", "<", "≥", ">", "≠", "="};
+    formulas *f = p->f;
+    if (level == 3) return raised(p);
+    p->depth++;
+    bool minus = level > 0 && accept(p, "-");
+    uint32_t x = expression(p, level + 1);
+    if (minus) x = negative(f, x);
+    list l = {0};
+    for (bool more = true; more && !p->wrong;) {
+        more = false;
+        if (level == 0) {
+            for (size_t i = 0; i < sizeof tokens / sizeof *tokens && !more; i++) {
+                if (!(more = accept(p, tokens[i]))) continue;
+                if (!l.first) append(f, &l, x);
+                append(f, &l, word(p, signs[i], strlen(signs[i]), WORD));
+                append(f, &l, expression(p, 1));
+            }
+        } else if (level == 1) {
+            if (accept(p, "+")) x = sum(f, x, expression(p, 2)), more = true;
+            else if (accept(p, "-")) x = sum(f, x, negative(f, expression(p, 2))), more = true;
+        } else if (accept(p, "*")) x = factors(p, x, raised(p), false), more = true;
+        else if (accept(p, "/")) x = factors(p, x, raised(p), true), more = true;
+        else if (accept(p, "@")) x = matrix_product(f, x, raised(p)), more = true;
+    }
+    p->depth--;
+    return l.first ? with_children(f, RELATION, &l) : x;
+}
+
+static uint32_t call_of(parser *p) {
+    list l = {0};
+    for (int i = 0; i < p->t->arity; i++) append(p->f, &l, operand(p, i));
+    uint32_t x = with_children(p->f, CALL, &l);
+    at(p->f, x)->is.text = p->t->op->name;
+    size_t length = strlen(p->t->op->name);
+    at(p->f, x)->length = (uint16_t)(length < 200 ? length : 200);
+    return x;
+}
+
+/* ---- The terms of a graph ---- */
+
+static bool has_label(const ag_tensor *t) { return t->label && *t->label; }
+
+/* What is not looked into: it is a name whatever it hangs on. */
+static bool is_named(const formulas *f, const ag_tensor *t) {
+    return f->entry[t->id].whose || t == f->x || t == f->y || t->flags & AG__LEAF || f->entry[t->id].number ||
+           f->entry[t->id].part || (f->brief && has_label(t));
+}
+
+/* The same where x is what is to be written. */
+static bool stands_for_itself(const formulas *f, const ag_tensor *t, const ag_tensor *x) {
+    return t != x ? is_named(f, t) : f->entry[t->id].whose || t->flags & AG__LEAF;
+}
+
+/* Count how often the nodes that x is written with are needed; returns the first of them. */
+static uint32_t count_uses(formulas *f, const ag_tensor *x) {
+    uint32_t waiting = 1, id = x->id + 1;
+    f->entry[x->id].uses = 1;
+    while (waiting > 0) {
+        if (!f->entry[--id].uses) continue;
+        const ag_tensor *t = ag__node(f->tape, id);
+        waiting--;
+        for (int i = 0; i < t->arity && !stands_for_itself(f, t, x); i++) {
+            uint8_t *uses = &f->entry[canonical(t->input[i])->id].uses;
+            uint32_t n = mentions(t, i);
+            waiting += n && !*uses;
+            *uses = (uint8_t)(*uses + n > 2 ? 2 : *uses + n);
+        }
+    }
+    return id;
+}
+
+/* Axes, from the last, along which what is written for t is narrower than t. */
+static uint8_t narrow_axes(const formulas *f, const ag_tensor *t) {
+    unsigned narrow = 0;
+    if (t->op->kind == AG_KIND_ELEMENTWISE && t->arity > 0) {
+        narrow = 0xFF;
+        for (int i = 0; i < t->arity; i++) narrow &= f->entry[canonical(t->input[i])->id].narrow;
+    } else if (t->op->kind == AG_KIND_VIEW && ag__is_transparent(t)) {
+        const ag_tensor *x = canonical(t->input[0]);
+        const ag__layout *from = x->layout, *to = t->layout;
+        narrow = f->entry[x->id].narrow;
+        for (int i = 0; i < to->rank; i++)
+            if (to->extent[to->rank - 1 - i] != 1 &&
+                (i >= from->rank || from->extent[from->rank - 1 - i] != to->extent[to->rank - 1 - i]))
+                narrow |= 1u << i;
+    }
+    return (uint8_t)narrow;
+}
+
+/* A number on the tape is written as such. */
+static uint32_t leaf_term(formulas *f, const ag_tensor *t) {
+    if (t->op != &ag__op_constant || t->layout->size != 1 || has_label(t) || !ag__is_real(t->dtype) || t == f->x ||
+        t == f->y || f->entry[t->id].whose)
+        return node_term(f, NAME, t);
+    return number(f, t->dtype == AG_F32 ? (double)*(const float *)ag__values(t) : *(const double *)ag__values(t));
+}
+
+static uint32_t term_of(formulas *f, const ag_tensor *t) {
+    parser p = {.f = f, .t = t, .s = notation_of(t)};
+    if (!p.s) return call_of(&p);
+    uint32_t x = expression(&p, 0);
+    if (!p.wrong && *p.s == 0) return x;
+    p.wrong = false;
+    return call_of(&p);
+}
+
+/* Whether t is to have a name, its term being x. */
+static bool deserves_name(const formulas *f, const ag_tensor *t, uint32_t x) {
+    bool plain = at(f, x)->kind == NAME || at(f, x)->kind == NUMBER;
+    return has_label(t) || at(f, x)->size > LONG || (f->entry[t->id].uses > 1 && !plain);
+}
+
+/* x, the term of t, with what goes without saying elsewhere: that it is repeated. */
+static uint32_t whole(formulas *f, const ag_tensor *t, uint32_t x) {
+    if (!f->entry[t->id].narrow) return x;
+    f->entry[t->id].narrow = 0;
+    return broadcast(f, t, x);
+}
+
+/* The term of x, whatever its own name. */
+static uint32_t build(formulas *f, const ag_tensor *x) {
+    uint32_t low = count_uses(f, x);
+    for (uint32_t id = low; id <= x->id && !f->failed; id++) {
+        if (!f->entry[id].uses) continue;
+        const ag_tensor *t = ag__node(f->tape, id);
+        bool named = stands_for_itself(f, t, x);
+        uint32_t y = named ? leaf_term(f, t) : term_of(f, t);
+        f->entry[id].narrow = named ? f->entry[id].narrow : narrow_axes(f, t);
+        if (!named && t != x && deserves_name(f, t, y)) {
+            f->entry[id].part = whole(f, t, y);
+            f->wanted++;
+            y = node_term(f, NAME, t);
+        }
+        f->entry[id].built = y;
+    }
+    for (uint32_t id = low; id <= x->id; id++) f->entry[id].uses = 0;
+    return f->entry[x->id].built;
+}
+
+/* ---- Names ---- */
+
+static uint32_t hash(const char *s) {
+    uint32_t h = 2166136261u;
+    for (; *s; s++) h = (h ^ (unsigned char)*s) * 16777619u;
+    return h;
+}
+
+/* The place of a label in the table; 0 … label_room−1, which is never full. */
+static uint32_t slot_of(const formulas *f, const char *label) {
+    uint32_t i = hash(label) & (f->label_room - 1);
+    while (f->labels[i] && strcmp(f->labels[i]->label, label) != 0) i = (i + 1) & (f->label_room - 1);
+    return i;
+}
+
+static bool is_label(const formulas *f, const char *s) { return f->labels[slot_of(f, s)] != NULL; }
+
+/* x and y of an explanation, if they have no label and nothing else has that. */
+static const char *role(const formulas *f, const ag_tensor *t) {
+    const char *name = t == f->y ? "y" : t == f->x ? "x" : NULL;
+    return name && !is_label(f, name) ? name : NULL;
+}
+
+static const char *letter(const ag_tensor *t, int *which) {
+    static const char *const letters[] = {"t", "c", "v", "p"};
+    const ag_tensor *v = t->flags & AG__READ ? t->input[0] : t;
+    *which = v->flags & AG__PARAMETER ? 3 : v->flags & AG__VARIABLE ? 2 : v->flags & AG__LEAF ? 1 : 0;
+    return letters[*which];
+}
+
+/* The number that tells t from others of its name; from 1. */
+static uint32_t number_of(formulas *f, const ag_tensor *t) {
+    uint32_t *n = &f->entry[t->id].number;
+    if (*n) return *n;
+    if (has_label(t)) return *n = ++f->copies[slot_of(f, t->label)];
+    int which;
+    char name[20];
+    const char *first = letter(t, &which);
+    do {
+        *n = ++f->counters[which];
+        snprintf(name, sizeof name, "%s%" PRIu32, first, *n);
+    } while (is_label(f, name));
+    return *n;
+}
+
+static void enqueue(formulas *f, const ag_tensor *t) {
+    bool wanted = f->entry[t->id].part || !(t->flags & AG__LEAF);
+    if (!wanted || f->entry[t->id].next || t == f->y || t == f->x || (f->brief && has_label(t))) return;
+    f->wanted += !f->entry[t->id].part;
+    f->entry[t->id].next = t->id + 1;
+    if (f->last) f->entry[f->last - 1].next = t->id + 1;
+    else f->first = t->id + 1;
+    f->last = t->id + 1;
+}
+
+static bool is_plain(const char *s) {
+    for (; *s; s++)
+        if (!in_word(*s) && *s != '.') return false;
+    return true;
+}
+
+static void put_label(const formulas *f, ag__text *t, const char *s) {
+    static const ag__escape escapes[] = {AG__PLAIN, AG__LATEX, AG__XML};
+    static const char *const odd[][2] = {{"\"", "\""}, {"\\text{", "}"}, {"<mtext>", "</mtext>"}};
+    static const char *const even[][2] = {{"", ""}, {"\\mathrm{", "}"}, {"<mi>", "</mi>"}};
+    const char *const *around = (is_plain(s) ? even : odd)[f->style];
+    bool letter_alone = f->style == AG_STYLE_LATEX && s[1] == 0 && is_plain(s);
+    if (!letter_alone) ag__put(t, around[0]);
+    ag__put_escaped(t, s, strlen(s), LONGEST_LABEL, escapes[f->style]);
+    if (!letter_alone) ag__put(t, around[1]);
+}
+
+void ag__put_name(formulas *f, ag__text *t, const ag_tensor *x) {
+    x = canonical(x);
+    const char *name = has_label(x) ? NULL : role(f, x);
+    if (name) {
+        put_label(f, t, name);
+        return;
+    }
+    uint32_t n = number_of(f, x);
+    enqueue(f, x);
+    if (has_label(x)) {
+        if (n > 1) ag__put(t, f->style == AG_STYLE_MATHML ? "<msup>" : f->style == AG_STYLE_LATEX ? "{" : "");
+        put_label(f, t, x->label);
+        if (n == 1) return;
+        if (f->style == AG_STYLE_MATHML) ag__putf(t, "<mrow><mo>(</mo><mn>%" PRIu32 "</mn><mo>)</mo></mrow></msup>", n);
+        else ag__putf(t, f->style == AG_STYLE_LATEX ? "^{(%" PRIu32 ")}}" : "#%" PRIu32, n);
+        return;
+    }
+    int which;
+    const char *first = letter(x, &which);
+    if (f->style == AG_STYLE_TEXT) ag__putf(t, "%s%" PRIu32, first, n);
+    else if (f->style == AG_STYLE_LATEX) ag__putf(t, "%s_{%" PRIu32 "}", first, n);
+    else ag__putf(t, "<msub><mi>%s</mi><mn>%" PRIu32 "</mn></msub>", first, n);
+}
+
+/* ---- Writing ---- */
+
+typedef struct writer {
+    formulas *f;
+    ag__text *t;
+    ag_style style;
+} writer;
+
+static void put3(const writer *w, const char *text, const char *latex, const char *mathml) {
+    ag__put(w->t, w->style == AG_STYLE_TEXT ? text : w->style == AG_STYLE_LATEX ? latex : mathml);
+}
+
+/* How tightly a term holds together. */
+enum { LOOSE, OF_SUM, OF_SIGN, OF_PRODUCT, OF_PREFIX, OF_ROOT, TIGHT };
+
+static int tightness(const formulas *f, uint32_t x) {
+    const term *t = at(f, x);
+    switch (t->kind) {
+    case RELATION: return LOOSE;
+    case SUM: return OF_SUM;
+    case NUMBER: return signbit(t->is.number) ? OF_SIGN : TIGHT;
+    case PRODUCT: return at(f, t->first)->kind == NUMBER && signbit(at(f, t->first)->is.number) ? OF_SIGN : OF_PRODUCT;
+    case MATMUL: return OF_PRODUCT;
+    case PREFIX: return OF_SIGN;
+    case ROOT:
+    case POWER:
+    case TRANSPOSED: return OF_ROOT;
+    default: return TIGHT;
+    }
+}
+
+static void put_term(const writer *w, uint32_t x);
+
+static void put_within(const writer *w, uint32_t x, int least) {
+    bool loose = tightness(w->f, x) < least;
+    if (loose) put3(w, "(", "\\left(", "<mrow><mo>(</mo>");
+    put_term(w, x);
+    if (loose) put3(w, ")", "\\right)", "<mo>)</mo></mrow>");
+}
+
+/* The sign is written by itself. */
+static void put_magnitude(const writer *w, double a) {
+    char s[32];
+    if (!isfinite(a)) {
+        if (isnan(a)) put3(w, "NaN", "\\mathrm{NaN}", "<mi>NaN</mi>");
+        else put3(w, "∞", "\\infty", "<mi>∞</mi>");
+        return;
+    }
+    snprintf(s, sizeof s, "%.6g", fabs(a));
+    char *e = strchr(s, 'e');
+    if (e) *e++ = 0;
+    put3(w, "", "", "<mn>");
+    if (!e || w->style != AG_STYLE_LATEX || strcmp(s, "1") != 0) ag__put(w->t, s);
+    if (e && w->style == AG_STYLE_LATEX) ag__putf(w->t, strcmp(s, "1") ? " \\cdot 10^{%d}" : "10^{%d}", atoi(e));
+    else if (e) ag__putf(w->t, "e%d", atoi(e));
+    put3(w, "", "", "</mn>");
+}
+
+static void put_number(const writer *w, double a) {
+    if (signbit(a)) put3(w, "−", "-", "<mo>−</mo>");
+    put_magnitude(w, a);
+}
+
+static void put_integer(const writer *w, long long n) {
+    ag__putf(w->t, w->style == AG_STYLE_MATHML ? "<mn>%lld</mn>" : "%lld", n);
+}
+
+static void put_axes(const writer *w, const ag_tensor *t) {
+    uint32_t mask = axes_of(t);
+    bool first = true;
+    for (int i = 0; i < AG_MAX_RANK; i++) {
+        if (!(mask & 1u << i)) continue;
+        if (!first) put3(w, ",", ",", "<mo>,</mo>");
+        put_integer(w, i);
+        first = false;
+    }
+}
+
+static void put_shape(const writer *w, const ag_tensor *t) {
+    put3(w, "(", "(", "<mrow><mo>(</mo>");
+    for (int i = 0; i < t->layout->rank; i++) {
+        if (i) put3(w, ",", ",", "<mo>,</mo>");
+        put_integer(w, t->layout->extent[i]);
+    }
+    put3(w, ")", ")", "<mo>)</mo></mrow>");
+}
+
+static void put_sum(const writer *w, uint32_t x) {
+    formulas *f = w->f;
+    put3(w, "", "", "<mrow>");
+    for (uint32_t c = at(f, x)->first; c; c = at(f, c)->next) {
+        bool first = c == at(f, x)->first, minus = tightness(f, c) == OF_SIGN && at(f, c)->kind != PREFIX;
+        if (first || !minus) {
+            if (!first) put3(w, " + ", " + ", "<mo>+</mo>");
+            put_within(w, c, OF_SIGN);
+            continue;
+        }
+        put3(w, " − ", " - ", "<mo>−</mo>");
+        double *a = at(f, c)->kind == NUMBER ? &at(f, c)->is.number : &at(f, at(f, c)->first)->is.number;
+        *a = -*a;
+        put_within(w, c, OF_SIGN);
+        a = at(f, c)->kind == NUMBER ? &at(f, c)->is.number : &at(f, at(f, c)->first)->is.number;
+        *a = -*a;
+    }
+    put3(w, "", "", "</mrow>");
+}
+
+/* The factors of one side. A matrix product may stand among numbers without parentheses, and Σ at the end. */
+static void put_factors(const writer *w, uint32_t first, uint8_t below, bool open_end) {
+    formulas *f = w->f;
+    int tensors = 0;
+    uint32_t last = 0;
+    for (uint32_t c = first; c; c = at(f, c)->next) {
+        if ((at(f, c)->flags & BELOW) != below) continue;
+        tensors += at(f, c)->kind != NUMBER && !(at(f, c)->flags & SCALAR);
+        last = c;
+    }
+    uint32_t before = 0;
+    for (uint32_t c = first; c; c = at(f, c)->next) {
+        const term *t = at(f, c);
+        if ((t->flags & BELOW) != below) continue;
+        bool alone = t->kind == NUMBER && fabs(t->is.number) == 1 && c != last && !before;
+        if (before) {
+            bool plain =
+                at(f, before)->kind == NUMBER || t->kind == NUMBER || (at(f, before)->flags | t->flags) & SCALAR;
+            if (plain) put3(w, "·", " \\cdot ", "<mo>⋅</mo>");
+            else put3(w, "⊙", " \\odot ", "<mo>⊙</mo>");
+        }
+        if (alone) { /* −1 is a sign */
+            if (signbit(t->is.number)) put3(w, "−", "-", "<mo>−</mo>");
+            continue;
+        }
+        bool free = (t->kind == MATMUL && tensors == 1) || (t->kind == PREFIX && c == last && open_end);
+        if (t->kind == NUMBER && !before) put_number(w, t->is.number);
+        else put_within(w, c, free ? OF_SIGN : OF_PREFIX);
+        before = c;
+    }
+}
+
+static void put_product(const writer *w, uint32_t x) {
+    formulas *f = w->f;
+    uint32_t first = at(f, x)->first;
+    int above = 0, below = 0;
+    for (uint32_t c = first; c; c = at(f, c)->next) *(at(f, c)->flags & BELOW ? &below : &above) += 1;
+    const term *number = at(f, first)->kind == NUMBER && !(at(f, first)->flags & BELOW) ? at(f, first) : NULL;
+    bool minus = number && signbit(number->is.number), sign_only = number && fabs(number->is.number) == 1;
+    put3(w, "", "", "<mrow>");
+    if (minus && below) put3(w, "", "-", "<mo>−</mo>");
+    if (below) put3(w, "", "\\frac{", "<mfrac><mrow>");
+    if (minus && below && w->style != AG_STYLE_TEXT) at(f, first)->is.number = -number->is.number;
+    if (above == 0 || (above == 1 && sign_only)) put3(w, minus ? "−1" : "1", "1", "<mn>1</mn>");
+    else put_factors(w, first, 0, below == 0 || w->style != AG_STYLE_TEXT);
+    if (minus && below && w->style != AG_STYLE_TEXT) at(f, first)->is.number = -at(f, first)->is.number;
+    if (below) {
+        put3(w, below > 1 ? "/(" : "/", "}{", "</mrow><mrow>");
+        put_factors(w, first, BELOW, w->style != AG_STYLE_TEXT);
+        put3(w, below > 1 ? ")" : "", "}", "</mrow></mfrac>");
+    }
+    put3(w, "", "", "</mrow>");
+}
+
+static void put_power(const writer *w, uint32_t x) {
+    formulas *f = w->f;
+    uint32_t base = at(f, x)->first, exponent = at(f, base)->next;
+    double n = at(f, exponent)->kind == NUMBER ? at(f, exponent)->is.number : NAN;
+    bool halves = 2 * n == nearbyint(2 * n) && n != nearbyint(n) && fabs(n) < 100;
+    put3(w, "", "{", "<msup><mrow>");
+    put_within(w, base, TIGHT);
+    if (w->style == AG_STYLE_TEXT && (n == 2 || n == 3)) {
+        ag__put(w->t, n == 2 ? "²" : "³");
+        return;
+    }
+    bool tight = tightness(f, exponent) == TIGHT && !halves;
+    put3(w, tight ? "^" : "^(", "}^{", "</mrow><mrow>");
+    if (halves) {
+        put_number(w, 2 * n);
+        put3(w, "/2", "/2", "<mo>/</mo><mn>2</mn>");
+    } else put_term(w, exponent);
+    put3(w, tight ? "" : ")", "}", "</mrow></msup>");
+}
+
+/* What has a name of its own in LaTeX. */
+static void put_word(const writer *w, const term *t) {
+    static const char *const own[] = {"ln", "cos", "sin", "tanh", "max", "min", "exp"};
+    static const char *const greek[][2] = {{"σ", "\\sigma"}, {"Σ", "\\sum"}};
+    char s[201];
+    memcpy(s, t->is.text, t->length);
+    s[t->length] = 0;
+    if (w->style == AG_STYLE_LATEX) {
+        for (size_t i = 0; i < sizeof greek / sizeof *greek; i++)
+            if (strcmp(s, greek[i][0]) == 0) {
+                ag__put(w->t, greek[i][1]);
+                return;
+            }
+        bool known = t->length == 1;
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++) known = known || strcmp(s, own[i]) == 0;
+        ag__put(w->t, t->length == 1 ? "" : known ? "\\" : "\\operatorname{");
+        ag__put_escaped(w->t, s, t->length, SIZE_MAX, AG__LATEX);
+        if (!known) ag__put(w->t, "}");
+        return;
+    }
+    put3(w, "", "", t->kind == PREFIX || t->kind == RELATION ? "<mo>" : "<mi>");
+    ag__put_escaped(w->t, s, t->length, SIZE_MAX, w->style == AG_STYLE_MATHML ? AG__XML : AG__PLAIN);
+    put3(w, "", "", t->kind == PREFIX || t->kind == RELATION ? "</mo>" : "</mi>");
+}
+
+/* The name and its subscript; returns the first argument. */
+static uint32_t put_head(const writer *w, uint32_t x) {
+    uint32_t sub = at(w->f, x)->first;
+    if (!sub || !(at(w->f, sub)->flags & SUBSCRIPT)) {
+        put_word(w, at(w->f, x));
+        return sub;
+    }
+    put3(w, "", "", "<msub>");
+    put_word(w, at(w->f, x));
+    put3(w, "_", "_{", "<mrow>");
+    put_term(w, sub);
+    put3(w, "", "}", "</mrow></msub>");
+    return at(w->f, sub)->next;
+}
+
+static void put_call(const writer *w, uint32_t x) {
+    put3(w, "", "", "<mrow>");
+    uint32_t c = put_head(w, x);
+    put3(w, "(", "\\left(", "<mo>(</mo>");
+    for (; c; c = at(w->f, c)->next) {
+        put_term(w, c);
+        if (at(w->f, c)->next) put3(w, ", ", ", ", "<mo>,</mo>");
+    }
+    put3(w, ")", "\\right)", "<mo>)</mo></mrow>");
+}
+
+static void put_relation(const writer *w, uint32_t x) {
+    static const char *const signs[][2] = {{"≤", " \\le "}, {"≥", " \\ge "}, {"≠", " \\ne "}};
+    put3(w, "", "", "<mrow>");
+    bool sign = false;
+    for (uint32_t c = at(w->f, x)->first; c; c = at(w->f, c)->next, sign = !sign) {
+        if (!sign) {
+            put_within(w, c, OF_SUM);
+            continue;
+        }
+        const term *t = at(w->f, c);
+        const char *latex = NULL;
+        for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+            if (memcmp(t->is.text, signs[i][0], t->length) == 0) latex = signs[i][1];
+        put3(w, " ", "", "<mo>");
+        if (latex && w->style == AG_STYLE_LATEX) ag__put(w->t, latex);
+        else ag__put_escaped(w->t, t->is.text, t->length, SIZE_MAX, w->style == AG_STYLE_MATHML ? AG__XML : AG__PLAIN);
+        put3(w, " ", "", "</mo>");
+    }
+    put3(w, "", "", "</mrow>");
+}
+
+static void put_matrix_product(const writer *w, uint32_t x) {
+    put3(w, "", "", "<mrow>");
+    for (uint32_t c = at(w->f, x)->first; c; c = at(w->f, c)->next) {
+        put_within(w, c, OF_PREFIX);
+        if (at(w->f, c)->next) put3(w, "·", " \\cdot ", "<mo>⋅</mo>");
+    }
+    put3(w, "", "", "</mrow>");
+}
+
+static void put_around(const writer *w, uint32_t x) {
+    uint32_t c = at(w->f, x)->first;
+    if (at(w->f, x)->kind == FENCE) {
+        put3(w, "|", "\\left|", "<mrow><mo>|</mo>");
+        put_term(w, c);
+        put3(w, "|", "\\right|", "<mo>|</mo></mrow>");
+    } else if (at(w->f, x)->kind == ROOT) {
+        put3(w, "√", "\\sqrt{", "<msqrt>");
+        if (w->style == AG_STYLE_TEXT) put_within(w, c, TIGHT);
+        else put_term(w, c);
+        put3(w, "", "}", "</msqrt>");
+    } else {
+        put3(w, "", "{", "<msup><mrow>");
+        put_within(w, c, TIGHT);
+        put3(w, "ᵀ", "}^{\\top}", "</mrow><mo>⊤</mo></msup>");
+    }
+}
+
+/* ∂y/∂x, or a plain name. */
+static void put_node(const writer *w, const ag_tensor *t) {
+    formulas *f = w->f;
+    uint32_t whose = f->entry[t->id].whose;
+    if (!whose) {
+        ag__put_name(f, w->t, t);
+        return;
+    }
+    put3(w, "∂", "\\frac{\\partial ", "<mfrac><mrow><mi>∂</mi>");
+    ag__put_name(f, w->t, f->y);
+    put3(w, "/∂", "}{\\partial ", "</mrow><mrow><mi>∂</mi>");
+    ag__put_name(f, w->t, ag__node(f->tape, whose - 1));
+    put3(w, "", "}", "</mrow></mfrac>");
+}
+
+static void put_term(const writer *w, uint32_t x) {
+    const term *t = at(w->f, x);
+    switch (t->kind) {
+    case NUMBER: put_number(w, t->is.number); break;
+    case NAME: put_node(w, t->is.node); break;
+    case WORD: put_word(w, t); break;
+    case AXES: put_axes(w, t->is.node); break;
+    case SHAPE: put_shape(w, t->is.node); break;
+    case SUM: put_sum(w, x); break;
+    case PRODUCT: put_product(w, x); break;
+    case MATMUL: put_matrix_product(w, x); break;
+    case POWER: put_power(w, x); break;
+    case CALL: put_call(w, x); break;
+    case RELATION: put_relation(w, x); break;
+    case PREFIX:
+        put3(w, "", "", "<mrow>");
+        x = put_head(w, x);
+        put3(w, " ", " ", "");
+        put_within(w, x, OF_PRODUCT);
+        put3(w, "", "", "</mrow>");
+        break;
+    default: put_around(w, x);
+    }
+}
+
+/* ---- For the reports ---- */
+
+static bool make_room(formulas *f) {
+    uint32_t room = f->tape->count + f->tape->count / 4 + 64;
+    if (f->room < f->tape->count || f->room == 0) {
+        ag__entry *more = ag__resize(f->tape, f->entry, f->room * sizeof *more, room * sizeof *more);
+        if (more) memset(more + f->room, 0, (room - f->room) * sizeof *more);
+        else f->failed = true;
+        if (more) f->entry = more, f->room = room;
+    }
+    return !f->failed;
+}
+
+/* All labels there are, so that no name that is made up is one of them. */
+static bool list_labels(formulas *f) {
+    uint32_t labels = 0, room = 16;
+    for (uint32_t id = 0; id < f->tape->count; id++) labels += has_label(ag__node(f->tape, id));
+    while (room < 2 * labels) room *= 2;
+    f->labels = ag__resize(f->tape, NULL, 0, room * (sizeof *f->labels + sizeof *f->copies));
+    if (!f->labels) return false;
+    memset(f->labels, 0, room * (sizeof *f->labels + sizeof *f->copies));
+    f->copies = (uint32_t *)(f->labels + room);
+    f->label_room = room;
+    for (uint32_t id = 0; id < f->tape->count; id++) {
+        const ag_tensor *t = ag__node(f->tape, id);
+        if (!has_label(t)) continue;
+        uint32_t slot = slot_of(f, t->label);
+        if (!f->labels[slot]) f->labels[slot] = t;
+    }
+    return true;
+}
+
+bool ag__formulas_open(formulas *f, ag_tape *tape, ag_style style, bool brief) {
+    *f = (formulas){.tape = tape, .style = style, .brief = brief, .term_room = 64};
+    f->term = ag__resize(tape, NULL, 0, f->term_room * sizeof *f->term);
+    if (!f->term) f->term_room = 0;
+    else f->term[f->term_count++] = (term){.kind = NUMBER};
+    if (f->term && make_room(f) && list_labels(f)) return true;
+    ag__formulas_close(f);
+    return false;
+}
+
+void ag__formulas_close(formulas *f) {
+    if (f->term) ag__resize(f->tape, f->term, f->term_room * sizeof *f->term, 0);
+    if (f->entry) ag__resize(f->tape, f->entry, f->room * sizeof *f->entry, 0);
+    if (f->labels) ag__resize(f->tape, f->labels, f->label_room * (sizeof *f->labels + sizeof *f->copies), 0);
+    f->term = NULL, f->entry = NULL, f->labels = NULL;
+}
+
+void ag__set_cotangent(formulas *f, const ag_tensor *g, const ag_tensor *t) {
+    if (make_room(f)) f->entry[g->id].whose = t ? t->id + 1 : 0;
+}
+
+void ag__put_formula(formulas *f, ag__text *t, const ag_tensor *x, bool alone) {
+    if (!make_room(f)) return;
+    uint32_t part = f->entry[x->id].whose ? 0 : f->entry[x->id].part, y = part ? part : build(f, x);
+    writer w = {f, t, f->style};
+    if (f->failed) return;
+    if (alone) put3(&w, "", "", "<math xmlns=\"http://www.w3.org/1998/Math/MathML\">");
+    put_term(&w, y);
+    if (alone) put3(&w, "", "", "</math>");
+}
+
+const ag_tensor *ag__next_part(formulas *f) {
+    if (!f->first) return NULL;
+    const ag_tensor *t = ag__node(f->tape, f->first - 1);
+    uint32_t next = f->entry[t->id].next;
+    f->first = next == t->id + 1 ? 0 : next;
+    if (!f->first) f->last = 0;
+    f->wanted--;
+    return t;
+}
+
+/* ---- ag_formula ---- */
+
+static void put_line(const writer *w, const ag_tensor *x, uint32_t y, bool named, bool alone) {
+    put3(w, "", "", alone ? "" : "<mtr><mtd>");
+    if (named) ag__put_name(w->f, w->t, x);
+    if (named) put3(w, " = ", alone ? " = " : " &= ", alone ? "<mo>=</mo>" : "</mtd><mtd><mo>=</mo></mtd><mtd>");
+    else if (!alone) put3(w, "", "&", "</mtd><mtd></mtd><mtd>");
+    put_term(w, y);
+    put3(w, "", "", alone ? "" : "</mtd></mtr>");
+}
+
+/* y is the term of x: now it is known whether there are parts. */
+static void put_lines(const writer *w, const ag_tensor *x, uint32_t y, int lines) {
+    formulas *f = w->f;
+    bool alone = f->wanted == 0;
+    const ag_tensor *part;
+    f->entry[x->id].next = x->id + 1; /* no part of itself */
+    put3(w, "", alone ? "" : "\\begin{aligned} ",
+         "<math xmlns=\"http://www.w3.org/1998/Math/MathML\" display=\"block\">");
+    put3(w, "", "", alone ? "" : "<mtable>");
+    put_line(w, x, y, has_label(x), alone);
+    for (int i = 0; i < lines && (part = ag__next_part(f)) != NULL; i++) {
+        put3(w, i ? "\n        " : "\n  where ", " \\\\ ", "");
+        put_line(w, part, f->entry[part->id].part, true, false);
+    }
+    if (f->wanted) {
+        put3(w, "\n        … ", " \\\\ &\\text{… ", "<mtr><mtd></mtd><mtd></mtd><mtd><mtext>… ");
+        ag__putf(w->t, "%" PRIu32 " more", f->wanted);
+        put3(w, "", "}", "</mtext></mtd></mtr>");
+    }
+    put3(w, "", alone ? "" : " \\end{aligned}", alone ? "</math>" : "</mtable></math>");
+}
+
+const char *(ag_formula)(ag_tensor *x, const ag_formula_options *options) {
+    static const char name[] = "formula";
+    int line;
+    const char *file = ag__here_file(&line), *result = "";
+    ag_formula_options o = options ? *options : (ag_formula_options){0};
+    formulas f;
+    ag_tape *tape = ag_tape_of(x);
+    if (!ag__usable(name, x))
+        ;
+    else if ((unsigned)o.style > AG_STYLE_MATHML || o.lines < 0)
+        ag__fail(name, 1, &x, AG_ERR_RANGE, "style %d, %d lines", (int)o.style, o.lines);
+    else if (!ag__formulas_open(&f, tape, o.style, o.brief))
+        ag__fail(name, 1, &x, AG_ERR_MEMORY, "no memory for the names of %u nodes", tape->count);
+    else {
+        ag__text text = {.tape = tape};
+        uint32_t y = build(&f, x);
+        if (!f.failed) put_lines(&(writer){&f, &text, o.style}, x, y, o.lines ? o.lines : DEFAULT_LINES);
+        text.failed |= f.failed;
+        ag__formulas_close(&f);
+        result = ag__text_finish(&text, name);
+    }
+    ag__leave(tape, file, line);
+    return result;
+}

@@ -1,0 +1,113 @@
+/* report -- what the explaining functions share: text that grows, JSON, formulas, and leaving the tape as it was */
+#ifndef AG_REPORT_H
+#define AG_REPORT_H
+
+#include "autograd/internal.h"
+
+/* ---- Text ---- */
+
+/* A text that grows; once there was no memory for it, nothing is added any more. */
+typedef struct ag__text {
+    ag_tape *tape;
+    char *bytes;
+    size_t used, room;
+    bool failed;
+} ag__text;
+
+/* How text that comes from the user is made harmless. Whatever the choice, broken UTF-8 becomes U+FFFD. */
+typedef enum ag__escape { AG__PLAIN, AG__LATEX, AG__XML, AG__JSON } ag__escape;
+
+void ag__put(ag__text *t, const char *s);
+void ag__putf(ag__text *t, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+/* The first `bytes` of s, control characters replaced (JSON: escaped), cut to `most` characters. */
+void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__escape escape);
+void ag__put_json(ag__text *t, const char *s);              /* with its quotes */
+void ag__put_value(ag__text *t, double a, bool json);       /* 6 digits, or all that it takes for JSON */
+const char *ag__text_finish(ag__text *t, const char *name); /* the text on the tape, and the rest given back */
+
+/* ---- Values ---- */
+
+/* The elements of a computed tensor as doubles, row-major, in memory of the report; NULL if there is none. */
+double *ag__elements(ag_tensor *t, ag__buffer **memory);
+
+/* ---- Leaving the tape as it was ---- */
+
+/* What evaluating and differentiating may change on the nodes that are there now. */
+typedef struct ag__snapshot {
+    ag__place place;
+    ag__buffer *memory; /* per node: its flags */
+    uint64_t draws;
+} ag__snapshot;
+
+bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name);
+void ag__snapshot_restore(const ag__snapshot *s, ag_tape *tape);
+
+/* ---- Formulas ---- */
+
+struct ag__term;
+
+/* What a report knows of a node. */
+typedef struct ag__entry {
+    uint32_t number; /* that tells its name from others; 0: not named so far */
+    uint32_t part;   /* the term that its name stands for; 0: none yet */
+    uint32_t built;  /* scratch of one formula: its term there */
+    uint32_t next;   /* in the queue of parts to be written out, 1 + the next; 1 + itself: the last; 0: not in it */
+    uint32_t whose;  /* it is the cotangent of that node, as 1 + its number, and written ∂y/∂…; 0: it is not */
+    uint8_t uses;    /* scratch of one formula */
+    uint8_t narrow;  /* bit i: what is written stands for its repetition along axis i from the end */
+} ag__entry;
+
+/* The names and parts of one report. A formula names what it needs; those parts come out of ag__next_part, to be written
+ * themselves. */
+typedef struct ag__formulas {
+    ag_tape *tape;
+    ag_style style;
+    bool brief;  /* labelled parts are not written out */
+    bool failed; /* no memory */
+    ag__entry *entry;
+    uint32_t room;
+    struct ag__term *term; /* number 0 stands for one that there was no memory for */
+    uint32_t term_count, term_room;
+    uint32_t first, last;     /* of the queue, 1 + node */
+    uint32_t wanted;          /* parts that have a name and are not written out yet */
+    uint32_t counters[4];     /* of made-up names */
+    const ag_tensor **labels; /* hash table: a tensor with each label, */
+    uint32_t *copies;         /* and how many of that label have been named */
+    uint32_t label_room;
+    const ag_tensor *y, *x; /* of an explanation: called y and x if they have no label */
+} ag__formulas;
+
+bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief);
+void ag__formulas_close(ag__formulas *f);
+void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x);
+/* Let g be written as the cotangent of t; NULL: as itself. */
+void ag__set_cotangent(ag__formulas *f, const ag_tensor *g, const ag_tensor *t);
+/* The formula of x, whatever its own name; `alone`: in MathML, with the element around it. */
+void ag__put_formula(ag__formulas *f, ag__text *t, const ag_tensor *x, bool alone);
+/* The next part that has been named and not been written out; NULL: none. */
+const ag_tensor *ag__next_part(ag__formulas *f);
+bool ag__is_transparent(const ag_tensor *t); /* changes no element: it is written as its input is */
+
+/* ---- The backward scan, watched (grad.c) ---- */
+
+/* The cotangent g of t gives c to its input i; c NULL: nothing. False ends the scan, with an error raised. */
+typedef struct ag__watch {
+    void *context;
+    bool (*step)(void *context, ag_tensor *t, ag_tensor *g, int i, ag_tensor *c);
+} ag__watch;
+
+bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_tensor *const x[], ag_tensor *dx[],
+                     const ag__watch *watch);
+/* The parameters older than y, and room for their gradients behind them. */
+ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory);
+/* What cotangent g of t gives to its input i; NULL: nothing; nil after an error. */
+ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i);
+
+/* rounding.c: bounds on the rounding errors of c's elements, seen as computed from exact leaves and an exact `from`. */
+ag_tensor *ag__rounding_of(ag_tensor *c, const ag_tensor *from);
+
+#endif
