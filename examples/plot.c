@@ -1,7 +1,7 @@
-/* plot -- line plots as SVG files
+/* plot -- line plots and maps as SVG files
  *
  * A panel has a frame, in pixels of the picture, and two scales that map data into it. Everything is written in one
- * sweep: grid and ticks, then the lines, then the words. */
+ * sweep: grid and ticks, then the lines or the map, then the words. */
 #include "examples/plot.h"
 
 #include <math.h>
@@ -49,13 +49,15 @@ static scale whole_range(double low, double high, double from, double to, bool l
 
 static scale x_scale(const plot_panel *p, double from, double to) {
     double low = INFINITY, high = -INFINITY;
-    for (int i = 0; i < p->lines; i++) widen(&low, &high, p->line[i].n, p->line[i].x, false);
-    return whole_range(low, high, from, to, false);
+    if (p->map) return whole_range(p->map->x_low, p->map->x_high, from, to, false);
+    for (int i = 0; i < p->lines; i++) widen(&low, &high, p->line[i].n, p->line[i].x, p->logarithmic_x);
+    return whole_range(low, high, from, to, p->logarithmic_x);
 }
 
 /* The y axis ends at ticks, so that no line runs along the frame. */
 static scale y_scale(const plot_panel *p, double from, double to) {
     double low = INFINITY, high = -INFINITY;
+    if (p->map) return whole_range(p->map->y_low, p->map->y_high, from, to, false);
     if (p->low < p->high) return whole_range(p->low, p->high, from, to, p->logarithmic);
     for (int i = 0; i < p->lines; i++) widen(&low, &high, p->line[i].n, p->line[i].y, p->logarithmic);
     scale s = whole_range(low, high, from, to, p->logarithmic);
@@ -123,11 +125,79 @@ static void put_line(FILE *out, const plot_line *l, const scale *x, const scale 
     bool pen_down = false;
     fprintf(out, "<path class='line' stroke='%s' d='", colour);
     for (int i = 0; i < l->n; i++) {
-        bool drawn = isfinite(l->x[i]) && isfinite(l->y[i]) && (!y->logarithmic || l->y[i] > 0);
+        bool drawn = isfinite(l->x[i]) && isfinite(l->y[i]) && (!x->logarithmic || l->x[i] > 0) &&
+                     (!y->logarithmic || l->y[i] > 0);
         if (drawn) fprintf(out, "%c%.1f %.1f", pen_down ? 'L' : 'M', place(x, l->x[i]), place(y, l->y[i]));
         pen_down = drawn;
     }
     fputs("'/>\n", out);
+}
+
+/* ---- Maps ---- */
+
+enum { SHADES = 9 };
+
+/* From the first colour of lines over white to the second. */
+static void put_shade(FILE *out, int shade) {
+    static const int end[2][3] = {{0x1f, 0x6f, 0xb4}, {0xe2, 0x76, 0x1b}};
+    double part = 2.0 * shade / (SHADES - 1) - 1;
+    fputc('#', out);
+    for (int i = 0; i < 3; i++) fprintf(out, "%02x", (int)(255 + 0.55 * fabs(part) * (end[part > 0][i] - 255) + 0.5));
+}
+
+static int shade_of(double value) {
+    int shade = (int)(value * SHADES);
+    return shade < 0 ? 0 : shade >= SHADES ? SHADES - 1 : shade;
+}
+
+static double cell_x(const plot_map *m, const scale *x, double column) {
+    return x->from + (column + 0.5) / m->columns * (x->to - x->from);
+}
+
+static double cell_y(const plot_map *m, const scale *y, double row) {
+    return y->from + (row + 0.5) / m->rows * (y->to - y->from);
+}
+
+static void put_shades(FILE *out, const plot_map *m, const scale *x, const scale *y) {
+    for (int i = 0; i < m->rows; i++) {
+        const double *row = m->value + i * m->columns;
+        double top = cell_y(m, y, i + 0.5), height = cell_y(m, y, i - 0.5) - top + 0.3; /* no gaps between rows */
+        for (int j = 0, to; j < m->columns; j = to) {
+            for (to = j + 1; to < m->columns && shade_of(row[to]) == shade_of(row[j]); to++) {
+            }
+            double left = cell_x(m, x, j - 0.5);
+            fprintf(out, "<path fill='");
+            put_shade(out, shade_of(row[j]));
+            fprintf(out, "' d='M%.1f %.1fh%.1fv%.1fH%.1fz'/>\n", left, top, cell_x(m, x, to - 0.5) - left, height,
+                    left);
+        }
+    }
+}
+
+/* Where the values pass ½ between the grid's rows and columns: a piece of line in each square of four values. */
+static void put_border(FILE *out, const plot_map *m, const scale *x, const scale *y) {
+    static const int side[4][2] = {{0, 0}, {0, 1}, {1, 1}, {1, 0}}; /* row and column of the corners, around */
+    fputs("<path class='border' d='", out);
+    for (int i = 0; i + 1 < m->rows; i++)
+        for (int j = 0; j + 1 < m->columns; j++)
+            for (int k = 0, n = 0; k < 4; k++) {
+                const int *from = side[k], *to = side[(k + 1) % 4];
+                double a = m->value[(i + from[0]) * m->columns + j + from[1]] - 0.5;
+                double b = m->value[(i + to[0]) * m->columns + j + to[1]] - 0.5;
+                if ((a > 0) == (b > 0)) continue;
+                double part = a / (a - b), row = i + from[0] + part * (to[0] - from[0]);
+                double column = j + from[1] + part * (to[1] - from[1]);
+                fprintf(out, "%c%.1f %.1f", n++ % 2 ? 'L' : 'M', cell_x(m, x, column), cell_y(m, y, row));
+            }
+    fputs("'/>\n", out);
+}
+
+static void put_map(FILE *out, const plot_map *m, const scale *x, const scale *y) {
+    put_shades(out, m, x, y);
+    put_border(out, m, x, y);
+    for (int i = 0; i < m->points; i++)
+        fprintf(out, "<circle cx='%.1f' cy='%.1f' r='2.6' fill='%s' stroke='#fff' stroke-width='.7'/>\n",
+                place(x, m->x[i]), place(y, m->y[i]), colours[m->kind[i]]);
 }
 
 static void put_panel(FILE *out, const plot_panel *p, double left) {
@@ -138,6 +208,7 @@ static void put_panel(FILE *out, const plot_panel *p, double left) {
     put_grid(out, p, &x, &y);
     fprintf(out, "<clipPath id='c%.0f'><path d='M%.1f %.1fH%.1fV%.1fH%.1fZ'/></clipPath><g clip-path='url(#c%.0f)'>\n",
             left, x.from, y.to - 2, x.to + 2, y.from + 2, x.from, left);
+    if (p->map) put_map(out, p->map, &x, &y);
     for (int i = 0; i < p->lines; i++)
         put_line(out, &p->line[i], &x, &y, colours[(size_t)i % (sizeof colours / sizeof *colours)]);
     fputs("</g>\n", out);
@@ -155,6 +226,7 @@ static const char *const style =
     "text{font:12px system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fill:#444}"
     ".title{font-size:17px;font-weight:600;fill:#111}.panel{font-size:13px;font-weight:600;fill:#222}"
     ".left{text-anchor:end}.below{text-anchor:middle}.grid{stroke:#e4e4e4}.axis{stroke:#888;fill:none}"
+    ".border{stroke:#222;stroke-width:1.4;fill:none}"
     ".line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}";
 
 bool plot_write(const char *path, const char *title, int panels, const plot_panel panel[]) {

@@ -1,4 +1,4 @@
-/* plot -- line plots as SVG files, for the examples */
+/* plot -- line plots and maps as SVG files, for the examples */
 #ifndef EXAMPLES_PLOT_H
 #define EXAMPLES_PLOT_H
 
@@ -12,15 +12,28 @@ typedef struct plot_line {
     const double *y;
 } plot_line;
 
-/* One pair of axes. The range of y is that of the lines, unless low < high. */
+/* A function of two variables, and points of two kinds: values between 0 and 1 on a grid, the first row and column at the
+ * low ends; drawn in colours, with a line where they pass ½. */
+typedef struct plot_map {
+    double x_low, x_high, y_low, y_high;
+    int rows, columns;
+    const double *value; /* rows × columns */
+    int points;
+    const double *x, *y;
+    const bool *kind;
+} plot_map;
+
+/* One pair of axes, with a map or with lines. The range of y is that of the lines, unless low < high. */
 typedef struct plot_panel {
     const char *title;
     const char *x_label;
     const char *y_unit; /* follows the numbers beside the y axis; NULL is none */
     double low, high;
-    bool logarithmic; /* y in decades; then every y is to be over 0 */
+    bool logarithmic;   /* y in decades; then every y is to be over 0 */
+    bool logarithmic_x; /* the same for x */
     int lines;
     const plot_line *line;
+    const plot_map *map; /* NULL: lines */
 } plot_panel;
 
 /* Write the panels side by side. False, with errno set, if the file cannot be written. */
