@@ -1,49 +1,52 @@
-/* deep -- a network of many layers reads handwritten digits, with every means against overfitting that courses have
+/* deep -- a network of many layers reads handwritten digits, with every means against overfitting that courses teach
  *
- *     deep [sgd | momentum | rmsprop | adam] [batchnorm | layernorm | none]
+ *     deep [sgd | momentum | rmsprop | adam] [batchnorm | layernorm | plain]
  *
  * digits.c is the gentler introduction. Here there are five hidden layers, each affine – normalisation – relu – dropout;
- * the loss is the cross-entropy plus ½·λ·Σ w², and the optimiser is to be chosen. docs/learn/3-layers.md explains the parts.
- * The 360 held-out digits are never trained on; at least 98 % of them are to be read right. */
+ * the loss is the cross-entropy plus ½·λ·Σ w², and the optimiser is to be chosen. docs/learn/3-layers.md has the parts.
+ * The 360 held-out digits are never trained on; at least 98 % of them have to be read right. */
 #include <autograd/autograd.h>
-#include <io/io.h>
 #include <nn/nn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef AG_EXAMPLES_DIR
-#define AG_EXAMPLES_DIR "examples"
-#endif
+#include "examples/data.h"
 
-enum { SAMPLES = 1797, TRAINING = 1437, PIXELS = 64, CLASSES = 10, WIDTH = 128, BATCH = 32 };
-enum { LAYERS = 6, PARAMETERS = 4 * LAYERS - 2 }; /* weight and bias of each, gamma and beta of all but the last */
-static int EPOCHS = 30;
-static double DROPOUT = 0.1, DECAY = 1e-4, RATE = 0.003;
+enum { LAYERS = 6, WIDTH = 128, BATCH = 32, EPOCHS = 25 };
+enum { PARAMETERS = 4 * LAYERS - 2 }; /* weight and bias of each layer, gamma and beta of all but the last */
 
-typedef enum optimiser { SGD, MOMENTUM, RMSPROP, ADAM } optimiser;
-typedef enum norm { BATCHNORM, LAYERNORM, NONE } norm;
+static const double DROPOUT = 0.1, LAMBDA = 1e-4, GOOD_ENOUGH = 0.98;
+
+/* ---- The model ---- */
+
+typedef enum norm_kind { BATCHNORM, LAYERNORM, PLAIN, NORMS } norm_kind;
+static const char *const norm_names[] = {"batchnorm", "layernorm", "plain"};
 
 typedef struct model {
-    norm kind;
+    norm_kind norm;
     ag_linear linear[LAYERS];
     ag_batchnorm batchnorm[LAYERS - 1];
     ag_layernorm layernorm[LAYERS - 1];
     ag_tensor *parameter[PARAMETERS];
+    int parameters;
 } model;
 
-static void model_init(model *m, ag_tape *tape, norm kind) {
-    int n = 0;
-    m->kind = kind;
+static void add_parameters(model *m, ag_tensor *a, ag_tensor *b) {
+    m->parameter[m->parameters++] = a;
+    m->parameter[m->parameters++] = b;
+}
+
+static void model_init(model *m, ag_tape *tape, norm_kind norm) {
+    *m = (model){.norm = norm};
     for (int i = 0; i < LAYERS; i++) {
-        ag_linear_init(&m->linear[i], tape, AG_F32, i ? WIDTH : PIXELS, i < LAYERS - 1 ? WIDTH : CLASSES);
-        m->parameter[n++] = m->linear[i].weight;
-        m->parameter[n++] = m->linear[i].bias;
+        ag_linear_init(&m->linear[i], tape, AG_F32, i ? WIDTH : DIGITS_PIXELS, i < LAYERS - 1 ? WIDTH : DIGITS_CLASSES);
+        add_parameters(m, m->linear[i].weight, m->linear[i].bias);
         if (i == LAYERS - 1) break;
         ag_batchnorm_init(&m->batchnorm[i], tape, AG_F32, WIDTH);
         ag_layernorm_init(&m->layernorm[i], tape, AG_F32, WIDTH);
-        m->parameter[n++] = kind == LAYERNORM ? m->layernorm[i].gamma : m->batchnorm[i].gamma;
-        m->parameter[n++] = kind == LAYERNORM ? m->layernorm[i].beta : m->batchnorm[i].beta;
+        if (norm == BATCHNORM) add_parameters(m, m->batchnorm[i].gamma, m->batchnorm[i].beta);
+        if (norm == LAYERNORM) add_parameters(m, m->layernorm[i].gamma, m->layernorm[i].beta);
     }
 }
 
@@ -51,91 +54,110 @@ static void model_init(model *m, ag_tape *tape, norm kind) {
 static ag_tensor *scores_of(const model *m, ag_tensor *x, bool training) {
     for (int i = 0; i < LAYERS - 1; i++) {
         x = ag_linear_apply(&m->linear[i], x);
-        if (m->kind == BATCHNORM) x = ag_batchnorm_apply(&m->batchnorm[i], x, training);
-        if (m->kind == LAYERNORM) x = ag_layernorm_apply(&m->layernorm[i], x);
+        if (m->norm == BATCHNORM) x = ag_batchnorm_apply(&m->batchnorm[i], x, training);
+        if (m->norm == LAYERNORM) x = ag_layernorm_apply(&m->layernorm[i], x);
         x = ag_dropout(ag_relu(x), DROPOUT, training);
     }
     return ag_linear_apply(&m->linear[LAYERS - 1], x);
 }
 
-static ag_tensor *loss_of(const model *m, ag_tensor *x, ag_tensor *labels) {
-    ag_tensor *loss = ag_cross_entropy(scores_of(m, x, true), labels);
-    for (int i = 0; i < LAYERS; i++) loss = ag_add(loss, ag_scale(ag_sum(ag_square(m->linear[i].weight)), DECAY / 2));
+static ag_tensor *loss_of(const model *m, samples batch) {
+    ag_tensor *loss = ag_cross_entropy(scores_of(m, batch.images, true), batch.labels);
+    for (int i = 0; i < LAYERS; i++) loss = ag_add(loss, ag_scale(ag_sum(ag_square(m->linear[i].weight)), LAMBDA / 2));
     return loss;
 }
 
-typedef struct samples {
-    ag_tensor *images, *labels; /* (N,64) and (N) */
-} samples;
-
-static void shuffle(int n, int64_t order[], uint64_t *state) {
-    for (int i = n - 1; i > 0; i--) {
-        *state = *state * 6364136223846793005u + 1442695040888963407u;
-        int j = (int)((*state >> 33) % (uint64_t)(i + 1));
-        int64_t held = order[i];
-        order[i] = order[j];
-        order[j] = held;
-    }
+static double accuracy(const model *m, samples s) {
+    return ag_item(ag_accuracy(scores_of(m, s.images, false), s.labels));
 }
 
-static samples choose(samples all, int64_t n, const int64_t rows[]) {
-    ag_tensor *index = ag_from(ag_tape_of(all.images), AG_I64, AG_SHAPE(n), rows);
-    return (samples){ag_gather(all.images, ag_unsqueeze(index, 1), 0), ag_gather(all.labels, index, 0)};
-}
+/* ---- The optimiser ---- */
 
-int main(int count, char **args) {
-    int opt = count > 1 ? atoi(args[1]) : 3, kind = count > 2 ? atoi(args[2]) : 0;
-    uint64_t seed = count > 3 ? (uint64_t)atoi(args[3]) : 1;
-    if (count > 4) RATE = atof(args[4]);
-    if (count > 5) DROPOUT = atof(args[5]);
-    if (count > 6) DECAY = atof(args[6]);
-    if (count > 7) EPOCHS = atoi(args[7]);
-    ag_tape *tape = ag_tape_new();
-    ag_tape_set_threads(tape, 1);
-    ag_tape_seed(tape, seed);
-    model m;
-    model_init(&m, tape, (norm)kind);
-    int64_t order[SAMPLES];
-    uint64_t state = 1;
-    for (int64_t i = 0; i < SAMPLES; i++) order[i] = i;
-    shuffle(SAMPLES, order, &state);
-    ag_tensor *table = ag_csv_read(tape, AG_EXAMPLES_DIR "/digits.csv", AG_F32, NULL);
-    ag_tensor *images = ag_scale(ag_slice(table, 1, 0, PIXELS, 1), 1.0 / 16);
-    ag_tensor *labels = ag_squeeze(ag_cast(ag_slice(table, 1, PIXELS, AG_END, 1), AG_I64), AG_AXES(1));
-    samples all = {images, labels}, training = choose(all, TRAINING, order),
-            held_out = choose(all, SAMPLES - TRAINING, order + TRAINING);
-    ag_eval_all(4, (ag_tensor *[]){training.images, training.labels, held_out.images, held_out.labels});
-    ag_slot slots[PARAMETERS];
-    ag_adam adam;
+typedef enum rule_kind { SGD, MOMENTUM, RMSPROP, ADAM, RULES } rule_kind;
+static const char *const rule_names[] = {"sgd", "momentum", "rmsprop", "adam"};
+static const double rates[] = {0.1, 0.02, 0.001, 0.002};
+
+typedef struct optimiser {
+    rule_kind rule;
     ag_sgd sgd;
-    if (opt == 3) ag_adam_init(&adam, PARAMETERS, m.parameter, slots);
-    else {
-        ag_sgd_init(&sgd, PARAMETERS, m.parameter, slots, RATE);
-        sgd.momentum = opt == 1 ? 0.9 : 0;
-    }
-    int64_t perm[TRAINING];
-    for (int64_t i = 0; i < TRAINING; i++) perm[i] = i;
-    for (int e = 0; e < EPOCHS; e++) {
-        ag_mark mark = ag_tape_mark(tape);
-        shuffle(TRAINING, perm, &state);
-        adam.rate = sgd.rate = RATE * (EPOCHS - e) / EPOCHS;
-        double sum = 0;
-        for (int64_t done = 0, n; done < TRAINING; done += n) {
-            n = TRAINING - done < BATCH ? TRAINING - done : BATCH;
-            samples batch = choose(training, n, perm + done);
-            ag_tensor *loss = loss_of(&m, batch.images, batch.labels), *g[PARAMETERS];
-            ag_grad(loss, PARAMETERS, m.parameter, g);
-            if (opt == 3) ag_adam_step(&adam, g);
-            else ag_sgd_step(&sgd, g);
-            sum += ag_item(loss) * (double)n / TRAINING;
-            ag_tape_rewind(tape, mark);
-        }
-        if (e % 10 == 9 || e == EPOCHS - 1)
-            printf("%d %.4f  %.2f %.2f\n", e, sum,
-                   100 * ag_item(ag_accuracy(scores_of(&m, training.images, false), training.labels)),
-                   100 * ag_item(ag_accuracy(scores_of(&m, held_out.images, false), held_out.labels)));
+    ag_rmsprop rmsprop;
+    ag_adam adam;
+    ag_slot slots[PARAMETERS];
+} optimiser;
+
+static void optimiser_init(optimiser *o, rule_kind rule, const model *m) {
+    o->rule = rule;
+    if (rule == RMSPROP) ag_rmsprop_init(&o->rmsprop, m->parameters, m->parameter, o->slots);
+    else if (rule == ADAM) ag_adam_init(&o->adam, m->parameters, m->parameter, o->slots);
+    else ag_sgd_init(&o->sgd, m->parameters, m->parameter, o->slots, 0);
+    o->sgd.momentum = rule == MOMENTUM ? 0.9 : 0;
+}
+
+/* With a rate that goes from the given one down to 0 as `done` goes from 0 to 1. */
+static void optimiser_step(optimiser *o, ag_tensor *const gradient[], double done) {
+    o->sgd.rate = o->rmsprop.rate = o->adam.rate = rates[o->rule] * (1 - done);
+    if (o->rule == RMSPROP) ag_rmsprop_step(&o->rmsprop, gradient);
+    else if (o->rule == ADAM) ag_adam_step(&o->adam, gradient);
+    else ag_sgd_step(&o->sgd, gradient);
+}
+
+/* ---- Training ---- */
+
+static double train_epoch(const model *m, optimiser *o, samples training, int epoch, uint64_t *state) {
+    ag_tape *tape = ag_tape_of(training.images);
+    ag_mark mark = ag_tape_mark(tape);
+    int64_t order[DIGITS_TRAINING];
+    double sum = 0;
+    for (int64_t i = 0; i < DIGITS_TRAINING; i++) order[i] = i;
+    shuffle(DIGITS_TRAINING, order, state);
+    for (int64_t at = 0, n; at < DIGITS_TRAINING; at += n) {
+        ag_tensor *gradient[PARAMETERS];
+        n = DIGITS_TRAINING - at < BATCH ? DIGITS_TRAINING - at : BATCH;
+        ag_tensor *loss = loss_of(m, samples_at(training, n, order + at));
+        ag_grad(loss, m->parameters, m->parameter, gradient);
+        optimiser_step(o, gradient, (double)epoch / EPOCHS);
+        sum += ag_item(loss) * (double)n;
         ag_tape_rewind(tape, mark);
     }
-    puts(ag_tape_error(tape));
+    return sum / DIGITS_TRAINING;
+}
+
+static bool train(ag_tape *tape, rule_kind rule, norm_kind norm) {
+    static model m;
+    static optimiser o;
+    samples training, held_out;
+    uint64_t state = 2;
+    model_init(&m, tape, norm);
+    optimiser_init(&o, rule, &m);
+    digits_read(tape, &training, &held_out);
+    printf("== %s, %s\n", rule_names[rule], norm_names[norm]);
+    for (int epoch = 0; epoch < EPOCHS && ag_tape_status(tape) == AG_OK; epoch++) {
+        double loss = train_epoch(&m, &o, training, epoch, &state);
+        if (epoch % 8 == 0) printf("epoch %2d   loss %.2f\n", epoch + 1, loss);
+    }
+    double score = accuracy(&m, held_out);
+    printf("training   %.1f %%\nheld out   %.1f %%\n", 100 * accuracy(&m, training), 100 * score);
+    return score >= GOOD_ENOUGH;
+}
+
+static int choice(const char *word, int n, const char *const names[]) {
+    int i = 0;
+    while (i < n && strcmp(word, names[i]) != 0) i++;
+    return i;
+}
+
+int main(int count, char *arguments[]) {
+    rule_kind rule = count > 1 ? choice(arguments[1], RULES, rule_names) : ADAM;
+    norm_kind norm = count > 2 ? choice(arguments[2], NORMS, norm_names) : BATCHNORM;
+    if (rule == RULES || norm == NORMS) {
+        printf("usage: deep [sgd | momentum | rmsprop | adam] [batchnorm | layernorm | plain]\n");
+        return EXIT_FAILURE;
+    }
+    ag_tape *tape = ag_tape_new();
+    ag_tape_set_threads(tape, 1); /* the matrices are small */
+    bool good = train(tape, rule, norm);
+    if (ag_tape_status(tape) != AG_OK) printf("%s\n", ag_tape_error(tape));
+    good = good && ag_tape_status(tape) == AG_OK;
     ag_tape_free(tape);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -208,12 +208,22 @@ static void norms_case(void) {
     double *dz = norm_backward(&n, dout);
     ag_tensor *Z = constant_of(AG_SHAPE(N, C), z), *gamma = constant_of(AG_SHAPE(C), n.gamma),
               *beta = constant_of(AG_SHAPE(C), n.beta), *at[] = {Z, gamma, beta}, *d[3];
-    ag_tensor *y = norm_of(Z, &n, gamma, beta);
-    pull_back(y, constant_of(AG_SHAPE(N, C), dout), 3, at, d);
-    expect_closed_of(y, N * C, out, 1);
-    expect_closed_of(d[0], N * C, dz, 10);
-    expect_closed_of(d[1], C, n.dgamma, 1);
-    expect_closed_of(d[2], C, n.dbeta, 1);
+    bool shaped = n.over_batch; /* ag_batchnorm has gamma and beta (1,C) */
+    ag_batchnorm batchnorm;
+    ag_batchnorm_init(&batchnorm, tape, AG_F64, C);
+    batchnorm.gamma = shaped ? ag_reshape(gamma, AG_SHAPE(1, C)) : gamma;
+    batchnorm.beta = shaped ? ag_reshape(beta, AG_SHAPE(1, C)) : beta;
+    batchnorm.epsilon = n.eps;
+    ag_layernorm layernorm = {gamma, beta, n.eps};
+    ag_tensor *y[] = {norm_of(Z, &n, gamma, beta),
+                      shaped ? ag_batchnorm_apply(&batchnorm, Z, true) : ag_layernorm_apply(&layernorm, Z)};
+    for (int i = 0; i < 2; i++) {
+        pull_back(y[i], constant_of(AG_SHAPE(N, C), dout), 3, at, d);
+        expect_closed_of(y[i], N * C, out, 1);
+        expect_closed_of(d[0], N * C, dz, 10);
+        expect_closed_of(d[1], C, n.dgamma, 1);
+        expect_closed_of(d[2], C, n.dbeta, 1);
+    }
 }
 
 START_TEST(batchnorm_and_layer_norm_in_the_one_line_form) { in_random_cases(2 * CASES, norms_case); }
@@ -402,6 +412,15 @@ static void sgd_by_hand(descent *s) {
     }
 }
 
+static void rmsprop_by_hand(descent *s) {
+    for (int i = 0; i < N_P; i++) {
+        double g = s->a[i] * (s->p[i] - s->q[i]) + s->decay * s->p[i];
+        s->v[i] = s->beta2 * s->v[i] + (1 - s->beta2) * g * g;
+        s->m[i] = s->momentum * s->m[i] + g / (sqrt(s->v[i]) + s->epsilon);
+        s->p[i] -= s->rate * s->m[i];
+    }
+}
+
 static void adam_by_hand(descent *s, int t) {
     for (int i = 0; i < N_P; i++) {
         double g = s->a[i] * (s->p[i] - s->q[i]);
@@ -428,6 +447,23 @@ static void sgd_case(void) {
     }
 }
 
+static void rmsprop_case(void) {
+    descent s = any_descent();
+    ag_tensor *p = parameter_of(AG_SHAPE(N_P), s.p);
+    ag_slot slot;
+    ag_rmsprop rmsprop;
+    ag_rmsprop_init(&rmsprop, 1, &p, &slot);
+    if (coin()) s.momentum = 0;
+    rmsprop.rate = s.rate, rmsprop.beta = s.beta2, rmsprop.epsilon = s.epsilon;
+    rmsprop.momentum = s.momentum, rmsprop.decay = s.decay;
+    for (int t = 1; t <= STEPS; t++) {
+        ag_tensor *dp = bowl_gradient(&s, p);
+        ag_rmsprop_step(&rmsprop, &dp);
+        rmsprop_by_hand(&s);
+        expect_closed_of(p, N_P, s.p, 1);
+    }
+}
+
 static void adam_case(void) {
     descent s = any_descent();
     ag_tensor *p = parameter_of(AG_SHAPE(N_P), s.p);
@@ -446,6 +482,9 @@ static void adam_case(void) {
 START_TEST(sgd_and_momentum) { in_random_cases(CASES, sgd_case); }
 END_TEST
 
+START_TEST(rmsprop) { in_random_cases(CASES, rmsprop_case); }
+END_TEST
+
 START_TEST(adam) { in_random_cases(CASES, adam_case); }
 END_TEST
 
@@ -462,6 +501,7 @@ int main(void) {
     tcase_add_test(networks, a_many_layer_network);
     TCase *optimisers = tape_group(suite, "optimisers");
     tcase_add_test(optimisers, sgd_and_momentum);
+    tcase_add_test(optimisers, rmsprop);
     tcase_add_test(optimisers, adam);
     return run_suite(suite);
 }

@@ -208,7 +208,10 @@ static void embedding_case(void) {
         dtable[at] += dE[i]; /* adds where an index repeats */
     }
     ag_tensor *T = parameter_of(AG_SHAPE(rows, columns), table), *index = ag_from(tape, AG_I64, AG_SHAPE(n, 1), row);
-    ag_tensor *gathered = ag_gather(T, index, 0), *dT, *count;
+    ag_embedding layer = {T};
+    bool by_layer = coin();
+    ag_tensor *gathered = by_layer ? ag_embedding_apply(&layer, ag_squeeze(index, AG_AXES(1))) : ag_gather(T, index, 0);
+    ag_tensor *dT, *count;
     expect_closed_strictly(gathered, n * columns, E);
     pull_back(gathered, constant_of(AG_SHAPE(n, columns), dE), 1, &T, &dT);
     expect_shape(dT, AG_SHAPE(rows, columns));
