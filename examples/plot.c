@@ -158,19 +158,24 @@ static double cell_y(const plot_map *m, const scale *y, double row) {
     return y->from + (row + 0.5) / m->rows * (y->to - y->from);
 }
 
+/* One path for each shade: a rectangle for each run of it along a row. */
 static void put_shades(FILE *out, const plot_map *m, const scale *x, const scale *y) {
-    for (int i = 0; i < m->rows; i++) {
-        const double *row = m->value + i * m->columns;
-        double top = cell_y(m, y, i + 0.5), height = cell_y(m, y, i - 0.5) - top + 0.3; /* no gaps between rows */
-        for (int j = 0, to; j < m->columns; j = to) {
-            for (to = j + 1; to < m->columns && shade_of(row[to]) == shade_of(row[j]); to++) {
+    for (int shade = 0; shade < SHADES; shade++) {
+        fputs("<path fill='", out);
+        put_shade(out, shade);
+        fputs("' d='", out);
+        for (int i = 0; i < m->rows; i++) {
+            const double *row = m->value + i * m->columns;
+            double top = cell_y(m, y, i + 0.5), height = cell_y(m, y, i - 0.5) - top + 0.3; /* no gaps between rows */
+            for (int j = 0, to; j < m->columns; j = to) {
+                for (to = j + 1; to < m->columns && shade_of(row[to]) == shade_of(row[j]); to++) {
+                }
+                double left = cell_x(m, x, j - 0.5), right = cell_x(m, x, to - 0.5);
+                if (shade_of(row[j]) == shade)
+                    fprintf(out, "M%.1f %.1fH%.1fv%.1fH%.1fz", left, top, right, height, left);
             }
-            double left = cell_x(m, x, j - 0.5);
-            fprintf(out, "<path fill='");
-            put_shade(out, shade_of(row[j]));
-            fprintf(out, "' d='M%.1f %.1fh%.1fv%.1fH%.1fz'/>\n", left, top, cell_x(m, x, to - 0.5) - left, height,
-                    left);
         }
+        fputs("'/>\n", out);
     }
 }
 
@@ -192,12 +197,22 @@ static void put_border(FILE *out, const plot_map *m, const scale *x, const scale
     fputs("'/>\n", out);
 }
 
+/* A point is a line of no length with round ends. */
+static void put_points(FILE *out, const plot_map *m, const scale *x, const scale *y, bool kind, const char *colour,
+                       double size) {
+    fprintf(out, "<path class='line' stroke='%s' style='stroke-width:%.1f' d='", colour, size);
+    for (int i = 0; i < m->points; i++)
+        if (m->kind[i] == kind) fprintf(out, "M%.1f %.1fh0", place(x, m->x[i]), place(y, m->y[i]));
+    fputs("'/>\n", out);
+}
+
 static void put_map(FILE *out, const plot_map *m, const scale *x, const scale *y) {
     put_shades(out, m, x, y);
     put_border(out, m, x, y);
-    for (int i = 0; i < m->points; i++)
-        fprintf(out, "<circle cx='%.1f' cy='%.1f' r='2.6' fill='%s' stroke='#fff' stroke-width='.7'/>\n",
-                place(x, m->x[i]), place(y, m->y[i]), colours[m->kind[i]]);
+    for (int kind = 0; kind < 2; kind++) {
+        put_points(out, m, x, y, kind, "#fff", 6);
+        put_points(out, m, x, y, kind, colours[kind], 4.6);
+    }
 }
 
 static void put_panel(FILE *out, const plot_panel *p, double left) {
