@@ -108,6 +108,24 @@ static ag_tensor *scattering(ag_tape *t, ag_dtype d) {
     return ag_concat(4, part, 0);
 }
 
+/* Other numbers for each window, so that the order of additions shows in the bits. */
+static ag_tensor *folded(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step, uint64_t first) {
+    ag_tensor *windows = ag_windows(x, axes, size, step);
+    ag_tensor *u = ag_tanh(numbers(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(windows), first));
+    ag_shape whole = {axes.count, {0}};
+    for (int i = 0; i < axes.count; i++) whole.extent[i] = ag_extent(x, axes.axis[i]);
+    return ag_reshape(ag_fold(ag_mul(u, windows), axes, whole, step), AG_SHAPE(-1));
+}
+
+/* Windows that overlap along the axis that threads would share, windows that lie apart there, and images. */
+static ag_tensor *overlaps(ag_tape *t, ag_dtype d) {
+    ag_tensor *x = numbers(t, d, AG_SHAPE(side(), side()), 19), *image = numbers(t, d, AG_SHAPE(7, 35, 36, 2), 20);
+    ag_tensor *part[] = {folded(x, AG_AXES(0), AG_SHAPE(7), AG_SHAPE(2), 21),
+                         folded(x, AG_AXES(0, 1), AG_SHAPE(2, 5), AG_SHAPE(3, 1), 22),
+                         folded(image, AG_AXES(1, 2), AG_SHAPE(5, 5), AG_SHAPE(1, 1), 23)};
+    return ag_concat(3, part, 0);
+}
+
 static ag_tensor *whole_gradient(ag_tape *t, ag_dtype d) {
     ag_tensor *x = numbers(t, d, AG_SHAPE(200, side()), 16),
               *w = ag_parameter_from(numbers(t, d, AG_SHAPE(side(), 70), 17));
@@ -124,9 +142,9 @@ static ag_tensor *whole_gradient(ag_tape *t, ag_dtype d) {
 /* ---- The test ---- */
 
 static ag_tensor *(*const programs[])(ag_tape *t, ag_dtype d) = {
-    elementwise,       broadcast,      copies,         whole_sum,     sums,         uneven_sums,
-    places_of_largest, small_products, square_product, long_product,  flat_product, thin_product,
-    many_products,     random_numbers, scattering,     whole_gradient};
+    elementwise,       broadcast,      copies,         whole_sum,    sums,          uneven_sums,
+    places_of_largest, small_products, square_product, long_product, flat_product,  thin_product,
+    many_products,     random_numbers, scattering,     overlaps,     whole_gradient};
 enum { PROGRAMS = sizeof programs / sizeof *programs };
 
 static void *copy_of_result(int program, ag_dtype d, int threads, int64_t *bytes) {
