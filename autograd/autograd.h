@@ -1108,6 +1108,7 @@ typedef struct ag_reduction {
     void (*fold[AG_DTYPES])(int64_t n, void *y, const void *x);    /* y[0] = fold of x[0…n), n >= 1 */
     void (*combine[AG_DTYPES])(int64_t n, void *y, const void *x); /* y[i] = y[i] ∘ x[i] */
     void (*finish[AG_DTYPES])(int64_t n, void *y, int64_t count);  /* y[i] from the fold of `count` elements; or NULL */
+    const ag_op *join; /* the elementwise operation that `combine` is, with its `neutral`; or NULL */
 } ag_reduction;
 
 /* ag_micro_code -- what a step of a micro-program computes from its operands a, b and c

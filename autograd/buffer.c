@@ -12,6 +12,10 @@ enum {
     LARGE_HEADER = 64, /* data of large blocks: aligned to 64 */
     SMALLEST = 64,     /* bytes of class 0, header included */
     LARGEST_SMALL = 16 * 1024,
+    SHIFTED = 64 * 1024, /* bytes from which data begins at one of SHIFTS places behind the header, */
+    SHIFTS = 16,
+    SHIFT = 256, /* so far apart: large blocks begin where pages do, and a loop over many would use the same few lines of
+                  * the first-level cache for all */
     SLAB = 256 * 1024
 };
 
@@ -29,7 +33,15 @@ static unsigned class_of(size_t bytes) {
 }
 
 static bool is_small(unsigned c) { return class_bytes(c) <= LARGEST_SMALL; }
-static size_t header_bytes(unsigned c) { return is_small(c) ? SMALL_HEADER : LARGE_HEADER; }
+static size_t header_bytes(unsigned c) {
+    if (is_small(c)) return SMALL_HEADER;
+    return class_bytes(c) < SHIFTED ? LARGE_HEADER : LARGE_HEADER + (SHIFTS - 1) * SHIFT;
+}
+
+/* Where a block's data begins, behind its header. */
+static size_t data_offset(const ag__buffer *b) {
+    return is_small(b->size_class) ? SMALL_HEADER : LARGE_HEADER + (size_t)b->shift * SHIFT;
+}
 
 /* A block from the slab in use, or from a new slab; what is left of the old one is given up. */
 static void *cut_from_slab(ag_tape *tape, size_t bytes) {
@@ -52,7 +64,9 @@ static ag__buffer *fresh_block(ag_tape *tape, unsigned c) {
         ag__buffers_trim(tape);
         b = is_small(c) ? cut_from_slab(tape, bytes) : ag__resize(tape, NULL, 0, bytes);
     }
-    if (b) b->size_class = (uint16_t)c;
+    if (!b) return NULL;
+    b->size_class = (uint16_t)c;
+    b->shift = class_bytes(c) < SHIFTED ? 0 : tape->shifts++ % SHIFTS;
     return b;
 }
 
@@ -65,7 +79,8 @@ static void count_live(ag_tape *tape, int64_t bytes) {
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     if (bytes > (size_t)1 << 46) return NULL; /* beyond the last class */
     unsigned c = class_of(bytes + SMALL_HEADER);
-    if (!is_small(c)) c = class_of(bytes + LARGE_HEADER);
+    if (!is_small(c)) c = class_of(bytes + header_bytes(c));
+    if (!is_small(c)) c = class_of(bytes + header_bytes(c)); /* which may have become a larger one */
     ag__buffer *b = tape->free_list[c];
     if (b) {
         tape->free_list[c] = b->next;
@@ -73,7 +88,7 @@ ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     } else if (!(b = fresh_block(tape, c))) {
         return NULL;
     }
-    b->data = (char *)b + header_bytes(c);
+    b->data = (char *)b + data_offset(b);
     b->refs = 1;
     ag__unpoison(b->data, class_bytes(c) - header_bytes(c));
     count_live(tape, (int64_t)class_bytes(c));
@@ -92,7 +107,7 @@ void ag__buffer_drop(ag_tape *tape, ag__buffer *b) {
     unsigned c = b->size_class;
     count_live(tape, -(int64_t)class_bytes(c));
     if (!is_small(c)) tape->held_free += (int64_t)class_bytes(c);
-    ag__poison((char *)b + header_bytes(c), class_bytes(c) - header_bytes(c));
+    ag__poison((char *)b + data_offset(b), class_bytes(c) - header_bytes(c));
     b->next = tape->free_list[c];
     tape->free_list[c] = b;
 }

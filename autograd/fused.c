@@ -4,6 +4,7 @@
  * same structure before serves again. How the work is divided depends on shapes only, and pieces are joined in a fixed
  * order, so results are the same bits for any number of threads, and those of the reference evaluator but for sums over
  * everything in a region of rows and for sums with products. */
+#include "autograd/compile.h"
 #include "autograd/plan.h"
 
 #include <string.h>
@@ -128,30 +129,51 @@ static bool take_chunk(ag_tape *tape, uint32_t low, uint32_t high, chunk *k) {
 
 /* ---- Plans that were made ---- */
 
+static bool plan_anew(ag__plan *p, const ag__chunk_nodes *c, bool whole) {
+    ag__plan_clear(c->tape, p);
+    *p = (ag__plan){.used = 0};
+    if (!ag__plan_make(p, c, whole)) {
+        *p = (ag__plan){.used = 0};
+        return false;
+    }
+    memcpy(p->key, c->key, sizeof c->key);
+    return true;
+}
+
+/* All machine code has been given back: what refers to it goes. */
+static void forget_plans(ag_tape *tape) {
+    for (ag__plan *p = tape->plans; p < tape->plans + PLANS; p++) {
+        ag__plan_clear(tape, p);
+        *p = (ag__plan){.used = 0};
+    }
+}
+
+/* The plan for these nodes; NULL for want of memory. What comes a third time will come more often: it is planned once
+ * more, with machine code wherever that can be. */
 static ag__plan *plan_for(const ag__chunk_nodes *c) {
+    enum { OFTEN = 3 };
     ag_tape *tape = c->tape;
     if (!tape->plans) {
         tape->plans = ag__resize(tape, NULL, 0, PLANS * sizeof(ag__plan));
         if (!tape->plans) return NULL;
         memset(tape->plans, 0, PLANS * sizeof(ag__plan));
     }
-    ag__plan *oldest = tape->plans;
-    for (ag__plan *p = tape->plans; p < tape->plans + PLANS; p++) {
-        if (p->nodes == c->nodes && p->key[0] == c->key[0] && p->key[1] == c->key[1]) {
-            p->used = ++tape->evaluations;
-            return p;
-        }
+    ag__plan *p = tape->plans, *oldest = p;
+    for (; p < tape->plans + PLANS; p++) {
+        if (p->nodes == c->nodes && p->key[0] == c->key[0] && p->key[1] == c->key[1]) break;
         if (p->used < oldest->used) oldest = p;
     }
-    ag__plan_clear(tape, oldest);
-    *oldest = (ag__plan){.used = 0};
-    if (!ag__plan_make(oldest, c)) {
-        *oldest = (ag__plan){.used = 0};
-        return NULL;
+    bool found = p < tape->plans + PLANS;
+    uint32_t uses = found ? p->uses + 1 : 1;
+    bool whole = tape->compile && uses >= OFTEN;
+    if (!found || whole != p->whole) {
+        if (!found) p = oldest;
+        if (ag__code_recycle(tape)) forget_plans(tape);
+        if (!plan_anew(p, c, whole)) return NULL;
     }
-    memcpy(oldest->key, c->key, sizeof c->key);
-    oldest->used = ++tape->evaluations;
-    return oldest;
+    p->uses = uses;
+    p->used = ++tape->evaluations;
+    return p;
 }
 
 void ag__plans_free(ag_tape *tape) {
@@ -170,10 +192,12 @@ typedef struct position {
 typedef struct running {
     const ag__plan *plan;
     const ag__region *region;
-    const ag__slot *slot;
+    const ag__cell *cell;
     ag_tensor *const *table;
-    char *const *base;    /* of each slot: memory of its tensor */
-    char *const *partial; /* of each fold that is finished after the last strip */
+    char *const *base;             /* of each cell: memory of its tensor */
+    char *const *partial;          /* of each fold that is finished after the last strip */
+    const void *const *attributes; /* for machine code */
+    const uintptr_t *step;         /* of each cell's address, from a row to the next */
     int64_t strips_a_row;
 } running;
 
@@ -208,13 +232,24 @@ static void fold(const ag_reduction *op, int dtype, int64_t n, char *y, const ch
     memcpy(y, partial, (size_t)bytes);
 }
 
+/* Where the partial folds of a row's group begin, in elements. */
+static int64_t fold_offset(const running *r, int64_t row, int64_t column) {
+    return row / AG__ROWS_A_GROUP * r->region->columns + column;
+}
+
+static void start_down(const ag_tensor *t, char *y, int64_t n) {
+    double neutral = t->op->reduction->join->neutral;
+    float single = (float)neutral;
+    fill(y, t->dtype == AG_F32 ? (char *)&single : (char *)&neutral, n, (int)ag__bytes(t));
+}
+
 static void fold_down(const running *r, const ag__instruction *q, const position *at, const char *x) {
     const ag_tensor *t = r->table[q->node];
     const ag_reduction *op = t->op->reduction;
-    int64_t bytes = (int64_t)ag__bytes(t), width = r->region->columns * bytes;
+    int64_t bytes = (int64_t)ag__bytes(t);
     for (int64_t i = 0; i < at->rows; i++, x += at->columns * bytes) {
         int64_t row = at->row + i;
-        char *y = r->partial[q->y] + row / AG__ROWS_A_GROUP * width + at->column * bytes;
+        char *y = r->partial[q->y] + fold_offset(r, row, at->column) * bytes;
         if (row % AG__ROWS_A_GROUP == 0) memcpy(y, x, (size_t)(at->columns * bytes));
         else op->combine[t->dtype](at->columns, y, x);
     }
@@ -225,17 +260,32 @@ static void pack_strip(const ag_tensor *t, char *y, int64_t start, int64_t n) {
     ag__pack(y, &from, start, n);
 }
 
-static void run_instruction(const running *r, const ag__instruction *q, const position *at, char *const *p) {
-    const ag_tensor *t = r->table[q->node];
-    const uint32_t *in = (const uint32_t *)r->plan->operands.data + q->x;
-    const uint32_t first = r->region->slot;
-    const void *x[MOST_INPUTS];
-    for (int i = 0; i < q->inputs; i++) x[i] = p[in[i] - first];
-    char *y = q->does < AG__FOLD_ALL ? p[q->y - first] : NULL;
+static void run_folds(const running *r, const ag__instruction *q, const position *at, const ag_tensor *t, char *y,
+                      const char *x) {
+    const ag_reduction *op = t->op->reduction;
+    int64_t bytes = (int64_t)ag__bytes(t), strip;
+    switch (q->does) {
+    case AG__FOLD_ROWS:
+        for (int64_t i = 0; i < at->rows; i++)
+            fold(op, t->dtype, at->columns, y + i * bytes, x + i * at->columns * bytes);
+        if (op->finish[t->dtype]) op->finish[t->dtype](at->rows, y, at->columns);
+        break;
+    case AG__START_DOWN:
+        if (at->row % AG__ROWS_A_GROUP == 0) start_down(t, y, at->columns);
+        break;
+    case AG__FOLD_DOWN: fold_down(r, q, at, x); break;
+    default:
+        strip = r->region->form == AG__FLAT   ? at->start / AG__STRIP
+                : r->region->form == AG__ROWS ? at->row / r->region->tile
+                                              : at->row * r->strips_a_row + at->column / AG__STRIP;
+        fold(op, t->dtype, at->n, r->partial[q->y] + strip * bytes, x);
+        break;
+    }
+}
+
+static void run_fetch(const ag__instruction *q, const position *at, const ag_tensor *t, char *y, const char *x) {
     int bytes = (int)ag__bytes(t);
     switch (q->does) {
-    case AG__MAP: t->op->block[q->dtype](at->n, y, x, ag__attributes(t)); break;
-    case AG__MAP_ROWS: t->op->block[q->dtype](at->rows, y, x, ag__attributes(t)); break;
     case AG__FILL: fill(y, ag__values(t), at->n, bytes); break;
     case AG__FILL_ROWS: fill(y, ag__values(t), at->rows, bytes); break;
     case AG__REPEAT:
@@ -243,54 +293,92 @@ static void run_instruction(const running *r, const ag__instruction *q, const po
             memcpy(y + i * at->columns * bytes, ag__values(t), (size_t)(at->columns * bytes));
         break;
     case AG__SPREAD:
-        for (int64_t i = 0; i < at->rows; i++)
-            fill(y + i * at->columns * bytes, (const char *)x[0] + i * bytes, at->columns, bytes);
+        for (int64_t i = 0; i < at->rows; i++) fill(y + i * at->columns * bytes, x + i * bytes, at->columns, bytes);
         break;
     case AG__PACK: pack_strip(t, y, at->start, at->n); break;
-    case AG__PACK_ROWS: pack_strip(t, y, at->row, at->rows); break;
-    case AG__FOLD_ROWS:
-        for (int64_t i = 0; i < at->rows; i++)
-            fold(t->op->reduction, t->dtype, at->columns, y + i * bytes, (const char *)x[0] + i * at->columns * bytes);
-        if (t->op->reduction->finish[t->dtype]) t->op->reduction->finish[t->dtype](at->rows, y, at->columns);
-        break;
-    case AG__FOLD_ALL:
-    case AG__FOLD_LONG: {
-        int64_t strip = r->region->form == AG__FLAT   ? at->start / AG__STRIP
-                        : r->region->form == AG__ROWS ? at->row / r->region->tile
-                                                      : at->row * r->strips_a_row + at->column / AG__STRIP;
-        fold(t->op->reduction, t->dtype, at->n, r->partial[q->y] + strip * bytes, x[0]);
-        break;
-    }
-    default: fold_down(r, q, at, x[0]); break;
+    default: pack_strip(t, y, at->row, at->rows); break;
     }
 }
 
-/* Addresses of the slots in this strip. */
+static void run_instruction(const running *r, const ag__instruction *q, const position *at, char *const *p) {
+    if (q->does == AG__RUN || q->does == AG__RUN_ROWS) {
+        ag__code *code = ((ag__code *const *)r->plan->codes.data)[q->node];
+        code(q->does == AG__RUN ? at->n : at->rows, (void *const *)p, r->attributes + q->attribute);
+        return;
+    }
+    const ag_tensor *t = r->table[q->node];
+    const uint32_t *in = (const uint32_t *)r->plan->operands.data + q->x;
+    const uint32_t first = r->region->cell;
+    const void *x[MOST_INPUTS];
+    for (int i = 0; i < q->inputs; i++) x[i] = p[in[i] - first];
+    char *y = q->does < AG__RUN ? p[q->y - first] : NULL;
+    switch (q->does) {
+    case AG__MAP: t->op->block[q->dtype](at->n, y, x, ag__attributes(t)); break;
+    case AG__MAP_ROWS: t->op->block[q->dtype](at->rows, y, x, ag__attributes(t)); break;
+    case AG__FOLD_ROWS:
+    case AG__START_DOWN:
+    case AG__FOLD_ALL:
+    case AG__FOLD_LONG:
+    case AG__FOLD_DOWN: run_folds(r, q, at, t, y, x[0]); break;
+    case AG__FOLDED_DOWN: break;
+    default: run_fetch(q, at, t, y, x[0]); break;
+    }
+}
+
+/* Addresses of the cells in this strip. */
 static void aim(const running *r, const position *at, char *scratch, char **p) {
-    for (uint32_t i = 0; i < r->region->slots; i++) {
-        const ag__slot *s = &r->slot[i];
+    for (uint32_t i = 0; i < r->region->cells; i++) {
+        const ag__cell *s = &r->cell[i];
         switch (s->where) {
+        case AG__AT_NOTHING: break;
         case AG__AT_TEMP: p[i] = scratch + (size_t)s->temp * 64; break;
+        case AG__AT_ONE: p[i] = r->base[i]; break;
         case AG__AT_ELEMENT: p[i] = r->base[i] + at->start * s->bytes; break;
         case AG__AT_COLUMN: p[i] = r->base[i] + at->column * s->bytes; break;
-        default: p[i] = r->base[i] + at->row * s->bytes; break;
+        case AG__AT_ROW: p[i] = r->base[i] + at->row * s->bytes; break;
+        default: p[i] = r->partial[s->temp] + fold_offset(r, at->row, at->column) * s->bytes; break;
         }
     }
 }
 
-static void run_strip(const running *r, const position *at, char *scratch, char **p) {
+static void run_aimed(const running *r, const position *at, char **p) {
     const ag__instruction *q = (const ag__instruction *)r->plan->instructions.data + r->region->begin;
-    aim(r, at, scratch, p);
     for (uint32_t k = 0; k < r->region->count; k++) run_instruction(r, q + k, at, p);
+}
+
+static void run_strip(const running *r, const position *at, char *scratch, char **p) {
+    aim(r, at, scratch, p);
+    run_aimed(r, at, p);
+}
+
+/* Strips of one row each, from `first` on, in the same columns: the addresses move along. */
+static void run_rows_below(const running *r, position at, int64_t end, char *scratch, char **p) {
+    for (int64_t row = at.row; row < end; row++, at.start += r->region->columns) {
+        at.row = row;
+        if (row % AG__ROWS_A_GROUP == 0 || p[r->region->cells] == NULL) {
+            aim(r, &at, scratch, p);
+            p[r->region->cells] = scratch;
+        } else {
+            for (uint32_t i = 0; i < r->region->cells; i++) p[i] = (char *)((uintptr_t)p[i] + r->step[i]);
+        }
+        run_aimed(r, &at, p);
+    }
+    p[r->region->cells] = NULL;
+}
+
+static void prepare_for(const running *r, const position *at, char *scratch, char **p) {
+    const ag__region *g = r->region;
+    const ag__instruction *q = (const ag__instruction *)r->plan->instructions.data + g->once;
+    p[g->cells] = NULL;
+    if (g->prepares) aim(r, at, scratch, p);
+    for (uint32_t k = 0; k < g->prepares; k++) run_instruction(r, q + k, at, p);
 }
 
 static void prepare(const running *r, char *scratch, char **p) {
     const ag__region *g = r->region;
-    const ag__instruction *q = (const ag__instruction *)r->plan->instructions.data + g->once;
     int64_t n = g->form == AG__ROWS ? g->tile * g->columns : g->size < AG__STRIP ? g->size : AG__STRIP;
     position at = {.rows = g->tile, .columns = g->form == AG__ROWS ? g->columns : n, .n = n};
-    aim(r, &at, scratch, p);
-    for (uint32_t k = 0; k < g->prepares; k++) run_instruction(r, q + k, &at, p);
+    prepare_for(r, &at, scratch, p);
 }
 
 /* ---- All strips ----
@@ -309,6 +397,11 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static void run_rows(const running *r, int64_t first, int64_t end, char *scratch, char **p) {
     const ag__region *g = r->region;
     int64_t width = g->form == AG__ROWS ? g->columns : AG__STRIP;
+    if (g->form == AG__ROWS && g->tile == 1) {
+        position at = {.row = first, .rows = 1, .columns = width, .start = first * width, .n = width};
+        run_rows_below(r, at, end, scratch, p);
+        return;
+    }
     for (int64_t row = first; row < end; row += g->tile) {
         for (int64_t column = 0; column < g->columns; column += width) {
             position at = {.row = row,
@@ -344,7 +437,7 @@ static void run_share(const running *r, int thread, int threads, char *memory, s
 
 static int64_t partials_of(const ag__region *g, int does) {
     int64_t rows_a_unit, units = units_of(g, &rows_a_unit);
-    if (does == AG__FOLD_DOWN) return (g->rows + AG__ROWS_A_GROUP - 1) / AG__ROWS_A_GROUP;
+    if (does >= AG__FOLD_DOWN) return (g->rows + AG__ROWS_A_GROUP - 1) / AG__ROWS_A_GROUP;
     if (g->form == AG__FLAT) return units;
     if (g->form == AG__ROWS) return (g->rows + g->tile - 1) / g->tile;
     return g->rows * ((g->columns + AG__STRIP - 1) / AG__STRIP);
@@ -355,11 +448,6 @@ static const ag__instruction *next_fold(const ag__plan *plan, const ag__region *
     const ag__instruction *q = (const ag__instruction *)plan->instructions.data + g->begin;
     while (*k < g->count && q[*k].does < AG__FOLD_ALL) ++*k;
     return *k < g->count ? &q[(*k)++] : NULL;
-}
-
-static size_t partial_bytes(const ag__region *g, const ag__instruction *q, const ag_tensor *t) {
-    int64_t n = partials_of(g, q->does) * (q->does == AG__FOLD_DOWN ? g->columns : 1);
-    return ((size_t)n * ag__bytes(t) + 63) / 64 * 64;
 }
 
 static void finish_fold(const ag__region *g, const ag__instruction *q, ag_tensor *t, char *partial) {
@@ -415,43 +503,95 @@ static void drop_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **
     }
 }
 
-/* Everything that a region's run needs besides its outputs, in one buffer: addresses, partial folds, scratch. */
+/* What a region's run needs besides its outputs, in one buffer: addresses, their steps, attributes, partial folds; then for each thread
+ * its scratch memory. */
+typedef struct bound {
+    running r;
+    ag__buffer *memory;
+    char *scratch; /* of the first thread */
+    size_t each;   /* bytes of it */
+} bound;
+
+static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/* Not a whole number of pages: a load that follows a store to the same place of another page waits for it. */
+static size_t apart(size_t bytes) { return rounded(bytes) + 320; }
+
+static size_t fold_bytes(const ag__plan *plan, const ag__region *g, ag_tensor *const *table) {
+    size_t bytes = 0;
+    uint32_t k = 0;
+    for (const ag__instruction *q; (q = next_fold(plan, g, &k)) != NULL;) {
+        int64_t n = partials_of(g, q->does) * (q->does < AG__FOLD_DOWN ? 1 : g->columns);
+        bytes += apart((size_t)n * ag__bytes(table[q->node]));
+    }
+    return bytes;
+}
+
+static void place_folds(const ag__plan *plan, const ag__region *g, ag_tensor *const *table, char *at, char **partial) {
+    uint32_t k = 0;
+    for (const ag__instruction *q; (q = next_fold(plan, g, &k)) != NULL;) {
+        int64_t n = partials_of(g, q->does) * (q->does < AG__FOLD_DOWN ? 1 : g->columns);
+        partial[q->y] = at;
+        at += apart((size_t)n * ag__bytes(table[q->node]));
+    }
+}
+
+static void bind_cells(const bound *b, char **base, uintptr_t *step) {
+    const ag__region *g = b->r.region;
+    for (uint32_t i = 0; i < g->cells; i++) {
+        const ag__cell *cell = &b->r.cell[i];
+        base[i] = NULL;
+        step[i] = 0;
+        if (cell->where < AG__AT_ONE || cell->where == AG__AT_FOLD) continue;
+        base[i] = ag__values(b->r.table[cell->place]);
+        if (cell->where == AG__AT_ELEMENT) step[i] = (uintptr_t)g->columns * cell->bytes;
+        if (cell->where == AG__AT_ROW) step[i] = cell->bytes;
+    }
+}
+
+/* False, with an error, for want of memory. */
+static bool bind(bound *b, const ag__chunk_nodes *c, const ag__plan *plan, const ag__region *g, int threads) {
+    size_t head = rounded((2 * (size_t)g->cells + g->folds + g->attributes) * sizeof(char *));
+    size_t folds = fold_bytes(plan, g, c->table);
+    b->each = rounded((size_t)g->temps * 64 + (g->cells + 1) * sizeof(char *));
+    size_t bytes = head + folds + b->each * (size_t)threads + 64;
+    b->memory = ag__buffer_new(c->tape, bytes);
+    if (!b->memory)
+        return ag__no_memory(c->table[((const ag__instruction *)plan->instructions.data)[g->begin].node], bytes);
+    char *start = (char *)(((uintptr_t)b->memory->data + 63) & ~(uintptr_t)63);
+    char **base = (char **)(void *)start, **partial = base + g->cells;
+    uintptr_t *step = (uintptr_t *)(void *)(partial + g->folds);
+    const void **attributes = (const void **)(void *)(step + g->cells);
+    const uint32_t *place = (const uint32_t *)plan->attributes.data + g->attribute;
+    b->scratch = start + head + folds;
+    b->r = (running){.plan = plan,
+                     .region = g,
+                     .cell = (const ag__cell *)plan->cells.data + g->cell,
+                     .table = c->table,
+                     .base = base,
+                     .partial = partial,
+                     .attributes = attributes,
+                     .step = step,
+                     .strips_a_row = (g->columns + AG__STRIP - 1) / AG__STRIP};
+    for (uint32_t i = 0; i < g->attributes; i++) attributes[i] = ag__attributes(c->table[place[i]]);
+    bind_cells(b, base, step);
+    place_folds(plan, g, c->table, start + head, partial);
+    return true;
+}
+
 static bool run_region(const ag__chunk_nodes *c, const ag__plan *plan, const ag__region *g) {
     int threads = ag__worthwhile(g->work, c->tape->threads);
-    size_t each = ((size_t)g->temps * 64 + g->slots * sizeof(char *) + 63) / 64 * 64, folds = 0;
-    size_t head = ((size_t)(g->slots + g->folds) * sizeof(char *) + 63) / 64 * 64;
+    bound b;
+    if (!make_outputs(plan, g, c->table)) return false;
+    if (!bind(&b, c, plan, g, threads)) {
+        drop_outputs(plan, g, c->table);
+        return false;
+    }
+    run_strips(&b.r, threads, b.scratch, b.each);
     uint32_t k = 0;
     for (const ag__instruction *q; (q = next_fold(plan, g, &k)) != NULL;)
-        folds += partial_bytes(g, q, c->table[q->node]);
-    size_t bytes = head + folds + each * (size_t)threads + 64;
-    if (!make_outputs(plan, g, c->table)) return false;
-    ag__buffer *memory = ag__buffer_new(c->tape, bytes);
-    if (!memory) {
-        drop_outputs(plan, g, c->table);
-        return ag__no_memory(c->table[((const uint32_t *)plan->outputs.data)[g->output]], bytes);
-    }
-    char *start = (char *)(((uintptr_t)memory->data + 63) & ~(uintptr_t)63), *at = start + head;
-    char **base = (char **)(void *)start, **partial = base + g->slots;
-    const ag__slot *slot = (const ag__slot *)plan->slots.data + g->slot;
-    for (uint32_t i = 0; i < g->slots; i++)
-        base[i] = slot[i].where == AG__AT_TEMP ? NULL : ag__values(c->table[slot[i].place]);
-    k = 0;
-    for (const ag__instruction *q; (q = next_fold(plan, g, &k)) != NULL;) {
-        partial[q->y] = at;
-        at += partial_bytes(g, q, c->table[q->node]);
-    }
-    running r = {.plan = plan,
-                 .region = g,
-                 .slot = slot,
-                 .table = c->table,
-                 .base = base,
-                 .partial = partial,
-                 .strips_a_row = (g->columns + AG__STRIP - 1) / AG__STRIP};
-    run_strips(&r, threads, at, each);
-    k = 0;
-    for (const ag__instruction *q; (q = next_fold(plan, g, &k)) != NULL;)
-        finish_fold(g, q, c->table[q->node], partial[q->y]);
-    ag__buffer_drop(c->tape, memory);
+        finish_fold(g, q, c->table[q->node], b.r.partial[q->y]);
+    ag__buffer_drop(c->tape, b.memory);
     return true;
 }
 
@@ -492,8 +632,8 @@ static void release(ag_tensor *t) {
     t->buffer = NULL;
 }
 
-/* First what shows another's buffer gets it: once a node is done with, its inputs may be released. */
-static void complete(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step) {
+/* What shows another's buffer gets it. */
+static void show(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step) {
     const uint32_t *member = (const uint32_t *)plan->members.data + 2 * (size_t)step->member;
     for (uint32_t i = 0; i < step->members; i++) {
         if (member[2 * i + 1] == AG__NOWHERE) continue;
@@ -502,9 +642,23 @@ static void complete(const ag__chunk_nodes *c, const ag__plan *plan, const ag__p
         t->buffer->refs++;
         if (t->op->kind != AG_KIND_VIEW) t->offset = from->offset;
     }
+}
+
+/* Once a node is done with, its inputs may be released. */
+static void leave(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step) {
+    const uint32_t *member = (const uint32_t *)plan->members.data + 2 * (size_t)step->member;
     for (uint32_t i = 0; i < step->members; i++) ag__leave_inputs(c->table[member[2 * i]]);
     const uint32_t *hold = (const uint32_t *)plan->holds.data + step->hold;
     for (uint32_t i = 0; i < step->holds; i++) release(c->table[hold[i]]);
+}
+
+/* ---- All steps ---- */
+
+static void let_go(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t s) {
+    const ag__plan_step *step = plan->steps.data;
+    const uint32_t *hold = plan->holds.data;
+    for (; s < plan->steps.count; s++)
+        for (uint32_t i = 0; i < step[s].holds; i++) c->table[hold[step[s].hold + i]]->live--;
 }
 
 static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
@@ -512,13 +666,12 @@ static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
     const uint32_t *hold = plan->holds.data;
     for (uint32_t i = 0; i < plan->holds.count; i++) c->table[hold[i]]->live++;
     for (uint32_t s = 0; s < plan->steps.count; s++) {
-        if (run_reported_step(c, plan, &step[s])) {
-            complete(c, plan, &step[s]);
-            continue;
+        if (!run_reported_step(c, plan, &step[s])) {
+            let_go(c, plan, s);
+            return false;
         }
-        for (; s < plan->steps.count; s++)
-            for (uint32_t i = 0; i < step[s].holds; i++) c->table[hold[step[s].hold + i]]->live--;
-        return false;
+        show(c, plan, &step[s]);
+        leave(c, plan, &step[s]);
     }
     return true;
 }

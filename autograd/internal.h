@@ -31,6 +31,7 @@ typedef struct ag__buffer {
     struct ag__buffer *next; /* in a free list */
     uint32_t refs;
     uint16_t size_class;
+    uint16_t shift; /* of the data, so that blocks do not all begin at the same place of a page */
 } ag__buffer;
 
 /* ---- Nodes ---- */
@@ -140,7 +141,8 @@ struct ag_tape {
     ag__chunk *first_chunk, *chunk; /* arena; chunks after `chunk` are empty and wait */
 
     ag__buffer *free_list[AG__CLASSES];
-    ag__chunk *slabs;  /* what small buffers are cut from */
+    ag__chunk *slabs; /* what small buffers are cut from */
+    uint16_t shifts;
     int64_t held_free; /* bytes of large blocks in the free lists */
 
     ag__place *marks;

@@ -7,6 +7,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #if defined __SANITIZE_ADDRESS__
 #define HAVE_ASAN 1
@@ -22,7 +25,7 @@
 #include <valgrind/memcheck.h>
 #endif
 
-enum { ALIGNMENT = 64, FIRST_CHUNK = 32 * 1024, LARGEST_CHUNK = 1024 * 1024 };
+enum { ALIGNMENT = 64, FIRST_CHUNK = 32 * 1024, LARGEST_CHUNK = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
 
 /* Rewound memory is out of bounds until it is handed out again: a stale handle is then caught where it is used. */
 void ag__poison(const void *p, size_t bytes) {
@@ -45,6 +48,18 @@ void ag__unpoison(const void *p, size_t bytes) {
 #endif
 }
 
+/* Large pages where the system leaves that to the program: fewer faults, and fewer misses when many arrays are read. */
+static void prefer_huge_pages(void *p, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    enum { PAGE = 4096 };
+    uintptr_t first = ((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1),
+              end = ((uintptr_t)p + bytes) & ~(uintptr_t)(PAGE - 1);
+    madvise((void *)first, end - first, MADV_HUGEPAGE);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
 static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
     (void)ctx;
     if (new_bytes == 0) {
@@ -53,6 +68,7 @@ static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_byt
     }
     if (new_bytes > SIZE_MAX - ALIGNMENT) return NULL;
     void *q = aligned_alloc(ALIGNMENT, (new_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    if (q && new_bytes >= HUGE_PAGES) prefer_huge_pages(q, new_bytes);
     if (q && p) {
         memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes);
         free(p);

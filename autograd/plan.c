@@ -6,11 +6,12 @@
  * then decides what is stored: what later steps ask for, unless it is cheap enough to be computed by them again, from
  * values that are there anyway. */
 #include "autograd/plan.h"
+#include "autograd/compile.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECENT = 64, MOST_MEMBERS = 1000, FEWEST_COLUMNS = 8, CHEAP_CHAIN = 4, WORTH_BYTES = 16 * 1024 };
+enum { RECENT = 64, MOST_MEMBERS = 1000, FEWEST_COLUMNS = 8, WORTH_BYTES = 16 * 1024 };
 
 typedef struct planner {
     ag__plan *plan;
@@ -21,7 +22,7 @@ typedef struct planner {
     uint32_t *step;  /* that makes it available; 0: there from the start */
     uint32_t *next;  /* member of the same step */
     uint32_t *mark;  /* step that computes it (again) */
-    uint32_t *slot_of;
+    uint32_t *cell_of;
     uint32_t *head, *tail;           /* members of each step */
     uint32_t *own_first, *own_count; /* nodes of each region's program, in `computed` */
     uint32_t *work;
@@ -31,7 +32,7 @@ typedef struct planner {
     bool *stored, *shown, *taken, *doubled; /* taken: written over by a sum; doubled: stands for others */
     ag__list clones;
     uint32_t recent[RECENT]; /* the latest region of each size, by a hash of it */
-    bool failed;
+    bool failed, whole;
 } planner;
 
 /* ---- Lists ---- */
@@ -55,9 +56,11 @@ static void free_list(ag_tape *tape, ag__list *list, size_t bytes) {
 void ag__plan_clear(ag_tape *tape, ag__plan *p) {
     free_list(tape, &p->steps, sizeof(ag__plan_step));
     free_list(tape, &p->regions, sizeof(ag__region));
-    free_list(tape, &p->slots, sizeof(ag__slot));
+    free_list(tape, &p->cells, sizeof(ag__cell));
     free_list(tape, &p->instructions, sizeof(ag__instruction));
     free_list(tape, &p->operands, sizeof(uint32_t));
+    free_list(tape, &p->attributes, sizeof(uint32_t));
+    free_list(tape, &p->codes, sizeof(ag__code *));
     free_list(tape, &p->outputs, sizeof(uint32_t));
     free_list(tape, &p->computed, sizeof(uint32_t));
     free_list(tape, &p->read, sizeof(uint32_t));
@@ -416,6 +419,13 @@ static void request(planner *p, uint32_t c) {
 
 static void hold(planner *p, uint32_t c) { push(p, &p->plan->holds, c); }
 
+/* How many cheap operations cost less than writing a value and reading it again: the more the further away it goes. */
+static int chain_of(const ag_tensor *t) {
+    enum { SHORT = 4, MEDIUM = 8, LONG = 14, SECOND_LEVEL = 256 * 1024, MEMORY = 4 * 1024 * 1024 };
+    int64_t bytes = t->layout->size * (int64_t)ag__bytes(t);
+    return bytes < SECOND_LEVEL ? SHORT : bytes < MEMORY ? MEDIUM : LONG;
+}
+
 /* Whether computing r again costs less than storing it: at most `budget` cheap operations on what is there anyway. */
 static bool worth_computing(const planner *p, uint32_t r, int *budget) {
     const ag_tensor *t = tensor_at(p, r);
@@ -424,7 +434,8 @@ static bool worth_computing(const planner *p, uint32_t r, int *budget) {
     if ((size_t)t->layout->size * ag__bytes(t) < WORTH_BYTES) return false;
     for (uint32_t k = p->c->first[r]; k < p->c->first[r + 1]; k++) {
         uint32_t c = p->canon[p->c->operand[k]], x = p->root[c];
-        if (outside(p, x) || p->role[x] != AG__ROLE_ELEMENT || p->stored[x]) continue;
+        bool smaller = tensor_at(p, x)->layout->size < t->layout->size; /* and stored, if need be */
+        if (outside(p, x) || p->role[x] != AG__ROLE_ELEMENT || p->stored[x] || smaller) continue;
         if (!shows_all(tensor_at(p, c)) || !worth_computing(p, x, budget)) return false;
     }
     return true;
@@ -437,7 +448,7 @@ static bool is_inside(const planner *p, uint32_t s, uint32_t r) {
 /* Input q of a node that the region of step s computes; the node is one of its own, or of an earlier step. */
 static void need(planner *p, uint32_t s, uint32_t q, bool own) {
     uint32_t c = p->canon[q], r = p->root[c];
-    int budget = CHEAP_CHAIN;
+    int budget = chain_of(tensor_at(p, r));
     if (is_inside(p, s, r)) {
         p->mark[r] = s;
     } else if (!outside(p, r) && p->mark[r] == s && shows_all(tensor_at(p, c))) { /* among the clones already */
@@ -547,7 +558,8 @@ static void lower_regions(planner *p) {
                              .step = p->step,
                              .mark = p->mark,
                              .s = s,
-                             .slot_of = p->slot_of};
+                             .whole = p->whole,
+                             .cell_of = p->cell_of};
         region_of(p, s)->compute = p->own_first[s];
         region_of(p, s)->computes = p->own_count[s];
         list_reads(p, s, node, p->own_count[s]);
@@ -562,7 +574,7 @@ static bool take_memory(planner *p) {
     size_t words = 6 * n + 4 * steps + c->nodes + room, bytes = words * sizeof(uint32_t) + 5 * n;
     if (!(p->memory = ag__buffer_new(c->tape, bytes))) return false;
     uint32_t *w = p->memory->data;
-    uint32_t **parts[] = {&p->canon, &p->root, &p->step, &p->next, &p->mark, &p->slot_of};
+    uint32_t **parts[] = {&p->canon, &p->root, &p->step, &p->next, &p->mark, &p->cell_of};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++, w += n) *parts[i] = w;
     uint32_t **of_steps[] = {&p->head, &p->tail, &p->own_first, &p->own_count};
     for (size_t i = 0; i < sizeof of_steps / sizeof *of_steps; i++, w += steps) *of_steps[i] = w;
@@ -570,7 +582,7 @@ static bool take_memory(planner *p) {
     p->table = w, w += room;
     p->table_mask = (uint32_t)room - 1;
     memset(p->table, 0xff, room * sizeof *p->table);
-    memset(p->mark, 0, 2 * n * sizeof *p->mark); /* and slot_of, which follows */
+    memset(p->mark, 0, 2 * n * sizeof *p->mark); /* and cell_of, which follows */
     p->role = (uint8_t *)w;
     p->stored = (bool *)(p->role + n);
     p->shown = p->stored + n;
@@ -580,8 +592,8 @@ static bool take_memory(planner *p) {
     return true;
 }
 
-bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c) {
-    planner p = {.plan = plan, .c = c};
+bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c, bool whole) {
+    planner p = {.plan = plan, .c = c, .whole = whole};
     if (!take_memory(&p)) return false;
     new_step(&p, AG__STEP_NOTHING, 0);
     for (uint32_t i = c->nodes; i < c->places; i++) p.canon[i] = p.root[i] = i, p.step[i] = 0;
@@ -591,6 +603,7 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c) {
     if (!p.failed) lower_regions(&p);
     free_list(c->tape, &p.clones, sizeof(uint32_t));
     ag__buffer_drop(c->tape, p.memory);
+    plan->whole = whole;
     plan->nodes = c->nodes;
     plan->places = c->places;
     if (p.failed) ag__plan_clear(c->tape, plan);

@@ -24,45 +24,58 @@ enum {
 
 /* Where a value of a region's program is found: at base + what the strip's position adds. */
 typedef enum ag__where {
+    AG__AT_NOTHING, /* it lives in registers only */
     AG__AT_TEMP,    /* scratch memory, from its start */
+    AG__AT_ONE,     /* a tensor's one element */
     AG__AT_ELEMENT, /* a tensor's elements, from the strip's first */
     AG__AT_COLUMN,  /* from the strip's first column */
-    AG__AT_ROW      /* from the strip's first row */
+    AG__AT_ROW,     /* from the strip's first row */
+    AG__AT_FOLD     /* partial folds of the strip's columns */
 } ag__where;
 
-typedef struct ag__slot {
+typedef struct ag__cell {
     uint32_t place; /* the tensor; AG__NOWHERE for scratch memory */
-    uint32_t temp;  /* scratch memory: in units of 64 bytes from its start */
+    uint32_t temp;  /* scratch memory: in units of 64 bytes from its start; AG__AT_FOLD: which fold */
     uint8_t where;
     uint8_t bytes; /* an element */
     uint8_t dtype;
-    bool one;  /* one element stands for all */
+    bool rows; /* an element a row, not one for each of the strip's */
     bool once; /* made once, before the first strip */
-    bool freed;
-    uint32_t last; /* the last instruction that reads it; with `freed`, for lower.c alone */
-} ag__slot;
+    bool one;  /* for lower.c alone, and so what follows: a copy of one element for all */
+    bool freed, written;
+    uint32_t from; /* what it is a copy of, where machine code can do without the copy */
+    uint32_t last; /* the last instruction that reads it */
+    uint32_t phase;
+} ag__cell;
 
 typedef enum ag__does {
-    AG__MAP,       /* y[i] = f(x[0][i], …) over the strip */
-    AG__MAP_ROWS,  /* the same over the strip's rows, one element each */
-    AG__FILL,      /* y = the one element of tensor x, over the strip */
-    AG__FILL_ROWS, /* over the strip's rows */
-    AG__REPEAT,    /* y = the columns of tensor x, once for each row of a strip */
-    AG__SPREAD,    /* y = each row's element of slot x, over its columns */
-    AG__PACK,      /* y = the strip's elements of a strided tensor x */
-    AG__PACK_ROWS, /* the same over the strip's rows */
-    AG__FOLD_ROWS, /* y = the fold of each row of slot x */
-    AG__FOLD_ALL,  /* the strip's share in the fold of all elements */
-    AG__FOLD_LONG, /* the same, of a row that is longer than a strip */
-    AG__FOLD_DOWN  /* the strip's rows' share in the folds of columns */
+    AG__MAP,        /* y[i] = f(x[0][i], …) over the strip */
+    AG__MAP_ROWS,   /* the same over the strip's rows, one element each */
+    AG__FILL,       /* y = the one element of tensor x, over the strip */
+    AG__FILL_ROWS,  /* over the strip's rows */
+    AG__REPEAT,     /* y = the columns of tensor x, once for each row of a strip */
+    AG__SPREAD,     /* y = each row's element of cell x, over its columns */
+    AG__PACK,       /* y = the strip's elements of a strided tensor x */
+    AG__PACK_ROWS,  /* the same over the strip's rows */
+    AG__FOLD_ROWS,  /* y = the fold of each row of cell x */
+    AG__START_DOWN, /* y = what changes nothing, where a group of rows begins */
+    AG__RUN,        /* machine code for several AG__MAP */
+    AG__RUN_ROWS,   /* and for several AG__MAP_ROWS */
+    AG__FOLD_ALL,   /* the strip's share in the fold of all elements */
+    AG__FOLD_LONG,  /* the same, of a row that is longer than a strip */
+    AG__FOLD_DOWN,  /* the strip's rows' share in the folds of columns */
+    AG__FOLDED_DOWN /* nothing: machine code has done it */
 } ag__does;
 
 typedef struct ag__instruction {
-    uint8_t does, inputs;
+    uint8_t does;
     uint8_t dtype; /* that chooses the kernel: of the last input */
-    uint32_t node; /* place of the operation; for what only fetches, of the tensor */
-    uint32_t y;    /* slot; of a fold that is finished after the last strip: number among those */
-    uint32_t x;    /* first of its input slots, in the list of operands */
+    uint16_t inputs;
+    uint32_t node;      /* place of the operation; for what only fetches, of the tensor; for machine code, which */
+    uint32_t y;         /* cell; of a fold that is finished after the last strip: number among those */
+    uint32_t x;         /* first of its input cells, in the list of operands */
+    uint32_t attribute; /* first of its attributes, for machine code */
+    uint32_t outputs;   /* of machine code: they follow the inputs */
 } ag__instruction;
 
 typedef enum ag__form { AG__FLAT, AG__ROWS, AG__WIDE } ag__form; /* strips: anywhere; whole rows; within one row */
@@ -70,14 +83,15 @@ typedef enum ag__form { AG__FLAT, AG__ROWS, AG__WIDE } ag__form; /* strips: anyw
 typedef struct ag__region {
     int64_t size, rows, columns; /* rows 0: any */
     int64_t tile;                /* rows a strip has (AG__ROWS) */
-    uint32_t slot, slots;
-    uint32_t once, prepares;    /* instructions before the first strip */
-    uint32_t begin, count;      /* and for each */
-    uint32_t output, outputs;   /* places whose buffers are made */
-    uint32_t compute, computes; /* places of the operations, those that are computed again included */
-    uint32_t read, reads;       /* places of what is in memory before; may be there several times */
-    uint32_t folds;             /* finished after the last strip */
-    uint32_t temps;             /* scratch memory in units of 64 bytes */
+    uint32_t cell, cells;
+    uint32_t attribute, attributes; /* places whose attributes machine code reads */
+    uint32_t once, prepares;        /* instructions before the first strip */
+    uint32_t begin, count;          /* and for each */
+    uint32_t output, outputs;       /* places whose buffers are made */
+    uint32_t folds;                 /* finished after the last strip */
+    uint32_t temps;                 /* scratch memory in units of 64 bytes */
+    uint32_t compute, computes;     /* places of the operations, those that are computed again included */
+    uint32_t read, reads;           /* places of what is in memory before; may be there several times */
     uint8_t form;
     bool down;    /* there is a fold down columns: a group of rows stays together */
     int64_t work; /* elementary steps, for the choice of how many threads */
@@ -101,9 +115,12 @@ typedef struct ag__list { /* of elements of one size */
 typedef struct ag__plan {
     uint64_t key[2];
     uint64_t used; /* when, to know the one that waits longest */
+    uint32_t uses; /* how often */
+    bool whole;    /* machine code was made wherever it can be */
     uint32_t nodes, places;
-    ag__list steps, regions, slots, instructions, operands, outputs, computed, read, members,
-        holds; /* members: a place, and the one whose buffer it shows */
+    ag__list steps, regions, cells, instructions, operands, attributes, codes, outputs, computed, read;
+    ag__list members; /* a place, and the one whose buffer it shows */
+    ag__list holds;
 } ag__plan;
 
 /* What a plan is made from. `in` of node i: places of its inputs, at operand[first[i]]. */
@@ -119,7 +136,7 @@ typedef struct ag__chunk_nodes {
 } ag__chunk_nodes;
 
 /* plan.c: which step computes what. False for want of memory; nothing is raised. */
-bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c);
+bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c, bool whole);
 void ag__plan_clear(ag_tape *tape, ag__plan *plan);
 bool ag__list_grow(ag_tape *tape, ag__list *list, size_t bytes, uint32_t more);
 
@@ -139,7 +156,8 @@ typedef struct ag__inside {
     const uint8_t *role;
     const bool *stored;
     uint32_t s; /* the region's step: a value is computed in it if its mark is this */
-    uint32_t *slot_of;
+    bool whole; /* make machine code also where it pays only later */
+    uint32_t *cell_of;
 } ag__inside;
 
 /* lower.c: a region's program, of these nodes in the order of recording. False for want of memory. */

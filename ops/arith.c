@@ -16,11 +16,12 @@ static const ag_micro add_micro[] = {{AG_MICRO_ADD, 0, .b = 1}, {0}};
 const ag_op ag__op_add = {.name = "add",
                           .notation = "{0} + {1}",
                           .kind = AG_KIND_ELEMENTWISE,
-                          .flags = AG_OP_CHEAP | AG_OP_COMMUTES,
+                          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
                           .arity = 2,
                           .block = {[AG_I64] = add_i64, [AG_F32] = add_f32, [AG_F64] = add_f64},
                           .vjp = add_vjp,
-                          .micro = {[AG_F32] = add_micro, [AG_F64] = add_micro}};
+                          .micro = {[AG_F32] = add_micro, [AG_F64] = add_micro},
+                          .neutral = -0.0};
 ag_tensor *ag_add(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_add, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(sub_i64, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
@@ -96,11 +97,12 @@ static const ag_micro maximum_micro[] = {
 const ag_op ag__op_maximum = {.name = "maximum",
                               .notation = "max({0}, {1})",
                               .kind = AG_KIND_ELEMENTWISE,
-                              .flags = AG_OP_CHEAP,
+                              .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                               .arity = 2,
                               .block = {[AG_I64] = maximum_i64, [AG_F32] = maximum_f32, [AG_F64] = maximum_f64},
                               .vjp = maximum_vjp,
-                              .micro = {[AG_F32] = maximum_micro, [AG_F64] = maximum_micro}};
+                              .micro = {[AG_F32] = maximum_micro, [AG_F64] = maximum_micro},
+                              .neutral = -INFINITY};
 ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_maximum, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -114,11 +116,12 @@ static const ag_micro minimum_micro[] = {
 const ag_op ag__op_minimum = {.name = "minimum",
                               .notation = "min({0}, {1})",
                               .kind = AG_KIND_ELEMENTWISE,
-                              .flags = AG_OP_CHEAP,
+                              .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                               .arity = 2,
                               .block = {[AG_I64] = minimum_i64, [AG_F32] = minimum_f32, [AG_F64] = minimum_f64},
                               .vjp = minimum_vjp,
-                              .micro = {[AG_F32] = minimum_micro, [AG_F64] = minimum_micro}};
+                              .micro = {[AG_F32] = minimum_micro, [AG_F64] = minimum_micro},
+                              .neutral = INFINITY};
 ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_minimum, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }

@@ -41,7 +41,7 @@ ag_tensor *ag_softmax(ag_tensor *x, int axis) {
     ag_tensor *nil;
     if (!usable_along("softmax", x, &axis, &nil)) return nil;
     ag_tensor *e = ag_exp(ag_sub(x, largest(x, axis)));
-    return ag_div(e, ag_sum_over(e, AG_AXES(axis), true));
+    return ag_mul(e, ag_rdiv_scalar(1, ag_sum_over(e, AG_AXES(axis), true))); /* one division a row */
 }
 
 /* (x − m) − ln Σ e^(x−m) rather than x − logsumexp(x): where m is large, the latter rounds away what

@@ -112,7 +112,8 @@ COMBINE(sum_combine_f64, double, a + b)
 static const ag_reduction sum_reduction = {
     .identity = 0,
     .fold = {[AG_I64] = sum_fold_i64, [AG_F32] = sum_fold_f32, [AG_F64] = sum_fold_f64},
-    .combine = {[AG_I64] = sum_combine_i64, [AG_F32] = sum_combine_f32, [AG_F64] = sum_combine_f64}};
+    .combine = {[AG_I64] = sum_combine_i64, [AG_F32] = sum_combine_f32, [AG_F64] = sum_combine_f64},
+    .join = &ag__op_add};
 
 static ag_tensor *sum_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, spread(y, g); }
 
@@ -142,7 +143,8 @@ static void mean_finish_f64(int64_t n, void *y_, int64_t count) {
 static const ag_reduction mean_reduction = {.identity = 0,
                                             .fold = {[AG_F32] = sum_fold_f32, [AG_F64] = sum_fold_f64},
                                             .combine = {[AG_F32] = sum_combine_f32, [AG_F64] = sum_combine_f64},
-                                            .finish = {[AG_F32] = mean_finish_f32, [AG_F64] = mean_finish_f64}};
+                                            .finish = {[AG_F32] = mean_finish_f32, [AG_F64] = mean_finish_f64},
+                                            .join = &ag__op_add};
 
 static ag_tensor *mean_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, spread(y, ag_div_scalar(g, count_of(y)));
@@ -172,7 +174,8 @@ COMBINE(max_combine_f64, double, a > b || a != a ? a : b)
 static const ag_reduction max_reduction = {
     .identity = -INFINITY,
     .fold = {[AG_I64] = max_fold_i64, [AG_F32] = max_fold_f32, [AG_F64] = max_fold_f64},
-    .combine = {[AG_I64] = max_combine_i64, [AG_F32] = max_combine_f32, [AG_F64] = max_combine_f64}};
+    .combine = {[AG_I64] = max_combine_i64, [AG_F32] = max_combine_f32, [AG_F64] = max_combine_f64},
+    .join = &ag__op_maximum};
 
 FOLD(min_fold_i64, int64_t, a < b ? a : b)
 FOLD(min_fold_f32, float, a < b || a != a ? a : b)
@@ -184,7 +187,8 @@ COMBINE(min_combine_f64, double, a < b || a != a ? a : b)
 static const ag_reduction min_reduction = {
     .identity = INFINITY,
     .fold = {[AG_I64] = min_fold_i64, [AG_F32] = min_fold_f32, [AG_F64] = min_fold_f64},
-    .combine = {[AG_I64] = min_combine_i64, [AG_F32] = min_combine_f32, [AG_F64] = min_combine_f64}};
+    .combine = {[AG_I64] = min_combine_i64, [AG_F32] = min_combine_f32, [AG_F64] = min_combine_f64},
+    .join = &ag__op_minimum};
 
 static bool extreme_infer(ag_infer *r) {
     const ag_axes_set *set = r->attributes;
