@@ -53,7 +53,7 @@ ag_tensor *ag_sqrt(ag_tensor *x) { return ag_apply(&ag__op_sqrt, 1, &x, NULL, 0)
 AG_BLOCK1(rsqrt_f32, float, float, 1 / sqrtf(a))
 AG_BLOCK1(rsqrt_f64, double, double, 1 / sqrt(a))
 static ag_tensor *rsqrt_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return (void)i, ag_mul(g, ag_scale(ag_mul(y, ag_square(y)), -0.5));
+    return (void)i, ag_mul(g, ag_scale(ag_pow_scalar(y, 3), -0.5));
 }
 static const ag_micro rsqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {AG_MICRO_DIV, AG_MICRO_VALUE, 1, .value = 1}, {0}};
 const ag_op ag__op_rsqrt = {.name = "rsqrt",
