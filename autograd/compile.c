@@ -540,13 +540,11 @@ static void *map_pages(size_t bytes) {
     return pages == MAP_FAILED ? NULL : pages;
 }
 
-static bool protect_pages(void *pages, size_t bytes, bool executable) {
-    return mprotect(pages, bytes, PROT_READ | (executable ? PROT_EXEC : PROT_WRITE)) == 0;
-}
+static bool seal_pages(void *pages, size_t bytes) { return mprotect(pages, bytes, PROT_READ | PROT_EXEC) == 0; }
 
 static void unmap_pages(void *pages, size_t bytes) { munmap(pages, bytes); }
 
-ag__pages ag__code_pages = {map_pages, protect_pages, unmap_pages};
+ag__pages ag__code_pages = {map_pages, seal_pages, unmap_pages};
 
 /* ---- The tape's programs ---- */
 
@@ -633,7 +631,7 @@ static ag__code *install(ag_tape *tape, const ag__machine *m) {
     if (r && size > r->bytes - r->used) {
         if ((r = new_run(tape, bytes))) ag__assemble(m, r->pages, bytes, &entry_point);
     }
-    if (!r || !ag__code_pages.protect(r->pages + r->used, bytes, true)) return NULL;
+    if (!r || !ag__code_pages.seal(r->pages + r->used, bytes)) return NULL;
     uint8_t *start = r->pages + r->used + entry_point;
     ag__code *code;
     r->used += bytes;
@@ -763,7 +761,8 @@ void ag__code_free(ag_tape *tape) {
 bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) { return (void)step, (void)slots, false; }
 
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
-    return (void)tape, (void)steps, (void)step, (void)slots, (void)slot, NULL;
+    (void)tape, (void)steps, (void)step, (void)slots, (void)slot;
+    return NULL;
 }
 
 bool ag__code_recycle(ag_tape *tape) { return (void)tape, false; }

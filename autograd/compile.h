@@ -42,9 +42,9 @@ void ag__code_free(ag_tape *tape);
 
 /* Where executable memory comes from; tests put failing functions here. */
 typedef struct ag__pages {
-    void *(*map)(size_t bytes);                                  /* writable, zeroed; NULL on failure */
-    bool (*protect)(void *pages, size_t bytes, bool executable); /* either executable or writable */
-    void (*unmap)(void *pages, size_t bytes);
+    void *(*map)(size_t bytes);               /* writable; NULL on failure */
+    bool (*seal)(void *pages, size_t bytes);  /* from now on executable, and not writable */
+    void (*unmap)(void *pages, size_t bytes); /* sealed or not */
 } ag__pages;
 extern ag__pages ag__code_pages;
 

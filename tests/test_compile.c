@@ -8,6 +8,7 @@
 #include "tests/support.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,8 @@ static bool serves(void) {
 }
 
 static int64_t bytes_of(int dtype) { return dtype == AG_BOOL ? 1 : dtype == AG_F32 ? 4 : 8; }
+
+static char current[100]; /* what is being checked */
 
 /* ---- Memory ---- */
 
@@ -123,7 +126,7 @@ static void compare(const strip *s, int slot, int64_t n, const char *got) {
         if (memcmp(plain[slot] + at, got + at, (size_t)bytes_of(dtype)) == 0) continue;
         int writer = 0;
         while (writer < s->steps - 1 && s->step[writer].y != slot) writer++;
-        ck_abort_msg("element %d of %d, slot %d, written by %s: %a, not %a", (int)i, (int)n, slot,
+        ck_abort_msg("%s: element %d of %d, slot %d, written by %s: %a, not %a", current, (int)i, (int)n, slot,
                      s->step[writer].op->name, have, want);
     }
 }
@@ -152,7 +155,7 @@ static void run_code(const strip *s, ag__code *code, int64_t n) {
         if (written ? s->slot[i].out : !taken) compare(s, i, n, slot[i]);
         if (!slot[i] || s->shares[i] >= 0) continue;
         for (int k = 1; k <= 64; k++) /* a check of Check's own for each would take most of the time */
-            if (((char *)slot[i])[-k] != 0x55) ck_abort_msg("slot %d: memory before it was written", i);
+            if (((char *)slot[i])[-k] != 0x55) ck_abort_msg("%s: memory before slot %d was written", current, i);
     }
 }
 
@@ -201,7 +204,7 @@ static void special_inputs(const strip *s, int64_t start, int64_t n) {
 
 static void check_step(strip *s) {
     ag__code *code = ag__compile(tape, s->steps, s->step, s->slots, s->slot);
-    ck_assert_msg(code != NULL, "it is not compiled");
+    ck_assert_msg(code != NULL, "%s is not compiled", current);
     for (int set = 0; set < number_of_sets(s->step[0].op); set++) {
         attribute_set(s->step[0].op, set, s->attributes[0]);
         for (int64_t start = 0; start < SPECIAL * SPECIAL; start += MOST) {
@@ -217,10 +220,8 @@ static void check_step(strip *s) {
 static void check_op(const ag_op *op, int dtype) {
     for (int y = 0; y < AG_DTYPES; y++) {
         if (op == &ag__op_cast ? y == AG_I64 : y != (op->flags & AG_OP_PREDICATE ? AG_BOOL : dtype)) continue;
-        char what[80];
-        snprintf(what, sizeof what, "%s %s to %s: ", op->name, ag_dtype_name((ag_dtype)dtype),
+        snprintf(current, sizeof current, "%s %s to %s", op->name, ag_dtype_name((ag_dtype)dtype),
                  ag_dtype_name((ag_dtype)y));
-        expecting(what);
         strip s = one_step(op, dtype, y);
         check_step(&s);
         for (int k = 0; k < op->arity; k++) { /* each input as a single element */
@@ -228,11 +229,10 @@ static void check_op(const ag_op *op, int dtype) {
             single.slot[k].one = true;
             fill_inputs(&single, MOST);
             ag__code *code = ag__compile(tape, 1, single.step, single.slots, single.slot);
-            ck_assert_msg(code != NULL, "it is not compiled");
+            ck_assert_msg(code != NULL, "%s is not compiled", current);
             for (int64_t n = 0; n < 40; n += 3) run_code(&single, code, n);
         }
     }
-    expecting("");
 }
 
 START_TEST(each_operation) {
@@ -326,19 +326,16 @@ static strip random_strip(int dtypes) {
 
 static void check_random(uint64_t seed) {
     static const int dtypes[] = {AG_F32, AG_F64, 2};
-    char what[60];
-    snprintf(what, sizeof what, "random program %d: ", (int)seed);
-    expecting(what);
+    snprintf(current, sizeof current, "random program %d", (int)seed);
     random_state = seed * 1000;
     strip s = random_strip(dtypes[seed % 3]);
     ag__code *code = ag__compile(tape, s.steps, s.step, s.slots, s.slot);
-    ck_assert_msg(code != NULL, "it is not compiled");
+    ck_assert_msg(code != NULL, "%s is not compiled", current);
     int64_t lengths[] = {0, 1, 1 + random_below(7), 8, 9 + random_below(60), 9 + random_below(60), MOST};
     for (int i = 0; i < 7; i++) {
         fill_inputs(&s, lengths[i]);
         run_code(&s, code, lengths[i]);
     }
-    expecting("");
 }
 
 START_TEST(random_programs) {
@@ -350,11 +347,312 @@ START_TEST(random_programs) {
 }
 END_TEST
 
+/* ---- Operations of a user ---- */
+
+/* y = round(|a|·s − b) where that is even, else 2^(exponent of −a), by way of its bits */
+static float odd_f32(float a, float b, float s) {
+    float r = rintf(fabsf(a) * s - b), half = 0.5f * r, power;
+    uint32_t bits;
+    a = -a;
+    memcpy(&bits, &a, sizeof bits);
+    bits = (bits << 1 >> 24 << 23) + (UINT32_C(1) << 23) - (UINT32_C(1) << 23);
+    memcpy(&power, &bits, sizeof power);
+    return half == rintf(half) ? r : power;
+}
+static double odd_f64(double a, double b, double s) {
+    double r = rint(fabs(a) * s - b), half = 0.5 * r, power;
+    uint64_t bits;
+    a = -a;
+    memcpy(&bits, &a, sizeof bits);
+    bits = (bits << 1 >> 53 << 52) + (UINT64_C(1) << 52) - (UINT64_C(1) << 52);
+    memcpy(&power, &bits, sizeof power);
+    return half == rint(half) ? r : power;
+}
+static void odd_block_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    const float *a = x[0], *b = x[1], s = (float)((const double *)attributes)[1];
+    for (int64_t i = 0; i < n; i++) ((float *)y)[i] = odd_f32(a[i], b[i], s);
+}
+static void odd_block_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    const double *a = x[0], *b = x[1], s = ((const double *)attributes)[1];
+    for (int64_t i = 0; i < n; i++) ((double *)y)[i] = odd_f64(a[i], b[i], s);
+}
+static const ag_micro even_micro[] = {
+    {AG_MICRO_MUL, 0, AG_MICRO_VALUE, .value = 0.5}, {AG_MICRO_ROUND, .a = 1}, {AG_MICRO_EQUAL, 1, .b = 2}, {0}};
+static const ag_micro odd_micro_f32[] = {
+    /* 2 */ {AG_MICRO_ATTRIBUTE, .a = 1},
+    /* 3 */ {AG_MICRO_ABS, .a = 0},
+    /* 4 */ {AG_MICRO_MUL, 3, .b = 2},
+    /* 5 */ {AG_MICRO_SUB, 4, .b = 1},
+    /* 6 */ {AG_MICRO_ROUND, .a = 5},
+    /* 7 */ {AG_MICRO_NEG, .a = 0},
+    /* 8 */ {AG_MICRO_SHIFT_LEFT, 7, .b = 1},
+    /* 9 */ {AG_MICRO_SHIFT_RIGHT, 8, .b = 24},
+    /* 10 */ {AG_MICRO_SHIFT_LEFT, 9, .b = 23},
+    /* 11 */ {AG_MICRO_BITS_ADD, 10, AG_MICRO_WHOLE, .value = 1 << 23},
+    /* 12 */ {AG_MICRO_BITS_SUB, 11, AG_MICRO_WHOLE, .value = 1 << 23},
+    /* 13 */ {AG_MICRO_CALL, 6, .program = even_micro},
+    /* 14 */ {AG_MICRO_SELECT, 13, 6, .c = 12},
+    {0}};
+static const ag_micro odd_micro_f64[] = {
+    /* 2 */ {AG_MICRO_ATTRIBUTE, .a = 1},
+    /* 3 */ {AG_MICRO_ABS, .a = 0},
+    /* 4 */ {AG_MICRO_MUL, 3, .b = 2},
+    /* 5 */ {AG_MICRO_SUB, 4, .b = 1},
+    /* 6 */ {AG_MICRO_ROUND, .a = 5},
+    /* 7 */ {AG_MICRO_NEG, .a = 0},
+    /* 8 */ {AG_MICRO_SHIFT_LEFT, 7, .b = 1},
+    /* 9 */ {AG_MICRO_SHIFT_RIGHT, 8, .b = 53},
+    /* 10 */ {AG_MICRO_SHIFT_LEFT, 9, .b = 52},
+    /* 11 */ {AG_MICRO_BITS_ADD, 10, AG_MICRO_WHOLE, .value = 0x1p52},
+    /* 12 */ {AG_MICRO_BITS_SUB, 11, AG_MICRO_WHOLE, .value = 0x1p52},
+    /* 13 */ {AG_MICRO_CALL, 6, .program = even_micro},
+    /* 14 */ {AG_MICRO_SELECT, 13, 6, .c = 12},
+    {0}};
+static const ag_op odd_op = {.name = "odd",
+                             .kind = AG_KIND_ELEMENTWISE,
+                             .arity = 2,
+                             .attribute_bytes = 2 * sizeof(double),
+                             .block = {[AG_F32] = odd_block_f32, [AG_F64] = odd_block_f64},
+                             .micro = {[AG_F32] = odd_micro_f32, [AG_F64] = odd_micro_f64}};
+
+START_TEST(users_operation) {
+    for (int d = AG_F32; serves() && d <= AG_F64; d++) check_op(&odd_op, d);
+}
+END_TEST
+
+/* Nothing that a micro-program can say wrongly does harm. */
+static const ag_micro called_again[] = {{AG_MICRO_CALL, 0, .program = called_again}, {0}};
+static const ag_micro wrong[][4] = {
+    {{AG_MICRO_ADD, 0, .b = 1}},                           /* no such register */
+    {{AG_MICRO_NEG, .a = 0}, {AG_MICRO_ADD, 1, .b = 253}}, /* nor this */
+    {{AG_MICRO_CODES, 0, .b = 0}},                         /* no such code */
+    {{255, 0, .b = 0}},
+    {{AG_MICRO_LESS, 0, .b = 0}},                                   /* a truth value as f32 */
+    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_ADD, 0, .b = 1}},        /* or added */
+    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_NEG, .a = 1}},           /* or negated */
+    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_SHIFT_LEFT, 1, .b = 1}}, /* or shifted */
+    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_SELECT, 0, 1, .c = 0}},  /* a number for a truth value */
+    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_SELECT, 1, 1, .c = 0}},  /* a choice of unlike things */
+    {{AG_MICRO_SHIFT_RIGHT, 0, .b = 64}},                           /* too far */
+    {{AG_MICRO_ATTRIBUTE, .a = 1}},                                 /* not there */
+    {{AG_MICRO_CALL, .a = 0}},                                      /* of nothing */
+    {{AG_MICRO_CALL, 0, .program = called_again}},                  /* without end */
+};
+
+START_TEST(wrong_micro_programs) {
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ag_op op = odd_op;
+        op.arity = 1;
+        op.attribute_bytes = sizeof(double);
+        op.micro[AG_F32] = wrong[i];
+        strip s = one_step(&op, AG_F32, AG_F32);
+        ck_assert_msg(!ag__compile(tape, 1, s.step, s.slots, s.slot), "wrong program %zu is compiled", i);
+    }
+}
+END_TEST
+
+/* ---- Programs and their code ---- */
+
+static strip three_steps(int attributes) {
+    strip s = {.steps = 3, .slots = 6};
+    for (int i = 0; i < SLOTS; i++) s.shares[i] = -1;
+    for (int i = 0; i < 6; i++) s.slot[i] = (ag__code_slot){.dtype = AG_F32, .one = i == 2};
+    s.step[0] = (ag__code_step){&ag__op_sub, AG_F32, 2, {0, 1}, 3, 0};
+    s.step[1] = (ag__code_step){&ag__op_exp, AG_F32, 1, {3}, 4, 1};
+    s.step[2] = (ag__code_step){&ag__op_scale, AG_F32, 1, {4}, 5, (uint16_t)attributes};
+    s.slot[5].out = true;
+    return s;
+}
+
+static ag__code *compile_three(ag_tape *t, int attributes) {
+    strip s = three_steps(attributes);
+    return ag__compile(t, s.steps, s.step, s.slots, s.slot);
+}
+
+static void expect_three_right(ag__code *code) {
+    strip s = three_steps(2);
+    ck_assert(code != NULL);
+    s.attributes[2][0] = 3;
+    fill_inputs(&s, 100);
+    run_code(&s, code, 100);
+}
+
+START_TEST(equal_programs_share_code) {
+    if (!serves()) return;
+    ag__code *code = compile_three(tape, 2);
+    expect_three_right(code);
+    ck_assert(compile_three(tape, 2) == code);
+    ck_assert(compile_three(tape, 3) != code);
+    strip s = three_steps(2);
+    s.slot[4].out = true;
+    ag__code *other = ag__compile(tape, s.steps, s.step, s.slots, s.slot);
+    ck_assert(other && other != code);
+    s.step[0].x[1] = 2;
+    ck_assert(ag__compile(tape, s.steps, s.step, s.slots, s.slot) != other);
+    ck_assert(compile_three(tape, 2) == code);
+    expect_three_right(code);
+}
+END_TEST
+
+START_TEST(no_endless_growth) {
+    if (!serves()) return;
+    int voided = 0, refused = 0;
+    for (int i = 0; i < 3000; i++) {
+        refused += compile_three(tape, i % 0x10000) == NULL;
+        voided += ag__code_recycle(tape);
+    }
+    ck_assert_int_gt(voided, 0);
+    ck_assert_int_eq(refused, 0);
+    for (int i = 0; i < 5000 && !refused; i++) refused = compile_three(tape, i) == NULL; /* nobody recycles */
+    ck_assert_int_eq(refused, 1);
+    ck_assert(ag__code_recycle(tape));
+    ck_assert(!ag__code_recycle(tape));
+    expect_three_right(compile_three(tape, 2));
+}
+END_TEST
+
+/* Executable is what cannot be written to. */
+START_TEST(code_is_not_writable) {
+    if (!serves()) return;
+    ag__code *code = compile_three(tape, 2);
+    uintptr_t at, low, high;
+    memcpy(&at, &code, sizeof at);
+    FILE *maps = fopen("/proc/self/maps", "r");
+    if (!maps) return; /* not Linux */
+    char line[600], rights[5] = "";
+    bool found = false;
+    while (!found && fgets(line, sizeof line, maps))
+        found = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &low, &high, rights) == 3 && low <= at && at < high;
+    fclose(maps);
+    ck_assert(found);
+    ck_assert_str_eq(rights, "r-xp");
+}
+END_TEST
+
+/* ---- Failures ---- */
+
+static ag__pages real_pages;
+static int mapped, sealed, fail_map, fail_seal;
+
+static void *counting_map(size_t bytes) {
+    if (fail_map) return NULL;
+    mapped++;
+    return real_pages.map(bytes);
+}
+static bool counting_seal(void *pages, size_t bytes) {
+    sealed++;
+    return !fail_seal && real_pages.seal(pages, bytes);
+}
+static void counting_unmap(void *pages, size_t bytes) {
+    mapped--;
+    real_pages.unmap(pages, bytes);
+}
+
+static void count_pages(void) {
+    real_pages = ag__code_pages;
+    ag__code_pages = (ag__pages){counting_map, counting_seal, counting_unmap};
+    mapped = sealed = fail_map = fail_seal = 0;
+}
+
+static void count_no_pages(void) { ag__code_pages = real_pages; }
+
+START_TEST(without_executable_memory) {
+    if (!serves()) return;
+    fail_map = 1;
+    ck_assert(!compile_three(tape, 2));
+    fail_map = 0, fail_seal = 1;
+    ck_assert(!compile_three(tape, 2));
+    ck_assert_int_gt(sealed, 0);
+    fail_seal = 0;
+    ag__code *code = compile_three(tape, 2);
+    expect_three_right(code);
+    fail_seal = 1;
+    ck_assert(!compile_three(tape, 3));
+    expect_three_right(code); /* which was there before */
+    fail_seal = 0;
+    ck_assert(compile_three(tape, 3) != NULL);
+    ag__code_free(tape);
+    ck_assert_int_eq(mapped, 0);
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(without_memory) {
+    if (!serves()) return;
+    ledger l;
+    int64_t at = 0;
+    for (bool more = true; more;) {
+        ledger_open(&l);
+        ag_tape *t = ag_tape_new_with(&l.allocator);
+        l.fail_at = l.calls + ++at;
+        ag__code *code = compile_three(t, 2);
+        more = l.failed;
+        if (code) expect_three_right(code); /* it is only not remembered */
+        expect_three_right(compile_three(t, 2));
+        expect_ok(t);
+        ag_tape_free(t);
+        ledger_close(&l);
+    }
+    ck_assert_int_gt(at, 4);
+    ck_assert_int_eq(mapped, 0);
+}
+END_TEST
+
+START_TEST(switched_off) {
+    if (!serves()) return;
+    static const char *const settings[] = {"0", "1", ""};
+    for (int i = 0; i < 3; i++) {
+        setenv("AG_COMPILE", settings[i], 1);
+        ag_tape *t = ag_tape_new();
+        ck_assert((compile_three(t, 2) != NULL) == (i > 0));
+        ag_tape_free(t);
+    }
+    unsetenv("AG_COMPILE");
+}
+END_TEST
+
+/* More than a program can have: refused, not wrong. */
+START_TEST(large_programs) {
+    enum { LARGE = 4000 };
+    static ag__code_step step[LARGE];
+    static ag__code_slot slot[LARGE + 1];
+    if (!serves()) return;
+    for (int i = 0; i < LARGE; i++) {
+        slot[i] = (ag__code_slot){.dtype = AG_F32};
+        step[i] = (ag__code_step){&ag__op_sigmoid, AG_F32, 1, {(uint16_t)i}, (uint16_t)(i + 1), 0};
+    }
+    slot[LARGE] = (ag__code_slot){.dtype = AG_F32, .out = true};
+    ck_assert(!ag__compile(tape, LARGE, step, LARGE + 1, slot));
+    ag__code *code = ag__compile(tape, LARGE - 3900, step + 3900, LARGE + 1, slot);
+    ck_assert(code != NULL);
+    static void *memory[LARGE + 1];
+    float x[19], y[19];
+    for (int i = 0; i < 19; i++) x[i] = (float)i / 3;
+    memory[3900] = x;
+    memory[LARGE] = y;
+    code(19, memory, NULL);
+    for (int i = 3900; i < LARGE; i++) ag__op_sigmoid.block[AG_F32](19, x, (const void *[]){x}, NULL);
+    ck_assert_mem_eq(x, y, sizeof x);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("compile");
     TCase *steps = tape_group(suite, "steps");
     tcase_add_test(steps, each_operation);
+    tcase_add_test(steps, users_operation);
+    tcase_add_test(steps, wrong_micro_programs);
     TCase *programs = tape_group(suite, "programs");
     tcase_add_test(programs, random_programs);
+    tcase_add_test(programs, large_programs);
+    TCase *code = tape_group(suite, "code");
+    tcase_add_test(code, equal_programs_share_code);
+    tcase_add_test(code, no_endless_growth);
+    tcase_add_test(code, code_is_not_writable);
+    tcase_add_test(code, switched_off);
+    TCase *failures = tape_group(suite, "failures");
+    tcase_add_checked_fixture(failures, count_pages, count_no_pages);
+    tcase_add_test(failures, without_executable_memory);
+    tcase_add_test(failures, without_memory);
     return run_suite(suite);
 }
