@@ -51,7 +51,7 @@ typedef struct program {
     ag__asm *instruction;
     int instructions, instruction_room;
     uint16_t held[AG__REGISTERS]; /* which value is in it */
-    unsigned locked, kept;        /* registers that must not be taken: in this instruction, in the loop */
+    unsigned kept;                /* registers whose value stays there throughout the loop, a bit each */
     int32_t frame;
     bool failed;
 } program;
@@ -72,11 +72,11 @@ static unsigned hash_of(const value *v) {
     return (unsigned)(h >> 32);
 }
 
-/* The place of this value in the list: an equal one's, unless it is a store. */
+/* The place in the list of this value, or of an equal one. */
 static int value_of(program *p, value v) {
     unsigned i = hash_of(&v) & p->table_mask;
     for (; p->table[i] != NONE; i = (i + 1) & p->table_mask)
-        if (v.code != AG__STORE && same(&p->value[p->table[i]], &v)) return p->table[i];
+        if (same(&p->value[p->table[i]], &v)) return p->table[i];
     if (p->values == p->room || p->failed) return fail(p);
     v.reg = AG__NO_REGISTER;
     p->value[p->values] = v;
@@ -351,13 +351,13 @@ static int free_register(const program *p) {
     return AG__NO_REGISTER;
 }
 
-/* A register for value i: a free one, or that of the value that is needed last. */
+/* A register for value i: a free one, or that of the value that is needed last. This is no operand of the instruction at
+ * hand, whose use is the next of all: two registers are not kept in which operands that come from memory find room. */
 static int take(program *p, int i) {
     int reg = free_register(p);
     if (reg == AG__NO_REGISTER) {
-        unsigned fixed = p->locked | p->kept;
         for (int r = 0; r < AG__REGISTERS; r++)
-            if (!(fixed >> r & 1) && (reg < 0 || p->value[p->held[r]].use > p->value[p->held[reg]].use)) reg = r;
+            if (!(p->kept >> r & 1) && (reg < 0 || p->value[p->held[r]].use > p->value[p->held[reg]].use)) reg = r;
         value *v = &p->value[p->held[reg]];
         if (v->place == AG__NO_PLACE) spill(p, reg, v);
         v->reg = AG__NO_REGISTER;
@@ -370,7 +370,6 @@ static int take(program *p, int i) {
 static int8_t fetch(program *p, int i) {
     value *v = &p->value[i];
     if (v->reg < 0) put_load(p, take(p, i), v);
-    p->locked |= 1u << v->reg;
     return v->reg;
 }
 
@@ -427,7 +426,6 @@ static void release_operands(program *p, const value *v) {
         p->held[x->reg] = NONE;
         x->reg = AG__NO_REGISTER;
     }
-    p->locked = 0;
 }
 
 static void put_value(program *p, int i) {

@@ -448,6 +448,20 @@ START_TEST(wrong_micro_programs) {
         strip s = one_step(&op, AG_F32, AG_F32);
         ck_assert_msg(!ag__compile(tape, 1, s.step, s.slots, s.slot), "wrong program %zu is compiled", i);
     }
+    strip s = one_step(&odd_op, AG_F32, AG_F32);
+    s.slot[2].one = s.slot[1].one = true; /* but the first input has many elements */
+    ck_assert(!ag__compile(tape, 1, s.step, s.slots, s.slot));
+}
+END_TEST
+
+/* Not even single elements are read or written where there is nothing to compute. */
+START_TEST(no_elements) {
+    if (!serves()) return;
+    strip s = one_step(&odd_op, AG_F32, AG_F32);
+    s.slot[0].one = s.slot[1].one = s.slot[2].one = true;
+    ag__code *code = ag__compile(tape, 1, s.step, s.slots, s.slot);
+    ck_assert(code != NULL);
+    code(0, NULL, NULL);
 }
 END_TEST
 
@@ -642,6 +656,7 @@ int main(void) {
     tcase_add_test(steps, each_operation);
     tcase_add_test(steps, users_operation);
     tcase_add_test(steps, wrong_micro_programs);
+    tcase_add_test(steps, no_elements);
     TCase *programs = tape_group(suite, "programs");
     tcase_add_test(programs, random_programs);
     tcase_add_test(programs, large_programs);
