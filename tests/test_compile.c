@@ -625,6 +625,27 @@ START_TEST(switched_off) {
 }
 END_TEST
 
+/* Numbers for all elements fill the registers that the loop leaves: few, where three bools are read at once. */
+START_TEST(crowded_registers) {
+    if (!serves()) return;
+    snprintf(current, sizeof current, "crowded registers");
+    strip s = {.steps = 21, .slots = 25};
+    for (int i = 0; i < SLOTS; i++) s.shares[i] = -1;
+    for (int i = 0; i < 20; i++) {
+        s.attributes[i][0] = 1 + i / 64.0;
+        s.slot[i] = (ag__code_slot){.dtype = AG_F32, .out = i > 15};
+        s.step[i] = (ag__code_step){&ag__op_scale, AG_F32, 1, {(uint16_t)i}, (uint16_t)(i + 1), (uint16_t)i};
+    }
+    s.slot[20] = (ag__code_slot){.dtype = AG_F32, .out = true};
+    for (int i = 21; i < 25; i++) s.slot[i] = (ag__code_slot){.dtype = AG_BOOL, .out = i == 24};
+    s.step[20] = (ag__code_step){&ag__op_where, AG_BOOL, 3, {21, 22, 23}, 24, 20};
+    ag__code *code = ag__compile(tape, s.steps, s.step, s.slots, s.slot);
+    ck_assert(code != NULL);
+    fill_inputs(&s, 100);
+    run_code(&s, code, 100);
+}
+END_TEST
+
 /* More than a program can have: refused, not wrong. */
 START_TEST(large_programs) {
     enum { LARGE = 4000 };
@@ -659,6 +680,7 @@ int main(void) {
     tcase_add_test(steps, no_elements);
     TCase *programs = tape_group(suite, "programs");
     tcase_add_test(programs, random_programs);
+    tcase_add_test(programs, crowded_registers);
     tcase_add_test(programs, large_programs);
     TCase *code = tape_group(suite, "code");
     tcase_add_test(code, equal_programs_share_code);
