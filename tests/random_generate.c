@@ -1,0 +1,961 @@
+/* random_generate -- a program from a seed
+ *
+ * Each line is recorded on a tape of the generator's own as soon as it is drawn, and its value computed by the reference
+ * evaluator: shapes need not be worked out twice, and what can be drawn next depends on how large the values are, so
+ * that a program of many lines still has finite values (unless it is a wild one). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/random_program.h"
+#include "tests/support.h"
+
+enum { PALETTE = 5, MOST_RANK = 5 };
+
+typedef struct value {
+    ag_tensor *tensor; /* NULL: the line has none */
+    ag_dtype dtype;
+    ag_shape shape;
+    int64_t size;
+    double low, high, least; /* of all elements; least in magnitude */
+    bool finite;
+} value;
+
+typedef struct generator {
+    program *p;
+    ag_tape *tape;
+    uint64_t random;
+    int64_t most; /* elements of one value */
+    int64_t extent[PALETTE];
+    ag_shape base;  /* most values have this shape, or one that is broadcast to it */
+    ag_dtype dtype; /* most real values have this one */
+    bool ties, quiet;
+    value value[MOST_LINES];
+} generator;
+
+/* ---- Drawing ---- */
+
+static uint64_t draw(generator *g) {
+    uint64_t z = g->random += 0x9E3779B97F4A7C15u; /* splitmix64 */
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+static int64_t below(generator *g, int64_t n) { return (int64_t)(draw(g) % (uint64_t)n); }
+static int pick(generator *g, int n) { return (int)below(g, n); }
+static bool chance(generator *g, int percent) { return pick(g, 100) < percent; }
+
+/* A scalar for scalar forms: often one that does nothing. */
+static double some_scalar(generator *g, ag_dtype dtype) {
+    static const double values[] = {0, 1, -1, 2, 3, 0.5, -0.25, 1.5, 0.1, 1, 2};
+    double s = values[pick(g, (int)(sizeof values / sizeof *values))];
+    return dtype == AG_I64 ? floor(s) : s;
+}
+
+/* ---- Lines ---- */
+
+static void measure(generator *g, value *v) {
+    const void *data = ag_data(v->tensor);
+    if (!data) return;
+    v->low = INFINITY, v->high = -INFINITY, v->least = INFINITY, v->finite = true;
+    for (int64_t i = 0; i < v->size; i++) {
+        double e = element_at(v->dtype, data, i);
+        v->finite = v->finite && isfinite(e);
+        v->low = fmin(v->low, e);
+        v->high = fmax(v->high, e);
+        v->least = fmin(v->least, fabs(e));
+    }
+    if (v->size == 0) v->low = v->high = v->least = 1;
+    (void)g;
+}
+
+/* Appends a line; returns its number. */
+static int append(generator *g, const line *l) {
+    int number = g->p->count;
+    if (number == MOST_LINES) ck_abort_msg("too many lines");
+    ag_tensor *tensors[MOST_LINES];
+    for (int i = 0; i < number; i++) tensors[i] = g->value[i].tensor;
+    g->p->line[g->p->count++] = *l;
+    value *v = &g->value[number];
+    memset(v, 0, sizeof *v);
+    ag_tensor *y = line_record(l, g->tape, tensors);
+    if (line_has_value(l)) {
+        *v = (value){.tensor = y, .dtype = ag_dtype_of(y), .shape = ag_shape_of(y), .size = ag_size(y)};
+        g->p->line[number].y_dtype = v->dtype;
+        g->p->line[number].y_shape = v->shape;
+        measure(g, v);
+    }
+    if (ag_tape_status(g->tape) != AG_OK) {
+        program_print(stderr, g->p);
+        ck_abort_msg("seed %llu gives a program that is wrong: %s", (unsigned long long)g->p->seed,
+                     ag_tape_error(g->tape));
+    }
+    return number;
+}
+
+static line line_of(const char *name) { return (line){.form = form_named(name)}; }
+
+static int x_line(generator *g, const char *name, int x) {
+    line l = line_of(name);
+    l.operands = 1, l.x[0] = x;
+    return append(g, &l);
+}
+
+static int ab_line(generator *g, const char *name, int a, int b) {
+    line l = line_of(name);
+    l.operands = 2, l.x[0] = a, l.x[1] = b;
+    return append(g, &l);
+}
+
+static int abc_line(generator *g, const char *name, int a, int b, int c) {
+    line l = line_of(name);
+    l.operands = 3, l.x[0] = a, l.x[1] = b, l.x[2] = c;
+    return append(g, &l);
+}
+
+static int scalar_line(generator *g, const char *name, int x, double s) {
+    line l = line_of(name);
+    l.operands = 1, l.x[0] = x, l.scalar[0] = s;
+    return append(g, &l);
+}
+
+static int axis_line(generator *g, const char *name, int x, int axis, bool keep) {
+    line l = line_of(name);
+    l.operands = 1, l.x[0] = x, l.number[0] = axis, l.keep = keep;
+    return append(g, &l);
+}
+
+static int axes_line(generator *g, const char *name, int x, ag_axes axes, bool keep) {
+    line l = line_of(name);
+    l.operands = 1, l.x[0] = x, l.axes = axes, l.keep = keep;
+    return append(g, &l);
+}
+
+static int shape_line(generator *g, const char *name, int x, ag_shape shape) {
+    line l = line_of(name);
+    l.operands = 1, l.x[0] = x, l.shape = shape;
+    return append(g, &l);
+}
+
+static int cast_line(generator *g, int x, ag_dtype dtype) {
+    line l = line_of("ag_cast");
+    l.operands = 1, l.x[0] = x, l.dtype = dtype;
+    return append(g, &l);
+}
+
+static int slice_line(generator *g, const char *name, int x, int axis, int64_t a, int64_t b, int64_t c) {
+    line l = line_of(name);
+    l.operands = 1, l.x[0] = x;
+    l.number[0] = axis, l.number[1] = a, l.number[2] = b, l.number[3] = c;
+    return append(g, &l);
+}
+
+static int leaf_line(generator *g, const char *name, ag_dtype dtype, ag_shape shape, domain d) {
+    line l = line_of(name);
+    l.dtype = dtype, l.shape = shape, l.domain = d, l.data = draw(g) >> 32;
+    return append(g, &l);
+}
+
+static int index_line(generator *g, ag_shape shape, int64_t bound) {
+    line l = line_of("ag_from");
+    l.dtype = AG_I64, l.shape = shape, l.domain = INDICES, l.number[1] = bound, l.data = draw(g) >> 32;
+    return append(g, &l);
+}
+
+static void statement(generator *g, const char *name, int x) {
+    line l = line_of(name);
+    l.operands = 1, l.x[0] = x;
+    append(g, &l);
+}
+
+/* ---- Shapes ---- */
+
+static domain some_domain(generator *g) {
+    if (g->p->wild && chance(g, 40)) return SPECIAL;
+    return g->ties ? TIES : chance(g, 15) ? POSITIVE : ORDINARY;
+}
+
+/* One that is broadcast to `shape`: leading axes gone, others 1. */
+static ag_shape narrowed(generator *g, ag_shape shape) {
+    int gone = chance(g, 40) && shape.rank > 0 ? pick(g, shape.rank + 1) : 0;
+    ag_shape s = {.rank = shape.rank - gone};
+    for (int i = 0; i < s.rank; i++) s.extent[i] = chance(g, 30) ? 1 : shape.extent[i + gone];
+    return s;
+}
+
+/* Elements, as if no extent were 0: what a sum over that axis would have. */
+static int64_t room_of(const ag_shape *shape) {
+    int64_t n = 1;
+    for (int i = 0; i < shape->rank; i++) n *= shape->extent[i] > 1 ? shape->extent[i] : 1;
+    return n;
+}
+
+static ag_shape some_shape(generator *g) {
+    if (chance(g, 50)) return g->base;
+    if (chance(g, 75)) return narrowed(g, g->base);
+    ag_shape s = {.rank = pick(g, 4)};
+    for (int i = 0; i < s.rank; i++) s.extent[i] = g->extent[pick(g, PALETTE)];
+    while (room_of(&s) > g->most) s.extent[pick(g, s.rank)] = 2;
+    return s;
+}
+
+static bool broadcasts(const ag_shape *a, const ag_shape *b, ag_shape *y) {
+    *y = a->rank >= b->rank ? *a : *b;
+    for (int i = 1; i <= a->rank && i <= b->rank; i++) {
+        int64_t e = a->extent[a->rank - i], f = b->extent[b->rank - i];
+        if (e != f && e != 1 && f != 1) return false;
+        y->extent[y->rank - i] = e == 1 ? f : e;
+    }
+    return true;
+}
+
+static bool same_shape(const ag_shape *a, const ag_shape *b) {
+    for (int i = 0; i < a->rank; i++)
+        if (a->rank != b->rank || a->extent[i] != b->extent[i]) return false;
+    return a->rank == b->rank;
+}
+
+/* ---- Operands ---- */
+
+static bool fits(const generator *g, const value *v, need n) {
+    bool number = v->dtype != AG_BOOL;
+    if (g->p->wild || !number) return true;
+    if (!v->finite || v->high > 1e6 || v->low < -1e6) return false;
+    if (n == MODEST) return v->high <= 16 && v->low >= -16;
+    if (n == POSITIVE_ONLY) return v->low >= 1.0 / 64 && v->high <= 1e3;
+    if (n == AWAY_FROM_ZERO) return v->least >= 1.0 / 64;
+    return true;
+}
+
+/* x as it is needed: brought into its domain by further lines. */
+static int fixed(generator *g, int x, need n) {
+    const value *v = &g->value[x];
+    if (fits(g, v, n)) return x;
+    if (v->dtype == AG_I64) { /* which has neither logarithm nor quotient */
+        int y = scalar_line(g, "ag_minimum_scalar", x, 15);
+        return scalar_line(g, "ag_maximum_scalar", y, -9);
+    }
+    static const char *const modest[] = {"ag_tanh", "ag_sin", "ag_sigmoid", "user_softsign"};
+    int y = v->high > 1e3 || v->low < -1e3 || n <= MODEST ? x_line(g, modest[pick(g, 4)], x) : x;
+    if (fits(g, &g->value[y], n)) return y;
+    if (n <= MODEST) { /* NaN in it all the same: an empty mean */
+        int zero = scalar_line(g, "ag_add_scalar", x, 0), mask = ab_line(g, "ag_equal", zero, x);
+        line l = line_of("ag_zeros");
+        l.dtype = g->value[x].dtype, l.shape = g->value[x].shape;
+        int zeros = append(g, &l), bounded = abc_line(g, "ag_where", mask, x, zeros);
+        return x_line(g, "ag_tanh", bounded);
+    }
+    int positive = x_line(g, chance(g, 50) ? "ag_square" : "ag_abs", y);
+    return scalar_line(g, "ag_add_scalar", positive, 0.25);
+}
+
+static bool has_dtype(const value *v, unsigned dtypes) { return v->tensor && dtypes >> v->dtype & 1; }
+
+/* A value of one of these dtypes: late ones more often, so that programs grow in depth. −1 if there is none. */
+static int drawn_operand(generator *g, unsigned dtypes) {
+    int n = g->p->count;
+    for (int tries = 0; tries < 12; tries++) {
+        int from = chance(g, 50) && n > 6 ? n - 6 : 0, i = from + pick(g, n - from);
+        if (has_dtype(&g->value[i], dtypes)) return i;
+    }
+    return -1;
+}
+
+static ag_dtype some_dtype(generator *g, unsigned dtypes) {
+    if (dtypes >> g->dtype & 1 && chance(g, 80)) return g->dtype;
+    ag_dtype d;
+    do d = (ag_dtype)pick(g, AG_DTYPES);
+    while (!(dtypes >> d & 1));
+    return d;
+}
+
+static int operand(generator *g, unsigned dtypes, need n) {
+    int i = chance(g, 92) ? drawn_operand(g, dtypes) : -1;
+    if (i < 0)
+        i = leaf_line(g, chance(g, 70) ? "ag_from" : "ag_wrap", some_dtype(g, dtypes), some_shape(g), some_domain(g));
+    return fixed(g, i, n);
+}
+
+/* One of that dtype that is broadcast with x. */
+static int partner(generator *g, int x, need n) {
+    ag_shape y;
+    for (int tries = 0; tries < 12 && !chance(g, 10); tries++) {
+        int i = drawn_operand(g, 1u << g->value[x].dtype);
+        if (i < 0 || !broadcasts(&g->value[x].shape, &g->value[i].shape, &y) || room_of(&y) > g->most) continue;
+        return fixed(g, i, n);
+    }
+    return fixed(g, leaf_line(g, "ag_from", g->value[x].dtype, narrowed(g, g->value[x].shape), some_domain(g)), n);
+}
+
+/* One of exactly that dtype and shape. */
+static int twin(generator *g, int x) {
+    for (int tries = 0; tries < 8; tries++) {
+        int i = drawn_operand(g, 1u << g->value[x].dtype);
+        if (i >= 0 && same_shape(&g->value[i].shape, &g->value[x].shape)) return i;
+    }
+    return leaf_line(g, "ag_from", g->value[x].dtype, g->value[x].shape, some_domain(g));
+}
+
+static int mask_for(generator *g, int x) {
+    ag_shape y;
+    for (int tries = 0; tries < 6; tries++) {
+        int i = drawn_operand(g, 1u << AG_BOOL);
+        if (i >= 0 && broadcasts(&g->value[x].shape, &g->value[i].shape, &y) && room_of(&y) <= g->most) return i;
+    }
+    if (chance(g, 50)) return ab_line(g, chance(g, 50) ? "ag_less" : "ag_equal", x, partner(g, x, ANYTHING_GOES));
+    return leaf_line(g, "ag_from", AG_BOOL, narrowed(g, g->value[x].shape), ORDINARY);
+}
+
+/* ---- Calls by kind ---- */
+
+enum { REALS = 1 << AG_F32 | 1 << AG_F64, NUMBERS = REALS | 1 << AG_I64, ALL = NUMBERS | 1 << AG_BOOL };
+
+static const form *some_form(generator *g, kind k) {
+    const form *found = NULL;
+    for (int i = 0, seen = 0; i < form_count; i++)
+        if (forms[i].kind == k && pick(g, ++seen) == 0) found = &forms[i];
+    return found;
+}
+
+static void some_unary(generator *g) {
+    const form *f = some_form(g, KIND_UNARY);
+    x_line(g, f->name, operand(g, f->dtypes, f->need[0]));
+}
+
+static void some_binary(generator *g, kind k) {
+    const form *f = some_form(g, k);
+    int a = operand(g, f->dtypes, f->need[0]), b = chance(g, 8) ? fixed(g, a, f->need[1]) : partner(g, a, f->need[1]);
+    if (chance(g, 30) && f->need[0] == f->need[1]) ab_line(g, f->name, b, a);
+    else ab_line(g, f->name, a, b);
+}
+
+static void some_scalar_form(generator *g) {
+    const form *f = some_form(g, KIND_SCALAR);
+    line l = {.form = f, .operands = 1};
+    l.x[0] = operand(g, f->dtypes, f->need[0]);
+    l.scalar[0] = some_scalar(g, g->value[l.x[0]].dtype);
+    if (strcmp(f->name, "ag_div_scalar") == 0 && l.scalar[0] == 0) l.scalar[0] = 4;
+    if (f->signature == SIG_X_SS) {
+        l.scalar[0] = -0.5 * pick(g, 3);
+        l.scalar[1] = 0.25 * pick(g, 4);
+    }
+    append(g, &l);
+}
+
+static ag_axes some_axes(generator *g, int rank) {
+    ag_axes axes = {0};
+    if (chance(g, 15)) return AG_ALL_AXES;
+    for (int i = 0; i < rank; i++)
+        if (chance(g, rank > 1 ? 45 : 80)) axes.axis[axes.count++] = chance(g, 30) ? i - rank : i;
+    return axes;
+}
+
+static bool empty_along(const generator *g, int x) { return g->value[x].size == 0; }
+
+static void some_reduction(generator *g) {
+    static const char *const whole[] = {"ag_sum", "ag_mean", "ag_max", "ag_min", "ag_var"};
+    if (chance(g, 20)) {
+        int which = pick(g, 5);
+        const form *f = form_named(whole[which]);
+        int x = operand(g, f->dtypes, ANYTHING_GOES);
+        if (which == 2 || which == 3 ? empty_along(g, x) : which != 0 && g->value[x].size < 2) return;
+        scalar_line(g, f->name, x, which == 4 && chance(g, 50));
+        return;
+    }
+    const form *f = some_form(g, KIND_REDUCTION);
+    line l = {.form = f, .operands = 1, .keep = chance(g, 50)};
+    l.x[0] = operand(g, f->dtypes, f->need[0]);
+    if (empty_along(g, l.x[0]) && f->call.x_axes_keep != ag_sum_over) return;
+    l.axes = some_axes(g, g->value[l.x[0]].shape.rank);
+    append(g, &l);
+}
+
+static void some_along(generator *g) {
+    const form *f = some_form(g, KIND_ALONG);
+    int x = operand(g, f->dtypes, ANYTHING_GOES), rank = g->value[x].shape.rank;
+    if (rank == 0 || empty_along(g, x)) return;
+    axis_line(g, f->name, x, pick(g, rank) - (chance(g, 30) ? rank : 0), chance(g, 50));
+}
+
+static void some_source(generator *g) {
+    const form *f = some_form(g, KIND_SOURCE);
+    line l = {.form = f, .dtype = some_dtype(g, f->dtypes), .shape = some_shape(g)};
+    l.number[0] = g->base.rank ? g->base.extent[g->base.rank - 1] : 3;
+    l.scalar[0] = f->signature == SIG_TDS_SS ? -0.5 : some_scalar(g, l.dtype);
+    l.scalar[1] = 0.75;
+    append(g, &l);
+}
+
+static void some_choice(generator *g) {
+    int a = operand(g, ALL, ANYTHING_GOES), b = partner(g, a, ANYTHING_GOES);
+    ag_shape s, y;
+    int m = mask_for(g, a);
+    broadcasts(&g->value[a].shape, &g->value[m].shape, &s);
+    if (!broadcasts(&s, &g->value[b].shape, &y) || room_of(&y) > g->most) return;
+    abc_line(g, "ag_where", m, a, b);
+}
+
+static void some_cast(generator *g) {
+    int x = operand(g, ALL, ANYTHING_GOES);
+    cast_line(g, x, chance(g, 60) ? (ag_dtype)(AG_F32 + pick(g, 2)) : (ag_dtype)pick(g, AG_DTYPES));
+}
+
+/* ---- Views ---- */
+
+static int permuted(generator *g, int x) {
+    int rank = g->value[x].shape.rank;
+    ag_axes order = {.count = rank};
+    for (int i = 0; i < rank; i++) {
+        int j = pick(g, i + 1);
+        order.axis[i] = order.axis[j];
+        order.axis[j] = i;
+    }
+    return axes_line(g, "ag_permute", x, order, false);
+}
+
+static int transposed(generator *g, int x) {
+    int rank = g->value[x].shape.rank;
+    line l = line_of("ag_transpose");
+    l.operands = 1, l.x[0] = x;
+    l.number[0] = pick(g, rank), l.number[1] = pick(g, rank) - (chance(g, 30) ? rank : 0);
+    if (rank > 1 && chance(g, 60)) l.number[0] = -1, l.number[1] = -2;
+    return append(g, &l);
+}
+
+static int sliced(generator *g, int x) {
+    static const int64_t steps[] = {1, 1, 2, 3, -1, -1, -2, -3};
+    int rank = g->value[x].shape.rank, axis = pick(g, rank);
+    int64_t n = g->value[x].shape.extent[axis], step = steps[pick(g, 8)];
+    int64_t start = chance(g, 40) ? AG_END : below(g, n + 1) - (chance(g, 30) ? n : 0);
+    int64_t stop = chance(g, 40) ? AG_END : below(g, n + 1) - (chance(g, 30) ? n : 0);
+    return slice_line(g, "ag_slice", x, axis - (chance(g, 30) ? rank : 0), start, stop, step);
+}
+
+/* Extents of the same product: two axes joined, or one split. */
+static int reshaped(generator *g, int x) {
+    ag_shape s = g->value[x].shape;
+    int rank = s.rank, i = rank ? pick(g, rank) : 0;
+    if (chance(g, 20) && g->value[x].size > 0) {
+        s = AG_SHAPE(-1);
+    } else if (rank > 1 && i + 1 < rank && chance(g, 60)) {
+        s.extent[i] *= s.extent[i + 1];
+        for (int k = i + 1; k + 1 < rank; k++) s.extent[k] = s.extent[k + 1];
+        s.rank--;
+    } else if (rank > 0 && rank < MOST_RANK) {
+        int64_t e = s.extent[i], factor = e % 2 == 0 && e ? 2 : e % 3 == 0 && e ? 3 : 1;
+        for (int k = rank; k > i; k--) s.extent[k] = s.extent[k - 1];
+        s.extent[i] = e / factor;
+        s.extent[i + 1] = factor;
+        s.rank++;
+    }
+    return shape_line(g, "ag_reshape", x, s);
+}
+
+static int broadcast(generator *g, int x) {
+    ag_shape s = g->value[x].shape, y;
+    if (!broadcasts(&s, &g->base, &y) || room_of(&y) > g->most) y = s;
+    if (y.rank < MOST_RANK && chance(g, 40) && room_of(&y) * 2 <= g->most) {
+        memmove(y.extent + 1, y.extent, (size_t)y.rank * sizeof *y.extent);
+        y.extent[0] = 1 + pick(g, 2);
+        y.rank++;
+    }
+    return shape_line(g, "ag_broadcast_to", x, y);
+}
+
+static int some_view_of(generator *g, int x) {
+    int rank = g->value[x].shape.rank, which = pick(g, 10);
+    if (which < 2) return reshaped(g, x);
+    if (which == 2) return broadcast(g, x);
+    if (which == 3 && rank < MOST_RANK) return axis_line(g, "ag_unsqueeze", x, pick(g, rank + 1), false);
+    if (which == 4) return axes_line(g, "ag_squeeze", x, AG_ALL_AXES, false);
+    if (rank == 0) return x;
+    if (which == 5) return permuted(g, x);
+    if (which == 6) return transposed(g, x);
+    if (which == 7) return axis_line(g, "ag_flip", x, pick(g, rank) - (chance(g, 30) ? rank : 0), false);
+    return sliced(g, x);
+}
+
+static void some_view(generator *g) {
+    int x = operand(g, ALL, ANYTHING_GOES);
+    for (int n = 1 + pick(g, 3); n > 0; n--) x = some_view_of(g, x);
+}
+
+static void some_windows(generator *g) {
+    int x = operand(g, REALS, ANYTHING_GOES), rank = g->value[x].shape.rank;
+    if (rank > 0 && rank < MOST_RANK && g->value[x].size > 0 && 2 * g->value[x].size <= g->most)
+        axis_line(g, "user_windows", x, pick(g, rank), false);
+}
+
+/* Windows along one axis or two, something done to them, and perhaps all put back where it was. */
+static void some_folding(generator *g) {
+    int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank, n = 1 + (rank > 1 && chance(g, 30));
+    if (rank == 0 || rank + n > AG_MAX_RANK - 1 || empty_along(g, x)) return;
+    line l = line_of("ag_windows"), back = line_of("ag_fold");
+    int first = pick(g, rank - n + 1);
+    l.operands = back.operands = 1, l.x[0] = x;
+    l.axes.count = n, l.shape.rank = l.shape2.rank = n;
+    int64_t room = g->value[x].size;
+    back.shape.rank = n;
+    for (int i = 0; i < n; i++) {
+        int64_t e = back.shape.extent[i] = g->value[x].shape.extent[first + i], most = e < 4 ? e : 4;
+        l.axes.axis[i] = first + i;
+        room *= l.shape.extent[i] = 1 + below(g, most);
+        l.shape2.extent[i] = 1 + below(g, 3);
+    }
+    if (room > g->most) return;
+    back.axes = l.axes, back.shape2 = l.shape2;
+    int y = append(g, &l);
+    if (g->value[x].dtype == AG_BOOL || chance(g, 30)) return;
+    back.x[0] = chance(g, 60) ? scalar_line(g, "ag_add_scalar", y, 1) : y;
+    append(g, &back);
+}
+
+static void some_running(generator *g) {
+    int x = operand(g, REALS, ANYTHING_GOES);
+    if (g->value[x].shape.rank > 0) x_line(g, "user_running", x);
+}
+
+/* ---- Several inputs ---- */
+
+static void some_concat(generator *g) {
+    line l = line_of("ag_concat");
+    int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank, axis;
+    if (rank == 0) return;
+    l.number[0] = axis = pick(g, rank);
+    for (int n = 1 + pick(g, 3); n > 0; n--) {
+        int y = chance(g, 30) ? x : twin(g, x);
+        int64_t most = g->value[y].shape.extent[axis];
+        if (chance(g, 30)) y = slice_line(g, "ag_slice", y, axis, below(g, most + 1), AG_END, 1);
+        l.x[l.operands++] = y;
+    }
+    if (g->value[x].size * l.operands <= g->most) append(g, &l);
+}
+
+static void some_embed(generator *g) {
+    int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank;
+    if (rank == 0) return;
+    int axis = pick(g, rank);
+    int64_t m = g->value[x].shape.extent[axis], step = 1 + below(g, 2), before = below(g, 3);
+    int64_t n = before + (m ? (m - 1) * step + 1 : 0) + below(g, 3);
+    if (g->value[x].size / (m ? m : 1) * n > g->most) return;
+    bool back = chance(g, 30) && m > 0;
+    slice_line(g, "ag_embed", x, axis, n, back ? before + (m - 1) * step : before, back ? -step : step);
+}
+
+/* Of rank, with n along the axis: as x elsewhere, or 1 there. */
+static ag_shape index_shape(generator *g, ag_shape shape, int axis, int64_t n) {
+    for (int i = 0; i < shape.rank; i++)
+        if (i != axis && chance(g, 40)) shape.extent[i] = 1;
+    shape.extent[axis] = n;
+    return shape;
+}
+
+static void some_gather(generator *g) {
+    int x = operand(g, ALL, ANYTHING_GOES);
+    ag_shape s = g->value[x].shape;
+    if (s.rank == 0 || g->value[x].size == 0) return;
+    int axis = pick(g, s.rank);
+    int64_t m = s.extent[axis], n = below(g, 2 * m + 1);
+    if (g->value[x].size / m * n > g->most) n = m;
+    line l = line_of("ag_gather");
+    l.operands = 2, l.x[0] = x, l.number[0] = axis;
+    if (chance(g, 25) && s.rank > 1 && g->value[x].dtype != AG_BOOL)
+        l.x[1] = axis_line(g, "ag_argmax", fixed(g, twin(g, x), ANYTHING_GOES), axis, true);
+    else l.x[1] = index_line(g, index_shape(g, s, axis, n), m);
+    if (g->value[l.x[1]].dtype == AG_I64) append(g, &l);
+}
+
+static void some_scatter(generator *g) {
+    int x = operand(g, NUMBERS, ANYTHING_GOES);
+    ag_shape s = g->value[x].shape;
+    if (s.rank == 0 || g->value[x].size == 0) return;
+    int axis = pick(g, s.rank);
+    int64_t n = below(g, 2 * s.extent[axis] + 1);
+    if (g->value[x].size / s.extent[axis] * n > g->most) n = 1;
+    int index = index_line(g, index_shape(g, s, axis, n), s.extent[axis]);
+    int source = leaf_line(g, "ag_from", g->value[x].dtype, index_shape(g, s, axis, n), some_domain(g));
+    if (chance(g, 50)) source = x_line(g, "ag_neg", source);
+    line l = line_of("ag_scatter_add");
+    l.operands = 3, l.x[0] = x, l.x[1] = index, l.x[2] = source, l.number[0] = axis;
+    append(g, &l);
+}
+
+static void some_user(generator *g) {
+    line l = line_of("user_weighted");
+    int x = operand(g, REALS, ANYTHING_GOES), which = pick(g, 5);
+    if (which == 0) {
+        abc_line(g, "user_blend", x, twin(g, x), x);
+    } else if (which == 1) {
+        for (int n = 1 + pick(g, MOST_OPERANDS); n > 0; n--) l.x[l.operands++] = twin(g, x);
+        append(g, &l);
+    } else if (which == 2) {
+        x_line(g, "user_is_small", x);
+    } else if (which == 3) {
+        some_windows(g);
+    } else {
+        some_running(g);
+    }
+}
+
+/* ---- Products ---- */
+
+enum { MOST_WORK = 1 << 20 };
+
+/* A (…,k,n) to multiply x (…,m,k) by: x transposed, another value, a leaf, one that is seen through a transpose. */
+static int factor(generator *g, int x) {
+    ag_shape s = g->value[x].shape;
+    int64_t k = s.extent[s.rank - 1], n = chance(g, 30) ? s.extent[s.rank - 2] : 1 + below(g, 9);
+    for (int tries = 0; tries < 6; tries++) {
+        int i = drawn_operand(g, 1u << g->value[x].dtype);
+        if (i < 0 || !fits(g, &g->value[i], MODEST)) continue;
+        ag_shape t = g->value[i].shape, y, a = s, b = t;
+        if (t.rank < 2) continue;
+        bool as_it_is = t.extent[t.rank - 2] == k;
+        a.rank -= 2, b.rank -= 2;
+        if (!broadcasts(&a, &b, &y)) continue;
+        if (room_of(&y) * s.extent[s.rank - 2] * t.extent[t.rank - 1 - !as_it_is] > g->most) continue;
+        if (as_it_is) return i;
+        if (t.extent[t.rank - 1] == k) return slice_line(g, "ag_transpose", i, -2, -1, 0, 0);
+    }
+    ag_shape t = s;
+    bool turned = chance(g, 40), alone = chance(g, 50);
+    t.extent[s.rank - 2] = turned ? n : k;
+    t.extent[s.rank - 1] = turned ? k : n;
+    if (alone) t = turned ? AG_SHAPE(n, k) : AG_SHAPE(k, n);
+    if (room_of(&t) > g->most) return -1;
+    int y = leaf_line(g, "ag_from", g->value[x].dtype, t, g->ties ? TIES : ORDINARY);
+    return turned ? slice_line(g, "ag_transpose", y, -1, -2, 0, 0) : y;
+}
+
+static int64_t work_of(const generator *g, int a, int b) {
+    ag_shape t = g->value[b].shape;
+    return g->value[a].size * t.extent[t.rank - 1];
+}
+
+/* One product, the two first axes made where there are none; −1 if it would be too much. */
+static int product(generator *g, int x) {
+    while (g->value[x].shape.rank < 2) x = axis_line(g, "ag_unsqueeze", x, chance(g, 50) ? 0 : -1, false);
+    int y = factor(g, x);
+    if (y < 0 || work_of(g, x, y) > MOST_WORK) return -1;
+    return ab_line(g, "ag_matmul", x, y);
+}
+
+/* Several products of one shape summed, and a bias. */
+static void some_products(generator *g) {
+    int x = operand(g, REALS, MODEST), y = product(g, x);
+    if (y < 0 || chance(g, 30)) return;
+    for (int n = pick(g, 3); n > 0; n--) {
+        int like = g->p->line[y].form == form_named("ag_matmul") ? y : -1;
+        if (like < 0) break;
+        int a = twin(g, g->p->line[like].x[0]), b = twin(g, g->p->line[like].x[1]);
+        if (!fits(g, &g->value[a], MODEST) || !fits(g, &g->value[b], MODEST)) break;
+        int z = ab_line(g, "ag_matmul", a, b);
+        y = chance(g, 50) ? ab_line(g, "ag_add", y, z) : ab_line(g, chance(g, 50) ? "ag_sub" : "ag_add", z, y);
+    }
+    if (chance(g, 50)) y = ab_line(g, "ag_add", y, partner(g, y, ANYTHING_GOES));
+    if (chance(g, 40)) y = x_line(g, chance(g, 50) ? "ag_relu" : "ag_tanh", y);
+    if (chance(g, 20)) scalar_line(g, "ag_scale", y, 0.5);
+}
+
+static void some_dot(generator *g) {
+    int a = operand(g, REALS, MODEST);
+    if (g->value[a].shape.rank == 0) return;
+    int y = ab_line(g, "user_dot", a, fixed(g, twin(g, a), MODEST));
+    if (chance(g, 30)) return;
+    int other = x_line(g, "ag_sin", twin(g, y));
+    ab_line(g, "ag_add", chance(g, 50) ? y : other, chance(g, 80) ? other : y);
+}
+
+/* ---- Motifs ---- */
+
+/* What changes nothing, or undoes itself. */
+static void some_identity(generator *g) {
+    int x = operand(g, REALS, ANYTHING_GOES), y;
+    ag_dtype d = g->value[x].dtype;
+    int rank = g->value[x].shape.rank;
+    line l = line_of(chance(g, 50) ? "ag_ones" : "ag_zeros");
+    l.dtype = d, l.shape = narrowed(g, g->value[x].shape);
+    switch (pick(g, 14)) {
+    case 0: y = scalar_line(g, "ag_scale", x, 1); break;
+    case 1: y = scalar_line(g, "ag_add_scalar", x, 0); break;
+    case 2: y = x_line(g, "ag_neg", x_line(g, "ag_neg", x)); break;
+    case 3: y = scalar_line(g, "ag_div_scalar", x, 1); break;
+    case 4: y = scalar_line(g, "ag_pow_scalar", x, 1); break;
+    case 5: y = cast_line(g, cast_line(g, x, AG_F64), d); break;
+    case 6: y = cast_line(g, x, d); break;
+    case 7:
+        y = append(g, &l);
+        y = ab_line(g, l.form == form_named("ag_ones") ? "ag_mul" : chance(g, 50) ? "ag_add" : "ag_sub", x, y);
+        break;
+    case 8: y = ab_line(g, "ag_maximum", x, x); break;
+    case 9: y = rank ? axis_line(g, "ag_flip", axis_line(g, "ag_flip", x, 0, false), 0, false) : x; break;
+    case 10:
+        y = rank > 1 ? slice_line(g, "ag_transpose", x, 0, -1, 0, 0) : x;
+        y = rank > 1 ? slice_line(g, "ag_transpose", y, 0, -1, 0, 0) : x;
+        break;
+    case 11: y = shape_line(g, "ag_reshape", reshaped(g, x), g->value[x].shape); break;
+    case 12: y = ab_line(g, "ag_sub", x, x); break;
+    default: y = scalar_line(g, "ag_scale", scalar_line(g, "ag_scale", x, -1), -1);
+    }
+    if (chance(g, 30)) x_line(g, "ag_sin", y);
+}
+
+/* A line that is there already, once more; a chain of them, in which each uses the last. */
+static void some_duplicate(generator *g) {
+    int from = pick(g, g->p->count), copy[MOST_LINES];
+    for (int i = 0; i < from; i++) copy[i] = i;
+    for (int i = from, end = g->p->count; i < end && i < from + 3; i++) {
+        line l = g->p->line[i];
+        copy[i] = i;
+        if (!line_has_value(&l) || l.form->signature < SIG_X || l.form->signature == SIG_GRADIENT) continue;
+        for (int k = 0; k < l.operands; k++) l.x[k] = copy[l.x[k]];
+        copy[i] = append(g, &l);
+    }
+}
+
+static int keepdims_line(generator *g, const char *name, int x, int axis) {
+    return axes_line(g, name, x, AG_AXES(axis), true);
+}
+
+/* Normalised along an axis as batchnorm and layer norm are, with gain and bias. */
+static void some_norm(generator *g) {
+    int x = operand(g, REALS, MODEST), rank = g->value[x].shape.rank;
+    if (rank == 0 || empty_along(g, x)) return;
+    int axis = chance(g, 50) ? 0 : rank - 1;
+    int centred = ab_line(g, "ag_sub", x, keepdims_line(g, "ag_mean_over", x, axis));
+    int var = keepdims_line(g, "ag_mean_over", x_line(g, "ag_square", centred), axis);
+    int scale = x_line(g, "ag_rsqrt", scalar_line(g, "ag_add_scalar", var, 0.01));
+    int y = ab_line(g, "ag_mul", centred, scale);
+    y = ab_line(g, "ag_mul", y, partner(g, y, MODEST));
+    ab_line(g, "ag_add", y, partner(g, y, ANYTHING_GOES));
+}
+
+static void some_softmax(generator *g) {
+    int x = operand(g, REALS, MODEST), rank = g->value[x].shape.rank;
+    if (rank == 0 || empty_along(g, x)) return;
+    int axis = pick(g, rank), most = x_line(g, "ag_stop_gradient", keepdims_line(g, "ag_max_over", x, axis));
+    int e = x_line(g, "ag_exp", ab_line(g, "ag_sub", x, most)), sum = keepdims_line(g, "ag_sum_over", e, axis);
+    if (chance(g, 50)) ab_line(g, "ag_div", e, sum);
+    else ab_line(g, "ag_add", x_line(g, "ag_log", sum), most);
+}
+
+static void some_gelu(generator *g) {
+    int x = operand(g, REALS, MODEST), cube = ab_line(g, "ag_mul", x_line(g, "ag_square", x), x);
+    int inner = ab_line(g, "ag_add", x, scalar_line(g, "ag_scale", cube, 0.044715));
+    int t = x_line(g, "ag_tanh", scalar_line(g, "ag_scale", inner, 0.7978845608));
+    ab_line(g, "ag_mul", scalar_line(g, "ag_scale", x, 0.5), scalar_line(g, "ag_add_scalar", t, 1));
+}
+
+/* −mean of the log-probability of a label for each row. */
+static void some_cross_entropy(generator *g) {
+    int x = operand(g, REALS, MODEST);
+    ag_shape s = g->value[x].shape;
+    if (s.rank < 2 || empty_along(g, x)) return;
+    int64_t classes = s.extent[s.rank - 1];
+    s.extent[s.rank - 1] = 1;
+    line l = line_of("ag_gather");
+    l.operands = 2, l.number[0] = -1;
+    l.x[0] = axis_line(g, "ag_log_softmax", x, -1, false), l.x[1] = index_line(g, s, classes);
+    x_line(g, "ag_neg", x_line(g, "ag_mean", append(g, &l)));
+}
+
+static void some_attention(generator *g) {
+    int q = operand(g, REALS, MODEST);
+    ag_shape s = g->value[q].shape;
+    if (s.rank < 2 || empty_along(g, q) || g->value[q].size * s.extent[s.rank - 2] > MOST_WORK / 4 ||
+        g->value[q].size / s.extent[s.rank - 1] * s.extent[s.rank - 2] > g->most)
+        return;
+    int k = fixed(g, twin(g, q), MODEST), v = fixed(g, twin(g, q), MODEST);
+    int scores = ab_line(g, "ag_matmul", q, slice_line(g, "ag_transpose", k, -1, -2, 0, 0));
+    int weights = axis_line(g, "ag_softmax", scalar_line(g, "ag_scale", scores, 0.5), -1, false);
+    ab_line(g, "ag_matmul", weights, v);
+}
+
+/* Gates cut from one tensor. */
+static void some_gates(generator *g) {
+    int x = operand(g, REALS, MODEST), rank = g->value[x].shape.rank;
+    if (rank == 0) return;
+    int64_t n = g->value[x].shape.extent[rank - 1] / 2;
+    if (n == 0) return;
+    int gate = x_line(g, "ag_sigmoid", slice_line(g, "ag_slice", x, -1, 0, n, 1));
+    int held = x_line(g, "ag_tanh", slice_line(g, "ag_slice", x, -1, n, 2 * n, 1));
+    int kept = ab_line(g, "ag_mul", gate, held);
+    ab_line(g, "ag_add", kept, ab_line(g, "ag_mul", scalar_line(g, "ag_rsub_scalar", gate, 1), held));
+}
+
+static void some_motif(generator *g) {
+    static void (*const motifs[])(generator *) = {some_identity,  some_identity, some_duplicate,     some_duplicate,
+                                                  some_norm,      some_softmax,  some_cross_entropy, some_gelu,
+                                                  some_attention, some_gates};
+    motifs[pick(g, (int)(sizeof motifs / sizeof *motifs))](g);
+}
+
+/* ---- Statements and gradients on the way ---- */
+
+static int some_variable(generator *g, unsigned dtypes) {
+    int found = -1;
+    for (int i = 0, seen = 0; i < g->p->count; i++)
+        if (line_is_variable(&g->p->line[i]) && has_dtype(&g->value[i], dtypes) && pick(g, ++seen) == 0) found = i;
+    return found;
+}
+
+static void assign(generator *g, int v, int x) {
+    line l = line_of("ag_assign");
+    l.operands = 2, l.x[0] = v, l.x[1] = x;
+    append(g, &l);
+}
+
+static int gradient(generator *g, const char *name, int y, int x) {
+    line l = line_of(name);
+    l.operands = 2, l.x[0] = y, l.x[1] = x, l.data = draw(g) >> 32;
+    return append(g, &l);
+}
+
+/* v ← v − 0.1·m/(√s + ε), with m and s running means of a gradient and of its square, as Adam does. */
+static void some_update(generator *g) {
+    int v = some_variable(g, REALS), y = drawn_operand(g, REALS);
+    if (v < 0 || y < 0 || g->value[y].size * 2 > g->most) return;
+    int dx = gradient(g, "ag_vjp", y, v), m = twin(g, v), s = twin(g, v);
+    if (!g->value[dx].finite && !g->p->wild) return;
+    int new_m = ab_line(g, "ag_add", scalar_line(g, "ag_scale", m, 0.9), scalar_line(g, "ag_scale", dx, 0.1));
+    int old_s = scalar_line(g, "ag_scale", x_line(g, "ag_abs", s), 0.99);
+    int new_s =
+        ab_line(g, "ag_add", old_s, scalar_line(g, "ag_scale", x_line(g, "ag_square", x_line(g, "ag_tanh", dx)), 0.01));
+    int root = scalar_line(g, "ag_add_scalar", x_line(g, "ag_sqrt", new_s), 0.1);
+    int step = ab_line(g, "ag_div", x_line(g, "ag_tanh", new_m), root);
+    if (line_is_variable(&g->p->line[m]) && m != v) assign(g, m, new_m);
+    if (line_is_variable(&g->p->line[s]) && s != v && s != m) assign(g, s, new_s);
+    assign(g, v, ab_line(g, "ag_sub", v, scalar_line(g, "ag_scale", step, 0.1)));
+}
+
+/* A value that fits, another variable, or both ways round. */
+static void some_assignment(generator *g) {
+    int v = some_variable(g, ALL);
+    if (v < 0) return;
+    int x = twin(g, v);
+    assign(g, v, x);
+    if (line_is_variable(&g->p->line[x]) && chance(g, 70)) assign(g, x, v);
+}
+
+static void some_slope(generator *g) {
+    int y = operand(g, REALS, ANYTHING_GOES), x = drawn_operand(g, REALS);
+    if (x >= 0) fixed(g, gradient(g, chance(g, 70) ? "ag_vjp" : "ag_jvp", y, x), ANYTHING_GOES);
+}
+
+static void some_statement(generator *g) {
+    int which = pick(g, 100), x = drawn_operand(g, ALL);
+    if (x < 0) return;
+    if (which < 20) statement(g, "ag_keep", x);
+    else if (which < 45) statement(g, "ag_eval", x);
+    else if (which < 65) some_assignment(g);
+    else if (which < 78) some_update(g);
+    else if (which < 95) some_slope(g);
+    else {
+        line l = line_of("ag_tape_set_recording");
+        l.keep = g->quiet;
+        g->quiet = !g->quiet;
+        append(g, &l);
+    }
+}
+
+/* ---- Whole programs ---- */
+
+static void some_lines(generator *g) {
+    int which = pick(g, 100);
+    if (which < 16) some_unary(g);
+    else if (which < 34) some_binary(g, KIND_BINARY);
+    else if (which < 40) some_scalar_form(g);
+    else if (which < 44) some_binary(g, KIND_COMPARE);
+    else if (which < 48) some_choice(g);
+    else if (which < 58) some_reduction(g);
+    else if (which < 61) some_along(g);
+    else if (which < 70) some_view(g);
+    else if (which < 75) some_products(g);
+    else if (which < 78) some_gather(g);
+    else if (which < 80) some_scatter(g);
+    else if (which < 82) some_concat(g);
+    else if (which < 83) some_embed(g);
+    else if (which < 84) some_folding(g);
+    else if (which < 86) some_cast(g);
+    else if (which < 88) some_source(g);
+    else if (which < 91) some_user(g);
+    else if (which < 92) some_dot(g);
+    else if (which < 97) some_motif(g);
+    else some_statement(g);
+}
+
+static void choose_extents(generator *g) {
+    static const int64_t small[] = {1, 2, 2, 3, 3, 4, 5, 7, 8, 9, 16, 17, 33};
+    static const int64_t medium[] = {1, 3, 31, 32, 33, 40, 64, 1023, 1024, 1025, 2049};
+    static const int64_t large[] = {2, 3, 300, 257, 1025, 40000, 66000};
+    int lot = pick(g, 200);
+    extent size = g->p->size = lot < 2 ? LARGE : lot < 16 ? MEDIUM : SMALL;
+    const int64_t *from = size == LARGE ? large : size == MEDIUM ? medium : small;
+    int n = size == LARGE ? 7 : size == MEDIUM ? 11 : 13;
+    g->most = size == LARGE ? 300000 : size == MEDIUM ? 12000 : 1200;
+    for (int i = 0; i < PALETTE; i++) g->extent[i] = from[pick(g, n)];
+    if (chance(g, 5)) g->extent[pick(g, PALETTE)] = 0;
+    g->base.rank = size == SMALL ? pick(g, 5) : 1 + pick(g, 3);
+    for (int i = 0; i < g->base.rank; i++) g->base.extent[i] = g->extent[pick(g, PALETTE)];
+    while (room_of(&g->base) > g->most / 3) g->base.extent[pick(g, g->base.rank)] = 1 + pick(g, 3);
+}
+
+/* Variables, parameters and constants that outlive a rewind. */
+static void some_leaves(generator *g) {
+    static const char *const names[] = {"ag_parameter", "ag_parameter", "ag_variable", "ag_from", "ag_wrap"};
+    leaf_line(g, "ag_parameter", g->dtype, chance(g, 50) ? g->base : narrowed(g, g->base), some_domain(g));
+    for (int n = 1 + pick(g, 4); n > 0; n--) {
+        const char *name = names[pick(g, 5)];
+        ag_dtype d = some_dtype(g, form_named(name)->dtypes);
+        leaf_line(g, name, d, chance(g, 60) ? g->base : some_shape(g), some_domain(g));
+    }
+}
+
+static bool is_read(const program *p, int i) {
+    for (int j = i + 1; j < p->count; j++)
+        for (int k = 0; k < p->line[j].operands; k++)
+            if (p->line[j].x[k] == i) return true;
+    return false;
+}
+
+/* The last real value, and some others: mostly those that nobody has read yet. */
+static void some_outputs(generator *g) {
+    int last = -1, wanted = 1 + pick(g, 4), end = g->p->count;
+    for (int i = end; i-- > 0 && last < 0;)
+        if (has_dtype(&g->value[i], REALS)) last = i;
+    statement(g, "output", last);
+    for (int i = end; i-- > 0 && wanted > 0;) {
+        if (i == last || !g->value[i].tensor || g->p->line[i].form->signature == SIG_LEAF) continue;
+        if (!chance(g, is_read(g->p, i) ? 5 : 75)) continue;
+        statement(g, "output", i);
+        wanted--;
+    }
+}
+
+static int some_length(generator *g) {
+    if (g->p->size == LARGE) return 5 + pick(g, 6);
+    if (g->p->size == MEDIUM) return 6 + pick(g, 16);
+    return chance(g, 3) ? 70 + pick(g, 80) : 6 + pick(g, 30);
+}
+
+void program_generate(program *p, uint64_t seed) {
+    generator g = {.p = p, .random = seed, .tape = ag_tape_new()};
+    memset(p, 0, sizeof *p);
+    p->seed = seed;
+    ag_tape_set_evaluator(g.tape, AG_EVALUATOR_REFERENCE);
+    ag_tape_set_threads(g.tape, 1);
+    ag_tape_seed(g.tape, seed);
+    p->wild = chance(&g, 6);
+    p->together = chance(&g, 50);
+    p->backward = chance(&g, 25);
+    g.ties = chance(&g, 10);
+    g.dtype = chance(&g, 50) ? AG_F64 : AG_F32;
+    choose_extents(&g);
+    some_leaves(&g);
+    int length = some_length(&g);
+    p->order = length > 40 || p->size == LARGE ? pick(&g, 2) : chance(&g, 15) ? pick(&g, 2) : 2;
+    while (p->count < length) some_lines(&g);
+    some_outputs(&g);
+    ag_tape_free(g.tape);
+}

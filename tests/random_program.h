@@ -1,0 +1,207 @@
+/* random_program -- programs as data: lists of calls that can be generated, recorded, printed and made smaller
+ *
+ * A line of a program is a call with all its arguments; its operands are the numbers of earlier lines. The same seed gives
+ * the same program, so a seed is all that is needed to see a failure again. */
+#ifndef TESTS_RANDOM_PROGRAM_H
+#define TESTS_RANDOM_PROGRAM_H
+
+#include <stdio.h>
+
+#include "autograd/autograd.h"
+
+enum { MOST_OPERANDS = 8, MOST_LINES = 256 };
+
+/* Memory that the caller frees, zeroed; ends the test if there is none. (ck_assert writes to a file each time that it
+ * is reached: too dear here.) */
+void *claim(size_t bytes);
+
+/* ---- Calls ---- */
+
+/* Which arguments a call takes, in their order: t the tape, d a dtype, a list of tensors, and so on. */
+typedef enum signature {
+    /* leaves: their elements are worked out from line->data and line->domain */
+    SIG_LEAF,  /* (t, d, shape, elements) */
+    SIG_TD_S,  /* (t, d, scalar) */
+    SIG_TD_N,  /* (t, d, number) */
+    SIG_TDS,   /* (t, d, shape) */
+    SIG_TDS_S, /* (t, d, shape, scalar) */
+    SIG_TDS_SS,
+    /* operations */
+    SIG_X,
+    SIG_AB,
+    SIG_ABC,
+    SIG_LIST, /* (n, list) */
+    SIG_X_S,
+    SIG_S_X,
+    SIG_X_SS,
+    SIG_X_DTYPE,
+    SIG_X_SHAPE,
+    SIG_X_AXES,
+    SIG_X_AXES_2, /* and two shapes, of which each has an extent for each axis */
+    SIG_X_AXES_KEEP,
+    SIG_X_AXES_S_KEEP,
+    SIG_X_AXIS, /* number[0] is the axis, here and below */
+    SIG_X_AXIS_AXIS,
+    SIG_X_AXIS_KEEP,
+    SIG_X_AXIS_3N, /* three numbers behind the axis */
+    SIG_AB_AXIS,
+    SIG_ABC_AXIS,
+    SIG_LIST_AXIS,
+    SIG_GRADIENT, /* ag_vjp or ag_jvp of operand 0 by operand 1, with a vector from line->data */
+    /* statements, which have no value */
+    SIG_ASSIGN, /* variable operand 0 becomes operand 1 */
+    SIG_KEEP,
+    SIG_LOOK,      /* operand 0 is evaluated at this point, and is a result */
+    SIG_RECORDING, /* off or on, by line->keep */
+    SIG_OUTPUT     /* operand 0 is a result, and is differentiated if it is real */
+} signature;
+
+/* What an operand must be like, lest the result be NaN or overflow. */
+typedef enum need { ANYTHING_GOES, MODEST, POSITIVE_ONLY, AWAY_FROM_ZERO } need;
+
+/* What a call is drawn for, and how often. */
+typedef enum kind {
+    KIND_NONE, /* not drawn by itself */
+    KIND_UNARY,
+    KIND_BINARY,
+    KIND_SCALAR,
+    KIND_COMPARE,
+    KIND_REDUCTION,
+    KIND_ALONG,
+    KIND_SOURCE,
+    KINDS
+} kind;
+
+typedef union callee {
+    ag_tensor *(*leaf)(ag_tape *, ag_dtype, ag_shape, const void *);
+    ag_tensor *(*td_s)(ag_tape *, ag_dtype, double);
+    ag_tensor *(*td_n)(ag_tape *, ag_dtype, int64_t);
+    ag_tensor *(*tds)(ag_tape *, ag_dtype, ag_shape);
+    ag_tensor *(*tds_s)(ag_tape *, ag_dtype, ag_shape, double);
+    ag_tensor *(*tds_ss)(ag_tape *, ag_dtype, ag_shape, double, double);
+    ag_tensor *(*x)(ag_tensor *);
+    ag_tensor *(*ab)(ag_tensor *, ag_tensor *);
+    ag_tensor *(*abc)(ag_tensor *, ag_tensor *, ag_tensor *);
+    ag_tensor *(*list)(int, ag_tensor *const[]);
+    ag_tensor *(*x_s)(ag_tensor *, double);
+    ag_tensor *(*s_x)(double, ag_tensor *);
+    ag_tensor *(*x_ss)(ag_tensor *, double, double);
+    ag_tensor *(*x_dtype)(ag_tensor *, ag_dtype);
+    ag_tensor *(*x_shape)(ag_tensor *, ag_shape);
+    ag_tensor *(*x_axes)(ag_tensor *, ag_axes);
+    ag_tensor *(*x_axes_2)(ag_tensor *, ag_axes, ag_shape, ag_shape);
+    ag_tensor *(*x_axes_keep)(ag_tensor *, ag_axes, bool);
+    ag_tensor *(*x_axes_s_keep)(ag_tensor *, ag_axes, double, bool);
+    ag_tensor *(*x_axis)(ag_tensor *, int);
+    ag_tensor *(*x_axis_axis)(ag_tensor *, int, int);
+    ag_tensor *(*x_axis_keep)(ag_tensor *, int, bool);
+    ag_tensor *(*x_axis_3n)(ag_tensor *, int, int64_t, int64_t, int64_t);
+    ag_tensor *(*ab_axis)(ag_tensor *, ag_tensor *, int);
+    ag_tensor *(*abc_axis)(ag_tensor *, ag_tensor *, ag_tensor *, int);
+    ag_tensor *(*list_axis)(int, ag_tensor *const[], int);
+} callee;
+
+typedef struct form {
+    const char *name; /* of the C function, or of a statement */
+    signature signature;
+    callee call;
+    unsigned dtypes; /* bit d: taken by operands (of which the last counts) or, without operands, made */
+    kind kind;
+    need need[2];
+} form;
+
+extern const form forms[];
+extern const int form_count;
+
+/* The form of that name, which there must be. */
+const form *form_named(const char *name);
+
+/* ---- Lines and programs ---- */
+
+/* What a leaf's elements are: between −1 and 1; small integers, many alike; between ¼ and 2; among ordinary ones NaN,
+ * infinities, zeros of both signs, the largest and the smallest; integers from 0 to number[1] − 1. */
+typedef enum domain { ORDINARY, TIES, POSITIVE, SPECIAL, INDICES, DOMAINS } domain;
+
+typedef struct line {
+    const form *form;
+    int operands, x[MOST_OPERANDS];
+    ag_dtype dtype; /* arguments */
+    ag_shape shape, shape2;
+    ag_axes axes;
+    bool keep;
+    int64_t number[4];
+    double scalar[2];
+    domain domain;
+    uint64_t data;
+    ag_dtype y_dtype; /* of the value, as program_infer found them */
+    ag_shape y_shape;
+} line;
+
+/* Up to a few hundred elements; a few thousand; enough for several threads. */
+typedef enum extent { SMALL, MEDIUM, LARGE } extent;
+
+typedef struct program {
+    uint64_t seed;
+    int count;
+    bool wild;     /* NaN and infinities are let in */
+    extent size;   /* of the largest tensors */
+    bool together; /* everything is recorded and then evaluated at once, rather than outputs before gradients */
+    bool backward; /* ag_backward by parameters rather than ag_vjp */
+    int order;     /* of the gradients that are asked for: 0, 1 or 2 */
+    line line[MOST_LINES];
+} program;
+
+void program_generate(program *p, uint64_t seed);
+
+/* Shapes and dtypes of all values; false if the program cannot be recorded. */
+bool program_infer(program *p);
+
+/* Whether the line has a value; whether it is a variable, parameter or not. */
+bool line_has_value(const line *l);
+bool line_is_variable(const line *l);
+
+/* How many lines stand before the mark to which the program is rewound: leaves. */
+int program_prefix(const program *p);
+
+/* Carry out line i, with the values of the earlier ones. A statement is carried out too (ag_keep, ag_assign,
+ * ag_tape_set_recording), except that what is to be looked at is the caller's business. NULL for a statement. */
+ag_tensor *line_record(const line *l, ag_tape *t, ag_tensor *const value[]);
+
+/* Elements of a leaf, in memory that the caller frees. */
+void *leaf_elements(const line *l, ag_dtype dtype, const ag_shape *shape);
+
+/* Frees what ag_wrap borrowed; false if somebody has written to it. Only once the tapes are gone. */
+bool wrapped_free(void);
+
+/* As C, as far as one can. */
+void program_print(FILE *to, const program *p);
+void shape_print(FILE *to, const ag_shape *shape);
+
+/* One like p, with other data, or a few attributes, calls or operands that are others. */
+void program_vary(program *varied, const program *p, uint64_t seed);
+
+/* Make a program smaller for as long as `fails` says that it still fails; it is left as it was found smallest. */
+typedef bool program_fails(void *context, const program *p);
+void program_shrink(program *p, program_fails *fails, void *context);
+
+/* ---- Operations of the tests' own, of each kind (random_ops.c) ---- */
+
+ag_tensor *user_softsign(ag_tensor *x); /* elementwise, with a micro-program */
+ag_tensor *user_blend(ag_tensor *a, ag_tensor *b,
+                      ag_tensor *c);                   /* elementwise, with a micro-program and an attribute */
+ag_tensor *user_weighted(int n, ag_tensor *const x[]); /* elementwise, of 1 to 8 inputs */
+ag_tensor *user_is_small(ag_tensor *x);                /* elementwise predicate */
+ag_tensor *user_product(ag_tensor *x, ag_axes axes, bool keepdims); /* reduction that finishes */
+ag_tensor *user_log_sum(ag_tensor *x, ag_axes axes, bool keepdims); /* reduction */
+ag_tensor *user_opposite(ag_tensor *x);                             /* elementwise, its own inverse */
+ag_tensor *user_join(ag_tensor *a, ag_tensor *b);                   /* elementwise, commutes */
+ag_tensor *user_running(ag_tensor *x);                              /* opaque, wants contiguous input */
+ag_tensor *user_dot(ag_tensor *a, ag_tensor *b);                    /* contraction of any strides, which accumulates */
+ag_tensor *user_windows(ag_tensor *x, int axis);                    /* view whose elements overlap */
+ag_tensor *user_reversed(ag_tensor *x);                             /* view with negative strides */
+ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step); /* source */
+/* The identity, except that one element of each block is off by the fraction `user_flaw_shows`: for tests of the tests. */
+ag_tensor *user_flawed(ag_tensor *x);
+extern double user_flaw_shows;
+
+#endif

@@ -1,0 +1,89 @@
+/* random_vary -- a program much like another: what an evaluator that remembers plans must not take for the same
+ *
+ * The lines and their number stay, and so does what is recorded before the mark, but for what variables hold. */
+#include <string.h>
+
+#include "tests/random_program.h"
+#include "tests/support.h"
+
+static uint64_t state;
+
+static int pick(int n) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (int)((state >> 33) % (uint64_t)n);
+}
+
+static void vary_data(program *p) {
+    int prefix = program_prefix(p);
+    for (int i = 0; i < p->count; i++)
+        if (i >= prefix || line_is_variable(&p->line[i])) p->line[i].data += 1000003;
+}
+
+static void vary_scalar(line *l) {
+    for (int i = 0; i < 2; i++) l->scalar[i] *= 1.25;
+    if (l->y_dtype == AG_I64) l->scalar[0] = (double)(int64_t)l->scalar[0];
+}
+
+/* Another call of the same signature. */
+static void vary_form(line *l) {
+    const form *f = &forms[pick(form_count)];
+    if (f->signature == l->form->signature && f->kind == l->form->kind && f->kind != KIND_NONE) l->form = f;
+}
+
+static bool alike(const line *a, const line *b) {
+    if (!line_has_value(a) || a->y_dtype != b->y_dtype || a->y_shape.rank != b->y_shape.rank) return false;
+    for (int i = 0; i < a->y_shape.rank; i++)
+        if (a->y_shape.extent[i] != b->y_shape.extent[i]) return false;
+    return true;
+}
+
+/* Another operand of the same shape. */
+static void vary_wiring(program *p, int i) {
+    line *l = &p->line[i];
+    if (l->operands == 0 || l->form->signature == SIG_ASSIGN) return;
+    int k = pick(l->operands), j = pick(i);
+    if (alike(&p->line[j], &p->line[l->x[k]])) l->x[k] = j;
+}
+
+static void vary_order(line *l) {
+    if (l->operands != 2 || l->form->signature == SIG_ASSIGN) return;
+    int x = l->x[0];
+    l->x[0] = l->x[1];
+    l->x[1] = x;
+}
+
+static void vary_axes(line *l) {
+    int rank = l->y_shape.rank ? l->y_shape.rank : 1;
+    l->number[0] = pick(rank);
+    for (int i = 0; i < l->axes.count; i++) l->axes.axis[i] = (l->axes.axis[i] + 1) % rank;
+    if (l->form->signature != SIG_RECORDING && pick(2)) l->keep = !l->keep;
+    if (pick(2) && l->number[1] > 0 && l->form->signature == SIG_X_AXIS_3N) l->number[1]--;
+    if (pick(2) && l->form->signature == SIG_X_AXIS_3N) l->number[3] = -l->number[3];
+}
+
+static void vary_line(program *p, int i) {
+    switch (pick(5)) {
+    case 0: vary_scalar(&p->line[i]); break;
+    case 1: vary_form(&p->line[i]); break;
+    case 2: vary_wiring(p, i); break;
+    case 3: vary_order(&p->line[i]); break;
+    default: vary_axes(&p->line[i]); break;
+    }
+}
+
+void program_vary(program *varied, const program *p, uint64_t seed) {
+    int prefix = program_prefix(p), lines = p->count - prefix;
+    state = seed * 2 + 1;
+    pick(2);
+    for (int tries = 0; tries < 6 && lines > 0; tries++) {
+        *varied = *p;
+        if (pick(2)) vary_data(varied);
+        for (int n = pick(4); n > 0; n--) {
+            int i = prefix + pick(lines);
+            if (varied->line[i].form->signature != SIG_LEAF) vary_line(varied, i);
+        }
+        if (program_infer(varied)) return;
+    }
+    *varied = *p;
+    vary_data(varied);
+}

@@ -1,0 +1,936 @@
+/* test_random -- random programs: both evaluators give the same values and gradients, twice, on any number of threads,
+ * and whatever allocation fails
+ *
+ *     test_random [--programs N] [--seed S] [--verbose] [--isolate] [--print] [--relax CLASS,…]
+ *
+ * runs N programs (one, if only a seed is given) from seed S on, rather than the usual ones. AG_RANDOM_PROGRAMS and
+ * AG_RANDOM_SEED do the same. --isolate gives each run a process of its own, so that a program that crashes or hangs is
+ * made smaller too. --relax adds classes of operations whose results may differ within a bound: see random_bound.h.
+ *
+ * What must hold of each program is in check_program(). Its results are what it looks at on its way, its outputs, their
+ * gradients by every real leaf, a weighted sum's gradients of those, and what its variables hold at its end. */
+#include "autograd/internal.h"
+#include "tests/random_bound.h"
+#include "tests/random_program.h"
+#include "tests/support.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_RESULTS = 512, MOST_X = 6, MOST_Y = 8, WHAT = 48, REPORT = 1200, MOST_FAILURES = 100 };
+
+/* ---- One run ---- */
+
+typedef struct result {
+    char what[WHAT];
+    ag_dtype dtype;
+    int64_t size;
+    void *bytes;
+    const void *shown; /* where ag_data has shown it, if it must stay there */
+    ag_tensor *node;   /* on the run's tape */
+} result;
+
+typedef struct setting {
+    const char *name;
+    ag_evaluator evaluator;
+    int threads;
+    bool eager;
+} setting;
+
+typedef struct run {
+    const program *p;
+    setting setting;
+    ledger ledger;
+    ag_tape *tape;
+    ag_tensor *value[MOST_LINES];
+    ag_mark mark;
+    ag_memory at_mark;
+    graph graph;
+    int count;
+    result result[MOST_RESULTS];
+    bool retry;   /* what fails for want of memory is done again */
+    int64_t room; /* −1; else: bytes that are left for small values before the allocator is asked, and fails once */
+    bool again;   /* recording failed for want of memory: the body is to be run once more */
+    char trouble[REPORT];
+} run;
+
+static double planted_flaw; /* what user_flaw_shows is while the fused evaluator runs: for tests of the tests */
+
+static void trouble(run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void trouble(run *r, const char *format, ...) {
+    if (*r->trouble) return;
+    int n = snprintf(r->trouble, sizeof r->trouble, "%s: ", r->setting.name);
+    va_list values;
+    va_start(values, format);
+    vsnprintf(r->trouble + n, sizeof r->trouble - (size_t)n, format, values);
+    va_end(values);
+}
+
+/* Whether a failure is the one that was asked for, and over: it is then cleared. */
+static bool was_memory(run *r) {
+    if (!r->retry || ag_tape_status(r->tape) != AG_ERR_MEMORY) return false;
+    ag_clear_error(r->tape);
+    return true;
+}
+
+static bool good(run *r) {
+    if (was_memory(r)) r->again = true;
+    if (ag_tape_status(r->tape) != AG_OK) trouble(r, "%s", ag_tape_error(r->tape));
+    return !*r->trouble && !r->again;
+}
+
+/* Small values are cut from large pieces of memory, so that the allocator is rarely asked: here it is, and has none. */
+static void leave_little_room(run *r) {
+    ag__chunk *slab = r->tape->slabs;
+    ledger *l = &r->ledger;
+    if (r->room < 0 || l->failed || !slab) return;
+    if (slab->used + (size_t)r->room < slab->capacity) slab->used = slab->capacity - (size_t)r->room;
+    l->fail_at = l->calls + 1;
+}
+
+static const void *data_despite(run *r, ag_tensor *x) {
+    leave_little_room(r);
+    const void *data = ag_data(x);
+    return !data && was_memory(r) ? ag_data(x) : data;
+}
+
+static void capture(run *r, ag_tensor *x, ag_tensor *node, const char *what, int number) {
+    if (!good(r)) return;
+    const void *data = data_despite(r, x);
+    if (!good(r)) return;
+    if (r->count == MOST_RESULTS) ck_abort_msg("too many results");
+    result *y = &r->result[r->count++];
+    *y = (result){.dtype = ag_dtype_of(x), .size = ag_size(x), .node = node};
+    snprintf(y->what, sizeof y->what, what, number);
+    size_t bytes = (size_t)y->size * ag_dtype_size(y->dtype);
+    y->bytes = claim(bytes);
+    memcpy(y->bytes, data, bytes);
+    if (!(x->flags & AG__VARIABLE)) y->shown = data;
+}
+
+/* What ag_data has shown lasts until the rewind. */
+static bool shown_stays(const run *r, char *report) {
+    for (int i = 0; i < r->count; i++) {
+        const result *y = &r->result[i];
+        if (!y->shown || memcmp(y->shown, y->bytes, (size_t)y->size * ag_dtype_size(y->dtype)) == 0) continue;
+        snprintf(report, REPORT, "what ag_data has shown of %s has been written over", y->what);
+        return false;
+    }
+    return true;
+}
+
+static void forget_results(run *r) {
+    for (int i = 0; i < r->count; i++) free(r->result[i].bytes);
+    r->count = 0;
+    r->graph.assignments = 0;
+}
+
+/* ---- Its parts ---- */
+
+static void note_assignment(run *r, const line *l) {
+    const ag_tensor *v = r->value[l->x[0]];
+    if (ag_tape_status(r->tape) != AG_OK || r->setting.eager || r->graph.assignments == 512) return;
+    r->graph.assignment[r->graph.assignments++] = (assigned){v, ag__variable_of(v)->pending, r->tape->count};
+}
+
+static void run_lines(run *r, int from, int to) {
+    for (int i = from; i < to && good(r); i++) {
+        const line *l = &r->p->line[i];
+        r->value[i] = line_record(l, r->tape, r->value);
+        if (l->form->signature == SIG_LOOK) capture(r, r->value[l->x[0]], r->value[l->x[0]], "v%d on the way", l->x[0]);
+        if (l->form->signature == SIG_ASSIGN) note_assignment(r, l);
+    }
+    ag_tape_set_recording(r->tape, true);
+}
+
+static int find_outputs(run *r, bool real, int number[MOST_Y]) {
+    int n = 0;
+    for (int i = 0; i < r->p->count && n < MOST_Y; i++) {
+        const line *l = &r->p->line[i];
+        if (l->form->signature == SIG_OUTPUT && (!real || ag__is_real((int)ag_dtype_of(r->value[l->x[0]]))))
+            number[n++] = l->x[0];
+    }
+    return n;
+}
+
+/* Real leaves; only parameters for ag_backward. */
+static int find_leaves(run *r, bool parameters, int number[MOST_X]) {
+    int n = 0;
+    for (int i = 0; i < r->p->count && n < MOST_X; i++) {
+        const line *l = &r->p->line[i];
+        bool fits = parameters ? l->form->call.leaf == ag_parameter : l->form->signature == SIG_LEAF;
+        if (fits && ag__is_real((int)l->dtype)) number[n++] = i;
+    }
+    return n;
+}
+
+static ag_tensor *weights(run *r, ag_dtype dtype, ag_shape shape, int number) {
+    line l = {.data = r->p->seed * 977 + (uint64_t)number * 131};
+    void *data = leaf_elements(&l, dtype, &shape);
+    ag_tensor *w = ag_from(r->tape, dtype, shape, data);
+    free(data);
+    return w;
+}
+
+/* Σ of all elements of all y, weighted, in f64. */
+static ag_tensor *weighted_sum(run *r, int n, ag_tensor *const y[], int number) {
+    ag_tensor *sum = NULL;
+    for (int i = 0; i < n; i++) {
+        ag_tensor *w = weights(r, ag_dtype_of(y[i]), ag_shape_of(y[i]), number + i);
+        ag_tensor *term = ag_cast(ag_sum(ag_mul(y[i], w)), AG_F64);
+        sum = sum ? ag_add(sum, term) : term;
+    }
+    return sum;
+}
+
+typedef struct gradients {
+    int nx, number[MOST_X];
+    ag_tensor *x[MOST_X], *first[MOST_X], *second[MOST_X];
+    bool has_first, has_second;
+} gradients;
+
+static void record_backward(run *r, gradients *d, int ny, ag_tensor *const y[]) {
+    ag_tensor *loss = weighted_sum(r, ny, y, 0);
+    if (!ag_requires_grad(loss)) return;
+    ag_backward(loss);
+    for (int i = 0; i < d->nx; i++) d->first[i] = ag_gradient(d->x[i]);
+    ag_zero_gradients(r->tape);
+    d->has_first = true;
+}
+
+static void record_vjp(run *r, gradients *d, int ny, ag_tensor *const y[]) {
+    ag_tensor *ybar[MOST_Y];
+    for (int i = 0; i < ny; i++) ybar[i] = weights(r, ag_dtype_of(y[i]), ag_shape_of(y[i]), i);
+    d->has_first = ag_vjp(ny, y, ybar, d->nx, d->x, d->first, 0) == AG_OK;
+}
+
+static void record_first(run *r, gradients *d) {
+    int number[MOST_Y], ny = find_outputs(r, true, number);
+    ag_tensor *y[MOST_Y];
+    for (int i = 0; i < ny; i++) y[i] = r->value[number[i]];
+    d->nx = find_leaves(r, r->p->backward, d->number);
+    for (int i = 0; i < d->nx; i++) d->x[i] = r->value[d->number[i]];
+    if (r->p->order < 1 || ny == 0 || d->nx == 0 || !good(r)) return;
+    if (r->p->backward) record_backward(r, d, ny, y);
+    else record_vjp(r, d, ny, y);
+}
+
+static void record_second(run *r, gradients *d) {
+    if (r->p->order < 2 || !d->has_first || !good(r)) return;
+    ag_tensor *sum = weighted_sum(r, d->nx, d->first, 100);
+    d->has_second = ag_grad(sum, d->nx, d->x, d->second) == AG_OK;
+}
+
+static void capture_outputs(run *r) {
+    int number[MOST_Y], n = find_outputs(r, false, number);
+    for (int i = 0; i < n; i++) capture(r, r->value[number[i]], r->value[number[i]], "output v%d", number[i]);
+}
+
+static void capture_gradients(run *r, const gradients *d, bool second) {
+    if (second ? !d->has_second : !d->has_first) return;
+    ag_tensor *const *dx = second ? d->second : d->first;
+    for (int i = 0; i < d->nx; i++)
+        capture(r, dx[i], dx[i], second ? "second gradient by v%d" : "gradient by v%d", d->number[i]);
+}
+
+/* What was recorded last for it stands for the variable: it has the value that the variable was given. */
+static void capture_variables(run *r) {
+    for (int i = 0; i < r->p->count; i++) {
+        if (!line_is_variable(&r->p->line[i])) continue;
+        ag_tensor *node = r->value[i];
+        for (int k = 0; k < r->graph.assignments; k++)
+            if (r->graph.assignment[k].variable == r->value[i]) node = r->graph.assignment[k].value;
+        capture(r, r->value[i], node, "variable v%d", i);
+    }
+}
+
+static void evaluate_together(run *r, const gradients *d) {
+    ag_tensor *all[MOST_Y + 2 * MOST_X];
+    int number[MOST_Y], n = find_outputs(r, false, number);
+    for (int i = 0; i < n; i++) all[i] = r->value[number[i]];
+    for (int i = 0; d->has_first && i < d->nx; i++) all[n++] = d->first[i];
+    for (int i = 0; d->has_second && i < d->nx; i++) all[n++] = d->second[i];
+    if (!good(r)) return;
+    leave_little_room(r);
+    if (ag_eval_all(n, all) != AG_OK && was_memory(r)) ag_eval_all(n, all);
+}
+
+static void run_body(run *r) {
+    gradients d = {0};
+    int number[MOST_Y];
+    user_flaw_shows = r->setting.evaluator == AG_EVALUATOR_FUSED ? planted_flaw : 0;
+    ag_tape_seed(r->tape, r->p->seed);
+    run_lines(r, program_prefix(r->p), r->p->count);
+    if (!r->p->together && good(r) && find_outputs(r, false, number) > 0) capture_outputs(r);
+    record_first(r, &d);
+    if (!r->p->together) capture_gradients(r, &d, false);
+    record_second(r, &d);
+    if (r->p->together) {
+        evaluate_together(r, &d);
+        capture_outputs(r);
+        capture_gradients(r, &d, false);
+    }
+    capture_gradients(r, &d, true);
+    capture_variables(r);
+    good(r);
+    ag_tape_set_recording(r->tape, true);
+    user_flaw_shows = 0;
+}
+
+/* ---- Its life ---- */
+
+static void run_open(run *r, const program *p, setting s) {
+    memset(r, 0, sizeof *r);
+    r->p = p;
+    r->setting = s;
+    r->room = -1;
+    ledger_open(&r->ledger);
+    r->tape = r->graph.tape = ag_tape_new_with(&r->ledger.allocator);
+    ag_tape_set_evaluator(r->tape, s.evaluator);
+    ag_tape_set_threads(r->tape, s.threads);
+    ag_tape_set_eager(r->tape, s.eager);
+    run_lines(r, 0, program_prefix(p));
+    r->mark = ag_tape_mark(r->tape);
+    r->at_mark = ag_tape_memory(r->tape);
+}
+
+static void run_close(run *r) {
+    forget_results(r);
+    ag_tape_free(r->tape);
+    if (r->ledger.outstanding) trouble(r, "%lld bytes were not given back", (long long)r->ledger.outstanding);
+}
+
+/* Every variable as it was before. */
+static void reset_variables(run *r) {
+    for (int i = 0; i < program_prefix(r->p); i++) {
+        const line *l = &r->p->line[i];
+        if (!line_is_variable(l)) continue;
+        void *data = leaf_elements(l, l->dtype, &l->shape);
+        ag_set(r->value[i], data);
+        free(data);
+    }
+}
+
+static void rewind_body(run *r) {
+    forget_results(r);
+    r->again = false;
+    if (ag_tape_rewind(r->tape, r->mark) != AG_OK && !was_memory(r)) good(r);
+    reset_variables(r); /* two of them may have shared one value */
+    if (was_memory(r)) reset_variables(r);
+    ag_memory now = ag_tape_memory(r->tape);
+    if (now.live != r->at_mark.live)
+        trouble(r, "%lld bytes of values after the rewind, %lld before", (long long)now.live,
+                (long long)r->at_mark.live);
+    if (now.nodes != r->at_mark.nodes) trouble(r, "%lld nodes are left", (long long)(now.nodes - r->at_mark.nodes));
+    good(r);
+}
+
+/* ---- Comparing ---- */
+
+typedef enum verdict { AGREES, INVALID, DIFFERS, FAILS, LEAKS, CRASHES } verdict;
+
+typedef struct tally { /* over all programs */
+    int64_t programs, variations, runs, results, within_bound, beyond_measure;
+    double closest; /* largest part of a bound that was used */
+} tally;
+
+static tally totals;
+
+static bool same_element(const result *a, const result *b, int64_t i) {
+    size_t bytes = ag_dtype_size(a->dtype);
+    double u = element_at(a->dtype, a->bytes, i), v = element_at(b->dtype, b->bytes, i);
+    return (isnan(u) && isnan(v)) ||
+           memcmp((char *)a->bytes + (size_t)i * bytes, (char *)b->bytes + (size_t)i * bytes, bytes) == 0;
+}
+
+/* The first element that is not the same; −1: none. */
+static int64_t first_difference(const result *a, const result *b) {
+    if (memcmp(a->bytes, b->bytes, (size_t)a->size * ag_dtype_size(a->dtype)) == 0) return -1;
+    for (int64_t i = 0; i < a->size; i++)
+        if (!same_element(a, b, i)) return i;
+    return -1;
+}
+
+/* The element that is furthest off, and by how much; infinite if one is finite and the other is not. */
+static double distance(const result *a, const result *b, int64_t *at) {
+    double most = -1;
+    for (int64_t i = 0; i < a->size; i++) {
+        if (same_element(a, b, i)) continue;
+        double u = element_at(a->dtype, a->bytes, i), v = element_at(b->dtype, b->bytes, i);
+        double d = isfinite(u) && isfinite(v) ? fabs(u - v) : INFINITY;
+        if (d > most) most = d, *at = i;
+    }
+    return most;
+}
+
+static void describe(char *report, const run *a, const run *b, int i, int64_t at, const char *why) {
+    const result *p = &a->result[i], *q = &b->result[i];
+    double u = element_at(p->dtype, p->bytes, at), v = element_at(q->dtype, q->bytes, at);
+    snprintf(report, REPORT, "%s, element %lld of %lld: %.17g (%a) %s, %.17g (%a) %s%s", p->what, (long long)at,
+             (long long)p->size, u, u, a->setting.name, v, v, b->setting.name, why);
+}
+
+static bool results_alike(const run *a, const run *b, char *report) {
+    if (a->count != b->count) {
+        snprintf(report, REPORT, "%d results %s, %d %s", a->count, a->setting.name, b->count, b->setting.name);
+        return false;
+    }
+    for (int i = 0; i < a->count; i++) {
+        const result *p = &a->result[i], *q = &b->result[i];
+        if (p->size == q->size && p->dtype == q->dtype && strcmp(p->what, q->what) == 0) continue;
+        snprintf(report, REPORT, "%s %s is %s %s", p->what, a->setting.name, q->what, b->setting.name);
+        return false;
+    }
+    return true;
+}
+
+static bool bitwise(const run *a, const run *b, char *report) {
+    if (!results_alike(a, b, report)) return false;
+    for (int i = 0; i < a->count; i++) {
+        int64_t at = first_difference(&a->result[i], &b->result[i]);
+        if (at < 0) continue;
+        describe(report, a, b, i, at, "");
+        return false;
+    }
+    totals.results += a->count;
+    return true;
+}
+
+/* Those results that differ: they must be loose, and within their bounds. `b` is the reference's, its tape as it was. */
+static bool differences_bounded(const run *a, const run *b, int n, const int which[], char *report) {
+    ag_tensor *node[MOST_RESULTS];
+    bool loose[MOST_RESULTS];
+    double bound[MOST_RESULTS];
+    for (int i = 0; i < n; i++) node[i] = b->result[which[i]].node;
+    find_loose(&b->graph, n, node, loose);
+    for (int i = 0; i < n; i++)
+        if (!loose[i]) {
+            int at = which[i];
+            describe(report, a, b, at, first_difference(&a->result[at], &b->result[at]),
+                     ", which must be the same bits");
+            return false;
+        }
+    if (!find_bounds(&b->graph, n, node, bound)) {
+        snprintf(report, REPORT, "computing the graph again gives other values");
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        int64_t at = 0;
+        double far = distance(&a->result[which[i]], &b->result[which[i]], &at);
+        char why[80];
+        snprintf(why, sizeof why, ": %g apart, beyond %g", far, bound[i]);
+        totals.beyond_measure += isinf(bound[i]);
+        if (far > bound[i]) {
+            describe(report, a, b, which[i], at, why);
+            return false;
+        }
+        if (isfinite(bound[i]) && bound[i] > 0) totals.closest = fmax(totals.closest, far / bound[i]);
+    }
+    totals.within_bound += n;
+    return true;
+}
+
+static bool agree(const run *a, const run *b, char *report) {
+    int n = 0, which[MOST_RESULTS];
+    if (!results_alike(a, b, report)) return false;
+    for (int i = 0; i < a->count; i++)
+        if (first_difference(&a->result[i], &b->result[i]) >= 0) which[n++] = i;
+    totals.results += a->count - n;
+    return n == 0 || differences_bounded(a, b, n, which, report);
+}
+
+/* ---- One program ---- */
+
+static const setting by_reference = {"by the reference", AG_EVALUATOR_REFERENCE, 1, false},
+                     fused = {"fused", AG_EVALUATOR_FUSED, 1, false},
+                     again = {"fused again", AG_EVALUATOR_FUSED, 1, false},
+                     on_two_threads = {"fused, on two threads", AG_EVALUATOR_FUSED, 2, false},
+                     eagerly = {"fused, eagerly", AG_EVALUATOR_FUSED, 1, true};
+
+static verdict failed(run *r, verdict v, char *report) {
+    snprintf(report, REPORT, "%s", r->trouble);
+    return v;
+}
+
+/* The same on another tape, compared with r; loosely with the reference's, bit for bit with another's. */
+static verdict check_other(const program *p, const run *r, setting s, char *report) {
+    static run other;
+    run_open(&other, p, s);
+    run_body(&other);
+    totals.runs++;
+    bool strict = r->setting.evaluator == s.evaluator;
+    verdict v = *other.trouble             ? failed(&other, FAILS, report)
+                : strict                   ? bitwise(&other, r, report) ? AGREES : DIFFERS
+                : agree(&other, r, report) ? AGREES
+                                           : DIFFERS;
+    run_close(&other);
+    return v == AGREES && *other.trouble ? failed(&other, LEAKS, report) : v;
+}
+
+/* Once more on a tape that has run something else, and whose results must be `kept`'s: loosely if that is a run by the
+ * reference. */
+static verdict check_body(run *r, const program *p, const run *kept, char *report) {
+    r->p = p;
+    reset_variables(r);
+    run_body(r);
+    totals.runs++;
+    if (*r->trouble) return failed(r, FAILS, report);
+    bool strict = kept->setting.evaluator == r->setting.evaluator;
+    verdict v = (strict ? bitwise(r, kept, report) : agree(r, kept, report)) ? AGREES : DIFFERS;
+    if (v == AGREES && !shown_stays(r, report)) v = DIFFERS;
+    rewind_body(r);
+    return v == AGREES && *r->trouble ? failed(r, LEAKS, report) : v;
+}
+
+/* A program much like p on r's tape: agrees with the reference. What the reference refuses is passed over. */
+static verdict check_variation(run *r, const program *p, char *report) {
+    static program varied;
+    static run reference;
+    program_vary(&varied, p, p->seed);
+    run_open(&reference, &varied, by_reference);
+    run_body(&reference);
+    totals.runs++;
+    verdict v = *reference.trouble ? AGREES : check_body(r, &varied, &reference, report);
+    totals.variations += !*reference.trouble;
+    run_close(&reference);
+    return v;
+}
+
+/* On one tape, each time after a rewind: p, something like it, and p again. In a loop of one program no memory is taken
+ * from the third time on. `kept` has p's results. */
+static verdict check_repetition(const run *kept, const program *p, char *report) {
+    static run r;
+    run_open(&r, p, again);
+    verdict v = check_body(&r, p, kept, report);
+    if (v == AGREES) v = check_variation(&r, p, report);
+    if (v == AGREES) v = check_body(&r, p, kept, report);
+    for (int i = 0; v == AGREES && p->seed % 8 == 2 && i < 2; i++) {
+        int64_t calls = r.ledger.calls;
+        v = check_body(&r, p, kept, report);
+        if (i == 0 || v != AGREES || r.ledger.calls == calls) continue;
+        snprintf(report, REPORT, "%lld allocations in a steady loop", (long long)(r.ledger.calls - calls));
+        v = LEAKS;
+    }
+    run_close(&r);
+    return v == AGREES && *r.trouble ? failed(&r, LEAKS, report) : v;
+}
+
+static int64_t seen[1024]; /* how often each entry of the list of operations has been recorded */
+
+static void count_operations(const ag_tape *t) {
+    static const ag_op *last;
+    static int last_index;
+    for (uint32_t id = 0; id < t->count; id++) {
+        const ag_op *op = ag__node(t, id)->op;
+        if (op != last) {
+            last = op;
+            for (last_index = 0; last_index < ag_op_count() && ag_op_at(last_index) != op;) last_index++;
+        }
+        seen[last_index]++;
+    }
+}
+
+static int64_t drawn[256]; /* how often each form is in a program */
+
+static void count_forms(const program *p) {
+    for (int i = 0; i < p->count; i++) drawn[p->line[i].form - forms]++;
+}
+
+static verdict check_fused(const program *p, const run *reference, char *report) {
+    static run first;
+    run_open(&first, p, fused);
+    run_body(&first);
+    totals.runs++;
+    verdict v = *first.trouble ? failed(&first, FAILS, report) : agree(&first, reference, report) ? AGREES : DIFFERS;
+    if (v == AGREES && !shown_stays(&first, report)) v = DIFFERS;
+    if (v == AGREES) v = check_repetition(&first, p, report);
+    if (v == AGREES && (p->size == LARGE || p->seed % 4 == 0)) v = check_other(p, &first, on_two_threads, report);
+    if (v == AGREES && p->seed % 8 == 1) v = check_other(p, reference, eagerly, report);
+    run_close(&first);
+    return v == AGREES && *first.trouble ? failed(&first, LEAKS, report) : v;
+}
+
+static verdict check_program(const program *p, char *report) {
+    static run reference;
+    *report = 0;
+    run_open(&reference, p, by_reference);
+    run_body(&reference);
+    totals.runs++;
+    verdict v = *reference.trouble ? failed(&reference, INVALID, report) : check_fused(p, &reference, report);
+    count_operations(reference.tape);
+    run_close(&reference);
+    if (!wrapped_free() && v == AGREES) {
+        snprintf(report, REPORT, "what ag_wrap borrowed has been written to");
+        v = DIFFERS;
+    }
+    return v;
+}
+
+/* ---- In a process of its own ---- */
+
+static verdict check_isolated(const program *p, char *report) {
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        alarm(60);
+        char answer[1 + REPORT] = {0};
+        answer[0] = (char)check_program(p, answer + 1);
+        _exit(write(ends[1], answer, sizeof answer) != sizeof answer);
+    }
+    close(ends[1]);
+    char answer[1 + REPORT];
+    size_t got = 0;
+    for (ssize_t n; got < sizeof answer && (n = read(ends[0], answer + got, sizeof answer - got)) > 0;)
+        got += (size_t)n;
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (got == sizeof answer) {
+        memcpy(report, answer + 1, REPORT);
+        return (verdict)answer[0];
+    }
+    snprintf(report, REPORT, "the process ended with %s %d", WIFSIGNALED(status) ? "signal" : "status",
+             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    return CRASHES;
+}
+
+/* ---- Many programs ---- */
+
+static struct {
+    int64_t programs;
+    uint64_t seed;
+    bool verbose, isolate, print, chosen; /* chosen: not the usual programs */
+} options = {.programs = 3000, .seed = 1};
+
+static verdict check(const program *p, char *report) {
+    return options.isolate ? check_isolated(p, report) : check_program(p, report);
+}
+
+static bool fails_so(void *context, const program *p) {
+    char report[REPORT];
+    return check(p, report) == *(const verdict *)context;
+}
+
+static void show_shrunk(program *p, verdict v) {
+    char report[REPORT];
+    program_shrink(p, fails_so, &v);
+    check(p, report);
+    fprintf(stderr, "\n/* %s */\n", report);
+    program_print(stderr, p);
+    fprintf(stderr, "\n");
+}
+
+/* A crash says which program it was. */
+static program current;
+
+static void on_crash(int signal_number) {
+    char text[160];
+    int n = snprintf(text, sizeof text, "\nseed %llu crashes; to see it shrunk: test_random --seed %llu --isolate\n",
+                     (unsigned long long)current.seed, (unsigned long long)current.seed);
+    if (write(STDERR_FILENO, text, (size_t)n) < 0) _exit(99);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void report_crashes(void) {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    for (int i = 0; i < 5 && !under_asan(); i++) signal(signals[i], on_crash);
+}
+
+static void print_totals(void) {
+    fprintf(stderr,
+            "%lld programs, %lld variations, %lld runs; %lld results the same bits, %lld within a bound (at most %.2g "
+            "of it, "
+            "%lld without measure)\n",
+            (long long)totals.programs, (long long)totals.variations, (long long)totals.runs, (long long)totals.results,
+            (long long)totals.within_bound, totals.closest, (long long)totals.beyond_measure);
+}
+
+/* The number of failures; the first is shown shrunk. */
+static int check_many(char *first) {
+    int failures = 0;
+    char report[REPORT];
+    for (int64_t i = 0; i < options.programs; i++) {
+        program_generate(&current, options.seed + (uint64_t)i);
+        if (options.print) program_print(stderr, &current);
+        verdict v = check(&current, report);
+        totals.programs++;
+        count_forms(&current);
+        if (options.verbose)
+            fprintf(stderr, "seed %llu: %d lines: %s\n", (unsigned long long)current.seed, current.count,
+                    v == AGREES ? "good" : report);
+        if (v == AGREES) continue;
+        if (failures++ == 0) snprintf(first, REPORT, "seed %llu: %.1000s", (unsigned long long)current.seed, report);
+        if (failures == 1 && v != INVALID) show_shrunk(&current, v);
+        else if (failures <= 20) fprintf(stderr, "seed %llu too: %s\n", (unsigned long long)current.seed, report);
+    }
+    return failures;
+}
+
+START_TEST(programs_agree) {
+    char first[REPORT] = "";
+    report_crashes();
+    int failures = check_many(first);
+    if (options.chosen || options.verbose) print_totals();
+    ck_assert_msg(failures == 0, "%d of %lld programs fail, the first: %s", failures, (long long)options.programs,
+                  first);
+    if (options.chosen || small_run()) return;
+    for (int i = 0; i < form_count; i++)
+        ck_assert_msg(drawn[i] > 0 || forms[i].call.x == user_flawed, "no program has a call of %s", forms[i].name);
+    for (int i = 0; i < ag_op_count(); i++)
+        ck_assert_msg(seen[i] > 0, "no program has the operation %s: random_generate.c must learn it",
+                      ag_op_at(i)->name);
+}
+END_TEST
+
+/* ---- The generator ---- */
+
+static char *text_of(uint64_t seed) {
+    static program p;
+    char *text = NULL;
+    size_t bytes;
+    FILE *to = open_memstream(&text, &bytes);
+    ck_assert_ptr_nonnull(to);
+    program_generate(&p, seed);
+    program_print(to, &p);
+    fclose(to);
+    wrapped_free();
+    return text;
+}
+
+START_TEST(a_seed_is_a_program) {
+    char *before = NULL;
+    for (uint64_t seed = 1; seed < 40; seed++) {
+        char *one = text_of(seed), *other = text_of(seed);
+        ck_assert_str_eq(one, other);
+        ck_assert(!before || strcmp(before, one) != 0);
+        free(before);
+        free(other);
+        before = one;
+    }
+    free(before);
+}
+END_TEST
+
+/* ---- Failing allocations ---- */
+
+/* Runs p with one failing allocation: number k after the leaves, or, for k = 0, the first of an evaluation that needs
+ * more than `room` for small values. False if it does not come to that. What failed is done again on the same tape, and
+ * the results must be `want`'s. */
+static bool check_without_memory(const program *p, int64_t k, int64_t room, const run *want, char *report) {
+    static run r;
+    run_open(&r, p, fused);
+    r.retry = true;
+    if (k > 0) r.ledger.fail_at = r.ledger.calls + k;
+    else r.room = room;
+    run_body(&r);
+    if (r.again) {
+        rewind_body(&r);
+        run_body(&r);
+    }
+    if (*r.trouble) snprintf(report, REPORT, "%s", r.trouble);
+    else agree(&r, want, report); /* without memory for plans, the reference evaluator may have run */
+    rewind_body(&r);
+    bool reached = r.ledger.failed;
+    run_close(&r);
+    if (*r.trouble && !*report) snprintf(report, REPORT, "%s", r.trouble);
+    wrapped_free();
+    return reached;
+}
+
+static verdict check_allocations(const program *p, char *report) {
+    static run want;
+    *report = 0;
+    run_open(&want, p, by_reference);
+    run_body(&want);
+    verdict v = *want.trouble ? INVALID : AGREES;
+    char why[REPORT];
+    snprintf(why, sizeof why, "%s", want.trouble);
+    int64_t step = want.ledger.calls / MOST_FAILURES + 1;
+    for (int64_t k = 1; !*why && check_without_memory(p, k, 0, &want, why); k += step)
+        if (*why) snprintf(report, REPORT, "when allocation %lld fails: %.1000s", (long long)k, why);
+    for (int64_t room = (int64_t)(p->seed % 8) * 32; !*why && check_without_memory(p, 0, room, &want, why);
+         room += 64 + room / 4)
+        if (*why) snprintf(report, REPORT, "with room for %lld bytes: %.1000s", (long long)room, why);
+    if (v == AGREES && *why) v = FAILS;
+    run_close(&want);
+    wrapped_free();
+    return v;
+}
+
+static bool fails_without_memory(void *context, const program *p) {
+    char report[REPORT];
+    (void)context;
+    return check_allocations(p, report) == FAILS;
+}
+
+/* In small programs most values are cut from one allocation, so that a failure is rare where it is most interesting. */
+START_TEST(any_allocation_may_fail) {
+    char report[REPORT];
+    int64_t small = options.chosen ? options.programs / 60 : small_run() ? 4 : 50, medium = small / 2;
+    report_crashes();
+    for (uint64_t seed = options.seed; small + medium > 0; seed++) {
+        program_generate(&current, seed);
+        wrapped_free();
+        int64_t *left = current.size == SMALL ? &small : &medium;
+        if (current.size == LARGE || *left == 0) continue;
+        --*left;
+        if (check_allocations(&current, report) == AGREES) continue;
+        fprintf(stderr, "\n/* %s */\n", report);
+        program_shrink(&current, fails_without_memory, NULL);
+        program_print(stderr, &current);
+        ck_abort_msg("seed %llu: %s", (unsigned long long)seed, report);
+    }
+}
+END_TEST
+
+/* ---- The tests' own tests: flaws are found, and shown small ---- */
+
+/* After the first output's line, if it is computed and f64, one that is flawed, whose result is used in its place. */
+static bool plant(program *p) {
+    int i = 0;
+    while (p->line[i].form->signature != SIG_OUTPUT) i++;
+    const line *l = &p->line[i = p->line[i].x[0]];
+    if (l->y_dtype != AG_F64 || shape_size(&l->y_shape) == 0 || l->form->signature < SIG_X) return false;
+    for (int j = i + 1; j < p->count; j++)
+        for (int k = 0; k < p->line[j].operands; k++) p->line[j].x[k] += p->line[j].x[k] >= i;
+    memmove(&p->line[i + 2], &p->line[i + 1], (size_t)(p->count - i - 1) * sizeof *p->line);
+    p->line[i + 1] = (line){.form = form_named("user_flawed"), .operands = 1, .x = {i}};
+    p->count++;
+    return program_infer(p);
+}
+
+START_TEST(a_flaw_is_found_and_shown_small) {
+    int found = 0, planted = 0;
+    char report[REPORT];
+    for (uint64_t seed = 1; planted < 12; seed++) {
+        program_generate(&current, seed);
+        wrapped_free();
+        if (current.wild || current.size == LARGE || !plant(&current)) continue;
+        planted++;
+        planted_flaw = 0x1p-20;
+        verdict v = check_program(&current, report);
+        if (v == DIFFERS) {
+            found++;
+            program_shrink(&current, fails_so, &v);
+            ck_assert_int_le(current.count, 6);
+            int flawed = 0;
+            for (int i = 0; i < current.count; i++) flawed += current.line[i].form == form_named("user_flawed");
+            ck_assert_int_eq(flawed, 1);
+        }
+        planted_flaw = 0;
+        ck_assert_int_eq(check_program(&current, report), AGREES);
+    }
+    ck_assert_msg(found > planted / 2, "%d of %d flaws were found", found, planted); /* others are of a zero */
+}
+END_TEST
+
+static int add_line(program *p, line l) {
+    p->line[p->count] = l;
+    return p->count++;
+}
+
+static int add_leaf(program *p, ag_shape shape) {
+    uint64_t data = (uint64_t)p->count;
+    return add_line(p, (line){.form = form_named("ag_parameter"), .dtype = AG_F64, .shape = shape, .data = data});
+}
+
+static int add_call(program *p, const char *name, int a, int b) {
+    const form *f = form_named(name);
+    return add_line(p, (line){.form = f, .operands = f->signature == SIG_AB ? 2 : 1, .x = {a, b}});
+}
+
+/* What comes of a flaw of that size in x, a product, when x is joined with y, a sum with a product. */
+static verdict verdict_on(const char *join, double flaw) {
+    static program p;
+    char report[REPORT];
+    memset(&p, 0, sizeof p); /* no gradients: some would depend on the flaw and on nothing loose */
+    int a = add_leaf(&p, AG_SHAPE(12, 9)), b = add_leaf(&p, AG_SHAPE(12, 9)), c = add_leaf(&p, AG_SHAPE(12));
+    int x = add_call(&p, "user_flawed", add_call(&p, "user_dot", a, b), 0);
+    int y = add_call(&p, "ag_add", add_call(&p, "user_dot", a, b), c), z = add_call(&p, join, x, y);
+    add_call(&p, "output", z, 0);
+    planted_flaw = flaw;
+    ck_assert(program_infer(&p));
+    verdict v = check_program(&p, report);
+    planted_flaw = 0;
+    return v;
+}
+
+/* x itself must be the same bits; what hangs from y may differ by what another order of its sums does. */
+START_TEST(a_loose_result_has_a_bound) {
+    ck_assert_int_eq(verdict_on("ag_mul", 0), AGREES);
+    ck_assert_int_eq(verdict_on("ag_mul", 0x1p-50), AGREES);
+    ck_assert_int_eq(verdict_on("ag_mul", 0x1p-34), DIFFERS);
+    ck_assert_int_eq(verdict_on("user_softsign", 0x1p-50), DIFFERS);
+    ck_assert_int_eq(verdict_on("ag_sub", 0x1p-50), AGREES);
+    ck_assert_int_eq(verdict_on("ag_sub", 0x1p-34), DIFFERS);
+    ck_assert_int_eq(verdict_on("ag_add", 0x1p-34), DIFFERS);
+    unsigned former = loose_classes;
+    loose_classes = 0;
+    ck_assert_int_eq(verdict_on("ag_mul", 0x1p-50), DIFFERS);
+    loose_classes = LOOSE_PRODUCTS;
+    ck_assert_int_eq(verdict_on("ag_mul", 0x1p-50), AGREES);
+    loose_classes = former;
+}
+END_TEST
+
+START_TEST(classes_have_names) {
+    unsigned former = loose_classes;
+    ck_assert(loosen("none") && loose_classes == 0);
+    ck_assert(loosen("sums,functions") && loose_classes == (LOOSE_SUMS | LOOSE_FUNCTIONS));
+    ck_assert(!loosen("sum"));
+    ck_assert(loosen("all") && loose_classes == 63);
+    loose_classes = former;
+}
+END_TEST
+
+/* ---- */
+
+static void read_options(int argc, char **argv) {
+    const char *programs = getenv("AG_RANDOM_PROGRAMS"), *seed = getenv("AG_RANDOM_SEED");
+    if (small_run()) options.programs = 150;
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--programs") == 0) programs = value, i++;
+        else if (strcmp(argv[i], "--seed") == 0) seed = value, i++;
+        else if (strcmp(argv[i], "--verbose") == 0) options.verbose = true;
+        else if (strcmp(argv[i], "--isolate") == 0) options.isolate = true;
+        else if (strcmp(argv[i], "--print") == 0) options.print = true;
+        else if (strcmp(argv[i], "--relax") == 0 && loosen(value)) i++;
+        else {
+            fprintf(stderr, "usage: test_random [--programs N] [--seed S] [--verbose] [--isolate] [--print] "
+                            "[--relax none|all|product_sums,whole_sums,products,sums,functions,arithmetic]\n");
+            exit(2);
+        }
+    }
+    options.chosen = (programs && *programs) || (seed && *seed);
+    if (seed && *seed) options.programs = 1, options.seed = strtoull(seed, NULL, 10);
+    if (programs && *programs) options.programs = strtoll(programs, NULL, 10);
+    if (argc > 1) {
+        setenv("CK_FORK", "no", 1);
+        setenv("CK_RUN_CASE", "programs", 1);
+    }
+}
+
+int main(int argc, char **argv) {
+    read_options(argc, argv);
+    Suite *suite = suite_create("random");
+    TCase *programs = plain_group(suite, "programs");
+    tcase_add_test(programs, programs_agree);
+    tcase_add_test(plain_group(suite, "memory"), any_allocation_may_fail);
+    TCase *tests = plain_group(suite, "tests");
+    tcase_add_test(tests, a_seed_is_a_program);
+    tcase_add_test(tests, a_flaw_is_found_and_shown_small);
+    tcase_add_test(tests, a_loose_result_has_a_bound);
+    tcase_add_test(tests, classes_have_names);
+    return run_suite(suite);
+}
