@@ -23,6 +23,9 @@ static ag_tensor *gradient_at(ag_tensor *x, ag_tensor *A, ag_tensor *dA) {
     return dx;
 }
 
+/* The recorded expression of a gradient: nobody wrote it, it fell out of the graph. */
+static void show_formula(ag_tensor *dZ) { printf("recorded: %s\n", ag_formula(dZ, NULL)); }
+
 static void sigmoid(ag_tensor *Z, ag_tensor *dA) {
     double a[N], first[N], second[N];
     for (int i = 0; i < N; i++) {
@@ -31,10 +34,11 @@ static void sigmoid(ag_tensor *Z, ag_tensor *dA) {
         second[i] = da[i] * a[i] * (1 - a[i]);
     }
     show_part("Sigmoid");
-    ag_tensor *A = ag_sigmoid(Z), *dZ = gradient_at(Z, A, dA);
+    ag_tensor *A = ag_label(ag_sigmoid(Z), "A"), *dZ = gradient_at(Z, A, dA);
     show("A", A, a);
     show("dA·(A − A·A)", dZ, first);
     show("dA·A·(1 − A)", dZ, second);
+    show_formula(dZ);
 }
 
 /* The same function in four steps. Each step's gradient is there to be asked for. */
@@ -48,11 +52,13 @@ static void sigmoid_in_steps(ag_tensor *Z, ag_tensor *dA) {
         dz[i] = dm[i] * -1;           /* M = −Z */
     }
     show_part("Sigmoid, step by step");
-    ag_tensor *M = ag_neg(Z), *E = ag_exp(M), *S = ag_add_scalar(E, 1), *A = ag_rdiv_scalar(1, S);
+    ag_tensor *M = ag_label(ag_neg(Z), "M"), *E = ag_label(ag_exp(M), "E"), *S = ag_label(ag_add_scalar(E, 1), "S");
+    ag_tensor *A = ag_label(ag_rdiv_scalar(1, S), "A"), *dZ = gradient_at(Z, A, dA);
     show("dS = −dA/S²", gradient_at(S, A, dA), ds);
     show("dE = dS", gradient_at(E, A, dA), de);
     show("dM = dE·E", gradient_at(M, A, dA), dm);
-    show("dZ = −dM", gradient_at(Z, A, dA), dz);
+    show("dZ = −dM", dZ, dz);
+    show_formula(dZ);
 }
 
 /* U = e^Z and D = e^−Z; A = P/Q with P = U − D and Q = U + D. */
@@ -68,7 +74,8 @@ static void tanh_in_steps(ag_tensor *Z, ag_tensor *dA) {
         dz[i] = da[i] * (1 - a[i] * a[i]);
     }
     show_part("Tanh, step by step");
-    ag_tensor *U = ag_exp(Z), *D = ag_exp(ag_neg(Z)), *P = ag_sub(U, D), *Q = ag_add(U, D), *A = ag_div(P, Q);
+    ag_tensor *U = ag_label(ag_exp(Z), "U"), *D = ag_label(ag_exp(ag_neg(Z)), "D");
+    ag_tensor *P = ag_label(ag_sub(U, D), "P"), *Q = ag_label(ag_add(U, D), "Q"), *A = ag_label(ag_div(P, Q), "A");
     show("A = P/Q", A, a);
     show("dP = dA/Q", gradient_at(P, A, dA), dp);
     show("dQ = −dA·P/Q²", gradient_at(Q, A, dA), dq);
@@ -76,8 +83,11 @@ static void tanh_in_steps(ag_tensor *Z, ag_tensor *dA) {
     show("dD = −dP + dQ", gradient_at(D, A, dA), dd);
     show("dA·(1 − A·A)", gradient_at(Z, A, dA), dz);
     show_part("Tanh, as one operation");
-    A = ag_tanh(Z);
+    A = ag_label(ag_tanh(Z), "A");
     show("dA·(1 − A·A)", gradient_at(Z, A, dA), dz);
+    show_formula(gradient_at(Z, A, dA));
+    printf("\n== Why U has the gradient that it has\n");
+    puts(ag_explain(ag_label(ag_div(P, Q), "A"), U, &(ag_explain_options){.cotangent = dA}));
 }
 
 static void relu(ag_tensor *Z, ag_tensor *dA) {
@@ -87,9 +97,10 @@ static void relu(ag_tensor *Z, ag_tensor *dA) {
         dz[i] = da[i] * (z[i] > 0);
     }
     show_part("Relu");
-    ag_tensor *A = ag_relu(Z);
+    ag_tensor *A = ag_label(ag_relu(Z), "A");
     show("A", A, a);
     show("dA·(Z > 0)", gradient_at(Z, A, dA), dz);
+    show_formula(gradient_at(Z, A, dA));
 }
 
 /* The functions and their slopes, both as the engine computes them. */
@@ -115,7 +126,8 @@ static bool draw(ag_tape *tape, const char *folder) {
 
 int main(int count, char *arguments[]) {
     ag_tape *tape = ag_tape_new();
-    ag_tensor *Z = ag_from(tape, AG_F64, AG_SHAPE(N), z), *dA = ag_from(tape, AG_F64, AG_SHAPE(N), da);
+    ag_tensor *Z = ag_label(ag_from(tape, AG_F64, AG_SHAPE(N), z), "Z");
+    ag_tensor *dA = ag_label(ag_from(tape, AG_F64, AG_SHAPE(N), da), "dA");
     sigmoid(Z, dA);
     sigmoid_in_steps(Z, dA);
     tanh_in_steps(Z, dA);

@@ -1,4 +1,4 @@
-/* batchnorm -- batch normalisation from six operations, and every gradient on the way, beside those derived by hand
+/* batchnorm -- batch normalisation from nine operations, and every gradient on the way, beside those derived by hand
  *
  * docs/learn/2-batchnorm.md has the derivations. N samples as rows, C features; dLdBZ is what comes from the rest of a
  * network. There is no backward code here: each gradient is the cotangent at a recorded tensor. */
@@ -63,20 +63,28 @@ static ag_tensor *pulled_back(ag_tensor *y, ag_tensor *ybar, ag_tensor *x) {
     return dx;
 }
 
-static ag_tensor *mean_N(ag_tensor *x) { return ag_mean_over(x, AG_AXES(0), true); }
-
-static ag_tensor *normalised(ag_tensor *Z, ag_tensor *M, ag_tensor *V) {
-    return ag_mul(ag_sub(Z, M), ag_pow_scalar(ag_add_scalar(V, EPS), -0.5));
+static ag_tensor *matrix(ag_tape *tape, const char *name, int64_t rows, const double *values) {
+    return ag_label(ag_from(tape, AG_F64, AG_SHAPE(rows, C), values), name);
 }
 
-static ag_tensor *variance(ag_tensor *Z, ag_tensor *M) { return mean_N(ag_square(ag_sub(Z, M))); }
+static ag_tensor *mean_N(ag_tensor *x) { return ag_mean_over(x, AG_AXES(0), true); }
+
+/* D is Z − M. */
+static ag_tensor *variance(ag_tensor *D) { return ag_label(mean_N(ag_square(D)), "V"); }
+
+static ag_tensor *normalised(ag_tensor *D, ag_tensor *V) {
+    return ag_label(ag_mul(D, ag_pow_scalar(ag_add_scalar(V, EPS), -0.5)), "NZ");
+}
 
 static void layer(ag_tape *tape, const by_hand *h) {
-    ag_tensor *Z = ag_from(tape, AG_F64, AG_SHAPE(N, C), z), *dLdBZ = ag_from(tape, AG_F64, AG_SHAPE(N, C), g);
-    ag_tensor *BW = ag_from(tape, AG_F64, AG_SHAPE(1, C), bw), *Bb = ag_from(tape, AG_F64, AG_SHAPE(1, C), bb);
+    ag_tensor *Z = matrix(tape, "Z", N, z), *dLdBZ = matrix(tape, "dLdBZ", N, g);
+    ag_tensor *BW = matrix(tape, "BW", 1, bw), *Bb = matrix(tape, "Bb", 1, bb);
 
     show_part("Forward");
-    ag_tensor *M = mean_N(Z), *V = variance(Z, M), *NZ = normalised(Z, M, V), *BZ = ag_add(ag_mul(BW, NZ), Bb);
+    ag_tensor *M = ag_label(mean_N(Z), "M");
+    ag_tensor *D = ag_label(ag_sub(Z, M), "D");
+    ag_tensor *V = variance(D), *NZ = normalised(D, V);
+    ag_tensor *BZ = ag_label(ag_add(ag_mul(BW, NZ), Bb), "BZ");
     show("M", M, h->M);
     show("V", V, h->V);
     show("NZ", NZ, h->NZ);
@@ -96,22 +104,28 @@ static void layer(ag_tape *tape, const by_hand *h) {
     /* A path by itself: what the other paths go through is held constant. */
     show_part("The two paths of M");
     ag_tensor *held_M = ag_stop_gradient(M), *held_V = ag_stop_gradient(V);
-    ag_tensor *direct = pulled_back(normalised(Z, M, held_V), d[2], M), *by_V = pulled_back(V, d[3], M);
+    ag_tensor *direct = pulled_back(normalised(D, held_V), d[2], M), *by_V = pulled_back(V, d[3], M);
     show("directly", direct, h->dLdM_direct);
     show("through V", by_V, h->dLdM_by_V);
     show("their sum", ag_add(direct, by_V), h->dLdM);
     show_fact(ag_item(ag_max(ag_abs(by_V))) < 1e-15, "The second path is zero but for rounding");
 
     show_part("The three paths of Z");
-    ag_tensor *directly = pulled_back(normalised(Z, held_M, held_V), d[2], Z);
-    ag_tensor *through_V = pulled_back(variance(Z, held_M), d[3], Z), *through_M = pulled_back(M, d[4], Z);
+    ag_tensor *apart = ag_sub(Z, held_M); /* as if the mean were a constant */
+    ag_tensor *directly = pulled_back(normalised(apart, held_V), d[2], Z);
+    ag_tensor *through_V = pulled_back(variance(apart), d[3], Z), *through_M = pulled_back(M, d[4], Z);
     show("directly", directly, h->direct);
     show("through V", through_V, h->by_V);
     show("through M", through_M, h->by_M);
     show("their sum", ag_add(ag_add(directly, through_V), through_M), h->dLdZ);
+
+    ag_explain_options two = {.depth = 1, .cotangent = dLdBZ}, three = {.depth = 1, .values = -1, .cotangent = dLdBZ};
+    printf("\n== What the library says about M\n%s\n", ag_explain(BZ, M, &two));
+    printf("\n== What the library says about Z\n%s\n", ag_explain(BZ, Z, &three));
+    printf("\n== The recorded gradient\ndLdM = %s\n", ag_formula(d[4], NULL));
 }
 
-/* The library's layer is the same six operations, and keeps running statistics to evaluate with. */
+/* The library's layer is the same operations, and keeps running statistics to evaluate with. */
 static void running(ag_tape *tape, const by_hand *h) {
     double mean[C], var[C], BZ[SIZE];
     ag_batchnorm norm;
@@ -119,7 +133,7 @@ static void running(ag_tape *tape, const by_hand *h) {
     ag_set(norm.gamma, bw);
     ag_set(norm.beta, bb);
     norm.momentum = ALPHA;
-    ag_tensor *Z = ag_from(tape, AG_F64, AG_SHAPE(N, C), z);
+    ag_tensor *Z = matrix(tape, "Z", N, z);
     for (int c = 0; c < C; c++) { /* they begin as 0 and 1 */
         mean[c] = ALPHA * 0 + (1 - ALPHA) * h->M[c];
         var[c] = ALPHA * 1 + (1 - ALPHA) * h->V[c];

@@ -28,7 +28,7 @@ enum { WIDTH = 8, MOST_LAYERS = 32, EACH = WIDTH * WIDTH + WIDTH, MOST = MOST_LA
 typedef struct net {
     int layers;
     double w[MOST_LAYERS][WIDTH * WIDTH], b[MOST_LAYERS][WIDTH];
-    ag_tensor *W[MOST_LAYERS], *B[MOST_LAYERS], *a[MOST_LAYERS + 1], *y;
+    ag_tensor *p[2 * MOST_LAYERS], *a[MOST_LAYERS + 1], *y; /* p: weight and bias of each layer */
 } net;
 
 static net make_net(ag_tape *tape, int layers) {
@@ -36,8 +36,8 @@ static net make_net(ag_tape *tape, int layers) {
     for (int l = 0; l < layers; l++) {
         memcpy(n.w[l], ag_data(ag_normal(tape, AG_F64, AG_SHAPE(WIDTH * WIDTH), 0, 1)), sizeof n.w[l]);
         memcpy(n.b[l], ag_data(ag_normal(tape, AG_F64, AG_SHAPE(WIDTH), 0, 1)), sizeof n.b[l]);
-        n.W[l] = ag_from(tape, AG_F64, AG_SHAPE(WIDTH, WIDTH), n.w[l]);
-        n.B[l] = ag_from(tape, AG_F64, AG_SHAPE(WIDTH, 1), n.b[l]);
+        n.p[2 * l] = ag_from(tape, AG_F64, AG_SHAPE(WIDTH, WIDTH), n.w[l]);
+        n.p[2 * l + 1] = ag_from(tape, AG_F64, AG_SHAPE(WIDTH, 1), n.b[l]);
     }
     n.a[0] = ag_normal(tape, AG_F64, AG_SHAPE(WIDTH, 1), 0, 1);
     n.y = ag_zeros(tape, AG_F64, AG_SHAPE(WIDTH, 1));
@@ -45,19 +45,18 @@ static net make_net(ag_tape *tape, int layers) {
 }
 
 static ag_tensor *cost_of(net *n) {
-    for (int l = 0; l < n->layers; l++) n->a[l + 1] = ag_tanh(ag_add(ag_matmul(n->W[l], n->a[l]), n->B[l]));
+    for (int l = 0; l < n->layers; l++) n->a[l + 1] = ag_tanh(ag_add(ag_matmul(n->p[2 * l], n->a[l]), n->p[2 * l + 1]));
     return ag_scale(ag_sum(ag_square(ag_sub(n->a[n->layers], n->y))), 0.5);
 }
 
 /* Each of these leaves the derivative by every parameter (layer by layer, weights and then biases) in d. */
 
 static void by_backward(net *n, double *d) {
-    ag_tensor *C = cost_of(n), *dW[MOST_LAYERS], *dB[MOST_LAYERS];
-    ag_grad(C, n->layers, n->W, dW);
-    ag_grad(C, n->layers, n->B, dB);
-    for (int l = 0; l < n->layers; l++, d += EACH) {
-        memcpy(d, ag_data(dW[l]), sizeof n->w[l]);
-        memcpy(d + WIDTH * WIDTH, ag_data(dB[l]), sizeof n->b[l]);
+    ag_tensor *dp[2 * MOST_LAYERS];
+    ag_grad(cost_of(n), 2 * n->layers, n->p, dp);
+    for (int i = 0; i < 2 * n->layers; i++) {
+        memcpy(d, ag_data(dp[i]), (size_t)ag_size(dp[i]) * sizeof *d);
+        d += ag_size(dp[i]);
     }
 }
 
@@ -69,7 +68,7 @@ static void by_differences(net *n, double *d) {
         for (int i = 0; i < EACH; i++) {
             bool weight = i < WIDTH * WIDTH;
             double *p = weight ? &n->w[l][i] : &n->b[l][i - WIDTH * WIDTH], value = *p, cost[2];
-            ag_tensor **place = weight ? &n->W[l] : &n->B[l], *former = *place;
+            ag_tensor **place = &n->p[2 * l + !weight], *former = *place;
             for (int side = 0; side < 2; side++) {
                 *p = value + (side ? h : -h);
                 *place = ag_from(tape, AG_F64, ag_shape_of(former), weight ? n->w[l] : n->b[l]);
@@ -93,7 +92,7 @@ static void by_chains(net *n, double *d) {
             ag_tensor *dz =
                 ag_embed(i < WIDTH * WIDTH ? ag_slice(n->a[l], 0, i % WIDTH, i % WIDTH + 1, 1) : one, 0, WIDTH, row, 1);
             ag_tensor *da = ag_mul(slope[l], dz);
-            for (int k = l + 1; k < n->layers; k++) da = ag_mul(slope[k], ag_matmul(n->W[k], da));
+            for (int k = l + 1; k < n->layers; k++) da = ag_mul(slope[k], ag_matmul(n->p[2 * k], da));
             chain[i] = ag_sum(ag_mul(off, da));
         }
         ag_eval_all(EACH, chain);
@@ -197,7 +196,7 @@ static bool draw_norms(ag_tape *tape, const char *folder) {
     plot_line line[2][FUNCTIONS];
     char path[4096];
     printf("\n== The norm of a layer's gradient\n");
-    printf("              first layer   tenth   last\n");
+    printf("                           first    tenth    twentieth\n");
     for (int l = 0; l < DEPTH; l++) at[l] = l + 1;
     for (int k = 0; k < 2 * FUNCTIONS; k++) {
         int f = k % FUNCTIONS;
@@ -206,7 +205,7 @@ static bool draw_norms(ag_tape *tape, const char *folder) {
         layer_norms(tape, f, k / FUNCTIONS, v);
         ag_tape_rewind(tape, mark);
         line[k / FUNCTIONS][f] = (plot_line){function_names[f], DEPTH, at, v};
-        printf("%-8s %s %9.0e %9.0e %6.0e\n", function_names[f], k / FUNCTIONS ? "norm" : "    ", v[0], v[9],
+        printf("%-8s%-15s%9.0e%9.0e%9.0e\n", function_names[f], k / FUNCTIONS ? "with batchnorm" : "", v[0], v[9],
                v[DEPTH - 1]);
     }
     plot_panel panels[] = {
