@@ -126,6 +126,10 @@ typedef struct ag_memory {
     int64_t peak_held; /* the most that held and live have been */
     int64_t peak_live;
     int64_t allocations; /* how often the allocator was asked for memory: constant in a steady loop */
+    int64_t node_bytes;  /* in nodes, with their inputs, attributes, shapes and labels */
+    int64_t plan_bytes;  /* in plans of the fused evaluator */
+    int64_t peak_node_bytes;
+    int64_t peak_plan_bytes;
 } ag_memory;
 
 #ifndef __cplusplus
@@ -1360,7 +1364,10 @@ AG_API ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v);
  *     ag_profile_start(tape);
  *     for (int step = 0; step < 100; step++) train(tape);
  *     ag_profile_stop(tape);
- */
+ *     puts(ag_profile_table(tape, 0));
+ *
+ * What returns text gives UTF-8 that belongs to the tape and lasts until a rewind past it, as a label does; "" after an
+ * error, never NULL. */
 
 /* ag_profile_kind -- what an entry is about; evaluations include the planning and the steps, which exclude each other */
 typedef enum ag_profile_kind {
@@ -1409,6 +1416,24 @@ AG_API int ag_profile_count(const ag_tape *tape);
 /* ag_profile_at -- one of them, 0 <= i < ag_profile_count(tape), those of most seconds first
  * Errors: none; all zero, with empty texts, beyond */
 AG_API ag_profile_entry ag_profile_at(const ag_tape *tape, int i);
+
+/* ag_profile_table -- the entries as text, a line each: the first `lines` of them, 40 for 0; the others are summed up
+ * Shares are of the time of all evaluations; GB/s are bytes read and written.
+ * Errors: AG_ERR_RANGE without a profile and for lines < 0 */
+AG_API const char *ag_profile_table(ag_tape *tape, int lines);
+
+/* ag_profile_write -- write the events of the profile, the latest 32768 of them, as a trace: JSON in the Trace Event
+ * Format, which ui.perfetto.dev and chrome://tracing open. The file is written whole or not at all.
+ * Errors: AG_ERR_FILE; AG_ERR_RANGE without a profile */
+AG_API ag_status ag_profile_write(ag_tape *tape, const char *path);
+
+/* ag_tape_memory_table -- what ag_tape_memory says, as text
+ * Errors: AG_ERR_MEMORY */
+AG_API const char *ag_tape_memory_table(ag_tape *tape);
+
+/* ag_tape_reset_peaks -- have the peaks in ag_tape_memory begin again from what the tape holds now
+ * Errors: none */
+AG_API void ag_tape_reset_peaks(ag_tape *tape);
 
 #ifdef __cplusplus
 }

@@ -106,6 +106,7 @@ typedef struct ag__chunk {
     struct ag__chunk *next;
     size_t capacity; /* bytes that follow this header */
     size_t used;
+    size_t before; /* of an arena's: bytes used in the chunks before it */
 } ag__chunk;
 
 /* A label, in the arena before its text: so that a rewind gives an older tensor its former label back. */
@@ -182,6 +183,7 @@ void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes); /*
 void *ag__arena(ag_tape *tape, size_t bytes);                                 /* until the rewind; NULL on failure */
 void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used);
 void ag__arena_trim(ag_tape *tape);
+int64_t ag__arena_bytes(const ag_tape *tape); /* in use, the list of nodes included */
 void ag__segments_trim(ag_tape *tape);
 ag_tensor **ag__node_slot(ag_tape *tape); /* where the next node's pointer goes; NULL on failure */
 void ag__poison(const void *p, size_t bytes);

@@ -557,10 +557,6 @@ static void finish(lowering *l) {
     r->count = l->body.count;
 }
 
-static void free_list(lowering *l, ag__list *list, size_t bytes) {
-    if (list->data) ag__resize(l->c->tape, list->data, list->room * bytes, 0);
-}
-
 bool ag__lower(ag__plan *plan, const ag__chunk_nodes *c, ag__region *r, const uint32_t *node, uint32_t count,
                const ag__inside *in) {
     lowering l = {.plan = plan, .c = c, .r = r, .in = in};
@@ -577,10 +573,10 @@ bool ag__lower(ag__plan *plan, const ag__chunk_nodes *c, ag__region *r, const ui
         if (is_stored(&l, i)) append_place(&l, &plan->outputs, i);
     }
     finish(&l);
-    free_list(&l, &l.body, sizeof(ag__instruction));
-    free_list(&l, &l.before, sizeof(ag__instruction));
-    free_list(&l, &l.sorted, sizeof(sorting));
-    free_list(&l, &l.steps, sizeof(ag__code_step));
-    free_list(&l, &l.slots, sizeof(ag__code_slot));
+    ag__list_free(c->tape, &l.body, sizeof(ag__instruction));
+    ag__list_free(c->tape, &l.before, sizeof(ag__instruction));
+    ag__list_free(c->tape, &l.sorted, sizeof(sorting));
+    ag__list_free(c->tape, &l.steps, sizeof(ag__code_step));
+    ag__list_free(c->tape, &l.slots, sizeof(ag__code_slot));
     return !l.failed;
 }

@@ -118,6 +118,7 @@ void *ag__arena(ag_tape *tape, size_t bytes) {
     ag__chunk *c = tape->chunk;
     if (!c || c->capacity - c->used < bytes) {
         if (!(c = next_chunk(tape, bytes))) return NULL;
+        c->before = tape->chunk ? tape->chunk->before + tape->chunk->used : 0;
         tape->chunk = c;
     }
     char *p = (char *)(c + 1) + c->used;
@@ -135,6 +136,11 @@ void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used) {
         if (c == tape->chunk) break;
     }
     tape->chunk = chunk;
+}
+
+int64_t ag__arena_bytes(const ag_tape *tape) {
+    size_t used = tape->chunk ? tape->chunk->before + tape->chunk->used : 0;
+    return (int64_t)(used + tape->count * sizeof(ag_tensor *));
 }
 
 /* Give back the chunks that wait. */

@@ -43,29 +43,33 @@ bool ag__list_grow(ag_tape *tape, ag__list *list, size_t bytes, uint32_t more) {
     while (room - list->count < more) room *= 2;
     void *data = ag__resize(tape, list->data, list->room * bytes, room * bytes);
     if (!data) return false;
+    ag_memory *m = &tape->memory;
+    m->plan_bytes += (int64_t)((room - list->room) * bytes);
+    if (m->plan_bytes > m->peak_plan_bytes) m->peak_plan_bytes = m->plan_bytes;
     list->data = data;
     list->room = room;
     return true;
 }
 
-static void free_list(ag_tape *tape, ag__list *list, size_t bytes) {
+void ag__list_free(ag_tape *tape, ag__list *list, size_t bytes) {
     if (list->data) ag__resize(tape, list->data, list->room * bytes, 0);
+    tape->memory.plan_bytes -= (int64_t)(list->room * bytes);
     *list = (ag__list){0};
 }
 
 void ag__plan_clear(ag_tape *tape, ag__plan *p) {
-    free_list(tape, &p->steps, sizeof(ag__plan_step));
-    free_list(tape, &p->regions, sizeof(ag__region));
-    free_list(tape, &p->cells, sizeof(ag__cell));
-    free_list(tape, &p->instructions, sizeof(ag__instruction));
-    free_list(tape, &p->operands, sizeof(uint32_t));
-    free_list(tape, &p->attributes, sizeof(uint32_t));
-    free_list(tape, &p->codes, sizeof(ag__code *));
-    free_list(tape, &p->outputs, sizeof(uint32_t));
-    free_list(tape, &p->computed, sizeof(uint32_t));
-    free_list(tape, &p->read, sizeof(uint32_t));
-    free_list(tape, &p->members, 2 * sizeof(uint32_t));
-    free_list(tape, &p->holds, sizeof(uint32_t));
+    ag__list_free(tape, &p->steps, sizeof(ag__plan_step));
+    ag__list_free(tape, &p->regions, sizeof(ag__region));
+    ag__list_free(tape, &p->cells, sizeof(ag__cell));
+    ag__list_free(tape, &p->instructions, sizeof(ag__instruction));
+    ag__list_free(tape, &p->operands, sizeof(uint32_t));
+    ag__list_free(tape, &p->attributes, sizeof(uint32_t));
+    ag__list_free(tape, &p->codes, sizeof(ag__code *));
+    ag__list_free(tape, &p->outputs, sizeof(uint32_t));
+    ag__list_free(tape, &p->computed, sizeof(uint32_t));
+    ag__list_free(tape, &p->read, sizeof(uint32_t));
+    ag__list_free(tape, &p->members, 2 * sizeof(uint32_t));
+    ag__list_free(tape, &p->holds, sizeof(uint32_t));
 }
 
 static void push(planner *p, ag__list *list, uint32_t value) {
@@ -601,7 +605,7 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c, bool whole) {
     if (!p.failed) settle(&p);
     if (!p.failed) list_members(&p);
     if (!p.failed) lower_regions(&p);
-    free_list(c->tape, &p.clones, sizeof(uint32_t));
+    ag__list_free(c->tape, &p.clones, sizeof(uint32_t));
     ag__buffer_drop(c->tape, p.memory);
     plan->whole = whole;
     plan->nodes = c->nodes;

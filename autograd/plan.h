@@ -139,6 +139,7 @@ typedef struct ag__chunk_nodes {
 bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c, bool whole);
 void ag__plan_clear(ag_tape *tape, ag__plan *plan);
 bool ag__list_grow(ag_tape *tape, ag__list *list, size_t bytes, uint32_t more);
+void ag__list_free(ag_tape *tape, ag__list *list, size_t bytes);
 
 /* What a value is to the region that computes it. */
 enum {

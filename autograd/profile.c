@@ -162,16 +162,16 @@ typedef struct brief {
     int64_t more;
 } brief;
 
-enum { TAIL = 40, MOST_CHARACTERS = 40 };
+enum { TAIL = 40, MOST_CHARACTERS = 40, MOST_PATH = 120 };
 
-/* At most MOST_CHARACTERS of s; what is no character, or controls, becomes U+FFFD. */
-static size_t clean(char *to, const char *s) {
+/* At most so many characters of s; what is no character, or controls, becomes U+FFFD. */
+static size_t clean(char *to, const char *s, int most) {
     const unsigned char *c = (const unsigned char *)s;
     size_t used = 0;
     for (int shown = 0; *c; shown++) {
         int n = ag__utf8_length(c);
         bool good = n > 0 && *c >= 0x20 && *c != 0x7F;
-        if (shown == MOST_CHARACTERS) {
+        if (shown == most) {
             memcpy(to + used, "…", 3);
             return used + 3;
         }
@@ -184,7 +184,7 @@ static size_t clean(char *to, const char *s) {
 
 static void add_item(brief *b, const char *s, const char *after) {
     char item[4 * MOST_CHARACTERS + TAIL];
-    size_t n = clean(item, s);
+    size_t n = clean(item, s, MOST_CHARACTERS);
     n += (size_t)snprintf(item + n, TAIL, "%s", after);
     if (b->more || b->used + n + 2 > sizeof b->text - TAIL) {
         b->more++;
@@ -255,27 +255,38 @@ static void put_extent(const doing *d, char *to) {
     } else put_shape(to, d->node);
 }
 
+/* The place of the first operation that has one; of a long path, its end. */
+static int put_file(const doing *d, char *to) {
+    const ag_tensor *t;
+    *to = 0;
+    for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
+        if (!t->file) continue;
+        size_t length = strlen(t->file), skipped = length > MOST_PATH ? length - MOST_PATH : 0;
+        size_t used = skipped ? (size_t)sprintf(to, "…") : 0;
+        to[used + clean(to + used, t->file + skipped, MOST_PATH)] = 0;
+        return t->line;
+    }
+    return 0;
+}
+
 static bool describe(const doing *d, ag__profile_row *row) {
-    enum { EXTENT = 2 * (AG_MAX_RANK * 21 + 4) };
+    enum { TEXTS = 5, EXTENT = 2 * (AG_MAX_RANK * 21 + 4) };
     brief operations = {.used = 0}, labels = {.used = 0}, inputs = {.used = 0};
-    char extent[EXTENT];
-    const char *file = "", *part[5];
+    char extent[EXTENT], file[4 * MOST_PATH];
     list_operations(d, &operations);
     list_labels(d, &labels, &inputs);
     put_extent(d, extent);
-    const ag_tensor *t;
-    for (uint32_t k = 0; !*file && (t = computed(d, k)) != NULL; k++)
-        if (t->file) file = t->file, row->all.line = t->line;
-    part[0] = operations.text, part[1] = labels.text, part[2] = inputs.text, part[3] = extent, part[4] = file;
-    for (int i = 0; i < 5; i++) row->text_bytes += strlen(part[i]) + 1;
+    row->all.line = put_file(d, file);
+    const char *const text[TEXTS] = {operations.text, labels.text, inputs.text, extent, file};
+    const char **const to[TEXTS] = {&row->all.operations, &row->all.labels, &row->all.inputs, &row->all.extent,
+                                    &row->all.file};
+    for (int i = 0; i < TEXTS; i++) row->text_bytes += strlen(text[i]) + 1;
     char *at = row->text = ag__resize(d->tape, NULL, 0, row->text_bytes);
-    if (!at) return false;
-    const char **to[] = {&row->all.operations, &row->all.labels, &row->all.inputs, &row->all.extent, &row->all.file};
-    for (int i = 0; i < 5; i++) {
-        *to[i] = strcpy(at, part[i]);
-        at += strlen(part[i]) + 1;
+    for (int i = 0; at && i < TEXTS; i++) {
+        *to[i] = strcpy(at, text[i]);
+        at += strlen(text[i]) + 1;
     }
-    return true;
+    return at != NULL;
 }
 
 /* ---- Rows ---- */

@@ -142,7 +142,10 @@ static bool is_beyond(const ag__place *mark, const ag__place *place) {
     return false;
 }
 
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
 void ag__truncate(ag_tape *tape, const ag__place *place) {
+    tape->memory.peak_node_bytes = most(tape->memory.peak_node_bytes, ag__arena_bytes(tape));
     while (tape->mark_count && is_beyond(&tape->marks[tape->mark_count - 1], place)) tape->mark_count--;
     forget_beyond(tape, place->count);
     drop_packed_beyond(tape, place->count);
@@ -237,7 +240,18 @@ ag_memory ag_tape_memory(const ag_tape *tape) {
     if (!tape) return (ag_memory){0};
     ag_memory m = tape->memory;
     m.nodes = tape->count;
+    m.node_bytes = ag__arena_bytes(tape);
+    m.peak_node_bytes = most(m.peak_node_bytes, m.node_bytes);
     return m;
+}
+
+void ag_tape_reset_peaks(ag_tape *tape) {
+    if (!tape) return;
+    ag_memory m = ag_tape_memory(tape);
+    tape->memory.peak_held = m.held;
+    tape->memory.peak_live = m.live;
+    tape->memory.peak_node_bytes = m.node_bytes;
+    tape->memory.peak_plan_bytes = m.plan_bytes;
 }
 
 void ag_tape_trim(ag_tape *tape) {
