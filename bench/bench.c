@@ -126,7 +126,7 @@ static int take(int n, char *const *arguments, bool chosen[MOST_ROWS]) {
     if (strcmp(a, "--threads") == 0) {
         good = number(value, 1024, &option.threads[0]);
         option.threads[1] = 0;
-    } else if (strcmp(a, "--rounds") == 0) good = number(value, MOST_ROUNDS, &option.rounds);
+    } else if (strcmp(a, "--rounds") == 0) good = number(value, 50, &option.rounds);
     else if (strcmp(a, "--json") == 0) good = *(option.json = value) != '\0';
     else return misuse("there is no option ", a);
     return good ? 2 : misuse("no good value for ", a);

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MOST_PEERS = 4, MOST_ROWS = 240, MOST_ROUNDS = 101 };
+enum { MOST_PEERS = 4, MOST_ROWS = 240, MOST_ROUNDS = 200 };
 
 typedef struct row row;
 

@@ -7,9 +7,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-/* A row whose rounds are slow has fewer of them, but this many at least. */
-enum { LEAST_ROUNDS = 3 };
+/* A row whose rounds are slow has fewer of them, but this many at least. With one thread there is no need to wait between
+ * them, so that each is cut into several: the shorter it is, the likelier it is to be left alone by other programs. */
+enum { LEAST_ROUNDS = 3, CUT = 4 };
 static const double row_seconds = 2.5, tolerance = 1e-3;
 
 static bool remote(const side *s) {
@@ -64,6 +66,8 @@ static double seconds(const outcome *out, const side *s, int64_t repetitions, co
     return seconds_now() - start;
 }
 
+static int cuts(const outcome *out) { return out->threads == 1 ? CUT : 1; }
+
 static void note(const outcome *out, side *s, double time) {
     double count = out->row->count ? out->row->count(out->row) : 1;
     s->sample[s->rounds++] = time / (double)s->repetitions / count;
@@ -72,8 +76,8 @@ static void note(const outcome *out, side *s, double time) {
 /* Also warms up what there is to be warmed up. Returns what a round will take; the first go of what is so slow that it
  * has no use for warming up is a round already. */
 static double choose_repetitions(const outcome *out, side *s, const settings *how) {
-    double wanted = how->round_seconds, t = seconds(out, s, s->repetitions = 1, how);
-    if (t > row_seconds / 2) return note(out, s, t), t;
+    double wanted = how->round_seconds / cuts(out), t = seconds(out, s, s->repetitions = 1, how);
+    if (t > row_seconds / 8) return note(out, s, t), t;
     while (t < wanted / 4 && s->repetitions < INT64_C(1) << 30) t = seconds(out, s, s->repetitions *= 4, how);
     double one = t / (double)s->repetitions;
     s->repetitions = isnan(one) || one > wanted ? 1 : (int64_t)(wanted / one);
@@ -88,17 +92,27 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* After a parallel loop the threads of OpenMP spin for some milliseconds before they sleep, and would take the processor
+ * from the side that comes next. */
+static void wait_for_idle_threads(const outcome *out) {
+    const struct timespec pause = {.tv_nsec = 10000000};
+    if (out->threads > 1) nanosleep(&pause, NULL);
+}
+
 static void time_sides(outcome *out, const settings *how) {
     double round_takes = 0;
     for (int i = 0; i < out->sides; i++)
         if (is_timed(&out->side[i])) round_takes += choose_repetitions(out, &out->side[i], how);
-    int fitting = (int)(row_seconds / round_takes), least = out->side[0].rounds ? 1 : LEAST_ROUNDS;
-    int rounds = fitting < how->rounds ? fitting : how->rounds;
-    if (rounds < least) rounds = least < how->rounds ? least : how->rounds;
+    int most = how->rounds * cuts(out),
+        rounds = round_takes > row_seconds / most ? (int)(row_seconds / round_takes) : most;
+    int least = LEAST_ROUNDS - out->side[0].rounds;
+    if (rounds < least) rounds = least < most ? least : most;
     for (int round = 0; round < rounds; round++)
         for (int i = 0; i < out->sides; i++) {
             side *s = &out->side[i];
-            if (is_timed(s) && s->rounds < MOST_ROUNDS) note(out, s, seconds(out, s, s->repetitions, how));
+            if (!is_timed(s) || s->rounds >= MOST_ROUNDS) continue;
+            wait_for_idle_threads(out);
+            note(out, s, seconds(out, s, s->repetitions, how));
         }
     for (int i = 0; i < out->sides; i++)
         qsort(out->side[i].sample, (size_t)out->side[i].rounds, sizeof(double), ascending);
