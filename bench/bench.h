@@ -104,10 +104,11 @@ void room_free(const void *p);
 float *noise_f32(int64_t n, uint64_t stream, double scale); /* even between ±scale; peer_torch.py has the same */
 double *noise_f64(int64_t n, uint64_t stream, double scale);
 int64_t *noise_labels(int64_t n, uint64_t stream, int64_t classes);
-double weigh_f32(const float *x, int64_t n); /* a sum that notices misplaced and wrong elements */
+double weigh_f32(const float *x, int64_t n); /* a number that changes with misplaced and wrong elements */
 double weigh_f64(const double *x, int64_t n);
 double weigh(ag_tensor *x);
-bool fine(const ag_tape *tape); /* whether it has no error; else says which */
+double squares(int n, ag_tensor *const x[]); /* their sum; f32 */
+bool fine(const ag_tape *tape);              /* whether it has no error; else says which */
 ag_tensor *noise_parameter(ag_tape *tape, ag_shape shape, uint64_t stream, double scale);
 void copy_bytes(int threads, int64_t moved, int64_t repetitions); /* reads half of `moved`, and writes the other */
 ag_tape *new_tape(const row *r, int threads);                     /* of a row that measures: its memory is counted */

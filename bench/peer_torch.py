@@ -8,6 +8,7 @@ arguments are the number of threads, and --clock or --cpu: whether seconds are t
 
 import ctypes
 import gc
+import math
 import re
 import sys
 import time
@@ -39,15 +40,17 @@ def labels(n, stream, classes):
 
 
 def weigh(*tensors):
-    """A sum that notices misplaced and wrong elements."""
+    """A number that changes with misplaced and wrong elements, as inputs.c has it."""
     total = 0.0
     for t in tensors:
         flat = t.detach().double().flatten()
-        total += float((flat * (1 + torch.arange(flat.numel()) % 7)).sum())
+        heavy = flat * (1 + torch.arange(flat.numel()) % 7)
+        size = float(heavy.abs().sum())
+        total += math.log(size) + float(heavy.sum()) / size if size > 0 else size
     return total
 
 
-# A row is a function that does its work once and returns what came out, for `weigh`.
+# A row is a function that does its work once and returns what came out, for `weigh`; or that and another, which checks.
 
 
 def ops(length):
@@ -81,14 +84,22 @@ def mlp(widths, batch, norm):
 def training(model, x, t, rate):
     optimiser = torch.optim.SGD(model.parameters(), lr=rate)
 
+    def squares():
+        return sum(float(p.detach().double().square().sum()) for p in model.parameters())
+
     def work():
         loss = F.cross_entropy(model(x), t)
         loss.backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        return (torch.tensor(loss.item()),)
+        return loss.item()
 
-    return work
+    def check():
+        before = squares()
+        work(), work()
+        return work() + squares() - before
+
+    return work, check
 
 
 def batchnorm(n, c):
@@ -248,12 +259,15 @@ def adam(tensors, n):
 
     def work():
         optimiser.step()
-        return parameters
 
-    return work
+    def check():
+        work(), work(), work()
+        return weigh(*parameters)
+
+    return work, check
 
 
-def build(name):
+def make(name):
     if m := re.fullmatch(r"ops(\d+)", name):
         return ops(int(m[1]))
     if m := re.fullmatch(r"mlp(\d+)(bn)?", name):
@@ -270,15 +284,14 @@ def build(name):
     raise KeyError(name)
 
 
-def check(work, name):
-    """The third step of what changes parameters: it is right only if gradients and updates before it were."""
-    for _ in range(3 if name.startswith(("adam", "lenet", "mlp")) else 1):
-        result = work()
-    return weigh(*result)
+def build(name):
+    """What does the row, and what does it and returns a number that stands for what came out."""
+    made = make(name)
+    return made if isinstance(made, tuple) else (made, lambda: weigh(*made()))
 
 
 def peak(name):
-    work = build(name.removesuffix("_memory"))
+    work, _ = build(name.removesuffix("_memory"))
     for _ in range(3):
         work()
     count = ctypes.CDLL(None)
@@ -301,7 +314,7 @@ def main():
     torch.set_num_threads(int(sys.argv[1]))
     print("0", flush=True)
     clock = time.process_time if sys.argv[2] == "--cpu" else time.perf_counter
-    current, work = None, None
+    current = None
     for line in sys.stdin:
         command, name, repetitions = line.split()
         try:
@@ -309,8 +322,8 @@ def main():
                 answer = peak(name)
             else:
                 if command == "check" or name != current:
-                    current, work = name, build(name)
-                answer = check(work, name) if command == "check" else run(work, int(repetitions), clock)
+                    current, (work, check) = name, build(name)
+                answer = check() if command == "check" else run(work, int(repetitions), clock)
             print(answer, flush=True)
         except Exception as error:  # whatever it is, it is this row's alone
             print(f"{name}: {type(error).__name__}: {error}".replace("\n", " "), flush=True)

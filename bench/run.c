@@ -12,7 +12,7 @@
 /* A row whose rounds are slow has fewer of them, but this many at least. With one thread there is no need to wait between
  * them, so that each is cut into several: the shorter it is, the likelier it is to be left alone by other programs. */
 enum { LEAST_ROUNDS = 3, CUT = 4 };
-static const double row_seconds = 2.5, tolerance = 1e-3;
+static const double row_seconds = 2.5, tolerance = 2e-6;
 
 static bool remote(const side *s) {
     return s->peer && (s->peer->where == TORCH || s->peer->where == TORCH_MEMORY || s->peer->where == BLIS_ALONE);
@@ -49,7 +49,7 @@ static void check_sides(outcome *out, const settings *how) {
         side *s = &out->side[i];
         if (!out->row->check || !has_number(s)) continue;
         double theirs = number_of(out, s, how), scale = fmax(fabs(ours), fabs(theirs));
-        s->wrong = !(fabs(ours - theirs) <= tolerance * scale + 1e-6);
+        s->wrong = !(fabs(ours - theirs) <= tolerance * scale);
         if (s->wrong)
             fprintf(stderr, "bench: %s: we get %.9g and %s gets %.9g\n", out->row->name, ours, s->peer->name, theirs);
     }
