@@ -14,7 +14,7 @@ static row rows[MOST_ROWS];
 static int row_count;
 static const char *self;
 
-static settings option = {.threads = {1, 2}, .rounds = 7, .round_seconds = 0.03};
+static settings option = {.threads = {1, 2}, .rounds = 7, .round_seconds = 0.02};
 
 const char *program_path(void) { return self; }
 

@@ -14,6 +14,7 @@
 #include <omp.h>
 #else
 static int omp_get_thread_num(void) { return 0; }
+static int omp_get_num_threads(void) { return 1; }
 #endif
 
 enum { STRIP = 1024, MOST_THREADS = 16, SMALL = 1 << 15 }; /* fewer elements than SMALL are left to one thread */
@@ -182,17 +183,18 @@ static void write_rows(const fused_batchnorm *s, const columns *k, int64_t i, in
 }
 
 static void strip_of_columns(const fused_batchnorm *s, int64_t from, int threads) {
+    (void)threads;
 #pragma omp parallel num_threads(threads)
     {
-        int t = omp_get_thread_num();
-        int64_t start = s->n * t / threads, end = s->n * (t + 1) / threads;
+        int t = omp_get_thread_num(), all = omp_get_num_threads();
+        int64_t start = s->n * t / all, end = s->n * (t + 1) / all;
         of_thread[t].from = from;
         of_thread[t].w = least(STRIP, s->c - from);
         add_all(s, &of_thread[t], start, end);
 #pragma omp barrier
 #pragma omp single
         {
-            add_threads(of_thread, threads);
+            add_threads(of_thread, all);
             from_sums(s, of_thread);
         }
         write_rows(s, of_thread, start, end);
