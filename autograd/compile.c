@@ -583,7 +583,10 @@ static uint64_t hash_program(int steps, const ag__code_step *step, int slots, co
         h = mix(h, (uint64_t)s->dtype | (uint64_t)s->n << 8 | (uint64_t)s->y << 16 | (uint64_t)s->attributes << 32);
         for (int i = 0; i < s->n; i++) h = mix(h, s->x[i]);
     }
-    for (int i = 0; i < slots; i++) h = mix(h, (uint64_t)slot[i].dtype << 2 | (uint64_t)slot[i].one << 1 | slot[i].out);
+    for (int i = 0; i < slots; i++) {
+        const ag__code_slot *s = &slot[i];
+        h = mix(h, (uint64_t)s->dtype << 3 | (uint64_t)s->lanes << 2 | (uint64_t)s->one << 1 | s->out);
+    }
     return h;
 }
 
@@ -593,7 +596,7 @@ static bool same_step(const ag__code_step *a, const ag__code_step *b) {
 }
 
 static bool same_slot(const ag__code_slot *a, const ag__code_slot *b) {
-    return a->dtype == b->dtype && a->one == b->one && a->out == b->out;
+    return a->dtype == b->dtype && a->one == b->one && a->out == b->out && a->lanes == b->lanes;
 }
 
 static bool is_entry_of(const entry *e, uint64_t hash, int steps, const ag__code_step *step, int slots,

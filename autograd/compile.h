@@ -11,9 +11,9 @@
 /* A value of a strip program. */
 typedef struct ag__code_slot {
     uint8_t dtype;
-    bool
-        one; /* a single element that stands for all, else n contiguous elements; what depends on such alone may be one */
+    bool one; /* a single element that stands for all, else n contiguous ones; what depends on such alone may be one */
     bool out; /* needed afterwards: stored, if a step of this program writes it; else it may live in registers only */
+    bool lanes; /* 32 elements: element i is at i mod 32 */
 } ag__code_slot;
 
 /* One elementwise operation. Slots are written once, and inputs before they are read. */

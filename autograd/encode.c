@@ -164,8 +164,12 @@ static int address(writer *w, int slot) {
 }
 
 static operand element(writer *w, int slot) {
-    int scale = log_bytes(w, slot);
-    return (operand){-1, address(w, slot), RDX, scale, (w->copy * w->m->lanes) << scale};
+    int scale = log_bytes(w, slot), index = RDX;
+    if (w->m->slot[slot].lanes) {
+        bytes(w, 5, "\x89\xd1\x83\xe1\x1f"); /* mov ecx, edx; and ecx, 31 */
+        index = RCX;
+    }
+    return (operand){-1, address(w, slot), index, scale, (w->copy * w->m->lanes) << scale};
 }
 
 /* Bytes between a slot and the frame: rdi of them. */

@@ -237,7 +237,7 @@ static int64_t fold_offset(const running *r, int64_t row, int64_t column) {
     return row / AG__ROWS_A_GROUP * r->region->columns + column;
 }
 
-static void start_down(const ag_tensor *t, char *y, int64_t n) {
+static void start_folds(const ag_tensor *t, char *y, int64_t n) {
     double neutral = t->op->reduction->join->neutral;
     float single = (float)neutral;
     fill(y, t->dtype == AG_F32 ? (char *)&single : (char *)&neutral, n, (int)ag__bytes(t));
@@ -260,6 +260,15 @@ static void pack_strip(const ag_tensor *t, char *y, int64_t start, int64_t n) {
     ag__pack(y, &from, start, n);
 }
 
+/* y = the fold of the lanes, joined pairwise; x is not needed any more. */
+static void fold_lanes(const ag_reduction *op, int dtype, int64_t count, char *y, const char *x) {
+    char *lane = (char *)(uintptr_t)x;
+    size_t bytes = ag_dtype_size((ag_dtype)dtype);
+    for (int64_t half = AG__LANES / 2; half > 0; half /= 2) op->combine[dtype](half, lane, lane + (size_t)half * bytes);
+    memcpy(y, lane, bytes);
+    if (op->finish[dtype]) op->finish[dtype](1, y, count);
+}
+
 static void run_folds(const running *r, const ag__instruction *q, const position *at, const ag_tensor *t, char *y,
                       const char *x) {
     const ag_reduction *op = t->op->reduction;
@@ -270,9 +279,11 @@ static void run_folds(const running *r, const ag__instruction *q, const position
             fold(op, t->dtype, at->columns, y + i * bytes, x + i * at->columns * bytes);
         if (op->finish[t->dtype]) op->finish[t->dtype](at->rows, y, at->columns);
         break;
+    case AG__FOLD_LANES: fold_lanes(op, t->dtype, at->columns, y, x); break;
     case AG__START_DOWN:
-        if (at->row % AG__ROWS_A_GROUP == 0) start_down(t, y, at->columns);
+        if (at->row % AG__ROWS_A_GROUP == 0) start_folds(t, y, at->columns);
         break;
+    case AG__START_LANES: start_folds(t, y, AG__LANES); break;
     case AG__FOLD_DOWN: fold_down(r, q, at, x); break;
     default:
         strip = r->region->form == AG__FLAT   ? at->start / AG__STRIP
@@ -316,7 +327,9 @@ static void run_instruction(const running *r, const ag__instruction *q, const po
     case AG__MAP: t->op->block[q->dtype](at->n, y, x, ag__attributes(t)); break;
     case AG__MAP_ROWS: t->op->block[q->dtype](at->rows, y, x, ag__attributes(t)); break;
     case AG__FOLD_ROWS:
+    case AG__FOLD_LANES:
     case AG__START_DOWN:
+    case AG__START_LANES:
     case AG__FOLD_ALL:
     case AG__FOLD_LONG:
     case AG__FOLD_DOWN: run_folds(r, q, at, t, y, x[0]); break;

@@ -266,6 +266,8 @@ static void sort_body(lowering *l) {
 
 /* ---- Machine code ---- */
 
+static bool has_cell(const ag__instruction *q) { return q->does < AG__START_DOWN; }
+
 /* Where machine code reads cell x: it can do without copies of one element. */
 static uint32_t source_of(const lowering *l, uint32_t x) {
     uint32_t from = cell_at(l, x)->from;
@@ -292,7 +294,8 @@ static bool list_slots(lowering *l, bool rows) {
         const ag__cell *cell = cell_at(l, l->r->cell + i);
         ag__code_slot *s = append(l, &l->slots, sizeof *s);
         if (!s) return false;
-        *s = (ag__code_slot){.dtype = cell->dtype, .one = cell->where == AG__AT_ONE || (cell->rows && !rows)};
+        *s = (ag__code_slot){
+            .dtype = cell->dtype, .one = cell->where == AG__AT_ONE || (cell->rows && !rows), .lanes = cell->lanes};
     }
     return true;
 }
@@ -302,7 +305,8 @@ static uint32_t run_end(lowering *l, uint32_t k) {
     uint8_t does = body_at(l, k)->does;
     uint32_t end = k;
     l->steps.count = 0;
-    for (; end < l->body.count && body_at(l, end)->does == does && end - k < MOST_STEPS; end++) {
+    for (; end < l->body.count && body_at(l, end)->does == does && does <= AG__MAP_ROWS && end - k < MOST_STEPS;
+         end++) {
         ag__code_step *step = append(l, &l->steps, sizeof *step);
         if (!step || !describe(l, body_at(l, end), step) || !ag__compilable(step, l->slots.data)) break;
         step->attributes = (uint16_t)(end - k);
@@ -311,28 +315,56 @@ static uint32_t run_end(lowering *l, uint32_t k) {
     return end;
 }
 
-/* Folds down columns whose elements this run computes become steps of it, which add to their group's partial folds. */
-static void take_folds(lowering *l, uint32_t k, uint32_t end) {
+/* Whether cell x has its value when instruction `end` is reached, as one that machine code can read. */
+static bool is_there(const lowering *l, uint32_t x, uint32_t end) {
+    for (uint32_t j = end; j < l->body.count; j++)
+        if (has_cell(body_at(l, j)) && body_at(l, j)->y == x) return false;
+    return !cell_at(l, x)->rows;
+}
+
+/* A cell for the folds so far, and one for those that follow, in the same memory. */
+static uint32_t new_folds(lowering *l, const ag_tensor *t, const ag__instruction *q) {
+    bool down = q->does == AG__FOLD_DOWN;
+    uint32_t cell = 0;
+    for (int i = 0; i < 2; i++) {
+        cell = new_cell(l, AG__NOWHERE, t, down ? AG__AT_FOLD : AG__AT_TEMP, false);
+        if (l->failed) return 0;
+        cell_at(l, cell)->temp = down ? q->y : l->r->temps;
+        cell_at(l, cell)->lanes = cell_at(l, cell)->once = !down;
+    }
+    if (!down) l->r->temps += (uint32_t)(AG__LANES * ag__bytes(t) + 63) / 64;
+    return cell - 1;
+}
+
+static bool foldable(const lowering *l, const ag__instruction *q) {
+    const ag_tensor *t = tensor_at(l, q->node);
+    if (q->does != AG__FOLD_DOWN && q->does != AG__FOLD_ROWS) return false;
+    if (q->does == AG__FOLD_ROWS && (l->r->columns < AG__LANES || l->r->columns > AG__STRIP)) return false;
+    return t->op->reduction->join && t->op->reduction->join->micro[t->dtype];
+}
+
+/* Folds of what is there, after a run or without one, become steps of it: those of columns, which add to their group's
+ * partial folds, and those of rows in the same phase. */
+static void take_folds(lowering *l, uint32_t end) {
+    bool rows = true;
     for (uint32_t j = end; j < l->body.count && l->r->tile == 1 && !l->failed; j++) {
         ag__instruction *q = body_at(l, j);
-        if (q->does != AG__FOLD_DOWN) continue;
+        rows = rows && q->does == AG__FOLD_ROWS;
+        if (!foldable(l, q) || (q->does == AG__FOLD_ROWS && !rows)) continue;
+        uint32_t x = source_of(l, ((uint32_t *)l->plan->operands.data)[q->x]), first = l->r->cell;
+        if (!is_there(l, x, end)) continue;
         const ag_tensor *t = tensor_at(l, q->node);
-        const ag_op *joins = t->op->reduction->join;
-        uint32_t x = ((uint32_t *)l->plan->operands.data)[q->x], i = k;
-        while (i < end && body_at(l, i)->y != x) i++;
-        if (i == end || !joins || !joins->micro[t->dtype]) continue;
-        uint32_t so_far = new_cell(l, AG__NOWHERE, t, AG__AT_FOLD, false);
-        uint32_t y = new_cell(l, AG__NOWHERE, t, AG__AT_FOLD, false), first = l->r->cell;
+        uint32_t folds = new_folds(l, t, q);
         ag__code_step *step = append(l, &l->steps, sizeof *step);
-        if (!step || y - first > UINT16_MAX) {
+        if (!step || folds + 1 - first > UINT16_MAX) {
             l->failed = true;
             return;
         }
-        cell_at(l, so_far)->temp = cell_at(l, y)->temp = q->y;
-        *step = (ag__code_step){.op = joins, .dtype = t->dtype, .n = 2, .y = (uint16_t)(y - first)};
-        step->x[0] = (uint16_t)(so_far - first);
+        *step = (ag__code_step){.op = t->op->reduction->join, .dtype = t->dtype, .n = 2};
+        step->x[0] = (uint16_t)(folds - first);
         step->x[1] = (uint16_t)(x - first);
-        q->outputs = so_far; /* taken, if code can be made */
+        step->y = (uint16_t)(folds + 1 - first);
+        q->outputs = folds; /* taken, if code can be made */
     }
 }
 
@@ -340,8 +372,15 @@ static void take_folds(lowering *l, uint32_t k, uint32_t end) {
 static void settle_folds(lowering *l, uint32_t end, bool made) {
     for (uint32_t j = end; j < l->body.count; j++) {
         ag__instruction *q = body_at(l, j);
-        if (q->does != AG__FOLD_DOWN || !q->outputs) continue;
-        if (made) q->does = AG__FOLDED_DOWN, q->inputs = 0, q->x = q->outputs;
+        if ((q->does != AG__FOLD_DOWN && q->does != AG__FOLD_ROWS) || !q->outputs) continue;
+        if (made && q->does == AG__FOLD_DOWN) {
+            q->does = AG__FOLDED_DOWN, q->inputs = 0, q->x = q->outputs;
+        } else if (made) {
+            uint32_t lanes = q->outputs;
+            q->does = AG__FOLD_LANES;
+            q->x = l->plan->operands.count;
+            append_place(l, &l->plan->operands, lanes);
+        }
         q->outputs = 0;
     }
 }
@@ -350,14 +389,14 @@ static void settle_folds(lowering *l, uint32_t end, bool made) {
 static void mark_outputs(lowering *l, uint32_t k, uint32_t end) {
     for (uint32_t j = 0; j < l->body.count; j++) {
         const ag__instruction *q = body_at(l, j);
-        if ((j >= k && j < end) || (q->does == AG__FOLD_DOWN && q->outputs)) continue;
+        if ((j >= k && j < end) || ((q->does == AG__FOLD_DOWN || q->does == AG__FOLD_ROWS) && q->outputs)) continue;
         const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
         for (int i = 0; i < q->inputs; i++) cell_at(l, x[i])->written = true;
     }
     ag__code_slot *slot = l->slots.data;
     for (uint32_t i = 0; i < l->slots.count; i++) {
         const ag__cell *cell = cell_at(l, l->r->cell + i);
-        slot[i].out = cell->where > AG__AT_ONE || (cell->where == AG__AT_TEMP && cell->written);
+        slot[i].out = cell->where > AG__AT_ONE || cell->lanes || (cell->where == AG__AT_TEMP && cell->written);
     }
     for (uint32_t i = l->r->cell; i < l->plan->cells.count; i++) cell_at(l, i)->written = false;
 }
@@ -390,22 +429,14 @@ static void list_operands(lowering *l, ag__instruction *run) {
     for (uint32_t i = l->r->cell; i < l->plan->cells.count; i++) cell_at(l, i)->written = cell_at(l, i)->freed = false;
 }
 
-/* Instructions k … end−1 become one; returns the number of instructions that are left in their place. */
-static uint32_t make_run(lowering *l, uint32_t k, uint32_t end, bool rows) {
-    if (!rows) take_folds(l, k, end);
-    if (l->failed || !list_slots(l, rows)) return 0;
-    mark_outputs(l, k, end);
-    ag__code *code = ag__compile(l->c->tape, (int)l->steps.count, l->steps.data, (int)l->slots.count, l->slots.data);
-    settle_folds(l, end, code != NULL);
-    if (!code) return end - k;
-    ag__instruction run = {.does = rows ? AG__RUN_ROWS : AG__RUN, .node = l->plan->codes.count};
-    run.attribute = l->plan->attributes.count - l->r->attribute;
-    for (uint32_t i = k; i < end; i++) append_place(l, &l->plan->attributes, body_at(l, i)->node);
-    ag__code **to = append(l, &l->plan->codes, sizeof code);
-    if (to) *to = code;
-    list_operands(l, &run);
-    *body_at(l, k) = run;
-    return 1;
+/* Make room for instructions at k. */
+static void insert_instructions(lowering *l, uint32_t k, uint32_t count) {
+    if (l->failed || !ag__list_grow(l->c->tape, &l->body, sizeof(ag__instruction), count)) {
+        l->failed = true;
+        return;
+    }
+    memmove(body_at(l, k + count), body_at(l, k), (l->body.count - k) * sizeof(ag__instruction));
+    l->body.count += count;
 }
 
 static void remove_instructions(lowering *l, uint32_t from, uint32_t to) {
@@ -413,20 +444,63 @@ static void remove_instructions(lowering *l, uint32_t from, uint32_t to) {
     l->body.count -= to - from;
 }
 
+/* Before each run, the lanes of the folds that it takes are set to what changes nothing. */
+static uint32_t start_lanes(lowering *l, uint32_t run) {
+    uint32_t count = 0;
+    for (uint32_t j = run + 1; j < l->body.count && body_at(l, j)->does == AG__FOLD_LANES; j++) count++;
+    insert_instructions(l, run, count);
+    for (uint32_t i = 0; i < count && !l->failed; i++) {
+        const ag__instruction *fold = body_at(l, run + count + 1 + i);
+        uint32_t lanes = ((uint32_t *)l->plan->operands.data)[fold->x];
+        *body_at(l, run + i) =
+            (ag__instruction){.does = AG__START_LANES, .dtype = fold->dtype, .node = fold->node, .y = lanes};
+    }
+    return count;
+}
+
+/* Instructions k … end−1, of which there may be none, and folds after them become one; returns the number of the first
+ * instruction after that. */
+static uint32_t make_run(lowering *l, uint32_t k, uint32_t end, bool rows) {
+    uint32_t maps = l->steps.count;
+    if (!rows) take_folds(l, end);
+    if (l->failed || l->steps.count < FEWEST_STEPS - (maps == 0) || !list_slots(l, rows)) {
+        settle_folds(l, end, false);
+        return end;
+    }
+    mark_outputs(l, k, end);
+    ag__code *code = ag__compile(l->c->tape, (int)l->steps.count, l->steps.data, (int)l->slots.count, l->slots.data);
+    settle_folds(l, end, code != NULL);
+    if (!code) return end;
+    ag__instruction run = {.does = rows ? AG__RUN_ROWS : AG__RUN, .node = l->plan->codes.count};
+    run.attribute = l->plan->attributes.count - l->r->attribute;
+    for (uint32_t i = k; i < end; i++) append_place(l, &l->plan->attributes, body_at(l, i)->node);
+    ag__code **to = append(l, &l->plan->codes, sizeof code);
+    if (to) *to = code;
+    list_operands(l, &run);
+    if (k == end) insert_instructions(l, k, 1);
+    else remove_instructions(l, k + 1, end);
+    if (l->failed) return k;
+    *body_at(l, k) = run;
+    return k + 1 + start_lanes(l, k);
+}
+
+/* Whether elementwise instruction k, or a fold that has nothing of the kind before it, can begin a run. */
+static bool may_begin(const lowering *l, uint32_t k, uint8_t before) {
+    const ag__instruction *q = body_at(l, k);
+    if (q->does == AG__MAP || q->does == AG__MAP_ROWS) return true;
+    return l->r->tile == 1 && foldable(l, q) && before != AG__RUN && before != AG__FOLD_LANES;
+}
+
 static void make_code(lowering *l) {
     if (!l->c->tape->compile || (!l->in->whole && l->r->size < AT_ONCE)) return;
-    for (uint32_t k = 0; k < l->body.count && !l->failed; k++) {
+    for (uint32_t k = 0; k < l->body.count && !l->failed;) {
         uint8_t does = body_at(l, k)->does;
-        if ((does != AG__MAP && does != AG__MAP_ROWS) || !list_slots(l, does == AG__MAP_ROWS)) continue;
-        uint32_t end = run_end(l, k);
-        if (l->failed || end - k < FEWEST_STEPS) {
-            k = end > k ? end - 1 : k;
+        if (!may_begin(l, k, k ? body_at(l, k - 1)->does : AG__FILL) || !list_slots(l, does == AG__MAP_ROWS)) {
+            k++;
             continue;
         }
-        uint32_t left = make_run(l, k, end, does == AG__MAP_ROWS);
-        if (l->failed) return;
-        remove_instructions(l, k + left, end);
-        k += left - 1;
+        uint32_t end = run_end(l, k), next = l->failed ? k : make_run(l, k, end, does == AG__MAP_ROWS);
+        k = next > k ? next : k + 1;
     }
 }
 
@@ -450,7 +524,6 @@ static void start_folds(lowering *l) {
 
 /* ---- Scratch memory ---- */
 
-static bool has_cell(const ag__instruction *q) { return q->does < AG__RUN; }
 static int kind_of(const ag__cell *s) { return (s->bytes == 1 ? 0 : s->bytes == 4 ? 1 : 2) + (s->rows ? 3 : 0); }
 
 static uint32_t units_of(const lowering *l, const ag__cell *s) {
@@ -460,7 +533,7 @@ static uint32_t units_of(const lowering *l, const ag__cell *s) {
 
 /* Give cell y memory that nobody reads any more, or further memory. */
 static void take(lowering *l, ag__cell *y) {
-    if (y->where != AG__AT_TEMP) return;
+    if (y->where != AG__AT_TEMP || y->lanes) return;
     uint32_t free_cell = y->once ? AG__NOWHERE : l->free_cell[kind_of(y)];
     if (free_cell == AG__NOWHERE) {
         y->temp = l->r->temps;

@@ -19,6 +19,7 @@ enum {
     AG__STRIP = 1024,      /* elements that are worked on at a time */
     AG__MOST_ROW = 4096,   /* columns up to which a whole row is worked on at a time */
     AG__ROWS_A_GROUP = 32, /* rows that are added one after the other before groups are joined pairwise */
+    AG__LANES = 32,        /* folds side by side that a row's fold consists of */
     AG__NOWHERE = UINT32_MAX
 };
 
@@ -39,9 +40,10 @@ typedef struct ag__cell {
     uint8_t where;
     uint8_t bytes; /* an element */
     uint8_t dtype;
-    bool rows; /* an element a row, not one for each of the strip's */
-    bool once; /* made once, before the first strip */
-    bool one;  /* for lower.c alone, and so what follows: a copy of one element for all */
+    bool rows;  /* an element a row, not one for each of the strip's */
+    bool once;  /* made once, before the first strip */
+    bool lanes; /* side by side, folds of every 32nd element */
+    bool one;   /* for lower.c alone, and so what follows: a copy of one element for all */
     bool freed, written;
     uint32_t from; /* what it is a copy of, where machine code can do without the copy */
     uint32_t last; /* the last instruction that reads it */
@@ -49,22 +51,24 @@ typedef struct ag__cell {
 } ag__cell;
 
 typedef enum ag__does {
-    AG__MAP,        /* y[i] = f(x[0][i], …) over the strip */
-    AG__MAP_ROWS,   /* the same over the strip's rows, one element each */
-    AG__FILL,       /* y = the one element of tensor x, over the strip */
-    AG__FILL_ROWS,  /* over the strip's rows */
-    AG__REPEAT,     /* y = the columns of tensor x, once for each row of a strip */
-    AG__SPREAD,     /* y = each row's element of cell x, over its columns */
-    AG__PACK,       /* y = the strip's elements of a strided tensor x */
-    AG__PACK_ROWS,  /* the same over the strip's rows */
-    AG__FOLD_ROWS,  /* y = the fold of each row of cell x */
-    AG__START_DOWN, /* y = what changes nothing, where a group of rows begins */
-    AG__RUN,        /* machine code for several AG__MAP */
-    AG__RUN_ROWS,   /* and for several AG__MAP_ROWS */
-    AG__FOLD_ALL,   /* the strip's share in the fold of all elements */
-    AG__FOLD_LONG,  /* the same, of a row that is longer than a strip */
-    AG__FOLD_DOWN,  /* the strip's rows' share in the folds of columns */
-    AG__FOLDED_DOWN /* nothing: machine code has done it */
+    AG__MAP,         /* y[i] = f(x[0][i], …) over the strip */
+    AG__MAP_ROWS,    /* the same over the strip's rows, one element each */
+    AG__FILL,        /* y = the one element of tensor x, over the strip */
+    AG__FILL_ROWS,   /* over the strip's rows */
+    AG__REPEAT,      /* y = the columns of tensor x, once for each row of a strip */
+    AG__SPREAD,      /* y = each row's element of cell x, over its columns */
+    AG__PACK,        /* y = the strip's elements of a strided tensor x */
+    AG__PACK_ROWS,   /* the same over the strip's rows */
+    AG__FOLD_ROWS,   /* y = the fold of each row of cell x */
+    AG__FOLD_LANES,  /* y = the fold of the lanes in cell x */
+    AG__START_DOWN,  /* y = what changes nothing, where a group of rows begins */
+    AG__START_LANES, /* the same for the lanes of a row's fold */
+    AG__RUN,         /* machine code for several AG__MAP */
+    AG__RUN_ROWS,    /* and for several AG__MAP_ROWS */
+    AG__FOLD_ALL,    /* the strip's share in the fold of all elements */
+    AG__FOLD_LONG,   /* the same, of a row that is longer than a strip */
+    AG__FOLD_DOWN,   /* the strip's rows' share in the folds of columns */
+    AG__FOLDED_DOWN  /* nothing: machine code has done it */
 } ag__does;
 
 typedef struct ag__instruction {

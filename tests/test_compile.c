@@ -284,7 +284,8 @@ static void add_random_step(strip *s, int dtypes, int age) {
     attribute_set(op, random_below(12), s->attributes[s->steps]);
     s->dtype_attribute[s->steps] = y;
     step->y = (uint16_t)s->slots;
-    s->slot[s->slots++] = (ag__code_slot){(uint8_t)y, one && random_below(4), random_below(3) == 0};
+    s->slot[s->slots++] =
+        (ag__code_slot){.dtype = (uint8_t)y, .one = one && random_below(4), .out = random_below(3) == 0};
     s->steps++;
 }
 
