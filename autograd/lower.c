@@ -447,13 +447,16 @@ static void remove_instructions(lowering *l, uint32_t from, uint32_t to) {
 /* Before each run, the lanes of the folds that it takes are set to what changes nothing. */
 static uint32_t start_lanes(lowering *l, uint32_t run) {
     uint32_t count = 0;
-    for (uint32_t j = run + 1; j < l->body.count && body_at(l, j)->does == AG__FOLD_LANES; j++) count++;
-    insert_instructions(l, run, count);
-    for (uint32_t i = 0; i < count && !l->failed; i++) {
-        const ag__instruction *fold = body_at(l, run + count + 1 + i);
+    for (uint32_t j = run + 1; j < l->body.count; j++) {
+        if (body_at(l, j)->does == AG__FOLD_ROWS) continue;
+        if (body_at(l, j)->does != AG__FOLD_LANES) break;
+        insert_instructions(l, run, 1);
+        if (l->failed) break;
+        const ag__instruction *fold = body_at(l, ++j);
         uint32_t lanes = ((uint32_t *)l->plan->operands.data)[fold->x];
-        *body_at(l, run + i) =
+        *body_at(l, run++) =
             (ag__instruction){.does = AG__START_LANES, .dtype = fold->dtype, .node = fold->node, .y = lanes};
+        count++;
     }
     return count;
 }
