@@ -57,23 +57,21 @@ static int64_t walk_size(const walk *w) {
  * Strided elements are put next to each other row by row, a row being a line along the walk's last axis. Rows may be very
  * short (five elements of an image, say), and there may be very many. */
 
-/* A short run, in pieces that may overlap: without the call and the decisions of memcpy. */
-static inline void copy_run(char *y, const char *x, int64_t bytes) {
-    enum { LONG = 128 };
-    if (bytes > LONG) {
-        memcpy(y, x, (size_t)bytes);
-    } else if (bytes >= 16) {
-        for (int64_t i = 0; i < bytes - 16; i += 16) memcpy(y + i, x + i, 16);
-        memcpy(y + bytes - 16, x + bytes - 16, 16);
-    } else if (bytes >= 8) {
-        memcpy(y, x, 8);
-        memcpy(y + bytes - 8, x + bytes - 8, 8);
-    } else if (bytes >= 4) {
-        memcpy(y, x, 4);
-        memcpy(y + bytes - 4, x + bytes - 4, 4);
-    } else {
-        for (int64_t i = 0; i < bytes; i++) y[i] = x[i];
-    }
+/* Runs of `width` bytes; short ones in two pieces, which may overlap, without the call and the decisions of memcpy. */
+static void copy_rows(char *y, const char *x, int64_t rows, int64_t width, int64_t across) {
+    const char *end = y + rows * width;
+    if (width >= 16 && width <= 32)
+        for (; y < end; y += width, x += across) {
+            memcpy(y, x, 16);
+            memcpy(y + width - 16, x + width - 16, 16);
+        }
+    else if (width >= 8 && width < 16)
+        for (; y < end; y += width, x += across) {
+            memcpy(y, x, 8);
+            memcpy(y + width - 8, x + width - 8, 8);
+        }
+    else
+        for (; y < end; y += width, x += across) memcpy(y, x, (size_t)width);
 }
 
 /* y[i·n + j] = x[i·across + j·stride]. Where neighbouring rows are neighbours in x, as in a transpose, it goes by tiles: each
@@ -116,8 +114,7 @@ PACK_ROWS(pack_rows_8, tile_of_8, uint64_t, 8)
 
 static void pack_rows(char *y, const char *x, int64_t rows, int64_t n, int64_t across, int64_t stride, size_t bytes) {
     int64_t width = n * (int64_t)bytes;
-    if (stride == 1)
-        for (int64_t i = 0; i < rows; i++) copy_run(y + i * width, x + i * across * (int64_t)bytes, width);
+    if (stride == 1) copy_rows(y, x, rows, width, across * (int64_t)bytes);
     else if (bytes == 4) pack_rows_4(y, x, rows, n, across, stride);
     else if (bytes == 8) pack_rows_8(y, x, rows, n, across, stride);
     else pack_rows_1(y, x, rows, n, across, stride);
@@ -136,41 +133,43 @@ static place place_of(const walk *w, int64_t number) {
     return p;
 }
 
-/* On to the beginning of the row that is `rows` further on, at most where the axis before the last one ends. */
-static void advance(place *p, const walk *w, int64_t rows) {
-    int last = w->rank - 1;
-    p->offset += rows * w->stride[last - 1] - p->at[last] * w->stride[last];
-    p->at[last] = 0;
-    p->at[last - 1] += rows;
-    for (int i = last - 1; i > 0 && p->at[i] == w->extent[i]; i--) {
+/* From the beginning of a row to that of the one `rows` further on, at most where the axis before the last one ends. */
+static inline void advance(place *p, const walk *w, int64_t rows) {
+    int i = w->rank - 2;
+    p->offset += rows * w->stride[i];
+    p->at[i] += rows;
+    for (; i > 0 && p->at[i] == w->extent[i]; i--) {
         p->offset += w->stride[i - 1] - w->extent[i] * w->stride[i];
         p->at[i] = 0;
         p->at[i - 1]++;
     }
 }
 
-/* Row-major elements start… of a strided array, next to each other. */
+/* Row-major elements start… of a strided array, next to each other: the rest of a row, whole rows, the beginning of one. */
 static void pack(char *y, const char *x, const walk *w, int64_t start, int64_t count, size_t bytes) {
     const int last = w->rank - 1;
-    if (count == 0) return;
-    if (last < 1) { /* one row, or one element */
-        int64_t stride = last < 0 ? 1 : w->stride[0];
-        pack_rows(y, x + start * stride * (int64_t)bytes, 1, count, 0, stride, bytes);
+    const int64_t n = last < 0 ? 1 : w->extent[last], stride = last < 0 ? 1 : w->stride[last];
+    place p = place_of(w, start);
+    if (last < 1) { /* there is but one row, or one element */
+        if (count > 0) pack_rows(y, x + p.offset * (int64_t)bytes, 1, count, 0, stride, bytes);
         return;
     }
-    const int64_t n = w->extent[last];
-    for (place p = place_of(w, start);;) {
-        int64_t left = w->extent[last - 1] - p.at[last - 1], rows = count / n < left ? count / n : left, width = n;
-        if (p.at[last] > 0 || rows == 0) { /* part of a row */
-            rows = 1;
-            width = n - p.at[last] < count ? n - p.at[last] : count;
-        }
-        pack_rows(y, x + p.offset * (int64_t)bytes, rows, width, w->stride[last - 1], w->stride[last], bytes);
-        y += rows * width * (int64_t)bytes;
-        count -= rows * width;
-        if (count == 0) return;
-        advance(&p, w, rows);
+    if (p.at[last] > 0) {
+        int64_t rest = n - p.at[last] < count ? n - p.at[last] : count;
+        pack_rows(y, x + p.offset * (int64_t)bytes, 1, rest, 0, stride, bytes);
+        y += rest * (int64_t)bytes;
+        count -= rest;
+        p.offset -= p.at[last] * stride;
+        advance(&p, w, 1);
     }
+    const int64_t across = w->stride[last - 1];
+    for (int64_t rows = count / n, some; rows > 0; rows -= some, y += some * n * (int64_t)bytes) {
+        some = w->extent[last - 1] - p.at[last - 1];
+        if (some > rows) some = rows;
+        pack_rows(y, x + p.offset * (int64_t)bytes, some, n, across, stride, bytes);
+        advance(&p, w, some);
+    }
+    if (count % n > 0) pack_rows(y, x + p.offset * (int64_t)bytes, 1, count % n, 0, stride, bytes);
 }
 
 void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count) {
@@ -375,15 +374,20 @@ static void fold_outputs(const reduction *r, int threads) {
     }
 }
 
-/* ---- Way 2: neighbouring outputs lie together: fold rows of them, a group of rows at a time. ---- */
+/* ---- Way 2: many outputs at once. Either neighbours lie together in long runs: then fold rows of them, a group of rows
+ * at a time. Or there are few rows, no more than a group: then pack each. ---- */
 
 typedef struct columns { /* outputs are rows of `across`, cut into strips */
+    bool packed;
     int64_t across, strips_a_row, strips, groups;
 } columns;
 
 static columns columns_of(const reduction *r) {
-    int64_t across = r->kept.extent[r->kept.rank - 1], a_row = blocks_of(across, STRIP);
-    return (columns){across, a_row, r->outputs / across * a_row, blocks_of(r->count, ROWS)};
+    enum { SHORT = 64 };
+    int last = r->kept.rank - 1;
+    bool packed = r->count <= ROWS && (r->kept.stride[last] != 1 || r->kept.extent[last] < SHORT);
+    int64_t across = packed ? r->outputs : r->kept.extent[last], a_row = blocks_of(across, STRIP);
+    return (columns){packed, across, a_row, r->outputs / across * a_row, blocks_of(r->count, ROWS)};
 }
 
 /* First output of a strip, and how many there are. */
@@ -393,7 +397,22 @@ static int64_t strip_start(const columns *c, int64_t strip, int64_t *n) {
     return strip / c->strips_a_row * c->across + within;
 }
 
+static void fold_packed(const reduction *r, const columns *c, int64_t strip) {
+    _Alignas(64) char line[STRIP * MOST_BYTES];
+    int64_t n, last, output = strip_start(c, strip, &n);
+    char *y = r->y + output * (int64_t)r->bytes;
+    pack(y, r->x, &r->kept, output, n, r->bytes);
+    for (int64_t row = 1; row < r->count; row++) {
+        pack(line, r->x + walk_offset(&r->reduced, row, &last) * (int64_t)r->bytes, &r->kept, output, n, r->bytes);
+        r->op->combine[r->dtype](n, y, line);
+    }
+}
+
 static void fold_group(const reduction *r, const columns *c, int64_t strip, int64_t group) {
+    if (c->packed) {
+        fold_packed(r, c, strip);
+        return;
+    }
     int64_t n, last, output = strip_start(c, strip, &n), width = n * (int64_t)r->bytes;
     int64_t first = group * ROWS, end = first + ROWS < r->count ? first + ROWS : r->count;
     const char *x = r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
@@ -428,10 +447,11 @@ static void fold_columns(const reduction *r, int threads) {
 /* ---- Which way ---- */
 
 static bool by_columns(const reduction *r) {
-    enum { FEWEST = 8 };
+    enum { FEWEST = 8, MANY = 64 };
     const walk *k = &r->kept, *d = &r->reduced;
-    if (d->rank == 0 || d->stride[d->rank - 1] == 1 || k->rank == 0) return false;
-    return k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= FEWEST;
+    if (d->rank == 0 || k->rank == 0) return false;
+    if (r->count <= ROWS && r->outputs >= MANY) return true;
+    return d->stride[d->rank - 1] != 1 && k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= FEWEST;
 }
 
 static void fill_identity(const reduction *r) {
