@@ -15,7 +15,7 @@
 enum {
     DEEPEST = 32,
     LONGEST_STRETCH = 16,
-    LONGEST_PATH = DEEPEST * LONGEST_STRETCH,
+    LONGEST_PATH = (DEEPEST + 1) * LONGEST_STRETCH,
     DEFAULT_LINES = 100,
     DEFAULT_VALUES = 8
 };
@@ -30,9 +30,9 @@ typedef struct use {
 
 /* What is known of a node by its uses. */
 typedef struct used {
-    uint32_t first; /* 1 + the oldest use */
-    uint32_t count;
-    double paths; /* to y */
+    uint32_t first;        /* 1 + the oldest use */
+    uint32_t count, given; /* uses, and those that gave something */
+    double paths;          /* to y */
 } used;
 
 typedef struct report {
@@ -82,20 +82,24 @@ static void pass_on(report *r, const ag_tensor *version) {
 
 static bool note_use(void *context, ag_tensor *t, ag_tensor *g, int i, ag_tensor *c) {
     report *r = context;
-    if (t->flags & AG__READ && r->o.depth >= 0) {
+    if (t->flags & AG__READ) {
         pass_on(r, t);
         return true;
     }
     if (!make_room(r)) return false;
     used *to = &r->used[t->input[i]->id];
-    r->use[r->count] = (use){.t = t, .g = g, .c = c, .next = to->first, .earlier = to->count, .i = i};
+    r->use[r->count] = (use){.t = t, .g = g, .c = c, .next = to->first, .earlier = to->given, .i = i};
     to->first = ++r->count;
     to->count++;
+    to->given += c != NULL;
     to->paths += r->used[t->id].paths;
     return true;
 }
 
 /* ---- Pieces of text ---- */
+
+/* How many of each kind of line there may be. */
+static int limit(const ag_explain_options *o) { return o->lines ? o->lines : DEFAULT_LINES; }
 
 static void put(report *r, const char *s) { ag__put(&r->t, s); }
 
@@ -115,26 +119,47 @@ static void put_truth(report *r, const char *name, bool truth) {
     put(r, truth ? "true" : "false");
 }
 
-/* What `write` puts, as a JSON string or as it is. */
-static void put_quoted(report *r, void (*write)(report *r, ag__text *t, const ag_tensor *x), const ag_tensor *x) {
-    ag__text inner = {.tape = r->tape};
-    write(r, r->o.json ? &inner : &r->t, x);
+/* What is put in between becomes a JSON string. */
+static void quote(report *r, ag__text *outer) {
     if (!r->o.json) return;
     put(r, "\"");
+    *outer = r->t;
+    r->t = (ag__text){.tape = r->tape};
+}
+
+static void unquote(report *r, const ag__text *outer) {
+    if (!r->o.json) return;
+    ag__text inner = r->t;
+    r->t = *outer;
     ag__put_escaped(&r->t, inner.bytes, inner.used, SIZE_MAX, AG__JSON);
     put(r, "\"");
     r->t.failed |= inner.failed;
     if (inner.bytes) ag__resize(r->tape, inner.bytes, inner.room, 0);
 }
 
-static void write_name(report *r, ag__text *t, const ag_tensor *x) {
+/* In JSON a string, which is text whatever the formulas' style. */
+static void put_name(report *r, const ag_tensor *x) {
+    ag__text outer;
     ag_style style = r->f.style;
     r->f.style = AG_STYLE_TEXT;
-    ag__put_name(&r->f, t, x);
+    quote(r, &outer);
+    ag__put_name(&r->f, &r->t, x);
+    unquote(r, &outer);
     r->f.style = style;
 }
 
-static void write_formula(report *r, ag__text *t, const ag_tensor *x) { ag__put_formula(&r->f, t, x, true); }
+static void put_term(report *r, uint32_t x) {
+    ag__text outer;
+    if (r->o.json) put_key(r, "formula");
+    quote(r, &outer);
+    ag__put_formula(&r->f, &r->t, x, true);
+    unquote(r, &outer);
+}
+
+/* What u gives + x, with ∂y/∂t for what t was given; that of y is as it is. */
+static uint32_t add_formula(report *r, uint32_t x, const ag_tensor *c, const use *u) {
+    return ag__add_formula(&r->f, x, c, u->t == r->y ? NULL : u->g, u->t);
+}
 
 static void put_shape(report *r, const ag_tensor *x) {
     ag__putf(&r->t, "%s", r->o.json ? "[" : " (");
@@ -158,7 +183,7 @@ static void put_op(report *r, const ag_tensor *x) {
 
 static void put_json_name(report *r, const ag_tensor *x) {
     put_key(r, "name");
-    put_quoted(r, write_name, x);
+    put_name(r, x);
 }
 
 /* The fields of a node, inside braces. */
@@ -314,7 +339,7 @@ static void put_way(report *r, int from) {
         repeated = false;
     }
     put(r, " = ");
-    write_name(r, &r->t, end_of_path(r));
+    put_name(r, end_of_path(r));
     put_place(r, use_at(r, from)->t);
 }
 
@@ -336,14 +361,6 @@ static void indent(report *r, int level) {
     for (int i = 0; i < level; i++) put(r, "    ");
 }
 
-/* What u gives, with ∂y/∂t for what t was given; of y that is as it is. */
-static void put_formula(report *r, const ag_tensor *c, const use *u) {
-    ag__set_cotangent(&r->f, u->g, u->t == r->y ? NULL : u->t);
-    if (r->o.json) put_key(r, "formula");
-    put_quoted(r, write_formula, c);
-    ag__set_cotangent(&r->f, u->g, NULL);
-}
-
 /* The path's own line: what comes along it. */
 static bool put_contribution(report *r, ag_tensor *c, int level) {
     ag__buffer *memory;
@@ -355,7 +372,7 @@ static bool put_contribution(report *r, ag_tensor *c, int level) {
                          : "nothing: it is locally constant");
         return true;
     }
-    put_formula(r, c, use_at(r, r->length - 1));
+    put_term(r, add_formula(r, 0, c, use_at(r, r->length - 1)));
     if (!r->o.json) indent(r, level + 1);
     put_values(r, c, a);
     zero z = zero_of(r, c, use_at(r, r->length - 1)->g, a, &bound);
@@ -424,7 +441,7 @@ static void put_comparison(report *r, const ag_tensor *x, const double *sum, con
     for (int64_t i = 0; i < x->layout->size; i++) {
         double d = fabs(sum[i] - dx[i]), most = (r->used[x->id].count + 1) * epsilon * magnitude[i];
         if (isnan(d)) d = (isnan(sum[i]) && isnan(dx[i])) || sum[i] == dx[i] ? 0 : INFINITY;
-        agrees = agrees && d <= most;
+        agrees = agrees && (d == 0 || d <= most);
         difference = fmax(difference, d);
         if (isfinite(most)) allowed = fmax(allowed, most);
     }
@@ -469,13 +486,14 @@ static bool put_sum(report *r, ag_tensor *x, ag_tensor *dx) {
 static void put_parts(report *r) {
     const ag_tensor *part = NULL;
     bool any = false;
+    r->lines = limit(&r->o);
     if (r->o.json) put_key(r, "where"), put(r, "[");
     for (; r->lines > 0 && (part = ag__next_part(&r->f)) != NULL; r->lines--) {
         put(r, r->o.json ? any ? ",{" : "{" : any ? "\n      " : "\nwhere ");
         any = true;
-        if (r->o.json) put_node(r, part), put_json_name(r, part), put_key(r, "formula");
-        else write_name(r, &r->t, part), put(r, " = ");
-        put_quoted(r, write_formula, part);
+        if (r->o.json) put_node(r, part), put_json_name(r, part);
+        else put_name(r, part), put(r, " = ");
+        put_term(r, r->f.entry[part->id].part);
         if (r->o.json) put(r, "}");
     }
     if (r->o.json) put(r, "]"), put_count(r, "more_parts", r->f.wanted);
@@ -492,7 +510,7 @@ static bool options_valid(report *r, const ag_explain_options *options) {
                     o->values, o->lines);
         return false;
     }
-    r->lines = o->lines ? o->lines : DEFAULT_LINES;
+    r->lines = limit(o);
     if (o->values == 0) o->values = DEFAULT_VALUES;
     return true;
 }
@@ -514,11 +532,14 @@ static bool look(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
     return true;
 }
 
-static void let_go(report *r) {
+/* Everything is given back but the text; "" after an error. */
+static const char *finish(report *r, const ag__snapshot *before) {
     r->t.failed |= r->f.failed;
     ag__formulas_close(&r->f);
     if (r->use) ag__resize(r->tape, r->use, r->room * sizeof *r->use, 0);
     if (r->used) ag__resize(r->tape, r->used, r->used_room * sizeof *r->used, 0);
+    ag__snapshot_restore(before, r->tape);
+    return ag__text_finish(&r->t, r->name);
 }
 
 /* ---- ag_explain ---- */
@@ -526,19 +547,24 @@ static void let_go(report *r) {
 static void put_heading(report *r, const ag_tensor *x) {
     const used *u = &r->used[x->id];
     put(r, "∂");
-    write_name(r, &r->t, r->y);
+    put_name(r, r->y);
     put(r, "/∂");
-    write_name(r, &r->t, x);
+    put_name(r, x);
     put(r, ": ");
-    write_name(r, &r->t, x);
+    put_name(r, x);
     put_shape(r, x);
-    ag__putf(&r->t, " is used %" PRIu32 " time%s on the way to ", u->count, u->count == 1 ? "" : "s");
-    write_name(r, &r->t, r->y);
-    put_shape(r, r->y);
-    ag__putf(&r->t, ", along %.6g path%s", u->paths, u->paths == 1 ? "" : "s");
+    if (x == r->y) put(r, " itself");
+    else {
+        if (u->count) ag__putf(&r->t, " is used %" PRIu32 " time%s", u->count, u->count == 1 ? "" : "s");
+        else put(r, " is not used");
+        put(r, " on the way to ");
+        put_name(r, r->y);
+        put_shape(r, r->y);
+        if (u->count) ag__putf(&r->t, ", along %.6g path%s", u->paths, u->paths == 1 ? "" : "s");
+    }
     if (r->o.cotangent) {
         put(r, "; its cotangent is ");
-        write_name(r, &r->t, r->o.cotangent);
+        put_name(r, r->o.cotangent);
     } else if (r->ybar) put(r, "; its cotangent is all ones");
 }
 
@@ -554,7 +580,11 @@ static void put_json_heading(report *r, const ag_tensor *x) {
     put_node(r, x);
     put_json_name(r, x);
     put(r, "}");
-    put_count(r, "paths", r->used[x->id].paths);
+    put_key(r, "cotangent");
+    if (r->o.cotangent) put_name(r, r->o.cotangent);
+    else put(r, "\"1\"");
+    put_key(r, "paths");
+    ag__put_value(&r->t, r->used[x->id].paths, true);
 }
 
 static bool explain(report *r, ag_tensor *x) {
@@ -566,9 +596,7 @@ static bool explain(report *r, ag_tensor *x) {
     if (!put_uses(r, x, 0)) return false;
     if (r->o.json) put_count(r, "more_uses", (double)r->left_out);
     else if (r->left_out) ag__putf(&r->t, "\n… and %" PRId64 " more uses", r->left_out);
-    if (x == r->y) put(r, r->o.json ? "" : "\nIt is the same tensor: its gradient is the cotangent.");
-    else if (!put_sum(r, x, dx)) return false;
-    r->lines = r->o.lines ? r->o.lines : DEFAULT_LINES;
+    if (x != r->y && !put_sum(r, x, dx)) return false;
     put_parts(r);
     if (r->o.json) put(r, "}");
     return true;
@@ -583,9 +611,7 @@ const char *(ag_explain)(ag_tensor *y, ag_tensor *x, const ag_explain_options *o
     if (ag__inputs_usable(r.name, 2, both, &nil)) {
         r.tape = r.t.tape = y->tape;
         if (options_valid(&r, options) && ag__snapshot_take(&before, r.tape, r.name)) explain(&r, x);
-        let_go(&r);
-        ag__snapshot_restore(&before, r.tape);
-        text = ag__text_finish(&r.t, r.name);
+        text = finish(&r, &before);
     }
     ag__leave(ag_tape_of(y) ? y->tape : ag_tape_of(x), file, line);
     return text;
@@ -593,73 +619,105 @@ const char *(ag_explain)(ag_tensor *y, ag_tensor *x, const ag_explain_options *o
 
 /* ---- ag_trace_backward ---- */
 
-/* In terms of the cotangents of its readers, of which the first to have one gives it its name. */
-static void put_cotangent(report *r, const ag_tensor *t, const ag_tensor *g) {
-    for (uint32_t u = r->used[t->id].first; u; u = r->use[u - 1].next) {
-        const use *reader = &r->use[u - 1];
-        if (reader->t != r->y) ag__set_cotangent(&r->f, reader->g, reader->t);
-    }
-    if (r->o.json) put_key(r, "formula");
-    put_quoted(r, write_formula, g);
-    for (uint32_t u = r->used[t->id].first; u; u = r->use[u - 1].next) ag__set_cotangent(&r->f, r->use[u - 1].g, NULL);
+/* What a node has been given: the sum of what its uses gave, the first to come first, and what that came to. */
+static bool put_given(report *r, const ag_tensor *t, ag_tensor *g) {
+    ag__buffer *memory;
+    const double *a = values_of(g, &memory);
+    if (!a) return false;
+    uint32_t x = 0;
+    for (uint32_t u = r->used[t->id].first; u; u = r->use[u - 1].next)
+        if (r->use[u - 1].c) x = add_formula(r, x, r->use[u - 1].c, &r->use[u - 1]);
+    put_term(r, x ? x : ag__add_formula(&r->f, 0, g, NULL, NULL));
     if (!r->o.json) put(r, ", ");
+    put_values(r, t, a);
+    ag__buffer_drop(r->tape, memory);
+    return true;
 }
 
-/* The uses are in the order of the scan: those of one node stand together. */
-static uint32_t put_step(report *r, uint32_t u, int number) {
-    ag__buffer *memory;
-    const use *first = &r->use[u];
-    ag_tensor *t = first->t;
-    double *a = values_of(first->g, &memory);
-    if (!a) return r->count;
-    const used *seen = &r->used[t->id];
+static void put_visit(report *r, const ag_tensor *t, int number) {
+    uint32_t uses = r->used[t->id].count;
     if (r->o.json) {
         put(r, number > 1 ? ",{" : "{");
         put_node(r, t);
         put_json_name(r, t);
-        put_count(r, "readers", seen->count);
+        put_count(r, "uses", uses);
         put_key(r, "cotangent");
         put(r, "{");
+        return;
+    }
+    ag__putf(&r->t, "\n%d  node %" PRIu32 ", ", number, t->id);
+    put_op(r, t);
+    put(r, " = ");
+    put_name(r, t);
+    put_place(r, t);
+    if (uses == 1) put(r, ", whose only use is done");
+    else if (uses) ag__putf(&r->t, ", all of whose %" PRIu32 " uses are done", uses);
+    put(r, "\n   cotangent ");
+}
+
+static void put_hand(report *r, const use *h, bool first) {
+    const ag_tensor *x = h->t->input[h->i];
+    if (r->o.json) {
+        put(r, first ? "{" : ",{");
+        put_count(r, "input", h->i);
+        put_count(r, "id", x->id);
+        put_count(r, "earlier", h->earlier);
     } else {
-        ag__putf(&r->t, "\n%d  node %" PRIu32 ": ", number, t->id);
-        put_op(r, t);
-        put(r, " = ");
-        write_name(r, &r->t, t);
-        put_place(r, t);
-        if (t != r->y)
-            ag__putf(&r->t,
-                     seen->count == 1 ? ", whose only reader is done" : ", all of whose %" PRIu32 " readers are done",
-                     seen->count);
-        put(r, "\n   cotangent ");
+        ag__putf(&r->t, "\n   to input %d, node %" PRIu32 " = ", h->i, x->id);
+        put_name(r, x);
+        put(r, ": ");
     }
-    put_cotangent(r, t, first->g);
-    put_values(r, t, a);
-    ag__buffer_drop(r->tape, memory);
+    if (h->c) put_term(r, add_formula(r, 0, h->c, h));
+    else put(r, r->o.json ? ",\"formula\":\"0\"" : "nothing");
+    if (r->o.json) put(r, "}");
+    else if (h->c && h->earlier) ag__putf(&r->t, ", added to %" PRIu32 " earlier", h->earlier);
+    else if (h->c) put(r, ", the first to arrive");
+}
+
+/* The uses are in the order of the scan: those of one node stand together. Returns the first of the next node. */
+static uint32_t put_step(report *r, uint32_t u, int number) {
+    const use *first = &r->use[u];
+    put_visit(r, first->t, number);
+    if (!put_given(r, first->t, first->g)) return r->count;
     if (r->o.json) put(r, "}"), put_key(r, "hands"), put(r, "[");
-    for (; u < r->count && r->use[u].t == t; u++) {
-        const use *h = &r->use[u];
-        const ag_tensor *x = t->input[h->i];
-        if (r->o.json) put(r, h == first ? "{" : ",{");
-        else put(r, "\n   to ");
-        if (r->o.json) put_count(r, "input", h->i), put_count(r, "id", x->id), put_count(r, "earlier", h->earlier);
-        else {
-            ag__putf(&r->t, "%d, node %" PRIu32 " ", h->i, x->id);
-            write_name(r, &r->t, x);
-            put(r, ": ");
-        }
-        if (h->c) put_formula(r, h->c, h);
-        else put(r, r->o.json ? ",\"formula\":\"0\"" : "nothing");
-        if (!r->o.json && h->earlier == 0) put(r, ", the first to arrive");
-        else if (!r->o.json) ag__putf(&r->t, ", added to %" PRIu32 " earlier", h->earlier);
-        if (r->o.json) put(r, "}");
-    }
+    for (; u < r->count && r->use[u].t == first->t; u++) put_hand(r, &r->use[u], &r->use[u] == first);
     if (r->o.json) put(r, "]}");
     return u;
 }
 
-static bool trace(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
-    r->o.depth = -1; /* versions of variables are steps, too */
-    if (!look(r, n, x, dx)) return false;
+static bool put_steps(report *r) {
+    uint32_t u = 0, more = 0;
+    for (int n = 1; u < r->count && r->lines > 0 && r->tape->status == AG_OK; r->lines--) u = put_step(r, u, n++);
+    for (; u < r->count; u++) more += u + 1 == r->count || r->use[u].t != r->use[u + 1].t;
+    if (r->o.json) put(r, "]"), put_count(r, "more_steps", more);
+    else if (more) ag__putf(&r->t, "\n… and %" PRIu32 " more steps", more);
+    return r->tape->status == AG_OK;
+}
+
+/* What the scan was for. */
+static bool put_gradients(report *r, int n, ag_tensor *const x[], ag_tensor *const dx[]) {
+    int left = limit(&r->o);
+    if (r->o.json) put_key(r, "gradients"), put(r, "[");
+    for (int i = 0; i < n && left > 0; i++, left--) {
+        if (r->o.json) {
+            put(r, i ? ",{" : "{");
+            put_node(r, x[i]);
+            put_json_name(r, x[i]);
+        } else {
+            put(r, "\n∂");
+            put_name(r, r->y);
+            put(r, "/∂");
+            put_name(r, x[i]);
+            put(r, " = ");
+        }
+        if (!put_given(r, x[i], dx[i])) return false;
+        if (r->o.json) put(r, "}");
+    }
+    if (r->o.json) put(r, "]");
+    return true;
+}
+
+static void put_trace_heading(report *r) {
     if (r->o.json) {
         put(r, "{");
         put_key(r, "y");
@@ -669,25 +727,24 @@ static bool trace(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
         put(r, "}");
         put_key(r, "steps");
         put(r, "[");
-    } else {
-        put(r, "The backward pass from ");
-        write_name(r, &r->t, r->y);
-        ag__putf(&r->t,
-                 ", node %" PRIu32 ". Nodes are visited by falling number: what reads a node was recorded after it, so "
-                 "that its cotangent\nis complete when its turn comes.",
-                 r->y->id);
+        return;
     }
-    uint32_t u = 0;
-    for (int number = 1; u < r->count && r->lines > 0 && r->tape->status == AG_OK; r->lines--)
-        u = put_step(r, u, number++);
-    uint32_t more = 0;
-    for (; u < r->count; u++) more += u + 1 == r->count || r->use[u].t != r->use[u + 1].t;
-    if (r->o.json) put(r, "]"), put_count(r, "more_steps", more);
-    else if (more) ag__putf(&r->t, "\n… and %" PRIu32 " more steps", more);
-    r->lines = r->o.lines ? r->o.lines : DEFAULT_LINES;
-    if (r->tape->status == AG_OK) put_parts(r);
+    put(r, "The backward pass from ");
+    put_name(r, r->y);
+    ag__putf(&r->t,
+             ", node %" PRIu32 ". Nodes are visited by falling number: whatever uses a node was recorded after it,\n"
+             "so each node's cotangent is complete when its turn comes.",
+             r->y->id);
+}
+
+static bool trace(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
+    if (!look(r, n, x, dx)) return false;
+    for (int i = 0; i < n; i++) ag__give_name(&r->f, x[i]);
+    put_trace_heading(r);
+    if (!put_steps(r) || !put_gradients(r, n, x, dx)) return false;
+    put_parts(r);
     if (r->o.json) put(r, "}");
-    return r->tape->status == AG_OK;
+    return true;
 }
 
 static void trace_to(report *r, int n, ag_tensor *const x[]) {
@@ -700,25 +757,28 @@ static void trace_to(report *r, int n, ag_tensor *const x[]) {
     ag__buffer_drop(r->tape, memory);
 }
 
+static bool trace_arguments_valid(report *r, int n, ag_tensor *const x[]) {
+    if (n < 0 || (n > 0 && !x))
+        ag__fail(r->name, 1, &r->y, n < 0 ? AG_ERR_RANGE : AG_ERR_NULL, "%d inputs%s", n,
+                 n < 0 ? "" : ", and no list of them");
+    else if (n == 0 && !(r->y->flags & AG__REQUIRES))
+        ag__fail(r->name, 1, &r->y, AG_ERR_GRADIENT, "it depends on no parameter");
+    else return true;
+    return false;
+}
+
 const char *(ag_trace_backward)(ag_tensor *y, int n, ag_tensor *const x[], const ag_explain_options *options) {
     int line;
     const char *file = ag__here_file(&line), *text = "";
     report r = {.name = "trace_backward", .y = y};
+    ag_tensor *nil, *both[] = {y, n > 0 && x ? x[0] : y};
     ag__snapshot before = {0};
-    if (ag__usable(r.name, y)) {
+    if (ag__inputs_usable(r.name, 2, both, &nil)) {
         r.tape = r.t.tape = y->tape;
-        if (!options_valid(&r, options))
-            ;
-        else if (n < 0 || (n > 0 && !x))
-            ag__fail(r.name, 1, &y, n < 0 ? AG_ERR_RANGE : AG_ERR_NULL, "%d inputs%s", n,
-                     n < 0 ? "" : ", and no list of them");
-        else if (n == 0 && !(y->flags & AG__REQUIRES))
-            ag__fail(r.name, 1, &y, AG_ERR_GRADIENT, "it depends on no parameter");
-        else if (ag__snapshot_take(&before, r.tape, r.name)) trace_to(&r, n, x);
-        let_go(&r);
-        ag__snapshot_restore(&before, r.tape);
-        text = ag__text_finish(&r.t, r.name);
+        if (options_valid(&r, options) && trace_arguments_valid(&r, n, x) && ag__snapshot_take(&before, r.tape, r.name))
+            trace_to(&r, n, x);
+        text = finish(&r, &before);
     }
-    ag__leave(ag_tape_of(y), file, line);
+    ag__leave(ag_tape_of(y) ? y->tape : ag_tape_of(both[1]), file, line);
     return text;
 }

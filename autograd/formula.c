@@ -13,17 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONG = 30, DEEPEST_NOTATION = 40, LONGEST_LABEL = 60, DEFAULT_LINES = 100 };
+enum { LONG = 30, DEEPEST_NOTATION = 40, LONGEST_NOTATION = 1000, LONGEST_LABEL = 60, DEFAULT_LINES = 100 };
 
 typedef enum kind {
     NUMBER,
     NAME,
+    COTANGENT,
     WORD,
     SUM,
     PRODUCT,
     MATMUL,
     POWER,
-    ROOT,
     FENCE,
     TRANSPOSED,
     CALL,
@@ -83,7 +83,7 @@ static uint32_t node_term(formulas *f, kind what, const ag_tensor *t) {
 
 /* x, or a copy where it may already stand in a list. */
 static uint32_t again(formulas *f, uint32_t x) {
-    if (at(f, x)->kind != NAME && at(f, x)->kind != NUMBER) return x;
+    if (at(f, x)->kind != NAME && at(f, x)->kind != NUMBER && at(f, x)->kind != COTANGENT) return x;
     uint32_t copy = new_term(f, NUMBER);
     *at(f, copy) = *at(f, x);
     at(f, copy)->next = 0;
@@ -293,9 +293,8 @@ static const ag_tensor *canonical(const ag_tensor *t) {
     return t->flags & AG__READ && t->buffer && t->buffer == t->input[0]->buffer ? t->input[0] : t;
 }
 
-/* How often the notation of t mentions its input i. */
-static uint32_t mentions(const ag_tensor *t, int i) {
-    const char *notation = notation_of(t);
+/* How often the notation of t mentions its input i; NULL: each once. */
+static uint32_t mentions(const char *notation, int i) {
     uint32_t n = !notation;
     for (const char *s = notation; s && (s = strchr(s, '{')) != NULL; s++)
         n += s[1] == '*' || (s[1] >= '0' && s[1] <= '9' && atoi(s + 1) == i);
@@ -309,6 +308,7 @@ typedef struct parser {
     const char *s;
     int depth;
     bool wrong;
+    bool rehearsing; /* only to see whether it is one: operands are not there yet */
 } parser;
 
 static uint32_t expression(parser *p, int level);
@@ -357,6 +357,7 @@ static uint32_t broadcast(formulas *f, const ag_tensor *t, uint32_t x) {
 static uint32_t operand(parser *p, int i) {
     formulas *f = p->f;
     if (i < 0 || i >= p->t->arity) return wrong(p);
+    if (p->rehearsing) return number(f, 2);
     const ag_tensor *x = canonical(p->t->input[i]);
     uint32_t y = again(f, f->entry[x->id].built);
     at(f, y)->flags = is_scalar(f, x) ? SCALAR : 0;
@@ -441,7 +442,7 @@ static uint32_t named(parser *p) {
     if (dtype) s = ag_dtype_name((ag_dtype)p->t->dtype), length = strlen(s), p->s += 7;
     else p->s += length;
     if (length == 0 || length > 200) return wrong(p);
-    uint32_t sub = accept(p, "_{") ? place(p, NULL) : 0;
+    uint32_t sub = strncmp(p->s, "_{", 2) == 0 ? (p->s += 2, place(p, NULL)) : 0;
     if (sub && !(at(f, sub)->kind == AXES && takes_all(p->t))) at(f, sub)->flags = SUBSCRIPT, append(f, &l, sub);
     if (*p->s == '(') {
         accept(p, "(");
@@ -459,7 +460,7 @@ static uint32_t named(parser *p) {
 
 static uint32_t atom(parser *p) {
     uint32_t x;
-    if (p->depth > DEEPEST_NOTATION) return wrong(p);
+    if (++p->depth > DEEPEST_NOTATION) return wrong(p);
     if (accept(p, "(")) {
         x = expression(p, 0);
         expect(p, ")");
@@ -467,7 +468,7 @@ static uint32_t atom(parser *p) {
         x = with_child(p->f, FENCE, expression(p, 1));
         expect(p, "|");
     } else if (accept(p, "√")) {
-        x = with_child(p->f, ROOT, atom(p));
+        x = power(p->f, atom(p), number(p->f, 0.5));
     } else if (strncmp(p->s, "{dtype}(", 8) == 0 || (in_word(*p->s) && !(*p->s >= '0' && *p->s <= '9'))) {
         x = named(p);
     } else if (accept(p, "{")) {
@@ -479,6 +480,7 @@ static uint32_t atom(parser *p) {
         p->s = end;
         x = number(p->f, a);
     }
+    p->depth--;
     return x;
 }
 
@@ -542,108 +544,9 @@ static uint32_t call_of(parser *p) {
     return x;
 }
 
-/* ---- The terms of a graph ---- */
+/* ---- What tells names apart ---- */
 
 static bool has_label(const ag_tensor *t) { return t->label && *t->label; }
-
-/* What is not looked into: it is a name whatever it hangs on. */
-static bool is_named(const formulas *f, const ag_tensor *t) {
-    return f->entry[t->id].whose || t == f->x || t == f->y || t->flags & AG__LEAF || f->entry[t->id].number ||
-           f->entry[t->id].part || (f->brief && has_label(t));
-}
-
-/* The same where x is what is to be written. */
-static bool stands_for_itself(const formulas *f, const ag_tensor *t, const ag_tensor *x) {
-    return t != x ? is_named(f, t) : f->entry[t->id].whose || t->flags & AG__LEAF;
-}
-
-/* Count how often the nodes that x is written with are needed; returns the first of them. */
-static uint32_t count_uses(formulas *f, const ag_tensor *x) {
-    uint32_t waiting = 1, id = x->id + 1;
-    f->entry[x->id].uses = 1;
-    while (waiting > 0) {
-        if (!f->entry[--id].uses) continue;
-        const ag_tensor *t = ag__node(f->tape, id);
-        waiting--;
-        for (int i = 0; i < t->arity && !stands_for_itself(f, t, x); i++) {
-            uint8_t *uses = &f->entry[canonical(t->input[i])->id].uses;
-            uint32_t n = mentions(t, i);
-            waiting += n && !*uses;
-            *uses = (uint8_t)(*uses + n > 2 ? 2 : *uses + n);
-        }
-    }
-    return id;
-}
-
-/* Axes, from the last, along which what is written for t is narrower than t. */
-static uint8_t narrow_axes(const formulas *f, const ag_tensor *t) {
-    unsigned narrow = 0;
-    if (t->op->kind == AG_KIND_ELEMENTWISE && t->arity > 0) {
-        narrow = 0xFF;
-        for (int i = 0; i < t->arity; i++) narrow &= f->entry[canonical(t->input[i])->id].narrow;
-    } else if (t->op->kind == AG_KIND_VIEW && ag__is_transparent(t)) {
-        const ag_tensor *x = canonical(t->input[0]);
-        const ag__layout *from = x->layout, *to = t->layout;
-        narrow = f->entry[x->id].narrow;
-        for (int i = 0; i < to->rank; i++)
-            if (to->extent[to->rank - 1 - i] != 1 &&
-                (i >= from->rank || from->extent[from->rank - 1 - i] != to->extent[to->rank - 1 - i]))
-                narrow |= 1u << i;
-    }
-    return (uint8_t)narrow;
-}
-
-/* A number on the tape is written as such. */
-static uint32_t leaf_term(formulas *f, const ag_tensor *t) {
-    if (t->op != &ag__op_constant || t->layout->size != 1 || has_label(t) || !ag__is_real(t->dtype) || t == f->x ||
-        t == f->y || f->entry[t->id].whose)
-        return node_term(f, NAME, t);
-    return number(f, t->dtype == AG_F32 ? (double)*(const float *)ag__values(t) : *(const double *)ag__values(t));
-}
-
-static uint32_t term_of(formulas *f, const ag_tensor *t) {
-    parser p = {.f = f, .t = t, .s = notation_of(t)};
-    if (!p.s) return call_of(&p);
-    uint32_t x = expression(&p, 0);
-    if (!p.wrong && *p.s == 0) return x;
-    p.wrong = false;
-    return call_of(&p);
-}
-
-/* Whether t is to have a name, its term being x. */
-static bool deserves_name(const formulas *f, const ag_tensor *t, uint32_t x) {
-    bool plain = at(f, x)->kind == NAME || at(f, x)->kind == NUMBER;
-    return has_label(t) || at(f, x)->size > LONG || (f->entry[t->id].uses > 1 && !plain);
-}
-
-/* x, the term of t, with what goes without saying elsewhere: that it is repeated. */
-static uint32_t whole(formulas *f, const ag_tensor *t, uint32_t x) {
-    if (!f->entry[t->id].narrow) return x;
-    f->entry[t->id].narrow = 0;
-    return broadcast(f, t, x);
-}
-
-/* The term of x, whatever its own name. */
-static uint32_t build(formulas *f, const ag_tensor *x) {
-    uint32_t low = count_uses(f, x);
-    for (uint32_t id = low; id <= x->id && !f->failed; id++) {
-        if (!f->entry[id].uses) continue;
-        const ag_tensor *t = ag__node(f->tape, id);
-        bool named = stands_for_itself(f, t, x);
-        uint32_t y = named ? leaf_term(f, t) : term_of(f, t);
-        f->entry[id].narrow = named ? f->entry[id].narrow : narrow_axes(f, t);
-        if (!named && t != x && deserves_name(f, t, y)) {
-            f->entry[id].part = whole(f, t, y);
-            f->wanted++;
-            y = node_term(f, NAME, t);
-        }
-        f->entry[id].built = y;
-    }
-    for (uint32_t id = low; id <= x->id; id++) f->entry[id].uses = 0;
-    return f->entry[x->id].built;
-}
-
-/* ---- Names ---- */
 
 static uint32_t hash(const char *s) {
     uint32_t h = 2166136261u;
@@ -687,6 +590,119 @@ static uint32_t number_of(formulas *f, const ag_tensor *t) {
     } while (is_label(f, name));
     return *n;
 }
+
+/* ---- The terms of a graph ---- */
+
+/* What is not looked into: it is a name whatever it hangs on. */
+static bool is_named(const formulas *f, const ag_tensor *t) {
+    return t == f->given || t == f->x || t == f->y || t->flags & AG__LEAF || f->entry[t->id].part ||
+           (has_label(t) ? f->brief : f->entry[t->id].number);
+}
+
+/* The same where x is what is to be written. */
+static bool stands_for_itself(const formulas *f, const ag_tensor *t, const ag_tensor *x) {
+    return t != x ? is_named(f, t) : t == f->given || t->flags & AG__LEAF;
+}
+
+/* The notation of t; NULL if it has none, or what it has is none. */
+static const char *sound_notation(formulas *f, const ag_tensor *t) {
+    parser p = {.f = f, .t = t, .s = notation_of(t), .rehearsing = true};
+    uint32_t count = f->term_count;
+    if (!p.s) return NULL;
+    const char *notation = p.s;
+    if (strlen(p.s) <= LONGEST_NOTATION) expression(&p, 0);
+    f->term_count = count;
+    f->entry[t->id].odd = p.wrong || *p.s;
+    return f->entry[t->id].odd ? NULL : notation;
+}
+
+/* Count how often the nodes that x is written with are needed; returns the first of them. */
+static uint32_t count_uses(formulas *f, const ag_tensor *x) {
+    uint32_t waiting = 1, id = x->id + 1;
+    f->entry[x->id].uses = 1;
+    while (waiting > 0) {
+        if (!f->entry[--id].uses) continue;
+        const ag_tensor *t = ag__node(f->tape, id);
+        waiting--;
+        if (stands_for_itself(f, t, x)) continue;
+        const char *notation = sound_notation(f, t);
+        for (int i = 0; i < t->arity; i++) {
+            uint8_t *uses = &f->entry[canonical(t->input[i])->id].uses;
+            uint32_t n = mentions(notation, i);
+            waiting += n && !*uses;
+            *uses = (uint8_t)(*uses + n > 2 ? 2 : *uses + n);
+        }
+    }
+    return id;
+}
+
+/* Axes, from the last, along which what is written for t is narrower than t. */
+static uint8_t narrow_axes(const formulas *f, const ag_tensor *t) {
+    unsigned narrow = 0;
+    if (t->op->kind == AG_KIND_ELEMENTWISE && t->arity > 0) {
+        narrow = 0xFF;
+        for (int i = 0; i < t->arity; i++) narrow &= f->entry[canonical(t->input[i])->id].narrow;
+    } else if (t->op->kind == AG_KIND_VIEW && ag__is_transparent(t)) {
+        const ag_tensor *x = canonical(t->input[0]);
+        const ag__layout *from = x->layout, *to = t->layout;
+        narrow = f->entry[x->id].narrow;
+        for (int i = 0; i < to->rank; i++)
+            if (to->extent[to->rank - 1 - i] != 1 &&
+                (i >= from->rank || from->extent[from->rank - 1 - i] != to->extent[to->rank - 1 - i]))
+                narrow |= 1u << i;
+    }
+    return (uint8_t)narrow;
+}
+
+/* A number on the tape is written as such, and what is given as the cotangent that it is. */
+static uint32_t leaf_term(formulas *f, const ag_tensor *t) {
+    if (t == f->given) return node_term(f, COTANGENT, f->receiver);
+    bool nameless = !has_label(t) && !f->entry[t->id].number && t != f->x && t != f->y;
+    if (t->op != &ag__op_constant || t->layout->size != 1 || !ag__is_real(t->dtype) || !nameless)
+        return node_term(f, NAME, t);
+    return number(f, t->dtype == AG_F32 ? (double)*(const float *)ag__values(t) : *(const double *)ag__values(t));
+}
+
+static uint32_t term_of(formulas *f, const ag_tensor *t) {
+    parser p = {.f = f, .t = t, .s = f->entry[t->id].odd ? NULL : notation_of(t)};
+    return p.s ? expression(&p, 0) : call_of(&p);
+}
+
+/* Whether t is to have a name, its term being x. */
+static bool deserves_name(const formulas *f, const ag_tensor *t, uint32_t x) {
+    bool plain = at(f, x)->kind == NAME || at(f, x)->kind == NUMBER || at(f, x)->kind == COTANGENT;
+    return has_label(t) || at(f, x)->size > LONG || (f->entry[t->id].uses > 1 && !plain);
+}
+
+/* x, the term of t, with what goes without saying elsewhere: that it is repeated. */
+static uint32_t whole(formulas *f, const ag_tensor *t, uint32_t x) {
+    if (!f->entry[t->id].narrow) return x;
+    f->entry[t->id].narrow = 0;
+    return broadcast(f, t, x);
+}
+
+/* The term of x, whatever its own name. */
+static uint32_t build(formulas *f, const ag_tensor *x) {
+    uint32_t low = count_uses(f, x);
+    for (uint32_t id = low; id <= x->id && !f->failed; id++) {
+        if (!f->entry[id].uses) continue;
+        const ag_tensor *t = ag__node(f->tape, id);
+        bool named = stands_for_itself(f, t, x);
+        uint32_t y = named ? leaf_term(f, t) : term_of(f, t);
+        f->entry[id].narrow = named ? 0 : narrow_axes(f, t);
+        if (!named && t != x && deserves_name(f, t, y)) {
+            f->entry[id].part = whole(f, t, y);
+            f->wanted++;
+            y = node_term(f, NAME, t);
+        }
+        f->entry[id].built = y;
+        if (has_label(t) && t != f->given) number_of(f, t); /* the older first */
+    }
+    for (uint32_t id = low; id <= x->id; id++) f->entry[id].uses = 0;
+    return f->entry[x->id].built;
+}
+
+/* ---- Names ---- */
 
 static void enqueue(formulas *f, const ag_tensor *t) {
     bool wanted = f->entry[t->id].part || !(t->flags & AG__LEAF);
@@ -752,7 +768,7 @@ static void put3(const writer *w, const char *text, const char *latex, const cha
 }
 
 /* How tightly a term holds together. */
-enum { LOOSE, OF_SUM, OF_SIGN, OF_PRODUCT, OF_PREFIX, OF_ROOT, TIGHT };
+enum { LOOSE, OF_SUM, OF_SIGN, OF_PRODUCT, OF_PREFIX, OF_POWER, TIGHT };
 
 static int tightness(const formulas *f, uint32_t x) {
     const term *t = at(f, x);
@@ -763,9 +779,8 @@ static int tightness(const formulas *f, uint32_t x) {
     case PRODUCT: return at(f, t->first)->kind == NUMBER && signbit(at(f, t->first)->is.number) ? OF_SIGN : OF_PRODUCT;
     case MATMUL: return OF_PRODUCT;
     case PREFIX: return OF_SIGN;
-    case ROOT:
     case POWER:
-    case TRANSPOSED: return OF_ROOT;
+    case TRANSPOSED: return OF_POWER;
     default: return TIGHT;
     }
 }
@@ -905,6 +920,12 @@ static void put_power(const writer *w, uint32_t x) {
     uint32_t base = at(f, x)->first, exponent = at(f, base)->next;
     double n = at(f, exponent)->kind == NUMBER ? at(f, exponent)->is.number : NAN;
     bool halves = 2 * n == nearbyint(2 * n) && n != nearbyint(n) && fabs(n) < 100;
+    if (n == 0.5) {
+        put3(w, "√", "\\sqrt{", "<msqrt>");
+        put_within(w, base, w->style == AG_STYLE_TEXT ? TIGHT : LOOSE);
+        put3(w, "", "}", "</msqrt>");
+        return;
+    }
     put3(w, "", "{", "<msup><mrow>");
     put_within(w, base, TIGHT);
     if (w->style == AG_STYLE_TEXT && (n == 2 || n == 3)) {
@@ -1007,11 +1028,6 @@ static void put_around(const writer *w, uint32_t x) {
         put3(w, "|", "\\left|", "<mrow><mo>|</mo>");
         put_term(w, c);
         put3(w, "|", "\\right|", "<mo>|</mo></mrow>");
-    } else if (at(w->f, x)->kind == ROOT) {
-        put3(w, "√", "\\sqrt{", "<msqrt>");
-        if (w->style == AG_STYLE_TEXT) put_within(w, c, TIGHT);
-        else put_term(w, c);
-        put3(w, "", "}", "</msqrt>");
     } else {
         put3(w, "", "{", "<msup><mrow>");
         put_within(w, c, TIGHT);
@@ -1019,18 +1035,11 @@ static void put_around(const writer *w, uint32_t x) {
     }
 }
 
-/* ∂y/∂x, or a plain name. */
-static void put_node(const writer *w, const ag_tensor *t) {
-    formulas *f = w->f;
-    uint32_t whose = f->entry[t->id].whose;
-    if (!whose) {
-        ag__put_name(f, w->t, t);
-        return;
-    }
+static void put_cotangent(const writer *w, const ag_tensor *t) {
     put3(w, "∂", "\\frac{\\partial ", "<mfrac><mrow><mi>∂</mi>");
-    ag__put_name(f, w->t, f->y);
+    ag__put_name(w->f, w->t, w->f->y);
     put3(w, "/∂", "}{\\partial ", "</mrow><mrow><mi>∂</mi>");
-    ag__put_name(f, w->t, ag__node(f->tape, whose - 1));
+    ag__put_name(w->f, w->t, t);
     put3(w, "", "}", "</mrow></mfrac>");
 }
 
@@ -1038,7 +1047,8 @@ static void put_term(const writer *w, uint32_t x) {
     const term *t = at(w->f, x);
     switch (t->kind) {
     case NUMBER: put_number(w, t->is.number); break;
-    case NAME: put_node(w, t->is.node); break;
+    case NAME: ag__put_name(w->f, w->t, t->is.node); break;
+    case COTANGENT: put_cotangent(w, t->is.node); break;
     case WORD: put_word(w, t); break;
     case AXES: put_axes(w, t->is.node); break;
     case SHAPE: put_shape(w, t->is.node); break;
@@ -1108,18 +1118,25 @@ void ag__formulas_close(formulas *f) {
     f->term = NULL, f->entry = NULL, f->labels = NULL;
 }
 
-void ag__set_cotangent(formulas *f, const ag_tensor *g, const ag_tensor *t) {
-    if (make_room(f)) f->entry[g->id].whose = t ? t->id + 1 : 0;
+uint32_t ag__add_formula(formulas *f, uint32_t x, const ag_tensor *t, const ag_tensor *g, const ag_tensor *receiver) {
+    if (!make_room(f)) return 0;
+    f->given = g;
+    f->receiver = receiver;
+    uint32_t y = build(f, t);
+    f->given = NULL;
+    return x ? sum(f, y, x) : y;
 }
 
-void ag__put_formula(formulas *f, ag__text *t, const ag_tensor *x, bool alone) {
-    if (!make_room(f)) return;
-    uint32_t part = f->entry[x->id].whose ? 0 : f->entry[x->id].part, y = part ? part : build(f, x);
+void ag__put_formula(formulas *f, ag__text *t, uint32_t x, bool alone) {
     writer w = {f, t, f->style};
     if (f->failed) return;
     if (alone) put3(&w, "", "", "<math xmlns=\"http://www.w3.org/1998/Math/MathML\">");
-    put_term(&w, y);
+    put_term(&w, x);
     if (alone) put3(&w, "", "", "</math>");
+}
+
+void ag__give_name(formulas *f, const ag_tensor *t) {
+    if (make_room(f) && !has_label(t)) number_of(f, t);
 }
 
 const ag_tensor *ag__next_part(formulas *f) {
@@ -1129,7 +1146,11 @@ const ag_tensor *ag__next_part(formulas *f) {
     f->first = next == t->id + 1 ? 0 : next;
     if (!f->first) f->last = 0;
     f->wanted--;
-    return t;
+    if (!f->entry[t->id].part && make_room(f)) {
+        uint32_t x = build(f, t);
+        f->entry[t->id].part = whole(f, t, x);
+    }
+    return f->failed ? NULL : t;
 }
 
 /* ---- ag_formula ---- */

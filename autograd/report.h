@@ -56,8 +56,8 @@ typedef struct ag__entry {
     uint32_t part;   /* the term that its name stands for; 0: none yet */
     uint32_t built;  /* scratch of one formula: its term there */
     uint32_t next;   /* in the queue of parts to be written out, 1 + the next; 1 + itself: the last; 0: not in it */
-    uint32_t whose;  /* it is the cotangent of that node, as 1 + its number, and written ∂y/∂…; 0: it is not */
     uint8_t uses;    /* scratch of one formula */
+    bool odd;        /* its notation makes no sense */
     uint8_t narrow;  /* bit i: what is written stands for its repetition along axis i from the end */
 } ag__entry;
 
@@ -78,16 +78,20 @@ typedef struct ag__formulas {
     const ag_tensor **labels; /* hash table: a tensor with each label, */
     uint32_t *copies;         /* and how many of that label have been named */
     uint32_t label_room;
-    const ag_tensor *y, *x; /* of an explanation: called y and x if they have no label */
+    const ag_tensor *y, *x;            /* of an explanation: called y and x if they have no label */
+    const ag_tensor *given, *receiver; /* of one formula: a cotangent that is written ∂y/∂receiver; NULL: none */
 } ag__formulas;
 
 bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief);
 void ag__formulas_close(ag__formulas *f);
 void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x);
-/* Let g be written as the cotangent of t; NULL: as itself. */
-void ag__set_cotangent(ag__formulas *f, const ag_tensor *g, const ag_tensor *t);
-/* The formula of x, whatever its own name; `alone`: in MathML, with the element around it. */
-void ag__put_formula(ag__formulas *f, ag__text *t, const ag_tensor *x, bool alone);
+/* The term of t, whatever its own name, plus the term x, unless that is 0. In it g, if that is not NULL, is the cotangent
+ * of `receiver`. */
+uint32_t ag__add_formula(ag__formulas *f, uint32_t x, const ag_tensor *t, const ag_tensor *g,
+                         const ag_tensor *receiver);
+/* Write a term; `alone`: in MathML, with the element around it. */
+void ag__put_formula(ag__formulas *f, ag__text *t, uint32_t x, bool alone);
+void ag__give_name(ag__formulas *f, const ag_tensor *t); /* that it be written so, though it is a number or a part */
 /* The next part that has been named and not been written out; NULL: none. */
 const ag_tensor *ag__next_part(ag__formulas *f);
 bool ag__is_transparent(const ag_tensor *t); /* changes no element: it is written as its input is */
