@@ -26,11 +26,12 @@ typedef struct value {
     bool needed;   /* by a store */
     bool hoisted;  /* the same for all, and needed in the loop or after it */
     bool live;     /* scratch */
+    uint8_t copy;  /* of the two vectors of a pair: which */
     int8_t reg;    /* where it is now, or AG__NO_REGISTER */
     uint8_t place; /* and in memory */
     uint16_t x[3];
     uint16_t next[3]; /* of each operand: its next use after this one */
-    uint16_t use;     /* its next use; NONE: it is no longer needed */
+    uint16_t use;     /* its next use, a place in the order; NONE: it is no longer needed */
     uint16_t uses;    /* in the loop */
     uint16_t k;       /* slot, which attribute, shift */
     int32_t at;       /* in `place`; index into the table of attributes */
@@ -40,7 +41,8 @@ typedef struct value {
 typedef struct program {
     const ag__code_slot *slot;
     int lanes;
-    value *value;
+    value *value;    /* room for twice as many as there are: the second half is for the second vector of a pair */
+    uint16_t *order; /* in which values are computed */
     int values, room;
     uint16_t *table; /* of values by content */
     unsigned table_mask;
@@ -262,7 +264,17 @@ static bool is_leaf(const value *v) {
     return v->code == AG_MICRO_ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
 }
 
-static bool runs(const value *v, bool in_loop) { return v->needed && v->varies == in_loop && !is_leaf(v); }
+/* What is computed before the loop or in it, for one vector or for a pair in lockstep. Returns how many values that are. */
+static int list(program *p, bool in_loop, bool pair) {
+    int n = 0;
+    for (int i = 0; i < p->values; i++) {
+        const value *v = &p->value[i];
+        if (!v->needed || v->varies != in_loop || is_leaf(v)) continue;
+        p->order[n++] = (uint16_t)i;
+        if (pair) p->order[n++] = (uint16_t)(i + p->values);
+    }
+    return n;
+}
 
 static bool is_single_out(const program *p, int slot) {
     return p->slot[slot].one && p->slot[slot].out && p->of_slot[slot] != NONE;
@@ -288,23 +300,21 @@ static void place_constants(program *p) {
     }
 }
 
-/* Of every operand in the loop, or before it, the next use. */
-static void find_uses(program *p, bool in_loop) {
-    for (int i = 0; i < p->values; i++) p->value[i].use = NONE;
-    for (int i = p->values - 1; i >= 0; i--) {
-        value *v = &p->value[i];
-        if (!runs(v, in_loop)) continue;
+/* Of every operand the next use in this order. */
+static void find_uses(program *p, int n) {
+    for (int i = 0; i < 2 * p->values; i++) p->value[i].use = NONE;
+    for (int i = n - 1; i >= 0; i--) {
+        value *v = &p->value[p->order[i]];
         for (int k = 0; k < v->operands; k++) v->next[k] = p->value[v->x[k]].use;
         for (int k = 0; k < v->operands; k++) p->value[v->x[k]].use = (uint16_t)i;
     }
 }
 
 /* How many varying values are in registers at most, if there are as many as needed. */
-static int pressure(program *p) {
+static int pressure(program *p, int n) {
     int live = 0, most = 0;
-    for (int i = 0; i < p->values; i++) {
-        value *v = &p->value[i];
-        if (!runs(v, true)) continue;
+    for (int i = 0; i < n; i++) {
+        value *v = &p->value[p->order[i]];
         for (int k = 0; k < v->operands; k++) {
             value *x = &p->value[v->x[k]];
             bool after = x->varies && v->next[k] != NONE;
@@ -317,6 +327,18 @@ static int pressure(program *p) {
         most = live > most ? live : most;
     }
     return most;
+}
+
+/* What varies once more, for the second vector of a pair. */
+static void make_twins(program *p) {
+    int n = p->values;
+    for (int i = 0; i < n; i++) {
+        value twin = p->value[i];
+        twin.copy = 1;
+        for (int k = 0; k < twin.operands; k++)
+            if (p->value[twin.x[k]].varies) twin.x[k] = (uint16_t)(twin.x[k] + n);
+        p->value[n + i] = twin;
+    }
 }
 
 /* ---- Registers ---- */
@@ -334,6 +356,7 @@ static void put_load(program *p, int reg, const value *v) {
                      .b = AG__NO_REGISTER,
                      .place = v->place,
                      .at = v->at,
+                     .copy = v->copy,
                      .k = v->k});
 }
 
@@ -388,6 +411,7 @@ static void fetch_last(program *p, ag__asm *in, const value *v, int k) {
         in->b = AG__NO_REGISTER;
         in->place = x->place;
         in->at = x->at;
+        in->copy = x->copy;
     } else {
         in->b = fetch(p, v->x[k]);
     }
@@ -428,20 +452,25 @@ static void release_operands(program *p, const value *v) {
     }
 }
 
+/* Once it is stored the value is in memory, and its register can be had for nothing. */
+static void put_store(program *p, const value *v) {
+    value *x = &p->value[v->x[0]];
+    bool truth = v->type & TRUTH;
+    ag__asm in = {.code = AG__STORE, .wide = v->type & WIDE, .truth = truth, .at = v->at, .copy = v->copy};
+    in.a = fetch(p, v->x[0]);
+    in.b = AG__NO_REGISTER;
+    put(p, in);
+    if (x->place == AG__NO_PLACE && !truth) x->place = AG__IN_SLOT, x->at = v->at;
+    release_operands(p, v);
+}
+
 static void put_value(program *p, int i) {
-    value *v = &p->value[i];
-    const value *first = &p->value[v->x[0]];
-    ag__asm in = {.code = v->code, .wide = v->type & WIDE};
+    const value *v = &p->value[i], *first = &p->value[v->x[0]];
     if (v->code == AG__STORE) {
-        in.truth = v->type & TRUTH;
-        in.at = v->at;
-        in.a = fetch(p, v->x[0]);
-        in.b = AG__NO_REGISTER;
-        put(p, in);
-        release_operands(p, v);
+        put_store(p, v);
         return;
     }
-    if (v->operands == 1) in.wide = first->type & WIDE; /* a conversion's operand has another width */
+    ag__asm in = {.code = v->code, .wide = (v->operands == 1 ? first : v)->type & WIDE}; /* what is converted counts */
     fetch_operands(p, &in, v);
     release_operands(p, v);
     in.y = (int8_t)take(p, i);
@@ -450,17 +479,17 @@ static void put_value(program *p, int i) {
 
 static void clear_registers(program *p) {
     for (int r = 0; r < AG__REGISTERS; r++) p->held[r] = NONE;
-    for (int i = 0; i < p->values; i++) p->value[i].reg = AG__NO_REGISTER;
+    for (int i = 0; i < 2 * p->values; i++) p->value[i].reg = AG__NO_REGISTER;
 }
 
 /* What is the same for all elements is computed, and what the loop needs of it put into the frame. */
 static void put_before(program *p) {
-    find_uses(p, false);
+    int n = list(p, false, false);
+    find_uses(p, n);
     clear_registers(p);
-    for (int i = 0; i < p->values; i++) {
-        value *v = &p->value[i];
-        if (!runs(v, false)) continue;
-        put_value(p, i);
+    for (int i = 0; i < n; i++) {
+        value *v = &p->value[p->order[i]];
+        put_value(p, p->order[i]);
         if (v->hoisted) spill(p, v->reg, v);
     }
     clear_registers(p);
@@ -488,9 +517,21 @@ static void keep(program *p, int registers) {
         if (p->kept >> r & 1) put_load(p, r, &p->value[p->held[r]]);
 }
 
-static void put_loop(program *p) {
-    for (int i = 0; i < p->values; i++)
-        if (runs(&p->value[i], true)) put_value(p, i);
+/* The loop, for a vector or a pair: returns how many instructions it has. Of what is kept nothing is released. */
+static int put_loop(program *p, bool pair) {
+    int n = list(p, true, pair), before = p->instructions;
+    find_uses(p, n);
+    for (int r = 0; r < AG__REGISTERS; r++) {
+        if (p->held[r] == NONE || p->kept >> r & 1) continue;
+        p->value[p->held[r]].reg = AG__NO_REGISTER;
+        p->held[r] = NONE;
+    }
+    for (int i = 0; i < n; i++) {
+        value *v = &p->value[p->order[i]];
+        v->place = AG__NO_PLACE;
+        put_value(p, p->order[i]);
+    }
+    return p->instructions - before;
 }
 
 static void put_after(program *p, int slots) {
@@ -506,23 +547,29 @@ static void put_after(program *p, int slots) {
     }
 }
 
+/* Two vectors in lockstep keep the processor busier where each value waits for the one before, unless registers are
+ * short: then what is gained is lost again to loads and stores. */
 static ag__machine allocate(program *p, int slots) {
+    enum { SHORT = 12 };
     ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
     p->frame = AG__FRAME_START;
     mark_needed(p, slots);
     place_constants(p);
-    find_uses(p, true);
+    make_twins(p);
+    int n = list(p, true, false);
+    bool pair = n > SHORT;
+    if (pair) n = list(p, true, true);
+    find_uses(p, n);
     for (int i = 0; i < p->values; i++)
         if (!p->value[i].varies && p->value[i].use != NONE) p->value[i].hoisted = true;
-    int left = AG__REGISTERS - 2 - pressure(p);
+    int left = AG__REGISTERS - 2 - pressure(p, n);
     put_before(p);
-    find_uses(p, true);
     keep(p, left);
     m.before = p->instructions;
-    put_loop(p);
-    m.loop = p->instructions - m.before;
+    m.pair = pair ? put_loop(p, true) : 0;
+    m.loop = put_loop(p, false);
     put_after(p, slots);
-    m.after = p->instructions - m.before - m.loop;
+    m.after = p->instructions - m.before - m.pair - m.loop;
     m.instruction = p->instruction;
     m.frame = p->frame;
     m.pool = p->pool;
@@ -654,27 +701,29 @@ static size_t aligned(size_t bytes) { return (bytes + 15) / 16 * 16; }
 
 /* All that compiling takes, in one piece of memory. */
 static ag__code *compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
-    enum { MOST_VALUES = 60000 };
+    enum { MOST_VALUES = 30000 };
     int room = 8;
     for (int i = 0; i < steps && room < MOST_VALUES; i++)
         room += step[i].n + 3 + values_in(step[i].op->micro[step[i].dtype], 0, MOST_VALUES);
     if (room > MOST_VALUES) return NULL;
     unsigned table = 16;
     while (table < (unsigned)room * 2) table *= 2;
-    size_t n = (size_t)room, values = aligned(n * sizeof(value)), instructions = aligned(4 * n * sizeof(ag__asm));
+    size_t n = (size_t)room, values = aligned(2 * n * sizeof(value)), instructions = aligned(8 * n * sizeof(ag__asm));
     size_t tables = aligned(table * sizeof(uint16_t)), of_slots = aligned((size_t)slots * sizeof(uint16_t));
     size_t pool = aligned(n * sizeof(uint64_t)), pool_wide = aligned(n), base = aligned((size_t)slots);
-    size_t bytes = values + instructions + tables + of_slots + pool + pool_wide + base;
+    size_t order = aligned(2 * n * sizeof(uint16_t));
+    size_t bytes = values + instructions + tables + of_slots + pool + pool_wide + base + order;
     char *memory = ag__resize(tape, NULL, 0, bytes), *at = memory;
     if (!memory) return NULL;
-    program p = {.slot = slot, .lanes = 8, .room = room, .instruction_room = 4 * room, .table_mask = table - 1};
+    program p = {.slot = slot, .lanes = 8, .room = room, .instruction_room = 8 * room, .table_mask = table - 1};
     p.value = (value *)(void *)at;
     p.instruction = (ag__asm *)(void *)(at += values);
     p.table = (uint16_t *)(void *)(at += instructions);
     p.of_slot = (uint16_t *)(void *)(at += tables);
     p.pool = (uint64_t *)(void *)(at += of_slots);
     p.pool_wide = (bool *)(at += pool);
-    int8_t *bases = (int8_t *)(at += pool_wide);
+    p.order = (uint16_t *)(void *)(at += pool_wide);
+    int8_t *bases = (int8_t *)(at += order);
     p.value[0] = (value){0};
     memset(p.table, 0xff, table * sizeof *p.table);
     memset(p.of_slot, 0xff, (size_t)slots * sizeof *p.of_slot);

@@ -19,8 +19,8 @@ typedef struct writer {
     const ag__machine *m;
     uint8_t *to;
     size_t at, room;
-    int copy;  /* of the unrolled loop */
-    bool tail; /* less than a vector */
+    int vector; /* of those in a round */
+    bool tail;  /* less than a vector */
 } writer;
 
 /* ---- Bytes ---- */
@@ -163,18 +163,18 @@ static int address(writer *w, int slot) {
     return RAX;
 }
 
-static operand element(writer *w, int slot) {
-    int scale = log_bytes(w, slot), index = RDX;
-    if (w->m->slot[slot].lanes) {
+static operand element(writer *w, const ag__asm *i) {
+    int scale = log_bytes(w, i->at), index = RDX;
+    if (w->m->slot[i->at].lanes) {
         bytes(w, 5, "\x89\xd1\x83\xe1\x1f"); /* mov ecx, edx; and ecx, 31 */
         index = RCX;
     }
-    return (operand){-1, address(w, slot), index, scale, (w->copy * w->m->lanes) << scale};
+    return (operand){-1, address(w, i->at), index, scale, ((w->vector + i->copy) * w->m->lanes) << scale};
 }
 
 /* Bytes between a slot and the frame: rdi of them. */
-static void copy_bools(writer *w, int slot, bool in) {
-    operand o = element(w, slot);
+static void copy_bools(writer *w, const ag__asm *i, bool in) {
+    operand o = element(w, i);
     bytes(w, 2, "\x57\x56"); /* push rdi, push rsi */
     general(w, 0x8d, in ? RSI : RDI, o);
     if (in) bytes(w, 2, "\x89\xf9"); /* mov ecx, edi */
@@ -190,20 +190,13 @@ static void truth_from_bytes(writer *w, bool wide, int y, operand from) {
     vex(w, wide ? MAP_0F38 : MAP_0F, P_66, wide ? 0x37 : 0x66, full(w, wide), y, y, in_pool(AG__POOL_ZEROS), 0);
 }
 
-static void load_element(writer *w, bool wide, bool truth, int y, int slot) {
-    if (truth && w->tail) {
-        copy_bools(w, slot, true);
-        truth_from_bytes(w, wide, y, in_frame(BOOLS));
-    } else if (truth) {
-        truth_from_bytes(w, wide, y, element(w, slot));
-    } else if (w->tail) {
-        move_in(w, true, y, in_frame(wide ? WIDE_MASK : MASK));
-        operand o = element(w, slot);
-        vex(w, MAP_0F38, P_66, wide ? 0x2d : 0x2c, full(w, wide), y, y, o, 0);
-    } else {
-        operand o = element(w, slot);
-        move_in(w, full(w, wide), y, o);
-    }
+static void load_element(writer *w, const ag__asm *i, int y) {
+    if (i->truth && w->tail) copy_bools(w, i, true);
+    if (w->tail && !i->truth) move_in(w, true, y, in_frame(i->wide ? WIDE_MASK : MASK));
+    operand o = i->truth && w->tail ? in_frame(BOOLS) : element(w, i);
+    if (i->truth) truth_from_bytes(w, i->wide, y, o);
+    else if (w->tail) vex(w, MAP_0F38, P_66, i->wide ? 0x2d : 0x2c, full(w, i->wide), y, y, o, 0);
+    else move_in(w, full(w, i->wide), y, o);
 }
 
 static void load_single(writer *w, bool wide, bool truth, int y, int slot) {
@@ -226,7 +219,7 @@ static void load(writer *w, const ag__asm *i, int y) {
     switch (i->place) {
     case AG__IN_FRAME: move_in(w, true, y, in_frame(i->at)); break;
     case AG__IN_POOL: move_in(w, true, y, in_pool(i->at)); break;
-    case AG__IN_SLOT: load_element(w, i->wide, i->truth, y, i->at); break;
+    case AG__IN_SLOT: load_element(w, i, y); break;
     case AG__IN_SINGLE: load_single(w, i->wide, i->truth, y, i->at); break;
     default: load_attribute(w, i->wide, y, i->at, i->k); break;
     }
@@ -253,23 +246,13 @@ static void store_bytes(writer *w, operand to) {
 }
 
 static void store(writer *w, const ag__asm *i) {
-    if (i->truth) {
-        bytes_from_truth(w, i->wide, i->a);
-        if (w->tail) {
-            store_bytes(w, in_frame(BOOLS));
-            copy_bools(w, i->at, false);
-        } else {
-            operand o = element(w, i->at);
-            store_bytes(w, o);
-        }
-    } else if (w->tail) {
-        move_in(w, true, SCRATCH, in_frame(i->wide ? WIDE_MASK : MASK));
-        operand o = element(w, i->at);
-        vex(w, MAP_0F38, P_66, i->wide ? 0x2f : 0x2e, full(w, i->wide), i->a, SCRATCH, o, 0);
-    } else {
-        operand o = element(w, i->at);
-        move_out(w, full(w, i->wide), i->a, o);
-    }
+    if (i->truth) bytes_from_truth(w, i->wide, i->a);
+    else if (w->tail) move_in(w, true, SCRATCH, in_frame(i->wide ? WIDE_MASK : MASK));
+    operand o = i->truth && w->tail ? in_frame(BOOLS) : element(w, i);
+    if (i->truth) store_bytes(w, o);
+    else if (w->tail) vex(w, MAP_0F38, P_66, i->wide ? 0x2f : 0x2e, full(w, i->wide), i->a, SCRATCH, o, 0);
+    else move_out(w, full(w, i->wide), i->a, o);
+    if (i->truth && w->tail) copy_bools(w, i, false);
 }
 
 /* After the loop: the single element of a slot, from memory by way of the scratch register. */
@@ -291,7 +274,7 @@ static operand last_operand(writer *w, const ag__asm *i) {
     if (i->b >= 0) return in_register(i->b);
     if (i->place == AG__IN_FRAME) return in_frame(i->at);
     if (i->place == AG__IN_POOL) return in_pool(i->at);
-    if (!w->tail) return element(w, i->at);
+    if (!w->tail) return element(w, i);
     load(w, i, SCRATCH);
     return in_register(SCRATCH);
 }
@@ -332,7 +315,7 @@ static int assign_bases(const ag__machine *m) {
     static const int8_t free_registers[] = {8, 9, 10, 11, RBX, 12, 13, 14, 15};
     int used = 0;
     for (int s = 0; s < m->slots; s++) m->base[s] = -1;
-    for (int i = m->before; i < m->before + m->loop && used < (int)sizeof free_registers; i++) {
+    for (int i = m->before; i < m->before + m->pair + m->loop && used < (int)sizeof free_registers; i++) {
         const ag__asm *in = &m->instruction[i];
         bool slot = in->code == AG__STORE || (in->b < 0 && in->place == AG__IN_SLOT);
         if (slot && m->base[in->at] < 0) m->base[in->at] = free_registers[used++];
@@ -340,8 +323,8 @@ static int assign_bases(const ag__machine *m) {
     return used;
 }
 
-static void once(writer *w) {
-    for (int i = 0; i < w->m->loop; i++) instruction(w, &w->m->instruction[w->m->before + i]);
+static void run(writer *w, int first, int count) {
+    for (int i = 0; i < count; i++) instruction(w, &w->m->instruction[first + i]);
 }
 
 static void pool(writer *w) {
@@ -393,18 +376,21 @@ static void immediate(writer *w, const char *instruction3, int value) { /* add, 
     byte(w, (unsigned)value);
 }
 
-enum { JLE = 0x8e, JL = 0x8c };
+enum { JLE = 0x8e, JG = 0x8f };
 
-/* `copies` vectors a round, while rdx + copies·lanes <= n; rdi is n before and after. */
-static void rounds(writer *w, int copies) {
-    int step = copies * w->m->lanes;
+/* The loop's body, for one vector or a pair, so many `times` a round, as long as that many elements are left; rdi is n
+ * before and after. */
+static void rounds(writer *w, bool pair, int times) {
+    const ag__machine *m = w->m;
+    int vectors = pair ? 2 : 1, step = times * vectors * m->lanes;
     immediate(w, "\x48\x83\xef", step); /* sub rdi, step */
     bytes(w, 3, "\x48\x39\xfa");        /* cmp rdx, rdi */
-    size_t skip = jump(w, 0x8f);        /* jg */
+    size_t skip = jump(w, JG);
     while (w->at % 16) byte(w, 0x90);
     size_t top = w->at;
-    for (w->copy = 0; w->copy < copies; w->copy++) once(w);
-    w->copy = 0;
+    for (w->vector = 0; w->vector < times * vectors; w->vector += vectors)
+        run(w, pair ? m->before : m->before + m->pair, pair ? m->pair : m->loop);
+    w->vector = 0;
     immediate(w, "\x48\x83\xc2", step); /* add rdx, step */
     bytes(w, 3, "\x48\x39\xfa");
     target(w, jump(w, JLE), top);
@@ -424,23 +410,23 @@ static void rest(writer *w) {
         if (w->m->lanes == 8) break;
     }
     w->tail = true;
-    once(w);
+    run(w, w->m->before + w->m->pair, w->m->loop);
     w->tail = false;
     target(w, skip, w->at);
 }
 
 size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry) {
     writer w = {.m = m, .to = to, .room = room};
-    int used = assign_bases(m), copies = m->loop <= 6 ? 4 : m->loop <= 20 ? 2 : 1;
+    int used = assign_bases(m), times = m->pair ? 1 : m->loop <= 6 ? 4 : 2;
     pool(&w);
     *entry = w.at;
     enter(&w, used);
-    for (int i = 0; i < m->before; i++) instruction(&w, &m->instruction[i]);
+    run(&w, 0, m->before);
     bytes(&w, 2, "\x31\xd2"); /* xor edx, edx */
-    if (copies > 1) rounds(&w, copies);
-    rounds(&w, 1);
+    rounds(&w, m->pair > 0, times);
+    rounds(&w, false, 1);
     rest(&w);
-    for (int i = 0; i < m->after; i++) store_single(&w, &m->instruction[m->before + m->loop + i]);
+    for (int i = 0; i < m->after; i++) store_single(&w, &m->instruction[m->before + m->pair + m->loop + i]);
     leave(&w, used);
     return w.at;
 }

@@ -45,10 +45,11 @@ enum { AG__REGISTERS = 15, AG__NO_REGISTER = -1 };
 
 typedef struct ag__asm {
     uint8_t code;
-    bool wide;   /* operands of 64 bits */
-    bool truth;  /* AG__LOAD and AG__STORE: of a truth value */
-    int8_t y, a; /* result and first operand */
-    int8_t b;    /* last operand; AG__NO_REGISTER: in memory, at `place` */
+    bool wide;    /* operands of 64 bits */
+    bool truth;   /* AG__LOAD and AG__STORE: of a truth value */
+    uint8_t copy; /* which of a pair of vectors a slot's elements belong to */
+    int8_t y, a;  /* result and first operand */
+    int8_t b;     /* last operand; AG__NO_REGISTER: in memory, at `place` */
     uint8_t place;
     uint16_t k; /* select: the register of the condition; shifts: how far; attributes: which; after the loop: slot */
     int32_t at;
@@ -56,8 +57,9 @@ typedef struct ag__asm {
 
 typedef struct ag__machine {
     const ag__asm *instruction;
-    int before, loop,
-        after; /* how many there are of each: before the loop, in it, and stores of single elements after it */
+    /* How many there are of each: before the loop; in it, for two vectors at once, or 0; in it, for one vector; and after
+     * it, stores of single elements. */
+    int before, pair, loop, after;
     int lanes; /* elements a vector: 8, or 4 if there are elements of 64 bits */
     int slots;
     const ag__code_slot *slot;

@@ -626,6 +626,46 @@ START_TEST(switched_off) {
 }
 END_TEST
 
+/* Element i of a slot of lanes is at i mod 32: a fold adds each element to its lane. */
+static void check_lanes(const ag_op *op, int dtype, bool expensive) {
+    enum { LANES = 32 };
+    snprintf(current, sizeof current, "lanes of %s %s", op->name, ag_dtype_name((ag_dtype)dtype));
+    ag__code_step step[2] = {{expensive ? &ag__op_sigmoid : &ag__op_neg, (uint8_t)dtype, 1, {0}, 1, 0},
+                             {op, (uint8_t)dtype, 2, {2, 1}, 3, 0}};
+    ag__code_slot slot[4] = {{.dtype = (uint8_t)dtype}, {.dtype = (uint8_t)dtype}};
+    slot[2] = slot[3] = (ag__code_slot){.dtype = (uint8_t)dtype, .out = true, .lanes = true};
+    ag__code *code = ag__compile(tape, 2, step, 4, slot);
+    ck_assert_msg(code != NULL, "%s: not compiled", current);
+    int64_t size = bytes_of(dtype);
+    for (int64_t n = 0; n < 200; n += 1 + n / 70) {
+        _Alignas(8) char x[200 * 8], lanes[LANES * 8], want[LANES * 8], term[8];
+        fill(dtype, x, n);
+        fill(dtype, lanes, LANES);
+        memcpy(want, lanes, sizeof want);
+        for (int64_t i = 0; i < n; i++) {
+            char *at = want + i % LANES * size;
+            step[0].op->block[dtype](1, term, (const void *[]){x + i * size}, NULL);
+            op->block[dtype](1, at, (const void *[]){at, term}, NULL);
+        }
+        code(n, (void *[]){x, NULL, lanes, lanes}, NULL);
+        for (int64_t i = 0; i < LANES; i++) {
+            double have = element_at((ag_dtype)dtype, lanes, i), wanted = element_at((ag_dtype)dtype, want, i);
+            bool equal = memcmp(lanes + i * size, want + i * size, (size_t)size) == 0;
+            if (!equal && !(isnan(have) && isnan(wanted)))
+                ck_abort_msg("%s: lane %d of %d elements is %a, not %a", current, (int)i, (int)n, have, wanted);
+        }
+    }
+}
+
+START_TEST(folds_in_lanes) {
+    for (int d = AG_F32; serves() && d <= AG_F64; d++)
+        for (int expensive = 0; expensive < 2; expensive++) {
+            check_lanes(&ag__op_add, d, expensive);
+            check_lanes(&ag__op_maximum, d, expensive);
+        }
+}
+END_TEST
+
 /* Numbers for all elements fill the registers that the loop leaves: few, where three bools are read at once. */
 START_TEST(crowded_registers) {
     if (!serves()) return;
@@ -682,6 +722,7 @@ int main(void) {
     TCase *programs = tape_group(suite, "programs");
     tcase_add_test(programs, random_programs);
     tcase_add_test(programs, crowded_registers);
+    tcase_add_test(programs, folds_in_lanes);
     tcase_add_test(programs, large_programs);
     TCase *code = tape_group(suite, "code");
     tcase_add_test(code, equal_programs_share_code);
