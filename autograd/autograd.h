@@ -1044,11 +1044,14 @@ typedef struct ag_dot_options {
     bool values;    /* evaluate, and show small tensors' elements and large ones' range */
     bool gradients; /* beside each node that y[0] depends on, show dy/dnode; y[0] has one element */
     bool places;    /* show source file and line */
+    bool regions;   /* frame what the fused evaluator would compute in one sweep, with nothing computed before; number
+                     * the frames in its order; products have double borders */
 } ag_dot_options;
 
 /* ag_write_dot -- write what y[…] were computed from as a Graphviz file; forward and backward nodes differ in looks
  * The file is written whole or not at all.
- * Errors: AG_ERR_FILE; AG_ERR_RANGE for n < 1; with values or gradients, as ag_eval and ag_grad */
+ * Errors: AG_ERR_FILE; AG_ERR_RANGE for n < 1; with values or gradients, as ag_eval and ag_grad; AG_ERR_TAPE with regions
+ *         from within an operation that is being evaluated */
 AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], const ag_dot_options *options);
 
 /* =========================================== 15. Your own operations ============================================ */

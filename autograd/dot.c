@@ -21,7 +21,8 @@ typedef struct drawn {
     uint32_t version;    /* 1, 2, … */
     uint32_t versions;   /* of its variable, on the first of them */
     uint32_t first;      /* of a version: the first one of its variable */
-    bool output, leads_to_first, was_scanned;
+    uint32_t region;     /* 1, 2, …; 0: none */
+    bool output, leads_to_first, was_scanned, was_computed;
 } drawn;
 
 typedef struct picture {
@@ -250,14 +251,23 @@ static void put_place(FILE *f, const ag_tensor *t) {
     fprintf(f, ":%d</FONT>", t->line);
 }
 
+/* A cluster that is opened again goes on. */
+static void open_region(FILE *f, uint32_t region) {
+    fprintf(f,
+            " subgraph cluster_%" PRIu32 " {label=\"region %" PRIu32 "\"; labeljust=l; fontsize=9; style=rounded; "
+            "color=\"#777777\"; bgcolor=\"#f7f7f7\";\n",
+            region, region);
+}
+
 static void put_node(picture *p, const drawn *d) {
     ag_tensor *t = d->t;
     FILE *f = p->file;
     look kind = look_of(t);
     p->kinds |= 1u << kind;
-    fprintf(f, "  n%" PRIu32 " [shape=%s, style=\"%s\", fillcolor=\"%s\", color=\"%s\"%s, label=<", t->id,
-            looks[kind].shape, looks[kind].style, looks[kind].fill, looks[kind].line,
-            d->output ? ", penwidth=2.5" : "");
+    if (d->region) open_region(f, d->region);
+    fprintf(f, "  n%" PRIu32 " [shape=%s, style=\"%s\", fillcolor=\"%s\", color=\"%s\"%s%s, label=<", t->id,
+            looks[kind].shape, looks[kind].style, looks[kind].fill, looks[kind].line, d->output ? ", penwidth=2.5" : "",
+            p->options->regions && t->op->kind == AG_KIND_CONTRACTION ? ", peripheries=2" : "");
     put_title(p, d);
     fprintf(f, "<BR/><FONT POINT-SIZE=\"9\" COLOR=\"#444444\">%s ", ag_dtype_name((ag_dtype)t->dtype));
     put_shape(f, t->layout);
@@ -266,7 +276,7 @@ static void put_node(picture *p, const drawn *d) {
         put_value(f, "<BR/><FONT POINT-SIZE=\"9\">", t);
     if (d->gradient) put_value(f, "<BR/><FONT POINT-SIZE=\"9\" COLOR=\"#b83260\">dy: ", d->gradient);
     if (p->options->places) put_place(f, t);
-    fputs(">];\n", f);
+    fputs(d->region ? ">];}\n" : ">];\n", f);
 }
 
 /* An edge of the backward pass, one that takes a forward value there, an assignment, or an ordinary one. */
@@ -311,6 +321,40 @@ static void put_graph(FILE *file, void *context) {
     fputs("}\n", p->file);
 }
 
+/* ---- Regions ---- */
+
+/* The marks of an evaluation that has to compute everything drawn, for the first time; or their removal. */
+static void mark_all(const picture *p, bool on) {
+    for (int i = 0; i < p->n; i++) on ? p->y[i]->live++ : p->y[i]->live--;
+    for (uint32_t i = 0; i < p->count; i++) {
+        drawn *d = &p->node[i];
+        ag_tensor *t = d->t;
+        if (t->flags & AG__LEAF) continue;
+        if (on) d->was_computed = (t->flags & AG__COMPUTED) != 0;
+        t->flags = (uint16_t)((t->flags & ~(AG__NEEDED | AG__COMPUTED)) | (on                ? AG__NEEDED
+                                                                           : d->was_computed ? AG__COMPUTED
+                                                                                             : 0));
+        for (int k = 0; k < t->arity; k++) on ? t->input[k]->live++ : t->input[k]->live--;
+    }
+}
+
+static bool find_regions(const picture *p) {
+    if (p->tape->evaluating) { /* the marks of the evaluation under way are on the nodes */
+        ag__fail_on(p->tape, "write_dot", AG_ERR_TAPE, "an operation of the tape is being evaluated");
+        return false;
+    }
+    uint32_t *region = ag__resize(p->tape, NULL, 0, p->high * sizeof *region);
+    if (!region) return no_memory(p);
+    memset(region, 0, p->high * sizeof *region);
+    mark_all(p, true);
+    bool good = ag__plan_regions(p->tape, p->high, region);
+    mark_all(p, false);
+    for (uint32_t i = 0; i < p->count; i++) /* a version is drawn as its variable, which is computed nowhere */
+        if (!(p->node[i].t->flags & AG__READ)) p->node[i].region = region[p->node[i].t->id];
+    ag__resize(p->tape, region, p->high * sizeof *region, 0);
+    return good || no_memory(p);
+}
+
 /* ---- Values and gradients ---- */
 
 static bool evaluate_all(const picture *p, bool gradients) {
@@ -347,6 +391,7 @@ static void draw(picture *p, ag_tensor *const y[], const char *path) {
     ag__place place = ag__place_now(p->tape);
     bool good = list_nodes(p, y);
     if (good) number_versions(p);
+    if (p->options->regions) good = good && find_regions(p);
     if (p->options->values) good = good && evaluate_all(p, false);
     if (p->options->gradients) good = good && record_gradients(p);
     if (good) ag__write_file(p->tape, "write_dot", path, put_graph, p);

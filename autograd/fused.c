@@ -712,3 +712,32 @@ bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes) {
     }
     return true;
 }
+
+/* ---- Only planning ---- */
+
+static uint32_t number_regions(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t number, uint32_t *region) {
+    const ag__plan_step *step = plan->steps.data;
+    for (uint32_t s = 0; s < plan->steps.count; s++) {
+        if (step[s].kind != AG__STEP_REGION && step[s].kind != AG__STEP_ADD) continue;
+        const uint32_t *member = (const uint32_t *)plan->members.data + 2 * (size_t)step[s].member;
+        number++;
+        for (uint32_t i = 0; i < step[s].members; i++) region[c->table[member[2 * i]]->id] = number;
+    }
+    return number;
+}
+
+bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region) {
+    bool compile = tape->compile, good = true;
+    uint32_t number = 0;
+    chunk k;
+    tape->compile = false;
+    for (uint32_t low = 0; low < high && good; low = k.next) {
+        ag__plan plan = {.used = 0};
+        good = take_chunk(tape, low, high, &k) && ag__plan_make(&plan, &k.nodes, false);
+        if (good) number = number_regions(&k.nodes, &plan, number, region);
+        ag__plan_clear(tape, &plan);
+        ag__buffer_drop(tape, k.memory);
+    }
+    tape->compile = compile;
+    return good;
+}

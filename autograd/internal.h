@@ -242,6 +242,9 @@ void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
 struct ag__plan;
 bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes);
 void ag__plans_free(ag_tape *tape);
+/* How it would divide the marked nodes before `high`: region[id] = 1, 2, … of a node that is computed in one sweep with
+ * others, or in one step with a sum; unchanged of others. False for want of memory; nothing is raised. */
+bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region);
 
 /* profile.c: the evaluators' reports, while tape->profiling; `since` is when it began, by this clock. They never fail. */
 struct ag__chunk_nodes;

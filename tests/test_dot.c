@@ -253,6 +253,92 @@ START_TEST(places_are_shown) {
 }
 END_TEST
 
+/* The number of the frame that the node with this title is in; 0: none. */
+static int region_of(const char *in, const char *title) {
+    char wanted[200];
+    int region = 0;
+    snprintf(wanted, sizeof wanted, "<B>%s</B>", title);
+    const char *at = strstr(in, wanted), *from = at;
+    if (!at) ck_abort_msg("no node is titled %s in\n%s", title, in);
+    while (from > in && from[-1] != '\n') from--;
+    for (from -= from > in; from > in && from[-1] != '\n';) from--; /* a frame is opened on the line before */
+    sscanf(from, " subgraph cluster_%d", &region);
+    return region;
+}
+
+START_TEST(regions_are_framed) {
+    ag_tensor *w = parameter("w", AG_SHAPE(8, 8)), *x = ag_ones(tape, AG_F64, AG_SHAPE(8, 8)), *dw;
+    ag_tensor *h = ag_exp(ag_square(w)), *y = ag_sum(ag_tanh(ag_abs(ag_matmul(x, h)))), *both[] = {y, NULL};
+    ck_assert_int_eq(ag_grad(y, 1, &w, &dw), AG_OK);
+    both[1] = dw;
+    char *first = strdup(drawn_with(2, both, (ag_dot_options){.regions = true}));
+    ck_assert_ptr_nonnull(first);
+    ck_assert_int_eq(region_of(first, "square"), 1);
+    ck_assert_int_eq(region_of(first, "exp"), 1);
+    ck_assert_int_eq(region_of(first, "tanh"), 2);
+    ck_assert_int_eq(region_of(first, "abs"), 2);
+    ck_assert_int_eq(region_of(first, "sum"), 2);
+    ck_assert_int_eq(region_of(first, "matmul"), 0);
+    ck_assert_int_eq(region_of(first, "w"), 0);
+    HAS(node_titled(first, "matmul"), "peripheries=2");
+    COUNT(first, "peripheries", 2);
+    HAS_NOT(drawn_with(2, both, (ag_dot_options){0}), "cluster");
+    ag_eval_all(2, both); /* drawn as if nothing had been computed */
+    ck_assert_str_eq(drawn_with(2, both, (ag_dot_options){.regions = true}), first);
+    free(first);
+}
+END_TEST
+
+static bool adding_infer(ag_infer *r) { return (void)r, true; }
+static bool adding_eval(const ag_call *c) {
+    double *y = c->y.data;
+    for (int64_t i = 0; i < c->y.size; i++) y[i] = (c->accumulate ? y[i] : 0) + 1;
+    return true;
+}
+static const ag_op op_adding = {.name = "adding",
+                                .kind = AG_KIND_CONTRACTION,
+                                .arity = 1,
+                                .flags = AG_OP_ACCUMULATES,
+                                .infer = adding_infer,
+                                .eval = adding_eval};
+
+START_TEST(a_product_is_framed_with_its_sum) {
+    ag_tensor *x = F64S(1, 2), *y = ag_exp(ag_add(ag_neg(x), ag_apply(&op_adding, 1, &x, NULL, 0)));
+    for (int i = 0; i < 2; i++) {
+        const char *dot = drawn_with(1, &y, (ag_dot_options){.regions = true});
+        ck_assert_int_eq(region_of(dot, "neg"), 1);
+        ck_assert_int_eq(region_of(dot, "adding"), 2);
+        ck_assert_int_eq(region_of(dot, "add"), 2);
+        ck_assert_int_eq(region_of(dot, "exp"), 3);
+        ag_eval(y); /* and once more, now that it has been computed */
+    }
+}
+END_TEST
+
+/* Marks, counts and values are as they were: what is computed and released later shows it. */
+START_TEST(drawing_regions_leaves_no_trace) {
+    ag_tape_set_eager(tape, false);
+    double results[2];
+    int64_t live[2];
+    for (int i = 0; i < 2; i++) {
+        ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *w = parameter("w", AG_SHAPE(8)), *v = ag_variable(tape, AG_F64, AG_SHAPE(8), (double[8]){0}), *dw;
+        ag_tensor *h = ag_exp(ag_square(w)), *y = ag_sum(ag_mul(ag_tanh(h), ag_add(h, v)));
+        ag_assign(v, ag_scale(h, 2));
+        if (i) drawn_with(1, &y, (ag_dot_options){.regions = true});
+        ag_eval(y);
+        if (i) drawn_with(2, (ag_tensor *[]){y, v}, (ag_dot_options){.regions = true});
+        ag_grad(y, 1, &w, &dw);
+        if (i) drawn_with(2, (ag_tensor *[]){dw, h}, (ag_dot_options){.regions = true});
+        results[i] = ag_element(dw, 3) + ag_element(v, 2) + ag_element(h, 1);
+        live[i] = ag_tape_memory(tape).live;
+        ag_tape_rewind(tape, mark);
+    }
+    ck_assert_double_eq(results[0], results[1]);
+    ck_assert_int_eq(live[0], live[1]);
+}
+END_TEST
+
 /* ---- Hostile text ---- */
 
 START_TEST(no_label_breaks_out) {
@@ -274,7 +360,7 @@ START_TEST(no_label_breaks_out) {
     for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
         ag_tensor *x = ag_label(ag_parameter(tape, AG_F64, AG_SHAPE(1), (double[]){1}), labels[i]);
         const char *dot =
-            drawn_with(1, (ag_tensor *[]){ag_label(ag_exp(x), labels[i])}, (ag_dot_options){true, true, true});
+            drawn_with(1, (ag_tensor *[]){ag_label(ag_exp(x), labels[i])}, (ag_dot_options){true, true, true, true});
         COUNT(dot, "\n  n", 1 + 3); /* how nodes look, two nodes and an edge, whatever the label says */
         HAS_NOT(dot, "evil [label=<\n");
     }
@@ -325,10 +411,10 @@ START_TEST(the_tape_is_as_before) {
     ag_memory after = ag_tape_memory(tape);
     ck_assert_int_eq(after.nodes, before.nodes);
     ck_assert_int_eq(after.live, before.live);
-    drawn_with(1, &y, (ag_dot_options){true, true, true});
+    drawn_with(1, &y, (ag_dot_options){true, true, true, true});
     ck_assert_int_eq(ag_tape_memory(tape).nodes, before.nodes);
     before = ag_tape_memory(tape);
-    drawn_with(1, &y, (ag_dot_options){true, true, true});
+    drawn_with(1, &y, (ag_dot_options){true, true, true, true});
     drawn_with(1, &v, (ag_dot_options){.values = true});
     ck_assert_int_eq(ag_tape_memory(tape).nodes, before.nodes);
     ck_assert_int_eq(ag_tape_memory(tape).live, before.live);
@@ -408,6 +494,12 @@ END_TEST
 /* ---- Errors ---- */
 
 static bool failing_eval(const ag_call *c) { return ag_call_fail(c, AG_ERR_RANGE, "on purpose"); }
+static bool drawing_eval(const ag_call *c) {
+    ag_tensor *y = (ag_tensor *)(uintptr_t)c->node;
+    return ag_write_dot(path, 1, &y, &(ag_dot_options){.regions = true}) == AG_OK;
+}
+static const ag_op op_drawing = {
+    .name = "drawing", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = copy_infer, .eval = drawing_eval};
 static const ag_op op_failing = {
     .name = "failing", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = copy_infer, .eval = failing_eval};
 
@@ -458,6 +550,8 @@ START_TEST(arguments_are_checked) {
     ck_assert_int_eq(ag_write_dot(path, 1, &sum, &gradients), AG_ERR_GRADIENT);
     expect_error(tape, AG_ERR_GRADIENT, "not differentiable");
     ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes + 1);
+    ck_assert_int_eq(ag_eval(ag_apply(&op_drawing, 1, &x, NULL, 0)), AG_ERR_TAPE);
+    expect_error(tape, AG_ERR_TAPE, "write_dot", "being evaluated");
     ag_reshape(x, AG_SHAPE(3));
     ck_assert_int_eq(ag_write_dot(path, 1, &x, NULL), AG_ERR_SHAPE);
     expect_error(tape, AG_ERR_SHAPE, "reshape");
@@ -475,7 +569,7 @@ START_TEST(allocations_may_fail) {
         ag_tensor *w = parameter("w", AG_SHAPE(3)), *y = ag_sum(ag_exp(w));
         int64_t nodes = ag_tape_memory(tape).nodes;
         l.fail_at = l.calls + at;
-        ag_dot_options all = {true, true, true};
+        ag_dot_options all = {true, true, true, true};
         ag_status status = ag_write_dot(path, 1, &y, &all);
         failed = l.failed;
         l.fail_at = 0;
@@ -525,6 +619,9 @@ int main(void) {
     tcase_add_test(looks, values_are_shown);
     tcase_add_test(looks, gradients_are_shown);
     tcase_add_test(looks, places_are_shown);
+    tcase_add_test(looks, regions_are_framed);
+    tcase_add_test(looks, a_product_is_framed_with_its_sum);
+    tcase_add_test(looks, drawing_regions_leaves_no_trace);
     tcase_add_test(looks, no_label_breaks_out);
     tcase_add_test(looks, long_labels_are_cut_at_a_character);
     tcase_add_test(looks, names_of_operations_are_escaped_too);
