@@ -337,7 +337,7 @@ static void fold_output(const reduction *r, int64_t output, char *partial) {
         return;
     }
     for (int64_t b = 0; b < blocks; b++) fold_block(r, partial + b * (int64_t)r->bytes, x, b);
-    ag__join(r->op, r->dtype, partial, blocks, 1);
+    ag__join(r->op, (int)r->dtype, partial, blocks, 1);
     memcpy(y, partial, r->bytes);
 }
 
@@ -350,7 +350,7 @@ static void fold_long(const reduction *r, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
 #endif
         for (int64_t b = 0; b < blocks; b++) fold_block(r, r->partial + b * (int64_t)r->bytes, x, b);
-        ag__join(r->op, r->dtype, r->partial, blocks, 1);
+        ag__join(r->op, (int)r->dtype, r->partial, blocks, 1);
         memcpy(r->y + output * (int64_t)r->bytes, r->partial, r->bytes);
     }
     (void)threads;
@@ -426,7 +426,7 @@ static void fold_group(const reduction *r, const columns *c, int64_t strip, int6
 static void join_groups(const reduction *r, const columns *c, int64_t strip) {
     int64_t n, output = strip_start(c, strip, &n);
     char *partial = r->partial + output * c->groups * (int64_t)r->bytes;
-    ag__join(r->op, r->dtype, partial, c->groups, n);
+    ag__join(r->op, (int)r->dtype, partial, c->groups, n);
     memcpy(r->y + output * (int64_t)r->bytes, partial, (size_t)n * r->bytes);
 }
 
