@@ -1,12 +1,12 @@
-/* matmul -- matrix products, by BLIS: the only file that knows it
+/* matmul -- matrix products, by kernels of our own and, if they are large, by BLIS: the only file that knows it
  *
  * BLIS aborts on bad arguments, so nothing reaches it that was not checked. A product's bits depend on its shape and
- * strides only: these choose between a kernel of our own for tiny products, BLIS's path for small ones, whose bits vary
- * with the number of threads and which therefore gets one, and BLIS's path for all others, whose bits do not vary. */
+ * strides only, which choose between the two; neither's depend on the number of threads. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "autograd/internal.h"
 #include "ops/list.h"
+#include "ops/product.h"
 
 #if AG_BLIS_HEADER_NESTED
 #include <blis/blis.h>
@@ -60,166 +60,168 @@ static void need_blis(void) {
     pthread_once(&once, initialise_blis);
 }
 
-/* ---- One product ---- */
+/* ---- What multiplies: our kernels, or BLIS ---- */
 
-typedef struct matrix { /* strides in elements */
-    const void *data;
-    int64_t row, column;
-} matrix;
+static double work_of(const ag__product *p) { return (double)p->m * (double)p->n * (double)p->k; }
 
-typedef struct product { /* (m,k)·(k,n) -> (m,n) */
-    ag_dtype dtype;
-    int64_t m, n, k;
-    bool along_k; /* k lies together in both: BLIS's path without packing is slow there, and reads beyond their ends */
-    bool tiny;    /* for our own kernel */
-} product;
-
-/* Multiplications up to which our own kernel is best (more where BLIS would have to pack), and up to which one thread
- * and BLIS's path without packing are. */
-enum { TINY = 1 << 13, TINY_ALONG_K = AG_HAVE_TARGET_CLONES ? 1 << 17 : TINY, SMALL = 128 * 128 * 128 };
-
-static double work_of(const product *p) { return (double)p->m * (double)p->n * (double)p->k; }
-
-/* ---- Our own kernel ---- */
-
-enum { ROWS = 4, MOST_K = 256 };
-
-/* y = a·b, four rows by COLUMNS columns at a time; any strides. Each element is summed in the order of k. */
-#define TINY_PRODUCT(name, type, COLUMNS)                                                                              \
-    AG_KERNEL static void name(const product *d, matrix a, matrix b, void *y_) {                                       \
-        const int64_t m = d->m, n = d->n, k = d->k;                                                                    \
-        _Alignas(64) type panel[MOST_K][COLUMNS]; /* COLUMNS columns of b, those beyond its end 0 */                   \
-        for (int64_t j0 = 0; j0 < n; j0 += COLUMNS) {                                                                  \
-            const int64_t width = n - j0 < COLUMNS ? n - j0 : COLUMNS;                                                 \
-            const type *from = (const type *)b.data + j0 * b.column;                                                   \
-            for (int64_t p = 0; p < k; p++, from += b.row) {                                                           \
-                if (width == COLUMNS && b.column == 1) memcpy(panel[p], from, sizeof panel[p]);                        \
-                else                                                                                                   \
-                    for (int64_t j = 0; j < COLUMNS; j++) panel[p][j] = j < width ? from[j * b.column] : 0;            \
-            }                                                                                                          \
-            for (int64_t i0 = 0; i0 < m; i0 += ROWS) {                                                                 \
-                const int64_t height = m - i0 < ROWS ? m - i0 : ROWS; /* rows beyond: row i0 again */                  \
-                const type *a0 = (const type *)a.data + i0 * a.row, *a1 = height > 1 ? a0 + a.row : a0;                \
-                const type *a2 = height > 2 ? a0 + 2 * a.row : a0, *a3 = height > 3 ? a0 + 3 * a.row : a0;             \
-                type sum[ROWS][COLUMNS] = {{0}}, *y = (type *)y_ + i0 * n + j0;                                        \
-                for (int64_t p = 0; p < k; p++, a0 += a.column, a1 += a.column, a2 += a.column, a3 += a.column) {      \
-                    const type x0 = *a0, x1 = *a1, x2 = *a2, x3 = *a3, *across = panel[p];                             \
-                    AG_SIMD for (int64_t j = 0; j < COLUMNS; j++) {                                                    \
-                        sum[0][j] += x0 * across[j];                                                                   \
-                        sum[1][j] += x1 * across[j];                                                                   \
-                        sum[2][j] += x2 * across[j];                                                                   \
-                        sum[3][j] += x3 * across[j];                                                                   \
-                    }                                                                                                  \
-                }                                                                                                      \
-                for (int64_t i = 0; i < height; i++, y += n) {                                                         \
-                    if (width == COLUMNS) memcpy(y, sum[i], sizeof sum[i]);                                            \
-                    else memcpy(y, sum[i], (size_t)width * sizeof *y);                                                 \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-TINY_PRODUCT(tiny_product_f32, float, 16)
-TINY_PRODUCT(tiny_product_f64, double, 8)
-
-static bool is_tiny(const product *p) {
-    return p->m > 1 && p->n > 1 && p->k <= MOST_K && work_of(p) <= (p->along_k ? TINY_ALONG_K : TINY);
+/* Up to which side of a cube our kernels are at least as fast as BLIS, which takes its time to rearrange a and b. Ours
+ * leave a where it is, which costs when its columns are apart. */
+static int best_side(const ag__product *p) {
+    if (p->a_column != 1) return p->dtype == AG_F32 ? 176 : 160;
+    if (p->n * (p->dtype == AG_F32 ? 4 : 8) >= 8192) return 160; /* rows of y drive each other from the cache */
+    return p->dtype == AG_F64 && p->b_column == 1 ? 208 : 256;
 }
 
-/* ---- BLIS ---- */
+enum { TINY_VECTOR = 512, FEW = 24 };
 
-static rntm_t settings(int threads, bool small_path) {
+static bool is_ours(const ag__product *p) {
+    const double work = work_of(p), side = best_side(p);
+    const int64_t least = p->m < p->n ? p->m : p->n;
+    if (least == 1) return work <= TINY_VECTOR;
+    return work <= side * side * side || (least <= FEW && p->a_column == 1);
+}
+
+static rntm_t settings(int threads) {
     rntm_t r = BLIS_RNTM_INITIALIZER;
     bli_rntm_set_num_threads(threads, &r);
-    if (!small_path) bli_rntm_disable_l3_sup(&r);
+    bli_rntm_disable_l3_sup(&r); /* the path without packing: its bits vary with the number of threads */
     return r;
 }
 
 /* y (rows) = a (rows,columns)·x. */
-static void multiply_vector(ag_dtype dtype, int64_t rows, int64_t columns, matrix a, const void *x, int64_t x_stride,
-                            void *y) {
-    rntm_t r = settings(1, false);
-    float one_f32 = 1, zero_f32 = 0;
-    double one_f64 = 1, zero_f64 = 0;
+static void multiply_vector(ag_dtype dtype, bool add, int64_t rows, int64_t columns, const void *a, int64_t row,
+                            int64_t column, const void *x, int64_t x_stride, void *y) {
+    rntm_t r = settings(1);
+    float one_f32 = 1, beta_f32 = add;
+    double one_f64 = 1, beta_f64 = add;
     if (dtype == AG_F32)
-        bli_sgemv_ex(BLIS_NO_TRANSPOSE, BLIS_NO_CONJUGATE, rows, columns, &one_f32, (void *)(uintptr_t)a.data, a.row,
-                     a.column, (void *)(uintptr_t)x, x_stride, &zero_f32, y, 1, NULL, &r);
+        bli_sgemv_ex(BLIS_NO_TRANSPOSE, BLIS_NO_CONJUGATE, rows, columns, &one_f32, (void *)(uintptr_t)a, row, column,
+                     (void *)(uintptr_t)x, x_stride, &beta_f32, y, 1, NULL, &r);
     else
-        bli_dgemv_ex(BLIS_NO_TRANSPOSE, BLIS_NO_CONJUGATE, rows, columns, &one_f64, (void *)(uintptr_t)a.data, a.row,
-                     a.column, (void *)(uintptr_t)x, x_stride, &zero_f64, y, 1, NULL, &r);
+        bli_dgemv_ex(BLIS_NO_TRANSPOSE, BLIS_NO_CONJUGATE, rows, columns, &one_f64, (void *)(uintptr_t)a, row, column,
+                     (void *)(uintptr_t)x, x_stride, &beta_f64, y, 1, NULL, &r);
 }
 
-static void multiply_matrices(const product *p, matrix a, matrix b, void *y, int threads) {
-    rntm_t r = settings(threads, work_of(p) <= SMALL && !(a.column == 1 && b.row == 1));
-    float one_f32 = 1, zero_f32 = 0;
-    double one_f64 = 1, zero_f64 = 0;
+static void multiply_matrices(const ag__product *p, int threads) {
+    rntm_t r = settings(threads);
+    float one_f32 = 1, beta_f32 = p->add;
+    double one_f64 = 1, beta_f64 = p->add;
+    void *a = (void *)(uintptr_t)p->a, *b = (void *)(uintptr_t)p->b;
     if (p->dtype == AG_F32)
-        bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, p->m, p->n, p->k, &one_f32, (void *)(uintptr_t)a.data, a.row,
-                     a.column, (void *)(uintptr_t)b.data, b.row, b.column, &zero_f32, y, p->n, 1, NULL, &r);
+        bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, p->m, p->n, p->k, &one_f32, a, p->a_row, p->a_column, b,
+                     p->b_row, p->b_column, &beta_f32, p->y, p->n, 1, NULL, &r);
     else
-        bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, p->m, p->n, p->k, &one_f64, (void *)(uintptr_t)a.data, a.row,
-                     a.column, (void *)(uintptr_t)b.data, b.row, b.column, &zero_f64, y, p->n, 1, NULL, &r);
+        bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, p->m, p->n, p->k, &one_f64, a, p->a_row, p->a_column, b,
+                     p->b_row, p->b_column, &beta_f64, p->y, p->n, 1, NULL, &r);
 }
 
-/* m, n and k are not 0. */
-static void multiply(const product *p, matrix a, matrix b, void *y, int threads) {
-    if (p->n == 1) multiply_vector(p->dtype, p->m, p->k, a, b.data, b.row, y);
-    else if (p->m == 1) multiply_vector(p->dtype, p->n, p->k, (matrix){b.data, b.column, b.row}, a.data, a.column, y);
-    else if (!p->tiny) multiply_matrices(p, a, b, y, threads);
-    else if (p->dtype == AG_F32) tiny_product_f32(p, a, b, y);
-    else tiny_product_f64(p, a, b, y);
+static void multiply_by_blis(const ag__product *p, int threads) {
+    if (p->n == 1) multiply_vector(p->dtype, p->add, p->m, p->k, p->a, p->a_row, p->a_column, p->b, p->b_row, p->y);
+    else if (p->m == 1)
+        multiply_vector(p->dtype, p->add, p->n, p->k, p->b, p->b_column, p->b_row, p->a, p->a_column, p->y);
+    else multiply_matrices(p, threads);
 }
 
-/* ---- Operands ---- */
+/* Part number i of as many as there are threads: columns of y, or rows if there are more of them. */
+static void multiply_part(ag__product p, int i, int threads) {
+    const int64_t size = (int64_t)ag_dtype_size(p.dtype), whole = p.m > p.n ? 24 : 32;
+    const int64_t all = p.m > p.n ? p.m : p.n, each = ((all + threads - 1) / threads + whole - 1) / whole * whole;
+    const int64_t from = i * each, count = all - from < each ? all - from : each;
+    if (count <= 0) return;
+    if (p.m > p.n) {
+        p.a = (const char *)p.a + from * p.a_row * size;
+        p.y = (char *)p.y + from * p.y_row * size;
+        p.m = count;
+    } else {
+        p.b = (const char *)p.b + from * p.b_column * size;
+        p.y = (char *)p.y + from * size;
+        p.n = count;
+    }
+    ag__multiply(&p);
+}
 
-typedef struct operand { /* matrices along any number of leading axes */
-    ag_array array;
-    int64_t stride[AG_MAX_RANK];
-} operand;
+static void multiply(const ag__product *p, bool ours, int threads) {
+    if (!ours) multiply_by_blis(p, threads);
+    else if (threads == 1) ag__multiply(p);
+    else {
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static)
+#endif
+        for (int i = 0; i < threads; i++) multiply_part(*p, i, threads);
+    }
+}
 
-/* The stride of an axis of extent 1 means nothing: make it one that a matrix without gaps would have. */
+/* ---- A batch ---- */
+
+typedef struct batch {
+    ag__product p; /* but for where its matrices are */
+    bool ours;
+    int64_t count;
+    const ag_array *y;
+    const char *x[2];
+    int64_t stride[2][AG_MAX_RANK]; /* in elements, of the leading axes */
+} batch;
+
+/* Forget the strides of axes of extent 1, which mean nothing: make them those of a matrix without gaps. */
 static void settle(int64_t rows, int64_t columns, int64_t *row, int64_t *column) {
     if (rows == 1 && columns == 1) *row = *column = 1;
     else if (rows == 1) *row = *column == 1 ? columns : 1;
     else if (columns == 1) *column = *row == 1 ? rows : 1;
 }
 
-/* Whether elements are apart from each other and go forwards. */
+/* Whether BLIS takes it: elements are apart from each other and go forwards. */
 static bool acceptable(int64_t rows, int64_t columns, int64_t row, int64_t column) {
     if (row <= 0 || column <= 0) return false;
     return rows == 1 || columns == 1 || row / column >= columns || column / row >= rows;
 }
 
-/* Take x as it is if possible, else packed into scratch memory. */
-static bool take(const ag_call *call, const ag_array *x, bool any_strides, operand *o) {
-    int64_t *row = &o->stride[x->rank - 2], *column = &o->stride[x->rank - 1], step = 1;
-    int64_t rows = x->shape[x->rank - 2], columns = x->shape[x->rank - 1];
-    o->array = *x;
-    memcpy(o->stride, x->stride, (size_t)x->rank * sizeof(int64_t));
-    if (any_strides) return true;
+/* For BLIS: operand i as it is if possible, else packed into scratch memory. */
+static bool suit(const ag_call *call, batch *b, int i, int64_t rows, int64_t columns, int64_t *row, int64_t *column) {
+    const ag_array *x = &call->x[i];
     settle(rows, columns, row, column);
-    if (!acceptable(rows, columns, *row, *column)) {
-        o->array.data = ag_call_scratch(call, (size_t)x->size * ag_dtype_size(x->dtype));
-        if (!o->array.data) return false;
-        ag__pack(o->array.data, x, 0, x->size);
-        for (int i = x->rank - 1; i >= 0; step *= x->shape[i--]) o->stride[i] = step;
-        settle(rows, columns, row, column);
-    }
+    if (acceptable(rows, columns, *row, *column)) return true;
+    char *packed = ag_call_scratch(call, (size_t)x->size * ag_dtype_size(x->dtype));
+    if (!packed) return false;
+    ag__pack(packed, x, 0, x->size);
+    b->x[i] = packed;
+    int64_t step = rows * columns;
+    for (int axis = x->rank - 3; axis >= 0; step *= x->shape[axis--]) b->stride[i][axis] = step;
+    *row = columns;
+    *column = 1;
+    settle(rows, columns, row, column);
     return true;
 }
 
-static matrix matrix_at(const operand *o, int64_t number) {
-    const ag_array *x = &o->array;
-    int64_t offset = 0;
-    for (int i = x->rank - 3; i >= 0; number /= x->shape[i--]) offset += number % x->shape[i] * o->stride[i];
-    const char *data = (const char *)x->data + offset * (int64_t)ag_dtype_size(x->dtype);
-    return (matrix){data, o->stride[x->rank - 2], o->stride[x->rank - 1]};
+/* For our kernels: a matrix b that serves for all of the batch, and whose columns are apart, is put together once. */
+static bool share(const ag_call *call, batch *b) {
+    ag__product *p = &b->p;
+    bool shared = b->count > 1 && p->b_column != 1;
+    for (int axis = b->y->rank - 3; axis >= 0; axis--)
+        shared = shared && (b->stride[1][axis] == 0 || b->y->shape[axis] == 1);
+    if (!shared) return true;
+    size_t size = ag_dtype_size(p->dtype);
+    const int64_t each = (int64_t)size;
+    char *together = ag_call_scratch(call, (size_t)(p->k * p->n) * size);
+    if (!together) return false;
+    ag__copy_matrix(size, together, p->n * each, b->x[1], p->b_row * each, p->b_column * each, p->k, p->n);
+    b->x[1] = together;
+    p->b_row = p->n;
+    p->b_column = 1;
+    return true;
 }
 
-/* ---- All of a batch ---- */
-
-static void multiply_at(const ag_call *call, const product *p, const operand o[2], int64_t i, int threads) {
-    char *y = (char *)call->y.data + i * p->m * p->n * (int64_t)ag_dtype_size(p->dtype);
-    multiply(p, matrix_at(&o[0], i), matrix_at(&o[1], i), y, threads);
+static void multiply_at(const batch *b, int64_t i, int threads) {
+    ag__product p = b->p;
+    const int64_t size = (int64_t)ag_dtype_size(p.dtype);
+    int64_t offset[2] = {0}, rest = i;
+    for (int axis = b->y->rank - 3; axis >= 0; rest /= b->y->shape[axis--]) {
+        const int64_t at = rest % b->y->shape[axis];
+        for (int k = 0; k < 2; k++) offset[k] += at * b->stride[k][axis];
+    }
+    p.a = b->x[0] + offset[0] * size;
+    p.b = b->x[1] + offset[1] * size;
+    p.y = (char *)b->y->data + i * p.m * p.n * size;
+    multiply(&p, b->ours, threads);
 }
 
 /* How many threads BLIS would really get. It waits for all that it asks for, which takes forever where they outnumber the
@@ -233,42 +235,60 @@ static int available_threads(int threads) {
     return threads;
 }
 
+/* What a thread is worth: so many multiplications and more. */
+enum { SMALL = 128 * 128 * 128 };
+
 /* How many threads have something to do, none less than a small product. */
 static int useful_threads(double work, int threads) {
-    threads = available_threads(threads);
     double most = work / SMALL;
-    return most < 1 ? 1 : most < threads ? (int)most + 1 : threads;
+    if (threads == 1 || most < 1) return 1;
+    threads = available_threads(threads);
+    return most < threads ? (int)most + 1 : threads;
 }
 
-static void multiply_all(const ag_call *call, const product *p, const operand o[2], int64_t batch) {
-    int threads = useful_threads(work_of(p) * (double)batch, call->threads);
-    if (threads > 1 && (batch >= threads || work_of(p) <= SMALL)) {
-        if (batch < threads) threads = (int)batch;
+static void multiply_all(const batch *b, int threads) {
+    const double work = work_of(&b->p);
+    threads = useful_threads(work * (double)b->count, threads);
+    if (threads > 1 && (b->count >= threads || work <= SMALL)) {
+        if (b->count < threads) threads = (int)b->count;
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static)
 #endif
-        for (int64_t i = 0; i < batch; i++) multiply_at(call, p, o, i, 1);
+        for (int64_t i = 0; i < b->count; i++) multiply_at(b, i, 1);
     } else {
-        for (int64_t i = 0; i < batch; i++) multiply_at(call, p, o, i, work_of(p) <= SMALL ? 1 : threads);
+        for (int64_t i = 0; i < b->count; i++) multiply_at(b, i, work <= SMALL ? 1 : threads);
     }
 }
 
 static bool matmul_eval(const ag_call *call) {
-    const ag_array *a = &call->x[0], *b = &call->x[1], *y = &call->y;
-    int rank = y->rank;
-    product p = {.dtype = y->dtype, .m = y->shape[rank - 2], .n = y->shape[rank - 1], .k = a->shape[rank - 1]};
-    p.along_k = a->stride[rank - 1] == 1 && b->stride[rank - 2] == 1;
-    p.tiny = is_tiny(&p);
-    operand o[2];
+    const ag_array *y = &call->y;
+    const int last = y->rank - 1;
     if (y->size == 0) return true;
-    if (p.k == 0) {
-        memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
+    batch b = {.p = {.dtype = y->dtype, .add = call->accumulate}, .y = y};
+    ag__product *p = &b.p;
+    p->m = y->shape[last - 1];
+    p->n = p->y_row = y->shape[last];
+    p->k = call->x[0].shape[last];
+    b.count = y->size / (p->m * p->n);
+    if (p->k == 0) {
+        if (!p->add) memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
         return true;
     }
-    if (!take(call, a, p.tiny, &o[0]) || !take(call, b, p.tiny, &o[1])) return false;
-    if (!p.tiny) need_blis();
-    multiply_all(call, &p, o, y->size / (p.m * p.n));
-    return true;
+    for (int i = 0; i < 2; i++) {
+        b.x[i] = call->x[i].data;
+        memcpy(b.stride[i], call->x[i].stride, (size_t)(last - 1) * sizeof(int64_t));
+    }
+    p->a_row = call->x[0].stride[last - 1];
+    p->a_column = p->k == 1 ? 1 : call->x[0].stride[last]; /* a single element's stride means nothing */
+    p->b_row = call->x[1].stride[last - 1];
+    p->b_column = p->n == 1 ? 1 : call->x[1].stride[last];
+    b.ours = is_ours(p);
+    if (!b.ours) need_blis();
+    bool good = b.ours ? share(call, &b)
+                       : suit(call, &b, 0, p->m, p->k, &p->a_row, &p->a_column) &&
+                             suit(call, &b, 1, p->k, p->n, &p->b_row, &p->b_column);
+    if (good) multiply_all(&b, call->threads);
+    return good;
 }
 
 /* ---- Recording ---- */
@@ -296,6 +316,7 @@ const ag_op ag__op_matmul = {.name = "matmul",
                              .notation = "{0} @ {1}",
                              .kind = AG_KIND_CONTRACTION,
                              .arity = 2,
+                             .flags = AG_OP_ACCUMULATES,
                              .infer = matmul_infer,
                              .eval = matmul_eval,
                              .vjp = matmul_vjp};

@@ -1,0 +1,337 @@
+/* product -- kernels for matrix products: AVX-512, AVX2, and one for anything else
+ *
+ * y is computed in panels: all its rows by as many columns as two vectors have lanes, over a block of k. A panel of b is
+ * read where it is if its columns are next to each other, unless its rows would drive each other from the cache; else it
+ * is copied to the stack. a is read where it is: its elements are spread to all lanes one by one, whatever its strides. */
+#include "ops/product.h"
+
+#include <string.h>
+
+#if defined __GNUC__ && defined __x86_64__
+#include <immintrin.h>
+#endif
+#if defined __GNUC__ && defined __aarch64__
+#include <arm_neon.h>
+#endif
+
+#ifdef __GNUC__
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLLED _Pragma("GCC unroll 16")
+#define VECTOR(type, lanes) __attribute__((vector_size((lanes) * sizeof(type))))
+#define VECTOR_ANYWHERE(type, lanes)                                                                                   \
+    __attribute__((vector_size((lanes) * sizeof(type)), aligned(sizeof(type)), may_alias))
+#else
+#define INLINE static inline
+#define UNROLLED
+#define VECTOR(type, lanes)
+#define VECTOR_ANYWHERE(type, lanes)
+#endif
+
+/* ---- Panels ---- */
+
+typedef struct panel {       /* the columns of b, old and y are next to each other */
+    int64_t m, width, k;     /* width: columns */
+    const void *a, *b, *old; /* old: what is added */
+    void *y;
+    int64_t a_row, a_column, b_row, old_row, y_row;
+} panel;
+
+/* How many of m rows go to high tiles, so that as few as possible are empty in the low ones, of 4. */
+INLINE int64_t rows_in_high(int64_t m, int64_t high) {
+    int64_t sure = m < 2 * high ? 0 : (m / high - 1) * high, rest = m - sure;
+    for (; rest >= high; rest -= high, sure += high)
+        if (rest % high && high + (rest - high + 3) / 4 * 4 > (rest + 3) / 4 * 4) break;
+    return sure;
+}
+
+#if defined __GNUC__ && defined __x86_64__
+#define ON __attribute__((target("avx512f")))
+#define MASK __mmask16
+#define HIGH 8
+#define WIDTHS 2
+
+#define PANEL panel_f32_avx512
+#define TILE tile_f32_avx512
+#define REAL float
+#define LANES 16
+#define MASK_OF(n) (__mmask16)((1u << (n)) - 1)
+#define LOAD_PART(p, mask) _mm512_maskz_loadu_ps(mask, p)
+#define STORE_PART _mm512_mask_storeu_ps
+#define MULTIPLY_ADD _mm512_fmadd_ps
+#include "ops/product_tile.h"
+
+#define PANEL panel_f64_avx512
+#define TILE tile_f64_avx512
+#define REAL double
+#define LANES 8
+#define MASK_OF(n) (__mmask8)((1u << (n)) - 1)
+#define LOAD_PART(p, mask) _mm512_maskz_loadu_pd((__mmask8)(mask), p)
+#define STORE_PART(p, mask, x) _mm512_mask_storeu_pd(p, (__mmask8)(mask), x)
+#define MULTIPLY_ADD _mm512_fmadd_pd
+#include "ops/product_tile.h"
+
+#undef ON
+#undef MASK
+#undef HIGH
+#undef WIDTHS
+
+/* Read from its middle minus n: n lanes are there, and the others are not. */
+static const int32_t lanes_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
+
+#define ON __attribute__((target("avx2,fma")))
+#define MASK __m256i
+#define HIGH 6
+#define WIDTHS 4
+
+#define PANEL panel_f32_avx2
+#define TILE tile_f32_avx2
+#define REAL float
+#define LANES 8
+#define MASK_OF(n) _mm256_loadu_si256((const __m256i *)(const void *)(lanes_f32 + 8 - (n)))
+#define LOAD_PART _mm256_maskload_ps
+#define STORE_PART _mm256_maskstore_ps
+#define MULTIPLY_ADD _mm256_fmadd_ps
+#include "ops/product_tile.h"
+
+#define PANEL panel_f64_avx2
+#define TILE tile_f64_avx2
+#define REAL double
+#define LANES 4
+#define MASK_OF(n) _mm256_loadu_si256((const __m256i *)(const void *)(lanes_f64 + 4 - (n)))
+#define LOAD_PART(p, mask) _mm256_maskload_pd(p, mask)
+#define STORE_PART _mm256_maskstore_pd
+#define MULTIPLY_ADD _mm256_fmadd_pd
+#include "ops/product_tile.h"
+
+#undef ON
+#undef MASK
+#undef HIGH
+#undef WIDTHS
+#endif
+
+/* Vectors of 16 bytes, which every processor has that has any; without GNU's extensions, of one element. */
+#ifdef __GNUC__
+enum { LANES_F32 = 4, LANES_F64 = 2 };
+#else
+enum { LANES_F32 = 1, LANES_F64 = 1 };
+#endif
+typedef VECTOR(float, LANES_F32) float vector_f32;
+typedef VECTOR(double, LANES_F64) double vector_f64;
+
+#define ON
+#define HIGH 4
+#define WIDTHS 1
+
+#define PANEL panel_f32_plain
+#define TILE tile_f32_plain
+#define REAL float
+#define LANES LANES_F32
+#if defined __GNUC__ && defined __aarch64__
+#define MULTIPLY_ADD(a, b, sum) vfmaq_f32(sum, a, b)
+#else
+#define MULTIPLY_ADD(a, b, sum) ((a) * (b) + (sum))
+#endif
+#include "ops/product_tile.h"
+
+#define PANEL panel_f64_plain
+#define TILE tile_f64_plain
+#define REAL double
+#define LANES LANES_F64
+#if defined __GNUC__ && defined __aarch64__
+#define MULTIPLY_ADD(a, b, sum) vfmaq_f64(sum, a, b)
+#else
+#define MULTIPLY_ADD(a, b, sum) ((a) * (b) + (sum))
+#endif
+#include "ops/product_tile.h"
+
+/* ---- Copying a panel of b ---- */
+
+/* 16 bytes of rows become 16 bytes of columns: 4 by 4 elements of 4 bytes, or 2 by 2 of 8. */
+static void turn(size_t size, char *to, int64_t to_row, const char *from, int64_t from_row) {
+#if defined __has_builtin && defined __GNUC__
+#if __has_builtin(__builtin_shufflevector)
+#define TURNS 1
+#endif
+#endif
+#ifdef TURNS
+    if (size == 4) {
+        vector_f32 x[4], y[4];
+        UNROLLED for (int i = 0; i < 4; i++) memcpy(&x[i], from + i * from_row, 16);
+        UNROLLED for (int i = 0; i < 2; i++) {
+            y[i] = __builtin_shufflevector(x[2 * i], x[2 * i + 1], 0, 4, 1, 5);
+            y[i + 2] = __builtin_shufflevector(x[2 * i], x[2 * i + 1], 2, 6, 3, 7);
+        }
+        UNROLLED for (int i = 0; i < 4; i += 2) {
+            x[i] = __builtin_shufflevector(y[i], y[i + 1], 0, 1, 4, 5);
+            x[i + 1] = __builtin_shufflevector(y[i], y[i + 1], 2, 3, 6, 7);
+        }
+        UNROLLED for (int i = 0; i < 4; i++) memcpy(to + i * to_row, &x[i], 16);
+    } else {
+        vector_f64 x, y;
+        memcpy(&x, from, 16);
+        memcpy(&y, from + from_row, 16);
+        vector_f64 low = __builtin_shufflevector(x, y, 0, 2), high = __builtin_shufflevector(x, y, 1, 3);
+        memcpy(to, &low, 16);
+        memcpy(to + to_row, &high, 16);
+    }
+#else
+    for (size_t i = 0; i < 16 / size; i++)
+        for (size_t j = 0; j < 16 / size; j++)
+            memcpy(to + (int64_t)i * to_row + j * size, from + (int64_t)j * from_row + i * size, size);
+#endif
+}
+
+void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, int64_t row, int64_t column,
+                     int64_t rows, int64_t columns) {
+    const int64_t each = (int64_t)size, group = 16 / each;
+    for (int64_t j = 0; j < columns;) {
+        char *to = (char *)to_ + j * each;
+        const char *from = (const char *)from_ + j * column;
+        const bool whole = j + group <= columns;
+        int64_t i = 0;
+        if (whole && column == each)
+            for (; i < rows; i++) memcpy(to + i * to_row, from + i * row, 16);
+        else if (whole && row == each)
+            for (; i + group <= rows; i += group) turn(size, to + i * to_row, to_row, from + i * row, column);
+        for (int64_t left = whole ? group : 1; left > 0; left--, j++, to += each, from += column)
+            for (int64_t p = i; p < rows; p++) {
+                if (size == 4) memcpy(to + p * to_row, from + p * row, 4);
+                else memcpy(to + p * to_row, from + p * row, 8);
+            }
+    }
+}
+
+/* ---- Units ---- */
+
+typedef struct unit {
+    void (*panel[2])(const panel *); /* f32, f64 */
+    int64_t row;                     /* bytes of a row of a panel: two vectors */
+    int64_t block;                   /* most of k: so much of a panel of b stays in the first-level cache */
+    bool padded;
+} unit;
+
+enum { MOST_ROW = 128, MOST_COPIED = 24 * 1024, FEW_ROWS = 128 };
+
+static const unit units[AG__UNITS] = {
+#if defined __GNUC__ && defined __x86_64__
+    [AG__AVX512] = {{panel_f32_avx512, panel_f64_avx512}, 128, 192, false},
+    [AG__AVX2] = {{panel_f32_avx2, panel_f64_avx2}, 64, 256, false},
+#endif
+    [AG__PLAIN] = {{panel_f32_plain, panel_f64_plain}, 2 * sizeof(vector_f32), 256, true},
+};
+
+bool ag__has_unit(int u) {
+#if defined __GNUC__ && defined __x86_64__
+    if (u == AG__AVX512) return __builtin_cpu_supports("avx512f");
+    if (u == AG__AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return u == AG__PLAIN;
+}
+
+/* ---- A product ---- */
+
+typedef struct running {
+    const unit *unit;
+    const ag__product *p;
+    int64_t size, columns,
+        block;   /* bytes of an element; columns of a panel and k of a block, if they are not the last */
+    bool copied; /* all of b */
+    _Alignas(64) char copy[MOST_COPIED];
+} running;
+
+/* Whether rows of b lie so that few of them stay in the cache together, and are read often enough for a copy to pay. */
+static bool crowded(const ag__product *p, int64_t size) {
+    const int64_t step = (p->b_row < 0 ? -p->b_row : p->b_row) * size;
+    if (step >= 4096) return p->m >= 48;
+    return p->m >= 128 && (step % 512 == 0 || (p->a_column != 1 && p->n >= 96));
+}
+
+/* Blocks of k are as many as needed, and then equally large. */
+static void start(running *r, const unit *u, const ag__product *p) {
+    const int64_t blocks = (p->k + u->block - 1) / u->block;
+    r->unit = u;
+    r->p = p;
+    r->size = p->dtype == AG_F32 ? 4 : 8;
+    r->columns = u->row / r->size;
+    r->block = (p->k + blocks - 1) / blocks;
+    r->copied = p->b_column != 1 || crowded(p, r->size);
+}
+
+/* t: rows i … of y, by columns j …, over the block of k that begins at q; m, y and y_row are set. */
+static void multiply_panel(running *r, panel *t, int64_t q, int64_t i, int64_t j) {
+    static const _Alignas(64) char zeros[MOST_ROW];
+    const ag__product *p = r->p;
+    const bool add = p->add || q > 0;
+    t->k = p->k - q < r->block ? p->k - q : r->block;
+    t->width = p->n - j < r->columns ? p->n - j : r->columns;
+    t->a = (const char *)p->a + (i * p->a_row + q * p->a_column) * r->size;
+    t->a_row = p->a_row;
+    t->a_column = p->a_column;
+    t->b = (const char *)p->b + (q * p->b_row + j * p->b_column) * r->size;
+    t->b_row = p->b_row;
+    t->old = add ? t->y : zeros;
+    t->old_row = add ? t->y_row : 0;
+    const bool padded = r->unit->padded && t->width < r->columns;
+    if (r->copied || padded) {
+        if (padded) memset(r->copy, 0, (size_t)(t->k * r->unit->row));
+        ag__copy_matrix((size_t)r->size, r->copy, r->unit->row, t->b, p->b_row * r->size, p->b_column * r->size, t->k,
+                        t->width);
+        t->b = r->copy;
+        t->b_row = r->columns;
+    }
+    r->unit->panel[p->dtype == AG_F64](t);
+}
+
+static void multiply_straight(running *r) {
+    const ag__product *p = r->p;
+    for (int64_t q = 0; q < p->k; q += r->block)
+        for (int64_t j = 0; j < p->n; j += r->columns) {
+            panel t = {.m = p->m, .y = (char *)p->y + j * r->size, .y_row = p->y_row};
+            multiply_panel(r, &t, q, 0, j);
+        }
+}
+
+/* yᵀ = bᵀ·aᵀ, which is p, some rows and a panel at a time. The additions to an element are the same, in the same order. */
+static void multiply_turned(running *r) {
+    _Alignas(64) char some[FEW_ROWS * MOST_ROW];
+    const ag__product *p = r->p;
+    const size_t size = (size_t)r->size;
+    const int64_t row = r->unit->row, each = r->size, y_row = p->y_row * each;
+    for (int64_t j = 0; j < p->n; j += r->columns)
+        for (int64_t i = 0; i < p->m; i += FEW_ROWS) {
+            panel t = {.m = p->m - i < FEW_ROWS ? p->m - i : FEW_ROWS, .y = some, .y_row = r->columns};
+            const int64_t n = p->n - j < r->columns ? p->n - j : r->columns;
+            char *y = (char *)p->y + j * y_row + i * each;
+            if (p->add) ag__copy_matrix(size, some, row, y, each, y_row, t.m, n);
+            for (int64_t q = 0; q < p->k; q += r->block) multiply_panel(r, &t, q, i, j);
+            ag__copy_matrix(size, y, y_row, some, each, row, n, t.m);
+        }
+}
+
+/* Whether turning y, and a if need be, is less work than copying b. */
+static bool better_turned(const ag__product *p) {
+    const double m = (double)p->m, n = (double)p->n, k = (double)p->k;
+    return p->m > 1 && p->b_column != 1 && m * n + (p->a_row == 1 ? 0 : m * k) < n * k;
+}
+
+void ag__multiply_on(int u, const ag__product *p) {
+    running r;
+    ag__product t = {p->dtype, p->add,      p->n,     p->m,        p->k,     p->b,    p->a,
+                     p->y,     p->b_column, p->b_row, p->a_column, p->a_row, p->y_row};
+    if (better_turned(p)) {
+        start(&r, &units[u], &t);
+        multiply_turned(&r);
+    } else {
+        const bool column = p->n == 1 && p->y_row == 1; /* of y: it is a row as well */
+        t.y_row = p->m;
+        start(&r, &units[u], column ? &t : p);
+        multiply_straight(&r);
+    }
+}
+
+void ag__multiply(const ag__product *p) {
+    int u = 0;
+    while (!ag__has_unit(u)) u++;
+    ag__multiply_on(u, p);
+}

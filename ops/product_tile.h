@@ -1,0 +1,103 @@
+/* product_tile -- the inner part of a matrix product, for one dtype and one kind of processor
+ *
+ * Included by product.c once for each, with these names defined; those of a dtype it undefines at its end:
+ *
+ *   PANEL, TILE   the function that is to be defined, and its inner part
+ *   REAL, LANES   an element, and how many of them a vector has
+ *   MULTIPLY_ADD  a·b + sum, of vectors
+ *   MASK_OF, LOAD_PART, STORE_PART  the mask for so many lanes; memory under it
+ *   ON            the attribute that lets a function use the processor's instructions
+ *   MASK          the type of a mask
+ *   HIGH          rows of a high tile; a low one has 4
+ *   WIDTHS        how many kinds of tiles, by their width, are worth their code: 4; 2, both with a mask; or 1, without
+ *                 masks: then b is padded with zeros to two vectors
+ *
+ * A tile is `height` rows by one or two vectors of y, whose sums stay in registers over all of k. Each element is one
+ * chain of multiply-adds in the order of k, whatever tile it is in. */
+
+#if WIDTHS == 1 /* never used */
+#define MASK int
+#define MASK_OF(n) 0
+#define LOAD_PART(p, mask) ((void)(mask), (vector){0})
+#define STORE_PART(p, mask, x) (void)(x)
+#endif
+
+/* part: the last vector is under a mask. In a low tile, rows beyond the last one repeat it and are not stored. */
+ON INLINE void TILE(const int height, const int vectors, const bool part, const panel *t, const REAL *a,
+                    const REAL *old, REAL *y, int64_t rows) {
+    typedef VECTOR(REAL, LANES) REAL vector;
+    typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
+    const bool high = height > 4, padded = WIDTHS == 1;
+    const int last = vectors - 1;
+    const MASK mask = MASK_OF(t->width - last * LANES);
+    const int64_t row = t->a_row, column = t->a_column, b_row = t->b_row, y_row = t->y_row, old_row = t->old_row;
+    const REAL *b = t->b, *from[4]; /* of a: each row's, or every third row's */
+    vector sum[HIGH][2];
+    UNROLLED for (int i = 0; i < 4; i++) from[i] = a + (high ? 3 * i : i < rows ? i : rows - 1) * row;
+    UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] = (vector){0};
+    int64_t p = t->k;
+    do {
+        vector across[2];
+        UNROLLED for (int v = 0; v < vectors; v++) {
+            if (part && v == last) across[v] = LOAD_PART(b + v * LANES, mask);
+            else across[v] = *(const anywhere *)(const void *)(b + v * LANES);
+        }
+        UNROLLED for (int i = 0; i < height; i++) {
+            const vector x = (high ? from[i / 3][i % 3 * row] : *from[i]) - (vector){0};
+            UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] = MULTIPLY_ADD(x, across[v], sum[i][v]);
+        }
+        UNROLLED for (int i = 0; i < 4; i++) from[i] += column;
+        b += b_row;
+    } while (--p > 0);
+    REAL all[4][2 * LANES];
+    UNROLLED for (int i = 0; padded && i < 4; i++) memcpy(all[i], sum[i], sizeof all[i]);
+    for (int64_t i = 0; padded && i < 4 && i < rows; i++)
+        for (int64_t j = 0; j < t->width; j++) y[i * y_row + j] = old[i * old_row + j] + all[i][j];
+    UNROLLED for (int i = 0; !padded && i < height; i++, y += y_row, old += old_row) {
+        if (!high && i == rows) return;
+        UNROLLED for (int v = 0; v < vectors; v++) {
+            if (part && v == last) {
+                sum[i][v] += LOAD_PART(old + v * LANES, mask);
+                STORE_PART(y + v * LANES, mask, sum[i][v]);
+            } else {
+                sum[i][v] += *(const anywhere *)(const void *)(old + v * LANES);
+                *(anywhere *)(void *)(y + v * LANES) = sum[i][v];
+            }
+        }
+    }
+}
+
+ON static void PANEL(const panel *t) {
+    const REAL *a = t->a, *old = t->old;
+    REAL *y = t->y;
+    const bool narrow = WIDTHS == 4 && t->width <= LANES;
+    int64_t height, high = HIGH > 4 && !narrow ? rows_in_high(t->m, HIGH) : 0;
+    for (int64_t rows = t->m; rows > 0; rows -= height, high -= height) {
+        height = HIGH > 4 && high > 0 ? HIGH : 4;
+        if (HIGH > 4 && high > 0) {
+            if (WIDTHS == 4 && t->width == 2 * LANES) TILE(HIGH, 2, false, t, a, old, y, rows);
+            else if (WIDTHS == 4 || t->width > LANES) TILE(HIGH, 2, true, t, a, old, y, rows);
+            else TILE(HIGH, 1, true, t, a, old, y, rows);
+        } else {
+            if (WIDTHS == 4 && t->width == 2 * LANES) TILE(4, 2, false, t, a, old, y, rows);
+            else if (WIDTHS == 1 || t->width > LANES) TILE(4, 2, WIDTHS > 1, t, a, old, y, rows);
+            else if (WIDTHS == 4 && t->width == LANES) TILE(4, 1, false, t, a, old, y, rows);
+            else TILE(4, 1, true, t, a, old, y, rows);
+        }
+        a += height * t->a_row;
+        old += height * t->old_row;
+        y += height * t->y_row;
+    }
+}
+
+#undef PANEL
+#undef TILE
+#undef REAL
+#undef LANES
+#undef MULTIPLY_ADD
+#undef MASK_OF
+#undef LOAD_PART
+#undef STORE_PART
+#if WIDTHS == 1
+#undef MASK
+#endif

@@ -1,0 +1,458 @@
+/* test_matmul -- matrix products: every kernel, shape and stride against plain loops, adding to what is there, threads
+ *
+ * The kernels are called by themselves first, on operands in blocks of memory that end where they end, so that a
+ * sanitizer sees a read beyond them; the gaps between elements hold NaN. Then the operation, around the sizes where its
+ * kernels change. */
+#include "autograd/internal.h"
+#include "ops/list.h"
+#include "ops/product.h"
+#include "tests/support.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const ag_dtype dtypes[] = {AG_F32, AG_F64};
+
+static void *room(int64_t count, size_t bytes) {
+    void *p = malloc((size_t)count * bytes);
+    ck_assert_ptr_nonnull(p);
+    return p;
+}
+
+/* ---- Operands ---- */
+
+enum { ROWS, COLUMNS, ROWS_INSIDE, COLUMNS_INSIDE, STEPPED, BACKWARDS, ONE_ROW, ONE_COLUMN, CROWDED, LAYOUTS };
+
+typedef struct operand {
+    void *block, *first;
+    int64_t row, column;
+    double *value; /* rows·columns, row-major */
+} operand;
+
+static void choose_strides(operand *o, int layout, int64_t rows, int64_t columns) {
+    const int64_t stride[LAYOUTS][2] = {{columns, 1},  {1, rows},        {columns + 3, 1},
+                                        {1, rows + 5}, {2 * columns, 2}, {-columns, -1},
+                                        {0, 1},        {1, 0},           {(columns / 128 + 1) * 128, 1}};
+    o->row = stride[layout][0];
+    o->column = stride[layout][1];
+}
+
+/* number(i) gives the values; they are rounded to the dtype. */
+static operand operand_of(ag_dtype d, int layout, int64_t rows, int64_t columns, double (*number)(uint64_t),
+                          uint64_t from) {
+    operand o;
+    choose_strides(&o, layout, rows, columns);
+    const int64_t last = (rows - 1) * o.row + (columns - 1) * o.column, span = (last < 0 ? -last : last) + 1;
+    const int64_t start = last < 0 ? -last : 0;
+    o.block = room(span, ag_dtype_size(d));
+    o.value = room(rows * columns, sizeof *o.value);
+    o.first = (char *)o.block + start * (int64_t)ag_dtype_size(d);
+    for (int64_t i = 0; i < span; i++) element_put(d, o.block, i, NAN);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            const int64_t at = start + i * o.row + j * o.column;
+            element_put(d, o.block, at, number(from + (uint64_t)(i * columns + j)));
+            o.value[i * columns + j] = element_at(d, o.block, at);
+        }
+    for (int64_t i = 0; i < rows * columns; i++) /* where rows or columns are one, the last one written is there */
+        o.value[i] = element_at(d, o.block, start + i / columns * o.row + i % columns * o.column);
+    return o;
+}
+
+static void drop(const operand *o) {
+    free(o->block);
+    free(o->value);
+}
+
+static double fraction(uint64_t i) { return scatter(i) + scatter(i + 500) * 1e-4; }
+
+/* Small integers with infinities and NaN strewn in. */
+static double odd_one(uint64_t i) {
+    const double s = scatter(i * 7 + 3);
+    return s > 0.97 ? INFINITY : s < -0.97 ? -INFINITY : s > 0.94 ? NAN : s > 0.8 ? 0 : floor(s * 4);
+}
+
+/* ---- The kernels by themselves ---- */
+
+static const char *const unit_name[AG__UNITS] = {"AVX-512", "AVX2", "plain"};
+
+/* A product and y, which has GAP more columns than n, to be left alone. */
+enum { GAP = 2 };
+
+typedef struct trial {
+    int unit, layout[2];
+    ag_dtype d;
+    bool add;
+    int64_t m, n, k;
+    operand a, b;
+    void *y, *before;
+    ag__product p;
+} trial;
+
+static void set_up(trial *t, double (*number)(uint64_t)) {
+    const int64_t all = t->m * (t->n + GAP) - GAP;
+    t->a = operand_of(t->d, t->layout[0], t->m, t->k, number, 1);
+    t->b = operand_of(t->d, t->layout[1], t->k, t->n, number, 77);
+    t->y = room(all, ag_dtype_size(t->d));
+    t->before = room(all, ag_dtype_size(t->d));
+    for (int64_t i = 0; i < all; i++) element_put(t->d, t->y, i, t->add ? scatter((uint64_t)i) : NAN);
+    memcpy(t->before, t->y, (size_t)all * ag_dtype_size(t->d));
+    t->p = (ag__product){.dtype = t->d, .add = t->add, .m = t->m, .n = t->n, .k = t->k, .y = t->y, .y_row = t->n + GAP};
+    t->p.a = t->a.first;
+    t->p.b = t->b.first;
+    t->p.a_row = t->a.row;
+    t->p.a_column = t->a.column;
+    t->p.b_row = t->b.row;
+    t->p.b_column = t->b.column;
+}
+
+static void tear_down(trial *t) {
+    drop(&t->a);
+    drop(&t->b);
+    free(t->y);
+    free(t->before);
+}
+
+static _Noreturn void wrong(const trial *t, int64_t i, int64_t j, double got, double want) {
+    ck_abort_msg("%s %s (%d,%d)·(%d,%d), layouts %d and %d%s: element (%d,%d) is %.17g, not %.17g", unit_name[t->unit],
+                 ag_dtype_name(t->d), (int)t->m, (int)t->k, (int)t->k, (int)t->n, t->layout[0], t->layout[1],
+                 t->add ? ", added" : "", (int)i, (int)j, got, want);
+    abort();
+}
+
+/* Each sum may be wrong by so much for each of its additions, and the plain one as well; NaN and infinities are as in it. */
+static void check_element(const trial *t, int64_t i, int64_t j) {
+    const double epsilon = t->d == AG_F32 ? (double)FLT_EPSILON : DBL_EPSILON;
+    const double got = element_at(t->d, t->y, i * (t->n + GAP) + j);
+    double want = t->add ? element_at(t->d, t->before, i * (t->n + GAP) + j) : 0, size = fabs(want);
+    for (int64_t p = 0; p < t->k; p++) {
+        const double x = t->a.value[i * t->k + p] * t->b.value[p * t->n + j];
+        want += x;
+        size += fabs(x);
+    }
+    const bool special = !isfinite(want) || !isfinite(got);
+    const bool same = isnan(want) ? isnan(got) : got == want;
+    if (special ? !same : fabs(got - want) > (double)(t->k + 2) * epsilon * size) wrong(t, i, j, got, want);
+}
+
+static void check_trial(trial *t, double (*number)(uint64_t)) {
+    set_up(t, number);
+    ag__multiply_on(t->unit, &t->p);
+    for (int64_t i = 0; i < t->m; i++)
+        for (int64_t j = 0; j < t->n; j++) check_element(t, i, j);
+    const size_t bytes = ag_dtype_size(t->d);
+    for (int64_t i = 1; i < t->m; i++) { /* what is between the rows */
+        const int64_t at = (i * (t->n + GAP) - GAP) * (int64_t)bytes;
+        if (memcmp((char *)t->y + at, (char *)t->before + at, GAP * bytes) != 0) ck_abort_msg("beyond row %d", (int)i);
+    }
+    tear_down(t);
+}
+
+/* Which of all combinations of layouts and of adding comes next: every so many shapes, each has had its turn. */
+static void vary(trial *t, unsigned turn) {
+    t->layout[0] = (int)(turn % LAYOUTS);
+    t->layout[1] = (int)(turn / LAYOUTS % LAYOUTS);
+    t->add = turn / (LAYOUTS * LAYOUTS) % 2;
+}
+
+/* All m and n, each with every fourth k. */
+START_TEST(every_small_shape) {
+    trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
+    const int64_t step = small_run() ? 37 : 4;
+    unsigned turn = 0;
+    if (!ag__has_unit(t.unit)) return;
+    for (t.m = 1; t.m <= 40; t.m++)
+        for (t.n = 1; t.n <= 40; t.n++)
+            for (t.k = 1 + (t.m * 7 + t.n) % step; t.k <= 40; t.k += step) {
+                vary(&t, turn++);
+                check_trial(&t, fraction);
+            }
+}
+END_TEST
+
+/* Several blocks of k, several parts of a turned y, copies of rows that crowd each other. */
+static const int64_t larger[][3] = {{5, 3, 191},   {16, 17, 193},  {33, 34, 256},   {7, 129, 257}, {13, 260, 300},
+                                    {70, 5, 513},  {129, 128, 64}, {150, 100, 200}, {4, 300, 600}, {300, 6, 385},
+                                    {2, 65, 1000}, {1, 33, 700},   {33, 1, 700},    {1, 1, 1025},  {140, 33, 1},
+                                    {31, 520, 40}, {128, 1100, 9}};
+enum { LARGER = sizeof larger / sizeof *larger };
+
+START_TEST(larger_shapes) {
+    trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
+    if (!ag__has_unit(t.unit)) return;
+    for (unsigned turn = 0; turn < 4 * LAYOUTS * LAYOUTS; turn += small_run() ? 19 : 1) {
+        const int64_t *s = larger[turn % LARGER];
+        t.m = s[0], t.n = s[1], t.k = s[2];
+        vary(&t, turn / 2);
+        check_trial(&t, fraction);
+    }
+}
+END_TEST
+
+START_TEST(infinities_and_nan) {
+    trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
+    unsigned turn = 0;
+    if (!ag__has_unit(t.unit)) return;
+    for (t.m = 1; t.m <= 14; t.m++)
+        for (t.n = 1; t.n <= 34; t.n++)
+            for (t.k = 1 + t.n % 3; t.k <= 5; t.k += 3) {
+                vary(&t, turn++);
+                check_trial(&t, odd_one);
+            }
+}
+END_TEST
+
+/* The upper left, upper right, lower left and lower right part of y, one after the other. */
+static void multiply_quarters(const trial *t, int64_t row, int64_t column) {
+    const int64_t bytes = (int64_t)ag_dtype_size(t->d);
+    for (int quarter = 0; quarter < 4; quarter++) {
+        const int64_t i = quarter / 2 ? row : 0, j = quarter % 2 ? column : 0;
+        ag__product p = t->p;
+        p.m = quarter / 2 ? p.m - row : row;
+        p.n = quarter % 2 ? p.n - column : column;
+        p.a = (const char *)p.a + i * p.a_row * bytes;
+        p.b = (const char *)p.b + j * p.b_column * bytes;
+        p.y = (char *)p.y + (i * p.y_row + j) * bytes;
+        if (p.m > 0 && p.n > 0) ag__multiply_on(t->unit, &p);
+    }
+}
+
+START_TEST(parts_have_the_bits_of_the_whole) {
+    trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
+    if (!ag__has_unit(t.unit)) return;
+    for (unsigned turn = 0; turn < 2 * LAYOUTS * LAYOUTS; turn += small_run() ? 19 : 1) {
+        const int s = (int)turn % LARGER;
+        t.m = larger[s][0], t.n = larger[s][1], t.k = larger[s][2];
+        vary(&t, turn);
+        set_up(&t, fraction);
+        const size_t bytes = (size_t)(t.m * (t.n + GAP) - GAP) * ag_dtype_size(t.d);
+        void *whole = room((int64_t)bytes, 1);
+        ag__multiply_on(t.unit, &t.p);
+        memcpy(whole, t.y, bytes);
+        memcpy(t.y, t.before, bytes);
+        multiply_quarters(&t, t.m / 3, t.n / 2);
+        ck_assert_msg(memcmp(whole, t.y, bytes) == 0, "%s %s, shape %d, layouts %d and %d: other bits in parts",
+                      unit_name[t.unit], ag_dtype_name(t.d), s, t.layout[0], t.layout[1]);
+        free(whole);
+        tear_down(&t);
+    }
+}
+END_TEST
+
+START_TEST(there_is_a_kernel) {
+    ck_assert(ag__has_unit(AG__PLAIN));
+    ck_assert(!ag__has_unit(AG__UNITS));
+}
+END_TEST
+
+/* ---- Added to what y holds ---- */
+
+/* y = z + a·b, by what matmul does when it is told to add. */
+static bool add_infer(ag_infer *r) {
+    ag_infer inner = *r;
+    inner.n = 2;
+    if (!ag__op_matmul.infer(&inner)) return false;
+    r->shape = inner.shape;
+    return true;
+}
+
+static bool add_eval(const ag_call *call) {
+    memcpy(call->y.data, call->x[2].data, (size_t)call->y.size * ag_dtype_size(call->y.dtype));
+    ((ag_call *)(uintptr_t)call)->accumulate = true; /* the evaluator's own, which is not constant */
+    return ag__op_matmul.eval(call);
+}
+
+static const ag_op add_product = {.name = "add product",
+                                  .kind = AG_KIND_CONTRACTION,
+                                  .arity = 3,
+                                  .flags = AG_OP_NOT_DIFFERENTIABLE,
+                                  .infer = add_infer,
+                                  .eval = add_eval};
+
+static ag_tensor *integers(ag_tape *to, ag_dtype d, ag_shape shape, uint64_t first) {
+    const int64_t n = shape_size(&shape);
+    double *value = room(n, sizeof *value);
+    for (int64_t i = 0; i < n; i++) value[i] = floor(scatter(first + (uint64_t)i) * 4);
+    ag_tensor *x = tensor_of(to, d, shape, value);
+    free(value);
+    return x;
+}
+
+/* x as a view of something that lies otherwise: as it is, transposed, inside, with steps, backwards. */
+enum { VIEWS = 5 };
+
+static ag_tensor *viewed(ag_tensor *x, int view) {
+    const int64_t rows = ag_extent(x, -2), columns = ag_extent(x, -1);
+    switch (view) {
+    case 0: return x;
+    case 1: return ag_transpose(ag_contiguous(ag_transpose(x, -1, -2)), -1, -2);
+    case 2: {
+        ag_tensor *wide = ag_embed(x, -1, columns + 7, 3, 1), *all = ag_embed(wide, -2, rows + 2, 1, 1);
+        return ag_slice(ag_slice(ag_contiguous(all), -1, 3, 3 + columns, 1), -2, 1, 1 + rows, 1);
+    }
+    case 3: return ag_slice(ag_contiguous(ag_embed(x, -1, 2 * columns, 0, 2)), -1, 0, AG_END, 2);
+    default: return ag_flip(ag_flip(ag_contiguous(ag_flip(ag_flip(x, -1), -2)), -1), -2);
+    }
+}
+
+/* Integers, so that every order gives the same sum. b is (k,n). */
+static void check_exactly(ag_tensor *y, ag_tensor *a, ag_tensor *b, ag_tensor *z) {
+    const int64_t rows = ag_size(a) / ag_extent(a, -1), k = ag_extent(a, -1), n = ag_extent(b, -1);
+    const ag_dtype d = ag_dtype_of(y);
+    const void *got = ag_data(y), *p = ag_data(a), *q = ag_data(b), *old = z ? ag_data(z) : NULL;
+    ck_assert_msg(got && p && q, "%s", ag_tape_error(tape));
+    double *sum = room(n, sizeof *sum), *row = room(k * n, sizeof *row);
+    for (int64_t i = 0; i < k * n; i++) row[i] = element_at(d, q, i);
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < n; j++) sum[j] = old ? element_at(d, old, i * n + j) : 0;
+        for (int64_t l = 0; l < k; l++) {
+            const double x = element_at(d, p, i * k + l);
+            for (int64_t j = 0; j < n; j++) sum[j] += x * row[l * n + j];
+        }
+        for (int64_t j = 0; j < n; j++)
+            if (element_at(d, got, i * n + j) != sum[j])
+                ck_abort_msg("%s (%d,%d)·(%d,%d): element (%d,%d) is %g, not %g", ag_dtype_name(d), (int)rows, (int)k,
+                             (int)k, (int)n, (int)i, (int)j, element_at(d, got, i * n + j), sum[j]);
+    }
+    free(sum);
+    free(row);
+}
+
+static void check_product(ag_dtype d, int64_t m, int64_t k, int64_t n, int view) {
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *a = integers(tape, d, AG_SHAPE(m, k), 0), *b = integers(tape, d, AG_SHAPE(k, n), 99);
+    ag_tensor *z = ag_contiguous(integers(tape, d, AG_SHAPE(m, n), 5));
+    ag_tensor *x[] = {viewed(a, view % VIEWS), viewed(b, view / VIEWS), z};
+    check_exactly(ag_matmul(x[0], x[1]), a, b, NULL);
+    check_exactly(ag_apply(&add_product, 3, x, NULL, 0), a, b, z);
+    expect_ok(tape);
+    ag_tape_rewind(tape, mark);
+}
+
+/* Where ours end and BLIS begins: cubes, flat and tall ones, vectors. */
+static const int64_t around[][3] = {{8, 8, 8},       {160, 160, 160}, {161, 160, 160}, {176, 176, 176}, {176, 177, 176},
+                                    {208, 208, 208}, {208, 208, 209}, {256, 256, 256}, {257, 256, 256}, {24, 900, 800},
+                                    {25, 900, 800},  {900, 800, 24},  {900, 800, 25},  {50, 40, 2100},  {1, 512, 1},
+                                    {1, 513, 1},     {1, 20, 25},     {1, 30, 40},     {25, 20, 1},     {40, 30, 1},
+                                    {1, 1, 700},     {700, 1, 1},     {3, 1, 4}};
+enum { AROUND = sizeof around / sizeof *around };
+
+START_TEST(around_the_sizes_where_kernels_change) {
+    const int64_t *s = around[_i / 2];
+    const bool large = s[0] * s[1] * s[2] > 1000000;
+    if (small_run() && large) return;
+    for (int view = 0; view < VIEWS * VIEWS; view += large ? 12 : small_run() ? 5 : 1)
+        check_product(dtypes[_i % 2], s[0], s[1], s[2], view);
+}
+END_TEST
+
+START_TEST(batches) {
+    const ag_dtype d = dtypes[_i % 2];
+    const int64_t m = _i / 2 ? 40 : 9, k = _i / 2 ? 70 : 11, n = _i / 2 ? 50 : 10, few = 3, more = 2;
+    ag_tensor *a = integers(tape, d, AG_SHAPE(few, more, m, k), 3), *one = integers(tape, d, AG_SHAPE(k, n), 8);
+    ag_tensor *many = ag_broadcast_to(one, AG_SHAPE(few, more, k, n));
+    ag_tensor *z = ag_contiguous(integers(tape, d, AG_SHAPE(few, more, m, n), 1));
+    for (int view = 0; view < VIEWS * VIEWS; view++) { /* b shared, and b with a matrix for each */
+        ag_tensor *shared = ag_broadcast_to(viewed(one, view / VIEWS), AG_SHAPE(few, more, k, n));
+        ag_tensor *shown =
+            ag_permute(viewed(ag_contiguous(ag_permute(a, AG_AXES(1, 0, 2, 3))), view % VIEWS), AG_AXES(1, 0, 2, 3));
+        ag_tensor *x[] = {shown, shared, z}, *y[] = {shown, viewed(ag_contiguous(many), view / VIEWS), z};
+        check_exactly(ag_matmul(x[0], x[1]), a, one, NULL);
+        check_exactly(ag_matmul(y[0], y[1]), a, one, NULL);
+        check_exactly(ag_apply(&add_product, 3, x, NULL, 0), a, one, z);
+        check_exactly(ag_apply(&add_product, 3, y, NULL, 0), a, one, z);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(nothing_to_sum) {
+    for (int i = 0; i < 2; i++) {
+        ag_tensor *a = ag_zeros(tape, dtypes[i], AG_SHAPE(2, 0)), *b = ag_zeros(tape, dtypes[i], AG_SHAPE(0, 3));
+        ag_tensor *z = tensor_of(tape, dtypes[i], AG_SHAPE(2, 3), (double[]){1, 2, 3, 4, NAN, 6}), *x[] = {a, b, z};
+        expect_list(ag_matmul(a, b), 0, 0, 0, 0, 0, 0);
+        expect_list(ag_apply(&add_product, 3, x, NULL, 0), 1, 2, 3, 4, NAN, 6);
+    }
+    ck_assert_uint_eq(ag__op_matmul.flags, AG_OP_ACCUMULATES);
+}
+END_TEST
+
+/* What y holds is gone, NaN too, unless it is added to; large products are BLIS's. */
+START_TEST(old_values_do_not_show) {
+    for (int i = 0; i < 2; i++)
+        for (int64_t n = 4; n <= 300; n += 148) {
+            ag_mark mark = ag_tape_mark(tape);
+            ag_item(ag_sum(ag_full(tape, dtypes[i], AG_SHAPE(n, n), NAN)));
+            ag_tape_rewind(tape, mark);
+            ag_tensor *ones = ag_ones(tape, dtypes[i], AG_SHAPE(n, n)), *y = ag_matmul(ones, ones);
+            ck_assert_double_eq(ag_item(ag_max(y)), (double)n);
+            ck_assert_double_eq(ag_item(ag_min(y)), (double)n);
+        }
+}
+END_TEST
+
+/* ---- Threads ---- */
+
+typedef struct job {
+    int64_t batch, m, k, n;
+    int view;
+    bool add;
+} job;
+
+static const job jobs[] = {{1, 40, 41, 42, 0, false},   {1, 150, 300, 100, 1, true},  {1, 100, 300, 150, 5, false},
+                           {1, 300, 140, 101, 6, true}, {1, 255, 251, 253, 5, true},  {1, 700, 400, 20, 0, false},
+                           {1, 20, 500, 900, 0, true},  {1, 290, 300, 310, 6, true},  {1, 3000, 900, 1, 0, true},
+                           {1, 1, 900, 3000, 5, false}, {5, 130, 129, 131, 0, true},  {2, 170, 160, 150, 5, true},
+                           {200, 32, 64, 33, 7, true},  {3, 300, 280, 300, 1, false}, {1, 1, 4000, 1000, 0, true}};
+enum { JOBS = sizeof jobs / sizeof *jobs };
+
+static void *bits_of(const job *j, ag_dtype d, int threads, size_t *bytes) {
+    ag_tape *t = ag_tape_new();
+    ck_assert_int_eq(ag_tape_set_threads(t, threads), threads);
+    ag_tensor *a = scattered(t, d, AG_SHAPE(j->batch, j->m, j->k), 0), *b = scattered(t, d, AG_SHAPE(j->k, j->n), 9);
+    ag_tensor *z = scattered(t, d, AG_SHAPE(j->batch, j->m, j->n), 4), *every = viewed(b, j->view / VIEWS);
+    every = ag_broadcast_to(every, AG_SHAPE(j->batch, j->k, j->n));
+    ag_tensor *x[] = {ag_scale(viewed(a, j->view % VIEWS), 1. / 3), every, z};
+    x[0] = viewed(ag_contiguous(x[0]), j->view % VIEWS);
+    ag_tensor *y = j->add ? ag_apply(&add_product, 3, x, NULL, 0) : ag_matmul(x[0], x[1]);
+    const void *data = ag_data(y);
+    ck_assert_msg(data != NULL, "%s", ag_tape_error(t));
+    *bytes = (size_t)ag_size(y) * ag_dtype_size(d);
+    void *copy = room((int64_t)*bytes, 1);
+    memcpy(copy, data, *bytes);
+    ag_tape_free(t);
+    return copy;
+}
+
+START_TEST(threads_change_no_bit) {
+    const job *j = &jobs[_i / 2];
+    size_t bytes;
+    if (small_run() && j->batch * j->m * j->k * j->n > 3000000) return;
+    void *one = bits_of(j, dtypes[_i % 2], 1, &bytes);
+    for (int threads = 2; threads <= 3; threads++) {
+        void *several = bits_of(j, dtypes[_i % 2], threads, &bytes);
+        ck_assert_msg(memcmp(one, several, bytes) == 0, "job %d, %s: other bits on %d threads", _i / 2,
+                      ag_dtype_name(dtypes[_i % 2]), threads);
+        free(several);
+    }
+    free(one);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("matmul");
+    TCase *kernels = plain_group(suite, "kernels"), *products = tape_group(suite, "products");
+    tcase_add_test(kernels, there_is_a_kernel);
+    tcase_add_loop_test(kernels, every_small_shape, 0, 2 * AG__UNITS);
+    tcase_add_loop_test(kernels, larger_shapes, 0, 2 * AG__UNITS);
+    tcase_add_loop_test(kernels, infinities_and_nan, 0, 2 * AG__UNITS);
+    tcase_add_loop_test(kernels, parts_have_the_bits_of_the_whole, 0, 2 * AG__UNITS);
+    tcase_add_loop_test(products, around_the_sizes_where_kernels_change, 0, 2 * AROUND);
+    tcase_add_loop_test(products, batches, 0, 4);
+    tcase_add_test(products, nothing_to_sum);
+    tcase_add_test(products, old_values_do_not_show);
+    tcase_add_loop_test(plain_group(suite, "threads"), threads_change_no_bit, 0, 2 * JOBS);
+    return run_suite(suite);
+}
