@@ -147,8 +147,8 @@ static int choice(const char *word, int n, const char *const names[]) {
 }
 
 int main(int count, char *arguments[]) {
-    rule_kind rule = count > 1 ? choice(arguments[1], RULES, rule_names) : ADAM;
-    norm_kind norm = count > 2 ? choice(arguments[2], NORMS, norm_names) : BATCHNORM;
+    rule_kind rule = count > 1 ? (rule_kind)choice(arguments[1], RULES, rule_names) : ADAM;
+    norm_kind norm = count > 2 ? (norm_kind)choice(arguments[2], NORMS, norm_names) : BATCHNORM;
     if (rule == RULES || norm == NORMS) {
         printf("usage: deep [sgd | momentum | rmsprop | adam] [batchnorm | layernorm | plain]\n");
         return EXIT_FAILURE;
