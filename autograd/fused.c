@@ -19,44 +19,43 @@ typedef struct chunk {
     uint32_t next; /* id after the chunk's last node */
 } chunk;
 
-static uint64_t mix(uint64_t h, uint64_t v) {
-    h = (h ^ v) * 0xff51afd7ed558ccdu;
-    return h ^ h >> 32;
-}
+static uint64_t mix(uint64_t h, uint64_t v) { return (h ^ v) * 0xff51afd7ed558ccdu; }
 
 static void mix_key(uint64_t key[2], uint64_t v) {
+    v ^= v >> 32;
     key[0] = mix(key[0], v);
+    key[0] ^= key[0] >> 29;
     key[1] = (key[1] + v) * 0x9e3779b97f4a7c15u;
-    key[1] ^= key[1] >> 29;
+    key[1] ^= key[1] >> 32;
 }
 
-static void mix_attributes(uint64_t key[2], const ag_tensor *t) {
+static uint64_t mix_attributes(uint64_t h, const ag_tensor *t) {
     const char *a = ag__attributes(t);
     uint64_t word = 0;
     size_t n = t->attribute_bytes;
     for (; n >= sizeof word; n -= sizeof word, a += sizeof word) {
         memcpy(&word, a, sizeof word);
-        mix_key(key, word);
+        h = mix(h, word);
+        h ^= h >> 32;
     }
-    if (n == 0) return;
+    if (n == 0) return h;
     word = 0;
     memcpy(&word, a, n);
-    mix_key(key, word);
+    return mix(h, word);
 }
 
 static void mix_outside(uint64_t key[2], const ag_tensor *t) {
-    mix_key(key, t->layout->hash + t->dtype + ((uint64_t)(t->offset != 0) << 8));
-    if (t->op->flags & AG_OP_CONSTANT) {
-        mix_key(key, (uintptr_t)t->op);
-        mix_attributes(key, t);
-    }
+    uint64_t h = t->layout->hash + t->dtype + ((uint64_t)(t->offset != 0) << 8);
+    if (t->op->flags & AG_OP_CONSTANT) h = mix_attributes(mix(h, (uintptr_t)t->op), t);
+    mix_key(key, h);
 }
 
 /* Numbers of draws change from step to step and decide nothing. */
-static void mix_node(uint64_t key[2], const ag_tensor *t) {
-    mix_key(key, (uintptr_t)t->op);
-    mix_key(key, t->layout->hash + ((uint64_t)t->dtype | (uint64_t)t->arity << 8 | (uint64_t)(t->offset != 0) << 40));
-    if (t->op->kind != AG_KIND_SOURCE || t->op->flags & AG_OP_CONSTANT) mix_attributes(key, t);
+static uint64_t mix_node(const ag_tensor *t) {
+    uint64_t h = mix(t->layout->hash, (uintptr_t)t->op);
+    h ^= (uint64_t)t->dtype | (uint64_t)t->arity << 8 | (uint64_t)(t->offset != 0) << 40;
+    if (t->attribute_bytes == 0 || (t->op->kind == AG_KIND_SOURCE && !(t->op->flags & AG_OP_CONSTANT))) return h;
+    return mix_attributes(h, t);
 }
 
 /* Whether the value is still wanted when all nodes of the chunk have run: `first` of its readers there had never run. */
@@ -77,14 +76,15 @@ static void number_inputs(ag__chunk_nodes *c, uint32_t i, uint32_t *firsts) {
     const ag_tensor *t = c->table[i];
     uint32_t *to = c->operand + c->first[i];
     c->first[i + 1] = c->first[i] + t->arity;
-    mix_node(c->key, t);
+    uint64_t h = mix_node(t);
     for (int k = 0; k < t->arity; k++) {
         to[k] = number_outside(c, t->input[k]);
-        mix_key(c->key, to[k]);
+        h = mix(h ^ h >> 32, to[k]);
         if (to[k] >= c->nodes) continue;
         c->uses[to[k]]++;
         firsts[to[k]] += !(t->flags & AG__COMPUTED);
     }
+    mix_key(c->key, h);
 }
 
 static void mix_wanted(ag__chunk_nodes *c, const uint32_t *firsts) {
@@ -667,24 +667,27 @@ static void leave(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan
 
 /* ---- All steps ---- */
 
-static void let_go(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t s) {
-    const ag__plan_step *step = plan->steps.data;
-    const uint32_t *hold = plan->holds.data;
-    for (; s < plan->steps.count; s++)
-        for (uint32_t i = 0; i < step[s].holds; i++) c->table[hold[step[s].hold + i]]->live--;
+static void let_go(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t k) {
+    const ag__plan_step *steps = plan->steps.data;
+    const uint32_t *hold = plan->holds.data, *order = plan->order.data;
+    for (; k < plan->steps.count; k++) {
+        const ag__plan_step *step = &steps[order[k]];
+        for (uint32_t i = 0; i < step->holds; i++) c->table[hold[step->hold + i]]->live--;
+    }
 }
 
 static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
-    const ag__plan_step *step = plan->steps.data;
-    const uint32_t *hold = plan->holds.data;
+    const ag__plan_step *steps = plan->steps.data;
+    const uint32_t *hold = plan->holds.data, *order = plan->order.data;
     for (uint32_t i = 0; i < plan->holds.count; i++) c->table[hold[i]]->live++;
-    for (uint32_t s = 0; s < plan->steps.count; s++) {
-        if (!run_reported_step(c, plan, &step[s])) {
-            let_go(c, plan, s);
+    for (uint32_t k = 0; k < plan->steps.count; k++) {
+        const ag__plan_step *step = &steps[order[k]];
+        if (!run_reported_step(c, plan, step)) {
+            let_go(c, plan, k);
             return false;
         }
-        show(c, plan, &step[s]);
-        leave(c, plan, &step[s]);
+        show(c, plan, step);
+        leave(c, plan, step);
     }
     return true;
 }

@@ -461,12 +461,22 @@ static uint32_t start_lanes(lowering *l, uint32_t run) {
     return count;
 }
 
+/* Whether an instruction reads a copy that machine code does without. */
+static bool copies(const lowering *l, uint32_t k) {
+    const ag__instruction *q = body_at(l, k);
+    const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+    bool any = false;
+    for (int i = 0; i < q->inputs; i++) any = any || source_of(l, x[i]) != x[i];
+    return any;
+}
+
 /* Instructions k … end−1, of which there may be none, and folds after them become one; returns the number of the first
  * instruction after that. */
 static uint32_t make_run(lowering *l, uint32_t k, uint32_t end, bool rows) {
     uint32_t maps = l->steps.count;
     if (!rows) take_folds(l, end);
-    if (l->failed || l->steps.count < FEWEST_STEPS - (maps == 0) || !list_slots(l, rows)) {
+    bool pays = maps == 0 || l->steps.count >= FEWEST_STEPS || copies(l, k);
+    if (l->failed || l->steps.count == 0 || !pays || !list_slots(l, rows)) {
         settle_folds(l, end, false);
         return end;
     }

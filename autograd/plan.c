@@ -23,6 +23,7 @@ typedef struct planner {
     uint32_t *next;  /* member of the same step */
     uint32_t *mark;  /* step that computes it (again) */
     uint32_t *cell_of;
+    uint64_t *time;                  /* of each step: when it runs; of two with one time, the earlier one first */
     uint32_t *head, *tail;           /* members of each step */
     uint32_t *own_first, *own_count; /* nodes of each region's program, in `computed` */
     uint32_t *work;
@@ -59,6 +60,7 @@ void ag__list_free(ag_tape *tape, ag__list *list, size_t bytes) {
 
 void ag__plan_clear(ag_tape *tape, ag__plan *p) {
     ag__list_free(tape, &p->steps, sizeof(ag__plan_step));
+    ag__list_free(tape, &p->order, sizeof(uint32_t));
     ag__list_free(tape, &p->regions, sizeof(ag__region));
     ag__list_free(tape, &p->cells, sizeof(ag__cell));
     ag__list_free(tape, &p->instructions, sizeof(ag__instruction));
@@ -103,7 +105,18 @@ static uint32_t new_step(planner *p, ag__step_kind kind, uint32_t what) {
     uint32_t s = list->count++;
     *step_at(p, s) = (ag__plan_step){.kind = (uint8_t)kind, .what = what};
     p->head[s] = AG__NOWHERE;
+    p->time[s] = (uint64_t)s << 32;
     return s;
+}
+
+static bool runs_after(const planner *p, uint32_t a, uint32_t b) {
+    return p->time[a] > p->time[b] || (p->time[a] == p->time[b] && a > b);
+}
+
+/* What takes little memory runs as soon as it can: others may then join regions that come before it on the tape. */
+static void run_early(planner *p, uint32_t s, uint32_t after, int64_t size) {
+    enum { LITTLE = 8 * 1024 };
+    if (size <= LITTLE && !p->failed) p->time[s] = p->time[after] + 1;
 }
 
 /* ---- Layouts ---- */
@@ -225,22 +238,18 @@ static uint32_t *recent_of(planner *p, int64_t size) {
 /* The latest region of this size, if it comes after step s; else 0. */
 static uint32_t later_region(planner *p, int64_t size, uint32_t s) {
     uint32_t latest = *recent_of(p, size);
-    return latest > s && open_region(p, latest, size) ? latest : 0;
+    return runs_after(p, latest, s) && open_region(p, latest, size) ? latest : 0;
 }
 
-static uint32_t new_region(planner *p, int64_t size) {
+static uint32_t new_region(planner *p, int64_t size, uint32_t after) {
     ag__list *list = &p->plan->regions;
     if (!ag__list_grow(p->c->tape, list, sizeof(ag__region), 1)) p->failed = true;
     if (p->failed) return 0;
     uint32_t s = new_step(p, AG__STEP_REGION, list->count);
     if (p->failed) return 0;
     ((ag__region *)list->data)[list->count++] = (ag__region){.size = size};
+    run_early(p, s, after, size);
     return *recent_of(p, size) = s;
-}
-
-static void compute_alone(planner *p, uint32_t i) {
-    uint32_t s = new_step(p, AG__STEP_NODE, i);
-    if (!p->failed) join(p, s, i);
 }
 
 /* Step after which canonical place c can be read. */
@@ -250,9 +259,16 @@ static uint32_t latest_input(const planner *p, uint32_t i) {
     uint32_t s = 0;
     for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) {
         uint32_t at = available(p, p->canon[p->c->operand[k]]);
-        if (at > s) s = at;
+        if (runs_after(p, at, s)) s = at;
     }
     return s;
+}
+
+static void compute_alone(planner *p, uint32_t i) {
+    uint32_t s = new_step(p, AG__STEP_NODE, i);
+    if (p->failed) return;
+    run_early(p, s, latest_input(p, i), tensor_at(p, i)->layout->size);
+    join(p, s, i);
 }
 
 /* The role that node i would have in the region of step s, as far as input c has a say: AG__ROLE_NONE if it cannot join. */
@@ -288,7 +304,7 @@ static void place_elementwise(planner *p, uint32_t i) {
     uint8_t role = s ? role_in(p, s, i) : AG__ROLE_NONE;
     if (role == AG__ROLE_NONE) {
         later = later_region(p, size, s);
-        s = later ? later : new_region(p, size);
+        s = later ? later : new_region(p, size, s);
         role = AG__ROLE_ELEMENT;
     }
     if (p->failed) return;
@@ -349,7 +365,7 @@ static void place_reduction(planner *p, uint32_t i) {
     if (role == AG__ROLE_NONE && (later = later_region(p, x->layout->size, s)) != 0)
         role = accept_reduction(region_of(p, later), wanted, rows, columns, used), s = later;
     if (role == AG__ROLE_NONE) {
-        s = new_region(p, x->layout->size);
+        s = new_region(p, x->layout->size, s);
         if (p->failed) return;
         role = accept_reduction(region_of(p, s), wanted, rows, columns, used);
     }
@@ -411,6 +427,49 @@ static void place(planner *p, uint32_t i) {
     } else {
         compute_alone(p, i);
     }
+}
+
+/* ---- In which order ---- */
+
+typedef struct timed {
+    uint64_t time;
+    uint32_t step;
+} timed;
+
+static int by_time(const void *a, const void *b) {
+    const timed *x = a, *y = b;
+    if (x->time != y->time) return x->time < y->time ? -1 : 1;
+    return x->step < y->step ? -1 : x->step > y->step;
+}
+
+static void sort_by_time(planner *p, uint32_t *order, uint32_t n) {
+    ag__buffer *memory = ag__buffer_new(p->c->tape, n * sizeof(timed));
+    if (!memory) {
+        p->failed = true;
+        return;
+    }
+    timed *t = memory->data;
+    for (uint32_t s = 0; s < n; s++) t[s] = (timed){p->time[s], s};
+    qsort(t, n, sizeof *t, by_time);
+    for (uint32_t s = 0; s < n; s++) order[s] = t[s].step;
+    ag__buffer_drop(p->c->tape, memory);
+}
+
+/* Steps as they run. */
+static void order_steps(planner *p) {
+    ag__list *list = &p->plan->order;
+    uint32_t n = p->plan->steps.count;
+    if (!ag__list_grow(p->c->tape, list, sizeof(uint32_t), n)) {
+        p->failed = true;
+        return;
+    }
+    bool sorted = true;
+    for (uint32_t s = 1; s < n; s++) sorted = sorted && p->time[s] > p->time[s - 1];
+    uint32_t *order = list->data;
+    list->count = n;
+    for (uint32_t s = 0; s < n; s++) order[s] = s;
+    if (sorted) return;
+    sort_by_time(p, order, n);
 }
 
 /* ---- Backwards: what is stored ---- */
@@ -506,7 +565,9 @@ static void settle(planner *p) {
         request(p, p->canon[i]);
         if (p->canon[i] != i) p->shown[i] = true;
     }
-    for (uint32_t s = p->plan->steps.count; s-- > 1 && !p->failed;) {
+    const uint32_t *order = p->plan->order.data;
+    for (uint32_t k = p->plan->steps.count; k-- > 1 && !p->failed;) {
+        uint32_t s = order[k];
         ag__plan_step *step = step_at(p, s);
         step->hold = p->plan->holds.count;
         if (step->kind == AG__STEP_REGION) settle_region(p, s);
@@ -575,9 +636,10 @@ static bool take_memory(planner *p) {
     const ag__chunk_nodes *c = p->c;
     size_t n = c->places, steps = (size_t)c->nodes + 2, room = 16;
     while (room < 2 * (size_t)c->nodes) room *= 2;
-    size_t words = 6 * n + 4 * steps + c->nodes + room, bytes = words * sizeof(uint32_t) + 5 * n;
+    size_t words = 6 * n + 6 * steps + c->nodes + room, bytes = words * sizeof(uint32_t) + 5 * n;
     if (!(p->memory = ag__buffer_new(c->tape, bytes))) return false;
-    uint32_t *w = p->memory->data;
+    p->time = p->memory->data;
+    uint32_t *w = (uint32_t *)(p->time + steps);
     uint32_t **parts[] = {&p->canon, &p->root, &p->step, &p->next, &p->mark, &p->cell_of};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++, w += n) *parts[i] = w;
     uint32_t **of_steps[] = {&p->head, &p->tail, &p->own_first, &p->own_count};
@@ -602,6 +664,7 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c, bool whole) {
     new_step(&p, AG__STEP_NOTHING, 0);
     for (uint32_t i = c->nodes; i < c->places; i++) p.canon[i] = p.root[i] = i, p.step[i] = 0;
     for (uint32_t i = 0; i < c->nodes && !p.failed; i++) place(&p, i);
+    if (!p.failed) order_steps(&p);
     if (!p.failed) settle(&p);
     if (!p.failed) list_members(&p);
     if (!p.failed) lower_regions(&p);

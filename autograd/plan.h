@@ -122,6 +122,7 @@ typedef struct ag__plan {
     uint32_t uses; /* how often */
     bool whole;    /* machine code was made wherever it can be */
     uint32_t nodes, places;
+    ag__list order; /* numbers of steps, as they run */
     ag__list steps, regions, cells, instructions, operands, attributes, codes, outputs, computed, read;
     ag__list members; /* a place, and the one whose buffer it shows */
     ag__list holds;

@@ -283,20 +283,38 @@ static void scatter_all(const ag_call *call, const walk *w, int axis) {
     }
 }
 
-/* Copy x into y; mostly x is the zeros that a gradient starts from: one element, repeated. */
-static void copy_table(const ag_call *call) {
-    const ag_array *x = &call->x[0];
-    size_t bytes = ag_dtype_size(x->dtype);
-    bool zeros = x->size > 0 && memcmp(x->data, (char[8]){0}, bytes) == 0;
+/* Mostly x is the zeros that a gradient starts from: one element, repeated. */
+static bool is_zeros(const ag_array *x) {
+    bool zeros = x->size > 0 && memcmp(x->data, (char[8]){0}, ag_dtype_size(x->dtype)) == 0;
     for (int i = 0; i < x->rank; i++) zeros = zeros && (x->shape[i] == 1 || x->stride[i] == 0);
-    if (zeros) memset(call->y.data, 0, (size_t)x->size * bytes);
+    return zeros;
+}
+
+static bool add_table(const ag_call *call) {
+    const ag_array *x = &call->x[0];
+    void *packed = ag_call_scratch(call, (size_t)x->size * ag_dtype_size(x->dtype));
+    if (!packed) return false;
+    ag__pack(packed, x, 0, x->size);
+    if (x->dtype == AG_I64) scatter_block_i64(x->size, call->y.data, packed);
+    else if (x->dtype == AG_F32) scatter_block_f32(x->size, call->y.data, packed);
+    else scatter_block_f64(x->size, call->y.data, packed);
+    return true;
+}
+
+/* Copy x into y, or add it to what y holds. */
+static bool begin_with_table(const ag_call *call) {
+    const ag_array *x = &call->x[0];
+    bool zeros = is_zeros(x);
+    if (call->accumulate) return zeros || add_table(call);
+    if (zeros) memset(call->y.data, 0, (size_t)x->size * ag_dtype_size(x->dtype));
     else ag__pack(call->y.data, x, 0, x->size);
+    return true;
 }
 
 static bool scatter_add_eval(const ag_call *call) {
     int axis = (int)*(const int64_t *)call->attributes;
     if (call->x[2].size > 0 && !indices_in_range(call, call->y.shape[axis])) return false;
-    copy_table(call);
+    if (!begin_with_table(call)) return false;
     if (call->x[2].size == 0) return true;
     walk w = walk_of(&call->y, &call->x[1], &call->x[2], axis);
     scatter_all(call, &w, axis);
@@ -310,6 +328,7 @@ static ag_tensor *scatter_add_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_scatter_add = {.name = "scatter_add",
                                   .notation = "scatter_add_{i0}({0}, {1}, {2})",
                                   .kind = AG_KIND_OPAQUE,
+                                  .flags = AG_OP_ACCUMULATES,
                                   .arity = 3,
                                   .attribute_bytes = sizeof(int64_t),
                                   .infer = scatter_add_infer,

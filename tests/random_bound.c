@@ -48,11 +48,17 @@ static bool is_named(const ag_tensor *t, const char *const names[], int n) {
 #define NAMED(t, ...)                                                                                                  \
     is_named(t, (const char *const[]){__VA_ARGS__}, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)))
 
+/* Matrix products, and additions at indices: what adds up many terms, and in a sum with something else begins with that. */
 static bool is_product(const ag_tensor *t) { return (t->op->flags & AG_OP_ACCUMULATES) != 0; }
+
+/* How many terms each element is at most the sum of. */
+static int64_t terms_of(const ag_tensor *t) {
+    return t->op->kind == AG_KIND_CONTRACTION ? ag_extent(t->input[0], -1) : ag_size(t->input[t->arity - 1]) + 1;
+}
 
 /* How many products are summed in each element of t, with what is added to it; 0: t is no product and no sum with one. */
 static int64_t products_in(const ag_tensor *t, const int64_t *of) {
-    if (is_product(t)) return ag_extent(t->input[0], -1) + 1;
+    if (is_product(t)) return terms_of(t) + 1;
     return NAMED(t, "add") ? of[t->input[0]->id] + of[t->input[1]->id] : 0;
 }
 
@@ -154,9 +160,13 @@ static ag_tensor *computed(const shadow *s, ag_tensor *t) {
     return y;
 }
 
-/* What node t computes from other inputs, of which it has one or two. */
-static ag_tensor *like(const ag_tensor *t, ag_tensor *a, ag_tensor *b) {
-    ag_tensor *x[] = {a, b};
+/* What node t, which has at most three inputs, computes from the sizes of its real ones. */
+static ag_tensor *like(const shadow *s, const ag_tensor *t) {
+    ag_tensor *x[3];
+    for (int i = 0; i < t->arity; i++) {
+        x[i] = s->of[t->input[i]->id];
+        if (ag__is_real(t->input[i]->dtype)) x[i] = ag_abs(x[i]);
+    }
     return ag_apply(t->op, t->arity, x, t->attribute_bytes ? ag__attributes(t) : NULL, t->attribute_bytes);
 }
 
@@ -166,13 +176,12 @@ static ag_tensor *disturbance(const shadow *s, const ag_tensor *t, ag_tensor *y)
     double epsilon = t->dtype == AG_F32 ? 0x1p-23 : 0x1p-52;
     ag_tensor *a = t->arity > 0 ? s->of[t->input[0]->id] : NULL, *b = t->arity > 1 ? s->of[t->input[1]->id] : NULL;
     if (class & LOOSE_PRODUCTS && loose & (LOOSE_PRODUCTS | LOOSE_PRODUCT_SUMS))
-        return ag_scale(like(t, ag_abs(a), ag_abs(b)), epsilon * (double)(ag_extent(a, -1) + 2));
+        return ag_scale(like(s, t), epsilon * (double)(terms_of(t) + 2));
     if (!(class & loose)) return NULL;
     if (class & LOOSE_PRODUCT_SUMS)
         return ag_scale(ag_add(ag_abs(a), ag_abs(b)), epsilon * (double)(s->products[t->id] + 2));
     if (class & LOOSE_SUMS)
-        return ag_scale(NAMED(t, "sum", "mean") ? like(t, ag_abs(a), NULL) : ag_abs(y),
-                        epsilon * (double)(ag_size(a) + 1));
+        return ag_scale(NAMED(t, "sum", "mean") ? like(s, t) : ag_abs(y), epsilon * (double)(ag_size(a) + 1));
     if (class & LOOSE_FUNCTIONS) return ag_scale(ag_abs(y), 4 * epsilon);
     ag_tensor *sum = ag_abs(y);
     for (int i = 0; i < t->arity; i++)
