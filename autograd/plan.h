@@ -14,6 +14,8 @@
 
 #include "autograd/internal.h"
 
+#define AG__NOWHERE UINT32_MAX /* no place, no cell, no step */
+
 enum {
     AG__CHUNK = 16384,
     AG__STRIP = 1024,      /* elements that are worked on at a time */
