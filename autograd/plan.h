@@ -22,7 +22,6 @@ enum {
     AG__MOST_ROW = 4096,   /* columns up to which a whole row is worked on at a time */
     AG__ROWS_A_GROUP = 32, /* rows that are added one after the other before groups are joined pairwise */
     AG__LANES = 32,        /* folds side by side that a row's fold consists of */
-    AG__NOWHERE = UINT32_MAX
 };
 
 /* Where a value of a region's program is found: at base + what the strip's position adds. */
