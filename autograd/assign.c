@@ -73,12 +73,11 @@ static void tidy_bools(ag_dtype dtype, ag__buffer *b, size_t bytes) {
         for (size_t i = 0; i < bytes; i++) p[i] = p[i] != 0;
 }
 
-static ag_tensor *copied_leaf(const ag_op *op, const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape,
-                              const void *data) {
-    if (!leaf_valid(name, tape, dtype, shape, data)) return ag__nil_of(tape);
+/* A leaf with values of its own: those at data, or if data is NULL those in b, whose reference it takes over. */
+static ag_tensor *own_leaf(const ag_op *op, const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape,
+                           const void *data, ag__buffer *b) {
     size_t bytes = shape_bytes(dtype, shape);
-    ag__buffer *b = filled(tape, name, bytes, data);
-    if (!b) return tape->nil;
+    if (!b && !(b = filled(tape, name, bytes, data))) return tape->nil;
     tidy_bools(dtype, b, bytes);
     bool variable = op == &ag__op_variable;
     ag_tensor *t =
@@ -88,6 +87,12 @@ static ag_tensor *copied_leaf(const ag_op *op, const char *name, ag_tape *tape, 
         tape->variables = t;
     }
     return t;
+}
+
+static ag_tensor *copied_leaf(const ag_op *op, const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape,
+                              const void *data) {
+    return leaf_valid(name, tape, dtype, shape, data) ? own_leaf(op, name, tape, dtype, shape, data, NULL)
+                                                      : ag__nil_of(tape);
 }
 
 ag_tensor *(ag_from)(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
@@ -118,23 +123,34 @@ ag_tensor *(ag_parameter)(ag_tape *tape, ag_dtype dtype, ag_shape shape, const v
     return parameter("parameter", tape, dtype, &shape, data);
 }
 
-static const void *data_of(const char *name, ag_tensor *x);
+/* A variable with the value of x, which is not kept for that. */
+static ag_tensor *variable_from(const char *name, ag_tensor *x) {
+    ag_tape *tape = x->tape;
+    ag_shape shape = ag_shape_of(x);
+    if (!(x = ag__current(x)) || !ag__evaluate(tape, 1, &x)) return tape->nil;
+    ag__buffer *b = ag__buffer_new(tape, bytes_of(x));
+    if (!b) return out_of_memory(tape, name, bytes_of(x));
+    ag_array from = ag__array_of(x);
+    ag__pack(b->data, &from, 0, x->layout->size);
+    if (ag__may_release(x)) {
+        ag__buffer_drop(tape, x->buffer);
+        x->buffer = NULL;
+    }
+    return own_leaf(&ag__op_variable, name, tape, (ag_dtype)x->dtype, &shape, NULL, b);
+}
 
 ag_tensor *(ag_variable_from)(ag_tensor *x) {
     ag_tensor *nil;
-    if (!ag__inputs_usable("variable_from", 1, &x, &nil)) return nil;
-    const void *data = data_of("variable_from", x);
-    ag_shape shape = ag_shape_of(x);
-    return data ? copied_leaf(&ag__op_variable, "variable_from", x->tape, (ag_dtype)x->dtype, &shape, data)
-                : x->tape->nil;
+    return ag__inputs_usable("variable_from", 1, &x, &nil) ? variable_from("variable_from", x) : nil;
 }
 
 ag_tensor *(ag_parameter_from)(ag_tensor *x) {
     ag_tensor *nil;
     if (!ag__inputs_usable("parameter_from", 1, &x, &nil)) return nil;
-    const void *data = data_of("parameter_from", x);
-    ag_shape shape = ag_shape_of(x);
-    return data ? parameter("parameter_from", x->tape, (ag_dtype)x->dtype, &shape, data) : x->tape->nil;
+    if (!ag__is_real(x->dtype)) return parameter("parameter_from", x->tape, (ag_dtype)x->dtype, NULL, NULL);
+    ag_tensor *t = variable_from("parameter_from", x);
+    if (!(t->flags & AG__NIL)) t->flags |= AG__PARAMETER | AG__REQUIRES;
+    return t;
 }
 
 /* ---- Changing variables ---- */
