@@ -27,6 +27,7 @@ typedef struct value {
     bool hoisted;  /* the same for all, and needed in the loop or after it */
     bool live;     /* scratch */
     uint8_t copy;  /* of the two vectors of a pair: which */
+    uint8_t fold;  /* what becomes of a fold's lanes: which fold, from 1 */
     int8_t reg;    /* where it is now, or AG__NO_REGISTER */
     uint8_t place; /* and in memory */
     uint16_t x[3];
@@ -55,7 +56,9 @@ typedef struct program {
     uint16_t held[AG__REGISTERS]; /* which value is in it */
     unsigned kept;                /* registers whose value stays there throughout the loop, a bit each */
     int32_t frame;
-    bool failed;
+    int folds;
+    uint16_t fold_slot[AG__MOST_FOLDS], lanes_of[AG__MOST_FOLDS]; /* the result's slot, and the value of the lanes */
+    bool folding, failed;
 } program;
 
 /* ---- Values ---- */
@@ -341,6 +344,24 @@ static void make_twins(program *p) {
     }
 }
 
+/* What folds into lanes: the output's slot holds a value that has lanes as an operand. */
+static void find_folds(program *p, int slots) {
+    for (int s = 0; s < slots; s++) {
+        if (!p->slot[s].lanes || !p->slot[s].out || p->of_slot[s] == NONE) continue;
+        value *y = &p->value[p->of_slot[s]];
+        int lanes = NONE;
+        for (int k = 0; k < y->operands; k++)
+            if (p->value[y->x[k]].code == AG__ELEMENT && p->slot[p->value[y->x[k]].at].lanes) lanes = y->x[k];
+        if (lanes == NONE || y->fold || p->folds == AG__MOST_FOLDS) {
+            p->folds = 0;
+            return;
+        }
+        p->fold_slot[p->folds] = (uint16_t)s;
+        p->lanes_of[p->folds++] = (uint16_t)lanes;
+        y->fold = (uint8_t)p->folds;
+    }
+}
+
 /* ---- Registers ---- */
 
 static void put(program *p, ag__asm i) {
@@ -446,7 +467,7 @@ static void release_operands(program *p, const value *v) {
     for (int k = 0; k < v->operands; k++) {
         value *x = &p->value[v->x[k]];
         x->use = v->next[k];
-        if (x->use != NONE || x->reg < 0 || p->kept >> x->reg & 1) continue;
+        if (x->use != NONE || x->reg < 0 || x->reg >= AG__LANES || p->kept >> x->reg & 1) continue;
         p->held[x->reg] = NONE;
         x->reg = AG__NO_REGISTER;
     }
@@ -467,13 +488,15 @@ static void put_store(program *p, const value *v) {
 static void put_value(program *p, int i) {
     const value *v = &p->value[i], *first = &p->value[v->x[0]];
     if (v->code == AG__STORE) {
-        put_store(p, v);
+        if (p->folding && p->slot[v->at].lanes) release_operands(p, v);
+        else put_store(p, v);
         return;
     }
     ag__asm in = {.code = v->code, .wide = (v->operands == 1 ? first : v)->type & WIDE}; /* what is converted counts */
     fetch_operands(p, &in, v);
     release_operands(p, v);
-    in.y = (int8_t)take(p, i);
+    if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__LANES + v->fold - 1);
+    else in.y = (int8_t)take(p, i);
     put(p, in);
 }
 
@@ -517,21 +540,34 @@ static void keep(program *p, int registers) {
         if (p->kept >> r & 1) put_load(p, r, &p->value[p->held[r]]);
 }
 
-/* The loop, for a vector or a pair: returns how many instructions it has. Of what is kept nothing is released. */
+/* The loop, for a vector or a pair: returns how many instructions it has. Only what is kept is in registers before. */
 static int put_loop(program *p, bool pair) {
     int n = list(p, true, pair), before = p->instructions;
     find_uses(p, n);
-    for (int r = 0; r < AG__REGISTERS; r++) {
-        if (p->held[r] == NONE || p->kept >> r & 1) continue;
-        p->value[p->held[r]].reg = AG__NO_REGISTER;
-        p->held[r] = NONE;
-    }
+    for (int r = 0; r < AG__REGISTERS; r++)
+        if (!(p->kept >> r & 1)) p->held[r] = NONE;
+    for (int i = 0; i < 2 * p->values; i++)
+        if (p->value[i].varies) p->value[i].reg = AG__NO_REGISTER;
+    for (int f = 0; p->folding && f < p->folds; f++) p->value[p->lanes_of[f]].reg = (int8_t)(AG__LANES + f);
     for (int i = 0; i < n; i++) {
-        value *v = &p->value[p->order[i]];
-        v->place = AG__NO_PLACE;
+        p->value[p->order[i]].place = AG__NO_PLACE;
         put_value(p, p->order[i]);
     }
     return p->instructions - before;
+}
+
+/* The same with the lanes of folds in registers, which are the last ones. */
+static int put_folding_loop(program *p, int registers) {
+    unsigned kept = p->kept;
+    for (int r = AG__REGISTERS - registers; r < AG__REGISTERS; r++) {
+        p->kept |= 1u << r;
+        p->held[r] = p->lanes_of[0];
+    }
+    p->folding = true;
+    int n = put_loop(p, false);
+    p->folding = false;
+    p->kept = kept;
+    return n;
 }
 
 static void put_after(program *p, int slots) {
@@ -548,12 +584,13 @@ static void put_after(program *p, int slots) {
 }
 
 /* Two vectors in lockstep keep the processor busier where each value waits for the one before, unless registers are
- * short: then what is gained is lost again to loads and stores. */
+ * short: then what is gained is lost again to loads and stores. In a short loop there is room for the lanes of folds. */
 static ag__machine allocate(program *p, int slots) {
-    enum { SHORT = 12 };
+    enum { SHORT = 12, SPARE = 2 };
     ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
     p->frame = AG__FRAME_START;
     mark_needed(p, slots);
+    find_folds(p, slots);
     place_constants(p);
     make_twins(p);
     int n = list(p, true, false);
@@ -562,16 +599,19 @@ static ag__machine allocate(program *p, int slots) {
     find_uses(p, n);
     for (int i = 0; i < p->values; i++)
         if (!p->value[i].varies && p->value[i].use != NONE) p->value[i].hoisted = true;
-    int left = AG__REGISTERS - 2 - pressure(p, n);
+    int left = AG__REGISTERS - SPARE - pressure(p, n), lanes = p->folds * AG__LANES / p->lanes;
+    if (!pair && lanes <= left) m.folds = p->folds;
     put_before(p);
-    keep(p, left);
+    keep(p, m.folds ? left - lanes : left);
     m.before = p->instructions;
-    m.pair = pair ? put_loop(p, true) : 0;
+    if (m.folds) m.ahead = put_folding_loop(p, lanes);
+    else if (pair) m.ahead = put_loop(p, true);
     m.loop = put_loop(p, false);
     put_after(p, slots);
-    m.after = p->instructions - m.before - m.pair - m.loop;
+    m.after = p->instructions - m.before - m.ahead - m.loop;
     m.instruction = p->instruction;
     m.frame = p->frame;
+    m.fold_slot = p->fold_slot;
     m.pool = p->pool;
     m.pool_wide = p->pool_wide;
     m.constants = p->constants;

@@ -8,12 +8,14 @@
 
 #include "autograd/internal.h"
 
-/* A value of a strip program. */
+/* A value of a strip program: elements next to each other; or a single one that stands for all, and so may what depends
+ * on such alone; or AG__LANES of them, where element i is at i mod AG__LANES. An output of lanes has the memory of the
+ * lanes that it is computed from: so a fold runs. */
 typedef struct ag__code_slot {
     uint8_t dtype;
-    bool one; /* a single element that stands for all, else n contiguous ones; what depends on such alone may be one */
+    bool one;
     bool out; /* needed afterwards: stored, if a step of this program writes it; else it may live in registers only */
-    bool lanes; /* 32 elements: element i is at i mod 32 */
+    bool lanes;
 } ag__code_slot;
 
 /* One elementwise operation. Slots are written once, and inputs before they are read. */

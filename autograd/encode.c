@@ -298,13 +298,25 @@ static void compute(writer *w, const ag__asm *i) {
     else if (e->immediate) byte(w, e->value);
 }
 
-static void instruction(writer *w, const ag__asm *i) {
-    switch (i->code) {
-    case AG__LOAD: load(w, i, i->y); break;
-    case AG__SPILL: move_out(w, true, i->a, in_frame(i->at)); break;
-    case AG__STORE: store(w, i); break;
-    case AG__NARROW_TRUTH: narrow_truth(w, i); break;
-    default: compute(w, i); break;
+/* The register that holds a vector's part of a fold's lanes. */
+static int8_t lane_register(const writer *w, int fold, int vector) {
+    int vectors = AG__LANES / w->m->lanes;
+    return (int8_t)(AG__REGISTERS - (w->m->folds - fold) * vectors + vector);
+}
+
+static int8_t actual(const writer *w, int8_t reg) {
+    return reg < AG__LANES ? reg : lane_register(w, reg - AG__LANES, w->vector);
+}
+
+static void instruction(writer *w, const ag__asm *from) {
+    ag__asm i = *from;
+    i.y = actual(w, i.y), i.a = actual(w, i.a), i.b = actual(w, i.b);
+    switch (i.code) {
+    case AG__LOAD: load(w, &i, i.y); break;
+    case AG__SPILL: move_out(w, true, i.a, in_frame(i.at)); break;
+    case AG__STORE: store(w, &i); break;
+    case AG__NARROW_TRUTH: narrow_truth(w, &i); break;
+    default: compute(w, &i); break;
     }
 }
 
@@ -315,7 +327,7 @@ static int assign_bases(const ag__machine *m) {
     static const int8_t free_registers[] = {8, 9, 10, 11, RBX, 12, 13, 14, 15};
     int used = 0;
     for (int s = 0; s < m->slots; s++) m->base[s] = -1;
-    for (int i = m->before; i < m->before + m->pair + m->loop && used < (int)sizeof free_registers; i++) {
+    for (int i = m->before; i < m->before + m->ahead + m->loop && used < (int)sizeof free_registers; i++) {
         const ag__asm *in = &m->instruction[i];
         bool slot = in->code == AG__STORE || (in->b < 0 && in->place == AG__IN_SLOT);
         if (slot && m->base[in->at] < 0) m->base[in->at] = free_registers[used++];
@@ -378,22 +390,33 @@ static void immediate(writer *w, const char *instruction3, int value) { /* add, 
 
 enum { JLE = 0x8e, JG = 0x8f };
 
-/* The loop's body, for one vector or a pair, so many `times` a round, as long as that many elements are left; rdi is n
- * before and after. */
-static void rounds(writer *w, bool pair, int times) {
-    const ag__machine *m = w->m;
-    int vectors = pair ? 2 : 1, step = times * vectors * m->lanes;
+/* Folds' lanes into their registers, or out of them. */
+static void move_lanes(writer *w, bool in) {
+    int vectors = AG__LANES / w->m->lanes;
+    for (int f = 0; f < w->m->folds; f++)
+        for (int v = 0; v < vectors; v++) {
+            int slot = w->m->fold_slot[f], base = address(w, slot);
+            operand o = at_base(base, v * w->m->lanes << log_bytes(w, slot));
+            (in ? move_in : move_out)(w, full(w, w->m->slot[slot].dtype == AG_F64), lane_register(w, f, v), o);
+        }
+}
+
+/* A loop over `vectors` vectors a round, with the instructions from `first` on once for each, or for every two of them;
+ * as long as there are so many elements. rdi is n before and after. */
+static void rounds(writer *w, int first, int count, int vectors, int at_once, bool folds) {
+    int step = vectors * w->m->lanes;
     immediate(w, "\x48\x83\xef", step); /* sub rdi, step */
     bytes(w, 3, "\x48\x39\xfa");        /* cmp rdx, rdi */
     size_t skip = jump(w, JG);
+    if (folds) move_lanes(w, true);
     while (w->at % 16) byte(w, 0x90);
     size_t top = w->at;
-    for (w->vector = 0; w->vector < times * vectors; w->vector += vectors)
-        run(w, pair ? m->before : m->before + m->pair, pair ? m->pair : m->loop);
+    for (w->vector = 0; w->vector < vectors; w->vector += at_once) run(w, first, count);
     w->vector = 0;
     immediate(w, "\x48\x83\xc2", step); /* add rdx, step */
     bytes(w, 3, "\x48\x39\xfa");
     target(w, jump(w, JLE), top);
+    if (folds) move_lanes(w, false);
     target(w, skip, w->at);
     immediate(w, "\x48\x83\xc7", step); /* add rdi, step */
 }
@@ -410,23 +433,25 @@ static void rest(writer *w) {
         if (w->m->lanes == 8) break;
     }
     w->tail = true;
-    run(w, w->m->before + w->m->pair, w->m->loop);
+    run(w, w->m->before + w->m->ahead, w->m->loop);
     w->tail = false;
     target(w, skip, w->at);
 }
 
 size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry) {
     writer w = {.m = m, .to = to, .room = room};
-    int used = assign_bases(m), times = m->pair ? 1 : m->loop <= 6 ? 4 : 2;
+    int used = assign_bases(m), ahead = m->before, loop = ahead + m->ahead;
     pool(&w);
     *entry = w.at;
     enter(&w, used);
     run(&w, 0, m->before);
     bytes(&w, 2, "\x31\xd2"); /* xor edx, edx */
-    rounds(&w, m->pair > 0, times);
-    rounds(&w, false, 1);
+    if (m->folds) rounds(&w, ahead, m->ahead, AG__LANES / m->lanes, 1, true);
+    else if (m->ahead) rounds(&w, ahead, m->ahead, 2, 2, false);
+    else rounds(&w, loop, m->loop, m->loop <= 6 ? 4 : 2, 1, false);
+    rounds(&w, loop, m->loop, 1, 1, false);
     rest(&w);
-    for (int i = 0; i < m->after; i++) store_single(&w, &m->instruction[m->before + m->pair + m->loop + i]);
+    for (int i = 0; i < m->after; i++) store_single(&w, &m->instruction[loop + m->loop + i]);
     leave(&w, used);
     return w.at;
 }

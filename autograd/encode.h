@@ -6,6 +6,7 @@
 #define AG_ENCODE_H
 
 #include "autograd/compile.h"
+#include "autograd/plan.h"
 
 #if defined __x86_64__ && defined __GNUC__ && !defined _WIN32
 #define AG__X86_64 1
@@ -40,8 +41,9 @@ enum {
     AG__IN_ATTRIBUTES /* at: index in the table, k: which double */
 };
 
-/* Registers are 0 to 14; 15 is the encoder's own. */
-enum { AG__REGISTERS = 15, AG__NO_REGISTER = -1 };
+/* Registers are 0 to 14; 15 is the encoder's own. Register AG__LANES + i stands for the vector's part of the lanes of
+ * fold i; what these take is at the end of the others. */
+enum { AG__REGISTERS = 15, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
 
 typedef struct ag__asm {
     uint8_t code;
@@ -57,10 +59,12 @@ typedef struct ag__asm {
 
 typedef struct ag__machine {
     const ag__asm *instruction;
-    /* How many there are of each: before the loop; in it, for two vectors at once, or 0; in it, for one vector; and after
-     * it, stores of single elements. */
-    int before, pair, loop, after;
-    int lanes; /* elements a vector: 8, or 4 if there are elements of 64 bits */
+    /* How many there are of each: before the loop; in it, for two vectors at once or with folds in registers, or 0; in
+     * it, for one vector; and after it, stores of single elements. */
+    int before, ahead, loop, after;
+    int folds;                 /* whose lanes are in registers in the loop that goes ahead */
+    const uint16_t *fold_slot; /* of each: where its lanes are before and after */
+    int lanes;                 /* elements a vector: 8, or 4 if there are elements of 64 bits */
     int slots;
     const ag__code_slot *slot;
     int8_t *base;         /* per slot; scratch */

@@ -626,43 +626,65 @@ START_TEST(switched_off) {
 }
 END_TEST
 
-/* Element i of a slot of lanes is at i mod 32: a fold adds each element to its lane. */
-static void check_lanes(const ag_op *op, int dtype, bool expensive) {
-    enum { LANES = 32 };
-    snprintf(current, sizeof current, "lanes of %s %s", op->name, ag_dtype_name((ag_dtype)dtype));
-    ag__code_step step[2] = {{expensive ? &ag__op_sigmoid : &ag__op_neg, (uint8_t)dtype, 1, {0}, 1, 0},
-                             {op, (uint8_t)dtype, 2, {2, 1}, 3, 0}};
-    ag__code_slot slot[4] = {{.dtype = (uint8_t)dtype}, {.dtype = (uint8_t)dtype}};
-    slot[2] = slot[3] = (ag__code_slot){.dtype = (uint8_t)dtype, .out = true, .lanes = true};
-    ag__code *code = ag__compile(tape, 2, step, 4, slot);
-    ck_assert_msg(code != NULL, "%s: not compiled", current);
+/* Element i of a slot of lanes is at i mod 32: folds add each element to its lane. */
+enum { FOLDS = 4, LANES = 32 };
+
+typedef struct folding {
+    int folds;
+    ag__code_step step[FOLDS + 1]; /* a function of x, and one step for each fold */
+    ag__code_slot slot[2 * FOLDS + 2];
+} folding;
+
+static folding make_folding(const ag_op *function, int dtype, int folds) {
+    static const ag_op *const joins[FOLDS] = {&ag__op_add, &ag__op_maximum, &ag__op_minimum, &ag__op_add};
+    folding f = {.folds = folds};
+    f.slot[0] = f.slot[1] = (ag__code_slot){.dtype = (uint8_t)dtype};
+    f.step[0] = (ag__code_step){function, (uint8_t)dtype, 1, {0}, 1, 0};
+    for (int i = 0; i < folds; i++) {
+        uint16_t in = (uint16_t)(2 + 2 * i), out = (uint16_t)(3 + 2 * i);
+        f.slot[in] = f.slot[out] = (ag__code_slot){.dtype = (uint8_t)dtype, .out = true, .lanes = true};
+        f.step[i + 1] = (ag__code_step){joins[i], (uint8_t)dtype, 2, {in, i % 2 ? 0 : 1}, out, 0};
+    }
+    return f;
+}
+
+static void check_folding(const folding *f, ag__code *code, int dtype, int64_t n) {
+    _Alignas(8) static char x[200 * 8], term[200 * 8], lanes[FOLDS][LANES * 8], want[FOLDS][LANES * 8];
     int64_t size = bytes_of(dtype);
-    for (int64_t n = 0; n < 200; n += 1 + n / 70) {
-        _Alignas(8) char x[200 * 8], lanes[LANES * 8], want[LANES * 8], term[8];
-        fill(dtype, x, n);
-        fill(dtype, lanes, LANES);
-        memcpy(want, lanes, sizeof want);
+    void *slot[2 * FOLDS + 2] = {x, NULL};
+    fill(dtype, x, n);
+    f->step[0].op->block[dtype](n, term, (const void *[]){x}, NULL);
+    for (int k = 0; k < f->folds; k++) {
+        fill(dtype, lanes[k], LANES);
+        memcpy(want[k], lanes[k], sizeof want[k]);
+        slot[2 + 2 * k] = slot[3 + 2 * k] = lanes[k];
         for (int64_t i = 0; i < n; i++) {
-            char *at = want + i % LANES * size;
-            step[0].op->block[dtype](1, term, (const void *[]){x + i * size}, NULL);
-            op->block[dtype](1, at, (const void *[]){at, term}, NULL);
-        }
-        code(n, (void *[]){x, NULL, lanes, lanes}, NULL);
-        for (int64_t i = 0; i < LANES; i++) {
-            double have = element_at((ag_dtype)dtype, lanes, i), wanted = element_at((ag_dtype)dtype, want, i);
-            bool equal = memcmp(lanes + i * size, want + i * size, (size_t)size) == 0;
-            if (!equal && !(isnan(have) && isnan(wanted)))
-                ck_abort_msg("%s: lane %d of %d elements is %a, not %a", current, (int)i, (int)n, have, wanted);
+            char *at = want[k] + i % LANES * size, *from = (k % 2 ? x : term) + i * size;
+            f->step[k + 1].op->block[dtype](1, at, (const void *[]){at, from}, NULL);
         }
     }
+    code(n, slot, NULL);
+    for (int k = 0; k < f->folds; k++)
+        for (int64_t i = 0; i < LANES; i++) {
+            double have = element_at((ag_dtype)dtype, lanes[k], i), wanted = element_at((ag_dtype)dtype, want[k], i);
+            bool equal = memcmp(lanes[k] + i * size, want[k] + i * size, (size_t)size) == 0;
+            if (!equal && !(isnan(have) && isnan(wanted)))
+                ck_abort_msg("%s: fold %d, lane %d of %d elements is %a, not %a", current, k, (int)i, (int)n, have,
+                             wanted);
+        }
 }
 
 START_TEST(folds_in_lanes) {
-    for (int d = AG_F32; serves() && d <= AG_F64; d++)
-        for (int expensive = 0; expensive < 2; expensive++) {
-            check_lanes(&ag__op_add, d, expensive);
-            check_lanes(&ag__op_maximum, d, expensive);
-        }
+    static const ag_op *const functions[] = {&ag__op_neg, &ag__op_sigmoid};
+    for (int which = 0; serves() && which < 2 * 2 * FOLDS; which++) {
+        int dtype = which % 2 ? AG_F32 : AG_F64, folds = which / 2 % FOLDS + 1;
+        const ag_op *function = functions[which / 2 / FOLDS];
+        folding f = make_folding(function, dtype, folds);
+        snprintf(current, sizeof current, "%d folds of %s %s", folds, function->name, ag_dtype_name((ag_dtype)dtype));
+        ag__code *code = ag__compile(tape, folds + 1, f.step, 2 + 2 * folds, f.slot);
+        ck_assert_msg(code != NULL, "%s: not compiled", current);
+        for (int64_t n = 0; n < 200; n++) check_folding(&f, code, dtype, n);
+    }
 }
 END_TEST
 
