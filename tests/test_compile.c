@@ -688,6 +688,44 @@ START_TEST(folds_in_lanes) {
 }
 END_TEST
 
+/* Two folds leave few registers to eight attributes. */
+START_TEST(folds_among_numbers) {
+    enum { SCALES = 8, N = 96 };
+    if (!serves()) return;
+    ag__code_step step[SCALES + 2];
+    ag__code_slot slot[SCALES + 5] = {{.dtype = AG_F32}};
+    double scale[SCALES + 2];
+    const void *attributes[SCALES + 2];
+    for (int i = 0; i < SCALES + 2; i++) {
+        scale[i] = 1 + i / 16.0;
+        attributes[i] = &scale[i];
+        slot[i + 1] = (ag__code_slot){.dtype = AG_F32};
+        step[i] = (ag__code_step){&ag__op_scale, AG_F32, 1, {(uint16_t)i}, (uint16_t)(i + 1), (uint16_t)i};
+    }
+    for (int i = SCALES + 1; i < SCALES + 5; i++)
+        slot[i] = (ag__code_slot){.dtype = AG_F32, .out = true, .lanes = true};
+    for (int i = 0; i < 2; i++) {
+        uint16_t in = (uint16_t)(SCALES + 1 + 2 * i), out = (uint16_t)(in + 1), x = (uint16_t)(SCALES - i);
+        step[SCALES + i] = (ag__code_step){&ag__op_add, AG_F32, 2, {in, x}, out, 0};
+    }
+    ag__code *code = ag__compile(tape, SCALES + 2, step, SCALES + 5, slot);
+    ck_assert(code != NULL);
+    float x[N], lanes[2][LANES] = {{0}}, want[2][LANES] = {{0}};
+    void *memory[SCALES + 5] = {x};
+    for (int i = 0; i < 4; i++) memory[SCALES + 1 + i] = lanes[i / 2];
+    for (int i = 0; i < N; i++) {
+        float y = x[i] = (float)i - 40;
+        for (int k = 0; k < SCALES; k++) {
+            if (k == SCALES - 1) want[1][i % LANES] += y;
+            y *= (float)scale[k];
+        }
+        want[0][i % LANES] += y;
+    }
+    code(N, memory, attributes);
+    ck_assert_mem_eq(lanes, want, sizeof want);
+}
+END_TEST
+
 /* Numbers for all elements fill the registers that the loop leaves: few, where three bools are read at once. */
 START_TEST(crowded_registers) {
     if (!serves()) return;
@@ -745,6 +783,7 @@ int main(void) {
     tcase_add_test(programs, random_programs);
     tcase_add_test(programs, crowded_registers);
     tcase_add_test(programs, folds_in_lanes);
+    tcase_add_test(programs, folds_among_numbers);
     tcase_add_test(programs, large_programs);
     TCase *code = tape_group(suite, "code");
     tcase_add_test(code, equal_programs_share_code);
