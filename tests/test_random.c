@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_RESULTS = 512, MOST_X = 6, MOST_Y = 8, WHAT = 48, REPORT = 1200, MOST_FAILURES = 100 };
+enum { MOST_RESULTS = 512, MOST_X = 6, MOST_Y = 8, WHAT = 48, REPORT = 1200, MOST_FAILURES = 100, USES_UNTIL_CODE = 3 };
 
 /* ---- One run ---- */
 
@@ -337,7 +337,7 @@ static void rewind_body(run *r) {
 typedef enum verdict { AGREES, INVALID, DIFFERS, FAILS, LEAKS, CRASHES } verdict;
 
 typedef struct tally { /* over all programs */
-    int64_t programs, variations, runs, results, within_bound, beyond_measure;
+    int64_t programs, variations, with_code, runs, results, within_bound, beyond_measure;
     double closest; /* largest part of a bound that was used */
 } tally;
 
@@ -503,14 +503,16 @@ static verdict check_variation(run *r, const program *p, char *report) {
     return v;
 }
 
-/* On one tape, each time after a rewind: p, something like it, and p again. In a loop of one program no memory is taken
- * from the third time on. `kept` has p's results. */
+/* On one tape, each time after a rewind: p, perhaps until it runs as machine code, something like it, and p again. A loop
+ * of one program takes no memory in the end. `kept` has p's results. */
 static verdict check_repetition(const run *kept, const program *p, char *report) {
     static run r;
     run_open(&r, p, again);
     verdict v = check_body(&r, p, kept, report);
+    for (int i = 1; v == AGREES && p->seed % 2 == 0 && i < USES_UNTIL_CODE; i++) v = check_body(&r, p, kept, report);
     if (v == AGREES) v = check_variation(&r, p, report);
     if (v == AGREES) v = check_body(&r, p, kept, report);
+    totals.with_code += r.tape->programs != NULL;
     for (int i = 0; v == AGREES && p->seed % 8 == 2 && i < 2; i++) {
         int64_t calls = r.ledger.calls;
         v = check_body(&r, p, kept, report);
@@ -648,11 +650,13 @@ static void report_crashes(void) {
 
 static void print_totals(void) {
     fprintf(stderr,
-            "%lld programs, %lld variations, %lld runs; %lld results the same bits, %lld within a bound (at most %.2g "
+            "%lld programs, %lld of them as machine code, %lld variations, %lld runs; %lld results the same bits, %lld "
+            "within a bound (at most %.2g "
             "of it, "
             "%lld without measure)\n",
-            (long long)totals.programs, (long long)totals.variations, (long long)totals.runs, (long long)totals.results,
-            (long long)totals.within_bound, totals.closest, (long long)totals.beyond_measure);
+            (long long)totals.programs, (long long)totals.with_code, (long long)totals.variations,
+            (long long)totals.runs, (long long)totals.results, (long long)totals.within_bound, totals.closest,
+            (long long)totals.beyond_measure);
 }
 
 /* The number of failures; the first is shown shrunk. */
@@ -723,12 +727,16 @@ END_TEST
 
 /* ---- Failing allocations ---- */
 
-/* Runs p with one failing allocation: number k after the leaves, or, for k = 0, the first of an evaluation that needs
- * more than `room` for small values. False if it does not come to that. What failed is done again on the same tape, and
- * the results must be `want`'s. */
+/* Runs p with one failing allocation, in its first run or in that which makes machine code: number k, or, for k = 0, the
+ * first of an evaluation that needs more than `room` for small values. False if it does not come to that. What failed is
+ * done again on the same tape, and the results must be `want`'s. */
 static bool check_without_memory(const program *p, int64_t k, int64_t room, const run *want, char *report) {
     static run r;
     run_open(&r, p, fused);
+    for (int i = 1; p->seed % 2 && i < USES_UNTIL_CODE; i++) {
+        run_body(&r);
+        rewind_body(&r);
+    }
     r.retry = true;
     if (k > 0) r.ledger.fail_at = r.ledger.calls + k;
     else r.room = room;
@@ -776,7 +784,7 @@ static bool fails_without_memory(void *context, const program *p) {
 /* In small programs most values are cut from one allocation, so that a failure is rare where it is most interesting. */
 START_TEST(any_allocation_may_fail) {
     char report[REPORT];
-    int64_t small = options.chosen ? options.programs / 60 : small_run() ? 4 : 50, medium = small / 2;
+    int64_t small = options.chosen ? options.programs / 60 : small_run() ? 4 : 40, medium = small / 2;
     report_crashes();
     for (uint64_t seed = options.seed; small + medium > 0; seed++) {
         program_generate(&current, seed);
