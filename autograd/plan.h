@@ -24,6 +24,8 @@ enum {
     AG__LANES = 32,        /* folds side by side that a row's fold consists of */
 };
 
+#define AG__NOWHERE UINT32_MAX /* no place */
+
 /* Where a value of a region's program is found: at base + what the strip's position adds. */
 typedef enum ag__where {
     AG__AT_NOTHING, /* it lives in registers only */

@@ -450,7 +450,7 @@ static bool by_columns(const reduction *r) {
     enum { FEWEST = 8, MANY = 64 };
     const walk *k = &r->kept, *d = &r->reduced;
     if (d->rank == 0 || k->rank == 0) return false;
-    if (r->count <= ROWS && r->outputs >= MANY) return true;
+    if (r->count < ROWS && r->outputs >= MANY) return true; /* as few as a fold takes one after the other */
     return d->stride[d->rank - 1] != 1 && k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= FEWEST;
 }
 
