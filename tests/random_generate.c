@@ -861,8 +861,18 @@ static void some_statement(generator *g) {
 
 /* ---- Whole programs ---- */
 
+/* Where there are many elements, the order in which they are added matters. */
+static void some_fold(generator *g) {
+    static void (*const folds[])(generator *) = {some_reduction, some_reduction, some_along, some_norm, some_softmax};
+    folds[pick(g, 5)](g);
+}
+
 static void some_lines(generator *g) {
     int which = pick(g, 100);
+    if (g->p->size != SMALL && chance(g, 25)) {
+        some_fold(g);
+        return;
+    }
     if (which < 16) some_unary(g);
     else if (which < 34) some_binary(g, KIND_BINARY);
     else if (which < 40) some_scalar_form(g);
@@ -890,7 +900,7 @@ static void choose_extents(generator *g) {
     static const int64_t medium[] = {1, 3, 31, 32, 33, 40, 64, 1023, 1024, 1025, 2049};
     static const int64_t large[] = {2, 3, 300, 257, 1025, 40000, 66000};
     int lot = pick(g, 200);
-    extent size = g->p->size = lot < 2 ? LARGE : lot < 16 ? MEDIUM : SMALL;
+    extent size = g->p->size = lot < 2 ? LARGE : lot < 24 ? MEDIUM : SMALL;
     const int64_t *from = size == LARGE ? large : size == MEDIUM ? medium : small;
     int n = size == LARGE ? 7 : size == MEDIUM ? 11 : 13;
     g->most = size == LARGE ? 300000 : size == MEDIUM ? 12000 : 1200;

@@ -23,7 +23,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_RESULTS = 512, MOST_X = 6, MOST_Y = 8, WHAT = 48, REPORT = 1200, MOST_FAILURES = 100, USES_UNTIL_CODE = 3 };
+enum {
+    MOST_RESULTS = 512,
+    MOST_X = 6,
+    MOST_Y = 8,
+    WHAT = 48,
+    REPORT = 1200,
+    MOST_FAILURES = 100,
+    USES_UNTIL_CODE = 3,
+    EVALUATIONS_REMEMBERED = 15
+};
 
 /* ---- One run ---- */
 
@@ -513,7 +522,7 @@ static verdict check_repetition(const run *kept, const program *p, char *report)
     if (v == AGREES) v = check_variation(&r, p, report);
     if (v == AGREES) v = check_body(&r, p, kept, report);
     totals.with_code += r.tape->programs != NULL;
-    for (int i = 0; v == AGREES && p->seed % 8 == 2 && i < 2; i++) {
+    for (int i = 0; v == AGREES && kept->count <= EVALUATIONS_REMEMBERED && p->seed % 8 == 2 && i < 2; i++) {
         int64_t calls = r.ledger.calls;
         v = check_body(&r, p, kept, report);
         if (i == 0 || v != AGREES || r.ledger.calls == calls) continue;
