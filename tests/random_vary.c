@@ -71,6 +71,23 @@ static void vary_line(program *p, int i) {
     }
 }
 
+/* Elements of the largest value, or steps of the largest product, as if no extent were 0: gradients may be sums over it. */
+static int64_t effort(const program *p) {
+    int64_t most = 0;
+    for (int i = 0; i < p->count; i++) {
+        const line *l = &p->line[i];
+        int64_t n = 1;
+        if (!line_has_value(l)) continue;
+        for (int k = 0; k < l->y_shape.rank; k++) n *= l->y_shape.extent[k] > 1 ? l->y_shape.extent[k] : 1;
+        if (l->form == form_named("ag_matmul")) {
+            const ag_shape *a = &p->line[l->x[0]].y_shape;
+            n *= a->extent[a->rank - 1] > 1 ? a->extent[a->rank - 1] : 1;
+        }
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 void program_vary(program *varied, const program *p, uint64_t seed) {
     int prefix = program_prefix(p), lines = p->count - prefix;
     state = seed * 2 + 1;
@@ -82,7 +99,7 @@ void program_vary(program *varied, const program *p, uint64_t seed) {
             int i = prefix + pick(lines);
             if (varied->line[i].form->signature != SIG_LEAF) vary_line(varied, i);
         }
-        if (program_infer(varied)) return;
+        if (program_infer(varied) && effort(varied) <= 4 * effort(p) + 1000) return;
     }
     *varied = *p;
     vary_data(varied);
