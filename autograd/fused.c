@@ -492,11 +492,22 @@ static void run_strips(const running *r, int threads, char *memory, size_t bytes
     }
 }
 
+/* The buffer of an input that nobody reads after this step; NULL if there is none. */
+static ag__buffer *taken_over(const ag__plan *plan, uint32_t output, ag_tensor **table) {
+    enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
+    const uint32_t *reuse = (const uint32_t *)plan->reuse.data + 2 * (size_t)output;
+    ag_tensor *x = reuse[0] == AG__NOWHERE ? NULL : table[reuse[0]];
+    if (!x || x->flags & STAYS || x->live != reuse[1] || x->offset != 0 || x->buffer->refs != 1) return NULL;
+    x->buffer->refs++;
+    return x->buffer;
+}
+
 static bool make_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **table) {
     const uint32_t *out = (const uint32_t *)plan->outputs.data + g->output;
     for (uint32_t i = 0; i < g->outputs; i++) {
         ag_tensor *t = table[out[i]];
         size_t bytes = (size_t)t->layout->size * ag__bytes(t);
+        if ((t->buffer = taken_over(plan, g->output + i, table)) != NULL) continue;
         if ((t->buffer = ag__buffer_new(t->tape, bytes)) != NULL) continue;
         ag__no_memory(t, bytes);
         while (i-- > 0) {

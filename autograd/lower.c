@@ -417,6 +417,9 @@ static void list_operands(lowering *l, ag__instruction *run) {
             run->inputs++;
         }
     }
+    for (uint32_t i = 0; i < l->steps.count; i++) /* the phase has served; from now on: the last step that reads */
+        for (int j = 0; j < step[i].n; j++) cell_at(l, l->r->cell + step[i].x[j])->phase = i;
+    for (uint32_t i = 0; i < l->steps.count; i++) cell_at(l, l->r->cell + step[i].y)->made = i;
     for (uint32_t i = 0; i < l->steps.count; i++) {
         ag__cell *cell = cell_at(l, l->r->cell + step[i].y);
         if (slot[step[i].y].out) {
@@ -609,6 +612,47 @@ static void drop_unread(lowering *l, ag__list *list) {
     list->count = kept;
 }
 
+/* ---- Results in the place of what is read for the last time ---- */
+
+/* Whether result y of instruction k may be written over input x, as far as this region is concerned. */
+static bool may_replace(const lowering *l, const ag__instruction *q, uint32_t k, uint32_t x, uint32_t y) {
+    const ag__cell *from = cell_at(l, x), *to = cell_at(l, y);
+    if (from->where != AG__AT_ELEMENT || to->where != AG__AT_ELEMENT || from->bytes != to->bytes) return false;
+    if (from->place >= l->c->nodes || l->c->must[from->place] || l->in->root[from->place] != from->place) return false;
+    if (from->last != k || from->freed || l->in->step[from->place] == l->in->s) return false;
+    return q->does == AG__MAP || from->phase <= to->made;
+}
+
+static void find_place(lowering *l, const ag__instruction *q, uint32_t k, uint32_t y) {
+    const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+    const uint32_t *output = (uint32_t *)l->plan->outputs.data;
+    for (int i = 0; i < q->inputs; i++) {
+        if (!may_replace(l, q, k, x[i], y)) continue;
+        for (uint32_t o = l->r->output; o < l->plan->outputs.count; o++)
+            if (output[o] == cell_at(l, y)->place) ((uint32_t *)l->plan->reuse.data)[2 * o] = cell_at(l, x[i])->place;
+        cell_at(l, x[i])->freed = true; /* taken */
+        return;
+    }
+}
+
+static void find_places(lowering *l) {
+    uint32_t more = l->plan->outputs.count - l->plan->reuse.count;
+    if (l->failed || !ag__list_grow(l->c->tape, &l->plan->reuse, 2 * sizeof(uint32_t), more)) {
+        l->failed = true;
+        return;
+    }
+    memset((uint32_t *)l->plan->reuse.data + 2 * (size_t)l->plan->reuse.count, 0xff,
+           2 * (size_t)more * sizeof(uint32_t));
+    l->plan->reuse.count += more;
+    for (uint32_t k = 0; k < l->body.count; k++) {
+        const ag__instruction *q = body_at(l, k);
+        const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+        if (q->does == AG__MAP) find_place(l, q, k, q->y);
+        for (uint32_t i = 0; q->does == AG__RUN && i < q->outputs; i++) find_place(l, q, k, x[q->inputs + i]);
+    }
+    for (uint32_t i = l->r->cell; i < l->plan->cells.count; i++) cell_at(l, i)->freed = false;
+}
+
 /* ---- All of it ---- */
 
 static uint32_t append_all(lowering *l, const ag__list *from) {
@@ -633,6 +677,7 @@ static void finish(lowering *l) {
     drop_unread(l, &l->before);
     drop_unread(l, &l->body);
     note_readers(l);
+    find_places(l);
     assign_scratch(l);
     r->cells = l->plan->cells.count - r->cell;
     r->attributes = l->plan->attributes.count - r->attribute;

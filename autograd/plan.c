@@ -68,6 +68,7 @@ void ag__plan_clear(ag_tape *tape, ag__plan *p) {
     ag__list_free(tape, &p->attributes, sizeof(uint32_t));
     ag__list_free(tape, &p->codes, sizeof(ag__code *));
     ag__list_free(tape, &p->outputs, sizeof(uint32_t));
+    ag__list_free(tape, &p->reuse, 2 * sizeof(uint32_t));
     ag__list_free(tape, &p->computed, sizeof(uint32_t));
     ag__list_free(tape, &p->read, sizeof(uint32_t));
     ag__list_free(tape, &p->members, 2 * sizeof(uint32_t));
@@ -606,6 +607,24 @@ static void list_reads(planner *p, uint32_t s, const uint32_t *node, uint32_t co
     r->reads = p->plan->read.count - r->read;
 }
 
+/* How often step s reads place x, until the end of which x is not released. */
+static uint32_t reads_of(const planner *p, uint32_t s, uint32_t x) {
+    const ag__plan_step *step = step_at(p, s);
+    const uint32_t *hold = p->plan->holds.data;
+    uint32_t count = 0;
+    for (uint32_t i = p->head[s]; i != AG__NOWHERE; i = p->next[i])
+        for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) count += p->c->operand[k] == x;
+    for (uint32_t i = 0; i < step->holds; i++) count += hold[step->hold + i] == x;
+    return count;
+}
+
+static void count_reads(planner *p, uint32_t s) {
+    const ag__region *r = region_of(p, s);
+    uint32_t *reuse = p->plan->reuse.data;
+    for (uint32_t o = r->output; o < r->output + r->outputs; o++)
+        if (reuse[2 * o] != AG__NOWHERE) reuse[2 * o + 1] = reads_of(p, s, reuse[2 * o]);
+}
+
 static void lower_regions(planner *p) {
     for (uint32_t s = 1; s < p->plan->steps.count && !p->failed; s++) {
         ag__plan_step *step = step_at(p, s);
@@ -629,6 +648,7 @@ static void lower_regions(planner *p) {
         region_of(p, s)->computes = p->own_count[s];
         list_reads(p, s, node, p->own_count[s]);
         if (!ag__lower(p->plan, p->c, region_of(p, s), node, p->own_count[s], &inside)) p->failed = true;
+        else count_reads(p, s);
     }
 }
 

@@ -51,6 +51,7 @@ typedef struct ag__cell {
     uint32_t from; /* what it is a copy of, where machine code can do without the copy */
     uint32_t last; /* the last instruction that reads it */
     uint32_t phase;
+    uint32_t made; /* by which step of a run */
 } ag__cell;
 
 typedef enum ag__does {
@@ -127,6 +128,7 @@ typedef struct ag__plan {
     uint32_t nodes, places;
     ag__list order; /* numbers of steps, as they run */
     ag__list steps, regions, cells, instructions, operands, attributes, codes, outputs, computed, read;
+    ag__list reuse;   /* beside each output: place whose buffer it may take over, and how often its step reads that */
     ag__list members; /* a place, and the one whose buffer it shows */
     ag__list holds;
 } ag__plan;
