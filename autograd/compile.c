@@ -51,6 +51,7 @@ typedef struct program {
     uint64_t *pool;
     bool *pool_wide;
     int constants;
+    int8_t *base; /* encode.c's */
     ag__asm *instruction;
     int instructions, instruction_room;
     uint16_t held[AG__REGISTERS]; /* which value is in it */
@@ -612,6 +613,7 @@ static ag__machine allocate(program *p, int slots) {
     m.instruction = p->instruction;
     m.frame = p->frame;
     m.fold_slot = p->fold_slot;
+    m.base = p->base;
     m.pool = p->pool;
     m.pool_wide = p->pool_wide;
     m.constants = p->constants;
@@ -727,58 +729,72 @@ static ag__code *install(ag_tape *tape, const ag__machine *m) {
     return code;
 }
 
-/* An upper bound on the values that a micro-program becomes. */
+/* How many values a micro-program may become: steps, their constants, and conversions between widths. */
 static int values_in(const ag_micro *micro, int depth, int most) {
     int n = 0;
     for (; micro && micro->code != AG_MICRO_END && n < most; micro++) {
-        n += 5; /* itself, constants, and conversions of its operands */
+        n += micro->code == AG_MICRO_CONVERT ? 4 : 2;
         if (micro->code == AG_MICRO_CALL && depth < DEEPEST) n += values_in(micro->program, depth + 1, most - n);
     }
     return n;
 }
 
-static size_t aligned(size_t bytes) { return (bytes + 15) / 16 * 16; }
+static bool is_wide(const ag__code_step *step, const ag__code_slot *slot) {
+    bool wide = slot[step->y].dtype == AG_F64;
+    for (int i = 0; i < step->n; i++) wide = wide || slot[step->x[i]].dtype == AG_F64;
+    return wide;
+}
 
-/* All that compiling takes, in one piece of memory. */
-static ag__code *compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+/* The size of things: false for a program that is too large. */
+static bool measure(program *p, int steps, const ag__code_step *step) {
     enum { MOST_VALUES = 30000 };
-    int room = 8;
-    for (int i = 0; i < steps && room < MOST_VALUES; i++)
-        room += step[i].n + 3 + values_in(step[i].op->micro[step[i].dtype], 0, MOST_VALUES);
-    if (room > MOST_VALUES) return NULL;
-    unsigned table = 16;
-    while (table < (unsigned)room * 2) table *= 2;
-    size_t n = (size_t)room, values = aligned(2 * n * sizeof(value)), instructions = aligned(8 * n * sizeof(ag__asm));
-    size_t tables = aligned(table * sizeof(uint16_t)), of_slots = aligned((size_t)slots * sizeof(uint16_t));
-    size_t pool = aligned(n * sizeof(uint64_t)), pool_wide = aligned(n), base = aligned((size_t)slots);
-    size_t order = aligned(2 * n * sizeof(uint16_t));
-    size_t bytes = values + instructions + tables + of_slots + pool + pool_wide + base + order;
-    char *memory = ag__resize(tape, NULL, 0, bytes), *at = memory;
+    p->lanes = 8;
+    p->room = 8;
+    for (int i = 0; i < steps; i++)
+        if (is_wide(&step[i], p->slot)) p->lanes = 4;
+    for (int i = 0; i < steps && p->room < MOST_VALUES; i++)
+        p->room +=
+            step[i].n + 3 + values_in(step[i].op->micro[step[i].dtype], 0, MOST_VALUES) * (p->lanes == 4 ? 2 : 1);
+    p->instruction_room = 4 * p->room;
+    p->table_mask = 15;
+    while (p->table_mask < (unsigned)p->room * 2) p->table_mask = p->table_mask * 2 + 1;
+    return p->room < MOST_VALUES;
+}
+
+static void *part(char *memory, size_t *used, size_t bytes) {
+    void *p = memory ? memory + *used : NULL;
+    *used += (bytes + 15) / 16 * 16;
+    return p;
+}
+
+/* Divide up memory; NULL: only see how much that takes. */
+static size_t lay_out(program *p, int slots, char *memory) {
+    size_t n = (size_t)p->room, used = 0;
+    p->value = part(memory, &used, 2 * n * sizeof *p->value);
+    p->instruction = part(memory, &used, (size_t)p->instruction_room * sizeof *p->instruction);
+    p->table = part(memory, &used, ((size_t)p->table_mask + 1) * sizeof *p->table);
+    p->order = part(memory, &used, 2 * n * sizeof *p->order);
+    p->of_slot = part(memory, &used, (size_t)slots * sizeof *p->of_slot);
+    p->pool = part(memory, &used, n * sizeof *p->pool);
+    p->pool_wide = part(memory, &used, n * sizeof *p->pool_wide);
+    p->base = part(memory, &used, (size_t)slots * sizeof *p->base);
+    return used;
+}
+
+static ag__code *compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    program p = {.slot = slot};
+    if (!measure(&p, steps, step)) return NULL;
+    size_t bytes = lay_out(&p, slots, NULL);
+    char *memory = ag__resize(tape, NULL, 0, bytes);
     if (!memory) return NULL;
-    program p = {.slot = slot, .lanes = 8, .room = room, .instruction_room = 8 * room, .table_mask = table - 1};
-    p.value = (value *)(void *)at;
-    p.instruction = (ag__asm *)(void *)(at += values);
-    p.table = (uint16_t *)(void *)(at += instructions);
-    p.of_slot = (uint16_t *)(void *)(at += tables);
-    p.pool = (uint64_t *)(void *)(at += of_slots);
-    p.pool_wide = (bool *)(at += pool);
-    p.order = (uint16_t *)(void *)(at += pool_wide);
-    int8_t *bases = (int8_t *)(at += order);
-    p.value[0] = (value){0};
-    memset(p.table, 0xff, table * sizeof *p.table);
+    lay_out(&p, slots, memory);
+    p.value[0] = (value){0}; /* what failures refer to */
+    memset(p.table, 0xff, ((size_t)p.table_mask + 1) * sizeof *p.table);
     memset(p.of_slot, 0xff, (size_t)slots * sizeof *p.of_slot);
-    for (int i = 0; i < steps; i++) {
-        if (slot[step[i].y].dtype == AG_F64) p.lanes = 4;
-        for (int k = 0; k < step[i].n; k++)
-            if (slot[step[i].x[k]].dtype == AG_F64) p.lanes = 4;
-    }
     for (int i = 0; i < steps && !p.failed; i++) add_step(&p, &step[i]);
-    ag__code *code = NULL;
-    if (!p.failed) {
-        ag__machine m = allocate(&p, slots);
-        m.base = bases;
-        if (!p.failed) code = install(tape, &m);
-    }
+    ag__machine m = {0};
+    if (!p.failed) m = allocate(&p, slots);
+    ag__code *code = p.failed ? NULL : install(tape, &m);
     ag__resize(tape, memory, bytes, 0);
     return code;
 }
