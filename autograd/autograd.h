@@ -204,7 +204,7 @@ AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 typedef enum ag_evaluator { AG_EVALUATOR_FUSED, AG_EVALUATOR_REFERENCE } ag_evaluator;
 
 /* ag_tape_set_evaluator -- choose how this tape's values are computed; returns the former choice. A new tape is fused,
- * unless the environment variable AG_EVAL is "reference"
+ * unless the environment variable AG_EVAL is "reference"; it makes machine code unless AG_COMPILE is "0"
  * Errors: none; what is no evaluator changes nothing; AG_EVALUATOR_FUSED for a NULL tape */
 AG_API ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator);
 

@@ -6,8 +6,8 @@
  * run out, the value that is needed last goes to the frame. encode.c makes machine code of that, which is put into pages
  * that are written once and then become executable.
  *
- * A vector is finished before the next is begun, and a slot is not loaded after its last use; so slots may share memory
- * as compile.h says. */
+ * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use; vectors
+ * that are worked on at the same time have no elements in common. So slots may share memory as compile.h says. */
 #include "autograd/encode.h"
 
 #include <string.h>
