@@ -1382,7 +1382,7 @@ typedef enum ag_profile_kind {
     AG_PROFILE_OTHER       /* steps that there was no memory for, or that are beyond 16384 structures */
 } ag_profile_kind;
 
-/* ag_profile_entry -- steps of one structure; but for the texts and the last three, sums over all calls
+/* ag_profile_entry -- steps of one structure; but for the texts and the last four, sums over all calls
  * Texts are never NULL, cut short where they are long, and last until the next ag_profile_start. */
 typedef struct ag_profile_entry {
     ag_profile_kind kind;
@@ -1390,16 +1390,16 @@ typedef struct ag_profile_entry {
     const char *labels;     /* of what is computed */
     const char *inputs;     /* labels of what is read */
     const char *extent;     /* of a region "256x1024"; of a product "(128,784)·(784,256)" */
-    const char *file;       /* of the first operation, with its line; "" if it has none */
+    const char *file;       /* of the first value stored, with its line; "" if it has none */
     int64_t calls;
     double seconds;
     int64_t nodes;         /* operations computed, those that a region computes again included */
-    int64_t backward;      /* of them recorded by a gradient */
     int64_t elements;      /* that a region goes over; of the output of an operation */
     int64_t bytes_read;    /* each element of an input once a call */
     int64_t bytes_written; /* of outputs in memory; what stays within a region is not counted */
     int64_t flops;   /* 2·m·n·k of a product; 1 an element of an elementwise operation, whichever, or a reduction */
     double shortest; /* seconds of the shortest call */
+    bool backward;   /* a gradient recorded everything that is stored */
     int threads;     /* that the last call was divided over; of products and opaque operations, that it might use */
     int line;
 } ag_profile_entry;

@@ -144,12 +144,15 @@ static void measure(const doing *d, ag_profile_entry *one) {
     const ag_tensor *t;
     for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
         one->nodes++;
-        one->backward += (t->flags & AG__GRADIENT) != 0;
         one->flops += flops_of(t);
     }
     for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++)
         if (!read_before(d, k)) one->bytes_read += bytes_shown(t);
-    for (uint32_t k = 0; (t = written(d, k)) != NULL; k++) one->bytes_written += bytes_shown(t);
+    one->backward = true;
+    for (uint32_t k = 0; (t = written(d, k)) != NULL; k++) {
+        one->bytes_written += bytes_shown(t);
+        one->backward = one->backward && t->flags & AG__GRADIENT;
+    }
     one->elements = d->region ? d->region->size : d->node->layout->size;
 }
 
@@ -255,11 +258,11 @@ static void put_extent(const doing *d, char *to) {
     } else put_shape(to, d->node);
 }
 
-/* The place of the first operation that has one; of a long path, its end. */
+/* The place of the first value stored that has one; of a long path, its end. */
 static int put_file(const doing *d, char *to) {
     const ag_tensor *t;
     *to = 0;
-    for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
+    for (uint32_t k = 0; (t = written(d, k)) != NULL; k++) {
         if (!t->file) continue;
         size_t length = strlen(t->file), skipped = length > MOST_PATH ? length - MOST_PATH : 0;
         size_t used = skipped ? (size_t)sprintf(to, "…") : 0;
@@ -346,7 +349,7 @@ static void add_event(ag_tape *tape, uint32_t r, int64_t since, int64_t now, int
     if (all->calls++ == 0 || seconds < all->shortest) all->shortest = seconds;
     all->seconds += seconds;
     all->nodes += one->nodes;
-    all->backward += one->backward;
+    all->backward = one->backward;
     all->elements += one->elements;
     all->bytes_read += one->bytes_read;
     all->bytes_written += one->bytes_written;
@@ -387,7 +390,7 @@ void ag__profile_step(const ag__chunk_nodes *c, const ag__plan *plan, const ag__
         d.sum = c->table[((const uint32_t *)plan->members.data)[2 * ((size_t)step->member + 1)]];
         d.onto = c->table[step->onto];
     }
-    if (d.node->op->kind != AG_KIND_VIEW) report(&d, since, threads_of(d.node));
+    report(&d, since, threads_of(d.node));
 }
 
 static void span(ag_tape *tape, uint32_t row, int64_t nodes, int64_t since) {

@@ -48,10 +48,10 @@ static void put_arguments(FILE *f, const ag__profile_row *row, const ag__profile
     if (*all->file) fprintf(f, "\"line\":%d,", all->line);
     if (all->kind >= AG_PROFILE_REGION && all->kind != AG_PROFILE_OTHER)
         fprintf(f,
-                "\"operations\":%" PRId64 ",\"backward\":%" PRId64 ",\"elements\":%" PRId64 ",\"bytes read\":%" PRId64
+                "\"operations\":%" PRId64 ",\"backward\":%s,\"elements\":%" PRId64 ",\"bytes read\":%" PRId64
                 ",\"bytes written\":%" PRId64 ",\"flops\":%" PRId64 ",\"threads\":%d,",
-                one->nodes, one->backward, one->elements, one->bytes_read, one->bytes_written, one->flops,
-                all->threads);
+                one->nodes, one->backward ? "true" : "false", one->elements, one->bytes_read, one->bytes_written,
+                one->flops, all->threads);
     fprintf(f, "\"live bytes\":%" PRId64 "}", event->live);
 }
 
@@ -101,11 +101,13 @@ ag_status(ag_profile_write)(ag_tape *tape, const char *path) {
 
 /* ---- The table ---- */
 
-/* "  1.23 ms": nine columns. */
-static void put_time(ag__text *t, double seconds) {
-    if (seconds >= 1) ag__putf(t, "%6.2f s ", seconds);
-    else if (seconds >= 1e-3) ag__putf(t, "%6.2f ms", seconds * 1e3);
-    else ag__putf(t, "%6.2f µs", seconds * 1e6);
+enum { WIDTH = 6 };
+
+/* "1.23 ms", in at least 3 columns more than `width`. */
+static void put_time(ag__text *t, int width, double seconds) {
+    if (seconds >= 1) ag__putf(t, "%*.2f s ", width, seconds);
+    else if (seconds >= 1e-3) ag__putf(t, "%*.2f ms", width, seconds * 1e3);
+    else ag__putf(t, "%*.2f µs", width, seconds * 1e6);
 }
 
 /* A rate in units of 10⁹ a second. */
@@ -115,14 +117,14 @@ static void put_rate(ag__text *t, int64_t count, double seconds) {
 }
 
 static void put_row(ag__text *t, const ag_profile_entry *e, double whole) {
-    put_time(t, e->seconds);
+    put_time(t, WIDTH, e->seconds);
     ag__putf(t, " %5.1f %% %8" PRId64 " ", whole > 0 ? 100 * e->seconds / whole : 0, e->calls);
-    put_time(t, e->seconds / (double)e->calls);
+    put_time(t, WIDTH, e->seconds / (double)e->calls);
     ag__put(t, " ");
-    put_time(t, e->shortest);
+    put_time(t, WIDTH, e->shortest);
     put_rate(t, e->bytes_read + e->bytes_written, e->seconds);
     put_rate(t, e->flops, e->seconds);
-    ag__putf(t, "  %s%s", e->backward && e->backward == e->nodes ? "backward " : "", kind_names[e->kind]);
+    ag__putf(t, "  %s%s", e->backward ? "backward " : "", kind_names[e->kind]);
     if (*e->extent) ag__put(t, " "), ag__put(t, e->extent);
     if (*e->operations) ag__put(t, ": "), ag__put(t, e->operations);
     if (*e->labels) ag__put(t, " = "), ag__put(t, e->labels);
@@ -145,13 +147,13 @@ static void put_table(ag__text *t, const ag_tape *tape, int lines) {
     double time = (double)((p->ended ? p->ended : ag__profile_now()) - p->began) * 1e-9;
     double whole = seconds_of(tape, AG_PROFILE_EVALUATION);
     ag__put(t, "Of ");
-    put_time(t, time);
+    put_time(t, 0, time);
     ag__put(t, " evaluations took ");
-    put_time(t, whole);
+    put_time(t, 0, whole);
     ag__put(t, ": planning ");
-    put_time(t, seconds_of(tape, AG_PROFILE_PLANNING));
+    put_time(t, 0, seconds_of(tape, AG_PROFILE_PLANNING));
     ag__put(t, ", steps ");
-    put_time(t, seconds_of(tape, AG_PROFILE_REGION));
+    put_time(t, 0, seconds_of(tape, AG_PROFILE_REGION));
     ag__put(t, "\n     time   share    calls      each  shortest     GB/s  GFLOP/s  what\n");
     int count = ag_profile_count(tape), shown = count < lines ? count : lines;
     double rest = 0;
@@ -161,7 +163,7 @@ static void put_table(ag__text *t, const ag_tape *tape, int lines) {
         else rest += e.seconds;
     }
     if (shown == count) return;
-    put_time(t, rest);
+    put_time(t, WIDTH, rest);
     ag__putf(t, " %5.1f %% in %d more rows\n", whole > 0 ? 100 * rest / whole : 0, count - shown);
 }
 
