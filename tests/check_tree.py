@@ -35,7 +35,7 @@ HEADER_OF_FOLDER = {  # besides what the language and the system have
     "ops": r"autograd/(autograd|located|op|internal)\.h|autograd_config\.h|ops/\w+\.h",
     "nn": r"autograd/(autograd|located)\.h|nn/\w+\.h",
     "io": r"autograd/(autograd|located|op|internal)\.h|io/\w+\.h",
-    "examples": r"autograd/(autograd|located)\.h|nn/nn\.h|io/io\.h|examples/\w+\.h",
+    "examples": r"autograd/(autograd|located)\.h|nn/nn\.h|io/io\.h|examples/(explain/)?\w+\.h",
 }
 
 

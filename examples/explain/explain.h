@@ -1,0 +1,200 @@
+/* explain -- the parts of ag-explain: a text is parsed into parts (syntax.c), which are recorded by the functions of a
+ * table (functions.c, record.c) from inputs (inputs.c), and reported as text (explain.c) or as a page (page.c, graph.c)
+ *
+ * Invariant: whatever is wrong with what the user wrote becomes one complaint, the first, with its place. */
+#ifndef EXAMPLES_EXPLAIN_H
+#define EXAMPLES_EXPLAIN_H
+
+#define AG_NO_LOCATION /* places are columns of the expression, not lines of this program */
+#include "autograd/autograd.h"
+#include "autograd/located.h"
+
+#include <stdio.h>
+
+enum {
+    MAX_TEXT = 16384, /* bytes of an argument */
+    MAX_PARTS = 8192, /* of all arguments together */
+    MAX_NESTING = 64, /* of parentheses, brackets, signs and powers */
+    MAX_INPUTS = 32,
+    MAX_NAMES = 256,       /* inputs and assignments */
+    MAX_INPUT_SIZE = 4096, /* elements */
+    MAX_SIZE = 65536,      /* elements of any result */
+    MAX_SLOTS = 5,         /* parameters of a function */
+    MAX_CONCAT = 16,
+    NAME_BYTES = 64
+};
+
+/* ---- Complaints */
+
+typedef struct complaint {
+    char message[512]; /* "" if there is none */
+    const char *text;  /* the argument it is about */
+    size_t at;         /* where in it */
+} complaint;
+
+/* Returns false. The first complaint stays. */
+bool complain(complaint *c, const char *text, size_t at, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 4, 5)))
+#endif
+    ;
+
+/* The message, the text and a caret under the place. */
+void print_complaint(FILE *file, const complaint *c);
+
+/* Whether the text is UTF-8 and no longer than an argument may be. */
+bool check_text(complaint *c, const char *text);
+
+/* ---- Syntax */
+
+typedef enum part_kind {
+    PART_NUMBER,
+    PART_NAME,
+    PART_LIST,      /* [a, b] or (a, b) */
+    PART_UNARY,     /* "-" */
+    PART_BINARY,    /* "+", "**", "<=" and so on */
+    PART_TRANSPOSE, /* a.T */
+    PART_CALL,      /* name(a, key=b) */
+    PART_ASSIGN     /* name = a */
+} part_kind;
+
+/* Children come before their parent, so a walk in order meets no part before what it is made of. */
+typedef struct part {
+    part_kind kind;
+    size_t at; /* of the operator, or the beginning */
+    double number;
+    char name[NAME_BYTES]; /* of a name, call or assignment; an operator */
+    char key[NAME_BYTES];  /* what the argument that this part is was called; "" if nothing */
+    size_t key_at;
+    int first, next, count; /* the first child, the next sibling, −1 for none; how many children */
+} part;
+
+typedef struct program {
+    const char *text;
+    part *parts; /* MAX_PARTS of them */
+    int count;
+    int statement[MAX_NAMES]; /* the part of each, in order */
+    int statements;
+    complaint *complaint;
+} program;
+
+/* Parses statements, or one expression from `at` to the end; `parts` are appended to. */
+bool parse_program(program *p, const char *text);
+int parse_expression(program *p, const char *text, size_t at); /* the part; −1 after a complaint */
+
+/* a name b, for "+", "-", "*", "/" and "**". */
+double arithmetic(const char *name, double a, double b);
+
+/* The length of the name that text begins with; 0 if it begins with none. */
+size_t name_length(const char *text);
+
+/* ---- Inputs */
+
+typedef struct input {
+    const char *text; /* the argument */
+    char name[NAME_BYTES];
+    ag_shape shape;
+    double *data;
+    bool random;
+} input;
+
+/* NAME=[EXTENTS], of random values, or NAME:VALUES. */
+bool read_input(input *in, const char *text, program *scratch, uint64_t seed, int number);
+
+/* The numbers of a part that is a number, or a list of them or of lists; `data` holds `room` elements. */
+bool literal(program *p, int part, ag_shape *shape, double *data, int64_t room);
+
+/* ---- Functions and recording */
+
+typedef enum value_kind { VALUE_NONE, VALUE_NUMBER, VALUE_TENSOR, VALUE_LIST } value_kind;
+
+typedef struct operand {
+    value_kind kind;
+    double number;
+    ag_tensor *tensor;
+} operand;
+
+typedef struct slot {
+    bool given;
+    ag_tensor *tensor;
+    double number;
+    int count; /* of whole numbers */
+    int64_t whole[AG_MAX_RANK];
+} slot;
+
+typedef struct call {
+    ag_tape *tape;
+    slot slots[MAX_SLOTS];
+    int more; /* tensors of concat */
+    ag_tensor *tensors[MAX_CONCAT];
+} call;
+
+/* Parameters are words; "?" marks those that may be left out, and before it "#" a number, "%" whole numbers, one or
+ * a list, "!" True or False; the others are tensors. "*" stands for any number of tensors. */
+typedef struct function {
+    const char *name;
+    const char *parameters;
+    ag_tensor *(*one)(ag_tensor *);
+    ag_tensor *(*two)(ag_tensor *, ag_tensor *);
+    ag_tensor *(*any)(const call *);
+} function;
+
+int function_count(void);
+const function *function_at(int i);
+const function *find_function(const char *name);
+const char *nearest_function(const char *name); /* NULL if none is near */
+ag_tensor *call_function(const function *f, const call *c);
+
+/* What is recorded: the names that have been given a value, inputs first. */
+typedef struct session {
+    program program;
+    complaint complaint;
+    ag_tape *tape;
+    uint64_t seed;
+    int inputs;
+    input input[MAX_INPUTS];
+    ag_tensor *x[MAX_INPUTS];
+    bool used[MAX_INPUTS];
+    operand values[MAX_PARTS];
+    int names;
+    struct {
+        char name[NAME_BYTES];
+        operand value;
+    } name[MAX_NAMES];
+} session;
+
+/* Records the program; the result of its last statement, nil after a complaint. An ag_function of a session. */
+ag_tensor *record(void *session_of, int n, ag_tensor *const x[]);
+
+/* ---- Reports */
+
+typedef struct report {
+    session *s;
+    ag_tensor *y;
+    ag_tensor *ones; /* the cotangent of y */
+    int named;       /* inputs and labelled values: those that are explained */
+    ag_tensor *x[MAX_NAMES];
+    ag_tensor *dx[MAX_NAMES];
+    int depth;
+    int order;
+    const char *title;
+    const char *said; /* about the example */
+    ag_gradcheck_report check;
+} report;
+
+/* Elements as nested lists, cut short where there are many. */
+void put_value(FILE *file, ag_tensor *x, int most);
+void put_shape(FILE *file, const ag_tensor *x);
+
+/* Text in HTML. */
+void put_escaped(FILE *file, const char *text);
+
+bool write_page(const report *r, const char *path);
+
+/* The graph as SVG, and a table of its nodes. */
+void put_graph(FILE *file, const report *r);
+
+/* The paths of an explanation in JSON, as nested lists that fold. */
+void put_paths(FILE *file, const char *json);
+
+#endif

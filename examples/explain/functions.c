@@ -1,0 +1,194 @@
+/* functions -- what can be called by name: the library's operations, a line each
+ *
+ * Invariant: parameters of the text and slots of the call correspond by number. */
+#include "examples/explain/explain.h"
+
+#include <string.h>
+
+/* ---- What slots hold */
+
+static ag_tensor *tensor(const call *c, int i) { return c->slots[i].tensor; }
+
+static double real(const call *c, int i, double otherwise) {
+    return c->slots[i].given ? c->slots[i].number : otherwise;
+}
+
+static int64_t whole(const call *c, int i, int64_t otherwise) {
+    return c->slots[i].given ? c->slots[i].whole[0] : otherwise;
+}
+
+static int axis(const call *c, int i, int otherwise) { return (int)whole(c, i, otherwise); }
+
+static bool flag(const call *c, int i) { return c->slots[i].given && c->slots[i].number != 0; }
+
+static ag_axes axes(const call *c, int i) {
+    ag_axes result = {c->slots[i].given ? c->slots[i].count : -1, {0}};
+    for (int k = 0; k < c->slots[i].count; k++) result.axis[k] = (int)c->slots[i].whole[k];
+    return result;
+}
+
+static ag_shape shape(const call *c, int i) {
+    ag_shape result = {c->slots[i].count, {0}};
+    memcpy(result.extent, c->slots[i].whole, sizeof result.extent);
+    return result;
+}
+
+/* ---- Functions with options */
+
+static ag_tensor *do_sum(const call *c) { return ag_sum_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
+static ag_tensor *do_mean(const call *c) { return ag_mean_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
+static ag_tensor *do_max(const call *c) { return ag_max_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
+static ag_tensor *do_min(const call *c) { return ag_min_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
+static ag_tensor *do_var(const call *c) { return ag_var_over(tensor(c, 0), axes(c, 1), real(c, 2, 0), flag(c, 3)); }
+static ag_tensor *do_argmax(const call *c) { return ag_argmax(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
+static ag_tensor *do_logsumexp(const call *c) { return ag_logsumexp(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
+static ag_tensor *do_softmax(const call *c) { return ag_softmax(tensor(c, 0), axis(c, 1, -1)); }
+static ag_tensor *do_log_softmax(const call *c) { return ag_log_softmax(tensor(c, 0), axis(c, 1, -1)); }
+
+static ag_tensor *do_where(const call *c) { return ag_where(tensor(c, 0), tensor(c, 1), tensor(c, 2)); }
+static ag_tensor *do_clamp(const call *c) { return ag_clamp(tensor(c, 0), real(c, 1, 0), real(c, 2, 0)); }
+static ag_tensor *do_int(const call *c) { return ag_cast(tensor(c, 0), AG_I64); }
+static ag_tensor *do_float(const call *c) { return ag_cast(tensor(c, 0), AG_F64); }
+
+static ag_tensor *do_reshape(const call *c) { return ag_reshape(tensor(c, 0), shape(c, 1)); }
+static ag_tensor *do_broadcast_to(const call *c) { return ag_broadcast_to(tensor(c, 0), shape(c, 1)); }
+static ag_tensor *do_transpose(const call *c) { return ag_transpose(tensor(c, 0), axis(c, 1, -2), axis(c, 2, -1)); }
+static ag_tensor *do_permute(const call *c) { return ag_permute(tensor(c, 0), axes(c, 1)); }
+static ag_tensor *do_flip(const call *c) { return ag_flip(tensor(c, 0), axis(c, 1, 0)); }
+static ag_tensor *do_squeeze(const call *c) { return ag_squeeze(tensor(c, 0), axes(c, 1)); }
+static ag_tensor *do_unsqueeze(const call *c) { return ag_unsqueeze(tensor(c, 0), axis(c, 1, 0)); }
+static ag_tensor *do_slice(const call *c) {
+    return ag_slice(tensor(c, 0), axis(c, 1, 0), whole(c, 2, AG_END), whole(c, 3, AG_END), whole(c, 4, 1));
+}
+static ag_tensor *do_embed(const call *c) {
+    return ag_embed(tensor(c, 0), axis(c, 1, 0), whole(c, 2, 0), whole(c, 3, 0), whole(c, 4, 1));
+}
+static ag_tensor *do_windows(const call *c) { return ag_windows(tensor(c, 0), axes(c, 1), shape(c, 2), shape(c, 3)); }
+static ag_tensor *do_fold(const call *c) { return ag_fold(tensor(c, 0), axes(c, 1), shape(c, 2), shape(c, 3)); }
+static ag_tensor *do_concat(const call *c) { return ag_concat(c->more, c->tensors, axis(c, 0, 0)); }
+
+static ag_tensor *do_gather(const call *c) { return ag_gather(tensor(c, 0), tensor(c, 1), axis(c, 2, 0)); }
+static ag_tensor *do_scatter_add(const call *c) {
+    return ag_scatter_add(tensor(c, 0), tensor(c, 1), tensor(c, 2), axis(c, 3, 0));
+}
+
+static ag_tensor *do_zeros(const call *c) { return ag_zeros(c->tape, AG_F64, shape(c, 0)); }
+static ag_tensor *do_ones(const call *c) { return ag_ones(c->tape, AG_F64, shape(c, 0)); }
+static ag_tensor *do_full(const call *c) { return ag_full(c->tape, AG_F64, shape(c, 0), real(c, 1, 0)); }
+static ag_tensor *do_arange(const call *c) { return ag_arange(c->tape, AG_F64, whole(c, 0, 0)); }
+static ag_tensor *do_uniform(const call *c) {
+    return ag_uniform(c->tape, AG_F64, shape(c, 0), real(c, 1, 0), real(c, 2, 1));
+}
+static ag_tensor *do_normal(const call *c) {
+    return ag_normal(c->tape, AG_F64, shape(c, 0), real(c, 1, 0), real(c, 2, 1));
+}
+
+/* ---- The table */
+
+static const function functions[] = {
+    {"abs", "x", ag_abs, NULL, NULL},
+    {"add", "a b", NULL, ag_add, NULL},
+    {"arange", "n%", NULL, NULL, do_arange},
+    {"argmax", "x axis%? keepdims!?", NULL, NULL, do_argmax},
+    {"broadcast_to", "x shape%", NULL, NULL, do_broadcast_to},
+    {"clamp", "x low# high#", NULL, NULL, do_clamp},
+    {"concat", "axis%? *", NULL, NULL, do_concat},
+    {"contiguous", "x", ag_contiguous, NULL, NULL},
+    {"cos", "x", ag_cos, NULL, NULL},
+    {"div", "a b", NULL, ag_div, NULL},
+    {"embed", "x axis% n% start%? step%?", NULL, NULL, do_embed},
+    {"equal", "a b", NULL, ag_equal, NULL},
+    {"exp", "x", ag_exp, NULL, NULL},
+    {"flip", "x axis%?", NULL, NULL, do_flip},
+    {"float", "x", NULL, NULL, do_float},
+    {"fold", "x axis% extent% step%", NULL, NULL, do_fold},
+    {"full", "shape% value#", NULL, NULL, do_full},
+    {"gather", "x index axis%?", NULL, NULL, do_gather},
+    {"greater", "a b", NULL, ag_greater, NULL},
+    {"greater_equal", "a b", NULL, ag_greater_equal, NULL},
+    {"int", "x", NULL, NULL, do_int},
+    {"less", "a b", NULL, ag_less, NULL},
+    {"less_equal", "a b", NULL, ag_less_equal, NULL},
+    {"log", "x", ag_log, NULL, NULL},
+    {"log_softmax", "x axis%?", NULL, NULL, do_log_softmax},
+    {"logsumexp", "x axis%? keepdims!?", NULL, NULL, do_logsumexp},
+    {"matmul", "a b", NULL, ag_matmul, NULL},
+    {"max", "x axis%? keepdims!?", NULL, NULL, do_max},
+    {"maximum", "a b", NULL, ag_maximum, NULL},
+    {"mean", "x axis%? keepdims!?", NULL, NULL, do_mean},
+    {"min", "x axis%? keepdims!?", NULL, NULL, do_min},
+    {"minimum", "a b", NULL, ag_minimum, NULL},
+    {"mul", "a b", NULL, ag_mul, NULL},
+    {"neg", "x", ag_neg, NULL, NULL},
+    {"normal", "shape% mean#? std#?", NULL, NULL, do_normal},
+    {"not_equal", "a b", NULL, ag_not_equal, NULL},
+    {"ones", "shape%", NULL, NULL, do_ones},
+    {"permute", "x order%", NULL, NULL, do_permute},
+    {"pow", "a b", NULL, ag_pow, NULL},
+    {"relu", "x", ag_relu, NULL, NULL},
+    {"reshape", "x shape%", NULL, NULL, do_reshape},
+    {"rsqrt", "x", ag_rsqrt, NULL, NULL},
+    {"scatter_add", "x index source axis%?", NULL, NULL, do_scatter_add},
+    {"sigmoid", "x", ag_sigmoid, NULL, NULL},
+    {"sign", "x", ag_sign, NULL, NULL},
+    {"sin", "x", ag_sin, NULL, NULL},
+    {"slice", "x axis%? start%? stop%? step%?", NULL, NULL, do_slice},
+    {"softmax", "x axis%?", NULL, NULL, do_softmax},
+    {"sqrt", "x", ag_sqrt, NULL, NULL},
+    {"square", "x", ag_square, NULL, NULL},
+    {"squeeze", "x axis%?", NULL, NULL, do_squeeze},
+    {"stop_gradient", "x", ag_stop_gradient, NULL, NULL},
+    {"sub", "a b", NULL, ag_sub, NULL},
+    {"sum", "x axis%? keepdims!?", NULL, NULL, do_sum},
+    {"tanh", "x", ag_tanh, NULL, NULL},
+    {"transpose", "x axis0%? axis1%?", NULL, NULL, do_transpose},
+    {"uniform", "shape% low#? high#?", NULL, NULL, do_uniform},
+    {"unsqueeze", "x axis%", NULL, NULL, do_unsqueeze},
+    {"var", "x axis%? correction#? keepdims!?", NULL, NULL, do_var},
+    {"where", "condition a b", NULL, NULL, do_where},
+    {"windows", "x axis% size% step%", NULL, NULL, do_windows},
+    {"zeros", "shape%", NULL, NULL, do_zeros},
+};
+
+int function_count(void) { return (int)(sizeof functions / sizeof *functions); }
+
+const function *function_at(int i) { return &functions[i]; }
+
+const function *find_function(const char *name) {
+    for (int i = 0; i < function_count(); i++)
+        if (strcmp(functions[i].name, name) == 0) return &functions[i];
+    return NULL;
+}
+
+ag_tensor *call_function(const function *f, const call *c) {
+    return f->one ? f->one(tensor(c, 0)) : f->two ? f->two(tensor(c, 0), tensor(c, 1)) : f->any(c);
+}
+
+/* ---- Misspelt names */
+
+static int smaller(int a, int b) { return a < b ? a : b; }
+
+/* Levenshtein's distance, row by row. */
+static int distance(const char *a, const char *b) {
+    int row[NAME_BYTES + 1], m = (int)strlen(a), n = (int)strlen(b);
+    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int i = 1; i <= m; i++) {
+        int corner = row[0]++;
+        for (int j = 1; j <= n; j++) {
+            int changed = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            row[j] = smaller(changed, smaller(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[n];
+}
+
+const char *nearest_function(const char *name) {
+    const char *best = NULL;
+    int least = strlen(name) > 4 ? 3 : 2;
+    for (int i = 0; i < function_count(); i++) {
+        int d = distance(name, functions[i].name);
+        if (d < least) least = d, best = functions[i].name;
+    }
+    return best;
+}

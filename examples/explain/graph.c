@@ -1,0 +1,344 @@
+/* graph -- the graph of a value and its gradients, drawn in layers
+ *
+ * Forward operations stand above, those of the backward pass below them, each in a layer under what it is computed
+ * from. What a node gives to layers further down runs through points, one a layer, which all its users share, so that
+ * lines only join neighbouring layers. Points of a layer are ordered by where their neighbours are, a few times up and
+ * down, and then moved towards them as far as others leave room. */
+#include "examples/explain/explain.h"
+
+#include <string.h>
+
+enum { MAX_DRAWN = 300, MAX_POINTS = 6000, MAX_LINES = 8000, WIDTH = 116, HEIGHT = 38, LAYER = 70, SWEEPS = 24 };
+
+typedef struct node {
+    ag_tensor *tensor, *gradient;
+    bool backward;
+    int of;           /* the node whose gradient it is; −1 if none */
+    int layer, reach; /* the last layer that its points run through */
+    int point;        /* its own; those below it follow */
+} node;
+
+typedef struct point {
+    int node, layer;
+    double x, sum;
+    int count;
+    bool through;
+} point;
+
+typedef struct line {
+    int from, to;
+} line;
+
+typedef struct picture {
+    int nodes, forward, points, lines, layers, y;
+    bool full; /* more nodes than are drawn */
+    node node[MAX_DRAWN];
+    point point[MAX_POINTS];
+    line line[MAX_LINES];
+    int order[MAX_POINTS];
+} picture;
+
+/* ---- Nodes */
+
+static const char *op_name(const ag_tensor *x) { return ag_op_of(x) ? ag_op_of(x)->name : "?"; }
+
+/* What was read from a variable is as good as the variable. */
+static int inputs_of(const ag_tensor *x) { return strcmp(op_name(x), "read") == 0 ? 0 : ag_inputs(x); }
+
+static int find(const picture *g, const ag_tensor *x) {
+    for (int i = 0; i < g->nodes; i++)
+        if (g->node[i].tensor == x) return i;
+    return -1;
+}
+
+/* Depth first, inputs before what is computed from them. */
+static void collect(picture *g, ag_tensor *root, bool backward) {
+    struct {
+        ag_tensor *x;
+        int next;
+    } stack[MAX_DRAWN];
+    int depth = 0;
+    if (find(g, root) >= 0) return;
+    stack[depth].x = root, stack[depth++].next = 0;
+    while (depth > 0) {
+        ag_tensor *x = stack[depth - 1].x;
+        if (stack[depth - 1].next < inputs_of(x)) {
+            ag_tensor *from = ag_input(x, stack[depth - 1].next++);
+            if (find(g, from) >= 0) continue;
+            g->full = g->full || depth == MAX_DRAWN;
+            if (g->full) return;
+            stack[depth].x = from, stack[depth++].next = 0;
+            continue;
+        }
+        depth--;
+        g->full = g->full || g->nodes == MAX_DRAWN;
+        if (g->full) return;
+        if (find(g, x) < 0) g->node[g->nodes++] = (node){.tensor = x, .backward = backward, .of = -1};
+    }
+}
+
+/* The gradients by all nodes at once: one backward pass, whose nodes are then the backward ones. */
+static void differentiate(picture *g, const report *r) {
+    ag_tensor *x[MAX_DRAWN], *dx[MAX_DRAWN];
+    int number[MAX_DRAWN], n = 0;
+    for (int i = 0; i < g->nodes; i++)
+        if (ag_requires_grad(g->node[i].tensor)) number[n] = i, x[n++] = g->node[i].tensor;
+    ag_tensor *y = r->y, *ones = r->ones;
+    if (n == 0 || ag_vjp(1, &y, &ones, n, x, dx, 0) != AG_OK) return;
+    for (int k = 0; k < n; k++) g->node[number[k]].gradient = dx[k];
+    for (int k = 0; k < n; k++)
+        if (inputs_of(x[k]) == 0) collect(g, dx[k], true);
+    for (int k = n; k-- > 0;) {
+        int i = find(g, dx[k]);
+        if (i >= g->forward && g->node[i].of < 0) g->node[i].of = number[k];
+    }
+}
+
+/* ---- Layers and points */
+
+static int max(int a, int b) { return a > b ? a : b; }
+
+static void layer(picture *g) {
+    for (int i = 0; i < g->nodes; i++) {
+        node *n = &g->node[i];
+        n->layer = n->backward ? g->node[g->y].layer + 1 : 0;
+        for (int k = 0; k < inputs_of(n->tensor); k++)
+            n->layer = max(n->layer, g->node[find(g, ag_input(n->tensor, k))].layer + 1);
+        g->layers = max(g->layers, n->layer + 1);
+    }
+    int first[MAX_DRAWN];
+    for (int i = 0; i < g->nodes; i++) first[i] = g->layers;
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < inputs_of(g->node[i].tensor); k++) {
+            int from = find(g, ag_input(g->node[i].tensor, k));
+            if (g->node[i].layer < first[from]) first[from] = g->node[i].layer;
+            g->node[from].reach = max(g->node[from].reach, g->node[i].layer - 1);
+        }
+    for (int i = 0; i < g->nodes; i++)
+        if (inputs_of(g->node[i].tensor) == 0 && first[i] < g->layers) g->node[i].layer = first[i] - 1;
+}
+
+static bool add_point(picture *g, int number, int at, bool through) {
+    if (g->points == MAX_POINTS) return false;
+    g->point[g->points] = (point){.node = number, .layer = at, .x = g->points, .through = through};
+    g->points++;
+    return true;
+}
+
+static bool join(picture *g, int from, int to) {
+    for (int i = 0; i < g->lines; i++)
+        if (g->line[i].from == from && g->line[i].to == to) return true;
+    if (g->lines == MAX_LINES) return false;
+    g->line[g->lines++] = (line){from, to};
+    return true;
+}
+
+static bool place(picture *g) {
+    for (int i = 0; i < g->nodes; i++) {
+        node *n = &g->node[i];
+        n->point = g->points;
+        for (int at = n->layer; at <= max(n->layer, n->reach); at++)
+            if (!add_point(g, i, at, at > n->layer)) return false;
+    }
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < inputs_of(g->node[i].tensor); k++) {
+            const node *from = &g->node[find(g, ag_input(g->node[i].tensor, k))];
+            int last = from->point + g->node[i].layer - 1 - from->layer;
+            for (int p = from->point; p < last; p++)
+                if (!join(g, p, p + 1)) return false;
+            if (!join(g, last, g->node[i].point)) return false;
+        }
+    return true;
+}
+
+/* ---- Where points are */
+
+static double half(const point *p) { return p->through ? 9 : WIDTH / 2.0 + 9; }
+
+/* Where each point's neighbours are on average, above for side < 0, below for side > 0, or both. */
+static void look_around(picture *g, int side) {
+    for (int i = 0; i < g->points; i++) g->point[i].sum = 0, g->point[i].count = 0;
+    for (int i = 0; i < g->lines; i++) {
+        point *a = &g->point[g->line[i].from], *b = &g->point[g->line[i].to];
+        if (side <= 0) b->sum += a->x, b->count++;
+        if (side >= 0) a->sum += b->x, a->count++;
+    }
+    for (int i = 0; i < g->points; i++) {
+        point *p = &g->point[i];
+        p->sum = p->count ? p->sum / p->count : p->x;
+    }
+}
+
+/* The points of a layer, in their order; by insertion, so that equals stay as they are. */
+static int members(picture *g, int at, bool by_neighbours) {
+    int n = 0;
+    for (int i = 0; i < g->points; i++) {
+        const point *p = &g->point[i];
+        if (p->layer != at) continue;
+        int k = n++;
+        for (; k > 0; k--) {
+            const point *q = &g->point[g->order[k - 1]];
+            if (by_neighbours ? q->sum <= p->sum : q->x <= p->x) break;
+            g->order[k] = g->order[k - 1];
+        }
+        g->order[k] = i;
+    }
+    return n;
+}
+
+/* Each where it wants to be, pushed right by those before it, or left by those behind; in between is room for all. */
+static void settle(picture *g, int n) {
+    static double right[MAX_POINTS];
+    for (int k = 0; k < n; k++) {
+        const point *p = &g->point[g->order[k]];
+        right[k] = p->sum;
+        if (k) {
+            double least = right[k - 1] + half(&g->point[g->order[k - 1]]) + half(p);
+            if (right[k] < least) right[k] = least;
+        }
+    }
+    double left = 0;
+    for (int k = n; k-- > 0;) {
+        point *p = &g->point[g->order[k]];
+        double most = k + 1 < n ? left - half(&g->point[g->order[k + 1]]) - half(p) : p->sum;
+        left = p->sum < most ? p->sum : most;
+        p->x = (left + right[k]) / 2;
+    }
+}
+
+static void arrange(picture *g) {
+    for (int sweep = 0; sweep < SWEEPS; sweep++)
+        for (int i = 0; i < g->layers; i++) {
+            bool ordering = sweep < SWEEPS - 8, down = sweep % 2 == 0;
+            look_around(g, !ordering ? 0 : down ? -1 : 1);
+            settle(g, members(g, down ? i : g->layers - 1 - i, ordering));
+        }
+    double least = g->points ? g->point[0].x : 0;
+    for (int i = 0; i < g->points; i++)
+        if (g->point[i].x - half(&g->point[i]) < least) least = g->point[i].x - half(&g->point[i]);
+    for (int i = 0; i < g->points; i++) g->point[i].x -= least;
+}
+
+/* ---- SVG */
+
+/* A label, or so much of it as there is room for; −1: all. */
+static void put_label(FILE *file, const ag_tensor *x, int room) {
+    char text[NAME_BYTES + 8] = "";
+    size_t n = 0;
+    for (const char *c = ag_label_of(x); *c && n < NAME_BYTES; c++) {
+        bool begins = ((unsigned char)*c & 0xC0) != 0x80;
+        if (begins && room-- == 0) {
+            memcpy(text + n, "…", sizeof "…");
+            break;
+        }
+        text[n++] = *c;
+    }
+    put_escaped(file, text);
+}
+
+/* What a node is called: its label, "∂/∂M" for the gradient by what has one, a number, or its operation. */
+static bool put_name(FILE *file, const picture *g, int i, int room) {
+    const node *n = &g->node[i];
+    const ag_tensor *of = n->of < 0 ? NULL : g->node[n->of].tensor;
+    if (*ag_label_of(n->tensor)) put_label(file, n->tensor, room);
+    else if (of && *ag_label_of(of)) {
+        fputs("∂/∂", file);
+        put_label(file, of, room - 3);
+    } else if (inputs_of(n->tensor) == 0 && ag_size(n->tensor) == 1) put_value(file, n->tensor, 1);
+    else {
+        fputs(op_name(n->tensor), file);
+        return false;
+    }
+    return true;
+}
+
+static void put_details(FILE *file, const picture *g, int i, const char *separator) {
+    const node *n = &g->node[i];
+    put_shape(file, n->tensor);
+    fputs(separator, file);
+    put_value(file, n->tensor, 24);
+    fputs(separator, file);
+    if (n->gradient) put_value(file, n->gradient, 24);
+    else fputs(n->backward ? "(backward)" : "none", file);
+}
+
+static void put_line(FILE *file, const picture *g, const line *l) {
+    const point *a = &g->point[l->from], *b = &g->point[l->to];
+    double y1 = a->layer * LAYER + HEIGHT / 2.0 + (a->through ? 0 : HEIGHT / 2.0);
+    double y2 = b->layer * LAYER + HEIGHT / 2.0 - (b->through ? 0 : HEIGHT / 2.0 + 4), middle = (y1 + y2) / 2;
+    bool across = !g->node[a->node].backward && b->layer > g->node[g->y].layer;
+    fprintf(file, "<path class=\"%s\" data-from=\"%d\"%s d=\"M%.0f %.0fC%.0f %.0f %.0f %.0f %.0f %.0f\"/>\n",
+            across                      ? "e a"
+            : g->node[a->node].backward ? "e b"
+                                        : "e",
+            a->node, b->through ? "" : " marker-end=\"url(#tip)\"", a->x, y1, a->x, middle, b->x, middle, b->x, y2);
+}
+
+static void put_node(FILE *file, const picture *g, int i) {
+    const node *n = &g->node[i];
+    double x = g->point[n->point].x, y = n->layer * LAYER;
+    bool leaf = inputs_of(n->tensor) == 0;
+    fprintf(file, "<g class=\"n%s%s%s\" tabindex=\"0\" data-node=\"%d\" transform=\"translate(%.0f %.0f)\"><title>",
+            n->backward ? " back" : "", leaf ? " leaf" : "", i == g->y ? " result" : "", i, x, y);
+    put_name(file, g, i, -1);
+    fprintf(file, " = %s ", op_name(n->tensor));
+    put_details(file, g, i, "\n");
+    fprintf(file, "</title><rect x=\"%d\" width=\"%d\" height=\"%d\" rx=\"%d\"/><text y=\"16\">", -WIDTH / 2, WIDTH,
+            HEIGHT, leaf ? 18 : 4);
+    bool named = put_name(file, g, i, 12);
+    fputs("</text><text class=\"s\" y=\"31\">", file);
+    if (named && !leaf) fprintf(file, "%s ", op_name(n->tensor));
+    put_shape(file, n->tensor);
+    fputs("</text></g>\n", file);
+}
+
+static void put_picture(FILE *file, const picture *g) {
+    double width = 0;
+    for (int i = 0; i < g->points; i++)
+        if (g->point[i].x + half(&g->point[i]) > width) width = g->point[i].x + half(&g->point[i]);
+    fprintf(file,
+            "<svg id=\"graph\" role=\"img\" aria-label=\"the graph\" viewBox=\"-4 -4 %.0f %d\" width=\"%.0f\">\n"
+            "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"4\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" "
+            "orient=\"auto\"><path d=\"M0 0L8 4L0 8z\"/></marker></defs>\n",
+            width + 8, g->layers * LAYER - LAYER + HEIGHT + 8, width + 8);
+    for (int i = 0; i < g->lines; i++) put_line(file, g, &g->line[i]);
+    for (int i = 0; i < g->nodes; i++) put_node(file, g, i);
+    fputs("</svg>\n", file);
+}
+
+static void put_table(FILE *file, const picture *g) {
+    fputs("<details><summary>All nodes as a table</summary><div "
+          "class=\"wide\"><table>\n<tr><th>name</th><th>operation</th>"
+          "<th>shape</th><th>value</th><th>gradient</th></tr>\n",
+          file);
+    for (int i = 0; i < g->nodes; i++) {
+        fprintf(file, "<tr id=\"node%d\"%s><td>", i, g->node[i].backward ? " class=\"back\"" : "");
+        put_name(file, g, i, -1);
+        fprintf(file, "</td><td>%s</td><td>", op_name(g->node[i].tensor));
+        put_details(file, g, i, "</td><td>");
+        fputs("</td></tr>\n", file);
+    }
+    fputs("</table></div></details>\n", file);
+}
+
+void put_graph(FILE *file, const report *r) {
+    static picture g;
+    memset(&g, 0, sizeof g);
+    collect(&g, r->y, false);
+    g.forward = g.nodes;
+    g.y = find(&g, r->y);
+    if (!g.full) differentiate(&g, r);
+    if (!g.full) layer(&g);
+    if (g.full || !place(&g)) {
+        fputs("<p>The graph has too many nodes to be drawn here.</p>\n", file);
+        return;
+    }
+    arrange(&g);
+    fputs("<div class=\"wide\">\n", file);
+    put_picture(file, &g);
+    fputs(
+        "</div>\n<div id=\"info\" aria-live=\"polite\">Point at a node, or click it, to see its value and its gradient."
+        "</div>\n",
+        file);
+    put_table(file, &g);
+}
