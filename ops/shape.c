@@ -445,17 +445,59 @@ static bool embed_infer(ag_infer *r) {
     return true;
 }
 
+/* One row of x added to one of y: n elements at strides. */
+static void add_row(ag_dtype dtype, int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step) {
+    int64_t *y_i64 = y;
+    const int64_t *x_i64 = x;
+    float *y_f32 = y;
+    const float *x_f32 = x;
+    double *y_f64 = y;
+    const double *x_f64 = x;
+    switch (dtype) {
+    case AG_I64:
+        for (int64_t i = 0; i < n; i++)
+            y_i64[i * y_step] = (int64_t)((uint64_t)y_i64[i * y_step] + (uint64_t)x_i64[i * x_step]);
+        break;
+    case AG_F32:
+        for (int64_t i = 0; i < n; i++) y_f32[i * y_step] += x_f32[i * x_step];
+        break;
+    default:
+        for (int64_t i = 0; i < n; i++) y_f64[i * y_step] += x_f64[i * x_step];
+        break;
+    }
+}
+
+/* The elements of x, which has some, added to those at `to` with other strides. */
+static void add(char *to, const int64_t *stride, const ag_array *x) {
+    int last = x->rank - 1;
+    int64_t at[AG_MAX_RANK] = {0}, bytes = (int64_t)ag_dtype_size(x->dtype);
+    const char *from = x->data;
+    for (;;) {
+        add_row(x->dtype, x->shape[last], to, stride[last], from, x->stride[last]);
+        int i = last - 1;
+        for (; i >= 0; i--) {
+            int64_t by = ++at[i] < x->shape[i] ? 1 : 1 - x->shape[i];
+            to += by * stride[i] * bytes;
+            from += by * x->stride[i] * bytes;
+            if (by == 1) break;
+            at[i] = 0;
+        }
+        if (i < 0) return;
+    }
+}
+
 static bool embed_eval(const ag_call *call) {
     const places *p = call->attributes;
     const ag_array *x = &call->x[0], *y = &call->y;
     size_t bytes = ag_dtype_size(y->dtype);
     int64_t stride[AG_MAX_RANK];
-    memset(y->data, 0, (size_t)y->size * bytes);
+    if (!call->accumulate) memset(y->data, 0, (size_t)y->size * bytes);
     if (x->size == 0) return true;
     memcpy(stride, y->stride, (size_t)y->rank * sizeof(int64_t));
     char *to = (char *)y->data + p->start * stride[p->axis] * (int64_t)bytes;
     stride[p->axis] = stride_of(p, x->shape[p->axis], stride[p->axis]);
-    copy(to, stride, x, call->threads);
+    if (call->accumulate) add(to, stride, x);
+    else copy(to, stride, x, call->threads);
     return true;
 }
 
@@ -468,6 +510,7 @@ static ag_tensor *embed_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_embed = {.name = "embed",
                             .notation = "embed_{i0}({0}, {i1}, {i2}, {i3})",
                             .kind = AG_KIND_OPAQUE,
+                            .flags = AG_OP_ACCUMULATES,
                             .arity = 1,
                             .attribute_bytes = sizeof(places),
                             .infer = embed_infer,
