@@ -98,6 +98,29 @@ static void differentiate(picture *g, const report *r) {
 
 static int max(int a, int b) { return a > b ? a : b; }
 
+/* What needs nothing of the backward pass but is part of it, and what needs nothing at all. */
+static bool can_sink(const picture *g, int i) {
+    const ag_tensor *x = g->node[i].tensor;
+    for (int k = 0; k < inputs_of(x); k++)
+        if (!g->node[i].backward || g->node[find(g, ag_input(x, k))].backward) return false;
+    return true;
+}
+
+/* Such a node goes down to where it is first used; every node's points reach to where it is last used. */
+static void sink(picture *g) {
+    for (int i = g->nodes; i-- > 0;) {
+        node *n = &g->node[i];
+        int first = g->layers;
+        for (int j = i + 1; j < g->nodes; j++)
+            for (int k = 0; k < inputs_of(g->node[j].tensor); k++) {
+                if (ag_input(g->node[j].tensor, k) != n->tensor) continue;
+                if (g->node[j].layer < first) first = g->node[j].layer;
+                n->reach = max(n->reach, g->node[j].layer - 1);
+            }
+        if (can_sink(g, i) && first < g->layers) n->layer = first - 1;
+    }
+}
+
 static void layer(picture *g) {
     for (int i = 0; i < g->nodes; i++) {
         node *n = &g->node[i];
@@ -106,16 +129,7 @@ static void layer(picture *g) {
             n->layer = max(n->layer, g->node[find(g, ag_input(n->tensor, k))].layer + 1);
         g->layers = max(g->layers, n->layer + 1);
     }
-    int first[MAX_DRAWN];
-    for (int i = 0; i < g->nodes; i++) first[i] = g->layers;
-    for (int i = 0; i < g->nodes; i++)
-        for (int k = 0; k < inputs_of(g->node[i].tensor); k++) {
-            int from = find(g, ag_input(g->node[i].tensor, k));
-            if (g->node[i].layer < first[from]) first[from] = g->node[i].layer;
-            g->node[from].reach = max(g->node[from].reach, g->node[i].layer - 1);
-        }
-    for (int i = 0; i < g->nodes; i++)
-        if (inputs_of(g->node[i].tensor) == 0 && first[i] < g->layers) g->node[i].layer = first[i] - 1;
+    sink(g);
 }
 
 static bool add_point(picture *g, int number, int at, bool through) {

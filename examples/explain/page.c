@@ -24,7 +24,7 @@ static const char style[] =
     "\n"
     ".good{color:var(--good)}.bad{color:var(--bad)}.good,.bad{font-weight:600}\n"
     ".uses{border-left:2px solid var(--edge);margin:.3rem 0 .3rem .4rem;padding-left:.9rem}"
-    ".use{margin:.5rem 0}summary{cursor:pointer}math{font-size:1.1em}\n"
+    ".use{margin:.5rem 0}summary{cursor:pointer}math{font-size:1.1em}mtd{text-align:left}\n"
     ".key span{padding:.1rem .5rem;border-radius:4px;border:1px solid;margin-right:.5rem}"
     ".key .f{background:var(--forward);border-color:var(--forward-edge)}"
     ".key .b{background:var(--back);border-color:var(--back-edge)}\n"

@@ -64,7 +64,7 @@ static size_t character(const char *s, uint32_t *code) {
     uint32_t u = n < 2 ? c : c & (0xFFu >> (n + 1));
     for (size_t i = 1; i < n; i++) {
         if (!continues(s[i])) return 0;
-        u = u << 6 | (s[i] & 0x3Fu);
+        u = u << 6 | ((unsigned char)s[i] & 0x3Fu);
     }
     *code = u;
     bool bad = (n == 3 && (u < 0x800 || (u >= 0xD800 && u < 0xE000))) || (n == 4 && (u < 0x10000 || u > 0x10FFFF));
