@@ -50,17 +50,20 @@ bool ag__fits(double s, ag_dtype dtype);
 int ag__worthwhile(int64_t work, int threads);
 
 /* Kernels. AG_KERNEL goes before a kernel's definition and lets the processor that runs it choose its vector width; the
- * results are the same bits for any. */
+ * results are the same bits for any. AG_BLOCK_KERNEL is for elementwise ones, which machine code mostly stands in for: they
+ * have no form for vectors of 64 bytes. */
 #if AG_HAVE_TARGET_CLONES && !defined __SANITIZE_THREAD__ /* whose run-time is not up when the choice is made */
 #define AG_KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define AG_BLOCK_KERNEL __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define AG_KERNEL
+#define AG_BLOCK_KERNEL
 #endif
 
 /* AG_BLOCK1(exp_f32, float, float, expf(a)) defines the ag_block exp_f32: y[i] = expf(a) with a = x[0][i], for
  * element types of y and of x; AG_BLOCK2 has a and b; AG_BLOCK1_S has a and the scalar s, the attribute. */
 #define AG_BLOCK1(name, ytype, xtype, formula)                                                                         \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                  \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
         (void)attributes;                                                                                              \
         ytype *y = y_;                                                                                                 \
         const xtype *a_ = x_[0];                                                                                       \
@@ -70,7 +73,7 @@ int ag__worthwhile(int64_t work, int threads);
         }                                                                                                              \
     }
 #define AG_BLOCK2(name, ytype, xtype, formula)                                                                         \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                  \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
         (void)attributes;                                                                                              \
         ytype *y = y_;                                                                                                 \
         const xtype *a_ = x_[0], *b_ = x_[1];                                                                          \
@@ -80,7 +83,7 @@ int ag__worthwhile(int64_t work, int threads);
         }                                                                                                              \
     }
 #define AG_BLOCK1_S(name, ytype, xtype, formula)                                                                       \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                  \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
         ytype *y = y_;                                                                                                 \
         const xtype *a_ = x_[0], s = (xtype) * (const double *)attributes;                                             \
         AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \

@@ -380,7 +380,7 @@ static bool clamp_infer(ag_infer *r) {
 }
 
 /* Comparisons with NaN are false, so that it falls through to itself. */
-AG_KERNEL static void clamp_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+AG_BLOCK_KERNEL static void clamp_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     const interval *c = attributes;
     const float low = (float)c->low, high = (float)c->high, *x = x_[0];
     float *y = y_;
@@ -389,7 +389,7 @@ AG_KERNEL static void clamp_f32(int64_t n, void *y_, const void *const x_[], con
         y[i] = raised > high ? high : raised;
     }
 }
-AG_KERNEL static void clamp_f64(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+AG_BLOCK_KERNEL static void clamp_f64(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     const interval *c = attributes;
     const double low = c->low, high = c->high, *x = x_[0];
     double *y = y_;

@@ -85,7 +85,7 @@ ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b) { return ag_less_equal(b
 
 /* WHERE(where_f32, float) defines the ag_block where_f32; x is the condition, then a and b. */
 #define WHERE(name, type)                                                                                              \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *const x[], const void *attributes) {                   \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x[], const void *attributes) {             \
         (void)attributes;                                                                                              \
         type *y = y_;                                                                                                  \
         const uint8_t *condition = x[0];                                                                               \
@@ -138,7 +138,7 @@ typedef struct gate {
 /* GATE(gate_f32, float) defines the ag_block gate_f32; x is g, then what it hangs on. A weight of 0 must win
  * over an infinite g. */
 #define GATE(name, type)                                                                                               \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                  \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
         const gate *p = attributes;                                                                                    \
         const type low = (type)p->low, high = (type)p->high;                                                           \
         const type at_low = (type)p->at_low, at_high = (type)p->at_high;                                               \

@@ -226,7 +226,7 @@ static bool scatter_add_infer(ag_infer *r) {
 
 /* One block: y[j] += x[j]; one line: table[index[j]·step + j·ahead] += source[j·beside]. */
 #define SCATTER(add, line, type)                                                                                       \
-    AG_KERNEL static void add(int64_t n, void *y_, const void *x_) {                                                   \
+    AG_BLOCK_KERNEL static void add(int64_t n, void *y_, const void *x_) {                                             \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
         AG_SIMD                                                                                                        \

@@ -96,7 +96,7 @@ typedef struct stream {   /* the attributes of a random operation */
 } stream;
 
 /* Philox4x32-10 of the blocks start … start+LANES−1: word j of all blocks, then word j+1 of all. */
-AG_KERNEL static void philox(const stream *s, uint64_t start, uint32_t word[WORDS]) {
+AG_BLOCK_KERNEL static void philox(const stream *s, uint64_t start, uint32_t word[WORDS]) {
     uint32_t *w0 = word, *w1 = word + LANES, *w2 = word + 2 * LANES, *w3 = word + 3 * LANES;
     uint32_t key0 = (uint32_t)s->seed, key1 = (uint32_t)(s->seed >> 32);
     for (uint32_t i = 0; i < LANES; i++) {
@@ -172,7 +172,7 @@ static bool random_infer(ag_infer *r) {
 
 /* low + (high − low)·u, unless that width is infinite; and as rounding may lead out of the interval, cut to
  * the numbers in it. */
-AG_KERNEL static void uniform_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
+AG_BLOCK_KERNEL static void uniform_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
     const float low = (float)s->first, high = (float)s->second, width = (float)(s->second - s->first);
     const float first = (double)low < s->first ? nextafterf(low, INFINITY) : low;
     const float below = (double)high < s->second ? high : nextafterf(high, -INFINITY);
@@ -186,7 +186,7 @@ AG_KERNEL static void uniform_f32(const stream *s, const uint32_t word[WORDS], v
         y[i] = v > last ? last : v;
     }
 }
-AG_KERNEL static void uniform_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
+AG_BLOCK_KERNEL static void uniform_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
     const double low = s->first, high = s->second, width = high - low;
     const double below = nextafter(high, -(double)INFINITY), last = below > low ? below : low;
     const bool wide = width > DBL_MAX;
