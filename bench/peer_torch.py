@@ -267,6 +267,11 @@ def adam(tensors, n):
     return work, check
 
 
+def matmul_batch():
+    a, b = noise((256, 32, 64), 0), noise((256, 64, 32), 1)
+    return lambda: (torch.matmul(a, b),)
+
+
 def make(name):
     if m := re.fullmatch(r"ops(\d+)", name):
         return ops(int(m[1]))
@@ -279,7 +284,7 @@ def make(name):
         return globals()[m[1]](int(m[2]) << 20)
     if m := re.fullmatch(r"adam_(\d+)M", name):
         return adam(int(m[1]), 1000000)
-    if name in ("lenet", "lstm", "transformer"):
+    if name in ("lenet", "lstm", "matmul_batch", "transformer"):
         return globals()[name]()
     raise KeyError(name)
 
