@@ -159,7 +159,8 @@ typedef struct batch {
     int64_t count;
     const ag_array *y;
     const char *x[2];
-    int64_t stride[2][AG_MAX_RANK]; /* in elements, of the leading axes */
+    const int64_t *stride[2]; /* in elements; of the leading axes */
+    int64_t packed[2][AG_MAX_RANK];
 } batch;
 
 /* Forget the strides of axes of extent 1, which mean nothing: make them those of a matrix without gaps. */
@@ -185,7 +186,8 @@ static bool suit(const ag_call *call, batch *b, int i, int64_t rows, int64_t col
     ag__pack(packed, x, 0, x->size);
     b->x[i] = packed;
     int64_t step = rows * columns;
-    for (int axis = x->rank - 3; axis >= 0; step *= x->shape[axis--]) b->stride[i][axis] = step;
+    for (int axis = x->rank - 3; axis >= 0; step *= x->shape[axis--]) b->packed[i][axis] = step;
+    b->stride[i] = b->packed[i];
     *row = columns;
     *column = 1;
     settle(rows, columns, row, column);
@@ -261,32 +263,29 @@ static void multiply_all(const batch *b, int threads) {
 }
 
 static bool matmul_eval(const ag_call *call) {
-    const ag_array *y = &call->y;
+    const ag_array *x = call->x, *y = &call->y;
     const int last = y->rank - 1;
-    if (y->size == 0) return true;
-    batch b = {.p = {.dtype = y->dtype, .add = call->accumulate}, .y = y};
+    const int64_t m = y->shape[last - 1], n = y->shape[last], k = x[0].shape[last];
+    if (k == 0 && !call->accumulate) memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
+    if (k == 0 || y->size == 0) return true;
+    batch b;
     ag__product *p = &b.p;
-    p->m = y->shape[last - 1];
-    p->n = p->y_row = y->shape[last];
-    p->k = call->x[0].shape[last];
-    b.count = y->size / (p->m * p->n);
-    if (p->k == 0) {
-        if (!p->add) memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
-        return true;
-    }
+    b.p = (ag__product){.dtype = y->dtype, .add = call->accumulate, .m = m, .n = n, .k = k, .y_row = n};
+    b.y = y;
+    b.count = y->rank == 2 ? 1 : y->size / (m * n);
     for (int i = 0; i < 2; i++) {
-        b.x[i] = call->x[i].data;
-        memcpy(b.stride[i], call->x[i].stride, (size_t)(last - 1) * sizeof(int64_t));
+        b.x[i] = x[i].data;
+        b.stride[i] = x[i].stride;
     }
-    p->a_row = call->x[0].stride[last - 1];
-    p->a_column = p->k == 1 ? 1 : call->x[0].stride[last]; /* a single element's stride means nothing */
-    p->b_row = call->x[1].stride[last - 1];
-    p->b_column = p->n == 1 ? 1 : call->x[1].stride[last];
+    p->a_row = x[0].stride[last - 1];
+    p->a_column = k == 1 ? 1 : x[0].stride[last]; /* a single element's stride means nothing */
+    p->b_row = x[1].stride[last - 1];
+    p->b_column = n == 1 ? 1 : x[1].stride[last];
     b.ours = is_ours(p);
     if (!b.ours) need_blis();
-    bool good = b.ours ? share(call, &b)
-                       : suit(call, &b, 0, p->m, p->k, &p->a_row, &p->a_column) &&
-                             suit(call, &b, 1, p->k, p->n, &p->b_row, &p->b_column);
+    bool good =
+        b.ours ? share(call, &b)
+               : suit(call, &b, 0, m, k, &p->a_row, &p->a_column) && suit(call, &b, 1, k, n, &p->b_row, &p->b_column);
     if (good) multiply_all(&b, call->threads);
     return good;
 }

@@ -120,29 +120,29 @@ typedef VECTOR(float, LANES_F32) float vector_f32;
 typedef VECTOR(double, LANES_F64) double vector_f64;
 
 #define ON
-#define HIGH 4
 #define WIDTHS 1
+#if defined __GNUC__ && defined __aarch64__
+#define HIGH 8
+#define MULTIPLY_ADD_F32(a, b, sum) vfmaq_f32(sum, a, b)
+#define MULTIPLY_ADD_F64(a, b, sum) vfmaq_f64(sum, a, b)
+#else
+#define HIGH 4
+#define MULTIPLY_ADD_F32(a, b, sum) ((a) * (b) + (sum))
+#define MULTIPLY_ADD_F64(a, b, sum) ((a) * (b) + (sum))
+#endif
 
 #define PANEL panel_f32_plain
 #define TILE tile_f32_plain
 #define REAL float
 #define LANES LANES_F32
-#if defined __GNUC__ && defined __aarch64__
-#define MULTIPLY_ADD(a, b, sum) vfmaq_f32(sum, a, b)
-#else
-#define MULTIPLY_ADD(a, b, sum) ((a) * (b) + (sum))
-#endif
+#define MULTIPLY_ADD MULTIPLY_ADD_F32
 #include "ops/product_tile.h"
 
 #define PANEL panel_f64_plain
 #define TILE tile_f64_plain
 #define REAL double
 #define LANES LANES_F64
-#if defined __GNUC__ && defined __aarch64__
-#define MULTIPLY_ADD(a, b, sum) vfmaq_f64(sum, a, b)
-#else
-#define MULTIPLY_ADD(a, b, sum) ((a) * (b) + (sum))
-#endif
+#define MULTIPLY_ADD MULTIPLY_ADD_F64
 #include "ops/product_tile.h"
 
 /* ---- Copying a panel of b ---- */
@@ -249,12 +249,15 @@ static bool crowded(const ag__product *p, int64_t size) {
 
 /* Blocks of k are as many as needed, and then equally large. */
 static void start(running *r, const unit *u, const ag__product *p) {
-    const int64_t blocks = (p->k + u->block - 1) / u->block;
     r->unit = u;
     r->p = p;
     r->size = p->dtype == AG_F32 ? 4 : 8;
-    r->columns = u->row / r->size;
-    r->block = (p->k + blocks - 1) / blocks;
+    r->columns = p->dtype == AG_F32 ? u->row / 4 : u->row / 8;
+    r->block = p->k;
+    if (p->k > u->block) {
+        const int64_t blocks = (p->k + u->block - 1) / u->block;
+        r->block = (p->k + blocks - 1) / blocks;
+    }
     r->copied = p->b_column != 1 || crowded(p, r->size);
 }
 
@@ -311,23 +314,31 @@ static void multiply_turned(running *r) {
 
 /* Whether turning y, and a if need be, is less work than copying b. */
 static bool better_turned(const ag__product *p) {
+    if (p->m == 1 || p->b_column == 1) return false;
     const double m = (double)p->m, n = (double)p->n, k = (double)p->k;
-    return p->m > 1 && p->b_column != 1 && m * n + (p->a_row == 1 ? 0 : m * k) < n * k;
+    return m * n + (p->a_row == 1 ? 0 : m * k) < n * k;
+}
+
+static ag__product turned(const ag__product *p, int64_t y_row) {
+    return (ag__product){p->dtype, p->add,      p->n,     p->m,        p->k,     p->b, p->a,
+                         p->y,     p->b_column, p->b_row, p->a_column, p->a_row, y_row};
 }
 
 void ag__multiply_on(int u, const ag__product *p) {
     running r;
-    ag__product t = {p->dtype, p->add,      p->n,     p->m,        p->k,     p->b,    p->a,
-                     p->y,     p->b_column, p->b_row, p->a_column, p->a_row, p->y_row};
+    ag__product t;
     if (better_turned(p)) {
+        t = turned(p, p->y_row);
         start(&r, &units[u], &t);
         multiply_turned(&r);
-    } else {
-        const bool column = p->n == 1 && p->y_row == 1; /* of y: it is a row as well */
-        t.y_row = p->m;
-        start(&r, &units[u], column ? &t : p);
-        multiply_straight(&r);
+        return;
     }
+    if (p->n == 1 && p->y_row == 1) { /* the column y is a row as well */
+        t = turned(p, p->m);
+        p = &t;
+    }
+    start(&r, &units[u], p);
+    multiply_straight(&r);
 }
 
 void ag__multiply(const ag__product *p) {

@@ -49,9 +49,9 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
         UNROLLED for (int i = 0; i < 4; i++) from[i] += column;
         b += b_row;
     } while (--p > 0);
-    REAL all[4][2 * LANES];
-    UNROLLED for (int i = 0; padded && i < 4; i++) memcpy(all[i], sum[i], sizeof all[i]);
-    for (int64_t i = 0; padded && i < 4 && i < rows; i++)
+    REAL all[HIGH][2 * LANES];
+    UNROLLED for (int i = 0; padded && i < height; i++) memcpy(all[i], sum[i], sizeof all[i]);
+    for (int64_t i = 0; padded && i < height && i < rows; i++)
         for (int64_t j = 0; j < t->width; j++) y[i * y_row + j] = old[i * old_row + j] + all[i][j];
     UNROLLED for (int i = 0; !padded && i < height; i++, y += y_row, old += old_row) {
         if (!high && i == rows) return;
@@ -70,18 +70,19 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
 ON static void PANEL(const panel *t) {
     const REAL *a = t->a, *old = t->old;
     REAL *y = t->y;
-    const bool narrow = WIDTHS == 4 && t->width <= LANES;
-    int64_t height, high = HIGH > 4 && !narrow ? rows_in_high(t->m, HIGH) : 0;
+    const bool wide = WIDTHS == 1 || t->width > LANES, whole = WIDTHS == 4 && t->width == (wide ? 2 : 1) * LANES;
+    int64_t height, high = HIGH > 4 && (wide || WIDTHS < 4) ? rows_in_high(t->m, HIGH) : 0;
     for (int64_t rows = t->m; rows > 0; rows -= height, high -= height) {
         height = HIGH > 4 && high > 0 ? HIGH : 4;
         if (HIGH > 4 && high > 0) {
-            if (WIDTHS == 4 && t->width == 2 * LANES) TILE(HIGH, 2, false, t, a, old, y, rows);
-            else if (WIDTHS == 4 || t->width > LANES) TILE(HIGH, 2, true, t, a, old, y, rows);
+            if (whole) TILE(HIGH, 2, false, t, a, old, y, rows);
+            else if (WIDTHS == 4 || wide) TILE(HIGH, 2, WIDTHS > 1, t, a, old, y, rows);
             else TILE(HIGH, 1, true, t, a, old, y, rows);
+        } else if (wide) {
+            if (whole) TILE(4, 2, false, t, a, old, y, rows);
+            else TILE(4, 2, WIDTHS > 1, t, a, old, y, rows);
         } else {
-            if (WIDTHS == 4 && t->width == 2 * LANES) TILE(4, 2, false, t, a, old, y, rows);
-            else if (WIDTHS == 1 || t->width > LANES) TILE(4, 2, WIDTHS > 1, t, a, old, y, rows);
-            else if (WIDTHS == 4 && t->width == LANES) TILE(4, 1, false, t, a, old, y, rows);
+            if (whole) TILE(4, 1, false, t, a, old, y, rows);
             else TILE(4, 1, true, t, a, old, y, rows);
         }
         a += height * t->a_row;
