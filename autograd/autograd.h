@@ -1361,8 +1361,9 @@ AG_API ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v);
 /* ================================================= 18. Profiling ================================================= */
 
 /* A profile says what a tape ran: which regions of operations, products and other operations, how long each took, and
- * what it moved and computed. While none runs, it costs nothing. Steps of one structure share an entry (the same operations and
- * shapes, recorded at the same lines, with the same labels), so the steps of a training loop add up.
+ * what it moved and computed: docs/profiling.md reads one. While none runs, it costs nothing. Steps of one structure share
+ * an entry (the same operations and shapes, recorded at the same lines, with the same labels), so the steps of a
+ * training loop add up.
  *
  *     ag_profile_start(tape);
  *     for (int step = 0; step < 100; step++) train(tape);

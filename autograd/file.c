@@ -1,7 +1,7 @@
 /* file -- writing a file so that it is there whole or not at all
  *
- * It is written beside its target, flushed to the disk, and then renamed. What is no file (a device, a pipe, a link) is written
- * to in place, and stays what it is. */
+ * It is written beside its target, flushed to the disk, and then renamed. What is no file (a device, a pipe, a link) is
+ * written to in place, and stays what it is. */
 #if defined __unix__ || defined __APPLE__
 #define _POSIX_C_SOURCE 200809L
 #include <sys/stat.h>

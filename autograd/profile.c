@@ -1,9 +1,9 @@
 /* profile -- which steps ran, how long, and what they moved and computed
  *
  * While a profile runs, the evaluators report each step once it is done. Steps of one structure (operations, layouts,
- * the caller's places, labels) share a row, in which their times add up; what the structure decides (bytes, flops, texts) is
- * found once, when the row is made. Events are kept in a ring of fixed size. Invariant: reporting never fails, and asks
- * for memory only when it meets a new structure; what cannot have a row of its own goes to row OTHER. */
+ * the caller's places, labels) share a row, in which their times add up; what the structure decides (bytes, flops,
+ * texts) is found once, when the row is made. Events are kept in a ring of fixed size. Invariant: reporting never
+ * fails, and asks for memory only when it meets a new structure; what cannot have a row of its own goes to row OTHER. */
 #include "autograd/profile.h"
 #include "autograd/plan.h"
 
@@ -362,7 +362,7 @@ static void report(const doing *d, int64_t since, int threads) {
     add_event(d->tape, row_of(d->tape->profile, d), since, now, threads);
 }
 
-/* How many threads an operation of its own has: those that its loops take, or, where only it knows, those it may take. */
+/* How many threads an operation of its own has: those that its loops take; where only it knows, those it may take. */
 static int threads_of(const ag_tensor *t) {
     ag_kind kind = t->op->kind;
     int64_t work = kind == AG_KIND_REDUCTION ? t->input[0]->layout->size : t->layout->size;

@@ -1,5 +1,4 @@
-/* test_profile -- what a profile says ran under either evaluator, its table, its trace, and what a tape's memory is said
- * to be
+/* test_profile -- what a profile says ran under either evaluator, its table, its trace, and what a tape is said to hold
  *
  * Each test has a directory of its own for traces. A trace is read by a small JSON parser that accepts nothing else. */
 #define _XOPEN_SOURCE 700
@@ -299,6 +298,19 @@ START_TEST(long_lists_are_cut_short) {
     ck_assert_ptr_nonnull(strstr(e.inputs, "xxx…"));
     ck_assert_uint_lt(strlen(e.labels), 400);
     ck_assert_uint_lt(strlen(e.inputs), 200);
+}
+END_TEST
+
+START_TEST(threads_are_those_that_shared_the_work) {
+    ag_tensor *large = scattered(tape, AG_F32, AG_SHAPE(200000), 0), *small = scattered(tape, AG_F32, AG_SHAPE(200), 0);
+    ag_tape_set_threads(tape, 3);
+    ag_profile_start(tape);
+    ag_eval(ag_exp(ag_neg(large)));
+    ag_eval(ag_sin(ag_abs(small)));
+    ag_profile_stop(tape);
+    ag_profile_kind kind = fused() ? AG_PROFILE_REGION : AG_PROFILE_OPERATION;
+    ck_assert_int_eq(entry_with(kind, "exp", "").threads, 3);
+    ck_assert_int_eq(entry_with(kind, "sin", "").threads, 1);
 }
 END_TEST
 
@@ -709,6 +721,7 @@ int main(void) {
     tcase_add_test(entries, a_training_loop_adds_up);
     tcase_add_test(entries, lines_and_labels_keep_entries_apart);
     tcase_add_test(entries, long_lists_are_cut_short);
+    tcase_add_test(entries, threads_are_those_that_shared_the_work);
     tcase_add_test(entries, a_new_profile_forgets_the_old_one);
     tcase_add_test(entries, results_are_the_same_bits);
     TCase *memory = plain_group(suite, "memory");
