@@ -248,10 +248,15 @@ static int useful_threads(double work, int threads) {
     return most < threads ? (int)most + 1 : threads;
 }
 
-static void multiply_all(const batch *b, int threads) {
+static void multiply_all(batch *b, int threads) {
     const double work = work_of(&b->p);
     threads = useful_threads(work * (double)b->count, threads);
-    if (threads > 1 && (b->count >= threads || work <= SMALL)) {
+    if (b->count == 1) {
+        b->p.a = b->x[0];
+        b->p.b = b->x[1];
+        b->p.y = b->y->data;
+        multiply(&b->p, b->ours, work <= SMALL ? 1 : threads);
+    } else if (threads > 1 && (b->count >= threads || work <= SMALL)) {
         if (b->count < threads) threads = (int)b->count;
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -270,7 +275,11 @@ static bool matmul_eval(const ag_call *call) {
     if (k == 0 || y->size == 0) return true;
     batch b;
     ag__product *p = &b.p;
-    b.p = (ag__product){.dtype = y->dtype, .add = call->accumulate, .m = m, .n = n, .k = k, .y_row = n};
+    p->dtype = y->dtype;
+    p->add = call->accumulate;
+    p->m = m;
+    p->n = p->y_row = n;
+    p->k = k;
     b.y = y;
     b.count = y->rank == 2 ? 1 : y->size / (m * n);
     for (int i = 0; i < 2; i++) {
