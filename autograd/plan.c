@@ -571,7 +571,8 @@ static void settle(planner *p) {
         uint32_t s = order[k];
         ag__plan_step *step = step_at(p, s);
         step->hold = p->plan->holds.count;
-        if (step->kind == AG__STEP_REGION) settle_region(p, s);
+        if (step->kind == AG__STEP_NODE && !p->stored[step->what]) step->kind = AG__STEP_NOTHING; /* nobody asks */
+        else if (step->kind == AG__STEP_REGION) settle_region(p, s);
         else if (step->members) settle_node(p, step->what);
         if (step->kind == AG__STEP_ADD) request(p, step->onto);
         step->holds = p->plan->holds.count - step->hold;

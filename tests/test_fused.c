@@ -1,0 +1,161 @@
+/* test_fused -- what the fused evaluator makes of a graph, as a profile tells it: how many sweeps, what is computed, what
+ * goes to memory
+ *
+ * Values are test_random's matter; here nothing but the division of the work is looked at. */
+#include "tests/support.h"
+
+/* ---- What ran ---- */
+
+typedef struct work {
+    int regions, products, operations;
+    int64_t nodes, written;
+} work;
+
+static work evaluated(int n, ag_tensor *const y[]) {
+    work w = {0};
+    ag_profile_start(tape);
+    ck_assert_int_eq(ag_eval_all(n, y), AG_OK);
+    ag_profile_stop(tape);
+    for (int i = 0; i < ag_profile_count(tape); i++) {
+        ag_profile_entry e = ag_profile_at(tape, i);
+        if (e.kind < AG_PROFILE_REGION) continue;
+        *(e.kind == AG_PROFILE_REGION    ? &w.regions
+          : e.kind == AG_PROFILE_PRODUCT ? &w.products
+                                         : &w.operations) += (int)e.calls;
+        w.nodes += e.nodes;
+        w.written += e.bytes_written;
+    }
+    return w;
+}
+
+/* The first one of a test says which evaluator it is about. */
+static ag_tensor *matrix(int64_t rows, int64_t columns, int seed) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    return scattered(tape, AG_F32, AG_SHAPE(rows, columns), (uint64_t)seed * 1000);
+}
+
+/* ---- Regions ---- */
+
+START_TEST(a_chain_is_one_sweep) {
+    ag_tensor *x = matrix(40, 50, 1), *y = ag_tanh(ag_add_scalar(ag_mul(ag_scale(x, 2), x), 1));
+    work w = evaluated(1, &y);
+    ck_assert_int_eq(w.regions, 1);
+    ck_assert_int_eq(w.operations, 0);
+    ck_assert_int_eq(w.written, 40 * 50 * 4);
+}
+END_TEST
+
+START_TEST(softmax_is_one_sweep_with_its_gradient) {
+    ag_tensor *x = matrix(40, 300, 1), *g = matrix(40, 300, 2), *y = ag_softmax(x, 1), *all[2] = {y};
+    ag_vjp(1, &y, &g, 1, &x, &all[1], 0);
+    work w = evaluated(2, all);
+    ck_assert_int_eq(w.regions, 1);
+    ck_assert_int_le(w.written, 2 * 40 * 300 * 4 + 40 * 4);
+}
+END_TEST
+
+/* Every second sweep needs what the one before has found out: mean, variance, the slopes of both. */
+START_TEST(batchnorm_takes_five_sweeps) {
+    ag_tensor *z = matrix(500, 300, 1), *g = matrix(500, 300, 2), *dz;
+    ag_tensor *centred = ag_sub(z, ag_mean_over(z, AG_AXES(0), true));
+    ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(0), true);
+    ag_tensor *y = ag_mul(centred, ag_rsqrt(ag_add_scalar(variance, 1e-5)));
+    ag_vjp(1, &y, &g, 1, &z, &dz, 0);
+    work w = evaluated(2, (ag_tensor *[]){y, dz});
+    int sweeps = 0;
+    for (int i = 0; i < ag_profile_count(tape); i++)
+        if (ag_profile_at(tape, i).elements == 500 * 300) sweeps += (int)ag_profile_at(tape, i).calls;
+    ck_assert_int_le(sweeps, 5);
+    ck_assert_int_lt(w.written, 3 * 500 * 300 * 4);
+}
+END_TEST
+
+/* An operation of a user is as good as one of the library's. */
+static void twice_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+    (void)attributes;
+    float *y = y_;
+    const float *x = x_[0];
+    for (int64_t i = 0; i < n; i++) y[i] = 2 * x[i];
+}
+static ag_tensor *twice_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_scale(g, 2); }
+static const ag_op twice = {
+    .name = "twice", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F32] = twice_f32}, .vjp = twice_vjp};
+
+START_TEST(a_users_operation_fuses) {
+    ag_tensor *x = matrix(30, 70, 1), *y = ag_exp(ag_apply(&twice, 1, (ag_tensor *[]){ag_neg(x)}, NULL, 0));
+    work w = evaluated(1, &y);
+    ck_assert_int_eq(w.regions + w.operations, 1);
+    ck_assert_int_eq(w.written, 30 * 70 * 4);
+}
+END_TEST
+
+/* ---- What is not computed ---- */
+
+START_TEST(equal_nodes_are_computed_once) {
+    ag_tensor *x = matrix(30, 40, 1), *y = ag_add(ag_exp(ag_neg(x)), ag_exp(ag_neg(x)));
+    ck_assert_int_eq(evaluated(1, &y).nodes, 3);
+}
+END_TEST
+
+START_TEST(what_changes_nothing_is_not_computed) {
+    ag_tensor *x = matrix(30, 40, 1), *one = ag_ones(tape, AG_F32, AG_SHAPE(40)), *e = ag_exp(x);
+    ag_tensor *y = ag_tanh(ag_neg(ag_neg(ag_scale(ag_mul(e, one), 1))));
+    ck_assert_int_eq(evaluated(1, &y).nodes, 2);
+}
+END_TEST
+
+START_TEST(zero_is_added_where_it_matters) {
+    float minus_zero = -0.0f;
+    ag_tensor *x = ag_from(tape, AG_F32, AG_SCALAR, &minus_zero);
+    ck_assert(ag_item(ag_rdiv_scalar(1, ag_add_scalar(ag_neg(ag_neg(x)), 0))) > 0);
+    ck_assert(ag_item(ag_rdiv_scalar(1, ag_neg(ag_neg(ag_scale(x, 1))))) < 0);
+}
+END_TEST
+
+/* ---- Products ---- */
+
+START_TEST(products_add_themselves_up) {
+    ag_tensor *sum = ag_matmul(matrix(20, 30, 0), matrix(30, 25, 1));
+    for (int i = 1; i < 5; i++) sum = ag_add(sum, ag_matmul(matrix(20, 30, 2 * i), matrix(30, 25, 2 * i + 1)));
+    work w = evaluated(1, &sum);
+    ck_assert_int_eq(w.products, 5);
+    ck_assert_int_eq(w.regions, 0);
+}
+END_TEST
+
+/* ---- Memory ---- */
+
+START_TEST(a_new_value_takes_the_place_of_its_gradient) {
+    enum { N = 100 * 1000 };
+    ag_tensor *w = NULL, *x = matrix(1000, 20, 1), *dw;
+    w = ag_parameter_from(ag_full(tape, AG_F32, AG_SHAPE(100, 1000), 1));
+    ag_mark mark = ag_tape_mark(tape);
+    int64_t most = 0;
+    for (int i = 0; i < 5; i++) {
+        ag_tensor *loss = ag_sum(ag_matmul(w, x));
+        ag_grad(loss, 1, &w, &dw);
+        ag_assign(w, ag_sub(w, ag_scale(dw, 1e-3)));
+        ag_item(loss);
+        most = ag_tape_memory(tape).live;
+        ag_tape_rewind(tape, mark);
+    }
+    ck_assert_int_lt(most, 3 * N * 4); /* the old value and the new one, rounded up, and small things */
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("fused");
+    TCase *regions = tape_group(suite, "regions");
+    tcase_add_test(regions, a_chain_is_one_sweep);
+    tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
+    tcase_add_test(regions, batchnorm_takes_five_sweeps);
+    tcase_add_test(regions, a_users_operation_fuses);
+    TCase *less = tape_group(suite, "not computed");
+    tcase_add_test(less, equal_nodes_are_computed_once);
+    tcase_add_test(less, what_changes_nothing_is_not_computed);
+    tcase_add_test(less, zero_is_added_where_it_matters);
+    TCase *rest = tape_group(suite, "products and memory");
+    tcase_add_test(rest, products_add_themselves_up);
+    tcase_add_test(rest, a_new_value_takes_the_place_of_its_gradient);
+    return run_suite(suite);
+}
