@@ -142,6 +142,10 @@ START_TEST(parentheses_are_where_they_are_needed) {
     expect_formula(ag_mul(b, ag_sum_over(a, AG_AXES(1), true)), "b⊙Σ_1 a");
     expect_formula(ag_sum_over(ag_add(a, b), AG_AXES(0), true), "Σ_0 (a + b)");
     expect_formula(ag_add(ag_sum(a), ag_mean(b)), "Σ a + mean(b)");
+    expect_formula(ag_sum_over(ag_sum_over(a, AG_AXES(1), true), AG_AXES(0), true), "Σ_0 (Σ_1 a)");
+    expect_formula(ag_matmul(a, ag_div_scalar(ag_rdiv_scalar(1, b), 8)), "a·(1/b)/8");
+    expect_formula(ag_sqrt(ag_square(a)), "√(a²)");
+    expect_formula(ag_pow_scalar(ag_square(a), 1.5), "(a²)^(3/2)");
     expect_formula(ag_mul(s, a), "s·a");
     expect_formula(ag_mul(ag_mul(a, s), b), "a·s·b");
     expect_formula(ag_div_scalar(ag_mul(s, ag_mul(a, b)), 4), "s·a⊙b/4");
@@ -181,6 +185,8 @@ START_TEST(broadcasting_is_said_where_it_matters) {
     expect_formula(ag_sum(wide), "Σ broadcast(b, (2,3))");
     expect_formula(ag_sum(ag_exp(wide)), "Σ broadcast(e^b, (2,3))");
     expect_formula(ag_sum(ag_mul(ag_exp(wide), a)), "Σ e^b⊙a");
+    ag_tensor *twice = ag_exp(wide);
+    expect_formula(ag_add(ag_sum(twice), ag_sum(ag_square(twice))), "Σ t1 + Σ t1²\n  where t1 = broadcast(e^b, (2,3))");
     expect_formula(ag_matmul(wide, ag_transpose(a, 0, 1)), "broadcast(b, (2,3))·aᵀ");
 }
 END_TEST
@@ -613,6 +619,7 @@ START_TEST(notations_of_one_s_own) {
         {"pi + {1}'", "pi + bᵀ"},
         {"-({0})", "−(a + b)"},
         {"{1} - -{1}", "b + b"},
+        {"((((((((({1})))))))))", "b"},
         /* no notations */
         {"", "own(a + b, b)"},
         {"{2}", "own(a + b, b)"},
@@ -624,6 +631,7 @@ START_TEST(notations_of_one_s_own) {
         {"{0} $ {1}", "own(a + b, b)"},
         {"{}", "own(a + b, b)"},
         {"f({0}", "own(a + b, b)"},
+        {"(((((((((((({1}))))))))))))", "own(a + b, b)"},
         {"{99999999999999999999}", "own(a + b, b)"},
     };
     static ag_op ops[sizeof rows / sizeof *rows];
