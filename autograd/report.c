@@ -124,7 +124,7 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory) {
         return NULL;
     }
     double *to = (*memory)->data;
-    ag__pack(to, &from, 0, from.size);
+    if (n) ag__pack(to, &from, 0, from.size);
     if (t->dtype == AG_F32) /* the same memory, from the end */
         for (size_t i = n; i-- > 0;) {
             float a;
