@@ -111,12 +111,17 @@ static void put_key(report *r, const char *name) {
 
 static void put_count(report *r, const char *name, double n) {
     put_key(r, name);
-    ag__putf(&r->t, "%.17g", n);
+    ag__put_value(&r->t, n, true);
 }
 
 static void put_truth(report *r, const char *name, bool truth) {
     put_key(r, name);
     put(r, truth ? "true" : "false");
+}
+
+static void put_roughly(report *r, double a) {
+    char s[AG__NUMBER];
+    put(r, ag__number(s, 2, a));
 }
 
 /* What is put in between becomes a JSON string. */
@@ -148,7 +153,7 @@ static void put_name(report *r, const ag_tensor *x) {
     r->f.style = style;
 }
 
-static void put_term(report *r, uint32_t x) {
+static void put_term(report *r, struct ag__term *x) {
     ag__text outer;
     if (r->o.json) put_key(r, "formula");
     quote(r, &outer);
@@ -157,7 +162,7 @@ static void put_term(report *r, uint32_t x) {
 }
 
 /* What u gives + x, with ∂y/∂t for what t was given; that of y is as it is. */
-static uint32_t add_formula(report *r, uint32_t x, const ag_tensor *c, const use *u) {
+static struct ag__term *add_formula(report *r, struct ag__term *x, const ag_tensor *c, const use *u) {
     return ag__add_formula(&r->f, x, c, u->t == r->y ? NULL : u->g, u->t);
 }
 
@@ -289,8 +294,11 @@ static void put_zero(report *r, zero z, double bound) {
         put_key(r, "rounding");
         ag__put_value(&r->t, bound, true);
     } else if (z == ZERO) put(r, ": exactly zero");
-    else if (z == ZERO_TO_ROUNDING)
-        ag__putf(&r->t, ": zero to rounding, which may leave %.2g of the terms that cancel", bound);
+    else if (z == ZERO_TO_ROUNDING) {
+        put(r, ": zero to rounding, which may leave ");
+        put_roughly(r, bound);
+        put(r, " of the terms that cancel");
+    }
 }
 
 /* ---- Paths ---- */
@@ -372,7 +380,7 @@ static bool put_contribution(report *r, ag_tensor *c, int level) {
                          : "nothing: it is locally constant");
         return true;
     }
-    put_term(r, add_formula(r, 0, c, use_at(r, r->length - 1)));
+    put_term(r, add_formula(r, NULL, c, use_at(r, r->length - 1)));
     if (!r->o.json) indent(r, level + 1);
     put_values(r, c, a);
     zero z = zero_of(r, c, use_at(r, r->length - 1)->g, a, &bound);
@@ -452,9 +460,14 @@ static void put_comparison(report *r, const ag_tensor *x, const double *sum, con
         ag__put_value(&r->t, allowed, true);
         put_truth(r, "agrees", agrees);
     } else if (difference == 0) put(r, "\nThe gradient is the same, to the last bit.");
-    else
-        ag__putf(&r->t, "\nThe gradient %s: the largest difference is %.2g, and rounding allows %.2g.",
-                 agrees ? "agrees" : "DIFFERS", difference, allowed);
+    else {
+        put(r, agrees ? "\nThe gradient agrees: the largest difference is "
+                      : "\nThe gradient DIFFERS: the largest difference is ");
+        put_roughly(r, difference);
+        put(r, ", and rounding allows ");
+        put_roughly(r, allowed);
+        put(r, ".");
+    }
 }
 
 static bool put_sum(report *r, ag_tensor *x, ag_tensor *dx) {
@@ -560,7 +573,9 @@ static void put_heading(report *r, const ag_tensor *x) {
         put(r, " on the way to ");
         put_name(r, r->y);
         put_shape(r, r->y);
-        if (u->count) ag__putf(&r->t, ", along %.6g path%s", u->paths, u->paths == 1 ? "" : "s");
+        if (u->count) put(r, ", along ");
+        if (u->count) ag__put_value(&r->t, u->paths, false);
+        if (u->count) put(r, u->paths == 1 ? " path" : " paths");
     }
     if (r->o.cotangent) {
         put(r, "; its cotangent is ");
@@ -624,10 +639,10 @@ static bool put_given(report *r, const ag_tensor *t, ag_tensor *g) {
     ag__buffer *memory;
     const double *a = values_of(g, &memory);
     if (!a) return false;
-    uint32_t x = 0;
+    struct ag__term *x = NULL;
     for (uint32_t u = r->used[t->id].first; u; u = r->use[u - 1].next)
         if (r->use[u - 1].c) x = add_formula(r, x, r->use[u - 1].c, &r->use[u - 1]);
-    put_term(r, x ? x : ag__add_formula(&r->f, 0, g, NULL, NULL));
+    put_term(r, x ? x : ag__add_formula(&r->f, NULL, g, NULL, NULL));
     if (!r->o.json) put(r, ", ");
     put_values(r, t, a);
     ag__buffer_drop(r->tape, memory);
@@ -667,7 +682,7 @@ static void put_hand(report *r, const use *h, bool first) {
         put_name(r, x);
         put(r, ": ");
     }
-    if (h->c) put_term(r, add_formula(r, 0, h->c, h));
+    if (h->c) put_term(r, add_formula(r, NULL, h->c, h));
     else put(r, r->o.json ? ",\"formula\":\"0\"" : "nothing");
     if (r->o.json) put(r, "}");
     else if (h->c && h->earlier) ag__putf(&r->t, ", added to %" PRIu32 " earlier", h->earlier);

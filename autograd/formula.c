@@ -35,105 +35,115 @@ typedef enum kind {
 
 enum { BELOW = 1, SCALAR = 2, SUBSCRIPT = 4 };
 
+typedef struct ag__term term;
+typedef ag__formulas formulas;
+
 /* Children are a list: `first`, then each one's `next`. In a product a number that is not 1 comes first, and
  * divisors, which are flagged BELOW, last. */
-typedef struct ag__term {
+struct ag__term {
     uint8_t kind, flags;
     uint16_t length; /* of `text` */
-    uint32_t first, next, size;
+    uint32_t size;   /* how many terms it is made of */
+    term *first, *next;
     union {
         double number;
         const char *text; /* of the notation */
         const ag_tensor *node;
     } is;
-} term;
+};
 
-typedef ag__formulas formulas;
+/* Terms stay where they are: a block that is full is followed by another. */
+enum { IN_BLOCK = 100 };
 
-static term *at(const formulas *f, uint32_t x) { return &f->term[x]; }
+struct ag__block {
+    struct ag__block *before;
+    uint32_t used;
+    term term[IN_BLOCK];
+};
 
-/* ---- Making terms: 0 is what there is when memory has run out ---- */
+/* ---- Making terms ---- */
 
-static uint32_t new_term(formulas *f, kind what) {
-    if (f->term_count == f->term_room) {
-        uint32_t room = 2 * f->term_room + 64;
-        term *more = ag__resize(f->tape, f->term, f->term_room * sizeof *more, room * sizeof *more);
-        if (!more) {
-            f->failed = true;
-            return 0;
-        }
-        f->term = more;
-        f->term_room = room;
-    }
-    f->term[f->term_count] = (term){.kind = (uint8_t)what, .size = 1};
-    return f->term_count++;
+static bool new_block(formulas *f) {
+    struct ag__block *b = ag__resize(f->tape, NULL, 0, sizeof *b);
+    if (!b) return false;
+    b->before = f->block;
+    b->used = 0;
+    f->block = b;
+    return true;
 }
 
-static uint32_t number(formulas *f, double a) {
-    uint32_t x = new_term(f, NUMBER);
-    at(f, x)->is.number = a;
+/* Where there is no memory, a term that gets into no list: the formula has failed then, and is not written. */
+static term *new_term(formulas *f, kind what) {
+    f->failed = f->failed || (f->block->used == IN_BLOCK && !new_block(f));
+    term *x = f->failed ? f->none : &f->block->term[f->block->used++];
+    *x = (term){.kind = f->failed ? NUMBER : (uint8_t)what, .size = 1};
     return x;
 }
 
-static uint32_t node_term(formulas *f, kind what, const ag_tensor *t) {
-    uint32_t x = new_term(f, what);
-    at(f, x)->is.node = t;
+static term *number(formulas *f, double a) {
+    term *x = new_term(f, NUMBER);
+    x->is.number = a;
+    return x;
+}
+
+static term *node_term(formulas *f, kind what, const ag_tensor *t) {
+    term *x = new_term(f, what);
+    x->is.node = t;
     return x;
 }
 
 /* x, or a copy where it may already stand in a list. */
-static uint32_t again(formulas *f, uint32_t x) {
-    if (at(f, x)->kind != NAME && at(f, x)->kind != NUMBER && at(f, x)->kind != COTANGENT) return x;
-    uint32_t copy = new_term(f, NUMBER);
-    *at(f, copy) = *at(f, x);
-    at(f, copy)->next = 0;
+static term *again(formulas *f, term *x) {
+    if (x->kind != NAME && x->kind != NUMBER && x->kind != COTANGENT) return x;
+    term *copy = new_term(f, NUMBER);
+    *copy = *x;
+    copy->next = 0;
     return copy;
 }
 
 /* A list under construction. */
 typedef struct list {
-    uint32_t first, last, size;
+    term *first, *last;
+    uint32_t size;
 } list;
 
-static void append(formulas *f, list *l, uint32_t x) {
-    if (x == 0) return;
-    if (l->first) at(f, l->last)->next = x;
+static void append(formulas *f, list *l, term *x) {
+    if (!x || x == f->none) return;
+    if (l->first) l->last->next = x;
     else l->first = x;
-    at(f, x)->next = 0;
+    x->next = 0;
     l->last = x;
-    l->size += at(f, x)->size;
+    l->size += x->size;
 }
 
-static uint32_t with_children(formulas *f, kind what, const list *l) {
-    uint32_t x = new_term(f, what);
-    at(f, x)->first = l->first;
-    at(f, x)->size += l->size;
+static term *with_children(formulas *f, kind what, const list *l) {
+    term *x = new_term(f, what);
+    x->first = l->first;
+    x->size += l->size;
     return x;
 }
 
-static uint32_t with_child(formulas *f, kind what, uint32_t child) {
+static term *with_child(formulas *f, kind what, term *child) {
     list l = {0};
     append(f, &l, child);
     return with_children(f, what, &l);
 }
 
-static bool is_number(const formulas *f, uint32_t x, double a) {
-    return at(f, x)->kind == NUMBER && at(f, x)->is.number == a;
-}
+static bool is_number(const term *x, double a) { return x->kind == NUMBER && x->is.number == a; }
 
 typedef struct parts {
     double coefficient;
     list above, below;
 } parts;
 
-static void multiply(formulas *f, parts *p, uint32_t x, bool below);
+static void multiply(formulas *f, parts *p, term *x, bool below);
 
-static void multiply_number(formulas *f, parts *p, uint32_t x, bool below) {
-    double a = at(f, x)->is.number, product = p->coefficient * a;
+static void multiply_number(formulas *f, parts *p, term *x, bool below) {
+    double a = x->is.number, product = p->coefficient * a;
     if (signbit(a) && a != 0) {
         p->coefficient = -p->coefficient;
         product = p->coefficient * -a;
-        at(f, x)->is.number = a = -a;
+        x->is.number = a = -a;
     }
     bool exact = a != 0 && isfinite(product) && fma(p->coefficient, a, -product) == 0;
     if (a == 1) return;
@@ -141,64 +151,64 @@ static void multiply_number(formulas *f, parts *p, uint32_t x, bool below) {
     else append(f, below ? &p->below : &p->above, x);
 }
 
-static void multiply(formulas *f, parts *p, uint32_t x, bool below) {
-    bool split = at(f, x)->kind == PRODUCT;
-    for (uint32_t c = at(f, x)->first; below && split && c; c = at(f, c)->next) split = !(at(f, c)->flags & BELOW);
-    if (at(f, x)->kind == NUMBER) multiply_number(f, p, x, below);
+static void multiply(formulas *f, parts *p, term *x, bool below) {
+    bool split = x->kind == PRODUCT;
+    for (term *c = x->first; below && split && c; c = c->next) split = !(c->flags & BELOW);
+    if (x->kind == NUMBER) multiply_number(f, p, x, below);
     else if (!split) {
-        at(f, x)->flags = (uint8_t)((at(f, x)->flags & ~BELOW) | (below ? BELOW : 0));
+        x->flags = (uint8_t)((x->flags & ~BELOW) | (below ? BELOW : 0));
         append(f, below ? &p->below : &p->above, x);
     } else {
-        for (uint32_t c = at(f, x)->first, next; c; c = next) {
-            next = at(f, c)->next;
-            multiply(f, p, c, below || at(f, c)->flags & BELOW);
+        for (term *c = x->first, *next; c; c = next) {
+            next = c->next;
+            multiply(f, p, c, below || c->flags & BELOW);
         }
     }
 }
 
-static uint32_t product_of(formulas *f, parts *p) {
-    for (uint32_t c = p->below.first; c; c = at(f, c)->next) at(f, c)->flags |= BELOW;
+static term *product_of(formulas *f, parts *p) {
+    for (term *c = p->below.first; c; c = c->next) c->flags |= BELOW;
     if (!p->above.first && !p->below.first) return number(f, p->coefficient);
     if (p->coefficient == 1 && p->above.first == p->above.last && !p->below.first) return p->above.first;
     list l = {0};
     if (p->coefficient != 1) append(f, &l, number(f, p->coefficient));
     if (p->above.first) {
-        uint32_t last = p->above.last;
-        if (l.first) at(f, l.last)->next = p->above.first;
+        term *last = p->above.last;
+        if (l.first) l.last->next = p->above.first;
         else l.first = p->above.first;
         l.last = last;
         l.size += p->above.size;
     }
     if (p->below.first) {
-        if (l.first) at(f, l.last)->next = p->below.first;
+        if (l.first) l.last->next = p->below.first;
         else l.first = p->below.first;
         l.size += p->below.size;
     }
     return with_children(f, PRODUCT, &l);
 }
 
-static uint32_t product(formulas *f, uint32_t a, uint32_t b, bool divide) {
+static term *product(formulas *f, term *a, term *b, bool divide) {
     parts p = {.coefficient = 1};
     multiply(f, &p, a, false);
     multiply(f, &p, b, divide);
     return product_of(f, &p);
 }
 
-static uint32_t negative(formulas *f, uint32_t x) { return product(f, number(f, -1), x, false); }
+static term *negative(formulas *f, term *x) { return product(f, number(f, -1), x, false); }
 
-static void add(formulas *f, list *l, uint32_t x) {
-    if (is_number(f, x, 0)) return;
-    if (at(f, x)->kind != SUM) {
+static void add(formulas *f, list *l, term *x) {
+    if (is_number(x, 0)) return;
+    if (x->kind != SUM) {
         append(f, l, x);
         return;
     }
-    for (uint32_t c = at(f, x)->first, next; c; c = next) {
-        next = at(f, c)->next;
+    for (term *c = x->first, *next; c; c = next) {
+        next = c->next;
         append(f, l, c);
     }
 }
 
-static uint32_t sum(formulas *f, uint32_t a, uint32_t b) {
+static term *sum(formulas *f, term *a, term *b) {
     list l = {0};
     add(f, &l, a);
     add(f, &l, b);
@@ -206,15 +216,15 @@ static uint32_t sum(formulas *f, uint32_t a, uint32_t b) {
     return l.first == l.last ? l.first : with_children(f, SUM, &l);
 }
 
-static uint32_t power(formulas *f, uint32_t x, uint32_t exponent) {
-    if (is_number(f, exponent, 1)) return x;
-    if (at(f, exponent)->kind == NUMBER && at(f, x)->kind == POWER) { /* (a^p)^n = a^(p·n) for whole n */
-        double n = at(f, exponent)->is.number;
-        uint32_t inner = at(f, at(f, x)->first)->next;
-        double p = at(f, inner)->kind == NUMBER ? at(f, inner)->is.number : NAN;
+static term *power(formulas *f, term *x, term *exponent) {
+    if (is_number(exponent, 1)) return x;
+    if (exponent->kind == NUMBER && x->kind == POWER) { /* (a^p)^n = a^(p·n) for whole n */
+        double n = exponent->is.number;
+        term *inner = x->first->next;
+        double p = inner->kind == NUMBER ? inner->is.number : NAN;
         if (n == nearbyint(n) && fabs(n) < 100 && fabs(p) < 100 && fma(p, n, -(p * n)) == 0) {
-            at(f, inner)->is.number = p * n;
-            return is_number(f, inner, 1) ? at(f, x)->first : x;
+            inner->is.number = p * n;
+            return is_number(inner, 1) ? x->first : x;
         }
     }
     list l = {0};
@@ -223,42 +233,42 @@ static uint32_t power(formulas *f, uint32_t x, uint32_t exponent) {
     return with_children(f, POWER, &l);
 }
 
-static uint32_t transposed(formulas *f, uint32_t x) {
-    return at(f, x)->kind == TRANSPOSED ? at(f, x)->first : with_child(f, TRANSPOSED, x);
+static term *transposed(formulas *f, term *x) {
+    return x->kind == TRANSPOSED ? x->first : with_child(f, TRANSPOSED, x);
 }
 
 /* x without the number in front of it, which is multiplied into p. */
-static uint32_t without_number(formulas *f, parts *p, uint32_t x) {
-    uint32_t first = at(f, x)->kind == PRODUCT ? at(f, x)->first : 0;
-    if (!first || at(f, first)->kind != NUMBER || at(f, first)->flags & BELOW) return x;
-    uint32_t rest = at(f, first)->next;
+static term *without_number(formulas *f, parts *p, term *x) {
+    term *first = x->kind == PRODUCT ? x->first : 0;
+    if (!first || first->kind != NUMBER || first->flags & BELOW) return x;
+    term *rest = first->next;
     multiply(f, p, first, false);
-    if (!at(f, rest)->next && !(at(f, rest)->flags & BELOW)) return rest;
-    at(f, x)->first = rest;
+    if (!rest->next && !(rest->flags & BELOW)) return rest;
+    x->first = rest;
     return x;
 }
 
 /* The same with what it is divided by, if that is a number. */
-static uint32_t without_numbers(formulas *f, parts *p, uint32_t x) {
+static term *without_numbers(formulas *f, parts *p, term *x) {
     x = without_number(f, p, x);
-    if (at(f, x)->kind != PRODUCT) return x;
-    uint32_t before = at(f, x)->first, last = at(f, before)->next;
-    while (last && at(f, last)->next) before = last, last = at(f, last)->next;
-    if (!last || at(f, last)->kind != NUMBER || !(at(f, last)->flags & BELOW)) return x;
-    at(f, before)->next = 0;
+    if (x->kind != PRODUCT) return x;
+    term *before = x->first, *last = before->next;
+    while (last && last->next) before = last, last = last->next;
+    if (!last || last->kind != NUMBER || !(last->flags & BELOW)) return x;
+    before->next = 0;
     multiply(f, p, last, true);
-    return before == at(f, x)->first && !(at(f, before)->flags & BELOW) ? before : x;
+    return before == x->first && !(before->flags & BELOW) ? before : x;
 }
 
-static uint32_t matrix_product(formulas *f, uint32_t a, uint32_t b) {
+static term *matrix_product(formulas *f, term *a, term *b) {
     parts p = {.coefficient = 1};
     list l = {0};
-    uint32_t in[] = {a, b};
+    term *in[] = {a, b};
     for (int i = 0; i < 2; i++) {
-        uint32_t x = without_numbers(f, &p, in[i]);
-        bool chain = at(f, x)->kind == MATMUL;
-        for (uint32_t c = chain ? at(f, x)->first : x, next; c; c = next) {
-            next = chain ? at(f, c)->next : 0;
+        term *x = without_numbers(f, &p, in[i]);
+        bool chain = x->kind == MATMUL;
+        for (term *c = chain ? x->first : x, *next; c; c = next) {
+            next = chain ? c->next : 0;
             append(f, &l, c);
         }
     }
@@ -267,12 +277,12 @@ static uint32_t matrix_product(formulas *f, uint32_t a, uint32_t b) {
 }
 
 /* An operator such as Σ; being linear, it lets a number pass to its front. */
-static uint32_t prefixed(formulas *f, uint32_t operator_, uint32_t x) {
+static term *prefixed(formulas *f, term *operator_, term *x) {
     parts p = {.coefficient = 1};
-    list l = {.first = at(f, operator_)->first, .last = at(f, operator_)->first};
+    list l = {.first = operator_->first, .last = operator_->first};
     append(f, &l, without_number(f, &p, x));
-    at(f, operator_)->first = l.first;
-    at(f, operator_)->size += l.size;
+    operator_->first = l.first;
+    operator_->size += l.size;
     multiply(f, &p, operator_, false);
     return product_of(f, &p);
 }
@@ -311,7 +321,7 @@ typedef struct parser {
     bool rehearsing; /* only to see whether it is one: operands are not there yet */
 } parser;
 
-static uint32_t expression(parser *p, int level);
+static term *expression(parser *p, int level);
 
 static bool accept(parser *p, const char *token) {
     while (*p->s == ' ') p->s++;
@@ -325,7 +335,7 @@ static void expect(parser *p, const char *token) {
     if (!accept(p, token)) p->wrong = true;
 }
 
-static uint32_t wrong(parser *p) {
+static term *wrong(parser *p) {
     p->wrong = true;
     return number(p->f, 0);
 }
@@ -343,24 +353,24 @@ static bool says_broadcast(const formulas *f, const ag_tensor *t, const ag_tenso
 }
 
 /* broadcast(x, (2,3)), of t's shape. */
-static uint32_t broadcast(formulas *f, const ag_tensor *t, uint32_t x) {
+static term *broadcast(formulas *f, const ag_tensor *t, term *x) {
     static const char name[] = "broadcast";
     list l = {0};
     append(f, &l, x);
     append(f, &l, node_term(f, SHAPE, t));
-    uint32_t y = with_children(f, CALL, &l);
-    at(f, y)->is.text = name;
-    at(f, y)->length = sizeof name - 1;
+    term *y = with_children(f, CALL, &l);
+    y->is.text = name;
+    y->length = sizeof name - 1;
     return y;
 }
 
-static uint32_t operand(parser *p, int i) {
+static term *operand(parser *p, int i) {
     formulas *f = p->f;
     if (i < 0 || i >= p->t->arity) return wrong(p);
     if (p->rehearsing) return number(f, 2);
     const ag_tensor *x = canonical(p->t->input[i]);
-    uint32_t y = again(f, f->entry[x->id].built);
-    at(f, y)->flags = is_scalar(f, x) ? SCALAR : 0;
+    term *y = again(f, f->entry[x->id].built);
+    y->flags = is_scalar(f, x) ? SCALAR : 0;
     if (!says_broadcast(f, p->t, x)) return y;
     return broadcast(f, x, y);
 }
@@ -372,15 +382,15 @@ static const void *attribute(const parser *p, int i, size_t bytes) {
                : NULL;
 }
 
-static uint32_t word(parser *p, const char *s, size_t length, kind what) {
-    uint32_t x = new_term(p->f, what);
-    at(p->f, x)->is.text = s;
-    at(p->f, x)->length = (uint16_t)length;
+static term *word(parser *p, const char *s, size_t length, kind what) {
+    term *x = new_term(p->f, what);
+    x->is.text = s;
+    x->length = (uint16_t)length;
     return x;
 }
 
 /* A place for something of the node, after its brace; all inputs are put into `inputs`. */
-static uint32_t place(parser *p, list *inputs) {
+static term *place(parser *p, list *inputs) {
     const char *s = p->s, *end = strchr(s, '}');
     if (!end) return wrong(p);
     p->s = end + 1;
@@ -389,7 +399,7 @@ static uint32_t place(parser *p, list *inputs) {
     int64_t n;
     if (*s == '*' && inputs) {
         for (int i = 0; i < p->t->arity; i++) append(p->f, inputs, operand(p, i));
-        return 0;
+        return NULL;
     }
     if (*s >= '0' && *s <= '9') return operand(p, atoi(s));
     if (strncmp(s, "shape}", 6) == 0) return node_term(p->f, SHAPE, p->t);
@@ -432,7 +442,7 @@ static bool takes_all(const ag_tensor *t) {
 }
 
 /* σ(…), max_{axes}(…), Σ_{axes} …, e */
-static uint32_t named(parser *p) {
+static term *named(parser *p) {
     formulas *f = p->f;
     const char *s = p->s;
     size_t length = 0;
@@ -442,24 +452,37 @@ static uint32_t named(parser *p) {
     if (dtype) s = ag_dtype_name((ag_dtype)p->t->dtype), length = strlen(s), p->s += 7;
     else p->s += length;
     if (length == 0 || length > 200) return wrong(p);
-    uint32_t sub = strncmp(p->s, "_{", 2) == 0 ? (p->s += 2, place(p, NULL)) : 0;
-    if (sub && !(at(f, sub)->kind == AXES && takes_all(p->t))) at(f, sub)->flags = SUBSCRIPT, append(f, &l, sub);
+    term *sub = strncmp(p->s, "_{", 2) == 0 ? (p->s += 2, place(p, NULL)) : NULL;
+    if (sub && !(sub->kind == AXES && takes_all(p->t))) sub->flags = SUBSCRIPT, append(f, &l, sub);
     if (*p->s == '(') {
         accept(p, "(");
         arguments(p, &l, ")");
-        uint32_t x = with_children(f, CALL, &l);
-        at(f, x)->is.text = s;
-        at(f, x)->length = (uint16_t)length;
+        term *x = with_children(f, CALL, &l);
+        x->is.text = s;
+        x->length = (uint16_t)length;
         return x;
     }
-    uint32_t x = word(p, s, length, *p->s == ' ' && (p->s[1] == '{' || p->s[1] == '(') ? PREFIX : WORD);
-    at(f, x)->first = l.first;
-    at(f, x)->size += l.size;
-    return at(f, x)->kind == PREFIX ? prefixed(f, x, expression(p, 2)) : x;
+    term *x = word(p, s, length, *p->s == ' ' && (p->s[1] == '{' || p->s[1] == '(') ? PREFIX : WORD);
+    x->first = l.first;
+    x->size += l.size;
+    return x->kind == PREFIX ? prefixed(f, x, expression(p, 2)) : x;
 }
 
-static uint32_t atom(parser *p) {
-    uint32_t x;
+/* Whatever the locale. */
+static term *decimal(parser *p) {
+    double a = 0, tenths = 0;
+    const char *s = p->s;
+    for (; (*s >= '0' && *s <= '9') || (*s == '.' && !tenths); s++) {
+        if (*s == '.') tenths = 1;
+        else a = 10 * a + (*s - '0'), tenths *= 10;
+    }
+    if (s == p->s) return wrong(p);
+    p->s = s;
+    return number(p->f, tenths ? a / tenths : a);
+}
+
+static term *atom(parser *p) {
+    term *x;
     if (++p->depth > DEEPEST_NOTATION) return wrong(p);
     if (accept(p, "(")) {
         x = expression(p, 0);
@@ -474,44 +497,40 @@ static uint32_t atom(parser *p) {
     } else if (accept(p, "{")) {
         x = place(p, NULL);
     } else {
-        char *end;
-        double a = strtod(p->s, &end);
-        if (end == p->s) return wrong(p);
-        p->s = end;
-        x = number(p->f, a);
+        x = decimal(p);
     }
     p->depth--;
     return x;
 }
 
-static uint32_t raised(parser *p) {
-    uint32_t x = atom(p);
+static term *raised(parser *p) {
+    term *x = atom(p);
     for (;;) {
         if (accept(p, "^")) {
             bool minus = accept(p, "-");
-            uint32_t exponent = atom(p);
+            term *exponent = atom(p);
             x = power(p->f, x, minus ? negative(p->f, exponent) : exponent);
         } else if (accept(p, "'")) x = transposed(p->f, x);
         else return x;
     }
 }
 
-static uint32_t factors(parser *p, uint32_t a, uint32_t b, bool divide) {
+static term *factors(parser *p, term *a, term *b, bool divide) {
     uint8_t flags = p->t->layout->size == 1 ? SCALAR : 0;
-    at(p->f, a)->flags |= flags;
-    at(p->f, b)->flags |= flags;
+    a->flags |= flags;
+    b->flags |= flags;
     return product(p->f, a, b, divide);
 }
 
 /* Level 0: relations; 1: sums; 2: products. */
-static uint32_t expression(parser *p, int level) {
+static term *expression(parser *p, int level) {
     static const char *const tokens[] = {"<=", "<", ">=", ">", "!=", "="};
     static const char *const signs[] = {"≤", "<", "≥", ">", "≠", "="};
     formulas *f = p->f;
     if (level == 3) return raised(p);
     p->depth++;
     bool minus = level > 0 && accept(p, "-");
-    uint32_t x = expression(p, level + 1);
+    term *x = expression(p, level + 1);
     if (minus) x = negative(f, x);
     list l = {0};
     for (bool more = true; more && !p->wrong;) {
@@ -534,13 +553,13 @@ static uint32_t expression(parser *p, int level) {
     return l.first ? with_children(f, RELATION, &l) : x;
 }
 
-static uint32_t call_of(parser *p) {
+static term *call_of(parser *p) {
     list l = {0};
     for (int i = 0; i < p->t->arity; i++) append(p->f, &l, operand(p, i));
-    uint32_t x = with_children(p->f, CALL, &l);
-    at(p->f, x)->is.text = p->t->op->name;
+    term *x = with_children(p->f, CALL, &l);
+    x->is.text = p->t->op->name;
     size_t length = strlen(p->t->op->name);
-    at(p->f, x)->length = (uint16_t)(length < 200 ? length : 200);
+    x->length = (uint16_t)(length < 200 ? length : 200);
     return x;
 }
 
@@ -606,12 +625,13 @@ static bool stands_for_itself(const formulas *f, const ag_tensor *t, const ag_te
 
 /* The notation of t; NULL if it has none, or what it has is none. */
 static const char *sound_notation(formulas *f, const ag_tensor *t) {
-    parser p = {.f = f, .t = t, .s = notation_of(t), .rehearsing = true};
-    uint32_t count = f->term_count;
-    if (!p.s) return NULL;
-    const char *notation = p.s;
-    if (strlen(p.s) <= LONGEST_NOTATION) expression(&p, 0);
-    f->term_count = count;
+    const char *notation = notation_of(t);
+    parser p = {.f = f, .t = t, .s = notation, .rehearsing = true};
+    if (!notation) return NULL;
+    uint32_t used = f->block->used;
+    struct ag__block *block = f->block;
+    if (strlen(notation) <= LONGEST_NOTATION) expression(&p, 0);
+    if (block == f->block) block->used = used;
     f->entry[t->id].odd = p.wrong || *p.s;
     return f->entry[t->id].odd ? NULL : notation;
 }
@@ -655,7 +675,7 @@ static uint8_t narrow_axes(const formulas *f, const ag_tensor *t) {
 }
 
 /* A number on the tape is written as such, and what is given as the cotangent that it is. */
-static uint32_t leaf_term(formulas *f, const ag_tensor *t) {
+static term *leaf_term(formulas *f, const ag_tensor *t) {
     if (t == f->given) return node_term(f, COTANGENT, f->receiver);
     bool nameless = !has_label(t) && !f->entry[t->id].number && t != f->x && t != f->y;
     if (t->op != &ag__op_constant || t->layout->size != 1 || !ag__is_real(t->dtype) || !nameless)
@@ -663,32 +683,32 @@ static uint32_t leaf_term(formulas *f, const ag_tensor *t) {
     return number(f, t->dtype == AG_F32 ? (double)*(const float *)ag__values(t) : *(const double *)ag__values(t));
 }
 
-static uint32_t term_of(formulas *f, const ag_tensor *t) {
+static term *term_of(formulas *f, const ag_tensor *t) {
     parser p = {.f = f, .t = t, .s = f->entry[t->id].odd ? NULL : notation_of(t)};
     return p.s ? expression(&p, 0) : call_of(&p);
 }
 
 /* Whether t is to have a name, its term being x. */
-static bool deserves_name(const formulas *f, const ag_tensor *t, uint32_t x) {
-    bool plain = at(f, x)->kind == NAME || at(f, x)->kind == NUMBER || at(f, x)->kind == COTANGENT;
-    return has_label(t) || at(f, x)->size > LONG || (f->entry[t->id].uses > 1 && !plain);
+static bool deserves_name(const formulas *f, const ag_tensor *t, term *x) {
+    bool plain = x->kind == NAME || x->kind == NUMBER || x->kind == COTANGENT;
+    return has_label(t) || x->size > LONG || (f->entry[t->id].uses > 1 && !plain);
 }
 
 /* x, the term of t, with what goes without saying elsewhere: that it is repeated. */
-static uint32_t whole(formulas *f, const ag_tensor *t, uint32_t x) {
+static term *whole(formulas *f, const ag_tensor *t, term *x) {
     if (!f->entry[t->id].narrow) return x;
     f->entry[t->id].narrow = 0;
     return broadcast(f, t, x);
 }
 
 /* The term of x, whatever its own name. */
-static uint32_t build(formulas *f, const ag_tensor *x) {
+static term *build(formulas *f, const ag_tensor *x) {
     uint32_t low = count_uses(f, x);
     for (uint32_t id = low; id <= x->id && !f->failed; id++) {
         if (!f->entry[id].uses) continue;
         const ag_tensor *t = ag__node(f->tape, id);
         bool named = stands_for_itself(f, t, x);
-        uint32_t y = named ? leaf_term(f, t) : term_of(f, t);
+        term *y = named ? leaf_term(f, t) : term_of(f, t);
         f->entry[id].narrow = named ? 0 : narrow_axes(f, t);
         if (!named && t != x && deserves_name(f, t, y)) {
             f->entry[id].part = whole(f, t, y);
@@ -699,7 +719,7 @@ static uint32_t build(formulas *f, const ag_tensor *x) {
         if (has_label(t) && t != f->given) number_of(f, t); /* the older first */
     }
     for (uint32_t id = low; id <= x->id; id++) f->entry[id].uses = 0;
-    return f->entry[x->id].built;
+    return f->failed ? f->none : f->entry[x->id].built;
 }
 
 /* ---- Names ---- */
@@ -770,13 +790,12 @@ static void put3(const writer *w, const char *text, const char *latex, const cha
 /* How tightly a term holds together. */
 enum { LOOSE, OF_SUM, OF_SIGN, OF_PRODUCT, OF_PREFIX, OF_POWER, TIGHT };
 
-static int tightness(const formulas *f, uint32_t x) {
-    const term *t = at(f, x);
+static int tightness(const term *t) {
     switch (t->kind) {
     case RELATION: return LOOSE;
     case SUM: return OF_SUM;
     case NUMBER: return signbit(t->is.number) ? OF_SIGN : TIGHT;
-    case PRODUCT: return at(f, t->first)->kind == NUMBER && signbit(at(f, t->first)->is.number) ? OF_SIGN : OF_PRODUCT;
+    case PRODUCT: return t->first->kind == NUMBER && signbit(t->first->is.number) ? OF_SIGN : OF_PRODUCT;
     case MATMUL: return OF_PRODUCT;
     case PREFIX: return OF_SIGN;
     case POWER:
@@ -785,10 +804,10 @@ static int tightness(const formulas *f, uint32_t x) {
     }
 }
 
-static void put_term(const writer *w, uint32_t x);
+static void put_term(const writer *w, term *x);
 
-static void put_within(const writer *w, uint32_t x, int least) {
-    bool loose = tightness(w->f, x) < least;
+static void put_within(const writer *w, term *x, int least) {
+    bool loose = tightness(x) < least;
     if (loose) put3(w, "(", "\\left(", "<mrow><mo>(</mo>");
     put_term(w, x);
     if (loose) put3(w, ")", "\\right)", "<mo>)</mo></mrow>");
@@ -796,18 +815,18 @@ static void put_within(const writer *w, uint32_t x, int least) {
 
 /* The sign is written by itself. */
 static void put_magnitude(const writer *w, double a) {
-    char s[32];
+    char s[AG__NUMBER];
     if (!isfinite(a)) {
         if (isnan(a)) put3(w, "NaN", "\\mathrm{NaN}", "<mi>NaN</mi>");
         else put3(w, "∞", "\\infty", "<mi>∞</mi>");
         return;
     }
-    snprintf(s, sizeof s, "%.6g", fabs(a));
-    char *e = strchr(s, 'e');
+    char *e = strchr(ag__number(s, 6, fabs(a)), 'e');
+    bool scaled = e && w->style == AG_STYLE_LATEX;
     if (e) *e++ = 0;
     put3(w, "", "", "<mn>");
-    if (!e || w->style != AG_STYLE_LATEX || strcmp(s, "1") != 0) ag__put(w->t, s);
-    if (e && w->style == AG_STYLE_LATEX) ag__putf(w->t, strcmp(s, "1") ? " \\cdot 10^{%d}" : "10^{%d}", atoi(e));
+    if (!scaled || strcmp(s, "1") != 0) ag__put(w->t, s);
+    if (scaled) ag__putf(w->t, strcmp(s, "1") ? " \\cdot 10^{%d}" : "10^{%d}", atoi(e));
     else if (e) ag__putf(w->t, "e%d", atoi(e));
     put3(w, "", "", "</mn>");
 }
@@ -841,44 +860,39 @@ static void put_shape(const writer *w, const ag_tensor *t) {
     put3(w, ")", ")", "<mo>)</mo></mrow>");
 }
 
-static void put_sum(const writer *w, uint32_t x) {
-    formulas *f = w->f;
+static void put_sum(const writer *w, term *x) {
     put3(w, "", "", "<mrow>");
-    for (uint32_t c = at(f, x)->first; c; c = at(f, c)->next) {
-        bool first = c == at(f, x)->first, minus = tightness(f, c) == OF_SIGN && at(f, c)->kind != PREFIX;
+    for (term *c = x->first; c; c = c->next) {
+        bool first = c == x->first, minus = tightness(c) == OF_SIGN && c->kind != PREFIX;
         if (first || !minus) {
             if (!first) put3(w, " + ", " + ", "<mo>+</mo>");
             put_within(w, c, OF_SIGN);
             continue;
         }
         put3(w, " − ", " - ", "<mo>−</mo>");
-        double *a = at(f, c)->kind == NUMBER ? &at(f, c)->is.number : &at(f, at(f, c)->first)->is.number;
+        double *a = c->kind == NUMBER ? &c->is.number : &c->first->is.number;
         *a = -*a;
         put_within(w, c, OF_SIGN);
-        a = at(f, c)->kind == NUMBER ? &at(f, c)->is.number : &at(f, at(f, c)->first)->is.number;
         *a = -*a;
     }
     put3(w, "", "", "</mrow>");
 }
 
 /* The factors of one side. A matrix product may stand among numbers without parentheses, and Σ at the end. */
-static void put_factors(const writer *w, uint32_t first, uint8_t below, bool open_end) {
-    formulas *f = w->f;
+static void put_factors(const writer *w, term *first, uint8_t below, bool open_end) {
     int tensors = 0;
-    uint32_t last = 0;
-    for (uint32_t c = first; c; c = at(f, c)->next) {
-        if ((at(f, c)->flags & BELOW) != below) continue;
-        tensors += at(f, c)->kind != NUMBER && !(at(f, c)->flags & SCALAR);
+    term *last = NULL;
+    for (term *c = first; c; c = c->next) {
+        if ((c->flags & BELOW) != below) continue;
+        tensors += c->kind != NUMBER && !(c->flags & SCALAR);
         last = c;
     }
-    uint32_t before = 0;
-    for (uint32_t c = first; c; c = at(f, c)->next) {
-        const term *t = at(f, c);
+    term *before = NULL;
+    for (term *t = first; t; t = t->next) {
         if ((t->flags & BELOW) != below) continue;
-        bool alone = t->kind == NUMBER && fabs(t->is.number) == 1 && c != last && !before;
+        bool alone = t->kind == NUMBER && fabs(t->is.number) == 1 && t != last && !before;
         if (before) {
-            bool plain =
-                at(f, before)->kind == NUMBER || t->kind == NUMBER || (at(f, before)->flags | t->flags) & SCALAR;
+            bool plain = before->kind == NUMBER || t->kind == NUMBER || (before->flags | t->flags) & SCALAR;
             if (plain) put3(w, "·", " \\cdot ", "<mo>⋅</mo>");
             else put3(w, "⊙", " \\odot ", "<mo>⊙</mo>");
         }
@@ -886,27 +900,26 @@ static void put_factors(const writer *w, uint32_t first, uint8_t below, bool ope
             if (signbit(t->is.number)) put3(w, "−", "-", "<mo>−</mo>");
             continue;
         }
-        bool free = (t->kind == MATMUL && tensors == 1) || (t->kind == PREFIX && c == last && open_end);
+        bool free = (t->kind == MATMUL && tensors == 1) || (t->kind == PREFIX && t == last && open_end);
         if (t->kind == NUMBER && !before) put_number(w, t->is.number);
-        else put_within(w, c, free ? OF_SIGN : OF_PREFIX);
-        before = c;
+        else put_within(w, t, free ? OF_SIGN : OF_PREFIX);
+        before = t;
     }
 }
 
-static void put_product(const writer *w, uint32_t x) {
-    formulas *f = w->f;
-    uint32_t first = at(f, x)->first;
+static void put_product(const writer *w, term *x) {
+    term *first = x->first;
     int above = 0, below = 0;
-    for (uint32_t c = first; c; c = at(f, c)->next) *(at(f, c)->flags & BELOW ? &below : &above) += 1;
-    const term *number = at(f, first)->kind == NUMBER && !(at(f, first)->flags & BELOW) ? at(f, first) : NULL;
+    for (term *c = first; c; c = c->next) *(c->flags & BELOW ? &below : &above) += 1;
+    const term *number = first->kind == NUMBER && !(first->flags & BELOW) ? first : NULL;
     bool minus = number && signbit(number->is.number), sign_only = number && fabs(number->is.number) == 1;
     put3(w, "", "", "<mrow>");
     if (minus && below) put3(w, "", "-", "<mo>−</mo>");
     if (below) put3(w, "", "\\frac{", "<mfrac><mrow>");
-    if (minus && below && w->style != AG_STYLE_TEXT) at(f, first)->is.number = -number->is.number;
+    if (minus && below && w->style != AG_STYLE_TEXT) first->is.number = -number->is.number;
     if (above == 0 || (above == 1 && sign_only)) put3(w, minus ? "−1" : "1", "1", "<mn>1</mn>");
     else put_factors(w, first, 0, below == 0 || w->style != AG_STYLE_TEXT);
-    if (minus && below && w->style != AG_STYLE_TEXT) at(f, first)->is.number = -at(f, first)->is.number;
+    if (minus && below && w->style != AG_STYLE_TEXT) first->is.number = -first->is.number;
     if (below) {
         put3(w, below > 1 ? "/(" : "/", "}{", "</mrow><mrow>");
         put_factors(w, first, BELOW, w->style != AG_STYLE_TEXT);
@@ -915,10 +928,9 @@ static void put_product(const writer *w, uint32_t x) {
     put3(w, "", "", "</mrow>");
 }
 
-static void put_power(const writer *w, uint32_t x) {
-    formulas *f = w->f;
-    uint32_t base = at(f, x)->first, exponent = at(f, base)->next;
-    double n = at(f, exponent)->kind == NUMBER ? at(f, exponent)->is.number : NAN;
+static void put_power(const writer *w, term *x) {
+    term *base = x->first, *exponent = base->next;
+    double n = exponent->kind == NUMBER ? exponent->is.number : NAN;
     bool halves = 2 * n == nearbyint(2 * n) && n != nearbyint(n) && fabs(n) < 100;
     if (n == 0.5) {
         put3(w, "√", "\\sqrt{", "<msqrt>");
@@ -932,7 +944,7 @@ static void put_power(const writer *w, uint32_t x) {
         ag__put(w->t, n == 2 ? "²" : "³");
         return;
     }
-    bool tight = tightness(f, exponent) == TIGHT && !halves;
+    bool tight = tightness(exponent) == TIGHT && !halves;
     put3(w, tight ? "^" : "^(", "}^{", "</mrow><mrow>");
     if (halves) {
         put_number(w, 2 * n);
@@ -967,64 +979,63 @@ static void put_word(const writer *w, const term *t) {
 }
 
 /* The name and its subscript; returns the first argument. */
-static uint32_t put_head(const writer *w, uint32_t x) {
-    uint32_t sub = at(w->f, x)->first;
-    if (!sub || !(at(w->f, sub)->flags & SUBSCRIPT)) {
-        put_word(w, at(w->f, x));
+static term *put_head(const writer *w, term *x) {
+    term *sub = x->first;
+    if (!sub || !(sub->flags & SUBSCRIPT)) {
+        put_word(w, x);
         return sub;
     }
     put3(w, "", "", "<msub>");
-    put_word(w, at(w->f, x));
+    put_word(w, x);
     put3(w, "_", "_{", "<mrow>");
     put_term(w, sub);
     put3(w, "", "}", "</mrow></msub>");
-    return at(w->f, sub)->next;
+    return sub->next;
 }
 
-static void put_call(const writer *w, uint32_t x) {
+static void put_call(const writer *w, term *x) {
     put3(w, "", "", "<mrow>");
-    uint32_t c = put_head(w, x);
+    term *c = put_head(w, x);
     put3(w, "(", "\\left(", "<mo>(</mo>");
-    for (; c; c = at(w->f, c)->next) {
+    for (; c; c = c->next) {
         put_term(w, c);
-        if (at(w->f, c)->next) put3(w, ", ", ", ", "<mo>,</mo>");
+        if (c->next) put3(w, ", ", ", ", "<mo>,</mo>");
     }
     put3(w, ")", "\\right)", "<mo>)</mo></mrow>");
 }
 
-static void put_relation(const writer *w, uint32_t x) {
+static void put_relation(const writer *w, term *x) {
     static const char *const signs[][2] = {{"≤", " \\le "}, {"≥", " \\ge "}, {"≠", " \\ne "}};
     put3(w, "", "", "<mrow>");
     bool sign = false;
-    for (uint32_t c = at(w->f, x)->first; c; c = at(w->f, c)->next, sign = !sign) {
+    for (term *c = x->first; c; c = c->next, sign = !sign) {
         if (!sign) {
             put_within(w, c, OF_SUM);
             continue;
         }
-        const term *t = at(w->f, c);
         const char *latex = NULL;
         for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-            if (memcmp(t->is.text, signs[i][0], t->length) == 0) latex = signs[i][1];
+            if (memcmp(c->is.text, signs[i][0], c->length) == 0) latex = signs[i][1];
         put3(w, " ", "", "<mo>");
         if (latex && w->style == AG_STYLE_LATEX) ag__put(w->t, latex);
-        else ag__put_escaped(w->t, t->is.text, t->length, SIZE_MAX, w->style == AG_STYLE_MATHML ? AG__XML : AG__PLAIN);
+        else ag__put_escaped(w->t, c->is.text, c->length, SIZE_MAX, w->style == AG_STYLE_MATHML ? AG__XML : AG__PLAIN);
         put3(w, " ", "", "</mo>");
     }
     put3(w, "", "", "</mrow>");
 }
 
-static void put_matrix_product(const writer *w, uint32_t x) {
+static void put_matrix_product(const writer *w, term *x) {
     put3(w, "", "", "<mrow>");
-    for (uint32_t c = at(w->f, x)->first; c; c = at(w->f, c)->next) {
+    for (term *c = x->first; c; c = c->next) {
         put_within(w, c, OF_PREFIX);
-        if (at(w->f, c)->next) put3(w, "·", " \\cdot ", "<mo>⋅</mo>");
+        if (c->next) put3(w, "·", " \\cdot ", "<mo>⋅</mo>");
     }
     put3(w, "", "", "</mrow>");
 }
 
-static void put_around(const writer *w, uint32_t x) {
-    uint32_t c = at(w->f, x)->first;
-    if (at(w->f, x)->kind == FENCE) {
+static void put_around(const writer *w, term *x) {
+    term *c = x->first;
+    if (x->kind == FENCE) {
         put3(w, "|", "\\left|", "<mrow><mo>|</mo>");
         put_term(w, c);
         put3(w, "|", "\\right|", "<mo>|</mo></mrow>");
@@ -1043,15 +1054,14 @@ static void put_cotangent(const writer *w, const ag_tensor *t) {
     put3(w, "", "}", "</mrow></mfrac>");
 }
 
-static void put_term(const writer *w, uint32_t x) {
-    const term *t = at(w->f, x);
-    switch (t->kind) {
-    case NUMBER: put_number(w, t->is.number); break;
-    case NAME: ag__put_name(w->f, w->t, t->is.node); break;
-    case COTANGENT: put_cotangent(w, t->is.node); break;
-    case WORD: put_word(w, t); break;
-    case AXES: put_axes(w, t->is.node); break;
-    case SHAPE: put_shape(w, t->is.node); break;
+static void put_term(const writer *w, term *x) {
+    switch (x->kind) {
+    case NUMBER: put_number(w, x->is.number); break;
+    case NAME: ag__put_name(w->f, w->t, x->is.node); break;
+    case COTANGENT: put_cotangent(w, x->is.node); break;
+    case WORD: put_word(w, x); break;
+    case AXES: put_axes(w, x->is.node); break;
+    case SHAPE: put_shape(w, x->is.node); break;
     case SUM: put_sum(w, x); break;
     case PRODUCT: put_product(w, x); break;
     case MATMUL: put_matrix_product(w, x); break;
@@ -1102,32 +1112,35 @@ static bool list_labels(formulas *f) {
 }
 
 bool ag__formulas_open(formulas *f, ag_tape *tape, ag_style style, bool brief) {
-    *f = (formulas){.tape = tape, .style = style, .brief = brief, .term_room = 64};
-    f->term = ag__resize(tape, NULL, 0, f->term_room * sizeof *f->term);
-    if (!f->term) f->term_room = 0;
-    else f->term[f->term_count++] = (term){.kind = NUMBER};
-    if (f->term && make_room(f) && list_labels(f)) return true;
+    *f = (formulas){.tape = tape, .style = style, .brief = brief};
+    if (new_block(f)) {
+        f->none = &f->block->term[f->block->used++];
+        if (make_room(f) && list_labels(f)) return true;
+    }
     ag__formulas_close(f);
     return false;
 }
 
 void ag__formulas_close(formulas *f) {
-    if (f->term) ag__resize(f->tape, f->term, f->term_room * sizeof *f->term, 0);
+    for (struct ag__block *b = f->block, *before; b; b = before) {
+        before = b->before;
+        ag__resize(f->tape, b, sizeof *b, 0);
+    }
     if (f->entry) ag__resize(f->tape, f->entry, f->room * sizeof *f->entry, 0);
     if (f->labels) ag__resize(f->tape, f->labels, f->label_room * (sizeof *f->labels + sizeof *f->copies), 0);
-    f->term = NULL, f->entry = NULL, f->labels = NULL;
+    f->block = NULL, f->entry = NULL, f->labels = NULL;
 }
 
-uint32_t ag__add_formula(formulas *f, uint32_t x, const ag_tensor *t, const ag_tensor *g, const ag_tensor *receiver) {
+term *ag__add_formula(formulas *f, term *x, const ag_tensor *t, const ag_tensor *g, const ag_tensor *receiver) {
     if (!make_room(f)) return 0;
     f->given = g;
     f->receiver = receiver;
-    uint32_t y = build(f, t);
+    term *y = build(f, t);
     f->given = NULL;
     return x ? sum(f, y, x) : y;
 }
 
-void ag__put_formula(formulas *f, ag__text *t, uint32_t x, bool alone) {
+void ag__put_formula(formulas *f, ag__text *t, term *x, bool alone) {
     writer w = {f, t, f->style};
     if (f->failed) return;
     if (alone) put3(&w, "", "", "<math xmlns=\"http://www.w3.org/1998/Math/MathML\">");
@@ -1147,7 +1160,7 @@ const ag_tensor *ag__next_part(formulas *f) {
     if (!f->first) f->last = 0;
     f->wanted--;
     if (!f->entry[t->id].part && make_room(f)) {
-        uint32_t x = build(f, t);
+        term *x = build(f, t);
         f->entry[t->id].part = whole(f, t, x);
     }
     return f->failed ? NULL : t;
@@ -1155,7 +1168,7 @@ const ag_tensor *ag__next_part(formulas *f) {
 
 /* ---- ag_formula ---- */
 
-static void put_line(const writer *w, const ag_tensor *x, uint32_t y, bool named, bool alone) {
+static void put_line(const writer *w, const ag_tensor *x, term *y, bool named, bool alone) {
     put3(w, "", "", alone ? "" : "<mtr><mtd>");
     if (named) ag__put_name(w->f, w->t, x);
     if (named) put3(w, " = ", alone ? " = " : " &= ", alone ? "<mo>=</mo>" : "</mtd><mtd><mo>=</mo></mtd><mtd>");
@@ -1165,7 +1178,7 @@ static void put_line(const writer *w, const ag_tensor *x, uint32_t y, bool named
 }
 
 /* y is the term of x: now it is known whether there are parts. */
-static void put_lines(const writer *w, const ag_tensor *x, uint32_t y, int lines) {
+static void put_lines(const writer *w, const ag_tensor *x, term *y, int lines) {
     formulas *f = w->f;
     bool alone = f->wanted == 0;
     const ag_tensor *part;
@@ -1201,7 +1214,7 @@ const char *(ag_formula)(ag_tensor *x, const ag_formula_options *options) {
         ag__fail(name, 1, &x, AG_ERR_MEMORY, "no memory for the names of %u nodes", tape->count);
     else {
         ag__text text = {.tape = tape};
-        uint32_t y = build(&f, x);
+        term *y = build(&f, x);
         if (!f.failed) put_lines(&(writer){&f, &text, o.style}, x, y, o.lines ? o.lines : DEFAULT_LINES);
         text.failed |= f.failed;
         ag__formulas_close(&f);

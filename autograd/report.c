@@ -95,8 +95,21 @@ void ag__put_json(ag__text *t, const char *s) {
     ag__put(t, "\"");
 }
 
+char *ag__number(char s[AG__NUMBER], int digits, double a) {
+    char *to = s;
+    snprintf(s, AG__NUMBER, "%.*g", digits, a);
+    for (const char *from = s; *from; from++) {
+        bool point = !strchr("0123456789+-einfa", *from);
+        if (!point) *to++ = *from;
+        else if (to > s && to[-1] != '.') *to++ = '.'; /* whatever the locale has there, in as many bytes */
+    }
+    *to = 0;
+    return s;
+}
+
 void ag__put_value(ag__text *t, double a, bool json) {
-    if (isfinite(a)) ag__putf(t, json ? "%.17g" : "%.6g", a);
+    char s[AG__NUMBER];
+    if (isfinite(a)) ag__put(t, ag__number(s, json ? 17 : 6, a));
     else if (json) ag__put(t, isnan(a) ? "\"NaN\"" : a > 0 ? "\"Infinity\"" : "\"-Infinity\"");
     else ag__put(t, isnan(a) ? "NaN" : a > 0 ? "inf" : "-inf");
 }

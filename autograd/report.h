@@ -25,7 +25,9 @@ void ag__putf(ag__text *t, const char *format, ...)
     ;
 /* The first `bytes` of s, control characters replaced (JSON: escaped), cut to `most` characters. */
 void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__escape escape);
-void ag__put_json(ag__text *t, const char *s);              /* with its quotes */
+void ag__put_json(ag__text *t, const char *s); /* with its quotes */
+enum { AG__NUMBER = 40 };
+char *ag__number(char s[AG__NUMBER], int digits, double a); /* as C writes numbers, whatever the locale; finite */
 void ag__put_value(ag__text *t, double a, bool json);       /* 6 digits, or all that it takes for JSON */
 const char *ag__text_finish(ag__text *t, const char *name); /* the text on the tape, and the rest given back */
 
@@ -49,16 +51,17 @@ void ag__snapshot_restore(const ag__snapshot *s, ag_tape *tape);
 /* ---- Formulas ---- */
 
 struct ag__term;
+struct ag__block;
 
 /* What a report knows of a node. */
 typedef struct ag__entry {
-    uint32_t number; /* that tells its name from others; 0: not named so far */
-    uint32_t part;   /* the term that its name stands for; 0: none yet */
-    uint32_t built;  /* scratch of one formula: its term there */
-    uint32_t next;   /* in the queue of parts to be written out, 1 + the next; 1 + itself: the last; 0: not in it */
-    uint8_t uses;    /* scratch of one formula */
-    bool odd;        /* its notation makes no sense */
-    uint8_t narrow;  /* bit i: what is written stands for its repetition along axis i from the end */
+    uint32_t number;        /* that tells its name from others; 0: not named so far */
+    struct ag__term *part;  /* that its name stands for; NULL: none yet */
+    struct ag__term *built; /* scratch of one formula: its term there */
+    uint32_t next;  /* in the queue of parts to be written out, 1 + the next; 1 + itself: the last; 0: not in it */
+    uint8_t uses;   /* scratch of one formula */
+    bool odd;       /* its notation makes no sense */
+    uint8_t narrow; /* bit i: what is written stands for its repetition along axis i from the end */
 } ag__entry;
 
 /* The names and parts of one report. A formula names what it needs; those parts come out of ag__next_part, to be written
@@ -70,8 +73,8 @@ typedef struct ag__formulas {
     bool failed; /* no memory */
     ag__entry *entry;
     uint32_t room;
-    struct ag__term *term; /* number 0 stands for one that there was no memory for */
-    uint32_t term_count, term_room;
+    struct ag__block *block;  /* of terms, the last of them */
+    struct ag__term *none;    /* what there is when there is no memory for another */
     uint32_t first, last;     /* of the queue, 1 + node */
     uint32_t wanted;          /* parts that have a name and are not written out yet */
     uint32_t counters[4];     /* of made-up names */
@@ -85,12 +88,12 @@ typedef struct ag__formulas {
 bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief);
 void ag__formulas_close(ag__formulas *f);
 void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x);
-/* The term of t, whatever its own name, plus the term x, unless that is 0. In it g, if that is not NULL, is the cotangent
+/* The term of t, whatever its own name, plus the term x, unless that is NULL. In it g, if that is not NULL, is the cotangent
  * of `receiver`. */
-uint32_t ag__add_formula(ag__formulas *f, uint32_t x, const ag_tensor *t, const ag_tensor *g,
-                         const ag_tensor *receiver);
+struct ag__term *ag__add_formula(ag__formulas *f, struct ag__term *x, const ag_tensor *t, const ag_tensor *g,
+                                 const ag_tensor *receiver);
 /* Write a term; `alone`: in MathML, with the element around it. */
-void ag__put_formula(ag__formulas *f, ag__text *t, uint32_t x, bool alone);
+void ag__put_formula(ag__formulas *f, ag__text *t, struct ag__term *x, bool alone);
 void ag__give_name(ag__formulas *f, const ag_tensor *t); /* that it be written so, though it is a number or a part */
 /* The next part that has been named and not been written out; NULL: none. */
 const ag_tensor *ag__next_part(ag__formulas *f);
