@@ -264,24 +264,25 @@ static double *values_of(ag_tensor *x, ag__buffer **memory) {
 
 typedef enum zero { NOT_ZERO, ZERO, ZERO_TO_ROUNDING } zero;
 
-/* Whether each element is within what rounding alone may have made of 0; `bound` is for the largest. */
+/* Whether each element is within what rounding alone may have made of 0; `bound` is the largest such. What cannot be
+ * told, whatever the reason, is not called zero. */
 static zero zero_of(report *r, ag_tensor *c, const ag_tensor *from, const double *a, double *bound) {
     int64_t n = c->layout->size;
-    double largest = 0;
-    for (int64_t i = 0; i < n; i++) largest = isnan(a[i]) ? NAN : fmax(largest, fabs(a[i]));
+    double norm = norm_of(a, n);
     *bound = 0;
-    if (largest == 0 || !isfinite(largest)) return largest == 0 ? ZERO : NOT_ZERO;
+    if (norm == 0 || !isfinite(norm)) return norm == 0 ? ZERO : NOT_ZERO;
     ag__place place = ag__place_now(r->tape);
     ag__buffer *memory = NULL;
     ag_tensor *error = ag__rounding_of(c, from);
-    double *e = error && !(error->flags & AG__NIL) ? values_of(error, &memory) : NULL;
+    const double *e = error && !(error->flags & AG__NIL) ? values_of(error, &memory) : NULL;
     bool within = e != NULL;
-    for (int64_t i = 0; i < n && within; i++) {
-        within = fabs(a[i]) <= e[i];
+    for (int64_t i = 0; i < n && e; i++) {
+        within = within && fabs(a[i]) <= e[i];
         *bound = fmax(*bound, e[i]);
     }
     ag__buffer_drop(r->tape, memory);
     ag__truncate(r->tape, &place);
+    ag_clear_error(r->tape);
     return within ? ZERO_TO_ROUNDING : NOT_ZERO;
 }
 
@@ -389,37 +390,41 @@ static bool put_contribution(report *r, ag_tensor *c, int level) {
     return r->tape->status == AG_OK;
 }
 
+static bool put_uses(report *r, const ag_tensor *v, int level);
+
+/* Use u, along the path so far. */
+static bool put_use(report *r, uint32_t u, int level) {
+    int from = r->length;
+    r->path[r->length++] = u;
+    extend(r);
+    const ag_tensor *end = end_of_path(r);
+    if (r->o.json) {
+        put(r, r->place[level] > 1 ? ",{" : "{");
+        put_json_way(r, from);
+    } else {
+        indent(r, level);
+        for (int k = 0; k <= level; k++) ag__putf(&r->t, k ? ".%d" : "%d", r->place[k]);
+        put(r, "  through ");
+        put_way(r, from);
+    }
+    bool good = put_contribution(r, contribution(r), level);
+    if (good && level < r->o.depth && end != r->y) good = put_uses(r, end, level + 1);
+    if (r->o.json) put(r, "}");
+    r->length = from;
+    return good;
+}
+
 /* Each use of v, which the path has led to. */
 static bool put_uses(report *r, const ag_tensor *v, int level) {
-    int length = r->length;
     bool good = true;
     if (r->o.json) put_key(r, "uses"), put(r, "[");
     r->place[level] = 0;
-    for (uint32_t u = r->used[v->id].first; u && good; u = r->use[u - 1].next) {
-        if (r->lines == 0) {
-            r->left_out += (int64_t)r->used[v->id].count - r->place[level];
-            break;
-        }
+    for (uint32_t u = r->used[v->id].first; u && r->lines > 0 && good; u = r->use[u - 1].next) {
         r->lines--;
         r->place[level]++;
-        r->length = length;
-        r->path[r->length++] = u - 1;
-        extend(r);
-        if (r->o.json) {
-            put(r, r->place[level] > 1 ? ",{" : "{");
-            put_json_way(r, length);
-        } else {
-            indent(r, level);
-            for (int k = 0; k <= level; k++) ag__putf(&r->t, k ? ".%d" : "%d", r->place[k]);
-            put(r, "  through ");
-            put_way(r, length);
-        }
-        ag_tensor *end = end_of_path(r);
-        good = put_contribution(r, contribution(r), level);
-        if (good && level < r->o.depth && end != r->y && r->used[end->id].count > 0) good = put_uses(r, end, level + 1);
-        if (r->o.json) put(r, "}");
+        good = put_use(r, u - 1, level);
     }
-    r->length = length;
+    r->left_out += (int64_t)r->used[v->id].count - r->place[level];
     if (r->o.json) put(r, "]");
     return good;
 }
