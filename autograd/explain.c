@@ -266,14 +266,14 @@ typedef enum zero { NOT_ZERO, ZERO, ZERO_TO_ROUNDING } zero;
 
 /* Whether each element is within what rounding alone may have made of 0; `bound` is the largest such. What cannot be
  * told, whatever the reason, is not called zero. */
-static zero zero_of(report *r, ag_tensor *c, const ag_tensor *from, const double *a, double *bound) {
+static zero zero_of(report *r, ag_tensor *c, const double *a, double *bound) {
     int64_t n = c->layout->size;
     double norm = norm_of(a, n);
     *bound = 0;
     if (norm == 0 || !isfinite(norm)) return norm == 0 ? ZERO : NOT_ZERO;
     ag__place place = ag__place_now(r->tape);
     ag__buffer *memory = NULL;
-    ag_tensor *error = ag__rounding_of(c, from);
+    ag_tensor *error = ag__rounding_of(c);
     const double *e = error && !(error->flags & AG__NIL) ? values_of(error, &memory) : NULL;
     bool within = e != NULL;
     for (int64_t i = 0; i < n && e; i++) {
@@ -384,7 +384,7 @@ static bool put_contribution(report *r, ag_tensor *c, int level) {
     put_term(r, add_formula(r, NULL, c, use_at(r, r->length - 1)));
     if (!r->o.json) indent(r, level + 1);
     put_values(r, c, a);
-    zero z = zero_of(r, c, use_at(r, r->length - 1)->g, a, &bound);
+    zero z = zero_of(r, c, a, &bound);
     ag__buffer_drop(r->tape, memory);
     put_zero(r, z, bound);
     return r->tape->status == AG_OK;

@@ -114,7 +114,7 @@ ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memor
 /* What cotangent g of t gives to its input i; NULL: nothing; nil after an error. */
 ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i);
 
-/* rounding.c: bounds on the rounding errors of c's elements, seen as computed from exact leaves and an exact `from`. */
-ag_tensor *ag__rounding_of(ag_tensor *c, const ag_tensor *from);
+/* rounding.c: bounds on the rounding errors of c's elements; NULL: there are none, or a nil if that cannot be told */
+ag_tensor *ag__rounding_of(ag_tensor *c);
 
 #endif
