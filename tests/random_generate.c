@@ -669,9 +669,10 @@ static void some_dot(generator *g) {
 
 /* ---- Motifs ---- */
 
-/* What changes nothing, or undoes itself. */
+/* What changes nothing, or undoes itself: also of a view, and seen through a view. */
 static void some_identity(generator *g) {
     int x = operand(g, REALS, ANYTHING_GOES), y;
+    if (chance(g, 40)) x = some_view_of(g, x);
     ag_dtype d = g->value[x].dtype;
     int rank = g->value[x].shape.rank;
     line l = line_of(chance(g, 50) ? "ag_ones" : "ag_zeros");
@@ -698,6 +699,7 @@ static void some_identity(generator *g) {
     case 12: y = ab_line(g, "ag_sub", x, x); break;
     default: y = scalar_line(g, "ag_scale", scalar_line(g, "ag_scale", x, -1), -1);
     }
+    if (chance(g, 40)) y = some_view_of(g, y);
     if (chance(g, 30)) x_line(g, "ag_sin", y);
 }
 

@@ -95,6 +95,8 @@ void program_vary(program *varied, const program *p, uint64_t seed) {
     for (int tries = 0; tries < 6 && lines > 0; tries++) {
         *varied = *p;
         if (pick(2)) vary_data(varied);
+        if (pick(3) == 0) varied->together = !varied->together;
+        if (pick(3) == 0 && varied->order > 0) varied->order--;
         for (int n = pick(4); n > 0; n--) {
             int i = prefix + pick(lines);
             if (varied->line[i].form->signature != SIG_LEAF) vary_line(varied, i);

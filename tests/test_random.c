@@ -921,7 +921,7 @@ END_TEST
 
 static void read_options(int argc, char **argv) {
     const char *programs = getenv("AG_RANDOM_PROGRAMS"), *seed = getenv("AG_RANDOM_SEED");
-    if (small_run() || under_asan()) options.programs = small_run() ? 100 : 800;
+    if (small_run() || under_asan()) options.programs = small_run() ? 60 : 800;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--programs") == 0) programs = value, i++;
