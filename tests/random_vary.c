@@ -20,14 +20,16 @@ static void vary_data(program *p) {
 }
 
 static void vary_scalar(line *l) {
-    for (int i = 0; i < 2; i++) l->scalar[i] *= 1.25;
+    for (int i = 0; i < 2; i++) l->scalar[i] = l->scalar[i] == 0 ? 0.5 : l->scalar[i] * 1.25;
     if (l->y_dtype == AG_I64) l->scalar[0] = (double)(int64_t)l->scalar[0];
 }
 
-/* Another call of the same signature. */
+/* Another call of the same signature, if there is one. */
 static void vary_form(line *l) {
-    const form *f = &forms[pick(form_count)];
-    if (f->signature == l->form->signature && f->kind == l->form->kind && f->kind != KIND_NONE) l->form = f;
+    for (int tries = 0; tries < 30; tries++) {
+        const form *f = &forms[pick(form_count)];
+        if (f->signature == l->form->signature && f->kind == l->form->kind && f->kind != KIND_NONE) l->form = f;
+    }
 }
 
 static bool alike(const line *a, const line *b) {
@@ -61,9 +63,16 @@ static void vary_axes(line *l) {
     if (pick(2) && l->form->signature == SIG_X_AXIS_3N) l->number[3] = -l->number[3];
 }
 
-static void vary_line(program *p, int i) {
-    switch (pick(5)) {
-    case 0: vary_scalar(&p->line[i]); break;
+static bool has_scalar(const line *l) {
+    signature s = l->form->signature;
+    return s == SIG_X_S || s == SIG_S_X || s == SIG_X_SS || s == SIG_X_AXES_S_KEEP || s == SIG_TD_S || s == SIG_TDS_S;
+}
+
+static void vary_line(program *p, int i, int how) {
+    switch (how) {
+    case 0:
+        if (has_scalar(&p->line[i])) vary_scalar(&p->line[i]);
+        break;
     case 1: vary_form(&p->line[i]); break;
     case 2: vary_wiring(p, i); break;
     case 3: vary_order(&p->line[i]); break;
@@ -88,21 +97,30 @@ static int64_t effort(const program *p) {
     return most;
 }
 
+/* One line behind the prefix, in a way that shows, and so that the program can still be recorded; if one is found. */
+static void vary_some_line(program *p, int prefix) {
+    static program changed;
+    int how = pick(5);
+    for (int tries = 0; tries < 30; tries++) {
+        int i = prefix + pick(p->count - prefix);
+        const line *before = &p->line[i], *after = &changed.line[i];
+        if (before->form->signature < SIG_TD_N) continue;
+        changed = *p;
+        vary_line(&changed, i, how);
+        if (memcmp(before, after, sizeof *before) == 0 || !program_infer(&changed)) continue;
+        if (effort(&changed) > 4 * effort(p) + 1000) continue;
+        *p = changed;
+        return;
+    }
+}
+
 void program_vary(program *varied, const program *p, uint64_t seed) {
-    int prefix = program_prefix(p), lines = p->count - prefix;
+    int prefix = program_prefix(p), changes;
     state = seed * 2 + 1;
     pick(2);
-    for (int tries = 0; tries < 6 && lines > 0; tries++) {
-        *varied = *p;
-        if (pick(2)) vary_data(varied);
-        if (pick(3) == 0) varied->together = !varied->together;
-        if (pick(3) == 0 && varied->order > 0) varied->order--;
-        for (int n = pick(4); n > 0; n--) {
-            int i = prefix + pick(lines);
-            if (varied->line[i].form->signature != SIG_LEAF) vary_line(varied, i);
-        }
-        if (program_infer(varied) && effort(varied) <= 4 * effort(p) + 1000) return;
-    }
     *varied = *p;
-    vary_data(varied);
+    if (pick(2)) vary_data(varied);
+    if (pick(3) == 0) varied->together = !varied->together;
+    if (pick(3) == 0 && varied->order > 0) varied->order--;
+    for (changes = prefix < p->count ? pick(4) : 0; changes > 0; changes--) vary_some_line(varied, prefix);
 }

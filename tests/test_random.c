@@ -524,10 +524,11 @@ static verdict check_repetition(const run *kept, const program *p, char *report)
     if (v == AGREES) v = check_variation(&r, p, report);
     if (v == AGREES) v = check_body(&r, p, kept, report);
     totals.with_code += r.tape->programs != NULL;
-    for (int i = 0; v == AGREES && kept->count <= EVALUATIONS_REMEMBERED && p->seed % 8 == 2 && i < 2; i++) {
+    for (int i = 0; v == AGREES && kept->count <= EVALUATIONS_REMEMBERED && p->seed % 8 == 2 && i <= USES_UNTIL_CODE;
+         i++) {
         int64_t calls = r.ledger.calls;
         v = check_body(&r, p, kept, report);
-        if (i == 0 || v != AGREES || r.ledger.calls == calls) continue;
+        if (i < USES_UNTIL_CODE || v != AGREES || r.ledger.calls == calls) continue;
         snprintf(report, REPORT, "%lld allocations in a steady loop", (long long)(r.ledger.calls - calls));
         v = LEAKS;
     }
