@@ -148,10 +148,11 @@ static inline void advance(place *p, const walk *w, int64_t rows) {
 /* Row-major elements start… of a strided array, next to each other: the rest of a row, whole rows, the beginning of one. */
 static void pack(char *y, const char *x, const walk *w, int64_t start, int64_t count, size_t bytes) {
     const int last = w->rank - 1;
+    if (count == 0) return; /* some extent may be 0 */
     const int64_t n = last < 0 ? 1 : w->extent[last], stride = last < 0 ? 1 : w->stride[last];
     place p = place_of(w, start);
     if (last < 1) { /* there is but one row, or one element */
-        if (count > 0) pack_rows(y, x + p.offset * (int64_t)bytes, 1, count, 0, stride, bytes);
+        pack_rows(y, x + p.offset * (int64_t)bytes, 1, count, 0, stride, bytes);
         return;
     }
     if (p.at[last] > 0) {
