@@ -286,8 +286,7 @@ START_TEST(windows_must_fit) {
     ag_tensor *w = ag_windows(m, AG_AXES(1), AG_SHAPE(2), AG_SHAPE(1)); /* (2,2,2) */
     ag_tensor *five = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1)), *none = ag_zeros(tape, AG_F64, AG_SHAPE(2, 0));
     ag_tensor *narrow = ag_zeros(tape, AG_F64, AG_SHAPE(2, 1, 0));
-    refused(ag_windows(m, AG_AXES(1), AG_SHAPE(4), AG_SHAPE(1)), AG_ERR_RANGE, "windows", "(2,3)", "window of 4",
-            "axis 1");
+    refused(ag_windows(m, AG_AXES(1), AG_SHAPE(4), AG_SHAPE(1)), AG_ERR_RANGE, "windows", "(2,3)", "of 4", "axis 1");
     refused(ag_windows(m, AG_AXES(1), AG_SHAPE(0), AG_SHAPE(1)), AG_ERR_RANGE, "windows", "window of 0");
     refused(ag_windows(m, AG_AXES(1), AG_SHAPE(INT64_MIN), AG_SHAPE(1)), AG_ERR_RANGE, "windows");
     refused(ag_windows(m, AG_AXES(1), AG_SHAPE(2), AG_SHAPE(0)), AG_ERR_RANGE, "windows", "step 0");
