@@ -181,8 +181,9 @@ static uint32_t same_as(const planner *p, uint32_t i) {
 /* A node that the user or a later evaluation looks at may stand for another's buffer only if that is all there is in it,
  * and belongs to the tape. */
 static bool may_stand_for(const planner *p, uint32_t i, uint32_t x) {
+    if (x == AG__NOWHERE) return false;
     const ag_tensor *a = tensor_at(p, i), *b = tensor_at(p, x);
-    if (x == AG__NOWHERE || a->dtype != b->dtype || a->layout->size != b->layout->size || p->taken[p->root[x]])
+    if (a->dtype != b->dtype || a->layout->size != b->layout->size || p->taken[p->root[x]])
         return false;
     if (!b->layout->contiguous || b->offset != 0) return false; /* views of the node were recorded as of offset 0 */
     return !p->c->must[i] || (!outside(p, x) && p->root[x] == x);
