@@ -217,41 +217,6 @@ static bool read_inputs(session *s, const options *o, program *scratch) {
 
 static void put_heading(const char *text) { printf("\n== %s\n", text); }
 
-void put_shape(FILE *file, const ag_tensor *x) {
-    ag_shape shape = ag_shape_of(x);
-    fputc('(', file);
-    for (int i = 0; i < shape.rank; i++) fprintf(file, "%s%lld", i ? "," : "", (long long)shape.extent[i]);
-    fprintf(file, "%s)", shape.rank == 1 ? "," : "");
-}
-
-static double element(ag_tensor *x, const void *data, int64_t i) {
-    switch (ag_dtype_of(x)) {
-    case AG_BOOL: return ((const unsigned char *)data)[i];
-    case AG_I64: return (double)((const int64_t *)data)[i];
-    default: return ((const double *)data)[i];
-    }
-}
-
-void put_value(FILE *file, ag_tensor *x, int most) {
-    const void *data = ag_data(x);
-    ag_shape shape = ag_shape_of(x);
-    int64_t n = data ? ag_size(x) : 0;
-    for (int64_t i = 0; i < n && i < most; i++) {
-        int64_t block = 1;
-        int opens = 0, closes = 0;
-        for (int k = shape.rank; k-- > 0;) {
-            block *= shape.extent[k];
-            opens += i % block == 0;
-            closes += (i + 1) % block == 0;
-        }
-        if (i) fputs(", ", file);
-        while (opens-- > 0) fputc('[', file);
-        fprintf(file, "%.6g", element(x, data, i));
-        while (closes-- > 0) fputc(']', file);
-    }
-    if (n > most) fprintf(file, ", … %lld elements", (long long)n);
-}
-
 static void put_named(const char *before, ag_tensor *x, ag_tensor *value) {
     printf("%s%s ", before, ag_label_of(x));
     put_shape(stdout, value);

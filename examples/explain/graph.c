@@ -1,6 +1,7 @@
 /* graph -- the graph of a value and its gradients, drawn in layers
  *
- * Forward operations stand above, those of the backward pass below them, each in a layer under what it is computed
+ * Drawn are all forward operations, and of the backward pass the gradients of those and what is used more than once;
+ * what else leads there is part of the node that it leads to, but has its row in the table. Forward operations stand above, those of the backward pass below them, each in a layer under what it is computed
  * from. What a node gives to layers further down runs through points, one a layer, which all its users share, so that
  * lines only join neighbouring layers. Points of a layer are ordered by where their neighbours are, a few times up and
  * down, and then moved towards them as far as others leave room. */
@@ -8,11 +9,20 @@
 
 #include <string.h>
 
-enum { MAX_DRAWN = 300, MAX_POINTS = 6000, MAX_LINES = 8000, WIDTH = 116, HEIGHT = 38, LAYER = 70, SWEEPS = 24 };
+enum {
+    MAX_DRAWN = 300,
+    MAX_LINKS = 1200,
+    MAX_POINTS = 6000,
+    MAX_LINES = 8000,
+    WIDTH = 116,
+    HEIGHT = 38,
+    LAYER = 70,
+    SWEEPS = 24
+};
 
 typedef struct node {
     ag_tensor *tensor, *gradient;
-    bool backward;
+    bool backward, hidden;
     int of;           /* the node whose gradient it is; −1 if none */
     int layer, reach; /* the last layer that its points run through */
     int point;        /* its own; those below it follow */
@@ -25,14 +35,16 @@ typedef struct point {
     bool through;
 } point;
 
+/* From a node to one that is drawn as computed from it, or from a point to one in the next layer. */
 typedef struct line {
     int from, to;
 } line;
 
 typedef struct picture {
-    int nodes, forward, points, lines, layers, y;
+    int nodes, forward, links, points, lines, layers, y;
     bool full; /* more nodes than are drawn */
     node node[MAX_DRAWN];
+    line link[MAX_LINKS];
     point point[MAX_POINTS];
     line line[MAX_LINES];
     int order[MAX_POINTS];
@@ -44,6 +56,8 @@ static const char *op_name(const ag_tensor *x) { return ag_op_of(x) ? ag_op_of(x
 
 /* What was read from a variable is as good as the variable. */
 static int inputs_of(const ag_tensor *x) { return strcmp(op_name(x), "read") == 0 ? 0 : ag_inputs(x); }
+
+static bool has_label(const ag_tensor *x) { return *ag_label_of(x) != 0; }
 
 static int find(const picture *g, const ag_tensor *x) {
     for (int i = 0; i < g->nodes; i++)
@@ -77,6 +91,24 @@ static void collect(picture *g, ag_tensor *root, bool backward) {
     }
 }
 
+/* y, like explanations have it, unless something else is called so. */
+static const char *name_of_result(const picture *g) {
+    if (has_label(g->node[g->y].tensor)) return ag_label_of(g->node[g->y].tensor);
+    for (int i = 0; i < g->forward; i++)
+        if (strcmp(ag_label_of(g->node[i].tensor), "y") == 0) return "";
+    return "y";
+}
+
+/* Formulas then speak of ∂L/∂M rather than of all that it is made of. */
+static void label_gradient(picture *g, int i) {
+    char label[2 * NAME_BYTES + 16];
+    const node *n = &g->node[i];
+    if (n->of < 0 || inputs_of(n->tensor) == 0 || !has_label(g->node[n->of].tensor)) return;
+    snprintf(label, sizeof label, "∂%.*s/∂%.*s", NAME_BYTES, name_of_result(g), NAME_BYTES,
+             ag_label_of(g->node[n->of].tensor));
+    ag_label(n->tensor, label);
+}
+
 /* The gradients by all nodes at once: one backward pass, whose nodes are then the backward ones. */
 static void differentiate(picture *g, const report *r) {
     ag_tensor *x[MAX_DRAWN], *dx[MAX_DRAWN];
@@ -90,8 +122,48 @@ static void differentiate(picture *g, const report *r) {
         if (inputs_of(x[k]) == 0) collect(g, dx[k], true);
     for (int k = n; k-- > 0;) {
         int i = find(g, dx[k]);
-        if (i >= g->forward && g->node[i].of < 0) g->node[i].of = number[k];
+        if (i < g->forward) continue;
+        node *found = &g->node[i];
+        if (found->of < 0 || (!has_label(g->node[found->of].tensor) && has_label(x[k]))) found->of = number[k];
     }
+    for (int i = g->forward; i < g->nodes; i++) label_gradient(g, i);
+}
+
+/* ---- Links */
+
+static bool link_to(picture *g, int from, int to) {
+    for (int i = 0; i < g->links; i++)
+        if (g->link[i].from == from && g->link[i].to == to) return true;
+    if (g->links == MAX_LINKS) return false;
+    g->link[g->links++] = (line){from, to};
+    return true;
+}
+
+/* Whether node i is a step on the way to its only user. */
+static bool is_helper(const picture *g, int i) {
+    int users = 0;
+    for (int j = i + 1; j < g->nodes; j++)
+        for (int k = 0; k < inputs_of(g->node[j].tensor); k++)
+            if (ag_input(g->node[j].tensor, k) == g->node[i].tensor) users++;
+    return g->node[i].backward && g->node[i].of < 0 && users == 1 && inputs_of(g->node[i].tensor) > 0;
+}
+
+/* A helper's links become those of its user. */
+static bool link_all(picture *g) {
+    for (int i = 0; i < g->nodes; i++) {
+        g->node[i].hidden = is_helper(g, i);
+        for (int k = 0; k < inputs_of(g->node[i].tensor); k++) {
+            int from = find(g, ag_input(g->node[i].tensor, k));
+            if (!g->node[from].hidden && !link_to(g, from, i)) return false;
+            for (int j = g->node[from].hidden ? g->links : 0; j-- > 0;) {
+                if (g->link[j].to != from) continue;
+                line moved = g->link[j];
+                g->link[j] = g->link[--g->links];
+                if (!link_to(g, moved.from, i)) return false;
+            }
+        }
+    }
+    return true;
 }
 
 /* ---- Layers and points */
@@ -100,9 +172,8 @@ static int max(int a, int b) { return a > b ? a : b; }
 
 /* What needs nothing of the backward pass but is part of it, and what needs nothing at all. */
 static bool can_sink(const picture *g, int i) {
-    const ag_tensor *x = g->node[i].tensor;
-    for (int k = 0; k < inputs_of(x); k++)
-        if (!g->node[i].backward || g->node[find(g, ag_input(x, k))].backward) return false;
+    for (int k = 0; k < g->links; k++)
+        if (g->link[k].to == i && (!g->node[i].backward || g->node[g->link[k].from].backward)) return false;
     return true;
 }
 
@@ -111,12 +182,12 @@ static void sink(picture *g) {
     for (int i = g->nodes; i-- > 0;) {
         node *n = &g->node[i];
         int first = g->layers;
-        for (int j = i + 1; j < g->nodes; j++)
-            for (int k = 0; k < inputs_of(g->node[j].tensor); k++) {
-                if (ag_input(g->node[j].tensor, k) != n->tensor) continue;
-                if (g->node[j].layer < first) first = g->node[j].layer;
-                n->reach = max(n->reach, g->node[j].layer - 1);
-            }
+        for (int k = 0; k < g->links; k++) {
+            if (g->link[k].from != i) continue;
+            int user = g->node[g->link[k].to].layer;
+            if (user < first) first = user;
+            n->reach = max(n->reach, user - 1);
+        }
         if (can_sink(g, i) && first < g->layers) n->layer = first - 1;
     }
 }
@@ -125,9 +196,9 @@ static void layer(picture *g) {
     for (int i = 0; i < g->nodes; i++) {
         node *n = &g->node[i];
         n->layer = n->backward ? g->node[g->y].layer + 1 : 0;
-        for (int k = 0; k < inputs_of(n->tensor); k++)
-            n->layer = max(n->layer, g->node[find(g, ag_input(n->tensor, k))].layer + 1);
-        g->layers = max(g->layers, n->layer + 1);
+        for (int k = 0; k < g->links; k++)
+            if (g->link[k].to == i) n->layer = max(n->layer, g->node[g->link[k].from].layer + 1);
+        if (!n->hidden) g->layers = max(g->layers, n->layer + 1);
     }
     sink(g);
 }
@@ -151,17 +222,17 @@ static bool place(picture *g) {
     for (int i = 0; i < g->nodes; i++) {
         node *n = &g->node[i];
         n->point = g->points;
+        if (n->hidden) continue;
         for (int at = n->layer; at <= max(n->layer, n->reach); at++)
             if (!add_point(g, i, at, at > n->layer)) return false;
     }
-    for (int i = 0; i < g->nodes; i++)
-        for (int k = 0; k < inputs_of(g->node[i].tensor); k++) {
-            const node *from = &g->node[find(g, ag_input(g->node[i].tensor, k))];
-            int last = from->point + g->node[i].layer - 1 - from->layer;
-            for (int p = from->point; p < last; p++)
-                if (!join(g, p, p + 1)) return false;
-            if (!join(g, last, g->node[i].point)) return false;
-        }
+    for (int i = 0; i < g->links; i++) {
+        const node *from = &g->node[g->link[i].from], *to = &g->node[g->link[i].to];
+        int last = from->point + to->layer - 1 - from->layer;
+        for (int p = from->point; p < last; p++)
+            if (!join(g, p, p + 1)) return false;
+        if (!join(g, last, to->point)) return false;
+    }
     return true;
 }
 
@@ -237,9 +308,9 @@ static void arrange(picture *g) {
 
 /* A label, or so much of it as there is room for; −1: all. */
 static void put_label(FILE *file, const ag_tensor *x, int room) {
-    char text[NAME_BYTES + 8] = "";
+    char text[2 * NAME_BYTES + 24] = "";
     size_t n = 0;
-    for (const char *c = ag_label_of(x); *c && n < NAME_BYTES; c++) {
+    for (const char *c = ag_label_of(x); *c && n < 2 * NAME_BYTES + 16; c++) {
         bool begins = ((unsigned char)*c & 0xC0) != 0x80;
         if (begins && room-- == 0) {
             memcpy(text + n, "…", sizeof "…");
@@ -250,15 +321,11 @@ static void put_label(FILE *file, const ag_tensor *x, int room) {
     put_escaped(file, text);
 }
 
-/* What a node is called: its label, "∂/∂M" for the gradient by what has one, a number, or its operation. */
+/* What a node is called: its label, a number, or its operation. */
 static bool put_name(FILE *file, const picture *g, int i, int room) {
     const node *n = &g->node[i];
-    const ag_tensor *of = n->of < 0 ? NULL : g->node[n->of].tensor;
-    if (*ag_label_of(n->tensor)) put_label(file, n->tensor, room);
-    else if (of && *ag_label_of(of)) {
-        fputs("∂/∂", file);
-        put_label(file, of, room - 3);
-    } else if (inputs_of(n->tensor) == 0 && ag_size(n->tensor) == 1) put_value(file, n->tensor, 1);
+    if (has_label(n->tensor)) put_label(file, n->tensor, room);
+    else if (inputs_of(n->tensor) == 0 && ag_size(n->tensor) == 1) put_value(file, n->tensor, 1);
     else {
         fputs(op_name(n->tensor), file);
         return false;
@@ -274,6 +341,11 @@ static void put_details(FILE *file, const picture *g, int i, const char *separat
     fputs(separator, file);
     if (n->gradient) put_value(file, n->gradient, 24);
     else fputs(n->backward ? "(backward)" : "none", file);
+}
+
+static void put_formula(FILE *file, ag_tensor *x) {
+    if (x && inputs_of(x) > 0)
+        fputs(ag_formula(x, &(ag_formula_options){.style = AG_STYLE_MATHML, .brief = true}), file);
 }
 
 static void put_line(FILE *file, const picture *g, const line *l) {
@@ -292,7 +364,9 @@ static void put_node(FILE *file, const picture *g, int i) {
     const node *n = &g->node[i];
     double x = g->point[n->point].x, y = n->layer * LAYER;
     bool leaf = inputs_of(n->tensor) == 0;
-    fprintf(file, "<g class=\"n%s%s%s\" tabindex=\"0\" data-node=\"%d\" transform=\"translate(%.0f %.0f)\"><title>",
+    fprintf(file,
+            "<g class=\"n%s%s%s\" role=\"button\" tabindex=\"0\" data-node=\"%d\" transform=\"translate(%.0f "
+            "%.0f)\"><title>",
             n->backward ? " back" : "", leaf ? " leaf" : "", i == g->y ? " result" : "", i, x, y);
     put_name(file, g, i, -1);
     fprintf(file, " = %s ", op_name(n->tensor));
@@ -311,25 +385,30 @@ static void put_picture(FILE *file, const picture *g) {
     for (int i = 0; i < g->points; i++)
         if (g->point[i].x + half(&g->point[i]) > width) width = g->point[i].x + half(&g->point[i]);
     fprintf(file,
-            "<svg id=\"graph\" role=\"img\" aria-label=\"the graph\" viewBox=\"-4 -4 %.0f %d\" width=\"%.0f\">\n"
+            "<svg id=\"graph\" role=\"group\" aria-label=\"the graph\" viewBox=\"-4 -4 %.0f %d\" width=\"%.0f\">\n"
             "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"4\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" "
             "orient=\"auto\"><path d=\"M0 0L8 4L0 8z\"/></marker></defs>\n",
             width + 8, g->layers * LAYER - LAYER + HEIGHT + 8, width + 8);
     for (int i = 0; i < g->lines; i++) put_line(file, g, &g->line[i]);
-    for (int i = 0; i < g->nodes; i++) put_node(file, g, i);
+    for (int i = 0; i < g->nodes; i++)
+        if (!g->node[i].hidden) put_node(file, g, i);
     fputs("</svg>\n", file);
 }
 
 static void put_table(FILE *file, const picture *g) {
     fputs("<details><summary>All nodes as a table</summary><div "
           "class=\"wide\"><table>\n<tr><th>name</th><th>operation</th>"
-          "<th>shape</th><th>value</th><th>gradient</th></tr>\n",
+          "<th>shape</th><th>value</th><th>gradient</th><th>formula</th><th>the gradient’s formula</th></tr>\n",
           file);
     for (int i = 0; i < g->nodes; i++) {
         fprintf(file, "<tr id=\"node%d\"%s><td>", i, g->node[i].backward ? " class=\"back\"" : "");
         put_name(file, g, i, -1);
         fprintf(file, "</td><td>%s</td><td>", op_name(g->node[i].tensor));
         put_details(file, g, i, "</td><td>");
+        fputs("</td><td>", file);
+        put_formula(file, g->node[i].tensor);
+        fputs("</td><td>", file);
+        put_formula(file, g->node[i].gradient);
         fputs("</td></tr>\n", file);
     }
     fputs("</table></div></details>\n", file);
@@ -342,17 +421,17 @@ void put_graph(FILE *file, const report *r) {
     g.forward = g.nodes;
     g.y = find(&g, r->y);
     if (!g.full) differentiate(&g, r);
+    g.full = g.full || !link_all(&g);
     if (!g.full) layer(&g);
     if (g.full || !place(&g)) {
         fputs("<p>The graph has too many nodes to be drawn here.</p>\n", file);
         return;
     }
     arrange(&g);
-    fputs("<div class=\"wide\">\n", file);
+    fputs("<div>\n<div class=\"wide\">\n", file);
     put_picture(file, &g);
-    fputs(
-        "</div>\n<div id=\"info\" aria-live=\"polite\">Point at a node, or click it, to see its value and its gradient."
-        "</div>\n",
-        file);
+    fputs("</div>\n<div id=\"info\" aria-live=\"polite\">Point at a node to see its value, its gradient and their "
+          "formulas; click it, or press Enter, to keep them here.</div>\n</div>\n",
+          file);
     put_table(file, &g);
 }

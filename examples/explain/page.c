@@ -13,7 +13,7 @@ static const char style[] =
     "3b4553;"
     "--forward:#1c3150;--forward-edge:#7fb0f0;--back:#472a18;--back-edge:#eb9c66;--good:#67cf8f;--bad:#ff8a80}}\n"
     "body{margin:0 auto;max-width:72rem;padding:1.5rem;background:var(--paper);color:var(--ink);"
-    "font:16px/1.5 system-ui,sans-serif}\n"
+    "font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}\n"
     "h1{font-size:1.5rem;margin:0 0 .5rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 "
     ".3rem}\n"
     "code,pre,td,.v,svg{font-family:ui-monospace,monospace;font-size:.85rem}\n"
@@ -24,34 +24,44 @@ static const char style[] =
     "\n"
     ".good{color:var(--good)}.bad{color:var(--bad)}.good,.bad{font-weight:600}\n"
     ".uses{border-left:2px solid var(--edge);margin:.3rem 0 .3rem .4rem;padding-left:.9rem}"
-    ".use{margin:.5rem 0}summary{cursor:pointer}math{font-size:1.1em}mtd{text-align:left}\n"
+    ".use{margin:.5rem "
+    "0}.why{margin-top:1.4rem}summary{cursor:pointer}math{font-size:1.1em}math,mtable{math-style:normal}"
+    "mtd{text-align:left}math[display=block]{width:max-content;margin:.4rem 0}b,code{unicode-bidi:isolate}\n"
     ".key span{padding:.1rem .5rem;border-radius:4px;border:1px solid;margin-right:.5rem}"
     ".key .f{background:var(--forward);border-color:var(--forward-edge)}"
     ".key .b{background:var(--back);border-color:var(--back-edge)}\n"
     "#info{position:sticky;bottom:0;background:var(--panel);border:1px solid var(--edge);border-radius:6px;"
     "padding:.5rem .8rem;margin:.5rem 0;max-height:14rem;overflow:auto}"
     "#info dl{display:grid;grid-template-columns:max-content 1fr;gap:0 1rem;margin:0}"
-    "#info dd{margin:0;font-family:ui-monospace,monospace;font-size:.85rem;overflow-wrap:anywhere}\n"
+    "#info "
+    "dd{margin:0;min-width:0;overflow-x:auto;overflow-y:hidden;font-family:ui-monospace,monospace;font-size:.85rem;"
+    "overflow-wrap:anywhere}@media(max-width:40rem){#info dl{grid-template-columns:1fr}}\n"
     "#graph{display:block;margin:auto}"
     ".n rect{fill:var(--forward);stroke:var(--forward-edge)}.n.back rect{fill:var(--back);stroke:var(--back-edge);"
     "stroke-dasharray:4 2}.n.result rect{stroke-width:3}.n{cursor:pointer;outline:none}"
     ".n text{text-anchor:middle;fill:var(--ink);font-size:13px}.n .s{font-size:10px;fill:var(--soft)}"
-    ".n:hover rect,.n:focus rect,.n.on rect{stroke-width:3;filter:brightness(1.08)}\n"
+    ".n:hover rect,.n:focus rect,.n.on rect{stroke-width:3;filter:brightness(1.08)}"
+    ".n[aria-pressed] rect{stroke:var(--ink)}\n"
     ".e{fill:none;stroke:var(--forward-edge);stroke-width:1.2;opacity:.75}.e.b{stroke:var(--back-edge)}"
     ".e.a{stroke-dasharray:3 3;opacity:.45}.e.on{stroke-width:2.6;opacity:1}#tip path{fill:var(--soft)}\n";
 
 static const char script[] =
     "(function(){var info=document.getElementById('info'),pinned=null;if(!info)return;\n"
-    "var heads=['name','operation','shape','value','gradient'];\n"
+    "function mark(list,name,on){list.forEach(function(e){e.classList.toggle(name,on)})}\n"
     "function show(g){var row=document.getElementById('node'+g.dataset.node),dl=document.createElement('dl');\n"
-    "for(var i=0;i<heads.length;i++){var t=document.createElement('dt'),d=document.createElement('dd');\n"
-    "t.textContent=heads[i];d.textContent=row.cells[i].textContent;dl.append(t,d)}\n"
-    "info.replaceChildren(dl);\n"
-    "document.querySelectorAll('.on').forEach(function(e){e.classList.remove('on')});g.classList.add('on');\n"
-    "document.querySelectorAll('.e[data-from=\"'+g.dataset.node+'\"]').forEach(function(e){e.classList.add('on')})}\n"
-    "document.querySelectorAll('.n').forEach(function(g){\n"
-    "g.addEventListener('mouseenter',function(){if(!pinned)show(g)});g.addEventListener('focus',function(){show(g)});\n"
-    "g.addEventListener('click',function(){pinned=pinned===g?null:g;show(g)})})})();\n";
+    "var heads=row.parentNode.rows[0].cells;for(var "
+    "i=0;i<heads.length;i++){if(!row.cells[i].hasChildNodes())continue;\n"
+    "var t=document.createElement('dt'),d=document.createElement('dd');t.textContent=heads[i].textContent;\n"
+    "d.append(...row.cells[i].cloneNode(true).childNodes);dl.append(t,d)}\n"
+    "info.replaceChildren(dl);mark(document.querySelectorAll('.on'),'on',false);\n"
+    "mark([g,...document.querySelectorAll('.e[data-from=\"'+g.dataset.node+'\"]')],'on',true)}\n"
+    "function pin(g){if(pinned)pinned.removeAttribute('aria-pressed');pinned=g;\n"
+    "if(g){g.setAttribute('aria-pressed','true');show(g)}}\n"
+    "document.querySelectorAll('.n').forEach(function(g){function look(){if(!pinned)show(g)}\n"
+    "function press(){pin(pinned===g?null:g)}\n"
+    "g.addEventListener('mouseenter',look);g.addEventListener('focus',look);g.addEventListener('click',press);\n"
+    "g.addEventListener('keydown',function(e){if(e.key==='Enter'||e.key===' '){e.preventDefault();press()}})});\n"
+    "document.addEventListener('keydown',function(e){if(e.key==='Escape')pin(null)})})();\n";
 
 void put_escaped(FILE *file, const char *text) {
     for (; *text; text++) {
@@ -128,18 +138,30 @@ static void put_string(FILE *file, const char *j, bool markup) {
     }
 }
 
-/* Numbers, and lists of them, with six digits. */
-static void put_numbers(FILE *file, const char *j) {
-    for (const char *end = skip(j); j < end;) {
-        char *after = NULL;
-        double x = strchr("+-0123456789", *j) ? strtod(j, &after) : 0;
-        if (after && after > j) {
-            fprintf(file, "%.6g", x);
-            j = after;
-        } else {
-            if (*j != '"') fputc(*j, file);
-            j++;
+/* With six digits; what is not finite is a string. */
+static void put_number(FILE *file, const char *j) {
+    if (*j == '"') put_string(file, j, false);
+    else fprintf(file, "%.6g", strtod(j, NULL));
+}
+
+/* A list in row-major order, as nested lists of the shape. */
+static void put_elements(FILE *file, const char *values, const char *shape) {
+    long extent[AG_MAX_RANK], i = 0;
+    int rank = 0;
+    for (const char *j = next(shape, true); j && rank < AG_MAX_RANK; j = next(j, false))
+        extent[rank++] = strtol(j, NULL, 10);
+    for (const char *j = next(values, true); j; j = next(j, false), i++) {
+        long block = 1;
+        int opens = 0, closes = 0;
+        for (int k = rank; k-- > 0;) {
+            block *= extent[k];
+            opens += i % block == 0;
+            closes += (i + 1) % block == 0;
         }
+        if (i) fputs(", ", file);
+        while (opens-- > 0) fputc('[', file);
+        put_number(file, j);
+        while (closes-- > 0) fputc(']', file);
     }
 }
 
@@ -159,24 +181,24 @@ static void put_through(FILE *file, const char *use) {
     fputs("</b>: ", file);
 }
 
-static void put_amount(FILE *file, const char *of) {
+static void put_amount(FILE *file, const char *of, const char *shape) {
     fputs("<div class=\"v\">norm ", file);
-    put_numbers(file, field(of, "norm"));
+    put_number(file, field(of, "norm"));
     if (*field(of, "values") != 'n') {
         fputs(", value ", file);
-        put_numbers(file, field(of, "values"));
+        put_elements(file, field(of, "values"), shape);
     }
     if (*field(of, "zero") == '"') {
         fputs(" <span class=\"good\">zero", file);
         fputs(strncmp(field(of, "zero"), "\"rounding", 9) == 0 ? " to rounding</span>, which may leave "
                                                                : "</span> exactly ",
               file);
-        if (field(of, "zero")[1] == 'r') put_numbers(file, field(of, "rounding"));
+        if (field(of, "zero")[1] == 'r') put_number(file, field(of, "rounding"));
     }
     fputs("</div>\n", file);
 }
 
-static void put_uses(FILE *file, const char *uses) {
+static void put_uses(FILE *file, const char *uses, const char *shape) {
     fputs("<div class=\"uses\">\n", file);
     for (const char *use = next(uses, true); use; use = next(use, false)) {
         const char *inner = field(use, "uses");
@@ -185,8 +207,8 @@ static void put_uses(FILE *file, const char *uses) {
         put_through(file, use);
         put_string(file, field(use, "formula"), true);
         fputs(folds ? "</summary>" : "", file);
-        put_amount(file, use);
-        if (folds) put_uses(file, inner);
+        put_amount(file, use, shape);
+        if (folds) put_uses(file, inner, shape);
         fputs(folds ? "</details>\n" : "</div>\n", file);
     }
     fputs("</div>\n", file);
@@ -207,11 +229,12 @@ static void put_where(FILE *file, const char *where) {
 
 void put_paths(FILE *file, const char *json) {
     if (*json != '{') return;
-    put_uses(file, field(json, "uses"));
+    const char *shape = field(field(json, "x"), "shape");
+    put_uses(file, field(json, "uses"), shape);
     long more = strtol(field(json, "more_uses"), NULL, 10);
     if (more > 0) fprintf(file, "<p>and %ld more uses</p>\n", more);
     fputs("<div>Their sum: ", file);
-    put_amount(file, field(json, "sum"));
+    put_amount(file, field(json, "sum"), shape);
     bool agrees = strncmp(field(json, "agrees"), "true", 4) == 0;
     fprintf(file, "<span class=\"%s\">%s</span></div>\n", agrees ? "good" : "bad",
             agrees ? "It is the gradient." : "It differs from the gradient.");
@@ -283,16 +306,17 @@ static void put_values(FILE *file, const report *r) {
 }
 
 static void put_reasons(FILE *file, const report *r) {
-    ag_explain_options o = {.json = true, .style = AG_STYLE_MATHML, .depth = r->depth ? r->depth : 3};
+    ag_explain_options o = {.json = true, .style = AG_STYLE_MATHML, .depth = r->depth ? r->depth : 3, .values = 24};
     fputs("<h2>Why each gradient is what it is</h2>\n<p class=\"soft\">Each use of a value contributes; the "
           "contributions add up. A use is followed to the next value that has a name or is used more than once.</p>\n",
           file);
     for (int i = 0; i < r->named; i++) {
-        fputs("<details open><summary><b>The gradient by ", file);
+        fputs("<details class=\"why\" open><summary><b>The gradient by <bdi>", file);
         put_escaped(file, ag_label_of(r->x[i]));
-        fprintf(file, "</b></summary>\n<div class=\"wide\">%s</div>\n", mathml(r->dx[i]));
+        fprintf(file, "</bdi></b></summary>\n<div class=\"wide\">%s</div>\n", mathml(r->dx[i]));
+        fputs("<div class=\"wide\">", file);
         put_paths(file, ag_explain(r->y, r->x[i], &o));
-        fputs("</details>\n", file);
+        fputs("</div></details>\n", file);
     }
 }
 
@@ -304,7 +328,9 @@ bool write_page(const report *r, const char *path) {
     fprintf(file, "<h2>Formula</h2>\n<div class=\"wide\">%s</div>\n", mathml(r->y));
     put_values(file, r);
     fputs("<h2>Graph</h2>\n<p class=\"key\"><span class=\"f\">forward</span><span class=\"b\">backward</span>"
-          "Round ends: inputs and constants. Dashed lines: values that the backward pass uses.</p>\n",
+          "Round ends: inputs and constants. Dashed lines: values that the backward pass uses. Steps of it that lead "
+          "to one "
+          "gradient alone are drawn as part of that.</p>\n",
           file);
     put_graph(file, r);
     put_reasons(file, r);
