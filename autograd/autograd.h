@@ -1301,7 +1301,7 @@ AG_API const char *ag_formula(ag_tensor *x, const ag_formula_options *options);
 
 /* ag_explain_options -- what to explain and how; all zero, or NULL, is text about each use of x */
 typedef struct ag_explain_options {
-    bool json;            /* JSON (RFC 8259) rather than text; what is not finite is "NaN", "Infinity" or "-Infinity" */
+    bool json;            /* JSON (RFC 8259) rather than text; docs/explain.md lists its members */
     ag_style style;       /* of the formulas */
     int depth;            /* how many times each use is unfolded into the uses of what it gives */
     int values;           /* the most elements a tensor may have to be shown whole; 0 means 8, −1 none */

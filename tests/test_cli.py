@@ -6,6 +6,7 @@ Values are compared with Python's own arithmetic. The page is parsed; test_page.
 loads it."""
 
 import html.parser
+import json
 import math
 import os
 import pathlib
@@ -127,6 +128,74 @@ def check_functions():
     for name in shaped:
         if not re.search(r"_(over|scalar)$", name) and name not in ("scale", "cast"):
             check(name in listed, "ag_" + name, "cannot be called")
+
+
+# ---- The JSON, and the page that lists its members
+
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "explain.md"
+
+
+def tables():
+    """Of each table in the page: a member's name, and the names in what is said about it."""
+    result = []
+    for table in re.findall(r"\| member \| \|\n\|---\|---\|\n((?:\|.*\|\n)+)", PAGE.read_text(encoding="utf-8")):
+        rows = [row.strip("|").split(" | ", 1) for row in table.splitlines()]
+        names = [(re.findall(r"`(\w+)`", first), set(re.findall(r"`(\w+)`", second))) for first, second in rows]
+        result.append({name: said for firsts, said in names for name in firsts})
+    return result
+
+
+def check_members(of, found, expected, optional=()):
+    found, expected = set(found), set(expected)
+    check(found <= expected, of, "members that the page does not list:", sorted(found - expected))
+    check(expected - found <= set(optional), of, "members that do not occur:", sorted(expected - found))
+    return found
+
+
+def check_json():
+    node, explain, use, trace, step = tables()
+    seen = set()
+
+    def uses(found):
+        for one in found:
+            seen.update(check_members("use", one, use, ["uses"]))
+            for through in one["through"]:
+                check_members("through", through, set(node) - {"name"} | use["through"])
+            check(one["zero"] in (False, "exact", "rounding"), "zero is", one["zero"])
+            uses(one.get("uses", []))
+
+    def where(found):
+        for part in found["where"]:
+            check_members("where", part, node.keys() | explain["where"])
+
+    for arguments in [("--builtin", "batchnorm", "--depth", "2"), ("x = w*w; sum(x*1e308*1e308)", "w:[1,2]"),
+                      ("y = exp(x)*x; y", "x=[3]", "--of", "y"), ("--builtin", "network", "--depth", "1")]:
+        status, out, err = run(*arguments, "--trace", "--json")
+        data = json.loads(out, parse_constant=lambda text: check(False, "JSON has", text))
+        check(list(data) == ["explain", "trace", "passed"], "members of the whole", list(data))
+        for found in data["explain"]:
+            itself = found["x"]["id"] == found["y"]["id"]
+            optional = ["sum", "gradient", "difference", "allowed", "agrees"] if itself else []
+            seen.update(check_members("explain", found, explain, optional))
+            check(not itself or not set(optional) & set(found), "y by itself has a sum")
+            for name in ("y", "x"):
+                check_members("node", found[name], node)
+            for name in ("sum", "gradient"):
+                check_members(name, found.get(name, explain[name]), explain[name])
+            uses(found["uses"])
+            where(found)
+        found = data["trace"]
+        check_members("trace", found, trace)
+        check_members("node", found["y"], node)
+        where(found)
+        for one in found["steps"]:
+            check_members("step", one, node.keys() | step.keys())
+            check_members("cotangent", one["cotangent"], step["cotangent"])
+            for hand in one["hands"]:
+                check_members("hands", hand, step["hands"])
+        for one in found["gradients"]:
+            check_members("gradients", one, node.keys() | trace["gradients"])
+    check(use.keys() | explain.keys() == seen, "never seen", (use.keys() | explain.keys()) - seen)
 
 
 # ---- What is malformed: the caret's place, and a piece of the message
@@ -288,6 +357,7 @@ with tempfile.TemporaryDirectory() as temporary:
     check_values()
     check_reports()
     check_functions()
+    check_json()
     check_bad()
     check_cut()
     check_pages(temporary)

@@ -36,6 +36,7 @@ static const char help[] =
     "  --order 2        second derivatives too\n"
     "  --trace          the backward pass, step by step\n"
     "  --html FILE      write a page with the graph, the paths and the formulas\n"
+    "  --json           only the explanations, as data: docs/explain.md says what is in it\n"
     "  --builtin NAME   an example; --list lists them. Inputs given as well replace its own\n"
     "  --functions      list the functions and their parameters\n";
 
@@ -84,7 +85,7 @@ typedef struct options {
     const char *inputs[MAX_INPUTS];
     int count, builtin, depth, order;
     uint64_t seed;
-    bool trace, done;
+    bool trace, json, done;
 } options;
 
 static bool whole_option(complaint *c, const char *text, long least, long most, long *result) {
@@ -151,6 +152,7 @@ static bool read_option(complaint *c, options *o, int argc, char **argv, int *i)
             return check_text(c, value) && with_value(c, o, text, value);
         }
     if (strcmp(text, "--trace") == 0) return o->trace = true;
+    if (strcmp(text, "--json") == 0) return o->json = true;
     o->done = true;
     if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0) fputs(help, stdout);
     else if (strcmp(text, "--list") == 0) list_builtins();
@@ -271,6 +273,15 @@ static void put_text(report *r, bool trace) {
     put_check(r);
 }
 
+/* The library's own JSON, an explanation for each gradient. */
+static void put_json(report *r, bool trace) {
+    ag_explain_options o = {.json = true, .depth = r->depth};
+    printf("{\"explain\":[");
+    for (int i = 0; i < r->named; i++) printf("%s\n%s", i ? "," : "", ag_explain(r->y, r->x[i], &o));
+    printf("\n],\n\"trace\":%s", trace ? ag_trace_backward(r->y, r->s->inputs, r->s->x, &o) : "null");
+    printf(",\n\"passed\":%s}\n", r->check.passed ? "true" : "false");
+}
+
 /* ---- Main */
 
 /* Inputs, and values with a name on the way to y; or the one that was asked for. */
@@ -327,13 +338,14 @@ static int explain(session *s, const options *o) {
     r.said = o->builtin < 0 ? NULL : builtins[o->builtin].said;
     if (!record_all(s, o, &r.y) || !choose(&r, o->of) || !differentiate(&r)) return 2;
     check_gradients(&r);
-    put_text(&r, o->trace);
+    if (o->json) put_json(&r, o->trace);
+    else put_text(&r, o->trace);
     if (o->html && !write_page(&r, o->html)) {
         fflush(stdout);
         fprintf(stderr, "ag-explain: %s cannot be written\n", o->html);
         return 1;
     }
-    if (o->html) printf("\nWritten: %s\n", o->html);
+    if (o->html && !o->json) printf("\nWritten: %s\n", o->html);
     if (ag_tape_status(s->tape) != AG_OK) fprintf(stderr, "ag-explain: %s\n", ag_tape_error(s->tape));
     return r.check.passed && ag_tape_status(s->tape) == AG_OK ? 0 : 1;
 }
