@@ -1,4 +1,4 @@
-"""Puts the examples' real output into the pages of docs/learn: learn.py [--check] FOLDER
+"""Puts the examples' real output into the pages of docs/learn, and into the README: learn.py [--check] FOLDER
 
 FOLDER has the examples' programs. A page has places such as
 
@@ -7,7 +7,13 @@ FOLDER has the examples' programs. A page has places such as
     ```
 
 which take the part of the program's output under the line "== Sigmoid", up to an empty line. OUT stands for a folder to
-write pictures to; those that the page shows are copied beside it. With --check nothing is written: it is an error if a
+write pictures to; those that the page shows are copied beside it. And such as
+
+    <!-- parts: the gradient by x: formula; why -->
+    ```text
+    $ ./dev explain 'x*x' x:3
+
+which take what that command prints, or, if the first line is there, those parts of it. With --check nothing is written: it is an error if a
 page does not have what the programs print. Numbers may differ there as much as rounding lets them differ from one
 machine to another, and at a place that says "(numbers vary)" as they like."""
 
@@ -16,13 +22,18 @@ import functools
 import math
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 
-PAGES = pathlib.Path(__file__).resolve().parent.parent / "docs" / "learn"
-PLACE = re.compile(r"<!-- (?P<command>[^:>]+): (?P<part>.*?)(?P<vary> \(numbers vary\))? -->\n```text\n(?P<text>.*?)```", re.S)
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = ROOT / "docs" / "learn"
+PLACE = re.compile(r"<!-- (?!parts:)(?P<command>[^:>]+): (?P<part>.*?)(?P<vary> \(numbers vary\))? -->\n```text\n(?P<text>.*?)```", re.S)
+EXPLAINED = re.compile(
+    r"(?:<!-- parts: (?P<parts>[^\n]*) -->\n)?```text\n\$ \./dev explain (?P<command>[^\n]*)\n(?P<text>(?P<vary>).*?)```", re.S
+)
 PICTURE = re.compile(r"!\[[^\]]*\]\(([\w.-]+)\)")
 NUMBER = re.compile(r"(?<![\w#])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
@@ -44,6 +55,24 @@ def part_of(output, title):
     sys.exit(f'no program printed a part "{title}"')
 
 
+@functools.cache
+def explained(folder, command):
+    run = subprocess.run([pathlib.Path(folder, "explain", "ag-explain"), *shlex.split(command)], capture_output=True, encoding="utf-8")
+    if run.returncode:
+        sys.exit(f"./dev explain {command} failed:\n{run.stdout}{run.stderr}")
+    return run.stdout
+
+
+def parts_of(output, titles):
+    if not titles:
+        return output
+    chunks = {chunk.split("\n")[0].removeprefix("== "): chunk.strip() for chunk in re.split(r"\n\n(?=== )", output)}
+    for title in titles.split("; "):
+        if title not in chunks:
+            sys.exit(f'ag-explain printed no part "{title}"')
+    return "\n\n".join(chunks[title] for title in titles.split("; ")) + "\n"
+
+
 def same_number(a, b):
     if re.fullmatch(r"-?\d+", a) and re.fullmatch(r"-?\d+", b):
         return int(a) == int(b)
@@ -56,11 +85,11 @@ def same(a, b, vary):
     return vary or all(map(same_number, NUMBER.findall(a), NUMBER.findall(b)))
 
 
-def check(page, text, fresh):
+def check(page, pattern, text, fresh):
     stale = 0
-    for old, new in zip(PLACE.finditer(text), PLACE.finditer(fresh)):
+    for old, new in zip(pattern.finditer(text), pattern.finditer(fresh)):
         if not same(old["text"], new["text"], old["vary"]):
-            print(f"{page.name}: {old['command']}: {old['part']} is stale; ./dev docs makes it anew")
+            print(f"{page.name}: {old['command']} is stale; ./dev docs makes it anew")
             print("".join(difflib.unified_diff(old["text"].splitlines(True), new["text"].splitlines(True), "page", "now")))
             stale += 1
     return stale
@@ -70,17 +99,25 @@ def main():
     folder = sys.argv[-1]
     places = stale = 0
     with tempfile.TemporaryDirectory() as out:
-        for page in sorted(PAGES.glob("*.md")):
+        for page in [*sorted(PAGES.glob("*.md")), ROOT / "README.md"]:
             text = page.read_text(encoding="utf-8")
 
             def fill(match):
                 start = match[0][: match.start("text") - match.start()]
                 return start + part_of(output_of(folder, match["command"], out), match["part"]) + "```"
 
-            fresh = PLACE.sub(fill, text)
-            places += len(PLACE.findall(text))
-            if text.count("```text") != len(PLACE.findall(text)):
+            def explain(match):
+                start = match[0][: match.start("text") - match.start()]
+                return start + parts_of(explained(folder, match["command"]), match["parts"]) + "```"
+
+            fresh = EXPLAINED.sub(explain, PLACE.sub(fill, text))
+            commands = len(EXPLAINED.findall(text))
+            places += len(PLACE.findall(text)) + commands
+            if text.count("```text") != len(PLACE.findall(text)) + commands:
                 print(f"{page.name}: a block of output has no program")
+                stale += 1
+            if not commands:
+                print(f"{page.name}: nothing is asked of ./dev explain")
                 stale += 1
             for name in PICTURE.findall(text):
                 if not pathlib.Path(out, name).exists() or not (PAGES / name).exists() and "--check" in sys.argv:
@@ -89,7 +126,7 @@ def main():
                 elif "--check" not in sys.argv:
                     shutil.copy(pathlib.Path(out, name), PAGES / name)
             if "--check" in sys.argv:
-                stale += check(page, text, fresh)
+                stale += check(page, PLACE, text, fresh) + check(page, EXPLAINED, text, fresh)
             elif fresh != text:
                 page.write_text(fresh, encoding="utf-8")
                 print(f"{page.name} was brought up to date")

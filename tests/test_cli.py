@@ -103,6 +103,8 @@ def check_reports():
     check(run("mean(x)", "x=[2,3]", "--seed", "1")[1] == out, "the seed is 1")
     check(run("mean(x)", "x=[2,3]", "--seed", "2")[1] != out, "another seed")
     check("used 2 times" in run("x*x", "x:3")[1], "x*x uses x twice")
+    out = run("sum(x)", "x=[3]")[1]
+    check("by x (3) =" in out and "x (3) is used" in out and "(3,)" not in out, "shapes are written in one way", out)
     out = run("x**3", "x:2", "--order", "2", "--trace")[1]
     check("the Hessian by x (1,1) = [[12]]" in out and "order 2" in out, "--order 2", out)
     check("The backward pass from" in out, "--trace", out)

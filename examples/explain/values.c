@@ -1,11 +1,11 @@
-/* values -- shapes and elements, as NumPy writes them */
+/* values -- shapes as the library writes them, and elements in nested lists */
 #include "examples/explain/explain.h"
 
 void put_shape(FILE *file, const ag_tensor *x) {
     ag_shape shape = ag_shape_of(x);
     fputc('(', file);
     for (int i = 0; i < shape.rank; i++) fprintf(file, "%s%lld", i ? "," : "", (long long)shape.extent[i]);
-    fprintf(file, "%s)", shape.rank == 1 ? "," : "");
+    fputc(')', file);
 }
 
 static double element(ag_tensor *x, const void *data, int64_t i) {
