@@ -16,7 +16,7 @@
 enum { LAYERS = 6, WIDTH = 128, BATCH = 32, EPOCHS = 25 };
 enum { PARAMETERS = 4 * LAYERS - 2 }; /* weight and bias of each layer, gamma and beta of all but the last */
 
-static const double DROPOUT = 0.1, LAMBDA = 1e-4, GOOD_ENOUGH = 0.98;
+static const double DROPOUT = 0.2, LAMBDA = 1e-4, GOOD_ENOUGH = 0.98;
 
 /* ---- The model ---- */
 
