@@ -186,6 +186,7 @@ static void assign(ag_tensor *v, ag_tensor *x) {
         state->pending = x;
         state->version = NULL;
         v->tape->pending++;
+        v->tape->put_off = false;
         if (v->tape->eager) ag__evaluate(v->tape, 0, NULL);
     }
 }
@@ -207,11 +208,19 @@ static void commit(ag_tensor *v) {
     state->pending = NULL;
 }
 
-/* Every pending value has been computed: the variables take over the buffers. */
+/* The variables take over the buffers of the values that have been computed. */
 void ag__commit_assignments(ag_tape *tape) {
-    for (ag_tensor *v = tape->pending ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
-        if (ag__variable_of(v)->pending) commit(v);
-    tape->pending = 0;
+    uint32_t left = 0;
+    for (ag_tensor *v = tape->pending ? tape->variables : NULL; v; v = ag__variable_of(v)->next) {
+        const ag_tensor *x = ag__variable_of(v)->pending;
+        if (x && x->buffer) commit(v);
+        else left += x != NULL;
+    }
+    tape->pending = left;
+}
+
+bool ag__precedes(const ag_tensor *x, const ag_tensor *y) {
+    return x->flags & AG__READ && ag__variable_of(x->input[0])->pending == y;
 }
 
 /* Carry out v's assignment; one whose value cannot be computed is given up, lest every later evaluation fail. True if
@@ -233,6 +242,7 @@ void ag__settle_assignments(ag_tape *tape) {
     memcpy(error, tape->error, sizeof error);
     uint32_t left = 0;
     tape->pending = 0; /* one at a time */
+    tape->last = UINT32_MAX;
     for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next)
         if (ag__variable_of(v)->pending) left += settle(v);
     tape->pending = left;

@@ -163,7 +163,8 @@ AG_API void ag_tape_free(ag_tape *tape);
 AG_API ag_mark ag_tape_mark(ag_tape *tape);
 
 /* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for what comes next; assignments that
- * are pending are carried out first; the mark stays valid, marks made after it do not
+ * are pending are carried out first, in the variables' own memory where nothing that stays holds their old values; the
+ * mark stays valid, marks made after it do not
  * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound, or inside an operation that still needs what
  *         would be released; whatever evaluating an assignment gives (the tape is rewound all the same, and the variable
  *         keeps its old value). Rewinding works on a tape in error too */
@@ -297,7 +298,7 @@ AG_API ag_tensor *ag_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, doubl
  * Errors: AG_ERR_MEMORY */
 AG_API ag_tensor *ag_label(ag_tensor *x, const char *label);
 
-/* ag_eval -- compute x now, and every pending assignment with it
+/* ag_eval -- compute x now; also what pending assignments need, and if x is a variable, its assignment
  * Errors: what its operations find in the data (AG_ERR_RANGE for an index), AG_ERR_MEMORY */
 AG_API ag_status ag_eval(ag_tensor *x);
 
@@ -324,7 +325,7 @@ AG_API double ag_element(ag_tensor *x, int64_t number);
 AG_API ag_tensor *ag_keep(ag_tensor *x);
 
 /* ag_assign -- give variable `v` the value of x from here on; what is already recorded keeps the old one. Carried out
- * with the next evaluation or rewind
+ * when somebody looks, at the latest with the rewind
  * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if they differ, AG_ERR_TAPE if v is no variable */
 AG_API ag_status ag_assign(ag_tensor *v, ag_tensor *x);
 

@@ -14,7 +14,8 @@ enum {
     LARGEST_SMALL = 16 * 1024,
     SHIFTED = 64 * 1024, /* bytes from which data begins at one of SHIFTS places behind the header, */
     SHIFTS = 16,
-    SHIFT = 256, /* so far apart: large blocks begin where pages do, and a loop over many would use the same few lines of
+    SHIFT =
+        256, /* so far apart: large blocks begin where pages do, and a loop over many would use the same few lines of
                   * the first-level cache for all */
     SLAB = 256 * 1024
 };

@@ -121,15 +121,20 @@ typedef struct plan {
     uint32_t low, high; /* the marked nodes are among low … high−1 */
     uint32_t waiting;   /* marked, and not reached by the scan yet */
     uint32_t marked;
+    bool put_off; /* what is assigned, as far as it can be */
 } plan;
 
-static void want(plan *p, ag_tensor *t) {
-    if (t->buffer || t->flags & AG__NEEDED) return;
-    t->flags |= AG__NEEDED;
+static void want_if(plan *p, ag_tensor *t, unsigned later) {
+    if (t->buffer) return;
+    if (!later) t->flags &= (uint16_t)~AG__LATER;
+    if (t->flags & AG__NEEDED) return;
+    t->flags |= (uint16_t)(AG__NEEDED | later);
     p->waiting++;
     p->marked++;
     if (t->id >= p->high) p->high = t->id + 1;
 }
+
+static void want(plan *p, ag_tensor *t) { want_if(p, t, 0); }
 
 /* Counted as a reader, the wish keeps what is wanted from being released on the way. */
 static void pin(plan *p, ag_tensor *t) {
@@ -137,16 +142,38 @@ static void pin(plan *p, ag_tensor *t) {
     want(p, t);
 }
 
+/* A variable that is asked for must have got what it was assigned. */
+static ag_tensor *assigned(const ag_tensor *x) { return x->flags & AG__VARIABLE ? ag__variable_of(x)->pending : NULL; }
+
 static void pin_all(plan *p, int n, ag_tensor *const x[]) {
-    for (int i = 0; i < n; i++) pin(p, x[i]);
-    for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next)
-        if (ag__variable_of(v)->pending) pin(p, ag__variable_of(v)->pending);
+    for (int i = 0; i < n; i++) {
+        pin(p, x[i]);
+        if (assigned(x[i])) pin(p, assigned(x[i]));
+    }
+    if (!p->tape->pending || (p->put_off && p->tape->put_off)) return;
+    for (ag_tensor *v = p->tape->variables; v; v = ag__variable_of(v)->next)
+        if (p->put_off && assigned(v)) want_if(p, assigned(v), AG__LATER);
+        else if (assigned(v)) pin(p, assigned(v));
 }
 
 static void unpin_all(const plan *p, int n, ag_tensor *const x[]) {
-    for (int i = 0; i < n; i++) x[i]->live--;
-    for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next)
-        if (ag__variable_of(v)->pending) ag__variable_of(v)->pending->live--;
+    for (int i = 0; i < n; i++) {
+        x[i]->live--;
+        if (assigned(x[i])) assigned(x[i])->live--;
+    }
+    for (ag_tensor *v = p->tape->pending && !p->put_off ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next)
+        if (assigned(v)) assigned(v)->live--;
+}
+
+/* Whether t is put off: an elementwise operation that only such ones want. Its inputs are computed now. */
+static bool put_off(plan *p, ag_tensor *t) {
+    bool later = t->flags & AG__LATER;
+    t->flags &= (uint16_t)~AG__LATER;
+    if (!later || t->op->kind != AG_KIND_ELEMENTWISE || t->flags & (AG__COMPUTED | AG__KEEP)) return false;
+    t->flags &= (uint16_t)~AG__NEEDED;
+    p->marked--;
+    for (int i = 0; i < t->arity; i++) want_if(p, t->input[i], AG__LATER);
+    return true;
 }
 
 static void mark_needed(plan *p) {
@@ -154,6 +181,7 @@ static void mark_needed(plan *p) {
         ag_tensor *t = ag__node(p->tape, --p->low);
         if (!(t->flags & AG__NEEDED)) continue;
         p->waiting--;
+        if (put_off(p, t)) continue;
         for (int i = 0; i < t->arity; i++) {
             t->input[i]->live++;
             want(p, t->input[i]);
@@ -164,6 +192,7 @@ static void mark_needed(plan *p) {
 /* ---- In order ---- */
 
 bool ag__may_release(const ag_tensor *t) {
+    if (t->id >= t->tape->last) return !t->live && !(t->flags & AG__VARIABLE);
     if (t->live || t->readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
     return !(t->flags & AG__REQUIRES) || t->flags & (AG__GRADIENT | AG__SCANNED);
 }
@@ -205,9 +234,22 @@ bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high) {
     return true;
 }
 
-/* Planning pays from a second node on. */
+static bool is_fused(const ag_tape *tape) { return tape->evaluator == AG_EVALUATOR_FUSED && !tape->eager; }
+
+/* What is about to be rewound goes, but for what is still to be read. */
+static void release_rest(const plan *p) {
+    for (uint32_t i = p->tape->last; i < p->tape->count; i++) {
+        ag_tensor *t = ag__node(p->tape, i);
+        if (!t->buffer || !ag__may_release(t)) continue;
+        ag__buffer_drop(p->tape, t->buffer);
+        t->buffer = NULL;
+    }
+}
+
+/* Planning pays from a second node on; what is evaluated for the last time may be written in place. */
 static bool run(const plan *p) {
-    bool fused = p->tape->evaluator == AG_EVALUATOR_FUSED && !p->tape->eager && p->marked > 1;
+    const ag_tape *tape = p->tape;
+    bool fused = is_fused(tape) && (p->marked > 1 || tape->last != UINT32_MAX);
     return fused ? ag__run_fused(p->tape, p->low, p->high, p->marked) : ag__run_reference(p->tape, p->low, p->high);
 }
 
@@ -217,19 +259,29 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
         ag__fail_on(tape, "eval", AG_ERR_TAPE, "an operation that is being evaluated cannot evaluate its own tape");
         return false;
     }
-    plan p = {.tape = tape};
+    plan p = {.tape = tape, .put_off = is_fused(tape) && tape->last == UINT32_MAX};
     uint32_t floor = tape->floor;
     int64_t since = tape->profiling ? ag__profile_now() : 0;
     pin_all(&p, n, x);
     mark_needed(&p);
+    release_rest(&p);
     tape->evaluating = true;
     tape->floor = tape->count;
     bool good = run(&p);
     tape->evaluating = false;
     tape->floor = floor;
     unpin_all(&p, n, x);
-    if (good) ag__commit_assignments(tape);
+    if (good) ag__commit_assignments(tape), tape->put_off = p.put_off;
     else if (tape->pending && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
     if (tape->profiling) ag__profile_evaluated(tape, p.marked, since);
     return good;
+}
+
+/* First everything that can fail; then, what only writes the variables' next values. */
+void ag__evaluate_last(ag_tape *tape, uint32_t last) {
+    tape->put_off = false;
+    if (!ag__evaluate(tape, 0, NULL) || !tape->pending) return;
+    tape->last = last;
+    ag__evaluate(tape, 0, NULL);
+    tape->last = UINT32_MAX;
 }

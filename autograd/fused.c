@@ -60,6 +60,7 @@ static uint64_t mix_node(const ag_tensor *t) {
 
 /* Whether the value is still wanted when all nodes of the chunk have run: `first` of its readers there had never run. */
 static bool wanted_after(const ag_tensor *t, uint32_t uses, uint32_t first) {
+    if (t->id >= t->tape->last) return t->live > uses;
     if (t->live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED)) return true;
     return t->flags & AG__REQUIRES && !(t->flags & (AG__GRADIENT | AG__SCANNED));
 }
@@ -492,12 +493,15 @@ static void run_strips(const running *r, int threads, char *memory, size_t bytes
     }
 }
 
-/* The buffer of an input that nobody reads after this step; NULL if there is none. */
-static ag__buffer *taken_over(const ag__plan *plan, uint32_t output, ag_tensor **table) {
+/* The buffer of an input that nobody reads after this step, for its result y; NULL if there is none. */
+static ag__buffer *taken_over(const ag__plan *plan, uint32_t output, ag_tensor **table, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
     const uint32_t *reuse = (const uint32_t *)plan->reuse.data + 2 * (size_t)output;
     ag_tensor *x = reuse[0] == AG__NOWHERE ? NULL : table[reuse[0]];
-    if (!x || x->flags & STAYS || x->live != reuse[1] || x->offset != 0 || x->buffer->refs != 1) return NULL;
+    if (!x || !x->buffer || x->live != reuse[1] || x->offset != 0) return NULL;
+    bool inside = reuse[0] < plan->nodes; /* or it is the value of a variable, which holds it too */
+    if (inside ? x->flags & STAYS : x->id < x->tape->last || !ag__precedes(x, y)) return NULL;
+    if (x->buffer->refs != (inside ? 1 : 2)) return NULL;
     x->buffer->refs++;
     return x->buffer;
 }
@@ -507,7 +511,8 @@ static bool make_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **
     for (uint32_t i = 0; i < g->outputs; i++) {
         ag_tensor *t = table[out[i]];
         size_t bytes = (size_t)t->layout->size * ag__bytes(t);
-        if ((t->buffer = taken_over(plan, g->output + i, table)) != NULL) continue;
+        if (t->buffer) continue;
+        if ((t->buffer = taken_over(plan, g->output + i, table, t)) != NULL) continue;
         if ((t->buffer = ag__buffer_new(t->tape, bytes)) != NULL) continue;
         ag__no_memory(t, bytes);
         while (i-- > 0) {
@@ -573,12 +578,23 @@ static void bind_cells(const bound *b, char **base, uintptr_t *step) {
     }
 }
 
+static size_t head_bytes(const ag__region *g) {
+    return rounded((2 * (size_t)g->cells + g->folds + g->attributes) * sizeof(char *));
+}
+
+static size_t thread_bytes(const ag__region *g) {
+    return rounded((size_t)g->temps * 64 + (g->cells + 1) * sizeof(char *));
+}
+
+static size_t run_bytes(const ag__chunk_nodes *c, const ag__plan *plan, const ag__region *g, int threads) {
+    size_t bytes = head_bytes(g) + fold_bytes(plan, g, c->table) + thread_bytes(g) * (size_t)threads + 64;
+    return bytes < c->least ? c->least : bytes;
+}
+
 /* False, with an error, for want of memory. */
 static bool bind(bound *b, const ag__chunk_nodes *c, const ag__plan *plan, const ag__region *g, int threads) {
-    size_t head = rounded((2 * (size_t)g->cells + g->folds + g->attributes) * sizeof(char *));
-    size_t folds = fold_bytes(plan, g, c->table);
-    b->each = rounded((size_t)g->temps * 64 + (g->cells + 1) * sizeof(char *));
-    size_t bytes = head + folds + b->each * (size_t)threads + 64;
+    size_t head = head_bytes(g), folds = fold_bytes(plan, g, c->table), bytes = run_bytes(c, plan, g, threads);
+    b->each = thread_bytes(g);
     b->memory = ag__buffer_new(c->tape, bytes);
     if (!b->memory)
         return ag__no_memory(c->table[((const ag__instruction *)plan->instructions.data)[g->begin].node], bytes);
@@ -687,6 +703,32 @@ static void let_go(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t k) {
     }
 }
 
+static const ag__region *region_at(const ag__plan *plan, uint32_t k) {
+    const ag__plan_step *step = (const ag__plan_step *)plan->steps.data + ((const uint32_t *)plan->order.data)[k];
+    return step->kind == AG__STEP_REGION ? (const ag__region *)plan->regions.data + step->what : NULL;
+}
+
+static void drop_steps(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t first, uint32_t end) {
+    for (uint32_t k = first; k < end; k++)
+        if (region_at(plan, k)) drop_outputs(plan, region_at(plan, k), c->table);
+}
+
+/* What is written in place must not stop half-way: all memory that regions take is there before the first begins. */
+static bool provide(ag__chunk_nodes *c, const ag__plan *plan) {
+    for (uint32_t k = 0; k < plan->steps.count; k++) {
+        const ag__region *g = region_at(plan, k);
+        if (!g) continue;
+        c->least = run_bytes(c, plan, g, ag__worthwhile(g->work, c->tape->threads));
+        if (make_outputs(plan, g, c->table)) continue;
+        drop_steps(c, plan, 0, k);
+        return false;
+    }
+    ag__buffer *most = ag__buffer_new(c->tape, c->least); /* and waits there */
+    if (!most) drop_steps(c, plan, 0, plan->steps.count);
+    ag__buffer_drop(c->tape, most);
+    return most || ag__no_memory(c->table[0], c->least);
+}
+
 static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
     const ag__plan_step *steps = plan->steps.data;
     const uint32_t *hold = plan->holds.data, *order = plan->order.data;
@@ -695,6 +737,7 @@ static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
         const ag__plan_step *step = &steps[order[k]];
         if (!run_reported_step(c, plan, step)) {
             let_go(c, plan, k);
+            if (c->least) drop_steps(c, plan, k, plan->steps.count);
             return false;
         }
         show(c, plan, step);
@@ -704,9 +747,10 @@ static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
 }
 
 /* Without memory for a plan, the reference evaluator may still have enough. */
-static bool run_chunk(ag_tape *tape, uint32_t low, const chunk *k, int64_t since) {
+static bool run_chunk(ag_tape *tape, uint32_t low, chunk *k, int64_t since) {
     const ag__plan *plan = plan_for(&k->nodes);
     if (tape->profiling) ag__profile_planned(tape, k->nodes.nodes, since);
+    if (plan && tape->last != UINT32_MAX && !provide(&k->nodes, plan)) return false;
     return plan ? run_plan(&k->nodes, plan) : ag__run_reference(tape, low, k->next);
 }
 

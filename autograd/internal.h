@@ -51,7 +51,8 @@ enum {
     AG__NEEDED = 1 << 11,   /* scratch of one evaluation */
     AG__ACTIVE = 1 << 12,   /* scratch of one backward scan */
     AG__READ = 1 << 13,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
-    AG__PACKED = 1 << 14    /* there is a contiguous copy of it in the tape's list of those */
+    AG__PACKED = 1 << 14,   /* there is a contiguous copy of it in the tape's list of those */
+    AG__LATER = 1 << 15     /* scratch of one evaluation: wanted only by what is put off */
 };
 
 struct ag_tensor {
@@ -151,6 +152,8 @@ struct ag_tape {
 
     ag_tensor *variables; /* newest first */
     uint32_t pending;     /* variables with an assignment to carry out; may count too many */
+    bool put_off;         /* what these need is computed already */
+    uint32_t last;        /* nodes from here on are being evaluated for the last time; UINT32_MAX: none */
     ag__packed *packed;
     ag__label *labels; /* newest first */
 
@@ -159,8 +162,8 @@ struct ag_tape {
     ag_evaluator evaluator;
     struct ag__plan *plans; /* of the structures that were evaluated last */
     uint64_t evaluations;
-    struct ag__profile *profile; /* the last one; NULL: none */
-    bool profiling;              /* it is running */
+    struct ag__profile *profile;                 /* the last one; NULL: none */
+    bool profiling;                              /* it is running */
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* an operation's eval is running */
     bool compile;                                /* elementwise operations may become machine code */
@@ -226,9 +229,13 @@ extern const ag_op ag__op_constant, ag__op_variable, ag__op_read, ag__op_stop_gr
 extern const ag_op ag__op_contiguous, ag__op_add; /* in ops/: what the engine copies and adds up with */
 void ag__commit_assignments(ag_tape *tape);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
+bool ag__precedes(const ag_tensor *x, const ag_tensor *y); /* x was the value of a variable that becomes y */
 
 /* eval.c */
+/* Also what was assigned, but the elementwise operations at the end of it, which may wait for ag__evaluate_last. */
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
+/* Carry out all assignments, when nodes from `last` on are not needed after that: in place where that can be. */
+void ag__evaluate_last(ag_tape *tape, uint32_t last);
 ag_array ag__array_of(const ag_tensor *t);
 bool ag__compute(ag_tensor *t);                      /* one node, by the reference's loops, into a buffer of its own */
 bool ag__accumulate(ag_tensor *t, ag__buffer *onto); /* the same, added to what a buffer holds */

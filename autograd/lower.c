@@ -618,8 +618,13 @@ static void drop_unread(lowering *l, ag__list *list) {
 static bool may_replace(const lowering *l, const ag__instruction *q, uint32_t k, uint32_t x, uint32_t y) {
     const ag__cell *from = cell_at(l, x), *to = cell_at(l, y);
     if (from->where != AG__AT_ELEMENT || to->where != AG__AT_ELEMENT || from->bytes != to->bytes) return false;
-    if (from->place >= l->c->nodes || l->c->must[from->place] || l->in->root[from->place] != from->place) return false;
-    if (from->last != k || from->freed || l->in->step[from->place] == l->in->s) return false;
+    if (from->last != k || from->freed) return false;
+    if (from->place >= l->c->nodes) {
+        if (!ag__precedes(tensor_at(l, from->place), tensor_at(l, to->place))) return false;
+    } else if (l->c->must[from->place] || l->in->root[from->place] != from->place ||
+               l->in->step[from->place] == l->in->s) {
+        return false;
+    }
     return q->does == AG__MAP || from->phase <= to->made;
 }
 

@@ -183,8 +183,7 @@ static uint32_t same_as(const planner *p, uint32_t i) {
 static bool may_stand_for(const planner *p, uint32_t i, uint32_t x) {
     if (x == AG__NOWHERE) return false;
     const ag_tensor *a = tensor_at(p, i), *b = tensor_at(p, x);
-    if (a->dtype != b->dtype || a->layout->size != b->layout->size || p->taken[p->root[x]])
-        return false;
+    if (a->dtype != b->dtype || a->layout->size != b->layout->size || p->taken[p->root[x]]) return false;
     if (!b->layout->contiguous || b->offset != 0) return false; /* views of the node were recorded as of offset 0 */
     return !p->c->must[i] || (!outside(p, x) && p->root[x] == x);
 }

@@ -24,8 +24,6 @@ enum {
     AG__LANES = 32,        /* folds side by side that a row's fold consists of */
 };
 
-#define AG__NOWHERE UINT32_MAX /* no place */
-
 /* Where a value of a region's program is found: at base + what the strip's position adds. */
 typedef enum ag__where {
     AG__AT_NOTHING, /* it lives in registers only */
@@ -142,6 +140,7 @@ typedef struct ag__chunk_nodes {
     uint32_t *operand;
     uint32_t *uses; /* of each node, by nodes of the chunk */
     bool *must;     /* whether its value is wanted after the chunk */
+    size_t least;   /* bytes that the run of any region takes for itself */
     uint64_t key[2];
 } ag__chunk_nodes;
 

@@ -151,7 +151,10 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory) {
 
 enum { HAD_VALUE = 1 << 15 };
 
+/* Beforehand the assignments are carried out, lest a variable change while it is looked at. */
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {
+    for (ag_tensor *v = tape->pending ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
+        if (ag__variable_of(v)->pending && !ag__evaluate(tape, 1, &v)) return s->memory = NULL, false;
     s->place = ag__place_now(tape);
     s->memory = ag__buffer_new(tape, tape->count * sizeof(uint16_t));
     if (!s->memory) {

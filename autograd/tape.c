@@ -42,6 +42,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->memory.held = tape->memory.peak_held = (int64_t)TAPE_BYTES;
     tape->memory.allocations = 1;
     tape->recording = true;
+    tape->last = UINT32_MAX;
     tape->threads = default_threads();
     tape->evaluator = default_evaluator();
     tape->compile = default_compile();
@@ -147,6 +148,7 @@ static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 void ag__truncate(ag_tape *tape, const ag__place *place) {
     tape->memory.peak_node_bytes = most(tape->memory.peak_node_bytes, ag__arena_bytes(tape));
     while (tape->mark_count && is_beyond(&tape->marks[tape->mark_count - 1], place)) tape->mark_count--;
+    tape->put_off = false;
     forget_beyond(tape, place->count);
     drop_packed_beyond(tape, place->count);
     for (; tape->labels != place->labels; tape->labels = tape->labels->before)
@@ -163,7 +165,7 @@ static void carry_out_assignments(ag_tape *tape, uint32_t count) {
         if (v->id >= count) ag__variable_of(v)->pending = NULL;
         else if (ag__variable_of(v)->pending) any = true;
     if (!any) return;
-    if (tape->status == AG_OK) ag__evaluate(tape, 0, NULL);
+    if (tape->status == AG_OK) ag__evaluate_last(tape, count);
     else ag__settle_assignments(tape);
 }
 

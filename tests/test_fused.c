@@ -143,6 +143,152 @@ START_TEST(a_new_value_takes_the_place_of_its_gradient) {
 }
 END_TEST
 
+/* ---- Variables ---- */
+
+enum { SIDE = 150 };
+
+static ag_tensor *variable(double value) {
+    return ag_variable_from(ag_full(tape, AG_F64, AG_SHAPE(SIDE, SIDE), value));
+}
+
+static void expect_all(ag_tensor *x, double value) {
+    const double *data = ag_data(x);
+    for (int i = 0; i < SIDE * SIDE; i++) ck_assert_msg(data && data[i] == value, "%s", ag_tape_error(tape));
+}
+
+static ag_mark fused_mark(void) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    return ag_tape_mark(tape);
+}
+
+START_TEST(an_update_is_written_in_place) {
+    ag_tensor *v = variable(1), *w = variable(2);
+    ag_mark mark = fused_mark();
+    for (int i = 0; i < 5; i++) {
+        const void *before = ag_data(v);
+        ag_tape_rewind(tape, mark);
+        int64_t most = ag_tape_memory(tape).peak_live;
+        ag_assign(v, ag_add_scalar(ag_scale(v, 2), 1));
+        ag_assign(w, ag_sub(w, ag_mul(ag_exp(w), v)));
+        ag_tape_rewind(tape, mark);
+        ck_assert_ptr_eq(ag_data(v), before);
+        if (i > 0) ck_assert_int_eq(ag_tape_memory(tape).peak_live, most);
+    }
+    expect_all(v, 63);
+    expect_ok(tape);
+}
+END_TEST
+
+/* Whatever is asked for before the rewind is as if the update had been made at once. */
+START_TEST(an_update_that_waits_is_not_seen_to_wait) {
+    ag_tensor *v = variable(1);
+    ag_mark mark = fused_mark();
+    ag_tensor *old = ag_scale(v, 10), *sum = ag_sum(v);
+    ag_assign(v, ag_add_scalar(v, 1));
+    ck_assert_double_eq(ag_item(sum), SIDE * SIDE);
+    ck_assert_double_eq(ag_item(ag_sum(v)), 2 * SIDE * SIDE);
+    expect_all(old, 10);
+    expect_all(v, 2);
+    ag_assign(v, ag_add_scalar(v, 1));
+    ck_assert_double_eq(ag_item(ag_mean(old)), 10);
+    ag_assign(v, ag_scale(v, 2));
+    ck_assert_double_eq(ag_element(v, 7), 6);
+    ag_assign(v, ag_scale(v, 2));
+    ck_assert_double_eq(ag_item(ag_mean(ag_variable_from(v))), 12);
+    ag_tape_rewind(tape, mark);
+    expect_all(v, 12);
+    expect_ok(tape);
+}
+END_TEST
+
+/* What stays on the tape keeps the value that it was recorded with. */
+START_TEST(what_stays_keeps_the_old_value) {
+    ag_tensor *v = variable(3);
+    ag_tensor *old = ag_scale(v, 10);
+    ag_mark mark = fused_mark();
+    ag_assign(v, ag_add_scalar(v, 1));
+    ag_tape_rewind(tape, mark);
+    expect_all(v, 4);
+    expect_all(old, 30);
+    ag_tensor *seen = ag_square(v);
+    mark = ag_tape_mark(tape);
+    expect_all(seen, 16);
+    ag_assign(v, ag_add(v, seen));
+    ag_assign(v, ag_scale(v, 2));
+    ag_tape_rewind(tape, mark);
+    expect_all(v, 40);
+    expect_all(seen, 16);
+    expect_ok(tape);
+}
+END_TEST
+
+/* Every next value is made from the values before, whichever is written first. */
+START_TEST(variables_change_places) {
+    ag_tensor *a = variable(1), *b = variable(2), *c = variable(4);
+    ag_mark mark = fused_mark();
+    for (int i = 0; i < 6; i++) {
+        ag_tensor *sum = ag_add_scalar(ag_sum_over(c, AG_AXES(0), true), 0);
+        ag_tensor *next[3] = {ag_scale(b, 1.5), ag_add(ag_scale(c, 0.5), ag_mul(a, sum)), ag_add(a, b)};
+        ag_assign(a, next[0]), ag_assign(b, next[1]), ag_assign(c, next[2]);
+        ag_tape_rewind(tape, mark);
+    }
+    double x = 1, y = 2, z = 4;
+    for (int i = 0; i < 6; i++) {
+        double next[3] = {1.5 * y, 0.5 * z + x * (z * SIDE), x + y};
+        x = next[0], y = next[1], z = next[2];
+    }
+    expect_near(ag_mean(a), 1, &x, 100, 0);
+    expect_near(ag_mean(b), 1, &y, 100, 0);
+    expect_near(ag_mean(c), 1, &z, 100, 0);
+}
+END_TEST
+
+START_TEST(a_transposed_variable_is_not_overwritten_while_it_is_read) {
+    ag_tensor *v = ag_variable_from(ag_reshape(ag_arange(tape, AG_F64, SIDE * SIDE), AG_SHAPE(SIDE, SIDE)));
+    ag_mark mark = fused_mark();
+    for (int i = 0; i < 4; i++) {
+        ag_assign(v, ag_add(ag_scale(v, 2), ag_transpose(v, 0, 1)));
+        ag_tape_rewind(tape, mark);
+    }
+    const double *data = ag_data(v);
+    for (int i = 0; i < SIDE; i++)
+        for (int j = 0; j < SIDE; j++) /* 3^k on the symmetric part, 1 on the other */
+            ck_assert_double_eq(data[i * SIDE + j], 40.5 * (i + j) * (SIDE + 1) + 0.5 * (i - j) * (SIDE - 1));
+}
+END_TEST
+
+/* The sum of n powers of v, for which there are n strips in scratch memory. */
+static ag_tensor *powers(ag_tensor *v, int n) {
+    ag_tensor *power[32];
+    for (int i = 0; i < n; i++) power[i] = ag_pow_scalar(v, i + 1.5);
+    for (int i = 1; i < n; i++) power[0] = ag_add(power[0], power[i]);
+    return power[0];
+}
+
+/* Of several updates all are made or none, whichever allocation of the rewind fails. */
+START_TEST(a_rewind_without_memory_changes_nothing) {
+    ledger l = {.failed = true};
+    for (int64_t k = 1; l.failed; k++) {
+        ledger_open(&l);
+        tape = ag_tape_new_with(&l.allocator);
+        ag_tensor *v[4];
+        for (int i = 0; i < 4; i++) v[i] = ag_variable_from(ag_full(tape, AG_F64, AG_SHAPE(2000, 1 + i), 1));
+        ag_mark mark = fused_mark();
+        for (int i = 0; i < 4; i++) ag_assign(v[i], ag_add(powers(v[i], 8 * i + 1), v[i]));
+        l.fail_at = l.calls + k;
+        l.fail_for_good = true;
+        bool good = ag_tape_rewind(tape, mark) == AG_OK;
+        ck_assert(good || (l.failed && ag_tape_status(tape) == AG_ERR_MEMORY));
+        ag_clear_error(tape);
+        l.fail_for_good = false, l.fail_at = 0;
+        for (int i = 0; i < 4; i++) ck_assert_double_eq(ag_item(ag_mean(v[i])), good ? 8 * i + 2 : 1);
+        ag_tape_free(tape);
+        ledger_close(&l);
+    }
+    tape = NULL;
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("fused");
     TCase *regions = tape_group(suite, "regions");
@@ -157,5 +303,12 @@ int main(void) {
     TCase *rest = tape_group(suite, "products and memory");
     tcase_add_test(rest, products_add_themselves_up);
     tcase_add_test(rest, a_new_value_takes_the_place_of_its_gradient);
+    TCase *variables = tape_group(suite, "variables");
+    tcase_add_test(variables, an_update_is_written_in_place);
+    tcase_add_test(variables, an_update_that_waits_is_not_seen_to_wait);
+    tcase_add_test(variables, what_stays_keeps_the_old_value);
+    tcase_add_test(variables, variables_change_places);
+    tcase_add_test(variables, a_transposed_variable_is_not_overwritten_while_it_is_read);
+    tcase_add_test(plain_group(suite, "failing"), a_rewind_without_memory_changes_nothing);
     return run_suite(suite);
 }
