@@ -460,6 +460,15 @@ START_TEST(a_vjp_that_cannot_be_differentiated) {
     ck_assert(ag_is_nil(dy));
     expect_error(tape, AG_ERR_GRADIENT, "once", "test_transforms.c:");
     ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
+    ag_tensor *s = ag_sum(ag_square(y)), *dx;
+    ck_assert_int_eq(ag_grad(s, 1, &x, &dx), AG_OK);
+    expect_list(dx, 18, 36);
+    nodes = ag_tape_memory(tape).nodes;
+    ck_assert(ag_is_nil(ag_hessian(s, x)));
+    expect_error(tape, AG_ERR_GRADIENT, "once", "not differentiable", "test_transforms.c:");
+    ck_assert(ag_is_nil(ag_hvp(s, x, x)));
+    expect_error(tape, AG_ERR_GRADIENT, "once", "not differentiable", "test_transforms.c:");
+    ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
 }
 END_TEST
 
