@@ -108,6 +108,7 @@ def check_reports():
     out = run("x**3", "x:2", "--order", "2", "--trace")[1]
     check("the Hessian by x (1,1) = [[12]]" in out and "order 2" in out, "--order 2", out)
     check("The backward pass from" in out, "--trace", out)
+    check(run("1 + 2", "--trace")[0] == 0, "nothing to trace")
     check("[column:9]" in run("1 + 2 + exp(x)", "x:0")[1], "places are columns")
     out = run("--builtin", "batchnorm", "--depth", "1", "--of", "M")[1]
     check("zero to rounding" in out and "by Z " not in out, "batchnorm by M", out)
@@ -170,6 +171,7 @@ def check_json():
         for part in found["where"]:
             check_members("where", part, node.keys() | explain["where"])
 
+    check(json.loads(run("1 + 2", "--json", "--trace")[1]) == {"explain": [], "trace": None, "passed": True}, "no inputs")
     for arguments in [("--builtin", "batchnorm", "--depth", "2"), ("x = w*w; sum(x*1e308*1e308)", "w:[1,2]"),
                       ("y = exp(x)*x; y", "x=[3]", "--of", "y"), ("--builtin", "network", "--depth", "1")]:
         status, out, err = run(*arguments, "--trace", "--json")

@@ -265,7 +265,7 @@ static void put_text(report *r, bool trace) {
         put_heading("second derivatives");
         for (int i = 0; i < s->inputs; i++) put_second(r, i);
     }
-    if (trace) {
+    if (trace && s->inputs) {
         put_heading("the backward pass");
         printf("%s\n", ag_trace_backward(r->y, s->inputs, s->x, NULL));
     }
@@ -273,12 +273,18 @@ static void put_text(report *r, bool trace) {
     put_check(r);
 }
 
+static void put_data(const char *json) { fputs(*json ? json : "null", stdout); }
+
 /* The library's own JSON, an explanation for each gradient. */
 static void put_json(report *r, bool trace) {
     ag_explain_options o = {.json = true, .depth = r->depth};
     printf("{\"explain\":[");
-    for (int i = 0; i < r->named; i++) printf("%s\n%s", i ? "," : "", ag_explain(r->y, r->x[i], &o));
-    printf("\n],\n\"trace\":%s", trace ? ag_trace_backward(r->y, r->s->inputs, r->s->x, &o) : "null");
+    for (int i = 0; i < r->named; i++) {
+        fputs(i ? ",\n" : "\n", stdout);
+        put_data(ag_explain(r->y, r->x[i], &o));
+    }
+    fputs("\n],\n\"trace\":", stdout);
+    put_data(trace && r->s->inputs ? ag_trace_backward(r->y, r->s->inputs, r->s->x, &o) : "");
     printf(",\n\"passed\":%s}\n", r->check.passed ? "true" : "false");
 }
 
