@@ -18,7 +18,8 @@ static const char style[] =
     ".3rem}\n"
     "code,pre,td,.v,svg{font-family:ui-monospace,monospace;font-size:.85rem}\n"
     "pre{background:var(--panel);padding:.7rem;border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere}\n"
-    "table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.2rem .7rem .2rem 0;"
+    "table{border-collapse:collapse;overflow-wrap:normal}th,td{text-align:left;vertical-align:top;padding:.2rem .7rem "
+    ".2rem 0;"
     "border-bottom:1px solid var(--edge)}\n"
     ".wide{overflow-x:auto;overflow-y:hidden;padding-bottom:.4rem}.v,.soft{color:var(--soft)}.v{overflow-wrap:anywhere}"
     "\n"
@@ -296,9 +297,10 @@ static void put_values(FILE *file, const report *r) {
         put_value(file, r->dx[i], 64);
         fputs("</td></tr>\n", file);
     }
+    const char *itself = ag_explain(r->y, r->y, &(ag_explain_options){.json = true});
     fputs("<tr><td><b>", file);
-    put_escaped(file, *ag_label_of(r->y) ? ag_label_of(r->y) : "result");
-    fputs("</b></td><td>", file);
+    put_string(file, *itself ? field(field(itself, "y"), "name") : itself, false); /* as explanations call it */
+    fputs("</b>, the result</td><td>", file);
     put_shape(file, r->y);
     fputs("</td><td>", file);
     put_value(file, r->y, 64);
