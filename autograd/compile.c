@@ -18,7 +18,12 @@
 #include <unistd.h>
 
 enum { WIDE = 1, TRUTH = 2 }; /* types: of 64 bits, and whether it is a truth value: all bits or none */
-enum { NONE = UINT16_MAX, MOST_STEPS = 250, DEEPEST = 4 }; /* of a micro-program: registers, and calls in calls */
+enum {
+    NONE = UINT16_MAX,
+    MOST_STEPS = 250,
+    DEEPEST = 4,
+    MOST_WAYS = 4
+}; /* of a micro-program: registers, and calls in calls */
 
 typedef struct value {
     uint8_t code, type, operands;
@@ -26,7 +31,7 @@ typedef struct value {
     bool needed;   /* by a store */
     bool hoisted;  /* the same for all, and needed in the loop or after it */
     bool live;     /* scratch */
-    uint8_t copy;  /* of the two vectors of a pair: which */
+    uint8_t copy;  /* of the vectors in lockstep: which */
     uint8_t fold;  /* what becomes of a fold's lanes: which fold, from 1 */
     int8_t reg;    /* where it is now, or AG__NO_REGISTER */
     uint8_t place; /* and in memory */
@@ -42,10 +47,10 @@ typedef struct value {
 typedef struct program {
     const ag__code_slot *slot;
     int lanes;
-    value *value;    /* room for twice as many as there are: the second half is for the second vector of a pair */
-    uint16_t *order; /* in which values are computed */
-    int values, room;
-    uint16_t *table; /* of values by content */
+    value *value;           /* room for several times as many as there are: for each of the vectors in lockstep */
+    uint16_t *order;        /* in which values are computed */
+    int values, room, ways; /* how many vectors are in lockstep at most */
+    uint16_t *table;        /* of values by content */
     unsigned table_mask;
     uint16_t *of_slot; /* what a step has written there */
     uint64_t *pool;
@@ -268,14 +273,13 @@ static bool is_leaf(const value *v) {
     return v->code == AG_MICRO_ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
 }
 
-/* What is computed before the loop or in it, for one vector or for a pair in lockstep. Returns how many values that are. */
-static int list(program *p, bool in_loop, bool pair) {
+/* What is computed before the loop or in it, for one vector or for several in lockstep. Returns how many values that are. */
+static int list(program *p, bool in_loop, int ways) {
     int n = 0;
     for (int i = 0; i < p->values; i++) {
         const value *v = &p->value[i];
         if (!v->needed || v->varies != in_loop || is_leaf(v)) continue;
-        p->order[n++] = (uint16_t)i;
-        if (pair) p->order[n++] = (uint16_t)(i + p->values);
+        for (int w = 0; w < ways; w++) p->order[n++] = (uint16_t)(i + w * p->values);
     }
     return n;
 }
@@ -306,7 +310,7 @@ static void place_constants(program *p) {
 
 /* Of every operand the next use in this order. */
 static void find_uses(program *p, int n) {
-    for (int i = 0; i < 2 * p->values; i++) p->value[i].use = NONE;
+    for (int i = 0; i < p->ways * p->values; i++) p->value[i].use = NONE;
     for (int i = n - 1; i >= 0; i--) {
         value *v = &p->value[p->order[i]];
         for (int k = 0; k < v->operands; k++) v->next[k] = p->value[v->x[k]].use;
@@ -333,15 +337,15 @@ static int pressure(program *p, int n) {
     return most;
 }
 
-/* What varies once more, for the second vector of a pair. */
+/* What varies once more, for each of the other vectors in lockstep. */
 static void make_twins(program *p) {
     int n = p->values;
-    for (int i = 0; i < n; i++) {
-        value twin = p->value[i];
-        twin.copy = 1;
+    for (int i = n; i < p->ways * n; i++) {
+        value twin = p->value[i % n];
+        twin.copy = (uint8_t)(i / n);
         for (int k = 0; k < twin.operands; k++)
-            if (p->value[twin.x[k]].varies) twin.x[k] = (uint16_t)(twin.x[k] + n);
-        p->value[n + i] = twin;
+            if (p->value[twin.x[k]].varies) twin.x[k] = (uint16_t)(twin.x[k] + i / n * n);
+        p->value[i] = twin;
     }
 }
 
@@ -503,12 +507,12 @@ static void put_value(program *p, int i) {
 
 static void clear_registers(program *p) {
     for (int r = 0; r < AG__REGISTERS; r++) p->held[r] = NONE;
-    for (int i = 0; i < 2 * p->values; i++) p->value[i].reg = AG__NO_REGISTER;
+    for (int i = 0; i < p->ways * p->values; i++) p->value[i].reg = AG__NO_REGISTER;
 }
 
 /* What is the same for all elements is computed, and what the loop needs of it put into the frame. */
 static void put_before(program *p) {
-    int n = list(p, false, false);
+    int n = list(p, false, 1);
     find_uses(p, n);
     clear_registers(p);
     for (int i = 0; i < n; i++) {
@@ -541,13 +545,13 @@ static void keep(program *p, int registers) {
         if (p->kept >> r & 1) put_load(p, r, &p->value[p->held[r]]);
 }
 
-/* The loop, for a vector or a pair: returns how many instructions it has. Only what is kept is in registers before. */
-static int put_loop(program *p, bool pair) {
-    int n = list(p, true, pair), before = p->instructions;
+/* The loop, for a vector or several: returns how many instructions it has. Only what is kept is in registers before. */
+static int put_loop(program *p, int ways) {
+    int n = list(p, true, ways), before = p->instructions;
     find_uses(p, n);
     for (int r = 0; r < AG__REGISTERS; r++)
         if (!(p->kept >> r & 1)) p->held[r] = NONE;
-    for (int i = 0; i < 2 * p->values; i++)
+    for (int i = 0; i < p->ways * p->values; i++)
         if (p->value[i].varies) p->value[i].reg = AG__NO_REGISTER;
     for (int f = 0; p->folding && f < p->folds; f++) p->value[p->lanes_of[f]].reg = (int8_t)(AG__LANES + f);
     for (int i = 0; i < n; i++) {
@@ -565,7 +569,7 @@ static int put_folding_loop(program *p, int registers) {
         p->held[r] = p->lanes_of[0];
     }
     p->folding = true;
-    int n = put_loop(p, false);
+    int n = put_loop(p, 1);
     p->folding = false;
     p->kept = kept;
     return n;
@@ -584,30 +588,32 @@ static void put_after(program *p, int slots) {
     }
 }
 
-/* Two vectors in lockstep keep the processor busier where each value waits for the one before, unless registers are
- * short: then what is gained is lost again to loads and stores. In a short loop there is room for the lanes of folds. */
+/* Vectors in lockstep keep the processor busier where each value waits for the one before: two of them, and four where
+ * the program is too long for it to see the next round coming. More of them, or more of them in shorter programs, run short of
+ * registers: what is gained is lost again to loads and stores. In a short loop there is room for the lanes of folds. */
 static ag__machine allocate(program *p, int slots) {
-    enum { SHORT = 12, SPARE = 2 };
+    enum { SHORT = 12, LONG = 60, SPARE = 2 };
     ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
     p->frame = AG__FRAME_START;
     mark_needed(p, slots);
     find_folds(p, slots);
     place_constants(p);
+    int n = list(p, true, 1);
+    p->ways = n <= SHORT ? 1 : n <= LONG ? 2 : MOST_WAYS;
+    m.ways = p->ways;
     make_twins(p);
-    int n = list(p, true, false);
-    bool pair = n > SHORT;
-    if (pair) n = list(p, true, true);
+    if (p->ways > 1) n = list(p, true, p->ways);
     find_uses(p, n);
     for (int i = 0; i < p->values; i++)
         if (!p->value[i].varies && p->value[i].use != NONE) p->value[i].hoisted = true;
     int left = AG__REGISTERS - SPARE - pressure(p, n), lanes = p->folds * AG__LANES / p->lanes;
-    if (!pair && lanes <= left) m.folds = p->folds;
+    if (p->ways == 1 && lanes <= left) m.folds = p->folds;
     put_before(p);
     keep(p, m.folds ? left - lanes : left);
     m.before = p->instructions;
     if (m.folds) m.ahead = put_folding_loop(p, lanes);
-    else if (pair) m.ahead = put_loop(p, true);
-    m.loop = put_loop(p, false);
+    else if (p->ways > 1) m.ahead = put_loop(p, p->ways);
+    m.loop = put_loop(p, 1);
     put_after(p, slots);
     m.after = p->instructions - m.before - m.ahead - m.loop;
     m.instruction = p->instruction;
@@ -747,7 +753,7 @@ static bool is_wide(const ag__code_step *step, const ag__code_slot *slot) {
 
 /* The size of things: false for a program that is too large. */
 static bool measure(program *p, int steps, const ag__code_step *step) {
-    enum { MOST_VALUES = 30000 };
+    enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
     p->lanes = 8;
     p->room = 8;
     for (int i = 0; i < steps; i++)
@@ -755,7 +761,7 @@ static bool measure(program *p, int steps, const ag__code_step *step) {
     for (int i = 0; i < steps && p->room < MOST_VALUES; i++)
         p->room +=
             step[i].n + 3 + values_in(step[i].op->micro[step[i].dtype], 0, MOST_VALUES) * (p->lanes == 4 ? 2 : 1);
-    p->instruction_room = 4 * p->room;
+    p->instruction_room = (2 + MOST_WAYS) * p->room;
     p->table_mask = 15;
     while (p->table_mask < (unsigned)p->room * 2) p->table_mask = p->table_mask * 2 + 1;
     return p->room < MOST_VALUES;
@@ -770,10 +776,10 @@ static void *part(char *memory, size_t *used, size_t bytes) {
 /* Divide up memory; NULL: only see how much that takes. */
 static size_t lay_out(program *p, int slots, char *memory) {
     size_t n = (size_t)p->room, used = 0;
-    p->value = part(memory, &used, 2 * n * sizeof *p->value);
+    p->value = part(memory, &used, MOST_WAYS * n * sizeof *p->value);
     p->instruction = part(memory, &used, (size_t)p->instruction_room * sizeof *p->instruction);
     p->table = part(memory, &used, ((size_t)p->table_mask + 1) * sizeof *p->table);
-    p->order = part(memory, &used, 2 * n * sizeof *p->order);
+    p->order = part(memory, &used, MOST_WAYS * n * sizeof *p->order);
     p->of_slot = part(memory, &used, (size_t)slots * sizeof *p->of_slot);
     p->pool = part(memory, &used, n * sizeof *p->pool);
     p->pool_wide = part(memory, &used, n * sizeof *p->pool_wide);

@@ -447,7 +447,7 @@ size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entr
     run(&w, 0, m->before);
     bytes(&w, 2, "\x31\xd2"); /* xor edx, edx */
     if (m->folds) rounds(&w, ahead, m->ahead, AG__LANES / m->lanes, 1, true);
-    else if (m->ahead) rounds(&w, ahead, m->ahead, 2, 2, false);
+    else if (m->ahead) rounds(&w, ahead, m->ahead, m->ways, m->ways, false);
     else rounds(&w, loop, m->loop, m->loop <= 6 ? 4 : 2, 1, false);
     rounds(&w, loop, m->loop, 1, 1, false);
     rest(&w);

@@ -49,7 +49,7 @@ typedef struct ag__asm {
     uint8_t code;
     bool wide;    /* operands of 64 bits */
     bool truth;   /* AG__LOAD and AG__STORE: of a truth value */
-    uint8_t copy; /* which of a pair of vectors a slot's elements belong to */
+    uint8_t copy; /* which of the vectors in lockstep a slot's elements belong to */
     int8_t y, a;  /* result and first operand */
     int8_t b;     /* last operand; AG__NO_REGISTER: in memory, at `place` */
     uint8_t place;
@@ -59,9 +59,10 @@ typedef struct ag__asm {
 
 typedef struct ag__machine {
     const ag__asm *instruction;
-    /* How many there are of each: before the loop; in it, for two vectors at once or with folds in registers, or 0; in
+    /* How many there are of each: before the loop; in it, for several vectors at once or with folds in registers, or 0; in
      * it, for one vector; and after it, stores of single elements. */
     int before, ahead, loop, after;
+    int ways;                  /* for how many at once */
     int folds;                 /* whose lanes are in registers in the loop that goes ahead */
     const uint16_t *fold_slot; /* of each: where its lanes are before and after */
     int lanes;                 /* elements a vector: 8, or 4 if there are elements of 64 bits */

@@ -118,10 +118,10 @@ bool ag__accumulate(ag_tensor *t, ag__buffer *onto) {
 
 typedef struct plan {
     ag_tape *tape;
-    uint32_t low, high; /* the marked nodes are among low … high−1 */
-    uint32_t waiting;   /* marked, and not reached by the scan yet */
-    uint32_t marked;
-    bool put_off; /* what is assigned, as far as it can be */
+    uint32_t low, high;     /* the marked nodes are among low … high−1 */
+    uint32_t waiting;       /* marked, and not reached by the scan yet */
+    uint32_t marked, edges; /* and their inputs */
+    bool put_off;           /* what is assigned, as far as it can be */
 } plan;
 
 static void want_if(plan *p, ag_tensor *t, unsigned later) {
@@ -182,6 +182,7 @@ static void mark_needed(plan *p) {
         if (!(t->flags & AG__NEEDED)) continue;
         p->waiting--;
         if (put_off(p, t)) continue;
+        p->edges += t->arity;
         for (int i = 0; i < t->arity; i++) {
             t->input[i]->live++;
             want(p, t->input[i]);
@@ -191,11 +192,15 @@ static void mark_needed(plan *p) {
 
 /* ---- In order ---- */
 
-bool ag__may_release(const ag_tensor *t) {
-    if (t->id >= t->tape->last) return !t->live && !(t->flags & AG__VARIABLE);
-    if (t->live || t->readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
+/* The value of t may be released, if `live` and `readers` are such. */
+static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t readers) {
+    if (live) return false;
+    if (t->id >= t->tape->last) return !(t->flags & AG__VARIABLE);
+    if (readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
     return !(t->flags & AG__REQUIRES) || t->flags & (AG__GRADIENT | AG__SCANNED);
 }
+
+bool ag__may_release(const ag_tensor *t) { return releasable(t, t->live, t->readers); }
 
 void ag__leave_inputs(ag_tensor *t) {
     bool first = !(t->flags & AG__COMPUTED);
@@ -204,9 +209,10 @@ void ag__leave_inputs(ag_tensor *t) {
     t->flags &= (uint16_t)~AG__NEEDED;
     for (int i = 0; i < t->arity; i++) {
         ag_tensor *x = t->input[i];
-        x->readers -= first;
-        x->live--;
-        if (!ag__may_release(x)) continue;
+        uint32_t readers = x->readers - first, live = x->live - 1; /* to read them back would take longer */
+        x->readers = readers;
+        x->live = live;
+        if (!releasable(x, live, readers)) continue;
         ag__buffer_drop(x->tape, x->buffer);
         x->buffer = NULL;
     }
@@ -250,7 +256,8 @@ static void release_rest(const plan *p) {
 static bool run(const plan *p) {
     const ag_tape *tape = p->tape;
     bool fused = is_fused(tape) && (p->marked > 1 || tape->last != UINT32_MAX);
-    return fused ? ag__run_fused(p->tape, p->low, p->high, p->marked) : ag__run_reference(p->tape, p->low, p->high);
+    return fused ? ag__run_fused(p->tape, p->low, p->high, p->marked, p->edges)
+                 : ag__run_reference(p->tape, p->low, p->high);
 }
 
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {

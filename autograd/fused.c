@@ -59,8 +59,8 @@ static uint64_t mix_node(const ag_tensor *t) {
 }
 
 /* Whether the value is still wanted when all nodes of the chunk have run: `first` of its readers there had never run. */
-static bool wanted_after(const ag_tensor *t, uint32_t uses, uint32_t first) {
-    if (t->id >= t->tape->last) return t->live > uses;
+static bool wanted_after(const ag_tensor *t, uint32_t uses, uint32_t first, uint32_t last) {
+    if (t->id >= last) return t->live > uses;
     if (t->live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED)) return true;
     return t->flags & AG__REQUIRES && !(t->flags & (AG__GRADIENT | AG__SCANNED));
 }
@@ -91,17 +91,19 @@ static void number_inputs(ag__chunk_nodes *c, uint32_t i, uint32_t *firsts) {
 static void mix_wanted(ag__chunk_nodes *c, const uint32_t *firsts) {
     uint64_t bits = 0;
     for (uint32_t i = 0; i < c->nodes; i++) {
-        c->must[i] = wanted_after(c->table[i], c->uses[i], firsts[i]);
+        c->must[i] = wanted_after(c->table[i], c->uses[i], firsts[i], c->tape->last);
         bits = bits << 1 | c->must[i];
         if (i % 64 == 63) mix_key(c->key, bits);
     }
     mix_key(c->key, bits);
 }
 
-/* Take the next marked nodes from `low` on, and number them and what they read. */
-static bool take_chunk(ag_tape *tape, uint32_t low, uint32_t high, chunk *k) {
-    uint32_t nodes = 0, edges = 0;
-    *k = (chunk){.next = low};
+/* Take the next marked nodes from `low` on, and number them and what they read. All of them are `nodes` with `edges`
+ * inputs; 0: that is not known. */
+static bool take_chunk(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes, uint32_t edges, chunk *k) {
+    bool all = nodes > 0 && nodes <= AG__CHUNK;
+    *k = (chunk){.next = all ? high : low};
+    if (!all) nodes = edges = 0;
     for (; k->next < high && nodes < AG__CHUNK; k->next++) {
         const ag_tensor *t = ag__node(tape, k->next);
         if (t->flags & AG__NEEDED) nodes++, edges += t->arity;
@@ -754,12 +756,11 @@ static bool run_chunk(ag_tape *tape, uint32_t low, chunk *k, int64_t since) {
     return plan ? run_plan(&k->nodes, plan) : ag__run_reference(tape, low, k->next);
 }
 
-bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes) {
-    (void)nodes;
-    while (low < high) {
+bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes, uint32_t edges) {
+    for (; low < high; nodes = 0) {
         chunk k;
         int64_t since = tape->profiling ? ag__profile_now() : 0;
-        if (!take_chunk(tape, low, high, &k)) return ag__run_reference(tape, low, high);
+        if (!take_chunk(tape, low, high, nodes, edges, &k)) return ag__run_reference(tape, low, high);
         bool good = run_chunk(tape, low, &k, since);
         ag__buffer_drop(tape, k.memory);
         if (!good) {
@@ -791,7 +792,7 @@ bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region) {
     tape->compile = false;
     for (uint32_t low = 0; low < high && good; low = k.next) {
         ag__plan plan = {.used = 0};
-        good = take_chunk(tape, low, high, &k) && ag__plan_make(&plan, &k.nodes, false);
+        good = take_chunk(tape, low, high, 0, 0, &k) && ag__plan_make(&plan, &k.nodes, false);
         if (good) number = number_regions(&k.nodes, &plan, number, region);
         ag__plan_clear(tape, &plan);
         ag__buffer_drop(tape, k.memory);

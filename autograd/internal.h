@@ -101,7 +101,7 @@ static inline ag__variable *ag__variable_of(const ag_tensor *t) { return ag__att
 
 /* ---- The tape ---- */
 
-enum { AG__SEGMENT = 4096, AG__CLASSES = 176, AG__ERROR_SIZE = 640 };
+enum { AG__SEGMENT = 4096, AG__CLASSES = 176, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
 
 typedef struct ag__chunk {
     struct ag__chunk *next;
@@ -133,6 +133,11 @@ typedef struct ag__place { /* what a mark stands for */
     ag__label *labels;
 } ag__place;
 
+typedef struct ag__recent { /* a layout, and how many nodes there were when it was made */
+    const ag__layout *layout;
+    uint32_t count;
+} ag__recent;
+
 struct ag_tape {
     ag_allocator allocator;
     ag_memory memory;
@@ -147,6 +152,7 @@ struct ag_tape {
     uint16_t shifts;
     int64_t held_free; /* bytes of large blocks in the free lists */
 
+    ag__recent recent[AG__RECENT];
     ag__place *marks;
     uint32_t mark_count, mark_room, next_serial;
 
@@ -203,6 +209,7 @@ void ag__buffers_free(ag_tape *tape);
 bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
 /* stride NULL: row-major */
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride);
+void ag__layouts_forget(ag_tape *tape, uint32_t count); /* those made when there were as many nodes, or more */
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
 bool ag__layouts_equal(const ag__layout *a, const ag__layout *b);
 ag_shape ag__layout_shape(const ag__layout *l);
@@ -245,9 +252,9 @@ void ag__leave_inputs(ag_tensor *t); /* after t has been computed, or the value 
 bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high); /* the marked nodes; false: none is marked now */
 void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
 
-/* fused.c: the same as ag__run_reference */
+/* fused.c: the same as ag__run_reference; how many nodes are marked, and how many inputs they have */
 struct ag__plan;
-bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes);
+bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes, uint32_t edges);
 void ag__plans_free(ag_tape *tape);
 /* How it would divide the marked nodes before `high`: region[id] = 1, 2, … of a node that is computed in one sweep with
  * others, or in one step with a sum; unchanged of others. False for want of memory; nothing is raised. */

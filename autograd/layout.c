@@ -1,7 +1,8 @@
 /* layout -- shapes and strides
  *
  * A layout is immutable and lives in the arena, older than every node that shows it; elementwise results share their
- * input's, so that comparing two pointers usually settles whether two shapes are equal. */
+ * input's, and new ones are looked up among the last few, so that comparing two pointers usually settles whether two
+ * shapes are equal. */
 #include "autograd/internal.h"
 
 #include <stdio.h>
@@ -41,23 +42,39 @@ static bool row_major(int rank, const int64_t *extent, const int64_t *stride) {
     return true;
 }
 
+/* One of the last that were made, or a new one; `extent` goes on with the strides. */
+static const ag__layout *layout_like(ag_tape *tape, const ag__layout *l, const int64_t *extent) {
+    size_t bytes = 2 * (size_t)l->rank * sizeof(int64_t);
+    ag__recent *recent = &tape->recent[l->hash % AG__RECENT];
+    const ag__layout *known = recent->layout;
+    if (known && known->hash == l->hash && known->rank == l->rank && memcmp(known->extent, extent, bytes) == 0)
+        return known;
+    ag__layout *fresh = ag__arena(tape, sizeof *l + bytes);
+    if (!fresh) return NULL;
+    *fresh = *l;
+    memcpy(fresh->extent, extent, bytes);
+    *recent = (ag__recent){fresh, tape->count};
+    return fresh;
+}
+
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride) {
-    size_t axes = (size_t)shape->rank;
-    ag__layout *l = ag__arena(tape, sizeof *l + 2 * axes * sizeof(int64_t));
-    if (!l) return NULL;
-    *l = (ag__layout){.size = 1, .rank = shape->rank};
-    int64_t *strides = l->extent + axes, step = 1;
+    int64_t extent[2 * AG_MAX_RANK], *strides = extent + shape->rank, step = 1;
+    ag__layout l = {.size = 1, .rank = shape->rank, .hash = (uint64_t)shape->rank};
     for (int i = shape->rank - 1; i >= 0; i--) {
-        l->extent[i] = shape->extent[i];
-        l->size *= shape->extent[i];
+        extent[i] = shape->extent[i];
+        l.size *= shape->extent[i];
         strides[i] = stride ? stride[i] : step;
         step *= shape->extent[i] > 0 ? shape->extent[i] : 1;
     }
-    l->contiguous = !stride || row_major(l->rank, l->extent, strides);
-    l->hash = (uint64_t)l->rank;
-    for (size_t i = 0; i < 2 * axes; i++)
-        l->hash = (l->hash ^ (uint64_t)l->extent[i]) * 0x9e3779b97f4a7c15u, l->hash ^= l->hash >> 32;
-    return l;
+    l.contiguous = !stride || row_major(l.rank, extent, strides);
+    for (int i = 0; i < 2 * l.rank; i++)
+        l.hash = (l.hash ^ (uint64_t)extent[i]) * 0x9e3779b97f4a7c15u, l.hash ^= l.hash >> 32;
+    return layout_like(tape, &l, extent);
+}
+
+void ag__layouts_forget(ag_tape *tape, uint32_t count) {
+    for (ag__recent *r = tape->recent; r < tape->recent + AG__RECENT; r++)
+        if (r->count >= count) *r = (ag__recent){NULL, 0};
 }
 
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape) {

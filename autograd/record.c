@@ -14,9 +14,13 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
     ag_tensor **slot = ag__node_slot(tape);
     ag_tensor *t = slot ? ag__arena(tape, sizeof *t + inputs + bytes) : NULL;
     if (!t) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
-    *t = (ag_tensor){.tape = tape, .op = op, .layout = layout, .id = tape->count, .dtype = (uint8_t)dtype};
+    t->tape = tape, t->op = op, t->layout = layout; /* one by one: to clear it first takes longer than the rest */
+    t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0;
+    t->id = tape->count;
+    t->readers = t->live = t->place = 0;
     t->arity = (uint16_t)n;
     t->attribute_bytes = (uint16_t)bytes;
+    t->dtype = (uint8_t)dtype;
     unsigned flags = tape->in_gradient ? AG__GRADIENT : 0, from_inputs = 0;
     for (int i = 0; i < n; i++) {
         t->input[i] = x[i];
