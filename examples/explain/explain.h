@@ -1,6 +1,6 @@
 /* explain -- the parts of ag-explain: a text is parsed into parts (syntax.c), which are recorded by the functions of a
- * table (functions.c, record.c) from inputs (inputs.c), and reported as text (explain.c) or as a page (page.c, graph.c);
- * values.c writes numbers for both
+ * table (functions.c, record.c) from inputs (inputs.c), and reported as text (explain.c) or as a page (page.c and
+ * graph.c); values.c is for both
  *
  * Invariant: whatever is wrong with what the user wrote becomes one complaint, the first, with its place. */
 #ifndef EXAMPLES_EXPLAIN_H

@@ -1,10 +1,11 @@
 /* graph -- the graph of a value and its gradients, drawn in layers
  *
  * Drawn are all forward operations, and of the backward pass the gradients of those and what is used more than once;
- * what else leads there is part of the node that it leads to, but has its row in the table. Forward operations stand above, those of the backward pass below them, each in a layer under what it is computed
- * from. What a node gives to layers further down runs through points, one a layer, which all its users share, so that
- * lines only join neighbouring layers. Points of a layer are ordered by where their neighbours are, a few times up and
- * down, and then moved towards them as far as others leave room. */
+ * what else leads there is part of the node that it leads to, but has its row in the table. Forward operations stand
+ * above, those of the backward pass below them, each in a layer under what it is computed from. What a node gives to
+ * layers further down runs through points, one a layer, which all its users share, so that lines only join neighbouring
+ * layers. Points of a layer are ordered by where their neighbours are, a few times up and down, and then moved towards
+ * them as far as others leave room. */
 #include "examples/explain/explain.h"
 
 #include <string.h>
@@ -91,7 +92,7 @@ static void collect(picture *g, ag_tensor *root, bool backward) {
     }
 }
 
-/* y, like explanations have it, unless something else is called so. */
+/* As explanations have it: its label, or y unless something else is called so. */
 static const char *name_of_result(const picture *g) {
     if (has_label(g->node[g->y].tensor)) return ag_label_of(g->node[g->y].tensor);
     for (int i = 0; i < g->forward; i++)
