@@ -84,6 +84,10 @@ VALUES = [  # expression, inputs, value, gradients
     ("sum(float(x > 1)*x)", ["x:[1,2]"], [2], {"x": [0, 1]}),
     ("sum(clamp(x, -1, 1))", ["x:[-2,0.5]"], [-0.5], {"x": [0, 1]}),
     ("α*exp(α)", ["α:1"], [math.e], {"α": [2 * math.e]}),
+    ("cross_entropy(s, int([1]))", ["s:[[0,0]]"], [math.log(2)], {"s": [0.5, -0.5]}),
+    ("hinge(s, int([1, 0]))", ["s:[[0,0],[9,1]]"], [0.5], {"s": [0.5, -0.5, 0, 0]}),
+    ("binary_cross_entropy(z, [1, 0])", ["z:[0,2]"], [(math.log(2) + math.log(1 + math.exp(2))) / 2], {"z": [-0.25, sigmoid(2) / 2]}),
+    ("mse(x, [1, 2])", ["x:[2,4]"], [2.5], {"x": [1, 2]}),
     ("logsumexp(x)", ["x:[0,0]"], [math.log(2)], {"x": [0.5, 0.5]}),
     ("sum(reshape(x, (2, -1)), axis=0)*[1,2]", ["x:[1,2,3,4]"], [4, 12], {"x": [1, 2, 1, 2]}),
 ]
@@ -131,6 +135,8 @@ def check_functions():
     for name in shaped:
         if not re.search(r"_(over|scalar)$", name) and name not in ("scale", "cast"):
             check(name in listed, "ag_" + name, "cannot be called")
+    for name in re.findall(r"ag_tensor \*ag_(\w+)\(ag_tensor \*\w+, ag_tensor \*\w+\);", (root / "nn/nn.h").read_text(encoding="utf-8")):
+        check(name in listed or name == "accuracy", "ag_" + name, "cannot be called")
 
 
 # ---- The JSON, and the page that lists its members
@@ -232,6 +238,7 @@ BAD = [  # arguments, which of them is shown, the caret's place in it, words
     (["sum(x, axis=3)", "x=[2]"], 0, 0, "axis"),
     (["x @ w", "x=[2,3]", "w=[2,3]"], 0, 2, "inner axes"),
     (["1 + (x + w)", "x=[2]", "w=[3]"], 0, 7, "add"),
+    (["α*2 + hinge(x, int([0, 7]))", "x:[[1,2],[3,4]]", "α:1"], 0, 6, "out of range"),
     (["x + u", "x:1"], 0, 4, "u has no value"),
     (["x = 2; x", "x:1"], 0, 0, "has a value already"),
     (["z = z + x", "x:1"], 0, 4, "no value"),

@@ -27,6 +27,7 @@ static const char help[] =
     "expressions\n"
     "  + - * / ** @     elementwise, but @, the matrix product; a.T is the transpose; < <= > >= == != compare\n"
     "  f(x, axis=0)     a function; axes and shapes are whole numbers or lists of them; --functions lists all\n"
+    "  int([0,2])       labels, as cross_entropy and hinge take them\n"
     "  [[1,0],[0,1]]    a constant\n"
     "  z = a; b         names the value of a for what follows; the last value is the result\n"
     "options\n"
@@ -115,7 +116,7 @@ static void list_builtins(void) {
 }
 
 static void list_functions(void) {
-    for (int i = 0; i < function_count(); i++) printf("%-14s%s\n", function_at(i)->name, function_at(i)->parameters);
+    for (int i = 0; i < function_count(); i++) printf("%-22s%s\n", function_at(i)->name, function_at(i)->parameters);
     printf(
         "\nParameters are tensors, or with # a number, with %% whole numbers (one or a list), with ! True or False;\n"
         "those with ? can be left out. * stands for any number of tensors.\n");
@@ -307,7 +308,7 @@ static bool differentiate(report *r) {
     r->ones = ag_label(ag_ones(s->tape, AG_F64, ag_shape_of(r->y)), "");
     if (ag_vjp(1, &r->y, &r->ones, r->named, r->x, r->dx, 0) == AG_OK) ag_eval_all(r->named, r->dx);
     if (ag_tape_status(s->tape) == AG_OK) return true;
-    return complain(&s->complaint, s->program.text, 0, "%s", ag_tape_error(s->tape));
+    return complain_of_tape(s, 0);
 }
 
 static void check_gradients(report *r) {
@@ -335,7 +336,7 @@ static bool record_all(session *s, const options *o, ag_tensor **y) {
         if (!s->used[i])
             return complain(&s->complaint, s->input[i].text, 0, "the expression does not use %s", s->input[i].name);
     if (ag_eval(*y) == AG_OK) return true;
-    return complain(&s->complaint, s->program.text, last, "%s", ag_tape_error(s->tape));
+    return complain_of_tape(s, last);
 }
 
 static int explain(session *s, const options *o) {

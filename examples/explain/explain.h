@@ -167,6 +167,9 @@ typedef struct session {
 /* Records the program; the result of its last statement, nil after a complaint. An ag_function of a session. */
 ag_tensor *record(void *session_of, int n, ag_tensor *const x[]);
 
+/* What the tape says, at the place that it says; if it says none, there. */
+bool complain_of_tape(session *s, size_t at);
+
 /* ---- Reports */
 
 typedef struct report {

@@ -1,7 +1,8 @@
-/* functions -- what can be called by name: the library's operations, a line each
+/* functions -- what can be called by name: the library's operations and losses, a line each
  *
  * Invariant: parameters of the text and slots of the call correspond by number. */
 #include "examples/explain/explain.h"
+#include "nn/nn.h"
 
 #include <string.h>
 
@@ -90,11 +91,13 @@ static const function functions[] = {
     {"add", "a b", NULL, ag_add, NULL},
     {"arange", "n%", NULL, NULL, do_arange},
     {"argmax", "x axis%? keepdims!?", NULL, NULL, do_argmax},
+    {"binary_cross_entropy", "scores targets", NULL, ag_binary_cross_entropy, NULL},
     {"broadcast_to", "x shape%", NULL, NULL, do_broadcast_to},
     {"clamp", "x low# high#", NULL, NULL, do_clamp},
     {"concat", "axis%? *", NULL, NULL, do_concat},
     {"contiguous", "x", ag_contiguous, NULL, NULL},
     {"cos", "x", ag_cos, NULL, NULL},
+    {"cross_entropy", "scores labels", NULL, ag_cross_entropy, NULL},
     {"div", "a b", NULL, ag_div, NULL},
     {"embed", "x axis% n% start%? step%?", NULL, NULL, do_embed},
     {"equal", "a b", NULL, ag_equal, NULL},
@@ -106,6 +109,7 @@ static const function functions[] = {
     {"gather", "x index axis%?", NULL, NULL, do_gather},
     {"greater", "a b", NULL, ag_greater, NULL},
     {"greater_equal", "a b", NULL, ag_greater_equal, NULL},
+    {"hinge", "scores labels", NULL, ag_hinge, NULL},
     {"int", "x", NULL, NULL, do_int},
     {"less", "a b", NULL, ag_less, NULL},
     {"less_equal", "a b", NULL, ag_less_equal, NULL},
@@ -118,6 +122,7 @@ static const function functions[] = {
     {"mean", "x axis%? keepdims!?", NULL, NULL, do_mean},
     {"min", "x axis%? keepdims!?", NULL, NULL, do_min},
     {"minimum", "a b", NULL, ag_minimum, NULL},
+    {"mse", "x target", NULL, ag_mse, NULL},
     {"mul", "a b", NULL, ag_mul, NULL},
     {"neg", "x", ag_neg, NULL, NULL},
     {"normal", "shape% mean#? std#?", NULL, NULL, do_normal},

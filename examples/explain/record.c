@@ -16,17 +16,23 @@ static int column(const session *s, size_t at) {
     return result;
 }
 
+bool complain_of_tape(session *s, size_t at) {
+    const char *said = ag_tape_error(s->tape), *text = s->program.text, *place = strstr(said, " [column:");
+    if (!place) return complain(&s->complaint, text, at, "%s", said);
+    size_t end = strlen(text);
+    int where = atoi(place + strlen(" [column:"));
+    for (at = 0; at < end && column(s, at + 1) <= where;) at++;
+    return complain(&s->complaint, text, at, "%.*s", (int)(place - said), said);
+}
+
 static bool fail(session *s, const part *x, const char *what) {
     return complain(&s->complaint, s->program.text, x->at, "%s", what);
 }
 
-/* Notes the place; of a failure, tells what the tape says, without its place at the end, which the caret shows. */
+/* Notes the place. */
 static bool recorded(session *s, const part *x, ag_tensor *y, operand *result) {
     ag_located(y, "column", column(s, x->at));
-    if (ag_tape_status(s->tape) != AG_OK) {
-        const char *said = ag_tape_error(s->tape), *end = strstr(said, " [column:");
-        return complain(&s->complaint, s->program.text, x->at, "%.*s", end ? (int)(end - said) : 400, said);
-    }
+    if (ag_tape_status(s->tape) != AG_OK) return complain_of_tape(s, x->at);
     if (ag_size(y) > MAX_SIZE)
         return complain(&s->complaint, s->program.text, x->at, "this has %lld elements; at most %d are taken here",
                         (long long)ag_size(y), MAX_SIZE);
