@@ -1,0 +1,103 @@
+/* test_functions -- functions of one argument over f32: the error in units of the last place, against C's double
+ *
+ * The tests look at every 1021st bit pattern, of which there are four million. `test_functions --all` looks at all
+ * 2^32 of them, which takes a quarter of an hour, and prints the largest error of each function. */
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EACH = 1 << 16, SOME = 1021 };
+
+static double sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
+static double rsqrt(double x) { return 1 / sqrt(x); }
+
+static const struct {
+    const char *name;
+    ag_tensor *(*call)(ag_tensor *x);
+    double (*reference)(double x);
+    double most; /* units of the last place */
+} functions[] = {
+    {"exp", ag_exp, exp, 1},       {"log", ag_log, log, 1},    {"sqrt", ag_sqrt, sqrt, 0.501},
+    {"rsqrt", ag_rsqrt, rsqrt, 2}, {"sin", ag_sin, sin, 2},    {"cos", ag_cos, cos, 2},
+    {"tanh", ag_tanh, tanh, 2},    {"sigmoid", ag_sigmoid, sigmoid, 2},
+};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+/* In units of the last place of the f32 next to `want`; infinite where one is NaN or infinite and the other is not. */
+static double error_of(float got, double want) {
+    float near = fabsf((float)want);
+    if (isnan(want)) return isnan(got) ? 0 : INFINITY;
+    if (isinf(near)) return got == (float)want ? 0 : INFINITY;
+    double unit = (double)nextafterf(near, INFINITY) - (double)near;
+    return isfinite(got) ? fabs((double)got - want) / unit : INFINITY;
+}
+
+typedef struct finding {
+    double error;
+    float x;
+} finding;
+
+/* EACH bit patterns, `step` apart. */
+static void look(int f, uint64_t first, uint64_t step, finding *worst) {
+    static float x[EACH];
+    int n = 0;
+    for (; n < EACH && first + (uint64_t)n * step <= UINT32_MAX; n++) {
+        uint32_t bits = (uint32_t)(first + (uint64_t)n * step);
+        memcpy(&x[n], &bits, sizeof bits);
+    }
+    ag_mark mark = ag_tape_mark(tape);
+    const float *y = ag_data(functions[f].call(ag_wrap(tape, AG_F32, AG_SHAPE(n), x)));
+    ck_assert_msg(y != NULL, "%s", ag_tape_error(tape));
+    for (int i = 0; i < n; i++) {
+        double error = error_of(y[i], functions[f].reference((double)x[i]));
+        if (!(error <= worst->error)) *worst = (finding){error, x[i]};
+    }
+    ag_tape_rewind(tape, mark);
+}
+
+static finding worst_of(int f, uint64_t step) {
+    finding worst = {0, 0};
+    for (uint64_t first = 0; first <= UINT32_MAX; first += EACH * step) look(f, first, step, &worst);
+    return worst;
+}
+
+START_TEST(functions_of_f32_are_within_two_units) {
+    finding worst = worst_of(_i, small_run() ? 1021 * SOME : SOME);
+    ck_assert_msg(worst.error <= functions[_i].most, "%s(%a) is wrong by %g units of the last place",
+                  functions[_i].name, (double)worst.x, worst.error);
+}
+END_TEST
+
+/* A value of the result is counted as wrong only if it is. */
+START_TEST(errors_are_in_units_of_the_last_place) {
+    ck_assert_double_eq(error_of(1, 1), 0);
+    ck_assert_double_eq(error_of(nextafterf(1, 2), 1), 1);
+    ck_assert_double_eq(error_of(0x1p-149f, 0), 1);
+    ck_assert(isinf(error_of(NAN, 1)) && isinf(error_of(1, NAN)) && isinf(error_of(INFINITY, 1)));
+    ck_assert(isinf(error_of(-INFINITY, INFINITY)) && error_of(INFINITY, 1e39) == 0 && error_of(NAN, NAN) == 0);
+}
+END_TEST
+
+static int look_at_all(void) {
+    bool good = true;
+    tape = ag_tape_new();
+    for (int f = 0; f < FUNCTIONS; f++) {
+        finding worst = worst_of(f, 1);
+        printf("%-8s %.3f units of the last place, at %a\n", functions[f].name, worst.error, (double)worst.x);
+        fflush(stdout);
+        good = good && worst.error <= functions[f].most;
+    }
+    ag_tape_free(tape);
+    return !good;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "--all") == 0) return look_at_all();
+    Suite *suite = suite_create("functions");
+    TCase *range = tape_group(suite, "range");
+    tcase_add_loop_test(range, functions_of_f32_are_within_two_units, 0, FUNCTIONS);
+    tcase_add_test(plain_group(suite, "errors"), errors_are_in_units_of_the_last_place);
+    return run_suite(suite);
+}
