@@ -19,9 +19,10 @@ static const struct {
     double (*reference)(double x);
     double most; /* units of the last place */
 } functions[] = {
-    {"exp", ag_exp, exp, 1},       {"log", ag_log, log, 1},    {"sqrt", ag_sqrt, sqrt, 0.501},
-    {"rsqrt", ag_rsqrt, rsqrt, 2}, {"sin", ag_sin, sin, 2},    {"cos", ag_cos, cos, 2},
-    {"tanh", ag_tanh, tanh, 2},    {"sigmoid", ag_sigmoid, sigmoid, 2},
+    {"exp", ag_exp, exp, 1},        {"log", ag_log, log, 1},
+    {"sqrt", ag_sqrt, sqrt, 0.501}, {"rsqrt", ag_rsqrt, rsqrt, 2},
+    {"sin", ag_sin, sin, 2},        {"cos", ag_cos, cos, 2},
+    {"tanh", ag_tanh, tanh, 2},     {"sigmoid", ag_sigmoid, sigmoid, 2},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
@@ -39,7 +40,7 @@ typedef struct finding {
     float x;
 } finding;
 
-/* EACH bit patterns, `step` apart. */
+/* EACH bit patterns, `step` apart. Without values every one of them is wrong. */
 static void look(int f, uint64_t first, uint64_t step, finding *worst) {
     static float x[EACH];
     int n = 0;
@@ -49,9 +50,8 @@ static void look(int f, uint64_t first, uint64_t step, finding *worst) {
     }
     ag_mark mark = ag_tape_mark(tape);
     const float *y = ag_data(functions[f].call(ag_wrap(tape, AG_F32, AG_SHAPE(n), x)));
-    ck_assert_msg(y != NULL, "%s", ag_tape_error(tape));
     for (int i = 0; i < n; i++) {
-        double error = error_of(y[i], functions[f].reference((double)x[i]));
+        double error = error_of(y ? y[i] : NAN, functions[f].reference((double)x[i]));
         if (!(error <= worst->error)) *worst = (finding){error, x[i]};
     }
     ag_tape_rewind(tape, mark);
