@@ -153,6 +153,7 @@ struct ag_tape {
     int64_t held_free; /* bytes of large blocks in the free lists */
 
     ag__recent recent[AG__RECENT];
+    uint32_t last_recent; /* the largest count among them */
     ag__place *marks;
     uint32_t mark_count, mark_room, next_serial;
 

@@ -54,6 +54,7 @@ static const ag__layout *layout_like(ag_tape *tape, const ag__layout *l, const i
     *fresh = *l;
     memcpy(fresh->extent, extent, bytes);
     *recent = (ag__recent){fresh, tape->count};
+    tape->last_recent = tape->count;
     return fresh;
 }
 
@@ -73,8 +74,11 @@ const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int
 }
 
 void ag__layouts_forget(ag_tape *tape, uint32_t count) {
+    if (tape->last_recent < count) return;
+    tape->last_recent = 0;
     for (ag__recent *r = tape->recent; r < tape->recent + AG__RECENT; r++)
         if (r->count >= count) *r = (ag__recent){NULL, 0};
+        else if (r->count > tape->last_recent) tape->last_recent = r->count;
 }
 
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape) {

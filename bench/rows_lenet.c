@@ -48,7 +48,7 @@ static bool set_up(const row *r, int threads) {
         ag_linear_init(&s.linear[i], s.tape, AG_F32, width[i], width[i + 1]);
         start_with_noise(s.linear[i].weight, s.linear[i].bias, 20 + (uint64_t)i, width[i]);
     }
-    ag_sgd_init(&s.sgd, PARAMETERS, s.p, s.slots, 0.05);
+    ag_sgd_init(&s.sgd, PARAMETERS, s.p, s.slots, 0.05, 0);
     s.mark = ag_tape_mark(s.tape);
     return fine(s.tape);
 }

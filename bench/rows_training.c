@@ -50,7 +50,7 @@ static bool set_up(const row *r, int threads) {
     s.x = noise_f32(s.width[LAYERS + 1] * s.width[0], 1, 1);
     s.labels = noise_labels(s.width[LAYERS + 1], 2, s.width[LAYERS]);
     for (int i = 0; i < LAYERS; i++) layer(i);
-    ag_sgd_init(&s.sgd, s.parameters, s.p, s.slots, 0.01);
+    ag_sgd_init(&s.sgd, s.parameters, s.p, s.slots, 0.01, 0);
     s.mark = ag_tape_mark(s.tape);
     return fine(s.tape);
 }

@@ -89,8 +89,7 @@ static void optimiser_init(optimiser *o, rule_kind rule, const model *m) {
     o->rule = rule;
     if (rule == RMSPROP) ag_rmsprop_init(&o->rmsprop, m->parameters, m->parameter, o->slots);
     else if (rule == ADAM) ag_adam_init(&o->adam, m->parameters, m->parameter, o->slots);
-    else ag_sgd_init(&o->sgd, m->parameters, m->parameter, o->slots, 0);
-    o->sgd.momentum = rule == MOMENTUM ? 0.9 : 0;
+    else ag_sgd_init(&o->sgd, m->parameters, m->parameter, o->slots, 0, rule == MOMENTUM ? 0.9 : 0);
 }
 
 /* With a rate that goes from the given one down to 0 as `done` goes from 0 to 1. */

@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
                                 m.norm.beta,     m.readout.weight, m.readout.bias};
     ag_slot slots[PARAMETERS];
     ag_sgd sgd;
-    ag_sgd_init(&sgd, PARAMETERS, p, slots, 0.01);
+    ag_sgd_init(&sgd, PARAMETERS, p, slots, 0.01, 0);
 
     ag_mark mark = ag_tape_mark(tape);
     for (int i = -3; i < STEPS; i++) { /* three to warm up */

@@ -311,17 +311,19 @@ typedef struct ag_sgd {
     int n;
     ag_slot *slots;
     double rate;     /* as given */
-    double momentum; /* the part of the velocity that a step keeps; 0 */
+    double momentum; /* the part of the velocity that a step keeps; as given */
     double decay;    /* of the weights: adds decay·p to the gradient, which is L2 regularisation; 0 */
 } ag_sgd;
 
-/* ag_sgd_init -- stochastic gradient descent of n parameters
+/* ag_sgd_init -- stochastic gradient descent of n parameters; with momentum 0 nothing is remembered, and takes no memory
  * Errors: AG_ERR_NULL, AG_ERR_RANGE for n < 1; AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
-AG_API ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot slots[], double rate);
+AG_API ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot slots[], double rate,
+                             double momentum);
 
 /* ag_sgd_step -- g = dp + decay·p;  v ← momentum·v + g;  p ← p − rate·v
  * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
- * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter; no parameter has then been changed
+ * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter, AG_ERR_RANGE for a momentum that was 0 at
+ *         first; no parameter has then been changed
  * Source: Polyak's heavy ball, in the form of torch.optim.SGD */
 AG_API ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]);
 
@@ -332,7 +334,7 @@ typedef struct ag_rmsprop {
     double rate;     /* 0.01 */
     double beta;     /* the part of the mean square that a step keeps; 0.99 */
     double epsilon;  /* 1e-8 */
-    double momentum; /* the part of the velocity that a step keeps; 0 */
+    double momentum; /* the part of the velocity that a step keeps; as given */
     double decay;    /* of the weights: adds decay·p to the gradient; 0 */
 } ag_rmsprop;
 

@@ -29,7 +29,7 @@ static ag_status open_slots(const char *name, int n, ag_tensor *const parameters
         for (int k = 0; k < states && !nil; k++)
             slots[i].state[k] = ag_variable_from(ag_zeros(ag_tape_of(p), ag_dtype_of(p), ag_shape_of(p)));
     }
-    return ag_eval(slots[n - 1].state[0]);
+    return nil || states ? ag_eval(slots[n - 1].state[0]) : ag_tape_status(ag_tape_of(parameters[0]));
 }
 
 /* Without parameters there is no tape to fail on; the status alone says so. */
@@ -67,16 +67,20 @@ static ag_status assign_all(int n, ag_slot slots[], int states) {
 
 /* ---- SGD ---- */
 
-ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot slots[], double rate) {
+ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot slots[], double rate,
+                      double momentum) {
     ag_status status = sgd ? lists_usable(n, parameters, slots) : AG_ERR_NULL;
-    if (sgd) *sgd = (ag_sgd){.n = status == AG_OK ? n : 0, .slots = slots, .rate = rate};
-    return status == AG_OK ? open_slots("sgd_init", n, parameters, slots, 1) : status;
+    if (sgd) *sgd = (ag_sgd){.n = status == AG_OK ? n : 0, .slots = slots, .rate = rate, .momentum = momentum};
+    return status == AG_OK ? open_slots("sgd_init", n, parameters, slots, momentum != 0) : status;
 }
 
 static void sgd_next(const ag_sgd *sgd, ag_slot *slot, ag_tensor *g) {
     ag_tensor *p = slot->parameter;
     if (sgd->decay != 0) g = ag_add(g, ag_scale(p, sgd->decay));
-    ag_tensor *v = sgd->momentum != 0 ? ag_add(ag_scale(slot->state[0], sgd->momentum), g) : g;
+    ag_tensor *v = g;
+    if (sgd->momentum != 0 && !slot->state[0])
+        v = ag__refuse("sgd_step", 1, &p, AG_ERR_RANGE, "momentum %g: it was 0 at first", sgd->momentum);
+    else if (sgd->momentum != 0) v = ag_add(ag_scale(slot->state[0], sgd->momentum), g);
     slot->next[0] = ag_sub(p, ag_scale(v, sgd->rate));
     slot->next[1] = v;
 }
@@ -86,7 +90,6 @@ ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]) {
     ag_tape *tape = ag_tape_of(sgd->slots[0].parameter);
     bool recording = ag_tape_set_recording(tape, false);
     for (int i = 0; i < sgd->n; i++) sgd_next(sgd, &sgd->slots[i], gradient_of("sgd_step", &sgd->slots[i], dp, i));
-    /* Without momentum the velocity is never read, and need not be written. */
     ag_status status = assign_all(sgd->n, sgd->slots, sgd->momentum != 0 ? 1 : 0);
     ag_tape_set_recording(tape, recording);
     return status;

@@ -636,7 +636,7 @@ static ag_status train_images(ag_tape *t) {
               *dp[8];
     ag_slot slots[8];
     ag_sgd sgd;
-    ag_sgd_init(&sgd, 8, p, slots, 0.2);
+    ag_sgd_init(&sgd, 8, p, slots, 0.2, 0);
     ag_mark mark = ag_tape_mark(t);
     double start = 0, end = 0;
     for (int i = 0; i < 30 && ag_tape_status(t) == AG_OK; i++) {

@@ -596,8 +596,8 @@ START_TEST(test_sgd_agrees_with_pytorch) {
         ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(4), bowl_start);
         ag_slot slot;
         ag_sgd sgd;
-        ck_assert_int_eq(ag_sgd_init(&sgd, 1, &p, &slot, 0.1), AG_OK);
-        if (with_momentum) sgd.momentum = 0.9, sgd.decay = 0.25;
+        ck_assert_int_eq(ag_sgd_init(&sgd, 1, &p, &slot, 0.1, with_momentum ? 0.9 : 0), AG_OK);
+        if (with_momentum) sgd.decay = 0.25;
         expect_path(p, step_sgd, &sgd, with_momentum ? path_momentum : path_sgd);
     }
 }
@@ -642,11 +642,28 @@ START_TEST(test_optimisers_take_what_backward_found) {
                       ag_parameter(tape, AG_F64, AG_SCALAR, &(double){3})};
     ag_slot slots[2];
     ag_sgd sgd;
-    ck_assert_int_eq(ag_sgd_init(&sgd, 2, p, slots, 0.5), AG_OK);
+    ck_assert_int_eq(ag_sgd_init(&sgd, 2, p, slots, 0.5, 0), AG_OK);
     ag_backward(ag_sum(ag_mul(p[0], p[1]))); /* d = (3, 3), 3 */
     ck_assert_int_eq(ag_sgd_step(&sgd, NULL), AG_OK);
     expect_list(p[0], -0.5, 0.5);
     expect_list(p[1], 1.5);
+}
+END_TEST
+
+START_TEST(test_sgd_without_momentum_remembers_nothing) {
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2});
+    ag_slot slot;
+    ag_sgd sgd;
+    int64_t live = ag_tape_memory(tape).live;
+    ck_assert_int_eq(ag_sgd_init(&sgd, 1, &p, &slot, 1, 0), AG_OK);
+    ck_assert_int_eq(ag_tape_memory(tape).live, live);
+    sgd.momentum = 0.9;
+    ck_assert_int_eq(ag_sgd_step(&sgd, &p), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "sgd_step", "momentum 0.9", "test_nn.c:");
+    expect_list(p, 1, 2);
+    sgd.momentum = 0;
+    ck_assert_int_eq(ag_sgd_step(&sgd, &p), AG_OK);
+    expect_list(p, 0, 0);
 }
 END_TEST
 
@@ -667,7 +684,7 @@ START_TEST(test_a_refused_step_changes_nothing) {
     ck_assert_int_eq(ag_adam_step(&adam, dp), AG_ERR_NULL);
     expect_error(tape, AG_ERR_NULL, "adam_step");
     ck_assert_int_eq(adam.steps, 0);
-    ck_assert_int_eq(ag_sgd_init(&sgd, 2, p, slots, 1), AG_OK);
+    ck_assert_int_eq(ag_sgd_init(&sgd, 2, p, slots, 1, 0.5), AG_OK);
     ck_assert_int_eq(ag_sgd_step(&sgd, dp), AG_ERR_NULL);
     expect_error(tape, AG_ERR_NULL, "sgd_step");
     ag_rmsprop rmsprop;
@@ -688,7 +705,7 @@ START_TEST(test_optimisers_refuse) {
     ag_sgd sgd;
     ck_assert_int_eq(ag_adam_init(&adam, 2, p, slots), AG_ERR_GRADIENT);
     expect_error(tape, AG_ERR_GRADIENT, "adam_init", "number 1", "test_nn.c:");
-    ck_assert_int_eq(ag_sgd_init(&sgd, 2, p, slots, 1), AG_ERR_GRADIENT);
+    ck_assert_int_eq(ag_sgd_init(&sgd, 2, p, slots, 1, 0.5), AG_ERR_GRADIENT);
     expect_error(tape, AG_ERR_GRADIENT, "sgd_init");
     ag_tape *other = ag_tape_new();
     p[1] = ag_parameter(other, AG_F64, AG_SCALAR, &(double){1});
@@ -698,8 +715,8 @@ START_TEST(test_optimisers_refuse) {
     ck_assert_int_eq(ag_adam_init(NULL, 1, p, slots), AG_ERR_NULL);
     ck_assert_int_eq(ag_adam_init(&adam, 1, NULL, slots), AG_ERR_NULL);
     ck_assert_int_eq(ag_adam_step(&adam, NULL), AG_ERR_NULL);
-    ck_assert_int_eq(ag_sgd_init(&sgd, 1, p, NULL, 1), AG_ERR_NULL);
-    ck_assert_int_eq(ag_sgd_init(&sgd, 0, p, slots, 1), AG_ERR_RANGE);
+    ck_assert_int_eq(ag_sgd_init(&sgd, 1, p, NULL, 1, 0), AG_ERR_NULL);
+    ck_assert_int_eq(ag_sgd_init(&sgd, 0, p, slots, 1, 0), AG_ERR_RANGE);
     ck_assert_int_eq(ag_sgd_step(&sgd, NULL), AG_ERR_NULL);
     ck_assert_int_eq(ag_sgd_step(NULL, NULL), AG_ERR_NULL);
     ag_rmsprop rmsprop;
@@ -848,6 +865,7 @@ int main(void) {
     tcase_add_test(optimisers, test_adam_agrees_with_pytorch);
     tcase_add_test(optimisers, test_adam_with_decay_agrees_with_pytorch);
     tcase_add_test(optimisers, test_optimisers_take_what_backward_found);
+    tcase_add_test(optimisers, test_sgd_without_momentum_remembers_nothing);
     tcase_add_test(optimisers, test_a_refused_step_changes_nothing);
     tcase_add_test(optimisers, test_optimisers_refuse);
     TCase *whole = tape_group(suite, "whole");

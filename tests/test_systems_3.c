@@ -436,9 +436,9 @@ static void sgd_case(void) {
     ag_tensor *p = parameter_of(AG_SHAPE(N_P), s.p);
     ag_slot slot;
     ag_sgd sgd;
-    ag_sgd_init(&sgd, 1, &p, &slot, s.rate);
     if (coin()) s.momentum = 0;
-    sgd.momentum = s.momentum, sgd.decay = s.decay;
+    ag_sgd_init(&sgd, 1, &p, &slot, s.rate, s.momentum);
+    sgd.decay = s.decay;
     for (int t = 1; t <= STEPS; t++) {
         ag_tensor *dp = bowl_gradient(&s, p);
         ag_sgd_step(&sgd, &dp);
