@@ -1,8 +1,8 @@
 /* buffer -- the pool of reference-counted blocks that values live in
  *
- * A block is a header and its data. Sizes are rounded up to classes, four to each power of two, so that at most a
- * fifth is unused; a freed block waits in its class's list. Small blocks are cut from slabs, large ones are
- * allocations of their own, and only those can be given back before the tape ends. */
+ * A block is a header and its data. Sizes are rounded up to classes, of which there are four to each power of two for
+ * small blocks, and 16 for large ones; a freed block waits in its class's list. Small blocks are cut from slabs, large
+ * ones are allocations of their own, and only those can be given back before the tape ends. */
 #include "autograd/internal.h"
 
 #include <string.h>
@@ -12,6 +12,7 @@ enum {
     LARGE_HEADER = 64, /* data of large blocks: aligned to 64 */
     SMALLEST = 64,     /* bytes of class 0, header included */
     LARGEST_SMALL = 16 * 1024,
+    LAST_SMALL = 32,     /* its class */
     SHIFTED = 64 * 1024, /* bytes from which data begins at one of SHIFTS places behind the header, */
     SHIFTS = 16,
     SHIFT =
@@ -22,18 +23,27 @@ enum {
 
 _Static_assert(sizeof(ag__buffer) <= SMALL_HEADER, "a block's header has its place");
 
-/* Bytes of a class, header included: (4 + c mod 4)/4 · 64 · 2^(c/4). */
-static size_t class_bytes(unsigned c) { return ((size_t)(4 + c % 4) << (c / 4)) * (SMALLEST / 4); }
+/* The sizes from `least` on, n to each power of two: number c is (n + c mod n)/n · least · 2^(c/n). */
+static size_t number_bytes(size_t least, unsigned n, unsigned c) { return ((n + c % n) << (c / n)) * (least / n); }
 
-static unsigned class_of(size_t bytes) {
-    if (bytes <= SMALLEST) return 0;
-    size_t units = (bytes + SMALLEST / 4 - 1) / (SMALLEST / 4) - 1; /* >= 4 */
+static unsigned number_of(size_t least, unsigned n, size_t bytes) {
+    if (bytes <= least) return 0;
+    size_t units = (bytes + least / n - 1) / (least / n) - 1; /* >= n */
     unsigned log2 = 0;
-    for (size_t u = units >> 3; u != 0; u >>= 1) log2++;
-    return log2 * 4 + (unsigned)(units >> log2) - 4 + 1;
+    for (size_t u = units / (2 * n); u != 0; u >>= 1) log2++;
+    return log2 * n + (unsigned)(units >> log2) - n + 1;
 }
 
-static bool is_small(unsigned c) { return class_bytes(c) <= LARGEST_SMALL; }
+static bool is_small(unsigned c) { return c <= LAST_SMALL; }
+
+/* Bytes of a class, header included. */
+static size_t class_bytes(unsigned c) {
+    return is_small(c) ? number_bytes(SMALLEST, 4, c) : number_bytes(LARGEST_SMALL, 16, c - LAST_SMALL);
+}
+
+static unsigned class_of(size_t bytes) {
+    return bytes <= LARGEST_SMALL ? number_of(SMALLEST, 4, bytes) : LAST_SMALL + number_of(LARGEST_SMALL, 16, bytes);
+}
 static size_t header_bytes(unsigned c) {
     if (is_small(c)) return SMALL_HEADER;
     return class_bytes(c) < SHIFTED ? LARGE_HEADER : LARGE_HEADER + (SHIFTS - 1) * SHIFT;

@@ -101,7 +101,7 @@ static inline ag__variable *ag__variable_of(const ag_tensor *t) { return ag__att
 
 /* ---- The tape ---- */
 
-enum { AG__SEGMENT = 4096, AG__CLASSES = 176, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
+enum { AG__SEGMENT = 4096, AG__CLASSES = 560, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
 
 typedef struct ag__chunk {
     struct ag__chunk *next;
