@@ -472,13 +472,13 @@ static term *named(parser *p) {
 static term *decimal(parser *p) {
     double a = 0, tenths = 0;
     const char *s = p->s;
-    for (; (*s >= '0' && *s <= '9') || (*s == '.' && !tenths); s++) {
+    for (; (*s >= '0' && *s <= '9') || (*s == '.' && tenths == 0); s++) {
         if (*s == '.') tenths = 1;
         else a = 10 * a + (*s - '0'), tenths *= 10;
     }
     if (s == p->s) return wrong(p);
     p->s = s;
-    return number(p->f, tenths ? a / tenths : a);
+    return number(p->f, tenths > 0 ? a / tenths : a);
 }
 
 static term *atom(parser *p) {

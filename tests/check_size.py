@@ -1,6 +1,6 @@
 """The shared library is small: check_size.py STRIP LIBRARY
 
-Stripped it has less than 400 kB. A library built for a sanitizer is skipped."""
+Stripped it has less than 400 kB, as gcc compiles it. A library built for a sanitizer is skipped."""
 
 import os
 import shutil

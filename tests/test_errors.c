@@ -300,8 +300,8 @@ START_TEST(windows_must_fit) {
     refused(ag_windows(m, AG_ALL_AXES, AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_SHAPE, "windows", "2 axes");
     refused(ag_windows(m, (ag_axes){-2, {0}}, AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_SHAPE, "windows");
     refused(ag_windows(m, AG_AXES(0, 1, 0), AG_SHAPE(1, 1, 1), AG_SHAPE(1, 1, 1)), AG_ERR_SHAPE, "windows", "3 of 2");
-    refused(ag_windows(five, AG_AXES(0, 1, 2, 3), AG_SHAPE(1, 1, 1, 1), AG_SHAPE(1, 1, 1, 1)), AG_ERR_SHAPE, "windows",
-            "at most 8");
+    ag_shape four = AG_SHAPE(1, 1, 1, 1);
+    refused(ag_windows(five, AG_AXES(0, 1, 2, 3), four, four), AG_ERR_SHAPE, "windows", "at most 8");
     refused(ag_fold(w, AG_AXES(1), AG_SHAPE(4), AG_SHAPE(1)), AG_ERR_SHAPE, "fold", "(2,2,2)", "4 has 3 windows of 2");
     refused(ag_fold(w, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(2)), AG_ERR_SHAPE, "fold", "3 has 1 windows");
     refused(ag_fold(w, AG_AXES(1), AG_SHAPE(1), AG_SHAPE(1)), AG_ERR_RANGE, "fold", "extent 1");
