@@ -618,26 +618,30 @@ static void drop_unread(lowering *l, ag__list *list) {
 static bool may_replace(const lowering *l, const ag__instruction *q, uint32_t k, uint32_t x, uint32_t y) {
     const ag__cell *from = cell_at(l, x), *to = cell_at(l, y);
     if (from->where != AG__AT_ELEMENT || to->where != AG__AT_ELEMENT || from->bytes != to->bytes) return false;
-    if (from->last != k || from->freed) return false;
+    if (from->last > k || from->freed) return false;
     if (from->place >= l->c->nodes) {
         if (!ag__precedes(tensor_at(l, from->place), tensor_at(l, to->place))) return false;
     } else if (l->c->must[from->place] || l->in->root[from->place] != from->place ||
                l->in->step[from->place] == l->in->s) {
         return false;
     }
-    return q->does == AG__MAP || from->phase <= to->made;
+    return from->last < k || q->does == AG__MAP || from->phase <= to->made;
 }
 
 static void find_place(lowering *l, const ag__instruction *q, uint32_t k, uint32_t y) {
     const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
     const uint32_t *output = (uint32_t *)l->plan->outputs.data;
-    for (int i = 0; i < q->inputs; i++) {
-        if (!may_replace(l, q, k, x[i], y)) continue;
-        for (uint32_t o = l->r->output; o < l->plan->outputs.count; o++)
-            if (output[o] == cell_at(l, y)->place) ((uint32_t *)l->plan->reuse.data)[2 * o] = cell_at(l, x[i])->place;
-        cell_at(l, x[i])->freed = true; /* taken */
-        return;
-    }
+    uint32_t from = AG__NOWHERE;
+    for (int i = 0; i < q->inputs && from == AG__NOWHERE; i++)
+        if (may_replace(l, q, k, x[i], y)) from = x[i];
+    for (uint32_t i = l->r->cell; i < l->plan->cells.count && from == AG__NOWHERE;
+         i++) /* the variable that becomes y */
+        if (cell_at(l, i)->where == AG__AT_ELEMENT && cell_at(l, i)->place >= l->c->nodes && may_replace(l, q, k, i, y))
+            from = i;
+    if (from == AG__NOWHERE) return;
+    for (uint32_t o = l->r->output; o < l->plan->outputs.count; o++)
+        if (output[o] == cell_at(l, y)->place) ((uint32_t *)l->plan->reuse.data)[2 * o] = cell_at(l, from)->place;
+    cell_at(l, from)->freed = true; /* taken */
 }
 
 static void find_places(lowering *l) {
