@@ -495,15 +495,19 @@ static void run_strips(const running *r, int threads, char *memory, size_t bytes
     }
 }
 
-/* The buffer of an input that nobody reads after this step, for its result y; NULL if there is none. */
+/* The buffer of an input that nobody reads after this step, for its result y; NULL if there is none. In the sweep before a
+ * rewind, all buffers are chosen before it is known who shows them: only the value of a variable is taken over, which that
+ * and its version hold. */
 static ag__buffer *taken_over(const ag__plan *plan, uint32_t output, ag_tensor **table, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
     const uint32_t *reuse = (const uint32_t *)plan->reuse.data + 2 * (size_t)output;
     ag_tensor *x = reuse[0] == AG__NOWHERE ? NULL : table[reuse[0]];
     if (!x || !x->buffer || x->live != reuse[1] || x->offset != 0) return NULL;
-    bool inside = reuse[0] < plan->nodes; /* or it is the value of a variable, which holds it too */
-    if (inside ? x->flags & STAYS : x->id < x->tape->last || !ag__precedes(x, y)) return NULL;
-    if (x->buffer->refs != (inside ? 1 : 2)) return NULL;
+    if (y->tape->last == UINT32_MAX) {
+        if (reuse[0] >= plan->nodes || x->flags & STAYS || x->buffer->refs != 1) return NULL;
+    } else if (x->id < y->tape->last || !ag__precedes(x, y) || x->buffer != x->input[0]->buffer || x->buffer->refs != 2) {
+        return NULL;
+    }
     x->buffer->refs++;
     return x->buffer;
 }
@@ -710,8 +714,8 @@ static const ag__region *region_at(const ag__plan *plan, uint32_t k) {
     return step->kind == AG__STEP_REGION ? (const ag__region *)plan->regions.data + step->what : NULL;
 }
 
-static void drop_steps(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t first, uint32_t end) {
-    for (uint32_t k = first; k < end; k++)
+static void drop_steps(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t k) {
+    for (; k < plan->steps.count; k++)
         if (region_at(plan, k)) drop_outputs(plan, region_at(plan, k), c->table);
 }
 
@@ -721,25 +725,23 @@ static bool provide(ag__chunk_nodes *c, const ag__plan *plan) {
         const ag__region *g = region_at(plan, k);
         if (!g) continue;
         c->least = run_bytes(c, plan, g, ag__worthwhile(g->work, c->tape->threads));
-        if (make_outputs(plan, g, c->table)) continue;
-        drop_steps(c, plan, 0, k);
-        return false;
+        if (!make_outputs(plan, g, c->table)) return false;
     }
     ag__buffer *most = ag__buffer_new(c->tape, c->least); /* and waits there */
-    if (!most) drop_steps(c, plan, 0, plan->steps.count);
     ag__buffer_drop(c->tape, most);
     return most || ag__no_memory(c->table[0], c->least);
 }
 
-static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
+static bool run_plan(ag__chunk_nodes *c, const ag__plan *plan) {
     const ag__plan_step *steps = plan->steps.data;
     const uint32_t *hold = plan->holds.data, *order = plan->order.data;
     for (uint32_t i = 0; i < plan->holds.count; i++) c->table[hold[i]]->live++;
     for (uint32_t k = 0; k < plan->steps.count; k++) {
         const ag__plan_step *step = &steps[order[k]];
-        if (!run_reported_step(c, plan, step)) {
+        bool first = k == 1 && c->tape->last != UINT32_MAX; /* that computes; now it is known who reads what */
+        if ((first && !provide(c, plan)) || !run_reported_step(c, plan, step)) {
             let_go(c, plan, k);
-            if (c->least) drop_steps(c, plan, k, plan->steps.count);
+            if (c->least) drop_steps(c, plan, k);
             return false;
         }
         show(c, plan, step);
@@ -752,7 +754,6 @@ static bool run_plan(const ag__chunk_nodes *c, const ag__plan *plan) {
 static bool run_chunk(ag_tape *tape, uint32_t low, chunk *k, int64_t since) {
     const ag__plan *plan = plan_for(&k->nodes);
     if (tape->profiling) ag__profile_planned(tape, k->nodes.nodes, since);
-    if (plan && tape->last != UINT32_MAX && !provide(&k->nodes, plan)) return false;
     return plan ? run_plan(&k->nodes, plan) : ag__run_reference(tape, low, k->next);
 }
 
