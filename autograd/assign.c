@@ -186,7 +186,7 @@ static void assign(ag_tensor *v, ag_tensor *x) {
         state->pending = x;
         state->version = NULL;
         v->tape->pending++;
-        v->tape->put_off = false;
+        if (x->id < v->tape->put_off) v->tape->put_off = x->id;
         if (v->tape->eager) ag__evaluate(v->tape, 0, NULL);
     }
 }

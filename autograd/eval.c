@@ -145,15 +145,17 @@ static void pin(plan *p, ag_tensor *t) {
 /* A variable that is asked for must have got what it was assigned. */
 static ag_tensor *assigned(const ag_tensor *x) { return x->flags & AG__VARIABLE ? ag__variable_of(x)->pending : NULL; }
 
+/* What is assigned stays if it is computed, whoever has asked for it. */
 static void pin_all(plan *p, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n; i++) {
         pin(p, x[i]);
         if (assigned(x[i])) pin(p, assigned(x[i]));
     }
-    if (!p->tape->pending || (p->put_off && p->tape->put_off)) return;
-    for (ag_tensor *v = p->tape->variables; v; v = ag__variable_of(v)->next)
-        if (p->put_off && assigned(v)) want_if(p, assigned(v), AG__LATER);
-        else if (assigned(v)) pin(p, assigned(v));
+    for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next) {
+        if (!assigned(v)) continue;
+        assigned(v)->live++;
+        if (!p->put_off || assigned(v)->id >= p->tape->put_off) want_if(p, assigned(v), p->put_off ? AG__LATER : 0);
+    }
 }
 
 static void unpin_all(const plan *p, int n, ag_tensor *const x[]) {
@@ -161,15 +163,17 @@ static void unpin_all(const plan *p, int n, ag_tensor *const x[]) {
         x[i]->live--;
         if (assigned(x[i])) assigned(x[i])->live--;
     }
-    for (ag_tensor *v = p->tape->pending && !p->put_off ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next)
+    for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next)
         if (assigned(v)) assigned(v)->live--;
 }
 
-/* Whether t is put off: an elementwise operation that only such ones want. Its inputs are computed now. */
+/* Whether t is put off: an elementwise operation, or a use of what a variable was assigned, that only such ones want. Its
+ * inputs are computed now. What could have been put off before is not once more, lest without rewinds more and more wait. */
 static bool put_off(plan *p, ag_tensor *t) {
     bool later = t->flags & AG__LATER;
     t->flags &= (uint16_t)~AG__LATER;
-    if (!later || t->op->kind != AG_KIND_ELEMENTWISE || t->flags & (AG__COMPUTED | AG__KEEP)) return false;
+    if (!later || t->flags & (AG__COMPUTED | AG__KEEP) || t->layout->size == 0) return false;
+    if (t->id < p->tape->put_off || (t->op->kind != AG_KIND_ELEMENTWISE && !(t->flags & AG__READ))) return false;
     t->flags &= (uint16_t)~AG__NEEDED;
     p->marked--;
     for (int i = 0; i < t->arity; i++) want_if(p, t->input[i], AG__LATER);
@@ -278,7 +282,7 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
     tape->evaluating = false;
     tape->floor = floor;
     unpin_all(&p, n, x);
-    if (good) ag__commit_assignments(tape), tape->put_off = p.put_off;
+    if (good) ag__commit_assignments(tape), tape->put_off = p.put_off ? tape->count : 0;
     else if (tape->pending && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
     if (tape->profiling) ag__profile_evaluated(tape, p.marked, since);
     return good;
@@ -286,7 +290,7 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
 
 /* First everything that can fail; then, what only writes the variables' next values. */
 void ag__evaluate_last(ag_tape *tape, uint32_t last) {
-    tape->put_off = false;
+    tape->put_off = 0;
     if (!ag__evaluate(tape, 0, NULL) || !tape->pending) return;
     tape->last = last;
     ag__evaluate(tape, 0, NULL);

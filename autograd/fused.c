@@ -758,6 +758,7 @@ static bool run_chunk(ag_tape *tape, uint32_t low, chunk *k, int64_t since) {
 }
 
 bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes, uint32_t edges) {
+    if (nodes > AG__CHUNK) tape->last = UINT32_MAX; /* nothing in place: a chunk might fail after others */
     for (; low < high; nodes = 0) {
         chunk k;
         int64_t since = tape->profiling ? ag__profile_now() : 0;

@@ -159,7 +159,7 @@ struct ag_tape {
 
     ag_tensor *variables; /* newest first */
     uint32_t pending;     /* variables with an assignment to carry out; may count too many */
-    bool put_off;         /* what these need is computed already */
+    uint32_t put_off;     /* what these need is computed already, if they were recorded before this node */
     uint32_t last;        /* nodes from here on are being evaluated for the last time; UINT32_MAX: none */
     ag__packed *packed;
     ag__label *labels; /* newest first */

@@ -148,7 +148,7 @@ static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 void ag__truncate(ag_tape *tape, const ag__place *place) {
     tape->memory.peak_node_bytes = most(tape->memory.peak_node_bytes, ag__arena_bytes(tape));
     while (tape->mark_count && is_beyond(&tape->marks[tape->mark_count - 1], place)) tape->mark_count--;
-    tape->put_off = false;
+    tape->put_off = 0;
     ag__layouts_forget(tape, place->count);
     forget_beyond(tape, place->count);
     drop_packed_beyond(tape, place->count);
