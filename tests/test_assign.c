@@ -1,0 +1,199 @@
+/* test_assign -- random sequences of assignments, rewinds and looks
+ *
+ * Each sequence runs on two tapes side by side: on one the fused evaluator puts assignments off and writes in place, on
+ * the other the reference evaluator carries them out at once. All values are integers small enough that no operation
+ * rounds, and whatever is looked at must be the same bits. */
+#include "tests/support.h"
+
+enum { SIDE = 4, LARGE_SIDE = 50, MOST = 150, MARKS = 8, STEPS = 60, SEQUENCES = 20000 };
+
+typedef struct both {
+    ag_tensor *of[2]; /* on either tape */
+    double bound;     /* of its magnitude */
+    bool variable;
+} both;
+
+typedef struct place {
+    ag_mark of[2];
+    int count;
+} place;
+
+static ag_tape *on[2];
+static both value[MOST];
+static place marks[MARKS];
+static int sequence, count, mark_count, side;
+static uint64_t state;
+
+static int below(int n) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (int)((state >> 33) % (uint64_t)n);
+}
+
+/* Any value, mostly a late one. */
+static both *any(void) { return &value[below(2) ? below(count) : count - 1 - below(count < 6 ? count : 6)]; }
+
+static both *any_variable(void) {
+    both *v = any();
+    while (!v->variable) v = any();
+    return v;
+}
+
+static void append(both x) {
+    if (count < MOST) value[count++] = x;
+}
+
+static void look(const both *x) {
+    const double *data[2] = {ag_data(x->of[0]), ag_data(x->of[1])};
+    bool same = data[0] && data[1];
+    for (int i = 0; i < side * side && same; i++) same = data[0][i] == data[1][i];
+    if (!same) ck_abort_msg("sequence %d: value %d differs", sequence, (int)(x - value));
+}
+
+/* ---- Steps ---- */
+
+static ag_tensor *result(int what, ag_tensor *a, ag_tensor *b, double *bound) {
+    double most_a = *bound, most_b = bound[1];
+    *bound += most_b;
+    switch (what) {
+    case 0: return ag_sub(a, b);
+    case 1: *bound = most_a * most_b; return ag_mul(a, b);
+    case 2: return ag_maximum(a, b);
+    case 3: *bound = 2 * most_a; return ag_scale(a, 2);
+    case 4: *bound = most_a; return ag_scale(a, 1);
+    case 5: *bound = most_a + 1; return ag_add_scalar(a, 1);
+    case 6: *bound = most_a; return ag_transpose(a, 0, 1);
+    case 7: *bound = most_a; return ag_contiguous(a);
+    case 8: *bound = most_a; return ag_stop_gradient(a);
+    case 9: *bound = most_a + side * most_b; return ag_add(a, ag_sum_over(b, AG_AXES(0), false));
+    default: return ag_add(a, b);
+    }
+}
+
+static void record(void) {
+    const both *a = any(), *b = any();
+    both x = {.bound = 0};
+    int what = below(12);
+    for (int k = 0; k < 2; k++) {
+        double bound[2] = {a->bound, b->bound};
+        ag_tensor *from[2] = {a->of[k], b->of[k]};
+        for (int i = 0; i < 2; i++)
+            if (bound[i] > 1000) from[i] = ag_clamp(from[i], -9, 9), bound[i] = 9;
+        x.of[k] = result(what, from[0], from[1], bound);
+        x.bound = bound[0];
+    }
+    append(x);
+}
+
+static void assign(void) {
+    both *v = any_variable();
+    const both *x = any();
+    for (int k = 0; k < 2; k++) ag_assign(v->of[k], x->of[k]);
+    if (x->bound > v->bound) v->bound = x->bound;
+}
+
+static void fill(double *data) {
+    for (int i = 0; i < side * side; i++) data[i] = below(9) - 4;
+}
+
+static void set(void) {
+    double data[LARGE_SIDE * LARGE_SIDE];
+    both *v = any_variable();
+    fill(data);
+    for (int k = 0; k < 2; k++) ag_set(v->of[k], data);
+    if (v->bound < 4) v->bound = 4;
+}
+
+static void make_variable(bool parameter) {
+    double data[LARGE_SIDE * LARGE_SIDE];
+    both v = {.bound = 4, .variable = true};
+    fill(data);
+    for (int k = 0; k < 2; k++)
+        v.of[k] = (parameter ? ag_parameter : ag_variable)(on[k], AG_F64, AG_SHAPE(side, side), data);
+    append(v);
+}
+
+static void copy(void) {
+    both x = *any();
+    x.variable = true;
+    for (int k = 0; k < 2; k++) x.of[k] = ag_variable_from(x.of[k]);
+    append(x);
+}
+
+static void mark(void) {
+    if (mark_count == MARKS) return;
+    place *here = &marks[mark_count++];
+    for (int k = 0; k < 2; k++) here->of[k] = ag_tape_mark(on[k]);
+    here->count = count;
+}
+
+static void rewind_somewhere(void) {
+    if (!mark_count) return;
+    mark_count -= below(3) ? 0 : below(mark_count);
+    const place *back = &marks[mark_count - 1];
+    for (int k = 0; k < 2; k++) ag_tape_rewind(on[k], back->of[k]);
+    count = back->count;
+}
+
+static void differentiate(void) {
+    const both *y = any();
+    for (int k = 0; k < 2; k++) {
+        ag_tensor *sum = ag_sum(y->of[k]);
+        if (ag_requires_grad(sum)) ag_backward(sum);
+    }
+}
+
+static void change_settings(void) {
+    bool recording = below(4) > 0;
+    for (int k = 0; k < 2; k++) ag_tape_set_recording(on[k], recording);
+    ag_tape_set_evaluator(on[0], below(4) ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+    ag_tape_set_eager(on[0], below(8) == 0);
+}
+
+static void step(void) {
+    int what = count > MOST - 2 ? 65 : below(100);
+    if (what < 45) record();
+    else if (what < 65) assign();
+    else if (what < 73) rewind_somewhere();
+    else if (what < 78) mark();
+    else if (what < 87) look(any());
+    else if (what < 90) set();
+    else if (what < 92) make_variable(what & 1);
+    else if (what < 94) copy();
+    else if (what < 96) differentiate();
+    else if (what < 98) change_settings();
+    else
+        for (int k = 0, i = below(count); k < 2; k++) ag_keep(value[i].of[k]);
+    for (int k = 0; k < 2; k++)
+        if (ag_tape_status(on[k]) != AG_OK) ck_abort_msg("sequence %d: %s", sequence, ag_tape_error(on[k]));
+}
+
+static void run_sequence(void) {
+    ledger l;
+    state = (uint64_t)sequence;
+    side = sequence % 16 ? SIDE : LARGE_SIDE;
+    count = mark_count = 0;
+    ledger_open(&l);
+    for (int k = 0; k < 2; k++) {
+        on[k] = ag_tape_new_with(&l.allocator);
+        ag_tape_set_threads(on[k], 1);
+        ag_tape_set_evaluator(on[k], k ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_FUSED);
+    }
+    for (int i = 0; i < 3; i++) make_variable(i == 0);
+    mark();
+    for (int i = 0; i < STEPS; i++) step();
+    if (sequence % 2) rewind_somewhere();
+    while (count > 0) look(&value[--count]);
+    for (int k = 0; k < 2; k++) ag_tape_free(on[k]);
+    ledger_close(&l);
+}
+
+START_TEST(values_are_as_if_assigned_at_once) {
+    for (sequence = 0; sequence < SEQUENCES; sequence += small_run() ? 50 : 1) run_sequence();
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("assign");
+    tcase_add_test(plain_group(suite, "sequences"), values_are_as_if_assigned_at_once);
+    return run_suite(suite);
+}
