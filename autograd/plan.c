@@ -12,6 +12,10 @@
 #include <string.h>
 
 enum { RECENT = 64, MOST_MEMBERS = 1000, FEWEST_COLUMNS = 8, WORTH_BYTES = 16 * 1024 };
+enum {
+    LITTLE = 8 * 1024,
+    LARGE = 32 * 1024
+}; /* elements: up to which steps run early; from which regions are divided */
 
 typedef struct planner {
     ag__plan *plan;
@@ -116,7 +120,6 @@ static bool runs_after(const planner *p, uint32_t a, uint32_t b) {
 
 /* What takes little memory runs as soon as it can: others may then join regions that come before it on the tape. */
 static void run_early(planner *p, uint32_t s, uint32_t after, int64_t size) {
-    enum { LITTLE = 8 * 1024 };
     if (size <= LITTLE && !p->failed) p->time[s] = p->time[after] + 1;
 }
 
@@ -430,6 +433,77 @@ static void place(planner *p, uint32_t i) {
     }
 }
 
+/* ---- Large regions: what has nothing to do with each other is apart ----
+ *
+ * One loop over the elements of many tensors reads and writes more places at a time than the hardware follows. The parts
+ * of a region run at its time, which must be no other step's: so only regions that never run early are divided. */
+
+_Static_assert((int)LARGE > (int)LITTLE, "what runs early is not divided");
+
+/* The first member of i's part; `work` leads there. */
+static uint32_t part_of(const planner *p, uint32_t i) {
+    while (p->work[i] != i) i = p->work[i] = p->work[p->work[i]];
+    return i;
+}
+
+static void unite(const planner *p, uint32_t i, uint32_t j) {
+    uint32_t a = part_of(p, i), b = part_of(p, j);
+    if (a < b) p->work[b] = a;
+    else p->work[a] = b;
+}
+
+/* Member i belongs together with what it is computed from, and with whoever reads the same elements. */
+static void tie(const planner *p, uint32_t s, uint32_t i) {
+    int64_t size = region_of(p, s)->size;
+    if (p->step[p->root[i]] == s && !outside(p, p->root[i])) unite(p, i, p->root[i]);
+    for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) {
+        uint32_t x = p->root[p->canon[p->c->operand[k]]], *reader = &p->cell_of[x];
+        if (!outside(p, x) && p->step[x] == s) unite(p, i, x);
+        else if (tensor_at(p, x)->layout->size < size) continue;
+        else if (*reader) unite(p, i, *reader - 1);
+        else *reader = i + 1;
+    }
+}
+
+static void forget_readers(const planner *p, uint32_t i) {
+    for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) p->cell_of[p->root[p->canon[p->c->operand[k]]]] = 0;
+}
+
+/* A step with a region like that of s, at the same time; 0 for want of memory. */
+static uint32_t step_beside(planner *p, uint32_t s) {
+    ag__list *list = &p->plan->regions;
+    if (!ag__list_grow(p->c->tape, list, sizeof(ag__region), 1)) p->failed = true;
+    uint32_t fresh = new_step(p, AG__STEP_REGION, list->count);
+    if (p->failed) return 0;
+    ((ag__region *)list->data)[list->count++] = *region_of(p, s);
+    p->time[fresh] = p->time[s];
+    return fresh;
+}
+
+static void split(planner *p, uint32_t s) {
+    uint32_t first = p->head[s], fresh = p->plan->steps.count, i, next;
+    for (i = first; i != AG__NOWHERE; i = p->next[i]) p->work[i] = i;
+    for (i = first; i != AG__NOWHERE; i = p->next[i]) tie(p, s, i);
+    for (i = first; i != AG__NOWHERE; i = p->next[i]) forget_readers(p, i);
+    p->head[s] = AG__NOWHERE;
+    step_at(p, s)->members = 0;
+    uint32_t *of_part = p->cell_of; /* the step of each part, by its first member */
+    for (i = first; i != AG__NOWHERE && !p->failed; i = next) {
+        uint32_t part = part_of(p, i);
+        next = p->next[i];
+        if (part == i) of_part[i] = i == first ? s : step_beside(p, s);
+        join(p, of_part[part], i);
+    }
+    for (uint32_t t = s; t < p->plan->steps.count; t = t == s ? fresh : t + 1)
+        for (i = p->head[t]; i != AG__NOWHERE; i = p->next[i]) of_part[i] = 0;
+}
+
+static void split_regions(planner *p) {
+    uint32_t steps = p->plan->steps.count;
+    for (uint32_t s = 1; s < steps && !p->failed; s++)
+        if (step_at(p, s)->kind == AG__STEP_REGION && region_of(p, s)->size >= LARGE) split(p, s);
+}
+
 /* ---- In which order ---- */
 
 typedef struct timed {
@@ -685,6 +759,7 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c, bool whole) {
     new_step(&p, AG__STEP_NOTHING, 0);
     for (uint32_t i = c->nodes; i < c->places; i++) p.canon[i] = p.root[i] = i, p.step[i] = 0;
     for (uint32_t i = 0; i < c->nodes && !p.failed; i++) place(&p, i);
+    if (!p.failed) split_regions(&p);
     if (!p.failed) order_steps(&p);
     if (!p.failed) settle(&p);
     if (!p.failed) list_members(&p);

@@ -4,6 +4,8 @@
  * Values are test_random's matter; here nothing but the division of the work is looked at. */
 #include "tests/support.h"
 
+#include <math.h>
+
 /* ---- What ran ---- */
 
 typedef struct work {
@@ -67,6 +69,47 @@ START_TEST(batchnorm_takes_five_sweeps) {
         if (ag_profile_at(tape, i).elements == 500 * 300) sweeps += (int)ag_profile_at(tape, i).calls;
     ck_assert_int_le(sweeps, 5);
     ck_assert_int_lt(w.written, 3 * 500 * 300 * 4);
+}
+END_TEST
+
+/* Large ones that have nothing in common run one after the other. */
+START_TEST(only_what_belongs_together_is_one_large_sweep) {
+    for (int large = 0; large < 2; large++) {
+        int64_t rows = large ? 300 : 30;
+        ag_tensor *x = matrix(rows, 200, 1), *z = matrix(rows, 200, 2), *c = matrix(1, 200, 3);
+        ag_tensor *of_x = ag_exp(ag_mul(x, c)), *of_z = ag_tanh(ag_add(z, c)), *sum = ag_sum_over(z, AG_AXES(1), true);
+        work w = evaluated(4, (ag_tensor *[]){of_x, of_z, ag_sub(z, sum), ag_neg(x)});
+        ck_assert_int_eq(w.regions, 1 + large);
+        expect_same(of_x, ag_exp(ag_mul(x, c)));
+    }
+}
+END_TEST
+
+/* Random graphs over three large matrices, which are more or less connected. */
+START_TEST(large_graphs_agree_with_the_reference) {
+    enum { NODES = 40, LEAVES = 3 };
+    uint64_t draw = (uint64_t)_i * 1000;
+    ag_tensor *all[2][NODES];
+    for (int fused = 0; fused < 2; fused++) {
+        uint64_t at = draw;
+        for (int i = 0; i < NODES; i++) {
+            int a = (int)fabs(scatter(at++) * 1e6) % (i + 1), b = (int)fabs(scatter(at++) * 1e6) % (i + 1);
+            ag_tensor **t = all[fused], *x = t[a < i ? a : 0],
+                      *y = t[b < i && b % LEAVES == a % LEAVES ? b : a % LEAVES];
+            int what = (int)fabs(scatter(at++) * 1e6) % 7;
+            t[i] = i < LEAVES  ? matrix(170, 200, i + 1)
+                   : what == 0 ? ag_sub(x, ag_max_over(x, AG_AXES(1), true))
+                   : what == 1 ? ag_mul(ag_sum_over(y, AG_AXES(0), true), x)
+                   : what == 2 ? ag_tanh(ag_transpose(ag_transpose(x, 0, 1), 0, 1))
+                   : what == 3 ? ag_exp(ag_neg(ag_abs(x)))
+                   : what == 4 ? ag_sub(x, y)
+                   : what == 5 ? ag_minimum(x, y)
+                               : ag_tanh(ag_mul(x, y));
+        }
+        ag_tape_set_evaluator(tape, fused ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        ck_assert_int_eq(ag_eval_all(12, all[fused] + NODES - 12), AG_OK);
+    }
+    for (int i = NODES - 12; i < NODES; i++) expect_same(all[1][i], all[0][i]);
 }
 END_TEST
 
@@ -435,6 +478,8 @@ int main(void) {
     tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);
     tcase_add_test(regions, a_users_operation_fuses);
+    tcase_add_test(regions, only_what_belongs_together_is_one_large_sweep);
+    tcase_add_loop_test(regions, large_graphs_agree_with_the_reference, 0, 8);
     TCase *less = tape_group(suite, "not computed");
     tcase_add_test(less, equal_nodes_are_computed_once);
     tcase_add_test(less, what_changes_nothing_is_not_computed);
