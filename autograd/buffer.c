@@ -12,12 +12,12 @@ enum {
     LARGE_HEADER = 64, /* data of large blocks: aligned to 64 */
     SMALLEST = 64,     /* bytes of class 0, header included */
     LARGEST_SMALL = 16 * 1024,
-    LAST_SMALL = 32,     /* its class */
-    SHIFTED = 64 * 1024, /* bytes from which data begins at one of SHIFTS places behind the header, */
+    LAST_SMALL = 32, /* its class */
+    /* Bytes from which data begins at one of SHIFTS places behind the header, SHIFT apart: large blocks begin where pages
+     * do, and a loop over many would use the same few lines of the first-level cache for all. */
+    SHIFTED = 64 * 1024,
     SHIFTS = 16,
-    SHIFT =
-        256, /* so far apart: large blocks begin where pages do, and a loop over many would use the same few lines of
-                  * the first-level cache for all */
+    SHIFT = 256,
     SLAB = 256 * 1024
 };
 

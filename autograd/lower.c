@@ -634,8 +634,8 @@ static void find_place(lowering *l, const ag__instruction *q, uint32_t k, uint32
     uint32_t from = AG__NOWHERE;
     for (int i = 0; i < q->inputs && from == AG__NOWHERE; i++)
         if (may_replace(l, q, k, x[i], y)) from = x[i];
-    for (uint32_t i = l->r->cell; i < l->plan->cells.count && from == AG__NOWHERE;
-         i++) /* the variable that becomes y */
+    /* Or the variable that becomes y, wherever it was read for the last time. */
+    for (uint32_t i = l->r->cell; i < l->plan->cells.count && from == AG__NOWHERE; i++)
         if (cell_at(l, i)->where == AG__AT_ELEMENT && cell_at(l, i)->place >= l->c->nodes && may_replace(l, q, k, i, y))
             from = i;
     if (from == AG__NOWHERE) return;

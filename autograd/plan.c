@@ -2,8 +2,8 @@
  *
  * One pass in the order of recording gives each node its step: an operation of its own, or a region that it joins.
  * Invariant: a step reads what earlier steps store, and nothing else; a node joins a region only if all its inputs are
- * of earlier steps, or of the region itself and in a place where the region's strips have them. One pass in reverse
- * then decides what is stored: what later steps ask for, unless it is cheap enough to be computed by them again, from
+ * of earlier steps, or of the region itself and in a place where the region's strips have them. Large regions are divided
+ * into parts that have nothing in common. One pass in reverse then decides what is stored: what later steps ask for, unless it is cheap enough to be computed by them again, from
  * values that are there anyway. */
 #include "autograd/plan.h"
 #include "autograd/compile.h"

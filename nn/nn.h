@@ -294,7 +294,7 @@ AG_API ag_tensor *ag_accuracy(ag_tensor *scores, ag_tensor *labels);
 
 /* ================================================ 3. Optimisers ================================================= */
 
-/* A step is ordinary recorded arithmetic and ag_assign, evaluated with whatever is evaluated next. What an optimiser
+/* A step is ordinary recorded arithmetic and ag_assign, carried out at the latest with the rewind. What an optimiser
  * remembers of each parameter are variables on the tape; the handles of these live in an array that the caller
  * provides, one ag_slot a parameter, which must last as long as the optimiser. The numbers of the struct (the rate
  * above all) may be changed between steps. */
