@@ -134,7 +134,7 @@ static uint32_t operand(lowering *l, uint32_t c, bool over_rows) {
     uint32_t r = l->in->root[c], s = cell_of(l, c);
     const ag_tensor *t = tensor_at(l, c);
     bool computed = r < l->c->nodes && l->in->mark[r] == l->in->s &&
-                    (l->in->role[r] == AG__ROLE_ROW || (t->layout->contiguous && t->offset == 0));
+                    (l->in->role[r] == AG__ROLE_ROW || ag__shows_all(t, tensor_at(l, r)));
     if (computed) {
         bool spread = l->in->role[r] == AG__ROLE_ROW && !over_rows;
         if (!spread) return cell_of(l, r);

@@ -154,7 +154,9 @@ static bool spreads_rows(const ag_tensor *t, const ag__region *r) {
     return extent[0] == r->rows && extent[1] == r->columns && stride[0] == 1 && stride[1] == 0;
 }
 
-static bool shows_all(const ag_tensor *t) { return t->layout->contiguous && t->offset == 0; }
+/* Whether place c is its root's elements, all of them and in their order: no part of them, from whose place in memory it
+ * cannot be told which they are. */
+static bool shows_all(const planner *p, uint32_t c) { return ag__shows_all(tensor_at(p, c), tensor_at(p, p->root[c])); }
 
 /* ---- What need not be computed ---- */
 
@@ -281,9 +283,9 @@ static uint8_t role_beside(const planner *p, uint32_t s, uint32_t i, uint32_t c)
     int64_t size = tensor_at(p, i)->layout->size;
     const ag_tensor *x = tensor_at(p, c);
     uint8_t role = p->role[p->root[c]];
-    if (role == AG__ROLE_ELEMENT && size == r->size && shows_all(x)) return AG__ROLE_ELEMENT;
+    if (role == AG__ROLE_ELEMENT && size == r->size && shows_all(p, c)) return AG__ROLE_ELEMENT;
     if (role != AG__ROLE_ROW) return AG__ROLE_NONE;
-    if (size == r->rows && shows_all(x)) return AG__ROLE_ROW;
+    if (size == r->rows && shows_all(p, c)) return AG__ROLE_ROW;
     return size == r->size && spreads_rows(x, r) ? AG__ROLE_ELEMENT : AG__ROLE_NONE;
 }
 
@@ -359,7 +361,7 @@ static void place_reduction(planner *p, uint32_t i) {
     int64_t rows = 0, columns = 0;
     uint8_t wanted = x->layout->size > 1 ? reduction_role(t, &rows, &columns) : AG__ROLE_NONE, role = AG__ROLE_NONE;
     bool inside = !outside(p, p->root[c]);
-    if (wanted == AG__ROLE_NONE || !x->layout->contiguous || (inside && p->root[c] != c && !shows_all(x))) {
+    if (wanted == AG__ROLE_NONE || !x->layout->contiguous || (inside && p->root[c] != c && x->offset != 0)) {
         compute_alone(p, i);
         return;
     }
@@ -574,7 +576,7 @@ static bool worth_computing(const planner *p, uint32_t r, int *budget) {
         uint32_t c = p->canon[p->c->operand[k]], x = p->root[c];
         bool smaller = tensor_at(p, x)->layout->size < t->layout->size; /* and stored, if need be */
         if (outside(p, x) || p->role[x] != AG__ROLE_ELEMENT || p->stored[x] || smaller) continue;
-        if (!shows_all(tensor_at(p, c)) || !worth_computing(p, x, budget)) return false;
+        if (!shows_all(p, c) || !worth_computing(p, x, budget)) return false;
     }
     return true;
 }
@@ -587,10 +589,12 @@ static bool is_inside(const planner *p, uint32_t s, uint32_t r) {
 static void need(planner *p, uint32_t s, uint32_t q, bool own) {
     uint32_t c = p->canon[q], r = p->root[c];
     int budget = chain_of(tensor_at(p, r));
+    /* What is computed again is one of the region's elements: not one of its rows, whatever it was where it belongs. */
+    bool fits = tensor_at(p, r)->layout->size == region_of(p, s)->size && shows_all(p, c);
     if (is_inside(p, s, r)) {
         p->mark[r] = s;
-    } else if (!outside(p, r) && p->mark[r] == s && shows_all(tensor_at(p, c))) { /* among the clones already */
-    } else if (shows_all(tensor_at(p, c)) && worth_computing(p, r, &budget)) {
+    } else if (!outside(p, r) && p->mark[r] == s && fits) { /* among the clones already */
+    } else if (fits && worth_computing(p, r, &budget)) {
         p->mark[r] = s;
         push(p, &p->clones, r);
         for (uint32_t k = p->c->first[r]; k < p->c->first[r + 1]; k++) need(p, s, p->c->operand[k], false);
@@ -676,7 +680,7 @@ static void list_reads(planner *p, uint32_t s, const uint32_t *node, uint32_t co
         for (uint32_t k = p->c->first[node[n]]; k < p->c->first[node[n] + 1]; k++) {
             uint32_t c = p->canon[p->c->operand[k]], x = p->root[c];
             bool computed = !outside(p, x) && p->mark[x] == s;
-            if (!computed || (p->role[x] != AG__ROLE_ROW && !shows_all(tensor_at(p, c)))) push(p, &p->plan->read, c);
+            if (!computed || (p->role[x] != AG__ROLE_ROW && !shows_all(p, c))) push(p, &p->plan->read, c);
         }
     }
     r->reads = p->plan->read.count - r->read;

@@ -174,6 +174,11 @@ typedef struct ag__inside {
 bool ag__lower(ag__plan *plan, const ag__chunk_nodes *c, ag__region *r, const uint32_t *node, uint32_t count,
                const ag__inside *in);
 
+/* Whether t, which shows elements of x, shows all of them in their order. */
+static inline bool ag__shows_all(const ag_tensor *t, const ag_tensor *x) {
+    return t->layout->contiguous && t->offset == 0 && t->layout->size == x->layout->size;
+}
+
 /* A layout as two axes, outer and inner, of which each has one stride: false if it takes more. */
 bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]);
 

@@ -113,6 +113,40 @@ START_TEST(large_graphs_agree_with_the_reference) {
 }
 END_TEST
 
+/* A value of one element a row may be computed again by a region of the rows' elements, if at all, then as what it is. */
+START_TEST(a_value_for_each_row_is_not_taken_for_one_of_each_element) {
+    static const int64_t columns[] = {2, 4, 8, 300};
+    ag_dtype dtype = _i / 4 % 2 ? AG_F64 : AG_F32;
+    int64_t rows = 4097;
+    ag_tensor *d[2];
+    for (int fused = 0; fused < 2; fused++) {
+        ag_tensor *w = scattered(tape, dtype, _i < 8 ? AG_SHAPE(rows, 1) : AG_SHAPE(rows), 0), *y;
+        ag_tensor *a = scattered(tape, dtype, AG_SHAPE(rows, columns[_i % 4]), 5000);
+        y = ag_add(ag_sum(ag_square(w)), ag_sum(ag_mul(_i < 8 ? w : ag_unsqueeze(w, 1), a)));
+        ag_tape_set_evaluator(tape, fused ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        ag_vjp(1, &y, NULL, 1, &w, &d[fused], 0);
+        ck_assert_int_eq(ag_eval(d[fused]), AG_OK);
+    }
+    expect_same(d[1], d[0]);
+}
+END_TEST
+
+/* Nor are the first elements of one, where there are as many as rows. */
+START_TEST(first_elements_are_not_taken_for_rows) {
+    ag_tensor *y[2];
+    for (int fused = 0; fused < 2; fused++) {
+        int64_t rows = 600, columns = 32;
+        ag_tensor *twice = ag_scale(matrix(rows, columns, 1), 2);
+        ag_tensor *z = ag_mul(twice, ag_sum_over(twice, AG_AXES(0), true));
+        ag_tensor *part = ag_slice(ag_reshape(twice, AG_SHAPE(-1)), 0, 0, rows, 1);
+        y[fused] = ag_add(ag_sum_over(z, AG_AXES(1), false), part);
+        ag_tape_set_evaluator(tape, fused ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        ck_assert_int_eq(ag_eval(y[fused]), AG_OK);
+    }
+    expect_same(y[1], y[0]);
+}
+END_TEST
+
 /* An operation of a user is as good as one of the library's. */
 static void twice_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     (void)attributes;
@@ -480,6 +514,8 @@ int main(void) {
     tcase_add_test(regions, a_users_operation_fuses);
     tcase_add_test(regions, only_what_belongs_together_is_one_large_sweep);
     tcase_add_loop_test(regions, large_graphs_agree_with_the_reference, 0, 8);
+    tcase_add_loop_test(regions, a_value_for_each_row_is_not_taken_for_one_of_each_element, 0, 12);
+    tcase_add_test(regions, first_elements_are_not_taken_for_rows);
     TCase *less = tape_group(suite, "not computed");
     tcase_add_test(less, equal_nodes_are_computed_once);
     tcase_add_test(less, what_changes_nothing_is_not_computed);
