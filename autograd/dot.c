@@ -5,6 +5,7 @@
  * variable has had several values. Whatever text comes from the user (labels, names of operations and files) passes through
  * put_escaped. */
 #include "autograd/file.h"
+#include "autograd/format.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -147,7 +148,7 @@ static void put_escaped(FILE *f, const char *text, size_t most) {
 
 static void put_shape(FILE *f, const ag__layout *l) {
     fputc('(', f);
-    for (int i = 0; i < l->rank; i++) fprintf(f, i ? ",%" PRId64 : "%" PRId64, l->extent[i]);
+    for (int i = 0; i < l->rank; i++) ag__print(f, i ? ",%" PRId64 : "%" PRId64, l->extent[i]);
     fputc(')', f);
 }
 
@@ -162,7 +163,7 @@ static double element(ag_dtype dtype, const void *data, int64_t i) {
 
 static void put_elements(FILE *f, ag_dtype dtype, const void *data, int64_t size) {
     fputs(size == 1 ? "" : "[", f);
-    for (int64_t i = 0; i < size; i++) fprintf(f, i ? ", %.4g" : "%.4g", element(dtype, data, i));
+    for (int64_t i = 0; i < size; i++) ag__print(f, i ? ", %.4g" : "%.4g", element(dtype, data, i));
     fputs(size == 1 ? "" : "]", f);
 }
 
@@ -174,15 +175,15 @@ static void put_range(FILE *f, ag_dtype dtype, const void *data, int64_t size) {
         if (isnan(a)) nans++;
         else low = fmin(low, a), high = fmax(high, a), sum += a;
     }
-    if (dtype == AG_BOOL) fprintf(f, "%.0f of %" PRId64 " hold", sum, size);
-    else if (nans < size) fprintf(f, "%.4g … %.4g, mean %.4g", low, high, sum / (double)(size - nans));
-    if (nans) fprintf(f, nans < size ? ", %" PRId64 " NaN" : "%" PRId64 " NaN", nans);
+    if (dtype == AG_BOOL) ag__print(f, "%.0f of %" PRId64 " hold", sum, size);
+    else if (nans < size) ag__print(f, "%.4g … %.4g, mean %.4g", low, high, sum / (double)(size - nans));
+    if (nans) ag__print(f, nans < size ? ", %" PRId64 " NaN" : "%" PRId64 " NaN", nans);
 }
 
 static void put_value(FILE *f, const char *before, ag_tensor *t) {
     const void *data = (ag_data)(t);
     if (!data || t->layout->size == 0) return;
-    fprintf(f, "%s", before);
+    ag__print(f, "%s", before);
     (t->layout->size <= FEW ? put_elements : put_range)(f, (ag_dtype)t->dtype, data, t->layout->size);
     fputs("</FONT>", f);
 }
@@ -216,11 +217,11 @@ static void put_attributes(FILE *f, const ag_tensor *t) {
         const char *before = " over ";
         memcpy(&set, ag__attributes(t), sizeof set);
         for (int i = 0; i < AG_MAX_RANK; i++)
-            if (set.mask & 1u << i) fprintf(f, "%s%d", before, i), before = ",";
+            if (set.mask & 1u << i) ag__print(f, "%s%d", before, i), before = ",";
     } else if (t->op->kind == AG_KIND_ELEMENTWISE && t->attribute_bytes == sizeof(double)) {
         double s;
         memcpy(&s, ag__attributes(t), sizeof s);
-        fprintf(f, " %.6g", s);
+        ag__print(f, " %.6g", s);
     }
 }
 
@@ -232,7 +233,7 @@ static void put_title(const picture *p, const drawn *d) {
     FILE *f = p->file;
     fputs("<B>", f);
     put_escaped(f, leaf && labelled ? t->label : name, 60);
-    if (t->flags & AG__READ && p->node[d->first].versions > 1) fprintf(f, " #%" PRIu32, d->version);
+    if (t->flags & AG__READ && p->node[d->first].versions > 1) ag__print(f, " #%" PRIu32, d->version);
     fputs("</B>", f);
     if (!leaf) put_attributes(f, t);
     if (!leaf && labelled) {
@@ -248,15 +249,15 @@ static void put_place(FILE *f, const ag_tensor *t) {
     size_t length = strlen(t->file);
     if (length > 60) fputs("…", f);
     put_escaped(f, length > 60 ? t->file + length - 60 : t->file, 60);
-    fprintf(f, ":%d</FONT>", t->line);
+    ag__print(f, ":%d</FONT>", t->line);
 }
 
 /* A cluster that is opened again goes on. */
 static void open_region(FILE *f, uint32_t region) {
-    fprintf(f,
-            " subgraph cluster_%" PRIu32 " {label=\"region %" PRIu32 "\"; labeljust=l; fontsize=9; style=rounded; "
-            "color=\"#777777\"; bgcolor=\"#f7f7f7\";\n",
-            region, region);
+    ag__print(f,
+              " subgraph cluster_%" PRIu32 " {label=\"region %" PRIu32 "\"; labeljust=l; fontsize=9; style=rounded; "
+              "color=\"#777777\"; bgcolor=\"#f7f7f7\";\n",
+              region, region);
 }
 
 static void put_node(picture *p, const drawn *d) {
@@ -265,11 +266,12 @@ static void put_node(picture *p, const drawn *d) {
     look kind = look_of(t);
     p->kinds |= 1u << kind;
     if (d->region) open_region(f, d->region);
-    fprintf(f, "  n%" PRIu32 " [shape=%s, style=\"%s\", fillcolor=\"%s\", color=\"%s\"%s%s, label=<", t->id,
-            looks[kind].shape, looks[kind].style, looks[kind].fill, looks[kind].line, d->output ? ", penwidth=2.5" : "",
-            p->options->regions && t->op->kind == AG_KIND_CONTRACTION ? ", peripheries=2" : "");
+    ag__print(f, "  n%" PRIu32 " [shape=%s, style=\"%s\", fillcolor=\"%s\", color=\"%s\"%s%s, label=<", t->id,
+              looks[kind].shape, looks[kind].style, looks[kind].fill, looks[kind].line,
+              d->output ? ", penwidth=2.5" : "",
+              p->options->regions && t->op->kind == AG_KIND_CONTRACTION ? ", peripheries=2" : "");
     put_title(p, d);
-    fprintf(f, "<BR/><FONT POINT-SIZE=\"9\" COLOR=\"#444444\">%s ", ag_dtype_name((ag_dtype)t->dtype));
+    ag__print(f, "<BR/><FONT POINT-SIZE=\"9\" COLOR=\"#444444\">%s ", ag_dtype_name((ag_dtype)t->dtype));
     put_shape(f, t->layout);
     fputs("</FONT>", f);
     if (p->options->values || (t->arity == 0 && t->layout->size == 1 && t->buffer))
@@ -290,7 +292,7 @@ static const char *edge_style(const ag_tensor *from, const ag_tensor *to) {
 static void put_edges(const picture *p, const ag_tensor *t) {
     for (int i = first_edge(t); i < t->arity; i++) {
         const drawn *from = &p->node[p->node[p->where[t->input[i]->id] - 1].same];
-        fprintf(p->file, "  n%" PRIu32 " -> n%" PRIu32 "%s;\n", from->t->id, t->id, edge_style(from->t, t));
+        ag__print(p->file, "  n%" PRIu32 " -> n%" PRIu32 "%s;\n", from->t->id, t->id, edge_style(from->t, t));
     }
 }
 
@@ -299,8 +301,8 @@ static void put_legend(const picture *p) {
           p->file);
     for (int i = 0; i < LOOKS; i++)
         if (p->kinds & 1u << i)
-            fprintf(p->file, "<TD BGCOLOR=\"%s\" COLOR=\"%s\"%s>%s</TD>", looks[i].fill, looks[i].line,
-                    strstr(looks[i].style, "rounded") ? " STYLE=\"ROUNDED\"" : "", looks[i].name);
+            ag__print(p->file, "<TD BGCOLOR=\"%s\" COLOR=\"%s\"%s>%s</TD>", looks[i].fill, looks[i].line,
+                      strstr(looks[i].style, "rounded") ? " STYLE=\"ROUNDED\"" : "", looks[i].name);
     fputs("</TR></TABLE>>];\n", p->file);
 }
 

@@ -2,10 +2,10 @@
  *
  * Every failure passes through raise(): that is the place for a breakpoint. A failure needs no memory: the text lives in the
  * tape. What has no tape to stick to (a NULL tape, an operation on NULL alone) is kept for the thread. */
+#include "autograd/format.h"
 #include "autograd/internal.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 static _Thread_local struct {
@@ -34,7 +34,7 @@ static void put(text *t, const char *format, ...) __attribute__((format(printf, 
 #endif
 
 static void put_list(text *t, const char *format, va_list args) {
-    int n = vsnprintf(t->to + t->used, t->room - t->used, format, args);
+    int n = ag__format_list(t->to + t->used, t->room - t->used, format, args);
     if (n > 0) t->used = t->used + (size_t)n < t->room ? t->used + (size_t)n : t->room - 1;
 }
 
@@ -147,8 +147,8 @@ bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...
 static void append_place(char *message, bool *located, const char *file, int line) {
     text t = {message, AG__ERROR_SIZE, strlen(message)};
     char place[200];
-    snprintf(place, sizeof place, " [%s%s:%d]", strlen(file) > 150 ? "…" : "",
-             strlen(file) > 150 ? file + strlen(file) - 150 : file, line);
+    ag__format(place, sizeof place, " [%s%s:%d]", strlen(file) > 150 ? "…" : "",
+               strlen(file) > 150 ? file + strlen(file) - 150 : file, line);
     if (t.used + strlen(place) >= t.room) t.used = t.room - 1 - strlen(place);
     put(&t, "%s", place);
     *located = true;

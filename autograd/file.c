@@ -9,6 +9,7 @@
 #define HAVE_FSYNC 1
 #endif
 #include "autograd/file.h"
+#include "autograd/format.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static bool file_error(const target *t, const char *what, int number) {
 static FILE *open_beside(const char *path, char *name, size_t room) {
     FILE *f = NULL;
     for (int i = 0; i < 1000 && !f; i++) {
-        snprintf(name, room, "%s.%d.tmp", path, i);
+        ag__format(name, room, "%s.%d.tmp", path, i);
         f = fopen(name, "wx");
         if (!f && errno != EEXIST) break;
     }

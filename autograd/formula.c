@@ -5,11 +5,11 @@
  * them in a simple form. A term is used in one place and moves there, unless its node has a name: then the term is
  * kept as a part, and the name stands for it. What has grown long is named, so terms are small, and writing them, which
  * does recurse, stays shallow. Numbers of names are given when they are first written. */
+#include "autograd/format.h"
 #include "autograd/report.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -605,7 +605,7 @@ static uint32_t number_of(formulas *f, const ag_tensor *t) {
     const char *first = letter(t, &which);
     do {
         *n = ++f->counters[which];
-        snprintf(name, sizeof name, "%s%" PRIu32, first, *n);
+        ag__format(name, sizeof name, "%s%" PRIu32, first, *n);
     } while (is_label(f, name));
     return *n;
 }

@@ -9,12 +9,12 @@
  *
  * Invariant: between two evaluations of f the tape ends at `place`, and every input but the one that is being moved has
  * its own value. Nothing of a check outlives it, but for the recording in which a guilty operation is shown. */
+#include "autograd/format.h"
 #include "autograd/internal.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { LEVELS = 48, COLUMNS = 6, MOST_EXCUSED = 65536, MESSAGE = sizeof((ag_gradcheck_report *)0)->message };
@@ -1069,7 +1069,7 @@ static void put_text(text *t, const char *format, ...)
 static void put_text(text *t, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(t->to + t->used, t->room - t->used, format, args);
+    int n = ag__format_list(t->to + t->used, t->room - t->used, format, args);
     va_end(args);
     if (n > 0) t->used = t->used + (size_t)n < t->room ? t->used + (size_t)n : t->room - 1;
 }
@@ -1243,6 +1243,6 @@ ag_status(ag_gradcheck)(ag_function *f, void *context, int n, ag_tensor *const x
     }
     if (valid) run_check(&c);
     ag_status status = ag__leave(c.tape, file, line);
-    if (status != AG_OK || !valid) snprintf(c.report->message, MESSAGE, "%s", ag_tape_error(c.tape));
+    if (status != AG_OK || !valid) ag__format(c.report->message, MESSAGE, "%s", ag_tape_error(c.tape));
     return status != AG_OK ? status : c.report->passed ? AG_OK : AG_ERR_GRADIENT;
 }

@@ -3,14 +3,14 @@
  * A layout is immutable and lives in the arena, older than every node that shows it; elementwise results share their
  * input's, and new ones are looked up among the last few, so that comparing two pointers usually settles whether two
  * shapes are equal. */
+#include "autograd/format.h"
 #include "autograd/internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool refuse(const char **why, const char *format, long long number, int axis) {
     static _Thread_local char text[96];
-    snprintf(text, sizeof text, format, number, axis);
+    ag__format(text, sizeof text, format, number, axis);
     *why = text;
     return false;
 }

@@ -5,6 +5,7 @@
  * texts) is found once, when the row is made. Events are kept in a ring of fixed size. Invariant: reporting never
  * fails, and asks for memory only when it meets a new structure; what cannot have a row of its own goes to row OTHER. */
 #include "autograd/profile.h"
+#include "autograd/format.h"
 #include "autograd/plan.h"
 
 #include <stdio.h>
@@ -165,7 +166,7 @@ typedef struct brief {
     int64_t more;
 } brief;
 
-enum { TAIL = 40, MOST_CHARACTERS = 40, MOST_PATH = 120 };
+enum { TAIL = 40, MOST_CHARACTERS = 40, MOST_PATH = 120, EXTENT = 2 * (AG_MAX_RANK * 21 + 4) };
 
 /* At most so many characters of s; what is no character, or controls, becomes U+FFFD. */
 static size_t clean(char *to, const char *s, int most) {
@@ -188,18 +189,18 @@ static size_t clean(char *to, const char *s, int most) {
 static void add_item(brief *b, const char *s, const char *after) {
     char item[4 * MOST_CHARACTERS + TAIL];
     size_t n = clean(item, s, MOST_CHARACTERS);
-    n += (size_t)snprintf(item + n, TAIL, "%s", after);
+    n += (size_t)ag__format(item + n, TAIL, "%s", after);
     if (b->more || b->used + n + 2 > sizeof b->text - TAIL) {
         b->more++;
         return;
     }
-    if (b->used) b->used += (size_t)snprintf(b->text + b->used, 3, ", ");
+    if (b->used) b->used += (size_t)ag__format(b->text + b->used, 3, ", ");
     memcpy(b->text + b->used, item, n);
     b->used += n;
 }
 
 static void end_list(brief *b) {
-    if (b->more) b->used += (size_t)snprintf(b->text + b->used, TAIL, " … %lld more", (long long)b->more);
+    if (b->more) b->used += (size_t)ag__format(b->text + b->used, TAIL, " … %lld more", (long long)b->more);
     b->text[b->used] = 0;
 }
 
@@ -222,7 +223,7 @@ static void list_operations(const doing *d, brief *b) {
     }
     for (int i = 0; i < n; i++) {
         char after[TAIL] = "";
-        if (times[i] > 1) snprintf(after, sizeof after, "×%lld", (long long)times[i]);
+        if (times[i] > 1) ag__format(after, sizeof after, "×%lld", (long long)times[i]);
         add_item(b, *op[i]->name ? op[i]->name : "?", after);
     }
     b->more += beyond;
@@ -239,23 +240,23 @@ static void list_labels(const doing *d, brief *of_computed, brief *of_read) {
     end_list(of_read);
 }
 
-static size_t put_shape(char *to, const ag_tensor *t) {
-    size_t used = (size_t)sprintf(to, "(");
+static size_t put_shape(char *to, size_t used, const ag_tensor *t) {
+    used += (size_t)ag__format(to + used, EXTENT - used, "(");
     for (int i = 0; i < t->layout->rank; i++)
-        used += (size_t)sprintf(to + used, i ? ",%lld" : "%lld", (long long)t->layout->extent[i]);
-    return used + (size_t)sprintf(to + used, ")");
+        used += (size_t)ag__format(to + used, EXTENT - used, i ? ",%lld" : "%lld", (long long)t->layout->extent[i]);
+    return used + (size_t)ag__format(to + used, EXTENT - used, ")");
 }
 
 /* "256x1024"; of a product "(128,784)·(784,256)". */
-static void put_extent(const doing *d, char *to) {
+static void put_extent(const doing *d, char to[EXTENT]) {
     const ag__region *r = d->region;
-    if (r && r->rows > 1) sprintf(to, "%lldx%lld", (long long)r->rows, (long long)r->columns);
-    else if (r) sprintf(to, "%lld", (long long)r->size);
+    if (r && r->rows > 1) ag__format(to, EXTENT, "%lldx%lld", (long long)r->rows, (long long)r->columns);
+    else if (r) ag__format(to, EXTENT, "%lld", (long long)r->size);
     else if (d->node->op->kind == AG_KIND_CONTRACTION && d->node->arity == 2) {
-        size_t used = put_shape(to, d->node->input[0]);
-        used += (size_t)sprintf(to + used, "·");
-        put_shape(to + used, d->node->input[1]);
-    } else put_shape(to, d->node);
+        size_t used = put_shape(to, 0, d->node->input[0]);
+        used += (size_t)ag__format(to + used, EXTENT - used, "·");
+        put_shape(to, used, d->node->input[1]);
+    } else put_shape(to, 0, d->node);
 }
 
 /* The place of the first value stored that has one; of a long path, its end. */
@@ -265,7 +266,7 @@ static int put_file(const doing *d, char *to) {
     for (uint32_t k = 0; (t = written(d, k)) != NULL; k++) {
         if (!t->file) continue;
         size_t length = strlen(t->file), skipped = length > MOST_PATH ? length - MOST_PATH : 0;
-        size_t used = skipped ? (size_t)sprintf(to, "…") : 0;
+        size_t used = skipped ? strlen(strcpy(to, "…")) : 0;
         to[used + clean(to + used, t->file + skipped, MOST_PATH)] = 0;
         return t->line;
     }
@@ -273,7 +274,7 @@ static int put_file(const doing *d, char *to) {
 }
 
 static bool describe(const doing *d, ag__profile_row *row) {
-    enum { TEXTS = 5, EXTENT = 2 * (AG_MAX_RANK * 21 + 4) };
+    enum { TEXTS = 5 };
     brief operations = {.used = 0}, labels = {.used = 0}, inputs = {.used = 0};
     char extent[EXTENT], file[4 * MOST_PATH];
     list_operations(d, &operations);

@@ -3,11 +3,11 @@
  * A report is written into memory of its own while its tape is evaluated and differentiated; then the tape is put back to
  * where it was, and the finished text is recorded on it as a label would be. */
 #include "autograd/report.h"
+#include "autograd/format.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- Text ---- */
@@ -36,7 +36,7 @@ void ag__putf(ag__text *t, const char *format, ...) {
     char s[200];
     va_list args;
     va_start(args, format);
-    vsnprintf(s, sizeof s, format, args);
+    ag__format_list(s, sizeof s, format, args);
     va_end(args);
     ag__put(t, s);
 }
@@ -96,14 +96,7 @@ void ag__put_json(ag__text *t, const char *s) {
 }
 
 char *ag__number(char s[AG__NUMBER], int digits, double a) {
-    char *to = s;
-    snprintf(s, AG__NUMBER, "%.*g", digits, a);
-    for (const char *from = s; *from; from++) {
-        bool point = !strchr("0123456789+-einfa", *from);
-        if (!point) *to++ = *from;
-        else if (to > s && to[-1] != '.') *to++ = '.'; /* whatever the locale has there, in as many bytes */
-    }
-    *to = 0;
+    ag__format(s, AG__NUMBER, "%.*g", digits, a);
     return s;
 }
 

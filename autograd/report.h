@@ -27,7 +27,7 @@ void ag__putf(ag__text *t, const char *format, ...)
 void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__escape escape);
 void ag__put_json(ag__text *t, const char *s); /* with its quotes */
 enum { AG__NUMBER = 40 };
-char *ag__number(char s[AG__NUMBER], int digits, double a); /* as C writes numbers, whatever the locale; finite */
+char *ag__number(char s[AG__NUMBER], int digits, double a); /* with so many digits; finite */
 void ag__put_value(ag__text *t, double a, bool json);       /* 6 digits, or all that it takes for JSON */
 const char *ag__text_finish(ag__text *t, const char *name); /* the text on the tape, and the rest given back */
 

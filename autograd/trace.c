@@ -3,6 +3,7 @@
  * Texts in a profile's entries are cleaned already: well-formed UTF-8 without control characters. So JSON needs an
  * escape for two characters only. Columns are padded around numbers, never around text that may be multi-byte. */
 #include "autograd/file.h"
+#include "autograd/format.h"
 #include "autograd/profile.h"
 #include "autograd/report.h"
 
@@ -28,14 +29,14 @@ static void put_json(FILE *f, const char *s) {
 
 static void put_text(FILE *f, const char *name, const char *value) {
     if (!*value) return;
-    fprintf(f, "\"%s\":", name);
+    ag__print(f, "\"%s\":", name);
     put_json(f, value);
     fputc(',', f);
 }
 
 /* Nanoseconds as microseconds. */
 static void put_micro(FILE *f, const char *name, int64_t t) {
-    fprintf(f, ",\"%s\":%" PRId64 ".%03d", name, t / 1000, (int)(t % 1000));
+    ag__print(f, ",\"%s\":%" PRId64 ".%03d", name, t / 1000, (int)(t % 1000));
 }
 
 static void put_arguments(FILE *f, const ag__profile_row *row, const ag__profile_event *event) {
@@ -45,37 +46,37 @@ static void put_arguments(FILE *f, const ag__profile_row *row, const ag__profile
     put_text(f, "labels", all->labels);
     put_text(f, "reads", all->inputs);
     put_text(f, "file", all->file);
-    if (*all->file) fprintf(f, "\"line\":%d,", all->line);
+    if (*all->file) ag__print(f, "\"line\":%d,", all->line);
     if (all->kind >= AG_PROFILE_REGION && all->kind != AG_PROFILE_OTHER)
-        fprintf(f,
-                "\"operations\":%" PRId64 ",\"backward\":%s,\"elements\":%" PRId64 ",\"bytes read\":%" PRId64
-                ",\"bytes written\":%" PRId64 ",\"flops\":%" PRId64 ",\"threads\":%d,",
-                one->nodes, one->backward ? "true" : "false", one->elements, one->bytes_read, one->bytes_written,
-                one->flops, all->threads);
-    fprintf(f, "\"live bytes\":%" PRId64 "}", event->live);
+        ag__print(f,
+                  "\"operations\":%" PRId64 ",\"backward\":%s,\"elements\":%" PRId64 ",\"bytes read\":%" PRId64
+                  ",\"bytes written\":%" PRId64 ",\"flops\":%" PRId64 ",\"threads\":%d,",
+                  one->nodes, one->backward ? "true" : "false", one->elements, one->bytes_read, one->bytes_written,
+                  one->flops, all->threads);
+    ag__print(f, "\"live bytes\":%" PRId64 "}", event->live);
 }
 
 static void put_event(FILE *f, const ag__profile_row *row, const ag__profile_event *event) {
-    fprintf(f, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1");
+    ag__print(f, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1");
     put_micro(f, "ts", event->start);
     put_micro(f, "dur", event->end - event->start);
-    fprintf(f, ",\"cat\":\"%s\",\"name\":", kind_names[row->all.kind]);
+    ag__print(f, ",\"cat\":\"%s\",\"name\":", kind_names[row->all.kind]);
     put_json(f, name_of(&row->all));
     put_arguments(f, row, event);
     fputs("},\n{\"ph\":\"C\",\"pid\":1,\"tid\":1,\"name\":\"live bytes\"", f);
     put_micro(f, "ts", event->end);
-    fprintf(f, ",\"args\":{\"values\":%" PRId64 "}}", event->live);
+    ag__print(f, ",\"args\":{\"values\":%" PRId64 "}}", event->live);
 }
 
 static void put_trace(FILE *f, void *context) {
     const ag__profile *p = context;
     uint64_t first = p->events > AG__EVENTS ? p->events - AG__EVENTS : 0;
-    fprintf(f,
-            "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"events\":%" PRIu64 ",\"earlier events dropped\":%" PRIu64
-            "},\"traceEvents\":[\n{\"ph\":\"M\",\"pid\":1,\"tid\":1,\"ts\":0,\"name\":\"process_name\","
-            "\"args\":{\"name\":\"autograd\"}},\n{\"ph\":\"M\",\"pid\":1,\"tid\":1,\"ts\":0,\"name\":\"thread_name\","
-            "\"args\":{\"name\":\"evaluation%s\"}}",
-            p->events - first, first, first ? " (earlier events were dropped)" : "");
+    ag__print(f,
+              "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"events\":%" PRIu64 ",\"earlier events dropped\":%" PRIu64
+              "},\"traceEvents\":[\n{\"ph\":\"M\",\"pid\":1,\"tid\":1,\"ts\":0,\"name\":\"process_name\","
+              "\"args\":{\"name\":\"autograd\"}},\n{\"ph\":\"M\",\"pid\":1,\"tid\":1,\"ts\":0,\"name\":\"thread_name\","
+              "\"args\":{\"name\":\"evaluation%s\"}}",
+              p->events - first, first, first ? " (earlier events were dropped)" : "");
     for (uint64_t i = first; i < p->events; i++) {
         const ag__profile_event *event = &p->event[i % AG__EVENTS];
         put_event(f, &p->row[event->row], event);

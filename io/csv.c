@@ -3,6 +3,7 @@
  * The file is read twice by the same code: first to check every cell and to count rows and columns, then, into memory
  * of exactly that size, to convert. Nothing else grows with the file: a cell that is longer than any sensible number
  * is refused, so there is no line buffer, and each cell takes at least two bytes of the file. */
+#include "autograd/format.h"
 #include "autograd/internal.h"
 #include "io/io.h"
 
@@ -10,7 +11,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LONGEST_CELL = 400, LONGEST_QUOTE = 24 };
@@ -46,9 +46,8 @@ static bool wrong(const reader *r, const char *format, ...) {
     char text[160];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(text, sizeof text, format, args);
+    ag__format_list(text, sizeof text, format, args);
     va_end(args);
-    (void)length;
     ag__fail_on(r->tape, "csv_read", AG_ERR_FILE, "%.300s, line %lld, column %lld: %s", r->path, (long long)r->line,
                 (long long)r->column, text);
     return false;
@@ -77,10 +76,10 @@ static bool is_word(const char *s, const char *word) {
     return *s == 0;
 }
 
-/* A decimal number in pieces; each is followed by `digits` digits. */
+/* A decimal number, taken apart as far as integers need it. */
 typedef struct decimal {
     bool negative;
-    const char *whole, *fraction;
+    const char *whole;
     int whole_digits, fraction_digits;
     int exponent;
 } decimal;
@@ -97,7 +96,7 @@ static bool parse_decimal(const char *s, decimal *d) {
     d->whole = s;
     d->whole_digits = count_digits(s);
     s += d->whole_digits;
-    d->fraction = *s == '.' ? ++s : s;
+    if (*s == '.') s++;
     d->fraction_digits = count_digits(s);
     s += d->fraction_digits;
     if (d->whole_digits + d->fraction_digits == 0) return false;
@@ -112,19 +111,15 @@ static bool parse_decimal(const char *s, decimal *d) {
     return *s == 0;
 }
 
-/* 12.5e3 is handed to strtod as 125e2, for the point is another character in some locales. */
-static bool convert_real(const decimal *d, ag_dtype dtype, double *value) {
+static bool convert_real(const decimal *d, const char *text, ag_dtype dtype, double *value) {
     enum { EXACT_DIGITS = 15 };
-    char text[LONGEST_CELL + 32];
     if (d->whole_digits <= EXACT_DIGITS && d->fraction_digits == 0 && d->exponent == 0) {
         *value = 0;
         for (int i = 0; i < d->whole_digits; i++) *value = *value * 10 + (d->whole[i] - '0');
         if (d->negative) *value = -*value;
         return true;
     }
-    snprintf(text, sizeof text, "%s%.*s%.*se%d", d->negative ? "-" : "", d->whole_digits, d->whole, d->fraction_digits,
-             d->fraction, d->exponent - d->fraction_digits);
-    *value = dtype == AG_F32 ? (double)strtof(text, NULL) : strtod(text, NULL);
+    *value = dtype == AG_F32 ? (double)ag__parse_f32(text) : ag__parse_f64(text);
     return isfinite(*value);
 }
 
@@ -161,14 +156,14 @@ static bool convert_cell(reader *r) {
     const char *dtype = ag_dtype_name(r->dtype);
     double real = 0;
     int64_t integer = 0;
-    decimal d;
+    decimal d = {0};
     bool special = r->dtype != AG_I64 && special_real(r->cell, &real);
     if (r->length == 0) return wrong(r, "the cell is empty");
     if (!special && !parse_decimal(r->cell, &d)) return wrong(r, "%s is not a number", quoted(r, text));
     if (r->dtype == AG_I64) {
         if (d.whole + d.whole_digits != r->cell + r->length) return wrong(r, "%s is not an integer", quoted(r, text));
         if (!convert_integer(&d, &integer)) return wrong(r, "%s does not fit i64", quoted(r, text));
-    } else if (!special && !convert_real(&d, r->dtype, &real)) {
+    } else if (!special && !convert_real(&d, r->cell, r->dtype, &real)) {
         return wrong(r, "%s does not fit %s", quoted(r, text), dtype);
     }
     store(r, real, integer);

@@ -3,9 +3,9 @@
  * Such an operation is never recorded, so it may live on the stack, and its attributes hold the complaint. Whatever is
  * wrong with the inputs themselves (NULL, nil, rewound, of two tapes) ag_apply reports before it asks `infer`. */
 #include "nn/refuse.h"
+#include "autograd/format.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 typedef struct complaint {
     ag_status status;
@@ -31,8 +31,7 @@ static ag_op refusal(const char *name, ag_kind kind, int arity) {
 
 static complaint write_complaint(ag_status status, const char *format, va_list args) {
     complaint c = {.status = status};
-    int length = vsnprintf(c.text, sizeof c.text, format, args);
-    (void)length;
+    ag__format_list(c.text, sizeof c.text, format, args);
     return c;
 }
 

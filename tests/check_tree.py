@@ -28,13 +28,19 @@ NOT_LOCATED = {
 
 FORBIDDEN_CALLS = "malloc calloc realloc free aligned_alloc posix_memalign strdup strndup abort exit _Exit assert " \
     "printf puts putchar perror vprintf".split()
+
+# What the locale has a say in is done in one file (and an integer is an integer anywhere).
+LOCALE_CALLS = "snprintf vsnprintf sprintf vsprintf fprintf vfprintf strtod strtof strtold atof sscanf fscanf setlocale " \
+    "localeconv isalpha isalnum isspace isupper islower tolower toupper".split()
+ALLOWED_LOCALE = {("ops/matmul.c", "snprintf")}
+
 ALLOWED_CALLS = {("autograd/memory.c", "aligned_alloc"), ("autograd/memory.c", "free")}
 
 HEADER_OF_FOLDER = {  # besides what the language and the system have
     "autograd": r"autograd/\w+\.h|autograd_config\.h",
     "ops": r"autograd/(autograd|located|op|internal)\.h|autograd_config\.h|ops/\w+\.h",
-    "nn": r"autograd/(autograd|located)\.h|nn/\w+\.h",
-    "io": r"autograd/(autograd|located|op|internal)\.h|io/\w+\.h",
+    "nn": r"autograd/(autograd|located|format)\.h|nn/\w+\.h",
+    "io": r"autograd/(autograd|located|op|internal|format)\.h|io/\w+\.h",
     "examples": r"autograd/(autograd|located)\.h|nn/nn\.h|io/io\.h|examples/(explain/)?\w+\.h",
 }
 
@@ -172,6 +178,14 @@ def calls(tree):
             yield f"{path} writes to the standard streams"
 
 
+def locale(tree):
+    pattern = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(LOCALE_CALLS))
+    for path, text in in_folders(tree, LIBRARY).items():
+        for name in sorted(set(pattern.findall(without_comments(text)))):
+            if path != "autograd/format.c" and (path, name) not in ALLOWED_LOCALE:
+                yield f"{path} calls {name}, which the locale changes: autograd/format.h has what stands for it"
+
+
 def op_list(tree):
     listed = re.findall(r"^\s*X\((ag__op_\w+)\)", tree["ops/list.h"], flags=re.M)
     defined = {}
@@ -225,7 +239,7 @@ def openings(tree):
             yield f"{path} does not open with '/* {name} -- ' and its purpose"
 
 
-RULES = [includes, comments, comment_lines, located, calls, op_list, sources, tests, openings]
+RULES = [includes, comments, comment_lines, located, calls, locale, op_list, sources, tests, openings]
 
 
 def violations(tree):
@@ -270,6 +284,8 @@ BREAKS = [
     ("calls", appended("io/csv.c", "\nstatic void f(void) { exit(1); }\n")),
     ("calls", appended("nn/losses.c", '\nstatic void f(void) { printf("x"); }\n')),
     ("calls", appended("autograd/tape.c", '\nstatic void f(void) { fputs("x", stderr); }\n')),
+    ("locale", appended("autograd/report.c", '\nstatic void f(char *s) { snprintf(s, 9, "%g", 1.5); }\n')),
+    ("locale", appended("io/csv.c", "\nstatic double f(const char *s) { return strtod(s, NULL); }\n")),
     ("op_list", replaced("ops/list.h", "X(ag__op_exp)", "")),
     ("op_list", appended("ops/unary.c", '\nconst ag_op ag__op_new = {.name = "new"};\n')),
     ("op_list", replaced("ops/list.h", "X(ag__op_abs)", "X(ag__op_zero)")),

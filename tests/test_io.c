@@ -2,7 +2,6 @@
 #define _POSIX_C_SOURCE 200809L /* mkdtemp, mkfifo */
 #include "io/io.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,16 +96,6 @@ START_TEST(test_integers_are_exact) {
     const int64_t *x = ag_data(read_as(AG_I64, "9223372036854775807,-9223372036854775808,+9007199254740993,-0,007"));
     ck_assert_ptr_nonnull(x);
     ck_assert(x[0] == INT64_MAX && x[1] == INT64_MIN && x[2] == 9007199254740993 && x[3] == 0 && x[4] == 7);
-}
-END_TEST
-
-START_TEST(test_the_locale_does_not_matter) {
-    const char *const names[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "de_DE.utf8"};
-    for (int i = 0; i < 4; i++)
-        if (setlocale(LC_NUMERIC, names[i])) break;
-    expect_list(read_as(AG_F64, "0.25,1.5e1"), 0.25, 15);
-    expect_list(read_as(AG_F32, "0.25,1.5e1"), 0.25, 15);
-    setlocale(LC_NUMERIC, "C");
 }
 END_TEST
 
@@ -320,7 +309,6 @@ int main(void) {
     tcase_add_test(right, test_header_and_separator);
     tcase_add_test(right, test_reals_are_rounded_to_nearest);
     tcase_add_test(right, test_integers_are_exact);
-    tcase_add_test(right, test_the_locale_does_not_matter);
     tcase_add_test(right, test_rows_over_the_readers_buffer);
     tcase_add_test(right, test_the_digits);
     TCase *wrong = tape_group(suite, "csv faults");

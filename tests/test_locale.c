@@ -1,0 +1,289 @@
+/* test_locale -- every text is written and read in the same way where the program's locale has decimal commas
+ *
+ * The locale is made here, by localedef, from a description of a few lines: machines have none to rely on. Each text is
+ * written under "C" and under that, and has to be the same; what contains times is searched for commas instead. */
+#define _POSIX_C_SOURCE 200809L /* mkdtemp, setenv */
+#include "io/io.h"
+#include "nn/nn.h"
+
+#include <ctype.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support.h"
+
+enum { ROOM = 1 << 16 };
+
+static char folder[64], path[96];
+static pid_t owner; /* of the folder: tests run in processes of their own */
+
+/* ---- The locale ---- */
+
+static const char description[] = "comment_char %\n"
+                                  "escape_char /\n"
+                                  "LC_NUMERIC\n"
+                                  "decimal_point \",\"\n"
+                                  "thousands_sep \".\"\n"
+                                  "grouping 3;3\n"
+                                  "END LC_NUMERIC\n";
+
+static bool put_file(const char *text) {
+    FILE *file = fopen(path, "w");
+    if (file) fputs(text, file);
+    return file && fclose(file) == 0;
+}
+
+static void remove_folder(void) {
+    char command[200];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    if (getpid() == owner && system(command) != 0) printf("%s could not be removed\n", folder);
+}
+
+static bool make_locale(void) {
+    char command[300];
+    snprintf(folder, sizeof folder, "/tmp/autograd-locale-XXXXXX");
+    if (!mkdtemp(folder)) return false;
+    owner = getpid();
+    atexit(remove_folder);
+    snprintf(path, sizeof path, "%s/description", folder);
+    if (!put_file(description)) return false;
+    snprintf(command, sizeof command, "localedef -c -i %s %s/commas >/dev/null 2>&1", path, folder);
+    (void)(system(command) +
+           1); /* it warns of all that the description leaves out; whether it has worked is seen below */
+    snprintf(path, sizeof path, "%s/file", folder);
+    setenv("LOCPATH", folder, 1);
+    return setlocale(LC_NUMERIC, "commas") != NULL;
+}
+
+static bool commas_are_written(void) {
+    char text[8];
+    snprintf(text, sizeof text, "%.1f", 1.5);
+    return strcmp(text, "1,5") == 0;
+}
+
+static void use_commas(bool commas) {
+    ck_assert_ptr_nonnull(setlocale(LC_NUMERIC, commas ? "commas" : "C"));
+    ck_assert(commas_are_written() == commas);
+}
+
+/* ---- Texts: each writes one, on a new tape ---- */
+
+typedef const char *writer(ag_tape *t, char *text);
+
+static const char *failed(ag_tape *t) {
+    ck_assert_int_ne(ag_tape_status(t), AG_OK);
+    return ag_tape_error(t);
+}
+
+static const char *written(const char *file, char *text) {
+    FILE *f = fopen(file, "r");
+    ck_assert_ptr_nonnull(f);
+    text[fread(text, 1, ROOM - 1, f)] = 0;
+    fclose(f);
+    return text;
+}
+
+static ag_tensor *point(ag_tape *t) {
+    double x[] = {0.125, -1.75};
+    return ag_label(ag_parameter(t, AG_F64, AG_SHAPE(2), x), "x");
+}
+
+static ag_tensor *curve(ag_tensor *x) { return ag_sum(ag_mul(ag_tanh(ag_scale(x, 0.3)), ag_add_scalar(x, 2.5))); }
+
+static const char *constructor(ag_tape *t, char *text) {
+    (void)text;
+    ag_clamp(point(t), 1.5, 0.5);
+    return failed(t);
+}
+
+static const char *source(ag_tape *t, char *text) {
+    (void)text;
+    ag_uniform(t, AG_F64, AG_SHAPE(3), 2.5, 1.25);
+    return failed(t);
+}
+
+static const char *whole_number(ag_tape *t, char *text) {
+    (void)text;
+    ag_full(t, AG_I64, AG_SHAPE(3), 2.5);
+    return failed(t);
+}
+
+static const char *layer(ag_tape *t, char *text) {
+    (void)text;
+    ag_dropout(point(t), 1.5, true);
+    return failed(t);
+}
+
+static bool reject_half(ag_infer *r) { return ag_reject(r, AG_ERR_RANGE, "%g is a half", 0.5); }
+
+static bool accept(ag_infer *r) {
+    r->shape = AG_SCALAR;
+    return true;
+}
+
+static bool compute_half(const ag_call *call) { return ag_call_fail(call, AG_ERR_RANGE, "%g is a half", 0.5); }
+
+static const char *user_operation(ag_tape *t, char *text) {
+    ag_tensor *x = point(t);
+    ag_op op = {.name = "half", .kind = AG_KIND_OPAQUE, .arity = 1, .flags = AG_OP_NOT_DIFFERENTIABLE};
+    op.infer = accept;
+    op.eval = compute_half;
+    ag_eval(ag_apply(&op, 1, &x, NULL, 0));
+    strcpy(text, failed(t));
+    ag_clear_error(t);
+    op.infer = reject_half;
+    ag_apply(&op, 1, &x, NULL, 0);
+    return strcat(text, failed(t));
+}
+
+static const char *formulas(ag_tape *t, char *text) {
+    ag_tensor *x = point(t), *y = curve(x), *dx;
+    ag_grad(y, 1, &x, &dx);
+    *text = 0;
+    for (int style = AG_STYLE_TEXT; style <= AG_STYLE_MATHML; style++)
+        strcat(text, ag_formula(dx, &(ag_formula_options){.style = (ag_style)style}));
+    return text;
+}
+
+static const char *explanations(ag_tape *t, char *text) {
+    ag_tensor *x = point(t), *y = curve(x);
+    *text = 0;
+    for (int json = 0; json < 2; json++) {
+        strcat(text, ag_explain(y, x, &(ag_explain_options){.json = json}));
+        strcat(text, ag_trace_backward(y, 1, &x, &(ag_explain_options){.json = json}));
+    }
+    return text;
+}
+
+static const char *picture(ag_tape *t, char *text) {
+    ag_tensor *x = point(t), *y = curve(x);
+    ck_assert_int_eq(ag_write_dot(path, 1, &y, &(ag_dot_options){.values = true}), AG_OK);
+    return written(path, text);
+}
+
+static ag_tensor *wrong_slope(void *context, int n, ag_tensor *const x[]) {
+    (void)context, (void)n;
+    return ag_add(curve(x[0]), ag_stop_gradient(ag_sum(ag_square(x[0]))));
+}
+
+static const char *check(ag_tape *t, char *text) {
+    ag_gradcheck_report report;
+    ag_tensor *x = point(t);
+    ck_assert_int_eq(ag_gradcheck(wrong_slope, NULL, 1, &x, NULL, &report), AG_ERR_GRADIENT);
+    return strcpy(text, report.message);
+}
+
+static const char *table_of_numbers(ag_tape *t, char *text) {
+    ck_assert(put_file("0.25;1.5e1;-.125;16777217.0;+3\n"));
+    for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+        ag_tensor *x = ag_csv_read(t, path, (ag_dtype)dtype, &(ag_csv_options){.separator = ';'});
+        expect_list(x, 0.25, 15, -.125, dtype == AG_F32 ? 16777216 : 16777217, 3);
+    }
+    ck_assert(put_file("0,25;1\n"));
+    ag_csv_read(t, path, AG_F64, &(ag_csv_options){.separator = ';'});
+    return strcpy(text, failed(t));
+}
+
+static const struct {
+    const char *name;
+    writer *write;
+} texts[] = {
+    {"the error of a constructor", constructor},
+    {"the error of a source", source},
+    {"the error of a number that does not fit", whole_number},
+    {"the error of a layer", layer},
+    {"the errors of a user's operation", user_operation},
+    {"formulas", formulas},
+    {"explanations", explanations},
+    {"a graph", picture},
+    {"a gradient check", check},
+    {"a table of numbers", table_of_numbers},
+};
+
+static void write_text(int i, bool commas, char text[ROOM]) {
+    static char own[ROOM];
+    use_commas(commas);
+    ag_tape *t = ag_tape_new();
+    strcpy(text, texts[i].write(t, own));
+    ag_tape_free(t);
+    ck_assert_msg(commas_are_written() == commas, "%s: the locale is another afterwards", texts[i].name);
+}
+
+START_TEST(texts_are_the_same) {
+    static char with_points[ROOM], with_commas[ROOM];
+    write_text(_i, false, with_points);
+    write_text(_i, true, with_commas);
+    ck_assert_msg(strpbrk(with_points, "0123456789") != NULL, "%s: no number is in it", texts[_i].name);
+    size_t at = 0;
+    while (with_points[at] && with_points[at] == with_commas[at]) at++;
+    ck_assert_msg(with_points[at] == with_commas[at], "%s: %.40s, with decimal commas %.40s", texts[_i].name,
+                  with_points + at, with_commas + at);
+}
+END_TEST
+
+/* ---- Times and sizes ---- */
+
+/* Whether some digit, mark, digit stands outside of parentheses. */
+static bool has_between_digits(const char *text, char mark) {
+    int depth = 0;
+    for (const char *c = text; *c; c++) {
+        depth += (*c == '(') - (*c == ')');
+        bool inside = c > text && isdigit((unsigned char)c[-1]) && isdigit((unsigned char)c[1]);
+        if (depth == 0 && *c == mark && inside) return true;
+    }
+    return false;
+}
+
+static void expect_points(const char *what, const char *text) {
+    ck_assert_msg(has_between_digits(text, '.') && !has_between_digits(text, ','), "%s: %s", what, text);
+}
+
+START_TEST(tables_have_points) {
+    static char text[ROOM];
+    use_commas(true);
+    ag_profile_start(tape);
+    ag_tensor *x = ag_uniform(tape, AG_F64, AG_SHAPE(300, 300), 0, 1);
+    for (int i = 0; i < 3; i++) ag_eval(curve(ag_matmul(x, x)));
+    ag_profile_stop(tape);
+    expect_points("the profile", ag_profile_table(tape, 10));
+    expect_points("memory", ag_tape_memory_table(tape));
+    ck_assert_int_eq(ag_profile_write(tape, path), AG_OK);
+    const char *events = strstr(written(path, text), "\"ts\":");
+    ck_assert_ptr_nonnull(events);
+    ck_assert_msg(strspn(strstr(events + 5, "\"dur\":") + 6, "0123456789.") > 4, "a time without its point: %s",
+                  events);
+    expect_ok(tape);
+}
+END_TEST
+
+/* ---- A locale of the thread's own ---- */
+
+START_TEST(a_thread_keeps_its_locale) {
+    use_commas(true);
+    locale_t commas = duplocale(LC_GLOBAL_LOCALE);
+    use_commas(false);
+    locale_t before = uselocale(commas);
+    ag_clamp(point(tape), 1.5, 0.5);
+    bool kept = commas_are_written();
+    uselocale(before);
+    freelocale(commas);
+    ck_assert(kept && !commas_are_written());
+    expect_error(tape, AG_ERR_RANGE, "1.5 to 0.5");
+}
+END_TEST
+
+int main(void) {
+    if (!make_locale()) {
+        printf("no locale with decimal commas could be made (localedef of glibc does it): skipped\n");
+        return 77;
+    }
+    Suite *suite = suite_create("locale");
+    TCase *plain = plain_group(suite, "texts"), *taped = tape_group(suite, "tables");
+    tcase_add_loop_test(plain, texts_are_the_same, 0, (int)(sizeof texts / sizeof *texts));
+    tcase_add_test(taped, a_thread_keeps_its_locale);
+    tcase_add_test(taped, tables_have_points);
+    return run_suite(suite);
+}
