@@ -472,7 +472,7 @@ static void release_operands(program *p, const value *v) {
     for (int k = 0; k < v->operands; k++) {
         value *x = &p->value[v->x[k]];
         x->use = v->next[k];
-        if (x->use != NONE || x->reg < 0 || x->reg >= AG__LANES || p->kept >> x->reg & 1) continue;
+        if (x->use != NONE || x->reg < 0 || x->reg >= AG__FOLD_REGISTER || p->kept >> x->reg & 1) continue;
         p->held[x->reg] = NONE;
         x->reg = AG__NO_REGISTER;
     }
@@ -500,7 +500,7 @@ static void put_value(program *p, int i) {
     ag__asm in = {.code = v->code, .wide = (v->operands == 1 ? first : v)->type & WIDE}; /* what is converted counts */
     fetch_operands(p, &in, v);
     release_operands(p, v);
-    if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__LANES + v->fold - 1);
+    if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__FOLD_REGISTER + v->fold - 1);
     else in.y = (int8_t)take(p, i);
     put(p, in);
 }
@@ -553,7 +553,7 @@ static int put_loop(program *p, int ways) {
         if (!(p->kept >> r & 1)) p->held[r] = NONE;
     for (int i = 0; i < p->ways * p->values; i++)
         if (p->value[i].varies) p->value[i].reg = AG__NO_REGISTER;
-    for (int f = 0; p->folding && f < p->folds; f++) p->value[p->lanes_of[f]].reg = (int8_t)(AG__LANES + f);
+    for (int f = 0; p->folding && f < p->folds; f++) p->value[p->lanes_of[f]].reg = (int8_t)(AG__FOLD_REGISTER + f);
     for (int i = 0; i < n; i++) {
         p->value[p->order[i]].place = AG__NO_PLACE;
         put_value(p, p->order[i]);
@@ -588,6 +588,12 @@ static void put_after(program *p, int slots) {
     }
 }
 
+static bool has_lanes(const program *p, int slots) {
+    bool any = false;
+    for (int s = 0; s < slots; s++) any = any || p->slot[s].lanes;
+    return any;
+}
+
 /* Vectors in lockstep keep the processor busier where each value waits for the one before: two of them, and four where
  * the program is too long for it to see the next round coming. More of them, or more of them in shorter programs, run short of
  * registers: what is gained is lost again to loads and stores. In a short loop there is room for the lanes of folds. */
@@ -600,6 +606,7 @@ static ag__machine allocate(program *p, int slots) {
     place_constants(p);
     int n = list(p, true, 1);
     p->ways = n <= SHORT ? 1 : n <= LONG ? 2 : MOST_WAYS;
+    while (has_lanes(p, slots) && p->ways * p->lanes > AG__LANES) p->ways /= 2; /* or two would add to the same lanes */
     m.ways = p->ways;
     make_twins(p);
     if (p->ways > 1) n = list(p, true, p->ways);

@@ -164,12 +164,14 @@ static int address(writer *w, int slot) {
 }
 
 static operand element(writer *w, const ag__asm *i) {
-    int scale = log_bytes(w, i->at), index = RDX;
+    int scale = log_bytes(w, i->at), index = RDX, at = (w->vector + i->copy) * w->m->lanes;
     if (w->m->slot[i->at].lanes) {
-        bytes(w, 5, "\x89\xd1\x83\xe1\x1f"); /* mov ecx, edx; and ecx, 31 */
+        bytes(w, 4, "\x89\xd1\x83\xe1"); /* mov ecx, edx; and ecx, AG__LANES − 1 */
+        byte(w, AG__LANES - 1);
         index = RCX;
+        at %= AG__LANES;
     }
-    return (operand){-1, address(w, i->at), index, scale, ((w->vector + i->copy) * w->m->lanes) << scale};
+    return (operand){-1, address(w, i->at), index, scale, at << scale};
 }
 
 /* Bytes between a slot and the frame: rdi of them. */
@@ -305,7 +307,7 @@ static int8_t lane_register(const writer *w, int fold, int vector) {
 }
 
 static int8_t actual(const writer *w, int8_t reg) {
-    return reg < AG__LANES ? reg : lane_register(w, reg - AG__LANES, w->vector);
+    return reg < AG__FOLD_REGISTER ? reg : lane_register(w, reg - AG__FOLD_REGISTER, w->vector);
 }
 
 static void instruction(writer *w, const ag__asm *from) {

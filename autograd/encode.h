@@ -41,9 +41,9 @@ enum {
     AG__IN_ATTRIBUTES /* at: index in the table, k: which double */
 };
 
-/* Registers are 0 to 14; 15 is the encoder's own. Register AG__LANES + i stands for the vector's part of the lanes of
+/* Registers are 0 to 14; 15 is the encoder's own. Register AG__FOLD_REGISTER + i stands for the vector's part of the lanes of
  * fold i; what these take is at the end of the others. */
-enum { AG__REGISTERS = 15, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
+enum { AG__REGISTERS = 15, AG__FOLD_REGISTER = 32, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
 
 typedef struct ag__asm {
     uint8_t code;

@@ -8,6 +8,7 @@
 
 #define AG_NO_LOCATION
 #include "autograd/autograd.h"
+#include "autograd/limits.h"
 #include "autograd/op.h"
 
 /* ---- Shapes ---- */
@@ -101,7 +102,7 @@ static inline ag__variable *ag__variable_of(const ag_tensor *t) { return ag__att
 
 /* ---- The tape ---- */
 
-enum { AG__SEGMENT = 4096, AG__CLASSES = 560, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
+enum { AG__CLASSES = 560, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
 
 typedef struct ag__chunk {
     struct ag__chunk *next;

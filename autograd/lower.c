@@ -12,11 +12,8 @@
 #include <string.h>
 
 enum {
-    KINDS = 6,          /* of scratch memory: strips and rows, of elements of 1, 4 and 8 bytes */
-    LONG_ROW = 256,     /* columns from which a strip is one row */
-    FEWEST_STEPS = 2,   /* that machine code is made for */
-    MOST_STEPS = 1024,  /* in one piece */
-    AT_ONCE = 16 * 1024 /* elements from which it is made before a plan has been used twice */
+    KINDS = 6,       /* of scratch memory: strips and rows, of elements of 1, 4 and 8 bytes */
+    FEWEST_STEPS = 2 /* that machine code is made for */
 };
 
 typedef struct lowering {
@@ -205,7 +202,7 @@ static void choose_form(lowering *l, const uint32_t *node, uint32_t count) {
     }
     r->form = r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE;
     r->tile = 1;
-    if (r->form == AG__ROWS && r->columns < LONG_ROW)
+    if (r->form == AG__ROWS && r->columns < AG__LONG_ROW)
         while (r->tile < r->rows && 2 * r->tile * r->columns <= AG__STRIP) r->tile *= 2;
 }
 
@@ -305,7 +302,7 @@ static uint32_t run_end(lowering *l, uint32_t k) {
     uint8_t does = body_at(l, k)->does;
     uint32_t end = k;
     l->steps.count = 0;
-    for (; end < l->body.count && body_at(l, end)->does == does && does <= AG__MAP_ROWS && end - k < MOST_STEPS;
+    for (; end < l->body.count && body_at(l, end)->does == does && does <= AG__MAP_ROWS && end - k < AG__MOST_IN_RUN;
          end++) {
         ag__code_step *step = append(l, &l->steps, sizeof *step);
         if (!step || !describe(l, body_at(l, end), step) || !ag__compilable(step, l->slots.data)) break;
@@ -508,7 +505,7 @@ static bool may_begin(const lowering *l, uint32_t k, uint8_t before) {
 }
 
 static void make_code(lowering *l) {
-    if (!l->c->tape->compile || (!l->in->whole && l->r->size < AT_ONCE)) return;
+    if (!l->c->tape->compile || (!l->in->whole && l->r->size < AG__AT_ONCE)) return;
     for (uint32_t k = 0; k < l->body.count && !l->failed;) {
         uint8_t does = body_at(l, k)->does;
         if (!may_begin(l, k, k ? body_at(l, k - 1)->does : AG__FILL) || !list_slots(l, does == AG__MAP_ROWS)) {

@@ -11,12 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECENT = 64, MOST_MEMBERS = 1000, FEWEST_COLUMNS = 8, WORTH_BYTES = 16 * 1024 };
-enum {
-    LITTLE = 8 * 1024,
-    LARGE = 32 * 1024
-}; /* elements: up to which steps run early; from which regions are divided */
-
 typedef struct planner {
     ag__plan *plan;
     const ag__chunk_nodes *c;
@@ -36,7 +30,7 @@ typedef struct planner {
     uint8_t *role;
     bool *stored, *shown, *taken, *doubled; /* taken: written over by a sum; doubled: stands for others */
     ag__list clones;
-    uint32_t recent[RECENT]; /* the latest region of each size, by a hash of it */
+    uint32_t recent[AG__RECENT_REGIONS]; /* the latest region of each size, by a hash of it */
     bool failed, whole;
 } planner;
 
@@ -120,7 +114,7 @@ static bool runs_after(const planner *p, uint32_t a, uint32_t b) {
 
 /* What takes little memory runs as soon as it can: others may then join regions that come before it on the tape. */
 static void run_early(planner *p, uint32_t s, uint32_t after, int64_t size) {
-    if (size <= LITTLE && !p->failed) p->time[s] = p->time[after] + 1;
+    if (size <= AG__LITTLE && !p->failed) p->time[s] = p->time[after] + 1;
 }
 
 /* ---- Layouts ---- */
@@ -234,11 +228,11 @@ static uint32_t find_equal(planner *p, uint32_t i) {
 
 static bool open_region(const planner *p, uint32_t s, int64_t size) {
     const ag__plan_step *step = step_at(p, s);
-    return step->kind == AG__STEP_REGION && step->members < MOST_MEMBERS && region_of(p, s)->size == size;
+    return step->kind == AG__STEP_REGION && step->members < AG__MOST_MEMBERS && region_of(p, s)->size == size;
 }
 
 static uint32_t *recent_of(planner *p, int64_t size) {
-    return &p->recent[((uint64_t)size * 0x9e3779b97f4a7c15u) >> 58];
+    return &p->recent[((uint64_t)size * 0x9e3779b97f4a7c15u) >> 58 & (AG__RECENT_REGIONS - 1)];
 }
 
 /* The latest region of this size, if it comes after step s; else 0. */
@@ -293,7 +287,7 @@ static uint8_t role_beside(const planner *p, uint32_t s, uint32_t i, uint32_t c)
 static uint8_t role_in(const planner *p, uint32_t s, uint32_t i) {
     uint8_t role = AG__ROLE_NONE;
     const ag__plan_step *step = step_at(p, s);
-    if (step->kind != AG__STEP_REGION || step->members >= MOST_MEMBERS) return role;
+    if (step->kind != AG__STEP_REGION || step->members >= AG__MOST_MEMBERS) return role;
     for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) {
         uint32_t c = p->canon[p->c->operand[k]];
         if (available(p, c) != s) continue;
@@ -337,7 +331,7 @@ static uint8_t reduction_role(const ag_tensor *t, int64_t *rows, int64_t *column
     *rows = first ? reduced : kept;
     *columns = first ? kept : reduced;
     if (kept == 1) return AG__ROLE_ALL;
-    if (first) return kept >= FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE;
+    if (first) return kept >= AG__FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE;
     return reduced <= AG__MOST_ROW ? AG__ROLE_ROW : AG__ROLE_LONG;
 }
 
@@ -440,8 +434,6 @@ static void place(planner *p, uint32_t i) {
  * One loop over the elements of many tensors reads and writes more places at a time than the hardware follows. The parts
  * of a region run at its time, which must be no other step's: so only regions that never run early are divided. */
 
-_Static_assert((int)LARGE > (int)LITTLE, "what runs early is not divided");
-
 /* The first member of i's part; `work` leads there. */
 static uint32_t part_of(const planner *p, uint32_t i) {
     while (p->work[i] != i) i = p->work[i] = p->work[p->work[i]];
@@ -503,7 +495,7 @@ static void split(planner *p, uint32_t s) {
 static void split_regions(planner *p) {
     uint32_t steps = p->plan->steps.count;
     for (uint32_t s = 1; s < steps && !p->failed; s++)
-        if (step_at(p, s)->kind == AG__STEP_REGION && region_of(p, s)->size >= LARGE) split(p, s);
+        if (step_at(p, s)->kind == AG__STEP_REGION && region_of(p, s)->size >= AG__LARGE) split(p, s);
 }
 
 /* ---- In which order ---- */
@@ -561,9 +553,8 @@ static void hold(planner *p, uint32_t c) { push(p, &p->plan->holds, c); }
 
 /* How many cheap operations cost less than writing a value and reading it again: the more the further away it goes. */
 static int chain_of(const ag_tensor *t) {
-    enum { SHORT = 4, MEDIUM = 8, LONG = 14, SECOND_LEVEL = 256 * 1024, MEMORY = 4 * 1024 * 1024 };
     int64_t bytes = t->layout->size * (int64_t)ag__bytes(t);
-    return bytes < SECOND_LEVEL ? SHORT : bytes < MEMORY ? MEDIUM : LONG;
+    return bytes < AG__SECOND_LEVEL ? AG__SHORT_CHAIN : bytes < AG__MEMORY ? AG__MEDIUM_CHAIN : AG__LONG_CHAIN;
 }
 
 /* Whether computing r again costs less than storing it: at most `budget` cheap operations on what is there anyway. */
@@ -571,7 +562,7 @@ static bool worth_computing(const planner *p, uint32_t r, int *budget) {
     const ag_tensor *t = tensor_at(p, r);
     if (outside(p, r) || p->role[r] != AG__ROLE_ELEMENT) return false;
     if (p->stored[r] || !(t->op->flags & AG_OP_CHEAP) || --*budget < 0) return false;
-    if ((size_t)t->layout->size * ag__bytes(t) < WORTH_BYTES) return false;
+    if ((size_t)t->layout->size * ag__bytes(t) < AG__WORTH_BYTES) return false;
     for (uint32_t k = p->c->first[r]; k < p->c->first[r + 1]; k++) {
         uint32_t c = p->canon[p->c->operand[k]], x = p->root[c];
         bool smaller = tensor_at(p, x)->layout->size < t->layout->size; /* and stored, if need be */

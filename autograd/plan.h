@@ -13,16 +13,11 @@
 #define AG_PLAN_H
 
 #include "autograd/internal.h"
+#include "autograd/limits.h"
 
 #define AG__NOWHERE UINT32_MAX /* no place, no cell, no step */
 
-enum {
-    AG__CHUNK = 16384,
-    AG__STRIP = 1024,      /* elements that are worked on at a time */
-    AG__MOST_ROW = 4096,   /* columns up to which a whole row is worked on at a time */
-    AG__ROWS_A_GROUP = 32, /* rows that are added one after the other before groups are joined pairwise */
-    AG__LANES = 32,        /* folds side by side that a row's fold consists of */
-};
+enum { AG__CHUNK = 16384 };
 
 /* Where a value of a region's program is found: at base + what the strip's position adds. */
 typedef enum ag__where {

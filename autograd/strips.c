@@ -3,10 +3,11 @@
  * Work is cut into strips of a fixed length, whatever the number of threads, so that the results do not depend on
  * it. An operation's kernels only ever see contiguous elements: strided inputs are packed into a strip first. */
 #include "autograd/internal.h"
+#include "autograd/limits.h"
 
 #include <string.h>
 
-enum { STRIP = 1024, MOST_INPUTS = 8, MOST_BYTES = 8 };
+enum { STRIP = AG__STRIP, MOST_INPUTS = 8, MOST_BYTES = 8 };
 
 /* ---- Walking strided arrays ---- */
 
@@ -226,15 +227,14 @@ static void run_strip(const elementwise *e, int64_t start, int64_t count) {
 
 /* What only copies is packed where it goes, in shares of many rows, so that a transpose has its tiles. */
 static void copy_all(ag_tensor *t) {
-    enum { ROWS_A_SHARE = 64, LEAST = 1 << 15 };
     const ag__layout *l = t->input[0]->layout;
     walk w = walk_over(l->rank, l->extent, ag__strides(l));
-    int64_t share = ROWS_A_SHARE * (w.rank > 0 ? w.extent[w.rank - 1] : 1), size = l->size,
+    int64_t share = AG__ROWS_COPIED * (w.rank > 0 ? w.extent[w.rank - 1] : 1), size = l->size,
             bytes = (int64_t)ag__bytes(t);
     int threads = ag__worthwhile(size, t->tape->threads);
     const char *x = ag__values(t->input[0]);
     char *y = ag__values(t);
-    if (share < LEAST) share = LEAST;
+    if (share < AG__LEAST_COPIED) share = AG__LEAST_COPIED;
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
 #endif
@@ -290,7 +290,7 @@ typedef struct reduction {
     char *partial; /* results of blocks, where there are several */
 } reduction;
 
-enum { ROWS = 32 }; /* rows that are folded one after the other before results are joined pairwise */
+enum { ROWS = AG__ROWS_A_GROUP }; /* rows that are folded one after the other before results are joined pairwise */
 
 static void reduction_prepare(reduction *r, const ag_tensor *t) {
     const ag_tensor *x = t->input[0];
@@ -384,9 +384,8 @@ typedef struct columns { /* outputs are rows of `across`, cut into strips */
 } columns;
 
 static columns columns_of(const reduction *r) {
-    enum { SHORT = 64 };
     int last = r->kept.rank - 1;
-    bool packed = r->count <= ROWS && (r->kept.stride[last] != 1 || r->kept.extent[last] < SHORT);
+    bool packed = r->count <= ROWS && (r->kept.stride[last] != 1 || r->kept.extent[last] < AG__SHORT_RUN);
     int64_t across = packed ? r->outputs : r->kept.extent[last], a_row = blocks_of(across, STRIP);
     return (columns){packed, across, a_row, r->outputs / across * a_row, blocks_of(r->count, ROWS)};
 }
@@ -448,11 +447,10 @@ static void fold_columns(const reduction *r, int threads) {
 /* ---- Which way ---- */
 
 static bool by_columns(const reduction *r) {
-    enum { FEWEST = 8, MANY = 64 };
     const walk *k = &r->kept, *d = &r->reduced;
     if (d->rank == 0 || k->rank == 0) return false;
-    if (r->count < ROWS && r->outputs >= MANY) return true; /* as few as a fold takes one after the other */
-    return d->stride[d->rank - 1] != 1 && k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= FEWEST;
+    if (r->count < ROWS && r->outputs >= AG__MANY_OUTPUTS) return true; /* as few as a fold takes one after the other */
+    return d->stride[d->rank - 1] != 1 && k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= AG__FEWEST_COLUMNS;
 }
 
 static void fill_identity(const reduction *r) {

@@ -265,8 +265,7 @@ void ag_tape_trim(ag_tape *tape) {
 }
 
 int ag__worthwhile(int64_t work, int threads) {
-    enum { STEPS_A_THREAD = 32 * 1024 }; /* entering a parallel region costs a few microseconds */
-    int64_t most = work / STEPS_A_THREAD;
+    int64_t most = work / AG__STEPS_A_THREAD;
     return most < 2 || threads < 2 ? 1 : most < threads ? (int)most : threads;
 }
 

@@ -263,11 +263,10 @@ static void scatter_rows(const ag_call *call, const walk *w, int64_t start, int6
 
 /* Threads never share an element of y: they share the axes before the indexed one, or else a block's columns. */
 static void scatter_all(const ag_call *call, const walk *w, int axis) {
-    enum { FEWEST_COLUMNS = 64 };
     int threads = ag__worthwhile(call->x[2].size, call->threads);
     int64_t outer = 1;
     for (int i = 0; i < axis; i++) outer *= w->extent[i];
-    bool by_rows = outer >= threads, by_columns = w->width >= FEWEST_COLUMNS * (int64_t)threads;
+    bool by_rows = outer >= threads, by_columns = w->width >= AG__COLUMNS_SCATTERED * (int64_t)threads;
     if (threads < 2 || !(by_rows || by_columns)) {
         scatter_rows(call, w, 0, w->rows, 0, w->width);
         return;

@@ -2,12 +2,13 @@
  *
  * A fold's order depends on the number of elements only: LANES running folds side by side, then the lanes pairwise. So
  * the result is the same bits for any vector width. The evaluator joins the folds of blocks, pairwise as well. */
+#include "autograd/limits.h"
 #include "ops/list.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 32 };
+enum { LANES = AG__LANES };
 
 /* y[0] = the fold of x[0…n) by a ∘ b = formula. */
 #define FOLD(name, type, formula)                                                                                      \

@@ -38,7 +38,7 @@ ALLOWED_CALLS = {("autograd/memory.c", "aligned_alloc"), ("autograd/memory.c", "
 
 HEADER_OF_FOLDER = {  # besides what the language and the system have
     "autograd": r"autograd/\w+\.h|autograd_config\.h",
-    "ops": r"autograd/(autograd|located|op|internal)\.h|autograd_config\.h|ops/\w+\.h",
+    "ops": r"autograd/(autograd|limits|located|op|internal)\.h|autograd_config\.h|ops/\w+\.h",
     "nn": r"autograd/(autograd|located|format)\.h|nn/\w+\.h",
     "io": r"autograd/(autograd|located|op|internal|format)\.h|io/\w+\.h",
     "examples": r"autograd/(autograd|located)\.h|nn/nn\.h|io/io\.h|examples/(explain/)?\w+\.h",

@@ -9,7 +9,7 @@
 #include "tests/random_program.h"
 #include "tests/support.h"
 
-enum { DRAWS = 4, SAFETY = 8, STRIP = 1024 };
+enum { DRAWS = 4, SAFETY = 8, STRIP = AG__STRIP };
 
 unsigned loose_classes = LOOSE_PRODUCT_SUMS | LOOSE_WHOLE_SUMS;
 

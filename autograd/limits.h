@@ -1,0 +1,61 @@
+/* limits -- the numbers by which evaluation is divided into pieces
+ *
+ * They have their home here so that the evaluators agree on those that decide the order of a sum, and so that a build with
+ * -Dlimits=tiny can make them all small: every boundary between strips, groups, chunks and threads is then crossed by
+ * shapes of a few dozen elements. Each number is followed by the tiny one. Results are right with either, but not the same
+ * bits, for sums are divided in other places. */
+#ifndef AG_LIMITS_H
+#define AG_LIMITS_H
+
+#include "autograd_config.h"
+
+#define AG__LIMIT(usual, tiny) (AG_TINY_LIMITS ? (tiny) : (usual))
+
+enum {
+    /* The order of sums, for both evaluators. */
+    AG__STRIP = AG__LIMIT(1024, 16),     /* elements that are worked on, or folded, at a time */
+    AG__ROWS_A_GROUP = AG__LIMIT(32, 4), /* rows that are added one after the other before groups are joined pairwise */
+    AG__LANES = AG__LIMIT(32, 8),        /* folds side by side that the fold of a strip consists of */
+    AG__FEWEST_COLUMNS = AG__LIMIT(8, 3), /* that are folded side by side; fewer are folded one by one */
+
+    /* Which of several ways is taken to the same bits. */
+    AG__MANY_OUTPUTS = AG__LIMIT(64, 6),       /* that are folded side by side even if they have to be packed */
+    AG__SHORT_RUN = AG__LIMIT(64, 6),          /* neighbours in memory below which they are packed */
+    AG__LEAST_COPIED = AG__LIMIT(1 << 15, 40), /* elements of a copy's share, at least */
+    AG__ROWS_COPIED = AG__LIMIT(64, 3),        /* and rows */
+    AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),  /* columns of each thread's share in a scatter */
+
+    /* What joins a region, and what its program is like. */
+    AG__MOST_ROW = AG__LIMIT(4096, 64),         /* columns up to which a whole row is worked on at a time */
+    AG__LONG_ROW = AG__LIMIT(256, 5),           /* columns from which a strip is one row */
+    AG__MOST_MEMBERS = AG__LIMIT(1000, 10),     /* nodes of one region, about */
+    AG__RECENT_REGIONS = AG__LIMIT(64, 2),      /* sizes of which the latest region is remembered; a power of two */
+    AG__LITTLE = AG__LIMIT(8 * 1024, 40),       /* elements up to which steps run early */
+    AG__LARGE = AG__LIMIT(32 * 1024, 128),      /* elements from which regions are divided into what belongs together */
+    AG__WORTH_BYTES = AG__LIMIT(16 * 1024, 64), /* from which a value may be computed again rather than stored: */
+    AG__SHORT_CHAIN = AG__LIMIT(4, 2),          /* by up to so many operations */
+    AG__SECOND_LEVEL = AG__LIMIT(256 * 1024, 256), /* below so many bytes, */
+    AG__MEDIUM_CHAIN = AG__LIMIT(8, 4),            /* by so many */
+    AG__MEMORY = AG__LIMIT(4 * 1024 * 1024, 1024), /* below so many, */
+    AG__LONG_CHAIN = AG__LIMIT(14, 8),             /* by so many from there on */
+
+    /* Machine code. */
+    AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which it is made before a plan has been used twice */
+    AG__MOST_IN_RUN = AG__LIMIT(1024, 5),   /* operations in one piece */
+
+    /* Threads, and the tape. */
+    AG__STEPS_A_THREAD = AG__LIMIT(32 * 1024, 24), /* that make up for entering a parallel region, a few microseconds */
+    AG__SEGMENT = AG__LIMIT(4096, 16),             /* nodes in a piece of the tape's list */
+};
+
+_Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group is in the order of a group");
+_Static_assert(AG__MOST_ROW % AG__STRIP == 0, "the strips of a row that is worked on at a time are whole");
+_Static_assert(AG__LONG_ROW <= AG__STRIP && AG__LANES <= AG__STRIP, "a strip can be one row, and has all lanes");
+_Static_assert(AG__LANES >= 8 && AG__LANES % 8 == 0, "lanes are whole vectors of machine code");
+_Static_assert((AG__LANES & (AG__LANES - 1)) == 0, "lanes are joined by halves");
+_Static_assert((AG__STRIP & (AG__STRIP - 1)) == 0 && (AG__ROWS_A_GROUP & (AG__ROWS_A_GROUP - 1)) == 0,
+               "a strip of several rows, a power of two, is part of a group or made of groups");
+_Static_assert((AG__RECENT_REGIONS & (AG__RECENT_REGIONS - 1)) == 0, "a hash is cut to it");
+_Static_assert(AG__LARGE > AG__LITTLE, "what runs early is not divided");
+
+#endif
