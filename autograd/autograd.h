@@ -1017,7 +1017,7 @@ typedef struct ag_gradcheck_options {
 typedef struct ag_gradcheck_report {
     bool passed;
     int order;               /* of the derivative that is reported on */
-    int input;               /* which x; −1: f's output is itself not finite */
+    int input;               /* which x; −1: f's output is itself not finite, or too large */
     int64_t element;         /* which element of it; −1 for a random direction */
     double expected;         /* by finite differences */
     double got;              /* by the engine */
@@ -1031,7 +1031,8 @@ typedef struct ag_gradcheck_report {
 /* ag_gradcheck -- compare the engine's gradients of f at x with finite differences, signed, element by element
  * Each x[i] is an f64 tensor; a variable among them is itself perturbed, and is put back, so that f may use it from
  * elsewhere. If a composed gradient is wrong, each recorded operation's own VJP is checked at the values it had,
- * and the guilty one is named with its label and line. Assignments that f makes are not carried out.
+ * and the guilty one is named with its label and line. Assignments that f makes are not carried out. Where x or the output
+ * at x is NaN or infinite there are no finite differences: that fails, and the report says what is so.
  * Errors: AG_ERR_DTYPE unless x and f's output are f64; AG_ERR_RANGE for n < 0 or options out of range; what f gives;
  *         AG_ERR_GRADIENT if the check fails (the tape stays usable: it is not put in error). `report` may be NULL;
  *         after an error it holds nothing but the message */

@@ -19,7 +19,7 @@
 
 enum { LEVELS = 48, COLUMNS = 6, MOST_EXCUSED = 65536, MESSAGE = sizeof((ag_gradcheck_report *)0)->message };
 
-typedef enum verdict { AGREES, KINK, DIFFERS, UNRESOLVED, NOT_FINITE } verdict;
+typedef enum verdict { AGREES, KINK, DIFFERS, UNRESOLVED, NOT_FINITE, NO_POINT } verdict;
 
 /* What is known of one element or direction. */
 typedef struct finding {
@@ -27,8 +27,9 @@ typedef struct finding {
     int order, input;
     int64_t element, direction; /* element −1: along that direction */
     double expected, got, ratio;
-    double low, high; /* at a kink: the one-sided slopes */
-    bool kink, rough; /* rough: there are kinks near */
+    double low, high;  /* at a kink: the one-sided slopes */
+    bool kink, rough;  /* rough: there are kinks near */
+    const char *words; /* NULL, or what is wrong where there are no numbers to compare */
 } finding;
 
 /* One x[i]. */
@@ -40,7 +41,8 @@ typedef struct input {
     int64_t size;
     double *at, *tried, *gradient, *direction;
     double *rounding;     /* of the gradient: how far it goes when the inputs are rounded otherwise */
-    double typical, norm; /* mean magnitude; root of the sum of squares */
+    int64_t finite;       /* how many elements are */
+    double typical, norm; /* of these, the mean magnitude and the root of the sum of squares */
     double steepest;      /* the largest element of the gradient */
 } input;
 
@@ -326,13 +328,12 @@ typedef struct estimate {
     double value, error;
 } estimate;
 
-/* Neville's extrapolation in h² (Ridders, 1982): row k of the tableau from row k−1, and its entry of least error. */
-static estimate extrapolate(const level l[], int k, int columns, double row[], const double above[]) {
+/* Neville's extrapolation in h^power (Ridders, 1982): row k of the tableau from row k−1, and its entry of least error. */
+static estimate extrapolate(const level l[], int k, int columns, double power, double row[], const double above[]) {
     estimate best = {l[k].slope, INFINITY};
     row[0] = l[k].slope;
     for (int j = 1; j <= columns; j++) {
-        double factor = l[k - j].h / l[k].h;
-        row[j] = row[j - 1] + (row[j - 1] - above[j - 1]) / (factor * factor - 1);
+        row[j] = row[j - 1] + (row[j - 1] - above[j - 1]) / (pow(l[k - j].h / l[k].h, power) - 1);
         double error = fmax(fabs(row[j] - row[j - 1]), fabs(row[j] - above[j - 1])) + 2 * l[k].noise;
         if (error < best.error) best = (estimate){row[j], error};
     }
@@ -347,7 +348,7 @@ static bool supersedes(const estimate *finer, const estimate *coarser) {
            fabs(finer->value - coarser->value) > 4 * (finer->error + coarser->error);
 }
 
-static estimate limit_of(int n, const level l[]) {
+static estimate limit_in(int n, const level l[], double power) {
     double rows[2][COLUMNS];
     estimate best = {n ? l[n - 1].slope : NAN, INFINITY};
     int columns = 0;
@@ -356,9 +357,22 @@ static estimate limit_of(int n, const level l[]) {
             columns = 0;
             continue;
         }
-        estimate here = extrapolate(l, k, columns, rows[k % 2], rows[(k + 1) % 2]);
+        estimate here = extrapolate(l, k, columns, power, rows[k % 2], rows[(k + 1) % 2]);
         if (supersedes(&here, &best)) best = here;
         if (columns < COLUMNS - 1) columns++;
+    }
+    return best;
+}
+
+/* Of a smooth function the central slope is a series in h². Where the second derivative jumps, as that of relu(x)² does at
+ * 0, it is one in h, and where that is infinite, as of x^1.5 at 0, often one in √h: so are the one-sided slopes, which have
+ * the same limit. One of these is believed where it is much surer. */
+static estimate limit_of(int n, const level l[]) {
+    static const double powers[] = {1, 0.5};
+    estimate best = limit_in(n, l, 2);
+    for (int i = 0; i < 2; i++) {
+        estimate bent = limit_in(n, l, powers[i]);
+        if (bent.error < 0.25 * best.error) best = bent;
     }
     return best;
 }
@@ -399,6 +413,13 @@ static int clearest_gap(int n, const level l[]) {
     return -1;
 }
 
+/* Whether the gap shrinks geometrically, however slowly, so that nothing of it is left at x (Aitken's limit of three): that of
+ * x^1.5 at 0 does, as √h. */
+static bool gap_vanishes(const level l[], int k) {
+    double a = l[k - 2].gap, b = l[k - 1].gap, c = l[k].gap;
+    return a > b && b > c && a + c > 2 * b && fabs((a * c - b * b) / (a + c - 2 * b)) < 0.05 * c;
+}
+
 /* The slopes on both sides, extrapolated to x, and how sure that is. */
 static double sides_at(const level *l, const level *before, double *low, double *high) {
     double factor = before->h / l->h - 1;
@@ -409,12 +430,12 @@ static double sides_at(const level *l, const level *before, double *low, double 
 }
 
 /* The one-sided slopes stay apart while the step shrinks. If the limit is known far better than that, two smaller steps
- * without a gap say that the kink is only near, and the limit decides. Returns what to allow beyond the slopes; −1: no kink. */
+ * without a gap say that the kink is only near, or the gap goes to nothing, and the limit decides. Returns what to allow beyond the slopes; −1: no kink. */
 static double kink_between(int n, const level l[], double error, double *low, double *high) {
     int m = clearest_gap(n, l), closed = 0;
     if (m < 0 || !gap_stays(l, m) || l[m].gap < 0.25 * l[m - 2].gap) return -1;
     for (int k = m + 1; k < n; k++) closed += l[k].finite && l[k].gap + 4 * l[k].noise < 0.1 * l[m].gap;
-    if (error <= 1e-3 * l[m].gap && closed > 1) return -1;
+    if (error <= 1e-3 * l[m].gap && (closed > 1 || gap_vanishes(l, m))) return -1;
     return sides_at(&l[m], &l[m - 1], low, high);
 }
 
@@ -441,10 +462,12 @@ static double jump_between(const check *c, int n, const level l[], double *low, 
 
 /* ---- The verdict on one element or direction ---- */
 
-/* By default only rounding is excused, the engine's own included, and no more than is nothing beside the output. */
-static double tolerance_floor(const check *c, const probe *p, double error) {
+/* By default only rounding is excused, the engine's own included, and no more than is nothing beside the output; where
+ * output and gradient are 0, beside the slopes around. */
+static double tolerance_floor(const check *c, const probe *p, double error, double slopes_around) {
     if (c->options.absolute > 0) return c->options.absolute;
-    double scaled = 1e-8 * fmax(c->magnitude / p->widest, c->input[p->input].steepest);
+    double size = fmax(c->magnitude / p->widest, c->input[p->input].steepest);
+    double scaled = 1e-8 * (size > 0 ? size : slopes_around);
     return fmin(scaled, fmax(10 * error, 100 * p->unsure));
 }
 
@@ -483,7 +506,8 @@ static void judge(const check *c, const probe *p, int n, level l[], finding *r) 
     double larger = fmax(fabs(e.value), fabs(p->got)), difference = fabs(e.value - p->got);
     double widened = fmin(4 * e.error, 1e-3 * larger); /* never enough for a sign or a factor */
     r->expected = e.value;
-    r->ratio = ratio_of(difference, c->relative * larger + fmax(widened, tolerance_floor(c, p, e.error + hidden)));
+    r->ratio =
+        ratio_of(difference, c->relative * larger + fmax(widened, tolerance_floor(c, p, e.error + hidden, l[0].mass)));
     bool unresolved = e.error > 1e-3 * larger && difference <= 10 * e.error;
     r->verdict = r->ratio <= 1 ? AGREES : unresolved ? UNRESOLVED : DIFFERS;
     if (between) {
@@ -519,15 +543,17 @@ static double bottom_of(const check *c, const probe *p) {
     return fmax(bottom, DBL_MIN * 0x1p10);
 }
 
-/* Where the function is not finite, long steps down; from there on even ones. */
+/* Where the function is not finite, long steps down; from there on even ones. Steps are counted by their exponents, so that
+ * whatever the numbers are there is an end to it. */
 static bool take_ladder(check *c, const probe *p, level l[], int *n) {
-    double h = 0x1p-3 * p->widest, bottom = bottom_of(c, p);
+    int bottom = ilogb(bottom_of(c, p));
     memset(c->moved, 0, (size_t)c->m * sizeof *c->moved);
-    for (*n = 0; *n == 0 && h >= bottom; h *= 0x1p-8) {
-        if (!take_level(c, p, h, &(level){0}, &l[0])) return false;
+    *n = 0;
+    for (int power = ilogb(p->widest) - 3; *n == 0 && power >= bottom; power -= 8) {
+        if (!take_level(c, p, ldexp(1, power), &(level){0}, &l[0])) return false;
         if (l[0].finite) *n = 1;
     }
-    int span = *n ? ilogb(l[0].h) - ilogb(bottom) : 0, bits = span / (LEVELS - 1) + 1;
+    int span = *n ? ilogb(l[0].h) - bottom : 0, bits = span / (LEVELS - 1) + 1;
     if (bits < 2) bits = 2;
     for (int count = span / bits + 1; *n > 0 && *n < count; ++*n)
         if (!take_level(c, p, ldexp(l[0].h, -bits * *n), &l[*n - 1], &l[*n])) return false;
@@ -619,7 +645,7 @@ static bool note(check *c, const finding *r) {
 }
 
 /* A power of two, so that x + h and x − h are exact; 1 for nothing at all. */
-static double scale_of(double x) { return x < 0x1p-900 ? 1 : ldexp(1, ilogb(x)); }
+static double scale_of(double x) { return x < 0x1p-900 ? 1 : ldexp(1, ilogb(fmin(x, DBL_MAX))); }
 
 static probe element_probe(const check *c, int i, int64_t element) {
     const input *in = &c->input[i];
@@ -632,15 +658,18 @@ static probe element_probe(const check *c, int i, int64_t element) {
                    .unsure = in->rounding[element]};
 }
 
-/* A random unit vector; the steps along it are to move each element as much as a step of its own would. */
+/* A random unit vector; the steps along it are to move each element as much as a step of its own would. What is not finite
+ * cannot be moved, and has no part in it. */
 static probe direction_probe(check *c, int i, int64_t number) {
     input *in = &c->input[i];
     double norm = 0, got = 0, spread = sqrt((double)in->size), rounding = 0, unsure = 0;
     for (int64_t k = 0; k < in->size; k++) {
-        in->direction[k] = weight(c->options.seed + 1000 + (uint64_t)number, (uint64_t)(k + i));
+        bool moves = isfinite(in->at[k]);
+        in->direction[k] = moves ? weight(c->options.seed + 1000 + (uint64_t)number, (uint64_t)(k + i)) : 0;
         norm += in->direction[k] * in->direction[k];
     }
     for (int64_t k = 0; k < in->size; k++) {
+        if (in->direction[k] == 0) continue;
         in->direction[k] /= sqrt(norm);
         got += in->gradient[k] * in->direction[k];
         rounding += DBL_EPSILON * fabs(in->gradient[k] * in->at[k]);
@@ -662,6 +691,7 @@ static bool excuse(check *c, finding *r) {
     input *in = &c->input[r->input];
     memcpy(in->tried, in->at, (size_t)in->size * sizeof *in->at);
     for (int64_t k = 0; k < in->size; k++) {
+        if (!isfinite(in->at[k])) continue;
         probe p = element_probe(c, r->input, k);
         finding one;
         if (!examine(c, &p, &one) || !absolve(c, &one)) return false;
@@ -679,9 +709,10 @@ static bool check_input(check *c, int i) {
     input *in = &c->input[i];
     bool by_element = c->options.directions == 0 || in->size <= c->few;
     int64_t count = by_element ? in->size : c->options.directions;
-    if (in->size == 0 || c->m == 0) return true;
+    if (in->finite == 0 || c->m == 0) return true;
     memcpy(in->tried, in->at, (size_t)in->size * sizeof *in->at);
     for (int64_t k = 0; k < count; k++) {
+        if (by_element && !isfinite(in->at[k])) continue;
         probe p = by_element ? element_probe(c, i, k) : direction_probe(c, i, k);
         finding r;
         if (!examine(c, &p, &r)) return false;
@@ -764,18 +795,54 @@ static bool put_all(check *c) {
     return true;
 }
 
-/* An output that is NaN or infinite at the point itself: there is nothing to compare. */
-static bool base_finite(check *c) {
-    c->magnitude = 0;
-    for (int64_t j = 0; j < c->m; j++) c->magnitude += fabs(c->w[j] * c->base[j]);
-    if (isfinite(c->magnitude)) return true;
-    c->failed = (finding){
-        .verdict = NOT_FINITE, .order = c->order, .input = -1, .expected = NAN, .got = NAN, .ratio = INFINITY};
+static bool nothing_to_compare(check *c, verdict is, int number, int64_t element, const char *words) {
+    c->failed = (finding){.verdict = is,
+                          .order = c->order,
+                          .input = number,
+                          .element = element,
+                          .expected = NAN,
+                          .got = NAN,
+                          .ratio = INFINITY,
+                          .words = words};
     return false;
 }
 
+/* The whole function is checked at finite inputs only: ∞ + h is ∞, and NaN tells nothing. An operation by itself has the
+ * inputs that it had, whatever they were (−∞ where a place is masked), and its finite elements are moved. */
+static bool inputs_finite(check *c) {
+    for (int i = 0; i < c->n; i++)
+        for (int64_t k = 0; k < c->input[i].size && !c->local; k++) {
+            double x = c->input[i].at[k];
+            if (isnan(x)) return nothing_to_compare(c, NO_POINT, i, k, " is NaN");
+            if (isinf(x)) return nothing_to_compare(c, NO_POINT, i, k, x > 0 ? " is infinite" : " is −infinite");
+        }
+    return true;
+}
+
+static bool all_inputs_finite(const check *c) {
+    bool all = true;
+    for (int i = 0; i < c->n; i++) all = all && c->input[i].finite == c->input[i].size;
+    return all;
+}
+
+/* An output that is NaN or infinite at the point itself, or whose weighted sum is: there is nothing to compare. What comes
+ * out of inputs that are not finite is no operation's fault. */
+static bool base_finite(check *c) {
+    bool finite = true;
+    c->magnitude = 0;
+    for (int64_t j = 0; j < c->m; j++) {
+        finite = finite && isfinite(c->base[j]);
+        c->magnitude += fabs(c->w[j] * c->base[j]);
+    }
+    if (isfinite(c->magnitude)) return true;
+    const char *words = finite          ? c->order == 2 ? "its gradient is too large" : "its output is too large"
+                        : c->order == 2 ? "its gradient has NaN or infinity"
+                                        : "its output has NaN or infinity";
+    return nothing_to_compare(c, finite || !all_inputs_finite(c) ? NO_POINT : NOT_FINITE, -1, 0, words);
+}
+
 static bool take_point(check *c) {
-    if (!record(c) || !make_room_for_outputs(c) || !record_products(c)) return false;
+    if (!inputs_finite(c) || !record(c) || !make_room_for_outputs(c) || !record_products(c)) return false;
     if (!copy_out(outputs(c), c->out, c->base) || !take_gradients(c) || !base_finite(c)) return false;
     for (uint64_t trial = 0; trial < 3; trial++)
         if (!take_rounding(c, trial)) return false;
@@ -799,13 +866,12 @@ static bool compare(check *c) {
 /* ---- Beginning and end of a check ---- */
 
 static void measure(input *in) {
-    double sum = 0, squares = 0;
+    for (int64_t k = 0; k < in->size; k++) in->finite += isfinite(in->at[k]) ? 1 : 0;
     for (int64_t k = 0; k < in->size; k++) {
-        sum += fabs(in->at[k]) / (double)in->size;
-        squares = hypot(squares, in->at[k]);
+        if (!isfinite(in->at[k])) continue;
+        in->typical = fmin(in->typical + fabs(in->at[k]) / (double)in->finite, DBL_MAX);
+        in->norm = fmin(hypot(in->norm, in->at[k]), DBL_MAX);
     }
-    in->typical = isfinite(sum) ? sum : 1;
-    in->norm = isfinite(squares) ? squares : 1;
 }
 
 /* A variable is itself moved; what it was is held, so that putting it back cannot fail. Else a temporary one stands in.
@@ -1112,12 +1178,9 @@ static void put_numbers(text *t, const finding *r) {
 }
 
 static void put_finding(text *t, const finding *r, ag_tensor *const x[]) {
-    if (r->input < 0) {
-        put_text(t, "its %s has NaN or infinity", r->order == 2 ? "gradient" : "output");
-        return;
-    }
-    put_spot(t, r, x[r->input]);
-    put_numbers(t, r);
+    if (r->input >= 0) put_spot(t, r, x[r->input]);
+    if (r->words) put_text(t, "%s", r->words);
+    else put_numbers(t, r);
 }
 
 static const char *order_name(int order) { return order == 2 ? "the gradient of the gradient" : "the gradient"; }
@@ -1151,9 +1214,12 @@ static void put_innocence(text *t, const search *s) {
 
 static void describe_failure(const check *c, const search *s, char *message) {
     text t = {message, MESSAGE, 0};
-    put_text(&t, "%s of the function fails: ", order_name(c->failed.order));
+    bool checked = c->failed.verdict != NO_POINT;
+    put_text(&t, "%s of the function %s: ", order_name(c->failed.order), checked ? "fails" : "cannot be checked");
     put_finding(&t, &c->failed, c->x);
-    if (s->guilty) put_guilty(&t, s);
+    if (!checked) put_text(&t, ", which leaves no finite differences to compare with");
+    else if (s->guilty) put_guilty(&t, s);
+    else if (c->failed.words) put_text(&t, "; it comes from what the function uses beside its inputs");
     else put_innocence(&t, s);
 }
 
@@ -1192,7 +1258,7 @@ static void run_check(check *c) {
     search s = {.c = c};
     uint32_t marks = c->tape->mark_count;
     bool passed = open_check(c) && compare(c), failed = !passed && c->tape->status == AG_OK;
-    if (failed) accuse(&s);
+    if (failed && c->failed.verdict != NO_POINT) accuse(&s);
     if (failed) ag_clear_error(c->tape); /* the search may have ended early; the failure stands */
     if (passed || failed) fill_report(c, &s, passed);
     close_check(c, marks, s.guilty != NULL);

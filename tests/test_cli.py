@@ -297,6 +297,18 @@ def check_cut():
         check(status in (0, 2), "cut", whole[:n], status)
 
 
+UNUSUAL = ["7**999", "-7**999", "(7**999 - 7**999)", "1.7e308", "-1.7e308", "5e-324", "-1e-310", "0"]
+
+
+def check_unusual():
+    """Whatever the numbers, there is an end to it, and an input that is not finite is named."""
+    for name in ("abs", "exp", "log", "mean", "relu", "rsqrt", "sigmoid", "softmax", "sqrt", "square", "tanh", "var"):
+        for value in UNUSUAL:
+            status, out, err = run(f"sum({name}(x + w))", f"x:[1,{value},-2]", "w:3", "--order", "2")
+            check(status in (0, 1) and "== check" in out, "unusual", name, value, status, err)
+            check("7**999" not in value or 'cannot be checked: input 0 "x" at [1] is' in out, "unusual", name, value, out)
+
+
 # ---- The page
 
 VOID = {"meta", "link", "br", "hr", "img"}
@@ -371,6 +383,7 @@ with tempfile.TemporaryDirectory() as temporary:
     check_json()
     check_bad()
     check_cut()
+    check_unusual()
     check_pages(temporary)
 print(len(failures), "failures")
 sys.exit(bool(failures))

@@ -742,6 +742,150 @@ START_TEST(kinks_are_kinks_at_second_order) {
 }
 END_TEST
 
+/* ---- Slopes that jump ---- */
+
+/* Functions with a gradient everywhere, whose slope jumps at 0. */
+static ag_tensor *squared_relu(ag_tensor *x) { return ag_square(ag_relu(x)); }
+static ag_tensor *signed_square(ag_tensor *x) { return ag_mul(x, ag_abs(x)); }
+static ag_tensor *cubed_root_squared(ag_tensor *x) { return ag_pow_scalar(ag_relu(x), 1.5); }
+
+static ag_tensor *elu(ag_tensor *x) {
+    ag_tensor *more = ag_greater(x, ag_scalar(ag_tape_of(x), AG_F64, 0));
+    return ag_where(more, x, ag_add_scalar(ag_exp(x), -1));
+}
+
+/* Quadratic up to 0, and its tangent from there on. */
+static ag_tensor *huber(ag_tensor *x) {
+    ag_tensor *less = ag_less(x, ag_scalar(ag_tape_of(x), AG_F64, 0));
+    return ag_where(less, ag_add(ag_square(x), x), x);
+}
+
+static ag_tensor *(*const jumping[])(ag_tensor *x) = {squared_relu, signed_square, cubed_root_squared, elu, huber};
+enum { JUMPING = sizeof jumping / sizeof *jumping };
+
+/* y = x, with a gradient that is off by a factor; y = 0, with one that is off by a number. */
+static double off;
+static void same_block(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    memmove(y, x[0], (size_t)n * sizeof(double));
+}
+static void zero_block(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)x, (void)attributes;
+    for (int64_t i = 0; i < n; i++) ((double *)y)[i] = 0;
+}
+static ag_tensor *factor_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_scale(g, 1 + off); }
+static ag_tensor *number_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_scale(g, off); }
+static const ag_op op_factor = {.name = "off_by_factor",
+                                .kind = AG_KIND_ELEMENTWISE,
+                                .arity = 1,
+                                .block = {[AG_F64] = same_block},
+                                .vjp = factor_vjp};
+static const ag_op op_number = {.name = "off_by_number",
+                                .kind = AG_KIND_ELEMENTWISE,
+                                .arity = 1,
+                                .block = {[AG_F64] = zero_block},
+                                .vjp = number_vjp};
+
+/* scale·f(x − at) + slope·x + add, the first part through op_factor or with op_number added if there is one. */
+typedef struct jump {
+    ag_tensor *(*f)(ag_tensor *x);
+    double scale, at, slope, add;
+    const ag_op *wrong;
+} jump;
+
+static ag_tensor *jump_of(void *context, int n, ag_tensor *const x[]) {
+    const jump *j = context;
+    (void)n;
+    ag_tensor *y = ag_scale(j->f(ag_add_scalar(x[0], -j->at)), j->scale);
+    y = ag_add_scalar(ag_add(y, ag_scale(x[0], j->slope)), j->add);
+    if (j->wrong == &op_factor) return ag_apply(&op_factor, 1, &y, NULL, 0);
+    return j->wrong ? ag_add(y, ag_apply(&op_number, 1, x, NULL, 0)) : y;
+}
+
+static const double scales[] = {1, 1e-6, 1e6}, places[] = {0, 0.75, -1e-3, 123}, slopes[] = {0, 3, 1e-4};
+
+START_TEST(slopes_may_jump) {
+    for (int i = 0; i < JUMPING; i++)
+        for (int k = 0; k < 3 * 4 * 3; k++) {
+            jump j = {jumping[i], scales[k % 3], places[k / 3 % 4], slopes[k / 12], 0, NULL};
+            ag_tensor *one = F64S(j.at), *two = F64S(j.at + 1, j.at, j.at - 2);
+            PASSES(check(jump_of, &j, 1, &one), 1, 0);
+            PASSES(check(jump_of, &j, 1, &two), 3, 0);
+            PASSES(check_with(jump_of, &j, 1, &two, (ag_gradcheck_options){.directions = 3}), 3, 0);
+        }
+}
+END_TEST
+
+/* The gradient has a kink there: where two of them meet, any slope between is right. */
+START_TEST(slopes_may_jump_at_second_order) {
+    for (int i = 0; i < JUMPING; i++) {
+        jump j = {jumping[i], 1, 0, 0, 0, NULL};
+        ag_tensor *zero = F64S(0), *more = F64S(0, 1, -1);
+        if (jumping[i] == cubed_root_squared) continue; /* its second derivative is infinite */
+        ag_gradcheck_options options = {.order = 2};
+        if (check_with(jump_of, &j, 1, &zero, options) != AG_OK) ck_abort_msg("%d: %s", i, report.message);
+        if (check_with(jump_of, &j, 1, &more, options) != AG_OK) ck_abort_msg("%d: %s", i, report.message);
+    }
+}
+END_TEST
+
+/* One of a hundred thousand beside what is right, where the slope jumps: seen, and traced. With a tolerance of its own one
+ * of a million is. */
+START_TEST(wrong_gradients_fail_where_slopes_jump) {
+    for (int i = 0; i < JUMPING; i++)
+        for (int k = 0; k < 4 * 2 * 2; k++) {
+            jump j = {jumping[i], 1, places[k % 4], slopes[1 + k / 4 % 2], k / 8 * 10, &op_factor};
+            ag_tensor *x = F64S(j.at);
+            if (jumping[i] == cubed_root_squared && j.slope < 1) continue; /* beyond what doubles show */
+            double sign = k % 2 ? -1 : 1;
+            off = 1e-5 * sign;
+            FAILS(check(jump_of, &j, 1, &x), NULL);
+            GUILTY("off_by_factor");
+            off = 1e-6 * sign;
+            if (j.slope < 1) continue;
+            FAILS(check_with(jump_of, &j, 1, &x, (ag_gradcheck_options){.relative = 1e-7}), NULL);
+            GUILTY("off_by_factor");
+        }
+}
+END_TEST
+
+/* Where the gradient is 0 nothing is too little to be seen, as far as rounding allows. */
+START_TEST(no_gradient_is_excused_where_slopes_jump) {
+    for (int i = 0; i < JUMPING; i++) {
+        if (jumping[i] == elu || jumping[i] == huber) continue; /* theirs is 1 */
+        for (int k = 0; k < 4; k++) {
+            jump j = {jumping[i], 1, places[k], 0, 0, &op_number};
+            ag_tensor *x = F64S(j.at);
+            for (int power = 6; power <= 9; power++) {
+                off = (power % 2 ? -1 : 1) * pow(10, -power);
+                FAILS(check(jump_of, &j, 1, &x), NULL);
+                GUILTY("off_by_number");
+            }
+        }
+    }
+}
+END_TEST
+
+/* Sums of many, of which some jump at the point: rows of integers give exactly 0 there. */
+static ag_tensor *squared_margins(void *context, int n, ag_tensor *const x[]) {
+    (void)context, (void)n;
+    return ag_mean(ag_square(ag_relu(ag_rsub_scalar(1, ag_matmul(x[0], x[1])))));
+}
+
+START_TEST(squared_margins_pass) {
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        double a[24], b[4];
+        for (int i = 0; i < 24; i++) a[i] = floor(4 * scatter(100 * seed + (uint64_t)i)) / 4;
+        for (int i = 0; i < 4; i++) b[i] = floor(4 * scatter(100 * seed + 50 + (uint64_t)i));
+        for (int i = 0; i < 6; i++) a[4 * i] = b[0] != 0 && i % 2 ? 1 : a[4 * i];
+        ag_tensor *x[] = {f64s(AG_SHAPE(6, 4), a), f64s(AG_SHAPE(4, 1), b)};
+        PASSES(check(squared_margins, NULL, 2, x), 28, 0);
+        if (check_with(squared_margins, NULL, 2, x, (ag_gradcheck_options){.order = 2}) != AG_OK)
+            ck_abort_msg("seed %d: %s", (int)seed, report.message);
+    }
+}
+END_TEST
+
 /* ---- The guilty operation ---- */
 
 static int guilty_line;
@@ -1349,6 +1493,12 @@ int main(void) {
     tcase_add_test(kinks, a_network_of_relus_passes);
     tcase_add_test(kinks, many_kinks_at_once_are_kinks);
     tcase_add_test(kinks, kinks_are_kinks_at_second_order);
+    TCase *jumps = tape_group(suite, "slopes that jump");
+    tcase_add_test(jumps, slopes_may_jump);
+    tcase_add_test(jumps, slopes_may_jump_at_second_order);
+    tcase_add_test(jumps, wrong_gradients_fail_where_slopes_jump);
+    tcase_add_test(jumps, no_gradient_is_excused_where_slopes_jump);
+    tcase_add_test(jumps, squared_margins_pass);
     TCase *guilty = tape_group(suite, "the guilty operation");
     tcase_add_test(guilty, batchnorm_names_the_guilty_operation);
     tcase_add_test(guilty, the_guilty_line_is_the_line_of_the_call);
