@@ -1,7 +1,8 @@
 """Adds up what a run of `meson test` did, in one line: summary.py LOG-FOLDER [NAME...]
 
 A Check program counts for as many tests as its closing line says, any other test for one. A Check program that fails
-although all its tests passed (it leaked, or crashed at its end) counts for one failure more. Each NAME must have run.
+although all its tests passed (it leaked, or crashed at its end) counts for one failure more. Tests that it left out are
+said by a line of its own. Each NAME must have run.
 """
 
 import json
@@ -10,6 +11,7 @@ import re
 import sys
 
 CLOSING = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re.MULTILINE)
+LEFT_OUT = re.compile(r"^Skipped: (\d+), ", re.MULTILINE)
 
 folder, *names = sys.argv[1:]
 passed = failed = skipped = 0
@@ -23,6 +25,7 @@ for log in pathlib.Path(folder).glob("testlog*.json"):
         for checks, failures, errors in (map(int, found) for found in closings):
             bad += failures + errors
             passed += checks - failures - errors
+        skipped += sum(map(int, LEFT_OUT.findall(test["stdout"] or "")))
         failed += bad
         if test["result"] == "SKIP":
             skipped += 1

@@ -26,6 +26,10 @@ bool small_run(void);
 bool under_asan(void);
 bool under_valgrind(void);
 
+/* Whether to add `tests` tests that look at how much work is in one piece: not to a build with tiny limits, where pieces
+ * are others. They are then reported as skipped. */
+bool usual_pieces(int tests);
+
 /* ---- Memory ---- */
 
 typedef struct ledger {

@@ -626,8 +626,8 @@ START_TEST(switched_off) {
 }
 END_TEST
 
-/* Element i of a slot of lanes is at i mod 32: folds add each element to its lane. */
-enum { FOLDS = 4, LANES = 32 };
+/* Element i of a slot of lanes is at i mod LANES: folds add each element to its lane. */
+enum { FOLDS = 4, LANES = AG__LANES };
 
 typedef struct folding {
     int folds;

@@ -509,10 +509,10 @@ int main(void) {
     Suite *suite = suite_create("fused");
     TCase *regions = tape_group(suite, "regions");
     tcase_add_test(regions, a_chain_is_one_sweep);
-    tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
+    if (usual_pieces(1)) tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);
     tcase_add_test(regions, a_users_operation_fuses);
-    tcase_add_test(regions, only_what_belongs_together_is_one_large_sweep);
+    if (usual_pieces(1)) tcase_add_test(regions, only_what_belongs_together_is_one_large_sweep);
     tcase_add_loop_test(regions, large_graphs_agree_with_the_reference, 0, 8);
     tcase_add_loop_test(regions, a_value_for_each_row_is_not_taken_for_one_of_each_element, 0, 12);
     tcase_add_test(regions, first_elements_are_not_taken_for_rows);

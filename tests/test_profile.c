@@ -718,10 +718,10 @@ int main(void) {
     tcase_add_test(entries, the_reference_says_the_same_operation_by_operation);
     tcase_add_test(entries, what_is_read_twice_counts_once);
     tcase_add_test(entries, a_sum_with_a_product_is_one_step);
-    tcase_add_test(entries, a_training_loop_adds_up);
+    if (usual_pieces(1)) tcase_add_test(entries, a_training_loop_adds_up);
     tcase_add_test(entries, lines_and_labels_keep_entries_apart);
-    tcase_add_test(entries, long_lists_are_cut_short);
-    tcase_add_test(entries, threads_are_those_that_shared_the_work);
+    if (usual_pieces(1)) tcase_add_test(entries, long_lists_are_cut_short);
+    if (usual_pieces(1)) tcase_add_test(entries, threads_are_those_that_shared_the_work);
     tcase_add_test(entries, a_new_profile_forgets_the_old_one);
     tcase_add_test(entries, results_are_the_same_bits);
     TCase *memory = plain_group(suite, "memory");
@@ -730,7 +730,7 @@ int main(void) {
     tcase_add_test(memory, a_profile_without_memory_never_fails_an_evaluation);
     tcase_add_test(memory, allocations_may_fail);
     tcase_add_test(memory, memory_is_told_apart);
-    tcase_add_test(memory, plans_do_not_pile_up);
+    if (usual_pieces(1)) tcase_add_test(memory, plans_do_not_pile_up);
     tcase_add_test(memory, memory_is_shown);
     TCase *texts = plain_group(suite, "table and trace");
     tcase_add_checked_fixture(texts, open_directory, close_directory);
