@@ -138,9 +138,9 @@ typedef struct ag_memory {
 #define AG_AXES(...) ((ag_axes){(int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), {__VA_ARGS__}})
 #define AG_ALL_AXES ((ag_axes){-1, {0}})
 #else
-#define AG_SHAPE(...) ag_cpp_shape({__VA_ARGS__})
+#define AG_SHAPE(...) ag_cpp_shape(__VA_ARGS__)
 #define AG_SCALAR (ag_shape{0, {0}})
-#define AG_AXES(...) ag_cpp_axes({__VA_ARGS__})
+#define AG_AXES(...) ag_cpp_axes(__VA_ARGS__)
 #define AG_ALL_AXES (ag_axes{-1, {0}})
 #endif
 
@@ -1160,6 +1160,9 @@ typedef enum ag_micro_code {
 typedef struct ag_micro {
     unsigned char code;    /* an ag_micro_code */
     unsigned char a, b, c; /* registers, or one of the two below */
+#ifdef __GNUC__
+    __extension__ /* for C99, which has no members without a name */
+#endif
     union {
         double value;
         const struct ag_micro *program; /* of AG_MICRO_CALL */
@@ -1444,22 +1447,21 @@ AG_API void ag_tape_reset_peaks(ag_tape *tape);
 #ifdef __cplusplus
 }
 
-#include <initializer_list>
+#include <type_traits>
 
-static inline ag_shape ag_cpp_shape(std::initializer_list<int64_t> extents) {
-    ag_shape shape = {(int)extents.size(), {0}};
-    int i = 0;
-    for (int64_t extent : extents)
-        if (i < AG_MAX_RANK) shape.extent[i++] = extent;
-    return shape;
+template <typename To, typename From> constexpr To ag_cpp_whole(From number) {
+    static_assert(std::is_integral<From>::value || std::is_enum<From>::value, "extents and axes are whole numbers");
+    return static_cast<To>(number);
 }
 
-static inline ag_axes ag_cpp_axes(std::initializer_list<int> axes) {
-    ag_axes set = {(int)axes.size(), {0}};
-    int i = 0;
-    for (int axis : axes)
-        if (i < AG_MAX_RANK) set.axis[i++] = axis;
-    return set;
+template <typename... Extents> constexpr ag_shape ag_cpp_shape(Extents... extents) {
+    static_assert(sizeof...(extents) <= AG_MAX_RANK, "a shape has at most AG_MAX_RANK extents");
+    return ag_shape{static_cast<int>(sizeof...(extents)), {ag_cpp_whole<int64_t>(extents)...}};
+}
+
+template <typename... Axes> constexpr ag_axes ag_cpp_axes(Axes... axes) {
+    static_assert(sizeof...(axes) <= AG_MAX_RANK, "there are at most AG_MAX_RANK axes");
+    return ag_axes{static_cast<int>(sizeof...(axes)), {ag_cpp_whole<int>(axes)...}};
 }
 #endif
 
