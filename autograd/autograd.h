@@ -195,8 +195,11 @@ AG_API bool ag_tape_set_eager(ag_tape *tape, bool eager);
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
 
-/* ag_tape_set_threads -- how many threads evaluate this tape, at most 1024; 0 is the OpenMP default (OMP_NUM_THREADS,
- * else all cores). Results are the same bits for any number. Returns the number in force
+/* ag_tape_set_threads -- on how many threads at most this tape is evaluated, up to 1024; 0 is the default: what the
+ * environment variable AG_THREADS says, or else OMP_NUM_THREADS, or else the processors that the process may use, by its
+ * affinity and its control group. The calling thread is one of them; the others are the library's, shared by all tapes, made
+ * when they are first needed, and left out where the system gives none. Signals go to the program's own threads. A child of
+ * fork has threads of its own. Results are the same bits for any number. Returns the number in force
  * Errors: none; a negative number changes nothing; 0 for a NULL tape */
 AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 

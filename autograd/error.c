@@ -6,6 +6,7 @@
 #include "autograd/internal.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static _Thread_local struct {
@@ -126,19 +127,16 @@ bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...) {
     return false;
 }
 
+/* The first of several threads tells; nobody waits, so that no lock can be found taken after a fork. */
 bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...) {
     const ag_tensor *t = call->node;
+    if (atomic_exchange(&t->tape->failing, true)) return false;
+    bool first = t->tape->status == AG_OK;
     va_list args;
     va_start(args, format);
-#ifdef _OPENMP
-#pragma omp critical(ag__error)
-#endif
-    {
-        bool first = t->tape->status == AG_OK;
-        raise_about(t->tape, t->op->name, t->arity, t->input, status, format, args);
-        if (first && t->file) ag__locate(t->tape, t->file, t->line);
-    }
+    raise_about(t->tape, t->op->name, t->arity, t->input, status, format, args);
     va_end(args);
+    if (first && t->file) ag__locate(t->tape, t->file, t->line);
     return false;
 }
 

@@ -77,10 +77,12 @@ static bool run_call(ag_tensor *t, bool accumulate) {
         if (t->op->flags & AG_OP_CONTIGUOUS && !t->input[i]->layout->contiguous) good = make_contiguous(&r, &x[i]);
     }
     r.call.x = x;
+    t->tape->failing = false;
     good = good && t->op->eval(&r.call) && t->tape->status == AG_OK;
     drop_scratch(&r);
-    if (!good && t->tape->status == AG_OK) ag_call_fail(&r.call, AG_ERR_RANGE, "the evaluation failed");
-    return good;
+    if (good || t->tape->status != AG_OK) return good;
+    t->tape->failing = false;
+    return ag_call_fail(&r.call, AG_ERR_RANGE, "the evaluation failed");
 }
 
 static bool compute_into_buffer(ag_tensor *t) {

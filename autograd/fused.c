@@ -441,12 +441,22 @@ static void run_unit(const running *r, int64_t unit, int64_t rows_a_unit, char *
     }
 }
 
-static void run_share(const running *r, int thread, int threads, char *memory, size_t bytes) {
-    int64_t rows_a_unit, units = units_of(r->region, &rows_a_unit), share = (units + threads - 1) / threads;
-    char *scratch = memory + (size_t)thread * bytes, **p = (char **)(void *)(scratch + (size_t)r->region->temps * 64);
+/* What a region's run needs besides its outputs, in one buffer: addresses, their steps, attributes, partial folds; then
+ * scratch memory for each share. */
+typedef struct bound {
+    running r;
+    ag__buffer *memory;
+    char *scratch; /* of the first share */
+    size_t each;   /* bytes of it */
+} bound;
+
+static void run_share(void *b_, int i, int n) {
+    const bound *b = b_;
+    const running *r = &b->r;
+    int64_t rows_a_unit, units = units_of(r->region, &rows_a_unit), end = ag__share_start(units, i + 1, n);
+    char *scratch = b->scratch + (size_t)i * b->each, **p = (char **)(void *)(scratch + (size_t)r->region->temps * 64);
     prepare(r, scratch, p);
-    for (int64_t unit = thread * share; unit < least((thread + 1) * share, units); unit++)
-        run_unit(r, unit, rows_a_unit, scratch, p);
+    for (int64_t unit = ag__share_start(units, i, n); unit < end; unit++) run_unit(r, unit, rows_a_unit, scratch, p);
 }
 
 /* ---- A region ---- */
@@ -482,17 +492,6 @@ static void finish_fold(const ag__region *g, const ag__instruction *q, ag_tensor
         memcpy(y, partial, (size_t)size * bytes);
     }
     if (op->finish[t->dtype]) op->finish[t->dtype](size, y, count);
-}
-
-static void run_strips(const running *r, int threads, char *memory, size_t bytes) {
-    if (threads > 1) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-#endif
-        for (int thread = 0; thread < threads; thread++) run_share(r, thread, threads, memory, bytes);
-    } else {
-        run_share(r, 0, 1, memory, bytes);
-    }
 }
 
 /* The buffer of an input that nobody reads after this step, for its result y; NULL if there is none. In the sweep before a
@@ -538,15 +537,6 @@ static void drop_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **
         table[out[i]]->buffer = NULL;
     }
 }
-
-/* What a region's run needs besides its outputs, in one buffer: addresses, their steps, attributes, partial folds; then for each thread
- * its scratch memory. */
-typedef struct bound {
-    running r;
-    ag__buffer *memory;
-    char *scratch; /* of the first thread */
-    size_t each;   /* bytes of it */
-} bound;
 
 static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -634,7 +624,7 @@ static bool run_region(const ag__chunk_nodes *c, const ag__plan *plan, const ag_
         drop_outputs(plan, g, c->table);
         return false;
     }
-    run_strips(&b.r, threads, b.scratch, b.each);
+    ag__parallel(threads, run_share, &b);
     uint32_t k = 0;
     for (const ag__instruction *q; (q = next_fold(plan, g, &k)) != NULL;)
         finish_fold(g, q, c->table[q->node], b.r.partial[q->y]);

@@ -179,7 +179,8 @@ struct ag_tape {
     uint32_t floor; /* while an eval or a VJP is running: the nodes before this must stay */
 
     ag_status status;
-    bool located; /* the error names the caller's line */
+    bool located;         /* the error names the caller's line */
+    _Atomic bool failing; /* a thread of the evaluation under way has raised the error */
     char error[AG__ERROR_SIZE];
     ag_tensor *nil; /* what a failed call returns */
 };
@@ -239,6 +240,13 @@ extern const ag_op ag__op_contiguous, ag__op_add; /* in ops/: what the engine co
 void ag__commit_assignments(ag_tape *tape);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
 bool ag__precedes(const ag_tensor *x, const ag_tensor *y); /* x was the value of a variable that becomes y */
+
+/* processors.c */
+enum { AG__MOST_THREADS = 1024 };
+int ag__default_threads(void);
+int ag__processors(void); /* that this process may use, as far as it is known; 1 where there are no threads */
+/* How many of them the quota of the control groups of this list pays for, which are found below `root`. */
+int ag__cgroup_quota(const char *groups, const char *root);
 
 /* eval.c */
 /* Also what was assigned, but the elementwise operations at the end of it, which may wait for ag__evaluate_last. */

@@ -49,6 +49,16 @@ bool ag__fits(double s, ag_dtype dtype);
 /* How many threads are worth it for `work` elementary steps, at most `threads`; 1 for small work. */
 int ag__worthwhile(int64_t work, int threads);
 
+/* Calls run(argument, i, n) for each i < n, each exactly once, on at most n threads; returns when all have returned. The
+ * caller is one of the threads; with fewer than n, as when it is called from within a share, some run several. */
+void ag__parallel(int n, void (*run)(void *argument, int i, int n), void *argument);
+
+/* Where share i of n begins, of `count` things that n threads share; it ends where the next one begins. */
+static inline int64_t ag__share_start(int64_t count, int i, int n) {
+    const int64_t longer = count % n; /* so many shares have one more */
+    return count / n * i + (i < longer ? i : longer);
+}
+
 /* Kernels. AG_KERNEL goes before a kernel's definition and lets the processor that runs it choose its vector width; the
  * results are the same bits for any. AG_BLOCK_KERNEL is for elementwise ones, which machine code mostly stands in for: they
  * have no form for vectors of 64 bytes. */

@@ -225,22 +225,40 @@ static void run_strip(const elementwise *e, int64_t start, int64_t count) {
     e->block(count, e->y + start * (int64_t)e->y_bytes, x, e->attributes);
 }
 
-/* What only copies is packed where it goes, in shares of many rows, so that a transpose has its tiles. */
+static void run_strips(void *e_, int i, int n) {
+    const elementwise *e = e_;
+    const int64_t strips = (e->size + STRIP - 1) / STRIP, end = ag__share_start(strips, i + 1, n);
+    for (int64_t strip = ag__share_start(strips, i, n); strip < end; strip++)
+        run_strip(e, strip * STRIP, e->size - strip * STRIP < STRIP ? e->size - strip * STRIP : STRIP);
+}
+
+typedef struct copying {
+    walk walk;
+    int64_t size, piece; /* elements, and how many at a time */
+    size_t bytes;
+    const char *x;
+    char *y;
+} copying;
+
+static void copy_pieces(void *c_, int i, int n) {
+    const copying *c = c_;
+    const int64_t pieces = (c->size + c->piece - 1) / c->piece, end = ag__share_start(pieces, i + 1, n) * c->piece;
+    for (int64_t start = ag__share_start(pieces, i, n) * c->piece; start < end; start += c->piece)
+        pack(c->y + start * (int64_t)c->bytes, c->x, &c->walk, start,
+             c->size - start < c->piece ? c->size - start : c->piece, c->bytes);
+}
+
+/* What only copies is packed where it goes, in pieces of many rows, so that a transpose has its tiles. */
 static void copy_all(ag_tensor *t) {
     const ag__layout *l = t->input[0]->layout;
-    walk w = walk_over(l->rank, l->extent, ag__strides(l));
-    int64_t share = AG__ROWS_COPIED * (w.rank > 0 ? w.extent[w.rank - 1] : 1), size = l->size,
-            bytes = (int64_t)ag__bytes(t);
-    int threads = ag__worthwhile(size, t->tape->threads);
-    const char *x = ag__values(t->input[0]);
-    char *y = ag__values(t);
-    if (share < AG__LEAST_COPIED) share = AG__LEAST_COPIED;
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-#endif
-    for (int64_t start = 0; start < size; start += share)
-        pack(y + start * bytes, x, &w, start, size - start < share ? size - start : share, (size_t)bytes);
-    (void)threads;
+    copying c = {.walk = walk_over(l->rank, l->extent, ag__strides(l)),
+                 .size = l->size,
+                 .bytes = ag__bytes(t),
+                 .x = ag__values(t->input[0]),
+                 .y = ag__values(t)};
+    c.piece = AG__ROWS_COPIED * (c.walk.rank > 0 ? c.walk.extent[c.walk.rank - 1] : 1);
+    if (c.piece < AG__LEAST_COPIED) c.piece = AG__LEAST_COPIED;
+    ag__parallel(ag__worthwhile(c.size, t->tape->threads), copy_pieces, &c);
 }
 
 void ag__run_elementwise(ag_tensor *t) {
@@ -261,17 +279,7 @@ void ag__run_elementwise(ag_tensor *t) {
     }
     elementwise e;
     prepare(&e, t);
-    int threads = ag__worthwhile(size, t->tape->threads);
-    if (threads > 1) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int64_t start = 0; start < size; start += STRIP)
-            run_strip(&e, start, size - start < STRIP ? size - start : STRIP);
-    } else {
-        for (int64_t start = 0; start < size; start += STRIP)
-            run_strip(&e, start, size - start < STRIP ? size - start : STRIP);
-    }
+    ag__parallel(ag__worthwhile(size, t->tape->threads), run_strips, &e);
 }
 
 /* ---- Reductions ----
@@ -342,37 +350,34 @@ static void fold_output(const reduction *r, int64_t output, char *partial) {
     memcpy(y, partial, r->bytes);
 }
 
+typedef struct long_fold {
+    const reduction *r;
+    const char *x; /* the first element of its one output */
+} long_fold;
+
+static void fold_blocks(void *f_, int i, int n) {
+    const long_fold *f = f_;
+    const int64_t blocks = blocks_of(f->r->count, STRIP), end = ag__share_start(blocks, i + 1, n);
+    for (int64_t b = ag__share_start(blocks, i, n); b < end; b++)
+        fold_block(f->r, f->r->partial + b * (int64_t)f->r->bytes, f->x, b);
+}
+
 /* One output from many elements: the threads share its blocks. */
 static void fold_long(const reduction *r, int threads) {
     int64_t blocks = blocks_of(r->count, STRIP), last;
     for (int64_t output = 0; output < r->outputs; output++) {
-        const char *x = r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int64_t b = 0; b < blocks; b++) fold_block(r, r->partial + b * (int64_t)r->bytes, x, b);
+        long_fold f = {r, r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes};
+        ag__parallel(threads, fold_blocks, &f);
         ag__join(r->op, (int)r->dtype, r->partial, blocks, 1);
         memcpy(r->y + output * (int64_t)r->bytes, r->partial, r->bytes);
     }
-    (void)threads;
 }
 
-static void fold_share(const reduction *r, int thread, int threads) {
-    int64_t blocks = blocks_of(r->count, STRIP), share = blocks_of(r->outputs, threads);
-    int64_t end = (thread + 1) * share < r->outputs ? (thread + 1) * share : r->outputs;
-    char *partial = r->partial ? r->partial + thread * blocks * (int64_t)r->bytes : NULL;
-    for (int64_t output = thread * share; output < end; output++) fold_output(r, output, partial);
-}
-
-static void fold_outputs(const reduction *r, int threads) {
-    if (threads > 1) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-#endif
-        for (int thread = 0; thread < threads; thread++) fold_share(r, thread, threads);
-    } else {
-        fold_share(r, 0, 1);
-    }
+static void fold_outputs(void *r_, int i, int n) {
+    const reduction *r = r_;
+    const int64_t blocks = blocks_of(r->count, STRIP), end = ag__share_start(r->outputs, i + 1, n);
+    char *partial = r->partial ? r->partial + i * blocks * (int64_t)r->bytes : NULL;
+    for (int64_t output = ag__share_start(r->outputs, i, n); output < end; output++) fold_output(r, output, partial);
 }
 
 /* ---- Way 2: many outputs at once. Either neighbours lie together in long runs: then fold rows of them, a group of rows
@@ -430,18 +435,23 @@ static void join_groups(const reduction *r, const columns *c, int64_t strip) {
     memcpy(r->y + output * (int64_t)r->bytes, partial, (size_t)n * r->bytes);
 }
 
+typedef struct column_fold {
+    const reduction *r;
+    columns c;
+} column_fold;
+
+static void fold_groups(void *f_, int i, int n) {
+    const column_fold *f = f_;
+    const int64_t groups = f->c.groups, tasks = f->c.strips * groups, end = ag__share_start(tasks, i + 1, n);
+    for (int64_t task = ag__share_start(tasks, i, n); task < end; task++)
+        fold_group(f->r, &f->c, task / groups, task % groups);
+}
+
 static void fold_columns(const reduction *r, int threads) {
-    columns c = columns_of(r);
-    if (threads > 1) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int64_t task = 0; task < c.strips * c.groups; task++) fold_group(r, &c, task / c.groups, task % c.groups);
-    } else {
-        for (int64_t task = 0; task < c.strips * c.groups; task++) fold_group(r, &c, task / c.groups, task % c.groups);
-    }
-    if (c.groups > 1)
-        for (int64_t strip = 0; strip < c.strips; strip++) join_groups(r, &c, strip);
+    column_fold f = {r, columns_of(r)};
+    ag__parallel(threads, fold_groups, &f);
+    if (f.c.groups > 1)
+        for (int64_t strip = 0; strip < f.c.strips; strip++) join_groups(r, &f.c, strip);
 }
 
 /* ---- Which way ---- */
@@ -479,7 +489,7 @@ static size_t fold(reduction *r, ag_tape *tape) {
     }
     if (wide) fold_columns(r, threads);
     else if (in_long) fold_long(r, threads);
-    else fold_outputs(r, threads);
+    else ag__parallel(threads, fold_outputs, r);
     ag__buffer_drop(tape, partial);
     return 0;
 }

@@ -7,19 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 enum { TAPE_BYTES = sizeof(ag_tape) + sizeof(ag_tensor) }; /* with its nil */
-
-static int default_threads(void) {
-#ifdef _OPENMP
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
 
 static ag_evaluator default_evaluator(void) {
     const char *choice = getenv("AG_EVAL");
@@ -43,7 +31,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->memory.allocations = 1;
     tape->recording = true;
     tape->last = UINT32_MAX;
-    tape->threads = default_threads();
+    tape->threads = ag__default_threads();
     tape->evaluator = default_evaluator();
     tape->compile = default_compile();
     tape->nil = (ag_tensor *)(tape + 1);
@@ -213,9 +201,8 @@ bool ag_tape_set_recording(ag_tape *tape, bool recording) {
 
 int ag_tape_set_threads(ag_tape *tape, int threads) {
     if (!tape) return 0;
-    enum { MOST_THREADS = 1024 }; /* the OpenMP library ends the process if it cannot have as many as it is asked for */
-    if (threads == 0) tape->threads = default_threads();
-    if (threads > 0) tape->threads = threads < MOST_THREADS ? threads : MOST_THREADS;
+    if (threads == 0) tape->threads = ag__default_threads();
+    if (threads > 0) tape->threads = threads < AG__MOST_THREADS ? threads : AG__MOST_THREADS;
     return tape->threads;
 }
 

@@ -162,21 +162,24 @@ static void gather_rows(const ag_call *call, const walk *w, int64_t start, int64
     }
 }
 
+typedef struct gathering {
+    const ag_call *call;
+    const walk *walk;
+} gathering;
+
+static void gather_share(void *g_, int i, int n) {
+    const gathering *g = g_;
+    const int64_t rows = g->walk->rows;
+    gather_rows(g->call, g->walk, ag__share_start(rows, i, n), ag__share_start(rows, i + 1, n));
+}
+
 static bool gather_eval(const ag_call *call) {
     int axis = (int)*(const int64_t *)call->attributes;
     if (call->y.size == 0) return true;
     if (!indices_in_range(call, call->x[0].shape[axis])) return false;
     walk w = walk_of(&call->x[0], &call->x[1], &call->y, axis);
     int threads = ag__worthwhile(call->y.size, call->threads);
-    if (threads > 1 && w.rows >= threads) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int t = 0; t < threads; t++)
-            gather_rows(call, &w, w.rows / threads * t, t + 1 < threads ? w.rows / threads * (t + 1) : w.rows);
-    } else {
-        gather_rows(call, &w, 0, w.rows);
-    }
+    ag__parallel(w.rows >= threads ? threads : 1, gather_share, &(gathering){call, &w});
     return true;
 }
 
@@ -261,25 +264,29 @@ static void scatter_rows(const ag_call *call, const walk *w, int64_t start, int6
     }
 }
 
+typedef struct scattering {
+    const ag_call *call;
+    const walk *walk;
+    int64_t outer; /* extent of the axes before the indexed one, which the threads share; 0: they share the columns */
+} scattering;
+
+static void scatter_share(void *s_, int i, int n) {
+    const scattering *s = s_;
+    const walk *w = s->walk;
+    const int64_t whole = s->outer ? s->outer : w->width, inner = s->outer ? w->rows / s->outer : 0;
+    const int64_t start = ag__share_start(whole, i, n), end = ag__share_start(whole, i + 1, n);
+    if (s->outer) scatter_rows(s->call, w, start * inner, end * inner, 0, w->width);
+    else scatter_rows(s->call, w, 0, w->rows, start, end);
+}
+
 /* Threads never share an element of y: they share the axes before the indexed one, or else a block's columns. */
 static void scatter_all(const ag_call *call, const walk *w, int axis) {
     int threads = ag__worthwhile(call->x[2].size, call->threads);
     int64_t outer = 1;
     for (int i = 0; i < axis; i++) outer *= w->extent[i];
     bool by_rows = outer >= threads, by_columns = w->width >= AG__COLUMNS_SCATTERED * (int64_t)threads;
-    if (threads < 2 || !(by_rows || by_columns)) {
-        scatter_rows(call, w, 0, w->rows, 0, w->width);
-        return;
-    }
-    int64_t whole = by_rows ? outer : w->width, share = (whole + threads - 1) / threads, inner = w->rows / outer;
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-    for (int t = 0; t < threads; t++) {
-        int64_t start = t * share < whole ? t * share : whole, end = start + share < whole ? start + share : whole;
-        if (by_rows) scatter_rows(call, w, start * inner, end * inner, 0, w->width);
-        else scatter_rows(call, w, 0, w->rows, start, end);
-    }
+    if (threads < 2 || !(by_rows || by_columns)) scatter_rows(call, w, 0, w->rows, 0, w->width);
+    else ag__parallel(threads, scatter_share, &(scattering){call, w, by_rows ? outer : 0});
 }
 
 /* Mostly x is the zeros that a gradient starts from: one element, repeated. */

@@ -17,9 +17,6 @@
 #if defined __x86_64__ && defined __GNUC__
 #include <cpuid.h>
 #endif
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +120,8 @@ static void multiply_by_blis(const ag__product *p, int threads) {
 }
 
 /* Part number i of as many as there are threads: columns of y, or rows if there are more of them. */
-static void multiply_part(ag__product p, int i, int threads) {
+static void multiply_part(void *whole_, int i, int threads) {
+    ag__product p = *(const ag__product *)whole_;
     const int64_t size = (int64_t)ag_dtype_size(p.dtype), whole = p.m > p.n ? 24 : 32;
     const int64_t all = p.m > p.n ? p.m : p.n, each = ((all + threads - 1) / threads + whole - 1) / whole * whole;
     const int64_t from = i * each, count = all - from < each ? all - from : each;
@@ -143,12 +141,7 @@ static void multiply_part(ag__product p, int i, int threads) {
 static void multiply(const ag__product *p, bool ours, int threads) {
     if (!ours) multiply_by_blis(p, threads);
     else if (threads == 1) ag__multiply(p);
-    else {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int i = 0; i < threads; i++) multiply_part(*p, i, threads);
-    }
+    else ag__parallel(threads, multiply_part, (void *)(uintptr_t)p);
 }
 
 /* ---- A batch ---- */
@@ -228,14 +221,7 @@ static void multiply_at(const batch *b, int64_t i, int threads) {
 
 /* How many threads BLIS would really get. It waits for all that it asks for, which takes forever where they outnumber the
  * processors, and aborts if it gets another number than that or one. */
-static int available_threads(int threads) {
-#ifdef _OPENMP
-    if (omp_get_dynamic() || omp_in_parallel()) return 1;
-    if (threads > omp_get_num_procs()) threads = omp_get_num_procs();
-    if (threads > omp_get_thread_limit()) threads = omp_get_thread_limit();
-#endif
-    return threads;
-}
+static int available_threads(int threads) { return threads < ag__processors() ? threads : ag__processors(); }
 
 /* What a thread is worth: so many multiplications and more. */
 enum { SMALL = 128 * 128 * 128 };
@@ -248,6 +234,12 @@ static int useful_threads(double work, int threads) {
     return most < threads ? (int)most + 1 : threads;
 }
 
+static void multiply_share(void *b_, int i, int n) {
+    const batch *b = b_;
+    const int64_t end = ag__share_start(b->count, i + 1, n);
+    for (int64_t k = ag__share_start(b->count, i, n); k < end; k++) multiply_at(b, k, 1);
+}
+
 static void multiply_all(batch *b, int threads) {
     const double work = work_of(&b->p);
     threads = useful_threads(work * (double)b->count, threads);
@@ -258,10 +250,7 @@ static void multiply_all(batch *b, int threads) {
         multiply(&b->p, b->ours, work <= SMALL ? 1 : threads);
     } else if (threads > 1 && (b->count >= threads || work <= SMALL)) {
         if (b->count < threads) threads = (int)b->count;
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int64_t i = 0; i < b->count; i++) multiply_at(b, i, 1);
+        ag__parallel(threads, multiply_share, b);
     } else {
         for (int64_t i = 0; i < b->count; i++) multiply_at(b, i, work <= SMALL ? 1 : threads);
     }

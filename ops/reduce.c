@@ -282,19 +282,16 @@ static bool argmax_infer(ag_infer *r) {
     return true;
 }
 
-static bool argmax_eval(const ag_call *call) {
+static void argmax_share(void *call_, int i, int n) {
+    const ag_call *call = call_;
     const along *a = call->attributes;
-    const ag_array *x = &call->x[0];
     int64_t *y = call->y.data;
-    int threads = ag__worthwhile(x->size, call->threads);
-    if (threads > 1) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int64_t i = 0; i < call->y.size; i++) y[i] = argmax_of(x, a->axis, i);
-    } else {
-        for (int64_t i = 0; i < call->y.size; i++) y[i] = argmax_of(x, a->axis, i);
-    }
+    const int64_t end = ag__share_start(call->y.size, i + 1, n);
+    for (int64_t k = ag__share_start(call->y.size, i, n); k < end; k++) y[k] = argmax_of(&call->x[0], a->axis, k);
+}
+
+static bool argmax_eval(const ag_call *call) {
+    ag__parallel(ag__worthwhile(call->x[0].size, call->threads), argmax_share, (void *)(uintptr_t)call);
     return true;
 }
 

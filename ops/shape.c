@@ -415,6 +415,20 @@ static void copy_axis(const copying *c, int axis, char *to, const char *from) {
         copy_axis(c, axis + 1, to + i * c->to[axis], from + i * c->from[axis]);
 }
 
+typedef struct outermost {
+    const copying *c;
+    char *to;
+    const char *from;
+} outermost;
+
+static void copy_share(void *o_, int i, int n) {
+    const outermost *o = o_;
+    const copying *c = o->c;
+    const int64_t end = ag__share_start(c->extent[0], i + 1, n);
+    for (int64_t k = ag__share_start(c->extent[0], i, n); k < end; k++)
+        copy_axis(c, 1, o->to + k * c->to[0], o->from + k * c->from[0]);
+}
+
 static void copy(char *to, const int64_t *to_stride, const ag_array *x, int threads) {
     if (x->size == 0) return;
     copying c = copying_of(x, to_stride);
@@ -423,10 +437,7 @@ static void copy(char *to, const int64_t *to_stride, const ag_array *x, int thre
     if (c.rank == 0) {
         memcpy(to, from, c.bytes);
     } else if (c.rank > 1 && threads > 1) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int64_t i = 0; i < c.extent[0]; i++) copy_axis(&c, 1, to + i * c.to[0], from + i * c.from[0]);
+        ag__parallel(threads, copy_share, &(outermost){&c, to, from});
     } else {
         copy_axis(&c, 0, to, from);
     }

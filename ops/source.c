@@ -129,23 +129,31 @@ AG__VM double unit_f64(uint32_t high, uint32_t low) {
 
 typedef void maker(const stream *s, const uint32_t word[WORDS], void *y);
 
-static bool random_eval(const ag_call *call, maker *make, int64_t each) {
-    const stream *s = call->attributes;
-    const int64_t chunks = (call->y.size + each - 1) / each;
-    const size_t bytes = ag_dtype_size(call->y.dtype);
-    const int threads = ag__worthwhile(call->y.size * WORK, call->threads);
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-#endif
-    for (int64_t c = 0; c < chunks; c++) {
+typedef struct drawing {
+    const ag_call *call;
+    maker *make;
+    int64_t each; /* elements of a chunk */
+} drawing;
+
+static void draw_share(void *d_, int i, int n) {
+    const drawing *d = d_;
+    const stream *s = d->call->attributes;
+    const ag_array *y = &d->call->y;
+    const size_t bytes = ag_dtype_size(y->dtype);
+    const int64_t chunks = (y->size + d->each - 1) / d->each, end = ag__share_start(chunks, i + 1, n);
+    for (int64_t c = ag__share_start(chunks, i, n); c < end; c++) {
         uint32_t word[WORDS];
         double made[EACH_F64];
-        const int64_t start = c * each, n = call->y.size - start < each ? call->y.size - start : each;
+        const int64_t start = c * d->each, count = y->size - start < d->each ? y->size - start : d->each;
         philox(s, (uint64_t)c * LANES, word);
-        make(s, word, made);
-        memcpy((char *)call->y.data + (size_t)start * bytes, made, (size_t)n * bytes);
+        d->make(s, word, made);
+        memcpy((char *)y->data + (size_t)start * bytes, made, (size_t)count * bytes);
     }
-    (void)threads;
+}
+
+static bool random_eval(const ag_call *call, maker *make, int64_t each) {
+    drawing d = {call, make, each};
+    ag__parallel(ag__worthwhile(call->y.size * WORK, call->threads), draw_share, &d);
     return true;
 }
 

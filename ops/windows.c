@@ -192,6 +192,21 @@ static void add_all(const adding *l, int axis, ag_dtype dtype, char *y, const ch
         add_all(l, axis + 1, dtype, y + i * l->to[axis] * bytes, x + i * l->from[axis] * bytes);
 }
 
+typedef struct outermost {
+    const adding *l;
+    ag_dtype dtype;
+    char *y;
+    const char *x;
+} outermost;
+
+static void add_share(void *o_, int i, int n) {
+    const outermost *o = o_;
+    const adding *l = o->l;
+    const int64_t bytes = (int64_t)ag_dtype_size(o->dtype), end = ag__share_start(l->extent[0], i + 1, n);
+    for (int64_t k = ag__share_start(l->extent[0], i, n); k < end; k++)
+        add_all(l, 1, o->dtype, o->y + k * l->to[0] * bytes, o->x + k * l->from[0] * bytes);
+}
+
 /* Threads never share an element of y: they share the outermost loop where its steps are apart. */
 static bool fold_eval(const ag_call *call) {
     ag_dtype dtype = call->y.dtype;
@@ -201,16 +216,8 @@ static bool fold_eval(const ag_call *call) {
     if (call->x[0].size == 0) return true;
     adding l = adding_of(call);
     int threads = ag__worthwhile(call->x[0].size, call->threads);
-    if (threads > 1 && l.rank > 2 && l.apart[0]) {
-        int64_t bytes = (int64_t)ag_dtype_size(dtype);
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
-        for (int64_t i = 0; i < l.extent[0]; i++)
-            add_all(&l, 1, dtype, y + i * l.to[0] * bytes, x + i * l.from[0] * bytes);
-    } else {
-        add_all(&l, 0, dtype, y, x);
-    }
+    if (threads > 1 && l.rank > 2 && l.apart[0]) ag__parallel(threads, add_share, &(outermost){&l, dtype, y, x});
+    else add_all(&l, 0, dtype, y, x);
     return true;
 }
 
