@@ -21,10 +21,16 @@ enum {
     SLAB = 256 * 1024
 };
 
+/* The most bytes that a block is asked for; with the header it may be one class more than that. */
+static const size_t MOST = sizeof(size_t) > 4 ? (size_t)(UINT64_C(1) << 46) : (size_t)1 << 30;
+
 _Static_assert(sizeof(ag__buffer) <= SMALL_HEADER, "a block's header has its place");
+_Static_assert(LAST_SMALL + 16 * (46 - 14) + 1 < AG__CLASSES, "2^46 bytes and a header have a class");
 
 /* The sizes from `least` on, n to each power of two: number c is (n + c mod n)/n · least · 2^(c/n). */
-static size_t number_bytes(size_t least, unsigned n, unsigned c) { return ((n + c % n) << (c / n)) * (least / n); }
+static size_t number_bytes(size_t least, unsigned n, unsigned c) {
+    return ag__times((size_t)(n + c % n) << (c / n), least / n);
+}
 
 static unsigned number_of(size_t least, unsigned n, size_t bytes) {
     if (bytes <= least) return 0;
@@ -88,7 +94,7 @@ static void count_live(ag_tape *tape, int64_t bytes) {
 }
 
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
-    if (bytes > (size_t)1 << 46) return NULL; /* beyond the last class */
+    if (bytes > MOST) return NULL;
     unsigned c = class_of(bytes + SMALL_HEADER);
     if (!is_small(c)) c = class_of(bytes + header_bytes(c));
     if (!is_small(c)) c = class_of(bytes + header_bytes(c)); /* which may have become a larger one */

@@ -71,17 +71,17 @@ static bool no_memory(const picture *p) {
 }
 
 static bool list_nodes(picture *p, ag_tensor *const y[]) {
-    p->y = ag__resize(p->tape, NULL, 0, (size_t)p->n * sizeof *p->y);
+    p->y = ag__resize(p->tape, NULL, 0, ag__times((size_t)p->n, sizeof *p->y));
     if (!p->y) return no_memory(p);
     for (int i = 0; i < p->n; i++)
         if (!(p->y[i] = ag__current(y[i]))) return false;
     for (int i = 0; i < p->n; i++) p->high = p->y[i]->id >= p->high ? p->y[i]->id + 1 : p->high;
-    p->where = ag__resize(p->tape, NULL, 0, p->high * sizeof *p->where);
+    p->where = ag__resize(p->tape, NULL, 0, ag__times(p->high, sizeof *p->where));
     if (!p->where) return no_memory(p);
     memset(p->where, 0, p->high * sizeof *p->where);
     mark(p, 1, p->y, 2);
     p->room = mark(p, p->n, p->y, 1);
-    p->node = ag__resize(p->tape, NULL, 0, p->room * sizeof *p->node);
+    p->node = ag__resize(p->tape, NULL, 0, ag__times(p->room, sizeof *p->node));
     if (!p->node) return no_memory(p);
     for (uint32_t id = 0; id < p->high; id++) {
         if (!p->where[id]) continue;
@@ -345,7 +345,7 @@ static bool find_regions(const picture *p) {
         ag__fail_on(p->tape, "write_dot", AG_ERR_TAPE, "an operation of the tape is being evaluated");
         return false;
     }
-    uint32_t *region = ag__resize(p->tape, NULL, 0, p->high * sizeof *region);
+    uint32_t *region = ag__resize(p->tape, NULL, 0, ag__times(p->high, sizeof *region));
     if (!region) return no_memory(p);
     memset(region, 0, p->high * sizeof *region);
     mark_all(p, true);
@@ -369,14 +369,14 @@ static bool evaluate_all(const picture *p, bool gradients) {
 
 /* dy/dnode for all at once: each node stands as an input of its own. */
 static bool record_gradients(const picture *p) {
-    ag_tensor **x = ag__resize(p->tape, NULL, 0, 2 * p->count * sizeof *x), **dx = x + p->count;
+    ag_tensor **x = ag__resize(p->tape, NULL, 0, ag__times(2 * (size_t)p->count, sizeof *x)), **dx = x + p->count;
     if (!x) return no_memory(p);
     int n = 0;
     for (uint32_t i = 0; i < p->count; i++)
         if (p->node[i].leads_to_first && ag__is_real(p->node[i].t->dtype)) x[n++] = p->node[i].t;
     bool good = (ag_vjp)(1, p->y, NULL, n, x, dx, 0) == AG_OK && (ag_eval_all)(n, dx) == AG_OK;
     for (int k = 0; good && k < n; k++) p->node[p->where[x[k]->id] - 1].gradient = dx[k];
-    ag__resize(p->tape, x, 2 * p->count * sizeof *x, 0);
+    ag__resize(p->tape, x, 2 * (size_t)p->count * sizeof *x, 0);
     return good && evaluate_all(p, true);
 }
 

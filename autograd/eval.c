@@ -36,7 +36,7 @@ bool ag__no_memory(const ag_tensor *t, size_t bytes) {
 
 void *ag_call_scratch(const ag_call *call, size_t bytes) {
     running *r = (running *)(uintptr_t)call;
-    ag__buffer *b = bytes <= PTRDIFF_MAX ? ag__buffer_new(call->node->tape, bytes + 64) : NULL;
+    ag__buffer *b = ag__buffer_new(call->node->tape, ag__plus(bytes, 64));
     if (!b) {
         ag__no_memory(call->node, bytes);
         return NULL;

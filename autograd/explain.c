@@ -62,8 +62,9 @@ static bool out_of_memory(const report *r) {
 
 static bool make_room(report *r) {
     if (r->count < r->room) return true;
-    uint32_t room = 2 * r->room + 64;
-    use *more = ag__resize(r->tape, r->use, r->room * sizeof *more, room * sizeof *more);
+    uint32_t room = ag__more_room(r->room, (uint64_t)r->room + 64);
+    size_t bytes = ag__times(room, sizeof(use));
+    use *more = room ? ag__resize(r->tape, r->use, r->room * sizeof *more, bytes) : NULL;
     if (!more) return out_of_memory(r);
     r->use = more;
     r->room = room;
@@ -477,7 +478,7 @@ static void put_comparison(report *r, const ag_tensor *x, const double *sum, con
 
 static bool put_sum(report *r, ag_tensor *x, ag_tensor *dx) {
     size_t n = (size_t)x->layout->size;
-    ag__buffer *memory = NULL, *both = ag__buffer_new(r->tape, 2 * n * sizeof(double));
+    ag__buffer *memory = NULL, *both = ag__buffer_new(r->tape, ag__times(n, 2 * sizeof(double)));
     double *sum = both ? both->data : NULL, *d = sum ? values_of(dx, &memory) : NULL;
     bool good = sum ? d && add_up(r, x, sum, sum + n) : out_of_memory(r);
     if (good && r->o.json) {
@@ -536,7 +537,7 @@ static bool options_valid(report *r, const ag_explain_options *options) {
 /* The scan is watched, and the names are there. */
 static bool look(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
     r->used_room = r->tape->count;
-    r->used = ag__resize(r->tape, NULL, 0, r->used_room * sizeof *r->used);
+    r->used = ag__resize(r->tape, NULL, 0, ag__times(r->used_room, sizeof *r->used));
     if (!r->used) return out_of_memory(r);
     memset(r->used, 0, r->used_room * sizeof *r->used);
     r->used[r->y->id].paths = 1;
@@ -771,7 +772,7 @@ static void trace_to(report *r, int n, ag_tensor *const x[]) {
     ag__buffer *memory = NULL;
     ag_tensor **p = NULL;
     if (n == 0) p = ag__parameters_before(r->y, &n, &memory), x = p;
-    else if ((memory = ag__buffer_new(r->tape, (size_t)n * sizeof *p)) != NULL) p = memory->data;
+    else if ((memory = ag__buffer_new(r->tape, ag__times((size_t)n, sizeof *p))) != NULL) p = memory->data;
     if (!p) ag__fail_on(r->tape, r->name, AG_ERR_MEMORY, "no memory for %d gradients", n);
     else trace(r, n, x, x == p ? p + n : p);
     ag__buffer_drop(r->tape, memory);

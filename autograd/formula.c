@@ -1082,9 +1082,10 @@ static void put_term(const writer *w, term *x) {
 /* ---- For the reports ---- */
 
 static bool make_room(formulas *f) {
-    uint32_t room = f->tape->count + f->tape->count / 4 + 64;
     if (f->room < f->tape->count || f->room == 0) {
-        ag__entry *more = ag__resize(f->tape, f->entry, f->room * sizeof *more, room * sizeof *more);
+        uint32_t room = ag__more_room(f->tape->count / 8 * 5, (uint64_t)f->tape->count + 64);
+        size_t bytes = ag__times(room, sizeof(ag__entry));
+        ag__entry *more = room ? ag__resize(f->tape, f->entry, f->room * sizeof *more, bytes) : NULL;
         if (more) memset(more + f->room, 0, (room - f->room) * sizeof *more);
         else f->failed = true;
         if (more) f->entry = more, f->room = room;
@@ -1094,14 +1095,16 @@ static bool make_room(formulas *f) {
 
 /* All labels there are, so that no name that is made up is one of them. */
 static bool list_labels(formulas *f) {
-    uint32_t labels = 0, room = 16;
+    uint32_t labels = 0;
+    size_t room = 16;
     for (uint32_t id = 0; id < f->tape->count; id++) labels += has_label(ag__node(f->tape, id));
-    while (room < 2 * labels) room *= 2;
-    f->labels = ag__resize(f->tape, NULL, 0, room * (sizeof *f->labels + sizeof *f->copies));
+    while (room / 2 < labels) room *= 2;
+    f->labels =
+        room > UINT32_MAX ? NULL : ag__resize(f->tape, NULL, 0, ag__times(room, sizeof *f->labels + sizeof *f->copies));
     if (!f->labels) return false;
     memset(f->labels, 0, room * (sizeof *f->labels + sizeof *f->copies));
     f->copies = (uint32_t *)(f->labels + room);
-    f->label_room = room;
+    f->label_room = (uint32_t)room;
     for (uint32_t id = 0; id < f->tape->count; id++) {
         const ag_tensor *t = ag__node(f->tape, id);
         if (!has_label(t)) continue;

@@ -538,17 +538,17 @@ static void drop_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **
     }
 }
 
-static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+static size_t rounded(size_t bytes) { return ag__rounded(bytes, 64); }
 
 /* Not a whole number of pages: a load that follows a store to the same place of another page waits for it. */
-static size_t apart(size_t bytes) { return rounded(bytes) + 320; }
+static size_t apart(size_t bytes) { return ag__plus(rounded(bytes), 320); }
 
 static size_t fold_bytes(const ag__plan *plan, const ag__region *g, ag_tensor *const *table) {
     size_t bytes = 0;
     uint32_t k = 0;
     for (const ag__instruction *q; (q = next_fold(plan, g, &k)) != NULL;) {
         int64_t n = partials_of(g, q->does) * (q->does < AG__FOLD_DOWN ? 1 : g->columns);
-        bytes += apart((size_t)n * ag__bytes(table[q->node]));
+        bytes = ag__plus(bytes, apart(ag__times((size_t)n, ag__bytes(table[q->node]))));
     }
     return bytes;
 }
@@ -584,7 +584,7 @@ static size_t thread_bytes(const ag__region *g) {
 }
 
 static size_t run_bytes(const ag__chunk_nodes *c, const ag__plan *plan, const ag__region *g, int threads) {
-    size_t bytes = head_bytes(g) + fold_bytes(plan, g, c->table) + thread_bytes(g) * (size_t)threads + 64;
+    size_t bytes = ag__plus(head_bytes(g) + thread_bytes(g) * (size_t)threads + 64, fold_bytes(plan, g, c->table));
     return bytes < c->least ? c->least : bytes;
 }
 

@@ -151,7 +151,7 @@ static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *con
     for (int i = 0; i < nx; i++) s->low = x[i]->id < s->low ? x[i]->id : s->low;
     for (int j = 0; j < ny; j++) s->high = y[j]->id >= s->high ? y[j]->id + 1 : s->high;
     if (s->low > s->high) s->low = s->high;
-    size_t nodes = s->high - s->low, bytes = nodes * (sizeof *s->cotangent + s->tape->in_gradient);
+    size_t nodes = s->high - s->low, bytes = ag__times(nodes, sizeof *s->cotangent + s->tape->in_gradient);
     if (!(s->memory = ag__buffer_new(s->tape, bytes))) {
         ag__fail_on(s->tape, s->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
         return false;
@@ -309,7 +309,7 @@ ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memor
     *n = 0;
     for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
         *n += v->id <= y->id && v->flags & AG__PARAMETER;
-    *memory = ag__buffer_new(y->tape, 2 * (size_t)*n * sizeof(ag_tensor *));
+    *memory = ag__buffer_new(y->tape, ag__times(2 * (size_t)*n, sizeof(ag_tensor *)));
     if (!*memory) return NULL;
     ag_tensor **p = (*memory)->data;
     int i = 0;

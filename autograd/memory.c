@@ -66,8 +66,8 @@ static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_byt
         free(p);
         return NULL;
     }
-    if (new_bytes > SIZE_MAX - ALIGNMENT) return NULL;
-    void *q = aligned_alloc(ALIGNMENT, (new_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    if (new_bytes > PTRDIFF_MAX) return NULL;
+    void *q = aligned_alloc(ALIGNMENT, ag__rounded(new_bytes, ALIGNMENT));
     if (q && new_bytes >= HUGE_PAGES) prefer_huge_pages(q, new_bytes);
     if (q && p) {
         memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes);
@@ -79,9 +79,9 @@ static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_byt
 const ag_allocator ag__default_allocator = {default_resize, NULL};
 
 void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
-    if (new_bytes > PTRDIFF_MAX) return NULL;
-    if (p && new_bytes == 0) ag__unpoison(p, old_bytes); /* arena or slab: parts of it may be poisoned */
     ag_memory *m = &tape->memory;
+    if (new_bytes > PTRDIFF_MAX || (int64_t)new_bytes > INT64_MAX - m->held) return NULL;
+    if (p && new_bytes == 0) ag__unpoison(p, old_bytes); /* arena or slab: parts of it may be poisoned */
     if (new_bytes != 0) m->allocations++;
     void *q = tape->allocator.resize(tape->allocator.ctx, p, old_bytes, new_bytes);
     if (!q && new_bytes != 0) return NULL;
@@ -94,7 +94,8 @@ void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
 
 static ag__chunk *chunk_new(ag_tape *tape, size_t least, size_t before) {
     size_t bytes = before < FIRST_CHUNK / 2 ? FIRST_CHUNK : before * 2 > LARGEST_CHUNK ? LARGEST_CHUNK : before * 2;
-    if (bytes < least + sizeof(ag__chunk)) bytes = least + sizeof(ag__chunk);
+    size_t needed = ag__plus(least, sizeof(ag__chunk));
+    if (bytes < needed) bytes = needed;
     ag__chunk *c = ag__resize(tape, NULL, 0, bytes);
     if (!c) return NULL;
     *c = (ag__chunk){.capacity = bytes - sizeof(ag__chunk)};
@@ -114,7 +115,7 @@ static ag__chunk *next_chunk(ag_tape *tape, size_t bytes) {
 }
 
 void *ag__arena(ag_tape *tape, size_t bytes) {
-    bytes = (bytes + 7) & ~(size_t)7;
+    bytes = ag__rounded(bytes, 8);
     ag__chunk *c = tape->chunk;
     if (!c || c->capacity - c->used < bytes) {
         if (!(c = next_chunk(tape, bytes))) return NULL;
@@ -156,8 +157,9 @@ void ag__arena_trim(ag_tape *tape) {
 /* ---- The list of nodes ---- */
 
 static bool grow_segment_list(ag_tape *tape) {
-    uint32_t room = tape->segment_room ? tape->segment_room * 2 : 16;
-    ag_tensor ***list = ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, room * sizeof *list);
+    uint32_t room = ag__more_room(tape->segment_room, 16);
+    ag_tensor ***list =
+        ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, ag__times(room, sizeof *list));
     if (!list) return false;
     tape->segments = list;
     tape->segment_room = room;

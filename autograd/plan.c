@@ -38,9 +38,8 @@ typedef struct planner {
 
 bool ag__list_grow(ag_tape *tape, ag__list *list, size_t bytes, uint32_t more) {
     if (list->room - list->count >= more) return true;
-    uint32_t room = list->room ? list->room * 2 : 16;
-    while (room - list->count < more) room *= 2;
-    void *data = ag__resize(tape, list->data, list->room * bytes, room * bytes);
+    uint32_t room = ag__more_room(list->room, (uint64_t)list->count + (more < 16 ? 16 : more));
+    void *data = room ? ag__resize(tape, list->data, list->room * bytes, ag__times(room, bytes)) : NULL;
     if (!data) return false;
     ag_memory *m = &tape->memory;
     m->plan_bytes += (int64_t)((room - list->room) * bytes);

@@ -15,7 +15,7 @@
 static bool make_room(ag__text *t, size_t bytes) {
     if (t->failed) return false;
     if (t->room - t->used > bytes) return true;
-    size_t room = 2 * t->room + bytes + 500;
+    size_t room = ag__plus(ag__times(t->room, 2), ag__plus(bytes, 500));
     char *more = ag__resize(t->tape, t->bytes, t->room, room);
     t->failed = !more;
     if (!more) return false;
@@ -124,7 +124,7 @@ const char *ag__text_finish(ag__text *t, const char *name) {
 double *ag__elements(ag_tensor *t, ag__buffer **memory) {
     ag_array from = ag__array_of(t);
     size_t n = (size_t)from.size;
-    *memory = ag__buffer_new(t->tape, n * sizeof(double));
+    *memory = ag__buffer_new(t->tape, ag__times(n, sizeof(double)));
     if (!*memory) {
         ag__fail_on(t->tape, "explain", AG_ERR_MEMORY, "no memory for %zu values", n);
         return NULL;
@@ -149,7 +149,7 @@ bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {
     for (ag_tensor *v = tape->pending ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
         if (ag__variable_of(v)->pending && !ag__evaluate(tape, 1, &v)) return s->memory = NULL, false;
     s->place = ag__place_now(tape);
-    s->memory = ag__buffer_new(tape, tape->count * sizeof(uint16_t));
+    s->memory = ag__buffer_new(tape, ag__times(tape->count, sizeof(uint16_t)));
     if (!s->memory) {
         ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory to remember %u nodes", tape->count);
         return false;

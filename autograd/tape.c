@@ -63,8 +63,9 @@ ag__place ag__place_now(const ag_tape *tape) {
 }
 
 static bool grow_marks(ag_tape *tape) {
-    uint32_t room = tape->mark_room ? tape->mark_room * 2 : 8;
-    ag__place *marks = ag__resize(tape, tape->marks, tape->mark_room * sizeof *marks, room * sizeof *marks);
+    uint32_t room = ag__more_room(tape->mark_room, (uint64_t)tape->mark_count + 8);
+    size_t bytes = tape->mark_room * sizeof(ag__place);
+    ag__place *marks = room ? ag__resize(tape, tape->marks, bytes, ag__times(room, sizeof *marks)) : NULL;
     if (!marks) return false;
     tape->marks = marks;
     tape->mark_room = room;

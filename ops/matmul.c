@@ -196,7 +196,7 @@ static bool share(const ag_call *call, batch *b) {
     if (!shared) return true;
     size_t size = ag_dtype_size(p->dtype);
     const int64_t each = (int64_t)size;
-    char *together = ag_call_scratch(call, (size_t)(p->k * p->n) * size);
+    char *together = ag_call_scratch(call, ag__times(ag__times((size_t)p->k, (size_t)p->n), size));
     if (!together) return false;
     ag__copy_matrix(size, together, p->n * each, b->x[1], p->b_row * each, p->b_column * each, p->k, p->n);
     b->x[1] = together;

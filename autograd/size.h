@@ -1,0 +1,28 @@
+/* size -- arithmetic on sizes in bytes that never wraps around
+ *
+ * What cannot be represented is SIZE_MAX, and stays that whatever is added or multiplied: no allocation of it succeeds. So
+ * a size is worked out in one expression and needs no check of its own, other than that of the allocation. */
+#ifndef AG_SIZE_H
+#define AG_SIZE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+static inline size_t ag__plus(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
+
+static inline size_t ag__times(size_t n, size_t bytes) {
+    return bytes != 0 && n > SIZE_MAX / bytes ? SIZE_MAX : n * bytes;
+}
+
+/* bytes rounded up to a multiple of `unit`, a power of two. */
+static inline size_t ag__rounded(size_t bytes, size_t unit) {
+    return bytes > SIZE_MAX - (unit - 1) ? SIZE_MAX : (bytes + unit - 1) & ~(unit - 1);
+}
+
+/* The next room of a list that has `room` places and needs `least`: twice as many, or more; 0 if they cannot be counted. */
+static inline uint32_t ag__more_room(uint32_t room, uint64_t least) {
+    uint64_t twice = 2 * (uint64_t)room, wanted = twice > least ? twice : least;
+    return wanted <= UINT32_MAX ? (uint32_t)wanted : least <= UINT32_MAX ? UINT32_MAX : 0;
+}
+
+#endif

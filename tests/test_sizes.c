@@ -1,0 +1,160 @@
+/* test_sizes -- sizes that no machine has are refused, and all others asked for whole
+ *
+ * The tape's allocator refuses large blocks, or only pretends to hand them out, so that sizes up to the last that can be
+ * written down go through the same arithmetic as small ones. */
+#include "autograd/internal.h"
+#include "tests/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Refuses blocks of over a megabyte, or hands out a small one that it pretends to be as large as was asked. */
+typedef struct pretender {
+    ag_allocator allocator;
+    size_t asked; /* bytes of the last such block */
+    bool refuses;
+    _Alignas(64) char block[4096];
+} pretender;
+
+static void *pretend(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
+    pretender *a = ctx;
+    if (p == a->block) return NULL; /* given back: they do not grow */
+    if (new_bytes > 1 << 20) {
+        a->asked = new_bytes;
+        return a->refuses || p ? NULL : a->block;
+    }
+    void *q = new_bytes ? aligned_alloc(64, (new_bytes + 63) / 64 * 64) : NULL;
+    if (q && p) memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+    if (p && (q || !new_bytes)) free(p);
+    return q;
+}
+
+static void pretender_open(pretender *a, bool refuses) {
+    *a = (pretender){.allocator = {pretend, a}, .refuses = refuses};
+}
+
+/* A block of that size, as far as there is one. */
+static void size_is_asked_for(ag_tape *t, pretender *a, size_t bytes) {
+    enum { HEADER = 64, SHIFT = 15 * 256 };
+    const size_t most = (size_t)1 << 46;
+    ag_tape_trim(t);
+    a->asked = 0;
+    ag__buffer *b = ag__buffer_new(t, bytes);
+    if (a->asked) {
+        ck_assert_msg(a->asked >= bytes + HEADER + SHIFT, "%zu bytes for a value of %zu", a->asked, bytes);
+        ck_assert_msg(a->asked - bytes <= bytes / 16 + 2 * (HEADER + SHIFT), "%zu for %zu bytes", a->asked, bytes);
+    }
+    ck_assert_msg(b || a->refuses || bytes > most, "%zu bytes are refused", bytes);
+    ck_assert_msg(a->asked || bytes <= 1 << 20 || bytes > most, "%zu bytes are not asked for", bytes);
+    if (bytes > most) ck_assert_ptr_null(b);
+    int64_t live = ag_tape_memory(t).live;
+    if (b) ck_assert_int_ge(live, (int64_t)bytes);
+    ag__buffer_drop(t, b);
+    a->asked = 0;
+    if (b && bytes > 1 << 20) { /* waits for one of its size, and for no larger one */
+        ag__buffer *again = ag__buffer_new(t, bytes);
+        ck_assert(again == b && a->asked == 0);
+        ag__buffer_drop(t, again);
+        ag__buffer *larger = ag__buffer_new(t, bytes + bytes / 8);
+        ck_assert_msg(!larger || a->asked > bytes + bytes / 8, "a block of %zu bytes serves for more", bytes);
+        ag__buffer_drop(t, larger);
+        ag_tape_trim(t);
+    }
+    ck_assert_int_eq(ag_tape_memory(t).live, 0);
+}
+
+START_TEST(every_size_is_asked_for_whole) {
+    static const int64_t beside[] = {-3905, -3904, -3903, -65, -64, -63, -33, -32, -31, -1, 0, 1};
+    pretender a;
+    pretender_open(&a, _i == 0 || under_asan() || under_valgrind()); /* what is pretended cannot be told them */
+    ag_tape *t = ag_tape_new_with(&a.allocator);
+    for (int k = 0; k < 64; k++)
+        for (int d = -1; d <= 1; d++) size_is_asked_for(t, &a, ((size_t)1 << k) + (size_t)d);
+    for (int k = 13; k < 62; k++) /* about where classes begin */
+        for (size_t part = 16; part < 32; part++)
+            for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+                size_is_asked_for(t, &a, (part << (k - 4)) + (size_t)beside[i]);
+    ag_tape_free(t);
+}
+END_TEST
+
+static size_t scratch_bytes;
+
+static bool any_shape(ag_infer *r) { return (void)r, true; }
+static bool eval_scratch(const ag_call *call) {
+    char *p = ag_call_scratch(call, scratch_bytes);
+    if (p && scratch_bytes) p[0] = p[scratch_bytes - 1] = 1;
+    *(double *)call->y.data = p != NULL;
+    return true;
+}
+static const ag_op op_scratch = {
+    .name = "scratch", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = any_shape, .eval = eval_scratch};
+
+START_TEST(what_is_too_large_is_an_error) {
+    pretender a;
+    pretender_open(&a, true);
+    ag_tape *t = ag_tape_new_with(&a.allocator);
+    ag_tensor *one = ag_scalar(t, AG_F64, 1);
+    for (int k = 21; k < 60; k++)
+        for (int d = -1; d <= 1; d++) {
+            int64_t n = ((int64_t)1 << k) + d;
+            ag_tensor *x = ag_uniform(t, AG_F64, AG_SHAPE(n), 0, 1);
+            if (!ag_is_nil(x)) ck_assert_ptr_null(ag_data(x));
+            expect_error(t, n <= INT64_MAX / 16 ? AG_ERR_MEMORY : AG_ERR_SHAPE, "uniform");
+            ag_tensor *sum = ag_sum_over(ag_broadcast_to(one, AG_SHAPE(2, n)), AG_AXES(0), false);
+            if (!ag_is_nil(sum)) ck_assert_ptr_null(ag_data(sum));
+            expect_error(t, n <= INT64_MAX / 32 ? AG_ERR_MEMORY : AG_ERR_SHAPE, "");
+        }
+    for (int k = 0; k < 64; k++)
+        for (int d = -1; d <= 1; d++) {
+            scratch_bytes = ((size_t)1 << k) + (size_t)d;
+            double got = ag_item(ag_apply(&op_scratch, 1, &one, NULL, 0));
+            if (scratch_bytes <= 1 << 19) expect_ok(t), ck_assert(got == 1);
+            else if (scratch_bytes > 1 << 20) expect_error(t, AG_ERR_MEMORY, "scratch", "memory");
+            ag_clear_error(t);
+            if (scratch_bytes > 1 << 21) ck_assert_ptr_null(ag__arena(t, scratch_bytes));
+        }
+    for (size_t less = 0; less < 200; less++) ck_assert_ptr_null(ag__arena(t, SIZE_MAX - less));
+    expect_item(ag_add(one, one), 2);
+    ag_tape_free(t);
+}
+END_TEST
+
+START_TEST(what_is_held_is_counted_without_overflow) {
+    pretender a;
+    pretender_open(&a, false);
+    ag_tape *t = ag_tape_new_with(&a.allocator);
+    size_t half = (size_t)1 << 62;
+    ck_assert_ptr_nonnull(ag__resize(t, NULL, 0, half));
+    ck_assert_ptr_null(ag__resize(t, NULL, 0, half)); /* together as many as there are numbers */
+    ck_assert_int_gt(ag_tape_memory(t).held, (int64_t)half);
+    if (!under_asan() && !under_valgrind()) ag__resize(t, a.block, half, 0); /* else: that much is not poisoned again */
+    ag_tape_free(t);
+}
+END_TEST
+
+START_TEST(sizes_do_not_wrap_around) {
+    ck_assert(ag__plus(1, 2) == 3 && ag__plus(SIZE_MAX - 2, 2) == SIZE_MAX && ag__plus(SIZE_MAX - 1, 2) == SIZE_MAX);
+    ck_assert(ag__plus(SIZE_MAX, SIZE_MAX) == SIZE_MAX && ag__plus(0, SIZE_MAX) == SIZE_MAX);
+    ck_assert(ag__times(3, 4) == 12 && ag__times(0, SIZE_MAX) == 0 && ag__times(SIZE_MAX, 0) == 0);
+    ck_assert(ag__times(SIZE_MAX / 8, 8) == SIZE_MAX / 8 * 8 && ag__times(SIZE_MAX / 8 + 1, 8) == SIZE_MAX);
+    ck_assert(ag__times(SIZE_MAX, SIZE_MAX) == SIZE_MAX && ag__times(SIZE_MAX, 1) == SIZE_MAX);
+    ck_assert(ag__rounded(0, 64) == 0 && ag__rounded(1, 64) == 64 && ag__rounded(64, 64) == 64);
+    ck_assert(ag__rounded(SIZE_MAX - 64, 64) == SIZE_MAX - 63 && ag__rounded(SIZE_MAX - 62, 64) == SIZE_MAX);
+    ck_assert(ag__more_room(0, 16) == 16 && ag__more_room(16, 17) == 32 && ag__more_room(16, 50) == 50);
+    ck_assert(ag__more_room(UINT32_MAX / 2 + 1, UINT32_MAX / 2 + 2) == UINT32_MAX);
+    ck_assert(ag__more_room(UINT32_MAX, (uint64_t)UINT32_MAX + 1) == 0);
+}
+END_TEST
+
+/* ---- */
+
+int main(void) {
+    Suite *suite = suite_create("sizes");
+    TCase *sizes = plain_group(suite, "sizes");
+    tcase_add_loop_test(sizes, every_size_is_asked_for_whole, 0, 2);
+    tcase_add_test(sizes, what_is_too_large_is_an_error);
+    tcase_add_test(sizes, what_is_held_is_counted_without_overflow);
+    tcase_add_test(sizes, sizes_do_not_wrap_around);
+    return run_suite(suite);
+}
