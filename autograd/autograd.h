@@ -40,7 +40,7 @@
  * Errors stick to the tape (section 2): an operation that fails returns an inert nil tensor, never NULL, and
  * everything after it on that tape does too, so one check at the end of a chain is enough. What returns an ag_status
  * returns the tape's. Beyond what a function lists, each may give AG_ERR_NULL (a NULL argument), AG_ERR_TAPE (tensors
- * of two tapes, or a tensor that a rewind has released), AG_ERR_NIL (the result of an earlier failure that has been
+ * of two tapes, or a tensor that a rewind has released: see ag_tensor), AG_ERR_NIL (the result of an earlier failure that has been
  * cleared) and AG_ERR_MEMORY. Most functions are also macros of their own names that note the caller's file and line: see
  * located.h. */
 #ifndef AUTOGRAD_H
@@ -68,7 +68,10 @@ extern "C" {
 /* ag_tape -- the context: owns every tensor recorded on it; tapes share nothing, so one per thread needs no lock */
 typedef struct ag_tape ag_tape;
 
-/* ag_tensor -- a recorded value; a handle that its tape owns, valid until the tape is rewound past it or freed */
+/* ag_tensor -- a recorded value; a handle that its tape owns, valid until the tape is rewound past it or freed
+ * A rewound handle is refused (AG_ERR_TAPE) until a tensor is recorded in its place: the n-th tensor after a rewind takes the
+ * place, and becomes the handle, of the n-th that was released. With the environment variable AG_CHECK set to "1" tapes
+ * leave places vacant, up to 262144 at a time, so that a handle that was kept by mistake is found. */
 typedef struct ag_tensor ag_tensor;
 
 /* ag_op -- an operation: a table entry; see section 15 */
@@ -108,7 +111,7 @@ typedef struct ag_axes {
 typedef struct ag_mark {
     const ag_tape *tape;
     uint32_t slot;
-    uint32_t serial;
+    uint64_t serial;
 } ag_mark;
 
 /* ag_allocator -- where a tape takes its memory; resize(ctx, p, old, new) is alloc for p = NULL and free for new = 0,
@@ -221,6 +224,7 @@ AG_API void ag_tape_seed(ag_tape *tape, uint64_t seed);
 AG_API ag_memory ag_tape_memory(const ag_tape *tape);
 
 /* ag_tape_trim -- give recycled memory that nothing uses at present back to the allocator, except what small values had
+ * With it goes that of rewound tensors: their handles must not be used any more
  * Errors: none */
 AG_API void ag_tape_trim(ag_tape *tape);
 

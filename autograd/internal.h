@@ -1,6 +1,6 @@
 /* internal -- what the engine's files share
  *
- * A tape is three things: an arena of nodes in the order of recording (every input is older than its output), a pool
+ * A tape is three things: a list of nodes in the order of recording (every input is older than its output), a pool
  * of reference-counted buffers for their values, and one sticky error. A node has its value exactly while `buffer` is
  * set; values are immutable, so a node without one can always be computed (again) from its inputs. */
 #ifndef AG_INTERNAL_H
@@ -64,6 +64,7 @@ struct ag_tensor {
     int64_t offset;     /* of the first element in the buffer, in elements */
     const char *label;
     const char *file;
+    ag_tensor **input; /* in the arena; then the attributes */
     int line;
     uint32_t id;      /* place on the tape */
     uint32_t readers; /* recorded nodes that use this one and were never computed */
@@ -73,7 +74,6 @@ struct ag_tensor {
     uint16_t attribute_bytes;
     uint16_t flags;
     uint8_t dtype;
-    ag_tensor *input[]; /* then the attributes */
 };
 
 /* What a variable has beside its node; its attributes. A use of a variable is recorded as a use of its version: a
@@ -127,8 +127,8 @@ typedef struct ag__packed {
 } ag__packed;
 
 typedef struct ag__place { /* what a mark stands for */
+    uint64_t serial;
     uint32_t count;
-    uint32_t serial;
     ag__chunk *chunk;
     size_t used;
     ag__label *labels;
@@ -143,9 +143,11 @@ struct ag_tape {
     ag_allocator allocator;
     ag_memory memory;
 
-    ag_tensor ***segments; /* node i is segments[i / AG__SEGMENT][i % AG__SEGMENT] */
+    ag_tensor **segments; /* node i is segments[i / AG__SEGMENT][i % AG__SEGMENT], whatever is rewound and recorded */
     uint32_t segment_count, segment_room;
+    ag_tensor *next, *next_end; /* the place of the next node, and where its segment ends; equal: there is none */
     uint32_t count;
+    uint32_t vacant;                /* of these, released, and their places kept vacant */
     ag__chunk *first_chunk, *chunk; /* arena; chunks after `chunk` are empty and wait */
 
     ag__buffer *free_list[AG__CLASSES];
@@ -156,7 +158,8 @@ struct ag_tape {
     ag__recent recent[AG__RECENT];
     uint32_t last_recent; /* the largest count among them */
     ag__place *marks;
-    uint32_t mark_count, mark_room, next_serial;
+    uint32_t mark_count, mark_room;
+    uint64_t next_serial;
 
     ag_tensor *variables; /* newest first */
     uint32_t pending;     /* variables with an assignment to carry out; may count too many */
@@ -175,6 +178,7 @@ struct ag_tape {
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* an operation's eval is running */
     bool compile;                                /* elementwise operations may become machine code */
+    bool keeps_vacant;                           /* released nodes' places are not taken again soon */
     struct ag__programs *programs;               /* compile.c's; NULL: none yet */
     uint32_t floor; /* while an eval or a VJP is running: the nodes before this must stay */
 
@@ -186,7 +190,7 @@ struct ag_tape {
 };
 
 static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
-    return tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];
+    return &tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];
 }
 
 /* memory.c: every byte of the library comes through here */
@@ -197,7 +201,8 @@ void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used);
 void ag__arena_trim(ag_tape *tape);
 int64_t ag__arena_bytes(const ag_tape *tape); /* in use, the list of nodes included */
 void ag__segments_trim(ag_tape *tape);
-ag_tensor **ag__node_slot(ag_tape *tape); /* where the next node's pointer goes; NULL on failure */
+void ag__nodes_end(ag_tape *tape);  /* after `count` has changed: tape->next is the place of the next node */
+bool ag__nodes_grow(ag_tape *tape); /* or NULL, as its end: this makes it */
 void ag__poison(const void *p, size_t bytes);
 void ag__unpoison(const void *p, size_t bytes);
 

@@ -45,7 +45,7 @@ enum {
 
     /* Threads, and the tape. */
     AG__STEPS_A_THREAD = AG__LIMIT(32 * 1024, 24), /* that make up for entering a parallel region, a few microseconds */
-    AG__SEGMENT = AG__LIMIT(4096, 16),             /* nodes in a piece of the tape's list */
+    AG__SEGMENT = AG__LIMIT(512, 16),              /* nodes in a piece of the tape's list */
 };
 
 _Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group is in the order of a group");

@@ -1,8 +1,9 @@
 /* memory -- every byte of the library comes from ag__resize
  *
- * Above it the arena: a list of chunks that nodes, layouts and labels are cut from in the order of recording. Rewinding moves
- * the end back and keeps the chunks, so a steady loop allocates nothing. Invariant: chunks before tape->chunk are full
- * or passed over, chunks after it are empty. */
+ * Above it the list of nodes, in segments that stay where they are: node i has the same place whatever is rewound and
+ * recorded, so that a handle never points at anything but a node. And the arena: a list of chunks that inputs, attributes,
+ * layouts and labels are cut from in the order of recording. Rewinding moves both ends back and keeps the memory, so a steady
+ * loop allocates nothing. Invariant: chunks before tape->chunk are full or passed over, chunks after it are empty. */
 #include "autograd/internal.h"
 
 #include <stdlib.h>
@@ -25,9 +26,12 @@
 #include <valgrind/memcheck.h>
 #endif
 
+/* An input takes 8 bytes of the arena: the inputs of all nodes are fewer than 2^31, and any count of readers fits 32 bits. */
+static const uint64_t MOST_ARENA = (UINT64_C(1) << 34) - 2 * 1024 * 1024;
+
 enum { ALIGNMENT = 64, FIRST_CHUNK = 32 * 1024, LARGEST_CHUNK = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
 
-/* Rewound memory is out of bounds until it is handed out again: a stale handle is then caught where it is used. */
+/* Rewound memory is out of bounds until it is handed out again: what is read there by mistake is caught. */
 void ag__poison(const void *p, size_t bytes) {
 #ifdef HAVE_ASAN
     ASAN_POISON_MEMORY_REGION(p, bytes);
@@ -106,6 +110,7 @@ static ag__chunk *chunk_new(ag_tape *tape, size_t least, size_t before) {
 /* The next chunk, which has room for `bytes`: one that waits, or a new one put in before those that wait. */
 static ag__chunk *next_chunk(ag_tape *tape, size_t bytes) {
     ag__chunk *now = tape->chunk, *c = now ? now->next : tape->first_chunk;
+    if (now && now->before + now->used > MOST_ARENA) return NULL;
     if (c && c->capacity >= bytes) return c;
     ag__chunk *fresh = chunk_new(tape, bytes, now ? now->capacity : 0);
     if (!fresh) return NULL;
@@ -115,10 +120,11 @@ static ag__chunk *next_chunk(ag_tape *tape, size_t bytes) {
 }
 
 void *ag__arena(ag_tape *tape, size_t bytes) {
-    bytes = ag__rounded(bytes, 8);
+    const size_t given = bytes;
+    bytes = (bytes + 7) & ~(size_t)7;
     ag__chunk *c = tape->chunk;
-    if (!c || c->capacity - c->used < bytes) {
-        if (!(c = next_chunk(tape, bytes))) return NULL;
+    if (!c || c->capacity - c->used < bytes || bytes < given) {
+        if (!(c = next_chunk(tape, ag__rounded(given, 8)))) return NULL;
         c->before = tape->chunk ? tape->chunk->before + tape->chunk->used : 0;
         tape->chunk = c;
     }
@@ -141,7 +147,7 @@ void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used) {
 
 int64_t ag__arena_bytes(const ag_tape *tape) {
     size_t used = tape->chunk ? tape->chunk->before + tape->chunk->used : 0;
-    return (int64_t)(used + tape->count * sizeof(ag_tensor *));
+    return (int64_t)(used + tape->count * sizeof(ag_tensor));
 }
 
 /* Give back the chunks that wait. */
@@ -158,7 +164,7 @@ void ag__arena_trim(ag_tape *tape) {
 
 static bool grow_segment_list(ag_tape *tape) {
     uint32_t room = ag__more_room(tape->segment_room, 16);
-    ag_tensor ***list =
+    ag_tensor **list =
         ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, ag__times(room, sizeof *list));
     if (!list) return false;
     tape->segments = list;
@@ -166,16 +172,25 @@ static bool grow_segment_list(ag_tape *tape) {
     return true;
 }
 
-ag_tensor **ag__node_slot(ag_tape *tape) {
+void ag__nodes_end(ag_tape *tape) {
+    uint32_t segment = tape->count / AG__SEGMENT;
+    ag_tensor *nodes = segment < tape->segment_count ? tape->segments[segment] : NULL;
+    tape->next = nodes ? nodes + tape->count % AG__SEGMENT : NULL;
+    tape->next_end = nodes ? nodes + AG__SEGMENT : NULL;
+}
+
+/* Have a place for the next node where the last segment is full. */
+bool ag__nodes_grow(ag_tape *tape) {
     uint32_t segment = tape->count / AG__SEGMENT;
     if (segment == tape->segment_count) {
-        if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return NULL;
-        if (segment == tape->segment_room && !grow_segment_list(tape)) return NULL;
-        ag_tensor **nodes = ag__resize(tape, NULL, 0, AG__SEGMENT * sizeof *nodes);
-        if (!nodes) return NULL;
+        if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return false;
+        if (segment == tape->segment_room && !grow_segment_list(tape)) return false;
+        ag_tensor *nodes = ag__resize(tape, NULL, 0, AG__SEGMENT * sizeof *nodes);
+        if (!nodes) return false;
         tape->segments[tape->segment_count++] = nodes;
     }
-    return &tape->segments[segment][tape->count % AG__SEGMENT];
+    ag__nodes_end(tape);
+    return true;
 }
 
 /* Give back the segments beyond the last node. */
@@ -183,4 +198,5 @@ void ag__segments_trim(ag_tape *tape) {
     uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
     while (tape->segment_count > used)
         ag__resize(tape, tape->segments[--tape->segment_count], AG__SEGMENT * sizeof **tape->segments, 0);
+    ag__nodes_end(tape);
 }

@@ -11,11 +11,11 @@ enum { FEW = 8, MOST_INPUTS = UINT16_MAX, MOST_ATTRIBUTES = UINT16_MAX };
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes) {
     size_t inputs = (size_t)n * sizeof(ag_tensor *);
-    ag_tensor **slot = ag__node_slot(tape);
-    ag_tensor *t = slot ? ag__arena(tape, sizeof *t + inputs + bytes) : NULL;
-    if (!t) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    bool room = tape->next != tape->next_end || ag__nodes_grow(tape);
+    ag_tensor *t = tape->next, **input = room ? ag__arena(tape, inputs + bytes) : NULL;
+    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
     t->tape = tape, t->op = op, t->layout = layout; /* one by one: to clear it first takes longer than the rest */
-    t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0;
+    t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
     t->id = tape->count;
     t->readers = t->live = t->place = 0;
     t->arity = (uint16_t)n;
@@ -23,7 +23,7 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
     t->dtype = (uint8_t)dtype;
     unsigned flags = tape->in_gradient ? AG__GRADIENT : 0, from_inputs = 0;
     for (int i = 0; i < n; i++) {
-        t->input[i] = x[i];
+        input[i] = x[i];
         x[i]->readers++;
         from_inputs |= x[i]->flags;
     }
@@ -31,8 +31,7 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
     else if (op->vjp && op->vjp != ag_zero_vjp && ag__is_real((int)dtype)) flags |= from_inputs & AG__REQUIRES;
     t->flags = (uint16_t)flags;
     if (bytes) memcpy(ag__attributes(t), attributes, bytes);
-    *slot = t;
-    tape->count++;
+    tape->count++, tape->next++;
     return t;
 }
 

@@ -168,7 +168,7 @@ void ag__snapshot_restore(const ag__snapshot *s, ag_tape *tape) {
     if (!s->memory) return;
     ag__truncate(tape, &s->place);
     const uint16_t *flags = s->memory->data;
-    for (uint32_t id = 0; id < tape->count; id++) {
+    for (uint32_t id = 0; id < s->place.count; id++) {
         ag_tensor *t = ag__node(tape, id);
         if (t->flags & AG__COMPUTED && !(flags[id] & AG__COMPUTED))
             for (int i = 0; i < t->arity; i++) t->input[i]->readers++;

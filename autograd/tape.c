@@ -14,6 +14,11 @@ static ag_evaluator default_evaluator(void) {
     return choice && strcmp(choice, "reference") == 0 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_FUSED;
 }
 
+static bool default_keeps_vacant(void) {
+    const char *choice = getenv("AG_CHECK");
+    return choice && strcmp(choice, "1") == 0;
+}
+
 static bool default_compile(void) {
     const char *choice = getenv("AG_COMPILE");
     return !choice || strcmp(choice, "0") != 0;
@@ -34,6 +39,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->threads = ag__default_threads();
     tape->evaluator = default_evaluator();
     tape->compile = default_compile();
+    tape->keeps_vacant = default_keeps_vacant();
     tape->nil = (ag_tensor *)(tape + 1);
     *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};
     return tape;
@@ -41,6 +47,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
 
 void ag_tape_free(ag_tape *tape) {
     if (!tape) return;
+    tape->keeps_vacant = false;
     ag__truncate(tape, &(ag__place){0});
     ag__plans_free(tape);
     ag__profile_free(tape);
@@ -116,11 +123,32 @@ static void drop_packed_beyond(ag_tape *tape, uint32_t count) {
     }
 }
 
-static void release_node(ag_tape *tape, ag_tensor *t) {
-    ag__buffer_drop(tape, t->buffer);
+static inline void release_node(ag_tape *tape, ag_tensor *t) {
+    if (t->buffer) ag__buffer_drop(tape, t->buffer);
     if (!(t->flags & AG__COMPUTED))
         for (int i = 0; i < t->arity; i++) t->input[i]->readers--;
     t->flags = AG__STALE;
+}
+
+/* What every scan over the nodes may meet and pass by: without inputs, value and name. */
+static void vacate(ag_tape *tape, ag_tensor *t) {
+    if (t->flags & AG__STALE) return;
+    release_node(tape, t);
+    t->buffer = NULL, t->label = NULL, t->layout = tape->nil->layout, t->arity = t->attribute_bytes = 0;
+    tape->vacant++;
+}
+
+/* Release the nodes from `count` on. Where places are kept vacant, nodes take them again when there are many. */
+static void release_nodes(ag_tape *tape, uint32_t count) {
+    enum { MOST_VACANT = 1 << 18 };
+    if (!tape->keeps_vacant) {
+        while (tape->count > count) release_node(tape, ag__node(tape, --tape->count));
+        return;
+    }
+    for (uint32_t id = tape->count; id-- > count;) vacate(tape, ag__node(tape, id));
+    if (tape->count - count < MOST_VACANT) return;
+    tape->vacant -= tape->count - count;
+    tape->count = count;
 }
 
 /* Whether a mark's place is later than `place`: more nodes before it, or only more of the arena. */
@@ -143,7 +171,8 @@ void ag__truncate(ag_tape *tape, const ag__place *place) {
     drop_packed_beyond(tape, place->count);
     for (; tape->labels != place->labels; tape->labels = tape->labels->before)
         tape->labels->tensor->label = tape->labels->former;
-    while (tape->count > place->count) release_node(tape, ag__node(tape, --tape->count));
+    release_nodes(tape, place->count);
+    ag__nodes_end(tape);
     ag__arena_release(tape, place->chunk, place->used);
 }
 
@@ -230,7 +259,7 @@ void ag__draw_taken(ag_tape *tape) { tape->draws++; }
 ag_memory ag_tape_memory(const ag_tape *tape) {
     if (!tape) return (ag_memory){0};
     ag_memory m = tape->memory;
-    m.nodes = tape->count;
+    m.nodes = tape->count - tape->vacant;
     m.node_bytes = ag__arena_bytes(tape);
     m.peak_node_bytes = most(m.peak_node_bytes, m.node_bytes);
     return m;
