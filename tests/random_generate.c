@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autograd/limits.h"
 #include "tests/random_program.h"
 #include "tests/support.h"
 
@@ -897,12 +898,121 @@ static void some_lines(generator *g) {
     else some_statement(g);
 }
 
+extent program_extent(uint64_t seed) {
+    int lot = (int)((seed ^ seed >> 31) * 0x9E3779B97F4A7C15u >> 40) % 200;
+    return lot < 2 ? LARGE : lot < 24 ? MEDIUM : lot < 48 ? BROAD : SMALL;
+}
+
+/* ---- Broad programs: where one element too many or too few makes another division of the work ---- */
+
+static int64_t beside(generator *g, int64_t edge) { return edge > 1 ? edge - 1 + pick(g, 3) : edge; }
+
+static int64_t edge_of_extents(generator *g) {
+    static const int edges[] = {1,
+                                2,
+                                4,
+                                AG__FEWEST_COLUMNS,
+                                AG__ROWS_A_GROUP,
+                                AG__LANES,
+                                2 * AG__LANES,
+                                AG__LONG_ROW / 2,
+                                AG__LONG_ROW,
+                                AG__STRIP / 2,
+                                AG__STRIP,
+                                2 * AG__STRIP,
+                                3 * AG__STRIP,
+                                AG__MOST_ROW};
+    return chance(g, 30) ? 1 + pick(g, 9) : beside(g, edges[pick(g, (int)(sizeof edges / sizeof *edges))]);
+}
+
+static int64_t edge_of_sizes(generator *g) {
+    static const int edges[] = {AG__WORTH_BYTES / 8,    AG__WORTH_BYTES / 4,  AG__LITTLE,           AG__AT_ONCE,
+                                2 * AG__STEPS_A_THREAD, AG__SECOND_LEVEL / 8, AG__SECOND_LEVEL / 4, AG__LARGE,
+                                AG__MEMORY / 8};
+    return edges[pick(g, (int)(sizeof edges / sizeof *edges))];
+}
+
+/* Two or three extents at edges, and most often the longest so that their product is at one as well. */
+static void choose_broad_extents(generator *g) {
+    int lot = pick(g, 100);
+    g->base.rank = lot < 10 ? 1 : lot < 65 ? 2 : lot < 95 ? 3 : 4;
+    g->most = lot % 50 == 0 ? AG__LIMIT(600000, 3000) : lot % 5 == 0 ? AG__LIMIT(90000, 1500) : AG__LIMIT(24000, 800);
+    for (int i = 0; i < g->base.rank; i++)
+        g->base.extent[i] = i < 2 ? edge_of_extents(g) : 1 + pick(g, AG__FEWEST_COLUMNS + 2);
+    for (int i = g->base.rank; i-- > 1;) { /* the short ones may be anywhere */
+        int j = pick(g, i + 1);
+        int64_t e = g->base.extent[i];
+        g->base.extent[i] = g->base.extent[j];
+        g->base.extent[j] = e;
+    }
+    while (room_of(&g->base) > g->most) g->base.extent[pick(g, g->base.rank)] = 1 + pick(g, 5);
+    int longest = 0;
+    for (int i = 0; i < g->base.rank; i++)
+        if (g->base.extent[i] > g->base.extent[longest]) longest = i;
+    int64_t others = room_of(&g->base) / g->base.extent[longest], size = edge_of_sizes(g);
+    if (chance(g, 60) && size <= g->most && size / others > 0) g->base.extent[longest] = beside(g, size / others);
+    g->most = g->most < room_of(&g->base) ? room_of(&g->base) : g->most;
+    for (int i = 0; i < PALETTE; i++) g->extent[i] = g->base.extent[pick(g, g->base.rank)];
+}
+
+/* An element for each of some axes' places; seldom without leading axes, that is, for each of the last ones'. */
+static ag_shape mixed(generator *g) {
+    ag_shape s = g->base;
+    for (int i = 0; i < s.rank; i++)
+        if (chance(g, 45)) s.extent[i] = 1;
+    if (chance(g, 25)) {
+        int gone = pick(g, s.rank + 1);
+        s.rank -= gone;
+        memmove(s.extent, s.extent + gone, (size_t)s.rank * sizeof *s.extent);
+    }
+    return s;
+}
+
+static void some_broad_leaves(generator *g) {
+    static const char *const names[] = {"ag_parameter", "ag_parameter", "ag_parameter", "ag_variable", "ag_from"};
+    leaf_line(g, "ag_parameter", g->dtype, g->base, some_domain(g));
+    for (int n = 2 + pick(g, 4); n > 0; n--) leaf_line(g, names[pick(g, 5)], g->dtype, mixed(g), some_domain(g));
+}
+
+/* Folded along one axis, or along several next to each other, and mostly ready to be spread again. */
+static void some_broad_fold(generator *g) {
+    static const char *const names[] = {"ag_sum_over", "ag_sum_over", "ag_mean_over", "ag_max_over"};
+    int x = operand(g, REALS, ANYTHING_GOES), rank = g->value[x].shape.rank;
+    if (rank == 0 || empty_along(g, x)) return;
+    ag_axes axes = {0};
+    int first = pick(g, rank), n = chance(g, 70) ? 1 : 1 + pick(g, rank - first);
+    for (int i = 0; i < n; i++) axes.axis[axes.count++] = first + i;
+    axes_line(g, names[pick(g, 4)], x, axes, chance(g, 75));
+}
+
+/* A vector with an element for each row becomes a column. */
+static void some_column(generator *g) {
+    int x = operand(g, REALS, ANYTHING_GOES), rank = g->value[x].shape.rank;
+    if (rank < g->base.rank && rank < MOST_RANK) x = axis_line(g, "ag_unsqueeze", x, rank, false);
+    ag_shape y;
+    if (chance(g, 50) || !broadcasts(&g->value[x].shape, &g->base, &y) || room_of(&y) > g->most) return;
+    shape_line(g, "ag_broadcast_to", x, y);
+}
+
+static void some_broad_lines(generator *g) {
+    int which = pick(g, 100);
+    if (which < 34) some_binary(g, KIND_BINARY);
+    else if (which < 46) some_unary(g);
+    else if (which < 53) some_scalar_form(g);
+    else if (which < 72) some_broad_fold(g);
+    else if (which < 79) some_column(g);
+    else if (which < 83) some_view(g);
+    else if (which < 87) some_norm(g);
+    else if (which < 90) some_softmax(g);
+    else if (which < 92) some_choice(g);
+    else some_lines(g);
+}
+
 static void choose_extents(generator *g) {
     static const int64_t small[] = {1, 2, 2, 3, 3, 4, 5, 7, 8, 9, 16, 17, 33};
     static const int64_t medium[] = {1, 3, 31, 32, 33, 40, 64, 1023, 1024, 1025, 2049};
     static const int64_t large[] = {2, 3, 300, 257, 1025, 40000, 66000};
-    int lot = pick(g, 200);
-    extent size = g->p->size = lot < 2 ? LARGE : lot < 24 ? MEDIUM : SMALL;
+    extent size = g->p->size;
     const int64_t *from = size == LARGE ? large : size == MEDIUM ? medium : small;
     int n = size == LARGE ? 7 : size == MEDIUM ? 11 : 13;
     g->most = size == LARGE ? 300000 : size == MEDIUM ? 12000 : 1200;
@@ -946,6 +1056,7 @@ static void some_outputs(generator *g) {
 }
 
 static int some_length(generator *g) {
+    if (g->p->size == BROAD) return 6 + pick(g, 9);
     if (g->p->size == LARGE) return 5 + pick(g, 6);
     if (g->p->size == MEDIUM) return 6 + pick(g, 16);
     return chance(g, 3) ? 70 + pick(g, 80) : 6 + pick(g, 30);
@@ -955,6 +1066,7 @@ void program_generate(program *p, uint64_t seed) {
     generator g = {.p = p, .random = seed, .tape = ag_tape_new()};
     memset(p, 0, sizeof *p);
     p->seed = seed;
+    p->size = program_extent(seed);
     ag_tape_set_evaluator(g.tape, AG_EVALUATOR_REFERENCE);
     ag_tape_set_threads(g.tape, 1);
     ag_tape_seed(g.tape, seed);
@@ -963,11 +1075,13 @@ void program_generate(program *p, uint64_t seed) {
     p->backward = chance(&g, 25);
     g.ties = chance(&g, 10);
     g.dtype = chance(&g, 50) ? AG_F64 : AG_F32;
-    choose_extents(&g);
-    some_leaves(&g);
+    bool broad = p->size == BROAD;
+    (broad ? choose_broad_extents : choose_extents)(&g);
+    (broad ? some_broad_leaves : some_leaves)(&g);
     int length = some_length(&g);
     p->order = length > 40 || p->size == LARGE ? pick(&g, 2) : chance(&g, 15) ? pick(&g, 2) : 2;
-    while (p->count < length) some_lines(&g);
+    if (broad) p->order = chance(&g, 70) ? 1 : p->order;
+    while (p->count < length) (broad ? some_broad_lines : some_lines)(&g);
     some_outputs(&g);
     ag_tape_free(g.tape);
 }

@@ -137,8 +137,9 @@ typedef struct line {
     ag_shape y_shape;
 } line;
 
-/* Up to a few hundred elements; a few thousand; enough for several threads. */
-typedef enum extent { SMALL, MEDIUM, LARGE } extent;
+/* Up to a few hundred elements; a few thousand; enough for several threads; or whatever is an edge to the evaluators,
+ * rows by columns in every mixture of what has an element for each, for each row, for each column and for all. */
+typedef enum extent { SMALL, MEDIUM, LARGE, BROAD, EXTENTS } extent;
 
 typedef struct program {
     uint64_t seed;
@@ -151,6 +152,7 @@ typedef struct program {
     line line[MOST_LINES];
 } program;
 
+extent program_extent(uint64_t seed); /* that this seed's program has */
 void program_generate(program *p, uint64_t seed);
 
 /* Shapes and dtypes of all values; false if the program cannot be recorded. */

@@ -1,11 +1,12 @@
 /* test_random -- random programs: both evaluators give the same values and gradients, twice, on any number of threads,
  * and whatever allocation fails
  *
- *     test_random [--programs N] [--seed S] [--verbose] [--isolate] [--print] [--relax CLASS,…]
+ *     test_random [--programs N] [--seed S] [--only EXTENT] [--verbose] [--isolate] [--print] [--relax CLASS,…]
  *
  * runs N programs (one, if only a seed is given) from seed S on, rather than the usual ones. AG_RANDOM_PROGRAMS and
  * AG_RANDOM_SEED do the same. --isolate gives each run a process of its own, so that a program that crashes or hangs is
- * made smaller too. --relax adds classes of operations whose results may differ within a bound: see random_bound.h.
+ * made smaller too. --only takes the seeds whose programs are small, medium, large or broad. --relax adds classes of
+ * operations whose results may differ within a bound: see random_bound.h.
  *
  * What must hold of each program is in check_program(). Its results are what it looks at on its way, its outputs, their
  * gradients by every real leaf, a weighted sum's gradients of those, and what its variables hold at its end. */
@@ -565,7 +566,8 @@ static verdict check_fused(const program *p, const run *reference, char *report)
     verdict v = *first.trouble ? failed(&first, FAILS, report) : agree(&first, reference, report) ? AGREES : DIFFERS;
     if (v == AGREES && !shown_stays(&first, report)) v = DIFFERS;
     if (v == AGREES) v = check_repetition(&first, p, report);
-    if (v == AGREES && (p->size == LARGE || p->seed % 4 == 0)) v = check_other(p, &first, on_two_threads, report);
+    if (v == AGREES && (p->size == LARGE || p->seed % (p->size == BROAD ? 2 : 4) == 0))
+        v = check_other(p, &first, on_two_threads, report);
     if (v == AGREES && p->seed % 8 == 1) v = check_other(p, reference, eagerly, report);
     run_close(&first);
     return v == AGREES && *first.trouble ? failed(&first, LEAKS, report) : v;
@@ -623,7 +625,8 @@ static struct {
     int64_t programs;
     uint64_t seed;
     bool verbose, isolate, print, chosen; /* chosen: not the usual programs */
-} options = {.programs = 3000, .seed = 1};
+    int only;                             /* this extent; EXTENTS: any */
+} options = {.programs = 3000, .seed = 1, .only = EXTENTS};
 
 static verdict check(const program *p, char *report) {
     return options.isolate ? check_isolated(p, report) : check_program(p, report);
@@ -675,8 +678,10 @@ static void print_totals(void) {
 static int check_many(char *first) {
     int failures = 0;
     char report[REPORT];
-    for (int64_t i = 0; i < options.programs; i++) {
-        program_generate(&current, options.seed + (uint64_t)i);
+    uint64_t seed = options.seed;
+    for (int64_t i = 0; i < options.programs; i++, seed++) {
+        while (options.only < EXTENTS && (int)program_extent(seed) != options.only) seed++;
+        program_generate(&current, seed);
         if (options.print) program_print(stderr, &current);
         verdict v = check(&current, report);
         totals.programs++;
@@ -699,7 +704,7 @@ START_TEST(programs_agree) {
     if (options.chosen || options.verbose) print_totals();
     ck_assert_msg(failures == 0, "%d of %lld programs fail, the first: %s", failures, (long long)options.programs,
                   first);
-    if (options.programs < 3000) return;
+    if (options.programs < 3000 || options.only < EXTENTS) return;
     for (int i = 0; i < form_count; i++)
         ck_assert_msg(drawn[i] > 0 || forms[i].call.x == user_flawed, "no program has a call of %s", forms[i].name);
     for (int i = 0; i < ag_op_count(); i++)
@@ -807,7 +812,7 @@ START_TEST(any_allocation_may_fail) {
         program_generate(&current, seed);
         wrapped_free();
         int64_t *left = current.size == SMALL ? &small : &medium;
-        if (current.size == LARGE || *left == 0) continue;
+        if (current.size >= LARGE || *left == 0) continue;
         --*left;
         if (check_allocations(&current, report) == AGREES) continue;
         fprintf(stderr, "\n/* %s */\n", report);
@@ -840,7 +845,7 @@ START_TEST(a_flaw_is_found_and_shown_small) {
     for (uint64_t seed = 1; planted < 12; seed++) {
         program_generate(&current, seed);
         wrapped_free();
-        if (current.wild || current.size == LARGE || !plant(&current)) continue;
+        if (current.wild || current.size >= LARGE || !plant(&current)) continue;
         planted++;
         planted_flaw = 0x1p-20;
         verdict v = check_program(&current, report);
@@ -920,6 +925,13 @@ END_TEST
 
 /* ---- */
 
+static bool choose_only(const char *name) {
+    static const char *const names[] = {[SMALL] = "small", [MEDIUM] = "medium", [LARGE] = "large", [BROAD] = "broad"};
+    for (int i = 0; i < EXTENTS; i++)
+        if (strcmp(name, names[i]) == 0) options.only = i;
+    return options.only < EXTENTS;
+}
+
 static void read_options(int argc, char **argv) {
     const char *programs = getenv("AG_RANDOM_PROGRAMS"), *seed = getenv("AG_RANDOM_SEED");
     if (small_run() || under_asan()) options.programs = small_run() ? 60 : 800;
@@ -931,9 +943,12 @@ static void read_options(int argc, char **argv) {
         else if (strcmp(argv[i], "--isolate") == 0) options.isolate = true;
         else if (strcmp(argv[i], "--print") == 0) options.print = true;
         else if (strcmp(argv[i], "--relax") == 0 && loosen(value)) i++;
+        else if (strcmp(argv[i], "--only") == 0 && choose_only(value)) i++;
         else {
-            fprintf(stderr, "usage: test_random [--programs N] [--seed S] [--verbose] [--isolate] [--print] "
-                            "[--relax none|all|product_sums,whole_sums,products,sums,functions,arithmetic]\n");
+            fprintf(stderr,
+                    "usage: test_random [--programs N] [--seed S] [--only small|medium|large|broad] [--verbose] "
+                    "[--isolate] [--print] "
+                    "[--relax none|all|product_sums,whole_sums,products,sums,functions,arithmetic]\n");
             exit(2);
         }
     }
