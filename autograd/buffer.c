@@ -2,7 +2,8 @@
  *
  * A block is a header and its data. Sizes are rounded up to classes, of which there are four to each power of two for
  * small blocks, and 16 for large ones; a freed block waits in its class's list. Small blocks are cut from slabs, large
- * ones are allocations of their own, and only those can be given back before the tape ends. */
+ * ones are allocations of their own, and only those can be given back before the tape ends. Under AddressSanitizer and
+ * valgrind what a block has beyond the bytes that were asked for is poisoned, and there is something of it. */
 #include "autograd/internal.h"
 
 #include <string.h>
@@ -95,6 +96,8 @@ static void count_live(ag_tape *tape, int64_t bytes) {
 
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     if (bytes > MOST) return NULL;
+    size_t used = bytes;
+    bytes += tape->gap;
     unsigned c = class_of(bytes + SMALL_HEADER);
     if (!is_small(c)) c = class_of(bytes + header_bytes(c));
     if (!is_small(c)) c = class_of(bytes + header_bytes(c)); /* which may have become a larger one */
@@ -107,7 +110,8 @@ ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     }
     b->data = (char *)b + data_offset(b);
     b->refs = 1;
-    ag__unpoison(b->data, class_bytes(c) - header_bytes(c));
+    ag__unpoison(b->data, used);
+    if (tape->gap) ag__poison((char *)b->data + used, class_bytes(c) - data_offset(b) - used);
     count_live(tape, (int64_t)class_bytes(c));
     return b;
 }

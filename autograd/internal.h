@@ -153,6 +153,7 @@ struct ag_tape {
     ag__buffer *free_list[AG__CLASSES];
     ag__chunk *slabs; /* what small buffers are cut from */
     uint16_t shifts;
+    uint16_t gap; /* poisoned bytes behind each buffer */
     int64_t held_free; /* bytes of large blocks in the free lists */
 
     ag__recent recent[AG__RECENT];
@@ -205,6 +206,7 @@ void ag__nodes_end(ag_tape *tape);  /* after `count` has changed: tape->next is 
 bool ag__nodes_grow(ag_tape *tape); /* or NULL, as its end: this makes it */
 void ag__poison(const void *p, size_t bytes);
 void ag__unpoison(const void *p, size_t bytes);
+uint16_t ag__gap(void); /* poisoned bytes behind a buffer: none where nobody would notice */
 
 /* buffer.c */
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes); /* one reference; NULL on failure */

@@ -52,6 +52,17 @@ void ag__unpoison(const void *p, size_t bytes) {
 #endif
 }
 
+uint16_t ag__gap(void) {
+    enum { GAP = 64 };
+#ifdef HAVE_ASAN
+    return GAP;
+#elif AG_HAVE_MEMCHECK
+    return RUNNING_ON_VALGRIND ? GAP : 0;
+#else
+    return 0;
+#endif
+}
+
 /* Large pages where the system leaves that to the program: fewer faults, and fewer misses when many arrays are read. */
 static void prefer_huge_pages(void *p, size_t bytes) {
 #ifdef MADV_HUGEPAGE

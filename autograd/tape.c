@@ -32,6 +32,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     if (!tape) return NULL;
     memset(tape, 0, TAPE_BYTES);
     tape->allocator = a;
+    tape->gap = ag__gap();
     tape->memory.held = tape->memory.peak_held = (int64_t)TAPE_BYTES;
     tape->memory.allocations = 1;
     tape->recording = true;

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #if defined __has_include
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #endif
 #endif
 #ifndef RUNNING_ON_VALGRIND
@@ -27,7 +27,11 @@
 #define BUILT_WITH_ASAN true
 #endif
 #endif
-#ifndef BUILT_WITH_ASAN
+#ifdef BUILT_WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#define ASAN_POISONED(p) __asan_address_is_poisoned(p)
+#else
+#define ASAN_POISONED(p) ((void)(p), false)
 #define BUILT_WITH_ASAN false
 #endif
 
@@ -36,6 +40,14 @@
 bool under_asan(void) { return BUILT_WITH_ASAN; }
 
 bool under_valgrind(void) { return RUNNING_ON_VALGRIND != 0; }
+
+bool is_poisoned(const void *p) {
+#ifdef VALGRIND_GET_VBITS
+    char bits;
+    if (under_valgrind()) return VALGRIND_GET_VBITS(p, &bits, 1) == 3;
+#endif
+    return ASAN_POISONED(p);
+}
 
 bool small_run(void) {
     const char *wish = getenv("AG_TEST_SMALL");

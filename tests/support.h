@@ -26,6 +26,9 @@ bool small_run(void);
 bool under_asan(void);
 bool under_valgrind(void);
 
+/* Whether one of the two would report a use of this byte. */
+bool is_poisoned(const void *p);
+
 /* Whether to add `tests` tests that look at how much work is in one piece: not to a build with tiny limits, where pieces
  * are others. They are then reported as skipped. */
 bool usual_pieces(int tests);

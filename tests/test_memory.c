@@ -436,6 +436,25 @@ START_TEST(vacant_places_are_bounded) {
 }
 END_TEST
 
+/* ---- Gaps ---- */
+
+/* Of a size that a block has exactly, or nearly, as of any other; whatever was in the block before. */
+START_TEST(nothing_is_usable_behind_a_value) {
+    for (int round = 0; round < 2; round++) {
+        ag_mark mark = ag_tape_mark(tape);
+        for (int64_t n = 1; n < 120000; n += n < 300 ? 1 : n / 7) {
+            int64_t size = n + round;
+            ag_tensor *x = ag_full(tape, AG_F64, AG_SHAPE(size), 1), *y = ag_equal(x, x);
+            const char *of_x = ag_data(x), *of_y = ag_data(y);
+            ck_assert(!is_poisoned(of_x) && !is_poisoned(of_y + size - 1));
+            ck_assert_msg(is_poisoned(of_x + size * 8), "x of %d", (int)size);
+            ck_assert_msg(is_poisoned(of_y + size), "y of %d", (int)size);
+        }
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 /* ---- */
 
 int main(void) {
@@ -457,5 +476,6 @@ int main(void) {
     tcase_add_test(stale, a_rewound_tensor_is_refused);
     tcase_add_loop_test(stale, a_handle_is_a_tensor_or_refused, 0, 2);
     tcase_add_test(stale, vacant_places_are_bounded);
+    if (under_asan() || under_valgrind()) tcase_add_test(tape_group(suite, "gaps"), nothing_is_usable_behind_a_value);
     return run_suite(suite);
 }
