@@ -207,12 +207,14 @@ AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
 AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 
 /* ag_evaluator -- how values are computed: fused, regions of operations strip by strip in cache; or by the reference, one
- * operation at a time with plain loops, which is what the other is tested against and what to debug with */
-typedef enum ag_evaluator { AG_EVALUATOR_FUSED, AG_EVALUATOR_REFERENCE } ag_evaluator;
+ * operation at a time with plain loops, which is what the other is tested against and what to debug with; or
+ * automatically: fused, but by the reference what is too small for a plan to pay, or small and not seen before. Results
+ * are those of the fused evaluator, to the last bit */
+typedef enum ag_evaluator { AG_EVALUATOR_AUTOMATIC, AG_EVALUATOR_FUSED, AG_EVALUATOR_REFERENCE } ag_evaluator;
 
-/* ag_tape_set_evaluator -- choose how this tape's values are computed; returns the former choice. A new tape is fused,
- * unless the environment variable AG_EVAL is "reference"; it makes machine code unless AG_COMPILE is "0"
- * Errors: none; what is no evaluator changes nothing; AG_EVALUATOR_FUSED for a NULL tape */
+/* ag_tape_set_evaluator -- choose how this tape's values are computed; returns the former choice. A new tape's is automatic,
+ * unless the environment variable AG_EVAL is "fused" or "reference"; it makes machine code unless AG_COMPILE is "0"
+ * Errors: none; what is no evaluator changes nothing; AG_EVALUATOR_AUTOMATIC for a NULL tape */
 AG_API ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator);
 
 /* ag_tape_seed -- restart the tape's random numbers; the same program then draws the same ones

@@ -9,6 +9,7 @@
  * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use; vectors
  * that are worked on at the same time have no elements in common. So slots may share memory as compile.h says. */
 #include "autograd/encode.h"
+#include "autograd/hash.h"
 
 #include <string.h>
 
@@ -78,8 +79,7 @@ static bool same(const value *a, const value *b) {
 
 static unsigned hash_of(const value *v) {
     uint64_t h = v->code | (uint64_t)v->x[0] << 8 | (uint64_t)v->x[1] << 24 | (uint64_t)v->x[2] << 40;
-    h = (h ^ v->bits) * UINT64_C(0x9e3779b97f4a7c15) + v->k;
-    h = (h ^ h >> 29 ^ (uint64_t)v->at) * UINT64_C(0xbf58476d1ce4e5b9);
+    h = ag__mix(ag__mix(h, v->bits), (uint64_t)v->k << 32 | (uint32_t)v->at);
     return (unsigned)(h >> 32);
 }
 
@@ -648,46 +648,36 @@ ag__pages ag__code_pages = {map_pages, seal_pages, unmap_pages};
 
 /* ---- The tape's programs ---- */
 
-enum { BUCKETS = 64, RUN_BYTES = 64 * 1024, MOST_BYTES = 4 * 1024 * 1024 };
+enum { BUCKETS = 64 };
 
-typedef struct run { /* of pages: the used ones are executable, the others writable */
-    struct run *next;
-    uint8_t *pages;
-    size_t bytes, used;
-} run;
-
-typedef struct entry { /* what was compiled; the slots follow the steps */
-    struct entry *next;
+typedef struct entry { /* what was compiled, and its pages; the slots follow the steps */
+    struct entry *next, *next_by_code;
     uint64_t hash;
     ag__code *code;
-    size_t bytes;
+    void *pages;
+    size_t bytes, page_bytes;
+    uint32_t uses;
     int steps, slots;
     ag__code_step step[];
 } entry;
 
 struct ag__programs {
-    entry *bucket[BUCKETS];
-    run *runs;
+    entry *bucket[BUCKETS], *by_code[BUCKETS];
     size_t mapped;
 };
 
 static const ag__code_slot *slots_of(const entry *e) { return (const ag__code_slot *)(e->step + e->steps); }
 
-static uint64_t mix(uint64_t h, uint64_t x) {
-    h = (h ^ x) * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ h >> 32;
-}
-
 static uint64_t hash_program(int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
     uint64_t h = (uint64_t)steps << 32 | (uint64_t)slots;
     for (const ag__code_step *s = step; s < step + steps; s++) {
-        h = mix(h, (uint64_t)(uintptr_t)s->op);
-        h = mix(h, (uint64_t)s->dtype | (uint64_t)s->n << 8 | (uint64_t)s->y << 16 | (uint64_t)s->attributes << 32);
-        for (int i = 0; i < s->n; i++) h = mix(h, s->x[i]);
+        h = ag__mix(h, (uint64_t)(uintptr_t)s->op);
+        h = ag__mix(h, (uint64_t)s->dtype | (uint64_t)s->n << 8 | (uint64_t)s->y << 16 | (uint64_t)s->attributes << 32);
+        for (int i = 0; i < s->n; i++) h = ag__mix(h, s->x[i]);
     }
     for (int i = 0; i < slots; i++) {
         const ag__code_slot *s = &slot[i];
-        h = mix(h, (uint64_t)s->dtype << 3 | (uint64_t)s->lanes << 2 | (uint64_t)s->one << 1 | s->out);
+        h = ag__mix(h, (uint64_t)s->dtype << 3 | (uint64_t)s->lanes << 2 | (uint64_t)s->one << 1 | s->out);
     }
     return h;
 }
@@ -714,32 +704,23 @@ static size_t page_bytes(void) {
     return bytes > 0 ? (size_t)bytes : 4096;
 }
 
-static run *new_run(ag_tape *tape, size_t bytes) {
-    struct ag__programs *all = tape->programs;
-    run *r = ag__resize(tape, NULL, 0, sizeof *r);
-    if (!r) return NULL;
-    if (bytes < RUN_BYTES) bytes = RUN_BYTES;
-    *r = (run){.next = all->runs, .pages = ag__code_pages.map(bytes), .bytes = bytes};
-    if (!r->pages) return ag__resize(tape, r, sizeof *r, 0);
-    all->mapped += bytes;
-    return all->runs = r;
-}
-
-/* Write the code where there is room, into pages of its own: nothing that is executable is ever written to. */
-static ag__code *install(ag_tape *tape, const ag__machine *m) {
-    size_t entry_point, page = page_bytes();
-    run *r = tape->programs->runs ? tape->programs->runs : new_run(tape, 0);
-    size_t size = r ? ag__assemble(m, r->pages + r->used, r->bytes - r->used, &entry_point) : 0;
-    size_t bytes = (size + page - 1) / page * page;
-    if (r && size > r->bytes - r->used) {
-        if ((r = new_run(tape, bytes))) ag__assemble(m, r->pages, bytes, &entry_point);
+/* Write the code into pages of its own, the size of which is known when it has been written once: nothing that is
+ * executable is ever written to. */
+static bool install(ag_tape *tape, const ag__machine *m, entry *e) {
+    size_t entry_point, page = page_bytes(), size = ag__assemble(m, NULL, 0, &entry_point);
+    e->page_bytes = (size + page - 1) / page * page;
+    uint8_t *pages = ag__code_pages.map(e->page_bytes), *start;
+    if (!pages) return false;
+    ag__assemble(m, pages, e->page_bytes, &entry_point);
+    if (!ag__code_pages.seal(pages, e->page_bytes)) {
+        ag__code_pages.unmap(pages, e->page_bytes);
+        return false;
     }
-    if (!r || !ag__code_pages.seal(r->pages + r->used, bytes)) return NULL;
-    uint8_t *start = r->pages + r->used + entry_point;
-    ag__code *code;
-    r->used += bytes;
-    memcpy(&code, &start, sizeof code);
-    return code;
+    start = pages + entry_point;
+    memcpy(&e->code, &start, sizeof e->code);
+    e->pages = pages;
+    tape->programs->mapped += e->page_bytes;
+    return true;
 }
 
 /* How many values a micro-program may become: steps, their constants, and conversions between widths. */
@@ -794,33 +775,55 @@ static size_t lay_out(program *p, int slots, char *memory) {
     return used;
 }
 
-static ag__code *compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
-    program p = {.slot = slot};
-    if (!measure(&p, steps, step)) return NULL;
-    size_t bytes = lay_out(&p, slots, NULL);
+static bool compile(ag_tape *tape, entry *e) {
+    program p = {.slot = slots_of(e)};
+    if (!measure(&p, e->steps, e->step)) return false;
+    size_t bytes = lay_out(&p, e->slots, NULL);
     char *memory = ag__resize(tape, NULL, 0, bytes);
-    if (!memory) return NULL;
-    lay_out(&p, slots, memory);
+    if (!memory) return false;
+    lay_out(&p, e->slots, memory);
     p.value[0] = (value){0}; /* what failures refer to */
     memset(p.table, 0xff, ((size_t)p.table_mask + 1) * sizeof *p.table);
-    memset(p.of_slot, 0xff, (size_t)slots * sizeof *p.of_slot);
-    for (int i = 0; i < steps && !p.failed; i++) add_step(&p, &step[i]);
+    memset(p.of_slot, 0xff, (size_t)e->slots * sizeof *p.of_slot);
+    for (int i = 0; i < e->steps && !p.failed; i++) add_step(&p, &e->step[i]);
     ag__machine m = {0};
-    if (!p.failed) m = allocate(&p, slots);
-    ag__code *code = p.failed ? NULL : install(tape, &m);
+    if (!p.failed) m = allocate(&p, e->slots);
+    bool good = !p.failed && install(tape, &m, e);
     ag__resize(tape, memory, bytes, 0);
-    return code;
+    return good;
 }
 
-static ag__code *remember(ag_tape *tape, uint64_t hash, int steps, const ag__code_step *step, int slots,
-                          const ag__code_slot *slot, ag__code *code) {
+static entry **by_code(struct ag__programs *all, ag__code *code) {
+    uintptr_t address;
+    memcpy(&address, &code, sizeof address);
+    return &all->by_code[address / 4096 % BUCKETS];
+}
+
+static ag__code *compile_new(ag_tape *tape, uint64_t hash, int steps, const ag__code_step *step, int slots,
+                             const ag__code_slot *slot) {
     size_t bytes = sizeof(entry) + (size_t)steps * sizeof *step + (size_t)slots * sizeof *slot;
-    entry *e = code ? ag__resize(tape, NULL, 0, bytes) : NULL, **bucket = &tape->programs->bucket[hash % BUCKETS];
-    if (!e) return code;
-    *e = (entry){.next = *bucket, .hash = hash, .code = code, .bytes = bytes, .steps = steps, .slots = slots};
+    entry *e = ag__resize(tape, NULL, 0, bytes), **bucket = &tape->programs->bucket[hash % BUCKETS];
+    if (!e) return NULL;
+    *e = (entry){.next = *bucket, .hash = hash, .bytes = bytes, .uses = 1, .steps = steps, .slots = slots};
     memcpy(e->step, step, (size_t)steps * sizeof *step);
     memcpy(e->step + steps, slot, (size_t)slots * sizeof *slot);
-    return (*bucket = e)->code;
+    if (!compile(tape, e)) {
+        ag__resize(tape, e, bytes, 0);
+        return NULL;
+    }
+    e->next_by_code = *by_code(tape->programs, e->code);
+    *by_code(tape->programs, e->code) = *bucket = e;
+    return e->code;
+}
+
+static void give_back(ag_tape *tape, entry *e) {
+    struct ag__programs *all = tape->programs;
+    entry **at = &all->bucket[e->hash % BUCKETS];
+    while (*at != e) at = &(*at)->next;
+    *at = e->next;
+    all->mapped -= e->page_bytes;
+    ag__code_pages.unmap(e->pages, e->page_bytes);
+    ag__resize(tape, e, e->bytes, 0);
 }
 
 /* ---- What the evaluator calls ---- */
@@ -846,31 +849,29 @@ ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int s
         *tape->programs = (struct ag__programs){0};
     }
     uint64_t hash = hash_program(steps, step, slots, slot);
-    for (const entry *e = tape->programs->bucket[hash % BUCKETS]; e; e = e->next)
-        if (is_entry_of(e, hash, steps, step, slots, slot)) return e->code;
-    if (tape->programs->mapped > 2 * MOST_BYTES) return NULL;
-    return remember(tape, hash, steps, step, slots, slot, compile(tape, steps, step, slots, slot));
+    for (entry *e = tape->programs->bucket[hash % BUCKETS]; e; e = e->next)
+        if (is_entry_of(e, hash, steps, step, slots, slot) && e->uses < UINT32_MAX) return e->uses++, e->code;
+    if (tape->programs->mapped >= AG__CODE_BYTES) return NULL;
+    return compile_new(tape, hash, steps, step, slots, slot);
 }
 
-bool ag__code_recycle(ag_tape *tape) {
-    bool much = tape->programs && tape->programs->mapped > MOST_BYTES;
-    if (much) ag__code_free(tape);
-    return much;
+void ag__code_release(ag_tape *tape, ag__code *code) {
+    entry **at = by_code(tape->programs, code), *e;
+    while ((*at)->code != code) at = &(*at)->next_by_code;
+    e = *at;
+    if (--e->uses > 0) return;
+    *at = e->next_by_code;
+    give_back(tape, e);
 }
 
 void ag__code_free(ag_tape *tape) {
     struct ag__programs *all = tape->programs;
     if (!all) return;
     for (int i = 0; i < BUCKETS; i++)
-        for (entry *e = all->bucket[i], *next; e; e = next) {
-            next = e->next;
-            ag__resize(tape, e, e->bytes, 0);
+        for (entry *next; all->bucket[i]; all->bucket[i] = next) {
+            next = all->bucket[i]->next;
+            give_back(tape, all->bucket[i]);
         }
-    for (run *r = all->runs, *next; r; r = next) {
-        next = r->next;
-        ag__code_pages.unmap(r->pages, r->bytes);
-        ag__resize(tape, r, sizeof *r, 0);
-    }
     ag__resize(tape, all, sizeof *all, 0);
     tape->programs = NULL;
 }
@@ -884,7 +885,7 @@ ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int s
     return NULL;
 }
 
-bool ag__code_recycle(ag_tape *tape) { return (void)tape, false; }
+void ag__code_release(ag_tape *tape, ag__code *code) { (void)tape, (void)code; }
 
 void ag__code_free(ag_tape *tape) { (void)tape; }
 

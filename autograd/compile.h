@@ -34,12 +34,12 @@ typedef void ag__code(int64_t n, void *const slot[], const void *const attribute
 /* Whether this step can be part of a compiled program. */
 bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots);
 
-/* The program's code, which stays until ag__code_recycle or ag__code_free gives it back; NULL: use the kernels. */
+/* The program's code, which stays until it has been released as often as it was asked for; NULL: use the kernels. */
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot);
 
-/* Give all code back if there has come to be much of it. If true, all that ag__compile has returned is void. */
-bool ag__code_recycle(ag_tape *tape);
+void ag__code_release(ag_tape *tape, ag__code *code);
 
+/* All of it, released or not. */
 void ag__code_free(ag_tape *tape);
 
 /* Where executable memory comes from; tests put failing functions here. */

@@ -122,8 +122,8 @@ typedef struct plan {
     ag_tape *tape;
     uint32_t low, high;     /* the marked nodes are among low … high−1 */
     uint32_t waiting;       /* marked, and not reached by the scan yet */
-    uint32_t marked, edges; /* and their inputs */
-    bool put_off;           /* what is assigned, as far as it can be */
+    ag__amount marked;
+    bool put_off; /* what is assigned, as far as it can be */
 } plan;
 
 static void want_if(plan *p, ag_tensor *t, unsigned later) {
@@ -132,7 +132,7 @@ static void want_if(plan *p, ag_tensor *t, unsigned later) {
     if (t->flags & AG__NEEDED) return;
     t->flags |= (uint16_t)(AG__NEEDED | later);
     p->waiting++;
-    p->marked++;
+    p->marked.nodes++;
     if (t->id >= p->high) p->high = t->id + 1;
 }
 
@@ -177,7 +177,7 @@ static bool put_off(plan *p, ag_tensor *t) {
     if (!later || t->flags & (AG__COMPUTED | AG__KEEP) || t->layout->size == 0) return false;
     if (t->id < p->tape->put_off || (t->op->kind != AG_KIND_ELEMENTWISE && !(t->flags & AG__READ))) return false;
     t->flags &= (uint16_t)~AG__NEEDED;
-    p->marked--;
+    p->marked.nodes--;
     for (int i = 0; i < t->arity; i++) want_if(p, t->input[i], AG__LATER);
     return true;
 }
@@ -188,7 +188,8 @@ static void mark_needed(plan *p) {
         if (!(t->flags & AG__NEEDED)) continue;
         p->waiting--;
         if (put_off(p, t)) continue;
-        p->edges += t->arity;
+        p->marked.edges += t->arity;
+        p->marked.work += ag__work_of(t);
         for (int i = 0; i < t->arity; i++) {
             t->input[i]->live++;
             want(p, t->input[i]);
@@ -246,7 +247,7 @@ bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high) {
     return true;
 }
 
-static bool is_fused(const ag_tape *tape) { return tape->evaluator == AG_EVALUATOR_FUSED && !tape->eager; }
+static bool is_fused(const ag_tape *tape) { return tape->evaluator != AG_EVALUATOR_REFERENCE && !tape->eager; }
 
 /* What is about to be rewound goes, but for what is still to be read. */
 static void release_rest(const plan *p) {
@@ -261,9 +262,8 @@ static void release_rest(const plan *p) {
 /* Planning pays from a second node on; what is evaluated for the last time may be written in place. */
 static bool run(const plan *p) {
     const ag_tape *tape = p->tape;
-    bool fused = is_fused(tape) && (p->marked > 1 || tape->last != UINT32_MAX);
-    return fused ? ag__run_fused(p->tape, p->low, p->high, p->marked, p->edges)
-                 : ag__run_reference(p->tape, p->low, p->high);
+    bool fused = is_fused(tape) && (p->marked.nodes > 1 || tape->last != UINT32_MAX);
+    return fused ? ag__run_fused(p->tape, p->low, p->high, &p->marked) : ag__run_reference(p->tape, p->low, p->high);
 }
 
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
@@ -286,7 +286,7 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
     unpin_all(&p, n, x);
     if (good) ag__commit_assignments(tape), tape->put_off = p.put_off ? tape->count : 0;
     else if (tape->pending && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
-    if (tape->profiling) ag__profile_evaluated(tape, p.marked, since);
+    if (tape->profiling) ag__profile_evaluated(tape, p.marked.nodes, since);
     return good;
 }
 

@@ -1,190 +1,14 @@
 /* fused -- the evaluator that runs plans: regions strip by strip, other operations one by one
  *
- * The nodes that an evaluation needs are taken in chunks; a chunk's structure is hashed, and a plan that was made for the
- * same structure before serves again. How the work is divided depends on shapes only, and pieces are joined in a fixed
- * order, so results are the same bits for any number of threads, and those of the reference evaluator but for sums over
- * everything in a region of rows and for sums with products. */
+ * How the work is divided depends on shapes only, and pieces are joined in a fixed order, so results are the same bits
+ * for any number of threads, and those of the reference evaluator but for sums over everything in a large region of rows
+ * and for large sums with products. */
 #include "autograd/compile.h"
 #include "autograd/plan.h"
 
 #include <string.h>
 
-enum { PLANS = 16, MOST_INPUTS = 8 };
-
-/* ---- Numbering ---- */
-
-typedef struct chunk {
-    ag__chunk_nodes nodes;
-    ag__buffer *memory;
-    uint32_t next; /* id after the chunk's last node */
-} chunk;
-
-static uint64_t mix(uint64_t h, uint64_t v) { return (h ^ v) * 0xff51afd7ed558ccdu; }
-
-static void mix_key(uint64_t key[2], uint64_t v) {
-    v ^= v >> 32;
-    key[0] = mix(key[0], v);
-    key[0] ^= key[0] >> 29;
-    key[1] = (key[1] + v) * 0x9e3779b97f4a7c15u;
-    key[1] ^= key[1] >> 32;
-}
-
-static uint64_t mix_attributes(uint64_t h, const ag_tensor *t) {
-    const char *a = ag__attributes(t);
-    uint64_t word = 0;
-    size_t n = t->attribute_bytes;
-    for (; n >= sizeof word; n -= sizeof word, a += sizeof word) {
-        memcpy(&word, a, sizeof word);
-        h = mix(h, word);
-        h ^= h >> 32;
-    }
-    if (n == 0) return h;
-    word = 0;
-    memcpy(&word, a, n);
-    return mix(h, word);
-}
-
-static void mix_outside(uint64_t key[2], const ag_tensor *t) {
-    uint64_t h = t->layout->hash + t->dtype + ((uint64_t)(t->offset != 0) << 8);
-    if (t->op->flags & AG_OP_CONSTANT) h = mix_attributes(mix(h, (uintptr_t)t->op), t);
-    mix_key(key, h);
-}
-
-/* Numbers of draws change from step to step and decide nothing. */
-static uint64_t mix_node(const ag_tensor *t) {
-    uint64_t h = mix(t->layout->hash, (uintptr_t)t->op);
-    h ^= (uint64_t)t->dtype | (uint64_t)t->arity << 8 | (uint64_t)(t->offset != 0) << 40;
-    if (t->attribute_bytes == 0 || (t->op->kind == AG_KIND_SOURCE && !(t->op->flags & AG_OP_CONSTANT))) return h;
-    return mix_attributes(h, t);
-}
-
-/* Whether the value is still wanted when all nodes of the chunk have run: `first` of its readers there had never run. */
-static bool wanted_after(const ag_tensor *t, uint32_t uses, uint32_t first, uint32_t last) {
-    if (t->id >= last) return t->live > uses;
-    if (t->live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED)) return true;
-    return t->flags & AG__REQUIRES && !(t->flags & (AG__GRADIENT | AG__SCANNED));
-}
-
-static uint32_t number_outside(ag__chunk_nodes *c, ag_tensor *t) {
-    if (t->place < c->places && c->table[t->place] == t) return t->place;
-    t->place = c->places;
-    c->table[c->places++] = t;
-    mix_outside(c->key, t);
-    return t->place;
-}
-
-static void number_inputs(ag__chunk_nodes *c, uint32_t i, uint32_t *firsts) {
-    const ag_tensor *t = c->table[i];
-    uint32_t *to = c->operand + c->first[i];
-    c->first[i + 1] = c->first[i] + t->arity;
-    uint64_t h = mix_node(t);
-    for (int k = 0; k < t->arity; k++) {
-        to[k] = number_outside(c, t->input[k]);
-        h = mix(h ^ h >> 32, to[k]);
-        if (to[k] >= c->nodes) continue;
-        c->uses[to[k]]++;
-        firsts[to[k]] += !(t->flags & AG__COMPUTED);
-    }
-    mix_key(c->key, h);
-}
-
-static void mix_wanted(ag__chunk_nodes *c, const uint32_t *firsts) {
-    uint64_t bits = 0;
-    for (uint32_t i = 0; i < c->nodes; i++) {
-        c->must[i] = wanted_after(c->table[i], c->uses[i], firsts[i], c->tape->last);
-        bits = bits << 1 | c->must[i];
-        if (i % 64 == 63) mix_key(c->key, bits);
-    }
-    mix_key(c->key, bits);
-}
-
-/* Take the next marked nodes from `low` on, and number them and what they read. All of them are `nodes` with `edges`
- * inputs; 0: that is not known. */
-static bool take_chunk(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes, uint32_t edges, chunk *k) {
-    bool all = nodes > 0 && nodes <= AG__CHUNK;
-    *k = (chunk){.next = all ? high : low};
-    if (!all) nodes = edges = 0;
-    for (; k->next < high && nodes < AG__CHUNK; k->next++) {
-        const ag_tensor *t = ag__node(tape, k->next);
-        if (t->flags & AG__NEEDED) nodes++, edges += t->arity;
-    }
-    ag__chunk_nodes *c = &k->nodes;
-    size_t places = (size_t)nodes + edges, words = (size_t)nodes * 3 + 1 + edges;
-    k->memory = ag__buffer_new(tape, places * sizeof(ag_tensor *) + words * sizeof(uint32_t) + nodes);
-    if (!k->memory) return false;
-    *c = (ag__chunk_nodes){.tape = tape, .nodes = nodes, .places = nodes, .key = {nodes, edges}};
-    c->table = k->memory->data;
-    c->first = (uint32_t *)(c->table + places);
-    c->operand = c->first + nodes + 1;
-    c->uses = c->operand + edges;
-    uint32_t *firsts = c->uses + nodes;
-    c->must = (bool *)(firsts + nodes);
-    memset(c->uses, 0, 2 * (size_t)nodes * sizeof *c->uses);
-    for (uint32_t id = low, i = 0; id < k->next; id++) {
-        ag_tensor *t = ag__node(tape, id);
-        if (t->flags & AG__NEEDED) c->table[t->place = i++] = t;
-    }
-    c->first[0] = 0;
-    for (uint32_t i = 0; i < nodes; i++) number_inputs(c, i, firsts);
-    mix_wanted(c, firsts);
-    return true;
-}
-
-/* ---- Plans that were made ---- */
-
-static bool plan_anew(ag__plan *p, const ag__chunk_nodes *c, bool whole) {
-    ag__plan_clear(c->tape, p);
-    *p = (ag__plan){.used = 0};
-    if (!ag__plan_make(p, c, whole)) {
-        *p = (ag__plan){.used = 0};
-        return false;
-    }
-    memcpy(p->key, c->key, sizeof c->key);
-    return true;
-}
-
-/* All machine code has been given back: what refers to it goes. */
-static void forget_plans(ag_tape *tape) {
-    for (ag__plan *p = tape->plans; p < tape->plans + PLANS; p++) {
-        ag__plan_clear(tape, p);
-        *p = (ag__plan){.used = 0};
-    }
-}
-
-/* The plan for these nodes; NULL for want of memory. What comes a third time will come more often: it is planned once
- * more, with machine code wherever that can be. */
-static ag__plan *plan_for(const ag__chunk_nodes *c) {
-    enum { OFTEN = 3 };
-    ag_tape *tape = c->tape;
-    if (!tape->plans) {
-        tape->plans = ag__resize(tape, NULL, 0, PLANS * sizeof(ag__plan));
-        if (!tape->plans) return NULL;
-        memset(tape->plans, 0, PLANS * sizeof(ag__plan));
-    }
-    ag__plan *p = tape->plans, *oldest = p;
-    for (; p < tape->plans + PLANS; p++) {
-        if (p->nodes == c->nodes && p->key[0] == c->key[0] && p->key[1] == c->key[1]) break;
-        if (p->used < oldest->used) oldest = p;
-    }
-    bool found = p < tape->plans + PLANS;
-    uint32_t uses = found ? p->uses + 1 : 1;
-    bool whole = tape->compile && uses >= OFTEN;
-    if (!found || whole != p->whole) {
-        if (!found) p = oldest;
-        if (ag__code_recycle(tape)) forget_plans(tape);
-        if (!plan_anew(p, c, whole)) return NULL;
-    }
-    p->uses = uses;
-    p->used = ++tape->evaluations;
-    return p;
-}
-
-void ag__plans_free(ag_tape *tape) {
-    if (!tape->plans) return;
-    for (int i = 0; i < PLANS; i++) ag__plan_clear(tape, &tape->plans[i]);
-    ag__resize(tape, tape->plans, PLANS * sizeof(ag__plan), 0);
-    tape->plans = NULL;
-}
+enum { MOST_INPUTS = 8 };
 
 /* ---- One strip ---- */
 
@@ -741,26 +565,51 @@ static bool run_plan(ag__chunk_nodes *c, const ag__plan *plan) {
     return true;
 }
 
-/* Without memory for a plan, the reference evaluator may still have enough. */
-static bool run_chunk(ag_tape *tape, uint32_t low, chunk *k, int64_t since) {
-    const ag__plan *plan = plan_for(&k->nodes);
-    if (tape->profiling) ag__profile_planned(tape, k->nodes.nodes, since);
-    return plan ? run_plan(&k->nodes, plan) : ag__run_reference(tape, low, k->next);
+/* ---- Chunks ---- */
+
+/* The next marked nodes from `low` on, at most AG__CHUNK; returns the id after the last one. */
+static uint32_t measure_chunk(const ag_tape *tape, uint32_t low, uint32_t high, ag__amount *amount) {
+    *amount = (ag__amount){0};
+    uint32_t id = low;
+    for (; id < high && amount->nodes < AG__CHUNK; id++) {
+        const ag_tensor *t = ag__node(tape, id);
+        if (!(t->flags & AG__NEEDED)) continue;
+        amount->nodes++;
+        amount->edges += t->arity;
+        amount->work += ag__work_of(t);
+    }
+    return id;
 }
 
-bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes, uint32_t edges) {
-    if (nodes > AG__CHUNK) tape->last = UINT32_MAX; /* nothing in place: a chunk might fail after others */
-    for (; low < high; nodes = 0) {
-        chunk k;
-        int64_t since = tape->profiling ? ag__profile_now() : 0;
-        if (!take_chunk(tape, low, high, nodes, edges, &k)) return ag__run_reference(tape, low, high);
-        bool good = run_chunk(tape, low, &k, since);
-        ag__buffer_drop(tape, k.memory);
-        if (!good) {
-            ag__abandon(tape, low, high);
-            return false;
-        }
-        low = k.next;
+static bool run_plain(ag_tape *tape, uint32_t low, uint32_t high) {
+    tape->last = UINT32_MAX; /* it writes nothing in place */
+    return ag__run_reference(tape, low, high);
+}
+
+static bool run_chunk(ag_tape *tape, uint32_t low, uint32_t high, const ag__amount *amount) {
+    if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && amount->work < (double)amount->nodes * AG__FEW)
+        return run_plain(tape, low, high);
+    ag__chunk_nodes c;
+    int64_t since = tape->profiling ? ag__profile_now() : 0;
+    ag__plan *plan = ag__chunk_take(tape, low, amount, &c) ? ag__plan_for(&c) : NULL;
+    if (tape->profiling) ag__profile_planned(tape, amount->nodes, since);
+    bool good = plan ? run_plan(&c, plan) : run_plain(tape, low, high);
+    if (plan) ag__plan_done(tape, plan);
+    ag__chunk_drop(&c);
+    return good;
+}
+
+bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, const ag__amount *marked) {
+    const bool one = marked->nodes <= AG__CHUNK;
+    if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && marked->work < (double)marked->nodes * AG__SCALARS)
+        return run_plain(tape, low, high);
+    if (!one) tape->last = UINT32_MAX; /* nothing in place: a chunk might fail after others */
+    for (uint32_t next; low < high; low = next) {
+        ag__amount amount = *marked;
+        next = one ? high : measure_chunk(tape, low, high, &amount);
+        if (run_chunk(tape, low, next, &amount)) continue;
+        ag__abandon(tape, low, high);
+        return false;
     }
     return true;
 }
@@ -781,14 +630,16 @@ static uint32_t number_regions(const ag__chunk_nodes *c, const ag__plan *plan, u
 bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region) {
     bool compile = tape->compile, good = true;
     uint32_t number = 0;
-    chunk k;
     tape->compile = false;
-    for (uint32_t low = 0; low < high && good; low = k.next) {
+    for (uint32_t low = 0, next; low < high && good; low = next) {
         ag__plan plan = {.used = 0};
-        good = take_chunk(tape, low, high, 0, 0, &k) && ag__plan_make(&plan, &k.nodes, false);
-        if (good) number = number_regions(&k.nodes, &plan, number, region);
+        ag__chunk_nodes c;
+        ag__amount amount;
+        next = measure_chunk(tape, low, high, &amount);
+        good = ag__chunk_take(tape, low, &amount, &c) && ag__plan_make(&plan, &c, false);
+        if (good) number = number_regions(&c, &plan, number, region);
         ag__plan_clear(tape, &plan);
-        ag__buffer_drop(tape, k.memory);
+        ag__chunk_drop(&c);
     }
     tape->compile = compile;
     return good;

@@ -19,6 +19,7 @@ typedef struct ag__layout {
     uint64_t hash; /* of all that follows */
     int rank;
     bool contiguous; /* row-major, without gaps */
+    uint32_t number; /* scratch of plans.c: in the list of a chunk's layouts */
     int64_t extent[];
 } ag__layout;
 
@@ -172,8 +173,7 @@ struct ag_tape {
     uint64_t seed, draws;
     int threads;
     ag_evaluator evaluator;
-    struct ag__plan *plans; /* of the structures that were evaluated last */
-    uint64_t evaluations;
+    struct ag__plans *plans; /* plans.c's; NULL: none yet */
     struct ag__profile *profile;                 /* the last one; NULL: none */
     bool profiling;                              /* it is running */
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
@@ -221,7 +221,8 @@ bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride);
 void ag__layouts_forget(ag_tape *tape, uint32_t count); /* those made when there were as many nodes, or more */
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
-bool ag__layouts_equal(const ag__layout *a, const ag__layout *b);
+bool ag__layouts_equal(const ag__layout *a, const ag__layout *b); /* in extents */
+bool ag__layouts_same(const ag__layout *a, const ag__layout *b);  /* and strides */
 ag_shape ag__layout_shape(const ag__layout *l);
 
 /* error.c: every failure passes through its raise() */
@@ -269,16 +270,32 @@ void ag__leave_inputs(ag_tensor *t); /* after t has been computed, or the value 
 bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high); /* the marked nodes; false: none is marked now */
 void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
 
-/* fused.c: the same as ag__run_reference; how many nodes are marked, and how many inputs they have */
-struct ag__plan;
-bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, uint32_t nodes, uint32_t edges);
+/* So many marked nodes, with so many inputs; and how many elements they work on. */
+typedef struct ag__amount {
+    uint32_t nodes, edges;
+    double work;
+} ag__amount;
+
+static inline double ag__work_of(const ag_tensor *t) {
+    if (t->op->kind == AG_KIND_VIEW) return 0;
+    double work = (double)t->layout->size;
+    for (int i = 0; t->op->kind != AG_KIND_ELEMENTWISE && i < t->arity; i++) work += (double)t->input[i]->layout->size;
+    return work;
+}
+
+/* fused.c: the same as ag__run_reference */
+bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, const ag__amount *marked);
+
+/* plans.c */
 void ag__plans_free(ag_tape *tape);
+
 /* How it would divide the marked nodes before `high`: region[id] = 1, 2, … of a node that is computed in one sweep with
  * others, or in one step with a sum; unchanged of others. False for want of memory; nothing is raised. */
 bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region);
 
 /* profile.c: the evaluators' reports, while tape->profiling; `since` is when it began, by this clock. They never fail. */
 struct ag__chunk_nodes;
+struct ag__plan;
 struct ag__plan_step;
 int64_t ag__profile_now(void);
 bool ag__profile_compute(ag_tensor *t); /* ag__compute, and its report */

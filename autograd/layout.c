@@ -4,6 +4,7 @@
  * input's, and new ones are looked up among the last few, so that comparing two pointers usually settles whether two
  * shapes are equal. */
 #include "autograd/format.h"
+#include "autograd/hash.h"
 #include "autograd/internal.h"
 
 #include <string.h>
@@ -69,7 +70,7 @@ const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int
     }
     l.contiguous = !stride || row_major(l.rank, extent, strides);
     for (int i = 0; i < 2 * l.rank; i++)
-        l.hash = (l.hash ^ (uint64_t)extent[i]) * 0x9e3779b97f4a7c15u, l.hash ^= l.hash >> 32;
+        l.hash = ag__mix(l.hash, (uint64_t)extent[i]);
     return layout_like(tape, &l, extent);
 }
 
@@ -87,6 +88,11 @@ bool ag__layout_is(const ag__layout *l, const ag_shape *shape) {
 
 bool ag__layouts_equal(const ag__layout *a, const ag__layout *b) {
     return a == b || (a->rank == b->rank && memcmp(a->extent, b->extent, (size_t)a->rank * sizeof(int64_t)) == 0);
+}
+
+bool ag__layouts_same(const ag__layout *a, const ag__layout *b) {
+    return a == b ||
+           (a->rank == b->rank && memcmp(a->extent, b->extent, 2 * (size_t)a->rank * sizeof(int64_t)) == 0);
 }
 
 ag_shape ag__layout_shape(const ag__layout *l) {

@@ -43,6 +43,15 @@ enum {
     AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which it is made before a plan has been used twice */
     AG__MOST_IN_RUN = AG__LIMIT(1024, 5),   /* operations in one piece */
 
+    /* What is planned together, and when. Elements a node on average: */
+    AG__CHUNK = AG__LIMIT(16384, 48),        /* nodes of an evaluation that are planned together */
+    AG__SCALARS = AG__LIMIT(8, 1),           /* below which not even chunks are looked at one by one, */
+    AG__FEW = AG__LIMIT(128, 4),             /* below which planning never pays, */
+    AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24), /* and from which it pays at first sight */
+    AG__SEEN = AG__LIMIT(512, 4),            /* structures whose number of visits is remembered */
+    AG__PLAN_BYTES = AG__LIMIT(64 * 1024 * 1024, 64 * 1024), /* of all plans that a tape keeps */
+    AG__CODE_BYTES = AG__LIMIT(32 * 1024 * 1024, 512 * 1024), /* of its machine code */
+
     /* Threads, and the tape. */
     AG__STEPS_A_THREAD = AG__LIMIT(32 * 1024, 24), /* that make up for entering a parallel region, a few microseconds */
     AG__SEGMENT = AG__LIMIT(512, 16),              /* nodes in a piece of the tape's list */

@@ -489,6 +489,7 @@ static uint32_t make_run(lowering *l, uint32_t k, uint32_t end, bool rows) {
     for (uint32_t i = k; i < end; i++) append_place(l, &l->plan->attributes, body_at(l, i)->node);
     ag__code **to = append(l, &l->plan->codes, sizeof code);
     if (to) *to = code;
+    else ag__code_release(l->c->tape, code);
     list_operands(l, &run);
     if (k == end) insert_instructions(l, k, 1);
     else remove_instructions(l, k + 1, end);

@@ -7,6 +7,7 @@
  * values that are there anyway. */
 #include "autograd/plan.h"
 #include "autograd/compile.h"
+#include "autograd/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,21 +56,59 @@ void ag__list_free(ag_tape *tape, ag__list *list, size_t bytes) {
     *list = (ag__list){0};
 }
 
+/* The lists of a plan, and the size of what is in them. */
+static ag__list *list_of(ag__plan *p, int i, size_t *bytes) {
+    struct {
+        ag__list *list;
+        size_t bytes;
+    } const all[] = {{&p->steps, sizeof(ag__plan_step)},
+                     {&p->order, sizeof(uint32_t)},
+                     {&p->regions, sizeof(ag__region)},
+                     {&p->cells, sizeof(ag__cell)},
+                     {&p->instructions, sizeof(ag__instruction)},
+                     {&p->operands, sizeof(uint32_t)},
+                     {&p->attributes, sizeof(uint32_t)},
+                     {&p->codes, sizeof(ag__code *)},
+                     {&p->outputs, sizeof(uint32_t)},
+                     {&p->reuse, 2 * sizeof(uint32_t)},
+                     {&p->computed, sizeof(uint32_t)},
+                     {&p->read, sizeof(uint32_t)},
+                     {&p->members, 2 * sizeof(uint32_t)},
+                     {&p->holds, sizeof(uint32_t)},
+                     {&p->structure, sizeof(uint32_t)}};
+    if (i >= (int)(sizeof all / sizeof *all)) return NULL;
+    *bytes = all[i].bytes;
+    return all[i].list;
+}
+
 void ag__plan_clear(ag_tape *tape, ag__plan *p) {
-    ag__list_free(tape, &p->steps, sizeof(ag__plan_step));
-    ag__list_free(tape, &p->order, sizeof(uint32_t));
-    ag__list_free(tape, &p->regions, sizeof(ag__region));
-    ag__list_free(tape, &p->cells, sizeof(ag__cell));
-    ag__list_free(tape, &p->instructions, sizeof(ag__instruction));
-    ag__list_free(tape, &p->operands, sizeof(uint32_t));
-    ag__list_free(tape, &p->attributes, sizeof(uint32_t));
-    ag__list_free(tape, &p->codes, sizeof(ag__code *));
-    ag__list_free(tape, &p->outputs, sizeof(uint32_t));
-    ag__list_free(tape, &p->reuse, 2 * sizeof(uint32_t));
-    ag__list_free(tape, &p->computed, sizeof(uint32_t));
-    ag__list_free(tape, &p->read, sizeof(uint32_t));
-    ag__list_free(tape, &p->members, 2 * sizeof(uint32_t));
-    ag__list_free(tape, &p->holds, sizeof(uint32_t));
+    size_t bytes;
+    ag__list *list;
+    for (uint32_t i = 0; i < p->codes.count; i++) ag__code_release(tape, ((ag__code *const *)p->codes.data)[i]);
+    for (int i = 0; (list = list_of(p, i, &bytes)) != NULL; i++) ag__list_free(tape, list, bytes);
+}
+
+static void trim(ag_tape *tape, ag__list *list, size_t bytes) {
+    if (list->room == list->count) return;
+    if (list->count == 0) {
+        ag__list_free(tape, list, bytes);
+        return;
+    }
+    void *data = ag__resize(tape, list->data, list->room * bytes, list->count * bytes);
+    if (!data) return;
+    tape->memory.plan_bytes -= (int64_t)((list->room - list->count) * bytes);
+    list->data = data;
+    list->room = list->count;
+}
+
+size_t ag__plan_trim(ag_tape *tape, ag__plan *p) {
+    size_t bytes, all = 0;
+    ag__list *list;
+    for (int i = 0; (list = list_of(p, i, &bytes)) != NULL; i++) {
+        trim(tape, list, bytes);
+        all += list->room * bytes;
+    }
+    return all;
 }
 
 static void push(planner *p, ag__list *list, uint32_t value) {
@@ -186,16 +225,10 @@ static bool may_stand_for(const planner *p, uint32_t i, uint32_t x) {
     return !p->c->must[i] || (!outside(p, x) && p->root[x] == x);
 }
 
-static uint64_t mix(uint64_t h, uint64_t v) {
-    h = (h ^ v) * 0x9e3779b97f4a7c15u;
-    return h ^ h >> 29;
-}
-
 static bool equal_nodes(const planner *p, uint32_t i, uint32_t j) {
     const ag_tensor *a = tensor_at(p, i), *b = tensor_at(p, j);
     if (a->op != b->op || a->arity != b->arity || a->dtype != b->dtype || a->attribute_bytes != b->attribute_bytes ||
-        a->offset != b->offset || !ag__layouts_equal(a->layout, b->layout) || p->taken[j] ||
-        memcmp(ag__strides(a->layout), ag__strides(b->layout), (size_t)a->layout->rank * sizeof(int64_t)) != 0 ||
+        a->offset != b->offset || !ag__layouts_same(a->layout, b->layout) || p->taken[j] ||
         memcmp(ag__attributes(a), ag__attributes(b), a->attribute_bytes) != 0)
         return false;
     for (int k = 0; k < a->arity; k++)
@@ -206,12 +239,12 @@ static bool equal_nodes(const planner *p, uint32_t i, uint32_t j) {
 /* An earlier node with the same value; else AG__NOWHERE, and i is remembered. */
 static uint32_t find_equal(planner *p, uint32_t i) {
     const ag_tensor *t = tensor_at(p, i);
-    uint64_t h = mix((uintptr_t)t->op, (uint64_t)t->layout->size);
-    for (int k = 0; k < t->arity; k++) h = mix(h, p->canon[inputs_of(p, i)[k]]);
+    uint64_t h = ag__mix((uintptr_t)t->op, (uint64_t)t->layout->size);
+    for (int k = 0; k < t->arity; k++) h = ag__mix(h, p->canon[inputs_of(p, i)[k]]);
     if (t->attribute_bytes >= sizeof(uint64_t)) {
         uint64_t bits;
         memcpy(&bits, ag__attributes(t), sizeof bits);
-        h = mix(h, bits);
+        h = ag__mix(h, bits);
     }
     for (uint32_t at = (uint32_t)(h >> 20) & p->table_mask;; at = (at + 1) & p->table_mask) {
         uint32_t j = p->table[at];

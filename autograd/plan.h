@@ -17,7 +17,6 @@
 
 #define AG__NOWHERE UINT32_MAX /* no place, no cell, no step */
 
-enum { AG__CHUNK = 16384 };
 
 /* Where a value of a region's program is found: at base + what the strip's position adds. */
 typedef enum ag__where {
@@ -114,10 +113,14 @@ typedef struct ag__list { /* of elements of one size */
 } ag__list;
 
 typedef struct ag__plan {
-    uint64_t key[2];
-    uint64_t used; /* when, to know the one that waits longest */
-    uint32_t uses; /* how often */
-    bool whole;    /* machine code was made wherever it can be */
+    struct ag__plan *next; /* of the same bucket */
+    uint64_t hash;         /* of its structure */
+    ag__list structure;    /* what it was made for, in words */
+    size_t bytes;
+    uint64_t used, interval; /* when, and how long after the time before */
+    uint32_t uses;           /* how often */
+    bool kept;
+    bool whole; /* machine code was made wherever it can be */
     uint32_t nodes, places;
     ag__list order; /* numbers of steps, as they run */
     ag__list steps, regions, cells, instructions, operands, attributes, codes, outputs, computed, read;
@@ -135,12 +138,24 @@ typedef struct ag__chunk_nodes {
     uint32_t *operand;
     uint32_t *uses; /* of each node, by nodes of the chunk */
     bool *must;     /* whether its value is wanted after the chunk */
+    bool exact;     /* its values are the reference evaluator's, to the last bit */
     size_t least;   /* bytes that the run of any region takes for itself */
-    uint64_t key[2];
+    ag__buffer *memory;
 } ag__chunk_nodes;
+
+/* plans.c: number the marked nodes from `low` on, as many as there are, and what they read; their structure is written
+ * down. False for want of memory; nothing is raised. To be dropped in any case. */
+bool ag__chunk_take(ag_tape *tape, uint32_t low, const ag__amount *amount, ag__chunk_nodes *c);
+void ag__chunk_drop(ag__chunk_nodes *c);
+
+/* The plan for the chunk that was taken last. NULL if there is none, for want of memory or because it is to wait until
+ * the structure comes again: then the reference evaluator runs the chunk. */
+ag__plan *ag__plan_for(const ag__chunk_nodes *c);
+void ag__plan_done(ag_tape *tape, ag__plan *plan);
 
 /* plan.c: which step computes what. False for want of memory; nothing is raised. */
 bool ag__plan_make(ag__plan *plan, const ag__chunk_nodes *c, bool whole);
+size_t ag__plan_trim(ag_tape *tape, ag__plan *plan); /* room for what it has and no more; returns how many bytes */
 void ag__plan_clear(ag_tape *tape, ag__plan *plan);
 bool ag__list_grow(ag_tape *tape, ag__list *list, size_t bytes, uint32_t more);
 void ag__list_free(ag_tape *tape, ag__list *list, size_t bytes);

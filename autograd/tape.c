@@ -11,7 +11,8 @@ enum { TAPE_BYTES = sizeof(ag_tape) + sizeof(ag_tensor) }; /* with its nil */
 
 static ag_evaluator default_evaluator(void) {
     const char *choice = getenv("AG_EVAL");
-    return choice && strcmp(choice, "reference") == 0 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_FUSED;
+    if (choice && strcmp(choice, "fused") == 0) return AG_EVALUATOR_FUSED;
+    return choice && strcmp(choice, "reference") == 0 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_AUTOMATIC;
 }
 
 static bool default_keeps_vacant(void) {
@@ -238,9 +239,10 @@ int ag_tape_set_threads(ag_tape *tape, int threads) {
 }
 
 ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator) {
-    if (!tape) return AG_EVALUATOR_FUSED;
+    if (!tape) return AG_EVALUATOR_AUTOMATIC;
     ag_evaluator former = tape->evaluator;
-    if (evaluator == AG_EVALUATOR_FUSED || evaluator == AG_EVALUATOR_REFERENCE) tape->evaluator = evaluator;
+    unsigned number = (unsigned)evaluator;
+    if (number <= AG_EVALUATOR_REFERENCE) tape->evaluator = evaluator;
     return former;
 }
 

@@ -343,7 +343,7 @@ START_TEST(random_programs) {
     if (!serves()) return;
     for (uint64_t seed = 1; seed <= (small_run() ? 60 : 3000); seed++) {
         check_random(seed);
-        ag__code_recycle(tape);
+        ag__code_free(tape);
     }
 }
 END_TEST
@@ -509,22 +509,6 @@ START_TEST(equal_programs_share_code) {
 }
 END_TEST
 
-START_TEST(no_endless_growth) {
-    if (!serves()) return;
-    int voided = 0, refused = 0;
-    for (int i = 0; i < 3000; i++) {
-        refused += compile_three(tape, i % 0x10000) == NULL;
-        voided += ag__code_recycle(tape);
-    }
-    ck_assert_int_gt(voided, 0);
-    ck_assert_int_eq(refused, 0);
-    for (int i = 0; i < 5000 && !refused; i++) refused = compile_three(tape, i) == NULL; /* nobody recycles */
-    ck_assert_int_eq(refused, 1);
-    ck_assert(ag__code_recycle(tape));
-    ck_assert(!ag__code_recycle(tape));
-    expect_three_right(compile_three(tape, 2));
-}
-END_TEST
 
 /* Executable is what cannot be written to. */
 START_TEST(code_is_not_writable) {
@@ -592,6 +576,43 @@ START_TEST(without_executable_memory) {
 }
 END_TEST
 
+START_TEST(what_is_released_is_given_back) {
+    if (!serves()) return;
+    ag__code *first = compile_three(tape, 1), *shared = compile_three(tape, 2), *again = compile_three(tape, 2);
+    ck_assert(shared == again);
+    ck_assert_int_eq(mapped, 2);
+    ag__code_release(tape, shared);
+    ck_assert_int_eq(mapped, 2);
+    expect_three_right(again);
+    ag__code_release(tape, again);
+    ck_assert_int_eq(mapped, 1);
+    for (int i = 3; i < 5000; i++) {
+        ag__code *code = compile_three(tape, i);
+        ck_assert(code != NULL);
+        ag__code_release(tape, code);
+    }
+    ck_assert_int_eq(mapped, 1);
+    ag__code_release(tape, first);
+    ck_assert_int_eq(mapped, 0);
+}
+END_TEST
+
+START_TEST(no_endless_growth) {
+    if (!serves()) return;
+    enum { BEYOND = 20000 };
+    int made = 0;
+    ag__code *last = NULL;
+    for (ag__code *code; made < BEYOND && (code = compile_three(tape, made)) != NULL; made++) last = code;
+    ck_assert_int_lt(made, BEYOND);
+    ck_assert_int_eq(mapped, made);
+    ck_assert(!compile_three(tape, BEYOND));
+    ag__code_release(tape, last);
+    ck_assert(compile_three(tape, BEYOND) != NULL);
+    expect_three_right(compile_three(tape, 2));
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(without_memory) {
     if (!serves()) return;
     ledger l;
@@ -602,13 +623,13 @@ START_TEST(without_memory) {
         l.fail_at = l.calls + ++at;
         ag__code *code = compile_three(t, 2);
         more = l.failed;
-        if (code) expect_three_right(code); /* it is only not remembered */
+        if (code) expect_three_right(code);
         expect_three_right(compile_three(t, 2));
         expect_ok(t);
         ag_tape_free(t);
         ledger_close(&l);
     }
-    ck_assert_int_gt(at, 4);
+    ck_assert_int_gt(at, 3);
     ck_assert_int_eq(mapped, 0);
 }
 END_TEST
@@ -788,11 +809,12 @@ int main(void) {
     tcase_add_test(programs, large_programs);
     TCase *code = tape_group(suite, "code");
     tcase_add_test(code, equal_programs_share_code);
-    tcase_add_test(code, no_endless_growth);
     tcase_add_test(code, code_is_not_writable);
     tcase_add_test(code, switched_off);
     TCase *failures = tape_group(suite, "failures");
     tcase_add_checked_fixture(failures, count_pages, count_no_pages);
+    tcase_add_test(failures, what_is_released_is_given_back);
+    tcase_add_test(failures, no_endless_growth);
     tcase_add_test(failures, without_executable_memory);
     tcase_add_test(failures, without_memory);
     return run_suite(suite);
