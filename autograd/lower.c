@@ -191,7 +191,7 @@ static void lower_reduction(lowering *l, uint32_t i) {
 static void choose_form(lowering *l, const uint32_t *node, uint32_t count) {
     ag__region *r = l->r;
     int64_t rows, columns;
-    for (uint32_t n = 0; n < count && r->rows == 0; n++) {
+    for (uint32_t n = 0; n < count && r->rows == 0 && !r->flat; n++) {
         for (uint32_t k = l->c->first[node[n]]; k < l->c->first[node[n] + 1] && r->rows == 0; k++) {
             uint32_t c = l->in->canon[l->c->operand[k]];
             if (l->in->root[c] < l->c->nodes && l->in->mark[l->in->root[c]] == l->in->s) continue;
@@ -204,6 +204,7 @@ static void choose_form(lowering *l, const uint32_t *node, uint32_t count) {
     r->tile = 1;
     if (r->form == AG__ROWS && r->columns < AG__LONG_ROW)
         while (r->tile < r->rows && 2 * r->tile * r->columns <= AG__STRIP) r->tile *= 2;
+    if (r->form == AG__ROWS && r->all && r->size <= AG__STRIP) r->tile = r->rows; /* one strip, as without rows */
 }
 
 /* Elements that a cell of scratch memory has. */

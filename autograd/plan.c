@@ -367,13 +367,25 @@ static uint8_t reduction_role(const ag_tensor *t, int64_t *rows, int64_t *column
     return reduced <= AG__MOST_ROW ? AG__ROLE_ROW : AG__ROLE_LONG;
 }
 
+/* Folded strip by strip, and strips of rows end elsewhere than those of elements: unless there is only one strip, the
+ * order of the sum is another. */
+static uint8_t accept_fold_of_all(const planner *p, ag__region *r) {
+    bool ordered = p->c->exact && r->size > AG__STRIP;
+    if (ordered && r->rows > 1) return AG__ROLE_NONE;
+    r->flat = r->flat || ordered;
+    r->all = true;
+    return AG__ROLE_ALL;
+}
+
 /* The role of a reduction in a region, which takes the form that it needs; AG__ROLE_NONE if it has another. */
-static uint8_t accept_reduction(ag__region *r, uint8_t role, int64_t rows, int64_t columns, bool used) {
+static uint8_t accept_reduction(const planner *p, ag__region *r, uint8_t role, int64_t rows, int64_t columns,
+                                bool used) {
     if (role == AG__ROLE_ALL) {
-        if (!used || r->size > AG__MOST_ROW || r->rows > 1) return role;
+        if (!used || r->size > AG__MOST_ROW || r->rows > 1) return accept_fold_of_all(p, r);
         rows = 1, columns = r->size;
         role = AG__ROLE_ROW;
     }
+    if (r->flat && rows > 1) return AG__ROLE_NONE;
     if (r->rows != 0 && (r->rows != rows || r->columns != columns)) return AG__ROLE_NONE;
     r->rows = rows;
     r->columns = columns;
@@ -393,13 +405,13 @@ static void place_reduction(planner *p, uint32_t i) {
     }
     bool used = p->c->uses[i] > 0;
     if (inside && p->role[p->root[c]] == AG__ROLE_ELEMENT && open_region(p, s, x->layout->size))
-        role = accept_reduction(region_of(p, s), wanted, rows, columns, used);
+        role = accept_reduction(p, region_of(p, s), wanted, rows, columns, used);
     if (role == AG__ROLE_NONE && (later = later_region(p, x->layout->size, s)) != 0)
-        role = accept_reduction(region_of(p, later), wanted, rows, columns, used), s = later;
+        role = accept_reduction(p, region_of(p, later), wanted, rows, columns, used), s = later;
     if (role == AG__ROLE_NONE) {
         s = new_region(p, x->layout->size, s);
         if (p->failed) return;
-        role = accept_reduction(region_of(p, s), wanted, rows, columns, used);
+        role = accept_reduction(p, region_of(p, s), wanted, rows, columns, used);
     }
     p->role[i] = role;
     join(p, s, i);
@@ -413,6 +425,15 @@ static bool dies_in(const planner *p, uint32_t x) {
            !p->taken[x] && !p->doubled[x] && tensor_at(p, x)->op->kind != AG_KIND_VIEW;
 }
 
+/* Whether an element of the product may be a sum of more terms than its kernel adds up in one go. A sum that is continued
+ * is not rounded like one that is added at its end. */
+static bool has_many_terms(const ag_tensor *t) {
+    enum { TERMS = 128 };
+    double square = 1; /* of how many: (m,k) times (k,n) elements are k² for each of the (m,n), or more */
+    for (int i = 0; i < t->arity; i++) square *= (double)t->input[i]->layout->size;
+    return square > (double)TERMS * TERMS * (double)t->layout->size;
+}
+
 /* a + b where b can add itself to what a's buffer holds: the product waits until then. */
 static bool place_sum(planner *p, uint32_t i) {
     if (tensor_at(p, i)->op != &ag__op_add) return false;
@@ -421,6 +442,7 @@ static bool place_sum(planner *p, uint32_t i) {
         if (u == v || !dies_in(p, v) || !dies_in(p, u)) continue;
         if (!(tensor_at(p, v)->op->flags & AG_OP_ACCUMULATES) || step_at(p, p->step[v])->kind != AG__STEP_NODE)
             continue;
+        if (p->c->exact && has_many_terms(tensor_at(p, v))) continue;
         step_at(p, p->step[v])->kind = AG__STEP_NOTHING;
         step_at(p, p->step[v])->members = 0;
         p->head[p->step[v]] = AG__NOWHERE;

@@ -94,6 +94,8 @@ typedef struct ag__region {
     uint32_t read, reads;           /* places of what is in memory before; may be there several times */
     uint8_t form;
     bool down;    /* there is a fold down columns: a group of rows stays together */
+    bool all;     /* there is a fold of everything */
+    bool flat;    /* that has the order of elements: strips do not go by rows */
     int64_t work; /* elementary steps, for the choice of how many threads */
 } ag__region;
 

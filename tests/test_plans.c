@@ -1,0 +1,315 @@
+/* test_plans -- when a plan is made, what it is taken for, and how long it is kept
+ *
+ * Every program here runs on one tape after others that differ from it in a single attribute, so that a plan which is
+ * taken for the wrong structure shows itself. A build with -Dcollide=true makes all structures have one hash. */
+#include "autograd/limits.h"
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- Structures that differ in one attribute ---- */
+
+enum { VARIANTS = 4 };
+
+typedef struct twins {
+    const char *what; /* is different */
+    ag_tensor *(*build)(ag_tensor *a, ag_tensor *b, int variant);
+} twins;
+
+static ag_dtype dtype_of(int variant) {
+    static const ag_dtype all[VARIANTS] = {AG_F32, AG_F64, AG_I64, AG_BOOL};
+    return all[variant];
+}
+
+static ag_tensor *a_cast(ag_tensor *a, ag_tensor *b, int v) { return ag_cast(ag_mul(a, b), dtype_of(v)); }
+static ag_tensor *a_cast_and_back(ag_tensor *a, ag_tensor *b, int v) {
+    return ag_add(ag_cast(ag_cast(ag_scale(ag_mul(a, b), 3), dtype_of(v)), AG_F64), b);
+}
+static ag_tensor *a_number(ag_tensor *a, ag_tensor *b, int v) {
+    static const double number[VARIANTS] = {0, -0.0, 1, 0.5};
+    return ag_mul(ag_add_scalar(ag_sub(a, a), number[v]), b);
+}
+static ag_tensor *an_exponent(ag_tensor *a, ag_tensor *b, int v) {
+    return ag_mul(ag_pow_scalar(ag_abs(a), v == 3 ? 0.5 : v), b);
+}
+static ag_tensor *an_operation(ag_tensor *a, ag_tensor *b, int v) {
+    ag_tensor *(*const all[VARIANTS])(ag_tensor *, ag_tensor *) = {ag_add, ag_mul, ag_sub, ag_maximum};
+    return ag_tanh(all[v](a, b));
+}
+static ag_tensor *the_wiring(ag_tensor *a, ag_tensor *b, int v) {
+    ag_tensor *c = ag_exp(a), *d = ag_sin(b), *x[VARIANTS][2] = {{c, d}, {d, c}, {c, c}, {d, a}};
+    return ag_sub(x[v][0], ag_tanh(x[v][1]));
+}
+static ag_tensor *an_axis(ag_tensor *a, ag_tensor *b, int v) {
+    static const int axes[VARIANTS][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}};
+    ag_axes some = v == 3 ? AG_AXES(0, 1) : (ag_axes){1, {axes[v][0]}};
+    return ag_mul(ag_sum_over(ag_exp(a), some, true), b);
+}
+static ag_tensor *a_keepdim(ag_tensor *a, ag_tensor *b, int v) {
+    return ag_mul(ag_tanh(b), ag_sum_over(ag_exp(a), AG_AXES(v / 2), v % 2));
+}
+static ag_tensor *a_permutation(ag_tensor *a, ag_tensor *b, int v) {
+    static const int axes[VARIANTS][2] = {{0, 1}, {1, 2}, {0, 2}, {0, 0}};
+    return ag_mul(ag_transpose(ag_exp(a), axes[v][0], axes[v][1]), b);
+}
+static ag_tensor *a_flip(ag_tensor *a, ag_tensor *b, int v) {
+    return ag_mul(v == 3 ? ag_flip(ag_flip(a, 0), 2) : ag_flip(a, v), b);
+}
+static ag_tensor *a_slice(ag_tensor *a, ag_tensor *b, int v) { /* of one shape, from another place, or at another step */
+    ag_tensor *one = ag_slice(ag_exp(a), 0, v % 3, v % 3 + 2, 1);
+    return ag_mul(one, ag_slice(b, 0, v == 3 ? 2 : 0, v == 3 ? 4 : 2, 1));
+}
+static ag_tensor *a_shape(ag_tensor *a, ag_tensor *b, int v) { /* of as many elements */
+    ag_shape all[VARIANTS] = {AG_SHAPE(64), AG_SHAPE(8, 8), AG_SHAPE(2, 32), AG_SHAPE(4, 4, 4)};
+    ag_tensor *x = ag_reshape(ag_exp(a), all[v]);
+    return ag_sum_over(ag_mul(x, ag_reshape(b, all[v])), AG_AXES(-1), false);
+}
+static ag_tensor *a_layout(ag_tensor *a, ag_tensor *b, int v) { /* strides only */
+    ag_tensor *x = v % 2 ? ag_transpose(a, 1, 2) : a, *y = v / 2 ? ag_transpose(b, 0, 2) : b;
+    return ag_exp(ag_mul(x, y));
+}
+static ag_tensor *a_constant(ag_tensor *a, ag_tensor *b, int v) {
+    ag_tape *t = ag_tape_of(a);
+    static const double value[VARIANTS] = {1, 0, -0.0, 2};
+    return ag_add(ag_mul(a, ag_full(t, AG_F64, AG_SHAPE(4, 4, 4), value[v])), b);
+}
+static ag_tensor *the_number_of_inputs(ag_tensor *a, ag_tensor *b, int v) {
+    ag_tensor *x[VARIANTS + 1] = {ag_exp(a), ag_exp(b), a, b, ag_tanh(a)};
+    return ag_concat(v + 2, x, 0);
+}
+
+static const twins all_twins[] = {{"cast", a_cast},
+                                  {"cast, read again", a_cast_and_back},
+                                  {"number", a_number},
+                                  {"exponent", an_exponent},
+                                  {"operation", an_operation},
+                                  {"wiring", the_wiring},
+                                  {"axis", an_axis},
+                                  {"keepdim", a_keepdim},
+                                  {"permutation", a_permutation},
+                                  {"flip", a_flip},
+                                  {"slice", a_slice},
+                                  {"shape", a_shape},
+                                  {"layout", a_layout},
+                                  {"constant", a_constant},
+                                  {"number of inputs", the_number_of_inputs}};
+
+/* What the variant gives on a tape of its own, by the reference, as it is found on `onto`. */
+static ag_tensor *expected(const twins *t, int variant, ag_tape *onto) {
+    ag_tape *own = ag_tape_new();
+    ag_tape_set_evaluator(own, AG_EVALUATOR_REFERENCE);
+    ag_tensor *y = t->build(scattered(own, AG_F64, AG_SHAPE(4, 4, 4), 0), scattered(own, AG_F64, AG_SHAPE(4, 4, 4), 99),
+                            variant);
+    const void *data = ag_data(ag_contiguous(y));
+    expect_ok(own);
+    ag_tensor *copy = ag_from(onto, ag_dtype_of(y), ag_shape_of(y), data);
+    ag_tape_free(own);
+    return copy;
+}
+
+START_TEST(a_plan_is_taken_for_its_own_structure_only) {
+    const twins *t = &all_twins[_i];
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *a = scattered(tape, AG_F64, AG_SHAPE(4, 4, 4), 0), *b = scattered(tape, AG_F64, AG_SHAPE(4, 4, 4), 99),
+              *want[VARIANTS];
+    for (int v = 0; v < VARIANTS; v++) want[v] = expected(t, v, tape);
+    for (int round = 0; round < 40; round++) {
+        int v = round < VARIANTS ? round : (int)(fabs(scatter((uint64_t)round)) * 1e6) % VARIANTS;
+        ag_mark mark = ag_tape_mark(tape);
+        expecting(t->what);
+        expect_same(t->build(a, b, v), want[v]);
+        ag_tape_rewind(tape, mark);
+    }
+    expecting("");
+    expect_ok(tape);
+}
+END_TEST
+
+/* Which values are wanted afterwards is part of a structure as well. */
+START_TEST(a_plan_gives_what_is_wanted) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(300), 0);
+    for (unsigned round = 0; round < 64; round++) {
+        ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *chain[6] = {ag_exp(x)}, *some[6];
+        for (int i = 1; i < 6; i++) chain[i] = ag_sin(ag_add(chain[i - 1], x));
+        int n = 0;
+        for (int i = 0; i < 6; i++)
+            if (round >> i & 1) some[n++] = chain[i];
+        ck_assert_int_eq(ag_eval_all(n, some), AG_OK);
+        double at = scatter(7), y = exp(at);
+        for (int i = 0; i < 6; i++, y = sin(y + at)) ck_assert_double_eq_tol(ag_element(chain[i], 7), y, 1e-15 * 8);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+/* ---- Automatically: by the reference first, then by a plan, to the same bits ---- */
+
+/* Sums that a plan of large tensors would take in another order: over everything beside a bias for each column, beside
+ * sums of rows, and with products. */
+static ag_tensor *ordered_sums(ag_tensor *x, ag_tensor *w, ag_tensor *b, ag_tensor **dw) {
+    ag_tensor *h = ag_tanh(ag_add(ag_matmul(x, w), b)), *rows = ag_sum_over(ag_exp(h), AG_AXES(1), true);
+    ag_tensor *loss = ag_add(ag_sum(ag_div(h, rows)), ag_mean(ag_square(ag_sub(h, b))));
+    *dw = NULL;
+    ag_vjp(1, &loss, NULL, 1, &w, dw, 0);
+    *dw = ag_add(*dw, ag_matmul(ag_transpose(x, 0, 1), ag_matmul(x, w)));
+    return loss;
+}
+
+static const int64_t sizes[][3] = {{2, 3, 4},     {10, 7, 100},  {3, 300, 5},    {33, 20, 31},   {1, 500, 2},
+                                   {40, 130, 30}, {64, 256, 17}, {100, 10, 101}, {1025, 2, 3},   {3, 2, 1025},
+                                   {5, 127, 205}, {4, 129, 256}, {16, 64, 64},   {128, 20, 200}, {300, 300, 40}};
+
+START_TEST(the_first_visits_and_the_later_ones_agree) {
+    const int64_t *n = sizes[_i];
+    for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+        ag_tensor *x = scattered(tape, dtype, AG_SHAPE(n[0], n[1]), 1), *first[2],
+                  *w = ag_parameter_from(scattered(tape, dtype, AG_SHAPE(n[1], n[2]), 2)),
+                  *b = scattered(tape, dtype, AG_SHAPE(n[2]), 3);
+        for (int visit = 0; visit < 6; visit++) {
+            ag_tape_set_evaluator(tape, visit < 5 ? AG_EVALUATOR_AUTOMATIC : AG_EVALUATOR_FUSED);
+            ag_mark mark = ag_tape_mark(tape);
+            ag_tensor *y[2];
+            y[0] = ordered_sums(x, w, b, &y[1]);
+            ck_assert_int_eq(ag_eval_all(2, y), AG_OK);
+            if (visit == 0) {
+                for (int k = 0; k < 2; k++) first[k] = ag_keep(ag_contiguous(y[k]));
+                ag_eval_all(2, first);
+                continue;
+            }
+            for (int k = 0; k < 2; k++) expect_same(y[k], first[k]);
+            ag_tape_rewind(tape, mark);
+        }
+    }
+}
+END_TEST
+
+static int64_t plans_made(void) {
+    int64_t made = 0;
+    for (int i = 0; i < ag_profile_count(tape); i++) {
+        ag_profile_entry e = ag_profile_at(tape, i);
+        if (e.kind == AG_PROFILE_PLANNING) made += e.calls;
+    }
+    return made;
+}
+
+/* Elements on average, and at which visit there is a region. */
+START_TEST(what_is_planned_depends_on_sizes) {
+    static const struct {
+        int64_t elements;
+        int visit;
+    } cases[] = {{1, 0}, {AG__SCALARS - 1, 0}, {AG__FEW - 1, 0}, {AG__FEW, 3}, {AG__AT_FIRST_SIGHT - 1, 3},
+                 {AG__AT_FIRST_SIGHT, 1}, {4 * AG__AT_FIRST_SIGHT, 1}};
+    if (cases[_i].elements < 1) return;
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(cases[_i].elements), 0);
+    for (int visit = 1; visit <= 5; visit++) {
+        ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *y = ag_tanh(ag_exp(ag_neg(x)));
+        ag_profile_start(tape);
+        ck_assert_int_eq(ag_eval(y), AG_OK);
+        ag_profile_stop(tape);
+        bool region = false;
+        for (int i = 0; i < ag_profile_count(tape); i++) region |= ag_profile_at(tape, i).kind == AG_PROFILE_REGION;
+        ck_assert_msg(region == (cases[_i].visit && visit >= cases[_i].visit), "%d elements, visit %d",
+                      (int)cases[_i].elements, visit);
+        ag_tape_rewind(tape, mark);
+    }
+    ck_assert(cases[_i].elements >= AG__FEW || plans_made() == 0);
+}
+END_TEST
+
+/* ---- How long plans are kept ---- */
+
+static void run_structure(int number) {
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *y = scattered(tape, AG_F64, AG_SHAPE(2 + number % 7), 0);
+    for (int i = 0; i < 12; i++) y = number >> i & 1 ? ag_exp(ag_neg(ag_abs(y))) : ag_sin(y);
+    ck_assert_int_eq(ag_eval(y), AG_OK);
+    ag_tape_rewind(tape, mark);
+}
+
+START_TEST(many_structures_in_turn_are_planned_once) {
+    enum { STRUCTURES = 100 };
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    for (int round = 0; round < 4; round++)
+        for (int i = 0; i < STRUCTURES; i++) run_structure(i);
+    int64_t calls = tape_ledger.calls;
+    for (int i = 0; i < STRUCTURES; i++) run_structure(i);
+    ck_assert_int_eq(tape_ledger.calls, calls);
+}
+END_TEST
+
+static ag_tensor *long_chain(ag_tensor *y, int64_t nodes) {
+    for (int64_t i = 0; i < nodes; i++) y = i % 3 ? ag_sin(y) : ag_tanh(y);
+    return y;
+}
+
+START_TEST(evaluations_of_many_chunks_find_their_plans) {
+    enum { CHUNKS = 20 };
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2), 0);
+    int64_t calls = 0, nodes = CHUNKS * (int64_t)(small_run() ? 100 : AG__CHUNK);
+    for (int round = 0; round < 4; round++) {
+        calls = tape_ledger.calls;
+        ag_mark mark = ag_tape_mark(tape);
+        ck_assert_int_eq(ag_eval(long_chain(x, nodes)), AG_OK);
+        ag_tape_rewind(tape, mark);
+    }
+    ck_assert_int_eq(tape_ledger.calls, calls);
+}
+END_TEST
+
+/* More plans than may be kept: their bytes are bounded, what comes in a circle keeps those that have room, and a new
+ * structure is planned all the same. */
+START_TEST(plans_have_a_bounded_number_of_bytes) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2), 0);
+    int64_t most = AG__PLAN_BYTES, former = -1, nodes = most / 20000;
+    int structures = 0, kept = 0;
+    if (nodes < 20) nodes = 20;
+    for (int64_t bytes = 0; bytes != former && structures < 2000; structures++) {
+        former = structures % 8 ? -1 : bytes;
+        ag_mark mark = ag_tape_mark(tape);
+        ck_assert_int_eq(ag_eval(long_chain(x, nodes + structures)), AG_OK);
+        ag_tape_rewind(tape, mark);
+        bytes = ag_tape_memory(tape).plan_bytes;
+        ck_assert_int_le(bytes, most + most / 4);
+    }
+    ck_assert_int_lt(structures, 2000);
+    for (int i = 0; i < structures; i++) {
+        int64_t calls = tape_ledger.calls;
+        ag_mark mark = ag_tape_mark(tape);
+        ck_assert_int_eq(ag_eval(long_chain(x, nodes + i)), AG_OK);
+        ag_tape_rewind(tape, mark);
+        kept += tape_ledger.calls == calls;
+    }
+    ck_assert_int_gt(kept, structures / 4);
+    for (int i = 0; i < 1000; i++) run_structure(0); /* the others grow stale, and make room */
+    int64_t calls = 0;
+    for (int i = 0; i < 5; i++) {
+        calls = tape_ledger.calls;
+        ag_mark mark = ag_tape_mark(tape);
+        ck_assert_int_eq(ag_eval(long_chain(x, nodes + structures + 100)), AG_OK);
+        ag_tape_rewind(tape, mark);
+    }
+    ck_assert_int_eq(tape_ledger.calls, calls);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("plans");
+    TCase *t = tape_group(suite, "structure");
+    tcase_add_loop_test(t, a_plan_is_taken_for_its_own_structure_only, 0, sizeof all_twins / sizeof *all_twins);
+    tcase_add_test(t, a_plan_gives_what_is_wanted);
+    t = tape_group(suite, "automatic");
+    tcase_add_loop_test(t, the_first_visits_and_the_later_ones_agree, 0, sizeof sizes / sizeof *sizes);
+    tcase_add_loop_test(t, what_is_planned_depends_on_sizes, 0, 7);
+    t = tape_group(suite, "kept");
+    tcase_add_test(t, many_structures_in_turn_are_planned_once);
+    tcase_add_test(t, evaluations_of_many_chunks_find_their_plans);
+    tcase_add_test(t, plans_have_a_bounded_number_of_bytes);
+    return run_suite(suite);
+}
