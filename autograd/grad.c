@@ -207,14 +207,25 @@ static bool real(const char *name, const char *what, ag_tape *tape, int n, ag_te
     return true;
 }
 
+/* Only ag_vjp takes cotangents: the others' callers are told so. */
+static bool no_single(const char *name, ag_tensor *y, int j) {
+    long long size = (long long)y->layout->size;
+    if (strcmp(name, "vjp") == 0)
+        ag__fail(name, 1, &y, AG_ERR_SHAPE, "output %d has %lld elements: it needs a cotangent", j, size);
+    else
+        ag__fail(name, 1, &y, AG_ERR_SHAPE,
+                 "there are %lld elements, and one is wanted: make it one, say by ag_sum, or use ag_vjp, which takes a "
+                 "cotangent",
+                 size);
+    return false;
+}
+
 static bool outputs_valid(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[]) {
     for (int j = 0; j < ny; j++) {
         ag_tensor *pair[] = {y[j], ybar ? ybar[j] : NULL};
         if (!pair[1]) {
             if (y[j]->layout->size == 1) continue;
-            ag__fail(name, 1, pair, AG_ERR_SHAPE, "output %d has %lld elements: it needs a cotangent", j,
-                     (long long)y[j]->layout->size);
-            return false;
+            return no_single(name, y[j], j);
         }
         ag_tensor *nil;
         if (!ag__inputs_usable(name, 2, pair, &nil)) return false;
