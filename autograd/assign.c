@@ -84,7 +84,7 @@ static ag_tensor *own_leaf(const ag_op *op, const char *name, ag_tape *tape, ag_
         leaf(op, tape, dtype, shape, b, &(ag__variable){.next = tape->variables}, variable ? sizeof(ag__variable) : 0);
     if (variable && !(t->flags & AG__NIL)) {
         t->flags |= AG__VARIABLE;
-        tape->variables = t;
+        tape->variables = ag__variable_of(t)->joined = ag__variable_of(t)->joiner = t;
     }
     return t;
 }
@@ -173,29 +173,63 @@ static ag_tensor *own_value(ag_tensor *x) {
     return copy->flags & AG__NIL ? NULL : copy;
 }
 
-static void assign(ag_tensor *v, ag_tensor *x) {
+void ag__leave_ring(ag_tensor *v) {
+    ag__variable *state = ag__variable_of(v);
+    ag__variable_of(state->joined)->joiner = state->joiner;
+    ag__variable_of(state->joiner)->joined = state->joined;
+    state->joined = state->joiner = v;
+}
+
+static void enter_ring(ag_tensor *v, ag_tensor *other) {
+    ag__variable *state = ag__variable_of(v), *before = ag__variable_of(other);
+    state->joined = before->joined;
+    state->joiner = other;
+    ag__variable_of(before->joined)->joiner = v;
+    before->joined = v;
+}
+
+static bool assignable(const char *name, ag_tensor *v, ag_tensor *x) {
     ag_tensor *both[] = {v, x}, *nil;
-    if (!ag__inputs_usable("assign", 2, both, &nil) || !is_variable("assign", v)) return;
-    if (!ag__layouts_equal(v->layout, x->layout))
-        ag__fail("assign", 2, both, AG_ERR_SHAPE, "a variable keeps its shape");
+    if (!ag__inputs_usable(name, 2, both, &nil) || !is_variable(name, v)) return false;
+    if (!ag__layouts_equal(v->layout, x->layout)) ag__fail(name, 2, both, AG_ERR_SHAPE, "a variable keeps its shape");
     else if (v->dtype != x->dtype)
-        ag__fail("assign", 2, both, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)v->dtype),
+        ag__fail(name, 2, both, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)v->dtype),
                  ag_dtype_name((ag_dtype)x->dtype));
-    else if (!v->tape->sandbox && (x = own_value(x)) != NULL) {
-        ag__variable *state = ag__variable_of(v);
-        state->pending = x;
-        state->version = NULL;
-        v->tape->pending++;
-        if (x->id < v->tape->put_off) v->tape->put_off = x->id;
-        if (v->tape->eager) ag__evaluate(v->tape, 0, NULL);
-    }
+    else return true;
+    return false;
+}
+
+/* What is pending for v is replaced, and no longer joined with anything but `other`. */
+static void assign(const char *name, ag_tensor *v, ag_tensor *x, ag_tensor *other) {
+    if (!assignable(name, v, x) || v->tape->sandbox || !(x = own_value(x))) return;
+    ag__variable *state = ag__variable_of(v);
+    if (other != v) ag__leave_ring(v);
+    if (other && other != v && ag__variable_of(other)->pending) enter_ring(v, other);
+    state->pending = x;
+    state->version = NULL;
+    state->values++;
+    state->waiting++;
+    v->tape->pending++;
+    if (x->id < v->tape->put_off) v->tape->put_off = x->id;
+    if (v->tape->eager) ag__evaluate(v->tape, 0, NULL);
 }
 
 ag_status(ag_assign)(ag_tensor *v, ag_tensor *x) {
     int line;
     const char *file = ag__here_file(&line);
-    assign(v, x);
+    assign("assign", v, x, NULL);
     ag_tape *tape = v && v->tape ? v->tape : x ? x->tape : NULL;
+    return ag__leave(tape, file, line);
+}
+
+ag_status(ag_assign_with)(ag_tensor *v, ag_tensor *x, ag_tensor *other) {
+    int line;
+    const char *file = ag__here_file(&line);
+    ag_tensor *all[] = {v, x, other}, *nil;
+    if (ag__inputs_usable("assign_with", 3, all, &nil) && is_variable("assign_with", other))
+        assign("assign_with", v, x, other);
+    ag_tape *tape = NULL;
+    for (int i = 0; i < 3 && !tape; i++) tape = all[i] ? all[i]->tape : NULL;
     return ag__leave(tape, file, line);
 }
 
@@ -206,32 +240,80 @@ static void commit(ag_tensor *v) {
     v->buffer->refs++;
     ag__buffer_drop(v->tape, old);
     state->pending = NULL;
+    state->waiting = 0;
 }
 
-/* The variables take over the buffers of the values that have been computed. */
+/* What follows w in a ring from which what was before w has been taken. */
+static ag_tensor *next_of(const ag_tensor *w) {
+    ag_tensor *next = ag__variable_of(w)->joined;
+    return next == w ? NULL : next;
+}
+
+/* What follows w in a whole ring that began at v. */
+static ag_tensor *next_from(const ag_tensor *w, const ag_tensor *v) {
+    ag_tensor *next = ag__variable_of(w)->joined;
+    return next == v ? NULL : next;
+}
+
+/* Whether all that is pending in v's ring has been computed. */
+static bool ring_computed(const ag_tensor *v) {
+    for (const ag_tensor *w = v; w; w = next_from(w, v))
+        if (ag__variable_of(w)->pending && !ag__variable_of(w)->pending->buffer) return false;
+    return true;
+}
+
+/* Each value stays until all are there. */
+static bool compute_ring(ag_tensor *v) {
+    bool good = true;
+    for (ag_tensor *w = v; w; w = next_from(w, v))
+        if (ag__variable_of(w)->pending) ag__variable_of(w)->pending->live++;
+    for (ag_tensor *w = v; w && good; w = next_from(w, v))
+        good = !ag__variable_of(w)->pending || ag__evaluate(v->tape, 1, &ag__variable_of(w)->pending);
+    for (ag_tensor *w = v; w; w = next_from(w, v))
+        if (ag__variable_of(w)->pending) ag__variable_of(w)->pending->live--;
+    return good;
+}
+
+static void commit_ring(ag_tensor *v) {
+    for (ag_tensor *w = v, *next; w; w = next) {
+        next = next_of(w);
+        ag__leave_ring(w);
+        if (ag__variable_of(w)->pending) commit(w);
+    }
+}
+
+/* The rings whose values have all been computed take them over, and fall apart. */
 void ag__commit_assignments(ag_tape *tape) {
     uint32_t left = 0;
     for (ag_tensor *v = tape->pending ? tape->variables : NULL; v; v = ag__variable_of(v)->next) {
-        const ag_tensor *x = ag__variable_of(v)->pending;
-        if (x && x->buffer) commit(v);
-        else left += x != NULL;
+        if (ag__variable_of(v)->pending && ring_computed(v)) commit_ring(v);
+        left += ag__variable_of(v)->pending != NULL;
     }
     tape->pending = left;
+}
+
+void ag__give_up_assignment(ag_tensor *v) {
+    for (ag_tensor *w = v, *next; w; w = next) {
+        ag__variable *state = ag__variable_of(w);
+        next = next_of(w);
+        ag__leave_ring(w);
+        state->pending = state->version = NULL;
+        state->values -= state->waiting;
+        state->waiting = 0;
+    }
 }
 
 bool ag__precedes(const ag_tensor *x, const ag_tensor *y) {
     return x->flags & AG__READ && ag__variable_of(x->input[0])->pending == y;
 }
 
-/* Carry out v's assignment; one whose value cannot be computed is given up, lest every later evaluation fail. True if
- * it is still to be carried out, for want of memory. */
+/* Carry out v's assignment, with those that are joined with it; what cannot be computed is given up, lest every later
+ * evaluation fail. True if it is still to be carried out, for want of memory. */
 static bool settle(ag_tensor *v) {
-    ag__variable *state = ag__variable_of(v);
-    ag_tape *tape = v->tape;
-    tape->status = AG_OK;
-    if (ag__evaluate(tape, 1, &state->pending)) commit(v);
-    else if (tape->status == AG_ERR_MEMORY) return true;
-    else state->pending = state->version = NULL;
+    v->tape->status = AG_OK;
+    if (compute_ring(v)) commit_ring(v);
+    else if (v->tape->status == AG_ERR_MEMORY) return true;
+    else ag__give_up_assignment(v);
     return false;
 }
 
@@ -264,7 +346,10 @@ static void set(ag_tensor *v, const void *data) {
     tidy_bools((ag_dtype)v->dtype, b, bytes);
     v->buffer = b;
     ag__buffer_drop(v->tape, old);
+    ag__leave_ring(v);
     ag__variable_of(v)->pending = ag__variable_of(v)->version = NULL;
+    ag__variable_of(v)->values++;
+    ag__variable_of(v)->waiting = 0;
 }
 
 ag_status(ag_set)(ag_tensor *v, const void *data) {

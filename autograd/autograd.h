@@ -338,10 +338,20 @@ AG_API ag_tensor *ag_keep(ag_tensor *x);
  * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if they differ, AG_ERR_TAPE if v is no variable */
 AG_API ag_status ag_assign(ag_tensor *v, ag_tensor *x);
 
+/* ag_assign_with -- the same, joined with what variable `other` has been assigned and not yet been given, and with what that
+ * is joined with: all of these are carried out, or, when memory lacks or one of the values is an error, none
+ * Errors: as ag_assign, also for `other` */
+AG_API ag_status ag_assign_with(ag_tensor *v, ag_tensor *x, ag_tensor *other);
+
 /* ag_set -- give variable `v` a value from memory, row-major and copied, in its own dtype, at once; what is already
  * recorded keeps the old one
  * Errors: AG_ERR_NULL, AG_ERR_TAPE if v is no variable, AG_ERR_MEMORY */
 AG_API ag_status ag_set(ag_tensor *v, const void *data);
+
+/* ag_values_given -- how often variable v has been assigned or set a value, but for assignments that could not be carried
+ * out: when it is less than it was, values were lost; 0 for what is no variable
+ * Errors: none */
+AG_API int64_t ag_values_given(const ag_tensor *v);
 
 /* ag_is_nil -- whether x is NULL or the inert result of a failure
  * Errors: none */

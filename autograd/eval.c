@@ -147,16 +147,23 @@ static void pin(plan *p, ag_tensor *t) {
 /* A variable that is asked for must have got what it was assigned. */
 static ag_tensor *assigned(const ag_tensor *x) { return x->flags & AG__VARIABLE ? ag__variable_of(x)->pending : NULL; }
 
+/* What is joined with the assignment of a variable that is asked for is to be carried out with it. */
+static void ask(ag_tensor *v) {
+    for (ag_tensor *w = v; !ag__variable_of(w)->asked; w = ag__variable_of(w)->joined) ag__variable_of(w)->asked = true;
+}
+
 /* What is assigned stays if it is computed, whoever has asked for it. */
 static void pin_all(plan *p, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n; i++) {
         pin(p, x[i]);
-        if (assigned(x[i])) pin(p, assigned(x[i]));
+        if (assigned(x[i])) pin(p, assigned(x[i])), ask(x[i]);
     }
     for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next) {
+        bool later = p->put_off && !ag__variable_of(v)->asked;
+        ag__variable_of(v)->asked = false;
         if (!assigned(v)) continue;
         assigned(v)->live++;
-        if (!p->put_off || assigned(v)->id >= p->tape->put_off) want_if(p, assigned(v), p->put_off ? AG__LATER : 0);
+        if (!later || assigned(v)->id >= p->tape->put_off) want_if(p, assigned(v), later ? AG__LATER : 0);
     }
 }
 

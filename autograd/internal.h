@@ -84,6 +84,11 @@ typedef struct ag__variable {
     ag_tensor *version;  /* the read node of the present value, once somebody has used it */
     ag_tensor *pending;  /* an assigned value that is not computed yet */
     ag_tensor *gradient; /* what ag_backward found */
+    ag_tensor *joined;   /* the next in a ring of variables whose assignments are carried out together; */
+    ag_tensor *joiner;   /* the one before; itself, if it is alone */
+    int64_t values;      /* that it has been given, but for those that were lost */
+    int64_t waiting;     /* of these, since one was carried out */
+    bool asked;          /* scratch of one evaluation: what it is joined with is wanted */
 } ag__variable;
 
 static inline void *ag__attributes(const ag_tensor *t) { return (void *)(t->input + t->arity); }
@@ -247,6 +252,8 @@ extern const ag_op ag__op_constant, ag__op_variable, ag__op_read, ag__op_stop_gr
 extern const ag_op ag__op_contiguous, ag__op_add; /* in ops/: what the engine copies and adds up with */
 void ag__commit_assignments(ag_tape *tape);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
+void ag__give_up_assignment(ag_tensor *v);  /* and those that are joined with it */
+void ag__leave_ring(ag_tensor *v);
 bool ag__precedes(const ag_tensor *x, const ag_tensor *y); /* x was the value of a variable that becomes y */
 
 /* processors.c */

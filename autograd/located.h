@@ -118,6 +118,7 @@ AG_API void ag_here(const char *file, int line);
 #define ag_zeros(...) ag_located(ag_zeros(__VA_ARGS__), __FILE__, __LINE__)
 
 #define ag_assign(...) (ag_here(__FILE__, __LINE__), ag_assign(__VA_ARGS__))
+#define ag_assign_with(...) (ag_here(__FILE__, __LINE__), ag_assign_with(__VA_ARGS__))
 #define ag_backward(...) (ag_here(__FILE__, __LINE__), ag_backward(__VA_ARGS__))
 #define ag_data(...) (ag_here(__FILE__, __LINE__), ag_data(__VA_ARGS__))
 #define ag_element(...) (ag_here(__FILE__, __LINE__), ag_element(__VA_ARGS__))

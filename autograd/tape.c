@@ -104,11 +104,14 @@ ag_mark ag_tape_mark(ag_tape *tape) {
 
 /* Variables keep no handle of what is about to go. */
 static void forget_beyond(ag_tape *tape, uint32_t count) {
-    while (tape->variables && tape->variables->id >= count) tape->variables = ag__variable_of(tape->variables)->next;
+    for (ag_tensor *v = tape->variables; v && v->id >= count; v = ag__variable_of(v)->next) {
+        ag__leave_ring(v);
+        tape->variables = ag__variable_of(v)->next;
+    }
     for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next) {
         ag__variable *state = ag__variable_of(v);
         if (state->version && state->version->id >= count) state->version = NULL;
-        if (state->pending && state->pending->id >= count) state->pending = NULL;
+        if (state->pending && state->pending->id >= count) ag__give_up_assignment(v);
         if (state->gradient && state->gradient->id >= count) state->gradient = NULL;
     }
 }
@@ -183,7 +186,7 @@ void ag__truncate(ag_tape *tape, const ag__place *place) {
 static void carry_out_assignments(ag_tape *tape, uint32_t count) {
     bool any = false;
     for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next)
-        if (v->id >= count) ag__variable_of(v)->pending = NULL;
+        if (v->id >= count) ag__leave_ring(v), ag__variable_of(v)->pending = NULL;
         else if (ag__variable_of(v)->pending) any = true;
     if (!any) return;
     if (tape->status == AG_OK) ag__evaluate_last(tape, count);

@@ -5,6 +5,8 @@
 
 static bool alive(const ag_tensor *x) { return x && !(x->flags & (AG__NIL | AG__STALE)); }
 
+static bool variable(const ag_tensor *x) { return alive(x) && x->flags & AG__VARIABLE; }
+
 bool ag_is_nil(const ag_tensor *x) { return !alive(x); }
 ag_tape *ag_tape_of(const ag_tensor *x) { return x ? x->tape : NULL; }
 ag_dtype ag_dtype_of(const ag_tensor *x) { return alive(x) ? (ag_dtype)x->dtype : AG_F64; }
@@ -14,6 +16,7 @@ int64_t ag_size(const ag_tensor *x) { return alive(x) ? x->layout->size : 0; }
 const char *ag_label_of(const ag_tensor *x) { return alive(x) && x->label ? x->label : ""; }
 bool ag_requires_grad(const ag_tensor *x) { return alive(x) && x->flags & AG__REQUIRES; }
 const ag_op *ag_op_of(const ag_tensor *x) { return alive(x) ? x->op : NULL; }
+int64_t ag_values_given(const ag_tensor *x) { return variable(x) ? ag__variable_of(x)->values : 0; }
 int ag_inputs(const ag_tensor *x) { return alive(x) ? x->arity : 0; }
 ag_tensor *ag_input(const ag_tensor *x, int i) { return i >= 0 && i < ag_inputs(x) ? x->input[i] : NULL; }
 

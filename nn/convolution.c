@@ -11,23 +11,31 @@ static const int64_t most_padding = INT32_MAX;
 
 /* ---- Convolution ---- */
 
-ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size) {
-    ag_conv2d none;
-    if (!layer || !tape || in < 1 || out < 1 || size < 1) {
-        ag_tensor *nil = !layer ? ag__refuse_on(tape, "conv2d_init", AG_ERR_NULL, "the layer is NULL")
-                                : ag__refuse_on(tape, "conv2d_init", AG_ERR_RANGE,
-                                                "%lld channels in, %lld out, size %lld: at least 1 of each is wanted",
-                                                (long long)in, (long long)out, (long long)size);
-        *(layer ? layer : &none) = (ag_conv2d){.weight = nil, .bias = nil};
+static ag_status init_conv2d(const char *name, ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                             int64_t size, bool with_bias) {
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, in >= 1 && out >= 1 && size >= 1,
+                                    "%lld channels in, %lld out, size %lld: at least 1 of each is wanted",
+                                    (long long)in, (long long)out, (long long)size);
+    if (nil) {
+        if (layer) *layer = (ag_conv2d){.weight = nil, .bias = nil};
         return ag_eval(nil);
     }
     double bound = sqrt(6 / ((double)in * (double)size * (double)size));
     ag_tensor *weight = ag_uniform(tape, dtype, AG_SHAPE(size, size, in, out), -bound, bound);
     layer->weight = ag_label(ag_parameter_from(weight), "weight");
-    layer->bias = ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(out))), "bias");
+    layer->bias = with_bias ? ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(out))), "bias") : NULL;
     layer->stride = 1;
     layer->padding = 0;
-    return ag_eval(layer->bias);
+    return ag_eval(with_bias ? layer->bias : layer->weight);
+}
+
+ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size) {
+    return init_conv2d("conv2d_init", layer, tape, dtype, in, out, size, true);
+}
+
+ag_status ag_conv2d_init_unbiased(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                                  int64_t size) {
+    return init_conv2d("conv2d_init_unbiased", layer, tape, dtype, in, out, size, false);
 }
 
 /* Whether the layer fits x; if not, the nil that applying it returns. */
@@ -38,12 +46,16 @@ static ag_tensor *what_is_wrong(const ag_conv2d *layer, ag_tensor *x) {
     int64_t p = layer->padding;
     if (ag_rank(x) != 4 || ag_rank(w) != 4 || ag_extent(x, 3) != ag_extent(w, 2))
         return ag__refuse(name, 2, both, AG_ERR_SHAPE, "(N,H,W,C) is wanted, with the C of the weight (KH,KW,C,K)");
+    ag_tensor *bias = layer->bias, *const all[] = {x, w, bias};
+    if (bias && (ag_rank(bias) != 1 || ag_extent(bias, 0) != ag_extent(w, 3)))
+        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "a bias (K) is wanted, or NULL for none");
     if (layer->stride < 1 || p < 0 || p > most_padding)
-        return ag__refuse(name, 2, both, AG_ERR_RANGE, "the layer's stride %lld or padding %lld is out of range",
+        return ag__refuse(name, 2, both, AG_ERR_RANGE,
+                          "the layer has stride %lld and padding %lld: stride >= 1 and 0 <= padding < 2³¹ are wanted",
                           (long long)layer->stride, (long long)p);
     for (int i = 0; i < 2; i++)
         if (ag_extent(w, i) < 1 || ag_extent(x, i + 1) + 2 * p < ag_extent(w, i))
-            return ag__refuse(name, 2, both, AG_ERR_SHAPE, "a window of %lld is larger than axis %d, padded to %lld",
+            return ag__refuse(name, 2, both, AG_ERR_SHAPE, "a window of %lld does not fit on axis %d, padded to %lld",
                               (long long)ag_extent(w, i), i + 1, (long long)(ag_extent(x, i + 1) + 2 * p));
     return NULL;
 }
@@ -64,7 +76,8 @@ ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
     int64_t n = ag_extent(x, 0), oh = ag_extent(windows, 1), ow = ag_extent(windows, 2);
     ag_tensor *lines = ag_reshape(patches, AG_SHAPE(n * oh * ow, kh * kw * c));
     ag_tensor *y = ag_matmul(lines, ag_reshape(w, AG_SHAPE(kh * kw * c, k))); /* N·OH·OW K */
-    return ag_add(ag_reshape(y, AG_SHAPE(n, oh, ow, k)), layer->bias);
+    y = ag_reshape(y, AG_SHAPE(n, oh, ow, k));
+    return layer->bias ? ag_add(y, layer->bias) : y;
 }
 
 /* ---- Pooling ---- */
@@ -78,8 +91,8 @@ static ag_tensor *pools(const char *name, ag_tensor *x, int64_t size, int64_t st
                           (long long)stride);
     int64_t n = ag_extent(x, 0), h = ag_extent(x, 1), w = ag_extent(x, 2), c = ag_extent(x, 3);
     if (size > h || size > w)
-        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "a window of %lld by %lld is larger than the image",
-                          (long long)size, (long long)size);
+        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "a window of %lld by %lld is larger than the image, %lld by %lld",
+                          (long long)size, (long long)size, (long long)h, (long long)w);
     *over = stride == size ? AG_AXES(2, 4) : AG_AXES(4, 5);
     if (stride != size) return ag_windows(x, AG_AXES(1, 2), AG_SHAPE(size, size), AG_SHAPE(stride, stride));
     int64_t oh = h / size, ow = w / size;

@@ -4,41 +4,69 @@
 #include "nn/refuse.h"
 
 #include <math.h>
+#include <string.h>
+
+/* A layer without bias has NULL in its place. */
+static ag_tensor *biased(ag_tensor *x, ag_tensor *bias) { return bias ? ag_add(x, bias) : x; }
 
 /* ---- Linear ---- */
 
-ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out) {
-    ag_linear none;
-    if (!layer || !tape || in < 1 || out < 1) {
-        ag_tensor *nil = !layer ? ag__refuse_on(tape, "linear_init", AG_ERR_NULL, "the layer is NULL")
-                                : ag__refuse_on(tape, "linear_init", AG_ERR_RANGE,
-                                                "%lld inputs and %lld outputs: at least one of each is wanted",
-                                                (long long)in, (long long)out);
-        *(layer ? layer : &none) = (ag_linear){nil, nil};
+static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                             bool with_bias) {
+    ag_tensor *nil =
+        ag__init_wrong(name, layer, tape, in >= 1 && out >= 1,
+                       "%lld inputs and %lld outputs: at least one of each is wanted", (long long)in, (long long)out);
+    if (nil) {
+        if (layer) *layer = (ag_linear){nil, nil};
         return ag_eval(nil);
     }
     double bound = sqrt(6 / (double)in);
     ag_tensor *weight = ag_uniform(tape, dtype, AG_SHAPE(in, out), -bound, bound);
     layer->weight = ag_label(ag_parameter_from(weight), "weight");
-    layer->bias = ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(out))), "bias");
-    return ag_eval(layer->bias);
+    layer->bias = with_bias ? ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(out))), "bias") : NULL;
+    return ag_eval(with_bias ? layer->bias : layer->weight);
+}
+
+ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out) {
+    return init_linear("linear_init", layer, tape, dtype, in, out, true);
+}
+
+ag_status ag_linear_init_unbiased(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out) {
+    return init_linear("linear_init_unbiased", layer, tape, dtype, in, out, false);
+}
+
+/* Whether the layer fits x; if not, the nil that applying it returns. What ag_add would say of a bias is about a product
+ * that the caller has never seen. */
+static ag_tensor *linear_wrong(const ag_linear *layer, ag_tensor *x) {
+    static const char name[] = "linear_apply";
+    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    ag_tensor *const all[] = {x, layer->weight, layer->bias};
+    int64_t in = ag_extent(all[1], 0), out = ag_extent(all[1], 1);
+    if (ag_rank(x) < 2 || ag_rank(all[1]) != 2 || ag_extent(x, -1) != in)
+        return ag__refuse(name, 2, all, AG_ERR_SHAPE, "(…,N,in) and (in,out) are wanted, for the matmul of the two");
+    if (ag_dtype_of(x) != ag_dtype_of(all[1]))
+        return ag__refuse(name, 2, all, AG_ERR_DTYPE,
+                          "the input is %s, and the layer %s: there is no matmul of the two",
+                          ag_dtype_name(ag_dtype_of(x)), ag_dtype_name(ag_dtype_of(all[1])));
+    if (layer->bias && (ag_rank(all[2]) != 1 || ag_extent(all[2], 0) != out))
+        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "a bias (%lld) is wanted, or NULL for none", (long long)out);
+    return NULL;
 }
 
 ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x) {
-    if (!layer) return ag__refuse("linear_apply", 1, &x, AG_ERR_NULL, "the layer is NULL");
-    return ag_add(ag_matmul(x, layer->weight), layer->bias);
+    ag_tensor *nil = linear_wrong(layer, x);
+    if (nil) return nil;
+    return biased(ag_matmul(x, layer->weight), layer->bias);
 }
 
 /* ---- Embedding ---- */
 
 ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features) {
-    ag_embedding none;
-    if (!layer || !tape || count < 1 || features < 1) {
-        ag_tensor *nil = !layer ? ag__refuse_on(tape, "embedding_init", AG_ERR_NULL, "the layer is NULL")
-                                : ag__refuse_on(tape, "embedding_init", AG_ERR_RANGE,
-                                                "%lld rows of %lld features: at least one of each is wanted",
-                                                (long long)count, (long long)features);
-        *(layer ? layer : &none) = (ag_embedding){nil};
+    ag_tensor *nil = ag__init_wrong("embedding_init", layer, tape, count >= 1 && features >= 1,
+                                    "%lld rows of %lld features: at least one of each is wanted", (long long)count,
+                                    (long long)features);
+    if (nil) {
+        if (layer) *layer = (ag_embedding){nil};
         return ag_eval(nil);
     }
     layer->weight = ag_label(ag_parameter_from(ag_normal(tape, dtype, AG_SHAPE(count, features), 0, 1)), "weight");
@@ -57,7 +85,8 @@ ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index) {
         return ag__refuse(name, 2, x, AG_ERR_SHAPE, "an index of %d axes at most is wanted, and a table (V,C)",
                           AG_MAX_RANK - 1);
     shape.extent[shape.rank++] = ag_extent(x[1], 1);
-    ag_tensor *rows = ag_gather(x[1], ag_reshape(index, AG_SHAPE(ag_size(index), 1)), 0); /* N C */
+    ag_tensor *sound = ag__indices_in_range(AG__EMBEDDING, index, ag_extent(x[1], 0));
+    ag_tensor *rows = ag_gather(x[1], ag_reshape(sound, AG_SHAPE(ag_size(index), 1)), 0); /* N C */
     return ag_reshape(rows, shape);
 }
 
@@ -77,24 +106,50 @@ ag_tensor *ag_dropout(ag_tensor *x, double p, bool training) {
 
 /* ---- Batch normalisation ---- */
 
-ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels) {
-    ag_batchnorm none;
-    if (!layer || !tape || channels < 1) {
-        ag_tensor *nil = !layer ? ag__refuse_on(tape, "batchnorm_init", AG_ERR_NULL, "the layer is NULL")
-                                : ag__refuse_on(tape, "batchnorm_init", AG_ERR_RANGE,
-                                                "%lld channels: at least one is wanted", (long long)channels);
-        *(layer ? layer : &none) = (ag_batchnorm){.gamma = nil, .beta = nil, .running_mean = nil, .running_var = nil};
+static ag_status init_batchnorm(const char *name, ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
+                                bool with_bias) {
+    ag_tensor *nil =
+        ag__init_wrong(name, layer, tape, channels >= 1, "%lld channels: at least one is wanted", (long long)channels);
+    if (nil) {
+        if (layer) *layer = (ag_batchnorm){.gamma = nil, .beta = nil, .running_mean = nil, .running_var = nil};
         return ag_eval(nil);
     }
     ag_tensor *ones = ag_ones(tape, dtype, AG_SHAPE(1, channels));
     ag_tensor *zeros = ag_zeros(tape, dtype, AG_SHAPE(1, channels));
     layer->gamma = ag_label(ag_parameter_from(ones), "gamma");
-    layer->beta = ag_label(ag_parameter_from(zeros), "beta");
+    layer->beta = with_bias ? ag_label(ag_parameter_from(zeros), "beta") : NULL;
     layer->running_mean = ag_label(ag_variable_from(zeros), "running mean");
     layer->running_var = ag_label(ag_variable_from(ones), "running variance");
     layer->momentum = 0.9;
     layer->epsilon = 1e-5;
     return ag_eval(layer->running_var);
+}
+
+ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels) {
+    return init_batchnorm("batchnorm_init", layer, tape, dtype, channels, true);
+}
+
+ag_status ag_batchnorm_init_unbiased(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels) {
+    return init_batchnorm("batchnorm_init_unbiased", layer, tape, dtype, channels, false);
+}
+
+static bool is_variable(const ag_tensor *x) { return ag_op_of(x) && strcmp(ag_op_of(x)->name, "variable") == 0; }
+
+/* Whether the running statistics are such that both can be used, or changed; if not, nil. */
+static ag_tensor *statistics_wrong(const char *name, const ag_batchnorm *layer, ag_tensor *z, bool training) {
+    ag_tensor *const running[] = {layer->running_mean, layer->running_var};
+    for (int i = 0; i < 2; i++) {
+        ag_tensor *const x[] = {z, running[i]};
+        const char *what = i ? "running variance" : "running mean";
+        if (ag_rank(x[1]) != 2 || ag_extent(x[1], 0) != 1 || ag_extent(x[1], 1) != ag_extent(z, 1))
+            return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the %s is to be (1,C)", what);
+        if (ag_dtype_of(x[1]) != ag_dtype_of(z))
+            return ag__refuse(name, 2, x, AG_ERR_DTYPE, "the input is %s, and the %s %s", ag_dtype_name(ag_dtype_of(z)),
+                              what, ag_dtype_name(ag_dtype_of(x[1])));
+        if (training && !is_variable(x[1]))
+            return ag__refuse(name, 2, x, AG_ERR_TAPE, "the %s is no variable, and training changes it", what);
+    }
+    return NULL;
 }
 
 /* Whether the layer fits z; if not, the nil that applying it returns. */
@@ -110,7 +165,7 @@ static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool tr
         return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's momentum %g is not between 0 and 1", layer->momentum);
     if (!(layer->epsilon >= 0))
         return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", layer->epsilon);
-    return NULL;
+    return statistics_wrong(name, layer, z, training);
 }
 
 /* N C -> 1 C */
@@ -118,10 +173,18 @@ static ag_tensor *batch_mean(ag_tensor *x, const char *label) {
     return ag_label(ag_mean_over(x, AG_AXES(0), true), label);
 }
 
-/* running ← momentum·running + (1−momentum)·batch */
-static void run_on(ag_tensor *running, ag_tensor *batch, double momentum) {
+/* momentum·running + (1−momentum)·batch */
+static ag_tensor *run_on(ag_tensor *running, ag_tensor *batch, double momentum) {
     ag_tensor *fresh = ag_scale(ag_stop_gradient(batch), 1 - momentum);
-    ag_assign(running, ag_add(ag_scale(running, momentum), fresh));
+    return ag_add(ag_scale(running, momentum), fresh);
+}
+
+/* Both running statistics, or neither: on a tape in error nothing is assigned. */
+static void run_both_on(const ag_batchnorm *layer, const ag_batchnorm_nodes *y) {
+    ag_tensor *mean = run_on(layer->running_mean, y->mean, layer->momentum);
+    ag_tensor *variance = run_on(layer->running_var, y->variance, layer->momentum);
+    ag_assign(layer->running_mean, mean);
+    ag_assign_with(layer->running_var, variance, layer->running_mean);
 }
 
 ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training, ag_batchnorm_nodes *nodes) {
@@ -137,11 +200,8 @@ ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, boo
     y->variance = training ? batch_mean(ag_square(y->centred), "variance") : layer->running_var; /* 1 C */
     ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));                     /* 1 C */
     y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");                           /* N C */
-    ag_tensor *out = ag_add(ag_mul(y->normalised, layer->gamma), layer->beta);                   /* N C */
-    if (training) {
-        run_on(layer->running_mean, y->mean, layer->momentum);
-        run_on(layer->running_var, y->variance, layer->momentum);
-    }
+    ag_tensor *out = biased(ag_mul(y->normalised, layer->gamma), layer->beta);                   /* N C */
+    if (training) run_both_on(layer, y);
     return out;
 }
 
@@ -151,19 +211,26 @@ ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool trai
 
 /* ---- Layer normalisation ---- */
 
-ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
-    ag_layernorm none;
-    if (!layer || !tape || features < 1) {
-        ag_tensor *nil = !layer ? ag__refuse_on(tape, "layernorm_init", AG_ERR_NULL, "the layer is NULL")
-                                : ag__refuse_on(tape, "layernorm_init", AG_ERR_RANGE,
-                                                "%lld features: at least one is wanted", (long long)features);
-        *(layer ? layer : &none) = (ag_layernorm){.gamma = nil, .beta = nil};
+static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                                bool with_bias) {
+    ag_tensor *nil =
+        ag__init_wrong(name, layer, tape, features >= 1, "%lld features: at least one is wanted", (long long)features);
+    if (nil) {
+        if (layer) *layer = (ag_layernorm){.gamma = nil, .beta = nil};
         return ag_eval(nil);
     }
     layer->gamma = ag_label(ag_parameter_from(ag_ones(tape, dtype, AG_SHAPE(features))), "gamma");
-    layer->beta = ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(features))), "beta");
+    layer->beta = with_bias ? ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(features))), "beta") : NULL;
     layer->epsilon = 1e-5;
-    return ag_eval(layer->beta);
+    return ag_eval(with_bias ? layer->beta : layer->gamma);
+}
+
+ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
+    return init_layernorm("layernorm_init", layer, tape, dtype, features, true);
+}
+
+ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
+    return init_layernorm("layernorm_init_unbiased", layer, tape, dtype, features, false);
 }
 
 ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_layernorm_nodes *nodes) {
@@ -185,7 +252,7 @@ ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_
     y->variance = ag_label(ag_mean_over(ag_square(y->centred), AG_AXES(-1), true), "variance"); /* … 1 */
     ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));                    /* … 1 */
     y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");                          /* … C */
-    return ag_add(ag_mul(y->normalised, layer->gamma), layer->beta);
+    return biased(ag_mul(y->normalised, layer->gamma), layer->beta);
 }
 
 ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z) {

@@ -36,10 +36,11 @@ extern "C" {
 
 /* ================================================== 1. Layers =================================================== */
 
-/* ag_linear -- y = x·w + b: what ag_linear_init makes; both are parameters */
+/* ag_linear -- y = x·w + b: what ag_linear_init makes; both are parameters. A layer whose bias (or beta) is NULL has none:
+ * ag_linear_init_unbiased and its like make those, with the same weights from the same seed */
 typedef struct ag_linear {
     ag_tensor *weight; /* (in,out) */
-    ag_tensor *bias;   /* (out) */
+    ag_tensor *bias;   /* (out); NULL: none */
 } ag_linear;
 
 /* ag_linear_init -- a layer with random weights, uniform within ±√(6/in), and bias 0
@@ -48,11 +49,15 @@ typedef struct ag_linear {
  * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
 AG_API ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out);
 
+/* ag_linear_init_unbiased -- the same without a bias
+ * Errors: as ag_linear_init */
+AG_API ag_status ag_linear_init_unbiased(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out);
+
 /* ag_linear_apply -- y = x·w + b over the last axis
  * Shape:  x (…,N,in) -> (…,N,out)
  * Dtype:  real, that of the layer
  * Grad:   x̄ = ȳ·wᵀ,  w̄ = xᵀ·ȳ,  b̄ = Σ_N ȳ; falls out of the graph
- * Errors: as ag_matmul and ag_add
+ * Errors: AG_ERR_SHAPE unless x is (…,N,in); AG_ERR_DTYPE
  * Source: torch.nn.Linear, whose weight is the transpose */
 AG_API ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x);
 
@@ -86,7 +91,7 @@ AG_API ag_tensor *ag_dropout(ag_tensor *x, double p, bool training);
 /* ag_batchnorm -- what ag_batchnorm_init makes: parameters, running statistics, and two numbers that may be changed */
 typedef struct ag_batchnorm {
     ag_tensor *gamma;        /* (1,C), a parameter, ones */
-    ag_tensor *beta;         /* (1,C), a parameter, zeros */
+    ag_tensor *beta;         /* (1,C), a parameter, zeros; NULL: none */
     ag_tensor *running_mean; /* (1,C), a variable, zeros */
     ag_tensor *running_var;  /* (1,C), a variable, ones */
     double momentum;         /* the part of the running statistics that a step keeps; 0.9 */
@@ -105,9 +110,13 @@ typedef struct ag_batchnorm_nodes {
  * Errors: AG_ERR_RANGE unless channels is at least 1; AG_ERR_DTYPE unless dtype is real */
 AG_API ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
 
+/* ag_batchnorm_init_unbiased -- the same without beta
+ * Errors: as ag_batchnorm_init */
+AG_API ag_status ag_batchnorm_init_unbiased(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
+
 /* ag_batchnorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance per feature
  * In training M and V (biased: over N, not N−1) are those of the batch, and the running statistics become
- * momentum·running + (1−momentum)·batch, the same biased V included; otherwise M and V are the running ones.
+ * momentum·running + (1−momentum)·batch, the same biased V included, both or neither; otherwise M and V are the running ones.
  * torch.nn.BatchNorm1d calls 1−momentum its momentum, and lets the unbiased variance run.
  * Shape:  z (N,C) -> (N,C)
  * Dtype:  real, that of the layer
@@ -129,7 +138,7 @@ AG_API ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor 
 /* ag_layernorm -- what ag_layernorm_init makes: parameters, and a number that may be changed */
 typedef struct ag_layernorm {
     ag_tensor *gamma; /* (C), a parameter, ones */
-    ag_tensor *beta;  /* (C), a parameter, zeros */
+    ag_tensor *beta;  /* (C), a parameter, zeros; NULL: none */
     double epsilon;   /* added to the variance before its root is taken; 1e-5 */
 } ag_layernorm;
 
@@ -144,6 +153,10 @@ typedef struct ag_layernorm_nodes {
 /* ag_layernorm_init -- a layer for C = features that begins as the plain normalisation
  * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real */
 AG_API ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
+
+/* ag_layernorm_init_unbiased -- the same without beta
+ * Errors: as ag_layernorm_init */
+AG_API ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
 
 /* ag_layernorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance (over C, not C−1) of each sample
  * Shape:  z (…,C) -> (…,C)
@@ -165,7 +178,7 @@ AG_API ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor 
  * last: a window is then a few long runs of memory, and the convolution one product of all windows with the weight */
 typedef struct ag_conv2d {
     ag_tensor *weight; /* (KH,KW,C,K): rows and columns of the window, channels in, channels out */
-    ag_tensor *bias;   /* (K) */
+    ag_tensor *bias;   /* (K); NULL: none */
     int64_t stride;    /* from one window to the next, in both directions; 1 */
     int64_t padding;   /* rows and columns of zeros on each side; 0 */
 } ag_conv2d;
@@ -174,6 +187,11 @@ typedef struct ag_conv2d {
  * Errors: AG_ERR_RANGE unless in, out and size are at least 1; as ag_uniform
  * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
 AG_API ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size);
+
+/* ag_conv2d_init_unbiased -- the same without a bias
+ * Errors: as ag_conv2d_init */
+AG_API ag_status ag_conv2d_init_unbiased(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                                         int64_t size);
 
 /* ag_conv2d_apply -- y[n,i,j,k] = b[k] + Σ x[n, i·stride+u, j·stride+v, c]·w[u,v,c,k] over u, v, c, of the padded x: a
  * cross-correlation, as everywhere
@@ -205,7 +223,7 @@ AG_API ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride);
 typedef struct ag_lstm_cell {
     ag_tensor *input_weight;  /* (C,4·H) */
     ag_tensor *hidden_weight; /* (H,4·H) */
-    ag_tensor *bias;          /* (4·H); torch.nn.LSTMCell has two, of which this is the sum */
+    ag_tensor *bias;          /* (4·H); torch.nn.LSTMCell has two, of which this is the sum; NULL: none */
 } ag_lstm_cell;
 
 /* ag_lstm_state -- what a step hands to the next; NULL, as in ag_lstm_state s = {0}, stands for zeros */
@@ -218,6 +236,11 @@ typedef struct ag_lstm_state {
  * Errors: AG_ERR_RANGE unless in and hidden are at least 1; as ag_uniform
  * Source: torch.nn.LSTMCell */
 AG_API ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden);
+
+/* ag_lstm_cell_init_unbiased -- the same without a bias
+ * Errors: as ag_lstm_cell_init */
+AG_API ag_status ag_lstm_cell_init_unbiased(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
+                                            int64_t hidden);
 
 /* ag_lstm_cell_apply -- one step: (i f g o) = x·Wx + h·Wh + b, i f o through sigmoid and g through tanh;
  * cell ← f·cell + i·g;  hidden ← o·tanh(cell). `state` becomes the new one, whose hidden is returned; nil after an error
@@ -237,6 +260,11 @@ typedef struct ag_attention {
 /* ag_attention_init -- a layer for C = features, divided among the heads; its four parts are made by ag_linear_init
  * Errors: AG_ERR_RANGE unless features >= 1 is a multiple of heads >= 1; as ag_uniform */
 AG_API ag_status ag_attention_init(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features, int64_t heads);
+
+/* ag_attention_init_unbiased -- the same with four parts without biases
+ * Errors: as ag_attention_init */
+AG_API ag_status ag_attention_init_unbiased(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                                            int64_t heads);
 
 /* ag_attention_apply -- every place of a sequence gathers from all: y = softmax(q·kᵀ/√D)·v for each head, the heads side
  * by side through `output`; with `causal` a place sees itself and those before it only
@@ -294,82 +322,121 @@ AG_API ag_tensor *ag_accuracy(ag_tensor *scores, ag_tensor *labels);
 
 /* ================================================ 3. Optimisers ================================================= */
 
-/* A step is ordinary recorded arithmetic and ag_assign, carried out at the latest with the rewind. What an optimiser
- * remembers of each parameter are variables on the tape; the handles of these live in an array that the caller
- * provides, one ag_slot a parameter, which must last as long as the optimiser. The numbers of the struct (the rate
- * above all) may be changed between steps. */
+/* A step is ordinary recorded arithmetic and assignments, carried out at the latest with the rewind: all of them, or, when
+ * memory lacks, none. What an optimiser remembers of each parameter are variables on the tape; the handles of these live
+ * in an array that the caller provides, one ag_slot a parameter, which must last as long as the optimiser. The numbers of
+ * the struct (the rate above all) may be changed between steps, within their bounds. A step that is refused says why on
+ * the tape, and has changed nothing. An init that is refused leaves an optimiser that no step accepts. */
 
 /* ag_slot -- one parameter of an optimiser, and what is remembered of it */
 typedef struct ag_slot {
     ag_tensor *parameter;
-    ag_tensor *state[2]; /* variables of the parameter's shape: velocity, moments, or both */
-    ag_tensor *next[3];  /* inside a step: what parameter and state become */
+    ag_tensor
+        *state[2]; /* variables of the parameter's shape. SGD: velocity; RMSProp: mean square, velocity; Adam: first
+                          * moment, second moment; NULL where nothing is remembered */
+    ag_tensor *next[3]; /* inside a step: what parameter and state become */
 } ag_slot;
 
 /* ag_sgd -- what ag_sgd_init makes */
 typedef struct ag_sgd {
     int n;
     ag_slot *slots;
-    double rate;     /* as given */
-    double momentum; /* the part of the velocity that a step keeps; as given */
+    double rate;     /* as given; 0 or more */
+    double momentum; /* the part of the velocity that a step keeps; as given; 0 or more */
     double decay;    /* of the weights: adds decay·p to the gradient, which is L2 regularisation; 0 */
+    unsigned made;   /* inside: what its init leaves to know it by */
 } ag_sgd;
 
 /* ag_sgd_init -- stochastic gradient descent of n parameters; with momentum 0 nothing is remembered, and takes no memory
- * Errors: AG_ERR_NULL, AG_ERR_RANGE for n < 1; AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1, a parameter that is there twice, a number out of its bounds;
+ *         AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
 AG_API ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot slots[], double rate,
                              double momentum);
 
 /* ag_sgd_step -- g = dp + decay·p;  v ← momentum·v + g;  p ← p − rate·v
  * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
- * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter, AG_ERR_RANGE for a momentum that was 0 at
- *         first; no parameter has then been changed
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct that
+ *         its init has not made, a number out of its bounds, a momentum that was 0 at first; no parameter has then been
+ *         changed
  * Source: Polyak's heavy ball, in the form of torch.optim.SGD */
 AG_API ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]);
+
+/* ag_sgd_velocity -- v of parameter i, a variable
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter, or if momentum was 0 at first */
+AG_API ag_tensor *ag_sgd_velocity(const ag_sgd *sgd, int i);
 
 /* ag_rmsprop -- what ag_rmsprop_init makes */
 typedef struct ag_rmsprop {
     int n;
     ag_slot *slots;
-    double rate;     /* 0.01 */
-    double beta;     /* the part of the mean square that a step keeps; 0.99 */
-    double epsilon;  /* 1e-8 */
-    double momentum; /* the part of the velocity that a step keeps; as given */
+    double rate;     /* 0.01; 0 or more */
+    double beta;     /* the part of the mean square that a step keeps; 0.99; 0 or more, less than 1 */
+    double epsilon;  /* 1e-8; over 0 */
+    double momentum; /* the part of the velocity that a step keeps; 0 */
     double decay;    /* of the weights: adds decay·p to the gradient; 0 */
+    unsigned made;   /* inside: what its init leaves to know it by */
 } ag_rmsprop;
 
 /* ag_rmsprop_init -- RMSProp over n parameters
- * Errors: AG_ERR_NULL, AG_ERR_RANGE for n < 1; AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1 and a parameter that is there twice; AG_ERR_GRADIENT for what is no
+ *         parameter, AG_ERR_TAPE for two tapes */
 AG_API ag_status ag_rmsprop_init(ag_rmsprop *rmsprop, int n, ag_tensor *const parameters[], ag_slot slots[]);
 
 /* ag_rmsprop_step -- g = dp + decay·p;  v ← beta·v + (1−beta)·g²;  u ← momentum·u + g/(√v + epsilon);  p ← p − rate·u
  * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
- * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter; no parameter has then been changed
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct that
+ *         its init has not made and a number out of its bounds; no parameter has then been changed
  * Source: Tieleman and Hinton, lecture 6.5 (2012), in the form of torch.optim.RMSprop */
 AG_API ag_status ag_rmsprop_step(ag_rmsprop *rmsprop, ag_tensor *const dp[]);
+
+/* ag_rmsprop_mean_square -- v of parameter i, a variable
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter */
+AG_API ag_tensor *ag_rmsprop_mean_square(const ag_rmsprop *rmsprop, int i);
+
+/* ag_rmsprop_velocity -- u of parameter i, a variable; stays 0 while momentum is
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter */
+AG_API ag_tensor *ag_rmsprop_velocity(const ag_rmsprop *rmsprop, int i);
 
 /* ag_adam -- what ag_adam_init makes */
 typedef struct ag_adam {
     int n;
     ag_slot *slots;
-    double rate;    /* 0.001 */
-    double beta1;   /* the part of the first moment that a step keeps; 0.9 */
-    double beta2;   /* the part of the second moment that a step keeps; 0.999 */
-    double epsilon; /* 1e-8 */
+    double rate;    /* 0.001; 0 or more */
+    double beta1;   /* the part of the first moment that a step keeps; 0.9; 0 or more, less than 1 */
+    double beta2;   /* the part of the second moment that a step keeps; 0.999; likewise */
+    double epsilon; /* 1e-8; over 0 */
     double decay;   /* of the weights, apart from the gradient (AdamW); 0 */
-    int64_t steps;  /* taken so far; what the correction of the moments' bias needs */
+    int64_t
+        steps; /* taken so far, INT64_MAX beyond: what the correction of the moments' bias needs; ag_adam_steps takes
+                     * off those that a rewind could not carry out, and so does the next step */
+    int64_t counted, values; /* inside: steps as it was left, and values that the first moment had been given */
+    unsigned made;           /* inside: what its init leaves to know it by */
 } ag_adam;
 
 /* ag_adam_init -- Adam over n parameters
- * Errors: AG_ERR_NULL, AG_ERR_RANGE for n < 1; AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1 and a parameter that is there twice; AG_ERR_GRADIENT for what is no
+ *         parameter, AG_ERR_TAPE for two tapes */
 AG_API ag_status ag_adam_init(ag_adam *adam, int n, ag_tensor *const parameters[], ag_slot slots[]);
 
 /* ag_adam_step -- m ← beta1·m + (1−beta1)·dp;  v ← beta2·v + (1−beta2)·dp²;  with t = steps + 1,
  * p ← p − rate·(m/(1−beta1^t) / (√(v/(1−beta2^t)) + epsilon) + decay·p)
  * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
- * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if a gradient is not as its parameter; no parameter has then been changed
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct that
+ *         its init has not made and a number out of its bounds; no parameter has then been changed
  * Source: Kingma and Ba, Adam (2015), algorithm 1; decay as in Loshchilov and Hutter (2019) */
 AG_API ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]);
+
+/* ag_adam_steps -- how many steps have been taken, without those that could not be carried out; adam->steps becomes it
+ * Errors: none; 0 for NULL and for a struct that ag_adam_init has not made */
+AG_API int64_t ag_adam_steps(ag_adam *adam);
+
+/* ag_adam_first_moment -- m of parameter i, a variable
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter */
+AG_API ag_tensor *ag_adam_first_moment(const ag_adam *adam, int i);
+
+/* ag_adam_second_moment -- v of parameter i, a variable
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter */
+AG_API ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i);
 
 /* ag_clip_norm -- scale n gradients together so that their norm, of all elements of all of them, is at most `most`:
  * replaces each g[i] by g[i]·min(1, most/(norm + 1e-6)), and returns the norm
@@ -388,6 +455,8 @@ AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);
 #ifndef AG_NO_LOCATION
 
 #define ag_accuracy(...) ag_located(ag_accuracy(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_adam_first_moment(...) ag_located(ag_adam_first_moment(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_adam_second_moment(...) ag_located(ag_adam_second_moment(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_attention_apply(...) ag_located(ag_attention_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_avg_pool2d(...) ag_located(ag_avg_pool2d(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_batchnorm_apply(...) ag_located(ag_batchnorm_apply(__VA_ARGS__), __FILE__, __LINE__)
@@ -405,16 +474,25 @@ AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);
 #define ag_lstm_cell_apply(...) ag_located(ag_lstm_cell_apply(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_max_pool2d(...) ag_located(ag_max_pool2d(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_mse(...) ag_located(ag_mse(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_rmsprop_mean_square(...) ag_located(ag_rmsprop_mean_square(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_rmsprop_velocity(...) ag_located(ag_rmsprop_velocity(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_sgd_velocity(...) ag_located(ag_sgd_velocity(__VA_ARGS__), __FILE__, __LINE__)
 
 #define ag_adam_init(...) (ag_here(__FILE__, __LINE__), ag_adam_init(__VA_ARGS__))
 #define ag_adam_step(...) (ag_here(__FILE__, __LINE__), ag_adam_step(__VA_ARGS__))
 #define ag_attention_init(...) (ag_here(__FILE__, __LINE__), ag_attention_init(__VA_ARGS__))
+#define ag_attention_init_unbiased(...) (ag_here(__FILE__, __LINE__), ag_attention_init_unbiased(__VA_ARGS__))
 #define ag_batchnorm_init(...) (ag_here(__FILE__, __LINE__), ag_batchnorm_init(__VA_ARGS__))
+#define ag_batchnorm_init_unbiased(...) (ag_here(__FILE__, __LINE__), ag_batchnorm_init_unbiased(__VA_ARGS__))
 #define ag_conv2d_init(...) (ag_here(__FILE__, __LINE__), ag_conv2d_init(__VA_ARGS__))
+#define ag_conv2d_init_unbiased(...) (ag_here(__FILE__, __LINE__), ag_conv2d_init_unbiased(__VA_ARGS__))
 #define ag_embedding_init(...) (ag_here(__FILE__, __LINE__), ag_embedding_init(__VA_ARGS__))
 #define ag_layernorm_init(...) (ag_here(__FILE__, __LINE__), ag_layernorm_init(__VA_ARGS__))
+#define ag_layernorm_init_unbiased(...) (ag_here(__FILE__, __LINE__), ag_layernorm_init_unbiased(__VA_ARGS__))
 #define ag_linear_init(...) (ag_here(__FILE__, __LINE__), ag_linear_init(__VA_ARGS__))
+#define ag_linear_init_unbiased(...) (ag_here(__FILE__, __LINE__), ag_linear_init_unbiased(__VA_ARGS__))
 #define ag_lstm_cell_init(...) (ag_here(__FILE__, __LINE__), ag_lstm_cell_init(__VA_ARGS__))
+#define ag_lstm_cell_init_unbiased(...) (ag_here(__FILE__, __LINE__), ag_lstm_cell_init_unbiased(__VA_ARGS__))
 #define ag_rmsprop_init(...) (ag_here(__FILE__, __LINE__), ag_rmsprop_init(__VA_ARGS__))
 #define ag_rmsprop_step(...) (ag_here(__FILE__, __LINE__), ag_rmsprop_step(__VA_ARGS__))
 #define ag_sgd_init(...) (ag_here(__FILE__, __LINE__), ag_sgd_init(__VA_ARGS__))

@@ -1,96 +1,216 @@
 /* optimisers -- stochastic gradient descent with momentum, RMSProp, Adam; and clipping of gradients
  *
- * A step has two halves: first every parameter's and state's next value is recorded, then all of them are assigned. So
- * a step that fails while it is recorded changes nothing. p is a parameter, g its gradient. */
+ * A step has three parts: everything that it is given is looked at; every parameter's and state's next value is recorded;
+ * all of them are assigned, joined with each other. So a step that fails while it is recorded changes nothing, and one
+ * that cannot be carried out later is lost as a whole. p is a parameter, g its gradient. */
+#include "autograd/format.h"
 #include "nn/refuse.h"
 
 #include <math.h>
 
 /* ---- What they have in common ---- */
 
+/* What an init leaves in its struct, so that a step does not take another's, or what was never initialised, for its own. */
+enum { SGD = 0x5367641, RMSPROP, ADAM };
+
+typedef struct optimiser {
+    const char *name; /* of the call */
+    int n;
+    ag_slot *slots;
+    int states; /* that a step reads and assigns */
+} optimiser;
+
+/* Fail because of number i of a list, a tensor that is no good; `beside` is one that has a tape, or it itself. */
+static ag_tensor *refuse_number(const char *name, const char *what, int i, ag_tensor *beside, ag_tensor *x,
+                                ag_status status, const char *why) {
+    char which[80];
+    ag_tensor *const pair[] = {beside, x};
+    ag__format(which, sizeof which, "%s, %s %d", name, what, i);
+    if (!x) return ag__refuse_on(ag_tape_of(beside), which, AG_ERR_NULL, "it is NULL");
+    if (ag_is_nil(x)) return ag__refuse(which, 1, &x, status, "it is nil");
+    return beside == x ? ag__refuse(name, 1, &x, status, "%s %d %s", what, i, why)
+                       : ag__refuse(name, 2, pair, status, "%s %d %s", what, i, why);
+}
+
 static bool is_parameter(const ag_tensor *p) { return ag_requires_grad(p) && ag_inputs(p) == 0; }
 
-/* Whether these are parameters of one tape; if not, nil. */
-static ag_tensor *what_is_wrong(const char *name, int n, ag_tensor *const parameters[]) {
+/* Whether these are parameters of one tape, each there once; if not, nil. */
+static ag_tensor *parameters_wrong(const char *name, int n, ag_tensor *const parameters[]) {
+    ag_tensor *first = parameters[0];
     for (int i = 0; i < n; i++) {
-        ag_tensor *p = parameters[i], *const pair[] = {parameters[0], p};
-        if (!is_parameter(p)) return ag__refuse(name, 1, &p, AG_ERR_GRADIENT, "number %d is no parameter", i);
-        if (ag_tape_of(p) != ag_tape_of(pair[0])) return ag__refuse(name, 2, pair, AG_ERR_TAPE, "two tapes");
+        ag_tensor *p = parameters[i];
+        if (!is_parameter(p))
+            return refuse_number(name, "number", i, p ? p : first, p, AG_ERR_GRADIENT,
+                                 "is no parameter: ag_parameter makes one");
+        if (ag_tape_of(p) != ag_tape_of(first))
+            return refuse_number(name, "parameter", i, first, p, AG_ERR_TAPE, "is on another tape than the first");
+        for (int k = 0; k < i; k++)
+            if (parameters[k] == p)
+                return refuse_number(name, "parameter", i, p, p, AG_ERR_RANGE, "is in the list twice");
     }
+    return NULL;
+}
+
+/* Whether there are lists at all; if not, nil, of the parameters' tape if there is one. */
+static ag_tensor *lists_wrong(const char *name, const void *own, int n, ag_tensor *const parameters[],
+                              const ag_slot slots[]) {
+    ag_tape *tape = n >= 1 && parameters ? ag_tape_of(parameters[0]) : NULL;
+    if (!own) return ag__refuse_on(tape, name, AG_ERR_NULL, "the optimiser is NULL");
+    if (n < 1) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "%d parameters: at least one is wanted", n);
+    if (!parameters) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the list of %d parameters is NULL", n);
+    if (!slots) return ag__refuse_on(tape, name, AG_ERR_NULL, "the array of %d slots is NULL", n);
     return NULL;
 }
 
 /* One slot a parameter, each with `states` variables of zeros; all nil after an error, so that a step does nothing. */
 static ag_status open_slots(const char *name, int n, ag_tensor *const parameters[], ag_slot slots[], int states) {
-    ag_tensor *nil = what_is_wrong(name, n, parameters);
-    for (int i = 0; i < n; i++) {
-        ag_tensor *p = nil ? nil : parameters[i];
-        slots[i] = (ag_slot){.parameter = p, .state = {nil, nil}};
-        for (int k = 0; k < states && !nil; k++)
-            slots[i].state[k] = ag_variable_from(ag_zeros(ag_tape_of(p), ag_dtype_of(p), ag_shape_of(p)));
+    ag_tensor *nil = parameters_wrong(name, n, parameters);
+    for (int i = 0; i < n; i++) slots[i] = (ag_slot){.parameter = nil ? nil : parameters[i], .state = {nil, nil}};
+    for (int i = 0; i < n && !nil; i++)
+        for (int k = 0; k < states && !nil; k++) {
+            ag_tensor *p = parameters[i];
+            ag_tensor *v = ag_variable_from(ag_zeros(ag_tape_of(p), ag_dtype_of(p), ag_shape_of(p)));
+            slots[i].state[k] = v;
+            if (ag_is_nil(v)) nil = v;
+        }
+    for (int i = 0; i < n && nil; i++) slots[i] = (ag_slot){.parameter = nil, .state = {nil, nil}};
+    return ag_eval(nil ? nil : states ? slots[n - 1].state[0] : parameters[0]);
+}
+
+/* Whether a struct is one that its init has made; if not, nil. Only one that says that it has parameters is believed to be
+ * given gradients. */
+static ag_tensor *struct_wrong(const char *name, const void *own, int n, const ag_slot slots[], bool made,
+                               ag_tensor *const dp[]) {
+    if (!own) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the optimiser is NULL");
+    ag_tape *tape = n >= 1 && dp ? ag_tape_of(dp[0]) : NULL;
+    if (!made) return ag__refuse_on(tape, name, AG_ERR_RANGE, "the optimiser was not made by its init, or that failed");
+    if (n < 1) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "the optimiser's n is %d, and 1 or more is wanted", n);
+    if (!slots) return ag__refuse_on(tape, name, AG_ERR_NULL, "the optimiser's slots are NULL");
+    return NULL;
+}
+
+/* Whether a number lies within its bounds; if not, nil. */
+static ag_tensor *number_wrong(ag_tape *tape, const char *name, const char *what, double value, bool good,
+                               const char *wanted) {
+    return good ? NULL : ag__refuse_on(tape, name, AG_ERR_RANGE, "the %s is %g, and %s is wanted", what, value, wanted);
+}
+
+static ag_tensor *size_wrong(ag_tape *tape, const char *name, const char *what, double value) {
+    return number_wrong(tape, name, what, value, value >= 0 && isfinite(value), "a finite number of 0 or more");
+}
+
+static ag_tensor *part_wrong(ag_tape *tape, const char *name, const char *what, double value) {
+    return number_wrong(tape, name, what, value, value >= 0 && value < 1, "0 or more, and less than 1,");
+}
+
+static ag_tensor *epsilon_wrong(ag_tape *tape, const char *name, double value) {
+    return number_wrong(tape, name, "epsilon", value, value > 0 && isfinite(value), "a finite number over 0");
+}
+
+static bool same_shape(const ag_tensor *a, const ag_tensor *b) {
+    if (ag_rank(a) != ag_rank(b)) return false;
+    for (int i = 0; i < ag_rank(a); i++)
+        if (ag_extent(a, i) != ag_extent(b, i)) return false;
+    return true;
+}
+
+/* Whether a list of tensors has number i, as parameter p is; if not, nil. */
+static ag_tensor *unlike(const char *name, const char *what, int i, ag_tensor *p, ag_tensor *x) {
+    if (ag_is_nil(x)) return refuse_number(name, what, i, p, x, AG_ERR_NIL, "");
+    if (ag_tape_of(x) != ag_tape_of(p))
+        return refuse_number(name, what, i, p, x, AG_ERR_TAPE, "is on another tape than its parameter");
+    if (!same_shape(p, x))
+        return refuse_number(name, what, i, p, x, AG_ERR_SHAPE, "and its parameter, the first, differ");
+    if (ag_dtype_of(x) != ag_dtype_of(p))
+        return refuse_number(name, what, i, p, x, AG_ERR_DTYPE, "and its parameter, the first, differ");
+    return NULL;
+}
+
+/* Whether slots and gradients are what a step needs; if not, nil. */
+static ag_tensor *step_wrong(const optimiser *o, ag_tensor *const dp[]) {
+    ag_tensor *first = o->slots[0].parameter, *nil = NULL;
+    for (int i = 0; i < o->n && !nil; i++) {
+        ag_slot *slot = &o->slots[i];
+        ag_tensor *p = slot->parameter;
+        if (!is_parameter(p))
+            nil = refuse_number(o->name, "slot", i, p ? p : first, p, AG_ERR_GRADIENT, "holds no parameter");
+        else if (ag_tape_of(p) != ag_tape_of(first))
+            nil = refuse_number(o->name, "parameter", i, first, p, AG_ERR_TAPE, "is on another tape than the first");
+        for (int k = 0; k < o->states && !nil; k++) {
+            nil = unlike(o->name, k ? "second state" : "state", i, p, slot->state[k]);
+            if (!nil && ag_op_of(slot->state[k]) != ag_op_of(p))
+                nil = refuse_number(o->name, k ? "second state" : "state", i, p, slot->state[k], AG_ERR_TAPE,
+                                    "is no variable");
+        }
+        if (!nil && dp) nil = unlike(o->name, "gradient of parameter", i, p, dp[i]);
     }
-    return nil || states ? ag_eval(slots[n - 1].state[0]) : ag_tape_status(ag_tape_of(parameters[0]));
+    return nil;
 }
 
-/* Without parameters there is no tape to fail on; the status alone says so. */
-static ag_status lists_usable(int n, ag_tensor *const parameters[], const ag_slot slots[]) {
-    return !parameters || !slots ? AG_ERR_NULL : n < 1 ? AG_ERR_RANGE : AG_OK;
+/* The gradient of number i as the caller gave it, or as ag_backward found it. */
+static ag_tensor *gradient_of(const optimiser *o, ag_tensor *const dp[], int i) {
+    return dp ? dp[i] : ag_gradient(o->slots[i].parameter);
 }
 
-static bool alike(const ag_tensor *p, const ag_tensor *g, ag_status *status) {
-    *status = AG_ERR_SHAPE;
-    if (ag_rank(p) != ag_rank(g)) return false;
-    for (int i = 0; i < ag_rank(p); i++)
-        if (ag_extent(p, i) != ag_extent(g, i)) return false;
-    *status = AG_ERR_DTYPE;
-    return ag_dtype_of(p) == ag_dtype_of(g);
-}
-
-/* The gradient of number i as the caller gave it, or as ag_backward found it; nil if it is not as its parameter. */
-static ag_tensor *gradient_of(const char *name, ag_slot *slot, ag_tensor *const dp[], int i) {
-    ag_tensor *g = dp ? dp[i] : ag_gradient(slot->parameter), *const pair[] = {slot->parameter, g};
-    ag_status status;
-    return alike(slot->parameter, g, &status)
-               ? g
-               : ag__refuse(name, 2, pair, status, "parameter %d and its gradient differ", i);
-}
-
-/* On a tape in error ag_assign changes nothing, and reports the error with the caller's place. */
-static ag_status assign_all(int n, ag_slot slots[], int states) {
-    ag_status status = AG_OK;
-    for (int i = 0; i < n; i++) {
-        status = ag_assign(slots[i].parameter, slots[i].next[0]);
-        for (int k = 0; k < states; k++) status = ag_assign(slots[i].state[k], slots[i].next[k + 1]);
+/* All together. On a tape in error nothing is assigned, and the error gets the caller's place. */
+static ag_status assign_all(const optimiser *o) {
+    ag_tensor *first = o->slots[0].parameter;
+    ag_status status = ag_tape_status(ag_tape_of(first));
+    if (status != AG_OK) return ag_eval(first);
+    for (int i = 0; i < o->n; i++) {
+        ag_slot *slot = &o->slots[i];
+        status = i ? ag_assign_with(slot->parameter, slot->next[0], first) : ag_assign(first, slot->next[0]);
+        for (int k = 0; k < o->states; k++) status = ag_assign_with(slot->state[k], slot->next[k + 1], first);
     }
     return status;
 }
 
 /* ---- SGD ---- */
 
+static ag_tensor *sgd_numbers_wrong(ag_tape *tape, const char *name, const ag_sgd *sgd) {
+    ag_tensor *nil = size_wrong(tape, name, "rate", sgd->rate);
+    if (!nil) nil = size_wrong(tape, name, "momentum", sgd->momentum);
+    return nil ? nil : size_wrong(tape, name, "decay", sgd->decay);
+}
+
 ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot slots[], double rate,
                       double momentum) {
-    ag_status status = sgd ? lists_usable(n, parameters, slots) : AG_ERR_NULL;
-    if (sgd) *sgd = (ag_sgd){.n = status == AG_OK ? n : 0, .slots = slots, .rate = rate, .momentum = momentum};
-    return status == AG_OK ? open_slots("sgd_init", n, parameters, slots, momentum != 0) : status;
+    static const char name[] = "sgd_init";
+    const ag_sgd made = {.n = n, .slots = slots, .rate = rate, .momentum = momentum, .made = SGD};
+    ag_tensor *nil = lists_wrong(name, sgd, n, parameters, slots);
+    if (!nil) nil = sgd_numbers_wrong(ag_tape_of(parameters[0]), name, &made);
+    if (sgd) *sgd = nil ? (ag_sgd){.n = n > 0 ? n : 0} : made;
+    return nil ? ag_eval(nil) : open_slots(name, n, parameters, slots, momentum != 0);
+}
+
+static ag_tensor *sgd_wrong(const char *name, const ag_sgd *sgd, ag_tensor *const dp[]) {
+    ag_tensor *nil = struct_wrong(name, sgd, sgd ? sgd->n : 0, sgd ? sgd->slots : NULL, sgd && sgd->made == SGD, dp);
+    if (nil) return nil;
+    ag_tensor *p = sgd->slots[0].parameter;
+    if ((nil = sgd_numbers_wrong(ag_tape_of(p), name, sgd)) != NULL) return nil;
+    if (sgd->momentum != 0 && is_parameter(p) && !sgd->slots[0].state[0])
+        return ag__refuse(name, 1, &p, AG_ERR_RANGE, "momentum %g: it was 0 at first, so that there is no velocity",
+                          sgd->momentum);
+    return step_wrong(&(optimiser){name, sgd->n, sgd->slots, sgd->momentum != 0}, dp);
 }
 
 static void sgd_next(const ag_sgd *sgd, ag_slot *slot, ag_tensor *g) {
     ag_tensor *p = slot->parameter;
     if (sgd->decay != 0) g = ag_add(g, ag_scale(p, sgd->decay));
     ag_tensor *v = g;
-    if (sgd->momentum != 0 && !slot->state[0])
-        v = ag__refuse("sgd_step", 1, &p, AG_ERR_RANGE, "momentum %g: it was 0 at first", sgd->momentum);
-    else if (sgd->momentum != 0) v = ag_add(ag_scale(slot->state[0], sgd->momentum), g);
+    if (sgd->momentum != 0) v = ag_add(ag_scale(slot->state[0], sgd->momentum), g);
     slot->next[0] = ag_sub(p, ag_scale(v, sgd->rate));
     slot->next[1] = v;
 }
 
 ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]) {
-    if (!sgd || sgd->n < 1) return AG_ERR_NULL;
+    ag_tensor *nil = sgd_wrong("sgd_step", sgd, dp);
+    if (nil) return ag_eval(nil);
+    const optimiser o = {"sgd_step", sgd->n, sgd->slots, sgd->momentum != 0};
     ag_tape *tape = ag_tape_of(sgd->slots[0].parameter);
     bool recording = ag_tape_set_recording(tape, false);
-    for (int i = 0; i < sgd->n; i++) sgd_next(sgd, &sgd->slots[i], gradient_of("sgd_step", &sgd->slots[i], dp, i));
-    ag_status status = assign_all(sgd->n, sgd->slots, sgd->momentum != 0 ? 1 : 0);
+    for (int i = 0; i < sgd->n; i++) sgd_next(sgd, &sgd->slots[i], gradient_of(&o, dp, i));
+    ag_status status = assign_all(&o);
     ag_tape_set_recording(tape, recording);
     return status;
 }
@@ -98,11 +218,24 @@ ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]) {
 /* ---- RMSProp ---- */
 
 ag_status ag_rmsprop_init(ag_rmsprop *rmsprop, int n, ag_tensor *const parameters[], ag_slot slots[]) {
-    ag_status status = rmsprop ? lists_usable(n, parameters, slots) : AG_ERR_NULL;
-    if (rmsprop)
-        *rmsprop =
-            (ag_rmsprop){.n = status == AG_OK ? n : 0, .slots = slots, .rate = 1e-2, .beta = 0.99, .epsilon = 1e-8};
-    return status == AG_OK ? open_slots("rmsprop_init", n, parameters, slots, 2) : status;
+    static const char name[] = "rmsprop_init";
+    ag_tensor *nil = lists_wrong(name, rmsprop, n, parameters, slots);
+    if (rmsprop) *rmsprop = (ag_rmsprop){.n = n > 0 ? n : 0};
+    if (nil) return ag_eval(nil);
+    *rmsprop = (ag_rmsprop){.n = n, .slots = slots, .rate = 1e-2, .beta = 0.99, .epsilon = 1e-8, .made = RMSPROP};
+    return open_slots(name, n, parameters, slots, 2);
+}
+
+static ag_tensor *rmsprop_wrong(const char *name, const ag_rmsprop *r, ag_tensor *const dp[]) {
+    ag_tensor *nil = struct_wrong(name, r, r ? r->n : 0, r ? r->slots : NULL, r && r->made == RMSPROP, dp);
+    if (nil) return nil;
+    ag_tape *tape = ag_tape_of(r->slots[0].parameter);
+    if (!nil) nil = size_wrong(tape, name, "rate", r->rate);
+    if (!nil) nil = part_wrong(tape, name, "beta", r->beta);
+    if (!nil) nil = epsilon_wrong(tape, name, r->epsilon);
+    if (!nil) nil = size_wrong(tape, name, "momentum", r->momentum);
+    if (!nil) nil = size_wrong(tape, name, "decay", r->decay);
+    return nil ? nil : step_wrong(&(optimiser){name, r->n, r->slots, r->momentum != 0 ? 2 : 1}, dp);
 }
 
 static void rmsprop_next(const ag_rmsprop *rmsprop, ag_slot *slot, ag_tensor *g) {
@@ -117,12 +250,13 @@ static void rmsprop_next(const ag_rmsprop *rmsprop, ag_slot *slot, ag_tensor *g)
 }
 
 ag_status ag_rmsprop_step(ag_rmsprop *rmsprop, ag_tensor *const dp[]) {
-    if (!rmsprop || rmsprop->n < 1) return AG_ERR_NULL;
+    ag_tensor *nil = rmsprop_wrong("rmsprop_step", rmsprop, dp);
+    if (nil) return ag_eval(nil);
+    const optimiser o = {"rmsprop_step", rmsprop->n, rmsprop->slots, rmsprop->momentum != 0 ? 2 : 1};
     ag_tape *tape = ag_tape_of(rmsprop->slots[0].parameter);
     bool recording = ag_tape_set_recording(tape, false);
-    for (int i = 0; i < rmsprop->n; i++)
-        rmsprop_next(rmsprop, &rmsprop->slots[i], gradient_of("rmsprop_step", &rmsprop->slots[i], dp, i));
-    ag_status status = assign_all(rmsprop->n, rmsprop->slots, rmsprop->momentum != 0 ? 2 : 1);
+    for (int i = 0; i < rmsprop->n; i++) rmsprop_next(rmsprop, &rmsprop->slots[i], gradient_of(&o, dp, i));
+    ag_status status = assign_all(&o);
     ag_tape_set_recording(tape, recording);
     return status;
 }
@@ -130,11 +264,38 @@ ag_status ag_rmsprop_step(ag_rmsprop *rmsprop, ag_tensor *const dp[]) {
 /* ---- Adam ---- */
 
 ag_status ag_adam_init(ag_adam *adam, int n, ag_tensor *const parameters[], ag_slot slots[]) {
-    ag_status status = adam ? lists_usable(n, parameters, slots) : AG_ERR_NULL;
-    if (adam)
-        *adam = (ag_adam){
-            .n = status == AG_OK ? n : 0, .slots = slots, .rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
-    return status == AG_OK ? open_slots("adam_init", n, parameters, slots, 2) : status;
+    static const char name[] = "adam_init";
+    ag_tensor *nil = lists_wrong(name, adam, n, parameters, slots);
+    if (adam) *adam = (ag_adam){.n = n > 0 ? n : 0};
+    if (nil) return ag_eval(nil);
+    *adam =
+        (ag_adam){.n = n, .slots = slots, .rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .made = ADAM};
+    return open_slots(name, n, parameters, slots, 2);
+}
+
+static ag_tensor *adam_wrong(const char *name, const ag_adam *adam, ag_tensor *const dp[]) {
+    ag_tensor *nil =
+        struct_wrong(name, adam, adam ? adam->n : 0, adam ? adam->slots : NULL, adam && adam->made == ADAM, dp);
+    if (nil) return nil;
+    ag_tape *tape = ag_tape_of(adam->slots[0].parameter);
+    if (!nil) nil = size_wrong(tape, name, "rate", adam->rate);
+    if (!nil) nil = part_wrong(tape, name, "beta1", adam->beta1);
+    if (!nil) nil = part_wrong(tape, name, "beta2", adam->beta2);
+    if (!nil) nil = epsilon_wrong(tape, name, adam->epsilon);
+    if (!nil) nil = size_wrong(tape, name, "decay", adam->decay);
+    if (!nil && adam->steps < 0)
+        nil = ag__refuse_on(tape, name, AG_ERR_RANGE, "steps is %lld, and 0 or more is wanted", (long long)adam->steps);
+    return nil ? nil : step_wrong(&(optimiser){name, adam->n, adam->slots, 2}, dp);
+}
+
+/* A step that could not be carried out, say for want of memory, was not taken: its values were lost. */
+int64_t ag_adam_steps(ag_adam *adam) {
+    if (!adam || adam->made != ADAM || adam->n < 1 || !adam->slots) return 0;
+    int64_t lost = adam->values - ag_values_given(adam->slots[0].state[0]);
+    adam->values -= lost;
+    if (lost > 0 && adam->steps == adam->counted) adam->steps -= lost < adam->steps ? lost : adam->steps;
+    adam->counted = adam->steps;
+    return adam->steps;
 }
 
 /* The moments begin at 0 and are too small at first, by the factors unbias1 and unbias2: after t steps, 1 − beta^t. */
@@ -150,20 +311,58 @@ static void adam_next(const ag_adam *adam, ag_slot *slot, ag_tensor *g, double u
     slot->next[2] = v;
 }
 
+/* Beyond the largest count, where the factors have long been 1, it stays. */
 ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]) {
-    if (!adam || adam->n < 1) return AG_ERR_NULL;
+    ag_tensor *nil = adam_wrong("adam_step", adam, dp);
+    if (nil) return ag_eval(nil);
+    const optimiser o = {"adam_step", adam->n, adam->slots, 2};
     ag_tape *tape = ag_tape_of(adam->slots[0].parameter);
     bool recording = ag_tape_set_recording(tape, false);
-    double t = (double)(adam->steps + 1);
+    double t = (double)ag_adam_steps(adam) + 1;
     double unbias1 = 1 - pow(adam->beta1, t), unbias2 = 1 - pow(adam->beta2, t);
-    for (int i = 0; i < adam->n; i++) {
-        ag_tensor *g = gradient_of("adam_step", &adam->slots[i], dp, i);
-        adam_next(adam, &adam->slots[i], g, unbias1, unbias2);
-    }
-    ag_status status = assign_all(adam->n, adam->slots, 2);
-    if (status == AG_OK) adam->steps++;
+    for (int i = 0; i < adam->n; i++) adam_next(adam, &adam->slots[i], gradient_of(&o, dp, i), unbias1, unbias2);
+    ag_status status = assign_all(&o);
+    if (status == AG_OK && adam->steps < INT64_MAX) adam->steps++;
+    adam->counted = adam->steps;
+    adam->values = ag_values_given(adam->slots[0].state[0]);
     ag_tape_set_recording(tape, recording);
     return status;
+}
+
+/* ---- What they remember ---- */
+
+static ag_tensor *state_of(const char *name, bool made, int n, const ag_slot *slots, int i, int k) {
+    if (!made || !slots) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "the optimiser was not made by its init");
+    if (i < 0 || i >= n)
+        return ag__refuse_on(n > 0 ? ag_tape_of(slots[0].parameter) : NULL, name, AG_ERR_RANGE,
+                             "there is no parameter %d of %d", i, n);
+    ag_tensor *p = slots[i].parameter;
+    return slots[i].state[k] ? slots[i].state[k] : ag__refuse(name, 1, &p, AG_ERR_RANGE, "nothing is remembered of it");
+}
+
+ag_tensor *ag_sgd_velocity(const ag_sgd *sgd, int i) {
+    return sgd ? state_of("sgd_velocity", sgd->made == SGD, sgd->n, sgd->slots, i, 0)
+               : ag__refuse_on(NULL, "sgd_velocity", AG_ERR_NULL, "the optimiser is NULL");
+}
+
+ag_tensor *ag_rmsprop_mean_square(const ag_rmsprop *rmsprop, int i) {
+    return rmsprop ? state_of("rmsprop_mean_square", rmsprop->made == RMSPROP, rmsprop->n, rmsprop->slots, i, 0)
+                   : ag__refuse_on(NULL, "rmsprop_mean_square", AG_ERR_NULL, "the optimiser is NULL");
+}
+
+ag_tensor *ag_rmsprop_velocity(const ag_rmsprop *rmsprop, int i) {
+    return rmsprop ? state_of("rmsprop_velocity", rmsprop->made == RMSPROP, rmsprop->n, rmsprop->slots, i, 1)
+                   : ag__refuse_on(NULL, "rmsprop_velocity", AG_ERR_NULL, "the optimiser is NULL");
+}
+
+ag_tensor *ag_adam_first_moment(const ag_adam *adam, int i) {
+    return adam ? state_of("adam_first_moment", adam->made == ADAM, adam->n, adam->slots, i, 0)
+                : ag__refuse_on(NULL, "adam_first_moment", AG_ERR_NULL, "the optimiser is NULL");
+}
+
+ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i) {
+    return adam ? state_of("adam_second_moment", adam->made == ADAM, adam->n, adam->slots, i, 1)
+                : ag__refuse_on(NULL, "adam_second_moment", AG_ERR_NULL, "the optimiser is NULL");
 }
 
 /* ---- Clipping ---- */

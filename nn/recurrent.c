@@ -8,14 +8,13 @@
 
 enum { GATES = 4 };
 
-ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden) {
-    ag_lstm_cell none;
-    if (!layer || !tape || in < 1 || hidden < 1 || hidden > INT64_MAX / GATES) {
-        ag_tensor *nil = !layer ? ag__refuse_on(tape, "lstm_cell_init", AG_ERR_NULL, "the layer is NULL")
-                                : ag__refuse_on(tape, "lstm_cell_init", AG_ERR_RANGE,
-                                                "%lld inputs and %lld hidden features: at least one of each is wanted",
-                                                (long long)in, (long long)hidden);
-        *(layer ? layer : &none) = (ag_lstm_cell){nil, nil, nil};
+static ag_status init_lstm_cell(const char *name, ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
+                                int64_t hidden, bool with_bias) {
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, in >= 1 && hidden >= 1 && hidden <= INT64_MAX / GATES,
+                                    "%lld inputs and %lld hidden features: at least one of each is wanted",
+                                    (long long)in, (long long)hidden);
+    if (nil) {
+        if (layer) *layer = (ag_lstm_cell){nil, nil, nil};
         return ag_eval(nil);
     }
     double bound = 1 / sqrt((double)hidden);
@@ -23,8 +22,17 @@ ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, 
     ag_tensor *from_h = ag_uniform(tape, dtype, AG_SHAPE(hidden, GATES * hidden), -bound, bound);
     layer->input_weight = ag_label(ag_parameter_from(from_x), "input weight");
     layer->hidden_weight = ag_label(ag_parameter_from(from_h), "hidden weight");
-    layer->bias = ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(GATES * hidden))), "bias");
-    return ag_eval(layer->bias);
+    ag_tensor *zeros = ag_zeros(tape, dtype, AG_SHAPE(GATES * hidden));
+    layer->bias = with_bias ? ag_label(ag_parameter_from(zeros), "bias") : NULL;
+    return ag_eval(with_bias ? layer->bias : layer->hidden_weight);
+}
+
+ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden) {
+    return init_lstm_cell("lstm_cell_init", layer, tape, dtype, in, hidden, true);
+}
+
+ag_status ag_lstm_cell_init_unbiased(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden) {
+    return init_lstm_cell("lstm_cell_init_unbiased", layer, tape, dtype, in, hidden, false);
 }
 
 /* Whether the layer and its state fit x; if not, the nil that applying it returns. */
@@ -37,6 +45,9 @@ static ag_tensor *what_is_wrong(const ag_lstm_cell *layer, ag_tensor *x, const a
     fits = fits && ag_extent(x, 1) == ag_extent(all[1], 0);
     fits = fits && ag_extent(all[1], 1) / GATES == h && ag_extent(all[2], 1) / GATES == h;
     if (!fits) return ag__refuse(name, 3, all, AG_ERR_SHAPE, "(N,C) is wanted, and weights (C,4·H) and (H,4·H)");
+    ag_tensor *const biased[] = {all[1], layer->bias};
+    if (layer->bias && (ag_rank(biased[1]) != 1 || ag_extent(biased[1], 0) / GATES != h))
+        return ag__refuse(name, 2, biased, AG_ERR_SHAPE, "a bias (4·H) is wanted, or NULL for none");
     for (int i = 3; i < 5; i++)
         if (all[i] && (ag_rank(all[i]) != 2 || ag_extent(all[i], 0) != n || ag_extent(all[i], 1) != h))
             return ag__refuse(name, 2, (ag_tensor *const[]){x, all[i]}, AG_ERR_SHAPE,
@@ -55,7 +66,8 @@ ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag_lstm_s
         return nil;
     }
     int64_t n = ag_extent(x, 0), h = ag_extent(layer->hidden_weight, 0);
-    ag_tensor *gates = ag_add(ag_matmul(x, layer->input_weight), layer->bias); /* N 4·H */
+    ag_tensor *gates = ag_matmul(x, layer->input_weight); /* N 4·H */
+    if (layer->bias) gates = ag_add(gates, layer->bias);
     if (state->hidden) gates = ag_add(gates, ag_matmul(state->hidden, layer->hidden_weight));
     ag_tensor *in = ag_sigmoid(gate(gates, 0, h)), *forget = ag_sigmoid(gate(gates, 1, h)); /* N H */
     ag_tensor *fresh = ag_tanh(gate(gates, 2, h)), *out = ag_sigmoid(gate(gates, 3, h));

@@ -44,11 +44,79 @@ ag_tensor *ag__refuse(const char *name, int n, ag_tensor *const x[], ag_status s
     return ag_apply(&op, n, x, &c, sizeof c);
 }
 
+/* Without a tape ag_apply_source gives the nil that belongs to none, and a complaint of its own, which ours replaces. */
+static ag_tensor *refuse_on(ag_tape *tape, const char *name, const complaint *c) {
+    ag_op op = refusal(name, AG_KIND_SOURCE, 0);
+    ag_tensor *nil = ag_apply_source(&op, tape, AG_F64, AG_SCALAR, c, sizeof *c);
+    if (!tape) ag_reject(&(ag_infer){.op = &op}, c->status, "%s", c->text);
+    return nil;
+}
+
 ag_tensor *ag__refuse_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...) {
     va_list args;
     va_start(args, format);
     complaint c = write_complaint(status, format, args);
     va_end(args);
-    ag_op op = refusal(name, AG_KIND_SOURCE, 0);
-    return ag_apply_source(&op, tape, AG_F64, AG_SCALAR, &c, sizeof c);
+    return refuse_on(tape, name, &c);
+}
+
+ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, bool good, const char *format, ...) {
+    if (!layer) return ag__refuse_on(tape, name, AG_ERR_NULL, "the layer is NULL");
+    if (!tape) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
+    if (good) return NULL;
+    va_list args;
+    va_start(args, format);
+    complaint c = write_complaint(AG_ERR_RANGE, format, args);
+    va_end(args);
+    return refuse_on(tape, name, &c);
+}
+
+/* ---- Indices ---- */
+
+/* Attributes of the check: how many things there are, and what they are called. */
+typedef struct range {
+    int64_t count;
+    char index[16], things[16];
+} range;
+
+static bool range_infer(ag_infer *r) { return r->shape = ag_shape_of(r->x[0]), true; }
+
+/* "[1,2]" of an element by its number. */
+static void put_place(char *to, size_t room, const ag_array *x, int64_t number) {
+    int64_t at[AG_MAX_RANK];
+    int used = ag__format(to, room, "[");
+    for (int i = x->rank; i-- > 0; number /= x->shape[i]) at[i] = number % x->shape[i];
+    for (int i = 0; i < x->rank; i++)
+        used += ag__format(to + used, room - (size_t)used, i ? ",%lld" : "%lld", (long long)at[i]);
+    ag__format(to + used, room - (size_t)used, "]");
+}
+
+static bool range_eval(const ag_call *call) {
+    const range *r = call->attributes;
+    const int64_t *x = call->x[0].data;
+    int64_t *y = call->y.data;
+    for (int64_t i = 0; i < call->y.size; i++) {
+        char place[AG_MAX_RANK * 21 + 3];
+        if ((uint64_t)(y[i] = x[i]) < (uint64_t)r->count) continue;
+        put_place(place, sizeof place, &call->x[0], i);
+        return ag_call_fail(call, AG_ERR_RANGE,
+                            "%s %lld at %s is out of range: there are %lld %s to gather from, from 0 on", r->index,
+                            (long long)x[i], place, (long long)r->count, r->things);
+    }
+    return true;
+}
+
+#define RANGE(NAME)                                                                                                    \
+    {                                                                                                                  \
+        .name = NAME, .notation = "{0}", .kind = AG_KIND_OPAQUE, .arity = 1, .attribute_bytes = sizeof(range),         \
+        .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_CONTIGUOUS, .infer = range_infer, .eval = range_eval                 \
+    }
+
+ag_tensor *ag__indices_in_range(ag__indices what, ag_tensor *index, int64_t count) {
+    static const ag_op op[] = {[AG__EMBEDDING] = RANGE("embedding_apply")};
+    static const char *const words[][2] = {[AG__EMBEDDING] = {"index", "rows"}};
+    range r = {.count = count};
+    ag__format(r.index, sizeof r.index, "%s", words[what][0]);
+    ag__format(r.things, sizeof r.things, "%s", words[what][1]);
+    return ag_apply(&op[what], 1, &index, &r, sizeof r);
 }

@@ -13,11 +13,26 @@ ag_tensor *ag__refuse(const char *name, int n, ag_tensor *const x[], ag_status s
 #endif
     ;
 
-/* The same where there is no tensor yet. A NULL tape is reported as such instead. */
+/* The same where there is no tensor yet; where there is no tape either, the error is the thread's. */
 ag_tensor *ag__refuse_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...)
 #ifdef __GNUC__
     __attribute__((format(printf, 4, 5)))
 #endif
     ;
+
+/* NULL if a layer can be initialised; else the nil that its tensors become, after an error: that the layer or the tape is
+ * NULL, or, unless the numbers are good, that they are out of range. */
+ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, bool good, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 5, 6)))
+#endif
+    ;
+
+/* Who takes indices: what gathers their values by itself would speak of shapes that the caller has never seen. */
+typedef enum ag__indices { AG__EMBEDDING } ag__indices;
+
+/* The index, of i64, which fails when it is evaluated unless 0 <= index < count: in the words of the function that was
+ * called, with the place in the caller's index. */
+ag_tensor *ag__indices_in_range(ag__indices what, ag_tensor *index, int64_t count);
 
 #endif

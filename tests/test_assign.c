@@ -87,7 +87,10 @@ static void record(void) {
 static void assign(void) {
     both *v = any_variable();
     const both *x = any();
-    for (int k = 0; k < 2; k++) ag_assign(v->of[k], x->of[k]);
+    const both *with = below(2) ? any_variable() : NULL; /* joined with what that was assigned */
+    for (int k = 0; k < 2; k++)
+        if (with) ag_assign_with(v->of[k], x->of[k], with->of[k]);
+        else ag_assign(v->of[k], x->of[k]);
     if (x->bound > v->bound) v->bound = x->bound;
 }
 

@@ -408,8 +408,19 @@ START_TEST(an_embedding_refuses) {
         ag_tensor *y = ag_embedding_apply(&layer, ag_from(tape, AG_I64, AG_SHAPE(1), &bad[i]));
         expect_ok(tape);
         ag_eval(y);
-        expect_error(tape, AG_ERR_RANGE, "gather", i ? "-1" : "3");
+        expect_error(tape, AG_ERR_RANGE, "embedding_apply: x i64 (1)", i ? "index -1 at [0]" : "index 3 at [0]",
+                     "3 rows", "test_layers.c:");
     }
+    ag_tensor *pairs = ag_label(ag_from(tape, AG_I64, AG_SHAPE(2, 3), (int64_t[]){0, 1, 2, 0, 1, 7}), "words");
+    ag_tensor *y = ag_embedding_apply(&layer, ag_transpose(pairs, 0, 1));
+    ag_eval(y);
+    expect_error(tape, AG_ERR_RANGE, "embedding_apply", "(3,2)", "index 7 at [2,1]", "3 rows");
+    y = ag_embedding_apply(&layer, pairs);
+    ag_eval(y);
+    expect_error(tape, AG_ERR_RANGE, "embedding_apply: words i64 (2,3)", "index 7 at [1,2]");
+    y = ag_embedding_apply(&layer, ag_scalar(tape, AG_I64, 7));
+    ag_eval(y);
+    expect_error(tape, AG_ERR_RANGE, "embedding_apply", "index 7 at []");
 }
 END_TEST
 
@@ -620,6 +631,142 @@ START_TEST(attention_refuses) {
 }
 END_TEST
 
+/* ---- Without biases ---- */
+
+/* A layer with biases and one without, of the same seed. With biases of 0 the two are the same function. */
+typedef struct pair {
+    ag_linear linear[2];
+    ag_batchnorm batchnorm[2];
+    ag_layernorm layernorm[2];
+    ag_conv2d conv[2];
+    ag_lstm_cell lstm[2];
+    ag_attention attention[2];
+} pair;
+
+static void open_pair(pair *p, ag_dtype dtype) {
+    for (int i = 0; i < 2; i++) {
+        ag_tape_seed(tape, 21);
+        ck_assert_int_eq((i ? (ag_linear_init_unbiased) : (ag_linear_init))(&p->linear[i], tape, dtype, 4, 6), AG_OK);
+        ck_assert_int_eq((i ? (ag_batchnorm_init_unbiased) : (ag_batchnorm_init))(&p->batchnorm[i], tape, dtype, 4),
+                         AG_OK);
+        ck_assert_int_eq((i ? (ag_layernorm_init_unbiased) : (ag_layernorm_init))(&p->layernorm[i], tape, dtype, 4),
+                         AG_OK);
+        ck_assert_int_eq((i ? (ag_conv2d_init_unbiased) : (ag_conv2d_init))(&p->conv[i], tape, dtype, 4, 3, 2), AG_OK);
+        ck_assert_int_eq((i ? (ag_lstm_cell_init_unbiased) : (ag_lstm_cell_init))(&p->lstm[i], tape, dtype, 4, 3),
+                         AG_OK);
+        ck_assert_int_eq((i ? (ag_attention_init_unbiased) : (ag_attention_init))(&p->attention[i], tape, dtype, 4, 2),
+                         AG_OK);
+    }
+}
+
+enum { PAIRS = 6 };
+
+/* What layer `which` makes of x (3,4), and its parameters, the bias (if it has one) last. */
+static ag_tensor *of_pair(pair *p, int which, int i, ag_tensor *x, ag_tensor *of[9], int *n, int *biases) {
+    ag_lstm_state state = {NULL, NULL};
+    ag_attention *a = &p->attention[i];
+    ag_tensor *lists[PAIRS][9] = {
+        {p->linear[i].weight, p->linear[i].bias},
+        {p->batchnorm[i].gamma, p->batchnorm[i].beta},
+        {p->layernorm[i].gamma, p->layernorm[i].beta},
+        {p->conv[i].weight, p->conv[i].bias},
+        {p->lstm[i].input_weight, p->lstm[i].hidden_weight, p->lstm[i].bias},
+        {a->query.weight, a->key.weight, a->value.weight, a->output.weight, a->query.bias, a->key.bias, a->value.bias,
+         a->output.bias},
+    };
+    *n = which == 4 ? 2 : which == 5 ? 4 : 1;
+    *biases = which == 5 ? 4 : 1;
+    memcpy(of, lists[which], sizeof lists[which]);
+    switch (which) {
+    case 0: return ag_linear_apply(&p->linear[i], x);
+    case 1: return ag_batchnorm_apply(&p->batchnorm[i], x, true);
+    case 2: return ag_layernorm_apply(&p->layernorm[i], x);
+    case 3:
+        return ag_conv2d_apply(&p->conv[i],
+                               ag_reshape(ag_concat(3, (ag_tensor *[]){x, x, x}, 0), AG_SHAPE(1, 3, 3, 4)));
+    case 4: ag_lstm_cell_apply(&p->lstm[i], x, &state); return ag_lstm_cell_apply(&p->lstm[i], ag_sin(x), &state);
+    default: return ag_attention_apply(a, ag_unsqueeze(x, 0), true);
+    }
+}
+
+START_TEST(layers_without_biases_are_those_with_biases_of_zero) {
+    const ag_dtype dtypes[] = {AG_F32, AG_F64};
+    pair p;
+    open_pair(&p, dtypes[_i % 2]);
+    int which = _i / 2, n, biases;
+    ag_tensor *x = scattered(tape, dtypes[_i % 2], AG_SHAPE(3, 4), 5), *of[2][9], *y[2], *d[2][5];
+    for (int i = 0; i < 2; i++) {
+        y[i] = of_pair(&p, which, i, x, of[i], &n, &biases);
+        for (int k = 0; k < biases; k++) ck_assert(i ? !of[i][n + k] : ag_requires_grad(of[i][n + k]));
+        of[i][n] = x;
+        ag_grad(ag_sum(ag_sin(y[i])), n + 1, of[i], d[i]);
+    }
+    expect_ok(tape);
+    expect_same(ag_add_scalar(y[0], 0), ag_add_scalar(y[1], 0)); /* −0 + 0 is 0 */
+    for (int k = 0; k <= n; k++) {
+        expect_same(of[0][k], of[1][k]);
+        expect_same(ag_add_scalar(d[0][k], 0), ag_add_scalar(d[1][k], 0));
+        ck_assert_double_gt(ag_item(ag_max(ag_abs(d[1][k]))), 0);
+    }
+}
+END_TEST
+
+static ag_tensor *without_bias(void *context, int n, ag_tensor *const x[]) {
+    const pair *p = ((void **)context)[0];
+    int which = *(int *)((void **)context)[1];
+    pair own = *p;
+    ag_tensor *of[9];
+    int parameters, biases;
+    if (which == 0) own.linear[1].weight = x[1];
+    else if (which == 1) own.batchnorm[1].gamma = x[1];
+    else if (which == 2) own.layernorm[1].gamma = x[1];
+    else if (which == 3) own.conv[1].weight = x[1];
+    else if (which == 4) own.lstm[1].hidden_weight = x[1];
+    else own.attention[1].key.weight = x[1];
+    ck_assert_int_eq(n, 2);
+    return ag_sum(ag_sin(of_pair(&own, which, 1, x[0], of, &parameters, &biases)));
+}
+
+START_TEST(layers_without_biases_pass_gradcheck_twice_over) {
+    pair p;
+    open_pair(&p, AG_F64);
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(3, 4), 5), *of[9];
+    int n, biases, which = _i;
+    of_pair(&p, which, 1, x, of, &n, &biases);
+    ag_tensor *in[] = {x, which == 4 || which == 5 ? of[1] : of[0]};
+    expect_gradcheck(without_bias, (void *[]){&p, &which}, 2, in);
+}
+END_TEST
+
+START_TEST(layers_without_biases_refuse) {
+    pair p;
+    open_pair(&p, AG_F64);
+    ck_assert_int_eq(ag_linear_init_unbiased(&p.linear[1], tape, AG_F64, 0, 3), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "linear_init_unbiased", "0 inputs", "test_layers.c:");
+    ck_assert(p.linear[1].bias && ag_is_nil(p.linear[1].bias));
+    ck_assert_int_eq(ag_batchnorm_init_unbiased(&p.batchnorm[1], tape, AG_F64, 0), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "batchnorm_init_unbiased", "0 channels", "test_layers.c:");
+    ck_assert_int_eq(ag_layernorm_init_unbiased(&p.layernorm[1], tape, AG_F64, -1), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "layernorm_init_unbiased", "-1 features", "test_layers.c:");
+    ck_assert_int_eq(ag_conv2d_init_unbiased(NULL, tape, AG_F64, 1, 1, 1), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "conv2d_init_unbiased", "the layer is NULL", "test_layers.c:");
+    ck_assert_int_eq(ag_lstm_cell_init_unbiased(&p.lstm[1], NULL, AG_F64, 1, 1), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "lstm_cell_init_unbiased", "the tape is NULL", "test_layers.c:");
+    ck_assert_int_eq(ag_attention_init_unbiased(&p.attention[1], tape, AG_F64, 5, 2), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "attention_init_unbiased", "5 features", "test_layers.c:");
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(3, 4), 5), *bias = ag_zeros(tape, AG_F64, AG_SHAPE(2));
+    p.linear[0].bias = bias;
+    ag_linear_apply(&p.linear[0], x);
+    expect_error(tape, AG_ERR_SHAPE, "linear_apply", "(2)", "a bias (6) is wanted, or NULL", "test_layers.c:");
+    p.lstm[0].bias = bias;
+    ag_lstm_cell_apply(&p.lstm[0], x, &(ag_lstm_state){NULL, NULL});
+    expect_error(tape, AG_ERR_SHAPE, "lstm_cell_apply", "(2)", "a bias (4·H) is wanted, or NULL");
+    p.conv[0].bias = bias;
+    ag_conv2d_apply(&p.conv[0], ag_zeros(tape, AG_F64, AG_SHAPE(1, 3, 3, 4)));
+    expect_error(tape, AG_ERR_SHAPE, "conv2d_apply", "(2)", "a bias (K) is wanted, or NULL");
+}
+END_TEST
+
 /* ---- Whole networks ---- */
 
 /* Two convolutions, pooling, a hidden layer: some steps on random images, by SGD. */
@@ -762,6 +909,10 @@ int main(void) {
     tcase_add_test(sequences, attention_passes_gradcheck_twice_over);
     tcase_add_test(sequences, causal_attention_does_not_look_ahead);
     tcase_add_test(sequences, attention_refuses);
+    TCase *unbiased = tape_group(suite, "without biases");
+    tcase_add_loop_test(unbiased, layers_without_biases_are_those_with_biases_of_zero, 0, 2 * PAIRS);
+    tcase_add_loop_test(unbiased, layers_without_biases_pass_gradcheck_twice_over, 0, PAIRS);
+    tcase_add_test(unbiased, layers_without_biases_refuse);
     TCase *whole = tape_group(suite, "whole");
     tcase_add_test(whole, a_convolutional_network_learns);
     tcase_add_test(whole, a_network_for_sequences_learns);

@@ -444,6 +444,22 @@ START_TEST(test_batchnorm_refuses) {
     layer.momentum = 0.9, layer.epsilon = NAN;
     ag_batchnorm_apply(&layer, ag_zeros(tape, AG_F64, AG_SHAPE(2, 3)), false);
     expect_error(tape, AG_ERR_RANGE, "epsilon");
+    layer.epsilon = 1e-5;
+    ag_tensor *z = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3)), *variance = layer.running_var;
+    ag_batchnorm_apply(&layer, ag_zeros(tape, AG_F32, AG_SHAPE(2, 3)), false);
+    expect_error(tape, AG_ERR_DTYPE, "batchnorm_apply", "the input is f32, and the running mean f64");
+    layer.running_var = ag_ones(tape, AG_F64, AG_SHAPE(1, 3));
+    ag_batchnorm_apply(&layer, z, true); /* the mean is not changed either */
+    expect_error(tape, AG_ERR_TAPE, "batchnorm_apply", "the running variance is no variable", "test_nn.c:");
+    ag_batchnorm_apply(&layer, z, false);
+    expect_ok(tape);
+    layer.running_var = NULL;
+    ag_batchnorm_apply(&layer, z, false);
+    expect_error(tape, AG_ERR_NULL, "batchnorm_apply", "NULL");
+    layer.running_var = ag_variable(tape, AG_F64, AG_SHAPE(3), (double[]){1, 1, 1});
+    ag_batchnorm_apply(&layer, z, true);
+    expect_error(tape, AG_ERR_SHAPE, "batchnorm_apply", "the running variance is to be (1,C)");
+    layer.running_var = variance;
     expect_list(layer.running_mean, 0, 0, 0);
     expect_list(layer.running_var, 1, 1, 1);
 }
@@ -712,19 +728,194 @@ START_TEST(test_optimisers_refuse) {
     ck_assert_int_eq(ag_adam_init(&adam, 2, p, slots), AG_ERR_TAPE);
     expect_error(tape, AG_ERR_TAPE, "adam_init");
     ag_tape_free(other);
-    ck_assert_int_eq(ag_adam_init(NULL, 1, p, slots), AG_ERR_NULL);
-    ck_assert_int_eq(ag_adam_init(&adam, 1, NULL, slots), AG_ERR_NULL);
-    ck_assert_int_eq(ag_adam_step(&adam, NULL), AG_ERR_NULL);
-    ck_assert_int_eq(ag_sgd_init(&sgd, 1, p, NULL, 1, 0), AG_ERR_NULL);
-    ck_assert_int_eq(ag_sgd_init(&sgd, 0, p, slots, 1, 0), AG_ERR_RANGE);
-    ck_assert_int_eq(ag_sgd_step(&sgd, NULL), AG_ERR_NULL);
-    ck_assert_int_eq(ag_sgd_step(NULL, NULL), AG_ERR_NULL);
+}
+END_TEST
+
+/* The status is returned, and the words, with the caller's line, are on the tape; where no tape is known, on the thread. */
+#define REFUSES(t, call, status, ...)                                                                                  \
+    do {                                                                                                               \
+        ck_assert_int_eq(call, status);                                                                                \
+        expect_error(t, status, __VA_ARGS__, "test_nn.c:");                                                            \
+        expect_ok(tape);                                                                                               \
+        ag_clear_error(NULL);                                                                                          \
+    } while (0)
+
+START_TEST(test_optimisers_refuse_what_is_missing) {
+    ag_tensor *p[] = {ag_parameter(tape, AG_F64, AG_SCALAR, &(double){1}), NULL}, *g = ag_scalar(tape, AG_F64, 1);
+    ag_slot slots[2];
+    ag_adam adam;
+    ag_sgd sgd;
     ag_rmsprop rmsprop;
-    ck_assert_int_eq(ag_rmsprop_init(NULL, 1, p, slots), AG_ERR_NULL);
-    ck_assert_int_eq(ag_rmsprop_init(&rmsprop, -1, p, slots), AG_ERR_RANGE);
-    ck_assert_int_eq(ag_rmsprop_step(&rmsprop, NULL), AG_ERR_NULL);
-    ck_assert_int_eq(ag_rmsprop_step(NULL, NULL), AG_ERR_NULL);
-    expect_ok(tape);
+    REFUSES(tape, ag_adam_init(NULL, 1, p, slots), AG_ERR_NULL, "adam_init", "the optimiser is NULL");
+    REFUSES(tape, ag_adam_init(&adam, 1, p, NULL), AG_ERR_NULL, "adam_init", "the array of 1 slots is NULL");
+    REFUSES(tape, ag_adam_step(&adam, &g), AG_ERR_RANGE, "adam_step", "not made by its init");
+    REFUSES(NULL, ag_adam_init(&adam, 1, NULL, slots), AG_ERR_NULL, "adam_init", "the list of 1 parameters is NULL");
+    REFUSES(NULL, ag_adam_step(&adam, NULL), AG_ERR_RANGE, "adam_step", "not made by its init");
+    REFUSES(tape, ag_adam_init(&adam, 2, p, slots), AG_ERR_NULL, "adam_init", "number 1", "NULL");
+    REFUSES(tape, ag_adam_step(&adam, &g), AG_ERR_NIL, "adam_step", "slot 0", "nil");
+    REFUSES(tape, ag_sgd_init(&sgd, 1, p, NULL, 1, 0), AG_ERR_NULL, "sgd_init", "slots");
+    REFUSES(NULL, ag_sgd_init(&sgd, 0, p, slots, 1, 0), AG_ERR_RANGE, "sgd_init", "0 parameters");
+    REFUSES(NULL, ag_sgd_step(&sgd, NULL), AG_ERR_RANGE, "sgd_step", "not made by its init");
+    REFUSES(NULL, ag_sgd_step(NULL, NULL), AG_ERR_NULL, "sgd_step", "the optimiser is NULL");
+    REFUSES(tape, ag_rmsprop_init(NULL, 1, p, slots), AG_ERR_NULL, "rmsprop_init", "the optimiser is NULL");
+    REFUSES(NULL, ag_rmsprop_init(&rmsprop, -1, p, slots), AG_ERR_RANGE, "rmsprop_init", "-1 parameters");
+    REFUSES(NULL, ag_rmsprop_step(&rmsprop, NULL), AG_ERR_RANGE, "rmsprop_step", "not made by its init");
+    REFUSES(NULL, ag_rmsprop_step(NULL, NULL), AG_ERR_NULL, "rmsprop_step", "the optimiser is NULL");
+    ck_assert_int_eq(ag_adam_init(&adam, 1, p, slots), AG_OK);
+    ck_assert_int_eq(ag_rmsprop_init(&rmsprop, 1, p, slots), AG_OK);
+    adam.slots = NULL;
+    REFUSES(tape, ag_adam_step(&adam, &g), AG_ERR_NULL, "adam_step", "slots are NULL");
+    rmsprop.n = 0;
+    REFUSES(NULL, ag_rmsprop_step(&rmsprop, &g), AG_ERR_RANGE, "rmsprop_step", "n is 0");
+    memset(&sgd, 0xA5, sizeof sgd); /* never initialised */
+    sgd.n = 1;
+    REFUSES(tape, ag_sgd_step(&sgd, &g), AG_ERR_RANGE, "sgd_step", "not made by its init");
+    sgd = (ag_sgd){.n = 1};
+    REFUSES(tape, ag_sgd_step(&sgd, &g), AG_ERR_RANGE, "sgd_step", "not made by its init");
+}
+END_TEST
+
+START_TEST(test_optimisers_refuse_parameters_that_are_none) {
+    ag_tensor *p[] = {ag_parameter(tape, AG_F64, AG_SCALAR, &(double){1}),
+                      ag_parameter(tape, AG_F64, AG_SCALAR, &(double){2})};
+    ag_slot slots[2];
+    ag_adam adam;
+    ag_sgd sgd;
+    ag_tensor *twice[] = {p[0], p[0]}, *g[] = {ag_scalar(tape, AG_F64, 1), ag_scalar(tape, AG_F64, 1)};
+    REFUSES(tape, ag_adam_init(&adam, 2, twice, slots), AG_ERR_RANGE, "adam_init", "parameter 1 is in the list twice");
+    ag_tensor *made[] = {p[0], ag_square(p[1])};
+    REFUSES(tape, ag_sgd_init(&sgd, 2, made, slots, 1, 0), AG_ERR_GRADIENT, "sgd_init", "number 1 is no parameter");
+    ag_tensor *variable[] = {p[0], ag_variable(tape, AG_F64, AG_SCALAR, &(double){2})};
+    REFUSES(tape, ag_sgd_init(&sgd, 2, variable, slots, 1, 0), AG_ERR_GRADIENT, "sgd_init", "number 1 is no parameter");
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *gone[] = {p[0], ag_parameter(tape, AG_F64, AG_SCALAR, &(double){2})};
+    ck_assert_int_eq(ag_adam_init(&adam, 2, gone, slots), AG_OK);
+    ag_tape_rewind(tape, mark);
+    REFUSES(tape, ag_adam_init(&adam, 2, gone, slots), AG_ERR_TAPE, "adam_init", "number 1", "rewind");
+    ck_assert_int_eq(ag_adam_init(&adam, 2, p, slots), AG_OK);
+    mark = ag_tape_mark(tape);
+    ag_tensor *lost = ag_scalar(tape, AG_F64, 1);
+    ag_tape_rewind(tape, mark);
+    REFUSES(tape, ag_adam_step(&adam, (ag_tensor *[]){g[0], lost}), AG_ERR_TAPE, "gradient of parameter 1", "rewind");
+    ag_tape *other = ag_tape_new();
+    REFUSES(tape, ag_adam_step(&adam, (ag_tensor *[]){g[0], ag_scalar(other, AG_F64, 1)}), AG_ERR_TAPE, "adam_step");
+    ag_tape_free(other);
+    ag_tensor *moment = slots[1].state[1];
+    slots[1].state[1] = NULL;
+    REFUSES(tape, ag_adam_step(&adam, g), AG_ERR_NULL, "adam_step", "second state 1");
+    slots[1].state[1] = g[0];
+    REFUSES(tape, ag_adam_step(&adam, g), AG_ERR_TAPE, "adam_step", "second state 1 is no variable");
+    slots[1].state[1] = moment;
+    slots[1].parameter = NULL;
+    REFUSES(tape, ag_adam_step(&adam, g), AG_ERR_NULL, "adam_step", "slot 1", "NULL");
+    slots[1].parameter = p[1];
+    ck_assert_int_eq(adam.steps, 0);
+    ck_assert_int_eq(ag_adam_step(&adam, g), AG_OK);
+    ck_assert_int_eq(adam.steps, 1);
+}
+END_TEST
+
+/* Each number of each optimiser, in turn, at what it must not be; then the step is as if nothing had been. */
+START_TEST(test_optimisers_refuse_numbers_out_of_bounds) {
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), *g = ag_ones(tape, AG_F64, AG_SHAPE(2));
+    ag_slot s[3];
+    ag_sgd sgd;
+    ag_rmsprop rmsprop;
+    ag_adam adam;
+    REFUSES(tape, ag_sgd_init(&sgd, 1, &p, s, -1, 0), AG_ERR_RANGE, "sgd_init", "the rate is -1");
+    REFUSES(tape, ag_sgd_init(&sgd, 1, &p, s, NAN, 0), AG_ERR_RANGE, "sgd_init", "the rate is");
+    REFUSES(tape, ag_sgd_init(&sgd, 1, &p, s, 1, INFINITY), AG_ERR_RANGE, "sgd_init", "the momentum is inf");
+    ag_sgd_init(&sgd, 1, &p, s, 0.5, 0.5);
+    ag_rmsprop_init(&rmsprop, 1, &p, s + 1);
+    ag_adam_init(&adam, 1, &p, s + 2);
+    enum { SIZE, PART, OVER };
+    const struct {
+        double *number;
+        int bounds, of;
+        const char *said;
+    } all[] = {{&sgd.rate, SIZE, 0, "the rate is"},       {&sgd.momentum, SIZE, 0, "the momentum is"},
+               {&sgd.decay, SIZE, 0, "the decay is"},     {&rmsprop.rate, SIZE, 1, "the rate is"},
+               {&rmsprop.beta, PART, 1, "the beta is"},   {&rmsprop.epsilon, OVER, 1, "the epsilon is"},
+               {&rmsprop.decay, SIZE, 1, "the decay is"}, {&rmsprop.momentum, SIZE, 1, "the momentum is"},
+               {&adam.rate, SIZE, 2, "the rate is"},      {&adam.beta1, PART, 2, "the beta1 is"},
+               {&adam.beta2, PART, 2, "the beta2 is"},    {&adam.decay, SIZE, 2, "the decay is"},
+               {&adam.epsilon, OVER, 2, "the epsilon is"}};
+    const double bad[] = {NAN, INFINITY, -INFINITY, -1, -1e-300, 1, 1.5, 0};
+    int64_t nodes = ag_tape_memory(tape).nodes;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        for (int k = 0; k < (all[i].bounds == SIZE ? 5 : all[i].bounds == PART ? 7 : 8); k++) {
+            if (all[i].bounds == OVER && (k == 5 || k == 6)) continue;
+            double right = *all[i].number;
+            *all[i].number = bad[k];
+            const char *name = all[i].of == 0 ? "sgd_step" : all[i].of == 1 ? "rmsprop_step" : "adam_step";
+            REFUSES(tape,
+                    all[i].of == 0   ? ag_sgd_step(&sgd, &g)
+                    : all[i].of == 1 ? ag_rmsprop_step(&rmsprop, &g)
+                                     : ag_adam_step(&adam, &g),
+                    AG_ERR_RANGE, name, all[i].said, "is wanted");
+            *all[i].number = right;
+        }
+    adam.steps = -1;
+    REFUSES(tape, ag_adam_step(&adam, &g), AG_ERR_RANGE, "adam_step", "steps is -1");
+    adam.steps = 0;
+    ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
+    ck_assert(ag_tape_set_recording(tape, true));
+    ck_assert_int_eq(ag_sgd_step(&sgd, &g), AG_OK);
+    expect_list(p, 0.5, 1.5);
+}
+END_TEST
+
+/* After any number of steps, the last of them included: there the factors are 1. */
+START_TEST(test_adam_counts_to_the_end) {
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SCALAR, &(double){1}), *g = ag_scalar(tape, AG_F64, 1);
+    ag_slot slot;
+    ag_adam adam;
+    ag_adam_init(&adam, 1, &p, &slot);
+    for (int64_t steps = INT64_MAX - 1, i = 0; i < 3; i++) {
+        adam.steps = steps + (i > 0);
+        adam.epsilon = 1e-300;
+        ag_set(slot.state[0], &(double){1});
+        ag_set(slot.state[1], &(double){1});
+        ag_set(p, &(double){1});
+        ck_assert_int_eq(ag_adam_step(&adam, &g), AG_OK);
+        expect_item(p, 1 - 1e-3);
+        ck_assert(adam.steps == INT64_MAX && ag_adam_steps(&adam) == INT64_MAX);
+    }
+    ck_assert(ag_adam_steps(NULL) == 0);
+}
+END_TEST
+
+START_TEST(test_what_optimisers_remember_has_names) {
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SCALAR, &(double){1}), *g = ag_scalar(tape, AG_F64, 2);
+    ag_slot slot;
+    ag_sgd sgd;
+    ag_rmsprop rmsprop;
+    ag_adam adam;
+    ag_sgd_init(&sgd, 1, &p, &slot, 0.1, 0.5);
+    ag_sgd_step(&sgd, &g);
+    expect_item(ag_sgd_velocity(&sgd, 0), 2);
+    ag_rmsprop_init(&rmsprop, 1, &p, &slot);
+    rmsprop.beta = 0.5;
+    rmsprop.momentum = 0.5;
+    ag_rmsprop_step(&rmsprop, &g);
+    expect_item(ag_rmsprop_mean_square(&rmsprop, 0), 2);
+    expect_near(ag_rmsprop_velocity(&rmsprop, 0), 1, (double[]){sqrt(2)}, 1e9, 0);
+    ag_adam_init(&adam, 1, &p, &slot);
+    adam.beta1 = adam.beta2 = 0.5;
+    ag_adam_step(&adam, &g);
+    expect_item(ag_adam_first_moment(&adam, 0), 1);
+    expect_item(ag_adam_second_moment(&adam, 0), 2);
+    ck_assert(ag_is_nil(ag_adam_first_moment(&adam, 1)));
+    expect_error(tape, AG_ERR_RANGE, "adam_first_moment", "no parameter 1 of 1", "test_nn.c:");
+    ck_assert(ag_is_nil(ag_rmsprop_velocity(&rmsprop, -1)));
+    expect_error(tape, AG_ERR_RANGE, "rmsprop_velocity", "no parameter -1 of 1");
+    ag_sgd_init(&sgd, 1, &p, &slot, 0.1, 0);
+    ck_assert(ag_is_nil(ag_sgd_velocity(&sgd, 0)));
+    expect_error(tape, AG_ERR_RANGE, "sgd_velocity", "nothing is remembered");
+    ck_assert(ag_is_nil(ag_adam_second_moment(NULL, 0)));
+    expect_error(NULL, AG_ERR_NULL, "adam_second_moment", "NULL");
+    ck_assert(ag_is_nil(ag_rmsprop_mean_square(&(ag_rmsprop){0}, 0)));
+    expect_error(NULL, AG_ERR_RANGE, "rmsprop_mean_square", "not made by its init");
 }
 END_TEST
 
@@ -868,6 +1059,11 @@ int main(void) {
     tcase_add_test(optimisers, test_sgd_without_momentum_remembers_nothing);
     tcase_add_test(optimisers, test_a_refused_step_changes_nothing);
     tcase_add_test(optimisers, test_optimisers_refuse);
+    tcase_add_test(optimisers, test_optimisers_refuse_what_is_missing);
+    tcase_add_test(optimisers, test_optimisers_refuse_parameters_that_are_none);
+    tcase_add_test(optimisers, test_optimisers_refuse_numbers_out_of_bounds);
+    tcase_add_test(optimisers, test_adam_counts_to_the_end);
+    tcase_add_test(optimisers, test_what_optimisers_remember_has_names);
     TCase *whole = tape_group(suite, "whole");
     tcase_add_test(whole, test_every_failing_allocation_of_training_is_an_error);
     tcase_add_test(whole, test_what_is_recorded_has_the_callers_line);
