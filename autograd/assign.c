@@ -303,8 +303,8 @@ void ag__give_up_assignment(ag_tensor *v) {
     }
 }
 
-bool ag__precedes(const ag_tensor *x, const ag_tensor *y) {
-    return x->flags & AG__READ && ag__variable_of(x->input[0])->pending == y;
+ag_tensor *ag__next_value(const ag_tensor *x) {
+    return x->flags & AG__READ ? ag__variable_of(x->input[0])->pending : NULL;
 }
 
 /* Carry out v's assignment, with those that are joined with it; what cannot be computed is given up, lest every later

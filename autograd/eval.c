@@ -144,6 +144,13 @@ static void pin(plan *p, ag_tensor *t) {
     want(p, t);
 }
 
+/* Whether an evaluation of x keeps values for a gradient, or would if it had not been in vain. */
+static bool may_be_differentiated(int n, ag_tensor *const x[]) {
+    for (int i = 0; i < n; i++)
+        if (x[i]->flags & AG__REQUIRES && !(x[i]->flags & (AG__GRADIENT | AG__SCANNED))) return true;
+    return false;
+}
+
 /* A variable that is asked for must have got what it was assigned. */
 static ag_tensor *assigned(const ag_tensor *x) { return x->flags & AG__VARIABLE ? ag__variable_of(x)->pending : NULL; }
 
@@ -211,7 +218,7 @@ static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t reader
     if (live) return false;
     if (t->id >= t->tape->last) return !(t->flags & AG__VARIABLE);
     if (readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
-    return !(t->flags & AG__REQUIRES) || t->flags & (AG__GRADIENT | AG__SCANNED);
+    return !ag__awaits_gradient(t);
 }
 
 bool ag__may_release(const ag_tensor *t) { return releasable(t, t->live, t->readers); }
@@ -282,6 +289,7 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
     plan p = {.tape = tape, .put_off = is_fused(tape) && tape->last == UINT32_MAX};
     uint32_t floor = tape->floor;
     int64_t since = tape->profiling ? ag__profile_now() : 0;
+    if (!tape->waited) tape->waited = may_be_differentiated(n, x);
     pin_all(&p, n, x);
     mark_needed(&p);
     release_rest(&p);

@@ -328,7 +328,7 @@ static ag__buffer *taken_over(const ag__plan *plan, uint32_t output, ag_tensor *
     if (!x || !x->buffer || x->live != reuse[1] || x->offset != 0) return NULL;
     if (y->tape->last == UINT32_MAX) {
         if (reuse[0] >= plan->nodes || x->flags & STAYS || x->buffer->refs != 1) return NULL;
-    } else if (x->id < y->tape->last || !ag__precedes(x, y) || x->buffer != x->input[0]->buffer ||
+    } else if (x->id < y->tape->last || ag__next_value(x) != y || x->buffer != x->input[0]->buffer ||
                x->buffer->refs != 2) {
         return NULL;
     }

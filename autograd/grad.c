@@ -271,9 +271,11 @@ static bool arguments_valid(const char *name, ag_tape *tape, int ny, ag_tensor *
 static bool vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
                 ag_tensor *dx[], unsigned flags, const ag__watch *watch) {
     ag_tape *tape = any_tape(ny, y, nx, x);
-    if (arguments_valid(name, tape, ny, y, ybar, nx, x, dx) &&
-        (nx == 0 || differentiate(name, tape, ny, y, ybar, nx, x, dx, flags, watch)))
-        return true;
+    if (arguments_valid(name, tape, ny, y, ybar, nx, x, dx)) {
+        tape->scanned = true;
+        tape->in_vain = 0;
+        if (nx == 0 || differentiate(name, tape, ny, y, ybar, nx, x, dx, flags, watch)) return true;
+    }
     for (int i = 0; dx && i < nx; i++) dx[i] = ag__nil_of(tape);
     return false;
 }

@@ -181,6 +181,8 @@ struct ag_tape {
     struct ag__plans *plans; /* plans.c's; NULL: none yet */
     struct ag__profile *profile;                 /* the last one; NULL: none */
     bool profiling;                              /* it is running */
+    uint8_t in_vain;      /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
+    bool waited, scanned; /* since the last rewind: such values were kept; there was a backward scan */
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* an operation's eval is running */
     bool compile;                                /* elementwise operations may become machine code */
@@ -194,6 +196,12 @@ struct ag_tape {
     char error[AG__ERROR_SIZE];
     ag_tensor *nil; /* what a failed call returns */
 };
+
+/* Whether a backward scan is presumably still to come that needs the value of t. Where loops of evaluating and rewinding
+ * have shown twice that none comes, as a line search does, it is no longer expected. */
+static inline bool ag__awaits_gradient(const ag_tensor *t) {
+    return t->flags & AG__REQUIRES && !(t->flags & (AG__GRADIENT | AG__SCANNED)) && t->tape->in_vain < 2;
+}
 
 static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
     return &tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];
@@ -254,7 +262,7 @@ void ag__commit_assignments(ag_tape *tape);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
 void ag__give_up_assignment(ag_tensor *v);  /* and those that are joined with it */
 void ag__leave_ring(ag_tensor *v);
-bool ag__precedes(const ag_tensor *x, const ag_tensor *y); /* x was the value of a variable that becomes y */
+ag_tensor *ag__next_value(const ag_tensor *x); /* what the variable becomes of which x is a version; NULL: nothing yet */
 
 /* processors.c */
 enum { AG__MOST_THREADS = 1024 };

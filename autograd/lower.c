@@ -25,7 +25,7 @@ typedef struct lowering {
     ag__list before; /* and before the first */
     ag__list sorted, steps, slots;
     uint32_t free_cell[KINDS];
-    bool failed;
+    bool slots_for_rows, failed;
 } lowering;
 
 static const ag_tensor *tensor_at(const lowering *l, uint32_t place) { return l->c->table[place]; }
@@ -285,10 +285,11 @@ static bool describe(const lowering *l, const ag__instruction *q, ag__code_step 
     return true;
 }
 
-/* Cells as machine code over rows, or over elements, sees them. */
+/* Cells as machine code over rows, or over elements, sees them: those that were made since they were last listed. */
 static bool list_slots(lowering *l, bool rows) {
-    l->slots.count = 0;
-    for (uint32_t i = 0; i < l->plan->cells.count - l->r->cell; i++) {
+    if (rows != l->slots_for_rows) l->slots.count = 0;
+    l->slots_for_rows = rows;
+    for (uint32_t i = l->slots.count; i < l->plan->cells.count - l->r->cell; i++) {
         const ag__cell *cell = cell_at(l, l->r->cell + i);
         ag__code_slot *s = append(l, &l->slots, sizeof *s);
         if (!s) return false;
@@ -619,7 +620,7 @@ static bool may_replace(const lowering *l, const ag__instruction *q, uint32_t k,
     if (from->where != AG__AT_ELEMENT || to->where != AG__AT_ELEMENT || from->bytes != to->bytes) return false;
     if (from->last > k || from->freed) return false;
     if (from->place >= l->c->nodes) {
-        if (!ag__precedes(tensor_at(l, from->place), tensor_at(l, to->place))) return false;
+        if (ag__next_value(tensor_at(l, from->place)) != tensor_at(l, to->place)) return false;
     } else if (l->c->must[from->place] || l->in->root[from->place] != from->place ||
                l->in->step[from->place] == l->in->s) {
         return false;
@@ -627,20 +628,28 @@ static bool may_replace(const lowering *l, const ag__instruction *q, uint32_t k,
     return from->last < k || q->does == AG__MAP || from->phase <= to->made;
 }
 
+/* For each result that a variable becomes, the cell of what the variable was: in `from`, which has served. */
+static void find_former_values(lowering *l) {
+    for (uint32_t i = l->r->cell; i < l->plan->cells.count; i++) cell_at(l, i)->from = AG__NOWHERE;
+    for (uint32_t i = l->r->cell; i < l->plan->cells.count; i++) {
+        const ag__cell *cell = cell_at(l, i);
+        if (cell->where != AG__AT_ELEMENT || cell->place < l->c->nodes) continue;
+        const ag_tensor *y = ag__next_value(tensor_at(l, cell->place));
+        if (!y || y->place >= l->c->nodes || tensor_at(l, y->place) != y) continue;
+        uint32_t s = cell_of(l, y->place);
+        if (s != AG__NOWHERE && cell_at(l, s)->from == AG__NOWHERE) cell_at(l, s)->from = i;
+    }
+}
+
+/* Over an input, or over the variable that becomes y, wherever it was read for the last time. */
 static void find_place(lowering *l, const ag__instruction *q, uint32_t k, uint32_t y) {
     const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
-    const uint32_t *output = (uint32_t *)l->plan->outputs.data;
-    uint32_t from = AG__NOWHERE;
+    uint32_t from = AG__NOWHERE, former = cell_at(l, y)->from;
     for (int i = 0; i < q->inputs && from == AG__NOWHERE; i++)
         if (may_replace(l, q, k, x[i], y)) from = x[i];
-    /* Or the variable that becomes y, wherever it was read for the last time. */
-    for (uint32_t i = l->r->cell; i < l->plan->cells.count && from == AG__NOWHERE; i++)
-        if (cell_at(l, i)->where == AG__AT_ELEMENT && cell_at(l, i)->place >= l->c->nodes && may_replace(l, q, k, i, y))
-            from = i;
-    if (from == AG__NOWHERE) return;
-    for (uint32_t o = l->r->output; o < l->plan->outputs.count; o++)
-        if (output[o] == cell_at(l, y)->place) ((uint32_t *)l->plan->reuse.data)[2 * o] = cell_at(l, from)->place;
-    cell_at(l, from)->freed = true; /* taken */
+    if (from == AG__NOWHERE && former != AG__NOWHERE && may_replace(l, q, k, former, y)) from = former;
+    cell_at(l, y)->from = from;
+    if (from != AG__NOWHERE) cell_at(l, from)->freed = true; /* taken */
 }
 
 static void find_places(lowering *l) {
@@ -652,11 +661,17 @@ static void find_places(lowering *l) {
     memset((uint32_t *)l->plan->reuse.data + 2 * (size_t)l->plan->reuse.count, 0xff,
            2 * (size_t)more * sizeof(uint32_t));
     l->plan->reuse.count += more;
+    find_former_values(l);
     for (uint32_t k = 0; k < l->body.count; k++) {
         const ag__instruction *q = body_at(l, k);
         const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
         if (q->does == AG__MAP) find_place(l, q, k, q->y);
         for (uint32_t i = 0; q->does == AG__RUN && i < q->outputs; i++) find_place(l, q, k, x[q->inputs + i]);
+    }
+    for (uint32_t o = l->r->output; o < l->plan->outputs.count; o++) {
+        uint32_t y = cell_of(l, ((uint32_t *)l->plan->outputs.data)[o]);
+        if (y == AG__NOWHERE || cell_at(l, y)->where != AG__AT_ELEMENT || cell_at(l, y)->from == AG__NOWHERE) continue;
+        ((uint32_t *)l->plan->reuse.data)[2 * o] = cell_at(l, cell_at(l, y)->from)->place;
     }
     for (uint32_t i = l->r->cell; i < l->plan->cells.count; i++) cell_at(l, i)->freed = false;
 }

@@ -731,22 +731,19 @@ static void list_reads(planner *p, uint32_t s, const uint32_t *node, uint32_t co
     r->reads = p->plan->read.count - r->read;
 }
 
-/* How often step s reads place x, until the end of which x is not released. */
-static uint32_t reads_of(const planner *p, uint32_t s, uint32_t x) {
-    const ag__plan_step *step = step_at(p, s);
-    const uint32_t *hold = p->plan->holds.data;
-    uint32_t count = 0;
-    for (uint32_t i = p->head[s]; i != AG__NOWHERE; i = p->next[i])
-        for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) count += p->c->operand[k] == x;
-    for (uint32_t i = 0; i < step->holds; i++) count += hold[step->hold + i] == x;
-    return count;
-}
-
+/* How often step s reads what its results may be written over, which until its end is not released. */
 static void count_reads(planner *p, uint32_t s) {
     const ag__region *r = region_of(p, s);
-    uint32_t *reuse = p->plan->reuse.data;
-    for (uint32_t o = r->output; o < r->output + r->outputs; o++)
-        if (reuse[2 * o] != AG__NOWHERE) reuse[2 * o + 1] = reads_of(p, s, reuse[2 * o]);
+    const ag__plan_step *step = step_at(p, s);
+    const uint32_t *hold = (const uint32_t *)p->plan->holds.data + step->hold;
+    uint32_t *reuse = (uint32_t *)p->plan->reuse.data + 2 * (size_t)r->output, *count = p->cell_of, n = r->outputs;
+    for (uint32_t o = 0; o < n; o++)
+        if (reuse[2 * o] != AG__NOWHERE) count[reuse[2 * o]] = 0; /* the cells have served */
+    for (uint32_t i = p->head[s]; i != AG__NOWHERE; i = p->next[i])
+        for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) count[p->c->operand[k]]++;
+    for (uint32_t i = 0; i < step->holds; i++) count[hold[i]]++;
+    for (uint32_t o = 0; o < n; o++)
+        if (reuse[2 * o] != AG__NOWHERE) reuse[2 * o + 1] = count[reuse[2 * o]];
 }
 
 static void lower_regions(planner *p) {

@@ -213,6 +213,9 @@ ag_status(ag_tape_rewind)(ag_tape *tape, ag_mark mark) {
         return ag__leave(tape, file, line);
     }
     carry_out_assignments(tape, place.count);
+    if (tape->scanned) tape->in_vain = 0;
+    else if (tape->waited && tape->in_vain < 2) tape->in_vain++;
+    tape->scanned = tape->waited = false;
     ag__truncate(tape, &place);
     tape->mark_count = mark.slot + 1;
     return ag__leave(tape, file, line);
