@@ -151,6 +151,16 @@ static void store(reader *r, double real, int64_t integer) {
     else ((int64_t *)r->to)[i] = integer;
 }
 
+/* With what is to be done about it, where that can be guessed. */
+static bool no_number(const reader *r) {
+    char text[LONGEST_QUOTE + 8];
+    const char *guess = memchr(r->cell, '"', r->length)                        ? ": quotes are not read"
+                        : r->separator == ',' && strpbrk(r->cell, ";\t|")      ? ": is there another separator?"
+                        : r->line == 1 && !r->header && r->rows == 0 && !r->to ? ": is the first line a header?"
+                                                                               : "";
+    return wrong(r, "%s is not a number%s", quoted(r, text), guess);
+}
+
 static bool convert_cell(reader *r) {
     char text[LONGEST_QUOTE + 8];
     const char *dtype = ag_dtype_name(r->dtype);
@@ -159,7 +169,7 @@ static bool convert_cell(reader *r) {
     decimal d = {0};
     bool special = r->dtype != AG_I64 && special_real(r->cell, &real);
     if (r->length == 0) return wrong(r, "the cell is empty");
-    if (!special && !parse_decimal(r->cell, &d)) return wrong(r, "%s is not a number", quoted(r, text));
+    if (!special && !parse_decimal(r->cell, &d)) return no_number(r);
     if (r->dtype == AG_I64) {
         if (d.whole + d.whole_digits != r->cell + r->length) return wrong(r, "%s is not an integer", quoted(r, text));
         if (!convert_integer(&d, &integer)) return wrong(r, "%s does not fit i64", quoted(r, text));
@@ -294,7 +304,8 @@ ag_tensor *ag_csv_read(ag_tape *tape, const char *path, ag_dtype dtype, const ag
                 .separator = how.separator ? (unsigned char)how.separator : ',',
                 .header = how.header};
     if (!separator_valid(r.separator))
-        return ag__fail_on(tape, "csv_read", AG_ERR_RANGE, "character %d cannot separate numbers", r.separator);
+        return ag__fail_on(tape, "csv_read", AG_ERR_RANGE, "'%c' cannot separate numbers",
+                           r.separator >= ' ' && r.separator <= '~' ? r.separator : '?');
     r.file = fopen(path, "rb");
     if (!r.file) return wrong_file(tape, path, strerror(errno));
     ag_tensor *x = read_file(&r);

@@ -8,7 +8,7 @@
 static ag_status init_attention(const char *name, ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
                                 int64_t heads, ag_status (*init)(ag_linear *, ag_tape *, ag_dtype, int64_t, int64_t)) {
     ag_tensor *nil =
-        ag__init_wrong(name, layer, tape, heads >= 1 && features >= 1 && features % heads == 0,
+        ag__init_wrong(name, layer, tape, dtype, heads >= 1 && features >= 1 && features % heads == 0,
                        "%lld features cannot be divided among %lld heads", (long long)features, (long long)heads);
     if (nil) {
         if (layer) *layer = (ag_attention){{nil, nil}, {nil, nil}, {nil, nil}, {nil, nil}, 0};
@@ -50,9 +50,8 @@ ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bool caus
     int64_t heads = layer->heads, c = ag_extent(x, 2);
     if (ag_rank(x) != 3 || c != ag_extent(in[1], 0) || c != ag_extent(in[1], 1) || ag_extent(x, 1) < 1)
         return ag__refuse(name, 2, in, AG_ERR_SHAPE, "(B,T,C) is wanted, with the layer's C and a T of 1 or more");
-    if (ag_dtype_of(x) != ag_dtype_of(in[1]))
-        return ag__refuse(name, 2, in, AG_ERR_DTYPE, "the input is %s, and the layer %s: there is no matmul of the two",
-                          ag_dtype_name(ag_dtype_of(x)), ag_dtype_name(ag_dtype_of(in[1])));
+    ag_tensor *nil = ag__dtype_wrong(name, "input", x, in[1]);
+    if (nil) return nil;
     if (heads < 1 || c % heads != 0)
         return ag__refuse(name, 2, in, AG_ERR_RANGE, "the layer's %lld heads cannot divide C", (long long)heads);
     ag_tensor *q = by_heads(&layer->query, x, heads), *k = by_heads(&layer->key, x, heads); /* B H T D */

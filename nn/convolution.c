@@ -13,7 +13,7 @@ static const int64_t most_padding = INT32_MAX;
 
 static ag_status init_conv2d(const char *name, ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
                              int64_t size, bool with_bias) {
-    ag_tensor *nil = ag__init_wrong(name, layer, tape, in >= 1 && out >= 1 && size >= 1,
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, in >= 1 && out >= 1 && size >= 1,
                                     "%lld channels in, %lld out, size %lld: at least 1 of each is wanted",
                                     (long long)in, (long long)out, (long long)size);
     if (nil) {
@@ -57,7 +57,7 @@ static ag_tensor *what_is_wrong(const ag_conv2d *layer, ag_tensor *x) {
         if (ag_extent(w, i) < 1 || ag_extent(x, i + 1) + 2 * p < ag_extent(w, i))
             return ag__refuse(name, 2, both, AG_ERR_SHAPE, "a window of %lld does not fit on axis %d, padded to %lld",
                               (long long)ag_extent(w, i), i + 1, (long long)(ag_extent(x, i + 1) + 2 * p));
-    return NULL;
+    return ag__dtype_wrong(name, "input", x, w);
 }
 
 /* Zeros before and after. */
@@ -82,9 +82,13 @@ ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
 
 /* ---- Pooling ---- */
 
+static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
+
 /* The windows of x, with the axes to reduce: N OH size OW size C where none overlap or lie apart, for then they are x in
  * another shape, and so is their gradient; else N OH OW C size size. */
-static ag_tensor *pools(const char *name, ag_tensor *x, int64_t size, int64_t stride, ag_axes *over) {
+static ag_tensor *pools(const char *name, bool good, ag_tensor *x, int64_t size, int64_t stride, ag_axes *over) {
+    if (!good && !ag_is_nil(x))
+        return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "it cannot be done in %s", ag_dtype_name(ag_dtype_of(x)));
     if (ag_rank(x) != 4) return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "(N,H,W,C) is wanted");
     if (size < 1 || stride < 1)
         return ag__refuse(name, 1, &x, AG_ERR_RANGE, "size %lld and stride %lld: at least 1 is wanted", (long long)size,
@@ -102,12 +106,12 @@ static ag_tensor *pools(const char *name, ag_tensor *x, int64_t size, int64_t st
 
 ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
     ag_axes over = {0};
-    ag_tensor *windows = pools("max_pool2d", x, size, stride, &over);
+    ag_tensor *windows = pools("max_pool2d", ag_dtype_of(x) != AG_BOOL, x, size, stride, &over);
     return ag_is_nil(windows) ? windows : ag_max_over(windows, over, false);
 }
 
 ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
     ag_axes over = {0};
-    ag_tensor *windows = pools("avg_pool2d", x, size, stride, &over);
+    ag_tensor *windows = pools("avg_pool2d", is_real(x), x, size, stride, &over);
     return ag_is_nil(windows) ? windows : ag_mean_over(windows, over, false);
 }

@@ -14,7 +14,7 @@ static ag_tensor *biased(ag_tensor *x, ag_tensor *bias) { return bias ? ag_add(x
 static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
                              bool with_bias) {
     ag_tensor *nil =
-        ag__init_wrong(name, layer, tape, in >= 1 && out >= 1,
+        ag__init_wrong(name, layer, tape, dtype, in >= 1 && out >= 1,
                        "%lld inputs and %lld outputs: at least one of each is wanted", (long long)in, (long long)out);
     if (nil) {
         if (layer) *layer = (ag_linear){nil, nil};
@@ -44,13 +44,9 @@ static ag_tensor *linear_wrong(const ag_linear *layer, ag_tensor *x) {
     int64_t in = ag_extent(all[1], 0), out = ag_extent(all[1], 1);
     if (ag_rank(x) < 2 || ag_rank(all[1]) != 2 || ag_extent(x, -1) != in)
         return ag__refuse(name, 2, all, AG_ERR_SHAPE, "(…,N,in) and (in,out) are wanted, for the matmul of the two");
-    if (ag_dtype_of(x) != ag_dtype_of(all[1]))
-        return ag__refuse(name, 2, all, AG_ERR_DTYPE,
-                          "the input is %s, and the layer %s: there is no matmul of the two",
-                          ag_dtype_name(ag_dtype_of(x)), ag_dtype_name(ag_dtype_of(all[1])));
     if (layer->bias && (ag_rank(all[2]) != 1 || ag_extent(all[2], 0) != out))
         return ag__refuse(name, 3, all, AG_ERR_SHAPE, "a bias (%lld) is wanted, or NULL for none", (long long)out);
-    return NULL;
+    return ag__dtype_wrong(name, "input", x, layer->weight);
 }
 
 ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x) {
@@ -62,7 +58,7 @@ ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x) {
 /* ---- Embedding ---- */
 
 ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features) {
-    ag_tensor *nil = ag__init_wrong("embedding_init", layer, tape, count >= 1 && features >= 1,
+    ag_tensor *nil = ag__init_wrong("embedding_init", layer, tape, dtype, count >= 1 && features >= 1,
                                     "%lld rows of %lld features: at least one of each is wanted", (long long)count,
                                     (long long)features);
     if (nil) {
@@ -108,8 +104,8 @@ ag_tensor *ag_dropout(ag_tensor *x, double p, bool training) {
 
 static ag_status init_batchnorm(const char *name, ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
                                 bool with_bias) {
-    ag_tensor *nil =
-        ag__init_wrong(name, layer, tape, channels >= 1, "%lld channels: at least one is wanted", (long long)channels);
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, channels >= 1, "%lld channels: at least one is wanted",
+                                    (long long)channels);
     if (nil) {
         if (layer) *layer = (ag_batchnorm){.gamma = nil, .beta = nil, .running_mean = nil, .running_var = nil};
         return ag_eval(nil);
@@ -143,9 +139,8 @@ static ag_tensor *statistics_wrong(const char *name, const ag_batchnorm *layer, 
         const char *what = i ? "running variance" : "running mean";
         if (ag_rank(x[1]) != 2 || ag_extent(x[1], 0) != 1 || ag_extent(x[1], 1) != ag_extent(z, 1))
             return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the %s is to be (1,C)", what);
-        if (ag_dtype_of(x[1]) != ag_dtype_of(z))
-            return ag__refuse(name, 2, x, AG_ERR_DTYPE, "the input is %s, and the %s %s", ag_dtype_name(ag_dtype_of(z)),
-                              what, ag_dtype_name(ag_dtype_of(x[1])));
+        ag_tensor *nil = ag__dtype_wrong(name, "input", z, x[1]);
+        if (nil) return nil;
         if (training && !is_variable(x[1]))
             return ag__refuse(name, 2, x, AG_ERR_TAPE, "the %s is no variable, and training changes it", what);
     }
@@ -159,6 +154,10 @@ static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool tr
     ag_tensor *const x[] = {z, layer->gamma};
     if (ag_rank(z) != 2 || ag_extent(z, 1) != ag_extent(layer->gamma, 1))
         return ag__refuse(name, 2, x, AG_ERR_SHAPE, "(N,C) is wanted, with the layer's C");
+    ag_tensor *const shift[] = {z, layer->beta};
+    if (layer->beta &&
+        (ag_rank(shift[1]) != 2 || ag_extent(shift[1], 0) != 1 || ag_extent(shift[1], 1) != ag_extent(z, 1)))
+        return ag__refuse(name, 2, shift, AG_ERR_SHAPE, "a beta (1,C) is wanted, or NULL for none");
     if (training && ag_extent(z, 0) < 1)
         return ag__refuse(name, 2, x, AG_ERR_SHAPE, "a batch of no samples has no mean to train with");
     if (!(layer->momentum >= 0 && layer->momentum <= 1))
@@ -213,8 +212,8 @@ ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool trai
 
 static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
                                 bool with_bias) {
-    ag_tensor *nil =
-        ag__init_wrong(name, layer, tape, features >= 1, "%lld features: at least one is wanted", (long long)features);
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, features >= 1, "%lld features: at least one is wanted",
+                                    (long long)features);
     if (nil) {
         if (layer) *layer = (ag_layernorm){.gamma = nil, .beta = nil};
         return ag_eval(nil);
@@ -237,12 +236,16 @@ ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_
     static const char name[] = "layernorm_apply";
     ag_layernorm_nodes unseen;
     ag_layernorm_nodes *y = nodes ? nodes : &unseen;
-    ag_tensor *nil = NULL, *const x[] = {z, layer ? layer->gamma : NULL};
+    ag_tensor *nil = NULL, *const x[] = {z, layer ? layer->gamma : NULL},
+              *const shift[] = {z, layer ? layer->beta : NULL};
     if (!layer) nil = ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
     else if (ag_rank(z) < 1 || ag_rank(x[1]) != 1 || ag_extent(z, -1) != ag_extent(x[1], 0))
         nil = ag__refuse(name, 2, x, AG_ERR_SHAPE, "(…,C) is wanted, with the layer's C");
+    else if (layer->beta && (ag_rank(shift[1]) != 1 || ag_extent(shift[1], 0) != ag_extent(z, -1)))
+        nil = ag__refuse(name, 2, shift, AG_ERR_SHAPE, "a beta (C) is wanted, or NULL for none");
     else if (!(layer->epsilon >= 0))
         nil = ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", layer->epsilon);
+    else nil = ag__dtype_wrong(name, "input", z, x[1]);
     if (nil) {
         *y = (ag_layernorm_nodes){nil, nil, nil, nil};
         return nil;

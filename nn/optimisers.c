@@ -120,9 +120,9 @@ static ag_tensor *unlike(const char *name, const char *what, int i, ag_tensor *p
     if (ag_tape_of(x) != ag_tape_of(p))
         return refuse_number(name, what, i, p, x, AG_ERR_TAPE, "is on another tape than its parameter");
     if (!same_shape(p, x))
-        return refuse_number(name, what, i, p, x, AG_ERR_SHAPE, "and its parameter, the first, differ");
+        return refuse_number(name, what, i, p, x, AG_ERR_SHAPE, "has another shape than its parameter, the first");
     if (ag_dtype_of(x) != ag_dtype_of(p))
-        return refuse_number(name, what, i, p, x, AG_ERR_DTYPE, "and its parameter, the first, differ");
+        return refuse_number(name, what, i, p, x, AG_ERR_DTYPE, "has another dtype than its parameter, the first");
     return NULL;
 }
 

@@ -10,8 +10,8 @@ enum { GATES = 4 };
 
 static ag_status init_lstm_cell(const char *name, ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
                                 int64_t hidden, bool with_bias) {
-    ag_tensor *nil = ag__init_wrong(name, layer, tape, in >= 1 && hidden >= 1 && hidden <= INT64_MAX / GATES,
-                                    "%lld inputs and %lld hidden features: at least one of each is wanted",
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, in >= 1 && hidden >= 1 && hidden <= INT64_MAX / GATES,
+                                    "%lld inputs and %lld hidden features: 1 to 2⁶¹ − 1 of each are wanted",
                                     (long long)in, (long long)hidden);
     if (nil) {
         if (layer) *layer = (ag_lstm_cell){nil, nil, nil};
@@ -52,7 +52,10 @@ static ag_tensor *what_is_wrong(const ag_lstm_cell *layer, ag_tensor *x, const a
         if (all[i] && (ag_rank(all[i]) != 2 || ag_extent(all[i], 0) != n || ag_extent(all[i], 1) != h))
             return ag__refuse(name, 2, (ag_tensor *const[]){x, all[i]}, AG_ERR_SHAPE,
                               "a state of %lld by %lld is wanted", (long long)n, (long long)h);
-    return NULL;
+    ag_tensor *nil = ag__dtype_wrong(name, "input", x, all[1]);
+    for (int i = 3; i < 5 && !nil; i++)
+        if (all[i]) nil = ag__dtype_wrong(name, "state", all[i], all[2]);
+    return nil;
 }
 
 static ag_tensor *gate(ag_tensor *gates, int number, int64_t h) {

@@ -60,15 +60,26 @@ ag_tensor *ag__refuse_on(ag_tape *tape, const char *name, ag_status status, cons
     return refuse_on(tape, name, &c);
 }
 
-ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, bool good, const char *format, ...) {
+ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag_dtype dtype, bool good,
+                          const char *format, ...) {
     if (!layer) return ag__refuse_on(tape, name, AG_ERR_NULL, "the layer is NULL");
     if (!tape) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
+    if (dtype != AG_F32 && dtype != AG_F64)
+        return ag__refuse_on(tape, name, AG_ERR_DTYPE, "a layer is f32 or f64, not %s", ag_dtype_name(dtype));
     if (good) return NULL;
     va_list args;
     va_start(args, format);
     complaint c = write_complaint(AG_ERR_RANGE, format, args);
     va_end(args);
     return refuse_on(tape, name, &c);
+}
+
+ag_tensor *ag__dtype_wrong(const char *name, const char *what, ag_tensor *x, ag_tensor *part) {
+    ag_tensor *const pair[] = {x, part};
+    if (ag_dtype_of(x) == ag_dtype_of(part)) return NULL;
+    return ag__refuse(name, 2, pair, AG_ERR_DTYPE,
+                      "the %s is %s, and the layer %s: there is no matmul or sum of the two", what,
+                      ag_dtype_name(ag_dtype_of(x)), ag_dtype_name(ag_dtype_of(part)));
 }
 
 /* ---- Indices ---- */

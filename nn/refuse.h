@@ -21,12 +21,17 @@ ag_tensor *ag__refuse_on(ag_tape *tape, const char *name, ag_status status, cons
     ;
 
 /* NULL if a layer can be initialised; else the nil that its tensors become, after an error: that the layer or the tape is
- * NULL, or, unless the numbers are good, that they are out of range. */
-ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, bool good, const char *format, ...)
+ * NULL, that the dtype is not real, or, unless the numbers are good, that they are out of range. */
+ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag_dtype dtype, bool good,
+                          const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 5, 6)))
+    __attribute__((format(printf, 6, 7)))
 #endif
     ;
+
+/* NULL if x, `what`, has the dtype of part of a layer; else the nil after an error. Otherwise some operation inside would
+ * complain, of shapes that the caller has never seen. */
+ag_tensor *ag__dtype_wrong(const char *name, const char *what, ag_tensor *x, ag_tensor *part);
 
 /* Who takes indices: what gathers their values by itself would speak of shapes that the caller has never seen. */
 typedef enum ag__indices { AG__EMBEDDING } ag__indices;

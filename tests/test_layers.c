@@ -4,6 +4,7 @@
 #include "nn/nn.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/golden/layers.h"
@@ -767,6 +768,49 @@ START_TEST(layers_without_biases_refuse) {
 }
 END_TEST
 
+/* ---- The caller's words ---- */
+
+/* What is wrong with the dtypes of a layer and its input is said by the layer, of shapes that the caller has seen. */
+START_TEST(dtypes_are_refused_by_the_layer) {
+    pair p;
+    open_pair(&p, AG_F64);
+    const ag_dtype wrong[] = {AG_F32, AG_I64, AG_BOOL};
+    for (int i = 0; i < 3; i++) {
+        ag_tensor *x = ag_zeros(tape, wrong[i], AG_SHAPE(3, 4)),
+                  *image = ag_zeros(tape, wrong[i], AG_SHAPE(2, 3, 3, 4));
+        ag_lstm_state state = {NULL, NULL};
+        char said[60];
+        snprintf(said, sizeof said, "the input is %s, and the layer f64", ag_dtype_name(wrong[i]));
+        ck_assert(ag_is_nil(ag_linear_apply(&p.linear[0], x)));
+        expect_error(tape, AG_ERR_DTYPE, "linear_apply", said, "(3,4)", "test_layers.c:");
+        ck_assert(ag_is_nil(ag_batchnorm_apply(&p.batchnorm[0], x, true)));
+        expect_error(tape, AG_ERR_DTYPE, "batchnorm_apply", said, "(3,4)", "test_layers.c:");
+        ck_assert(ag_is_nil(ag_layernorm_apply(&p.layernorm[0], x)));
+        expect_error(tape, AG_ERR_DTYPE, "layernorm_apply", said, "(3,4)", "test_layers.c:");
+        ck_assert(ag_is_nil(ag_conv2d_apply(&p.conv[0], image)));
+        expect_error(tape, AG_ERR_DTYPE, "conv2d_apply", said, "(2,3,3,4)", "test_layers.c:");
+        ck_assert(ag_is_nil(ag_lstm_cell_apply(&p.lstm[0], x, &state)));
+        expect_error(tape, AG_ERR_DTYPE, "lstm_cell_apply", said, "(3,4)", "test_layers.c:");
+        ck_assert(ag_is_nil(ag_attention_apply(&p.attention[0], ag_unsqueeze(x, 0), true)));
+        expect_error(tape, AG_ERR_DTYPE, "attention_apply", said, "(1,3,4)", "test_layers.c:");
+        ck_assert(ag_is_nil(ag_avg_pool2d(image, 2, 2)) == (i > 0));
+        if (i > 0) expect_error(tape, AG_ERR_DTYPE, "avg_pool2d", "(2,3,3,4)", ag_dtype_name(wrong[i]));
+        if (i > 0) ag_linear_init(&p.linear[1], tape, wrong[i], 2, 2);
+        if (i > 0) expect_error(tape, AG_ERR_DTYPE, "linear_init: a layer is f32 or f64, not", ag_dtype_name(wrong[i]));
+    }
+    ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(3, 4)), *single = ag_zeros(tape, AG_F32, AG_SHAPE(3, 3));
+    ag_lstm_cell_apply(&p.lstm[0], x, &(ag_lstm_state){NULL, single});
+    expect_error(tape, AG_ERR_DTYPE, "lstm_cell_apply", "the state is f32", "(3,3)", "test_layers.c:");
+    ag_max_pool2d(ag_zeros(tape, AG_BOOL, AG_SHAPE(2, 4, 4, 1)), 2, 2);
+    expect_error(tape, AG_ERR_DTYPE, "max_pool2d", "(2,4,4,1)", "bool");
+    p.layernorm[0].beta = p.batchnorm[0].beta = ag_zeros(tape, AG_F64, AG_SHAPE(3));
+    ag_layernorm_apply(&p.layernorm[0], x);
+    expect_error(tape, AG_ERR_SHAPE, "layernorm_apply", "(3)", "a beta (C) is wanted");
+    ag_batchnorm_apply(&p.batchnorm[0], x, true);
+    expect_error(tape, AG_ERR_SHAPE, "batchnorm_apply", "(3)", "a beta (1,C) is wanted");
+}
+END_TEST
+
 /* ---- Whole networks ---- */
 
 /* Two convolutions, pooling, a hidden layer: some steps on random images, by SGD. */
@@ -913,6 +957,7 @@ int main(void) {
     tcase_add_loop_test(unbiased, layers_without_biases_are_those_with_biases_of_zero, 0, 2 * PAIRS);
     tcase_add_loop_test(unbiased, layers_without_biases_pass_gradcheck_twice_over, 0, PAIRS);
     tcase_add_test(unbiased, layers_without_biases_refuse);
+    tcase_add_test(unbiased, dtypes_are_refused_by_the_layer);
     TCase *whole = tape_group(suite, "whole");
     tcase_add_test(whole, a_convolutional_network_learns);
     tcase_add_test(whole, a_network_for_sequences_learns);
