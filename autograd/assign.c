@@ -25,7 +25,7 @@ static bool leaf_valid(const char *name, ag_tape *tape, ag_dtype dtype, const ag
     const char *why;
     int64_t size = 0;
     if (!tape) ag__fail_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
-    else if (tape->status != AG_OK) return false;
+    else if (!ag__in_order(tape, name)) return false;
     else if ((unsigned)dtype >= AG_DTYPES) ag__fail_on(tape, name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
     else if (!ag__shape_valid(shape, &size, &why)) ag__fail_on(tape, name, AG_ERR_SHAPE, "the shape has %s", why);
     else if (!data && size > 0)

@@ -115,7 +115,8 @@ typedef struct ag_mark {
 } ag_mark;
 
 /* ag_allocator -- where a tape takes its memory; resize(ctx, p, old, new) is alloc for p = NULL and free for new = 0,
- * returns memory aligned to 64 bytes or NULL, and leaves p alone when it fails */
+ * returns memory aligned to 64 bytes or NULL, and leaves p alone when it fails. It can look at the tape that calls it, which
+ * refuses everything else: AG_ERR_TAPE */
 typedef struct ag_allocator {
     void *(*resize)(void *ctx, void *p, size_t old_bytes, size_t new_bytes);
     void *ctx;
@@ -158,7 +159,8 @@ AG_API ag_tape *ag_tape_new(void);
 AG_API ag_tape *ag_tape_new_with(const ag_allocator *allocator);
 
 /* ag_tape_free -- release the tape and everything on it; NULL is ignored
- * Errors: none */
+ * Errors: AG_ERR_TAPE from within code that the tape is calling (an operation's infer, eval or vjp, a function that is
+ *         being checked, its allocator): that sticks to the tape, and nothing is released */
 AG_API void ag_tape_free(ag_tape *tape);
 
 /* ag_tape_mark -- the present end of the tape
@@ -168,8 +170,8 @@ AG_API ag_mark ag_tape_mark(ag_tape *tape);
 /* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for what comes next; assignments that
  * are pending are carried out first, in the variables' own memory where nothing that stays holds their old values; the
  * mark stays valid, marks made after it do not
- * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound, or inside an operation that still needs what
- *         would be released; whatever evaluating an assignment gives (the tape is rewound all the same, and the variable
+ * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; within an eval, and within an infer, a vjp or a
+ *         function that is being checked for a mark that was made before it was called; whatever evaluating an assignment gives (the tape is rewound all the same, and the variable
  *         keeps its old value). Rewinding works on a tape in error too */
 AG_API ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark);
 
@@ -227,7 +229,7 @@ AG_API ag_memory ag_tape_memory(const ag_tape *tape);
 
 /* ag_tape_trim -- give recycled memory that nothing uses at present back to the allocator, except what small values had
  * With it goes that of rewound tensors: their handles must not be used any more
- * Errors: none */
+ * Errors: AG_ERR_TAPE from within an eval or the allocator */
 AG_API void ag_tape_trim(ag_tape *tape);
 
 /* ==================================== 3. Tensors: making, reading, changing ===================================== */
@@ -1097,7 +1099,8 @@ typedef struct ag_infer {
     const ag_op *op;
     int n;
     ag_tensor *const *x;
-    const void *attributes;
+    const void *attributes;      /* aligned for any number; any bytes that a caller gave */
+    size_t attribute_bytes;      /* how many: not fewer than the entry asks for */
     ag_dtype dtype;              /* of the output */
     ag_shape shape;              /* of the output */
     int64_t stride[AG_MAX_RANK]; /* views: in elements of the input's buffer; may be 0 or negative */
@@ -1182,7 +1185,7 @@ typedef struct ag_micro {
 #ifdef __GNUC__
     __extension__ /* for C99, which has no members without a name */
 #endif
-    union {
+        union {
         double value;
         const struct ag_micro *program; /* of AG_MICRO_CALL */
     };
@@ -1220,6 +1223,7 @@ struct ag_op {
 #define AG_OP_COMMUTES 64u          /* f(a, b) = f(b, a) */
 #define AG_OP_INVOLUTION 128u       /* f(f(x)) = x */
 #define AG_OP_CONSTANT 256u         /* every element is the attribute, a double */
+#define AG_OP_SCALAR 512u           /* elementwise: the attribute is a double that its dtype must be able to hold */
 
 /* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
 typedef struct ag_axes_set {

@@ -69,6 +69,8 @@ static void put_inputs(text *t, int n, ag_tensor *const x[]) {
     if (n > 4) put(t, " and %d more", n - 4);
 }
 
+static bool is_closed(const ag_tape *tape) { return tape->inside.callback >= AG__NOTATION; }
+
 /* Where an error that is about to be raised goes; NULL if there is one already. */
 static char *raise(ag_tape *tape, ag_status status) {
     if (!tape) {
@@ -77,7 +79,8 @@ static char *raise(ag_tape *tape, ag_status status) {
         orphan.located = false;
         return orphan.text;
     }
-    if (tape->status != AG_OK) return NULL;
+    if (is_closed(tape) && !tape->trespassed) tape->trespassed = true; /* its status says only that it is closed */
+    else if (tape->status != AG_OK) return NULL;
     tape->status = status;
     tape->located = false;
     return tape->error;
@@ -120,15 +123,17 @@ ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const 
 }
 
 bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...) {
+    if (!r) return false;
     va_list args;
     va_start(args, format);
-    raise_about(r->tape, r->op->name, r->n, r->x, status, format, args);
+    raise_about(r->tape, r->op && r->op->name ? r->op->name : "infer", r->x ? r->n : 0, r->x, status, format, args);
     va_end(args);
     return false;
 }
 
 /* The first of several threads tells; nobody waits, so that no lock can be found taken after a fork. */
 bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...) {
+    if (!call || !call->node) return false;
     const ag_tensor *t = call->node;
     if (atomic_exchange(&t->tape->failing, true)) return false;
     bool first = t->tape->status == AG_OK;
@@ -204,7 +209,8 @@ const char *ag_tape_error(const ag_tape *tape) {
 }
 
 void ag_clear_error(ag_tape *tape) {
-    if (tape) tape->status = AG_OK;
+    if (tape && is_closed(tape)) ag__refused_inside(tape, "clear_error", AG__NOTATION);
+    else if (tape) tape->status = AG_OK;
     else orphan.status = AG_OK;
 }
 
@@ -226,6 +232,46 @@ const char *ag_status_name(ag_status status) {
     return i < sizeof names / sizeof *names ? names[i] : "AG_ERR_?";
 }
 
+/* ---- Within the user's own code ---- */
+
+static void raise_inside(ag_tape *tape, const char *name, const char *what) {
+    static const char *const callbacks[] = {"", "infer", "vjp", "function", "eval", "notation", "resize"};
+    const ag__within *i = &tape->inside;
+    ag__fail_on(tape, name, AG_ERR_TAPE, "within the %s of %s %s", callbacks[i->callback], i->name, what);
+}
+
+bool ag__refused_inside(ag_tape *tape, const char *name, ag__callback from) {
+    if (tape->inside.callback < from) return false;
+    raise_inside(tape, name,
+                 is_closed(tape)                     ? "the tape can only be looked at"
+                 : tape->inside.callback == AG__EVAL ? "the tape that is being evaluated is still needed"
+                                                     : "the tape is still needed");
+    return true;
+}
+
+bool ag__in_order(ag_tape *tape, const char *name) {
+    if (tape->status == AG_OK) return true;
+    if (is_closed(tape) && !tape->trespassed) raise_inside(tape, name, "the tape can only be looked at");
+    return false;
+}
+
+ag__closed ag__close(ag_tape *tape, ag__callback callback, const char *name) {
+    ag__closed former = {tape->inside, tape->status};
+    tape->inside = (ag__within){.callback = callback, .name = name};
+    if (tape->status != AG_OK) return former;
+    static const char closed[] = "the tape is in use: code that it calls can only look at it";
+    tape->status = AG_ERR_TAPE;
+    tape->located = true;
+    memcpy(tape->error, closed, sizeof closed);
+    return former;
+}
+
+void ag__reopen(ag_tape *tape, ag__closed former) {
+    tape->inside = former.inside;
+    if (!tape->trespassed) tape->status = former.status;
+    if (!is_closed(tape)) tape->trespassed = false;
+}
+
 /* ---- Checking what comes in ---- */
 
 static const char *const ordinal[] = {"first", "second", "third", "fourth"};
@@ -233,7 +279,7 @@ static const char *const ordinal[] = {"first", "second", "third", "fourth"};
 bool ag__inputs_usable(const char *name, int n, ag_tensor *const x[], ag_tensor **nil) {
     ag_tape *tape = tape_of_any(n, x);
     *nil = ag__nil_of(tape);
-    if (tape && tape->status != AG_OK) return false;
+    if (tape && !ag__in_order(tape, name)) return false;
     for (int i = 0; i < n; i++) {
         const char *which = n == 1 ? "the" : i < 4 ? ordinal[i] : "an";
         const ag_tensor *a = x[i];

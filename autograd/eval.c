@@ -35,6 +35,7 @@ bool ag__no_memory(const ag_tensor *t, size_t bytes) {
 }
 
 void *ag_call_scratch(const ag_call *call, size_t bytes) {
+    if (!call || !call->node) return NULL;
     running *r = (running *)(uintptr_t)call;
     ag__buffer *b = ag__buffer_new(call->node->tape, ag__plus(bytes, 64));
     if (!b) {
@@ -78,7 +79,9 @@ static bool run_call(ag_tensor *t, bool accumulate) {
     }
     r.call.x = x;
     t->tape->failing = false;
+    t->tape->inside.name = t->op->name;
     good = good && t->op->eval(&r.call) && t->tape->status == AG_OK;
+    t->tape->inside.name = "an operation";
     drop_scratch(&r);
     if (good || t->tape->status != AG_OK) return good;
     t->tape->failing = false;
@@ -281,23 +284,23 @@ static bool run(const plan *p) {
 }
 
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
-    if (tape->status != AG_OK) return false;
+    if (!ag__in_order(tape, "eval")) return false;
     if (tape->evaluating) { /* the marks of the evaluation under way are on the nodes */
         ag__fail_on(tape, "eval", AG_ERR_TAPE, "an operation that is being evaluated cannot evaluate its own tape");
         return false;
     }
     plan p = {.tape = tape, .put_off = is_fused(tape) && tape->last == UINT32_MAX};
-    uint32_t floor = tape->floor;
+    ag__place floor = ag__place_now(tape);
     int64_t since = tape->profiling ? ag__profile_now() : 0;
     if (!tape->waited) tape->waited = may_be_differentiated(n, x);
     pin_all(&p, n, x);
     mark_needed(&p);
     release_rest(&p);
     tape->evaluating = true;
-    tape->floor = tape->count;
+    ag__within former = ag__enter(tape, AG__EVAL, "an operation", &floor);
     bool good = run(&p);
+    ag__return(tape, former);
     tape->evaluating = false;
-    tape->floor = floor;
     unpin_all(&p, n, x);
     if (good) ag__commit_assignments(tape), tape->put_off = p.put_off ? tape->count : 0;
     else if (tape->pending && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);

@@ -290,7 +290,11 @@ static term *prefixed(formulas *f, term *operator_, term *x) {
 /* ---- Notations ---- */
 
 static const char *notation_of(const ag_tensor *t) {
-    return t->op->notation_of ? t->op->notation_of(t) : t->op->notation;
+    if (!t->op->notation_of) return t->op->notation;
+    ag__closed former = ag__close(t->tape, AG__NOTATION, t->op->name);
+    const char *notation = t->op->notation_of(t);
+    ag__reopen(t->tape, former);
+    return notation;
 }
 
 bool ag__is_transparent(const ag_tensor *t) {

@@ -64,6 +64,10 @@ static bool accumulate(const scan *s, const ag_tensor *x, ag_tensor *g) {
 static bool contribution_valid(const ag_tensor *t, int i, const ag_tensor *c) {
     const ag_tensor *x = t->input[i];
     if (c->flags & AG__NIL) return false;
+    if (c->flags & AG__STALE) {
+        ag__fail(t->op->name, t->arity, t->input, AG_ERR_TAPE, "the vjp for input %d gives a rewound tensor", i);
+        return false;
+    }
     if (c->tape == t->tape && c->dtype == x->dtype && ag__layouts_equal(c->layout, x->layout)) return true;
     ag_tensor *pair[] = {(ag_tensor *)(uintptr_t)x, (ag_tensor *)(uintptr_t)c};
     ag__fail(t->op->name, 2, pair, AG_ERR_GRADIENT,
@@ -81,6 +85,15 @@ static void place_like(const ag_tensor *t, uint32_t from) {
     }
 }
 
+/* What is there now must stay while the user's code runs. */
+static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i) {
+    ag__place floor = ag__place_now(t->tape);
+    ag__within former = ag__enter(t->tape, AG__VJP, t->op->name, &floor);
+    ag_tensor *c = t->op->vjp(t, g, i);
+    ag__return(t->tape, former);
+    return c;
+}
+
 static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
     uint32_t from = s->tape->count;
     t->flags |= AG__SCANNED;
@@ -93,8 +106,7 @@ static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
             return false;
         }
         x->flags |= AG__SCANNED;
-        s->tape->floor = s->tape->count;
-        ag_tensor *c = t->op->vjp(t, g, i);
+        ag_tensor *c = call_vjp(t, g, i);
         if ((c && (!contribution_valid(t, i, c) || !accumulate(s, x, c))) || t->tape->status != AG_OK) {
             if (t->tape->status == AG_OK)
                 ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the vjp returned nil");
@@ -168,7 +180,6 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
     if (!set_up(&s, ny, y, nx, x)) return false;
     ag__place before = ag__place_now(tape);
     bool former = tape->in_gradient;
-    uint32_t floor = tape->floor;
     tape->in_gradient = true;
     exchange_marks(&s);
     mark_active(&s, nx, x);
@@ -176,7 +187,6 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
     unmark(&s, s.high);
     exchange_marks(&s);
     tape->in_gradient = former;
-    tape->floor = floor;
     ag__buffer_drop(tape, s.memory);
     if (!good) ag__truncate(tape, &before);
     return good;
@@ -186,7 +196,7 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
 
 /* Errors go to the tape of the call, also those of a NULL or nil that has none. */
 static bool all_there(const char *name, const char *what, ag_tape *tape, int n, ag_tensor *const x[]) {
-    if (tape && tape->status != AG_OK) return false;
+    if (tape && !ag__in_order(tape, name)) return false;
     for (int i = 0; i < n; i++) {
         if (x[i] && x[i]->tape) continue;
         if (x[i]) ag__fail_on(tape, name, AG_ERR_NIL, "%s %d is the nil result of an earlier error", what, i);
@@ -293,12 +303,9 @@ bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_
 
 ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
     bool former = t->tape->in_gradient;
-    uint32_t floor = t->tape->floor;
     t->tape->in_gradient = true;
-    t->tape->floor = t->tape->count;
-    ag_tensor *c = t->op->vjp ? t->op->vjp(t, g, i) : NULL;
+    ag_tensor *c = t->op->vjp ? call_vjp(t, g, i) : NULL;
     t->tape->in_gradient = former;
-    t->tape->floor = floor;
     return (c && !contribution_valid(t, i, c)) || t->tape->status != AG_OK ? t->tape->nil : c;
 }
 

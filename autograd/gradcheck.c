@@ -68,11 +68,9 @@ typedef struct check {
     ag_tensor *y;                           /* f's output, as recorded last */
     block *blocks;
     ag__place start, place; /* before and after the temporary variables */
-    ag_mark mark;
     uint32_t marks;
     uint64_t draws;
     bool recording, sandbox;
-    bool lost; /* f has rewound the tape too far */
 
     int order;               /* that is being checked */
     bool searched, innocent; /* whether all operations have been checked, at that order, and found right */
@@ -163,21 +161,12 @@ static void fill_weights(const check *c, uint64_t stream, int64_t count, double 
 /* ---- Recording f ---- */
 
 static void rewind_to(check *c, const ag__place *place) {
-    if (c->lost) return;
     ag__truncate(c->tape, place);
     c->tape->mark_count = c->marks;
 }
 
 static bool complain(ag_tensor *y, ag_status status, const char *what) {
     ag__fail("gradcheck", 1, &y, status, "%s", what);
-    return false;
-}
-
-static bool still_there(check *c) {
-    const ag_tape *t = c->tape;
-    if (c->mark.slot < t->mark_count && t->marks[c->mark.slot].serial == c->mark.serial) return true;
-    c->lost = true;
-    ag__fail_on(c->tape, "gradcheck", AG_ERR_TAPE, "the function has rewound the tape past its own inputs");
     return false;
 }
 
@@ -188,7 +177,7 @@ static bool output_sound(check *c, ag_tensor *y) {
                         : y->flags & AG__STALE ? "the function's output was released by a rewind"
                         : y->tape != c->tape   ? "the function's output is on another tape"
                                                : NULL;
-    if (!still_there(c) || c->tape->status != AG_OK) return false;
+    if (c->tape->status != AG_OK) return false;
     if (wrong) {
         ag__fail_on(c->tape, "gradcheck",
                     !y                   ? AG_ERR_NULL
@@ -222,7 +211,9 @@ static bool record(check *c) {
     rewind_to(c, &c->place);
     t->draws = c->draws;
     t->sandbox = t->recording = true;
+    ag__within former = ag__enter(t, AG__FUNCTION, "gradcheck", &c->place);
     ag_tensor *y = c->f(c->context, c->n, c->given);
+    ag__return(t, former);
     if (!output_sound(c, y)) return false;
     c->y = c->out[0] = ag__current(y);
     return c->y && (c->order == 1 || record_gradient(c, c->y));
@@ -920,15 +911,7 @@ static bool open_check(check *c) {
     for (int i = 0; i < c->n; i++)
         if (!open_input(c, i)) return false;
     c->place = ag__place_now(t);
-    c->mark = ag_tape_mark(t);
-    c->marks = t->mark_count;
     return t->status == AG_OK;
-}
-
-static bool is_listed(const ag_tape *tape, const ag_tensor *v) {
-    const ag_tensor *w = tape->variables;
-    while (w && w != v) w = ag__variable_of(w)->next;
-    return w != NULL;
 }
 
 /* Every variable has its own value again, the same bits in the same place. */
@@ -936,13 +919,9 @@ static void put_back(check *c) {
     for (int i = 0; c->input && i < c->n; i++) {
         input *in = &c->input[i];
         if (!in->buffer) continue;
-        ag__buffer *other = in->buffer;
-        if (is_listed(c->tape, in->tensor)) {
-            other = in->tensor->buffer;
-            in->tensor->buffer = in->buffer;
-            ag__variable_of(in->tensor)->version = c->lost ? NULL : in->version;
-        }
-        ag__buffer_drop(c->tape, other);
+        ag__buffer_drop(c->tape, in->tensor->buffer);
+        in->tensor->buffer = in->buffer;
+        ag__variable_of(in->tensor)->version = in->version;
         in->buffer = NULL;
     }
 }
@@ -951,7 +930,7 @@ static void put_back(check *c) {
 static void close_check(check *c, uint32_t marks, bool keep) {
     if (!keep) rewind_to(c, &c->start);
     put_back(c);
-    if (!c->lost) c->tape->mark_count = marks;
+    c->tape->mark_count = marks;
     c->tape->draws = c->draws;
     c->tape->recording = c->recording;
     c->tape->sandbox = c->sandbox;

@@ -145,6 +145,23 @@ typedef struct ag__recent { /* a layout, and how many nodes there were when it w
     uint32_t count;
 } ag__recent;
 
+/* The user's code that a tape is running. From AG__NOTATION on the tape is closed: it can only be looked at. */
+typedef enum ag__callback {
+    AG__OUTSIDE,
+    AG__INFER,
+    AG__VJP,
+    AG__FUNCTION, /* that is being checked */
+    AG__EVAL,     /* or a kernel: an evaluation is under way */
+    AG__NOTATION,
+    AG__ALLOCATOR
+} ag__callback;
+
+typedef struct ag__within {
+    ag__callback callback;
+    const char *name;       /* of the operation, or of what is called in its stead */
+    const ag__place *floor; /* what was there then must stay */
+} ag__within;
+
 struct ag_tape {
     ag_allocator allocator;
     ag_memory memory;
@@ -184,11 +201,12 @@ struct ag_tape {
     uint8_t in_vain;      /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
     bool waited, scanned; /* since the last rewind: such values were kept; there was a backward scan */
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
-    bool evaluating;                             /* an operation's eval is running */
+    bool evaluating;                             /* the marks of an evaluation are on the nodes */
+    bool trespassed;                             /* closed, and used all the same: that error stays */
     bool compile;                                /* elementwise operations may become machine code */
     bool keeps_vacant;                           /* released nodes' places are not taken again soon */
     struct ag__programs *programs;               /* compile.c's; NULL: none yet */
-    uint32_t floor; /* while an eval or a VJP is running: the nodes before this must stay */
+    ag__within inside;
 
     ag_status status;
     bool located;         /* the error names the caller's line */
@@ -206,6 +224,15 @@ static inline bool ag__awaits_gradient(const ag_tensor *t) {
 static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
     return &tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];
 }
+
+/* Call the user's code between these two. What ag__enter returns is put back by ag__return. */
+static inline ag__within ag__enter(ag_tape *tape, ag__callback callback, const char *name, const ag__place *floor) {
+    ag__within former = tape->inside;
+    tape->inside = (ag__within){callback, name, floor};
+    return former;
+}
+
+static inline void ag__return(ag_tape *tape, ag__within former) { tape->inside = former; }
 
 /* memory.c: every byte of the library comes through here */
 extern const ag_allocator ag__default_allocator;
@@ -243,6 +270,17 @@ ag_tensor *ag__nil_of(ag_tape *tape); /* tape NULL: the nil that belongs to none
 void ag__locate(ag_tape *tape, const char *file, int line);
 const char *ag__here_file(int *line); /* take what ag_here has left: NULL if the caller came another way */
 ag_status ag__leave(ag_tape *tape, const char *file, int line); /* the tape's status, its error located */
+/* Whether the call `name` may go on: the tape is not in error, nor closed, which is then raised. */
+bool ag__in_order(ag_tape *tape, const char *name);
+/* An error, if the tape runs code of this kind or of one that comes after it: what it needs is about to go. */
+bool ag__refused_inside(ag_tape *tape, const char *name, ag__callback from);
+/* The same as ag__enter and ag__return, of code that can only look at the tape. Meanwhile the tape is in error. */
+typedef struct ag__closed {
+    ag__within inside;
+    ag_status status;
+} ag__closed;
+ag__closed ag__close(ag_tape *tape, ag__callback callback, const char *name);
+void ag__reopen(ag_tape *tape, ag__closed former);
 bool ag__usable(const char *what, const ag_tensor *x); /* not NULL, stale or nil, tape not in error; else raises */
 
 /* record.c */

@@ -93,12 +93,22 @@ static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_byt
 
 const ag_allocator ag__default_allocator = {default_resize, NULL};
 
+/* The user's must not use the tape, which is about to change. */
+static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
+    const ag_allocator *a = &tape->allocator;
+    if (a->resize == default_resize) return default_resize(a->ctx, p, old_bytes, new_bytes);
+    ag__closed former = ag__close(tape, AG__ALLOCATOR, "the allocator");
+    void *q = a->resize(a->ctx, p, old_bytes, new_bytes);
+    ag__reopen(tape, former);
+    return q;
+}
+
 void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     ag_memory *m = &tape->memory;
     if (new_bytes > PTRDIFF_MAX || (int64_t)new_bytes > INT64_MAX - m->held) return NULL;
     if (p && new_bytes == 0) ag__unpoison(p, old_bytes); /* arena or slab: parts of it may be poisoned */
     if (new_bytes != 0) m->allocations++;
-    void *q = tape->allocator.resize(tape->allocator.ctx, p, old_bytes, new_bytes);
+    void *q = call_allocator(tape, p, old_bytes, new_bytes);
     if (!q && new_bytes != 0) return NULL;
     m->held += (int64_t)new_bytes - (int64_t)old_bytes;
     if (m->held > m->peak_held) m->peak_held = m->held;

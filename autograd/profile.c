@@ -444,7 +444,7 @@ static void begin(ag_tape *tape) {
 static bool may_change(ag_tape *tape, const char *name) {
     if (!tape) ag__fail_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
     else if (tape->evaluating) ag__fail_on(tape, name, AG_ERR_TAPE, "an operation of the tape is being evaluated");
-    return tape && !tape->evaluating;
+    return tape && !tape->evaluating && !ag__refused_inside(tape, name, AG__NOTATION);
 }
 
 ag_status(ag_profile_start)(ag_tape *tape) {

@@ -165,43 +165,76 @@ static bool dtype_accepted(const ag_infer *r) {
     return ag_reject(r, AG_ERR_DTYPE, "dtype %s is not accepted", ag_dtype_name(dtype));
 }
 
+/* The operation decides. What it was given it may have written over; and what is there now must stay. */
+static bool call_infer(ag_infer *r) {
+    const ag_infer given = {.op = r->op,
+                            .n = r->n,
+                            .x = r->x,
+                            .attributes = r->attributes,
+                            .attribute_bytes = r->attribute_bytes,
+                            .tape = r->tape};
+    ag__place floor = ag__place_now(given.tape);
+    ag__within former = ag__enter(given.tape, AG__INFER, given.op->name, &floor);
+    bool good = given.op->infer(r);
+    ag__return(given.tape, former);
+    r->op = given.op, r->n = given.n, r->x = given.x, r->tape = given.tape;
+    r->attributes = given.attributes, r->attribute_bytes = given.attribute_bytes;
+    return good;
+}
+
 /* What the operation itself has to say, where the shape is not for it to decide. */
 static bool infer_keeps_shape(ag_infer *r) {
     ag_shape shape = r->shape;
     if (!r->op->infer) return true;
-    if (!r->op->infer(r)) return false;
+    if (!call_infer(r)) return false;
     if (shape.rank == r->shape.rank && memcmp(shape.extent, r->shape.extent, (size_t)shape.rank * sizeof(int64_t)) == 0)
         return true;
     return ag_reject(r, AG_ERR_SHAPE, "infer must not decide the shape of such an operation");
 }
 
+static double scalar_of(const void *attributes) {
+    double s;
+    memcpy(&s, attributes, sizeof s);
+    return s;
+}
+
+static bool scalar_accepted(const ag_infer *r) {
+    ag_dtype dtype = (ag_dtype)r->x[r->n - 1]->dtype;
+    if (!(r->op->flags & AG_OP_SCALAR) || ag__fits(scalar_of(r->attributes), dtype)) return true;
+    return ag_reject(r, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(dtype), scalar_of(r->attributes));
+}
+
 static bool infer_elementwise(ag_infer *r) {
-    if (r->op->infer) return infer_keeps_shape(r) && dtype_accepted(r);
+    if (r->op->infer) return infer_keeps_shape(r) && dtype_accepted(r) && scalar_accepted(r);
     for (int i = 1; i < r->n; i++)
         if (r->x[i]->dtype != r->x[0]->dtype)
             return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)r->x[0]->dtype),
                              ag_dtype_name((ag_dtype)r->x[i]->dtype));
     if (r->op->flags & AG_OP_PREDICATE) r->dtype = AG_BOOL;
-    return dtype_accepted(r);
+    return dtype_accepted(r) && scalar_accepted(r);
 }
 
-static bool infer_reduction(ag_infer *r, size_t bytes) {
+static bool infer_reduction(ag_infer *r) {
+    if (!r->op->reduction || r->n != 1) return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
     const ag_axes_set *set = r->attributes;
-    if (!r->op->reduction) return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
-    if (bytes != sizeof *set || set->mask >> r->shape.rank)
+    unsigned char keepdims = 0; /* as a byte: it need not be a bool */
+    if (r->attribute_bytes == sizeof *set) memcpy(&keepdims, &set->keepdims, 1);
+    if (r->attribute_bytes != sizeof *set || keepdims > 1 || set->mask >> r->shape.rank)
         return ag_reject(r, AG_ERR_AXIS, "a reduction's attributes are the axes of its input");
     int rank = 0;
     for (int i = 0; i < r->shape.rank; i++)
         if (!(set->mask & 1u << i)) r->shape.extent[rank++] = r->shape.extent[i];
-        else if (set->keepdims) r->shape.extent[rank++] = 1;
+        else if (keepdims) r->shape.extent[rank++] = 1;
     r->shape.rank = rank;
     return infer_keeps_shape(r) && dtype_accepted(r);
 }
 
 static bool infer_other(ag_infer *r) {
-    if (!r->op->infer || (r->op->kind == AG_KIND_VIEW ? r->n != 1 : !r->op->eval))
-        return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
-    return r->op->infer(r);
+    bool complete = r->op->kind == AG_KIND_VIEW                                           ? r->n == 1
+                    : r->op->kind == AG_KIND_CONTRACTION || r->op->kind == AG_KIND_OPAQUE ? r->op->eval != NULL
+                                                                                          : false;
+    if (!r->op->infer || !complete) return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    return call_infer(r);
 }
 
 /* Shape and dtype as infer leaves them; it may also have failed, and returned true all the same. */
@@ -213,10 +246,10 @@ static bool decision_valid(const ag_infer *r, int64_t *size) {
     return ag__shape_valid(&r->shape, size, &why) || ag_reject(r, AG_ERR_SHAPE, "the result would have %s", why);
 }
 
-static const ag__layout *decide(ag_infer *r, size_t bytes) {
+static const ag__layout *decide(ag_infer *r) {
     ag_kind kind = r->op->kind;
     bool good = kind == AG_KIND_ELEMENTWISE ? infer_elementwise(r)
-                : kind == AG_KIND_REDUCTION ? infer_reduction(r, bytes)
+                : kind == AG_KIND_REDUCTION ? infer_reduction(r)
                                             : infer_other(r);
     int64_t size;
     if (!good || !decision_valid(r, &size) || (kind == AG_KIND_VIEW && !view_inside(r, size))) return NULL;
@@ -237,10 +270,11 @@ static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x,
                       .n = n,
                       .x = x,
                       .attributes = attributes,
+                      .attribute_bytes = bytes,
                       .dtype = (ag_dtype)x[n - 1]->dtype,
                       .shape = ag__layout_shape(x[0]->layout),
                       .tape = tape};
-        l = decide(&r, bytes);
+        l = decide(&r);
         if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has said why */
         *dtype = r.dtype;
         *offset = r.offset;
@@ -251,7 +285,8 @@ static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x,
 
 /* What most calls are: elementwise, on usable inputs of one dtype and one shape, the first of them contiguous. Then there
  * is nothing to infer; the inputs go to `in`. NULL if it is otherwise. */
-static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], ag_tensor **in) {
+static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], const void *attributes,
+                                        ag_tensor **in) {
     enum { NOT_USABLE = AG__NIL | AG__STALE };
     if (op->kind != AG_KIND_ELEMENTWISE || op->infer || n < 1 || n > FEW || op->arity != n || !x[0]) return NULL;
     const ag_tensor *first = x[0];
@@ -263,6 +298,7 @@ static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const
         if (t->flags & AG__VARIABLE && !(t = ready_version(t))) return NULL;
         in[i] = t;
     }
+    if (op->flags & AG_OP_SCALAR && first->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
     return first->tape->status == AG_OK && op->block[first->dtype] && first->layout->contiguous ? first->layout : NULL;
 }
 
@@ -285,7 +321,17 @@ static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const
 /* ---- Public ---- */
 
 static bool attributes_fit(const ag_op *op, size_t bytes) {
+    if (op->flags & AG_OP_SCALAR && bytes < sizeof(double)) return false;
     return bytes >= op->attribute_bytes && bytes <= MOST_ATTRIBUTES;
+}
+
+/* Where an infer can read numbers from; NULL, and an error, if there is no memory for a copy. */
+static const void *aligned(const ag_op *op, ag_tape *tape, const void *attributes, size_t bytes) {
+    if ((uintptr_t)attributes % sizeof(int64_t) == 0 || bytes == 0) return bytes ? attributes : "";
+    void *copy = ag__arena(tape, bytes);
+    if (copy) return memcpy(copy, attributes, bytes);
+    ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    return NULL;
 }
 
 static bool counts_fit(const ag_op *op, int n, ag_tensor *const x[], size_t bytes, ag_tensor **nil) {
@@ -301,13 +347,14 @@ ag_tensor *(ag_apply)(const ag_op *op, int n, ag_tensor *const x[], const void *
     if (!op || !op->name || (n > 0 && !x) || (bytes && !attributes))
         return ag__fail_on(NULL, "apply", AG_ERR_NULL, "the operation, the inputs or the attributes are NULL");
     ag_tensor *nil, *few[FEW], **in = few;
-    const ag__layout *layout = attributes_fit(op, bytes) ? decide_quickly(op, n, x, few) : NULL;
+    const ag__layout *layout = attributes_fit(op, bytes) ? decide_quickly(op, n, x, attributes, few) : NULL;
     if (layout) {
         ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)x[0]->dtype;
         return finished(ag__record(op, x[0]->tape, dtype, layout, n, few, attributes, bytes));
     }
     if (!counts_fit(op, n, x, bytes, &nil) || !ag__inputs_usable(op->name, n, x, &nil)) return nil;
     ag_tape *tape = x[0]->tape;
+    if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
     if (n > FEW && !(in = ag__arena(tape, (size_t)n * sizeof *in)))
         return ag__fail(op->name, n, x, AG_ERR_MEMORY, "no memory to record another tensor");
     for (int i = 0; i < n; i++)
@@ -320,8 +367,7 @@ ag_tensor *(ag_apply_source)(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_
     if (!op || !op->name || !tape || (bytes && !attributes))
         return ag__fail_on(tape, op && op->name ? op->name : "apply_source", AG_ERR_NULL,
                            "the tape, the operation or the attributes are NULL");
-    if (tape->status != AG_OK) return tape->nil;
-    ag_infer r = {.op = op, .attributes = attributes, .dtype = dtype, .shape = shape, .tape = tape};
+    if (!ag__in_order(tape, op->name)) return tape->nil;
     int64_t size;
     const char *why;
     if ((unsigned)dtype >= AG_DTYPES) return ag__fail_on(tape, op->name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
@@ -329,7 +375,10 @@ ag_tensor *(ag_apply_source)(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_
         return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
     if (!attributes_fit(op, bytes) || op->kind != AG_KIND_SOURCE || !op->eval)
         return ag__fail_on(tape, op->name, AG_ERR_RANGE, "the operation's descriptor is incomplete");
-    if (op->infer && (!op->infer(&r) || !decision_valid(&r, &size))) {
+    if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
+    ag_infer r = {
+        .op = op, .attributes = attributes, .attribute_bytes = bytes, .dtype = dtype, .shape = shape, .tape = tape};
+    if (op->infer && (!call_infer(&r) || !decision_valid(&r, &size))) {
         ag_reject(&r, AG_ERR_SHAPE, "the operation refused"); /* unless it has said why */
         return tape->nil;
     }

@@ -47,8 +47,14 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     return tape;
 }
 
-void ag_tape_free(ag_tape *tape) {
+void(ag_tape_free)(ag_tape *tape) {
+    int line;
+    const char *file = ag__here_file(&line);
     if (!tape) return;
+    if (ag__refused_inside(tape, "tape_free", AG__INFER)) {
+        ag__locate(tape, file, line);
+        return;
+    }
     tape->keeps_vacant = false;
     ag__truncate(tape, &(ag__place){0});
     ag__plans_free(tape);
@@ -59,6 +65,7 @@ void ag_tape_free(ag_tape *tape) {
     ag__segments_trim(tape);
     if (tape->segments) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);
     if (tape->marks) ag__resize(tape, tape->marks, tape->mark_room * sizeof *tape->marks, 0);
+    ag__close(tape, AG__ALLOCATOR, "the allocator");
     tape->allocator.resize(tape->allocator.ctx, tape, TAPE_BYTES, 0);
 }
 
@@ -87,6 +94,7 @@ ag_mark ag_tape_mark(ag_tape *tape) {
         ag__fail_on(NULL, "tape_mark", AG_ERR_NULL, "the tape is NULL");
         return none;
     }
+    if (ag__refused_inside(tape, "tape_mark", AG__NOTATION)) return none;
     ag__place now = ag__place_now(tape);
     ag__place *last = tape->mark_count ? &tape->marks[tape->mark_count - 1] : NULL;
     if (last && last->count == now.count && last->chunk == now.chunk && last->used == now.used)
@@ -207,11 +215,8 @@ ag_status(ag_tape_rewind)(ag_tape *tape, ag_mark mark) {
         return ag__leave(tape, file, line);
     }
     ag__place place = tape->marks[mark.slot];
-    if (place.count < tape->floor) {
-        ag__fail_on(tape, "tape_rewind", AG_ERR_TAPE, "an operation that is being %s needs what would be released",
-                    tape->evaluating ? "evaluated" : "differentiated");
-        return ag__leave(tape, file, line);
-    }
+    ag__callback from = tape->inside.floor && is_beyond(tape->inside.floor, &place) ? AG__INFER : AG__EVAL;
+    if (ag__refused_inside(tape, "tape_rewind", from)) return ag__leave(tape, file, line);
     carry_out_assignments(tape, place.count);
     if (tape->scanned) tape->in_vain = 0;
     else if (tape->waited && tape->in_vain < 2) tape->in_vain++;
@@ -283,8 +288,14 @@ void ag_tape_reset_peaks(ag_tape *tape) {
     tape->memory.peak_plan_bytes = m.plan_bytes;
 }
 
-void ag_tape_trim(ag_tape *tape) {
+void(ag_tape_trim)(ag_tape *tape) {
+    int line;
+    const char *file = ag__here_file(&line);
     if (!tape) return;
+    if (ag__refused_inside(tape, "tape_trim", AG__EVAL)) {
+        ag__locate(tape, file, line);
+        return;
+    }
     ag__buffers_trim(tape);
     ag__arena_trim(tape);
     ag__segments_trim(tape);

@@ -186,13 +186,7 @@ ag_tensor *ag_neg(ag_tensor *x) { return ag_apply(&ag__op_neg, 1, &x, NULL, 0); 
 
 static double scalar_of(const ag_tensor *y) { return *(const double *)ag_attributes(y); }
 
-/* Only i64 cannot hold every number; asking here leaves the entries without an infer, which is the quickest way to
- * record. */
-static ag_tensor *apply_scalar(const ag_op *op, ag_tensor *x, double s) {
-    if (op->block[AG_I64] && ag_dtype_of(x) == AG_I64 && !ag__fits(s, AG_I64))
-        return ag__fail(op->name, 1, &x, AG_ERR_RANGE, "i64 cannot hold %g", s);
-    return ag_apply(op, 1, &x, &s, sizeof s);
-}
+static ag_tensor *apply_scalar(const ag_op *op, ag_tensor *x, double s) { return ag_apply(op, 1, &x, &s, sizeof s); }
 
 AG_BLOCK1_S(add_scalar_i64, int64_t, int64_t, (uint64_t)a + (uint64_t)s)
 AG_BLOCK1_S(add_scalar_f32, float, float, a + s)
@@ -202,7 +196,7 @@ const ag_op ag__op_add_scalar = {
     .name = "add_scalar",
     .notation = "{0} + {d0}",
     .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_CHEAP,
+    .flags = AG_OP_SCALAR | AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = add_scalar_i64, [AG_F32] = add_scalar_f32, [AG_F64] = add_scalar_f64},
@@ -218,7 +212,7 @@ const ag_op ag__op_rsub_scalar = {
     .name = "rsub_scalar",
     .notation = "{d0} - {0}",
     .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_CHEAP,
+    .flags = AG_OP_SCALAR | AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = rsub_scalar_i64, [AG_F32] = rsub_scalar_f32, [AG_F64] = rsub_scalar_f64},
@@ -234,7 +228,7 @@ static const ag_micro scale_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_M
 const ag_op ag__op_scale = {.name = "scale",
                             .notation = "{d0} * {0}",
                             .kind = AG_KIND_ELEMENTWISE,
-                            .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
+                            .flags = AG_OP_SCALAR | AG_OP_CHEAP | AG_OP_NEUTRAL,
                             .arity = 1,
                             .attribute_bytes = sizeof(double),
                             .block = {[AG_I64] = scale_i64, [AG_F32] = scale_f32, [AG_F64] = scale_f64},
@@ -336,7 +330,7 @@ const ag_op ag__op_maximum_scalar = {
     .name = "maximum_scalar",
     .notation = "max({0}, {d0})",
     .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_CHEAP,
+    .flags = AG_OP_SCALAR | AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = maximum_scalar_i64, [AG_F32] = maximum_scalar_f32, [AG_F64] = maximum_scalar_f64},
@@ -359,7 +353,7 @@ const ag_op ag__op_minimum_scalar = {
     .name = "minimum_scalar",
     .notation = "min({0}, {d0})",
     .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_CHEAP,
+    .flags = AG_OP_SCALAR | AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = minimum_scalar_i64, [AG_F32] = minimum_scalar_f32, [AG_F64] = minimum_scalar_f64},

@@ -78,11 +78,13 @@ static void next_row(const walk *w, row *r) {
 
 /* ---- What both check ---- */
 
-static bool index_accepted(const ag_infer *r, int axis) {
+static bool index_accepted(const ag_infer *r) {
     const ag_tensor *x = r->x[0], *index = r->x[1];
+    int64_t axis = *(const int64_t *)r->attributes;
     if (index->dtype != AG_I64)
         return ag_reject(r, AG_ERR_DTYPE, "the index is %s, not i64", ag_dtype_name((ag_dtype)index->dtype));
-    if (index->layout->rank != x->layout->rank || axis >= x->layout->rank)
+    if (axis < 0 || axis >= x->layout->rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)axis);
+    if (index->layout->rank != x->layout->rank)
         return ag_reject(r, AG_ERR_SHAPE, "the index has %d axes, not %d", index->layout->rank, x->layout->rank);
     for (int i = 0; i < x->layout->rank; i++)
         if (i != axis && index->layout->extent[i] != x->layout->extent[i])
@@ -129,8 +131,8 @@ static bool indices_in_range(const ag_call *call, int64_t extent) {
 /* ---- gather ---- */
 
 static bool gather_infer(ag_infer *r) {
-    int axis = (int)*(const int64_t *)r->attributes;
-    if (!index_accepted(r, axis)) return false;
+    if (!index_accepted(r)) return false;
+    int64_t axis = *(const int64_t *)r->attributes;
     r->dtype = (ag_dtype)r->x[0]->dtype;
     r->shape.extent[axis] = r->x[1]->layout->extent[axis];
     return true;
@@ -212,12 +214,11 @@ ag_tensor *ag_gather(ag_tensor *x, ag_tensor *index, int axis) {
 /* ---- scatter_add ---- */
 
 static bool scatter_add_infer(ag_infer *r) {
-    int axis = (int)*(const int64_t *)r->attributes;
     const ag_tensor *x = r->x[0], *index = r->x[1], *source = r->x[2];
     if (x->dtype == AG_BOOL || x->dtype != source->dtype)
         return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s cannot be added", ag_dtype_name((ag_dtype)x->dtype),
                          ag_dtype_name((ag_dtype)source->dtype));
-    if (!index_accepted(r, axis)) return false;
+    if (!index_accepted(r)) return false;
     if (source->layout->rank != index->layout->rank)
         return ag_reject(r, AG_ERR_SHAPE, "the source has %d axes, not %d", source->layout->rank, index->layout->rank);
     for (int i = 0; i < source->layout->rank; i++)

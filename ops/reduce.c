@@ -271,7 +271,10 @@ static int64_t argmax_of(const ag_array *x, int64_t axis, int64_t output) {
 static bool argmax_infer(ag_infer *r) {
     const along *a = r->attributes;
     if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "dtype bool is not accepted");
-    if (a->axis >= r->shape.rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)a->axis);
+    if (a->axis < 0 || a->axis >= r->shape.rank)
+        return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)a->axis);
+    if (a->keepdims != 0 && a->keepdims != 1)
+        return ag_reject(r, AG_ERR_RANGE, "keepdims is %lld, neither 0 nor 1", (long long)a->keepdims);
     if (r->shape.extent[a->axis] == 0)
         return ag_reject(r, AG_ERR_SHAPE, "axis %lld has no elements", (long long)a->axis);
     r->dtype = AG_I64;

@@ -23,10 +23,15 @@ static extents extents_of(const ag_shape *shape) {
     return e;
 }
 
-static ag_shape shape_of(const extents *e) {
-    ag_shape shape = {(int)e->rank, {0}};
-    memcpy(shape.extent, e->extent, (size_t)e->rank * sizeof(int64_t));
-    return shape;
+/* The shape that an infer is asked for, which may be any bytes. */
+static bool take_shape(ag_infer *r) {
+    const extents *e = r->attributes;
+    if (e->rank < 0 || e->rank > AG_MAX_RANK || r->attribute_bytes < extents_bytes(e))
+        return ag_reject(r, AG_ERR_SHAPE, "the new shape would have %lld axes, of %zu bytes", (long long)e->rank,
+                         r->attribute_bytes);
+    r->shape = (ag_shape){.rank = (int)e->rank};
+    memcpy(r->shape.extent, e->extent, (size_t)e->rank * sizeof(int64_t));
+    return true;
 }
 
 static bool rank_fits(const char *name, ag_tensor *x, int rank, ag_tensor **nil) {
@@ -92,7 +97,7 @@ static bool reshape_infer(ag_infer *r) {
     const ag__layout *x = r->x[0]->layout;
     int64_t size;
     const char *why;
-    r->shape = shape_of(r->attributes);
+    if (!take_shape(r)) return false;
     r->offset = r->x[0]->offset;
     for (int i = 0; i < r->shape.rank; i++)
         if (r->shape.extent[i] == -1)
@@ -185,6 +190,8 @@ static bool permute_infer(ag_infer *r) {
         r->shape.extent[i] = x->extent[a];
         r->stride[i] = ag__strides(x)[a];
     }
+    for (int i = x->rank; i < AG_MAX_RANK; i++)
+        if (o->axis[i] != 0) return ag_reject(r, AG_ERR_AXIS, "axis %d is given for rank %d", i, x->rank);
     r->offset = r->x[0]->offset;
     return true;
 }
@@ -245,7 +252,7 @@ ag_tensor *ag_transpose(ag_tensor *x, int axis0, int axis1) {
 
 static bool broadcast_to_infer(ag_infer *r) {
     const ag__layout *x = r->x[0]->layout;
-    r->shape = shape_of(r->attributes);
+    if (!take_shape(r)) return false;
     r->offset = r->x[0]->offset;
     int more = r->shape.rank - x->rank;
     if (more < 0) return ag_reject(r, AG_ERR_SHAPE, "the new shape has only %d axes", r->shape.rank);
@@ -299,8 +306,9 @@ typedef struct places { /* start, start+step, … along `axis` of the longer of 
 
 /* Whether m places lie within an axis of extent n. */
 static bool inside(const places *p, int64_t m, int64_t n) {
+    if (m < 0 || p->step == 0) return false;
     if (m == 0) return true;
-    if (p->step == 0 || p->start < 0 || p->start >= n) return false;
+    if (p->start < 0 || p->start >= n) return false;
     uint64_t ahead = (uint64_t)(p->step > 0 ? n - 1 - p->start : p->start);
     uint64_t step = p->step > 0 ? (uint64_t)p->step : 0 - (uint64_t)p->step;
     return (uint64_t)(m - 1) <= ahead / step;
@@ -312,7 +320,7 @@ static int64_t stride_of(const places *p, int64_t m, int64_t stride) { return m 
 static bool slice_infer(ag_infer *r) {
     const places *p = r->attributes;
     const ag_tensor *x = r->x[0];
-    if (p->axis >= r->shape.rank || !inside(p, p->extent, r->shape.extent[p->axis]))
+    if (p->axis < 0 || p->axis >= r->shape.rank || !inside(p, p->extent, r->shape.extent[p->axis]))
         return ag_reject(r, AG_ERR_RANGE, "%lld places from %lld, step %lld, are not on axis %lld",
                          (long long)p->extent, (long long)p->start, (long long)p->step, (long long)p->axis);
     memcpy(r->stride, ag__strides(x->layout), (size_t)r->shape.rank * sizeof(int64_t));
@@ -447,7 +455,8 @@ static void copy(char *to, const int64_t *to_stride, const ag_array *x, int thre
 
 static bool embed_infer(ag_infer *r) {
     const places *p = r->attributes;
-    if (p->axis >= r->shape.rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)p->axis);
+    if (p->axis < 0 || p->axis >= r->shape.rank)
+        return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)p->axis);
     if (!inside(p, r->shape.extent[p->axis], p->extent))
         return ag_reject(r, AG_ERR_RANGE, "%lld elements from %lld, step %lld, do not fit into %lld",
                          (long long)r->shape.extent[p->axis], (long long)p->start, (long long)p->step,
@@ -591,8 +600,10 @@ static bool concat_accepts(const ag_infer *r, int axis, int i) {
 }
 
 static bool concat_infer(ag_infer *r) {
-    int axis = (int)*(const int64_t *)r->attributes;
-    if (axis >= r->shape.rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %d", axis);
+    int64_t given = *(const int64_t *)r->attributes;
+    if (given < 0 || given >= r->shape.rank)
+        return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)given);
+    int axis = (int)given;
     int64_t *total = &r->shape.extent[axis];
     for (int i = 1; i < r->n; i++) {
         if (!concat_accepts(r, axis, i)) return false;

@@ -66,7 +66,8 @@ static ag_tensor *record(const ag_op *op, ag_tensor *x, ag_axes axes, ag_shape e
 static bool windows_infer(ag_infer *r) {
     const sliding *s = r->attributes;
     const ag__layout *x = r->x[0]->layout;
-    if (s->count < 1 || s->count > AG_MAX_RANK - x->rank) return ag_reject(r, AG_ERR_SHAPE, "too many axes");
+    if (s->count < 1 || s->count > MOST || s->count > AG_MAX_RANK - x->rank)
+        return ag_reject(r, AG_ERR_SHAPE, "too many axes");
     if (!sliding_accepted(r, s, x->rank)) return false;
     memcpy(r->stride, ag__strides(x), (size_t)x->rank * sizeof(int64_t));
     for (int k = 0; k < s->count; k++) {
@@ -101,7 +102,8 @@ ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step) 
 
 static bool fold_infer(ag_infer *r) {
     const sliding *s = r->attributes;
-    if (s->count < 1 || s->count > r->shape.rank / 2) return ag_reject(r, AG_ERR_SHAPE, "too few axes");
+    if (s->count < 1 || s->count > MOST || s->count > r->shape.rank / 2)
+        return ag_reject(r, AG_ERR_SHAPE, "too few axes");
     int rank = r->shape.rank - (int)s->count;
     if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "dtype bool is not accepted");
     if (!sliding_accepted(r, s, rank)) return false;
