@@ -1,0 +1,198 @@
+/* test_attributes -- the library's operations, applied to attributes that make no sense
+ *
+ * ag_apply takes any bytes as attributes. Each operation is given thousands: purely random ones, numbers of the kinds that
+ * operations use, and those of a sensible call with one number changed. It is refused with a clear error, or recorded; what
+ * is recorded can be evaluated, differentiated and written out. */
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BYTES = 264, NUMBERS = 32, MODEST = 20000 };
+
+static uint64_t state;
+
+static uint64_t draw(void) { /* xorshift: Marsaglia (2003) */
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state >> 11;
+}
+
+static int below(int n) { return (int)(draw() % (uint64_t)n); }
+
+/* ---- Attributes ---- */
+
+static int64_t number(void) {
+    static const int64_t extreme[] = {-1,
+                                      INT64_MAX,
+                                      INT64_MIN,
+                                      INT64_MAX - 1,
+                                      INT32_MAX,
+                                      INT32_MIN,
+                                      (int64_t)1 << 32,
+                                      7,
+                                      8,
+                                      9,
+                                      16,
+                                      (int64_t)1 << 31,
+                                      UINT32_MAX,
+                                      (int64_t)1 << 59,
+                                      (int64_t)1 << 60,
+                                      (int64_t)1 << 61,
+                                      255,
+                                      INT64_MIN / 2,
+                                      -2,
+                                      -8,
+                                      ((int64_t)1 << 32) + 1,
+                                      100};
+    double d;
+    int64_t bits;
+    switch (below(6)) {
+    case 0: return extreme[below((int)(sizeof extreme / sizeof *extreme))];
+    case 1: return (int64_t)(draw() << 40 ^ draw());
+    case 2: d = below(2) ? (double)NAN : below(2) ? 1e300 : below(2) ? -(double)INFINITY : 0.5; break;
+    default: return below(5);
+    }
+    memcpy(&bits, &d, sizeof bits);
+    return bits;
+}
+
+/* What a sensible call of some operation has; its bytes. */
+static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
+    static const struct {
+        const char *name;
+        int64_t a[14];
+    } table[] = {
+        {"argmax", {1, 1}},   {"broadcast_to", {3, 2, 3, 4}}, {"cast", {2}},
+        {"concat", {0}},      {"embed", {0, 1, 2, 9}},        {"fold", {1, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6}},
+        {"gather", {0}},      {"permute", {0x0001}},          {"reshape", {2, 4, 3}},
+        {"scatter_add", {0}}, {"slice", {0, 0, 2, 2}},        {"windows", {1, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}},
+    };
+    memset(a, 0, NUMBERS * sizeof *a);
+    a[0] = below(2) ? 1 : (int64_t)1 << 32 | 1; /* of a reduction: axis 0, kept or not */
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(table[i].name, op->name) == 0) memcpy(a, table[i].a, sizeof table[i].a);
+    return strcmp(op->name, "reshape") == 0 || strcmp(op->name, "broadcast_to") == 0 ? (size_t)(1 + a[0]) * 8
+           : op->kind == AG_KIND_REDUCTION                                           ? sizeof(ag_axes_set)
+                                                                                     : op->attribute_bytes;
+}
+
+static size_t attributes_of(const ag_op *op, unsigned char *to) {
+    int64_t a[NUMBERS];
+    size_t bytes = sensible(a, op);
+    int how = below(8);
+    if (how == 0)
+        for (size_t i = 0; i < NUMBERS * sizeof *a; i++) ((unsigned char *)a)[i] = (unsigned char)draw();
+    else if (how <= 3)
+        for (int i = 0; i < NUMBERS; i++) a[i] = number();
+    else if (how == 4) ((unsigned char *)a)[below((int)bytes + 1)] = (unsigned char)draw();
+    else if (how <= 6) a[below((int)(bytes + 7) / 8 + 1)] = number();
+    if (below(5) == 0) bytes = (size_t)below(BYTES - 8);
+    memcpy(to, a, NUMBERS * sizeof *a);
+    return bytes;
+}
+
+/* ---- Inputs ---- */
+
+static ag_tensor *input_of(ag_tape *t, const ag_op *op, int i) {
+    double z[24];
+    int64_t whole[24];
+    unsigned char bools[24];
+    for (int k = 0; k < 24; k++) z[k] = k / 4.0, whole[k] = k % 2, bools[k] = (unsigned char)(k % 2);
+    static const ag_shape shapes[] = {{2, {3, 4}}, {2, {4, 3}}, {1, {4}}, {0, {0}}, {3, {2, 3, 4}}, {2, {0, 3}}};
+    ag_shape shape = shapes[below(3) ? 0 : below(6)];
+    bool index = (strcmp(op->name, "gather") == 0 || strcmp(op->name, "scatter_add") == 0) && i == 1;
+    bool condition = strcmp(op->name, "where") == 0 && i == 0;
+    if (index) return ag_from(t, AG_I64, shape, whole);
+    if (condition) return ag_from(t, AG_BOOL, shape, bools);
+    int dtype = below(6);
+    if (dtype == 0) return ag_from(t, AG_I64, shape, whole);
+    if (dtype == 1) return ag_from(t, AG_BOOL, shape, bools);
+    if (dtype == 2) return ag_cast(ag_from(t, AG_F64, shape, z), AG_F32);
+    ag_tensor *x = ag_parameter(t, AG_F64, shape, z);
+    return dtype == 3 && shape.rank == 2 ? ag_transpose(x, 0, 1) : x;
+}
+
+/* ---- One call ---- */
+
+static void expect_told(const ag_op *op, const ag_tape *t) {
+    if (ag_tape_status(t) == AG_OK) return;
+    const char *error = ag_tape_error(t);
+    ck_assert_msg(strncmp(error, op->name, strlen(op->name)) == 0 && strlen(error) > strlen(op->name) + 5,
+                  "%s: the error is \"%s\"", op->name, error);
+}
+
+/* Evaluated, differentiated and written: none of it may be anything but done or refused. */
+static void use(ag_tape *t, ag_tensor *y, int n, ag_tensor *const x[]) {
+    ag_tensor *dx[4], *real[4];
+    int reals = 0;
+    ag_data(y);
+    ag_clear_error(t);
+    for (int i = 0; i < n; i++)
+        if (ag_dtype_of(x[i]) >= AG_F32) real[reals++] = x[i];
+    if (ag_dtype_of(y) >= AG_F32 && reals > 0 && ag_grad(ag_sum(y), reals, real, dx) == AG_OK) ag_eval_all(reals, dx);
+    ag_clear_error(t);
+    ag_formula(y, NULL);
+    ag_clear_error(t);
+    ag_formula(y, &(ag_formula_options){.style = AG_STYLE_MATHML});
+    ag_clear_error(t);
+}
+
+static bool call(const ag_op *op) {
+    unsigned char memory[BYTES];
+    unsigned char *attributes = memory + below(8); /* aligned or not */
+    size_t bytes = attributes_of(op, attributes);
+    ag_tape *t = ag_tape_new_with(&tape_ledger.allocator);
+    int n = op->kind == AG_KIND_SOURCE ? 0 : op->arity < 0 ? 1 + below(4) : op->arity;
+    ag_tensor *x[4], *y;
+    for (int i = 0; i < n; i++) x[i] = i > 0 && below(3) ? x[0] : input_of(t, op, i);
+    if (n > 1 && ag_op_of(x[1]) == ag_op_of(x[0]) && strcmp(op->name, "gather") == 0) x[1] = input_of(t, op, 1);
+    int64_t nodes = ag_tape_memory(t).nodes;
+    y = op->kind == AG_KIND_SOURCE
+            ? ag_apply_source(op, t, below(2) ? AG_F64 : (ag_dtype)below(5), AG_SHAPE(3, 4), attributes, bytes)
+            : ag_apply(op, n, x, attributes, bytes);
+    bool recorded = !ag_is_nil(y);
+    expect_told(op, t);
+    ck_assert(recorded == (ag_tape_status(t) == AG_OK));
+    if (!recorded) ck_assert_int_le(ag_tape_memory(t).nodes, nodes + n); /* versions of parameters at most */
+    if (recorded && ag_size(y) <= MODEST) use(t, y, n, x);
+    ag_tape_free(t);
+    return recorded;
+}
+
+START_TEST(any_bytes_are_attributes) {
+    const ag_op *op = ag_op_at(_i);
+    int recorded = 0, calls = small_run() ? 400 : 4000;
+    state = 88172645463325252u + (uint64_t)_i * 7777;
+    for (int k = 0; k < calls; k++) recorded += call(op);
+    ck_assert_msg(recorded > calls / 100, "%s was recorded %d times only", op->name, recorded);
+}
+END_TEST
+
+/* Parts of the engine are reached through the tensors that they have made. */
+START_TEST(parts_of_the_engine_are_not_applied) {
+    ag_tensor *c = ag_from(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), *v = ag_variable_from(c), *y = ag_neg(v);
+    const ag_op *ops[] = {ag_op_of(c), ag_op_of(v), ag_op_of(ag_input(y, 0))};
+    int64_t zeros[16] = {0};
+    for (int i = 0; i < 3; i++) {
+        ck_assert(ag_is_nil(ag_apply(ops[i], 1, &c, zeros, sizeof zeros)));
+        expect_error(tape, AG_ERR_RANGE, ops[i]->name);
+        ck_assert(ag_is_nil(ag_apply_source(ops[i], tape, AG_F64, AG_SHAPE(2), zeros, sizeof zeros)));
+        expect_error(tape, AG_ERR_RANGE, ops[i]->name);
+    }
+    expect_list(y, -1, -2);
+}
+END_TEST
+
+/* ---- */
+
+int main(void) {
+    Suite *suite = suite_create("attributes");
+    TCase *any = tape_group(suite, "any");
+    tcase_set_timeout(any, 120);
+    tcase_add_loop_test(any, any_bytes_are_attributes, 0, ag_op_count());
+    tcase_add_test(any, parts_of_the_engine_are_not_applied);
+    return run_suite(suite);
+}
