@@ -404,7 +404,7 @@ AG_API const char *ag_dtype_name(ag_dtype dtype);
 /* A gradient is itself recorded: read it, use it in further operations, draw it, differentiate it again. Only real
  * tensors carry one: what depends on x through bool or i64 alone (a comparison, ag_argmax) does not depend on it here. */
 
-/* ag_grad -- dx[i] = dy/dx[i] for a y of one element; zeros where y does not depend on x[i]
+/* ag_grad -- dx[i] = dy/dx[i] for a y of one element (ag_vjp takes any); zeros where y does not depend on x[i]
  * Shape:  dx[i] has the shape of x[i]
  * Dtype:  y and each x[i] real; dx[i] as x[i]
  * Errors: AG_ERR_SHAPE unless y has one element, AG_ERR_DTYPE, AG_ERR_RANGE for n < 0, AG_ERR_GRADIENT for an

@@ -201,6 +201,7 @@ ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, boo
     y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");                           /* N C */
     ag_tensor *out = biased(ag_mul(y->normalised, layer->gamma), layer->beta);                   /* N C */
     if (training) run_both_on(layer, y);
+    if (ag_is_nil(out)) *y = (ag_batchnorm_nodes){out, out, out, out};
     return out;
 }
 
@@ -255,7 +256,9 @@ ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_
     y->variance = ag_label(ag_mean_over(ag_square(y->centred), AG_AXES(-1), true), "variance"); /* … 1 */
     ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));                    /* … 1 */
     y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");                          /* … C */
-    return biased(ag_mul(y->normalised, layer->gamma), layer->beta);
+    ag_tensor *out = biased(ag_mul(y->normalised, layer->gamma), layer->beta);                  /* … C */
+    if (ag_is_nil(out)) *y = (ag_layernorm_nodes){out, out, out, out};
+    return out;
 }
 
 ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z) {

@@ -75,7 +75,8 @@ ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag_lstm_s
     ag_tensor *in = ag_sigmoid(gate(gates, 0, h)), *forget = ag_sigmoid(gate(gates, 1, h)); /* N H */
     ag_tensor *fresh = ag_tanh(gate(gates, 2, h)), *out = ag_sigmoid(gate(gates, 3, h));
     ag_tensor *cell = state->cell ? state->cell : ag_zeros(ag_tape_of(x), ag_dtype_of(x), AG_SHAPE(n, h));
-    state->cell = ag_label(ag_add(ag_mul(forget, cell), ag_mul(in, fresh)), "cell");
-    state->hidden = ag_label(ag_mul(out, ag_tanh(state->cell)), "hidden");
-    return state->hidden;
+    cell = ag_label(ag_add(ag_mul(forget, cell), ag_mul(in, fresh)), "cell");
+    ag_tensor *hidden = ag_label(ag_mul(out, ag_tanh(cell)), "hidden");
+    *state = (ag_lstm_state){hidden, ag_is_nil(hidden) ? hidden : cell}; /* both, or both nil */
+    return hidden;
 }
