@@ -732,5 +732,8 @@ bool ag__lower(ag__plan *plan, const ag__chunk_nodes *c, ag__region *r, const ui
     ag__list_free(c->tape, &l.sorted, sizeof(sorting));
     ag__list_free(c->tape, &l.steps, sizeof(ag__code_step));
     ag__list_free(c->tape, &l.slots, sizeof(ag__code_slot));
+#ifndef NDEBUG
+    if (!l.failed) l.failed = !ag__verify(plan, c, r, in);
+#endif
     return !l.failed;
 }

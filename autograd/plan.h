@@ -17,7 +17,6 @@
 
 #define AG__NOWHERE UINT32_MAX /* no place, no cell, no step */
 
-
 /* Where a value of a region's program is found: at base + what the strip's position adds. */
 typedef enum ag__where {
     AG__AT_NOTHING, /* it lives in registers only */
@@ -185,6 +184,11 @@ typedef struct ag__inside {
 /* lower.c: a region's program, of these nodes in the order of recording. False for want of memory. */
 bool ag__lower(ag__plan *plan, const ag__chunk_nodes *c, ag__region *r, const uint32_t *node, uint32_t count,
                const ag__inside *in);
+
+/* verify.c: whether that program is sound; if not, an error is raised. False for want of memory, too. */
+#ifndef NDEBUG
+bool ag__verify(const ag__plan *plan, const ag__chunk_nodes *c, const ag__region *r, const ag__inside *in);
+#endif
 
 /* Whether t, which shows elements of x, shows all of them in their order. */
 static inline bool ag__shows_all(const ag_tensor *t, const ag_tensor *x) {

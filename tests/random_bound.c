@@ -9,13 +9,7 @@
 #include "tests/random_program.h"
 #include "tests/support.h"
 
-enum {
-    DRAWS = 4,
-    SAFETY = 8,
-    /* Elements up to which a region of rows has one strip for certain: in each strip there are as many rows as fit, a power
-     * of two, or else one. */
-    ONE_STRIP = AG__STRIP / 2 < 2 * AG__LONG_ROW ? AG__STRIP / 2 : 2 * AG__LONG_ROW - 1
-};
+enum { DRAWS = 4, SAFETY = 8, STRIP = AG__STRIP };
 
 unsigned loose_classes = LOOSE_PRODUCT_SUMS | LOOSE_WHOLE_SUMS;
 
@@ -69,7 +63,7 @@ static int64_t products_in(const ag_tensor *t, const int64_t *of) {
 }
 
 static unsigned class_of_reduction(const ag_tensor *t) {
-    bool whole = t->layout->size == 1 && t->input[0]->layout->size > ONE_STRIP;
+    bool whole = t->layout->size == 1 && t->input[0]->layout->size > STRIP;
     return NAMED(t, "max", "min") ? 0 : whole ? LOOSE_SUMS | LOOSE_WHOLE_SUMS : LOOSE_SUMS;
 }
 

@@ -19,7 +19,7 @@
 /* Classes of operations. */
 typedef enum looseness {
     LOOSE_PRODUCT_SUMS = 1, /* an add whose input is a product: it may be accumulated onto the other input */
-    LOOSE_WHOLE_SUMS = 2,   /* reductions to one of more than a strip may have of a region of rows: another tree */
+    LOOSE_WHOLE_SUMS = 2,   /* reductions of more than a strip's elements to one: another tree */
     LOOSE_PRODUCTS = 4,     /* matrix products themselves */
     LOOSE_SUMS = 8,         /* all sums, means and other reductions */
     LOOSE_FUNCTIONS = 16,   /* exp, tanh, …: another approximation, within 2 ULP each */
