@@ -425,24 +425,15 @@ static bool dies_in(const planner *p, uint32_t x) {
            !p->taken[x] && !p->doubled[x] && tensor_at(p, x)->op->kind != AG_KIND_VIEW;
 }
 
-/* Whether an element of the product may be a sum of more terms than its kernel adds up in one go. A sum that is continued
- * is not rounded like one that is added at its end. */
-static bool has_many_terms(const ag_tensor *t) {
-    enum { TERMS = 128 };
-    double square = 1; /* of how many: (m,k) times (k,n) elements are k² for each of the (m,n), or more */
-    for (int i = 0; i < t->arity; i++) square *= (double)t->input[i]->layout->size;
-    return square > (double)TERMS * TERMS * (double)t->layout->size;
-}
-
-/* a + b where b can add itself to what a's buffer holds: the product waits until then. */
+/* a + b where b can add itself to what a's buffer holds: the product waits until then. A sum that is continued may be
+ * rounded otherwise than one that is added at its end. */
 static bool place_sum(planner *p, uint32_t i) {
-    if (tensor_at(p, i)->op != &ag__op_add) return false;
+    if (p->c->exact || tensor_at(p, i)->op != &ag__op_add) return false;
     for (int k = 1; k >= 0; k--) {
         uint32_t v = inputs_of(p, i)[k], u = inputs_of(p, i)[1 - k];
         if (u == v || !dies_in(p, v) || !dies_in(p, u)) continue;
         if (!(tensor_at(p, v)->op->flags & AG_OP_ACCUMULATES) || step_at(p, p->step[v])->kind != AG__STEP_NODE)
             continue;
-        if (p->c->exact && has_many_terms(tensor_at(p, v))) continue;
         step_at(p, p->step[v])->kind = AG__STEP_NOTHING;
         step_at(p, p->step[v])->members = 0;
         p->head[p->step[v]] = AG__NOWHERE;

@@ -6,6 +6,7 @@
  * fails, and asks for memory only when it meets a new structure; what cannot have a row of its own goes to row OTHER. */
 #include "autograd/profile.h"
 #include "autograd/format.h"
+#include "autograd/hash.h"
 #include "autograd/plan.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { EVALUATION, PLANNING, OTHER, MOST_ROWS = 1 << 14, FIRST_ROWS = 64, MOST_HOPS = 16 };
+enum { EVALUATION, PLANNING, OTHER, MOST_ROWS = 1 << 14, FIRST_ROWS = 64, FIRST_BYTES = 1024, MOST_HOPS = 16 };
 
 int64_t ag__profile_now(void) {
     struct timespec t;
@@ -73,33 +74,69 @@ static const char *label_of(const ag_tensor *t) {
 
 /* ---- Structure ---- */
 
-static void mix(uint64_t key[2], uint64_t v) {
-    key[0] = (key[0] ^ v) * 0xff51afd7ed558ccdu;
-    key[0] ^= key[0] >> 32;
-    key[1] = (key[1] + v) * 0x9e3779b97f4a7c15u;
-    key[1] ^= key[1] >> 29;
+static ag_profile_kind kind_of(const doing *d) {
+    if (d->region) return AG_PROFILE_REGION;
+    return d->node->op->kind == AG_KIND_CONTRACTION ? AG_PROFILE_PRODUCT : AG_PROFILE_OPERATION;
 }
 
-static void mix_text(uint64_t key[2], const char *s) {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (; s && *s; s++) h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-    mix(key, h);
+/* Steps of one structure are compared by it; the hash only says where to look. Without memory it is incomplete. */
+static void put_bytes(const doing *d, const void *from, size_t bytes) {
+    ag__profile_structure *to = &d->tape->profile->present;
+    size_t room = to->room ? to->room : FIRST_BYTES;
+    while (room - to->bytes < bytes) room *= 2;
+    if (room != to->room) {
+        char *data = ag__resize(d->tape, to->data, to->room, room);
+        if (!data) {
+            to->incomplete = true;
+            return; /* what follows may have room, and is of no use */
+        }
+        to->data = data;
+        to->room = room;
+    }
+    memcpy(to->data + to->bytes, from, bytes);
+    to->bytes += bytes;
 }
 
-static void mix_step(uint64_t key[2], const doing *d) {
+static void put_text(const doing *d, const char *s) { put_bytes(d, s ? s : "", s ? strlen(s) + 1 : 1); }
+
+static void put_tensor(const doing *d, const ag_tensor *t, bool flag) {
+    const int kind[] = {t->layout->rank, t->dtype, flag};
+    put_bytes(d, kind, sizeof kind);
+    put_bytes(d, t->layout->extent, 2 * (size_t)t->layout->rank * sizeof(int64_t));
+}
+
+static void put_step(const doing *d) {
     const ag_tensor *t;
+    const int64_t head[] = {kind_of(d), d->region ? d->region->size : 0};
+    put_bytes(d, head, sizeof head);
     for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
-        mix(key, (uintptr_t)t->op);
-        mix(key, t->layout->hash + t->dtype + ((uint64_t)(t->flags & AG__GRADIENT) << 16));
-        mix(key, (uintptr_t)t->file + (uint64_t)t->line);
-        mix_text(key, t->label);
+        put_tensor(d, t, t->flags & AG__GRADIENT);
+        put_bytes(d, &t->op, sizeof t->op);
+        put_bytes(d, &t->line, sizeof t->line);
+        put_text(d, t->file);
+        put_text(d, t->label);
     }
     const ag__buffer *first = NULL;
     for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++) {
         if (!first) first = t->buffer;
-        mix(key, t->layout->hash + t->dtype + ((uint64_t)(t->buffer == first) << 16));
-        mix_text(key, label_of(t));
+        put_tensor(d, t, t->buffer == first);
+        put_text(d, label_of(t));
     }
+}
+
+static uint64_t hash_of(const ag__profile_structure *s) {
+    uint64_t h = s->bytes, v;
+    size_t i = 0;
+    for (; i + sizeof v <= s->bytes; i += sizeof v) {
+        memcpy(&v, s->data + i, sizeof v);
+        h = ag__mix(h, v);
+    }
+    for (; i < s->bytes; i++) h = ag__mix(h, (unsigned char)s->data[i]);
+    return h;
+}
+
+static bool is_of(const ag__profile_row *row, uint64_t hash, const ag__profile_structure *s) {
+    return row->hash == hash && row->structure_bytes == s->bytes && memcmp(row->structure, s->data, s->bytes) == 0;
 }
 
 /* ---- What the structure decides ---- */
@@ -305,7 +342,7 @@ static bool grow_rows(ag_tape *tape, ag__profile *p) {
     memset(table, 0, 2 * (size_t)room * sizeof *table);
     if (p->row) memcpy(row, p->row, p->rows * sizeof *row);
     for (uint32_t i = AG__FIXED_ROWS; i < p->rows; i++) {
-        uint32_t at = (uint32_t)row[i].key[0] & (2 * room - 1);
+        uint32_t at = (uint32_t)row[i].hash & (2 * room - 1);
         while (table[at]) at = (at + 1) & (2 * room - 1);
         table[at] = i + 1;
     }
@@ -315,23 +352,29 @@ static bool grow_rows(ag_tape *tape, ag__profile *p) {
     return true;
 }
 
-static ag_profile_kind kind_of(const doing *d) {
-    if (d->region) return AG_PROFILE_REGION;
-    return d->node->op->kind == AG_KIND_CONTRACTION ? AG_PROFILE_PRODUCT : AG_PROFILE_OPERATION;
+static bool fill_row(const doing *d, const ag__profile_structure *s, ag__profile_row *row) {
+    if (!describe(d, row)) return false;
+    if ((row->structure = ag__resize(d->tape, NULL, 0, s->bytes)) != NULL) {
+        memcpy(row->structure, s->data, row->structure_bytes = s->bytes);
+        return true;
+    }
+    ag__resize(d->tape, row->text, row->text_bytes, 0);
+    return false;
 }
 
 static uint32_t row_of(ag__profile *p, const doing *d) {
-    uint64_t key[2] = {kind_of(d), d->region ? (uint64_t)d->region->size : 0};
-    mix_step(key, d);
-    uint32_t at = (uint32_t)key[0] & (2 * p->room - 1);
-    for (; p->table[at]; at = (at + 1) & (2 * p->room - 1)) {
-        const ag__profile_row *row = &p->row[p->table[at] - 1];
-        if (row->key[0] == key[0] && row->key[1] == key[1]) return p->table[at] - 1;
-    }
-    ag__profile_row fresh = {.key = {key[0], key[1]}, .all = {.kind = kind_of(d)}};
-    if (p->rows == MOST_ROWS || (p->rows == p->room && !grow_rows(d->tape, p)) || !describe(d, &fresh)) return OTHER;
+    ag__profile_structure *s = &p->present;
+    s->bytes = 0, s->incomplete = false;
+    put_step(d);
+    if (s->incomplete) return OTHER;
+    uint64_t hash = hash_of(s);
+    uint32_t at = (uint32_t)hash & (2 * p->room - 1);
+    for (; p->table[at]; at = (at + 1) & (2 * p->room - 1))
+        if (is_of(&p->row[p->table[at] - 1], hash, s)) return p->table[at] - 1;
+    ag__profile_row fresh = {.hash = hash, .all = {.kind = kind_of(d)}};
+    if (p->rows == MOST_ROWS || (p->rows == p->room && !grow_rows(d->tape, p)) || !fill_row(d, s, &fresh)) return OTHER;
     measure(d, &fresh.one);
-    for (at = (uint32_t)key[0] & (2 * p->room - 1); p->table[at];) at = (at + 1) & (2 * p->room - 1);
+    for (at = (uint32_t)hash & (2 * p->room - 1); p->table[at];) at = (at + 1) & (2 * p->room - 1);
     p->row[p->rows] = fresh;
     p->table[at] = ++p->rows;
     return p->rows - 1;
@@ -406,8 +449,11 @@ void ag__profile_evaluated(ag_tape *tape, int64_t nodes, int64_t since) { span(t
 /* ---- Starting and stopping ---- */
 
 static void drop_rows(ag_tape *tape, ag__profile *p) {
-    for (uint32_t i = 0; i < p->rows; i++)
+    for (uint32_t i = 0; i < p->rows; i++) {
         if (p->row[i].text) ag__resize(tape, p->row[i].text, p->row[i].text_bytes, 0);
+        if (p->row[i].structure) ag__resize(tape, p->row[i].structure, p->row[i].structure_bytes, 0);
+    }
+    if (p->present.data) ag__resize(tape, p->present.data, p->present.room, 0);
     if (p->row) ag__resize(tape, p->row, p->room * ROW_BYTES, 0);
 }
 
@@ -425,6 +471,7 @@ static void begin(ag_tape *tape) {
     ag__profile *p = tape->profile = ag__resize(tape, NULL, 0, sizeof *p);
     if (p) {
         p->row = NULL, p->rows = p->room = 0;
+        p->present = (ag__profile_structure){.data = NULL};
         p->events = 0, p->ended = 0, p->sorted = false;
     }
     if (!p || !grow_rows(tape, p)) {

@@ -15,8 +15,16 @@ typedef struct ag__profile_event {
     uint32_t row;
 } ag__profile_event;
 
+typedef struct ag__profile_structure { /* what tells steps apart, as bytes */
+    char *data;
+    size_t bytes, room;
+    bool incomplete; /* for want of memory */
+} ag__profile_structure;
+
 typedef struct ag__profile_row {
-    uint64_t key[2];
+    uint64_t hash; /* of its structure */
+    char *structure;
+    size_t structure_bytes;
     ag_profile_entry one, all; /* what is counted for one call; for all, with the texts */
     char *text;                /* what those are in; or NULL */
     size_t text_bytes;
@@ -29,6 +37,7 @@ typedef struct ag__profile {
     uint32_t *order; /* rows that were called, by time; valid if `sorted` */
     uint32_t ordered;
     bool sorted;
+    ag__profile_structure present; /* of the step that is reported */
     uint32_t *table; /* hash table of 1 + row; twice `room`, which is a power of two */
     uint64_t events; /* that there were; the ring holds the last AG__EVENTS of them */
     ag__profile_event event[AG__EVENTS];

@@ -192,8 +192,8 @@ END_TEST
 /* ---- Products ---- */
 
 START_TEST(products_add_themselves_up) {
-    ag_tensor *sum = ag_matmul(matrix(20, 30, 0), matrix(30, 25, 1));
-    for (int i = 1; i < 5; i++) sum = ag_add(sum, ag_matmul(matrix(20, 30, 2 * i), matrix(30, 25, 2 * i + 1)));
+    ag_tensor *sum = ag_matmul(matrix(80, 90, 0), matrix(90, 70, 1));
+    for (int i = 1; i < 5; i++) sum = ag_add(sum, ag_matmul(matrix(80, 90, 2 * i), matrix(90, 70, 2 * i + 1)));
     work w = evaluated(1, &sum);
     ck_assert_int_eq(w.products, 5);
     ck_assert_int_eq(w.regions, 0);

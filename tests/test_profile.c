@@ -212,7 +212,7 @@ static const ag_op op_square_product = {.name = "square product",
                                         .eval = square_eval};
 
 START_TEST(a_sum_with_a_product_is_one_step) {
-    enum { N = 20 };
+    enum { N = 60 };
     if (!fused()) return;
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(N, N), 0), *w = scattered(tape, AG_F64, AG_SHAPE(N, N), 9);
     ag_tensor *y = ag_add(ag_exp(x), ag_apply(&op_square_product, 2, ((ag_tensor *[]){x, w}), NULL, 0));

@@ -464,7 +464,13 @@ static const setting by_reference = {"by the reference", AG_EVALUATOR_REFERENCE,
                      fused = {"fused", AG_EVALUATOR_FUSED, 1, false},
                      again = {"fused again", AG_EVALUATOR_FUSED, 1, false},
                      on_two_threads = {"fused, on two threads", AG_EVALUATOR_FUSED, 2, false},
+                     automatically = {"automatically", AG_EVALUATOR_AUTOMATIC, 1, false},
                      eagerly = {"fused, eagerly", AG_EVALUATOR_FUSED, 1, true};
+
+/* Both by plans, or by what has to give the same bits; or both by the reference. */
+static bool alike(const run *a, const run *b) {
+    return (a->setting.evaluator == AG_EVALUATOR_REFERENCE) == (b->setting.evaluator == AG_EVALUATOR_REFERENCE);
+}
 
 static verdict failed(run *r, verdict v, char *report) {
     snprintf(report, REPORT, "%s", r->trouble);
@@ -477,9 +483,8 @@ static verdict check_other(const program *p, const run *r, setting s, char *repo
     run_open(&other, p, s);
     run_body(&other);
     totals.runs++;
-    bool strict = r->setting.evaluator == s.evaluator;
     verdict v = *other.trouble             ? failed(&other, FAILS, report)
-                : strict                   ? bitwise(&other, r, report) ? AGREES : DIFFERS
+                : alike(r, &other)         ? bitwise(&other, r, report) ? AGREES : DIFFERS
                 : agree(&other, r, report) ? AGREES
                                            : DIFFERS;
     run_close(&other);
@@ -494,8 +499,7 @@ static verdict check_body(run *r, const program *p, const run *kept, char *repor
     run_body(r);
     totals.runs++;
     if (*r->trouble) return failed(r, FAILS, report);
-    bool strict = kept->setting.evaluator == r->setting.evaluator;
-    verdict v = (strict ? bitwise(r, kept, report) : agree(r, kept, report)) ? AGREES : DIFFERS;
+    verdict v = (alike(kept, r) ? bitwise(r, kept, report) : agree(r, kept, report)) ? AGREES : DIFFERS;
     if (v == AGREES && !shown_stays(r, report)) v = DIFFERS;
     rewind_body(r);
     return v == AGREES && *r->trouble ? failed(r, LEAKS, report) : v;
@@ -537,6 +541,17 @@ static verdict check_repetition(const run *kept, const program *p, char *report)
     return v == AGREES && *r.trouble ? failed(&r, LEAKS, report) : v;
 }
 
+/* By the reference at first, and by a plan when it has come often enough: always the same bits as by a plan. */
+static verdict check_automatic(const run *kept, const program *p, char *report) {
+    enum { VISITS = 4 };
+    static run r;
+    verdict v = AGREES;
+    run_open(&r, p, automatically);
+    for (int i = 0; v == AGREES && i < VISITS; i++) v = check_body(&r, p, kept, report);
+    run_close(&r);
+    return v == AGREES && *r.trouble ? failed(&r, LEAKS, report) : v;
+}
+
 static int64_t seen[1024]; /* how often each entry of the list of operations has been recorded */
 
 static void count_operations(const ag_tape *t) {
@@ -568,6 +583,7 @@ static verdict check_fused(const program *p, const run *reference, char *report)
     if (v == AGREES) v = check_repetition(&first, p, report);
     if (v == AGREES && (p->size == LARGE || p->seed % (p->size == BROAD ? 2 : 4) == 0))
         v = check_other(p, &first, on_two_threads, report);
+    if (v == AGREES && p->seed % 2 == 1) v = check_automatic(&first, p, report);
     if (v == AGREES && p->seed % 8 == 1) v = check_other(p, reference, eagerly, report);
     run_close(&first);
     return v == AGREES && *first.trouble ? failed(&first, LEAKS, report) : v;
