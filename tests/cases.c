@@ -500,8 +500,13 @@ ag_tensor *case_call(const op_case *c, ag_tape *t, ag_dtype dtype, ag_tensor *co
 
 double case_cotangent(int64_t j) { return (double)((j * 7 + 3) % 11 - 5) / 4 + 0.125; }
 
-static uint64_t mix(uint64_t sum, const void *data, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++) sum = (sum ^ ((const unsigned char *)data)[i]) * 0x100000001b3u; /* FNV-1a */
+/* FNV-1a, over the bytes of each number from its lowest on, in whatever order this machine stores them. */
+static uint64_t mix(uint64_t sum, const void *data, int64_t numbers) {
+    for (int64_t i = 0; i < numbers; i++) {
+        uint64_t bits;
+        memcpy(&bits, (const char *)data + i * (int64_t)sizeof bits, sizeof bits);
+        for (int k = 0; k < 8; k++, bits >>= 8) sum = (sum ^ (bits & 0xff)) * 0x100000001b3u;
+    }
     return sum;
 }
 
@@ -513,8 +518,8 @@ uint64_t case_checksum(const op_case *c, ag_dtype dtype) {
         case_values(c, dtype, i, values);
         for (int64_t k = 0; k < shape_size(&shape); k++)
             if (isnan(values[k])) values[k] = 12345; /* whatever bits this machine's NaN has */
-        sum = mix(sum, shape.extent, (size_t)shape.rank * sizeof shape.extent[0]);
-        sum = mix(sum, values, (size_t)shape_size(&shape) * sizeof values[0]);
+        sum = mix(sum, shape.extent, shape.rank);
+        sum = mix(sum, values, shape_size(&shape));
     }
     return sum;
 }
