@@ -9,6 +9,14 @@
 /* A layer without bias has NULL in its place. */
 static ag_tensor *biased(ag_tensor *x, ag_tensor *bias) { return bias ? ag_add(x, bias) : x; }
 
+/* The mean along an axis, which keeps extent 1, as the mean distance from something near it, held constant, and that. So the
+ * mean of equal elements is exactly that, and how far others are from theirs is right to their own spread, however far from 0
+ * they are. What goes to the elements is the gradient of a mean. */
+static ag_tensor *mean_about(ag_tensor *x, int axis, ag_tensor *near) {
+    near = ag_stop_gradient(near);
+    return ag_add(ag_mean_over(ag_sub(x, near), AG_AXES(axis), true), near);
+}
+
 /* ---- Linear ---- */
 
 static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
@@ -167,9 +175,12 @@ static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool tr
     return statistics_wrong(name, layer, z, training);
 }
 
+/* N C -> 1 C. The first sample is near enough, and takes no further sweep over them. */
+static ag_tensor *batch_mean(ag_tensor *z) { return ag_label(mean_about(z, 0, ag_slice(z, 0, 0, 1, 1)), "mean"); }
+
 /* N C -> 1 C */
-static ag_tensor *batch_mean(ag_tensor *x, const char *label) {
-    return ag_label(ag_mean_over(x, AG_AXES(0), true), label);
+static ag_tensor *batch_variance(ag_tensor *centred) {
+    return ag_label(ag_mean_over(ag_square(centred), AG_AXES(0), true), "variance");
 }
 
 /* momentum·running + (1−momentum)·batch */
@@ -194,12 +205,12 @@ ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, boo
         *y = (ag_batchnorm_nodes){nil, nil, nil, nil};
         return nil;
     }
-    y->mean = training ? batch_mean(z, "mean") : layer->running_mean;                            /* 1 C */
-    y->centred = ag_sub(z, y->mean);                                                             /* N C */
-    y->variance = training ? batch_mean(ag_square(y->centred), "variance") : layer->running_var; /* 1 C */
-    ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));                     /* 1 C */
-    y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");                           /* N C */
-    ag_tensor *out = biased(ag_mul(y->normalised, layer->gamma), layer->beta);                   /* N C */
+    y->mean = training ? batch_mean(z) : layer->running_mean;                  /* 1 C */
+    y->centred = ag_sub(z, y->mean);                                           /* N C */
+    y->variance = training ? batch_variance(y->centred) : layer->running_var;  /* 1 C */
+    ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));   /* 1 C */
+    y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");         /* N C */
+    ag_tensor *out = biased(ag_mul(y->normalised, layer->gamma), layer->beta); /* N C */
     if (training) run_both_on(layer, y);
     if (ag_is_nil(out)) *y = (ag_batchnorm_nodes){out, out, out, out};
     return out;
@@ -233,6 +244,11 @@ ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, ag_dtyp
     return init_layernorm("layernorm_init_unbiased", layer, tape, dtype, features, false);
 }
 
+/* … C -> … 1. A row is swept over in cache, where a mean of it costs less than reading one element apart. */
+static ag_tensor *feature_mean(ag_tensor *z) {
+    return ag_label(mean_about(z, -1, ag_mean_over(z, AG_AXES(-1), true)), "mean");
+}
+
 ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_layernorm_nodes *nodes) {
     static const char name[] = "layernorm_apply";
     ag_layernorm_nodes unseen;
@@ -251,7 +267,7 @@ ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_
         *y = (ag_layernorm_nodes){nil, nil, nil, nil};
         return nil;
     }
-    y->mean = ag_label(ag_mean_over(z, AG_AXES(-1), true), "mean");                             /* … 1 */
+    y->mean = feature_mean(z);                                                                  /* … 1 */
     y->centred = ag_sub(z, y->mean);                                                            /* … C */
     y->variance = ag_label(ag_mean_over(ag_square(y->centred), AG_AXES(-1), true), "variance"); /* … 1 */
     ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));                    /* … 1 */

@@ -439,7 +439,9 @@ AG_API ag_tensor *ag_adam_first_moment(const ag_adam *adam, int i);
 AG_API ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i);
 
 /* ag_clip_norm -- scale n gradients together so that their norm, of all elements of all of them, is at most `most`:
- * replaces each g[i] by g[i]·min(1, most/(norm + 1e-6)), and returns the norm
+ * replaces each g[i] by g[i]·min(1, most/(norm + 1e-6)), and returns the norm, which is right wherever the dtype can represent
+ * it. Nothing that is not finite is hidden: with a NaN among them norm and all gradients are NaN; with an infinite element the
+ * norm is infinite, that element NaN, and the others are 0. A caller who would skip such a step looks at the norm first
  * Shape:  g[i] (…) -> ()
  * Dtype:  real, one for all
  * Grad:   falls out of the graph

@@ -56,7 +56,8 @@ ag_tensor *ag_log_softmax(ag_tensor *x, int axis) {
 ag_tensor *ag_var(ag_tensor *x, double correction) { return ag_var_over(x, AG_ALL_AXES, correction, false); }
 
 /* The mean has its own path in the graph, although the slope along it, the sum of the centred values, is
- * always 0. */
+ * always 0. What is centred is how far the elements are from their mean as it was rounded, held constant: so equal ones have a
+ * variance of exactly 0, and those that are close together theirs. */
 ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;
@@ -67,6 +68,7 @@ ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepd
     double n = 1;
     for (int i = 0; i < ag_rank(x); i++)
         if (mask & 1u << i) n *= (double)ag_extent(x, i);
+    x = ag_sub(x, ag_stop_gradient(ag_mean_over(x, axes, true)));
     ag_tensor *centred = ag_sub(x, ag_mean_over(x, axes, true));
     return ag_div_scalar(ag_sum_over(ag_square(centred), axes, keepdims), fmax(0, n - correction));
 }
