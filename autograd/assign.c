@@ -15,7 +15,12 @@ static ag_tensor *read_vjp(ag_tensor *y, ag_tensor *g, int i) {
 
 const ag_op ag__op_constant = {.name = "constant", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
 const ag_op ag__op_variable = {.name = "variable", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
-const ag_op ag__op_read = {.name = "read", .notation = "{1}", .kind = AG_KIND_VIEW, .arity = -1, .vjp = read_vjp};
+const ag_op ag__op_read = {.name = "read",
+                           .notation = "{1}",
+                           .kind = AG_KIND_VIEW,
+                           .flags = AG_OP_HIDES_NOTHING,
+                           .arity = -1,
+                           .vjp = read_vjp};
 
 /* ---- Leaves ---- */
 

@@ -402,7 +402,12 @@ AG_API const char *ag_dtype_name(ag_dtype dtype);
 /* ================================================= 4. Gradients ================================================= */
 
 /* A gradient is itself recorded: read it, use it in further operations, draw it, differentiate it again. Only real
- * tensors carry one: what depends on x through bool or i64 alone (a comparison, ag_argmax) does not depend on it here. */
+ * tensors carry one: what depends on x through bool or i64 alone (a comparison, ag_argmax) does not depend on it here.
+ *
+ * What is not chosen has no influence on gradients of any order. Below a choice, that is behind anything in which an infinite
+ * or NaN element may go unseen (ag_where, ag_relu, ag_max, a slice, but also a division or ag_tanh), a cotangent that is 0
+ * contributes 0, whatever the local slope is: so ag_where(ag_greater(x, zero), ag_log(x), x) has the gradients that it should.
+ * That holds for matrix products too. Elsewhere 0·inf is NaN in a gradient, but then the output is infinite or NaN as well. */
 
 /* ag_grad -- dx[i] = dy/dx[i] for a y of one element (ag_vjp takes any); zeros where y does not depend on x[i]
  * Shape:  dx[i] has the shape of x[i]
@@ -413,13 +418,15 @@ AG_API ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *d
 
 /* ag_vjp -- vector-Jacobian products: dx[i] = Σ_j ȳ[j]·(dy[j]/dx[i]) for any number of outputs and inputs
  * ȳ = NULL, or ȳ[j] = NULL, stands for ones, and then y[j] must have one element. With AG_STRICT in `flags` an x[i]
- * that no y[j] depends on is an error rather than zeros.
+ * that no y[j] depends on is an error rather than zeros. With AG_STRONG zeros in ȳ count as a choice: what is infinite or NaN
+ * in elements with cotangent 0 has no influence.
  * Shape:  ȳ[j] as y[j]; dx[i] as x[i]
  * Dtype:  real; ȳ[j] as y[j]
  * Errors: as ag_grad; AG_ERR_SHAPE and AG_ERR_DTYPE for a ȳ[j] unlike its y[j]; AG_ERR_RANGE for ny < 1 */
 AG_API ag_status ag_vjp(int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
                         ag_tensor *dx[], unsigned flags);
 #define AG_STRICT 1u
+#define AG_STRONG 2u
 
 /* ag_backward -- differentiate y, which has one element, by every parameter that it depends on; gradients add up over
  * calls until ag_zero_gradients or a rewind
@@ -491,7 +498,7 @@ AG_API ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b);
 /* ag_maximum -- y = max(a, b); NaN if either is
  * Shape:  broadcast
  * Dtype:  i64, f32 or f64
- * Grad:   ā = ȳ where a > b, ȳ/2 where a = b;  b̄ likewise
+ * Grad:   ā = ȳ where a > b, ȳ/2 where a = b, NaN where y is;  b̄ likewise
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
  * Source: torch.maximum */
 AG_API ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b);
@@ -499,7 +506,7 @@ AG_API ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b);
 /* ag_minimum -- y = min(a, b); NaN if either is
  * Shape:  broadcast
  * Dtype:  i64, f32 or f64
- * Grad:   ā = ȳ where a < b, ȳ/2 where a = b;  b̄ likewise
+ * Grad:   ā = ȳ where a < b, ȳ/2 where a = b, NaN where y is;  b̄ likewise
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
  * Source: torch.minimum */
 AG_API ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b);
@@ -563,7 +570,7 @@ AG_API ag_tensor *ag_pow_scalar(ag_tensor *x, double s);
 /* ag_maximum_scalar -- y = max(x, s); NaN if either is
  * Shape:  x (…) -> (…)
  * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ where x > s, ȳ/2 where x = s
+ * Grad:   x̄ = ȳ where x > s, ȳ/2 where x = s, NaN where y is
  * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
  * Source: torch.maximum */
 AG_API ag_tensor *ag_maximum_scalar(ag_tensor *x, double s);
@@ -571,7 +578,7 @@ AG_API ag_tensor *ag_maximum_scalar(ag_tensor *x, double s);
 /* ag_minimum_scalar -- y = min(x, s); NaN if either is
  * Shape:  x (…) -> (…)
  * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ where x < s, ȳ/2 where x = s
+ * Grad:   x̄ = ȳ where x < s, ȳ/2 where x = s, NaN where y is
  * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
  * Source: torch.minimum */
 AG_API ag_tensor *ag_minimum_scalar(ag_tensor *x, double s);
@@ -579,7 +586,7 @@ AG_API ag_tensor *ag_minimum_scalar(ag_tensor *x, double s);
 /* ag_clamp -- y = min(max(x, low), high); a NaN x stays NaN
  * Shape:  x (…) -> (…)
  * Dtype:  real
- * Grad:   x̄ = ȳ where low <= x <= high, 0 elsewhere
+ * Grad:   x̄ = ȳ where low <= x <= high, NaN where x is, 0 elsewhere
  * Errors: AG_ERR_DTYPE; AG_ERR_RANGE unless low <= high
  * Source: torch.clamp */
 AG_API ag_tensor *ag_clamp(ag_tensor *x, double low, double high);
@@ -634,7 +641,8 @@ AG_API ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b);
  * Source: numpy.greater_equal */
 AG_API ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b);
 
-/* ag_where -- y = a where condition holds, b elsewhere; what is not chosen has no influence, NaN included
+/* ag_where -- y = a where condition holds, b elsewhere; what is not chosen has no influence, NaN included, on gradients
+ * neither: section 4
  * Shape:  broadcast over all three
  * Dtype:  condition bool; a and b any, the same
  * Grad:   ā = ȳ where condition, 0 elsewhere;  b̄ the other way round
@@ -743,10 +751,22 @@ AG_API ag_tensor *ag_sigmoid(ag_tensor *x);
 /* ag_relu -- y = max(x, 0); NaN stays NaN
  * Shape:  x (…) -> (…)
  * Dtype:  real
- * Grad:   x̄ = ȳ where x > 0, 0 elsewhere
+ * Grad:   x̄ = ȳ where x > 0, NaN where x is, 0 elsewhere
  * Errors: AG_ERR_DTYPE
  * Source: torch.relu */
 AG_API ag_tensor *ag_relu(ag_tensor *x);
+
+/* Three ways to cut off what is below 0 have the same values and, at 0 itself, three slopes, as in PyTorch; the slope of a
+ * NaN is not known, and neither are those after it:
+ *
+ *                                        x < 0   x = 0   x > 0   NaN
+ *      ag_relu(x)                          0       0       1     NaN
+ *      ag_maximum(x, 0)                    0       ½       1     NaN    ag_maximum_scalar too
+ *      ag_clamp(x, 0, inf)                 0       1       1     NaN
+ *      ag_abs(x)                          −1       0       1     NaN
+ *      ag_sign(x)                          0       0       0      0     constant, as comparisons are
+ *
+ * Elements that tie share the slope of ag_max and ag_min. −0 and 0 are equal in all of these. */
 
 /* ================================================ 8. Reductions ================================================= */
 
@@ -769,7 +789,8 @@ AG_API ag_tensor *ag_sum(ag_tensor *x);
  * Source: numpy.sum */
 AG_API ag_tensor *ag_sum_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_mean -- y = (Σ x)/n over all n elements; NaN for none
+/* ag_mean -- y = (Σ x)/n over all n elements; NaN for none. It rounds: to subtract it from elements that are close together but
+ * far from 0 may leave nothing of their differences. ag_var and the layers that normalise take care of that
  * Shape:  x (…) -> ()
  * Dtype:  real
  * Grad:   x̄ = ȳ/n, broadcast
@@ -785,7 +806,8 @@ AG_API ag_tensor *ag_mean(ag_tensor *x);
  * Source: numpy.mean */
 AG_API ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_var -- y = Σ (x − mean x)²/max(0, n − correction) over all n elements: NaN or ∞ for n <= correction; composed
+/* ag_var -- y = Σ (x − mean x)²/max(0, n − correction) over all n elements: NaN or ∞ for n <= correction; composed, right also
+ * for elements that are close together, and 0 for equal ones
  * Shape:  x (…) -> ()
  * Dtype:  real
  * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
@@ -804,7 +826,7 @@ AG_API ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, boo
 /* ag_max -- y = the largest element; NaN if there is one
  * Shape:  x (…) -> ()
  * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, split evenly over the elements that equal y
+ * Grad:   x̄ = ȳ, split evenly over the elements that equal y; NaN for all where y is NaN
  * Errors: AG_ERR_SHAPE if there is no element; AG_ERR_DTYPE
  * Source: torch.amax */
 AG_API ag_tensor *ag_max(ag_tensor *x);
@@ -812,7 +834,7 @@ AG_API ag_tensor *ag_max(ag_tensor *x);
 /* ag_max_over -- y = the largest element over `axes`; NaN if there is one
  * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
  * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, split evenly over the elements that equal y
+ * Grad:   x̄ = ȳ, split evenly over the elements that equal y; NaN for all where y is NaN
  * Errors: AG_ERR_SHAPE if an axis has no elements; AG_ERR_AXIS, AG_ERR_DTYPE
  * Source: torch.amax */
 AG_API ag_tensor *ag_max_over(ag_tensor *x, ag_axes axes, bool keepdims);
@@ -820,7 +842,7 @@ AG_API ag_tensor *ag_max_over(ag_tensor *x, ag_axes axes, bool keepdims);
 /* ag_min -- y = the smallest element; NaN if there is one
  * Shape:  x (…) -> ()
  * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, split evenly over the elements that equal y
+ * Grad:   x̄ = ȳ, split evenly over the elements that equal y; NaN for all where y is NaN
  * Errors: AG_ERR_SHAPE if there is no element; AG_ERR_DTYPE
  * Source: torch.amin */
 AG_API ag_tensor *ag_min(ag_tensor *x);
@@ -828,7 +850,7 @@ AG_API ag_tensor *ag_min(ag_tensor *x);
 /* ag_min_over -- y = the smallest element over `axes`; NaN if there is one
  * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
  * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, split evenly over the elements that equal y
+ * Grad:   x̄ = ȳ, split evenly over the elements that equal y; NaN for all where y is NaN
  * Errors: AG_ERR_SHAPE if an axis has no elements; AG_ERR_AXIS, AG_ERR_DTYPE
  * Source: torch.amin */
 AG_API ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims);
@@ -1174,6 +1196,8 @@ typedef enum ag_micro_code {
     AG_MICRO_SHIFT_LEFT,  /* bits a << b; b is the number of places, no register */
     AG_MICRO_SHIFT_RIGHT, /* bits a >> b, zeros coming in */
     AG_MICRO_INTEGER,     /* f32 only: the number that bits a are as an int32_t */
+    AG_MICRO_STRONG_MUL,  /* a == 0 ? 0 : a·b */
+    AG_MICRO_STRONG_DIV,  /* a == 0 ? 0 : a / b */
     AG_MICRO_CODES
 } ag_micro_code;
 
@@ -1224,6 +1248,8 @@ struct ag_op {
 #define AG_OP_INVOLUTION 128u       /* f(f(x)) = x */
 #define AG_OP_CONSTANT 256u         /* every element is the attribute, a double */
 #define AG_OP_SCALAR 512u           /* elementwise: the attribute is a double that its dtype must be able to hold */
+#define AG_OP_HIDES_NOTHING 1024u   /* what depends on an infinite or NaN element is infinite or NaN, and each is used: so the
+                                     * operation is no choice, and products below it need not be strong */
 
 /* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
 typedef struct ag_axes_set {
@@ -1262,6 +1288,22 @@ AG_API const void *ag_attributes(const ag_tensor *x);
 /* ag_zero_vjp -- the vjp of an operation that is locally constant: it contributes nothing
  * Errors: none */
 AG_API ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i);
+
+/* ag_strong_mul -- y = g·s, and 0 where g is 0, whatever s is: what a vjp multiplies its cotangent by a slope with
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   ḡ = ȳ·s, 0 where ȳ is;  s̄ = ȳ·g, 0 where ȳ or g is
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: the strong zero of Moses and Churavy's Enzyme, at all orders */
+AG_API ag_tensor *ag_strong_mul(ag_tensor *g, ag_tensor *s);
+
+/* ag_strong_div -- y = g / b, and 0 where g is 0, whatever b is
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   ḡ = ȳ/b, 0 where ȳ is;  b̄ = −ȳ·y/b, 0 where ȳ or y is
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: as ag_strong_mul */
+AG_API ag_tensor *ag_strong_div(ag_tensor *g, ag_tensor *b);
 
 /* ag_reject -- from infer: fail with a message, which is put after the operation's name and its inputs' shapes;
  * always returns false

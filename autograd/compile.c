@@ -630,6 +630,7 @@ static ag__machine allocate(program *p, int slots) {
     m.pool = p->pool;
     m.pool_wide = p->pool_wide;
     m.constants = p->constants;
+    m.masks = ag__code_masks();
     return m;
 }
 
@@ -830,6 +831,10 @@ static void give_back(ag_tape *tape, entry *e) {
 
 static bool is_usable(void) { return __builtin_cpu_supports("avx2"); }
 
+static bool has_masks(void) { return __builtin_cpu_supports("avx512vl"); }
+
+bool (*ag__code_masks)(void) = has_masks;
+
 static bool has_place(const ag__code_slot *slot) {
     return slot->dtype == AG_BOOL || slot->dtype == AG_F32 || slot->dtype == AG_F64;
 }
@@ -890,5 +895,6 @@ void ag__code_release(ag_tape *tape, ag__code *code) { (void)tape, (void)code; }
 void ag__code_free(ag_tape *tape) { (void)tape; }
 
 ag__pages ag__code_pages = {NULL, NULL, NULL};
+bool (*ag__code_masks)(void) = NULL;
 
 #endif

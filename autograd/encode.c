@@ -14,13 +14,16 @@
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, SCRATCH = 15 };
 enum { MASK = 0, WIDE_MASK = 32, BOOLS = 64 }; /* in the frame */
+enum { MASKS = 7 };                            /* mask registers 1 to 7; 0 stands for no mask */
 
 typedef struct writer {
     const ag__machine *m;
     uint8_t *to;
     size_t at, room;
-    int vector; /* of those in a round */
-    bool tail;  /* less than a vector */
+    int vector;           /* of those in a round */
+    bool tail;            /* less than a vector */
+    int8_t masked[MASKS]; /* of which vector register a mask register says where it is not 0; −1: of none */
+    int next_mask;
 } writer;
 
 /* ---- Bytes ---- */
@@ -53,8 +56,8 @@ static operand in_pool(int32_t at) { return (operand){-1, -1, -1, 0, at}; }
 static operand at_base(int base, int32_t offset) { return (operand){-1, base, -1, 0, offset}; }
 static operand in_frame(int32_t at) { return at_base(RSP, at); }
 
-/* The ModRM byte and what belongs to it; `trailing` bytes of the instruction follow. */
-static void modrm(writer *w, int reg, operand o, int trailing) {
+/* The ModRM byte and what belongs to it; `trailing` bytes of the instruction follow. A short offset takes a byte. */
+static void modrm(writer *w, int reg, operand o, int trailing, bool short_offset) {
     unsigned r = (unsigned)(reg & 7) << 3;
     if (o.reg >= 0) {
         byte(w, 0xc0 | r | (unsigned)(o.reg & 7));
@@ -65,7 +68,7 @@ static void modrm(writer *w, int reg, operand o, int trailing) {
         word(w, (int64_t)o.offset - (int64_t)w->at - 4 - trailing);
         return;
     }
-    unsigned base = (unsigned)(o.base & 7), mode = o.offset >= -128 && o.offset < 128 ? 0x40 : 0x80;
+    unsigned base = (unsigned)(o.base & 7), mode = short_offset && o.offset >= -128 && o.offset < 128 ? 0x40 : 0x80;
     if (o.offset == 0 && base != RBP) mode = 0;
     bool sib = o.index >= 0 || base == RSP;
     byte(w, mode | r | (sib ? 4u : base));
@@ -80,7 +83,7 @@ static unsigned high(int reg) { return reg >= 8; }
 static void general(writer *w, unsigned opcode, int reg, operand o) {
     byte(w, 0x48 | high(reg) << 2 | high(o.index) << 1 | high(o.reg >= 0 ? o.reg : o.base));
     byte(w, opcode);
-    modrm(w, reg, o, 0);
+    modrm(w, reg, o, 0, true);
 }
 
 /* ---- Vector instructions ---- */
@@ -102,7 +105,19 @@ static void vex(writer *w, unsigned map, unsigned prefix, unsigned opcode, bool 
         byte(w, rest);
     }
     byte(w, opcode);
-    modrm(w, reg, o, trailing);
+    modrm(w, reg, o, trailing, true);
+}
+
+/* The same by AVX-512; with a mask, zeros where its bits are not set. What fits a byte would be scaled: it goes into a word. */
+static void evex(writer *w, unsigned prefix, unsigned opcode, bool full, bool wide, int reg, int vvvv, operand o,
+                 int mask, int trailing) {
+    unsigned x = high(o.index), b = high(o.reg >= 0 ? o.reg : o.base);
+    byte(w, 0x62);
+    byte(w, (high(reg) ^ 1) << 7 | (x ^ 1) << 6 | (b ^ 1) << 5 | 1 << 4 | MAP_0F);
+    byte(w, (unsigned)wide << 7 | (unsigned)(~vvvv & 15) << 3 | 1 << 2 | prefix);
+    byte(w, (unsigned)(mask > 0) << 7 | (unsigned)full << 5 | 1 << 3 | (unsigned)mask);
+    byte(w, opcode);
+    modrm(w, reg, o, trailing, false);
 }
 
 enum form { UNARY, BINARY, SHIFT, SELECT };
@@ -136,6 +151,8 @@ static const encoding encodings[AG__CODES] = {
     [AG_MICRO_SHIFT_LEFT] = {SHIFT, MAP_0F, {P_66, P_66}, {0x72, 0x73}, true, 6},
     [AG_MICRO_SHIFT_RIGHT] = {SHIFT, MAP_0F, {P_66, P_66}, {0x72, 0x73}, true, 2},
     [AG_MICRO_INTEGER] = {UNARY, MAP_0F, {P_NONE, P_NONE}, {0x5b, 0x5b}, false, 0},
+    [AG_MICRO_STRONG_MUL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x59, 0x59}, false, 0},
+    [AG_MICRO_STRONG_DIV] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5e, 0x5e}, false, 0},
     [AG__AND_NOT] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x55, 0x55}, false, 0},
     [AG__COPY] = {UNARY, MAP_0F, {P_NONE, P_66}, {0x10, 0x10}, false, 0},
     [AG__WIDEN] = {UNARY, MAP_0F, {P_NONE, P_NONE}, {0x5a, 0x5a}, false, 0},
@@ -300,6 +317,39 @@ static void compute(writer *w, const ag__asm *i) {
     else if (e->immediate) byte(w, e->value);
 }
 
+/* The mask register that says where vector register a is not 0. */
+static int mask_of(writer *w, const ag__asm *i, bool whole) {
+    for (int k = 0; k < MASKS; k++)
+        if (w->masked[k] == i->a) return k + 1;
+    int k = w->next_mask;
+    w->next_mask = (k + 1) % MASKS;
+    w->masked[k] = i->a;
+    evex(w, i->wide ? P_66 : P_NONE, 0xc2, whole, i->wide, k + 1, i->a, in_pool(AG__POOL_ZEROS), 0, 1);
+    byte(w, encodings[AG_MICRO_NOT_EQUAL].value);
+    return k + 1;
+}
+
+static void forget_masks(writer *w, int reg) {
+    for (int k = 0; k < MASKS; k++)
+        if (reg < 0 || w->masked[k] == reg) w->masked[k] = -1;
+}
+
+/* y <- a op b where a is not 0, 0 elsewhere. */
+static void compute_strong(writer *w, const ag__asm *i) {
+    const encoding *e = &encodings[i->code], *both = &encodings[AG_MICRO_AND];
+    bool whole = full(w, i->wide);
+    unsigned prefix = e->prefix[i->wide], opcode = e->opcode[i->wide];
+    operand b = last_operand(w, i);
+    if (w->m->masks) {
+        evex(w, prefix, opcode, whole, i->wide, i->y, i->a, b, mask_of(w, i, whole), 0);
+        return;
+    }
+    vex(w, MAP_0F, prefix, opcode, whole, SCRATCH, i->a, b, 0);
+    vex(w, MAP_0F, prefix, 0xc2, whole, i->y, i->a, in_pool(AG__POOL_ZEROS), 1);
+    byte(w, encodings[AG_MICRO_NOT_EQUAL].value);
+    vex(w, MAP_0F, prefix, both->opcode[i->wide], whole, i->y, i->y, in_register(SCRATCH), 0);
+}
+
 /* The register that holds a vector's part of a fold's lanes. */
 static int8_t lane_register(const writer *w, int fold, int vector) {
     int vectors = AG__LANES / w->m->lanes;
@@ -318,8 +368,11 @@ static void instruction(writer *w, const ag__asm *from) {
     case AG__SPILL: move_out(w, true, i.a, in_frame(i.at)); break;
     case AG__STORE: store(w, &i); break;
     case AG__NARROW_TRUTH: narrow_truth(w, &i); break;
+    case AG_MICRO_STRONG_MUL:
+    case AG_MICRO_STRONG_DIV: compute_strong(w, &i); break;
     default: compute(w, &i); break;
     }
+    if (i.code != AG__SPILL && i.code != AG__STORE) forget_masks(w, i.y);
 }
 
 /* ---- The loop ---- */
@@ -338,6 +391,7 @@ static int assign_bases(const ag__machine *m) {
 }
 
 static void run(writer *w, int first, int count) {
+    forget_masks(w, -1);
     for (int i = 0; i < count; i++) instruction(w, &w->m->instruction[first + i]);
 }
 

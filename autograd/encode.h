@@ -65,6 +65,7 @@ typedef struct ag__machine {
     int ways;                  /* for how many at once */
     int folds;                 /* whose lanes are in registers in the loop that goes ahead */
     const uint16_t *fold_slot; /* of each: where its lanes are before and after */
+    bool masks;                /* AVX-512's may be used */
     int lanes;                 /* elements a vector: 8, or 4 if there are elements of 64 bits */
     int slots;
     const ag__code_slot *slot;

@@ -14,6 +14,7 @@ typedef struct scan {
     uint32_t low, high;    /* nodes low … high−1 can be active */
     ag_tensor **cotangent; /* of node low + i; NULL: none so far */
     bool *outer;           /* of a scan within a scan: which nodes that one has marked */
+    bool *chosen;          /* of node low + i: whether a choice lies between it and an output */
     ag__buffer *memory;
     const ag__watch *watch; /* or NULL */
 } scan;
@@ -85,17 +86,21 @@ static void place_like(const ag_tensor *t, uint32_t from) {
     }
 }
 
-/* What is there now must stay while the user's code runs. */
-static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i) {
+/* What is there now must stay while the user's code runs. Its products may be weak where t is not below a choice. */
+static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i, bool weak) {
     ag__place floor = ag__place_now(t->tape);
+    bool before = t->tape->weak;
+    t->tape->weak = weak;
     ag__within former = ag__enter(t->tape, AG__VJP, t->op->name, &floor);
     ag_tensor *c = t->op->vjp(t, g, i);
     ag__return(t->tape, former);
+    t->tape->weak = before;
     return c;
 }
 
 static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
     uint32_t from = s->tape->count;
+    bool chosen = s->chosen[t->id - s->low], chooses = chosen || !(t->op->flags & AG_OP_HIDES_NOTHING);
     t->flags |= AG__SCANNED;
     for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) {
         ag_tensor *x = t->input[i];
@@ -106,7 +111,8 @@ static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
             return false;
         }
         x->flags |= AG__SCANNED;
-        ag_tensor *c = call_vjp(t, g, i);
+        s->chosen[x->id - s->low] |= chooses;
+        ag_tensor *c = call_vjp(t, g, i, !chosen);
         if ((c && (!contribution_valid(t, i, c) || !accumulate(s, x, c))) || t->tape->status != AG_OK) {
             if (t->tape->status == AG_OK)
                 ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the vjp returned nil");
@@ -158,18 +164,20 @@ static bool collect(const scan *s, int nx, ag_tensor *const x[], ag_tensor *dx[]
     return true;
 }
 
-static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *const x[]) {
+static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *const x[], unsigned flags) {
     s->low = UINT32_MAX, s->high = 0;
     for (int i = 0; i < nx; i++) s->low = x[i]->id < s->low ? x[i]->id : s->low;
     for (int j = 0; j < ny; j++) s->high = y[j]->id >= s->high ? y[j]->id + 1 : s->high;
     if (s->low > s->high) s->low = s->high;
-    size_t nodes = s->high - s->low, bytes = ag__times(nodes, sizeof *s->cotangent + s->tape->in_gradient);
+    size_t nodes = s->high - s->low, bytes = ag__times(nodes, sizeof *s->cotangent + 1 + s->tape->in_gradient);
     if (!(s->memory = ag__buffer_new(s->tape, bytes))) {
         ag__fail_on(s->tape, s->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
         return false;
     }
     s->cotangent = memset(s->memory->data, 0, bytes);
-    if (s->tape->in_gradient) s->outer = (bool *)(s->cotangent + nodes);
+    s->chosen = (bool *)(s->cotangent + nodes);
+    if (flags & AG_STRONG || (s->tape->in_gradient && !s->tape->weak)) memset(s->chosen, true, nodes);
+    if (s->tape->in_gradient) s->outer = s->chosen + nodes;
     return true;
 }
 
@@ -177,7 +185,7 @@ static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *con
 static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *const y[], ag_tensor *const ybar[],
                           int nx, ag_tensor *const x[], ag_tensor *dx[], unsigned flags, const ag__watch *watch) {
     scan s = {.name = name, .tape = tape, .watch = watch};
-    if (!set_up(&s, ny, y, nx, x)) return false;
+    if (!set_up(&s, ny, y, nx, x, flags)) return false;
     ag__place before = ag__place_now(tape);
     bool former = tape->in_gradient;
     tape->in_gradient = true;
@@ -304,7 +312,7 @@ bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_
 ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
     bool former = t->tape->in_gradient;
     t->tape->in_gradient = true;
-    ag_tensor *c = t->op->vjp ? call_vjp(t, g, i) : NULL;
+    ag_tensor *c = t->op->vjp ? call_vjp(t, g, i, false) : NULL;
     t->tape->in_gradient = former;
     return (c && !contribution_valid(t, i, c)) || t->tape->status != AG_OK ? t->tape->nil : c;
 }

@@ -203,6 +203,7 @@ struct ag_tape {
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* the marks of an evaluation are on the nodes */
     bool trespassed;                             /* closed, and used all the same: that error stays */
+    bool weak;                                   /* the vjp that is running is not below a choice: see grad.c */
     bool compile;                                /* elementwise operations may become machine code */
     bool keeps_vacant;                           /* released nodes' places are not taken again soon */
     struct ag__programs *programs;               /* compile.c's; NULL: none yet */
@@ -233,6 +234,9 @@ static inline ag__within ag__enter(ag_tape *tape, ag__callback callback, const c
 }
 
 static inline void ag__return(ag_tape *tape, ag__within former) { tape->inside = former; }
+
+/* Whether a vjp is running that is not below a choice, so that a plain product serves. */
+static inline bool ag__is_weak(const ag_tensor *g) { return g && g->tape && g->tape->weak; }
 
 /* memory.c: every byte of the library comes through here */
 extern const ag_allocator ag__default_allocator;

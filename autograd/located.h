@@ -101,6 +101,8 @@ AG_API void ag_here(const char *file, int line);
 #define ag_square(...) ag_located(ag_square(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_squeeze(...) ag_located(ag_squeeze(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_stop_gradient(...) ag_located(ag_stop_gradient(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_strong_div(...) ag_located(ag_strong_div(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_strong_mul(...) ag_located(ag_strong_mul(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_sub(...) ag_located(ag_sub(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_sum(...) ag_located(ag_sum(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_sum_over(...) ag_located(ag_sum_over(__VA_ARGS__), __FILE__, __LINE__)

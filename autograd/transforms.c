@@ -50,7 +50,7 @@ static bool inner_vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor 
     ag_tape *tape = y[0]->tape;
     bool former = tape->recording;
     tape->recording = true;
-    bool good = ag__vjp(name, ny, y, ybar, nx, x, dx, 0);
+    bool good = ag__vjp(name, ny, y, ybar, nx, x, dx, AG_STRONG);
     tape->recording = former;
     return good;
 }
@@ -69,7 +69,7 @@ static bool transposed(const char *name, int ny, ag_tensor *const y[], int nx, a
 
 static ag_tensor *row(const char *name, ag_tensor *y, ag_tensor *x, ag_tensor *one, int64_t i) {
     ag_tensor *e = ag_reshape(ag_embed(one, 0, y->layout->size, i, 1), ag__layout_shape(y->layout)), *dx;
-    if (e->flags & AG__NIL || !ag__vjp(name, 1, &y, &e, 1, &x, &dx, 0)) return e->tape->nil;
+    if (e->flags & AG__NIL || !ag__vjp(name, 1, &y, &e, 1, &x, &dx, AG_STRONG)) return e->tape->nil;
     return ag_reshape(dx, AG_SHAPE(1, -1));
 }
 
@@ -131,7 +131,7 @@ ag_tensor *(ag_hvp)(ag_tensor *y, ag_tensor *x, ag_tensor *v) {
     if (!real_inputs("hvp", 3, (ag_tensor *[]){y, x, v}, &nil) || !one_element("hvp", y) || !tangent_valid("hvp", x, v))
         return nil;
     ag__place before = ag__place_now(y->tape);
-    bool good = inner_vjp("hvp", 1, &y, NULL, 1, &x, &g) && ag__vjp("hvp", 1, &g, &v, 1, &x, &hv, 0);
+    bool good = inner_vjp("hvp", 1, &y, NULL, 1, &x, &g) && ag__vjp("hvp", 1, &g, &v, 1, &x, &hv, AG_STRONG);
     return whole(good ? hv : nil, &before);
 }
 
@@ -160,7 +160,7 @@ static bool jvp(int ny, ag_tensor *const y[], int nx, ag_tensor *const x[], ag_t
     ag__place before = ag__place_now(tape);
     ag__buffer *memory;
     ag_tensor **u = room_for("jvp", tape, (int64_t)ny + nx, &memory);
-    bool good = u && transposed("jvp", ny, y, nx, x, u, u + ny) && ag__vjp("jvp", nx, u + ny, xdot, ny, u, dy, 0);
+    bool good = u && transposed("jvp", ny, y, nx, x, u, u + ny) && ag__vjp("jvp", nx, u + ny, xdot, ny, u, dy, AG_STRONG);
     if (!good) ag__truncate(tape, &before);
     ag__buffer_drop(tape, memory);
     return good;

@@ -21,7 +21,9 @@ static void softplus_f64(int64_t n, void *y, const void *const x[], const void *
 }
 
 /* x̄ = ȳ·σ(x) */
-static ag_tensor *softplus_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_sigmoid(ag_input(y, i))); }
+static ag_tensor *softplus_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag_strong_mul(g, ag_sigmoid(ag_input(y, i)));
+}
 
 static const ag_op softplus_op = {
     .name = "softplus",

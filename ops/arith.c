@@ -16,7 +16,7 @@ static const ag_micro add_micro[] = {{AG_MICRO_ADD, 0, .b = 1}, {0}};
 const ag_op ag__op_add = {.name = "add",
                           .notation = "{0} + {1}",
                           .kind = AG_KIND_ELEMENTWISE,
-                          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
+                          .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
                           .arity = 2,
                           .block = {[AG_I64] = add_i64, [AG_F32] = add_f32, [AG_F64] = add_f64},
                           .vjp = add_vjp,
@@ -32,7 +32,7 @@ static const ag_micro sub_micro[] = {{AG_MICRO_SUB, 0, .b = 1}, {0}};
 const ag_op ag__op_sub = {.name = "sub",
                           .notation = "{0} - {1}",
                           .kind = AG_KIND_ELEMENTWISE,
-                          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
+                          .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL,
                           .arity = 2,
                           .block = {[AG_I64] = sub_i64, [AG_F32] = sub_f32, [AG_F64] = sub_f64},
                           .vjp = sub_vjp,
@@ -42,12 +42,12 @@ ag_tensor *ag_sub(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_sub, 2, 
 AG_BLOCK2(mul_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
 AG_BLOCK2(mul_f32, float, float, (a * b))
 AG_BLOCK2(mul_f64, double, double, (a * b))
-static ag_tensor *mul_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_input(y, 1 - i)); }
+static ag_tensor *mul_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag__slope_mul(g, ag_input(y, 1 - i)); }
 static const ag_micro mul_micro[] = {{AG_MICRO_MUL, 0, .b = 1}, {0}};
 const ag_op ag__op_mul = {.name = "mul",
                           .notation = "{0} * {1}",
                           .kind = AG_KIND_ELEMENTWISE,
-                          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
+                          .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
                           .arity = 2,
                           .block = {[AG_I64] = mul_i64, [AG_F32] = mul_f32, [AG_F64] = mul_f64},
                           .vjp = mul_vjp,
@@ -59,7 +59,7 @@ AG_BLOCK2(div_f32, float, float, a / b)
 AG_BLOCK2(div_f64, double, double, a / b)
 static ag_tensor *div_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *b = ag_input(y, 1);
-    return i == 0 ? ag_div(g, b) : ag_neg(ag_div(ag_mul(g, y), b));
+    return i == 0 ? ag__slope_div(g, b) : ag_neg(ag__slope_div(ag__slope_mul(g, y), b));
 }
 static const ag_micro div_micro[] = {{AG_MICRO_DIV, 0, .b = 1}, {0}};
 const ag_op ag__op_div = {.name = "div",
@@ -82,15 +82,14 @@ AG_BLOCK2(minimum_i64, int64_t, int64_t, a < b ? a : b)
 AG_BLOCK2(minimum_f32, float, float, a < b || a != a ? a : b)
 AG_BLOCK2(minimum_f64, double, double, a < b || a != a ? a : b)
 
-/* g where `won`, half of it where a and b are equal. */
-static ag_tensor *share(ag_tensor *g, ag_tensor *won, ag_tensor *a, ag_tensor *b) {
-    ag_tensor *zero = ag_scalar(ag_tape_of(g), ag_dtype_of(g), 0);
-    return ag_where(won, g, ag_where(ag_equal(a, b), ag_scale(g, 0.5), zero));
+/* g where `won`, half of it where a and b are equal, NaN where y is. */
+static ag_tensor *share(ag_tensor *y, ag_tensor *g, ag_tensor *won, ag_tensor *a, ag_tensor *b) {
+    return ag_where(won, g, ag_where(ag_equal(a, b), ag_scale(g, 0.5), ag__unknown(g, y)));
 }
 
 static ag_tensor *maximum_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *own = ag_input(y, i), *other = ag_input(y, 1 - i);
-    return share(g, ag_greater(own, other), own, other);
+    return share(y, g, ag_greater(own, other), own, other);
 }
 static const ag_micro maximum_micro[] = {
     {AG_MICRO_MAX, 0, .b = 1}, {AG_MICRO_NOT_EQUAL, 0, .b = 0}, {AG_MICRO_SELECT, 3, 0, .c = 2}, {0}};
@@ -109,7 +108,7 @@ ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b) {
 
 static ag_tensor *minimum_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *own = ag_input(y, i), *other = ag_input(y, 1 - i);
-    return share(g, ag_less(own, other), own, other);
+    return share(y, g, ag_less(own, other), own, other);
 }
 static const ag_micro minimum_micro[] = {
     {AG_MICRO_MIN, 0, .b = 1}, {AG_MICRO_NOT_EQUAL, 0, .b = 0}, {AG_MICRO_SELECT, 3, 0, .c = 2}, {0}};
@@ -140,7 +139,7 @@ static ag_tensor *pow_vjp_base(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     ag_tensor *smallest = ag_scalar(tape, dtype, dtype == AG_F32 ? 0x1p-126 : 0x1p-1022);
     ag_tensor *invertible = ag_where(ag_less(smallest, ag_abs(a)), a, one);
     ag_tensor *base = ag_where(ag_equal(b, zero), invertible, a);
-    return ag_mul(g, ag_mul(b, ag_pow(base, ag_add_scalar(b, -1))));
+    return ag_strong_mul(g, ag_mul(b, ag_pow(base, ag_add_scalar(b, -1))));
 }
 
 /* b̄ = g·a^b·ln a, and 0 where a = 0 and b >= 0. There 1 stands in for a: ln 1 = 0, and no slope of a^b at 0,
@@ -150,7 +149,7 @@ static ag_tensor *pow_vjp_exponent(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     ag_dtype dtype = ag_dtype_of(g);
     ag_tensor *zero = ag_scalar(tape, dtype, 0), *one = ag_scalar(tape, dtype, 1);
     ag_tensor *base = ag_where(ag_equal(a, zero), ag_where(ag_less_equal(zero, b), one, a), a);
-    return ag_mul(g, ag_mul(ag_pow(base, b), ag_log(base)));
+    return ag_strong_mul(g, ag_mul(ag_pow(base, b), ag_log(base)));
 }
 
 static ag_tensor *pow_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -175,7 +174,7 @@ static const ag_micro neg_micro[] = {{AG_MICRO_NEG, .a = 0}, {0}};
 const ag_op ag__op_neg = {.name = "neg",
                           .notation = "-{0}",
                           .kind = AG_KIND_ELEMENTWISE,
-                          .flags = AG_OP_CHEAP | AG_OP_INVOLUTION,
+                          .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_INVOLUTION,
                           .arity = 1,
                           .block = {[AG_I64] = neg_i64, [AG_F32] = neg_f32, [AG_F64] = neg_f64},
                           .vjp = neg_vjp,
@@ -185,6 +184,13 @@ ag_tensor *ag_neg(ag_tensor *x) { return ag_apply(&ag__op_neg, 1, &x, NULL, 0); 
 /* ---- A tensor and a number ---- */
 
 static double scalar_of(const ag_tensor *y) { return *(const double *)ag_attributes(y); }
+
+/* Whether a cotangent of 0 stays 0, multiplied by s (or divided by 1/s) in its dtype. */
+static bool is_tame(const ag_tensor *g, double s) {
+    return isfinite(s) && (ag_dtype_of(g) != AG_F32 || isfinite((float)s));
+}
+
+static ag_tensor *same_number(const ag_tensor *g, double s) { return ag_scalar(ag_tape_of(g), ag_dtype_of(g), s); }
 
 static ag_tensor *apply_scalar(const ag_op *op, ag_tensor *x, double s) { return ag_apply(op, 1, &x, &s, sizeof s); }
 
@@ -196,7 +202,7 @@ const ag_op ag__op_add_scalar = {
     .name = "add_scalar",
     .notation = "{0} + {d0}",
     .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_SCALAR | AG_OP_CHEAP,
+    .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = add_scalar_i64, [AG_F32] = add_scalar_f32, [AG_F64] = add_scalar_f64},
@@ -212,7 +218,7 @@ const ag_op ag__op_rsub_scalar = {
     .name = "rsub_scalar",
     .notation = "{d0} - {0}",
     .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_SCALAR | AG_OP_CHEAP,
+    .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(double),
     .block = {[AG_I64] = rsub_scalar_i64, [AG_F32] = rsub_scalar_f32, [AG_F64] = rsub_scalar_f64},
@@ -223,12 +229,15 @@ ag_tensor *ag_rsub_scalar(double s, ag_tensor *x) { return apply_scalar(&ag__op_
 AG_BLOCK1_S(scale_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)s))
 AG_BLOCK1_S(scale_f32, float, float, (a * s))
 AG_BLOCK1_S(scale_f64, double, double, (a * s))
-static ag_tensor *scale_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_scale(g, scalar_of(y)); }
+static ag_tensor *scale_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const double s = scalar_of(y);
+    return (void)i, is_tame(g, s) ? ag_scale(g, s) : ag_strong_mul(g, same_number(g, s));
+}
 static const ag_micro scale_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_MUL, 0, .b = 1}, {0}};
 const ag_op ag__op_scale = {.name = "scale",
                             .notation = "{d0} * {0}",
                             .kind = AG_KIND_ELEMENTWISE,
-                            .flags = AG_OP_SCALAR | AG_OP_CHEAP | AG_OP_NEUTRAL,
+                            .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP | AG_OP_NEUTRAL,
                             .arity = 1,
                             .attribute_bytes = sizeof(double),
                             .block = {[AG_I64] = scale_i64, [AG_F32] = scale_f32, [AG_F64] = scale_f64},
@@ -239,12 +248,15 @@ ag_tensor *ag_scale(ag_tensor *x, double s) { return apply_scalar(&ag__op_scale,
 
 AG_BLOCK1_S(div_scalar_f32, float, float, a / s)
 AG_BLOCK1_S(div_scalar_f64, double, double, a / s)
-static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div_scalar(g, scalar_of(y)); }
+static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const double s = scalar_of(y);
+    return (void)i, is_tame(g, 1 / s) ? ag_div_scalar(g, s) : ag_strong_div(g, same_number(g, s));
+}
 static const ag_micro div_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 0, .b = 1}, {0}};
 const ag_op ag__op_div_scalar = {.name = "div_scalar",
                                  .notation = "{0} / {d0}",
                                  .kind = AG_KIND_ELEMENTWISE,
-                                 .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
+                                 .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL,
                                  .arity = 1,
                                  .attribute_bytes = sizeof(double),
                                  .block = {[AG_F32] = div_scalar_f32, [AG_F64] = div_scalar_f64},
@@ -256,7 +268,7 @@ ag_tensor *ag_div_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_d
 AG_BLOCK1_S(rdiv_scalar_f32, float, float, s / a)
 AG_BLOCK1_S(rdiv_scalar_f64, double, double, s / a)
 static ag_tensor *rdiv_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return ag_neg(ag_div(ag_mul(g, y), ag_input(y, i)));
+    return ag_neg(ag__slope_div(ag__slope_mul(g, y), ag_input(y, i)));
 }
 static const ag_micro rdiv_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 1, .b = 0}, {0}};
 const ag_op ag__op_rdiv_scalar = {.name = "rdiv_scalar",
@@ -302,7 +314,7 @@ static void pow_scalar_f64(int64_t n, void *y, const void *const x[], const void
 static ag_tensor *pow_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const double s = scalar_of(y);
     if (s == 0) return ag_zero_vjp(y, g, i);
-    return ag_mul(g, ag_scale(ag_pow_scalar(ag_input(y, i), s - 1), s));
+    return ag_strong_mul(g, ag_scale(ag_pow_scalar(ag_input(y, i), s - 1), s));
 }
 const ag_op ag__op_pow_scalar = {.name = "pow_scalar",
                                  .notation = "{0}^{d0}",
@@ -319,7 +331,8 @@ AG_BLOCK1_S(maximum_scalar_i64, int64_t, int64_t, a > s ? a : s)
 AG_BLOCK1_S(maximum_scalar_f32, float, float, a > s || a != a ? a : s)
 AG_BLOCK1_S(maximum_scalar_f64, double, double, a > s || a != a ? a : s)
 static ag_tensor *maximum_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return ag__gate(g, ag_input(y, i), scalar_of(y), INFINITY, 0.5, 1);
+    const double s = scalar_of(y);
+    return isnan(s) ? ag__unknown(g, y) : ag__gate(g, ag_input(y, i), s, INFINITY, 0.5, 1);
 }
 static const ag_micro maximum_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
                                                 {AG_MICRO_MAX, 0, .b = 1},
@@ -342,7 +355,8 @@ AG_BLOCK1_S(minimum_scalar_i64, int64_t, int64_t, a < s ? a : s)
 AG_BLOCK1_S(minimum_scalar_f32, float, float, a < s || a != a ? a : s)
 AG_BLOCK1_S(minimum_scalar_f64, double, double, a < s || a != a ? a : s)
 static ag_tensor *minimum_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return ag__gate(g, ag_input(y, i), -INFINITY, scalar_of(y), 1, 0.5);
+    const double s = scalar_of(y);
+    return isnan(s) ? ag__unknown(g, y) : ag__gate(g, ag_input(y, i), -INFINITY, s, 1, 0.5);
 }
 static const ag_micro minimum_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
                                                 {AG_MICRO_MIN, 0, .b = 1},

@@ -136,7 +136,7 @@ typedef struct gate {
 } gate;
 
 /* GATE(gate_f32, float) defines the ag_block gate_f32; x is g, then what it hangs on. A weight of 0 must win
- * over an infinite g. */
+ * over an infinite g, and a g of 0 over a NaN. */
 #define GATE(name, type)                                                                                               \
     AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
         const gate *p = attributes;                                                                                    \
@@ -151,8 +151,8 @@ typedef struct gate {
             weight = x[i] < high ? weight : (type)0;                                                                   \
             weight = x[i] == high ? at_high : weight;                                                                  \
             weight = x[i] == low ? at_low : weight;                                                                    \
-            const type weighted = weight * g;                                                                          \
-            y[i] = weight == 0 ? (type)0 : weighted;                                                                   \
+            const type weighted = weight == 0 ? (type)0 : weight * g, unknown = g == 0 ? (type)0 : g * x[i];           \
+            y[i] = x[i] != x[i] ? unknown : weighted;                                                                  \
         }                                                                                                              \
     }
 GATE(gate_f32, float)
@@ -161,7 +161,9 @@ GATE(gate_f64, double)
 
 static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const gate *p = ag_attributes(y);
-    return i == 0 ? ag__gate(g, ag_input(y, 1), p->low, p->high, p->at_low, p->at_high) : ag_zero_vjp(y, g, i);
+    ag_tensor *x = ag_input(y, 1);
+    if (i == 0) return ag__gate(g, x, p->low, p->high, p->at_low, p->at_high);
+    return ag__unknown(ag__mul_both_strong(g, ag_input(y, 0)), x); /* the slope is 0, but of a NaN */
 }
 static const ag_micro gate_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
                                       {AG_MICRO_ATTRIBUTE, .a = 1},
@@ -175,13 +177,15 @@ static const ag_micro gate_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
                                       {AG_MICRO_SELECT, 10, 5, .c = 9},
                                       {AG_MICRO_EQUAL, 1, .b = 2},
                                       {AG_MICRO_SELECT, 12, 4, .c = 11},
-                                      {AG_MICRO_MUL, 13, .b = 0},
-                                      {AG_MICRO_EQUAL, 13, AG_MICRO_VALUE, .value = 0},
-                                      {AG_MICRO_SELECT, 15, AG_MICRO_VALUE, 14, .value = 0},
+                                      {AG_MICRO_STRONG_MUL, 13, .b = 0},
+                                      {AG_MICRO_STRONG_MUL, 0, .b = 1},
+                                      {AG_MICRO_NOT_EQUAL, 1, .b = 1},
+                                      {AG_MICRO_SELECT, 16, 15, .c = 14},
                                       {0}};
 /* Of the forms that it has: a corner above or below which g passes, with the tie split or not, and an interval. */
 static const char *gate_notation(const ag_tensor *y) {
     const gate *p = ag_attributes(y);
+    if (p->low > p->high) return "0";
     if (isinf(p->high))
         return p->at_low == 0   ? "{0} * ({1} > {d0})"
                : p->at_low == 1 ? "{0} * ({1} >= {d0})"
@@ -203,6 +207,8 @@ ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double 
     gate p = {low, high, at_low, at_high};
     return ag_apply(&ag__op_gate, 2, (ag_tensor *[]){g, x}, &p, sizeof p);
 }
+
+ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x) { return ag__gate(g, x, (double)INFINITY, -(double)INFINITY, 0, 0); }
 
 /* ---- Conversion ---- */
 
@@ -271,7 +277,7 @@ const ag_op ag__op_cast = {
     .name = "cast",
     .notation = "{dtype}({0})",
     .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_CHEAP,
+    .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
     .arity = 1,
     .attribute_bytes = sizeof(int32_t),
     .infer = cast_infer,

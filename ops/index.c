@@ -335,7 +335,7 @@ static ag_tensor *scatter_add_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_scatter_add = {.name = "scatter_add",
                                   .notation = "scatter_add_{i0}({0}, {1}, {2})",
                                   .kind = AG_KIND_OPAQUE,
-                                  .flags = AG_OP_ACCUMULATES,
+                                  .flags = AG_OP_HIDES_NOTHING | AG_OP_ACCUMULATES,
                                   .arity = 3,
                                   .attribute_bytes = sizeof(int64_t),
                                   .infer = scatter_add_infer,

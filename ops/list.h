@@ -40,6 +40,7 @@
     X(ag__op_minimum)                                                                                                  \
     X(ag__op_minimum_scalar)                                                                                           \
     X(ag__op_mul)                                                                                                      \
+    X(ag__op_mul_both_strong)                                                                                          \
     X(ag__op_neg)                                                                                                      \
     X(ag__op_normal)                                                                                                   \
     X(ag__op_not_equal)                                                                                                \
@@ -59,6 +60,9 @@
     X(ag__op_slice)                                                                                                    \
     X(ag__op_sqrt)                                                                                                     \
     X(ag__op_square)                                                                                                   \
+    X(ag__op_strong_div)                                                                                               \
+    X(ag__op_strong_matmul)                                                                                            \
+    X(ag__op_strong_mul)                                                                                               \
     X(ag__op_sub)                                                                                                      \
     X(ag__op_sum)                                                                                                      \
     X(ag__op_tanh)                                                                                                     \
@@ -71,8 +75,27 @@ AG_OPS(AG__DECLARE_OP)
 #undef AG__DECLARE_OP
 
 /* The gradient of what is linear between two corners (relu, clamp, …): y = g where low < x < high, g·at_low
- * where x = low, g·at_high where x = high, and 0 elsewhere, even of a g that is infinite or NaN. In
- * compare.c. */
+ * where x = low, g·at_high where x = high, NaN where x is NaN and g not 0, and 0 elsewhere, even of a g that is infinite or
+ * NaN. In compare.c, as the next. */
 ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high);
+
+/* NaN where x is NaN and g not 0, and 0 elsewhere: what a choice adds to the gradient of what it chose from by x. */
+ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x);
+
+/* g·s and g/b in the vjp of an operation that has no infinite or NaN slope where its inputs and its output are finite: strong
+ * below a choice, for elsewhere what is infinite or NaN is seen in the outputs. In strong.c, as the next. */
+ag_tensor *ag__slope_mul(ag_tensor *g, ag_tensor *s);
+ag_tensor *ag__slope_div(ag_tensor *g, ag_tensor *b);
+
+/* The same for a·b, of which operand `cotangent` is g, and whose operands `strong` have strong zeros anyway: 1 is a, 2 is b,
+ * 3 are both. In strong_matmul.c. */
+ag_tensor *ag__slope_matmul(ag_tensor *a, ag_tensor *b, int64_t cotangent, int64_t strong);
+
+/* Whether n elements are all finite. */
+bool ag__finite_f32(int64_t n, const float *x);
+bool ag__finite_f64(int64_t n, const double *x);
+
+/* a·b, 0 where a or b is 0, whatever the other is. */
+ag_tensor *ag__mul_both_strong(ag_tensor *a, ag_tensor *b);
 
 #endif

@@ -305,15 +305,15 @@ static bool matmul_infer(ag_infer *r) {
 
 static ag_tensor *matmul_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *a = ag_input(y, 0), *b = ag_input(y, 1);
-    return i == 0 ? ag_matmul(g, ag_transpose(b, -2, -1))  /* (…,m,n)·(…,k,n)ᵀ -> (…,m,k) */
-                  : ag_matmul(ag_transpose(a, -2, -1), g); /* (…,m,k)ᵀ·(…,m,n) -> (…,k,n) */
+    return i == 0 ? ag__slope_matmul(g, ag_transpose(b, -2, -1), 1, 0)  /* (…,m,n)·(…,k,n)ᵀ -> (…,m,k) */
+                  : ag__slope_matmul(ag_transpose(a, -2, -1), g, 2, 0); /* (…,m,k)ᵀ·(…,m,n) -> (…,k,n) */
 }
 
 const ag_op ag__op_matmul = {.name = "matmul",
                              .notation = "{0} @ {1}",
                              .kind = AG_KIND_CONTRACTION,
                              .arity = 2,
-                             .flags = AG_OP_ACCUMULATES,
+                             .flags = AG_OP_HIDES_NOTHING | AG_OP_ACCUMULATES,
                              .infer = matmul_infer,
                              .eval = matmul_eval,
                              .vjp = matmul_vjp};

@@ -121,6 +121,7 @@ static ag_tensor *sum_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, s
 const ag_op ag__op_sum = {.name = "sum",
                           .notation = "Σ_{axes} {0}",
                           .kind = AG_KIND_REDUCTION,
+                          .flags = AG_OP_HIDES_NOTHING,
                           .arity = 1,
                           .reduction = &sum_reduction,
                           .vjp = sum_vjp};
@@ -154,6 +155,7 @@ static ag_tensor *mean_vjp(ag_tensor *y, ag_tensor *g, int i) {
 const ag_op ag__op_mean = {.name = "mean",
                            .notation = "mean_{axes}({0})",
                            .kind = AG_KIND_REDUCTION,
+                           .flags = AG_OP_HIDES_NOTHING,
                            .arity = 1,
                            .reduction = &mean_reduction,
                            .vjp = mean_vjp};
@@ -199,13 +201,13 @@ static bool extreme_infer(ag_infer *r) {
     return true;
 }
 
-/* x̄ = ȳ/n at the n elements that equal y, 0 at the others. */
+/* x̄ = ȳ/n at the n elements that equal y, 0 at the others; NaN at all of them where y is NaN. */
 static ag_tensor *extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const ag_axes_set *set = ag_attributes(y);
     ag_tensor *x = ag_input(y, i), *hit = ag_equal(x, with_axes_kept(y, y));
     ag_tensor *n = reduce_mask(&ag__op_sum, ag_cast(hit, ag_dtype_of(x)), set->mask, true);
-    ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0);
-    return ag_where(hit, ag_div(with_axes_kept(y, g), n), zero);
+    g = with_axes_kept(y, g);
+    return ag_where(hit, ag__slope_div(g, n), ag__unknown(g, with_axes_kept(y, y)));
 }
 
 const ag_op ag__op_max = {.name = "max",

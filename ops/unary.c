@@ -12,7 +12,7 @@
 
 AG_BLOCK1(exp_f32, float, float, ag__exp_f32(a))
 AG_BLOCK1(exp_f64, double, double, ag__exp_f64(a))
-static ag_tensor *exp_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_mul(g, y); }
+static ag_tensor *exp_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag__slope_mul(g, y); }
 const ag_op ag__op_exp = {.name = "exp",
                           .notation = "e^{0}",
                           .kind = AG_KIND_ELEMENTWISE,
@@ -24,10 +24,11 @@ ag_tensor *ag_exp(ag_tensor *x) { return ag_apply(&ag__op_exp, 1, &x, NULL, 0); 
 
 AG_BLOCK1(log_f32, float, float, ag__log_f32(a))
 AG_BLOCK1(log_f64, double, double, ag__log_f64(a))
-static ag_tensor *log_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_div(g, ag_input(y, i)); }
+static ag_tensor *log_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag__slope_div(g, ag_input(y, i)); }
 const ag_op ag__op_log = {.name = "log",
                           .notation = "ln({0})",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_HIDES_NOTHING,
                           .arity = 1,
                           .block = {[AG_F32] = log_f32, [AG_F64] = log_f64},
                           .vjp = log_vjp,
@@ -38,12 +39,12 @@ ag_tensor *ag_log(ag_tensor *x) { return ag_apply(&ag__op_log, 1, &x, NULL, 0); 
 
 AG_BLOCK1(sqrt_f32, float, float, sqrtf(a))
 AG_BLOCK1(sqrt_f64, double, double, sqrt(a))
-static ag_tensor *sqrt_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_div(g, ag_scale(y, 2)); }
+static ag_tensor *sqrt_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_strong_div(g, ag_scale(y, 2)); }
 static const ag_micro sqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {0}};
 const ag_op ag__op_sqrt = {.name = "sqrt",
                            .notation = "√{0}",
                            .kind = AG_KIND_ELEMENTWISE,
-                           .flags = AG_OP_CHEAP,
+                           .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
                            .arity = 1,
                            .block = {[AG_F32] = sqrt_f32, [AG_F64] = sqrt_f64},
                            .vjp = sqrt_vjp,
@@ -53,7 +54,7 @@ ag_tensor *ag_sqrt(ag_tensor *x) { return ag_apply(&ag__op_sqrt, 1, &x, NULL, 0)
 AG_BLOCK1(rsqrt_f32, float, float, 1 / sqrtf(a))
 AG_BLOCK1(rsqrt_f64, double, double, 1 / sqrt(a))
 static ag_tensor *rsqrt_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return (void)i, ag_mul(g, ag_scale(ag_pow_scalar(y, 3), -0.5));
+    return (void)i, ag_strong_mul(g, ag_scale(ag_pow_scalar(y, 3), -0.5));
 }
 static const ag_micro rsqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {AG_MICRO_DIV, AG_MICRO_VALUE, 1, .value = 1}, {0}};
 const ag_op ag__op_rsqrt = {.name = "rsqrt",
@@ -69,12 +70,14 @@ ag_tensor *ag_rsqrt(ag_tensor *x) { return ag_apply(&ag__op_rsqrt, 1, &x, NULL, 
 AG_BLOCK1(square_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)a))
 AG_BLOCK1(square_f32, float, float, (a * a))
 AG_BLOCK1(square_f64, double, double, (a * a))
-static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_scale(ag_mul(g, ag_input(y, i)), 2); }
+static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag_scale(ag__slope_mul(g, ag_input(y, i)), 2);
+}
 static const ag_micro square_micro[] = {{AG_MICRO_MUL, 0, .b = 0}, {0}};
 const ag_op ag__op_square = {.name = "square",
                              .notation = "{0}^2",
                              .kind = AG_KIND_ELEMENTWISE,
-                             .flags = AG_OP_CHEAP,
+                             .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
                              .arity = 1,
                              .block = {[AG_I64] = square_i64, [AG_F32] = square_f32, [AG_F64] = square_f64},
                              .vjp = square_vjp,
@@ -86,12 +89,12 @@ ag_tensor *ag_square(ag_tensor *x) { return ag_apply(&ag__op_square, 1, &x, NULL
 AG_BLOCK1(abs_i64, int64_t, int64_t, a < 0 ? 0 - (uint64_t)a : (uint64_t)a)
 AG_BLOCK1(abs_f32, float, float, fabsf(a))
 AG_BLOCK1(abs_f64, double, double, fabs(a))
-static ag_tensor *abs_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_sign(ag_input(y, i))); }
+static ag_tensor *abs_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag__slope_mul(g, ag_sign(ag_input(y, i))); }
 static const ag_micro abs_micro[] = {{AG_MICRO_ABS, .a = 0}, {0}};
 const ag_op ag__op_abs = {.name = "abs",
                           .notation = "|{0}|",
                           .kind = AG_KIND_ELEMENTWISE,
-                          .flags = AG_OP_CHEAP,
+                          .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
                           .arity = 1,
                           .block = {[AG_I64] = abs_i64, [AG_F32] = abs_f32, [AG_F64] = abs_f64},
                           .vjp = abs_vjp,
@@ -146,10 +149,11 @@ static void sin_f32(int64_t n, void *y, const void *const x[], const void *attri
 static void sin_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
     (all_small_f64(n, x[0]) ? sin_small_f64 : sin_any_f64)(n, y, x, attributes);
 }
-static ag_tensor *sin_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_mul(g, ag_cos(ag_input(y, i))); }
+static ag_tensor *sin_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag__slope_mul(g, ag_cos(ag_input(y, i))); }
 const ag_op ag__op_sin = {.name = "sin",
                           .notation = "sin({0})",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_HIDES_NOTHING,
                           .arity = 1,
                           .block = {[AG_F32] = sin_f32, [AG_F64] = sin_f64},
                           .vjp = sin_vjp};
@@ -161,10 +165,13 @@ static void cos_f32(int64_t n, void *y, const void *const x[], const void *attri
 static void cos_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
     (all_small_f64(n, x[0]) ? cos_small_f64 : cos_any_f64)(n, y, x, attributes);
 }
-static ag_tensor *cos_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_neg(ag_mul(g, ag_sin(ag_input(y, i)))); }
+static ag_tensor *cos_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag_neg(ag__slope_mul(g, ag_sin(ag_input(y, i))));
+}
 const ag_op ag__op_cos = {.name = "cos",
                           .notation = "cos({0})",
                           .kind = AG_KIND_ELEMENTWISE,
+                          .flags = AG_OP_HIDES_NOTHING,
                           .arity = 1,
                           .block = {[AG_F32] = cos_f32, [AG_F64] = cos_f64},
                           .vjp = cos_vjp};
@@ -175,7 +182,7 @@ ag_tensor *ag_cos(ag_tensor *x) { return ag_apply(&ag__op_cos, 1, &x, NULL, 0); 
 AG_BLOCK1(tanh_f32, float, float, ag__tanh_f32(a))
 AG_BLOCK1(tanh_f64, double, double, ag__tanh_f64(a))
 static ag_tensor *tanh_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return (void)i, ag_mul(g, ag_rsub_scalar(1, ag_square(y)));
+    return (void)i, ag__slope_mul(g, ag_rsub_scalar(1, ag_square(y)));
 }
 const ag_op ag__op_tanh = {.name = "tanh",
                            .notation = "tanh({0})",
@@ -189,7 +196,7 @@ ag_tensor *ag_tanh(ag_tensor *x) { return ag_apply(&ag__op_tanh, 1, &x, NULL, 0)
 AG_BLOCK1(sigmoid_f32, float, float, ag__sigmoid_f32(a))
 AG_BLOCK1(sigmoid_f64, double, double, ag__sigmoid_f64(a))
 static ag_tensor *sigmoid_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return (void)i, ag_mul(g, ag_mul(y, ag_rsub_scalar(1, y)));
+    return (void)i, ag__slope_mul(g, ag_mul(y, ag_rsub_scalar(1, y)));
 }
 const ag_op ag__op_sigmoid = {.name = "sigmoid",
                               .notation = "σ({0})",

@@ -229,6 +229,7 @@ static ag_tensor *fold_vjp(ag_tensor *y, ag_tensor *g, int i) {
 
 const ag_op ag__op_fold = {.name = "fold",
                            .kind = AG_KIND_OPAQUE,
+                           .flags = AG_OP_HIDES_NOTHING,
                            .arity = 1,
                            .attribute_bytes = sizeof(sliding),
                            .infer = fold_infer,

@@ -4,6 +4,7 @@
  * from zero for finite differences. */
 #define AG_NO_LOCATION
 #include "tests/cases.h"
+#include "ops/list.h"
 
 #include <float.h>
 #include <math.h>
@@ -31,6 +32,10 @@ static ag_tensor *relu_backward(ag_tensor *x, ag_tensor *g) {
     ag_vjp(1, &y, &wide, 1, &inner, &dx, 0);
     return dx;
 }
+
+static ag_tensor *strong_a(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul(a, b, 0, 1); }
+static ag_tensor *strong_b(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul(a, b, 0, 2); }
+static ag_tensor *strong_both(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul(a, b, 0, 3); }
 
 /* clang-format off */
 CALL(full_3, ag_full(t, d, AG_SHAPE(2, 3), 3))
@@ -230,6 +235,9 @@ static const op_case rows[] = {
     {"sigmoid", "sigmoid", REAL, ELEMENTWISE | GRAD, 3, UNARY(ag_sigmoid), 1, {IN(ANY, 2, 3)}, ""},
     {"relu", "relu", REAL, ELEMENTWISE | GRAD, 0, UNARY(ag_relu), 1, {IN(ANY, 2, 3)}, ""},
     {"relu ties", "relu", REAL, SUBGRAD, 0, UNARY(ag_relu), 1, {IN(TIES, 6)}, ""},
+    {"strong_mul", "strong_mul", REAL, ELEMENTWISE | GRAD | NO_GOLDEN, 0, BINARY(ag_strong_mul), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"strong_div", "strong_div", REAL, ELEMENTWISE | GRAD | NO_GOLDEN, 0, BINARY(ag_strong_div), 2, {IN(ANY, 2, 3), IN(NONZERO, 2, 3)}, ""},
+    {"mul_both_strong", "mul_both_strong", REAL, ELEMENTWISE | GRAD | NO_GOLDEN, 0, BINARY(ag__mul_both_strong), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
     {"gate", "gate", REAL, ELEMENTWISE | GRAD, 0, BINARY(relu_backward), 2, {IN(NONZERO, 2, 3), IN(ANY, 2, 3)}, ""},
     {"stop_gradient", NULL, ANYTHING, ELEMENTWISE | SUBGRAD, 0, UNARY(ag_stop_gradient), 1, {IN(ANY, 2, 3)}, ""},
 
@@ -338,6 +346,9 @@ static const op_case rows[] = {
     {"matmul batch", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 2, 2, 3), IN(ANY, 2, 3, 2)}, ""},
     {"matmul broadcast", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 2, 1, 2, 3), IN(ANY, 3, 3, 2)}, ""},
     {"matmul one for all", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 3, 2, 3), IN(ANY, 3, 2)}, ""},
+    {"strong_matmul a", "strong_matmul", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BINARY(strong_a), 2, {IN(ANY, 2, 4), IN(ANY, 4, 3)}, ""},
+    {"strong_matmul b", "strong_matmul", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BINARY(strong_b), 2, {IN(ANY, 3, 2, 3), IN(ANY, 3, 3, 2)}, ""},
+    {"strong_matmul both", "strong_matmul", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BINARY(strong_both), 2, {IN(ANY, 2, 4), IN(ANY, 4, 3)}, ""},
     {"matmul no inner", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 2, 0), IN(ANY, 0, 3)}, ""},
     {"matmul no rows", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 0, 2), IN(ANY, 2, 3)}, ""},
     {"matmul no batch", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 0, 2, 3), IN(ANY, 3, 2)}, ""},

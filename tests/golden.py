@@ -157,7 +157,7 @@ CALLS = {
     "sigmoid": torch.sigmoid,
     "relu": torch.relu,
     "relu ties": torch.relu,
-    "gate": lambda x, g: torch.where(x > 0, g, torch.zeros((), dtype=x.dtype)),
+    "gate": lambda x, g: torch.where(x > 0, g, torch.where(x.isnan() & (g != 0), x, torch.zeros((), dtype=x.dtype))),
     "stop_gradient": lambda x: x.detach(),
     "sum": torch.sum,
     "sum scalar": torch.sum,

@@ -375,7 +375,7 @@ START_TEST(nothing_to_sum) {
         expect_list(ag_matmul(a, b), 0, 0, 0, 0, 0, 0);
         expect_list(ag_apply(&add_product, 3, x, NULL, 0), 1, 2, 3, 4, NAN, 6);
     }
-    ck_assert_uint_eq(ag__op_matmul.flags, AG_OP_ACCUMULATES);
+    ck_assert_uint_eq(ag__op_matmul.flags, AG_OP_HIDES_NOTHING | AG_OP_ACCUMULATES);
 }
 END_TEST
 

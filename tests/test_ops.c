@@ -163,7 +163,7 @@ static void expect_near_element(const op_case *c, ag_tensor *x, int64_t k, doubl
 START_TEST(gradients_are_golden) {
     op_case c = case_at(_i);
     ag_tensor *x[CASE_INPUTS], *dx[CASE_INPUTS];
-    if (!(c.flags & (GRAD | SUBGRAD)) || !case_accepts(&c, AG_F64)) return;
+    if (!(c.flags & (GRAD | SUBGRAD)) || c.flags & NO_GOLDEN || !case_accepts(&c, AG_F64)) return;
     const golden_case *g = golden_of(&c, AG_F64);
     const double *want = golden_values + g->start + g->ny;
     expecting(case_title(&c, AG_F64));

@@ -143,6 +143,8 @@ static const function functions[] = {
     {"square", "x", ag_square, NULL, NULL},
     {"squeeze", "x axis%?", NULL, NULL, do_squeeze},
     {"stop_gradient", "x", ag_stop_gradient, NULL, NULL},
+    {"strong_div", "g b", NULL, ag_strong_div, NULL},
+    {"strong_mul", "g s", NULL, ag_strong_mul, NULL},
     {"sub", "a b", NULL, ag_sub, NULL},
     {"sum", "x axis%? keepdims!?", NULL, NULL, do_sum},
     {"tanh", "x", ag_tanh, NULL, NULL},

@@ -1,0 +1,102 @@
+/* strong -- products and quotients in which a cotangent of 0 is stronger than any slope
+ *
+ * A vector-Jacobian product multiplies a cotangent g by a local slope. Where g is 0 the result is 0, were the slope infinite or
+ * NaN: so what a choice has not chosen has no influence, whatever it is computed from. That holds at any order, for these are
+ * differentiated into each other: in g they are linear, and where g is 0 they do not depend on the slope. Wherever no
+ * factor is infinite or NaN they are plain products, but that no 0 is negative. */
+#include "autograd/internal.h"
+#include "ops/list.h"
+
+#include <string.h>
+
+/* ---- g·s, 0 where g is ---- */
+
+AG_BLOCK2(strong_mul_f32, float, float, a == 0 ? 0 : (a * b))
+AG_BLOCK2(strong_mul_f64, double, double, a == 0 ? 0 : (a * b))
+static ag_tensor *strong_mul_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return i == 0 ? ag__slope_mul(g, ag_input(y, 1)) : ag__mul_both_strong(g, ag_input(y, 0));
+}
+static const ag_micro strong_mul_micro[] = {{AG_MICRO_STRONG_MUL, 0, .b = 1}, {0}};
+const ag_op ag__op_strong_mul = {.name = "strong_mul",
+                                 .notation = "{0} * {1}",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .flags = AG_OP_CHEAP,
+                                 .arity = 2,
+                                 .block = {[AG_F32] = strong_mul_f32, [AG_F64] = strong_mul_f64},
+                                 .vjp = strong_mul_vjp,
+                                 .micro = {[AG_F32] = strong_mul_micro, [AG_F64] = strong_mul_micro}};
+ag_tensor *ag_strong_mul(ag_tensor *g, ag_tensor *s) {
+    return ag_apply(&ag__op_strong_mul, 2, (ag_tensor *[]){g, s}, NULL, 0);
+}
+
+/* ---- a·b, 0 where either is: what the slope of a product with g gets from a cotangent of that ---- */
+
+AG_BLOCK2(mul_both_strong_f32, float, float, a == 0 || b == 0 ? 0 : a * b)
+AG_BLOCK2(mul_both_strong_f64, double, double, a == 0 || b == 0 ? 0 : a * b)
+static ag_tensor *mul_both_strong_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag__mul_both_strong(g, ag_input(y, 1 - i));
+}
+static const ag_micro mul_both_strong_micro[] = {{AG_MICRO_STRONG_MUL, 0, .b = 1},
+                                                 {AG_MICRO_NOT_EQUAL, 1, AG_MICRO_VALUE, .value = 0},
+                                                 {AG_MICRO_AND, 2, .b = 3},
+                                                 {0}};
+const ag_op ag__op_mul_both_strong = {.name = "mul_both_strong",
+                                      .notation = "{0} * {1}",
+                                      .kind = AG_KIND_ELEMENTWISE,
+                                      .flags = AG_OP_CHEAP | AG_OP_COMMUTES,
+                                      .arity = 2,
+                                      .block = {[AG_F32] = mul_both_strong_f32, [AG_F64] = mul_both_strong_f64},
+                                      .vjp = mul_both_strong_vjp,
+                                      .micro = {[AG_F32] = mul_both_strong_micro, [AG_F64] = mul_both_strong_micro}};
+ag_tensor *ag__mul_both_strong(ag_tensor *a, ag_tensor *b) {
+    return ag_apply(&ag__op_mul_both_strong, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+/* ---- g/b, 0 where g is ---- */
+
+AG_BLOCK2(strong_div_f32, float, float, a == 0 ? 0 : a / b)
+AG_BLOCK2(strong_div_f64, double, double, a == 0 ? 0 : a / b)
+static ag_tensor *strong_div_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *b = ag_input(y, 1);
+    return i == 0 ? ag__slope_div(g, b) : ag_neg(ag_strong_div(ag__mul_both_strong(g, y), b));
+}
+static const ag_micro strong_div_micro[] = {{AG_MICRO_STRONG_DIV, 0, .b = 1}, {0}};
+const ag_op ag__op_strong_div = {.name = "strong_div",
+                                 .notation = "{0} / {1}",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .flags = AG_OP_CHEAP,
+                                 .arity = 2,
+                                 .block = {[AG_F32] = strong_div_f32, [AG_F64] = strong_div_f64},
+                                 .vjp = strong_div_vjp,
+                                 .micro = {[AG_F32] = strong_div_micro, [AG_F64] = strong_div_micro}};
+ag_tensor *ag_strong_div(ag_tensor *g, ag_tensor *b) {
+    return ag_apply(&ag__op_strong_div, 2, (ag_tensor *[]){g, b}, NULL, 0);
+}
+
+/* ---- Whether all is finite: strong_matmul.c asks ---- */
+
+AG_BLOCK_KERNEL bool ag__finite_f32(int64_t n, const float *x) {
+    int32_t found = 0;
+    AG_SIMD for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        found |= (bits & UINT32_C(0x7f800000)) == UINT32_C(0x7f800000);
+    }
+    return !found;
+}
+
+AG_BLOCK_KERNEL bool ag__finite_f64(int64_t n, const double *x) {
+    int64_t found = 0;
+    AG_SIMD for (int64_t i = 0; i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        found |= (bits & UINT64_C(0x7ff0000000000000)) == UINT64_C(0x7ff0000000000000);
+    }
+    return !found;
+}
+
+/* ---- Only where it matters ---- */
+
+ag_tensor *ag__slope_mul(ag_tensor *g, ag_tensor *s) { return ag__is_weak(g) ? ag_mul(g, s) : ag_strong_mul(g, s); }
+
+ag_tensor *ag__slope_div(ag_tensor *g, ag_tensor *b) { return ag__is_weak(g) ? ag_div(g, b) : ag_strong_div(g, b); }

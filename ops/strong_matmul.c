@@ -1,0 +1,197 @@
+/* strong_matmul -- matrix products in which the zeros of one operand, a cotangent, are stronger than what they meet
+ *
+ * A plain product differs only if a 0 meets an infinite or NaN element, which the result then shows. So the smaller is looked
+ * through of the result and of what the zeros meet; mostly all of it is finite, and the plain product is the answer. Else
+ * the product is made of copies with 0 in place of what is not finite, and each such element added where it meets no 0: what
+ * is finite in the result has the bits of a plain product that never met the others. */
+#include "autograd/internal.h"
+#include "ops/list.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { A = 1, B = 2 }; /* bits of the attribute: whose zeros are strong */
+
+/* ---- Looking for what is not finite ---- */
+
+/* Axes with their strides, the nearest elements last; without those of one element, in memory as well as by extent. */
+typedef struct lines {
+    int rank;
+    int64_t extent[AG_MAX_RANK], stride[AG_MAX_RANK], count;
+} lines;
+
+static lines lines_of(const ag_array *x) {
+    lines l = {.count = 1};
+    for (int axis = 0; axis < x->rank; axis++) {
+        int64_t e = x->shape[axis], s = x->stride[axis];
+        if (e == 1 || s == 0) continue;
+        int i = l.rank++;
+        for (; i > 0 && llabs(l.stride[i - 1]) < llabs(s); i--)
+            l.extent[i] = l.extent[i - 1], l.stride[i] = l.stride[i - 1];
+        l.extent[i] = e, l.stride[i] = s;
+        l.count *= e;
+    }
+    return l;
+}
+
+static bool line_is_finite(ag_dtype dtype, const void *x, int64_t n, int64_t stride) {
+    const float *f = x;
+    const double *d = x;
+    if (stride == 1) return dtype == AG_F32 ? ag__finite_f32(n, f) : ag__finite_f64(n, d);
+    bool finite = true;
+    for (int64_t i = 0; i < n; i++)
+        finite = finite && isfinite(dtype == AG_F32 ? (double)f[i * stride] : d[i * stride]);
+    return finite;
+}
+
+static bool all_finite(const ag_array *x, const lines *l) {
+    int64_t at[AG_MAX_RANK] = {0}, n = l->rank ? l->extent[l->rank - 1] : 1,
+            step = l->rank ? l->stride[l->rank - 1] : 1;
+    const int64_t bytes = (int64_t)ag_dtype_size(x->dtype);
+    const char *from = x->data;
+    if (x->size == 0) return true;
+    for (;;) {
+        if (!line_is_finite(x->dtype, from, n, step)) return false;
+        int i = l->rank - 2;
+        for (; i >= 0; i--) {
+            int64_t by = ++at[i] < l->extent[i] ? 1 : 1 - l->extent[i];
+            from += by * l->stride[i] * bytes;
+            if (by == 1) break;
+            at[i] = 0;
+        }
+        if (i < 0) return true;
+    }
+}
+
+/* ---- Where something is not ---- */
+
+static double number_at(const ag_array *x, int64_t i) {
+    return x->dtype == AG_F32 ? (double)((const float *)x->data)[i] : ((const double *)x->data)[i];
+}
+
+static void add_at(const ag_array *y, int64_t i, double value) {
+    if (y->dtype == AG_F32) ((float *)y->data)[i] += (float)value;
+    else ((double *)y->data)[i] += value;
+}
+
+/* Row-major, in scratch memory. */
+static bool packed(const ag_call *call, const ag_array *x, int64_t stride[AG_MAX_RANK], ag_array *copy) {
+    *copy = *x;
+    int64_t step = 1;
+    for (int i = x->rank - 1; i >= 0; step *= x->shape[i--]) stride[i] = step;
+    copy->stride = stride;
+    copy->data = ag_call_scratch(call, ag__times((size_t)x->size, ag_dtype_size(x->dtype)));
+    if (copy->data) ag__pack(copy->data, x, 0, x->size);
+    return copy->data != NULL;
+}
+
+static void clear_what_is_not_finite(const ag_array *x) {
+    float *f = x->data;
+    double *d = x->data;
+    for (int64_t i = 0; i < x->size; i++) {
+        if (x->dtype == AG_F32 && !isfinite(f[i])) f[i] = 0;
+        if (x->dtype == AG_F64 && !isfinite(d[i])) d[i] = 0;
+    }
+}
+
+/* What a[…,i,k] that is not finite gives to y[…,i,j], for every b[…,k,j] but 0; all three packed. */
+static void add_from_a(const ag_array *a, const ag_array *b, const ag_array *y) {
+    int64_t m = a->shape[a->rank - 2], k = a->shape[a->rank - 1], n = b->shape[b->rank - 1];
+    for (int64_t e = 0; e < a->size; e++) {
+        double value = number_at(a, e);
+        if (isfinite(value)) continue;
+        int64_t row = e / k, from = (row / m * k + e % k) * n;
+        for (int64_t j = 0; j < n; j++)
+            if (number_at(b, from + j) != 0) add_at(y, row * n + j, value * number_at(b, from + j));
+    }
+}
+
+/* And what b[…,k,j] gives to y[…,i,j], for every a[…,i,k] but 0. */
+static void add_from_b(const ag_array *a, const ag_array *b, const ag_array *y) {
+    int64_t m = a->shape[a->rank - 2], k = a->shape[a->rank - 1], n = b->shape[b->rank - 1];
+    for (int64_t e = 0; e < b->size; e++) {
+        double value = number_at(b, e);
+        if (isfinite(value)) continue;
+        int64_t row = e / n, batch = row / k;
+        for (int64_t i = 0; i < m; i++) {
+            double other = number_at(a, (batch * m + i) * k + row % k);
+            if (other != 0) add_at(y, (batch * m + i) * n + e % n, other * value);
+        }
+    }
+}
+
+/* ---- Both ---- */
+
+/* The plain product of other operands. The call is the engine's own, which hands it out as constant. */
+static bool product_of(const ag_call *call, const ag_array x[2]) {
+    ag_call *own = (ag_call *)(uintptr_t)call;
+    const ag_array *before = own->x;
+    own->x = x;
+    bool good = ag__op_matmul.eval(call);
+    own->x = before;
+    return good;
+}
+
+static bool strong_product(const ag_call *call, int64_t strong) {
+    int64_t stride[4][AG_MAX_RANK];
+    ag_array full[2], clean[2];
+    for (int i = 0; i < 2; i++) {
+        if (!packed(call, &call->x[i], stride[i], &full[i])) return false;
+        clean[i] = full[i];
+        if (!(strong & (i == 0 ? B : A))) continue;
+        if (!packed(call, &full[i], stride[2 + i], &clean[i])) return false;
+        clear_what_is_not_finite(&clean[i]);
+    }
+    if (!product_of(call, clean)) return false;
+    if (strong & B) add_from_a(&full[0], &full[1], &call->y);
+    if (strong & A) add_from_b(&full[0], &full[1], &call->y);
+    return true;
+}
+
+static bool met_are_finite(const ag_call *call, int64_t strong, const lines l[2]) {
+    return (!(strong & B) || all_finite(&call->x[0], &l[0])) && (!(strong & A) || all_finite(&call->x[1], &l[1]));
+}
+
+/* What y holds before the product is added to it would be lost: then what the zeros meet is looked through. */
+static bool strong_matmul_eval(const ag_call *call) {
+    int64_t strong = *(const int64_t *)call->attributes;
+    const lines l[2] = {lines_of(&call->x[0]), lines_of(&call->x[1])};
+    int64_t met = (strong & B ? l[0].count : 0) + (strong & A ? l[1].count : 0);
+    if (!call->accumulate && call->y.size < met) {
+        const lines all = lines_of(&call->y);
+        if (!ag__op_matmul.eval(call)) return false;
+        if (all_finite(&call->y, &all) || met_are_finite(call, strong, l)) return true;
+    } else if (met_are_finite(call, strong, l)) {
+        return ag__op_matmul.eval(call);
+    }
+    return strong_product(call, strong);
+}
+
+static bool strong_matmul_infer(ag_infer *r) {
+    int64_t strong = *(const int64_t *)r->attributes;
+    if (strong < A || strong > (A | B)) return ag_reject(r, AG_ERR_RANGE, "%lld is no operand", (long long)strong);
+    return ag__op_matmul.infer(r);
+}
+
+static ag_tensor *strong_matmul_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    int64_t strong = *(const int64_t *)ag_attributes(y);
+    ag_tensor *a = ag_input(y, 0), *b = ag_input(y, 1);
+    return i == 0 ? ag__slope_matmul(g, ag_transpose(b, -2, -1), A, strong & B)
+                  : ag__slope_matmul(ag_transpose(a, -2, -1), g, B, strong & A);
+}
+
+const ag_op ag__op_strong_matmul = {.name = "strong_matmul",
+                                    .notation = "{0} @ {1}",
+                                    .kind = AG_KIND_CONTRACTION,
+                                    .arity = 2,
+                                    .attribute_bytes = sizeof(int64_t),
+                                    .flags = AG_OP_ACCUMULATES,
+                                    .infer = strong_matmul_infer,
+                                    .eval = strong_matmul_eval,
+                                    .vjp = strong_matmul_vjp};
+
+ag_tensor *ag__slope_matmul(ag_tensor *a, ag_tensor *b, int64_t cotangent, int64_t strong) {
+    if (!ag__is_weak(a)) strong |= cotangent;
+    return strong ? ag_apply(&ag__op_strong_matmul, 2, (ag_tensor *[]){a, b}, &strong, sizeof strong) : ag_matmul(a, b);
+}
