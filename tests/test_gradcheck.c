@@ -866,6 +866,60 @@ START_TEST(no_gradient_is_excused_where_slopes_jump) {
 }
 END_TEST
 
+/* Random functions at round points, where kinks and jumps of the slope are met all the time. */
+typedef struct composition {
+    uint64_t seed;
+    bool wrong; /* op_factor somewhere in it */
+} composition;
+
+static int drawn(const composition *c, uint64_t i, int n) { return (int)((scatter(50 * c->seed + i) + 1) / 2 * n); }
+
+static ag_tensor *composed(void *context, int n, ag_tensor *const x[]) {
+    const composition *c = context;
+    ag_tensor *h = x[0];
+    int length = 2 + drawn(c, 0, 4), place = drawn(c, 1, length);
+    for (int i = 0; i < length; i++) {
+        double number = drawn(c, 20 + (uint64_t)i, 9) / 2.0 - 2;
+        if (c->wrong && i == place) h = ag_apply(&op_factor, n, &h, NULL, 0);
+        switch (drawn(c, 10 + (uint64_t)i, 9)) {
+        case 0: h = ag_tanh(h); break;
+        case 1: h = signed_square(h); break;
+        case 2: h = squared_relu(h); break;
+        case 3: h = ag_add_scalar(h, number); break;
+        case 4: h = ag_scale(h, number); break;
+        case 5: h = ag_add(h, squared_relu(h)); break;
+        case 6: h = ag_add(h, x[0]); break;
+        case 7: h = ag_relu(h); break;
+        default: h = ag_square(h);
+        }
+    }
+    return ag_sum(h);
+}
+
+START_TEST(random_functions_at_round_points_pass) {
+    for (uint64_t seed = 0; seed < (small_run() ? 50 : 2000); seed++) {
+        composition c = {seed, false};
+        ag_mark mark = ag_tape_mark(tape);
+        double at[3];
+        for (int i = 0; i < 3; i++) at[i] = drawn(&c, 30 + (uint64_t)i, 9) / 2.0 - 2;
+        ag_tensor *x = F64S(at[0], at[1], at[2]), *right, *wrong;
+        ag_gradcheck_options options = {.directions = seed % 3 == 0 ? 2 : 0};
+        if (check_with(composed, &c, 1, &x, options) != AG_OK) ck_abort_msg("seed %d: %s", (int)seed, report.message);
+        int64_t kinks = report.kinks;
+        ag_tensor *y = composed(&c, 1, &x);
+        ag_grad(y, 1, &x, &right);
+        off = -0.25;
+        c.wrong = true;
+        ag_grad(composed(&c, 1, &x), 1, &x, &wrong);
+        bool same =
+            ag_item(ag_max(ag_abs(ag_sub(right, wrong)))) <= 1e-6 * (1 + fabs(ag_item(y))); /* rounding, or nothing */
+        ag_status status = check_with(composed, &c, 1, &x, options);
+        if (!same && kinks == 0 && status == AG_OK) ck_abort_msg("seed %d is wrong: %s", (int)seed, report.message);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 /* Sums of many, of which some jump at the point: rows of integers give exactly 0 there. */
 static ag_tensor *squared_margins(void *context, int n, ag_tensor *const x[]) {
     (void)context, (void)n;
@@ -1499,6 +1553,7 @@ int main(void) {
     tcase_add_test(jumps, wrong_gradients_fail_where_slopes_jump);
     tcase_add_test(jumps, no_gradient_is_excused_where_slopes_jump);
     tcase_add_test(jumps, squared_margins_pass);
+    tcase_add_test(jumps, random_functions_at_round_points_pass);
     TCase *guilty = tape_group(suite, "the guilty operation");
     tcase_add_test(guilty, batchnorm_names_the_guilty_operation);
     tcase_add_test(guilty, the_guilty_line_is_the_line_of_the_call);
