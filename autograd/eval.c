@@ -123,8 +123,8 @@ bool ag__accumulate(ag_tensor *t, ag__buffer *onto) {
 
 typedef struct plan {
     ag_tape *tape;
-    uint32_t low, high;     /* the marked nodes are among low … high−1 */
-    uint32_t waiting;       /* marked, and not reached by the scan yet */
+    uint32_t low, high; /* the marked nodes are among low … high−1 */
+    uint32_t waiting;   /* marked, and not reached by the scan yet */
     ag__amount marked;
     bool put_off; /* what is assigned, as far as it can be */
 } plan;

@@ -44,11 +44,11 @@ enum {
     AG__MOST_IN_RUN = AG__LIMIT(1024, 5),   /* operations in one piece */
 
     /* What is planned together, and when. Elements a node on average: */
-    AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48), /* nodes of an evaluation that are planned together */
-    AG__SCALARS = AG__LIMIT(8, 1),           /* below which not even chunks are looked at one by one, */
-    AG__FEW = AG__LIMIT(128, 4),             /* below which planning never pays, */
-    AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24), /* and from which it pays at first sight */
-    AG__SEEN = AG__LIMIT(512, 4),            /* structures whose number of visits is remembered */
+    AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48),     /* nodes of an evaluation that are planned together */
+    AG__SCALARS = AG__LIMIT(8, 1),                           /* below which not even chunks are looked at one by one, */
+    AG__FEW = AG__LIMIT(1024, 4),                             /* below which planning never pays, */
+    AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24),                /* and from which it pays at first sight */
+    AG__SEEN = AG__LIMIT(512, 4),                            /* structures whose number of visits is remembered */
     AG__PLAN_BYTES = AG__LIMIT(64 * 1024 * 1024, 64 * 1024), /* of all plans that a tape keeps */
     AG__CODE_BYTES = AG__LIMIT(32 * 1024 * 1024, 512 * 1024), /* of its machine code */
 

@@ -14,8 +14,8 @@
 
 enum {
     BUCKETS = 256,
-    OFTEN = 3,                     /* visits, from which a structure is expected to come again */
-    PATIENCE = 256,                /* chunks after which a plan that never served again may go */
+    OFTEN = 3,      /* visits, from which a structure is expected to come again */
+    PATIENCE = 256, /* chunks after which a plan that never served again may go */
     MARGIN = 16
 };
 
@@ -26,13 +26,13 @@ typedef struct numbered { /* a layout; equal ones have one number */
 
 struct ag__plans {
     ag__plan *bucket[BUCKETS];
-    size_t bytes;          /* of the plans in the buckets */
-    uint64_t clock;        /* chunks so far */
-    ag__list words;        /* the present chunk's structure, */
-    ag__list layouts;      /* its layouts, */
-    uint32_t distinct;     /* how many different ones, */
+    size_t bytes;                   /* of the plans in the buckets */
+    uint64_t clock;                 /* chunks so far */
+    ag__list words;                 /* the present chunk's structure, */
+    ag__list layouts;               /* its layouts, */
+    uint32_t distinct;              /* how many different ones, */
     uint32_t first_layout[BUCKETS]; /* and the latest of each hash, plus 1 */
-    uint64_t seen[AG__SEEN];   /* a hash, but for its last byte: how often it came */
+    uint64_t seen[AG__SEEN];        /* a hash, but for its last byte: how often it came */
 };
 
 static struct ag__plans *plans_of(ag_tape *tape) {

@@ -52,6 +52,7 @@ int lstm_rows(row *to);
 int matmul_rows(row *to);
 int optimiser_rows(row *to);
 int program_rows(row *to);
+int structure_rows(row *to);
 int tape_rows(row *to);
 int training_rows(row *to);
 int transformer_rows(row *to);

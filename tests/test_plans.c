@@ -56,7 +56,8 @@ static ag_tensor *a_permutation(ag_tensor *a, ag_tensor *b, int v) {
 static ag_tensor *a_flip(ag_tensor *a, ag_tensor *b, int v) {
     return ag_mul(v == 3 ? ag_flip(ag_flip(a, 0), 2) : ag_flip(a, v), b);
 }
-static ag_tensor *a_slice(ag_tensor *a, ag_tensor *b, int v) { /* of one shape, from another place, or at another step */
+static ag_tensor *a_slice(ag_tensor *a, ag_tensor *b,
+                          int v) { /* of one shape, from another place, or at another step */
     ag_tensor *one = ag_slice(ag_exp(a), 0, v % 3, v % 3 + 2, 1);
     return ag_mul(one, ag_slice(b, 0, v == 3 ? 2 : 0, v == 3 ? 4 : 2, 1));
 }
@@ -99,8 +100,8 @@ static const twins all_twins[] = {{"cast", a_cast},
 static ag_tensor *expected(const twins *t, int variant, ag_tape *onto) {
     ag_tape *own = ag_tape_new();
     ag_tape_set_evaluator(own, AG_EVALUATOR_REFERENCE);
-    ag_tensor *y = t->build(scattered(own, AG_F64, AG_SHAPE(4, 4, 4), 0), scattered(own, AG_F64, AG_SHAPE(4, 4, 4), 99),
-                            variant);
+    ag_tensor *y =
+        t->build(scattered(own, AG_F64, AG_SHAPE(4, 4, 4), 0), scattered(own, AG_F64, AG_SHAPE(4, 4, 4), 99), variant);
     const void *data = ag_data(ag_contiguous(y));
     expect_ok(own);
     ag_tensor *copy = ag_from(onto, ag_dtype_of(y), ag_shape_of(y), data);
@@ -200,8 +201,13 @@ START_TEST(what_is_planned_depends_on_sizes) {
     static const struct {
         int64_t elements;
         int visit;
-    } cases[] = {{1, 0}, {AG__SCALARS - 1, 0}, {AG__FEW - 1, 0}, {AG__FEW, 3}, {AG__AT_FIRST_SIGHT - 1, 3},
-                 {AG__AT_FIRST_SIGHT, 1}, {4 * AG__AT_FIRST_SIGHT, 1}};
+    } cases[] = {{1, 0},
+                 {AG__SCALARS - 1, 0},
+                 {AG__FEW - 1, 0},
+                 {AG__FEW, 3},
+                 {AG__AT_FIRST_SIGHT - 1, 3},
+                 {AG__AT_FIRST_SIGHT, 1},
+                 {4 * AG__AT_FIRST_SIGHT, 1}};
     if (cases[_i].elements < 1) return;
     ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(cases[_i].elements), 0);
