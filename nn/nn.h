@@ -445,7 +445,7 @@ AG_API ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i);
  * Shape:  g[i] (…) -> ()
  * Dtype:  real, one for all
  * Grad:   falls out of the graph
- * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE; each g[i] is then as it was, or nil
+ * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE; all g[i] are then as they were, or nil
  * Source: Pascanu et al. (2013), in the form of torch.nn.utils.clip_grad_norm_ */
 AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);
 

@@ -390,14 +390,30 @@ static ag_tensor *norm_of(int n, ag_tensor *const g[]) {
     return ag_where(ag_less(total, low), small, ag_where(ag_less(high, total), large, norm));
 }
 
+/* Whether all are of one real dtype; if not, nil. What is nil is reported by whatever takes it. */
+static ag_tensor *dtypes_wrong(const char *name, int n, ag_tensor *const g[]) {
+    ag_dtype first = ag_dtype_of(g[0]);
+    for (int i = 0; i < n; i++) {
+        ag_tensor *const pair[] = {g[0], g[i]};
+        ag_dtype dtype = ag_dtype_of(g[i]);
+        if (ag_is_nil(g[i]) || (dtype == first && (dtype == AG_F32 || dtype == AG_F64))) continue;
+        return ag__refuse(name, i ? 2 : 1, pair, AG_ERR_DTYPE, "gradient %d is %s: f32 or f64 is wanted, one for all",
+                          i, ag_dtype_name(dtype));
+    }
+    return NULL;
+}
+
 ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most) {
     static const char name[] = "clip_norm";
     if (n < 1 || !g) return ag__refuse_on(NULL, name, AG_ERR_NULL, "there are no gradients");
     if (!(most > 0)) return ag__refuse(name, 1, g, AG_ERR_RANGE, "the norm %g is not over 0", most);
     for (int i = 1; i < n; i++)
         if (!g[i]) return ag__refuse(name, 2, (ag_tensor *[]){g[0], NULL}, AG_ERR_NULL, "gradient %d is NULL", i);
+    ag_tensor *nil = dtypes_wrong(name, n, g);
+    if (nil) return nil;
     ag_tensor *norm = norm_of(n, g);
     ag_tensor *factor = ag_minimum_scalar(ag_rdiv_scalar(most, ag_add_scalar(norm, 1e-6)), 1);
     for (int i = 0; i < n; i++) g[i] = ag_mul(g[i], factor);
+    for (int i = 0; i < n && ag_is_nil(g[n - 1]); i++) g[i] = g[n - 1]; /* all of them, or nil */
     return norm;
 }

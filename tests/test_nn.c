@@ -936,6 +936,11 @@ START_TEST(test_clipping_scales_all_gradients_together) {
         ck_assert(ag_is_nil(ag_clip_norm(2, g, bad[i])));
         expect_error(tape, AG_ERR_RANGE, "clip_norm", "test_nn.c:");
     }
+    ag_tensor *mixed[] = {g[0], ag_cast(g[1], AG_F32)}, *first = mixed[0], *whole = ag_cast(g[0], AG_I64);
+    ck_assert(ag_is_nil(ag_clip_norm(2, mixed, 1)) && mixed[0] == first);
+    expect_error(tape, AG_ERR_DTYPE, "clip_norm", "gradient 1 is f32", "(2)", "test_nn.c:");
+    ag_clip_norm(1, &whole, 1);
+    expect_error(tape, AG_ERR_DTYPE, "clip_norm", "gradient 0 is i64");
     ag_clip_norm(0, g, 1);
     expect_error(NULL, AG_ERR_NULL, "clip_norm");
     ag_clip_norm(1, NULL, 1);
