@@ -195,8 +195,8 @@ AG_API const char *ag_status_name(ag_status status);
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_eager(ag_tape *tape, bool eager);
 
-/* ag_tape_set_recording -- with false, what is recorded from now on is constant to gradients ("no grad"); returns the
- * former setting, to be put back
+/* ag_tape_set_recording -- with false, what is recorded until it is true again is from then on constant to gradients ("no
+ * grad"); an ag_grad in between still differentiates what was recorded in between. Returns the former setting, to be put back
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
 

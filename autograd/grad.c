@@ -23,8 +23,10 @@ static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->
 
 /* ---- What lies between ---- */
 
+/* What was recorded while recording is off is constant to gradients that are asked for later, not to those asked for now. */
 static bool carries_gradient(const ag_tensor *t) {
-    return !(t->flags & AG__DETACHED) && ag__is_real(t->dtype) && t->op->vjp != ag_zero_vjp;
+    if (t->flags & AG__DETACHED && t->id < t->tape->off_since) return false;
+    return ag__is_real(t->dtype) && t->op->vjp != ag_zero_vjp;
 }
 
 static bool is_active(const scan *s, const ag_tensor *t) { return t->flags & AG__ACTIVE && t->id >= s->low; }

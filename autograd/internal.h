@@ -176,7 +176,7 @@ struct ag_tape {
     ag__buffer *free_list[AG__CLASSES];
     ag__chunk *slabs; /* what small buffers are cut from */
     uint16_t shifts;
-    uint16_t gap; /* poisoned bytes behind each buffer */
+    uint16_t gap;      /* poisoned bytes behind each buffer */
     int64_t held_free; /* bytes of large blocks in the free lists */
 
     ag__recent recent[AG__RECENT];
@@ -192,13 +192,14 @@ struct ag_tape {
     ag__packed *packed;
     ag__label *labels; /* newest first */
 
+    uint32_t off_since; /* nodes from here on were recorded since recording is off; UINT32_MAX: it is on */
     uint64_t seed, draws;
     int threads;
     ag_evaluator evaluator;
-    struct ag__plans *plans; /* plans.c's; NULL: none yet */
-    struct ag__profile *profile;                 /* the last one; NULL: none */
-    bool profiling;                              /* it is running */
-    uint8_t in_vain;      /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
+    struct ag__plans *plans;     /* plans.c's; NULL: none yet */
+    struct ag__profile *profile; /* the last one; NULL: none */
+    bool profiling;              /* it is running */
+    uint8_t in_vain; /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
     bool waited, scanned; /* since the last rewind: such values were kept; there was a backward scan */
     bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                             /* the marks of an evaluation are on the nodes */
@@ -304,7 +305,8 @@ void ag__commit_assignments(ag_tape *tape);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
 void ag__give_up_assignment(ag_tensor *v);  /* and those that are joined with it */
 void ag__leave_ring(ag_tensor *v);
-ag_tensor *ag__next_value(const ag_tensor *x); /* what the variable becomes of which x is a version; NULL: nothing yet */
+ag_tensor *
+ag__next_value(const ag_tensor *x); /* what the variable becomes of which x is a version; NULL: nothing yet */
 
 /* processors.c */
 enum { AG__MOST_THREADS = 1024 };

@@ -62,10 +62,12 @@ static ag_tensor *new_version(ag_tensor *v) {
     return state->version = t;
 }
 
-/* A version that was recorded under the present setting of ag_tape_set_recording; NULL if there is none yet. */
+/* A version that was recorded under the present setting of ag_tape_set_recording, with false since it was set; NULL if there
+ * is none yet. */
 static ag_tensor *ready_version(const ag_tensor *v) {
     ag_tensor *t = ag__variable_of(v)->version;
-    return t && !(t->flags & AG__DETACHED) == v->tape->recording ? t : NULL;
+    if (!t || !(t->flags & AG__DETACHED) != v->tape->recording) return NULL;
+    return v->tape->recording || t->id >= v->tape->off_since ? t : NULL;
 }
 
 ag_tensor *ag__current(ag_tensor *x) {

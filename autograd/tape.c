@@ -37,7 +37,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->memory.held = tape->memory.peak_held = (int64_t)TAPE_BYTES;
     tape->memory.allocations = 1;
     tape->recording = true;
-    tape->last = UINT32_MAX;
+    tape->last = tape->off_since = UINT32_MAX;
     tape->threads = ag__default_threads();
     tape->evaluator = default_evaluator();
     tape->compile = default_compile();
@@ -186,6 +186,7 @@ void ag__truncate(ag_tape *tape, const ag__place *place) {
         tape->labels->tensor->label = tape->labels->former;
     release_nodes(tape, place->count);
     ag__nodes_end(tape);
+    if (tape->off_since != UINT32_MAX && tape->off_since > tape->count) tape->off_since = tape->count;
     ag__arena_release(tape, place->chunk, place->used);
 }
 
@@ -238,6 +239,7 @@ bool ag_tape_set_eager(ag_tape *tape, bool eager) {
 bool ag_tape_set_recording(ag_tape *tape, bool recording) {
     if (!tape) return false;
     bool former = tape->recording;
+    if (former != recording) tape->off_since = recording ? UINT32_MAX : tape->count;
     tape->recording = recording;
     return former;
 }

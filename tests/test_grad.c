@@ -186,6 +186,55 @@ START_TEST(recording_off_is_constant) {
 }
 END_TEST
 
+/* Gradients that are asked for while recording is off are right, of any order, and constant later. */
+START_TEST(gradients_within_recording_off) {
+    ag_tensor *p = parameter(3), *before = ag_square(p), *x = F64S(2), *dp, *dx, *ddx, *t;
+    ag_tape_set_recording(tape, false);
+    ag_tensor *frozen = ag_square(p);
+    ag_tape_set_recording(tape, true);
+    ag_tape_set_recording(tape, false);
+    ck_assert(!ag_tape_set_recording(tape, false)); /* once more changes nothing */
+    ag_tensor *y = ag_sum(ag_mul(ag_mul(x, ag_square(x)), p));
+    ag_grad(y, 1, &x, &dx); /* 3·x²·p */
+    expect_list(dx, 36);
+    ag_grad(ag_sum(dx), 1, &x, &ddx); /* 6·x·p */
+    expect_list(ddx, 36);
+    ag_grad(y, 1, &p, &dp);
+    expect_item(dp, 8);
+    expect_list(ag_hessian(y, x), 36);
+    ag_jvp(1, &y, 1, &p, (ag_tensor *[]){ag_scalar(tape, AG_F64, 2)}, &t);
+    expect_item(t, 16);
+    ag_grad(ag_mul(frozen, p), 1, &p, &dp); /* what was constant before stays so */
+    expect_item(dp, 9);
+    ag_mark mark = ag_tape_mark(tape);
+    for (int i = 0; i < 2; i++) {
+        ag_grad(ag_square(ag_exp(ag_scale(p, 0))), 1, &p, &dp);
+        expect_item(dp, 0);
+        ag_grad(ag_square(ag_mul(p, before)), 1, &p, &dp); /* 6·p⁵ */
+        expect_item(dp, 1458);
+        ag_tape_rewind(tape, mark);
+    }
+    ag_tape_set_recording(tape, true);
+    expect_item(slope(ag_add(y, before), p), 6);
+    expect_item(slope(ag_mul(ag_sum(dx), p), p), 36);
+}
+END_TEST
+
+/* A rewind to before recording was switched off. */
+START_TEST(recording_stays_off_over_a_rewind) {
+    ag_tensor *p = parameter(3), *dp;
+    ag_mark mark = ag_tape_mark(tape);
+    for (int i = 0; i < 5; i++) ag_exp(p);
+    ag_tape_set_recording(tape, false);
+    ag_tape_rewind(tape, mark);
+    ag_tensor *y = ag_square(p);
+    ag_grad(y, 1, &p, &dp);
+    expect_item(dp, 6);
+    ag_tape_set_recording(tape, true);
+    expect_item(slope(ag_add(y, p), p), 1);
+}
+END_TEST
+
 /* ---- Parameters ---- */
 
 START_TEST(backward_adds_up_until_it_is_told_to_forget) {
@@ -654,6 +703,8 @@ int main(void) {
     tcase_add_test(meaning, gradients_may_replace_their_inputs);
     tcase_add_test(meaning, stopped_gradients);
     tcase_add_test(meaning, recording_off_is_constant);
+    tcase_add_test(meaning, gradients_within_recording_off);
+    tcase_add_test(meaning, recording_stays_off_over_a_rewind);
     TCase *parameters = tape_group(suite, "parameters");
     tcase_add_test(parameters, backward_adds_up_until_it_is_told_to_forget);
     tcase_add_test(parameters, a_rewind_forgets_what_backward_found);
