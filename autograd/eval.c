@@ -221,7 +221,7 @@ static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t reader
     if (live) return false;
     if (t->id >= t->tape->last) return !(t->flags & AG__VARIABLE);
     if (readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
-    return !ag__awaits_gradient(t);
+    return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
 }
 
 bool ag__may_release(const ag_tensor *t) { return releasable(t, t->live, t->readers); }

@@ -325,6 +325,12 @@ bool ag__compute(ag_tensor *t);                      /* one node, by the referen
 bool ag__accumulate(ag_tensor *t, ag__buffer *onto); /* the same, added to what a buffer holds */
 bool ag__no_memory(const ag_tensor *t, size_t bytes);
 bool ag__may_release(const ag_tensor *t);
+
+/* Whether t is one element that many are folded into: another evaluation, with other regions, may fold them in another
+ * order. It is not released, lest what was computed from it before be compared with another value. */
+static inline bool ag__is_whole_fold(const ag_tensor *t) {
+    return t->op->kind == AG_KIND_REDUCTION && t->layout->size == 1;
+}
 void ag__leave_inputs(ag_tensor *t); /* after t has been computed, or the value of which it is a part */
 bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high); /* the marked nodes; false: none is marked now */
 void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);

@@ -161,7 +161,7 @@ static bool write_wanted(const ag__chunk_nodes *c) {
 static bool wanted_after(const ag_tensor *t, uint32_t uses, uint32_t first, uint32_t last) {
     if (t->id >= last) return t->live > uses;
     if (t->live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED)) return true;
-    return ag__awaits_gradient(t);
+    return ag__is_whole_fold(t) || ag__awaits_gradient(t);
 }
 
 /* The number of an input, in *to. */

@@ -218,6 +218,7 @@ static void check_step(strip *s) {
 }
 
 static void check_op(const ag_op *op, int dtype) {
+    ag__code_free(tape); /* of the operations before: there is room for so much */
     for (int y = 0; y < AG_DTYPES; y++) {
         if (op == &ag__op_cast ? y == AG_I64 : y != (op->flags & AG_OP_PREDICATE ? AG_BOOL : dtype)) continue;
         snprintf(current, sizeof current, "%s %s to %s", op->name, ag_dtype_name((ag_dtype)dtype),
@@ -508,7 +509,6 @@ START_TEST(equal_programs_share_code) {
     expect_three_right(code);
 }
 END_TEST
-
 
 /* Executable is what cannot be written to. */
 START_TEST(code_is_not_writable) {

@@ -147,6 +147,24 @@ START_TEST(first_elements_are_not_taken_for_rows) {
 }
 END_TEST
 
+/* The sum of everything has another order in a region of rows than in one without. Were it released and computed again, the
+ * largest of it alone would be equal to none. */
+START_TEST(a_sum_of_everything_is_computed_once) {
+    ag_tensor *d[2];
+    for (int fused = 0; fused < 2; fused++) {
+        ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(3000, 20), (uint64_t)_i * 70000), *b = matrix(1, 20, 3);
+        ag_tape_set_evaluator(tape, fused ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        ag_tensor *e = ag_exp(x), *most = ag_max_over(ag_mean(e), (ag_axes){0}, true);
+        ck_assert_int_eq(ag_eval(most), AG_OK);
+        ag_tensor *y = ag_add(ag_mul(e, b), most);
+        ag_grad(ag_sum(y), 1, &x, &d[fused]);
+        ck_assert_int_eq(ag_eval_all(2, (ag_tensor *[]){y, d[fused]}), AG_OK);
+    }
+    const float *got = ag_data(d[1]), *want = ag_data(d[0]);
+    for (int i = 0; i < 60000; i++) ck_assert_double_lt(fabs((double)got[i] - (double)want[i]), 1e-5);
+}
+END_TEST
+
 /* An operation of a user is as good as one of the library's. */
 static void twice_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     (void)attributes;
@@ -515,6 +533,7 @@ int main(void) {
     if (usual_pieces(1)) tcase_add_test(regions, only_what_belongs_together_is_one_large_sweep);
     tcase_add_loop_test(regions, large_graphs_agree_with_the_reference, 0, 8);
     tcase_add_loop_test(regions, a_value_for_each_row_is_not_taken_for_one_of_each_element, 0, 12);
+    tcase_add_loop_test(regions, a_sum_of_everything_is_computed_once, 0, 20);
     tcase_add_test(regions, first_elements_are_not_taken_for_rows);
     TCase *less = tape_group(suite, "not computed");
     tcase_add_test(less, equal_nodes_are_computed_once);

@@ -533,7 +533,7 @@ static verdict check_repetition(const run *kept, const program *p, char *report)
          i++) {
         int64_t calls = r.ledger.calls;
         v = check_body(&r, p, kept, report);
-        if (i < USES_UNTIL_CODE || v != AGREES || r.ledger.calls == calls) continue;
+        if (i < USES_UNTIL_CODE || v != AGREES || r.ledger.calls == calls || AG_TINY_LIMITS) continue; /* plans go */
         snprintf(report, REPORT, "%lld allocations in a steady loop", (long long)(r.ledger.calls - calls));
         v = LEAKS;
     }
