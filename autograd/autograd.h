@@ -676,6 +676,22 @@ AG_API ag_tensor *ag_exp(ag_tensor *x);
  * Source: numpy.log */
 AG_API ag_tensor *ag_log(ag_tensor *x);
 
+/* ag_expm1 -- y = e^x − 1, right where x is near 0
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·e^x
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.expm1 */
+AG_API ag_tensor *ag_expm1(ag_tensor *x);
+
+/* ag_log1p -- y = ln(1 + x), right where x is near 0; −inf at −1, NaN below
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(1 + x)
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.log1p */
+AG_API ag_tensor *ag_log1p(ag_tensor *x);
+
 /* ag_sqrt -- y = √x
  * Shape:  x (…) -> (…)
  * Dtype:  real
@@ -735,7 +751,7 @@ AG_API ag_tensor *ag_cos(ag_tensor *x);
 /* ag_tanh -- y = tanh x
  * Shape:  x (…) -> (…)
  * Dtype:  real
- * Grad:   x̄ = ȳ·(1 − y²)
+ * Grad:   x̄ = ȳ·(1 − y²), to a few units in the last place also where y is nearly ±1
  * Errors: AG_ERR_DTYPE
  * Source: numpy.tanh */
 AG_API ag_tensor *ag_tanh(ag_tensor *x);
@@ -743,7 +759,7 @@ AG_API ag_tensor *ag_tanh(ag_tensor *x);
 /* ag_sigmoid -- y = 1/(1 + e^(−x))
  * Shape:  x (…) -> (…)
  * Dtype:  real
- * Grad:   x̄ = ȳ·y·(1 − y)
+ * Grad:   x̄ = ȳ·y·(1 − y), to a few units in the last place also where y is nearly 1
  * Errors: AG_ERR_DTYPE
  * Source: torch.sigmoid */
 AG_API ag_tensor *ag_sigmoid(ag_tensor *x);
@@ -1014,9 +1030,11 @@ AG_API ag_tensor *ag_scatter_add(ag_tensor *x, ag_tensor *index, ag_tensor *sour
 
 /* ============================================ 12. Composed functions ============================================ */
 
-/* These have no gradient of their own: it falls out of what they are composed of. */
+/* These have no gradient of their own: it falls out of what they are composed of. Values and gradients are right to a few
+ * units in the last place whatever the finite x, also where a softmax is nearly 0 or 1, but for the sum that ag_logsumexp
+ * ends with. */
 
-/* ag_logsumexp -- y = ln Σ e^x along an axis, as m + ln Σ e^(x−m) with m = max x held constant; −inf where all are
+/* ag_logsumexp -- y = ln Σ e^x along an axis, −inf where all are
  * Shape:  x (…,n,…) -> (…) without the axis, or with extent 1 in its place
  * Dtype:  real
  * Grad:   x̄ = ȳ·softmax(x)
@@ -1039,6 +1057,14 @@ AG_API ag_tensor *ag_softmax(ag_tensor *x, int axis);
  * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
  * Source: torch.log_softmax */
 AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
+
+/* ag_surprisal -- y = −ln softmax(x) along an axis, at the places of an index only, which are chosen as by ag_gather
+ * Shape:  x (…,m,…), index (…,n,…) of the same rank -> (…,n,…)
+ * Dtype:  x real; index i64, 0 <= index < m
+ * Grad:   x̄ = softmax(x)·Σ ȳ, less ȳ at the places of the index
+ * Errors: as ag_log_softmax and ag_gather
+ * Source: torch.nn.functional.cross_entropy, before it takes the mean */
+AG_API ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis);
 
 /* ================================================= 13. Checking ================================================= */
 
@@ -1250,6 +1276,7 @@ struct ag_op {
 #define AG_OP_SCALAR 512u           /* elementwise: the attribute is a double that its dtype must be able to hold */
 #define AG_OP_HIDES_NOTHING 1024u   /* what depends on an infinite or NaN element is infinite or NaN, and each is used: so the
                                      * operation is no choice, and products below it need not be strong */
+#define AG_OP_TIED 2048u            /* one input is a function of another: differences by each alone mean nothing */
 
 /* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
 typedef struct ag_axes_set {

@@ -989,7 +989,7 @@ static ag_tensor *replayed(void *context, int n, ag_tensor *const x[]) {
 }
 
 static bool worth_checking(const ag_tensor *t) {
-    return t->arity > 0 && !(t->flags & AG__READ) && t->dtype == AG_F64 && t->op->vjp;
+    return t->arity > 0 && !(t->flags & AG__READ) && t->dtype == AG_F64 && t->op->vjp && !(t->op->flags & AG_OP_TIED);
 }
 
 /* Whether a node's own VJP (with order 2: that and its gradient) is wrong, at the values it had. */

@@ -330,13 +330,34 @@ static uint8_t role_in(const planner *p, uint32_t s, uint32_t i) {
     return role;
 }
 
+/* Whether node i hangs on single elements alone, each spread over all of its own: what a cotangent is before it meets an
+ * operation whose values matter. */
+static bool of_single_elements(const planner *p, uint32_t i) {
+    for (uint32_t k = p->c->first[i]; k < p->c->first[i + 1]; k++) {
+        const ag__layout *l = tensor_at(p, p->c->operand[k])->layout;
+        for (int axis = 0; axis < l->rank; axis++)
+            if (l->extent[axis] != 1 && ag__strides(l)[axis] != 0) return false;
+    }
+    return true;
+}
+
+/* A region for what is cheap and known early, so that others need not wait for it: those that ask compute it again. */
+static uint32_t early_region(planner *p, int64_t size, uint32_t after) {
+    uint32_t recent = *recent_of(p, size), s = new_region(p, size, after);
+    if (p->failed) return 0;
+    p->time[s] = p->time[after] + 1;
+    *recent_of(p, size) = recent;
+    return s;
+}
+
 static void place_elementwise(planner *p, uint32_t i) {
     int64_t size = tensor_at(p, i)->layout->size;
     uint32_t s = latest_input(p, i), later;
     uint8_t role = s ? role_in(p, s, i) : AG__ROLE_NONE;
     if (role == AG__ROLE_NONE) {
         later = later_region(p, size, s);
-        s = later ? later : new_region(p, size, s);
+        if (later && tensor_at(p, i)->op->flags & AG_OP_CHEAP && of_single_elements(p, i)) s = early_region(p, size, s);
+        else s = later ? later : new_region(p, size, s);
         role = AG__ROLE_ELEMENT;
     }
     if (p->failed) return;

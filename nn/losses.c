@@ -26,32 +26,63 @@ static ag_tensor *at_labels(ag_tensor *scores, ag_tensor *labels) {
     return ag_gather(scores, ag_unsqueeze(labels, 1), 1);
 }
 
+/* What x is multiplied by, before its mean is taken, for their sum to stay within range: a power of 2, which takes nothing
+ * from any x that is not about to vanish. */
+static double share_of(ag_tensor *x) {
+    double share = 1;
+    for (int64_t n = ag_size(x); n > 1; n -= n / 2) share /= 2;
+    return share;
+}
+
+/* The mean of x, without a sum that is beyond the largest number unless the mean is. */
+static ag_tensor *average(ag_tensor *x) {
+    double share = share_of(x);
+    return share == 1 ? ag_mean(x) : ag_scale(ag_mean(ag_scale(x, share)), 1 / share);
+}
+
 ag_tensor *ag_cross_entropy(ag_tensor *scores, ag_tensor *labels) {
     ag_tensor *nil;
     if (!labels_fit("cross_entropy", scores, labels, &nil)) return nil;
-    return ag_mean(ag_sub(ag_logsumexp(scores, 1, true), at_labels(scores, labels)));
+    return average(ag_surprisal(scores, ag_unsqueeze(labels, 1), 1));
 }
 
-/* ln(1 + e^s) = m + ln(e^(s−m) + e^(−m)) with m = max(s, 0) held constant: neither exponential overflows. The usual
- * max(s, 0) + ln(1 + e^−|s|) is as safe, but has a kink at 0, where its gradient would come out as 0 and not as ½. */
-static ag_tensor *softplus(ag_tensor *s) {
-    ag_tensor *m = ag_stop_gradient(ag_maximum_scalar(s, 0));
-    return ag_add(m, ag_log(ag_add(ag_exp(ag_sub(s, m)), ag_exp(ag_neg(m)))));
-}
-
+/* ln(1 + e^s) − t·s is (1 − t)·s + ln(1 + e^−s) as well. Either is a sum of what is not negative on its side of 0, where its
+ * exponential is at most 1, and both have the same derivatives where they meet. */
 ag_tensor *ag_binary_cross_entropy(ag_tensor *scores, ag_tensor *targets) {
     ag_tensor *const x[] = {scores, targets};
     if (!same_shape(scores, targets))
         return ag__refuse("binary_cross_entropy", 2, x, AG_ERR_SHAPE, "the shapes of scores and targets differ");
-    return ag_mean(ag_sub(softplus(scores), ag_mul(targets, scores)));
+    ag_tape *tape = ag_tape_of(scores);
+    ag_dtype dtype = ag_dtype_of(scores);
+    ag_tensor *zero = ag_scalar(tape, dtype, 0), *one = ag_scalar(tape, dtype, 1), *over = ag_less(zero, scores);
+    ag_tensor *linear = ag_mul(ag_sub(ag_where(over, one, zero), targets), scores);
+    ag_tensor *away = ag_mul(ag_where(over, ag_neg(one), one), scores); /* −|s| */
+    return average(ag_add(linear, ag_log1p(ag_exp(away))));
+}
+
+/* Whether a class is the sample's label: N C. Numbers of classes are exact as reals, which machine code compares. */
+static ag_tensor *is_label(ag_tensor *scores, ag_tensor *labels) {
+    enum { MOST_F32 = 1 << 24 };
+    int64_t classes = ag_extent(scores, 1);
+    ag_dtype dtype = classes > MOST_F32 ? AG_F64 : ag_dtype_of(scores);
+    return ag_equal(ag_cast(ag_unsqueeze(labels, 1), dtype), ag_arange(ag_tape_of(scores), dtype, classes));
+}
+
+/* a − b + 1, rounded about once, for a that is broadcast to b's: what is lost in a − b is put back where it matters, by
+ * the difference of two numbers with its error that Knuth gives. The error is nothing to gradients. */
+static ag_tensor *one_more(ag_tensor *a, ag_tensor *b) {
+    ag_tensor *u = ag_stop_gradient(a), *v = ag_stop_gradient(b), *d = ag_sub(u, v), *minus_v = ag_sub(d, u);
+    ag_tensor *lost = ag_sub(ag_sub(u, ag_sub(d, minus_v)), ag_add(v, minus_v));
+    ag_tensor *zero = ag_scalar(ag_tape_of(a), ag_dtype_of(a), 0), *four = ag_scalar(ag_tape_of(a), ag_dtype_of(a), 4);
+    return ag_add(ag_add_scalar(ag_sub(a, b), 1), ag_where(ag_less(ag_abs(d), four), lost, zero));
 }
 
 ag_tensor *ag_hinge(ag_tensor *scores, ag_tensor *labels) {
     ag_tensor *nil;
     if (!labels_fit("hinge", scores, labels, &nil)) return nil;
-    ag_tensor *margins = ag_relu(ag_add_scalar(ag_sub(scores, at_labels(scores, labels)), 1)); /* N C */
-    /* The label's own margin is s − s + 1, which is 1 exactly, and whose two gradients cancel. */
-    return ag_mean(ag_add_scalar(ag_sum_over(margins, AG_AXES(1), false), -1));
+    ag_tensor *margins = ag_relu(one_more(scores, at_labels(scores, labels))); /* N C */
+    ag_tensor *zero = ag_scalar(ag_tape_of(scores), ag_dtype_of(scores), 0);
+    return average(ag_sum_over(ag_where(is_label(scores, labels), zero, margins), AG_AXES(1), false));
 }
 
 ag_tensor *ag_mse(ag_tensor *x, ag_tensor *target) {

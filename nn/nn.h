@@ -279,8 +279,8 @@ AG_API ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bo
 
 /* Each is the mean over the batch: a 0-d tensor, ready for ag_grad; NaN for a batch of no samples. */
 
-/* ag_cross_entropy -- mean over N of logsumexp(s_i) − s_i[label_i]: softmax and negative log-likelihood in one, safe for
- * any finite scores
+/* ag_cross_entropy -- mean over N of logsumexp(s_i) − s_i[label_i]: softmax and negative log-likelihood in one. Value and
+ * gradient are right to a few units in the last place for any finite scores, as are those of the next two
  * Shape:  scores (N,C), labels (N) -> ()
  * Dtype:  scores real; labels i64, 0 <= label < C
  * Grad:   s̄ = (softmax(s) − onehot(labels))/N; falls out of the graph
@@ -288,7 +288,7 @@ AG_API ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bo
  * Source: torch.nn.functional.cross_entropy */
 AG_API ag_tensor *ag_cross_entropy(ag_tensor *scores, ag_tensor *labels);
 
-/* ag_binary_cross_entropy -- mean of ln(1 + e^s) − t·s for scores s before the sigmoid, safe for any finite ones
+/* ag_binary_cross_entropy -- mean of ln(1 + e^s) − t·s for scores s before the sigmoid
  * Shape:  scores (…), targets of the same shape -> ()
  * Dtype:  real; targets the same, between 0 and 1
  * Grad:   s̄ = (sigmoid(s) − t)/n; falls out of the graph

@@ -1,8 +1,8 @@
 /* compose -- functions made of other operations, gradients included
  *
  * Each checks its input before it records anything, so that a wrong call is reported under the name that was
- * called. In the exponentials m, the largest element, is held constant: it only moves the exponents into
- * range and cancels out, so what is left of the graph still has the right gradient, of any order. */
+ * called. In the exponentials m, the largest element, is held constant: it only moves the exponents into range and cancels
+ * out, so what is left of the graph still has the right gradient, of any order. */
 #include "ops/list.h"
 
 #include <float.h>
@@ -21,27 +21,107 @@ static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **
     return false;
 }
 
-static ag_tensor *largest(ag_tensor *x, int axis) { return ag_stop_gradient(ag_max_over(x, AG_AXES(axis), true)); }
+static ag_tensor *largest_of(ag_tensor *x, int axis) { return ag_stop_gradient(ag_max_over(x, AG_AXES(axis), true)); }
 
-/* Where m is infinite, x − m would be ∞ − ∞: there the largest finite number takes its place in the
- * exponents. Where all x are −∞ the total is 0, and otherwise at least 1: cut to that, its logarithm hands
- * down 0 rather than 0·∞, and m alone makes the result −∞. */
+/* What of v stands where e < 1, as the exponential of what is below the largest is, and what stands elsewhere; 0 in its
+ * stead. A choice like `where`, but without a bool for each element, which would take longer than e^x itself. */
+AG_BLOCK2(below_one_f32, float, float, b < 1 ? a : 0)
+AG_BLOCK2(below_one_f64, double, double, b < 1 ? a : 0)
+AG_BLOCK2(from_one_f32, float, float, b < 1 ? 0 : a)
+AG_BLOCK2(from_one_f64, double, double, b < 1 ? 0 : a)
+static ag_tensor *below_one(ag_tensor *v, ag_tensor *e) {
+    return ag_apply(&ag__op_below_one, 2, (ag_tensor *[]){v, e}, NULL, 0);
+}
+static ag_tensor *from_one(ag_tensor *v, ag_tensor *e) {
+    return ag_apply(&ag__op_from_one, 2, (ag_tensor *[]){v, e}, NULL, 0);
+}
+static ag_tensor *below_one_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return i == 0 ? below_one(g, ag_input(y, 1)) : ag_zero_vjp(y, g, i);
+}
+static ag_tensor *from_one_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return i == 0 ? from_one(g, ag_input(y, 1)) : ag_zero_vjp(y, g, i);
+}
+static const ag_micro below_one_micro[] = {
+    {AG_MICRO_LESS, 1, AG_MICRO_VALUE, .value = 1}, {AG_MICRO_AND, 2, .b = 0}, {0}};
+static const ag_micro from_one_micro[] = {
+    {AG_MICRO_LESS, 1, AG_MICRO_VALUE, .value = 1}, {AG_MICRO_SELECT, 2, AG_MICRO_VALUE, 0, .value = 0}, {0}};
+const ag_op ag__op_below_one = {.name = "below_one",
+                                .notation = "{0} * ({1} < 1)",
+                                .kind = AG_KIND_ELEMENTWISE,
+                                .flags = AG_OP_CHEAP,
+                                .arity = 2,
+                                .block = {[AG_F32] = below_one_f32, [AG_F64] = below_one_f64},
+                                .vjp = below_one_vjp,
+                                .micro = {[AG_F32] = below_one_micro, [AG_F64] = below_one_micro}};
+const ag_op ag__op_from_one = {.name = "from_one",
+                               .notation = "{0} * ({1} >= 1)",
+                               .kind = AG_KIND_ELEMENTWISE,
+                               .flags = AG_OP_CHEAP,
+                               .arity = 2,
+                               .block = {[AG_F32] = from_one_f32, [AG_F64] = from_one_f64},
+                               .vjp = from_one_vjp,
+                               .micro = {[AG_F32] = from_one_micro, [AG_F64] = from_one_micro}};
+
+/* A row of x, its exponentials, and their sum T = A + B: B of the largest, which are 1, and A of the others. A softmax
+ * p = e^(x−m)/T of nearly 1 says nothing of 1 − p, and neither does T of what is beside 1. So where one element has more than
+ * half of T it leads: the row is taken relative to it, T − 1 as A/B. The gradient of the leader, through B, then is the
+ * negative sum of the others'. Elsewhere, as where several are the largest, T − 1 and 1 − p lose nothing. */
+typedef struct exponentials {
+    ag_tensor *shifted; /* x − m */
+    ag_tensor *e;       /* e^shifted */
+    ag_tensor *led;     /* …,1,…: whether one element leads */
+    ag_tensor *largest; /* …,1,…: B, 1 where one leads */
+    ag_tensor *excess;  /* …,1,…: T − 1 */
+    int axis;
+} exponentials;
+
+/* `cut` counts T as 1 where all x are −∞. */
+static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, int axis, bool cut) {
+    exponentials y = {.shifted = ag_sub(x, m), .axis = axis};
+    y.e = ag_exp(y.shifted);
+    ag_tensor *others = ag_sum_over(below_one(y.e, y.e), AG_AXES(axis), true);
+    y.largest = ag_sum_over(from_one(y.e, y.e), AG_AXES(axis), true);
+    if (cut) y.largest = ag_clamp(y.largest, 1, (double)INFINITY);
+    ag_tensor *total = ag_add(others, y.largest);
+    y.led = ag_less(total, ag_scalar(ag_tape_of(x), ag_dtype_of(x), 2));
+    y.excess = ag_where(y.led, ag_div(others, y.largest), ag_add_scalar(total, -1));
+    return y;
+}
+
+/* …,1,…: 0, with the gradient of what leads. Not ln B, whose second derivatives cancel beside others that are small. */
+static ag_tensor *leader_of(const exponentials *row) {
+    return ag_sum_over(from_one(row->shifted, row->e), AG_AXES(row->axis), true);
+}
+
+/* −ln p of an element, from its x − m and its e. The leader's is ln T alone, which does not cancel. No
+ * cotangent in this is that of the result negated: that would be known before the row is, and the fused evaluator would go
+ * through the row once more for what depends on it. */
+static ag_tensor *minus_log_share(const exponentials *row, ag_tensor *shifted, ag_tensor *e) {
+    ag_tensor *apart = below_one(ag_sub(leader_of(row), shifted), e);
+    return ag_add(ag_log1p(row->excess), ag_where(row->led, apart, ag_neg(shifted)));
+}
+
+/* Where m is infinite, x − m would be ∞ − ∞: there the largest finite number takes its place in the exponents. Where all
+ * x are −∞ T counts as 1, so that m alone makes the result −∞. */
 ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims) {
     ag_tensor *nil;
     if (!usable_along("logsumexp", x, &axis, &nil)) return nil;
     const double most = ag_dtype_of(x) == AG_F32 ? (double)FLT_MAX : DBL_MAX;
-    ag_tensor *m = largest(x, axis); /* (…,1,…) */
-    ag_tensor *e = ag_exp(ag_sub(x, ag_clamp(m, -most, most)));
-    ag_tensor *total = ag_clamp(ag_sum_over(e, AG_AXES(axis), true), 1, (double)INFINITY); /* (…,1,…) */
-    ag_tensor *y = ag_add(m, ag_log(total));
+    ag_tensor *m = largest_of(x, axis); /* (…,1,…) */
+    exponentials row = exponentials_of(x, ag_clamp(m, -most, most), axis, true);
+    ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0);
+    ag_tensor *largest_x = ag_add(m, ag_where(row.led, leader_of(&row), zero));
+    ag_tensor *y = ag_add(largest_x, ag_log1p(row.excess));
     return keepdims ? y : ag_squeeze(y, AG_AXES(axis));
 }
 
 ag_tensor *ag_softmax(ag_tensor *x, int axis) {
     ag_tensor *nil;
     if (!usable_along("softmax", x, &axis, &nil)) return nil;
-    ag_tensor *e = ag_exp(ag_sub(x, largest(x, axis)));
-    return ag_mul(e, ag_rdiv_scalar(1, ag_sum_over(e, AG_AXES(axis), true))); /* one division a row */
+    exponentials row = exponentials_of(x, largest_of(x, axis), axis, false);
+    ag_tensor *share = ag_rdiv_scalar(1, ag_add_scalar(row.excess, 1)); /* one division a row */
+    ag_tensor *others = ag_mul(below_one(row.e, row.e), ag_div(share, row.largest));
+    return ag_where(row.led, ag_add(others, from_one(share, row.e)), ag_mul(row.e, share));
 }
 
 /* (x − m) − ln Σ e^(x−m) rather than x − logsumexp(x): where m is large, the latter rounds away what
@@ -49,8 +129,20 @@ ag_tensor *ag_softmax(ag_tensor *x, int axis) {
 ag_tensor *ag_log_softmax(ag_tensor *x, int axis) {
     ag_tensor *nil;
     if (!usable_along("log_softmax", x, &axis, &nil)) return nil;
-    ag_tensor *shifted = ag_sub(x, largest(x, axis));
-    return ag_sub(shifted, ag_log(ag_sum_over(ag_exp(shifted), AG_AXES(axis), true)));
+    exponentials row = exponentials_of(x, largest_of(x, axis), axis, false);
+    return ag_neg(minus_log_share(&row, row.shifted, row.e));
+}
+
+ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("surprisal", 2, (ag_tensor *[]){x, index}, &nil)) return nil;
+    if (!usable_along("surprisal", x, &axis, &nil)) return nil;
+    ag_tensor *chosen = ag_gather(x, index, axis);
+    if (ag_is_nil(chosen)) return chosen;
+    ag_tensor *m = largest_of(x, axis);
+    exponentials row = exponentials_of(x, m, axis, false);
+    ag_tensor *shifted = ag_sub(chosen, m);
+    return minus_log_share(&row, shifted, ag_exp(shifted));
 }
 
 ag_tensor *ag_var(ag_tensor *x, double correction) { return ag_var_over(x, AG_ALL_AXES, correction, false); }

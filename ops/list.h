@@ -13,6 +13,7 @@
     X(ag__op_add_scalar)                                                                                               \
     X(ag__op_arange)                                                                                                   \
     X(ag__op_argmax)                                                                                                   \
+    X(ag__op_below_one)                                                                                                \
     X(ag__op_broadcast_to)                                                                                             \
     X(ag__op_cast)                                                                                                     \
     X(ag__op_clamp)                                                                                                    \
@@ -24,13 +25,16 @@
     X(ag__op_embed)                                                                                                    \
     X(ag__op_equal)                                                                                                    \
     X(ag__op_exp)                                                                                                      \
+    X(ag__op_expm1)                                                                                                    \
     X(ag__op_fold)                                                                                                     \
+    X(ag__op_from_one)                                                                                                 \
     X(ag__op_full)                                                                                                     \
     X(ag__op_gate)                                                                                                     \
     X(ag__op_gather)                                                                                                   \
     X(ag__op_less)                                                                                                     \
     X(ag__op_less_equal)                                                                                               \
     X(ag__op_log)                                                                                                      \
+    X(ag__op_log1p)                                                                                                    \
     X(ag__op_matmul)                                                                                                   \
     X(ag__op_max)                                                                                                      \
     X(ag__op_maximum)                                                                                                  \
@@ -55,6 +59,7 @@
     X(ag__op_scale)                                                                                                    \
     X(ag__op_scatter_add)                                                                                              \
     X(ag__op_sigmoid)                                                                                                  \
+    X(ag__op_sigmoid_slope)                                                                                            \
     X(ag__op_sign)                                                                                                     \
     X(ag__op_sin)                                                                                                      \
     X(ag__op_slice)                                                                                                    \
@@ -66,6 +71,7 @@
     X(ag__op_sub)                                                                                                      \
     X(ag__op_sum)                                                                                                      \
     X(ag__op_tanh)                                                                                                     \
+    X(ag__op_tanh_slope)                                                                                               \
     X(ag__op_uniform)                                                                                                  \
     X(ag__op_where)                                                                                                    \
     X(ag__op_windows)

@@ -1,7 +1,8 @@
 /* unary -- functions of one tensor
  *
- * The kernels of exp, log, tanh, sigmoid, sin and cos are vecmath.h's, which are vectorised and give the same
- * bits on every processor. */
+ * The kernels of exp, log, tanh, sigmoid, sin and cos and their like are vecmath.h's, which are vectorised and give the
+ * same bits on every processor. A derivative that can be had from the output y is written so, except where that loses what
+ * matters: 1 − y of a y that is nearly 1. */
 #include "ops/list.h"
 #include "ops/micro.h"
 #include "ops/vecmath.h"
@@ -34,6 +35,34 @@ const ag_op ag__op_log = {.name = "log",
                           .vjp = log_vjp,
                           .micro = {[AG_F32] = log_micro_f32, [AG_F64] = log_micro_f64}};
 ag_tensor *ag_log(ag_tensor *x) { return ag_apply(&ag__op_log, 1, &x, NULL, 0); }
+
+AG_BLOCK1(expm1_f32, float, float, ag__expm1_f32(a))
+AG_BLOCK1(expm1_f64, double, double, ag__expm1_f64(a))
+/* Not g·(y + 1): y is nearly −1 where x is far below 0. */
+static ag_tensor *expm1_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag__slope_mul(g, ag_exp(ag_input(y, i))); }
+const ag_op ag__op_expm1 = {.name = "expm1",
+                            .notation = "e^{0} - 1",
+                            .kind = AG_KIND_ELEMENTWISE,
+                            .arity = 1,
+                            .block = {[AG_F32] = expm1_f32, [AG_F64] = expm1_f64},
+                            .vjp = expm1_vjp,
+                            .micro = {[AG_F32] = expm1_micro_f32, [AG_F64] = expm1_micro_f64}};
+ag_tensor *ag_expm1(ag_tensor *x) { return ag_apply(&ag__op_expm1, 1, &x, NULL, 0); }
+
+AG_BLOCK1(log1p_f32, float, float, ag__log1p_f32(a))
+AG_BLOCK1(log1p_f64, double, double, ag__log1p_f64(a))
+static ag_tensor *log1p_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag__slope_div(g, ag_add_scalar(ag_input(y, i), 1));
+}
+const ag_op ag__op_log1p = {.name = "log1p",
+                            .notation = "ln(1 + {0})",
+                            .kind = AG_KIND_ELEMENTWISE,
+                            .flags = AG_OP_HIDES_NOTHING,
+                            .arity = 1,
+                            .block = {[AG_F32] = log1p_f32, [AG_F64] = log1p_f64},
+                            .vjp = log1p_vjp,
+                            .micro = {[AG_F32] = log1p_micro_f32, [AG_F64] = log1p_micro_f64}};
+ag_tensor *ag_log1p(ag_tensor *x) { return ag_apply(&ag__op_log1p, 1, &x, NULL, 0); }
 
 /* ---- Roots and squares ---- */
 
@@ -179,11 +208,46 @@ ag_tensor *ag_cos(ag_tensor *x) { return ag_apply(&ag__op_cos, 1, &x, NULL, 0); 
 
 /* ---- Activations ---- */
 
+/* The slopes of tanh and sigmoid are operations, recorded with both x and y: written as functions of y, and computed with the
+ * help of x where y no longer tells. Their own gradients take them for functions of y alone, as which they are written; x
+ * is handed nothing. */
+AG_BLOCK2(tanh_slope_f32, float, float, ag__tanh_slope_f32(a, b))
+AG_BLOCK2(tanh_slope_f64, double, double, ag__tanh_slope_f64(a, b))
+static ag_tensor *tanh_slope_vjp(ag_tensor *slope, ag_tensor *g, int i) {
+    return i == 0 ? NULL : ag_scale(ag__slope_mul(g, ag_input(slope, 1)), -2);
+}
+const ag_op ag__op_tanh_slope = {.name = "tanh_slope",
+                                 .notation = "1 - {1}^2",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .flags = AG_OP_TIED,
+                                 .arity = 2,
+                                 .block = {[AG_F32] = tanh_slope_f32, [AG_F64] = tanh_slope_f64},
+                                 .vjp = tanh_slope_vjp,
+                                 .micro = {[AG_F32] = tanh_slope_micro_f32, [AG_F64] = tanh_slope_micro_f64}};
+
+AG_BLOCK2(sigmoid_slope_f32, float, float, ag__sigmoid_slope_f32(a, b))
+AG_BLOCK2(sigmoid_slope_f64, double, double, ag__sigmoid_slope_f64(a, b))
+/* 1 − 2y = −tanh(x/2), which does not cancel where y is nearly ½. */
+static ag_tensor *sigmoid_slope_vjp(ag_tensor *slope, ag_tensor *g, int i) {
+    return i == 0 ? NULL : ag_neg(ag__slope_mul(g, ag_tanh(ag_scale(ag_input(slope, 0), 0.5))));
+}
+const ag_op ag__op_sigmoid_slope = {.name = "sigmoid_slope",
+                                    .notation = "{1} * (1 - {1})",
+                                    .kind = AG_KIND_ELEMENTWISE,
+                                    .flags = AG_OP_TIED,
+                                    .arity = 2,
+                                    .block = {[AG_F32] = sigmoid_slope_f32, [AG_F64] = sigmoid_slope_f64},
+                                    .vjp = sigmoid_slope_vjp,
+                                    .micro = {[AG_F32] = sigmoid_slope_micro_f32, [AG_F64] = sigmoid_slope_micro_f64}};
+
+/* g times the slope of y. */
+static ag_tensor *along_slope(const ag_op *op, ag_tensor *y, ag_tensor *g) {
+    return ag__slope_mul(g, ag_apply(op, 2, (ag_tensor *[]){ag_input(y, 0), y}, NULL, 0));
+}
+
 AG_BLOCK1(tanh_f32, float, float, ag__tanh_f32(a))
 AG_BLOCK1(tanh_f64, double, double, ag__tanh_f64(a))
-static ag_tensor *tanh_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return (void)i, ag__slope_mul(g, ag_rsub_scalar(1, ag_square(y)));
-}
+static ag_tensor *tanh_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, along_slope(&ag__op_tanh_slope, y, g); }
 const ag_op ag__op_tanh = {.name = "tanh",
                            .notation = "tanh({0})",
                            .kind = AG_KIND_ELEMENTWISE,
@@ -196,7 +260,7 @@ ag_tensor *ag_tanh(ag_tensor *x) { return ag_apply(&ag__op_tanh, 1, &x, NULL, 0)
 AG_BLOCK1(sigmoid_f32, float, float, ag__sigmoid_f32(a))
 AG_BLOCK1(sigmoid_f64, double, double, ag__sigmoid_f64(a))
 static ag_tensor *sigmoid_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return (void)i, ag__slope_mul(g, ag_mul(y, ag_rsub_scalar(1, y)));
+    return (void)i, along_slope(&ag__op_sigmoid_slope, y, g);
 }
 const ag_op ag__op_sigmoid = {.name = "sigmoid",
                               .notation = "σ({0})",

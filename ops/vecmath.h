@@ -6,7 +6,8 @@
  * into a sum), -fno-math-errno, -fno-trapping-math and rounding to nearest; never -ffast-math.
  *
  * The polynomials and rational functions are minimax fits made for this file. Largest errors seen, in units
- * of the last place: exp 0.9, log 0.9, tanh 1.5, sigmoid 1.9, sin and cos 1.6 for f32 and 0.9 for f64. */
+ * of the last place: exp 0.9, expm1 1.7, log and log1p 0.9, tanh 1.5, sigmoid 1.9, the slopes of these two 4.6, sin and
+ * cos 1.6 for f32 and 0.9 for f64. */
 #ifndef AG_OPS_VECMATH_H
 #define AG_OPS_VECMATH_H
 
@@ -63,13 +64,13 @@ AG__VM double ag__with_sign_f64(double a, double s) {
 
 /* ---- Exponential ---- */
 
-/* x = n·ln 2 + r + c: returns e^(r+c) and sets *bits to n + 254, for x in [−104, 89]; NaN for NaN.
+/* x = n·ln 2 + r + c: returns e^(r+c) − 1 and sets *bits to n + 254, for x in [−104, 89]; NaN for NaN.
  *
  * n is the integer nearest to x/ln 2, so |r| <= ln 2/2: adding 1.5·2^23 + 254 rounds to an integer and leaves
  * n + 254 in the low bits of the sum. n·ln 2 is subtracted in two parts, the first of 15 bits, so that n
- * times it is exact; c is what rounding r lost. e^(r+c) = 1 + (r + (c + r²·q(r))), q of degree 4 (relative
+ * times it is exact; c is what rounding r lost. e^(r+c) − 1 = r + (c + r²·q(r)), q of degree 4 (relative
  * error 2^−27.7). */
-AG__VM float ag__exp_poly_f32(float x, uint32_t *bits) {
+AG__VM float ag__expm1_poly_f32(float x, uint32_t *bits) {
     const float shift = 0x1.8p23f + 254.0f;
     const float t = x * 0x1.715476p+0f + shift;
     const float n = t - shift;
@@ -82,12 +83,12 @@ AG__VM float ag__exp_poly_f32(float x, uint32_t *bits) {
     const float q2 = 0x1.5558f4p-5f + 0x1.123a74p-7f * r;
     const float q4 = 0x1.6a24dcp-10f;
     *bits = ag__bits_f32(t) - UINT32_C(0x4b400000);
-    return 1.0f + (r + (c + r2 * (q0 + r2 * (q2 + r2 * q4))));
+    return r + (c + r2 * (q0 + r2 * (q2 + r2 * q4)));
 }
 
 /* The same for x in [−746, 710] and n + 2046: the first part of ln 2 has 42 bits, q is of degree 9
  * (2^−56.5). */
-AG__VM double ag__exp_poly_f64(double x, uint64_t *bits) {
+AG__VM double ag__expm1_poly_f64(double x, uint64_t *bits) {
     const double shift = 0x1.8p52 + 2046.0;
     const double t = x * 0x1.71547652b82fep+0 + shift;
     const double n = t - shift;
@@ -104,8 +105,12 @@ AG__VM double ag__exp_poly_f64(double x, uint64_t *bits) {
     const double q8 = 0x1.28add60a79371p-22 + 0x1.ad80d188ecb2fp-26 * r;
     const double q = (q0 + r2 * q2) + r4 * ((q4 + r2 * q6) + r4 * q8);
     *bits = ag__bits_f64(t) - UINT64_C(0x4338000000000000);
-    return 1.0 + (r + (c + r2 * q));
+    return r + (c + r2 * q);
 }
+
+AG__VM float ag__exp_poly_f32(float x, uint32_t *bits) { return 1.0f + ag__expm1_poly_f32(x, bits); }
+
+AG__VM double ag__exp_poly_f64(double x, uint64_t *bits) { return 1.0 + ag__expm1_poly_f64(x, bits); }
 
 /* e^x for x in [−104, 89] (f64: [−746, 710]), NaN for NaN. 2^n is applied as two factors, the first with
  * exponent ⌊n/2⌋, because n runs from −150 (subnormal results) to 128 (overflow). The first product is
@@ -137,6 +142,42 @@ AG__VM double ag__exp_f64(double x) {
     return ag__exp_core_f64(x);
 }
 
+/* e^x for x in [−104, 0] (f64: [−746, 0]), NaN for NaN: the same number in fewer steps. 2^n is applied times 2^64 (2^512), so that
+ * the product is exact, and that is taken back. */
+AG__VM float ag__exp_fall_f32(float x) {
+    uint32_t bits;
+    const float p = ag__exp_poly_f32(x, &bits);
+    return p * ag__float_f32((bits - 63) << 23) * 0x1p-64f;
+}
+
+AG__VM double ag__exp_fall_f64(double x) {
+    uint64_t bits;
+    const double p = ag__exp_poly_f64(x, &bits);
+    return p * ag__float_f64((bits - 511) << 52) * 0x1p-512;
+}
+
+/* e^x − 1 as 2·(h·p + (h − ½)), with e^x = 2h·(1 + p) and h = 2^(n−1), which does not overflow before the result does. Below
+ * −18 (f64: −38) it is −1; what is so small that half its square does not count is x itself, −0 included. */
+AG__VM float ag__expm1_f32(float x) {
+    const float a = x < -18.0f ? -18.0f : x;
+    const float b = a > 89.0f ? 89.0f : a;
+    uint32_t bits;
+    const float p = ag__expm1_poly_f32(b, &bits);
+    const float h = ag__float_f32((bits - 128) << 23);
+    const float half = h * p + (h - 0.5f);
+    return fabsf(x) < 0x1p-26f ? x : half + half;
+}
+
+AG__VM double ag__expm1_f64(double x) {
+    const double a = x < -38.0 ? -38.0 : x;
+    const double b = a > 710.0 ? 710.0 : a;
+    uint64_t bits;
+    const double p = ag__expm1_poly_f64(b, &bits);
+    const double h = ag__float_f64((bits - 1024) << 52);
+    const double half = h * p + (h - 0.5);
+    return fabs(x) < 0x1p-55 ? x : half + half;
+}
+
 /* ---- Sigmoid ---- */
 
 /* With e = e^−|x|: e/(1 + e) for x < 0, 1/(1 + e) otherwise. e never overflows, so that very negative x give
@@ -145,7 +186,7 @@ AG__VM double ag__exp_f64(double x) {
 AG__VM float ag__sigmoid_f32(float x) {
     float a = fabsf(x);
     a = a > 104.0f ? 104.0f : a;
-    const float e = ag__exp_core_f32(-a);
+    const float e = ag__exp_fall_f32(-a);
     const float d = 1.0f + e;
     const float lost = e - (d - 1.0f);
     const float y = (x >= 0.0f ? 1.0f : e) / d;
@@ -155,11 +196,33 @@ AG__VM float ag__sigmoid_f32(float x) {
 AG__VM double ag__sigmoid_f64(double x) {
     double a = fabs(x);
     a = a > 746.0 ? 746.0 : a;
-    const double e = ag__exp_core_f64(-a);
+    const double e = ag__exp_fall_f64(-a);
     const double d = 1.0 + e;
     const double lost = e - (d - 1.0);
     const double y = (x >= 0.0 ? 1.0 : e) / d;
     return y - y * (lost * (x >= 0.0 ? y : 1.0 - y));
+}
+
+/* The slope y·(1 − y) of y = σ(x), as e·s² with e = e^−|x| and s = σ(|x|), the larger of y and 1 − y: far from 0 the smaller
+ * is about e, which cannot be had from a y that is nearly 1. No rounding makes it more than ¼. */
+AG__VM float ag__sigmoid_slope_f32(float x, float y) {
+    float a = fabsf(x);
+    a = a > 104.0f ? 104.0f : a;
+    const float e = ag__exp_fall_f32(-a);
+    const float rest = 1.0f - y;
+    const float s = y > rest ? y : rest;
+    const float slope = (e * s) * s;
+    return slope > 0.25f ? 0.25f : slope;
+}
+
+AG__VM double ag__sigmoid_slope_f64(double x, double y) {
+    double a = fabs(x);
+    a = a > 746.0 ? 746.0 : a;
+    const double e = ag__exp_fall_f64(-a);
+    const double rest = 1.0 - y;
+    const double s = y > rest ? y : rest;
+    const double slope = (e * s) * s;
+    return slope > 0.25 ? 0.25 : slope;
 }
 
 /* ---- Hyperbolic tangent ---- */
@@ -167,57 +230,71 @@ AG__VM double ag__sigmoid_f64(double x) {
 /* With a = |x|:
  *   a < 0.55:  a + a·z·P(z)/Q(z), z = a² (error 2^−27.5; f64: a < 0.625, error 2^−57.5)
  *   else:      1 − 2e/(1 + e), e = e^(−2a)
- * Both have the shape base + rest/den, where the rest is at most half as large as the base. Beyond a = 20 y
- * is 1. */
+ * Both have the shape base + rest/den, where the rest is at most half as large as the base. Far out y is 1; e goes on until
+ * it is 0, so that machine code computes it once for tanh and its slope. */
 AG__VM float ag__tanh_f32(float x) {
     float a = fabsf(x);
-    a = a > 20.0f ? 20.0f : a;
+    a = a > 52.0f ? 52.0f : a;
     const float z = a * a;
     const float up = a * z * (-0x1.555554p-2f - 0x1.98b71ep-10f * z);
     const float uq = 1.0f + 0x1.9e62bep-2f * z;
 
-    uint32_t bits;
-    const float p = ag__exp_poly_f32(-2.0f * a, &bits);
-    const float e2 = p * ag__float_f32((bits - 126) << 23); /* 2e */
-
+    const float e = ag__exp_fall_f32(-2.0f * a);
     const float base = a < 0.55f ? a : 1.0f;
-    const float rest = a < 0.55f ? up : -e2;
-    const float den = a < 0.55f ? uq : 1.0f + 0.5f * e2;
+    const float rest = a < 0.55f ? up : -2.0f * e;
+    const float den = a < 0.55f ? uq : 1.0f + e;
     return ag__with_sign_f32(base + rest / den, x);
 }
 
 AG__VM double ag__tanh_f64(double x) {
     double a = fabs(x);
-    a = a > 20.0 ? 20.0 : a;
+    a = a > 373.0 ? 373.0 : a;
     const double z = a * a;
     const double up = a * z * (-0x1.5555555555555p-2 - z * (0x1.4fda3296bc87dp-6 + 0x1.a1b4e5dd75bf5p-13 * z));
     const double uq = 1.0 + z * (0x1.d8928315dcef2p-2 + z * (0x1.7d9aed2c18586p-6 + 0x1.b121f4bca84dep-13 * z));
 
-    uint64_t bits;
-    const double p = ag__exp_poly_f64(-2.0 * a, &bits);
-    const double e2 = p * ag__float_f64((bits - 1022) << 52);
-
+    const double e = ag__exp_fall_f64(-2.0 * a);
     const double base = a < 0.625 ? a : 1.0;
-    const double rest = a < 0.625 ? up : -e2;
-    const double den = a < 0.625 ? uq : 1.0 + 0.5 * e2;
+    const double rest = a < 0.625 ? up : -2.0 * e;
+    const double den = a < 0.625 ? uq : 1.0 + e;
     return ag__with_sign_f64(base + rest / den, x);
+}
+
+/* The slope 1 − y² of y = tanh x, as e·(1 + |y|)² with e = e^(−2|x|), for 1 − |y| is e·(1 + |y|). No rounding makes it
+ * more than 1. */
+AG__VM float ag__tanh_slope_f32(float x, float y) {
+    float a = fabsf(x);
+    a = a > 52.0f ? 52.0f : a;
+    const float e = ag__exp_fall_f32(-2.0f * a);
+    const float s = 1.0f + fabsf(y);
+    const float slope = e * (s * s);
+    return slope > 1.0f ? 1.0f : slope;
+}
+
+AG__VM double ag__tanh_slope_f64(double x, double y) {
+    double a = fabs(x);
+    a = a > 373.0 ? 373.0 : a;
+    const double e = ag__exp_fall_f64(-2.0 * a);
+    const double s = 1.0 + fabs(y);
+    const double slope = e * (s * s);
+    return slope > 1.0 ? 1.0 : slope;
 }
 
 /* ---- Logarithm ---- */
 
-/* k·ln 2 + ln(1 + f) for f in [√½ − 1, √2 − 1]. With s = f/(2 + f) and h = f²/2, ln(1 + f) = 2·artanh s =
+/* k·ln 2 + ln(1 + f) + c for f in [√½ − 1, √2 − 1] and a small c. With s = f/(2 + f) and h = f²/2, ln(1 + f) = 2·artanh s =
  * f − (h − s·(h + R)), where R is s² times a polynomial in s² of degree 2 (f64: 6). */
-AG__VM float ag__log_core_f32(float f, float k) {
+AG__VM float ag__log_core_f32(float f, float k, float c) {
     const float s = f / (2.0f + f);
     const float z = s * s;
     float w = 0x1.31ea02p-2f;
     w = w * z + 0x1.995e7cp-2f;
     w = w * z + 0x1.55557ap-1f;
     const float h = 0.5f * f * f;
-    return k * 0x1.62e4p-1f - ((h - (s * (h + z * w) + k * 0x1.7f7d1cp-20f)) - f);
+    return k * 0x1.62e4p-1f - ((h - (s * (h + z * w) + (k * 0x1.7f7d1cp-20f + c))) - f);
 }
 
-AG__VM double ag__log_core_f64(double f, double k) {
+AG__VM double ag__log_core_f64(double f, double k, double c) {
     const double s = f / (2.0 + f);
     const double z = s * s;
     const double z2 = z * z;
@@ -227,7 +304,7 @@ AG__VM double ag__log_core_f64(double f, double k) {
     const double w6 = 0x1.2e7101d36f97dp-3;
     const double w = w0 + z2 * (w2 + z2 * (w4 + z2 * w6));
     const double h = 0.5 * f * f;
-    return k * 0x1.62e42fefa3800p-1 - ((h - (s * (h + z * w) + k * 0x1.ef35793c76730p-45)) - f);
+    return k * 0x1.62e42fefa3800p-1 - ((h - (s * (h + z * w) + (k * 0x1.ef35793c76730p-45 + c))) - f);
 }
 
 /* ln x with x = 2^k·m, m in [√½, √2), found by integer arithmetic on the bits; subnormals are first
@@ -239,7 +316,7 @@ AG__VM float ag__log_f32(float x) {
     const uint32_t e = (u + UINT32_C(0x3f800000)) >> 23;         /* k + 127 */
     const float m = ag__float_f32((u & UINT32_C(0x7fffff)) + UINT32_C(0x3f3504f3));
     const float k = (float)(int32_t)e - bias;
-    float y = ag__log_core_f32(m - 1.0f, k);
+    float y = ag__log_core_f32(m - 1.0f, k, -0.0f);
     y = x < INFINITY ? y : x;
     y = x > 0.0f || x != x ? y : NAN;
     return x == 0.0f ? -INFINITY : y;
@@ -252,10 +329,40 @@ AG__VM double ag__log_f64(double x) {
     const uint64_t e = (u + UINT64_C(0x3ff0000000000000)) >> 52;
     const double m = ag__float_f64((u & UINT64_C(0xfffffffffffff)) + UINT64_C(0x3fe6a09e667f3bcd));
     const double k = ag__float_f64(e | UINT64_C(0x4330000000000000)) - bias; /* 2^52 + e */
-    double y = ag__log_core_f64(m - 1.0, k);
+    double y = ag__log_core_f64(m - 1.0, k, -0.0);
     y = x < (double)INFINITY ? y : x;
     y = x > 0.0 || x != x ? y : (double)NAN;
     return x == 0.0 ? -(double)INFINITY : y;
+}
+
+/* ln(1 + x) = ln u + ln(1 + lost/u), where u is 1 + x rounded and lost is what that took away, by the sum of two numbers
+ * that Knuth gives. u is never subnormal. −0 is itself, ln 0 = −∞; NaN below −1. */
+AG__VM float ag__log1p_f32(float x) {
+    const float u = 1.0f + x;
+    const float one = u - x;
+    const float lost = (x - (u - one)) + (1.0f - one);
+    const uint32_t b = ag__bits_f32(u) - UINT32_C(0x3f3504f3);
+    const uint32_t e = (b + UINT32_C(0x3f800000)) >> 23;
+    const float m = ag__float_f32((b & UINT32_C(0x7fffff)) + UINT32_C(0x3f3504f3));
+    const float k = (float)(int32_t)e - 127.0f;
+    float y = ag__log_core_f32(m - 1.0f, k, lost / u);
+    y = x < INFINITY && x != 0.0f ? y : x;
+    y = u > 0.0f || x != x ? y : NAN;
+    return u == 0.0f ? -INFINITY : y;
+}
+
+AG__VM double ag__log1p_f64(double x) {
+    const double u = 1.0 + x;
+    const double one = u - x;
+    const double lost = (x - (u - one)) + (1.0 - one);
+    const uint64_t b = ag__bits_f64(u) - UINT64_C(0x3fe6a09e667f3bcd);
+    const uint64_t e = (b + UINT64_C(0x3ff0000000000000)) >> 52;
+    const double m = ag__float_f64((b & UINT64_C(0xfffffffffffff)) + UINT64_C(0x3fe6a09e667f3bcd));
+    const double k = ag__float_f64(e | UINT64_C(0x4330000000000000)) - (0x1p52 + 1023.0);
+    double y = ag__log_core_f64(m - 1.0, k, lost / u);
+    y = x < (double)INFINITY && x != 0.0 ? y : x;
+    y = u > 0.0 || x != x ? y : (double)NAN;
+    return u == 0.0 ? -(double)INFINITY : y;
 }
 
 /* ---- Sine and cosine ---- */

@@ -2,8 +2,9 @@
  *
  * Input values are exact in f32, so that both dtypes compute the same thing, and far enough apart from each other and
  * from zero for finite differences. */
-#define AG_NO_LOCATION
 #include "tests/cases.h"
+#include "ops/list.h"
+
 #include "ops/list.h"
 
 #include <float.h>
@@ -24,6 +25,23 @@ typedef ag_tensor *const *inputs;
     }
 
 static const ag_axes no_axes = {0, {0}};
+
+/* What softmax and its like are composed with. */
+static ag_tensor *below_one(ag_tensor *v, ag_tensor *e) {
+    return ag_apply(&ag__op_below_one, 2, (ag_tensor *[]){v, e}, NULL, 0);
+}
+static ag_tensor *from_one(ag_tensor *v, ag_tensor *e) {
+    return ag_apply(&ag__op_from_one, 2, (ag_tensor *[]){v, e}, NULL, 0);
+}
+
+/* What the gradients of these are recorded with. */
+static ag_tensor *slope_of(ag_tensor *y) {
+    ag_tensor *inner = ag_input(y, 0), *ones = ag_ones(ag_tape_of(y), ag_dtype_of(y), ag_shape_of(y)), *dx;
+    ag_vjp(1, &y, &ones, 1, &inner, &dx, 0);
+    return dx;
+}
+static ag_tensor *tanh_slope(ag_tensor *x) { return slope_of(ag_tanh(x)); }
+static ag_tensor *sigmoid_slope(ag_tensor *x) { return slope_of(ag_sigmoid(x)); }
 
 /* What relu's gradient is recorded as. */
 static ag_tensor *relu_backward(ag_tensor *x, ag_tensor *g) {
@@ -152,6 +170,7 @@ CALL(scatter_add_0, ag_scatter_add(x[0], x[1], x[2], 0))
 CALL(scatter_add_1, ag_scatter_add(x[0], x[1], x[2], 1))
 CALL(logsumexp_1, ag_logsumexp(x[0], 1, false))
 CALL(logsumexp_0_keep, ag_logsumexp(x[0], 0, true))
+CALL(surprisal_1, ag_surprisal(x[0], x[1], 1))
 CALL(softmax_0, ag_softmax(x[0], 0))
 CALL(softmax_last, ag_softmax(x[0], -1))
 CALL(log_softmax_0, ag_log_softmax(x[0], 0))
@@ -222,7 +241,9 @@ static const op_case rows[] = {
     {"cast itself", NULL, 1 << AG_F64, GRAD | LENIENT, 0, BUILD(cast_f64), 1, {IN(ANY, 2, 3)}, ""},
 
     {"exp", "exp", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_exp), 1, {IN(ANY, 2, 3)}, ""},
+    {"expm1", "expm1", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_expm1), 1, {IN(ANY, 2, 3)}, ""},
     {"log", "log", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_log), 1, {IN(POSITIVE, 2, 3)}, ""},
+    {"log1p", "log1p", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_log1p), 1, {IN(POSITIVE, 2, 3)}, ""},
     {"sqrt", "sqrt", REAL, ELEMENTWISE | GRAD, 0, UNARY(ag_sqrt), 1, {IN(POSITIVE, 2, 3)}, ""},
     {"rsqrt", "rsqrt", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_rsqrt), 1, {IN(POSITIVE, 2, 3)}, ""},
     {"square", "square", NUMBER, ELEMENTWISE | GRAD, 0, UNARY(ag_square), 1, {IN(ANY, 2, 3)}, ""},
@@ -233,12 +254,16 @@ static const op_case rows[] = {
     {"cos", "cos", REAL, ELEMENTWISE | GRAD, 2, UNARY(ag_cos), 1, {IN(ANY, 2, 3)}, ""},
     {"tanh", "tanh", REAL, ELEMENTWISE | GRAD, 3, UNARY(ag_tanh), 1, {IN(ANY, 2, 3)}, ""},
     {"sigmoid", "sigmoid", REAL, ELEMENTWISE | GRAD, 3, UNARY(ag_sigmoid), 1, {IN(ANY, 2, 3)}, ""},
+    {"tanh_slope", "tanh_slope", REAL, ELEMENTWISE | GRAD, 5, UNARY(tanh_slope), 1, {IN(ANY, 2, 3)}, ""},
+    {"sigmoid_slope", "sigmoid_slope", REAL, ELEMENTWISE | GRAD, 5, UNARY(sigmoid_slope), 1, {IN(ANY, 2, 3)}, ""},
     {"relu", "relu", REAL, ELEMENTWISE | GRAD, 0, UNARY(ag_relu), 1, {IN(ANY, 2, 3)}, ""},
     {"relu ties", "relu", REAL, SUBGRAD, 0, UNARY(ag_relu), 1, {IN(TIES, 6)}, ""},
     {"strong_mul", "strong_mul", REAL, ELEMENTWISE | GRAD | NO_GOLDEN, 0, BINARY(ag_strong_mul), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
     {"strong_div", "strong_div", REAL, ELEMENTWISE | GRAD | NO_GOLDEN, 0, BINARY(ag_strong_div), 2, {IN(ANY, 2, 3), IN(NONZERO, 2, 3)}, ""},
     {"mul_both_strong", "mul_both_strong", REAL, ELEMENTWISE | GRAD | NO_GOLDEN, 0, BINARY(ag__mul_both_strong), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
     {"gate", "gate", REAL, ELEMENTWISE | GRAD, 0, BINARY(relu_backward), 2, {IN(NONZERO, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"below_one", "below_one", REAL, ELEMENTWISE | GRAD, 0, BINARY(below_one), 2, {IN(ANY, 2, 3), IN(NONZERO, 2, 3)}, ""},
+    {"from_one", "from_one", REAL, ELEMENTWISE | GRAD, 0, BINARY(from_one), 2, {IN(ANY, 2, 3), IN(NONZERO, 2, 3)}, ""},
     {"stop_gradient", NULL, ANYTHING, ELEMENTWISE | SUBGRAD, 0, UNARY(ag_stop_gradient), 1, {IN(ANY, 2, 3)}, ""},
 
     {"sum", "sum", NUMBER, GRAD | REORDERS, 2, UNARY(ag_sum), 1, {IN(ANY, 2, 3, 4)}, ""},
@@ -365,6 +390,7 @@ static const op_case rows[] = {
 
     {"logsumexp 1", NULL, REAL, GRAD | REORDERS, 4, BUILD(logsumexp_1), 1, {IN(ANY, 2, 3, 4)}, ""},
     {"logsumexp 0 kept", NULL, REAL, GRAD | REORDERS, 4, BUILD(logsumexp_0_keep), 1, {IN(ANY, 3, 4)}, ""},
+    {"surprisal 1", NULL, REAL, GRAD | REORDERS, 6, BUILD(surprisal_1), 2, {IN(ANY, 2, 3, 2), {INDEX, 3, {2, 4, 2}, 3}}, ""},
     {"softmax 0", NULL, REAL, GRAD | REORDERS, 6, BUILD(softmax_0), 1, {IN(ANY, 3, 4)}, ""},
     {"softmax last", NULL, REAL, GRAD | REORDERS, 6, BUILD(softmax_last), 1, {IN(ANY, 2, 3, 4)}, ""},
     {"softmax one", NULL, REAL, GRAD | REORDERS, 6, BUILD(softmax_last), 1, {IN(ANY, 3, 1)}, ""},

@@ -74,9 +74,13 @@ static unsigned class_of(const ag_tensor *t, const int64_t *products) {
         return LOOSE_PRODUCT_SUMS | LOOSE_ARITHMETIC;
     if (t->op->kind == AG_KIND_REDUCTION) return class_of_reduction(t);
     if (t->op->kind != AG_KIND_ELEMENTWISE) return 0;
-    if (NAMED(t, "exp", "log", "sin", "cos", "tanh", "sigmoid", "pow", "pow_scalar", "rsqrt")) return LOOSE_FUNCTIONS;
-    return NAMED(t, "abs", "neg", "maximum", "minimum", "where", "sign", "relu", "clamp", "gate") ? 0
-                                                                                                  : LOOSE_ARITHMETIC;
+    if (NAMED(t, "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "pow", "pow_scalar", "rsqrt"))
+        return LOOSE_FUNCTIONS;
+    if (NAMED(t, "tanh_slope", "sigmoid_slope")) return LOOSE_FUNCTIONS | LOOSE_ARITHMETIC;
+    return NAMED(t, "abs", "neg", "maximum", "minimum", "where", "sign", "relu", "clamp", "gate", "below_one",
+                 "from_one")
+               ? 0
+               : LOOSE_ARITHMETIC;
 }
 
 /* ---- What depends on it ---- */

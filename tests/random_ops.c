@@ -299,7 +299,7 @@ static const ag_op op_running = {.name = "running",
 
 ag_tensor *user_running(ag_tensor *x) { return ag_apply(&op_running, 1, &x, NULL, 0); }
 
-/* a and b (…,n) -> (…) */
+/* a and b (…,n) -> (…); what is added to is added to as by ag_add, for a structure runs both ways in turn */
 static bool dot_infer(ag_infer *r) {
     ag_shape a = ag_shape_of(r->x[0]), b = ag_shape_of(r->x[1]);
     bool equal = a.rank == b.rank && a.rank > 0;
@@ -322,13 +322,11 @@ static bool dot_eval(const ag_call *call) {
             from_b += at % a->shape[k] * b->stride[k];
         }
         float *narrow = call->y.data;
-        double *wide = call->y.data, sum = !call->accumulate         ? 0
-                                           : call->y.dtype == AG_F32 ? (double)narrow[i]
-                                                                     : wide[i];
+        double *wide = call->y.data, sum = 0;
         for (int64_t k = 0; k < a->shape[last]; k++)
             sum += value_at(a, from_a + k * a->stride[last]) * value_at(b, from_b + k * b->stride[last]);
-        if (call->y.dtype == AG_F32) narrow[i] = (float)sum;
-        else wide[i] = sum;
+        if (call->y.dtype == AG_F32) narrow[i] = call->accumulate ? narrow[i] + (float)sum : (float)sum;
+        else wide[i] = call->accumulate ? wide[i] + sum : sum;
     }
     return true;
 }

@@ -19,7 +19,8 @@ static const struct {
     double (*reference)(double x);
     double most; /* units of the last place */
 } functions[] = {
-    {"exp", ag_exp, exp, 1},        {"log", ag_log, log, 1},
+    {"exp", ag_exp, exp, 1},        {"expm1", ag_expm1, expm1, 2},
+    {"log", ag_log, log, 1},        {"log1p", ag_log1p, log1p, 1},
     {"sqrt", ag_sqrt, sqrt, 0.501}, {"rsqrt", ag_rsqrt, rsqrt, 2},
     {"sin", ag_sin, sin, 2},        {"cos", ag_cos, cos, 2},
     {"tanh", ag_tanh, tanh, 2},     {"sigmoid", ag_sigmoid, sigmoid, 2},

@@ -763,6 +763,21 @@ static ag_tensor *huber(ag_tensor *x) {
 static ag_tensor *(*const jumping[])(ag_tensor *x) = {squared_relu, signed_square, cubed_root_squared, elu, huber};
 enum { JUMPING = sizeof jumping / sizeof *jumping };
 
+/* What sigmoid and tanh record for their slopes has y among its inputs as well as x: it is not to blame for another's
+ * fault, although its differences by x alone are not what it says. */
+static ag_tensor *wrong_of_slopes(void *context, int n, ag_tensor *const x[]) {
+    (void)context, (void)n;
+    ag_tensor *y = ag_sum(ag_add(ag_sigmoid(x[0]), ag_tanh(x[0]))), *dx;
+    ag_grad(y, 1, x, &dx);
+    return apply1(&op_wrong_sign, dx);
+}
+
+START_TEST(slopes_are_not_blamed) {
+    FAILS(check1(wrong_of_slopes, NULL, F64S(0.5, -1)), NULL);
+    GUILTY("wrong_sign");
+}
+END_TEST
+
 /* y = x, with a gradient that is off by a factor; y = 0, with one that is off by a number. */
 static double off;
 static void same_block(int64_t n, void *y, const void *const x[], const void *attributes) {
@@ -1555,6 +1570,7 @@ int main(void) {
     tcase_add_test(jumps, squared_margins_pass);
     tcase_add_test(jumps, random_functions_at_round_points_pass);
     TCase *guilty = tape_group(suite, "the guilty operation");
+    tcase_add_test(guilty, slopes_are_not_blamed);
     tcase_add_test(guilty, batchnorm_names_the_guilty_operation);
     tcase_add_test(guilty, the_guilty_line_is_the_line_of_the_call);
     tcase_add_test(guilty, a_product_the_wrong_way_round_is_found);

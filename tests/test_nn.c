@@ -486,7 +486,7 @@ START_TEST(test_cross_entropy_is_safe_for_any_scores) {
               *l = i64(2, (int64_t[]){0, 2});
     ag_tensor *ds;
     ag_grad(ag_cross_entropy(s, l), 1, &s, &ds);
-    expect_list(ag_cross_entropy(s, l), log(3) / 2 * 0);
+    expect_near(ag_cross_entropy(s, l), 1, ((double[]){log(3) / 2}), 2, 0);
     expect_near(ds, 6, ((double[]){0, 0, 0, 1. / 6, 1. / 6, -1. / 3}), ROUNDING, 1);
     ck_assert(isnan(ag_item(ag_cross_entropy(ag_zeros(tape, AG_F64, AG_SHAPE(0, 3)), i64(0, NULL)))));
 }

@@ -398,7 +398,12 @@ static const char *call_name(const op_case *c) {
 }
 
 /* Calls that the table makes of several: which of them refuses is not told. */
-static bool is_chain(const op_case *c) { return strcmp(c->name, "gate") == 0 || strcmp(c->name, "contiguous") == 0; }
+static bool is_chain(const op_case *c) {
+    static const char *const chains[] = {"gate", "contiguous", "tanh_slope", "sigmoid_slope"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(c->name, chains[i]) == 0) return true;
+    return false;
+}
 
 /* What these broadcast before they look closer stays on the tape. */
 static bool leaves_nodes(const op_case *c) { return is_chain(c) || strncmp(c->name, "scatter_add", 11) == 0; }
@@ -680,7 +685,9 @@ START_TEST(limits_of_functions) {
     expect_list(ag_sigmoid(x), 0, 0, 0.5, 1, 1);
     expect_list(ag_tanh(x), -1, -1, 0, 1, 1);
     expect_list(ag_exp(x), 0, 0, 1, INFINITY, INFINITY);
+    expect_list(ag_expm1(x), -1, -1, 0, INFINITY, INFINITY);
     expect_list(ag_log(F64S(0, -1, 1, INFINITY)), -INFINITY, NAN, 0, INFINITY);
+    expect_list(ag_log1p(F64S(-1, -2, 0, INFINITY)), -INFINITY, NAN, 0, INFINITY);
     expect_list(ag_rsqrt(F64S(0, 4, INFINITY)), INFINITY, 0.5, 0);
     expect_list(ag_div(F64S(1, -1, 0), F64S(0, 0, 0)), INFINITY, -INFINITY, NAN);
     expect_list(slope(ag_sigmoid(x), x), 0, 0, 0.25, 0, 0);
@@ -788,6 +795,12 @@ static const struct {
     {"exp", ag_exp, expl, 1e-30, 1, 2},
     {"log", ag_log, logl, 1e-44, 1e38, 2},
     {"log", ag_log, logl, 0.5, 2, 2},
+    {"expm1", ag_expm1, expm1l, -110, 90, 2},
+    {"expm1", ag_expm1, expm1l, -760, 715, 2},
+    {"expm1", ag_expm1, expm1l, -1, 1, 2},
+    {"expm1", ag_expm1, expm1l, 1e-320, 1, 2},
+    {"log1p", ag_log1p, log1pl, 1e-320, 1e38, 2},
+    {"log1p", ag_log1p, log1pl, -1, 1, 2},
     {"sqrt", ag_sqrt, sqrtl, 1e-44, 1e38, 1},
     {"rsqrt", ag_rsqrt, rsqrt_l, 1e-44, 1e38, 2},
     {"sin", ag_sin, sinl, -10, 10, 2},

@@ -61,11 +61,12 @@ static const struct {
      {"x=[4,3]", "W=[3,2]", "b=[2]", "t=[4,2]"}},
     {"softmax",
      "Softmax and cross-entropy: by the logits, the gradient is (softmax − target)/N.",
-     "t = [[1,0,0],[0,0,1]]; p = log_softmax(x); -sum(t*p)/2",
+     "t = [[1,0,0],[0,0,1]]; p = x - log(sum(exp(x), axis=1, keepdims=True)); -sum(t*p)/2",
      {"x:[[2,1,-1],[0.5,-1,1.5]]"}},
     {"network",
      "A network of two layers for a classification into two: tanh inside, cross-entropy at the end.",
-     "h = tanh(x @ W1 + b1); o = h @ W2 + b2; t = [[1,0],[0,1],[1,0],[0,1]]; -sum(t*log_softmax(o))/4",
+     "h = tanh(x @ W1 + b1); o = h @ W2 + b2; t = [[1,0],[0,1],[1,0],[0,1]]; "
+     "-sum(t*(o - log(sum(exp(o), axis=1, keepdims=True))))/4",
      {"x=[4,2]", "W1=[2,3]", "b1=[3]", "W2=[3,2]", "b2=[2]"}},
     {"batchnorm",
      "Batch normalisation over N = 4 samples. The mean M acts along two paths, directly and through the variance V; "

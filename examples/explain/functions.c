@@ -43,6 +43,7 @@ static ag_tensor *do_min(const call *c) { return ag_min_over(tensor(c, 0), axes(
 static ag_tensor *do_var(const call *c) { return ag_var_over(tensor(c, 0), axes(c, 1), real(c, 2, 0), flag(c, 3)); }
 static ag_tensor *do_argmax(const call *c) { return ag_argmax(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
 static ag_tensor *do_logsumexp(const call *c) { return ag_logsumexp(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
+static ag_tensor *do_surprisal(const call *c) { return ag_surprisal(tensor(c, 0), tensor(c, 1), axis(c, 2, -1)); }
 static ag_tensor *do_softmax(const call *c) { return ag_softmax(tensor(c, 0), axis(c, 1, -1)); }
 static ag_tensor *do_log_softmax(const call *c) { return ag_log_softmax(tensor(c, 0), axis(c, 1, -1)); }
 
@@ -102,6 +103,7 @@ static const function functions[] = {
     {"embed", "x axis% n% start%? step%?", NULL, NULL, do_embed},
     {"equal", "a b", NULL, ag_equal, NULL},
     {"exp", "x", ag_exp, NULL, NULL},
+    {"expm1", "x", ag_expm1, NULL, NULL},
     {"flip", "x axis%?", NULL, NULL, do_flip},
     {"float", "x", NULL, NULL, do_float},
     {"fold", "x axis% extent% step%", NULL, NULL, do_fold},
@@ -114,6 +116,7 @@ static const function functions[] = {
     {"less", "a b", NULL, ag_less, NULL},
     {"less_equal", "a b", NULL, ag_less_equal, NULL},
     {"log", "x", ag_log, NULL, NULL},
+    {"log1p", "x", ag_log1p, NULL, NULL},
     {"log_softmax", "x axis%?", NULL, NULL, do_log_softmax},
     {"logsumexp", "x axis%? keepdims!?", NULL, NULL, do_logsumexp},
     {"matmul", "a b", NULL, ag_matmul, NULL},
@@ -147,6 +150,7 @@ static const function functions[] = {
     {"strong_mul", "g s", NULL, ag_strong_mul, NULL},
     {"sub", "a b", NULL, ag_sub, NULL},
     {"sum", "x axis%? keepdims!?", NULL, NULL, do_sum},
+    {"surprisal", "x index axis%?", NULL, NULL, do_surprisal},
     {"tanh", "x", ag_tanh, NULL, NULL},
     {"transpose", "x axis0%? axis1%?", NULL, NULL, do_transpose},
     {"uniform", "shape% low#? high#?", NULL, NULL, do_uniform},
