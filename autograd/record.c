@@ -169,18 +169,18 @@ static bool dtype_accepted(const ag_infer *r) {
 
 /* The operation decides. What it was given it may have written over; and what is there now must stay. */
 static bool call_infer(ag_infer *r) {
-    const ag_infer given = {.op = r->op,
-                            .n = r->n,
-                            .x = r->x,
-                            .attributes = r->attributes,
-                            .attribute_bytes = r->attribute_bytes,
-                            .tape = r->tape};
-    ag__place floor = ag__place_now(given.tape);
-    ag__within former = ag__enter(given.tape, AG__INFER, given.op->name, &floor);
-    bool good = given.op->infer(r);
-    ag__return(given.tape, former);
-    r->op = given.op, r->n = given.n, r->x = given.x, r->tape = given.tape;
-    r->attributes = given.attributes, r->attribute_bytes = given.attribute_bytes;
+    const ag_op *op = r->op;
+    const int n = r->n;
+    ag_tensor *const *x = r->x;
+    const void *attributes = r->attributes;
+    const size_t bytes = r->attribute_bytes;
+    ag_tape *tape = r->tape;
+    ag__place floor = ag__place_now(tape);
+    ag__within former = ag__enter(tape, AG__INFER, op->name, &floor);
+    bool good = op->infer(r);
+    ag__return(tape, former);
+    r->op = op, r->n = n, r->x = x, r->tape = tape;
+    r->attributes = attributes, r->attribute_bytes = bytes;
     return good;
 }
 
