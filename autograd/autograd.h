@@ -1000,7 +1000,7 @@ AG_API ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis);
 
 /* ================================================= 10. Products ================================================= */
 
-/* ag_matmul -- y = a·b over the last two axes, by BLIS; transposed and sliced operands are used where they are
+/* ag_matmul -- y = a·b over the last two axes; transposed and sliced operands are used where they are
  * Shape:  a (…,m,k), b (…,k,n) -> (…,m,n); leading axes broadcast
  * Dtype:  real
  * Grad:   ā = ȳ·bᵀ,  b̄ = aᵀ·ȳ

@@ -16,6 +16,11 @@ enum {
     AG__STRIP = AG__LIMIT(1024, 16),     /* elements that are worked on, or folded, at a time */
     AG__ROWS_A_GROUP = AG__LIMIT(32, 4), /* rows that are added one after the other before groups are joined pairwise */
     AG__LANES = AG__LIMIT(32, 8),        /* folds side by side that the fold of a strip consists of */
+    AG__CHAIN_F32 = AG__LIMIT(48, 4),    /* multiply-adds of a matrix product that go one after the other, */
+    AG__CHAIN_F64 = AG__LIMIT(144, 6),
+    AG__BLOCK = AG__LIMIT(288, 12), /* steps that are added up in chains, */
+    AG__LONG_SUM =
+        AG__LIMIT(3456, 24), /* and steps that are added up in blocks; beyond that, they are joined pairwise */
     AG__FEWEST_COLUMNS = AG__LIMIT(8, 3), /* that are folded side by side; fewer are folded one by one */
 
     /* Which of several ways is taken to the same bits. */
@@ -23,7 +28,11 @@ enum {
     AG__SHORT_RUN = AG__LIMIT(64, 6),          /* neighbours in memory below which they are packed */
     AG__LEAST_COPIED = AG__LIMIT(1 << 15, 40), /* elements of a copy's share, at least */
     AG__ROWS_COPIED = AG__LIMIT(64, 3),        /* and rows */
-    AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),  /* columns of each thread's share in a scatter */
+    AG__PART_ROWS = AG__LIMIT(1024, 20), /* rows and columns of a product for which a long sum is computed at a time, */
+    AG__PART_COLUMNS = AG__LIMIT(2048, 40),
+    AG__PACKED_COLUMNS = AG__LIMIT(4096, 48),            /* and columns of b that are packed at a time */
+    AG__LEAST_PRODUCT = AG__LIMIT(128 * 128 * 128, 300), /* multiplications of each thread's share */
+    AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),            /* columns of each thread's share in a scatter */
 
     /* What joins a region, and what its program is like. */
     AG__MOST_ROW = AG__LIMIT(4096, 64),         /* columns up to which a whole row is worked on at a time */
@@ -58,6 +67,8 @@ enum {
 };
 
 _Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group is in the order of a group");
+_Static_assert(AG__LONG_SUM % AG__BLOCK == 0, "blocks are whole");
+_Static_assert(AG__BLOCK % AG__CHAIN_F32 == 0 && AG__BLOCK % AG__CHAIN_F64 == 0, "chains are whole");
 _Static_assert(AG__MOST_ROW % AG__STRIP == 0, "the strips of a row that is worked on at a time are whole");
 _Static_assert(AG__LONG_ROW <= AG__STRIP && AG__LANES <= AG__STRIP, "a strip can be one row, and has all lanes");
 _Static_assert(AG__LANES >= 8 && AG__LANES % 8 == 0, "lanes are whole vectors of machine code");

@@ -1,7 +1,6 @@
 /* bench -- collects the rows and runs those that are asked for: the command line
  *
- * The program is also two of its own peers: BLIS in a process where the library does not choose for it, and a small
- * program that starts and ends. */
+ * The program is also one of its own peers: a small program that starts and ends. */
 #include "bench.h"
 #include "nn/nn.h"
 
@@ -25,21 +24,6 @@ static const row *row_named(const char *name) {
 }
 
 /* ---- What other processes of this program do ---- */
-
-/* The other end of child.c; it never touches the library, so that BLIS chooses by itself. */
-static int serve_blis(int threads) {
-    char line[128], name[64];
-    printf("0\n");
-    fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) {
-        long long repetitions = 0;
-        const row *r = sscanf(line, "%*s %63s %lld", name, &repetitions) >= 1 ? row_named(name) : NULL;
-        if (r) printf("%.17g\n", matmul_blis_alone(r, threads, repetitions));
-        else printf("there is no such row\n");
-        fflush(stdout);
-    }
-    return 0;
-}
 
 static int small_model(void) {
     ag_tape *tape = ag_tape_new();
@@ -134,11 +118,8 @@ static int take(int n, char *const *arguments, bool chosen[MOST_ROWS]) {
 
 /* What other processes of this program, and only they, ask it for. */
 static bool serve(int argc, char **argv, int *status) {
-    int threads;
-    if (argc == 2 && strcmp(argv[1], "--small-model") == 0) return *status = small_model(), true;
-    if (argc != 4 || strcmp(argv[1], "--serve-blis") != 0 || !number(argv[2], 1024, &threads)) return false;
-    if (strcmp(argv[3], "--cpu") == 0) seconds_of_work();
-    *status = serve_blis(threads);
+    if (argc != 2 || strcmp(argv[1], "--small-model") != 0) return false;
+    *status = small_model();
     return true;
 }
 

@@ -16,7 +16,7 @@ typedef struct row row;
 
 /* Who a peer is: a function in this program, a process that we talk to, a streaming copy of as many bytes as the row
  * has to move, or a plain number that is to be reached. */
-typedef enum where { NOBODY, HERE, TORCH, TORCH_MEMORY, BLIS_ALONE, COPY, FIGURE } where;
+typedef enum where { NOBODY, HERE, TORCH, TORCH_MEMORY, COPY, FIGURE } where;
 
 typedef struct peer {
     const char *name;
@@ -56,9 +56,6 @@ int structure_rows(row *to);
 int tape_rows(row *to);
 int training_rows(row *to);
 int transformer_rows(row *to);
-
-/* rows_matmul.c: a row's product by BLIS alone: the seconds that it took; for no repetitions, its number */
-double matmul_blis_alone(const row *r, int threads, int64_t repetitions);
 
 /* bench.c */
 const char *program_path(void);
@@ -131,8 +128,7 @@ double fused_cross_entropy_step(int64_t n, int64_t c, const float *x, const int6
 typedef struct child child;
 child *child_torch(int threads, bool work); /* work: it counts as after `seconds_of_work` */
 child *child_torch_memory(void);            /* it counts the bytes that it has allocated */
-child *child_blis(int threads, bool work);
-const char *child_absent(const child *c); /* why it is not there; NULL if it is */
+const char *child_absent(const child *c);   /* why it is not there; NULL if it is */
 double child_check(child *c, const char *name);
 double child_run(child *c, const char *name, int64_t repetitions); /* seconds for all of them; NaN: it failed */
 double child_peak(child *c, const char *name);                     /* bytes, the most above what it keeps */

@@ -1,4 +1,4 @@
-/* child -- peers that are processes of their own: PyTorch, and BLIS with the kernels that it chooses by itself
+/* child -- peers that are processes of their own: PyTorch
  *
  * There is one for each number of threads, and one of PyTorch whose allocations are counted. We write "check ROW 0",
  * "run ROW REPETITIONS" or "peak ROW 0", and the child answers with a number on one line: what comes out, how many
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum kind { PYTORCH, PYTORCH_COUNTED, BLIS };
+enum kind { PYTORCH, PYTORCH_COUNTED };
 
 struct child {
     enum kind kind;
@@ -103,13 +103,6 @@ static child *find_torch(enum kind kind, int threads, bool work) {
 child *child_torch(int threads, bool work) { return find_torch(PYTORCH, threads, work); }
 
 child *child_torch_memory(void) { return find_torch(PYTORCH_COUNTED, 1, false); }
-
-child *child_blis(int threads, bool work) {
-    char number[16];
-    snprintf(number, sizeof number, "%d", threads);
-    char *command[] = {word(program_path()), word("--serve-blis"), number, word(work ? "--cpu" : "--clock"), NULL};
-    return find(BLIS, threads, command);
-}
 
 const char *child_absent(const child *c) { return c->absent[0] ? c->absent : NULL; }
 

@@ -1,16 +1,10 @@
-/* rows_matmul -- one product of square matrices, by us, by BLIS alone and by OpenBLAS; and many small ones, beside PyTorch
+/* rows_matmul -- one product of square matrices, by us, by BLIS and by OpenBLAS; and many small ones, beside PyTorch
  *
  * The layouts: n is row-major and t its transpose, for a and then b; "slice" has both operands inside larger
- * matrices, "step" takes every second column of a. All are views, which nobody copies beforehand. BLIS comes twice: in
- * this process, where it uses the kernels that the library chose, and in one of its own, where it chooses. */
-#include "autograd_config.h"
+ * matrices, "step" takes every second column of a. All are views, which nobody copies beforehand. BLIS chooses its kernels
+ * by itself, or as BLIS_ARCH_TYPE says. */
 #include "bench.h"
 
-#if AG_BLIS_HEADER_NESTED
-#include <blis/blis.h>
-#else
-#include <blis.h>
-#endif
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,8 +94,6 @@ static bool set_up(const row *r, int threads) {
         s.view[i] = view(layout, i, s.x[i]);
     }
     s.mark = ag_tape_mark(s.tape);
-    check(r); /* it is for the library to initialise BLIS, and to choose the kernels, before we call it */
-    bli_thread_set_num_threads(threads);
     return fine(s.tape);
 }
 
@@ -135,38 +127,57 @@ static bool set_up_batch(const row *r, int threads) {
     return fine(s.tape);
 }
 
-/* ---- BLIS alone ---- */
+/* ---- BLIS ---- */
+
+/* dlsym gives a pointer to data, which C does not convert to one to a function; POSIX lets the bits be copied. */
+static void find(void *library, const char *name, void *pointer, size_t bytes) {
+    void *found = dlsym(library, name);
+    memcpy(pointer, &found, bytes);
+}
+
+/* From blis.h: what is not to be transposed; sizes and strides have 64 bits. */
+static struct {
+    void (*sgemm)(int, int, int64_t, int64_t, int64_t, const float *, const float *, int64_t, int64_t, const float *,
+                  int64_t, int64_t, const float *, float *, int64_t, int64_t);
+    void (*dgemm)(int, int, int64_t, int64_t, int64_t, const double *, const double *, int64_t, int64_t, const double *,
+                  int64_t, int64_t, const double *, double *, int64_t, int64_t);
+    void (*threads)(int64_t);
+} blis;
+
+static bool blis_present(void) {
+    static const char *const name[] = {"libblis.so", "libblis.so.4", "libblis.so.5"};
+    static bool tried;
+    void *library = NULL;
+    for (size_t i = 0; i < sizeof name / sizeof *name && !tried && !library; i++)
+        library = dlopen(name[i], RTLD_NOW | RTLD_LOCAL);
+    tried = true;
+    if (library) {
+        find(library, "bli_sgemm", &blis.sgemm, sizeof blis.sgemm);
+        find(library, "bli_dgemm", &blis.dgemm, sizeof blis.dgemm);
+        find(library, "bli_thread_set_num_threads", &blis.threads, sizeof blis.threads);
+    }
+    return blis.sgemm && blis.dgemm && blis.threads;
+}
 
 static void multiply_blis(const row *r, int64_t repetitions) {
     (void)r;
     const operand *a = &s.in[0], *b = &s.in[1];
-    float one = 1, zero = 0;
-    double one_d = 1, zero_d = 0;
+    const float one = 1, zero = 0;
+    const double one_d = 1, zero_d = 0;
+    blis.threads(s.threads);
     for (int64_t k = 0; k < repetitions; k++) {
         if (s.dtype == AG_F32)
-            bli_sgemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, s.n, s.n, s.n, &one, a->data, a->row, a->column, b->data,
-                      b->row, b->column, &zero, s.out, s.n, 1);
+            blis.sgemm(0, 0, s.n, s.n, s.n, &one, a->data, a->row, a->column, b->data, b->row, b->column, &zero, s.out,
+                       s.n, 1);
         else
-            bli_dgemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, s.n, s.n, s.n, &one_d, a->data, a->row, a->column, b->data,
-                      b->row, b->column, &zero_d, s.out, s.n, 1);
+            blis.dgemm(0, 0, s.n, s.n, s.n, &one_d, a->data, a->row, a->column, b->data, b->row, b->column, &zero_d,
+                       s.out, s.n, 1);
     }
 }
 
 static double check_blis(const row *r) {
     multiply_blis(r, 1);
     return weigh_out(r);
-}
-
-double matmul_blis_alone(const row *r, int threads, int64_t repetitions) {
-    bli_thread_set_num_threads(threads);
-    set_up_operands(r, threads);
-    double result = check_blis(r), start = seconds_now();
-    if (repetitions) {
-        multiply_blis(r, repetitions);
-        result = seconds_now() - start;
-    }
-    tear_down_operands();
-    return result;
 }
 
 /* ---- OpenBLAS ---- */
@@ -180,12 +191,6 @@ static struct {
                   int);
     void (*threads)(int);
 } openblas;
-
-/* dlsym gives a pointer to data, which C does not convert to one to a function; POSIX lets the bits be copied. */
-static void find(void *library, const char *name, void *pointer, size_t bytes) {
-    void *found = dlsym(library, name);
-    memcpy(pointer, &found, bytes);
-}
 
 static bool openblas_present(void) {
     static bool tried;
@@ -230,10 +235,14 @@ static row row_of(ag_dtype dtype, enum layout layout, int64_t n) {
              .work = multiply,
              .check = check,
              .teardown = tear_down,
-             .peers = {{.name = "blis", .where = HERE, .work = multiply_blis, .check = check_blis, .limit = limit},
-                       {.name = "blis, its choice", .where = BLIS_ALONE, .limit = limit}}};
+             .peers = {{.name = "blis",
+                        .where = HERE,
+                        .work = multiply_blis,
+                        .check = check_blis,
+                        .present = blis_present,
+                        .limit = limit}}};
     if (layout != STEP) /* BLAS has no column stride */
-        r.peers[2] = (peer){.name = "openblas",
+        r.peers[1] = (peer){.name = "openblas",
                             .where = HERE,
                             .limit = limit,
                             .work = multiply_openblas,

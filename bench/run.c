@@ -14,16 +14,10 @@
 enum { LEAST_ROUNDS = 3, CUT = 4 };
 static const double row_seconds = 2.5, tolerance = 2e-6;
 
-static bool remote(const side *s) {
-    return s->peer && (s->peer->where == TORCH || s->peer->where == TORCH_MEMORY || s->peer->where == BLIS_ALONE);
-}
+static bool remote(const side *s) { return s->peer && (s->peer->where == TORCH || s->peer->where == TORCH_MEMORY); }
 
 static child *child_of(const side *s, int threads, const settings *how) {
-    switch (s->peer->where) {
-    case TORCH: return child_torch(threads, how->cpu);
-    case TORCH_MEMORY: return child_torch_memory();
-    default: return child_blis(threads, how->cpu);
-    }
+    return s->peer->where == TORCH ? child_torch(threads, how->cpu) : child_torch_memory();
 }
 
 /* ---- Comparing ---- */

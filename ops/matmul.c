@@ -1,196 +1,34 @@
-/* matmul -- matrix products, by kernels of our own and, if they are large, by BLIS: the only file that knows it
+/* matmul -- matrix products: a batch of them, and threads
  *
- * BLIS aborts on bad arguments, so nothing reaches it that was not checked. A product's bits depend on its shape and
- * strides only, which choose between the two; neither's depend on the number of threads. */
-#define _POSIX_C_SOURCE 200809L
-
+ * A product's bits depend on its shape and strides only, which choose how it is computed (multiply.c); not on the number of
+ * threads, each of which computes a part of y, or some products of a batch. */
 #include "autograd/internal.h"
 #include "ops/list.h"
 #include "ops/product.h"
 
-#if AG_BLIS_HEADER_NESTED
-#include <blis/blis.h>
-#else
-#include <blis.h>
-#endif
-
-#if defined __x86_64__ && defined __GNUC__
-#include <cpuid.h>
-#endif
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
-
-_Static_assert(sizeof(dim_t) == sizeof(int64_t), "BLIS must be built with 64-bit integers");
-
-/* ---- Choosing the kernels ---- */
-
-/* On a virtual machine BLIS may not recognise the processor by its name, and then leaves AVX-512 unused. It reads its
- * choice from the environment, once, when it is initialised; the user's choice comes first. */
-static const char *better_kernels(void) {
-#if defined BLIS_CONFIG_SKX && defined __x86_64__ && defined __GNUC__
-    static char number[12];
-    unsigned eax, ebx, ecx = 0, edx;
-    const unsigned hypervisor = 1u << 31;
-    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & hypervisor)) return NULL;
-    __builtin_cpu_init();
-    if (!__builtin_cpu_is("intel") || !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
-        !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl"))
-        return NULL;
-    snprintf(number, sizeof number, "%d", (int)BLIS_ARCH_SKX);
-    return number;
-#else
-    return NULL;
-#endif
-}
-
-static void initialise_blis(void) {
-    const char *choice = getenv("BLIS_ARCH_TYPE") ? NULL : better_kernels();
-    if (choice) setenv("BLIS_ARCH_TYPE", choice, 1);
-    bli_init();
-    if (choice) unsetenv("BLIS_ARCH_TYPE");
-}
-
-static void need_blis(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, initialise_blis);
-}
-
-/* ---- What multiplies: our kernels, or BLIS ---- */
-
-static double work_of(const ag__product *p) { return (double)p->m * (double)p->n * (double)p->k; }
-
-/* Up to which side of a cube our kernels are at least as fast as BLIS, which takes its time to rearrange a and b. Ours
- * leave a where it is, which costs when its columns are apart. */
-static int best_side(const ag__product *p) {
-    if (p->a_column != 1) return p->dtype == AG_F32 ? 176 : 160;
-    if (p->n * (p->dtype == AG_F32 ? 4 : 8) >= 8192) return 160; /* rows of y drive each other from the cache */
-    return p->dtype == AG_F64 && p->b_column == 1 ? 208 : 256;
-}
-
-enum { TINY_VECTOR = 512, FEW = 24 };
-
-static bool is_ours(const ag__product *p) {
-    const double work = work_of(p), side = best_side(p);
-    const int64_t least = p->m < p->n ? p->m : p->n;
-    if (least == 1) return work <= TINY_VECTOR;
-    return work <= side * side * side || (least <= FEW && p->a_column == 1);
-}
-
-static rntm_t settings(int threads) {
-    rntm_t r = BLIS_RNTM_INITIALIZER;
-    bli_rntm_set_num_threads(threads, &r);
-    bli_rntm_disable_l3_sup(&r); /* the path without packing: its bits vary with the number of threads */
-    return r;
-}
-
-/* y (rows) = a (rows,columns)·x. */
-static void multiply_vector(ag_dtype dtype, bool add, int64_t rows, int64_t columns, const void *a, int64_t row,
-                            int64_t column, const void *x, int64_t x_stride, void *y) {
-    rntm_t r = settings(1);
-    float one_f32 = 1, beta_f32 = add;
-    double one_f64 = 1, beta_f64 = add;
-    if (dtype == AG_F32)
-        bli_sgemv_ex(BLIS_NO_TRANSPOSE, BLIS_NO_CONJUGATE, rows, columns, &one_f32, (void *)(uintptr_t)a, row, column,
-                     (void *)(uintptr_t)x, x_stride, &beta_f32, y, 1, NULL, &r);
-    else
-        bli_dgemv_ex(BLIS_NO_TRANSPOSE, BLIS_NO_CONJUGATE, rows, columns, &one_f64, (void *)(uintptr_t)a, row, column,
-                     (void *)(uintptr_t)x, x_stride, &beta_f64, y, 1, NULL, &r);
-}
-
-static void multiply_matrices(const ag__product *p, int threads) {
-    rntm_t r = settings(threads);
-    float one_f32 = 1, beta_f32 = p->add;
-    double one_f64 = 1, beta_f64 = p->add;
-    void *a = (void *)(uintptr_t)p->a, *b = (void *)(uintptr_t)p->b;
-    if (p->dtype == AG_F32)
-        bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, p->m, p->n, p->k, &one_f32, a, p->a_row, p->a_column, b,
-                     p->b_row, p->b_column, &beta_f32, p->y, p->n, 1, NULL, &r);
-    else
-        bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, p->m, p->n, p->k, &one_f64, a, p->a_row, p->a_column, b,
-                     p->b_row, p->b_column, &beta_f64, p->y, p->n, 1, NULL, &r);
-}
-
-static void multiply_by_blis(const ag__product *p, int threads) {
-    if (p->n == 1) multiply_vector(p->dtype, p->add, p->m, p->k, p->a, p->a_row, p->a_column, p->b, p->b_row, p->y);
-    else if (p->m == 1)
-        multiply_vector(p->dtype, p->add, p->n, p->k, p->b, p->b_column, p->b_row, p->a, p->a_column, p->y);
-    else multiply_matrices(p, threads);
-}
-
-/* Part number i of as many as there are threads: columns of y, or rows if there are more of them. */
-static void multiply_part(void *whole_, int i, int threads) {
-    ag__product p = *(const ag__product *)whole_;
-    const int64_t size = (int64_t)ag_dtype_size(p.dtype), whole = p.m > p.n ? 24 : 32;
-    const int64_t all = p.m > p.n ? p.m : p.n, each = ((all + threads - 1) / threads + whole - 1) / whole * whole;
-    const int64_t from = i * each, count = all - from < each ? all - from : each;
-    if (count <= 0) return;
-    if (p.m > p.n) {
-        p.a = (const char *)p.a + from * p.a_row * size;
-        p.y = (char *)p.y + from * p.y_row * size;
-        p.m = count;
-    } else {
-        p.b = (const char *)p.b + from * p.b_column * size;
-        p.y = (char *)p.y + from * size;
-        p.n = count;
-    }
-    ag__multiply(&p);
-}
-
-static void multiply(const ag__product *p, bool ours, int threads) {
-    if (!ours) multiply_by_blis(p, threads);
-    else if (threads == 1) ag__multiply(p);
-    else ag__parallel(threads, multiply_part, (void *)(uintptr_t)p);
-}
 
 /* ---- A batch ---- */
 
 typedef struct batch {
     ag__product p; /* but for where its matrices are */
-    bool ours;
+    int way;
     int64_t count;
     const ag_array *y;
     const char *x[2];
     const int64_t *stride[2]; /* in elements; of the leading axes */
-    int64_t packed[2][AG_MAX_RANK];
+    int tall, wide;           /* the parts that y is divided into: down and across */
+    char *memory;             /* `bytes` for each thread */
+    size_t bytes;
 } batch;
 
-/* Forget the strides of axes of extent 1, which mean nothing: make them those of a matrix without gaps. */
-static void settle(int64_t rows, int64_t columns, int64_t *row, int64_t *column) {
-    if (rows == 1 && columns == 1) *row = *column = 1;
-    else if (rows == 1) *row = *column == 1 ? columns : 1;
-    else if (columns == 1) *column = *row == 1 ? rows : 1;
-}
+static double work_of(const ag__product *p) { return (double)p->m * (double)p->n * (double)p->k; }
 
-/* Whether BLIS takes it: elements are apart from each other and go forwards. */
-static bool acceptable(int64_t rows, int64_t columns, int64_t row, int64_t column) {
-    if (row <= 0 || column <= 0) return false;
-    return rows == 1 || columns == 1 || row / column >= columns || column / row >= rows;
-}
-
-/* For BLIS: operand i as it is if possible, else packed into scratch memory. */
-static bool suit(const ag_call *call, batch *b, int i, int64_t rows, int64_t columns, int64_t *row, int64_t *column) {
-    const ag_array *x = &call->x[i];
-    settle(rows, columns, row, column);
-    if (acceptable(rows, columns, *row, *column)) return true;
-    char *packed = ag_call_scratch(call, (size_t)x->size * ag_dtype_size(x->dtype));
-    if (!packed) return false;
-    ag__pack(packed, x, 0, x->size);
-    b->x[i] = packed;
-    int64_t step = rows * columns;
-    for (int axis = x->rank - 3; axis >= 0; step *= x->shape[axis--]) b->packed[i][axis] = step;
-    b->stride[i] = b->packed[i];
-    *row = columns;
-    *column = 1;
-    settle(rows, columns, row, column);
-    return true;
-}
-
-/* For our kernels: a matrix b that serves for all of the batch, and whose columns are apart, is put together once. */
+/* A matrix b that serves for all of the batch, and whose columns are apart, is put together once if it is not packed. */
 static bool share(const ag_call *call, batch *b) {
     ag__product *p = &b->p;
-    bool shared = b->count > 1 && p->b_column != 1;
+    bool shared = b->way == AG__BY_TILES && b->count > 1 && p->b_column != 1;
     for (int axis = b->y->rank - 3; axis >= 0; axis--)
         shared = shared && (b->stride[1][axis] == 0 || b->y->shape[axis] == 1);
     if (!shared) return true;
@@ -205,7 +43,7 @@ static bool share(const ag_call *call, batch *b) {
     return true;
 }
 
-static void multiply_at(const batch *b, int64_t i, int threads) {
+static ag__product product_at(const batch *b, int64_t i) {
     ag__product p = b->p;
     const int64_t size = (int64_t)ag_dtype_size(p.dtype);
     int64_t offset[2] = {0}, rest = i;
@@ -216,44 +54,83 @@ static void multiply_at(const batch *b, int64_t i, int threads) {
     p.a = b->x[0] + offset[0] * size;
     p.b = b->x[1] + offset[1] * size;
     p.y = (char *)b->y->data + i * p.m * p.n * size;
-    multiply(&p, b->ours, threads);
+    return p;
 }
 
-/* How many threads BLIS would really get. It waits for all that it asks for, which takes forever where they outnumber the
- * processors, and aborts if it gets another number than that or one. */
-static int available_threads(int threads) { return threads < ag__processors() ? threads : ag__processors(); }
+/* ---- Threads ---- */
 
-/* What a thread is worth: so many multiplications and more. */
-enum { SMALL = 128 * 128 * 128 };
+/* Shares of `all` rows or columns are multiples of what makes whole tiles in every kernel. */
+enum { WHOLE_ROWS = AG__LIMIT(24, 2), WHOLE_COLUMNS = AG__LIMIT(32, 3) };
+
+static int64_t share_of(int64_t all, int n, int64_t whole) { return ((all + n - 1) / n + whole - 1) / whole * whole; }
+
+/* Parts of y that together read as few rows of a and columns of b as can be. */
+static void divide(batch *b, int threads) {
+    double fewest = INFINITY;
+    for (int tall = 1; tall <= threads; tall++) {
+        if (threads % tall != 0) continue;
+        const int wide = threads / tall;
+        const double reads = (double)b->p.m * wide + (double)b->p.n * tall;
+        if (reads < fewest) fewest = reads, b->tall = tall, b->wide = wide;
+    }
+}
+
+/* Part i of y; false if there is nothing in it. */
+static bool part_at(const batch *b, const ag__product *p, int i, ag__product *part) {
+    const int64_t rows = share_of(p->m, b->tall, WHOLE_ROWS), columns = share_of(p->n, b->wide, WHOLE_COLUMNS);
+    const int64_t row = i % b->tall * rows, column = i / b->tall * columns;
+    if (row >= p->m || column >= p->n) return false;
+    *part = ag__part_of(p, row, p->m - row < rows ? p->m - row : rows, column,
+                        p->n - column < columns ? p->n - column : columns);
+    return true;
+}
+
+typedef struct dividing {
+    const batch *b;
+    ag__product p;
+} dividing;
+
+static void multiply_part(void *d_, int i, int n) {
+    const dividing *d = d_;
+    ag__product part;
+    if (part_at(d->b, &d->p, i, &part)) ag__multiply(&part, d->b->way, d->b->memory + (size_t)i * d->b->bytes);
+    (void)n;
+}
+
+static void multiply_some(void *b_, int i, int n) {
+    const batch *b = b_;
+    const int64_t end = ag__share_start(b->count, i + 1, n);
+    for (int64_t k = ag__share_start(b->count, i, n); k < end; k++) {
+        const ag__product p = product_at(b, k);
+        ag__multiply(&p, b->way, b->memory + (size_t)i * b->bytes);
+    }
+}
 
 /* How many threads have something to do, none less than a small product. */
 static int useful_threads(double work, int threads) {
-    double most = work / SMALL;
-    if (threads == 1 || most < 1) return 1;
-    threads = available_threads(threads);
-    return most < threads ? (int)most + 1 : threads;
+    const double most = work / AG__LEAST_PRODUCT;
+    return most < 1 ? 1 : most < threads ? (int)most + 1 : threads;
 }
 
-static void multiply_share(void *b_, int i, int n) {
-    const batch *b = b_;
-    const int64_t end = ag__share_start(b->count, i + 1, n);
-    for (int64_t k = ag__share_start(b->count, i, n); k < end; k++) multiply_at(b, k, 1);
-}
-
-static void multiply_all(batch *b, int threads) {
+/* Products of a batch are shared out whole if there are enough, or if they are small. */
+static bool multiply_all(const ag_call *call, batch *b) {
     const double work = work_of(&b->p);
-    threads = useful_threads(work * (double)b->count, threads);
-    if (b->count == 1) {
-        b->p.a = b->x[0];
-        b->p.b = b->x[1];
-        b->p.y = b->y->data;
-        multiply(&b->p, b->ours, work <= SMALL ? 1 : threads);
-    } else if (threads > 1 && (b->count >= threads || work <= SMALL)) {
-        if (b->count < threads) threads = (int)b->count;
-        ag__parallel(threads, multiply_share, b);
-    } else {
-        for (int64_t i = 0; i < b->count; i++) multiply_at(b, i, work <= SMALL ? 1 : threads);
+    int threads = useful_threads(work * (double)b->count, call->threads);
+    const bool whole = threads == 1 || b->count >= threads || work <= AG__LEAST_PRODUCT;
+    ag__product first = product_at(b, 0);
+    if (whole && b->count < threads) threads = (int)b->count;
+    if (!whole) {
+        divide(b, threads);
+        part_at(b, &first, 0, &first);
     }
+    b->bytes = ag__multiply_bytes(&first, b->way);
+    if (b->bytes > 0 && !(b->memory = ag_call_scratch(call, b->bytes * (size_t)threads))) return false;
+    if (whole) {
+        ag__parallel(threads, multiply_some, b);
+        return true;
+    }
+    for (int64_t i = 0; i < b->count; i++) ag__parallel(threads, multiply_part, &(dividing){b, product_at(b, i)});
+    return true;
 }
 
 static bool matmul_eval(const ag_call *call) {
@@ -262,30 +139,23 @@ static bool matmul_eval(const ag_call *call) {
     const int64_t m = y->shape[last - 1], n = y->shape[last], k = x[0].shape[last];
     if (k == 0 && !call->accumulate) memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
     if (k == 0 || y->size == 0) return true;
-    batch b;
+    batch b = {.y = y, .count = y->rank == 2 ? 1 : y->size / (m * n)};
     ag__product *p = &b.p;
     p->dtype = y->dtype;
     p->add = call->accumulate;
     p->m = m;
     p->n = p->y_row = n;
     p->k = k;
-    b.y = y;
-    b.count = y->rank == 2 ? 1 : y->size / (m * n);
     for (int i = 0; i < 2; i++) {
         b.x[i] = x[i].data;
         b.stride[i] = x[i].stride;
     }
-    p->a_row = x[0].stride[last - 1];
-    p->a_column = k == 1 ? 1 : x[0].stride[last]; /* a single element's stride means nothing */
-    p->b_row = x[1].stride[last - 1];
+    p->a_row = m == 1 ? k : x[0].stride[last - 1]; /* a single element's stride means nothing */
+    p->a_column = k == 1 ? 1 : x[0].stride[last];
+    p->b_row = k == 1 ? n : x[1].stride[last - 1];
     p->b_column = n == 1 ? 1 : x[1].stride[last];
-    b.ours = is_ours(p);
-    if (!b.ours) need_blis();
-    bool good =
-        b.ours ? share(call, &b)
-               : suit(call, &b, 0, m, k, &p->a_row, &p->a_column) && suit(call, &b, 1, k, n, &p->b_row, &p->b_column);
-    if (good) multiply_all(&b, call->threads);
-    return good;
+    b.way = ag__way_of(p);
+    return share(call, &b) && multiply_all(call, &b);
 }
 
 /* ---- Recording ---- */

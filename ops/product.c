@@ -1,9 +1,11 @@
 /* product -- kernels for matrix products: AVX-512, AVX2, and one for anything else
  *
- * y is computed in panels: all its rows by as many columns as two vectors have lanes, over a block of k. A panel of b is
- * read where it is if its columns are next to each other, unless its rows would drive each other from the cache; else it
- * is copied to the stack. a is read where it is: its elements are spread to all lanes one by one, whatever its strides. */
+ * y is computed in panels: all its rows by as many columns as two vectors have lanes, over a block of k. Either both
+ * operands are packed, which pays where they are large. Or a panel of b is read where it is if its columns are next to each
+ * other, unless its rows would drive each other from the cache; else it is copied to the stack; and a is read where it is,
+ * whatever its strides, for its elements are spread to all lanes one by one. The bits are the same both ways. */
 #include "ops/product.h"
+#include "autograd/limits.h"
 
 #include <string.h>
 
@@ -16,18 +18,29 @@
 
 #ifdef __GNUC__
 #define INLINE static inline __attribute__((always_inline))
+#define PREFETCH(p) __builtin_prefetch(p, 1)
 #define UNROLLED _Pragma("GCC unroll 16")
 #define VECTOR(type, lanes) __attribute__((vector_size((lanes) * sizeof(type))))
 #define VECTOR_ANYWHERE(type, lanes)                                                                                   \
     __attribute__((vector_size((lanes) * sizeof(type)), aligned(sizeof(type)), may_alias))
+/* The address of what is to be in memory, not in registers, which other variables need. */
+static inline void *in_memory(void *p) {
+    __asm__("" : "+r"(p) : : "memory");
+    return p;
+}
+#define IN_MEMORY in_memory
 #else
+#define IN_MEMORY(p) (p)
 #define INLINE static inline
+#define PREFETCH(p) (void)0
 #define UNROLLED
 #define VECTOR(type, lanes)
 #define VECTOR_ANYWHERE(type, lanes)
 #endif
 
 /* ---- Panels ---- */
+
+enum { LOW = 4 }; /* rows of a low tile */
 
 typedef struct panel {       /* the columns of b, old and y are next to each other */
     int64_t m, width, k;     /* width: columns */
@@ -48,10 +61,15 @@ INLINE int64_t rows_in_high(int64_t m, int64_t high) {
 #define ON __attribute__((target("avx512f")))
 #define MASK __mmask16
 #define HIGH 8
+#define PACKED_HIGH 12
 #define WIDTHS 2
 
 #define PANEL panel_f32_avx512
 #define TILE tile_f32_avx512
+#define PACKED_PANEL packed_f32_avx512
+#define PACKED_TILE packed_tile_f32_avx512
+#define PACKED_STEP packed_step_f32_avx512
+#define CHAIN AG__CHAIN_F32
 #define REAL float
 #define LANES 16
 #define MASK_OF(n) (__mmask16)((1u << (n)) - 1)
@@ -62,6 +80,10 @@ INLINE int64_t rows_in_high(int64_t m, int64_t high) {
 
 #define PANEL panel_f64_avx512
 #define TILE tile_f64_avx512
+#define PACKED_PANEL packed_f64_avx512
+#define PACKED_TILE packed_tile_f64_avx512
+#define PACKED_STEP packed_step_f64_avx512
+#define CHAIN AG__CHAIN_F64
 #define REAL double
 #define LANES 8
 #define MASK_OF(n) (__mmask8)((1u << (n)) - 1)
@@ -73,6 +95,7 @@ INLINE int64_t rows_in_high(int64_t m, int64_t high) {
 #undef ON
 #undef MASK
 #undef HIGH
+#undef PACKED_HIGH
 #undef WIDTHS
 
 /* Read from its middle minus n: n lanes are there, and the others are not. */
@@ -82,10 +105,15 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #define ON __attribute__((target("avx2,fma")))
 #define MASK __m256i
 #define HIGH 6
+#define PACKED_HIGH 6
 #define WIDTHS 4
 
 #define PANEL panel_f32_avx2
 #define TILE tile_f32_avx2
+#define PACKED_PANEL packed_f32_avx2
+#define PACKED_TILE packed_tile_f32_avx2
+#define PACKED_STEP packed_step_f32_avx2
+#define CHAIN AG__CHAIN_F32
 #define REAL float
 #define LANES 8
 #define MASK_OF(n) _mm256_loadu_si256((const __m256i *)(const void *)(lanes_f32 + 8 - (n)))
@@ -96,6 +124,10 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 
 #define PANEL panel_f64_avx2
 #define TILE tile_f64_avx2
+#define PACKED_PANEL packed_f64_avx2
+#define PACKED_TILE packed_tile_f64_avx2
+#define PACKED_STEP packed_step_f64_avx2
+#define CHAIN AG__CHAIN_F64
 #define REAL double
 #define LANES 4
 #define MASK_OF(n) _mm256_loadu_si256((const __m256i *)(const void *)(lanes_f64 + 4 - (n)))
@@ -107,6 +139,7 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #undef ON
 #undef MASK
 #undef HIGH
+#undef PACKED_HIGH
 #undef WIDTHS
 #endif
 
@@ -123,16 +156,22 @@ typedef VECTOR(double, LANES_F64) double vector_f64;
 #define WIDTHS 1
 #if defined __GNUC__ && defined __aarch64__
 #define HIGH 8
+#define PACKED_HIGH 8
 #define MULTIPLY_ADD_F32(a, b, sum) vfmaq_f32(sum, a, b)
 #define MULTIPLY_ADD_F64(a, b, sum) vfmaq_f64(sum, a, b)
 #else
 #define HIGH 4
+#define PACKED_HIGH 6
 #define MULTIPLY_ADD_F32(a, b, sum) ((a) * (b) + (sum))
 #define MULTIPLY_ADD_F64(a, b, sum) ((a) * (b) + (sum))
 #endif
 
 #define PANEL panel_f32_plain
 #define TILE tile_f32_plain
+#define PACKED_PANEL packed_f32_plain
+#define PACKED_TILE packed_tile_f32_plain
+#define PACKED_STEP packed_step_f32_plain
+#define CHAIN AG__CHAIN_F32
 #define REAL float
 #define LANES LANES_F32
 #define MULTIPLY_ADD MULTIPLY_ADD_F32
@@ -140,6 +179,10 @@ typedef VECTOR(double, LANES_F64) double vector_f64;
 
 #define PANEL panel_f64_plain
 #define TILE tile_f64_plain
+#define PACKED_PANEL packed_f64_plain
+#define PACKED_TILE packed_tile_f64_plain
+#define PACKED_STEP packed_step_f64_plain
+#define CHAIN AG__CHAIN_F64
 #define REAL double
 #define LANES LANES_F64
 #define MULTIPLY_ADD MULTIPLY_ADD_F64
@@ -205,39 +248,65 @@ void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, 
 /* ---- Units ---- */
 
 typedef struct unit {
-    void (*panel[2])(const panel *); /* f32, f64 */
-    int64_t row;                     /* bytes of a row of a panel: two vectors */
-    int64_t block;                   /* most of k: so much of a panel of b stays in the first-level cache */
+    void (*panel[2])(const panel *);  /* f32, f64 */
+    void (*packed[2])(const panel *); /* where operands are packed */
+    int64_t row;                      /* bytes of a row of a panel: two vectors */
+    int64_t high;                     /* rows of a high tile, where operands are packed */
+    int64_t cached;                   /* bytes of a that are packed at a time, for the second-level cache */
     bool padded;
 } unit;
 
-enum { MOST_ROW = 128, MOST_COPIED = 24 * 1024, FEW_ROWS = 128 };
+enum { MOST_ROW = 128, FEW_ROWS = 128 };
 
 static const unit units[AG__UNITS] = {
 #if defined __GNUC__ && defined __x86_64__
-    [AG__AVX512] = {{panel_f32_avx512, panel_f64_avx512}, 128, 192, false},
-    [AG__AVX2] = {{panel_f32_avx2, panel_f64_avx2}, 64, 256, false},
+    [AG__AVX512] =
+        {{panel_f32_avx512, panel_f64_avx512}, {packed_f32_avx512, packed_f64_avx512}, 128, 12, 512 * 1024, false},
+    [AG__AVX2] = {{panel_f32_avx2, panel_f64_avx2}, {packed_f32_avx2, packed_f64_avx2}, 64, 6, 144 * 1024, false},
 #endif
-    [AG__PLAIN] = {{panel_f32_plain, panel_f64_plain}, 2 * sizeof(vector_f32), 256, true},
+    [AG__PLAIN] = {{panel_f32_plain, panel_f64_plain},
+                   {packed_f32_plain, packed_f64_plain},
+                   2 * sizeof(vector_f32),
+                   PACKED_HIGH,
+                   128 * 1024,
+                   true},
 };
 
-bool ag__has_unit(int u) {
+/* What the processor can do and the system lets it do, whoever made it. */
+unsigned ag__features(void) {
+    unsigned features = 0;
 #if defined __GNUC__ && defined __x86_64__
-    if (u == AG__AVX512) return __builtin_cpu_supports("avx512f");
-    if (u == AG__AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (__builtin_cpu_supports("avx512f")) features |= AG__HAS_AVX512F;
+    if (__builtin_cpu_supports("avx2")) features |= AG__HAS_AVX2;
+    if (__builtin_cpu_supports("fma")) features |= AG__HAS_FMA;
 #endif
-    return u == AG__PLAIN;
+    return features;
 }
+
+static bool suffice(unsigned features, int u) {
+    const unsigned needs[AG__UNITS] = {[AG__AVX512] = AG__HAS_AVX512F, [AG__AVX2] = AG__HAS_AVX2 | AG__HAS_FMA};
+    return units[u].row && (features & needs[u]) == needs[u];
+}
+
+int ag__unit_of(unsigned features, const char *wish) {
+    static const char *const name[AG__UNITS] = {[AG__AVX512] = "avx512", [AG__AVX2] = "avx2", [AG__PLAIN] = "plain"};
+    for (int u = 0; wish && u < AG__UNITS; u++)
+        if (strcmp(wish, name[u]) == 0 && suffice(features, u)) return u;
+    int u = 0;
+    while (!suffice(features, u)) u++;
+    return u;
+}
+
+bool ag__has_unit(int u) { return u >= 0 && u < AG__UNITS && suffice(ag__features(), u); }
 
 /* ---- A product ---- */
 
 typedef struct running {
     const unit *unit;
     const ag__product *p;
-    int64_t size, columns,
-        block;   /* bytes of an element; columns of a panel and k of a block, if they are not the last */
-    bool copied; /* all of b */
-    _Alignas(64) char copy[MOST_COPIED];
+    int64_t size, columns; /* bytes of an element; columns of a panel, if it is not the last */
+    bool copied;           /* all of b */
+    _Alignas(64) char copy[AG__BLOCK * MOST_ROW];
 } running;
 
 /* Whether rows of b lie so that few of them stay in the cache together, and are read often enough for a copy to pay. */
@@ -247,17 +316,11 @@ static bool crowded(const ag__product *p, int64_t size) {
     return p->m >= 128 && (step % 512 == 0 || (p->a_column != 1 && p->n >= 96));
 }
 
-/* Blocks of k are as many as needed, and then equally large. */
 static void start(running *r, const unit *u, const ag__product *p) {
     r->unit = u;
     r->p = p;
     r->size = p->dtype == AG_F32 ? 4 : 8;
     r->columns = p->dtype == AG_F32 ? u->row / 4 : u->row / 8;
-    r->block = p->k;
-    if (p->k > u->block) {
-        const int64_t blocks = (p->k + u->block - 1) / u->block;
-        r->block = (p->k + blocks - 1) / blocks;
-    }
     r->copied = p->b_column != 1 || crowded(p, r->size);
 }
 
@@ -266,7 +329,7 @@ static void multiply_panel(running *r, panel *t, int64_t q, int64_t i, int64_t j
     static const _Alignas(64) char zeros[MOST_ROW];
     const ag__product *p = r->p;
     const bool add = p->add || q > 0;
-    t->k = p->k - q < r->block ? p->k - q : r->block;
+    t->k = p->k - q < AG__BLOCK ? p->k - q : AG__BLOCK;
     t->width = p->n - j < r->columns ? p->n - j : r->columns;
     t->a = (const char *)p->a + (i * p->a_row + q * p->a_column) * r->size;
     t->a_row = p->a_row;
@@ -288,7 +351,7 @@ static void multiply_panel(running *r, panel *t, int64_t q, int64_t i, int64_t j
 
 static void multiply_straight(running *r) {
     const ag__product *p = r->p;
-    for (int64_t q = 0; q < p->k; q += r->block)
+    for (int64_t q = 0; q < p->k; q += AG__BLOCK)
         for (int64_t j = 0; j < p->n; j += r->columns) {
             panel t = {.m = p->m, .y = (char *)p->y + j * r->size, .y_row = p->y_row};
             multiply_panel(r, &t, q, 0, j);
@@ -307,7 +370,7 @@ static void multiply_turned(running *r) {
             const int64_t n = p->n - j < r->columns ? p->n - j : r->columns;
             char *y = (char *)p->y + j * y_row + i * each;
             if (p->add) ag__copy_matrix(size, some, row, y, each, y_row, t.m, n);
-            for (int64_t q = 0; q < p->k; q += r->block) multiply_panel(r, &t, q, i, j);
+            for (int64_t q = 0; q < p->k; q += AG__BLOCK) multiply_panel(r, &t, q, i, j);
             ag__copy_matrix(size, y, y_row, some, each, row, n, t.m);
         }
 }
@@ -341,8 +404,112 @@ void ag__multiply_on(int u, const ag__product *p) {
     multiply_straight(&r);
 }
 
-void ag__multiply(const ag__product *p) {
-    int u = 0;
-    while (!ag__has_unit(u)) u++;
-    ag__multiply_on(u, p);
+/* ---- Packed operands ----
+ *
+ * Over a block of k, all of b is packed panel by panel, and of a as many rows as the second-level cache holds, tile by tile:
+ * then the kernels read everything from one end to the other. */
+
+static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
+static int64_t ceiling(int64_t x, int64_t of) { return (x + of - 1) / of * of; }
+
+/* Rows of a that are packed at a time: whole tiles. */
+static int64_t rows_packed(const running *r) {
+    const int64_t high = r->unit->high, most = r->unit->cached / (AG__BLOCK * r->size) / high * high;
+    return least(ceiling(r->p->m, high), AG_TINY_LIMITS ? 2 * high : most);
+}
+
+/* The last rows may be in low tiles, of which the last one has room for all of its own. */
+static int64_t bytes_of_a(const running *r) {
+    return ceiling((rows_packed(r) + LOW) * least(r->p->k, AG__BLOCK) * r->size, MOST_ROW);
+}
+
+size_t ag__packed_bytes(int u, const ag__product *p) {
+    running r;
+    start(&r, &units[u], p);
+    return (size_t)(bytes_of_a(&r) + ceiling(p->n * r.size, r.unit->row) * least(p->k, AG__BLOCK));
+}
+
+/* Rows q … q+k−1 of b. */
+static void pack_b(const running *r, char *to, int64_t q, int64_t k) {
+    const ag__product *p = r->p;
+    const int64_t size = r->size, row = r->unit->row, across = p->b_row * size, along = p->b_column * size;
+    for (int64_t j = 0; j < p->n; j += r->columns, to += k * row) {
+        const int64_t width = least(p->n - j, r->columns);
+        const char *from = (const char *)p->b + q * across + j * along;
+        if (width == r->columns && p->b_column == 1 && row == MOST_ROW) {
+            for (int64_t i = 0; i < k; i++) memcpy(to + i * MOST_ROW, from + i * across, MOST_ROW);
+        } else if (width == r->columns && p->b_column == 1) {
+            for (int64_t i = 0; i < k; i++) memcpy(to + i * row, from + i * across, (size_t)row);
+        } else {
+            if (width < r->columns) memset(to, 0, (size_t)(k * row));
+            ag__copy_matrix((size_t)size, to, row, from, across, along, k, width);
+        }
+    }
+}
+
+/* Rows i … i+m−1 of a, columns q … q+k−1. */
+static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, int64_t k) {
+    const ag__product *p = r->p;
+    const int64_t size = r->size, across = p->a_row * size, along = p->a_column * size;
+    const char *from = (const char *)p->a + i * across + q * along;
+    for (int64_t height; m > 0; m -= height, from += height * across, to += height * k * size) {
+        height = m < r->unit->high ? LOW : r->unit->high;
+        ag__copy_matrix((size_t)size, to, height * size, from, along, across, k, least(m, height));
+    }
+}
+
+/* A panel of fewer columns than others is computed with as many, beside y: some rows at a time, whole tiles. */
+static void multiply_narrow(const running *r, panel t) {
+    _Alignas(64) char some[FEW_ROWS * MOST_ROW];
+    const size_t size = (size_t)r->size;
+    const int64_t rows = t.m, step = FEW_ROWS / r->unit->high * r->unit->high, y_row = t.y_row * r->size;
+    const bool add = t.old == t.y;
+    char *y = t.y;
+    t.y = some;
+    t.y_row = r->columns;
+    for (int64_t i = 0; i < rows; i += step, y += step * y_row) {
+        t.m = least(rows - i, step);
+        if (add) {
+            memset(some, 0, sizeof some);
+            ag__copy_matrix(size, some, r->unit->row, y, y_row, r->size, t.m, t.width);
+            t.old = some;
+            t.old_row = t.y_row;
+        }
+        r->unit->packed[r->p->dtype == AG_F64](&t);
+        ag__copy_matrix(size, y, y_row, some, r->unit->row, r->size, t.m, t.width);
+        t.a = (const char *)t.a + step * t.k * r->size;
+    }
+}
+
+/* t: rows i … of y over a block of k, for which a and b are packed; by all columns. */
+static void multiply_rows(const running *r, panel t, int64_t i, bool add, const char *b) {
+    static const _Alignas(64) char zeros[MOST_ROW];
+    const ag__product *p = r->p;
+    t.b_row = r->columns;
+    t.y_row = p->y_row;
+    t.old_row = add ? p->y_row : 0;
+    for (int64_t j = 0; j < p->n; j += r->columns, b += t.k * r->unit->row) {
+        t.b = b;
+        t.y = (char *)p->y + (i * p->y_row + j) * r->size;
+        t.old = add ? t.y : zeros;
+        t.width = least(p->n - j, r->columns);
+        if (t.width < r->columns) multiply_narrow(r, t);
+        else r->unit->packed[p->dtype == AG_F64](&t);
+    }
+}
+
+void ag__multiply_packed_on(int u, const ag__product *p, void *area) {
+    running r;
+    start(&r, &units[u], p);
+    const int64_t rows = rows_packed(&r);
+    char *a = area, *b = a + bytes_of_a(&r);
+    for (int64_t q = 0; q < p->k; q += AG__BLOCK) {
+        panel t = {.k = least(p->k - q, AG__BLOCK), .a = a};
+        pack_b(&r, b, q, t.k);
+        for (int64_t i = 0; i < p->m; i += rows) {
+            t.m = least(p->m - i, rows);
+            pack_a(&r, a, i, t.m, q, t.k);
+            multiply_rows(&r, t, i, p->add || q > 0, b);
+        }
+    }
 }

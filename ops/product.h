@@ -15,17 +15,40 @@ typedef struct ag__product {
     int64_t a_row, a_column, b_row, b_column, y_row;
 } ag__product;
 
-/* What computes: kernels for kinds of processors, the best first. The last one runs everywhere. */
+/* ---- product.c: kernels ---- */
+
+/* For kinds of processors, the best first. The last one runs everywhere. */
 enum { AG__AVX512, AG__AVX2, AG__PLAIN, AG__UNITS };
 bool ag__has_unit(int unit);
 
+enum { AG__HAS_AVX512F = 1, AG__HAS_AVX2 = 2, AG__HAS_FMA = 4 };
+unsigned ag__features(void);
+/* The unit that `wish` names ("avx512", "avx2", "plain"), if a processor with such features has it; else the best that it
+ * has. */
+int ag__unit_of(unsigned features, const char *wish);
+
 /* An element's bits depend on the unit, its row of a, its column of b and what it is added to: on nothing else. So a
- * product may be computed in parts. */
+ * product may be computed in parts, and with packed operands or without. For those the second one needs memory, aligned to
+ * 64. Rounding errors grow with k, in steps of AG__LONG_SUM. */
 void ag__multiply_on(int unit, const ag__product *p);
-void ag__multiply(const ag__product *p); /* on the best */
+void ag__multiply_packed_on(int unit, const ag__product *p, void *memory);
+size_t ag__packed_bytes(int unit, const ag__product *p);
 
 /* rows × columns elements of 4 or 8 bytes, to where columns are next to each other; other strides in bytes. */
 void ag__copy_matrix(size_t size, void *to, int64_t to_row, const void *from, int64_t row, int64_t column, int64_t rows,
                      int64_t columns);
+
+/* ---- multiply.c: products of any size ---- */
+
+/* How it is computed: by its kind and shape, so that its parts are computed as the whole is. */
+enum { AG__BY_TILES, AG__BY_PACKING, AG__BY_DOTS, AG__BY_LINES };
+int ag__way_of(const ag__product *p);
+
+/* By the best kernels; `memory`: so many bytes, aligned to 64. Parts have the bits of the whole. */
+void ag__multiply(const ag__product *p, int way, void *memory);
+size_t ag__multiply_bytes(const ag__product *p, int way);
+
+/* Of y, the part of m rows from i on and n columns from j on. */
+ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, int64_t n);
 
 #endif

@@ -157,6 +157,46 @@ static void vary(trial *t, unsigned turn) {
     t->add = turn / (LAYOUTS * LAYOUTS) % 2;
 }
 
+/* With packed operands the bits are the same. What is between the rows of y is left alone. */
+static void check_packed(trial *t) {
+    const size_t bytes = (size_t)(t->m * (t->n + GAP) - GAP) * ag_dtype_size(t->d);
+    void *plain = room((int64_t)bytes, 1),
+         *memory = aligned_alloc(64, (ag__packed_bytes(t->unit, &t->p) + 63) / 64 * 64);
+    ck_assert_ptr_nonnull(memory);
+    ag__multiply_on(t->unit, &t->p);
+    memcpy(plain, t->y, bytes);
+    memcpy(t->y, t->before, bytes);
+    ag__multiply_packed_on(t->unit, &t->p, memory);
+    if (memcmp(plain, t->y, bytes) != 0)
+        ck_abort_msg("%s %s (%d,%d)·(%d,%d), layouts %d and %d%s: other bits packed", unit_name[t->unit],
+                     ag_dtype_name(t->d), (int)t->m, (int)t->k, (int)t->k, (int)t->n, t->layout[0], t->layout[1],
+                     t->add ? ", added" : "");
+    free(memory);
+    free(plain);
+}
+
+START_TEST(packed_products_have_the_same_bits) {
+    trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
+    unsigned turn = 0;
+    if (!ag__has_unit(t.unit)) return;
+    for (t.m = 1; t.m <= 30; t.m += small_run() ? 7 : 1)
+        for (t.n = 1; t.n <= 70; t.n += small_run() ? 11 : 3)
+            for (t.k = 1 + (t.m * 7 + t.n) % 50; t.k <= 330; t.k += 97) {
+                vary(&t, turn++);
+                set_up(&t, fraction);
+                check_packed(&t);
+                tear_down(&t);
+            }
+    t.m = 700, t.n = 33, t.k = 300; /* more rows than are packed at a time */
+    for (int layout = 0; layout < 2 * LAYOUTS * LAYOUTS; layout += small_run() ? 61 : 13) {
+        vary(&t, (unsigned)layout);
+        set_up(&t, fraction);
+        check_packed(&t);
+        tear_down(&t);
+    }
+}
+END_TEST
+
 /* All m and n, each with every fourth k. */
 START_TEST(every_small_shape) {
     trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
@@ -244,6 +284,126 @@ END_TEST
 START_TEST(there_is_a_kernel) {
     ck_assert(ag__has_unit(AG__PLAIN));
     ck_assert(!ag__has_unit(AG__UNITS));
+    ck_assert(!ag__has_unit(-1));
+}
+END_TEST
+
+/* Processors by what they can do: the best kernels are chosen whoever made it, and a choice that cannot be is none. */
+START_TEST(every_processor_has_its_best_kernels) {
+    enum { AVX2 = AG__HAS_AVX2 | AG__HAS_FMA, AVX512 = AVX2 | AG__HAS_AVX512F };
+    static const struct {
+        unsigned features;
+        const char *wish;
+        int unit;
+    } table[] = {{0, NULL, AG__PLAIN},         {AG__HAS_AVX2, NULL, AG__PLAIN}, {AG__HAS_FMA, NULL, AG__PLAIN},
+                 {AVX2, NULL, AG__AVX2},       {AVX512, NULL, AG__AVX512},      {AVX512, "avx2", AG__AVX2},
+                 {AVX512, "plain", AG__PLAIN}, {AVX512, "avx512", AG__AVX512},  {AVX2, "avx512", AG__AVX2},
+                 {0, "avx2", AG__PLAIN},       {AVX2, "plain", AG__PLAIN},      {AVX512, "", AG__AVX512},
+                 {AVX512, "0", AG__AVX512},    {AVX2, "AVX512", AG__AVX2},      {AVX2, "avx2 ", AG__AVX2},
+                 {AVX512, "-1", AG__AVX512},   {AVX512, "generic", AG__AVX512}};
+    if (ag__unit_of(AVX512, NULL) == AG__PLAIN) return; /* another architecture */
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        ck_assert_msg(ag__unit_of(table[i].features, table[i].wish) == table[i].unit, "%x and %s: %s",
+                      table[i].features, table[i].wish ? table[i].wish : "no wish",
+                      unit_name[ag__unit_of(table[i].features, table[i].wish)]);
+}
+END_TEST
+
+/* ---- Long sums ---- */
+
+/* Equal numbers are the hardest: every addition to a running sum is rounded the same way. Their relative error is at most
+ * `most`, for products of (m,k) and (k,n) as they lie and transposed, in each way that they are computed. */
+static void check_long(ag_tape *to, int64_t m, int64_t k, int64_t n, double number, double most) {
+    const ag_mark mark = ag_tape_mark(to);
+    const double want = (double)(float)number * (double)k;
+    for (int view = 0; view < 4; view++) {
+        ag_tensor *a = ag_contiguous(ag_full(to, AG_F32, view & 1 ? AG_SHAPE(k, m) : AG_SHAPE(m, k), number));
+        ag_tensor *b = ag_contiguous(ag_ones(to, AG_F32, view & 2 ? AG_SHAPE(n, k) : AG_SHAPE(k, n)));
+        ag_tensor *y = ag_matmul(view & 1 ? ag_transpose(a, 0, 1) : a, view & 2 ? ag_transpose(b, 0, 1) : b);
+        const float *got = ag_data(y);
+        ck_assert_msg(got != NULL, "%s", ag_tape_error(to));
+        for (int64_t i = 0; i < m * n; i++)
+            if (!(fabs((double)got[i] / want - 1) <= most))
+                ck_abort_msg("%.9g in (%d,%d)·(%d,%d), view %d: element %d is %.9g, not %.9g: off by %.2g", number,
+                             (int)m, (int)k, (int)k, (int)n, view, (int)i, (double)got[i], want,
+                             (double)got[i] / want - 1);
+        ag_tape_rewind(to, mark);
+    }
+}
+
+START_TEST(long_sums_are_right) {
+    static const int64_t shape[][2] = {{1, 1}, {1, 2}, {1, 8}, {1, 20}, {5, 1}, {20, 1}, {3, 4}, {70, 66}};
+    const int64_t *s = shape[_i];
+    const int64_t longest = s[0] * s[1] > 1000 ? 9000 : small_run() ? 20000 : s[0] * s[1] > 8 ? 400000 : 5000000;
+    for (int64_t k = 200; k <= longest; k = k * 5 + 1)
+        for (int i = 0; i < 3; i++) check_long(tape, s[0], k, s[1], (double[]){0.1, 1.37, 1.999}[i], 1.01e-6);
+}
+END_TEST
+
+/* With one element each, by which a running f32 sum stops at 2²⁴. */
+START_TEST(the_longest_sum_is_right) {
+    if (small_run()) return;
+    const int64_t k = (1 << 25) + 5;
+    ag_tensor *a = ag_contiguous(ag_ones(tape, AG_F32, AG_SHAPE(1, k)));
+    ck_assert_double_eq(ag_item(ag_matmul(a, ag_transpose(a, 0, 1))), (double)(float)k);
+}
+END_TEST
+
+/* Numbers of either sign against sums in f64. */
+START_TEST(long_sums_of_scattered_numbers_are_right) {
+    const int64_t k = small_run() ? 6000 : 70000, m = _i ? 1 : 9, n = 7;
+    ag_tensor *a = scattered(tape, AG_F32, AG_SHAPE(m, k), 1), *b = scattered(tape, AG_F32, AG_SHAPE(k, n), 5);
+    const float *p = ag_data(a), *q = ag_data(b), *y = ag_data(ag_matmul(a, b));
+    ck_assert(p && q && y);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0, size = 0;
+            for (int64_t l = 0; l < k; l++) {
+                const double x = (double)p[i * k + l] * (double)q[l * n + j];
+                sum += x;
+                size += fabs(x);
+            }
+            if (!(fabs((double)y[i * n + j] - sum) <= 3e-7 * size)) ck_abort_msg("(%d,%d)", (int)i, (int)j);
+        }
+}
+END_TEST
+
+/* ---- Memory ---- */
+
+/* Large products when memory is refused from the k-th time on: the error, or the right product; then all is as it was. */
+typedef struct refusing {
+    int64_t left;
+} refusing;
+
+static void *refusing_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
+    refusing *r = ctx;
+    if (new_bytes == 0) return free(p), NULL;
+    if (r->left-- <= 0) return NULL;
+    void *q = aligned_alloc(64, (new_bytes + 63) / 64 * 64);
+    if (q && p) memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes), free(p);
+    return q;
+}
+
+START_TEST(lacking_memory_is_an_error) {
+    const int64_t m = 200, k = _i / 2 ? 3700 : 300, n = 210;
+    for (int64_t most = 0, done = 0; !done; most++) {
+        refusing r = {1000000};
+        ag_tape *t = ag_tape_new_with(&(ag_allocator){refusing_resize, &r});
+        ck_assert_ptr_nonnull(t);
+        ag_tape_set_threads(t, 1 + _i % 2);
+        ag_tensor *a = ag_contiguous(ag_ones(t, AG_F32, AG_SHAPE(m, k))),
+                  *b = ag_contiguous(ag_ones(t, AG_F32, AG_SHAPE(k, n)));
+        ck_assert_int_eq(ag_eval(a), AG_OK);
+        ck_assert_int_eq(ag_eval(b), AG_OK);
+        ag_tensor *y = ag_matmul(a, b);
+        r.left = most;
+        const float *data = ag_data(y);
+        done = data != NULL;
+        if (data) ck_assert(data[0] == (float)k && data[m * n - 1] == (float)k);
+        else ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
+        ag_tape_free(t);
+        ck_assert_int_lt((int)most, 100);
+    }
 }
 END_TEST
 
@@ -331,12 +491,14 @@ static void check_product(ag_dtype d, int64_t m, int64_t k, int64_t n, int view)
     ag_tape_rewind(tape, mark);
 }
 
-/* Where ours end and BLIS begins: cubes, flat and tall ones, vectors. */
+/* Where one way of computing ends and another begins: cubes, flat and tall ones, vectors. */
 static const int64_t around[][3] = {{8, 8, 8},       {160, 160, 160}, {161, 160, 160}, {176, 176, 176}, {176, 177, 176},
                                     {208, 208, 208}, {208, 208, 209}, {256, 256, 256}, {257, 256, 256}, {24, 900, 800},
                                     {25, 900, 800},  {900, 800, 24},  {900, 800, 25},  {50, 40, 2100},  {1, 512, 1},
                                     {1, 513, 1},     {1, 20, 25},     {1, 30, 40},     {25, 20, 1},     {40, 30, 1},
-                                    {1, 1, 700},     {700, 1, 1},     {3, 1, 4}};
+                                    {1, 1, 700},     {700, 1, 1},     {3, 1, 4},       {65, 300, 300},  {64, 300, 300},
+                                    {300, 300, 65},  {1, 5000, 70},   {70, 5000, 1},   {66, 3600, 67},  {100, 7000, 80},
+                                    {1, 9000, 2},    {2, 9000, 1},    {1, 100000, 1}};
 enum { AROUND = sizeof around / sizeof *around };
 
 START_TEST(around_the_sizes_where_kernels_change) {
@@ -379,7 +541,7 @@ START_TEST(nothing_to_sum) {
 }
 END_TEST
 
-/* What y holds is gone, NaN too, unless it is added to; large products are BLIS's. */
+/* What y holds is gone, NaN too, unless it is added to. */
 START_TEST(old_values_do_not_show) {
     for (int i = 0; i < 2; i++)
         for (int64_t n = 4; n <= 300; n += 148) {
@@ -405,7 +567,8 @@ static const job jobs[] = {{1, 40, 41, 42, 0, false},   {1, 150, 300, 100, 1, tr
                            {1, 300, 140, 101, 6, true}, {1, 255, 251, 253, 5, true},  {1, 700, 400, 20, 0, false},
                            {1, 20, 500, 900, 0, true},  {1, 290, 300, 310, 6, true},  {1, 3000, 900, 1, 0, true},
                            {1, 1, 900, 3000, 5, false}, {5, 130, 129, 131, 0, true},  {2, 170, 160, 150, 5, true},
-                           {200, 32, 64, 33, 7, true},  {3, 300, 280, 300, 1, false}, {1, 1, 4000, 1000, 0, true}};
+                           {200, 32, 64, 33, 7, true},  {3, 300, 280, 300, 1, false}, {1, 1, 4000, 1000, 0, true},
+                           {1, 97, 7500, 90, 0, true},  {1, 1, 40000, 9, 0, false},   {3, 121, 3500, 75, 1, true}};
 enum { JOBS = sizeof jobs / sizeof *jobs };
 
 static void *bits_of(const job *j, ag_dtype d, int threads, size_t *bytes) {
@@ -445,12 +608,18 @@ int main(void) {
     Suite *suite = suite_create("matmul");
     TCase *kernels = plain_group(suite, "kernels"), *products = tape_group(suite, "products");
     tcase_add_test(kernels, there_is_a_kernel);
+    tcase_add_test(kernels, every_processor_has_its_best_kernels);
+    tcase_add_loop_test(kernels, packed_products_have_the_same_bits, 0, 2 * AG__UNITS);
     tcase_add_loop_test(kernels, every_small_shape, 0, 2 * AG__UNITS);
     tcase_add_loop_test(kernels, larger_shapes, 0, 2 * AG__UNITS);
     tcase_add_loop_test(kernels, infinities_and_nan, 0, 2 * AG__UNITS);
     tcase_add_loop_test(kernels, parts_have_the_bits_of_the_whole, 0, 2 * AG__UNITS);
     tcase_add_loop_test(products, around_the_sizes_where_kernels_change, 0, 2 * AROUND);
     tcase_add_loop_test(products, batches, 0, 4);
+    tcase_add_loop_test(products, long_sums_are_right, 0, 8);
+    tcase_add_test(products, the_longest_sum_is_right);
+    tcase_add_loop_test(products, long_sums_of_scattered_numbers_are_right, 0, 2);
+    tcase_add_loop_test(plain_group(suite, "memory"), lacking_memory_is_an_error, 0, 4);
     tcase_add_test(products, nothing_to_sum);
     tcase_add_test(products, old_values_do_not_show);
     tcase_add_loop_test(plain_group(suite, "threads"), threads_change_no_bit, 0, 2 * JOBS);
