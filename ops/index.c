@@ -243,12 +243,49 @@ static bool scatter_add_infer(ag_infer *r) {
         const type *source = (const type *)source_ + r->other;                                                         \
         for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];            \
     }
+/* Many f32 additions to one element: what rounding takes from each (Møller, Knuth) is added up in a second table, and to the
+ * sum in the end. So the error does not grow with their number, and the order is that of the index. */
+AG_BLOCK_KERNEL static void scatter_block_exactly(int64_t n, float *y, float *lost, const float *x) {
+    AG_SIMD
+    for (int64_t j = 0; j < n; j++) {
+        const float a = y[j], b = x[j], sum = a + b, part = sum - a;
+        y[j] = sum;
+        lost[j] += (a - (sum - part)) + (b - part);
+    }
+}
+
+static void scatter_line_exactly(const walk *w, const row *r, float *table, float *lost, const int64_t *index,
+                                 const float *source) {
+    const int64_t n = w->extent[w->rank], ahead = w->table[w->rank], next = w->index[w->rank];
+    const int64_t beside = w->other[w->rank];
+    for (int64_t j = 0; j < n; j++) {
+        const int64_t at = r->table + index[j * next] * w->step + j * ahead;
+        scatter_block_exactly(1, table + at, lost + at, source + r->other + j * beside);
+    }
+}
+
+/* Infinities and NaN have lost nothing that is a number. */
+AG_BLOCK_KERNEL static void give_back(int64_t n, float *y, const float *lost) {
+    AG_SIMD
+    for (int64_t j = 0; j < n; j++) y[j] = y[j] - y[j] == 0 ? y[j] + lost[j] : y[j];
+}
+
 SCATTER(scatter_block_i64, scatter_line_i64, uint64_t)
 SCATTER(scatter_block_f32, scatter_line_f32, float)
 SCATTER(scatter_block_f64, scatter_line_f64, double)
 
+/* What is added up beside y: `count` says how often each index comes, and `lost` has y's shape. NULL: no index comes often
+ * enough. Of blocks, only those with many additions have their part of it. */
+typedef struct beside {
+    const int64_t *count;
+    float *lost;
+} beside;
+
+static bool many(int64_t additions) { return additions > 2 * AG__ROWS_A_GROUP; }
+
 /* Rows start … end−1; of a block, columns low … high−1. */
-static void scatter_rows(const ag_call *call, const walk *w, int64_t start, int64_t end, int64_t low, int64_t high) {
+static void scatter_rows(const ag_call *call, const walk *w, const beside *b, int64_t start, int64_t end, int64_t low,
+                         int64_t high) {
     typedef void block(int64_t, void *, const void *);
     typedef void line(const walk *, const row *, void *, const int64_t *, const void *);
     static block *const blocks[AG_DTYPES] = {NULL, scatter_block_i64, scatter_block_f32, scatter_block_f64};
@@ -258,8 +295,14 @@ static void scatter_rows(const ag_call *call, const walk *w, int64_t start, int6
     const char *source = call->x[2].data;
     for (row r = row_at(w, start); r.number < end; next_row(w, &r)) {
         const int64_t *at = index + r.index;
-        if (w->width == 0) lines[call->y.dtype](w, &r, table, at, source);
-        else
+        if (w->width == 0 && b->lost)
+            scatter_line_exactly(w, &r, call->y.data, b->lost, at, (const float *)call->x[2].data);
+        else if (w->width == 0) lines[call->y.dtype](w, &r, table, at, source);
+        else if (b->lost && many(b->count[*at])) {
+            const int64_t to = r.table + *at * w->step + low;
+            scatter_block_exactly(high - low, (float *)call->y.data + to, b->lost + to,
+                                  (const float *)call->x[2].data + r.other + low);
+        } else
             blocks[call->y.dtype](high - low, table + (r.table + *at * w->step + low) * bytes,
                                   source + (r.other + low) * bytes);
     }
@@ -268,6 +311,7 @@ static void scatter_rows(const ag_call *call, const walk *w, int64_t start, int6
 typedef struct scattering {
     const ag_call *call;
     const walk *walk;
+    const beside *beside;
     int64_t outer; /* extent of the axes before the indexed one, which the threads share; 0: they share the columns */
 } scattering;
 
@@ -276,18 +320,18 @@ static void scatter_share(void *s_, int i, int n) {
     const walk *w = s->walk;
     const int64_t whole = s->outer ? s->outer : w->width, inner = s->outer ? w->rows / s->outer : 0;
     const int64_t start = ag__share_start(whole, i, n), end = ag__share_start(whole, i + 1, n);
-    if (s->outer) scatter_rows(s->call, w, start * inner, end * inner, 0, w->width);
-    else scatter_rows(s->call, w, 0, w->rows, start, end);
+    if (s->outer) scatter_rows(s->call, w, s->beside, start * inner, end * inner, 0, w->width);
+    else scatter_rows(s->call, w, s->beside, 0, w->rows, start, end);
 }
 
 /* Threads never share an element of y: they share the axes before the indexed one, or else a block's columns. */
-static void scatter_all(const ag_call *call, const walk *w, int axis) {
+static void scatter_all(const ag_call *call, const walk *w, const beside *b, int axis) {
     int threads = ag__worthwhile(call->x[2].size, call->threads);
     int64_t outer = 1;
     for (int i = 0; i < axis; i++) outer *= w->extent[i];
     bool by_rows = outer >= threads, by_columns = w->width >= AG__COLUMNS_SCATTERED * (int64_t)threads;
-    if (threads < 2 || !(by_rows || by_columns)) scatter_rows(call, w, 0, w->rows, 0, w->width);
-    else ag__parallel(threads, scatter_share, &(scattering){call, w, by_rows ? outer : 0});
+    if (threads < 2 || !(by_rows || by_columns)) scatter_rows(call, w, b, 0, w->rows, 0, w->width);
+    else ag__parallel(threads, scatter_share, &(scattering){call, w, b, by_rows ? outer : 0});
 }
 
 /* Mostly x is the zeros that a gradient starts from: one element, repeated. */
@@ -318,13 +362,66 @@ static bool begin_with_table(const ag_call *call) {
     return true;
 }
 
+/* How often each number of the index comes; along an axis by which it is broadcast, once, unless that is the indexed one. */
+static int64_t count_indices(const ag_call *call, int axis, int64_t *count) {
+    const ag_array *index = &call->x[1];
+    const int last = index->rank - 1;
+    const int64_t each = index->stride[axis] == 0 ? index->shape[axis] : 1;
+    int64_t most = 0;
+    walk w = {.rank = last, .rows = 1};
+    for (int i = 0; i <= last; i++) {
+        w.extent[i] = index->stride[i] == 0 ? 1 : index->shape[i];
+        w.index[i] = index->stride[i];
+        if (i < last) w.rows *= w.extent[i];
+    }
+    for (row r = row_at(&w, 0); r.number < w.rows; next_row(&w, &r)) {
+        const int64_t *at = (const int64_t *)index->data + r.index;
+        for (int64_t j = 0; j < w.extent[last]; j++) {
+            const int64_t n = count[at[j * w.index[last]]] += each;
+            if (n > most) most = n;
+        }
+    }
+    return most;
+}
+
+/* Of y, an (outer, extent, inner) array, the blocks with many additions: fill their parts of `lost` with 0, or give them
+ * back. Lines have all of it. */
+static void each_block(const ag_call *call, const walk *w, const beside *b, int axis, bool end) {
+    const int64_t extent = call->y.shape[axis];
+    int64_t inner = 1;
+    for (int i = axis + 1; i < call->y.rank; i++) inner *= call->y.shape[i];
+    const int64_t rows = call->y.size / inner;
+    float *y = call->y.data;
+    for (int64_t i = 0; b->lost && i < rows; i++) {
+        if (w->width > 0 && !many(b->count[i % extent])) continue;
+        if (end) give_back(inner, y + i * inner, b->lost + i * inner);
+        else memset(b->lost + i * inner, 0, (size_t)inner * sizeof *b->lost);
+    }
+}
+
+static bool make_beside(const ag_call *call, const walk *w, beside *b, int axis) {
+    const size_t bytes = ag__times((size_t)call->y.shape[axis], sizeof(int64_t));
+    if (call->y.dtype != AG_F32 || !many(call->x[1].shape[axis])) return true;
+    int64_t *count = ag_call_scratch(call, bytes);
+    if (!count) return false;
+    memset(count, 0, bytes);
+    b->count = count;
+    if (!many(count_indices(call, axis, count))) return true;
+    b->lost = ag_call_scratch(call, ag__times((size_t)call->y.size, sizeof *b->lost));
+    if (b->lost) each_block(call, w, b, axis, false);
+    return b->lost != NULL;
+}
+
 static bool scatter_add_eval(const ag_call *call) {
     int axis = (int)*(const int64_t *)call->attributes;
     if (call->x[2].size > 0 && !indices_in_range(call, call->y.shape[axis])) return false;
     if (!begin_with_table(call)) return false;
     if (call->x[2].size == 0) return true;
     walk w = walk_of(&call->y, &call->x[1], &call->x[2], axis);
-    scatter_all(call, &w, axis);
+    beside b = {0};
+    if (!make_beside(call, &w, &b, axis)) return false;
+    scatter_all(call, &w, &b, axis);
+    each_block(call, &w, &b, axis, true);
     return true;
 }
 

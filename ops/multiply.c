@@ -51,7 +51,7 @@ enum { LANES = AG__LANES, GROUP = AG__ROWS_A_GROUP, COLUMNS = AG__LIMIT(512, 16)
 /* DOT: Σ of n products, both factors next to each other: LANES sums side by side, joined by halves.
  * ADD_LINES: y[j] += Σ x[i]·b[i·row + j] for few i, at most GROUP. */
 #define LINES(dot, add_lines, type)                                                                                    \
-    AG_KERNEL static void dot(int64_t n, const void *x_, const void *b_, void *y_, bool add) {                         \
+    AG_BLOCK_KERNEL static void dot(int64_t n, const void *x_, const void *b_, void *y_, bool add) {                   \
         const type *x = x_, *b = b_;                                                                                   \
         type lane[LANES] = {0}, *y = y_;                                                                               \
         int64_t i = 0;                                                                                                 \
@@ -66,7 +66,8 @@ enum { LANES = AG__LANES, GROUP = AG__ROWS_A_GROUP, COLUMNS = AG__LIMIT(512, 16)
         }                                                                                                              \
         *y = add ? *y + lane[0] : lane[0];                                                                             \
     }                                                                                                                  \
-    AG_KERNEL static void add_lines(int64_t n, int64_t k, const void *x_, const void *b_, int64_t row, void *y_) {     \
+    AG_BLOCK_KERNEL static void add_lines(int64_t n, int64_t k, const void *x_, const void *b_, int64_t row,           \
+                                          void *y_) {                                                                  \
         const type *x = x_, *b = b_;                                                                                   \
         type sum[COLUMNS] = {0}, *y = y_;                                                                              \
         int64_t i = 0;                                                                                                 \
@@ -207,7 +208,7 @@ static void multiply_short(const ag__product *p, int way, void *memory) {
 }
 
 #define ADD_ROW(name, type)                                                                                            \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
         AG_SIMD                                                                                                        \

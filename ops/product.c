@@ -161,7 +161,7 @@ typedef VECTOR(double, LANES_F64) double vector_f64;
 #define MULTIPLY_ADD_F64(a, b, sum) vfmaq_f64(sum, a, b)
 #else
 #define HIGH 4
-#define PACKED_HIGH 6
+#define PACKED_HIGH 5
 #define MULTIPLY_ADD_F32(a, b, sum) ((a) * (b) + (sum))
 #define MULTIPLY_ADD_F64(a, b, sum) ((a) * (b) + (sum))
 #endif

@@ -123,7 +123,7 @@ ON INLINE void PACKED_STEP(const int height, const REAL *a, const REAL *b,
 ON INLINE void PACKED_TILE(const int height, const panel *t, const REAL *a, const REAL *old, REAL *y, int64_t rows) {
     typedef VECTOR(REAL, LANES) REAL vector;
     typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
-    enum { STEPS = 4 };
+    enum { STEPS = 2 };
     const int64_t y_row = t->y_row;
     const REAL *b = t->b;
     vector sum[PACKED_HIGH][2], room[PACKED_HIGH][2], *total = IN_MEMORY(room[0]);

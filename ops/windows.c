@@ -163,63 +163,81 @@ static adding adding_of(const ag_call *call) {
 }
 
 /* The two innermost loops: y[i·ti + j·tj] += x[i·fi + j·fj]. */
-#define ADD_PLANE(name, type)                                                                                          \
+#define ADD_PLANE(name, ytype, xtype)                                                                                  \
     static void name(const adding *l, void *y_, const void *x_) {                                                      \
         const int r = l->rank;                                                                                         \
         const int64_t m = r > 1 ? l->extent[r - 2] : 1, n = r > 0 ? l->extent[r - 1] : 1;                              \
         const int64_t ti = r > 1 ? l->to[r - 2] : 0, fi = r > 1 ? l->from[r - 2] : 0;                                  \
         const int64_t tj = r > 0 ? l->to[r - 1] : 1, fj = r > 0 ? l->from[r - 1] : 1;                                  \
-        type *y = y_;                                                                                                  \
-        const type *x = x_;                                                                                            \
+        ytype *y = y_;                                                                                                 \
+        const xtype *x = x_;                                                                                           \
         for (int64_t i = 0; i < m; i++, y += ti, x += fi) {                                                            \
             if (tj == 1 && fj == 1) {                                                                                  \
                 AG_SIMD                                                                                                \
-                for (int64_t j = 0; j < n; j++) y[j] += x[j];                                                          \
+                for (int64_t j = 0; j < n; j++) y[j] += (ytype)x[j];                                                   \
             } else {                                                                                                   \
-                for (int64_t j = 0; j < n; j++) y[j * tj] += x[j * fj];                                                \
+                for (int64_t j = 0; j < n; j++) y[j * tj] += (ytype)x[j * fj];                                         \
             }                                                                                                          \
         }                                                                                                              \
     }
-ADD_PLANE(add_plane_i64, uint64_t)
-ADD_PLANE(add_plane_f32, float)
-ADD_PLANE(add_plane_f64, double)
+ADD_PLANE(add_plane_i64, uint64_t, uint64_t)
+ADD_PLANE(add_plane_f32, float, float)
+ADD_PLANE(add_plane_f64, double, double)
+ADD_PLANE(add_plane_wide, double, float)
 
-static void add_all(const adding *l, int axis, ag_dtype dtype, char *y, const char *x) {
-    if (axis >= l->rank - 2) {
-        (dtype == AG_F32 ? add_plane_f32 : dtype == AG_F64 ? add_plane_f64 : add_plane_i64)(l, y, x);
-        return;
-    }
-    int64_t bytes = dtype == AG_F32 ? 4 : 8;
-    for (int64_t i = 0; i < l->extent[axis]; i++)
-        add_all(l, axis + 1, dtype, y + i * l->to[axis] * bytes, x + i * l->from[axis] * bytes);
-}
-
-typedef struct outermost {
+/* How elements are added, and how large they are. */
+typedef struct adder {
     const adding *l;
-    ag_dtype dtype;
+    void (*plane)(const adding *l, void *y, const void *x);
+    int64_t y_bytes, x_bytes;
     char *y;
     const char *x;
-} outermost;
+} adder;
 
-static void add_share(void *o_, int i, int n) {
-    const outermost *o = o_;
-    const adding *l = o->l;
-    const int64_t bytes = (int64_t)ag_dtype_size(o->dtype), end = ag__share_start(l->extent[0], i + 1, n);
+static void add_all(const adder *a, int axis, char *y, const char *x) {
+    const adding *l = a->l;
+    if (axis >= l->rank - 2) {
+        a->plane(l, y, x);
+        return;
+    }
+    for (int64_t i = 0; i < l->extent[axis]; i++)
+        add_all(a, axis + 1, y + i * l->to[axis] * a->y_bytes, x + i * l->from[axis] * a->x_bytes);
+}
+
+static void add_share(void *a_, int i, int n) {
+    const adder *a = a_;
+    const adding *l = a->l;
+    const int64_t end = ag__share_start(l->extent[0], i + 1, n);
     for (int64_t k = ag__share_start(l->extent[0], i, n); k < end; k++)
-        add_all(l, 1, o->dtype, o->y + k * l->to[0] * bytes, o->x + k * l->from[0] * bytes);
+        add_all(a, 1, a->y + k * l->to[0] * a->y_bytes, a->x + k * l->from[0] * a->x_bytes);
+}
+
+/* Whether many windows lie over one element: then f32 is added up in f64, lest the rounding errors do so as well. */
+static bool crowded(const sliding *s, const ag_array *x) {
+    double windows = 1;
+    for (int k = 0; k < s->count; k++) {
+        const int64_t over = (s->size[k] + s->step[k] - 1) / s->step[k], places = x->shape[s->axis[k]];
+        windows *= (double)(over < places ? over : places);
+    }
+    return windows > 2 * AG__ROWS_A_GROUP;
 }
 
 /* Threads never share an element of y: they share the outermost loop where its steps are apart. */
 static bool fold_eval(const ag_call *call) {
-    ag_dtype dtype = call->y.dtype;
-    char *y = call->y.data;
-    const char *x = call->x[0].data;
-    memset(y, 0, (size_t)call->y.size * ag_dtype_size(dtype));
-    if (call->x[0].size == 0) return true;
-    adding l = adding_of(call);
-    int threads = ag__worthwhile(call->x[0].size, call->threads);
-    if (threads > 1 && l.rank > 2 && l.apart[0]) ag__parallel(threads, add_share, &(outermost){&l, dtype, y, x});
-    else add_all(&l, 0, dtype, y, x);
+    const ag_dtype dtype = call->y.dtype;
+    const bool wide = dtype == AG_F32 && crowded(call->attributes, &call->x[0]);
+    const adding l = adding_of(call);
+    adder a = {.l = &l, .plane = add_plane_i64, .y = call->y.data, .x = call->x[0].data};
+    if (dtype != AG_I64) a.plane = wide ? add_plane_wide : dtype == AG_F32 ? add_plane_f32 : add_plane_f64;
+    a.x_bytes = (int64_t)ag_dtype_size(dtype);
+    a.y_bytes = wide ? (int64_t)sizeof(double) : a.x_bytes;
+    if (wide && !(a.y = ag_call_scratch(call, ag__times((size_t)call->y.size, sizeof(double))))) return false;
+    memset(a.y, 0, (size_t)(call->y.size * a.y_bytes));
+    const int threads = ag__worthwhile(call->x[0].size, call->threads);
+    if (threads > 1 && l.rank > 2 && l.apart[0]) ag__parallel(threads, add_share, &a);
+    else if (call->x[0].size > 0) add_all(&a, 0, a.y, a.x);
+    const double *sum = (const double *)(const void *)a.y;
+    for (int64_t i = 0; wide && i < call->y.size; i++) ((float *)call->y.data)[i] = (float)sum[i];
     return true;
 }
 

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 
-# As `./dev test` builds it, for x86-64: three kernels for each loop.
-MOST_BYTES = {("gcc", 12): 440_000, ("gcc", 13): 444_000, ("gcc", 14): 457_000}
+# As `./dev test` builds it, for x86-64: three kernels for each loop. Products of any size, which no other library computes,
+# are 50 kB of it.
+MOST_BYTES = {("gcc", 12): 517_000, ("gcc", 13): 521_000, ("gcc", 14): 534_000}
 
 
 def skip(why):
