@@ -188,19 +188,19 @@ static bool try_step(int which, manner how, bool reference, int64_t fail_at, boo
 
 START_TEST(steps_are_made_whole_or_not_at_all) {
     int which = _i % OPTIMISERS, reference = _i / OPTIMISERS;
-    for (int how = 0; how < MANNERS; how++) {
+    for (int how = 0; how < MANNERS; how += small_run() ? 3 : 1) {
         state right[4];
         right_states(which, (manner)how, right);
         for (int for_good = 0; for_good < 2; for_good++)
             for (int64_t at = 1; !try_step(which, (manner)how, reference, at, for_good, right);)
-                at += small_run() ? 7 : 1;
+                at += small_run() ? 40 : 1;
     }
 }
 END_TEST
 
 /* A step that is to be carried out twice at once, because nothing was rewound in between, is lost twice. */
 START_TEST(steps_without_a_rewind_are_lost_together) {
-    for (int64_t at = 1, done = 0; !done; at++) {
+    for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
         network n;
         ledger l;
         ledger_open(&l);
@@ -230,7 +230,7 @@ END_TEST
 /* An init that fails has left nothing that could be taken for an optimiser. */
 START_TEST(inits_are_whole_or_not_at_all) {
     for (int which = 0; which < OPTIMISERS; which++)
-        for (int64_t at = 1, done = 0; !done; at++) {
+        for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
             network n = {.which = which};
             ledger l;
             ledger_open(&l);
@@ -288,14 +288,14 @@ static bool try_statistics(int64_t fail_at, int how) {
 
 START_TEST(statistics_are_updated_both_or_neither) {
     for (int how = 0; how < 6; how++)
-        for (int64_t at = 1; !try_statistics(at, how);) at++;
+        for (int64_t at = 1; !try_statistics(at, how);) at += small_run() ? 20 : 1;
 }
 END_TEST
 
 /* What a layer hands out is all there, or nil. */
 START_TEST(results_are_whole_or_nil) {
     enum { C = 300 }; /* large enough that each value needs memory of its own */
-    for (int64_t at = 1, done = 0; !done; at++) {
+    for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
         ledger l;
         ledger_open(&l);
         ag_tape *t = ag_tape_new_with(&l.allocator);
