@@ -43,6 +43,7 @@ static ag_tensor *average(ag_tensor *x) {
 ag_tensor *ag_cross_entropy(ag_tensor *scores, ag_tensor *labels) {
     ag_tensor *nil;
     if (!labels_fit("cross_entropy", scores, labels, &nil)) return nil;
+    labels = ag__indices_in_range(AG__CROSS_ENTROPY, labels, ag_extent(scores, 1));
     return average(ag_surprisal(scores, ag_unsqueeze(labels, 1), 1));
 }
 
@@ -80,6 +81,7 @@ static ag_tensor *one_more(ag_tensor *a, ag_tensor *b) {
 ag_tensor *ag_hinge(ag_tensor *scores, ag_tensor *labels) {
     ag_tensor *nil;
     if (!labels_fit("hinge", scores, labels, &nil)) return nil;
+    labels = ag__indices_in_range(AG__HINGE, labels, ag_extent(scores, 1));
     ag_tensor *margins = ag_relu(one_more(scores, at_labels(scores, labels))); /* N C */
     ag_tensor *zero = ag_scalar(ag_tape_of(scores), ag_dtype_of(scores), 0);
     return average(ag_sum_over(ag_where(is_label(scores, labels), zero, margins), AG_AXES(1), false));

@@ -34,7 +34,7 @@ ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag
 ag_tensor *ag__dtype_wrong(const char *name, const char *what, ag_tensor *x, ag_tensor *part);
 
 /* Who takes indices: what gathers their values by itself would speak of shapes that the caller has never seen. */
-typedef enum ag__indices { AG__EMBEDDING } ag__indices;
+typedef enum ag__indices { AG__EMBEDDING, AG__CROSS_ENTROPY, AG__HINGE } ag__indices;
 
 /* The index, of i64, which fails when it is evaluated unless 0 <= index < count: in the words of the function that was
  * called, with the place in the caller's index. */
