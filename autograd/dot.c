@@ -369,8 +369,9 @@ static bool evaluate_all(const picture *p, bool gradients) {
 
 /* dy/dnode for all at once: each node stands as an input of its own. */
 static bool record_gradients(const picture *p) {
-    ag_tensor **x = ag__resize(p->tape, NULL, 0, ag__times(2 * (size_t)p->count, sizeof *x)), **dx = x + p->count;
+    ag_tensor **x = ag__resize(p->tape, NULL, 0, ag__times(2 * (size_t)p->count, sizeof *x));
     if (!x) return no_memory(p);
+    ag_tensor **dx = x + p->count;
     int n = 0;
     for (uint32_t i = 0; i < p->count; i++)
         if (p->node[i].leads_to_first && ag__is_real(p->node[i].t->dtype)) x[n++] = p->node[i].t;

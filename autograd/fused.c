@@ -145,7 +145,7 @@ static void run_instruction(const running *r, const ag__instruction *q, const po
         return;
     }
     const ag_tensor *t = r->table[q->node];
-    const uint32_t *in = (const uint32_t *)r->plan->operands.data + q->x;
+    const uint32_t *in = ag__numbers(&r->plan->operands, q->x);
     const uint32_t first = r->region->cell;
     const void *x[MOST_INPUTS];
     for (int i = 0; i < q->inputs; i++) x[i] = p[in[i] - first];
@@ -323,7 +323,7 @@ static void finish_fold(const ag__region *g, const ag__instruction *q, ag_tensor
  * and its version hold. */
 static ag__buffer *taken_over(const ag__plan *plan, uint32_t output, ag_tensor **table, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
-    const uint32_t *reuse = (const uint32_t *)plan->reuse.data + 2 * (size_t)output;
+    const uint32_t *reuse = ag__numbers(&plan->reuse, 2 * (size_t)output);
     ag_tensor *x = reuse[0] == AG__NOWHERE ? NULL : table[reuse[0]];
     if (!x || !x->buffer || x->live != reuse[1] || x->offset != 0) return NULL;
     if (y->tape->last == UINT32_MAX) {
@@ -337,7 +337,7 @@ static ag__buffer *taken_over(const ag__plan *plan, uint32_t output, ag_tensor *
 }
 
 static bool make_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **table) {
-    const uint32_t *out = (const uint32_t *)plan->outputs.data + g->output;
+    const uint32_t *out = ag__numbers(&plan->outputs, g->output);
     for (uint32_t i = 0; i < g->outputs; i++) {
         ag_tensor *t = table[out[i]];
         size_t bytes = (size_t)t->layout->size * ag__bytes(t);
@@ -355,7 +355,7 @@ static bool make_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **
 }
 
 static void drop_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **table) {
-    const uint32_t *out = (const uint32_t *)plan->outputs.data + g->output;
+    const uint32_t *out = ag__numbers(&plan->outputs, g->output);
     for (uint32_t i = 0; i < g->outputs; i++) {
         ag__buffer_drop(table[out[i]]->tape, table[out[i]]->buffer);
         table[out[i]]->buffer = NULL;
@@ -423,7 +423,7 @@ static bool bind(bound *b, const ag__chunk_nodes *c, const ag__plan *plan, const
     char **base = (char **)(void *)start, **partial = base + g->cells;
     uintptr_t *step = (uintptr_t *)(void *)(partial + g->folds);
     const void **attributes = (const void **)(void *)(step + g->cells);
-    const uint32_t *place = (const uint32_t *)plan->attributes.data + g->attribute;
+    const uint32_t *place = ag__numbers(&plan->attributes, g->attribute);
     b->scratch = start + head + folds;
     b->r = (running){.plan = plan,
                      .region = g,
@@ -460,7 +460,7 @@ static bool run_region(const ag__chunk_nodes *c, const ag__plan *plan, const ag_
 
 /* The result of t, which is a sum with a product, goes where the other summand was. */
 static bool run_sum(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step) {
-    const uint32_t *member = (const uint32_t *)plan->members.data + 2 * (size_t)step->member;
+    const uint32_t *member = ag__numbers(&plan->members, 2 * (size_t)step->member);
     ag_tensor *u = c->table[step->onto], *sum = c->table[member[2]];
     bool good = ag__accumulate(c->table[step->what], u->buffer);
     if (good) sum->buffer = u->buffer;
@@ -495,7 +495,7 @@ static void release(ag_tensor *t) {
 
 /* What shows another's buffer gets it. */
 static void show(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step) {
-    const uint32_t *member = (const uint32_t *)plan->members.data + 2 * (size_t)step->member;
+    const uint32_t *member = ag__numbers(&plan->members, 2 * (size_t)step->member);
     for (uint32_t i = 0; i < step->members; i++) {
         if (member[2 * i + 1] == AG__NOWHERE) continue;
         ag_tensor *t = c->table[member[2 * i]], *from = c->table[member[2 * i + 1]];
@@ -507,9 +507,9 @@ static void show(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_
 
 /* Once a node is done with, its inputs may be released. */
 static void leave(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step) {
-    const uint32_t *member = (const uint32_t *)plan->members.data + 2 * (size_t)step->member;
+    const uint32_t *member = ag__numbers(&plan->members, 2 * (size_t)step->member);
     for (uint32_t i = 0; i < step->members; i++) ag__leave_inputs(c->table[member[2 * i]]);
-    const uint32_t *hold = (const uint32_t *)plan->holds.data + step->hold;
+    const uint32_t *hold = ag__numbers(&plan->holds, step->hold);
     for (uint32_t i = 0; i < step->holds; i++) release(c->table[hold[i]]);
 }
 
@@ -620,7 +620,7 @@ static uint32_t number_regions(const ag__chunk_nodes *c, const ag__plan *plan, u
     const ag__plan_step *step = plan->steps.data;
     for (uint32_t s = 0; s < plan->steps.count; s++) {
         if (step[s].kind != AG__STEP_REGION && step[s].kind != AG__STEP_ADD) continue;
-        const uint32_t *member = (const uint32_t *)plan->members.data + 2 * (size_t)step[s].member;
+        const uint32_t *member = ag__numbers(&plan->members, 2 * (size_t)step[s].member);
         number++;
         for (uint32_t i = 0; i < step[s].members; i++) region[c->table[member[2 * i]]->id] = number;
     }

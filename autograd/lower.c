@@ -227,7 +227,7 @@ static int by_phase(const void *a, const void *b) {
 }
 
 static uint32_t phase_of(const lowering *l, const ag__instruction *q) {
-    const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+    const uint32_t *x = ag__numbers(&l->plan->operands, q->x);
     if (q->does >= AG__FOLD_ALL) return AG__NOWHERE;
     if (q->does == AG__FOLD_ROWS) return cell_at(l, x[0])->phase;
     return cell_at(l, q->y)->phase;
@@ -273,7 +273,7 @@ static uint32_t source_of(const lowering *l, uint32_t x) {
 }
 
 static bool describe(const lowering *l, const ag__instruction *q, ag__code_step *step) {
-    const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+    const uint32_t *x = ag__numbers(&l->plan->operands, q->x);
     *step = (ag__code_step){.op = tensor_at(l, q->node)->op, .dtype = q->dtype, .n = (uint8_t)q->inputs};
     for (int i = 0; i < q->inputs; i++) {
         uint32_t s = source_of(l, x[i]) - l->r->cell;
@@ -389,7 +389,7 @@ static void mark_outputs(lowering *l, uint32_t k, uint32_t end) {
     for (uint32_t j = 0; j < l->body.count; j++) {
         const ag__instruction *q = body_at(l, j);
         if ((j >= k && j < end) || ((q->does == AG__FOLD_DOWN || q->does == AG__FOLD_ROWS) && q->outputs)) continue;
-        const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+        const uint32_t *x = ag__numbers(&l->plan->operands, q->x);
         for (int i = 0; i < q->inputs; i++) cell_at(l, x[i])->written = true;
     }
     ag__code_slot *slot = l->slots.data;
@@ -466,7 +466,7 @@ static uint32_t start_lanes(lowering *l, uint32_t run) {
 /* Whether an instruction reads a copy that machine code does without. */
 static bool copies(const lowering *l, uint32_t k) {
     const ag__instruction *q = body_at(l, k);
-    const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+    const uint32_t *x = ag__numbers(&l->plan->operands, q->x);
     bool any = false;
     for (int i = 0; i < q->inputs; i++) any = any || source_of(l, x[i]) != x[i];
     return any;
@@ -562,7 +562,7 @@ static void take(lowering *l, ag__cell *y) {
 
 /* Free what instruction k was the last to read. The list is threaded through `last`, which has served. */
 static void give_back(lowering *l, const ag__instruction *q, uint32_t k) {
-    const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+    const uint32_t *x = ag__numbers(&l->plan->operands, q->x);
     for (int i = 0; i < q->inputs; i++) {
         ag__cell *s = cell_at(l, x[i]);
         if (s->where != AG__AT_TEMP || s->once || s->last != k || s->freed) continue;
@@ -596,7 +596,7 @@ static void note_readers(lowering *l) {
     for (uint32_t i = l->r->cell; i < l->plan->cells.count; i++) cell_at(l, i)->last = AG__NOWHERE;
     for (uint32_t k = 0; k < l->body.count; k++) {
         const ag__instruction *q = body_at(l, k);
-        const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+        const uint32_t *x = ag__numbers(&l->plan->operands, q->x);
         for (int i = 0; i < q->inputs; i++) cell_at(l, x[i])->last = k;
     }
 }
@@ -643,7 +643,7 @@ static void find_former_values(lowering *l) {
 
 /* Over an input, or over the variable that becomes y, wherever it was read for the last time. */
 static void find_place(lowering *l, const ag__instruction *q, uint32_t k, uint32_t y) {
-    const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+    const uint32_t *x = ag__numbers(&l->plan->operands, q->x);
     uint32_t from = AG__NOWHERE, former = cell_at(l, y)->from;
     for (int i = 0; i < q->inputs && from == AG__NOWHERE; i++)
         if (may_replace(l, q, k, x[i], y)) from = x[i];
@@ -658,13 +658,13 @@ static void find_places(lowering *l) {
         l->failed = true;
         return;
     }
-    memset((uint32_t *)l->plan->reuse.data + 2 * (size_t)l->plan->reuse.count, 0xff,
-           2 * (size_t)more * sizeof(uint32_t));
+    uint32_t *added = ag__numbers(&l->plan->reuse, 2 * (size_t)l->plan->reuse.count);
+    if (more) memset(added, 0xff, 2 * (size_t)more * sizeof *added);
     l->plan->reuse.count += more;
     find_former_values(l);
     for (uint32_t k = 0; k < l->body.count; k++) {
         const ag__instruction *q = body_at(l, k);
-        const uint32_t *x = (uint32_t *)l->plan->operands.data + q->x;
+        const uint32_t *x = ag__numbers(&l->plan->operands, q->x);
         if (q->does == AG__MAP) find_place(l, q, k, q->y);
         for (uint32_t i = 0; q->does == AG__RUN && i < q->outputs; i++) find_place(l, q, k, x[q->inputs + i]);
     }

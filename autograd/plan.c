@@ -684,7 +684,7 @@ static void settle_region(planner *p, uint32_t s) {
     if (p->failed) return;
     p->own_count[s] = p->plan->computed.count - p->own_first[s];
     if (p->own_count[s])
-        qsort((uint32_t *)p->plan->computed.data + p->own_first[s], p->own_count[s], sizeof(uint32_t), ascending);
+        qsort(ag__numbers(&p->plan->computed, p->own_first[s]), p->own_count[s], sizeof(uint32_t), ascending);
 }
 
 static void settle_node(planner *p, uint32_t i) {
@@ -747,8 +747,8 @@ static void list_reads(planner *p, uint32_t s, const uint32_t *node, uint32_t co
 static void count_reads(planner *p, uint32_t s) {
     const ag__region *r = region_of(p, s);
     const ag__plan_step *step = step_at(p, s);
-    const uint32_t *hold = (const uint32_t *)p->plan->holds.data + step->hold;
-    uint32_t *reuse = (uint32_t *)p->plan->reuse.data + 2 * (size_t)r->output, *count = p->cell_of, n = r->outputs;
+    const uint32_t *hold = ag__numbers(&p->plan->holds, step->hold);
+    uint32_t *reuse = ag__numbers(&p->plan->reuse, 2 * (size_t)r->output), *count = p->cell_of, n = r->outputs;
     for (uint32_t o = 0; o < n; o++)
         if (reuse[2 * o] != AG__NOWHERE) count[reuse[2 * o]] = 0; /* the cells have served */
     for (uint32_t i = p->head[s]; i != AG__NOWHERE; i = p->next[i])
@@ -766,7 +766,7 @@ static void lower_regions(planner *p) {
             step->kind = AG__STEP_NOTHING;
             continue;
         }
-        const uint32_t *node = (uint32_t *)p->plan->computed.data + p->own_first[s];
+        const uint32_t *node = ag__numbers(&p->plan->computed, p->own_first[s]);
         for (uint32_t k = 0; k < p->own_count[s]; k++) p->mark[node[k]] = s;
         ag__inside inside = {.canon = p->canon,
                              .root = p->root,

@@ -113,6 +113,9 @@ typedef struct ag__list { /* of elements of one size */
     uint32_t count, room;
 } ag__list;
 
+/* Where a list of numbers holds number `at`, or would if it had one more; NULL for a list that has none. */
+static inline uint32_t *ag__numbers(const ag__list *l, size_t at) { return l->data ? (uint32_t *)l->data + at : NULL; }
+
 typedef struct ag__plan {
     struct ag__plan *next; /* of the same bucket */
     uint64_t hash;         /* of its structure */

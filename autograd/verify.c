@@ -162,7 +162,7 @@ static void check_fold(verifying *v, const ag__instruction *q, const uint32_t *x
 }
 
 static void check_instruction(verifying *v, const ag__instruction *q) {
-    const uint32_t *x = (const uint32_t *)v->plan->operands.data + q->x;
+    const uint32_t *x = ag__numbers(&v->plan->operands, q->x);
     uint32_t inputs = q->does == AG__FOLDED_DOWN ? 0 : q->inputs;
     for (uint32_t k = 0; k < inputs; k++) check_read(v, x[k]);
     switch (q->does) {

@@ -183,6 +183,13 @@ def locale(tree):
                 yield f"{path} calls {name}, which the locale changes: autograd/format.h has what stands for it"
 
 
+def lists(tree):
+    pattern = re.compile(r"uint32_t \*\)[\w>-]+\.data \+")
+    for path, text in in_folders(tree, ["autograd"], ".c").items():
+        for found in pattern.findall(without_comments(text)):
+            yield f"{path}: '{found}' adds to NULL where the list is empty: ag__numbers does not"
+
+
 def op_list(tree):
     listed = re.findall(r"^\s*X\((ag__op_\w+)\)", tree["ops/list.h"], flags=re.M)
     defined = {}
@@ -236,7 +243,7 @@ def openings(tree):
             yield f"{path} does not open with '/* {name} -- ' and its purpose"
 
 
-RULES = [includes, comments, comment_lines, located, calls, locale, op_list, sources, tests, openings]
+RULES = [includes, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings]
 
 
 def violations(tree):
@@ -282,6 +289,7 @@ BREAKS = [
     ("calls", appended("autograd/tape.c", '\nstatic void f(void) { fputs("x", stderr); }\n')),
     ("locale", appended("autograd/report.c", '\nstatic void f(char *s) { snprintf(s, 9, "%g", 1.5); }\n')),
     ("locale", appended("io/csv.c", "\nstatic double f(const char *s) { return strtod(s, NULL); }\n")),
+    ("lists", appended("autograd/plan.c", "\nstatic uint32_t *f(ag__plan *p) { return (uint32_t *)p->holds.data + 2; }\n")),
     ("op_list", replaced("ops/list.h", "X(ag__op_exp)", "")),
     ("op_list", appended("ops/unary.c", '\nconst ag_op ag__op_new = {.name = "new"};\n')),
     ("op_list", replaced("ops/list.h", "X(ag__op_abs)", "X(ag__op_zero)")),
