@@ -55,15 +55,17 @@ enum {
     /* What is planned together, and when. Elements a node on average: */
     AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48),     /* nodes of an evaluation that are planned together */
     AG__SCALARS = AG__LIMIT(8, 1),                           /* below which not even chunks are looked at one by one, */
-    AG__FEW = AG__LIMIT(1024, 4),                             /* below which planning never pays, */
+    AG__FEW = AG__LIMIT(1024, 4),                            /* below which planning never pays, */
     AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24),                /* and from which it pays at first sight */
     AG__SEEN = AG__LIMIT(512, 4),                            /* structures whose number of visits is remembered */
     AG__PLAN_BYTES = AG__LIMIT(64 * 1024 * 1024, 64 * 1024), /* of all plans that a tape keeps */
     AG__CODE_BYTES = AG__LIMIT(32 * 1024 * 1024, 512 * 1024), /* of its machine code */
 
     /* Threads, and the tape. */
-    AG__STEPS_A_THREAD = AG__LIMIT(32 * 1024, 24), /* that make up for entering a parallel region, a few microseconds */
-    AG__SEGMENT = AG__LIMIT(512, 16),              /* nodes in a piece of the tape's list */
+    AG__STEPS_A_THREAD = AG__LIMIT(32 * 1024, 24), /* that make up for another thread, a microsecond or two */
+    AG__DOWN_LESS =
+        AG__LIMIT(4, 2), /* so many steps count as one where columns are folded: threads hand the folds on */
+    AG__SEGMENT = AG__LIMIT(512, 16), /* nodes in a piece of the tape's list */
 };
 
 _Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group is in the order of a group");

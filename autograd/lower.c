@@ -726,6 +726,7 @@ bool ag__lower(ag__plan *plan, const ag__chunk_nodes *c, ag__region *r, const ui
         else lower_reduction(&l, i);
         if (is_stored(&l, i)) append_place(&l, &plan->outputs, i);
     }
+    if (r->down) r->work /= AG__DOWN_LESS;
     finish(&l);
     ag__list_free(c->tape, &l.body, sizeof(ag__instruction));
     ag__list_free(c->tape, &l.before, sizeof(ag__instruction));

@@ -21,9 +21,9 @@
 #define ANNOTATE_HAPPENS_AFTER(place) ((void)(place))
 #endif
 
-/* SPIN: nanoseconds before a thread that waits sleeps, about what it takes to wake one. PATIENCE: calls that lack threads
+/* SPIN: nanoseconds before a thread that waits sleeps, a few times what it takes to wake one. PATIENCE: calls that lack threads
  * after the system has refused one, before it is asked again. */
-enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, SPIN = 30000, PATIENCE = 1000 };
+enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, SPIN = 100000, PATIENCE = 1000 };
 
 /* ---- What a thread is at ---- */
 
@@ -132,7 +132,9 @@ static job *next_job(worker *w) {
             ANNOTATE_HAPPENS_AFTER(&w->at);
             return (job *)at;
         }
-        if (!spin(&spent) && !sleep_until_asked(w)) return NULL;
+        if (spin(&spent)) continue;
+        if (!sleep_until_asked(w)) return NULL;
+        spent = (waiting){0}; /* whoever has done it without us may have more soon */
     }
 }
 
