@@ -1178,7 +1178,9 @@ typedef struct ag_call {
     bool accumulate; /* with AG_OP_ACCUMULATES: y holds values, to which the result is to be added */
 } ag_call;
 
-/* ag_block -- y[i] = f(x[0][i], x[1][i], …) for 0 <= i < n, all contiguous; y may be one of the x */
+/* ag_block -- y[i] = f(x[0][i], x[1][i], …) for 0 <= i < n, all contiguous; y may be one of the x. Called for one part of the
+ * elements after another, in several threads at once, some of which have stacks of no more than a megabyte; a child that it
+ * forks may do nothing but exec */
 typedef void ag_block(int64_t n, void *y, const void *const x[], const void *attributes);
 
 /* ag_reduction -- a fold: associative and commutative up to rounding, over elements of one dtype */

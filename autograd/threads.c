@@ -85,8 +85,8 @@ static bool spin(waiting *w) {
 /* Whoever sleeps on w either sees what has been written to its word, or is asleep by now and wakes. */
 static void wake(worker *w) {
     pthread_mutex_lock(&w->lock);
-    pthread_mutex_unlock(&w->lock);
     pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- Shares ---- */
