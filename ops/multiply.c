@@ -48,24 +48,34 @@ static lines lines_of(const ag__product *p) {
 
 enum { LANES = AG__LANES, GROUP = AG__ROWS_A_GROUP, COLUMNS = AG__LIMIT(512, 16) };
 
-/* DOT: Σ of n products, both factors next to each other: LANES sums side by side, joined by halves.
- * ADD_LINES: y[j] += Σ x[i]·b[i·row + j] for few i, at most GROUP. */
-#define LINES(dot, add_lines, type)                                                                                    \
-    AG_BLOCK_KERNEL static void dot(int64_t n, const void *x_, const void *b_, void *y_, bool add) {                   \
+/* y[r] = Σ x[i]·b[r·step + i] for r < ROWS, each as LANES sums side by side, which are joined by halves. Several at a time, for
+ * one is a chain of additions. */
+#define DOTS(name, type, ROWS)                                                                                         \
+    AG_BLOCK_KERNEL static void name(int64_t n, const void *x_, const void *b_, int64_t step, void *y_, bool add) {    \
         const type *x = x_, *b = b_;                                                                                   \
-        type lane[LANES] = {0}, *y = y_;                                                                               \
+        type lane[ROWS][LANES] = {{0}}, *y = y_;                                                                       \
         int64_t i = 0;                                                                                                 \
-        for (; i + LANES <= n; i += LANES) {                                                                           \
-            AG_SIMD                                                                                                    \
-            for (int64_t l = 0; l < LANES; l++) lane[l] += x[i + l] * b[i + l];                                        \
-        }                                                                                                              \
-        for (int64_t l = 0; i + l < n; l++) lane[l] += x[i + l] * b[i + l];                                            \
-        for (int64_t half = LANES / 2; half > 0; half /= 2) {                                                          \
-            AG_SIMD                                                                                                    \
-            for (int64_t l = 0; l < half; l++) lane[l] += lane[l + half];                                              \
-        }                                                                                                              \
-        *y = add ? *y + lane[0] : lane[0];                                                                             \
-    }                                                                                                                  \
+        for (; i + LANES <= n; i += LANES)                                                                             \
+            for (int64_t r = 0; r < ROWS; r++) {                                                                       \
+                AG_SIMD                                                                                                \
+                for (int64_t l = 0; l < LANES; l++) lane[r][l] += x[i + l] * b[r * step + i + l];                      \
+            }                                                                                                          \
+        for (int64_t r = 0; r < ROWS; r++)                                                                             \
+            for (int64_t l = 0; i + l < n; l++) lane[r][l] += x[i + l] * b[r * step + i + l];                          \
+        for (int64_t half = LANES / 2; half > 0; half /= 2)                                                            \
+            for (int64_t r = 0; r < ROWS; r++) {                                                                       \
+                AG_SIMD                                                                                                \
+                for (int64_t l = 0; l < half; l++) lane[r][l] += lane[r][l + half];                                    \
+            }                                                                                                          \
+        for (int64_t r = 0; r < ROWS; r++) y[r] = add ? y[r] + lane[r][0] : lane[r][0];                                \
+    }
+DOTS(dot_f32, float, 1)
+DOTS(dot_f64, double, 1)
+DOTS(dots_f32, float, 4)
+DOTS(dots_f64, double, 4)
+
+/* y[j] += Σ x[i]·b[i·row + j] for few i, at most GROUP. */
+#define ADD_LINES(add_lines, type)                                                                                     \
     AG_BLOCK_KERNEL static void add_lines(int64_t n, int64_t k, const void *x_, const void *b_, int64_t row,           \
                                           void *y_) {                                                                  \
         const type *x = x_, *b = b_;                                                                                   \
@@ -84,8 +94,8 @@ enum { LANES = AG__LANES, GROUP = AG__ROWS_A_GROUP, COLUMNS = AG__LIMIT(512, 16)
         AG_SIMD                                                                                                        \
         for (int64_t j = 0; j < n; j++) y[j] += sum[j];                                                                \
     }
-LINES(dot_f32, add_lines_f32, float)
-LINES(dot_f64, add_lines_f64, double)
+ADD_LINES(add_lines_f32, float)
+ADD_LINES(add_lines_f64, double)
 
 /* x, put together; k is at most AG__STRIP. */
 static const char *together(const lines *l, char *room) {
@@ -100,8 +110,11 @@ static void multiply_dots(const ag__product *p) {
     const lines l = lines_of(p);
     const int64_t size = (int64_t)ag_dtype_size(l.dtype);
     const char *x = together(&l, room);
-    for (int64_t j = 0; j < l.n; j++)
-        (l.dtype == AG_F32 ? dot_f32 : dot_f64)(l.k, x, l.b + j * l.column * size, l.y + j * size, l.add);
+    int64_t j = 0;
+    for (; j + 4 <= l.n; j += 4)
+        (l.dtype == AG_F32 ? dots_f32 : dots_f64)(l.k, x, l.b + j * l.column * size, l.column, l.y + j * size, l.add);
+    for (; j < l.n; j++)
+        (l.dtype == AG_F32 ? dot_f32 : dot_f64)(l.k, x, l.b + j * l.column * size, 0, l.y + j * size, l.add);
 }
 
 static void multiply_lines(const ag__product *p) {
