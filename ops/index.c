@@ -243,14 +243,14 @@ static bool scatter_add_infer(ag_infer *r) {
         const type *source = (const type *)source_ + r->other;                                                         \
         for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];            \
     }
-/* Many f32 additions to one element: what rounding takes from each (Møller, Knuth) is added up in a second table, and to the
- * sum in the end. So the error does not grow with their number, and the order is that of the index. */
+/* Many f32 additions to one element: what rounding takes from each (Møller, Knuth) is kept in a second table and added with
+ * the next, and the last to the sum. So the error does not grow with their number, and the order is that of the index. */
 AG_BLOCK_KERNEL static void scatter_block_exactly(int64_t n, float *y, float *lost, const float *x) {
     AG_SIMD
     for (int64_t j = 0; j < n; j++) {
-        const float a = y[j], b = x[j], sum = a + b, part = sum - a;
+        const float a = y[j], b = x[j] + lost[j], sum = a + b, part = sum - a;
         y[j] = sum;
-        lost[j] += (a - (sum - part)) + (b - part);
+        lost[j] = sum - sum == 0 ? (a - (sum - part)) + (b - part) : 0; /* an infinity loses nothing */
     }
 }
 
@@ -264,10 +264,9 @@ static void scatter_line_exactly(const walk *w, const row *r, float *table, floa
     }
 }
 
-/* Infinities and NaN have lost nothing that is a number. */
 AG_BLOCK_KERNEL static void give_back(int64_t n, float *y, const float *lost) {
     AG_SIMD
-    for (int64_t j = 0; j < n; j++) y[j] = y[j] - y[j] == 0 ? y[j] + lost[j] : y[j];
+    for (int64_t j = 0; j < n; j++) y[j] += lost[j];
 }
 
 SCATTER(scatter_block_i64, scatter_line_i64, uint64_t)

@@ -84,6 +84,12 @@ START_TEST(additions_at_indices) {
 }
 END_TEST
 
+START_TEST(millions_of_additions) {
+    if (small_run()) return;
+    for (int i = 0; i < NUMBERS; i++) check_scatter(5000000, 1, 1, numbers[i]);
+}
+END_TEST
+
 /* A running f32 sum of ones stops at 2²⁴. */
 START_TEST(the_gradient_of_a_gather_counts) {
     if (small_run()) return;
@@ -140,6 +146,7 @@ int main(void) {
     TCase *sums = tape_group(suite, "sums");
     tcase_add_test(sums, reductions);
     tcase_add_test(sums, additions_at_indices);
+    tcase_add_test(sums, millions_of_additions);
     tcase_add_test(sums, the_gradient_of_a_gather_counts);
     tcase_add_test(sums, infinities_and_nan);
     tcase_add_test(sums, windows_over_one_element);
