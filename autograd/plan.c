@@ -3,8 +3,8 @@
  * One pass in the order of recording gives each node its step: an operation of its own, or a region that it joins.
  * Invariant: a step reads what earlier steps store, and nothing else; a node joins a region only if all its inputs are
  * of earlier steps, or of the region itself and in a place where the region's strips have them. Large regions are divided
- * into parts that have nothing in common. One pass in reverse then decides what is stored: what later steps ask for, unless it is cheap enough to be computed by them again, from
- * values that are there anyway. */
+ * into parts that have nothing in common. One pass in reverse then decides what is stored: what later steps ask for,
+ * unless it is cheap enough to be computed by them again, from values that are there anyway. */
 #include "autograd/plan.h"
 #include "autograd/compile.h"
 #include "autograd/hash.h"
@@ -475,7 +475,7 @@ static void place(planner *p, uint32_t i) {
     const ag_tensor *t = tensor_at(p, i);
     p->canon[i] = p->root[i] = i;
     uint32_t same = same_as(p, i);
-    if (!may_stand_for(p, i, same)) same = find_equal(p, i);
+    if (!may_stand_for(p, i, same)) same = ag__is_drawn(t) ? AG__NOWHERE : find_equal(p, i);
     if (same != AG__NOWHERE) {
         p->canon[i] = same;
         p->doubled[same] = p->doubled[p->root[same]] = true;

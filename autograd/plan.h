@@ -198,6 +198,12 @@ static inline bool ag__shows_all(const ag_tensor *t, const ag_tensor *x) {
     return t->layout->contiguous && t->offset == 0 && t->layout->size == x->layout->size;
 }
 
+/* Whether t is random, or a user's source: its attributes change from step to step and are no part of a structure, so that
+ * nothing about a plan may depend on them. */
+static inline bool ag__is_drawn(const ag_tensor *t) {
+    return t->op->kind == AG_KIND_SOURCE && !(t->op->flags & AG_OP_CONSTANT);
+}
+
 /* A layout as two axes, outer and inner, of which each has one stride: false if it takes more. */
 bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]);
 

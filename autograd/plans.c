@@ -131,9 +131,9 @@ static bool write_outside(const ag__chunk_nodes *c, const ag_tensor *t) {
     return true;
 }
 
-/* Numbers of draws change from step to step and decide nothing: of a random node, the operation without its attributes. */
+/* Of what is drawn, the operation without its attributes. */
 static bool write_node(const ag__chunk_nodes *c, const ag_tensor *t, const uint32_t *in) {
-    bool drawn = t->op->kind == AG_KIND_SOURCE && !(t->op->flags & AG_OP_CONSTANT);
+    bool drawn = ag__is_drawn(t);
     uint32_t *at = room_for(c, t, t->arity);
     if (!at || !put_tensor(c, t, false, !drawn, &at)) return false;
     if (drawn) put_op(t, &at);

@@ -80,6 +80,15 @@ static ag_tensor *the_number_of_inputs(ag_tensor *a, ag_tensor *b, int v) {
     return ag_concat(v + 2, x, 0);
 }
 
+static ag_tensor *a_draw(ag_tensor *a, ag_tensor *b, int v) { /* the same numbers twice, if the seed is set again */
+    ag_tape *t = ag_tape_of(a);
+    ag_tape_seed(t, 7);
+    ag_tensor *first = ag_uniform(t, AG_F64, AG_SHAPE(4, 4, 4), 0, 1);
+    if (v % 2 == 0) ag_tape_seed(t, 7);
+    ag_tensor *second = ag_uniform(t, AG_F64, AG_SHAPE(4, 4, 4), 0, v < 2 ? 1 : 2);
+    return ag_mul(ag_sub(ag_mul(first, a), ag_mul(second, a)), b);
+}
+
 static const twins all_twins[] = {{"cast", a_cast},
                                   {"cast, read again", a_cast_and_back},
                                   {"number", a_number},
@@ -94,7 +103,8 @@ static const twins all_twins[] = {{"cast", a_cast},
                                   {"shape", a_shape},
                                   {"layout", a_layout},
                                   {"constant", a_constant},
-                                  {"number of inputs", the_number_of_inputs}};
+                                  {"number of inputs", the_number_of_inputs},
+                                  {"draw", a_draw}};
 
 /* What the variant gives on a tape of its own, by the reference, as it is found on `onto`. */
 static ag_tensor *expected(const twins *t, int variant, ag_tape *onto) {
