@@ -2,7 +2,7 @@
  *
  * A plain product differs only if a 0 meets an infinite or NaN element, which the result then shows. So the smaller is looked
  * through of the result and of what the zeros meet; mostly all of it is finite, and the plain product is the answer. Else
- * the product is made of copies with 0 in place of what is not finite, and each such element added where it meets no 0: what
+ * the product is made of copies with 0 in place of what is not finite, and each such element added where it meets no strong 0: what
  * is finite in the result has the bits of a plain product that never met the others. */
 #include "autograd/internal.h"
 #include "ops/list.h"
@@ -95,20 +95,22 @@ static void clear_what_is_not_finite(const ag_array *x) {
     }
 }
 
-/* What a[…,i,k] that is not finite gives to y[…,i,j], for every b[…,k,j] but 0; all three packed. */
-static void add_from_a(const ag_array *a, const ag_array *b, const ag_array *y) {
+/* What a[…,i,k] that is not finite gives to y[…,i,j], for every b[…,k,j] but strong zeros; all three packed. */
+static void add_from_a(const ag_array *a, const ag_array *b, const ag_array *y, bool strong) {
     int64_t m = a->shape[a->rank - 2], k = a->shape[a->rank - 1], n = b->shape[b->rank - 1];
     for (int64_t e = 0; e < a->size; e++) {
         double value = number_at(a, e);
         if (isfinite(value)) continue;
         int64_t row = e / k, from = (row / m * k + e % k) * n;
-        for (int64_t j = 0; j < n; j++)
-            if (number_at(b, from + j) != 0) add_at(y, row * n + j, value * number_at(b, from + j));
+        for (int64_t j = 0; j < n; j++) {
+            double other = number_at(b, from + j);
+            if (!strong || other != 0) add_at(y, row * n + j, value * other);
+        }
     }
 }
 
-/* And what b[…,k,j] gives to y[…,i,j], for every a[…,i,k] but 0. */
-static void add_from_b(const ag_array *a, const ag_array *b, const ag_array *y) {
+/* And what b[…,k,j] gives to y[…,i,j], for every finite a[…,i,k] but strong zeros. */
+static void add_from_b(const ag_array *a, const ag_array *b, const ag_array *y, bool strong) {
     int64_t m = a->shape[a->rank - 2], k = a->shape[a->rank - 1], n = b->shape[b->rank - 1];
     for (int64_t e = 0; e < b->size; e++) {
         double value = number_at(b, e);
@@ -116,7 +118,7 @@ static void add_from_b(const ag_array *a, const ag_array *b, const ag_array *y) 
         int64_t row = e / n, batch = row / k;
         for (int64_t i = 0; i < m; i++) {
             double other = number_at(a, (batch * m + i) * k + row % k);
-            if (other != 0) add_at(y, (batch * m + i) * n + e % n, other * value);
+            if (isfinite(other) && (!strong || other != 0)) add_at(y, (batch * m + i) * n + e % n, other * value);
         }
     }
 }
@@ -138,14 +140,12 @@ static bool strong_product(const ag_call *call, int64_t strong) {
     ag_array full[2], clean[2];
     for (int i = 0; i < 2; i++) {
         if (!packed(call, &call->x[i], stride[i], &full[i])) return false;
-        clean[i] = full[i];
-        if (!(strong & (i == 0 ? B : A))) continue;
         if (!packed(call, &full[i], stride[2 + i], &clean[i])) return false;
         clear_what_is_not_finite(&clean[i]);
     }
     if (!product_of(call, clean)) return false;
-    if (strong & B) add_from_a(&full[0], &full[1], &call->y);
-    if (strong & A) add_from_b(&full[0], &full[1], &call->y);
+    add_from_a(&full[0], &full[1], &call->y, strong & B);
+    add_from_b(&full[0], &full[1], &call->y, strong & A);
     return true;
 }
 

@@ -215,29 +215,42 @@ START_TEST(columns_that_are_not_chosen_have_no_influence_on_inputs) {
 }
 END_TEST
 
-/* y = a·b as each of the three strong products has it, against plain loops; infinite, NaN and 0 everywhere. */
-START_TEST(strong_products_are_sums_of_strong_terms) {
-    enum { M = 5, K = 4, N = 6 };
-    static const double some[] = {1, 0, -2, NAN, 3, INFINITY, 0, 0.5, -INFINITY, -1, 0};
-    double a[M * K], b[K * N], want[M * N];
-    for (int i = 0; i < M * K; i++) a[i] = i % 3 ? scatter((uint64_t)i) : some[i / 3 % 11];
-    for (int i = 0; i < K * N; i++) b[i] = i % 4 ? scatter((uint64_t)i + 50) : some[(i / 4 + 4) % 11];
+enum { ROWS = 5, INNER = 4, COLUMNS = 6 };
+
+/* y = a·b as each of the three strong products has it, against plain loops. */
+static void expect_strong_products(const double a[ROWS * INNER], const double b[INNER * COLUMNS]) {
+    double want[ROWS * COLUMNS];
     for (int strong = 1; strong <= 3; strong++) {
-        for (int i = 0; i < M * N; i++) {
+        for (int i = 0; i < ROWS * COLUMNS; i++) {
             want[i] = 0;
-            for (int k = 0; k < K; k++) {
-                double s = a[i / N * K + k], t = b[k * N + i % N];
+            for (int k = 0; k < INNER; k++) {
+                double s = a[i / COLUMNS * INNER + k], t = b[k * COLUMNS + i % COLUMNS];
                 bool zero = (strong & 1 && s == 0) || (strong & 2 && t == 0);
                 want[i] += zero ? 0 : s * t;
             }
         }
-        ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(M, K), a), *y = tensor_of(tape, AG_F64, AG_SHAPE(K, N), b);
-        expect_near(ag__slope_matmul(x, y, 0, strong), M * N, want, 8, 1);
-        ag_tensor *turned = ag_contiguous(ag_transpose(y, 0, 1)), *rows = scattered(tape, AG_F64, AG_SHAPE(M, N), 9);
+        ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(ROWS, INNER), a),
+                  *y = tensor_of(tape, AG_F64, AG_SHAPE(INNER, COLUMNS), b);
+        expect_near(ag__slope_matmul(x, y, 0, strong), ROWS * COLUMNS, want, 8, 1);
+        ag_tensor *turned = ag_contiguous(ag_transpose(y, 0, 1)),
+                  *rows = scattered(tape, AG_F64, AG_SHAPE(ROWS, COLUMNS), 9);
         ag_tensor *sum = ag_add(ag__slope_matmul(x, ag_transpose(turned, 0, 1), 0, strong), rows);
-        for (int i = 0; i < M * N; i++) want[i] += scatter((uint64_t)i + 9);
-        expect_near(sum, M * N, want, 8, 1);
+        for (int i = 0; i < ROWS * COLUMNS; i++) want[i] += scatter((uint64_t)i + 9);
+        expect_near(sum, ROWS * COLUMNS, want, 8, 1);
     }
+}
+
+/* Infinite, NaN and 0 everywhere, or infinite in so few places that what they meet, infinite too, shows in the sum. */
+START_TEST(strong_products_are_sums_of_strong_terms) {
+    static const double some[] = {1, 0, -2, NAN, 3, INFINITY, 0, 0.5, -INFINITY, -1, 0};
+    double a[ROWS * INNER], b[INNER * COLUMNS];
+    for (int i = 0; i < ROWS * INNER; i++) a[i] = i % 3 ? scatter((uint64_t)i) : some[i / 3 % 11];
+    for (int i = 0; i < INNER * COLUMNS; i++) b[i] = i % 4 ? scatter((uint64_t)i + 50) : some[(i / 4 + 4) % 11];
+    expect_strong_products(a, b);
+    for (int i = 0; i < ROWS * INNER; i++) a[i] = i % INNER == 1 ? (double)INFINITY : fabs(scatter((uint64_t)i));
+    for (int i = 0; i < INNER * COLUMNS; i++)
+        b[i] = i / COLUMNS == 1 && i % 3 ? (double)(i % 3 == 1 ? INFINITY : -INFINITY) : scatter((uint64_t)i + 50);
+    expect_strong_products(a, b);
     ag_tensor *x = ag_ones(tape, AG_F64, AG_SHAPE(2, 2));
     for (int64_t strong = 0; strong <= 4; strong += 4) {
         ag_apply(&ag__op_strong_matmul, 2, (ag_tensor *[]){x, x}, &strong, sizeof strong);
