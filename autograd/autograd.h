@@ -1276,9 +1276,10 @@ struct ag_op {
 #define AG_OP_INVOLUTION 128u       /* f(f(x)) = x */
 #define AG_OP_CONSTANT 256u         /* every element is the attribute, a double */
 #define AG_OP_SCALAR 512u           /* elementwise: the attribute is a double that its dtype must be able to hold */
-#define AG_OP_HIDES_NOTHING 1024u   /* what depends on an infinite or NaN element is infinite or NaN, and each is used: so the
+#define AG_OP_HIDES_NOTHING                                                                                            \
+    1024u                /* what depends on an infinite or NaN element is so too, and each is used: the
                                      * operation is no choice, and products below it need not be strong */
-#define AG_OP_TIED 2048u            /* one input is a function of another: differences by each alone mean nothing */
+#define AG_OP_TIED 2048u /* one input is a function of another: differences by each alone mean nothing */
 
 /* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
 typedef struct ag_axes_set {

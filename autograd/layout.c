@@ -69,8 +69,7 @@ const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int
         step *= shape->extent[i] > 0 ? shape->extent[i] : 1;
     }
     l.contiguous = !stride || row_major(l.rank, extent, strides);
-    for (int i = 0; i < 2 * l.rank; i++)
-        l.hash = ag__mix(l.hash, (uint64_t)extent[i]);
+    for (int i = 0; i < 2 * l.rank; i++) l.hash = ag__mix(l.hash, (uint64_t)extent[i]);
     return layout_like(tape, &l, extent);
 }
 
@@ -91,8 +90,7 @@ bool ag__layouts_equal(const ag__layout *a, const ag__layout *b) {
 }
 
 bool ag__layouts_same(const ag__layout *a, const ag__layout *b) {
-    return a == b ||
-           (a->rank == b->rank && memcmp(a->extent, b->extent, 2 * (size_t)a->rank * sizeof(int64_t)) == 0);
+    return a == b || (a->rank == b->rank && memcmp(a->extent, b->extent, 2 * (size_t)a->rank * sizeof(int64_t)) == 0);
 }
 
 ag_shape ag__layout_shape(const ag__layout *l) {

@@ -38,8 +38,8 @@ typedef struct ag__profile {
     uint32_t ordered;
     bool sorted;
     ag__profile_structure present; /* of the step that is reported */
-    uint32_t *table; /* hash table of 1 + row; twice `room`, which is a power of two */
-    uint64_t events; /* that there were; the ring holds the last AG__EVENTS of them */
+    uint32_t *table;               /* hash table of 1 + row; twice `room`, which is a power of two */
+    uint64_t events;               /* that there were; the ring holds the last AG__EVENTS of them */
     ag__profile_event event[AG__EVENTS];
 } ag__profile;
 

@@ -160,7 +160,8 @@ static bool jvp(int ny, ag_tensor *const y[], int nx, ag_tensor *const x[], ag_t
     ag__place before = ag__place_now(tape);
     ag__buffer *memory;
     ag_tensor **u = room_for("jvp", tape, (int64_t)ny + nx, &memory);
-    bool good = u && transposed("jvp", ny, y, nx, x, u, u + ny) && ag__vjp("jvp", nx, u + ny, xdot, ny, u, dy, AG_STRONG);
+    bool good =
+        u && transposed("jvp", ny, y, nx, x, u, u + ny) && ag__vjp("jvp", nx, u + ny, xdot, ny, u, dy, AG_STRONG);
     if (!good) ag__truncate(tape, &before);
     ag__buffer_drop(tape, memory);
     return good;
