@@ -1,9 +1,9 @@
 /* strong_matmul -- matrix products in which the zeros of one operand, a cotangent, are stronger than what they meet
  *
- * A plain product differs only if a 0 meets an infinite or NaN element, which the result then shows. So the smaller is looked
- * through of the result and of what the zeros meet; mostly all of it is finite, and the plain product is the answer. Else
- * the product is made of copies with 0 in place of what is not finite, and each such element added where it meets no strong 0: what
- * is finite in the result has the bits of a plain product that never met the others. */
+ * A plain product differs only if a 0 meets an infinite or NaN element, which the result then shows. So the smaller is
+ * looked through of the result and of what the zeros meet; mostly all of it is finite, and the plain product is the answer.
+ * Else the product is made of copies with 0 in place of what is not finite, and each such element added where it meets no
+ * strong 0: what is finite in the result has the bits of a plain product that never met the others. */
 #include "autograd/internal.h"
 #include "ops/list.h"
 
