@@ -15,6 +15,7 @@
 enum {
     BUCKETS = 256,
     OFTEN = 3,      /* visits, from which a structure is expected to come again */
+    NO_ROOM = 255,  /* instead of them: its plan had no room */
     PATIENCE = 256, /* chunks after which a plan that never served again may go */
     MARGIN = 16
 };
@@ -241,6 +242,10 @@ static bool is_of(const ag__plan *p, const struct ag__plans *all, uint64_t hash)
            memcmp(p->structure.data, all->words.data, all->words.count * sizeof(uint32_t)) == 0;
 }
 
+static const uint64_t VISITS = UINT8_MAX;
+
+static uint64_t *seen_at(struct ag__plans *all, uint64_t hash) { return &all->seen[(hash >> 8) % AG__SEEN]; }
+
 /* Where the pointer to the plan of this structure is, or is to be put. */
 static ag__plan **find(struct ag__plans *all, uint64_t hash) {
     ag__plan **p = &all->bucket[hash % BUCKETS];
@@ -248,13 +253,15 @@ static ag__plan **find(struct ag__plans *all, uint64_t hash) {
     return p;
 }
 
-/* How often a chunk of this hash has come, this time included: at most OFTEN, and less if others have come between. */
+/* How often a chunk of this hash has come, this time included: at most OFTEN, and less if others have come between. When
+ * its plan had no room, that begins again after some time. */
 static unsigned times_seen(struct ag__plans *all, uint64_t hash) {
-    const uint64_t count = UINT8_MAX;
-    uint64_t *seen = &all->seen[(hash >> 8) % AG__SEEN];
-    if ((*seen ^ hash) & ~count) *seen = hash & ~count;
-    if ((*seen & count) < OFTEN) ++*seen;
-    return (unsigned)(*seen & count);
+    uint64_t *seen = seen_at(all, hash);
+    if ((*seen ^ hash) & ~VISITS) *seen = hash & ~VISITS;
+    uint64_t count = *seen & VISITS;
+    if (count < OFTEN) return (unsigned)(++*seen & VISITS);
+    if (count > OFTEN && (--*seen & VISITS) == OFTEN) *seen &= ~VISITS;
+    return count > OFTEN ? 1 : OFTEN;
 }
 
 static ag__plan *make(const ag__chunk_nodes *c, bool whole) {
@@ -342,6 +349,7 @@ ag__plan *ag__plan_for(const ag__chunk_nodes *c) {
         if (!(p = make(c, tape->compile && seen == OFTEN))) return NULL;
         p->used = all->clock;
         keep(tape, p, hash);
+        if (seen && !p->kept) *seen_at(all, hash) |= NO_ROOM;
     } else if (p->uses + 1 >= OFTEN && tape->compile != p->whole) {
         p = made_whole(c, at);
     }
