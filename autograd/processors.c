@@ -71,9 +71,8 @@ static int quota_up_from(const char *root, const char *path, size_t length, bool
     char folder[LINE];
     if (strlen(root) + length >= sizeof folder) length = 0;
     ag__format(folder, sizeof folder, "%s%.*s", root, (int)length, path);
-    for (char *end = folder + strlen(folder);; end--) {
+    for (char *end = folder + strlen(folder), *last = folder + strlen(root); end >= last; end--) {
         if (*end != '\0' && *end != '/') continue;
-        if (end < folder + strlen(root)) break;
         *end = '\0';
         int n = quota_in(folder, older);
         if (n < most) most = n;
