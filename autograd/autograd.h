@@ -171,8 +171,9 @@ AG_API ag_mark ag_tape_mark(ag_tape *tape);
  * are pending are carried out first, in the variables' own memory where nothing that stays holds their old values; the
  * mark stays valid, marks made after it do not
  * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; within an eval, and within an infer, a vjp or a
- *         function that is being checked for a mark that was made before it was called; whatever evaluating an assignment gives (the tape is rewound all the same, and the variable
- *         keeps its old value). Rewinding works on a tape in error too */
+ *         function that is being checked for a mark that was made before it was called; whatever evaluating an assignment
+ *         gives (the tape is rewound all the same, and the variable keeps its old value). Rewinding works on a tape in
+ *         error too */
 AG_API ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark);
 
 /* ag_tape_status -- the first failure on this tape since it was made or cleared; AG_OK if none

@@ -51,6 +51,7 @@ static size_t class_bytes(unsigned c) {
 static unsigned class_of(size_t bytes) {
     return bytes <= LARGEST_SMALL ? number_of(SMALLEST, 4, bytes) : LAST_SMALL + number_of(LARGEST_SMALL, 16, bytes);
 }
+
 static size_t header_bytes(unsigned c) {
     if (is_small(c)) return SMALL_HEADER;
     return class_bytes(c) < SHIFTED ? LARGE_HEADER : LARGE_HEADER + (SHIFTS - 1) * SHIFT;

@@ -21,8 +21,8 @@
 #define ANNOTATE_HAPPENS_AFTER(place) ((void)(place))
 #endif
 
-/* SPIN: nanoseconds before a thread that waits sleeps, a few times what it takes to wake one. PATIENCE: calls that lack threads
- * after the system has refused one, before it is asked again. */
+/* SPIN: nanoseconds before a thread that waits sleeps, a few times what it takes to wake one. PATIENCE: calls that lack
+ * threads after the system has refused one, before it is asked again. */
 enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, SPIN = 100000, PATIENCE = 1000 };
 
 /* ---- What a thread is at ---- */
@@ -36,7 +36,10 @@ typedef struct job {
 
 /* The word of a thread: one of the first three; or the address of the job that it is offered; or that with AT_WORK, and with
  * AWAITED if the job's caller sleeps until it is done. */
-enum { IDLE = 0, ASLEEP = 4, ENDING = 8, AT_WORK = 1, AWAITED = 2, FLAGS = 63 };
+enum { IDLE = 0, ASLEEP = 4, ENDING = 8, AT_WORK = 1, AWAITED = 2 };
+
+_Static_assert(_Alignof(job) > ENDING && ASLEEP > (AT_WORK | AWAITED),
+               "a job's address is none of these, flags or not");
 
 typedef struct worker {
     _Alignas(64) _Atomic uintptr_t at;

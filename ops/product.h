@@ -1,4 +1,4 @@
-/* product -- matrix products on the processor's vector units: the best way for all that is not large */
+/* product -- matrix products on the processor's vector units */
 #ifndef AG_PRODUCT_H
 #define AG_PRODUCT_H
 
