@@ -150,7 +150,7 @@ static void pin(plan *p, ag_tensor *t) {
 /* Whether an evaluation of x keeps values for a gradient, or would if it had not been in vain. */
 static bool may_be_differentiated(int n, ag_tensor *const x[]) {
     for (int i = 0; i < n; i++)
-        if (x[i]->flags & AG__REQUIRES && !(x[i]->flags & (AG__GRADIENT | AG__SCANNED))) return true;
+        if (ag__may_await_gradient(x[i])) return true;
     return false;
 }
 

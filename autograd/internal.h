@@ -217,11 +217,12 @@ struct ag_tape {
     ag_tensor *nil; /* what a failed call returns */
 };
 
-/* Whether a backward scan is presumably still to come that needs the value of t. Where loops of evaluating and rewinding
- * have shown twice that none comes, as a line search does, it is no longer expected. */
-static inline bool ag__awaits_gradient(const ag_tensor *t) {
-    return t->flags & AG__REQUIRES && !(t->flags & (AG__GRADIENT | AG__SCANNED)) && t->tape->in_vain < 2;
+/* Whether a backward scan may still come that needs the value of t; and whether it is expected. Where loops of evaluating
+ * and rewinding have shown twice that none comes, as a line search does, it is not. */
+static inline bool ag__may_await_gradient(const ag_tensor *t) {
+    return t->flags & AG__REQUIRES && !(t->flags & (AG__GRADIENT | AG__SCANNED));
 }
+static inline bool ag__awaits_gradient(const ag_tensor *t) { return ag__may_await_gradient(t) && t->tape->in_vain < 2; }
 
 static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
     return &tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];

@@ -621,7 +621,7 @@ static bool may_replace(const lowering *l, const ag__instruction *q, uint32_t k,
     if (from->last > k || from->freed) return false;
     if (from->place >= l->c->nodes) {
         if (ag__next_value(tensor_at(l, from->place)) != tensor_at(l, to->place)) return false;
-    } else if (l->c->must[from->place] || l->in->root[from->place] != from->place ||
+    } else if (l->c->kept[from->place] || l->in->root[from->place] != from->place ||
                l->in->step[from->place] == l->in->s) {
         return false;
     }

@@ -697,7 +697,7 @@ static void settle_node(planner *p, uint32_t i) {
 
 static void settle(planner *p) {
     for (uint32_t i = 0; i < p->c->nodes; i++) {
-        if (!p->c->must[i]) continue;
+        if (!p->c->kept[i]) continue;
         request(p, p->canon[i]);
         if (p->canon[i] != i) p->shown[i] = true;
     }

@@ -141,7 +141,8 @@ typedef struct ag__chunk_nodes {
     uint32_t *first; /* nodes + 1 of them */
     uint32_t *operand;
     uint32_t *uses; /* of each node, by nodes of the chunk */
-    bool *must;     /* whether its value is wanted after the chunk */
+    bool *must;     /* whether its value may be wanted after the chunk: */
+    bool *kept;     /* whether it is kept for that, which decides no order of a sum */
     bool exact;     /* its values are the reference evaluator's, to the last bit */
     size_t least;   /* bytes that the run of any region takes for itself */
     ag__buffer *memory;

@@ -143,12 +143,12 @@ static bool write_node(const ag__chunk_nodes *c, const ag_tensor *t, const uint3
     return true;
 }
 
-static bool write_wanted(const ag__chunk_nodes *c) {
+static bool write_bits(const ag__chunk_nodes *c, const bool *bit) {
     ag__list *words = &c->tape->plans->words;
     if (!ag__list_grow(c->tape, words, sizeof(uint32_t), c->nodes / 32 + 1)) return false;
     uint32_t *at = (uint32_t *)words->data + words->count, bits = 0;
     for (uint32_t i = 0; i < c->nodes; i++) {
-        bits = bits << 1 | c->must[i];
+        bits = bits << 1 | bit[i];
         if (i % 32 == 31) *at++ = bits;
     }
     *at++ = bits;
@@ -158,11 +158,23 @@ static bool write_wanted(const ag__chunk_nodes *c) {
 
 /* ---- Numbering ---- */
 
-/* Whether the value is still wanted when all nodes of the chunk have run: `first` of its readers there had never run. */
+/* Whether the value is still wanted when all nodes of the chunk have run, but for a gradient: `first` of its readers there
+ * had never run. */
 static bool wanted_after(const ag_tensor *t, uint32_t uses, uint32_t first, uint32_t last) {
     if (t->id >= last) return t->live > uses;
-    if (t->live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED)) return true;
-    return ag__is_whole_fold(t) || ag__awaits_gradient(t);
+    return t->live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED) || ag__is_whole_fold(t);
+}
+
+/* A value that is not kept any more, since its gradient never comes, is planned as one that is: a sum must not take
+ * another order only because it has been computed a few times. */
+static void find_wanted(ag__chunk_nodes *c, const uint32_t *firsts) {
+    const uint32_t last = c->tape->last;
+    for (uint32_t i = 0; i < c->nodes; i++) {
+        const ag_tensor *t = c->table[i];
+        bool wanted = wanted_after(t, c->uses[i], firsts[i], last), before = t->id < last;
+        c->must[i] = wanted || (before && ag__may_await_gradient(t));
+        c->kept[i] = wanted || (before && ag__awaits_gradient(t));
+    }
 }
 
 /* The number of an input, in *to. */
@@ -199,16 +211,15 @@ static bool number(ag__chunk_nodes *c, uint32_t edges, uint32_t *firsts) {
     c->first[0] = 0;
     for (uint32_t i = 0; i < c->nodes; i++)
         if (!number_inputs(c, i, firsts)) return false;
-    for (uint32_t i = 0; i < c->nodes; i++)
-        c->must[i] = wanted_after(c->table[i], c->uses[i], firsts[i], c->tape->last);
-    return write_wanted(c);
+    find_wanted(c, firsts);
+    return write_bits(c, c->must) && write_bits(c, c->kept);
 }
 
 bool ag__chunk_take(ag_tape *tape, uint32_t low, const ag__amount *amount, ag__chunk_nodes *c) {
     uint32_t nodes = amount->nodes, edges = amount->edges;
     size_t places = (size_t)nodes + edges, words = (size_t)nodes * 3 + 1 + edges;
     *c = (ag__chunk_nodes){.tape = tape, .nodes = nodes, .places = nodes};
-    c->memory = ag__buffer_new(tape, places * sizeof(ag_tensor *) + words * sizeof(uint32_t) + nodes);
+    c->memory = ag__buffer_new(tape, places * sizeof(ag_tensor *) + words * sizeof(uint32_t) + 2 * (size_t)nodes);
     if (!c->memory) return false;
     c->exact = amount->work < (double)nodes * AG__AT_FIRST_SIGHT;
     c->table = c->memory->data;
@@ -217,6 +228,7 @@ bool ag__chunk_take(ag_tape *tape, uint32_t low, const ag__amount *amount, ag__c
     c->uses = c->operand + edges;
     uint32_t *firsts = c->uses + nodes;
     c->must = (bool *)(firsts + nodes);
+    c->kept = c->must + nodes;
     memset(c->uses, 0, 2 * (size_t)nodes * sizeof *c->uses);
     for (uint32_t id = low, i = 0; i < nodes; id++) {
         ag_tensor *t = ag__node(tape, id);
