@@ -216,7 +216,7 @@ static void add_share(void *a_, int i, int n) {
 static bool crowded(const sliding *s, const ag_array *x) {
     double windows = 1;
     for (int k = 0; k < s->count; k++) {
-        const int64_t over = (s->size[k] + s->step[k] - 1) / s->step[k], places = x->shape[s->axis[k]];
+        const int64_t over = (s->size[k] - 1) / s->step[k] + 1, places = x->shape[s->axis[k]];
         windows *= (double)(over < places ? over : places);
     }
     return windows > 2 * AG__ROWS_A_GROUP;
