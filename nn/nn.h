@@ -331,9 +331,9 @@ AG_API ag_tensor *ag_accuracy(ag_tensor *scores, ag_tensor *labels);
 /* ag_slot -- one parameter of an optimiser, and what is remembered of it */
 typedef struct ag_slot {
     ag_tensor *parameter;
-    ag_tensor
-        *state[2]; /* variables of the parameter's shape. SGD: velocity; RMSProp: mean square, velocity; Adam: first
-                          * moment, second moment; NULL where nothing is remembered */
+    /* Variables of the parameter's shape. SGD: velocity; RMSProp: mean square, velocity; Adam: first moment, second moment.
+     * NULL where nothing is remembered. */
+    ag_tensor *state[2];
     ag_tensor *next[3]; /* inside a step: what parameter and state become */
 } ag_slot;
 
@@ -406,9 +406,9 @@ typedef struct ag_adam {
     double beta2;   /* the part of the second moment that a step keeps; 0.999; likewise */
     double epsilon; /* 1e-8; over 0 */
     double decay;   /* of the weights, apart from the gradient (AdamW); 0 */
-    int64_t
-        steps; /* taken so far, INT64_MAX beyond: what the correction of the moments' bias needs; ag_adam_steps takes
-                     * off those that a rewind could not carry out, and so does the next step */
+    /* Taken so far, INT64_MAX beyond: what the correction of the moments' bias needs. ag_adam_steps takes off those that a
+     * rewind could not carry out, and so does the next step. */
+    int64_t steps;
     int64_t counted, values; /* inside: steps as it was left, and values that the first moment had been given */
     unsigned made;           /* inside: what its init leaves to know it by */
 } ag_adam;
