@@ -52,6 +52,18 @@ static walk walk_of(const ag_array *table, const ag_array *index, const ag_array
     return w;
 }
 
+/* Over the index alone, in lines: each of its numbers once, however often it is repeated by broadcasting. */
+static walk walk_of_numbers(const ag_array *index) {
+    const int last = index->rank - 1;
+    walk w = {.rank = last, .rows = 1};
+    for (int i = 0; i <= last; i++) {
+        w.extent[i] = index->stride[i] == 0 ? 1 : index->shape[i];
+        w.index[i] = index->stride[i];
+        if (i < last) w.rows *= w.extent[i];
+    }
+    return w;
+}
+
 static row row_at(const walk *w, int64_t number) {
     row r = {.number = number};
     for (int i = w->rank - 1; i >= 0; i--) {
@@ -109,16 +121,11 @@ static bool out_of_range(const ag_call *call, const walk *w, const row *r, int64
                         (long long)value, (long long)number, axis, (long long)extent);
 }
 
-/* Every number of the index, each once however often it is repeated by broadcasting, is in 0 … extent−1. */
+/* Every number of the index is in 0 … extent−1. */
 static bool indices_in_range(const ag_call *call, int64_t extent) {
     const ag_array *index = &call->x[1];
-    int last = index->rank - 1;
-    walk w = {.rank = last, .rows = 1};
-    for (int i = 0; i <= last; i++) {
-        w.extent[i] = index->stride[i] == 0 ? 1 : index->shape[i];
-        w.index[i] = index->stride[i];
-        if (i < last) w.rows *= w.extent[i];
-    }
+    const int last = index->rank - 1;
+    const walk w = walk_of_numbers(index);
     for (row r = row_at(&w, 0); r.number < w.rows; next_row(&w, &r)) {
         const int64_t *at = (const int64_t *)index->data + r.index;
         for (int64_t j = 0; j < w.extent[last]; j++)
@@ -367,12 +374,7 @@ static int64_t count_indices(const ag_call *call, int axis, int64_t *count) {
     const int last = index->rank - 1;
     const int64_t each = index->stride[axis] == 0 ? index->shape[axis] : 1;
     int64_t most = 0;
-    walk w = {.rank = last, .rows = 1};
-    for (int i = 0; i <= last; i++) {
-        w.extent[i] = index->stride[i] == 0 ? 1 : index->shape[i];
-        w.index[i] = index->stride[i];
-        if (i < last) w.rows *= w.extent[i];
-    }
+    const walk w = walk_of_numbers(index);
     for (row r = row_at(&w, 0); r.number < w.rows; next_row(&w, &r)) {
         const int64_t *at = (const int64_t *)index->data + r.index;
         for (int64_t j = 0; j < w.extent[last]; j++) {
