@@ -20,7 +20,8 @@ enum {
     AG__CHAIN_F64 = AG__LIMIT(144, 6),
     AG__BLOCK = AG__LIMIT(288, 12), /* steps that are added up in chains, */
     AG__LONG_SUM =
-        AG__LIMIT(3456, 24), /* and steps that are added up in blocks; beyond that, they are joined pairwise */
+        AG__LIMIT(3456, 24),       /* and steps that are added up in blocks; beyond that, they are joined pairwise */
+    AG__DOT = AG__LIMIT(4096, 32), /* and of a matrix times a vector, along rows */
     AG__FEWEST_COLUMNS = AG__LIMIT(8, 3), /* that are folded side by side; fewer are folded one by one */
 
     /* Which of several ways is taken to the same bits. */

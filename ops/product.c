@@ -57,6 +57,59 @@ INLINE int64_t rows_in_high(int64_t m, int64_t high) {
     return sure;
 }
 
+/* ---- A matrix and a vector ---- */
+
+enum {
+    MOST_DOTS = 8,                    /* rows at a time */
+    CHAIN_STEPS = AG__LIMIT(32, 2),   /* vectors of a segment */
+    DOT_LEVELS = AG__LIMIT(8, 4) + 1, /* segments of one lane: how often AG__DOT can be halved */
+};
+
+/* y[j] = Σ x[p]·b[j·step + p] for j < n, or Σ x[p]·b[p·step + j]. */
+typedef struct dots {
+    bool add;
+    int64_t n, k, step;
+    const void *x, *b;
+    void *y;
+} dots;
+
+#if defined __GNUC__ && defined __x86_64__
+/* Each vector's lanes added up, halves to halves. */
+#define ON __attribute__((target("avx2")))
+ON INLINE void join_f32_avx2(const __m256 s[8], float *to) {
+    UNROLLED for (int i = 0; i < 8; i += 4, to += 4) {
+        const __m256 low = _mm256_hadd_ps(s[i], s[i + 1]), high = _mm256_hadd_ps(s[i + 2], s[i + 3]);
+        const __m256 both = _mm256_hadd_ps(low, high);
+        _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1)));
+    }
+}
+
+ON INLINE void join_f64_avx2(const __m256d s[8], double *to) {
+    UNROLLED for (int i = 0; i < 8; i += 4, to += 4) {
+        const __m256d low = _mm256_hadd_pd(s[i], s[i + 1]), high = _mm256_hadd_pd(s[i + 2], s[i + 3]);
+        _mm256_storeu_pd(to, _mm256_add_pd(_mm256_blend_pd(low, high, 12), _mm256_permute2f128_pd(low, high, 0x21)));
+    }
+}
+#undef ON
+
+#define ON __attribute__((target("avx512f")))
+ON INLINE void join_f32_avx512(const __m512 s[8], float *to) {
+    __m256 half[8];
+    UNROLLED for (int i = 0; i < 8; i++) {
+        const __m512d all = _mm512_castps_pd(s[i]);
+        half[i] = _mm256_castpd_ps(_mm512_extractf64x4_pd(all, 1)) + _mm512_castps512_ps256(s[i]);
+    }
+    join_f32_avx2(half, to);
+}
+
+ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
+    __m256d half[8];
+    UNROLLED for (int i = 0; i < 8; i++) half[i] = _mm512_castpd512_pd256(s[i]) + _mm512_extractf64x4_pd(s[i], 1);
+    join_f64_avx2(half, to);
+}
+#undef ON
+#endif
+
 #if defined __GNUC__ && defined __x86_64__
 #define ON __attribute__((target("avx512f")))
 #define MASK __mmask16
@@ -69,6 +122,12 @@ INLINE int64_t rows_in_high(int64_t m, int64_t high) {
 #define PACKED_PANEL packed_f32_avx512
 #define PACKED_TILE packed_tile_f32_avx512
 #define PACKED_STEP packed_step_f32_avx512
+#define DOTS dots_f32_avx512
+#define SOME_DOTS some_dots_f32_avx512
+#define CHAINS chains_f32_avx512
+#define LINES lines_f32_avx512
+#define ADD_LINES add_lines_f32_avx512
+#define JOIN join_f32_avx512
 #define CHAIN AG__CHAIN_F32
 #define REAL float
 #define LANES 16
@@ -83,6 +142,12 @@ INLINE int64_t rows_in_high(int64_t m, int64_t high) {
 #define PACKED_PANEL packed_f64_avx512
 #define PACKED_TILE packed_tile_f64_avx512
 #define PACKED_STEP packed_step_f64_avx512
+#define DOTS dots_f64_avx512
+#define SOME_DOTS some_dots_f64_avx512
+#define CHAINS chains_f64_avx512
+#define LINES lines_f64_avx512
+#define ADD_LINES add_lines_f64_avx512
+#define JOIN join_f64_avx512
 #define CHAIN AG__CHAIN_F64
 #define REAL double
 #define LANES 8
@@ -113,6 +178,12 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #define PACKED_PANEL packed_f32_avx2
 #define PACKED_TILE packed_tile_f32_avx2
 #define PACKED_STEP packed_step_f32_avx2
+#define DOTS dots_f32_avx2
+#define SOME_DOTS some_dots_f32_avx2
+#define CHAINS chains_f32_avx2
+#define LINES lines_f32_avx2
+#define ADD_LINES add_lines_f32_avx2
+#define JOIN join_f32_avx2
 #define CHAIN AG__CHAIN_F32
 #define REAL float
 #define LANES 8
@@ -127,6 +198,12 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #define PACKED_PANEL packed_f64_avx2
 #define PACKED_TILE packed_tile_f64_avx2
 #define PACKED_STEP packed_step_f64_avx2
+#define DOTS dots_f64_avx2
+#define SOME_DOTS some_dots_f64_avx2
+#define CHAINS chains_f64_avx2
+#define LINES lines_f64_avx2
+#define ADD_LINES add_lines_f64_avx2
+#define JOIN join_f64_avx2
 #define CHAIN AG__CHAIN_F64
 #define REAL double
 #define LANES 4
@@ -152,6 +229,24 @@ enum { LANES_F32 = 1, LANES_F64 = 1 };
 typedef VECTOR(float, LANES_F32) float vector_f32;
 typedef VECTOR(double, LANES_F64) double vector_f64;
 
+INLINE void join_f32_plain(const vector_f32 s[8], float *to) {
+    float lane[8][LANES_F32];
+    memcpy(lane, s, sizeof lane);
+    for (int i = 0; i < 8; i++, to++) {
+        *to = lane[i][0];
+        for (int l = 1; l < LANES_F32; l++) *to += lane[i][l];
+    }
+}
+
+INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
+    double lane[8][LANES_F64];
+    memcpy(lane, s, sizeof lane);
+    for (int i = 0; i < 8; i++, to++) {
+        *to = lane[i][0];
+        for (int l = 1; l < LANES_F64; l++) *to += lane[i][l];
+    }
+}
+
 #define ON
 #define WIDTHS 1
 #if defined __GNUC__ && defined __aarch64__
@@ -171,6 +266,12 @@ typedef VECTOR(double, LANES_F64) double vector_f64;
 #define PACKED_PANEL packed_f32_plain
 #define PACKED_TILE packed_tile_f32_plain
 #define PACKED_STEP packed_step_f32_plain
+#define DOTS dots_f32_plain
+#define SOME_DOTS some_dots_f32_plain
+#define CHAINS chains_f32_plain
+#define LINES lines_f32_plain
+#define ADD_LINES add_lines_f32_plain
+#define JOIN join_f32_plain
 #define CHAIN AG__CHAIN_F32
 #define REAL float
 #define LANES LANES_F32
@@ -182,6 +283,12 @@ typedef VECTOR(double, LANES_F64) double vector_f64;
 #define PACKED_PANEL packed_f64_plain
 #define PACKED_TILE packed_tile_f64_plain
 #define PACKED_STEP packed_step_f64_plain
+#define DOTS dots_f64_plain
+#define SOME_DOTS some_dots_f64_plain
+#define CHAINS chains_f64_plain
+#define LINES lines_f64_plain
+#define ADD_LINES add_lines_f64_plain
+#define JOIN join_f64_plain
 #define CHAIN AG__CHAIN_F64
 #define REAL double
 #define LANES LANES_F64
@@ -250,9 +357,11 @@ void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, 
 typedef struct unit {
     void (*panel[2])(const panel *);  /* f32, f64 */
     void (*packed[2])(const panel *); /* where operands are packed */
-    int64_t row;                      /* bytes of a row of a panel: two vectors */
-    int64_t high;                     /* rows of a high tile, where operands are packed */
-    int64_t cached;                   /* bytes of a that are packed at a time, for the second-level cache */
+    void (*dots[2])(const dots *);
+    void (*lines[2])(const dots *);
+    int64_t row;    /* bytes of a row of a panel: two vectors */
+    int64_t high;   /* rows of a high tile, where operands are packed */
+    int64_t cached; /* bytes of a that are packed at a time, for the second-level cache */
     bool padded;
 } unit;
 
@@ -260,12 +369,27 @@ enum { MOST_ROW = 128, FEW_ROWS = 128 };
 
 static const unit units[AG__UNITS] = {
 #if defined __GNUC__ && defined __x86_64__
-    [AG__AVX512] =
-        {{panel_f32_avx512, panel_f64_avx512}, {packed_f32_avx512, packed_f64_avx512}, 128, 12, 512 * 1024, false},
-    [AG__AVX2] = {{panel_f32_avx2, panel_f64_avx2}, {packed_f32_avx2, packed_f64_avx2}, 64, 6, 144 * 1024, false},
+    [AG__AVX512] = {{panel_f32_avx512, panel_f64_avx512},
+                    {packed_f32_avx512, packed_f64_avx512},
+                    {dots_f32_avx512, dots_f64_avx512},
+                    {lines_f32_avx512, lines_f64_avx512},
+                    128,
+                    12,
+                    512 * 1024,
+                    false},
+    [AG__AVX2] = {{panel_f32_avx2, panel_f64_avx2},
+                  {packed_f32_avx2, packed_f64_avx2},
+                  {dots_f32_avx2, dots_f64_avx2},
+                  {lines_f32_avx2, lines_f64_avx2},
+                  64,
+                  6,
+                  144 * 1024,
+                  false},
 #endif
     [AG__PLAIN] = {{panel_f32_plain, panel_f64_plain},
                    {packed_f32_plain, packed_f64_plain},
+                   {dots_f32_plain, dots_f64_plain},
+                   {lines_f32_plain, lines_f64_plain},
                    2 * sizeof(vector_f32),
                    PACKED_HIGH,
                    128 * 1024,
@@ -512,4 +636,38 @@ void ag__multiply_packed_on(int u, const ag__product *p, void *area) {
             multiply_rows(&r, t, i, p->add || q > 0, b);
         }
     }
+}
+
+/* ---- A matrix and a vector ----
+ *
+ * y (n) = Bᵀ·x, for B (k,n): y[j] = Σₚ x[p]·b[p·row + j·column]. */
+
+static dots dots_of(const ag__product *p, bool along, char *room) {
+    const bool one_row = p->m == 1 && (!along || p->b_row == 1); /* a part of one column may be a single element */
+    const int64_t size = p->dtype == AG_F32 ? 4 : 8, x_step = one_row ? p->a_column : p->b_row;
+    const int64_t row = one_row ? p->b_row : p->a_column, column = one_row ? p->b_column : p->a_row;
+    dots d = {.add = p->add,
+              .n = one_row ? p->n : p->m,
+              .k = p->k,
+              .step = along ? column : row,
+              .x = one_row ? p->a : p->b,
+              .b = one_row ? p->b : p->a,
+              .y = p->y};
+    if (x_step != 1) { /* put together */
+        ag__copy_matrix((size_t)size, room, size, d.x, x_step * size, size, p->k, 1);
+        d.x = room;
+    }
+    return d;
+}
+
+void ag__multiply_dots_on(int u, const ag__product *p) {
+    _Alignas(64) char room[AG__DOT * 8];
+    const dots d = dots_of(p, true, room);
+    units[u].dots[p->dtype == AG_F64](&d);
+}
+
+void ag__multiply_lines_on(int u, const ag__product *p) {
+    _Alignas(64) char room[AG__DOT * 8];
+    const dots d = dots_of(p, false, room);
+    units[u].lines[p->dtype == AG_F64](&d);
 }

@@ -34,6 +34,11 @@ void ag__multiply_on(int unit, const ag__product *p);
 void ag__multiply_packed_on(int unit, const ag__product *p, void *memory);
 size_t ag__packed_bytes(int unit, const ag__product *p);
 
+/* One row or one column of y, and at most AG__DOT steps of k: where the other operand's elements are next to each other along
+ * k, and where they are along y. Bits are as above. */
+void ag__multiply_dots_on(int unit, const ag__product *p);
+void ag__multiply_lines_on(int unit, const ag__product *p);
+
 /* rows × columns elements of 4 or 8 bytes, to where columns are next to each other; other strides in bytes. */
 void ag__copy_matrix(size_t size, void *to, int64_t to_row, const void *from, int64_t row, int64_t column, int64_t rows,
                      int64_t columns);

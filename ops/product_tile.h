@@ -26,6 +26,8 @@
 #define STORE_PART(p, mask, x) (void)(x)
 #endif
 
+#include "ops/product_vector.h"
+
 /* part: the last vector is under a mask. In a low tile, rows beyond the last one repeat it and are not stored. */
 ON INLINE void TILE(const int height, const int vectors, const bool part, const panel *t, const REAL *a,
                     const REAL *old, REAL *y, int64_t rows) {

@@ -244,6 +244,85 @@ START_TEST(infinities_and_nan) {
 }
 END_TEST
 
+/* ---- A matrix and a vector ---- */
+
+/* By the kernels for vectors: y, or its column, has no gaps then. */
+static void multiply_vector(const trial *t, bool dots) {
+    ag__product p = t->p;
+    char *column = room(p.m, 8);
+    const size_t size = ag_dtype_size(t->d);
+    const int64_t each = (int64_t)size, gap = p.y_row * each;
+    if (p.n == 1) {
+        ag__copy_matrix(size, column, each, p.y, gap, each, p.m, 1);
+        p.y = column;
+        p.y_row = 1;
+    }
+    (dots ? ag__multiply_dots_on : ag__multiply_lines_on)(t->unit, &p);
+    if (p.n == 1) ag__copy_matrix(size, t->p.y, gap, column, each, each, p.m, 1);
+    free(column);
+}
+
+/* Again, one element or two at a time: the same bits. */
+static void check_vector_parts(const trial *t, bool dots) {
+    const size_t bytes = (size_t)(t->m * (t->n + GAP) - GAP) * ag_dtype_size(t->d);
+    void *whole = room((int64_t)bytes, 1);
+    memcpy(whole, t->y, bytes);
+    memcpy(t->y, t->before, bytes);
+    for (int64_t i = 0; i < t->m; i += 2)
+        for (int64_t j = 0; j < t->n; j += 3) {
+            trial part = *t;
+            part.p = ag__part_of(&t->p, i, t->m - i < 2 ? t->m - i : 2, j, t->n - j < 3 ? t->n - j : 3);
+            multiply_vector(&part, dots);
+        }
+    if (memcmp(whole, t->y, bytes) != 0)
+        ck_abort_msg("%s %s (%d,%d)·(%d,%d) by %s: other bits in parts", unit_name[t->unit], ag_dtype_name(t->d),
+                     (int)t->m, (int)t->k, (int)t->k, (int)t->n, dots ? "dots" : "lines");
+    free(whole);
+}
+
+/* The matrix lies as the kernel wants it, with or without gaps; the vector lies anyhow. */
+static void check_vector(trial *t, unsigned turn, double (*number)(uint64_t)) {
+    static const int matrix[2][4] = {{COLUMNS, COLUMNS_INSIDE, COLUMNS, COLUMNS_INSIDE},
+                                     {ROWS, ROWS_INSIDE, CROWDED, ONE_ROW}};
+    static const int vector[] = {ROWS, COLUMNS, STEPPED, BACKWARDS, COLUMNS_INSIDE, ROWS_INSIDE};
+    const bool one_row = t->m == 1, dots = turn % 2, along = one_row == !dots;
+    t->layout[one_row] = matrix[along][turn / 2 % 4];
+    t->layout[!one_row] = vector[turn / 8 % 6];
+    t->add = turn / 48 % 2;
+    set_up(t, number);
+    multiply_vector(t, dots);
+    for (int64_t i = 0; i < t->m; i++)
+        for (int64_t j = 0; j < t->n; j++) check_element(t, i, j);
+    for (int64_t i = 1; i < t->m; i++) {
+        const int64_t at = i * (t->n + GAP) - GAP;
+        const size_t from = (size_t)at * ag_dtype_size(t->d);
+        ck_assert(memcmp((char *)t->y + from, (char *)t->before + from, GAP * ag_dtype_size(t->d)) == 0);
+    }
+    if (number == fraction) check_vector_parts(t, dots); /* NaN may have any bits */
+    tear_down(t);
+}
+
+START_TEST(vectors) {
+    static const int64_t length[] = {1,  2,  3,  5,   7,   8,   9,    15,   16,   17,
+                                     31, 33, 64, 100, 257, 700, 1100, 1500, 2100, 4001};
+    enum { LENGTHS = sizeof length / sizeof *length };
+    trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
+    unsigned turn = 0;
+    if (!ag__has_unit(t.unit)) return;
+    for (int64_t n = 1; n <= 40; n++)
+        for (int i = 0; i < LENGTHS && length[i] <= AG__DOT; i++)
+            for (int column = 0; column < 2; column++, turn += 5) {
+                if (small_run() && (n + i) % 4 != 0) continue;
+                t.m = column ? n : 1, t.n = column ? 1 : n, t.k = length[i];
+                check_vector(&t, turn, (n + i) % 5 ? fraction : odd_one);
+            }
+    for (int i = 0; i < 96; i++, turn++) { /* long lines */
+        t.m = i % 3 ? 1 : 4100, t.n = i % 3 ? 2100 : 1, t.k = 1 + i * 13 % 32;
+        check_vector(&t, turn, fraction);
+    }
+}
+END_TEST
+
 /* The upper left, upper right, lower left and lower right part of y, one after the other. */
 static void multiply_quarters(const trial *t, int64_t row, int64_t column) {
     const int64_t bytes = (int64_t)ag_dtype_size(t->d);
@@ -492,13 +571,13 @@ static void check_product(ag_dtype d, int64_t m, int64_t k, int64_t n, int view)
 }
 
 /* Where one way of computing ends and another begins: cubes, flat and tall ones, vectors. */
-static const int64_t around[][3] = {{8, 8, 8},       {160, 160, 160}, {161, 160, 160}, {176, 176, 176}, {176, 177, 176},
-                                    {208, 208, 208}, {208, 208, 209}, {256, 256, 256}, {257, 256, 256}, {24, 900, 800},
-                                    {25, 900, 800},  {900, 800, 24},  {900, 800, 25},  {50, 40, 2100},  {1, 512, 1},
-                                    {1, 513, 1},     {1, 20, 25},     {1, 30, 40},     {25, 20, 1},     {40, 30, 1},
-                                    {1, 1, 700},     {700, 1, 1},     {3, 1, 4},       {65, 300, 300},  {64, 300, 300},
-                                    {300, 300, 65},  {1, 5000, 70},   {70, 5000, 1},   {66, 3600, 67},  {100, 7000, 80},
-                                    {1, 9000, 2},    {2, 9000, 1},    {1, 100000, 1}};
+static const int64_t around[][3] = {
+    {8, 8, 8},       {160, 160, 160}, {161, 160, 160}, {176, 176, 176}, {176, 177, 176}, {208, 208, 208},
+    {208, 208, 209}, {256, 256, 256}, {257, 256, 256}, {24, 900, 800},  {25, 900, 800},  {900, 800, 24},
+    {900, 800, 25},  {50, 40, 2100},  {1, 512, 1},     {1, 513, 1},     {1, 20, 25},     {1, 30, 40},
+    {25, 20, 1},     {40, 30, 1},     {1, 1, 700},     {700, 1, 1},     {3, 1, 4},       {65, 300, 300},
+    {64, 300, 300},  {300, 300, 65},  {1, 5000, 70},   {70, 5000, 1},   {66, 3600, 67},  {100, 7000, 80},
+    {1, 9000, 2},    {2, 9000, 1},    {1, 100000, 1},  {1025, 4100, 1}, {1, 4100, 2049}};
 enum { AROUND = sizeof around / sizeof *around };
 
 START_TEST(around_the_sizes_where_kernels_change) {
@@ -613,6 +692,7 @@ int main(void) {
     tcase_add_loop_test(kernels, every_small_shape, 0, 2 * AG__UNITS);
     tcase_add_loop_test(kernels, larger_shapes, 0, 2 * AG__UNITS);
     tcase_add_loop_test(kernels, infinities_and_nan, 0, 2 * AG__UNITS);
+    tcase_add_loop_test(kernels, vectors, 0, 2 * AG__UNITS);
     tcase_add_loop_test(kernels, parts_have_the_bits_of_the_whole, 0, 2 * AG__UNITS);
     tcase_add_loop_test(products, around_the_sizes_where_kernels_change, 0, 2 * AROUND);
     tcase_add_loop_test(products, batches, 0, 4);

@@ -1,0 +1,130 @@
+/* product_vector -- products of a matrix and a vector, for one dtype and one kind of processor
+ *
+ * Included by product_tile.h, whose names it uses, and for which product.c defines these, which it undefines:
+ *
+ *   DOTS, SOME_DOTS, CHAINS  the function that is to be defined for a matrix whose rows lie along the sum; its inner parts
+ *   LINES, ADD_LINES         and for one whose rows are added up
+ *   JOIN                     the lanes of `rows` vectors, each added up, to y
+ *
+ * A dot product is cut into segments of CHAIN_STEPS vectors. A segment's sum is a chain of multiply-adds in a register, and such
+ * sums are joined pairwise, vectors as they are; their lanes are added up in the end. So it is the same however many are computed
+ * side by side. */
+
+/* sum[i] = Σ x[i·x_step + p]·b[i·b_step + p], over n elements, in lanes. */
+ON INLINE void CHAINS(const int rows, int64_t n, const REAL *x, const int64_t x_step, const REAL *b, int64_t b_step,
+                      VECTOR(REAL, LANES) REAL sum[MOST_DOTS]) {
+    typedef VECTOR(REAL, LANES) REAL vector;
+    typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
+    const REAL *from[3] = {b, b + 3 * b_step, b + 6 * b_step}; /* every third row's */
+    int64_t p = 0;
+    UNROLLED for (int i = 0; i < rows; i++) sum[i] = (vector){0};
+    for (; p + LANES <= n; p += LANES) UNROLLED for (int i = 0; i < rows; i++) {
+            const vector left = *(const anywhere *)(const void *)(x + i * x_step + p);
+            const vector right = *(const anywhere *)(const void *)(from[i / 3] + i % 3 * b_step + p);
+            sum[i] = MULTIPLY_ADD(left, right, sum[i]);
+        }
+    if (p == n) return;
+    const MASK mask = MASK_OF(n - p);
+    UNROLLED for (int i = 0; i < rows; i++) {
+        const REAL *left = x + i * x_step + p, *right = from[i / 3] + i % 3 * b_step + p;
+        vector u = {0}, v = {0};
+        if (WIDTHS > 1) u = LOAD_PART(left, mask), v = LOAD_PART(right, mask);
+        else memcpy(&u, left, (size_t)(n - p) * sizeof(REAL)), memcpy(&v, right, (size_t)(n - p) * sizeof(REAL));
+        sum[i] = MULTIPLY_ADD(u, v, sum[i]);
+    }
+}
+
+/* `rows` of the dot products, 1 or MOST_DOTS; waiting[l]: the sum of 2^l segments, if as many are still to be joined. */
+ON INLINE void SOME_DOTS(const int rows, const dots *d, const REAL *b, REAL *y) {
+    typedef VECTOR(REAL, LANES) REAL vector;
+    enum { SEGMENT = CHAIN_STEPS * LANES, ABREAST = 4 };
+    const REAL *x = d->x;
+    vector waiting[DOT_LEVELS][MOST_DOTS], sum[MOST_DOTS];
+    int64_t q = 0, segments = 0, least_level = 0, level, rest;
+    for (; q < d->k; segments += (int64_t)1 << least_level) {
+        least_level = rows == 1 && d->k - q >= ABREAST * SEGMENT ? 2 : 0;
+        if (least_level > 0) {
+            CHAINS(ABREAST, SEGMENT, x + q, SEGMENT, b + q, SEGMENT, sum);
+            sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            q += ABREAST * SEGMENT;
+        } else {
+            CHAINS(rows, d->k - q < SEGMENT ? d->k - q : SEGMENT, x + q, 0, b + q, d->step, sum);
+            q += SEGMENT;
+        }
+        for (level = least_level, rest = segments >> level; rest & 1; rest >>= 1, level++)
+            UNROLLED for (int i = 0; i < rows; i++) sum[i] = waiting[level][i] + sum[i];
+        UNROLLED for (int i = 0; i < rows; i++) waiting[level][i] = sum[i];
+    }
+    for (level = 0, rest = segments; !(rest & 1); rest >>= 1) level++;
+    UNROLLED for (int i = 0; i < rows; i++) sum[i] = waiting[level][i];
+    while (level++, rest >>= 1)
+        if (rest & 1) UNROLLED for (int i = 0; i < rows; i++) sum[i] = waiting[level][i] + sum[i];
+    REAL joined[MOST_DOTS];
+    UNROLLED for (int i = rows; i < MOST_DOTS; i++) sum[i] = (vector){0};
+    JOIN(sum, joined);
+    UNROLLED for (int i = 0; i < rows; i++) y[i] = d->add ? y[i] + joined[i] : joined[i];
+}
+
+ON static void DOTS(const dots *d) {
+    const REAL *b = d->b;
+    REAL *y = d->y;
+    int64_t j = 0;
+    for (; j + MOST_DOTS <= d->n; j += MOST_DOTS) SOME_DOTS(MOST_DOTS, d, b + j * d->step, y + j);
+    for (; j < d->n; j++) SOME_DOTS(1, d, b + j * d->step, y + j);
+}
+
+/* sum[j] += Σ x[i]·b[i·row + j] for i < rows. */
+ON INLINE void ADD_LINES(const int rows, int64_t n, const REAL *x, const REAL *b, int64_t row, REAL *sum) {
+    typedef VECTOR(REAL, LANES) REAL vector;
+    typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
+    const REAL *from[3] = {b, b + 3 * row, b + 6 * row};
+    vector across[MOST_DOTS];
+    int64_t j = 0;
+    UNROLLED for (int i = 0; i < rows; i++) across[i] = x[i] - (vector){0};
+    for (; j + LANES <= n; j += LANES) {
+        vector s = *(const vector *)(const void *)(sum + j);
+        UNROLLED for (int i = 0; i < rows; i++) {
+            const vector v = *(const anywhere *)(const void *)(from[i / 3] + i % 3 * row + j);
+            s = MULTIPLY_ADD(across[i], v, s);
+        }
+        *(vector *)(void *)(sum + j) = s;
+    }
+    if (j == n) return;
+    const MASK mask = MASK_OF(n - j);
+    vector s = *(const vector *)(const void *)(sum + j);
+    UNROLLED for (int i = 0; i < rows; i++) {
+        const REAL *right = from[i / 3] + i % 3 * row + j;
+        vector v = {0};
+        if (WIDTHS > 1) v = LOAD_PART(right, mask);
+        else memcpy(&v, right, (size_t)(n - j) * sizeof(REAL));
+        s = MULTIPLY_ADD(across[i], v, s);
+    }
+    *(vector *)(void *)(sum + j) = s;
+}
+
+/* Rows are added up in groups, one after the other, and groups to y. */
+ON static void LINES(const dots *d) {
+    enum { COLUMNS = AG__LIMIT(8192, 128) / sizeof(REAL) };
+    _Alignas(64) REAL sum[COLUMNS];
+    for (int64_t q = 0; q < d->k; q += AG__ROWS_A_GROUP)
+        for (int64_t j = 0; j < d->n; j += COLUMNS) {
+            const int64_t width = d->n - j < COLUMNS ? d->n - j : COLUMNS, row = d->step;
+            const int64_t height = d->k - q < AG__ROWS_A_GROUP ? d->k - q : AG__ROWS_A_GROUP;
+            const REAL *x = (const REAL *)d->x + q, *b = (const REAL *)d->b + q * row + j;
+            REAL *y = (REAL *)d->y + j;
+            int64_t i = 0;
+            memset(sum, 0, (size_t)((width + LANES - 1) / LANES * LANES) * sizeof(REAL));
+            for (; i + MOST_DOTS <= height; i += MOST_DOTS) ADD_LINES(MOST_DOTS, width, x + i, b + i * row, row, sum);
+            for (; i < height; i++) ADD_LINES(1, width, x + i, b + i * row, row, sum);
+            const bool add = d->add || q > 0;
+            AG_SIMD
+            for (int64_t l = 0; l < width; l++) y[l] = add ? y[l] + sum[l] : sum[l];
+        }
+}
+
+#undef DOTS
+#undef SOME_DOTS
+#undef CHAINS
+#undef LINES
+#undef ADD_LINES
+#undef JOIN
