@@ -1247,7 +1247,8 @@ typedef struct ag_micro {
 #define AG_MICRO_VALUE 255 /* in place of a register: the step's `value` as an element */
 #define AG_MICRO_WHOLE 254 /* in place of a register: the step's `value`, a whole number below 2^53, as bits */
 
-/* ag_op -- the descriptor; what does not apply is NULL or 0 */
+/* ag_op -- the descriptor; what does not apply is NULL or 0. It stays as it is for as long as there are tapes that it was
+ * recorded on, rewound or not: what they found out about an operation they remember by its descriptor */
 struct ag_op {
     const char *name;
     ag_kind kind;

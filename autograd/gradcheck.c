@@ -421,7 +421,8 @@ static double sides_at(const level *l, const level *before, double *low, double 
 }
 
 /* The one-sided slopes stay apart while the step shrinks. If the limit is known far better than that, two smaller steps
- * without a gap say that the kink is only near, or the gap goes to nothing, and the limit decides. Returns what to allow beyond the slopes; −1: no kink. */
+ * without a gap say that the kink is only near, or the gap goes to nothing, and the limit decides. Returns what to allow
+ * beyond the slopes; −1: no kink. */
 static double kink_between(int n, const level l[], double error, double *low, double *high) {
     int m = clearest_gap(n, l), closed = 0;
     if (m < 0 || !gap_stays(l, m) || l[m].gap < 0.25 * l[m - 2].gap) return -1;
