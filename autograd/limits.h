@@ -59,6 +59,7 @@ enum {
     AG__FEW = AG__LIMIT(1024, 4),                            /* below which planning never pays, */
     AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24),                /* and from which it pays at first sight */
     AG__SEEN = AG__LIMIT(512, 4),                            /* structures whose number of visits is remembered */
+    AG__NUMBERS = AG__LIMIT(256, 6),                         /* distinct ones of a chunk that may change in a plan */
     AG__PLAN_BYTES = AG__LIMIT(64 * 1024 * 1024, 64 * 1024), /* of all plans that a tape keeps */
     AG__CODE_BYTES = AG__LIMIT(32 * 1024 * 1024, 512 * 1024), /* of its machine code */
 

@@ -2,7 +2,8 @@
  *
  * The nodes that an evaluation needs are taken in chunks. What a plan depends on is written down as a list of words, the
  * chunk's structure: operations, layouts, dtypes, attributes, wiring, and which values are wanted afterwards. A plan that was
- * made for the same structure serves again: its hash is only where to look, the words are compared.
+ * made for the same structure serves again: its hash is only where to look, the words are compared. Of numbers it says which
+ * are equal, and no more: a learning rate that decays is another one at each step, and a plan's programs read it anew.
  *
  * Planning costs as much as some ten evaluations of small tensors. So what is tiny is never planned, and what is small
  * only when its structure comes again; until then the reference evaluator runs it, whose results are the same bits: a
@@ -25,6 +26,11 @@ typedef struct numbered { /* a layout; equal ones have one number */
     uint32_t number, next; /* next: of the same bucket, plus 1; 0: none */
 } numbered;
 
+typedef struct distinct_number { /* that operations of the chunk were given; as bits, for 0 and −0 differ */
+    uint64_t bits;
+    uint32_t next; /* of the same bucket, plus 1; 0: none */
+} distinct_number;
+
 struct ag__plans {
     ag__plan *bucket[BUCKETS];
     size_t bytes;                   /* of the plans in the buckets */
@@ -33,6 +39,9 @@ struct ag__plans {
     ag__list layouts;               /* its layouts, */
     uint32_t distinct;              /* how many different ones, */
     uint32_t first_layout[BUCKETS]; /* and the latest of each hash, plus 1 */
+    uint32_t numbers;               /* its distinct numbers, */
+    distinct_number number[AG__NUMBERS];
+    uint32_t first_number[BUCKETS]; /* and the latest of each hash, plus 1 */
     uint64_t seen[AG__SEEN];        /* a hash, but for its last byte: how often it came */
 };
 
@@ -47,7 +56,7 @@ static struct ag__plans *plans_of(ag_tape *tape) {
  *
  * Room is made for a tensor at a time; `at` is where its next word goes. */
 
-enum { MOST_FIXED = 8 + 4 * AG_MAX_RANK }; /* words of a tensor, besides its attributes and inputs */
+enum { MOST_FIXED = 12 + 4 * AG_MAX_RANK }; /* words of a tensor, besides its attributes and inputs */
 
 static inline void put_words(uint32_t **at, const uint32_t *from, size_t n) {
     for (size_t i = 0; i < n; i++) (*at)[i] = from[i]; /* mostly one or two */
@@ -84,9 +93,53 @@ static inline void put_op(const ag_tensor *t, uint32_t **at) {
     *at += sizeof t->op / sizeof **at;
 }
 
-static inline void put_attributes(const ag_tensor *t, uint32_t **at) {
+/* Which of the chunk's distinct numbers this one is; AG__NUMBERS if it is another, and there is no room for more. */
+static inline uint32_t which_number(struct ag__plans *all, uint64_t bits) {
+    uint32_t *first = &all->first_number[ag__mix(1, bits) >> 32 & (BUCKETS - 1)], at = *first;
+    while (at && all->number[at - 1].bits != bits) at = all->number[at - 1].next;
+    if (at) return at - 1;
+    if (all->numbers == AG__NUMBERS) return AG__NUMBERS;
+    all->number[all->numbers] = (distinct_number){bits, *first};
+    *first = all->numbers + 1;
+    return all->numbers++;
+}
+
+/* Numbers for which there is no room are written out: what is equal to them is then written out as well. */
+static inline void put_number(struct ag__plans *all, uint64_t bits, uint32_t **at) {
+    uint32_t which = which_number(all, bits);
+    *(*at)++ = which;
+    if (which == AG__NUMBERS) memcpy(*at, &bits, sizeof bits), *at += 2;
+}
+
+static inline uint64_t bits_of(const void *number) {
+    uint64_t bits;
+    memcpy(&bits, number, sizeof bits);
+    return bits;
+}
+
+/* Each chunk begins with the numbers that are neutral to most operations, so that these need not be put: see below. */
+static const double usual_neutral[] = {0, -0.0, 1};
+
+static void begin_numbers(struct ag__plans *all) {
+    all->numbers = 0;
+    memset(all->first_number, 0, sizeof all->first_number);
+    for (size_t i = 0; i < sizeof usual_neutral / sizeof *usual_neutral; i++)
+        which_number(all, bits_of(&usual_neutral[i]));
+}
+
+static inline bool is_usual(uint64_t bits) {
+    return bits == bits_of(&usual_neutral[0]) || bits == bits_of(&usual_neutral[1]) ||
+           bits == bits_of(&usual_neutral[2]);
+}
+
+/* What planning asks of an elementwise operation's number, or of a constant, is whether another is equal to it, and whether
+ * it is neutral to an operation: so what is neutral is put among the numbers too. */
+static inline void put_attributes(struct ag__plans *all, const ag_tensor *t, uint32_t **at) {
+    bool elementwise = t->op->kind == AG_KIND_ELEMENTWISE, neutral = t->op->flags & AG_OP_NEUTRAL;
     *(*at)++ = t->attribute_bytes;
-    if (t->attribute_bytes == sizeof(double)) memcpy(*at, ag__attributes(t), sizeof(double)), *at += 2;
+    if (neutral && !is_usual(bits_of(&t->op->neutral))) put_number(all, bits_of(&t->op->neutral), at);
+    if (t->attribute_bytes == sizeof(double) && (elementwise || t->op->flags & AG_OP_CONSTANT))
+        put_number(all, bits_of(ag__attributes(t)), at);
     else put_bytes(at, ag__attributes(t), t->attribute_bytes);
 }
 
@@ -106,7 +159,7 @@ static inline bool put_tensor(const ag__chunk_nodes *c, const ag_tensor *t, bool
                (uint32_t)t->arity << 16;
     if (whole) {
         put_op(t, at);
-        put_attributes(t, at);
+        put_attributes(c->tape->plans, t, at);
     }
     return put_layout(c, t->layout, at);
 }
@@ -124,7 +177,7 @@ static void end_words(const ag__chunk_nodes *c, const uint32_t *at) {
     words->count = (uint32_t)(at - (uint32_t *)words->data);
 }
 
-/* Of what is outside, only a constant's value matters. */
+/* Of what is outside, only constants matter. */
 static bool write_outside(const ag__chunk_nodes *c, const ag_tensor *t) {
     uint32_t *at = room_for(c, t, 0);
     if (!at || !put_tensor(c, t, true, t->op->flags & AG_OP_CONSTANT, &at)) return false;
@@ -204,6 +257,7 @@ static bool number(ag__chunk_nodes *c, uint32_t edges, uint32_t *firsts) {
     if (!all) return false;
     all->words.count = all->layouts.count = all->distinct = 0;
     memset(all->first_layout, 0, sizeof all->first_layout);
+    begin_numbers(all);
     const uint32_t head[] = {c->nodes, edges};
     if (!ag__list_grow(c->tape, &all->words, sizeof(uint32_t), 2)) return false;
     memcpy(all->words.data, head, sizeof head);

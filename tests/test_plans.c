@@ -75,6 +75,41 @@ static ag_tensor *a_constant(ag_tensor *a, ag_tensor *b, int v) {
     static const double value[VARIANTS] = {1, 0, -0.0, 2};
     return ag_add(ag_mul(a, ag_full(t, AG_F64, AG_SHAPE(4, 4, 4), value[v])), b);
 }
+
+/* Equal ones are computed once, different ones are not. */
+static ag_tensor *equal_numbers(ag_tensor *a, ag_tensor *b, int v) {
+    static const double number[VARIANTS][2] = {{2, 2}, {2, 3}, {-2, -2}, {0.0, -0.0}};
+    return ag_sub(ag_rdiv_scalar(number[v][0], a), ag_mul(b, ag_rdiv_scalar(number[v][1], a)));
+}
+
+/* More numbers than are told apart from what they are; the last is one of them, or another. */
+static ag_tensor *many_numbers(ag_tensor *a, ag_tensor *b, int v) {
+    static const int again[VARIANTS] = {1, AG__NUMBERS + 2, AG__NUMBERS + 3, AG__NUMBERS + 9};
+    ag_tensor *y = b;
+    for (int i = 0; i < AG__NUMBERS + 5; i++) y = ag_add(y, ag_sin(ag_scale(a, 2 + i / 1024.0)));
+    return ag_add(y, ag_sin(ag_scale(a, 2 + again[v] / 1024.0)));
+}
+
+static ag_tensor *neutral_at_an_end(ag_tensor *a, ag_tensor *b, int v) {
+    static const double number[VARIANTS] = {-INFINITY, 0, -1, INFINITY};
+    return ag_mul(ag_maximum(a, ag_scalar(ag_tape_of(a), AG_F64, number[v])), b);
+}
+
+static void beyond_seven(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    const double *a = x[0], *b = x[1];
+    for (int64_t i = 0; i < n; i++) ((double *)y)[i] = a[i] + (b[i] - 7);
+}
+static const ag_op op_beyond_seven = {.name = "beyond_seven",
+                                      .kind = AG_KIND_ELEMENTWISE,
+                                      .arity = 2,
+                                      .flags = AG_OP_NEUTRAL,
+                                      .block = {[AG_F64] = beyond_seven},
+                                      .neutral = 7};
+static ag_tensor *neutral_to_a_users(ag_tensor *a, ag_tensor *b, int v) {
+    ag_tensor *x[] = {a, ag_scalar(ag_tape_of(a), AG_F64, v == 0 ? 7 : v)};
+    return ag_mul(ag_apply(&op_beyond_seven, 2, x, NULL, 0), b);
+}
 static ag_tensor *the_number_of_inputs(ag_tensor *a, ag_tensor *b, int v) {
     ag_tensor *x[VARIANTS + 1] = {ag_exp(a), ag_exp(b), a, b, ag_tanh(a)};
     return ag_concat(v + 2, x, 0);
@@ -103,6 +138,10 @@ static const twins all_twins[] = {{"cast", a_cast},
                                   {"shape", a_shape},
                                   {"layout", a_layout},
                                   {"constant", a_constant},
+                                  {"equal numbers", equal_numbers},
+                                  {"many numbers", many_numbers},
+                                  {"neutral at an end", neutral_at_an_end},
+                                  {"neutral to a user's", neutral_to_a_users},
                                   {"number of inputs", the_number_of_inputs},
                                   {"draw", a_draw}};
 
@@ -323,6 +362,49 @@ START_TEST(many_structures_in_turn_are_planned_once) {
 }
 END_TEST
 
+/* ---- Numbers that change ---- */
+
+/* A rate that decays, moments whose correction changes, as an attribute and as a constant: a step of training. */
+static void numbered_step(ag_tensor *p, ag_tensor *moment, int step) {
+    double rate = 1.0 / (3 + step), keep = 1 - 1.0 / (2 + step);
+    ag_tensor *y = ag_sum(ag_square(ag_add_scalar(ag_tanh(p), keep))), *dp = NULL;
+    ag_grad(y, 1, &p, &dp);
+    ag_tensor *m = ag_add(ag_scale(moment, keep), ag_mul(dp, ag_scalar(ag_tape_of(p), AG_F64, rate)));
+    ag_assign(moment, m);
+    ag_assign(p, ag_sub(p, ag_scale(ag_div_scalar(m, keep), rate)));
+}
+
+/* The parameter after some steps; *calls is how often the second half of them asked the allocator for memory. */
+static ag_tensor *trained(ag_tape *t, int64_t size, int64_t *calls) {
+    enum { STEPS = 40 };
+    ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(size), 0), *p = ag_parameter_from(x), *moment = ag_variable_from(x);
+    ag_mark mark = ag_tape_mark(t);
+    for (int step = 0; step < STEPS; step++) {
+        if (step == STEPS / 2) *calls = ag_tape_memory(t).allocations;
+        numbered_step(p, moment, step);
+        ag_tape_rewind(t, mark);
+    }
+    *calls = ag_tape_memory(t).allocations - *calls;
+    return p;
+}
+
+START_TEST(a_number_that_changes_needs_no_other_plan) {
+    static const ag_evaluator evaluators[] = {AG_EVALUATOR_FUSED, AG_EVALUATOR_AUTOMATIC};
+    const int64_t extents[] = {3, AG__AT_FIRST_SIGHT - 1, AG__AT_FIRST_SIGHT + 1};
+    int64_t size = extents[_i / 2], calls = 0, others = 0;
+    ag_tape *plain = ag_tape_new();
+    ag_tape_set_evaluator(plain, AG_EVALUATOR_REFERENCE);
+    ag_tape_set_evaluator(tape, evaluators[_i % 2]);
+    ag_tensor *p = trained(tape, size, &calls), *want = trained(plain, size, &others);
+    ck_assert_int_eq(calls, 0);
+    expect_same(p, ag_from(tape, AG_F64, AG_SHAPE(size), ag_data(want)));
+    expect_ok(plain);
+    ag_tape_free(plain);
+}
+END_TEST
+
+/* ---- Many chunks ---- */
+
 static ag_tensor *long_chain(ag_tensor *y, int64_t nodes) {
     for (int64_t i = 0; i < nodes; i++) y = i % 3 ? ag_sin(y) : ag_tanh(y);
     return y;
@@ -410,6 +492,7 @@ int main(void) {
     tcase_add_test(t, what_is_not_kept_changes_no_bit);
     t = tape_group(suite, "kept");
     if (usual_pieces(1)) tcase_add_test(t, many_structures_in_turn_are_planned_once);
+    tcase_add_loop_test(t, a_number_that_changes_needs_no_other_plan, 0, 6);
     tcase_add_test(t, evaluations_of_many_chunks_find_their_plans);
     tcase_add_test(t, plans_have_a_bounded_number_of_bytes);
     return run_suite(suite);
