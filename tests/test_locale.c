@@ -51,8 +51,8 @@ static bool make_locale(void) {
     snprintf(path, sizeof path, "%s/description", folder);
     if (!put_file(description)) return false;
     snprintf(command, sizeof command, "localedef -c -i %s %s/commas >/dev/null 2>&1", path, folder);
-    (void)(system(command) +
-           1); /* it warns of all that the description leaves out; whether it has worked is seen below */
+    /* It warns of all that the description leaves out; whether it has worked is seen below. */
+    if (system(command) == -1) return false;
     snprintf(path, sizeof path, "%s/file", folder);
     setenv("LOCPATH", folder, 1);
     return setlocale(LC_NUMERIC, "commas") != NULL;
