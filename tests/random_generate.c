@@ -717,6 +717,17 @@ static void some_duplicate(generator *g) {
     }
 }
 
+/* Two sources that are the same, and in a variation of the program may not be; something is read that depends on both. */
+static void some_twins(generator *g) {
+    int x = operand(g, REALS, MODEST);
+    line l = {.form = form_named("user_ramp"), .dtype = g->value[x].dtype, .shape = g->value[x].shape};
+    l.scalar[0] = some_scalar(g, l.dtype);
+    int one = append(g, &l), other = append(g, &l), between = ab_line(g, "ag_sub", one, other);
+    line look = line_of("ag_eval"); /* so that it is compared */
+    look.operands = 1, look.x[0] = ab_line(g, "ag_add", x, between);
+    append(g, &look);
+}
+
 static int keepdims_line(generator *g, const char *name, int x, int axis) {
     return axes_line(g, name, x, AG_AXES(axis), true);
 }
@@ -790,7 +801,7 @@ static void some_gates(generator *g) {
 static void some_motif(generator *g) {
     static void (*const motifs[])(generator *) = {some_identity,  some_identity, some_duplicate,     some_duplicate,
                                                   some_norm,      some_softmax,  some_cross_entropy, some_gelu,
-                                                  some_attention, some_gates};
+                                                  some_attention, some_gates,    some_twins};
     motifs[pick(g, (int)(sizeof motifs / sizeof *motifs))](g);
 }
 
