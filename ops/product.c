@@ -61,7 +61,7 @@ INLINE int64_t rows_in_high(int64_t m, int64_t high) {
 
 enum {
     MOST_DOTS = 8,                    /* rows at a time */
-    CHAIN_STEPS = AG__LIMIT(32, 2),   /* vectors of a segment */
+    CHAIN_STEPS = AG__LIMIT(16, 2),   /* vectors of a segment */
     DOT_LEVELS = AG__LIMIT(8, 4) + 1, /* segments of one lane: how often AG__DOT can be halved */
 };
 

@@ -37,20 +37,20 @@ ON INLINE void CHAINS(const int rows, int64_t n, const REAL *x, const int64_t x_
 /* `rows` of the dot products, 1 or MOST_DOTS; waiting[l]: the sum of 2^l segments, if as many are still to be joined. */
 ON INLINE void SOME_DOTS(const int rows, const dots *d, const REAL *b, REAL *y) {
     typedef VECTOR(REAL, LANES) REAL vector;
-    enum { SEGMENT = CHAIN_STEPS * LANES, ABREAST = 4 };
+    enum { SEGMENT = CHAIN_STEPS * LANES };
     const REAL *x = d->x;
     vector waiting[DOT_LEVELS][MOST_DOTS], sum[MOST_DOTS];
-    int64_t q = 0, segments = 0, least_level = 0, level, rest;
-    for (; q < d->k; segments += (int64_t)1 << least_level) {
-        least_level = rows == 1 && d->k - q >= ABREAST * SEGMENT ? 2 : 0;
-        if (least_level > 0) {
-            CHAINS(ABREAST, SEGMENT, x + q, SEGMENT, b + q, SEGMENT, sum);
-            sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-            q += ABREAST * SEGMENT;
-        } else {
-            CHAINS(rows, d->k - q < SEGMENT ? d->k - q : SEGMENT, x + q, 0, b + q, d->step, sum);
-            q += SEGMENT;
-        }
+    int64_t q = 0, segments = 0, least_level, level, rest;
+    for (; q < d->k; q += SEGMENT << least_level, segments += (int64_t)1 << least_level) {
+        const int64_t left = d->k - q;
+        least_level = rows > 1 || left < 2 * SEGMENT ? 0 : left < 8 * SEGMENT ? 1 : 3;
+        if (rows == 1 && least_level == 3) {
+            CHAINS(8, SEGMENT, x + q, SEGMENT, b + q, SEGMENT, sum);
+            sum[0] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+        } else if (rows == 1 && least_level == 1) {
+            CHAINS(2, SEGMENT, x + q, SEGMENT, b + q, SEGMENT, sum);
+            sum[0] = sum[0] + sum[1];
+        } else CHAINS(rows, left < SEGMENT ? left : SEGMENT, x + q, 0, b + q, d->step, sum);
         for (level = least_level, rest = segments >> level; rest & 1; rest >>= 1, level++)
             UNROLLED for (int i = 0; i < rows; i++) sum[i] = waiting[level][i] + sum[i];
         UNROLLED for (int i = 0; i < rows; i++) waiting[level][i] = sum[i];
@@ -104,7 +104,7 @@ ON INLINE void ADD_LINES(const int rows, int64_t n, const REAL *x, const REAL *b
 
 /* Rows are added up in groups, one after the other, and groups to y. */
 ON static void LINES(const dots *d) {
-    enum { COLUMNS = AG__LIMIT(8192, 128) / sizeof(REAL) };
+    enum { COLUMNS = AG__LIMIT(8192, 128) / sizeof(REAL), HALF = MOST_DOTS / 2 };
     _Alignas(64) REAL sum[COLUMNS];
     for (int64_t q = 0; q < d->k; q += AG__ROWS_A_GROUP)
         for (int64_t j = 0; j < d->n; j += COLUMNS) {
@@ -115,6 +115,7 @@ ON static void LINES(const dots *d) {
             int64_t i = 0;
             memset(sum, 0, (size_t)((width + LANES - 1) / LANES * LANES) * sizeof(REAL));
             for (; i + MOST_DOTS <= height; i += MOST_DOTS) ADD_LINES(MOST_DOTS, width, x + i, b + i * row, row, sum);
+            for (; i + HALF <= height; i += HALF) ADD_LINES(HALF, width, x + i, b + i * row, row, sum);
             for (; i < height; i++) ADD_LINES(1, width, x + i, b + i * row, row, sum);
             const bool add = d->add || q > 0;
             AG_SIMD
