@@ -33,6 +33,7 @@ enum {
     AG__PART_COLUMNS = AG__LIMIT(2048, 40),
     AG__PACKED_COLUMNS = AG__LIMIT(4096, 48),            /* and columns of b that are packed at a time */
     AG__LEAST_PRODUCT = AG__LIMIT(128 * 128 * 128, 300), /* multiplications of each thread's share */
+    AG__LEAST_VECTOR = AG__LIMIT(1 << 18, 60),           /* the same where y is a vector */
     AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),            /* columns of each thread's share in a scatter */
 
     /* What joins a region, and what its program is like. */

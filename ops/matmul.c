@@ -106,19 +106,50 @@ static void multiply_some(void *b_, int i, int n) {
     }
 }
 
+/* Multiplications that are worth a thread: those by a vector wait for memory. */
+static double least_work(const batch *b) {
+    return b->way == AG__BY_DOTS || b->way == AG__BY_LINES ? AG__LEAST_VECTOR : AG__LEAST_PRODUCT;
+}
+
 /* How many threads have something to do, none less than a small product. */
-static int useful_threads(double work, int threads) {
-    const double most = work / AG__LEAST_PRODUCT;
+static int useful_threads(double work, double least, int threads) {
+    const double most = work / least;
     return most < 1 ? 1 : most < threads ? (int)most + 1 : threads;
+}
+
+/* ---- A long sum for few elements of y: threads compute pieces of it ---- */
+
+static bool has_few_outputs(const batch *b, int threads) {
+    return (b->way == AG__BY_DOTS || b->way == AG__BY_LINES) &&
+           b->p.m * b->p.n < (int64_t)threads * 2 * WHOLE_COLUMNS && ag__pieces(&b->p, b->way) >= 2 * threads;
+}
+
+static void multiply_pieces(void *d_, int i, int n) {
+    const dividing *d = d_;
+    const int64_t count = ag__pieces(&d->p, d->b->way), end = ag__share_start(count, i + 1, n);
+    for (int64_t k = ag__share_start(count, i, n); k < end; k++) ag__multiply_piece(&d->p, d->b->way, k, d->b->memory);
+}
+
+static bool multiply_in_pieces(const ag_call *call, batch *b, int threads) {
+    const size_t pieces = (size_t)ag__pieces(&b->p, b->way) - 1, outputs = (size_t)(b->p.m * b->p.n);
+    b->memory = ag_call_scratch(call, ag__times(ag__times(pieces, outputs), ag_dtype_size(b->p.dtype)));
+    if (!b->memory) return false;
+    for (int64_t i = 0; i < b->count; i++) {
+        dividing d = {b, product_at(b, i)};
+        ag__parallel(threads, multiply_pieces, &d);
+        ag__join_pieces(&d.p, b->way, b->memory);
+    }
+    return true;
 }
 
 /* Products of a batch are shared out whole if there are enough, or if they are small. */
 static bool multiply_all(const ag_call *call, batch *b) {
-    const double work = work_of(&b->p);
-    int threads = useful_threads(work * (double)b->count, call->threads);
-    const bool whole = threads == 1 || b->count >= threads || work <= AG__LEAST_PRODUCT;
+    const double work = work_of(&b->p), worth = least_work(b);
+    int threads = useful_threads(work * (double)b->count, worth, call->threads);
+    const bool whole = threads == 1 || b->count >= threads || work <= worth;
     ag__product first = product_at(b, 0);
     if (whole && b->count < threads) threads = (int)b->count;
+    if (!whole && has_few_outputs(b, threads)) return multiply_in_pieces(call, b, threads);
     if (!whole) {
         divide(b, threads);
         part_at(b, &first, 0, &first);

@@ -25,15 +25,22 @@ static int unit(void) {
 /* Up to which side of a cube packing does not pay. Without it, a is read where it is, which costs when its columns are
  * apart. Nor does it pay for few rows or columns, by which each packed element is multiplied. */
 int ag__way_of(const ag__product *p) {
-    enum { TINY_VECTOR = AG__LIMIT(512, 20), FEW = AG__LIMIT(64, 3), SHORT = AG__LIMIT(16, 3) };
+    enum {
+        TINY_VECTOR = AG__LIMIT(512, 20),
+        FEW = AG__LIMIT(64, 3),
+        SHORT = AG__LIMIT(16, 4),
+        FEW_DOTS = AG__LIMIT(3, 2)
+    };
     const double work = (double)p->m * (double)p->n * (double)p->k;
     const double side = p->a_column == 1 ? AG__LIMIT(160, 10) : AG__LIMIT(128, 8);
     const int64_t short_side = least(p->m, p->n);
     if (short_side > 1) return work <= side * side * side || short_side <= FEW ? AG__BY_TILES : AG__BY_PACKING;
     if (work <= TINY_VECTOR || (p->n == 1 && p->y_row != 1)) return AG__BY_TILES;
-    if ((p->m == 1 && p->b_row == 1) || (p->n == 1 && p->a_column == 1)) return AG__BY_DOTS;
-    const bool side_by_side = p->m == 1 ? p->b_column == 1 : p->a_row == 1;
-    return side_by_side && p->m * p->n >= SHORT ? AG__BY_LINES : AG__BY_TILES;
+    const int64_t down = p->m == 1 && (p->n > 1 || p->b_row == 1) ? p->b_row : p->a_column;
+    const int64_t along = p->m == 1 ? p->b_column : p->a_row, outputs = p->m * p->n;
+    if (down == 1 || outputs <= FEW_DOTS) return AG__BY_DOTS;
+    if (outputs < SHORT) return AG__BY_TILES;
+    return llabs(down) < llabs(along) ? AG__BY_DOTS : AG__BY_LINES;
 }
 
 /* ---- Parts ---- */
@@ -150,4 +157,33 @@ void ag__multiply(const ag__product *p, int way, void *memory) {
             const ag__product part = ag__part_of(p, i, least(p->m - i, rows), j, least(p->n - j, columns));
             multiply_long(&part, way, memory, spare);
         }
+}
+
+/* ---- Pieces of a long sum ----
+ *
+ * Piece i is a leaf of the tree in which a long sum is joined. The first one goes to y, the others to `spare`. */
+
+int64_t ag__pieces(const ag__product *p, int way) {
+    const int64_t each = summed_at_a_time(way);
+    return (p->k - 1) / each + 1;
+}
+
+static char *piece_at(const ag__product *p, void *spare, int64_t i) {
+    return i == 0 ? p->y : (char *)spare + (size_t)(i - 1) * (size_t)(p->m * p->n) * ag_dtype_size(p->dtype);
+}
+
+void ag__multiply_piece(const ag__product *p, int way, int64_t i, void *spare) {
+    const int64_t each = summed_at_a_time(way), from = i * each;
+    ag__product piece = inner_part(p, from, least(p->k - from, each));
+    piece.y = piece_at(p, spare, i);
+    piece.add = p->add && i == 0;
+    multiply_short(&piece, way, NULL);
+}
+
+void ag__join_pieces(const ag__product *p, int way, void *spare) {
+    const int64_t count = ag__pieces(p, way);
+    for (int64_t step = 1; step < count; step *= 2)
+        for (int64_t i = 0; i + step < count; i += 2 * step)
+            (p->dtype == AG_F32 ? add_row_f32 : add_row_f64)(p->m * p->n, piece_at(p, spare, i),
+                                                             piece_at(p, spare, i + step));
 }

@@ -7,6 +7,7 @@
 #include "ops/product.h"
 #include "autograd/limits.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #if defined __GNUC__ && defined __x86_64__
@@ -332,9 +333,28 @@ static void turn(size_t size, char *to, int64_t to_row, const char *from, int64_
 #endif
 }
 
+/* n elements, `step` bytes from each other. */
+static void copy_line(size_t size, char *to, const char *from, int64_t step, int64_t n) {
+    int64_t i = 0;
+    for (; size == 4 && i + 4 <= n; i += 4, from += 4 * step)
+        UNROLLED for (int64_t l = 0; l < 4; l++) memcpy(to + (i + l) * 4, from + l * step, 4);
+    for (; size == 8 && i + 4 <= n; i += 4, from += 4 * step)
+        UNROLLED for (int64_t l = 0; l < 4; l++) memcpy(to + (i + l) * 8, from + l * step, 8);
+    for (; i < n; i++, from += step) memcpy(to + i * (int64_t)size, from, size);
+}
+
 void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, int64_t row, int64_t column,
                      int64_t rows, int64_t columns) {
     const int64_t each = (int64_t)size, group = 16 / each;
+    if (columns == 1 && to_row == each) { /* a column that is to be a row */
+        copy_line(size, to_, from_, row, rows);
+        return;
+    }
+    if (column != each && llabs(column) < llabs(row)) { /* elements of a row are nearer to each other */
+        for (int64_t i = 0; i < rows; i++)
+            copy_line(size, (char *)to_ + i * to_row, (const char *)from_ + i * row, column, columns);
+        return;
+    }
     for (int64_t j = 0; j < columns;) {
         char *to = (char *)to_ + j * each;
         const char *from = (const char *)from_ + j * column;
@@ -642,32 +662,76 @@ void ag__multiply_packed_on(int u, const ag__product *p, void *area) {
  *
  * y (n) = Bᵀ·x, for B (k,n): y[j] = Σₚ x[p]·b[p·row + j·column]. */
 
-static dots dots_of(const ag__product *p, bool along, char *room) {
-    const bool one_row = p->m == 1 && (!along || p->b_row == 1); /* a part of one column may be a single element */
+typedef struct vector_product {
+    dots d;              /* but for the step */
+    int64_t size, along; /* bytes of an element; stride of b along y, */
+    int64_t down;        /* and along the sum */
+} vector_product;
+
+static vector_product vector_product_of(const ag__product *p, bool one_row, char *room) {
     const int64_t size = p->dtype == AG_F32 ? 4 : 8, x_step = one_row ? p->a_column : p->b_row;
-    const int64_t row = one_row ? p->b_row : p->a_column, column = one_row ? p->b_column : p->a_row;
-    dots d = {.add = p->add,
-              .n = one_row ? p->n : p->m,
-              .k = p->k,
-              .step = along ? column : row,
-              .x = one_row ? p->a : p->b,
-              .b = one_row ? p->b : p->a,
-              .y = p->y};
+    vector_product v = {.d = {.add = p->add,
+                              .n = one_row ? p->n : p->m,
+                              .k = p->k,
+                              .x = one_row ? p->a : p->b,
+                              .b = one_row ? p->b : p->a,
+                              .y = p->y},
+                        .size = size,
+                        .along = one_row ? p->b_column : p->a_row,
+                        .down = one_row ? p->b_row : p->a_column};
     if (x_step != 1) { /* put together */
-        ag__copy_matrix((size_t)size, room, size, d.x, x_step * size, size, p->k, 1);
-        d.x = room;
+        ag__copy_matrix((size_t)size, room, size, v.d.x, x_step * size, size, p->k, 1);
+        v.d.x = room;
     }
-    return d;
+    return v;
 }
 
+/* Rows whose elements are apart are put together one by one. A part of one column may be a single element, whose row of b is
+ * as apart as it was. */
 void ag__multiply_dots_on(int u, const ag__product *p) {
-    _Alignas(64) char room[AG__DOT * 8];
-    const dots d = dots_of(p, true, room);
-    units[u].dots[p->dtype == AG_F64](&d);
+    _Alignas(64) char room[AG__DOT * 8], line[AG__DOT * 8];
+    const vector_product v = vector_product_of(p, p->m == 1 && (p->n > 1 || p->b_row == 1), room);
+    void (*const multiply)(const dots *) = units[u].dots[p->dtype == AG_F64];
+    dots d = v.d;
+    d.step = v.along;
+    if (v.down == 1) {
+        multiply(&d);
+        return;
+    }
+    d.n = 1;
+    d.b = line;
+    for (int64_t j = 0; j < v.d.n; j++) {
+        const char *from = (const char *)v.d.b + j * v.along * v.size;
+        ag__copy_matrix((size_t)v.size, line, v.size, from, v.down * v.size, v.size, d.k, 1);
+        d.y = (char *)v.d.y + j * v.size;
+        multiply(&d);
+    }
 }
 
+/* Parts of a group of rows are put together if their elements are apart. */
 void ag__multiply_lines_on(int u, const ag__product *p) {
-    _Alignas(64) char room[AG__DOT * 8];
-    const dots d = dots_of(p, false, room);
-    units[u].lines[p->dtype == AG_F64](&d);
+    enum { WIDTH = AG__LIMIT(128, 8) };
+    _Alignas(64) char room[AG__STRIP * 8], lines[AG__ROWS_A_GROUP * WIDTH * 8];
+    const vector_product v = vector_product_of(p, p->m == 1, room);
+    void (*const multiply)(const dots *) = units[u].lines[p->dtype == AG_F64];
+    const int64_t size = v.size;
+    dots d = v.d;
+    d.step = v.down;
+    if (v.along == 1) {
+        multiply(&d);
+        return;
+    }
+    d.b = lines;
+    d.step = WIDTH;
+    for (int64_t q = 0; q < v.d.k; q += AG__ROWS_A_GROUP)
+        for (int64_t j = 0; j < v.d.n; j += WIDTH) {
+            d.k = least(v.d.k - q, AG__ROWS_A_GROUP);
+            d.n = least(v.d.n - j, WIDTH);
+            d.add = v.d.add || q > 0;
+            d.x = (const char *)v.d.x + q * size;
+            d.y = (char *)v.d.y + j * size;
+            const char *from = (const char *)v.d.b + (q * v.down + j * v.along) * size;
+            ag__copy_matrix((size_t)size, lines, WIDTH * size, from, v.down * size, v.along * size, d.k, d.n);
+            multiply(&d);
+        }
 }

@@ -34,8 +34,9 @@ void ag__multiply_on(int unit, const ag__product *p);
 void ag__multiply_packed_on(int unit, const ag__product *p, void *memory);
 size_t ag__packed_bytes(int unit, const ag__product *p);
 
-/* One row or one column of y, and at most AG__DOT steps of k: where the other operand's elements are next to each other along
- * k, and where they are along y. Bits are as above. */
+/* One row or one column of y, without gaps: by dot products, best where the other operand's elements are next to each other
+ * along k, for at most AG__DOT steps of k; and by adding rows, best where they are along y, for at most AG__STRIP. Bits are
+ * as above. */
 void ag__multiply_dots_on(int unit, const ag__product *p);
 void ag__multiply_lines_on(int unit, const ag__product *p);
 
@@ -52,6 +53,12 @@ int ag__way_of(const ag__product *p);
 /* By the best kernels; `memory`: so many bytes, aligned to 64. Parts have the bits of the whole. */
 void ag__multiply(const ag__product *p, int way, void *memory);
 size_t ag__multiply_bytes(const ag__product *p, int way);
+
+/* By dot products and by lines, where y has few elements: the sum as `ag__pieces` sums, which may be computed in any order
+ * and are joined as above. spare: y's bytes for each piece but the first. */
+int64_t ag__pieces(const ag__product *p, int way);
+void ag__multiply_piece(const ag__product *p, int way, int64_t i, void *spare);
+void ag__join_pieces(const ag__product *p, int way, void *spare);
 
 /* Of y, the part of m rows from i on and n columns from j on. */
 ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, int64_t n);

@@ -280,10 +280,10 @@ static void check_vector_parts(const trial *t, bool dots) {
     free(whole);
 }
 
-/* The matrix lies as the kernel wants it, with or without gaps; the vector lies anyhow. */
+/* The matrix lies as the kernel wants it, with or without gaps, or its elements are apart; the vector lies anyhow. */
 static void check_vector(trial *t, unsigned turn, double (*number)(uint64_t)) {
-    static const int matrix[2][4] = {{COLUMNS, COLUMNS_INSIDE, COLUMNS, COLUMNS_INSIDE},
-                                     {ROWS, ROWS_INSIDE, CROWDED, ONE_ROW}};
+    static const int matrix[2][4] = {{COLUMNS, COLUMNS_INSIDE, BACKWARDS, STEPPED},
+                                     {ROWS, ROWS_INSIDE, CROWDED, STEPPED}};
     static const int vector[] = {ROWS, COLUMNS, STEPPED, BACKWARDS, COLUMNS_INSIDE, ROWS_INSIDE};
     const bool one_row = t->m == 1, dots = turn % 2, along = one_row == !dots;
     t->layout[one_row] = matrix[along][turn / 2 % 4];
@@ -310,14 +310,15 @@ START_TEST(vectors) {
     unsigned turn = 0;
     if (!ag__has_unit(t.unit)) return;
     for (int64_t n = 1; n <= 40; n++)
-        for (int i = 0; i < LENGTHS && length[i] <= AG__DOT; i++)
+        for (int i = 0; i < LENGTHS; i++)
             for (int column = 0; column < 2; column++, turn += 5) {
+                const int64_t most = turn % 2 ? AG__DOT : AG__STRIP; /* dots, or lines */
                 if (small_run() && (n + i) % 4 != 0) continue;
-                t.m = column ? n : 1, t.n = column ? 1 : n, t.k = length[i];
+                t.m = column ? n : 1, t.n = column ? 1 : n, t.k = length[i] < most ? length[i] : most;
                 check_vector(&t, turn, (n + i) % 5 ? fraction : odd_one);
             }
     for (int i = 0; i < 96; i++, turn++) { /* long lines */
-        t.m = i % 3 ? 1 : 4100, t.n = i % 3 ? 2100 : 1, t.k = 1 + i * 13 % 32;
+        t.m = i % 3 ? 1 : 4100, t.n = i % 3 ? 2100 : 1, t.k = 1 + i * 13 % AG__ROWS_A_GROUP;
         check_vector(&t, turn, fraction);
     }
 }
@@ -464,7 +465,8 @@ static void *refusing_resize(void *ctx, void *p, size_t old_bytes, size_t new_by
 }
 
 START_TEST(lacking_memory_is_an_error) {
-    const int64_t m = 200, k = _i / 2 ? 3700 : 300, n = 210;
+    static const int64_t shape[][3] = {{200, 300, 210}, {200, 3700, 210}, {1, 600000, 2}};
+    const int64_t m = shape[_i / 2][0], k = shape[_i / 2][1], n = shape[_i / 2][2];
     for (int64_t most = 0, done = 0; !done; most++) {
         refusing r = {1000000};
         ag_tape *t = ag_tape_new_with(&(ag_allocator){refusing_resize, &r});
@@ -647,7 +649,10 @@ static const job jobs[] = {{1, 40, 41, 42, 0, false},   {1, 150, 300, 100, 1, tr
                            {1, 20, 500, 900, 0, true},  {1, 290, 300, 310, 6, true},  {1, 3000, 900, 1, 0, true},
                            {1, 1, 900, 3000, 5, false}, {5, 130, 129, 131, 0, true},  {2, 170, 160, 150, 5, true},
                            {200, 32, 64, 33, 7, true},  {3, 300, 280, 300, 1, false}, {1, 1, 4000, 1000, 0, true},
-                           {1, 97, 7500, 90, 0, true},  {1, 1, 40000, 9, 0, false},   {3, 121, 3500, 75, 1, true}};
+                           {1, 97, 7500, 90, 0, true},  {1, 1, 40000, 9, 0, false},   {3, 121, 3500, 75, 1, true},
+                           {1, 1, 600000, 1, 0, true},  {1, 1, 500000, 1, 18, false}, {1, 3, 1, 1, 0, false},
+                           {1, 1, 90000, 20, 0, true},  {2, 20, 70000, 1, 15, true},  {1, 1, 41000, 41, 20, true},
+                           {1, 25, 90001, 1, 10, true}, {1, 300, 2000, 1, 3, true}};
 enum { JOBS = sizeof jobs / sizeof *jobs };
 
 static void *bits_of(const job *j, ag_dtype d, int threads, size_t *bytes) {
@@ -699,7 +704,7 @@ int main(void) {
     tcase_add_loop_test(products, long_sums_are_right, 0, 8);
     tcase_add_test(products, the_longest_sum_is_right);
     tcase_add_loop_test(products, long_sums_of_scattered_numbers_are_right, 0, 2);
-    tcase_add_loop_test(plain_group(suite, "memory"), lacking_memory_is_an_error, 0, 4);
+    tcase_add_loop_test(plain_group(suite, "memory"), lacking_memory_is_an_error, 0, 6);
     tcase_add_test(products, nothing_to_sum);
     tcase_add_test(products, old_values_do_not_show);
     tcase_add_loop_test(plain_group(suite, "threads"), threads_change_no_bit, 0, 2 * JOBS);
