@@ -43,6 +43,7 @@ enum {
     AG__RECENT_REGIONS = AG__LIMIT(64, 2),      /* sizes of which the latest region is remembered; a power of two */
     AG__LITTLE = AG__LIMIT(8 * 1024, 40),       /* elements up to which steps run early */
     AG__LARGE = AG__LIMIT(32 * 1024, 128),      /* elements from which regions are divided into what belongs together */
+    AG__LINE = 64,                              /* bytes of a cache line */
     AG__WORTH_BYTES = AG__LIMIT(16 * 1024, 64), /* from which a value may be computed again rather than stored: */
     AG__SHORT_CHAIN = AG__LIMIT(4, 2),          /* by up to so many operations */
     AG__SECOND_LEVEL = AG__LIMIT(256 * 1024, 256), /* below so many bytes, */

@@ -623,7 +623,18 @@ static int chain_of(const ag_tensor *t) {
     return bytes < AG__SECOND_LEVEL ? AG__SHORT_CHAIN : bytes < AG__MEMORY ? AG__MEDIUM_CHAIN : AG__LONG_CHAIN;
 }
 
-/* Whether computing r again costs less than storing it: at most `budget` cheap operations on what is there anyway. */
+/* Whether each element of t is in another cache line than its neighbour, as in a transpose. To read several such at once
+ * asks for more lines and pages than a processor has at hand, and costs more than a pass that lays one of them out. */
+static bool is_scattered(const ag_tensor *t) {
+    const ag__layout *l = t->layout;
+    int i = l->rank - 1;
+    while (i >= 0 && l->extent[i] == 1) i--;
+    int64_t stride = i < 0 ? 1 : ag__strides(l)[i];
+    return stride <= -(int64_t)(AG__LINE / ag__bytes(t)) || stride >= (int64_t)(AG__LINE / ag__bytes(t));
+}
+
+/* Whether computing r again costs less than storing it: at most `budget` cheap operations on what is there anyway, with
+ * neighbours next to each other. */
 static bool worth_computing(const planner *p, uint32_t r, int *budget) {
     const ag_tensor *t = tensor_at(p, r);
     if (outside(p, r) || p->role[r] != AG__ROLE_ELEMENT) return false;
@@ -632,6 +643,7 @@ static bool worth_computing(const planner *p, uint32_t r, int *budget) {
     for (uint32_t k = p->c->first[r]; k < p->c->first[r + 1]; k++) {
         uint32_t c = p->canon[p->c->operand[k]], x = p->root[c];
         bool smaller = tensor_at(p, x)->layout->size < t->layout->size; /* and stored, if need be */
+        if (!smaller && is_scattered(tensor_at(p, c))) return false;
         if (outside(p, x) || p->role[x] != AG__ROLE_ELEMENT || p->stored[x] || smaller) continue;
         if (!shows_all(p, c) || !worth_computing(p, x, budget)) return false;
     }

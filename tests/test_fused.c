@@ -192,6 +192,25 @@ START_TEST(equal_nodes_are_computed_once) {
 }
 END_TEST
 
+/* A product of two, that a later region asks for: computed again, unless that reads elements that are far apart. */
+static int64_t nodes_with(ag_tensor *x, ag_tensor *other) {
+    ag_tensor *product = ag_mul(x, other), *y = ag_exp(ag_mul(product, ag_sum(product)));
+    return evaluated(1, &y).nodes;
+}
+
+START_TEST(what_reads_a_transpose_is_not_computed_again) {
+    enum { SIDE = 96, STORED = 4, TWICE = 5 };
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(SIDE, SIDE), 0);
+    ag_tensor *wide = scattered(tape, AG_F64, AG_SHAPE(SIDE, 8 * SIDE), 7), *row = ag_slice(x, 0, 0, 1, 1);
+    ck_assert_int_eq(nodes_with(x, ag_slice(wide, 1, 0, SIDE, 1)), TWICE);
+    ck_assert_int_eq(nodes_with(x, ag_slice(wide, 1, 0, 2 * SIDE, 2)), TWICE);
+    ck_assert_int_eq(nodes_with(x, ag_flip(x, 1)), TWICE);
+    ck_assert_int_eq(nodes_with(x, ag_transpose(row, 0, 1)), TWICE);
+    ck_assert_int_eq(nodes_with(x, ag_transpose(x, 0, 1)), STORED);
+    ck_assert_int_eq(nodes_with(x, ag_slice(wide, 1, AG_END, AG_END, -8)), STORED);
+}
+END_TEST
+
 START_TEST(what_changes_nothing_is_not_computed) {
     ag_tensor *x = matrix(30, 40, 1), *one = ag_ones(tape, AG_F32, AG_SHAPE(40)), *e = ag_exp(x);
     ag_tensor *y = ag_tanh(ag_neg(ag_neg(ag_scale(ag_mul(e, one), 1))));
@@ -537,6 +556,7 @@ int main(void) {
     tcase_add_test(regions, first_elements_are_not_taken_for_rows);
     TCase *less = tape_group(suite, "not computed");
     tcase_add_test(less, equal_nodes_are_computed_once);
+    tcase_add_test(less, what_reads_a_transpose_is_not_computed_again);
     tcase_add_test(less, what_changes_nothing_is_not_computed);
     tcase_add_test(less, zero_is_added_where_it_matters);
     TCase *rest = tape_group(suite, "products and memory");
