@@ -1002,6 +1002,9 @@ AG_API ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis);
 /* ================================================= 10. Products ================================================= */
 
 /* ag_matmul -- y = a·b over the last two axes; transposed and sliced operands are used where they are
+ *
+ * In builds with BLIS, which are not the default, the process may end where memory lacks within a large product of f64.
+ *
  * Shape:  a (…,m,k), b (…,k,n) -> (…,m,n); leading axes broadcast
  * Dtype:  real
  * Grad:   ā = ȳ·bᵀ,  b̄ = aᵀ·ȳ

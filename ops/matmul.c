@@ -154,6 +154,7 @@ static bool multiply_all(const ag_call *call, batch *b) {
         divide(b, threads);
         part_at(b, &first, 0, &first);
     }
+    if (b->way == AG__BY_PACKING && ag__blis_takes(&b->p, threads)) b->way = AG__BY_BLIS;
     b->bytes = ag__multiply_bytes(&first, b->way);
     if (b->bytes > 0 && !(b->memory = ag_call_scratch(call, b->bytes * (size_t)threads))) return false;
     if (whole) {

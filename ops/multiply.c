@@ -113,6 +113,7 @@ static void multiply_short(const ag__product *p, int way, void *memory) {
     case AG__BY_PACKING: ag__multiply_packed_on(unit(), p, memory); break;
     case AG__BY_DOTS: ag__multiply_dots_on(unit(), p); break;
     case AG__BY_LINES: ag__multiply_lines_on(unit(), p); break;
+    case AG__BY_BLIS: ag__multiply_by_blis(p); break;
     default: ag__multiply_on(unit(), p);
     }
 }

@@ -47,7 +47,7 @@ void ag__copy_matrix(size_t size, void *to, int64_t to_row, const void *from, in
 /* ---- multiply.c: products of any size ---- */
 
 /* How it is computed: by its kind and shape, so that its parts are computed as the whole is. */
-enum { AG__BY_TILES, AG__BY_PACKING, AG__BY_DOTS, AG__BY_LINES };
+enum { AG__BY_TILES, AG__BY_PACKING, AG__BY_DOTS, AG__BY_LINES, AG__BY_BLIS };
 int ag__way_of(const ag__product *p);
 
 /* By the best kernels; `memory`: so many bytes, aligned to 64. Parts have the bits of the whole. */
@@ -62,5 +62,18 @@ void ag__join_pieces(const ag__product *p, int way, void *spare);
 
 /* Of y, the part of m rows from i on and n columns from j on. */
 ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, int64_t n);
+
+/* ---- blis.c: large ones ---- */
+
+#if AG_HAVE_BLIS
+/* Whether BLIS is to compute p, which is worth packing, in so many shares at once: it is faster, and there is memory. */
+bool ag__blis_takes(const ag__product *p, int shares);
+void ag__multiply_by_blis(const ag__product *p);
+/* The number of the kernels that BLIS is told to use where the user wishes these, or NULL; -1: none. */
+int ag__blis_kernels(const char *wish);
+#else
+static inline bool ag__blis_takes(const ag__product *p, int shares) { return (void)p, (void)shares, false; }
+static inline void ag__multiply_by_blis(const ag__product *p) { (void)p; }
+#endif
 
 #endif

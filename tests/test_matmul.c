@@ -10,8 +10,12 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const ag_dtype dtypes[] = {AG_F32, AG_F64};
 
@@ -652,7 +656,7 @@ static const job jobs[] = {{1, 40, 41, 42, 0, false},   {1, 150, 300, 100, 1, tr
                            {1, 97, 7500, 90, 0, true},  {1, 1, 40000, 9, 0, false},   {3, 121, 3500, 75, 1, true},
                            {1, 1, 600000, 1, 0, true},  {1, 1, 500000, 1, 18, false}, {1, 3, 1, 1, 0, false},
                            {1, 1, 90000, 20, 0, true},  {2, 20, 70000, 1, 15, true},  {1, 1, 41000, 41, 20, true},
-                           {1, 25, 90001, 1, 10, true}, {1, 300, 2000, 1, 3, true}};
+                           {1, 25, 90001, 1, 10, true}, {1, 300, 2000, 1, 3, true},   {1, 1009, 1000, 1013, 5, true}};
 enum { JOBS = sizeof jobs / sizeof *jobs };
 
 static void *bits_of(const job *j, ag_dtype d, int threads, size_t *bytes) {
@@ -688,6 +692,129 @@ START_TEST(threads_change_no_bit) {
 }
 END_TEST
 
+/* ---- BLIS ---- */
+
+#if AG_HAVE_BLIS
+enum { LARGE_SIDE = AG__LIMIT(1000, 12) }; /* from which on it computes cubes */
+
+/* By BLIS and by our kernels: whole, and in parts of which the last has one row or column. */
+START_TEST(products_by_blis) {
+    trial t = {.d = AG_F64, .add = _i / 4, .m = LARGE_SIDE + 1, .n = LARGE_SIDE + 1, .k = LARGE_SIDE};
+    if (small_run() && !AG_TINY_LIMITS) return;
+    t.layout[0] = _i % 4;
+    t.layout[1] = (_i + _i / 4) % 4;
+    set_up(&t, fraction);
+    const size_t bytes = (size_t)(t.m * (t.n + GAP) - GAP) * sizeof(double);
+    double *whole = room((int64_t)bytes, 1);
+    ck_assert(ag__blis_takes(&t.p, 1));
+    ag__multiply(&t.p, AG__BY_BLIS, NULL);
+    memcpy(whole, t.y, bytes);
+    memcpy(t.y, t.before, bytes);
+    for (int part = 0; part < 4; part++) {
+        const bool low = part / 2, right = part % 2;
+        const ag__product p =
+            ag__part_of(&t.p, low ? t.m - 1 : 0, low ? 1 : t.m - 1, right ? t.n - 1 : 0, right ? 1 : t.n - 1);
+        ag__multiply(&p, AG__BY_BLIS, NULL);
+    }
+    ck_assert_msg(memcmp(whole, t.y, bytes) == 0, "layouts %d and %d: other bits in parts", t.layout[0], t.layout[1]);
+    memcpy(t.y, t.before, bytes);
+    ag__multiply_on(AG__PLAIN, &t.p);
+    for (int64_t i = 0; i < t.m; i++)
+        for (int64_t j = 0; j < t.n; j++) {
+            const int64_t at = i * (t.n + GAP) + j;
+            if (!(fabs(whole[at] - ((double *)t.y)[at]) <= 1e-12 * LARGE_SIDE))
+                wrong(&t, i, j, whole[at], ((double *)t.y)[at]);
+        }
+    free(whole);
+    tear_down(&t);
+}
+END_TEST
+
+/* Of large products all but those of f64 whose operands have neighbours in memory and do not overlap. */
+START_TEST(what_blis_takes) {
+    enum { N = LARGE_SIDE };
+    static const struct {
+        ag__product p;
+        bool taken;
+    } table[] = {{{AG_F64, false, N, N, N, NULL, NULL, NULL, N, 1, N, 1, N}, true},
+                 {{AG_F64, true, N, N, N, NULL, NULL, NULL, 1, N, 1, N + 3, N}, true},
+                 {{AG_F32, false, N, N, N, NULL, NULL, NULL, N, 1, N, 1, N}, false},
+                 {{AG_F64, false, N, N, N, NULL, NULL, NULL, N - 1, 1, N, 1, N}, false},
+                 {{AG_F64, false, N, N, N, NULL, NULL, NULL, N, 1, 1, N - 1, N}, false},
+                 {{AG_F64, false, N, N, N, NULL, NULL, NULL, 0, 1, N, 1, N}, false},
+                 {{AG_F64, false, N, N, N, NULL, NULL, NULL, N, 1, 0, 0, N}, false},
+                 {{AG_F64, false, N, N, N, NULL, NULL, NULL, 2 * N, 2, N, 1, N}, false},
+                 {{AG_F64, false, N, N, N, NULL, NULL, NULL, N, 1, -N, -1, N}, false},
+                 {{AG_F64, false, 2, N * N, N, NULL, NULL, NULL, N, 1, N * N, 1, N * N}, false},
+                 {{AG_F64, false, N * N, N, 2, NULL, NULL, NULL, 2, 1, N, 1, N}, false},
+                 {{AG_F64, false, N / 2, N / 2, N / 2, NULL, NULL, NULL, N, 1, N, 1, N}, false}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        ck_assert_msg(ag__blis_takes(&table[i].p, 1) == table[i].taken, "row %d", (int)i);
+}
+END_TEST
+
+/* By name or number, if they are there and run here; else the best. BLIS would end the process. */
+START_TEST(kernels_of_blis) {
+    static const char *const none[] = {"",     " ",   "x",      "-1", "99", "4294967296", "99999999999999999999",
+                                       "skx ", "1e0", "power9", "bgq"};
+    const int best = ag__blis_kernels(NULL);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) ck_assert_int_eq(ag__blis_kernels(none[i]), best);
+    if (!ag__has_unit(AG__AVX2)) return;
+    ck_assert_int_ge(best, 0);
+    const int haswell = ag__blis_kernels("haswell");
+    ck_assert_int_ge(haswell, 0);
+    ck_assert_int_eq(ag__blis_kernels((char[]){(char)('0' + haswell / 10), (char)('0' + haswell % 10), 0}), haswell);
+    ck_assert_int_ne(ag__blis_kernels("generic"), best);
+    if (!ag__has_unit(AG__AVX512)) ck_assert_int_eq(ag__blis_kernels("skx"), best);
+}
+END_TEST
+
+static ag_status large_product(ag_tape *t, int threads) {
+    const int64_t n = LARGE_SIDE;
+    ag_tape_set_threads(t, threads);
+    ag_tensor *a = ag_contiguous(ag_ones(t, AG_F64, AG_SHAPE(n, n)));
+    const double least = ag_item(ag_min(ag_matmul(a, a)));
+    return ag_tape_status(t) == AG_OK && least != (double)n ? AG_ERR_RANGE : ag_tape_status(t);
+}
+
+/* What the user said stays said. */
+START_TEST(wrong_kernels_for_blis) {
+    static const char *const wish[] = {"99", "-1", "no such kernels", "power9", "generic", "haswell"};
+    setenv("BLIS_ARCH_TYPE", wish[_i], 1);
+    ck_assert_int_eq(large_product(tape, 1), AG_OK);
+    ck_assert_str_eq(getenv("BLIS_ARCH_TYPE"), wish[_i]);
+    unsetenv("BLIS_ARCH_TYPE");
+}
+END_TEST
+
+/* The address space ends ever later, so that memory is refused everywhere in turn: an error, or the product. */
+static void multiply_in(int64_t more) {
+    ag_tape *t = ag_tape_new();
+    struct rlimit limit;
+    long pages = 0;
+    FILE *sizes = fopen("/proc/self/statm", "r");
+    if (!t || !sizes || fscanf(sizes, "%ld", &pages) != 1) _exit(2);
+    fclose(sizes);
+    limit.rlim_cur = limit.rlim_max = (rlim_t)(pages * sysconf(_SC_PAGESIZE) + more);
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+    const ag_status status = large_product(t, 2);
+    _exit(status == AG_OK || status == AG_ERR_MEMORY ? 0 : 1);
+}
+
+START_TEST(memory_that_blis_would_lack) {
+    if (small_run() || under_asan() || AG_TINY_LIMITS) return;
+    for (int64_t more = 0; more < 100 << 20; more += 3 << 20) {
+        int status = 0;
+        const pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) multiply_in(more);
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_msg(status == 0, "with %d MB more: status %#x", (int)(more >> 20), (unsigned)status);
+    }
+}
+END_TEST
+#endif
+
 int main(void) {
     Suite *suite = suite_create("matmul");
     TCase *kernels = plain_group(suite, "kernels"), *products = tape_group(suite, "products");
@@ -708,5 +835,13 @@ int main(void) {
     tcase_add_test(products, nothing_to_sum);
     tcase_add_test(products, old_values_do_not_show);
     tcase_add_loop_test(plain_group(suite, "threads"), threads_change_no_bit, 0, 2 * JOBS);
+#if AG_HAVE_BLIS
+    TCase *blis = tape_group(suite, "blis");
+    tcase_add_loop_test(blis, wrong_kernels_for_blis, 0, 6);
+    tcase_add_test(blis, memory_that_blis_would_lack);
+    tcase_add_test(blis, kernels_of_blis);
+    tcase_add_test(blis, what_blis_takes);
+    tcase_add_loop_test(blis, products_by_blis, 0, 8);
+#endif
     return run_suite(suite);
 }
