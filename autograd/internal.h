@@ -332,6 +332,7 @@ bool ag__may_release(const ag_tensor *t);
 static inline bool ag__is_whole_fold(const ag_tensor *t) {
     return t->op->kind == AG_KIND_REDUCTION && t->layout->size == 1;
 }
+
 void ag__leave_inputs(ag_tensor *t); /* after t has been computed, or the value of which it is a part */
 bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high); /* the marked nodes; false: none is marked now */
 void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
