@@ -6,7 +6,7 @@
 #define AG_NO_LOCATION
 #endif
 #include "autograd/autograd.h"
-#include "autograd/size.h"
+#include "autograd/tape/size.h"
 #include "autograd_config.h"
 
 /* Fail in a constructor, before anything is recorded: the message follows the operation's name and the inputs'

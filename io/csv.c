@@ -3,8 +3,8 @@
  * The file is read twice by the same code: first to check every cell and to count rows and columns, then, into memory
  * of exactly that size, to convert. Nothing else grows with the file: a cell that is longer than any sensible number
  * is refused, so there is no line buffer, and each cell takes at least two bytes of the file. */
-#include "autograd/format.h"
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
+#include "autograd/tape/format.h"
 #include "io/io.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  * A step has three parts: everything that it is given is looked at; every parameter's and state's next value is recorded;
  * all of them are assigned, joined with each other. So a step that fails while it is recorded changes nothing, and one
  * that cannot be carried out later is lost as a whole. p is a parameter, g its gradient. */
-#include "autograd/format.h"
+#include "autograd/tape/format.h"
 #include "nn/refuse.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
  * Such an operation is never recorded, so it may live on the stack, and its attributes hold the complaint. Whatever is
  * wrong with the inputs themselves (NULL, nil, rewound, of two tapes) ag_apply reports before it asks `infer`. */
 #include "nn/refuse.h"
-#include "autograd/format.h"
+#include "autograd/tape/format.h"
 
 #include <stdarg.h>
 

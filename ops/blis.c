@@ -6,7 +6,7 @@
  * helped: where memory is gone by the time that BLIS asks, the process ends. That is why builds do not have it by default.
  *
  * Products of f32 are not for it: its sums run over 384 elements, and are 3e-6 off. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/product.h"
 
 #if AG_BLIS_HEADER_NESTED

@@ -3,7 +3,7 @@
  * Both walk the index, whose shape is the output's (gather) or the source's (scatter_add), in row-major order, beside
  * two arrays of that shape: the table, whose indexed axis the index supplies, and the other, which is read from or
  * written to in step. Every index is checked before anything is computed. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/list.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
  *
  * A product's bits depend on its shape and strides only, which choose how it is computed (multiply.c); not on the number of
  * threads, each of which computes a part of y, or some products of a batch. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/list.h"
 #include "ops/product.h"
 

@@ -4,7 +4,7 @@
  * kernels of their own. However long k is, only so much of it is summed up at a time, and such sums are joined pairwise: so
  * rounding errors do not grow with k. Invariant: an element's bits depend on the way, which depends on
  * strides and shape of the whole product, on its row of a and its column of b; not on the part of y in which it is. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/product.h"
 
 #include <stdatomic.h>

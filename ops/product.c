@@ -5,7 +5,7 @@
  * other, unless its rows would drive each other from the cache; else it is copied to the stack; and a is read where it is,
  * whatever its strides, for its elements are spread to all lanes one by one. The bits are the same both ways. */
 #include "ops/product.h"
-#include "autograd/limits.h"
+#include "autograd/tape/limits.h"
 
 #include <stdlib.h>
 #include <string.h>

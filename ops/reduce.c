@@ -2,7 +2,7 @@
  *
  * A fold's order depends on the number of elements only: LANES running folds side by side, then the lanes pairwise. So
  * the result is the same bits for any vector width. The evaluator joins the folds of blocks, pairwise as well. */
-#include "autograd/limits.h"
+#include "autograd/tape/limits.h"
 #include "ops/list.h"
 
 #include <math.h>

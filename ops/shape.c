@@ -2,7 +2,7 @@
  *
  * Views decide shape, strides and offset when they are recorded and never copy. Attributes are kept worked out: axes
  * are not negative, extents are not −1, a slice's ends are cut to its axis. What changes nothing is not recorded. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/list.h"
 
 #include <string.h>

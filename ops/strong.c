@@ -4,7 +4,7 @@
  * NaN: so what a choice has not chosen has no influence, whatever it is computed from. That holds at any order, for these are
  * differentiated into each other: in g they are linear, and where g is 0 they do not depend on the slope. Wherever no
  * factor is infinite or NaN they are plain products, but that no 0 is negative. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/list.h"
 
 #include <string.h>

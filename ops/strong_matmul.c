@@ -4,7 +4,7 @@
  * looked through of the result and of what the zeros meet; mostly all of it is finite, and the plain product is the answer.
  * Else the product is made of copies with 0 in place of what is not finite, and each such element added where it meets no
  * strong 0: what is finite in the result has the bits of a plain product that never met the others. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/list.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
  *
  * Along a windowed axis element p·step + w of the whole is element w of the window at place p. Both operations have the
  * same attributes, which give the axes and extents of the whole. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/list.h"
 
 #include <string.h>

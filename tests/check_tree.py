@@ -33,13 +33,13 @@ FORBIDDEN_CALLS = "malloc calloc realloc free aligned_alloc posix_memalign strdu
 LOCALE_CALLS = "snprintf vsnprintf sprintf vsprintf fprintf vfprintf strtod strtof strtold atof sscanf fscanf setlocale " \
     "localeconv isalpha isalnum isspace isupper islower tolower toupper".split()
 
-ALLOWED_CALLS = {("autograd/memory.c", "aligned_alloc"), ("autograd/memory.c", "free")}
+ALLOWED_CALLS = {("autograd/tape/memory.c", "aligned_alloc"), ("autograd/tape/memory.c", "free")}
 
 HEADER_OF_FOLDER = {  # besides what the language and the system have
-    "autograd": r"autograd/\w+\.h|autograd_config\.h",
-    "ops": r"autograd/(autograd|limits|located|op|internal)\.h|autograd_config\.h|ops/\w+\.h",
-    "nn": r"autograd/(autograd|located|format)\.h|nn/\w+\.h",
-    "io": r"autograd/(autograd|located|op|internal|format)\.h|io/\w+\.h",
+    "autograd": r"autograd/(\w+/)?\w+\.h|autograd_config\.h",
+    "ops": r"autograd/(autograd|located|op)\.h|autograd/(tape|eval)/\w+\.h|autograd_config\.h|ops/\w+\.h",
+    "nn": r"autograd/(autograd|located|tape/format)\.h|nn/\w+\.h",
+    "io": r"autograd/(autograd|located|op)\.h|autograd/(tape|eval)/\w+\.h|io/\w+\.h",
     "examples": r"autograd/(autograd|located)\.h|nn/nn\.h|io/io\.h|examples/(explain/)?\w+\.h",
 }
 
@@ -181,8 +181,8 @@ def locale(tree):
     pattern = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(LOCALE_CALLS))
     for path, text in in_folders(tree, LIBRARY).items():
         for name in sorted(set(pattern.findall(without_comments(text)))):
-            if path != "autograd/format.c":
-                yield f"{path} calls {name}, which the locale changes: autograd/format.h has what stands for it"
+            if path != "autograd/tape/format.c":
+                yield f"{path} calls {name}, which the locale changes: autograd/tape/format.h has what stands for it"
 
 
 def lists(tree):
@@ -270,8 +270,8 @@ def appended(path, text):
 
 
 BREAKS = [
-    ("includes", appended("autograd/eval.c", '\n#include "ops/list.h"\n')),
-    ("includes", appended("nn/layers.c", '\n#include "autograd/internal.h"\n')),
+    ("includes", appended("autograd/eval/eval.c", '\n#include "ops/list.h"\n')),
+    ("includes", appended("nn/layers.c", '\n#include "autograd/tape/tape.h"\n')),
     ("includes", appended("nn/losses.c", '\n#include "autograd/op.h"\n')),
     ("includes", appended("io/csv.c", '\n#include "nn/nn.h"\n')),
     ("includes", appended("ops/matmul.c", "\n#include <blis.h>\n")),
@@ -289,10 +289,10 @@ BREAKS = [
     ("calls", appended("ops/reduce.c", "\nstatic void *f(void) { return malloc(8); }\n")),
     ("calls", appended("io/csv.c", "\nstatic void f(void) { exit(1); }\n")),
     ("calls", appended("nn/losses.c", '\nstatic void f(void) { printf("x"); }\n')),
-    ("calls", appended("autograd/tape.c", '\nstatic void f(void) { fputs("x", stderr); }\n')),
-    ("locale", appended("autograd/report.c", '\nstatic void f(char *s) { snprintf(s, 9, "%g", 1.5); }\n')),
+    ("calls", appended("autograd/eval/tape.c", '\nstatic void f(void) { fputs("x", stderr); }\n')),
+    ("locale", appended("autograd/report/report.c", '\nstatic void f(char *s) { snprintf(s, 9, "%g", 1.5); }\n')),
     ("locale", appended("io/csv.c", "\nstatic double f(const char *s) { return strtod(s, NULL); }\n")),
-    ("lists", appended("autograd/plan.c", "\nstatic uint32_t *f(ag__plan *p) { return (uint32_t *)p->holds.data + 2; }\n")),
+    ("lists", appended("autograd/eval/plan.c", "\nstatic uint32_t *f(ag__plan *p) { return (uint32_t *)p->holds.data + 2; }\n")),
     ("op_list", replaced("ops/list.h", "X(ag__op_exp)", "")),
     ("op_list", appended("ops/unary.c", '\nconst ag_op ag__op_new = {.name = "new"};\n')),
     ("op_list", replaced("ops/list.h", "X(ag__op_abs)", "X(ag__op_zero)")),

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "autograd/internal.h"
+#include "autograd/report/report.h"
 #include "tests/random_program.h"
 #include "tests/support.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "autograd/limits.h"
+#include "autograd/tape/limits.h"
 #include "tests/random_program.h"
 #include "tests/support.h"
 

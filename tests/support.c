@@ -3,7 +3,7 @@
  * Every block of a ledger has its size in front of it, so that the sizes that come back can be checked. */
 #include "tests/support.h"
 
-#include "autograd/limits.h"
+#include "autograd/tape/limits.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * Every program is run by the kernels, step by step, and compiled. Slots that the compiled code gets end where a page
  * ends that is followed by one that must not be touched. On processors that it does not serve the compiler says no, and
  * most tests here have nothing to do. */
-#include "autograd/compile.h"
+#include "autograd/eval/compile.h"
 #include "ops/list.h"
 #include "tests/support.h"
 

@@ -2,7 +2,7 @@
  *
  * That what is not chosen has no influence is asked of every case of the table, with inputs of every kind and at three
  * orders. What the slopes at kinks are is a table here. */
-#include "autograd/compile.h"
+#include "autograd/eval/compile.h"
 #include "nn/nn.h"
 #include "ops/list.h"
 #include "tests/cases.h"

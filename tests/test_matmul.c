@@ -3,7 +3,7 @@
  * The kernels are called by themselves first, on operands in blocks of memory that end where they end, so that a
  * sanitizer sees a read beyond them; the gaps between elements hold NaN. Then the operation, around the sizes where its
  * kernels change. */
-#include "autograd/internal.h"
+#include "autograd/eval/eval.h"
 #include "ops/list.h"
 #include "ops/product.h"
 #include "tests/support.h"

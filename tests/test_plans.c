@@ -2,7 +2,7 @@
  *
  * Every program here runs on one tape after others that differ from it in a single attribute, so that a plan which is
  * taken for the wrong structure shows itself. A build with -Dcollide=true makes all structures have one hash. */
-#include "autograd/limits.h"
+#include "autograd/tape/limits.h"
 #include "tests/support.h"
 
 #include <math.h>

@@ -4,7 +4,7 @@
  * pool without threads runs in a child of fork, which has none; there a failed `require` ends the child. */
 #define _GNU_SOURCE
 
-#include "autograd/internal.h"
+#include "autograd/report/report.h"
 #include "tests/support.h"
 
 #include <errno.h>

@@ -10,7 +10,7 @@
  *
  * What must hold of each program is in check_program(). Its results are what it looks at on its way, its outputs, their
  * gradients by every real leaf, a weighted sum's gradients of those, and what its variables hold at its end. */
-#include "autograd/internal.h"
+#include "autograd/report/report.h"
 #include "tests/random_bound.h"
 #include "tests/random_program.h"
 #include "tests/support.h"

@@ -2,7 +2,7 @@
  *
  * The tape's allocator refuses large blocks, or only pretends to hand them out, so that sizes up to the last that can be
  * written down go through the same arithmetic as small ones. */
-#include "autograd/internal.h"
+#include "autograd/report/report.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

@@ -1,0 +1,24 @@
+/* diff -- the backward scan, and what may watch it */
+#ifndef AG_DIFF_H
+#define AG_DIFF_H
+
+#include "autograd/tape/tape.h"
+
+/* grad.c: what ag_vjp does, for the call `name`; false after an error, and then every dx[i] is nil. dx may be x. */
+bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+             ag_tensor *dx[], unsigned flags);
+
+/* The cotangent g of t gives c to its input i; c NULL: nothing. False ends the scan, with an error raised. */
+typedef struct ag__watch {
+    void *context;
+    bool (*step)(void *context, ag_tensor *t, ag_tensor *g, int i, ag_tensor *c);
+} ag__watch;
+
+bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_tensor *const x[], ag_tensor *dx[],
+                     const ag__watch *watch);
+/* The parameters older than y, and room for their gradients behind them. */
+ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory);
+/* What cotangent g of t gives to its input i; NULL: nothing; nil after an error. */
+ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i);
+
+#endif

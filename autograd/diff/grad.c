@@ -1,0 +1,409 @@
+/* grad -- the backward scan
+ *
+ * The tape is in topological order, so one scan forward finds which nodes lie between the inputs and the outputs
+ * (active), and one scan in reverse hands each of them its cotangent: complete by then, for every reader is younger. The VJPs
+ * record; so what comes out is a graph like any other. If anything fails, what was recorded is taken back. */
+#include "autograd/diff/diff.h"
+#include "autograd/report/report.h"
+
+#include <string.h>
+
+typedef struct scan {
+    const char *name; /* of the call */
+    ag_tape *tape;
+    uint32_t low, high;    /* nodes low … high−1 can be active */
+    ag_tensor **cotangent; /* of node low + i; NULL: none so far */
+    bool *outer;           /* of a scan within a scan: which nodes that one has marked */
+    bool *chosen;          /* of node low + i: whether a choice lies between it and an output */
+    ag__buffer *memory;
+    const ag__watch *watch; /* or NULL */
+} scan;
+
+static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->cotangent[t->id - s->low]; }
+
+/* ---- What lies between ---- */
+
+/* What was recorded while recording is off is constant to gradients that are asked for later, not to those asked for now. */
+static bool carries_gradient(const ag_tensor *t) {
+    if (t->flags & AG__DETACHED && t->id < t->tape->off_since) return false;
+    return ag__is_real(t->dtype) && t->op->vjp != ag_zero_vjp;
+}
+
+static bool is_active(const scan *s, const ag_tensor *t) { return t->flags & AG__ACTIVE && t->id >= s->low; }
+
+/* A VJP may differentiate by itself: what the scan around this one has marked is set aside, and marked again later. */
+static void exchange_marks(const scan *s) {
+    for (uint32_t id = s->low; s->outer && id < s->high; id++) {
+        ag_tensor *t = ag__node(s->tape, id);
+        bool active = t->flags & AG__ACTIVE;
+        t->flags = (uint16_t)(s->outer[id - s->low] ? t->flags | AG__ACTIVE : t->flags & ~AG__ACTIVE);
+        s->outer[id - s->low] = active;
+    }
+}
+
+static void mark_active(const scan *s, int nx, ag_tensor *const x[]) {
+    for (int i = 0; i < nx; i++)
+        if (x[i]->id >= s->low && x[i]->id < s->high) x[i]->flags |= AG__ACTIVE;
+    for (uint32_t id = s->low; id < s->high; id++) {
+        ag_tensor *t = ag__node(s->tape, id);
+        bool active = false;
+        for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) active |= is_active(s, t->input[i]);
+        if (active && carries_gradient(t)) t->flags |= AG__ACTIVE;
+    }
+}
+
+static void unmark(const scan *s, uint32_t high) {
+    for (uint32_t id = s->low; id < high; id++) ag__node(s->tape, id)->flags &= (uint16_t)~AG__ACTIVE;
+}
+
+/* ---- Handing cotangents down ---- */
+
+static bool accumulate(const scan *s, const ag_tensor *x, ag_tensor *g) {
+    ag_tensor **sum = cotangent_of(s, x);
+    *sum = *sum ? ag_add(*sum, g) : g;
+    return !((*sum)->flags & AG__NIL);
+}
+
+static bool contribution_valid(const ag_tensor *t, int i, const ag_tensor *c) {
+    const ag_tensor *x = t->input[i];
+    if (c->flags & AG__NIL) return false;
+    if (c->flags & AG__STALE) {
+        ag__fail(t->op->name, t->arity, t->input, AG_ERR_TAPE, "the vjp for input %d gives a rewound tensor", i);
+        return false;
+    }
+    if (c->tape == t->tape && c->dtype == x->dtype && ag__layouts_equal(c->layout, x->layout)) return true;
+    ag_tensor *pair[] = {(ag_tensor *)(uintptr_t)x, (ag_tensor *)(uintptr_t)c};
+    ag__fail(t->op->name, 2, pair, AG_ERR_GRADIENT,
+             "the vjp for input %d gives a cotangent (the second of these) unlike the input (the first)", i);
+    return false;
+}
+
+/* What a VJP recorded belongs to the line of the operation that it differentiates. */
+static void place_like(const ag_tensor *t, uint32_t from) {
+    for (uint32_t id = from; id < t->tape->count; id++) {
+        ag_tensor *g = ag__node(t->tape, id);
+        if (g->file) continue;
+        g->file = t->file;
+        g->line = t->line;
+    }
+}
+
+/* What is there now must stay while the user's code runs. Its products may be weak where t is not below a choice. */
+static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i, bool weak) {
+    ag__place floor = ag__place_now(t->tape);
+    bool before = t->tape->weak;
+    t->tape->weak = weak;
+    ag__within former = ag__enter(t->tape, AG__VJP, t->op->name, &floor);
+    ag_tensor *c = t->op->vjp(t, g, i);
+    ag__return(t->tape, former);
+    t->tape->weak = before;
+    return c;
+}
+
+static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
+    uint32_t from = s->tape->count;
+    bool chosen = s->chosen[t->id - s->low], chooses = chosen || !(t->op->flags & AG_OP_HIDES_NOTHING);
+    t->flags |= AG__SCANNED;
+    for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) {
+        ag_tensor *x = t->input[i];
+        if (!is_active(s, x)) continue;
+        if (!t->op->vjp) {
+            ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the operation is not differentiable");
+            ag__locate(t->tape, t->file, t->line);
+            return false;
+        }
+        x->flags |= AG__SCANNED;
+        s->chosen[x->id - s->low] |= chooses;
+        ag_tensor *c = call_vjp(t, g, i, !chosen);
+        if ((c && (!contribution_valid(t, i, c) || !accumulate(s, x, c))) || t->tape->status != AG_OK) {
+            if (t->tape->status == AG_OK)
+                ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the vjp returned nil");
+            ag__locate(t->tape, t->file, t->line);
+            return false;
+        }
+        if (s->watch && !s->watch->step(s->watch->context, t, g, i, c)) return false;
+    }
+    place_like(t, from);
+    return true;
+}
+
+static bool scan_back(const scan *s) {
+    for (uint32_t id = s->high; id-- > s->low;) {
+        ag_tensor *t = ag__node(s->tape, id);
+        if (!(t->flags & AG__ACTIVE)) continue;
+        ag_tensor *g = *cotangent_of(s, t);
+        if (g && !hand_down(s, t, g)) return false;
+    }
+    return true;
+}
+
+/* ---- Outputs' cotangents in, inputs' out ---- */
+
+static ag_tensor *filled_like(const ag_tensor *x, double value) {
+    ag_tensor *t = ag_full(x->tape, (ag_dtype)x->dtype, ag__layout_shape(x->layout), value);
+    return t->flags & AG__NIL ? NULL : t;
+}
+
+static bool seed_outputs(const scan *s, int ny, ag_tensor *const y[], ag_tensor *const ybar[]) {
+    for (int j = 0; j < ny; j++) {
+        if (!is_active(s, y[j])) continue;
+        ag_tensor *g = ybar && ybar[j] ? ag__current(ybar[j]) : filled_like(y[j], 1);
+        if (!g || !accumulate(s, y[j], g)) return false;
+    }
+    return true;
+}
+
+static bool collect(const scan *s, int nx, ag_tensor *const x[], ag_tensor *dx[], unsigned flags) {
+    for (int i = 0; i < nx; i++) {
+        ag_tensor *g = x[i]->id >= s->low && x[i]->id < s->high ? *cotangent_of(s, x[i]) : NULL;
+        if (!g && flags & AG_STRICT) {
+            ag__fail(s->name, 1, &x[i], AG_ERR_GRADIENT, "no output depends on input %d", i);
+            return false;
+        }
+        if (!g && !(g = filled_like(x[i], 0))) return false;
+        dx[i] = g;
+    }
+    return true;
+}
+
+static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *const x[], unsigned flags) {
+    s->low = UINT32_MAX, s->high = 0;
+    for (int i = 0; i < nx; i++) s->low = x[i]->id < s->low ? x[i]->id : s->low;
+    for (int j = 0; j < ny; j++) s->high = y[j]->id >= s->high ? y[j]->id + 1 : s->high;
+    if (s->low > s->high) s->low = s->high;
+    size_t nodes = s->high - s->low, bytes = ag__times(nodes, sizeof *s->cotangent + 1 + s->tape->in_gradient);
+    if (!(s->memory = ag__buffer_new(s->tape, bytes))) {
+        ag__fail_on(s->tape, s->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
+        return false;
+    }
+    s->cotangent = memset(s->memory->data, 0, bytes);
+    s->chosen = (bool *)(s->cotangent + nodes);
+    if (flags & AG_STRONG || (s->tape->in_gradient && !s->tape->weak)) memset(s->chosen, true, nodes);
+    if (s->tape->in_gradient) s->outer = s->chosen + nodes;
+    return true;
+}
+
+/* An input that is a variable is looked for behind its version, too; one that is not used any more has zeros. */
+static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *const y[], ag_tensor *const ybar[],
+                          int nx, ag_tensor *const x[], ag_tensor *dx[], unsigned flags, const ag__watch *watch) {
+    scan s = {.name = name, .tape = tape, .watch = watch};
+    if (!set_up(&s, ny, y, nx, x, flags)) return false;
+    ag__place before = ag__place_now(tape);
+    bool former = tape->in_gradient;
+    tape->in_gradient = true;
+    exchange_marks(&s);
+    mark_active(&s, nx, x);
+    bool good = seed_outputs(&s, ny, y, ybar) && scan_back(&s) && collect(&s, nx, x, dx, flags);
+    unmark(&s, s.high);
+    exchange_marks(&s);
+    tape->in_gradient = former;
+    ag__buffer_drop(tape, s.memory);
+    if (!good) ag__truncate(tape, &before);
+    return good;
+}
+
+/* ---- Validation ---- */
+
+/* Errors go to the tape of the call, also those of a NULL or nil that has none. */
+static bool all_there(const char *name, const char *what, ag_tape *tape, int n, ag_tensor *const x[]) {
+    if (tape && !ag__in_order(tape, name)) return false;
+    for (int i = 0; i < n; i++) {
+        if (x[i] && x[i]->tape) continue;
+        if (x[i]) ag__fail_on(tape, name, AG_ERR_NIL, "%s %d is the nil result of an earlier error", what, i);
+        else ag__fail_on(tape, name, AG_ERR_NULL, "%s %d is NULL", what, i);
+        return false;
+    }
+    return true;
+}
+
+static bool real(const char *name, const char *what, ag_tape *tape, int n, ag_tensor *const x[]) {
+    ag_tensor *nil;
+    if (!all_there(name, what, tape, n, x) || !ag__inputs_usable(name, n, x, &nil)) return false;
+    for (int i = 0; i < n; i++) {
+        if (ag__is_real(x[i]->dtype)) continue;
+        ag__fail(name, 1, &x[i], AG_ERR_DTYPE, "%s %d is not real, it has no gradient", what, i);
+        return false;
+    }
+    return true;
+}
+
+/* Only ag_vjp takes cotangents: the others' callers are told so. */
+static bool no_single(const char *name, ag_tensor *y, int j) {
+    long long size = (long long)y->layout->size;
+    if (strcmp(name, "vjp") == 0)
+        ag__fail(name, 1, &y, AG_ERR_SHAPE, "output %d has %lld elements: it needs a cotangent", j, size);
+    else
+        ag__fail(name, 1, &y, AG_ERR_SHAPE,
+                 "there are %lld elements, and one is wanted: make it one, say by ag_sum, or use ag_vjp, which takes a "
+                 "cotangent",
+                 size);
+    return false;
+}
+
+static bool outputs_valid(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[]) {
+    for (int j = 0; j < ny; j++) {
+        ag_tensor *pair[] = {y[j], ybar ? ybar[j] : NULL};
+        if (!pair[1]) {
+            if (y[j]->layout->size == 1) continue;
+            return no_single(name, y[j], j);
+        }
+        ag_tensor *nil;
+        if (!ag__inputs_usable(name, 2, pair, &nil)) return false;
+        if (pair[1]->dtype == y[j]->dtype && ag__layouts_equal(pair[1]->layout, y[j]->layout)) continue;
+        ag__fail(name, 2, pair, pair[1]->dtype == y[j]->dtype ? AG_ERR_SHAPE : AG_ERR_DTYPE,
+                 "cotangent %d is unlike its output", j);
+        return false;
+    }
+    return true;
+}
+
+/* Before anything else is said about an x[i]: an error belongs on the tape of y. */
+static bool one_tape(const char *name, ag_tensor *y, int n, ag_tensor *const x[]) {
+    ag_tensor *nil;
+    for (int i = 0; i < n; i++)
+        if (!ag__inputs_usable(name, 2, (ag_tensor *[]){y, x[i]}, &nil)) return false;
+    return true;
+}
+
+static ag_tape *any_tape(int ny, ag_tensor *const y[], int nx, ag_tensor *const x[]) {
+    for (int i = 0; y && i < ny; i++)
+        if (ag_tape_of(y[i])) return y[i]->tape;
+    for (int i = 0; x && i < nx; i++)
+        if (ag_tape_of(x[i])) return x[i]->tape;
+    return NULL;
+}
+
+static bool arguments_valid(const char *name, ag_tape *tape, int ny, ag_tensor *const y[], ag_tensor *const ybar[],
+                            int nx, ag_tensor *const x[], ag_tensor *const dx[]) {
+    if (nx < 0 || ny < 1) {
+        ag__fail_on(tape, name, AG_ERR_RANGE, "%d outputs and %d inputs", ny, nx);
+        return false;
+    }
+    if (!y || (nx > 0 && (!x || !dx))) {
+        ag__fail_on(tape, name, AG_ERR_NULL, "the list of %s is NULL", !y ? "outputs" : !x ? "inputs" : "results");
+        return false;
+    }
+    if (!real(name, "output", tape, ny, y) || !outputs_valid(name, ny, y, ybar)) return false;
+    return nx == 0 ||
+           (all_there(name, "input", tape, nx, x) && one_tape(name, y[0], nx, x) && real(name, "input", tape, nx, x));
+}
+
+static bool vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+                ag_tensor *dx[], unsigned flags, const ag__watch *watch) {
+    ag_tape *tape = any_tape(ny, y, nx, x);
+    if (arguments_valid(name, tape, ny, y, ybar, nx, x, dx)) {
+        tape->scanned = true;
+        tape->in_vain = 0;
+        if (nx == 0 || differentiate(name, tape, ny, y, ybar, nx, x, dx, flags, watch)) return true;
+    }
+    for (int i = 0; dx && i < nx; i++) dx[i] = ag__nil_of(tape);
+    return false;
+}
+
+/* dx may be the same array as x. */
+bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
+             ag_tensor *dx[], unsigned flags) {
+    return vjp(name, ny, y, ybar, nx, x, dx, flags, NULL);
+}
+
+bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_tensor *const x[], ag_tensor *dx[],
+                     const ag__watch *watch) {
+    return vjp(name, 1, &y, &ybar, n, x, dx, 0, watch);
+}
+
+ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
+    bool former = t->tape->in_gradient;
+    t->tape->in_gradient = true;
+    ag_tensor *c = t->op->vjp ? call_vjp(t, g, i, false) : NULL;
+    t->tape->in_gradient = former;
+    return (c && !contribution_valid(t, i, c)) || t->tape->status != AG_OK ? t->tape->nil : c;
+}
+
+/* ---- Public ---- */
+
+ag_status ag_vjp(int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[], ag_tensor *dx[],
+                 unsigned flags) {
+    int line;
+    const char *file = ag__here_file(&line);
+    return ag__vjp("vjp", ny, y, ybar, nx, x, dx, flags) ? AG_OK : ag__leave(any_tape(ny, y, nx, x), file, line);
+}
+
+ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]) {
+    int line;
+    const char *file = ag__here_file(&line);
+    return ag__vjp("grad", 1, &y, NULL, n, x, dx, 0) ? AG_OK : ag__leave(any_tape(1, &y, n, x), file, line);
+}
+
+/* The parameters older than y, and room for their gradients behind them. */
+ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory) {
+    *n = 0;
+    for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
+        *n += v->id <= y->id && v->flags & AG__PARAMETER;
+    *memory = ag__buffer_new(y->tape, ag__times(2 * (size_t)*n, sizeof(ag_tensor *)));
+    if (!*memory) return NULL;
+    ag_tensor **p = (*memory)->data;
+    int i = 0;
+    for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
+        if (v->id <= y->id && v->flags & AG__PARAMETER) p[i++] = v;
+    return p;
+}
+
+static bool add_up(int n, ag_tensor *const p[], ag_tensor **dp) {
+    for (int i = 0; i < n; i++) { /* first all sums, then all changes: a failure changes nothing */
+        ag_tensor *before = ag__variable_of(p[i])->gradient;
+        if (before) dp[i] = ag_add(before, dp[i]);
+        if (dp[i]->flags & AG__NIL) return false;
+    }
+    for (int i = 0; i < n; i++) ag__variable_of(p[i])->gradient = dp[i];
+    return true;
+}
+
+static void backward(ag_tensor *y) {
+    int n;
+    ag__buffer *memory;
+    if (!real("backward", "output", ag_tape_of(y), 1, &y) || !outputs_valid("backward", 1, &y, NULL)) return;
+    if (!(y->flags & AG__REQUIRES)) {
+        ag__fail("backward", 1, &y, AG_ERR_GRADIENT, "it depends on no parameter");
+        return;
+    }
+    ag_tensor **p = ag__parameters_before(y, &n, &memory);
+    if (!p) ag__fail("backward", 1, &y, AG_ERR_MEMORY, "no memory for %d parameters", n);
+    else if (ag__vjp("backward", 1, &y, NULL, n, p, p + n, 0)) add_up(n, p, p + n);
+    ag__buffer_drop(y->tape, memory);
+}
+
+ag_status ag_backward(ag_tensor *y) {
+    int line;
+    const char *file = ag__here_file(&line);
+    backward(y);
+    return ag__leave(ag_tape_of(y), file, line);
+}
+
+ag_tensor *ag_gradient(ag_tensor *p) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("gradient", 1, &p, &nil)) return nil;
+    if (!(p->flags & AG__PARAMETER)) return ag__fail("gradient", 1, &p, AG_ERR_GRADIENT, "it is no parameter");
+    ag_tensor *g = ag__variable_of(p)->gradient;
+    return g ? g : ag_full(p->tape, (ag_dtype)p->dtype, ag__layout_shape(p->layout), 0);
+}
+
+void ag_zero_gradients(ag_tape *tape) {
+    for (ag_tensor *v = tape ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
+        ag__variable_of(v)->gradient = NULL;
+}
+
+static bool stop_infer(ag_infer *r) {
+    memcpy(r->stride, ag__strides(r->x[0]->layout), (size_t)r->shape.rank * sizeof *r->stride);
+    r->offset = r->x[0]->offset;
+    return true;
+}
+
+/* A view of everything that hands no cotangent down. */
+const ag_op ag__op_stop_gradient = {.name = "stop_gradient",
+                                    .notation = "stop({0})",
+                                    .kind = AG_KIND_VIEW,
+                                    .arity = 1,
+                                    .infer = stop_infer,
+                                    .vjp = ag_zero_vjp};
+
+ag_tensor *ag_stop_gradient(ag_tensor *x) { return ag_apply(&ag__op_stop_gradient, 1, &x, NULL, 0); }

@@ -1,0 +1,900 @@
+/* compile -- strip programs as machine code
+ *
+ * First the steps' micro-programs are expanded into one list of values in which equal ones occur once; what is the same
+ * for all elements is told from what varies. Then values get registers, in program order: those that are the same for
+ * all are computed before the loop and wait in registers or in the stack frame, the others in the loop; where registers
+ * run out, the value that is needed last goes to the frame. encode.c makes machine code of that, which is put into pages
+ * that are written once and then become executable.
+ *
+ * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use; vectors
+ * that are worked on at the same time have no elements in common. So slots may share memory as compile.h says. */
+#include "autograd/eval/encode.h"
+#include "autograd/tape/hash.h"
+
+#include <string.h>
+
+#if AG__X86_64
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { WIDE = 1, TRUTH = 2 }; /* types: of 64 bits, and whether it is a truth value: all bits or none */
+enum {
+    NONE = UINT16_MAX,
+    MOST_STEPS = 250,
+    DEEPEST = 4,
+    MOST_WAYS = 4
+}; /* of a micro-program: registers, and calls in calls */
+
+typedef struct value {
+    uint8_t code, type, operands;
+    bool varies;   /* from element to element */
+    bool needed;   /* by a store */
+    bool hoisted;  /* the same for all, and needed in the loop or after it */
+    bool live;     /* scratch */
+    uint8_t copy;  /* of the vectors in lockstep: which */
+    uint8_t fold;  /* what becomes of a fold's lanes: which fold, from 1 */
+    int8_t reg;    /* where it is now, or AG__NO_REGISTER */
+    uint8_t place; /* and in memory */
+    uint16_t x[3];
+    uint16_t next[3]; /* of each operand: its next use after this one */
+    uint16_t use;     /* its next use, a place in the order; NONE: it is no longer needed */
+    uint16_t uses;    /* in the loop */
+    uint16_t k;       /* slot, which attribute, shift */
+    int32_t at;       /* in `place`; index into the table of attributes */
+    uint64_t bits;    /* of a constant */
+} value;
+
+typedef struct program {
+    const ag__code_slot *slot;
+    int lanes;
+    value *value;           /* room for several times as many as there are: for each of the vectors in lockstep */
+    uint16_t *order;        /* in which values are computed */
+    int values, room, ways; /* how many vectors are in lockstep at most */
+    uint16_t *table;        /* of values by content */
+    unsigned table_mask;
+    uint16_t *of_slot; /* what a step has written there */
+    uint64_t *pool;
+    bool *pool_wide;
+    int constants;
+    int8_t *base; /* encode.c's */
+    ag__asm *instruction;
+    int instructions, instruction_room;
+    uint16_t held[AG__REGISTERS]; /* which value is in it */
+    unsigned kept;                /* registers whose value stays there throughout the loop, a bit each */
+    int32_t frame;
+    int folds;
+    uint16_t fold_slot[AG__MOST_FOLDS], lanes_of[AG__MOST_FOLDS]; /* the result's slot, and the value of the lanes */
+    bool folding, failed;
+} program;
+
+/* ---- Values ---- */
+
+static int fail(program *p) { return p->failed = true, 0; }
+
+static bool same(const value *a, const value *b) {
+    return a->code == b->code && a->type == b->type && a->x[0] == b->x[0] && a->x[1] == b->x[1] && a->x[2] == b->x[2] &&
+           a->k == b->k && a->at == b->at && a->bits == b->bits;
+}
+
+static unsigned hash_of(const value *v) {
+    uint64_t h = v->code | (uint64_t)v->x[0] << 8 | (uint64_t)v->x[1] << 24 | (uint64_t)v->x[2] << 40;
+    h = ag__mix(ag__mix(h, v->bits), (uint64_t)v->k << 32 | (uint32_t)v->at);
+    return (unsigned)(h >> 32);
+}
+
+/* The place in the list of this value, or of an equal one. */
+static int value_of(program *p, value v) {
+    unsigned i = hash_of(&v) & p->table_mask;
+    for (; p->table[i] != NONE; i = (i + 1) & p->table_mask)
+        if (same(&p->value[p->table[i]], &v)) return p->table[i];
+    if (p->values == p->room || p->failed) return fail(p);
+    v.reg = AG__NO_REGISTER;
+    p->value[p->values] = v;
+    p->table[i] = (uint16_t)p->values;
+    return p->values++;
+}
+
+static int constant(program *p, uint64_t bits, int wide) {
+    if (!wide) bits &= UINT32_MAX;
+    return value_of(p, (value){.code = AG__CONSTANT, .type = (uint8_t)wide, .place = AG__IN_POOL, .bits = bits});
+}
+
+static int number(program *p, double number, int wide) {
+    float narrow = (float)number;
+    uint64_t bits = 0;
+    if (wide) memcpy(&bits, &number, sizeof number);
+    else memcpy(&bits, &narrow, sizeof narrow);
+    return constant(p, bits, wide);
+}
+
+static int operation(program *p, int code, int type, int n, int a, int b, int c) {
+    const value *v = p->value;
+    bool varies = v[a].varies || (n > 1 && v[b].varies) || (n > 2 && v[c].varies);
+    return value_of(p, (value){.code = (uint8_t)code,
+                               .type = (uint8_t)type,
+                               .operands = (uint8_t)n,
+                               .varies = varies,
+                               .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c}});
+}
+
+/* What a slot holds, read as it is or, a bool, in this width. */
+static int slot_value(program *p, int slot, int wide) {
+    if (p->of_slot[slot] != NONE) return p->of_slot[slot];
+    const ag__code_slot *s = &p->slot[slot];
+    int type = s->dtype == AG_BOOL ? TRUTH | wide : s->dtype == AG_F64 ? WIDE : 0;
+    return value_of(p, (value){.code = s->one ? AG__SINGLE : AG__ELEMENT,
+                               .type = (uint8_t)type,
+                               .varies = !s->one,
+                               .place = s->one ? AG__IN_SINGLE : AG__IN_SLOT,
+                               .at = slot});
+}
+
+static int in_width(program *p, int a, int wide) { /* a truth value */
+    if ((p->value[a].type & WIDE) == wide) return a;
+    return operation(p, wide ? AG__WIDEN_TRUTH : AG__NARROW_TRUTH, TRUTH | wide, 1, a, 0, 0);
+}
+
+/* ---- Steps ---- */
+
+static bool is_truth(const program *p, int a) { return p->value[a].type & TRUTH; }
+static bool is_constant(const program *p, int a, uint64_t bits) {
+    return p->value[a].code == AG__CONSTANT && p->value[a].bits == bits;
+}
+
+static int arithmetic(program *p, int code, int operands, int a, int b) {
+    int type = p->value[a].type;
+    if ((type & TRUTH) || (operands > 1 && p->value[b].type != type)) return fail(p);
+    if (code == AG_MICRO_INTEGER && type & WIDE) return fail(p);
+    if (code >= AG_MICRO_LESS && code <= AG_MICRO_NOT_EQUAL) type |= TRUTH;
+    return operation(p, code, type, operands, a, operands > 1 ? b : 0, 0);
+}
+
+static int bitwise(program *p, int code, int a, int b) {
+    if (is_truth(p, a)) a = in_width(p, a, p->value[b].type & WIDE);
+    else if (is_truth(p, b)) b = in_width(p, b, p->value[a].type & WIDE);
+    int ta = p->value[a].type, tb = p->value[b].type;
+    if ((ta ^ tb) & WIDE) return fail(p);
+    return operation(p, code, (ta & WIDE) | (ta & tb & TRUTH), 2, a, b, 0);
+}
+
+static int with_mask(program *p, int code, int a, uint64_t wide, uint64_t narrow) {
+    int type = p->value[a].type, mask = constant(p, type & WIDE ? wide : narrow, type & WIDE);
+    if ((type & TRUTH) && code != AG_MICRO_NOT) return fail(p);
+    return operation(p, code == AG_MICRO_ABS ? AG_MICRO_AND : AG_MICRO_XOR, type, 2, a, mask, 0);
+}
+
+/* Where one choice is zero, a mask serves, and is quicker. */
+static int choice(program *p, int a, int b, int c) {
+    if (!is_truth(p, a)) return fail(p);
+    if (is_truth(p, b)) b = in_width(p, b, p->value[c].type & WIDE);
+    int type = p->value[b].type;
+    if (type != p->value[c].type) return fail(p);
+    a = in_width(p, a, type & WIDE);
+    if (is_constant(p, c, 0)) return operation(p, AG_MICRO_AND, type, 2, a, b, 0);
+    if (is_constant(p, b, 0)) return operation(p, AG__AND_NOT, type, 2, a, c, 0);
+    return operation(p, AG_MICRO_SELECT, type, 3, a, b, c);
+}
+
+static int converted(program *p, int a, int dtype) {
+    int type = p->value[a].type, wide = dtype == AG_F64;
+    if (dtype == AG_BOOL)
+        return type & TRUTH ? a : arithmetic(p, AG_MICRO_NOT_EQUAL, 2, a, constant(p, 0, type & WIDE));
+    if (type & TRUTH) return operation(p, AG_MICRO_AND, wide, 2, in_width(p, a, wide), number(p, 1, wide), 0);
+    return type == wide ? a : operation(p, wide ? AG__WIDEN : AG__NARROW, wide, 1, a, 0, 0);
+}
+
+static int attribute(program *p, const ag__code_step *s, int k, int wide) {
+    if ((size_t)k >= s->op->attribute_bytes / sizeof(double)) return fail(p);
+    return value_of(p, (value){.code = AG_MICRO_ATTRIBUTE,
+                               .type = (uint8_t)wide,
+                               .place = AG__IN_ATTRIBUTES,
+                               .at = s->attributes,
+                               .k = (uint16_t)k});
+}
+
+static int shift(program *p, int code, int a, int k) {
+    if (is_truth(p, a) || k >= 64) return fail(p);
+    return value_of(p, (value){.code = (uint8_t)code,
+                               .type = p->value[a].type,
+                               .operands = 1,
+                               .varies = p->value[a].varies,
+                               .x = {(uint16_t)a},
+                               .k = (uint16_t)k});
+}
+
+typedef struct expansion {
+    const ag__code_step *step;
+    int wide; /* whether the element type is of 64 bits */
+    int depth;
+} expansion;
+
+static int expand(program *p, const ag_micro *micro, int n, const int x[], expansion e);
+
+static int operand_of(program *p, const ag_micro *m, unsigned char which, int count, const int reg[], int wide) {
+    if (which == AG_MICRO_VALUE) return number(p, m->value, wide);
+    if (which == AG_MICRO_WHOLE) return constant(p, (uint64_t)m->value, wide);
+    return which < count ? reg[which] : fail(p);
+}
+
+static int micro_step(program *p, const ag_micro *m, int count, const int reg[], expansion e) {
+    if (m->code == AG_MICRO_ATTRIBUTE) return attribute(p, e.step, m->a, e.wide);
+    int a = operand_of(p, m, m->a, count, reg, e.wide), b = 0;
+    switch (m->code) {
+    case AG_MICRO_CALL: return m->program && e.depth++ < DEEPEST ? expand(p, m->program, 1, &a, e) : fail(p);
+    case AG_MICRO_CONVERT: return converted(p, a, p->slot[e.step->y].dtype);
+    case AG_MICRO_NEG: return with_mask(p, AG_MICRO_NEG, a, UINT64_C(1) << 63, UINT64_C(1) << 31);
+    case AG_MICRO_ABS: return with_mask(p, AG_MICRO_ABS, a, INT64_MAX, INT32_MAX);
+    case AG_MICRO_NOT: return with_mask(p, AG_MICRO_NOT, a, UINT64_MAX, UINT32_MAX);
+    case AG_MICRO_SHIFT_LEFT:
+    case AG_MICRO_SHIFT_RIGHT: return shift(p, m->code, a, m->b);
+    case AG_MICRO_SQRT:
+    case AG_MICRO_ROUND:
+    case AG_MICRO_INTEGER: return arithmetic(p, m->code, 1, a, 0);
+    default: break;
+    }
+    b = operand_of(p, m, m->b, count, reg, e.wide);
+    if (m->code == AG_MICRO_SELECT) return choice(p, a, b, operand_of(p, m, m->c, count, reg, e.wide));
+    if (m->code >= AG_MICRO_AND && m->code <= AG_MICRO_XOR) return bitwise(p, m->code, a, b);
+    return m->code < AG_MICRO_CODES ? arithmetic(p, m->code, 2, a, b) : fail(p);
+}
+
+static int expand(program *p, const ag_micro *micro, int n, const int x[], expansion e) {
+    int reg[MOST_STEPS], count = n;
+    memcpy(reg, x, (size_t)n * sizeof *reg);
+    for (; micro->code != AG_MICRO_END && !p->failed; micro++) {
+        if (count == MOST_STEPS) return fail(p);
+        reg[count] = micro_step(p, micro, count, reg, e);
+        count++;
+    }
+    return count > 0 ? reg[count - 1] : fail(p);
+}
+
+static void add_step(program *p, const ag__code_step *s) {
+    int x[8], dtype = p->slot[s->y].dtype;
+    expansion e = {s, s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->lanes == 4), 0};
+    for (int i = 0; i < s->n; i++) x[i] = slot_value(p, s->x[i], e.wide);
+    int y = expand(p, s->op->micro[s->dtype], s->n, x, e);
+    const value *v = &p->value[y];
+    if (v->code == AG__ELEMENT || v->code == AG__SINGLE) /* whose memory may be overwritten before y's last use */
+        v = &p->value[y = operation(p, AG__COPY, v->type, 1, y, 0, 0)];
+    bool fits = dtype == AG_BOOL ? v->type & TRUTH : v->type == (dtype == AG_F64);
+    if (!fits || (v->varies && p->slot[s->y].one)) p->failed = true;
+    p->of_slot[s->y] = (uint16_t)y;
+    if (p->slot[s->y].out && !p->slot[s->y].one)
+        value_of(
+            p,
+            (value){.code = AG__STORE, .type = v->type, .operands = 1, .varies = true, .x = {(uint16_t)y}, .at = s->y});
+}
+
+/* ---- Uses ---- */
+
+static bool is_leaf(const value *v) {
+    return v->code == AG_MICRO_ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
+}
+
+/* What is computed before the loop or in it, for one vector or for several in lockstep. Returns how many values that are. */
+static int list(program *p, bool in_loop, int ways) {
+    int n = 0;
+    for (int i = 0; i < p->values; i++) {
+        const value *v = &p->value[i];
+        if (!v->needed || v->varies != in_loop || is_leaf(v)) continue;
+        for (int w = 0; w < ways; w++) p->order[n++] = (uint16_t)(i + w * p->values);
+    }
+    return n;
+}
+
+static bool is_single_out(const program *p, int slot) {
+    return p->slot[slot].one && p->slot[slot].out && p->of_slot[slot] != NONE;
+}
+
+static void mark_needed(program *p, int slots) {
+    for (int s = 0; s < slots; s++)
+        if (is_single_out(p, s)) p->value[p->of_slot[s]].needed = p->value[p->of_slot[s]].hoisted = true;
+    for (int i = p->values - 1; i >= 0; i--) {
+        value *v = &p->value[i];
+        v->needed = v->needed || v->code == AG__STORE;
+        for (int k = 0; v->needed && k < v->operands; k++) p->value[v->x[k]].needed = true;
+    }
+}
+
+static void place_constants(program *p) {
+    for (int i = 0; i < p->values; i++) {
+        value *v = &p->value[i];
+        if (v->code != AG__CONSTANT || !v->needed) continue;
+        v->at = AG__POOL_START + AG__VECTOR * p->constants;
+        p->pool[p->constants] = v->bits;
+        p->pool_wide[p->constants++] = v->type & WIDE;
+    }
+}
+
+/* Of every operand the next use in this order. */
+static void find_uses(program *p, int n) {
+    for (int i = 0; i < p->ways * p->values; i++) p->value[i].use = NONE;
+    for (int i = n - 1; i >= 0; i--) {
+        value *v = &p->value[p->order[i]];
+        for (int k = 0; k < v->operands; k++) v->next[k] = p->value[v->x[k]].use;
+        for (int k = 0; k < v->operands; k++) p->value[v->x[k]].use = (uint16_t)i;
+    }
+}
+
+/* How many varying values are in registers at most, if there are as many as needed. */
+static int pressure(program *p, int n) {
+    int live = 0, most = 0;
+    for (int i = 0; i < n; i++) {
+        value *v = &p->value[p->order[i]];
+        for (int k = 0; k < v->operands; k++) {
+            value *x = &p->value[v->x[k]];
+            bool after = x->varies && v->next[k] != NONE;
+            x->uses++;
+            live += after - x->live;
+            x->live = after;
+        }
+        v->live = v->code != AG__STORE;
+        live += v->live;
+        most = live > most ? live : most;
+    }
+    return most;
+}
+
+/* What varies once more, for each of the other vectors in lockstep. */
+static void make_twins(program *p) {
+    int n = p->values;
+    for (int i = n; i < p->ways * n; i++) {
+        value twin = p->value[i % n];
+        twin.copy = (uint8_t)(i / n);
+        for (int k = 0; k < twin.operands; k++)
+            if (p->value[twin.x[k]].varies) twin.x[k] = (uint16_t)(twin.x[k] + i / n * n);
+        p->value[i] = twin;
+    }
+}
+
+/* What folds into lanes: the output's slot holds a value that has lanes as an operand. */
+static void find_folds(program *p, int slots) {
+    for (int s = 0; s < slots; s++) {
+        if (!p->slot[s].lanes || !p->slot[s].out || p->of_slot[s] == NONE) continue;
+        value *y = &p->value[p->of_slot[s]];
+        int lanes = NONE;
+        for (int k = 0; k < y->operands; k++)
+            if (p->value[y->x[k]].code == AG__ELEMENT && p->slot[p->value[y->x[k]].at].lanes) lanes = y->x[k];
+        if (lanes == NONE || y->fold || p->folds == AG__MOST_FOLDS) {
+            p->folds = 0;
+            return;
+        }
+        p->fold_slot[p->folds] = (uint16_t)s;
+        p->lanes_of[p->folds++] = (uint16_t)lanes;
+        y->fold = (uint8_t)p->folds;
+    }
+}
+
+/* ---- Registers ---- */
+
+static void put(program *p, ag__asm i) {
+    if (p->instructions == p->instruction_room) p->failed = true;
+    else p->instruction[p->instructions++] = i;
+}
+
+static void put_load(program *p, int reg, const value *v) {
+    put(p, (ag__asm){.code = AG__LOAD,
+                     .wide = v->type & WIDE,
+                     .truth = v->type & TRUTH,
+                     .y = (int8_t)reg,
+                     .b = AG__NO_REGISTER,
+                     .place = v->place,
+                     .at = v->at,
+                     .copy = v->copy,
+                     .k = v->k});
+}
+
+static void spill(program *p, int reg, value *v) {
+    if (v->place == AG__IN_FRAME) return;
+    v->place = AG__IN_FRAME;
+    v->at = p->frame;
+    p->frame += AG__VECTOR;
+    put(p, (ag__asm){.code = AG__SPILL, .a = (int8_t)reg, .b = AG__NO_REGISTER, .place = AG__IN_FRAME, .at = v->at});
+}
+
+static int free_register(const program *p) {
+    for (int r = 0; r < AG__REGISTERS; r++)
+        if (p->held[r] == NONE) return r;
+    return AG__NO_REGISTER;
+}
+
+/* A register for value i: a free one, or that of the value that is needed last. This is no operand of the instruction at
+ * hand, whose use is the next of all: two registers are not kept in which operands that come from memory find room. */
+static int take(program *p, int i) {
+    int reg = free_register(p);
+    if (reg == AG__NO_REGISTER) {
+        for (int r = 0; r < AG__REGISTERS; r++)
+            if (!(p->kept >> r & 1) && (reg < 0 || p->value[p->held[r]].use > p->value[p->held[reg]].use)) reg = r;
+        value *v = &p->value[p->held[reg]];
+        if (v->place == AG__NO_PLACE) spill(p, reg, v);
+        v->reg = AG__NO_REGISTER;
+    }
+    p->held[reg] = (uint16_t)i;
+    p->value[i].reg = (int8_t)reg;
+    return reg;
+}
+
+static int8_t fetch(program *p, int i) {
+    value *v = &p->value[i];
+    if (v->reg < 0) put_load(p, take(p, i), v);
+    return v->reg;
+}
+
+/* Whether operand k of v had better be used where it is in memory. */
+static bool stays_in_memory(const program *p, const value *v, int k) {
+    const value *x = &p->value[v->x[k]];
+    if (x->reg >= 0) return false;
+    if (x->place == AG__IN_FRAME || x->place == AG__IN_POOL) return true;
+    bool once = v->next[k] == NONE || free_register(p) == AG__NO_REGISTER;
+    return x->place == AG__IN_SLOT && !(x->type & TRUTH) && once;
+}
+
+static void fetch_last(program *p, ag__asm *in, const value *v, int k) {
+    const value *x = &p->value[v->x[k]];
+    if (stays_in_memory(p, v, k)) {
+        in->b = AG__NO_REGISTER;
+        in->place = x->place;
+        in->at = x->at;
+        in->copy = x->copy;
+    } else {
+        in->b = fetch(p, v->x[k]);
+    }
+}
+
+static bool commutes(int code) {
+    return code == AG_MICRO_ADD || code == AG_MICRO_MUL || code == AG_MICRO_EQUAL || code == AG_MICRO_NOT_EQUAL ||
+           code == AG_MICRO_BITS_ADD || (code >= AG_MICRO_AND && code <= AG_MICRO_XOR);
+}
+
+/* Operands into registers, but the last one if it may stay in memory. */
+static void fetch_operands(program *p, ag__asm *in, const value *v) {
+    bool only_registers =
+        v->code == AG_MICRO_SHIFT_LEFT || v->code == AG_MICRO_SHIFT_RIGHT || v->code == AG__NARROW_TRUTH;
+    if (v->operands == 3) {
+        in->k = (uint16_t)fetch(p, v->x[0]);
+        in->a = fetch(p, v->x[2]);
+        fetch_last(p, in, v, 1);
+    } else if (v->operands == 2) {
+        bool swap = commutes(v->code) && stays_in_memory(p, v, 0) && !stays_in_memory(p, v, 1);
+        in->a = fetch(p, v->x[swap ? 1 : 0]);
+        fetch_last(p, in, v, swap ? 0 : 1);
+    } else if (only_registers) {
+        in->k = v->k;
+        in->b = fetch(p, v->x[0]);
+    } else {
+        fetch_last(p, in, v, 0);
+    }
+}
+
+static void release_operands(program *p, const value *v) {
+    for (int k = 0; k < v->operands; k++) {
+        value *x = &p->value[v->x[k]];
+        x->use = v->next[k];
+        if (x->use != NONE || x->reg < 0 || x->reg >= AG__FOLD_REGISTER || p->kept >> x->reg & 1) continue;
+        p->held[x->reg] = NONE;
+        x->reg = AG__NO_REGISTER;
+    }
+}
+
+/* Once it is stored the value is in memory, and its register can be had for nothing. */
+static void put_store(program *p, const value *v) {
+    value *x = &p->value[v->x[0]];
+    bool truth = v->type & TRUTH;
+    ag__asm in = {.code = AG__STORE, .wide = v->type & WIDE, .truth = truth, .at = v->at, .copy = v->copy};
+    in.a = fetch(p, v->x[0]);
+    in.b = AG__NO_REGISTER;
+    put(p, in);
+    if (x->place == AG__NO_PLACE && !truth) x->place = AG__IN_SLOT, x->at = v->at;
+    release_operands(p, v);
+}
+
+static void put_value(program *p, int i) {
+    const value *v = &p->value[i], *first = &p->value[v->x[0]];
+    if (v->code == AG__STORE) {
+        if (p->folding && p->slot[v->at].lanes) release_operands(p, v);
+        else put_store(p, v);
+        return;
+    }
+    ag__asm in = {.code = v->code, .wide = (v->operands == 1 ? first : v)->type & WIDE}; /* what is converted counts */
+    fetch_operands(p, &in, v);
+    release_operands(p, v);
+    if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__FOLD_REGISTER + v->fold - 1);
+    else in.y = (int8_t)take(p, i);
+    put(p, in);
+}
+
+static void clear_registers(program *p) {
+    for (int r = 0; r < AG__REGISTERS; r++) p->held[r] = NONE;
+    for (int i = 0; i < p->ways * p->values; i++) p->value[i].reg = AG__NO_REGISTER;
+}
+
+/* What is the same for all elements is computed, and what the loop needs of it put into the frame. */
+static void put_before(program *p) {
+    int n = list(p, false, 1);
+    find_uses(p, n);
+    clear_registers(p);
+    for (int i = 0; i < n; i++) {
+        value *v = &p->value[p->order[i]];
+        put_value(p, p->order[i]);
+        if (v->hoisted) spill(p, v->reg, v);
+    }
+    clear_registers(p);
+}
+
+/* The hoisted values that are used most stay in registers throughout the loop; leaves that do not go to the frame. */
+static void keep(program *p, int registers) {
+    for (; registers > 0; registers--) {
+        int best = NONE;
+        for (int i = 0; i < p->values; i++) {
+            const value *v = &p->value[i];
+            if (!v->varies && v->uses > 0 && v->reg < 0 && (best == NONE || v->uses > p->value[best].uses)) best = i;
+        }
+        if (best == NONE) break;
+        p->kept |= 1u << take(p, best);
+    }
+    for (int i = 0; i < p->values; i++) {
+        value *v = &p->value[i];
+        if (v->varies || !v->hoisted || v->reg >= 0 || (v->place != AG__IN_SINGLE && v->place != AG__IN_ATTRIBUTES))
+            continue;
+        put_load(p, AG__REGISTERS - 1, v);
+        spill(p, AG__REGISTERS - 1, v);
+    }
+    for (int r = 0; r < AG__REGISTERS; r++)
+        if (p->kept >> r & 1) put_load(p, r, &p->value[p->held[r]]);
+}
+
+/* The loop, for a vector or several: returns how many instructions it has. Only what is kept is in registers before. */
+static int put_loop(program *p, int ways) {
+    int n = list(p, true, ways), before = p->instructions;
+    find_uses(p, n);
+    for (int r = 0; r < AG__REGISTERS; r++)
+        if (!(p->kept >> r & 1)) p->held[r] = NONE;
+    for (int i = 0; i < p->ways * p->values; i++)
+        if (p->value[i].varies) p->value[i].reg = AG__NO_REGISTER;
+    for (int f = 0; p->folding && f < p->folds; f++) p->value[p->lanes_of[f]].reg = (int8_t)(AG__FOLD_REGISTER + f);
+    for (int i = 0; i < n; i++) {
+        p->value[p->order[i]].place = AG__NO_PLACE;
+        put_value(p, p->order[i]);
+    }
+    return p->instructions - before;
+}
+
+/* The same with the lanes of folds in registers, which are the last ones. */
+static int put_folding_loop(program *p, int registers) {
+    unsigned kept = p->kept;
+    for (int r = AG__REGISTERS - registers; r < AG__REGISTERS; r++) {
+        p->kept |= 1u << r;
+        p->held[r] = p->lanes_of[0];
+    }
+    p->folding = true;
+    int n = put_loop(p, 1);
+    p->folding = false;
+    p->kept = kept;
+    return n;
+}
+
+static void put_after(program *p, int slots) {
+    for (int s = 0; s < slots; s++) {
+        if (!is_single_out(p, s)) continue;
+        const value *v = &p->value[p->of_slot[s]];
+        put(p, (ag__asm){.code = AG__STORE,
+                         .wide = v->type & WIDE,
+                         .truth = v->type & TRUTH,
+                         .place = v->place,
+                         .at = v->at,
+                         .k = (uint16_t)s});
+    }
+}
+
+static bool has_lanes(const program *p, int slots) {
+    bool any = false;
+    for (int s = 0; s < slots; s++) any = any || p->slot[s].lanes;
+    return any;
+}
+
+/* Vectors in lockstep keep the processor busier where each value waits for the one before: two of them, and four where
+ * the program is too long for it to see the next round coming. More of them, or more of them in shorter programs, run short of
+ * registers: what is gained is lost again to loads and stores. In a short loop there is room for the lanes of folds. */
+static ag__machine allocate(program *p, int slots) {
+    enum { SHORT = 12, LONG = 60, SPARE = 2 };
+    ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
+    p->frame = AG__FRAME_START;
+    mark_needed(p, slots);
+    find_folds(p, slots);
+    place_constants(p);
+    int n = list(p, true, 1);
+    p->ways = n <= SHORT ? 1 : n <= LONG ? 2 : MOST_WAYS;
+    while (has_lanes(p, slots) && p->ways * p->lanes > AG__LANES) p->ways /= 2; /* or two would add to the same lanes */
+    m.ways = p->ways;
+    make_twins(p);
+    if (p->ways > 1) n = list(p, true, p->ways);
+    find_uses(p, n);
+    for (int i = 0; i < p->values; i++)
+        if (!p->value[i].varies && p->value[i].use != NONE) p->value[i].hoisted = true;
+    int left = AG__REGISTERS - SPARE - pressure(p, n), lanes = p->folds * AG__LANES / p->lanes;
+    if (p->ways == 1 && lanes <= left) m.folds = p->folds;
+    put_before(p);
+    keep(p, m.folds ? left - lanes : left);
+    m.before = p->instructions;
+    if (m.folds) m.ahead = put_folding_loop(p, lanes);
+    else if (p->ways > 1) m.ahead = put_loop(p, p->ways);
+    m.loop = put_loop(p, 1);
+    put_after(p, slots);
+    m.after = p->instructions - m.before - m.ahead - m.loop;
+    m.instruction = p->instruction;
+    m.frame = p->frame;
+    m.fold_slot = p->fold_slot;
+    m.base = p->base;
+    m.pool = p->pool;
+    m.pool_wide = p->pool_wide;
+    m.constants = p->constants;
+    m.masks = ag__code_masks();
+    return m;
+}
+
+/* ---- Pages ---- */
+
+static void *map_pages(size_t bytes) {
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+static bool seal_pages(void *pages, size_t bytes) { return mprotect(pages, bytes, PROT_READ | PROT_EXEC) == 0; }
+
+static void unmap_pages(void *pages, size_t bytes) { munmap(pages, bytes); }
+
+ag__pages ag__code_pages = {map_pages, seal_pages, unmap_pages};
+
+/* ---- The tape's programs ---- */
+
+enum { BUCKETS = 64 };
+
+typedef struct entry { /* what was compiled, and its pages; the slots follow the steps */
+    struct entry *next, *next_by_code;
+    uint64_t hash;
+    ag__code *code;
+    void *pages;
+    size_t bytes, page_bytes;
+    uint32_t uses;
+    int steps, slots;
+    ag__code_step step[];
+} entry;
+
+struct ag__programs {
+    entry *bucket[BUCKETS], *by_code[BUCKETS];
+    size_t mapped;
+};
+
+static const ag__code_slot *slots_of(const entry *e) { return (const ag__code_slot *)(e->step + e->steps); }
+
+static uint64_t hash_program(int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    uint64_t h = (uint64_t)steps << 32 | (uint64_t)slots;
+    for (const ag__code_step *s = step; s < step + steps; s++) {
+        h = ag__mix(h, (uint64_t)(uintptr_t)s->op);
+        h = ag__mix(h, (uint64_t)s->dtype | (uint64_t)s->n << 8 | (uint64_t)s->y << 16 | (uint64_t)s->attributes << 32);
+        for (int i = 0; i < s->n; i++) h = ag__mix(h, s->x[i]);
+    }
+    for (int i = 0; i < slots; i++) {
+        const ag__code_slot *s = &slot[i];
+        h = ag__mix(h, (uint64_t)s->dtype << 3 | (uint64_t)s->lanes << 2 | (uint64_t)s->one << 1 | s->out);
+    }
+    return h;
+}
+
+static bool same_step(const ag__code_step *a, const ag__code_step *b) {
+    return a->op == b->op && a->dtype == b->dtype && a->n == b->n && a->y == b->y && a->attributes == b->attributes &&
+           memcmp(a->x, b->x, a->n * sizeof *a->x) == 0;
+}
+
+static bool same_slot(const ag__code_slot *a, const ag__code_slot *b) {
+    return a->dtype == b->dtype && a->one == b->one && a->out == b->out && a->lanes == b->lanes;
+}
+
+static bool is_entry_of(const entry *e, uint64_t hash, int steps, const ag__code_step *step, int slots,
+                        const ag__code_slot *slot) {
+    bool equal = e->hash == hash && e->steps == steps && e->slots == slots;
+    for (int i = 0; equal && i < steps; i++) equal = same_step(&e->step[i], &step[i]);
+    for (int i = 0; equal && i < slots; i++) equal = same_slot(&slots_of(e)[i], &slot[i]);
+    return equal;
+}
+
+static size_t page_bytes(void) {
+    long bytes = sysconf(_SC_PAGESIZE);
+    return bytes > 0 ? (size_t)bytes : 4096;
+}
+
+/* Write the code into pages of its own, the size of which is known when it has been written once: nothing that is
+ * executable is ever written to. */
+static bool install(ag_tape *tape, const ag__machine *m, entry *e) {
+    size_t entry_point, page = page_bytes(), size = ag__assemble(m, NULL, 0, &entry_point);
+    e->page_bytes = (size + page - 1) / page * page;
+    uint8_t *pages = ag__code_pages.map(e->page_bytes), *start;
+    if (!pages) return false;
+    ag__assemble(m, pages, e->page_bytes, &entry_point);
+    if (!ag__code_pages.seal(pages, e->page_bytes)) {
+        ag__code_pages.unmap(pages, e->page_bytes);
+        return false;
+    }
+    start = pages + entry_point;
+    memcpy(&e->code, &start, sizeof e->code);
+    e->pages = pages;
+    tape->programs->mapped += e->page_bytes;
+    return true;
+}
+
+/* How many values a micro-program may become: steps, their constants, and conversions between widths. */
+static int values_in(const ag_micro *micro, int depth, int most) {
+    int n = 0;
+    for (; micro && micro->code != AG_MICRO_END && n < most; micro++) {
+        n += micro->code == AG_MICRO_CONVERT ? 4 : 2;
+        if (micro->code == AG_MICRO_CALL && depth < DEEPEST) n += values_in(micro->program, depth + 1, most - n);
+    }
+    return n;
+}
+
+static bool is_wide(const ag__code_step *step, const ag__code_slot *slot) {
+    bool wide = slot[step->y].dtype == AG_F64;
+    for (int i = 0; i < step->n; i++) wide = wide || slot[step->x[i]].dtype == AG_F64;
+    return wide;
+}
+
+/* The size of things: false for a program that is too large. */
+static bool measure(program *p, int steps, const ag__code_step *step) {
+    enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
+    p->lanes = 8;
+    p->room = 8;
+    for (int i = 0; i < steps; i++)
+        if (is_wide(&step[i], p->slot)) p->lanes = 4;
+    for (int i = 0; i < steps && p->room < MOST_VALUES; i++)
+        p->room +=
+            step[i].n + 3 + values_in(step[i].op->micro[step[i].dtype], 0, MOST_VALUES) * (p->lanes == 4 ? 2 : 1);
+    p->instruction_room = (2 + MOST_WAYS) * p->room;
+    p->table_mask = 15;
+    while (p->table_mask < (unsigned)p->room * 2) p->table_mask = p->table_mask * 2 + 1;
+    return p->room < MOST_VALUES;
+}
+
+static void *part(char *memory, size_t *used, size_t bytes) {
+    void *p = memory ? memory + *used : NULL;
+    *used += (bytes + 15) / 16 * 16;
+    return p;
+}
+
+/* Divide up memory; NULL: only see how much that takes. */
+static size_t lay_out(program *p, int slots, char *memory) {
+    size_t n = (size_t)p->room, used = 0;
+    p->value = part(memory, &used, MOST_WAYS * n * sizeof *p->value);
+    p->instruction = part(memory, &used, (size_t)p->instruction_room * sizeof *p->instruction);
+    p->table = part(memory, &used, ((size_t)p->table_mask + 1) * sizeof *p->table);
+    p->order = part(memory, &used, MOST_WAYS * n * sizeof *p->order);
+    p->of_slot = part(memory, &used, (size_t)slots * sizeof *p->of_slot);
+    p->pool = part(memory, &used, n * sizeof *p->pool);
+    p->pool_wide = part(memory, &used, n * sizeof *p->pool_wide);
+    p->base = part(memory, &used, (size_t)slots * sizeof *p->base);
+    return used;
+}
+
+static bool compile(ag_tape *tape, entry *e) {
+    program p = {.slot = slots_of(e)};
+    if (!measure(&p, e->steps, e->step)) return false;
+    size_t bytes = lay_out(&p, e->slots, NULL);
+    char *memory = ag__resize(tape, NULL, 0, bytes);
+    if (!memory) return false;
+    lay_out(&p, e->slots, memory);
+    p.value[0] = (value){0}; /* what failures refer to */
+    memset(p.table, 0xff, ((size_t)p.table_mask + 1) * sizeof *p.table);
+    memset(p.of_slot, 0xff, (size_t)e->slots * sizeof *p.of_slot);
+    for (int i = 0; i < e->steps && !p.failed; i++) add_step(&p, &e->step[i]);
+    ag__machine m = {0};
+    if (!p.failed) m = allocate(&p, e->slots);
+    bool good = !p.failed && install(tape, &m, e);
+    ag__resize(tape, memory, bytes, 0);
+    return good;
+}
+
+static entry **by_code(struct ag__programs *all, ag__code *code) {
+    uintptr_t address;
+    memcpy(&address, &code, sizeof address);
+    return &all->by_code[address / 4096 % BUCKETS];
+}
+
+static ag__code *compile_new(ag_tape *tape, uint64_t hash, int steps, const ag__code_step *step, int slots,
+                             const ag__code_slot *slot) {
+    size_t bytes = sizeof(entry) + (size_t)steps * sizeof *step + (size_t)slots * sizeof *slot;
+    entry *e = ag__resize(tape, NULL, 0, bytes), **bucket = &tape->programs->bucket[hash % BUCKETS];
+    if (!e) return NULL;
+    *e = (entry){.next = *bucket, .hash = hash, .bytes = bytes, .uses = 1, .steps = steps, .slots = slots};
+    memcpy(e->step, step, (size_t)steps * sizeof *step);
+    memcpy(e->step + steps, slot, (size_t)slots * sizeof *slot);
+    if (!compile(tape, e)) {
+        ag__resize(tape, e, bytes, 0);
+        return NULL;
+    }
+    e->next_by_code = *by_code(tape->programs, e->code);
+    *by_code(tape->programs, e->code) = *bucket = e;
+    return e->code;
+}
+
+static void give_back(ag_tape *tape, entry *e) {
+    struct ag__programs *all = tape->programs;
+    entry **at = &all->bucket[e->hash % BUCKETS];
+    while (*at != e) at = &(*at)->next;
+    *at = e->next;
+    all->mapped -= e->page_bytes;
+    ag__code_pages.unmap(e->pages, e->page_bytes);
+    ag__resize(tape, e, e->bytes, 0);
+}
+
+/* ---- What the evaluator calls ---- */
+
+static bool is_usable(void) { return __builtin_cpu_supports("avx2"); }
+
+static bool has_masks(void) { return __builtin_cpu_supports("avx512vl"); }
+
+bool (*ag__code_masks)(void) = has_masks;
+
+static bool has_place(const ag__code_slot *slot) {
+    return slot->dtype == AG_BOOL || slot->dtype == AG_F32 || slot->dtype == AG_F64;
+}
+
+bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) {
+    bool can = is_usable() && step->op->micro[step->dtype] && has_place(&slots[step->y]);
+    for (int i = 0; i < step->n; i++) can = can && has_place(&slots[step->x[i]]);
+    return can;
+}
+
+ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    if (!tape->compile || slots > NONE) return NULL;
+    for (int i = 0; i < steps; i++)
+        if (!ag__compilable(&step[i], slot)) return NULL;
+    if (!tape->programs) {
+        if (!(tape->programs = ag__resize(tape, NULL, 0, sizeof *tape->programs))) return NULL;
+        *tape->programs = (struct ag__programs){0};
+    }
+    uint64_t hash = hash_program(steps, step, slots, slot);
+    for (entry *e = tape->programs->bucket[hash % BUCKETS]; e; e = e->next)
+        if (is_entry_of(e, hash, steps, step, slots, slot) && e->uses < UINT32_MAX) return e->uses++, e->code;
+    if (tape->programs->mapped >= AG__CODE_BYTES) return NULL;
+    return compile_new(tape, hash, steps, step, slots, slot);
+}
+
+void ag__code_release(ag_tape *tape, ag__code *code) {
+    entry **at = by_code(tape->programs, code), *e;
+    while ((*at)->code != code) at = &(*at)->next_by_code;
+    e = *at;
+    if (--e->uses > 0) return;
+    *at = e->next_by_code;
+    give_back(tape, e);
+}
+
+void ag__code_free(ag_tape *tape) {
+    struct ag__programs *all = tape->programs;
+    if (!all) return;
+    for (int i = 0; i < BUCKETS; i++)
+        for (entry *next; all->bucket[i]; all->bucket[i] = next) {
+            next = all->bucket[i]->next;
+            give_back(tape, all->bucket[i]);
+        }
+    ag__resize(tape, all, sizeof *all, 0);
+    tape->programs = NULL;
+}
+
+#else
+
+bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) { return (void)step, (void)slots, false; }
+
+ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    (void)tape, (void)steps, (void)step, (void)slots, (void)slot;
+    return NULL;
+}
+
+void ag__code_release(ag_tape *tape, ag__code *code) { (void)tape, (void)code; }
+
+void ag__code_free(ag_tape *tape) { (void)tape; }
+
+ag__pages ag__code_pages = {NULL, NULL, NULL};
+bool (*ag__code_masks)(void) = NULL;
+
+#endif

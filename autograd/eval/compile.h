@@ -1,0 +1,56 @@
+/* compile -- runs of simple elementwise operations as one loop of machine code
+ *
+ * An optional accelerator, for x86-64 processors with AVX2: a strip program whose operations all have a
+ * micro-program becomes one loop whose intermediate values live in registers. The results are the same bits as the
+ * operations' block kernels give, NaN payloads excepted. Where it cannot serve it says so, and the kernels run. */
+#ifndef AG_COMPILE_H
+#define AG_COMPILE_H
+
+#include "autograd/eval/eval.h"
+
+/* A value of a strip program: elements next to each other; or a single one that stands for all, and so may what depends
+ * on such alone; or AG__LANES of them, where element i is at i mod AG__LANES. An output of lanes has the memory of the
+ * lanes that it is computed from: so a fold runs. */
+typedef struct ag__code_slot {
+    uint8_t dtype;
+    bool one;
+    bool out; /* needed afterwards: stored, if a step of this program writes it; else it may live in registers only */
+    bool lanes;
+} ag__code_slot;
+
+/* One elementwise operation. Slots are written once, and inputs before they are read. */
+typedef struct ag__code_step {
+    const ag_op *op;
+    uint8_t dtype; /* of the last input: chooses block and micro-program */
+    uint8_t n;
+    uint16_t x[8], y;
+    uint16_t attributes; /* index into the run-time table of attributes */
+} ag__code_step;
+
+/* slot[i] is the memory of slot i, NULL for one that lives in registers only. Two slots may share memory if one is an
+ * input whose last use is at or before the step that writes the other. Memory beyond n elements is not touched. */
+typedef void ag__code(int64_t n, void *const slot[], const void *const attributes[]);
+
+/* Whether this step can be part of a compiled program. */
+bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots);
+
+/* The program's code, which stays until it has been released as often as it was asked for; NULL: use the kernels. */
+ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot);
+
+void ag__code_release(ag_tape *tape, ag__code *code);
+
+/* All of it, released or not. */
+void ag__code_free(ag_tape *tape);
+
+/* Where executable memory comes from; tests put failing functions here. */
+typedef struct ag__pages {
+    void *(*map)(size_t bytes);               /* writable; NULL on failure */
+    bool (*seal)(void *pages, size_t bytes);  /* from now on executable, and not writable */
+    void (*unmap)(void *pages, size_t bytes); /* sealed or not */
+} ag__pages;
+extern ag__pages ag__code_pages;
+
+/* Whether code may use AVX-512's mask registers, which give the same bits in fewer instructions; tests say otherwise. */
+extern bool (*ag__code_masks)(void);
+
+#endif

@@ -1,0 +1,222 @@
+/* verify -- whether a region's program is sound, whatever thought lower.c had in making it
+ *
+ * In builds with assertions each program is gone through once when it is made. That stands for all strips: where a strip
+ * is in a tensor follows from the form of its cell alone, so what is checked is that
+ *   - every cell in memory belongs to a tensor that is there, and reaches as far as the last strip goes;
+ *   - every instruction reads and writes cells of the form that it takes them for, which hold that operand;
+ *   - what is read from scratch memory was written before, and is not overwritten in between.
+ * What does not hold is an error on the tape: such a program must not run. */
+#include "autograd/eval/plan.h"
+
+#include <string.h>
+
+#ifndef NDEBUG
+
+typedef struct verifying {
+    const ag__plan *plan;
+    const ag__chunk_nodes *c;
+    const ag__region *r;
+    const ag__inside *in;
+    uint32_t *owner; /* of each unit of scratch memory: the cell that was written last, + 1 */
+    const char *why; /* NULL: sound so far */
+} verifying;
+
+typedef enum form_of_cell { IS_ELEMENTS, IS_ROWS, IS_ONE, IS_LANES, IS_FOLDS } form_of_cell;
+
+static void expect(verifying *v, bool good, const char *why) {
+    if (!good && !v->why) v->why = why;
+}
+
+static const ag__cell *cell_at(const verifying *v, uint32_t s) { return (const ag__cell *)v->plan->cells.data + s; }
+
+static form_of_cell form_of(const ag__cell *s) {
+    if (s->where == AG__AT_FOLD) return IS_FOLDS;
+    if (s->lanes) return IS_LANES;
+    if (s->where == AG__AT_ONE) return IS_ONE;
+    return s->rows ? IS_ROWS : IS_ELEMENTS;
+}
+
+/* ---- Memory ---- */
+
+/* How many elements from the first on are a tensor's own, where none of its strides is negative. */
+static int64_t reach_of(const ag_tensor *t) {
+    int64_t reach = 1;
+    for (int i = 0; i < t->layout->rank; i++) {
+        int64_t stride = ag__strides(t->layout)[i], extent = t->layout->extent[i];
+        if (extent == 0) return 0;
+        reach += (extent - 1) * (stride < 0 ? 0 : stride);
+    }
+    return reach;
+}
+
+static int64_t strip_elements(const ag__region *r) {
+    if (r->form == AG__ROWS) return r->tile * r->columns;
+    return r->size < AG__STRIP ? r->size : AG__STRIP;
+}
+
+static int64_t scratch_elements(const verifying *v, const ag__cell *s) {
+    return s->lanes ? AG__LANES : s->rows ? v->r->tile : strip_elements(v->r);
+}
+
+static uint32_t scratch_units(const verifying *v, const ag__cell *s) {
+    return (uint32_t)((scratch_elements(v, s) * s->bytes + 63) / 64);
+}
+
+/* Whether a tensor has its value in memory when the region runs, or gets it there. */
+static bool is_stored(const verifying *v, uint32_t place) {
+    uint32_t root = v->in->root[place];
+    return root >= v->c->nodes || v->in->stored[root];
+}
+
+/* Every strip of the cell is within its tensor, or within scratch memory. */
+static void check_cell(verifying *v, const ag__cell *s) {
+    const ag__region *r = v->r;
+    if (s->where == AG__AT_NOTHING) return;
+    if (s->where == AG__AT_TEMP) {
+        expect(v, s->temp + scratch_units(v, s) <= r->temps, "a value is beyond the end of scratch memory");
+        return;
+    }
+    if (s->where == AG__AT_FOLD) {
+        expect(v, s->temp < r->folds && r->form != AG__FLAT && r->tile == 1, "partial folds where there are none");
+        return;
+    }
+    const ag_tensor *t = v->c->table[s->place];
+    int64_t most = s->where == AG__AT_ELEMENT ? r->size : s->where == AG__AT_ROW ? r->rows : r->columns;
+    bool by_rows = s->where == AG__AT_ROW || s->where == AG__AT_COLUMN;
+    expect(v, is_stored(v, s->place), "a tensor is read that is not in memory");
+    expect(v, s->bytes == ag__bytes(t) && s->dtype == t->dtype, "a value has another dtype than its tensor");
+    expect(v, s->where == AG__AT_ONE || reach_of(t) >= most, "a strip is beyond the end of its tensor");
+    expect(v, s->where != AG__AT_ELEMENT || t->layout->contiguous, "strips of a tensor that has gaps");
+    expect(v, !by_rows || r->form != AG__FLAT, "rows or columns in a region that has none");
+    expect(v, s->where != AG__AT_COLUMN || r->tile == 1, "columns in a strip of several rows");
+}
+
+/* ---- Reading and writing ---- */
+
+static void check_write(verifying *v, uint32_t y) {
+    const ag__cell *s = cell_at(v, y);
+    if (s->where != AG__AT_TEMP || v->why) return;
+    for (uint32_t u = s->temp; u < s->temp + scratch_units(v, s); u++) v->owner[u] = y + 1;
+}
+
+static void check_read(verifying *v, uint32_t x) {
+    const ag__cell *s = cell_at(v, x);
+    expect(v, s->where != AG__AT_NOTHING, "a value is read that is in no memory");
+    if (s->where != AG__AT_TEMP || v->why) return;
+    for (uint32_t u = s->temp; u < s->temp + scratch_units(v, s); u++) {
+        uint32_t owner = v->owner[u];
+        bool lanes = s->lanes && owner && cell_at(v, owner - 1)->lanes; /* those before and after a step share memory */
+        expect(v, owner == x + 1 || lanes, owner ? "a value was overwritten before it is read" : "nothing was written");
+    }
+}
+
+/* Whether the elements of a cell are those of a value with one for each element of the region, or one for each row. */
+static bool is_of(const verifying *v, const ag__cell *s, bool rows) {
+    int64_t size = v->c->table[s->place]->layout->size, extent[2], stride[2];
+    if (form_of(s) == IS_ONE) return true;
+    if (form_of(s) != (rows ? IS_ROWS : IS_ELEMENTS)) return false;
+    if (size == (rows ? v->r->rows : v->r->size)) return true;
+    return rows && size == v->r->size && ag__two_axes(v->c->table[s->place]->layout, extent, stride) &&
+           extent[0] == v->r->rows && stride[1] == 0;
+}
+
+/* Input number k of an operation is in cell s. */
+static void check_operand(verifying *v, uint32_t i, int k, const ag__cell *s, bool rows) {
+    uint32_t c = v->in->canon[v->c->operand[v->c->first[i] + (uint32_t)k]];
+    expect(v, s->place == c || s->place == v->in->root[c], "another value is read than the operand");
+    expect(v, is_of(v, s, rows) && form_of(s) != IS_ONE, "a value is read in another form than it has");
+    expect(v, s->dtype == v->c->table[c]->dtype, "a value is read as another dtype");
+}
+
+static void check_map(verifying *v, const ag__instruction *q, const uint32_t *x) {
+    bool rows = q->does == AG__MAP_ROWS;
+    const ag_tensor *t = v->c->table[q->node];
+    expect(v, t->layout->size == (rows ? v->r->rows : v->r->size), "an operation over as many elements as it has not");
+    expect(v, q->inputs == t->arity && is_of(v, cell_at(v, q->y), rows), "a result has another form");
+    for (int k = 0; k < q->inputs; k++) check_operand(v, q->node, k, cell_at(v, x[k]), rows);
+}
+
+/* What machine code over elements takes as one for all of them must be that in each strip. */
+static void check_run(verifying *v, const ag__instruction *q, const uint32_t *x) {
+    for (uint32_t k = 0; k < q->inputs + q->outputs; k++) {
+        const ag__cell *s = cell_at(v, x[k]);
+        form_of_cell form = form_of(s);
+        if (form == IS_LANES || form == IS_FOLDS) continue;
+        bool one_row = q->does == AG__RUN && form == IS_ROWS && v->r->tile == 1 && k < q->inputs;
+        expect(v, is_of(v, s, q->does == AG__RUN_ROWS || one_row), "machine code reads a value in another form");
+    }
+}
+
+static void check_fold(verifying *v, const ag__instruction *q, const uint32_t *x) {
+    int64_t size = v->c->table[q->node]->layout->size;
+    const ag__region *r = v->r;
+    if (q->does == AG__FOLD_ROWS || q->does == AG__FOLD_LANES)
+        expect(v, size == r->rows && is_of(v, cell_at(v, q->y), true), "a fold of rows that has another size");
+    if (q->does == AG__FOLD_DOWN) expect(v, size == r->columns && r->down, "a fold of columns that has another size");
+    if (q->does == AG__FOLD_ALL) expect(v, size == 1, "a fold of everything that has another size");
+    if (q->does == AG__FOLD_LONG) expect(v, size == r->rows && r->form == AG__WIDE, "a fold of long rows elsewhere");
+    expect(v, q->does < AG__FOLD_ALL || q->y < r->folds, "a fold that has no number");
+    if (q->does == AG__FOLD_LANES)
+        expect(v, form_of(cell_at(v, x[0])) == IS_LANES && r->tile == 1 && r->columns <= AG__STRIP, "no lanes");
+    else check_operand(v, q->node, 0, cell_at(v, x[0]), false);
+}
+
+static void check_instruction(verifying *v, const ag__instruction *q) {
+    const uint32_t *x = ag__numbers(&v->plan->operands, q->x);
+    uint32_t inputs = q->does == AG__FOLDED_DOWN ? 0 : q->inputs;
+    for (uint32_t k = 0; k < inputs; k++) check_read(v, x[k]);
+    switch (q->does) {
+    case AG__MAP:
+    case AG__MAP_ROWS: check_map(v, q, x); break;
+    case AG__RUN:
+    case AG__RUN_ROWS: check_run(v, q, x); break;
+    case AG__FILL:
+    case AG__FILL_ROWS:
+    case AG__REPEAT:
+    case AG__PACK:
+    case AG__PACK_ROWS: expect(v, is_stored(v, q->node), "a tensor is fetched that is not in memory"); break;
+    case AG__SPREAD: expect(v, is_of(v, cell_at(v, x[0]), true), "what is spread has no rows"); break;
+    case AG__FOLD_ROWS:
+    case AG__FOLD_LANES:
+    case AG__FOLD_ALL:
+    case AG__FOLD_LONG:
+    case AG__FOLD_DOWN: check_fold(v, q, x); break;
+    default: break;
+    }
+    if (q->does < AG__RUN && q->does != AG__START_DOWN) check_write(v, q->y);
+    for (uint32_t k = 0; k < q->outputs; k++) check_write(v, x[q->inputs + k]);
+}
+
+/* ---- All of it ---- */
+
+static void check_form(verifying *v) {
+    const ag__region *r = v->r;
+    bool several = r->tile > 1, whole = r->form == AG__ROWS;
+    expect(v, r->form == (r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE), "another form");
+    expect(v, r->rows == 0 || r->rows * r->columns == r->size, "rows by columns are not the elements");
+    expect(v, !several || (whole && r->tile * r->columns <= AG__STRIP), "a strip has too many rows");
+    expect(v, r->tile > 0 && ((r->tile & (r->tile - 1)) == 0 || r->tile == r->rows), "a group's rows are in no strips");
+}
+
+static void check_program(verifying *v) {
+    const ag__instruction *q = v->plan->instructions.data;
+    check_form(v);
+    for (uint32_t i = v->r->cell; i < v->r->cell + v->r->cells; i++) check_cell(v, cell_at(v, i));
+    for (uint32_t k = 0; k < v->r->prepares && !v->why; k++) check_instruction(v, &q[v->r->once + k]);
+    for (int strip = 0; strip < 2; strip++) /* the second one finds what was made once as it was */
+        for (uint32_t k = 0; k < v->r->count && !v->why; k++) check_instruction(v, &q[v->r->begin + k]);
+}
+
+bool ag__verify(const ag__plan *plan, const ag__chunk_nodes *c, const ag__region *r, const ag__inside *in) {
+    size_t bytes = ((size_t)r->temps + 1) * sizeof(uint32_t);
+    ag__buffer *memory = ag__buffer_new(c->tape, bytes);
+    if (!memory) return false;
+    verifying v = {.plan = plan, .c = c, .r = r, .in = in, .owner = memory->data};
+    memset(v.owner, 0, bytes);
+    check_program(&v);
+    ag__buffer_drop(c->tape, memory);
+    if (v.why) ag__fail_on(c->tape, "plan", AG_ERR_RANGE, "a region of %lld elements: %s", (long long)r->size, v.why);
+    return v.why == NULL;
+}
+
+#endif

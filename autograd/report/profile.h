@@ -1,0 +1,46 @@
+/* profile -- what a tape remembers of what it ran: rows, one for each structure, and the latest events */
+#ifndef AG_PROFILE_H
+#define AG_PROFILE_H
+
+#include "autograd/report/report.h"
+
+enum {
+    AG__EVENTS = 32768,
+    AG__FIXED_ROWS = 3 /* evaluations, planning, and everything that could not have a row of its own */
+};
+
+typedef struct ag__profile_event {
+    int64_t start, end; /* nanoseconds since the profile began */
+    int64_t live;       /* bytes in values at its end */
+    uint32_t row;
+} ag__profile_event;
+
+typedef struct ag__profile_structure { /* what tells steps apart, as bytes */
+    char *data;
+    size_t bytes, room;
+    bool incomplete; /* for want of memory */
+} ag__profile_structure;
+
+typedef struct ag__profile_row {
+    uint64_t hash; /* of its structure */
+    char *structure;
+    size_t structure_bytes;
+    ag_profile_entry one, all; /* what is counted for one call; for all, with the texts */
+    char *text;                /* what those are in; or NULL */
+    size_t text_bytes;
+} ag__profile_row;
+
+typedef struct ag__profile {
+    int64_t began, ended; /* by the clock; ended is 0 while it runs */
+    ag__profile_row *row;
+    uint32_t rows, room;
+    uint32_t *order; /* rows that were called, by time; valid if `sorted` */
+    uint32_t ordered;
+    bool sorted;
+    ag__profile_structure present; /* of the step that is reported */
+    uint32_t *table;               /* hash table of 1 + row; twice `room`, which is a power of two */
+    uint64_t events;               /* that there were; the ring holds the last AG__EVENTS of them */
+    ag__profile_event event[AG__EVENTS];
+} ag__profile;
+
+#endif

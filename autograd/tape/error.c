@@ -1,0 +1,300 @@
+/* error -- one sticky error a tape, the first
+ *
+ * Every failure passes through raise(): that is the place for a breakpoint. A failure needs no memory: the text lives in the
+ * tape. What has no tape to stick to (a NULL tape, an operation on NULL alone) is kept for the thread. */
+#include "autograd/tape/format.h"
+#include "autograd/tape/tape.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+
+static _Thread_local struct {
+    ag_status status;
+    bool located;
+    char text[AG__ERROR_SIZE];
+} orphan;
+
+static _Thread_local struct {
+    const char *file;
+    int line;
+} here;
+
+static const ag_tensor orphan_nil = {.flags = AG__NIL, .dtype = AG_F64};
+
+ag_tensor *ag__nil_of(ag_tape *tape) { return tape ? tape->nil : (ag_tensor *)(uintptr_t)&orphan_nil; }
+
+/* A text under construction: grows to the right, cut off where the room ends. */
+typedef struct text {
+    char *to;
+    size_t room, used;
+} text;
+
+#ifdef __GNUC__
+static void put(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#endif
+
+static void put_list(text *t, const char *format, va_list args) {
+    int n = ag__format_list(t->to + t->used, t->room - t->used, format, args);
+    if (n > 0) t->used = t->used + (size_t)n < t->room ? t->used + (size_t)n : t->room - 1;
+}
+
+static void put(text *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    put_list(t, format, args);
+    va_end(args);
+}
+
+static void put_shape(text *t, const ag__layout *l) {
+    put(t, "(");
+    for (int i = 0; i < l->rank; i++) put(t, i ? ",%lld" : "%lld", (long long)l->extent[i]);
+    put(t, ")");
+}
+
+/* "a (3,4) and b (5,6)"; labels take the place of the letters, cut off so that they leave room for the rest. */
+static void put_inputs(text *t, int n, ag_tensor *const x[]) {
+    for (int i = 0; i < n && i < 4; i++) {
+        const ag_tensor *a = x[i];
+        put(t, "%s", i == 0 ? "" : i + 1 == n ? " and " : ", ");
+        char letter[2] = {(char)(n == 1 ? 'x' : 'a' + i), 0};
+        if (!a || (a->flags & (AG__NIL | AG__STALE))) {
+            put(t, "%s %s", letter, a ? a->flags & AG__NIL ? "nil" : "rewound" : "NULL");
+            continue;
+        }
+        put(t, "%.60s ", a->label ? a->label : letter);
+        if (a->dtype != AG_F64) put(t, "%s ", ag_dtype_name((ag_dtype)a->dtype));
+        put_shape(t, a->layout);
+    }
+    if (n > 4) put(t, " and %d more", n - 4);
+}
+
+static bool is_closed(const ag_tape *tape) { return tape->inside.callback >= AG__NOTATION; }
+
+/* Where an error that is about to be raised goes; NULL if there is one already. */
+static char *raise(ag_tape *tape, ag_status status) {
+    if (!tape) {
+        if (status == AG_ERR_NIL && orphan.status != AG_OK) return NULL; /* what made that nil says more */
+        orphan.status = status;
+        orphan.located = false;
+        return orphan.text;
+    }
+    if (is_closed(tape) && !tape->trespassed) tape->trespassed = true; /* its status says only that it is closed */
+    else if (tape->status != AG_OK) return NULL;
+    tape->status = status;
+    tape->located = false;
+    return tape->error;
+}
+
+static ag_tape *tape_of_any(int n, ag_tensor *const x[]) {
+    for (int i = 0; i < n; i++)
+        if (x[i] && x[i]->tape) return x[i]->tape;
+    return NULL;
+}
+
+static void raise_about(ag_tape *tape, const char *name, int n, ag_tensor *const x[], ag_status status,
+                        const char *format, va_list args) {
+    char *to = raise(tape, status);
+    if (!to) return;
+    text t = {to, AG__ERROR_SIZE, 0};
+    put(&t, "%s: ", name);
+    if (n > 0) {
+        put_inputs(&t, n, x);
+        put(&t, ": ");
+    }
+    put_list(&t, format, args);
+}
+
+ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...) {
+    ag_tape *tape = tape_of_any(n, x);
+    va_list args;
+    va_start(args, format);
+    raise_about(tape, name, n, x, status, format, args);
+    va_end(args);
+    return ag__nil_of(tape);
+}
+
+ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    raise_about(tape, name, 0, NULL, status, format, args);
+    va_end(args);
+    return ag__nil_of(tape);
+}
+
+bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...) {
+    if (!r) return false;
+    va_list args;
+    va_start(args, format);
+    raise_about(r->tape, r->op && r->op->name ? r->op->name : "infer", r->x ? r->n : 0, r->x, status, format, args);
+    va_end(args);
+    return false;
+}
+
+/* The first of several threads tells; nobody waits, so that no lock can be found taken after a fork. */
+bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...) {
+    if (!call || !call->node) return false;
+    const ag_tensor *t = call->node;
+    if (atomic_exchange(&t->tape->failing, true)) return false;
+    bool first = t->tape->status == AG_OK;
+    va_list args;
+    va_start(args, format);
+    raise_about(t->tape, t->op->name, t->arity, t->input, status, format, args);
+    va_end(args);
+    if (first && t->file) ag__locate(t->tape, t->file, t->line);
+    return false;
+}
+
+/* ---- Where it was ---- */
+
+static void append_place(char *message, bool *located, const char *file, int line) {
+    text t = {message, AG__ERROR_SIZE, strlen(message)};
+    char place[200];
+    ag__format(place, sizeof place, " [%s%s:%d]", strlen(file) > 150 ? "…" : "",
+               strlen(file) > 150 ? file + strlen(file) - 150 : file, line);
+    if (t.used + strlen(place) >= t.room) t.used = t.room - 1 - strlen(place);
+    put(&t, "%s", place);
+    *located = true;
+}
+
+void ag__locate(ag_tape *tape, const char *file, int line) {
+    if (!file) return;
+    if (tape && tape->status != AG_OK && !tape->located) append_place(tape->error, &tape->located, file, line);
+    if (!tape && orphan.status != AG_OK && !orphan.located) append_place(orphan.text, &orphan.located, file, line);
+}
+
+/* All that this call has recorded: nothing before it lacks a place. Versions have their variable's, and say nothing. */
+static void place_recorded(ag_tape *tape, const char *file, int line) {
+    for (uint32_t i = tape->count; i-- > 0;) {
+        ag_tensor *t = ag__node(tape, i);
+        if (t->file && !(t->flags & AG__READ)) break;
+        if (t->file) continue;
+        t->file = file;
+        t->line = line;
+    }
+}
+
+ag_tensor *ag_located(ag_tensor *x, const char *file, int line) {
+    ag_tape *tape = x ? x->tape : NULL;
+    if (!tape || tape->status != AG_OK) ag__locate(tape, file, line);
+    else place_recorded(tape, file, line);
+    return x;
+}
+
+void ag_here(const char *file, int line) {
+    here.file = file;
+    here.line = line;
+}
+
+const char *ag__here_file(int *line) {
+    const char *file = here.file;
+    *line = here.line;
+    here.file = NULL;
+    return file;
+}
+
+ag_status ag__leave(ag_tape *tape, const char *file, int line) {
+    if (tape && file && tape->status == AG_OK) place_recorded(tape, file, line);
+    ag__locate(tape, file, line);
+    return ag_tape_status(tape);
+}
+
+/* ---- What the user sees ---- */
+
+ag_status ag_tape_status(const ag_tape *tape) { return tape ? tape->status : orphan.status; }
+
+const char *ag_tape_error(const ag_tape *tape) {
+    if (!tape) return orphan.status == AG_OK ? "" : orphan.text;
+    return tape->status == AG_OK ? "" : tape->error;
+}
+
+void ag_clear_error(ag_tape *tape) {
+    if (tape && is_closed(tape)) ag__refused_inside(tape, "clear_error", AG__NOTATION);
+    else if (tape) tape->status = AG_OK;
+    else orphan.status = AG_OK;
+}
+
+const char *ag_status_name(ag_status status) {
+    static const char *const names[] = {
+        [AG_OK] = "AG_OK",
+        [AG_ERR_NULL] = "AG_ERR_NULL",
+        [AG_ERR_SHAPE] = "AG_ERR_SHAPE",
+        [AG_ERR_DTYPE] = "AG_ERR_DTYPE",
+        [AG_ERR_AXIS] = "AG_ERR_AXIS",
+        [AG_ERR_RANGE] = "AG_ERR_RANGE",
+        [AG_ERR_TAPE] = "AG_ERR_TAPE",
+        [AG_ERR_NIL] = "AG_ERR_NIL",
+        [AG_ERR_GRADIENT] = "AG_ERR_GRADIENT",
+        [AG_ERR_MEMORY] = "AG_ERR_MEMORY",
+        [AG_ERR_FILE] = "AG_ERR_FILE",
+    };
+    size_t i = (size_t)status;
+    return i < sizeof names / sizeof *names ? names[i] : "AG_ERR_?";
+}
+
+/* ---- Within the user's own code ---- */
+
+static void raise_inside(ag_tape *tape, const char *name, const char *what) {
+    static const char *const callbacks[] = {"", "infer", "vjp", "function", "eval", "notation", "resize"};
+    const ag__within *i = &tape->inside;
+    ag__fail_on(tape, name, AG_ERR_TAPE, "within the %s of %s %s", callbacks[i->callback], i->name, what);
+}
+
+bool ag__refused_inside(ag_tape *tape, const char *name, ag__callback from) {
+    if (tape->inside.callback < from) return false;
+    raise_inside(tape, name,
+                 is_closed(tape)                     ? "the tape can only be looked at"
+                 : tape->inside.callback == AG__EVAL ? "the tape that is being evaluated is still needed"
+                                                     : "the tape is still needed");
+    return true;
+}
+
+bool ag__in_order(ag_tape *tape, const char *name) {
+    if (tape->status == AG_OK) return true;
+    if (is_closed(tape) && !tape->trespassed) raise_inside(tape, name, "the tape can only be looked at");
+    return false;
+}
+
+ag__closed ag__close(ag_tape *tape, ag__callback callback, const char *name) {
+    ag__closed former = {tape->inside, tape->status};
+    tape->inside = (ag__within){.callback = callback, .name = name};
+    if (tape->status != AG_OK) return former;
+    static const char closed[] = "the tape is in use: code that it calls can only look at it";
+    tape->status = AG_ERR_TAPE;
+    tape->located = true;
+    memcpy(tape->error, closed, sizeof closed);
+    return former;
+}
+
+void ag__reopen(ag_tape *tape, ag__closed former) {
+    tape->inside = former.inside;
+    if (!tape->trespassed) tape->status = former.status;
+    if (!is_closed(tape)) tape->trespassed = false;
+}
+
+/* ---- Checking what comes in ---- */
+
+static const char *const ordinal[] = {"first", "second", "third", "fourth"};
+
+bool ag__inputs_usable(const char *name, int n, ag_tensor *const x[], ag_tensor **nil) {
+    ag_tape *tape = tape_of_any(n, x);
+    *nil = ag__nil_of(tape);
+    if (tape && !ag__in_order(tape, name)) return false;
+    for (int i = 0; i < n; i++) {
+        const char *which = n == 1 ? "the" : i < 4 ? ordinal[i] : "an";
+        const ag_tensor *a = x[i];
+        if (!a) ag__fail(name, n, x, AG_ERR_NULL, "%s input is NULL", which);
+        else if (a->flags & AG__NIL)
+            ag__fail(name, n, x, AG_ERR_NIL, "%s input is the nil result of an earlier error", which);
+        else if (a->flags & AG__STALE) ag__fail(name, n, x, AG_ERR_TAPE, "%s input was released by a rewind", which);
+        else if (a->tape != tape) ag__fail(name, n, x, AG_ERR_TAPE, "%s input is on another tape", which);
+        else continue;
+        return false;
+    }
+    return true;
+}
+
+bool ag__usable(const char *what, const ag_tensor *x) {
+    ag_tensor *nil, *in = (ag_tensor *)(uintptr_t)x;
+    return ag__inputs_usable(what, 1, &in, &nil);
+}

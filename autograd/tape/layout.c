@@ -1,0 +1,118 @@
+/* layout -- shapes and strides
+ *
+ * A layout is immutable and lives in the arena, older than every node that shows it; elementwise results share their
+ * input's, and new ones are looked up among the last few, so that comparing two pointers usually settles whether two
+ * shapes are equal. */
+#include "autograd/tape/format.h"
+#include "autograd/tape/hash.h"
+#include "autograd/tape/tape.h"
+
+#include <string.h>
+
+static bool refuse(const char **why, const char *format, long long number, int axis) {
+    static _Thread_local char text[96];
+    ag__format(text, sizeof text, format, number, axis);
+    *why = text;
+    return false;
+}
+
+bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why) {
+    if (shape->rank < 0 || shape->rank > AG_MAX_RANK)
+        return refuse(why, "rank %lld, which is not 0 to %d", shape->rank, AG_MAX_RANK);
+    int64_t n = 1;
+    bool empty = false;
+    for (int i = 0; i < shape->rank; i++) {
+        int64_t e = shape->extent[i];
+        if (e < 0) return refuse(why, "extent %lld, which is negative, at axis %d", e, i);
+        if (e == 0) empty = true;
+        if (e > 1 && n > (INT64_MAX / 16) / e) /* 16: bytes and strides fit as well */
+            return refuse(why, "more elements than can be counted, with extent %lld at axis %d", e, i);
+        if (e > 1) n *= e;
+    }
+    *size = empty ? 0 : n;
+    return true;
+}
+
+static bool row_major(int rank, const int64_t *extent, const int64_t *stride) {
+    int64_t step = 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        if (extent[i] == 0) return true;
+        if (extent[i] != 1 && stride[i] != step) return false;
+        step *= extent[i];
+    }
+    return true;
+}
+
+/* One of the last that were made, or a new one; `extent` goes on with the strides. */
+static const ag__layout *layout_like(ag_tape *tape, const ag__layout *l, const int64_t *extent) {
+    size_t bytes = 2 * (size_t)l->rank * sizeof(int64_t);
+    ag__recent *recent = &tape->recent[l->hash % AG__RECENT];
+    const ag__layout *known = recent->layout;
+    if (known && known->hash == l->hash && known->rank == l->rank && memcmp(known->extent, extent, bytes) == 0)
+        return known;
+    ag__layout *fresh = ag__arena(tape, sizeof *l + bytes);
+    if (!fresh) return NULL;
+    *fresh = *l;
+    memcpy(fresh->extent, extent, bytes);
+    *recent = (ag__recent){fresh, tape->count};
+    tape->last_recent = tape->count;
+    return fresh;
+}
+
+const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride) {
+    int64_t extent[2 * AG_MAX_RANK], *strides = extent + shape->rank, step = 1;
+    ag__layout l = {.size = 1, .rank = shape->rank, .hash = (uint64_t)shape->rank};
+    for (int i = shape->rank - 1; i >= 0; i--) {
+        extent[i] = shape->extent[i];
+        l.size *= shape->extent[i];
+        strides[i] = stride ? stride[i] : step;
+        step *= shape->extent[i] > 0 ? shape->extent[i] : 1;
+    }
+    l.contiguous = !stride || row_major(l.rank, extent, strides);
+    for (int i = 0; i < 2 * l.rank; i++) l.hash = ag__mix(l.hash, (uint64_t)extent[i]);
+    return layout_like(tape, &l, extent);
+}
+
+void ag__layouts_forget(ag_tape *tape, uint32_t count) {
+    if (tape->last_recent < count) return;
+    tape->last_recent = 0;
+    for (ag__recent *r = tape->recent; r < tape->recent + AG__RECENT; r++)
+        if (r->count >= count) *r = (ag__recent){NULL, 0};
+        else if (r->count > tape->last_recent) tape->last_recent = r->count;
+}
+
+bool ag__layout_is(const ag__layout *l, const ag_shape *shape) {
+    return l->rank == shape->rank && memcmp(l->extent, shape->extent, (size_t)l->rank * sizeof(int64_t)) == 0;
+}
+
+bool ag__layouts_equal(const ag__layout *a, const ag__layout *b) {
+    return a == b || (a->rank == b->rank && memcmp(a->extent, b->extent, (size_t)a->rank * sizeof(int64_t)) == 0);
+}
+
+bool ag__layouts_same(const ag__layout *a, const ag__layout *b) {
+    return a == b || (a->rank == b->rank && memcmp(a->extent, b->extent, 2 * (size_t)a->rank * sizeof(int64_t)) == 0);
+}
+
+ag_shape ag__layout_shape(const ag__layout *l) {
+    ag_shape shape = {l->rank, {0}};
+    memcpy(shape.extent, l->extent, (size_t)l->rank * sizeof(int64_t));
+    return shape;
+}
+
+bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t *mask, ag_tensor **nil) {
+    int rank = x->layout->rank;
+    *mask = axes->count == -1 ? (1u << rank) - 1 : 0;
+    if (axes->count < -1 || axes->count > AG_MAX_RANK) {
+        *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "%d is no number of axes", axes->count);
+        return false;
+    }
+    for (int i = 0; i < axes->count; i++) {
+        int a = ag__axis(axes->axis[i], rank);
+        if (a < 0 || (*mask & 1u << a)) {
+            *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axes->axis[i]);
+            return false;
+        }
+        *mask |= 1u << a;
+    }
+    return true;
+}

@@ -1,0 +1,223 @@
+/* memory -- every byte of the library comes from ag__resize
+ *
+ * Above it the list of nodes, in segments that stay where they are: node i has the same place whatever is rewound and
+ * recorded, so that a handle never points at anything but a node. And the arena: a list of chunks that inputs, attributes,
+ * layouts and labels are cut from in the order of recording. Rewinding moves both ends back and keeps the memory, so a steady
+ * loop allocates nothing. Invariant: chunks before tape->chunk are full or passed over, chunks after it are empty. */
+#include "autograd/tape/tape.h"
+
+#include <stdlib.h>
+#include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#if defined __SANITIZE_ADDRESS__
+#define HAVE_ASAN 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define HAVE_ASAN 1
+#endif
+#endif
+#ifdef HAVE_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+#if AG_HAVE_MEMCHECK
+#include <valgrind/memcheck.h>
+#endif
+
+/* An input takes 8 bytes of the arena: the inputs of all nodes are fewer than 2^31, and any count of readers fits 32 bits. */
+static const uint64_t MOST_ARENA = (UINT64_C(1) << 34) - 2 * 1024 * 1024;
+
+enum { ALIGNMENT = 64, FIRST_CHUNK = 32 * 1024, LARGEST_CHUNK = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
+
+/* Rewound memory is out of bounds until it is handed out again: what is read there by mistake is caught. */
+void ag__poison(const void *p, size_t bytes) {
+#ifdef HAVE_ASAN
+    ASAN_POISON_MEMORY_REGION(p, bytes);
+#elif AG_HAVE_MEMCHECK
+    VALGRIND_MAKE_MEM_NOACCESS(p, bytes);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
+void ag__unpoison(const void *p, size_t bytes) {
+#ifdef HAVE_ASAN
+    ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+#elif AG_HAVE_MEMCHECK
+    VALGRIND_MAKE_MEM_UNDEFINED(p, bytes);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
+uint16_t ag__gap(void) {
+    enum { GAP = 64 };
+#ifdef HAVE_ASAN
+    return GAP;
+#elif AG_HAVE_MEMCHECK
+    return RUNNING_ON_VALGRIND ? GAP : 0;
+#else
+    return 0;
+#endif
+}
+
+/* Large pages where the system leaves that to the program: fewer faults, and fewer misses when many arrays are read. */
+static void prefer_huge_pages(void *p, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    enum { PAGE = 4096 };
+    uintptr_t first = ((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1),
+              end = ((uintptr_t)p + bytes) & ~(uintptr_t)(PAGE - 1);
+    madvise((void *)first, end - first, MADV_HUGEPAGE);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
+static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
+    (void)ctx;
+    if (new_bytes == 0) {
+        free(p);
+        return NULL;
+    }
+    if (new_bytes > PTRDIFF_MAX) return NULL;
+    void *q = aligned_alloc(ALIGNMENT, ag__rounded(new_bytes, ALIGNMENT));
+    if (q && new_bytes >= HUGE_PAGES) prefer_huge_pages(q, new_bytes);
+    if (q && p) {
+        memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+        free(p);
+    }
+    return q;
+}
+
+const ag_allocator ag__default_allocator = {default_resize, NULL};
+
+/* The user's must not use the tape, which is about to change. */
+static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
+    const ag_allocator *a = &tape->allocator;
+    if (a->resize == default_resize) return default_resize(a->ctx, p, old_bytes, new_bytes);
+    ag__closed former = ag__close(tape, AG__ALLOCATOR, "the allocator");
+    void *q = a->resize(a->ctx, p, old_bytes, new_bytes);
+    ag__reopen(tape, former);
+    return q;
+}
+
+void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
+    ag_memory *m = &tape->memory;
+    if (new_bytes > PTRDIFF_MAX || (int64_t)new_bytes > INT64_MAX - m->held) return NULL;
+    if (p && new_bytes == 0) ag__unpoison(p, old_bytes); /* arena or slab: parts of it may be poisoned */
+    if (new_bytes != 0) m->allocations++;
+    void *q = call_allocator(tape, p, old_bytes, new_bytes);
+    if (!q && new_bytes != 0) return NULL;
+    m->held += (int64_t)new_bytes - (int64_t)old_bytes;
+    if (m->held > m->peak_held) m->peak_held = m->held;
+    return q;
+}
+
+/* ---- The arena ---- */
+
+static ag__chunk *chunk_new(ag_tape *tape, size_t least, size_t before) {
+    size_t bytes = before < FIRST_CHUNK / 2 ? FIRST_CHUNK : before * 2 > LARGEST_CHUNK ? LARGEST_CHUNK : before * 2;
+    size_t needed = ag__plus(least, sizeof(ag__chunk));
+    if (bytes < needed) bytes = needed;
+    ag__chunk *c = ag__resize(tape, NULL, 0, bytes);
+    if (!c) return NULL;
+    *c = (ag__chunk){.capacity = bytes - sizeof(ag__chunk)};
+    ag__poison(c + 1, c->capacity);
+    return c;
+}
+
+/* The next chunk, which has room for `bytes`: one that waits, or a new one put in before those that wait. */
+static ag__chunk *next_chunk(ag_tape *tape, size_t bytes) {
+    ag__chunk *now = tape->chunk, *c = now ? now->next : tape->first_chunk;
+    if (now && now->before + now->used > MOST_ARENA) return NULL;
+    if (c && c->capacity >= bytes) return c;
+    ag__chunk *fresh = chunk_new(tape, bytes, now ? now->capacity : 0);
+    if (!fresh) return NULL;
+    fresh->next = c;
+    *(now ? &now->next : &tape->first_chunk) = fresh;
+    return fresh;
+}
+
+void *ag__arena(ag_tape *tape, size_t bytes) {
+    const size_t given = bytes;
+    bytes = (bytes + 7) & ~(size_t)7;
+    ag__chunk *c = tape->chunk;
+    if (!c || c->capacity - c->used < bytes || bytes < given) {
+        if (!(c = next_chunk(tape, ag__rounded(given, 8)))) return NULL;
+        c->before = tape->chunk ? tape->chunk->before + tape->chunk->used : 0;
+        tape->chunk = c;
+    }
+    char *p = (char *)(c + 1) + c->used;
+    c->used += bytes;
+    ag__unpoison(p, bytes);
+    return p;
+}
+
+/* Move the end back to `used` bytes of `chunk`; NULL is the very beginning. */
+void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used) {
+    for (ag__chunk *c = chunk ? chunk : tape->first_chunk; c; c = c->next) {
+        size_t keep = c == chunk ? used : 0;
+        ag__poison((char *)(c + 1) + keep, c->used - keep);
+        c->used = keep;
+        if (c == tape->chunk) break;
+    }
+    tape->chunk = chunk;
+}
+
+int64_t ag__arena_bytes(const ag_tape *tape) {
+    size_t used = tape->chunk ? tape->chunk->before + tape->chunk->used : 0;
+    return (int64_t)(used + tape->count * sizeof(ag_tensor));
+}
+
+/* Give back the chunks that wait. */
+void ag__arena_trim(ag_tape *tape) {
+    ag__chunk **waiting = tape->chunk ? &tape->chunk->next : &tape->first_chunk;
+    for (ag__chunk *c = *waiting, *next; c; c = next) {
+        next = c->next;
+        ag__resize(tape, c, sizeof *c + c->capacity, 0);
+    }
+    *waiting = NULL;
+}
+
+/* ---- The list of nodes ---- */
+
+static bool grow_segment_list(ag_tape *tape) {
+    uint32_t room = ag__more_room(tape->segment_room, 16);
+    ag_tensor **list =
+        ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, ag__times(room, sizeof *list));
+    if (!list) return false;
+    tape->segments = list;
+    tape->segment_room = room;
+    return true;
+}
+
+void ag__nodes_end(ag_tape *tape) {
+    uint32_t segment = tape->count / AG__SEGMENT;
+    ag_tensor *nodes = segment < tape->segment_count ? tape->segments[segment] : NULL;
+    tape->next = nodes ? nodes + tape->count % AG__SEGMENT : NULL;
+    tape->next_end = nodes ? nodes + AG__SEGMENT : NULL;
+}
+
+/* Have a place for the next node where the last segment is full. */
+bool ag__nodes_grow(ag_tape *tape) {
+    uint32_t segment = tape->count / AG__SEGMENT;
+    if (segment == tape->segment_count) {
+        if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return false;
+        if (segment == tape->segment_room && !grow_segment_list(tape)) return false;
+        ag_tensor *nodes = ag__resize(tape, NULL, 0, AG__SEGMENT * sizeof *nodes);
+        if (!nodes) return false;
+        tape->segments[tape->segment_count++] = nodes;
+    }
+    ag__nodes_end(tape);
+    return true;
+}
+
+/* Give back the segments beyond the last node. */
+void ag__segments_trim(ag_tape *tape) {
+    uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
+    while (tape->segment_count > used)
+        ag__resize(tape, tape->segments[--tape->segment_count], AG__SEGMENT * sizeof **tape->segments, 0);
+    ag__nodes_end(tape);
+}

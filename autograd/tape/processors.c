@@ -1,0 +1,147 @@
+/* processors -- how many threads a tape has unless it is told
+ *
+ * AG_THREADS says so, or else OMP_NUM_THREADS, which other libraries go by; or else it is as many as there are processors
+ * that this process may use: those of its affinity mask, and no more than the quota of its control group, in a container
+ * say, pays for. */
+#define _GNU_SOURCE
+
+#include "autograd/tape/format.h"
+#include "autograd/tape/tape.h"
+
+#if AG_HAVE_THREADS
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+#endif
+
+#if AG_HAVE_THREADS
+static int online(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > AG__MOST_THREADS ? AG__MOST_THREADS : (int)n;
+}
+
+#ifdef __linux__
+/* How many processors of the mask; 0: the system does not say. */
+static int allowed(void) {
+    cpu_set_t set[8]; /* a bit each */
+    return sched_getaffinity(0, sizeof set, set) == 0 ? CPU_COUNT_S(sizeof set, set) : 0;
+}
+#else
+static int allowed(void) { return 0; }
+#endif
+
+/* ---- Control groups ---- */
+
+enum { LINE = 1024, TEXT = 8192 };
+
+/* The beginning of a file, as text; "" if there is none. */
+static const char *read_text(const char *path, char text[TEXT]) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? 0 : read(file, text, TEXT - 1);
+    if (file >= 0) close(file);
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+/* Processors that `quota` microseconds of each period pay for, rounded up. */
+static int paid(long long quota, long long period) {
+    if (quota <= 0 || period <= 0 || quota / period >= AG__MOST_THREADS) return AG__MOST_THREADS;
+    return (int)((quota + period - 1) / period);
+}
+
+/* The quota of the group in this folder: "max 100000" or "150000 100000" in one file, or in the older form two files. */
+static int quota_in(const char *folder, bool older) {
+    char path[LINE + 32], text[TEXT], *rest;
+    ag__format(path, sizeof path, "%s/%s", folder, older ? "cpu.cfs_quota_us" : "cpu.max");
+    long long quota = strtoll(read_text(path, text), &rest, 10);
+    if (!older) return paid(quota, strtoll(rest, NULL, 10));
+    ag__format(path, sizeof path, "%s/cpu.cfs_period_us", folder);
+    return paid(quota, strtoll(read_text(path, text), NULL, 10));
+}
+
+/* The least quota of a group and of those that it is in. Within a container the group may have another path than is
+ * said, and the container's own is then that of the root. */
+static int quota_up_from(const char *root, const char *path, size_t length, bool older) {
+    int most = AG__MOST_THREADS;
+    char folder[LINE];
+    if (strlen(root) + length >= sizeof folder) length = 0;
+    ag__format(folder, sizeof folder, "%s%.*s", root, (int)length, path);
+    for (char *end = folder + strlen(folder), *last = folder + strlen(root); end >= last; end--) {
+        if (*end != '\0' && *end != '/') continue;
+        *end = '\0';
+        int n = quota_in(folder, older);
+        if (n < most) most = n;
+    }
+    return most;
+}
+
+/* Whether a list "cpu,cpuacct" names the controller of processor time. */
+static bool names_cpu(const char *list, size_t length) {
+    for (const char *end = list + length; list < end; list++) {
+        const char *item = list;
+        while (list < end && *list != ',') list++;
+        if (list - item == 3 && memcmp(item, "cpu", 3) == 0) return true;
+    }
+    return false;
+}
+
+/* Lines are NUMBER:CONTROLLERS:PATH; no controllers means the newer form, which has one tree. */
+int ag__cgroup_quota(const char *groups, const char *root) {
+    int most = AG__MOST_THREADS;
+    for (const char *line = groups; *line;) {
+        size_t length = strcspn(line, "\n");
+        const char *list = memchr(line, ':', length), *path = NULL;
+        if (list) path = memchr(list + 1, ':', length - (size_t)(list + 1 - line));
+        if (path) {
+            const size_t named = (size_t)(path - list - 1), rest = length - (size_t)(path + 1 - line);
+            const bool older = names_cpu(list + 1, named);
+            char tree[LINE];
+            ag__format(tree, sizeof tree, older ? "%s/cpu" : "%s", root);
+            int n = older || named == 0 ? quota_up_from(tree, path + 1, rest, older) : most;
+            if (n < most) most = n;
+        }
+        line += length + (line[length] == '\n');
+    }
+    return most;
+}
+
+/* ---- How many ---- */
+
+static int count_processors(void) {
+    static _Atomic int quota; /* read once */
+    int n = allowed(), most = quota;
+    char text[TEXT];
+    if (most == 0) quota = most = ag__cgroup_quota(read_text("/proc/self/cgroup", text), "/sys/fs/cgroup");
+    if (n < 1) n = online();
+    return n < most ? n : most;
+}
+
+static _Atomic int processors; /* as they were when a tape was made last; 0: never */
+
+int ag__processors(void) {
+    if (processors == 0) processors = count_processors();
+    return processors;
+}
+
+/* A list of numbers is for nested loops, the outermost first; 0 if this is none. */
+static int number_in(const char *name) {
+    const char *text = getenv(name);
+    long n = text ? strtol(text, NULL, 10) : 0;
+    return n < 1 ? 0 : n > AG__MOST_THREADS ? AG__MOST_THREADS : (int)n;
+}
+
+int ag__default_threads(void) {
+    int n = number_in("AG_THREADS");
+    processors = count_processors();
+    if (n == 0) n = number_in("OMP_NUM_THREADS");
+    return n > 0 ? n : processors;
+}
+#else
+int ag__processors(void) { return 1; }
+int ag__default_threads(void) { return 1; }
+#endif

@@ -1,0 +1,390 @@
+/* record -- appending to the tape, the one way in for every operation
+ *
+ * ag_apply checks what is common to all operations, broadcasts elementwise inputs, asks the operation for shape and
+ * dtype, and appends a node. Nothing is appended unless everything is valid. */
+#include "autograd/eval/eval.h"
+
+#include <string.h>
+
+enum { FEW = 8, MOST_INPUTS = UINT16_MAX, MOST_ATTRIBUTES = UINT16_MAX };
+
+ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
+                      ag_tensor *const x[], const void *attributes, size_t bytes) {
+    size_t inputs = (size_t)n * sizeof(ag_tensor *);
+    bool room = tape->next != tape->next_end || ag__nodes_grow(tape);
+    ag_tensor *t = tape->next, **input = room ? ag__arena(tape, inputs + bytes) : NULL;
+    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    t->tape = tape, t->op = op, t->layout = layout; /* one by one: to clear it first takes longer than the rest */
+    t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
+    t->id = tape->count;
+    t->readers = t->live = t->place = 0;
+    t->arity = (uint16_t)n;
+    t->attribute_bytes = (uint16_t)bytes;
+    t->dtype = (uint8_t)dtype;
+    unsigned flags = tape->in_gradient ? AG__GRADIENT : 0, from_inputs = 0;
+    for (int i = 0; i < n; i++) {
+        input[i] = x[i];
+        x[i]->readers++;
+        from_inputs |= x[i]->flags;
+    }
+    if (!tape->recording) flags |= AG__DETACHED;
+    else if (op->vjp && op->vjp != ag_zero_vjp && ag__is_real((int)dtype)) flags |= from_inputs & AG__REQUIRES;
+    t->flags = (uint16_t)flags;
+    if (bytes) memcpy(ag__attributes(t), attributes, bytes);
+    tape->count++, tape->next++;
+    return t;
+}
+
+ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    (void)y, (void)g, (void)i;
+    return NULL;
+}
+
+/* ---- Variables are used through their version ---- */
+
+static ag_tensor *new_version(ag_tensor *v) {
+    ag__variable *state = ag__variable_of(v);
+    ag_tensor *from[2] = {v, state->pending};
+    ag_tensor *t = ag__record(&ag__op_read, v->tape, (ag_dtype)v->dtype, v->layout, from[1] ? 2 : 1, from, NULL, 0);
+    if (t->flags & AG__NIL) return NULL;
+    t->flags |= AG__READ;
+    if (!state->pending) {
+        t->buffer = v->buffer;
+        t->buffer->refs++;
+        t->flags |= AG__LEAF | AG__COMPUTED;
+        v->readers--;
+    }
+    t->flags &= (uint16_t)~AG__REQUIRES; /* the assigned value may require gradients where the variable does not */
+    if (v->flags & AG__REQUIRES && v->tape->recording) t->flags |= AG__REQUIRES;
+    t->label = v->label;
+    t->file = v->file;
+    t->line = v->line;
+    return state->version = t;
+}
+
+/* A version that was recorded under the present setting of ag_tape_set_recording, with false since it was set; NULL if there
+ * is none yet. */
+static ag_tensor *ready_version(const ag_tensor *v) {
+    ag_tensor *t = ag__variable_of(v)->version;
+    if (!t || !(t->flags & AG__DETACHED) != v->tape->recording) return NULL;
+    return v->tape->recording || t->id >= v->tape->off_since ? t : NULL;
+}
+
+ag_tensor *ag__current(ag_tensor *x) {
+    if (!(x->flags & AG__VARIABLE)) return x;
+    ag_tensor *t = ready_version(x);
+    return t ? t : new_version(x);
+}
+
+/* ---- Elementwise inputs are broadcast to each other ---- */
+
+static bool common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]) {
+    *shape = ag__layout_shape(x[0]->layout);
+    for (int j = 1; j < n; j++) {
+        const ag__layout *l = x[j]->layout;
+        if (l->rank > shape->rank) { /* make room for new leading axes */
+            int more = l->rank - shape->rank;
+            memmove(shape->extent + more, shape->extent, (size_t)shape->rank * sizeof(int64_t));
+            for (int i = 0; i < more; i++) shape->extent[i] = 1;
+            shape->rank = l->rank;
+        }
+        for (int i = 1; i <= l->rank; i++) {
+            int64_t *e = &shape->extent[shape->rank - i], f = l->extent[l->rank - i];
+            if (*e == 1) *e = f;
+            if (f == 1 || f == *e) continue;
+            *clash = -i, extents[0] = *e, extents[1] = f;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
+    bool equal = true;
+    for (int i = 1; i < n; i++) equal = equal && ag__layouts_equal(x[i]->layout, x[0]->layout);
+    if (equal) return true;
+    ag_shape shape;
+    int clash;
+    int64_t extents[2], size;
+    const char *why;
+    if (!common_shape(n, x, &shape, &clash, extents)) {
+        ag__fail(op->name, n, x, AG_ERR_SHAPE, "axis %d has extents %lld and %lld, which cannot be broadcast", clash,
+                 (long long)extents[0], (long long)extents[1]);
+        return false;
+    }
+    if (!ag__shape_valid(&shape, &size, &why)) {
+        ag__fail(op->name, n, x, AG_ERR_SHAPE, "the result would have %s", why);
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        if (!ag__layout_is(x[i]->layout, &shape)) x[i] = ag_broadcast_to(x[i], shape);
+        if (x[i]->flags & AG__NIL) return false;
+    }
+    return true;
+}
+
+/* ---- What an operation decides, checked ---- */
+
+static const ag__layout *contiguous_layout(const ag_infer *r) {
+    for (int i = 0; i < r->n; i++) { /* an input of the same shape has one to share */
+        const ag__layout *l = r->x[i]->layout;
+        if (l->contiguous && ag__layout_is(l, &r->shape)) return l;
+    }
+    return ag__layout_new(r->tape, &r->shape, NULL);
+}
+
+/* Lowest and highest element number that a layout reaches. */
+static bool reach(int rank, const int64_t *extent, const int64_t *stride, int64_t offset, int64_t *low, int64_t *high) {
+    const int64_t most = INT64_MAX / 16;
+    *low = *high = offset;
+    if (offset < 0 || offset > most) return false;
+    for (int i = 0; i < rank; i++) {
+        int64_t s = stride[i], last = extent[i] - 1;
+        if (s < -most || s > most || (last > 0 && (s < 0 ? -s : s) > most / last)) return false;
+        *(s < 0 ? low : high) += s * last;
+    }
+    return true;
+}
+
+/* A view shows elements of its input and of nothing else: a user's operation may be wrong about that. */
+static bool view_inside(const ag_infer *r, int64_t size) {
+    const ag_tensor *x = r->x[0];
+    int64_t low, high, least, most;
+    if (r->dtype != (ag_dtype)x->dtype) return ag_reject(r, AG_ERR_DTYPE, "a view has the dtype of its input");
+    if (size == 0) return true;
+    if (x->layout->size == 0 || !reach(r->shape.rank, r->shape.extent, r->stride, r->offset, &low, &high) ||
+        !reach(x->layout->rank, x->layout->extent, ag__strides(x->layout), x->offset, &least, &most) || low < least ||
+        high > most)
+        return ag_reject(r, AG_ERR_RANGE, "the view reaches beyond its input");
+    return true;
+}
+
+static bool dtype_accepted(const ag_infer *r) {
+    const ag_op *op = r->op;
+    ag_dtype dtype = (ag_dtype)r->x[r->n - 1]->dtype;
+    if (op->kind == AG_KIND_ELEMENTWISE && op->block[dtype]) return true;
+    if (op->kind == AG_KIND_REDUCTION && op->reduction->fold[dtype] && op->reduction->combine[dtype]) return true;
+    return ag_reject(r, AG_ERR_DTYPE, "dtype %s is not accepted", ag_dtype_name(dtype));
+}
+
+/* The operation decides. What it was given it may have written over; and what is there now must stay. */
+static bool call_infer(ag_infer *r) {
+    const ag_op *op = r->op;
+    const int n = r->n;
+    ag_tensor *const *x = r->x;
+    const void *attributes = r->attributes;
+    const size_t bytes = r->attribute_bytes;
+    ag_tape *tape = r->tape;
+    ag__place floor = ag__place_now(tape);
+    ag__within former = ag__enter(tape, AG__INFER, op->name, &floor);
+    bool good = op->infer(r);
+    ag__return(tape, former);
+    r->op = op, r->n = n, r->x = x, r->tape = tape;
+    r->attributes = attributes, r->attribute_bytes = bytes;
+    return good;
+}
+
+/* What the operation itself has to say, where the shape is not for it to decide. */
+static bool infer_keeps_shape(ag_infer *r) {
+    ag_shape shape = r->shape;
+    if (!r->op->infer) return true;
+    if (!call_infer(r)) return false;
+    if (shape.rank == r->shape.rank && memcmp(shape.extent, r->shape.extent, (size_t)shape.rank * sizeof(int64_t)) == 0)
+        return true;
+    return ag_reject(r, AG_ERR_SHAPE, "infer must not decide the shape of such an operation");
+}
+
+static double scalar_of(const void *attributes) {
+    double s;
+    memcpy(&s, attributes, sizeof s);
+    return s;
+}
+
+static bool scalar_accepted(const ag_infer *r) {
+    ag_dtype dtype = (ag_dtype)r->x[r->n - 1]->dtype;
+    if (!(r->op->flags & AG_OP_SCALAR) || ag__fits(scalar_of(r->attributes), dtype)) return true;
+    return ag_reject(r, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(dtype), scalar_of(r->attributes));
+}
+
+static bool infer_elementwise(ag_infer *r) {
+    if (r->op->infer) return infer_keeps_shape(r) && dtype_accepted(r) && scalar_accepted(r);
+    for (int i = 1; i < r->n; i++)
+        if (r->x[i]->dtype != r->x[0]->dtype)
+            return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)r->x[0]->dtype),
+                             ag_dtype_name((ag_dtype)r->x[i]->dtype));
+    if (r->op->flags & AG_OP_PREDICATE) r->dtype = AG_BOOL;
+    return dtype_accepted(r) && scalar_accepted(r);
+}
+
+static bool infer_reduction(ag_infer *r) {
+    if (!r->op->reduction || r->n != 1) return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    const ag_axes_set *set = r->attributes;
+    unsigned char keepdims = 0; /* as a byte: it need not be a bool */
+    if (r->attribute_bytes == sizeof *set) memcpy(&keepdims, &set->keepdims, 1);
+    if (r->attribute_bytes != sizeof *set || keepdims > 1 || set->mask >> r->shape.rank)
+        return ag_reject(r, AG_ERR_AXIS, "a reduction's attributes are the axes of its input");
+    int rank = 0;
+    for (int i = 0; i < r->shape.rank; i++)
+        if (!(set->mask & 1u << i)) r->shape.extent[rank++] = r->shape.extent[i];
+        else if (keepdims) r->shape.extent[rank++] = 1;
+    r->shape.rank = rank;
+    return infer_keeps_shape(r) && dtype_accepted(r);
+}
+
+static bool infer_other(ag_infer *r) {
+    bool complete = r->op->kind == AG_KIND_VIEW                                           ? r->n == 1
+                    : r->op->kind == AG_KIND_CONTRACTION || r->op->kind == AG_KIND_OPAQUE ? r->op->eval != NULL
+                                                                                          : false;
+    if (!r->op->infer || !complete) return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    return call_infer(r);
+}
+
+/* Shape and dtype as infer leaves them; it may also have failed, and returned true all the same. */
+static bool decision_valid(const ag_infer *r, int64_t *size) {
+    const char *why;
+    if (r->tape->status != AG_OK) return false;
+    if ((unsigned)r->dtype >= AG_DTYPES)
+        return ag_reject(r, AG_ERR_DTYPE, "the result would have dtype %d, which is none", (int)r->dtype);
+    return ag__shape_valid(&r->shape, size, &why) || ag_reject(r, AG_ERR_SHAPE, "the result would have %s", why);
+}
+
+static const ag__layout *decide(ag_infer *r) {
+    ag_kind kind = r->op->kind;
+    bool good = kind == AG_KIND_ELEMENTWISE ? infer_elementwise(r)
+                : kind == AG_KIND_REDUCTION ? infer_reduction(r)
+                                            : infer_other(r);
+    int64_t size;
+    if (!good || !decision_valid(r, &size) || (kind == AG_KIND_VIEW && !view_inside(r, size))) return NULL;
+    if (size == 0) r->offset = 0; /* nothing is shown, wherever it begins */
+    const ag__layout *l =
+        kind == AG_KIND_VIEW && size != 0 ? ag__layout_new(r->tape, &r->shape, r->stride) : contiguous_layout(r);
+    if (!l) ag_reject(r, AG_ERR_MEMORY, "no memory to record another tensor");
+    return l;
+}
+
+static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes,
+                                          ag_dtype *dtype, int64_t *offset) {
+    ag_tape *tape = x[0]->tape;
+    ag__place before = ag__place_now(tape);
+    const ag__layout *l = NULL;
+    if (op->kind != AG_KIND_ELEMENTWISE || broadcast_inputs(op, n, x)) {
+        ag_infer r = {.op = op,
+                      .n = n,
+                      .x = x,
+                      .attributes = attributes,
+                      .attribute_bytes = bytes,
+                      .dtype = (ag_dtype)x[n - 1]->dtype,
+                      .shape = ag__layout_shape(x[0]->layout),
+                      .tape = tape};
+        l = decide(&r);
+        if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has said why */
+        *dtype = r.dtype;
+        *offset = r.offset;
+    }
+    if (!l) ag__truncate(tape, &before); /* what was broadcast for it goes too */
+    return l;
+}
+
+/* What most calls are: elementwise, on usable inputs of one dtype and one shape, the first of them contiguous. Then there
+ * is nothing to infer; the inputs go to `in`. NULL if it is otherwise. */
+static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], const void *attributes,
+                                        ag_tensor **in) {
+    enum { NOT_USABLE = AG__NIL | AG__STALE };
+    if (op->kind != AG_KIND_ELEMENTWISE || op->infer || n < 1 || n > FEW || op->arity != n || !x[0]) return NULL;
+    const ag_tensor *first = x[0];
+    for (int i = 0; i < n; i++) {
+        ag_tensor *t = x[i];
+        if (!t || t->flags & NOT_USABLE || t->tape != first->tape || t->dtype != first->dtype ||
+            !ag__layouts_equal(t->layout, first->layout))
+            return NULL;
+        if (t->flags & AG__VARIABLE && !(t = ready_version(t))) return NULL;
+        in[i] = t;
+    }
+    if (op->flags & AG_OP_SCALAR && first->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
+    return first->tape->status == AG_OK && op->block[first->dtype] && first->layout->contiguous ? first->layout : NULL;
+}
+
+static ag_tensor *finished(ag_tensor *t) {
+    ag_tape *tape = t->tape;
+    return tape->eager && !(t->flags & AG__NIL) && !ag__evaluate(tape, 1, &t) ? tape->nil : t;
+}
+
+static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {
+    ag_tape *tape = x[0]->tape; /* after a failure x may be what was broadcast, and is gone */
+    ag_dtype dtype;
+    int64_t offset;
+    const ag__layout *layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
+    if (!layout) return tape->nil;
+    ag_tensor *t = ag__record(op, tape, dtype, layout, n, x, attributes, bytes);
+    if (op->kind == AG_KIND_VIEW && !(t->flags & AG__NIL)) t->offset = offset;
+    return finished(t);
+}
+
+/* ---- Public ---- */
+
+static bool attributes_fit(const ag_op *op, size_t bytes) {
+    if (op->flags & AG_OP_SCALAR && bytes < sizeof(double)) return false;
+    return bytes >= op->attribute_bytes && bytes <= MOST_ATTRIBUTES;
+}
+
+/* Where an infer can read numbers from; NULL, and an error, if there is no memory for a copy. */
+static const void *aligned(const ag_op *op, ag_tape *tape, const void *attributes, size_t bytes) {
+    if ((uintptr_t)attributes % sizeof(int64_t) == 0 || bytes == 0) return bytes ? attributes : "";
+    void *copy = ag__arena(tape, bytes);
+    if (copy) return memcpy(copy, attributes, bytes);
+    ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    return NULL;
+}
+
+static bool counts_fit(const ag_op *op, int n, ag_tensor *const x[], size_t bytes, ag_tensor **nil) {
+    if (n >= 1 && n <= MOST_INPUTS && (op->arity < 0 || op->arity == n) && attributes_fit(op, bytes) &&
+        (n <= FEW || op->kind != AG_KIND_ELEMENTWISE))
+        return true;
+    *nil = ag__fail(op->name, n < 0 ? 0 : n, x, AG_ERR_RANGE, "%d inputs and %zu bytes of attributes do not fit", n,
+                    bytes);
+    return false;
+}
+
+ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes) {
+    if (!op || !op->name || (n > 0 && !x) || (bytes && !attributes))
+        return ag__fail_on(NULL, "apply", AG_ERR_NULL, "the operation, the inputs or the attributes are NULL");
+    ag_tensor *nil, *few[FEW], **in = few;
+    const ag__layout *layout = attributes_fit(op, bytes) ? decide_quickly(op, n, x, attributes, few) : NULL;
+    if (layout) {
+        ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)x[0]->dtype;
+        return finished(ag__record(op, x[0]->tape, dtype, layout, n, few, attributes, bytes));
+    }
+    if (!counts_fit(op, n, x, bytes, &nil) || !ag__inputs_usable(op->name, n, x, &nil)) return nil;
+    ag_tape *tape = x[0]->tape;
+    if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
+    if (n > FEW && !(in = ag__arena(tape, (size_t)n * sizeof *in)))
+        return ag__fail(op->name, n, x, AG_ERR_MEMORY, "no memory to record another tensor");
+    for (int i = 0; i < n; i++)
+        if (!(in[i] = ag__current(x[i]))) return tape->nil;
+    return decide_and_record(op, n, in, attributes, bytes);
+}
+
+ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *attributes,
+                           size_t bytes) {
+    if (!op || !op->name || !tape || (bytes && !attributes))
+        return ag__fail_on(tape, op && op->name ? op->name : "apply_source", AG_ERR_NULL,
+                           "the tape, the operation or the attributes are NULL");
+    if (!ag__in_order(tape, op->name)) return tape->nil;
+    int64_t size;
+    const char *why;
+    if ((unsigned)dtype >= AG_DTYPES) return ag__fail_on(tape, op->name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
+    if (!ag__shape_valid(&shape, &size, &why))
+        return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
+    if (!attributes_fit(op, bytes) || op->kind != AG_KIND_SOURCE || !op->eval)
+        return ag__fail_on(tape, op->name, AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
+    ag_infer r = {
+        .op = op, .attributes = attributes, .attribute_bytes = bytes, .dtype = dtype, .shape = shape, .tape = tape};
+    if (op->infer && (!call_infer(&r) || !decision_valid(&r, &size))) {
+        ag_reject(&r, AG_ERR_SHAPE, "the operation refused"); /* unless it has said why */
+        return tape->nil;
+    }
+    const ag__layout *layout = ag__layout_new(tape, &r.shape, NULL);
+    if (!layout) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    return finished(ag__record(op, tape, r.dtype, layout, 0, NULL, attributes, bytes));
+}

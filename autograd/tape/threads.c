@@ -1,0 +1,328 @@
+/* threads -- a pool of threads that take shares of the library's loops
+ *
+ * The caller of ag__parallel and those threads of the pool that are free take shares until none is left, and the caller
+ * waits only for shares that have been begun: with fewer threads than it asked for, or none, it does them itself. Threads
+ * are made when they are first lacking and stay.
+ *
+ * Invariant: what a thread of the pool is at is one word, changed by single atomic steps: idle, asleep, told to end, offered
+ * a job, at work on it. A job is on its caller's stack; a thread looks into it only while it is at work on it, and so long
+ * the caller stays. No lock is held while a share runs. */
+#include "autograd/tape/tape.h"
+
+#if AG_HAVE_THREADS
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+#if AG_HAVE_MEMCHECK
+#include <valgrind/helgrind.h>
+#else
+#define ANNOTATE_HAPPENS_BEFORE(place) ((void)(place))
+#define ANNOTATE_HAPPENS_AFTER(place) ((void)(place))
+#endif
+
+/* SPIN: nanoseconds before a thread that waits sleeps, a few times what it takes to wake one. PATIENCE: calls that lack
+ * threads after the system has refused one, before it is asked again. */
+enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, SPIN = 100000, PATIENCE = 1000 };
+
+/* ---- What a thread is at ---- */
+
+typedef struct job {
+    _Alignas(64) void (*run)(void *argument, int i, int n); /* aligned: the flags below fit into its address */
+    void *argument;
+    int n, units, first, workers; /* workers: how many there were, and `first` was asked first */
+    _Atomic uint64_t taken[MOST_UNITS / WORD];
+} job;
+
+/* The word of a thread: one of the first three; or the address of the job that it is offered; or that with AT_WORK, and with
+ * AWAITED if the job's caller sleeps until it is done. */
+enum { IDLE = 0, ASLEEP = 4, ENDING = 8, AT_WORK = 1, AWAITED = 2 };
+
+_Static_assert(_Alignof(job) > ENDING && ASLEEP > (AT_WORK | AWAITED),
+               "a job's address is none of these, flags or not");
+
+typedef struct worker {
+    _Alignas(64) _Atomic uintptr_t at;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows: who sleeps until `at` changes */
+    pthread_cond_t changed;
+} worker;
+
+static struct {
+    _Atomic int count;   /* of those that have been made */
+    _Atomic int refused; /* calls to wait before the system is asked for a thread again */
+    _Atomic int growing; /* somebody is making threads */
+    _Atomic int closed;  /* the library is about to go */
+    worker worker[MOST_WORKERS];
+} pool;
+
+static _Thread_local bool inside;   /* a share: calls from there run in place */
+static _Thread_local int favourite; /* whom this thread asks first: data is in the caches of those who had it before */
+
+/* ---- Waiting ---- */
+
+typedef struct waiting {
+    int rounds;
+    int64_t until;
+} waiting;
+
+static int64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* To be called again and again; false when it is time to sleep. */
+static bool spin(waiting *w) {
+    enum { ROUNDS = 16 }; /* between looks at the clock */
+#if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
+    __builtin_ia32_pause();
+#elif defined __GNUC__ && defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+    if (++w->rounds % ROUNDS) return true;
+    if (!w->until) w->until = now() + (ag__processors() > 1 ? SPIN : 0);
+    return now() < w->until;
+}
+
+/* Whoever sleeps on w either sees what has been written to its word, or is asleep by now and wakes. */
+static void wake(worker *w) {
+    pthread_mutex_lock(&w->lock);
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- Shares ---- */
+
+static bool take(job *j, int unit) {
+    const uint64_t bit = UINT64_C(1) << unit % WORD;
+    _Atomic uint64_t *word = &j->taken[unit / WORD];
+    if (atomic_load_explicit(word, memory_order_relaxed) & bit) return false;
+    return !(atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit);
+}
+
+/* One's own first, so that a thread has the same share of the next loop; then what the others have not begun. */
+static void take_shares(job *j, int own) {
+    for (int k = 0; k <= j->units; k++) {
+        int unit = k == 0 ? own : k - 1;
+        if (!take(j, unit)) continue;
+        for (int i = unit; i < j->n; i += j->units) j->run(j->argument, i, j->n);
+    }
+}
+
+/* ---- The threads of the pool ---- */
+
+/* Sleep until there is something to do; false if that is to end. */
+static bool sleep_until_asked(worker *w) {
+    uintptr_t at = IDLE;
+    pthread_mutex_lock(&w->lock);
+    for (;; at = atomic_load_explicit(&w->at, memory_order_acquire)) {
+        if (at == IDLE && !atomic_compare_exchange_strong(&w->at, &at, ASLEEP) && at != ASLEEP) break;
+        if (at > ASLEEP) break;
+        pthread_cond_wait(&w->changed, &w->lock);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return at != ENDING;
+}
+
+/* The next job, begun; NULL at the end. An offer may be taken back before it is begun. */
+static job *next_job(worker *w) {
+    waiting spent = {0};
+    for (;;) {
+        uintptr_t at = atomic_load_explicit(&w->at, memory_order_acquire);
+        if (at == ENDING) return NULL;
+        if (at > ENDING && atomic_compare_exchange_strong(&w->at, &at, at | AT_WORK)) {
+            ANNOTATE_HAPPENS_AFTER(&w->at);
+            return (job *)at;
+        }
+        if (spin(&spent)) continue;
+        if (!sleep_until_asked(w)) return NULL;
+        spent = (waiting){0}; /* whoever has done it without us may have more soon */
+    }
+}
+
+static void *work(void *w_) {
+    worker *w = w_;
+    const int number = (int)(w - pool.worker);
+    inside = true;
+    for (job *j; (j = next_job(w)) != NULL;) {
+        int offset = number - j->first;
+        if (offset < 0) offset += j->workers;
+        take_shares(j, (offset + 1) % j->units);
+        ANNOTATE_HAPPENS_BEFORE(&w->thread);
+        if (atomic_exchange(&w->at, IDLE) & AWAITED) wake(w);
+    }
+    return NULL;
+}
+
+/* ---- Making them ---- */
+
+/* Signals are for the user's threads; but one that a fault raises comes to the thread that made it. */
+static void signals_of_a_worker(sigset_t *set) {
+    static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(set, faults[i]);
+}
+
+static bool make_thread(worker *w, const pthread_attr_t *attributes) {
+    sigset_t its, mine;
+    signals_of_a_worker(&its);
+    if (pthread_mutex_init(&w->lock, NULL) != 0) return false;
+    if (pthread_cond_init(&w->changed, NULL) != 0) return pthread_mutex_destroy(&w->lock), false;
+    pthread_sigmask(SIG_SETMASK, &its, &mine);
+    bool made = pthread_create(&w->thread, attributes, work, w) == 0;
+    pthread_sigmask(SIG_SETMASK, &mine, NULL);
+    if (made) return true;
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    return false;
+}
+
+/* One more thread, with this offer; NULL if there can be none. */
+static worker *new_worker(job *j) {
+    pthread_attr_t attributes;
+    const int count = atomic_load_explicit(&pool.count, memory_order_relaxed);
+    worker *w = &pool.worker[count];
+    if (pthread_attr_init(&attributes) != 0) return NULL;
+    pthread_attr_setstacksize(&attributes, STACK);
+    ANNOTATE_HAPPENS_BEFORE(&w->at);
+    atomic_exchange(&w->at, (uintptr_t)j);
+    bool made = make_thread(w, &attributes);
+    pthread_attr_destroy(&attributes);
+    if (!made) return NULL;
+    atomic_fetch_add(&pool.count, 1);
+    return w;
+}
+
+/* In the child of a fork there is one thread, which may have been anywhere; the pool's are gone. */
+static void begin_anew(void) {
+    for (int i = 0; i < pool.count; i++) atomic_exchange(&pool.worker[i].at, IDLE);
+    atomic_exchange(&pool.count, 0);
+    atomic_exchange(&pool.refused, 0);
+    atomic_exchange(&pool.growing, 0);
+}
+
+static bool may_grow(void) {
+    static bool follows_forks;
+    if (atomic_load_explicit(&pool.refused, memory_order_relaxed) > 0) {
+        atomic_fetch_sub(&pool.refused, 1);
+        return false;
+    }
+    if (atomic_exchange(&pool.growing, 1)) return false;
+    if (!follows_forks) follows_forks = pthread_atfork(NULL, NULL, begin_anew) == 0;
+    if (follows_forks && !atomic_load(&pool.closed)) return true;
+    atomic_exchange(&pool.growing, 0);
+    return false;
+}
+
+/* ---- Asking them ---- */
+
+/* Who has been asked to take part in a job. */
+typedef struct party {
+    int count;
+    uint16_t worker[MOST_WORKERS];
+} party;
+
+static bool offer(worker *w, job *j) {
+    uintptr_t at = atomic_load_explicit(&w->at, memory_order_relaxed);
+    if (at != IDLE && at != ASLEEP) return false;
+    ANNOTATE_HAPPENS_BEFORE(&w->at);
+    if (!atomic_compare_exchange_strong(&w->at, &at, (uintptr_t)j)) return false;
+    if (at == ASLEEP) wake(w);
+    return true;
+}
+
+static void ask_those_there(party *p, job *j) {
+    for (int k = 0; k < j->workers && p->count < j->units - 1; k++) {
+        int i = (j->first + k) % j->workers;
+        if (offer(&pool.worker[i], j)) p->worker[p->count++] = (uint16_t)i;
+    }
+}
+
+/* No more threads than one call needs, or than there are processors: what is beyond would only wait for them. */
+static void ask_new_ones(party *p, job *j) {
+    int most = ag__processors() - 1;
+    if (most < j->units - 1) most = j->units - 1;
+    if (most > MOST_WORKERS) most = MOST_WORKERS;
+    if (pool.count >= most || !may_grow()) return;
+    while (p->count < j->units - 1 && pool.count < most) {
+        worker *w = new_worker(j);
+        if (!w) {
+            atomic_exchange(&pool.refused, PATIENCE);
+            break;
+        }
+        p->worker[p->count++] = (uint16_t)(w - pool.worker);
+    }
+    atomic_exchange(&pool.growing, 0);
+}
+
+/* Take the offer back, or wait until w is done with it. */
+static void part_with(worker *w, job *j) {
+    uintptr_t at = (uintptr_t)j;
+    const uintptr_t working = at | AT_WORK;
+    if (atomic_compare_exchange_strong(&w->at, &at, IDLE)) return;
+    waiting spent = {0};
+    while (atomic_load_explicit(&w->at, memory_order_acquire) == working && spin(&spent)) {
+    }
+    at = working;
+    if (atomic_load_explicit(&w->at, memory_order_acquire) == working) {
+        pthread_mutex_lock(&w->lock);
+        if (atomic_compare_exchange_strong(&w->at, &at, working | AWAITED))
+            while (atomic_load_explicit(&w->at, memory_order_acquire) == (working | AWAITED))
+                pthread_cond_wait(&w->changed, &w->lock);
+        pthread_mutex_unlock(&w->lock);
+    }
+    ANNOTATE_HAPPENS_AFTER(&w->thread);
+}
+
+/* The caller must not be cancelled: the job is on its stack. */
+static void run_together(int n, void (*run)(void *argument, int i, int n), void *argument) {
+    int cancelling;
+    party p; /* large, and hardly ever full */
+    p.count = 0;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+    job j = {.run = run, .argument = argument, .n = n, .units = n < MOST_UNITS ? n : MOST_UNITS};
+    j.workers = atomic_load_explicit(&pool.count, memory_order_acquire);
+    j.first = favourite < j.workers ? favourite : 0;
+    ask_those_there(&p, &j);
+    if (p.count < j.units - 1) ask_new_ones(&p, &j);
+    if (p.count > 0) favourite = p.worker[0];
+    inside = true;
+    take_shares(&j, 0);
+    inside = false;
+    for (int i = 0; i < p.count; i++) part_with(&pool.worker[p.worker[i]], &j);
+    pthread_setcancelstate(cancelling, NULL);
+}
+
+/* ---- The end ---- */
+
+/* Before the library is unloaded its threads are gone from its code. A thread that is at work, at the end of the process,
+ * goes with that. */
+#ifdef __GNUC__
+__attribute__((destructor))
+#endif
+static void
+end_threads(void) {
+    atomic_exchange(&pool.closed, 1);
+    if (atomic_exchange(&pool.growing, 1)) return;
+    for (int i = 0; i < pool.count; i++) {
+        worker *w = &pool.worker[i];
+        uintptr_t at = IDLE;
+        if (!atomic_compare_exchange_strong(&w->at, &at, ENDING)) {
+            if (at != ASLEEP || !atomic_compare_exchange_strong(&w->at, &at, ENDING)) continue;
+            wake(w);
+        }
+        pthread_join(w->thread, NULL);
+    }
+}
+#endif
+
+void ag__parallel(int n, void (*run)(void *argument, int i, int n), void *argument) {
+#if AG_HAVE_THREADS
+    if (n > 1 && !inside) {
+        run_together(n, run, argument);
+        return;
+    }
+#endif
+    for (int i = 0; i < n; i++) run(argument, i, n);
+}
