@@ -103,6 +103,18 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
         }                                                                                                              \
     }
 
+/* AG_FORMULA(sigmoid), in an entry, gives it the kernels of a formula and what machine code is made from, for f32 and f64;
+ * AG_FORMULA_I64 for i64 as well, AG_FORMULA_ANY for bool too. */
+#define AG_FORMULA(name)                                                                                               \
+    .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64},                                                           \
+    .micro = {[AG_F32] = name##_micro_f32, [AG_F64] = name##_micro_f64}
+#define AG_FORMULA_I64(name)                                                                                           \
+    .block = {[AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},                                    \
+    .micro = {[AG_F32] = name##_micro_f32, [AG_F64] = name##_micro_f64}
+#define AG_FORMULA_ANY(name)                                                                                           \
+    .block = {[AG_BOOL] = name##_bool, [AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},           \
+    .micro = {[AG_BOOL] = name##_micro_bool, [AG_F32] = name##_micro_f32, [AG_F64] = name##_micro_f64}
+
 /* "These iterations are independent": y may be one of the x, element for element. */
 #if defined __GNUC__
 #define AG_SIMD _Pragma("omp simd")

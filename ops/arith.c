@@ -12,15 +12,15 @@ AG_BLOCK2(add_i64, int64_t, int64_t, (uint64_t)a + (uint64_t)b)
 AG_BLOCK2(add_f32, float, float, a + b)
 AG_BLOCK2(add_f64, double, double, a + b)
 static ag_tensor *add_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
-static const ag_micro add_micro[] = {{AG_MICRO_ADD, 0, .b = 1}, {0}};
+static const ag_micro add_micro_f32[] = {{AG_MICRO_ADD, 0, .b = 1}, {0}};
+#define add_micro_f64 add_micro_f32
 const ag_op ag__op_add = {.name = "add",
                           .notation = "{0} + {1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
                           .arity = 2,
-                          .block = {[AG_I64] = add_i64, [AG_F32] = add_f32, [AG_F64] = add_f64},
+                          AG_FORMULA_I64(add),
                           .vjp = add_vjp,
-                          .micro = {[AG_F32] = add_micro, [AG_F64] = add_micro},
                           .neutral = -0.0};
 ag_tensor *ag_add(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_add, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
@@ -28,31 +28,31 @@ AG_BLOCK2(sub_i64, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
 AG_BLOCK2(sub_f32, float, float, a - b)
 AG_BLOCK2(sub_f64, double, double, a - b)
 static ag_tensor *sub_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, i == 0 ? g : ag_neg(g); }
-static const ag_micro sub_micro[] = {{AG_MICRO_SUB, 0, .b = 1}, {0}};
+static const ag_micro sub_micro_f32[] = {{AG_MICRO_SUB, 0, .b = 1}, {0}};
+#define sub_micro_f64 sub_micro_f32
 const ag_op ag__op_sub = {.name = "sub",
                           .notation = "{0} - {1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL,
                           .arity = 2,
-                          .block = {[AG_I64] = sub_i64, [AG_F32] = sub_f32, [AG_F64] = sub_f64},
-                          .vjp = sub_vjp,
-                          .micro = {[AG_F32] = sub_micro, [AG_F64] = sub_micro}};
+                          AG_FORMULA_I64(sub),
+                          .vjp = sub_vjp};
 ag_tensor *ag_sub(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_sub, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(mul_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
 AG_BLOCK2(mul_f32, float, float, (a * b))
 AG_BLOCK2(mul_f64, double, double, (a * b))
 static ag_tensor *mul_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag__slope_mul(g, ag_input(y, 1 - i)); }
-static const ag_micro mul_micro[] = {{AG_MICRO_MUL, 0, .b = 1}, {0}};
+static const ag_micro mul_micro_f32[] = {{AG_MICRO_MUL, 0, .b = 1}, {0}};
+#define mul_micro_f64 mul_micro_f32
 const ag_op ag__op_mul = {.name = "mul",
                           .notation = "{0} * {1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
                           .arity = 2,
-                          .block = {[AG_I64] = mul_i64, [AG_F32] = mul_f32, [AG_F64] = mul_f64},
+                          AG_FORMULA_I64(mul),
                           .vjp = mul_vjp,
-                          .neutral = 1,
-                          .micro = {[AG_F32] = mul_micro, [AG_F64] = mul_micro}};
+                          .neutral = 1};
 ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_mul, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(div_f32, float, float, a / b)
@@ -61,16 +61,16 @@ static ag_tensor *div_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *b = ag_input(y, 1);
     return i == 0 ? ag__slope_div(g, b) : ag_neg(ag__slope_div(ag__slope_mul(g, y), b));
 }
-static const ag_micro div_micro[] = {{AG_MICRO_DIV, 0, .b = 1}, {0}};
+static const ag_micro div_micro_f32[] = {{AG_MICRO_DIV, 0, .b = 1}, {0}};
+#define div_micro_f64 div_micro_f32
 const ag_op ag__op_div = {.name = "div",
                           .notation = "{0} / {1}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                           .arity = 2,
-                          .block = {[AG_F32] = div_f32, [AG_F64] = div_f64},
+                          AG_FORMULA(div),
                           .vjp = div_vjp,
-                          .neutral = 1,
-                          .micro = {[AG_F32] = div_micro, [AG_F64] = div_micro}};
+                          .neutral = 1};
 ag_tensor *ag_div(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_div, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 /* ---- The larger and the smaller ---- */
@@ -91,16 +91,16 @@ static ag_tensor *maximum_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *own = ag_input(y, i), *other = ag_input(y, 1 - i);
     return share(y, g, ag_greater(own, other), own, other);
 }
-static const ag_micro maximum_micro[] = {
+static const ag_micro maximum_micro_f32[] = {
     {AG_MICRO_MAX, 0, .b = 1}, {AG_MICRO_NOT_EQUAL, 0, .b = 0}, {AG_MICRO_SELECT, 3, 0, .c = 2}, {0}};
+#define maximum_micro_f64 maximum_micro_f32
 const ag_op ag__op_maximum = {.name = "maximum",
                               .notation = "max({0}, {1})",
                               .kind = AG_KIND_ELEMENTWISE,
                               .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                               .arity = 2,
-                              .block = {[AG_I64] = maximum_i64, [AG_F32] = maximum_f32, [AG_F64] = maximum_f64},
+                              AG_FORMULA_I64(maximum),
                               .vjp = maximum_vjp,
-                              .micro = {[AG_F32] = maximum_micro, [AG_F64] = maximum_micro},
                               .neutral = -INFINITY};
 ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_maximum, 2, (ag_tensor *[]){a, b}, NULL, 0);
@@ -110,16 +110,16 @@ static ag_tensor *minimum_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *own = ag_input(y, i), *other = ag_input(y, 1 - i);
     return share(y, g, ag_less(own, other), own, other);
 }
-static const ag_micro minimum_micro[] = {
+static const ag_micro minimum_micro_f32[] = {
     {AG_MICRO_MIN, 0, .b = 1}, {AG_MICRO_NOT_EQUAL, 0, .b = 0}, {AG_MICRO_SELECT, 3, 0, .c = 2}, {0}};
+#define minimum_micro_f64 minimum_micro_f32
 const ag_op ag__op_minimum = {.name = "minimum",
                               .notation = "min({0}, {1})",
                               .kind = AG_KIND_ELEMENTWISE,
                               .flags = AG_OP_CHEAP | AG_OP_NEUTRAL,
                               .arity = 2,
-                              .block = {[AG_I64] = minimum_i64, [AG_F32] = minimum_f32, [AG_F64] = minimum_f64},
+                              AG_FORMULA_I64(minimum),
                               .vjp = minimum_vjp,
-                              .micro = {[AG_F32] = minimum_micro, [AG_F64] = minimum_micro},
                               .neutral = INFINITY};
 ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_minimum, 2, (ag_tensor *[]){a, b}, NULL, 0);
@@ -170,15 +170,15 @@ AG_BLOCK1(neg_i64, int64_t, int64_t, 0 - (uint64_t)a)
 AG_BLOCK1(neg_f32, float, float, -a)
 AG_BLOCK1(neg_f64, double, double, -a)
 static ag_tensor *neg_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_neg(g); }
-static const ag_micro neg_micro[] = {{AG_MICRO_NEG, .a = 0}, {0}};
+static const ag_micro neg_micro_f32[] = {{AG_MICRO_NEG, .a = 0}, {0}};
+#define neg_micro_f64 neg_micro_f32
 const ag_op ag__op_neg = {.name = "neg",
                           .notation = "-{0}",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_INVOLUTION,
                           .arity = 1,
-                          .block = {[AG_I64] = neg_i64, [AG_F32] = neg_f32, [AG_F64] = neg_f64},
-                          .vjp = neg_vjp,
-                          .micro = {[AG_F32] = neg_micro, [AG_F64] = neg_micro}};
+                          AG_FORMULA_I64(neg),
+                          .vjp = neg_vjp};
 ag_tensor *ag_neg(ag_tensor *x) { return ag_apply(&ag__op_neg, 1, &x, NULL, 0); }
 
 /* ---- A tensor and a number ---- */
@@ -197,33 +197,31 @@ static ag_tensor *apply_scalar(const ag_op *op, ag_tensor *x, double s) { return
 AG_BLOCK1_S(add_scalar_i64, int64_t, int64_t, (uint64_t)a + (uint64_t)s)
 AG_BLOCK1_S(add_scalar_f32, float, float, a + s)
 AG_BLOCK1_S(add_scalar_f64, double, double, a + s)
-static const ag_micro add_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_ADD, 0, .b = 1}, {0}};
-const ag_op ag__op_add_scalar = {
-    .name = "add_scalar",
-    .notation = "{0} + {d0}",
-    .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
-    .arity = 1,
-    .attribute_bytes = sizeof(double),
-    .block = {[AG_I64] = add_scalar_i64, [AG_F32] = add_scalar_f32, [AG_F64] = add_scalar_f64},
-    .vjp = add_vjp,
-    .micro = {[AG_F32] = add_scalar_micro, [AG_F64] = add_scalar_micro}};
+static const ag_micro add_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_ADD, 0, .b = 1}, {0}};
+#define add_scalar_micro_f64 add_scalar_micro_f32
+const ag_op ag__op_add_scalar = {.name = "add_scalar",
+                                 .notation = "{0} + {d0}",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
+                                 .arity = 1,
+                                 .attribute_bytes = sizeof(double),
+                                 AG_FORMULA_I64(add_scalar),
+                                 .vjp = add_vjp};
 ag_tensor *ag_add_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_add_scalar, x, s); }
 
 AG_BLOCK1_S(rsub_scalar_i64, int64_t, int64_t, (uint64_t)s - (uint64_t)a)
 AG_BLOCK1_S(rsub_scalar_f32, float, float, s - a)
 AG_BLOCK1_S(rsub_scalar_f64, double, double, s - a)
-static const ag_micro rsub_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_SUB, 1, .b = 0}, {0}};
-const ag_op ag__op_rsub_scalar = {
-    .name = "rsub_scalar",
-    .notation = "{d0} - {0}",
-    .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
-    .arity = 1,
-    .attribute_bytes = sizeof(double),
-    .block = {[AG_I64] = rsub_scalar_i64, [AG_F32] = rsub_scalar_f32, [AG_F64] = rsub_scalar_f64},
-    .vjp = neg_vjp,
-    .micro = {[AG_F32] = rsub_scalar_micro, [AG_F64] = rsub_scalar_micro}};
+static const ag_micro rsub_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_SUB, 1, .b = 0}, {0}};
+#define rsub_scalar_micro_f64 rsub_scalar_micro_f32
+const ag_op ag__op_rsub_scalar = {.name = "rsub_scalar",
+                                  .notation = "{d0} - {0}",
+                                  .kind = AG_KIND_ELEMENTWISE,
+                                  .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
+                                  .arity = 1,
+                                  .attribute_bytes = sizeof(double),
+                                  AG_FORMULA_I64(rsub_scalar),
+                                  .vjp = neg_vjp};
 ag_tensor *ag_rsub_scalar(double s, ag_tensor *x) { return apply_scalar(&ag__op_rsub_scalar, x, s); }
 
 AG_BLOCK1_S(scale_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)s))
@@ -233,17 +231,17 @@ static ag_tensor *scale_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const double s = scalar_of(y);
     return (void)i, is_tame(g, s) ? ag_scale(g, s) : ag_strong_mul(g, same_number(g, s));
 }
-static const ag_micro scale_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_MUL, 0, .b = 1}, {0}};
+static const ag_micro scale_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_MUL, 0, .b = 1}, {0}};
+#define scale_micro_f64 scale_micro_f32
 const ag_op ag__op_scale = {.name = "scale",
                             .notation = "{d0} * {0}",
                             .kind = AG_KIND_ELEMENTWISE,
                             .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP | AG_OP_NEUTRAL,
                             .arity = 1,
                             .attribute_bytes = sizeof(double),
-                            .block = {[AG_I64] = scale_i64, [AG_F32] = scale_f32, [AG_F64] = scale_f64},
+                            AG_FORMULA_I64(scale),
                             .vjp = scale_vjp,
-                            .neutral = 1,
-                            .micro = {[AG_F32] = scale_micro, [AG_F64] = scale_micro}};
+                            .neutral = 1};
 ag_tensor *ag_scale(ag_tensor *x, double s) { return apply_scalar(&ag__op_scale, x, s); }
 
 AG_BLOCK1_S(div_scalar_f32, float, float, a / s)
@@ -252,17 +250,17 @@ static ag_tensor *div_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const double s = scalar_of(y);
     return (void)i, is_tame(g, 1 / s) ? ag_div_scalar(g, s) : ag_strong_div(g, same_number(g, s));
 }
-static const ag_micro div_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 0, .b = 1}, {0}};
+static const ag_micro div_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 0, .b = 1}, {0}};
+#define div_scalar_micro_f64 div_scalar_micro_f32
 const ag_op ag__op_div_scalar = {.name = "div_scalar",
                                  .notation = "{0} / {d0}",
                                  .kind = AG_KIND_ELEMENTWISE,
                                  .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL,
                                  .arity = 1,
                                  .attribute_bytes = sizeof(double),
-                                 .block = {[AG_F32] = div_scalar_f32, [AG_F64] = div_scalar_f64},
+                                 AG_FORMULA(div_scalar),
                                  .vjp = div_scalar_vjp,
-                                 .neutral = 1,
-                                 .micro = {[AG_F32] = div_scalar_micro, [AG_F64] = div_scalar_micro}};
+                                 .neutral = 1};
 ag_tensor *ag_div_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_div_scalar, x, s); }
 
 AG_BLOCK1_S(rdiv_scalar_f32, float, float, s / a)
@@ -270,16 +268,16 @@ AG_BLOCK1_S(rdiv_scalar_f64, double, double, s / a)
 static ag_tensor *rdiv_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_neg(ag__slope_div(ag__slope_mul(g, y), ag_input(y, i)));
 }
-static const ag_micro rdiv_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 1, .b = 0}, {0}};
+static const ag_micro rdiv_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 1, .b = 0}, {0}};
+#define rdiv_scalar_micro_f64 rdiv_scalar_micro_f32
 const ag_op ag__op_rdiv_scalar = {.name = "rdiv_scalar",
                                   .notation = "{d0} / {0}",
                                   .kind = AG_KIND_ELEMENTWISE,
                                   .flags = AG_OP_CHEAP,
                                   .arity = 1,
                                   .attribute_bytes = sizeof(double),
-                                  .block = {[AG_F32] = rdiv_scalar_f32, [AG_F64] = rdiv_scalar_f64},
-                                  .vjp = rdiv_scalar_vjp,
-                                  .micro = {[AG_F32] = rdiv_scalar_micro, [AG_F64] = rdiv_scalar_micro}};
+                                  AG_FORMULA(rdiv_scalar),
+                                  .vjp = rdiv_scalar_vjp};
 ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return apply_scalar(&ag__op_rdiv_scalar, x, s); }
 
 AG_BLOCK1(reciprocal_f32, float, float, 1 / a)
@@ -334,21 +332,20 @@ static ag_tensor *maximum_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const double s = scalar_of(y);
     return isnan(s) ? ag__unknown(g, y) : ag__gate(g, ag_input(y, i), s, INFINITY, 0.5, 1);
 }
-static const ag_micro maximum_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
-                                                {AG_MICRO_MAX, 0, .b = 1},
-                                                {AG_MICRO_NOT_EQUAL, 0, .b = 0},
-                                                {AG_MICRO_SELECT, 3, 0, .c = 2},
-                                                {0}};
-const ag_op ag__op_maximum_scalar = {
-    .name = "maximum_scalar",
-    .notation = "max({0}, {d0})",
-    .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_SCALAR | AG_OP_CHEAP,
-    .arity = 1,
-    .attribute_bytes = sizeof(double),
-    .block = {[AG_I64] = maximum_scalar_i64, [AG_F32] = maximum_scalar_f32, [AG_F64] = maximum_scalar_f64},
-    .vjp = maximum_scalar_vjp,
-    .micro = {[AG_F32] = maximum_scalar_micro, [AG_F64] = maximum_scalar_micro}};
+static const ag_micro maximum_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
+                                                    {AG_MICRO_MAX, 0, .b = 1},
+                                                    {AG_MICRO_NOT_EQUAL, 0, .b = 0},
+                                                    {AG_MICRO_SELECT, 3, 0, .c = 2},
+                                                    {0}};
+#define maximum_scalar_micro_f64 maximum_scalar_micro_f32
+const ag_op ag__op_maximum_scalar = {.name = "maximum_scalar",
+                                     .notation = "max({0}, {d0})",
+                                     .kind = AG_KIND_ELEMENTWISE,
+                                     .flags = AG_OP_SCALAR | AG_OP_CHEAP,
+                                     .arity = 1,
+                                     .attribute_bytes = sizeof(double),
+                                     AG_FORMULA_I64(maximum_scalar),
+                                     .vjp = maximum_scalar_vjp};
 ag_tensor *ag_maximum_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_maximum_scalar, x, s); }
 
 AG_BLOCK1_S(minimum_scalar_i64, int64_t, int64_t, a < s ? a : s)
@@ -358,21 +355,20 @@ static ag_tensor *minimum_scalar_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const double s = scalar_of(y);
     return isnan(s) ? ag__unknown(g, y) : ag__gate(g, ag_input(y, i), -INFINITY, s, 1, 0.5);
 }
-static const ag_micro minimum_scalar_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
-                                                {AG_MICRO_MIN, 0, .b = 1},
-                                                {AG_MICRO_NOT_EQUAL, 0, .b = 0},
-                                                {AG_MICRO_SELECT, 3, 0, .c = 2},
-                                                {0}};
-const ag_op ag__op_minimum_scalar = {
-    .name = "minimum_scalar",
-    .notation = "min({0}, {d0})",
-    .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_SCALAR | AG_OP_CHEAP,
-    .arity = 1,
-    .attribute_bytes = sizeof(double),
-    .block = {[AG_I64] = minimum_scalar_i64, [AG_F32] = minimum_scalar_f32, [AG_F64] = minimum_scalar_f64},
-    .vjp = minimum_scalar_vjp,
-    .micro = {[AG_F32] = minimum_scalar_micro, [AG_F64] = minimum_scalar_micro}};
+static const ag_micro minimum_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
+                                                    {AG_MICRO_MIN, 0, .b = 1},
+                                                    {AG_MICRO_NOT_EQUAL, 0, .b = 0},
+                                                    {AG_MICRO_SELECT, 3, 0, .c = 2},
+                                                    {0}};
+#define minimum_scalar_micro_f64 minimum_scalar_micro_f32
+const ag_op ag__op_minimum_scalar = {.name = "minimum_scalar",
+                                     .notation = "min({0}, {d0})",
+                                     .kind = AG_KIND_ELEMENTWISE,
+                                     .flags = AG_OP_SCALAR | AG_OP_CHEAP,
+                                     .arity = 1,
+                                     .attribute_bytes = sizeof(double),
+                                     AG_FORMULA_I64(minimum_scalar),
+                                     .vjp = minimum_scalar_vjp};
 ag_tensor *ag_minimum_scalar(ag_tensor *x, double s) { return apply_scalar(&ag__op_minimum_scalar, x, s); }
 
 /* ---- Between two numbers ---- */
@@ -410,11 +406,12 @@ static ag_tensor *clamp_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const interval *c = ag_attributes(y);
     return ag__gate(g, ag_input(y, i), c->low, c->high, 1, 1);
 }
-static const ag_micro clamp_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
-                                       {AG_MICRO_ATTRIBUTE, .a = 1},
-                                       {AG_MICRO_MAX, 1, .b = 0},
-                                       {AG_MICRO_MIN, 2, .b = 3},
-                                       {0}};
+static const ag_micro clamp_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
+                                           {AG_MICRO_ATTRIBUTE, .a = 1},
+                                           {AG_MICRO_MAX, 1, .b = 0},
+                                           {AG_MICRO_MIN, 2, .b = 3},
+                                           {0}};
+#define clamp_micro_f64 clamp_micro_f32
 const ag_op ag__op_clamp = {.name = "clamp",
                             .notation = "clamp({0}, {d0}, {d1})",
                             .kind = AG_KIND_ELEMENTWISE,
@@ -422,9 +419,8 @@ const ag_op ag__op_clamp = {.name = "clamp",
                             .arity = 1,
                             .attribute_bytes = sizeof(interval),
                             .infer = clamp_infer,
-                            .block = {[AG_F32] = clamp_f32, [AG_F64] = clamp_f64},
-                            .vjp = clamp_vjp,
-                            .micro = {[AG_F32] = clamp_micro, [AG_F64] = clamp_micro}};
+                            AG_FORMULA(clamp),
+                            .vjp = clamp_vjp};
 ag_tensor *ag_clamp(ag_tensor *x, double low, double high) {
     return ag_apply(&ag__op_clamp, 1, &x, &(interval){low, high}, sizeof(interval));
 }

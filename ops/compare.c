@@ -15,15 +15,14 @@ AG_BLOCK2(equal_i64, uint8_t, int64_t, a == b)
 AG_BLOCK2(equal_f32, uint8_t, float, a == b)
 AG_BLOCK2(equal_f64, uint8_t, double, a == b)
 static const ag_micro equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {AG_MICRO_NOT, .a = 2}, {0}};
-static const ag_micro equal_micro[] = {{AG_MICRO_EQUAL, 0, .b = 1}, {0}};
-const ag_op ag__op_equal = {
-    .name = "equal",
-    .notation = "{0} = {1}",
-    .kind = AG_KIND_ELEMENTWISE,
-    .arity = 2,
-    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
-    .block = {[AG_BOOL] = equal_bool, [AG_I64] = equal_i64, [AG_F32] = equal_f32, [AG_F64] = equal_f64},
-    .micro = {[AG_BOOL] = equal_micro_bool, [AG_F32] = equal_micro, [AG_F64] = equal_micro}};
+static const ag_micro equal_micro_f32[] = {{AG_MICRO_EQUAL, 0, .b = 1}, {0}};
+#define equal_micro_f64 equal_micro_f32
+const ag_op ag__op_equal = {.name = "equal",
+                            .notation = "{0} = {1}",
+                            .kind = AG_KIND_ELEMENTWISE,
+                            .arity = 2,
+                            .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
+                            AG_FORMULA_ANY(equal)};
 ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_equal, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 
 AG_BLOCK2(not_equal_bool, uint8_t, uint8_t, a != b)
@@ -31,15 +30,14 @@ AG_BLOCK2(not_equal_i64, uint8_t, int64_t, a != b)
 AG_BLOCK2(not_equal_f32, uint8_t, float, a != b)
 AG_BLOCK2(not_equal_f64, uint8_t, double, a != b)
 static const ag_micro not_equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {0}};
-static const ag_micro not_equal_micro[] = {{AG_MICRO_NOT_EQUAL, 0, .b = 1}, {0}};
-const ag_op ag__op_not_equal = {
-    .name = "not_equal",
-    .notation = "{0} != {1}",
-    .kind = AG_KIND_ELEMENTWISE,
-    .arity = 2,
-    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
-    .block = {[AG_BOOL] = not_equal_bool, [AG_I64] = not_equal_i64, [AG_F32] = not_equal_f32, [AG_F64] = not_equal_f64},
-    .micro = {[AG_BOOL] = not_equal_micro_bool, [AG_F32] = not_equal_micro, [AG_F64] = not_equal_micro}};
+static const ag_micro not_equal_micro_f32[] = {{AG_MICRO_NOT_EQUAL, 0, .b = 1}, {0}};
+#define not_equal_micro_f64 not_equal_micro_f32
+const ag_op ag__op_not_equal = {.name = "not_equal",
+                                .notation = "{0} != {1}",
+                                .kind = AG_KIND_ELEMENTWISE,
+                                .arity = 2,
+                                .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
+                                AG_FORMULA_ANY(not_equal)};
 ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_not_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -49,15 +47,14 @@ AG_BLOCK2(less_i64, uint8_t, int64_t, a < b)
 AG_BLOCK2(less_f32, uint8_t, float, a < b)
 AG_BLOCK2(less_f64, uint8_t, double, a < b)
 static const ag_micro less_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_AND, 2, .b = 1}, {0}};
-static const ag_micro less_micro[] = {{AG_MICRO_LESS, 0, .b = 1}, {0}};
-const ag_op ag__op_less = {
-    .name = "less",
-    .notation = "{0} < {1}",
-    .kind = AG_KIND_ELEMENTWISE,
-    .arity = 2,
-    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
-    .block = {[AG_BOOL] = less_bool, [AG_I64] = less_i64, [AG_F32] = less_f32, [AG_F64] = less_f64},
-    .micro = {[AG_BOOL] = less_micro_bool, [AG_F32] = less_micro, [AG_F64] = less_micro}};
+static const ag_micro less_micro_f32[] = {{AG_MICRO_LESS, 0, .b = 1}, {0}};
+#define less_micro_f64 less_micro_f32
+const ag_op ag__op_less = {.name = "less",
+                           .notation = "{0} < {1}",
+                           .kind = AG_KIND_ELEMENTWISE,
+                           .arity = 2,
+                           .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
+                           AG_FORMULA_ANY(less)};
 ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_less, 2, (ag_tensor *[]){a, b}, NULL, 0); }
 ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return ag_less(b, a); }
 
@@ -66,16 +63,14 @@ AG_BLOCK2(less_equal_i64, uint8_t, int64_t, a <= b)
 AG_BLOCK2(less_equal_f32, uint8_t, float, a <= b)
 AG_BLOCK2(less_equal_f64, uint8_t, double, a <= b)
 static const ag_micro less_equal_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_OR, 2, .b = 1}, {0}};
-static const ag_micro less_equal_micro[] = {{AG_MICRO_LESS_EQUAL, 0, .b = 1}, {0}};
-const ag_op ag__op_less_equal = {
-    .name = "less_equal",
-    .notation = "{0} <= {1}",
-    .kind = AG_KIND_ELEMENTWISE,
-    .arity = 2,
-    .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
-    .block =
-        {[AG_BOOL] = less_equal_bool, [AG_I64] = less_equal_i64, [AG_F32] = less_equal_f32, [AG_F64] = less_equal_f64},
-    .micro = {[AG_BOOL] = less_equal_micro_bool, [AG_F32] = less_equal_micro, [AG_F64] = less_equal_micro}};
+static const ag_micro less_equal_micro_f32[] = {{AG_MICRO_LESS_EQUAL, 0, .b = 1}, {0}};
+#define less_equal_micro_f64 less_equal_micro_f32
+const ag_op ag__op_less_equal = {.name = "less_equal",
+                                 .notation = "{0} <= {1}",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .arity = 2,
+                                 .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
+                                 AG_FORMULA_ANY(less_equal)};
 ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_less_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
@@ -116,17 +111,17 @@ static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *condition = ag_input(y, 0), *zero = ag_scalar(ag_tape_of(g), ag_dtype_of(g), 0);
     return i == 1 ? ag_where(condition, g, zero) : ag_where(condition, zero, g);
 }
-static const ag_micro where_micro[] = {{AG_MICRO_SELECT, 0, 1, .c = 2}, {0}};
-const ag_op ag__op_where = {
-    .name = "where",
-    .notation = "where({0}, {1}, {2})",
-    .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_CHEAP,
-    .arity = 3,
-    .infer = where_infer,
-    .block = {[AG_BOOL] = where_bool, [AG_I64] = where_i64, [AG_F32] = where_f32, [AG_F64] = where_f64},
-    .vjp = where_vjp,
-    .micro = {[AG_BOOL] = where_micro, [AG_F32] = where_micro, [AG_F64] = where_micro}};
+static const ag_micro where_micro_f32[] = {{AG_MICRO_SELECT, 0, 1, .c = 2}, {0}};
+#define where_micro_f64 where_micro_f32
+#define where_micro_bool where_micro_f32
+const ag_op ag__op_where = {.name = "where",
+                            .notation = "where({0}, {1}, {2})",
+                            .kind = AG_KIND_ELEMENTWISE,
+                            .flags = AG_OP_CHEAP,
+                            .arity = 3,
+                            .infer = where_infer,
+                            AG_FORMULA_ANY(where),
+                            .vjp = where_vjp};
 ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_where, 3, (ag_tensor *[]){condition, a, b}, NULL, 0);
 }
@@ -165,23 +160,24 @@ static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
     if (i == 0) return ag__gate(g, x, p->low, p->high, p->at_low, p->at_high);
     return ag__unknown(ag__mul_both_strong(g, ag_input(y, 0)), x); /* the slope is 0, but of a NaN */
 }
-static const ag_micro gate_micro[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
-                                      {AG_MICRO_ATTRIBUTE, .a = 1},
-                                      {AG_MICRO_ATTRIBUTE, .a = 2},
-                                      {AG_MICRO_ATTRIBUTE, .a = 3},
-                                      {AG_MICRO_LESS, 2, .b = 1},
-                                      {AG_MICRO_AND, 6, AG_MICRO_VALUE, .value = 1},
-                                      {AG_MICRO_LESS, 1, .b = 3},
-                                      {AG_MICRO_AND, 8, .b = 7},
-                                      {AG_MICRO_EQUAL, 1, .b = 3},
-                                      {AG_MICRO_SELECT, 10, 5, .c = 9},
-                                      {AG_MICRO_EQUAL, 1, .b = 2},
-                                      {AG_MICRO_SELECT, 12, 4, .c = 11},
-                                      {AG_MICRO_STRONG_MUL, 13, .b = 0},
-                                      {AG_MICRO_STRONG_MUL, 0, .b = 1},
-                                      {AG_MICRO_NOT_EQUAL, 1, .b = 1},
-                                      {AG_MICRO_SELECT, 16, 15, .c = 14},
-                                      {0}};
+static const ag_micro gate_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
+                                          {AG_MICRO_ATTRIBUTE, .a = 1},
+                                          {AG_MICRO_ATTRIBUTE, .a = 2},
+                                          {AG_MICRO_ATTRIBUTE, .a = 3},
+                                          {AG_MICRO_LESS, 2, .b = 1},
+                                          {AG_MICRO_AND, 6, AG_MICRO_VALUE, .value = 1},
+                                          {AG_MICRO_LESS, 1, .b = 3},
+                                          {AG_MICRO_AND, 8, .b = 7},
+                                          {AG_MICRO_EQUAL, 1, .b = 3},
+                                          {AG_MICRO_SELECT, 10, 5, .c = 9},
+                                          {AG_MICRO_EQUAL, 1, .b = 2},
+                                          {AG_MICRO_SELECT, 12, 4, .c = 11},
+                                          {AG_MICRO_STRONG_MUL, 13, .b = 0},
+                                          {AG_MICRO_STRONG_MUL, 0, .b = 1},
+                                          {AG_MICRO_NOT_EQUAL, 1, .b = 1},
+                                          {AG_MICRO_SELECT, 16, 15, .c = 14},
+                                          {0}};
+#define gate_micro_f64 gate_micro_f32
 /* Of the forms that it has: a corner above or below which g passes, with the tie split or not, and an interval. */
 static const char *gate_notation(const ag_tensor *y) {
     const gate *p = ag_attributes(y);
@@ -199,9 +195,8 @@ const ag_op ag__op_gate = {.name = "gate",
                            .flags = AG_OP_CHEAP,
                            .arity = 2,
                            .attribute_bytes = sizeof(gate),
-                           .block = {[AG_F32] = gate_f32, [AG_F64] = gate_f64},
+                           AG_FORMULA(gate),
                            .vjp = gate_vjp,
-                           .micro = {[AG_F32] = gate_micro, [AG_F64] = gate_micro},
                            .notation_of = gate_notation};
 ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high) {
     gate p = {low, high, at_low, at_high};

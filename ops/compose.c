@@ -41,26 +41,26 @@ static ag_tensor *below_one_vjp(ag_tensor *y, ag_tensor *g, int i) {
 static ag_tensor *from_one_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return i == 0 ? from_one(g, ag_input(y, 1)) : ag_zero_vjp(y, g, i);
 }
-static const ag_micro below_one_micro[] = {
+static const ag_micro below_one_micro_f32[] = {
     {AG_MICRO_LESS, 1, AG_MICRO_VALUE, .value = 1}, {AG_MICRO_AND, 2, .b = 0}, {0}};
-static const ag_micro from_one_micro[] = {
+#define below_one_micro_f64 below_one_micro_f32
+static const ag_micro from_one_micro_f32[] = {
     {AG_MICRO_LESS, 1, AG_MICRO_VALUE, .value = 1}, {AG_MICRO_SELECT, 2, AG_MICRO_VALUE, 0, .value = 0}, {0}};
+#define from_one_micro_f64 from_one_micro_f32
 const ag_op ag__op_below_one = {.name = "below_one",
                                 .notation = "{0} * ({1} < 1)",
                                 .kind = AG_KIND_ELEMENTWISE,
                                 .flags = AG_OP_CHEAP,
                                 .arity = 2,
-                                .block = {[AG_F32] = below_one_f32, [AG_F64] = below_one_f64},
-                                .vjp = below_one_vjp,
-                                .micro = {[AG_F32] = below_one_micro, [AG_F64] = below_one_micro}};
+                                AG_FORMULA(below_one),
+                                .vjp = below_one_vjp};
 const ag_op ag__op_from_one = {.name = "from_one",
                                .notation = "{0} * ({1} >= 1)",
                                .kind = AG_KIND_ELEMENTWISE,
                                .flags = AG_OP_CHEAP,
                                .arity = 2,
-                               .block = {[AG_F32] = from_one_f32, [AG_F64] = from_one_f64},
-                               .vjp = from_one_vjp,
-                               .micro = {[AG_F32] = from_one_micro, [AG_F64] = from_one_micro}};
+                               AG_FORMULA(from_one),
+                               .vjp = from_one_vjp};
 
 /* A row of x, its exponentials, and their sum T = A + B: B of the largest, which are 1, and A of the others. A softmax
  * p = e^(x−m)/T of nearly 1 says nothing of 1 − p, and neither does T of what is beside 1. So where one element has more than

@@ -14,13 +14,8 @@
 AG_BLOCK1(exp_f32, float, float, ag__exp_f32(a))
 AG_BLOCK1(exp_f64, double, double, ag__exp_f64(a))
 static ag_tensor *exp_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag__slope_mul(g, y); }
-const ag_op ag__op_exp = {.name = "exp",
-                          .notation = "e^{0}",
-                          .kind = AG_KIND_ELEMENTWISE,
-                          .arity = 1,
-                          .block = {[AG_F32] = exp_f32, [AG_F64] = exp_f64},
-                          .vjp = exp_vjp,
-                          .micro = {[AG_F32] = exp_micro_f32, [AG_F64] = exp_micro_f64}};
+const ag_op ag__op_exp = {
+    .name = "exp", .notation = "e^{0}", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(exp), .vjp = exp_vjp};
 ag_tensor *ag_exp(ag_tensor *x) { return ag_apply(&ag__op_exp, 1, &x, NULL, 0); }
 
 AG_BLOCK1(log_f32, float, float, ag__log_f32(a))
@@ -31,9 +26,8 @@ const ag_op ag__op_log = {.name = "log",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_HIDES_NOTHING,
                           .arity = 1,
-                          .block = {[AG_F32] = log_f32, [AG_F64] = log_f64},
-                          .vjp = log_vjp,
-                          .micro = {[AG_F32] = log_micro_f32, [AG_F64] = log_micro_f64}};
+                          AG_FORMULA(log),
+                          .vjp = log_vjp};
 ag_tensor *ag_log(ag_tensor *x) { return ag_apply(&ag__op_log, 1, &x, NULL, 0); }
 
 AG_BLOCK1(expm1_f32, float, float, ag__expm1_f32(a))
@@ -44,9 +38,8 @@ const ag_op ag__op_expm1 = {.name = "expm1",
                             .notation = "e^{0} - 1",
                             .kind = AG_KIND_ELEMENTWISE,
                             .arity = 1,
-                            .block = {[AG_F32] = expm1_f32, [AG_F64] = expm1_f64},
-                            .vjp = expm1_vjp,
-                            .micro = {[AG_F32] = expm1_micro_f32, [AG_F64] = expm1_micro_f64}};
+                            AG_FORMULA(expm1),
+                            .vjp = expm1_vjp};
 ag_tensor *ag_expm1(ag_tensor *x) { return ag_apply(&ag__op_expm1, 1, &x, NULL, 0); }
 
 AG_BLOCK1(log1p_f32, float, float, ag__log1p_f32(a))
@@ -59,9 +52,8 @@ const ag_op ag__op_log1p = {.name = "log1p",
                             .kind = AG_KIND_ELEMENTWISE,
                             .flags = AG_OP_HIDES_NOTHING,
                             .arity = 1,
-                            .block = {[AG_F32] = log1p_f32, [AG_F64] = log1p_f64},
-                            .vjp = log1p_vjp,
-                            .micro = {[AG_F32] = log1p_micro_f32, [AG_F64] = log1p_micro_f64}};
+                            AG_FORMULA(log1p),
+                            .vjp = log1p_vjp};
 ag_tensor *ag_log1p(ag_tensor *x) { return ag_apply(&ag__op_log1p, 1, &x, NULL, 0); }
 
 /* ---- Roots and squares ---- */
@@ -69,15 +61,15 @@ ag_tensor *ag_log1p(ag_tensor *x) { return ag_apply(&ag__op_log1p, 1, &x, NULL, 
 AG_BLOCK1(sqrt_f32, float, float, sqrtf(a))
 AG_BLOCK1(sqrt_f64, double, double, sqrt(a))
 static ag_tensor *sqrt_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_strong_div(g, ag_scale(y, 2)); }
-static const ag_micro sqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {0}};
+static const ag_micro sqrt_micro_f32[] = {{AG_MICRO_SQRT, .a = 0}, {0}};
+#define sqrt_micro_f64 sqrt_micro_f32
 const ag_op ag__op_sqrt = {.name = "sqrt",
                            .notation = "√{0}",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
                            .arity = 1,
-                           .block = {[AG_F32] = sqrt_f32, [AG_F64] = sqrt_f64},
-                           .vjp = sqrt_vjp,
-                           .micro = {[AG_F32] = sqrt_micro, [AG_F64] = sqrt_micro}};
+                           AG_FORMULA(sqrt),
+                           .vjp = sqrt_vjp};
 ag_tensor *ag_sqrt(ag_tensor *x) { return ag_apply(&ag__op_sqrt, 1, &x, NULL, 0); }
 
 AG_BLOCK1(rsqrt_f32, float, float, 1 / sqrtf(a))
@@ -85,15 +77,15 @@ AG_BLOCK1(rsqrt_f64, double, double, 1 / sqrt(a))
 static ag_tensor *rsqrt_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, ag_strong_mul(g, ag_scale(ag_pow_scalar(y, 3), -0.5));
 }
-static const ag_micro rsqrt_micro[] = {{AG_MICRO_SQRT, .a = 0}, {AG_MICRO_DIV, AG_MICRO_VALUE, 1, .value = 1}, {0}};
+static const ag_micro rsqrt_micro_f32[] = {{AG_MICRO_SQRT, .a = 0}, {AG_MICRO_DIV, AG_MICRO_VALUE, 1, .value = 1}, {0}};
+#define rsqrt_micro_f64 rsqrt_micro_f32
 const ag_op ag__op_rsqrt = {.name = "rsqrt",
                             .notation = "{0}^-0.5",
                             .kind = AG_KIND_ELEMENTWISE,
                             .flags = AG_OP_CHEAP,
                             .arity = 1,
-                            .block = {[AG_F32] = rsqrt_f32, [AG_F64] = rsqrt_f64},
-                            .vjp = rsqrt_vjp,
-                            .micro = {[AG_F32] = rsqrt_micro, [AG_F64] = rsqrt_micro}};
+                            AG_FORMULA(rsqrt),
+                            .vjp = rsqrt_vjp};
 ag_tensor *ag_rsqrt(ag_tensor *x) { return ag_apply(&ag__op_rsqrt, 1, &x, NULL, 0); }
 
 AG_BLOCK1(square_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)a))
@@ -102,15 +94,15 @@ AG_BLOCK1(square_f64, double, double, (a * a))
 static ag_tensor *square_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_scale(ag__slope_mul(g, ag_input(y, i)), 2);
 }
-static const ag_micro square_micro[] = {{AG_MICRO_MUL, 0, .b = 0}, {0}};
+static const ag_micro square_micro_f32[] = {{AG_MICRO_MUL, 0, .b = 0}, {0}};
+#define square_micro_f64 square_micro_f32
 const ag_op ag__op_square = {.name = "square",
                              .notation = "{0}^2",
                              .kind = AG_KIND_ELEMENTWISE,
                              .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
                              .arity = 1,
-                             .block = {[AG_I64] = square_i64, [AG_F32] = square_f32, [AG_F64] = square_f64},
-                             .vjp = square_vjp,
-                             .micro = {[AG_F32] = square_micro, [AG_F64] = square_micro}};
+                             AG_FORMULA_I64(square),
+                             .vjp = square_vjp};
 ag_tensor *ag_square(ag_tensor *x) { return ag_apply(&ag__op_square, 1, &x, NULL, 0); }
 
 /* ---- Magnitude and sign ---- */
@@ -119,34 +111,34 @@ AG_BLOCK1(abs_i64, int64_t, int64_t, a < 0 ? 0 - (uint64_t)a : (uint64_t)a)
 AG_BLOCK1(abs_f32, float, float, fabsf(a))
 AG_BLOCK1(abs_f64, double, double, fabs(a))
 static ag_tensor *abs_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag__slope_mul(g, ag_sign(ag_input(y, i))); }
-static const ag_micro abs_micro[] = {{AG_MICRO_ABS, .a = 0}, {0}};
+static const ag_micro abs_micro_f32[] = {{AG_MICRO_ABS, .a = 0}, {0}};
+#define abs_micro_f64 abs_micro_f32
 const ag_op ag__op_abs = {.name = "abs",
                           .notation = "|{0}|",
                           .kind = AG_KIND_ELEMENTWISE,
                           .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
                           .arity = 1,
-                          .block = {[AG_I64] = abs_i64, [AG_F32] = abs_f32, [AG_F64] = abs_f64},
-                          .vjp = abs_vjp,
-                          .micro = {[AG_F32] = abs_micro, [AG_F64] = abs_micro}};
+                          AG_FORMULA_I64(abs),
+                          .vjp = abs_vjp};
 ag_tensor *ag_abs(ag_tensor *x) { return ag_apply(&ag__op_abs, 1, &x, NULL, 0); }
 
 /* 0 and NaN are their own sign. */
 AG_BLOCK1(sign_i64, int64_t, int64_t, (a > 0) - (a < 0))
 AG_BLOCK1(sign_f32, float, float, a > 0 ? 1 : a < 0 ? -1 : a)
 AG_BLOCK1(sign_f64, double, double, a > 0 ? 1 : a < 0 ? -1 : a)
-static const ag_micro sign_micro[] = {{AG_MICRO_LESS, AG_MICRO_VALUE, 0, .value = 0},
-                                      {AG_MICRO_LESS, 0, AG_MICRO_VALUE, .value = 0},
-                                      {AG_MICRO_SELECT, 2, AG_MICRO_VALUE, 0, .value = -1},
-                                      {AG_MICRO_SELECT, 1, AG_MICRO_VALUE, 3, .value = 1},
-                                      {0}};
+static const ag_micro sign_micro_f32[] = {{AG_MICRO_LESS, AG_MICRO_VALUE, 0, .value = 0},
+                                          {AG_MICRO_LESS, 0, AG_MICRO_VALUE, .value = 0},
+                                          {AG_MICRO_SELECT, 2, AG_MICRO_VALUE, 0, .value = -1},
+                                          {AG_MICRO_SELECT, 1, AG_MICRO_VALUE, 3, .value = 1},
+                                          {0}};
+#define sign_micro_f64 sign_micro_f32
 const ag_op ag__op_sign = {.name = "sign",
                            .notation = "sign({0})",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 1,
-                           .block = {[AG_I64] = sign_i64, [AG_F32] = sign_f32, [AG_F64] = sign_f64},
-                           .vjp = ag_zero_vjp,
-                           .micro = {[AG_F32] = sign_micro, [AG_F64] = sign_micro}};
+                           AG_FORMULA_I64(sign),
+                           .vjp = ag_zero_vjp};
 ag_tensor *ag_sign(ag_tensor *x) { return ag_apply(&ag__op_sign, 1, &x, NULL, 0); }
 
 /* ---- Sine and cosine ---- */
@@ -221,9 +213,8 @@ const ag_op ag__op_tanh_slope = {.name = "tanh_slope",
                                  .kind = AG_KIND_ELEMENTWISE,
                                  .flags = AG_OP_TIED,
                                  .arity = 2,
-                                 .block = {[AG_F32] = tanh_slope_f32, [AG_F64] = tanh_slope_f64},
-                                 .vjp = tanh_slope_vjp,
-                                 .micro = {[AG_F32] = tanh_slope_micro_f32, [AG_F64] = tanh_slope_micro_f64}};
+                                 AG_FORMULA(tanh_slope),
+                                 .vjp = tanh_slope_vjp};
 
 AG_BLOCK2(sigmoid_slope_f32, float, float, ag__sigmoid_slope_f32(a, b))
 AG_BLOCK2(sigmoid_slope_f64, double, double, ag__sigmoid_slope_f64(a, b))
@@ -236,9 +227,8 @@ const ag_op ag__op_sigmoid_slope = {.name = "sigmoid_slope",
                                     .kind = AG_KIND_ELEMENTWISE,
                                     .flags = AG_OP_TIED,
                                     .arity = 2,
-                                    .block = {[AG_F32] = sigmoid_slope_f32, [AG_F64] = sigmoid_slope_f64},
-                                    .vjp = sigmoid_slope_vjp,
-                                    .micro = {[AG_F32] = sigmoid_slope_micro_f32, [AG_F64] = sigmoid_slope_micro_f64}};
+                                    AG_FORMULA(sigmoid_slope),
+                                    .vjp = sigmoid_slope_vjp};
 
 /* g times the slope of y. */
 static ag_tensor *along_slope(const ag_op *op, ag_tensor *y, ag_tensor *g) {
@@ -252,9 +242,8 @@ const ag_op ag__op_tanh = {.name = "tanh",
                            .notation = "tanh({0})",
                            .kind = AG_KIND_ELEMENTWISE,
                            .arity = 1,
-                           .block = {[AG_F32] = tanh_f32, [AG_F64] = tanh_f64},
-                           .vjp = tanh_vjp,
-                           .micro = {[AG_F32] = tanh_micro_f32, [AG_F64] = tanh_micro_f64}};
+                           AG_FORMULA(tanh),
+                           .vjp = tanh_vjp};
 ag_tensor *ag_tanh(ag_tensor *x) { return ag_apply(&ag__op_tanh, 1, &x, NULL, 0); }
 
 AG_BLOCK1(sigmoid_f32, float, float, ag__sigmoid_f32(a))
@@ -266,9 +255,8 @@ const ag_op ag__op_sigmoid = {.name = "sigmoid",
                               .notation = "σ({0})",
                               .kind = AG_KIND_ELEMENTWISE,
                               .arity = 1,
-                              .block = {[AG_F32] = sigmoid_f32, [AG_F64] = sigmoid_f64},
-                              .vjp = sigmoid_vjp,
-                              .micro = {[AG_F32] = sigmoid_micro_f32, [AG_F64] = sigmoid_micro_f64}};
+                              AG_FORMULA(sigmoid),
+                              .vjp = sigmoid_vjp};
 ag_tensor *ag_sigmoid(ag_tensor *x) { return ag_apply(&ag__op_sigmoid, 1, &x, NULL, 0); }
 
 AG_BLOCK1(relu_f32, float, float, a < 0 ? 0 : a)
@@ -276,13 +264,13 @@ AG_BLOCK1(relu_f64, double, double, a < 0 ? 0 : a)
 static ag_tensor *relu_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag__gate(g, ag_input(y, i), 0, (double)INFINITY, 0, 1);
 }
-static const ag_micro relu_micro[] = {{AG_MICRO_MAX, AG_MICRO_VALUE, 0, .value = 0}, {0}};
+static const ag_micro relu_micro_f32[] = {{AG_MICRO_MAX, AG_MICRO_VALUE, 0, .value = 0}, {0}};
+#define relu_micro_f64 relu_micro_f32
 const ag_op ag__op_relu = {.name = "relu",
                            .notation = "relu({0})",
                            .kind = AG_KIND_ELEMENTWISE,
                            .flags = AG_OP_CHEAP,
                            .arity = 1,
-                           .block = {[AG_F32] = relu_f32, [AG_F64] = relu_f64},
-                           .vjp = relu_vjp,
-                           .micro = {[AG_F32] = relu_micro, [AG_F64] = relu_micro}};
+                           AG_FORMULA(relu),
+                           .vjp = relu_vjp};
 ag_tensor *ag_relu(ag_tensor *x) { return ag_apply(&ag__op_relu, 1, &x, NULL, 0); }
