@@ -1285,6 +1285,8 @@ struct ag_op {
     1024u                /* what depends on an infinite or NaN element is so too, and each is used: the
                                      * operation is no choice, and products below it need not be strong */
 #define AG_OP_TIED 2048u /* one input is a function of another: differences by each alone mean nothing */
+#define AG_OP_ADDS 4096u /* elementwise: y = a + b. A product among its inputs may add itself to the other one */
+#define AG_OP_COPIES 8192u /* elementwise: y = a, whose elements may be copied in any order */
 
 /* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
 typedef struct ag_axes_set {

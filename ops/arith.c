@@ -17,7 +17,7 @@ static const ag_micro add_micro_f32[] = {{AG_MICRO_ADD, 0, .b = 1}, {0}};
 const ag_op ag__op_add = {.name = "add",
                           .notation = "{0} + {1}",
                           .kind = AG_KIND_ELEMENTWISE,
-                          .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES,
+                          .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES | AG_OP_ADDS,
                           .arity = 2,
                           AG_FORMULA_I64(add),
                           .vjp = add_vjp,

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
-
 /* The user's choice comes first, if it can be. */
 static int unit(void) {
     static _Atomic int known; /* its number and 1 */
@@ -33,7 +31,7 @@ int ag__way_of(const ag__product *p) {
     };
     const double work = (double)p->m * (double)p->n * (double)p->k;
     const double side = p->a_column == 1 ? AG__LIMIT(160, 10) : AG__LIMIT(128, 8);
-    const int64_t short_side = least(p->m, p->n);
+    const int64_t short_side = ag__lesser(p->m, p->n);
     if (short_side > 1) return work <= side * side * side || short_side <= FEW ? AG__BY_TILES : AG__BY_PACKING;
     if (work <= TINY_VECTOR || (p->n == 1 && p->y_row != 1)) return AG__BY_TILES;
     const int64_t down = p->m == 1 && (p->n > 1 || p->b_row == 1) ? p->b_row : p->a_column;
@@ -72,12 +70,12 @@ static int64_t summed_at_a_time(int way) {
 
 /* Rows and columns of y that are computed at a time: those of a long sum need memory for what is to be joined. */
 static int64_t part_rows(const ag__product *p, int way) {
-    return p->k > summed_at_a_time(way) ? least(p->m, AG__PART_ROWS) : p->m;
+    return p->k > summed_at_a_time(way) ? ag__lesser(p->m, AG__PART_ROWS) : p->m;
 }
 
 static int64_t part_columns(const ag__product *p, int way) {
-    if (p->k > summed_at_a_time(way)) return least(p->n, AG__PART_COLUMNS);
-    return way == AG__BY_PACKING ? least(p->n, AG__PACKED_COLUMNS) : p->n;
+    if (p->k > summed_at_a_time(way)) return ag__lesser(p->n, AG__PART_COLUMNS);
+    return way == AG__BY_PACKING ? ag__lesser(p->n, AG__PACKED_COLUMNS) : p->n;
 }
 
 /* The first part of a long sum: the largest that a binary tree has on its left. */
@@ -155,7 +153,7 @@ void ag__multiply(const ag__product *p, int way, void *memory) {
     }
     for (int64_t j = 0; j < p->n; j += columns)
         for (int64_t i = 0; i < p->m; i += rows) {
-            const ag__product part = ag__part_of(p, i, least(p->m - i, rows), j, least(p->n - j, columns));
+            const ag__product part = ag__part_of(p, i, ag__lesser(p->m - i, rows), j, ag__lesser(p->n - j, columns));
             multiply_long(&part, way, memory, spare);
         }
 }
@@ -175,7 +173,7 @@ static char *piece_at(const ag__product *p, void *spare, int64_t i) {
 
 void ag__multiply_piece(const ag__product *p, int way, int64_t i, void *spare) {
     const int64_t each = summed_at_a_time(way), from = i * each;
-    ag__product piece = inner_part(p, from, least(p->k - from, each));
+    ag__product piece = inner_part(p, from, ag__lesser(p->k - from, each));
     piece.y = piece_at(p, spare, i);
     piece.add = p->add && i == 0;
     multiply_short(&piece, way, NULL);

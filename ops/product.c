@@ -553,24 +553,23 @@ void ag__multiply_on(int u, const ag__product *p) {
  * Over a block of k, all of b is packed panel by panel, and of a as many rows as the second-level cache holds, tile by tile:
  * then the kernels read everything from one end to the other. */
 
-static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t ceiling(int64_t x, int64_t of) { return (x + of - 1) / of * of; }
 
 /* Rows of a that are packed at a time: whole tiles. */
 static int64_t rows_packed(const running *r) {
     const int64_t high = r->unit->high, most = r->unit->cached / (AG__BLOCK * r->size) / high * high;
-    return least(ceiling(r->p->m, high), AG_TINY_LIMITS ? 2 * high : most);
+    return ag__lesser(ceiling(r->p->m, high), AG_TINY_LIMITS ? 2 * high : most);
 }
 
 /* The last rows may be in low tiles, of which the last one has room for all of its own. */
 static int64_t bytes_of_a(const running *r) {
-    return ceiling((rows_packed(r) + LOW) * least(r->p->k, AG__BLOCK) * r->size, MOST_ROW);
+    return ceiling((rows_packed(r) + LOW) * ag__lesser(r->p->k, AG__BLOCK) * r->size, MOST_ROW);
 }
 
 size_t ag__packed_bytes(int u, const ag__product *p) {
     running r;
     start(&r, &units[u], p);
-    return (size_t)(bytes_of_a(&r) + ceiling(p->n * r.size, r.unit->row) * least(p->k, AG__BLOCK));
+    return (size_t)(bytes_of_a(&r) + ceiling(p->n * r.size, r.unit->row) * ag__lesser(p->k, AG__BLOCK));
 }
 
 /* Rows q … q+k−1 of b. */
@@ -578,7 +577,7 @@ static void pack_b(const running *r, char *to, int64_t q, int64_t k) {
     const ag__product *p = r->p;
     const int64_t size = r->size, row = r->unit->row, across = p->b_row * size, along = p->b_column * size;
     for (int64_t j = 0; j < p->n; j += r->columns, to += k * row) {
-        const int64_t width = least(p->n - j, r->columns);
+        const int64_t width = ag__lesser(p->n - j, r->columns);
         const char *from = (const char *)p->b + q * across + j * along;
         if (width == r->columns && p->b_column == 1 && row == MOST_ROW) {
             for (int64_t i = 0; i < k; i++) memcpy(to + i * MOST_ROW, from + i * across, MOST_ROW);
@@ -598,7 +597,7 @@ static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, 
     const char *from = (const char *)p->a + i * across + q * along;
     for (int64_t height; m > 0; m -= height, from += height * across, to += height * k * size) {
         height = m < r->unit->high ? LOW : r->unit->high;
-        ag__copy_matrix((size_t)size, to, height * size, from, along, across, k, least(m, height));
+        ag__copy_matrix((size_t)size, to, height * size, from, along, across, k, ag__lesser(m, height));
     }
 }
 
@@ -612,7 +611,7 @@ static void multiply_narrow(const running *r, panel t) {
     t.y = some;
     t.y_row = r->columns;
     for (int64_t i = 0; i < rows; i += step, y += step * y_row) {
-        t.m = least(rows - i, step);
+        t.m = ag__lesser(rows - i, step);
         if (add) {
             memset(some, 0, sizeof some);
             ag__copy_matrix(size, some, r->unit->row, y, y_row, r->size, t.m, t.width);
@@ -636,7 +635,7 @@ static void multiply_rows(const running *r, panel t, int64_t i, bool add, const 
         t.b = b;
         t.y = (char *)p->y + (i * p->y_row + j) * r->size;
         t.old = add ? t.y : zeros;
-        t.width = least(p->n - j, r->columns);
+        t.width = ag__lesser(p->n - j, r->columns);
         if (t.width < r->columns) multiply_narrow(r, t);
         else r->unit->packed[p->dtype == AG_F64](&t);
     }
@@ -648,10 +647,10 @@ void ag__multiply_packed_on(int u, const ag__product *p, void *area) {
     const int64_t rows = rows_packed(&r);
     char *a = area, *b = a + bytes_of_a(&r);
     for (int64_t q = 0; q < p->k; q += AG__BLOCK) {
-        panel t = {.k = least(p->k - q, AG__BLOCK), .a = a};
+        panel t = {.k = ag__lesser(p->k - q, AG__BLOCK), .a = a};
         pack_b(&r, b, q, t.k);
         for (int64_t i = 0; i < p->m; i += rows) {
-            t.m = least(p->m - i, rows);
+            t.m = ag__lesser(p->m - i, rows);
             pack_a(&r, a, i, t.m, q, t.k);
             multiply_rows(&r, t, i, p->add || q > 0, b);
         }
@@ -725,8 +724,8 @@ void ag__multiply_lines_on(int u, const ag__product *p) {
     d.step = WIDTH;
     for (int64_t q = 0; q < v.d.k; q += AG__ROWS_A_GROUP)
         for (int64_t j = 0; j < v.d.n; j += WIDTH) {
-            d.k = least(v.d.k - q, AG__ROWS_A_GROUP);
-            d.n = least(v.d.n - j, WIDTH);
+            d.k = ag__lesser(v.d.k - q, AG__ROWS_A_GROUP);
+            d.n = ag__lesser(v.d.n - j, WIDTH);
             d.add = v.d.add || q > 0;
             d.x = (const char *)v.d.x + q * size;
             d.y = (char *)v.d.y + j * size;

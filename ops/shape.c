@@ -575,7 +575,7 @@ const ag_op ag__op_contiguous = {
     .name = "contiguous",
     .notation = "{0}",
     .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
+    .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_COPIES,
     .arity = 1,
     .block = {[AG_BOOL] = contiguous_1, [AG_I64] = contiguous_8, [AG_F32] = contiguous_4, [AG_F64] = contiguous_8},
     .vjp = contiguous_vjp,

@@ -239,6 +239,50 @@ END_TEST
 
 /* ---- Memory ---- */
 
+/* It is by its flag that an addition is known, whoever made it. */
+static void plus_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+    (void)attributes;
+    float *y = y_;
+    const float *a = x_[0], *b = x_[1];
+    for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+}
+static const ag_op plus[] = {
+    {.name = "plus", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .block = {[AG_F32] = plus_f32}, .flags = AG_OP_ADDS},
+    {.name = "plus", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .block = {[AG_F32] = plus_f32}}};
+
+START_TEST(products_add_themselves_in_a_users_addition) {
+    for (int i = 0; i < 2; i++) {
+        ag_tensor *x[] = {ag_matmul(matrix(80, 90, 0), matrix(90, 70, 1)),
+                          ag_matmul(matrix(80, 90, 2), matrix(90, 70, 3))};
+        ag_tensor *sum = ag_apply(&plus[i], 2, x, NULL, 0);
+        work w = evaluated(1, &sum);
+        ck_assert_int_eq(w.products, 2);
+        ck_assert_int_eq(w.regions, i);
+    }
+}
+END_TEST
+
+/* A flag that cannot be true is not believed: here a bool's elements would be copied as those of f32. */
+static void is_not_zero(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+    (void)attributes;
+    bool *y = y_;
+    const float *x = x_[0];
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] < 0 || x[i] > 0;
+}
+static const ag_op no_copy = {.name = "no_copy",
+                              .kind = AG_KIND_ELEMENTWISE,
+                              .arity = 1,
+                              .block = {[AG_F32] = is_not_zero},
+                              .flags = AG_OP_PREDICATE | AG_OP_COPIES | AG_OP_NOT_DIFFERENTIABLE};
+
+START_TEST(a_flag_that_cannot_be_true_is_not_believed) {
+    ag_tensor *x = ag_transpose(matrix(30, 40, 1), 0, 1), *y = ag_apply(&no_copy, 1, &x, NULL, 0);
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE);
+    ck_assert_int_eq(ag_dtype_of(y), AG_BOOL);
+    for (int64_t i = 0; i < 1200; i++) ck_assert(ag_element(y, i) == (ag_element(x, i) != 0));
+}
+END_TEST
+
 START_TEST(a_new_value_takes_the_place_of_its_gradient) {
     enum { N = 100 * 1000 };
     ag_tensor *w = NULL, *x = matrix(1000, 20, 1), *dw;
@@ -561,6 +605,8 @@ int main(void) {
     tcase_add_test(less, zero_is_added_where_it_matters);
     TCase *rest = tape_group(suite, "products and memory");
     tcase_add_test(rest, products_add_themselves_up);
+    tcase_add_test(rest, products_add_themselves_in_a_users_addition);
+    tcase_add_test(rest, a_flag_that_cannot_be_true_is_not_believed);
     tcase_add_test(rest, a_new_value_takes_the_place_of_its_gradient);
     TCase *variables = tape_group(suite, "variables");
     tcase_add_test(variables, an_update_is_written_in_place);

@@ -251,7 +251,7 @@ static int expand(program *p, const ag_micro *micro, int n, const int x[], expan
 }
 
 static void add_step(program *p, const ag__code_step *s) {
-    int x[8], dtype = p->slot[s->y].dtype;
+    int x[AG__MOST_INPUTS], dtype = p->slot[s->y].dtype;
     expansion e = {s, s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->lanes == 4), 0};
     for (int i = 0; i < s->n; i++) x[i] = slot_value(p, s->x[i], e.wide);
     int y = expand(p, s->op->micro[s->dtype], s->n, x, e);

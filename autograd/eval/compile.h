@@ -23,7 +23,7 @@ typedef struct ag__code_step {
     const ag_op *op;
     uint8_t dtype; /* of the last input: chooses block and micro-program */
     uint8_t n;
-    uint16_t x[8], y;
+    uint16_t x[AG__MOST_INPUTS], y;
     uint16_t attributes; /* index into the run-time table of attributes */
 } ag__code_step;
 

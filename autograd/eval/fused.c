@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-enum { MOST_INPUTS = 8 };
-
 /* ---- One strip ---- */
 
 typedef struct position {
@@ -147,7 +145,7 @@ static void run_instruction(const running *r, const ag__instruction *q, const po
     const ag_tensor *t = r->table[q->node];
     const uint32_t *in = ag__numbers(&r->plan->operands, q->x);
     const uint32_t first = r->region->cell;
-    const void *x[MOST_INPUTS];
+    const void *x[AG__MOST_INPUTS];
     for (int i = 0; i < q->inputs; i++) x[i] = p[in[i] - first];
     char *y = q->does < AG__RUN ? p[q->y - first] : NULL;
     switch (q->does) {
@@ -232,8 +230,6 @@ static int64_t units_of(const ag__region *g, int64_t *rows_a_unit) {
     return (g->rows + *rows_a_unit - 1) / *rows_a_unit;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static void run_rows(const running *r, int64_t first, int64_t end, char *scratch, char **p) {
     const ag__region *g = r->region;
     int64_t width = g->form == AG__ROWS ? g->columns : AG__STRIP;
@@ -245,9 +241,9 @@ static void run_rows(const running *r, int64_t first, int64_t end, char *scratch
     for (int64_t row = first; row < end; row += g->tile) {
         for (int64_t column = 0; column < g->columns; column += width) {
             position at = {.row = row,
-                           .rows = least(g->tile, end - row),
+                           .rows = ag__lesser(g->tile, end - row),
                            .column = column,
-                           .columns = least(width, g->columns - column),
+                           .columns = ag__lesser(width, g->columns - column),
                            .start = row * g->columns + column};
             at.n = at.rows * at.columns;
             run_strip(r, &at, scratch, p);
@@ -258,9 +254,9 @@ static void run_rows(const running *r, int64_t first, int64_t end, char *scratch
 static void run_unit(const running *r, int64_t unit, int64_t rows_a_unit, char *scratch, char **p) {
     const ag__region *g = r->region;
     if (rows_a_unit) {
-        run_rows(r, unit * rows_a_unit, least((unit + 1) * rows_a_unit, g->rows), scratch, p);
+        run_rows(r, unit * rows_a_unit, ag__lesser((unit + 1) * rows_a_unit, g->rows), scratch, p);
     } else {
-        int64_t start = unit * AG__STRIP, n = least(AG__STRIP, g->size - start);
+        int64_t start = unit * AG__STRIP, n = ag__lesser(AG__STRIP, g->size - start);
         run_strip(r, &(position){.rows = 1, .columns = n, .start = start, .n = n}, scratch, p);
     }
 }

@@ -154,9 +154,8 @@ static uint32_t result_cell(lowering *l, uint32_t i, uint32_t phase) {
 }
 
 static void lower_elementwise(lowering *l, uint32_t i) {
-    enum { MOST_INPUTS = 8 };
     const ag_tensor *t = tensor_at(l, i);
-    uint32_t x[MOST_INPUTS], phase = 0;
+    uint32_t x[AG__MOST_INPUTS], phase = 0;
     bool over_rows = l->in->role[i] == AG__ROLE_ROW;
     for (int k = 0; k < t->arity && !l->failed; k++) {
         x[k] = operand(l, l->in->canon[l->c->operand[l->c->first[i] + (uint32_t)k]], over_rows);

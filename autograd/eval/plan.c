@@ -446,10 +446,16 @@ static bool dies_in(const planner *p, uint32_t x) {
            !p->taken[x] && !p->doubled[x] && tensor_at(p, x)->op->kind != AG_KIND_VIEW;
 }
 
+/* Whether the entry says so, and it can be true. */
+static bool adds(const ag_tensor *t) {
+    return t->op->flags & AG_OP_ADDS && t->arity == 2 && t->dtype == t->input[0]->dtype &&
+           t->dtype == t->input[1]->dtype;
+}
+
 /* a + b where b can add itself to what a's buffer holds: the product waits until then. A sum that is continued may be
  * rounded otherwise than one that is added at its end. */
 static bool place_sum(planner *p, uint32_t i) {
-    if (p->c->exact || tensor_at(p, i)->op != &ag__op_add) return false;
+    if (p->c->exact || !adds(tensor_at(p, i))) return false;
     for (int k = 1; k >= 0; k--) {
         uint32_t v = inputs_of(p, i)[k], u = inputs_of(p, i)[1 - k];
         if (u == v || !dies_in(p, v) || !dies_in(p, u)) continue;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { STRIP = AG__STRIP, MOST_INPUTS = 8, MOST_BYTES = 8 };
+enum { STRIP = AG__STRIP, MOST_BYTES = 8 };
 
 /* ---- Walking strided arrays ---- */
 
@@ -193,7 +193,7 @@ typedef struct elementwise {
         size_t bytes;
         bool contiguous;
         walk walk;
-    } x[MOST_INPUTS];
+    } x[AG__MOST_INPUTS];
 } elementwise;
 
 static void prepare(elementwise *e, const ag_tensor *t) {
@@ -214,8 +214,8 @@ static void prepare(elementwise *e, const ag_tensor *t) {
 }
 
 static void run_strip(const elementwise *e, int64_t start, int64_t count) {
-    _Alignas(64) char strips[MOST_INPUTS][STRIP * MOST_BYTES];
-    const void *x[MOST_INPUTS];
+    _Alignas(64) char strips[AG__MOST_INPUTS][STRIP * MOST_BYTES];
+    const void *x[AG__MOST_INPUTS];
     for (int i = 0; i < e->n; i++) {
         x[i] = e->x[i].data + start * (int64_t)e->x[i].bytes;
         if (e->x[i].contiguous) continue;
@@ -248,7 +248,12 @@ static void copy_pieces(void *c_, int i, int n) {
              c->size - start < c->piece ? c->size - start : c->piece, c->bytes);
 }
 
-/* What only copies is packed where it goes, in pieces of many rows, so that a transpose has its tiles. */
+/* Whether the entry says so, and it can be true. */
+static bool only_copies(const ag_tensor *t) {
+    return t->op->flags & AG_OP_COPIES && t->arity == 1 && t->dtype == t->input[0]->dtype;
+}
+
+/* A copy is packed where it goes, in pieces of many rows, so that a transpose has its tiles. */
 static void copy_all(ag_tensor *t) {
     const ag__layout *l = t->input[0]->layout;
     copying c = {.walk = walk_over(l->rank, l->extent, ag__strides(l)),
@@ -264,8 +269,8 @@ static void copy_all(ag_tensor *t) {
 void ag__run_elementwise(ag_tensor *t) {
     int64_t size = t->layout->size;
     bool contiguous = true;
-    const void *x[MOST_INPUTS];
-    if (t->op == &ag__op_contiguous) {
+    const void *x[AG__MOST_INPUTS];
+    if (only_copies(t)) {
         copy_all(t);
         return;
     }

@@ -141,8 +141,6 @@ static bool is_of(const ag__profile_row *row, uint64_t hash, const ag__profile_s
 
 /* ---- What the structure decides ---- */
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Bytes of the different elements that t shows. */
 static int64_t bytes_shown(const ag_tensor *t) {
     const ag__layout *l = t->layout;
@@ -154,7 +152,7 @@ static int64_t bytes_shown(const ag_tensor *t) {
         shown *= l->extent[i];
         span += (l->extent[i] - 1) * (stride < 0 ? -stride : stride);
     }
-    return least(shown, span) * (int64_t)ag__bytes(t);
+    return ag__lesser(shown, span) * (int64_t)ag__bytes(t);
 }
 
 static int64_t flops_of(const ag_tensor *t) {

@@ -12,7 +12,7 @@
 #define AG__LIMIT(usual, tiny) (AG_TINY_LIMITS ? (tiny) : (usual))
 
 enum {
-    /* The order of sums, for both evaluators. */
+    /* The order of sums: for both evaluators, the kernels of folds, machine code and matrix products. */
     AG__STRIP = AG__LIMIT(1024, 16),     /* elements that are worked on, or folded, at a time */
     AG__ROWS_A_GROUP = AG__LIMIT(32, 4), /* rows that are added one after the other before groups are joined pairwise */
     AG__LANES = AG__LIMIT(32, 8),        /* folds side by side that the fold of a strip consists of */
@@ -79,6 +79,7 @@ _Static_assert(AG__MOST_ROW % AG__STRIP == 0, "the strips of a row that is worke
 _Static_assert(AG__LONG_ROW <= AG__STRIP && AG__LANES <= AG__STRIP, "a strip can be one row, and has all lanes");
 _Static_assert(AG__LANES >= 8 && AG__LANES % 8 == 0, "lanes are whole vectors of machine code");
 _Static_assert((AG__LANES & (AG__LANES - 1)) == 0, "lanes are joined by halves");
+_Static_assert(AG__LANES <= 128, "a lane's number is one signed byte of machine code");
 _Static_assert((AG__STRIP & (AG__STRIP - 1)) == 0 && (AG__ROWS_A_GROUP & (AG__ROWS_A_GROUP - 1)) == 0,
                "a strip of several rows, a power of two, is part of a group or made of groups");
 _Static_assert((AG__RECENT_REGIONS & (AG__RECENT_REGIONS - 1)) == 0, "a hash is cut to it");

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { FEW = 8, MOST_INPUTS = UINT16_MAX, MOST_ATTRIBUTES = UINT16_MAX };
+enum { FEW = AG__MOST_INPUTS, MOST_INPUTS = UINT16_MAX, MOST_ATTRIBUTES = UINT16_MAX };
 
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes) {
@@ -338,7 +338,7 @@ static const void *aligned(const ag_op *op, ag_tape *tape, const void *attribute
 
 static bool counts_fit(const ag_op *op, int n, ag_tensor *const x[], size_t bytes, ag_tensor **nil) {
     if (n >= 1 && n <= MOST_INPUTS && (op->arity < 0 || op->arity == n) && attributes_fit(op, bytes) &&
-        (n <= FEW || op->kind != AG_KIND_ELEMENTWISE))
+        (n <= AG__MOST_INPUTS || op->kind != AG_KIND_ELEMENTWISE))
         return true;
     *nil = ag__fail(op->name, n < 0 ? 0 : n, x, AG_ERR_RANGE, "%d inputs and %zu bytes of attributes do not fit", n,
                     bytes);

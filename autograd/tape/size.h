@@ -25,4 +25,7 @@ static inline uint32_t ag__more_room(uint32_t room, uint64_t least) {
     return wanted <= UINT32_MAX ? (uint32_t)wanted : least <= UINT32_MAX ? UINT32_MAX : 0;
 }
 
+/* The lesser of two numbers of elements. */
+static inline int64_t ag__lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+
 #endif
