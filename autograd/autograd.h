@@ -107,10 +107,10 @@ typedef struct ag_axes {
     int axis[AG_MAX_RANK];
 } ag_axes;
 
-/* ag_mark -- a place on a tape, to rewind to */
+/* ag_mark -- a position on a tape, to rewind to */
 typedef struct ag_mark {
     const ag_tape *tape;
-    uint32_t slot;
+    uint32_t index;
     uint64_t serial;
 } ag_mark;
 

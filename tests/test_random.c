@@ -99,7 +99,7 @@ static bool good(run *r) {
 
 /* Small values are cut from large pieces of memory, so that the allocator is rarely asked: here it is, and has none. */
 static void leave_little_room(run *r) {
-    ag__chunk *slab = r->tape->slabs;
+    ag__slab *slab = r->tape->slabs;
     ledger *l = &r->ledger;
     if (r->room < 0 || l->failed || !slab) return;
     size_t room = (size_t)r->room / 64 * 64; /* what is cut is aligned */

@@ -90,7 +90,7 @@ static void place_like(const ag_tensor *t, uint32_t from) {
 
 /* What is there now must stay while the user's code runs. Its products may be weak where t is not below a choice. */
 static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i, bool weak) {
-    ag__place floor = ag__place_now(t->tape);
+    ag__position floor = ag__position_now(t->tape);
     bool before = t->tape->weak;
     t->tape->weak = weak;
     ag__within former = ag__enter(t->tape, AG__VJP, t->op->name, &floor);
@@ -188,7 +188,7 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
                           int nx, ag_tensor *const x[], ag_tensor *dx[], unsigned flags, const ag__watch *watch) {
     scan s = {.name = name, .tape = tape, .watch = watch};
     if (!set_up(&s, ny, y, nx, x, flags)) return false;
-    ag__place before = ag__place_now(tape);
+    ag__position before = ag__position_now(tape);
     bool former = tape->in_gradient;
     tape->in_gradient = true;
     exchange_marks(&s);

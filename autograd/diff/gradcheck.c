@@ -67,7 +67,7 @@ typedef struct check {
     ag_tensor **all;                        /* 2·n */
     ag_tensor *y;                           /* f's output, as recorded last */
     block *blocks;
-    ag__place start, place; /* before and after the temporary variables */
+    ag__position start, place; /* before and after the temporary variables */
     uint32_t marks;
     uint64_t draws;
     bool recording, sandbox;
@@ -160,7 +160,7 @@ static void fill_weights(const check *c, uint64_t stream, int64_t count, double 
 
 /* ---- Recording f ---- */
 
-static void rewind_to(check *c, const ag__place *place) {
+static void rewind_to(check *c, const ag__position *place) {
     ag__truncate(c->tape, place);
     c->tape->mark_count = c->marks;
 }
@@ -897,7 +897,7 @@ static bool open_input(check *c, int i) {
 
 static bool open_check(check *c) {
     ag_tape *t = c->tape;
-    c->start = c->place = ag__place_now(t);
+    c->start = c->place = ag__position_now(t);
     c->marks = t->mark_count;
     c->draws = t->draws;
     c->recording = t->recording;
@@ -911,7 +911,7 @@ static bool open_check(check *c) {
     if (!c->input || !c->given || !c->out || !c->ybar || !c->dx || !c->all) return false;
     for (int i = 0; i < c->n; i++)
         if (!open_input(c, i)) return false;
-    c->place = ag__place_now(t);
+    c->place = ag__position_now(t);
     return t->status == AG_OK;
 }
 
@@ -1023,7 +1023,7 @@ static bool node_wrong(search *s, ag_tensor *t, int order, finding *found) {
 /* Whether what a suspect holds back makes a difference: the cotangent that reaches it is not nothing. (logsumexp holds
  * its largest element constant, and rightly so.) */
 static bool matters(const check *c, ag_tensor *t) {
-    ag__place place = ag__place_now(c->tape);
+    ag__position place = ag__position_now(c->tape);
     ag_tensor *g;
     double reached = 0, size = 0;
     if (t->layout->size && ag_vjp(outputs(c), c->out, c->ybar, 1, &t, &g, 0) == AG_OK) {

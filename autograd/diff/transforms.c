@@ -106,7 +106,7 @@ static ag_tensor *jacobian(const char *name, ag_tensor *y, ag_tensor *x) {
 /* ---- Public ---- */
 
 /* t, or nothing at all. */
-static ag_tensor *whole(ag_tensor *t, const ag__place *before) {
+static ag_tensor *whole(ag_tensor *t, const ag__position *before) {
     if (t->flags & AG__NIL) ag__truncate(t->tape, before);
     return t;
 }
@@ -114,14 +114,14 @@ static ag_tensor *whole(ag_tensor *t, const ag__place *before) {
 ag_tensor *ag_jacobian(ag_tensor *y, ag_tensor *x) {
     ag_tensor *nil;
     if (!real_inputs("jacobian", 2, (ag_tensor *[]){y, x}, &nil)) return nil;
-    ag__place before = ag__place_now(y->tape);
+    ag__position before = ag__position_now(y->tape);
     return whole(jacobian("jacobian", y, x), &before);
 }
 
 ag_tensor *ag_hessian(ag_tensor *y, ag_tensor *x) {
     ag_tensor *nil, *g;
     if (!real_inputs("hessian", 2, (ag_tensor *[]){y, x}, &nil) || !one_element("hessian", y)) return nil;
-    ag__place before = ag__place_now(y->tape);
+    ag__position before = ag__position_now(y->tape);
     if (!inner_vjp("hessian", 1, &y, NULL, 1, &x, &g)) return nil;
     return whole(jacobian("hessian", g, x), &before);
 }
@@ -130,7 +130,7 @@ ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v) {
     ag_tensor *nil, *g, *hv;
     if (!real_inputs("hvp", 3, (ag_tensor *[]){y, x, v}, &nil) || !one_element("hvp", y) || !tangent_valid("hvp", x, v))
         return nil;
-    ag__place before = ag__place_now(y->tape);
+    ag__position before = ag__position_now(y->tape);
     bool good = inner_vjp("hvp", 1, &y, NULL, 1, &x, &g) && ag__vjp("hvp", 1, &g, &v, 1, &x, &hv, AG_STRONG);
     return whole(good ? hv : nil, &before);
 }
@@ -157,7 +157,7 @@ static bool jvp_arguments(ag_tape *tape, int ny, ag_tensor *const y[], int nx, a
 
 static bool jvp(int ny, ag_tensor *const y[], int nx, ag_tensor *const x[], ag_tensor *const xdot[], ag_tensor *dy[]) {
     ag_tape *tape = y[0]->tape;
-    ag__place before = ag__place_now(tape);
+    ag__position before = ag__position_now(tape);
     ag__buffer *memory;
     ag_tensor **u = room_for("jvp", tape, (int64_t)ny + nx, &memory);
     bool good =

@@ -290,7 +290,7 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
         return false;
     }
     plan p = {.tape = tape, .put_off = is_fused(tape) && tape->last == UINT32_MAX};
-    ag__place floor = ag__place_now(tape);
+    ag__position floor = ag__position_now(tape);
     int64_t since = tape->profiling ? ag__profile_now() : 0;
     if (!tape->waited) tape->waited = may_be_differentiated(n, x);
     pin_all(&p, n, x);

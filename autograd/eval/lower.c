@@ -634,8 +634,8 @@ static void find_former_values(lowering *l) {
         const ag__cell *cell = cell_at(l, i);
         if (cell->where != AG__AT_ELEMENT || cell->place < l->c->nodes) continue;
         const ag_tensor *y = ag__next_value(tensor_at(l, cell->place));
-        if (!y || y->place >= l->c->nodes || tensor_at(l, y->place) != y) continue;
-        uint32_t s = cell_of(l, y->place);
+        if (!y || y->index >= l->c->nodes || tensor_at(l, y->index) != y) continue;
+        uint32_t s = cell_of(l, y->index);
         if (s != AG__NOWHERE && cell_at(l, s)->from == AG__NOWHERE) cell_at(l, s)->from = i;
     }
 }

@@ -232,9 +232,9 @@ static void find_wanted(ag__chunk_nodes *c, const uint32_t *firsts) {
 
 /* The number of an input, in *to. */
 static bool number_input(ag__chunk_nodes *c, ag_tensor *t, uint32_t *to) {
-    *to = t->place;
-    if (t->place < c->places && c->table[t->place] == t) return true;
-    *to = t->place = c->places;
+    *to = t->index;
+    if (t->index < c->places && c->table[t->index] == t) return true;
+    *to = t->index = c->places;
     c->table[c->places++] = t;
     return write_outside(c, t);
 }
@@ -286,7 +286,7 @@ bool ag__chunk_take(ag_tape *tape, uint32_t low, const ag__amount *amount, ag__c
     memset(c->uses, 0, 2 * (size_t)nodes * sizeof *c->uses);
     for (uint32_t id = low, i = 0; i < nodes; id++) {
         ag_tensor *t = ag__node(tape, id);
-        if (t->flags & AG__NEEDED) c->table[t->place = i++] = t;
+        if (t->flags & AG__NEEDED) c->table[t->index = i++] = t;
     }
     return number(c, edges, firsts);
 }

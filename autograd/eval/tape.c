@@ -1,7 +1,7 @@
 /* tape -- its life, marks and rewinds, settings, labels
  *
- * A mark is a slot in the tape's list of places and the serial number that the slot had; rewinding to a place forgets
- * the slots after it, so a mark is stale exactly if its slot has another serial number now. */
+ * A mark is an index into the tape's list of positions and the serial number of the position there; rewinding to a position
+ * forgets those after it, so a mark is stale exactly if the position at its index has another serial number now. */
 #include "autograd/eval/compile.h"
 
 #include <stdlib.h>
@@ -56,7 +56,7 @@ void ag_tape_free(ag_tape *tape) {
         return;
     }
     tape->keeps_vacant = false;
-    ag__truncate(tape, &(ag__place){0});
+    ag__truncate(tape, &(ag__position){0});
     ag__plans_free(tape);
     ag__profile_free(tape);
     ag__buffers_free(tape);
@@ -71,17 +71,15 @@ void ag_tape_free(ag_tape *tape) {
 
 /* ---- Marks ---- */
 
-ag__place ag__place_now(const ag_tape *tape) {
-    return (ag__place){.count = tape->count,
-                       .chunk = tape->chunk,
-                       .used = tape->chunk ? tape->chunk->used : 0,
-                       .labels = tape->labels};
+ag__position ag__position_now(const ag_tape *tape) {
+    return (ag__position){
+        .count = tape->count, .slab = tape->slab, .used = tape->slab ? tape->slab->used : 0, .labels = tape->labels};
 }
 
 static bool grow_marks(ag_tape *tape) {
     uint32_t room = ag__more_room(tape->mark_room, (uint64_t)tape->mark_count + 8);
-    size_t bytes = tape->mark_room * sizeof(ag__place);
-    ag__place *marks = room ? ag__resize(tape, tape->marks, bytes, ag__times(room, sizeof *marks)) : NULL;
+    size_t bytes = tape->mark_room * sizeof(ag__position);
+    ag__position *marks = room ? ag__resize(tape, tape->marks, bytes, ag__times(room, sizeof *marks)) : NULL;
     if (!marks) return false;
     tape->marks = marks;
     tape->mark_room = room;
@@ -95,9 +93,9 @@ ag_mark ag_tape_mark(ag_tape *tape) {
         return none;
     }
     if (ag__refused_inside(tape, "tape_mark", AG__NOTATION)) return none;
-    ag__place now = ag__place_now(tape);
-    ag__place *last = tape->mark_count ? &tape->marks[tape->mark_count - 1] : NULL;
-    if (last && last->count == now.count && last->chunk == now.chunk && last->used == now.used)
+    ag__position now = ag__position_now(tape);
+    ag__position *last = tape->mark_count ? &tape->marks[tape->mark_count - 1] : NULL;
+    if (last && last->count == now.count && last->slab == now.slab && last->used == now.used)
         return (ag_mark){tape, tape->mark_count - 1, last->serial};
     if (tape->mark_count == tape->mark_room && !grow_marks(tape)) {
         ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "no memory for another mark");
@@ -151,7 +149,7 @@ static void vacate(ag_tape *tape, ag_tensor *t) {
     tape->vacant++;
 }
 
-/* Release the nodes from `count` on. Where places are kept vacant, nodes take them again when there are many. */
+/* Release the nodes from `count` on. Where slots are kept vacant, nodes take them again when there are many. */
 static void release_nodes(ag_tape *tape, uint32_t count) {
     enum { MOST_VACANT = 1 << 18 };
     if (!tape->keeps_vacant) {
@@ -164,30 +162,30 @@ static void release_nodes(ag_tape *tape, uint32_t count) {
     tape->count = count;
 }
 
-/* Whether a mark's place is later than `place`: more nodes before it, or only more of the arena. */
-static bool is_beyond(const ag__place *mark, const ag__place *place) {
-    if (mark->count != place->count) return mark->count > place->count;
-    if (mark->chunk == place->chunk) return mark->used > place->used;
-    for (const ag__chunk *c = place->chunk ? place->chunk->next : mark->chunk; c; c = c->next)
-        if (c == mark->chunk) return true;
+/* Whether a mark's position is later than `position`: more nodes before it, or only more of the arena. */
+static bool is_beyond(const ag__position *mark, const ag__position *position) {
+    if (mark->count != position->count) return mark->count > position->count;
+    if (mark->slab == position->slab) return mark->used > position->used;
+    for (const ag__slab *c = position->slab ? position->slab->next : mark->slab; c; c = c->next)
+        if (c == mark->slab) return true;
     return false;
 }
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-void ag__truncate(ag_tape *tape, const ag__place *place) {
+void ag__truncate(ag_tape *tape, const ag__position *position) {
     tape->memory.peak_node_bytes = most(tape->memory.peak_node_bytes, ag__arena_bytes(tape));
-    while (tape->mark_count && is_beyond(&tape->marks[tape->mark_count - 1], place)) tape->mark_count--;
+    while (tape->mark_count && is_beyond(&tape->marks[tape->mark_count - 1], position)) tape->mark_count--;
     tape->put_off = 0;
-    ag__layouts_forget(tape, place->count);
-    forget_beyond(tape, place->count);
-    drop_packed_beyond(tape, place->count);
-    for (; tape->labels != place->labels; tape->labels = tape->labels->before)
+    ag__layouts_forget(tape, position->count);
+    forget_beyond(tape, position->count);
+    drop_packed_beyond(tape, position->count);
+    for (; tape->labels != position->labels; tape->labels = tape->labels->before)
         tape->labels->tensor->label = tape->labels->former;
-    release_nodes(tape, place->count);
+    release_nodes(tape, position->count);
     ag__nodes_end(tape);
     if (tape->off_since != UINT32_MAX && tape->off_since > tape->count) tape->off_since = tape->count;
-    ag__arena_release(tape, place->chunk, place->used);
+    ag__arena_release(tape, position->slab, position->used);
 }
 
 /* Assignments to variables that stay must be computed while what they depend on is still there; also on a tape in
@@ -209,21 +207,21 @@ ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
         ag__fail_on(NULL, "tape_rewind", AG_ERR_NULL, "the tape is NULL");
         return ag__leave(NULL, file, line);
     }
-    if (mark.tape != tape || mark.slot >= tape->mark_count || tape->marks[mark.slot].serial != mark.serial) {
+    if (mark.tape != tape || mark.index >= tape->mark_count || tape->marks[mark.index].serial != mark.serial) {
         ag__fail_on(tape, "tape_rewind", AG_ERR_TAPE,
                     mark.tape != tape ? "the mark is of another tape"
                                       : "the mark is stale: an earlier mark was rewound to");
         return ag__leave(tape, file, line);
     }
-    ag__place place = tape->marks[mark.slot];
-    ag__callback from = tape->inside.floor && is_beyond(tape->inside.floor, &place) ? AG__INFER : AG__EVAL;
+    ag__position position = tape->marks[mark.index];
+    ag__callback from = tape->inside.floor && is_beyond(tape->inside.floor, &position) ? AG__INFER : AG__EVAL;
     if (ag__refused_inside(tape, "tape_rewind", from)) return ag__leave(tape, file, line);
-    carry_out_assignments(tape, place.count);
+    carry_out_assignments(tape, position.count);
     if (tape->scanned) tape->in_vain = 0;
     else if (tape->waited && tape->in_vain < 2) tape->in_vain++;
     tape->scanned = tape->waited = false;
-    ag__truncate(tape, &place);
-    tape->mark_count = mark.slot + 1;
+    ag__truncate(tape, &position);
+    tape->mark_count = mark.index + 1;
     return ag__leave(tape, file, line);
 }
 

@@ -382,7 +382,7 @@ static bool record_gradients(const picture *p) {
 }
 
 /* What was recorded goes again, and with it what that has left on the forward nodes. */
-static void forget(const picture *p, const ag__place *place) {
+static void forget(const picture *p, const ag__position *place) {
     for (uint32_t i = 0; p->node && i < p->count; i++)
         if (!p->node[i].was_scanned) p->node[i].t->flags &= (uint16_t)~AG__SCANNED;
     ag__truncate(p->tape, place);
@@ -391,7 +391,7 @@ static void forget(const picture *p, const ag__place *place) {
 /* ---- Public ---- */
 
 static void draw(picture *p, ag_tensor *const y[], const char *path) {
-    ag__place place = ag__place_now(p->tape);
+    ag__position place = ag__position_now(p->tape);
     bool good = list_nodes(p, y);
     if (good) number_versions(p);
     if (p->options->regions) good = good && find_regions(p);

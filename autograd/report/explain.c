@@ -272,7 +272,7 @@ static zero zero_of(report *r, ag_tensor *c, const double *a, double *bound) {
     double norm = norm_of(a, n);
     *bound = 0;
     if (norm == 0 || !isfinite(norm)) return norm == 0 ? ZERO : NOT_ZERO;
-    ag__place place = ag__place_now(r->tape);
+    ag__position place = ag__position_now(r->tape);
     ag__buffer *memory = NULL;
     ag_tensor *error = ag__rounding_of(c);
     const double *e = error && !(error->flags & AG__NIL) ? values_of(error, &memory) : NULL;

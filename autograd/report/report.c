@@ -148,7 +148,7 @@ enum { HAD_VALUE = AG__LATER }; /* of the flags that are set only within an eval
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {
     for (ag_tensor *v = tape->pending ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
         if (ag__variable_of(v)->pending && !ag__evaluate(tape, 1, &v)) return s->memory = NULL, false;
-    s->place = ag__place_now(tape);
+    s->place = ag__position_now(tape);
     s->memory = ag__buffer_new(tape, ag__times(tape->count, sizeof(uint16_t)));
     if (!s->memory) {
         ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory to remember %u nodes", tape->count);

@@ -41,7 +41,7 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory);
 
 /* What evaluating and differentiating may change on the nodes that are there now. */
 typedef struct ag__snapshot {
-    ag__place place;
+    ag__position place;
     ag__buffer *memory; /* per node: its flags */
     uint64_t draws;
 } ag__snapshot;

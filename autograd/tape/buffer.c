@@ -64,11 +64,11 @@ static size_t data_offset(const ag__buffer *b) {
 
 /* A block from the slab in use, or from a new slab; what is left of the old one is given up. */
 static void *cut_from_slab(ag_tape *tape, size_t bytes) {
-    ag__chunk *slab = tape->slabs;
+    ag__slab *slab = tape->slabs;
     if (!slab || slab->capacity - slab->used < bytes) {
         size_t size = slab ? SLAB : SLAB / 8; /* a small tape stays small */
         if (!(slab = ag__resize(tape, NULL, 0, size))) return NULL;
-        *slab = (ag__chunk){.next = tape->slabs, .capacity = size - SMALLEST};
+        *slab = (ag__slab){.next = tape->slabs, .capacity = size - SMALLEST};
         tape->slabs = slab;
     }
     void *p = (char *)slab + SMALLEST + slab->used;
@@ -150,7 +150,7 @@ void ag__buffers_trim(ag_tape *tape) {
 /* The tape ends: every block has been dropped. */
 void ag__buffers_free(ag_tape *tape) {
     ag__buffers_trim(tape);
-    for (ag__chunk *s = tape->slabs, *next; s; s = next) {
+    for (ag__slab *s = tape->slabs, *next; s; s = next) {
         next = s->next;
         ag__resize(tape, s, s->capacity + SMALLEST, 0);
     }

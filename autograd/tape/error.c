@@ -52,7 +52,7 @@ static void put_shape(text *t, const ag__layout *l) {
     put(t, ")");
 }
 
-/* "a (3,4) and b (5,6)"; labels take the place of the letters, cut off so that they leave room for the rest. */
+/* "a (3,4) and b (5,6)"; labels stand for the letters, cut off so that they leave room for the rest. */
 static void put_inputs(text *t, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n && i < 4; i++) {
         const ag_tensor *a = x[i];
@@ -147,24 +147,24 @@ bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...
 
 /* ---- Where it was ---- */
 
-static void append_place(char *message, bool *located, const char *file, int line) {
+static void append_location(char *message, bool *located, const char *file, int line) {
     text t = {message, AG__ERROR_SIZE, strlen(message)};
-    char place[200];
-    ag__format(place, sizeof place, " [%s%s:%d]", strlen(file) > 150 ? "…" : "",
+    char location[200];
+    ag__format(location, sizeof location, " [%s%s:%d]", strlen(file) > 150 ? "…" : "",
                strlen(file) > 150 ? file + strlen(file) - 150 : file, line);
-    if (t.used + strlen(place) >= t.room) t.used = t.room - 1 - strlen(place);
-    put(&t, "%s", place);
+    if (t.used + strlen(location) >= t.room) t.used = t.room - 1 - strlen(location);
+    put(&t, "%s", location);
     *located = true;
 }
 
 void ag__locate(ag_tape *tape, const char *file, int line) {
     if (!file) return;
-    if (tape && tape->status != AG_OK && !tape->located) append_place(tape->error, &tape->located, file, line);
-    if (!tape && orphan.status != AG_OK && !orphan.located) append_place(orphan.text, &orphan.located, file, line);
+    if (tape && tape->status != AG_OK && !tape->located) append_location(tape->error, &tape->located, file, line);
+    if (!tape && orphan.status != AG_OK && !orphan.located) append_location(orphan.text, &orphan.located, file, line);
 }
 
-/* All that this call has recorded: nothing before it lacks a place. Versions have their variable's, and say nothing. */
-static void place_recorded(ag_tape *tape, const char *file, int line) {
+/* All that this call has recorded: nothing before it lacks a location. Versions have their variable's, and say nothing. */
+static void locate_recorded(ag_tape *tape, const char *file, int line) {
     for (uint32_t i = tape->count; i-- > 0;) {
         ag_tensor *t = ag__node(tape, i);
         if (t->file && !(t->flags & AG__READ)) break;
@@ -177,7 +177,7 @@ static void place_recorded(ag_tape *tape, const char *file, int line) {
 ag_tensor *ag_located(ag_tensor *x, const char *file, int line) {
     ag_tape *tape = x ? x->tape : NULL;
     if (!tape || tape->status != AG_OK) ag__locate(tape, file, line);
-    else place_recorded(tape, file, line);
+    else locate_recorded(tape, file, line);
     return x;
 }
 
@@ -194,7 +194,7 @@ const char *ag__here_file(int *line) {
 }
 
 ag_status ag__leave(ag_tape *tape, const char *file, int line) {
-    if (tape && file && tape->status == AG_OK) place_recorded(tape, file, line);
+    if (tape && file && tape->status == AG_OK) locate_recorded(tape, file, line);
     ag__locate(tape, file, line);
     return ag_tape_status(tape);
 }

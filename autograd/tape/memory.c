@@ -1,9 +1,9 @@
 /* memory -- every byte of the library comes from ag__resize
  *
- * Above it the list of nodes, in segments that stay where they are: node i has the same place whatever is rewound and
- * recorded, so that a handle never points at anything but a node. And the arena: a list of chunks that inputs, attributes,
+ * Above it the list of nodes, in segments that stay where they are: node i has the same slot whatever is rewound and
+ * recorded, so that a handle never points at anything but a node. And the arena: a list of slabs that inputs, attributes,
  * layouts and labels are cut from in the order of recording. Rewinding moves both ends back and keeps the memory, so a steady
- * loop allocates nothing. Invariant: chunks before tape->chunk are full or passed over, chunks after it are empty. */
+ * loop allocates nothing. Invariant: slabs before tape->slab are full or passed over, slabs after it are empty. */
 #include "autograd/tape/tape.h"
 
 #include <stdlib.h>
@@ -29,7 +29,7 @@
 /* An input takes 8 bytes of the arena: the inputs of all nodes are fewer than 2^31, and any count of readers fits 32 bits. */
 static const uint64_t MOST_ARENA = (UINT64_C(1) << 34) - 2 * 1024 * 1024;
 
-enum { ALIGNMENT = 64, FIRST_CHUNK = 32 * 1024, LARGEST_CHUNK = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
+enum { ALIGNMENT = 64, FIRST_SLAB = 32 * 1024, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
 
 /* Rewound memory is out of bounds until it is handed out again: what is read there by mistake is caught. */
 void ag__poison(const void *p, size_t bytes) {
@@ -117,37 +117,37 @@ void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
 
 /* ---- The arena ---- */
 
-static ag__chunk *chunk_new(ag_tape *tape, size_t least, size_t before) {
-    size_t bytes = before < FIRST_CHUNK / 2 ? FIRST_CHUNK : before * 2 > LARGEST_CHUNK ? LARGEST_CHUNK : before * 2;
-    size_t needed = ag__plus(least, sizeof(ag__chunk));
+static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before) {
+    size_t bytes = before < FIRST_SLAB / 2 ? FIRST_SLAB : before * 2 > LARGEST_SLAB ? LARGEST_SLAB : before * 2;
+    size_t needed = ag__plus(least, sizeof(ag__slab));
     if (bytes < needed) bytes = needed;
-    ag__chunk *c = ag__resize(tape, NULL, 0, bytes);
+    ag__slab *c = ag__resize(tape, NULL, 0, bytes);
     if (!c) return NULL;
-    *c = (ag__chunk){.capacity = bytes - sizeof(ag__chunk)};
+    *c = (ag__slab){.capacity = bytes - sizeof(ag__slab)};
     ag__poison(c + 1, c->capacity);
     return c;
 }
 
-/* The next chunk, which has room for `bytes`: one that waits, or a new one put in before those that wait. */
-static ag__chunk *next_chunk(ag_tape *tape, size_t bytes) {
-    ag__chunk *now = tape->chunk, *c = now ? now->next : tape->first_chunk;
+/* The next slab, which has room for `bytes`: one that waits, or a new one put in before those that wait. */
+static ag__slab *next_slab(ag_tape *tape, size_t bytes) {
+    ag__slab *now = tape->slab, *c = now ? now->next : tape->first_slab;
     if (now && now->before + now->used > MOST_ARENA) return NULL;
     if (c && c->capacity >= bytes) return c;
-    ag__chunk *fresh = chunk_new(tape, bytes, now ? now->capacity : 0);
+    ag__slab *fresh = slab_new(tape, bytes, now ? now->capacity : 0);
     if (!fresh) return NULL;
     fresh->next = c;
-    *(now ? &now->next : &tape->first_chunk) = fresh;
+    *(now ? &now->next : &tape->first_slab) = fresh;
     return fresh;
 }
 
 void *ag__arena(ag_tape *tape, size_t bytes) {
     const size_t given = bytes;
     bytes = (bytes + 7) & ~(size_t)7;
-    ag__chunk *c = tape->chunk;
+    ag__slab *c = tape->slab;
     if (!c || c->capacity - c->used < bytes || bytes < given) {
-        if (!(c = next_chunk(tape, ag__rounded(given, 8)))) return NULL;
-        c->before = tape->chunk ? tape->chunk->before + tape->chunk->used : 0;
-        tape->chunk = c;
+        if (!(c = next_slab(tape, ag__rounded(given, 8)))) return NULL;
+        c->before = tape->slab ? tape->slab->before + tape->slab->used : 0;
+        tape->slab = c;
     }
     char *p = (char *)(c + 1) + c->used;
     c->used += bytes;
@@ -155,26 +155,26 @@ void *ag__arena(ag_tape *tape, size_t bytes) {
     return p;
 }
 
-/* Move the end back to `used` bytes of `chunk`; NULL is the very beginning. */
-void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used) {
-    for (ag__chunk *c = chunk ? chunk : tape->first_chunk; c; c = c->next) {
-        size_t keep = c == chunk ? used : 0;
+/* Move the end back to `used` bytes of `slab`; NULL is the very beginning. */
+void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used) {
+    for (ag__slab *c = slab ? slab : tape->first_slab; c; c = c->next) {
+        size_t keep = c == slab ? used : 0;
         ag__poison((char *)(c + 1) + keep, c->used - keep);
         c->used = keep;
-        if (c == tape->chunk) break;
+        if (c == tape->slab) break;
     }
-    tape->chunk = chunk;
+    tape->slab = slab;
 }
 
 int64_t ag__arena_bytes(const ag_tape *tape) {
-    size_t used = tape->chunk ? tape->chunk->before + tape->chunk->used : 0;
+    size_t used = tape->slab ? tape->slab->before + tape->slab->used : 0;
     return (int64_t)(used + tape->count * sizeof(ag_tensor));
 }
 
-/* Give back the chunks that wait. */
+/* Give back the slabs that wait. */
 void ag__arena_trim(ag_tape *tape) {
-    ag__chunk **waiting = tape->chunk ? &tape->chunk->next : &tape->first_chunk;
-    for (ag__chunk *c = *waiting, *next; c; c = next) {
+    ag__slab **waiting = tape->slab ? &tape->slab->next : &tape->first_slab;
+    for (ag__slab *c = *waiting, *next; c; c = next) {
         next = c->next;
         ag__resize(tape, c, sizeof *c + c->capacity, 0);
     }
@@ -200,7 +200,7 @@ void ag__nodes_end(ag_tape *tape) {
     tape->next_end = nodes ? nodes + AG__SEGMENT : NULL;
 }
 
-/* Have a place for the next node where the last segment is full. */
+/* Have a slot for the next node where the last segment is full. */
 bool ag__nodes_grow(ag_tape *tape) {
     uint32_t segment = tape->count / AG__SEGMENT;
     if (segment == tape->segment_count) {

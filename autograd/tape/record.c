@@ -17,7 +17,7 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
     t->tape = tape, t->op = op, t->layout = layout; /* one by one: to clear it first takes longer than the rest */
     t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
     t->id = tape->count;
-    t->readers = t->live = t->place = 0;
+    t->readers = t->live = t->index = 0;
     t->arity = (uint16_t)n;
     t->attribute_bytes = (uint16_t)bytes;
     t->dtype = (uint8_t)dtype;
@@ -175,7 +175,7 @@ static bool call_infer(ag_infer *r) {
     const void *attributes = r->attributes;
     const size_t bytes = r->attribute_bytes;
     ag_tape *tape = r->tape;
-    ag__place floor = ag__place_now(tape);
+    ag__position floor = ag__position_now(tape);
     ag__within former = ag__enter(tape, AG__INFER, op->name, &floor);
     bool good = op->infer(r);
     ag__return(tape, former);
@@ -265,7 +265,7 @@ static const ag__layout *decide(ag_infer *r) {
 static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes,
                                           ag_dtype *dtype, int64_t *offset) {
     ag_tape *tape = x[0]->tape;
-    ag__place before = ag__place_now(tape);
+    ag__position before = ag__position_now(tape);
     const ag__layout *l = NULL;
     if (op->kind != AG_KIND_ELEMENTWISE || broadcast_inputs(op, n, x)) {
         ag_infer r = {.op = op,

@@ -67,10 +67,10 @@ struct ag_tensor {
     const char *file;
     ag_tensor **input; /* in the arena; then the attributes */
     int line;
-    uint32_t id;      /* place on the tape */
+    uint32_t id;      /* its number: how many nodes were recorded before it */
     uint32_t readers; /* recorded nodes that use this one and were never computed */
     uint32_t live;    /* of them and others, those still to run in the evaluation under way */
-    uint32_t place;   /* scratch of one evaluation: number in a plan */
+    uint32_t index;   /* scratch of one evaluation: in a plan */
     uint16_t arity;
     uint16_t attribute_bytes;
     uint16_t flags;
@@ -110,12 +110,12 @@ static inline ag__variable *ag__variable_of(const ag_tensor *t) { return ag__att
 
 enum { AG__CLASSES = 560, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
 
-typedef struct ag__chunk {
-    struct ag__chunk *next;
+typedef struct ag__slab {
+    struct ag__slab *next;
     size_t capacity; /* bytes that follow this header */
     size_t used;
-    size_t before; /* of an arena's: bytes used in the chunks before it */
-} ag__chunk;
+    size_t before; /* of an arena's: bytes used in the slabs before it */
+} ag__slab;
 
 /* A label, in the arena before its text: so that a rewind gives an older tensor its former label back. */
 typedef struct ag__label {
@@ -132,13 +132,13 @@ typedef struct ag__packed {
     ag__buffer *buffer;
 } ag__packed;
 
-typedef struct ag__place { /* what a mark stands for */
+typedef struct ag__position { /* where a tape stands: what a mark notes */
     uint64_t serial;
     uint32_t count;
-    ag__chunk *chunk;
+    ag__slab *slab;
     size_t used;
     ag__label *labels;
-} ag__place;
+} ag__position;
 
 typedef struct ag__recent { /* a layout, and how many nodes there were when it was made */
     const ag__layout *layout;
@@ -158,8 +158,8 @@ typedef enum ag__callback {
 
 typedef struct ag__within {
     ag__callback callback;
-    const char *name;       /* of the operation, or of what is called in its stead */
-    const ag__place *floor; /* what was there then must stay */
+    const char *name;          /* of the operation, or of what is called in its stead */
+    const ag__position *floor; /* what was there then must stay */
 } ag__within;
 
 struct ag_tape {
@@ -168,20 +168,20 @@ struct ag_tape {
 
     ag_tensor **segments; /* node i is segments[i / AG__SEGMENT][i % AG__SEGMENT], whatever is rewound and recorded */
     uint32_t segment_count, segment_room;
-    ag_tensor *next, *next_end; /* the place of the next node, and where its segment ends; equal: there is none */
+    ag_tensor *next, *next_end; /* the slot of the next node, and where its segment ends; equal: there is none */
     uint32_t count;
-    uint32_t vacant;                /* of these, released, and their places kept vacant */
-    ag__chunk *first_chunk, *chunk; /* arena; chunks after `chunk` are empty and wait */
+    uint32_t vacant;             /* of these, released, and their slots kept vacant */
+    ag__slab *first_slab, *slab; /* arena; slabs after `slab` are empty and wait */
 
     ag__buffer *free_list[AG__CLASSES];
-    ag__chunk *slabs; /* what small buffers are cut from */
+    ag__slab *slabs; /* what small buffers are cut from */
     uint16_t shifts;
     uint16_t gap;      /* poisoned bytes behind each buffer */
     int64_t held_free; /* bytes of large blocks in the free lists */
 
     ag__recent recent[AG__RECENT];
     uint32_t last_recent; /* the largest count among them */
-    ag__place *marks;
+    ag__position *marks;
     uint32_t mark_count, mark_room;
     uint64_t next_serial;
 
@@ -206,7 +206,7 @@ struct ag_tape {
     bool trespassed;                             /* closed, and used all the same: that error stays */
     bool weak;                                   /* the vjp that is running is not below a choice: see grad.c */
     bool compile;                                /* elementwise operations may become machine code */
-    bool keeps_vacant;                           /* released nodes' places are not taken again soon */
+    bool keeps_vacant;                           /* released nodes' slots are not taken again soon */
     struct ag__programs *programs;               /* compile.c's; NULL: none yet */
     ag__within inside;
 
@@ -229,7 +229,7 @@ static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
 }
 
 /* Call the user's code between these two. What ag__enter returns is put back by ag__return. */
-static inline ag__within ag__enter(ag_tape *tape, ag__callback callback, const char *name, const ag__place *floor) {
+static inline ag__within ag__enter(ag_tape *tape, ag__callback callback, const char *name, const ag__position *floor) {
     ag__within former = tape->inside;
     tape->inside = (ag__within){callback, name, floor};
     return former;
@@ -244,11 +244,11 @@ static inline bool ag__is_weak(const ag_tensor *g) { return g && g->tape && g->t
 extern const ag_allocator ag__default_allocator;
 void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes); /* NULL on failure; raises nothing */
 void *ag__arena(ag_tape *tape, size_t bytes);                                 /* until the rewind; NULL on failure */
-void ag__arena_release(ag_tape *tape, ag__chunk *chunk, size_t used);
+void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used);
 void ag__arena_trim(ag_tape *tape);
 int64_t ag__arena_bytes(const ag_tape *tape); /* in use, the list of nodes included */
 void ag__segments_trim(ag_tape *tape);
-void ag__nodes_end(ag_tape *tape);  /* after `count` has changed: tape->next is the place of the next node */
+void ag__nodes_end(ag_tape *tape);  /* after `count` has changed: tape->next is the slot of the next node */
 bool ag__nodes_grow(ag_tape *tape); /* or NULL, as its end: this makes it */
 void ag__poison(const void *p, size_t bytes);
 void ag__unpoison(const void *p, size_t bytes);
@@ -295,9 +295,9 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
 ag_tensor *ag__current(ag_tensor *x); /* x, or the version of a variable; NULL on failure */
 
 /* tape.c */
-ag__place ag__place_now(const ag_tape *tape);
+ag__position ag__position_now(const ag_tape *tape);
 /* Release what was recorded since; pending assignments are not carried out. */
-void ag__truncate(ag_tape *tape, const ag__place *place);
+void ag__truncate(ag_tape *tape, const ag__position *position);
 
 /* processors.c */
 enum { AG__MOST_THREADS = 1024 };
