@@ -1,14 +1,11 @@
 /* autograd -- reverse-mode automatic differentiation over tensors, in C
  *
- * This header is the guided tour; read it from top to bottom.
+ * This header is the guided tour; read it from top to bottom. It includes the operations, a header per family.
  *
- *      1  Types              2  The tape            3  Tensors: making, reading, changing
- *      4  Gradients          5  Arithmetic          6  Comparisons and choice
- *      7  Functions          8  Reductions          9  Shapes and views
- *     10  Products          11  Indexing           12  Composed functions
- *     13  Checking          14  Seeing the graph   15  Your own operations
- *     16  Explaining        17  Jacobians and products with them
- *     18  Profiling
+ *      1  Types              2  The tape           3  Tensors: making, reading, changing
+ *      4  Gradients          5  Operations         6  Checking
+ *      7  Seeing the graph   8  Explaining         9  Jacobians and products with them
+ *     10  Profiling         11  Your own operations
  *
  * A whole program, which fits a line through four points:
  *
@@ -46,109 +43,11 @@
 #ifndef AUTOGRAD_H
 #define AUTOGRAD_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+/* ==================================================== 1. Types ==================================================== */
 
-#if defined __GNUC__
-#define AG_API __attribute__((visibility("default")))
-#else
-#define AG_API
-#endif
+#include "autograd/types.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/* =================================================== 1. Types =================================================== */
-
-#define AG_VERSION "0.1.0"
-#define AG_MAX_RANK 8
-
-/* ag_tape -- the context: owns every tensor recorded on it; tapes share nothing, so one per thread needs no lock */
-typedef struct ag_tape ag_tape;
-
-/* ag_tensor -- a recorded value; a handle that its tape owns, valid until the tape is rewound past it or freed
- * A rewound handle is refused (AG_ERR_TAPE) until a tensor is recorded in its place: the n-th tensor after a rewind takes the
- * place, and becomes the handle, of the n-th that was released. With the environment variable AG_CHECK set to "1" tapes
- * leave places vacant, up to 262144 at a time, so that a handle that was kept by mistake is found. */
-typedef struct ag_tensor ag_tensor;
-
-/* ag_op -- an operation: a table entry; see section 15 */
-typedef struct ag_op ag_op;
-
-/* ag_dtype -- the type of a tensor's elements; bool is one byte, 0 or 1 */
-typedef enum ag_dtype { AG_BOOL, AG_I64, AG_F32, AG_F64, AG_DTYPES } ag_dtype;
-
-/* ag_status -- what became of a call; the first failure sticks to the tape */
-typedef enum ag_status {
-    AG_OK,
-    AG_ERR_NULL,     /* an argument is NULL that must not be */
-    AG_ERR_SHAPE,    /* shapes, ranks or extents do not fit, or overflow */
-    AG_ERR_DTYPE,    /* a dtype is not accepted here, or two differ */
-    AG_ERR_AXIS,     /* an axis is out of range or given twice */
-    AG_ERR_RANGE,    /* an index, a label or a number is out of range */
-    AG_ERR_TAPE,     /* another tape's tensor, a rewound tensor, a stale mark */
-    AG_ERR_NIL,      /* the nil result of an earlier failure */
-    AG_ERR_GRADIENT, /* a gradient that does not exist, or is asked for wrongly */
-    AG_ERR_MEMORY,   /* out of memory */
-    AG_ERR_FILE      /* a file cannot be read or written, or holds something else than it should */
-} ag_status;
-
-/* ag_shape -- extents, outermost first; a by-value type that AG_SHAPE(2, 3) and AG_SCALAR write */
-typedef struct ag_shape {
-    int rank;
-    int64_t extent[AG_MAX_RANK];
-} ag_shape;
-
-/* ag_axes -- axes, as a set or in order; negative ones count from the end; AG_AXES(0, -1) and AG_ALL_AXES write it */
-typedef struct ag_axes {
-    int count; /* -1: all of them */
-    int axis[AG_MAX_RANK];
-} ag_axes;
-
-/* ag_mark -- a position on a tape, to rewind to */
-typedef struct ag_mark {
-    const ag_tape *tape;
-    uint32_t index;
-    uint64_t serial;
-} ag_mark;
-
-/* ag_allocator -- where a tape takes its memory; resize(ctx, p, old, new) is alloc for p = NULL and free for new = 0,
- * returns memory aligned to 64 bytes or NULL, and leaves p alone when it fails. It can look at the tape that calls it, which
- * refuses everything else: AG_ERR_TAPE */
-typedef struct ag_allocator {
-    void *(*resize)(void *ctx, void *p, size_t old_bytes, size_t new_bytes);
-    void *ctx;
-} ag_allocator;
-
-/* ag_memory -- what a tape holds; bytes */
-typedef struct ag_memory {
-    int64_t nodes;     /* tensors recorded and not rewound */
-    int64_t held;      /* taken from the allocator and not given back */
-    int64_t live;      /* in values that some tensor still holds */
-    int64_t peak_held; /* the most that held and live have been */
-    int64_t peak_live;
-    int64_t allocations; /* how often the allocator was asked for memory: constant in a steady loop */
-    int64_t node_bytes;  /* in nodes, with their inputs, attributes, shapes and labels */
-    int64_t plan_bytes;  /* in plans of the fused evaluator */
-    int64_t peak_node_bytes;
-    int64_t peak_plan_bytes;
-} ag_memory;
-
-#ifndef __cplusplus
-#define AG_SHAPE(...) ((ag_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
-#define AG_SCALAR ((ag_shape){0, {0}})
-#define AG_AXES(...) ((ag_axes){(int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), {__VA_ARGS__}})
-#define AG_ALL_AXES ((ag_axes){-1, {0}})
-#else
-#define AG_SHAPE(...) ag_cpp_shape(__VA_ARGS__)
-#define AG_SCALAR (ag_shape{0, {0}})
-#define AG_AXES(...) ag_cpp_axes(__VA_ARGS__)
-#define AG_ALL_AXES (ag_axes{-1, {0}})
-#endif
-
-/* ================================================= 2. The tape ================================================== */
+/* ================================================== 2. The tape =================================================== */
 
 /* ag_tape_new -- a new, empty tape; NULL if there is no memory for it
  * Errors: none; every function accepts that NULL, and what needs a tape then fails: see ag_tape_error(NULL) */
@@ -233,7 +132,7 @@ AG_API ag_memory ag_tape_memory(const ag_tape *tape);
  * Errors: AG_ERR_TAPE from within an eval or the allocator */
 AG_API void ag_tape_trim(ag_tape *tape);
 
-/* ==================================== 3. Tensors: making, reading, changing ===================================== */
+/* ===================================== 3. Tensors: making, reading, changing ====================================== */
 
 /* ag_from -- a constant with a copy of `data`, row-major; a bool is true unless its byte is 0
  * Errors: AG_ERR_NULL for NULL data (unless the shape has no elements), AG_ERR_SHAPE, AG_ERR_DTYPE */
@@ -260,51 +159,6 @@ AG_API ag_tensor *ag_variable_from(ag_tensor *x);
 /* ag_parameter_from -- a parameter that begins with the value of x, as in ag_parameter_from(ag_normal(…))
  * Errors: as ag_eval; AG_ERR_DTYPE unless x is real */
 AG_API ag_tensor *ag_parameter_from(ag_tensor *x);
-
-/* ag_full -- every element is `value`; stored once whatever the shape
- * Shape:  () -> shape
- * Dtype:  any; f32 rounds `value`, to infinity if it is too large
- * Grad:   a constant
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless `value` is 0 or 1 for bool, an integer within range for i64
- * Source: numpy.full */
-AG_API ag_tensor *ag_full(ag_tape *tape, ag_dtype dtype, ag_shape shape, double value);
-
-/* ag_zeros -- ag_full with 0
- * Errors: as ag_full */
-AG_API ag_tensor *ag_zeros(ag_tape *tape, ag_dtype dtype, ag_shape shape);
-
-/* ag_ones -- ag_full with 1
- * Errors: as ag_full */
-AG_API ag_tensor *ag_ones(ag_tape *tape, ag_dtype dtype, ag_shape shape);
-
-/* ag_scalar -- a 0-d constant
- * Errors: as ag_full */
-AG_API ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value);
-
-/* ag_arange -- 0, 1, … n-1
- * Shape:  () -> (n)
- * Dtype:  i64, f32 or f64
- * Grad:   a constant
- * Errors: AG_ERR_SHAPE for n < 0; AG_ERR_DTYPE
- * Source: numpy.arange */
-AG_API ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n);
-
-/* ag_uniform -- independent random numbers, low <= y < high (or both equal); a new draw at every call, repeatable by
- * ag_tape_seed
- * Shape:  () -> shape
- * Dtype:  real
- * Grad:   a constant
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless low <= high and both are finite in the dtype
- * Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (SC 2011): Philox4x32-10, keyed by seed and draw */
-AG_API ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low, double high);
-
-/* ag_normal -- independent normal random numbers with this mean and standard deviation
- * Shape:  () -> shape
- * Dtype:  real
- * Grad:   a constant
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless both are finite in the dtype and std >= 0
- * Source: Box and Muller (1958) on the numbers of ag_uniform */
-AG_API ag_tensor *ag_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double mean, double std);
 
 /* ag_label -- name a tensor in errors, graphs and reports; the text is copied; returns x
  * Errors: AG_ERR_MEMORY */
@@ -400,7 +254,7 @@ AG_API size_t ag_dtype_size(ag_dtype dtype);
  * Errors: none */
 AG_API const char *ag_dtype_name(ag_dtype dtype);
 
-/* ================================================= 4. Gradients ================================================= */
+/* ================================================== 4. Gradients ================================================== */
 
 /* A gradient is itself recorded: read it, use it in further operations, draw it, differentiate it again. Only real
  * tensors carry one: what depends on x through bool or i64 alone (a comparison, ag_argmax) does not depend on it here.
@@ -446,631 +300,33 @@ AG_API void ag_zero_gradients(ag_tape *tape);
  * Errors: none */
 AG_API bool ag_requires_grad(const ag_tensor *x);
 
-/* ag_stop_gradient -- x, but constant to gradients
- * Shape:  x (…) -> (…)
- * Dtype:  any
- * Grad:   none flows to x, by definition
- * Errors: none of its own
- * Source: jax.lax.stop_gradient */
-AG_API ag_tensor *ag_stop_gradient(ag_tensor *x);
+/* ================================================= 5. Operations ================================================== */
 
-/* ================================================ 5. Arithmetic ================================================= */
+/* An operation records a tensor and is declared in the header of its family. (They are included by their paths from here: a
+ * program may have a folder ops of its own.) */
 
-/* ag_add -- y = a + b
- * Shape:  broadcast
- * Dtype:  i64, f32 or f64
- * Grad:   ā = ȳ,  b̄ = ȳ
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.add */
-AG_API ag_tensor *ag_add(ag_tensor *a, ag_tensor *b);
+/* Constants, ranges, random numbers */
+#include "../ops/source.h"
 
-/* ag_sub -- y = a − b
- * Shape:  broadcast
- * Dtype:  i64, f32 or f64
- * Grad:   ā = ȳ,  b̄ = −ȳ
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.subtract */
-AG_API ag_tensor *ag_sub(ag_tensor *a, ag_tensor *b);
+/* Arithmetic, comparisons and choice, functions: y[i] = f(a[i], b[i], …) */
+#include "../ops/elementwise.h"
 
-/* ag_mul -- y = a·b, elementwise
- * Shape:  broadcast
- * Dtype:  i64, f32 or f64
- * Grad:   ā = ȳ·b,  b̄ = ȳ·a
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.multiply */
-AG_API ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b);
+/* Sums, means, variances, extremes, over all axes or some */
+#include "../ops/reduce.h"
 
-/* ag_div -- y = a / b; division by zero as in IEEE-754
- * Shape:  broadcast
- * Dtype:  real
- * Grad:   ā = ȳ/b,  b̄ = −ȳ·y/b
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.divide */
-AG_API ag_tensor *ag_div(ag_tensor *a, ag_tensor *b);
+/* The same elements in another arrangement: views, windows, joining */
+#include "../ops/shape.h"
 
-/* ag_pow -- y = a^b, as C's pow
- * Shape:  broadcast
- * Dtype:  real
- * Grad:   ā = ȳ·b·a^(b−1), 0 where b = 0;  b̄ = ȳ·y·ln a, 0 where a = 0 and b >= 0
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: torch.pow, its subgradients included */
-AG_API ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b);
+/* Matrix products */
+#include "../ops/matmul.h"
 
-/* ag_maximum -- y = max(a, b); NaN if either is
- * Shape:  broadcast
- * Dtype:  i64, f32 or f64
- * Grad:   ā = ȳ where a > b, ȳ/2 where a = b, NaN where y is;  b̄ likewise
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: torch.maximum */
-AG_API ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b);
+/* Elements picked by number, and added at numbers */
+#include "../ops/index.h"
 
-/* ag_minimum -- y = min(a, b); NaN if either is
- * Shape:  broadcast
- * Dtype:  i64, f32 or f64
- * Grad:   ā = ȳ where a < b, ȳ/2 where a = b, NaN where y is;  b̄ likewise
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: torch.minimum */
-AG_API ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b);
+/* Softmax and its like, composed of the operations above */
+#include "../ops/compose.h"
 
-/* ag_neg -- y = −x
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = −ȳ
- * Errors: AG_ERR_DTYPE
- * Source: numpy.negative */
-AG_API ag_tensor *ag_neg(ag_tensor *x);
-
-/* ag_add_scalar -- y = x + s
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64; s is converted to it, as for all scalar forms
- * Grad:   x̄ = ȳ
- * Errors: AG_ERR_DTYPE; AG_ERR_RANGE for i64 unless s is an integer within range, as for all scalar forms
- * Source: numpy.add */
-AG_API ag_tensor *ag_add_scalar(ag_tensor *x, double s);
-
-/* ag_rsub_scalar -- y = s − x
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = −ȳ
- * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
- * Source: numpy.subtract */
-AG_API ag_tensor *ag_rsub_scalar(double s, ag_tensor *x);
-
-/* ag_scale -- y = s·x
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = s·ȳ
- * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
- * Source: numpy.multiply */
-AG_API ag_tensor *ag_scale(ag_tensor *x, double s);
-
-/* ag_div_scalar -- y = x / s
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ/s
- * Errors: AG_ERR_DTYPE
- * Source: numpy.divide */
-AG_API ag_tensor *ag_div_scalar(ag_tensor *x, double s);
-
-/* ag_rdiv_scalar -- y = s / x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = −ȳ·y/x
- * Errors: AG_ERR_DTYPE
- * Source: numpy.divide */
-AG_API ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x);
-
-/* ag_pow_scalar -- y = x^s, as C's pow
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ·s·x^(s−1), 0 where s = 0
- * Errors: AG_ERR_DTYPE
- * Source: torch.pow */
-AG_API ag_tensor *ag_pow_scalar(ag_tensor *x, double s);
-
-/* ag_maximum_scalar -- y = max(x, s); NaN if either is
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ where x > s, ȳ/2 where x = s, NaN where y is
- * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
- * Source: torch.maximum */
-AG_API ag_tensor *ag_maximum_scalar(ag_tensor *x, double s);
-
-/* ag_minimum_scalar -- y = min(x, s); NaN if either is
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ where x < s, ȳ/2 where x = s, NaN where y is
- * Errors: AG_ERR_DTYPE, AG_ERR_RANGE
- * Source: torch.minimum */
-AG_API ag_tensor *ag_minimum_scalar(ag_tensor *x, double s);
-
-/* ag_clamp -- y = min(max(x, low), high); a NaN x stays NaN
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ where low <= x <= high, NaN where x is, 0 elsewhere
- * Errors: AG_ERR_DTYPE; AG_ERR_RANGE unless low <= high
- * Source: torch.clamp */
-AG_API ag_tensor *ag_clamp(ag_tensor *x, double low, double high);
-
-/* ========================================== 6. Comparisons and choice =========================================== */
-
-/* ag_equal -- y = (a == b); comparisons with NaN are false, and true for ag_not_equal
- * Shape:  broadcast
- * Dtype:  any -> bool
- * Grad:   not differentiable
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.equal */
-AG_API ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b);
-
-/* ag_not_equal -- y = (a != b)
- * Shape:  broadcast
- * Dtype:  any -> bool
- * Grad:   not differentiable
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.not_equal */
-AG_API ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b);
-
-/* ag_less -- y = (a < b)
- * Shape:  broadcast
- * Dtype:  any -> bool
- * Grad:   not differentiable
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.less */
-AG_API ag_tensor *ag_less(ag_tensor *a, ag_tensor *b);
-
-/* ag_less_equal -- y = (a <= b)
- * Shape:  broadcast
- * Dtype:  any -> bool
- * Grad:   not differentiable
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.less_equal */
-AG_API ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b);
-
-/* ag_greater -- y = (a > b), recorded as b < a
- * Shape:  broadcast
- * Dtype:  any -> bool
- * Grad:   not differentiable
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.greater */
-AG_API ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b);
-
-/* ag_greater_equal -- y = (a >= b), recorded as b <= a
- * Shape:  broadcast
- * Dtype:  any -> bool
- * Grad:   not differentiable
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.greater_equal */
-AG_API ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b);
-
-/* ag_where -- y = a where condition holds, b elsewhere; what is not chosen has no influence, NaN included, on gradients
- * neither: section 4
- * Shape:  broadcast over all three
- * Dtype:  condition bool; a and b any, the same
- * Grad:   ā = ȳ where condition, 0 elsewhere;  b̄ the other way round
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: numpy.where */
-AG_API ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b);
-
-/* ag_cast -- y = x in another dtype; to bool: x != 0; real to i64: towards zero, NaN to 0, beyond the range to its ends
- * Shape:  x (…) -> (…)
- * Dtype:  any -> dtype
- * Grad:   x̄ = ȳ cast back, between real dtypes; none flows through the others
- * Errors: AG_ERR_DTYPE
- * Source: numpy.ndarray.astype; saturation as in Rust's `as` */
-AG_API ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype);
-
-/* ================================================= 7. Functions ================================================= */
-
-/* ag_exp -- y = e^x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ·y
- * Errors: AG_ERR_DTYPE
- * Source: numpy.exp */
-AG_API ag_tensor *ag_exp(ag_tensor *x);
-
-/* ag_log -- y = ln x; −inf at 0, NaN below
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ/x
- * Errors: AG_ERR_DTYPE
- * Source: numpy.log */
-AG_API ag_tensor *ag_log(ag_tensor *x);
-
-/* ag_expm1 -- y = e^x − 1, right where x is near 0
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ·e^x
- * Errors: AG_ERR_DTYPE
- * Source: numpy.expm1 */
-AG_API ag_tensor *ag_expm1(ag_tensor *x);
-
-/* ag_log1p -- y = ln(1 + x), right where x is near 0; −inf at −1, NaN below
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ/(1 + x)
- * Errors: AG_ERR_DTYPE
- * Source: numpy.log1p */
-AG_API ag_tensor *ag_log1p(ag_tensor *x);
-
-/* ag_sqrt -- y = √x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ/(2·y)
- * Errors: AG_ERR_DTYPE
- * Source: numpy.sqrt */
-AG_API ag_tensor *ag_sqrt(ag_tensor *x);
-
-/* ag_rsqrt -- y = 1/√x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = −½·ȳ·y³
- * Errors: AG_ERR_DTYPE
- * Source: torch.rsqrt */
-AG_API ag_tensor *ag_rsqrt(ag_tensor *x);
-
-/* ag_square -- y = x²
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = 2·ȳ·x
- * Errors: AG_ERR_DTYPE
- * Source: numpy.square */
-AG_API ag_tensor *ag_square(ag_tensor *x);
-
-/* ag_abs -- y = |x|
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ·sign(x), 0 at 0
- * Errors: AG_ERR_DTYPE
- * Source: torch.abs */
-AG_API ag_tensor *ag_abs(ag_tensor *x);
-
-/* ag_sign -- y = −1, 0 or 1; NaN for NaN
- * Shape:  x (…) -> (…)
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = 0: locally constant
- * Errors: AG_ERR_DTYPE
- * Source: numpy.sign */
-AG_API ag_tensor *ag_sign(ag_tensor *x);
-
-/* ag_sin -- y = sin x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ·cos x
- * Errors: AG_ERR_DTYPE
- * Source: numpy.sin */
-AG_API ag_tensor *ag_sin(ag_tensor *x);
-
-/* ag_cos -- y = cos x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = −ȳ·sin x
- * Errors: AG_ERR_DTYPE
- * Source: numpy.cos */
-AG_API ag_tensor *ag_cos(ag_tensor *x);
-
-/* ag_tanh -- y = tanh x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ·(1 − y²), to a few units in the last place also where y is nearly ±1
- * Errors: AG_ERR_DTYPE
- * Source: numpy.tanh */
-AG_API ag_tensor *ag_tanh(ag_tensor *x);
-
-/* ag_sigmoid -- y = 1/(1 + e^(−x))
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ·y·(1 − y), to a few units in the last place also where y is nearly 1
- * Errors: AG_ERR_DTYPE
- * Source: torch.sigmoid */
-AG_API ag_tensor *ag_sigmoid(ag_tensor *x);
-
-/* ag_relu -- y = max(x, 0); NaN stays NaN
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ where x > 0, NaN where x is, 0 elsewhere
- * Errors: AG_ERR_DTYPE
- * Source: torch.relu */
-AG_API ag_tensor *ag_relu(ag_tensor *x);
-
-/* Three ways to cut off what is below 0 have the same values and, at 0 itself, three slopes, as in PyTorch; the slope of a
- * NaN is not known, and neither are those after it:
- *
- *                                        x < 0   x = 0   x > 0   NaN
- *      ag_relu(x)                          0       0       1     NaN
- *      ag_maximum(x, 0)                    0       ½       1     NaN    ag_maximum_scalar too
- *      ag_clamp(x, 0, inf)                 0       1       1     NaN
- *      ag_abs(x)                          −1       0       1     NaN
- *      ag_sign(x)                          0       0       0      0     constant, as comparisons are
- *
- * Elements that tie share the slope of ag_max and ag_min. −0 and 0 are equal in all of these. */
-
-/* ================================================ 8. Reductions ================================================= */
-
-/* Each has a short form over all axes, to a 0-d tensor, and one over a set of axes: with keepdims those stay with
- * extent 1. Sums are pairwise, in an order that depends on shape and strides only. */
-
-/* ag_sum -- y = Σ x over all elements; 0 for none
- * Shape:  x (…) -> ()
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, broadcast
- * Errors: AG_ERR_DTYPE
- * Source: numpy.sum */
-AG_API ag_tensor *ag_sum(ag_tensor *x);
-
-/* ag_sum_over -- y = Σ x over `axes`
- * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, broadcast
- * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
- * Source: numpy.sum */
-AG_API ag_tensor *ag_sum_over(ag_tensor *x, ag_axes axes, bool keepdims);
-
-/* ag_mean -- y = (Σ x)/n over all n elements; NaN for none. It rounds: to subtract it from elements that are close together but
- * far from 0 may leave nothing of their differences. ag_var and the layers that normalise take care of that
- * Shape:  x (…) -> ()
- * Dtype:  real
- * Grad:   x̄ = ȳ/n, broadcast
- * Errors: AG_ERR_DTYPE
- * Source: numpy.mean */
-AG_API ag_tensor *ag_mean(ag_tensor *x);
-
-/* ag_mean_over -- y = (Σ x)/n over `axes`, n elements each
- * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
- * Dtype:  real
- * Grad:   x̄ = ȳ/n, broadcast
- * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
- * Source: numpy.mean */
-AG_API ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims);
-
-/* ag_var -- y = Σ (x − mean x)²/max(0, n − correction) over all n elements: NaN or ∞ for n <= correction; composed, right also
- * for elements that are close together, and 0 for equal ones
- * Shape:  x (…) -> ()
- * Dtype:  real
- * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
- * Errors: AG_ERR_DTYPE
- * Source: torch.var, with its correction; the biased variance is correction 0 */
-AG_API ag_tensor *ag_var(ag_tensor *x, double correction);
-
-/* ag_var_over -- y = Σ (x − mean x)²/max(0, n − correction) over `axes`, n elements each; composed
- * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
- * Dtype:  real
- * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
- * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
- * Source: torch.var */
-AG_API ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepdims);
-
-/* ag_max -- y = the largest element; NaN if there is one
- * Shape:  x (…) -> ()
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, split evenly over the elements that equal y; NaN for all where y is NaN
- * Errors: AG_ERR_SHAPE if there is no element; AG_ERR_DTYPE
- * Source: torch.amax */
-AG_API ag_tensor *ag_max(ag_tensor *x);
-
-/* ag_max_over -- y = the largest element over `axes`; NaN if there is one
- * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, split evenly over the elements that equal y; NaN for all where y is NaN
- * Errors: AG_ERR_SHAPE if an axis has no elements; AG_ERR_AXIS, AG_ERR_DTYPE
- * Source: torch.amax */
-AG_API ag_tensor *ag_max_over(ag_tensor *x, ag_axes axes, bool keepdims);
-
-/* ag_min -- y = the smallest element; NaN if there is one
- * Shape:  x (…) -> ()
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, split evenly over the elements that equal y; NaN for all where y is NaN
- * Errors: AG_ERR_SHAPE if there is no element; AG_ERR_DTYPE
- * Source: torch.amin */
-AG_API ag_tensor *ag_min(ag_tensor *x);
-
-/* ag_min_over -- y = the smallest element over `axes`; NaN if there is one
- * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, split evenly over the elements that equal y; NaN for all where y is NaN
- * Errors: AG_ERR_SHAPE if an axis has no elements; AG_ERR_AXIS, AG_ERR_DTYPE
- * Source: torch.amin */
-AG_API ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims);
-
-/* ag_argmax -- y = where along `axis` the largest element is, the first if several; the first NaN if there is one
- * Shape:  x (…) -> (…) without the axis, or with extent 1 in its place
- * Dtype:  i64, f32 or f64 -> i64
- * Grad:   not differentiable
- * Errors: AG_ERR_SHAPE if the axis has no elements; AG_ERR_AXIS, AG_ERR_DTYPE
- * Source: numpy.argmax */
-AG_API ag_tensor *ag_argmax(ag_tensor *x, int axis, bool keepdims);
-
-/* ============================================= 9. Shapes and views ============================================== */
-
-/* Views share their input's elements and copy nothing. What would change nothing (a reshape to the same shape, a slice of
- * everything) is not recorded: the result is x itself, or a variable's present value. */
-
-/* ag_reshape -- the same elements, row-major, in another shape; one extent may be −1 and is then worked out; a view,
- * except that a view whose elements are not laid out suitably is copied first
- * Shape:  x (…) -> shape, of the same size
- * Dtype:  any
- * Grad:   x̄ = ȳ, reshaped back
- * Errors: AG_ERR_SHAPE
- * Source: numpy.reshape */
-AG_API ag_tensor *ag_reshape(ag_tensor *x, ag_shape shape);
-
-/* ag_transpose -- two axes exchanged; a view
- * Shape:  x (…,m,…,n,…) -> (…,n,…,m,…)
- * Dtype:  any
- * Grad:   x̄ = ȳ, transposed back
- * Errors: AG_ERR_AXIS
- * Source: numpy.swapaxes */
-AG_API ag_tensor *ag_transpose(ag_tensor *x, int axis0, int axis1);
-
-/* ag_permute -- axis i of y is axis order.axis[i] of x; a view
- * Shape:  x (…) -> (…) in another order
- * Dtype:  any
- * Grad:   x̄ = ȳ, permuted back
- * Errors: AG_ERR_AXIS unless each axis is there once
- * Source: numpy.transpose */
-AG_API ag_tensor *ag_permute(ag_tensor *x, ag_axes order);
-
-/* ag_broadcast_to -- x repeated along new leading axes and along axes of extent 1; a view
- * Shape:  x (…) -> shape
- * Dtype:  any
- * Grad:   x̄ = Σ ȳ over the repeated axes
- * Errors: AG_ERR_SHAPE
- * Source: numpy.broadcast_to */
-AG_API ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape);
-
-/* ag_slice -- elements start, start+step, … before stop along one axis; a negative step runs backwards, down to but
- * not including stop; start and stop count from the end if negative and are cut to the axis; AG_END for start is where
- * the axis begins and for stop where it ends, as the step sees it; a view
- * Shape:  x (…,n,…) -> (…,m,…)
- * Dtype:  any
- * Grad:   x̄ = ȳ at the chosen places, 0 elsewhere
- * Errors: AG_ERR_AXIS; AG_ERR_RANGE for step 0
- * Source: Python's slices */
-AG_API ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, int64_t step);
-#define AG_END INT64_MIN
-
-/* ag_flip -- the order along one axis reversed: ag_slice(x, axis, −1, AG_END, −1); a view
- * Shape:  x (…) -> (…)
- * Dtype:  any
- * Grad:   x̄ = ȳ, flipped back
- * Errors: AG_ERR_AXIS
- * Source: numpy.flip */
-AG_API ag_tensor *ag_flip(ag_tensor *x, int axis);
-
-/* ag_embed -- zeros with x at start, start+step, … along one axis: what a slice's gradient is; here start does not count
- * from the end
- * Shape:  x (…,m,…) -> (…,n,…)
- * Dtype:  any
- * Grad:   x̄ = ȳ, sliced
- * Errors: AG_ERR_AXIS; AG_ERR_RANGE for step 0 or if not all of x lies in 0 … n−1; AG_ERR_SHAPE
- * Source: jax.numpy.zeros(…).at[…].set(x) */
-AG_API ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step);
-
-/* ag_windows -- sliding windows of `size` over `axes`, one every `step`, whole ones only: y[…,p,…,w] = x[…,p·step+w,…],
- * where the new axes w come last, in the order of `axes`; a view, however much the windows overlap. A slice of y along w
- * with a step dilates them
- * Shape:  x (…,n,…) -> (…,(n−size)/step+1,…,size)
- * Dtype:  any
- * Grad:   x̄ = ȳ, folded
- * Errors: AG_ERR_AXIS; AG_ERR_SHAPE beyond 8 axes, or unless there is a size and a step for each axis; AG_ERR_RANGE
- *         unless 1 <= size <= n and step >= 1
- * Source: numpy.lib.stride_tricks.sliding_window_view, with the step of torch.Tensor.unfold */
-AG_API ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step);
-
-/* ag_fold -- windows put back and added where they overlap: what the gradient of ag_windows is. y[…,i,…] is the sum of
- * x[…,p,…,w] over all p·step + w = i; `axes` are those of y, and `extent` how long it is along them
- * Shape:  x (…,m,…,size) -> (…,n,…) for m = (n−size)/step+1
- * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ, in windows
- * Errors: AG_ERR_AXIS; AG_ERR_SHAPE if an extent has another number of windows, or unless there is an extent and a step
- *         for each axis; AG_ERR_RANGE unless size >= 1, size <= n and step >= 1; AG_ERR_DTYPE
- * Source: torch.nn.functional.fold; overlap-add */
-AG_API ag_tensor *ag_fold(ag_tensor *x, ag_axes axes, ag_shape extent, ag_shape step);
-
-/* ag_squeeze -- axes of extent 1 taken out; AG_ALL_AXES takes out all that have it; a view
- * Shape:  x (…,1,…) -> (…)
- * Dtype:  any
- * Grad:   x̄ = ȳ, reshaped back
- * Errors: AG_ERR_AXIS; AG_ERR_SHAPE for an axis of another extent
- * Source: numpy.squeeze */
-AG_API ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes);
-
-/* ag_unsqueeze -- a new axis of extent 1, at place `axis` of the result; a view
- * Shape:  x (…) -> (…,1,…)
- * Dtype:  any
- * Grad:   x̄ = ȳ, reshaped back
- * Errors: AG_ERR_AXIS; AG_ERR_SHAPE beyond 8 axes
- * Source: numpy.expand_dims */
-AG_API ag_tensor *ag_unsqueeze(ag_tensor *x, int axis);
-
-/* ag_contiguous -- x with its elements copied into row-major order, unless they are
- * Shape:  x (…) -> (…)
- * Dtype:  any
- * Grad:   x̄ = ȳ
- * Errors: none of its own
- * Source: numpy.ascontiguousarray */
-AG_API ag_tensor *ag_contiguous(ag_tensor *x);
-
-/* ag_concat -- n tensors one after the other along an axis
- * Shape:  x[i] (…,m_i,…) -> (…,Σ m_i,…)
- * Dtype:  any
- * Grad:   x̄[i] = the slice of ȳ that x[i] became
- * Errors: AG_ERR_AXIS, AG_ERR_SHAPE if other extents differ, AG_ERR_DTYPE; AG_ERR_RANGE for n < 1
- * Source: numpy.concatenate */
-AG_API ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis);
-
-/* ================================================= 10. Products ================================================= */
-
-/* ag_matmul -- y = a·b over the last two axes; transposed and sliced operands are used where they are
- *
- * In builds with BLIS, which are not the default, the process may end where memory lacks within a large product of f64.
- *
- * Shape:  a (…,m,k), b (…,k,n) -> (…,m,n); leading axes broadcast
- * Dtype:  real
- * Grad:   ā = ȳ·bᵀ,  b̄ = aᵀ·ȳ
- * Errors: AG_ERR_SHAPE if k differs, leading axes do not fit, or there are fewer than two axes; AG_ERR_DTYPE
- * Source: numpy.matmul */
-AG_API ag_tensor *ag_matmul(ag_tensor *a, ag_tensor *b);
-
-/* ================================================= 11. Indexing ================================================= */
-
-/* ag_gather -- y[i,j,k] = x[index[i,j,k],j,k] for axis 0, and so on; the index is broadcast to x along other axes, so
- * an index (n,1) gathers rows of a table (rows,columns)
- * Shape:  x (…,m,…), index (…,n,…) of the same rank -> (…,n,…)
- * Dtype:  x any; index i64, 0 <= index < m
- * Grad:   x̄ = scatter-add of ȳ into zeros
- * Errors: AG_ERR_AXIS, AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an index out of range
- * Source: numpy.take_along_axis */
-AG_API ag_tensor *ag_gather(ag_tensor *x, ag_tensor *index, int axis);
-
-/* ag_scatter_add -- y = x, then y[index[i,j,k],j,k] += source[i,j,k] for axis 0, and so on, in row-major order; index
- * and source are broadcast to each other, and along other axes to x
- * Shape:  x (…,m,…), index (…,n,…), source (…,n,…) of the same rank -> (…,m,…)
- * Dtype:  x and source i64, f32 or f64; index i64, 0 <= index < m
- * Grad:   x̄ = ȳ;  source's = gather of ȳ
- * Errors: AG_ERR_AXIS, AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an index out of range
- * Source: torch.scatter_add */
-AG_API ag_tensor *ag_scatter_add(ag_tensor *x, ag_tensor *index, ag_tensor *source, int axis);
-
-/* ============================================ 12. Composed functions ============================================ */
-
-/* These have no gradient of their own: it falls out of what they are composed of. Values and gradients are right to a few
- * units in the last place whatever the finite x, also where a softmax is nearly 0 or 1, but for the sum that ag_logsumexp
- * ends with. */
-
-/* ag_logsumexp -- y = ln Σ e^x along an axis, −inf where all are
- * Shape:  x (…,n,…) -> (…) without the axis, or with extent 1 in its place
- * Dtype:  real
- * Grad:   x̄ = ȳ·softmax(x)
- * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
- * Source: scipy.special.logsumexp */
-AG_API ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims);
-
-/* ag_softmax -- y = e^x / Σ e^x along an axis, safe for any finite x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = y·(ȳ − Σ ȳ·y)
- * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
- * Source: torch.softmax */
-AG_API ag_tensor *ag_softmax(ag_tensor *x, int axis);
-
-/* ag_log_softmax -- y = x − logsumexp(x) along an axis, safe for any finite x
- * Shape:  x (…) -> (…)
- * Dtype:  real
- * Grad:   x̄ = ȳ − softmax(x)·Σ ȳ
- * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
- * Source: torch.log_softmax */
-AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
-
-/* ag_surprisal -- y = −ln softmax(x) along an axis, at the places of an index only, which are chosen as by ag_gather
- * Shape:  x (…,m,…), index (…,n,…) of the same rank -> (…,n,…)
- * Dtype:  x real; index i64, 0 <= index < m
- * Grad:   x̄ = softmax(x)·Σ ȳ, less ȳ at the places of the index
- * Errors: as ag_log_softmax and ag_gather
- * Source: torch.nn.functional.cross_entropy, before it takes the mean */
-AG_API ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis);
-
-/* ================================================= 13. Checking ================================================= */
+/* ================================================== 6. Checking =================================================== */
 
 /* ag_function -- a function of tensors to be checked: records on the inputs' tape and returns the output, a real tensor
  * of any shape; called many times, so it must compute the same each time */
@@ -1112,7 +368,7 @@ typedef struct ag_gradcheck_report {
 AG_API ag_status ag_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[],
                               const ag_gradcheck_options *options, ag_gradcheck_report *report);
 
-/* ============================================= 14. Seeing the graph ============================================= */
+/* ============================================== 7. Seeing the graph =============================================== */
 
 /* ag_dot_options -- what to write into the nodes; all false, or NULL, is shapes and labels */
 typedef struct ag_dot_options {
@@ -1129,250 +385,7 @@ typedef struct ag_dot_options {
  *         from within an operation that is being evaluated */
 AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], const ag_dot_options *options);
 
-/* =========================================== 15. Your own operations ============================================ */
-
-/* The library's own operations are entries of this form and have nothing that yours lack: docs/adding-an-op.md
- * walks through one. An entry is static and constant; nodes keep a pointer to it. */
-
-/* ag_kind -- how an operation's output elements hang from its input elements: what lets the evaluator plan */
-typedef enum ag_kind {
-    AG_KIND_SOURCE,      /* no inputs, such as random numbers: give `eval` */
-    AG_KIND_ELEMENTWISE, /* y[i] = f(a[i], b[i], …), of at most 8 inputs: give `block` */
-    AG_KIND_REDUCTION,   /* y = a fold over some axes: give `reduction` */
-    AG_KIND_VIEW,        /* y shows elements of its one input: `infer` gives strides and offset */
-    AG_KIND_CONTRACTION, /* a product: give `eval` */
-    AG_KIND_OPAQUE       /* anything else: give `eval` */
-} ag_kind;
-
-/* ag_infer -- what `infer` sees and decides: the one place where an operation's inputs are validated.
- * On entry dtype is that of the last input, and shape that of the first; of an elementwise operation, whose inputs are
- * broadcast already, and of a reduction the shape is final; of a source both are those that were asked for */
-typedef struct ag_infer {
-    const ag_op *op;
-    int n;
-    ag_tensor *const *x;
-    const void *attributes;      /* aligned for any number; any bytes that a caller gave */
-    size_t attribute_bytes;      /* how many: not fewer than the entry asks for */
-    ag_dtype dtype;              /* of the output */
-    ag_shape shape;              /* of the output */
-    int64_t stride[AG_MAX_RANK]; /* views: in elements of the input's buffer; may be 0 or negative */
-    int64_t offset;              /* views: first element, in elements of the input's buffer */
-    ag_tape *tape;
-} ag_infer;
-
-/* ag_array -- elements in memory; stride in elements */
-typedef struct ag_array {
-    void *data;
-    ag_dtype dtype;
-    int rank;
-    int64_t size;
-    const int64_t *shape;
-    const int64_t *stride;
-} ag_array;
-
-/* ag_call -- what `eval` sees: strided inputs, and a contiguous row-major output to be filled, whose memory is not
- * initialised */
-typedef struct ag_call {
-    const ag_tensor *node;
-    const void *attributes;
-    int n;
-    const ag_array *x;
-    ag_array y;
-    int threads;     /* how many it may use; the result must not depend on it */
-    bool accumulate; /* with AG_OP_ACCUMULATES: y holds values, to which the result is to be added */
-} ag_call;
-
-/* ag_block -- y[i] = f(x[0][i], x[1][i], …) for 0 <= i < n, all contiguous; y may be one of the x. Called for one part of the
- * elements after another, in several threads at once, some of which have stacks of no more than a megabyte; a child that it
- * forks may do nothing but exec */
-typedef void ag_block(int64_t n, void *y, const void *const x[], const void *attributes);
-
-/* ag_reduction -- a fold: associative and commutative up to rounding, over elements of one dtype */
-typedef struct ag_reduction {
-    double identity; /* the fold of no elements; −inf and inf are the ends of i64 */
-    void (*fold[AG_DTYPES])(int64_t n, void *y, const void *x);    /* y[0] = fold of x[0…n), n >= 1 */
-    void (*combine[AG_DTYPES])(int64_t n, void *y, const void *x); /* y[i] = y[i] ∘ x[i] */
-    void (*finish[AG_DTYPES])(int64_t n, void *y, int64_t count);  /* y[i] from the fold of `count` elements; or NULL */
-    const ag_op *join; /* the elementwise operation that `combine` is, with its `neutral`; or NULL */
-} ag_reduction;
-
-/* ag_micro_code -- what a step of a micro-program computes from its operands a, b and c
- * Arithmetic is the element type's, the dtype that `block` is chosen by; every step rounds by itself. A truth value is
- * what a comparison gives, and what a bool is. Steps on bits see elements as unsigned integers of 32 or 64 bits */
-typedef enum ag_micro_code {
-    AG_MICRO_END,         /* after the last step */
-    AG_MICRO_CALL,        /* the micro-program `program`, of one input, applied to a */
-    AG_MICRO_ATTRIBUTE,   /* number a of the attributes, which are doubles, as an element; a is no register here */
-    AG_MICRO_CONVERT,     /* a as an element of the output's dtype; only as the last step */
-    AG_MICRO_ADD,         /* a + b */
-    AG_MICRO_SUB,         /* a − b */
-    AG_MICRO_MUL,         /* a·b */
-    AG_MICRO_DIV,         /* a / b */
-    AG_MICRO_MAX,         /* a > b ? a : b */
-    AG_MICRO_MIN,         /* a < b ? a : b */
-    AG_MICRO_NEG,         /* −a */
-    AG_MICRO_ABS,         /* |a| */
-    AG_MICRO_SQRT,        /* √a */
-    AG_MICRO_ROUND,       /* the integer nearest to a, the even one of two */
-    AG_MICRO_LESS,        /* a < b, a truth value */
-    AG_MICRO_LESS_EQUAL,  /* a <= b */
-    AG_MICRO_EQUAL,       /* a == b */
-    AG_MICRO_NOT_EQUAL,   /* a != b */
-    AG_MICRO_SELECT,      /* a ? b : c, of a truth value a */
-    AG_MICRO_AND,         /* a & b, of bits or truth values, and so the next three */
-    AG_MICRO_OR,          /* a | b */
-    AG_MICRO_XOR,         /* a ^ b */
-    AG_MICRO_NOT,         /* ~a */
-    AG_MICRO_BITS_ADD,    /* a + b of bits, modulo 2^32 or 2^64 */
-    AG_MICRO_BITS_SUB,    /* a − b of bits */
-    AG_MICRO_SHIFT_LEFT,  /* bits a << b; b is the number of places, no register */
-    AG_MICRO_SHIFT_RIGHT, /* bits a >> b, zeros coming in */
-    AG_MICRO_INTEGER,     /* f32 only: the number that bits a are as an int32_t */
-    AG_MICRO_STRONG_MUL,  /* a == 0 ? 0 : a·b */
-    AG_MICRO_STRONG_DIV,  /* a == 0 ? 0 : a / b */
-    AG_MICRO_CODES
-} ag_micro_code;
-
-/* ag_micro -- a step of a micro-program: a kernel described step by step, so that it can become part of a loop of
- * machine code. Registers 0 … n−1 are the inputs, each step adds the next one, and the last is the result */
-typedef struct ag_micro {
-    unsigned char code;    /* an ag_micro_code */
-    unsigned char a, b, c; /* registers, or one of the two below */
-#ifdef __GNUC__
-    __extension__ /* for C99, which has no members without a name */
-#endif
-        union {
-        double value;
-        const struct ag_micro *program; /* of AG_MICRO_CALL */
-    };
-} ag_micro;
-
-#define AG_MICRO_VALUE 255 /* in place of a register: the step's `value` as an element */
-#define AG_MICRO_WHOLE 254 /* in place of a register: the step's `value`, a whole number below 2^53, as bits */
-
-/* ag_op -- the descriptor; what does not apply is NULL or 0. It stays as it is for as long as there are tapes that it was
- * recorded on, rewound or not: what they found out about an operation they remember by its descriptor */
-struct ag_op {
-    const char *name;
-    ag_kind kind;
-    int arity;              /* −1: any number, at least one */
-    size_t attribute_bytes; /* that it takes at least: ag_apply refuses fewer. A reduction's need not be given */
-    unsigned flags;
-    bool (*infer)(ag_infer *r);        /* validate, decide shape and dtype; may be NULL for elementwise and reduction.
-                                        * Report with ag_reject and return false */
-    ag_block *block[AG_DTYPES];        /* elementwise: by the dtype of the last input; NULL: dtype not accepted */
-    const ag_reduction *reduction;     /* reduction; attributes are then the ag_axes_set below */
-    bool (*eval)(const ag_call *call); /* contraction and opaque; report with ag_call_fail and return false */
-    ag_tensor *(*vjp)(ag_tensor *y, ag_tensor *g, int i); /* x̄[i] from cotangent g, recorded; NULL: no contribution */
-    double neutral;                                       /* with AG_OP_NEUTRAL */
-    const ag_micro *micro[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; NULL: only `block` serves */
-    const char *notation;             /* how ag_formula writes y: section 16; NULL: name(inputs) */
-    const char *(*notation_of)(const ag_tensor *y); /* the same where it hangs on attributes; may return NULL */
-};
-
-/* Flags */
-#define AG_OP_NOT_DIFFERENTIABLE 1u /* said on purpose: `vjp` is NULL, and a gradient through a real y is refused */
-#define AG_OP_PREDICATE 2u          /* elementwise: the output is bool whatever the inputs */
-#define AG_OP_CONTIGUOUS 4u         /* eval wants its inputs contiguous, and gets copies of those that are not */
-#define AG_OP_ACCUMULATES 8u        /* eval adds its result to what y holds if the call says so */
-#define AG_OP_CHEAP 16u             /* elementwise: computing an element again costs less than storing it */
-#define AG_OP_NEUTRAL 32u           /* y = x where the other input, or the attribute (a double), is `neutral` */
-#define AG_OP_COMMUTES 64u          /* f(a, b) = f(b, a) */
-#define AG_OP_INVOLUTION 128u       /* f(f(x)) = x */
-#define AG_OP_CONSTANT 256u         /* every element is the attribute, a double */
-#define AG_OP_SCALAR 512u           /* elementwise: the attribute is a double that its dtype must be able to hold */
-#define AG_OP_HIDES_NOTHING                                                                                            \
-    1024u                /* what depends on an infinite or NaN element is so too, and each is used: the
-                                     * operation is no choice, and products below it need not be strong */
-#define AG_OP_TIED 2048u /* one input is a function of another: differences by each alone mean nothing */
-#define AG_OP_ADDS 4096u /* elementwise: y = a + b. A product among its inputs may add itself to the other one */
-#define AG_OP_COPIES 8192u /* elementwise: y = a, whose elements may be copied in any order */
-
-/* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
-typedef struct ag_axes_set {
-    uint32_t mask;
-    bool keepdims;
-} ag_axes_set;
-
-/* ag_apply -- record an operation; `attributes` are copied, and hold no pointers
- * Elementwise inputs are broadcast to each other first. Attributes may be compared byte by byte: zero their padding.
- * Errors: what the operation's infer reports; AG_ERR_SHAPE and AG_ERR_DTYPE for elementwise inputs that do not fit;
- *         AG_ERR_RANGE for a wrong number of inputs or bytes of attributes, a view beyond its input, or an entry without
- *         what its kind needs */
-AG_API ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes);
-
-/* ag_apply_source -- record an operation without inputs
- * Errors: as ag_apply */
-AG_API ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape,
-                                  const void *attributes, size_t bytes);
-
-/* ag_op_of -- the operation that x is the result of; NULL for nil
- * Errors: none */
-AG_API const ag_op *ag_op_of(const ag_tensor *x);
-
-/* ag_inputs -- how many inputs x was computed from; 0 for nil
- * Errors: none */
-AG_API int ag_inputs(const ag_tensor *x);
-
-/* ag_input -- one of them; NULL if there is none of that number
- * Errors: none */
-AG_API ag_tensor *ag_input(const ag_tensor *x, int i);
-
-/* ag_attributes -- the attributes that x was recorded with; NULL if none
- * Errors: none */
-AG_API const void *ag_attributes(const ag_tensor *x);
-
-/* ag_zero_vjp -- the vjp of an operation that is locally constant: it contributes nothing
- * Errors: none */
-AG_API ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i);
-
-/* ag_strong_mul -- y = g·s, and 0 where g is 0, whatever s is: what a vjp multiplies its cotangent by a slope with
- * Shape:  broadcast
- * Dtype:  real
- * Grad:   ḡ = ȳ·s, 0 where ȳ is;  s̄ = ȳ·g, 0 where ȳ or g is
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: the strong zero of Moses and Churavy's Enzyme, at all orders */
-AG_API ag_tensor *ag_strong_mul(ag_tensor *g, ag_tensor *s);
-
-/* ag_strong_div -- y = g / b, and 0 where g is 0, whatever b is
- * Shape:  broadcast
- * Dtype:  real
- * Grad:   ḡ = ȳ/b, 0 where ȳ is;  b̄ = −ȳ·y/b, 0 where ȳ or y is
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
- * Source: as ag_strong_mul */
-AG_API ag_tensor *ag_strong_div(ag_tensor *g, ag_tensor *b);
-
-/* ag_reject -- from infer: fail with a message, which is put after the operation's name and its inputs' shapes;
- * always returns false
- * Errors: the one given */
-AG_API bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...)
-#ifdef __GNUC__
-    __attribute__((format(printf, 3, 4)))
-#endif
-    ;
-
-/* ag_call_fail -- from eval: the same; may be called from several threads
- * Errors: the one given */
-AG_API bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...)
-#ifdef __GNUC__
-    __attribute__((format(printf, 3, 4)))
-#endif
-    ;
-
-/* ag_call_scratch -- from eval: memory that lasts until eval returns, aligned to 64 bytes, not initialised; NULL, and an
- * error, if there is none; not from several threads
- * Errors: AG_ERR_MEMORY */
-AG_API void *ag_call_scratch(const ag_call *call, size_t bytes);
-
-/* ag_op_count -- how many operations the library has, leaves and other parts of the engine not counted
- * Errors: none */
-AG_API int ag_op_count(void);
-
-/* ag_op_at -- one of them, 0 <= i < ag_op_count(); NULL beyond
- * Errors: none */
-AG_API const ag_op *ag_op_at(int i);
-
-/* ================================================ 16. Explaining ================================================= */
+/* ================================================= 8. Explaining ================================================== */
 
 /* What these return is text in UTF-8 that belongs to the tape and lasts until a rewind past it, as a label does; "" after an
  * error, never NULL. They leave nothing else on the tape, and no value that was there is lost; pending assignments
@@ -1430,7 +443,7 @@ AG_API const char *ag_explain(ag_tensor *y, ag_tensor *x, const ag_explain_optio
  * Errors: as ag_explain; AG_ERR_GRADIENT if n = 0 and y depends on no parameter */
 AG_API const char *ag_trace_backward(ag_tensor *y, int n, ag_tensor *const x[], const ag_explain_options *options);
 
-/* ===================================== 17. Jacobians and products with them ===================================== */
+/* ====================================== 9. Jacobians and products with them ======================================= */
 
 /* The Jacobian of y by x, J, has a row for each element of y and a column for each element of x, both in row-major
  * order: J[i,j] = dy[i]/dx[j]. A gradient is the transpose of a one-row Jacobian, ag_vjp is ȳᵀ·J, and the Jacobian of a
@@ -1465,7 +478,7 @@ AG_API ag_status ag_jvp(int ny, ag_tensor *const y[], int nx, ag_tensor *const x
  * Errors: as ag_grad; AG_ERR_SHAPE and AG_ERR_DTYPE for a v unlike x */
 AG_API ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v);
 
-/* ================================================= 18. Profiling ================================================= */
+/* ================================================= 10. Profiling ================================================== */
 
 /* A profile says what a tape ran: which regions of operations, products and other operations, how long each took, and
  * what it moved and computed: docs/profiling.md reads one. While none runs, it costs nothing. Steps of one structure share
@@ -1546,27 +559,12 @@ AG_API const char *ag_tape_memory_table(ag_tape *tape);
  * Errors: none */
 AG_API void ag_tape_reset_peaks(ag_tape *tape);
 
-#ifdef __cplusplus
-}
+/* ============================================ 11. Your own operations ============================================= */
 
-#include <type_traits>
+/* The descriptor of an operation, recording by it, and what its functions may call */
+#include "autograd/entry.h"
 
-template <typename To, typename From> constexpr To ag_cpp_whole(From number) {
-    static_assert(std::is_integral<From>::value || std::is_enum<From>::value, "extents and axes are whole numbers");
-    return static_cast<To>(number);
-}
-
-template <typename... Extents> constexpr ag_shape ag_cpp_shape(Extents... extents) {
-    static_assert(sizeof...(extents) <= AG_MAX_RANK, "a shape has at most AG_MAX_RANK extents");
-    return ag_shape{static_cast<int>(sizeof...(extents)), {ag_cpp_whole<int64_t>(extents)...}};
-}
-
-template <typename... Axes> constexpr ag_axes ag_cpp_axes(Axes... axes) {
-    static_assert(sizeof...(axes) <= AG_MAX_RANK, "there are at most AG_MAX_RANK axes");
-    return ag_axes{static_cast<int>(sizeof...(axes)), {ag_cpp_whole<int>(axes)...}};
-}
-#endif
-
+/* The macros that note the caller's file and line; last of all */
 #include "autograd/located.h"
 
 #endif

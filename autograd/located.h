@@ -10,10 +10,6 @@
 
 #include "autograd/autograd.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* ag_located -- x, after noting this place for what was just recorded or has just failed on its tape; returns x
  * Errors: none */
 AG_API ag_tensor *ag_located(ag_tensor *x, const char *file, int line);
@@ -21,10 +17,6 @@ AG_API ag_tensor *ag_located(ag_tensor *x, const char *file, int line);
 /* ag_here -- note this place for the call that follows on this thread
  * Errors: none */
 AG_API void ag_here(const char *file, int line);
-
-#ifdef __cplusplus
-}
-#endif
 
 #ifndef AG_NO_LOCATION
 

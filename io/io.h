@@ -7,10 +7,6 @@
 
 #include "autograd/autograd.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* ag_csv_options -- how the file is written; all zero, or NULL, is numbers with commas from the first line on */
 typedef struct ag_csv_options {
     char separator; /* 0: a comma */
@@ -28,10 +24,6 @@ typedef struct ag_csv_options {
  *         this dtype; AG_ERR_NULL, AG_ERR_DTYPE; AG_ERR_RANGE for a separator that numbers or lines are made of
  * Source: RFC 4180, without its quotes */
 AG_API ag_tensor *ag_csv_read(ag_tape *tape, const char *path, ag_dtype dtype, const ag_csv_options *options);
-
-#ifdef __cplusplus
-}
-#endif
 
 #ifndef AG_NO_LOCATION
 #define ag_csv_read(...) ag_located(ag_csv_read(__VA_ARGS__), __FILE__, __LINE__)

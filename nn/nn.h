@@ -30,10 +30,6 @@
 
 #include "autograd/autograd.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* ================================================== 1. Layers =================================================== */
 
 /* ag_linear -- y = x·w + b: what ag_linear_init makes; both are parameters. A layer whose bias (or beta) is NULL has none:
@@ -448,10 +444,6 @@ AG_API ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i);
  * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE; all g[i] are then as they were, or nil
  * Source: Pascanu et al. (2013), in the form of torch.nn.utils.clip_grad_norm_ */
 AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);
-
-#ifdef __cplusplus
-}
-#endif
 
 /* The caller's file and line, as autograd/located.h does it for the operations. */
 #ifndef AG_NO_LOCATION

@@ -12,7 +12,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-HEADERS = ["autograd/autograd.h", "autograd/located.h", "io/io.h", "nn/nn.h"]
+BUILD = (ROOT / "meson.build").read_text(encoding="utf-8")
+HEADERS = re.findall(r"'([\w/]+\.h)'", re.search(r"^public_headers = \{(.*?)^\}", BUILD, flags=re.M | re.S).group(1))
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wundef", "-Wshadow"]
 CPP_WARNINGS = ["-Wold-style-cast", "-Wconversion", "-Wsign-conversion", "-Wnon-virtual-dtor", "-Wcast-qual"]
 
@@ -69,24 +70,34 @@ def program():
     text = "".join((ROOT / header).read_text(encoding="utf-8") for header in HEADERS)
     functions = declarations(text)
     guards = set(re.findall(r"^#ifndef (\w+_H)$", text, flags=re.M))
-    lines = [f"#include <{header}>" for header in HEADERS]
+    lines = [f"#include <{header}>" for header in HEADERS if not header.startswith("ops/")]
     macros = dict(re.findall(r"^#define (\w+)(\(?)", text, flags=re.M))
     for name, takes in macros.items():
         if name in functions:
             lines.append(call(name, functions[name]))
         elif takes:
             lines.append(EXAMPLES[name])
-        elif name not in guards | {"AG_API"}:
+        elif name not in guards | {"AG_API", "AG_LINKAGE"}:
             lines.append(f"void use_{name}(void) {{ (void)({name}); }}")
     return "\n".join(lines) + "\n", len(macros)
+
+
+def namesakes(folder):
+    """A program's own headers, found first, of the names that the library's have in ops/: no matter to autograd.h."""
+    (folder / "ops").mkdir()
+    for header in HEADERS:
+        if header.startswith("ops/"):
+            (folder / header).write_text(f"#error {header} of the program\n", encoding="utf-8")
 
 
 def main():
     standard, compiler, *options = sys.argv[1:]
     cpp = "++" in standard
-    command = [compiler, *options, "-x", "c++" if cpp else "c", f"-std={standard}", "-I", str(ROOT)]
+    command = [compiler, *options, "-x", "c++" if cpp else "c", f"-std={standard}"]
     command += WARNINGS + (CPP_WARNINGS if cpp else [])
     with tempfile.TemporaryDirectory() as folder:
+        command += ["-I", folder, "-I", str(ROOT)]
+        namesakes(pathlib.Path(folder))
         source, binary = pathlib.Path(folder, "use.c"), pathlib.Path(folder, "use")
         source.write_text("int main(void) { return 0; }\n", encoding="utf-8")
         if subprocess.run([*command, source, "-o", binary], capture_output=True).returncode:

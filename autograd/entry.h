@@ -1,0 +1,232 @@
+/* entry -- your own operations: an operation is a table entry, the descriptor ag_op
+ *
+ * The library's own operations are entries of this form and have nothing that yours lack: docs/adding-an-op.md
+ * walks through one. An entry is static and constant; nodes keep a pointer to it. */
+#ifndef AG_ENTRY_H
+#define AG_ENTRY_H
+
+#include "autograd/types.h"
+
+/* ag_kind -- how an operation's output elements hang from its input elements: what lets the evaluator plan */
+typedef enum ag_kind {
+    AG_KIND_SOURCE,      /* no inputs, such as random numbers: give `eval` */
+    AG_KIND_ELEMENTWISE, /* y[i] = f(a[i], b[i], …), of at most 8 inputs: give `block` */
+    AG_KIND_REDUCTION,   /* y = a fold over some axes: give `reduction` */
+    AG_KIND_VIEW,        /* y shows elements of its one input: `infer` gives strides and offset */
+    AG_KIND_CONTRACTION, /* a product: give `eval` */
+    AG_KIND_OPAQUE       /* anything else: give `eval` */
+} ag_kind;
+
+/* ag_infer -- what `infer` sees and decides: the one place where an operation's inputs are validated.
+ * On entry dtype is that of the last input, and shape that of the first; of an elementwise operation, whose inputs are
+ * broadcast already, and of a reduction the shape is final; of a source both are those that were asked for */
+typedef struct ag_infer {
+    const ag_op *op;
+    int n;
+    ag_tensor *const *x;
+    const void *attributes;      /* aligned for any number; any bytes that a caller gave */
+    size_t attribute_bytes;      /* how many: not fewer than the entry asks for */
+    ag_dtype dtype;              /* of the output */
+    ag_shape shape;              /* of the output */
+    int64_t stride[AG_MAX_RANK]; /* views: in elements of the input's buffer; may be 0 or negative */
+    int64_t offset;              /* views: first element, in elements of the input's buffer */
+    ag_tape *tape;
+} ag_infer;
+
+/* ag_array -- elements in memory; stride in elements */
+typedef struct ag_array {
+    void *data;
+    ag_dtype dtype;
+    int rank;
+    int64_t size;
+    const int64_t *shape;
+    const int64_t *stride;
+} ag_array;
+
+/* ag_call -- what `eval` sees: strided inputs, and a contiguous row-major output to be filled, whose memory is not
+ * initialised */
+typedef struct ag_call {
+    const ag_tensor *node;
+    const void *attributes;
+    int n;
+    const ag_array *x;
+    ag_array y;
+    int threads;     /* how many it may use; the result must not depend on it */
+    bool accumulate; /* with AG_OP_ACCUMULATES: y holds values, to which the result is to be added */
+} ag_call;
+
+/* ag_block -- y[i] = f(x[0][i], x[1][i], …) for 0 <= i < n, all contiguous; y may be one of the x. Called for one part of the
+ * elements after another, in several threads at once, some of which have stacks of no more than a megabyte; a child that it
+ * forks may do nothing but exec */
+typedef void ag_block(int64_t n, void *y, const void *const x[], const void *attributes);
+
+/* ag_reduction -- a fold: associative and commutative up to rounding, over elements of one dtype */
+typedef struct ag_reduction {
+    double identity; /* the fold of no elements; −inf and inf are the ends of i64 */
+    void (*fold[AG_DTYPES])(int64_t n, void *y, const void *x);    /* y[0] = fold of x[0…n), n >= 1 */
+    void (*combine[AG_DTYPES])(int64_t n, void *y, const void *x); /* y[i] = y[i] ∘ x[i] */
+    void (*finish[AG_DTYPES])(int64_t n, void *y, int64_t count);  /* y[i] from the fold of `count` elements; or NULL */
+    const ag_op *join; /* the elementwise operation that `combine` is, with its `neutral`; or NULL */
+} ag_reduction;
+
+/* ag_micro_code -- what a step of a micro-program computes from its operands a, b and c
+ * Arithmetic is the element type's, the dtype that `block` is chosen by; every step rounds by itself. A truth value is
+ * what a comparison gives, and what a bool is. Steps on bits see elements as unsigned integers of 32 or 64 bits */
+typedef enum ag_micro_code {
+    AG_MICRO_END,         /* after the last step */
+    AG_MICRO_CALL,        /* the micro-program `program`, of one input, applied to a */
+    AG_MICRO_ATTRIBUTE,   /* number a of the attributes, which are doubles, as an element; a is no register here */
+    AG_MICRO_CONVERT,     /* a as an element of the output's dtype; only as the last step */
+    AG_MICRO_ADD,         /* a + b */
+    AG_MICRO_SUB,         /* a − b */
+    AG_MICRO_MUL,         /* a·b */
+    AG_MICRO_DIV,         /* a / b */
+    AG_MICRO_MAX,         /* a > b ? a : b */
+    AG_MICRO_MIN,         /* a < b ? a : b */
+    AG_MICRO_NEG,         /* −a */
+    AG_MICRO_ABS,         /* |a| */
+    AG_MICRO_SQRT,        /* √a */
+    AG_MICRO_ROUND,       /* the integer nearest to a, the even one of two */
+    AG_MICRO_LESS,        /* a < b, a truth value */
+    AG_MICRO_LESS_EQUAL,  /* a <= b */
+    AG_MICRO_EQUAL,       /* a == b */
+    AG_MICRO_NOT_EQUAL,   /* a != b */
+    AG_MICRO_SELECT,      /* a ? b : c, of a truth value a */
+    AG_MICRO_AND,         /* a & b, of bits or truth values, and so the next three */
+    AG_MICRO_OR,          /* a | b */
+    AG_MICRO_XOR,         /* a ^ b */
+    AG_MICRO_NOT,         /* ~a */
+    AG_MICRO_BITS_ADD,    /* a + b of bits, modulo 2^32 or 2^64 */
+    AG_MICRO_BITS_SUB,    /* a − b of bits */
+    AG_MICRO_SHIFT_LEFT,  /* bits a << b; b is the number of places, no register */
+    AG_MICRO_SHIFT_RIGHT, /* bits a >> b, zeros coming in */
+    AG_MICRO_INTEGER,     /* f32 only: the number that bits a are as an int32_t */
+    AG_MICRO_STRONG_MUL,  /* a == 0 ? 0 : a·b */
+    AG_MICRO_STRONG_DIV,  /* a == 0 ? 0 : a / b */
+    AG_MICRO_CODES
+} ag_micro_code;
+
+/* ag_micro -- a step of a micro-program: a kernel described step by step, so that it can become part of a loop of
+ * machine code. Registers 0 … n−1 are the inputs, each step adds the next one, and the last is the result */
+typedef struct ag_micro {
+    unsigned char code;    /* an ag_micro_code */
+    unsigned char a, b, c; /* registers, or one of the two below */
+#ifdef __GNUC__
+    __extension__ /* for C99, which has no members without a name */
+#endif
+        union {
+        double value;
+        const struct ag_micro *program; /* of AG_MICRO_CALL */
+    };
+} ag_micro;
+
+#define AG_MICRO_VALUE 255 /* in place of a register: the step's `value` as an element */
+#define AG_MICRO_WHOLE 254 /* in place of a register: the step's `value`, a whole number below 2^53, as bits */
+
+/* ag_op -- the descriptor; what does not apply is NULL or 0. It stays as it is for as long as there are tapes that it was
+ * recorded on, rewound or not: what they found out about an operation they remember by its descriptor */
+struct ag_op {
+    const char *name;
+    ag_kind kind;
+    int arity;              /* −1: any number, at least one */
+    size_t attribute_bytes; /* that it takes at least: ag_apply refuses fewer. A reduction's need not be given */
+    unsigned flags;
+    bool (*infer)(ag_infer *r);        /* validate, decide shape and dtype; may be NULL for elementwise and reduction.
+                                        * Report with ag_reject and return false */
+    ag_block *block[AG_DTYPES];        /* elementwise: by the dtype of the last input; NULL: dtype not accepted */
+    const ag_reduction *reduction;     /* reduction; attributes are then the ag_axes_set below */
+    bool (*eval)(const ag_call *call); /* contraction and opaque; report with ag_call_fail and return false */
+    ag_tensor *(*vjp)(ag_tensor *y, ag_tensor *g, int i); /* x̄[i] from cotangent g, recorded; NULL: no contribution */
+    double neutral;                                       /* with AG_OP_NEUTRAL */
+    const ag_micro *micro[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; NULL: only `block` serves */
+    const char *notation;             /* how ag_formula writes y: section 8 of autograd.h; NULL: name(inputs) */
+    const char *(*notation_of)(const ag_tensor *y); /* the same where it hangs on attributes; may return NULL */
+};
+
+/* Flags */
+#define AG_OP_NOT_DIFFERENTIABLE 1u /* said on purpose: `vjp` is NULL, and a gradient through a real y is refused */
+#define AG_OP_PREDICATE 2u          /* elementwise: the output is bool whatever the inputs */
+#define AG_OP_CONTIGUOUS 4u         /* eval wants its inputs contiguous, and gets copies of those that are not */
+#define AG_OP_ACCUMULATES 8u        /* eval adds its result to what y holds if the call says so */
+#define AG_OP_CHEAP 16u             /* elementwise: computing an element again costs less than storing it */
+#define AG_OP_NEUTRAL 32u           /* y = x where the other input, or the attribute (a double), is `neutral` */
+#define AG_OP_COMMUTES 64u          /* f(a, b) = f(b, a) */
+#define AG_OP_INVOLUTION 128u       /* f(f(x)) = x */
+#define AG_OP_CONSTANT 256u         /* every element is the attribute, a double */
+#define AG_OP_SCALAR 512u           /* elementwise: the attribute is a double that its dtype must be able to hold */
+#define AG_OP_HIDES_NOTHING                                                                                            \
+    1024u                  /* what depends on an infinite or NaN element is so too, and each is used: the
+                                     * operation is no choice, and products below it need not be strong */
+#define AG_OP_TIED 2048u   /* one input is a function of another: differences by each alone mean nothing */
+#define AG_OP_ADDS 4096u   /* elementwise: y = a + b. A product among its inputs may add itself to the other one */
+#define AG_OP_COPIES 8192u /* elementwise: y = a, whose elements may be copied in any order */
+
+/* ag_axes_set -- a reduction's attributes: bit i of `mask` for axis i */
+typedef struct ag_axes_set {
+    uint32_t mask;
+    bool keepdims;
+} ag_axes_set;
+
+/* ag_apply -- record an operation; `attributes` are copied, and hold no pointers
+ * Elementwise inputs are broadcast to each other first. Attributes may be compared byte by byte: zero their padding.
+ * Errors: what the operation's infer reports; AG_ERR_SHAPE and AG_ERR_DTYPE for elementwise inputs that do not fit;
+ *         AG_ERR_RANGE for a wrong number of inputs or bytes of attributes, a view beyond its input, or an entry without
+ *         what its kind needs */
+AG_API ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes);
+
+/* ag_apply_source -- record an operation without inputs
+ * Errors: as ag_apply */
+AG_API ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape,
+                                  const void *attributes, size_t bytes);
+
+/* ag_op_of -- the operation that x is the result of; NULL for nil
+ * Errors: none */
+AG_API const ag_op *ag_op_of(const ag_tensor *x);
+
+/* ag_inputs -- how many inputs x was computed from; 0 for nil
+ * Errors: none */
+AG_API int ag_inputs(const ag_tensor *x);
+
+/* ag_input -- one of them; NULL if there is none of that number
+ * Errors: none */
+AG_API ag_tensor *ag_input(const ag_tensor *x, int i);
+
+/* ag_attributes -- the attributes that x was recorded with; NULL if none
+ * Errors: none */
+AG_API const void *ag_attributes(const ag_tensor *x);
+
+/* ag_zero_vjp -- the vjp of an operation that is locally constant: it contributes nothing
+ * Errors: none */
+AG_API ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i);
+
+/* ag_reject -- from infer: fail with a message, which is put after the operation's name and its inputs' shapes;
+ * always returns false
+ * Errors: the one given */
+AG_API bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* ag_call_fail -- from eval: the same; may be called from several threads
+ * Errors: the one given */
+AG_API bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* ag_call_scratch -- from eval: memory that lasts until eval returns, aligned to 64 bytes, not initialised; NULL, and an
+ * error, if there is none; not from several threads
+ * Errors: AG_ERR_MEMORY */
+AG_API void *ag_call_scratch(const ag_call *call, size_t bytes);
+
+/* ag_op_count -- how many operations the library has, leaves and other parts of the engine not counted
+ * Errors: none */
+AG_API int ag_op_count(void);
+
+/* ag_op_at -- one of them, 0 <= i < ag_op_count(); NULL beyond
+ * Errors: none */
+AG_API const ag_op *ag_op_at(int i);
+
+#endif

@@ -1,0 +1,129 @@
+/* types -- tapes and tensors, dtypes, statuses, shapes, axes: the words that the other public headers are written in */
+#ifndef AG_TYPES_H
+#define AG_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* In front of every public function: the shared library shows it, and its name is C's in C++ as well. */
+#ifdef __cplusplus
+#define AG_LINKAGE extern "C"
+#else
+#define AG_LINKAGE
+#endif
+#ifdef __GNUC__
+#define AG_API AG_LINKAGE __attribute__((visibility("default")))
+#else
+#define AG_API AG_LINKAGE
+#endif
+
+#define AG_VERSION "0.1.0"
+#define AG_MAX_RANK 8
+
+/* ag_tape -- the context: owns every tensor recorded on it; tapes share nothing, so one per thread needs no lock */
+typedef struct ag_tape ag_tape;
+
+/* ag_tensor -- a recorded value; a handle that its tape owns, valid until the tape is rewound past it or freed
+ * A rewound handle is refused (AG_ERR_TAPE) until a tensor is recorded in its place: the n-th tensor after a rewind takes the
+ * place, and becomes the handle, of the n-th that was released. With the environment variable AG_CHECK set to "1" tapes
+ * leave places vacant, up to 262144 at a time, so that a handle that was kept by mistake is found. */
+typedef struct ag_tensor ag_tensor;
+
+/* ag_op -- an operation: a table entry; see autograd/entry.h */
+typedef struct ag_op ag_op;
+
+/* ag_dtype -- the type of a tensor's elements; bool is one byte, 0 or 1 */
+typedef enum ag_dtype { AG_BOOL, AG_I64, AG_F32, AG_F64, AG_DTYPES } ag_dtype;
+
+/* ag_status -- what became of a call; the first failure sticks to the tape */
+typedef enum ag_status {
+    AG_OK,
+    AG_ERR_NULL,     /* an argument is NULL that must not be */
+    AG_ERR_SHAPE,    /* shapes, ranks or extents do not fit, or overflow */
+    AG_ERR_DTYPE,    /* a dtype is not accepted here, or two differ */
+    AG_ERR_AXIS,     /* an axis is out of range or given twice */
+    AG_ERR_RANGE,    /* an index, a label or a number is out of range */
+    AG_ERR_TAPE,     /* another tape's tensor, a rewound tensor, a stale mark */
+    AG_ERR_NIL,      /* the nil result of an earlier failure */
+    AG_ERR_GRADIENT, /* a gradient that does not exist, or is asked for wrongly */
+    AG_ERR_MEMORY,   /* out of memory */
+    AG_ERR_FILE      /* a file cannot be read or written, or holds something else than it should */
+} ag_status;
+
+/* ag_shape -- extents, outermost first; a by-value type that AG_SHAPE(2, 3) and AG_SCALAR write */
+typedef struct ag_shape {
+    int rank;
+    int64_t extent[AG_MAX_RANK];
+} ag_shape;
+
+/* ag_axes -- axes, as a set or in order; negative ones count from the end; AG_AXES(0, -1) and AG_ALL_AXES write it */
+typedef struct ag_axes {
+    int count; /* -1: all of them */
+    int axis[AG_MAX_RANK];
+} ag_axes;
+
+/* ag_mark -- a position on a tape, to rewind to */
+typedef struct ag_mark {
+    const ag_tape *tape;
+    uint32_t index;
+    uint64_t serial;
+} ag_mark;
+
+/* ag_allocator -- where a tape takes its memory; resize(ctx, p, old, new) is alloc for p = NULL and free for new = 0,
+ * returns memory aligned to 64 bytes or NULL, and leaves p alone when it fails. It can look at the tape that calls it, which
+ * refuses everything else: AG_ERR_TAPE */
+typedef struct ag_allocator {
+    void *(*resize)(void *ctx, void *p, size_t old_bytes, size_t new_bytes);
+    void *ctx;
+} ag_allocator;
+
+/* ag_memory -- what a tape holds; bytes */
+typedef struct ag_memory {
+    int64_t nodes;     /* tensors recorded and not rewound */
+    int64_t held;      /* taken from the allocator and not given back */
+    int64_t live;      /* in values that some tensor still holds */
+    int64_t peak_held; /* the most that held and live have been */
+    int64_t peak_live;
+    int64_t allocations; /* how often the allocator was asked for memory: constant in a steady loop */
+    int64_t node_bytes;  /* in nodes, with their inputs, attributes, shapes and labels */
+    int64_t plan_bytes;  /* in plans of the fused evaluator */
+    int64_t peak_node_bytes;
+    int64_t peak_plan_bytes;
+} ag_memory;
+
+#ifndef __cplusplus
+#define AG_SHAPE(...) ((ag_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#define AG_SCALAR ((ag_shape){0, {0}})
+#define AG_AXES(...) ((ag_axes){(int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), {__VA_ARGS__}})
+#define AG_ALL_AXES ((ag_axes){-1, {0}})
+#else
+#define AG_SHAPE(...) ag_cpp_shape(__VA_ARGS__)
+#define AG_SCALAR (ag_shape{0, {0}})
+#define AG_AXES(...) ag_cpp_axes(__VA_ARGS__)
+#define AG_ALL_AXES (ag_axes{-1, {0}})
+#endif
+
+/* ---- What AG_SHAPE and AG_AXES call in C++ ---- */
+
+#ifdef __cplusplus
+
+#include <type_traits>
+
+template <typename To, typename From> constexpr To ag_cpp_whole(From number) {
+    static_assert(std::is_integral<From>::value || std::is_enum<From>::value, "extents and axes are whole numbers");
+    return static_cast<To>(number);
+}
+
+template <typename... Extents> constexpr ag_shape ag_cpp_shape(Extents... extents) {
+    static_assert(sizeof...(extents) <= AG_MAX_RANK, "a shape has at most AG_MAX_RANK extents");
+    return ag_shape{static_cast<int>(sizeof...(extents)), {ag_cpp_whole<int64_t>(extents)...}};
+}
+
+template <typename... Axes> constexpr ag_axes ag_cpp_axes(Axes... axes) {
+    static_assert(sizeof...(axes) <= AG_MAX_RANK, "there are at most AG_MAX_RANK axes");
+    return ag_axes{static_cast<int>(sizeof...(axes)), {ag_cpp_whole<int>(axes)...}};
+}
+#endif
+
+#endif

@@ -1,0 +1,43 @@
+/* compose -- functions composed of other operations: softmax and its like
+ *
+ * These have no gradient of their own: it falls out of what they are composed of. Values and gradients are right to a few
+ * units in the last place whatever the finite x, also where a softmax is nearly 0 or 1, but for the sum that ag_logsumexp
+ * ends with. */
+#ifndef AG_OPS_COMPOSE_H
+#define AG_OPS_COMPOSE_H
+
+#include "autograd/types.h"
+
+/* ag_logsumexp -- y = ln Σ e^x along an axis, −inf where all are
+ * Shape:  x (…,n,…) -> (…) without the axis, or with extent 1 in its place
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·softmax(x)
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
+ * Source: scipy.special.logsumexp */
+AG_API ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims);
+
+/* ag_softmax -- y = e^x / Σ e^x along an axis, safe for any finite x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = y·(ȳ − Σ ȳ·y)
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
+ * Source: torch.softmax */
+AG_API ag_tensor *ag_softmax(ag_tensor *x, int axis);
+
+/* ag_log_softmax -- y = x − logsumexp(x) along an axis, safe for any finite x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ − softmax(x)·Σ ȳ
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
+ * Source: torch.log_softmax */
+AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
+
+/* ag_surprisal -- y = −ln softmax(x) along an axis, at the places of an index only, which are chosen as by ag_gather
+ * Shape:  x (…,m,…), index (…,n,…) of the same rank -> (…,n,…)
+ * Dtype:  x real; index i64, 0 <= index < m
+ * Grad:   x̄ = softmax(x)·Σ ȳ, less ȳ at the places of the index
+ * Errors: as ag_log_softmax and ag_gather
+ * Source: torch.nn.functional.cross_entropy, before it takes the mean */
+AG_API ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis);
+
+#endif
