@@ -1,6 +1,6 @@
 /* attention -- multi-head self-attention
  *
- * B sequences of T places with C features, which the heads divide into H times D. */
+ * B sequences of T positions with C features, which H heads divide into D each. */
 #include "nn/refuse.h"
 
 #include <math.h>
@@ -37,7 +37,7 @@ static ag_tensor *by_heads(const ag_linear *layer, ag_tensor *x, int64_t heads) 
     return ag_permute(ag_reshape(y, shape), AG_AXES(0, 2, 1, 3));
 }
 
-/* T T, true where a place would see one that comes after it. */
+/* T T, true where a position would see a later one. */
 static ag_tensor *later(ag_tape *tape, int64_t places) {
     ag_tensor *number = ag_arange(tape, AG_I64, places);
     return ag_less(ag_unsqueeze(number, 1), number);
@@ -49,7 +49,7 @@ ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bool caus
     ag_tensor *const in[] = {x, layer->query.weight};
     int64_t heads = layer->heads, c = ag_extent(x, 2);
     if (ag_rank(x) != 3 || c != ag_extent(in[1], 0) || c != ag_extent(in[1], 1) || ag_extent(x, 1) < 1)
-        return ag__refuse(name, 2, in, AG_ERR_SHAPE, "(B,T,C) is wanted, with the layer's C and a T of 1 or more");
+        return ag__refuse(name, 2, in, AG_ERR_SHAPE, "the input must be (B,T,C), with the layer's C and T >= 1");
     ag_tensor *nil = ag__dtype_wrong(name, "input", x, in[1]);
     if (nil) return nil;
     if (heads < 1 || c % heads != 0)

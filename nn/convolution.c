@@ -1,8 +1,8 @@
 /* convolution -- convolution and pooling of images
  *
- * N images of H rows, W columns and C channels; windows of KH × KW slide over them to OH × OW places; K channels come out.
- * Channels lie last, so that a window's rows are whole runs of memory, that a convolution is one product whose result
- * needs no reordering, and that biases and normalisations broadcast by themselves. */
+ * N images of H rows, W columns and C channels; windows of KH × KW slide over them to OH × OW positions; K channels
+ * come out. Channels are the last axis: a window's rows are then contiguous, a convolution is one product whose
+ * result needs no reordering, and biases and normalisations broadcast by themselves. */
 #include "nn/refuse.h"
 
 #include <math.h>
@@ -14,8 +14,8 @@ static const int64_t most_padding = INT32_MAX;
 static ag_status init_conv2d(const char *name, ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
                              int64_t size, bool with_bias) {
     ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, in >= 1 && out >= 1 && size >= 1,
-                                    "%lld channels in, %lld out, size %lld: at least 1 of each is wanted",
-                                    (long long)in, (long long)out, (long long)size);
+                                    "%lld channels in, %lld out, size %lld: each must be at least 1", (long long)in,
+                                    (long long)out, (long long)size);
     if (nil) {
         if (layer) *layer = (ag_conv2d){.weight = nil, .bias = nil};
         return ag_eval(nil);
@@ -38,20 +38,21 @@ ag_status ag_conv2d_init_unbiased(ag_conv2d *layer, ag_tape *tape, ag_dtype dtyp
     return init_conv2d("conv2d_init_unbiased", layer, tape, dtype, in, out, size, false);
 }
 
-/* Whether the layer fits x; if not, the nil that applying it returns. */
+/* NULL if the layer fits x; else nil, after an error. */
 static ag_tensor *what_is_wrong(const ag_conv2d *layer, ag_tensor *x) {
     static const char name[] = "conv2d_apply";
     if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
     ag_tensor *w = layer->weight, *const both[] = {x, w};
     int64_t p = layer->padding;
     if (ag_rank(x) != 4 || ag_rank(w) != 4 || ag_extent(x, 3) != ag_extent(w, 2))
-        return ag__refuse(name, 2, both, AG_ERR_SHAPE, "(N,H,W,C) is wanted, with the C of the weight (KH,KW,C,K)");
+        return ag__refuse(name, 2, both, AG_ERR_SHAPE,
+                          "the input must be (N,H,W,C), with the C of the weight (KH,KW,C,K)");
     ag_tensor *bias = layer->bias, *const all[] = {x, w, bias};
     if (bias && (ag_rank(bias) != 1 || ag_extent(bias, 0) != ag_extent(w, 3)))
-        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "a bias (K) is wanted, or NULL for none");
+        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "the bias must be (K), or NULL");
     if (layer->stride < 1 || p < 0 || p > most_padding)
         return ag__refuse(name, 2, both, AG_ERR_RANGE,
-                          "the layer has stride %lld and padding %lld: stride >= 1 and 0 <= padding < 2³¹ are wanted",
+                          "stride %lld and padding %lld: stride >= 1 and 0 <= padding < 2³¹ are wanted",
                           (long long)layer->stride, (long long)p);
     for (int i = 0; i < 2; i++)
         if (ag_extent(w, i) < 1 || ag_extent(x, i + 1) + 2 * p < ag_extent(w, i))
@@ -60,7 +61,7 @@ static ag_tensor *what_is_wrong(const ag_conv2d *layer, ag_tensor *x) {
     return ag__dtype_wrong(name, "input", x, w);
 }
 
-/* Zeros before and after. */
+/* Padded with zeros, before and after. */
 static ag_tensor *padded(ag_tensor *x, int axis, int64_t padding) {
     return padding == 0 ? x : ag_embed(x, axis, ag_extent(x, axis) + 2 * padding, padding, 1);
 }
@@ -84,15 +85,15 @@ ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
 
 static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
 
-/* The windows of x, with the axes to reduce: N OH size OW size C where none overlap or lie apart, for then they are x in
- * another shape, and so is their gradient; else N OH OW C size size. */
+/* The windows of x, and the axes to reduce. Windows side by side are x in another shape, and so is their gradient: N
+ * OH size OW size C; others are N OH OW C size size. */
 static ag_tensor *pools(const char *name, bool good, ag_tensor *x, int64_t size, int64_t stride, ag_axes *over) {
     if (!good && !ag_is_nil(x))
-        return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "it cannot be done in %s", ag_dtype_name(ag_dtype_of(x)));
-    if (ag_rank(x) != 4) return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "(N,H,W,C) is wanted");
+        return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(ag_dtype_of(x)));
+    if (ag_rank(x) != 4) return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "the input must be (N,H,W,C)");
     if (size < 1 || stride < 1)
-        return ag__refuse(name, 1, &x, AG_ERR_RANGE, "size %lld and stride %lld: at least 1 is wanted", (long long)size,
-                          (long long)stride);
+        return ag__refuse(name, 1, &x, AG_ERR_RANGE, "size %lld and stride %lld: each must be at least 1",
+                          (long long)size, (long long)stride);
     int64_t n = ag_extent(x, 0), h = ag_extent(x, 1), w = ag_extent(x, 2), c = ag_extent(x, 3);
     if (size > h || size > w)
         return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "a window of %lld by %lld is larger than the image, %lld by %lld",

@@ -1,17 +1,16 @@
 /* layers -- linear, embedding, dropout, batch and layer normalisation
  *
- * N samples, C features. Everything is composed: there is no backward code here. */
+ * N samples, C features. Everything is composed of operations; nothing here has backward code. */
 #include "nn/refuse.h"
 
 #include <math.h>
 #include <string.h>
 
-/* A layer without bias has NULL in its place. */
 static ag_tensor *biased(ag_tensor *x, ag_tensor *bias) { return bias ? ag_add(x, bias) : x; }
 
-/* The mean along an axis, which keeps extent 1, as the mean distance from something near it, held constant, and that. So the
- * mean of equal elements is exactly that, and how far others are from theirs is right to their own spread, however far from 0
- * they are. What goes to the elements is the gradient of a mean. */
+/* The mean along an axis, which keeps extent 1: `near`, held constant, plus the mean of x − near. The mean of equal
+ * elements is then exact, and the error of others is relative to their spread, however far from 0 they are. The
+ * gradient is that of a mean. */
 static ag_tensor *mean_about(ag_tensor *x, int axis, ag_tensor *near) {
     near = ag_stop_gradient(near);
     return ag_add(ag_mean_over(ag_sub(x, near), AG_AXES(axis), true), near);
@@ -23,7 +22,7 @@ static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, 
                              bool with_bias) {
     ag_tensor *nil =
         ag__init_wrong(name, layer, tape, dtype, in >= 1 && out >= 1,
-                       "%lld inputs and %lld outputs: at least one of each is wanted", (long long)in, (long long)out);
+                       "%lld inputs and %lld outputs: each must be at least 1", (long long)in, (long long)out);
     if (nil) {
         if (layer) *layer = (ag_linear){nil, nil};
         return ag_eval(nil);
@@ -43,17 +42,18 @@ ag_status ag_linear_init_unbiased(ag_linear *layer, ag_tape *tape, ag_dtype dtyp
     return init_linear("linear_init_unbiased", layer, tape, dtype, in, out, false);
 }
 
-/* Whether the layer fits x; if not, the nil that applying it returns. What ag_add would say of a bias is about a product
- * that the caller has never seen. */
+/* NULL if the layer fits x; else nil, after an error. The bias is checked here because the error of ag_add would
+ * name a product that the caller has never seen. */
 static ag_tensor *linear_wrong(const ag_linear *layer, ag_tensor *x) {
     static const char name[] = "linear_apply";
     if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
     ag_tensor *const all[] = {x, layer->weight, layer->bias};
     int64_t in = ag_extent(all[1], 0), out = ag_extent(all[1], 1);
     if (ag_rank(x) < 2 || ag_rank(all[1]) != 2 || ag_extent(x, -1) != in)
-        return ag__refuse(name, 2, all, AG_ERR_SHAPE, "(…,N,in) and (in,out) are wanted, for the matmul of the two");
+        return ag__refuse(name, 2, all, AG_ERR_SHAPE,
+                          "the input must be (…,N,in) and the weight (in,out), for their matmul");
     if (layer->bias && (ag_rank(all[2]) != 1 || ag_extent(all[2], 0) != out))
-        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "a bias (%lld) is wanted, or NULL for none", (long long)out);
+        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "the bias must be (%lld), or NULL", (long long)out);
     return ag__dtype_wrong(name, "input", x, layer->weight);
 }
 
@@ -66,9 +66,9 @@ ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x) {
 /* ---- Embedding ---- */
 
 ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features) {
-    ag_tensor *nil = ag__init_wrong("embedding_init", layer, tape, dtype, count >= 1 && features >= 1,
-                                    "%lld rows of %lld features: at least one of each is wanted", (long long)count,
-                                    (long long)features);
+    ag_tensor *nil =
+        ag__init_wrong("embedding_init", layer, tape, dtype, count >= 1 && features >= 1,
+                       "%lld rows of %lld features: each must be at least 1", (long long)count, (long long)features);
     if (nil) {
         if (layer) *layer = (ag_embedding){nil};
         return ag_eval(nil);
@@ -83,10 +83,9 @@ ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index) {
     ag_tensor *const x[] = {index, layer->weight};
     ag_shape shape = ag_shape_of(index);
     if (ag_dtype_of(index) != AG_I64)
-        return ag__refuse(name, 2, x, AG_ERR_DTYPE, "the index is to be i64, not %s",
-                          ag_dtype_name(ag_dtype_of(index)));
+        return ag__refuse(name, 2, x, AG_ERR_DTYPE, "the index must be i64, not %s", ag_dtype_name(ag_dtype_of(index)));
     if (shape.rank == AG_MAX_RANK || ag_rank(x[1]) != 2)
-        return ag__refuse(name, 2, x, AG_ERR_SHAPE, "an index of %d axes at most is wanted, and a table (V,C)",
+        return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the index must have at most %d axes, and the table be (V,C)",
                           AG_MAX_RANK - 1);
     shape.extent[shape.rank++] = ag_extent(x[1], 1);
     ag_tensor *sound = ag__indices_in_range(AG__EMBEDDING, index, ag_extent(x[1], 0));
@@ -97,13 +96,13 @@ ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index) {
 /* ---- Dropout ---- */
 
 ag_tensor *ag_dropout(ag_tensor *x, double p, bool training) {
-    if (!(p >= 0 && p < 1)) return ag__refuse("dropout", 1, &x, AG_ERR_RANGE, "p is %g, and 0 <= p < 1 is wanted", p);
+    if (!(p >= 0 && p < 1)) return ag__refuse("dropout", 1, &x, AG_ERR_RANGE, "p is %g: 0 <= p < 1 is wanted", p);
     ag_tape *tape = ag_tape_of(x);
     ag_dtype dtype = ag_dtype_of(x);
     if (dtype != AG_F32 && dtype != AG_F64)
-        return ag__refuse("dropout", 1, &x, AG_ERR_DTYPE, "f32 or f64 is wanted, not %s", ag_dtype_name(dtype));
-    if (ag_is_nil(x)) return ag__refuse("dropout", 1, &x, AG_ERR_NIL, "there is nothing to drop");
-    if (!training || p == 0) return ag_reshape(x, ag_shape_of(x)); /* x as it is now: it may be a variable */
+        return ag__refuse("dropout", 1, &x, AG_ERR_DTYPE, "the input must be f32 or f64, not %s", ag_dtype_name(dtype));
+    if (ag_is_nil(x)) return ag__refuse("dropout", 1, &x, AG_ERR_NIL, "the input is nil");
+    if (!training || p == 0) return ag_reshape(x, ag_shape_of(x)); /* the present value, if x is a variable */
     ag_tensor *dropped = ag_less(ag_uniform(tape, dtype, ag_shape_of(x), 0, 1), ag_scalar(tape, dtype, p));
     return ag_where(dropped, ag_scalar(tape, dtype, 0), ag_scale(x, 1 / (1 - p)));
 }
@@ -112,7 +111,7 @@ ag_tensor *ag_dropout(ag_tensor *x, double p, bool training) {
 
 static ag_status init_batchnorm(const char *name, ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
                                 bool with_bias) {
-    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, channels >= 1, "%lld channels: at least one is wanted",
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, channels >= 1, "%lld channels: at least 1 is wanted",
                                     (long long)channels);
     if (nil) {
         if (layer) *layer = (ag_batchnorm){.gamma = nil, .beta = nil, .running_mean = nil, .running_var = nil};
@@ -139,33 +138,33 @@ ag_status ag_batchnorm_init_unbiased(ag_batchnorm *layer, ag_tape *tape, ag_dtyp
 
 static bool is_variable(const ag_tensor *x) { return ag_op_of(x) && strcmp(ag_op_of(x)->name, "variable") == 0; }
 
-/* Whether the running statistics are such that both can be used, or changed; if not, nil. */
+/* NULL if both running statistics can be used and, in training, assigned; else nil, after an error. */
 static ag_tensor *statistics_wrong(const char *name, const ag_batchnorm *layer, ag_tensor *z, bool training) {
     ag_tensor *const running[] = {layer->running_mean, layer->running_var};
     for (int i = 0; i < 2; i++) {
         ag_tensor *const x[] = {z, running[i]};
         const char *what = i ? "running variance" : "running mean";
         if (ag_rank(x[1]) != 2 || ag_extent(x[1], 0) != 1 || ag_extent(x[1], 1) != ag_extent(z, 1))
-            return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the %s is to be (1,C)", what);
+            return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the %s must be (1,C)", what);
         ag_tensor *nil = ag__dtype_wrong(name, "input", z, x[1]);
         if (nil) return nil;
         if (training && !is_variable(x[1]))
-            return ag__refuse(name, 2, x, AG_ERR_TAPE, "the %s is no variable, and training changes it", what);
+            return ag__refuse(name, 2, x, AG_ERR_TAPE, "the %s must be a variable: training assigns it", what);
     }
     return NULL;
 }
 
-/* Whether the layer fits z; if not, the nil that applying it returns. */
+/* NULL if the layer fits z; else nil, after an error. */
 static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool training) {
     static const char name[] = "batchnorm_apply";
     if (!layer) return ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
     ag_tensor *const x[] = {z, layer->gamma};
     if (ag_rank(z) != 2 || ag_extent(z, 1) != ag_extent(layer->gamma, 1))
-        return ag__refuse(name, 2, x, AG_ERR_SHAPE, "(N,C) is wanted, with the layer's C");
+        return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the input must be (N,C), with the layer's C");
     ag_tensor *const shift[] = {z, layer->beta};
     if (layer->beta &&
         (ag_rank(shift[1]) != 2 || ag_extent(shift[1], 0) != 1 || ag_extent(shift[1], 1) != ag_extent(z, 1)))
-        return ag__refuse(name, 2, shift, AG_ERR_SHAPE, "a beta (1,C) is wanted, or NULL for none");
+        return ag__refuse(name, 2, shift, AG_ERR_SHAPE, "beta must be (1,C), or NULL");
     if (training && ag_extent(z, 0) < 1)
         return ag__refuse(name, 2, x, AG_ERR_SHAPE, "a batch of no samples has no mean to train with");
     if (!(layer->momentum >= 0 && layer->momentum <= 1))
@@ -175,7 +174,7 @@ static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool tr
     return statistics_wrong(name, layer, z, training);
 }
 
-/* N C -> 1 C. The first sample is near enough, and takes no further sweep over them. */
+/* N C -> 1 C. The first sample is near enough to the mean, and costs no further sweep. */
 static ag_tensor *batch_mean(ag_tensor *z) { return ag_label(mean_about(z, 0, ag_slice(z, 0, 0, 1, 1)), "mean"); }
 
 /* N C -> 1 C */
@@ -189,7 +188,7 @@ static ag_tensor *run_on(ag_tensor *running, ag_tensor *batch, double momentum) 
     return ag_add(ag_scale(running, momentum), fresh);
 }
 
-/* Both running statistics, or neither: on a tape in error nothing is assigned. */
+/* Assign both running statistics or, on a tape in error, neither. */
 static void run_both_on(const ag_batchnorm *layer, const ag_batchnorm_nodes *y) {
     ag_tensor *mean = run_on(layer->running_mean, y->mean, layer->momentum);
     ag_tensor *variance = run_on(layer->running_var, y->variance, layer->momentum);
@@ -224,7 +223,7 @@ ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool trai
 
 static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
                                 bool with_bias) {
-    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, features >= 1, "%lld features: at least one is wanted",
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, features >= 1, "%lld features: at least 1 is wanted",
                                     (long long)features);
     if (nil) {
         if (layer) *layer = (ag_layernorm){.gamma = nil, .beta = nil};
@@ -244,7 +243,7 @@ ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, ag_dtyp
     return init_layernorm("layernorm_init_unbiased", layer, tape, dtype, features, false);
 }
 
-/* … C -> … 1. A row is swept over in cache, where a mean of it costs less than reading one element apart. */
+/* … C -> … 1. A row is in the cache, so its mean costs less than a separate read of one element would. */
 static ag_tensor *feature_mean(ag_tensor *z) {
     return ag_label(mean_about(z, -1, ag_mean_over(z, AG_AXES(-1), true)), "mean");
 }
@@ -257,9 +256,9 @@ ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_
               *const shift[] = {z, layer ? layer->beta : NULL};
     if (!layer) nil = ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
     else if (ag_rank(z) < 1 || ag_rank(x[1]) != 1 || ag_extent(z, -1) != ag_extent(x[1], 0))
-        nil = ag__refuse(name, 2, x, AG_ERR_SHAPE, "(…,C) is wanted, with the layer's C");
+        nil = ag__refuse(name, 2, x, AG_ERR_SHAPE, "the input must be (…,C), with the layer's C");
     else if (layer->beta && (ag_rank(shift[1]) != 1 || ag_extent(shift[1], 0) != ag_extent(z, -1)))
-        nil = ag__refuse(name, 2, shift, AG_ERR_SHAPE, "a beta (C) is wanted, or NULL for none");
+        nil = ag__refuse(name, 2, shift, AG_ERR_SHAPE, "beta must be (C), or NULL");
     else if (!(layer->epsilon >= 0))
         nil = ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", layer->epsilon);
     else nil = ag__dtype_wrong(name, "input", z, x[1]);

@@ -1,16 +1,16 @@
-/* losses -- the mean over a batch of how wrong something is
+/* losses -- means over a batch of a loss a sample
  *
  * N samples, C classes; s are scores, t are targets. */
 #include "nn/refuse.h"
 
-/* Whether scores are (N,C) and labels N of i64; if not, *nil is what the loss returns. What ag_gather would say of
- * such a pair is about an index that the caller has never seen. */
+/* Whether scores are (N,C) and labels (N) of i64; if not, *nil is set, after an error. They are checked here because
+ * the error of ag_gather would name an index that the caller has never seen. */
 static bool labels_fit(const char *name, ag_tensor *scores, ag_tensor *labels, ag_tensor **nil) {
     ag_tensor *const x[] = {scores, labels};
     *nil = NULL;
     if (ag_rank(scores) != 2 || ag_rank(labels) != 1 || ag_extent(scores, 0) != ag_extent(labels, 0))
-        *nil = ag__refuse(name, 2, x, AG_ERR_SHAPE, "scores (N,C) and labels (N) are wanted");
-    else if (ag_dtype_of(labels) != AG_I64) *nil = ag__refuse(name, 2, x, AG_ERR_DTYPE, "labels are to be i64");
+        *nil = ag__refuse(name, 2, x, AG_ERR_SHAPE, "scores must be (N,C) and labels (N)");
+    else if (ag_dtype_of(labels) != AG_I64) *nil = ag__refuse(name, 2, x, AG_ERR_DTYPE, "labels must be i64");
     return !*nil;
 }
 
@@ -26,15 +26,14 @@ static ag_tensor *at_labels(ag_tensor *scores, ag_tensor *labels) {
     return ag_gather(scores, ag_unsqueeze(labels, 1), 1);
 }
 
-/* What x is multiplied by, before its mean is taken, for their sum to stay within range: a power of 2, which takes nothing
- * from any x that is not about to vanish. */
+/* The factor that keeps the sum of x within range: a power of 2, which is exact unless x is about to underflow. */
 static double share_of(ag_tensor *x) {
     double share = 1;
     for (int64_t n = ag_size(x); n > 1; n -= n / 2) share /= 2;
     return share;
 }
 
-/* The mean of x, without a sum that is beyond the largest number unless the mean is. */
+/* The mean of x; its sum overflows only if the mean does. */
 static ag_tensor *average(ag_tensor *x) {
     double share = share_of(x);
     return share == 1 ? ag_mean(x) : ag_scale(ag_mean(ag_scale(x, share)), 1 / share);
@@ -47,8 +46,8 @@ ag_tensor *ag_cross_entropy(ag_tensor *scores, ag_tensor *labels) {
     return average(ag_surprisal(scores, ag_unsqueeze(labels, 1), 1));
 }
 
-/* ln(1 + e^s) − t·s is (1 − t)·s + ln(1 + e^−s) as well. Either is a sum of what is not negative on its side of 0, where its
- * exponential is at most 1, and both have the same derivatives where they meet. */
+/* ln(1 + e^s) − t·s equals (1 − t)·s + ln(1 + e^−s). On its own side of 0 each is a sum of terms that are not
+ * negative, with an exponential of at most 1; where they meet, their derivatives agree. */
 ag_tensor *ag_binary_cross_entropy(ag_tensor *scores, ag_tensor *targets) {
     ag_tensor *const x[] = {scores, targets};
     if (!same_shape(scores, targets))
@@ -61,7 +60,7 @@ ag_tensor *ag_binary_cross_entropy(ag_tensor *scores, ag_tensor *targets) {
     return average(ag_add(linear, ag_log1p(ag_exp(away))));
 }
 
-/* Whether a class is the sample's label: N C. Numbers of classes are exact as reals, which machine code compares. */
+/* N C, true where the class is the sample's label. Class numbers are exact as reals, which machine code compares. */
 static ag_tensor *is_label(ag_tensor *scores, ag_tensor *labels) {
     enum { MOST_F32 = 1 << 24 };
     int64_t classes = ag_extent(scores, 1);
@@ -69,8 +68,8 @@ static ag_tensor *is_label(ag_tensor *scores, ag_tensor *labels) {
     return ag_equal(ag_cast(ag_unsqueeze(labels, 1), dtype), ag_arange(ag_tape_of(scores), dtype, classes));
 }
 
-/* a − b + 1, rounded about once, for a that is broadcast to b's: what is lost in a − b is put back where it matters, by
- * the difference of two numbers with its error that Knuth gives. The error is nothing to gradients. */
+/* a − b + 1, rounded about once; a is broadcast to b. Knuth's two-sum gives the rounding error of a − b, which is
+ * added where it matters, as a constant to gradients. */
 static ag_tensor *one_more(ag_tensor *a, ag_tensor *b) {
     ag_tensor *u = ag_stop_gradient(a), *v = ag_stop_gradient(b), *d = ag_sub(u, v), *minus_v = ag_sub(d, u);
     ag_tensor *lost = ag_sub(ag_sub(u, ag_sub(d, minus_v)), ag_add(v, minus_v));
@@ -90,7 +89,7 @@ ag_tensor *ag_hinge(ag_tensor *scores, ag_tensor *labels) {
 ag_tensor *ag_mse(ag_tensor *x, ag_tensor *target) {
     ag_tensor *const in[] = {x, target};
     if (!same_shape(x, target))
-        return ag__refuse("mse", 2, in, AG_ERR_SHAPE, "the shapes differ, and nothing is broadcast here");
+        return ag__refuse("mse", 2, in, AG_ERR_SHAPE, "the shapes must be equal: nothing is broadcast here");
     return ag_mean(ag_square(ag_sub(x, target)));
 }
 

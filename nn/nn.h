@@ -1,6 +1,6 @@
 /* nn -- layers, losses and optimisers, composed from the operations of autograd.h and nothing else
  *
- * Read autograd/autograd.h first; this header goes on in its manner.
+ * Read autograd/autograd.h first; this header continues the tour.
  *
  *      1  Layers             2  Losses             3  Optimisers
  *
@@ -22,9 +22,9 @@
  *         ag_adam_step(&adam, dp);
  *     }
  *
- * A layer is a struct of handles, which the tape owns: there is nothing to free, and nothing hidden. Its parameters and
- * its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. Nothing here has
- * a gradient of its own: it falls out of the graph. */
+ * A layer is a struct of handles, which the tape owns: nothing is to be freed, and nothing is hidden. Its parameters
+ * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. Nothing
+ * here has a gradient of its own: gradients follow from the graph. */
 #ifndef AG_NN_H
 #define AG_NN_H
 
@@ -32,15 +32,15 @@
 
 /* ================================================== 1. Layers =================================================== */
 
-/* ag_linear -- y = x·w + b: what ag_linear_init makes; both are parameters. A layer whose bias (or beta) is NULL has none:
- * ag_linear_init_unbiased and its like make those, with the same weights from the same seed */
+/* ag_linear -- y = x·w + b; both are parameters. A layer whose bias (or beta) is NULL has none:
+ * ag_linear_init_unbiased and its like make such layers, with the same weights from the same seed */
 typedef struct ag_linear {
     ag_tensor *weight; /* (in,out) */
     ag_tensor *bias;   /* (out); NULL: none */
 } ag_linear;
 
 /* ag_linear_init -- a layer with random weights, uniform within ±√(6/in), and bias 0
- * That is the scale which keeps the size of what passes through many layers of relu.
+ * This scale keeps the size of values through many layers of relu.
  * Errors: AG_ERR_RANGE unless in and out are at least 1; as ag_uniform
  * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
 AG_API ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out);
@@ -52,12 +52,12 @@ AG_API ag_status ag_linear_init_unbiased(ag_linear *layer, ag_tape *tape, ag_dty
 /* ag_linear_apply -- y = x·w + b over the last axis
  * Shape:  x (…,N,in) -> (…,N,out)
  * Dtype:  real, that of the layer
- * Grad:   x̄ = ȳ·wᵀ,  w̄ = xᵀ·ȳ,  b̄ = Σ_N ȳ; falls out of the graph
+ * Grad:   x̄ = ȳ·wᵀ,  w̄ = xᵀ·ȳ,  b̄ = Σ_N ȳ
  * Errors: AG_ERR_SHAPE unless x is (…,N,in); AG_ERR_DTYPE
  * Source: torch.nn.Linear, whose weight is the transpose */
 AG_API ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x);
 
-/* ag_embedding -- a table of learnt rows: what ag_embedding_init makes */
+/* ag_embedding -- a table of learnt rows */
 typedef struct ag_embedding {
     ag_tensor *weight; /* (V,C), a parameter */
 } ag_embedding;
@@ -70,21 +70,21 @@ AG_API ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype 
 /* ag_embedding_apply -- the rows that the index names
  * Shape:  index (…) -> (…,C)
  * Dtype:  index i64, 0 <= index < V -> that of the layer
- * Grad:   row v of the weight's is the sum of ȳ over all places where the index is v; falls out of the graph
+ * Grad:   row v of w̄ is the sum of ȳ wherever the index is v
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an index out of range
  * Source: torch.nn.functional.embedding */
 AG_API ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index);
 
 /* ag_dropout -- in training, each element 0 with probability p, else x/(1−p); otherwise x as it is
- * A new draw at every call: to differentiate numerically, call ag_tape_seed before each.
+ * Each call draws anew: to differentiate numerically, call ag_tape_seed before each.
  * Shape:  x (…) -> (…)
  * Dtype:  real
- * Grad:   x̄ = ȳ/(1−p) where x was kept, 0 elsewhere; falls out of the graph
+ * Grad:   x̄ = ȳ/(1−p) where x was kept, 0 elsewhere
  * Errors: AG_ERR_RANGE unless 0 <= p < 1; AG_ERR_DTYPE
  * Source: Srivastava et al., Dropout (2014), scaled in training as torch.nn.functional.dropout does */
 AG_API ag_tensor *ag_dropout(ag_tensor *x, double p, bool training);
 
-/* ag_batchnorm -- what ag_batchnorm_init makes: parameters, running statistics, and two numbers that may be changed */
+/* ag_batchnorm -- parameters, running statistics, and two numbers that may be changed */
 typedef struct ag_batchnorm {
     ag_tensor *gamma;        /* (1,C), a parameter, ones */
     ag_tensor *beta;         /* (1,C), a parameter, zeros; NULL: none */
@@ -94,7 +94,7 @@ typedef struct ag_batchnorm {
     double epsilon;          /* added to the variance before its root is taken; 1e-5 */
 } ag_batchnorm;
 
-/* ag_batchnorm_nodes -- the tensors that a batch normalisation went through, to ask ag_vjp for dL/dmean and the like */
+/* ag_batchnorm_nodes -- the intermediate tensors of a batch normalisation, to ask ag_vjp for dL/dmean and the like */
 typedef struct ag_batchnorm_nodes {
     ag_tensor *mean;       /* M = mean_N z (1,C), or the running one */
     ag_tensor *centred;    /* D = z − M (N,C) */
@@ -102,7 +102,7 @@ typedef struct ag_batchnorm_nodes {
     ag_tensor *normalised; /* D/√(V + epsilon) (N,C) */
 } ag_batchnorm_nodes;
 
-/* ag_batchnorm_init -- a layer for C = channels features that begins as the plain normalisation
+/* ag_batchnorm_init -- a layer for C = channels features, with gamma 1 and beta 0
  * Errors: AG_ERR_RANGE unless channels is at least 1; AG_ERR_DTYPE unless dtype is real */
 AG_API ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
 
@@ -112,17 +112,18 @@ AG_API ag_status ag_batchnorm_init_unbiased(ag_batchnorm *layer, ag_tape *tape, 
 
 /* ag_batchnorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance per feature
  * In training M and V (biased: over N, not N−1) are those of the batch, and the running statistics become
- * momentum·running + (1−momentum)·batch, the same biased V included, both or neither; otherwise M and V are the running ones.
- * torch.nn.BatchNorm1d calls 1−momentum its momentum, and lets the unbiased variance run.
+ * momentum·running + (1−momentum)·batch, with the same biased V, both or neither; otherwise M and V are the running
+ * ones.
+ * torch.nn.BatchNorm1d calls 1−momentum its momentum, and keeps the running unbiased variance.
  * Shape:  z (N,C) -> (N,C)
  * Dtype:  real, that of the layer
- * Grad:   falls out of the graph, where the mean is one node with two uses: the centring, and through it the variance
+ * Grad:   from the graph, where the mean is one node with two uses: the centring, and through it the variance
  * Errors: AG_ERR_SHAPE unless z is (N,C), with N at least 1 in training; AG_ERR_DTYPE; AG_ERR_RANGE unless
  *         0 <= momentum <= 1 and epsilon >= 0
  * Source: Ioffe and Szegedy, Batch Normalization (2015), algorithm 1 */
 AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool training);
 
-/* ag_batchnorm_apply_nodes -- the same, and shows the tensors on the way; nil ones after an error
+/* ag_batchnorm_apply_nodes -- the same, with the intermediate tensors, which are nil after an error
  * Shape:  z (N,C) -> (N,C)
  * Dtype:  real, that of the layer
  * Grad:   as ag_batchnorm_apply; ag_vjp(1, &y, &ybar, 1, &nodes.mean, &dmean, 0) adds both paths of the mean
@@ -131,14 +132,14 @@ AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bo
 AG_API ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training,
                                            ag_batchnorm_nodes *nodes);
 
-/* ag_layernorm -- what ag_layernorm_init makes: parameters, and a number that may be changed */
+/* ag_layernorm -- parameters, and a number that may be changed */
 typedef struct ag_layernorm {
     ag_tensor *gamma; /* (C), a parameter, ones */
     ag_tensor *beta;  /* (C), a parameter, zeros; NULL: none */
     double epsilon;   /* added to the variance before its root is taken; 1e-5 */
 } ag_layernorm;
 
-/* ag_layernorm_nodes -- the tensors that a layer normalisation went through, to ask ag_vjp for dL/dmean and the like */
+/* ag_layernorm_nodes -- the intermediate tensors of a layer normalisation, to ask ag_vjp for dL/dmean and the like */
 typedef struct ag_layernorm_nodes {
     ag_tensor *mean;       /* M = mean_C z (…,1) */
     ag_tensor *centred;    /* D = z − M (…,C) */
@@ -146,7 +147,7 @@ typedef struct ag_layernorm_nodes {
     ag_tensor *normalised; /* D/√(V + epsilon) (…,C) */
 } ag_layernorm_nodes;
 
-/* ag_layernorm_init -- a layer for C = features that begins as the plain normalisation
+/* ag_layernorm_init -- a layer for C = features, with gamma 1 and beta 0
  * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real */
 AG_API ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
 
@@ -157,12 +158,12 @@ AG_API ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, 
 /* ag_layernorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance (over C, not C−1) of each sample
  * Shape:  z (…,C) -> (…,C)
  * Dtype:  real, that of the layer
- * Grad:   falls out of the graph, as in ag_batchnorm_apply
+ * Grad:   from the graph, as in ag_batchnorm_apply
  * Errors: AG_ERR_SHAPE unless the last axis of z is C; AG_ERR_DTYPE; AG_ERR_RANGE unless epsilon >= 0
  * Source: Ba, Kiros and Hinton, Layer Normalization (2016); torch.nn.LayerNorm */
 AG_API ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z);
 
-/* ag_layernorm_apply_nodes -- the same, and shows the tensors on the way; nil ones after an error
+/* ag_layernorm_apply_nodes -- the same, with the intermediate tensors, which are nil after an error
  * Shape:  z (…,C) -> (…,C)
  * Dtype:  real, that of the layer
  * Grad:   as ag_layernorm_apply
@@ -170,8 +171,8 @@ AG_API ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z);
  * Source: Ba, Kiros and Hinton (2016) */
 AG_API ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_layernorm_nodes *nodes);
 
-/* ag_conv2d -- what ag_conv2d_init makes: parameters, and two numbers that may be changed. Images have their channels
- * last: a window is then a few long runs of memory, and the convolution one product of all windows with the weight */
+/* ag_conv2d -- parameters, and two numbers that may be changed. Channels are the last axis of an image: a window's
+ * rows are then contiguous, and the convolution is one product of all windows with the weight */
 typedef struct ag_conv2d {
     ag_tensor *weight; /* (KH,KW,C,K): rows and columns of the window, channels in, channels out */
     ag_tensor *bias;   /* (K); NULL: none */
@@ -189,11 +190,11 @@ AG_API ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype,
 AG_API ag_status ag_conv2d_init_unbiased(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
                                          int64_t size);
 
-/* ag_conv2d_apply -- y[n,i,j,k] = b[k] + Σ x[n, i·stride+u, j·stride+v, c]·w[u,v,c,k] over u, v, c, of the padded x: a
- * cross-correlation, as everywhere
+/* ag_conv2d_apply -- y[n,i,j,k] = b[k] + Σ x[n, i·stride+u, j·stride+v, c]·w[u,v,c,k] over u, v, c, of the padded x (a
+ * cross-correlation)
  * Shape:  x (N,H,W,C) -> (N,OH,OW,K), OH = (H + 2·padding − KH)/stride + 1, OW likewise
  * Dtype:  real, that of the layer
- * Grad:   w̄ = windowsᵀ·ȳ,  x̄ = ȳ·wᵀ, folded,  b̄ = Σ ȳ; falls out of the graph
+ * Grad:   w̄ = windowsᵀ·ȳ,  x̄ = ȳ·wᵀ, folded,  b̄ = Σ ȳ
  * Errors: AG_ERR_SHAPE if channels differ or the window is larger than the padded image; AG_ERR_DTYPE; AG_ERR_RANGE
  *         unless stride >= 1 and 0 <= padding < 2³¹
  * Source: torch.nn.functional.conv2d, which has images (N,C,H,W) and a weight (K,C,KH,KW) */
@@ -202,7 +203,7 @@ AG_API ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x);
 /* ag_max_pool2d -- the largest element of each window of size × size, one every stride; whole windows only
  * Shape:  x (N,H,W,C) -> (N,(H−size)/stride+1,(W−size)/stride+1,C)
  * Dtype:  i64, f32 or f64
- * Grad:   x̄ = ȳ at the largest element, split evenly if several are (PyTorch takes the first); falls out of the graph
+ * Grad:   x̄ = ȳ at the largest element, split evenly if several are (PyTorch takes the first)
  * Errors: AG_ERR_SHAPE unless x is (N,H,W,C) and has a window; AG_ERR_RANGE unless size, stride >= 1; AG_ERR_DTYPE
  * Source: torch.nn.functional.max_pool2d */
 AG_API ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride);
@@ -210,19 +211,19 @@ AG_API ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride);
 /* ag_avg_pool2d -- the mean of each window of size × size, one every stride; whole windows only
  * Shape:  x (N,H,W,C) -> (N,(H−size)/stride+1,(W−size)/stride+1,C)
  * Dtype:  real
- * Grad:   x̄ = ȳ/size², added where windows overlap; falls out of the graph
+ * Grad:   x̄ = ȳ/size², added where windows overlap
  * Errors: AG_ERR_SHAPE unless x is (N,H,W,C) and has a window; AG_ERR_RANGE unless size, stride >= 1; AG_ERR_DTYPE
  * Source: torch.nn.functional.avg_pool2d */
 AG_API ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride);
 
-/* ag_lstm_cell -- what ag_lstm_cell_init makes: parameters; the four gates lie side by side, in the order i, f, g, o */
+/* ag_lstm_cell -- parameters; the four gates lie side by side, in the order i, f, g, o */
 typedef struct ag_lstm_cell {
     ag_tensor *input_weight;  /* (C,4·H) */
     ag_tensor *hidden_weight; /* (H,4·H) */
-    ag_tensor *bias;          /* (4·H); torch.nn.LSTMCell has two, of which this is the sum; NULL: none */
+    ag_tensor *bias;          /* (4·H), the sum of the two of torch.nn.LSTMCell; NULL: none */
 } ag_lstm_cell;
 
-/* ag_lstm_state -- what a step hands to the next; NULL, as in ag_lstm_state s = {0}, stands for zeros */
+/* ag_lstm_state -- the state between two steps; NULL, as in ag_lstm_state s = {0}, stands for zeros */
 typedef struct ag_lstm_state {
     ag_tensor *hidden; /* (N,H) */
     ag_tensor *cell;   /* (N,H) */
@@ -242,12 +243,12 @@ AG_API ag_status ag_lstm_cell_init_unbiased(ag_lstm_cell *layer, ag_tape *tape, 
  * cell ← f·cell + i·g;  hidden ← o·tanh(cell). `state` becomes the new one, whose hidden is returned; nil after an error
  * Shape:  x (N,C), state (N,H) -> (N,H)
  * Dtype:  real, that of the layer
- * Grad:   falls out of the graph, through all steps that it has
+ * Grad:   from the graph, through all recorded steps
  * Errors: AG_ERR_NULL, AG_ERR_SHAPE, AG_ERR_DTYPE
  * Source: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al. (2000); torch.nn.LSTMCell */
 AG_API ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag_lstm_state *state);
 
-/* ag_attention -- multi-head self-attention: what ag_attention_init makes */
+/* ag_attention -- multi-head self-attention */
 typedef struct ag_attention {
     ag_linear query, key, value, output; /* each (C,C) and (C) */
     int64_t heads;                       /* H; each has D = C/H of the features */
@@ -262,11 +263,11 @@ AG_API ag_status ag_attention_init(ag_attention *layer, ag_tape *tape, ag_dtype 
 AG_API ag_status ag_attention_init_unbiased(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
                                             int64_t heads);
 
-/* ag_attention_apply -- every place of a sequence gathers from all: y = softmax(q·kᵀ/√D)·v for each head, the heads side
- * by side through `output`; with `causal` a place sees itself and those before it only
+/* ag_attention_apply -- y = softmax(q·kᵀ/√D)·v for each head over all positions of a sequence, the heads side by side
+ * through `output`; with `causal` a position sees only itself and earlier ones
  * Shape:  x (B,T,C) -> (B,T,C)
  * Dtype:  real, that of the layer
- * Grad:   falls out of the graph
+ * Grad:   from the graph
  * Errors: AG_ERR_SHAPE unless x is (B,T,C) with T at least 1; AG_ERR_DTYPE; AG_ERR_RANGE if the heads do not divide C
  * Source: Vaswani et al., Attention Is All You Need (2017), section 3.2; torch.nn.MultiheadAttention */
 AG_API ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bool causal);
@@ -275,11 +276,11 @@ AG_API ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bo
 
 /* Each is the mean over the batch: a 0-d tensor, ready for ag_grad; NaN for a batch of no samples. */
 
-/* ag_cross_entropy -- mean over N of logsumexp(s_i) − s_i[label_i]: softmax and negative log-likelihood in one. Value and
- * gradient are right to a few units in the last place for any finite scores, as are those of the next two
+/* ag_cross_entropy -- mean over N of logsumexp(s_i) − s_i[label_i]: softmax and negative log-likelihood in one. Value
+ * and gradient are right to a few units in the last place for any finite scores, as are those of the next two losses
  * Shape:  scores (N,C), labels (N) -> ()
  * Dtype:  scores real; labels i64, 0 <= label < C
- * Grad:   s̄ = (softmax(s) − onehot(labels))/N; falls out of the graph
+ * Grad:   s̄ = (softmax(s) − onehot(labels))/N
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for a label out of range
  * Source: torch.nn.functional.cross_entropy */
 AG_API ag_tensor *ag_cross_entropy(ag_tensor *scores, ag_tensor *labels);
@@ -287,7 +288,7 @@ AG_API ag_tensor *ag_cross_entropy(ag_tensor *scores, ag_tensor *labels);
 /* ag_binary_cross_entropy -- mean of ln(1 + e^s) − t·s for scores s before the sigmoid
  * Shape:  scores (…), targets of the same shape -> ()
  * Dtype:  real; targets the same, between 0 and 1
- * Grad:   s̄ = (sigmoid(s) − t)/n; falls out of the graph
+ * Grad:   s̄ = (sigmoid(s) − t)/n
  * Errors: AG_ERR_SHAPE if the shapes differ; AG_ERR_DTYPE
  * Source: torch.nn.functional.binary_cross_entropy_with_logits */
 AG_API ag_tensor *ag_binary_cross_entropy(ag_tensor *scores, ag_tensor *targets);
@@ -303,7 +304,7 @@ AG_API ag_tensor *ag_hinge(ag_tensor *scores, ag_tensor *labels);
 /* ag_mse -- mean of (x − target)²
  * Shape:  x (…), target of the same shape (nothing is broadcast here: it would hide a mistake) -> ()
  * Dtype:  real
- * Grad:   x̄ = 2·(x − target)/n; falls out of the graph
+ * Grad:   x̄ = 2·(x − target)/n
  * Errors: AG_ERR_SHAPE if the shapes differ; AG_ERR_DTYPE
  * Source: torch.nn.functional.mse_loss */
 AG_API ag_tensor *ag_mse(ag_tensor *x, ag_tensor *target);
@@ -318,22 +319,22 @@ AG_API ag_tensor *ag_accuracy(ag_tensor *scores, ag_tensor *labels);
 
 /* ================================================ 3. Optimisers ================================================= */
 
-/* A step is ordinary recorded arithmetic and assignments, carried out at the latest with the rewind: all of them, or, when
- * memory lacks, none. What an optimiser remembers of each parameter are variables on the tape; the handles of these live
- * in an array that the caller provides, one ag_slot a parameter, which must last as long as the optimiser. The numbers of
- * the struct (the rate above all) may be changed between steps, within their bounds. A step that is refused says why on
- * the tape, and has changed nothing. An init that is refused leaves an optimiser that no step accepts. */
+/* A step is ordinary recorded arithmetic and assignments, carried out at the latest with the rewind: all of them or,
+ * out of memory, none. An optimiser's state is variables on the tape; their handles live in an array that the caller
+ * provides, one ag_slot a parameter, which must last as long as the optimiser. The numbers of the struct (the rate
+ * above all) may be changed between steps, within their bounds. A step that is refused raises an error on the tape
+ * and changes nothing. An init that is refused leaves an optimiser that every step refuses. */
 
-/* ag_slot -- one parameter of an optimiser, and what is remembered of it */
+/* ag_slot -- one parameter of an optimiser, and its state */
 typedef struct ag_slot {
     ag_tensor *parameter;
-    /* Variables of the parameter's shape. SGD: velocity; RMSProp: mean square, velocity; Adam: first moment, second moment.
-     * NULL where nothing is remembered. */
+    /* Variables of the parameter's shape. SGD: velocity; RMSProp: mean square, velocity; Adam: first moment, second
+     * moment. NULL: not used. */
     ag_tensor *state[2];
-    ag_tensor *next[3]; /* inside a step: what parameter and state become */
+    ag_tensor *next[3]; /* inside a step: the next values of parameter and state */
 } ag_slot;
 
-/* ag_sgd -- what ag_sgd_init makes */
+/* ag_sgd -- made by ag_sgd_init */
 typedef struct ag_sgd {
     int n;
     ag_slot *slots;
@@ -343,16 +344,16 @@ typedef struct ag_sgd {
     unsigned made;   /* inside: what its init leaves to know it by */
 } ag_sgd;
 
-/* ag_sgd_init -- stochastic gradient descent of n parameters; with momentum 0 nothing is remembered, and takes no memory
- * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1, a parameter that is there twice, a number out of its bounds;
- *         AG_ERR_GRADIENT for what is no parameter, AG_ERR_TAPE for two tapes */
+/* ag_sgd_init -- stochastic gradient descent of n parameters; with momentum 0 there is no state
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1, a parameter listed twice, a number out of its bounds; AG_ERR_GRADIENT
+ *         for a tensor that is not a parameter, AG_ERR_TAPE for two tapes */
 AG_API ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot slots[], double rate,
                              double momentum);
 
 /* ag_sgd_step -- g = dp + decay·p;  v ← momentum·v + g;  p ← p − rate·v
  * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct that
- *         its init has not made, a number out of its bounds, a momentum that was 0 at first; no parameter has then been
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct
+ *         that its init has not made, a number out of its bounds, a momentum that was 0 at first; then no parameter is
  *         changed
  * Source: Polyak's heavy ball, in the form of torch.optim.SGD */
 AG_API ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]);
@@ -361,7 +362,7 @@ AG_API ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]);
  * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter, or if momentum was 0 at first */
 AG_API ag_tensor *ag_sgd_velocity(const ag_sgd *sgd, int i);
 
-/* ag_rmsprop -- what ag_rmsprop_init makes */
+/* ag_rmsprop -- made by ag_rmsprop_init */
 typedef struct ag_rmsprop {
     int n;
     ag_slot *slots;
@@ -374,14 +375,14 @@ typedef struct ag_rmsprop {
 } ag_rmsprop;
 
 /* ag_rmsprop_init -- RMSProp over n parameters
- * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1 and a parameter that is there twice; AG_ERR_GRADIENT for what is no
- *         parameter, AG_ERR_TAPE for two tapes */
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1 and a parameter listed twice; AG_ERR_GRADIENT for a tensor that is not
+ *         a parameter, AG_ERR_TAPE for two tapes */
 AG_API ag_status ag_rmsprop_init(ag_rmsprop *rmsprop, int n, ag_tensor *const parameters[], ag_slot slots[]);
 
 /* ag_rmsprop_step -- g = dp + decay·p;  v ← beta·v + (1−beta)·g²;  u ← momentum·u + g/(√v + epsilon);  p ← p − rate·u
  * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct that
- *         its init has not made and a number out of its bounds; no parameter has then been changed
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct
+ *         that its init has not made and a number out of its bounds; then no parameter is changed
  * Source: Tieleman and Hinton, lecture 6.5 (2012), in the form of torch.optim.RMSprop */
 AG_API ag_status ag_rmsprop_step(ag_rmsprop *rmsprop, ag_tensor *const dp[]);
 
@@ -393,7 +394,7 @@ AG_API ag_tensor *ag_rmsprop_mean_square(const ag_rmsprop *rmsprop, int i);
  * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter */
 AG_API ag_tensor *ag_rmsprop_velocity(const ag_rmsprop *rmsprop, int i);
 
-/* ag_adam -- what ag_adam_init makes */
+/* ag_adam -- made by ag_adam_init */
 typedef struct ag_adam {
     int n;
     ag_slot *slots;
@@ -402,27 +403,28 @@ typedef struct ag_adam {
     double beta2;   /* the part of the second moment that a step keeps; 0.999; likewise */
     double epsilon; /* 1e-8; over 0 */
     double decay;   /* of the weights, apart from the gradient (AdamW); 0 */
-    /* Taken so far, INT64_MAX beyond: what the correction of the moments' bias needs. ag_adam_steps takes off those that a
-     * rewind could not carry out, and so does the next step. */
+    /* Steps taken, at most INT64_MAX: the correction of the moments' bias needs it. ag_adam_steps and the next step
+     * subtract those that a rewind could not carry out. */
     int64_t steps;
-    int64_t counted, values; /* inside: steps as it was left, and values that the first moment had been given */
-    unsigned made;           /* inside: what its init leaves to know it by */
+    int64_t counted,
+        values;    /* inside: `steps` after the last step, and how many values the first moment had been given */
+    unsigned made; /* inside: what its init leaves to know it by */
 } ag_adam;
 
 /* ag_adam_init -- Adam over n parameters
- * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1 and a parameter that is there twice; AG_ERR_GRADIENT for what is no
- *         parameter, AG_ERR_TAPE for two tapes */
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1 and a parameter listed twice; AG_ERR_GRADIENT for a tensor that is not
+ *         a parameter, AG_ERR_TAPE for two tapes */
 AG_API ag_status ag_adam_init(ag_adam *adam, int n, ag_tensor *const parameters[], ag_slot slots[]);
 
 /* ag_adam_step -- m ← beta1·m + (1−beta1)·dp;  v ← beta2·v + (1−beta2)·dp²;  with t = steps + 1,
  * p ← p − rate·(m/(1−beta1^t) / (√(v/(1−beta2^t)) + epsilon) + decay·p)
  * `dp` holds the n gradients in the order of the parameters; NULL takes what ag_backward has found.
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct that
- *         its init has not made and a number out of its bounds; no parameter has then been changed
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_TAPE if a gradient is not as its parameter; AG_ERR_RANGE for a struct
+ *         that its init has not made and a number out of its bounds; then no parameter is changed
  * Source: Kingma and Ba, Adam (2015), algorithm 1; decay as in Loshchilov and Hutter (2019) */
 AG_API ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]);
 
-/* ag_adam_steps -- how many steps have been taken, without those that could not be carried out; adam->steps becomes it
+/* ag_adam_steps -- how many steps were taken and carried out, which adam->steps becomes
  * Errors: none; 0 for NULL and for a struct that ag_adam_init has not made */
 AG_API int64_t ag_adam_steps(ag_adam *adam);
 
@@ -434,18 +436,18 @@ AG_API ag_tensor *ag_adam_first_moment(const ag_adam *adam, int i);
  * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter */
 AG_API ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i);
 
-/* ag_clip_norm -- scale n gradients together so that their norm, of all elements of all of them, is at most `most`:
- * replaces each g[i] by g[i]·min(1, most/(norm + 1e-6)), and returns the norm, which is right wherever the dtype can represent
- * it. Nothing that is not finite is hidden: with a NaN among them norm and all gradients are NaN; with an infinite element the
- * norm is infinite, that element NaN, and the others are 0. A caller who would skip such a step looks at the norm first
+/* ag_clip_norm -- scale n gradients so that their common norm, of all their elements, is at most `most`: replaces each
+ * g[i] by g[i]·min(1, most/(norm + 1e-6)), and returns the norm, which is right wherever the dtype can represent it.
+ * NaN and infinity are not hidden: if an element is NaN, norm and all gradients are NaN; if one is infinite, the norm
+ * is infinite, that element NaN, and the others 0. To skip such a step, look at the norm first
  * Shape:  g[i] (…) -> ()
  * Dtype:  real, one for all
- * Grad:   falls out of the graph
- * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE; all g[i] are then as they were, or nil
+ * Grad:   from the graph
+ * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE; then all g[i] are unchanged, or nil
  * Source: Pascanu et al. (2013), in the form of torch.nn.utils.clip_grad_norm_ */
 AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);
 
-/* The caller's file and line, as autograd/located.h does it for the operations. */
+/* The caller's location, as in autograd/located.h. */
 #ifndef AG_NO_LOCATION
 
 #define ag_accuracy(...) ag_located(ag_accuracy(__VA_ARGS__), __FILE__, __LINE__)

@@ -1,8 +1,8 @@
 /* optimisers -- stochastic gradient descent with momentum, RMSProp, Adam; and clipping of gradients
  *
- * A step has three parts: everything that it is given is looked at; every parameter's and state's next value is recorded;
- * all of them are assigned, joined with each other. So a step that fails while it is recorded changes nothing, and one
- * that cannot be carried out later is lost as a whole. p is a parameter, g its gradient. */
+ * A step has three parts: it checks its arguments, records the next value of every parameter and state, and assigns
+ * all of them, joined with each other. So a step that fails while it is recorded changes nothing, and one that
+ * cannot be carried out later is lost as a whole. p is a parameter, g its gradient. */
 #include "autograd/tape/format.h"
 #include "nn/refuse.h"
 
@@ -10,17 +10,17 @@
 
 /* ---- What they have in common ---- */
 
-/* What an init leaves in its struct, so that a step does not take another's, or what was never initialised, for its own. */
+/* The mark that an init leaves in its struct: a step refuses a struct of another kind, or one never initialised. */
 enum { SGD = 0x5367641, RMSPROP, ADAM };
 
 typedef struct optimiser {
     const char *name; /* of the call */
     int n;
     ag_slot *slots;
-    int states; /* that a step reads and assigns */
+    int states; /* variables a parameter that a step assigns */
 } optimiser;
 
-/* Fail because of number i of a list, a tensor that is no good; `beside` is one that has a tape, or it itself. */
+/* Fail because of tensor i of a list, which is invalid; `beside` is a tensor that has a tape, or the same one. */
 static ag_tensor *refuse_number(const char *name, const char *what, int i, ag_tensor *beside, ag_tensor *x,
                                 ag_status status, const char *why) {
     char which[80];
@@ -34,14 +34,14 @@ static ag_tensor *refuse_number(const char *name, const char *what, int i, ag_te
 
 static bool is_parameter(const ag_tensor *p) { return ag_requires_grad(p) && ag_inputs(p) == 0; }
 
-/* Whether these are parameters of one tape, each there once; if not, nil. */
+/* NULL if these are distinct parameters of one tape; else nil, after an error. */
 static ag_tensor *parameters_wrong(const char *name, int n, ag_tensor *const parameters[]) {
     ag_tensor *first = parameters[0];
     for (int i = 0; i < n; i++) {
         ag_tensor *p = parameters[i];
         if (!is_parameter(p))
             return refuse_number(name, "number", i, p ? p : first, p, AG_ERR_GRADIENT,
-                                 "is no parameter: ag_parameter makes one");
+                                 "is not a parameter: ag_parameter makes one");
         if (ag_tape_of(p) != ag_tape_of(first))
             return refuse_number(name, "parameter", i, first, p, AG_ERR_TAPE, "is on another tape than the first");
         for (int k = 0; k < i; k++)
@@ -51,12 +51,12 @@ static ag_tensor *parameters_wrong(const char *name, int n, ag_tensor *const par
     return NULL;
 }
 
-/* Whether there are lists at all; if not, nil, of the parameters' tape if there is one. */
+/* NULL if the lists are not NULL or empty; else nil, of the parameters' tape if there is one. */
 static ag_tensor *lists_wrong(const char *name, const void *own, int n, ag_tensor *const parameters[],
                               const ag_slot slots[]) {
     ag_tape *tape = n >= 1 && parameters ? ag_tape_of(parameters[0]) : NULL;
     if (!own) return ag__refuse_on(tape, name, AG_ERR_NULL, "the optimiser is NULL");
-    if (n < 1) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "%d parameters: at least one is wanted", n);
+    if (n < 1) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "%d parameters: at least 1 is wanted", n);
     if (!parameters) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the list of %d parameters is NULL", n);
     if (!slots) return ag__refuse_on(tape, name, AG_ERR_NULL, "the array of %d slots is NULL", n);
     return NULL;
@@ -77,22 +77,23 @@ static ag_status open_slots(const char *name, int n, ag_tensor *const parameters
     return ag_eval(nil ? nil : states ? slots[n - 1].state[0] : parameters[0]);
 }
 
-/* Whether a struct is one that its init has made; if not, nil. Only one that says that it has parameters is believed to be
- * given gradients. */
+/* NULL if the struct was made by its init; else nil, after an error. Gradients are read only if n says that there
+ * are parameters. */
 static ag_tensor *struct_wrong(const char *name, const void *own, int n, const ag_slot slots[], bool made,
                                ag_tensor *const dp[]) {
     if (!own) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the optimiser is NULL");
     ag_tape *tape = n >= 1 && dp ? ag_tape_of(dp[0]) : NULL;
-    if (!made) return ag__refuse_on(tape, name, AG_ERR_RANGE, "the optimiser was not made by its init, or that failed");
-    if (n < 1) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "the optimiser's n is %d, and 1 or more is wanted", n);
+    if (!made)
+        return ag__refuse_on(tape, name, AG_ERR_RANGE, "the optimiser was not made by its init, or its init failed");
+    if (n < 1) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "the optimiser's n is %d: 1 or more is wanted", n);
     if (!slots) return ag__refuse_on(tape, name, AG_ERR_NULL, "the optimiser's slots are NULL");
     return NULL;
 }
 
-/* Whether a number lies within its bounds; if not, nil. */
+/* NULL if a number lies within its bounds; else nil, after an error. */
 static ag_tensor *number_wrong(ag_tape *tape, const char *name, const char *what, double value, bool good,
                                const char *wanted) {
-    return good ? NULL : ag__refuse_on(tape, name, AG_ERR_RANGE, "the %s is %g, and %s is wanted", what, value, wanted);
+    return good ? NULL : ag__refuse_on(tape, name, AG_ERR_RANGE, "the %s is %g: %s is wanted", what, value, wanted);
 }
 
 static ag_tensor *size_wrong(ag_tape *tape, const char *name, const char *what, double value) {
@@ -100,7 +101,7 @@ static ag_tensor *size_wrong(ag_tape *tape, const char *name, const char *what, 
 }
 
 static ag_tensor *part_wrong(ag_tape *tape, const char *name, const char *what, double value) {
-    return number_wrong(tape, name, what, value, value >= 0 && value < 1, "0 or more, and less than 1,");
+    return number_wrong(tape, name, what, value, value >= 0 && value < 1, "a number of 0 or more and less than 1");
 }
 
 static ag_tensor *epsilon_wrong(ag_tape *tape, const char *name, double value) {
@@ -114,19 +115,19 @@ static bool same_shape(const ag_tensor *a, const ag_tensor *b) {
     return true;
 }
 
-/* Whether a list of tensors has number i, as parameter p is; if not, nil. */
+/* NULL if tensor i of a list has the tape, shape and dtype of parameter p; else nil, after an error. */
 static ag_tensor *unlike(const char *name, const char *what, int i, ag_tensor *p, ag_tensor *x) {
     if (ag_is_nil(x)) return refuse_number(name, what, i, p, x, AG_ERR_NIL, "");
     if (ag_tape_of(x) != ag_tape_of(p))
         return refuse_number(name, what, i, p, x, AG_ERR_TAPE, "is on another tape than its parameter");
     if (!same_shape(p, x))
-        return refuse_number(name, what, i, p, x, AG_ERR_SHAPE, "has another shape than its parameter, the first");
+        return refuse_number(name, what, i, p, x, AG_ERR_SHAPE, "does not have the shape of its parameter, the first");
     if (ag_dtype_of(x) != ag_dtype_of(p))
-        return refuse_number(name, what, i, p, x, AG_ERR_DTYPE, "has another dtype than its parameter, the first");
+        return refuse_number(name, what, i, p, x, AG_ERR_DTYPE, "does not have the dtype of its parameter, the first");
     return NULL;
 }
 
-/* Whether slots and gradients are what a step needs; if not, nil. */
+/* NULL if slots and gradients are what a step needs; else nil, after an error. */
 static ag_tensor *step_wrong(const optimiser *o, ag_tensor *const dp[]) {
     ag_tensor *first = o->slots[0].parameter, *nil = NULL;
     for (int i = 0; i < o->n && !nil; i++) {
@@ -140,19 +141,19 @@ static ag_tensor *step_wrong(const optimiser *o, ag_tensor *const dp[]) {
             nil = unlike(o->name, k ? "second state" : "state", i, p, slot->state[k]);
             if (!nil && ag_op_of(slot->state[k]) != ag_op_of(p))
                 nil = refuse_number(o->name, k ? "second state" : "state", i, p, slot->state[k], AG_ERR_TAPE,
-                                    "is no variable");
+                                    "is not a variable");
         }
         if (!nil && dp) nil = unlike(o->name, "gradient of parameter", i, p, dp[i]);
     }
     return nil;
 }
 
-/* The gradient of number i as the caller gave it, or as ag_backward found it. */
+/* The gradient of parameter i, given by the caller or found by ag_backward. */
 static ag_tensor *gradient_of(const optimiser *o, ag_tensor *const dp[], int i) {
     return dp ? dp[i] : ag_gradient(o->slots[i].parameter);
 }
 
-/* All together. On a tape in error nothing is assigned, and the error gets the caller's place. */
+/* Assign all together. On a tape in error nothing is assigned, and the error gets the caller's location. */
 static ag_status assign_all(const optimiser *o) {
     ag_tensor *first = o->slots[0].parameter;
     ag_status status = ag_tape_status(ag_tape_of(first));
@@ -189,7 +190,8 @@ static ag_tensor *sgd_wrong(const char *name, const ag_sgd *sgd, ag_tensor *cons
     ag_tensor *p = sgd->slots[0].parameter;
     if ((nil = sgd_numbers_wrong(ag_tape_of(p), name, sgd)) != NULL) return nil;
     if (sgd->momentum != 0 && is_parameter(p) && !sgd->slots[0].state[0])
-        return ag__refuse(name, 1, &p, AG_ERR_RANGE, "momentum %g: it was 0 at first, so that there is no velocity",
+        return ag__refuse(name, 1, &p, AG_ERR_RANGE,
+                          "momentum %g: it must stay 0, because it was 0 at first and there is no velocity",
                           sgd->momentum);
     return step_wrong(&(optimiser){name, sgd->n, sgd->slots, sgd->momentum != 0}, dp);
 }
@@ -284,11 +286,11 @@ static ag_tensor *adam_wrong(const char *name, const ag_adam *adam, ag_tensor *c
     if (!nil) nil = epsilon_wrong(tape, name, adam->epsilon);
     if (!nil) nil = size_wrong(tape, name, "decay", adam->decay);
     if (!nil && adam->steps < 0)
-        nil = ag__refuse_on(tape, name, AG_ERR_RANGE, "steps is %lld, and 0 or more is wanted", (long long)adam->steps);
+        nil = ag__refuse_on(tape, name, AG_ERR_RANGE, "steps is %lld: 0 or more is wanted", (long long)adam->steps);
     return nil ? nil : step_wrong(&(optimiser){name, adam->n, adam->slots, 2}, dp);
 }
 
-/* A step that could not be carried out, say for want of memory, was not taken: its values were lost. */
+/* A step that could not be carried out (out of memory, say) does not count: its values were lost. */
 int64_t ag_adam_steps(ag_adam *adam) {
     if (!adam || adam->made != ADAM || adam->n < 1 || !adam->slots) return 0;
     int64_t lost = adam->values - ag_values_given(adam->slots[0].state[0]);
@@ -298,7 +300,7 @@ int64_t ag_adam_steps(ag_adam *adam) {
     return adam->steps;
 }
 
-/* The moments begin at 0 and are too small at first, by the factors unbias1 and unbias2: after t steps, 1 − beta^t. */
+/* The moments begin at 0 and are too small at first, by the factors unbias1 and unbias2: 1 − beta^t after t steps. */
 static void adam_next(const ag_adam *adam, ag_slot *slot, ag_tensor *g, double unbias1, double unbias2) {
     ag_tensor *p = slot->parameter;
     ag_tensor *m = ag_add(ag_scale(slot->state[0], adam->beta1), ag_scale(g, 1 - adam->beta1));
@@ -311,7 +313,7 @@ static void adam_next(const ag_adam *adam, ag_slot *slot, ag_tensor *g, double u
     slot->next[2] = v;
 }
 
-/* Beyond the largest count, where the factors have long been 1, it stays. */
+/* The count stays at its maximum, where the factors have long been 1. */
 ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]) {
     ag_tensor *nil = adam_wrong("adam_step", adam, dp);
     if (nil) return ag_eval(nil);
@@ -329,15 +331,16 @@ ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]) {
     return status;
 }
 
-/* ---- What they remember ---- */
+/* ---- State ---- */
 
 static ag_tensor *state_of(const char *name, bool made, int n, const ag_slot *slots, int i, int k) {
     if (!made || !slots) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "the optimiser was not made by its init");
     if (i < 0 || i >= n)
         return ag__refuse_on(n > 0 ? ag_tape_of(slots[0].parameter) : NULL, name, AG_ERR_RANGE,
-                             "there is no parameter %d of %d", i, n);
+                             "parameter %d is out of range: the optimiser has %d", i, n);
     ag_tensor *p = slots[i].parameter;
-    return slots[i].state[k] ? slots[i].state[k] : ag__refuse(name, 1, &p, AG_ERR_RANGE, "nothing is remembered of it");
+    return slots[i].state[k] ? slots[i].state[k]
+                             : ag__refuse(name, 1, &p, AG_ERR_RANGE, "the optimiser keeps no such state");
 }
 
 ag_tensor *ag_sgd_velocity(const ag_sgd *sgd, int i) {
@@ -377,8 +380,8 @@ static ag_tensor *scaled_norm(int n, ag_tensor *const g[], double scale, ag_tens
     return scale == 1 ? ag_sqrt(*total) : ag_scale(ag_sqrt(*total), 1 / scale);
 }
 
-/* Squares leave the range where the norm is still far within: then all is scaled by a power of two, down or up. One sweep
- * makes the three sums, and what is not chosen has no influence, on gradients neither. Blue (1978) has it in this form. */
+/* Squares overflow or underflow long before the norm does: then everything is scaled by a power of two, down or up,
+ * as in Blue (1978). One sweep computes the three sums; those not chosen affect neither value nor gradients. */
 static ag_tensor *norm_of(int n, ag_tensor *const g[]) {
     bool f32 = ag_dtype_of(g[0]) == AG_F32;
     ag_tape *tape = ag_tape_of(g[0]);
@@ -390,23 +393,25 @@ static ag_tensor *norm_of(int n, ag_tensor *const g[]) {
     return ag_where(ag_less(total, low), small, ag_where(ag_less(high, total), large, norm));
 }
 
-/* Whether all are of one real dtype; if not, nil. What is nil is reported by whatever takes it. */
+/* NULL if all have one real dtype; else nil, after an error. A nil gradient is reported by the operation that takes
+ * it. */
 static ag_tensor *dtypes_wrong(const char *name, int n, ag_tensor *const g[]) {
     ag_dtype first = ag_dtype_of(g[0]);
     for (int i = 0; i < n; i++) {
         ag_tensor *const pair[] = {g[0], g[i]};
         ag_dtype dtype = ag_dtype_of(g[i]);
         if (ag_is_nil(g[i]) || (dtype == first && (dtype == AG_F32 || dtype == AG_F64))) continue;
-        return ag__refuse(name, i ? 2 : 1, pair, AG_ERR_DTYPE, "gradient %d is %s: f32 or f64 is wanted, one for all",
-                          i, ag_dtype_name(dtype));
+        return ag__refuse(name, i ? 2 : 1, pair, AG_ERR_DTYPE,
+                          "gradient %d is %s: f32 or f64 is wanted, the same for all", i, ag_dtype_name(dtype));
     }
     return NULL;
 }
 
 ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most) {
     static const char name[] = "clip_norm";
-    if (n < 1 || !g) return ag__refuse_on(NULL, name, AG_ERR_NULL, "there are no gradients");
-    if (!(most > 0)) return ag__refuse(name, 1, g, AG_ERR_RANGE, "the norm %g is not over 0", most);
+    if (n < 1 || !g) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the list of gradients is NULL or empty");
+    if (!(most > 0))
+        return ag__refuse(name, 1, g, AG_ERR_RANGE, "the largest norm is %g: a number over 0 is wanted", most);
     for (int i = 1; i < n; i++)
         if (!g[i]) return ag__refuse(name, 2, (ag_tensor *[]){g[0], NULL}, AG_ERR_NULL, "gradient %d is NULL", i);
     ag_tensor *nil = dtypes_wrong(name, n, g);
@@ -414,6 +419,6 @@ ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most) {
     ag_tensor *norm = norm_of(n, g);
     ag_tensor *factor = ag_minimum_scalar(ag_rdiv_scalar(most, ag_add_scalar(norm, 1e-6)), 1);
     for (int i = 0; i < n; i++) g[i] = ag_mul(g[i], factor);
-    for (int i = 0; i < n && ag_is_nil(g[n - 1]); i++) g[i] = g[n - 1]; /* all of them, or nil */
+    for (int i = 0; i < n && ag_is_nil(g[n - 1]); i++) g[i] = g[n - 1]; /* all, or all nil */
     return norm;
 }

@@ -11,7 +11,7 @@ enum { GATES = 4 };
 static ag_status init_lstm_cell(const char *name, ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
                                 int64_t hidden, bool with_bias) {
     ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, in >= 1 && hidden >= 1 && hidden <= INT64_MAX / GATES,
-                                    "%lld inputs and %lld hidden features: 1 to 2⁶¹ − 1 of each are wanted",
+                                    "%lld inputs and %lld hidden features: each must be from 1 to 2⁶¹ − 1",
                                     (long long)in, (long long)hidden);
     if (nil) {
         if (layer) *layer = (ag_lstm_cell){nil, nil, nil};
@@ -35,7 +35,7 @@ ag_status ag_lstm_cell_init_unbiased(ag_lstm_cell *layer, ag_tape *tape, ag_dtyp
     return init_lstm_cell("lstm_cell_init_unbiased", layer, tape, dtype, in, hidden, false);
 }
 
-/* Whether the layer and its state fit x; if not, the nil that applying it returns. */
+/* NULL if the layer and its state fit x; else nil, after an error. */
 static ag_tensor *what_is_wrong(const ag_lstm_cell *layer, ag_tensor *x, const ag_lstm_state *state) {
     static const char name[] = "lstm_cell_apply";
     if (!layer || !state) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer or its state is NULL");
@@ -44,14 +44,15 @@ static ag_tensor *what_is_wrong(const ag_lstm_cell *layer, ag_tensor *x, const a
     bool fits = ag_rank(x) == 2 && ag_rank(all[1]) == 2 && ag_rank(all[2]) == 2;
     fits = fits && ag_extent(x, 1) == ag_extent(all[1], 0);
     fits = fits && ag_extent(all[1], 1) / GATES == h && ag_extent(all[2], 1) / GATES == h;
-    if (!fits) return ag__refuse(name, 3, all, AG_ERR_SHAPE, "(N,C) is wanted, and weights (C,4·H) and (H,4·H)");
+    if (!fits)
+        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "the input must be (N,C), and the weights (C,4·H) and (H,4·H)");
     ag_tensor *const biased[] = {all[1], layer->bias};
     if (layer->bias && (ag_rank(biased[1]) != 1 || ag_extent(biased[1], 0) / GATES != h))
-        return ag__refuse(name, 2, biased, AG_ERR_SHAPE, "a bias (4·H) is wanted, or NULL for none");
+        return ag__refuse(name, 2, biased, AG_ERR_SHAPE, "the bias must be (4·H), or NULL");
     for (int i = 3; i < 5; i++)
         if (all[i] && (ag_rank(all[i]) != 2 || ag_extent(all[i], 0) != n || ag_extent(all[i], 1) != h))
-            return ag__refuse(name, 2, (ag_tensor *const[]){x, all[i]}, AG_ERR_SHAPE,
-                              "a state of %lld by %lld is wanted", (long long)n, (long long)h);
+            return ag__refuse(name, 2, (ag_tensor *const[]){x, all[i]}, AG_ERR_SHAPE, "the state must be (%lld,%lld)",
+                              (long long)n, (long long)h);
     ag_tensor *nil = ag__dtype_wrong(name, "input", x, all[1]);
     for (int i = 3; i < 5 && !nil; i++)
         if (all[i]) nil = ag__dtype_wrong(name, "state", all[i], all[2]);

@@ -1,7 +1,7 @@
-/* refuse -- failing with the public interface alone: an operation that nothing is good enough for
+/* refuse -- failing with the public interface alone: by an operation that refuses all inputs
  *
- * Such an operation is never recorded, so it may live on the stack, and its attributes hold the complaint. Whatever is
- * wrong with the inputs themselves (NULL, nil, rewound, of two tapes) ag_apply reports before it asks `infer`. */
+ * Such an operation is never recorded, so it may live on the stack; its attributes hold the message. ag_apply
+ * reports invalid inputs (NULL, nil, rewound, of two tapes) before it calls `infer`. */
 #include "nn/refuse.h"
 #include "autograd/tape/format.h"
 
@@ -17,7 +17,7 @@ static bool complain(ag_infer *r) {
     return ag_reject(r, c->status, "%s", c->text);
 }
 
-/* Never comes to be called: complain() has always refused before. */
+/* Never called: complain() refuses first. */
 static bool compute_nothing(const ag_call *call) { return ag_call_fail(call, AG_ERR_NIL, "has no value"); }
 
 static ag_op refusal(const char *name, ag_kind kind, int arity) {
@@ -44,7 +44,8 @@ ag_tensor *ag__refuse(const char *name, int n, ag_tensor *const x[], ag_status s
     return ag_apply(&op, n, x, &c, sizeof c);
 }
 
-/* Without a tape ag_apply_source gives the nil that belongs to none, and a complaint of its own, which ours replaces. */
+/* Without a tape ag_apply_source returns the nil without a tape, and raises an error of its own, which ours
+ * replaces. */
 static ag_tensor *refuse_on(ag_tape *tape, const char *name, const complaint *c) {
     ag_op op = refusal(name, AG_KIND_SOURCE, 0);
     ag_tensor *nil = ag_apply_source(&op, tape, AG_F64, AG_SCALAR, c, sizeof *c);
@@ -65,7 +66,7 @@ ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag
     if (!layer) return ag__refuse_on(tape, name, AG_ERR_NULL, "the layer is NULL");
     if (!tape) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
     if (dtype != AG_F32 && dtype != AG_F64)
-        return ag__refuse_on(tape, name, AG_ERR_DTYPE, "a layer is f32 or f64, not %s", ag_dtype_name(dtype));
+        return ag__refuse_on(tape, name, AG_ERR_DTYPE, "the dtype must be f32 or f64, not %s", ag_dtype_name(dtype));
     if (good) return NULL;
     va_list args;
     va_start(args, format);
@@ -77,14 +78,13 @@ ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag
 ag_tensor *ag__dtype_wrong(const char *name, const char *what, ag_tensor *x, ag_tensor *part) {
     ag_tensor *const pair[] = {x, part};
     if (ag_dtype_of(x) == ag_dtype_of(part)) return NULL;
-    return ag__refuse(name, 2, pair, AG_ERR_DTYPE,
-                      "the %s is %s, and the layer %s: there is no matmul or sum of the two", what,
+    return ag__refuse(name, 2, pair, AG_ERR_DTYPE, "the %s is %s, and the layer %s: they must be the same", what,
                       ag_dtype_name(ag_dtype_of(x)), ag_dtype_name(ag_dtype_of(part)));
 }
 
 /* ---- Indices ---- */
 
-/* Attributes of the check: how many things there are, and what they are called. */
+/* Attributes of the check: how many things there are, and the words for index and things. */
 typedef struct range {
     int64_t count;
     char index[16], things[16];
@@ -92,7 +92,7 @@ typedef struct range {
 
 static bool range_infer(ag_infer *r) { return r->shape = ag_shape_of(r->x[0]), true; }
 
-/* "[1,2]" of an element by its number. */
+/* Writes the indices of element `number`, as "[1,2]". */
 static void put_place(char *to, size_t room, const ag_array *x, int64_t number) {
     int64_t at[AG_MAX_RANK];
     int used = ag__format(to, room, "[");
@@ -110,8 +110,7 @@ static bool range_eval(const ag_call *call) {
         char place[AG_MAX_RANK * 21 + 3];
         if ((uint64_t)(y[i] = x[i]) < (uint64_t)r->count) continue;
         put_place(place, sizeof place, &call->x[0], i);
-        return ag_call_fail(call, AG_ERR_RANGE,
-                            "%s %lld at %s is out of range: there are %lld %s to gather from, from 0 on", r->index,
+        return ag_call_fail(call, AG_ERR_RANGE, "%s %lld at %s is out of range: there are %lld %s, from 0 on", r->index,
                             (long long)x[i], place, (long long)r->count, r->things);
     }
     return true;
