@@ -5,7 +5,7 @@
 #ifndef AG_OPS_LIST_H
 #define AG_OPS_LIST_H
 
-#include "autograd/op.h"
+#include "autograd/tape/op.h"
 
 #define AG_OPS(X)                                                                                                      \
     X(ag__op_abs)                                                                                                      \

@@ -4,7 +4,7 @@
 #ifndef AG_OPS_MICRO_H
 #define AG_OPS_MICRO_H
 
-#include "autograd/op.h"
+#include "autograd/tape/op.h"
 
 #include <float.h>
 #include <math.h>

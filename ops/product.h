@@ -2,7 +2,7 @@
 #ifndef AG_PRODUCT_H
 #define AG_PRODUCT_H
 
-#include "autograd/op.h"
+#include "autograd/tape/op.h"
 
 /* y (m,n) = a (m,k)·b (k,n), added to what y holds if `add` says so; m, n and k are at least 1. Strides in elements, of
  * rows and of columns, any; the columns of y are next to each other. */

@@ -8,7 +8,7 @@
 
 #define AG_NO_LOCATION
 #include "autograd/autograd.h"
-#include "autograd/op.h"
+#include "autograd/tape/op.h"
 #include "autograd/tape/limits.h"
 
 /* ---- Shapes ---- */
