@@ -2,7 +2,9 @@
  *
  * Each sequence runs on two tapes side by side: on one the fused evaluator puts assignments off and writes in place, on
  * the other the reference evaluator carries them out at once. All values are integers small enough that no operation
- * rounds, and whatever is looked at must be the same bits. */
+ * rounds, and whatever is looked at must be the same bits. Between the steps no trace of an evaluation is on the nodes, and
+ * the assignments that wait are as many as the tape says. */
+#include "autograd/tape/tape.h"
 #include "tests/support.h"
 
 enum { SIDE = 4, LARGE_SIDE = 50, MOST = 150, MARKS = 8, STEPS = 60, SEQUENCES = 20000 };
@@ -152,6 +154,19 @@ static void change_settings(void) {
     ag_tape_set_eager(on[0], below(8) == 0);
 }
 
+static void check_tape(const ag_tape *t) {
+    uint32_t assignments = 0;
+    for (ag_tensor *v = t->variables; v; v = ag__variable_of(v)->next)
+        assignments += ag__variable_of(v)->pending != NULL;
+    if (t->assignments != assignments)
+        ck_abort_msg("sequence %d: %u assignments, not %u", sequence, t->assignments, assignments);
+    for (uint32_t id = 0; id < t->count; id++) {
+        const ag_tensor *x = ag__node(t, id);
+        if (x->live || x->flags & (AG__NEEDED | AG__LATER))
+            ck_abort_msg("sequence %d: node %u is marked", sequence, id);
+    }
+}
+
 static void step(void) {
     int what = count > MOST - 2 ? 65 : below(100);
     if (what < 45) record();
@@ -168,6 +183,7 @@ static void step(void) {
         for (int k = 0, i = below(count); k < 2; k++) ag_keep(value[i].of[k]);
     for (int k = 0; k < 2; k++)
         if (ag_tape_status(on[k]) != AG_OK) ck_abort_msg("sequence %d: %s", sequence, ag_tape_error(on[k]));
+    for (int k = 0; k < 2; k++) check_tape(on[k]);
 }
 
 static void run_sequence(void) {

@@ -137,7 +137,7 @@ static ag_tensor *variable_from(const char *name, ag_tensor *x) {
     if (!b) return out_of_memory(tape, name, bytes_of(x));
     ag_array from = ag__array_of(x);
     ag__pack(b->data, &from, 0, x->layout->size);
-    if (ag__may_release(x)) {
+    if (ag__may_release(&(ag__evaluation){.tape = tape}, x)) {
         ag__buffer_drop(tape, x->buffer);
         x->buffer = NULL;
     }
@@ -178,7 +178,7 @@ static ag_tensor *own_value(ag_tensor *x) {
     return copy->flags & AG__NIL ? NULL : copy;
 }
 
-void ag__leave_ring(ag_tensor *v) {
+static void leave_ring(ag_tensor *v) {
     ag__variable *state = ag__variable_of(v);
     ag__variable_of(state->joined)->joiner = state->joiner;
     ag__variable_of(state->joiner)->joined = state->joined;
@@ -191,6 +191,18 @@ static void enter_ring(ag_tensor *v, ag_tensor *other) {
     state->joiner = other;
     ag__variable_of(before->joined)->joiner = v;
     before->joined = v;
+}
+
+/* x is v's next value, in place of one that was assigned before; NULL: v stays what it is. */
+static void set_pending(ag_tensor *v, ag_tensor *x) {
+    ag__variable *state = ag__variable_of(v);
+    v->tape->assignments += (uint32_t)(x != NULL) - (uint32_t)(state->pending != NULL);
+    state->pending = x;
+}
+
+void ag__forget_assignment(ag_tensor *v) {
+    leave_ring(v);
+    set_pending(v, NULL);
 }
 
 static bool assignable(const char *name, ag_tensor *v, ag_tensor *x) {
@@ -208,14 +220,13 @@ static bool assignable(const char *name, ag_tensor *v, ag_tensor *x) {
 static void assign(const char *name, ag_tensor *v, ag_tensor *x, ag_tensor *other) {
     if (!assignable(name, v, x) || v->tape->sandbox || !(x = own_value(x))) return;
     ag__variable *state = ag__variable_of(v);
-    if (other != v) ag__leave_ring(v);
+    if (other != v) leave_ring(v);
     if (other && other != v && ag__variable_of(other)->pending) enter_ring(v, other);
-    state->pending = x;
+    set_pending(v, x);
     state->version = NULL;
     state->values++;
     state->waiting++;
-    v->tape->pending++;
-    if (x->id < v->tape->put_off) v->tape->put_off = x->id;
+    if (x->id < v->tape->deferred) v->tape->deferred = x->id;
     if (v->tape->eager) ag__evaluate(v->tape, 0, NULL);
 }
 
@@ -244,7 +255,7 @@ static void commit(ag_tensor *v) {
     v->buffer = state->pending->buffer;
     v->buffer->refs++;
     ag__buffer_drop(v->tape, old);
-    state->pending = NULL;
+    set_pending(v, NULL);
     state->waiting = 0;
 }
 
@@ -267,42 +278,26 @@ static bool ring_computed(const ag_tensor *v) {
     return true;
 }
 
-/* Each value stays until all are there. */
-static bool compute_ring(ag_tensor *v) {
-    bool good = true;
-    for (ag_tensor *w = v; w; w = next_from(w, v))
-        if (ag__variable_of(w)->pending) ag__variable_of(w)->pending->live++;
-    for (ag_tensor *w = v; w && good; w = next_from(w, v))
-        good = !ag__variable_of(w)->pending || ag__evaluate(v->tape, 1, &ag__variable_of(w)->pending);
-    for (ag_tensor *w = v; w; w = next_from(w, v))
-        if (ag__variable_of(w)->pending) ag__variable_of(w)->pending->live--;
-    return good;
-}
-
 static void commit_ring(ag_tensor *v) {
     for (ag_tensor *w = v, *next; w; w = next) {
         next = next_of(w);
-        ag__leave_ring(w);
+        leave_ring(w);
         if (ag__variable_of(w)->pending) commit(w);
     }
 }
 
 /* The rings whose values have all been computed take them over, and fall apart. */
 void ag__commit_assignments(ag_tape *tape) {
-    uint32_t left = 0;
-    for (ag_tensor *v = tape->pending ? tape->variables : NULL; v; v = ag__variable_of(v)->next) {
+    for (ag_tensor *v = tape->assignments ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
         if (ag__variable_of(v)->pending && ring_computed(v)) commit_ring(v);
-        left += ag__variable_of(v)->pending != NULL;
-    }
-    tape->pending = left;
 }
 
 void ag__give_up_assignment(ag_tensor *v) {
     for (ag_tensor *w = v, *next; w; w = next) {
         ag__variable *state = ag__variable_of(w);
         next = next_of(w);
-        ag__leave_ring(w);
-        state->pending = state->version = NULL;
+        ag__forget_assignment(w);
+        state->version = NULL;
         state->values -= state->waiting;
         state->waiting = 0;
     }
@@ -310,32 +305,6 @@ void ag__give_up_assignment(ag_tensor *v) {
 
 ag_tensor *ag__next_value(const ag_tensor *x) {
     return x->flags & AG__READ ? ag__variable_of(x->input[0])->pending : NULL;
-}
-
-/* Carry out v's assignment, with those that are joined with it; what cannot be computed is given up, lest every later
- * evaluation fail. True if it is still to be carried out, for want of memory. */
-static bool settle(ag_tensor *v) {
-    v->tape->status = AG_OK;
-    if (compute_ring(v)) commit_ring(v);
-    else if (v->tape->status == AG_ERR_MEMORY) return true;
-    else ag__give_up_assignment(v);
-    return false;
-}
-
-void ag__settle_assignments(ag_tape *tape) {
-    char error[AG__ERROR_SIZE];
-    ag_status status = tape->status;
-    bool located = tape->located;
-    memcpy(error, tape->error, sizeof error);
-    uint32_t left = 0;
-    tape->pending = 0; /* one at a time */
-    tape->last = UINT32_MAX;
-    for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next)
-        if (ag__variable_of(v)->pending) left += settle(v);
-    tape->pending = left;
-    memcpy(tape->error, error, sizeof error);
-    tape->located = located;
-    tape->status = status;
 }
 
 static void set(ag_tensor *v, const void *data) {
@@ -351,8 +320,8 @@ static void set(ag_tensor *v, const void *data) {
     tidy_bools((ag_dtype)v->dtype, b, bytes);
     v->buffer = b;
     ag__buffer_drop(v->tape, old);
-    ag__leave_ring(v);
-    ag__variable_of(v)->pending = ag__variable_of(v)->version = NULL;
+    ag__forget_assignment(v);
+    ag__variable_of(v)->version = NULL;
     ag__variable_of(v)->values++;
     ag__variable_of(v)->waiting = 0;
 }

@@ -121,30 +121,27 @@ bool ag__accumulate(ag_tensor *t, ag__buffer *onto) {
 
 /* ---- What to compute ---- */
 
-typedef struct plan {
-    ag_tape *tape;
-    uint32_t low, high; /* the marked nodes are among low … high−1 */
-    uint32_t waiting;   /* marked, and not reached by the scan yet */
-    ag__amount marked;
-    bool put_off; /* what is assigned, as far as it can be */
-} plan;
+typedef struct marking {
+    ag__evaluation *e;
+    uint32_t waiting; /* marked, and not reached by the scan yet */
+} marking;
 
-static void want_if(plan *p, ag_tensor *t, unsigned later) {
+static void want_if(marking *m, ag_tensor *t, unsigned later) {
     if (t->buffer) return;
     if (!later) t->flags &= (uint16_t)~AG__LATER;
     if (t->flags & AG__NEEDED) return;
     t->flags |= (uint16_t)(AG__NEEDED | later);
-    p->waiting++;
-    p->marked.nodes++;
-    if (t->id >= p->high) p->high = t->id + 1;
+    m->waiting++;
+    m->e->marked.nodes++;
+    if (t->id >= m->e->high) m->e->high = t->id + 1;
 }
 
-static void want(plan *p, ag_tensor *t) { want_if(p, t, 0); }
+static void want(marking *m, ag_tensor *t) { want_if(m, t, 0); }
 
 /* Counted as a reader, the wish keeps what is wanted from being released on the way. */
-static void pin(plan *p, ag_tensor *t) {
+static void pin(marking *m, ag_tensor *t) {
     t->live++;
-    want(p, t);
+    want(m, t);
 }
 
 /* Whether an evaluation of x keeps values for a gradient, or would if it had not been in vain. */
@@ -162,71 +159,92 @@ static void ask(ag_tensor *v) {
     for (ag_tensor *w = v; !ag__variable_of(w)->asked; w = ag__variable_of(w)->joined) ag__variable_of(w)->asked = true;
 }
 
+static ag_tensor *first_assigned(const ag_tape *tape) { return tape->assignments ? tape->variables : NULL; }
+
 /* What is assigned stays if it is computed, whoever has asked for it. */
-static void pin_all(plan *p, int n, ag_tensor *const x[]) {
-    for (int i = 0; i < n; i++) {
-        pin(p, x[i]);
-        if (assigned(x[i])) pin(p, assigned(x[i])), ask(x[i]);
-    }
-    for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next) {
-        bool later = p->put_off && !ag__variable_of(v)->asked;
+static void pin_assigned(marking *m) {
+    const ag__evaluation *e = m->e;
+    for (ag_tensor *v = first_assigned(e->tape); v; v = ag__variable_of(v)->next) {
+        ag_tensor *next = ag__variable_of(v)->pending;
+        bool asked = ag__variable_of(v)->asked;
         ag__variable_of(v)->asked = false;
-        if (!assigned(v)) continue;
-        assigned(v)->live++;
-        if (!later || assigned(v)->id >= p->tape->put_off) want_if(p, assigned(v), later ? AG__LATER : 0);
+        if (!next) continue;
+        next->live++;
+        if (asked || e->when == AG__NOW || e->when == AG__FINAL) want(m, next);
+        else if (e->when == AG__DEFER && next->id >= e->from) want_if(m, next, AG__LATER);
     }
 }
 
-static void unpin_all(const plan *p, int n, ag_tensor *const x[]) {
+static void pin_all(marking *m, int n, ag_tensor *const x[]) {
+    for (int i = 0; i < n; i++) {
+        pin(m, x[i]);
+        if (assigned(x[i])) pin(m, assigned(x[i])), ask(x[i]);
+    }
+    pin_assigned(m);
+}
+
+static void unpin_all(const ag__evaluation *e, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n; i++) {
         x[i]->live--;
         if (assigned(x[i])) assigned(x[i])->live--;
     }
-    for (ag_tensor *v = p->tape->pending ? p->tape->variables : NULL; v; v = ag__variable_of(v)->next)
+    for (ag_tensor *v = first_assigned(e->tape); v; v = ag__variable_of(v)->next)
         if (assigned(v)) assigned(v)->live--;
 }
 
-/* Whether t is put off: an elementwise operation, or a use of what a variable was assigned, that only such ones want. Its
- * inputs are computed now. What could have been put off before is not once more, lest without rewinds more and more wait. */
-static bool put_off(plan *p, ag_tensor *t) {
+/* Whether t is deferred: an elementwise operation, or a use of what a variable was assigned, that only such ones want. Its
+ * inputs are computed now. What could have been deferred before is not once more, lest without rewinds more and more wait. */
+static bool defer(marking *m, ag_tensor *t) {
     bool later = t->flags & AG__LATER;
     t->flags &= (uint16_t)~AG__LATER;
     if (!later || t->flags & (AG__COMPUTED | AG__KEEP) || t->layout->size == 0) return false;
-    if (t->id < p->tape->put_off || (t->op->kind != AG_KIND_ELEMENTWISE && !(t->flags & AG__READ))) return false;
+    if (t->id < m->e->from || (t->op->kind != AG_KIND_ELEMENTWISE && !(t->flags & AG__READ))) return false;
     t->flags &= (uint16_t)~AG__NEEDED;
-    p->marked.nodes--;
-    for (int i = 0; i < t->arity; i++) want_if(p, t->input[i], AG__LATER);
+    m->e->marked.nodes--;
+    for (int i = 0; i < t->arity; i++) want_if(m, t->input[i], AG__LATER);
     return true;
 }
 
-static void mark_needed(plan *p) {
-    for (p->low = p->high; p->waiting > 0;) {
-        ag_tensor *t = ag__node(p->tape, --p->low);
+static void mark_needed(marking *m) {
+    ag__evaluation *e = m->e;
+    for (e->low = e->high; m->waiting > 0;) {
+        ag_tensor *t = ag__node(e->tape, --e->low);
         if (!(t->flags & AG__NEEDED)) continue;
-        p->waiting--;
-        if (put_off(p, t)) continue;
-        p->marked.edges += t->arity;
-        p->marked.work += ag__work_of(t);
+        m->waiting--;
+        if (defer(m, t)) continue;
+        e->marked.edges += t->arity;
+        e->marked.work += ag__work_of(t);
         for (int i = 0; i < t->arity; i++) {
             t->input[i]->live++;
-            want(p, t->input[i]);
+            want(m, t->input[i]);
         }
     }
 }
 
 /* ---- In order ---- */
 
-/* The value of t may be released, if `live` and `readers` are such. */
-static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t readers) {
+/* The value of t may be released, if `live` and `readers` are such, in an evaluation after which nodes from `gone` on are
+ * not needed. */
+static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
     if (live) return false;
-    if (t->id >= t->tape->last) return !(t->flags & AG__VARIABLE);
+    if (t->id >= gone) return !(t->flags & AG__VARIABLE);
     if (readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
     return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
 }
 
-bool ag__may_release(const ag_tensor *t) { return releasable(t, t->live, t->readers); }
+bool ag__may_release(const ag__evaluation *e, const ag_tensor *t) {
+    return releasable(t, t->live, t->readers, ag__goes_from(e));
+}
 
-void ag__leave_inputs(ag_tensor *t) {
+/* The one place where this is decided. The memory of a variable's value is held by the variable, by the version that shows it,
+ * which is x, and by whatever else shows it, which must go first. The version is among what goes with the rewind. */
+bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y) {
+    return x->id >= ag__goes_from(e) && ag__next_value(x) == y && x->buffer == x->input[0]->buffer &&
+           x->buffer->refs == 2;
+}
+
+void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) {
+    const uint32_t gone = ag__goes_from(e);
     bool first = !(t->flags & AG__COMPUTED);
     if (!first) t->flags |= AG__KEEP; /* it was released too early: once is enough */
     t->flags |= AG__COMPUTED;
@@ -236,7 +254,7 @@ void ag__leave_inputs(ag_tensor *t) {
         uint32_t readers = x->readers - first, live = x->live - 1; /* to read them back would take longer */
         x->readers = readers;
         x->live = live;
-        if (!releasable(x, live, readers)) continue;
+        if (!releasable(x, live, readers, gone)) continue;
         ag__buffer_drop(x->tape, x->buffer);
         x->buffer = NULL;
     }
@@ -251,15 +269,16 @@ void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high) {
     }
 }
 
-bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high) {
+bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
+    const ag__evaluation plain = ag__not_in_place(e);
     for (uint32_t i = low; i < high; i++) {
-        ag_tensor *t = ag__node(tape, i);
+        ag_tensor *t = ag__node(e->tape, i);
         if (!(t->flags & AG__NEEDED)) continue;
-        if (!(tape->profiling ? ag__profile_compute(t) : ag__compute(t))) {
-            ag__abandon(tape, i, high);
+        if (!(e->tape->profiling ? ag__profile_compute(t) : ag__compute(t))) {
+            ag__abandon(e->tape, i, high);
             return false;
         }
-        ag__leave_inputs(t);
+        ag__leave_inputs(&plain, t);
     }
     return true;
 }
@@ -267,52 +286,81 @@ bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high) {
 static bool is_fused(const ag_tape *tape) { return tape->evaluator != AG_EVALUATOR_REFERENCE && !tape->eager; }
 
 /* What is about to be rewound goes, but for what is still to be read. */
-static void release_rest(const plan *p) {
-    for (uint32_t i = p->tape->last; i < p->tape->count; i++) {
-        ag_tensor *t = ag__node(p->tape, i);
-        if (!t->buffer || !ag__may_release(t)) continue;
-        ag__buffer_drop(p->tape, t->buffer);
+static void release_rest(const ag__evaluation *e) {
+    for (uint32_t i = ag__goes_from(e); i < e->tape->count; i++) {
+        ag_tensor *t = ag__node(e->tape, i);
+        if (!t->buffer || !ag__may_release(e, t)) continue;
+        ag__buffer_drop(e->tape, t->buffer);
         t->buffer = NULL;
     }
 }
 
-/* Planning pays from a second node on; what is evaluated for the last time may be written in place. */
-static bool run(const plan *p) {
-    const ag_tape *tape = p->tape;
-    bool fused = is_fused(tape) && (p->marked.nodes > 1 || tape->last != UINT32_MAX);
-    return fused ? ag__run_fused(p->tape, p->low, p->high, &p->marked) : ag__run_reference(p->tape, p->low, p->high);
+/* Planning pays from a second node on; and in place only a plan is run. */
+static bool run(const ag__evaluation *e) {
+    bool fused = is_fused(e->tape) && (e->marked.nodes > 1 || e->when == AG__FINAL);
+    return fused ? ag__run_fused(e) : ag__run_reference(e, e->low, e->high);
 }
 
-bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
+static bool run_inside(const ag__evaluation *e) {
+    ag_tape *tape = e->tape;
+    ag__position floor = ag__position_now(tape);
+    tape->evaluating = true;
+    ag__within former = ag__enter(tape, AG__EVAL, "an operation", &floor);
+    bool good = run(e);
+    ag__return(tape, former);
+    tape->evaluating = false;
+    return good;
+}
+
+static bool evaluate(ag_tape *tape, int n, ag_tensor *const x[], ag__when when, uint32_t from) {
     if (!ag__in_order(tape, "eval")) return false;
     if (tape->evaluating) { /* the marks of the evaluation under way are on the nodes */
         ag__fail_on(tape, "eval", AG_ERR_TAPE, "an operation that is being evaluated cannot evaluate its own tape");
         return false;
     }
-    plan p = {.tape = tape, .put_off = is_fused(tape) && tape->last == UINT32_MAX};
-    ag__position floor = ag__position_now(tape);
+    ag__evaluation e = {.tape = tape, .when = when, .from = from};
     int64_t since = tape->profiling ? ag__profile_now() : 0;
     if (!tape->waited) tape->waited = may_be_differentiated(n, x);
-    pin_all(&p, n, x);
-    mark_needed(&p);
-    release_rest(&p);
-    tape->evaluating = true;
-    ag__within former = ag__enter(tape, AG__EVAL, "an operation", &floor);
-    bool good = run(&p);
-    ag__return(tape, former);
-    tape->evaluating = false;
-    unpin_all(&p, n, x);
-    if (good) ag__commit_assignments(tape), tape->put_off = p.put_off ? tape->count : 0;
-    else if (tape->pending && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
-    if (tape->profiling) ag__profile_evaluated(tape, p.marked.nodes, since);
+    marking m = {.e = &e};
+    pin_all(&m, n, x);
+    mark_needed(&m);
+    release_rest(&e);
+    bool good = run_inside(&e);
+    unpin_all(&e, n, x);
+    if (good) ag__commit_assignments(tape);
+    if (good && when != AG__ALONE) tape->deferred = when == AG__DEFER ? tape->count : 0;
+    if (!good && when != AG__ALONE && tape->assignments && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
+    if (tape->profiling) ag__profile_evaluated(tape, e.marked.nodes, since);
     return good;
 }
 
+bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
+    return evaluate(tape, n, x, is_fused(tape) ? AG__DEFER : AG__NOW, tape->deferred);
+}
+
 /* First everything that can fail; then, what only writes the variables' next values. */
-void ag__evaluate_last(ag_tape *tape, uint32_t last) {
-    tape->put_off = 0;
-    if (!ag__evaluate(tape, 0, NULL) || !tape->pending) return;
-    tape->last = last;
-    ag__evaluate(tape, 0, NULL);
-    tape->last = UINT32_MAX;
+void ag__evaluate_last(ag_tape *tape, uint32_t from) {
+    if (!evaluate(tape, 0, NULL, is_fused(tape) ? AG__DEFER : AG__NOW, 0) || !tape->assignments) return;
+    evaluate(tape, 0, NULL, AG__FINAL, from);
+}
+
+/* ---- After an error ---- */
+
+/* Carry out v's assignment, with those that are joined with it. If they cannot be computed, other than for want of memory,
+ * they are given up, lest every later evaluation fail. */
+static void settle(ag_tensor *v) {
+    v->tape->status = AG_OK;
+    if (!evaluate(v->tape, 1, &v, AG__ALONE, 0) && v->tape->status != AG_ERR_MEMORY) ag__give_up_assignment(v);
+}
+
+void ag__settle_assignments(ag_tape *tape) {
+    char error[AG__ERROR_SIZE];
+    ag_status status = tape->status;
+    bool located = tape->located;
+    memcpy(error, tape->error, sizeof error);
+    for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next)
+        if (ag__variable_of(v)->pending) settle(v);
+    memcpy(tape->error, error, sizeof error);
+    tape->located = located;
+    tape->status = status;
 }

@@ -8,22 +8,56 @@
 extern const ag_op ag__op_constant, ag__op_variable, ag__op_read, ag__op_stop_gradient;
 extern const ag_op ag__op_contiguous, ag__op_add; /* in ops/: what the engine copies and adds up with */
 void ag__commit_assignments(ag_tape *tape);
-void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
-void ag__give_up_assignment(ag_tensor *v);  /* and those that are joined with it */
-void ag__leave_ring(ag_tensor *v);
+void ag__give_up_assignment(ag_tensor *v); /* and those that are joined with it */
+void ag__forget_assignment(ag_tensor *v);  /* of v alone */
 ag_tensor *
 ag__next_value(const ag_tensor *x); /* what the variable becomes of which x is a version; NULL: nothing yet */
 
+/* So many marked nodes, with so many inputs; and how many elements they work on. */
+typedef struct ag__amount {
+    uint32_t nodes, edges;
+    double work;
+} ag__amount;
+
+/* When what variables were assigned is computed and carried out. */
+typedef enum ag__when {
+    AG__ALONE, /* not in this evaluation, which computes what it is asked for alone */
+    AG__NOW,
+    AG__DEFER, /* now, but for the elementwise operations at its end, of nodes from `from` on, which wait */
+    AG__FINAL  /* now, and in place where that can be, for nodes from `from` on are not needed after that */
+} ag__when;
+
+typedef struct ag__evaluation {
+    ag_tape *tape;
+    ag__when when;
+    uint32_t from;
+    uint32_t low, high; /* the marked nodes are among low … high−1 */
+    ag__amount marked;
+} ag__evaluation;
+
+/* The first node that is not needed after the evaluation. */
+static inline uint32_t ag__goes_from(const ag__evaluation *e) { return e->when == AG__FINAL ? e->from : UINT32_MAX; }
+
+/* The same evaluation, that writes nothing in place and releases nothing on that account. */
+static inline ag__evaluation ag__not_in_place(const ag__evaluation *e) {
+    ag__evaluation other = *e;
+    if (other.when == AG__FINAL) other.when = AG__NOW;
+    return other;
+}
+
 /* eval.c */
-/* Also what was assigned, but the elementwise operations at the end of it, which may wait for ag__evaluate_last. */
+void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
+/* These, and what was assigned: AG__DEFER where the evaluator fuses, or else AG__NOW. */
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
-/* Carry out all assignments, when nodes from `last` on are not needed after that: in place where that can be. */
-void ag__evaluate_last(ag_tape *tape, uint32_t last);
+/* Carry out all assignments, when nodes from `from` on are not needed after that: AG__FINAL. */
+void ag__evaluate_last(ag_tape *tape, uint32_t from);
 ag_array ag__array_of(const ag_tensor *t);
 bool ag__compute(ag_tensor *t);                      /* one node, by the reference's loops, into a buffer of its own */
 bool ag__accumulate(ag_tensor *t, ag__buffer *onto); /* the same, added to what a buffer holds */
 bool ag__no_memory(const ag_tensor *t, size_t bytes);
-bool ag__may_release(const ag_tensor *t);
+bool ag__may_release(const ag__evaluation *e, const ag_tensor *t);
+/* Whether y may be written over x, if that has been read for the last time: x shows a variable's value, y is its next. */
+bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y);
 
 /* Whether t is one element that many are folded into: another evaluation, with other regions, may fold them in another
  * order. It is not released, lest what was computed from it before be compared with another value. */
@@ -31,15 +65,11 @@ static inline bool ag__is_whole_fold(const ag_tensor *t) {
     return t->op->kind == AG_KIND_REDUCTION && t->layout->size == 1;
 }
 
-void ag__leave_inputs(ag_tensor *t); /* after t has been computed, or the value of which it is a part */
-bool ag__run_reference(ag_tape *tape, uint32_t low, uint32_t high); /* the marked nodes; false: none is marked now */
+/* After t has been computed, or the value of which it is a part. */
+void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t);
+/* The marked nodes among low … high−1, nothing in place; false: none is marked now. */
+bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high);
 void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
-
-/* So many marked nodes, with so many inputs; and how many elements they work on. */
-typedef struct ag__amount {
-    uint32_t nodes, edges;
-    double work;
-} ag__amount;
 
 static inline double ag__work_of(const ag_tensor *t) {
     if (t->op->kind == AG_KIND_VIEW) return 0;
@@ -48,8 +78,8 @@ static inline double ag__work_of(const ag_tensor *t) {
     return work;
 }
 
-/* fused.c: the same as ag__run_reference */
-bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, const ag__amount *marked);
+/* fused.c: all marked nodes; false: none is marked now */
+bool ag__run_fused(const ag__evaluation *e);
 
 /* plans.c */
 void ag__plans_free(ag_tape *tape);

@@ -315,35 +315,33 @@ static void finish_fold(const ag__region *g, const ag__instruction *q, ag_tensor
 }
 
 /* The buffer of an input that nobody reads after this step, for its result y; NULL if there is none. In the sweep before a
- * rewind, all buffers are chosen before it is known who shows them: only the value of a variable is taken over, which that
- * and its version hold. */
-static ag__buffer *taken_over(const ag__plan *plan, uint32_t output, ag_tensor **table, const ag_tensor *y) {
+ * rewind, all buffers are chosen before it is known who shows them: only the value of a variable is taken over. */
+static ag__buffer *taken_over(const ag__chunk_nodes *c, const ag__plan *plan, uint32_t output, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
     const uint32_t *reuse = ag__numbers(&plan->reuse, 2 * (size_t)output);
-    ag_tensor *x = reuse[0] == AG__NOWHERE ? NULL : table[reuse[0]];
+    ag_tensor *x = reuse[0] == AG__NOWHERE ? NULL : c->table[reuse[0]];
     if (!x || !x->buffer || x->live != reuse[1] || x->offset != 0) return NULL;
-    if (y->tape->last == UINT32_MAX) {
-        if (reuse[0] >= plan->nodes || x->flags & STAYS || x->buffer->refs != 1) return NULL;
-    } else if (x->id < y->tape->last || ag__next_value(x) != y || x->buffer != x->input[0]->buffer ||
-               x->buffer->refs != 2) {
+    if (c->evaluation->when == AG__FINAL) {
+        if (!ag__may_overwrite(c->evaluation, x, y)) return NULL;
+    } else if (reuse[0] >= plan->nodes || x->flags & STAYS || x->buffer->refs != 1) {
         return NULL;
     }
     x->buffer->refs++;
     return x->buffer;
 }
 
-static bool make_outputs(const ag__plan *plan, const ag__region *g, ag_tensor **table) {
+static bool make_outputs(const ag__chunk_nodes *c, const ag__plan *plan, const ag__region *g) {
     const uint32_t *out = ag__numbers(&plan->outputs, g->output);
     for (uint32_t i = 0; i < g->outputs; i++) {
-        ag_tensor *t = table[out[i]];
+        ag_tensor *t = c->table[out[i]];
         size_t bytes = (size_t)t->layout->size * ag__bytes(t);
         if (t->buffer) continue;
-        if ((t->buffer = taken_over(plan, g->output + i, table, t)) != NULL) continue;
+        if ((t->buffer = taken_over(c, plan, g->output + i, t)) != NULL) continue;
         if ((t->buffer = ag__buffer_new(t->tape, bytes)) != NULL) continue;
         ag__no_memory(t, bytes);
         while (i-- > 0) {
-            ag__buffer_drop(t->tape, table[out[i]]->buffer);
-            table[out[i]]->buffer = NULL;
+            ag__buffer_drop(t->tape, c->table[out[i]]->buffer);
+            c->table[out[i]]->buffer = NULL;
         }
         return false;
     }
@@ -439,7 +437,7 @@ static bool bind(bound *b, const ag__chunk_nodes *c, const ag__plan *plan, const
 static bool run_region(const ag__chunk_nodes *c, const ag__plan *plan, const ag__region *g) {
     int threads = ag__worthwhile(g->work, c->tape->threads);
     bound b;
-    if (!make_outputs(plan, g, c->table)) return false;
+    if (!make_outputs(c, plan, g)) return false;
     if (!bind(&b, c, plan, g, threads)) {
         drop_outputs(plan, g, c->table);
         return false;
@@ -482,9 +480,9 @@ static bool run_reported_step(const ag__chunk_nodes *c, const ag__plan *plan, co
     return good;
 }
 
-static void release(ag_tensor *t) {
+static void release(const ag__evaluation *e, ag_tensor *t) {
     t->live--;
-    if (!ag__may_release(t)) return;
+    if (!ag__may_release(e, t)) return;
     ag__buffer_drop(t->tape, t->buffer);
     t->buffer = NULL;
 }
@@ -504,9 +502,9 @@ static void show(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_
 /* Once a node is done with, its inputs may be released. */
 static void leave(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step) {
     const uint32_t *member = ag__numbers(&plan->members, 2 * (size_t)step->member);
-    for (uint32_t i = 0; i < step->members; i++) ag__leave_inputs(c->table[member[2 * i]]);
+    for (uint32_t i = 0; i < step->members; i++) ag__leave_inputs(c->evaluation, c->table[member[2 * i]]);
     const uint32_t *hold = ag__numbers(&plan->holds, step->hold);
-    for (uint32_t i = 0; i < step->holds; i++) release(c->table[hold[i]]);
+    for (uint32_t i = 0; i < step->holds; i++) release(c->evaluation, c->table[hold[i]]);
 }
 
 /* ---- All steps ---- */
@@ -536,7 +534,7 @@ static bool provide(ag__chunk_nodes *c, const ag__plan *plan) {
         const ag__region *g = region_at(plan, k);
         if (!g) continue;
         c->least = run_bytes(c, plan, g, ag__worthwhile(g->work, c->tape->threads));
-        if (!make_outputs(plan, g, c->table)) return false;
+        if (!make_outputs(c, plan, g)) return false;
     }
     ag__buffer *most = ag__buffer_new(c->tape, c->least); /* and waits there */
     ag__buffer_drop(c->tape, most);
@@ -549,7 +547,7 @@ static bool run_plan(ag__chunk_nodes *c, const ag__plan *plan) {
     for (uint32_t i = 0; i < plan->holds.count; i++) c->table[hold[i]]->live++;
     for (uint32_t k = 0; k < plan->steps.count; k++) {
         const ag__plan_step *step = &steps[order[k]];
-        bool first = k == 1 && c->tape->last != UINT32_MAX; /* that computes; now it is known who reads what */
+        bool first = k == 1 && c->evaluation->when == AG__FINAL; /* that computes; now it is known who reads what */
         if ((first && !provide(c, plan)) || !run_reported_step(c, plan, step)) {
             let_go(c, plan, k);
             if (c->least) drop_steps(c, plan, k);
@@ -577,34 +575,31 @@ static uint32_t measure_chunk(const ag_tape *tape, uint32_t low, uint32_t high, 
     return id;
 }
 
-static bool run_plain(ag_tape *tape, uint32_t low, uint32_t high) {
-    tape->last = UINT32_MAX; /* it writes nothing in place */
-    return ag__run_reference(tape, low, high);
-}
-
-static bool run_chunk(ag_tape *tape, uint32_t low, uint32_t high, const ag__amount *amount) {
+static bool run_chunk(const ag__evaluation *e, uint32_t low, uint32_t high, const ag__amount *amount) {
+    ag_tape *tape = e->tape;
     if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && amount->work < (double)amount->nodes * AG__FEW)
-        return run_plain(tape, low, high);
+        return ag__run_reference(e, low, high);
     ag__chunk_nodes c;
     int64_t since = tape->profiling ? ag__profile_now() : 0;
-    ag__plan *plan = ag__chunk_take(tape, low, amount, &c) ? ag__plan_for(&c) : NULL;
+    ag__plan *plan = ag__chunk_take(e, low, amount, &c) ? ag__plan_for(&c) : NULL;
     if (tape->profiling) ag__profile_planned(tape, amount->nodes, since);
-    bool good = plan ? run_plan(&c, plan) : run_plain(tape, low, high);
+    bool good = plan ? run_plan(&c, plan) : ag__run_reference(e, low, high);
     if (plan) ag__plan_done(tape, plan);
     ag__chunk_drop(&c);
     return good;
 }
 
-bool ag__run_fused(ag_tape *tape, uint32_t low, uint32_t high, const ag__amount *marked) {
-    const bool one = marked->nodes <= AG__CHUNK;
-    if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && marked->work < (double)marked->nodes * AG__SCALARS)
-        return run_plain(tape, low, high);
-    if (!one) tape->last = UINT32_MAX; /* nothing in place: a chunk might fail after others */
-    for (uint32_t next; low < high; low = next) {
-        ag__amount amount = *marked;
-        next = one ? high : measure_chunk(tape, low, high, &amount);
-        if (run_chunk(tape, low, next, &amount)) continue;
-        ag__abandon(tape, low, high);
+bool ag__run_fused(const ag__evaluation *e) {
+    const ag_tape *tape = e->tape;
+    const bool one = e->marked.nodes <= AG__CHUNK;
+    if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && e->marked.work < (double)e->marked.nodes * AG__SCALARS)
+        return ag__run_reference(e, e->low, e->high);
+    ag__evaluation plain = ag__not_in_place(e); /* of several chunks one might fail after others */
+    for (uint32_t low = e->low, next; low < e->high; low = next) {
+        ag__amount amount = e->marked;
+        next = one ? e->high : measure_chunk(tape, low, e->high, &amount);
+        if (run_chunk(one ? e : &plain, low, next, &amount)) continue;
+        ag__abandon(e->tape, low, e->high);
         return false;
     }
     return true;
@@ -632,7 +627,7 @@ bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region) {
         ag__chunk_nodes c;
         ag__amount amount;
         next = measure_chunk(tape, low, high, &amount);
-        good = ag__chunk_take(tape, low, &amount, &c) && ag__plan_make(&plan, &c, false);
+        good = ag__chunk_take(&(ag__evaluation){.tape = tape}, low, &amount, &c) && ag__plan_make(&plan, &c, false);
         if (good) number = number_regions(&c, &plan, number, region);
         ag__plan_clear(tape, &plan);
         ag__chunk_drop(&c);

@@ -135,6 +135,7 @@ typedef struct ag__plan {
 
 /* What a plan is made from. `in` of node i: places of its inputs, at operand[first[i]]. */
 typedef struct ag__chunk_nodes {
+    const ag__evaluation *evaluation;
     ag_tape *tape;
     ag_tensor **table; /* tensor of each place */
     uint32_t nodes, places;
@@ -150,7 +151,7 @@ typedef struct ag__chunk_nodes {
 
 /* plans.c: number the marked nodes from `low` on, as many as there are, and what they read; their structure is written
  * down. False for want of memory; nothing is raised. To be dropped in any case. */
-bool ag__chunk_take(ag_tape *tape, uint32_t low, const ag__amount *amount, ag__chunk_nodes *c);
+bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amount, ag__chunk_nodes *c);
 void ag__chunk_drop(ag__chunk_nodes *c);
 
 /* The plan for the chunk that was taken last. NULL if there is none, for want of memory or because it is to wait until

@@ -221,7 +221,7 @@ static bool wanted_after(const ag_tensor *t, uint32_t uses, uint32_t first, uint
 /* A value that is not kept any more, since its gradient never comes, is planned as one that is: a sum must not take
  * another order only because it has been computed a few times. */
 static void find_wanted(ag__chunk_nodes *c, const uint32_t *firsts) {
-    const uint32_t last = c->tape->last;
+    const uint32_t last = ag__goes_from(c->evaluation);
     for (uint32_t i = 0; i < c->nodes; i++) {
         const ag_tensor *t = c->table[i];
         bool wanted = wanted_after(t, c->uses[i], firsts[i], last), before = t->id < last;
@@ -269,10 +269,11 @@ static bool number(ag__chunk_nodes *c, uint32_t edges, uint32_t *firsts) {
     return write_bits(c, c->must) && write_bits(c, c->kept);
 }
 
-bool ag__chunk_take(ag_tape *tape, uint32_t low, const ag__amount *amount, ag__chunk_nodes *c) {
+bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amount, ag__chunk_nodes *c) {
+    ag_tape *tape = e->tape;
     uint32_t nodes = amount->nodes, edges = amount->edges;
     size_t places = (size_t)nodes + edges, words = (size_t)nodes * 3 + 1 + edges;
-    *c = (ag__chunk_nodes){.tape = tape, .nodes = nodes, .places = nodes};
+    *c = (ag__chunk_nodes){.evaluation = e, .tape = tape, .nodes = nodes, .places = nodes};
     c->memory = ag__buffer_new(tape, places * sizeof(ag_tensor *) + words * sizeof(uint32_t) + 2 * (size_t)nodes);
     if (!c->memory) return false;
     c->exact = amount->work < (double)nodes * AG__AT_FIRST_SIGHT;

@@ -37,7 +37,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->memory.held = tape->memory.peak_held = (int64_t)TAPE_BYTES;
     tape->memory.allocations = 1;
     tape->recording = true;
-    tape->last = tape->off_since = UINT32_MAX;
+    tape->off_since = UINT32_MAX;
     tape->threads = ag__default_threads();
     tape->evaluator = default_evaluator();
     tape->compile = default_compile();
@@ -111,7 +111,7 @@ ag_mark ag_tape_mark(ag_tape *tape) {
 /* Variables keep no handle of what is about to go. */
 static void forget_beyond(ag_tape *tape, uint32_t count) {
     for (ag_tensor *v = tape->variables; v && v->id >= count; v = ag__variable_of(v)->next) {
-        ag__leave_ring(v);
+        ag__forget_assignment(v);
         tape->variables = ag__variable_of(v)->next;
     }
     for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next) {
@@ -176,7 +176,7 @@ static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 void ag__truncate(ag_tape *tape, const ag__position *position) {
     tape->memory.peak_node_bytes = most(tape->memory.peak_node_bytes, ag__arena_bytes(tape));
     while (tape->mark_count && is_beyond(&tape->marks[tape->mark_count - 1], position)) tape->mark_count--;
-    tape->put_off = 0;
+    tape->deferred = 0;
     ag__layouts_forget(tape, position->count);
     forget_beyond(tape, position->count);
     drop_packed_beyond(tape, position->count);
@@ -191,11 +191,8 @@ void ag__truncate(ag_tape *tape, const ag__position *position) {
 /* Assignments to variables that stay must be computed while what they depend on is still there; also on a tape in
  * error, whose first error remains. */
 static void carry_out_assignments(ag_tape *tape, uint32_t count) {
-    bool any = false;
-    for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next)
-        if (v->id >= count) ag__leave_ring(v), ag__variable_of(v)->pending = NULL;
-        else if (ag__variable_of(v)->pending) any = true;
-    if (!any) return;
+    for (ag_tensor *v = tape->variables; v && v->id >= count; v = ag__variable_of(v)->next) ag__forget_assignment(v);
+    if (!tape->assignments) return;
     if (tape->status == AG_OK) ag__evaluate_last(tape, count);
     else ag__settle_assignments(tape);
 }

@@ -146,7 +146,7 @@ enum { HAD_VALUE = AG__LATER }; /* of the flags that are set only within an eval
 
 /* Beforehand the assignments are carried out, lest a variable change while it is looked at. */
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {
-    for (ag_tensor *v = tape->pending ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
+    for (ag_tensor *v = tape->assignments ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
         if (ag__variable_of(v)->pending && !ag__evaluate(tape, 1, &v)) return s->memory = NULL, false;
     s->place = ag__position_now(tape);
     s->memory = ag__buffer_new(tape, ag__times(tape->count, sizeof(uint16_t)));

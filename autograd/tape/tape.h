@@ -186,9 +186,8 @@ struct ag_tape {
     uint64_t next_serial;
 
     ag_tensor *variables; /* newest first */
-    uint32_t pending;     /* variables with an assignment to carry out; may count too many */
-    uint32_t put_off;     /* what these need is computed already, if they were recorded before this node */
-    uint32_t last;        /* nodes from here on are being evaluated for the last time; UINT32_MAX: none */
+    uint32_t assignments; /* that are to be carried out */
+    uint32_t deferred;    /* what these need was left to a later evaluation, if it was recorded before this node */
     ag__packed *packed;
     ag__label *labels; /* newest first */
 
