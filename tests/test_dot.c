@@ -439,19 +439,6 @@ START_TEST(an_older_file_is_replaced) {
 }
 END_TEST
 
-START_TEST(a_file_in_the_way_of_the_temporary_one_stays) {
-    char other[160];
-    snprintf(other, sizeof other, "%s.0.tmp", path);
-    FILE *f = fopen(other, "w");
-    fputs("mine", f);
-    fclose(f);
-    ag_tensor *x = F64S(1);
-    ck_assert_int_eq(ag_write_dot(path, 1, &x, NULL), AG_OK);
-    ck_assert_str_eq(read_file(other), "mine");
-    unlink(other);
-}
-END_TEST
-
 START_TEST(what_cannot_be_written_is_an_error) {
     ag_tensor *x = F64S(1);
     char bad[200];
@@ -503,32 +490,6 @@ static const ag_op op_drawing = {
     .name = "drawing", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = copy_infer, .eval = drawing_eval};
 static const ag_op op_failing = {
     .name = "failing", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = copy_infer, .eval = failing_eval};
-
-/* Renaming over /dev/null would be the end of it. */
-START_TEST(pipes_and_links_are_written_to_and_stay) {
-    char pipe_name[160], link_name[160], end[8];
-    struct stat s;
-    snprintf(pipe_name, sizeof pipe_name, "%s/pipe", directory);
-    snprintf(link_name, sizeof link_name, "%s/link", directory);
-    ck_assert_int_eq(mkfifo(pipe_name, 0600), 0);
-    ck_assert_int_eq(symlink(path, link_name), 0);
-    ag_tensor *y = ag_square(ag_scalar(tape, AG_F64, 3));
-    int reader = open(pipe_name, O_RDONLY | O_NONBLOCK);
-    ck_assert_int_ge(reader, 0);
-    ck_assert_int_eq(ag_write_dot(pipe_name, 1, &y, NULL), AG_OK);
-    ck_assert_int_eq(read(reader, end, 7), 7);
-    ck_assert_int_eq(memcmp(end, "digraph", 7), 0);
-    close(reader);
-    ck_assert_int_eq(lstat(pipe_name, &s), 0);
-    ck_assert(S_ISFIFO(s.st_mode));
-    ck_assert_int_eq(ag_write_dot(link_name, 1, &y, NULL), AG_OK);
-    ck_assert_int_eq(lstat(link_name, &s), 0);
-    ck_assert(S_ISLNK(s.st_mode));
-    ck_assert_ptr_nonnull(strstr(read_file(path), "square"));
-    unlink(pipe_name);
-    unlink(link_name);
-}
-END_TEST
 
 START_TEST(arguments_are_checked) {
     ag_tensor *x = F64S(1, 2), *none[] = {x, NULL};
@@ -630,10 +591,8 @@ int main(void) {
     TCase *files = plain_group(suite, "files");
     tcase_add_checked_fixture(files, open_directory, close_directory);
     tcase_add_test(files, an_older_file_is_replaced);
-    tcase_add_test(files, a_file_in_the_way_of_the_temporary_one_stays);
     tcase_add_test(files, what_cannot_be_written_is_an_error);
     tcase_add_test(files, a_file_that_is_cut_short_is_not_left);
-    tcase_add_test(files, pipes_and_links_are_written_to_and_stay);
     tcase_add_test(files, arguments_are_checked);
     tcase_add_test(files, allocations_may_fail);
     tcase_add_test(files, a_graph_may_be_deep);

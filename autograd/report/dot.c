@@ -4,7 +4,8 @@
  * of a variable is recorded as a use of its version; here both are one node, drawn as the variable, and numbered where a
  * variable has had several values. Whatever text comes from the user (labels, names of operations and files) passes through
  * put_escaped. */
-#include "autograd/report/file.h"
+#include "autograd/report/report.h"
+#include "autograd/tape/file.h"
 #include "autograd/tape/format.h"
 
 #include <inttypes.h>
