@@ -380,7 +380,8 @@ typedef struct ag_dot_options {
 } ag_dot_options;
 
 /* ag_write_dot -- write what y[…] were computed from as a Graphviz file; forward and backward nodes differ in looks
- * The file is written whole or not at all.
+ * The file is there whole or not at all, and keeps the mode of the one that it replaces. Links are followed; a device, a
+ * pipe or an open descriptor (/dev/stdout) is written through.
  * Errors: AG_ERR_FILE; AG_ERR_RANGE for n < 1; with values or gradients, as ag_eval and ag_grad; AG_ERR_TAPE with regions
  *         from within an operation that is being evaluated */
 AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], const ag_dot_options *options);
@@ -547,7 +548,7 @@ AG_API ag_profile_entry ag_profile_at(const ag_tape *tape, int i);
 AG_API const char *ag_profile_table(ag_tape *tape, int lines);
 
 /* ag_profile_write -- write the events of the profile, the latest 32768 of them, as a trace: JSON in the Trace Event
- * Format, which ui.perfetto.dev and chrome://tracing open. The file is written whole or not at all.
+ * Format, which ui.perfetto.dev and chrome://tracing open. The file is written as that of ag_write_dot is.
  * Errors: AG_ERR_FILE; AG_ERR_RANGE without a profile */
 AG_API ag_status ag_profile_write(ag_tape *tape, const char *path);
 
