@@ -1,11 +1,11 @@
-/* blis -- large products of f64 by BLIS, in builds with -Dblis: the only file that knows it
+/* blis -- large products of f64 by BLIS, in builds with -Dblis; no other file knows BLIS
  *
- * BLIS ends the process where something is wrong, so nothing reaches it that was not checked: not a layout that it refuses, nor
- * a name of kernels that it does not have. And it does so when malloc fails within a product. So before one, as much memory
- * as it will take is asked for and given back; if that is refused, our own kernels compute the product. What cannot be
- * helped: where memory is gone by the time that BLIS asks, the process ends. That is why builds do not have it by default.
+ * BLIS ends the process on any error, so layouts and names of kernels are checked before it sees them. It also ends the
+ * process if malloc fails within a product. So before one, as much memory as it will take is allocated and freed; if
+ * that fails, our own kernels compute the product. If memory runs out between that and the allocation by BLIS, the
+ * process still ends. That is why builds do not have BLIS by default.
  *
- * Products of f32 are not for it: its sums run over 384 elements, and are 3e-6 off. */
+ * Products of f32 are not given to BLIS: its sums run over 384 elements, with errors of 3e-6. */
 #include "autograd/eval/eval.h"
 #include "ops/product.h"
 
@@ -20,12 +20,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-_Static_assert(sizeof(dim_t) == sizeof(int64_t), "BLIS has sizes of 64 bits");
-_Static_assert(BLIS_NUM_ARCHS <= 100, "two digits name its kernels");
+_Static_assert(sizeof(dim_t) == sizeof(int64_t), "BLIS must have sizes of 64 bits");
+_Static_assert(BLIS_NUM_ARCHS <= 100, "the number of kernels must have two digits");
 
-/* ---- Its kernels ---- */
+/* ---- Kernels of BLIS ---- */
 
-/* Those that run wherever a unit of ours does, the best first. */
+/* Kernels that run wherever our unit does, the best first. */
 static const struct {
     int number, unit;
 } kernels[] = {
@@ -49,13 +49,13 @@ static const struct {
 
 static bool can_run(int unit) {
 #if defined __GNUC__ && defined __x86_64__
-    if (unit == AG__AVX512 && !__builtin_cpu_supports("avx512vl")) return false; /* Knights Landing has a part of it */
+    if (unit == AG__AVX512 && !__builtin_cpu_supports("avx512vl")) return false; /* Knights Landing lacks it */
 #endif
     return ag__has_unit(unit);
 }
 
-/* Whose number or name the user wishes, if they run here; else the best for what the processor can do, whoever made it and
- * virtual or not. -1: BLIS has to find out. */
+/* The kernels whose number or name the user wishes, if they run here; else the best for the processor's features,
+ * whatever its vendor, virtual or not. -1: BLIS chooses. */
 int ag__blis_kernels(const char *wish) {
     char *end = NULL;
     const long number = wish ? strtol(wish, &end, 10) : -1;
@@ -70,18 +70,18 @@ int ag__blis_kernels(const char *wish) {
     return -1;
 }
 
-/* ---- Beginning ---- */
+/* ---- Initialising ---- */
 
 static bool has_room(size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p != MAP_FAILED && munmap(p, bytes) == 0;
 }
 
-enum { MARGIN = 1 << 20 }; /* what it takes besides, for a product or to begin */
+enum { MARGIN = 1 << 20 }; /* BLIS takes this besides, for a product or to initialise */
 
-static size_t taken; /* bytes that a share of a product takes; 0: it cannot be used */
+static size_t taken; /* bytes that a share of a product takes; 0: BLIS cannot be used */
 
-/* It packs blocks of both operands, and makes room for those of the widest elements. */
+/* BLIS packs blocks of both operands, in memory sized for the widest elements. */
 static size_t packed_bytes(void) {
     size_t a = 0, b = 0;
     for (num_t type = 0; type < BLIS_NUM_FP_TYPES; type++) {
@@ -95,7 +95,7 @@ static size_t packed_bytes(void) {
     return a + b;
 }
 
-/* It reads once, from the environment, which kernels to use. */
+/* BLIS reads from the environment, once, which kernels to use. */
 static void begin(void) {
     static const char name[] = "BLIS_ARCH_TYPE";
     const char *wish = getenv(name);
@@ -113,7 +113,7 @@ static void begin(void) {
 
 /* ---- Products ---- */
 
-/* Neighbours in memory along one axis, and no overlaps. */
+/* Whether elements are contiguous along one axis, and none overlap. */
 static bool lies_well(int64_t rows, int64_t columns, int64_t row, int64_t column) {
     return (column == 1 && row >= columns) || (row == 1 && column >= rows);
 }
@@ -133,7 +133,7 @@ bool ag__blis_takes(const ag__product *p, int shares) {
     return taken > 0 && has_room((size_t)shares * taken);
 }
 
-/* Without the path that does not pack, whose bits depend on the number of threads. */
+/* The path without packing is disabled: its bits depend on the number of threads. */
 void ag__multiply_by_blis(const ag__product *p) {
     rntm_t settings = BLIS_RNTM_INITIALIZER;
     bli_rntm_set_num_threads(1, &settings);

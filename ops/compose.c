@@ -1,14 +1,14 @@
 /* compose -- functions made of other operations, gradients included
  *
- * Each checks its input before it records anything, so that a wrong call is reported under the name that was
- * called. In the exponentials m, the largest element, is held constant: it only moves the exponents into range and cancels
- * out, so what is left of the graph still has the right gradient, of any order. */
+ * Each checks its input before it records anything, so that an invalid call is reported under the name that was
+ * called. In the exponentials m, the largest element, is held constant: it only moves the exponents into range and
+ * cancels out, so the rest of the graph still has the right gradient, of any order. */
 #include "ops/list.h"
 
 #include <float.h>
 #include <math.h>
 
-/* Whether `name` is defined for x along *axis, which becomes non-negative; else *nil is what to return. */
+/* Whether `name` is defined for x along *axis, which becomes non-negative; if not, *nil is set, after an error. */
 static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **nil) {
     if (!ag__inputs_usable(name, 1, &x, nil)) return false;
     int given = *axis, rank = ag_rank(x);
@@ -23,8 +23,8 @@ static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **
 
 static ag_tensor *largest_of(ag_tensor *x, int axis) { return ag_stop_gradient(ag_max_over(x, AG_AXES(axis), true)); }
 
-/* What of v stands where e < 1, as the exponential of what is below the largest is, and what stands elsewhere; 0 in its
- * stead. A choice like `where`, but without a bool for each element, which would take longer than e^x itself. */
+/* v where e < 1 (the exponential of an element below the largest), else 0; and v where e >= 1, else 0. `where` would
+ * need a bool for each element, which would take longer than e^x itself. */
 AG_BLOCK2(below_one_f32, float, float, b < 1 ? a : 0)
 AG_BLOCK2(below_one_f64, double, double, b < 1 ? a : 0)
 AG_BLOCK2(from_one_f32, float, float, b < 1 ? 0 : a)
@@ -62,10 +62,10 @@ const ag_op ag__op_from_one = {.name = "from_one",
                                AG_FORMULA(from_one),
                                .vjp = from_one_vjp};
 
-/* A row of x, its exponentials, and their sum T = A + B: B of the largest, which are 1, and A of the others. A softmax
- * p = e^(x−m)/T of nearly 1 says nothing of 1 − p, and neither does T of what is beside 1. So where one element has more than
- * half of T it leads: the row is taken relative to it, T − 1 as A/B. The gradient of the leader, through B, then is the
- * negative sum of the others'. Elsewhere, as where several are the largest, T − 1 and 1 − p lose nothing. */
+/* A row of x, its exponentials, and their sum T = A + B: B of the largest elements, each 1, and A of the others. If
+ * a softmax p = e^(x−m)/T is nearly 1, 1 − p cancels, and so does T − 1. So an element with more than half of T
+ * leads: the row is taken relative to it, with T − 1 = A/B. The leader's gradient, through B, is then the negative
+ * sum of the others'. Without a leader, as where several are the largest, T − 1 and 1 − p do not cancel. */
 typedef struct exponentials {
     ag_tensor *shifted; /* x − m */
     ag_tensor *e;       /* e^shifted */
@@ -88,21 +88,21 @@ static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, int axis, bool c
     return y;
 }
 
-/* …,1,…: 0, with the gradient of what leads. Not ln B, whose second derivatives cancel beside others that are small. */
+/* …,1,…: 0, with the gradient of the leader. Not ln B: its second derivatives are large and cancel. */
 static ag_tensor *leader_of(const exponentials *row) {
     return ag_sum_over(from_one(row->shifted, row->e), AG_AXES(row->axis), true);
 }
 
-/* −ln p of an element, from its x − m and its e. The leader's is ln T alone, which does not cancel. No
- * cotangent in this is that of the result negated: that would be known before the row is, and the fused evaluator would go
- * through the row once more for what depends on it. */
+/* −ln p of an element, from its x − m and its e. The leader's is ln T alone, which does not cancel. No cotangent
+ * here is the negated cotangent of the result: that would be known before the row is, and the fused evaluator would
+ * sweep over the row once more for its dependents. */
 static ag_tensor *minus_log_share(const exponentials *row, ag_tensor *shifted, ag_tensor *e) {
     ag_tensor *apart = below_one(ag_sub(leader_of(row), shifted), e);
     return ag_add(ag_log1p(row->excess), ag_where(row->led, apart, ag_neg(shifted)));
 }
 
-/* Where m is infinite, x − m would be ∞ − ∞: there the largest finite number takes its place in the exponents. Where all
- * x are −∞ T counts as 1, so that m alone makes the result −∞. */
+/* Where m is infinite, x − m would be ∞ − ∞: the exponents use the largest finite number instead. Where all x are
+ * −∞, T counts as 1, so that m alone makes the result −∞. */
 ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims) {
     ag_tensor *nil;
     if (!usable_along("logsumexp", x, &axis, &nil)) return nil;
@@ -124,8 +124,7 @@ ag_tensor *ag_softmax(ag_tensor *x, int axis) {
     return ag_where(row.led, ag_add(others, from_one(share, row.e)), ag_mul(row.e, share));
 }
 
-/* (x − m) − ln Σ e^(x−m) rather than x − logsumexp(x): where m is large, the latter rounds away what
- * matters. */
+/* (x − m) − ln Σ e^(x−m), not x − logsumexp(x), which loses the small terms to rounding where m is large. */
 ag_tensor *ag_log_softmax(ag_tensor *x, int axis) {
     ag_tensor *nil;
     if (!usable_along("log_softmax", x, &axis, &nil)) return nil;
@@ -147,9 +146,9 @@ ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis) {
 
 ag_tensor *ag_var(ag_tensor *x, double correction) { return ag_var_over(x, AG_ALL_AXES, correction, false); }
 
-/* The mean has its own path in the graph, although the slope along it, the sum of the centred values, is
- * always 0. What is centred is how far the elements are from their mean as it was rounded, held constant: so equal ones have a
- * variance of exactly 0, and those that are close together theirs. */
+/* The mean has its own path in the graph, although the slope along it, the sum of the centred values, is always 0. x
+ * is first taken relative to its rounded mean, held constant, then centred: so equal elements have a variance of
+ * exactly 0, and close ones an accurate one. */
 ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;

@@ -1,8 +1,8 @@
-/* index -- picking elements along an axis by number, and adding to them: each is the other's gradient
+/* index -- gather and scatter_add along an axis: each is the other's gradient
  *
- * Both walk the index, whose shape is the output's (gather) or the source's (scatter_add), in row-major order, beside
- * two arrays of that shape: the table, whose indexed axis the index supplies, and the other, which is read from or
- * written to in step. Every index is checked before anything is computed. */
+ * Both walk the index, whose shape is that of the output (gather) or the source (scatter_add), in row-major order,
+ * together with two arrays: the table, where the index replaces the index on one axis, and the other, which is read
+ * or written in step. Every index is checked before anything is computed. */
 #include "autograd/eval/eval.h"
 #include "ops/list.h"
 
@@ -10,21 +10,22 @@
 
 /* ---- Walking ---- */
 
-/* Rows are either blocks, `width` neighbours in both arrays that share one index, or lines along the last axis. */
+/* Rows are either blocks, `width` neighbours in both arrays with one index, or lines along the last axis. */
 typedef struct walk {
     int rank;                                                           /* of the walk over rows */
     int64_t rows, width;                                                /* width 0: lines */
     int64_t extent[AG_MAX_RANK];                                        /* of the index, the last axis included */
     int64_t table[AG_MAX_RANK], index[AG_MAX_RANK], other[AG_MAX_RANK]; /* strides; 0 for the table's indexed axis */
-    int64_t step;                                                       /* of the table from one index to the next */
+    int64_t step;                                                       /* the table's stride along the indexed axis */
 } walk;
 
-/* A row: its number, its place on each axis, and where it begins in each array. */
+/* A row: its number, its index on each axis, and its offset in each array. */
 typedef struct row {
     int64_t number, at[AG_MAX_RANK], table, index, other;
 } row;
 
-/* Elements after `axis` that lie together in both arrays and share one index; *split is the first of their axes. */
+/* How many elements after `axis` are contiguous in both arrays and have one index; *split is the first of their
+ * axes. */
 static int64_t block_width(const ag_array *table, const ag_array *index, const ag_array *other, int axis, int *split) {
     int64_t width = 1;
     for (*split = index->rank; *split - 1 > axis; (*split)--) {
@@ -52,7 +53,7 @@ static walk walk_of(const ag_array *table, const ag_array *index, const ag_array
     return w;
 }
 
-/* Over the index alone, in lines: each of its numbers once, however often it is repeated by broadcasting. */
+/* Over the index alone, in lines: each stored number once, however often it is broadcast. */
 static walk walk_of_numbers(const ag_array *index) {
     const int last = index->rank - 1;
     walk w = {.rank = last, .rows = 1};
@@ -88,24 +89,24 @@ static void next_row(const walk *w, row *r) {
     }
 }
 
-/* ---- What both check ---- */
+/* ---- Checks ---- */
 
 static bool index_accepted(const ag_infer *r) {
     const ag_tensor *x = r->x[0], *index = r->x[1];
     int64_t axis = *(const int64_t *)r->attributes;
     if (index->dtype != AG_I64)
-        return ag_reject(r, AG_ERR_DTYPE, "the index is %s, not i64", ag_dtype_name((ag_dtype)index->dtype));
+        return ag_reject(r, AG_ERR_DTYPE, "the index must be i64, not %s", ag_dtype_name((ag_dtype)index->dtype));
     if (axis < 0 || axis >= x->layout->rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)axis);
     if (index->layout->rank != x->layout->rank)
-        return ag_reject(r, AG_ERR_SHAPE, "the index has %d axes, not %d", index->layout->rank, x->layout->rank);
+        return ag_reject(r, AG_ERR_SHAPE, "the index has %d axes: %d are wanted", index->layout->rank, x->layout->rank);
     for (int i = 0; i < x->layout->rank; i++)
         if (i != axis && index->layout->extent[i] != x->layout->extent[i])
-            return ag_reject(r, AG_ERR_SHAPE, "axis %d has extent %lld in the index and %lld in the first input", i,
+            return ag_reject(r, AG_ERR_SHAPE, "axis %d has extent %lld in the index, but %lld in the first input", i,
                              (long long)index->layout->extent[i], (long long)x->layout->extent[i]);
     return true;
 }
 
-/* x broadcast to `shape` where that is possible; where not, infer says why. */
+/* x broadcast to `shape` if possible; if not, infer refuses it. */
 static ag_tensor *stretched(ag_tensor *x, const ag_shape *shape) {
     bool fits = ag_rank(x) == shape->rank;
     for (int i = 0; fits && i < shape->rank; i++) fits = ag_extent(x, i) == shape->extent[i] || ag_extent(x, i) == 1;
@@ -121,7 +122,7 @@ static bool out_of_range(const ag_call *call, const walk *w, const row *r, int64
                         (long long)value, (long long)number, axis, (long long)extent);
 }
 
-/* Every number of the index is in 0 … extent−1. */
+/* Whether every index is in 0 … extent−1; if not, an error. */
 static bool indices_in_range(const ag_call *call, int64_t extent) {
     const ag_array *index = &call->x[1];
     const int last = index->rank - 1;
@@ -223,14 +224,15 @@ ag_tensor *ag_gather(ag_tensor *x, ag_tensor *index, int axis) {
 static bool scatter_add_infer(ag_infer *r) {
     const ag_tensor *x = r->x[0], *index = r->x[1], *source = r->x[2];
     if (x->dtype == AG_BOOL || x->dtype != source->dtype)
-        return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s cannot be added", ag_dtype_name((ag_dtype)x->dtype),
+        return ag_reject(r, AG_ERR_DTYPE, "the dtypes %s and %s cannot be added", ag_dtype_name((ag_dtype)x->dtype),
                          ag_dtype_name((ag_dtype)source->dtype));
     if (!index_accepted(r)) return false;
     if (source->layout->rank != index->layout->rank)
-        return ag_reject(r, AG_ERR_SHAPE, "the source has %d axes, not %d", source->layout->rank, index->layout->rank);
+        return ag_reject(r, AG_ERR_SHAPE, "the source has %d axes: %d are wanted", source->layout->rank,
+                         index->layout->rank);
     for (int i = 0; i < source->layout->rank; i++)
         if (source->layout->extent[i] != index->layout->extent[i])
-            return ag_reject(r, AG_ERR_SHAPE, "axis %d has extent %lld in the source and %lld in the index", i,
+            return ag_reject(r, AG_ERR_SHAPE, "axis %d has extent %lld in the source, but %lld in the index", i,
                              (long long)source->layout->extent[i], (long long)index->layout->extent[i]);
     return true;
 }
@@ -250,8 +252,9 @@ static bool scatter_add_infer(ag_infer *r) {
         const type *source = (const type *)source_ + r->other;                                                         \
         for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];            \
     }
-/* Many f32 additions to one element: what rounding takes from each (Møller, Knuth) is kept in a second table and added with
- * the next, and the last to the sum. So the error does not grow with their number, and the order is that of the index. */
+/* Many f32 additions to one element: the rounding error of each (Møller, Knuth) is kept in a second table and added
+ * with the next term, the last one to the sum. So the error does not grow with their number, and the order is that
+ * of the index. */
 AG_BLOCK_KERNEL static void scatter_block_exactly(int64_t n, float *y, float *lost, const float *x) {
     AG_SIMD
     for (int64_t j = 0; j < n; j++) {
@@ -280,8 +283,8 @@ SCATTER(scatter_block_i64, scatter_line_i64, uint64_t)
 SCATTER(scatter_block_f32, scatter_line_f32, float)
 SCATTER(scatter_block_f64, scatter_line_f64, double)
 
-/* What is added up beside y: `count` says how often each index comes, and `lost` has y's shape. NULL: no index comes often
- * enough. Of blocks, only those with many additions have their part of it. */
+/* `count`: how often each index occurs. `lost`: rounding errors, of y's shape; used for blocks with many additions,
+ * and for all lines. NULL: no index occurs often enough. */
 typedef struct beside {
     const int64_t *count;
     float *lost;
@@ -289,7 +292,7 @@ typedef struct beside {
 
 static bool many(int64_t additions) { return additions > 2 * AG__ROWS_A_GROUP; }
 
-/* Rows start … end−1; of a block, columns low … high−1. */
+/* Rows start … end−1, columns low … high−1 of each block. */
 static void scatter_rows(const ag_call *call, const walk *w, const beside *b, int64_t start, int64_t end, int64_t low,
                          int64_t high) {
     typedef void block(int64_t, void *, const void *);
@@ -318,7 +321,7 @@ typedef struct scattering {
     const ag_call *call;
     const walk *walk;
     const beside *beside;
-    int64_t outer; /* extent of the axes before the indexed one, which the threads share; 0: they share the columns */
+    int64_t outer; /* size of the axes before the indexed one, which the threads divide; 0: they divide the columns */
 } scattering;
 
 static void scatter_share(void *s_, int i, int n) {
@@ -330,7 +333,7 @@ static void scatter_share(void *s_, int i, int n) {
     else scatter_rows(s->call, w, s->beside, 0, w->rows, start, end);
 }
 
-/* Threads never share an element of y: they share the axes before the indexed one, or else a block's columns. */
+/* No two threads write one element of y: they divide the axes before the indexed one, or else a block's columns. */
 static void scatter_all(const ag_call *call, const walk *w, const beside *b, int axis) {
     int threads = ag__worthwhile(call->x[2].size, call->threads);
     int64_t outer = 1;
@@ -340,7 +343,7 @@ static void scatter_all(const ag_call *call, const walk *w, const beside *b, int
     else ag__parallel(threads, scatter_share, &(scattering){call, w, b, by_rows ? outer : 0});
 }
 
-/* Mostly x is the zeros that a gradient starts from: one element, repeated. */
+/* Usually x is the zeros that a gradient starts from: one broadcast element. */
 static bool is_zeros(const ag_array *x) {
     bool zeros = x->size > 0 && memcmp(x->data, (char[8]){0}, ag_dtype_size(x->dtype)) == 0;
     for (int i = 0; i < x->rank; i++) zeros = zeros && (x->shape[i] == 1 || x->stride[i] == 0);
@@ -358,7 +361,7 @@ static bool add_table(const ag_call *call) {
     return true;
 }
 
-/* Copy x into y, or add it to what y holds. */
+/* Copy x into y, or add it to y. */
 static bool begin_with_table(const ag_call *call) {
     const ag_array *x = &call->x[0];
     bool zeros = is_zeros(x);
@@ -368,7 +371,8 @@ static bool begin_with_table(const ag_call *call) {
     return true;
 }
 
-/* How often each number of the index comes; along an axis by which it is broadcast, once, unless that is the indexed one. */
+/* Count how often each index occurs; returns the most. Along a broadcast axis it counts once, unless that is the
+ * indexed axis. */
 static int64_t count_indices(const ag_call *call, int axis, int64_t *count) {
     const ag_array *index = &call->x[1];
     const int last = index->rank - 1;
@@ -385,8 +389,8 @@ static int64_t count_indices(const ag_call *call, int axis, int64_t *count) {
     return most;
 }
 
-/* Of y, an (outer, extent, inner) array, the blocks with many additions: fill their parts of `lost` with 0, or give them
- * back. Lines have all of it. */
+/* For the blocks of y, an (outer, extent, inner) array, that have many additions, and for lines: fill `lost` with 0
+ * or, at the end, add it to y. */
 static void each_block(const ag_call *call, const walk *w, const beside *b, int axis, bool end) {
     const int64_t extent = call->y.shape[axis];
     int64_t inner = 1;

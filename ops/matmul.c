@@ -1,7 +1,7 @@
 /* matmul -- matrix products: a batch of them, and threads
  *
- * A product's bits depend on its shape and strides only, which choose how it is computed (multiply.c); not on the number of
- * threads, each of which computes a part of y, or some products of a batch. */
+ * A product's bits depend only on its shape and strides, which choose how it is computed (multiply.c); not on the
+ * number of threads: each computes a part of y, or some products of a batch. */
 #include "autograd/eval/eval.h"
 #include "ops/list.h"
 #include "ops/product.h"
@@ -12,7 +12,7 @@
 /* ---- A batch ---- */
 
 typedef struct batch {
-    ag__product p; /* but for where its matrices are */
+    ag__product p; /* without the addresses of its matrices */
     int way;
     int64_t count;
     const ag_array *y;
@@ -25,7 +25,7 @@ typedef struct batch {
 
 static double work_of(const ag__product *p) { return (double)p->m * (double)p->n * (double)p->k; }
 
-/* A matrix b that serves for all of the batch, and whose columns are apart, is put together once if it is not packed. */
+/* If all products have one matrix b, its columns are apart and it will not be packed: make it contiguous once. */
 static bool share(const ag_call *call, batch *b) {
     ag__product *p = &b->p;
     bool shared = b->way == AG__BY_TILES && b->count > 1 && p->b_column != 1;
@@ -59,12 +59,12 @@ static ag__product product_at(const batch *b, int64_t i) {
 
 /* ---- Threads ---- */
 
-/* Shares of `all` rows or columns are multiples of what makes whole tiles in every kernel. */
+/* Shares of rows or columns are multiples of these, which make whole tiles in every kernel. */
 enum { WHOLE_ROWS = AG__LIMIT(24, 2), WHOLE_COLUMNS = AG__LIMIT(32, 3) };
 
 static int64_t share_of(int64_t all, int n, int64_t whole) { return ((all + n - 1) / n + whole - 1) / whole * whole; }
 
-/* Parts of y that together read as few rows of a and columns of b as can be. */
+/* Divide y into parts that together read as few rows of a and columns of b as possible. */
 static void divide(batch *b, int threads) {
     double fewest = INFINITY;
     for (int tall = 1; tall <= threads; tall++) {
@@ -75,7 +75,7 @@ static void divide(batch *b, int threads) {
     }
 }
 
-/* Part i of y; false if there is nothing in it. */
+/* Part i of y; false if it is empty. */
 static bool part_at(const batch *b, const ag__product *p, int i, ag__product *part) {
     const int64_t rows = share_of(p->m, b->tall, WHOLE_ROWS), columns = share_of(p->n, b->wide, WHOLE_COLUMNS);
     const int64_t row = i % b->tall * rows, column = i / b->tall * columns;
@@ -106,12 +106,12 @@ static void multiply_some(void *b_, int i, int n) {
     }
 }
 
-/* Multiplications that are worth a thread: those by a vector wait for memory. */
+/* The multiplications that are worth a thread; products with a vector are bound by memory. */
 static double least_work(const batch *b) {
     return b->way == AG__BY_DOTS || b->way == AG__BY_LINES ? AG__LEAST_VECTOR : AG__LEAST_PRODUCT;
 }
 
-/* How many threads have something to do, none less than a small product. */
+/* How many threads are useful, each with at least the work of a small product. */
 static int useful_threads(double work, double least, int threads) {
     const double most = work / least;
     return most < 1 ? 1 : most < threads ? (int)most + 1 : threads;
@@ -142,7 +142,7 @@ static bool multiply_in_pieces(const ag_call *call, batch *b, int threads) {
     return true;
 }
 
-/* Products of a batch are shared out whole if there are enough, or if they are small. */
+/* Threads take whole products of a batch if there are enough of them, or if they are small. */
 static bool multiply_all(const ag_call *call, batch *b) {
     const double work = work_of(&b->p), worth = least_work(b);
     int threads = useful_threads(work * (double)b->count, worth, call->threads);
@@ -195,8 +195,8 @@ static bool matmul_eval(const ag_call *call) {
 static bool matmul_infer(ag_infer *r) {
     const ag__layout *a = r->x[0]->layout, *b = r->x[1]->layout;
     if (!ag__is_real(r->x[0]->dtype) || r->x[0]->dtype != r->x[1]->dtype)
-        return ag_reject(r, AG_ERR_DTYPE, "needs f32 or f64, the same for both");
-    if (a->rank < 2 || b->rank < 2) return ag_reject(r, AG_ERR_SHAPE, "both need two axes or more");
+        return ag_reject(r, AG_ERR_DTYPE, "both must be f32, or both f64");
+    if (a->rank < 2 || b->rank < 2) return ag_reject(r, AG_ERR_SHAPE, "both must have two axes or more");
     int64_t k = a->extent[a->rank - 1], b_k = b->extent[b->rank - 2];
     if (k != b_k) return ag_reject(r, AG_ERR_SHAPE, "inner axes %lld and %lld differ", (long long)k, (long long)b_k);
     if (a->rank != b->rank || memcmp(a->extent, b->extent, (size_t)(a->rank - 2) * sizeof(int64_t)) != 0)
@@ -220,10 +220,10 @@ const ag_op ag__op_matmul = {.name = "matmul",
                              .eval = matmul_eval,
                              .vjp = matmul_vjp};
 
-/* Whether all axes but the last can be seen as one without a copy. */
+/* Whether all axes but the last can be viewed as one. */
 static bool rows_in_line(const ag__layout *a) {
     const int64_t *stride = ag__strides(a);
-    int64_t inner = 0, extent = 1; /* what the axes inside have come to */
+    int64_t inner = 0, extent = 1; /* of the inner axes, joined */
     for (int i = a->rank - 2; i >= 0; i--) {
         if (a->extent[i] == 1) continue;
         if (extent > 1 && stride[i] != inner * extent) return false;
@@ -244,7 +244,7 @@ static ag_tensor *matmul_in_line(ag_tensor *a, ag_tensor *b) {
     return ag_reshape(y, shape);
 }
 
-/* The leading axes of a and b broadcast to each other, put into `leading`; false where they cannot be. */
+/* Set `leading` to the leading axes of a and b, broadcast to each other; false if they cannot be. */
 static bool common_leading(const ag__layout *a, const ag__layout *b, ag_shape *leading) {
     leading->rank = (a->rank > b->rank ? a->rank : b->rank) - 2;
     for (int i = 0; i < leading->rank; i++) {

@@ -1,9 +1,9 @@
-/* multiply -- products of any size: which kernels compute them, in which parts
+/* multiply -- products of any size: the kernels and the parts that compute them
  *
- * Small ones are computed where the operands are, large ones are packed, and those that have one row or one column have
- * kernels of their own. However long k is, only so much of it is summed up at a time, and such sums are joined pairwise: so
- * rounding errors do not grow with k. Invariant: an element's bits depend on the way, which depends on
- * strides and shape of the whole product, on its row of a and its column of b; not on the part of y in which it is. */
+ * Small products read the operands where they are, large ones pack them, and those with one row or column have
+ * kernels of their own. At most a fixed length of k is summed at a time, and such sums are joined pairwise, so
+ * rounding errors do not grow with k. Invariant: an element's bits depend on its row of a, its column of b and the
+ * way, which depends on strides and shape of the whole product; not on the part of y that it is in. */
 #include "autograd/eval/eval.h"
 #include "ops/product.h"
 
@@ -11,17 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The user's choice comes first, if it can be. */
+/* The user's choice, if the processor has it; else the best. */
 static int unit(void) {
-    static _Atomic int known; /* its number and 1 */
+    static _Atomic int known; /* the unit + 1; 0: not known yet */
     if (known == 0) known = 1 + ag__unit_of(ag__features(), getenv("AG_KERNELS"));
     return known - 1;
 }
 
-/* ---- Which way ---- */
+/* ---- The way ---- */
 
-/* Up to which side of a cube packing does not pay. Without it, a is read where it is, which costs when its columns are
- * apart. Nor does it pay for few rows or columns, by which each packed element is multiplied. */
+/* Packing does not pay up to a cube of this side; if a's columns are apart, reading it unpacked costs more, and the
+ * side is smaller. Nor does it pay for few rows or columns: each packed element is used so many times. */
 int ag__way_of(const ag__product *p) {
     enum {
         TINY_VECTOR = AG__LIMIT(512, 20),
@@ -63,12 +63,12 @@ ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, i
     return part;
 }
 
-/* How much of k is: about as many elements as a fold of a reduction has, or blocks of tiles. */
+/* The length of k that is summed at a time: about a strip of a reduction, or blocks of tiles. */
 static int64_t summed_at_a_time(int way) {
     return way == AG__BY_DOTS ? AG__DOT : way == AG__BY_LINES ? AG__STRIP : AG__LONG_SUM;
 }
 
-/* Rows and columns of y that are computed at a time: those of a long sum need memory for what is to be joined. */
+/* Rows and columns of y computed at a time: few for a long sum, which needs memory for the sums to be joined. */
 static int64_t part_rows(const ag__product *p, int way) {
     return p->k > summed_at_a_time(way) ? ag__lesser(p->m, AG__PART_ROWS) : p->m;
 }
@@ -78,14 +78,14 @@ static int64_t part_columns(const ag__product *p, int way) {
     return way == AG__BY_PACKING ? ag__lesser(p->n, AG__PACKED_COLUMNS) : p->n;
 }
 
-/* The first part of a long sum: the largest that a binary tree has on its left. */
+/* The first part of a long sum: the left subtree of a binary tree. */
 static int64_t left_half(int64_t k, int way) {
     int64_t half = summed_at_a_time(way);
     while (half < k - half) half *= 2;
     return half;
 }
 
-/* How many sums wait at most to be joined. */
+/* The largest number of sums that wait to be joined. */
 static int waiting(int64_t k, int way) {
     int n = 0;
     for (; k > summed_at_a_time(way); n++) k = left_half(k, way);
@@ -126,7 +126,7 @@ static void multiply_short(const ag__product *p, int way, void *memory) {
 ADD_ROW(add_row_f32, float)
 ADD_ROW(add_row_f64, double)
 
-/* spare: for the sums that wait; each is an (m,n) matrix without gaps. */
+/* spare: memory for the waiting sums, each a contiguous (m,n) matrix. */
 static void multiply_long(const ag__product *p, int way, void *memory, char *spare) {
     if (p->k <= summed_at_a_time(way)) {
         multiply_short(p, way, memory);
@@ -160,7 +160,7 @@ void ag__multiply(const ag__product *p, int way, void *memory) {
 
 /* ---- Pieces of a long sum ----
  *
- * Piece i is a leaf of the tree in which a long sum is joined. The first one goes to y, the others to `spare`. */
+ * Piece i is a leaf of the tree that joins a long sum. The first is written to y, the others to `spare`. */
 
 int64_t ag__pieces(const ag__product *p, int way) {
     const int64_t each = summed_at_a_time(way);

@@ -1,9 +1,9 @@
-/* product -- kernels for matrix products: AVX-512, AVX2, and one for anything else
+/* product -- kernels for matrix products: AVX-512, AVX2, and one for any other processor
  *
- * y is computed in panels: all its rows by as many columns as two vectors have lanes, over a block of k. Either both
- * operands are packed, which pays where they are large. Or a panel of b is read where it is if its columns are next to each
- * other, unless its rows would drive each other from the cache; else it is copied to the stack; and a is read where it is,
- * whatever its strides, for its elements are spread to all lanes one by one. The bits are the same both ways. */
+ * y is computed in panels: all its rows by as many columns as two vectors have lanes, over a block of k. Large
+ * operands are packed, both of them. Otherwise a panel of b is read where it is if its columns are contiguous and
+ * its rows do not evict each other from the cache, or else copied to the stack; and a is read where it is, whatever
+ * its strides, because its elements are broadcast to all lanes one by one. The bits are the same either way. */
 #include "ops/product.h"
 #include "autograd/tape/limits.h"
 
@@ -24,7 +24,7 @@
 #define VECTOR(type, lanes) __attribute__((vector_size((lanes) * sizeof(type))))
 #define VECTOR_ANYWHERE(type, lanes)                                                                                   \
     __attribute__((vector_size((lanes) * sizeof(type)), aligned(sizeof(type)), may_alias))
-/* The address of what is to be in memory, not in registers, which other variables need. */
+/* Keeps p in memory: other variables need the registers. */
 static inline void *in_memory(void *p) {
     __asm__("" : "+r"(p) : : "memory");
     return p;
@@ -43,14 +43,14 @@ static inline void *in_memory(void *p) {
 
 enum { LOW = 4 }; /* rows of a low tile */
 
-typedef struct panel {       /* the columns of b, old and y are next to each other */
+typedef struct panel {       /* the columns of b, old and y are contiguous */
     int64_t m, width, k;     /* width: columns */
-    const void *a, *b, *old; /* old: what is added */
+    const void *a, *b, *old; /* old: added to the product */
     void *y;
     int64_t a_row, a_column, b_row, old_row, y_row;
 } panel;
 
-/* How many of m rows go to high tiles, so that as few as possible are empty in the low ones, of 4. */
+/* How many of m rows are in high tiles, so that as few rows as possible of the low tiles are empty. */
 INLINE int64_t rows_in_high(int64_t m, int64_t high) {
     int64_t sure = m < 2 * high ? 0 : (m / high - 1) * high, rest = m - sure;
     for (; rest >= high; rest -= high, sure += high)
@@ -63,7 +63,7 @@ INLINE int64_t rows_in_high(int64_t m, int64_t high) {
 enum {
     MOST_DOTS = 8,                    /* rows at a time */
     CHAIN_STEPS = AG__LIMIT(16, 2),   /* vectors of a segment */
-    DOT_LEVELS = AG__LIMIT(8, 4) + 1, /* segments of one lane: how often AG__DOT can be halved */
+    DOT_LEVELS = AG__LIMIT(8, 4) + 1, /* levels of the tree of segments: how often AG__DOT can be halved */
 };
 
 /* y[j] = Σ x[p]·b[j·step + p] for j < n, or Σ x[p]·b[p·step + j]. */
@@ -75,7 +75,7 @@ typedef struct dots {
 } dots;
 
 #if defined __GNUC__ && defined __x86_64__
-/* Each vector's lanes added up, halves to halves. */
+/* Add up the lanes of each vector, halves to halves. */
 #define ON __attribute__((target("avx2")))
 ON INLINE void join_f32_avx2(const __m256 s[8], float *to) {
     UNROLLED for (int i = 0; i < 8; i += 4, to += 4) {
@@ -164,7 +164,7 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #undef PACKED_HIGH
 #undef WIDTHS
 
-/* Read from its middle minus n: n lanes are there, and the others are not. */
+/* A mask of n lanes: read from n before the middle. */
 static const int32_t lanes_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 
@@ -221,7 +221,7 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #undef WIDTHS
 #endif
 
-/* Vectors of 16 bytes, which every processor has that has any; without GNU's extensions, of one element. */
+/* Vectors of 16 bytes, the smallest of any processor; without GNU's extensions, of one element. */
 #ifdef __GNUC__
 enum { LANES_F32 = 4, LANES_F64 = 2 };
 #else
@@ -346,11 +346,11 @@ static void copy_line(size_t size, char *to, const char *from, int64_t step, int
 void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, int64_t row, int64_t column,
                      int64_t rows, int64_t columns) {
     const int64_t each = (int64_t)size, group = 16 / each;
-    if (columns == 1 && to_row == each) { /* a column that is to be a row */
+    if (columns == 1 && to_row == each) { /* a column becomes a row */
         copy_line(size, to_, from_, row, rows);
         return;
     }
-    if (column != each && llabs(column) < llabs(row)) { /* elements of a row are nearer to each other */
+    if (column != each && llabs(column) < llabs(row)) { /* the rows of b have the smaller stride */
         for (int64_t i = 0; i < rows; i++)
             copy_line(size, (char *)to_ + i * to_row, (const char *)from_ + i * row, column, columns);
         return;
@@ -376,12 +376,12 @@ void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, 
 
 typedef struct unit {
     void (*panel[2])(const panel *);  /* f32, f64 */
-    void (*packed[2])(const panel *); /* where operands are packed */
+    void (*packed[2])(const panel *); /* for packed operands */
     void (*dots[2])(const dots *);
     void (*lines[2])(const dots *);
     int64_t row;    /* bytes of a row of a panel: two vectors */
-    int64_t high;   /* rows of a high tile, where operands are packed */
-    int64_t cached; /* bytes of a that are packed at a time, for the second-level cache */
+    int64_t high;   /* rows of a high tile of packed operands */
+    int64_t cached; /* bytes of a packed at a time, for the second-level cache */
     bool padded;
 } unit;
 
@@ -416,7 +416,7 @@ static const unit units[AG__UNITS] = {
                    true},
 };
 
-/* What the processor can do and the system lets it do, whoever made it. */
+/* The features that processor and system support; the vendor does not matter. */
 unsigned ag__features(void) {
     unsigned features = 0;
 #if defined __GNUC__ && defined __x86_64__
@@ -448,12 +448,12 @@ bool ag__has_unit(int u) { return u >= 0 && u < AG__UNITS && suffice(ag__feature
 typedef struct running {
     const unit *unit;
     const ag__product *p;
-    int64_t size, columns; /* bytes of an element; columns of a panel, if it is not the last */
-    bool copied;           /* all of b */
+    int64_t size, columns; /* bytes of an element; columns of a panel but the last */
+    bool copied;           /* every panel of b is */
     _Alignas(64) char copy[AG__BLOCK * MOST_ROW];
 } running;
 
-/* Whether rows of b lie so that few of them stay in the cache together, and are read often enough for a copy to pay. */
+/* Whether few rows of b stay in the cache together, and they are read often enough for a copy to pay. */
 static bool crowded(const ag__product *p, int64_t size) {
     const int64_t step = (p->b_row < 0 ? -p->b_row : p->b_row) * size;
     if (step >= 4096) return p->m >= 48;
@@ -502,7 +502,8 @@ static void multiply_straight(running *r) {
         }
 }
 
-/* yᵀ = bᵀ·aᵀ, which is p, some rows and a panel at a time. The additions to an element are the same, in the same order. */
+/* p is yᵀ = bᵀ·aᵀ: computed some rows and a panel at a time. The additions to an element are the same, in the same
+ * order. */
 static void multiply_turned(running *r) {
     _Alignas(64) char some[FEW_ROWS * MOST_ROW];
     const ag__product *p = r->p;
@@ -519,7 +520,7 @@ static void multiply_turned(running *r) {
         }
 }
 
-/* Whether turning y, and a if need be, is less work than copying b. */
+/* Whether transposing y, and a if needed, is less work than copying b. */
 static bool better_turned(const ag__product *p) {
     if (p->m == 1 || p->b_column == 1) return false;
     const double m = (double)p->m, n = (double)p->n, k = (double)p->k;
@@ -550,8 +551,8 @@ void ag__multiply_on(int u, const ag__product *p) {
 
 /* ---- Packed operands ----
  *
- * Over a block of k, all of b is packed panel by panel, and of a as many rows as the second-level cache holds, tile by tile:
- * then the kernels read everything from one end to the other. */
+ * Over a block of k, all of b is packed panel by panel, and as many rows of a as the second-level cache holds, tile by
+ * tile: then the kernels read everything in sequence. */
 
 static int64_t ceiling(int64_t x, int64_t of) { return (x + of - 1) / of * of; }
 
@@ -561,7 +562,7 @@ static int64_t rows_packed(const running *r) {
     return ag__lesser(ceiling(r->p->m, high), AG_TINY_LIMITS ? 2 * high : most);
 }
 
-/* The last rows may be in low tiles, of which the last one has room for all of its own. */
+/* The last rows may be in low tiles; the last of these is padded. */
 static int64_t bytes_of_a(const running *r) {
     return ceiling((rows_packed(r) + LOW) * ag__lesser(r->p->k, AG__BLOCK) * r->size, MOST_ROW);
 }
@@ -601,7 +602,7 @@ static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, 
     }
 }
 
-/* A panel of fewer columns than others is computed with as many, beside y: some rows at a time, whole tiles. */
+/* A narrow panel is computed at full width in a buffer, some rows at a time, in whole tiles. */
 static void multiply_narrow(const running *r, panel t) {
     _Alignas(64) char some[FEW_ROWS * MOST_ROW];
     const size_t size = (size_t)r->size;
@@ -624,7 +625,7 @@ static void multiply_narrow(const running *r, panel t) {
     }
 }
 
-/* t: rows i … of y over a block of k, for which a and b are packed; by all columns. */
+/* t: rows i … of y, all columns, over a block of k for which a and b are packed. */
 static void multiply_rows(const running *r, panel t, int64_t i, bool add, const char *b) {
     static const _Alignas(64) char zeros[MOST_ROW];
     const ag__product *p = r->p;
@@ -662,8 +663,8 @@ void ag__multiply_packed_on(int u, const ag__product *p, void *area) {
  * y (n) = Bᵀ·x, for B (k,n): y[j] = Σₚ x[p]·b[p·row + j·column]. */
 
 typedef struct vector_product {
-    dots d;              /* but for the step */
-    int64_t size, along; /* bytes of an element; stride of b along y, */
+    dots d;              /* without the stride */
+    int64_t size, along; /* bytes of an element; stride of b along y */
     int64_t down;        /* and along the sum */
 } vector_product;
 
@@ -678,15 +679,14 @@ static vector_product vector_product_of(const ag__product *p, bool one_row, char
                         .size = size,
                         .along = one_row ? p->b_column : p->a_row,
                         .down = one_row ? p->b_row : p->a_column};
-    if (x_step != 1) { /* put together */
+    if (x_step != 1) { /* made contiguous */
         ag__copy_matrix((size_t)size, room, size, v.d.x, x_step * size, size, p->k, 1);
         v.d.x = room;
     }
     return v;
 }
 
-/* Rows whose elements are apart are put together one by one. A part of one column may be a single element, whose row of b is
- * as apart as it was. */
+/* Rows whose elements are apart are made contiguous one by one; so is the row of b of a part with one column. */
 void ag__multiply_dots_on(int u, const ag__product *p) {
     _Alignas(64) char room[AG__DOT * 8], line[AG__DOT * 8];
     const vector_product v = vector_product_of(p, p->m == 1 && (p->n > 1 || p->b_row == 1), room);
@@ -707,7 +707,7 @@ void ag__multiply_dots_on(int u, const ag__product *p) {
     }
 }
 
-/* Parts of a group of rows are put together if their elements are apart. */
+/* Parts of a group of rows are made contiguous if their elements are apart. */
 void ag__multiply_lines_on(int u, const ag__product *p) {
     enum { WIDTH = AG__LIMIT(128, 8) };
     _Alignas(64) char room[AG__STRIP * 8], lines[AG__ROWS_A_GROUP * WIDTH * 8];

@@ -4,8 +4,8 @@
 
 #include "autograd/tape/op.h"
 
-/* y (m,n) = a (m,k)·b (k,n), added to what y holds if `add` says so; m, n and k are at least 1. Strides in elements, of
- * rows and of columns, any; the columns of y are next to each other. */
+/* y (m,n) = a (m,k)·b (k,n), added to y if `add`; m, n and k are at least 1. Any strides, in elements, of rows and
+ * of columns; the columns of y are contiguous. */
 typedef struct ag__product {
     ag_dtype dtype;
     bool add;
@@ -17,59 +17,58 @@ typedef struct ag__product {
 
 /* ---- product.c: kernels ---- */
 
-/* For kinds of processors, the best first. The last one runs everywhere. */
+/* Units for kinds of processors, the best first. The last one runs everywhere. */
 enum { AG__AVX512, AG__AVX2, AG__PLAIN, AG__UNITS };
 bool ag__has_unit(int unit);
 
 enum { AG__HAS_AVX512F = 1, AG__HAS_AVX2 = 2, AG__HAS_FMA = 4 };
 unsigned ag__features(void);
-/* The unit that `wish` names ("avx512", "avx2", "plain"), if a processor with such features has it; else the best that it
- * has. */
+/* The unit that `wish` names ("avx512", "avx2", "plain"), if a processor with these features has it; else its best. */
 int ag__unit_of(unsigned features, const char *wish);
 
-/* An element's bits depend on the unit, its row of a, its column of b and what it is added to: on nothing else. So a
- * product may be computed in parts, and with packed operands or without. For those the second one needs memory, aligned to
- * 64. Rounding errors grow with k, in steps of AG__LONG_SUM. */
+/* An element's bits depend only on the unit, its row of a, its column of b and the value it is added to. So a
+ * product may be computed in parts, with packed operands or without. The second function packs, into memory aligned
+ * to 64. Rounding errors grow with k, so multiply.c gives at most AG__LONG_SUM of it. */
 void ag__multiply_on(int unit, const ag__product *p);
 void ag__multiply_packed_on(int unit, const ag__product *p, void *memory);
 size_t ag__packed_bytes(int unit, const ag__product *p);
 
-/* One row or one column of y, without gaps: by dot products, best where the other operand's elements are next to each other
- * along k, for at most AG__DOT steps of k; and by adding rows, best where they are along y, for at most AG__STRIP. Bits are
- * as above. */
+/* One contiguous row or column of y: by dot products, best if the other operand is contiguous along k, for k of at
+ * most AG__DOT; and by adding rows, best if it is contiguous along y, for k of at most AG__STRIP. Bits are as above. */
 void ag__multiply_dots_on(int unit, const ag__product *p);
 void ag__multiply_lines_on(int unit, const ag__product *p);
 
-/* rows × columns elements of 4 or 8 bytes, to where columns are next to each other; other strides in bytes. */
+/* Copy rows × columns elements of 4 or 8 bytes to contiguous columns; the other strides are in bytes. */
 void ag__copy_matrix(size_t size, void *to, int64_t to_row, const void *from, int64_t row, int64_t column, int64_t rows,
                      int64_t columns);
 
 /* ---- multiply.c: products of any size ---- */
 
-/* How it is computed: by its kind and shape, so that its parts are computed as the whole is. */
+/* How a product is computed: chosen for the whole product, and used for all its parts. */
 enum { AG__BY_TILES, AG__BY_PACKING, AG__BY_DOTS, AG__BY_LINES, AG__BY_BLIS };
 int ag__way_of(const ag__product *p);
 
-/* By the best kernels; `memory`: so many bytes, aligned to 64. Parts have the bits of the whole. */
+/* By the best kernels; `memory`: this many bytes, aligned to 64. Parts have the bits of the whole. */
 void ag__multiply(const ag__product *p, int way, void *memory);
 size_t ag__multiply_bytes(const ag__product *p, int way);
 
-/* By dot products and by lines, where y has few elements: the sum as `ag__pieces` sums, which may be computed in any order
- * and are joined as above. spare: y's bytes for each piece but the first. */
+/* By dot products and by lines, where y has few elements: the sum in `ag__pieces` pieces, which may be computed in
+ * any order and are joined as above. spare: y's bytes for each piece but the first. */
 int64_t ag__pieces(const ag__product *p, int way);
 void ag__multiply_piece(const ag__product *p, int way, int64_t i, void *spare);
 void ag__join_pieces(const ag__product *p, int way, void *spare);
 
-/* Of y, the part of m rows from i on and n columns from j on. */
+/* The part of y of m rows from i on and n columns from j on. */
 ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, int64_t n);
 
-/* ---- blis.c: large ones ---- */
+/* ---- blis.c: large products ---- */
 
 #if AG_HAVE_BLIS
-/* Whether BLIS is to compute p, which is worth packing, in so many shares at once: it is faster, and there is memory. */
+/* Whether BLIS computes p, which is worth packing, in this many shares at once: if it is faster, and memory
+ * suffices. */
 bool ag__blis_takes(const ag__product *p, int shares);
 void ag__multiply_by_blis(const ag__product *p);
-/* The number of the kernels that BLIS is told to use where the user wishes these, or NULL; -1: none. */
+/* The number of the kernels for BLIS, given the user's wish or NULL; -1: BLIS chooses. */
 int ag__blis_kernels(const char *wish);
 #else
 static inline bool ag__blis_takes(const ag__product *p, int shares) { return (void)p, (void)shares, false; }

@@ -1,6 +1,6 @@
 /* product_tile -- the inner part of a matrix product, for one dtype and one kind of processor
  *
- * Included by product.c once for each, with these names defined; those of a dtype it undefines at its end:
+ * Included by product.c once for each, with these names defined; it undefines those of a dtype at its end:
  *
  *   PANEL, TILE   the function that is to be defined, and its inner part
  *   PACKED_PANEL, PACKED_TILE, PACKED_STEP  those for packed operands
@@ -12,12 +12,12 @@
  *   CHAIN         multiply-adds before their sum is added to y
  *   HIGH          rows of a high tile; a low one has 4
  *   PACKED_HIGH   the same where both operands are packed
- *   WIDTHS        how many kinds of tiles, by their width, are worth their code: 4; 2, both with a mask; or 1, without
- *                 masks: then b is padded with zeros to two vectors
+ *   WIDTHS        the kinds of tiles by width: 4; 2, both with a mask; or 1, without masks: then b is padded with zeros
+ *                 to two vectors
  *
- * A tile is `height` rows by one or two vectors of y. An element's sum over CHAIN steps of k is a chain of multiply-adds in a
- * register; the sums of the chains are added up, and in the end to y. So it is the same whatever tile it is in, and rounding
- * errors do not pile up. */
+ * A tile is `height` rows by one or two vectors of y. An element's sum over CHAIN steps of k is a chain of
+ * multiply-adds in a register; the sums of the chains are added up, and in the end to y. So its bits do not depend
+ * on its tile, and rounding errors do not add up. */
 
 #if WIDTHS == 1 /* never used */
 #define MASK int
@@ -28,7 +28,7 @@
 
 #include "ops/product_vector.h"
 
-/* part: the last vector is under a mask. In a low tile, rows beyond the last one repeat it and are not stored. */
+/* part: the last vector has a mask. In a low tile, rows beyond the last one repeat it and are not stored. */
 ON INLINE void TILE(const int height, const int vectors, const bool part, const panel *t, const REAL *a,
                     const REAL *old, REAL *y, int64_t rows) {
     typedef VECTOR(REAL, LANES) REAL vector;
@@ -108,7 +108,7 @@ ON static void PANEL(const panel *t) {
 
 /* ---- Packed operands ----
  *
- * The rows of a tile of a are next to each other, and so are the two vectors of b, both over all of k. */
+ * The rows of a tile of a are contiguous, and so are the two vectors of b, both over all of k. */
 
 ON INLINE void PACKED_STEP(const int height, const REAL *a, const REAL *b,
                            VECTOR(REAL, LANES) REAL sum[PACKED_HIGH][2]) {
@@ -121,7 +121,7 @@ ON INLINE void PACKED_STEP(const int height, const REAL *a, const REAL *b,
     }
 }
 
-/* Of a low tile, only so many rows are stored. */
+/* Only `rows` rows of a low tile are stored. */
 ON INLINE void PACKED_TILE(const int height, const panel *t, const REAL *a, const REAL *old, REAL *y, int64_t rows) {
     typedef VECTOR(REAL, LANES) REAL vector;
     typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;

@@ -1,14 +1,14 @@
 /* product_vector -- products of a matrix and a vector, for one dtype and one kind of processor
  *
- * Included by product_tile.h, whose names it uses, and for which product.c defines these, which it undefines:
+ * Included by product_tile.h, whose names it uses. product.c defines these, and this file undefines them:
  *
- *   DOTS, SOME_DOTS, CHAINS  the function that is to be defined for a matrix whose rows lie along the sum; its inner parts
- *   LINES, ADD_LINES         and for one whose rows are added up
- *   JOIN                     the lanes of `rows` vectors, each added up, to y
+ *   DOTS, SOME_DOTS, CHAINS  the function to define for a matrix whose rows lie along the sum; its inner parts
+ *   LINES, ADD_LINES         the same for one whose rows are added up
+ *   JOIN                     adds up the lanes of each of `rows` vectors, to y
  *
- * A dot product is cut into segments of CHAIN_STEPS vectors. A segment's sum is a chain of multiply-adds in a register, and such
- * sums are joined pairwise, vectors as they are; their lanes are added up in the end. So it is the same however many are computed
- * side by side. */
+ * A dot product is cut into segments of CHAIN_STEPS vectors. A segment's sum is a chain of multiply-adds in a
+ * register; such sums are joined pairwise as vectors, and their lanes are added up in the end. So its bits do not
+ * depend on how many are computed side by side. */
 
 /* sum[i] = Σ x[i·x_step + p]·b[i·b_step + p], over n elements, in lanes. */
 ON INLINE void CHAINS(const int rows, int64_t n, const REAL *x, const int64_t x_step, const REAL *b, int64_t b_step,
@@ -34,7 +34,7 @@ ON INLINE void CHAINS(const int rows, int64_t n, const REAL *x, const int64_t x_
     }
 }
 
-/* `rows` of the dot products, 1 or MOST_DOTS; waiting[l]: the sum of 2^l segments, if as many are still to be joined. */
+/* `rows` (1 or MOST_DOTS) of the dot products; waiting[l]: the sum of 2^l segments that is still to be joined. */
 ON INLINE void SOME_DOTS(const int rows, const dots *d, const REAL *b, REAL *y) {
     typedef VECTOR(REAL, LANES) REAL vector;
     enum { SEGMENT = CHAIN_STEPS * LANES };
@@ -103,7 +103,7 @@ ON INLINE void ADD_LINES(const int rows, int64_t n, const REAL *x, const REAL *b
     *(vector *)(void *)(sum + j) = s;
 }
 
-/* Rows are added up in groups, one after the other, and groups to y. */
+/* Rows are added up in groups, one by one, and the groups to y. */
 ON static void LINES(const dots *d) {
     enum { COLUMNS = AG__LIMIT(8192, 128) / sizeof(REAL), HALF = MOST_DOTS / 2 };
     _Alignas(64) REAL sum[COLUMNS];

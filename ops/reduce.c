@@ -1,7 +1,7 @@
 /* reduce -- sums, means and extremes over any set of axes
  *
- * A fold's order depends on the number of elements only: LANES running folds side by side, then the lanes pairwise. So
- * the result is the same bits for any vector width. The evaluator joins the folds of blocks, pairwise as well. */
+ * A fold's order depends only on the number of elements: LANES running folds side by side, then the lanes pairwise.
+ * So the result has the same bits for any vector width. The evaluator joins the folds of blocks, pairwise too. */
 #include "autograd/tape/limits.h"
 #include "ops/list.h"
 
@@ -74,7 +74,7 @@ static ag_tensor *reduce(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepd
 
 /* ---- Gradients ---- */
 
-/* t, which has the shape of y, with extent 1 in place of each axis that was reduced. */
+/* t, of y's shape, with extent 1 for each reduced axis. */
 static ag_tensor *with_axes_kept(ag_tensor *y, ag_tensor *t) {
     const ag_axes_set *set = ag_attributes(y);
     if (set->keepdims) return t;
@@ -84,14 +84,14 @@ static ag_tensor *with_axes_kept(ag_tensor *y, ag_tensor *t) {
     return ag_reshape(t, shape);
 }
 
-/* The same, repeated along those axes. Where they all came first, broadcasting finds their places by itself. */
+/* t broadcast to the shape of x. If the reduced axes all came first, broadcasting restores them by itself. */
 static ag_tensor *spread(ag_tensor *y, ag_tensor *t) {
     const ag_axes_set *set = ag_attributes(y);
     bool leading = (set->mask & (set->mask + 1)) == 0;
     return ag_broadcast_to(leading ? t : with_axes_kept(y, t), ag_shape_of(ag_input(y, 0)));
 }
 
-/* How many elements of x each element of y was made of. */
+/* How many elements of x are reduced to an element of y. */
 static double count_of(ag_tensor *y) {
     const ag_axes_set *set = ag_attributes(y);
     ag_shape shape = ag_shape_of(ag_input(y, 0));
@@ -166,7 +166,7 @@ ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims) { return redu
 
 /* ---- max, min ---- */
 
-/* A NaN is greater than no number, so that it has to be asked for; found once, it stays. */
+/* Comparisons with NaN are false, so it is tested for; once found, it stays. */
 FOLD(max_fold_i64, int64_t, a > b ? a : b)
 FOLD(max_fold_f32, float, a > b || a != a ? a : b)
 FOLD(max_fold_f64, double, a > b || a != a ? a : b)
@@ -240,7 +240,7 @@ typedef struct along {
     int64_t axis, keepdims;
 } along;
 
-/* Where the largest of n elements is; a NaN counts as larger than all but an earlier one. */
+/* The index of the largest of n elements; a NaN counts as the largest, the first of them if there are several. */
 #define ARGMAX(name, type)                                                                                             \
     static int64_t name(int64_t n, const void *x_, int64_t stride) {                                                   \
         const type *x = x_;                                                                                            \
@@ -272,11 +272,11 @@ static int64_t argmax_of(const ag_array *x, int64_t axis, int64_t output) {
 
 static bool argmax_infer(ag_infer *r) {
     const along *a = r->attributes;
-    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "dtype bool is not accepted");
+    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "the dtype bool is not supported");
     if (a->axis < 0 || a->axis >= r->shape.rank)
-        return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)a->axis);
+        return ag_reject(r, AG_ERR_AXIS, "axis %lld is out of range", (long long)a->axis);
     if (a->keepdims != 0 && a->keepdims != 1)
-        return ag_reject(r, AG_ERR_RANGE, "keepdims is %lld, neither 0 nor 1", (long long)a->keepdims);
+        return ag_reject(r, AG_ERR_RANGE, "keepdims is %lld: 0 or 1 is wanted", (long long)a->keepdims);
     if (r->shape.extent[a->axis] == 0)
         return ag_reject(r, AG_ERR_SHAPE, "axis %lld has no elements", (long long)a->axis);
     r->dtype = AG_I64;

@@ -1,7 +1,8 @@
-/* shape -- the same elements in another shape or order, and tensors put together
+/* shape -- the same elements in another shape or order, and concatenation
  *
- * Views decide shape, strides and offset when they are recorded and never copy. Attributes are kept worked out: axes
- * are not negative, extents are not −1, a slice's ends are cut to its axis. What changes nothing is not recorded. */
+ * The shape, strides and offset of a view are known when it is recorded; a view never copies. Attributes are
+ * normalised: axes are not negative, extents are not −1, a slice's ends are clamped to its axis. A call that changes
+ * nothing is not recorded. */
 #include "autograd/eval/eval.h"
 #include "ops/list.h"
 
@@ -9,7 +10,7 @@
 
 /* ---- Common to all ---- */
 
-/* The extents that are asked for; only the first `rank` are stored. */
+/* The extents of the new shape; only the first `rank` are stored. */
 typedef struct extents {
     int64_t rank;
     int64_t extent[AG_MAX_RANK];
@@ -23,11 +24,11 @@ static extents extents_of(const ag_shape *shape) {
     return e;
 }
 
-/* The shape that an infer is asked for, which may be any bytes. */
+/* Take the new shape from the attributes, which may be any bytes. */
 static bool take_shape(ag_infer *r) {
     const extents *e = r->attributes;
     if (e->rank < 0 || e->rank > AG_MAX_RANK || r->attribute_bytes < extents_bytes(e))
-        return ag_reject(r, AG_ERR_SHAPE, "the new shape would have %lld axes, of %zu bytes", (long long)e->rank,
+        return ag_reject(r, AG_ERR_SHAPE, "the attributes hold no shape: %lld axes in %zu bytes", (long long)e->rank,
                          r->attribute_bytes);
     r->shape = (ag_shape){.rank = (int)e->rank};
     memcpy(r->shape.extent, e->extent, (size_t)e->rank * sizeof(int64_t));
@@ -44,7 +45,7 @@ static ag_tensor *no_axis(const char *name, ag_tensor *x, int axis) {
     return ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, x->layout->rank);
 }
 
-/* x as it is now: a variable may be given another value later. */
+/* x, with its present value if it is a variable. */
 static ag_tensor *unchanged(ag_tensor *x) {
     ag_tensor *y = ag__current(x);
     return y ? y : ag__nil_of(x->tape);
@@ -60,7 +61,7 @@ static void row_major(const ag_shape *shape, int64_t *stride) {
     }
 }
 
-/* Axes of x joined where one step along the outer is the whole of the inner; returns how many are left. */
+/* Axes of x, joined where the outer stride is the inner's extent times its stride; returns how many are left. */
 static int joined_axes(const ag__layout *x, int64_t *extent, int64_t *stride) {
     int n = 0;
     for (int i = 0; i < x->rank; i++) {
@@ -74,8 +75,8 @@ static int joined_axes(const ag__layout *x, int64_t *extent, int64_t *stride) {
     return n;
 }
 
-/* Strides that show the elements of x in another shape of the same size, if there are any: each new axis must divide
- * what is left of one joined axis. */
+/* The strides of a view of x in another shape of the same size; false if there are none. Each new axis must divide
+ * the rest of one joined axis. */
 static bool reshape_strides(const ag__layout *x, const ag_shape *shape, int64_t *stride) {
     row_major(shape, stride);
     if (x->contiguous || x->size == 0) return true;
@@ -101,13 +102,13 @@ static bool reshape_infer(ag_infer *r) {
     r->offset = r->x[0]->offset;
     for (int i = 0; i < r->shape.rank; i++)
         if (r->shape.extent[i] == -1)
-            return ag_reject(r, AG_ERR_SHAPE, "%lld elements do not tell what extent -1 stands for",
-                             (long long)x->size);
+            return ag_reject(r, AG_ERR_SHAPE, "extent -1 cannot be inferred from %lld elements", (long long)x->size);
     if (!ag__shape_valid(&r->shape, &size, &why)) return ag_reject(r, AG_ERR_SHAPE, "the new shape has %s", why);
     if (size != x->size)
-        return ag_reject(r, AG_ERR_SHAPE, "%lld elements do not fit a shape of %lld", (long long)x->size,
+        return ag_reject(r, AG_ERR_SHAPE, "x has %lld elements, and the new shape %lld", (long long)x->size,
                          (long long)size);
-    return reshape_strides(x, &r->shape, r->stride) || ag_reject(r, AG_ERR_SHAPE, "the elements must be copied first");
+    return reshape_strides(x, &r->shape, r->stride) ||
+           ag_reject(r, AG_ERR_SHAPE, "x must be copied first: no strides show it in this shape");
 }
 
 static ag_tensor *reshape_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_reshape(g, ag_shape_of(ag_input(y, i))); }
@@ -121,7 +122,7 @@ const ag_op ag__op_reshape = {.name = "reshape",
                               .infer = reshape_infer,
                               .vjp = reshape_vjp};
 
-/* Put in what one extent −1 stands for; it stays where that cannot be told, and infer refuses it. */
+/* Replace one extent −1. It stays if it cannot be inferred, and infer refuses it. */
 static void work_out(ag_shape *shape, int64_t size) {
     int64_t rest = 1;
     int unknown = -1;
@@ -156,7 +157,8 @@ ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes) {
         int64_t e = x->layout->extent[i];
         bool chosen = mask & 1u << i;
         if (chosen && e != 1 && axes.count >= 0)
-            return ag__fail("squeeze", 1, &x, AG_ERR_SHAPE, "axis %d has extent %lld, not 1", i, (long long)e);
+            return ag__fail("squeeze", 1, &x, AG_ERR_SHAPE,
+                            "axis %d has extent %lld: only an axis of extent 1 can be removed", i, (long long)e);
         if (!chosen || e != 1) shape.extent[shape.rank++] = e;
     }
     return ag_reshape(x, shape);
@@ -186,13 +188,13 @@ static bool permute_infer(ag_infer *r) {
     uint32_t seen = 0;
     for (int i = 0; i < x->rank; i++) {
         int a = o->axis[i];
-        if (a >= x->rank || seen & 1u << a) return ag_reject(r, AG_ERR_AXIS, "each axis must be there once");
+        if (a >= x->rank || seen & 1u << a) return ag_reject(r, AG_ERR_AXIS, "each axis must be given once");
         seen |= 1u << a;
         r->shape.extent[i] = x->extent[a];
         r->stride[i] = ag__strides(x)[a];
     }
     for (int i = x->rank; i < AG_MAX_RANK; i++)
-        if (o->axis[i] != 0) return ag_reject(r, AG_ERR_AXIS, "axis %d is given for rank %d", i, x->rank);
+        if (o->axis[i] != 0) return ag_reject(r, AG_ERR_AXIS, "axis %d is out of range for rank %d", i, x->rank);
     r->offset = r->x[0]->offset;
     return true;
 }
@@ -210,7 +212,7 @@ static ag_tensor *permute_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return (void)i, ag_is_nil(g) ? g : record_permute(g, &inverse);
 }
 
-/* The last two axes exchanged is a transpose. */
+/* A permutation that exchanges the last two axes is a transpose. */
 static const char *permute_notation(const ag_tensor *y) {
     const order *o = ag_attributes(y);
     int rank = ag_rank(y);
@@ -234,7 +236,7 @@ ag_tensor *ag_permute(ag_tensor *x, ag_axes axes) {
     order o = {{0}};
     if (!ag__inputs_usable("permute", 1, &x, &nil)) return nil;
     if (axes.count != x->layout->rank)
-        return ag__fail("permute", 1, &x, AG_ERR_AXIS, "%d axes are given instead of %d", axes.count, x->layout->rank);
+        return ag__fail("permute", 1, &x, AG_ERR_AXIS, "%d axes are given: %d are wanted", axes.count, x->layout->rank);
     if (!ag__axes_mask("permute", x, &axes, &mask, &nil)) return nil;
     for (int i = 0; i < axes.count; i++) o.axis[i] = (uint8_t)ag__axis(axes.axis[i], axes.count);
     return record_permute(x, &o);
@@ -257,7 +259,8 @@ static bool broadcast_to_infer(ag_infer *r) {
     if (!take_shape(r)) return false;
     r->offset = r->x[0]->offset;
     int more = r->shape.rank - x->rank;
-    if (more < 0) return ag_reject(r, AG_ERR_SHAPE, "the new shape has only %d axes", r->shape.rank);
+    if (more < 0)
+        return ag_reject(r, AG_ERR_SHAPE, "the new shape has %d axes: at least %d are wanted", r->shape.rank, x->rank);
     for (int i = 0; i < x->rank; i++) {
         int64_t e = x->extent[i], wanted = r->shape.extent[more + i];
         if (e != wanted && e != 1)
@@ -268,7 +271,7 @@ static bool broadcast_to_infer(ag_infer *r) {
     return true;
 }
 
-/* x̄ = Σ ȳ over the axes that are new, or that were stretched from extent 1. */
+/* x̄ = Σ ȳ over the axes that are new or had extent 1. */
 static ag_tensor *broadcast_to_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_shape from = ag_shape_of(ag_input(y, i)), to = ag_shape_of(y);
     int more = to.rank - from.rank, stretched = 0;
@@ -302,13 +305,13 @@ ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape) {
 
 /* ---- slice, flip, embed: each is the other's gradient ---- */
 
-typedef struct places { /* start, start+step, … along `axis` of the longer of x and y */
+typedef struct range { /* indices start, start+step, … on `axis` of the longer of x and y */
     int64_t axis, start, step;
     int64_t extent; /* of y */
-} places;
+} range;
 
-/* Whether m places lie within an axis of extent n. */
-static bool inside(const places *p, int64_t m, int64_t n) {
+/* Whether m indices lie within an axis of extent n. */
+static bool inside(const range *p, int64_t m, int64_t n) {
     if (m < 0 || p->step == 0) return false;
     if (m == 0) return true;
     if (p->start < 0 || p->start >= n) return false;
@@ -317,14 +320,14 @@ static bool inside(const places *p, int64_t m, int64_t n) {
     return (uint64_t)(m - 1) <= ahead / step;
 }
 
-/* From one place to the next; a step that is never taken may be too large to multiply. */
-static int64_t stride_of(const places *p, int64_t m, int64_t stride) { return m > 1 ? stride * p->step : stride; }
+/* The stride between indices. With one index the step is unused, and may be too large to multiply. */
+static int64_t stride_of(const range *p, int64_t m, int64_t stride) { return m > 1 ? stride * p->step : stride; }
 
 static bool slice_infer(ag_infer *r) {
-    const places *p = r->attributes;
+    const range *p = r->attributes;
     const ag_tensor *x = r->x[0];
     if (p->axis < 0 || p->axis >= r->shape.rank || !inside(p, p->extent, r->shape.extent[p->axis]))
-        return ag_reject(r, AG_ERR_RANGE, "%lld places from %lld, step %lld, are not on axis %lld",
+        return ag_reject(r, AG_ERR_RANGE, "%lld indices from %lld, step %lld, are not all on axis %lld",
                          (long long)p->extent, (long long)p->start, (long long)p->step, (long long)p->axis);
     memcpy(r->stride, ag__strides(x->layout), (size_t)r->shape.rank * sizeof(int64_t));
     r->offset = x->offset + (p->extent > 0 ? p->start * r->stride[p->axis] : 0);
@@ -334,7 +337,7 @@ static bool slice_infer(ag_infer *r) {
 }
 
 static ag_tensor *slice_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    places p = *(const places *)ag_attributes(y);
+    range p = *(const range *)ag_attributes(y);
     p.extent = ag_extent(ag_input(y, i), (int)p.axis);
     return ag_apply(&ag__op_embed, 1, &g, &p, sizeof p);
 }
@@ -343,26 +346,26 @@ const ag_op ag__op_slice = {.name = "slice",
                             .notation = "slice_{i0}({0}, {i1}, {i2}, {i3})",
                             .kind = AG_KIND_VIEW,
                             .arity = 1,
-                            .attribute_bytes = sizeof(places),
+                            .attribute_bytes = sizeof(range),
                             .infer = slice_infer,
                             .vjp = slice_vjp};
 
-/* `at` counted from the end if negative, and cut to −1 … n (backwards to −1 … n−1, forwards to 0 … n). */
+/* `at`, counted from the end if negative, clamped to 0 … n forwards and to −1 … n−1 backwards. */
 static int64_t cut(int64_t at, int64_t n, bool backwards) {
     int64_t low = backwards ? -1 : 0, high = backwards ? n - 1 : n;
     if (at < 0) at += n;
     return at < low ? low : at > high ? high : at;
 }
 
-static places work_out_slice(int axis, int64_t n, int64_t start, int64_t stop, int64_t step) {
+static range work_out_slice(int axis, int64_t n, int64_t start, int64_t stop, int64_t step) {
     bool backwards = step < 0;
     int64_t from = start != AG_END ? cut(start, n, backwards) : backwards ? n - 1 : 0;
     int64_t to = stop != AG_END ? cut(stop, n, backwards) : backwards ? -1 : n;
     int64_t ahead = backwards ? from - to : to - from;
     uint64_t magnitude = backwards ? 0 - (uint64_t)step : (uint64_t)step;
-    if (ahead <= 0) return (places){axis, 0, 1, 0};
+    if (ahead <= 0) return (range){axis, 0, 1, 0};
     int64_t m = (int64_t)((uint64_t)(ahead - 1) / magnitude) + 1;
-    return (places){axis, from, m > 1 ? step : 1, m};
+    return (range){axis, from, m > 1 ? step : 1, m};
 }
 
 static ag_tensor *record_slice(const char *name, ag_tensor *x, int axis, int64_t start, int64_t stop, int64_t step) {
@@ -371,7 +374,7 @@ static ag_tensor *record_slice(const char *name, ag_tensor *x, int axis, int64_t
     int a = ag__axis(axis, x->layout->rank);
     if (a < 0) return no_axis(name, x, axis);
     if (step == 0) return ag__fail(name, 1, &x, AG_ERR_RANGE, "step 0 leads nowhere");
-    places p = work_out_slice(a, x->layout->extent[a], start, stop, step);
+    range p = work_out_slice(a, x->layout->extent[a], start, stop, step);
     if (p.extent == x->layout->extent[a] && p.start == 0 && p.step == 1) return unchanged(x);
     return ag_apply(&ag__op_slice, 1, &x, &p, sizeof p);
 }
@@ -384,7 +387,7 @@ ag_tensor *ag_flip(ag_tensor *x, int axis) { return record_slice("flip", x, axis
 
 /* ---- Copying between strided arrays ---- */
 
-typedef struct copying { /* axes of extent 1 taken out, and neighbours joined where both sides allow */
+typedef struct copying { /* without axes of extent 1; neighbouring axes joined where both sides allow */
     int rank;
     int64_t extent[AG_MAX_RANK], to[AG_MAX_RANK], from[AG_MAX_RANK]; /* strides in bytes */
     size_t bytes;
@@ -457,18 +460,18 @@ static void copy(char *to, const int64_t *to_stride, const ag_array *x, int thre
 /* ---- embed ---- */
 
 static bool embed_infer(ag_infer *r) {
-    const places *p = r->attributes;
+    const range *p = r->attributes;
     if (p->axis < 0 || p->axis >= r->shape.rank)
-        return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)p->axis);
+        return ag_reject(r, AG_ERR_AXIS, "axis %lld is out of range", (long long)p->axis);
     if (!inside(p, r->shape.extent[p->axis], p->extent))
-        return ag_reject(r, AG_ERR_RANGE, "%lld elements from %lld, step %lld, do not fit into %lld",
+        return ag_reject(r, AG_ERR_RANGE, "%lld indices from %lld, step %lld, are not all within extent %lld",
                          (long long)r->shape.extent[p->axis], (long long)p->start, (long long)p->step,
                          (long long)p->extent);
     r->shape.extent[p->axis] = p->extent;
     return true;
 }
 
-/* One row of x added to one of y: n elements at strides. */
+/* Add a row of x to a row of y: n elements at strides. */
 static void add_row(ag_dtype dtype, int64_t n, void *y, int64_t y_step, const void *x, int64_t x_step) {
     int64_t *y_i64 = y;
     const int64_t *x_i64 = x;
@@ -490,7 +493,7 @@ static void add_row(ag_dtype dtype, int64_t n, void *y, int64_t y_step, const vo
     }
 }
 
-/* The elements of x, which has some, added to those at `to` with other strides. */
+/* Add the elements of x, which is not empty, to those at `to`, which have other strides. */
 static void add(char *to, const int64_t *stride, const ag_array *x) {
     int last = x->rank - 1;
     int64_t at[AG_MAX_RANK] = {0}, bytes = (int64_t)ag_dtype_size(x->dtype);
@@ -510,7 +513,7 @@ static void add(char *to, const int64_t *stride, const ag_array *x) {
 }
 
 static bool embed_eval(const ag_call *call) {
-    const places *p = call->attributes;
+    const range *p = call->attributes;
     const ag_array *x = &call->x[0], *y = &call->y;
     size_t bytes = ag_dtype_size(y->dtype);
     int64_t stride[AG_MAX_RANK];
@@ -525,7 +528,7 @@ static bool embed_eval(const ag_call *call) {
 }
 
 static ag_tensor *embed_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    places p = *(const places *)ag_attributes(y);
+    range p = *(const range *)ag_attributes(y);
     p.extent = ag_extent(ag_input(y, i), (int)p.axis);
     return ag_apply(&ag__op_slice, 1, &g, &p, sizeof p);
 }
@@ -535,7 +538,7 @@ const ag_op ag__op_embed = {.name = "embed",
                             .kind = AG_KIND_OPAQUE,
                             .flags = AG_OP_HIDES_NOTHING | AG_OP_ACCUMULATES,
                             .arity = 1,
-                            .attribute_bytes = sizeof(places),
+                            .attribute_bytes = sizeof(range),
                             .infer = embed_infer,
                             .eval = embed_eval,
                             .vjp = embed_vjp};
@@ -546,7 +549,7 @@ ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t st
     int a = ag__axis(axis, x->layout->rank);
     if (a < 0) return no_axis("embed", x, axis);
     if (step == 0) return ag__fail("embed", 1, &x, AG_ERR_RANGE, "step 0 leads nowhere");
-    places p = {a, start, step, n};
+    range p = {a, start, step, n};
     return ag_apply(&ag__op_embed, 1, &x, &p, sizeof p);
 }
 
@@ -592,7 +595,7 @@ ag_tensor *ag_contiguous(ag_tensor *x) {
 static bool concat_accepts(const ag_infer *r, int axis, int i) {
     const ag__layout *a = r->x[0]->layout, *b = r->x[i]->layout;
     if (r->x[i]->dtype != r->x[0]->dtype)
-        return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)r->x[0]->dtype),
+        return ag_reject(r, AG_ERR_DTYPE, "the dtypes %s and %s differ", ag_dtype_name((ag_dtype)r->x[0]->dtype),
                          ag_dtype_name((ag_dtype)r->x[i]->dtype));
     if (b->rank != a->rank) return ag_reject(r, AG_ERR_SHAPE, "input %d has %d axes, not %d", i, b->rank, a->rank);
     for (int j = 0; j < a->rank; j++)
@@ -605,13 +608,13 @@ static bool concat_accepts(const ag_infer *r, int axis, int i) {
 static bool concat_infer(ag_infer *r) {
     int64_t given = *(const int64_t *)r->attributes;
     if (given < 0 || given >= r->shape.rank)
-        return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)given);
+        return ag_reject(r, AG_ERR_AXIS, "axis %lld is out of range", (long long)given);
     int axis = (int)given;
     int64_t *total = &r->shape.extent[axis];
     for (int i = 1; i < r->n; i++) {
         if (!concat_accepts(r, axis, i)) return false;
         int64_t m = r->x[i]->layout->extent[axis];
-        if (*total > INT64_MAX - m) return ag_reject(r, AG_ERR_SHAPE, "the extents' sum is too large");
+        if (*total > INT64_MAX - m) return ag_reject(r, AG_ERR_SHAPE, "the sum of the extents is too large");
         *total += m;
     }
     return true;
@@ -646,7 +649,7 @@ const ag_op ag__op_concat = {.name = "concat",
 
 ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis) {
     ag_tensor *nil;
-    if (n < 1) return ag__fail_on(NULL, "concat", AG_ERR_RANGE, "%d tensors are none", n);
+    if (n < 1) return ag__fail_on(NULL, "concat", AG_ERR_RANGE, "%d tensors are given: at least 1 is wanted", n);
     if (!x) return ag__fail_on(NULL, "concat", AG_ERR_NULL, "the inputs are NULL");
     if (!ag__inputs_usable("concat", n, x, &nil)) return nil;
     int64_t a = ag__axis(axis, x[0]->layout->rank);

@@ -1,8 +1,7 @@
 /* source -- constants and random numbers
  *
- * Random numbers come from a counter: those of element block i of draw d under seed s are philox(key s,
- * counter (i, d)), so that any thread can make any part of them, and an element never depends on how many are
- * made beside it. */
+ * Random numbers are a function of a counter: those of block i of draw d under seed s are philox(key s, counter (i,
+ * d)). So any thread can make any part of them, and an element does not depend on how many are made with it. */
 #include "ops/list.h"
 #include "ops/vecmath.h"
 
@@ -14,7 +13,7 @@
 
 static bool full_infer(ag_infer *r) {
     double value = *(const double *)r->attributes;
-    r->shape = AG_SCALAR; /* one element is stored; ag_full shows it in every place */
+    r->shape = AG_SCALAR; /* one element is stored, which ag_full broadcasts */
     if (ag__fits(value, r->dtype)) return true;
     return ag_reject(r, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(r->dtype), value);
 }
@@ -82,9 +81,9 @@ ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n) {
 /* ---- Random bits ---- */
 
 enum {
-    LANES = 64,           /* blocks of 128 bits that are made side by side, */
-    WORDS = 4 * LANES,    /* what they come to in words of 32, */
-    EACH_F32 = WORDS,     /* and in numbers: an f32 takes one word, */
+    LANES = 64,           /* blocks of 128 bits computed side by side, */
+    WORDS = 4 * LANES,    /* their words of 32 bits, */
+    EACH_F32 = WORDS,     /* and their numbers: an f32 takes one word, */
     EACH_F64 = WORDS / 2, /* an f64 two */
     ROUNDS = 10,          /* as the paper recommends */
     WORK = 8              /* steps a number, about */
@@ -119,20 +118,20 @@ AG_BLOCK_KERNEL static void philox(const stream *s, uint64_t start, uint32_t wor
     }
 }
 
-/* 0 <= u < 1 of 24 bits, and of 53: through int32_t, which vector units can convert. */
+/* 0 <= u < 1 with 24 or 53 random bits, by way of int32_t, which vector units can convert. */
 AG__VM float unit_f32(uint32_t w) { return (float)(int32_t)(w >> 8) * 0x1p-24f; }
 AG__VM double unit_f64(uint32_t high, uint32_t low) {
     return ((double)(int32_t)(high >> 5) * 0x1p26 + (double)(int32_t)(low >> 6)) * 0x1p-53;
 }
 
-/* ---- Making numbers of them, a chunk at a time ---- */
+/* ---- From bits to numbers, a batch at a time ---- */
 
 typedef void maker(const stream *s, const uint32_t word[WORDS], void *y);
 
 typedef struct drawing {
     const ag_call *call;
     maker *make;
-    int64_t each; /* elements of a chunk */
+    int64_t each; /* elements of a batch */
 } drawing;
 
 static void draw_share(void *d_, int i, int n) {
@@ -140,8 +139,8 @@ static void draw_share(void *d_, int i, int n) {
     const stream *s = d->call->attributes;
     const ag_array *y = &d->call->y;
     const size_t bytes = ag_dtype_size(y->dtype);
-    const int64_t chunks = (y->size + d->each - 1) / d->each, end = ag__share_start(chunks, i + 1, n);
-    for (int64_t c = ag__share_start(chunks, i, n); c < end; c++) {
+    const int64_t batches = (y->size + d->each - 1) / d->each, end = ag__share_start(batches, i + 1, n);
+    for (int64_t c = ag__share_start(batches, i, n); c < end; c++) {
         uint32_t word[WORDS];
         double made[EACH_F64];
         const int64_t start = c * d->each, count = y->size - start < d->each ? y->size - start : d->each;
@@ -172,14 +171,13 @@ static bool random_infer(ag_infer *r) {
     if (r->dtype != AG_F32 && r->dtype != AG_F64)
         return ag_reject(r, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(r->dtype));
     if (fabs(s->first) <= most && fabs(s->second) <= most) return true;
-    return ag_reject(r, AG_ERR_RANGE, "%g and %g are not both finite in %s", s->first, s->second,
+    return ag_reject(r, AG_ERR_RANGE, "%g and %g must both be finite in %s", s->first, s->second,
                      ag_dtype_name(r->dtype));
 }
 
 /* ---- Uniform ---- */
 
-/* low + (high − low)·u, unless that width is infinite; and as rounding may lead out of the interval, cut to
- * the numbers in it. */
+/* low + (high − low)·u, unless that width is infinite; clamped, as rounding may lead out of the interval. */
 AG_BLOCK_KERNEL static void uniform_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
     const float low = (float)s->first, high = (float)s->second, width = (float)(s->second - s->first);
     const float first = (double)low < s->first ? nextafterf(low, INFINITY) : low;
@@ -210,7 +208,8 @@ AG_BLOCK_KERNEL static void uniform_f64(const stream *s, const uint32_t word[WOR
 static bool uniform_infer(ag_infer *r) {
     const stream *s = r->attributes;
     if (!random_infer(r)) return false;
-    return s->first <= s->second || ag_reject(r, AG_ERR_RANGE, "low is %g and high %g", s->first, s->second);
+    return s->first <= s->second ||
+           ag_reject(r, AG_ERR_RANGE, "low is %g and high is %g: low <= high is wanted", s->first, s->second);
 }
 
 static bool uniform_eval(const ag_call *call) {
@@ -231,9 +230,9 @@ ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low,
 
 /* ---- Normal ---- */
 
-/* Two uniform numbers, u in (0, 1] and v in [0, 1), give two normal ones: √(−2·ln u) times the cosine and the
- * sine of 2πv. For f32 u has 31 bits, so that the tails reach to 6.6 rather than to 5.8. These draw a model's first
- * weights, once, and are not worth a copy for each kind of processor. */
+/* Two uniform numbers, u in (0, 1] and v in [0, 1), give two normal ones: √(−2·ln u) times the cosine and the sine
+ * of 2πv. For f32 u has 31 bits, so that the tails reach 6.6 rather than 5.8. Normal numbers are drawn once, for a
+ * model's first weights: not worth a copy for each kind of processor. */
 static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
     enum { PAIRS = EACH_F32 / 2 };
     const float mean = (float)s->first, std = (float)s->second;
@@ -261,7 +260,7 @@ static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
 static bool normal_infer(ag_infer *r) {
     const stream *s = r->attributes;
     if (!random_infer(r)) return false;
-    return s->second >= 0 || ag_reject(r, AG_ERR_RANGE, "the standard deviation is %g", s->second);
+    return s->second >= 0 || ag_reject(r, AG_ERR_RANGE, "the standard deviation is %g: 0 or more is wanted", s->second);
 }
 
 static bool normal_eval(const ag_call *call) {

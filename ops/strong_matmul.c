@@ -1,9 +1,10 @@
-/* strong_matmul -- matrix products in which the zeros of one operand, a cotangent, are stronger than what they meet
+/* strong_matmul -- matrix products with strong zeros: a 0 of the cotangent times infinity or NaN is 0
  *
- * A plain product differs only if a 0 meets an infinite or NaN element, which the result then shows. So the smaller is
- * looked through of the result and of what the zeros meet; mostly all of it is finite, and the plain product is the answer.
- * Else the product is made of copies with 0 in place of what is not finite, and each such element added where it meets no
- * strong 0: what is finite in the result has the bits of a plain product that never met the others. */
+ * A plain product differs only if a 0 meets an infinite or NaN element, and then the result is not finite either. So
+ * the smaller of the result and the other operand is searched; usually all of it is finite, and the plain product is
+ * the answer. Else the operands are copied with 0 in place of elements that are not finite, the copies are
+ * multiplied, and the products of each such element with anything but strong zeros are added. Finite elements of the
+ * result have the bits of a plain product. */
 #include "autograd/eval/eval.h"
 #include "ops/list.h"
 
@@ -11,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { A = 1, B = 2 }; /* bits of the attribute: whose zeros are strong */
+enum { A = 1, B = 2 }; /* bits of the attribute: the operands with strong zeros */
 
-/* ---- Looking for what is not finite ---- */
+/* ---- Searching for elements that are not finite ---- */
 
-/* Axes with their strides, the nearest elements last; without those of one element, in memory as well as by extent. */
+/* Axes by falling stride, without those of extent 1 or stride 0. */
 typedef struct lines {
     int rank;
     int64_t extent[AG_MAX_RANK], stride[AG_MAX_RANK], count;
@@ -64,7 +65,7 @@ static bool all_finite(const ag_array *x, const lines *l) {
     }
 }
 
-/* ---- Where something is not ---- */
+/* ---- With elements that are not finite ---- */
 
 static double number_at(const ag_array *x, int64_t i) {
     return x->dtype == AG_F32 ? (double)((const float *)x->data)[i] : ((const double *)x->data)[i];
@@ -75,7 +76,7 @@ static void add_at(const ag_array *y, int64_t i, double value) {
     else ((double *)y->data)[i] += value;
 }
 
-/* Row-major, in scratch memory. */
+/* A row-major copy, in scratch memory. */
 static bool packed(const ag_call *call, const ag_array *x, int64_t stride[AG_MAX_RANK], ag_array *copy) {
     *copy = *x;
     int64_t step = 1;
@@ -95,7 +96,8 @@ static void clear_what_is_not_finite(const ag_array *x) {
     }
 }
 
-/* What a[…,i,k] that is not finite gives to y[…,i,j], for every b[…,k,j] but strong zeros; all three packed. */
+/* y[…,i,j] += a[…,i,k]·b[…,k,j] for every a that is not finite and every b that is not a strong zero; all three
+ * packed. */
 static void add_from_a(const ag_array *a, const ag_array *b, const ag_array *y, bool strong) {
     int64_t m = a->shape[a->rank - 2], k = a->shape[a->rank - 1], n = b->shape[b->rank - 1];
     for (int64_t e = 0; e < a->size; e++) {
@@ -109,7 +111,7 @@ static void add_from_a(const ag_array *a, const ag_array *b, const ag_array *y, 
     }
 }
 
-/* And what b[…,k,j] gives to y[…,i,j], for every finite a[…,i,k] but strong zeros. */
+/* y[…,i,j] += a[…,i,k]·b[…,k,j] for every b that is not finite and every finite a that is not a strong zero. */
 static void add_from_b(const ag_array *a, const ag_array *b, const ag_array *y, bool strong) {
     int64_t m = a->shape[a->rank - 2], k = a->shape[a->rank - 1], n = b->shape[b->rank - 1];
     for (int64_t e = 0; e < b->size; e++) {
@@ -125,7 +127,7 @@ static void add_from_b(const ag_array *a, const ag_array *b, const ag_array *y, 
 
 /* ---- Both ---- */
 
-/* The plain product of other operands. The call is the engine's own, which hands it out as constant. */
+/* The plain product of other operands. The cast is allowed: the call is the engine's own. */
 static bool product_of(const ag_call *call, const ag_array x[2]) {
     ag_call *own = (ag_call *)(uintptr_t)call;
     const ag_array *before = own->x;
@@ -153,7 +155,7 @@ static bool met_are_finite(const ag_call *call, int64_t strong, const lines l[2]
     return (!(strong & B) || all_finite(&call->x[0], &l[0])) && (!(strong & A) || all_finite(&call->x[1], &l[1]));
 }
 
-/* What y holds before the product is added to it would be lost: then what the zeros meet is looked through. */
+/* A product that is added to y would overwrite the sum before it is searched: then the other operand is searched. */
 static bool strong_matmul_eval(const ag_call *call) {
     int64_t strong = *(const int64_t *)call->attributes;
     const lines l[2] = {lines_of(&call->x[0]), lines_of(&call->x[1])};
@@ -170,7 +172,9 @@ static bool strong_matmul_eval(const ag_call *call) {
 
 static bool strong_matmul_infer(ag_infer *r) {
     int64_t strong = *(const int64_t *)r->attributes;
-    if (strong < A || strong > (A | B)) return ag_reject(r, AG_ERR_RANGE, "%lld is no operand", (long long)strong);
+    if (strong < A || strong > (A | B))
+        return ag_reject(r, AG_ERR_RANGE, "the attribute is %lld: 1 (a), 2 (b) or 3 (both) is wanted",
+                         (long long)strong);
     return ag__op_matmul.infer(r);
 }
 

@@ -1,7 +1,7 @@
-/* windows -- sliding windows over some axes, and adding such windows up where they overlap: each is the other's gradient
+/* windows -- sliding windows over some axes, and fold, which adds overlapping windows up: each is the other's gradient
  *
- * Along a windowed axis element p·step + w of the whole is element w of the window at place p. Both operations have the
- * same attributes, which give the axes and extents of the whole. */
+ * Along a windowed axis element p·step + w of the whole is element w of window p. Both operations have the same
+ * attributes, which give the axes and extents of the whole. */
 #include "autograd/eval/eval.h"
 #include "ops/list.h"
 
@@ -13,40 +13,41 @@ typedef struct sliding {
     int64_t count, axis[MOST], size[MOST], step[MOST], extent[MOST];
 } sliding;
 
-/* How many windows there are along axis number k; 0 if its numbers make no sense. */
-static int64_t places(const sliding *s, int k) {
+/* How many windows there are along windowed axis k; 0 if its numbers are invalid. */
+static int64_t window_count(const sliding *s, int k) {
     if (s->size[k] < 1 || s->step[k] < 1 || s->size[k] > s->extent[k]) return 0;
     return (s->extent[k] - s->size[k]) / s->step[k] + 1;
 }
 
-/* Whether these are among the first `rank` axes, each once, and every one of them has at least one window. */
+/* Whether the axes are among the first `rank`, each once, with at least one window each; if not, an error. */
 static bool sliding_accepted(const ag_infer *r, const sliding *s, int rank) {
     uint32_t seen = 0;
     for (int k = 0; k < s->count; k++) {
         if (s->axis[k] < 0 || s->axis[k] >= rank || seen & 1u << s->axis[k])
-            return ag_reject(r, AG_ERR_AXIS, "each axis must be there once");
+            return ag_reject(r, AG_ERR_AXIS, "each axis must be given once");
         seen |= 1u << s->axis[k];
-        if (places(s, k) == 0)
-            return ag_reject(r, AG_ERR_RANGE, "no window of %lld, step %lld, on axis %lld with extent %lld",
+        if (window_count(s, k) == 0)
+            return ag_reject(r, AG_ERR_RANGE, "a window of %lld, step %lld, does not fit on axis %lld with extent %lld",
                              (long long)s->size[k], (long long)s->step[k], (long long)s->axis[k],
                              (long long)s->extent[k]);
     }
     return true;
 }
 
-/* From what the caller gives: the sizes of windows over x, or the extents of what the windows x are folded into. */
+/* `extents`: the sizes of windows over x or, if it folds, the extents that the windows x are folded into. */
 static ag_tensor *record(const ag_op *op, ag_tensor *x, ag_axes axes, ag_shape extents, ag_shape steps, bool folds) {
     ag_tensor *nil;
     sliding s;
     if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
     int n = axes.count == -1 ? ag_rank(x) / (folds ? 2 : 1) : axes.count, rank = ag_rank(x) - (folds ? n : 0);
     if (n < 0 || n != extents.rank || n != steps.rank)
-        return ag__fail(op->name, 1, &x, AG_ERR_SHAPE, "%d extents and %d steps are given for %d axes", extents.rank,
-                        steps.rank, n);
+        return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
+                        "%d extents and %d steps are given for %d axes: one of each for each axis is wanted",
+                        extents.rank, steps.rank, n);
     if (n == 0) return (nil = ag__current(x)) ? nil : ag__nil_of(x->tape);
     if (n > rank || rank + n > AG_MAX_RANK || (axes.count == -1 && n < rank))
-        return ag__fail(op->name, 1, &x, AG_ERR_SHAPE, "windows over %d of %d axes, of at most %d in all, cannot be", n,
-                        rank, AG_MAX_RANK);
+        return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
+                        "%d of %d axes cannot have windows: the result may have at most %d axes", n, rank, AG_MAX_RANK);
     memset(&s, 0, sizeof s);
     s.count = n;
     for (int k = 0; k < n; k++) {
@@ -72,11 +73,13 @@ static bool windows_infer(ag_infer *r) {
     memcpy(r->stride, ag__strides(x), (size_t)x->rank * sizeof(int64_t));
     for (int k = 0; k < s->count; k++) {
         int a = (int)s->axis[k], w = x->rank + k;
-        if (s->extent[k] != x->extent[a]) return ag_reject(r, AG_ERR_SHAPE, "the extents are another tensor's");
+        if (s->extent[k] != x->extent[a])
+            return ag_reject(r, AG_ERR_SHAPE, "the attributes' extents must be those of x");
         r->shape.extent[w] = s->size[k];
         r->stride[w] = r->stride[a];
-        r->shape.extent[a] = places(s, k);
-        if (r->shape.extent[a] > 1) r->stride[a] *= s->step[k]; /* a step that is never taken may be too large */
+        r->shape.extent[a] = window_count(s, k);
+        if (r->shape.extent[a] > 1)
+            r->stride[a] *= s->step[k]; /* with one window the step is unused, and may be too large */
     }
     r->shape.rank = x->rank + (int)s->count;
     r->offset = r->x[0]->offset;
@@ -105,13 +108,13 @@ static bool fold_infer(ag_infer *r) {
     if (s->count < 1 || s->count > MOST || s->count > r->shape.rank / 2)
         return ag_reject(r, AG_ERR_SHAPE, "too few axes");
     int rank = r->shape.rank - (int)s->count;
-    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "dtype bool is not accepted");
+    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "the dtype bool is not supported");
     if (!sliding_accepted(r, s, rank)) return false;
     for (int k = 0; k < s->count; k++) {
         int64_t *e = &r->shape.extent[s->axis[k]], size = r->shape.extent[rank + k];
-        if (size != s->size[k] || *e != places(s, k))
+        if (size != s->size[k] || *e != window_count(s, k))
             return ag_reject(r, AG_ERR_SHAPE, "extent %lld has %lld windows of %lld on axis %lld, not %lld of %lld",
-                             (long long)s->extent[k], (long long)places(s, k), (long long)s->size[k],
+                             (long long)s->extent[k], (long long)window_count(s, k), (long long)s->size[k],
                              (long long)s->axis[k], (long long)*e, (long long)size);
         *e = s->extent[k];
     }
@@ -119,12 +122,12 @@ static bool fold_infer(ag_infer *r) {
     return true;
 }
 
-/* Where each element of x is added, as loops from the outside in: axes of extent 1 are taken out, and neighbours joined.
- * Whatever the strides of x, each element of y gets its windows' elements in the order of their places. */
+/* The loops over x from the outermost in, without axes of extent 1, neighbouring axes joined. Whatever the strides
+ * of x, the windows' elements are added to an element of y in the order of the windows. */
 typedef struct adding {
     int rank;
     int64_t extent[AG_MAX_RANK], to[AG_MAX_RANK], from[AG_MAX_RANK]; /* strides in elements */
-    bool apart[AG_MAX_RANK];                                         /* no two of its steps add to one element */
+    bool apart[AG_MAX_RANK];                                         /* no two iterations add to one element */
 } adding;
 
 static void add_axis(adding *l, int64_t extent, int64_t to, int64_t from, bool apart) {
@@ -139,8 +142,8 @@ static void add_axis(adding *l, int64_t extent, int64_t to, int64_t from, bool a
     l->rank = n + 1;
 }
 
-/* Plain axes and places as they come, then windows, then the plain axes behind the last windowed one: there channels lie,
- * next to each other. */
+/* Plain axes and axes of windows in their order, then the axes within a window, then the plain axes behind the last
+ * windowed one: these are channels, which are contiguous. */
 static adding adding_of(const ag_call *call) {
     const sliding *s = call->attributes;
     const ag_array *x = &call->x[0], *y = &call->y;
@@ -185,7 +188,7 @@ ADD_PLANE(add_plane_f32, float, float)
 ADD_PLANE(add_plane_f64, double, double)
 ADD_PLANE(add_plane_wide, double, float)
 
-/* How elements are added, and how large they are. */
+/* The function that adds a plane of elements, and their size. */
 typedef struct adder {
     const adding *l;
     void (*plane)(const adding *l, void *y, const void *x);
@@ -212,17 +215,17 @@ static void add_share(void *a_, int i, int n) {
         add_all(a, 1, a->y + k * l->to[0] * a->y_bytes, a->x + k * l->from[0] * a->x_bytes);
 }
 
-/* Whether many windows lie over one element: then f32 is added up in f64, lest the rounding errors do so as well. */
+/* Whether many windows overlap on one element: then f32 is summed in f64, so that rounding errors do not add up. */
 static bool crowded(const sliding *s, const ag_array *x) {
     double windows = 1;
     for (int k = 0; k < s->count; k++) {
-        const int64_t over = (s->size[k] - 1) / s->step[k] + 1, places = x->shape[s->axis[k]];
-        windows *= (double)(over < places ? over : places);
+        const int64_t over = (s->size[k] - 1) / s->step[k] + 1, count = x->shape[s->axis[k]];
+        windows *= (double)(over < count ? over : count);
     }
     return windows > 2 * AG__ROWS_A_GROUP;
 }
 
-/* Threads never share an element of y: they share the outermost loop where its steps are apart. */
+/* No two threads write one element of y: they divide the outermost loop, if its iterations are apart. */
 static bool fold_eval(const ag_call *call) {
     const ag_dtype dtype = call->y.dtype;
     const bool wide = dtype == AG_F32 && crowded(call->attributes, &call->x[0]);
