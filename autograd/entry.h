@@ -123,6 +123,12 @@ typedef struct ag_micro {
 #define AG_MICRO_VALUE 255 /* in place of a register: the step's `value` as an element */
 #define AG_MICRO_WHOLE 254 /* in place of a register: the step's `value`, a whole number below 2^53, as bits */
 
+/* ag_domain -- numbers at which an operation is finite and has a derivative: above < x < below, any if both are 0 */
+typedef struct ag_domain {
+    float above, below;
+    bool nonzero; /* and 0 is none of them */
+} ag_domain;
+
 /* ag_op -- the descriptor; what does not apply is NULL or 0. It stays as it is for as long as there are tapes that it was
  * recorded on, rewound or not: what they found out about an operation they remember by its descriptor */
 struct ag_op {
@@ -141,6 +147,7 @@ struct ag_op {
     const ag_micro *micro[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; NULL: only `block` serves */
     const char *notation;             /* how ag_formula writes y: section 8 of autograd.h; NULL: name(inputs) */
     const char *(*notation_of)(const ag_tensor *y); /* the same where it hangs on attributes; may return NULL */
+    ag_domain domain[2];                            /* elementwise: of the first two inputs, whatever the attributes */
 };
 
 /* Flags */

@@ -3,7 +3,7 @@
  * A bool is one byte, 0 or 1, and every kernel that makes one keeps to that. Comparisons have no gradient and
  * say so; what is chosen by `where` or `gate` has one that reads only what was chosen, so that a NaN
  * elsewhere stays there. */
-#include "ops/list.h"
+#include "ops/rules.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,13 +17,8 @@ AG_BLOCK2(equal_f64, uint8_t, double, a == b)
 static const ag_micro equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {AG_MICRO_NOT, .a = 2}, {0}};
 static const ag_micro equal_micro_f32[] = {{AG_MICRO_EQUAL, 0, .b = 1}, {0}};
 #define equal_micro_f64 equal_micro_f32
-const ag_op ag__op_equal = {.name = "equal",
-                            .notation = "{0} = {1}",
-                            .kind = AG_KIND_ELEMENTWISE,
-                            .arity = 2,
-                            .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
-                            AG_FORMULA_ANY(equal)};
-ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_equal, 2, (ag_tensor *[]){a, b}, NULL, 0); }
+AG_COMPARISON(equal, "{0} = {1}", AG_OP_COMMUTES);
+ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_equal, a, b); }
 
 AG_BLOCK2(not_equal_bool, uint8_t, uint8_t, a != b)
 AG_BLOCK2(not_equal_i64, uint8_t, int64_t, a != b)
@@ -32,15 +27,8 @@ AG_BLOCK2(not_equal_f64, uint8_t, double, a != b)
 static const ag_micro not_equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {0}};
 static const ag_micro not_equal_micro_f32[] = {{AG_MICRO_NOT_EQUAL, 0, .b = 1}, {0}};
 #define not_equal_micro_f64 not_equal_micro_f32
-const ag_op ag__op_not_equal = {.name = "not_equal",
-                                .notation = "{0} != {1}",
-                                .kind = AG_KIND_ELEMENTWISE,
-                                .arity = 2,
-                                .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | AG_OP_COMMUTES,
-                                AG_FORMULA_ANY(not_equal)};
-ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_not_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+AG_COMPARISON(not_equal, "{0} != {1}", AG_OP_COMMUTES);
+ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_not_equal, a, b); }
 
 AG_BLOCK2(less_bool, uint8_t, uint8_t, a < b)
 AG_BLOCK2(less_i64, uint8_t, int64_t, a < b)
@@ -49,13 +37,8 @@ AG_BLOCK2(less_f64, uint8_t, double, a < b)
 static const ag_micro less_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_AND, 2, .b = 1}, {0}};
 static const ag_micro less_micro_f32[] = {{AG_MICRO_LESS, 0, .b = 1}, {0}};
 #define less_micro_f64 less_micro_f32
-const ag_op ag__op_less = {.name = "less",
-                           .notation = "{0} < {1}",
-                           .kind = AG_KIND_ELEMENTWISE,
-                           .arity = 2,
-                           .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
-                           AG_FORMULA_ANY(less)};
-ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) { return ag_apply(&ag__op_less, 2, (ag_tensor *[]){a, b}, NULL, 0); }
+AG_COMPARISON(less, "{0} < {1}", 0);
+ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_less, a, b); }
 ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return ag_less(b, a); }
 
 AG_BLOCK2(less_equal_bool, uint8_t, uint8_t, a <= b)
@@ -65,15 +48,8 @@ AG_BLOCK2(less_equal_f64, uint8_t, double, a <= b)
 static const ag_micro less_equal_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_OR, 2, .b = 1}, {0}};
 static const ag_micro less_equal_micro_f32[] = {{AG_MICRO_LESS_EQUAL, 0, .b = 1}, {0}};
 #define less_equal_micro_f64 less_equal_micro_f32
-const ag_op ag__op_less_equal = {.name = "less_equal",
-                                 .notation = "{0} <= {1}",
-                                 .kind = AG_KIND_ELEMENTWISE,
-                                 .arity = 2,
-                                 .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP,
-                                 AG_FORMULA_ANY(less_equal)};
-ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) {
-    return ag_apply(&ag__op_less_equal, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
+AG_COMPARISON(less_equal, "{0} <= {1}", 0);
+ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_less_equal, a, b); }
 ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b) { return ag_less_equal(b, a); }
 
 /* ---- Choice ---- */
@@ -114,14 +90,8 @@ static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
 static const ag_micro where_micro_f32[] = {{AG_MICRO_SELECT, 0, 1, .c = 2}, {0}};
 #define where_micro_f64 where_micro_f32
 #define where_micro_bool where_micro_f32
-const ag_op ag__op_where = {.name = "where",
-                            .notation = "where({0}, {1}, {2})",
-                            .kind = AG_KIND_ELEMENTWISE,
-                            .flags = AG_OP_CHEAP,
-                            .arity = 3,
-                            .infer = where_infer,
-                            AG_FORMULA_ANY(where),
-                            .vjp = where_vjp};
+AG_ELEMENTWISE(where, 3, "where({0}, {1}, {2})", .flags = AG_OP_CHEAP, .infer = where_infer, .vjp = where_vjp,
+               AG_FORMULA_ANY(where));
 ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_where, 3, (ag_tensor *[]){condition, a, b}, NULL, 0);
 }
@@ -190,14 +160,8 @@ static const char *gate_notation(const ag_tensor *y) {
     return "{0} * ({d0} <= {1} <= {d1})";
 }
 
-const ag_op ag__op_gate = {.name = "gate",
-                           .kind = AG_KIND_ELEMENTWISE,
-                           .flags = AG_OP_CHEAP,
-                           .arity = 2,
-                           .attribute_bytes = sizeof(gate),
-                           AG_FORMULA(gate),
-                           .vjp = gate_vjp,
-                           .notation_of = gate_notation};
+AG_ELEMENTWISE(gate, 2, NULL, .flags = AG_OP_CHEAP, .notation_of = gate_notation, .attribute_bytes = sizeof(gate),
+               .vjp = gate_vjp, AG_FORMULA(gate));
 ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high) {
     gate p = {low, high, at_low, at_high};
     return ag_apply(&ag__op_gate, 2, (ag_tensor *[]){g, x}, &p, sizeof p);
@@ -268,17 +232,10 @@ static bool cast_infer(ag_infer *r) {
 /* Asked for between real dtypes only: nothing else carries a gradient. */
 static ag_tensor *cast_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_cast(g, ag_dtype_of(ag_input(y, i))); }
 static const ag_micro cast_micro[] = {{AG_MICRO_CONVERT, .a = 0}, {0}};
-const ag_op ag__op_cast = {
-    .name = "cast",
-    .notation = "{dtype}({0})",
-    .kind = AG_KIND_ELEMENTWISE,
-    .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
-    .arity = 1,
-    .attribute_bytes = sizeof(int32_t),
-    .infer = cast_infer,
-    .block = {[AG_BOOL] = cast_bool, [AG_I64] = cast_i64, [AG_F32] = cast_f32, [AG_F64] = cast_f64},
-    .vjp = cast_vjp,
-    .micro = {[AG_BOOL] = cast_micro, [AG_F32] = cast_micro, [AG_F64] = cast_micro}};
+AG_ELEMENTWISE(cast, 1, "{dtype}({0})", .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP, .attribute_bytes = sizeof(int32_t),
+               .infer = cast_infer, .vjp = cast_vjp,
+               .block = {[AG_BOOL] = cast_bool, [AG_I64] = cast_i64, [AG_F32] = cast_f32, [AG_F64] = cast_f64},
+               .micro = {[AG_BOOL] = cast_micro, [AG_F32] = cast_micro, [AG_F64] = cast_micro});
 ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype) {
     int32_t to = (int32_t)dtype;
     return ag_apply(&ag__op_cast, 1, &x, &to, sizeof to);

@@ -3,7 +3,7 @@
  * Each checks its input before it records anything, so that an invalid call is reported under the name that was
  * called. In the exponentials m, the largest element, is held constant: it only moves the exponents into range and
  * cancels out, so the rest of the graph still has the right gradient, of any order. */
-#include "ops/list.h"
+#include "ops/rules.h"
 
 #include <float.h>
 #include <math.h>
@@ -29,38 +29,18 @@ AG_BLOCK2(below_one_f32, float, float, b < 1 ? a : 0)
 AG_BLOCK2(below_one_f64, double, double, b < 1 ? a : 0)
 AG_BLOCK2(from_one_f32, float, float, b < 1 ? 0 : a)
 AG_BLOCK2(from_one_f64, double, double, b < 1 ? 0 : a)
-static ag_tensor *below_one(ag_tensor *v, ag_tensor *e) {
-    return ag_apply(&ag__op_below_one, 2, (ag_tensor *[]){v, e}, NULL, 0);
-}
-static ag_tensor *from_one(ag_tensor *v, ag_tensor *e) {
-    return ag_apply(&ag__op_from_one, 2, (ag_tensor *[]){v, e}, NULL, 0);
-}
-static ag_tensor *below_one_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return i == 0 ? below_one(g, ag_input(y, 1)) : ag_zero_vjp(y, g, i);
-}
-static ag_tensor *from_one_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return i == 0 ? from_one(g, ag_input(y, 1)) : ag_zero_vjp(y, g, i);
-}
+static ag_tensor *below_one(ag_tensor *v, ag_tensor *e) { return ag__apply2(&ag__op_below_one, v, e); }
+static ag_tensor *from_one(ag_tensor *v, ag_tensor *e) { return ag__apply2(&ag__op_from_one, v, e); }
 static const ag_micro below_one_micro_f32[] = {
     {AG_MICRO_LESS, 1, AG_MICRO_VALUE, .value = 1}, {AG_MICRO_AND, 2, .b = 0}, {0}};
 #define below_one_micro_f64 below_one_micro_f32
 static const ag_micro from_one_micro_f32[] = {
     {AG_MICRO_LESS, 1, AG_MICRO_VALUE, .value = 1}, {AG_MICRO_SELECT, 2, AG_MICRO_VALUE, 0, .value = 0}, {0}};
 #define from_one_micro_f64 from_one_micro_f32
-const ag_op ag__op_below_one = {.name = "below_one",
-                                .notation = "{0} * ({1} < 1)",
-                                .kind = AG_KIND_ELEMENTWISE,
-                                .flags = AG_OP_CHEAP,
-                                .arity = 2,
-                                AG_FORMULA(below_one),
-                                .vjp = below_one_vjp};
-const ag_op ag__op_from_one = {.name = "from_one",
-                               .notation = "{0} * ({1} >= 1)",
-                               .kind = AG_KIND_ELEMENTWISE,
-                               .flags = AG_OP_CHEAP,
-                               .arity = 2,
-                               AG_FORMULA(from_one),
-                               .vjp = from_one_vjp};
+AG_BINARY(below_one, "{0} * ({1} < 1)", below_one(g, b), ag_zero_vjp(y, g, i), .flags = AG_OP_CHEAP,
+          AG_FORMULA(below_one));
+AG_BINARY(from_one, "{0} * ({1} >= 1)", from_one(g, b), ag_zero_vjp(y, g, i), .flags = AG_OP_CHEAP,
+          AG_FORMULA(from_one));
 
 /* A row of x, its exponentials, and their sum T = A + B: B of the largest elements, each 1, and A of the others. If
  * a softmax p = e^(x−m)/T is nearly 1, 1 − p cancels, and so does T − 1. So an element with more than half of T

@@ -4,7 +4,7 @@
  * together with two arrays: the table, where the index replaces the index on one axis, and the other, which is read
  * or written in step. Every index is checked before anything is computed. */
 #include "autograd/eval/eval.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* list -- the operations by number */
-#include "ops/list.h"
+#include "ops/rules.h"
 
-#define ENTRY(op) &op,
+#define ENTRY(kind, name) &ag__op_##name,
 static const ag_op *const all[] = {AG_OPS(ENTRY)};
 #undef ENTRY
 

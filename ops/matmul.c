@@ -3,7 +3,7 @@
  * A product's bits depend only on its shape and strides, which choose how it is computed (multiply.c); not on the
  * number of threads: each computes a part of y, or some products of a batch. */
 #include "autograd/eval/eval.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 #include "ops/product.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
  * A fold's order depends only on the number of elements: LANES running folds side by side, then the lanes pairwise.
  * So the result has the same bits for any vector width. The evaluator joins the folds of blocks, pairwise too. */
 #include "autograd/tape/limits.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 
 #include <math.h>
 #include <string.h>

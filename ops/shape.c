@@ -4,7 +4,7 @@
  * normalised: axes are not negative, extents are not −1, a slice's ends are clamped to its axis. A call that changes
  * nothing is not recorded. */
 #include "autograd/eval/eval.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 
 #include <string.h>
 

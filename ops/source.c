@@ -2,7 +2,7 @@
  *
  * Random numbers are a function of a counter: those of block i of draw d under seed s are philox(key s, counter (i,
  * d)). So any thread can make any part of them, and an element does not depend on how many are made with it. */
-#include "ops/list.h"
+#include "ops/rules.h"
 #include "ops/vecmath.h"
 
 #include <float.h>

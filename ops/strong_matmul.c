@@ -6,7 +6,7 @@
  * multiplied, and the products of each such element with anything but strong zeros are added. Finite elements of the
  * result have the bits of a plain product. */
 #include "autograd/eval/eval.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 
 #include <math.h>
 #include <stdlib.h>

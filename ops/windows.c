@@ -3,7 +3,7 @@
  * Along a windowed axis element p·step + w of the whole is element w of window p. Both operations have the same
  * attributes, which give the axes and extents of the whole. */
 #include "autograd/eval/eval.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 
 #include <string.h>
 

@@ -2,10 +2,9 @@
  *
  * Input values are exact in f32, so that both dtypes compute the same thing, and far enough apart from each other and
  * from zero for finite differences. */
-#include "tests/cases.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 
-#include "ops/list.h"
+#include "tests/cases.h"
 
 #include <float.h>
 #include <math.h>

@@ -326,12 +326,17 @@ def lists(tree):
             yield f"{path}: '{found}' adds to NULL where the list is empty: ag__numbers does not"
 
 
+def listed_ops(tree):
+    return re.findall(r"^\s*X\((\w+), (\w+)\)", tree["ops/list.h"], flags=re.M)
+
+
 def op_list(tree):
-    listed = re.findall(r"^\s*X\((ag__op_\w+)\)", tree["ops/list.h"], flags=re.M)
+    listed = [name for _, name in listed_ops(tree)]
     defined = {}
     for path, text in in_folders(tree, ["ops"], ".c").items():
-        for name in re.findall(r"^(?:static )?const ag_op (\w+)\s*=", without_comments(text), flags=re.M):
-            defined[name] = path
+        code = without_comments(text)
+        for name in re.findall(r"^(?:static )?const ag_op (?:ag__op_)?(\w+)\s*=|^AG_(?:UNARY|BINARY|WITH_NUMBER|COMPARISON|ELEMENTWISE)\((\w+), ", code, flags=re.M):
+            defined["".join(name)] = path
     if listed != sorted(listed) or len(listed) != len(set(listed)):
         yield "ops/list.h is not alphabetical, or names an operation twice"
     for name in sorted(set(defined) - set(listed)):
@@ -446,9 +451,10 @@ BREAKS = [
     ("locale", appended("autograd/report/report.c", '\nstatic void f(char *s) { snprintf(s, 9, "%g", 1.5); }\n')),
     ("locale", appended("io/csv.c", "\nstatic double f(const char *s) { return strtod(s, NULL); }\n")),
     ("lists", appended("autograd/eval/plan.c", "\nstatic uint32_t *f(ag__plan *p) { return (uint32_t *)p->holds.data + 2; }\n")),
-    ("op_list", replaced("ops/list.h", "X(ag__op_exp)", "")),
+    ("op_list", replaced("ops/list.h", "X(UNARY, exp)", "")),
     ("op_list", appended("ops/unary.c", '\nconst ag_op ag__op_new = {.name = "new"};\n')),
-    ("op_list", replaced("ops/list.h", "X(ag__op_abs)", "X(ag__op_zero)")),
+    ("op_list", appended("ops/unary.c", '\nAG_UNARY(new, "new({0})", g, AG_FORMULA(new));\n')),
+    ("op_list", replaced("ops/list.h", "X(UNARY, abs)", "X(UNARY, zero)")),
     ("sources", appended("ops/new.c", "/* new -- nothing */\n")),
     ("sources", replaced("meson.build", "'ops/arith.c',", "")),
     ("sources", replaced("meson.build", "'ops/arith.c',", "'ops/arith.c', 'ops/gone.c',")),

@@ -4,7 +4,7 @@
  * ends that is followed by one that must not be touched. On processors that it does not serve the compiler says no, and
  * most tests here have nothing to do. */
 #include "autograd/eval/compile.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 #include "tests/support.h"
 
 #include <float.h>

@@ -4,7 +4,7 @@
  * orders. What the slopes at kinks are is a table here. */
 #include "autograd/eval/compile.h"
 #include "nn/nn.h"
-#include "ops/list.h"
+#include "ops/rules.h"
 #include "tests/cases.h"
 
 #include <math.h>

@@ -4,8 +4,8 @@
  * sanitizer sees a read beyond them; the gaps between elements hold NaN. Then the operation, around the sizes where its
  * kernels change. */
 #include "autograd/eval/eval.h"
-#include "ops/list.h"
 #include "ops/product.h"
+#include "ops/rules.h"
 #include "tests/support.h"
 
 #include <float.h>

@@ -1,0 +1,114 @@
+/* rules -- elementwise operations as a table of derivatives, and what few things the operations' files share
+ *
+ * A rule is an operation's name, its notation, the cotangent of each input, and the other fields of its ag_op:
+ *
+ *     AG_UNARY(log1p, "ln(1 + {0})", ag__slope_div(g, ag_add_scalar(x, 1)), .domain = {AG_ABOVE(-1)}, AG_FORMULA(log1p));
+ *     ag_tensor *ag_log1p(ag_tensor *x) { return ag__apply1(&ag__op_log1p, x); }
+ *
+ * In a cotangent y is the output, g its cotangent, x the input or a and b the two, s the number that is the attribute. Where
+ * it takes more than an expression, it is a call of a function above the rule. */
+#ifndef AG_OPS_RULES_H
+#define AG_OPS_RULES_H
+
+#include "autograd/tape/op.h"
+#include "autograd/tape/tape.h"
+#include "ops/list.h"
+
+#include <math.h>
+
+#define AG__DECLARE_OP(kind, name) extern const ag_op ag__op_##name;
+AG_OPS(AG__DECLARE_OP)
+#undef AG__DECLARE_OP
+
+/* The entry alone, for what has attributes, no derivative, or a vjp of its own. */
+#define AG_ELEMENTWISE(name_, arity_, notation_, ...)                                                                  \
+    const ag_op ag__op_##name_ = {                                                                                     \
+        .name = #name_, .notation = notation_, .kind = AG_KIND_ELEMENTWISE, .arity = arity_, __VA_ARGS__}
+
+/* y = f(x) */
+#define AG_UNARY(name_, notation_, x_bar, ...)                                                                         \
+    static ag_tensor *name_##_vjp(ag_tensor *y, ag_tensor *g, int i) {                                                 \
+        ag_tensor *x = y->input[0];                                                                                    \
+        return (void)x, (void)g, (void)i, (x_bar);                                                                     \
+    }                                                                                                                  \
+    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
+                                  .notation = notation_,                                                               \
+                                  .kind = AG_KIND_ELEMENTWISE,                                                         \
+                                  .arity = 1,                                                                          \
+                                  .vjp = name_##_vjp,                                                                  \
+                                  __VA_ARGS__}
+
+/* y = f(a, b) */
+#define AG_BINARY(name_, notation_, a_bar, b_bar, ...)                                                                 \
+    static ag_tensor *name_##_vjp(ag_tensor *y, ag_tensor *g, int i) {                                                 \
+        ag_tensor *a = y->input[0], *b = y->input[1];                                                                  \
+        return (void)a, (void)b, i == 0 ? (a_bar) : (b_bar);                                                           \
+    }                                                                                                                  \
+    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
+                                  .notation = notation_,                                                               \
+                                  .kind = AG_KIND_ELEMENTWISE,                                                         \
+                                  .arity = 2,                                                                          \
+                                  .vjp = name_##_vjp,                                                                  \
+                                  __VA_ARGS__}
+
+/* y = f(x, s), with s a double that each kernel converts to its own dtype */
+#define AG_WITH_NUMBER(name_, notation_, x_bar, ...)                                                                   \
+    static ag_tensor *name_##_vjp(ag_tensor *y, ag_tensor *g, int i) {                                                 \
+        ag_tensor *x = y->input[0];                                                                                    \
+        const double s = *(const double *)ag__attributes(y);                                                           \
+        return (void)x, (void)s, (void)i, (x_bar);                                                                     \
+    }                                                                                                                  \
+    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
+                                  .notation = notation_,                                                               \
+                                  .kind = AG_KIND_ELEMENTWISE,                                                         \
+                                  .arity = 1,                                                                          \
+                                  .attribute_bytes = sizeof(double),                                                   \
+                                  .vjp = name_##_vjp,                                                                  \
+                                  __VA_ARGS__}
+
+/* y = whether a and b are so; and flags that it has beside a comparison's */
+#define AG_COMPARISON(name_, notation_, flags_)                                                                        \
+    AG_ELEMENTWISE(name_, 2, notation_, .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | (flags_),  \
+                   AG_FORMULA_ANY(name_))
+
+/* Domains of inputs */
+#define AG_ABOVE(number)                                                                                               \
+    { .above = number, .below = INFINITY }
+#define AG_NONZERO                                                                                                     \
+    { .nonzero = true }
+
+static inline ag_tensor *ag__apply1(const ag_op *op, ag_tensor *x) { return ag_apply(op, 1, &x, NULL, 0); }
+
+static inline ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
+    return ag_apply(op, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+static inline ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s) {
+    return ag_apply(op, 1, &x, &s, sizeof s);
+}
+
+/* The gradient of what is linear between two corners (relu, clamp, …): y = g where low < x < high, g·at_low
+ * where x = low, g·at_high where x = high, NaN where x is NaN and g not 0, and 0 elsewhere, even of a g that is infinite or
+ * NaN. In compare.c, as the next. */
+ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high);
+
+/* NaN where x is NaN and g not 0, and 0 elsewhere: what a choice adds to the gradient of what it chose from by x. */
+ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x);
+
+/* g·s and g/b in the vjp of an operation that has no infinite or NaN slope where its inputs and its output are finite: strong
+ * below a choice, for elsewhere what is infinite or NaN is seen in the outputs. In strong.c, as the next. */
+ag_tensor *ag__slope_mul(ag_tensor *g, ag_tensor *s);
+ag_tensor *ag__slope_div(ag_tensor *g, ag_tensor *b);
+
+/* The same for a·b, of which operand `cotangent` is g, and whose operands `strong` have strong zeros anyway: 1 is a, 2 is b,
+ * 3 are both. In strong_matmul.c. */
+ag_tensor *ag__slope_matmul(ag_tensor *a, ag_tensor *b, int64_t cotangent, int64_t strong);
+
+/* Whether n elements are all finite. */
+bool ag__finite_f32(int64_t n, const float *x);
+bool ag__finite_f64(int64_t n, const double *x);
+
+/* a·b, 0 where a or b is 0, whatever the other is. */
+ag_tensor *ag__mul_both_strong(ag_tensor *a, ag_tensor *b);
+
+#endif
