@@ -1,6 +1,6 @@
-/* bench -- collects the rows and runs those that are asked for: the command line
+/* bench -- the command line: collects the rows and runs the selected ones
  *
- * The program is also one of its own peers: a small program that starts and ends. */
+ * The program is also a peer of its own: a small program that starts and ends. */
 #include "bench.h"
 #include "nn/nn.h"
 
@@ -23,7 +23,7 @@ static const row *row_named(const char *name) {
     return NULL;
 }
 
-/* ---- What other processes of this program do ---- */
+/* ---- Subprocesses of this program ---- */
 
 static int small_model(void) {
     ag_tape *tape = ag_tape_new();
@@ -50,7 +50,7 @@ static int collect_rows(void) {
     return n;
 }
 
-/* A name stands for its row, or else for all rows that begin with it. */
+/* A name selects its row or, if there is none, all rows that begin with it. */
 static int select_rows(const char *name, bool chosen[MOST_ROWS]) {
     const row *exact = row_named(name);
     int found = 0;
@@ -68,7 +68,7 @@ static int misuse(const char *what, const char *argument) {
         "bench: %s%s\n"
         "usage: bench [--threads N] [--rounds N] [--quick] [--cpu] [--json FILE] [ROW...]\n"
         "       bench --list\n"
-        "A ROW is a name, or how the names of several rows begin. Without --threads each is run with one thread\n"
+        "A ROW is a name, or the beginning of several names. Without --threads each row is run with one thread\n"
         "and with two. --cpu counts the processor's time instead of the clock's: for one thread on a busy machine\n",
         what, argument);
     return 0;
@@ -93,18 +93,18 @@ static int run_chosen(const bool chosen[MOST_ROWS]) {
             print_result(&results[n++]);
         }
     if (option.json && !write_json(option.json, n, results)) {
-        fprintf(stderr, "bench: %s cannot be written\n", option.json);
+        fprintf(stderr, "bench: cannot write %s\n", option.json);
         status = 1;
     }
     children_end();
     return status;
 }
 
-/* Takes one argument, or an option and its value; returns how many that were, 0 for a mistake, which it has told. */
+/* Takes one argument, or an option and its value; returns how many it took, or 0 after a message. */
 static int take(int n, char *const *arguments, bool chosen[MOST_ROWS]) {
     const char *a = arguments[0], *value = n > 1 ? arguments[1] : "";
     bool good = true;
-    if (a[0] != '-') return select_rows(a, chosen) ? 1 : misuse("there is no row ", a);
+    if (a[0] != '-') return select_rows(a, chosen) ? 1 : misuse("unknown row ", a);
     if (strcmp(a, "--cpu") == 0) return option.cpu = true, seconds_of_work(), 1;
     if (strcmp(a, "--quick") == 0) return option.rounds = 3, option.round_seconds = 0.01, 1;
     if (strcmp(a, "--threads") == 0) {
@@ -112,11 +112,11 @@ static int take(int n, char *const *arguments, bool chosen[MOST_ROWS]) {
         option.threads[1] = 0;
     } else if (strcmp(a, "--rounds") == 0) good = number(value, 50, &option.rounds);
     else if (strcmp(a, "--json") == 0) good = *(option.json = value) != '\0';
-    else return misuse("there is no option ", a);
-    return good ? 2 : misuse("no good value for ", a);
+    else return misuse("unknown option ", a);
+    return good ? 2 : misuse("invalid value for ", a);
 }
 
-/* What other processes of this program, and only they, ask it for. */
+/* Hidden options, used by this program's own subprocesses. */
 static bool serve(int argc, char **argv, int *status) {
     if (argc != 2 || strcmp(argv[1], "--small-model") != 0) return false;
     *status = small_model();

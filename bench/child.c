@@ -1,8 +1,8 @@
 /* child -- peers that are processes of their own: PyTorch
  *
  * There is one for each number of threads, and one of PyTorch whose allocations are counted. We write "check ROW 0",
- * "run ROW REPETITIONS" or "peak ROW 0", and the child answers with a number on one line: what comes out, how many
- * seconds it took, how many bytes it held. Anything else that it answers is its reason for not doing it. */
+ * "run ROW REPETITIONS" or "peak ROW 0", and the child answers with a number on one line: the result, the seconds it
+ * took, or the bytes it held. Any other answer is its reason for refusing. */
 #include "bench.h"
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@ enum kind { PYTORCH, PYTORCH_COUNTED };
 
 struct child {
     enum kind kind;
-    int threads; /* 0: this place is free */
+    int threads; /* 0: free */
     pid_t pid;
     FILE *to, *from;
     char absent[160];
@@ -27,7 +27,7 @@ struct child {
 enum { MOST_CHILDREN = 8 };
 static child children[MOST_CHILDREN];
 
-/* libbench_count is beside this program. */
+/* libbench_count is in this program's folder. */
 static void count_allocations(void) {
     char path[4096];
     const char *self = program_path(), *slash = strrchr(self, '/');
@@ -46,7 +46,7 @@ static void become(const child *c, char *const command[], const int in[2], const
     dup2(out[1], STDOUT_FILENO);
     close(in[0]), close(in[1]), close(out[0]), close(out[1]);
     execvp(command[0], command);
-    printf("%s cannot be started\n", command[0]);
+    printf("cannot start %s\n", command[0]);
     fflush(stdout);
     _exit(127);
 }
@@ -67,12 +67,12 @@ static void start(child *c, char *const command[]) {
     signal(SIGPIPE, SIG_IGN);
     fflush(stdout);
     if (pipe(in) != 0 || pipe(out) != 0 || (c->pid = fork()) < 0) {
-        snprintf(c->absent, sizeof c->absent, "no process could be started");
+        snprintf(c->absent, sizeof c->absent, "cannot start a process");
         return;
     }
     if (c->pid == 0) become(c, command, in, out);
     close(in[0]), close(out[1]);
-    fcntl(in[1], F_SETFD, FD_CLOEXEC); /* a later child that kept our end open would keep this one from ending */
+    fcntl(in[1], F_SETFD, FD_CLOEXEC); /* if a later child kept our end open, this one would not end */
     fcntl(out[0], F_SETFD, FD_CLOEXEC);
     c->to = fdopen(in[1], "w");
     c->from = fdopen(out[0], "r");

@@ -1,6 +1,6 @@
-/* count -- preloaded into a process, counts the bytes that it has allocated and the most that these have been
+/* count -- preloaded into a process, counts its allocated bytes and their peak
  *
- * Each function does what the one behind it does, and adds or takes away what malloc_usable_size says. */
+ * Each function calls the one it replaces, and adds or subtracts malloc_usable_size. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* glibc has these beside the names that are replaced here, so that nothing has to be looked up before it can be used. */
+/* glibc exports these besides the replaced names, so no symbol has to be looked up. */
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t n, size_t bytes);
 void *__libc_realloc(void *p, size_t bytes);

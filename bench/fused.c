@@ -1,8 +1,8 @@
-/* fused -- forward and backward in as few sweeps as there can be, written by hand: the limit for what is composed
+/* fused -- forward and backward in the fewest possible sweeps, written by hand: the limit for composed functions
  *
- * Compiled for the very machine, with -ffast-math, which a library could not be. What was tried and was no faster on
- * an AMD EPYC with AVX2: strips of columns that fit the caches (the hardware fetches whole rows ahead, and the lines of
- * a strip collide in the caches), a second sweep that runs backwards over what the first has left in them. */
+ * Compiled for this machine, with -ffast-math, which a library could not be. Tried, and no faster on an AMD EPYC
+ * with AVX2: strips of columns that fit the caches (the hardware prefetches whole rows, and the lines of a strip
+ * collide in the caches); a second sweep that runs backwards over data that the first has left in them. */
 #include "bench.h"
 
 #include <math.h>
@@ -17,11 +17,11 @@ static int omp_get_thread_num(void) { return 0; }
 static int omp_get_num_threads(void) { return 1; }
 #endif
 
-enum { STRIP = 1024, MOST_THREADS = 16, SMALL = 1 << 15 }; /* fewer elements than SMALL are left to one thread */
+enum { STRIP = 1024, MOST_THREADS = 16, SMALL = 1 << 15 }; /* one thread works on fewer elements than SMALL */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* y ← a·x past the caches, where both are aligned. */
+/* y ← a·x, stored past the caches where both are aligned. */
 static void stream(int64_t n, float *restrict y, float a, const float *restrict x) {
     int64_t i = 0;
 #ifdef __AVX__
@@ -32,8 +32,8 @@ static void stream(int64_t n, float *restrict y, float a, const float *restrict 
     for (; i < n; i++) y[i] = a * x[i];
 }
 
-/* e^x for |x| < 87, and what it is there for x beyond: 2^n·e^r with |r| <= ln 2/2, and the series of e^r to r^6; within 2
- * units in the last place. */
+/* e^x, with x clamped to |x| < 87: 2^n·e^r with |r| <= ln 2/2, and the series of e^r to r^6; within 2 units in the
+ * last place. */
 static inline float exp_f32(float x) {
     x = fminf(fmaxf(x, -87), 87);
     float n = rintf(x * 1.44269504f), r = x - n * 0.693145752f - n * 1.42860677e-6f;
@@ -77,7 +77,7 @@ void fused_gelu_step(int64_t n, const float *x, const float *g, float *y, float 
 
 /* ---- Cross-entropy: a row at a time, in first-level cache ---- */
 
-enum { LANES = 32 }; /* sums side by side, so that one need not wait for the last */
+enum { LANES = 32 }; /* sums side by side, so that additions do not wait for each other */
 
 static float maximum(int64_t n, const float *x) {
     float lane[LANES], m = x[0];

@@ -1,4 +1,4 @@
-/* inputs -- the same numbers for us and for our peers, without a file: element i of stream s is a hash of both */
+/* inputs -- the same numbers for us and our peers, without a file: element i of stream s is a hash of both */
 #include "bench.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static double seconds_by(clockid_t clock) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Of children, those that have ended count; the peers' processes have not. */
+/* Only children that have ended count; the peers' processes have not. */
 static double seconds_of_children(void) {
     struct rusage u;
     getrusage(RUSAGE_CHILDREN, &u);
@@ -33,7 +33,7 @@ void *room(int64_t bytes) {
     size_t rounded = ((size_t)bytes + 63) / 64 * 64;
     void *p = aligned_alloc(64, rounded);
     if (!p) {
-        fprintf(stderr, "bench: no memory for %lld bytes\n", (long long)bytes);
+        fprintf(stderr, "bench: out of memory (%lld bytes)\n", (long long)bytes);
         exit(2);
     }
     return memset(p, 0, rounded);
@@ -70,7 +70,7 @@ int64_t *noise_labels(int64_t n, uint64_t stream, int64_t classes) {
     return x;
 }
 
-/* The logarithm gives each of several tensors its say, whatever its size; the other term has the signs. */
+/* The logarithm makes each of several tensors count, whatever its size; the other term has the signs. */
 static double weighed(double plain, double size) { return size > 0 ? log(size) + plain / size : size; }
 
 double weigh_f64(const double *x, int64_t n) {
@@ -140,11 +140,11 @@ void copy_bytes(int threads, int64_t moved, int64_t repetitions) {
     }
 }
 
-/* ---- Tapes, and what they hold ---- */
+/* ---- Tapes and their memory ---- */
 
 static struct { int64_t live, peak; } counted;
 
-/* An ag_allocator whose peak can be forgotten, which a tape's own cannot. */
+/* An ag_allocator whose peak can be reset; a tape's own cannot. */
 static void *count_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
     (void)ctx;
     void *y = new_bytes ? aligned_alloc(64, (new_bytes + 63) / 64 * 64) : NULL;

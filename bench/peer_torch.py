@@ -1,9 +1,9 @@
 """PyTorch, doing the benchmark's rows on command.
 
-Reads commands, one a line, and answers each with a number: "check ROW 0" sets the row up, does it once, and tells a
-number that stands for what came out; "run ROW N" does it N times, and tells the seconds that took; "peak ROW 0" tells
-the most bytes that were allocated while it was done, above those that were before, which needs count.c preloaded. The
-arguments are the number of threads, and --clock or --cpu: whether seconds are the clock's or the processor's.
+Reads commands, one a line, and answers each with a number. "check ROW 0" sets the row up, does it once, and returns a
+number that depends on all results; "run ROW N" does it N times, and returns the seconds; "peak ROW 0" returns the peak
+of the allocated bytes meanwhile, above those allocated before, and needs count.c preloaded. The arguments are the
+number of threads, and --clock or --cpu: whether seconds are the clock's or the processor's.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ except ImportError as error:
 
 
 def hashes(n, stream):
-    """inputs.c has the same."""
+    """The same as in inputs.c."""
     z = ((np.uint64(stream) << np.uint64(32)) + np.arange(1, n + 1, dtype=np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -40,7 +40,7 @@ def labels(n, stream, classes):
 
 
 def weigh(*tensors):
-    """A number that changes with misplaced and wrong elements, as inputs.c has it."""
+    """A number that changes with misplaced and wrong elements, as in inputs.c."""
     total = 0.0
     for t in tensors:
         flat = t.detach().double().flatten()
@@ -50,7 +50,7 @@ def weigh(*tensors):
     return total
 
 
-# A row is a function that does its work once and returns what came out, for `weigh`; or that and another, which checks.
+# A row is a function that does its work once and returns its results, for `weigh`; or that and a second, which checks.
 
 
 def ops(length):
@@ -239,7 +239,7 @@ def lenet(batch=64):
     for i, linear in enumerate(linears):
         n, m = linear.weight.shape
         weight = noise((m, n), 20 + i, (3 / m) ** 0.5)
-        if i == 0:  # the channels come last in ours, and first here
+        if i == 0:  # channels are the last axis of ours, and the first here
             weight = weight.view(5, 5, 16, n).permute(2, 0, 1, 3).reshape(m, n)
         linear.weight.data, linear.bias.data = weight.t().contiguous(), torch.zeros(n)
     relu, pool = torch.nn.ReLU(), torch.nn.MaxPool2d(2)
@@ -290,7 +290,7 @@ def make(name):
 
 
 def build(name):
-    """What does the row, and what does it and returns a number that stands for what came out."""
+    """A function that does the row, and one that does it and returns a number that depends on all results."""
     made = make(name)
     return made if isinstance(made, tuple) else (made, lambda: weigh(*made()))
 
@@ -330,7 +330,7 @@ def main():
                     current, (work, check) = name, build(name)
                 answer = check() if command == "check" else run(work, int(repetitions), clock)
             print(answer, flush=True)
-        except Exception as error:  # whatever it is, it is this row's alone
+        except Exception as error:  # any error is this row's alone
             print(f"{name}: {type(error).__name__}: {error}".replace("\n", " "), flush=True)
 
 

@@ -1,4 +1,4 @@
-/* report -- what was measured, as a table and as JSON */
+/* report -- the measurements, as a table and as JSON */
 #include "bench.h"
 
 #include <math.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double minimum(const side *s) { return s->sample[0]; } /* they are sorted */
+static double minimum(const side *s) { return s->sample[0]; } /* samples are sorted */
 
 static double median(const side *s) {
     int n = s->rounds;
@@ -22,7 +22,7 @@ static bool has_figures(const side *s) { return !s->failed && s->rounds > 0; }
 
 /* ---- The table ---- */
 
-/* Three digits and a unit that fits: 83.1 ns. */
+/* Three digits and a fitting unit: 83.1 ns. */
 static const char *told(char text[32], const char *unit, double x) {
     static const struct {
         double from;
@@ -44,7 +44,7 @@ static const char *told(char text[32], const char *unit, double x) {
     return text;
 }
 
-/* A copy is named by how much it copies. */
+/* A copy is named by the bytes that it copies. */
 static const char *name_of(char text[32], const row *r, const peer *p) {
     char bytes[32];
     if (p->where == COPY) snprintf(text, 32, "copy, %s moved", told(bytes, "B", (double)r->moved));
@@ -79,7 +79,7 @@ static void print_peer(const outcome *out, const side *s) {
     char a[32], b[32];
     printf(" %-20s", name_of(a, out->row, s->peer));
     if (!has_figures(s)) {
-        puts(s->absent ? " absent: './dev bench --install-peers' gets it" : s->failed ? " FAILED" : "");
+        puts(s->absent ? " absent: './dev bench --install-peers' installs it" : s->failed ? " FAILED" : "");
         return;
     }
     printf(" %10s %10s", told(a, out->row->unit, median(s)), told(b, out->row->unit, minimum(s)));
@@ -117,8 +117,8 @@ static void json_number(FILE *file, const char *key, double x) {
     else fprintf(file, ", \"%s\": null", key);
 }
 
-/* One object for each peer: ours_s and peer_s are medians, in the row's unit; the ratio is that of the minima. Names have
- * nothing that would have to be escaped. */
+/* One object for each peer: ours_s and peer_s are medians, in the row's unit; the ratio is that of the minima. Names
+ * need no escaping. */
 static void json_peer(FILE *file, const outcome *out, const side *s) {
     const side *ours = &out->side[0];
     bool here = has_figures(ours), there = has_figures(s);
@@ -134,7 +134,7 @@ static void json_peer(FILE *file, const outcome *out, const side *s) {
     fprintf(file, ", \"absent\": %s, \"same_result\": %s}", s->absent ? "true" : "false", s->wrong ? "false" : "true");
 }
 
-/* Written beside and then renamed: whoever reads the file finds it whole. */
+/* Written beside the target and then renamed: readers see a whole file. */
 bool write_json(const char *path, int n, const outcome *results) {
     char beside[4096];
     if (snprintf(beside, sizeof beside, "%s.part", path) >= (int)sizeof beside) return false;

@@ -1,8 +1,7 @@
-/* rows_composed -- functions composed from primitives, forward and backward, beside PyTorch's fused ones and what is
- * fused by hand
+/* rows_composed -- functions composed from primitives, forward and backward, beside PyTorch's fused ones and ours fused
+ * by hand
  *
- * x is the input, of n rows by c columns; g is the cotangent that comes from above. Both are given, y and all gradients
- * are computed. */
+ * x is the input, of n rows by c columns; g is the cotangent of y. Both are given, y and all gradients are computed. */
 #include "bench.h"
 #include "nn/nn.h"
 
@@ -21,8 +20,8 @@ static struct {
     ag_tensor *x, *g;
     ag_batchnorm norm;
     ag_layernorm row_norm;
-    float *y, *dx;       /* of what is fused by hand */
-    fused_batchnorm own; /* its other results too */
+    float *y, *dx;       /* results fused by hand */
+    fused_batchnorm own; /* and its other results */
 } s;
 
 static float *input(int i, int64_t n, double scale) { return s.memory[i] = noise_f32(n, (uint64_t)i + 1, scale); }
@@ -52,7 +51,7 @@ static bool tear_down(const row *r) {
     return good;
 }
 
-/* Evaluates n results in one sweep, weighs them if they are to be weighed, and rewinds. */
+/* Evaluates n results in one sweep, weighs them if `weighed`, and rewinds. */
 static double finish(int n, ag_tensor *const all[], bool weighed) {
     ag_eval_all(n, all);
     double sum = 0;
@@ -161,7 +160,7 @@ static void cross_entropy_by_hand(const row *r, int64_t repetitions) {
 
 static double check_cross_entropy_by_hand(const row *r) {
     double loss = one_cross_entropy_by_hand(r);
-    return log(loss) + 1 + weigh_f32(s.dx, r->size[0] * r->size[1]); /* the first as weigh has it */
+    return log(loss) + 1 + weigh_f32(s.dx, r->size[0] * r->size[1]); /* the loss, as weigh_f32 counts it */
 }
 
 /* ---- Elementwise ---- */

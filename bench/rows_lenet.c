@@ -1,9 +1,9 @@
 /* rows_lenet -- a training step of a convolutional network of LeNet-5's shape: forward, backward, update by SGD, and
  * reading the loss
  *
- * 64 images of 28×28; convolutions of 6 and 16 channels with 5×5 windows, relu and 2×2 maxima; then 400-120-84-10. The
- * parameters begin the same as PyTorch's; what is compared is the third loss, and by how much three
- * steps have changed the parameters' squares. */
+ * 64 images of 28×28; convolutions of 6 and 16 channels with 5×5 windows, relu and 2×2 maxima; then 400-120-84-10.
+ * The parameters begin the same as PyTorch's; the third loss is compared, and the change of the parameters' squares
+ * after three steps. */
 #include "bench.h"
 #include "nn/nn.h"
 
@@ -107,7 +107,7 @@ int lenet_rows(row *to) {
                   .teardown = tear_down,
                   .peers = {{.name = "torch", .where = TORCH, .limit = 0.9}}};
     to[1] = (row){.name = "lenet_memory",
-                  .what = "the most memory that it takes, above its parameters",
+                  .what = "peak memory above its parameters",
                   .unit = "B",
                   .each = "",
                   .once = true,

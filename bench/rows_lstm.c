@@ -1,6 +1,6 @@
 /* rows_lstm -- a long short-term memory over a sequence, forward and backward, beside PyTorch's cell in a loop
  *
- * With gates i, f, a, o = xₜ·wx + h·wh + b, four times HIDDEN columns in this order, as torch.nn.LSTMCell has them:
+ * With gates i, f, a, o = xₜ·wx + h·wh + b, four times HIDDEN columns in this order, as in torch.nn.LSTMCell:
  *     c ← σ(f)·c + σ(i)·tanh(a),  h ← σ(o)·tanh(c) */
 #include "bench.h"
 
@@ -103,7 +103,7 @@ int lstm_rows(row *to) {
                   .teardown = tear_down,
                   .peers = {{.name = "torch, cell loop", .where = TORCH, .limit = 0.3}}};
     to[1] = (row){.name = "lstm_memory",
-                  .what = "the most memory that it takes, above its parameters",
+                  .what = "peak memory above its parameters",
                   .unit = "B",
                   .each = "",
                   .once = true,

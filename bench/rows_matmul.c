@@ -1,8 +1,8 @@
-/* rows_matmul -- one product of square matrices, by us, by BLIS and by OpenBLAS; and many small ones, beside PyTorch
+/* rows_matmul -- one product of square matrices, by us, BLIS and OpenBLAS; and many small ones, beside PyTorch
  *
  * The layouts: n is row-major and t its transpose, for a and then b; "slice" has both operands inside larger
- * matrices, "step" takes every second column of a. All are views, which nobody copies beforehand. BLIS chooses its kernels
- * by itself, or as BLIS_ARCH_TYPE says. */
+ * matrices, "step" takes every second column of a. All are views, never copied beforehand. BLIS chooses its kernels
+ * by itself, or by BLIS_ARCH_TYPE. */
 #include "bench.h"
 
 #include <dlfcn.h>
@@ -31,7 +31,7 @@ enum layout { NN, NT, TN, TT, SLICE, STEP };
 
 /* ---- Operands ---- */
 
-/* Both operands lie in a matrix of 2n by 2n, of which they are a part unless they are packed. */
+/* Both operands lie in a matrix of 2n by 2n, as a part of it unless they are packed. */
 static operand place(enum layout layout, int which, int64_t n) {
     bool transposed = which == 0 ? layout == TN || layout == TT : layout == NT || layout == TT;
     if (layout == SLICE) return (operand){.offset = n / 2 * 2 * n + n / 2, .row = 2 * n, .column = 1};
@@ -65,7 +65,7 @@ static double weigh_out(const row *r) {
     return s.dtype == AG_F32 ? weigh_f32(s.out, s.n * s.n) : weigh_f64(s.out, s.n * s.n);
 }
 
-/* ---- We ---- */
+/* ---- Ours ---- */
 
 static ag_tensor *view(enum layout layout, int which, ag_tensor *x) {
     int64_t n = s.n;
@@ -129,13 +129,13 @@ static bool set_up_batch(const row *r, int threads) {
 
 /* ---- BLIS ---- */
 
-/* dlsym gives a pointer to data, which C does not convert to one to a function; POSIX lets the bits be copied. */
+/* dlsym returns a pointer to data, which C does not convert to a function pointer; POSIX allows copying the bits. */
 static void find(void *library, const char *name, void *pointer, size_t bytes) {
     void *found = dlsym(library, name);
     memcpy(pointer, &found, bytes);
 }
 
-/* From blis.h: what is not to be transposed; sizes and strides have 64 bits. */
+/* From blis.h: not transposed; sizes and strides have 64 bits. */
 static struct {
     void (*sgemm)(int, int, int64_t, int64_t, int64_t, const float *, const float *, int64_t, int64_t, const float *,
                   int64_t, int64_t, const float *, float *, int64_t, int64_t);
@@ -182,7 +182,7 @@ static double check_blis(const row *r) {
 
 /* ---- OpenBLAS ---- */
 
-/* From cblas.h, which may be another library's: row-major, not transposed, transposed. */
+/* From cblas.h (the installed one may be another library's): row-major, not transposed, transposed. */
 enum { ROW_MAJOR = 101, AS_IT_IS = 111, TRANSPOSED = 112 };
 
 static struct {

@@ -1,6 +1,6 @@
 /* rows_optimiser -- one step of an optimiser over many parameters, whose gradients are given
  *
- * Parameters begin at 0, so that what is compared after three steps is nothing but updates. */
+ * Parameters begin at 0, so that the compared values after three steps are the updates alone. */
 #include "bench.h"
 #include "nn/nn.h"
 
@@ -73,7 +73,7 @@ int optimiser_rows(row *to) {
                   .teardown = tear_down,
                   .peers = {{.name = "torch, foreach", .where = TORCH, .limit = 0.7}, {.name = "copy", .where = COPY}}};
     to[1] = (row){.name = "adam_10M_memory",
-                  .what = "the most memory that it takes, above parameters and moments",
+                  .what = "peak memory above parameters and moments",
                   .unit = "B",
                   .each = "",
                   .once = true,

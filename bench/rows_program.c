@@ -1,4 +1,4 @@
-/* rows_program -- the library as a program meets it: how long one takes to start and end, how large it is */
+/* rows_program -- the time that a program with the library takes to start and end, and the library's size */
 #include "bench.h"
 
 #include <math.h>
@@ -22,14 +22,14 @@ static bool run_program(char *const command[]) {
     return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-/* This program with a hidden option, which builds a small model and prints one gradient step's loss. */
+/* This program with a hidden option: it builds a small model and prints one gradient step's loss. */
 static void start_and_end(const row *r, int64_t repetitions) {
     char *command[] = {(char *)(uintptr_t)program_path(), (char *)(uintptr_t) "--small-model", NULL};
     for (int64_t k = 0; k < repetitions; k++)
         if (!run_program(command)) fprintf(stderr, "bench: %s: the program fails\n", r->name);
 }
 
-/* The shared library that was built beside this program, found from where the program is. */
+/* The shared library that was built with this program, found relative to it. */
 static bool library_path(char *path, size_t bytes) {
     static const char *const names[] = {"libautograd.so", "libautograd.dylib"};
     const char *self = program_path(), *slash = strrchr(self, '/');
@@ -45,7 +45,7 @@ static double stripped_size(const row *r) {
     char library[1024], stripped[] = "/tmp/autograd-bench-XXXXXX";
     struct stat info = {0};
     if (!library_path(library, sizeof library)) {
-        fprintf(stderr, "bench: %s: there is no %s\n", r->name, library);
+        fprintf(stderr, "bench: %s: cannot find %s\n", r->name, library);
         return NAN;
     }
     int file = mkstemp(stripped);
@@ -60,7 +60,7 @@ static double stripped_size(const row *r) {
 int program_rows(row *to) {
     const row rows[] = {
         {.name = "startup",
-         .what = "start a program that builds and differentiates a small model, until it has ended",
+         .what = "a program that builds and differentiates a small model, from start to end",
          .unit = "s",
          .each = "",
          .once = true,

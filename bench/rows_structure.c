@@ -1,6 +1,6 @@
-/* rows_structure -- what planning costs and gains: programs whose structure is new each time, and programs that come again
+/* rows_structure -- the cost and gain of planning: programs whose structure is new each time, and recurring programs
  *
- * A random program of additions, multiplications and tanh over 16 parameters, forward and backward, beside the same by the
+ * A random program of additions, multiplications and tanh over 16 parameters, forward and backward, beside the
  * reference evaluator, which plans nothing. */
 #include "bench.h"
 
@@ -60,7 +60,7 @@ static double step(program *p, const row *r, uint64_t structure) {
     for (int i = 0; i < PARAMETERS; i++) value[i] = p->p[i];
     for (; n < r->size[OPERATIONS] + PARAMETERS; n++) {
         uint32_t reach = n < REACH ? (uint32_t)n : REACH;
-        ag_tensor *a = value[n - 1], *b = value[n - 1 - below(&state, reach)]; /* so that all are needed */
+        ag_tensor *a = value[n - 1], *b = value[n - 1 - below(&state, reach)]; /* so that all values are needed */
         value[n] = n % 3 == 0 ? ag_add(a, b) : n % 3 == 1 ? ag_mul(a, b) : ag_tanh(a);
     }
     ag_grad(ag_sum(value[n - 1]), PARAMETERS, p->p, dp);
@@ -84,7 +84,7 @@ static double operations(const row *r) { return (double)r->size[OPERATIONS]; }
 
 static row structure_row(int64_t n, int64_t elements, int64_t structures, double limit) {
     row r = {
-        .what = structures ? "a program that comes again, forward and backward, by the evaluator that chooses itself"
+        .what = structures ? "a recurring program, forward and backward, by the automatic evaluator"
                            : "programs whose structure is always new, forward and backward, likewise",
         .unit = "s",
         .each = "operation",

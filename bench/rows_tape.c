@@ -1,6 +1,6 @@
-/* rows_tape -- what a node costs: to record, to differentiate, to compute when it is tiny, to hold by the million
+/* rows_tape -- the cost of a node: to record, to differentiate, to compute when tiny, to hold by the million
  *
- * All of them use one chain, y ← y·a, y + b, tanh y and so on, with 8 elements and a, b, x parameters. */
+ * All rows use one chain, y ← y·a, y + b, tanh y and so on, with 8 elements and a, b, x parameters. */
 #include "bench.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@ static struct {
     ag_mark mark;
     ag_tensor *p[3]; /* x, a, b */
     int64_t length;
-    double nodes; /* one repetition's, forward and backward */
+    double nodes; /* of one repetition, forward and backward */
 } s;
 
 static ag_tensor *chain(int64_t length) {
@@ -50,7 +50,7 @@ static bool set_up(const row *r, int threads) {
     return fine(s.tape);
 }
 
-/* As long a chain as gives size[0] nodes with its gradient. */
+/* A chain that has size[0] nodes with its gradient. */
 static bool set_up_nodes(const row *r, int threads) {
     if (!set_up(r, threads)) return false;
     s.length = (int64_t)((double)r->size[0] / nodes_of(PROBE) * PROBE);
@@ -97,7 +97,7 @@ static void steps(const row *r, int64_t repetitions) {
 
 static double check(const row *r) { return (void)r, step(); }
 
-/* ---- Growth: as many nodes in all, in chains of another length ---- */
+/* ---- Growth: the same number of nodes, in chains of another length ---- */
 
 static void grow(int64_t length, int64_t times) {
     ag_tensor *dp[3];
@@ -133,10 +133,10 @@ static row growth_row(const char *many, int64_t nodes_each, bool bytes) {
              .peers = {{.name = "goal", .where = FIGURE, .figure = 250, .limit = 1}}};
     snprintf(r.name, sizeof r.name, "growth_%s%s", many, bytes ? "_bytes" : "");
     if (bytes) {
-        r.what = "the most memory that a chain of so many nodes holds, values included";
+        r.what = "peak memory of a chain of this many nodes, values included";
         r.measure = bytes_a_node;
     } else {
-        r.what = "a chain of so many nodes: record, differentiate, evaluate, rewind";
+        r.what = "a chain of this many nodes: record, differentiate, evaluate, rewind";
         r.work = chains;
         r.count = nodes;
         r.peers[0] = (peer){.name = "10^5 nodes", .where = HERE, .work = yardsticks, .limit = 1.5};

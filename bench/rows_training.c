@@ -1,8 +1,8 @@
 /* rows_training -- whole training steps: forward, backward, update by SGD, and reading the loss
  *
- * The batch lies in memory and is not copied, here (ag_wrap) or there. Every step begins with a rewind, as a user's
- * loop does. The parameters begin the same as PyTorch's; what is compared is the third loss, and
- * by how much three steps have changed the parameters' squares. */
+ * The batch lies in memory and is not copied, by us (ag_wrap) or PyTorch. Every step begins with a rewind, as in a
+ * user's loop. The parameters begin the same as PyTorch's; the third loss is compared, and the change of the
+ * parameters' squares after three steps. */
 #include "bench.h"
 #include "nn/nn.h"
 
@@ -120,7 +120,7 @@ static double peak(const row *r) {
 }
 
 static row memory_row(const char *name, bool is_wide, bool has_norm) {
-    row r = {.what = "the most memory that the training step takes, above the network's parameters",
+    row r = {.what = "peak memory of the training step, above the network's parameters",
              .unit = "B",
              .each = "",
              .size = {is_wide, has_norm},

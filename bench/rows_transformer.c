@@ -1,6 +1,6 @@
-/* rows_transformer -- a transformer's block, forward and backward, beside PyTorch's built-in parts
+/* rows_transformer -- a transformer block, forward and backward, beside PyTorch's built-in parts
  *
- * B sequences of T places with C features each, H heads of D = C/H features:
+ * B sequences of T positions with C features each, H heads of D = C/H features:
  *     h = x + proj(attention(norm1(x))),  y = h + narrow(gelu(widen(norm2(h)))) */
 #include "bench.h"
 #include "nn/nn.h"
@@ -103,7 +103,7 @@ static double peak(const row *r) { return peak_above(r, steps, s.tape, 1 + PARAM
 
 int transformer_rows(row *to) {
     to[0] = (row){.name = "transformer",
-                  .what = "a transformer's block, B=8 T=64 C=128 H=4, forward and backward",
+                  .what = "a transformer block, B=8 T=64 C=128 H=4, forward and backward",
                   .unit = "s",
                   .each = "",
                   .setup = set_up,
@@ -112,7 +112,7 @@ int transformer_rows(row *to) {
                   .teardown = tear_down,
                   .peers = {{.name = "torch", .where = TORCH, .limit = 0.5}}};
     to[1] = (row){.name = "transformer_memory",
-                  .what = "the most memory that it takes, above its parameters and its input",
+                  .what = "peak memory above its parameters and its input",
                   .unit = "B",
                   .each = "",
                   .once = true,

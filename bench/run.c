@@ -1,7 +1,7 @@
-/* run -- one row: ours and its peers' numbers compared, then their times taken in turn
+/* run -- one row: compares our number with its peers', then times the sides in turn
  *
- * Each side of a row (we, and each peer) gets so many repetitions that a round takes it settings.round_seconds, and the
- * rounds alternate: ours, theirs, ours, theirs. The ratio is that of the minima: what disturbs only ever adds. */
+ * Each side of a row (we, and each peer) gets as many repetitions as take settings.round_seconds, and the rounds
+ * alternate: ours, theirs, ours, theirs. The ratio is that of the minima, because disturbances only ever add time. */
 #include "bench.h"
 
 #include <math.h>
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* A row whose rounds are slow has fewer of them, but this many at least. With one thread there is no need to wait between
- * them, so that each is cut into several: the shorter it is, the likelier it is to be left alone by other programs. */
+/* A row with slow rounds has fewer of them, but at least this many. With one thread no wait between rounds is
+ * needed, so each is cut into several: the shorter a round, the less likely other programs disturb it. */
 enum { LEAST_ROUNDS = 3, CUT = 4 };
 static const double row_seconds = 2.5, tolerance = 2e-6;
 
@@ -36,7 +36,7 @@ static bool has_number(const side *s) {
     return !s->absent && s->peer->where != FIGURE && s->peer->where != COPY && (remote(s) || s->peer->check);
 }
 
-/* Whoever has a number to compare gets ours, within what another order of summation explains. */
+/* Every side with a number to compare must get ours, within the error of another order of summation. */
 static void check_sides(outcome *out, const settings *how) {
     double ours = out->row->check ? out->row->check(out->row) : NAN;
     for (int i = 1; i < out->sides; i++) {
@@ -67,8 +67,8 @@ static void note(const outcome *out, side *s, double time) {
     s->sample[s->rounds++] = time / (double)s->repetitions / count;
 }
 
-/* Also warms up what there is to be warmed up. Returns what a round will take; the first go of what is so slow that it
- * has no use for warming up is a round already. */
+/* Also warms up. Returns the seconds of a round; the first run of a row too slow to need a warm-up is a round
+ * already. */
 static double choose_repetitions(const outcome *out, side *s, const settings *how) {
     double wanted = how->round_seconds / cuts(out), t = seconds(out, s, s->repetitions = 1, how);
     if (t > row_seconds / 8) return note(out, s, t), t;
@@ -86,8 +86,8 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* After a parallel loop the threads of OpenMP spin for some milliseconds before they sleep, and would take the processor
- * from the side that comes next. */
+/* After a parallel loop the threads of OpenMP spin for some milliseconds before they sleep, and would take the
+ * processor from the next side. */
 static void wait_for_idle_threads(const outcome *out) {
     const struct timespec pause = {.tv_nsec = 10000000};
     if (out->threads > 1) nanosleep(&pause, NULL);
@@ -112,7 +112,7 @@ static void time_sides(outcome *out, const settings *how) {
         qsort(out->side[i].sample, (size_t)out->side[i].rounds, sizeof(double), ascending);
 }
 
-/* ---- What is not a time ---- */
+/* ---- Rows that are not times ---- */
 
 static void measure_sides(outcome *out, const settings *how) {
     side *ours = &out->side[0];

@@ -1,9 +1,9 @@
-/* activations -- sigmoid, tanh and relu: the gradients that one derives by hand, beside those that the engine finds
+/* activations -- sigmoid, tanh and relu: gradients derived by hand, beside those of the engine
  *
  *     activations [OUTDIR]
  *
  * docs/learn/1-activations.md has the derivations. A is the activation of Z, and dA is the gradient dL/dA that comes
- * from the rest of a network; wanted is dZ. With OUTDIR, a picture of the three and their slopes goes there. */
+ * from the rest of a network; dZ is wanted. With OUTDIR, it writes a picture of the three and their slopes there. */
 #include <autograd/autograd.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ enum { N = 5, GRID = 161 };
 
 static const double z[N] = {-2, -0.5, 0, 0.5, 2}, da[N] = {1, -2, 3, 0.5, -1};
 
-/* dL/dx for one x that A depends on: the cotangent dA pulled back to it. */
+/* dL/dx for an x that A depends on: the cotangent dA pulled back to x. */
 static ag_tensor *gradient_at(ag_tensor *x, ag_tensor *A, ag_tensor *dA) {
     ag_tensor *dx;
     ag_vjp(1, &A, &dA, 1, &x, &dx, AG_STRICT);
@@ -41,7 +41,7 @@ static void sigmoid(ag_tensor *Z, ag_tensor *dA) {
     show_formula(dZ);
 }
 
-/* The same function in four steps. Each step's gradient is there to be asked for. */
+/* The same function in four steps. The gradient at each step can be asked for. */
 static void sigmoid_in_steps(ag_tensor *Z, ag_tensor *dA) {
     double ds[N], de[N], dm[N], dz[N];
     for (int i = 0; i < N; i++) {
@@ -69,7 +69,7 @@ static void tanh_in_steps(ag_tensor *Z, ag_tensor *dA) {
         a[i] = p / q;
         dp[i] = da[i] / q;
         dq[i] = -da[i] * p / (q * q);
-        du[i] = dp[i] + dq[i];  /* U is used twice: in P and in Q */
+        du[i] = dp[i] + dq[i];  /* U is used twice, in P and in Q */
         dd[i] = -dp[i] + dq[i]; /* so is D */
         dz[i] = da[i] * (1 - a[i] * a[i]);
     }

@@ -1,7 +1,7 @@
-/* batchnorm -- batch normalisation from nine operations, and every gradient on the way, beside those derived by hand
+/* batchnorm -- batch normalisation from nine operations, and every intermediate gradient, beside those derived by hand
  *
- * docs/learn/2-batchnorm.md has the derivations. N samples as rows, C features; dLdBZ is what comes from the rest of a
- * network. There is no backward code here: each gradient is the cotangent at a recorded tensor. */
+ * docs/learn/2-batchnorm.md has the derivations. N samples as rows, C features; dLdBZ comes from the rest of a
+ * network. No backward code is needed: each gradient is the cotangent at a recorded tensor. */
 #include <autograd/autograd.h>
 #include <math.h>
 #include <nn/nn.h>
@@ -101,7 +101,7 @@ static void layer(ag_tape *tape, const by_hand *h) {
     show("dLdZ", d[5], h->dLdZ);
     show("  in one line", d[5], h->in_one_line);
 
-    /* A path by itself: what the other paths go through is held constant. */
+    /* A single path: the tensors on the other paths are held constant. */
     show_part("The two paths of M");
     ag_tensor *held_M = ag_stop_gradient(M), *held_V = ag_stop_gradient(V);
     ag_tensor *direct = pulled_back(normalised(D, held_V), d[2], M), *by_V = pulled_back(V, d[3], M);
@@ -125,7 +125,7 @@ static void layer(ag_tape *tape, const by_hand *h) {
     printf("\n== The recorded gradient\ndLdM = %s\n", ag_formula(d[4], NULL));
 }
 
-/* The library's layer is the same operations, and keeps running statistics to evaluate with. */
+/* The library's layer consists of the same operations, and keeps running statistics for evaluation. */
 static void running(ag_tape *tape, const by_hand *h) {
     double mean[C], var[C], BZ[SIZE];
     ag_batchnorm norm;

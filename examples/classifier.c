@@ -2,9 +2,9 @@
  *
  *     classifier [OUTDIR]
  *
- * docs/learn/5-classifier.md has the derivations. Columns are the m samples, W_l is destination × source,
- * Z_l = W_l·A_{l−1} + B_l. The small network is 2-3-3-1, of sigmoids only; the larger one 2-16-16-16-1, of tanh. Both are
- * judged on moons that they have not seen; moons.svg shows where they draw the line. */
+ * docs/learn/5-classifier.md has the derivations. Columns are the m samples, W_l is destination × source, Z_l =
+ * W_l·A_{l−1} + B_l. The small network is 2-3-3-1, of sigmoids only; the larger one 2-16-16-16-1, of tanh. Both are
+ * tested on moons that they have not seen; moons.svg shows where they draw the line. */
 #define _POSIX_C_SOURCE 200809L /* mkdir */
 #include <autograd/autograd.h>
 #include <errno.h>
@@ -51,7 +51,8 @@ static ag_tensor *forward(network *n, ag_tensor *X) {
 
 /* ---- Its gradients, by hand: dZ3 = A3 − Y, and then layer by layer ---- */
 
-/* The cost has a mean over m: the engine's dZ and dA have the 1/m that one leaves out by hand until dW and dB. */
+/* The cost has a mean over m: the engine's dZ and dA have the factor 1/m, which derivations by hand often leave out
+ * until dW and dB. */
 static void by_hand(ag_tape *tape) {
     enum { m = 4, MOST = 3 * m };
     const double x[2 * m] = {0.5, -1, 0.3, 1.1, 0.8, 0.2, -0.7, -0.4}, y[m] = {1, 0, 0, 1};
@@ -136,7 +137,7 @@ static double train(network *n, ag_tape *tape, const moons *training, const moon
     return score;
 }
 
-/* The probability of the second moon over the plane, and the training samples. */
+/* A map of the probability of the second moon over the plane, and the training samples. */
 static plot_map map_of(network *n, ag_tape *tape, const moons *training, double value[GRID * GRID]) {
     plot_map m = {.x_low = -1.6, .x_high = 2.6, .y_low = -1.2, .y_high = 1.6, .rows = GRID, .columns = GRID};
     static double x[2 * GRID * GRID];

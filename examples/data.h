@@ -11,13 +11,13 @@ typedef struct samples {
     ag_tensor *labels; /* (N) of i64 */
 } samples;
 
-/* digits.csv in a random order that is always the same; errors are the tape's. */
+/* digits.csv in a random order, always the same; errors are the tape's. */
 void digits_read(ag_tape *tape, samples *training, samples *held_out);
 
 /* The chosen rows. */
 samples samples_at(samples all, int64_t n, const int64_t rows[]);
 
-/* A number from 0 to n−1 from a small generator of its own, so that it is the same everywhere. */
+/* A number from 0 to n−1, from a small generator of its own: the same everywhere. */
 int64_t random_below(int64_t n, uint64_t *state);
 
 /* Fisher and Yates's shuffle. */

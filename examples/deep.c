@@ -1,10 +1,10 @@
-/* deep -- a network of many layers reads handwritten digits, with every means against overfitting that courses teach
+/* deep -- a network of many layers reads handwritten digits, with the means against overfitting that courses teach
  *
  *     deep [sgd | momentum | rmsprop | adam] [batchnorm | layernorm | plain]
  *
- * digits.c is the gentler introduction. Here there are five hidden layers, each affine – normalisation – relu – dropout;
- * the loss is the cross-entropy plus ½·λ·Σ w², and the optimiser is to be chosen. docs/learn/3-layers.md has the parts.
- * The 360 held-out digits are never trained on; at least 98 % of them have to be read right. */
+ * digits.c is the gentler introduction. This one has five hidden layers, each affine – normalisation – relu –
+ * dropout; the loss is the cross-entropy plus ½·λ·Σ w², and the optimiser is an argument. docs/learn/3-layers.md has
+ * the parts. The 360 held-out digits are never trained on; at least 98 % of them must be read right. */
 #include <autograd/autograd.h>
 #include <nn/nn.h>
 #include <stdio.h>
@@ -92,7 +92,7 @@ static void optimiser_init(optimiser *o, rule_kind rule, const model *m) {
     else ag_sgd_init(&o->sgd, m->parameters, m->parameter, o->slots, 0, rule == MOMENTUM ? 0.9 : 0);
 }
 
-/* With a rate that goes from the given one down to 0 as `done` goes from 0 to 1. */
+/* The rate falls from the given one to 0 as `done` goes from 0 to 1. */
 static void optimiser_step(optimiser *o, ag_tensor *const gradient[], double done) {
     o->sgd.rate = o->rmsprop.rate = o->adam.rate = rates[o->rule] * (1 - done);
     if (o->rule == RMSPROP) ag_rmsprop_step(&o->rmsprop, gradient);

@@ -2,9 +2,9 @@
  *
  *     digits [OUTDIR]
  *
- * Read hello.c first. This is a whole project in small: read a data set, describe a model, check its gradients, train
- * it, judge it on samples that it has never seen, and look at what it got wrong. Into OUTDIR (the current directory)
- * go loss.svg, the course of the training, and model.dot, the model's recorded graph up to its loss.
+ * Read hello.c first. This is a small but whole project: read a data set, describe a model, check its gradients, train
+ * it, test it on samples that it has never seen, and look at its mistakes. It writes to OUTDIR (by default the current
+ * directory) loss.svg, the course of the training, and model.dot, the model's recorded graph up to its loss.
  *
  * The model is three linear layers, 64-128-64-10, with batch normalisation and relu after the first two. */
 #define _POSIX_C_SOURCE 200809L /* isatty, mkdir */
@@ -47,7 +47,7 @@ static const double GOOD_ENOUGH = 0.96;
 typedef struct model {
     ag_linear linear[LAYERS];
     ag_batchnorm norm[LAYERS - 1];
-    ag_tensor *parameter[PARAMETERS]; /* the three weights first, then all that is small */
+    ag_tensor *parameter[PARAMETERS]; /* the three weights first, then the small ones */
 } model;
 
 static void model_init(model *m, ag_tape *tape, ag_dtype dtype) {
@@ -81,7 +81,7 @@ typedef struct samples {
     ag_tensor *labels; /* (N) */
 } samples;
 
-/* Fisher and Yates's shuffle, with a small generator of its own, so that it is the same everywhere. */
+/* Fisher and Yates's shuffle, with a small generator of its own: the same order everywhere. */
 static void shuffle(int64_t n, int64_t order[], uint64_t *state) {
     for (int64_t i = n - 1; i > 0; i--) {
         *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -126,14 +126,14 @@ typedef struct lesson {
     samples batch;
 } lesson;
 
-/* The parameters x that are being varied are the model's own, so there is no need to look at x. */
+/* x are the model's own parameters, so x is not used. */
 static ag_tensor *loss_of(void *context, int n, ag_tensor *const x[]) {
     const lesson *l = context;
     (void)n, (void)x;
     return ag_cross_entropy(model_scores(l->model, l->batch.images, true), l->batch.labels);
 }
 
-/* A tape for this model, whose matrices are so small that several threads would only wait for each other. */
+/* A tape for this model; its matrices are so small that several threads would only wait for each other. */
 static ag_tape *small_tape(uint64_t seed) {
     ag_tape *tape = ag_tape_new();
     ag_tape_set_threads(tape, 1);
@@ -142,7 +142,7 @@ static ag_tape *small_tape(uint64_t seed) {
 }
 
 /* Every gradient of the model against finite differences, in f64: each element of the biases, gammas and betas; the
- * weights, which have thousands of elements, along random directions. */
+ * weights, with thousands of elements, along random directions. */
 static bool gradients_are_right(void) {
     ag_tape *tape = small_tape(2);
     model m;
@@ -181,7 +181,7 @@ static double accuracy(const model *m, samples s) {
     return ag_item(ag_accuracy(model_scores(m, s.images, false), s.labels));
 }
 
-/* On a terminal, how far the epoch is; the line of the epoch then takes its place. */
+/* On a terminal, the progress of the epoch; the epoch's line then replaces it. */
 static void show_progress(int epoch, int64_t done) {
     enum { BAR = 40 };
     char bar[BAR + 1] = {0};
@@ -224,7 +224,7 @@ static void train(const model *m, samples training, samples held_out, history *h
     printf("  epoch     loss   training   held out   samples/s\n");
     for (int i = 0; i < EPOCHS; i++) {
         double start = seconds();
-        adam.rate = 0.005 * (EPOCHS - i) / EPOCHS; /* ever smaller steps, to settle */
+        adam.rate = 0.005 * (EPOCHS - i) / EPOCHS; /* ever smaller steps, to converge */
         h->epoch[i] = i + 1;
         h->loss[i] = train_epoch(m, &adam, training, i, &state);
         double speed = TRAINING / (seconds() - start);
@@ -237,7 +237,7 @@ static void train(const model *m, samples training, samples held_out, history *h
     }
 }
 
-/* ---- Showing what came of it ---- */
+/* ---- Showing the result ---- */
 
 static void print_images(int n, const int64_t which[], samples s, const int64_t *predicted) {
     static const char shade[] = " .:-=+*#%@";

@@ -1,7 +1,7 @@
-/* layers -- layers with caches, as pairs of a forward and a backward function, beside what the engine finds without them
+/* layers -- layers with caches, as pairs of a forward and a backward function, beside the engine, which needs no caches
  *
- * docs/learn/3-layers.md has the derivations. N samples as rows, D features in, C scores out. Each backward takes the
- * gradient at its layer's output, and what its forward has kept. */
+ * docs/learn/3-layers.md has the derivations. N samples as rows, D features in, C scores out. Each backward takes
+ * the gradient at its layer's output, and the values that its forward has kept. */
 #include <autograd/autograd.h>
 #include <math.h>
 #include <nn/nn.h>
@@ -50,7 +50,8 @@ static void relu_backward(const double in[N * C], const double dout[N * C], doub
     for (int i = 0; i < N * C; i++) din[i] = in[i] > 0 ? dout[i] : 0;
 }
 
-/* The mean over the samples of ln Σ_j e^(s_j) − s_y; the largest score is taken off first, so that no e^s overflows. */
+/* The mean over the samples of ln Σ_j e^(s_j) − s_y; the largest score is subtracted first, so that no e^s
+ * overflows. */
 static double softmax_loss(const double s[N * C], double ds[N * C]) {
     double loss = 0;
     for (int i = 0; i < N; i++) {

@@ -54,7 +54,7 @@ static scale x_scale(const plot_panel *p, double from, double to) {
     return whole_range(low, high, from, to, p->logarithmic_x);
 }
 
-/* The y axis ends at ticks, so that no line runs along the frame. */
+/* The y axis ends at ticks, so that no line lies on the frame. */
 static scale y_scale(const plot_panel *p, double from, double to) {
     double low = INFINITY, high = -INFINITY;
     if (p->map) return whole_range(p->map->y_low, p->map->y_high, from, to, false);
@@ -75,7 +75,7 @@ static scale y_scale(const plot_panel *p, double from, double to) {
 static int ticks_of(const scale *s, double tick[MOST_TICKS]) {
     double step = step_of(s), slack = 1e-9;
     int n = 0;
-    if (s->logarithmic) { /* 1, 2 and 5 of each decade; of many decades, only the 1 */
+    if (s->logarithmic) { /* 1, 2 and 5 of each decade; only 1 if there are many decades */
         bool few = s->high / s->low < 2000;
         for (double t = round_down(s->low * (1 + slack)); t <= s->high * (1 + slack) && n < MOST_TICKS;
              t = round_down(t * 2.6))
@@ -158,7 +158,7 @@ static double cell_y(const plot_map *m, const scale *y, double row) {
     return y->from + (row + 0.5) / m->rows * (y->to - y->from);
 }
 
-/* One path for each shade: a rectangle for each run of it along a row. */
+/* One path for each shade: a rectangle for each run of this shade along a row. */
 static void put_shades(FILE *out, const plot_map *m, const scale *x, const scale *y) {
     for (int shade = 0; shade < SHADES; shade++) {
         fputs("<path fill='", out);
@@ -179,7 +179,7 @@ static void put_shades(FILE *out, const plot_map *m, const scale *x, const scale
     }
 }
 
-/* Where the values pass ½ between the grid's rows and columns: a piece of line in each square of four values. */
+/* The line where the values cross ½: a piece in each square of four values. */
 static void put_border(FILE *out, const plot_map *m, const scale *x, const scale *y) {
     static const int side[4][2] = {{0, 0}, {0, 1}, {1, 1}, {1, 0}}; /* row and column of the corners, around */
     fputs("<path class='border' d='", out);
@@ -197,7 +197,7 @@ static void put_border(FILE *out, const plot_map *m, const scale *x, const scale
     fputs("'/>\n", out);
 }
 
-/* A point is a line of no length with round ends. */
+/* A point is a line of length 0 with round ends. */
 static void put_points(FILE *out, const plot_map *m, const scale *x, const scale *y, bool kind, const char *colour,
                        double size) {
     fprintf(out, "<path class='line' stroke='%s' style='stroke-width:%.1f' d='", colour, size);
@@ -227,7 +227,7 @@ static void put_panel(FILE *out, const plot_panel *p, double left) {
     for (int i = 0; i < p->lines; i++)
         put_line(out, &p->line[i], &x, &y, colours[(size_t)i % (sizeof colours / sizeof *colours)]);
     fputs("</g>\n", out);
-    for (int i = 0; i < p->lines; i++) { /* side by side above the frame, where no line is */
+    for (int i = 0; i < p->lines; i++) { /* the legend, above the frame */
         const char *colour = colours[(size_t)i % (sizeof colours / sizeof *colours)];
         fprintf(out, "<path class='line' stroke='%s' d='M%.1f %dh18'/>\n", colour, legend, TOP - 20);
         put_words(out, legend + 24, TOP - 16, "name", p->line[i].name);

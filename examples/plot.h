@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* One line: n points (x[i], y[i]); what is not finite interrupts it. */
+/* One line: n points (x[i], y[i]); a point that is not finite interrupts it. */
 typedef struct plot_line {
     const char *name;
     int n;
@@ -12,8 +12,8 @@ typedef struct plot_line {
     const double *y;
 } plot_line;
 
-/* A function of two variables, and points of two kinds: values between 0 and 1 on a grid, the first row and column at the
- * low ends; drawn in colours, with a line where they pass ½. */
+/* A function of two variables, and points of two kinds: values between 0 and 1 on a grid, the first row and column
+ * at the low ends; drawn in colours, with a line where they cross ½. */
 typedef struct plot_map {
     double x_low, x_high, y_low, y_high;
     int rows, columns;
@@ -27,9 +27,9 @@ typedef struct plot_map {
 typedef struct plot_panel {
     const char *title;
     const char *x_label;
-    const char *y_unit; /* follows the numbers beside the y axis; NULL is none */
+    const char *y_unit; /* follows the numbers beside the y axis; NULL: none */
     double low, high;
-    bool logarithmic;   /* y in decades; then every y is to be over 0 */
+    bool logarithmic;   /* y in decades; then every y must be over 0 */
     bool logarithmic_x; /* the same for x */
     int lines;
     const plot_line *line;

@@ -1,8 +1,8 @@
-/* plots -- why backpropagation scales, and why deep networks of sigmoids do not learn: three pictures
+/* plots -- three pictures: why backpropagation scales, and why deep networks of sigmoids do not learn
  *
  *     plots [OUTDIR]
  *
- * cost.svg      what all derivatives of a network cost, against how many parameters it has: by finite differences, by
+ * cost.svg      the cost of all derivatives of a network, against the number of its parameters: by finite differences, by
  *               one chain of factors for each weight, and by one backward sweep; counted in recorded operations
  * seconds.svg   the same in seconds, on this machine
  * vanishing.svg the norm of each layer's gradient, with and without batch normalisation
@@ -49,7 +49,7 @@ static ag_tensor *cost_of(net *n) {
     return ag_scale(ag_sum(ag_square(ag_sub(n->a[n->layers], n->y))), 0.5);
 }
 
-/* Each of these leaves the derivative by every parameter (layer by layer, weights and then biases) in d. */
+/* Each of these writes the derivative by every parameter (layer by layer, weights and then biases) to d. */
 
 static void by_backward(net *n, double *d) {
     ag_tensor *dp[2 * MOST_LAYERS];
@@ -100,7 +100,7 @@ static void by_chains(net *n, double *d) {
     }
 }
 
-/* ---- What each costs ---- */
+/* ---- The cost of each ---- */
 
 enum { WAYS = 3, SIZES = 6 };
 
@@ -128,7 +128,7 @@ static bool close_to(int count, const double *a, const double *b, double toleran
     return worst <= tolerance * scale;
 }
 
-/* The least of three times, each from the same place of the tape. */
+/* The least of three times, each from the same position of the tape. */
 static void measure_way(costs *c, int s, int w, net *n, double *d) {
     ag_tape *tape = ag_tape_of(n->y);
     ag_mark mark = ag_tape_mark(tape);
@@ -171,7 +171,7 @@ enum { DEPTH = 20, NEURONS = 32, SAMPLES = 64, FUNCTIONS = 3 };
 static ag_tensor *(*const functions[FUNCTIONS])(ag_tensor *) = {(ag_sigmoid), (ag_tanh), (ag_relu)};
 static const char *const function_names[FUNCTIONS] = {"sigmoid", "tanh", "relu"};
 
-/* The norm of dC/dW of each of 20 layers with fresh weights, for a cost that looks at the last one. */
+/* The norm of dC/dW of each of 20 layers with fresh weights, for a cost of the last layer's output. */
 static void layer_norms(ag_tape *tape, int function, bool normalised, double norm[DEPTH]) {
     ag_linear layer[DEPTH];
     ag_batchnorm batchnorm[DEPTH];

@@ -1,7 +1,7 @@
 /* profile -- where the time of a training step goes: a layer with batch normalisation, a readout, gradient descent
  *
- * Prints the table and what the tape holds; with a path, writes the trace there, and the step's graph with its regions
- * beside it. docs/profiling.md reads what it prints. */
+ * Prints the table and the tape's memory; with a path, writes the trace there, and the step's graph with its regions
+ * beside it. docs/profiling.md explains the output. */
 #include <autograd/autograd.h>
 #include <nn/nn.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@ enum { NAME = 16, COLUMN = 9 };
 
 static bool all_good = true;
 
-/* Columns are counted in characters: what continues one in UTF-8 takes none. */
+/* Columns are counted in characters: the continuation bytes of UTF-8 do not count. */
 static void put_name(const char *name, int width) {
     for (const char *c = name; *c; c++) width -= (*c & 0xC0) != 0x80;
     printf("%s%*s", name, width > 0 ? width : 0, "");
@@ -31,7 +31,7 @@ static bool agree(int64_t n, const double *a, const double *b) {
         scale = fmax(scale, fmax(fabs(a[i]), fabs(b[i])));
         worst = fmax(worst, fabs(a[i] - b[i]));
     }
-    return worst <= 1e-10 * scale || worst < 1e-14; /* the latter for what is zero but for rounding */
+    return worst <= 1e-10 * scale || worst < 1e-14; /* the latter for zeros with rounding errors */
 }
 
 bool show(const char *name, ag_tensor *x, const double *by_hand) {

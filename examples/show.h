@@ -1,4 +1,4 @@
-/* show -- what the engine has found, beside what one derives by hand */
+/* show -- the engine's results, beside those derived by hand */
 #ifndef EXAMPLES_SHOW_H
 #define EXAMPLES_SHOW_H
 
@@ -7,8 +7,8 @@
 /* Begin a part of the output. */
 void show_part(const char *title);
 
-/* Print x and the numbers that were found by hand, in the shape of x (a vector as a row), and whether they agree: each
- * within 1e-10 of the other, relative to the largest of all; or all zero but for rounding. */
+/* Print x and the numbers that were found by hand, in the shape of x (a vector as a row), and whether they agree: to
+ * 1e-10 relative to the largest of all, or all zero but for rounding errors. */
 bool show(const char *name, ag_tensor *x, const double *by_hand);
 
 /* Print a sentence, and whether it holds. */

@@ -1,11 +1,12 @@
-/* words -- a table of learnt vectors, one for each word: the input itself is what is learnt
+/* words -- a table of learnt vectors, one for each word: the input itself is learnt
  *
  *     words [OUTDIR]
  *
- * The text is sentences such as "dog and cat are animals" and "dog and hammer are things". A network sees the first four
- * words and has to say the fifth. It is judged on pairs that were not in its text: to get those right it has to have found
- * out which words are alike. Each word is a row of a table (an embedding) with two numbers; words.svg shows where the
- * rows end up. docs/learn/5-classifier.md explains the gradient: rows are gathered, so it scatters back, and adds. */
+ * The text is sentences such as "dog and cat are animals" and "dog and hammer are things". A network sees the first
+ * four words and must predict the fifth. It is tested on pairs that were not in its text: to get those right it must
+ * have learnt which words are alike. Each word is a row of a table (an embedding) with two numbers; words.svg shows
+ * the learnt rows. docs/learn/5-classifier.md explains the gradient: rows are gathered, so it scatters back, and
+ * adds. */
 #define _POSIX_C_SOURCE 200809L /* mkdir */
 #include <autograd/autograd.h>
 #include <errno.h>
@@ -27,7 +28,7 @@ static const char *const nouns[KINDS][EACH] = {{"dog", "cat", "horse", "cow", "s
                                                {"red", "green", "blue", "yellow", "white", "black"}};
 static const char *const names[KINDS] = {"animals", "fruits", "tools", "colours"};
 
-/* ---- The text, and the words in it by number ---- */
+/* ---- The text, and its words as numbers ---- */
 
 enum { SENTENCES = 2 * KINDS * EACH * (EACH - 1), TRAINING = SENTENCES * 3 / 4, HELD_OUT = SENTENCES - TRAINING };
 enum { MOST_WORDS = 40, LINE = 64 };
@@ -46,7 +47,7 @@ static int64_t number_of(vocabulary *v, const char *word) {
 
 static const char *noun(int64_t i) { return nouns[i / EACH % KINDS][i % EACH]; }
 
-/* Every pair of one kind, and as many of two; each once. */
+/* Every pair of one kind, and as many pairs of two kinds, each once. */
 static void write_text(char text[SENTENCES][LINE]) {
     uint64_t state = 5;
     int n = 0;
@@ -110,7 +111,7 @@ static void train(model *m, ag_tape *tape, text_part text, int words) {
     ag_linear_init(&m->output, tape, AG_F64, NEURONS, words);
     ag_tensor *p[] = {m->table.weight, m->hidden.weight, m->hidden.bias, m->output.weight, m->output.bias};
     ag_adam_init(&adam, PARAMETERS, p, slots);
-    adam.decay = 0.1; /* pulls rows together that may as well be alike */
+    adam.decay = 0.1; /* pulls rows together that need not differ */
     ag_mark mark = ag_tape_mark(tape);
     for (int i = 0; i <= STEPS && ag_tape_status(tape) == AG_OK; i++, ag_tape_rewind(tape, mark)) {
         ag_tensor *loss = ag_cross_entropy(scores_of(m, text.words), text.next), *d[PARAMETERS];
@@ -122,9 +123,9 @@ static void train(model *m, ag_tape *tape, text_part text, int words) {
     }
 }
 
-/* ---- What came of it ---- */
+/* ---- The result ---- */
 
-/* The share of the word that is most often right: what can be had without looking at the words. */
+/* The share of the most frequent answer: the accuracy without looking at the words. */
 static double baseline(int64_t n, int64_t sentence[][LENGTH], int words) {
     int times[MOST_WORDS] = {0}, most = 0;
     for (int64_t i = 0; i < n; i++) times[sentence[i][CONTEXT]]++;
