@@ -1,123 +1,11 @@
-/* eval -- the reference evaluator: one node at a time, in the order of recording
+/* eval -- what an evaluation computes, and when assigned values are computed and carried out
  *
  * A reverse scan marks what the wanted nodes need and do not have, counting each value's readers (`live`); a forward
- * scan computes the marked nodes. Invariant between evaluations: no node is marked and every `live` is 0.
- *
- * A value goes when its last reader has run, unless the user has looked at it or it may still be wanted: by a
- * recorded reader that never ran, or by a backward scan that is still to come. What was released by mistake is
- * merely computed again. */
+ * scan of one of the evaluators computes the marked nodes. Invariant between evaluations: no node is marked and every
+ * `live` is 0. */
 #include "autograd/eval/eval.h"
 
 #include <string.h>
-
-ag_array ag__array_of(const ag_tensor *t) {
-    const ag__layout *l = t->layout;
-    return (ag_array){.data = ag__values(t),
-                      .dtype = (ag_dtype)t->dtype,
-                      .rank = l->rank,
-                      .size = l->size,
-                      .shape = l->extent,
-                      .stride = ag__strides(l)};
-}
-
-/* ---- Computing one node ---- */
-
-/* A call under way, and the scratch buffers that it holds. */
-typedef struct running {
-    ag_call call; /* first, so that the operation's ag_call is ours */
-    ag__buffer *scratch;
-} running;
-
-bool ag__no_memory(const ag_tensor *t, size_t bytes) {
-    ag__fail_on(t->tape, t->op->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
-    ag__locate(t->tape, t->file, t->line);
-    return false;
-}
-
-void *ag_call_scratch(const ag_call *call, size_t bytes) {
-    if (!call || !call->node) return NULL;
-    running *r = (running *)(uintptr_t)call;
-    ag__buffer *b = ag__buffer_new(call->node->tape, ag__plus(bytes, 64));
-    if (!b) {
-        ag__no_memory(call->node, bytes);
-        return NULL;
-    }
-    b->next = r->scratch;
-    r->scratch = b;
-    return (void *)(((uintptr_t)b->data + 63) & ~(uintptr_t)63);
-}
-
-static void drop_scratch(running *r) {
-    for (ag__buffer *b = r->scratch, *next; b; b = next) {
-        next = b->next;
-        ag__buffer_drop(r->call.node->tape, b);
-    }
-}
-
-/* Replace an input by a contiguous copy of it, with strides to match. */
-static bool make_contiguous(running *r, ag_array *x) {
-    char *memory = ag_call_scratch(&r->call, AG_MAX_RANK * sizeof(int64_t) + (size_t)x->size * ag_dtype_size(x->dtype));
-    if (!memory) return false;
-    int64_t *stride = (int64_t *)(void *)memory, step = 1;
-    for (int i = x->rank - 1; i >= 0; step *= x->shape[i--]) stride[i] = step;
-    ag__pack(memory + AG_MAX_RANK * sizeof(int64_t), x, 0, x->size);
-    x->data = memory + AG_MAX_RANK * sizeof(int64_t);
-    x->stride = stride;
-    return true;
-}
-
-static bool run_call(ag_tensor *t, bool accumulate) {
-    enum { FEW = 8 };
-    ag_array few[FEW], *x = few;
-    running r = {.call = {.node = t, .attributes = ag__attributes(t), .n = t->arity, .threads = t->tape->threads}};
-    r.call.y = ag__array_of(t);
-    r.call.accumulate = accumulate;
-    bool good = t->arity <= FEW || (x = ag_call_scratch(&r.call, t->arity * sizeof *x)) != NULL;
-    for (int i = 0; good && i < t->arity; i++) {
-        x[i] = ag__array_of(t->input[i]);
-        if (t->op->flags & AG_OP_CONTIGUOUS && !t->input[i]->layout->contiguous) good = make_contiguous(&r, &x[i]);
-    }
-    r.call.x = x;
-    t->tape->failing = false;
-    t->tape->inside.name = t->op->name;
-    good = good && t->op->eval(&r.call) && t->tape->status == AG_OK;
-    t->tape->inside.name = "an operation";
-    drop_scratch(&r);
-    if (good || t->tape->status != AG_OK) return good;
-    t->tape->failing = false;
-    return ag_call_fail(&r.call, AG_ERR_RANGE, "the evaluation failed");
-}
-
-static bool compute_into_buffer(ag_tensor *t) {
-    size_t lacking;
-    switch (t->op->kind) {
-    case AG_KIND_ELEMENTWISE: ag__run_elementwise(t); return true;
-    case AG_KIND_REDUCTION: lacking = ag__run_reduction(t); return lacking == 0 || ag__no_memory(t, lacking);
-    default: return run_call(t, false);
-    }
-}
-
-bool ag__compute(ag_tensor *t) {
-    if (t->op->kind == AG_KIND_VIEW) { /* of its last input: that is where a version's assigned value is */
-        t->buffer = t->input[t->arity - 1]->buffer;
-        t->buffer->refs++;
-        return true;
-    }
-    size_t bytes = (size_t)t->layout->size * ag__bytes(t);
-    t->buffer = ag__buffer_new(t->tape, bytes);
-    if (!t->buffer) return ag__no_memory(t, bytes);
-    if (compute_into_buffer(t)) return true;
-    ag__buffer_drop(t->tape, t->buffer);
-    t->buffer = NULL;
-    return false;
-}
-
-bool ag__accumulate(ag_tensor *t, ag__buffer *onto) {
-    t->buffer = onto;
-    bool good = run_call(t, true);
-    t->buffer = NULL;
-    return good;
-}
 
 /* ---- What to compute ---- */
 
@@ -223,67 +111,7 @@ static void mark_needed(marking *m) {
 
 /* ---- In order ---- */
 
-/* The value of t may be released, if `live` and `readers` are such, in an evaluation after which nodes from `gone` on are
- * not needed. */
-static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
-    if (live) return false;
-    if (t->id >= gone) return !(t->flags & AG__VARIABLE);
-    if (readers || t->tape->eager || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
-    return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
-}
-
-bool ag__may_release(const ag__evaluation *e, const ag_tensor *t) {
-    return releasable(t, t->live, t->readers, ag__goes_from(e));
-}
-
-/* The one place where this is decided. The memory of a variable's value is held by the variable, by the version that shows it,
- * which is x, and by whatever else shows it, which must go first. The version is among what goes with the rewind. */
-bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y) {
-    return x->id >= ag__goes_from(e) && ag__next_value(x) == y && x->buffer == x->input[0]->buffer &&
-           x->buffer->refs == 2;
-}
-
-void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) {
-    const uint32_t gone = ag__goes_from(e);
-    bool first = !(t->flags & AG__COMPUTED);
-    if (!first) t->flags |= AG__KEEP; /* it was released too early: once is enough */
-    t->flags |= AG__COMPUTED;
-    t->flags &= (uint16_t)~AG__NEEDED;
-    for (int i = 0; i < t->arity; i++) {
-        ag_tensor *x = t->input[i];
-        uint32_t readers = x->readers - first, live = x->live - 1; /* to read them back would take longer */
-        x->readers = readers;
-        x->live = live;
-        if (!releasable(x, live, readers, gone)) continue;
-        ag__buffer_drop(x->tape, x->buffer);
-        x->buffer = NULL;
-    }
-}
-
-void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high) {
-    for (uint32_t i = low; i < high; i++) {
-        ag_tensor *t = ag__node(tape, i);
-        if (!(t->flags & AG__NEEDED)) continue;
-        t->flags &= (uint16_t)~AG__NEEDED;
-        for (int j = 0; j < t->arity; j++) t->input[j]->live--;
-    }
-}
-
-bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
-    const ag__evaluation plain = ag__not_in_place(e);
-    for (uint32_t i = low; i < high; i++) {
-        ag_tensor *t = ag__node(e->tape, i);
-        if (!(t->flags & AG__NEEDED)) continue;
-        if (!(e->tape->profiling ? ag__profile_compute(t) : ag__compute(t))) {
-            ag__abandon(e->tape, i, high);
-            return false;
-        }
-        ag__leave_inputs(&plain, t);
-    }
-    return true;
-}
-
-static bool is_fused(const ag_tape *tape) { return tape->evaluator != AG_EVALUATOR_REFERENCE && !tape->eager; }
+static bool is_fused(const ag_tape *tape) { return tape->evaluator != AG_EVALUATOR_REFERENCE && !tape->on_record; }
 
 /* What is about to be rewound goes, but for what is still to be read. */
 static void release_rest(const ag__evaluation *e) {

@@ -4,15 +4,6 @@
 
 #include "autograd/tape/tape.h"
 
-/* assign.c */
-extern const ag_op ag__op_constant, ag__op_variable, ag__op_read, ag__op_stop_gradient;
-extern const ag_op ag__op_contiguous, ag__op_add; /* in ops/: what the engine copies and adds up with */
-void ag__commit_assignments(ag_tape *tape);
-void ag__give_up_assignment(ag_tensor *v); /* and those that are joined with it */
-void ag__forget_assignment(ag_tensor *v);  /* of v alone */
-ag_tensor *
-ag__next_value(const ag_tensor *x); /* what the variable becomes of which x is a version; NULL: nothing yet */
-
 /* So many marked nodes, with so many inputs; and how many elements they work on. */
 typedef struct ag__amount {
     uint32_t nodes, edges;
@@ -45,31 +36,11 @@ static inline ag__evaluation ag__not_in_place(const ag__evaluation *e) {
     return other;
 }
 
-/* eval.c */
-void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
-/* These, and what was assigned: AG__DEFER where the evaluator fuses, or else AG__NOW. */
-bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
-/* Carry out all assignments, when nodes from `from` on are not needed after that: AG__FINAL. */
-void ag__evaluate_last(ag_tape *tape, uint32_t from);
-ag_array ag__array_of(const ag_tensor *t);
-bool ag__compute(ag_tensor *t);                      /* one node, by the reference's loops, into a buffer of its own */
-bool ag__accumulate(ag_tensor *t, ag__buffer *onto); /* the same, added to what a buffer holds */
-bool ag__no_memory(const ag_tensor *t, size_t bytes);
-bool ag__may_release(const ag__evaluation *e, const ag_tensor *t);
-/* Whether y may be written over x, if that has been read for the last time: x shows a variable's value, y is its next. */
-bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y);
-
 /* Whether t is one element that many are folded into: another evaluation, with other regions, may fold them in another
  * order. It is not released, lest what was computed from it before be compared with another value. */
 static inline bool ag__is_whole_fold(const ag_tensor *t) {
     return t->op->kind == AG_KIND_REDUCTION && t->layout->size == 1;
 }
-
-/* After t has been computed, or the value of which it is a part. */
-void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t);
-/* The marked nodes among low … high−1, nothing in place; false: none is marked now. */
-bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high);
-void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
 
 static inline double ag__work_of(const ag_tensor *t) {
     if (t->op->kind == AG_KIND_VIEW) return 0;
@@ -77,6 +48,39 @@ static inline double ag__work_of(const ag_tensor *t) {
     for (int i = 0; t->op->kind != AG_KIND_ELEMENTWISE && i < t->arity; i++) work += (double)t->input[i]->layout->size;
     return work;
 }
+
+static inline ag_array ag__array_of(const ag_tensor *t) {
+    const ag__layout *l = t->layout;
+    return (ag_array){.data = ag__values(t),
+                      .dtype = (ag_dtype)t->dtype,
+                      .rank = l->rank,
+                      .size = l->size,
+                      .shape = l->extent,
+                      .stride = ag__strides(l)};
+}
+
+/* strips.c: the reference evaluator's loops */
+void ag__run_elementwise(ag_tensor *t);
+/* Pairwise, into the first n. */
+void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks, int64_t n);
+size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes that there are not for partial results */
+/* Row-major elements start… of a strided array, next to each other. */
+void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count);
+
+/* compute.c */
+bool ag__compute(ag_tensor *t);                      /* into a buffer of its own; false after an error */
+bool ag__accumulate(ag_tensor *t, ag__buffer *onto); /* the same, added to what a buffer holds */
+bool ag__no_memory(const ag_tensor *t, size_t bytes);
+
+/* reference.c */
+bool ag__may_release(const ag__evaluation *e, const ag_tensor *t);
+/* Whether y may be written over x, if that has been read for the last time: x shows a variable's value, y is its next. */
+bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y);
+/* After t has been computed, or the value of which it is a part. */
+void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t);
+/* The marked nodes among low … high−1, nothing in place; false: none is marked now. */
+bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high);
+void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
 
 /* fused.c: all marked nodes; false: none is marked now */
 bool ag__run_fused(const ag__evaluation *e);
@@ -87,6 +91,13 @@ void ag__plans_free(ag_tape *tape);
 /* How it would divide the marked nodes before `high`: region[id] = 1, 2, … of a node that is computed in one sweep with
  * others, or in one step with a sum; unchanged of others. False for want of memory; nothing is raised. */
 bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region);
+
+/* eval.c */
+/* These, and what was assigned: AG__DEFER where the evaluator fuses, or else AG__NOW. */
+bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
+/* Carry out all assignments, when nodes from `from` on are not needed after that: AG__FINAL. */
+void ag__evaluate_last(ag_tape *tape, uint32_t from);
+void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
 
 /* profile.c: the evaluators' reports, while tape->profiling; `since` is when it began, by this clock. They never fail. */
 struct ag__chunk_nodes;
@@ -99,13 +110,5 @@ void ag__profile_step(const struct ag__chunk_nodes *c, const struct ag__plan *pl
 void ag__profile_planned(ag_tape *tape, int64_t nodes, int64_t since);
 void ag__profile_evaluated(ag_tape *tape, int64_t nodes, int64_t since);
 void ag__profile_free(ag_tape *tape);
-
-/* strips.c: the reference evaluator's loops */
-void ag__run_elementwise(ag_tensor *t);
-void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks,
-              int64_t n);               /* pairwise, into the first n */
-size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes that there are not for partial results */
-/* Row-major elements start… of a strided array, next to each other. */
-void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count);
 
 #endif

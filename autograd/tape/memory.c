@@ -1,9 +1,7 @@
 /* memory -- every byte of the library comes from ag__resize
  *
- * Above it the list of nodes, in segments that stay where they are: node i has the same slot whatever is rewound and
- * recorded, so that a handle never points at anything but a node. And the arena: a list of slabs that inputs, attributes,
- * layouts and labels are cut from in the order of recording. Rewinding moves both ends back and keeps the memory, so a steady
- * loop allocates nothing. Invariant: slabs before tape->slab are full or passed over, slabs after it are empty. */
+ * Above it the arena: a list of slabs that inputs, attributes, layouts and labels are cut from in the order of recording.
+ * Rewinding moves its end back and keeps the memory, so a steady loop allocates nothing. Invariant: slabs before tape->slab are full or passed over, slabs after it are empty. */
 #include "autograd/tape/tape.h"
 
 #include <stdlib.h>
@@ -179,45 +177,4 @@ void ag__arena_trim(ag_tape *tape) {
         ag__resize(tape, c, sizeof *c + c->capacity, 0);
     }
     *waiting = NULL;
-}
-
-/* ---- The list of nodes ---- */
-
-static bool grow_segment_list(ag_tape *tape) {
-    uint32_t room = ag__more_room(tape->segment_room, 16);
-    ag_tensor **list =
-        ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, ag__times(room, sizeof *list));
-    if (!list) return false;
-    tape->segments = list;
-    tape->segment_room = room;
-    return true;
-}
-
-void ag__nodes_end(ag_tape *tape) {
-    uint32_t segment = tape->count / AG__SEGMENT;
-    ag_tensor *nodes = segment < tape->segment_count ? tape->segments[segment] : NULL;
-    tape->next = nodes ? nodes + tape->count % AG__SEGMENT : NULL;
-    tape->next_end = nodes ? nodes + AG__SEGMENT : NULL;
-}
-
-/* Have a slot for the next node where the last segment is full. */
-bool ag__nodes_grow(ag_tape *tape) {
-    uint32_t segment = tape->count / AG__SEGMENT;
-    if (segment == tape->segment_count) {
-        if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return false;
-        if (segment == tape->segment_room && !grow_segment_list(tape)) return false;
-        ag_tensor *nodes = ag__resize(tape, NULL, 0, AG__SEGMENT * sizeof *nodes);
-        if (!nodes) return false;
-        tape->segments[tape->segment_count++] = nodes;
-    }
-    ag__nodes_end(tape);
-    return true;
-}
-
-/* Give back the segments beyond the last node. */
-void ag__segments_trim(ag_tape *tape) {
-    uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
-    while (tape->segment_count > used)
-        ag__resize(tape, tape->segments[--tape->segment_count], AG__SEGMENT * sizeof **tape->segments, 0);
-    ag__nodes_end(tape);
 }

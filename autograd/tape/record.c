@@ -2,79 +2,12 @@
  *
  * ag_apply checks what is common to all operations, broadcasts elementwise inputs, asks the operation for shape and
  * dtype, and appends a node. Nothing is appended unless everything is valid. */
-#include "autograd/eval/eval.h"
+#include "autograd/tape/basis.h"
+#include "autograd/tape/tape.h"
 
 #include <string.h>
 
 enum { FEW = AG__MOST_INPUTS, MOST_INPUTS = UINT16_MAX, MOST_ATTRIBUTES = UINT16_MAX };
-
-ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
-                      ag_tensor *const x[], const void *attributes, size_t bytes) {
-    size_t inputs = (size_t)n * sizeof(ag_tensor *);
-    bool room = tape->next != tape->next_end || ag__nodes_grow(tape);
-    ag_tensor *t = tape->next, **input = room ? ag__arena(tape, inputs + bytes) : NULL;
-    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
-    t->tape = tape, t->op = op, t->layout = layout; /* one by one: to clear it first takes longer than the rest */
-    t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
-    t->id = tape->count;
-    t->readers = t->live = t->index = 0;
-    t->arity = (uint16_t)n;
-    t->attribute_bytes = (uint16_t)bytes;
-    t->dtype = (uint8_t)dtype;
-    unsigned flags = tape->in_gradient ? AG__GRADIENT : 0, from_inputs = 0;
-    for (int i = 0; i < n; i++) {
-        input[i] = x[i];
-        x[i]->readers++;
-        from_inputs |= x[i]->flags;
-    }
-    if (!tape->recording) flags |= AG__DETACHED;
-    else if (op->vjp && op->vjp != ag_zero_vjp && ag__is_real((int)dtype)) flags |= from_inputs & AG__REQUIRES;
-    t->flags = (uint16_t)flags;
-    if (bytes) memcpy(ag__attributes(t), attributes, bytes);
-    tape->count++, tape->next++;
-    return t;
-}
-
-ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    (void)y, (void)g, (void)i;
-    return NULL;
-}
-
-/* ---- Variables are used through their version ---- */
-
-static ag_tensor *new_version(ag_tensor *v) {
-    ag__variable *state = ag__variable_of(v);
-    ag_tensor *from[2] = {v, state->pending};
-    ag_tensor *t = ag__record(&ag__op_read, v->tape, (ag_dtype)v->dtype, v->layout, from[1] ? 2 : 1, from, NULL, 0);
-    if (t->flags & AG__NIL) return NULL;
-    t->flags |= AG__READ;
-    if (!state->pending) {
-        t->buffer = v->buffer;
-        t->buffer->refs++;
-        t->flags |= AG__LEAF | AG__COMPUTED;
-        v->readers--;
-    }
-    t->flags &= (uint16_t)~AG__REQUIRES; /* the assigned value may require gradients where the variable does not */
-    if (v->flags & AG__REQUIRES && v->tape->recording) t->flags |= AG__REQUIRES;
-    t->label = v->label;
-    t->file = v->file;
-    t->line = v->line;
-    return state->version = t;
-}
-
-/* A version that was recorded under the present setting of ag_tape_set_recording, with false since it was set; NULL if there
- * is none yet. */
-static ag_tensor *ready_version(const ag_tensor *v) {
-    ag_tensor *t = ag__variable_of(v)->version;
-    if (!t || !(t->flags & AG__DETACHED) != v->tape->recording) return NULL;
-    return v->tape->recording || t->id >= v->tape->off_since ? t : NULL;
-}
-
-ag_tensor *ag__current(ag_tensor *x) {
-    if (!(x->flags & AG__VARIABLE)) return x;
-    ag_tensor *t = ready_version(x);
-    return t ? t : new_version(x);
-}
 
 /* ---- Elementwise inputs are broadcast to each other ---- */
 
@@ -297,7 +230,7 @@ static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const
         if (!t || t->flags & NOT_USABLE || t->tape != first->tape || t->dtype != first->dtype ||
             !ag__layouts_equal(t->layout, first->layout))
             return NULL;
-        if (t->flags & AG__VARIABLE && !(t = ready_version(t))) return NULL;
+        if (t->flags & AG__VARIABLE && !(t = ag__ready_version(t))) return NULL;
         in[i] = t;
     }
     if (op->flags & AG_OP_SCALAR && first->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
@@ -306,7 +239,7 @@ static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const
 
 static ag_tensor *finished(ag_tensor *t) {
     ag_tape *tape = t->tape;
-    return tape->eager && !(t->flags & AG__NIL) && !ag__evaluate(tape, 1, &t) ? tape->nil : t;
+    return tape->on_record && !(t->flags & AG__NIL) && !tape->on_record(tape, t) ? tape->nil : t;
 }
 
 static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {

@@ -1,110 +1,17 @@
-/* tape -- nodes, buffers, layouts, errors: what every file of the engine knows
+/* tape -- the tape, and what every file of the engine asks of this folder
  *
  * A tape is three things: a list of nodes in the order of recording (every input is older than its output), a pool
  * of reference-counted buffers for their values, and one sticky error. A node has its value exactly while `buffer` is
- * set; values are immutable, so a node without one can always be computed (again) from its inputs. */
+ * set; values are immutable, so a node without one can always be computed (again) from its inputs.
+ *
+ * The files of this folder, in the order in which they use each other, each only those before it: dtype, format, processors,
+ * threads; error, memory, buffer, layout; node, tensor, leaf, variable; mark, settings, record, assign. */
 #ifndef AG_TAPE_H
 #define AG_TAPE_H
 
-#define AG_NO_LOCATION
-#include "autograd/autograd.h"
-#include "autograd/tape/op.h"
 #include "autograd/tape/limits.h"
-
-/* ---- Shapes ---- */
-
-/* Extents and strides of a node; immutable, and shared between nodes of one shape. stride follows extent in memory. */
-typedef struct ag__layout {
-    int64_t size;
-    uint64_t hash; /* of all that follows */
-    int rank;
-    bool contiguous; /* row-major, without gaps */
-    uint32_t number; /* scratch of plans.c: in the list of a chunk's layouts */
-    int64_t extent[];
-} ag__layout;
-
-static inline const int64_t *ag__strides(const ag__layout *l) { return l->extent + l->rank; }
-
-/* ---- Values ---- */
-
-/* A block of memory that one or more nodes show. Free ones wait in their class's list. */
-typedef struct ag__buffer {
-    void *data;              /* behind this header, or the user's */
-    struct ag__buffer *next; /* in a free list */
-    uint32_t refs;
-    uint16_t size_class;
-    uint16_t shift; /* of the data, so that blocks do not all begin at the same place of a page */
-} ag__buffer;
-
-/* ---- Nodes ---- */
-
-enum {
-    AG__NIL = 1 << 0,
-    AG__STALE = 1 << 1, /* rewound: the handle must not be used */
-    AG__VARIABLE = 1 << 2,
-    AG__PARAMETER = 1 << 3,
-    AG__LEAF = 1 << 4,      /* has its value from outside and cannot be computed again */
-    AG__REQUIRES = 1 << 5,  /* depends on a parameter through differentiable operations */
-    AG__DETACHED = 1 << 6,  /* recorded while recording was off: constant to gradients */
-    AG__GRADIENT = 1 << 7,  /* recorded by a backward scan */
-    AG__SCANNED = 1 << 8,   /* a backward scan has passed it: nobody waits for its value but recorded readers */
-    AG__KEEP = 1 << 9,      /* looked at or pinned: the value stays */
-    AG__COMPUTED = 1 << 10, /* has been computed once, and has left its inputs' `readers` */
-    AG__NEEDED = 1 << 11,   /* scratch of one evaluation */
-    AG__ACTIVE = 1 << 12,   /* scratch of one backward scan */
-    AG__READ = 1 << 13,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
-    AG__PACKED = 1 << 14,   /* there is a contiguous copy of it in the tape's list of those */
-    AG__LATER = 1 << 15     /* scratch of one evaluation: wanted only by what is put off */
-};
-
-struct ag_tensor {
-    ag_tape *tape;
-    const ag_op *op;
-    const ag__layout *layout;
-    ag__buffer *buffer; /* NULL: not computed, or released */
-    int64_t offset;     /* of the first element in the buffer, in elements */
-    const char *label;
-    const char *file;
-    ag_tensor **input; /* in the arena; then the attributes */
-    int line;
-    uint32_t id;      /* its number: how many nodes were recorded before it */
-    uint32_t readers; /* recorded nodes that use this one and were never computed */
-    uint32_t live;    /* of them and others, those still to run in the evaluation under way */
-    uint32_t index;   /* scratch of one evaluation: in a plan */
-    uint16_t arity;
-    uint16_t attribute_bytes;
-    uint16_t flags;
-    uint8_t dtype;
-};
-
-/* What a variable has beside its node; its attributes. A use of a variable is recorded as a use of its version: a
- * `read` node that holds the value of that moment, so that assigning cannot change what is recorded. */
-typedef struct ag__variable {
-    ag_tensor *next;     /* variables of the tape, newest first */
-    ag_tensor *version;  /* the read node of the present value, once somebody has used it */
-    ag_tensor *pending;  /* an assigned value that is not computed yet */
-    ag_tensor *gradient; /* what ag_backward found */
-    ag_tensor *joined;   /* the next in a ring of variables whose assignments are carried out together; */
-    ag_tensor *joiner;   /* the one before; itself, if it is alone */
-    int64_t values;      /* that it has been given, but for those that were lost */
-    int64_t waiting;     /* of these, since one was carried out */
-    bool asked;          /* scratch of one evaluation: what it is joined with is wanted */
-} ag__variable;
-
-static inline void *ag__attributes(const ag_tensor *t) { return (void *)(t->input + t->arity); }
-
-/* Bytes an element; the dtype is known to be one. */
-static inline size_t ag__bytes(const ag_tensor *t) { return t->dtype == AG_BOOL ? 1 : t->dtype == AG_F32 ? 4 : 8; }
-
-/* Address of the first element of a computed node. */
-static inline void *ag__values(const ag_tensor *t) {
-    return (char *)t->buffer->data + t->offset * (int64_t)ag__bytes(t);
-}
-
-/* How many of its inputs a gradient may flow to: not to the value that a variable was assigned. */
-static inline int ag__differentiable_inputs(const ag_tensor *t) { return t->flags & AG__READ ? 1 : t->arity; }
-
-static inline ag__variable *ag__variable_of(const ag_tensor *t) { return ag__attributes(t); }
+#include "autograd/tape/node.h"
+#include "autograd/tape/op.h"
 
 /* ---- The tape ---- */
 
@@ -191,6 +98,9 @@ struct ag_tape {
     ag__packed *packed;
     ag__label *labels; /* newest first */
 
+    /* In eager mode, what is called after recording t, or with NULL after assigning; false after an error. */
+    bool (*on_record)(ag_tape *tape, ag_tensor *t);
+
     uint32_t off_since; /* nodes from here on were recorded since recording is off; UINT32_MAX: it is on */
     uint64_t seed, draws;
     int threads;
@@ -199,14 +109,14 @@ struct ag_tape {
     struct ag__profile *profile; /* the last one; NULL: none */
     bool profiling;              /* it is running */
     uint8_t in_vain; /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
-    bool waited, scanned; /* since the last rewind: such values were kept; there was a backward scan */
-    bool eager, recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
-    bool evaluating;                             /* the marks of an evaluation are on the nodes */
-    bool trespassed;                             /* closed, and used all the same: that error stays */
-    bool weak;                                   /* the vjp that is running is not below a choice: see grad.c */
-    bool compile;                                /* elementwise operations may become machine code */
-    bool keeps_vacant;                           /* released nodes' slots are not taken again soon */
-    struct ag__programs *programs;               /* compile.c's; NULL: none yet */
+    bool waited, scanned;                 /* since the last rewind: such values were kept; there was a backward scan */
+    bool recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
+    bool evaluating;                      /* the marks of an evaluation are on the nodes */
+    bool trespassed;                      /* closed, and used all the same: that error stays */
+    bool weak;                            /* the vjp that is running is not below a choice: see grad.c */
+    bool compile;                         /* elementwise operations may become machine code */
+    bool keeps_vacant;                    /* released nodes' slots are not taken again soon */
+    struct ag__programs *programs;        /* compile.c's; NULL: none yet */
     ag__within inside;
 
     ag_status status;
@@ -246,9 +156,6 @@ void *ag__arena(ag_tape *tape, size_t bytes);                                 /*
 void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used);
 void ag__arena_trim(ag_tape *tape);
 int64_t ag__arena_bytes(const ag_tape *tape); /* in use, the list of nodes included */
-void ag__segments_trim(ag_tape *tape);
-void ag__nodes_end(ag_tape *tape);  /* after `count` has changed: tape->next is the slot of the next node */
-bool ag__nodes_grow(ag_tape *tape); /* or NULL, as its end: this makes it */
 void ag__poison(const void *p, size_t bytes);
 void ag__unpoison(const void *p, size_t bytes);
 uint16_t ag__gap(void); /* poisoned bytes behind a buffer: none where nobody would notice */
@@ -288,13 +195,44 @@ ag__closed ag__close(ag_tape *tape, ag__callback callback, const char *name);
 void ag__reopen(ag_tape *tape, ag__closed former);
 bool ag__usable(const char *what, const ag_tensor *x); /* not NULL, stale or nil, tape not in error; else raises */
 
-/* record.c */
+/* node.c */
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes); /* no checks; unevaluated */
-ag_tensor *ag__current(ag_tensor *x); /* x, or the version of a variable; NULL on failure */
+void ag__nodes_release(ag_tape *tape, uint32_t count);                             /* those from `count` on */
+void ag__nodes_trim(ag_tape *tape); /* the memory beyond the last node is given back */
 
-/* tape.c */
+/* leaf.c; `name` is the call that an error is about */
+extern const ag_op ag__op_constant, ag__op_variable;
+/* A copy of `size` elements at data; NULL after an error. */
+ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data);
+/* A variable with this value, whose reference it takes over. */
+ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value);
+bool ag__parameter_dtype(const char *name, ag_tape *tape, ag_dtype dtype); /* whether parameters have it; or an error */
+ag_tensor *ag__as_parameter(ag_tensor *v);                                 /* the variable, or nil, made a parameter */
+
+/* variable.c */
+extern const ag_op ag__op_read;
+ag_tensor *ag__current(ag_tensor *x); /* x, or the version of a variable; NULL on failure */
+/* v becomes x once that is computed, in place of what it was assigned before, together with `other` and those joined with
+ * that, or alone: NULL. */
+void ag__set_next_value(ag_tensor *v, ag_tensor *x, ag_tensor *other);
+void ag__set_value(ag_tensor *v, ag__buffer *value); /* now; it takes over the reference */
+ag_tensor *ag__next_value(const ag_tensor *x);       /* of the variable of which x is a version; NULL: none waits */
+void ag__commit_assignments(ag_tape *tape);          /* the rings whose values have all been computed take them over */
+void ag__forget_assignment(ag_tensor *v);            /* of v alone */
+void ag__give_up_assignment(ag_tensor *v);           /* and those that are joined with it: their values are lost */
+
+/* A version that was recorded under the present setting of ag_tape_set_recording, with false since it was set; NULL if there
+ * is none yet. */
+static inline ag_tensor *ag__ready_version(const ag_tensor *v) {
+    ag_tensor *t = ag__variable_of(v)->version;
+    if (!t || !(t->flags & AG__DETACHED) != v->tape->recording) return NULL;
+    return v->tape->recording || t->id >= v->tape->off_since ? t : NULL;
+}
+
+/* mark.c */
 ag__position ag__position_now(const ag_tape *tape);
+bool ag__is_beyond(const ag__position *mark, const ag__position *position); /* later than that */
 /* Release what was recorded since; pending assignments are not carried out. */
 void ag__truncate(ag_tape *tape, const ag__position *position);
 

@@ -1,7 +1,9 @@
-/* tensor -- what a handle can be asked
+/* tensor -- what a handle can be asked, and told
  *
- * None of these can fail: NULL, nil and rewound tensors have the answers that autograd.h states. */
+ * No question can fail: NULL, nil and rewound tensors have the answers that autograd.h states. */
 #include "autograd/tape/tape.h"
+
+#include <string.h>
 
 static bool alive(const ag_tensor *x) { return x && !(x->flags & (AG__NIL | AG__STALE)); }
 
@@ -36,21 +38,21 @@ const void *ag_attributes(const ag_tensor *x) {
     return alive(x) && x->attribute_bytes && !(x->flags & AG__VARIABLE) ? ag__attributes(x) : NULL;
 }
 
-size_t ag_dtype_size(ag_dtype dtype) {
-    static const unsigned char size[AG_DTYPES] = {[AG_BOOL] = 1, [AG_I64] = 8, [AG_F32] = 4, [AG_F64] = 8};
-    return (unsigned)dtype < AG_DTYPES ? size[dtype] : 0;
+ag_tensor *ag_keep(ag_tensor *x) {
+    if (alive(x)) x->flags |= AG__KEEP;
+    return x;
 }
 
-const char *ag_dtype_name(ag_dtype dtype) {
-    static const char *const name[AG_DTYPES] = {
-        [AG_BOOL] = "bool", [AG_I64] = "i64", [AG_F32] = "f32", [AG_F64] = "f64"};
-    return (unsigned)dtype < AG_DTYPES ? name[dtype] : "?";
-}
-
-bool ag__fits(double s, ag_dtype dtype) {
-    switch (dtype) {
-    case AG_BOOL: return s == 0 || s == 1;
-    case AG_I64: return s >= -0x1p63 && s < 0x1p63 && s == (double)(int64_t)s;
-    default: return true;
-    }
+ag_tensor *ag_label(ag_tensor *x, const char *label) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("label", 1, &x, &nil)) return nil;
+    if (!label) return ag__fail("label", 1, &x, AG_ERR_NULL, "the label is NULL");
+    size_t bytes = strlen(label) + 1;
+    ag__label *l = ag__arena(x->tape, sizeof *l + bytes);
+    if (!l) return ag__fail("label", 1, &x, AG_ERR_MEMORY, "no memory for %zu bytes of label", bytes);
+    *l = (ag__label){.before = x->tape->labels, .tensor = x, .former = x->label};
+    memcpy(l->text, label, bytes);
+    x->tape->labels = l;
+    x->label = l->text;
+    return x;
 }

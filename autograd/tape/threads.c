@@ -326,3 +326,8 @@ void ag__parallel(int n, void (*run)(void *argument, int i, int n), void *argume
 #endif
     for (int i = 0; i < n; i++) run(argument, i, n);
 }
+
+int ag__worthwhile(int64_t work, int threads) {
+    int64_t most = work / AG__STEPS_A_THREAD;
+    return most < 2 || threads < 2 ? 1 : most < threads ? (int)most : threads;
+}

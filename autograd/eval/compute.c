@@ -1,0 +1,99 @@
+/* compute -- the value of one node, by the reference's loops or by the operation's own code */
+#include "autograd/eval/eval.h"
+
+/* A call under way, and the scratch buffers that it holds. */
+typedef struct running {
+    ag_call call; /* first, so that the operation's ag_call is ours */
+    ag__buffer *scratch;
+} running;
+
+bool ag__no_memory(const ag_tensor *t, size_t bytes) {
+    ag__fail_on(t->tape, t->op->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
+    ag__locate(t->tape, t->file, t->line);
+    return false;
+}
+
+void *ag_call_scratch(const ag_call *call, size_t bytes) {
+    if (!call || !call->node) return NULL;
+    running *r = (running *)(uintptr_t)call;
+    ag__buffer *b = ag__buffer_new(call->node->tape, ag__plus(bytes, 64));
+    if (!b) {
+        ag__no_memory(call->node, bytes);
+        return NULL;
+    }
+    b->next = r->scratch;
+    r->scratch = b;
+    return (void *)(((uintptr_t)b->data + 63) & ~(uintptr_t)63);
+}
+
+static void drop_scratch(running *r) {
+    for (ag__buffer *b = r->scratch, *next; b; b = next) {
+        next = b->next;
+        ag__buffer_drop(r->call.node->tape, b);
+    }
+}
+
+/* Replace an input by a contiguous copy of it, with strides to match. */
+static bool make_contiguous(running *r, ag_array *x) {
+    char *memory = ag_call_scratch(&r->call, AG_MAX_RANK * sizeof(int64_t) + (size_t)x->size * ag_dtype_size(x->dtype));
+    if (!memory) return false;
+    int64_t *stride = (int64_t *)(void *)memory, step = 1;
+    for (int i = x->rank - 1; i >= 0; step *= x->shape[i--]) stride[i] = step;
+    ag__pack(memory + AG_MAX_RANK * sizeof(int64_t), x, 0, x->size);
+    x->data = memory + AG_MAX_RANK * sizeof(int64_t);
+    x->stride = stride;
+    return true;
+}
+
+static bool run_call(ag_tensor *t, bool accumulate) {
+    enum { FEW = 8 };
+    ag_array few[FEW], *x = few;
+    running r = {.call = {.node = t, .attributes = ag__attributes(t), .n = t->arity, .threads = t->tape->threads}};
+    r.call.y = ag__array_of(t);
+    r.call.accumulate = accumulate;
+    bool good = t->arity <= FEW || (x = ag_call_scratch(&r.call, t->arity * sizeof *x)) != NULL;
+    for (int i = 0; good && i < t->arity; i++) {
+        x[i] = ag__array_of(t->input[i]);
+        if (t->op->flags & AG_OP_CONTIGUOUS && !t->input[i]->layout->contiguous) good = make_contiguous(&r, &x[i]);
+    }
+    r.call.x = x;
+    t->tape->failing = false;
+    t->tape->inside.name = t->op->name;
+    good = good && t->op->eval(&r.call) && t->tape->status == AG_OK;
+    t->tape->inside.name = "an operation";
+    drop_scratch(&r);
+    if (good || t->tape->status != AG_OK) return good;
+    t->tape->failing = false;
+    return ag_call_fail(&r.call, AG_ERR_RANGE, "the evaluation failed");
+}
+
+static bool compute_into_buffer(ag_tensor *t) {
+    size_t lacking;
+    switch (t->op->kind) {
+    case AG_KIND_ELEMENTWISE: ag__run_elementwise(t); return true;
+    case AG_KIND_REDUCTION: lacking = ag__run_reduction(t); return lacking == 0 || ag__no_memory(t, lacking);
+    default: return run_call(t, false);
+    }
+}
+
+bool ag__compute(ag_tensor *t) {
+    if (t->op->kind == AG_KIND_VIEW) { /* of its last input: that is where a version's assigned value is */
+        t->buffer = t->input[t->arity - 1]->buffer;
+        t->buffer->refs++;
+        return true;
+    }
+    size_t bytes = (size_t)t->layout->size * ag__bytes(t);
+    t->buffer = ag__buffer_new(t->tape, bytes);
+    if (!t->buffer) return ag__no_memory(t, bytes);
+    if (compute_into_buffer(t)) return true;
+    ag__buffer_drop(t->tape, t->buffer);
+    t->buffer = NULL;
+    return false;
+}
+
+bool ag__accumulate(ag_tensor *t, ag__buffer *onto) {
+    t->buffer = onto;
+    bool good = run_call(t, true);
+    t->buffer = NULL;
+    return good;
+}

@@ -1,0 +1,122 @@
+/* life -- a tape from its creation to its end: rewinding it, and how it is evaluated
+ *
+ * A rewind first carries out the assignments to variables that stay. */
+#include "autograd/eval/compile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAPE_BYTES = sizeof(ag_tape) + sizeof(ag_tensor) }; /* with its nil */
+
+static ag_evaluator default_evaluator(void) {
+    const char *choice = getenv("AG_EVAL");
+    if (choice && strcmp(choice, "fused") == 0) return AG_EVALUATOR_FUSED;
+    return choice && strcmp(choice, "reference") == 0 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_AUTOMATIC;
+}
+
+static bool default_keeps_vacant(void) {
+    const char *choice = getenv("AG_CHECK");
+    return choice && strcmp(choice, "1") == 0;
+}
+
+static bool default_compile(void) {
+    const char *choice = getenv("AG_COMPILE");
+    return !choice || strcmp(choice, "0") != 0;
+}
+
+ag_tape *ag_tape_new(void) { return ag_tape_new_with(NULL); }
+
+ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
+    ag_allocator a = allocator && allocator->resize ? *allocator : ag__default_allocator;
+    ag_tape *tape = a.resize(a.ctx, NULL, 0, TAPE_BYTES);
+    if (!tape) return NULL;
+    memset(tape, 0, TAPE_BYTES);
+    tape->allocator = a;
+    tape->gap = ag__gap();
+    tape->memory.held = tape->memory.peak_held = (int64_t)TAPE_BYTES;
+    tape->memory.allocations = 1;
+    tape->recording = true;
+    tape->off_since = UINT32_MAX;
+    tape->threads = ag__default_threads();
+    tape->evaluator = default_evaluator();
+    tape->compile = default_compile();
+    tape->keeps_vacant = default_keeps_vacant();
+    tape->nil = (ag_tensor *)(tape + 1);
+    *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};
+    return tape;
+}
+
+void ag_tape_free(ag_tape *tape) {
+    int line;
+    const char *file = ag__here_file(&line);
+    if (!tape) return;
+    if (ag__refused_inside(tape, "tape_free", AG__INFER)) {
+        ag__locate(tape, file, line);
+        return;
+    }
+    tape->keeps_vacant = false;
+    ag__truncate(tape, &(ag__position){0});
+    ag__plans_free(tape);
+    ag__profile_free(tape);
+    ag__buffers_free(tape);
+    ag__code_free(tape);
+    ag__arena_trim(tape);
+    ag__nodes_trim(tape);
+    if (tape->segments) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);
+    if (tape->marks) ag__resize(tape, tape->marks, tape->mark_room * sizeof *tape->marks, 0);
+    ag__close(tape, AG__ALLOCATOR, "the allocator");
+    tape->allocator.resize(tape->allocator.ctx, tape, TAPE_BYTES, 0);
+}
+
+/* Assignments to variables that stay must be computed while what they depend on is still there; also on a tape in
+ * error, whose first error remains. */
+static void carry_out_assignments(ag_tape *tape, uint32_t count) {
+    for (ag_tensor *v = tape->variables; v && v->id >= count; v = ag__variable_of(v)->next) ag__forget_assignment(v);
+    if (!tape->assignments) return;
+    if (tape->status == AG_OK) ag__evaluate_last(tape, count);
+    else ag__settle_assignments(tape);
+}
+
+ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
+    int line;
+    const char *file = ag__here_file(&line);
+    if (!tape) {
+        ag__fail_on(NULL, "tape_rewind", AG_ERR_NULL, "the tape is NULL");
+        return ag__leave(NULL, file, line);
+    }
+    if (mark.tape != tape || mark.index >= tape->mark_count || tape->marks[mark.index].serial != mark.serial) {
+        ag__fail_on(tape, "tape_rewind", AG_ERR_TAPE,
+                    mark.tape != tape ? "the mark is of another tape"
+                                      : "the mark is stale: an earlier mark was rewound to");
+        return ag__leave(tape, file, line);
+    }
+    ag__position position = tape->marks[mark.index];
+    ag__callback from = tape->inside.floor && ag__is_beyond(tape->inside.floor, &position) ? AG__INFER : AG__EVAL;
+    if (ag__refused_inside(tape, "tape_rewind", from)) return ag__leave(tape, file, line);
+    carry_out_assignments(tape, position.count);
+    if (tape->scanned) tape->in_vain = 0;
+    else if (tape->waited && tape->in_vain < 2) tape->in_vain++;
+    tape->scanned = tape->waited = false;
+    ag__truncate(tape, &position);
+    tape->mark_count = mark.index + 1;
+    return ag__leave(tape, file, line);
+}
+
+/* ---- How it is evaluated ---- */
+
+static bool evaluate_at_once(ag_tape *tape, ag_tensor *t) { return ag__evaluate(tape, t != NULL, &t); }
+
+bool ag_tape_set_eager(ag_tape *tape, bool eager) {
+    if (!tape) return false;
+    bool former = tape->on_record != NULL;
+    tape->on_record = eager ? evaluate_at_once : NULL;
+    return former;
+}
+
+ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator) {
+    if (!tape) return AG_EVALUATOR_AUTOMATIC;
+    ag_evaluator former = tape->evaluator;
+    unsigned number = (unsigned)evaluator;
+    if (number <= AG_EVALUATOR_REFERENCE) tape->evaluator = evaluator;
+    return former;
+}

@@ -1,0 +1,66 @@
+/* reference -- the reference evaluator: one node at a time, in the order of recording; and what values are released
+ *
+ * A value goes when its last reader has run, unless the user has looked at it or it may still be wanted: by a
+ * recorded reader that never ran, or by a backward scan that is still to come. What was released by mistake is
+ * merely computed again. */
+#include "autograd/eval/eval.h"
+
+/* The value of t may be released, if `live` and `readers` are such, in an evaluation after which nodes from `gone` on are
+ * not needed. */
+static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
+    if (live) return false;
+    if (t->id >= gone) return !(t->flags & AG__VARIABLE);
+    if (readers || t->tape->on_record || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
+    return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
+}
+
+bool ag__may_release(const ag__evaluation *e, const ag_tensor *t) {
+    return releasable(t, t->live, t->readers, ag__goes_from(e));
+}
+
+/* The one place where this is decided. The memory of a variable's value is held by the variable, by the version that shows it,
+ * which is x, and by whatever else shows it, which must go first. The version is among what goes with the rewind. */
+bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y) {
+    return x->id >= ag__goes_from(e) && ag__next_value(x) == y && x->buffer == x->input[0]->buffer &&
+           x->buffer->refs == 2;
+}
+
+void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) {
+    const uint32_t gone = ag__goes_from(e);
+    bool first = !(t->flags & AG__COMPUTED);
+    if (!first) t->flags |= AG__KEEP; /* it was released too early: once is enough */
+    t->flags |= AG__COMPUTED;
+    t->flags &= (uint16_t)~AG__NEEDED;
+    for (int i = 0; i < t->arity; i++) {
+        ag_tensor *x = t->input[i];
+        uint32_t readers = x->readers - first, live = x->live - 1; /* to read them back would take longer */
+        x->readers = readers;
+        x->live = live;
+        if (!releasable(x, live, readers, gone)) continue;
+        ag__buffer_drop(x->tape, x->buffer);
+        x->buffer = NULL;
+    }
+}
+
+void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high) {
+    for (uint32_t i = low; i < high; i++) {
+        ag_tensor *t = ag__node(tape, i);
+        if (!(t->flags & AG__NEEDED)) continue;
+        t->flags &= (uint16_t)~AG__NEEDED;
+        for (int j = 0; j < t->arity; j++) t->input[j]->live--;
+    }
+}
+
+bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
+    const ag__evaluation plain = ag__not_in_place(e);
+    for (uint32_t i = low; i < high; i++) {
+        ag_tensor *t = ag__node(e->tape, i);
+        if (!(t->flags & AG__NEEDED)) continue;
+        if (!(e->tape->profiling ? ag__profile_compute(t) : ag__compute(t))) {
+            ag__abandon(e->tape, i, high);
+            return false;
+        }
+        ag__leave_inputs(&plain, t);
+    }
+    return true;
+}

@@ -1,0 +1,75 @@
+/* assign -- giving variables other values */
+#include "autograd/tape/basis.h"
+#include "autograd/tape/tape.h"
+
+static bool is_variable(const char *name, ag_tensor *v) {
+    if (!ag__usable(name, v)) return false;
+    if (!(v->flags & AG__VARIABLE))
+        ag__fail(name, 1, &v, AG_ERR_TAPE, "only a variable or a parameter can be given another value");
+    else if (v->tape->evaluating)
+        ag__fail(name, 1, &v, AG_ERR_TAPE, "an operation that is being evaluated cannot change a variable");
+    else return true;
+    return false;
+}
+
+/* The buffer that a variable takes over must be whole and its own: what shows other memory is copied. */
+static ag_tensor *own_value(ag_tensor *x) {
+    x = ag__current(x);
+    if (!x || (x->op->kind != AG_KIND_VIEW && x->op->kind != AG_KIND_SOURCE)) return x;
+    ag_tensor *copy = ag_apply(&ag__op_contiguous, 1, &x, NULL, 0);
+    return copy->flags & AG__NIL ? NULL : copy;
+}
+
+static bool assignable(const char *name, ag_tensor *v, ag_tensor *x) {
+    ag_tensor *both[] = {v, x}, *nil;
+    if (!ag__inputs_usable(name, 2, both, &nil) || !is_variable(name, v)) return false;
+    if (!ag__layouts_equal(v->layout, x->layout)) ag__fail(name, 2, both, AG_ERR_SHAPE, "a variable keeps its shape");
+    else if (v->dtype != x->dtype)
+        ag__fail(name, 2, both, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)v->dtype),
+                 ag_dtype_name((ag_dtype)x->dtype));
+    else return true;
+    return false;
+}
+
+static void assign(const char *name, ag_tensor *v, ag_tensor *x, ag_tensor *other) {
+    if (!assignable(name, v, x) || v->tape->sandbox || !(x = own_value(x))) return;
+    ag__set_next_value(v, x, other);
+    if (v->tape->on_record) v->tape->on_record(v->tape, NULL);
+}
+
+ag_status ag_assign(ag_tensor *v, ag_tensor *x) {
+    int line;
+    const char *file = ag__here_file(&line);
+    assign("assign", v, x, NULL);
+    ag_tape *tape = v && v->tape ? v->tape : x ? x->tape : NULL;
+    return ag__leave(tape, file, line);
+}
+
+ag_status ag_assign_with(ag_tensor *v, ag_tensor *x, ag_tensor *other) {
+    int line;
+    const char *file = ag__here_file(&line);
+    ag_tensor *all[] = {v, x, other}, *nil;
+    if (ag__inputs_usable("assign_with", 3, all, &nil) && is_variable("assign_with", other))
+        assign("assign_with", v, x, other);
+    ag_tape *tape = NULL;
+    for (int i = 0; i < 3 && !tape; i++) tape = all[i] ? all[i]->tape : NULL;
+    return ag__leave(tape, file, line);
+}
+
+static void set(ag_tensor *v, const void *data) {
+    if (!is_variable("set", v)) return;
+    if (!data && v->layout->size > 0) {
+        ag__fail("set", 1, &v, AG_ERR_NULL, "the data is NULL, for %lld elements", (long long)v->layout->size);
+        return;
+    }
+    if (v->tape->sandbox) return;
+    ag__buffer *value = ag__buffer_with(v->tape, "set", (ag_dtype)v->dtype, v->layout->size, data);
+    if (value) ag__set_value(v, value);
+}
+
+ag_status ag_set(ag_tensor *v, const void *data) {
+    int line;
+    const char *file = ag__here_file(&line);
+    set(v, data);
+    return ag__leave(v ? v->tape : NULL, file, line);
+}

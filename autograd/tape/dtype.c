@@ -1,0 +1,21 @@
+/* dtype -- names and sizes of element types, and which numbers they hold */
+#include "autograd/tape/tape.h"
+
+size_t ag_dtype_size(ag_dtype dtype) {
+    static const unsigned char size[AG_DTYPES] = {[AG_BOOL] = 1, [AG_I64] = 8, [AG_F32] = 4, [AG_F64] = 8};
+    return (unsigned)dtype < AG_DTYPES ? size[dtype] : 0;
+}
+
+const char *ag_dtype_name(ag_dtype dtype) {
+    static const char *const name[AG_DTYPES] = {
+        [AG_BOOL] = "bool", [AG_I64] = "i64", [AG_F32] = "f32", [AG_F64] = "f64"};
+    return (unsigned)dtype < AG_DTYPES ? name[dtype] : "?";
+}
+
+bool ag__fits(double s, ag_dtype dtype) {
+    switch (dtype) {
+    case AG_BOOL: return s == 0 || s == 1;
+    case AG_I64: return s >= -0x1p63 && s < 0x1p63 && s == (double)(int64_t)s;
+    default: return true;
+    }
+}

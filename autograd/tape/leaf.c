@@ -1,0 +1,106 @@
+/* leaf -- constants, variables and parameters: nodes whose value comes from outside */
+#include "autograd/tape/tape.h"
+
+#include <string.h>
+
+const ag_op ag__op_constant = {.name = "constant", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
+const ag_op ag__op_variable = {.name = "variable", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
+
+static bool leaf_valid(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data,
+                       int64_t *size) {
+    const char *why;
+    *size = 0;
+    if (!tape) ag__fail_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
+    else if (!ag__in_order(tape, name)) return false;
+    else if ((unsigned)dtype >= AG_DTYPES) ag__fail_on(tape, name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
+    else if (!ag__shape_valid(shape, size, &why)) ag__fail_on(tape, name, AG_ERR_SHAPE, "the shape has %s", why);
+    else if (!data && *size > 0)
+        ag__fail_on(tape, name, AG_ERR_NULL, "the data is NULL, for %lld elements", (long long)*size);
+    else return true;
+    return false;
+}
+
+/* Append a leaf that holds `buffer`, whose reference it takes over. */
+static ag_tensor *leaf(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *buffer,
+                       const void *attributes, size_t bytes) {
+    const ag__layout *layout = buffer ? ag__layout_new(tape, shape, NULL) : NULL;
+    ag_tensor *t = layout ? ag__record(op, tape, dtype, layout, 0, NULL, attributes, bytes) : NULL;
+    if (!t || t->flags & AG__NIL) {
+        ag__buffer_drop(tape, buffer);
+        return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    }
+    t->buffer = buffer;
+    t->flags |= AG__LEAF | AG__COMPUTED;
+    return t;
+}
+
+/* A bool is one byte, 0 or 1: whatever else comes in counts as 1, so that kernels may rely on it. */
+static void tidy_bools(ag_dtype dtype, ag__buffer *b, size_t bytes) {
+    unsigned char *p = b->data;
+    if (dtype == AG_BOOL)
+        for (size_t i = 0; i < bytes; i++) p[i] = p[i] != 0;
+}
+
+ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data) {
+    size_t bytes = (size_t)size * ag_dtype_size(dtype);
+    ag__buffer *b = ag__buffer_new(tape, bytes);
+    if (!b) ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
+    if (!b || bytes == 0) return b;
+    memcpy(b->data, data, bytes);
+    tidy_bools(dtype, b, bytes);
+    return b;
+}
+
+ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value) {
+    ag__variable state = {.next = tape->variables};
+    ag_tensor *t = leaf(&ag__op_variable, tape, dtype, shape, value, &state, sizeof state);
+    if (t->flags & AG__NIL) return t;
+    tidy_bools(dtype, value, ag__value_bytes(t));
+    t->flags |= AG__VARIABLE;
+    return tape->variables = ag__variable_of(t)->joined = ag__variable_of(t)->joiner = t;
+}
+
+static ag__buffer *copied(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {
+    int64_t size;
+    return leaf_valid(name, tape, dtype, shape, data, &size) ? ag__buffer_with(tape, name, dtype, size, data) : NULL;
+}
+
+ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
+    ag__buffer *value = copied("from", tape, dtype, &shape, data);
+    return value ? leaf(&ag__op_constant, tape, dtype, &shape, value, NULL, 0) : ag__nil_of(tape);
+}
+
+ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
+    int64_t size;
+    if (!leaf_valid("wrap", tape, dtype, &shape, data, &size)) return ag__nil_of(tape);
+    if ((uintptr_t)data % ag_dtype_size(dtype) != 0)
+        return ag__fail_on(tape, "wrap", AG_ERR_RANGE, "the data is not aligned for %s", ag_dtype_name(dtype));
+    static const int64_t nothing; /* data is not NULL even where there are no elements */
+    return leaf(&ag__op_constant, tape, dtype, &shape, ag__buffer_wrap(tape, data ? data : &nothing), NULL, 0);
+}
+
+static ag_tensor *variable(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {
+    ag__buffer *value = copied(name, tape, dtype, shape, data);
+    return value ? ag__variable_with(tape, dtype, shape, value) : ag__nil_of(tape);
+}
+
+ag_tensor *ag_variable(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
+    return variable("variable", tape, dtype, &shape, data);
+}
+
+bool ag__parameter_dtype(const char *name, ag_tape *tape, ag_dtype dtype) {
+    if (ag__is_real((int)dtype)) return true;
+    ag__fail_on(tape, name, AG_ERR_DTYPE, "a parameter is f32 or f64, not %s", ag_dtype_name(dtype));
+    return false;
+}
+
+ag_tensor *ag__as_parameter(ag_tensor *v) {
+    if (!(v->flags & AG__NIL)) v->flags |= AG__PARAMETER | AG__REQUIRES;
+    return v;
+}
+
+ag_tensor *ag_parameter(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
+    bool known = tape && tape->status == AG_OK && (unsigned)dtype < AG_DTYPES;
+    if (known && !ag__parameter_dtype("parameter", tape, dtype)) return tape->nil;
+    return ag__as_parameter(variable("parameter", tape, dtype, &shape, data));
+}

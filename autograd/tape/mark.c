@@ -1,0 +1,94 @@
+/* mark -- positions on a tape, and taking back what was recorded since
+ *
+ * A mark is an index into the tape's list of positions and the serial number of the position there; rewinding to a position
+ * forgets those after it, so a mark is stale exactly if the position at its index has another serial number now. */
+#include "autograd/tape/tape.h"
+
+/* ---- Marks ---- */
+
+ag__position ag__position_now(const ag_tape *tape) {
+    return (ag__position){
+        .count = tape->count, .slab = tape->slab, .used = tape->slab ? tape->slab->used : 0, .labels = tape->labels};
+}
+
+static bool grow_marks(ag_tape *tape) {
+    uint32_t room = ag__more_room(tape->mark_room, (uint64_t)tape->mark_count + 8);
+    size_t bytes = tape->mark_room * sizeof(ag__position);
+    ag__position *marks = room ? ag__resize(tape, tape->marks, bytes, ag__times(room, sizeof *marks)) : NULL;
+    if (!marks) return false;
+    tape->marks = marks;
+    tape->mark_room = room;
+    return true;
+}
+
+ag_mark ag_tape_mark(ag_tape *tape) {
+    ag_mark none = {tape, 0, 0};
+    if (!tape) {
+        ag__fail_on(NULL, "tape_mark", AG_ERR_NULL, "the tape is NULL");
+        return none;
+    }
+    if (ag__refused_inside(tape, "tape_mark", AG__NOTATION)) return none;
+    ag__position now = ag__position_now(tape);
+    ag__position *last = tape->mark_count ? &tape->marks[tape->mark_count - 1] : NULL;
+    if (last && last->count == now.count && last->slab == now.slab && last->used == now.used)
+        return (ag_mark){tape, tape->mark_count - 1, last->serial};
+    if (tape->mark_count == tape->mark_room && !grow_marks(tape)) {
+        ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "no memory for another mark");
+        return none;
+    }
+    now.serial = ++tape->next_serial;
+    tape->marks[tape->mark_count] = now;
+    return (ag_mark){tape, tape->mark_count++, now.serial};
+}
+
+/* ---- Taking back ---- */
+
+/* Variables keep no handle of what is about to go. */
+static void forget_beyond(ag_tape *tape, uint32_t count) {
+    for (ag_tensor *v = tape->variables; v && v->id >= count; v = ag__variable_of(v)->next) {
+        ag__forget_assignment(v);
+        tape->variables = ag__variable_of(v)->next;
+    }
+    for (ag_tensor *v = tape->variables; v; v = ag__variable_of(v)->next) {
+        ag__variable *state = ag__variable_of(v);
+        if (state->version && state->version->id >= count) state->version = NULL;
+        if (state->pending && state->pending->id >= count) ag__give_up_assignment(v);
+        if (state->gradient && state->gradient->id >= count) state->gradient = NULL;
+    }
+}
+
+static void drop_packed_beyond(ag_tape *tape, uint32_t count) {
+    for (ag__packed **p = &tape->packed; *p;) {
+        ag__packed *copy = *p;
+        if (copy->tensor->id < count) {
+            p = &copy->next;
+            continue;
+        }
+        *p = copy->next;
+        ag__buffer_drop(tape, copy->buffer);
+    }
+}
+
+/* More nodes are before it, or only more of the arena. */
+bool ag__is_beyond(const ag__position *mark, const ag__position *position) {
+    if (mark->count != position->count) return mark->count > position->count;
+    if (mark->slab == position->slab) return mark->used > position->used;
+    for (const ag__slab *c = position->slab ? position->slab->next : mark->slab; c; c = c->next)
+        if (c == mark->slab) return true;
+    return false;
+}
+
+void ag__truncate(ag_tape *tape, const ag__position *position) {
+    const int64_t node_bytes = ag__arena_bytes(tape);
+    if (tape->memory.peak_node_bytes < node_bytes) tape->memory.peak_node_bytes = node_bytes;
+    while (tape->mark_count && ag__is_beyond(&tape->marks[tape->mark_count - 1], position)) tape->mark_count--;
+    tape->deferred = 0;
+    ag__layouts_forget(tape, position->count);
+    forget_beyond(tape, position->count);
+    drop_packed_beyond(tape, position->count);
+    for (; tape->labels != position->labels; tape->labels = tape->labels->before)
+        tape->labels->tensor->label = tape->labels->former;
+    ag__nodes_release(tape, position->count);
+    if (tape->off_since != UINT32_MAX && tape->off_since > tape->count) tape->off_since = tape->count;
+    ag__arena_release(tape, position->slab, position->used);
+}

@@ -1,0 +1,112 @@
+/* node -- the list of nodes: appending one, and releasing those at the end
+ *
+ * The list is in segments that stay where they are: node i has the same slot whatever is rewound and recorded, so that a
+ * handle never points at anything but a node. */
+#include "autograd/tape/tape.h"
+
+#include <string.h>
+
+static bool grow_segment_list(ag_tape *tape) {
+    uint32_t room = ag__more_room(tape->segment_room, 16);
+    ag_tensor **list =
+        ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, ag__times(room, sizeof *list));
+    if (!list) return false;
+    tape->segments = list;
+    tape->segment_room = room;
+    return true;
+}
+
+/* After `count` has changed: the slot of the next node. */
+static void find_end(ag_tape *tape) {
+    uint32_t segment = tape->count / AG__SEGMENT;
+    ag_tensor *nodes = segment < tape->segment_count ? tape->segments[segment] : NULL;
+    tape->next = nodes ? nodes + tape->count % AG__SEGMENT : NULL;
+    tape->next_end = nodes ? nodes + AG__SEGMENT : NULL;
+}
+
+/* Have a slot for the next node where the last segment is full. */
+static bool grow(ag_tape *tape) {
+    uint32_t segment = tape->count / AG__SEGMENT;
+    if (segment == tape->segment_count) {
+        if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return false;
+        if (segment == tape->segment_room && !grow_segment_list(tape)) return false;
+        ag_tensor *nodes = ag__resize(tape, NULL, 0, AG__SEGMENT * sizeof *nodes);
+        if (!nodes) return false;
+        tape->segments[tape->segment_count++] = nodes;
+    }
+    find_end(tape);
+    return true;
+}
+
+/* Give back the segments beyond the last node. */
+void ag__nodes_trim(ag_tape *tape) {
+    uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
+    while (tape->segment_count > used)
+        ag__resize(tape, tape->segments[--tape->segment_count], AG__SEGMENT * sizeof **tape->segments, 0);
+    find_end(tape);
+}
+
+/* ---- Appending ---- */
+
+ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
+                      ag_tensor *const x[], const void *attributes, size_t bytes) {
+    size_t inputs = (size_t)n * sizeof(ag_tensor *);
+    bool room = tape->next != tape->next_end || grow(tape);
+    ag_tensor *t = tape->next, **input = room ? ag__arena(tape, inputs + bytes) : NULL;
+    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    t->tape = tape, t->op = op, t->layout = layout; /* one by one: to clear it first takes longer than the rest */
+    t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
+    t->id = tape->count;
+    t->readers = t->live = t->index = 0;
+    t->arity = (uint16_t)n;
+    t->attribute_bytes = (uint16_t)bytes;
+    t->dtype = (uint8_t)dtype;
+    unsigned flags = tape->in_gradient ? AG__GRADIENT : 0, from_inputs = 0;
+    for (int i = 0; i < n; i++) {
+        input[i] = x[i];
+        x[i]->readers++;
+        from_inputs |= x[i]->flags;
+    }
+    if (!tape->recording) flags |= AG__DETACHED;
+    else if (op->vjp && op->vjp != ag_zero_vjp && ag__is_real((int)dtype)) flags |= from_inputs & AG__REQUIRES;
+    t->flags = (uint16_t)flags;
+    if (bytes) memcpy(ag__attributes(t), attributes, bytes);
+    tape->count++, tape->next++;
+    return t;
+}
+
+ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    (void)y, (void)g, (void)i;
+    return NULL;
+}
+
+/* ---- Releasing ---- */
+
+static inline void release_node(ag_tape *tape, ag_tensor *t) {
+    if (t->buffer) ag__buffer_drop(tape, t->buffer);
+    if (!(t->flags & AG__COMPUTED))
+        for (int i = 0; i < t->arity; i++) t->input[i]->readers--;
+    t->flags = AG__STALE;
+}
+
+/* Without inputs, value and name, so that every scan over the nodes may pass it by. */
+static void vacate(ag_tape *tape, ag_tensor *t) {
+    if (t->flags & AG__STALE) return;
+    release_node(tape, t);
+    t->buffer = NULL, t->label = NULL, t->layout = tape->nil->layout, t->arity = t->attribute_bytes = 0;
+    tape->vacant++;
+}
+
+/* Release the nodes from `count` on. Where slots are kept vacant, nodes take them again when there are many. */
+void ag__nodes_release(ag_tape *tape, uint32_t count) {
+    enum { MOST_VACANT = 1 << 18 };
+    if (!tape->keeps_vacant) {
+        while (tape->count > count) release_node(tape, ag__node(tape, --tape->count));
+    } else {
+        for (uint32_t id = tape->count; id-- > count;) vacate(tape, ag__node(tape, id));
+        if (tape->count - count < MOST_VACANT) return;
+        tape->vacant -= tape->count - count;
+        tape->count = count;
+    }
+    find_end(tape);
+}

@@ -1,0 +1,105 @@
+/* node -- tensors as the engine knows them: shapes, values, nodes, and what a variable has beside its node */
+#ifndef AG_NODE_H
+#define AG_NODE_H
+
+#define AG_NO_LOCATION
+#include "autograd/autograd.h"
+
+/* ---- Shapes ---- */
+
+/* Extents and strides of a node; immutable, and shared between nodes of one shape. stride follows extent in memory. */
+typedef struct ag__layout {
+    int64_t size;
+    uint64_t hash; /* of all that follows */
+    int rank;
+    bool contiguous; /* row-major, without gaps */
+    uint32_t number; /* scratch of plans.c: in the list of a chunk's layouts */
+    int64_t extent[];
+} ag__layout;
+
+static inline const int64_t *ag__strides(const ag__layout *l) { return l->extent + l->rank; }
+
+/* ---- Values ---- */
+
+/* A block of memory that one or more nodes show. Free ones wait in their class's list. */
+typedef struct ag__buffer {
+    void *data;              /* behind this header, or the user's */
+    struct ag__buffer *next; /* in a free list */
+    uint32_t refs;
+    uint16_t size_class;
+    uint16_t shift; /* of the data, so that blocks do not all begin at the same place of a page */
+} ag__buffer;
+
+/* ---- Nodes ---- */
+
+enum {
+    AG__NIL = 1 << 0,
+    AG__STALE = 1 << 1, /* rewound: the handle must not be used */
+    AG__VARIABLE = 1 << 2,
+    AG__PARAMETER = 1 << 3,
+    AG__LEAF = 1 << 4,      /* has its value from outside and cannot be computed again */
+    AG__REQUIRES = 1 << 5,  /* depends on a parameter through differentiable operations */
+    AG__DETACHED = 1 << 6,  /* recorded while recording was off: constant to gradients */
+    AG__GRADIENT = 1 << 7,  /* recorded by a backward scan */
+    AG__SCANNED = 1 << 8,   /* a backward scan has passed it: nobody waits for its value but recorded readers */
+    AG__KEEP = 1 << 9,      /* looked at or pinned: the value stays */
+    AG__COMPUTED = 1 << 10, /* has been computed once, and has left its inputs' `readers` */
+    AG__NEEDED = 1 << 11,   /* scratch of one evaluation */
+    AG__ACTIVE = 1 << 12,   /* scratch of one backward scan */
+    AG__READ = 1 << 13,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
+    AG__PACKED = 1 << 14,   /* there is a contiguous copy of it in the tape's list of those */
+    AG__LATER = 1 << 15     /* scratch of one evaluation: wanted only by what is put off */
+};
+
+struct ag_tensor {
+    ag_tape *tape;
+    const ag_op *op;
+    const ag__layout *layout;
+    ag__buffer *buffer; /* NULL: not computed, or released */
+    int64_t offset;     /* of the first element in the buffer, in elements */
+    const char *label;
+    const char *file;
+    ag_tensor **input; /* in the arena; then the attributes */
+    int line;
+    uint32_t id;      /* its number: how many nodes were recorded before it */
+    uint32_t readers; /* recorded nodes that use this one and were never computed */
+    uint32_t live;    /* of them and others, those still to run in the evaluation under way */
+    uint32_t index;   /* scratch of one evaluation: in a plan */
+    uint16_t arity;
+    uint16_t attribute_bytes;
+    uint16_t flags;
+    uint8_t dtype;
+};
+
+/* What a variable has beside its node; its attributes. A use of a variable is recorded as a use of its version: a
+ * `read` node that holds the value of that moment, so that assigning cannot change what is recorded. */
+typedef struct ag__variable {
+    ag_tensor *next;     /* variables of the tape, newest first */
+    ag_tensor *version;  /* the read node of the present value, once somebody has used it */
+    ag_tensor *pending;  /* an assigned value that is not computed yet */
+    ag_tensor *gradient; /* what ag_backward found */
+    ag_tensor *joined;   /* the next in a ring of variables whose assignments are carried out together; */
+    ag_tensor *joiner;   /* the one before; itself, if it is alone */
+    int64_t values;      /* that it has been given, but for those that were lost */
+    int64_t waiting;     /* of these, since one was carried out */
+    bool asked;          /* scratch of one evaluation: what it is joined with is wanted */
+} ag__variable;
+
+static inline void *ag__attributes(const ag_tensor *t) { return (void *)(t->input + t->arity); }
+
+/* Bytes an element; the dtype is known to be one. */
+static inline size_t ag__bytes(const ag_tensor *t) { return t->dtype == AG_BOOL ? 1 : t->dtype == AG_F32 ? 4 : 8; }
+
+static inline size_t ag__value_bytes(const ag_tensor *t) { return (size_t)t->layout->size * ag__bytes(t); }
+
+/* Address of the first element of a computed node. */
+static inline void *ag__values(const ag_tensor *t) {
+    return (char *)t->buffer->data + t->offset * (int64_t)ag__bytes(t);
+}
+
+/* How many of its inputs a gradient may flow to: not to the value that a variable was assigned. */
+static inline int ag__differentiable_inputs(const ag_tensor *t) { return t->flags & AG__READ ? 1 : t->arity; }
+
+static inline ag__variable *ag__variable_of(const ag_tensor *t) { return ag__attributes(t); }
+
+#endif

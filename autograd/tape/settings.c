@@ -1,0 +1,61 @@
+/* settings -- what a program chooses for a tape, random seeds, and how much memory it takes */
+#include "autograd/tape/tape.h"
+
+bool ag_tape_set_recording(ag_tape *tape, bool recording) {
+    if (!tape) return false;
+    bool former = tape->recording;
+    if (former != recording) tape->off_since = recording ? UINT32_MAX : tape->count;
+    tape->recording = recording;
+    return former;
+}
+
+int ag_tape_set_threads(ag_tape *tape, int threads) {
+    if (!tape) return 0;
+    if (threads == 0) tape->threads = ag__default_threads();
+    if (threads > 0) tape->threads = threads < AG__MOST_THREADS ? threads : AG__MOST_THREADS;
+    return tape->threads;
+}
+
+void ag_tape_seed(ag_tape *tape, uint64_t seed) {
+    if (!tape) return;
+    tape->seed = seed;
+    tape->draws = 0;
+}
+
+uint64_t ag__next_draw(const ag_tape *tape, uint64_t *seed) {
+    *seed = tape->seed;
+    return tape->draws;
+}
+
+void ag__draw_taken(ag_tape *tape) { tape->draws++; }
+
+ag_memory ag_tape_memory(const ag_tape *tape) {
+    if (!tape) return (ag_memory){0};
+    ag_memory m = tape->memory;
+    m.nodes = tape->count - tape->vacant;
+    m.node_bytes = ag__arena_bytes(tape);
+    if (m.peak_node_bytes < m.node_bytes) m.peak_node_bytes = m.node_bytes;
+    return m;
+}
+
+void ag_tape_reset_peaks(ag_tape *tape) {
+    if (!tape) return;
+    ag_memory m = ag_tape_memory(tape);
+    tape->memory.peak_held = m.held;
+    tape->memory.peak_live = m.live;
+    tape->memory.peak_node_bytes = m.node_bytes;
+    tape->memory.peak_plan_bytes = m.plan_bytes;
+}
+
+void ag_tape_trim(ag_tape *tape) {
+    int line;
+    const char *file = ag__here_file(&line);
+    if (!tape) return;
+    if (ag__refused_inside(tape, "tape_trim", AG__EVAL)) {
+        ag__locate(tape, file, line);
+        return;
+    }
+    ag__buffers_trim(tape);
+    ag__arena_trim(tape);
+    ag__nodes_trim(tape);
+}
