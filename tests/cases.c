@@ -25,7 +25,7 @@ typedef ag_tensor *const *inputs;
 
 static const ag_axes no_axes = {0, {0}};
 
-/* What softmax and its like are composed with. */
+/* softmax and its like are composed with it. */
 static ag_tensor *below_one(ag_tensor *v, ag_tensor *e) {
     return ag_apply(&ag__op_below_one, 2, (ag_tensor *[]){v, e}, NULL, 0);
 }
@@ -33,7 +33,7 @@ static ag_tensor *from_one(ag_tensor *v, ag_tensor *e) {
     return ag_apply(&ag__op_from_one, 2, (ag_tensor *[]){v, e}, NULL, 0);
 }
 
-/* What the gradients of these are recorded with. */
+/* The gradients of these are recorded with it. */
 static ag_tensor *slope_of(ag_tensor *y) {
     ag_tensor *inner = ag_input(y, 0), *ones = ag_ones(ag_tape_of(y), ag_dtype_of(y), ag_shape_of(y)), *dx;
     ag_vjp(1, &y, &ones, 1, &inner, &dx, 0);
@@ -42,7 +42,7 @@ static ag_tensor *slope_of(ag_tensor *y) {
 static ag_tensor *tanh_slope(ag_tensor *x) { return slope_of(ag_tanh(x)); }
 static ag_tensor *sigmoid_slope(ag_tensor *x) { return slope_of(ag_sigmoid(x)); }
 
-/* What relu's gradient is recorded as. */
+/* relu's gradient is recorded as this. */
 static ag_tensor *relu_backward(ag_tensor *x, ag_tensor *g) {
     ag_tensor *y = ag_relu(ag_broadcast_to(x, ag_shape_of(ag_add(x, g)))), *dx;
     ag_tensor *wide = ag_broadcast_to(g, ag_shape_of(y)), *inner = ag_input(y, 0);
@@ -177,7 +177,7 @@ CALL(log_softmax_last, ag_log_softmax(x[0], -1))
 
 /* ---- The table ---- */
 
-/* Which call, and inputs of a domain and shape. */
+/* The call, and inputs of a domain and shape. */
 #define UNARY(f) f, NULL, NULL
 #define BINARY(f) NULL, f, NULL
 #define BUILD(f) NULL, NULL, f
@@ -399,13 +399,13 @@ static const op_case rows[] = {
 };
 /* clang-format on */
 
-/* ---- The cases that rows stand for ---- */
+/* ---- The cases of a row ---- */
 
 enum { ROWS = sizeof rows / sizeof rows[0], VARIANTS = 5 };
 
 static const char *const variants[VARIANTS] = {"", "scalar", "empty", "broadcast", "special"};
 
-/* The shapes that input i takes in a variant, for rows of one input and for others. */
+/* The shape of input i in a variant, for rows of one input and for others. */
 static void vary(case_input *x, int variant, int n, int i) {
     static const struct {
         int rank;
@@ -498,7 +498,7 @@ static double integer_value(domain d, int64_t k, int64_t n, int64_t limit) {
     return (double)(shuffled(k, n) - n / 2);
 }
 
-/* Inputs are moved against each other by 1/64 so that they never tie. */
+/* Inputs are shifted against each other by 1/64, so that they never tie. */
 static double real_value(domain d, int64_t k, int64_t n, int i) {
     double shift = i / 64.0, place = (double)shuffled(k, n) / 8;
     if (d == TIES) return (double)(k * 2 % 3 - 1);
@@ -536,7 +536,7 @@ ag_tensor *case_call(const op_case *c, ag_tape *t, ag_dtype dtype, ag_tensor *co
 
 double case_cotangent(int64_t j) { return (double)((j * 7 + 3) % 11 - 5) / 4 + 0.125; }
 
-/* FNV-1a, over the bytes of each number from its lowest on, in whatever order this machine stores them. */
+/* FNV-1a over the bytes of each number, the lowest first, whatever this machine's byte order. */
 static uint64_t mix(uint64_t sum, const void *data, int64_t numbers) {
     for (int64_t i = 0; i < numbers; i++) {
         uint64_t bits;
@@ -553,7 +553,7 @@ uint64_t case_checksum(const op_case *c, ag_dtype dtype) {
         ag_shape shape = case_shape(c, i);
         case_values(c, dtype, i, values);
         for (int64_t k = 0; k < shape_size(&shape); k++)
-            if (isnan(values[k])) values[k] = 12345; /* whatever bits this machine's NaN has */
+            if (isnan(values[k])) values[k] = 12345; /* the bits of a NaN depend on the machine */
         sum = mix(sum, shape.extent, shape.rank);
         sum = mix(sum, values, shape_size(&shape));
     }

@@ -1,14 +1,15 @@
-/* cases -- the table of cases: every operation, on which inputs, and what may be expected of it
+/* cases -- the table of cases: every operation, its inputs, and the tests that apply
  *
- * A row names a public constructor call and its inputs. Elementwise rows stand for several cases: as written, on
- * scalars, on nothing, broadcast, and on special values. A case is then run for each dtype that the row accepts. */
+ * A row names a public constructor call and its inputs. An elementwise row stands for several cases: as written, on
+ * scalars, on empty tensors, broadcast, and on special values. A case is then run for each dtype that the row
+ * accepts. */
 #ifndef TESTS_CASES_H
 #define TESTS_CASES_H
 
 #include "tests/support.h"
 
 typedef enum domain {
-    ANY, /* real: about -2 to 2, none zero, none equal, within an input or between inputs; i64: small, zero included */
+    ANY,      /* real: about -2 to 2, without zero, all different, also between inputs; i64: small, zero included */
     POSITIVE, /* 1/4 and up */
     NONZERO,  /* of both signs, 1/4 and more from zero */
     TIES,     /* -1, 0 and 1 */
@@ -22,8 +23,8 @@ enum { REAL = 1 << AG_F32 | 1 << AG_F64, NUMBER = REAL | 1 << AG_I64, ANYTHING =
 
 enum {
     ELEMENTWISE = 1, /* takes any shape */
-    GRAD = 2,        /* has a derivative that finite differences see */
-    SUBGRAD = 4,     /* has a derivative that they do not see: ties, rounding */
+    GRAD = 2,        /* has a derivative that finite differences find */
+    SUBGRAD = 4,     /* has a derivative that they do not find: ties, rounding */
     REORDERS = 8,    /* sums in an order that depends on strides */
     NO_GOLDEN = 16,  /* random, or no reference has it */
     LENIENT = 32     /* also takes dtypes that it is not run for */
@@ -39,17 +40,17 @@ typedef struct case_input {
 enum { CASE_INPUTS = 3, CASE_ELEMENTS = 512 };
 
 typedef struct op_case {
-    const char *name; /* of the call, and what is special about it */
-    const char *op;   /* under test: some node of the recorded graph is of it; NULL if the call is composed of others */
+    const char *name; /* of the call, and its speciality */
+    const char *op;   /* under test: the recorded graph has a node of it; NULL if the call is composed of others */
     unsigned dtypes;  /* of the inputs whose dtype is not fixed */
     unsigned flags;
-    double ulps; /* how far a result may be from the reference's, beyond rounding it: in units in the last place */
+    double ulps; /* the allowed error, beyond rounding the reference's result, in units in the last place */
     ag_tensor *(*unary)(ag_tensor *x); /* one of the three */
     ag_tensor *(*binary)(ag_tensor *a, ag_tensor *b);
     ag_tensor *(*build)(ag_tape *t, ag_dtype dtype, ag_tensor *const x[]);
     int n;
     case_input x[CASE_INPUTS];
-    const char *variant; /* "", or which of the cases an elementwise row stands for */
+    const char *variant; /* "", or the case that an elementwise row stands for */
 } op_case;
 
 int case_count(void);
@@ -74,7 +75,7 @@ double case_cotangent(int64_t j);
 /* A number that changes when the inputs do. */
 uint64_t case_checksum(const op_case *c, ag_dtype dtype);
 
-/* What golden.py reads: each case with its inputs. */
+/* Prints each case with its inputs, for golden.py. */
 void case_list(void);
 
 #endif

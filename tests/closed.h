@@ -1,7 +1,7 @@
 /* closed -- the engine against closed forms: random shapes and values, plain loops over matrices, and a comparison to
  * 1e-10 relative
  *
- * A test of this kind is a function that is run some dozens of times, each time with other random numbers (the same in
+ * A test of this kind is a function that runs some dozens of times, each time with other random numbers (the same in
  * every run) on the fixture's tape, which is rewound afterwards. Everything is f64 and row-major. */
 #ifndef TESTS_CLOSED_H
 #define TESTS_CLOSED_H
@@ -39,10 +39,10 @@ double largest(int64_t n, const double *a);                    /* of the absolut
 ag_tensor *constant_of(ag_shape shape, const double *data);
 ag_tensor *parameter_of(ag_shape shape, const double *data);
 
-/* dx[i] = Σ ȳ·dy/dx[i], each x[i] being one that y depends on. */
+/* dx[i] = Σ ȳ·dy/dx[i]; y depends on each x[i]. */
 void pull_back(ag_tensor *y, ag_tensor *ybar, int n, ag_tensor *const x[], ag_tensor *dx[]);
 
-/* Each element within 1e-10 of the wanted one, relative to it, or to a thousandth of `scale` if that is more: where terms
+/* Each element within 1e-10 of the wanted one, relative to the larger of it and a thousandth of `scale`: where terms
  * of size `scale` cancel, no algorithm could do better. */
 #define expect_closed_of(x, n, want, scale) expect_closed_at(__FILE__, __LINE__, x, n, want, scale)
 /* The scale is the largest element. */
@@ -51,7 +51,7 @@ void pull_back(ag_tensor *y, ag_tensor *ybar, int n, ag_tensor *const x[], ag_te
 #define expect_closed_strictly(x, n, want) expect_closed_at(__FILE__, __LINE__, x, n, want, 0)
 void expect_closed_at(const char *file, int line, ag_tensor *x, int64_t n, const double *want, double scale);
 
-/* Zero but for rounding, where the terms are of this size. */
+/* Zero but for rounding errors of terms of this size. */
 #define expect_zero(x, n, scale) expect_zero_at(__FILE__, __LINE__, x, n, scale)
 void expect_zero_at(const char *file, int line, ag_tensor *x, int64_t n, double scale);
 

@@ -1,6 +1,6 @@
 /* page_labels -- a page of ag-explain whose title, expression and labels are any text: page_labels FILE TEXT LABEL...
  *
- * The command line takes words as names; the library takes any text as a label, and so must the page. */
+ * The command line takes only words as names; the library takes any text as a label, and so must the page. */
 #include "examples/explain/explain.h"
 
 static ag_tensor *chain(session *s, report *r, int n, char **labels) {

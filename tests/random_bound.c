@@ -38,7 +38,7 @@ bool loosen(const char *names) {
     return true;
 }
 
-/* ---- Which class ---- */
+/* ---- Classes ---- */
 
 static bool is_named(const ag_tensor *t, const char *const names[], int n) {
     for (int i = 0; i < n; i++)
@@ -48,15 +48,16 @@ static bool is_named(const ag_tensor *t, const char *const names[], int n) {
 #define NAMED(t, ...)                                                                                                  \
     is_named(t, (const char *const[]){__VA_ARGS__}, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)))
 
-/* Matrix products, and additions at indices: what adds up many terms, and in a sum with something else begins with that. */
+/* Matrix products, and additions at indices: they sum many terms, and in a sum start from the other summand. */
 static bool is_product(const ag_tensor *t) { return (t->op->flags & AG_OP_ACCUMULATES) != 0; }
 
-/* How many terms each element is at most the sum of. */
+/* The largest number of terms summed in an element. */
 static int64_t terms_of(const ag_tensor *t) {
     return t->op->kind == AG_KIND_CONTRACTION ? ag_extent(t->input[0], -1) : ag_size(t->input[t->arity - 1]) + 1;
 }
 
-/* How many products are summed in each element of t, with what is added to it; 0: t is no product and no sum with one. */
+/* How many products are summed in each element of t, including the other summand; 0: t is not a product, nor a sum
+ * with one. */
 static int64_t products_in(const ag_tensor *t, const int64_t *of) {
     if (is_product(t)) return terms_of(t) + 1;
     return NAMED(t, "add") ? of[t->input[0]->id] + of[t->input[1]->id] : 0;
@@ -83,9 +84,9 @@ static unsigned class_of(const ag_tensor *t, const int64_t *products) {
                : LOOSE_ARITHMETIC;
 }
 
-/* ---- What depends on it ---- */
+/* ---- Dependents ---- */
 
-/* What version `t` of a variable was assigned; NULL: nothing, it has the value that it was made with. */
+/* The value assigned to version `t` of a variable; NULL: none, it has its initial value. */
 static ag_tensor *assigned_to(const graph *g, const ag_tensor *t) {
     ag_tensor *found = NULL;
     for (int i = 0; i < g->assignments; i++)
@@ -149,7 +150,7 @@ static ag_tensor *copied(const shadow *s, ag_tensor *t) {
     return ag_from(s->tape, (ag_dtype)t->dtype, ag_shape_of(t), ag_data(t));
 }
 
-/* Node t on the shadow tape, undisturbed. A variable as such has no readers but its versions. */
+/* Node t on the shadow tape, undisturbed. A variable itself is read only by its versions. */
 static ag_tensor *computed(const shadow *s, ag_tensor *t) {
     const void *attributes = t->attribute_bytes ? ag__attributes(t) : NULL;
     ag_tensor *value = t->flags & AG__READ ? assigned_to(s->graph, t) : NULL;
@@ -164,7 +165,7 @@ static ag_tensor *computed(const shadow *s, ag_tensor *t) {
     return y;
 }
 
-/* What node t, which has at most three inputs, computes from the sizes of its real ones. */
+/* Node t, of at most three inputs, computed from the magnitudes of its real inputs. */
 static ag_tensor *like(const shadow *s, const ag_tensor *t) {
     ag_tensor *x[3];
     for (int i = 0; i < t->arity; i++) {
@@ -174,7 +175,7 @@ static ag_tensor *like(const shadow *s, const ag_tensor *t) {
     return ag_apply(t->op, t->arity, x, t->attribute_bytes ? ag__attributes(t) : NULL, t->attribute_bytes);
 }
 
-/* The size of the disturbance of each element of y, which node t became; NULL: none. */
+/* The size of the disturbance of each element of y, the shadow of node t; NULL: none. */
 static ag_tensor *disturbance(const shadow *s, const ag_tensor *t, ag_tensor *y) {
     unsigned class = class_of(t, s->products), loose = loose_classes;
     double epsilon = t->dtype == AG_F32 ? 0x1p-23 : 0x1p-52;

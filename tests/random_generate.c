@@ -1,8 +1,8 @@
 /* random_generate -- a program from a seed
  *
- * Each line is recorded on a tape of the generator's own as soon as it is drawn, and its value computed by the reference
- * evaluator: shapes need not be worked out twice, and what can be drawn next depends on how large the values are, so
- * that a program of many lines still has finite values (unless it is a wild one). */
+ * Each line is recorded on a tape of the generator's own as soon as it is drawn, and computed by the reference
+ * evaluator: so shapes are inferred only once, and the next draw depends on the magnitudes, so that the values of a
+ * long program stay finite (unless it is a wild one). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static int64_t below(generator *g, int64_t n) { return (int64_t)(draw(g) % (uint
 static int pick(generator *g, int n) { return (int)below(g, n); }
 static bool chance(generator *g, int percent) { return pick(g, 100) < percent; }
 
-/* A scalar for scalar forms: often one that does nothing. */
+/* A scalar for scalar forms: often the identity element. */
 static double some_scalar(generator *g, ag_dtype dtype) {
     static const double values[] = {0, 1, -1, 2, 3, 0.5, -0.25, 1.5, 0.1, 1, 2};
     double s = values[pick(g, (int)(sizeof values / sizeof *values))];
@@ -89,8 +89,7 @@ static int append(generator *g, const line *l) {
     }
     if (ag_tape_status(g->tape) != AG_OK) {
         program_print(stderr, g->p);
-        ck_abort_msg("seed %llu gives a program that is wrong: %s", (unsigned long long)g->p->seed,
-                     ag_tape_error(g->tape));
+        ck_abort_msg("seed %llu gives an invalid program: %s", (unsigned long long)g->p->seed, ag_tape_error(g->tape));
     }
     return number;
 }
@@ -177,7 +176,7 @@ static domain some_domain(generator *g) {
     return g->ties ? TIES : chance(g, 15) ? POSITIVE : ORDINARY;
 }
 
-/* One that is broadcast to `shape`: leading axes gone, others 1. */
+/* A shape that broadcasts to `shape`: without leading axes, others 1. */
 static ag_shape narrowed(generator *g, ag_shape shape) {
     int gone = chance(g, 40) && shape.rank > 0 ? pick(g, shape.rank + 1) : 0;
     ag_shape s = {.rank = shape.rank - gone};
@@ -185,7 +184,7 @@ static ag_shape narrowed(generator *g, ag_shape shape) {
     return s;
 }
 
-/* Elements, as if no extent were 0: what a sum over that axis would have. */
+/* Elements, counting extents of 0 as 1, as after a sum over that axis. */
 static int64_t room_of(const ag_shape *shape) {
     int64_t n = 1;
     for (int i = 0; i < shape->rank; i++) n *= shape->extent[i] > 1 ? shape->extent[i] : 1;
@@ -229,18 +228,18 @@ static bool fits(const generator *g, const value *v, need n) {
     return true;
 }
 
-/* x as it is needed: brought into its domain by further lines. */
+/* x, brought into the domain `n` by further lines. */
 static int fixed(generator *g, int x, need n) {
     const value *v = &g->value[x];
     if (fits(g, v, n)) return x;
-    if (v->dtype == AG_I64) { /* which has neither logarithm nor quotient */
+    if (v->dtype == AG_I64) { /* without logarithm and quotient */
         int y = scalar_line(g, "ag_minimum_scalar", x, 15);
         return scalar_line(g, "ag_maximum_scalar", y, -9);
     }
     static const char *const modest[] = {"ag_tanh", "ag_sin", "ag_sigmoid", "user_softsign"};
     int y = v->high > 1e3 || v->low < -1e3 || n <= MODEST ? x_line(g, modest[pick(g, 4)], x) : x;
     if (fits(g, &g->value[y], n)) return y;
-    if (n <= MODEST) { /* NaN in it all the same: an empty mean */
+    if (n <= MODEST) { /* it has NaN all the same: an empty mean */
         int zero = scalar_line(g, "ag_add_scalar", x, 0), mask = ab_line(g, "ag_equal", zero, x);
         line l = line_of("ag_zeros");
         l.dtype = g->value[x].dtype, l.shape = g->value[x].shape;
@@ -253,7 +252,7 @@ static int fixed(generator *g, int x, need n) {
 
 static bool has_dtype(const value *v, unsigned dtypes) { return v->tensor && dtypes >> v->dtype & 1; }
 
-/* A value of one of these dtypes: late ones more often, so that programs grow in depth. −1 if there is none. */
+/* A value of one of these dtypes, late ones more often, so that programs become deep; −1: there is no such value. */
 static int drawn_operand(generator *g, unsigned dtypes) {
     int n = g->p->count;
     for (int tries = 0; tries < 12; tries++) {
@@ -278,7 +277,7 @@ static int operand(generator *g, unsigned dtypes, need n) {
     return fixed(g, i, n);
 }
 
-/* One of that dtype that is broadcast with x. */
+/* A value of that dtype that broadcasts with x. */
 static int partner(generator *g, int x, need n) {
     ag_shape y;
     for (int tries = 0; tries < 12 && !chance(g, 10); tries++) {
@@ -289,7 +288,7 @@ static int partner(generator *g, int x, need n) {
     return fixed(g, leaf_line(g, "ag_from", g->value[x].dtype, narrowed(g, g->value[x].shape), some_domain(g)), n);
 }
 
-/* One of exactly that dtype and shape. */
+/* A value of exactly that dtype and shape. */
 static int twin(generator *g, int x) {
     for (int tries = 0; tries < 8; tries++) {
         int i = drawn_operand(g, 1u << g->value[x].dtype);
@@ -488,7 +487,7 @@ static void some_windows(generator *g) {
         axis_line(g, "user_windows", x, pick(g, rank), false);
 }
 
-/* Windows along one axis or two, something done to them, and perhaps all put back where it was. */
+/* Windows along one axis or two, an operation on them, and perhaps folded back. */
 static void some_folding(generator *g) {
     int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank, n = 1 + (rank > 1 && chance(g, 30));
     if (rank == 0 || rank + n > AG_MAX_RANK - 1 || empty_along(g, x)) return;
@@ -544,7 +543,7 @@ static void some_embed(generator *g) {
     slice_line(g, "ag_embed", x, axis, n, back ? before + (m - 1) * step : before, back ? -step : step);
 }
 
-/* Of rank, with n along the axis: as x elsewhere, or 1 there. */
+/* A shape with extent n along the axis; elsewhere that of x, or 1. */
 static ag_shape index_shape(generator *g, ag_shape shape, int axis, int64_t n) {
     for (int i = 0; i < shape.rank; i++)
         if (i != axis && chance(g, 40)) shape.extent[i] = 1;
@@ -603,7 +602,7 @@ static void some_user(generator *g) {
 
 enum { MOST_WORK = 1 << 20 };
 
-/* A (…,k,n) to multiply x (…,m,k) by: x transposed, another value, a leaf, one that is seen through a transpose. */
+/* A (…,k,n) to multiply x (…,m,k) by: x transposed, another value, a leaf, or a transposed view. */
 static int factor(generator *g, int x) {
     ag_shape s = g->value[x].shape;
     int64_t k = s.extent[s.rank - 1], n = chance(g, 30) ? s.extent[s.rank - 2] : 1 + below(g, 9);
@@ -634,7 +633,7 @@ static int64_t work_of(const generator *g, int a, int b) {
     return g->value[a].size * t.extent[t.rank - 1];
 }
 
-/* One product, the two first axes made where there are none; −1 if it would be too much. */
+/* A product; missing axes are added; −1 if it would be too large. */
 static int product(generator *g, int x) {
     while (g->value[x].shape.rank < 2) x = axis_line(g, "ag_unsqueeze", x, chance(g, 50) ? 0 : -1, false);
     int y = factor(g, x);
@@ -670,7 +669,7 @@ static void some_dot(generator *g) {
 
 /* ---- Motifs ---- */
 
-/* What changes nothing, or undoes itself: also of a view, and seen through a view. */
+/* Operations that change nothing, or undo each other: also of a view, and seen through a view. */
 static void some_identity(generator *g) {
     int x = operand(g, REALS, ANYTHING_GOES), y;
     if (chance(g, 40)) x = some_view_of(g, x);
@@ -704,7 +703,7 @@ static void some_identity(generator *g) {
     if (chance(g, 30)) x_line(g, "ag_sin", y);
 }
 
-/* A line that is there already, once more; a chain of them, in which each uses the last. */
+/* An existing line repeated; a chain of repeated lines, each using the last. */
 static void some_duplicate(generator *g) {
     int from = pick(g, g->p->count), copy[MOST_LINES];
     for (int i = 0; i < from; i++) copy[i] = i;
@@ -717,13 +716,13 @@ static void some_duplicate(generator *g) {
     }
 }
 
-/* Two sources that are the same, and in a variation of the program may not be; something is read that depends on both. */
+/* Two equal sources, which may differ in a variation of the program; a value that depends on both is read. */
 static void some_twins(generator *g) {
     int x = operand(g, REALS, MODEST);
     line l = {.form = form_named("user_ramp"), .dtype = g->value[x].dtype, .shape = g->value[x].shape};
     l.scalar[0] = some_scalar(g, l.dtype);
     int one = append(g, &l), other = append(g, &l), between = ab_line(g, "ag_sub", one, other);
-    line look = line_of("ag_eval"); /* so that it is compared */
+    line look = line_of("ag_eval"); /* its value is compared */
     look.operands = 1, look.x[0] = ab_line(g, "ag_add", x, between);
     append(g, &look);
 }
@@ -786,7 +785,7 @@ static void some_attention(generator *g) {
     ab_line(g, "ag_matmul", weights, v);
 }
 
-/* Gates cut from one tensor. */
+/* Gates sliced from one tensor. */
 static void some_gates(generator *g) {
     int x = operand(g, REALS, MODEST), rank = g->value[x].shape.rank;
     if (rank == 0) return;
@@ -805,7 +804,7 @@ static void some_motif(generator *g) {
     motifs[pick(g, (int)(sizeof motifs / sizeof *motifs))](g);
 }
 
-/* ---- Statements and gradients on the way ---- */
+/* ---- Statements and intermediate gradients ---- */
 
 static int some_variable(generator *g, unsigned dtypes) {
     int found = -1;
@@ -843,7 +842,7 @@ static void some_update(generator *g) {
     assign(g, v, ab_line(g, "ag_sub", v, scalar_line(g, "ag_scale", step, 0.1)));
 }
 
-/* A value that fits, another variable, or both ways round. */
+/* Assign a value that fits, another variable, or two variables to each other. */
 static void some_assignment(generator *g) {
     int v = some_variable(g, ALL);
     if (v < 0) return;
@@ -914,7 +913,7 @@ extent program_extent(uint64_t seed) {
     return lot < 2 ? LARGE : lot < 24 ? MEDIUM : lot < 48 ? BROAD : SMALL;
 }
 
-/* ---- Broad programs: where one element too many or too few makes another division of the work ---- */
+/* ---- Broad programs: extents at the boundaries of the division of work ---- */
 
 static int64_t beside(generator *g, int64_t edge) { return edge > 1 ? edge - 1 + pick(g, 3) : edge; }
 
@@ -943,7 +942,7 @@ static int64_t edge_of_sizes(generator *g) {
     return edges[pick(g, (int)(sizeof edges / sizeof *edges))];
 }
 
-/* Two or three extents at edges, and most often the longest so that their product is at one as well. */
+/* Two or three extents at edges; the longest usually such that their product is at an edge too. */
 static void choose_broad_extents(generator *g) {
     int lot = pick(g, 100);
     g->base.rank = lot < 10 ? 1 : lot < 65 ? 2 : lot < 95 ? 3 : 4;
@@ -966,7 +965,7 @@ static void choose_broad_extents(generator *g) {
     for (int i = 0; i < PALETTE; i++) g->extent[i] = g->base.extent[pick(g, g->base.rank)];
 }
 
-/* An element for each of some axes' places; seldom without leading axes, that is, for each of the last ones'. */
+/* A shape with some axes of extent 1; seldom without the leading axes. */
 static ag_shape mixed(generator *g) {
     ag_shape s = g->base;
     for (int i = 0; i < s.rank; i++)
@@ -985,7 +984,7 @@ static void some_broad_leaves(generator *g) {
     for (int n = 2 + pick(g, 4); n > 0; n--) leaf_line(g, names[pick(g, 5)], g->dtype, mixed(g), some_domain(g));
 }
 
-/* Folded along one axis, or along several next to each other, and mostly ready to be spread again. */
+/* Reduced along one axis or several adjacent ones, usually keeping them, to broadcast again. */
 static void some_broad_fold(generator *g) {
     static const char *const names[] = {"ag_sum_over", "ag_sum_over", "ag_mean_over", "ag_max_over"};
     int x = operand(g, REALS, ANYTHING_GOES), rank = g->value[x].shape.rank;
@@ -1052,7 +1051,7 @@ static bool is_read(const program *p, int i) {
     return false;
 }
 
-/* The last real value, and some others: mostly those that nobody has read yet. */
+/* The last real value, and some others, mostly ones without readers. */
 static void some_outputs(generator *g) {
     int last = -1, wanted = 1 + pick(g, 4), end = g->p->count;
     for (int i = end; i-- > 0 && last < 0;)

@@ -179,7 +179,7 @@ static ag_tensor *reduce(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepd
     return ag_apply(op, 1, &x, &set, sizeof set);
 }
 
-/* Of the result's shape to the input's: the reduced axes are put back, then stretched. */
+/* r broadcast from the result's shape to the input's: the reduced axes are restored, then expanded. */
 static ag_tensor *stretched(ag_tensor *r, ag_tensor *y) {
     ag_shape whole = ag_shape_of(ag_input(y, 0)), kept = whole;
     const ag_axes_set *set = ag_attributes(y);
@@ -281,7 +281,7 @@ static bool running_eval(const ag_call *call) {
     int64_t n = call->y.shape[call->y.rank - 1], rows = n ? call->y.size / n : 0;
     if (call->y.dtype == AG_F32) running_f32(rows, n, call->y.data, call->x[0].data);
     else if (call->y.dtype == AG_F64) running_f64(rows, n, call->y.data, call->x[0].data);
-    else return ag_call_fail(call, AG_ERR_DTYPE, "only real");
+    else return ag_call_fail(call, AG_ERR_DTYPE, "the dtype must be real");
     return true;
 }
 
@@ -299,7 +299,7 @@ static const ag_op op_running = {.name = "running",
 
 ag_tensor *user_running(ag_tensor *x) { return ag_apply(&op_running, 1, &x, NULL, 0); }
 
-/* a and b (…,n) -> (…); what is added to is added to as by ag_add, for a structure runs both ways in turn */
+/* a and b (…,n) -> (…); accumulates in the order of ag_add, because a structure runs both ways in turn */
 static bool dot_infer(ag_infer *r) {
     ag_shape a = ag_shape_of(r->x[0]), b = ag_shape_of(r->x[1]);
     bool equal = a.rank == b.rank && a.rank > 0;
@@ -350,7 +350,7 @@ ag_tensor *user_dot(ag_tensor *a, ag_tensor *b) {
 
 /* ---- Views ---- */
 
-/* The strides of a view's input are not told, but an operation that asks for contiguous input knows them. */
+/* A view does not see its input's strides, but with contiguous input they are known. */
 static void row_major(const ag_shape *shape, int64_t *stride) {
     int64_t step = 1;
     for (int i = shape->rank - 1; i >= 0; step *= shape->extent[i--]) stride[i] = step;

@@ -10,7 +10,7 @@
 
 void *claim(size_t bytes) {
     void *p = calloc(bytes ? bytes : 1, 1);
-    if (!p) ck_abort_msg("no memory");
+    if (!p) ck_abort_msg("out of memory");
     return p;
 }
 
@@ -145,7 +145,7 @@ const int form_count = sizeof forms / sizeof *forms;
 const form *form_named(const char *name) {
     for (int i = 0; i < form_count; i++)
         if (strcmp(forms[i].name, name) == 0) return &forms[i];
-    ck_abort_msg("no call is named %s", name);
+    ck_abort_msg("unknown call %s", name);
     return NULL;
 }
 
@@ -167,7 +167,7 @@ static double special(double ordinary) {
     return which < n ? values[which] : ordinary * 4;
 }
 
-/* 0 to 1, with all its bits: sums and products of such numbers are rounded. */
+/* 0 to 1, with all bits: sums and products of such numbers are rounded. */
 static double unit(uint64_t i) {
     uint64_t z = (i + 1) * 0x9E3779B97F4A7C15u; /* splitmix64 */
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -235,7 +235,7 @@ static ag_tensor *record_leaf(const line *l, ag_tape *t) {
     return x;
 }
 
-/* What of y changes x by a cotangent, or how y changes as x does. */
+/* The VJP of y by x with a cotangent, or the JVP with a tangent. */
 static ag_tensor *record_gradient(const line *l, ag_tensor *y, ag_tensor *x) {
     bool forwards = strcmp(l->form->name, "ag_jvp") == 0;
     ag_tensor *like = forwards ? x : y, *d = NULL;
@@ -366,7 +366,7 @@ static void print_number(FILE *to, int64_t number) {
     else fprintf(to, ", %lld", (long long)number);
 }
 
-/* What stands behind the operands. */
+/* The arguments behind the operands. */
 static void print_attributes(FILE *to, const line *l) {
     signature s = l->form->signature;
     int numbers = s == SIG_X_AXIS || s == SIG_X_AXIS_KEEP || s >= SIG_AB_AXIS ? 1

@@ -1,7 +1,7 @@
 /* random_program -- programs as data: lists of calls that can be generated, recorded, printed and made smaller
  *
- * A line of a program is a call with all its arguments; its operands are the numbers of earlier lines. The same seed gives
- * the same program, so a seed is all that is needed to see a failure again. */
+ * A line of a program is a call with all its arguments; its operands are the numbers of earlier lines. A seed
+ * determines the program, so it is enough to reproduce a failure. */
 #ifndef TESTS_RANDOM_PROGRAM_H
 #define TESTS_RANDOM_PROGRAM_H
 
@@ -11,15 +11,15 @@
 
 enum { MOST_OPERANDS = 8, MOST_LINES = 256 };
 
-/* Memory that the caller frees, zeroed; ends the test if there is none. (ck_assert writes to a file each time that it
- * is reached: too dear here.) */
+/* Zeroed memory that the caller frees; out of memory, ends the test. (ck_assert writes to a file at each call: too
+ * slow here.) */
 void *claim(size_t bytes);
 
 /* ---- Calls ---- */
 
-/* Which arguments a call takes, in their order: t the tape, d a dtype, a list of tensors, and so on. */
+/* The arguments of a call, in their order: t the tape, d a dtype, a list of tensors, and so on. */
 typedef enum signature {
-    /* leaves: their elements are worked out from line->data and line->domain */
+    /* leaves: their elements follow from line->data and line->domain */
     SIG_LEAF,  /* (t, d, shape, elements) */
     SIG_TD_S,  /* (t, d, scalar) */
     SIG_TD_N,  /* (t, d, number) */
@@ -37,7 +37,7 @@ typedef enum signature {
     SIG_X_DTYPE,
     SIG_X_SHAPE,
     SIG_X_AXES,
-    SIG_X_AXES_2, /* and two shapes, of which each has an extent for each axis */
+    SIG_X_AXES_2, /* and two shapes, each with an extent for each axis */
     SIG_X_AXES_KEEP,
     SIG_X_AXES_S_KEEP,
     SIG_X_AXIS, /* number[0] is the axis, here and below */
@@ -56,10 +56,10 @@ typedef enum signature {
     SIG_OUTPUT     /* operand 0 is a result, and is differentiated if it is real */
 } signature;
 
-/* What an operand must be like, lest the result be NaN or overflow. */
+/* The operands for which the result is neither NaN nor an overflow. */
 typedef enum need { ANYTHING_GOES, MODEST, POSITIVE_ONLY, AWAY_FROM_ZERO } need;
 
-/* What a call is drawn for, and how often. */
+/* The purposes for which a call is drawn. */
 typedef enum kind {
     KIND_NONE, /* not drawn by itself */
     KIND_UNARY,
@@ -105,7 +105,7 @@ typedef struct form {
     const char *name; /* of the C function, or of a statement */
     signature signature;
     callee call;
-    unsigned dtypes; /* bit d: taken by operands (of which the last counts) or, without operands, made */
+    unsigned dtypes; /* bit d: allowed for operands (the last one counts) or, without operands, for the value */
     kind kind;
     need need[2];
 } form;
@@ -113,13 +113,13 @@ typedef struct form {
 extern const form forms[];
 extern const int form_count;
 
-/* The form of that name, which there must be. */
+/* The form of that name, which must exist. */
 const form *form_named(const char *name);
 
 /* ---- Lines and programs ---- */
 
-/* What a leaf's elements are: between −1 and 1; small integers, many alike; between ¼ and 2; among ordinary ones NaN,
- * infinities, zeros of both signs, the largest and the smallest; integers from 0 to number[1] − 1. */
+/* The elements of a leaf: between −1 and 1; small integers, many equal; between ¼ and 2; NaN, infinities, zeros of
+ * both signs, the largest and the smallest among ordinary ones; integers from 0 to number[1] − 1. */
 typedef enum domain { ORDINARY, TIES, POSITIVE, SPECIAL, INDICES, DOMAINS } domain;
 
 typedef struct line {
@@ -137,22 +137,22 @@ typedef struct line {
     ag_shape y_shape;
 } line;
 
-/* Up to a few hundred elements; a few thousand; enough for several threads; or whatever is an edge to the evaluators,
- * rows by columns in every mixture of what has an element for each, for each row, for each column and for all. */
+/* Up to a few hundred elements; a few thousand; enough for several threads; or the evaluators' edge cases: rows by
+ * columns, mixing tensors with an element for each, for each row, for each column and for all. */
 typedef enum extent { SMALL, MEDIUM, LARGE, BROAD, EXTENTS } extent;
 
 typedef struct program {
     uint64_t seed;
     int count;
-    bool wild;     /* NaN and infinities are let in */
+    bool wild;     /* NaN and infinities occur */
     extent size;   /* of the largest tensors */
     bool together; /* everything is recorded and then evaluated at once, rather than outputs before gradients */
     bool backward; /* ag_backward by parameters rather than ag_vjp */
-    int order;     /* of the gradients that are asked for: 0, 1 or 2 */
+    int order;     /* of the gradients: 0, 1 or 2 */
     line line[MOST_LINES];
 } program;
 
-extent program_extent(uint64_t seed); /* that this seed's program has */
+extent program_extent(uint64_t seed); /* of this seed's program */
 void program_generate(program *p, uint64_t seed);
 
 /* Shapes and dtypes of all values; false if the program cannot be recorded. */
@@ -162,27 +162,27 @@ bool program_infer(program *p);
 bool line_has_value(const line *l);
 bool line_is_variable(const line *l);
 
-/* How many lines stand before the mark to which the program is rewound: leaves. */
+/* The number of lines before the mark to which the program is rewound: leaves. */
 int program_prefix(const program *p);
 
 /* Carry out line i, with the values of the earlier ones. A statement is carried out too (ag_keep, ag_assign,
- * ag_tape_set_recording), except that what is to be looked at is the caller's business. NULL for a statement. */
+ * ag_tape_set_recording), but the caller must evaluate a SIG_LOOK. NULL for a statement. */
 ag_tensor *line_record(const line *l, ag_tape *t, ag_tensor *const value[]);
 
 /* Elements of a leaf, in memory that the caller frees. */
 void *leaf_elements(const line *l, ag_dtype dtype, const ag_shape *shape);
 
-/* Frees what ag_wrap borrowed; false if somebody has written to it. Only once the tapes are gone. */
+/* Frees the memory lent to ag_wrap, after the tapes are freed; false if it was written to. */
 bool wrapped_free(void);
 
-/* As C, as far as one can. */
+/* As C, as far as possible. */
 void program_print(FILE *to, const program *p);
 void shape_print(FILE *to, const ag_shape *shape);
 
-/* One like p, with other data, or a few attributes, calls or operands that are others. */
+/* A program like p, with other data, or a few other attributes, calls or operands. */
 void program_vary(program *varied, const program *p, uint64_t seed);
 
-/* Make a program smaller for as long as `fails` says that it still fails; it is left as it was found smallest. */
+/* Make a program smaller while `fails` says that it still fails; the smallest one remains. */
 typedef bool program_fails(void *context, const program *p);
 void program_shrink(program *p, program_fails *fails, void *context);
 

@@ -1,8 +1,8 @@
 /* random_shrink -- a program that fails, made smaller while it still fails
  *
- * Every change is tried on a copy, which must record without error and fail as before. What is tried, over and over until
- * nothing more helps: statements and unused lines go; a value is replaced by an operand of the same shape, or by a
- * constant, whereupon what it was computed from is unused; extents shrink everywhere at once; attributes become plain. */
+ * Every change is tried on a copy, which must record without error and fail as before. These are repeated until none
+ * helps: remove statements and unused lines; replace a value by an operand of the same shape, or by a constant, so
+ * that its inputs become unused; shrink extents everywhere at once; simplify attributes. */
 #include <string.h>
 
 #include "tests/random_program.h"
@@ -18,7 +18,7 @@ typedef struct shrinking {
 
 static program candidate;
 
-/* Whether the candidate fails as well: then it is what is left. */
+/* Whether the candidate fails as well: then it is kept. */
 static bool accepted(shrinking *s) {
     if (s->trials >= MOST_TRIALS || !program_infer(&candidate)) return false;
     s->trials++;
@@ -41,7 +41,7 @@ static void remove_line(program *p, int i) {
         for (int k = 0; k < p->line[j].operands; k++) p->line[j].x[k] -= p->line[j].x[k] > i;
 }
 
-/* From line `from` on. */
+/* Replace operand x by `to`, from line `from` on. */
 static void redirect(program *p, int from, int x, int to) {
     for (int j = from; j < p->count; j++)
         for (int k = 0; k < p->line[j].operands; k++)
@@ -103,7 +103,7 @@ static bool try_as_constant(shrinking *s, int i) {
     return accepted(s);
 }
 
-/* In the place of line i's value, an earlier one: first its own operands. */
+/* Replace line i's value by an earlier one, first by its own operands. */
 static bool try_earlier_value(shrinking *s, int i) {
     const line *l = &s->p->line[i];
     for (int k = 0; k < l->operands; k++) {
@@ -179,7 +179,7 @@ static bool try_extents(shrinking *s) {
     return progress;
 }
 
-/* One leading axis less in everything: what has to do with axes then fails to record, and is left as it was. */
+/* Remove a leading axis everywhere. Programs with axes then fail to record, and stay unchanged. */
 static bool try_rank(shrinking *s) {
     candidate = *s->p;
     bool any = false;

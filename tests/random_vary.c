@@ -1,6 +1,6 @@
-/* random_vary -- a program much like another: what an evaluator that remembers plans must not take for the same
+/* random_vary -- a program much like another, which must not get the other's plan
  *
- * The lines and their number stay, and so does what is recorded before the mark, but for what variables hold. */
+ * The lines, their number and the part before the mark stay, except for the values of variables. */
 #include <string.h>
 
 #include "tests/random_program.h"
@@ -80,7 +80,8 @@ static void vary_line(program *p, int i, int how) {
     }
 }
 
-/* Elements of the largest value, or steps of the largest product, as if no extent were 0: gradients may be sums over it. */
+/* Elements of the largest value, or multiply-adds of the largest product, counting extents of 0 as 1: gradients may
+ * be sums over them. */
 static int64_t effort(const program *p) {
     int64_t most = 0;
     for (int i = 0; i < p->count; i++) {
@@ -97,7 +98,7 @@ static int64_t effort(const program *p) {
     return most;
 }
 
-/* One line behind the prefix, in a way that shows, and so that the program can still be recorded; if one is found. */
+/* Vary a line behind the prefix, if possible, so that results differ and the program can still be recorded. */
 static void vary_some_line(program *p, int prefix) {
     static program changed;
     int how = pick(5);

@@ -1,6 +1,6 @@
 /* support -- see support.h
  *
- * Every block of a ledger has its size in front of it, so that the sizes that come back can be checked. */
+ * Every block of a ledger has its size in front of it, so that the sizes of freed blocks can be checked. */
 #include "tests/support.h"
 
 #include "autograd/tape/limits.h"
@@ -68,7 +68,7 @@ int run_suite(Suite *suite) {
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner), run = srunner_ntests_run(runner);
     srunner_free(runner);
-    if (skipped) printf("Skipped: %d, which look at pieces of the usual size\n", skipped);
+    if (skipped) printf("Skipped: %d, which need pieces of the usual size\n", skipped);
     return failed || !run;
 }
 
@@ -111,7 +111,7 @@ static void block_free(ledger *l, void *p, size_t bytes) {
     char *block = (char *)p - HEADER;
     size_t taken;
     memcpy(&taken, block, sizeof taken);
-    if (taken != bytes) ck_abort_msg("a block of %zu bytes is given back as one of %zu", taken, bytes);
+    if (taken != bytes) ck_abort_msg("a block of %zu bytes is freed as one of %zu", taken, bytes);
     l->outstanding -= (int64_t)bytes;
     l->blocks--;
     free(block);
@@ -134,7 +134,7 @@ static void *block_new(ledger *l, size_t bytes) {
 
 static void *ledger_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
     ledger *l = ctx;
-    if (!p && old_bytes) ck_abort_msg("no block is said to have %zu bytes", old_bytes);
+    if (!p && old_bytes) ck_abort_msg("NULL is freed as a block of %zu bytes", old_bytes);
     void *q = new_bytes ? block_new(l, new_bytes) : NULL;
     if (new_bytes && !q) return NULL;
     if (p && q) memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes);
@@ -150,7 +150,7 @@ void ledger_open(ledger *l) {
 
 void ledger_close(const ledger *l) {
     if (l->outstanding || l->blocks)
-        ck_abort_msg("%lld bytes in %lld blocks were not given back", (long long)l->outstanding, (long long)l->blocks);
+        ck_abort_msg("%lld bytes in %lld blocks were not freed", (long long)l->outstanding, (long long)l->blocks);
 }
 
 /* ---- Expectations ---- */

@@ -1,7 +1,7 @@
-/* support -- what every test program uses: the runner, a tape whose memory is counted, and comparisons
+/* support -- used by every test program: the runner, a tape whose memory is counted, and comparisons
  *
- * A ledger is an allocator that counts, that can be told to fail, and that checks the sizes it is given back. Tests
- * with the `tape` fixture get a tape on a ledger, and fail if anything is outstanding when it has been freed. */
+ * A ledger is an allocator that counts, that can be told to fail, and that checks the sizes of freed blocks. Tests
+ * with the `tape` fixture get a tape on a ledger, and fail if memory is outstanding after the tape is freed. */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
 
@@ -11,15 +11,15 @@
 
 /* ---- Running ---- */
 
-/* Runs the suite and returns main's result. CK_FORK, CK_RUN_SUITE, CK_RUN_CASE and CK_VERBOSITY are honoured. Each test
- * has a process of its own, except where that is dear: in small runs and under AddressSanitizer. */
+/* Runs the suite and returns main's result. CK_FORK, CK_RUN_SUITE, CK_RUN_CASE and CK_VERBOSITY are honoured. Each
+ * test has a process of its own, except where that is slow: in small runs and under AddressSanitizer. */
 int run_suite(Suite *suite);
 
 /* A group of tests without fixture, and one where each test has `tape`. */
 TCase *plain_group(Suite *suite, const char *name);
 TCase *tape_group(Suite *suite, const char *name);
 
-/* Whether sizes and repetitions should be cut down: under valgrind, or with AG_TEST_SMALL=1. */
+/* Whether to reduce sizes and repetitions: under valgrind, or with AG_TEST_SMALL=1. */
 bool small_run(void);
 
 /* Whether this program was compiled with AddressSanitizer; whether it runs under valgrind. */
@@ -29,32 +29,32 @@ bool under_valgrind(void);
 /* Whether one of the two would report a use of this byte. */
 bool is_poisoned(const void *p);
 
-/* Whether to add `tests` tests that look at how much work is in one piece: not to a build with tiny limits, where pieces
- * are others. They are then reported as skipped. */
+/* Whether to add `tests` tests of how work is divided into pieces: not to a build with tiny limits, where the pieces
+ * differ. They are then reported as skipped. */
 bool usual_pieces(int tests);
 
 /* ---- Memory ---- */
 
 typedef struct ledger {
     ag_allocator allocator; /* give its address to ag_tape_new_with */
-    int64_t outstanding;    /* bytes taken and not given back */
+    int64_t outstanding;    /* bytes taken and not freed */
     int64_t blocks;
-    int64_t calls;      /* that asked for memory: new blocks and growth */
+    int64_t calls;      /* for memory: new blocks and growth */
     int64_t fail_at;    /* this call fails, counted from 1; 0: none */
-    bool fail_for_good; /* and all that come after it */
-    bool failed;        /* it has come to that */
+    bool fail_for_good; /* and all after it */
+    bool failed;        /* a call has failed */
 } ledger;
 
 void ledger_open(ledger *l);
-/* Fails the test unless everything was given back. */
+/* Fails the test unless everything was freed. */
 void ledger_close(const ledger *l);
 
 extern ag_tape *tape; /* of the fixture */
 extern ledger tape_ledger;
 
-/* ---- Expectations: each fails the running test, naming the line it stands on ---- */
+/* ---- Expectations: each fails the running test, naming its line ---- */
 
-/* What is put before the message of every expectation that fails from now on; "" for nothing. */
+/* Sets the prefix of the messages of failing expectations from now on; "": none. */
 void expecting(const char *what);
 
 /* The status and every given piece of the message (the list ends with NULL) stick to the tape; the error is then cleared. */
@@ -100,7 +100,7 @@ ag_tensor *tensor_of(ag_tape *t, ag_dtype dtype, ag_shape shape, const double va
 /* Number i of a fixed sequence without pattern, -1 <= value < 1, a multiple of 2^-10. */
 double scatter(uint64_t i);
 
-/* A constant of such numbers, beginning with that one. */
+/* A constant of these numbers, from number `first` on. */
 ag_tensor *scattered(ag_tape *t, ag_dtype dtype, ag_shape shape, uint64_t first);
 
 int64_t shape_size(const ag_shape *shape);

@@ -1,9 +1,9 @@
 /* test_assign -- random sequences of assignments, rewinds and looks
  *
- * Each sequence runs on two tapes side by side: on one the fused evaluator puts assignments off and writes in place, on
- * the other the reference evaluator carries them out at once. All values are integers small enough that no operation
- * rounds, and whatever is looked at must be the same bits. Between the steps no trace of an evaluation is on the nodes, and
- * the assignments that wait are as many as the tape says. */
+ * Each sequence runs on two tapes side by side: on one the fused evaluator defers assignments and writes in place,
+ * on the other the reference evaluator carries them out at once. All values are integers small enough that no
+ * operation rounds, and values that are read must have the same bits. Between the steps the nodes have no marks of
+ * an evaluation, and the tape counts the pending assignments correctly. */
 #include "autograd/tape/tape.h"
 #include "tests/support.h"
 
@@ -11,7 +11,7 @@ enum { SIDE = 4, LARGE_SIDE = 50, MOST = 150, MARKS = 8, STEPS = 60, SEQUENCES =
 
 typedef struct both {
     ag_tensor *of[2]; /* on either tape */
-    double bound;     /* of its magnitude */
+    double bound;     /* on its magnitude */
     bool variable;
 } both;
 
@@ -89,7 +89,7 @@ static void record(void) {
 static void assign(void) {
     both *v = any_variable();
     const both *x = any();
-    const both *with = below(2) ? any_variable() : NULL; /* joined with what that was assigned */
+    const both *with = below(2) ? any_variable() : NULL; /* joined with that variable's assignment */
     for (int k = 0; k < 2; k++)
         if (with) ag_assign_with(v->of[k], x->of[k], with->of[k]);
         else ag_assign(v->of[k], x->of[k]);

@@ -1,8 +1,8 @@
-/* test_attributes -- the library's operations, applied to attributes that make no sense
+/* test_attributes -- the library's operations, applied to invalid attributes
  *
- * ag_apply takes any bytes as attributes. Each operation is given thousands: purely random ones, numbers of the kinds that
- * operations use, and those of a sensible call with one number changed. It is refused with a clear error, or recorded; what
- * is recorded can be evaluated, differentiated and written out. */
+ * ag_apply takes any bytes as attributes. Each operation is given thousands: purely random ones, numbers of the
+ * kinds that operations use, and those of a valid call with one number changed. The call is refused with a clear
+ * error, or recorded; a recorded result can be evaluated, differentiated and written out. */
 #include "tests/support.h"
 
 #include <math.h>
@@ -59,7 +59,7 @@ static int64_t number(void) {
     return bits;
 }
 
-/* What a sensible call of some operation has; its bytes. */
+/* The attributes of a valid call of some operation; returns their bytes. */
 static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
     static const struct {
         const char *name;
@@ -124,7 +124,7 @@ static void expect_told(const ag_op *op, const ag_tape *t) {
                   "%s: the error is \"%s\"", op->name, error);
 }
 
-/* Evaluated, differentiated and written: none of it may be anything but done or refused. */
+/* Evaluate, differentiate and write y: each must succeed or be refused. */
 static void use(ag_tape *t, ag_tensor *y, int n, ag_tensor *const x[]) {
     ag_tensor *dx[4], *real[4];
     int reals = 0;
@@ -171,7 +171,7 @@ START_TEST(any_bytes_are_attributes) {
 }
 END_TEST
 
-/* Parts of the engine are reached through the tensors that they have made. */
+/* The engine's own operations are reached through tensors that they computed. */
 START_TEST(parts_of_the_engine_are_not_applied) {
     ag_tensor *c = ag_from(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), *v = ag_variable_from(c), *y = ag_neg(v);
     const ag_op *ops[] = {ag_op_of(c), ag_op_of(v), ag_op_of(ag_input(y, 0))};

@@ -1,14 +1,14 @@
-/* test_callbacks -- every function that changes a tape, called from within every callback of the tape
+/* test_callbacks -- every function that changes a tape, called within every callback of the tape
  *
- * A callback is code of the user's that the tape runs: an operation's infer, eval, kernels, vjp and notation, a function that
- * is being checked, and the allocator. Each call either does what it says or gives an error that names the function and
- * the callback; whichever, nothing that the tape still needs is gone, and the tape can be used afterwards. */
+ * A callback is the user's code that the tape runs: an operation's infer, eval, kernels, vjp and notation, a
+ * function that is being checked, and the allocator. Each call either succeeds or gives an error that names the
+ * function and the callback; in either case the tape keeps everything that it needs, and can be used afterwards. */
 #include "tests/support.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- The tape that it happens to ---- */
+/* ---- The tape ---- */
 
 static const double values[] = {1, 2, 3, 4};
 
@@ -16,7 +16,7 @@ static ag_tape *t;
 static ag_tensor *v, *x, *w;
 static ag_mark early, late;
 
-/* ---- What is called ---- */
+/* ---- The calls ---- */
 
 static ag_tensor *squares(void *context, int n, ag_tensor *const in[]) {
     (void)context, (void)n;
@@ -116,7 +116,7 @@ static void call_many(void) {
 }
 
 typedef struct action {
-    const char *name; /* of the function that the error names; NULL: of another that it is made of */
+    const char *name; /* of the function that the error names; NULL: the error names another that it calls */
     void (*run)(void);
     bool changes_v;
 } action;
@@ -266,7 +266,7 @@ static const ag_op in_block = {
     .name = "in_block", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = block_calls}, .vjp = vjp_kept};
 static const ag_op in_fold = {.name = "in_fold", .kind = AG_KIND_REDUCTION, .arity = 1, .reduction = &reduction};
 
-/* ---- What makes them run ---- */
+/* ---- Running them ---- */
 
 static ag_tensor *applied(const ag_op *op) { return ag_apply(op, 1, &x, NULL, 0); }
 
@@ -286,7 +286,7 @@ static void run_eval_with_assignment(void) {
     ag_assign(v, ag_scale(v, 1));
     ag_eval(ag_exp(applied(&in_eval)));
 }
-static void run_rewind(void) { /* which evaluates what is assigned */
+static void run_rewind(void) { /* which carries out assignments */
     ag_tensor *y = applied(&in_eval);
     ag_assign(v, ag_add(ag_scale(v, 1), ag_scale(y, 0)));
     ag_tape_rewind(t, late);
@@ -330,7 +330,7 @@ static void run_dot(void) {
 }
 
 typedef struct place {
-    const char *name; /* what an error says beside the function */
+    const char *name; /* named in the error beside the function */
     void (*run)(void);
 } place;
 
@@ -362,10 +362,10 @@ enum { PLACES = sizeof places / sizeof *places };
 /* ---- The allocator ---- */
 
 static ledger books;
-static int skipped; /* calls of it before the one that acts; negative: none does */
+static int skipped; /* calls before the one that acts; negative: none acts */
 
 static void *resize_calls(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
-    if (skipped == 0) callback(); /* before the tape itself is given back */
+    if (skipped == 0) callback(); /* before the tape itself is freed */
     if (skipped > 0) skipped--;
     return books.allocator.resize(ctx, p, old_bytes, new_bytes);
 }
@@ -401,7 +401,7 @@ static void set_up(void) {
     late = ag_tape_mark(t);
 }
 
-/* The tape is as it was, and works. */
+/* The tape is unchanged, and works. */
 static void check_and_free(const char *where, const action *a) {
     char about[100];
     snprintf(about, sizeof about, "action %d in %s: ", (int)(a - actions), where);
@@ -440,7 +440,7 @@ START_TEST(whatever_is_called_within_a_callback) {
             set_up();
             armed = a, times = often;
             p->run();
-            ck_assert_msg(fired > 0, "%s is not reached", p->name);
+            ck_assert_msg(fired > 0, "%s never runs", p->name);
             check_and_free(p->name, a);
         }
 }
@@ -467,7 +467,7 @@ START_TEST(whatever_is_called_within_the_allocator) {
 }
 END_TEST
 
-/* Freeing is refused in words, and sticks. */
+/* Freeing is refused with an error, which sticks. */
 START_TEST(a_tape_is_not_freed_within_its_callbacks) {
     for (int i = 0; i < PLACES; i++) {
         set_up();
@@ -479,7 +479,7 @@ START_TEST(a_tape_is_not_freed_within_its_callbacks) {
 }
 END_TEST
 
-/* ---- What infer writes over ---- */
+/* ---- An infer that overwrites its arguments ---- */
 
 static int spoiled;
 static ag_tape *other_tape;

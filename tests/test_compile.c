@@ -1,8 +1,8 @@
 /* test_compile -- compiled strip programs give what the block kernels give, bit for bit
  *
- * Every program is run by the kernels, step by step, and compiled. Slots that the compiled code gets end where a page
- * ends that is followed by one that must not be touched. On processors that it does not serve the compiler says no, and
- * most tests here have nothing to do. */
+ * Every program is run by the kernels, step by step, and compiled. The slots of the compiled code end where a page
+ * ends, and the next page is protected. On other processors the compiler refuses, and most tests here have nothing
+ * to do. */
 #include "autograd/eval/compile.h"
 #include "ops/rules.h"
 #include "tests/support.h"
@@ -22,7 +22,7 @@ typedef struct strip {
     int steps, slots;
     ag__code_step step[STEPS];
     ag__code_slot slot[SLOTS];
-    int shares[SLOTS]; /* the slot whose memory it takes over, or −1 */
+    int shares[SLOTS]; /* the slot whose memory it reuses, or −1 */
     double attributes[STEPS][4];
     int32_t dtype_attribute[STEPS]; /* of casts */
 } strip;
@@ -37,11 +37,11 @@ static bool serves(void) {
 
 static int64_t bytes_of(int dtype) { return dtype == AG_BOOL ? 1 : dtype == AG_F32 ? 4 : 8; }
 
-static char current[100]; /* what is being checked */
+static char current[100]; /* the program being checked */
 
 /* ---- Memory ---- */
 
-static char *guarded[SLOTS]; /* GUARDED bytes, then a page that cannot be touched */
+static char *guarded[SLOTS]; /* GUARDED bytes, then a protected page */
 
 static void open_memory(void) {
     if (guarded[0]) return;
@@ -54,7 +54,7 @@ static void open_memory(void) {
     }
 }
 
-static _Alignas(64) char plain[SLOTS][BYTES]; /* what the kernels work on, n elements even of a slot that is `one` */
+static _Alignas(64) char plain[SLOTS][BYTES]; /* the kernels' memory, n elements even for a slot that is `one` */
 
 /* ---- Numbers ---- */
 
@@ -131,7 +131,7 @@ static void compare(const strip *s, int slot, int64_t n, const char *got) {
     }
 }
 
-/* One length: the kernels' results are those of `plain`, whose inputs are there. */
+/* One length: the code's results must be those of the kernels, in `plain`. */
 static void run_code(const strip *s, ag__code *code, int64_t n) {
     void *slot[SLOTS];
     const void *attributes[STEPS];
@@ -154,7 +154,7 @@ static void run_code(const strip *s, ag__code *code, int64_t n) {
         for (int k = 0; k < s->slots; k++) taken = taken || s->shares[k] == i;
         if (written ? s->slot[i].out : !taken) compare(s, i, n, slot[i]);
         if (!slot[i] || s->shares[i] >= 0) continue;
-        for (int k = 1; k <= 64; k++) /* a check of Check's own for each would take most of the time */
+        for (int k = 1; k <= 64; k++) /* one ck_assert each would take most of the time */
             if (((char *)slot[i])[-k] != 0x55) ck_abort_msg("%s: memory before slot %d was written", current, i);
     }
 }
@@ -218,7 +218,7 @@ static void check_step(strip *s) {
 }
 
 static void check_op(const ag_op *op, int dtype) {
-    ag__code_free(tape); /* of the operations before: there is room for so much */
+    ag__code_free(tape); /* of earlier operations: the room for code is limited */
     for (int y = 0; y < AG_DTYPES; y++) {
         if (op == &ag__op_cast ? y == AG_I64 : y != (op->flags & AG_OP_PREDICATE ? AG_BOOL : dtype)) continue;
         snprintf(current, sizeof current, "%s %s to %s", op->name, ag_dtype_name((ag_dtype)dtype),
@@ -250,7 +250,7 @@ END_TEST
 
 /* ---- Random programs ---- */
 
-/* A slot that a step may read, of this dtype; a new input if there is none, or now and then. */
+/* A slot of this dtype that a step may read; a new input if there is no such slot, or now and then. */
 static int some_slot(strip *s, int dtype, int age) {
     int found[SLOTS], count = 0;
     for (int i = s->slots > age ? s->slots - age : 0; i < s->slots; i++)
@@ -260,7 +260,7 @@ static int some_slot(strip *s, int dtype, int age) {
     return s->slots++;
 }
 
-/* An operation that is described for the dtype. */
+/* An operation with a description for the dtype. */
 static const ag_op *some_op(int dtype, bool casts) {
     for (;;) {
         const ag_op *op = ag_op_at(random_below(ag_op_count()));
@@ -299,7 +299,7 @@ static int last_use(const strip *s, int slot) {
     return last;
 }
 
-/* Outputs take over the memory of inputs that nobody reads later. */
+/* Outputs reuse the memory of inputs that are not read later. */
 static void share_memory(strip *s) {
     bool taken[SLOTS] = {false};
     for (int i = 0; i < s->steps; i++) {
@@ -448,7 +448,7 @@ START_TEST(wrong_micro_programs) {
         op.attribute_bytes = sizeof(double);
         op.micro[AG_F32] = wrong[i];
         strip s = one_step(&op, AG_F32, AG_F32);
-        ck_assert_msg(!ag__compile(tape, 1, s.step, s.slots, s.slot), "wrong program %zu is compiled", i);
+        ck_assert_msg(!ag__compile(tape, 1, s.step, s.slots, s.slot), "invalid program %zu is compiled", i);
     }
     strip s = one_step(&odd_op, AG_F32, AG_F32);
     s.slot[2].one = s.slot[1].one = true; /* but the first input has many elements */
@@ -456,7 +456,7 @@ START_TEST(wrong_micro_programs) {
 }
 END_TEST
 
-/* Not even single elements are read or written where there is nothing to compute. */
+/* With 0 elements not even single elements are read or written. */
 START_TEST(no_elements) {
     if (!serves()) return;
     strip s = one_step(&odd_op, AG_F32, AG_F32);
@@ -510,7 +510,7 @@ START_TEST(equal_programs_share_code) {
 }
 END_TEST
 
-/* Executable is what cannot be written to. */
+/* Executable memory is not writable. */
 START_TEST(code_is_not_writable) {
     if (!serves()) return;
     ag__code *code = compile_three(tape, 2);
@@ -567,7 +567,7 @@ START_TEST(without_executable_memory) {
     expect_three_right(code);
     fail_seal = 1;
     ck_assert(!compile_three(tape, 3));
-    expect_three_right(code); /* which was there before */
+    expect_three_right(code); /* made before */
     fail_seal = 0;
     ck_assert(compile_three(tape, 3) != NULL);
     ag__code_free(tape);
@@ -709,7 +709,7 @@ START_TEST(folds_in_lanes) {
 }
 END_TEST
 
-/* Two folds leave few registers to eight attributes. */
+/* Two folds leave few registers for eight attributes. */
 START_TEST(folds_among_numbers) {
     enum { SCALES = 8, N = 96 };
     if (!serves()) return;
@@ -747,7 +747,7 @@ START_TEST(folds_among_numbers) {
 }
 END_TEST
 
-/* Numbers for all elements fill the registers that the loop leaves: few, where three bools are read at once. */
+/* Numbers for all elements fill the registers that the loop leaves free: few, if three bools are read at once. */
 START_TEST(crowded_registers) {
     if (!serves()) return;
     snprintf(current, sizeof current, "crowded registers");
@@ -768,7 +768,7 @@ START_TEST(crowded_registers) {
 }
 END_TEST
 
-/* More than a program can have: refused, not wrong. */
+/* A program over the limits is refused. */
 START_TEST(large_programs) {
     enum { LARGE = 4000 };
     static ag__code_step step[LARGE];
@@ -794,7 +794,7 @@ START_TEST(large_programs) {
 END_TEST
 
 int main(void) {
-    unsetenv("AG_COMPILE"); /* whatever the other tests are to run by */
+    unsetenv("AG_COMPILE"); /* the other tests may run with it */
     Suite *suite = suite_create("compile");
     TCase *steps = tape_group(suite, "steps");
     tcase_add_test(steps, each_operation);

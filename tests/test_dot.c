@@ -1,6 +1,6 @@
-/* test_dot -- the graph's file: what is in it, that Graphviz takes it, and that it is there whole or not at all
+/* test_dot -- the graph's file: its content, that Graphviz accepts it, and that it is written whole or not at all
  *
- * Each test has a directory of its own. Where Graphviz is installed, every file that is written is also read by it. */
+ * Each test has a directory of its own. Where Graphviz is installed, it reads every written file. */
 #define _XOPEN_SOURCE 700
 #include "tests/support.h"
 
@@ -66,7 +66,7 @@ static bool have_graphviz(void) {
     return have;
 }
 
-/* Graphviz reads it without a word. */
+/* Graphviz reads it without a message. */
 static void expect_accepted(void) {
     char command[400], said[256] = "";
     if (!have_graphviz()) return;
@@ -87,7 +87,7 @@ static const char *drawn_with(int n, ag_tensor *const y[], ag_dot_options option
 
 static const char *drawn(ag_tensor *y) { return drawn_with(1, &y, (ag_dot_options){0}); }
 
-/* By hand: a checked strstr looks for the end of a large file at each call. */
+/* By hand: a checked strstr searches for the end of a large file at each call. */
 static int count(const char *in, const char *what) {
     int n = 0;
     size_t length = strlen(what);
@@ -102,7 +102,7 @@ static int count(const char *in, const char *what) {
 static void expect_count(int line, const char *in, const char *what, int n) {
     int found = count(in, what);
     if (n < 0 ? found == 0 : found != n)
-        ck_abort_msg("line %d: \"%s\" is there %d times, not %d, in\n%s", line, what, found, n, in);
+        ck_abort_msg("line %d: \"%s\" occurs %d times, not %d, in\n%s", line, what, found, n, in);
 }
 
 /* The line that defines the node with this title. */
@@ -127,7 +127,7 @@ static ag_tensor *parameter(const char *label, ag_shape shape) {
     return ag_label(ag_parameter(tape, AG_F64, shape, values), label);
 }
 
-/* ---- What is drawn ---- */
+/* ---- The drawing ---- */
 
 START_TEST(operations_shapes_and_labels_are_there) {
     ag_tensor *w = parameter("weights", AG_SHAPE(3, 4)), *x = ag_label(ag_ones(tape, AG_F64, AG_SHAPE(2, 3)), "input");
@@ -191,7 +191,7 @@ START_TEST(a_variable_is_one_node) {
     HAS_NOT(dot, "#1");
     COUNT(drawn(w), "<B>w</B>", 1);
     COUNT(drawn_with(2, (ag_tensor *[]){w, ag_exp(w)}, (ag_dot_options){0}), "<B>w</B>", 1);
-    /* versions that hold the same value are one */
+    /* versions with the same value are one */
     ag_tape_set_recording(tape, false);
     ag_tensor *held = ag_exp(w);
     ag_tape_set_recording(tape, true);
@@ -239,7 +239,7 @@ START_TEST(gradients_are_shown) {
     HAS(node_titled(dot, "square"), "dy: [1, 1]");
     HAS(node_titled(dot, "sum"), "dy: 1");
     HAS_NOT(node_titled(dot, "aside"), "dy:");
-    HAS_NOT(dot, "full"); /* what the gradients were computed with is not drawn */
+    HAS_NOT(dot, "full"); /* the inputs of the gradients are not drawn */
     HAS_NOT(drawn(y), "dy:");
 }
 END_TEST
@@ -253,7 +253,7 @@ START_TEST(places_are_shown) {
 }
 END_TEST
 
-/* The number of the frame that the node with this title is in; 0: none. */
+/* The number of the frame around the node with this title; 0: no frame. */
 static int region_of(const char *in, const char *title) {
     char wanted[200];
     int region = 0;
@@ -303,7 +303,7 @@ static const ag_op op_adding = {.name = "adding",
                                 .eval = adding_eval};
 
 START_TEST(a_product_is_framed_with_its_sum) {
-    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(5000), 0); /* below that a product is not added piece by piece */
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(5000), 0); /* a smaller product is not added in pieces */
     ag_tensor *y = ag_exp(ag_add(ag_neg(x), ag_apply(&op_adding, 1, &x, NULL, 0)));
     for (int i = 0; i < 2; i++) {
         const char *dot = drawn_with(1, &y, (ag_dot_options){.regions = true});
@@ -311,12 +311,12 @@ START_TEST(a_product_is_framed_with_its_sum) {
         ck_assert_int_eq(region_of(dot, "adding"), 2);
         ck_assert_int_eq(region_of(dot, "add"), 2);
         ck_assert_int_eq(region_of(dot, "exp"), 3);
-        ag_eval(y); /* and once more, now that it has been computed */
+        ag_eval(y); /* again, after it has been computed */
     }
 }
 END_TEST
 
-/* Marks, counts and values are as they were: what is computed and released later shows it. */
+/* Marks, counts and values are unchanged: later evaluations and releases show it. */
 START_TEST(drawing_regions_leaves_no_trace) {
     ag_tape_set_eager(tape, false);
     double results[2];
@@ -400,7 +400,7 @@ START_TEST(names_of_operations_are_escaped_too) {
 }
 END_TEST
 
-/* ---- The tape is as before ---- */
+/* ---- The tape is unchanged ---- */
 
 START_TEST(the_tape_is_as_before) {
     ag_tensor *w = parameter("w", AG_SHAPE(4)), *v = ag_variable(tape, AG_F64, AG_SHAPE(4), (double[4]){0});
@@ -451,12 +451,12 @@ START_TEST(what_cannot_be_written_is_an_error) {
     expect_error(tape, AG_ERR_FILE, bad, strerror(EISDIR));
     ck_assert_int_eq(files_in_directory(), 1);
     rmdir(bad);
-    ck_assert_int_eq(ag_write_dot("", 1, &x, NULL), AG_ERR_FILE); /* there is no file of that name to replace */
+    ck_assert_int_eq(ag_write_dot("", 1, &x, NULL), AG_ERR_FILE); /* a file cannot have that name */
     expect_error(tape, AG_ERR_FILE, "write_dot");
 }
 END_TEST
 
-/* The disk is full in the middle: the old file stays, and nothing else. */
+/* The disk becomes full while writing: only the old file remains. */
 START_TEST(a_file_that_is_cut_short_is_not_left) {
     ag_tensor *y = F64S(1);
     for (int i = 0; i < 2000; i++) y = ag_exp(y);
@@ -535,7 +535,7 @@ START_TEST(allocations_may_fail) {
         ag_status status = ag_write_dot(path, 1, &y, &all);
         failed = l.failed;
         l.fail_at = 0;
-        bool refused = failed && status != AG_OK; /* an evaluation may have done without what it did not get */
+        bool refused = failed && status != AG_OK; /* an evaluation may do without the memory */
         ck_assert_int_eq(status, refused ? AG_ERR_MEMORY : AG_OK);
         expect_error(tape, status, refused ? "no memory" : "");
         ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);

@@ -1,7 +1,8 @@
-/* test_ends -- whatever numbers a function is given, what explains and checks it comes to an end, and says what they are
+/* test_ends -- for any numbers, explaining and checking a function ends, and the report names numbers that are not
+ * finite
  *
- * Every case of the table runs on inputs filled with one unusual number, and with many in turn. An end is counted in calls
- * of the function, not in seconds: an element takes a fixed number of steps whatever its size. */
+ * Every case of the table runs on inputs filled with one unusual number, and with many in turn. The limit is a
+ * number of calls of the function, not of seconds: an element takes a fixed number of calls whatever its size. */
 #include "tests/cases.h"
 
 #include <float.h>
@@ -24,8 +25,8 @@ static double filled(int fill, int64_t k) {
 
 typedef struct call {
     op_case c;
-    int inputs;              /* f64 ones, which are given to f */
-    int number[CASE_INPUTS]; /* which of the case's these are */
+    int inputs;              /* f64 inputs, given to f */
+    int number[CASE_INPUTS]; /* their numbers among the case's inputs */
     ag_tensor *x[CASE_INPUTS];
     int64_t elements, calls;
 } call;
@@ -82,7 +83,7 @@ static void check_it(call *c, int fill, const ag_gradcheck_options *options) {
     c->calls = 0;
     ag_status status = ag_gradcheck(counted, c, c->inputs, x, options, &report);
     if (ag_tape_status(tape) == AG_ERR_GRADIENT || ag_tape_status(tape) == AG_ERR_DTYPE) {
-        ag_clear_error(tape); /* the case has no derivative at all */
+        ag_clear_error(tape); /* the case has no derivative */
         return;
     }
     expect_ok(tape);
@@ -123,7 +124,7 @@ START_TEST(unusual_numbers_come_to_an_end) {
 }
 END_TEST
 
-/* ---- What an input that is not finite is called ---- */
+/* ---- How an input that is not finite is named ---- */
 
 static ag_tensor *sum_of_squares(void *context, int n, ag_tensor *const x[]) {
     ag_tensor *y = ag_sum(ag_square(x[0]));
@@ -153,7 +154,7 @@ START_TEST(the_input_is_named) {
 }
 END_TEST
 
-/* −∞ at the masked places, as in attention: a right gradient is found to be right, and the wrong operation beside it. */
+/* −∞ where masked, as in attention: a right gradient passes, and a wrong operation beside it is found. */
 static ag_tensor *softened(ag_tensor *y, ag_tensor *g, int i) { return (void)i, ag_mul(g, ag_scale(y, 1.5)); }
 static void exp_block(int64_t n, void *y, const void *const x[], const void *attributes) {
     (void)attributes;
@@ -180,7 +181,7 @@ START_TEST(masks_may_be_infinite) {
 }
 END_TEST
 
-/* Numbers that the function makes itself are an operation's doing; what it brings along is not. */
+/* Numbers that are not finite are blamed on the operation that made them, not on constants of the function. */
 static ag_tensor *logarithm(void *context, int n, ag_tensor *const x[]) {
     (void)n;
     ag_tensor *y = context ? ag_mul(x[0], ag_scalar(ag_tape_of(x[0]), AG_F64, NAN)) : ag_log(x[0]);

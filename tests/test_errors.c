@@ -1,7 +1,7 @@
-/* test_errors -- everything that a caller can do wrong, and what is said about it
+/* test_errors -- everything that a caller can do wrong, and the errors
  *
- * Each refusal is checked for its status, for the pieces of its message that tell what was wrong, for the line of the
- * call, and for having changed nothing: no node is left, and what was there before is intact. */
+ * Each refusal is checked for its status, for the pieces of its message that say what was wrong, for the line of the
+ * call, and for having changed nothing: no new node remains, and older ones are intact. */
 #include "tests/support.h"
 
 #include <limits.h>
@@ -17,7 +17,7 @@ static void open_inputs(void) {
     x = tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){1, 2, 3});
     m = tensor_of(tape, AG_F64, AG_SHAPE(2, 3), (double[]){1, 2, 3, 4, 5, 6});
     v = ag_variable(tape, AG_F64, AG_SCALAR, (double[]){5});
-    ag_item(ag_add_scalar(v, 1)); /* v has a version from now on: no call below needs to record one */
+    ag_item(ag_add_scalar(v, 1)); /* v now has a version: no call below needs to record one */
 }
 
 static void remember(void) { nodes_before = ag_tape_memory(tape).nodes; }
@@ -31,8 +31,8 @@ static void check_refusal(int line, ag_tape *t, ag_status status, va_list pieces
                      ag_status_name(ag_tape_status(t)), text);
     for (const char *piece = va_arg(pieces, const char *); piece; piece = va_arg(pieces, const char *))
         if (!strstr(text, piece)) ck_abort_msg("line %d: \"%s\" is not in \"%s\"", line, piece, text);
-    if (!strstr(text, place)) ck_abort_msg("line %d: the place is not in \"%s\"", line, text);
-    if (ag_tape_memory(tape).nodes != nodes_before) ck_abort_msg("line %d: nodes of a failed call stay", line);
+    if (!strstr(text, place)) ck_abort_msg("line %d: the location is not in \"%s\"", line, text);
+    if (ag_tape_memory(tape).nodes != nodes_before) ck_abort_msg("line %d: nodes of a failed call remain", line);
     ag_clear_error(t);
     expect_list(x, 1, 2, 3);
     expect_list(m, 1, 2, 3, 4, 5, 6);
@@ -40,7 +40,7 @@ static void check_refusal(int line, ag_tape *t, ag_status status, va_list pieces
     expect_ok(tape);
 }
 
-/* A call that returns a tensor, and sticks its error to `tape`; on_nothing: to no tape. */
+/* A call that returns a tensor, and raises its error on `tape`; on_nothing: on no tape. */
 static void refused_at(int line, ag_tape *t, ag_tensor *y, ag_status status, ...) {
     if (!y || !ag_is_nil(y)) ck_abort_msg("line %d: not nil", line);
     va_list pieces;
@@ -54,7 +54,7 @@ static void refused_at(int line, ag_tape *t, ag_tensor *y, ag_status status, ...
 /* The same for calls that return the status. */
 static void failed_at(int line, ag_tape *t, ag_status returned, ag_status status, ...) {
     if (returned != status)
-        ck_abort_msg("line %d: %s is returned, not %s", line, ag_status_name(returned), ag_status_name(status));
+        ck_abort_msg("line %d: it returns %s, not %s", line, ag_status_name(returned), ag_status_name(status));
     va_list pieces;
     va_start(pieces, status);
     check_refusal(line, t, status, pieces);
@@ -63,7 +63,7 @@ static void failed_at(int line, ag_tape *t, ag_status returned, ag_status status
 #define failed(call, ...) (remember(), failed_at(__LINE__, tape, (call), __VA_ARGS__, (const char *)NULL))
 #define failed_on_nothing(call, ...) (remember(), failed_at(__LINE__, NULL, (call), __VA_ARGS__, (const char *)NULL))
 
-/* ---- Shapes, dtypes and data of what is made from memory ---- */
+/* ---- Shapes, dtypes and data of tensors made from memory ---- */
 
 static const ag_shape nine = {9, {1, 1, 1, 1, 1, 1, 1, 1}}, minus = {-1, {0}}, negative = {2, {3, -2}},
                       overflow = {2, {INT64_C(1) << 32, INT64_C(1) << 32}}, most = {1, {INT64_MAX}},
@@ -89,7 +89,7 @@ static const struct {
               {"ones", make_ones},           {"uniform", make_uniform}, {"normal", make_normal}};
 enum { MAKERS = sizeof makers / sizeof *makers };
 
-/* zeros and ones are full by another name */
+/* zeros and ones report errors as full */
 static void expect_maker(ag_tensor *y, int i, ag_status status, const char *piece) {
     const char *text = ag_tape_error(tape);
     ck_assert_msg(y && ag_is_nil(y), "%s: not nil", makers[i].name);
@@ -253,7 +253,7 @@ START_TEST(extents_must_fit) {
     refused(ag_gather(m, rows, 0), AG_ERR_SHAPE, "gather", "(2,2)");
     refused(ag_scatter_add(m, rows, m, 0), AG_ERR_SHAPE, "scatter_add", "(2,2)");
     refused(ag_scatter_add(m, index, x, 0), AG_ERR_SHAPE, "scatter_add");
-    ag_max_over(none, AG_AXES(0), false); /* (0): nothing to be the largest of nothing of */
+    ag_max_over(none, AG_AXES(0), false); /* (0): an empty result, though the axis has no elements */
     expect_ok(tape);
 }
 END_TEST
@@ -273,7 +273,7 @@ START_TEST(slices_and_their_gradients_must_fit) {
     ag_clear_error(tape);
     ck_assert(ag_is_nil(ag_embed(x, 0, INT64_MAX, 0, 1)));
     ag_clear_error(tape);
-    for (int64_t step = -2; step <= 2; step++) /* Python cuts everything to the axis */
+    for (int64_t step = -2; step <= 2; step++) /* Python clamps everything to the axis */
         for (int k = 0; k < 25 && step; k++) {
             int64_t ends[] = {INT64_MAX, INT64_MIN + 1, AG_END, -4, 7};
             ck_assert(!ag_is_nil(ag_slice(x, 0, ends[k / 5], ends[k % 5], step * (k % 2 ? 1 : INT64_C(1) << 61))));
@@ -443,7 +443,7 @@ END_TEST
 
 /* ---- Gradients ---- */
 
-/* The call's status is never AG_OK after a failure, whichever tensor it was that had another tape. */
+/* The call's status is never AG_OK after a failure, whichever tensor had another tape. */
 START_TEST(mixed_lists_are_refused) {
     ag_tape *other = ag_tape_new();
     ag_tensor *far = ag_ones(other, AG_F64, AG_SCALAR), *mixed[] = {x, ag_full(tape, AG_I64, AG_SCALAR, 1)}, *dx[2];
@@ -510,7 +510,7 @@ START_TEST(what_is_not_differentiable_says_so) {
     ck_assert_int_eq(ag_grad(beside, 1, &x, &dx), AG_OK);
     expect_list(dx, 1, 1, 1);
     ag_tensor *chosen = ag_sum(ag_where(ag_less(x, ag_scale(x, 2)), x, ag_neg(x)));
-    ck_assert_int_eq(ag_grad(chosen, 1, &x, &dx), AG_OK); /* comparisons on the way are no obstacle */
+    ck_assert_int_eq(ag_grad(chosen, 1, &x, &dx), AG_OK); /* comparisons in between are allowed */
     expect_list(dx, 1, 1, 1);
 }
 END_TEST
@@ -561,7 +561,7 @@ END_TEST
 START_TEST(failing_evaluations_are_reported) {
     ag_tensor *fails = ag_apply(&op_fails, 1, &x, NULL, 0), *mute = ag_apply(&op_mute, 1, &x, NULL, 0);
     ag_tensor *greedy = ag_apply(&op_greedy, 1, &x, NULL, 0);
-    for (int i = 0; i < 2; i++) { /* each time that somebody looks */
+    for (int i = 0; i < 2; i++) { /* at each evaluation */
         ck_assert_int_eq(ag_eval(fails), AG_ERR_RANGE);
         expect_error(tape, AG_ERR_RANGE, "fails", "(3)", "number 7 is odd", "test_errors.c:");
         ck_assert_int_eq(ag_eval(mute), AG_ERR_RANGE);
@@ -585,7 +585,7 @@ static ag_status inside;
 
 static bool eval_looks(const ag_call *call) {
     (void)call;
-    return inside = ag_eval(victim), true; /* and keeps quiet about its failure */
+    return inside = ag_eval(victim), true; /* and hides its failure */
 }
 static bool eval_assigns(const ag_call *call) { return (void)call, inside = ag_set(victim, data), true; }
 static bool eval_rewinds(const ag_call *call) { return inside = ag_tape_rewind(ag_tape_of(call->node), early), true; }

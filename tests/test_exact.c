@@ -1,6 +1,6 @@
-/* test_exact -- derivatives and losses where they are small, or their inputs far out, against many digits
+/* test_exact -- derivatives and losses that are small, or have large inputs, against many digits
  *
- * A few units in the last place are all that may be lost, in f32 as in f64, on both sides of 0 and up to the tails'
+ * Errors of only a few units in the last place are allowed, in f32 and f64, on both sides of 0 and up to the tails'
  * last subnormal numbers: at first, second and third order. */
 #include "tests/support.h"
 
@@ -12,7 +12,7 @@
 
 #define COUNT(table) (int)(sizeof(table) / sizeof *(table))
 
-/* What one dtype makes of a number; whether it is one that the other could have been given. */
+/* A number as a dtype holds it. */
 static double held(ag_dtype d, double x) { return d == AG_F32 ? (double)(float)x : x; }
 static bool exact_in(ag_dtype d, int n, const double x[]) {
     bool exact = true;
@@ -29,7 +29,7 @@ static ag_tensor *pow_m075(ag_tensor *x) { return ag_pow_scalar(x, -0.75); }
 static const struct {
     const char *name;
     ag_tensor *(*call)(ag_tensor *x);
-    double ulps[3]; /* by order; the third derivatives of the first two go through 0 near by */
+    double ulps[3]; /* by order; the third derivatives of the first two have a zero near by */
 } functions[] = {
     {"sigmoid", (ag_sigmoid), {5, 8, 16}}, {"tanh", (ag_tanh), {5, 8, 40}},    {"exp", (ag_exp), {2, 2, 2}},
     {"expm1", (ag_expm1), {2, 2, 2}},      {"log", (ag_log), {1, 2, 4}},       {"log1p", (ag_log1p), {2, 3, 5}},
@@ -50,7 +50,7 @@ static ag_tensor *slope(ag_tensor *y, ag_tensor *x) {
     return dx;
 }
 
-/* All points of one function in one tensor, and each by itself: other plans, the same bits. */
+/* All points of a function in one tensor, or each alone: other plans, the same bits. */
 static void slopes_case(int f, ag_dtype d, bool together) {
     double at[COUNT(exact_slopes)], want[3][COUNT(exact_slopes)];
     int n = 0;
@@ -194,7 +194,7 @@ END_TEST
 
 /* ---- Many classes, many samples ---- */
 
-/* One score of `lead`, and 999 of 0: neither a small share among many nor one of nearly all loses anything. */
+/* One score of `lead`, and 999 of 0: neither a small share nor one of nearly 1 loses digits. */
 START_TEST(many_classes_lose_nothing) {
     enum { MANY = 1000, LEADER = 617 };
     static const double leads[] = {0, 1e-3, 1, 6.9, 6.91, 12, 30, 80};

@@ -1,4 +1,4 @@
-/* unload -- the shared library, loaded by name, used on several threads and unloaded: its threads are gone with it
+/* unload -- the shared library, loaded by name, used on several threads and unloaded: its threads end with it
  *
  * usage: unload LIBRARY */
 #define AG_NO_LOCATION
@@ -12,7 +12,7 @@
 
 static void *library;
 
-/* POSIX says that what dlsym gives can be a function; C does not. */
+/* POSIX allows dlsym's result to be a function; C does not. */
 static void find(const char *name, void *function, size_t bytes) {
     void *found = dlsym(library, name);
     memcpy(function, &found, bytes);
@@ -46,7 +46,7 @@ static bool load_use_unload(const char *path) {
     bool good = y == sum_of_squares(1);
     if (!good) printf("the sum is %.17g\n", y);
     if (dlclose(library) != 0) return printf("%s\n", dlerror()), false;
-    usleep(1000); /* a thread that were left would run into what is not there any more */
+    usleep(1000); /* a remaining thread would run code that is no longer mapped */
     return good;
 }
 
@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
     if (argc != 2) return 2;
     for (int i = 0; i < 5; i++) {
         if (!load_use_unload(argv[1])) return 1;
-        pid_t child = fork(); /* no handler is left */
+        pid_t child = fork(); /* no handler remains */
         if (child == 0) _exit(load_use_unload(argv[1]) ? 0 : 1);
         int status = -1;
         if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return printf("status %d\n", status), 1;
