@@ -69,59 +69,18 @@ typedef struct ag_reduction {
     const ag_op *join; /* the elementwise operation that `combine` is, with its `neutral`; or NULL */
 } ag_reduction;
 
-/* ag_micro_code -- what a step of a micro-program computes from its operands a, b and c
- * Arithmetic is the element type's, the dtype that `block` is chosen by; every step rounds by itself. A truth value is
- * what a comparison gives, and what a bool is. Steps on bits see elements as unsigned integers of 32 or 64 bits */
-typedef enum ag_micro_code {
-    AG_MICRO_END,         /* after the last step */
-    AG_MICRO_CALL,        /* the micro-program `program`, of one input, applied to a */
-    AG_MICRO_ATTRIBUTE,   /* number a of the attributes, which are doubles, as an element; a is no register here */
-    AG_MICRO_CONVERT,     /* a as an element of the output's dtype; only as the last step */
-    AG_MICRO_ADD,         /* a + b */
-    AG_MICRO_SUB,         /* a − b */
-    AG_MICRO_MUL,         /* a·b */
-    AG_MICRO_DIV,         /* a / b */
-    AG_MICRO_MAX,         /* a > b ? a : b */
-    AG_MICRO_MIN,         /* a < b ? a : b */
-    AG_MICRO_NEG,         /* −a */
-    AG_MICRO_ABS,         /* |a| */
-    AG_MICRO_SQRT,        /* √a */
-    AG_MICRO_ROUND,       /* the integer nearest to a, the even one of two */
-    AG_MICRO_LESS,        /* a < b, a truth value */
-    AG_MICRO_LESS_EQUAL,  /* a <= b */
-    AG_MICRO_EQUAL,       /* a == b */
-    AG_MICRO_NOT_EQUAL,   /* a != b */
-    AG_MICRO_SELECT,      /* a ? b : c, of a truth value a */
-    AG_MICRO_AND,         /* a & b, of bits or truth values, and so the next three */
-    AG_MICRO_OR,          /* a | b */
-    AG_MICRO_XOR,         /* a ^ b */
-    AG_MICRO_NOT,         /* ~a */
-    AG_MICRO_BITS_ADD,    /* a + b of bits, modulo 2^32 or 2^64 */
-    AG_MICRO_BITS_SUB,    /* a − b of bits */
-    AG_MICRO_SHIFT_LEFT,  /* bits a << b; b is the number of places, no register */
-    AG_MICRO_SHIFT_RIGHT, /* bits a >> b, zeros coming in */
-    AG_MICRO_INTEGER,     /* f32 only: the number that bits a are as an int32_t */
-    AG_MICRO_STRONG_MUL,  /* a == 0 ? 0 : a·b */
-    AG_MICRO_STRONG_DIV,  /* a == 0 ? 0 : a / b */
-    AG_MICRO_CODES
-} ag_micro_code;
+/* ag_trace -- the formula of an elementwise operation while it is recorded, value by value: autograd/trace.h */
+typedef struct ag_trace ag_trace;
 
-/* ag_micro -- a step of a micro-program: a kernel described step by step, so that it can become part of a loop of
- * machine code. Registers 0 … n−1 are the inputs, each step adds the next one, and the last is the result */
-typedef struct ag_micro {
-    unsigned char code;    /* an ag_micro_code */
-    unsigned char a, b, c; /* registers, or one of the two below */
-#ifdef __GNUC__
-    __extension__ /* for C99, which has no members without a name */
-#endif
-        union {
-        double value;
-        const struct ag_micro *program; /* of AG_MICRO_CALL */
-    };
-} ag_micro;
+/* ag_traced -- a value of a trace; of no other trace than that which made it */
+typedef struct ag_traced {
+    uint32_t index, trace;
+} ag_traced;
 
-#define AG_MICRO_VALUE 255 /* in place of a register: the step's `value` as an element */
-#define AG_MICRO_WHOLE 254 /* in place of a register: the step's `value`, a whole number below 2^53, as bits */
+/* ag_trace_function -- records how an element of y is computed from those of the inputs, x[0], x[1], …, and returns it.
+ * It computes nothing, may be called at any time, and any number of times, and records the same each time. Where it makes no
+ * sense, and where there is no machine code, `block` serves. autograd/formulas_begin.h makes both of one text */
+typedef ag_traced ag_trace_function(ag_trace *t, const ag_traced x[]);
 
 /* ag_domain -- numbers at which an operation is finite and has a derivative: above < x < below, any if both are 0 */
 typedef struct ag_domain {
@@ -144,8 +103,8 @@ struct ag_op {
     bool (*eval)(const ag_call *call); /* contraction and opaque; report with ag_call_fail and return false */
     ag_tensor *(*vjp)(ag_tensor *y, ag_tensor *g, int i); /* x̄[i] from cotangent g, recorded; NULL: no contribution */
     double neutral;                                       /* with AG_OP_NEUTRAL */
-    const ag_micro *micro[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; NULL: only `block` serves */
-    const char *notation;             /* how ag_formula writes y: section 8 of autograd.h; NULL: name(inputs) */
+    ag_trace_function *trace[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; NULL: only `block` serves */
+    const char *notation;                /* how ag_formula writes y: section 8 of autograd.h; NULL: name(inputs) */
     const char *(*notation_of)(const ag_tensor *y); /* the same where it hangs on attributes; may return NULL */
     ag_domain domain[2];                            /* elementwise: of the first two inputs, whatever the attributes */
 };

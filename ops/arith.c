@@ -4,79 +4,46 @@
  * node whose attribute is the number, a double that each kernel converts to its own dtype. */
 #include "ops/rules.h"
 
+#include "ops/arith_formulas.h"
+
 #include <math.h>
 
 /* ---- Two tensors ---- */
 
-AG_BLOCK2(add_i64, int64_t, int64_t, (uint64_t)a + (uint64_t)b)
-AG_BLOCK2(add_f32, float, float, a + b)
-AG_BLOCK2(add_f64, double, double, a + b)
-static const ag_micro add_micro_f32[] = {{AG_MICRO_ADD, 0, .b = 1}, {0}};
-#define add_micro_f64 add_micro_f32
 AG_BINARY(add, "{0} + {1}", g, g,
           .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES | AG_OP_ADDS, .neutral = -0.0,
           AG_FORMULA_I64(add));
 ag_tensor *ag_add(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_add, a, b); }
 
-AG_BLOCK2(sub_i64, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
-AG_BLOCK2(sub_f32, float, float, a - b)
-AG_BLOCK2(sub_f64, double, double, a - b)
-static const ag_micro sub_micro_f32[] = {{AG_MICRO_SUB, 0, .b = 1}, {0}};
-#define sub_micro_f64 sub_micro_f32
 AG_BINARY(sub, "{0} - {1}", g, ag_neg(g), .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL,
           AG_FORMULA_I64(sub));
 ag_tensor *ag_sub(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_sub, a, b); }
 
-AG_BLOCK2(mul_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
-AG_BLOCK2(mul_f32, float, float, (a * b))
-AG_BLOCK2(mul_f64, double, double, (a * b))
-static const ag_micro mul_micro_f32[] = {{AG_MICRO_MUL, 0, .b = 1}, {0}};
-#define mul_micro_f64 mul_micro_f32
 AG_BINARY(mul, "{0} * {1}", ag__slope_mul(g, b), ag__slope_mul(g, a),
           .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL | AG_OP_COMMUTES, .neutral = 1,
           AG_FORMULA_I64(mul));
 ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_mul, a, b); }
 
-AG_BLOCK2(div_f32, float, float, a / b)
-AG_BLOCK2(div_f64, double, double, a / b)
-static const ag_micro div_micro_f32[] = {{AG_MICRO_DIV, 0, .b = 1}, {0}};
-#define div_micro_f64 div_micro_f32
 AG_BINARY(div, "{0} / {1}", ag__slope_div(g, b), ag_neg(ag__slope_div(ag__slope_mul(g, y), b)),
           .flags = AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = 1, .domain = {[1] = AG_NONZERO}, AG_FORMULA(div));
 ag_tensor *ag_div(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_div, a, b); }
 
 /* ---- The larger and the smaller ---- */
 
-AG_BLOCK2(maximum_i64, int64_t, int64_t, a > b ? a : b)
-AG_BLOCK2(maximum_f32, float, float, a > b || a != a ? a : b)
-AG_BLOCK2(maximum_f64, double, double, a > b || a != a ? a : b)
-AG_BLOCK2(minimum_i64, int64_t, int64_t, a < b ? a : b)
-AG_BLOCK2(minimum_f32, float, float, a < b || a != a ? a : b)
-AG_BLOCK2(minimum_f64, double, double, a < b || a != a ? a : b)
-
 /* g where `won`, half of it where a and b are equal, NaN where y is. */
 static ag_tensor *share(ag_tensor *y, ag_tensor *g, ag_tensor *won, ag_tensor *a, ag_tensor *b) {
     return ag_where(won, g, ag_where(ag_equal(a, b), ag_scale(g, 0.5), ag__unknown(g, y)));
 }
 
-static const ag_micro maximum_micro_f32[] = {
-    {AG_MICRO_MAX, 0, .b = 1}, {AG_MICRO_NOT_EQUAL, 0, .b = 0}, {AG_MICRO_SELECT, 3, 0, .c = 2}, {0}};
-#define maximum_micro_f64 maximum_micro_f32
 AG_BINARY(maximum, "max({0}, {1})", share(y, g, ag_greater(a, b), a, b), share(y, g, ag_greater(b, a), b, a),
           .flags = AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = -INFINITY, AG_FORMULA_I64(maximum));
 ag_tensor *ag_maximum(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_maximum, a, b); }
 
-static const ag_micro minimum_micro_f32[] = {
-    {AG_MICRO_MIN, 0, .b = 1}, {AG_MICRO_NOT_EQUAL, 0, .b = 0}, {AG_MICRO_SELECT, 3, 0, .c = 2}, {0}};
-#define minimum_micro_f64 minimum_micro_f32
 AG_BINARY(minimum, "min({0}, {1})", share(y, g, ag_less(a, b), a, b), share(y, g, ag_less(b, a), b, a),
           .flags = AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = INFINITY, AG_FORMULA_I64(minimum));
 ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_minimum, a, b); }
 
 /* ---- Powers ---- */
-
-AG_BLOCK2(pow_f32, float, float, powf(a, b))
-AG_BLOCK2(pow_f64, double, double, pow(a, b))
 
 /* ā = g·b·a^(b−1). At b = 0 that is 0·a^(−1): right for the value as for the slope 1/a by b, unless 1/a is
  * not finite. There 1 stands in for a, so that neither this nor its own gradient meets 0·∞. */
@@ -106,11 +73,6 @@ ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_pow, a
 
 /* ---- Sign ---- */
 
-AG_BLOCK1(neg_i64, int64_t, int64_t, 0 - (uint64_t)a)
-AG_BLOCK1(neg_f32, float, float, -a)
-AG_BLOCK1(neg_f64, double, double, -a)
-static const ag_micro neg_micro_f32[] = {{AG_MICRO_NEG, .a = 0}, {0}};
-#define neg_micro_f64 neg_micro_f32
 AG_UNARY(neg, "-{0}", ag_neg(g), .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_INVOLUTION, AG_FORMULA_I64(neg));
 ag_tensor *ag_neg(ag_tensor *x) { return ag__apply1(&ag__op_neg, x); }
 
@@ -123,60 +85,26 @@ static bool is_tame(const ag_tensor *g, double s) {
 
 static ag_tensor *same_number(const ag_tensor *g, double s) { return ag_scalar(ag_tape_of(g), ag_dtype_of(g), s); }
 
-AG_BLOCK1_S(add_scalar_i64, int64_t, int64_t, (uint64_t)a + (uint64_t)s)
-AG_BLOCK1_S(add_scalar_f32, float, float, a + s)
-AG_BLOCK1_S(add_scalar_f64, double, double, a + s)
-static const ag_micro add_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_ADD, 0, .b = 1}, {0}};
-#define add_scalar_micro_f64 add_scalar_micro_f32
 AG_WITH_NUMBER(add_scalar, "{0} + {d0}", g, .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
                AG_FORMULA_I64(add_scalar));
 ag_tensor *ag_add_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_add_scalar, x, s); }
 
-AG_BLOCK1_S(rsub_scalar_i64, int64_t, int64_t, (uint64_t)s - (uint64_t)a)
-AG_BLOCK1_S(rsub_scalar_f32, float, float, s - a)
-AG_BLOCK1_S(rsub_scalar_f64, double, double, s - a)
-static const ag_micro rsub_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_SUB, 1, .b = 0}, {0}};
-#define rsub_scalar_micro_f64 rsub_scalar_micro_f32
 AG_WITH_NUMBER(rsub_scalar, "{d0} - {0}", ag_neg(g), .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
                AG_FORMULA_I64(rsub_scalar));
 ag_tensor *ag_rsub_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_rsub_scalar, x, s); }
 
-AG_BLOCK1_S(scale_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)s))
-AG_BLOCK1_S(scale_f32, float, float, (a * s))
-AG_BLOCK1_S(scale_f64, double, double, (a * s))
-static const ag_micro scale_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_MUL, 0, .b = 1}, {0}};
-#define scale_micro_f64 scale_micro_f32
 AG_WITH_NUMBER(scale, "{d0} * {0}", is_tame(g, s) ? ag_scale(g, s) : ag_strong_mul(g, same_number(g, s)),
                .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = 1,
                AG_FORMULA_I64(scale));
 ag_tensor *ag_scale(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_scale, x, s); }
 
-AG_BLOCK1_S(div_scalar_f32, float, float, a / s)
-AG_BLOCK1_S(div_scalar_f64, double, double, a / s)
-static const ag_micro div_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 0, .b = 1}, {0}};
-#define div_scalar_micro_f64 div_scalar_micro_f32
 AG_WITH_NUMBER(div_scalar, "{0} / {d0}", is_tame(g, 1 / s) ? ag_div_scalar(g, s) : ag_strong_div(g, same_number(g, s)),
                .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = 1, AG_FORMULA(div_scalar));
 ag_tensor *ag_div_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_div_scalar, x, s); }
 
-AG_BLOCK1_S(rdiv_scalar_f32, float, float, s / a)
-AG_BLOCK1_S(rdiv_scalar_f64, double, double, s / a)
-static const ag_micro rdiv_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0}, {AG_MICRO_DIV, 1, .b = 0}, {0}};
-#define rdiv_scalar_micro_f64 rdiv_scalar_micro_f32
 AG_WITH_NUMBER(rdiv_scalar, "{d0} / {0}", ag_neg(ag__slope_div(ag__slope_mul(g, y), x)), .flags = AG_OP_CHEAP,
                .domain = {AG_NONZERO}, AG_FORMULA(rdiv_scalar));
 ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_rdiv_scalar, x, s); }
-
-AG_BLOCK1(reciprocal_f32, float, float, 1 / a)
-AG_BLOCK1(reciprocal_f64, double, double, 1 / a)
-AG_BLOCK1(identity_f32, float, float, a)
-AG_BLOCK1(identity_f64, double, double, a)
-AG_BLOCK1(square_f32, float, float, (a * a))
-AG_BLOCK1(square_f64, double, double, (a * a))
-AG_BLOCK1(cube_f32, float, float, (a * a * a))
-AG_BLOCK1(cube_f64, double, double, (a * a * a))
-AG_BLOCK1_S(power_f32, float, float, powf(a, s))
-AG_BLOCK1_S(power_f64, double, double, pow(a, s))
 
 /* The exponents that occur in practice, and in the gradients of those, are many times faster multiplied
  * out. */
@@ -202,28 +130,10 @@ AG_WITH_NUMBER(pow_scalar, "{0}^{d0}",
                .block = {[AG_F32] = pow_scalar_f32, [AG_F64] = pow_scalar_f64});
 ag_tensor *ag_pow_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_pow_scalar, x, s); }
 
-AG_BLOCK1_S(maximum_scalar_i64, int64_t, int64_t, a > s ? a : s)
-AG_BLOCK1_S(maximum_scalar_f32, float, float, a > s || a != a ? a : s)
-AG_BLOCK1_S(maximum_scalar_f64, double, double, a > s || a != a ? a : s)
-static const ag_micro maximum_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
-                                                    {AG_MICRO_MAX, 0, .b = 1},
-                                                    {AG_MICRO_NOT_EQUAL, 0, .b = 0},
-                                                    {AG_MICRO_SELECT, 3, 0, .c = 2},
-                                                    {0}};
-#define maximum_scalar_micro_f64 maximum_scalar_micro_f32
 AG_WITH_NUMBER(maximum_scalar, "max({0}, {d0})", isnan(s) ? ag__unknown(g, y) : ag__gate(g, x, s, INFINITY, 0.5, 1),
                .flags = AG_OP_SCALAR | AG_OP_CHEAP, AG_FORMULA_I64(maximum_scalar));
 ag_tensor *ag_maximum_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_maximum_scalar, x, s); }
 
-AG_BLOCK1_S(minimum_scalar_i64, int64_t, int64_t, a < s ? a : s)
-AG_BLOCK1_S(minimum_scalar_f32, float, float, a < s || a != a ? a : s)
-AG_BLOCK1_S(minimum_scalar_f64, double, double, a < s || a != a ? a : s)
-static const ag_micro minimum_scalar_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
-                                                    {AG_MICRO_MIN, 0, .b = 1},
-                                                    {AG_MICRO_NOT_EQUAL, 0, .b = 0},
-                                                    {AG_MICRO_SELECT, 3, 0, .c = 2},
-                                                    {0}};
-#define minimum_scalar_micro_f64 minimum_scalar_micro_f32
 AG_WITH_NUMBER(minimum_scalar, "min({0}, {d0})", isnan(s) ? ag__unknown(g, y) : ag__gate(g, x, -INFINITY, s, 1, 0.5),
                .flags = AG_OP_SCALAR | AG_OP_CHEAP, AG_FORMULA_I64(minimum_scalar));
 ag_tensor *ag_minimum_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_minimum_scalar, x, s); }
@@ -240,35 +150,10 @@ static bool clamp_infer(ag_infer *r) {
     return ag_reject(r, AG_ERR_RANGE, "from %g to %g is no interval", c->low, c->high);
 }
 
-/* Comparisons with NaN are false, so that it falls through to itself. */
-AG_BLOCK_KERNEL static void clamp_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
-    const interval *c = attributes;
-    const float low = (float)c->low, high = (float)c->high, *x = x_[0];
-    float *y = y_;
-    AG_SIMD for (int64_t i = 0; i < n; i++) {
-        const float raised = x[i] < low ? low : x[i];
-        y[i] = raised > high ? high : raised;
-    }
-}
-AG_BLOCK_KERNEL static void clamp_f64(int64_t n, void *y_, const void *const x_[], const void *attributes) {
-    const interval *c = attributes;
-    const double low = c->low, high = c->high, *x = x_[0];
-    double *y = y_;
-    AG_SIMD for (int64_t i = 0; i < n; i++) {
-        const double raised = x[i] < low ? low : x[i];
-        y[i] = raised > high ? high : raised;
-    }
-}
 static ag_tensor *clamp_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const interval *c = ag_attributes(y);
     return ag__gate(g, ag_input(y, i), c->low, c->high, 1, 1);
 }
-static const ag_micro clamp_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
-                                           {AG_MICRO_ATTRIBUTE, .a = 1},
-                                           {AG_MICRO_MAX, 1, .b = 0},
-                                           {AG_MICRO_MIN, 2, .b = 3},
-                                           {0}};
-#define clamp_micro_f64 clamp_micro_f32
 AG_ELEMENTWISE(clamp, 1, "clamp({0}, {d0}, {d1})", .flags = AG_OP_CHEAP, .attribute_bytes = sizeof(interval),
                .infer = clamp_infer, .vjp = clamp_vjp, AG_FORMULA(clamp));
 ag_tensor *ag_clamp(ag_tensor *x, double low, double high) {

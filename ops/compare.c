@@ -5,73 +5,28 @@
  * elsewhere stays there. */
 #include "ops/rules.h"
 
+#include "ops/compare_formulas.h"
+
 #include <math.h>
 #include <string.h>
 
 /* ---- Comparisons ---- */
 
-AG_BLOCK2(equal_bool, uint8_t, uint8_t, a == b)
-AG_BLOCK2(equal_i64, uint8_t, int64_t, a == b)
-AG_BLOCK2(equal_f32, uint8_t, float, a == b)
-AG_BLOCK2(equal_f64, uint8_t, double, a == b)
-static const ag_micro equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {AG_MICRO_NOT, .a = 2}, {0}};
-static const ag_micro equal_micro_f32[] = {{AG_MICRO_EQUAL, 0, .b = 1}, {0}};
-#define equal_micro_f64 equal_micro_f32
 AG_COMPARISON(equal, "{0} = {1}", AG_OP_COMMUTES);
 ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_equal, a, b); }
 
-AG_BLOCK2(not_equal_bool, uint8_t, uint8_t, a != b)
-AG_BLOCK2(not_equal_i64, uint8_t, int64_t, a != b)
-AG_BLOCK2(not_equal_f32, uint8_t, float, a != b)
-AG_BLOCK2(not_equal_f64, uint8_t, double, a != b)
-static const ag_micro not_equal_micro_bool[] = {{AG_MICRO_XOR, 0, .b = 1}, {0}};
-static const ag_micro not_equal_micro_f32[] = {{AG_MICRO_NOT_EQUAL, 0, .b = 1}, {0}};
-#define not_equal_micro_f64 not_equal_micro_f32
 AG_COMPARISON(not_equal, "{0} != {1}", AG_OP_COMMUTES);
 ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_not_equal, a, b); }
 
-AG_BLOCK2(less_bool, uint8_t, uint8_t, a < b)
-AG_BLOCK2(less_i64, uint8_t, int64_t, a < b)
-AG_BLOCK2(less_f32, uint8_t, float, a < b)
-AG_BLOCK2(less_f64, uint8_t, double, a < b)
-static const ag_micro less_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_AND, 2, .b = 1}, {0}};
-static const ag_micro less_micro_f32[] = {{AG_MICRO_LESS, 0, .b = 1}, {0}};
-#define less_micro_f64 less_micro_f32
 AG_COMPARISON(less, "{0} < {1}", 0);
 ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_less, a, b); }
 ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return ag_less(b, a); }
 
-AG_BLOCK2(less_equal_bool, uint8_t, uint8_t, a <= b)
-AG_BLOCK2(less_equal_i64, uint8_t, int64_t, a <= b)
-AG_BLOCK2(less_equal_f32, uint8_t, float, a <= b)
-AG_BLOCK2(less_equal_f64, uint8_t, double, a <= b)
-static const ag_micro less_equal_micro_bool[] = {{AG_MICRO_NOT, .a = 0}, {AG_MICRO_OR, 2, .b = 1}, {0}};
-static const ag_micro less_equal_micro_f32[] = {{AG_MICRO_LESS_EQUAL, 0, .b = 1}, {0}};
-#define less_equal_micro_f64 less_equal_micro_f32
 AG_COMPARISON(less_equal, "{0} <= {1}", 0);
 ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_less_equal, a, b); }
 ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b) { return ag_less_equal(b, a); }
 
 /* ---- Choice ---- */
-
-/* WHERE(where_f32, float) defines the ag_block where_f32; x is the condition, then a and b. */
-#define WHERE(name, type)                                                                                              \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x[], const void *attributes) {             \
-        (void)attributes;                                                                                              \
-        type *y = y_;                                                                                                  \
-        const uint8_t *condition = x[0];                                                                               \
-        const type *a_ = x[1], *b_ = x[2];                                                                             \
-        AG_SIMD                                                                                                        \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            const type a = a_[i], b = b_[i];                                                                           \
-            y[i] = condition[i] ? a : b;                                                                               \
-        }                                                                                                              \
-    }
-WHERE(where_bool, uint8_t)
-WHERE(where_i64, int64_t)
-WHERE(where_f32, float)
-WHERE(where_f64, double)
-#undef WHERE
 
 static bool where_infer(ag_infer *r) {
     ag_dtype condition = ag_dtype_of(r->x[0]), a = ag_dtype_of(r->x[1]);
@@ -87,9 +42,6 @@ static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *condition = ag_input(y, 0), *zero = ag_scalar(ag_tape_of(g), ag_dtype_of(g), 0);
     return i == 1 ? ag_where(condition, g, zero) : ag_where(condition, zero, g);
 }
-static const ag_micro where_micro_f32[] = {{AG_MICRO_SELECT, 0, 1, .c = 2}, {0}};
-#define where_micro_f64 where_micro_f32
-#define where_micro_bool where_micro_f32
 AG_ELEMENTWISE(where, 3, "where({0}, {1}, {2})", .flags = AG_OP_CHEAP, .infer = where_infer, .vjp = where_vjp,
                AG_FORMULA_ANY(where));
 ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b) {
@@ -100,54 +52,12 @@ typedef struct gate {
     double low, high, at_low, at_high;
 } gate;
 
-/* GATE(gate_f32, float) defines the ag_block gate_f32; x is g, then what it hangs on. A weight of 0 must win
- * over an infinite g, and a g of 0 over a NaN. */
-#define GATE(name, type)                                                                                               \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
-        const gate *p = attributes;                                                                                    \
-        const type low = (type)p->low, high = (type)p->high;                                                           \
-        const type at_low = (type)p->at_low, at_high = (type)p->at_high;                                               \
-        const type *g_ = x_[0], *x = x_[1];                                                                            \
-        type *y = y_;                                                                                                  \
-        AG_SIMD                                                                                                        \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            const type g = g_[i];                                                                                      \
-            type weight = x[i] > low ? (type)1 : (type)0;                                                              \
-            weight = x[i] < high ? weight : (type)0;                                                                   \
-            weight = x[i] == high ? at_high : weight;                                                                  \
-            weight = x[i] == low ? at_low : weight;                                                                    \
-            const type weighted = weight == 0 ? (type)0 : weight * g, unknown = g == 0 ? (type)0 : g * x[i];           \
-            y[i] = x[i] != x[i] ? unknown : weighted;                                                                  \
-        }                                                                                                              \
-    }
-GATE(gate_f32, float)
-GATE(gate_f64, double)
-#undef GATE
-
 static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const gate *p = ag_attributes(y);
     ag_tensor *x = ag_input(y, 1);
     if (i == 0) return ag__gate(g, x, p->low, p->high, p->at_low, p->at_high);
     return ag__unknown(ag__mul_both_strong(g, ag_input(y, 0)), x); /* the slope is 0, but of a NaN */
 }
-static const ag_micro gate_micro_f32[] = {{AG_MICRO_ATTRIBUTE, .a = 0},
-                                          {AG_MICRO_ATTRIBUTE, .a = 1},
-                                          {AG_MICRO_ATTRIBUTE, .a = 2},
-                                          {AG_MICRO_ATTRIBUTE, .a = 3},
-                                          {AG_MICRO_LESS, 2, .b = 1},
-                                          {AG_MICRO_AND, 6, AG_MICRO_VALUE, .value = 1},
-                                          {AG_MICRO_LESS, 1, .b = 3},
-                                          {AG_MICRO_AND, 8, .b = 7},
-                                          {AG_MICRO_EQUAL, 1, .b = 3},
-                                          {AG_MICRO_SELECT, 10, 5, .c = 9},
-                                          {AG_MICRO_EQUAL, 1, .b = 2},
-                                          {AG_MICRO_SELECT, 12, 4, .c = 11},
-                                          {AG_MICRO_STRONG_MUL, 13, .b = 0},
-                                          {AG_MICRO_STRONG_MUL, 0, .b = 1},
-                                          {AG_MICRO_NOT_EQUAL, 1, .b = 1},
-                                          {AG_MICRO_SELECT, 16, 15, .c = 14},
-                                          {0}};
-#define gate_micro_f64 gate_micro_f32
 /* Of the forms that it has: a corner above or below which g passes, with the tie split or not, and an interval. */
 static const char *gate_notation(const ag_tensor *y) {
     const gate *p = ag_attributes(y);
@@ -171,29 +81,41 @@ ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x) { return ag__gate(g, x, (doub
 
 /* ---- Conversion ---- */
 
-AG_BLOCK1(bool_from_i64, uint8_t, int64_t, a != 0)
-AG_BLOCK1(bool_from_f32, uint8_t, float, a != 0)
-AG_BLOCK1(bool_from_f64, uint8_t, double, a != 0)
-AG_BLOCK1(i64_from_bool, int64_t, uint8_t, a)
-AG_BLOCK1(f32_from_bool, float, uint8_t, a)
-AG_BLOCK1(f64_from_bool, double, uint8_t, a)
-AG_BLOCK1(f32_from_i64, float, int64_t, a)
-AG_BLOCK1(f64_from_i64, double, int64_t, a)
-AG_BLOCK1(f32_from_f64, float, double, a)
-AG_BLOCK1(f64_from_f32, double, float, a)
+/* CONVERSION(f32_from_f64, float, double, a) defines that ag_block: y[i] = a with a = x[0][i], for element types of y and of x. */
+#define CONVERSION(name, ytype, xtype, formula)                                                                        \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
+        (void)attributes;                                                                                              \
+        ytype *y = y_;                                                                                                 \
+        const xtype *a_ = x_[0];                                                                                       \
+        AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
+            const xtype a = a_[i];                                                                                     \
+            y[i] = (ytype)(formula);                                                                                   \
+        }                                                                                                              \
+    }
+CONVERSION(bool_from_i64, uint8_t, int64_t, a != 0)
+CONVERSION(bool_from_f32, uint8_t, float, a != 0)
+CONVERSION(bool_from_f64, uint8_t, double, a != 0)
+CONVERSION(i64_from_bool, int64_t, uint8_t, a)
+CONVERSION(f32_from_bool, float, uint8_t, a)
+CONVERSION(f64_from_bool, double, uint8_t, a)
+CONVERSION(f32_from_i64, float, int64_t, a)
+CONVERSION(f64_from_i64, double, int64_t, a)
+CONVERSION(f32_from_f64, float, double, a)
+CONVERSION(f64_from_f32, double, float, a)
 
 /* −2⁶³ is a double and 2⁶³ − 1 is not: the first double that is too large is 2⁶³. */
 static inline int64_t saturated(double a) {
     if (a != a) return 0;
     return a >= 0x1p63 ? INT64_MAX : a < -0x1p63 ? INT64_MIN : (int64_t)a;
 }
-AG_BLOCK1(i64_from_f32, int64_t, float, saturated((double)a))
-AG_BLOCK1(i64_from_f64, int64_t, double, saturated(a))
+CONVERSION(i64_from_f32, int64_t, float, saturated((double)a))
+CONVERSION(i64_from_f64, int64_t, double, saturated(a))
 
-AG_BLOCK1(copy_bool, uint8_t, uint8_t, a)
-AG_BLOCK1(copy_i64, int64_t, int64_t, a)
-AG_BLOCK1(copy_f32, float, float, a)
-AG_BLOCK1(copy_f64, double, double, a)
+CONVERSION(copy_bool, uint8_t, uint8_t, a)
+CONVERSION(copy_i64, int64_t, int64_t, a)
+CONVERSION(copy_f32, float, float, a)
+CONVERSION(copy_f64, double, double, a)
+#undef CONVERSION
 
 static ag_block *const conversion[AG_DTYPES][AG_DTYPES] = {
     /* from    to bool         to i64         to f32         to f64 */
@@ -231,11 +153,11 @@ static bool cast_infer(ag_infer *r) {
 
 /* Asked for between real dtypes only: nothing else carries a gradient. */
 static ag_tensor *cast_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_cast(g, ag_dtype_of(ag_input(y, i))); }
-static const ag_micro cast_micro[] = {{AG_MICRO_CONVERT, .a = 0}, {0}};
+static ag_traced cast_trace(ag_trace *t, const ag_traced x[]) { return ag_trace_convert(t, x[0]); }
 AG_ELEMENTWISE(cast, 1, "{dtype}({0})", .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP, .attribute_bytes = sizeof(int32_t),
                .infer = cast_infer, .vjp = cast_vjp,
                .block = {[AG_BOOL] = cast_bool, [AG_I64] = cast_i64, [AG_F32] = cast_f32, [AG_F64] = cast_f64},
-               .micro = {[AG_BOOL] = cast_micro, [AG_F32] = cast_micro, [AG_F64] = cast_micro});
+               .trace = {[AG_BOOL] = cast_trace, [AG_F32] = cast_trace, [AG_F64] = cast_trace});
 ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype) {
     int32_t to = (int32_t)dtype;
     return ag_apply(&ag__op_cast, 1, &x, &to, sizeof to);

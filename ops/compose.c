@@ -5,6 +5,8 @@
  * cancels out, so the rest of the graph still has the right gradient, of any order. */
 #include "ops/rules.h"
 
+#include "ops/compose_formulas.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -25,18 +27,8 @@ static ag_tensor *largest_of(ag_tensor *x, int axis) { return ag_stop_gradient(a
 
 /* v where e < 1 (the exponential of an element below the largest), else 0; and v where e >= 1, else 0. `where` would
  * need a bool for each element, which would take longer than e^x itself. */
-AG_BLOCK2(below_one_f32, float, float, b < 1 ? a : 0)
-AG_BLOCK2(below_one_f64, double, double, b < 1 ? a : 0)
-AG_BLOCK2(from_one_f32, float, float, b < 1 ? 0 : a)
-AG_BLOCK2(from_one_f64, double, double, b < 1 ? 0 : a)
 static ag_tensor *below_one(ag_tensor *v, ag_tensor *e) { return ag__apply2(&ag__op_below_one, v, e); }
 static ag_tensor *from_one(ag_tensor *v, ag_tensor *e) { return ag__apply2(&ag__op_from_one, v, e); }
-static const ag_micro below_one_micro_f32[] = {
-    {AG_MICRO_LESS, 1, AG_MICRO_VALUE, .value = 1}, {AG_MICRO_AND, 2, .b = 0}, {0}};
-#define below_one_micro_f64 below_one_micro_f32
-static const ag_micro from_one_micro_f32[] = {
-    {AG_MICRO_LESS, 1, AG_MICRO_VALUE, .value = 1}, {AG_MICRO_SELECT, 2, AG_MICRO_VALUE, 0, .value = 0}, {0}};
-#define from_one_micro_f64 from_one_micro_f32
 AG_BINARY(below_one, "{0} * ({1} < 1)", below_one(g, b), ag_zero_vjp(y, g, i), .flags = AG_OP_CHEAP,
           AG_FORMULA(below_one));
 AG_BINARY(from_one, "{0} * ({1} >= 1)", from_one(g, b), ag_zero_vjp(y, g, i), .flags = AG_OP_CHEAP,

@@ -572,7 +572,7 @@ static void contiguous_8(int64_t n, void *y, const void *const x[], const void *
 
 static ag_tensor *contiguous_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
 
-static const ag_micro contiguous_micro[] = {{AG_MICRO_CONVERT, .a = 0}, {0}};
+static ag_traced contiguous_trace(ag_trace *t, const ag_traced x[]) { return (void)t, x[0]; }
 
 const ag_op ag__op_contiguous = {
     .name = "contiguous",
@@ -582,7 +582,7 @@ const ag_op ag__op_contiguous = {
     .arity = 1,
     .block = {[AG_BOOL] = contiguous_1, [AG_I64] = contiguous_8, [AG_F32] = contiguous_4, [AG_F64] = contiguous_8},
     .vjp = contiguous_vjp,
-    .micro = {[AG_BOOL] = contiguous_micro, [AG_F32] = contiguous_micro, [AG_F64] = contiguous_micro}};
+    .trace = {[AG_BOOL] = contiguous_trace, [AG_F32] = contiguous_trace, [AG_F64] = contiguous_trace}};
 
 ag_tensor *ag_contiguous(ag_tensor *x) {
     ag_tensor *nil;

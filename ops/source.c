@@ -3,11 +3,24 @@
  * Random numbers are a function of a counter: those of block i of draw d under seed s are philox(key s, counter (i,
  * d)). So any thread can make any part of them, and an element does not depend on how many are made with it. */
 #include "ops/rules.h"
-#include "ops/vecmath.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
+
+/* ln, sine and cosine, of f32 and then of f64. */
+#define AG_LAST_DOMAIN AG_DOMAIN_F64
+#include "autograd/formulas_begin.h"
+
+#include "ops/functions.h"
+
+#include "autograd/formulas_end.h"
+
+#include "autograd/formulas_begin.h"
+
+#include "ops/functions.h"
+
+#include "autograd/formulas_end.h"
 
 /* ---- Constants ---- */
 
@@ -119,8 +132,8 @@ AG_BLOCK_KERNEL static void philox(const stream *s, uint64_t start, uint32_t wor
 }
 
 /* 0 <= u < 1 with 24 or 53 random bits, by way of int32_t, which vector units can convert. */
-AG__VM float unit_f32(uint32_t w) { return (float)(int32_t)(w >> 8) * 0x1p-24f; }
-AG__VM double unit_f64(uint32_t high, uint32_t low) {
+AG__INLINE float unit_f32(uint32_t w) { return (float)(int32_t)(w >> 8) * 0x1p-24f; }
+AG__INLINE double unit_f64(uint32_t high, uint32_t low) {
     return ((double)(int32_t)(high >> 5) * 0x1p26 + (double)(int32_t)(low >> 6)) * 0x1p-53;
 }
 
@@ -239,9 +252,9 @@ static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
     float *y = y_;
     AG_SIMD for (int i = 0; i < PAIRS; i++) {
         const float u = (float)(int32_t)(word[i] >> 1) * 0x1p-31f + 0x1p-32f;
-        const float radius = sqrtf(-2 * ag__log_f32(u)), angle = 0x1.921fb6p2f * unit_f32(word[PAIRS + i]);
-        y[i] = mean + std * (radius * ag__cos_f32(angle));
-        y[PAIRS + i] = mean + std * (radius * ag__sin_f32(angle));
+        const float radius = sqrtf(-2 * ag_fn_log_f32(u)), angle = 0x1.921fb6p2f * unit_f32(word[PAIRS + i]);
+        y[i] = mean + std * (radius * ag_fn_cos_f32(angle));
+        y[PAIRS + i] = mean + std * (radius * ag_fn_sin_f32(angle));
     }
 }
 static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
@@ -250,10 +263,10 @@ static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
     double *y = y_;
     AG_SIMD for (int i = 0; i < PAIRS; i++) {
         const double u = unit_f64(word[i], word[PAIRS + i]) + 0x1p-53;
-        const double radius = sqrt(-2 * ag__log_f64(u));
+        const double radius = sqrt(-2 * ag_fn_log_f64(u));
         const double angle = 0x1.921fb54442d18p2 * unit_f64(word[2 * PAIRS + i], word[3 * PAIRS + i]);
-        y[i] = mean + std * (radius * ag__cos_f64(angle));
-        y[PAIRS + i] = mean + std * (radius * ag__sin_f64(angle));
+        y[i] = mean + std * (radius * ag_fn_cos_f64(angle));
+        y[PAIRS + i] = mean + std * (radius * ag_fn_sin_f64(angle));
     }
 }
 

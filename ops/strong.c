@@ -7,37 +7,24 @@
 #include "autograd/eval/eval.h"
 #include "ops/rules.h"
 
+#include "ops/strong_formulas.h"
+
 #include <string.h>
 
 /* ---- g·s, 0 where g is ---- */
 
-AG_BLOCK2(strong_mul_f32, float, float, a == 0 ? 0 : (a * b))
-AG_BLOCK2(strong_mul_f64, double, double, a == 0 ? 0 : (a * b))
-static const ag_micro strong_mul_micro_f32[] = {{AG_MICRO_STRONG_MUL, 0, .b = 1}, {0}};
-#define strong_mul_micro_f64 strong_mul_micro_f32
 AG_BINARY(strong_mul, "{0} * {1}", ag__slope_mul(g, b), ag__mul_both_strong(g, a), .flags = AG_OP_CHEAP,
           AG_FORMULA(strong_mul));
 ag_tensor *ag_strong_mul(ag_tensor *g, ag_tensor *s) { return ag__apply2(&ag__op_strong_mul, g, s); }
 
 /* ---- a·b, 0 where either is: what the slope of a product with g gets from a cotangent of that ---- */
 
-AG_BLOCK2(mul_both_strong_f32, float, float, a == 0 || b == 0 ? 0 : a * b)
-AG_BLOCK2(mul_both_strong_f64, double, double, a == 0 || b == 0 ? 0 : a * b)
-static const ag_micro mul_both_strong_micro_f32[] = {{AG_MICRO_STRONG_MUL, 0, .b = 1},
-                                                     {AG_MICRO_NOT_EQUAL, 1, AG_MICRO_VALUE, .value = 0},
-                                                     {AG_MICRO_AND, 2, .b = 3},
-                                                     {0}};
-#define mul_both_strong_micro_f64 mul_both_strong_micro_f32
 AG_BINARY(mul_both_strong, "{0} * {1}", ag__mul_both_strong(g, b), ag__mul_both_strong(g, a),
           .flags = AG_OP_CHEAP | AG_OP_COMMUTES, AG_FORMULA(mul_both_strong));
 ag_tensor *ag__mul_both_strong(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_mul_both_strong, a, b); }
 
 /* ---- g/b, 0 where g is ---- */
 
-AG_BLOCK2(strong_div_f32, float, float, a == 0 ? 0 : a / b)
-AG_BLOCK2(strong_div_f64, double, double, a == 0 ? 0 : a / b)
-static const ag_micro strong_div_micro_f32[] = {{AG_MICRO_STRONG_DIV, 0, .b = 1}, {0}};
-#define strong_div_micro_f64 strong_div_micro_f32
 AG_BINARY(strong_div, "{0} / {1}", ag__slope_div(g, b), ag_neg(ag_strong_div(ag__mul_both_strong(g, y), b)),
           .flags = AG_OP_CHEAP, .domain = {[1] = AG_NONZERO}, AG_FORMULA(strong_div));
 ag_tensor *ag_strong_div(ag_tensor *g, ag_tensor *b) { return ag__apply2(&ag__op_strong_div, g, b); }

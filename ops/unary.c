@@ -1,85 +1,50 @@
 /* unary -- functions of one tensor
  *
- * The kernels of exp, log, tanh, sigmoid, sin and cos and their like are vecmath.h's, which are vectorised and give the
+ * The kernels of exp, log, tanh, sigmoid, sin and cos and their like are made of functions.h, and are vectorised and give the
  * same bits on every processor. A derivative that can be had from the output y is written so, except where that loses what
  * matters: 1 − y of a y that is nearly 1. */
-#include "ops/micro.h"
 #include "ops/rules.h"
-#include "ops/vecmath.h"
+
+#include "ops/unary_formulas.h"
 
 #include <math.h>
 
 /* ---- Exponential and logarithm ---- */
 
-AG_BLOCK1(exp_f32, float, float, ag__exp_f32(a))
-AG_BLOCK1(exp_f64, double, double, ag__exp_f64(a))
 AG_UNARY(exp, "e^{0}", ag__slope_mul(g, y), AG_FORMULA(exp));
 ag_tensor *ag_exp(ag_tensor *x) { return ag__apply1(&ag__op_exp, x); }
 
-AG_BLOCK1(log_f32, float, float, ag__log_f32(a))
-AG_BLOCK1(log_f64, double, double, ag__log_f64(a))
 AG_UNARY(log, "ln({0})", ag__slope_div(g, x), .flags = AG_OP_HIDES_NOTHING, .domain = {AG_ABOVE(0)}, AG_FORMULA(log));
 ag_tensor *ag_log(ag_tensor *x) { return ag__apply1(&ag__op_log, x); }
 
-AG_BLOCK1(expm1_f32, float, float, ag__expm1_f32(a))
-AG_BLOCK1(expm1_f64, double, double, ag__expm1_f64(a))
 /* Not g·(y + 1): y is nearly −1 where x is far below 0. */
 AG_UNARY(expm1, "e^{0} - 1", ag__slope_mul(g, ag_exp(x)), AG_FORMULA(expm1));
 ag_tensor *ag_expm1(ag_tensor *x) { return ag__apply1(&ag__op_expm1, x); }
 
-AG_BLOCK1(log1p_f32, float, float, ag__log1p_f32(a))
-AG_BLOCK1(log1p_f64, double, double, ag__log1p_f64(a))
 AG_UNARY(log1p, "ln(1 + {0})", ag__slope_div(g, ag_add_scalar(x, 1)), .flags = AG_OP_HIDES_NOTHING,
          .domain = {AG_ABOVE(-1)}, AG_FORMULA(log1p));
 ag_tensor *ag_log1p(ag_tensor *x) { return ag__apply1(&ag__op_log1p, x); }
 
 /* ---- Roots and squares ---- */
 
-AG_BLOCK1(sqrt_f32, float, float, sqrtf(a))
-AG_BLOCK1(sqrt_f64, double, double, sqrt(a))
-static const ag_micro sqrt_micro_f32[] = {{AG_MICRO_SQRT, .a = 0}, {0}};
-#define sqrt_micro_f64 sqrt_micro_f32
 AG_UNARY(sqrt, "√{0}", ag_strong_div(g, ag_scale(y, 2)), .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
          .domain = {AG_ABOVE(0)}, AG_FORMULA(sqrt));
 ag_tensor *ag_sqrt(ag_tensor *x) { return ag__apply1(&ag__op_sqrt, x); }
 
-AG_BLOCK1(rsqrt_f32, float, float, 1 / sqrtf(a))
-AG_BLOCK1(rsqrt_f64, double, double, 1 / sqrt(a))
-static const ag_micro rsqrt_micro_f32[] = {{AG_MICRO_SQRT, .a = 0}, {AG_MICRO_DIV, AG_MICRO_VALUE, 1, .value = 1}, {0}};
-#define rsqrt_micro_f64 rsqrt_micro_f32
 AG_UNARY(rsqrt, "{0}^-0.5", ag_strong_mul(g, ag_scale(ag_pow_scalar(y, 3), -0.5)), .flags = AG_OP_CHEAP,
          .domain = {AG_ABOVE(0)}, AG_FORMULA(rsqrt));
 ag_tensor *ag_rsqrt(ag_tensor *x) { return ag__apply1(&ag__op_rsqrt, x); }
 
-AG_BLOCK1(square_i64, int64_t, int64_t, ((uint64_t)a * (uint64_t)a))
-AG_BLOCK1(square_f32, float, float, (a * a))
-AG_BLOCK1(square_f64, double, double, (a * a))
-static const ag_micro square_micro_f32[] = {{AG_MICRO_MUL, 0, .b = 0}, {0}};
-#define square_micro_f64 square_micro_f32
 AG_UNARY(square, "{0}^2", ag_scale(ag__slope_mul(g, x), 2), .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
          AG_FORMULA_I64(square));
 ag_tensor *ag_square(ag_tensor *x) { return ag__apply1(&ag__op_square, x); }
 
 /* ---- Magnitude and sign ---- */
 
-AG_BLOCK1(abs_i64, int64_t, int64_t, a < 0 ? 0 - (uint64_t)a : (uint64_t)a)
-AG_BLOCK1(abs_f32, float, float, fabsf(a))
-AG_BLOCK1(abs_f64, double, double, fabs(a))
-static const ag_micro abs_micro_f32[] = {{AG_MICRO_ABS, .a = 0}, {0}};
-#define abs_micro_f64 abs_micro_f32
 AG_UNARY(abs, "|{0}|", ag__slope_mul(g, ag_sign(x)), .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP, AG_FORMULA_I64(abs));
 ag_tensor *ag_abs(ag_tensor *x) { return ag__apply1(&ag__op_abs, x); }
 
 /* 0 and NaN are their own sign. */
-AG_BLOCK1(sign_i64, int64_t, int64_t, (a > 0) - (a < 0))
-AG_BLOCK1(sign_f32, float, float, a > 0 ? 1 : a < 0 ? -1 : a)
-AG_BLOCK1(sign_f64, double, double, a > 0 ? 1 : a < 0 ? -1 : a)
-static const ag_micro sign_micro_f32[] = {{AG_MICRO_LESS, AG_MICRO_VALUE, 0, .value = 0},
-                                          {AG_MICRO_LESS, 0, AG_MICRO_VALUE, .value = 0},
-                                          {AG_MICRO_SELECT, 2, AG_MICRO_VALUE, 0, .value = -1},
-                                          {AG_MICRO_SELECT, 1, AG_MICRO_VALUE, 3, .value = 1},
-                                          {0}};
-#define sign_micro_f64 sign_micro_f32
 AG_ELEMENTWISE(sign, 1, "sign({0})", .vjp = ag_zero_vjp, .flags = AG_OP_CHEAP, AG_FORMULA_I64(sign));
 ag_tensor *ag_sign(ag_tensor *x) { return ag__apply1(&ag__op_sign, x); }
 
@@ -88,23 +53,14 @@ ag_tensor *ag_sign(ag_tensor *x) { return ag__apply1(&ag__op_sign, x); }
 /* Whether all are in reach of the vectorised sine and cosine: not so for NaN. */
 AG_KERNEL static bool all_small_f32(int64_t n, const float *x) {
     int32_t large = 0;
-    for (int64_t i = 0; i < n; i++) large |= !(fabsf(x[i]) <= (float)AG__TRIG_MAX);
+    for (int64_t i = 0; i < n; i++) large |= !(fabsf(x[i]) <= (float)AG_TRIG_MAX);
     return !large;
 }
 AG_KERNEL static bool all_small_f64(int64_t n, const double *x) {
     int64_t large = 0;
-    for (int64_t i = 0; i < n; i++) large |= !(fabs(x[i]) <= AG__TRIG_MAX);
+    for (int64_t i = 0; i < n; i++) large |= !(fabs(x[i]) <= AG_TRIG_MAX);
     return !large;
 }
-
-AG_BLOCK1(sin_small_f32, float, float, ag__sin_f32(a))
-AG_BLOCK1(sin_small_f64, double, double, ag__sin_f64(a))
-AG_BLOCK1(cos_small_f32, float, float, ag__cos_f32(a))
-AG_BLOCK1(cos_small_f64, double, double, ag__cos_f64(a))
-AG_BLOCK1(sin_any_f32, float, float, fabsf(a) <= (float)AG__TRIG_MAX ? ag__sin_f32(a) : sinf(a))
-AG_BLOCK1(sin_any_f64, double, double, fabs(a) <= AG__TRIG_MAX ? ag__sin_f64(a) : sin(a))
-AG_BLOCK1(cos_any_f32, float, float, fabsf(a) <= (float)AG__TRIG_MAX ? ag__cos_f32(a) : cosf(a))
-AG_BLOCK1(cos_any_f64, double, double, fabs(a) <= AG__TRIG_MAX ? ag__cos_f64(a) : cos(a))
 
 static void sin_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
     (all_small_f32(n, x[0]) ? sin_small_f32 : sin_any_f32)(n, y, x, attributes);
@@ -131,32 +87,20 @@ ag_tensor *ag_cos(ag_tensor *x) { return ag__apply1(&ag__op_cos, x); }
 /* The slopes of tanh and sigmoid are operations, recorded with both x and y: written as functions of y, and computed with the
  * help of x where y no longer tells. Their own gradients take them for functions of y alone, as which they are written; x
  * is handed nothing. */
-AG_BLOCK2(tanh_slope_f32, float, float, ag__tanh_slope_f32(a, b))
-AG_BLOCK2(tanh_slope_f64, double, double, ag__tanh_slope_f64(a, b))
 AG_BINARY(tanh_slope, "1 - {1}^2", NULL, ag_scale(ag__slope_mul(g, b), -2), .flags = AG_OP_TIED,
           AG_FORMULA(tanh_slope));
 static ag_tensor *tanh_slope(ag_tensor *x, ag_tensor *y) { return ag__apply2(&ag__op_tanh_slope, x, y); }
 
-AG_BLOCK2(sigmoid_slope_f32, float, float, ag__sigmoid_slope_f32(a, b))
-AG_BLOCK2(sigmoid_slope_f64, double, double, ag__sigmoid_slope_f64(a, b))
 /* 1 − 2y = −tanh(x/2), which does not cancel where y is nearly ½. */
 AG_BINARY(sigmoid_slope, "{1} * (1 - {1})", NULL, ag_neg(ag__slope_mul(g, ag_tanh(ag_scale(a, 0.5)))),
           .flags = AG_OP_TIED, AG_FORMULA(sigmoid_slope));
 static ag_tensor *sigmoid_slope(ag_tensor *x, ag_tensor *y) { return ag__apply2(&ag__op_sigmoid_slope, x, y); }
 
-AG_BLOCK1(tanh_f32, float, float, ag__tanh_f32(a))
-AG_BLOCK1(tanh_f64, double, double, ag__tanh_f64(a))
 AG_UNARY(tanh, "tanh({0})", ag__slope_mul(g, tanh_slope(x, y)), AG_FORMULA(tanh));
 ag_tensor *ag_tanh(ag_tensor *x) { return ag__apply1(&ag__op_tanh, x); }
 
-AG_BLOCK1(sigmoid_f32, float, float, ag__sigmoid_f32(a))
-AG_BLOCK1(sigmoid_f64, double, double, ag__sigmoid_f64(a))
 AG_UNARY(sigmoid, "σ({0})", ag__slope_mul(g, sigmoid_slope(x, y)), AG_FORMULA(sigmoid));
 ag_tensor *ag_sigmoid(ag_tensor *x) { return ag__apply1(&ag__op_sigmoid, x); }
 
-AG_BLOCK1(relu_f32, float, float, a < 0 ? 0 : a)
-AG_BLOCK1(relu_f64, double, double, a < 0 ? 0 : a)
-static const ag_micro relu_micro_f32[] = {{AG_MICRO_MAX, AG_MICRO_VALUE, 0, .value = 0}, {0}};
-#define relu_micro_f64 relu_micro_f32
 AG_UNARY(relu, "relu({0})", ag__gate(g, x, 0, (double)INFINITY, 0, 1), .flags = AG_OP_CHEAP, AG_FORMULA(relu));
 ag_tensor *ag_relu(ag_tensor *x) { return ag__apply1(&ag__op_relu, x); }

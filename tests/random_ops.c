@@ -1,6 +1,8 @@
 /* random_ops -- operations of the tests' own for random programs: one of each kind, as a user would write them */
 #include "tests/random_program.h"
 
+#include "tests/random_formulas.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -19,50 +21,31 @@
 
 /* ---- Elementwise ---- */
 
-BLOCK(softsign_f32, float, 1, a / (1 + fabsf(a)))
-BLOCK(softsign_f64, double, 1, a / (1 + fabs(a)))
-
 /* x̄ = ȳ/(1 + |x|)² */
 static ag_tensor *softsign_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_div(g, ag_square(ag_add_scalar(ag_abs(ag_input(y, i)), 1)));
 }
 
-static const ag_micro softsign_steps[] = {{.code = AG_MICRO_ABS, .a = 0},
-                                          {.code = AG_MICRO_ADD, .a = 1, .b = AG_MICRO_VALUE, .value = 1},
-                                          {.code = AG_MICRO_DIV, .a = 0, .b = 2},
-                                          {.code = AG_MICRO_END}};
-
 static const ag_op op_softsign = {.name = "softsign",
                                   .kind = AG_KIND_ELEMENTWISE,
                                   .arity = 1,
                                   .flags = AG_OP_CHEAP,
-                                  .micro = {[AG_F32] = softsign_steps, [AG_F64] = softsign_steps},
-                                  .block = {[AG_F32] = softsign_f32, [AG_F64] = softsign_f64},
+                                  AG_FORMULA(softsign),
                                   .vjp = softsign_vjp};
 
 ag_tensor *user_softsign(ag_tensor *x) { return ag_apply(&op_softsign, 1, &x, NULL, 0); }
 
 /* y = a + s·(b − c) */
-BLOCK(blend_f32, float, 3, a + (float)s * (b - c))
-BLOCK(blend_f64, double, 3, a + s * (b - c))
-
 static ag_tensor *blend_vjp(ag_tensor *y, ag_tensor *g, int i) {
     double s = *(const double *)ag_attributes(y);
     return i == 0 ? g : ag_scale(g, i == 1 ? s : -s);
 }
 
-static const ag_micro blend_steps[] = {{.code = AG_MICRO_SUB, .a = 1, .b = 2},
-                                       {.code = AG_MICRO_ATTRIBUTE, .a = 0},
-                                       {.code = AG_MICRO_MUL, .a = 4, .b = 3},
-                                       {.code = AG_MICRO_ADD, .a = 0, .b = 5},
-                                       {.code = AG_MICRO_END}};
-
 static const ag_op op_blend = {.name = "blend",
-                               .micro = {[AG_F32] = blend_steps, [AG_F64] = blend_steps},
                                .kind = AG_KIND_ELEMENTWISE,
                                .arity = 3,
                                .attribute_bytes = sizeof(double),
-                               .block = {[AG_F32] = blend_f32, [AG_F64] = blend_f64},
+                               AG_FORMULA(blend),
                                .vjp = blend_vjp};
 
 ag_tensor *user_blend(ag_tensor *a, ag_tensor *b, ag_tensor *c) {

@@ -4,11 +4,15 @@
  * ends, and the next page is protected. On other processors the compiler refuses, and most tests here have nothing
  * to do. */
 #include "autograd/eval/compile.h"
+#include "autograd/eval/tracing.h"
 #include "ops/rules.h"
 #include "tests/support.h"
 
+#include "tests/compile_formulas.h"
+
 #include <float.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,7 +244,7 @@ START_TEST(each_operation) {
     int described = 0;
     for (int i = 0; i < ag_op_count(); i++)
         for (int d = 0; d < AG_DTYPES; d++)
-            if (ag_op_at(i)->micro[d]) {
+            if (ag_op_at(i)->trace[d]) {
                 described++;
                 if (serves()) check_op(ag_op_at(i), d);
             }
@@ -264,7 +268,7 @@ static int some_slot(strip *s, int dtype, int age) {
 static const ag_op *some_op(int dtype, bool casts) {
     for (;;) {
         const ag_op *op = ag_op_at(random_below(ag_op_count()));
-        if (op->micro[dtype] && (casts || op != &ag__op_cast)) return op;
+        if (op->trace[dtype] && (casts || op != &ag__op_cast)) return op;
     }
 }
 
@@ -351,108 +355,112 @@ END_TEST
 
 /* ---- Operations of a user ---- */
 
-/* y = round(|a|·s − b) where that is even, else 2^(exponent of −a), by way of its bits */
-static float odd_f32(float a, float b, float s) {
-    float r = rintf(fabsf(a) * s - b), half = 0.5f * r, power;
-    uint32_t bits;
-    a = -a;
-    memcpy(&bits, &a, sizeof bits);
-    bits = (bits << 1 >> 24 << 23) + (UINT32_C(1) << 23) - (UINT32_C(1) << 23);
-    memcpy(&power, &bits, sizeof power);
-    return half == rintf(half) ? r : power;
-}
-static double odd_f64(double a, double b, double s) {
-    double r = rint(fabs(a) * s - b), half = 0.5 * r, power;
-    uint64_t bits;
-    a = -a;
-    memcpy(&bits, &a, sizeof bits);
-    bits = (bits << 1 >> 53 << 52) + (UINT64_C(1) << 52) - (UINT64_C(1) << 52);
-    memcpy(&power, &bits, sizeof power);
-    return half == rint(half) ? r : power;
-}
-static void odd_block_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    const float *a = x[0], *b = x[1], s = (float)((const double *)attributes)[1];
-    for (int64_t i = 0; i < n; i++) ((float *)y)[i] = odd_f32(a[i], b[i], s);
-}
-static void odd_block_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    const double *a = x[0], *b = x[1], s = ((const double *)attributes)[1];
-    for (int64_t i = 0; i < n; i++) ((double *)y)[i] = odd_f64(a[i], b[i], s);
-}
-static const ag_micro even_micro[] = {
-    {AG_MICRO_MUL, 0, AG_MICRO_VALUE, .value = 0.5}, {AG_MICRO_ROUND, .a = 1}, {AG_MICRO_EQUAL, 1, .b = 2}, {0}};
-static const ag_micro odd_micro_f32[] = {
-    /* 2 */ {AG_MICRO_ATTRIBUTE, .a = 1},
-    /* 3 */ {AG_MICRO_ABS, .a = 0},
-    /* 4 */ {AG_MICRO_MUL, 3, .b = 2},
-    /* 5 */ {AG_MICRO_SUB, 4, .b = 1},
-    /* 6 */ {AG_MICRO_ROUND, .a = 5},
-    /* 7 */ {AG_MICRO_NEG, .a = 0},
-    /* 8 */ {AG_MICRO_SHIFT_LEFT, 7, .b = 1},
-    /* 9 */ {AG_MICRO_SHIFT_RIGHT, 8, .b = 24},
-    /* 10 */ {AG_MICRO_SHIFT_LEFT, 9, .b = 23},
-    /* 11 */ {AG_MICRO_BITS_ADD, 10, AG_MICRO_WHOLE, .value = 1 << 23},
-    /* 12 */ {AG_MICRO_BITS_SUB, 11, AG_MICRO_WHOLE, .value = 1 << 23},
-    /* 13 */ {AG_MICRO_CALL, 6, .program = even_micro},
-    /* 14 */ {AG_MICRO_SELECT, 13, 6, .c = 12},
-    {0}};
-static const ag_micro odd_micro_f64[] = {
-    /* 2 */ {AG_MICRO_ATTRIBUTE, .a = 1},
-    /* 3 */ {AG_MICRO_ABS, .a = 0},
-    /* 4 */ {AG_MICRO_MUL, 3, .b = 2},
-    /* 5 */ {AG_MICRO_SUB, 4, .b = 1},
-    /* 6 */ {AG_MICRO_ROUND, .a = 5},
-    /* 7 */ {AG_MICRO_NEG, .a = 0},
-    /* 8 */ {AG_MICRO_SHIFT_LEFT, 7, .b = 1},
-    /* 9 */ {AG_MICRO_SHIFT_RIGHT, 8, .b = 53},
-    /* 10 */ {AG_MICRO_SHIFT_LEFT, 9, .b = 52},
-    /* 11 */ {AG_MICRO_BITS_ADD, 10, AG_MICRO_WHOLE, .value = 0x1p52},
-    /* 12 */ {AG_MICRO_BITS_SUB, 11, AG_MICRO_WHOLE, .value = 0x1p52},
-    /* 13 */ {AG_MICRO_CALL, 6, .program = even_micro},
-    /* 14 */ {AG_MICRO_SELECT, 13, 6, .c = 12},
-    {0}};
-static const ag_op odd_op = {.name = "odd",
-                             .kind = AG_KIND_ELEMENTWISE,
-                             .arity = 2,
-                             .attribute_bytes = 2 * sizeof(double),
-                             .block = {[AG_F32] = odd_block_f32, [AG_F64] = odd_block_f64},
-                             .micro = {[AG_F32] = odd_micro_f32, [AG_F64] = odd_micro_f64}};
+static const ag_op odd_op = {
+    .name = "odd", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .attribute_bytes = 2 * sizeof(double), AG_FORMULA(odd)};
+static const ag_op softplus_op = {.name = "softplus", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(softplus)};
 
 START_TEST(users_operation) {
-    for (int d = AG_F32; serves() && d <= AG_F64; d++) check_op(&odd_op, d);
+    for (int d = AG_F32; serves() && d <= AG_F64; d++) check_op(&odd_op, d), check_op(&softplus_op, d);
 }
 END_TEST
 
-/* Nothing that a micro-program can say wrongly does harm. */
-static const ag_micro called_again[] = {{AG_MICRO_CALL, 0, .program = called_again}, {0}};
-static const ag_micro wrong[][4] = {
-    {{AG_MICRO_ADD, 0, .b = 1}},                           /* no such register */
-    {{AG_MICRO_NEG, .a = 0}, {AG_MICRO_ADD, 1, .b = 253}}, /* nor this */
-    {{AG_MICRO_CODES, 0, .b = 0}},                         /* no such code */
-    {{255, 0, .b = 0}},
-    {{AG_MICRO_LESS, 0, .b = 0}},                                   /* a truth value as f32 */
-    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_ADD, 0, .b = 1}},        /* or added */
-    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_NEG, .a = 1}},           /* or negated */
-    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_SHIFT_LEFT, 1, .b = 1}}, /* or shifted */
-    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_SELECT, 0, 1, .c = 0}},  /* a number for a truth value */
-    {{AG_MICRO_LESS, 0, .b = 0}, {AG_MICRO_SELECT, 1, 1, .c = 0}},  /* a choice of unlike things */
-    {{AG_MICRO_SHIFT_RIGHT, 0, .b = 64}},                           /* too far */
-    {{AG_MICRO_ATTRIBUTE, .a = 1}},                                 /* not there */
-    {{AG_MICRO_CALL, .a = 0}},                                      /* of nothing */
-    {{AG_MICRO_CALL, 0, .program = called_again}},                  /* without end */
-};
+/* Nothing that a trace can say wrongly does harm. */
+static ag_traced kept; /* of the trace before */
 
-START_TEST(wrong_micro_programs) {
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+static ag_traced truth(ag_trace *t, const ag_traced x[]) { return ag_trace_binary(t, AG_TRACE_LESS, x[0], x[0]); }
+static ag_traced of_no_trace(ag_trace *t, const ag_traced x[]) { return (void)t, (void)x, (ag_traced){0, 0}; }
+static ag_traced beyond(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_unary(t, AG_TRACE_NEG, (ag_traced){100, x[0].trace});
+}
+static ag_traced of_the_trace_before(ag_trace *t, const ag_traced x[]) {
+    const ag_traced before = kept;
+    kept = x[0];
+    return ag_trace_unary(t, AG_TRACE_NEG, before);
+}
+static ag_traced no_input(ag_trace *t, const ag_traced x[]) { return ag_trace_binary(t, AG_TRACE_ADD, x[0], x[1]); }
+static ag_traced no_code(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_CODES, x[0]); }
+static ag_traced negative_code(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, (ag_trace_code)-1, x[0], x[0]);
+}
+static ag_traced two_of_one(ag_trace *t, const ag_traced x[]) { return ag_trace_binary(t, AG_TRACE_NEG, x[0], x[0]); }
+static ag_traced one_of_two(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_ADD, x[0]); }
+static ag_traced truth_as_number(ag_trace *t, const ag_traced x[]) { return truth(t, x); }
+static ag_traced truth_added(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, AG_TRACE_ADD, x[0], truth(t, x));
+}
+static ag_traced truth_compared(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_convert(t, ag_trace_binary(t, AG_TRACE_EQUAL, x[0], truth(t, x)));
+}
+static ag_traced truth_negated(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_unary(t, AG_TRACE_NEG, truth(t, x));
+}
+static ag_traced truth_shifted(ag_trace *t, const ag_traced x[]) { return ag_trace_shift(t, truth(t, x), 1); }
+static ag_traced number_for_truth(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_select(t, x[0], truth(t, x), x[0]);
+}
+static ag_traced unlike_choices(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_select(t, truth(t, x), truth(t, x), x[0]);
+}
+static ag_traced too_far(ag_trace *t, const ag_traced x[]) { return ag_trace_shift(t, x[0], 32); }
+static ag_traced too_far_back(ag_trace *t, const ag_traced x[]) { return ag_trace_shift(t, x[0], INT_MIN); }
+static ag_traced no_attribute(ag_trace *t, const ag_traced x[]) { return (void)x, ag_trace_attribute(t, 1); }
+static ag_traced negative_attribute(ag_trace *t, const ag_traced x[]) { return (void)x, ag_trace_attribute(t, -1); }
+static ag_traced too_many(ag_trace *t, const ag_traced x[]) {
+    ag_traced y = x[0];
+    for (int i = 0; i < 1000000; i++) y = ag_trace_binary(t, AG_TRACE_MUL, y, x[0]);
+    return y;
+}
+static ag_traced without_recorder(ag_trace *t, const ag_traced x[]) {
+    (void)t;
+    ag_trace_select(NULL, x[0], x[0], x[0]), ag_trace_shift(NULL, x[0], 1), ag_trace_bits(NULL, 1);
+    ag_trace_attribute(NULL, 0), ag_trace_unary(NULL, AG_TRACE_NEG, x[0]), ag_trace_convert(NULL, x[0]);
+    return ag_trace_binary(NULL, AG_TRACE_ADD, x[0], ag_trace_number(NULL, 1));
+}
+
+static ag_trace_function *const wrong[] = {
+    of_no_trace,        beyond,           of_the_trace_before, no_input,    no_code,        negative_code,
+    two_of_one,         one_of_two,       truth_as_number,     truth_added, truth_compared, truth_negated,
+    truth_shifted,      number_for_truth, unlike_choices,      too_far,     too_far_back,   no_attribute,
+    negative_attribute, too_many,         without_recorder};
+
+/* Twice, for what is kept from the first time is of a trace that is over. The kernel runs. */
+START_TEST(wrong_traces) {
+    for (size_t i = 0; i < 2 * sizeof wrong / sizeof *wrong; i++) {
         ag_op op = odd_op;
         op.arity = 1;
         op.attribute_bytes = sizeof(double);
-        op.micro[AG_F32] = wrong[i];
+        op.block[AG_F32] = softplus_f32;
+        op.trace[AG_F32] = wrong[i / 2];
         strip s = one_step(&op, AG_F32, AG_F32);
-        ck_assert_msg(!ag__compile(tape, 1, s.step, s.slots, s.slot), "invalid program %zu is compiled", i);
+        ck_assert_msg(!ag__compile(tape, 1, s.step, s.slots, s.slot), "invalid trace %zu is compiled", i / 2);
     }
     strip s = one_step(&odd_op, AG_F32, AG_F32);
     s.slot[2].one = s.slot[1].one = true; /* but the first input has many elements */
     ck_assert(!ag__compile(tape, 1, s.step, s.slots, s.slot));
+    expect_ok(tape);
+}
+END_TEST
+
+/* The same number is meant in both domains. */
+static ag_traced rounded(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, AG_TRACE_ADD, x[0], ag_trace_number(t, 0.1));
+}
+
+static bool has_exact_floats(const ag_op *op) {
+    ag_trace t = {.tape = tape};
+    ag__trace(&t, op, AG_F32, op->arity, true);
+    bool exact = !t.not_a_float;
+    ck_assert_msg(!t.failed, "%s", op->name);
+    ag__trace_free(&t);
+    return exact;
+}
+
+START_TEST(constants_of_f32_are_floats) {
+    for (int i = 0; i < ag_op_count(); i++)
+        if (ag_op_at(i)->trace[AG_F32]) ck_assert_msg(has_exact_floats(ag_op_at(i)), "%s", ag_op_at(i)->name);
+    ag_op op = odd_op;
+    op.trace[AG_F32] = rounded;
+    ck_assert(!has_exact_floats(&op));
 }
 END_TEST
 
@@ -799,7 +807,8 @@ int main(void) {
     TCase *steps = tape_group(suite, "steps");
     tcase_add_test(steps, each_operation);
     tcase_add_test(steps, users_operation);
-    tcase_add_test(steps, wrong_micro_programs);
+    tcase_add_test(steps, wrong_traces);
+    tcase_add_test(steps, constants_of_f32_are_floats);
     tcase_add_test(steps, no_elements);
     TCase *programs = tape_group(suite, "programs");
     tcase_add_test(programs, random_programs);

@@ -1,7 +1,7 @@
 /* compile -- strip programs as machine code
  *
- * First the steps' micro-programs are expanded into one list of values in which equal ones occur once; what is the same
- * for all elements is told from what varies. Then values get registers, in program order: those that are the same for
+ * First the formulas of the steps' operations are recorded, and become one list of values in which equal ones occur once; what is the
+ * same for all elements is told from what varies. Then values get registers, in program order: those that are the same for
  * all are computed before the loop and wait in registers or in the stack frame, the others in the loop; where registers
  * run out, the value that is needed last goes to the frame. encode.c makes machine code of that, which is put into pages
  * that are written once and then become executable.
@@ -9,6 +9,7 @@
  * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use; vectors
  * that are worked on at the same time have no elements in common. So slots may share memory as compile.h says. */
 #include "autograd/eval/encode.h"
+#include "autograd/eval/tracing.h"
 #include "autograd/tape/hash.h"
 
 #include <string.h>
@@ -19,12 +20,7 @@
 #include <unistd.h>
 
 enum { WIDE = 1, TRUTH = 2 }; /* types: of 64 bits, and whether it is a truth value: all bits or none */
-enum {
-    NONE = UINT16_MAX,
-    MOST_STEPS = 250,
-    DEEPEST = 4,
-    MOST_WAYS = 4
-}; /* of a micro-program: registers, and calls in calls */
+enum { NONE = UINT16_MAX, MOST_WAYS = 4 };
 
 typedef struct value {
     uint8_t code, type, operands;
@@ -46,6 +42,7 @@ typedef struct value {
 } value;
 
 typedef struct program {
+    ag_trace trace;
     const ag__code_slot *slot;
     int lanes;
     value *value;           /* room for several times as many as there are: for each of the vectors in lockstep */
@@ -142,11 +139,13 @@ static bool is_constant(const program *p, int a, uint64_t bits) {
     return p->value[a].code == AG__CONSTANT && p->value[a].bits == bits;
 }
 
+static bool is_comparison(int code) { return code >= AG_TRACE_LESS && code <= AG_TRACE_NOT_EQUAL; }
+
 static int arithmetic(program *p, int code, int operands, int a, int b) {
     int type = p->value[a].type;
     if ((type & TRUTH) || (operands > 1 && p->value[b].type != type)) return fail(p);
-    if (code == AG_MICRO_INTEGER && type & WIDE) return fail(p);
-    if (code >= AG_MICRO_LESS && code <= AG_MICRO_NOT_EQUAL) type |= TRUTH;
+    if (code == AG_TRACE_INTEGER && type & WIDE) return fail(p);
+    if (is_comparison(code)) type |= TRUTH;
     return operation(p, code, type, operands, a, operands > 1 ? b : 0, 0);
 }
 
@@ -160,8 +159,20 @@ static int bitwise(program *p, int code, int a, int b) {
 
 static int with_mask(program *p, int code, int a, uint64_t wide, uint64_t narrow) {
     int type = p->value[a].type, mask = constant(p, type & WIDE ? wide : narrow, type & WIDE);
-    if ((type & TRUTH) && code != AG_MICRO_NOT) return fail(p);
-    return operation(p, code == AG_MICRO_ABS ? AG_MICRO_AND : AG_MICRO_XOR, type, 2, a, mask, 0);
+    if ((type & TRUTH) && code != AG_TRACE_NOT) return fail(p);
+    return operation(p, code == AG_TRACE_ABS ? AG_TRACE_AND : AG_TRACE_XOR, type, 2, a, mask, 0);
+}
+
+static int opposite(program *p, int a) { return with_mask(p, AG_TRACE_NOT, a, UINT64_MAX, UINT32_MAX); }
+
+/* Of two truth values, false being less than true. */
+static int compared_truths(program *p, int code, int a, int b) {
+    switch (code) {
+    case AG_TRACE_LESS: return bitwise(p, AG_TRACE_AND, opposite(p, a), b);
+    case AG_TRACE_LESS_EQUAL: return bitwise(p, AG_TRACE_OR, opposite(p, a), b);
+    case AG_TRACE_EQUAL: return opposite(p, bitwise(p, AG_TRACE_XOR, a, b));
+    default: return bitwise(p, AG_TRACE_XOR, a, b);
+    }
 }
 
 /* Where one choice is zero, a mask serves, and is quicker. */
@@ -171,90 +182,100 @@ static int choice(program *p, int a, int b, int c) {
     int type = p->value[b].type;
     if (type != p->value[c].type) return fail(p);
     a = in_width(p, a, type & WIDE);
-    if (is_constant(p, c, 0)) return operation(p, AG_MICRO_AND, type, 2, a, b, 0);
+    if (is_constant(p, c, 0)) return operation(p, AG_TRACE_AND, type, 2, a, b, 0);
     if (is_constant(p, b, 0)) return operation(p, AG__AND_NOT, type, 2, a, c, 0);
-    return operation(p, AG_MICRO_SELECT, type, 3, a, b, c);
+    return operation(p, AG__SELECT, type, 3, a, b, c);
 }
 
 static int converted(program *p, int a, int dtype) {
     int type = p->value[a].type, wide = dtype == AG_F64;
     if (dtype == AG_BOOL)
-        return type & TRUTH ? a : arithmetic(p, AG_MICRO_NOT_EQUAL, 2, a, constant(p, 0, type & WIDE));
-    if (type & TRUTH) return operation(p, AG_MICRO_AND, wide, 2, in_width(p, a, wide), number(p, 1, wide), 0);
+        return type & TRUTH ? a : arithmetic(p, AG_TRACE_NOT_EQUAL, 2, a, constant(p, 0, type & WIDE));
+    if (type & TRUTH) return operation(p, AG_TRACE_AND, wide, 2, in_width(p, a, wide), number(p, 1, wide), 0);
     return type == wide ? a : operation(p, wide ? AG__WIDEN : AG__NARROW, wide, 1, a, 0, 0);
 }
 
 static int attribute(program *p, const ag__code_step *s, int k, int wide) {
     if ((size_t)k >= s->op->attribute_bytes / sizeof(double)) return fail(p);
-    return value_of(p, (value){.code = AG_MICRO_ATTRIBUTE,
+    return value_of(p, (value){.code = AG__ATTRIBUTE,
                                .type = (uint8_t)wide,
                                .place = AG__IN_ATTRIBUTES,
                                .at = s->attributes,
                                .k = (uint16_t)k});
 }
 
-static int shift(program *p, int code, int a, int k) {
-    if (is_truth(p, a) || k >= 64) return fail(p);
-    return value_of(p, (value){.code = (uint8_t)code,
+static int shift(program *p, int a, int places) {
+    if (is_truth(p, a)) return fail(p);
+    return value_of(p, (value){.code = places < 0 ? AG__SHIFT_RIGHT : AG__SHIFT_LEFT,
                                .type = p->value[a].type,
                                .operands = 1,
                                .varies = p->value[a].varies,
                                .x = {(uint16_t)a},
-                               .k = (uint16_t)k});
+                               .k = (uint16_t)(places < 0 ? -places : places)});
 }
 
-typedef struct expansion {
-    const ag__code_step *step;
-    int wide; /* whether the element type is of 64 bits */
-    int depth;
-} expansion;
-
-static int expand(program *p, const ag_micro *micro, int n, const int x[], expansion e);
-
-static int operand_of(program *p, const ag_micro *m, unsigned char which, int count, const int reg[], int wide) {
-    if (which == AG_MICRO_VALUE) return number(p, m->value, wide);
-    if (which == AG_MICRO_WHOLE) return constant(p, (uint64_t)m->value, wide);
-    return which < count ? reg[which] : fail(p);
+static int traced_number(program *p, const ag__traced *v, int wide) {
+    double real;
+    memcpy(&real, &v->bits, sizeof real);
+    return number(p, real, wide);
 }
 
-static int micro_step(program *p, const ag_micro *m, int count, const int reg[], expansion e) {
-    if (m->code == AG_MICRO_ATTRIBUTE) return attribute(p, e.step, m->a, e.wide);
-    int a = operand_of(p, m, m->a, count, reg, e.wide), b = 0;
-    switch (m->code) {
-    case AG_MICRO_CALL: return m->program && e.depth++ < DEEPEST ? expand(p, m->program, 1, &a, e) : fail(p);
-    case AG_MICRO_CONVERT: return converted(p, a, p->slot[e.step->y].dtype);
-    case AG_MICRO_NEG: return with_mask(p, AG_MICRO_NEG, a, UINT64_C(1) << 63, UINT64_C(1) << 31);
-    case AG_MICRO_ABS: return with_mask(p, AG_MICRO_ABS, a, INT64_MAX, INT32_MAX);
-    case AG_MICRO_NOT: return with_mask(p, AG_MICRO_NOT, a, UINT64_MAX, UINT32_MAX);
-    case AG_MICRO_SHIFT_LEFT:
-    case AG_MICRO_SHIFT_RIGHT: return shift(p, m->code, a, m->b);
-    case AG_MICRO_SQRT:
-    case AG_MICRO_ROUND:
-    case AG_MICRO_INTEGER: return arithmetic(p, m->code, 1, a, 0);
+/* What is recorded, as a value; its operands are values already. */
+static int value_of_traced(program *p, const ag__traced *v, const ag__code_step *s, int wide) {
+    int x[3] = {0};
+    for (int i = 0; i < v->operands; i++) x[i] = p->trace.value[v->x[i]].value;
+    switch (v->code) {
+    case AG__TRACE_INPUT: return slot_value(p, s->x[v->k], wide);
+    case AG__TRACE_NUMBER: return traced_number(p, v, wide);
+    case AG__TRACE_BITS: return constant(p, v->bits, wide);
+    case AG__TRACE_ATTRIBUTE: return attribute(p, s, v->k, wide);
+    case AG__TRACE_SELECT: return choice(p, x[0], x[1], x[2]);
+    case AG__TRACE_SHIFT: return shift(p, x[0], v->k);
+    case AG__TRACE_CONVERT: return converted(p, x[0], p->slot[s->y].dtype);
+    case AG__TRACE_RESULT: return x[0];
+    case AG_TRACE_NEG: return with_mask(p, AG_TRACE_NEG, x[0], UINT64_C(1) << 63, UINT64_C(1) << 31);
+    case AG_TRACE_ABS: return with_mask(p, AG_TRACE_ABS, x[0], INT64_MAX, INT32_MAX);
+    case AG_TRACE_NOT: return opposite(p, x[0]);
     default: break;
     }
-    b = operand_of(p, m, m->b, count, reg, e.wide);
-    if (m->code == AG_MICRO_SELECT) return choice(p, a, b, operand_of(p, m, m->c, count, reg, e.wide));
-    if (m->code >= AG_MICRO_AND && m->code <= AG_MICRO_XOR) return bitwise(p, m->code, a, b);
-    return m->code < AG_MICRO_CODES ? arithmetic(p, m->code, 2, a, b) : fail(p);
+    if (v->code >= AG_TRACE_AND && v->code <= AG_TRACE_XOR) return bitwise(p, v->code, x[0], x[1]);
+    if (is_comparison(v->code) && is_truth(p, x[0]) && is_truth(p, x[1]))
+        return compared_truths(p, v->code, x[0], x[1]);
+    return arithmetic(p, v->code, v->operands, x[0], x[1]);
 }
 
-static int expand(program *p, const ag_micro *micro, int n, const int x[], expansion e) {
-    int reg[MOST_STEPS], count = n;
-    memcpy(reg, x, (size_t)n * sizeof *reg);
-    for (; micro->code != AG_MICRO_END && !p->failed; micro++) {
-        if (count == MOST_STEPS) return fail(p);
-        reg[count] = micro_step(p, micro, count, reg, e);
-        count++;
+/* The operand of v that is to be computed next: of those that are not yet, the one that takes the most registers. −1: none. */
+static int next_operand(const program *p, const ag__traced *v) {
+    int next = -1;
+    for (int i = 0; i < v->operands; i++) {
+        const ag__traced *x = &p->trace.value[v->x[i]];
+        if (x->value < 0 && (next < 0 || x->need > p->trace.value[next].need)) next = v->x[i];
     }
-    return count > 0 ? reg[count - 1] : fail(p);
+    return next;
 }
 
-static void add_step(program *p, const ag__code_step *s) {
-    int x[AG__MOST_INPUTS], dtype = p->slot[s->y].dtype;
-    expansion e = {s, s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->lanes == 4), 0};
-    for (int i = 0; i < s->n; i++) x[i] = slot_value(p, s->x[i], e.wide);
-    int y = expand(p, s->op->micro[s->dtype], s->n, x, e);
+/* The values that a step's result hangs on, in an order that its trace alone decides, not the one in which a compiler has
+ * evaluated arguments; other ones that it has recorded are left out. */
+static int evaluate(program *p, int result, const ag__code_step *s, int wide) {
+    uint16_t *stack = p->order;
+    int depth = 0;
+    stack[depth++] = (uint16_t)result;
+    while (depth > 0 && !p->failed) {
+        ag__traced *v = &p->trace.value[stack[depth - 1]];
+        int next = next_operand(p, v);
+        if (next >= 0) stack[depth++] = (uint16_t)next;
+        else v->value = value_of_traced(p, v, s, wide), depth--;
+    }
+    return p->failed ? 0 : p->trace.value[result].value;
+}
+
+/* A bool is as wide as what else there is. */
+static bool is_wide_step(const program *p, const ag__code_step *s) {
+    return s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->lanes == 4);
+}
+
+static void add_step(program *p, const ag__code_step *s, int result) {
+    int dtype = p->slot[s->y].dtype, y = evaluate(p, result, s, is_wide_step(p, s));
     const value *v = &p->value[y];
     if (v->code == AG__ELEMENT || v->code == AG__SINGLE) /* whose memory may be overwritten before y's last use */
         v = &p->value[y = operation(p, AG__COPY, v->type, 1, y, 0, 0)];
@@ -267,10 +288,15 @@ static void add_step(program *p, const ag__code_step *s) {
             (value){.code = AG__STORE, .type = v->type, .operands = 1, .varies = true, .x = {(uint16_t)y}, .at = s->y});
 }
 
+static void add_steps(program *p, int steps, const ag__code_step *step) {
+    for (int at = 0; steps > 0 && !p->failed; at++)
+        if (p->trace.value[at].code == AG__TRACE_RESULT) add_step(p, step++, at), steps--;
+}
+
 /* ---- Uses ---- */
 
 static bool is_leaf(const value *v) {
-    return v->code == AG_MICRO_ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
+    return v->code == AG__ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
 }
 
 /* What is computed before the loop or in it, for one vector or for several in lockstep. Returns how many values that are. */
@@ -444,14 +470,13 @@ static void fetch_last(program *p, ag__asm *in, const value *v, int k) {
 }
 
 static bool commutes(int code) {
-    return code == AG_MICRO_ADD || code == AG_MICRO_MUL || code == AG_MICRO_EQUAL || code == AG_MICRO_NOT_EQUAL ||
-           code == AG_MICRO_BITS_ADD || (code >= AG_MICRO_AND && code <= AG_MICRO_XOR);
+    return code == AG_TRACE_ADD || code == AG_TRACE_MUL || code == AG_TRACE_EQUAL || code == AG_TRACE_NOT_EQUAL ||
+           code == AG_TRACE_BITS_ADD || (code >= AG_TRACE_AND && code <= AG_TRACE_XOR);
 }
 
 /* Operands into registers, but the last one if it may stay in memory. */
 static void fetch_operands(program *p, ag__asm *in, const value *v) {
-    bool only_registers =
-        v->code == AG_MICRO_SHIFT_LEFT || v->code == AG_MICRO_SHIFT_RIGHT || v->code == AG__NARROW_TRUTH;
+    bool only_registers = v->code == AG__SHIFT_LEFT || v->code == AG__SHIFT_RIGHT || v->code == AG__NARROW_TRUTH;
     if (v->operands == 3) {
         in->k = (uint16_t)fetch(p, v->x[0]);
         in->a = fetch(p, v->x[2]);
@@ -665,6 +690,7 @@ typedef struct entry { /* what was compiled, and its pages; the slots follow the
 struct ag__programs {
     entry *bucket[BUCKETS], *by_code[BUCKETS];
     size_t mapped;
+    uint32_t traces; /* so many have been recorded */
 };
 
 static const ag__code_slot *slots_of(const entry *e) { return (const ag__code_slot *)(e->step + e->steps); }
@@ -724,36 +750,42 @@ static bool install(ag_tape *tape, const ag__machine *m, entry *e) {
     return true;
 }
 
-/* How many values a micro-program may become: steps, their constants, and conversions between widths. */
-static int values_in(const ag_micro *micro, int depth, int most) {
-    int n = 0;
-    for (; micro && micro->code != AG_MICRO_END && n < most; micro++) {
-        n += micro->code == AG_MICRO_CONVERT ? 4 : 2;
-        if (micro->code == AG_MICRO_CALL && depth < DEEPEST) n += values_in(micro->program, depth + 1, most - n);
-    }
-    return n;
-}
-
 static bool is_wide(const ag__code_step *step, const ag__code_slot *slot) {
     bool wide = slot[step->y].dtype == AG_F64;
     for (int i = 0; i < step->n; i++) wide = wide || slot[step->x[i]].dtype == AG_F64;
     return wide;
 }
 
-/* The size of things: false for a program that is too large. */
+/* How many values that what is recorded may become: constants and conversions between widths beside itself. */
+static int values_in(const ag__traced *v) {
+    switch (v->code) {
+    case AG__TRACE_RESULT: return 2; /* a copy, and a store */
+    case AG__TRACE_CONVERT:
+    case AG__TRACE_SELECT: return 3;
+    case AG_TRACE_AND:
+    case AG_TRACE_OR:
+    case AG_TRACE_XOR:
+    case AG_TRACE_NEG:
+    case AG_TRACE_ABS:
+    case AG_TRACE_NOT: return 2;
+    default: return is_comparison(v->code) ? 4 : 1;
+    }
+}
+
+/* Record the operations' formulas, and see how much room the rest needs: false where that cannot be. */
 static bool measure(program *p, int steps, const ag__code_step *step) {
     enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
     p->lanes = 8;
     p->room = 8;
     for (int i = 0; i < steps; i++)
         if (is_wide(&step[i], p->slot)) p->lanes = 4;
-    for (int i = 0; i < steps && p->room < MOST_VALUES; i++)
-        p->room +=
-            step[i].n + 3 + values_in(step[i].op->micro[step[i].dtype], 0, MOST_VALUES) * (p->lanes == 4 ? 2 : 1);
+    for (int i = 0; i < steps && !p->trace.failed; i++)
+        ag__trace(&p->trace, step[i].op, (ag_dtype)step[i].dtype, step[i].n, !is_wide_step(p, &step[i]));
+    for (int i = 0; i < p->trace.count; i++) p->room += values_in(&p->trace.value[i]);
     p->instruction_room = (2 + MOST_WAYS) * p->room;
     p->table_mask = 15;
     while (p->table_mask < (unsigned)p->room * 2) p->table_mask = p->table_mask * 2 + 1;
-    return p->room < MOST_VALUES;
+    return !p->trace.failed && p->room < MOST_VALUES;
 }
 
 static void *part(char *memory, size_t *used, size_t bytes) {
@@ -776,21 +808,27 @@ static size_t lay_out(program *p, int slots, char *memory) {
     return used;
 }
 
-static bool compile(ag_tape *tape, entry *e) {
-    program p = {.slot = slots_of(e)};
-    if (!measure(&p, e->steps, e->step)) return false;
-    size_t bytes = lay_out(&p, e->slots, NULL);
+static bool make_code(ag_tape *tape, program *p, entry *e) {
+    size_t bytes = lay_out(p, e->slots, NULL);
     char *memory = ag__resize(tape, NULL, 0, bytes);
     if (!memory) return false;
-    lay_out(&p, e->slots, memory);
-    p.value[0] = (value){0}; /* what failures refer to */
-    memset(p.table, 0xff, ((size_t)p.table_mask + 1) * sizeof *p.table);
-    memset(p.of_slot, 0xff, (size_t)e->slots * sizeof *p.of_slot);
-    for (int i = 0; i < e->steps && !p.failed; i++) add_step(&p, &e->step[i]);
+    lay_out(p, e->slots, memory);
+    p->value[0] = (value){0}; /* what failures refer to */
+    memset(p->table, 0xff, ((size_t)p->table_mask + 1) * sizeof *p->table);
+    memset(p->of_slot, 0xff, (size_t)e->slots * sizeof *p->of_slot);
+    add_steps(p, e->steps, e->step);
     ag__machine m = {0};
-    if (!p.failed) m = allocate(&p, e->slots);
-    bool good = !p.failed && install(tape, &m, e);
+    if (!p->failed) m = allocate(p, e->slots);
+    bool good = !p->failed && install(tape, &m, e);
     ag__resize(tape, memory, bytes, 0);
+    return good;
+}
+
+static bool compile(ag_tape *tape, entry *e) {
+    program p = {.trace = {.tape = tape, .number = tape->programs->traces}, .slot = slots_of(e)};
+    bool good = measure(&p, e->steps, e->step) && make_code(tape, &p, e);
+    tape->programs->traces = p.trace.number;
+    ag__trace_free(&p.trace);
     return good;
 }
 
@@ -840,7 +878,7 @@ static bool has_place(const ag__code_slot *slot) {
 }
 
 bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) {
-    bool can = is_usable() && step->op->micro[step->dtype] && has_place(&slots[step->y]);
+    bool can = is_usable() && step->op->trace[step->dtype] && has_place(&slots[step->y]);
     for (int i = 0; i < step->n; i++) can = can && has_place(&slots[step->x[i]]);
     return can;
 }

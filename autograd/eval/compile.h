@@ -1,7 +1,7 @@
 /* compile -- runs of simple elementwise operations as one loop of machine code
  *
  * An optional accelerator, for x86-64 processors with AVX2: a strip program whose operations all have a
- * micro-program becomes one loop whose intermediate values live in registers. The results are the same bits as the
+ * trace becomes one loop whose intermediate values live in registers. The results are the same bits as the
  * operations' block kernels give, NaN payloads excepted. Where it cannot serve it says so, and the kernels run. */
 #ifndef AG_COMPILE_H
 #define AG_COMPILE_H
@@ -21,7 +21,7 @@ typedef struct ag__code_slot {
 /* One elementwise operation. Slots are written once, and inputs before they are read. */
 typedef struct ag__code_step {
     const ag_op *op;
-    uint8_t dtype; /* of the last input: chooses block and micro-program */
+    uint8_t dtype; /* of the last input: chooses block and trace */
     uint8_t n;
     uint16_t x[AG__MOST_INPUTS], y;
     uint16_t attributes; /* index into the run-time table of attributes */

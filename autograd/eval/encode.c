@@ -130,29 +130,29 @@ typedef struct encoding {
 } encoding;
 
 static const encoding encodings[AG__CODES] = {
-    [AG_MICRO_ADD] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x58, 0x58}, false, 0},
-    [AG_MICRO_SUB] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5c, 0x5c}, false, 0},
-    [AG_MICRO_MUL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x59, 0x59}, false, 0},
-    [AG_MICRO_DIV] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5e, 0x5e}, false, 0},
-    [AG_MICRO_MAX] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5f, 0x5f}, false, 0},
-    [AG_MICRO_MIN] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5d, 0x5d}, false, 0},
-    [AG_MICRO_SQRT] = {UNARY, MAP_0F, {P_NONE, P_66}, {0x51, 0x51}, false, 0},
-    [AG_MICRO_ROUND] = {UNARY, MAP_0F3A, {P_66, P_66}, {0x08, 0x09}, true, 8},
-    [AG_MICRO_LESS] = {BINARY, MAP_0F, {P_NONE, P_66}, {0xc2, 0xc2}, true, 0x11},
-    [AG_MICRO_LESS_EQUAL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0xc2, 0xc2}, true, 0x12},
-    [AG_MICRO_EQUAL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0xc2, 0xc2}, true, 0x00},
-    [AG_MICRO_NOT_EQUAL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0xc2, 0xc2}, true, 0x04},
-    [AG_MICRO_SELECT] = {SELECT, MAP_0F3A, {P_66, P_66}, {0x4a, 0x4b}, true, 0},
-    [AG_MICRO_AND] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x54, 0x54}, false, 0},
-    [AG_MICRO_OR] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x56, 0x56}, false, 0},
-    [AG_MICRO_XOR] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x57, 0x57}, false, 0},
-    [AG_MICRO_BITS_ADD] = {BINARY, MAP_0F, {P_66, P_66}, {0xfe, 0xd4}, false, 0},
-    [AG_MICRO_BITS_SUB] = {BINARY, MAP_0F, {P_66, P_66}, {0xfa, 0xfb}, false, 0},
-    [AG_MICRO_SHIFT_LEFT] = {SHIFT, MAP_0F, {P_66, P_66}, {0x72, 0x73}, true, 6},
-    [AG_MICRO_SHIFT_RIGHT] = {SHIFT, MAP_0F, {P_66, P_66}, {0x72, 0x73}, true, 2},
-    [AG_MICRO_INTEGER] = {UNARY, MAP_0F, {P_NONE, P_NONE}, {0x5b, 0x5b}, false, 0},
-    [AG_MICRO_STRONG_MUL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x59, 0x59}, false, 0},
-    [AG_MICRO_STRONG_DIV] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5e, 0x5e}, false, 0},
+    [AG_TRACE_ADD] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x58, 0x58}, false, 0},
+    [AG_TRACE_SUB] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5c, 0x5c}, false, 0},
+    [AG_TRACE_MUL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x59, 0x59}, false, 0},
+    [AG_TRACE_DIV] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5e, 0x5e}, false, 0},
+    [AG_TRACE_MAX] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5f, 0x5f}, false, 0},
+    [AG_TRACE_MIN] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5d, 0x5d}, false, 0},
+    [AG_TRACE_SQRT] = {UNARY, MAP_0F, {P_NONE, P_66}, {0x51, 0x51}, false, 0},
+    [AG_TRACE_ROUND] = {UNARY, MAP_0F3A, {P_66, P_66}, {0x08, 0x09}, true, 8},
+    [AG_TRACE_LESS] = {BINARY, MAP_0F, {P_NONE, P_66}, {0xc2, 0xc2}, true, 0x11},
+    [AG_TRACE_LESS_EQUAL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0xc2, 0xc2}, true, 0x12},
+    [AG_TRACE_EQUAL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0xc2, 0xc2}, true, 0x00},
+    [AG_TRACE_NOT_EQUAL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0xc2, 0xc2}, true, 0x04},
+    [AG__SELECT] = {SELECT, MAP_0F3A, {P_66, P_66}, {0x4a, 0x4b}, true, 0},
+    [AG_TRACE_AND] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x54, 0x54}, false, 0},
+    [AG_TRACE_OR] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x56, 0x56}, false, 0},
+    [AG_TRACE_XOR] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x57, 0x57}, false, 0},
+    [AG_TRACE_BITS_ADD] = {BINARY, MAP_0F, {P_66, P_66}, {0xfe, 0xd4}, false, 0},
+    [AG_TRACE_BITS_SUB] = {BINARY, MAP_0F, {P_66, P_66}, {0xfa, 0xfb}, false, 0},
+    [AG__SHIFT_LEFT] = {SHIFT, MAP_0F, {P_66, P_66}, {0x72, 0x73}, true, 6},
+    [AG__SHIFT_RIGHT] = {SHIFT, MAP_0F, {P_66, P_66}, {0x72, 0x73}, true, 2},
+    [AG_TRACE_INTEGER] = {UNARY, MAP_0F, {P_NONE, P_NONE}, {0x5b, 0x5b}, false, 0},
+    [AG_TRACE_STRONG_MUL] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x59, 0x59}, false, 0},
+    [AG_TRACE_STRONG_DIV] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x5e, 0x5e}, false, 0},
     [AG__AND_NOT] = {BINARY, MAP_0F, {P_NONE, P_66}, {0x55, 0x55}, false, 0},
     [AG__COPY] = {UNARY, MAP_0F, {P_NONE, P_66}, {0x10, 0x10}, false, 0},
     [AG__WIDEN] = {UNARY, MAP_0F, {P_NONE, P_NONE}, {0x5a, 0x5a}, false, 0},
@@ -325,7 +325,7 @@ static int mask_of(writer *w, const ag__asm *i, bool whole) {
     w->next_mask = (k + 1) % MASKS;
     w->masked[k] = i->a;
     evex(w, i->wide ? P_66 : P_NONE, 0xc2, whole, i->wide, k + 1, i->a, in_pool(AG__POOL_ZEROS), 0, 1);
-    byte(w, encodings[AG_MICRO_NOT_EQUAL].value);
+    byte(w, encodings[AG_TRACE_NOT_EQUAL].value);
     return k + 1;
 }
 
@@ -336,7 +336,7 @@ static void forget_masks(writer *w, int reg) {
 
 /* y <- a op b where a is not 0, 0 elsewhere. */
 static void compute_strong(writer *w, const ag__asm *i) {
-    const encoding *e = &encodings[i->code], *both = &encodings[AG_MICRO_AND];
+    const encoding *e = &encodings[i->code], *both = &encodings[AG_TRACE_AND];
     bool whole = full(w, i->wide);
     unsigned prefix = e->prefix[i->wide], opcode = e->opcode[i->wide];
     operand b = last_operand(w, i);
@@ -346,7 +346,7 @@ static void compute_strong(writer *w, const ag__asm *i) {
     }
     vex(w, MAP_0F, prefix, opcode, whole, SCRATCH, i->a, b, 0);
     vex(w, MAP_0F, prefix, 0xc2, whole, i->y, i->a, in_pool(AG__POOL_ZEROS), 1);
-    byte(w, encodings[AG_MICRO_NOT_EQUAL].value);
+    byte(w, encodings[AG_TRACE_NOT_EQUAL].value);
     vex(w, MAP_0F, prefix, both->opcode[i->wide], whole, i->y, i->y, in_register(SCRATCH), 0);
 }
 
@@ -368,8 +368,8 @@ static void instruction(writer *w, const ag__asm *from) {
     case AG__SPILL: move_out(w, true, i.a, in_frame(i.at)); break;
     case AG__STORE: store(w, &i); break;
     case AG__NARROW_TRUTH: narrow_truth(w, &i); break;
-    case AG_MICRO_STRONG_MUL:
-    case AG_MICRO_STRONG_DIV: compute_strong(w, &i); break;
+    case AG_TRACE_STRONG_MUL:
+    case AG_TRACE_STRONG_DIV: compute_strong(w, &i); break;
     default: compute(w, &i); break;
     }
     if (i.code != AG__SPILL && i.code != AG__STORE) forget_masks(w, i.y);

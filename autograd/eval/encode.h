@@ -7,6 +7,7 @@
 
 #include "autograd/eval/compile.h"
 #include "autograd/eval/plan.h"
+#include "autograd/trace.h"
 
 #if defined __x86_64__ && defined __GNUC__ && !defined _WIN32
 #define AG__X86_64 1
@@ -14,11 +15,14 @@
 #define AG__X86_64 0
 #endif
 
-/* Codes beside those of ag_micro. */
+/* Codes beside those of ag_trace_code. */
 enum {
-    AG__LOAD = AG_MICRO_CODES, /* a register from memory */
-    AG__SPILL,                 /* a register into the frame */
-    AG__STORE,                 /* a register into a slot */
+    AG__SELECT = AG_TRACE_CODES, /* a ? b : c of a truth value a */
+    AG__SHIFT_LEFT,
+    AG__SHIFT_RIGHT,
+    AG__LOAD,  /* a register from memory */
+    AG__SPILL, /* a register into the frame */
+    AG__STORE, /* a register into a slot */
     AG__COPY,
     AG__WIDEN,        /* f32 to f64 */
     AG__NARROW,       /* f64 to f32 */
@@ -27,6 +31,7 @@ enum {
     AG__AND_NOT,      /* ~a & b */
     AG__ELEMENT,      /* values of compile.c that are no instructions: element i of a slot, */
     AG__SINGLE,       /* the one element of a slot, */
+    AG__ATTRIBUTE,    /* a number of the attributes, */
     AG__CONSTANT,     /* a number */
     AG__CODES
 };

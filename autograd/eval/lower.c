@@ -338,7 +338,7 @@ static bool foldable(const lowering *l, const ag__instruction *q) {
     const ag_tensor *t = tensor_at(l, q->node);
     if (q->does != AG__FOLD_DOWN && q->does != AG__FOLD_ROWS) return false;
     if (q->does == AG__FOLD_ROWS && (l->r->columns < AG__LANES || l->r->columns > AG__STRIP)) return false;
-    return t->op->reduction->join && t->op->reduction->join->micro[t->dtype];
+    return t->op->reduction->join && t->op->reduction->join->trace[t->dtype];
 }
 
 /* Folds of what is there, after a run or without one, become steps of it: those of columns, which add to their group's

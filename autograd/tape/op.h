@@ -73,55 +73,15 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 #define AG_BLOCK_KERNEL
 #endif
 
-/* AG_BLOCK1(exp_f32, float, float, expf(a)) defines the ag_block exp_f32: y[i] = expf(a) with a = x[0][i], for
- * element types of y and of x; AG_BLOCK2 has a and b; AG_BLOCK1_S has a and the scalar s, the attribute. */
-#define AG_BLOCK1(name, ytype, xtype, formula)                                                                         \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
-        (void)attributes;                                                                                              \
-        ytype *y = y_;                                                                                                 \
-        const xtype *a_ = x_[0];                                                                                       \
-        AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
-            const xtype a = a_[i];                                                                                     \
-            y[i] = (ytype)(formula);                                                                                   \
-        }                                                                                                              \
-    }
-#define AG_BLOCK2(name, ytype, xtype, formula)                                                                         \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
-        (void)attributes;                                                                                              \
-        ytype *y = y_;                                                                                                 \
-        const xtype *a_ = x_[0], *b_ = x_[1];                                                                          \
-        AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
-            const xtype a = a_[i], b = b_[i];                                                                          \
-            y[i] = (ytype)(formula);                                                                                   \
-        }                                                                                                              \
-    }
-#define AG_BLOCK1_S(name, ytype, xtype, formula)                                                                       \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
-        ytype *y = y_;                                                                                                 \
-        const xtype *a_ = x_[0], s = (xtype) * (const double *)attributes;                                             \
-        AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
-            const xtype a = a_[i];                                                                                     \
-            y[i] = (ytype)(formula);                                                                                   \
-        }                                                                                                              \
-    }
-
-/* AG_FORMULA(sigmoid), in an entry, gives it the kernels of a formula and what machine code is made from, for f32 and f64;
- * AG_FORMULA_I64 for i64 as well, AG_FORMULA_ANY for bool too. */
-#define AG_FORMULA(name)                                                                                               \
-    .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64},                                                           \
-    .micro = {[AG_F32] = name##_micro_f32, [AG_F64] = name##_micro_f64}
-#define AG_FORMULA_I64(name)                                                                                           \
-    .block = {[AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},                                    \
-    .micro = {[AG_F32] = name##_micro_f32, [AG_F64] = name##_micro_f64}
-#define AG_FORMULA_ANY(name)                                                                                           \
-    .block = {[AG_BOOL] = name##_bool, [AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},           \
-    .micro = {[AG_BOOL] = name##_micro_bool, [AG_F32] = name##_micro_f32, [AG_F64] = name##_micro_f64}
-
 /* "These iterations are independent": y may be one of the x, element for element. */
 #if defined __GNUC__
 #define AG_SIMD _Pragma("omp simd")
 #else
 #define AG_SIMD
 #endif
+
+/* So do the kernels of formulas: autograd/formulas_begin.h. */
+#define AG_FORMULA_KERNEL AG_BLOCK_KERNEL
+#define AG_FORMULA_LOOP AG_SIMD
 
 #endif

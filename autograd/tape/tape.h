@@ -60,6 +60,7 @@ typedef enum ag__callback {
     AG__FUNCTION, /* that is being checked */
     AG__EVAL,     /* or a kernel: an evaluation is under way */
     AG__NOTATION,
+    AG__TRACE,
     AG__ALLOCATOR
 } ag__callback;
 

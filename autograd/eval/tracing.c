@@ -1,0 +1,111 @@
+/* tracing -- the recorder: what an operation's `trace` calls, and the list that this appends to
+ *
+ * What a trace may do wrong is noticed here as far as it concerns the list (a value of another trace, a code that is none, more
+ * values than there may be); types are compile.c's concern. A value names its trace, and traces are numbered one after the
+ * other. */
+#include "autograd/eval/tracing.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool grow(ag_trace *t) {
+    enum { FIRST = 256 };
+    int room = t->room > 0 ? 2 * t->room : FIRST;
+    size_t each = sizeof *t->value;
+    if (room > AG__MOST_TRACED) return false;
+    ag__traced *value = ag__resize(t->tape, t->value, (size_t)t->room * each, (size_t)room * each);
+    if (!value) return false;
+    t->value = value;
+    t->room = room;
+    return true;
+}
+
+static ag_traced append(ag_trace *t, ag__traced v) {
+    if (!t || t->failed) return (ag_traced){0, 0};
+    if (t->count == t->room && !grow(t)) {
+        t->failed = true;
+        return (ag_traced){0, 0};
+    }
+    v.value = -1;
+    t->value[t->count] = v;
+    return (ag_traced){(uint32_t)t->count++, t->number};
+}
+
+/* Where two operands need the same, the first one's result has to be kept while the second is computed. */
+static uint8_t need_of(const ag_trace *t, const ag__traced *v) {
+    unsigned need = v->code == AG__TRACE_INPUT;
+    for (int i = 0; i < v->operands; i++) {
+        unsigned x = t->value[v->x[i]].need;
+        need = x == need && i > 0 ? need + 1 : x > need ? x : need;
+    }
+    return (uint8_t)(need < UINT8_MAX ? need : UINT8_MAX);
+}
+
+static ag_traced step(ag_trace *t, ag__traced v, const ag_traced x[]) {
+    for (int i = 0; t && !t->failed && i < v.operands; i++) {
+        if (x[i].trace != t->number || x[i].index >= (uint32_t)t->count) t->failed = true;
+        else v.x[i] = (uint16_t)x[i].index;
+    }
+    if (t && !t->failed) v.need = need_of(t, &v);
+    return append(t, v);
+}
+
+/* Only now is it known what the step is to be: from `least` on, and below `end`. */
+static ag_traced coded(ag_trace *t, ag_trace_code code, int least, int end, int n, const ag_traced x[]) {
+    if (t && ((int)code < least || (int)code >= end)) t->failed = true;
+    return step(t, (ag__traced){.code = (uint8_t)code, .operands = (uint8_t)n}, x);
+}
+
+ag_traced ag_trace_number(ag_trace *t, double number) {
+    ag__traced v = {.code = AG__TRACE_NUMBER};
+    memcpy(&v.bits, &number, sizeof number);
+    if (t && t->narrow && !isnan(number) && (double)(float)number != number) t->not_a_float = true;
+    return append(t, v);
+}
+
+ag_traced ag_trace_bits(ag_trace *t, uint64_t bits) {
+    return append(t, (ag__traced){.code = AG__TRACE_BITS, .bits = bits});
+}
+
+ag_traced ag_trace_attribute(ag_trace *t, int k) {
+    if (t && (k < 0 || k > INT16_MAX)) t->failed = true;
+    return append(t, (ag__traced){.code = AG__TRACE_ATTRIBUTE, .k = (int16_t)k});
+}
+
+ag_traced ag_trace_unary(ag_trace *t, ag_trace_code code, ag_traced a) {
+    return coded(t, code, AG_TRACE_NEG, AG_TRACE_CODES, 1, &a);
+}
+
+ag_traced ag_trace_binary(ag_trace *t, ag_trace_code code, ag_traced a, ag_traced b) {
+    return coded(t, code, 0, AG_TRACE_NEG, 2, (const ag_traced[]){a, b});
+}
+
+ag_traced ag_trace_select(ag_trace *t, ag_traced truth, ag_traced a, ag_traced b) {
+    return step(t, (ag__traced){.code = AG__TRACE_SELECT, .operands = 3}, (const ag_traced[]){truth, a, b});
+}
+
+ag_traced ag_trace_shift(ag_trace *t, ag_traced a, int places) {
+    const int most = t && t->narrow ? 31 : 63;
+    if (t && (places < -most || places > most)) t->failed = true;
+    return step(t, (ag__traced){.code = AG__TRACE_SHIFT, .operands = 1, .k = (int16_t)places}, &a);
+}
+
+ag_traced ag_trace_convert(ag_trace *t, ag_traced a) {
+    return step(t, (ag__traced){.code = AG__TRACE_CONVERT, .operands = 1}, &a);
+}
+
+void ag__trace(ag_trace *t, const ag_op *op, ag_dtype dtype, int n, bool narrow) {
+    ag_traced x[8] = {{0, 0}};
+    t->narrow = narrow;
+    if (++t->number == 0) t->number = 1;
+    for (int i = 0; i < n; i++) x[i] = append(t, (ag__traced){.code = AG__TRACE_INPUT, .k = (int16_t)i, .need = 1});
+    ag__closed former = ag__close(t->tape, AG__TRACE, op->name);
+    ag_traced y = op->trace[dtype](t, x);
+    ag__reopen(t->tape, former);
+    step(t, (ag__traced){.code = AG__TRACE_RESULT, .operands = 1}, &y);
+}
+
+void ag__trace_free(ag_trace *t) {
+    ag__resize(t->tape, t->value, (size_t)t->room * sizeof *t->value, 0);
+    *t = (ag_trace){.tape = t->tape};
+}

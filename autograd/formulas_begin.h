@@ -1,0 +1,341 @@
+/* formulas_begin -- begins the text of elementwise formulas, which is compiled once for each domain
+ *
+ * A formula is written once, in a file of its own:
+ *
+ *     #include <autograd/formulas_begin.h>
+ *
+ *     MAP1(softsign, x) { return DIV(x, ADD(ABS(x), K(1))); }
+ *
+ *     #include <autograd/formulas_end.h>
+ *     #if AG_FORMULAS_AGAIN
+ *     #include "softsign_formula.h"
+ *     #endif
+ *
+ * which is this file, softsign_formula.h, that includes itself. A program includes it once, and gives its entry
+ * `AG_FORMULA(softsign)`. The text is compiled for f32 and f64, where its words are C's operators and the kernel
+ * is a plain loop over them, and twice for the recorder, where each word adds a step to a trace (autograd/trace.h) that
+ * machine code is made of. Both give the same bits, if the compiler keeps to IEEE 754: no -ffast-math, and -ffp-contract=off where
+ * it is told to use a processor's fused multiply-adds (-march=native).
+ *
+ * Types: V is an element, B its bits as an unsigned integer, T a truth value.
+ *
+ *     MAP1(f, x) … MAP3(f, a, b, c)   y[i] = f of one to three inputs: V f(V a, …) follows
+ *     MAP1_1(f, x, p) … MAP3_1        the same with numbers from the attributes, which are doubles: MAPn_k has the first k
+ *     PREDICATE2(f, a, b)             y is bool: T f(V a, V b) follows
+ *     CHOICE3(f, t, a, b)             the first input is bool: V f(T t, V a, V b) follows
+ *     FN(V, f, V x, …)                a function that formulas of this text and of later ones may CALL(f, x, …)
+ *     K(number) K2(narrow, wide)      a constant; K2: one for f32 and another for f64
+ *     W(bits) W2(narrow, wide)        a constant of bits
+ *     ADD SUB MUL DIV NEG ABS SQRT    arithmetic; ROUND: to the nearest integer, the even one of two
+ *     MAX(a, b) MIN(a, b)             a > b ? a : b, and a < b ? a : b: b where one is NaN
+ *     STRONG_MUL STRONG_DIV           a == 0 ? 0 : a·b, and a / b
+ *     LT LE EQ NE                     comparisons, of elements
+ *     SEL(t, a, b)                    t ? a : b
+ *     AND OR XOR NOT                  of truth values; but for NOT also of bits
+ *     BITS(x) FLOAT(b)                an element's bits, and the element that has them
+ *     BADD BSUB SHL(b, n) SHR(b, n)   whole numbers modulo 2^32 or 2^64; n is a constant
+ *     INTEGER(b)                      f32 only: the number that bits b are as an int32_t
+ *     IS_REAL IS_WIDE IS_BOOL         for #if: f32 or f64; f64; bool. IS_TRACE: the recorder
+ *
+ * After `#define AG_LAST_DOMAIN AG_DOMAIN_I64`, before this is included, the text is compiled for i64 as well, and after
+ * `#define AG_LAST_DOMAIN AG_DOMAIN_TRACE_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` keep out what has no
+ * sense. ops/functions.h has e^x, ln x and others for CALL.
+ *
+ * Words are functions in the recorder and mostly operators elsewhere: they are evaluated in any order, and an operand that is not
+ * chosen may be evaluated or not. So a formula has no side effects, and no control flow that hangs on an element. */
+#ifndef AG_FORMULAS_ONCE
+#define AG_FORMULAS_ONCE
+
+#include "autograd/trace.h"
+
+#include <math.h>
+#include <string.h>
+
+#if defined __FAST_MATH__
+#error "formulas need IEEE arithmetic: do not compile with -ffast-math"
+#endif
+
+/* AG_FORMULA(softsign), in an entry, gives it kernels and traces of f32 and f64; AG_FORMULA_I64 a kernel of i64 as well, AG_FORMULA_ANY
+ * everything for bool too. */
+#define AG_FORMULA(name)                                                                                               \
+    .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64},                                                           \
+    .trace = {[AG_F32] = name##_trace_f32, [AG_F64] = name##_trace_f64}
+#define AG_FORMULA_I64(name)                                                                                           \
+    .block = {[AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},                                    \
+    .trace = {[AG_F32] = name##_trace_f32, [AG_F64] = name##_trace_f64}
+#define AG_FORMULA_ANY(name)                                                                                           \
+    .block = {[AG_BOOL] = name##_bool, [AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},           \
+    .trace = {[AG_BOOL] = name##_trace_bool, [AG_F32] = name##_trace_f32, [AG_F64] = name##_trace_f64}
+
+/* What goes before kernels and before their loops, whose iterations are independent. */
+#ifndef AG_FORMULA_KERNEL
+#define AG_FORMULA_KERNEL
+#endif
+#ifndef AG_FORMULA_LOOP
+#if defined __clang__
+#define AG_FORMULA_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#elif defined __GNUC__
+#define AG_FORMULA_LOOP _Pragma("GCC ivdep")
+#else
+#define AG_FORMULA_LOOP
+#endif
+#endif
+
+#if defined __GNUC__
+#define AG__INLINE static inline __attribute__((always_inline, unused))
+#define AG__RECORDING static __attribute__((cold, unused))
+#define AG__MAYBE_UNUSED __attribute__((unused))
+#else
+#define AG__INLINE static inline
+#define AG__RECORDING static inline
+#define AG__MAYBE_UNUSED
+#endif
+
+#define AG__PASTE_(a, b, c) a##b##c
+#define AG__PASTE(a, b, c) AG__PASTE_(a, b, c)
+
+/* In this order. */
+#define AG_DOMAIN_F32 1
+#define AG_DOMAIN_F64 2
+#define AG_DOMAIN_TRACE_F32 3
+#define AG_DOMAIN_TRACE_F64 4
+#define AG_DOMAIN_I64 5
+#define AG_DOMAIN_BOOL 6
+#define AG_DOMAIN_TRACE_BOOL 7
+
+#endif
+
+#ifndef AG_LAST_DOMAIN
+#define AG_LAST_DOMAIN AG_DOMAIN_TRACE_F64
+#endif
+#ifndef AG_DOMAIN
+#define AG_DOMAIN AG_DOMAIN_F32
+#endif
+
+/* ---- The domain's types ---- */
+
+#if AG_DOMAIN == AG_DOMAIN_F32
+#define AG__SUFFIX _f32
+#define V float
+#define B uint32_t
+#elif AG_DOMAIN == AG_DOMAIN_F64
+#define AG__SUFFIX _f64
+#define V double
+#define B uint64_t
+#elif AG_DOMAIN == AG_DOMAIN_TRACE_F32
+#define AG__SUFFIX _trace_f32
+#elif AG_DOMAIN == AG_DOMAIN_TRACE_F64
+#define AG__SUFFIX _trace_f64
+#elif AG_DOMAIN == AG_DOMAIN_I64
+#define AG__SUFFIX _i64
+#define V int64_t
+#elif AG_DOMAIN == AG_DOMAIN_BOOL
+#define AG__SUFFIX _bool
+#define V uint8_t
+#else
+#define AG__SUFFIX _trace_bool
+#endif
+
+#define IS_WIDE (AG_DOMAIN == AG_DOMAIN_F64 || AG_DOMAIN == AG_DOMAIN_TRACE_F64)
+#define IS_REAL (AG_DOMAIN <= AG_DOMAIN_TRACE_F64)
+#define IS_BOOL (AG_DOMAIN >= AG_DOMAIN_BOOL)
+#define IS_TRACE                                                                                                       \
+    (AG_DOMAIN == AG_DOMAIN_TRACE_F32 || AG_DOMAIN == AG_DOMAIN_TRACE_F64 || AG_DOMAIN == AG_DOMAIN_TRACE_BOOL)
+
+#define AG__KERNEL_NAME(name) AG__PASTE(, name, AG__SUFFIX)   /* of the kernel, or of the trace */
+#define AG__AT_NAME(name) AG__PASTE(name, _at, AG__SUFFIX)    /* of the formula, for one element */
+#define AG__FN_NAME(name) AG__PASTE(ag_fn_, name, AG__SUFFIX) /* of a function */
+
+#define MAP1(name, a) AG__MAP(V, V, name, (AG__T V a), AG__X(0, V), (AG__A AG__AT_X(0)))
+#define MAP1_1(name, a, p) AG__MAP(V, V, name, (AG__T V a, V p), AG__X(0, V) AG__P(0), (AG__A AG__AT_X(0), AG__AT_P(0)))
+#define MAP1_2(name, a, p, q)                                                                                          \
+    AG__MAP(V, V, name, (AG__T V a, V p, V q), AG__X(0, V) AG__P(0) AG__P(1),                                          \
+            (AG__A AG__AT_X(0), AG__AT_P(0), AG__AT_P(1)))
+#define MAP2(name, a, b)                                                                                               \
+    AG__MAP(V, V, name, (AG__T V a, V b), AG__X(0, V) AG__X(1, V), (AG__A AG__AT_X(0), AG__AT_X(1)))
+#define MAP2_1(name, a, b, p)                                                                                          \
+    AG__MAP(V, V, name, (AG__T V a, V b, V p), AG__X(0, V) AG__X(1, V) AG__P(0),                                       \
+            (AG__A AG__AT_X(0), AG__AT_X(1), AG__AT_P(0)))
+#define MAP2_2(name, a, b, p, q)                                                                                       \
+    AG__MAP(V, V, name, (AG__T V a, V b, V p, V q), AG__X(0, V) AG__X(1, V) AG__P(0) AG__P(1),                         \
+            (AG__A AG__AT_X(0), AG__AT_X(1), AG__AT_P(0), AG__AT_P(1)))
+#define MAP2_4(name, a, b, p, q, r, s)                                                                                 \
+    AG__MAP(V, V, name, (AG__T V a, V b, V p, V q, V r, V s),                                                          \
+            AG__X(0, V) AG__X(1, V) AG__P(0) AG__P(1) AG__P(2) AG__P(3),                                               \
+            (AG__A AG__AT_X(0), AG__AT_X(1), AG__AT_P(0), AG__AT_P(1), AG__AT_P(2), AG__AT_P(3)))
+#define MAP3(name, a, b, c)                                                                                            \
+    AG__MAP(V, V, name, (AG__T V a, V b, V c), AG__X(0, V) AG__X(1, V) AG__X(2, V),                                    \
+            (AG__A AG__AT_X(0), AG__AT_X(1), AG__AT_X(2)))
+#define MAP3_1(name, a, b, c, p)                                                                                       \
+    AG__MAP(V, V, name, (AG__T V a, V b, V c, V p), AG__X(0, V) AG__X(1, V) AG__X(2, V) AG__P(0),                      \
+            (AG__A AG__AT_X(0), AG__AT_X(1), AG__AT_X(2), AG__AT_P(0)))
+#define PREDICATE2(name, a, b)                                                                                         \
+    AG__MAP(uint8_t, T, name, (AG__T V a, V b), AG__X(0, V) AG__X(1, V), (AG__A AG__AT_X(0), AG__AT_X(1)))
+#define CHOICE3(name, t, a, b)                                                                                         \
+    AG__MAP(V, V, name, (AG__T T t, V a, V b), AG__X(0, uint8_t) AG__X(1, V) AG__X(2, V),                              \
+            (AG__A AG__AT_X(0), AG__AT_X(1), AG__AT_X(2)))
+
+#if IS_TRACE
+
+/* ---- The recorder ---- */
+
+#define V ag_traced
+#define B ag_traced
+#define T ag_traced
+
+#define AG__T ag_trace *ag__t AG__MAYBE_UNUSED,
+#define AG__A ag__t,
+#define AG__X(k, type)
+#define AG__P(k)
+#define AG__AT_X(k) x[k]
+#define AG__AT_P(k) ag_trace_attribute(ag__t, k)
+#define AG__MAP(stored, result, name, parameters, arrays, call)                                                        \
+    AG__RECORDING ag_traced AG__AT_NAME(name) parameters;                                                              \
+    AG__RECORDING ag_traced AG__KERNEL_NAME(name)(ag_trace * ag__t, const ag_traced x[]) {                             \
+        return AG__AT_NAME(name) call;                                                                                 \
+    }                                                                                                                  \
+    AG__RECORDING ag_traced AG__AT_NAME(name) parameters
+
+#define FN(result, name, ...) AG__RECORDING result AG__FN_NAME(name)(AG__T __VA_ARGS__)
+#define CALL(name, ...) AG__FN_NAME(name)(ag__t, __VA_ARGS__)
+
+#define K(number) ag_trace_number(ag__t, number)
+#define W(bits) ag_trace_bits(ag__t, bits)
+
+#define ADD(a, b) ag_trace_binary(ag__t, AG_TRACE_ADD, a, b)
+#define SUB(a, b) ag_trace_binary(ag__t, AG_TRACE_SUB, a, b)
+#define MUL(a, b) ag_trace_binary(ag__t, AG_TRACE_MUL, a, b)
+#define DIV(a, b) ag_trace_binary(ag__t, AG_TRACE_DIV, a, b)
+#define MAX(a, b) ag_trace_binary(ag__t, AG_TRACE_MAX, a, b)
+#define MIN(a, b) ag_trace_binary(ag__t, AG_TRACE_MIN, a, b)
+#define STRONG_MUL(a, b) ag_trace_binary(ag__t, AG_TRACE_STRONG_MUL, a, b)
+#define STRONG_DIV(a, b) ag_trace_binary(ag__t, AG_TRACE_STRONG_DIV, a, b)
+#define NEG(a) ag_trace_unary(ag__t, AG_TRACE_NEG, a)
+#define ABS(a) ag_trace_unary(ag__t, AG_TRACE_ABS, a)
+#define SQRT(a) ag_trace_unary(ag__t, AG_TRACE_SQRT, a)
+#define ROUND(a) ag_trace_unary(ag__t, AG_TRACE_ROUND, a)
+
+#define LT(a, b) ag_trace_binary(ag__t, AG_TRACE_LESS, a, b)
+#define LE(a, b) ag_trace_binary(ag__t, AG_TRACE_LESS_EQUAL, a, b)
+#define EQ(a, b) ag_trace_binary(ag__t, AG_TRACE_EQUAL, a, b)
+#define NE(a, b) ag_trace_binary(ag__t, AG_TRACE_NOT_EQUAL, a, b)
+#define SEL(t, a, b) ag_trace_select(ag__t, t, a, b)
+#define AND(a, b) ag_trace_binary(ag__t, AG_TRACE_AND, a, b)
+#define OR(a, b) ag_trace_binary(ag__t, AG_TRACE_OR, a, b)
+#define XOR(a, b) ag_trace_binary(ag__t, AG_TRACE_XOR, a, b)
+#define NOT(a) ag_trace_unary(ag__t, AG_TRACE_NOT, a)
+
+#define BITS(x) (x)
+#define FLOAT(b) (b)
+#define BADD(a, b) ag_trace_binary(ag__t, AG_TRACE_BITS_ADD, a, b)
+#define BSUB(a, b) ag_trace_binary(ag__t, AG_TRACE_BITS_SUB, a, b)
+#define SHL(b, n) ag_trace_shift(ag__t, b, n)
+#define SHR(b, n) ag_trace_shift(ag__t, b, -(n))
+#define INTEGER(b) ag_trace_unary(ag__t, AG_TRACE_INTEGER, b)
+
+#else
+
+/* ---- C ---- */
+
+#define T bool
+
+#define AG__T
+#define AG__A
+#define AG__X(k, type) const type *x##k = (const type *)x_[k];
+#define AG__P(k) const V p##k = (V)((const double *)p_)[k];
+#define AG__AT_X(k) x##k[i]
+#define AG__AT_P(k) p##k
+#define AG__MAP(stored, result, name, parameters, arrays, call)                                                        \
+    AG__INLINE result AG__AT_NAME(name) parameters;                                                                    \
+    AG_FORMULA_KERNEL static void AG__KERNEL_NAME(name)(int64_t n, void *y_, const void *const x_[], const void *p_) { \
+        stored *y = (stored *)y_;                                                                                      \
+        arrays(void) p_;                                                                                               \
+        AG_FORMULA_LOOP                                                                                                \
+        for (int64_t i = 0; i < n; i++) y[i] = AG__AT_NAME(name) call;                                                 \
+    }                                                                                                                  \
+    AG__INLINE result AG__AT_NAME(name) parameters
+
+#define FN(result, name, ...) AG__INLINE result AG__FN_NAME(name)(__VA_ARGS__)
+#define CALL(name, ...) AG__FN_NAME(name)(__VA_ARGS__)
+
+#define K(number) ((V)(number))
+
+#define LT(a, b) ((a) < (b))
+#define LE(a, b) ((a) <= (b))
+#define EQ(a, b) ((a) == (b))
+#define NE(a, b) ((a) != (b))
+#define SEL(t, a, b) ((t) ? (a) : (b))
+#define AND(a, b) ((a) & (b))
+#define OR(a, b) ((a) | (b))
+#define XOR(a, b) ((a) ^ (b))
+#define NOT(a) (!(a))
+
+#define MAX(a, b) CALL(max, a, b)
+#define MIN(a, b) CALL(min, a, b)
+
+#if IS_REAL
+#define W(bits) ((B)(bits))
+#define ADD(a, b) ((a) + (b))
+#define SUB(a, b) ((a) - (b))
+#define MUL(a, b) ((a) * (b))
+#define DIV(a, b) ((a) / (b))
+#define STRONG_MUL(a, b) CALL(strong_mul, a, b)
+#define STRONG_DIV(a, b) CALL(strong_div, a, b)
+#define NEG(a) (-(a))
+#define BITS(x) CALL(bits, x)
+#define FLOAT(b) CALL(number, b)
+#define BADD(a, b) ((B)((a) + (b)))
+#define BSUB(a, b) ((B)((a) - (b)))
+#define SHL(b, n) ((B)((b) << (n)))
+#define SHR(b, n) ((b) >> (n))
+#if IS_WIDE
+#define ABS(a) fabs(a)
+#define SQRT(a) sqrt(a)
+#define ROUND(a) rint(a)
+#else
+#define ABS(a) fabsf(a)
+#define SQRT(a) sqrtf(a)
+#define ROUND(a) rintf(a)
+#define INTEGER(b) ((V)(int32_t)(b))
+#endif
+#elif !IS_BOOL /* i64 wraps around in two's complement */
+#define ADD(a, b) ((V)((uint64_t)(a) + (uint64_t)(b)))
+#define SUB(a, b) ((V)((uint64_t)(a) - (uint64_t)(b)))
+#define MUL(a, b) ((V)((uint64_t)(a) * (uint64_t)(b)))
+#define NEG(a) ((V)(0 - (uint64_t)(a)))
+#define ABS(a) CALL(abs, a)
+#endif
+
+#endif
+
+#define K2(narrow, wide) K(IS_WIDE ? (wide) : (narrow))
+#define W2(narrow, wide) W(IS_WIDE ? (wide) : (narrow))
+
+/* ---- Words that are more than an operator, in each domain of C once ---- */
+
+#if (AG_DOMAIN == AG_DOMAIN_F32 && !defined AG__WORDS_F32) || (AG_DOMAIN == AG_DOMAIN_F64 && !defined AG__WORDS_F64)
+#if IS_WIDE
+#define AG__WORDS_F64
+#else
+#define AG__WORDS_F32
+#endif
+FN(B, bits, V x) {
+    B b;
+    memcpy(&b, &x, sizeof b);
+    return b;
+}
+FN(V, number, B b) {
+    V x;
+    memcpy(&x, &b, sizeof x);
+    return x;
+}
+FN(V, max, V a, V b) { return a > b ? a : b; }
+FN(V, min, V a, V b) { return a < b ? a : b; }
+FN(V, strong_mul, V a, V b) { return a == 0 ? 0 : a * b; }
+FN(V, strong_div, V a, V b) { return a == 0 ? 0 : a / b; }
+#elif AG_DOMAIN == AG_DOMAIN_I64 && !defined AG__WORDS_I64
+#define AG__WORDS_I64
+FN(V, max, V a, V b) { return a > b ? a : b; }
+FN(V, min, V a, V b) { return a < b ? a : b; }
+FN(V, abs, V a) { return a < 0 ? NEG(a) : a; }
+#endif

@@ -1,0 +1,81 @@
+/* trace -- the steps that an elementwise operation's formula is recorded in, for machine code to be made of them
+ *
+ * Arithmetic is that of the element type, the dtype that `trace` is chosen by, and every step rounds by itself. A truth value
+ * is what a comparison gives, and an element of bool. Steps on bits see elements as unsigned integers of 32 or 64 bits.
+ * Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which stand for
+ * plain C in the kernels. A trace that makes no sense (a value of another trace, a sum of truth values) is refused as a
+ * whole, and the kernels run. */
+#ifndef AG_TRACE_H
+#define AG_TRACE_H
+
+#include "autograd/entry.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ag_trace_code -- what a step computes from its operands a and b */
+typedef enum ag_trace_code {
+    AG_TRACE_ADD,        /* a + b */
+    AG_TRACE_SUB,        /* a − b */
+    AG_TRACE_MUL,        /* a·b */
+    AG_TRACE_DIV,        /* a / b */
+    AG_TRACE_MAX,        /* a > b ? a : b */
+    AG_TRACE_MIN,        /* a < b ? a : b */
+    AG_TRACE_STRONG_MUL, /* a == 0 ? 0 : a·b */
+    AG_TRACE_STRONG_DIV, /* a == 0 ? 0 : a / b */
+    AG_TRACE_LESS,       /* a < b, a truth value; of truth values as of 0 and 1, and so the next three */
+    AG_TRACE_LESS_EQUAL, /* a <= b */
+    AG_TRACE_EQUAL,      /* a == b */
+    AG_TRACE_NOT_EQUAL,  /* a != b */
+    AG_TRACE_AND,        /* a & b, of bits or truth values, and so the next two */
+    AG_TRACE_OR,         /* a | b */
+    AG_TRACE_XOR,        /* a ^ b */
+    AG_TRACE_BITS_ADD,   /* a + b of bits, modulo 2^32 or 2^64 */
+    AG_TRACE_BITS_SUB,   /* a − b of bits */
+    AG_TRACE_NEG,        /* −a; this and what follows have one operand */
+    AG_TRACE_ABS,        /* |a| */
+    AG_TRACE_SQRT,       /* √a */
+    AG_TRACE_ROUND,      /* the integer nearest to a, the even one of two */
+    AG_TRACE_NOT,        /* ~a, of bits or a truth value */
+    AG_TRACE_INTEGER,    /* f32 only: the number that bits a are as an int32_t */
+    AG_TRACE_CODES
+} ag_trace_code;
+
+/* ag_trace_number -- a number as an element: f32 takes the nearest float
+ * Errors: none; a trace that makes no sense is refused, here and below */
+AG_API ag_traced ag_trace_number(ag_trace *t, double number);
+
+/* ag_trace_bits -- a whole number as bits; of f32 the lower 32
+ * Errors: none */
+AG_API ag_traced ag_trace_bits(ag_trace *t, uint64_t bits);
+
+/* ag_trace_attribute -- number k of the attributes, which are doubles, as an element. Machine code serves other attributes too
+ * Errors: none */
+AG_API ag_traced ag_trace_attribute(ag_trace *t, int k);
+
+/* ag_trace_unary -- a step of one operand
+ * Errors: none */
+AG_API ag_traced ag_trace_unary(ag_trace *t, ag_trace_code code, ag_traced a);
+
+/* ag_trace_binary -- a step of two operands
+ * Errors: none */
+AG_API ag_traced ag_trace_binary(ag_trace *t, ag_trace_code code, ag_traced a, ag_traced b);
+
+/* ag_trace_select -- truth ? a : b
+ * Errors: none */
+AG_API ag_traced ag_trace_select(ag_trace *t, ag_traced truth, ag_traced a, ag_traced b);
+
+/* ag_trace_shift -- bits a, `places` to the left, or −places to the right; zeros come in
+ * Errors: none */
+AG_API ag_traced ag_trace_shift(ag_trace *t, ag_traced a, int places);
+
+/* ag_trace_convert -- a as an element of the output's dtype
+ * Errors: none */
+AG_API ag_traced ag_trace_convert(ag_trace *t, ag_traced a);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,49 @@
+/* unary_formulas -- what the functions of one tensor compute: text for every domain, which includes itself */
+#define AG_LAST_DOMAIN AG_DOMAIN_I64
+#include "autograd/formulas_begin.h"
+#include "ops/functions.h"
+
+MAP1(square, x) { return MUL(x, x); }
+MAP1(abs, x) { return ABS(x); }
+/* 0 and NaN are their own sign. */
+MAP1(sign, x) { return SEL(LT(K(0), x), K(1), SEL(LT(x, K(0)), K(-1), x)); }
+
+#if IS_REAL
+
+MAP1(exp, x) { return CALL(exp, x); }
+MAP1(expm1, x) { return CALL(expm1, x); }
+MAP1(log, x) { return CALL(log, x); }
+MAP1(log1p, x) { return CALL(log1p, x); }
+MAP1(sqrt, x) { return SQRT(x); }
+MAP1(rsqrt, x) { return DIV(K(1), SQRT(x)); }
+MAP1(tanh, x) { return CALL(tanh, x); }
+MAP2(tanh_slope, x, y) { return CALL(tanh_slope, x, y); }
+MAP1(sigmoid, x) { return CALL(sigmoid, x); }
+MAP2(sigmoid_slope, x, y) { return CALL(sigmoid_slope, x, y); }
+MAP1(relu, x) { return MAX(K(0), x); }
+
+#endif
+
+#if IS_REAL && !IS_TRACE
+
+/* For arguments that are not large, and for any: libm is asked only where it must be. */
+#if IS_WIDE
+#define SIN sin
+#define COS cos
+#else
+#define SIN sinf
+#define COS cosf
+#endif
+MAP1(sin_small, x) { return CALL(sin, x); }
+MAP1(cos_small, x) { return CALL(cos, x); }
+MAP1(sin_any, x) { return ABS(x) <= K(AG_TRIG_MAX) ? CALL(sin, x) : SIN(x); }
+MAP1(cos_any, x) { return ABS(x) <= K(AG_TRIG_MAX) ? CALL(cos, x) : COS(x); }
+#undef SIN
+#undef COS
+
+#endif
+
+#include "autograd/formulas_end.h"
+#if AG_FORMULAS_AGAIN
+#include "ops/unary_formulas.h"
+#endif
