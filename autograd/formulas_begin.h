@@ -39,7 +39,7 @@
  *
  * After `#define AG_LAST_DOMAIN AG_DOMAIN_I64`, before this is included, the text is compiled for i64 as well, and after
  * `#define AG_LAST_DOMAIN AG_DOMAIN_TRACE_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` keep out what has no
- * sense. ops/functions.h has e^x, ln x and others for CALL.
+ * sense. autograd/functions.h has e^x, ln x and others for CALL.
  *
  * Words are functions in the recorder and mostly operators elsewhere: they are evaluated in any order, and an operand that is not
  * chosen may be evaluated or not. So a formula has no side effects, and no control flow that hangs on an element. */

@@ -1,5 +1,7 @@
 /* formulas_end -- ends the text that formulas_begin.h begins; AG_FORMULAS_AGAIN is 1 if it is to be included once more, for
  * the next domain */
+#include "autograd/trace.h"
+
 #undef AG__SUFFIX
 #undef AG__KERNEL_NAME
 #undef AG__AT_NAME

@@ -12,13 +12,13 @@
 #define AG_LAST_DOMAIN AG_DOMAIN_F64
 #include "autograd/formulas_begin.h"
 
-#include "ops/functions.h"
+#include "autograd/functions.h"
 
 #include "autograd/formulas_end.h"
 
 #include "autograd/formulas_begin.h"
 
-#include "ops/functions.h"
+#include "autograd/functions.h"
 
 #include "autograd/formulas_end.h"
 

@@ -1,7 +1,7 @@
 /* unary_formulas -- what the functions of one tensor compute: text for every domain, which includes itself */
 #define AG_LAST_DOMAIN AG_DOMAIN_I64
 #include "autograd/formulas_begin.h"
-#include "ops/functions.h"
+#include "autograd/functions.h"
 
 MAP1(square, x) { return MUL(x, x); }
 MAP1(abs, x) { return ABS(x); }

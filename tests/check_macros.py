@@ -2,7 +2,8 @@
 
 A program is made from the public headers: each macro that notes the caller's place stands in a function with the parameters
 of the function it is named after, and each other macro stands alone. It is compiled with the warnings that a strict user
-has. A second one, which needs no library, is run: it looks at what the macros for shapes and axes write. A compiler that
+has. A second one, which needs no library, is run: it looks at what the macros for shapes and axes write. In C a third one
+has formulas with every word that they may have. A compiler that
 does not know the standard is skipped."""
 
 import pathlib
@@ -14,6 +15,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = (ROOT / "meson.build").read_text(encoding="utf-8")
 HEADERS = re.findall(r"'([\w/]+\.h)'", re.search(r"^public_headers = \{(.*?)^\}", BUILD, flags=re.M | re.S).group(1))
+FORMULA_HEADERS = ["autograd/formulas_begin.h", "autograd/formulas_end.h", "autograd/functions.h"]
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wundef", "-Wshadow"]
 CPP_WARNINGS = ["-Wold-style-cast", "-Wconversion", "-Wsign-conversion", "-Wnon-virtual-dtor", "-Wcast-qual"]
 
@@ -36,6 +38,44 @@ EXAMPLES = {
             return ag_sum_over(ag_max_over(x, AG_AXES(i), true), axes, false);
         }""",
 }
+# Formulas, in a file that includes itself, and the entries that have them; for i64 and bool as well.
+FORMULAS = """
+#define AG_LAST_DOMAIN AG_DOMAIN_TRACE_BOOL
+#include <autograd/formulas_begin.h>
+#include <autograd/functions.h>
+PREDICATE2(either, a, b) { return OR(AND(LT(a, b), NE(a, b)), XOR(LE(a, b), NOT(EQ(a, b)))); }
+CHOICE3(choice, t, a, b) { return SEL(t, a, b); }
+#if !IS_BOOL
+MAP2(whole, a, b) { return SUB(ADD(ABS(a), MUL(b, NEG(a))), MAX(a, MIN(b, K(3)))); }
+#endif
+#if IS_REAL
+FN(T, large, V x) { return LT(K2(16777216, 9007199254740992), ABS(x)); }
+FN(V, other_sign, V x) { return FLOAT(XOR(BITS(x), W2(0x80000000, 0x8000000000000000))); }
+MAP1(one, x) { return SEL(CALL(large, x), CALL(other_sign, x), x); }
+MAP1_1(one_1, x, p) { return ROUND(DIV(SQRT(x), p)); }
+MAP1_2(one_2, x, p, q) { return STRONG_MUL(x, STRONG_DIV(p, q)); }
+MAP2_1(two_1, a, b, p) { return ADD(CALL(exp, a), MUL(CALL(log1p, b), p)); }
+MAP2_2(two_2, a, b, p, q) { return ADD(MUL(a, p), MUL(b, q)); }
+MAP2_4(two_4, a, b, p, q, r, s) { return ADD(ADD(MUL(a, p), MUL(b, q)), ADD(r, s)); }
+MAP3(three, a, b, c) { return ADD(a, ADD(b, c)); }
+MAP3_1(three_1, a, b, c, p) { return FLOAT(BADD(BITS(ADD(a, ADD(b, p))), BSUB(SHL(SHR(BITS(c), 9), 9), W(1)))); }
+#if !IS_WIDE
+FN(V, integer, V x) { return INTEGER(BITS(x)); }
+#endif
+#endif
+#include <autograd/formulas_end.h>
+#if AG_FORMULAS_AGAIN
+#include "formulas.h"
+#endif
+"""
+ENTRIES = """
+#include <autograd/autograd.h>
+#include "formulas.h"
+#define ENTRY(its, formula) const ag_op op_ ## its = {.name = #its, .kind = AG_KIND_ELEMENTWISE, .arity = 1, formula}
+ENTRY(either, AG_FORMULA_ANY(either));
+ENTRY(choice, AG_FORMULA_ANY(choice));
+ENTRY(whole, AG_FORMULA_I64(whole));
+""" + "".join(f"ENTRY({name}, AG_FORMULA({name}));\n" for name in "one one_1 one_2 two_1 two_2 two_4 three three_1".split())
 RUN = """
 #include <autograd/autograd.h>
 int main(void) {
@@ -67,10 +107,10 @@ def call(name, parameters):
 
 
 def program():
-    text = "".join((ROOT / header).read_text(encoding="utf-8") for header in HEADERS)
+    text = "".join((ROOT / header).read_text(encoding="utf-8") for header in HEADERS if header not in FORMULA_HEADERS)
     functions = declarations(text)
     guards = set(re.findall(r"^#ifndef (\w+_H)$", text, flags=re.M))
-    lines = [f"#include <{header}>" for header in HEADERS if not header.startswith("ops/")]
+    lines = [f"#include <{header}>" for header in HEADERS if not header.startswith("ops/") and header not in FORMULA_HEADERS]
     macros = dict(re.findall(r"^#define (\w+)(\(?)", text, flags=re.M))
     for name, takes in macros.items():
         if name in functions:
@@ -90,6 +130,13 @@ def namesakes(folder):
             (folder / header).write_text(f"#error {header} of the program\n", encoding="utf-8")
 
 
+def unused_words():
+    """Of the words that formulas may have, those that FORMULAS and ENTRIES do without."""
+    begin = (ROOT / FORMULA_HEADERS[0]).read_text(encoding="utf-8")
+    words = set(re.findall(r"^#define ((?!AG__)[A-Z][A-Z0-9_]*)\(", begin, flags=re.M))
+    return words - {"AG_FORMULA_KERNEL", "AG_FORMULA_LOOP"} - set(re.findall(r"\w+", FORMULAS + ENTRIES))
+
+
 def main():
     standard, compiler, *options = sys.argv[1:]
     cpp = "++" in standard
@@ -106,6 +153,13 @@ def main():
         text, count = program()
         source.write_text(text, encoding="utf-8")
         if subprocess.run([*command, "-c", source, "-o", binary]).returncode:
+            return 1
+        if unused_words():
+            print("in no formula:", *sorted(unused_words()))
+            return 1
+        pathlib.Path(folder, "formulas.h").write_text(FORMULAS, encoding="utf-8")
+        source.write_text(ENTRIES, encoding="utf-8")
+        if not cpp and subprocess.run([*command, "-c", source, "-o", binary]).returncode:
             return 1
         source.write_text(RUN, encoding="utf-8")
         if subprocess.run([*command, source, "-o", binary]).returncode:

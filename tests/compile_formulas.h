@@ -1,7 +1,7 @@
 /* compile_formulas -- a user's formulas, with what the library's own do not use: text for every domain, which includes itself */
 #include "autograd/formulas_begin.h"
 
-#include "ops/functions.h"
+#include "autograd/functions.h"
 
 /* y = r = round(|a|·s − b) where that is even, else 2^(exponent of −a), by way of its bits; s is the second attribute. */
 FN(T, even, V r) {

@@ -5,13 +5,15 @@
  * made of its trace give the same bits. That takes -ffp-contract=off (no product fused into a sum), -fno-math-errno,
  * -fno-trapping-math and rounding to nearest; never -ffast-math. Constants of f32 are exact floats.
  *
- * This is text for every domain of reals: autograd/formulas_begin.h says what its words mean. Included in a text of
+ * This is text for every domain of reals: formulas_begin.h says what its words mean. Included in a text of
  * formulas, it gives that text exp, expm1, log, log1p, sigmoid, sigmoid_slope, tanh, tanh_slope; and where
  * !IS_TRACE sin and cos.
  *
  * The polynomials and rational functions are minimax fits made for this file. Largest errors seen, in units
  * of the last place: exp 0.9, expm1 1.7, log and log1p 0.9, tanh 1.5, sigmoid 1.9, the slopes of these two 4.6, sin and
  * cos 1.6 for f32 and 0.9 for f64. */
+#include "autograd/trace.h"
+
 #define AG_TRIG_MAX 0x1p20 /* up to which sin and cos serve */
 
 #ifdef AG_DOMAIN
