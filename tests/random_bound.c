@@ -75,9 +75,7 @@ static unsigned class_of(const ag_tensor *t, const int64_t *products) {
         return LOOSE_PRODUCT_SUMS | LOOSE_ARITHMETIC;
     if (t->op->kind == AG_KIND_REDUCTION) return class_of_reduction(t);
     if (t->op->kind != AG_KIND_ELEMENTWISE) return 0;
-    if (NAMED(t, "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "pow", "pow_scalar", "rsqrt"))
-        return LOOSE_FUNCTIONS;
-    if (NAMED(t, "tanh_slope", "sigmoid_slope")) return LOOSE_FUNCTIONS | LOOSE_ARITHMETIC;
+    if (!(t->op->flags & AG_OP_CHEAP)) return LOOSE_FUNCTIONS | LOOSE_ARITHMETIC;
     return NAMED(t, "abs", "neg", "maximum", "minimum", "where", "sign", "relu", "clamp", "gate", "below_one",
                  "from_one")
                ? 0
@@ -187,11 +185,10 @@ static ag_tensor *disturbance(const shadow *s, const ag_tensor *t, ag_tensor *y)
         return ag_scale(ag_add(ag_abs(a), ag_abs(b)), epsilon * (double)(s->products[t->id] + 2));
     if (class & LOOSE_SUMS)
         return ag_scale(NAMED(t, "sum", "mean") ? like(s, t) : ag_abs(y), epsilon * (double)(ag_size(a) + 1));
-    if (class & LOOSE_FUNCTIONS) return ag_scale(ag_abs(y), 4 * epsilon);
     ag_tensor *sum = ag_abs(y);
-    for (int i = 0; i < t->arity; i++)
+    for (int i = 0; i < t->arity && class & loose & LOOSE_ARITHMETIC; i++)
         if (ag_dtype_of(s->of[t->input[i]->id]) == t->dtype) sum = ag_add(sum, ag_abs(s->of[t->input[i]->id]));
-    return ag_scale(sum, 2 * epsilon);
+    return ag_scale(sum, (class & LOOSE_FUNCTIONS ? 4 : 2) * epsilon);
 }
 
 static ag_tensor *disturbed(shadow *s, const ag_tensor *t, ag_tensor *y) {

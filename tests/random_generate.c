@@ -218,14 +218,32 @@ static bool same_shape(const ag_shape *a, const ag_shape *b) {
 
 /* ---- Operands ---- */
 
+/* Clearly inside, and not so far out that a derivative would be next to nothing. */
+static bool inside(const value *v, ag_domain d) {
+    const double margin = 1.0 / 64, far = 1e3;
+    if (d.nonzero && v->least < margin) return false;
+    if (!(d.above < d.below)) return true;
+    return v->low >= fmax((double)d.above + margin, -far) && v->high <= fmin((double)d.below - margin, far);
+}
+
 static bool fits(const generator *g, const value *v, need n) {
     bool number = v->dtype != AG_BOOL;
     if (g->p->wild || !number) return true;
-    if (!v->finite || v->high > 1e6 || v->low < -1e6) return false;
-    if (n == MODEST) return v->high <= 16 && v->low >= -16;
-    if (n == POSITIVE_ONLY) return v->low >= 1.0 / 64 && v->high <= 1e3;
-    if (n == AWAY_FROM_ZERO) return v->least >= 1.0 / 64;
-    return true;
+    if (!v->finite) return false;
+    const double far = n.modest ? 16 : 1e6;
+    return v->high <= far && v->low >= -far && inside(v, n.domain);
+}
+
+/* A number of any sign as one of the domain: between two ends, or a distance from one end, or from 0. */
+static int moved_into(generator *g, int x, ag_domain d) {
+    const double low = (double)d.above, high = (double)d.below;
+    if (low < high && isfinite(low) && isfinite(high)) {
+        int share = scalar_line(g, "ag_scale", x_line(g, "ag_sigmoid", x), 0.875 * (high - low));
+        return scalar_line(g, "ag_add_scalar", share, low + (high - low) / 16);
+    }
+    int distance = scalar_line(g, "ag_add_scalar", x_line(g, chance(g, 50) ? "ag_square" : "ag_abs", x), 0.25);
+    if (low < high && isinf(low)) return scalar_line(g, "ag_rsub_scalar", distance, fmin(high, 0));
+    return low < high && low > 0 ? scalar_line(g, "ag_add_scalar", distance, low) : distance;
 }
 
 /* x, brought into the domain `n` by further lines. */
@@ -237,17 +255,17 @@ static int fixed(generator *g, int x, need n) {
         return scalar_line(g, "ag_maximum_scalar", y, -9);
     }
     static const char *const modest[] = {"ag_tanh", "ag_sin", "ag_sigmoid", "user_softsign"};
-    int y = v->high > 1e3 || v->low < -1e3 || n <= MODEST ? x_line(g, modest[pick(g, 4)], x) : x;
+    bool anywhere = !(n.domain.above < n.domain.below) && !n.domain.nonzero;
+    int y = !v->finite || v->high > 1e3 || v->low < -1e3 || anywhere ? x_line(g, modest[pick(g, 4)], x) : x;
     if (fits(g, &g->value[y], n)) return y;
-    if (n <= MODEST) { /* it has NaN all the same: an empty mean */
+    if (!g->value[y].finite) { /* it has NaN all the same: an empty mean */
         int zero = scalar_line(g, "ag_add_scalar", x, 0), mask = ab_line(g, "ag_equal", zero, x);
         line l = line_of("ag_zeros");
         l.dtype = g->value[x].dtype, l.shape = g->value[x].shape;
         int zeros = append(g, &l), bounded = abc_line(g, "ag_where", mask, x, zeros);
-        return x_line(g, "ag_tanh", bounded);
+        y = x_line(g, "ag_tanh", bounded);
     }
-    int positive = x_line(g, chance(g, 50) ? "ag_square" : "ag_abs", y);
-    return scalar_line(g, "ag_add_scalar", positive, 0.25);
+    return anywhere ? y : moved_into(g, y, n.domain);
 }
 
 static bool has_dtype(const value *v, unsigned dtypes) { return v->tensor && dtypes >> v->dtype & 1; }
@@ -314,33 +332,71 @@ enum { REALS = 1 << AG_F32 | 1 << AG_F64, NUMBERS = REALS | 1 << AG_I64, ALL = N
 static const form *some_form(generator *g, kind k) {
     const form *found = NULL;
     for (int i = 0, seen = 0; i < form_count; i++)
-        if (forms[i].kind == k && pick(g, ++seen) == 0) found = &forms[i];
+        if (form_kind(&forms[i]) == k && pick(g, ++seen) == 0) found = &forms[i];
     return found;
+}
+
+/* The largest result of the call for the smallest, the largest and the least elements of its operands, each with each. */
+static double largest_result(const generator *g, const line *l, double *largest_operand) {
+    enum { ENDS = 3 };
+    ag_tape *t = ag_tape_new();
+    ag_tensor *x[2];
+    line probe = *l;
+    double most = 0;
+    ag_tape_set_evaluator(t, AG_EVALUATOR_REFERENCE);
+    *largest_operand = 0;
+    for (int k = 0; k < l->operands; k++) {
+        const value *v = &g->value[l->x[k]];
+        double ends[ENDS] = {v->low, v->high, v->least}, values[ENDS * ENDS];
+        for (int i = 0; i < ENDS * ENDS; i++) values[i] = ends[k ? i / ENDS : i % ENDS];
+        for (int i = 0; i < ENDS; i++) *largest_operand = fmax(*largest_operand, fabs(ends[i]));
+        x[k] = tensor_of(t, v->dtype, AG_SHAPE(ENDS * ENDS), values);
+        probe.x[k] = k;
+    }
+    ag_tensor *y = line_record(&probe, t, x);
+    for (int i = 0; i < ENDS * ENDS; i++) {
+        double e = fabs(ag_element(y, i));
+        most = e <= most ? most : isnan(e) ? INFINITY : e;
+    }
+    ag_tape_free(t);
+    return most;
+}
+
+/* Appends the call; if it makes numbers much larger, of operands that are not large. */
+static void append_modest(generator *g, line *l) {
+    double before, after = g->p->wild ? 0 : largest_result(g, l, &before);
+    if (!g->p->wild && after > 1e4 && after > 4 * before)
+        for (int k = 0; k < l->operands; k++)
+            l->x[k] = fixed(g, l->x[k], (need){.domain = form_need(l->form, k).domain, .modest = true});
+    append(g, l);
 }
 
 static void some_unary(generator *g) {
     const form *f = some_form(g, KIND_UNARY);
-    x_line(g, f->name, operand(g, f->dtypes, f->need[0]));
+    line l = {.form = f, .operands = 1, .x = {operand(g, form_dtypes(f), form_need(f, 0))}};
+    append_modest(g, &l);
 }
 
 static void some_binary(generator *g, kind k) {
     const form *f = some_form(g, k);
-    int a = operand(g, f->dtypes, f->need[0]), b = chance(g, 8) ? fixed(g, a, f->need[1]) : partner(g, a, f->need[1]);
-    if (chance(g, 30) && f->need[0] == f->need[1]) ab_line(g, f->name, b, a);
-    else ab_line(g, f->name, a, b);
+    need first = form_need(f, 0), second = form_need(f, 1);
+    int a = operand(g, form_dtypes(f), first), b = chance(g, 8) ? fixed(g, a, second) : partner(g, a, second);
+    bool swapped = memcmp(&first, &second, sizeof first) == 0 && chance(g, 30);
+    line l = {.form = f, .operands = 2, .x = {swapped ? b : a, swapped ? a : b}};
+    append_modest(g, &l);
 }
 
 static void some_scalar_form(generator *g) {
     const form *f = some_form(g, KIND_SCALAR);
     line l = {.form = f, .operands = 1};
-    l.x[0] = operand(g, f->dtypes, f->need[0]);
+    l.x[0] = operand(g, form_dtypes(f), form_need(f, 0));
     l.scalar[0] = some_scalar(g, g->value[l.x[0]].dtype);
     if (strcmp(f->name, "ag_div_scalar") == 0 && l.scalar[0] == 0) l.scalar[0] = 4;
     if (f->signature == SIG_X_SS) {
         l.scalar[0] = -0.5 * pick(g, 3);
         l.scalar[1] = 0.25 * pick(g, 4);
     }
-    append(g, &l);
+    append_modest(g, &l);
 }
 
 static ag_axes some_axes(generator *g, int rank) {
@@ -358,14 +414,14 @@ static void some_reduction(generator *g) {
     if (chance(g, 20)) {
         int which = pick(g, 5);
         const form *f = form_named(whole[which]);
-        int x = operand(g, f->dtypes, ANYTHING_GOES);
+        int x = operand(g, form_dtypes(f), ANYTHING_GOES);
         if (which == 2 || which == 3 ? empty_along(g, x) : which != 0 && g->value[x].size < 2) return;
         scalar_line(g, f->name, x, which == 4 && chance(g, 50));
         return;
     }
     const form *f = some_form(g, KIND_REDUCTION);
     line l = {.form = f, .operands = 1, .keep = chance(g, 50)};
-    l.x[0] = operand(g, f->dtypes, f->need[0]);
+    l.x[0] = operand(g, form_dtypes(f), form_need(f, 0));
     if (empty_along(g, l.x[0]) && f->call.x_axes_keep != ag_sum_over) return;
     l.axes = some_axes(g, g->value[l.x[0]].shape.rank);
     append(g, &l);
@@ -373,14 +429,14 @@ static void some_reduction(generator *g) {
 
 static void some_along(generator *g) {
     const form *f = some_form(g, KIND_ALONG);
-    int x = operand(g, f->dtypes, ANYTHING_GOES), rank = g->value[x].shape.rank;
+    int x = operand(g, form_dtypes(f), ANYTHING_GOES), rank = g->value[x].shape.rank;
     if (rank == 0 || empty_along(g, x)) return;
     axis_line(g, f->name, x, pick(g, rank) - (chance(g, 30) ? rank : 0), chance(g, 50));
 }
 
 static void some_source(generator *g) {
     const form *f = some_form(g, KIND_SOURCE);
-    line l = {.form = f, .dtype = some_dtype(g, f->dtypes), .shape = some_shape(g)};
+    line l = {.form = f, .dtype = some_dtype(g, form_dtypes(f)), .shape = some_shape(g)};
     l.number[0] = g->base.rank ? g->base.extent[g->base.rank - 1] : 3;
     l.scalar[0] = f->signature == SIG_TDS_SS ? -0.5 : some_scalar(g, l.dtype);
     l.scalar[1] = 0.75;
@@ -1039,7 +1095,7 @@ static void some_leaves(generator *g) {
     leaf_line(g, "ag_parameter", g->dtype, chance(g, 50) ? g->base : narrowed(g, g->base), some_domain(g));
     for (int n = 1 + pick(g, 4); n > 0; n--) {
         const char *name = names[pick(g, 5)];
-        ag_dtype d = some_dtype(g, form_named(name)->dtypes);
+        ag_dtype d = some_dtype(g, form_dtypes(form_named(name)));
         leaf_line(g, name, d, chance(g, 60) ? g->base : some_shape(g), some_domain(g));
     }
 }

@@ -1,4 +1,6 @@
 /* random_program -- see random_program.h: the table of calls; recording, inferring and printing */
+#include "ops/rules.h"
+
 #include "tests/random_program.h"
 
 #include <float.h>
@@ -29,118 +31,107 @@ enum {
 #function, sig, { .member = function }
 
 /* clang-format off */
+#define PLAIN {{.modest = false}}, NULL
+
+/* Those that an entry tells all about. */
+#define FORM_UNARY(name) {CALL(SIG_X, x, ag_##name), 0, KIND_UNARY, {{.modest = false}}, &ag__op_##name},
+#define FORM_BINARY(name) {CALL(SIG_AB, ab, ag_##name), 0, KIND_BINARY, {{.modest = false}}, &ag__op_##name},
+#define FORM_NUMBER(name) {CALL(SIG_X_S, x_s, ag_##name), 0, KIND_SCALAR, {{.modest = false}}, &ag__op_##name},
+#define FORM_NUMBER_FIRST(name) {CALL(SIG_S_X, s_x, ag_##name), 0, KIND_SCALAR, {{.modest = false}}, &ag__op_##name},
+#define FORM_INNER(name)
+#define FORM_OTHER(name)
+#define FORM(kind, name) FORM_##kind(name)
+
 const form forms[] = {
-    {CALL(SIG_LEAF, leaf, ag_from), ALL, KIND_NONE, {0}},
-    {CALL(SIG_LEAF, leaf, ag_wrap), ALL, KIND_NONE, {0}},
-    {CALL(SIG_LEAF, leaf, ag_variable), ALL, KIND_NONE, {0}},
-    {CALL(SIG_LEAF, leaf, ag_parameter), REALS, KIND_NONE, {0}},
-    {CALL(SIG_TD_S, td_s, ag_scalar), NUMBERS, KIND_SOURCE, {0}},
-    {CALL(SIG_TD_N, td_n, ag_arange), NUMBERS, KIND_SOURCE, {0}},
-    {CALL(SIG_TDS, tds, ag_zeros), ALL, KIND_SOURCE, {0}},
-    {CALL(SIG_TDS, tds, ag_ones), ALL, KIND_SOURCE, {0}},
-    {CALL(SIG_TDS_S, tds_s, ag_full), NUMBERS, KIND_SOURCE, {0}},
-    {CALL(SIG_TDS_S, tds_s, user_ramp), REALS, KIND_SOURCE, {0}},
-    {CALL(SIG_TDS_SS, tds_ss, ag_uniform), REALS, KIND_SOURCE, {0}},
-    {CALL(SIG_TDS_SS, tds_ss, ag_normal), REALS, KIND_SOURCE, {0}},
+    AG_OPS(FORM)
 
-    {CALL(SIG_X, x, ag_abs), NUMBERS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_contiguous), ALL, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_cos), REALS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_exp), REALS, KIND_UNARY, {MODEST}},
-    {CALL(SIG_X, x, ag_expm1), REALS, KIND_UNARY, {MODEST}},
-    {CALL(SIG_X, x, ag_log), REALS, KIND_UNARY, {POSITIVE_ONLY}},
-    {CALL(SIG_X, x, ag_log1p), REALS, KIND_UNARY, {POSITIVE_ONLY}},
-    {CALL(SIG_X, x, ag_neg), NUMBERS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_relu), REALS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_rsqrt), REALS, KIND_UNARY, {POSITIVE_ONLY}},
-    {CALL(SIG_X, x, ag_sigmoid), REALS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_sign), NUMBERS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_sin), REALS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_sqrt), REALS, KIND_UNARY, {POSITIVE_ONLY}},
-    {CALL(SIG_X, x, ag_square), NUMBERS, KIND_UNARY, {MODEST}},
-    {CALL(SIG_X, x, ag_stop_gradient), ALL, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, ag_tanh), REALS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, user_softsign), REALS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, user_opposite), REALS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, user_reversed), REALS, KIND_UNARY, {0}},
-    {CALL(SIG_X, x, user_running), REALS, KIND_NONE, {0}},
-    {CALL(SIG_X, x, user_flawed), DOUBLES, KIND_NONE, {0}},
+    {CALL(SIG_LEAF, leaf, ag_from), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_LEAF, leaf, ag_wrap), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_LEAF, leaf, ag_variable), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_LEAF, leaf, ag_parameter), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_TD_S, td_s, ag_scalar), NUMBERS, KIND_SOURCE, PLAIN},
+    {CALL(SIG_TD_N, td_n, ag_arange), NUMBERS, KIND_SOURCE, PLAIN},
+    {CALL(SIG_TDS, tds, ag_zeros), ALL, KIND_SOURCE, PLAIN},
+    {CALL(SIG_TDS, tds, ag_ones), ALL, KIND_SOURCE, PLAIN},
+    {CALL(SIG_TDS_S, tds_s, ag_full), NUMBERS, KIND_SOURCE, PLAIN},
+    {CALL(SIG_TDS_S, tds_s, user_ramp), REALS, KIND_SOURCE, PLAIN},
+    {CALL(SIG_TDS_SS, tds_ss, ag_uniform), REALS, KIND_SOURCE, PLAIN},
+    {CALL(SIG_TDS_SS, tds_ss, ag_normal), REALS, KIND_SOURCE, PLAIN},
 
-    {CALL(SIG_X, x, ag_sum), NUMBERS, KIND_NONE, {0}},
-    {CALL(SIG_X, x, ag_mean), REALS, KIND_NONE, {0}},
-    {CALL(SIG_X, x, ag_max), NUMBERS, KIND_NONE, {0}},
-    {CALL(SIG_X, x, ag_min), NUMBERS, KIND_NONE, {0}},
-    {CALL(SIG_X_S, x_s, ag_var), REALS, KIND_NONE, {0}},
-    {CALL(SIG_X_AXES_KEEP, x_axes_keep, ag_sum_over), NUMBERS, KIND_REDUCTION, {0}},
-    {CALL(SIG_X_AXES_KEEP, x_axes_keep, ag_mean_over), REALS, KIND_REDUCTION, {0}},
-    {CALL(SIG_X_AXES_KEEP, x_axes_keep, ag_max_over), NUMBERS, KIND_REDUCTION, {0}},
-    {CALL(SIG_X_AXES_KEEP, x_axes_keep, ag_min_over), NUMBERS, KIND_REDUCTION, {0}},
-    {CALL(SIG_X_AXES_KEEP, x_axes_keep, user_log_sum), REALS, KIND_REDUCTION, {MODEST}},
-    {CALL(SIG_X_AXES_KEEP, x_axes_keep, user_product), REALS, KIND_REDUCTION, {AWAY_FROM_ZERO}},
-    {CALL(SIG_X_AXES_S_KEEP, x_axes_s_keep, ag_var_over), REALS, KIND_REDUCTION, {0}},
-    {CALL(SIG_X_AXIS_KEEP, x_axis_keep, ag_argmax), NUMBERS, KIND_ALONG, {0}},
-    {CALL(SIG_X_AXIS_KEEP, x_axis_keep, ag_logsumexp), REALS, KIND_ALONG, {0}},
-    {CALL(SIG_X_AXIS, x_axis, ag_softmax), REALS, KIND_ALONG, {0}},
-    {CALL(SIG_X_AXIS, x_axis, ag_log_softmax), REALS, KIND_ALONG, {0}},
+    {CALL(SIG_X, x, ag_contiguous), ALL, KIND_UNARY, PLAIN},
+    {CALL(SIG_X, x, ag_stop_gradient), ALL, KIND_UNARY, PLAIN},
+    {CALL(SIG_X, x, user_softsign), REALS, KIND_UNARY, PLAIN},
+    {CALL(SIG_X, x, user_opposite), REALS, KIND_UNARY, PLAIN},
+    {CALL(SIG_X, x, user_reversed), REALS, KIND_UNARY, PLAIN},
+    {CALL(SIG_X, x, user_running), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_X, x, user_flawed), DOUBLES, KIND_NONE, PLAIN},
 
-    {CALL(SIG_AB, ab, ag_add), NUMBERS, KIND_BINARY, {0}},
-    {CALL(SIG_AB, ab, ag_sub), NUMBERS, KIND_BINARY, {0}},
-    {CALL(SIG_AB, ab, ag_mul), NUMBERS, KIND_BINARY, {MODEST, MODEST}},
-    {CALL(SIG_AB, ab, ag_div), REALS, KIND_BINARY, {ANYTHING_GOES, AWAY_FROM_ZERO}},
-    {CALL(SIG_AB, ab, ag_pow), REALS, KIND_BINARY, {POSITIVE_ONLY, MODEST}},
-    {CALL(SIG_AB, ab, ag_maximum), NUMBERS, KIND_BINARY, {0}},
-    {CALL(SIG_AB, ab, ag_minimum), NUMBERS, KIND_BINARY, {0}},
-    {CALL(SIG_AB, ab, user_join), REALS, KIND_BINARY, {MODEST, MODEST}},
-    {CALL(SIG_AB, ab, ag_equal), ALL, KIND_COMPARE, {0}},
-    {CALL(SIG_AB, ab, ag_not_equal), ALL, KIND_COMPARE, {0}},
-    {CALL(SIG_AB, ab, ag_less), ALL, KIND_COMPARE, {0}},
-    {CALL(SIG_AB, ab, ag_less_equal), ALL, KIND_COMPARE, {0}},
-    {CALL(SIG_AB, ab, ag_greater), ALL, KIND_COMPARE, {0}},
-    {CALL(SIG_AB, ab, ag_greater_equal), ALL, KIND_COMPARE, {0}},
-    {CALL(SIG_X, x, user_is_small), REALS, KIND_NONE, {0}},
-    {CALL(SIG_ABC, abc, ag_where), ALL, KIND_NONE, {0}},
-    {CALL(SIG_ABC, abc, user_blend), REALS, KIND_NONE, {0}},
-    {CALL(SIG_LIST, list, user_weighted), REALS, KIND_NONE, {0}},
-    {CALL(SIG_AB, ab, ag_matmul), REALS, KIND_NONE, {0}},
-    {CALL(SIG_AB, ab, user_dot), REALS, KIND_NONE, {0}},
+    {CALL(SIG_X, x, ag_sum), NUMBERS, KIND_NONE, PLAIN},
+    {CALL(SIG_X, x, ag_mean), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_X, x, ag_max), NUMBERS, KIND_NONE, PLAIN},
+    {CALL(SIG_X, x, ag_min), NUMBERS, KIND_NONE, PLAIN},
+    {CALL(SIG_X_S, x_s, ag_var), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXES_KEEP, x_axes_keep, ag_sum_over), NUMBERS, KIND_REDUCTION, PLAIN},
+    {CALL(SIG_X_AXES_KEEP, x_axes_keep, ag_mean_over), REALS, KIND_REDUCTION, PLAIN},
+    {CALL(SIG_X_AXES_KEEP, x_axes_keep, ag_max_over), NUMBERS, KIND_REDUCTION, PLAIN},
+    {CALL(SIG_X_AXES_KEEP, x_axes_keep, ag_min_over), NUMBERS, KIND_REDUCTION, PLAIN},
+    {CALL(SIG_X_AXES_KEEP, x_axes_keep, user_log_sum), REALS, KIND_REDUCTION, {{.modest = true}}, NULL},
+    {CALL(SIG_X_AXES_KEEP, x_axes_keep, user_product), REALS, KIND_REDUCTION, {{.domain = {.nonzero = true}}}, NULL},
+    {CALL(SIG_X_AXES_S_KEEP, x_axes_s_keep, ag_var_over), REALS, KIND_REDUCTION, PLAIN},
+    {CALL(SIG_X_AXIS_KEEP, x_axis_keep, ag_argmax), NUMBERS, KIND_ALONG, PLAIN},
+    {CALL(SIG_X_AXIS_KEEP, x_axis_keep, ag_logsumexp), REALS, KIND_ALONG, PLAIN},
+    {CALL(SIG_X_AXIS, x_axis, ag_softmax), REALS, KIND_ALONG, PLAIN},
+    {CALL(SIG_X_AXIS, x_axis, ag_log_softmax), REALS, KIND_ALONG, PLAIN},
 
-    {CALL(SIG_X_S, x_s, ag_add_scalar), NUMBERS, KIND_SCALAR, {0}},
-    {CALL(SIG_S_X, s_x, ag_rsub_scalar), NUMBERS, KIND_SCALAR, {0}},
-    {CALL(SIG_X_S, x_s, ag_scale), NUMBERS, KIND_SCALAR, {MODEST}},
-    {CALL(SIG_X_S, x_s, ag_div_scalar), REALS, KIND_SCALAR, {0}},
-    {CALL(SIG_S_X, s_x, ag_rdiv_scalar), REALS, KIND_SCALAR, {AWAY_FROM_ZERO}},
-    {CALL(SIG_X_S, x_s, ag_pow_scalar), REALS, KIND_SCALAR, {POSITIVE_ONLY}},
-    {CALL(SIG_X_S, x_s, ag_maximum_scalar), NUMBERS, KIND_SCALAR, {0}},
-    {CALL(SIG_X_S, x_s, ag_minimum_scalar), NUMBERS, KIND_SCALAR, {0}},
-    {CALL(SIG_X_SS, x_ss, ag_clamp), REALS, KIND_SCALAR, {0}},
-    {CALL(SIG_X_DTYPE, x_dtype, ag_cast), ALL, KIND_NONE, {0}},
+    {CALL(SIG_AB, ab, user_join), REALS, KIND_BINARY, {{.modest = true}, {.modest = true}}, NULL},
+    {CALL(SIG_AB, ab, ag_greater), ALL, KIND_COMPARE, PLAIN},
+    {CALL(SIG_AB, ab, ag_greater_equal), ALL, KIND_COMPARE, PLAIN},
+    {CALL(SIG_X, x, user_is_small), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_ABC, abc, ag_where), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_ABC, abc, user_blend), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_LIST, list, user_weighted), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_AB, ab, ag_matmul), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_AB, ab, user_dot), REALS, KIND_NONE, PLAIN},
 
-    {CALL(SIG_X_SHAPE, x_shape, ag_reshape), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_SHAPE, x_shape, ag_broadcast_to), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXES, x_axes, ag_permute), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXES, x_axes, ag_squeeze), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXIS_AXIS, x_axis_axis, ag_transpose), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXIS, x_axis, ag_flip), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXIS, x_axis, ag_unsqueeze), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXIS, x_axis, user_windows), REALS, KIND_NONE, {0}},
-    {CALL(SIG_X_AXIS_3N, x_axis_3n, ag_slice), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXIS_3N, x_axis_3n, ag_embed), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXES_2, x_axes_2, ag_windows), ALL, KIND_NONE, {0}},
-    {CALL(SIG_X_AXES_2, x_axes_2, ag_fold), NUMBERS, KIND_NONE, {0}},
-    {CALL(SIG_LIST_AXIS, list_axis, ag_concat), ALL, KIND_NONE, {0}},
-    {CALL(SIG_AB_AXIS, ab_axis, ag_gather), ALL, KIND_NONE, {0}},
-    {CALL(SIG_ABC_AXIS, abc_axis, ag_scatter_add), NUMBERS, KIND_NONE, {0}},
+    {CALL(SIG_X_SS, x_ss, ag_clamp), REALS, KIND_SCALAR, PLAIN},
+    {CALL(SIG_X_DTYPE, x_dtype, ag_cast), ALL, KIND_NONE, PLAIN},
 
-    {"ag_jvp", SIG_GRADIENT, {0}, REALS, KIND_NONE, {0}},
-    {"ag_vjp", SIG_GRADIENT, {0}, REALS, KIND_NONE, {0}},
-    {"ag_assign", SIG_ASSIGN, {0}, ALL, KIND_NONE, {0}},
-    {"ag_keep", SIG_KEEP, {0}, ALL, KIND_NONE, {0}},
-    {"ag_eval", SIG_LOOK, {0}, ALL, KIND_NONE, {0}},
-    {"ag_tape_set_recording", SIG_RECORDING, {0}, ALL, KIND_NONE, {0}},
-    {"output", SIG_OUTPUT, {0}, ALL, KIND_NONE, {0}},
+    {CALL(SIG_X_SHAPE, x_shape, ag_reshape), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_SHAPE, x_shape, ag_broadcast_to), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXES, x_axes, ag_permute), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXES, x_axes, ag_squeeze), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXIS_AXIS, x_axis_axis, ag_transpose), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXIS, x_axis, ag_flip), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXIS, x_axis, ag_unsqueeze), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXIS, x_axis, user_windows), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXIS_3N, x_axis_3n, ag_slice), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXIS_3N, x_axis_3n, ag_embed), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXES_2, x_axes_2, ag_windows), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXES_2, x_axes_2, ag_fold), NUMBERS, KIND_NONE, PLAIN},
+    {CALL(SIG_LIST_AXIS, list_axis, ag_concat), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_AB_AXIS, ab_axis, ag_gather), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_ABC_AXIS, abc_axis, ag_scatter_add), NUMBERS, KIND_NONE, PLAIN},
+
+    {"ag_jvp", SIG_GRADIENT, {0}, REALS, KIND_NONE, PLAIN},
+    {"ag_vjp", SIG_GRADIENT, {0}, REALS, KIND_NONE, PLAIN},
+    {"ag_assign", SIG_ASSIGN, {0}, ALL, KIND_NONE, PLAIN},
+    {"ag_keep", SIG_KEEP, {0}, ALL, KIND_NONE, PLAIN},
+    {"ag_eval", SIG_LOOK, {0}, ALL, KIND_NONE, PLAIN},
+    {"ag_tape_set_recording", SIG_RECORDING, {0}, ALL, KIND_NONE, PLAIN},
+    {"output", SIG_OUTPUT, {0}, ALL, KIND_NONE, PLAIN},
 };
 /* clang-format on */
 const int form_count = sizeof forms / sizeof *forms;
+
+unsigned form_dtypes(const form *f) {
+    unsigned dtypes = f->dtypes;
+    for (int d = 0; f->op && d < AG_DTYPES; d++) dtypes |= (unsigned)(f->op->block[d] != NULL) << d;
+    return dtypes;
+}
+
+kind form_kind(const form *f) { return f->op && f->op->flags & AG_OP_PREDICATE ? KIND_COMPARE : f->kind; }
+
+need form_need(const form *f, int i) { return f->op ? (need){.domain = f->op->domain[i]} : f->need[i]; }
 
 const form *form_named(const char *name) {
     for (int i = 0; i < form_count; i++)

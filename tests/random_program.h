@@ -56,8 +56,16 @@ typedef enum signature {
     SIG_OUTPUT     /* operand 0 is a result, and is differentiated if it is real */
 } signature;
 
-/* The operands for which the result is neither NaN nor an overflow. */
-typedef enum need { ANYTHING_GOES, MODEST, POSITIVE_ONLY, AWAY_FROM_ZERO } need;
+/* The operands for which the result is neither NaN nor an overflow: those in a domain, and not large. */
+typedef struct need {
+    ag_domain domain;
+    bool modest;
+} need;
+
+#define ANYTHING_GOES                                                                                                  \
+    (need) { .modest = false }
+#define MODEST                                                                                                         \
+    (need) { .modest = true }
 
 /* The purposes for which a call is drawn. */
 typedef enum kind {
@@ -108,10 +116,16 @@ typedef struct form {
     unsigned dtypes; /* bit d: allowed for operands (the last one counts) or, without operands, for the value */
     kind kind;
     need need[2];
+    const ag_op *op; /* whose entry tells all this; NULL: it stands here */
 } form;
 
 extern const form forms[];
 extern const int form_count;
+
+/* These three for all forms. */
+unsigned form_dtypes(const form *f);
+kind form_kind(const form *f);
+need form_need(const form *f, int i); /* of operand i */
 
 /* The form of that name, which must exist. */
 const form *form_named(const char *name);

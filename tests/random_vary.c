@@ -28,7 +28,8 @@ static void vary_scalar(line *l) {
 static void vary_form(line *l) {
     for (int tries = 0; tries < 30; tries++) {
         const form *f = &forms[pick(form_count)];
-        if (f->signature == l->form->signature && f->kind == l->form->kind && f->kind != KIND_NONE) l->form = f;
+        if (f->signature == l->form->signature && form_kind(f) == form_kind(l->form) && f->kind != KIND_NONE)
+            l->form = f;
     }
 }
 
