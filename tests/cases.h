@@ -1,8 +1,9 @@
 /* cases -- the table of cases: every operation, its inputs, and the tests that apply
  *
- * A row names a public constructor call and its inputs. An elementwise row stands for several cases: as written, on
- * scalars, on empty tensors, broadcast, and on special values. A case is then run for each dtype that the row
- * accepts. */
+ * A row names a public constructor call and its inputs. Operations that are called with one or two tensors and nothing else
+ * have theirs from the list of operations and their entries; the others' are written here. Elementwise rows stand for
+ * several cases: as written, on scalars, on nothing, broadcast, and on special values. A case is then run for each dtype
+ * that the row accepts. */
 #ifndef TESTS_CASES_H
 #define TESTS_CASES_H
 
@@ -12,6 +13,7 @@ typedef enum domain {
     ANY,      /* real: about -2 to 2, without zero, all different, also between inputs; i64: small, zero included */
     POSITIVE, /* 1/4 and up */
     NONZERO,  /* of both signs, 1/4 and more from zero */
+    INSIDE,   /* real: inside the input's interval, away from its ends */
     TIES,     /* -1, 0 and 1 */
     SPECIAL,  /* NaN, infinities, zeros, the smallest and the largest numbers */
     INDEX,    /* i64, 0 <= i < limit; dtype fixed */
@@ -34,7 +36,8 @@ typedef struct case_input {
     domain domain;
     int rank;
     int64_t extent[AG_MAX_RANK];
-    int64_t limit; /* INDEX */
+    int64_t limit;    /* INDEX */
+    ag_domain inside; /* INSIDE */
 } case_input;
 
 enum { CASE_INPUTS = 3, CASE_ELEMENTS = 512 };

@@ -1,8 +1,11 @@
 /* functions -- what can be called by name: the library's operations and losses, a line each
  *
+ * Operations that are called with one or two tensors and nothing else are taken from the list of operations.
+ *
  * Invariant: parameters of the text and slots of the call correspond by number. */
 #include "examples/explain/explain.h"
 #include "nn/nn.h"
+#include "ops/list.h"
 
 #include <string.h>
 
@@ -88,8 +91,6 @@ static ag_tensor *do_normal(const call *c) {
 /* ---- The table */
 
 static const function functions[] = {
-    {"abs", "x", ag_abs, NULL, NULL},
-    {"add", "a b", NULL, ag_add, NULL},
     {"arange", "n%", NULL, NULL, do_arange},
     {"argmax", "x axis%? keepdims!?", NULL, NULL, do_argmax},
     {"binary_cross_entropy", "scores targets", NULL, ag_binary_cross_entropy, NULL},
@@ -97,13 +98,8 @@ static const function functions[] = {
     {"clamp", "x low# high#", NULL, NULL, do_clamp},
     {"concat", "axis%? *", NULL, NULL, do_concat},
     {"contiguous", "x", ag_contiguous, NULL, NULL},
-    {"cos", "x", ag_cos, NULL, NULL},
     {"cross_entropy", "scores labels", NULL, ag_cross_entropy, NULL},
-    {"div", "a b", NULL, ag_div, NULL},
     {"embed", "x axis% n% start%? step%?", NULL, NULL, do_embed},
-    {"equal", "a b", NULL, ag_equal, NULL},
-    {"exp", "x", ag_exp, NULL, NULL},
-    {"expm1", "x", ag_expm1, NULL, NULL},
     {"flip", "x axis%?", NULL, NULL, do_flip},
     {"float", "x", NULL, NULL, do_float},
     {"fold", "x axis% extent% step%", NULL, NULL, do_fold},
@@ -113,45 +109,24 @@ static const function functions[] = {
     {"greater_equal", "a b", NULL, ag_greater_equal, NULL},
     {"hinge", "scores labels", NULL, ag_hinge, NULL},
     {"int", "x", NULL, NULL, do_int},
-    {"less", "a b", NULL, ag_less, NULL},
-    {"less_equal", "a b", NULL, ag_less_equal, NULL},
-    {"log", "x", ag_log, NULL, NULL},
-    {"log1p", "x", ag_log1p, NULL, NULL},
     {"log_softmax", "x axis%?", NULL, NULL, do_log_softmax},
     {"logsumexp", "x axis%? keepdims!?", NULL, NULL, do_logsumexp},
     {"matmul", "a b", NULL, ag_matmul, NULL},
     {"max", "x axis%? keepdims!?", NULL, NULL, do_max},
-    {"maximum", "a b", NULL, ag_maximum, NULL},
     {"mean", "x axis%? keepdims!?", NULL, NULL, do_mean},
     {"min", "x axis%? keepdims!?", NULL, NULL, do_min},
-    {"minimum", "a b", NULL, ag_minimum, NULL},
     {"mse", "x target", NULL, ag_mse, NULL},
-    {"mul", "a b", NULL, ag_mul, NULL},
-    {"neg", "x", ag_neg, NULL, NULL},
     {"normal", "shape% mean#? std#?", NULL, NULL, do_normal},
-    {"not_equal", "a b", NULL, ag_not_equal, NULL},
     {"ones", "shape%", NULL, NULL, do_ones},
     {"permute", "x order%", NULL, NULL, do_permute},
-    {"pow", "a b", NULL, ag_pow, NULL},
-    {"relu", "x", ag_relu, NULL, NULL},
     {"reshape", "x shape%", NULL, NULL, do_reshape},
-    {"rsqrt", "x", ag_rsqrt, NULL, NULL},
     {"scatter_add", "x index source axis%?", NULL, NULL, do_scatter_add},
-    {"sigmoid", "x", ag_sigmoid, NULL, NULL},
-    {"sign", "x", ag_sign, NULL, NULL},
-    {"sin", "x", ag_sin, NULL, NULL},
     {"slice", "x axis%? start%? stop%? step%?", NULL, NULL, do_slice},
     {"softmax", "x axis%?", NULL, NULL, do_softmax},
-    {"sqrt", "x", ag_sqrt, NULL, NULL},
-    {"square", "x", ag_square, NULL, NULL},
     {"squeeze", "x axis%?", NULL, NULL, do_squeeze},
     {"stop_gradient", "x", ag_stop_gradient, NULL, NULL},
-    {"strong_div", "g b", NULL, ag_strong_div, NULL},
-    {"strong_mul", "g s", NULL, ag_strong_mul, NULL},
-    {"sub", "a b", NULL, ag_sub, NULL},
     {"sum", "x axis%? keepdims!?", NULL, NULL, do_sum},
     {"surprisal", "x index axis%?", NULL, NULL, do_surprisal},
-    {"tanh", "x", ag_tanh, NULL, NULL},
     {"transpose", "x axis0%? axis1%?", NULL, NULL, do_transpose},
     {"uniform", "shape% low#? high#?", NULL, NULL, do_uniform},
     {"unsqueeze", "x axis%", NULL, NULL, do_unsqueeze},
@@ -161,13 +136,35 @@ static const function functions[] = {
     {"zeros", "shape%", NULL, NULL, do_zeros},
 };
 
-int function_count(void) { return (int)(sizeof functions / sizeof *functions); }
+#define LINE_UNARY(name) {#name, "x", ag_##name, NULL, NULL},
+#define LINE_BINARY(name) {#name, "a b", NULL, ag_##name, NULL},
+#define LINE_NUMBER(name) /* an operator serves: x*2, 1 - x */
+#define LINE_NUMBER_FIRST(name)
+#define LINE_INNER(name)
+#define LINE_OTHER(name)
+#define LINE(kind, name) LINE_##kind(name)
 
-const function *function_at(int i) { return &functions[i]; }
+static const function plain[] = {AG_OPS(LINE)};
+
+enum { WITH_OPTIONS = sizeof functions / sizeof *functions, PLAIN = sizeof plain / sizeof *plain };
+
+static const function *any_function(int i) { return i < WITH_OPTIONS ? &functions[i] : &plain[i - WITH_OPTIONS]; }
+
+int function_count(void) { return WITH_OPTIONS + PLAIN; }
+
+/* In the order of the alphabet. */
+const function *function_at(int i) {
+    for (int k = 0; k < function_count(); k++) {
+        int before = 0;
+        for (int j = 0; j < function_count(); j++) before += strcmp(any_function(j)->name, any_function(k)->name) < 0;
+        if (before == i) return any_function(k);
+    }
+    return NULL;
+}
 
 const function *find_function(const char *name) {
     for (int i = 0; i < function_count(); i++)
-        if (strcmp(functions[i].name, name) == 0) return &functions[i];
+        if (strcmp(any_function(i)->name, name) == 0) return any_function(i);
     return NULL;
 }
 
@@ -198,8 +195,8 @@ const char *nearest_function(const char *name) {
     const char *best = NULL;
     int least = strlen(name) > 4 ? 3 : 2;
     for (int i = 0; i < function_count(); i++) {
-        int d = distance(name, functions[i].name);
-        if (d < least) least = d, best = functions[i].name;
+        int d = distance(name, any_function(i)->name);
+        if (d < least) least = d, best = any_function(i)->name;
     }
     return best;
 }
