@@ -1,5 +1,5 @@
-/* test_explain -- explanations of gradients: exact texts for what is taught, JSON that a strict reader accepts, and a
- * tape that is as before */
+/* test_explain -- explanations of gradients: exact texts for the taught systems, JSON that a strict reader accepts,
+ * and an unchanged tape */
 #include "tests/support.h"
 
 #include <math.h>
@@ -82,7 +82,7 @@ static void expect_json(const char *text) {
     const char *s = text;
     bool good = value(&s, 0);
     space(&s);
-    if (!good || *s) ck_abort_msg("no JSON from here:\n%.200s\nin\n%s\n%s", s, text, ag_tape_error(tape));
+    if (!good || *s) ck_abort_msg("invalid JSON from here:\n%.200s\nin\n%s\n%s", s, text, ag_tape_error(tape));
 }
 
 START_TEST(the_reader_is_strict) {
@@ -100,7 +100,7 @@ START_TEST(the_reader_is_strict) {
 }
 END_TEST
 
-/* ---- What is explained ---- */
+/* ---- Explanations ---- */
 
 static const char *without_places(const char *text) {
     static char to[20000];
@@ -327,14 +327,14 @@ START_TEST(everything_is_json) {
 }
 END_TEST
 
-/* What stands behind the first "name": in a JSON text after `from`; it lasts until the next call. */
+/* The value of the first "name": in a JSON text after `from`; it lasts until the next call. */
 static const char *field(const char *text, const char *from, const char *name) {
     static char found[300];
     char key[60];
     const char *s = strstr(text, from);
     snprintf(key, sizeof key, "\"%s\":", name);
     if (s) s = strstr(s, key);
-    if (!s) ck_abort_msg("no %s behind %s in\n%s", key, from, text);
+    if (!s) ck_abort_msg("no %s after %s in\n%s", key, from, text);
     s += strlen(key);
     snprintf(found, sizeof found, "%.*s", (int)strcspn(s, ",}]"), s);
     return found;
@@ -366,7 +366,7 @@ START_TEST(rounding_is_told_from_what_is_small) {
 }
 END_TEST
 
-/* dy/dx as JSON says of its only use: false, "exact" or "rounding". */
+/* The member `zero` of the only use of x: false, "exact" or "rounding". */
 static const char *zero_of(ag_tensor *y, ag_tensor *x) {
     const char *text = ag_explain(y, x, &(ag_explain_options){.json = true});
     expect_json(text);
@@ -375,7 +375,7 @@ static const char *zero_of(ag_tensor *y, ag_tensor *x) {
 
 START_TEST(what_is_not_rounding_is_not_called_so) {
     ag_tensor *x = ag_from(tape, AG_F64, AG_SHAPE(3), (double[]){1, 2, 3});
-    ck_assert_str_eq(zero_of(ag_sum(ag_scale(x, 1e-300)), x), "false"); /* tiny, and not by cancelling */
+    ck_assert_str_eq(zero_of(ag_sum(ag_scale(x, 1e-300)), x), "false"); /* tiny, but not by cancellation */
     ck_assert_str_eq(
         zero_of(ag_sum(ag_mul(x, ag_from(tape, AG_F64, AG_SHAPE(3), (double[]){1e-20, -1e-20, 2e-20}))), x), "false");
     ck_assert_str_eq(zero_of(ag_sum(ag_scale(x, 0)), x), "\"exact\"");
@@ -431,7 +431,7 @@ START_TEST(what_cannot_be_analysed_is_not_called_zero) {
     ag_tensor *o = ag_apply(&once, 1, &s, NULL, 0), *y = ag_sum(ag_mul(ag_exp(o), w));
     calls = 0;
     ck_assert_str_eq(zero_of(y, o), "\"rounding\"");
-    ck_assert_str_eq(zero_of(y, o), "false"); /* the vjp fails in the analysis, for which nobody has asked */
+    ck_assert_str_eq(zero_of(y, o), "false"); /* the vjp fails in the analysis: not the user's error */
     ck_assert_int_eq(calls, 2);
     expect_ok(tape);
 }
@@ -637,7 +637,7 @@ START_TEST(the_tape_is_as_before) {
 }
 END_TEST
 
-/* What a program holds at several points, explained in between or not. */
+/* The memory of a program at several points, explained in between or not. */
 static int64_t held(bool explained) {
     ag_tape *t = ag_tape_new();
     int64_t live = 0;
@@ -648,10 +648,10 @@ static int64_t held(bool explained) {
     if (explained) ag_explain(gone, base, NULL);
     ag_tape_rewind(t, mark);
     ag_eval(ag_sum(ag_square(base)));
-    live = ag_tape_memory(t).live; /* base has been released: nothing recorded reads it */
+    live = ag_tape_memory(t).live; /* base has been released: no recorded node reads it */
     if (explained) ag_explain(y, w, NULL);
     ag_eval(y);
-    live = 7 * live + ag_tape_memory(t).live; /* h is there: its gradient may be asked for */
+    live = 7 * live + ag_tape_memory(t).live; /* h is kept: its gradient may be asked for */
     if (explained) ag_trace_backward(y, 0, NULL, NULL);
     live = 7 * live + ag_tape_memory(t).live;
     ck_assert_int_eq(ag_tape_status(t), AG_OK);
@@ -810,7 +810,7 @@ START_TEST(allocations_may_fail) {
             ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
             ck_assert_int_eq(ag_tape_memory(tape).live, live);
             if (*text == 0) expect_error(tape, AG_ERR_MEMORY, "no memory");
-            else if (o.json) expect_json(text); /* an evaluation may have done without what it did not get */
+            else if (o.json) expect_json(text); /* an evaluation may do without the memory */
             expect_ok(tape);
             ag_tape_free(tape);
             ledger_close(&l);

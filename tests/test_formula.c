@@ -1,7 +1,7 @@
-/* test_formula -- what is written for recorded expressions, and that it says what was computed
+/* test_formula -- the formulas of recorded expressions, and that their values are the computed ones
  *
- * Exact texts for the systems that learners study; and for many random graphs of numbers the text is read again, by a
- * small calculator that knows nothing of the graph, and must give the recorded value. */
+ * Exact texts for the systems that learners study; and the texts of many random graphs of numbers are evaluated by a
+ * small calculator that does not know the graph, and must give the recorded value. */
 #include "tests/cases.h"
 #include "tests/support.h"
 
@@ -34,7 +34,7 @@ static ag_tensor *vjp(ag_tensor *y, ag_tensor *g, ag_tensor *x) {
     return dx;
 }
 
-/* ---- The systems that are taught ---- */
+/* ---- The taught systems ---- */
 
 START_TEST(activations) {
     ag_tensor *z = named("Z", AG_SHAPE(2, 3)), *g = named("g", AG_SHAPE(2, 3));
@@ -191,7 +191,7 @@ START_TEST(broadcasting_is_said_where_it_matters) {
 }
 END_TEST
 
-/* ---- Reading it again ---- */
+/* ---- Evaluating the text ---- */
 
 enum { MOST_NAMES = 64 };
 
@@ -201,7 +201,7 @@ static struct {
     double value;
 } known[MOST_NAMES];
 static int knowns;
-static const char *at; /* in the text; NULL after something that makes no sense */
+static const char *at; /* in the text; NULL after a syntax error */
 
 static double relation(void);
 
@@ -323,7 +323,7 @@ static double relation(void) {
     }
 }
 
-/* What the text of a formula comes to; `names` are known already. */
+/* The value of a formula's text; `names` are known already. */
 static double read_again(const char *text, int names) {
     static char copy[200000];
     ck_assert_uint_lt(strlen(text), sizeof copy);
@@ -346,7 +346,7 @@ static double read_again(const char *text, int names) {
     return value;
 }
 
-/* A random function of a few numbers; which depends on `seed` only. */
+/* A random function of a few numbers; it depends only on `seed`. */
 static ag_tensor *random_graph(uint64_t *seed, ag_tensor *const leaf[4], int steps) {
     ag_tensor *node[40];
     for (int i = 0; i < 4; i++) node[i] = leaf[i];
@@ -449,7 +449,7 @@ START_TEST(a_variable_is_what_it_was) {
     ag_tensor *sum = ag_add(before, w);
     expect_formula(sum, "e^w + w#2\n  where w#2 = 0.5·w");
     ag_item(sum);
-    expect_formula(ag_add(ag_exp(w), before), "e^w + e^w#2"); /* what w was is a value only, by now */
+    expect_formula(ag_add(ag_exp(w), before), "e^w + e^w#2"); /* the former w is only a value now */
 }
 END_TEST
 
@@ -487,9 +487,9 @@ START_TEST(graphs_may_be_deep_and_wide) {
 }
 END_TEST
 
-/* ---- What a text must be, whatever is written ---- */
+/* ---- Every text is well-formed ---- */
 
-/* Well-formed XML, of elements, text and the entities that are predefined. */
+/* Whether s is well-formed XML of elements, text and the predefined entities. */
 static bool well_formed(const char *s) {
     const char *open[400];
     int depth = 0;

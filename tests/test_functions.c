@@ -1,7 +1,7 @@
 /* test_functions -- functions of one argument over f32: the error in units of the last place, against C's double
  *
- * The tests look at every 1021st bit pattern, of which there are four million. `test_functions --all` looks at all
- * 2^32 of them, which takes a quarter of an hour, and prints the largest error of each function. */
+ * The tests check every 1021st bit pattern, four million. `test_functions --all` checks all 2^32, in a quarter of an
+ * hour, and prints the largest error of each function. */
 #include "tests/support.h"
 
 #include <math.h>
@@ -27,7 +27,7 @@ static const struct {
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
-/* In units of the last place of the f32 next to `want`; infinite where one is NaN or infinite and the other is not. */
+/* The error in units of the last place of the f32 nearest to `want`; infinite if only one is NaN or infinite. */
 static double error_of(float got, double want) {
     float near = fabsf((float)want);
     if (isnan(want)) return isnan(got) ? 0 : INFINITY;
@@ -41,7 +41,7 @@ typedef struct finding {
     float x;
 } finding;
 
-/* EACH bit patterns, `step` apart. Without values every one of them is wrong. */
+/* EACH bit patterns, `step` apart. If evaluation fails, every one is wrong. */
 static void look(int f, uint64_t first, uint64_t step, finding *worst) {
     static float x[EACH];
     int n = 0;
@@ -71,7 +71,7 @@ START_TEST(functions_of_f32_are_within_two_units) {
 }
 END_TEST
 
-/* A value of the result is counted as wrong only if it is. */
+/* Only wrong values are counted as wrong. */
 START_TEST(errors_are_in_units_of_the_last_place) {
     ck_assert_double_eq(error_of(1, 1), 0);
     ck_assert_double_eq(error_of(nextafterf(1, 2), 1), 1);

@@ -1,12 +1,12 @@
-/* test_fused -- what the fused evaluator makes of a graph, as a profile tells it: how many sweeps, what is computed, what
- * goes to memory
+/* test_fused -- the fused evaluator's division of work, seen in a profile: the sweeps, their operations, and their
+ * memory traffic
  *
- * Values are test_random's matter; here nothing but the division of the work is looked at. */
+ * Values are tested by test_random. */
 #include "tests/support.h"
 
 #include <math.h>
 
-/* ---- What ran ---- */
+/* ---- The profile ---- */
 
 typedef struct work {
     int regions, products, operations;
@@ -30,7 +30,7 @@ static work evaluated(int n, ag_tensor *const y[]) {
     return w;
 }
 
-/* The first one of a test says which evaluator it is about. */
+/* The first call in a test chooses the evaluator. */
 static ag_tensor *matrix(int64_t rows, int64_t columns, int seed) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
     return scattered(tape, AG_F32, AG_SHAPE(rows, columns), (uint64_t)seed * 1000);
@@ -56,7 +56,7 @@ START_TEST(softmax_is_one_sweep_with_its_gradient) {
 }
 END_TEST
 
-/* Every second sweep needs what the one before has found out: mean, variance, the slopes of both. */
+/* Every second sweep needs the result of the one before: mean, variance, the slopes of both. */
 START_TEST(batchnorm_takes_five_sweeps) {
     ag_tensor *z = matrix(500, 300, 1), *g = matrix(500, 300, 2), *dz;
     ag_tensor *centred = ag_sub(z, ag_mean_over(z, AG_AXES(0), true));
@@ -72,7 +72,7 @@ START_TEST(batchnorm_takes_five_sweeps) {
 }
 END_TEST
 
-/* Large ones that have nothing in common run one after the other. */
+/* Large operations with nothing in common run one after the other. */
 START_TEST(only_what_belongs_together_is_one_large_sweep) {
     for (int large = 0; large < 2; large++) {
         int64_t rows = large ? 300 : 30;
@@ -85,7 +85,7 @@ START_TEST(only_what_belongs_together_is_one_large_sweep) {
 }
 END_TEST
 
-/* Random graphs over three large matrices, which are more or less connected. */
+/* Random graphs over three large matrices, more or less connected. */
 START_TEST(large_graphs_agree_with_the_reference) {
     enum { NODES = 40, LEAVES = 3 };
     uint64_t draw = (uint64_t)_i * 1000;
@@ -113,7 +113,7 @@ START_TEST(large_graphs_agree_with_the_reference) {
 }
 END_TEST
 
-/* A value of one element a row may be computed again by a region of the rows' elements, if at all, then as what it is. */
+/* A region over the rows' elements may rematerialise a value of one element a row, but as one element a row. */
 START_TEST(a_value_for_each_row_is_not_taken_for_one_of_each_element) {
     static const int64_t columns[] = {2, 4, 8, 300};
     ag_dtype dtype = _i / 4 % 2 ? AG_F64 : AG_F32;
@@ -131,7 +131,7 @@ START_TEST(a_value_for_each_row_is_not_taken_for_one_of_each_element) {
 }
 END_TEST
 
-/* Nor are the first elements of one, where there are as many as rows. */
+/* The same for the first elements of a value, if there are as many as rows. */
 START_TEST(first_elements_are_not_taken_for_rows) {
     ag_tensor *y[2];
     for (int fused = 0; fused < 2; fused++) {
@@ -147,8 +147,8 @@ START_TEST(first_elements_are_not_taken_for_rows) {
 }
 END_TEST
 
-/* The sum of everything has another order in a region of rows than in one without. Were it released and computed again, the
- * largest of it alone would be equal to none. */
+/* The sum of everything has another order in a region of rows than in one without. If it were released and computed
+ * again, no element would equal its maximum. */
 START_TEST(a_sum_of_everything_is_computed_once) {
     ag_tensor *d[2];
     for (int fused = 0; fused < 2; fused++) {
@@ -165,7 +165,7 @@ START_TEST(a_sum_of_everything_is_computed_once) {
 }
 END_TEST
 
-/* An operation of a user is as good as one of the library's. */
+/* A user's operation is fused like the library's. */
 static void twice_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     (void)attributes;
     float *y = y_;
@@ -184,7 +184,7 @@ START_TEST(a_users_operation_fuses) {
 }
 END_TEST
 
-/* ---- What is not computed ---- */
+/* ---- Nodes that are not computed ---- */
 
 START_TEST(equal_nodes_are_computed_once) {
     ag_tensor *x = matrix(30, 40, 1), *y = ag_add(ag_exp(ag_neg(x)), ag_exp(ag_neg(x)));
@@ -192,7 +192,7 @@ START_TEST(equal_nodes_are_computed_once) {
 }
 END_TEST
 
-/* A product of two, that a later region asks for: computed again, unless that reads elements that are far apart. */
+/* A product of two that a later region needs is rematerialised, unless that reads elements that are far apart. */
 static int64_t nodes_with(ag_tensor *x, ag_tensor *other) {
     ag_tensor *product = ag_mul(x, other), *y = ag_exp(ag_mul(product, ag_sum(product)));
     return evaluated(1, &y).nodes;
@@ -239,7 +239,7 @@ END_TEST
 
 /* ---- Memory ---- */
 
-/* It is by its flag that an addition is known, whoever made it. */
+/* A flag marks an addition, also a user's. */
 static void plus_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     (void)attributes;
     float *y = y_;
@@ -262,7 +262,7 @@ START_TEST(products_add_themselves_in_a_users_addition) {
 }
 END_TEST
 
-/* A flag that cannot be true is not believed: here a bool's elements would be copied as those of f32. */
+/* An impossible flag is ignored: here a bool's elements would be copied as those of f32. */
 static void is_not_zero(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     (void)attributes;
     bool *y = y_;
@@ -297,7 +297,7 @@ START_TEST(a_new_value_takes_the_place_of_its_gradient) {
         most = ag_tape_memory(tape).live;
         ag_tape_rewind(tape, mark);
     }
-    ck_assert_int_lt(most, 3 * N * 4); /* the old value and the new one, rounded up, and small things */
+    ck_assert_int_lt(most, 3 * N * 4); /* the old value and the new one, rounded up, and small blocks */
 }
 END_TEST
 
@@ -337,7 +337,7 @@ START_TEST(an_update_is_written_in_place) {
 }
 END_TEST
 
-/* Whatever is asked for before the rewind is as if the update had been made at once. */
+/* Values read before the rewind are as if the update had been made at once. */
 START_TEST(an_update_that_waits_is_not_seen_to_wait) {
     ag_tensor *v = variable(1);
     ag_mark mark = fused_mark();
@@ -359,7 +359,7 @@ START_TEST(an_update_that_waits_is_not_seen_to_wait) {
 }
 END_TEST
 
-/* What stays on the tape keeps the value that it was recorded with. */
+/* Nodes that stay on the tape keep the values that they were recorded with. */
 START_TEST(what_stays_keeps_the_old_value) {
     ag_tensor *v = variable(3);
     ag_tensor *old = ag_scale(v, 10);
@@ -380,7 +380,7 @@ START_TEST(what_stays_keeps_the_old_value) {
 }
 END_TEST
 
-/* Every next value is made from the values before, whichever is written first. */
+/* Every next value is computed from the old values, whichever is written first. */
 START_TEST(variables_change_places) {
     ag_tensor *a = variable(1), *b = variable(2), *c = variable(4);
     ag_mark mark = fused_mark();
@@ -424,7 +424,7 @@ static ag_tensor *many(ag_tensor *x) {
 START_TEST(a_region_may_read_what_an_earlier_one_replaces) {
     ag_tensor *u = variable(1), *v = variable(1), *w = variable(0);
     ag_mark mark = fused_mark();
-    ag_tensor *doubled = ag_scale(v, 2); /* is computed in both */
+    ag_tensor *doubled = ag_scale(v, 2); /* computed by both */
     ag_assign(v, ag_add(v, doubled));
     ag_assign(u, many(u));
     ag_assign(w, ag_scale(doubled, 10));
@@ -487,7 +487,7 @@ static const ag_op counted_op = {.name = "counted",
                                  .infer = as_input,
                                  .eval = count_evaluation};
 
-/* What is asked for before the rewind is not computed once more with it. */
+/* An update that is read before the rewind is not computed again with it. */
 START_TEST(an_update_that_was_looked_at_is_made_once) {
     ag_tensor *v = variable(1), *w = variable(1);
     ag_mark mark = fused_mark();
@@ -501,7 +501,7 @@ START_TEST(an_update_that_was_looked_at_is_made_once) {
 }
 END_TEST
 
-/* Without rewinds, a value that nobody asks for is computed all the same, and what it was made from released. */
+/* Without rewinds, a value that is never read is computed all the same, and its inputs are released. */
 START_TEST(updates_do_not_pile_up) {
     ag_tensor *average = variable(1), *latest = variable(1), *last = latest, *one = ag_scalar(tape, AG_F64, 1);
     fused_mark();
@@ -520,7 +520,7 @@ START_TEST(updates_do_not_pile_up) {
 }
 END_TEST
 
-/* The sum of n powers of v, for which there are n strips in scratch memory. */
+/* The sum of n powers of v, which takes n strips of scratch memory. */
 static ag_tensor *powers(ag_tensor *v, int n) {
     ag_tensor *power[32];
     for (int i = 0; i < n; i++) power[i] = ag_pow_scalar(v, i + 1.5);
@@ -528,7 +528,7 @@ static ag_tensor *powers(ag_tensor *v, int n) {
     return power[0];
 }
 
-/* Of several updates all are made or none, whichever allocation of the rewind fails. */
+/* Either all of several updates are made or none, whichever allocation of the rewind fails. */
 START_TEST(a_rewind_without_memory_changes_nothing) {
     ledger l = {.failed = true};
     for (int64_t k = 1; l.failed; k++) {
@@ -554,7 +554,7 @@ START_TEST(a_rewind_without_memory_changes_nothing) {
 }
 END_TEST
 
-/* Nor does one whose operations are more than are planned together. */
+/* The same if there are more operations than are planned together. */
 START_TEST(a_long_rewind_without_memory_changes_nothing) {
     enum { LONG = 17000 };
     ledger l = {.failed = true};
@@ -564,7 +564,7 @@ START_TEST(a_long_rewind_without_memory_changes_nothing) {
         ag_tensor *v = ag_variable_from(ag_ones(tape, AG_F64, AG_SHAPE(10)));
         ag_tensor *w = ag_variable_from(ag_ones(tape, AG_F64, AG_SHAPE(10)));
         ag_tensor *last = ag_variable_from(ag_ones(tape, AG_F64, AG_SHAPE(100 * 1000)));
-        ag_square(last); /* stays, and may ask for the old value */
+        ag_square(last); /* stays, and may need the old value */
         ag_mark mark = fused_mark();
         ag_assign(v, ag_add_scalar(v, 1));
         ag_tensor *x = w;

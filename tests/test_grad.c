@@ -1,4 +1,4 @@
-/* test_grad -- what a gradient is: of what, by what, how often, how deep, and through operations of one's own
+/* test_grad -- gradients: outputs and inputs, repetition, depth, and a user's operations
  *
  * `counted` is the identity, and counts the elements that it computes. */
 #include "tests/support.h"
@@ -21,7 +21,7 @@ static ag_tensor *slope(ag_tensor *y, ag_tensor *x) {
     return dx;
 }
 
-/* ---- Of what, by what ---- */
+/* ---- Outputs and inputs ---- */
 
 START_TEST(gradients_are_tensors) {
     ag_tensor *x = F64S(1, 2, 3), *dx, *y = ag_sum(ag_square(x));
@@ -31,7 +31,7 @@ START_TEST(gradients_are_tensors) {
     expect_list(ag_add(dx, x), 3, 6, 9);
     ag_tensor *narrow = ag_cast(x, AG_F32);
     ck_assert_int_eq(ag_dtype_of(slope(ag_exp(narrow), narrow)), AG_F32);
-    ag_tensor *one_by_one = ag_reshape(ag_sum(x), AG_SHAPE(1, 1)); /* one element will do, whatever the rank */
+    ag_tensor *one_by_one = ag_reshape(ag_sum(x), AG_SHAPE(1, 1)); /* one element is enough, whatever the rank */
     ck_assert_int_eq(ag_grad(one_by_one, 1, &x, &dx), AG_OK);
     expect_list(dx, 1, 1, 1);
 }
@@ -59,8 +59,7 @@ START_TEST(any_tensor_may_be_the_input) {
     expect_item(dx[1], 5);
     expect_item(dx[2], 1);
     expect_item(dx[3], 30);
-    ag_tensor *w = ag_add(ag_square(y), x),
-              *seen[] = {y, x}; /* y as an input of its own: x gets both ways all the same */
+    ag_tensor *w = ag_add(ag_square(y), x), *seen[] = {y, x}; /* y is also an input: x gets both paths all the same */
     ag_grad(w, 2, seen, dx);
     expect_item(dx[0], 18);
     expect_item(dx[1], 109);
@@ -82,7 +81,7 @@ START_TEST(several_outputs_with_cotangents) {
     ag_tensor *scalars[] = {ag_sum(x), ag_max(x)};
     ck_assert_int_eq(ag_vjp(2, scalars, NULL, 1, &x, &dx, 0), AG_OK);
     expect_list(dx, 1, 2);
-    ag_tensor *bar_of_x[] = {ag_scale(x, 2)}; /* the cotangent is recorded, too: it can be differentiated by */
+    ag_tensor *bar_of_x[] = {ag_scale(x, 2)}; /* the cotangent is recorded too: gradients by it exist */
     ag_vjp(1, y, bar_of_x, 1, &x, &dx, 0);
     expect_list(dx, 4, 16);
     expect_list(slope(dx, x), 8, 16);
@@ -138,7 +137,7 @@ START_TEST(gradients_may_replace_their_inputs) {
 }
 END_TEST
 
-/* ---- What stops a gradient ---- */
+/* ---- Stopping a gradient ---- */
 
 START_TEST(stopped_gradients) {
     ag_tensor *x = F64S(1, 2, 3), *stopped = ag_stop_gradient(ag_square(x));
@@ -179,21 +178,21 @@ START_TEST(recording_off_is_constant) {
     expect_error(tape, AG_ERR_GRADIENT, "backward", "parameter");
     ag_tensor *dp;
     ag_tape_set_recording(tape, false);
-    ag_grad(before, 1, &p, &dp); /* of what was recorded earlier; not itself to be differentiated */
+    ag_grad(before, 1, &p, &dp); /* of earlier nodes; it cannot itself be differentiated */
     ag_tape_set_recording(tape, true);
     expect_item(dp, 6);
     expect_item(slope(dp, p), 0);
 }
 END_TEST
 
-/* Gradients that are asked for while recording is off are right, of any order, and constant later. */
+/* Gradients taken while recording is off are right, of any order, and constant later. */
 START_TEST(gradients_within_recording_off) {
     ag_tensor *p = parameter(3), *before = ag_square(p), *x = F64S(2), *dp, *dx, *ddx, *t;
     ag_tape_set_recording(tape, false);
     ag_tensor *frozen = ag_square(p);
     ag_tape_set_recording(tape, true);
     ag_tape_set_recording(tape, false);
-    ck_assert(!ag_tape_set_recording(tape, false)); /* once more changes nothing */
+    ck_assert(!ag_tape_set_recording(tape, false)); /* a second time changes nothing */
     ag_tensor *y = ag_sum(ag_mul(ag_mul(x, ag_square(x)), p));
     ag_grad(y, 1, &x, &dx); /* 3·x²·p */
     expect_list(dx, 36);
@@ -204,7 +203,7 @@ START_TEST(gradients_within_recording_off) {
     expect_list(ag_hessian(y, x), 36);
     ag_jvp(1, &y, 1, &p, (ag_tensor *[]){ag_scalar(tape, AG_F64, 2)}, &t);
     expect_item(t, 16);
-    ag_grad(ag_mul(frozen, p), 1, &p, &dp); /* what was constant before stays so */
+    ag_grad(ag_mul(frozen, p), 1, &p, &dp); /* former constants stay constant */
     expect_item(dp, 9);
     ag_mark mark = ag_tape_mark(tape);
     for (int i = 0; i < 2; i++) {
@@ -264,7 +263,7 @@ START_TEST(a_rewind_forgets_what_backward_found) {
     ag_backward(ag_scale(p, 10));
     expect_item(ag_gradient(p), 16);
     ag_tape_rewind(tape, mark);
-    double left = ag_item(ag_gradient(p)); /* the sum went with the rewind; the first part may have stayed */
+    double left = ag_item(ag_gradient(p)); /* the sum was rewound; the first part may have stayed */
     ck_assert(left == 0 || left == 6);
     ag_zero_gradients(tape);
     ag_backward(ag_scale(p, 10));
@@ -292,7 +291,7 @@ START_TEST(gradients_by_a_parameter_see_every_version) {
     expect_item(slope(first, p), 4);
     expect_item(slope(ag_add(first, second), p), 24);
     ag_tensor *third = ag_scale(p, 3);
-    ag_assign(p, third); /* assigning is no part of a function: it has no gradient */
+    ag_assign(p, third); /* an assignment has no gradient: it is not part of a function */
     expect_item(slope(ag_square(p), p), 60);
     expect_item(p, 30);
 }
@@ -417,7 +416,7 @@ START_TEST(a_loss_that_was_read_is_not_computed_again) {
     ck_assert_int_eq(computed, 9);
     ag_backward(loss);
     ag_eval(ag_gradient(p));
-    ck_assert_int_le(computed, 18); /* after the first backward pass values may be gone */
+    ck_assert_int_le(computed, 18); /* the first backward pass may release values */
 }
 END_TEST
 
@@ -432,7 +431,7 @@ START_TEST(what_nobody_asks_for_is_not_recorded) {
 }
 END_TEST
 
-/* ---- Operations of one's own ---- */
+/* ---- A user's operations ---- */
 
 /* cube(a, b) = a³·b, elementwise with broadcasting */
 static void cube_block(int64_t n, void *y_, const void *const x[], const void *attributes) {
@@ -490,7 +489,7 @@ static bool diagonal_infer(ag_infer *r) {
     int64_t n = r->shape.extent[0];
     if (r->shape.rank != 2 || r->shape.extent[1] != n) return ag_reject(r, AG_ERR_SHAPE, "a square matrix is needed");
     r->shape = AG_SHAPE(n);
-    r->stride[0] = n + 1; /* of a contiguous input */
+    r->stride[0] = n + 1; /* for a contiguous input */
     r->offset = 0;
     return true;
 }

@@ -1,7 +1,7 @@
 /* test_gradcheck -- right gradients pass, wrong ones fail and are traced to their operation
  *
- * The operations here are the user's own, through the public descriptor: each is wrong in one way that occurs in
- * practice. `faulty` is one of them together with what its report must say. */
+ * The operations here are a user's, made with the public descriptor: each is wrong in a way that occurs in practice.
+ * `faulty` is one of them with the expected report. */
 #include "tests/support.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@ static ag_tensor *f64s(ag_shape shape, const double values[]) { return tensor_of
 
 static ag_tensor *random_of(ag_shape shape, uint64_t first) { return scattered(tape, AG_F64, shape, first); }
 
-/* ---- Operations that are wrong ---- */
+/* ---- Wrong operations ---- */
 
 static void square_block(int64_t n, void *y, const void *const x[], const void *attributes) {
     const double *a = x[0];
@@ -54,7 +54,7 @@ static ag_tensor *infinite_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_div(g, ag_sub(ag_input(y, i), ag_input(y, i)));
 }
 
-/* Right, but what it depends on is held constant, so its own gradient is not. */
+/* Right, but it holds its input constant, so its own gradient is wrong. */
 static ag_tensor *right_once_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_scale(ag_mul(g, ag_stop_gradient(ag_input(y, i))), 2);
 }
@@ -90,7 +90,7 @@ static ag_tensor *below_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i,
 static const ag_op op_third = RELU("third", third_vjp), op_beyond = RELU("beyond", beyond_vjp),
                    op_below = RELU("below", below_vjp), op_dead = RELU("dead", nothing_vjp);
 
-/* y = a·b for square matrices, so that a gradient the wrong way round has the right shape. */
+/* y = a·b for square matrices, so that a transposed gradient has the right shape. */
 static bool product_infer(ag_infer *r) {
     r->shape = ag_shape_of(r->x[0]);
     return true;
@@ -142,7 +142,7 @@ static const ag_op op_transposed = {.name = "transposed",
                                     .eval = product_eval,
                                     .vjp = transposed_vjp};
 
-/* y = x + row, whose gradient forgets to add up over the rows that it was added to. */
+/* y = x + row, whose gradient forgets the sum over the rows. */
 static bool add_row_eval(const ag_call *c) {
     int64_t n = c->x[1].size;
     for (int64_t i = 0; i < c->y.size; i++)
@@ -184,7 +184,7 @@ static const ag_op op_pick = {.name = "pick",
 
 static ag_tensor *apply1(const ag_op *op, ag_tensor *x) { return ag_apply(op, 1, &x, NULL, 0); }
 
-/* ---- What is checked ---- */
+/* ---- Checks ---- */
 
 static ag_tensor *of_context(void *op, int n, ag_tensor *const x[]) { return ag_apply(op, n, x, NULL, 0); }
 
@@ -244,12 +244,12 @@ static void expect_failed(int line, ag_status status, const char *const pieces[]
 #define FAILS(status, ...) expect_failed(__LINE__, status, (const char *const[]){__VA_ARGS__, NULL})
 
 static void expect_guilty(int line, const char *op) {
-    if (!report.guilty) ck_abort_msg("line %d: nobody is guilty: %s", line, report.message);
+    if (!report.guilty) ck_abort_msg("line %d: no operation is guilty: %s", line, report.message);
     if (strcmp(ag_op_of(report.guilty)->name, op) != 0)
         ck_abort_msg("line %d: %s is guilty, not %s: %s", line, ag_op_of(report.guilty)->name, op, report.message);
     char said[80];
     snprintf(said, sizeof said, "the guilty operation is %s", op);
-    if (!strstr(report.message, said)) ck_abort_msg("line %d: not said: %s", line, report.message);
+    if (!strstr(report.message, said)) ck_abort_msg("line %d: not in the message: %s", line, report.message);
 }
 #define GUILTY(op) expect_guilty(__LINE__, op)
 
@@ -325,7 +325,7 @@ static ag_tensor *oscillation(void *context, int n, ag_tensor *const x[]) {
     return (void)context, (void)n, ag_sin(ag_scale(x[0], 1e6));
 }
 
-/* A narrow bump, which wide steps miss altogether. */
+/* A narrow bump, which wide steps miss. */
 static ag_tensor *bump(void *context, int n, ag_tensor *const x[]) {
     return (void)context, (void)n, ag_exp(ag_neg(ag_square(ag_scale(ag_add_scalar(x[0], -1), 1e5))));
 }
@@ -354,7 +354,7 @@ static ag_tensor *biased_batchnorm(void *context, int n, ag_tensor *const x[]) {
     return ag_mean(ag_log_softmax(ag_mul(ag_mul(d, ag_rsqrt(ag_add_scalar(v, 1e-5))), x[3]), 1));
 }
 
-/* Batchnorm takes a bias away again: its gradients, of both orders, are rounding and nothing else. */
+/* Batchnorm removes a bias: its gradients, of both orders, are only rounding errors. */
 START_TEST(a_bias_before_batchnorm_passes) {
     for (uint64_t i = 0; i < 20; i++) {
         ag_tensor *x[] = {random_of(AG_SHAPE(7, 4), 100 * i), random_of(AG_SHAPE(4, 5), 100 * i + 30),
@@ -370,7 +370,7 @@ static ag_tensor *first_of_log_softmax(void *context, int n, ag_tensor *const x[
     return ag_neg(ag_slice(ag_log_softmax(x[0], 0), 0, 0, 1, 1));
 }
 
-/* A loss that is almost 0 is rounded as coarsely as the logits that it is made of. Nobody is to blame for that. */
+/* A loss of almost 0 is rounded as coarsely as its logits. No operation is to blame. */
 START_TEST(a_loss_that_has_become_nothing_accuses_nobody) {
     for (double gap = 10; gap < 50; gap += 0.37) {
         if (check1(first_of_log_softmax, NULL, F64S(gap, 0.1, -0.3)) == AG_OK) continue;
@@ -484,7 +484,7 @@ static ag_tensor *added_to_one(void *op, int n, ag_tensor *const x[]) {
     return ag_add_scalar(apply1(op, x[0]), 1);
 }
 
-/* The change is far below the output's rounding at steps that suit the input: wider ones show it. */
+/* The change is far below the output's rounding for steps of the input's size: wider steps show it. */
 static ag_tensor *stopped_beside_one(void *context, int n, ag_tensor *const x[]) {
     (void)context, (void)n;
     return ag_sum(ag_add_scalar(ag_stop_gradient(x[0]), 1));
@@ -503,7 +503,7 @@ static ag_tensor *small_beside_one(void *op, int n, ag_tensor *const x[]) {
     return ag_add_scalar(ag_scale(apply1(op, x[0]), 1e-9), 1);
 }
 
-/* Small beside the output is not too small to see. */
+/* A gradient that is small beside the output can still be seen. */
 START_TEST(what_can_be_seen_is_not_excused) {
     FAILS(check1(small_beside_one, &op_wrong_sign, F64S(1, 2)), "at [0]");
     GUILTY("wrong_sign");
@@ -539,7 +539,7 @@ START_TEST(tolerances_are_the_users) {
 }
 END_TEST
 
-/* Ten thousand million whatever x is, with a gradient of a hundredth: too little to be seen beside it. */
+/* y = 10^10 with a gradient of 0.01, too little to be seen beside it. */
 static void constant_block(int64_t n, void *y, const void *const x[], const void *attributes) {
     (void)x, (void)attributes;
     for (int64_t i = 0; i < n; i++) ((double *)y)[i] = 1e10;
@@ -563,7 +563,7 @@ START_TEST(an_absolute_tolerance_is_as_given) {
 }
 END_TEST
 
-/* x and as much noise, different for any two numbers. */
+/* x plus noise of its size, different for any two numbers. */
 static void noisy_block(int64_t n, void *y, const void *const x[], const void *attributes) {
     (void)attributes;
     for (int64_t i = 0; i < n; i++) {
@@ -609,7 +609,7 @@ START_TEST(a_gradient_that_is_wrong_fails_at_order_one_first) {
 }
 END_TEST
 
-/* Its VJP is right and uses an operation whose VJP is wrong: the backward pass holds the guilty one. */
+/* Its VJP is right, and records an operation whose VJP is wrong: the guilty operation is in the backward pass. */
 static ag_tensor *through_wrong_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_mul(g,
                   ag_mul(ag_add_scalar(ag_sub(ag_label(apply1(&op_wrong_sign, ag_input(y, i)), "in the backward pass"),
@@ -661,7 +661,7 @@ START_TEST(any_slope_between_is_right_and_others_are_not) {
 }
 END_TEST
 
-/* Beside a kink the slope is what it is there, however near, as long as numbers can tell. */
+/* Beside a kink, the slope of that side is found, however near, while numbers can resolve it. */
 START_TEST(beside_a_kink_is_not_at_it) {
     for (double x = 1; x > 1e-9; x /= 7.3) {
         PASSES(check1(relus, NULL, F64S(x, -x, 1)), 3, 0);
@@ -710,7 +710,7 @@ START_TEST(a_network_of_relus_passes) {
 }
 END_TEST
 
-/* An empty row and no biases: all units of all layers come to their kinks at once, some upwards and some downwards. */
+/* An empty row and no biases: all units of all layers are at their kinks at once, some rising and some falling. */
 START_TEST(many_kinks_at_once_are_kinks) {
     double rows[3][4] = {{0}}, zeros[6] = {0};
     for (int i = 1; i < 3; i++)
@@ -754,7 +754,7 @@ static ag_tensor *elu(ag_tensor *x) {
     return ag_where(more, x, ag_add_scalar(ag_exp(x), -1));
 }
 
-/* Quadratic up to 0, and its tangent from there on. */
+/* Quadratic up to 0, and then its tangent. */
 static ag_tensor *huber(ag_tensor *x) {
     ag_tensor *less = ag_less(x, ag_scalar(ag_tape_of(x), AG_F64, 0));
     return ag_where(less, ag_add(ag_square(x), x), x);
@@ -763,8 +763,8 @@ static ag_tensor *huber(ag_tensor *x) {
 static ag_tensor *(*const jumping[])(ag_tensor *x) = {squared_relu, signed_square, cubed_root_squared, elu, huber};
 enum { JUMPING = sizeof jumping / sizeof *jumping };
 
-/* What sigmoid and tanh record for their slopes has y among its inputs as well as x: it is not to blame for another's
- * fault, although its differences by x alone are not what it says. */
+/* The operations recorded for the slopes of sigmoid and tanh have y as an input as well as x: they are not to blame
+ * for another's fault, although their differences by x alone disagree with their VJP. */
 static ag_tensor *wrong_of_slopes(void *context, int n, ag_tensor *const x[]) {
     (void)context, (void)n;
     ag_tensor *y = ag_sum(ag_add(ag_sigmoid(x[0]), ag_tanh(x[0]))), *dx;
@@ -801,7 +801,7 @@ static const ag_op op_number = {.name = "off_by_number",
                                 .block = {[AG_F64] = zero_block},
                                 .vjp = number_vjp};
 
-/* scale·f(x − at) + slope·x + add, the first part through op_factor or with op_number added if there is one. */
+/* scale·f(x − at) + slope·x + add; the first part passes through op_factor, or op_number is added to it, if given. */
 typedef struct jump {
     ag_tensor *(*f)(ag_tensor *x);
     double scale, at, slope, add;
@@ -831,7 +831,7 @@ START_TEST(slopes_may_jump) {
 }
 END_TEST
 
-/* The gradient has a kink there: where two of them meet, any slope between is right. */
+/* The gradient has a kink at 0: any slope between those of its two sides is right. */
 START_TEST(slopes_may_jump_at_second_order) {
     for (int i = 0; i < JUMPING; i++) {
         jump j = {jumping[i], 1, 0, 0, 0, NULL};
@@ -844,14 +844,13 @@ START_TEST(slopes_may_jump_at_second_order) {
 }
 END_TEST
 
-/* One of a hundred thousand beside what is right, where the slope jumps: seen, and traced. With a tolerance of its own one
- * of a million is. */
+/* A relative error of 1e-5 where the slope jumps is found and traced; with a smaller tolerance, so is 1e-6. */
 START_TEST(wrong_gradients_fail_where_slopes_jump) {
     for (int i = 0; i < JUMPING; i++)
         for (int k = 0; k < 4 * 2 * 2; k++) {
             jump j = {jumping[i], 1, places[k % 4], slopes[1 + k / 4 % 2], k / 8 * 10, &op_factor};
             ag_tensor *x = F64S(j.at);
-            if (jumping[i] == cubed_root_squared && j.slope < 1) continue; /* beyond what doubles show */
+            if (jumping[i] == cubed_root_squared && j.slope < 1) continue; /* not visible in doubles */
             double sign = k % 2 ? -1 : 1;
             off = 1e-5 * sign;
             FAILS(check(jump_of, &j, 1, &x), NULL);
@@ -864,7 +863,7 @@ START_TEST(wrong_gradients_fail_where_slopes_jump) {
 }
 END_TEST
 
-/* Where the gradient is 0 nothing is too little to be seen, as far as rounding allows. */
+/* Where the gradient is 0, any error above rounding is found. */
 START_TEST(no_gradient_is_excused_where_slopes_jump) {
     for (int i = 0; i < JUMPING; i++) {
         if (jumping[i] == elu || jumping[i] == huber) continue; /* theirs is 1 */
@@ -881,7 +880,7 @@ START_TEST(no_gradient_is_excused_where_slopes_jump) {
 }
 END_TEST
 
-/* Random functions at round points, where kinks and jumps of the slope are met all the time. */
+/* Random functions at round points, where kinks and jumps of the slope are frequent. */
 typedef struct composition {
     uint64_t seed;
     bool wrong; /* op_factor somewhere in it */
@@ -927,7 +926,7 @@ START_TEST(random_functions_at_round_points_pass) {
         c.wrong = true;
         ag_grad(composed(&c, 1, &x), 1, &x, &wrong);
         bool same =
-            ag_item(ag_max(ag_abs(ag_sub(right, wrong)))) <= 1e-6 * (1 + fabs(ag_item(y))); /* rounding, or nothing */
+            ag_item(ag_max(ag_abs(ag_sub(right, wrong)))) <= 1e-6 * (1 + fabs(ag_item(y))); /* rounding, or exactly 0 */
         ag_status status = check_with(composed, &c, 1, &x, options);
         if (!same && kinks == 0 && status == AG_OK) ck_abort_msg("seed %d is wrong: %s", (int)seed, report.message);
         ag_tape_rewind(tape, mark);
@@ -935,7 +934,7 @@ START_TEST(random_functions_at_round_points_pass) {
 }
 END_TEST
 
-/* Sums of many, of which some jump at the point: rows of integers give exactly 0 there. */
+/* Sums of many terms, some with a jump at the point: rows of integers give exactly 0 there. */
 static ag_tensor *squared_margins(void *context, int n, ag_tensor *const x[]) {
     (void)context, (void)n;
     return ag_mean(ag_square(ag_relu(ag_rsub_scalar(1, ag_matmul(x[0], x[1])))));
@@ -959,7 +958,7 @@ END_TEST
 
 static int guilty_line;
 
-/* Batchnorm composed by hand; the square of the centred values is whatever `op` says. */
+/* Batchnorm composed by hand; `op` squares the centred values. */
 static ag_tensor *batchnorm(void *op, int n, ag_tensor *const x[]) {
     (void)n;
     ag_tensor *centred = ag_label(ag_sub(x[0], ag_mean_over(x[0], AG_AXES(0), true)), "centred");
@@ -980,7 +979,7 @@ START_TEST(batchnorm_names_the_guilty_operation) {
         FAILS(check(batchnorm, (void *)(uintptr_t)wrong[i], 3, x), "\"squares\"", "test_gradcheck.c",
               "\"centred\" at [");
         GUILTY(wrong[i]->name);
-        /* apply1 is a function of this file: the call in it has the place */
+        /* apply1 is a function of this file: the call in it has the location */
         int line;
         ck_assert_ptr_nonnull(strstr(ag_place_of(report.guilty, &line), "test_gradcheck.c"));
         snprintf(place, sizeof place, "test_gradcheck.c:%d]", line);
@@ -1066,7 +1065,7 @@ START_TEST(a_stopped_gradient_is_found) {
 }
 END_TEST
 
-/* A constant is held on purpose in logsumexp: it is not to blame for another one's fault. */
+/* logsumexp holds a constant on purpose: it is not to blame for another's fault. */
 START_TEST(a_rightly_stopped_gradient_is_not_blamed) {
     ag_tensor *x = random_of(AG_SHAPE(3, 4), 3);
     FAILS(check1(among_views, &op_wrong_sign, random_of(AG_SHAPE(4, 3), 3)), "input 0");
@@ -1110,7 +1109,7 @@ static ag_tensor *of_values_in_softmax(void *context, int n, ag_tensor *const x[
     return ag_logsumexp(of_values(NULL, n, x), 0, false);
 }
 
-/* The largest element that logsumexp holds constant makes no difference. */
+/* The largest element, which logsumexp holds constant, makes no difference. */
 START_TEST(what_is_held_constant_to_no_effect_is_innocent) {
     FAILS(check1(of_values_in_softmax, NULL, F64S(1, 2)), "every operation's own gradient is right");
     ck_assert_ptr_null(report.guilty);
@@ -1124,7 +1123,7 @@ static ag_tensor *until_it_fails(void *op, int n, ag_tensor *const x[]) {
     return calls_left-- > 0 ? apply1(op, x[0]) : ag_reshape(x[0], AG_SHAPE(77));
 }
 
-/* An error in the search, when the verdict has been found, does not undo it. */
+/* An error in the search does not undo a verdict already found. */
 START_TEST(a_search_that_fails_is_no_error) {
     calls_left = 1000;
     FAILS(check1(until_it_fails, &op_wrong_sign, F64S(1)), "input 0");
@@ -1170,7 +1169,7 @@ START_TEST(long_names_do_not_overflow) {
 }
 END_TEST
 
-/* ---- What a check leaves alone ---- */
+/* ---- A check changes nothing ---- */
 
 static ag_tensor *dropout(void *context, int n, ag_tensor *const x[]) {
     (void)context, (void)n;
@@ -1233,7 +1232,7 @@ static ag_tensor *refuses(void *context, int n, ag_tensor *const x[]) {
     return ag_element(c->w, 2) == scatter(2) ? ag_sum(c->w) : ag_matmul(c->w, c->w);
 }
 
-/* Values, the very bits; what was recorded with them; marks, draws, nodes. */
+/* The bits of values, the nodes recorded with them, marks, draws and the number of nodes. */
 static void stays_as_it_was(ag_function *f, const ag_op *op, ag_status wanted, ag_gradcheck_options options) {
     captured c = capture(op);
     ag_mark outer = ag_tape_mark(tape);
@@ -1253,7 +1252,7 @@ static void stays_as_it_was(ag_function *f, const ag_op *op, ag_status wanted, a
     ck_assert_mem_eq(ag_data(c.b), b_bits, sizeof b_bits);
     ck_assert_int_eq(ag_tape_rewind(tape, inner), AG_OK);
     ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
-    ag_exp(c.w); /* the variable's version is still there to be used */
+    ag_exp(c.w); /* the variable's version can still be used */
     ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes + 1);
     ck_assert_double_eq(ag_item(before), value);
     ck_assert_int_eq(ag_grad(unevaluated, 1, &c.w, &dw), AG_OK);
@@ -1286,7 +1285,7 @@ START_TEST(nothing_stays_on_the_tape) {
     ck_assert_int_eq(ag_tape_memory(tape).held, first.held);
     ck_assert_int_eq(ag_tape_memory(tape).live, first.live);
     FAILS(check1(of_context, &op_wrong_sign, c.b), "at [1]");
-    ck_assert_int_gt(ag_tape_memory(tape).nodes, nodes); /* the guilty node is there to be seen */
+    ck_assert_int_gt(ag_tape_memory(tape).nodes, nodes); /* the guilty node can be looked at */
 }
 END_TEST
 
@@ -1308,7 +1307,7 @@ START_TEST(assignments_are_not_carried_out) {
 }
 END_TEST
 
-/* What the program has assigned before is carried out, not lost. */
+/* The program's pending assignments are carried out, not lost. */
 START_TEST(pending_assignments_survive) {
     captured c = capture(&op_right);
     ag_assign(c.b, ag_add_scalar(c.b, 1));
@@ -1478,7 +1477,7 @@ START_TEST(a_function_that_rewinds_its_own_inputs_is_refused) {
 }
 END_TEST
 
-/* Every allocation fails in turn. The message survives, and the parameters do. */
+/* Every allocation fails in turn. The message and the parameters survive. */
 static void survives_without_memory(const ag_op *op, ag_gradcheck_options options) {
     ag_tape *usual = tape;
     ledger l;

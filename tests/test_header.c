@@ -1,6 +1,6 @@
-/* test_header -- the public header's opening program is the example that is built, and prints what is said there
+/* test_header -- the public header's opening program is the built example, and prints the output given there
  *
- * The sources are found beside this file, or where AG_SOURCE_ROOT says. */
+ * The sources are found beside this file, or at AG_SOURCE_ROOT. */
 /* The example itself, as a function; falling off its end is main's privilege. */
 int hello_main(void);
 #ifdef __GNUC__
@@ -113,7 +113,7 @@ START_TEST(it_prints_what_is_said) {
 }
 END_TEST
 
-/* ---- What the header's macros write ---- */
+/* ---- Expansions of the header's macros ---- */
 
 START_TEST(shapes_and_axes_count_themselves) {
     ag_shape shape = AG_SHAPE(2, 3, 4), scalar = AG_SCALAR;

@@ -1,4 +1,4 @@
-/* test_io -- reading files: what is right, and everything that can be wrong with them */
+/* test_io -- reading files: valid ones, and everything that can be wrong with them */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp, mkfifo */
 #include "io/io.h"
 
@@ -47,7 +47,7 @@ static ag_tensor *read_as(ag_dtype dtype, const char *text) {
     return ag_csv_read(tape, path, dtype, NULL);
 }
 
-/* ---- What is right ---- */
+/* ---- Valid files ---- */
 
 START_TEST(test_rows_and_columns) {
     ag_tensor *x = read_as(AG_F64, "1,2.5,-3\n+4e2,.5,6.\n");
@@ -83,7 +83,8 @@ END_TEST
 START_TEST(test_reals_are_rounded_to_nearest) {
     expect_list(read_as(AG_F64, "0.1,1e-400,4.9e-324,1.7976931348623157e308,123456789012345678,-0.30000000000000004"),
                 0.1, 0, 0x1p-1074, 0x1.fffffffffffffp1023, 123456789012345680., -0.30000000000000004);
-    /* 1 + 2^-24 + a bit: nearest in f32 is 1 + 2^-23, but by way of f64 it would be a tie and go to 1 */
+    /* 1 + 2^-24 and a little more: the nearest f32 is 1 + 2^-23, but rounded to f64 first it would be a tie and
+     * become 1 */
     expect_list(read_as(AG_F32, "1.000000059604644775390626,16777217,0.1"), 1 + 0x1p-23, 16777216, 0.1f);
     expect_list(read_as(AG_F64, "inf,-INF,Infinity,nan,-0"), INFINITY, -INFINITY, INFINITY, NAN, 0);
     ck_assert(signbit(ag_element(read_as(AG_F64, "-0"), 0)));
@@ -131,7 +132,7 @@ START_TEST(test_the_digits) {
 }
 END_TEST
 
-/* ---- What is wrong ---- */
+/* ---- Invalid files ---- */
 
 typedef struct fault {
     const char *text;
@@ -282,7 +283,7 @@ START_TEST(test_every_failing_allocation) {
 }
 END_TEST
 
-/* Whatever bytes a file is made of, reading it ends, and in the tensor or in an error. */
+/* Reading any bytes ends with a tensor or an error. */
 START_TEST(test_noise) {
     static const char alphabet[] = "0123456789,,,\n\n\r.-+eE infa\t\"\0;";
     int rounds = small_run() ? 300 : 3000;

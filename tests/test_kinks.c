@@ -1,7 +1,7 @@
-/* test_kinks -- gradients where a slope is infinite, NaN or not there: what is not chosen, ties, zeros, NaN
+/* test_kinks -- gradients where a slope is infinite, NaN or undefined: masked elements, ties, zeros, NaN
  *
- * That what is not chosen has no influence is asked of every case of the table, with inputs of every kind and at three
- * orders. What the slopes at kinks are is a table here. */
+ * Every case of the table shows that elements that are not chosen have no influence, with inputs of every kind and
+ * at three orders. A table here gives the slopes at kinks. */
 #include "autograd/eval/compile.h"
 #include "nn/nn.h"
 #include "ops/rules.h"
@@ -14,9 +14,9 @@
 
 #define SMALLEST(dtype) ((dtype) == AG_F32 ? 0x1p-149 : 0x1p-1074)
 
-/* ---- What is not chosen ---- */
+/* ---- Elements that are not chosen ---- */
 
-/* What the case's real inputs are filled with; the first is: as they are. */
+/* The fillings of the case's real inputs; the first leaves them unchanged. */
 enum { FILLS = 6 };
 static const double fills[FILLS] = {1, NAN, INFINITY, -INFINITY, 0, -1};
 
@@ -50,11 +50,11 @@ static void expect_zeros(const char *what, int order, int n, ag_tensor *const d[
 
 static bool has_gradient(const op_case *c, ag_dtype d) {
     return c->flags & (GRAD | SUBGRAD) && case_accepts(c, d) &&
-           strncmp(c->name, "cast", 4) != 0; /* has another dtype */
+           strncmp(c->name, "cast", 4) != 0; /* they have another dtype */
 }
 
-/* The case's output is chosen nowhere: its inputs get zeros, and these have gradients that are zeros. The scale stands for
- * what is there besides: it makes cotangents of a second order that are not zero. */
+/* The case's output is chosen nowhere: its inputs get zeros, and the gradients of these are zeros. The scale makes
+ * cotangents of second order that are not zero. */
 START_TEST(what_is_not_chosen_has_no_influence_at_any_order) {
     op_case c = case_at(_i);
     for (int k = 0; k < 2 * FILLS; k++) {
@@ -90,7 +90,7 @@ START_TEST(zeros_that_are_handed_in_as_strong_stay_zeros) {
 }
 END_TEST
 
-/* Every other element is chosen: these have the gradient that they have alone, bit for bit. */
+/* Every other element is chosen: its gradient has the same bits as without the others. */
 START_TEST(what_is_chosen_is_as_without_the_choice) {
     op_case c = case_at(_i);
     if (!(c.flags & ELEMENTWISE) || c.n != 1 || c.x[0].rank == 0) return;
@@ -121,7 +121,7 @@ static void expect_gradient(ag_tensor *y, ag_tensor *x, int64_t n, const double 
     expect_near(dx, n, want, 8, 0);
 }
 
-/* What people guard, and how. */
+/* The usual guards. */
 START_TEST(guards_hold) {
     for (int k = 0; k < 2; k++) {
         ag_dtype d = k ? AG_F32 : AG_F64;
@@ -139,7 +139,7 @@ START_TEST(guards_hold) {
         expect_gradient(ag_slice(ln, 0, 2, 3, 1), x, 3, (double[]){0, 0, 0.25});
         expect_gradient(ag_gather(root, tensor_of(tape, AG_I64, AG_SHAPE(1), (double[]){2}), 0), x, 3,
                         (double[]){0, 0, 0.25});
-        expect_gradient(ag_max(ln), x, 3, (double[]){NAN, NAN, NAN}); /* of a NaN nothing is known */
+        expect_gradient(ag_max(ln), x, 3, (double[]){NAN, NAN, NAN}); /* the slope at a NaN is unknown */
         expect_gradient(ag_relu(ag_rdiv_scalar(-1, ag_square(x))), x, 3, (double[]){0, 0, 0});
         expect_gradient(ag_clamp(ag_rdiv_scalar(1, ag_square(x)), -2, 0.5), x, 3, (double[]){0, 0, -2 / 64.});
         expect_gradient(ag_square(ag_sqrt(ag_square(x))), x, 3, (double[]){-2, 0, 8});
@@ -149,7 +149,7 @@ START_TEST(guards_hold) {
 }
 END_TEST
 
-/* A row of length 0 is left as it is; the norm's slope there is 0/0. */
+/* A row of length 0 stays unchanged; the norm's slope there is 0/0. */
 START_TEST(vectors_are_normalised_unless_they_have_no_length) {
     ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(2, 2), (double[]){0, 0, 3, 4});
     ag_tensor *norm = ag_sqrt(ag_sum_over(ag_square(x), AG_AXES(1), true)), *zero = ag_scalar(tape, AG_F64, 0);
@@ -162,7 +162,7 @@ END_TEST
 
 /* ---- Products ---- */
 
-/* Rows of x that are NaN and chosen nowhere: the weight's gradient is that of the other rows. */
+/* Rows of x that are NaN and not chosen: the weight's gradient is that of the other rows. */
 static void expect_rows_left_out(ag_dtype d, int64_t m, int64_t k, int64_t n, double bad) {
     ag_tensor *dirty, *clean, *w = scattered(tape, d, AG_SHAPE(k, n), 5), *dx[2], *dw[2];
     double *values = malloc((size_t)(m * k) * sizeof *values), *rows = malloc((size_t)m * sizeof *rows);
@@ -200,7 +200,8 @@ START_TEST(rows_that_are_not_chosen_have_no_influence_on_weights) {
 }
 END_TEST
 
-/* An element of w that is infinite, and used by columns that are not chosen; two products add up in one gradient; batches. */
+/* An infinite element of w, used by columns that are not chosen; a gradient that is the sum of two products;
+ * batches. */
 START_TEST(columns_that_are_not_chosen_have_no_influence_on_inputs) {
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2, 3, 2), 1), *dx;
     ag_tensor *w = tensor_of(tape, AG_F64, AG_SHAPE(2, 2), (double[]){1, INFINITY, 2, NAN});
@@ -209,7 +210,7 @@ START_TEST(columns_that_are_not_chosen_have_no_influence_on_inputs) {
     ag_tensor *wide = ag_matmul(x, ag_contiguous(ag_broadcast_to(w, AG_SHAPE(2, 2, 2))));
     ag_grad(ag_add(ag_sum(once), ag_sum(ag_where(first, wide, zero))), 1, &x, &dx);
     expect_list(dx, 2, 4, 2, 4, 2, 4, 2, 4, 2, 4, 2, 4);
-    ag_grad(ag_sum(ag_matmul(x, w)), 1, &x, &dx); /* all chosen: what is not finite shows */
+    ag_grad(ag_sum(ag_matmul(x, w)), 1, &x, &dx); /* all chosen: elements that are not finite show */
     ck_assert(isinf(ag_element(dx, 0)) && isnan(ag_element(dx, 1)));
     expect_ok(tape);
 }
@@ -217,7 +218,7 @@ END_TEST
 
 enum { ROWS = 5, INNER = 4, COLUMNS = 6 };
 
-/* y = a·b as each of the three strong products has it, against plain loops. */
+/* y = a·b by each of the three strong products, against plain loops. */
 static void expect_strong_products(const double a[ROWS * INNER], const double b[INNER * COLUMNS]) {
     double want[ROWS * COLUMNS];
     for (int strong = 1; strong <= 3; strong++) {
@@ -240,7 +241,7 @@ static void expect_strong_products(const double a[ROWS * INNER], const double b[
     }
 }
 
-/* Infinite, NaN and 0 everywhere, or infinite in so few places that what they meet, infinite too, shows in the sum. */
+/* Infinite, NaN and 0 everywhere; or few infinite elements, so that their infinite products show in the sum. */
 START_TEST(strong_products_are_sums_of_strong_terms) {
     static const double some[] = {1, 0, -2, NAN, 3, INFINITY, 0, 0.5, -INFINITY, -1, 0};
     double a[ROWS * INNER], b[INNER * COLUMNS];
@@ -298,10 +299,10 @@ static const double places[PLACES] = {NAN, -0.0, 0, 2, -2};
 typedef struct kink {
     const char *name;
     ag_tensor *(*f)(ag_tensor *x);
-    double slope[PLACES]; /* as PyTorch has it, but for NaN */
+    double slope[PLACES]; /* as in PyTorch, except for NaN */
 } kink;
 
-/* At 0 relu has the slope of its left, a maximum with 0 the mean of both, clamp that of its inside. */
+/* At 0 relu has the slope of its left side, a maximum with 0 the mean of both sides, clamp that of its inside. */
 static const kink kinks[] = {
     /*                                       NaN    -0    0     2     -2 */
     {"relu", ag_relu, {NAN, 0, 0, 1, 0}},
@@ -351,7 +352,7 @@ START_TEST(slopes_at_kinks_are_these) {
 }
 END_TEST
 
-/* The slope of relu and its like is constant on both sides, and NaN where it is not known: at any order. */
+/* The slope of relu and its like is constant on both sides, and NaN where it is unknown, at any order. */
 START_TEST(of_a_nan_nothing_is_known_at_any_order) {
     static ag_tensor *(*const f[])(ag_tensor *) = {ag_relu,          maximum_0,     maximum_scalar_0, minimum_0,
                                                    minimum_scalar_0, clamp_above_0, max_with_0,       min_with_0};
@@ -385,7 +386,7 @@ END_TEST
 
 static bool without_masks(void) { return false; }
 
-/* Long enough for the loops over several vectors and for what is left of them. */
+/* Long enough for the loops over several vectors and for their remainders. */
 START_TEST(machine_code_gives_the_kernels_bits) {
     enum { N = 40000 };
     for (int i = 0; i < 8; i++) {
@@ -423,7 +424,7 @@ START_TEST(machine_code_gives_the_kernels_bits) {
 }
 END_TEST
 
-/* ---- Normalisation of what hardly differs ---- */
+/* ---- Normalisation of nearly equal elements ---- */
 
 START_TEST(what_is_equal_is_normalised_to_beta) {
     static const double values[] = {100, 12345.678, 1e6 + .1, 7.3e8, -3.3e-5, 1e30};
@@ -449,7 +450,8 @@ START_TEST(what_is_equal_is_normalised_to_beta) {
 }
 END_TEST
 
-/* One of a thousand is a unit in the last place above the others: √999 deviations above the mean, and these 1/√999 below. */
+/* One of a thousand elements is a unit in the last place above the others: it is √999 deviations above the mean, and
+ * they are 1/√999 below. */
 START_TEST(what_is_nearly_equal_is_normalised_as_far_as_its_mean_can_be_told) {
     enum { N = 1000 };
     double z[N];
@@ -495,7 +497,7 @@ START_TEST(norms_that_can_be_represented_are_right) {
 }
 END_TEST
 
-/* As PyTorch's clip_grad_norm_ has it. */
+/* As in PyTorch's clip_grad_norm_. */
 START_TEST(gradients_that_are_not_finite_are_not_hidden_by_clipping) {
     const double bad[] = {INFINITY, NAN};
     for (int i = 0; i < 4; i++) {

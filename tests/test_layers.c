@@ -1,4 +1,4 @@
-/* test_layers -- layers for images and sequences: against PyTorch, against finite differences, and what must be refused
+/* test_layers -- layers for images and sequences: against PyTorch, against finite differences, and refused calls
  *
  * Images are N H W C. The golden values are f64, and their inputs exact in f32 too. */
 #include "nn/nn.h"
@@ -52,7 +52,7 @@ START_TEST(layernorm_agrees_with_pytorch) {
     expect_shape(at.variance, AG_SHAPE(2, 3, 1));
     expect_same(at.centred, ag_sub(z, at.mean));
     expect_same(y, ag_add(ag_mul(at.normalised, layer.gamma), layer.beta));
-    ag_tensor *direct; /* the path through the variance comes to nothing */
+    ag_tensor *direct; /* the path through the variance is 0 */
     ag_vjp(1, &at.centred, (ag_tensor *[]){ag_mul(ag_mul(g, layer.gamma), ag_rsqrt(ag_add_scalar(at.variance, 1e-3)))},
            1, &at.mean, &direct, 0);
     ck_assert_double_le(ag_item(ag_max(ag_abs(ag_sub(d[3], direct)))), 1e-13);
@@ -662,7 +662,7 @@ static void open_pair(pair *p, ag_dtype dtype) {
 
 enum { PAIRS = 6 };
 
-/* What layer `which` makes of x (3,4), and its parameters, the bias (if it has one) last. */
+/* The result of layer `which` for x (3,4), and its parameters, the bias (if any) last. */
 static ag_tensor *of_pair(pair *p, int which, int i, ag_tensor *x, ag_tensor *of[9], int *n, int *biases) {
     ag_lstm_state state = {NULL, NULL};
     ag_attention *a = &p->attention[i];
@@ -768,9 +768,9 @@ START_TEST(layers_without_biases_refuse) {
 }
 END_TEST
 
-/* ---- The caller's words ---- */
+/* ---- Errors in the caller's terms ---- */
 
-/* What is wrong with the dtypes of a layer and its input is said by the layer, of shapes that the caller has seen. */
+/* The layer reports dtypes that differ, with shapes that the caller has seen. */
 START_TEST(dtypes_are_refused_by_the_layer) {
     pair p;
     open_pair(&p, AG_F64);
@@ -796,7 +796,8 @@ START_TEST(dtypes_are_refused_by_the_layer) {
         ck_assert(ag_is_nil(ag_avg_pool2d(image, 2, 2)) == (i > 0));
         if (i > 0) expect_error(tape, AG_ERR_DTYPE, "avg_pool2d", "(2,3,3,4)", ag_dtype_name(wrong[i]));
         if (i > 0) ag_linear_init(&p.linear[1], tape, wrong[i], 2, 2);
-        if (i > 0) expect_error(tape, AG_ERR_DTYPE, "linear_init: the dtype must be f32 or f64, not", ag_dtype_name(wrong[i]));
+        if (i > 0)
+            expect_error(tape, AG_ERR_DTYPE, "linear_init: the dtype must be f32 or f64, not", ag_dtype_name(wrong[i]));
     }
     ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(3, 4)), *single = ag_zeros(tape, AG_F32, AG_SHAPE(3, 3));
     ag_lstm_cell_apply(&p.lstm[0], x, &(ag_lstm_state){NULL, single});

@@ -1,7 +1,7 @@
-/* test_locale -- every text is written and read in the same way where the program's locale has decimal commas
+/* test_locale -- every text is written and read in the same way if the program's locale has decimal commas
  *
- * The locale is made here, by localedef, from a description of a few lines: machines have none to rely on. Each text is
- * written under "C" and under that, and has to be the same; what contains times is searched for commas instead. */
+ * The locale is made here, by localedef, from a description of a few lines: machines need not have one. Each text is
+ * written under "C" and under this locale, and must be the same; texts with times are searched for commas instead. */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp, setenv */
 #include "io/io.h"
 #include "nn/nn.h"
@@ -39,7 +39,7 @@ static bool put_file(const char *text) {
 static void remove_folder(void) {
     char command[200];
     snprintf(command, sizeof command, "rm -rf %s", folder);
-    if (getpid() == owner && system(command) != 0) printf("%s could not be removed\n", folder);
+    if (getpid() == owner && system(command) != 0) printf("cannot remove %s\n", folder);
 }
 
 static bool make_locale(void) {
@@ -51,7 +51,7 @@ static bool make_locale(void) {
     snprintf(path, sizeof path, "%s/description", folder);
     if (!put_file(description)) return false;
     snprintf(command, sizeof command, "localedef -c -i %s %s/commas >/dev/null 2>&1", path, folder);
-    /* It warns of all that the description leaves out; whether it has worked is seen below. */
+    /* It warns about everything that the description omits; success is checked below. */
     if (system(command) == -1) return false;
     snprintf(path, sizeof path, "%s/file", folder);
     setenv("LOCPATH", folder, 1);
@@ -209,14 +209,14 @@ static void write_text(int i, bool commas, char text[ROOM]) {
     ag_tape *t = ag_tape_new();
     strcpy(text, texts[i].write(t, own));
     ag_tape_free(t);
-    ck_assert_msg(commas_are_written() == commas, "%s: the locale is another afterwards", texts[i].name);
+    ck_assert_msg(commas_are_written() == commas, "%s: the locale has changed", texts[i].name);
 }
 
 START_TEST(texts_are_the_same) {
     static char with_points[ROOM], with_commas[ROOM];
     write_text(_i, false, with_points);
     write_text(_i, true, with_commas);
-    ck_assert_msg(strpbrk(with_points, "0123456789") != NULL, "%s: no number is in it", texts[_i].name);
+    ck_assert_msg(strpbrk(with_points, "0123456789") != NULL, "%s: it contains no number", texts[_i].name);
     size_t at = 0;
     while (with_points[at] && with_points[at] == with_commas[at]) at++;
     ck_assert_msg(with_points[at] == with_commas[at], "%s: %.40s, with decimal commas %.40s", texts[_i].name,
@@ -277,7 +277,7 @@ END_TEST
 
 int main(void) {
     if (!make_locale()) {
-        printf("no locale with decimal commas could be made (localedef of glibc does it): skipped\n");
+        printf("cannot make a locale with decimal commas (needs localedef of glibc): skipped\n");
         return 77;
     }
     Suite *suite = suite_create("locale");

@@ -1,8 +1,7 @@
-/* test_matmul -- matrix products: every kernel, shape and stride against plain loops, adding to what is there, threads
+/* test_matmul -- matrix products: every kernel, shape and stride against plain loops, accumulation, threads
  *
- * The kernels are called by themselves first, on operands in blocks of memory that end where they end, so that a
- * sanitizer sees a read beyond them; the gaps between elements hold NaN. Then the operation, around the sizes where its
- * kernels change. */
+ * First the kernels alone, on operands whose blocks of memory end with them, so that a sanitizer sees a read beyond;
+ * the gaps between elements hold NaN. Then the operation, around the sizes where its kernels change. */
 #include "autograd/eval/eval.h"
 #include "ops/product.h"
 #include "ops/rules.h"
@@ -43,7 +42,7 @@ static void choose_strides(operand *o, int layout, int64_t rows, int64_t columns
     o->column = stride[layout][1];
 }
 
-/* number(i) gives the values; they are rounded to the dtype. */
+/* The values are number(i), rounded to the dtype. */
 static operand operand_of(ag_dtype d, int layout, int64_t rows, int64_t columns, double (*number)(uint64_t),
                           uint64_t from) {
     operand o;
@@ -60,7 +59,7 @@ static operand operand_of(ag_dtype d, int layout, int64_t rows, int64_t columns,
             element_put(d, o.block, at, number(from + (uint64_t)(i * columns + j)));
             o.value[i * columns + j] = element_at(d, o.block, at);
         }
-    for (int64_t i = 0; i < rows * columns; i++) /* where rows or columns are one, the last one written is there */
+    for (int64_t i = 0; i < rows * columns; i++) /* with stride 0, the last one written counts */
         o.value[i] = element_at(d, o.block, start + i / columns * o.row + i % columns * o.column);
     return o;
 }
@@ -72,17 +71,17 @@ static void drop(const operand *o) {
 
 static double fraction(uint64_t i) { return scatter(i) + scatter(i + 500) * 1e-4; }
 
-/* Small integers with infinities and NaN strewn in. */
+/* Small integers, with some infinities and NaN. */
 static double odd_one(uint64_t i) {
     const double s = scatter(i * 7 + 3);
     return s > 0.97 ? INFINITY : s < -0.97 ? -INFINITY : s > 0.94 ? NAN : s > 0.8 ? 0 : floor(s * 4);
 }
 
-/* ---- The kernels by themselves ---- */
+/* ---- The kernels alone ---- */
 
 static const char *const unit_name[AG__UNITS] = {"AVX-512", "AVX2", "plain"};
 
-/* A product and y, which has GAP more columns than n, to be left alone. */
+/* A product and y, which has GAP more columns than n, which must not be written. */
 enum { GAP = 2 };
 
 typedef struct trial {
@@ -126,7 +125,7 @@ static _Noreturn void wrong(const trial *t, int64_t i, int64_t j, double got, do
     abort();
 }
 
-/* Each sum may be wrong by so much for each of its additions, and the plain one as well; NaN and infinities are as in it. */
+/* Each addition may add a rounding error, to this sum and to the plain one; NaN and infinities must agree. */
 static void check_element(const trial *t, int64_t i, int64_t j) {
     const double epsilon = t->d == AG_F32 ? (double)FLT_EPSILON : DBL_EPSILON;
     const double got = element_at(t->d, t->y, i * (t->n + GAP) + j);
@@ -147,21 +146,21 @@ static void check_trial(trial *t, double (*number)(uint64_t)) {
     for (int64_t i = 0; i < t->m; i++)
         for (int64_t j = 0; j < t->n; j++) check_element(t, i, j);
     const size_t bytes = ag_dtype_size(t->d);
-    for (int64_t i = 1; i < t->m; i++) { /* what is between the rows */
+    for (int64_t i = 1; i < t->m; i++) { /* the gaps between rows */
         const int64_t at = (i * (t->n + GAP) - GAP) * (int64_t)bytes;
         if (memcmp((char *)t->y + at, (char *)t->before + at, GAP * bytes) != 0) ck_abort_msg("beyond row %d", (int)i);
     }
     tear_down(t);
 }
 
-/* Which of all combinations of layouts and of adding comes next: every so many shapes, each has had its turn. */
+/* Choose the next combination of layouts and accumulation: all take their turn. */
 static void vary(trial *t, unsigned turn) {
     t->layout[0] = (int)(turn % LAYOUTS);
     t->layout[1] = (int)(turn / LAYOUTS % LAYOUTS);
     t->add = turn / (LAYOUTS * LAYOUTS) % 2;
 }
 
-/* With packed operands the bits are the same. What is between the rows of y is left alone. */
+/* With packed operands the bits are the same, and the gaps between the rows of y are not written. */
 static void check_packed(trial *t) {
     const size_t bytes = (size_t)(t->m * (t->n + GAP) - GAP) * ag_dtype_size(t->d);
     void *plain = room((int64_t)bytes, 1),
@@ -216,7 +215,7 @@ START_TEST(every_small_shape) {
 }
 END_TEST
 
-/* Several blocks of k, several parts of a turned y, copies of rows that crowd each other. */
+/* Several blocks of k, several parts of a transposed y, copies of rows that evict each other from the cache. */
 static const int64_t larger[][3] = {{5, 3, 191},   {16, 17, 193},  {33, 34, 256},   {7, 129, 257}, {13, 260, 300},
                                     {70, 5, 513},  {129, 128, 64}, {150, 100, 200}, {4, 300, 600}, {300, 6, 385},
                                     {2, 65, 1000}, {1, 33, 700},   {33, 1, 700},    {1, 1, 1025},  {140, 33, 1},
@@ -250,7 +249,7 @@ END_TEST
 
 /* ---- A matrix and a vector ---- */
 
-/* By the kernels for vectors: y, or its column, has no gaps then. */
+/* By the kernels for vectors, for which y is contiguous. */
 static void multiply_vector(const trial *t, bool dots) {
     ag__product p = t->p;
     char *column = room(p.m, 8);
@@ -284,7 +283,8 @@ static void check_vector_parts(const trial *t, bool dots) {
     free(whole);
 }
 
-/* The matrix lies as the kernel wants it, with or without gaps, or its elements are apart; the vector lies anyhow. */
+/* The matrix is contiguous along the kernel's axis, with or without gaps, or its elements are apart; the vector has
+ * any stride. */
 static void check_vector(trial *t, unsigned turn, double (*number)(uint64_t)) {
     static const int matrix[2][4] = {{COLUMNS, COLUMNS_INSIDE, BACKWARDS, STEPPED},
                                      {ROWS, ROWS_INSIDE, CROWDED, STEPPED}};
@@ -328,7 +328,7 @@ START_TEST(vectors) {
 }
 END_TEST
 
-/* The upper left, upper right, lower left and lower right part of y, one after the other. */
+/* The four quarters of y, one after the other. */
 static void multiply_quarters(const trial *t, int64_t row, int64_t column) {
     const int64_t bytes = (int64_t)ag_dtype_size(t->d);
     for (int quarter = 0; quarter < 4; quarter++) {
@@ -372,7 +372,7 @@ START_TEST(there_is_a_kernel) {
 }
 END_TEST
 
-/* Processors by what they can do: the best kernels are chosen whoever made it, and a choice that cannot be is none. */
+/* The best kernels for the processor's features are chosen, whatever its vendor; an impossible choice is ignored. */
 START_TEST(every_processor_has_its_best_kernels) {
     enum { AVX2 = AG__HAS_AVX2 | AG__HAS_FMA, AVX512 = AVX2 | AG__HAS_AVX512F };
     static const struct {
@@ -395,8 +395,8 @@ END_TEST
 
 /* ---- Long sums ---- */
 
-/* Equal numbers are the hardest: every addition to a running sum is rounded the same way. Their relative error is at most
- * `most`, for products of (m,k) and (k,n) as they lie and transposed, in each way that they are computed. */
+/* Equal numbers are the hardest: every addition to a running sum is rounded the same way. The relative error is at
+ * most `most`, for products of (m,k) and (k,n), transposed or not, in each way of computing them. */
 static void check_long(ag_tape *to, int64_t m, int64_t k, int64_t n, double number, double most) {
     const ag_mark mark = ag_tape_mark(to);
     const double want = (double)(float)number * (double)k;
@@ -424,7 +424,7 @@ START_TEST(long_sums_are_right) {
 }
 END_TEST
 
-/* With one element each, by which a running f32 sum stops at 2²⁴. */
+/* A running f32 sum of ones stops at 2²⁴. */
 START_TEST(the_longest_sum_is_right) {
     if (small_run()) return;
     const int64_t k = (1 << 25) + 5;
@@ -454,7 +454,8 @@ END_TEST
 
 /* ---- Memory ---- */
 
-/* Large products when memory is refused from the k-th time on: the error, or the right product; then all is as it was. */
+/* Large products with memory refused from the k-th call on: an error, or the right product; and nothing else
+ * changes. */
 typedef struct refusing {
     int64_t left;
 } refusing;
@@ -492,9 +493,9 @@ START_TEST(lacking_memory_is_an_error) {
 }
 END_TEST
 
-/* ---- Added to what y holds ---- */
+/* ---- Accumulating into y ---- */
 
-/* y = z + a·b, by what matmul does when it is told to add. */
+/* y = z + a·b, by matmul's kernel with `accumulate` set. */
 static bool add_infer(ag_infer *r) {
     ag_infer inner = *r;
     inner.n = 2;
@@ -505,7 +506,7 @@ static bool add_infer(ag_infer *r) {
 
 static bool add_eval(const ag_call *call) {
     memcpy(call->y.data, call->x[2].data, (size_t)call->y.size * ag_dtype_size(call->y.dtype));
-    ((ag_call *)(uintptr_t)call)->accumulate = true; /* the evaluator's own, which is not constant */
+    ((ag_call *)(uintptr_t)call)->accumulate = true; /* the evaluator's own call, which is not constant */
     return ag__op_matmul.eval(call);
 }
 
@@ -525,7 +526,7 @@ static ag_tensor *integers(ag_tape *to, ag_dtype d, ag_shape shape, uint64_t fir
     return x;
 }
 
-/* x as a view of something that lies otherwise: as it is, transposed, inside, with steps, backwards. */
+/* x as a view: unchanged, transposed, inside another, with steps, backwards. */
 enum { VIEWS = 5 };
 
 static ag_tensor *viewed(ag_tensor *x, int view) {
@@ -576,7 +577,7 @@ static void check_product(ag_dtype d, int64_t m, int64_t k, int64_t n, int view)
     ag_tape_rewind(tape, mark);
 }
 
-/* Where one way of computing ends and another begins: cubes, flat and tall ones, vectors. */
+/* Sizes at which the way of computing changes: cubes, flat and tall ones, vectors. */
 static const int64_t around[][3] = {
     {8, 8, 8},       {160, 160, 160}, {161, 160, 160}, {176, 176, 176}, {176, 177, 176}, {208, 208, 208},
     {208, 208, 209}, {256, 256, 256}, {257, 256, 256}, {24, 900, 800},  {25, 900, 800},  {900, 800, 24},
@@ -626,7 +627,7 @@ START_TEST(nothing_to_sum) {
 }
 END_TEST
 
-/* What y holds is gone, NaN too, unless it is added to. */
+/* Without accumulation the old y has no influence, even NaN. */
 START_TEST(old_values_do_not_show) {
     for (int i = 0; i < 2; i++)
         for (int64_t n = 4; n <= 300; n += 148) {
@@ -695,9 +696,9 @@ END_TEST
 /* ---- BLIS ---- */
 
 #if AG_HAVE_BLIS
-enum { LARGE_SIDE = AG__LIMIT(1000, 12) }; /* from which on it computes cubes */
+enum { LARGE_SIDE = AG__LIMIT(1000, 12) }; /* BLIS computes cubes from this side on */
 
-/* By BLIS and by our kernels: whole, and in parts of which the last has one row or column. */
+/* By BLIS and by our kernels: whole, and in parts, the last with one row or column. */
 START_TEST(products_by_blis) {
     trial t = {.d = AG_F64, .add = _i / 4, .m = LARGE_SIDE + 1, .n = LARGE_SIDE + 1, .k = LARGE_SIDE};
     if (small_run() && !AG_TINY_LIMITS) return;
@@ -730,7 +731,7 @@ START_TEST(products_by_blis) {
 }
 END_TEST
 
-/* Of large products all but those of f64 whose operands have neighbours in memory and do not overlap. */
+/* Large products of f64 whose operands are contiguous along an axis and do not overlap; no others. */
 START_TEST(what_blis_takes) {
     enum { N = LARGE_SIDE };
     static const struct {
@@ -753,7 +754,7 @@ START_TEST(what_blis_takes) {
 }
 END_TEST
 
-/* By name or number, if they are there and run here; else the best. BLIS would end the process. */
+/* By name or number, if BLIS has them and they run here; else the best. BLIS itself would end the process. */
 START_TEST(kernels_of_blis) {
     static const char *const none[] = {"",     " ",   "x",      "-1", "99", "4294967296", "99999999999999999999",
                                        "skx ", "1e0", "power9", "bgq"};
@@ -777,7 +778,7 @@ static ag_status large_product(ag_tape *t, int threads) {
     return ag_tape_status(t) == AG_OK && least != (double)n ? AG_ERR_RANGE : ag_tape_status(t);
 }
 
-/* What the user said stays said. */
+/* The user's environment variable is restored. */
 START_TEST(wrong_kernels_for_blis) {
     static const char *const wish[] = {"99", "-1", "no such kernels", "power9", "generic", "haswell"};
     setenv("BLIS_ARCH_TYPE", wish[_i], 1);
@@ -787,7 +788,7 @@ START_TEST(wrong_kernels_for_blis) {
 }
 END_TEST
 
-/* The address space ends ever later, so that memory is refused everywhere in turn: an error, or the product. */
+/* The limit on the address space grows, so that memory is refused everywhere in turn: an error, or the product. */
 static void multiply_in(int64_t more) {
     ag_tape *t = ag_tape_new();
     struct rlimit limit;

@@ -1,4 +1,4 @@
-/* test_memory -- through the allocator: a steady loop takes nothing, every allocation may fail, everything is given back
+/* test_memory -- the allocator: a steady loop does not allocate, every allocation may fail, everything is freed
  *
  * The subject is a whole training step: a network with a hidden layer, normalised as batchnorm does from primitives,
  * cross-entropy, gradients, momentum, running statistics. */
@@ -136,7 +136,7 @@ END_TEST
 
 /* ---- Failing allocations ---- */
 
-/* The only failure there is; it is cleared. */
+/* The tape is out of memory and has no other error, which is cleared. */
 static void expect_no_memory(ag_tape *t) {
     ck_assert_msg(ag_tape_status(t) == AG_ERR_MEMORY, "%s", ag_tape_error(t));
     ck_assert_msg(strstr(ag_tape_error(t), "memory") != NULL, "%s", ag_tape_error(t));
@@ -150,7 +150,7 @@ static void set_scattered(ag_tensor *v, uint64_t first) {
     ag_set(v, values);
 }
 
-/* Every variable as it was in the beginning, whatever part of a step was carried out. */
+/* Reset every variable, whatever part of a step was carried out. */
 static void network_reset(const network *n) {
     static const double zeros[64] = {0}, ones[HIDDEN] = {1, 1, 1, 1, 1, 1, 1};
     for (int i = 0; i < PARAMETERS; i++) {
@@ -163,8 +163,8 @@ static void network_reset(const network *n) {
     ck_assert_msg(ag_tape_status(n->tape) == AG_OK, "%s", ag_tape_error(n->tape));
 }
 
-/* Three steps on a tape of the ledger, in which one allocation fails; what it spoils is done again, and must come out
- * as if nothing had happened. */
+/* Three steps on a tape of the ledger, with one failing allocation; the failed step is repeated, and the results
+ * must be as without the failure. */
 static void train_despite(ledger *l) {
     network n;
     ag_tape *t = ag_tape_new_with(&l->allocator);
@@ -213,7 +213,7 @@ START_TEST(memory_may_run_out_for_good) {
             network_open(&n, t);
             network_step(&n);
             if (ag_tape_status(t) != AG_OK) expect_no_memory(t);
-            network_step(&n); /* a program that does not look either */
+            network_step(&n); /* a program that ignores errors */
         }
         ag_tape_free(t);
         ledger_close(&l);
@@ -222,7 +222,7 @@ START_TEST(memory_may_run_out_for_good) {
 }
 END_TEST
 
-/* What was recorded before the failure is still good: it is evaluated again as it stands. */
+/* Nodes recorded before the failure stay valid: they are evaluated again unchanged. */
 START_TEST(an_evaluation_can_be_repeated_after_a_failure) {
     learn_what_is_right();
     ledger l = {.failed = true};
@@ -237,7 +237,7 @@ START_TEST(an_evaluation_can_be_repeated_after_a_failure) {
         ck_assert_int_eq(ag_tape_status(t), AG_OK);
         l.fail_at = l.calls + k;
         ag_status status = ag_eval_all(PARAMETERS, dp);
-        ck_assert(status == AG_OK || l.failed); /* without memory for a plan, the reference evaluator helps out */
+        ck_assert(status == AG_OK || l.failed); /* without memory for a plan, the reference evaluator runs */
         if (status != AG_OK) expect_no_memory(t);
         ck_assert_msg(ag_item(loss) == want[0], "%s", ag_tape_error(t));
         ck_assert_int_eq(ag_eval_all(PARAMETERS, dp), AG_OK);
@@ -291,7 +291,7 @@ START_TEST(live_counts_values) {
     ag_tape_rewind(tape, mark);
     ck_assert_int_eq(ag_tape_memory(tape).live, before);
     ck_assert_int_ge(ag_tape_memory(tape).peak_live - before, bytes);
-    ck_assert_int_ge(ag_tape_memory(tape).held, bytes); /* recycled, not given back */
+    ck_assert_int_ge(ag_tape_memory(tape).held, bytes); /* recycled, not freed */
     ag_tape_trim(tape);
     ck_assert_int_lt(ag_tape_memory(tape).held, bytes);
     ck_assert_int_eq(ag_tape_memory(tape).held, tape_ledger.outstanding);
@@ -351,7 +351,7 @@ START_TEST(a_rewound_tensor_is_refused) {
 }
 END_TEST
 
-/* Something of any size in the arena, and some nodes. */
+/* An arena block of any size, and some nodes. */
 static void record_anything(ag_tape *t, ag_tensor *x, uint64_t seed) {
     char label[300] = "";
     memset(label, 'a', (size_t)(seed * 37 % 299));
@@ -383,8 +383,7 @@ static bool refused_everywhere(ag_tape *t, ag_tensor *x, ag_tensor *old) {
     return refused == uses && nil;
 }
 
-/* What was released and is used again is refused, or if there is a new tensor in its place, is that one; nothing is read
- * that is none. */
+/* A rewound handle is refused, or is the new tensor in its slot; nothing else is read as a tensor. */
 START_TEST(a_handle_is_a_tensor_or_refused) {
     if (_i % 2) setenv("AG_CHECK", "1", 1);
     ag_tape *t = ag_tape_new_with(&tape_ledger.allocator);
@@ -438,7 +437,7 @@ END_TEST
 
 /* ---- Gaps ---- */
 
-/* Of a size that a block has exactly, or nearly, as of any other; whatever was in the block before. */
+/* For values that fill a block exactly, nearly or partly, whatever was in the block before. */
 START_TEST(nothing_is_usable_behind_a_value) {
     for (int round = 0; round < 2; round++) {
         ag_mark mark = ag_tape_mark(tape);

@@ -1,4 +1,4 @@
-/* test_nn -- layers, losses and optimisers against closed forms, against PyTorch, and with what must be refused
+/* test_nn -- layers, losses and optimisers: against closed forms, against PyTorch, and refused calls
  *
  * N samples, C features or classes; g is a cotangent. Closed forms are written out in plain loops. */
 #include "nn/nn.h"
@@ -10,7 +10,7 @@
 #include "tests/golden/nn.h"
 #include "tests/support.h"
 
-/* 1e-10 relative, in units of the last place of f64, and what rounding alone may do to a few dozen numbers. */
+/* 1e-10 relative, in units of the last place of f64; and the rounding error of a few dozen numbers. */
 static const double CLOSED_FORM = 1e-10 * 0x1p52, ROUNDING = 64;
 
 #define COUNT(array) ((int64_t)(sizeof(array) / sizeof *(array)))
@@ -124,7 +124,7 @@ START_TEST(test_dropout_of_nothing_is_an_error) {
         ck_assert(ag_is_nil(y));
         expect_error(NULL, AG_ERR_NULL, "dropout", "test_nn.c:");
     }
-    double two = 2, three = 3; /* of a variable, in evaluation, it is the present value */
+    double two = 2, three = 3; /* in evaluation, dropout of a variable is its present value */
     ag_tensor *v = ag_variable(tape, AG_F64, AG_SCALAR, &two), *y = ag_dropout(v, 0.5, false);
     ag_set(v, &three);
     expect_item(y, 2);
@@ -153,7 +153,7 @@ START_TEST(test_dropout_gradient_goes_where_the_value_went) {
     ck_assert_double_eq(ag_item(ag_max(ag_abs(ag_sub(ag_mul(dx, in), out)))), 0);
     ag_vjp(1, &y, &ones, 1, &x, &dx, 0);
     ck_assert(isfinite(ag_item(ag_sum(dx))));
-    /* a value that is dropped has no influence at all */
+    /* a dropped value has no influence */
     ag_tensor *poison = ag_full(tape, AG_F64, AG_SHAPE(1000), NAN);
     ag_tensor *dropped = ag_equal(ag_dropout(poison, 0.5, true), ag_scalar(tape, AG_F64, 0));
     ck_assert_double_eq_tol(ag_item(ag_mean(ag_cast(dropped, AG_F64))), 0.5, 0.1);
@@ -177,7 +177,7 @@ END_TEST
 
 enum { MOST = 1024 };
 
-/* Everything that one derives by hand, for given z, gamma, beta and g = dL/dy. */
+/* Everything derived by hand, for given z, gamma, beta and g = dL/dy. */
 typedef struct closed {
     int64_t n, c;
     double z[MOST], g[MOST], gamma[MOST], beta[MOST], epsilon;
@@ -268,8 +268,7 @@ static void expect_closed_forms(const closed *f) {
     expect_near(d[4], f->c, f->dmean, CLOSED_FORM, 0.1);
     expect_near(d[5], size, f->dz, CLOSED_FORM, 0.1);
     expect_near(d[5], size, f->dz_short, CLOSED_FORM, 0.1);
-    for (int64_t j = 0; j < f->c;
-         j++) { /* the second path of the mean comes to nothing, in both ways of computing it */
+    for (int64_t j = 0; j < f->c; j++) { /* the second path of the mean is 0, computed either way */
         double scale = 1 + fabs(f->dvar[j]);
         ck_assert_double_le(fabs(ag_element(by_variance, j)), 1e-13 * scale);
         ck_assert_double_le(fabs(f->dmean_by_var[j]), 1e-13 * scale);
@@ -294,7 +293,7 @@ START_TEST(test_batchnorm_mean_is_one_node_with_two_uses) {
     ag_batchnorm_nodes at;
     ag_tensor *z = f64(AG_SHAPE(6, 4), f.z), *g = f64(AG_SHAPE(6, 4), f.g);
     ag_tensor *y = ag_batchnorm_apply_nodes(&layer, z, true, &at), *d[3];
-    /* With another value in the place of the mean, the path through the variance no longer vanishes. */
+    /* With another value instead of the mean, the path through the variance does not vanish. */
     ag_tensor *elsewhere = ag_add_scalar(at.mean, 0.5), *centred = ag_sub(z, elsewhere);
     ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(0), true),
               *dv = ag_ones(tape, AG_F64, AG_SHAPE(1, 4));
@@ -331,8 +330,8 @@ END_TEST
 
 /* ---- Batch normalisation against PyTorch ---- */
 
-/* PyTorch lets the unbiased variance run, and ours the biased one; from 1, with `kept` left of that 1 after the steps,
- * what has come in since is in the ratio (N−1)/N. */
+/* PyTorch keeps the running unbiased variance, and we the biased one. Both start from 1, of which `kept` remains
+ * after the steps; the rest is in the ratio (N−1)/N. */
 static void expect_running_var(ag_tensor *x, const double theirs[3], double kept) {
     double ours[3];
     for (int j = 0; j < 3; j++) ours[j] = kept + (theirs[j] - kept) * 6 / 7;
@@ -449,7 +448,7 @@ START_TEST(test_batchnorm_refuses) {
     ag_batchnorm_apply(&layer, ag_zeros(tape, AG_F32, AG_SHAPE(2, 3)), false);
     expect_error(tape, AG_ERR_DTYPE, "batchnorm_apply", "the input is f32, and the layer f64", "running mean");
     layer.running_var = ag_ones(tape, AG_F64, AG_SHAPE(1, 3));
-    ag_batchnorm_apply(&layer, z, true); /* the mean is not changed either */
+    ag_batchnorm_apply(&layer, z, true); /* nor is the mean changed */
     expect_error(tape, AG_ERR_TAPE, "batchnorm_apply", "the running variance must be a variable", "test_nn.c:");
     ag_batchnorm_apply(&layer, z, false);
     expect_ok(tape);
@@ -733,7 +732,7 @@ START_TEST(test_optimisers_refuse) {
 }
 END_TEST
 
-/* The status is returned, and the words, with the caller's line, are on the tape; where no tape is known, on the thread. */
+/* The status is returned, and the message, with the caller's line, is on the tape or, without a tape, on the thread. */
 #define REFUSES(t, call, status, ...)                                                                                  \
     do {                                                                                                               \
         ck_assert_int_eq(call, status);                                                                                \
@@ -818,7 +817,7 @@ START_TEST(test_optimisers_refuse_parameters_that_are_none) {
 }
 END_TEST
 
-/* Each number of each optimiser, in turn, at what it must not be; then the step is as if nothing had been. */
+/* Each number of each optimiser is invalid in turn; a later valid step is as if nothing had happened. */
 START_TEST(test_optimisers_refuse_numbers_out_of_bounds) {
     ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), *g = ag_ones(tape, AG_F64, AG_SHAPE(2));
     ag_slot s[3];
@@ -868,7 +867,7 @@ START_TEST(test_optimisers_refuse_numbers_out_of_bounds) {
 }
 END_TEST
 
-/* After any number of steps, the last of them included: there the factors are 1. */
+/* After any number of steps, up to the maximum, where the factors are 1. */
 START_TEST(test_adam_counts_to_the_end) {
     ag_tensor *p = ag_parameter(tape, AG_F64, AG_SCALAR, &(double){1}), *g = ag_scalar(tape, AG_F64, 1);
     ag_slot slot;
@@ -929,7 +928,7 @@ START_TEST(test_clipping_scales_all_gradients_together) {
     double factor = 6.5 / (13 + 1e-6);
     expect_near(g[0], 2, ((double[]){3 * factor, 4 * factor}), ROUNDING, 1);
     expect_near(g[1], 1, (double[]){12 * factor}, ROUNDING, 1);
-    expect_near(ag_clip_norm(2, g, 7), 1, (double[]){13 * factor}, ROUNDING, 1); /* short enough: as they were */
+    expect_near(ag_clip_norm(2, g, 7), 1, (double[]){13 * factor}, ROUNDING, 1); /* short enough: unchanged */
     expect_near(g[1], 1, (double[]){12 * factor}, ROUNDING, 1);
     ag_tensor *zero = ag_zeros(tape, AG_F64, AG_SHAPE(3));
     expect_list(ag_clip_norm(1, &zero, 1), 0);

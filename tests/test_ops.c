@@ -1,8 +1,8 @@
-/* test_ops -- every operation by the table of cases, and what the table cannot say
+/* test_ops -- every operation by the table of cases, and tests beyond the table
  *
  *     test_ops --list     prints the cases and their inputs, for golden.py
  *
- * A table test runs once a case; its failures begin with the case's name. */
+ * A table test runs once for each case; its failures begin with the case's name. */
 #include "tests/cases.h"
 
 #include <inttypes.h>
@@ -94,7 +94,7 @@ START_TEST(every_operation_has_what_its_kind_needs) {
                      : op->kind == AG_KIND_REDUCTION ? op->reduction != NULL
                      : op->kind == AG_KIND_VIEW      ? op->infer != NULL
                                                      : op->eval != NULL;
-        ck_assert_msg(whole, "%s lacks what it is evaluated by", op->name);
+        ck_assert_msg(whole, "%s has no function that evaluates it", op->name);
         for (int k = 0; k < i; k++) ck_assert_str_ne(ag_op_at(k)->name, op->name);
     }
 }
@@ -129,7 +129,7 @@ START_TEST(values_are_golden) {
 }
 END_TEST
 
-/* The inputs that a case may be differentiated by: those whose dtype is the case's. */
+/* The inputs by which a case can be differentiated: those of the case's dtype. */
 static int free_inputs(const op_case *c, ag_tensor *const x[], ag_tensor *chosen[CASE_INPUTS]) {
     int n = 0;
     for (int i = 0; i < c->n; i++)
@@ -151,7 +151,7 @@ static int gradients(const op_case *c, ag_tensor *y, ag_tensor *const x[], ag_te
     return n;
 }
 
-/* What the slope at NaN is, or next to overflow, where the order of factors decides, is nobody's convention. */
+/* There is no convention for the slope at NaN, nor near overflow, where the order of factors decides. */
 static bool defined_at(double x) { return !isnan(x) && (isinf(x) || fabs(x) < 1e300); }
 
 static void expect_near_element(const op_case *c, ag_tensor *x, int64_t k, double want) {
@@ -238,7 +238,7 @@ START_TEST(f32_is_f64_rounded) {
 }
 END_TEST
 
-/* ---- The same elements in other places ---- */
+/* ---- The same elements in other layouts ---- */
 
 enum { PLACES = 6 };
 
@@ -253,7 +253,7 @@ static bool next_index(const ag_shape *shape, int64_t index[AG_MAX_RANK]) {
     return false;
 }
 
-/* Where element `index` of a tensor goes in the larger memory that a place cuts it from, and what that is. */
+/* The larger tensor that a place cuts x from, and the index of an element in it. */
 static void base_shape(int place, const ag_shape *shape, ag_shape *base) {
     *base = *shape;
     int last = shape->rank - 1;
@@ -287,7 +287,7 @@ static ag_tensor *cut(int place, ag_tensor *base) {
     return base;
 }
 
-/* A view that equals x, with garbage around its elements. */
+/* A view equal to x, with garbage around its elements. */
 static ag_tensor *placed(ag_tensor *x, int place) {
     ag_shape shape = ag_shape_of(x), base;
     if (shape.rank == 0) return x;
@@ -386,9 +386,9 @@ START_TEST(eager_tapes_give_the_same_bits) {
 }
 END_TEST
 
-/* ---- Bad inputs, which every operation must refuse in the same way ---- */
+/* ---- Invalid inputs, which every operation must refuse in the same way ---- */
 
-/* "sum" of "sum_over 0,2 kept": what was called; the two forms of a reduction go by one name. */
+/* The called function: "sum" of "sum_over 0,2 kept"; the two forms of a reduction have one name. */
 static const char *call_name(const op_case *c) {
     static char name[40];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(c->name, " "), c->name);
@@ -397,7 +397,7 @@ static const char *call_name(const op_case *c) {
     return name;
 }
 
-/* Calls that the table makes of several: which of them refuses is not told. */
+/* Cases of several calls: any of them may refuse. */
 static bool is_chain(const op_case *c) {
     static const char *const chains[] = {"gate", "contiguous", "tanh_slope", "sigmoid_slope"};
     for (int i = 0; i < 4; i++)
@@ -405,10 +405,10 @@ static bool is_chain(const op_case *c) {
     return false;
 }
 
-/* What these broadcast before they look closer stays on the tape. */
+/* These broadcast before they check further; those nodes stay on the tape. */
 static bool leaves_nodes(const op_case *c) { return is_chain(c) || strncmp(c->name, "scatter_add", 11) == 0; }
 
-/* The call has failed, with nothing recorded, and says its own name or the operation's. */
+/* The call has failed, recorded nothing, and names itself or the operation. */
 static void expect_refused(const op_case *c, ag_dtype d, ag_tensor *y, ag_tape *t, ag_status status, const char *piece,
                            int64_t nodes) {
     expecting(case_title(c, d));
@@ -416,7 +416,7 @@ static void expect_refused(const op_case *c, ag_dtype d, ag_tensor *y, ag_tape *
     ck_assert_ptr_nonnull(y);
     ck_assert_msg(ag_is_nil(y), "%s: not nil", case_title(c, d));
     ck_assert_msg(is_chain(c) || strstr(text, call_name(c)) == text || (c->op && strstr(text, c->op) == text),
-                  "%s: the message does not begin with the call: \"%s\"", case_title(c, d), text);
+                  "%s: the message does not begin with the call's name: \"%s\"", case_title(c, d), text);
     expect_error(t, status, piece);
     ck_assert_msg(leaves_nodes(c) || ag_tape_memory(tape).nodes == nodes, "%s: %" PRId64 " nodes of a failed call stay",
                   case_title(c, d), ag_tape_memory(tape).nodes - nodes);
@@ -499,7 +499,7 @@ END_TEST
 START_TEST(tensors_of_another_tape_are_refused) {
     op_case c = case_at(_i);
     ag_dtype d = some_dtype(&c);
-    if (is_chain(&c) || strncmp(c.name, "greater", 7) == 0) return; /* recorded the other way round */
+    if (is_chain(&c) || strncmp(c.name, "greater", 7) == 0) return; /* recorded with exchanged inputs */
     ag_tape *stranger = ag_tape_new();
     ag_tensor *x[CASE_INPUTS], *strange[CASE_INPUTS];
     case_inputs(&c, d, tape, x);
@@ -521,7 +521,7 @@ START_TEST(rewound_tensors_are_refused) {
     op_case c = case_at(_i);
     ag_dtype d = some_dtype(&c);
     ag_tensor *x[CASE_INPUTS], *gone[CASE_INPUTS];
-    if (under_asan() || under_valgrind()) return; /* which say so themselves: see test_memory */
+    if (under_asan() || under_valgrind()) return; /* which report the use themselves: see test_memory */
     case_inputs(&c, d, tape, x);
     ag_mark mark = ag_tape_mark(tape);
     case_inputs(&c, d, tape, gone);
@@ -576,7 +576,7 @@ END_TEST
 
 /* ---- Failing allocations ---- */
 
-/* The whole life of a case on a tape of the ledger; whether it succeeded, with the first output element in *y0. */
+/* A whole run of a case on a tape of the ledger; returns whether it succeeded, with the first output element in *y0. */
 static bool live_once(ledger *l, const op_case *c, ag_dtype d, double *y0) {
     ag_tape *t = ag_tape_new_with(&l->allocator);
     if (!t) return false;
@@ -787,7 +787,7 @@ static const struct {
     const char *name;
     ag_tensor *(*call)(ag_tensor *x);
     long double (*reference)(long double x);
-    double low, high; /* evenly; or, if low is positive, evenly in the logarithm */
+    double low, high; /* uniform; or, if low is positive, uniform in the logarithm */
     double ulps;
 } functions[] = {
     {"exp", ag_exp, expl, -110, 90, 2},
@@ -872,7 +872,7 @@ START_TEST(powers_are_exact_over_their_range) {
 }
 END_TEST
 
-/* ---- Sizes: strips, threads and blocks have their edges where no small case comes ---- */
+/* ---- Sizes at the edges of strips, threads and blocks ---- */
 
 static const int64_t sizes[] = {1, 2, 15, 16, 17, 1023, 1024, 1025, 4096, 5000};
 enum { SIZES = sizeof sizes / sizeof *sizes };
@@ -895,7 +895,8 @@ START_TEST(elementwise_at_many_sizes) {
 }
 END_TEST
 
-/* Numbers 0, 1, … in a large block, seen through strides and broadcasting of all sorts: each element says where it is from. */
+/* Numbers 0, 1, … in a large block, viewed with strides and broadcasting of all sorts: each element shows its
+ * origin. */
 START_TEST(copies_of_views_at_many_sizes) {
     static const int64_t extent[][3] = {{1, 1, 1}, {3, 17, 33},  {5, 64, 16}, {2, 130, 70},
                                         {7, 5, 3}, {1, 1, 2000}, {40, 1, 9},  {4, 6, 7}};
@@ -1000,7 +1001,7 @@ START_TEST(sums_are_pairwise) {
     ck_assert_double_le(fabs(ag_element(ag_sum_over(ag_transpose(columns, 0, 1), AG_AXES(1), false), 2) - want / 4),
                         1e-6 * want);
     ag_tensor *shifted = ag_add_scalar(scattered(tape, AG_F32, AG_SHAPE(4096), 0), 4096);
-    double variance = ag_item(ag_var(shifted, 0)); /* of the two-pass kind: nothing is lost to the large mean */
+    double variance = ag_item(ag_var(shifted, 0)); /* two passes: a large mean costs no accuracy */
     ck_assert_double_le(fabs(variance - 1.0 / 3), 0.02);
 }
 END_TEST
@@ -1083,7 +1084,7 @@ START_TEST(uniform_numbers_are_uniform) {
         ck_assert_double_le(fabs(ag_item(ag_mean(x)) - 1), 0.04);
         ck_assert_double_le(fabs(ag_item(ag_var(x, 1)) - 16.0 / 12), 0.04);
         ag_tensor *next = ag_mul(ag_slice(x, 0, 1, AG_END, 1), ag_slice(x, 0, 0, -1, 1));
-        ck_assert_double_le(fabs(ag_item(ag_mean(next)) - 1), 0.08); /* neighbours do not hang together */
+        ck_assert_double_le(fabs(ag_item(ag_mean(next)) - 1), 0.08); /* neighbours are not correlated */
     }
     expect_list(ag_uniform(tape, AG_F64, AG_SHAPE(2), 5, 5), 5, 5);
 }
@@ -1113,7 +1114,7 @@ START_TEST(random_numbers_repeat_with_the_seed) {
     ag_tape_seed(tape, 42);
     ag_tensor *a2 = ag_uniform(tape, AG_F64, AG_SHAPE(100), 0, 1), *b2 = ag_uniform(tape, AG_F64, AG_SHAPE(100), 0, 1);
     ag_tensor *c2 = ag_normal(tape, AG_F32, AG_SHAPE(101), 0, 1);
-    ag_eval(b2); /* in another order than the first ones */
+    ag_eval(b2); /* in another order than the first draws */
     expect_same(a, a2);
     expect_same(b, b2);
     expect_same(c, c2);
@@ -1171,7 +1172,7 @@ int main(int argc, char **argv) {
     tcase_add_test(corner, integers_are_whole_and_wrap);
     tcase_add_test(corner, casts_saturate);
     TCase *range = tape_group(suite, "ranges");
-    if (!under_valgrind()) { /* whose long double is no longer than double, and so no reference */
+    if (!under_valgrind()) { /* its long double is no longer than double, and so no reference */
         tcase_add_loop_test(range, functions_are_exact_over_their_range, 0, 2 * FUNCTIONS);
         tcase_add_loop_test(range, powers_are_exact_over_their_range, 0, 2);
     }

@@ -1,7 +1,7 @@
-/* test_plans -- when a plan is made, what it is taken for, and how long it is kept
+/* test_plans -- when a plan is made, for which structures it is used, and how long it is kept
  *
- * Every program here runs on one tape after others that differ from it in a single attribute, so that a plan which is
- * taken for the wrong structure shows itself. A build with -Dcollide=true makes all structures have one hash. */
+ * Every program here runs on one tape after others that differ from it in a single attribute, so that a plan used
+ * for the wrong structure shows. A build with -Dcollide=true makes all structures have one hash. */
 #include "autograd/tape/limits.h"
 #include "tests/support.h"
 
@@ -56,12 +56,11 @@ static ag_tensor *a_permutation(ag_tensor *a, ag_tensor *b, int v) {
 static ag_tensor *a_flip(ag_tensor *a, ag_tensor *b, int v) {
     return ag_mul(v == 3 ? ag_flip(ag_flip(a, 0), 2) : ag_flip(a, v), b);
 }
-static ag_tensor *a_slice(ag_tensor *a, ag_tensor *b,
-                          int v) { /* of one shape, from another place, or at another step */
+static ag_tensor *a_slice(ag_tensor *a, ag_tensor *b, int v) { /* of one shape, with another start or step */
     ag_tensor *one = ag_slice(ag_exp(a), 0, v % 3, v % 3 + 2, 1);
     return ag_mul(one, ag_slice(b, 0, v == 3 ? 2 : 0, v == 3 ? 4 : 2, 1));
 }
-static ag_tensor *a_shape(ag_tensor *a, ag_tensor *b, int v) { /* of as many elements */
+static ag_tensor *a_shape(ag_tensor *a, ag_tensor *b, int v) { /* with the same number of elements */
     ag_shape all[VARIANTS] = {AG_SHAPE(64), AG_SHAPE(8, 8), AG_SHAPE(2, 32), AG_SHAPE(4, 4, 4)};
     ag_tensor *x = ag_reshape(ag_exp(a), all[v]);
     return ag_sum_over(ag_mul(x, ag_reshape(b, all[v])), AG_AXES(-1), false);
@@ -82,7 +81,7 @@ static ag_tensor *equal_numbers(ag_tensor *a, ag_tensor *b, int v) {
     return ag_sub(ag_rdiv_scalar(number[v][0], a), ag_mul(b, ag_rdiv_scalar(number[v][1], a)));
 }
 
-/* More numbers than are told apart from what they are; the last is one of them, or another. */
+/* More numbers than are compared with each other; the last is one of them, or another. */
 static ag_tensor *many_numbers(ag_tensor *a, ag_tensor *b, int v) {
     static const int again[VARIANTS] = {1, AG__NUMBERS + 2, AG__NUMBERS + 3, AG__NUMBERS + 9};
     ag_tensor *y = b;
@@ -145,7 +144,7 @@ static const twins all_twins[] = {{"cast", a_cast},
                                   {"number of inputs", the_number_of_inputs},
                                   {"draw", a_draw}};
 
-/* What the variant gives on a tape of its own, by the reference, as it is found on `onto`. */
+/* The variant's result, by the reference on a tape of its own, as a tensor on `onto`. */
 static ag_tensor *expected(const twins *t, int variant, ag_tape *onto) {
     ag_tape *own = ag_tape_new();
     ag_tape_set_evaluator(own, AG_EVALUATOR_REFERENCE);
@@ -176,7 +175,7 @@ START_TEST(a_plan_is_taken_for_its_own_structure_only) {
 }
 END_TEST
 
-/* Which values are wanted afterwards is part of a structure as well. */
+/* A structure includes which values are wanted afterwards. */
 START_TEST(a_plan_gives_what_is_wanted) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(300), 0);
@@ -195,10 +194,10 @@ START_TEST(a_plan_gives_what_is_wanted) {
 }
 END_TEST
 
-/* ---- Automatically: by the reference first, then by a plan, to the same bits ---- */
+/* ---- Automatic: by the reference first, then by a plan, with the same bits ---- */
 
-/* Sums that a plan of large tensors would take in another order: over everything beside a bias for each column, beside
- * sums of rows, and with products. */
+/* Sums that a plan of large tensors would order differently: over everything with a bias for each column, with sums
+ * of rows, and with products. */
 static ag_tensor *ordered_sums(ag_tensor *x, ag_tensor *w, ag_tensor *b, ag_tensor **dw) {
     ag_tensor *h = ag_tanh(ag_add(ag_matmul(x, w), b)), *rows = ag_sum_over(ag_exp(h), AG_AXES(1), true);
     ag_tensor *loss = ag_add(ag_sum(ag_div(h, rows)), ag_mean(ag_square(ag_sub(h, b))));
@@ -251,7 +250,7 @@ static bool has_region(void) {
     return false;
 }
 
-/* Elements on average, and at which visit there is a region. */
+/* The average number of elements, and the visit at which there is a region. */
 START_TEST(what_is_planned_depends_on_sizes) {
     static const struct {
         int64_t elements;
@@ -284,7 +283,7 @@ END_TEST
 
 typedef struct trial {
     double loss;
-    int64_t live; /* bytes of values when the loss is known */
+    int64_t live; /* bytes of values after the loss is computed */
 } trial;
 
 static trial try_loss(ag_tensor *x, ag_tensor *w, ag_tensor **dw, bool first) {
@@ -314,7 +313,7 @@ START_TEST(a_gradient_that_never_comes_is_not_waited_for) {
     ck_assert_int_eq(second.live, first.live);
     ck_assert_int_lt(third.live + 15 * 5000 * 8, first.live);
     ck_assert(first.loss == third.loss);
-    ck_assert(try_loss(x, w, &after, true).loss == first.loss); /* not expected, but right */
+    ck_assert(try_loss(x, w, &after, true).loss == first.loss); /* right, though not expected */
     ck_assert_int_eq(try_loss(x, w, NULL, true).live, first.live);
     ck_assert(try_loss(x, w, &before, false).loss == first.loss);
     for (int i = 0; i < 5; i++) /* evaluated, differentiated, and so on: always expected */
@@ -325,7 +324,7 @@ START_TEST(a_gradient_that_never_comes_is_not_waited_for) {
 }
 END_TEST
 
-/* A sum with a product would be taken in another order if the other summand need not be kept. */
+/* A sum with a product would have another order if the other summand were not kept. */
 START_TEST(what_is_not_kept_changes_no_bit) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
     ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(100, 900), 1), *first = NULL,
@@ -364,7 +363,7 @@ END_TEST
 
 /* ---- Numbers that change ---- */
 
-/* A rate that decays, moments whose correction changes, as an attribute and as a constant: a step of training. */
+/* A training step with a decaying rate and changing corrections of moments, as an attribute and as a constant. */
 static void numbered_step(ag_tensor *p, ag_tensor *moment, int step) {
     double rate = 1.0 / (3 + step), keep = 1 - 1.0 / (2 + step);
     ag_tensor *y = ag_sum(ag_square(ag_add_scalar(ag_tanh(p), keep))), *dp = NULL;
@@ -374,7 +373,7 @@ static void numbered_step(ag_tensor *p, ag_tensor *moment, int step) {
     ag_assign(p, ag_sub(p, ag_scale(ag_div_scalar(m, keep), rate)));
 }
 
-/* The parameter after some steps; *calls is how often the second half of them asked the allocator for memory. */
+/* The parameter after some steps; *calls: allocations in their second half. */
 static ag_tensor *trained(ag_tape *t, int64_t size, int64_t *calls) {
     enum { STEPS = 40 };
     ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(size), 0), *p = ag_parameter_from(x), *moment = ag_variable_from(x);
@@ -425,7 +424,7 @@ START_TEST(evaluations_of_many_chunks_find_their_plans) {
 }
 END_TEST
 
-/* What pays only when it comes again does not pay if it has to be planned each time. All of it is one chunk. */
+/* A plan that pays only when its structure recurs does not pay if it is made each time. All nodes are one chunk. */
 static void expect_plain_for_want_of_room(int64_t nodes) {
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(AG__FEW), 0);
     ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
@@ -441,8 +440,8 @@ static void expect_plain_for_want_of_room(int64_t nodes) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
 }
 
-/* More plans than may be kept: their bytes are bounded, what comes in a circle keeps those that have room, and a new
- * structure is planned all the same. */
+/* More plans than may be kept: their bytes are bounded, structures in a cycle keep the plans that have room, and a
+ * new structure is planned all the same. */
 START_TEST(plans_have_a_bounded_number_of_bytes) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2), 0);
@@ -467,7 +466,7 @@ START_TEST(plans_have_a_bounded_number_of_bytes) {
     }
     ck_assert_int_gt(kept, structures / 4);
     if (nodes + structures + 50 <= AG__CHUNK) expect_plain_for_want_of_room(nodes + structures + 50);
-    for (int i = 0; i < 1000; i++) run_structure(0); /* the others grow stale, and make room */
+    for (int i = 0; i < 1000; i++) run_structure(0); /* the others become old, and are dropped */
     int64_t calls = 0;
     for (int i = 0; i < 5; i++) {
         calls = tape_ledger.calls;

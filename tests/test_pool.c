@@ -1,7 +1,7 @@
 /* test_pool -- threads where the system refuses them, in children of fork, with many callers at once
  *
- * Linked so that pthread_create is ours: it counts, refuses, and puts threads on stacks that it can look at. What needs a
- * pool without threads runs in a child of fork, which has none; there a failed `require` ends the child. */
+ * Linked so that pthread_create is ours: it counts, refuses, and gives threads stacks that can be inspected. Tests
+ * that need a pool without threads run in a child of fork; there a failed `require` ends the child. */
 #define _GNU_SOURCE
 
 #include "autograd/report/report.h"
@@ -35,16 +35,16 @@
         }                                                                                                              \
     } while (0)
 
-enum { PATIENCE = 120 }; /* seconds after which a child hangs */
+enum { PATIENCE = 120 }; /* seconds after which a child counts as hung */
 
-/* What other threads held is nobody's in a child. */
+/* Memory of other threads leaks in a child. */
 static void leave_leaks(void) {
 #ifdef VALGRIND_CLO_CHANGE
     VALGRIND_CLO_CHANGE("--leak-check=no");
 #endif
 }
 
-/* What it does in a child of its own, which must end well. */
+/* Run `body` in a child, which must end well. */
 static pid_t begin_child(void (*body)(void)) {
     fflush(NULL);
     pid_t child = fork();
@@ -73,7 +73,7 @@ static void pause_for(long microseconds) {
 
 static struct {
     atomic_int asked, given;
-    int refuse_after; /* so many are given */
+    int refuse_after; /* this many are created */
     bool own_stacks;
     char *stack[64];
     size_t bytes[64];
@@ -111,7 +111,7 @@ enum { MOST = 3000 };
 
 typedef struct shares {
     atomic_int runs[MOST], running;
-    int64_t slow; /* microseconds that each but the first takes */
+    int64_t slow; /* microseconds of each but the first */
 } shares;
 
 static void count_share(void *s_, int i, int n) {
@@ -122,7 +122,7 @@ static void count_share(void *s_, int i, int n) {
     s->running--;
 }
 
-/* Whether each share of a call has been run once. */
+/* Whether each share of a call ran once. */
 static bool each_once(shares *s, int n) {
     for (int i = 0; i < MOST; i++) s->runs[i] = 0;
     ag__parallel(n, count_share, s);
@@ -137,7 +137,7 @@ enum { NUMBERS = sizeof numbers_of_shares / sizeof *numbers_of_shares };
 static void run_all_numbers(void) {
     static shares s;
     for (int i = 0; i < NUMBERS; i++) {
-        if (under_valgrind() && numbers_of_shares[i] > 64) break; /* which has no room for so many threads */
+        if (under_valgrind() && numbers_of_shares[i] > 64) break; /* which cannot run so many threads */
         require(each_once(&s, numbers_of_shares[i]));
     }
 }
@@ -147,7 +147,7 @@ END_TEST
 
 /* ---- Programs ---- */
 
-/* One number that depends on many: products, sums, elementwise operations, copies, random numbers. */
+/* A number that depends on products, sums, elementwise operations, copies and random numbers. */
 static double work_on(ag_tape *t) {
     const int64_t n = small_run() ? 100000 : 200000;
     ag_tape_seed(t, 5);
@@ -168,7 +168,7 @@ static double work(int n) {
     return r;
 }
 
-static double alone; /* what comes out, on one thread */
+static double alone; /* the result on one thread */
 
 START_TEST(the_number_of_threads_changes_between_evaluations) {
     ag_tape *t = ag_tape_new();
@@ -196,7 +196,7 @@ static void work_where_some_are_refused(void) {
     threads.refuse_after = 1 << 30;
     for (int i = 0; i < 5000; i++) ag__parallel(8, count_share, &s);
     require(each_once(&s, 8));
-    require(threads.given == before + 7); /* as soon as there are some again */
+    require(threads.given == before + 7); /* as soon as the system creates some again */
 }
 
 static void work_where_all_are_refused(void) {
@@ -307,7 +307,7 @@ typedef struct owner {
     int next;
 } owner;
 
-/* In place, and in order. */
+/* Each share runs on its owner, in order. */
 static void check_owner(void *o_, int i, int n) {
     owner *o = o_;
     if (n == 5 && i == o->next && pthread_equal(pthread_self(), o->thread)) o->next++;
@@ -332,7 +332,7 @@ START_TEST(a_call_from_within_a_share_runs_in_place) {
 }
 END_TEST
 
-/* Operations whose own computing evaluates other tapes. */
+/* Operations whose eval evaluates other tapes. */
 static bool eval_evaluates(const ag_call *call) {
     double r = work(3);
     for (int64_t i = 0; i < call->y.size; i++) ((double *)call->y.data)[i] = r;
@@ -386,7 +386,7 @@ static void handle(int number) {
     handled++;
 }
 
-/* A signal that this thread blocks waits for it, even while threads of the pool run. */
+/* A signal that this thread blocks stays pending, even while threads of the pool run. */
 static void work_while_signalled(void) {
     sigset_t set, former;
     struct sigaction action = {.sa_handler = handle};
@@ -428,7 +428,7 @@ static void *call_until_cancelled(void *s) {
     pthread_cleanup_pop(0);
 }
 
-/* It sleeps until the other shares are done, and must not be cancelled there: the job is on its stack. */
+/* A caller that waits for the other shares must not be cancelled: the job is on its stack. */
 START_TEST(a_caller_is_not_cancelled_within_a_call) {
     under_way.slow = 3000;
     for (int i = 0; i < 10; i++) {
@@ -443,7 +443,7 @@ END_TEST
 
 /* ---- Stacks ---- */
 
-/* Bytes that have been used of a stack, which grows downwards. */
+/* Used bytes of a stack, which grows downwards. */
 static size_t used_of_stack(int number) {
     size_t below = 0;
     while (below < threads.bytes[number] && threads.stack[number][below] == 0x5a) below++;
@@ -477,7 +477,7 @@ static void look_at_stacks(void) {
 START_TEST(a_threads_stack_is_twice_what_our_own_loops_need) { in_child(look_at_stacks); }
 END_TEST
 
-/* ---- How many by default ---- */
+/* ---- The default number ---- */
 
 static int threads_by_default(const char *own, const char *omp) {
     ag_tape *t = ag_tape_new();
@@ -539,7 +539,7 @@ START_TEST(a_control_group_limits_the_processors) {
     write_file(inner, "cpu.max", "1000 100000\n");
     ck_assert_int_eq(ag__cgroup_quota("0::/outer/inner\n", root), 1);
     ck_assert_int_eq(ag__cgroup_quota("0::/gone/by/../now\n", root), 1024);
-    write_file(root, "cpu.max", "200000 100000\n"); /* a container's own */
+    write_file(root, "cpu.max", "200000 100000\n"); /* of a container */
     ck_assert_int_eq(ag__cgroup_quota("0::/gone/by/now\n", root), 2);
     write_file(root, "cpu.max", "max\n");
     write_file(old, "cpu.cfs_quota_us", "-1\n");
@@ -572,7 +572,7 @@ int main(void) {
     tcase_add_test(shared, many_threads_evaluate_at_once);
     tcase_add_test(shared, signals_go_to_the_users_threads);
     tcase_add_test(shared, a_caller_is_not_cancelled_within_a_call);
-    if (!under_valgrind()) /* which has its own idea of who may look at a stack */
+    if (!under_valgrind()) /* which may forbid reading a stack */
         tcase_add_test(shared, a_threads_stack_is_twice_what_our_own_loops_need);
     tcase_add_test(forked, parent_and_child_go_on_after_a_fork);
     tcase_add_test(forked, children_go_on_whatever_other_threads_are_at);

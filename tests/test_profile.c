@@ -1,4 +1,4 @@
-/* test_profile -- what a profile says ran under either evaluator, its table, its trace, and what a tape is said to hold
+/* test_profile -- the entries of a profile under either evaluator, its table, its trace, and a tape's memory table
  *
  * Each test has a directory of its own for traces. A trace is read by a small JSON parser that accepts nothing else. */
 #define _XOPEN_SOURCE 700
@@ -38,7 +38,7 @@ static bool fused(void) {
     return e == AG_EVALUATOR_FUSED;
 }
 
-/* ---- A training step to look at: a layer with batchnorm, a readout, squares ---- */
+/* ---- A training step: a layer with batchnorm, a readout, squares ---- */
 
 enum { ROWS = 32, COLUMNS = 48, HIDDEN = 16, PARAMETERS = 3 };
 
@@ -132,7 +132,7 @@ START_TEST(a_product_is_an_entry_with_its_flops) {
 }
 END_TEST
 
-/* y = Σ exp(x)·exp(x) + v with a row v: x is read once, v once, the sum alone is written. */
+/* y = Σ exp(x)·exp(x) + v with a row v: x and v are read once each, and only the sum is written. */
 START_TEST(a_region_says_what_it_holds) {
     if (!fused()) return;
     ag_tensor *x = ag_label(scattered(tape, AG_F64, AG_SHAPE(4 * ROWS, COLUMNS), 0), "x");
@@ -168,7 +168,7 @@ START_TEST(the_reference_says_the_same_operation_by_operation) {
     ck_assert_int_eq(e.bytes_written, 8 * ROWS);
     e = entry_with(AG_PROFILE_OPERATION, "add", "");
     ck_assert_int_eq(e.bytes_read, 8 * 2 * ROWS * COLUMNS);
-    ck_assert_int_eq(ag_profile_count(tape), 1 + 3); /* a view is no step */
+    ck_assert_int_eq(ag_profile_count(tape), 1 + 3); /* a view is not a step */
 }
 END_TEST
 
@@ -190,7 +190,7 @@ START_TEST(what_is_read_twice_counts_once) {
 }
 END_TEST
 
-/* y = a·b of square matrices, added to what y holds if asked. */
+/* y = a·b of square matrices, accumulated into y if `accumulate`. */
 static bool square_eval(const ag_call *c) {
     const double *a = c->x[0].data, *b = c->x[1].data;
     double *y = c->y.data;
@@ -243,7 +243,7 @@ START_TEST(a_training_loop_adds_up) {
     }
     ag_profile_entry whole = entry_with(AG_PROFILE_EVALUATION, "", ""),
                      forward = entry_with(AG_PROFILE_PRODUCT, "matmul", "batch, w");
-    ck_assert_int_eq(whole.calls, STEPS * (fused() ? 2 : 1)); /* the loss; and the new values, with the rewind */
+    ck_assert_int_eq(whole.calls, STEPS * (fused() ? 2 : 1)); /* the loss; and the new values, at the rewind */
     ck_assert_int_eq(forward.calls, STEPS);
     ck_assert_int_eq(forward.flops, STEPS * 2 * ROWS * COLUMNS * HIDDEN);
     ck_assert_double_le(seconds_of_steps(), whole.seconds);
@@ -251,7 +251,7 @@ START_TEST(a_training_loop_adds_up) {
     int backward = 0;
     for (int i = 0; i < count; i++) backward += ag_profile_at(tape, i).backward;
     ck_assert(backward > 5 && backward < count - 5 && !whole.backward && !forward.backward);
-    if (fused()) ck_assert(entry_with(AG_PROFILE_REGION, "gate", "").backward); /* although it computes h again */
+    if (fused()) ck_assert(entry_with(AG_PROFILE_REGION, "gate", "").backward); /* although it rematerialises h */
     ag_profile_entry e;
     ck_assert_int_ge(entries_with(fused() ? AG_PROFILE_REGION : AG_PROFILE_OPERATION, "relu", "hidden", &e), 1);
     ck_assert_int_eq(entries_with(AG_PROFILE_PLANNING, "", "", &e), fused());
@@ -358,7 +358,7 @@ START_TEST(a_steady_loop_allocates_nothing) {
 }
 END_TEST
 
-/* Without any memory for the profile, the evaluation that needs none goes on, and the steps are summed up. */
+/* Without memory for the profile, an evaluation that needs none succeeds, and its steps are added up. */
 START_TEST(a_profile_without_memory_never_fails_an_evaluation) {
     model m = new_model();
     for (int i = 0; i < 3; i++) train(&m);
@@ -377,7 +377,7 @@ START_TEST(a_profile_without_memory_never_fails_an_evaluation) {
 }
 END_TEST
 
-/* Fail each allocation in turn: what fails is what would have failed without a profile, or the profile itself. */
+/* Fail each allocation in turn: the same calls fail as without a profile, or the profile itself. */
 START_TEST(allocations_may_fail) {
     ag_tape *usual = tape;
     bool failed = true;
@@ -477,9 +477,9 @@ END_TEST
 
 /* ---- The trace ---- */
 
-/* ck_assert takes its time, even where it holds: these are asked at each character. */
+/* ck_assert is slow, even if it holds; this is called at each character. */
 static void expect(bool holds, const char *at) {
-    if (!holds) ck_abort_msg("this is not JSON: %.30s", at);
+    if (!holds) ck_abort_msg("invalid JSON: %.30s", at);
 }
 
 static const char *skip_blanks(const char *c) {
@@ -496,7 +496,7 @@ static const char *skip_string(const char *c) {
     return c + 1;
 }
 
-/* By hand: a checked strtod looks for the end of a large file at each call. */
+/* By hand: a checked strtod searches for the end of a large file at each call. */
 static const char *skip_number(const char *c, double *value) {
     char digits[32];
     size_t n = 0;
@@ -508,7 +508,7 @@ static const char *skip_number(const char *c, double *value) {
     return c + n;
 }
 
-/* The end of the JSON value at c; `member`, unless it is NULL, is told each member of an object. */
+/* The end of the JSON value at c; `member`, unless NULL, is called for each member of an object. */
 static const char *skip_value(const char *c, void (*member)(const char *name, const char *value)) {
     double number;
     if (*c == '"') return skip_string(c);
@@ -571,7 +571,7 @@ static void note_member(const char *name, const char *value) {
     else if (strncmp(name, "\"cat\"", 5) == 0) copy_string(event.cat, sizeof event.cat, value);
 }
 
-/* The event after place c, NULL for the first; it is then in `event`. NULL after the last. */
+/* Reads the event after c (NULL: the first) into `event`; returns NULL after the last. */
 static const char *next_event(const char *c) {
     if (!c) c = strchr(strstr(text, "\"traceEvents\""), '[');
     c = skip_blanks(c + 1);
@@ -609,7 +609,7 @@ START_TEST(the_trace_is_what_viewers_read) {
 }
 END_TEST
 
-/* Where there is a Python, its parser has to agree. */
+/* Where Python is installed, its parser must agree. */
 START_TEST(no_label_breaks_out) {
     const char *labels[] = {"\"quoted\"",        "back\\slash\\",           "new\nline\ttab",
                             "\"},{\"ph\":\"X\"", "\x01\x02\x1b[31m\x7f",    "\xff\xfe \xc3",

@@ -8,8 +8,9 @@
  * made smaller too. --only takes the seeds whose programs are small, medium, large or broad. --relax adds classes of
  * operations whose results may differ within a bound: see random_bound.h.
  *
- * What must hold of each program is in check_program(). Its results are what it looks at on its way, its outputs, their
- * gradients by every real leaf, a weighted sum's gradients of those, and what its variables hold at its end. */
+ * check_program() has the properties of every program. Its results are the values read on the way, its outputs,
+ * their gradients by every real leaf, the gradients of a weighted sum of those, and the final values of its
+ * variables. */
 #include "autograd/report/report.h"
 #include "tests/random_bound.h"
 #include "tests/random_program.h"
@@ -43,7 +44,7 @@ typedef struct result {
     ag_dtype dtype;
     int64_t size;
     void *bytes;
-    const void *shown; /* where ag_data has shown it, if it must stay there */
+    const void *shown; /* the pointer that ag_data returned, if it must stay valid */
     ag_tensor *node;   /* on the run's tape */
 } result;
 
@@ -65,13 +66,13 @@ typedef struct run {
     graph graph;
     int count;
     result result[MOST_RESULTS];
-    bool retry;   /* what fails for want of memory is done again */
-    int64_t room; /* −1; else: bytes that are left for small values before the allocator is asked, and fails once */
-    bool again;   /* recording failed for want of memory: the body is to be run once more */
+    bool retry;   /* an operation that fails out of memory is repeated */
+    int64_t room; /* −1; else: bytes left for small values before the allocator is called, and fails once */
+    bool again;   /* recording ran out of memory: run the body again */
     char trouble[REPORT];
 } run;
 
-static double planted_flaw; /* what user_flaw_shows is while the fused evaluator runs: for tests of the tests */
+static double planted_flaw; /* user_flaw_shows while the fused evaluator runs: for tests of the tests */
 
 static void trouble(run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -84,7 +85,7 @@ static void trouble(run *r, const char *format, ...) {
     va_end(values);
 }
 
-/* Whether a failure is the one that was asked for, and over: it is then cleared. */
+/* Whether the error is that of the allocation made to fail: it is then cleared. */
 static bool was_memory(run *r) {
     if (!r->retry || ag_tape_status(r->tape) != AG_ERR_MEMORY) return false;
     ag_clear_error(r->tape);
@@ -97,12 +98,12 @@ static bool good(run *r) {
     return !*r->trouble && !r->again;
 }
 
-/* Small values are cut from large pieces of memory, so that the allocator is rarely asked: here it is, and has none. */
+/* Small values are cut from large slabs, so that the allocator is rarely called: this uses a slab up. */
 static void leave_little_room(run *r) {
     ag__slab *slab = r->tape->slabs;
     ledger *l = &r->ledger;
     if (r->room < 0 || l->failed || !slab) return;
-    size_t room = (size_t)r->room / 64 * 64; /* what is cut is aligned */
+    size_t room = (size_t)r->room / 64 * 64; /* small values are aligned */
     if (slab->used + room < slab->capacity) slab->used = slab->capacity - room;
     l->fail_at = l->calls + 1;
 }
@@ -127,12 +128,12 @@ static void capture(run *r, ag_tensor *x, ag_tensor *node, const char *what, int
     if (!(x->flags & AG__VARIABLE)) y->shown = data;
 }
 
-/* What ag_data has shown lasts until the rewind. */
+/* The memory that ag_data returned lasts until the rewind. */
 static bool shown_stays(const run *r, char *report) {
     for (int i = 0; i < r->count; i++) {
         const result *y = &r->result[i];
         if (!y->shown || memcmp(y->shown, y->bytes, (size_t)y->size * ag_dtype_size(y->dtype)) == 0) continue;
-        snprintf(report, REPORT, "what ag_data has shown of %s has been written over", y->what);
+        snprintf(report, REPORT, "the memory that ag_data returned for %s was overwritten", y->what);
         return false;
     }
     return true;
@@ -144,7 +145,7 @@ static void forget_results(run *r) {
     r->graph.assignments = 0;
 }
 
-/* ---- Its parts ---- */
+/* ---- Parts of a run ---- */
 
 static void note_assignment(run *r, const line *l) {
     const ag_tensor *v = r->value[l->x[0]];
@@ -252,7 +253,7 @@ static void capture_gradients(run *r, const gradients *d, bool second) {
         capture(r, dx[i], dx[i], second ? "second gradient by v%d" : "gradient by v%d", d->number[i]);
 }
 
-/* What was recorded last for it stands for the variable: it has the value that the variable was given. */
+/* The last version of a variable stands for it: it has the variable's value. */
 static void capture_variables(run *r) {
     for (int i = 0; i < r->p->count; i++) {
         if (!line_is_variable(&r->p->line[i])) continue;
@@ -296,7 +297,7 @@ static void run_body(run *r) {
     user_flaw_shows = 0;
 }
 
-/* ---- Its life ---- */
+/* ---- A whole run ---- */
 
 static void run_open(run *r, const program *p, setting s) {
     memset(r, 0, sizeof *r);
@@ -319,7 +320,7 @@ static void run_close(run *r) {
     if (r->ledger.outstanding) trouble(r, "%lld bytes were not given back", (long long)r->ledger.outstanding);
 }
 
-/* Every variable as it was before. */
+/* Restore every variable. */
 static void reset_variables(run *r) {
     for (int i = 0; i < program_prefix(r->p); i++) {
         const line *l = &r->p->line[i];
@@ -362,7 +363,7 @@ static bool same_element(const result *a, const result *b, int64_t i) {
            memcmp((char *)a->bytes + (size_t)i * bytes, (char *)b->bytes + (size_t)i * bytes, bytes) == 0;
 }
 
-/* The first element that is not the same; −1: none. */
+/* The first element that differs; −1: none. */
 static int64_t first_difference(const result *a, const result *b) {
     if (memcmp(a->bytes, b->bytes, (size_t)a->size * ag_dtype_size(a->dtype)) == 0) return -1;
     for (int64_t i = 0; i < a->size; i++)
@@ -370,7 +371,7 @@ static int64_t first_difference(const result *a, const result *b) {
     return -1;
 }
 
-/* The element that is furthest off, and by how much; infinite if one is finite and the other is not. */
+/* The largest difference, and its element; infinite if only one is finite. */
 static double distance(const result *a, const result *b, int64_t *at) {
     double most = -1;
     for (int64_t i = 0; i < a->size; i++) {
@@ -415,7 +416,7 @@ static bool bitwise(const run *a, const run *b, char *report) {
     return true;
 }
 
-/* Those results that differ: they must be loose, and within their bounds. `b` is the reference's, its tape as it was. */
+/* Results that differ must be loose, and within their bounds. `b` is the reference's run, its tape unchanged. */
 static bool differences_bounded(const run *a, const run *b, int n, const int which[], char *report) {
     ag_tensor *node[MOST_RESULTS];
     bool loose[MOST_RESULTS];
@@ -467,7 +468,7 @@ static const setting by_reference = {"by the reference", AG_EVALUATOR_REFERENCE,
                      automatically = {"automatically", AG_EVALUATOR_AUTOMATIC, 1, false},
                      eagerly = {"fused, eagerly", AG_EVALUATOR_FUSED, 1, true};
 
-/* Both by plans, or by what has to give the same bits; or both by the reference. */
+/* Whether both must have the same bits: both by plans, or both by the reference. */
 static bool alike(const run *a, const run *b) {
     return (a->setting.evaluator == AG_EVALUATOR_REFERENCE) == (b->setting.evaluator == AG_EVALUATOR_REFERENCE);
 }
@@ -477,7 +478,7 @@ static verdict failed(run *r, verdict v, char *report) {
     return v;
 }
 
-/* The same on another tape, compared with r; loosely with the reference's, bit for bit with another's. */
+/* Run p on another tape and compare with r: with bounds if one is by the reference, else bit for bit. */
 static verdict check_other(const program *p, const run *r, setting s, char *report) {
     static run other;
     run_open(&other, p, s);
@@ -491,8 +492,8 @@ static verdict check_other(const program *p, const run *r, setting s, char *repo
     return v == AGREES && *other.trouble ? failed(&other, LEAKS, report) : v;
 }
 
-/* Once more on a tape that has run something else, and whose results must be `kept`'s: loosely if that is a run by the
- * reference. */
+/* Run p again on a tape that has run another program; its results must be those of `kept`, with bounds if that was
+ * run by the reference. */
 static verdict check_body(run *r, const program *p, const run *kept, char *report) {
     r->p = p;
     reset_variables(r);
@@ -505,7 +506,7 @@ static verdict check_body(run *r, const program *p, const run *kept, char *repor
     return v == AGREES && *r->trouble ? failed(r, LEAKS, report) : v;
 }
 
-/* A program much like p on r's tape: agrees with the reference. What the reference refuses is passed over. */
+/* A variation of p on r's tape agrees with the reference. One that the reference refuses is skipped. */
 static verdict check_variation(run *r, const program *p, char *report) {
     static program varied;
     static run reference;
@@ -519,8 +520,8 @@ static verdict check_variation(run *r, const program *p, char *report) {
     return v;
 }
 
-/* On one tape, each time after a rewind: p, perhaps until it runs as machine code, something like it, and p again. A loop
- * of one program takes no memory in the end. `kept` has p's results. */
+/* On one tape, each time after a rewind: p, perhaps until it runs as machine code, a variation, and p again. In the
+ * end a loop of one program does not allocate. `kept` has p's results. */
 static verdict check_repetition(const run *kept, const program *p, char *report) {
     static run r;
     run_open(&r, p, again);
@@ -533,7 +534,8 @@ static verdict check_repetition(const run *kept, const program *p, char *report)
          i++) {
         int64_t calls = r.ledger.calls;
         v = check_body(&r, p, kept, report);
-        if (i < USES_UNTIL_CODE || v != AGREES || r.ledger.calls == calls || AG_TINY_LIMITS) continue; /* plans go */
+        if (i < USES_UNTIL_CODE || v != AGREES || r.ledger.calls == calls || AG_TINY_LIMITS)
+            continue; /* plans are dropped */
         snprintf(report, REPORT, "%lld allocations in a steady loop", (long long)(r.ledger.calls - calls));
         v = LEAKS;
     }
@@ -541,7 +543,7 @@ static verdict check_repetition(const run *kept, const program *p, char *report)
     return v == AGREES && *r.trouble ? failed(&r, LEAKS, report) : v;
 }
 
-/* By the reference at first, and by a plan when it has come often enough: always the same bits as by a plan. */
+/* By the reference at first, and by a plan once it has recurred often enough: always the bits of a plan. */
 static verdict check_automatic(const run *kept, const program *p, char *report) {
     enum { VISITS = 4 };
     static run r;
@@ -599,7 +601,7 @@ static verdict check_program(const program *p, char *report) {
     count_operations(reference.tape);
     run_close(&reference);
     if (!wrapped_free() && v == AGREES) {
-        snprintf(report, REPORT, "what ag_wrap borrowed has been written to");
+        snprintf(report, REPORT, "memory lent to ag_wrap was written to");
         v = DIFFERS;
     }
     return v;
@@ -662,7 +664,7 @@ static void show_shrunk(program *p, verdict v) {
     fprintf(stderr, "\n");
 }
 
-/* A crash says which program it was. */
+/* Reported if the process crashes. */
 static program current;
 
 static void on_crash(int signal_number) {
@@ -722,10 +724,9 @@ START_TEST(programs_agree) {
                   first);
     if (options.programs < 3000 || options.only < EXTENTS) return;
     for (int i = 0; i < form_count; i++)
-        ck_assert_msg(drawn[i] > 0 || forms[i].call.x == user_flawed, "no program has a call of %s", forms[i].name);
+        ck_assert_msg(drawn[i] > 0 || forms[i].call.x == user_flawed, "no program calls %s", forms[i].name);
     for (int i = 0; i < ag_op_count(); i++)
-        ck_assert_msg(seen[i] > 0, "no program has the operation %s: random_generate.c must learn it",
-                      ag_op_at(i)->name);
+        ck_assert_msg(seen[i] > 0, "no program has the operation %s: add it to random_generate.c", ag_op_at(i)->name);
 }
 END_TEST
 
@@ -760,9 +761,9 @@ END_TEST
 
 /* ---- Failing allocations ---- */
 
-/* Runs p with one failing allocation, in its first run or in that which makes machine code: number k, or, for k = 0, the
- * first of an evaluation that needs more than `room` for small values. False if it does not come to that. What failed is
- * done again on the same tape, and the results must be `want`'s. */
+/* Runs p with one failing allocation, in its first run or in the one that makes machine code: number k or, for k =
+ * 0, the first of an evaluation that needs more than `room` for small values. False if no allocation failed. The
+ * failed operation is repeated on the same tape, and the results must be those of `want`. */
 static bool check_without_memory(const program *p, int64_t k, int64_t room, const run *want, char *report) {
     static run r;
     run_open(&r, p, fused);
@@ -815,7 +816,7 @@ static bool fails_without_memory(void *context, const program *p) {
     return check_allocations(p, report) == FAILS;
 }
 
-/* In small programs most values are cut from one allocation, so that a failure is rare where it is most interesting. */
+/* In small programs most values share one allocation, so that failures are rare where they are most interesting. */
 START_TEST(any_allocation_may_fail) {
     char report[REPORT];
     int64_t small = options.chosen ? options.programs / 60
@@ -841,7 +842,7 @@ END_TEST
 
 /* ---- The tests' own tests: flaws are found, and shown small ---- */
 
-/* After the first output's line, if it is computed and f64, one that is flawed, whose result is used in its place. */
+/* Insert a flawed operation after the line of the first output, if that is computed and f64. */
 static bool plant(program *p) {
     int i = 0;
     while (p->line[i].form->signature != SIG_OUTPUT) i++;
@@ -876,7 +877,7 @@ START_TEST(a_flaw_is_found_and_shown_small) {
         planted_flaw = 0;
         ck_assert_int_eq(check_program(&current, report), AGREES);
     }
-    ck_assert_msg(found > planted / 2, "%d of %d flaws were found", found, planted); /* others are of a zero */
+    ck_assert_msg(found > planted / 2, "%d of %d flaws were found", found, planted); /* the others flaw a zero */
 }
 END_TEST
 
@@ -895,11 +896,11 @@ static int add_call(program *p, const char *name, int a, int b) {
     return add_line(p, (line){.form = f, .operands = f->signature == SIG_AB ? 2 : 1, .x = {a, b}});
 }
 
-/* What comes of a flaw of that size in x, a product, when x is joined with y, a sum with a product. */
+/* The verdict on a flaw of that size in x, a product, joined with y, a sum with a product. */
 static verdict verdict_on(const char *join, double flaw) {
     static program p;
     char report[REPORT];
-    memset(&p, 0, sizeof p); /* no gradients: some would depend on the flaw and on nothing loose */
+    memset(&p, 0, sizeof p); /* no gradients: some would depend on the flaw but not on a loose class */
     int a = add_leaf(&p, AG_SHAPE(12, 9)), b = add_leaf(&p, AG_SHAPE(12, 9)), c = add_leaf(&p, AG_SHAPE(12));
     int x = add_call(&p, "user_flawed", add_call(&p, "user_dot", a, b), 0);
     int y = add_call(&p, "ag_add", add_call(&p, "user_dot", a, b), c), z = add_call(&p, join, x, y);
@@ -911,7 +912,7 @@ static verdict verdict_on(const char *join, double flaw) {
     return v;
 }
 
-/* x itself must be the same bits; what hangs from y may differ by what another order of its sums does. */
+/* x must have the same bits; dependents of y may differ by the rounding of another order of its sums. */
 START_TEST(a_loose_result_has_a_bound) {
     ck_assert_int_eq(verdict_on("ag_mul", 0), AGREES);
     ck_assert_int_eq(verdict_on("ag_mul", 0x1p-50), AGREES);

@@ -1,14 +1,14 @@
-/* test_sizes -- sizes that no machine has are refused, and all others asked for whole
+/* test_sizes -- impossible sizes are refused, and all others requested in full
  *
- * The tape's allocator refuses large blocks, or only pretends to hand them out, so that sizes up to the last that can be
- * written down go through the same arithmetic as small ones. */
+ * The tape's allocator refuses large blocks, or pretends to return them, so that sizes up to the largest integers
+ * pass through the same arithmetic as small ones. */
 #include "autograd/report/report.h"
 #include "tests/support.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Refuses blocks of over a megabyte, or hands out a small one that it pretends to be as large as was asked. */
+/* Refuses blocks of over a megabyte, or returns a small one as if it were as large as requested. */
 typedef struct pretender {
     ag_allocator allocator;
     size_t asked; /* bytes of the last such block */
@@ -18,7 +18,7 @@ typedef struct pretender {
 
 static void *pretend(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
     pretender *a = ctx;
-    if (p == a->block) return NULL; /* given back: they do not grow */
+    if (p == a->block) return NULL; /* freed: these blocks do not grow */
     if (new_bytes > 1 << 20) {
         a->asked = new_bytes;
         return a->refuses || p ? NULL : a->block;
@@ -33,7 +33,7 @@ static void pretender_open(pretender *a, bool refuses) {
     *a = (pretender){.allocator = {pretend, a}, .refuses = refuses};
 }
 
-/* A block of that size, as far as there is one. */
+/* Request a block of that size, if it is possible. */
 static void size_is_asked_for(ag_tape *t, pretender *a, size_t bytes) {
     enum { HEADER = 64, SHIFT = 15 * 256 };
     const size_t most = (size_t)1 << 46;
@@ -45,18 +45,19 @@ static void size_is_asked_for(ag_tape *t, pretender *a, size_t bytes) {
         ck_assert_msg(a->asked - bytes <= bytes / 16 + 2 * (HEADER + SHIFT), "%zu for %zu bytes", a->asked, bytes);
     }
     ck_assert_msg(b || a->refuses || bytes > most, "%zu bytes are refused", bytes);
-    ck_assert_msg(a->asked || bytes <= 1 << 20 || bytes > most, "%zu bytes are not asked for", bytes);
+    ck_assert_msg(a->asked || bytes <= 1 << 20 || bytes > most, "%zu bytes are not requested", bytes);
     if (bytes > most) ck_assert_ptr_null(b);
     int64_t live = ag_tape_memory(t).live;
     if (b) ck_assert_int_ge(live, (int64_t)bytes);
     ag__buffer_drop(t, b);
     a->asked = 0;
-    if (b && bytes > 1 << 20) { /* waits for one of its size, and for no larger one */
+    if (b && bytes > 1 << 20) { /* freed, it is reused for its size, and for no larger one */
         ag__buffer *again = ag__buffer_new(t, bytes);
         ck_assert(again == b && a->asked == 0);
         ag__buffer_drop(t, again);
         ag__buffer *larger = ag__buffer_new(t, bytes + bytes / 8);
-        ck_assert_msg(!larger || a->asked > bytes + bytes / 8, "a block of %zu bytes serves for more", bytes);
+        ck_assert_msg(!larger || a->asked > bytes + bytes / 8, "a block of %zu bytes is reused for a larger value",
+                      bytes);
         ag__buffer_drop(t, larger);
         ag_tape_trim(t);
     }
@@ -66,7 +67,7 @@ static void size_is_asked_for(ag_tape *t, pretender *a, size_t bytes) {
 START_TEST(every_size_is_asked_for_whole) {
     static const int64_t beside[] = {-3905, -3904, -3903, -65, -64, -63, -33, -32, -31, -1, 0, 1};
     pretender a;
-    pretender_open(&a, _i == 0 || under_asan() || under_valgrind()); /* what is pretended cannot be told them */
+    pretender_open(&a, _i == 0 || under_asan() || under_valgrind()); /* they cannot work with pretended blocks */
     ag_tape *t = ag_tape_new_with(&a.allocator);
     for (int k = 0; k < 64; k++)
         for (int d = -1; d <= 1; d++) size_is_asked_for(t, &a, ((size_t)1 << k) + (size_t)d);
@@ -126,9 +127,9 @@ START_TEST(what_is_held_is_counted_without_overflow) {
     ag_tape *t = ag_tape_new_with(&a.allocator);
     size_t half = (size_t)1 << 62;
     ck_assert_ptr_nonnull(ag__resize(t, NULL, 0, half));
-    ck_assert_ptr_null(ag__resize(t, NULL, 0, half)); /* together as many as there are numbers */
+    ck_assert_ptr_null(ag__resize(t, NULL, 0, half)); /* together more than SIZE_MAX */
     ck_assert_int_gt(ag_tape_memory(t).held, (int64_t)half);
-    if (!under_asan() && !under_valgrind()) ag__resize(t, a.block, half, 0); /* else: that much is not poisoned again */
+    if (!under_asan() && !under_valgrind()) ag__resize(t, a.block, half, 0); /* they would poison that many bytes */
     ag_tape_free(t);
 }
 END_TEST

@@ -1,8 +1,8 @@
-/* test_steps -- what is updated together is updated together, whatever fails
+/* test_steps -- joint updates happen all or not at all, whatever fails
  *
- * A small network takes steps of training while every allocation fails in turn, once or for good, and while values are
- * asked for in between, other calls fail, or a value turns out to be an error. Whatever a step updates is afterwards
- * what it was, or what it should have become: all of it. Then training goes on as if nothing had been. */
+ * A small network takes training steps while every allocation fails in turn, once or for good, and while values are
+ * read in between, other calls fail, or a value is an error. Afterwards everything that a step updates has its old
+ * value, or everything its new one. Then training continues as if nothing had happened. */
 #include "nn/nn.h"
 #include "tests/support.h"
 
@@ -47,14 +47,14 @@ static ag_status open_network(network *n, ag_tape *t, int which) {
     return status == AG_OK ? ag_tape_status(t) : status;
 }
 
-/* What a step does beside what it must. */
+/* The variations of a step. */
 typedef enum manner {
-    PLAIN,       /* nothing is asked for before the rewind */
-    LOSS,        /* the loss is */
+    PLAIN,       /* nothing is read before the rewind */
+    LOSS,        /* the loss is read */
     A_PARAMETER, /* one of the updated parameters is */
     A_STATE,     /* the last of the states */
     A_STATISTIC, /* a running statistic */
-    A_USE,       /* what is made from an updated parameter */
+    A_USE,       /* a value computed from an updated parameter */
     ERROR_AFTER, /* another call fails before the rewind */
     EAGER,       /* values are computed at once */
     BAD_INDEX,   /* the gradients of all but the last parameters are errors when they are evaluated */
@@ -69,7 +69,7 @@ static ag_status step(network *n, manner how) {
     ag_tensor *h = ag_batchnorm_apply(&n->norm, x, true);
     ag_tensor *loss = ag_cross_entropy(ag_linear_apply(&n->output, h), ag_from(t, AG_I64, AG_SHAPE(6), labels));
     ag_grad(loss, PARAMETERS, n->p, dp);
-    if (how == BAD_INDEX) /* whatever order they are evaluated in */
+    if (how == BAD_INDEX) /* in any order of evaluation */
         for (int i = 2; i < PARAMETERS; i++) dp[i] = ag_scale(ag_ones(t, AG_F64, ag_shape_of(n->p[i])), 3);
     ag_status status = n->which == SGD    ? ag_sgd_step(&n->sgd, dp)
                        : n->which == ADAM ? ag_adam_step(&n->adam, dp)
@@ -87,7 +87,7 @@ static ag_status step(network *n, manner how) {
 
 /* ---- What is updated ---- */
 
-/* Numbers one after the other: first the running statistics, then all that the optimiser updates. */
+/* Numbers in sequence: the running statistics, then everything that the optimiser updates. */
 typedef struct state {
     int statistics, count;
     double number[NUMBERS];
@@ -131,12 +131,12 @@ static void right_states(int which, manner how, state s[4]) {
     ag_tape_free(t);
 }
 
-/* Which of two states a part is; −1: neither. */
+/* Whether a part is in the state before (0) or after (1); −1: neither. */
 static int part_is(const state *found, const state *before, const state *after, int from, int to) {
     return same(found, before, from, to) ? 0 : same(found, after, from, to) ? 1 : -1;
 }
 
-/* After a step that was the number `taken` and may have failed. */
+/* After step number `taken`, which may have failed. */
 static void expect_whole(const network *n, const state *found, const state right[4], int taken, int64_t fail_at,
                          int how) {
     int statistics = part_is(found, &right[taken], &right[taken + 1], 0, found->statistics);
@@ -155,7 +155,7 @@ static void expect_count(network *n, const state *found, const state right[4], i
 
 /* ---- Each allocation fails in turn ---- */
 
-/* True: there was no such allocation any more. */
+/* Returns true if the step makes fewer allocations. */
 static bool try_step(int which, manner how, bool reference, int64_t fail_at, bool for_good, const state right[4]) {
     network n;
     ledger l;
@@ -175,7 +175,7 @@ static bool try_step(int which, manner how, bool reference, int64_t fail_at, boo
     expect_whole(&n, &found, right, 1, fail_at, (int)how);
     expect_count(&n, &found, right, 1, (int)how, fail_at);
     if (!failed && how != BAD_INDEX) ck_assert(same(&found, &right[2], 0, found.count));
-    if (same(&found, &right[1], 0, found.count)) { /* as if that step had not been tried */
+    if (same(&found, &right[1], 0, found.count)) { /* the step had no effect */
         ck_assert_int_eq(step(&n, PLAIN), AG_OK);
         found = state_of(&n);
         ck_assert(same(&found, &right[2], 0, found.count));
@@ -198,7 +198,7 @@ START_TEST(steps_are_made_whole_or_not_at_all) {
 }
 END_TEST
 
-/* A step that is to be carried out twice at once, because nothing was rewound in between, is lost twice. */
+/* Two steps without a rewind in between are carried out together, and lost together. */
 START_TEST(steps_without_a_rewind_are_lost_together) {
     for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
         network n;
@@ -227,7 +227,7 @@ START_TEST(steps_without_a_rewind_are_lost_together) {
 }
 END_TEST
 
-/* An init that fails has left nothing that could be taken for an optimiser. */
+/* A failed init leaves no valid optimiser. */
 START_TEST(inits_are_whole_or_not_at_all) {
     for (int which = 0; which < OPTIMISERS; which++)
         for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
@@ -242,7 +242,7 @@ START_TEST(inits_are_whole_or_not_at_all) {
             ag_status status = open_optimiser(&n);
             l.fail_at = 0;
             done = !l.failed;
-            bool good = status == AG_OK; /* there is memory that can be done without */
+            bool good = status == AG_OK; /* some allocations are optional */
             ck_assert(good || (status == AG_ERR_MEMORY && !done));
             ag_clear_error(t);
             for (int i = 0; i < PARAMETERS; i++) {
@@ -260,7 +260,7 @@ START_TEST(inits_are_whole_or_not_at_all) {
 }
 END_TEST
 
-/* Statistics that are large enough to need memory of their own. */
+/* Statistics large enough for memory of their own. */
 static bool try_statistics(int64_t fail_at, int how) {
     enum { C = 5000 };
     ag_batchnorm norm;
@@ -292,9 +292,9 @@ START_TEST(statistics_are_updated_both_or_neither) {
 }
 END_TEST
 
-/* What a layer hands out is all there, or nil. */
+/* A layer's results are complete, or nil. */
 START_TEST(results_are_whole_or_nil) {
-    enum { C = 300 }; /* large enough that each value needs memory of its own */
+    enum { C = 300 }; /* large enough for each value to need memory of its own */
     for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
         ledger l;
         ledger_open(&l);
@@ -312,7 +312,7 @@ START_TEST(results_are_whole_or_nil) {
         expect_ok(t);
         ag_tape_set_eager(t, true); /* more to fail */
         l.fail_at = l.calls + at;
-        l.fail_for_good = true; /* a single failure is got over by giving back what waits */
+        l.fail_for_good = true; /* after a single failure, freeing recycled memory is enough */
         ag_tensor *g[] = {x, ag_scale(x, 2), x};
         if (ag_is_nil(g[1])) g[1] = x;
         ag_clip_norm(3, g, 1e-3);
@@ -335,7 +335,7 @@ START_TEST(results_are_whole_or_nil) {
 }
 END_TEST
 
-/* ---- Joined assignments by themselves ---- */
+/* ---- Joined assignments ---- */
 
 START_TEST(joined_assignments_are_carried_out_together) {
     double one = 1;
@@ -353,7 +353,7 @@ START_TEST(joined_assignments_are_carried_out_together) {
     expect_error(tape, AG_ERR_RANGE, "gather");
     expect_item(v[0], 1);
     expect_item(v[1], 1);
-    expect_item(v[2], 2); /* it was by itself */
+    expect_item(v[2], 2); /* it was not joined */
     ck_assert(ag_values_given(v[0]) == 0 && ag_values_given(v[1]) == 0 && ag_values_given(v[2]) == 1);
     ag_assign(v[0], ag_add(x, x));
     ag_assign_with(v[1], ag_scale(x, 7), v[0]);
@@ -366,7 +366,7 @@ START_TEST(joined_assignments_are_carried_out_together) {
 }
 END_TEST
 
-/* Whichever is asked for, all that it is joined with is there. */
+/* Reading one carries out all that it is joined with. */
 START_TEST(joined_variables_are_what_they_were_assigned) {
     ag_tensor *v[3], *x = ag_ones(tape, AG_F64, AG_SHAPE(50));
     double want[3] = {1, 1, 1};
@@ -413,7 +413,7 @@ START_TEST(joining_is_checked) {
     expect_error(tape, AG_ERR_DTYPE, "assign_with", "f32");
     ck_assert_int_eq(ag_assign_with(NULL, NULL, NULL), AG_ERR_NULL);
     expect_error(NULL, AG_ERR_NULL, "assign_with");
-    ag_assign_with(v, ag_scale(x, 2), v); /* with itself, and with what has nothing to wait for */
+    ag_assign_with(v, ag_scale(x, 2), v); /* with itself, and with a variable without a pending assignment */
     expect_item(v, 2);
     ag_assign_with(v, ag_scale(x, 3), w);
     expect_item(v, 3);

@@ -1,7 +1,7 @@
-/* test_sums -- sums of very many f32 numbers: 1e-6 of their size at any length, whatever adds them up
+/* test_sums -- sums of very many f32 numbers: a relative error of 1e-6 at any length, in every operation
  *
- * Equal numbers are the hardest, for every addition to a running sum is then rounded the same way. Products have tests of
- * their own, in test_matmul.c. */
+ * Equal numbers are the hardest, because every addition to a running sum is then rounded the same way. Products are
+ * tested in test_matmul.c. */
 #include "tests/support.h"
 
 #include <math.h>
@@ -100,7 +100,7 @@ START_TEST(the_gradient_of_a_gather_counts) {
 }
 END_TEST
 
-/* Few additions to each of most rows and many to one; what is not finite stays what plain additions make of it. */
+/* Few additions to most rows and many to one; results that are not finite are those of plain additions. */
 START_TEST(infinities_and_nan) {
     enum { N = 200, WIDTH = 6 };
     double x[N * WIDTH];
@@ -123,7 +123,7 @@ END_TEST
 
 /* ---- Windows ---- */
 
-/* ag_fold of windows of n, step 1, n places: the element in the middle is in all of them. */
+/* ag_fold of n windows of n elements, step 1: the middle element is in all of them. */
 START_TEST(windows_over_one_element) {
     const int64_t longest = small_run() ? 300 : 3000;
     for (int64_t n = 60; n <= longest; n = n * 3 + 1)

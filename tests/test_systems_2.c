@@ -1,8 +1,8 @@
 /* test_systems_2 -- batch normalisation, with every intermediate gradient
  *
- * N samples, C features; Z, NZ, BZ are (N,C), M, V, BW, Bb (1,C). The closed forms are those that one derives by hand,
- * given dLdBZ. In the graph each intermediate gradient is the cotangent at a recorded node; how a single path
- * contributes is seen by stopping the others. */
+ * N samples, C features; Z, NZ, BZ are (N,C), M, V, BW, Bb (1,C). The closed forms are derived by hand, given dLdBZ.
+ * In the graph each intermediate gradient is the cotangent at a recorded node; a single path's contribution is found
+ * by stopping the others. */
 #include "nn/nn.h"
 
 #include <math.h>
@@ -130,7 +130,7 @@ static void expect_every_gradient(const by_hand *h, const recorded *r) {
     expect_closed_strictly(d[2], n, h->dLdNZ);
     expect_closed_of(d[3], h->C, h->dLdV, fmax(h->sum_of_terms, scale));
     expect_closed_of(d[4], h->C, h->dLdM, scale);
-    expect_closed_of(d[4], h->C, h->dLdM_direct, scale); /* as if the second path were not there */
+    expect_closed_of(d[4], h->C, h->dLdM_direct, scale); /* as without the second path */
     expect_closed_of(d[5], n, h->dLdZ, scale);
     expect_closed_of(d[5], n, h->dLdZ_short, scale);
     pull_back(r->V, d[3], 1, &r->M, &second); /* the mean's second path */

@@ -1,7 +1,7 @@
 /* test_systems_3 -- layers in forward and backward pairs, the losses, whole networks of them, and the optimisers
  *
- * N samples as rows, D features in, C out. By hand, each layer's backward takes what its forward has cached; the engine's
- * gradients must be the same, those of a whole network included. */
+ * N samples as rows, D features in, C out. By hand, each layer's backward uses its forward's cache; the engine's
+ * gradients must be the same, also for a whole network. */
 #include "nn/nn.h"
 
 #include <math.h>
@@ -168,8 +168,8 @@ static double *norm_forward(norm *n, const double *z) {
     return out;
 }
 
-/* The one-line form, over whatever the mean was taken of: with h = gamma·dout and nz the normalised values,
- * dz = (h − mean h − nz·mean(h·nz))/sigma. */
+/* The one-line form, over the axis of the mean: with h = gamma·dout and nz the normalised values, dz = (h − mean h −
+ * nz·mean(h·nz))/sigma. */
 static double *norm_backward(norm *n, const double *dout) {
     int64_t size = n->N * n->C, groups = n->over_batch ? n->C : n->N;
     double count = (double)(size / groups), *first = room(groups), *second = room(groups), *dz = room(size);
@@ -186,7 +186,7 @@ static double *norm_backward(norm *n, const double *dout) {
     return dz;
 }
 
-/* What the two are in the engine, from primitives. */
+/* Both in the engine, from primitives. */
 static ag_tensor *norm_of(ag_tensor *z, const norm *n, ag_tensor *gamma, ag_tensor *beta) {
     ag_axes axis = n->over_batch ? AG_AXES(0) : AG_AXES(1);
     ag_tensor *centred = ag_sub(z, ag_mean_over(z, axis, true));
@@ -285,7 +285,7 @@ static double *activation_backward(net *n, int l, double *dx) {
         for (int64_t i = 0; i < a->N * a->C; i++) dz[i] *= a->out[i] > 0;
         return dz;
     }
-    for (int64_t i = 0; i < a->N * a->C; i++) dz[i] *= after[i] > 0; /* where a value was dropped dz is 0 already */
+    for (int64_t i = 0; i < a->N * a->C; i++) dz[i] *= after[i] > 0; /* dz is 0 already where a value was dropped */
     return norm_backward(&n->norm[l], dz);
 }
 
@@ -371,7 +371,7 @@ static void dropout_case(void) {
     double p = between(0.1, 0.8), *x = values(N * C, 1, 2), *g = values(N * C, -1, 1), *dx = room(N * C);
     ag_tensor *in = constant_of(AG_SHAPE(N, C), x), *out = ag_dropout(in, p, true), *d;
     const double *y = ag_data(out);
-    for (int64_t i = 0; i < N * C; i++) { /* the cache of dropout is which values were kept */
+    for (int64_t i = 0; i < N * C; i++) { /* the cache of dropout is the mask of kept values */
         ck_assert(y[i] == 0 || fabs(y[i] * (1 - p) - x[i]) < 1e-12);
         dx[i] = y[i] != 0 ? g[i] / (1 - p) : 0;
     }

@@ -104,7 +104,7 @@ static void equations_case(void) {
 START_TEST(the_four_equations) { in_random_cases(2 * CASES, equations_case); }
 END_TEST
 
-/* Each equation with what the graph holds: δ_{l+1} and a_{l−1} are recorded tensors themselves. */
+/* Each equation with the graph's tensors: δ_{l+1} and a_{l−1} are recorded too. */
 static void equations_of_the_graph_case(void) {
     net N;
     choose(&N, (int)whole(2, MOST), whole(1, 6));
@@ -171,7 +171,7 @@ static void jacobians_case(void) {
     expect_shape(whole_J, AG_SHAPE(N.width[N.L], N.width[0]));
     expect_closed(whole_J, N.width[N.L] * N.width[0], chain);
     ag_grad(C, 1, &N.at[0], &gradient);
-    ag_tensor *row = ag_jacobian(C, N.at[0]); /* whose transpose is the gradient */
+    ag_tensor *row = ag_jacobian(C, N.at[0]); /* its transpose is the gradient */
     expect_shape(row, AG_SHAPE(1, N.width[0]));
     expect_same(ag_transpose(row, 0, 1), gradient);
     expect_closed(gradient, N.width[0], N.da0);

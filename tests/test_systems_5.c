@@ -1,8 +1,8 @@
 /* test_systems_5 -- a binary classifier, and beyond: 2-3-3-1 with binary cross-entropy, softmax with cross-entropy, the
  * input's gradient only on demand, embeddings
  *
- * Columns are the m samples; Z_l = W_l·A_{l−1} + B_l, A_l = σ(Z_l). dX stands for dJ/dX, where J is the mean over the
- * samples; as it is usually derived, dZ and dA leave out the 1/m that dW and dB have. */
+ * Columns are the m samples; Z_l = W_l·A_{l−1} + B_l, A_l = σ(Z_l). dX stands for dJ/dX, where J is the mean over
+ * the samples; as usual, dZ and dA leave out the 1/m that dW and dB have. */
 #include "nn/nn.h"
 
 #include <math.h>
@@ -82,7 +82,7 @@ static ag_tensor *record(classifier *c) {
     return c->Zt[L];
 }
 
-/* Everything that is named there, from one call; the graph's dZ and dA have the 1/m. */
+/* All named gradients, from one call; the graph's dZ and dA have the 1/m. */
 static void expect_gradients(classifier *c, ag_tensor *J) {
     double m = (double)c->m;
     ag_tensor *d[4];
@@ -110,7 +110,7 @@ static void binary_case(void) {
     ag_tensor *literal = ag_neg(ag_mean(ag_add(right, wrong))), *safe = ag_binary_cross_entropy(Z3, c.Yt), *dA3, *dZ3;
     expect_gradients(&c, literal);
     expect_gradients(&c, safe);
-    ag_grad(literal, 1, &A3, &dA3); /* what falls out between the two: dA3 = (A3 − Y)/(A3·(1 − A3)) */
+    ag_grad(literal, 1, &A3, &dA3); /* in between: dA3 = (A3 − Y)/(A3·(1 − A3)) */
     ag_grad(literal, 1, &Z3, &dZ3);
     expect_closed(dZ3, c.m, ag_data(ag_mul(dA3, ag_mul(A3, ag_sub(ones, A3)))));
     expect_closed(ag_scale(dZ3, (double)c.m), c.m, ag_data(ag_sub(A3, c.Yt)));
@@ -152,7 +152,7 @@ END_TEST
 
 /* ---- The input's gradient ---- */
 
-/* The identity, which counts how often its gradient is asked for. */
+/* The identity, which counts calls of its VJP. */
 static int asked;
 
 static void same_block(int64_t n, void *y, const void *const x[], const void *attributes) {
@@ -182,7 +182,7 @@ static void input_case(void) {
     ag_grad(J, 2, (ag_tensor *[]){W, B}, d);
     plain = ag_tape_memory(tape).nodes - before;
     ck_assert_int_eq(asked, 0);
-    ck_assert_int_eq(ag_backward(J), AG_OK); /* X is no parameter */
+    ck_assert_int_eq(ag_backward(J), AG_OK); /* X is not a parameter */
     ck_assert_int_eq(asked, 0);
     expect_closed_of(d[0], 6, c.dW[1], 1);
     before = ag_tape_memory(tape).nodes;
@@ -217,7 +217,7 @@ static void embedding_case(void) {
     expect_shape(dT, AG_SHAPE(rows, columns));
     expect_closed_of(dT, rows * columns, dtable, 1);
     pull_back(gathered, ag_ones(tape, AG_F64, AG_SHAPE(n, columns)), 1, &T, &count);
-    for (int64_t i = 0; i < rows; i++) { /* of ones, it is how often a row was used */
+    for (int64_t i = 0; i < rows; i++) { /* for ones, it is how often a row was used */
         int64_t times = 0;
         for (int64_t j = 0; j < n; j++) times += row[j] == i;
         ck_assert_double_eq(ag_element(count, i * columns), (double)times);
@@ -229,7 +229,7 @@ static void embedding_case(void) {
 START_TEST(embeddings_add_where_an_index_repeats) { in_random_cases(CASES, embedding_case); }
 END_TEST
 
-/* Words in, a class out: the table is learnt as a weight is, its gradient that of a product with one-hot rows. */
+/* Words in, a class out: the table is learnt like a weight, its gradient is that of a product with one-hot rows. */
 static void learnt_embedding_case(void) {
     int64_t rows = whole(2, 5), columns = whole(1, 4), n = whole(1, 8), words = whole(1, 3), classes = whole(2, 4);
     int64_t *row = labels(n * words, rows), *label = labels(n, classes);

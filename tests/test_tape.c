@@ -1,6 +1,6 @@
-/* test_tape -- marks and rewinds, laziness, variables, labels and places, what is kept and what is computed again
+/* test_tape -- marks and rewinds, laziness, variables, labels and locations, kept values and recomputed ones
  *
- * `counted` is the identity, and counts the elements that it computes: it shows what is evaluated, and how often. */
+ * `counted` is the identity, and counts the elements that it computes: it shows how often values are evaluated. */
 #include "tests/support.h"
 
 #include <math.h>
@@ -74,7 +74,7 @@ static ag_tensor *marking_vjp(ag_tensor *y, ag_tensor *g, int i) {
     (void)i;
     ag_add_scalar(g, 1);
     within = ag_tape_mark(ag_tape_of(y));
-    return ag_sum(g); /* which is refused, and all of this taken back */
+    return ag_sum(g); /* refused, and the whole vjp is undone */
 }
 
 static const ag_op op_marking = {.name = "marking",
@@ -183,7 +183,7 @@ START_TEST(large_and_small_things_find_their_memory_again) {
             ck_assert_ptr_nonnull(ag_data(x));
         }
         ag_tape_rewind(tape, mark);
-        if (round == 4) held = ag_tape_memory(tape).held; /* plans are made again until they have come thrice */
+        if (round == 4) held = ag_tape_memory(tape).held; /* a structure is planned anew until its third time */
     }
     ck_assert_int_eq(ag_tape_memory(tape).held, held);
     ag_tape_trim(tape);
@@ -252,7 +252,7 @@ START_TEST(shapes_fail_at_once_and_values_later) {
     ck_assert(isnan(ag_item(y)));
     expect_error(tape, AG_ERR_RANGE, "gather", "7", "test_tape.c:");
     expect_item(ag_sum(x), 6);
-    ck_assert_ptr_null(ag_data(y)); /* and so each time */
+    ck_assert_ptr_null(ag_data(y)); /* every time */
     expect_error(tape, AG_ERR_RANGE, "gather");
 }
 END_TEST
@@ -427,7 +427,7 @@ START_TEST(what_ag_data_showed_stays_until_the_next_value) {
 }
 END_TEST
 
-/* A value that is found to be wrong only when it is computed. */
+/* A value whose error is found only when it is computed. */
 static ag_tensor *hopeless(ag_tensor *x) {
     int64_t nine = 9;
     return ag_sum(ag_gather(x, ag_from(ag_tape_of(x), AG_I64, AG_SHAPE(1), &nine), 0));
@@ -458,7 +458,7 @@ START_TEST(a_failing_assignment_fails_once) {
     expect_item(v, 1);
     expect_item(w, 4);
     expect_item(ag_add_scalar(v, 1), 2);
-    ck_assert(isnan(ag_item(uses))); /* it was recorded with the value that there is not */
+    ck_assert(isnan(ag_item(uses))); /* it was recorded with the value that failed */
     expect_error(tape, AG_ERR_RANGE, "gather", "9");
     ck_assert_int_eq(ag_assign(v, number(5)), AG_OK);
     expect_item(v, 5);
@@ -546,7 +546,7 @@ START_TEST(copies_of_values) {
 }
 END_TEST
 
-/* ---- Labels and places ---- */
+/* ---- Labels and locations ---- */
 
 START_TEST(labels_are_copied_and_shown) {
     char text[] = "weights";
@@ -597,7 +597,7 @@ START_TEST(each_call_has_its_own_line) {
                  2));
     /* clang-format on */
     ag_tensor *sum = y, *exp = ag_input(y, 0), *neg = ag_input(exp, 0), *scale = ag_input(y, 1);
-    ck_assert_int_ge(line_of(exp), first + 1); /* compilers differ in which line of a call __LINE__ is */
+    ck_assert_int_ge(line_of(exp), first + 1); /* compilers differ in the line that __LINE__ gives for a call */
     ck_assert_int_le(line_of(exp), first + 2);
     ck_assert_int_eq(line_of(neg), first + 2);
     ck_assert_int_ge(line_of(scale), first + 3);
@@ -650,7 +650,7 @@ START_TEST(errors_name_the_line) {
 }
 END_TEST
 
-/* Takes an address: this call has no place, and gets that of the next one that has. */
+/* Takes an address: this call has no location, and gets that of the next call that has one. */
 static ag_tensor *hidden(ag_tensor *(*f)(ag_tensor *), ag_tensor *x) { return f(x); }
 
 START_TEST(calls_without_a_place_take_the_next_one) {
@@ -678,7 +678,7 @@ START_TEST(places_can_be_given_by_hand) {
 }
 END_TEST
 
-/* ---- What stays, and what is computed again ---- */
+/* ---- Kept and recomputed values ---- */
 
 START_TEST(released_values_come_back_as_they_were) {
     ag_tensor *p = ag_parameter_from(scattered(tape, AG_F64, AG_SHAPE(100), 0)), *dp;
@@ -849,7 +849,7 @@ START_TEST(settings_return_what_was) {
 }
 END_TEST
 
-/* What a new tape evaluates by when AG_EVAL is `choice`, NULL: not set. */
+/* The evaluator of a new tape with AG_EVAL set to `choice`, or not set if NULL. */
 static ag_evaluator evaluator_under(const char *choice) {
     if (choice) setenv("AG_EVAL", choice, 1);
     else unsetenv("AG_EVAL");
@@ -889,11 +889,11 @@ START_TEST(the_evaluator_can_be_changed_at_any_time) {
 }
 END_TEST
 
-/* ---- Random programs: whatever is looked at, and when, and however a tape evaluates, the numbers are the same ---- */
+/* ---- Random programs: the same numbers, whichever values are read, whenever, and however a tape evaluates ---- */
 
 enum { POOL = 12, LEAVES = 4, STEPS = 120, MOST_RESULTS = 2 * STEPS };
 
-typedef enum manner { LAZY, EAGER, NOSY, THRIFTY, MANNERS } manner; /* nosy: looks at everything; thrifty: trims */
+typedef enum manner { LAZY, EAGER, NOSY, THRIFTY, MANNERS } manner; /* nosy: reads everything; thrifty: trims */
 
 typedef struct program {
     ag_tape *tape;
@@ -1005,7 +1005,7 @@ typedef struct worker {
     bool right_error;
 } worker;
 
-/* Fits w so that w·x = 3·x, with its own tape, and then makes an error of its own. */
+/* Fits w so that w·x = 3·x, on its own tape, and then raises an error on it. */
 static void *work(void *context) {
     worker *w = context;
     ag_tape *own = ag_tape_new();

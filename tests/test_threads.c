@@ -1,7 +1,7 @@
 /* test_threads -- the same bits for any number of threads
  *
- * Each program below is run on one thread and then on two to four; sizes are large enough to be shared out, and odd
- * enough not to be shared out evenly. */
+ * Each program below is run on one thread and then on two to four; sizes are large enough to be divided among
+ * threads, and odd enough to be divided unevenly. */
 #include "tests/support.h"
 
 #include <stdlib.h>
@@ -92,7 +92,7 @@ static ag_tensor *random_numbers(ag_tape *t, ag_dtype d) {
     return ag_add(ag_normal(t, d, AG_SHAPE(large()), 0, 1), ag_uniform(t, d, AG_SHAPE(large()), -1, 1));
 }
 
-/* Every row is hit several times: the order of additions shows in the bits. */
+/* Every row is added to several times: the order of additions shows in the bits. */
 static ag_tensor *scattering(ag_tape *t, ag_dtype d) {
     int64_t rows = side(), columns = 37;
     ag_tensor *index = ag_cast(ag_uniform(t, AG_F64, AG_SHAPE(rows * 8, 1), 0, (double)rows), AG_I64);
@@ -117,7 +117,7 @@ static ag_tensor *folded(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape ste
     return ag_reshape(ag_fold(ag_mul(u, windows), axes, whole, step), AG_SHAPE(-1));
 }
 
-/* Windows that overlap along the axis that threads would share, windows that lie apart there, and images. */
+/* Windows that overlap along the axis that threads would divide, windows that are apart there, and images. */
 static ag_tensor *overlaps(ag_tape *t, ag_dtype d) {
     ag_tensor *x = numbers(t, d, AG_SHAPE(side(), side()), 19), *image = numbers(t, d, AG_SHAPE(7, 35, 36, 2), 20);
     ag_tensor *part[] = {folded(x, AG_AXES(0), AG_SHAPE(7), AG_SHAPE(2), 21),
@@ -189,7 +189,7 @@ START_TEST(a_bad_index_is_reported_by_any_number_of_threads) {
         strcpy(first, ag_tape_error(tape));
         expect_error(tape, AG_ERR_RANGE, "scatter_add");
         ag_eval(ag_scatter_add(x, many, x, 0));
-        expect_error(tape, AG_ERR_RANGE, strtok(first, "[")); /* always the same one of them */
+        expect_error(tape, AG_ERR_RANGE, strtok(first, "[")); /* always the same one */
     }
 }
 END_TEST

@@ -1,5 +1,5 @@
 /* test_transforms -- Jacobians, Hessians and products with them: against finite differences, against each other, and
- * against the products of the parts' Jacobians; what must be refused
+ * against the products of the parts' Jacobians; refused calls
  *
  * Every operation of the table of cases takes part. m outputs, n inputs; J is (m,n). */
 #include "tests/cases.h"
@@ -121,7 +121,7 @@ START_TEST(elementwise_is_diagonal) {
 }
 END_TEST
 
-/* ---- What a Jacobian is ---- */
+/* ---- Jacobians ---- */
 
 START_TEST(rows_are_outputs_and_columns_inputs) {
     ag_tensor *x = F64S(2, 3, 5); /* y = (x0·x1, x1·x2²) */
@@ -163,7 +163,7 @@ END_TEST
 START_TEST(and_a_sum_over_all_paths) {
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(3), 1), *a = ag_exp(x), *b = ag_sin(x), *c = ag_mul(a, b);
     ag_tensor *y = ag_add(ag_square(c), ag_mul(a, x));
-    /* x reaches y through a·c, b·c, a alone, and directly: each part's own Jacobian is by stopping the others. */
+    /* x reaches y through a·c, b·c, a alone, and directly: each part's Jacobian is found by stopping the others. */
     ag_tensor *dydc = ag_jacobian(y, c), *dcda = ag_jacobian(c, a), *dcdb = ag_jacobian(c, b);
     ag_tensor *apart = ag_stop_gradient(x), *direct = ag_jacobian(ag_mul(ag_stop_gradient(a), x), x);
     ag_tensor *alone = ag_matmul(ag_jacobian(ag_mul(a, apart), a), ag_jacobian(a, x));
@@ -185,7 +185,7 @@ START_TEST(several_outputs_and_inputs) {
     ck_assert_int_eq(ag_jvp(2, y, 2, x, xdot, y), AG_OK); /* over the outputs */
     expect_list(y[0], 31, 404);
     ag_tensor *v = ag_variable(tape, AG_F64, AG_SHAPE(2), (double[]){1, 1}), *late = ag_exp(v);
-    ag_assign(v, a); /* what is recorded keeps the value that it had */
+    ag_assign(v, a); /* recorded nodes keep the old value */
     ag_jvp(1, &late, 1, &v, &v, dy);
     expect_near(dy[0], 2, ((double[]){exp(1), 2 * exp(1)}), 4, 1);
     expect_list(ag_jacobian(ag_square(v), v), 2, 0, 0, 4);
@@ -202,7 +202,7 @@ START_TEST(what_does_not_depend_is_zero) {
     expect_list(dy, 0, 0, 0);
     expect_list(ag_jacobian(ag_stop_gradient(x), x), 0, 0, 0, 0);
     expect_list(ag_jacobian(ag_sign(x), x), 0, 0, 0, 0);
-    ag_tensor *linear = ag_sum(ag_scale(x, 3)); /* whose gradient does not depend on x */
+    ag_tensor *linear = ag_sum(ag_scale(x, 3)); /* its gradient does not depend on x */
     expect_list(ag_hessian(linear, x), 0, 0, 0, 0);
     expect_list(ag_hvp(linear, x, x), 0, 0);
 }
@@ -334,7 +334,7 @@ START_TEST(also_where_nothing_is_recorded_and_where_all_is_computed_at_once) {
 }
 END_TEST
 
-/* ---- What must be refused ---- */
+/* ---- Refused calls ---- */
 
 static void refuse_pair(ag_tensor *(*f)(ag_tensor *y, ag_tensor *x), const char *name) {
     ag_tensor *x = F64S(1, 2), *y = ag_sum(ag_exp(x)), *index = ag_arange(tape, AG_I64, 2);
