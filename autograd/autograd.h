@@ -5,7 +5,7 @@
  *      1  Types              2  The tape           3  Tensors: making, reading, changing
  *      4  Gradients          5  Operations         6  Checking
  *      7  Seeing the graph   8  Explaining         9  Jacobians and products with them
- *     10  Profiling         11  Your own operations
+ *     10  Profiling         11  Your own operations   12  Where an error points
  *
  * A whole program, which fits a line through four points:
  *
@@ -38,8 +38,8 @@
  * everything after it on that tape does too, so one check at the end of a chain is enough. What returns an ag_status
  * returns the tape's. Beyond what a function lists, each may give AG_ERR_NULL (a NULL argument), AG_ERR_TAPE (tensors
  * of two tapes, or a tensor that a rewind has released: see ag_tensor), AG_ERR_NIL (the result of an earlier failure that has been
- * cleared) and AG_ERR_MEMORY. Most functions are also macros of their own names that note the caller's file and line: see
- * located.h. */
+ * cleared) and AG_ERR_MEMORY. Most functions are also macros of their own names that note the caller's file and
+ * line: section 12. */
 #ifndef AUTOGRAD_H
 #define AUTOGRAD_H
 
@@ -187,7 +187,7 @@ AG_API double ag_element(ag_tensor *x, int64_t number);
 
 /* ag_keep -- keep the value of x, once computed, until its rewind; returns x. Otherwise it may be released after its last
  * use, and be computed once more when asked for, unless it was itself evaluated or read (ag_eval, ag_data, ag_item)
- * Errors: none of its own */
+ * Errors: none */
 AG_API ag_tensor *ag_keep(ag_tensor *x);
 
 /* ag_assign -- give variable `v` the value of x from here on; what is already recorded keeps the old one. Carried out
@@ -565,7 +565,24 @@ AG_API void ag_tape_reset_peaks(ag_tape *tape);
 /* The descriptor of an operation, recording by it, and what its functions may call */
 #include "autograd/entry.h"
 
-/* The macros that note the caller's file and line; last of all */
-#include "autograd/located.h"
+/* =========================================== 12. Where an error points ============================================ */
+
+/* Every error and every recorded tensor has its caller's file and line. For that each function that records or can fail is also a
+ * macro of its own name, which adds the location of the call: after it, for those that record a tensor (so that nested calls
+ * each get their own line), and before it for the others (one among another's arguments takes the note, and an error of the
+ * outer one has no location). Taking a function's address, or defining AG_NO_LOCATION before including the library's headers,
+ * goes without; what is recorded so has the location of the next located call on its tape. A library's own layers do this to
+ * give their caller's line. */
+
+/* ag_located -- x, after noting this location for what was just recorded or has just failed on its tape; returns x
+ * Errors: none */
+AG_API ag_tensor *ag_located(ag_tensor *x, const char *file, int line);
+
+/* ag_here -- note this location for the call that follows on this thread
+ * Errors: none */
+AG_API void ag_here(const char *file, int line);
+
+/* The macros, which are made from these headers when the library is configured; last of all */
+#include "autograd_located.h"
 
 #endif

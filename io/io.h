@@ -25,8 +25,6 @@ typedef struct ag_csv_options {
  * Source: RFC 4180, without its quotes */
 AG_API ag_tensor *ag_csv_read(ag_tape *tape, const char *path, ag_dtype dtype, const ag_csv_options *options);
 
-#ifndef AG_NO_LOCATION
-#define ag_csv_read(...) ag_located(ag_csv_read(__VA_ARGS__), __FILE__, __LINE__)
-#endif
+#include "io_located.h"
 
 #endif

@@ -1,6 +1,6 @@
-"""Every public macro compiles without a warning, in the user's language: check_macros.py STANDARD COMPILER [OPTION...]
+"""Every public macro compiles without a warning, in the user's language: check_macros.py BUILD STANDARD COMPILER [OPTION...]
 
-A program is made from the public headers: each macro that notes the caller's place stands in a function with the parameters
+A program is made from the public headers: each macro that notes the caller's location stands in a function with the parameters
 of the function it is named after, and each other macro stands alone. It is compiled with the warnings that a strict user
 has. A second one, which needs no library, is run: it looks at what the macros for shapes and axes write. In C a third one
 has formulas with every word that they may have. A compiler that
@@ -13,8 +13,9 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = (ROOT / "meson.build").read_text(encoding="utf-8")
-HEADERS = re.findall(r"'([\w/]+\.h)'", re.search(r"^public_headers = \{(.*?)^\}", BUILD, flags=re.M | re.S).group(1))
+BUILD = pathlib.Path(sys.argv[1])
+LISTS = (ROOT / "meson.build").read_text(encoding="utf-8")
+HEADERS = re.findall(r"'([\w/]+\.h)'", re.search(r"^public_headers = \{(.*?)^\}", LISTS, flags=re.M | re.S).group(1))
 FORMULA_HEADERS = ["autograd/formulas_begin.h", "autograd/formulas_end.h", "autograd/functions.h"]
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wundef", "-Wshadow"]
 CPP_WARNINGS = ["-Wold-style-cast", "-Wconversion", "-Wsign-conversion", "-Wnon-virtual-dtor", "-Wcast-qual"]
@@ -107,7 +108,8 @@ def call(name, parameters):
 
 
 def program():
-    text = "".join((ROOT / header).read_text(encoding="utf-8") for header in HEADERS if header not in FORMULA_HEADERS)
+    paths = [ROOT / header for header in HEADERS if header not in FORMULA_HEADERS] + sorted(BUILD.glob("*_located.h"))
+    text = "".join(path.read_text(encoding="utf-8") for path in paths)
     functions = declarations(text)
     guards = set(re.findall(r"^#ifndef (\w+_H)$", text, flags=re.M))
     lines = [f"#include <{header}>" for header in HEADERS if not header.startswith("ops/") and header not in FORMULA_HEADERS]
@@ -138,12 +140,12 @@ def unused_words():
 
 
 def main():
-    standard, compiler, *options = sys.argv[1:]
+    standard, compiler, *options = sys.argv[2:]
     cpp = "++" in standard
     command = [compiler, *options, "-x", "c++" if cpp else "c", f"-std={standard}"]
     command += WARNINGS + (CPP_WARNINGS if cpp else [])
     with tempfile.TemporaryDirectory() as folder:
-        command += ["-I", folder, "-I", str(ROOT)]
+        command += ["-I", folder, "-I", str(ROOT), "-I", str(BUILD)]
         namesakes(pathlib.Path(folder))
         source, binary = pathlib.Path(folder, "use.c"), pathlib.Path(folder, "use")
         source.write_text("int main(void) { return 0; }\n", encoding="utf-8")

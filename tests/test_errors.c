@@ -668,6 +668,7 @@ START_TEST(null_tapes) {
     ag_clear_error(NULL);
     ck_assert_int_eq(ag_tape_status(NULL), AG_OK);
     ck_assert_str_eq(ag_tape_error(NULL), "");
+    null_error(ag_tape_mark(NULL));
     null_error(ag_tape_rewind(NULL, mark));
     ck_assert(!ag_tape_set_eager(NULL, true) && !ag_tape_set_recording(NULL, false));
     ck_assert_int_eq(ag_tape_set_threads(NULL, 2), 0);

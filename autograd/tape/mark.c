@@ -21,7 +21,7 @@ static bool grow_marks(ag_tape *tape) {
     return true;
 }
 
-ag_mark ag_tape_mark(ag_tape *tape) {
+static ag_mark mark_now(ag_tape *tape) {
     ag_mark none = {tape, 0, 0};
     if (!tape) {
         ag__fail_on(NULL, "tape_mark", AG_ERR_NULL, "the tape is NULL");
@@ -39,6 +39,14 @@ ag_mark ag_tape_mark(ag_tape *tape) {
     now.serial = ++tape->next_serial;
     tape->marks[tape->mark_count] = now;
     return (ag_mark){tape, tape->mark_count++, now.serial};
+}
+
+ag_mark ag_tape_mark(ag_tape *tape) {
+    int line;
+    const char *file = ag__here_file(&line);
+    ag_mark mark = mark_now(tape);
+    ag__leave(tape, file, line);
+    return mark;
 }
 
 /* ---- Taking back ---- */

@@ -8,7 +8,6 @@
 
 #define AG_NO_LOCATION /* places are columns of the expression, not lines of this program */
 #include "autograd/autograd.h"
-#include "autograd/located.h"
 
 #include <stdio.h>
 
