@@ -81,4 +81,18 @@ uint64_t case_checksum(const op_case *c, ag_dtype dtype);
 /* Prints each case with its inputs, for golden.py. */
 void case_list(void);
 
+/* ---- Functions of one real number: the listed operations of one tensor that take f32 and f64 ---- */
+
+typedef struct real_function {
+    const char *name;
+    ag_tensor *(*call)(ag_tensor *x);
+    double ulps;                        /* as in the case */
+    double units;                       /* the largest error of f32, in units of the last place */
+    double (*narrow)(double x);         /* C's; NULL: the function's own f64 is the reference of f32 */
+    long double (*wide)(long double x); /* C's; NULL: f64 has no reference but that of the case */
+} real_function;
+
+int real_function_count(void);
+real_function real_function_at(int i);
+
 #endif

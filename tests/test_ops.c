@@ -1,6 +1,7 @@
 /* test_ops -- every operation by the table of cases, and tests beyond the table
  *
- *     test_ops --list     prints the cases and their inputs, for golden.py
+ *     test_ops --list         prints the cases and their inputs, for golden.py
+ *     test_ops --only NAME    runs the cases of that name alone
  *
  * A table test runs once for each case; its failures begin with the case's name. */
 #include "tests/cases.h"
@@ -780,64 +781,38 @@ END_TEST
 
 /* ---- Functions over their whole range, against C's long double ---- */
 
-static long double sigmoid_l(long double x) { return 1 / (1 + expl(-x)); }
-static long double rsqrt_l(long double x) { return 1 / sqrtl(x); }
-
+/* Evenly; or, if low is positive, evenly in the logarithm, on both sides of 0. Outside its domain a function is NaN. */
 static const struct {
-    const char *name;
-    ag_tensor *(*call)(ag_tensor *x);
-    long double (*reference)(long double x);
-    double low, high; /* uniform; or, if low is positive, uniform in the logarithm */
-    double ulps;
-} functions[] = {
-    {"exp", ag_exp, expl, -110, 90, 2},
-    {"exp", ag_exp, expl, -760, 715, 2},
-    {"exp", ag_exp, expl, 1e-30, 1, 2},
-    {"log", ag_log, logl, 1e-44, 1e38, 2},
-    {"log", ag_log, logl, 0.5, 2, 2},
-    {"expm1", ag_expm1, expm1l, -110, 90, 2},
-    {"expm1", ag_expm1, expm1l, -760, 715, 2},
-    {"expm1", ag_expm1, expm1l, -1, 1, 2},
-    {"expm1", ag_expm1, expm1l, 1e-320, 1, 2},
-    {"log1p", ag_log1p, log1pl, 1e-320, 1e38, 2},
-    {"log1p", ag_log1p, log1pl, -1, 1, 2},
-    {"sqrt", ag_sqrt, sqrtl, 1e-44, 1e38, 1},
-    {"rsqrt", ag_rsqrt, rsqrt_l, 1e-44, 1e38, 2},
-    {"sin", ag_sin, sinl, -10, 10, 2},
-    {"sin", ag_sin, sinl, 1, 1e9, 2},
-    {"sin", ag_sin, sinl, 1e9, 1e30, 2},
-    {"cos", ag_cos, cosl, -10, 10, 2},
-    {"cos", ag_cos, cosl, 1, 1e9, 2},
-    {"tanh", ag_tanh, tanhl, -10, 10, 3},
-    {"tanh", ag_tanh, tanhl, 1e-30, 1, 3},
-    {"tanh", ag_tanh, tanhl, -100, 100, 3},
-    {"sigmoid", ag_sigmoid, sigmoid_l, -110, 110, 3},
-    {"sigmoid", ag_sigmoid, sigmoid_l, -760, 760, 3},
-};
-enum { FUNCTIONS = sizeof functions / sizeof *functions };
+    double low, high;
+} ranges[] = {{-1, 1},  {-10, 10},     {-110, 110}, {-760, 760}, {1e-320, 1},
+              {0.5, 2}, {1e-44, 1e38}, {1, 1e9},    {1e9, 1e30}};
+enum { RANGES = sizeof ranges / sizeof *ranges };
 
-static double point(int f, int64_t i, int64_t n) {
-    double low = functions[f].low, high = functions[f].high, t = (double)i / (double)(n - 1);
-    return low > 0 ? low * pow(high / low, t) : low + (high - low) * t;
+static double point(int range, int64_t i, int64_t n) {
+    double low = ranges[range].low, high = ranges[range].high, t = (double)i / (double)(n - 1);
+    return low > 0 ? (i % 4 == 3 ? -low : low) * pow(high / low, t) : low + (high - low) * t;
 }
 
-START_TEST(functions_are_exact_over_their_range) {
-    int64_t n = small_run() ? 501 : 20011;
-    int f = _i / 2;
-    ag_dtype d = _i % 2 ? AG_F32 : AG_F64;
+static void check_range(const real_function *f, ag_dtype d, int range, int64_t n) {
     double *values = malloc((size_t)n * sizeof *values);
     ck_assert_ptr_nonnull(values);
-    for (int64_t i = 0; i < n; i++) values[i] = d == AG_F32 ? (double)(float)point(f, i, n) : point(f, i, n);
-    ag_tensor *y = functions[f].call(tensor_of(tape, d, AG_SHAPE(n), values));
+    for (int64_t i = 0; i < n; i++) values[i] = d == AG_F32 ? (double)(float)point(range, i, n) : point(range, i, n);
+    ag_tensor *y = f->call(tensor_of(tape, d, AG_SHAPE(n), values));
     const void *data = ag_data(y);
     ck_assert_msg(data != NULL, "%s", ag_tape_error(tape));
     for (int64_t i = 0; i < n; i++) {
-        long double exact = functions[f].reference(values[i]);
+        long double exact = f->wide(values[i]);
         double want = d == AG_F32 ? (double)(float)exact : (double)exact, got = element_at(d, data, i);
-        if (!near_value(d, got, want, functions[f].ulps, 0))
-            ck_abort_msg("%s(%.17g), %s: %.17g, not %.17g", functions[f].name, values[i], ag_dtype_name(d), got, want);
+        if (!near_value(d, got, want, fmax(f->ulps, 1), 0))
+            ck_abort_msg("%s(%.17g), %s: %.17g, not %.17g", f->name, values[i], ag_dtype_name(d), got, want);
     }
     free(values);
+}
+
+START_TEST(functions_are_exact_over_their_range) {
+    const real_function f = real_function_at(_i);
+    for (int range = 0; f.wide && range < RANGES; range++)
+        for (int d = AG_F32; d <= AG_F64; d++) check_range(&f, (ag_dtype)d, range, small_run() ? 501 : 20011);
 }
 END_TEST
 
@@ -1130,38 +1105,53 @@ END_TEST
 
 /* ---- */
 
-static void add_table_tests(Suite *suite) {
+static void add_table_tests(Suite *suite, int first, int end) {
     TCase *table = tape_group(suite, "table");
-    int n = case_count();
-    tcase_add_loop_test(table, the_case_records_its_operation, 0, n);
-    tcase_add_loop_test(table, values_are_golden, 0, n);
-    tcase_add_loop_test(table, gradients_are_golden, 0, n);
-    tcase_add_loop_test(table, gradients_equal_finite_differences_at_both_orders, 0, n);
-    tcase_add_loop_test(table, f32_is_f64_rounded, 0, n);
-    tcase_add_loop_test(table, strides_make_no_difference, 0, n);
-    tcase_add_loop_test(table, gradients_of_views_are_those_of_copies, 0, n);
-    tcase_add_loop_test(table, broadcasting_is_copying, 0, n);
-    tcase_add_loop_test(table, eager_tapes_give_the_same_bits, 0, n);
+    tcase_add_loop_test(table, the_case_records_its_operation, first, end);
+    tcase_add_loop_test(table, values_are_golden, first, end);
+    tcase_add_loop_test(table, gradients_are_golden, first, end);
+    tcase_add_loop_test(table, gradients_equal_finite_differences_at_both_orders, first, end);
+    tcase_add_loop_test(table, f32_is_f64_rounded, first, end);
+    tcase_add_loop_test(table, strides_make_no_difference, first, end);
+    tcase_add_loop_test(table, gradients_of_views_are_those_of_copies, first, end);
+    tcase_add_loop_test(table, broadcasting_is_copying, first, end);
+    tcase_add_loop_test(table, eager_tapes_give_the_same_bits, first, end);
     TCase *refusals = tape_group(suite, "refusals");
-    tcase_add_loop_test(refusals, wrong_dtypes_are_refused, 0, n);
-    tcase_add_loop_test(refusals, two_dtypes_are_refused, 0, n);
-    tcase_add_loop_test(refusals, null_is_refused, 0, n);
-    tcase_add_loop_test(refusals, nil_is_refused, 0, n);
-    tcase_add_loop_test(refusals, tensors_of_another_tape_are_refused, 0, n);
-    tcase_add_loop_test(refusals, rewound_tensors_are_refused, 0, n);
-    tcase_add_loop_test(refusals, calls_on_a_failed_tape_are_inert, 0, n);
-    tcase_add_loop_test(refusals, shapes_that_do_not_broadcast_are_refused, 0, n);
-    tcase_add_loop_test(plain_group(suite, "memory"), every_allocation_may_fail, 0, n);
+    tcase_add_loop_test(refusals, wrong_dtypes_are_refused, first, end);
+    tcase_add_loop_test(refusals, two_dtypes_are_refused, first, end);
+    tcase_add_loop_test(refusals, null_is_refused, first, end);
+    tcase_add_loop_test(refusals, nil_is_refused, first, end);
+    tcase_add_loop_test(refusals, tensors_of_another_tape_are_refused, first, end);
+    tcase_add_loop_test(refusals, rewound_tensors_are_refused, first, end);
+    tcase_add_loop_test(refusals, calls_on_a_failed_tape_are_inert, first, end);
+    tcase_add_loop_test(refusals, shapes_that_do_not_broadcast_are_refused, first, end);
+    tcase_add_loop_test(plain_group(suite, "memory"), every_allocation_may_fail, first, end);
+}
+
+/* The cases of one name, and the ranges of that function. */
+static int run_only(const char *name) {
+    int end = case_count(), first = 0;
+    while (first < end && strcmp(case_at(first).name, name) != 0) first++;
+    while (end > first && strcmp(case_at(end - 1).name, name) != 0) end--;
+    if (first == end) return fprintf(stderr, "no case is named %s\n", name), 2;
+    Suite *suite = suite_create("ops");
+    add_table_tests(suite, first, end);
+    TCase *range = tape_group(suite, "ranges");
+    for (int i = 0; i < real_function_count(); i++)
+        if (strcmp(real_function_at(i).name, name) == 0)
+            tcase_add_loop_test(range, functions_are_exact_over_their_range, i, i + 1);
+    return run_suite(suite);
 }
 
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--list") == 0) return case_list(), 0;
+    if (argc > 2 && strcmp(argv[1], "--only") == 0) return run_only(argv[2]);
     Suite *suite = suite_create("ops");
     TCase *list = plain_group(suite, "list");
     tcase_add_test(list, every_operation_has_a_case);
     tcase_add_test(list, every_operation_has_a_gradient_or_says_that_it_has_none);
     tcase_add_test(list, every_operation_has_what_its_kind_needs);
-    add_table_tests(suite);
+    add_table_tests(suite, 0, case_count());
     TCase *corner = tape_group(suite, "corners");
     tcase_add_test(corner, corners);
     tcase_add_test(corner, ties_share_evenly);
@@ -1173,7 +1163,7 @@ int main(int argc, char **argv) {
     tcase_add_test(corner, casts_saturate);
     TCase *range = tape_group(suite, "ranges");
     if (!under_valgrind()) { /* its long double is no longer than double, and so no reference */
-        tcase_add_loop_test(range, functions_are_exact_over_their_range, 0, 2 * FUNCTIONS);
+        tcase_add_loop_test(range, functions_are_exact_over_their_range, 0, real_function_count());
         tcase_add_loop_test(range, powers_are_exact_over_their_range, 0, 2);
     }
     TCase *size = tape_group(suite, "sizes");
