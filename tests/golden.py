@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""golden -- what NumPy and PyTorch make of the cases in cases.c
+"""golden -- the results of NumPy and PyTorch for the cases in cases.c
 
     test_ops --list | python3 tests/golden.py > tests/golden/ops.h
 
 Reads each case with its inputs, and writes outputs for every dtype and, where a case has a gradient, the f64
-gradients of sum(y * cotangent) by PyTorch's autograd. Needs PyTorch 1.13 or newer; only for making the file anew."""
+gradients of sum(y * cotangent) by PyTorch's autograd. Needs PyTorch 1.13 or newer, but only to make the file anew."""
 import itertools
 import sys
 
@@ -79,13 +79,13 @@ def fold(x, axes, extents, steps):
 
 
 def first_max(x, axis, keep):
-    """NumPy's: PyTorch's argmax does not say which of several it takes."""
+    """NumPy's: the index of PyTorch's argmax is unspecified for equal elements."""
     y = torch.from_numpy(np.asarray(np.argmax(x.numpy(), axis)))
     return y.unsqueeze(axis) if keep else y
 
 
 def plain_pow(x, s):
-    """C's pow: PyTorch takes the root for a number 0.5, which differs at -0 and -inf."""
+    """C's pow: for the exponent 0.5 PyTorch takes the square root, which differs at -0 and -inf."""
     return torch.pow(x, torch.full(tuple(x.shape) + (1,), s, dtype=x.dtype)[..., 0])
 
 
@@ -146,7 +146,7 @@ CALLS = {
     "exp": torch.exp,
     "expm1": torch.expm1,
     "log": torch.log,
-    "log1p": lambda x: torch.log1p(x.clamp(max=1e30)) + torch.log(x.clamp(min=1e30) / 1e30),  # torch.log1p is infinite too soon
+    "log1p": lambda x: torch.log1p(x.clamp(max=1e30)) + torch.log(x.clamp(min=1e30) / 1e30),  # torch.log1p overflows too early
     "sqrt": torch.sqrt,
     "rsqrt": torch.rsqrt,
     "square": torch.square,
@@ -339,7 +339,7 @@ def read_cases(lines):
 
 
 def outputs(case):
-    """The output, and the gradients of the inputs that are of the case's own real dtype."""
+    """The output, and the gradients of the inputs of the case's own real dtype."""
     call, x, own = CALLS[case["name"]], case["x"], DTYPES[case["dtype"]]
     if not x:
         return call(own), []

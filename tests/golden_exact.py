@@ -3,8 +3,8 @@
 
     python3 tests/golden_exact.py > tests/golden/exact.h
 
-Needs Python alone. The formulas are the textbook's: with so many digits nothing that cancels matters. Inputs are exact in
-f32 wherever they are in its range."""
+Needs only Python. The formulas are those of textbooks: with so many digits cancellation does not matter. Inputs are
+exact in f32 if they are in its range."""
 import decimal
 import itertools
 import struct
@@ -67,7 +67,7 @@ GAPS = [(0, 0, 0), (0, 0, -1), (1, 0.5, -2), (0.25, 0, -8), (0, -12, -12.5), (0,
 
 
 def rows():
-    """Three scores, exact in f32, and in f64 apart by no more than its range."""
+    """Three scores, exact in f32, whose differences are within the range of f64."""
     found = []
     for offset, gaps in itertools.product(OFFSETS, GAPS):
         for turn in range(3):
@@ -78,7 +78,7 @@ def rows():
 
 
 def cross_entropy(row):
-    """Of each label the loss and its gradient, and the Hessian, which is the same for all."""
+    """The loss and its gradient for each label, and the Hessian, which is the same for all."""
     x = [D(v) for v in row]
     m = max(x)
     e = [(v - m).exp() if v - m > -100000 else D(0) for v in x]

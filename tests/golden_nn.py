@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes tests/golden/nn.h and layers.h: what PyTorch makes of the layers, losses and optimisers of nn/.
+"""Writes tests/golden/nn.h and layers.h: the results of PyTorch for the layers, losses and optimisers of nn/.
 
 Needs PyTorch (Debian: python3-torch). Run from anywhere; the result is committed, so that the tests need no Python.
 """
@@ -62,7 +62,7 @@ def losses():
 
 
 def optimisers():
-    """Five steps down the bowl of half the sum of a·(p − b)²."""
+    """Five steps down ½·Σ a·(p − b)²."""
     start, a, b = rounded(4), rounded(4).abs() + 0.5, rounded(4)
     put("bowl_start", start), put("bowl_a", a), put("bowl_b", b)
     for name, make in (("sgd", lambda p: torch.optim.SGD(p, lr=0.1)),
@@ -105,7 +105,7 @@ def channels_last(x):
 
 
 def convolutions():
-    """Images with their channels last, and a weight of rows, columns, channels in, channels out."""
+    """Images whose last axis is channels, and a weight of rows, columns, channels in, channels out."""
     x = rounded(2, 5, 6, 3).requires_grad_()
     put("images", x)
     for name, kernel, stride, padding in (("conv", (3, 2), 1, 0), ("conv_stride", (3, 3), 2, 1), ("conv_point", (1, 1), 2, 0)):
@@ -113,7 +113,7 @@ def convolutions():
         put(f"{name}_w", w), put(f"{name}_b", b)
         y = F.conv2d(channels_first(x), w.permute(3, 2, 0, 1), b, stride, padding)
         with_gradients(name, channels_last(y), (x, w, b), ("x", "w", "b"))
-    x = torch.randperm(180).reshape(2, 5, 6, 3).double() / 8  # no two are equal
+    x = torch.randperm(180).reshape(2, 5, 6, 3).double() / 8  # all different
     put("pooled_images", x.requires_grad_())
     for name, size, stride in (("apart", 2, 2), ("overlapping", 3, 1), ("gaps", 2, 3)):
         for kind, pool in (("max", F.max_pool2d), ("avg", F.avg_pool2d)):

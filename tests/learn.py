@@ -1,21 +1,21 @@
 """Puts the examples' real output into the pages of docs/learn, and into the README: learn.py [--check] FOLDER
 
-FOLDER has the examples' programs. A page has places such as
+FOLDER has the examples' programs. A page has blocks such as
 
     <!-- activations OUT: Sigmoid -->
     ```text
     ```
 
-which take the part of the program's output under the line "== Sigmoid", up to an empty line. OUT stands for a folder to
-write pictures to; those that the page shows are copied beside it. And such as
+which get the part of the program's output under the line "== Sigmoid", up to an empty line. OUT stands for a folder to
+write pictures to; those that the page shows are copied beside it. Blocks such as
 
     <!-- parts: the gradient by x: formula; why -->
     ```text
     $ ./dev explain 'x*x' x:3
 
-which take what that command prints, or, if the first line is there, those parts of it. With --check nothing is written: it is an error if a
-page does not have what the programs print. Numbers may differ there as much as rounding lets them differ from one
-machine to another, and at a place that says "(numbers vary)" as they like; so may pictures."""
+get the output of that command or, with the first line, those parts of it. With --check nothing is written: it is an error
+if a page differs from the output. Numbers may differ by rounding, as from one machine to another, and in a block with
+"(numbers vary)" by any amount; so may pictures."""
 
 import difflib
 import functools
@@ -35,7 +35,7 @@ EXPLAINED = re.compile(
     r"(?:<!-- parts: (?P<parts>[^\n]*) -->\n)?```text\n\$ \./dev explain (?P<command>[^\n]*)\n(?P<text>(?P<vary>).*?)```", re.S
 )
 COORDINATE = re.compile(r"(?<=[ ,'ML(>])-?\d+(?:\.\d+)?")
-TRAINED = {"moons.svg", "words.svg"}  # pictures of what a training run found
+TRAINED = {"moons.svg", "words.svg"}  # pictures of the result of a training run
 PICTURE = re.compile(r"!\[[^\]]*\]\(([\w.-]+)\)")
 NUMBER = re.compile(r"(?<![\w#])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
@@ -88,7 +88,7 @@ def same(a, b, vary):
 
 
 def same_picture(a, b, vary):
-    """What is written in them, and unless they are of a training run, that each line is where it was, to a pixel."""
+    """The text in them and, except for training runs, the position of each line to a pixel."""
     words = [[NUMBER.sub("", text) for text in re.findall(r"<text[^>]*>([^<]*)", picture)] for picture in (a, b)]
     if vary or words[0] != words[1]:
         return words[0] == words[1]
@@ -99,11 +99,11 @@ def same_picture(a, b, vary):
 def check_picture(page, name, out):
     old, new = [pathlib.Path(folder, name) for folder in (PAGES, out)]
     if not new.exists() or not old.exists():
-        print(f"{page.name}: there is no picture {name}")
+        print(f"{page.name}: no program writes the picture {name}")
         return 1
     if same_picture(old.read_text(encoding="utf-8"), new.read_text(encoding="utf-8"), name in TRAINED):
         return 0
-    print(f"{page.name}: the picture {name} is stale; ./dev docs makes it anew")
+    print(f"{page.name}: the picture {name} is stale: ./dev docs updates it")
     return 1
 
 
@@ -111,7 +111,7 @@ def check(page, pattern, text, fresh):
     stale = 0
     for old, new in zip(pattern.finditer(text), pattern.finditer(fresh)):
         if not same(old["text"], new["text"], old["vary"]):
-            print(f"{page.name}: {old['command']} is stale; ./dev docs makes it anew")
+            print(f"{page.name}: {old['command']} is stale: ./dev docs updates it")
             print("".join(difflib.unified_diff(old["text"].splitlines(True), new["text"].splitlines(True), "page", "now")))
             stale += 1
     return stale
@@ -139,7 +139,7 @@ def main():
                 print(f"{page.name}: a block of output has no program")
                 stale += 1
             if not commands:
-                print(f"{page.name}: nothing is asked of ./dev explain")
+                print(f"{page.name}: a block has no command of ./dev explain")
                 stale += 1
             for name in PICTURE.findall(text):
                 if "--check" not in sys.argv:
@@ -149,8 +149,8 @@ def main():
                 stale += check(page, PLACE, text, fresh) + check(page, EXPLAINED, text, fresh)
             elif fresh != text:
                 page.write_text(fresh, encoding="utf-8")
-                print(f"{page.name} was brought up to date")
-    print(f"{places} places, {stale} not as they should be")
+                print(f"{page.name} is updated")
+    print(f"{places} blocks, {stale} of them stale")
     sys.exit(stale > 0 or places == 0)
 
 

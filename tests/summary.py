@@ -1,8 +1,8 @@
 """Adds up what a run of `meson test` did, in one line: summary.py LOG-FOLDER [NAME...]
 
-A Check program counts for as many tests as its closing line says, any other test for one. A Check program that fails
-although all its tests passed (it leaked, or crashed at its end) counts for one failure more. Tests that it left out are
-said by a line of its own. Each NAME must have run.
+A Check program counts for the number of tests in its last line, any other test for one. A Check program that fails
+although all its tests passed (it leaked, or crashed at its end) counts as one more failure. A line of its own names the
+number of skipped tests. Each NAME must have run.
 """
 
 import json
@@ -36,7 +36,7 @@ for log in pathlib.Path(folder).glob("testlog*.json"):
 
 for name in names:
     if name not in ran:
-        print(f"no test is called {name}")
+        print(f"no test has the name {name}")
         failed += 1
 
 print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))

@@ -1,4 +1,4 @@
-"""ag-explain on the command line: what it prints, what it refuses and where, and the page that it writes.
+"""ag-explain on the command line: its output, the errors and their carets, and the page that it writes.
 
     test_cli.py PROGRAM
 
@@ -127,7 +127,7 @@ def check_reports():
 
 
 def check_functions():
-    """Every operation that the headers declare can be called, but for the forms that operators or options give."""
+    """Every operation in the headers can be called, except those that operators or options stand for."""
     root = pathlib.Path(__file__).resolve().parent.parent
     headers = "".join(path.read_text(encoding="utf-8") for path in sorted((root / "ops").glob("*.h")))
     shaped = re.findall(r"/\* ag_(\w+) -- (?:(?!\*/).)*?\n \* Grad:", headers, flags=re.S)
@@ -146,7 +146,7 @@ PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "explain.md"
 
 
 def tables():
-    """Of each table in the page: a member's name, and the names in what is said about it."""
+    """For each table in the page: a member's name, and the names in its description."""
     result = []
     for table in re.findall(r"\| member \| \|\n\|---\|---\|\n((?:\|.*\|\n)+)", PAGE.read_text(encoding="utf-8")):
         rows = [row.strip("|").split(" | ", 1) for row in table.splitlines()]
@@ -209,10 +209,10 @@ def check_json():
     check(use.keys() | explain.keys() == seen, "never seen", (use.keys() | explain.keys()) - seen)
 
 
-# ---- What is malformed: the caret's place, and a piece of the message
+# ---- Malformed expressions: the position of the caret, and a piece of the message
 
 DEEP = "(" * 100 + "x" + ")" * 100
-BAD = [  # arguments, which of them is shown, the caret's place in it, words
+BAD = [  # arguments, the one that is shown, the position of the caret in it, words
     (["x +"], 0, 3, "ends"),
     ([""], 0, 0, "ends"),
     (["x y", "x:1"], 0, 2, "operator"),
@@ -291,7 +291,7 @@ def check_bad():
 
 
 def check_cut():
-    """Every beginning of a good expression ends in a result or in a message, never in a crash."""
+    """Every prefix of a valid expression gives a result or a message, never a crash."""
     whole = "z = x.T @ (w**-2); p = softmax(z, axis=-1); -sum(p*[[1,0],[0,1]], axis=[0,1], keepdims=True)/2"
     for n in range(0, len(whole), 2):
         status = run(whole[:n], "x:[[1,2]]", "w:[[1,2]]")[0]
@@ -302,7 +302,7 @@ UNUSUAL = ["7**999", "-7**999", "(7**999 - 7**999)", "1.7e308", "-1.7e308", "5e-
 
 
 def check_unusual():
-    """Whatever the numbers, there is an end to it, and an input that is not finite is named."""
+    """For any numbers it ends, and names an input that is not finite."""
     for name in ("abs", "exp", "log", "mean", "relu", "rsqrt", "sigmoid", "softmax", "sqrt", "square", "tanh", "var"):
         for value in UNUSUAL:
             status, out, err = run(f"sum({name}(x + w))", f"x:[1,{value},-2]", "w:3", "--order", "2")

@@ -1,8 +1,8 @@
-"""The page of ag-explain in a browser: what it shows, light and dark, wide and narrow, by pointer and by keyboard.
+"""The page of ag-explain in a browser: its content, light and dark, wide and narrow, by pointer and by keyboard.
 
     test_page.py AG-EXPLAIN PAGE-LABELS
 
-Drives a chromium without a window through chromedriver, by the WebDriver protocol. Numbers on the page are compared
+Drives a headless chromium through chromedriver, by the WebDriver protocol. Numbers on the page are compared
 with closed forms, calculated here. Exits with 77, skipped, where one of the two programs is missing."""
 
 import json
@@ -51,7 +51,7 @@ class Browser:
         except Exception:
             self.process.terminate()
             raise
-        self.post("/url", {"url": "about:blank"})  # away from the browser's own first page, whose requests are not ours
+        self.post("/url", {"url": "about:blank"})  # leave the browser's own first page, which makes requests of its own
         self.log("performance")
 
     def post(self, path, body, method="POST"):
@@ -88,7 +88,7 @@ class Browser:
         return self.run("return " + script, *arguments)[ELEMENT]
 
     def point(self, element, *more):
-        """By its place: chromedriver would scroll an element under what sticks to the window's edge."""
+        """By its position: chromedriver would scroll an element under the sticky parts at the window's edge."""
         x, y = self.run("const e=arguments[0];e.scrollIntoView({block:'center'});const b=e.getBoundingClientRect();"
                         "return [b.x+b.width/2,b.y+b.height/2].map(Math.round)", {ELEMENT: element})
         moves = [{"type": "pointerMove", "duration": 0, "x": x, "y": y}, *more]
@@ -103,7 +103,7 @@ class Browser:
         self.post("/actions", {"actions": [{"type": "key", "id": "keys", "actions": keys}]})
 
 
-# ---- What a page shows
+# ---- Reading a page
 
 NODE = "[...document.querySelectorAll('.n')].find(g=>g.querySelector('text').textContent===arguments[0])"
 
@@ -160,7 +160,7 @@ def near(found, expected, tolerance=1e-5):
 
 
 def quiet(browser, path):
-    """Nothing on the console, nothing asked for but the page."""
+    """The console is empty, and only the page was requested."""
     said = browser.log("browser")
     check(not said, path.name, "the console says", said[:3])
     asked = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
@@ -170,7 +170,7 @@ def quiet(browser, path):
 
 
 def look(browser, path):
-    """What holds on any page, in either scheme and any width."""
+    """Properties of any page, in either scheme and at any width."""
     for scheme, width in [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)]:
         browser.open(path, scheme, width)
         at = (path.name, scheme, width)
@@ -199,7 +199,7 @@ def check_node(browser, name, value, gradient, words):
 
 
 def check_sums(browser):
-    """Each gradient is the sum of what comes along its paths, and is the one that the table says."""
+    """Each gradient is the sum of the contributions of its paths, and equals the one in the table."""
     table = {row[0]: numbers(row[3]) for row in browser.run(TABLE)}
     whys = browser.run(WHYS)
     check(len(whys) == len(table) - 1, "explained are", [why["name"] for why in whys], "not", list(table))
@@ -300,7 +300,7 @@ def check_typed(browser, path):
     quiet(browser, path)
 
 
-# ---- Text that is not meant well
+# ---- Hostile text
 
 HOSTILE = ["</script><script>window.hit=1</script>", "<img src=x onerror='window.hit=1'>", "a&amp;\"b\"'c'&lt;]]>",
            "\u202egnp.\u2066exe", "__proto__", "</title></style></svg></math><b>", "{{1}}${1}`\\u0041", "-->"]
