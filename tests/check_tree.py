@@ -1,8 +1,9 @@
-"""Checks what the source tree promises: check_tree.py [--self-test] [ROOT]
+"""Checks what the source tree promises: check_tree.py [--self-test | --draw] [ROOT]
 
 Which folder may use what, and that the page on design draws it so; that public declarations have their comments, macros
 and tests; that operations, sources, files and tests are listed where they must be; that the library takes memory in one place
-and never prints or exits. With --self-test each rule is shown a tree that breaks it, and must say so."""
+and never prints or exits. With --self-test each rule is shown a tree that breaks it, and must say so. With --draw it prints the
+drawing of the folders for the page on design."""
 
 import functools
 import pathlib
@@ -222,7 +223,47 @@ def definitions(tree):
                 yield f"{path} declares {name}, which is defined in {other}/"
 
 
-# ---- Public declarations
+def arrows_down(tree):
+    """Of each pair of folders of which the first uses the second and comes after it: whether more than public functions."""
+    found, public, arrows = uses(tree), {d.name for d in declarations(tree) if d.function}, {}
+    for path in found.includes:
+        own = folder_of(tree, path)
+        used = [(name, name not in public_headers(tree)) for name in found.includes[path]]
+        used += [(found.definition[name], name not in public) for name in found.symbols.get(path, set()) - BASIS]
+        for name, more in used:
+            other = folder_of(tree, name)
+            if other != own and own in LEVEL and other in LEVEL and comes_before(other, own):
+                arrows[own, other] = more or arrows.get((own, other), False)
+    return arrows
+
+
+def draw(tree):
+    arrows, rows = arrows_down(tree), list(reversed(LEVEL))
+    for row, folder in enumerate(rows):
+        cells = ["▽▼"[arrows[user, folder]] if (user, folder) in arrows else "│" for user in rows[:row]] + ["●"]
+        yield f"    {folder:<18}" + "   ".join(cells)
+
+
+def drawing(tree):
+    """The page on design draws each folder's arrows below its ●: ▽ uses public functions only, ▼ more."""
+    lines = tree["docs/design.md"].split("\n## The folders\n", 1)[-1].split("\n## ", 1)[0].splitlines()
+    lines = [line for line in lines if re.match(r"    \S.*●$", line)]
+    start = {line.split()[0]: line.index("●") for line in lines}
+    if list(start) != list(reversed(LEVEL)):
+        yield f"docs/design.md draws the folders {' '.join(start)}, and not {' '.join(reversed(LEVEL))}"
+    drawn = {}
+    for user, column in start.items():
+        for line in lines:
+            if line[column : column + 1] in ("▽", "▼"):
+                drawn[user, line.split()[0]] = line[column] == "▼"
+    actual, words_for = arrows_down(tree), {None: "no arrow", False: "▽", True: "▼"}
+    for user, used in sorted(set(drawn) | set(actual)):
+        there, wanted = drawn.get((user, used)), actual.get((user, used))
+        if there != wanted:
+            yield f"docs/design.md draws {words_for[there]} from {user} to {used}, and should draw {words_for[wanted]}: see --draw"
+
+
+# ---- What public declarations promise
 
 
 def comments(tree):
@@ -346,7 +387,7 @@ def openings(tree):
             yield f"{path} does not open with '/* {name} -- ' and its purpose"
 
 
-RULES = [includes, order, in_circles, definitions, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings]
+RULES = [includes, order, in_circles, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings]
 
 
 def violations(tree):
@@ -397,6 +438,11 @@ BREAKS = [
     ("definitions", appended("autograd/tape/tape.h", "\nint ag__nowhere(void);\n")),
     ("definitions", appended("autograd/tape/size.h", "\nag_tensor *ag__unknown(ag_tensor *g, ag_tensor *y);\n")),
     ("definitions", appended("autograd/eval/eval.h", "\nextern const ag_op ag__op_constant, ag__op_fold;\n")),
+    ("drawing", replaced("docs/design.md", "    io                ▽", "    io                │")),
+    ("drawing", replaced("docs/design.md", "    autograd/eval     ▽   ▼", "    autograd/eval     ▽   ▽")),
+    ("drawing", replaced("docs/design.md", "    nn  ", "    nm  ")),
+    ("drawing", appended("nn/refuse.c", '\n#include "autograd/eval/eval.h"\n')),
+    ("drawing", appended("io/csv.c", "\nstatic ag_tensor *f(ag_tensor *x) { return ag_hessian(x, x); }\n")),
     ("comments", replaced("ops/elementwise.h", "/* ag_exp -- ", "/* the exponential -- ")),
     ("comments", appended("io/io.h", "\nAG_API ag_status ag_new(ag_tape *tape);\n")),
     ("comments", replaced("autograd/types.h", "/* ag_axes -- ", "/* ")),
@@ -447,9 +493,12 @@ def self_test(tree):
 
 
 def main():
-    arguments = [a for a in sys.argv[1:] if a != "--self-test"]
+    arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
     tree = read_tree(arguments[0] if arguments else pathlib.Path(__file__).resolve().parent.parent)
-    if "--self-test" in sys.argv:
+    if "--draw" in sys.argv:
+        failures = 0
+        print("\n".join(draw(tree)))
+    elif "--self-test" in sys.argv:
         failures = self_test(tree)
         print(f"{len(BREAKS)} broken trees, {failures} not noticed")
     else:
