@@ -1,0 +1,119 @@
+"""Adds the operation of docs/adding-an-op.md to a copy of the tree, as the page says: test_adding.py COMPILER...
+
+Each block of the page that is introduced by "in `FILE`, behind `TEXT`:" is inserted in that file behind the line with that
+text, and what the page says follows from it is looked for. Then its derivative is made wrong, and its formula, and
+tests must fail."""
+
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = "docs/adding-an-op.md"
+TARGETS = ["tests/test_ops", "tests/test_functions", "tests/test_random", "examples/explain/ag-explain"]
+
+
+def blocks(page):
+    """(file, text that the line before has, what is inserted), in the order of the page."""
+    section = page[page.index("## Into the library"):]
+    pieces = re.split(r"^```\w*\n", section, flags=re.M)
+    found = []
+    for text, block in zip(pieces[::2], pieces[1::2]):
+        places = re.findall(r"`([\w/.]+)`,\s+behind\s+`([^`]+)`", text)
+        if not places:
+            sys.exit(f"{PAGE} does not say where this belongs:\n{block}")
+        found.append((*places[-1], block))
+    return found
+
+
+def insert(tree, file, behind, text):
+    path = tree / file
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    at = [i for i, line in enumerate(lines) if behind in line]
+    if len(at) != 1:
+        sys.exit(f"{PAGE}: {len(at)} lines of {file} have {behind!r}")
+    lines.insert(at[0] + 1, text)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def run(command, cwd, **environment):
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace")
+    return done.returncode, done.stdout
+
+
+def expect(command, cwd, **environment):
+    status, output = run(command, cwd, **environment)
+    if status != 0:
+        sys.exit(f"{shlex.join(map(str, command))} failed:\n{output[-6000:]}")
+    return output
+
+
+def contains(what, output, pattern):
+    if not re.search(pattern, output):
+        sys.exit(f"{what} has no {pattern!r}:\n{output[-3000:]}")
+
+
+class Scratch:
+    def __init__(self, folder, compiler):
+        self.tree, self.build = folder / "tree", folder / "build"
+        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns("build", "build-*", ".git", "__pycache__"))
+        self.meson = shlex.split(os.environ.get("MESONINTROSPECT", "meson introspect"))[:-1]
+        self.compiler = compiler
+
+    def make(self):
+        if not self.build.exists():
+            options = ["-Dbuildtype=plain", "-Doptimization=1", "-Dtests=enabled", "-Dexamples=enabled", "-Dwerror=true"]
+            expect([*self.meson, "setup", self.build, *options], self.tree, CC=shlex.join(self.compiler))
+        expect(["ninja", "-j2", *TARGETS], self.build)
+
+    def cases(self, name):
+        return run(["tests/test_ops", "--only", name], self.build)
+
+
+def fails_when(scratch, name, file, right, wrong, pattern):
+    path = scratch.tree / file
+    text = path.read_text(encoding="utf-8")
+    if text.count(right) != 1:
+        sys.exit(f"{file} has {right!r} {text.count(right)} times")
+    path.write_text(text.replace(right, wrong), encoding="utf-8")
+    scratch.make()
+    status, output = scratch.cases(name)
+    if status == 0:
+        sys.exit(f"with {wrong!r} for {right!r} in {file} the cases of {name} pass")
+    contains("what is wrong", output, pattern)
+    path.write_text(text, encoding="utf-8")
+
+
+def main():
+    added = blocks((ROOT / PAGE).read_text(encoding="utf-8"))
+    name = re.search(r"X\(UNARY, (\w+)\)", "".join(text for _, _, text in added)).group(1)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Scratch(pathlib.Path(folder), sys.argv[1:])
+        for file, behind, text in added:
+            insert(scratch.tree, file, behind, text)
+        expect([sys.executable, "tests/check_tree.py"], scratch.tree)
+        scratch.make()
+        status, output = scratch.cases(name)
+        if status != 0:
+            sys.exit(output[-6000:])
+        contains("test_ops", output, r"100%: Checks: [5-9]\d")
+        expect(["tests/test_functions"], scratch.build, AG_TEST_SMALL="1")
+        contains("a random program", expect(["tests/test_random", "--programs", "150", "--print"], scratch.build), rf"= ag_{name}\(")
+        explain = scratch.build / "examples/explain/ag-explain"
+        contains("--functions", expect([explain, "--functions"], scratch.build), rf"(?m)^{name} +x$")
+        contains("ag-explain", expect([explain, f"{name}(x)", "x:0.5", "--of", "x"], scratch.build), r"== check\npassed")
+        fails_when(scratch, name, "ops/unary.c", "ag_rsub_scalar(1, ag_square(x))", "ag_rsub_scalar(2, ag_square(x))",
+                   r"gradients_equal_finite_differences_at_both_orders")
+        fails_when(scratch, name, "ops/unary_formulas.h", "ABS(x), y = MUL(K(0.5)", "ABS(x), y = MUL(K(0.500001)",
+                   r"functions_are_exact_over_their_range")
+    lines = sum(text.count("\n") for file, _, text in added if file.startswith("ops/"))
+    print(f"{name}: {lines} lines in {len({file for file, _, _ in added if file.startswith('ops/')})} files of ops/")
+
+
+main()
