@@ -100,12 +100,12 @@ void ag__evaluate_last(ag_tape *tape, uint32_t from);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
 
 /* profile.c: the evaluators' reports, while tape->profiling; `since` is when it began, by this clock. They never fail. */
-struct ag__chunk_nodes;
+struct ag__chunk;
 struct ag__plan;
 struct ag__plan_step;
 int64_t ag__profile_now(void);
 bool ag__profile_compute(ag_tensor *t); /* ag__compute, and its report */
-void ag__profile_step(const struct ag__chunk_nodes *c, const struct ag__plan *plan, const struct ag__plan_step *step,
+void ag__profile_step(const struct ag__chunk *c, const struct ag__plan *plan, const struct ag__plan_step *step,
                       int64_t since);
 void ag__profile_planned(ag_tape *tape, int64_t nodes, int64_t since);
 void ag__profile_evaluated(ag_tape *tape, int64_t nodes, int64_t since);

@@ -1,4 +1,4 @@
-/* verify -- whether a region's program is sound, whatever thought lower.c had in making it
+/* verify -- whether a region's program is sound, independently of how lower.c, runs.c and allot.c made it
  *
  * In builds with assertions each program is gone through once when it is made. That stands for all strips: where a strip
  * is in a tensor follows from the form of its cell alone, so what is checked is that
@@ -6,19 +6,20 @@
  *   - every instruction reads and writes cells of the form that it takes them for, which hold that operand;
  *   - what is read from scratch memory was written before, and is not overwritten in between.
  * What does not hold is an error on the tape: such a program must not run. */
-#include "autograd/eval/plan.h"
+#include "autograd/eval/planning.h"
 
 #include <string.h>
 
 #ifndef NDEBUG
 
 typedef struct verifying {
+    const ag__planner *p;
     const ag__plan *plan;
-    const ag__chunk_nodes *c;
+    const ag__chunk *c;
     const ag__region *r;
-    const ag__inside *in;
-    uint32_t *owner; /* of each unit of scratch memory: the cell that was written last, + 1 */
-    const char *why; /* NULL: sound so far */
+    const ag__value *value; /* of each index */
+    uint32_t *owner;        /* of each unit of scratch memory: the cell that was written last, + 1 */
+    const char *why;        /* NULL: sound so far */
 } verifying;
 
 typedef enum form_of_cell { IS_ELEMENTS, IS_ROWS, IS_ONE, IS_LANES, IS_FOLDS } form_of_cell;
@@ -27,7 +28,7 @@ static void expect(verifying *v, bool good, const char *why) {
     if (!good && !v->why) v->why = why;
 }
 
-static const ag__cell *cell_at(const verifying *v, uint32_t s) { return (const ag__cell *)v->plan->cells.data + s; }
+static const ag__cell *cell_at(const verifying *v, uint32_t s) { return v->plan->cells.at + s; }
 
 static form_of_cell form_of(const ag__cell *s) {
     if (s->where == AG__AT_FOLD) return IS_FOLDS;
@@ -49,23 +50,18 @@ static int64_t reach_of(const ag_tensor *t) {
     return reach;
 }
 
-static int64_t strip_elements(const ag__region *r) {
-    if (r->form == AG__ROWS) return r->tile * r->columns;
-    return r->size < AG__STRIP ? r->size : AG__STRIP;
-}
-
 static int64_t scratch_elements(const verifying *v, const ag__cell *s) {
-    return s->lanes ? AG__LANES : s->rows ? v->r->tile : strip_elements(v->r);
+    return s->lanes ? AG__LANES : s->rows ? v->r->tile : ag__strip_elements(v->r);
 }
 
 static uint32_t scratch_units(const verifying *v, const ag__cell *s) {
-    return (uint32_t)((scratch_elements(v, s) * s->bytes + 63) / 64);
+    return ag__units(scratch_elements(v, s), s->bytes);
 }
 
 /* Whether a tensor has its value in memory when the region runs, or gets it there. */
-static bool is_stored(const verifying *v, uint32_t place) {
-    uint32_t root = v->in->root[place];
-    return root >= v->c->nodes || v->in->stored[root];
+static bool is_stored(const verifying *v, uint32_t i) {
+    uint32_t root = v->value[i].root;
+    return root >= v->c->nodes || v->value[root].stored;
 }
 
 /* Every strip of the cell is within its tensor, or within scratch memory. */
@@ -80,10 +76,10 @@ static void check_cell(verifying *v, const ag__cell *s) {
         expect(v, s->temp < r->folds && r->form != AG__FLAT && r->tile == 1, "partial folds where there are none");
         return;
     }
-    const ag_tensor *t = v->c->table[s->place];
+    const ag_tensor *t = v->c->table[s->index];
     int64_t most = s->where == AG__AT_ELEMENT ? r->size : s->where == AG__AT_ROW ? r->rows : r->columns;
     bool by_rows = s->where == AG__AT_ROW || s->where == AG__AT_COLUMN;
-    expect(v, is_stored(v, s->place), "a tensor is read that is not in memory");
+    expect(v, is_stored(v, s->index), "a tensor is read that is not in memory");
     expect(v, s->bytes == ag__bytes(t) && s->dtype == t->dtype, "a value has another dtype than its tensor");
     expect(v, s->where == AG__AT_ONE || reach_of(t) >= most, "a strip is beyond the end of its tensor");
     expect(v, s->where != AG__AT_ELEMENT || t->layout->contiguous, "strips of a tensor that has gaps");
@@ -112,18 +108,18 @@ static void check_read(verifying *v, uint32_t x) {
 
 /* Whether the elements of a cell are those of a value with one for each element of the region, or one for each row. */
 static bool is_of(const verifying *v, const ag__cell *s, bool rows) {
-    int64_t size = v->c->table[s->place]->layout->size, extent[2], stride[2];
+    int64_t size = v->c->table[s->index]->layout->size, extent[2], stride[2];
     if (form_of(s) == IS_ONE) return true;
     if (form_of(s) != (rows ? IS_ROWS : IS_ELEMENTS)) return false;
     if (size == (rows ? v->r->rows : v->r->size)) return true;
-    return rows && size == v->r->size && ag__two_axes(v->c->table[s->place]->layout, extent, stride) &&
+    return rows && size == v->r->size && ag__two_axes(v->c->table[s->index]->layout, extent, stride) &&
            extent[0] == v->r->rows && stride[1] == 0;
 }
 
 /* Input number k of an operation is in cell s. */
 static void check_operand(verifying *v, uint32_t i, int k, const ag__cell *s, bool rows) {
-    uint32_t c = v->in->canon[v->c->operand[v->c->first[i] + (uint32_t)k]];
-    expect(v, s->place == c || s->place == v->in->root[c], "another value is read than the operand");
+    uint32_t c = ag__leader_at(v->p, ag__first_input(v->p, i) + (uint32_t)k);
+    expect(v, s->index == c || s->index == v->value[c].root, "another value is read than the operand");
     expect(v, is_of(v, s, rows) && form_of(s) != IS_ONE, "a value is read in another form than it has");
     expect(v, s->dtype == v->c->table[c]->dtype, "a value is read as another dtype");
 }
@@ -162,7 +158,7 @@ static void check_fold(verifying *v, const ag__instruction *q, const uint32_t *x
 }
 
 static void check_instruction(verifying *v, const ag__instruction *q) {
-    const uint32_t *x = ag__numbers(&v->plan->operands, q->x);
+    const uint32_t *x = v->plan->operands.at + q->x;
     uint32_t inputs = q->does == AG__FOLDED_DOWN ? 0 : q->inputs;
     for (uint32_t k = 0; k < inputs; k++) check_read(v, x[k]);
     switch (q->does) {
@@ -199,7 +195,7 @@ static void check_form(verifying *v) {
 }
 
 static void check_program(verifying *v) {
-    const ag__instruction *q = v->plan->instructions.data;
+    const ag__instruction *q = v->plan->instructions.at;
     check_form(v);
     for (uint32_t i = v->r->cell; i < v->r->cell + v->r->cells; i++) check_cell(v, cell_at(v, i));
     for (uint32_t k = 0; k < v->r->prepares && !v->why; k++) check_instruction(v, &q[v->r->once + k]);
@@ -207,15 +203,17 @@ static void check_program(verifying *v) {
         for (uint32_t k = 0; k < v->r->count && !v->why; k++) check_instruction(v, &q[v->r->begin + k]);
 }
 
-bool ag__verify(const ag__plan *plan, const ag__chunk_nodes *c, const ag__region *r, const ag__inside *in) {
-    size_t bytes = ((size_t)r->temps + 1) * sizeof(uint32_t);
-    ag__buffer *memory = ag__buffer_new(c->tape, bytes);
-    if (!memory) return false;
-    verifying v = {.plan = plan, .c = c, .r = r, .in = in, .owner = memory->data};
-    memset(v.owner, 0, bytes);
+bool ag__verify(const ag__planner *p, uint32_t s) {
+    const ag__region *r = ag__region_of(p, s);
+    ag_tape *tape = p->c->tape;
+    ag__scratch scratch = {.tape = tape};
+    verifying v = {.p = p, .plan = p->plan, .c = p->c, .r = r, .value = p->value};
+    v.owner = ag__scratch_array(&scratch, (size_t)r->temps + 1, sizeof *v.owner);
+    if (!v.owner) return false;
+    memset(v.owner, 0, ((size_t)r->temps + 1) * sizeof *v.owner);
     check_program(&v);
-    ag__buffer_drop(c->tape, memory);
-    if (v.why) ag__fail_on(c->tape, "plan", AG_ERR_RANGE, "a region of %lld elements: %s", (long long)r->size, v.why);
+    ag__scratch_drop(&scratch);
+    if (v.why) ag__fail_on(tape, "plan", AG_ERR_RANGE, "a region of %lld elements: %s", (long long)r->size, v.why);
     return v.why == NULL;
 }
 

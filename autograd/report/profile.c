@@ -5,6 +5,7 @@
  * texts) is found once, when the row is made. Events are kept in a ring of fixed size. Invariant: reporting never
  * fails, and asks for memory only when it meets a new structure; what cannot have a row of its own goes to row OTHER. */
 #include "autograd/report/profile.h"
+#include "autograd/eval/chunk.h"
 #include "autograd/eval/plan.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/hash.h"
@@ -35,31 +36,31 @@ typedef struct doing {
     const ag_tensor *node; /* of a step that is an operation; NULL: a region */
     const ag_tensor *sum;  /* the operation's result is added to what stood here; or NULL */
     const ag_tensor *onto;
-    const ag__chunk_nodes *c;
+    const ag__chunk *c;
     const ag__plan *plan;
     const ag__region *region;
 } doing;
 
-/* Number k of a region's list of places, which has n of them; NULL beyond. */
-static const ag_tensor *place_at(const doing *d, const ag__list *list, uint32_t first, uint32_t n, uint32_t k) {
-    return k < n ? d->c->table[((const uint32_t *)list->data)[first + k]] : NULL;
+/* Number k of so many indices; NULL beyond. */
+static const ag_tensor *tensor_at(const doing *d, const uint32_t *index, uint32_t n, uint32_t k) {
+    return k < n ? d->c->table[index[k]] : NULL;
 }
 
 /* Number k of the operations that the step computes; NULL beyond. */
 static const ag_tensor *computed(const doing *d, uint32_t k) {
     if (d->node) return k == 0 ? d->node : k == 1 ? d->sum : NULL;
-    return place_at(d, &d->plan->computed, d->region->compute, d->region->computes, k);
+    return tensor_at(d, d->plan->computed.at + d->region->compute, d->region->computes, k);
 }
 
 /* Number k of the tensors that it reads from memory; the same one may come again. */
 static const ag_tensor *read_in(const doing *d, uint32_t k) {
     if (d->node) return k < d->node->arity ? d->node->input[k] : k == d->node->arity ? d->onto : NULL;
-    return place_at(d, &d->plan->read, d->region->read, d->region->reads, k);
+    return tensor_at(d, d->plan->read.at + d->region->read, d->region->reads, k);
 }
 
 static const ag_tensor *written(const doing *d, uint32_t k) {
     if (d->node) return k == 0 ? d->node : NULL;
-    return place_at(d, &d->plan->outputs, d->region->output, d->region->outputs, k);
+    return k < d->region->outputs ? d->c->table[d->plan->outputs.at[d->region->output + k].index] : NULL;
 }
 
 /* The label of a tensor, or of what it is a view of; NULL if there is none. */
@@ -419,17 +420,17 @@ bool ag__profile_compute(ag_tensor *t) {
     return true;
 }
 
-void ag__profile_step(const ag__chunk_nodes *c, const ag__plan *plan, const ag__plan_step *step, int64_t since) {
+void ag__profile_step(const ag__chunk *c, const ag__plan *plan, const ag__plan_step *step, int64_t since) {
     doing d = {.tape = c->tape, .c = c, .plan = plan};
     if (step->kind == AG__STEP_NOTHING) return;
     if (step->kind == AG__STEP_REGION) {
-        d.region = (const ag__region *)plan->regions.data + step->what;
+        d.region = &plan->regions.at[step->what];
         report(&d, since, ag__worthwhile(d.region->work, c->tape->threads));
         return;
     }
     d.node = c->table[step->what];
     if (step->kind == AG__STEP_ADD) {
-        d.sum = c->table[((const uint32_t *)plan->members.data)[2 * ((size_t)step->member + 1)]];
+        d.sum = c->table[plan->members.at[step->member + 1].index];
         d.onto = c->table[step->onto];
     }
     report(&d, since, threads_of(d.node));

@@ -116,3 +116,24 @@ bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t
     }
     return true;
 }
+
+bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]) {
+    int n = 0;
+    for (int i = 0; i < l->rank; i++) {
+        int64_t e = l->extent[i], s = ag__strides(l)[i];
+        if (e == 1) continue;
+        if (n > 0 && stride[n - 1] == s * e) {
+            extent[n - 1] *= e;
+            stride[n - 1] = s;
+            continue;
+        }
+        if (n == 2) return false;
+        extent[n] = e;
+        stride[n++] = s;
+    }
+    if (n == 2) return true;
+    extent[1] = n ? extent[0] : 1; /* one axis, or none, is the inner one */
+    stride[1] = n ? stride[0] : 0;
+    extent[0] = 1, stride[0] = 0;
+    return true;
+}

@@ -177,6 +177,8 @@ bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
 bool ag__layouts_equal(const ag__layout *a, const ag__layout *b); /* in extents */
 bool ag__layouts_same(const ag__layout *a, const ag__layout *b);  /* and strides */
 ag_shape ag__layout_shape(const ag__layout *l);
+/* A layout as two axes, outer and inner, of which each has one stride: false if it takes more. */
+bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]);
 
 /* error.c: every failure passes through its raise() */
 ag_tensor *ag__nil_of(ag_tape *tape); /* tape NULL: the nil that belongs to none */

@@ -1,0 +1,146 @@
+/* allot -- memory for the cells of a region's program
+ *
+ * A result may be written over a tensor that is read for the last time. What is not in a tensor is in scratch memory, which
+ * passes from cell to cell: a cell's memory is free after the last instruction that reads it, so that few strips are in use at
+ * a time, and stay in cache. */
+#include "autograd/eval/lowering.h"
+
+/* ---- What nobody reads ---- */
+
+static bool only_fetches(const ag__instruction *q) {
+    return q->does == AG__FILL || q->does == AG__FILL_ROWS || q->does == AG__SPREAD;
+}
+
+static void note_readers(ag__lowering *l) {
+    for (uint32_t i = 0; i < l->notes.count; i++) l->notes.at[i].last_reader = AG__NONE;
+    for (uint32_t k = 0; k < l->body.count; k++) {
+        const ag__instruction *q = &l->body.at[k];
+        for (int i = 0; i < q->inputs; i++) ag__note_of(l, ag__operands_of(l, q)[i])->last_reader = k;
+    }
+}
+
+/* Returns how many of the instructions are left. */
+static uint32_t drop_unread(ag__lowering *l, ag__instruction *q, uint32_t count) {
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        bool unread = only_fetches(&q[k]) && ag__note_of(l, q[k].y)->last_reader == AG__NONE;
+        if (unread) ag__cell_at(l, q[k].y)->where = AG__AT_NOTHING;
+        else q[kept++] = q[k];
+    }
+    return kept;
+}
+
+/* ---- Results over what is read for the last time ---- */
+
+/* Whether a result may be written over index x, as far as the plan is concerned: y is its next value, or nobody else reads it. */
+static bool may_go_over(const ag__lowering *l, uint32_t x, uint32_t y) {
+    const ag__value *v = &l->p->value[x];
+    if (x >= l->c->nodes) return ag__next_value(l->c->table[x]) == l->c->table[y];
+    return !l->c->node[x].kept && v->root == x && v->step != l->s;
+}
+
+/* Whether result y of instruction k may be written over input x. */
+static bool may_replace(const ag__lowering *l, uint32_t k, uint32_t x, uint32_t y) {
+    const ag__cell *from = ag__cell_at(l, x), *to = ag__cell_at(l, y);
+    const ag__note *read = ag__note_of(l, x), *made = ag__note_of(l, y);
+    if (from->where != AG__AT_ELEMENT || to->where != AG__AT_ELEMENT || from->bytes != to->bytes) return false;
+    if (read->last_reader > k || read->replaced || !may_go_over(l, from->index, to->index)) return false;
+    return read->last_reader < k || l->body.at[k].does == AG__MAP || read->read_at <= made->made_at;
+}
+
+/* For each result that a variable becomes, the cell of the variable's present value. */
+static void find_former_values(ag__lowering *l) {
+    for (uint32_t x = l->r->cell; x < l->plan->cells.count; x++) {
+        const ag__cell *cell = ag__cell_at(l, x);
+        if (cell->where != AG__AT_ELEMENT || cell->index < l->c->nodes) continue;
+        const ag_tensor *next = ag__next_value(l->c->table[cell->index]);
+        if (!next || next->index >= l->c->nodes || l->c->table[next->index] != next) continue;
+        uint32_t y = ag__cell_of(l, next->index);
+        if (y != AG__NONE && ag__note_of(l, y)->former == AG__NONE) ag__note_of(l, y)->former = x;
+    }
+}
+
+/* Over an input, or over the variable that becomes y, wherever it was read for the last time. */
+static void find_place(ag__lowering *l, uint32_t k, uint32_t y) {
+    const ag__instruction *q = &l->body.at[k];
+    const uint32_t *x = ag__operands_of(l, q), former = ag__note_of(l, y)->former;
+    uint32_t over = AG__NONE;
+    for (int i = 0; i < q->inputs && over == AG__NONE; i++)
+        if (may_replace(l, k, x[i], y)) over = x[i];
+    if (over == AG__NONE && former != AG__NONE && may_replace(l, k, former, y)) over = former;
+    ag__note_of(l, y)->over = over;
+    if (over != AG__NONE) ag__note_of(l, over)->replaced = true;
+}
+
+static void find_places(ag__lowering *l) {
+    find_former_values(l);
+    for (uint32_t k = 0; k < l->body.count; k++) {
+        const ag__instruction *q = &l->body.at[k];
+        if (q->does == AG__MAP) find_place(l, k, q->y);
+        for (uint32_t i = 0; q->does == AG__RUN && i < q->outputs; i++)
+            find_place(l, k, ag__operands_of(l, q)[q->inputs + i]);
+    }
+    for (uint32_t o = l->r->output; o < l->plan->outputs.count; o++) {
+        uint32_t y = ag__cell_of(l, l->plan->outputs.at[o].index), over = y == AG__NONE ? y : ag__note_of(l, y)->over;
+        if (over != AG__NONE) l->plan->outputs.at[o].over = ag__cell_at(l, over)->index;
+    }
+}
+
+/* ---- Scratch memory ---- */
+
+static uint32_t *free_list_of(ag__lowering *l, const ag__cell *s) {
+    return &l->free_cell[(s->bytes == 1 ? 0 : s->bytes == 4 ? 1 : 2) + (s->rows ? AG__SCRATCH_KINDS / 2 : 0)];
+}
+
+static uint32_t units_of(const ag__lowering *l, const ag__cell *s) {
+    return ag__units(s->rows ? l->r->tile : ag__strip_elements(l->r), s->bytes);
+}
+
+/* Give cell y memory that nobody reads any more, or further memory. */
+static void take(ag__lowering *l, uint32_t y) {
+    ag__cell *cell = ag__cell_at(l, y);
+    if (cell->where != AG__AT_TEMP || cell->lanes) return;
+    uint32_t *list = free_list_of(l, cell), free_cell = cell->once ? AG__NONE : *list;
+    if (free_cell == AG__NONE) {
+        cell->temp = l->r->temps;
+        l->r->temps += units_of(l, cell);
+    } else {
+        cell->temp = ag__cell_at(l, free_cell)->temp;
+        *list = ag__note_of(l, free_cell)->next_free;
+    }
+}
+
+/* Free what instruction k was the last to read. */
+static void give_back(ag__lowering *l, uint32_t k) {
+    const ag__instruction *q = &l->body.at[k];
+    for (int i = 0; i < q->inputs; i++) {
+        uint32_t x = ag__operands_of(l, q)[i], *list = free_list_of(l, ag__cell_at(l, x));
+        const ag__cell *cell = ag__cell_at(l, x);
+        ag__note *note = ag__note_of(l, x);
+        if (cell->where != AG__AT_TEMP || cell->once || note->last_reader != k || note->freed) continue;
+        note->next_free = *list;
+        note->freed = true;
+        *list = x;
+    }
+}
+
+static void assign_scratch(ag__lowering *l) {
+    for (uint32_t k = 0; k < l->before.count; k++) take(l, l->before.at[k].y);
+    for (uint32_t k = 0; k < l->body.count; k++) {
+        const ag__instruction *q = &l->body.at[k];
+        bool map = q->does == AG__MAP || q->does == AG__MAP_ROWS; /* may write over what it reads */
+        if (map) give_back(l, k);
+        if (ag__has_cell(q)) take(l, q->y);
+        for (uint32_t i = 0; i < q->outputs; i++) take(l, ag__operands_of(l, q)[q->inputs + i]);
+        if (!map) give_back(l, k);
+    }
+}
+
+void ag__allot(ag__lowering *l) {
+    note_readers(l);
+    l->before.count = drop_unread(l, l->before.at, l->before.count);
+    l->body.count = drop_unread(l, l->body.at, l->body.count);
+    note_readers(l);
+    find_places(l);
+    assign_scratch(l);
+}

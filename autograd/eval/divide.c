@@ -1,0 +1,300 @@
+/* divide -- which step computes which node
+ *
+ * One pass in the order of recording. Invariant: a step reads what earlier steps store, and nothing else; a node joins a region
+ * only if all its inputs are of earlier steps, or of the region itself and in a place where the region's strips have them. */
+#include "autograd/eval/planning.h"
+
+/* Step after which index i can be read. */
+static uint32_t available(const ag__planner *p, uint32_t i) { return p->value[p->value[i].root].step; }
+
+static uint32_t latest_input(const ag__planner *p, uint32_t i) {
+    uint32_t s = 0;
+    for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
+        uint32_t at = available(p, ag__leader_at(p, k));
+        if (ag__step_after(p, at, s)) s = at;
+    }
+    return s;
+}
+
+static void run_early(ag__planner *p, uint32_t s, uint32_t after) {
+    if (!p->maker.failed) p->drafts.at[s].time = p->drafts.at[after].time + 1;
+}
+
+/* ---- Operations of their own ---- */
+
+/* What takes little memory runs as soon as it can: others may then join regions that come before it on the tape. */
+static bool is_little(int64_t size) { return size <= AG__LITTLE; }
+
+static void compute_alone(ag__planner *p, uint32_t i) {
+    uint32_t s = ag__step_new(p, AG__STEP_NODE, i);
+    if (p->maker.failed) return;
+    if (is_little(ag__tensor_at(p, i)->layout->size)) run_early(p, s, latest_input(p, i));
+    ag__step_join(p, s, i);
+}
+
+/* ---- Regions ---- */
+
+static bool is_open(const ag__planner *p, uint32_t s) {
+    const ag__plan_step *step = ag__step_at(p, s);
+    return step->kind == AG__STEP_REGION && step->members < AG__MOST_MEMBERS;
+}
+
+static bool is_open_of(const ag__planner *p, uint32_t s, int64_t size) {
+    return is_open(p, s) && ag__region_of(p, s)->size == size;
+}
+
+static uint32_t *recent_of(ag__planner *p, int64_t size) {
+    return &p->recent[((uint64_t)size * 0x9e3779b97f4a7c15u) >> 58 & (AG__RECENT_REGIONS - 1)];
+}
+
+/* The latest region of this size, if it comes after step s; else 0. */
+static uint32_t later_region(ag__planner *p, int64_t size, uint32_t s) {
+    uint32_t latest = *recent_of(p, size);
+    return ag__step_after(p, latest, s) && is_open_of(p, latest, size) ? latest : 0;
+}
+
+static uint32_t new_region(ag__planner *p, int64_t size, uint32_t after) {
+    uint32_t s = ag__step_region(p, (ag__region){.size = size});
+    if (is_little(size)) run_early(p, s, after);
+    return *recent_of(p, size) = s;
+}
+
+/* A region for what is cheap and known early, so that others need not wait for it: those that ask rematerialise it. */
+static uint32_t early_region(ag__planner *p, int64_t size, uint32_t after) {
+    uint32_t s = ag__step_region(p, (ag__region){.size = size});
+    run_early(p, s, after);
+    return s;
+}
+
+/* ---- Elementwise operations ---- */
+
+/* Whether t shows one element a row, rows by columns. */
+static bool spreads_rows(const ag_tensor *t, const ag__region *r) {
+    int64_t extent[2], stride[2];
+    if (r->rows == 0 || t->offset != 0 || !ag__two_axes(t->layout, extent, stride)) return false;
+    if (r->rows == 1) return stride[0] == 0 && stride[1] == 0;
+    return extent[0] == r->rows && extent[1] == r->columns && stride[0] == 1 && stride[1] == 0;
+}
+
+/* The role that node i would have in the region of step s, as far as input x has a say: AG__ROLE_NONE if it cannot join. */
+static ag__role role_beside(const ag__planner *p, uint32_t s, uint32_t i, uint32_t x) {
+    const ag__region *r = ag__region_of(p, s);
+    int64_t size = ag__tensor_at(p, i)->layout->size;
+    uint8_t role = p->value[p->value[x].root].role;
+    if (role == AG__ROLE_ELEMENT && size == r->size && ag__shows_root(p, x)) return AG__ROLE_ELEMENT;
+    if (role != AG__ROLE_ROW) return AG__ROLE_NONE;
+    if (size == r->rows && ag__shows_root(p, x)) return AG__ROLE_ROW;
+    return size == r->size && spreads_rows(ag__tensor_at(p, x), r) ? AG__ROLE_ELEMENT : AG__ROLE_NONE;
+}
+
+/* The role of elementwise node i in step s, which is that of its latest input. */
+static ag__role role_in(const ag__planner *p, uint32_t s, uint32_t i) {
+    ag__role role = AG__ROLE_NONE;
+    if (!is_open(p, s)) return role;
+    for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
+        uint32_t x = ag__leader_at(p, k);
+        if (available(p, x) != s) continue;
+        ag__role one = role_beside(p, s, i, x);
+        if (one == AG__ROLE_NONE || (role != AG__ROLE_NONE && one != role)) return AG__ROLE_NONE;
+        role = one;
+    }
+    return role;
+}
+
+/* Whether node i depends on single elements alone, each spread over all of its own: as a cotangent does before it meets an
+ * operation whose values matter. */
+static bool of_single_elements(const ag__planner *p, uint32_t i) {
+    for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
+        const ag__layout *l = ag__tensor_at(p, p->c->operand[k])->layout;
+        for (int axis = 0; axis < l->rank; axis++)
+            if (l->extent[axis] != 1 && ag__strides(l)[axis] != 0) return false;
+    }
+    return true;
+}
+
+static void join(ag__planner *p, uint32_t s, uint32_t i, ag__role role) {
+    if (p->maker.failed) return;
+    p->value[i].role = (uint8_t)role;
+    ag__step_join(p, s, i);
+}
+
+static void place_elementwise(ag__planner *p, uint32_t i) {
+    const ag_tensor *t = ag__tensor_at(p, i);
+    int64_t size = t->layout->size;
+    uint32_t s = latest_input(p, i), later;
+    ag__role role = s ? role_in(p, s, i) : AG__ROLE_NONE;
+    if (role != AG__ROLE_NONE) {
+        join(p, s, i, role);
+        return;
+    }
+    later = later_region(p, size, s);
+    if (later && t->op->flags & AG_OP_CHEAP && of_single_elements(p, i)) s = early_region(p, size, s);
+    else s = later ? later : new_region(p, size, s);
+    join(p, s, i, AG__ROLE_ELEMENT);
+}
+
+/* ---- Reductions ---- */
+
+typedef struct fold { /* how a reduction runs over its input's elements, as rows by columns */
+    ag__role role;
+    int64_t rows, columns;
+    bool used; /* by nodes of the chunk */
+} fold;
+
+static fold fold_of(const ag_tensor *t) {
+    const ag__layout *l = t->input[0]->layout;
+    const ag_axes_set *set = ag__attributes(t);
+    int64_t kept = 1, reduced = 1;
+    int changes = 0;
+    bool first = false, last = false;
+    for (int i = 0; i < l->rank; i++) {
+        if (l->extent[i] == 1) continue;
+        bool is_reduced = set->mask & 1u << i;
+        if (kept * reduced == 1) first = is_reduced;
+        else changes += is_reduced != last;
+        last = is_reduced;
+        *(is_reduced ? &reduced : &kept) *= l->extent[i];
+    }
+    fold f = {.role = AG__ROLE_NONE, .rows = first ? reduced : kept, .columns = first ? kept : reduced};
+    if (reduced <= 1 || changes > 1) return f;
+    if (kept == 1) f.role = AG__ROLE_ALL;
+    else if (first) f.role = kept >= AG__FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE;
+    else f.role = reduced <= AG__MOST_ROW ? AG__ROLE_ROW : AG__ROLE_LONG;
+    return f;
+}
+
+/* Folded strip by strip, and strips of rows end elsewhere than those of elements: unless there is only one strip, the
+ * order of the sum is another. */
+static ag__role accept_fold_of_all(const ag__planner *p, ag__region *r) {
+    bool ordered = p->c->exact && r->size > AG__STRIP;
+    if (ordered && r->rows > 1) return AG__ROLE_NONE;
+    r->flat = r->flat || ordered;
+    r->all = true;
+    return AG__ROLE_ALL;
+}
+
+/* The role of a reduction in the region of step s, which takes the form that it needs; AG__ROLE_NONE if it has another. */
+static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
+    ag__region *r = ag__region_of(p, s);
+    if (f.role == AG__ROLE_ALL) {
+        if (!f.used || r->size > AG__MOST_ROW || r->rows > 1) return accept_fold_of_all(p, r);
+        f = (fold){.role = AG__ROLE_ROW, .rows = 1, .columns = r->size};
+    }
+    if (r->flat && f.rows > 1) return AG__ROLE_NONE;
+    if (r->rows != 0 && (r->rows != f.rows || r->columns != f.columns)) return AG__ROLE_NONE;
+    r->rows = f.rows;
+    r->columns = f.columns;
+    return f.role;
+}
+
+/* A reduction of index x, all of whose elements are next to each other: into the region that computes x, a later one, or its
+ * own. */
+static void place_fold(ag__planner *p, uint32_t i, uint32_t x, fold f) {
+    int64_t size = ag__tensor_at(p, x)->layout->size;
+    uint32_t root = p->value[x].root, s = available(p, x), later;
+    ag__role role = AG__ROLE_NONE;
+    if (p->value[root].role == AG__ROLE_ELEMENT && is_open_of(p, s, size)) role = accept_fold(p, s, f);
+    if (role == AG__ROLE_NONE && (later = later_region(p, size, s)) != 0) role = accept_fold(p, later, f), s = later;
+    if (role == AG__ROLE_NONE) {
+        s = new_region(p, size, s);
+        if (p->maker.failed) return;
+        role = accept_fold(p, s, f);
+    }
+    join(p, s, i, role);
+}
+
+static void place_reduction(ag__planner *p, uint32_t i) {
+    uint32_t c = p->value[ag__inputs_of(p, i)[0]].leader, root = p->value[c].root;
+    const ag_tensor *t = ag__tensor_at(p, i), *x = ag__tensor_at(p, c);
+    bool part = !ag__is_outside(p, root) && root != c && x->offset != 0;
+    fold f = x->layout->size > 1 && x->layout->contiguous && !part ? fold_of(t) : (fold){.role = AG__ROLE_NONE};
+    f.used = p->c->node[i].uses > 0;
+    if (f.role == AG__ROLE_NONE) compute_alone(p, i);
+    else place_fold(p, i, c, f);
+}
+
+/* ---- Sums with a product ---- */
+
+/* Whether only one node reads index x, which has a buffer of its own that may be written over. */
+static bool dies_once_read(const ag__planner *p, uint32_t x) {
+    if (ag__is_outside(p, x)) return false;
+    const ag__value *v = &p->value[x];
+    const ag__node_use *n = &p->c->node[x];
+    return v->root == x && v->leader == x && !n->must && n->uses == 1 && !v->taken && !v->repeated &&
+           ag__tensor_at(p, x)->op->kind != AG_KIND_VIEW;
+}
+
+/* Whether the entry says so, and it can be true. */
+static bool adds(const ag_tensor *t) {
+    return t->op->flags & AG_OP_ADDS && t->arity == 2 && t->dtype == t->input[0]->dtype &&
+           t->dtype == t->input[1]->dtype;
+}
+
+static bool is_alone(const ag__planner *p, uint32_t x) {
+    return ag__step_at(p, p->value[x].step)->kind == AG__STEP_NODE;
+}
+
+/* Product v waits until sum i, and is then added to what u's buffer holds. */
+static void accumulate(ag__planner *p, uint32_t i, uint32_t v, uint32_t u) {
+    uint32_t former = p->value[v].step, s = ag__step_new(p, AG__STEP_ADD, v);
+    if (p->maker.failed) return;
+    ag__step_at(p, former)->kind = AG__STEP_NOTHING;
+    ag__step_at(p, former)->members = 0;
+    p->drafts.at[former].first = AG__NONE;
+    ag__step_at(p, s)->onto = u;
+    p->value[u].taken = p->value[v].taken = true;
+    ag__step_join(p, s, v);
+    ag__step_join(p, s, i);
+}
+
+/* a + b where b can add itself to what a's buffer holds. A sum that is continued may be rounded otherwise than one that is
+ * added at its end. */
+static bool place_sum(ag__planner *p, uint32_t i) {
+    if (p->c->exact || !adds(ag__tensor_at(p, i))) return false;
+    for (int k = 1; k >= 0; k--) {
+        uint32_t v = ag__inputs_of(p, i)[k], u = ag__inputs_of(p, i)[1 - k];
+        if (u == v || !dies_once_read(p, v) || !dies_once_read(p, u)) continue;
+        if (!(ag__tensor_at(p, v)->op->flags & AG_OP_ACCUMULATES) || !is_alone(p, v)) continue;
+        accumulate(p, i, v, u);
+        return true;
+    }
+    return false;
+}
+
+/* ---- All nodes ---- */
+
+/* Equal to an earlier value: available when that is. */
+static void follow(ag__planner *p, uint32_t i, uint32_t leader) {
+    ag__value *l = &p->value[leader];
+    p->value[i].leader = leader;
+    p->value[i].root = l->root;
+    l->repeated = true;
+    p->value[l->root].repeated = true;
+    ag__step_join(p, available(p, leader), i);
+}
+
+static void place(ag__planner *p, uint32_t i) {
+    const ag_tensor *t = ag__tensor_at(p, i);
+    ag_kind kind = t->layout->size > 0 || t->op->kind == AG_KIND_VIEW ? t->op->kind : AG_KIND_OPAQUE;
+    p->value[i].leader = p->value[i].root = i;
+    uint32_t equal = ag__equal_to(p, i);
+    if (equal != AG__NONE) {
+        follow(p, i, equal);
+        return;
+    }
+    switch (kind) {
+    case AG_KIND_VIEW:
+        p->value[i].root = p->value[p->value[ag__inputs_of(p, i)[t->arity - 1]].leader].root;
+        ag__step_join(p, available(p, i), i);
+        break;
+    case AG_KIND_ELEMENTWISE:
+        if (!place_sum(p, i)) place_elementwise(p, i);
+        break;
+    case AG_KIND_REDUCTION: place_reduction(p, i); break;
+    default: compute_alone(p, i);
+    }
+}
+
+void ag__divide(ag__planner *p) {
+    for (uint32_t i = 0; i < p->c->nodes && !p->maker.failed; i++) place(p, i);
+}

@@ -1,0 +1,77 @@
+/* equal -- what need not be computed, for it is equal to an input or to an earlier value (a common subexpression)
+ *
+ * Nodes are compared by operation, attributes, layout and the leaders of their inputs; a hash of these says where to look. */
+#include "autograd/eval/planning.h"
+#include "autograd/tape/hash.h"
+
+/* Compared as bits: x − 0 is x, and x − (−0) is not where x is −0. */
+static bool is_constant(const ag__planner *p, uint32_t i, double value) {
+    const ag_tensor *t = ag__tensor_at(p, p->value[i].root);
+    return t->op->flags & AG_OP_CONSTANT && memcmp(ag__attributes(t), &value, sizeof value) == 0;
+}
+
+/* The input of which node i is no more than a copy; AG__NONE if it is none. */
+static uint32_t copied_by(const ag__planner *p, uint32_t i) {
+    const ag_tensor *t = ag__tensor_at(p, i);
+    const uint32_t *in = ag__inputs_of(p, i);
+    unsigned flags = t->op->flags;
+    uint32_t x = t->arity ? p->value[in[0]].leader : AG__NONE;
+    if (flags & AG_OP_NEUTRAL && t->arity == 1 && *(const double *)ag__attributes(t) == t->op->neutral) return x;
+    if (flags & AG_OP_NEUTRAL && t->arity == 2) {
+        uint32_t y = p->value[in[1]].leader;
+        if (is_constant(p, y, t->op->neutral)) return x;
+        if (flags & AG_OP_COMMUTES && is_constant(p, x, t->op->neutral)) return y;
+    }
+    if (flags & AG_OP_INVOLUTION && !ag__is_outside(p, x) && ag__tensor_at(p, x)->op == t->op)
+        return p->value[ag__inputs_of(p, x)[0]].leader;
+    return AG__NONE;
+}
+
+/* A node that the user or a later evaluation looks at may stand for another's buffer only if that is all there is in it,
+ * and belongs to the tape. */
+static bool may_stand_for(const ag__planner *p, uint32_t i, uint32_t x) {
+    if (x == AG__NONE) return false;
+    const ag_tensor *a = ag__tensor_at(p, i), *b = ag__tensor_at(p, x);
+    if (a->dtype != b->dtype || a->layout->size != b->layout->size || p->value[p->value[x].root].taken) return false;
+    if (!b->layout->contiguous || b->offset != 0) return false; /* views of the node were recorded as of offset 0 */
+    return !p->c->node[i].must || (!ag__is_outside(p, x) && p->value[x].root == x);
+}
+
+static bool are_equal(const ag__planner *p, uint32_t i, uint32_t j) {
+    const ag_tensor *a = ag__tensor_at(p, i), *b = ag__tensor_at(p, j);
+    const uint32_t *x = ag__inputs_of(p, i), *y = ag__inputs_of(p, j);
+    if (a->op != b->op || a->arity != b->arity || a->dtype != b->dtype || a->attribute_bytes != b->attribute_bytes ||
+        a->offset != b->offset || !ag__layouts_same(a->layout, b->layout) || p->value[j].taken ||
+        memcmp(ag__attributes(a), ag__attributes(b), a->attribute_bytes) != 0)
+        return false;
+    for (int k = 0; k < a->arity; k++)
+        if (p->value[x[k]].leader != p->value[y[k]].leader) return false;
+    return true;
+}
+
+static uint64_t hash_of(const ag__planner *p, uint32_t i) {
+    const ag_tensor *t = ag__tensor_at(p, i);
+    uint64_t bits, h = ag__mix((uintptr_t)t->op, (uint64_t)t->layout->size);
+    for (int k = 0; k < t->arity; k++) h = ag__mix(h, p->value[ag__inputs_of(p, i)[k]].leader);
+    if (t->attribute_bytes < sizeof bits) return h;
+    memcpy(&bits, ag__attributes(t), sizeof bits);
+    return ag__mix(h, bits);
+}
+
+/* An earlier node that is equal; else AG__NONE, and i is remembered. */
+static uint32_t find(ag__planner *p, uint32_t i) {
+    for (uint32_t at = (uint32_t)(hash_of(p, i) >> 20) & p->table_mask;; at = (at + 1) & p->table_mask) {
+        uint32_t j = p->table[at];
+        if (j == AG__NONE) {
+            p->table[at] = i;
+            return j;
+        }
+        if (are_equal(p, i, j)) return j;
+    }
+}
+
+uint32_t ag__equal_to(ag__planner *p, uint32_t i) {
+    uint32_t x = copied_by(p, i);
+    if (may_stand_for(p, i, x)) return x;
+    return ag__is_drawn(ag__tensor_at(p, i)) ? AG__NONE : find(p, i);
+}

@@ -1,0 +1,263 @@
+/* interpret -- programs of regions, strip by strip
+ *
+ * How the work is divided depends on shapes only, and pieces are joined in a fixed order, so results are the same bits for any
+ * number of threads, and those of the reference evaluator but for sums over everything in a large region of rows. */
+#include "autograd/eval/interpret.h"
+
+#include <string.h>
+
+typedef struct strip { /* where it is */
+    int64_t row, rows, column, columns, start, n;
+} strip;
+
+/* ---- Folds ---- */
+
+static void fill(char *y, const char *x, int64_t n, int bytes) {
+    uint32_t word;
+    uint64_t wide;
+    switch (bytes) {
+    case 1: memset(y, *(const unsigned char *)x, (size_t)n); break;
+    case 4:
+        memcpy(&word, x, sizeof word);
+        for (int64_t i = 0; i < n; i++) ((uint32_t *)(void *)y)[i] = word;
+        break;
+    default:
+        memcpy(&wide, x, sizeof wide);
+        for (int64_t i = 0; i < n; i++) ((uint64_t *)(void *)y)[i] = wide;
+        break;
+    }
+}
+
+/* y = the fold of n elements, block by block as the reference evaluator does it. */
+static void fold(const ag_reduction *op, int dtype, int64_t n, char *y, const char *x) {
+    enum { MOST_BLOCKS = AG__MOST_ROW / AG__STRIP, MOST_BYTES = 8 };
+    if (n <= AG__STRIP) {
+        op->fold[dtype](n, y, x);
+        return;
+    }
+    _Alignas(8) char partial[MOST_BLOCKS * MOST_BYTES];
+    int64_t bytes = (int64_t)ag_dtype_size((ag_dtype)dtype), blocks = 0;
+    for (int64_t i = 0; i < n; i += AG__STRIP, blocks++)
+        op->fold[dtype](ag__lesser(n - i, AG__STRIP), partial + blocks * bytes, x + i * bytes);
+    ag__join(op, dtype, partial, blocks, 1);
+    memcpy(y, partial, (size_t)bytes);
+}
+
+/* Where the partial folds of a row's group begin, in elements. */
+static int64_t fold_offset(const ag__running *r, int64_t row, int64_t column) {
+    return row / AG__ROWS_A_GROUP * r->region->columns + column;
+}
+
+/* Which of the strips this is. */
+static int64_t strip_number(const ag__region *g, const strip *at) {
+    int64_t a_row = (g->columns + AG__STRIP - 1) / AG__STRIP;
+    if (g->form == AG__FLAT) return at->start / AG__STRIP;
+    return g->form == AG__ROWS ? at->row / g->tile : at->row * a_row + at->column / AG__STRIP;
+}
+
+/* y = the identity element of the fold, n times. */
+static void start_folds(const ag_tensor *t, char *y, int64_t n) {
+    double identity = t->op->reduction->join->neutral;
+    float single = (float)identity;
+    fill(y, t->dtype == AG_F32 ? (char *)&single : (char *)&identity, n, (int)ag__bytes(t));
+}
+
+static void fold_rows(const ag_tensor *t, const strip *at, char *y, const char *x) {
+    const ag_reduction *op = t->op->reduction;
+    int64_t bytes = (int64_t)ag__bytes(t);
+    for (int64_t i = 0; i < at->rows; i++) fold(op, t->dtype, at->columns, y + i * bytes, x + i * at->columns * bytes);
+    if (op->finish[t->dtype]) op->finish[t->dtype](at->rows, y, at->columns);
+}
+
+/* y = the fold of the lanes, joined pairwise, which are not needed any more. */
+static void fold_lanes(const ag_tensor *t, int64_t count, char *y, char *lane) {
+    const ag_reduction *op = t->op->reduction;
+    size_t bytes = ag__bytes(t);
+    for (int64_t half = AG__LANES / 2; half > 0; half /= 2)
+        op->combine[t->dtype](half, lane, lane + (size_t)half * bytes);
+    memcpy(y, lane, bytes);
+    if (op->finish[t->dtype]) op->finish[t->dtype](1, y, count);
+}
+
+static void fold_down(const ag__running *r, const ag__instruction *q, const strip *at, const char *x) {
+    const ag_tensor *t = r->table[q->node];
+    const ag_reduction *op = t->op->reduction;
+    int64_t bytes = (int64_t)ag__bytes(t);
+    for (int64_t i = 0; i < at->rows; i++, x += at->columns * bytes) {
+        int64_t row = at->row + i;
+        char *y = r->partial[q->y] + fold_offset(r, row, at->column) * bytes;
+        if (row % AG__ROWS_A_GROUP == 0) memcpy(y, x, (size_t)(at->columns * bytes));
+        else op->combine[t->dtype](at->columns, y, x);
+    }
+}
+
+static void run_folds(const ag__running *r, const ag__instruction *q, const strip *at, char *y, char *x) {
+    const ag_tensor *t = r->table[q->node];
+    switch (q->does) {
+    case AG__FOLD_ROWS: fold_rows(t, at, y, x); break;
+    case AG__FOLD_LANES: fold_lanes(t, at->columns, y, x); break;
+    case AG__START_DOWN:
+        if (at->row % AG__ROWS_A_GROUP == 0) start_folds(t, y, at->columns);
+        break;
+    case AG__START_LANES: start_folds(t, y, AG__LANES); break;
+    case AG__FOLD_DOWN: fold_down(r, q, at, x); break;
+    case AG__FOLDED_DOWN: break;
+    default:
+        y = r->partial[q->y] + strip_number(r->region, at) * (int64_t)ag__bytes(t);
+        fold(t->op->reduction, t->dtype, at->n, y, x);
+    }
+}
+
+/* ---- One strip ---- */
+
+static void pack_strip(const ag_tensor *t, char *y, int64_t start, int64_t n) {
+    ag_array from = ag__array_of(t);
+    ag__pack(y, &from, start, n);
+}
+
+static void run_fetch(const ag_tensor *t, const ag__instruction *q, const strip *at, char *y, const char *x) {
+    int bytes = (int)ag__bytes(t);
+    switch (q->does) {
+    case AG__FILL: fill(y, ag__values(t), at->n, bytes); break;
+    case AG__FILL_ROWS: fill(y, ag__values(t), at->rows, bytes); break;
+    case AG__REPEAT:
+        for (int64_t i = 0; i < at->rows; i++)
+            memcpy(y + i * at->columns * bytes, ag__values(t), (size_t)(at->columns * bytes));
+        break;
+    case AG__SPREAD:
+        for (int64_t i = 0; i < at->rows; i++) fill(y + i * at->columns * bytes, x + i * bytes, at->columns, bytes);
+        break;
+    case AG__PACK: pack_strip(t, y, at->start, at->n); break;
+    default: pack_strip(t, y, at->row, at->rows); break;
+    }
+}
+
+static void run_map(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address) {
+    const ag_tensor *t = r->table[q->node];
+    const uint32_t *in = r->plan->operands.at + q->x, first = r->region->cell;
+    const void *x[AG__MOST_INPUTS];
+    for (int i = 0; i < q->inputs; i++) x[i] = address[in[i] - first];
+    t->op->block[q->dtype](n, address[q->y - first], x, ag__attributes(t));
+}
+
+static void run_code(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address) {
+    r->plan->codes.at[q->node](n, (void *const *)address, r->attributes + q->attribute);
+}
+
+static void run_instruction(const ag__running *r, const ag__instruction *q, const strip *at, char *const *address) {
+    const uint32_t first = r->region->cell;
+    char *x = NULL, *y = NULL;
+    switch (q->does) {
+    case AG__RUN: run_code(r, q, at->n, address); return;
+    case AG__RUN_ROWS: run_code(r, q, at->rows, address); return;
+    case AG__MAP: run_map(r, q, at->n, address); return;
+    case AG__MAP_ROWS: run_map(r, q, at->rows, address); return;
+    default: break;
+    }
+    if (q->inputs) x = address[r->plan->operands.at[q->x] - first];
+    if (q->does < AG__RUN) y = address[q->y - first];
+    if (q->does < AG__FOLD_ROWS) run_fetch(r->table[q->node], q, at, y, x);
+    else run_folds(r, q, at, y, x);
+}
+
+/* Addresses of the cells in this strip. */
+static void aim(const ag__running *r, const strip *at, char *scratch, char **address) {
+    for (uint32_t i = 0; i < r->region->cells; i++) {
+        const ag__cell *s = &r->cell[i];
+        switch (s->where) {
+        case AG__AT_NOTHING: break;
+        case AG__AT_TEMP: address[i] = scratch + (size_t)s->temp * AG__UNIT; break;
+        case AG__AT_ONE: address[i] = r->base[i]; break;
+        case AG__AT_ELEMENT: address[i] = r->base[i] + at->start * s->bytes; break;
+        case AG__AT_COLUMN: address[i] = r->base[i] + at->column * s->bytes; break;
+        case AG__AT_ROW: address[i] = r->base[i] + at->row * s->bytes; break;
+        default: address[i] = r->partial[s->temp] + fold_offset(r, at->row, at->column) * s->bytes; break;
+        }
+    }
+}
+
+static void run_aimed(const ag__running *r, const strip *at, char **address) {
+    const ag__instruction *q = r->plan->instructions.at + r->region->begin;
+    for (uint32_t k = 0; k < r->region->count; k++) run_instruction(r, q + k, at, address);
+}
+
+static void run_strip(const ag__running *r, const strip *at, char *scratch, char **address) {
+    aim(r, at, scratch, address);
+    run_aimed(r, at, address);
+}
+
+/* ---- All strips ---- */
+
+/* Rows that a unit has; 0: it is a strip of no rows. */
+static int64_t rows_a_unit(const ag__region *g) {
+    if (g->form == AG__FLAT) return 0;
+    return g->down && g->tile < AG__ROWS_A_GROUP ? AG__ROWS_A_GROUP : g->tile;
+}
+
+int64_t ag__region_units(const ag__region *g) {
+    int64_t rows = rows_a_unit(g);
+    return rows ? (g->rows + rows - 1) / rows : (g->size + AG__STRIP - 1) / AG__STRIP;
+}
+
+int64_t ag__partial_folds(const ag__region *g, const ag__instruction *q) {
+    if (q->does >= AG__FOLD_DOWN) return (g->rows + AG__ROWS_A_GROUP - 1) / AG__ROWS_A_GROUP;
+    if (g->form == AG__FLAT) return ag__region_units(g);
+    if (g->form == AG__ROWS) return (g->rows + g->tile - 1) / g->tile;
+    return g->rows * ((g->columns + AG__STRIP - 1) / AG__STRIP);
+}
+
+/* Strips of one whole row each: the addresses move along. */
+static void run_single_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
+    const int64_t width = r->region->columns;
+    strip at = {.row = first, .rows = 1, .columns = width, .start = first * width, .n = width};
+    for (; at.row < end; at.row++, at.start += width) {
+        if (at.row == first || at.row % AG__ROWS_A_GROUP == 0) aim(r, &at, scratch, address);
+        else
+            for (uint32_t i = 0; i < r->region->cells; i++) address[i] = (char *)((uintptr_t)address[i] + r->step[i]);
+        run_aimed(r, &at, address);
+    }
+}
+
+static void run_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
+    const ag__region *g = r->region;
+    int64_t width = g->form == AG__ROWS ? g->columns : AG__STRIP;
+    if (g->form == AG__ROWS && g->tile == 1) {
+        run_single_rows(r, first, end, scratch, address);
+        return;
+    }
+    for (int64_t row = first; row < end; row += g->tile) {
+        for (int64_t column = 0; column < g->columns; column += width) {
+            strip at = {.row = row, .rows = ag__lesser(g->tile, end - row), .column = column};
+            at.columns = ag__lesser(width, g->columns - column);
+            at.start = row * g->columns + column;
+            at.n = at.rows * at.columns;
+            run_strip(r, &at, scratch, address);
+        }
+    }
+}
+
+static void run_unit(const ag__running *r, int64_t unit, char *scratch, char **address) {
+    const ag__region *g = r->region;
+    int64_t rows = rows_a_unit(g);
+    if (rows) {
+        run_rows(r, unit * rows, ag__lesser((unit + 1) * rows, g->rows), scratch, address);
+    } else {
+        int64_t start = unit * AG__STRIP, n = ag__lesser(AG__STRIP, g->size - start);
+        run_strip(r, &(strip){.rows = 1, .columns = n, .start = start, .n = n}, scratch, address);
+    }
+}
+
+/* Before the first strip: as if for the largest one. */
+static void prepare(const ag__running *r, char *scratch, char **address) {
+    const ag__region *g = r->region;
+    const ag__instruction *q = r->plan->instructions.at + g->once;
+    int64_t n = ag__strip_elements(g);
+    strip at = {.rows = g->tile, .columns = g->form == AG__ROWS ? g->columns : n, .n = n};
+    if (g->prepares) aim(r, &at, scratch, address);
+    for (uint32_t k = 0; k < g->prepares; k++) run_instruction(r, q + k, &at, address);
+}
+
+void ag__run_units(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
+    prepare(r, scratch, address);
+    for (int64_t unit = first; unit < end; unit++) run_unit(r, unit, scratch, address);
+}

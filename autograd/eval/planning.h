@@ -1,0 +1,130 @@
+/* planning -- the planner's scratch data, which is given up when the plan is made
+ *
+ * plan.c calls the others, each of which does one part:
+ *
+ *   equal.c   finds what need not be computed, for it is equal to something else
+ *   divide.c  gives each node a step, in the order of recording
+ *   split.c   divides large regions into parts that have nothing in common
+ *   settle.c  decides what is stored, in reverse
+ *   lower.c   makes a region's program; with runs.c, which makes it machine code, and allot.c, which finds memory for it
+ *   verify.c  checks such a program, in builds with assertions */
+#ifndef AG_PLANNING_H
+#define AG_PLANNING_H
+
+#include "autograd/eval/chunk.h"
+#include "autograd/eval/plan.h"
+
+/* What a value is to the region that computes it. */
+typedef enum ag__role {
+    AG__ROLE_NONE,
+    AG__ROLE_ELEMENT, /* one for each of the region's elements */
+    AG__ROLE_ROW,     /* one for each row */
+    AG__ROLE_DOWN,    /* finished after the last strip: the fold of columns, */
+    AG__ROLE_ALL,     /* of everything, */
+    AG__ROLE_LONG     /* of rows that are longer than a strip */
+} ag__role;
+
+/* Of each index of the chunk. */
+typedef struct ag__value {
+    uint32_t leader;  /* index that stands for it: its own, or that of an equal value */
+    uint32_t root;    /* of a view, the value that it shows; else its leader's */
+    uint32_t step;    /* that makes it available; 0: there from the start */
+    uint32_t next;    /* member of the same step */
+    uint32_t program; /* step whose region computes it, or computes it again; the latest one */
+    uint32_t cell;    /* of it in the latest program that it is in */
+    uint32_t reads;   /* in the step whose reads were counted last, if it may be written over there */
+    uint8_t role;
+    bool stored : 1;
+    bool shown : 1;    /* it shows another's buffer, and somebody asks for it */
+    bool taken : 1;    /* written over by a sum */
+    bool repeated : 1; /* it stands for others */
+} ag__value;
+
+/* Of each step. */
+typedef struct ag__draft {
+    uint64_t time;        /* when it runs; of two at one time, the one with the lower number first */
+    uint32_t first, last; /* members, which are linked by `next` */
+} ag__draft;
+
+/* Of each index, while a region is split. */
+typedef struct ag__part {
+    uint32_t parent; /* leads to the part's first member */
+    uint32_t reader; /* the first member that reads it, plus 1; 0: none yet */
+    uint32_t step;   /* of the part whose first member it is */
+} ag__part;
+
+typedef struct ag__planner {
+    ag__maker maker;
+    ag__plan *plan;
+    const ag__chunk *c;
+    ag__value *value;
+    AG__LIST(ag__draft) drafts;
+    ag__part *part;  /* NULL: none yet */
+    uint32_t *table; /* of the search for equal values: an index, or AG__NONE */
+    uint32_t table_mask;
+    ag__numbers own;                     /* nodes that a region computes, the last one first */
+    ag__numbers clones;                  /* nodes of others that it rematerialises */
+    uint32_t recent[AG__RECENT_REGIONS]; /* step of the latest region of each size, by a hash of it */
+    bool whole;                          /* make machine code also where it pays only later */
+    ag__scratch scratch;                 /* has the arrays */
+    struct ag__lowering *lowering;
+} ag__planner;
+
+/* ---- What every part asks ---- */
+
+static inline const ag_tensor *ag__tensor_at(const ag__planner *p, uint32_t i) { return p->c->table[i]; }
+static inline bool ag__is_outside(const ag__planner *p, uint32_t i) { return i >= p->c->nodes; }
+static inline ag__plan_step *ag__step_at(const ag__planner *p, uint32_t s) { return p->plan->steps.at + s; }
+static inline ag__region *ag__region_of(const ag__planner *p, uint32_t s) {
+    return p->plan->regions.at + ag__step_at(p, s)->what;
+}
+
+/* The inputs of node i: p->c->operand[k] for ag__first_input ≤ k < ag__last_input. */
+static inline uint32_t ag__first_input(const ag__planner *p, uint32_t i) { return p->c->node[i].first; }
+static inline uint32_t ag__end_input(const ag__planner *p, uint32_t i) { return p->c->node[i + 1].first; }
+static inline const uint32_t *ag__inputs_of(const ag__planner *p, uint32_t i) {
+    return p->c->operand + p->c->node[i].first;
+}
+
+/* What stands for input number k of all, and what that shows. */
+static inline uint32_t ag__leader_at(const ag__planner *p, uint32_t k) { return p->value[p->c->operand[k]].leader; }
+static inline uint32_t ag__root_at(const ag__planner *p, uint32_t k) { return p->value[ag__leader_at(p, k)].root; }
+
+/* Whether index i shows all elements of its root in their order: not a part, for from its place in memory it cannot be told
+ * which they are. */
+static inline bool ag__shows_root(const ag__planner *p, uint32_t i) {
+    return ag__shows_all(ag__tensor_at(p, i), ag__tensor_at(p, p->value[i].root));
+}
+
+/* ---- steps.c ---- */
+
+/* A further step, and one that is a further region; 0 for want of memory. */
+uint32_t ag__step_new(ag__planner *p, ag__step_kind kind, uint32_t what);
+uint32_t ag__step_region(ag__planner *p, ag__region region);
+void ag__step_join(ag__planner *p, uint32_t s, uint32_t i); /* node i becomes a member of step s, the last one */
+bool ag__step_after(const ag__planner *p, uint32_t a, uint32_t b);
+/* List steps as they run. */
+void ag__steps_order(ag__planner *p);
+
+/* ---- The parts ---- */
+
+/* The earlier index that node i is equal to; AG__NONE if there is none, and i is found from now on. */
+uint32_t ag__equal_to(ag__planner *p, uint32_t i);
+
+void ag__divide(ag__planner *p);
+void ag__split(ag__planner *p);
+void ag__settle(ag__planner *p); /* each region's nodes are then in `computed`, and marked in `program` */
+
+/* The program of the region of step s. What it takes to make one stays for the next. */
+void ag__lower(ag__planner *p, uint32_t s);
+void ag__lowering_free(ag__planner *p);
+
+/* Whether that program is sound; if not, an error is raised. False for want of memory, too. */
+#ifndef NDEBUG
+bool ag__verify(const ag__planner *p, uint32_t s);
+#endif
+
+/* plan.c: all of it. False for want of memory; nothing is raised. */
+bool ag__plan_make(ag__plan *plan, const ag__chunk *c, bool whole);
+
+#endif

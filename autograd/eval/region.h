@@ -1,0 +1,25 @@
+/* region -- regions run: their buffers, their memory, their shares for threads */
+#ifndef AG_REGION_H
+#define AG_REGION_H
+
+#include "autograd/eval/chunk.h"
+#include "autograd/eval/plan.h"
+
+/* A plan that runs. */
+typedef struct ag__execution {
+    const ag__chunk *c;
+    const ag__plan *plan;
+    size_t least; /* bytes that the run of any region takes for itself, which were provided before; 0: nothing was */
+} ag__execution;
+
+/* Give the outputs of a region their buffers. False, with an error and none of them, for want of memory. */
+bool ag__region_make_outputs(const ag__execution *e, const ag__region *g);
+void ag__region_drop_outputs(const ag__execution *e, const ag__region *g);
+
+/* Bytes that the run takes besides. */
+size_t ag__region_bytes(const ag__execution *e, const ag__region *g);
+
+/* False, with an error and without outputs, for want of memory. */
+bool ag__region_run(const ag__execution *e, const ag__region *g);
+
+#endif

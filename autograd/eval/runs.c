@@ -1,0 +1,278 @@
+/* runs -- elementwise operations of a region that stand next to each other become one loop of machine code
+ *
+ * Folds of what is there, after a run or without one, become steps of it: those of columns, which add to their group's partial
+ * folds, and those of rows in the same phase. What a run leaves is what other instructions, or later steps, ask for. */
+#include "autograd/eval/lowering.h"
+
+#include <string.h>
+
+enum { FEWEST_STEPS = 2 }; /* that machine code is made for */
+
+static const ag_tensor *tensor_of(const ag__lowering *l, const ag__instruction *q) { return l->c->table[q->node]; }
+static bool failed(const ag__lowering *l) { return l->p->maker.failed; }
+
+/* Where machine code reads cell x: it does without copies of one element. */
+static uint32_t source_of(const ag__lowering *l, uint32_t x) {
+    uint32_t from = ag__note_of(l, x)->copy_of;
+    return from != AG__NONE ? from : x;
+}
+
+/* The cell that is slot number `slot` of machine code. */
+static uint32_t cell_of_slot(const ag__lowering *l, uint16_t slot) { return l->r->cell + slot; }
+
+/* ---- The operations ---- */
+
+/* False if there are too many cells. */
+static bool describe(const ag__lowering *l, const ag__instruction *q, ag__code_step *step) {
+    const uint32_t *x = ag__operands_of(l, q), first = l->r->cell;
+    *step = (ag__code_step){.op = tensor_of(l, q)->op, .dtype = q->dtype, .n = (uint8_t)q->inputs};
+    for (int i = 0; i < q->inputs; i++) {
+        if (source_of(l, x[i]) - first > UINT16_MAX) return false;
+        step->x[i] = (uint16_t)(source_of(l, x[i]) - first);
+    }
+    step->y = (uint16_t)(q->y - first);
+    return q->y - first <= UINT16_MAX;
+}
+
+/* Cells as machine code over rows, or over elements, sees them: those that were made since they were last listed. */
+static void list_slots(ag__lowering *l, bool rows) {
+    if (rows != l->slots_for_rows) l->slots.count = 0;
+    l->slots_for_rows = rows;
+    for (uint32_t i = l->slots.count; i < l->notes.count; i++) {
+        const ag__cell *cell = ag__cell_at(l, l->r->cell + i);
+        bool one = cell->where == AG__AT_ONE || (cell->rows && !rows);
+        AG__APPEND(&l->p->maker, &l->slots, (ag__code_slot){.dtype = cell->dtype, .one = one, .lanes = cell->lanes});
+    }
+}
+
+/* How far instructions from k on can become one piece of machine code, whose steps are then listed. */
+static uint32_t run_end(ag__lowering *l, uint32_t k) {
+    uint8_t does = l->body.at[k].does;
+    uint32_t end = k;
+    l->steps.count = 0;
+    for (; end < l->body.count && does <= AG__MAP_ROWS && end - k < AG__MOST_IN_RUN; end++) {
+        ag__code_step step;
+        if (l->body.at[end].does != does || !describe(l, &l->body.at[end], &step)) break;
+        if (!ag__compilable(&step, l->slots.at)) break;
+        step.attributes = (uint16_t)(end - k);
+        AG__APPEND(&l->p->maker, &l->steps, step);
+    }
+    return end;
+}
+
+/* ---- Folds that become part of a run ---- */
+
+/* Whether cell x has its value when instruction `end` is reached, as one that machine code can read. */
+static bool is_there(const ag__lowering *l, uint32_t x, uint32_t end) {
+    for (uint32_t j = end; j < l->body.count; j++)
+        if (ag__has_cell(&l->body.at[j]) && l->body.at[j].y == x) return false;
+    return !ag__cell_at(l, x)->rows;
+}
+
+/* A cell for the folds so far, and one for those that follow, in the same memory. */
+static uint32_t new_folds(ag__lowering *l, const ag_tensor *t, const ag__instruction *q) {
+    bool down = q->does == AG__FOLD_DOWN;
+    for (int i = 0; i < 2; i++) {
+        uint32_t cell = ag__cell_new(l, AG__NONE, t, down ? AG__AT_FOLD : AG__AT_TEMP, false);
+        if (failed(l)) return 0;
+        ag__cell_at(l, cell)->temp = down ? q->y : l->r->temps;
+        ag__cell_at(l, cell)->lanes = ag__cell_at(l, cell)->once = !down;
+    }
+    if (!down) l->r->temps += ag__units(AG__LANES, ag__bytes(t));
+    return l->plan->cells.count - 2;
+}
+
+static bool foldable(const ag__lowering *l, const ag__instruction *q) {
+    const ag_tensor *t = tensor_of(l, q);
+    if (q->does != AG__FOLD_DOWN && q->does != AG__FOLD_ROWS) return false;
+    if (q->does == AG__FOLD_ROWS && (l->r->columns < AG__LANES || l->r->columns > AG__STRIP)) return false;
+    return t->op->reduction->join && t->op->reduction->join->trace[t->dtype];
+}
+
+static void take_fold(ag__lowering *l, uint32_t j, uint32_t x) {
+    const ag__instruction *q = &l->body.at[j];
+    const ag_tensor *t = tensor_of(l, q);
+    uint32_t folds = new_folds(l, t, q), first = l->r->cell;
+    if (failed(l) || folds + 1 - first > UINT16_MAX) {
+        l->p->maker.failed = true;
+        return;
+    }
+    ag__code_step step = {.op = t->op->reduction->join, .dtype = t->dtype, .n = 2, .y = (uint16_t)(folds + 1 - first)};
+    step.x[0] = (uint16_t)(folds - first);
+    step.x[1] = (uint16_t)(x - first);
+    AG__APPEND(&l->p->maker, &l->steps, step);
+    AG__APPEND(&l->p->maker, &l->taken, (ag__taken_fold){j, folds});
+}
+
+static void take_folds(ag__lowering *l, uint32_t end) {
+    bool rows = true; /* so far */
+    for (uint32_t j = end; j < l->body.count && l->r->tile == 1 && !failed(l); j++) {
+        const ag__instruction *q = &l->body.at[j];
+        rows = rows && q->does == AG__FOLD_ROWS;
+        if (!foldable(l, q) || (q->does == AG__FOLD_ROWS && !rows)) continue;
+        uint32_t x = source_of(l, ag__operands_of(l, q)[0]);
+        if (is_there(l, x, end)) take_fold(l, j, x);
+    }
+}
+
+/* Machine code has done them, or all but the last step of them. */
+static void replace_folds(ag__lowering *l) {
+    for (uint32_t i = 0; i < l->taken.count; i++) {
+        ag__instruction *q = &l->body.at[l->taken.at[i].instruction];
+        uint32_t folds = l->taken.at[i].folds;
+        ag__instruction start = {.does = AG__START_DOWN, .dtype = q->dtype, .node = q->node, .y = folds};
+        if (q->does == AG__FOLD_DOWN) {
+            q->does = AG__FOLDED_DOWN, q->inputs = 0;
+            AG__APPEND(&l->p->maker, &l->starts, start);
+        } else {
+            q->does = AG__FOLD_LANES, q->x = l->plan->operands.count;
+            AG__APPEND(&l->p->maker, &l->plan->operands, folds);
+        }
+    }
+}
+
+/* ---- What a run reads and writes ---- */
+
+/* The results of the run that are needed after it: stored ones, and those that instructions other than k … end−1 read, and
+ * other than the folds that it takes. */
+static void mark_outputs(ag__lowering *l, uint32_t k, uint32_t end) {
+    uint32_t taken = 0;
+    for (uint32_t j = 0; j < l->body.count; j++) {
+        const ag__instruction *q = &l->body.at[j];
+        bool inside = j >= k && j < end, is_taken = taken < l->taken.count && l->taken.at[taken].instruction == j;
+        taken += is_taken;
+        for (uint32_t i = 0; i < q->inputs && !inside && !is_taken; i++)
+            ag__note_of(l, ag__operands_of(l, q)[i])->asked = l->runs;
+    }
+    for (uint32_t i = 0; i < l->slots.count; i++) {
+        const ag__cell *cell = ag__cell_at(l, l->r->cell + i);
+        bool asked = cell->where == AG__AT_TEMP && l->notes.at[i].asked == l->runs;
+        l->slots.at[i].out = cell->where > AG__AT_ONE || cell->lanes || asked;
+    }
+}
+
+/* Each cell that the run reads from memory, once. */
+static void list_inputs(ag__lowering *l, ag__instruction *run) {
+    run->x = l->plan->operands.count;
+    for (uint32_t i = 0; i < l->steps.count; i++) {
+        ag__note *y = ag__note_of(l, cell_of_slot(l, l->steps.at[i].y));
+        y->written = l->runs;
+        y->made_at = i;
+    }
+    for (uint32_t i = 0; i < l->steps.count; i++)
+        for (int j = 0; j < l->steps.at[i].n; j++) {
+            uint32_t x = cell_of_slot(l, l->steps.at[i].x[j]);
+            ag__note *note = ag__note_of(l, x);
+            note->read_at = i;
+            if (note->written == l->runs || note->listed == l->runs) continue;
+            note->listed = l->runs;
+            AG__APPEND(&l->p->maker, &l->plan->operands, x);
+            run->inputs++;
+        }
+}
+
+/* Each that it writes to memory; the others live in registers. */
+static void list_outputs(ag__lowering *l, ag__instruction *run) {
+    for (uint32_t i = 0; i < l->steps.count; i++) {
+        uint16_t slot = l->steps.at[i].y;
+        if (!l->slots.at[slot].out) {
+            ag__cell_at(l, cell_of_slot(l, slot))->where = AG__AT_NOTHING;
+            continue;
+        }
+        AG__APPEND(&l->p->maker, &l->plan->operands, cell_of_slot(l, slot));
+        run->outputs++;
+    }
+}
+
+/* ---- The body ---- */
+
+/* Put `count` instructions in the place of those from `from` to `to`. */
+static void replace_instructions(ag__lowering *l, uint32_t from, uint32_t to, const ag__instruction *q,
+                                 uint32_t count) {
+    if (!AG__ROOM(&l->p->maker, &l->body, count)) return;
+    memmove(l->body.at + from + count, l->body.at + to, (l->body.count - to) * sizeof *l->body.at);
+    for (uint32_t i = 0; i < count; i++) l->body.at[from + i] = q[i];
+    l->body.count += count - (to - from);
+}
+
+/* Before each run, the lanes of the folds that it takes are set to the identity element. Returns how many. */
+static uint32_t start_lanes(ag__lowering *l, uint32_t run) {
+    uint32_t count = 0;
+    for (uint32_t j = run + 1; j < l->body.count && !failed(l); j++) {
+        const ag__instruction *fold = &l->body.at[j];
+        if (fold->does == AG__FOLD_ROWS) continue;
+        if (fold->does != AG__FOLD_LANES) break;
+        uint32_t lanes = ag__operands_of(l, fold)[0];
+        ag__instruction start = {.does = AG__START_LANES, .dtype = fold->dtype, .node = fold->node, .y = lanes};
+        replace_instructions(l, run, run, &start, 1);
+        run++, j++, count++;
+    }
+    return count;
+}
+
+/* Whether an instruction reads a copy that machine code does without. */
+static bool reads_copies(const ag__lowering *l, uint32_t k) {
+    const ag__instruction *q = &l->body.at[k];
+    const uint32_t *x = ag__operands_of(l, q);
+    bool any = false;
+    for (int i = 0; i < q->inputs; i++) any = any || source_of(l, x[i]) != x[i];
+    return any;
+}
+
+/* The steps that were listed become machine code; NULL if they cannot. */
+static ag__code *compile(ag__lowering *l) {
+    ag__code *code = ag__compile(l->c->tape, (int)l->steps.count, l->steps.at, (int)l->slots.count, l->slots.at);
+    if (code && AG__ROOM(&l->p->maker, &l->plan->codes, 1)) l->plan->codes.at[l->plan->codes.count++] = code;
+    else if (code) ag__code_release(l->c->tape, code);
+    return failed(l) ? NULL : code;
+}
+
+/* Instructions k … end−1, of which there may be none, and folds after them become one; returns the number of the first
+ * instruction after that. */
+static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
+    uint32_t maps = l->steps.count;
+    l->taken.count = 0;
+    l->runs++;
+    if (!rows) take_folds(l, end);
+    bool pays = maps == 0 || l->steps.count >= FEWEST_STEPS || reads_copies(l, k);
+    list_slots(l, rows);
+    if (failed(l) || l->steps.count == 0 || !pays) return end;
+    mark_outputs(l, k, end);
+    ag__instruction run = {.does = rows ? AG__RUN_ROWS : AG__RUN, .node = l->plan->codes.count};
+    if (!compile(l)) return end;
+    replace_folds(l);
+    run.attribute = l->plan->attributes.count - l->r->attribute;
+    for (uint32_t i = k; i < end; i++) AG__APPEND(&l->p->maker, &l->plan->attributes, l->body.at[i].node);
+    list_inputs(l, &run);
+    list_outputs(l, &run);
+    replace_instructions(l, k, end, &run, 1);
+    return k + 1 + start_lanes(l, k);
+}
+
+/* Whether elementwise instruction k, or a fold that has nothing of the kind before it, can begin a run. */
+static bool may_begin(const ag__lowering *l, uint32_t k) {
+    const ag__instruction *q = &l->body.at[k];
+    uint8_t before = k > 0 ? l->body.at[k - 1].does : AG__FILL;
+    if (q->does == AG__MAP || q->does == AG__MAP_ROWS) return true;
+    return l->r->tile == 1 && foldable(l, q) && before != AG__RUN && before != AG__FOLD_LANES;
+}
+
+/* Partial folds that machine code adds to begin as the identity element. */
+static void start_folds(ag__lowering *l) {
+    if (l->starts.count) replace_instructions(l, 0, 0, l->starts.at, l->starts.count);
+}
+
+void ag__make_runs(ag__lowering *l) {
+    if (!l->c->tape->compile || (!l->p->whole && l->r->size < AG__AT_ONCE)) return;
+    for (uint32_t k = 0; k < l->body.count && !failed(l);) {
+        bool rows = l->body.at[k].does == AG__MAP_ROWS;
+        uint32_t next = k;
+        if (may_begin(l, k)) {
+            list_slots(l, rows);
+            uint32_t end = failed(l) ? k : run_end(l, k);
+            if (!failed(l)) next = make_run(l, k, end, rows);
+        }
+        k = next > k ? next : k + 1;
+    }
+    start_folds(l);
+}

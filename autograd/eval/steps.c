@@ -1,0 +1,67 @@
+/* steps -- the steps of a plan that is being made
+ *
+ * A step that runs early has the time of the step after which it can run, and 1: so it comes before all that were new by then. */
+#include "autograd/eval/planning.h"
+
+#include <stdlib.h>
+
+uint32_t ag__step_new(ag__planner *p, ag__step_kind kind, uint32_t what) {
+    uint32_t s = p->plan->steps.count;
+    AG__APPEND(&p->maker, &p->plan->steps, (ag__plan_step){.kind = (uint8_t)kind, .what = what});
+    AG__APPEND(&p->maker, &p->drafts, (ag__draft){.time = (uint64_t)s << 32, .first = AG__NONE, .last = AG__NONE});
+    return p->maker.failed ? 0 : s;
+}
+
+uint32_t ag__step_region(ag__planner *p, ag__region region) {
+    uint32_t number = p->plan->regions.count;
+    AG__APPEND(&p->maker, &p->plan->regions, region);
+    return ag__step_new(p, AG__STEP_REGION, number);
+}
+
+void ag__step_join(ag__planner *p, uint32_t s, uint32_t i) {
+    ag__draft *draft = &p->drafts.at[s];
+    p->value[i].step = s;
+    p->value[i].next = AG__NONE;
+    if (draft->first == AG__NONE) draft->first = i;
+    else p->value[draft->last].next = i;
+    draft->last = i;
+    ag__step_at(p, s)->members++;
+}
+
+bool ag__step_after(const ag__planner *p, uint32_t a, uint32_t b) {
+    uint64_t of_a = p->drafts.at[a].time, of_b = p->drafts.at[b].time;
+    return of_a > of_b || (of_a == of_b && a > b);
+}
+
+typedef struct timed {
+    uint64_t time;
+    uint32_t step;
+} timed;
+
+static int by_time(const void *a, const void *b) {
+    const timed *x = a, *y = b;
+    if (x->time != y->time) return x->time < y->time ? -1 : 1;
+    return x->step < y->step ? -1 : x->step > y->step;
+}
+
+static void sort_by_time(ag__planner *p, uint32_t *order, uint32_t n) {
+    timed *t = ag__scratch_array(&p->scratch, n, sizeof *t);
+    if (!t) {
+        p->maker.failed = true;
+        return;
+    }
+    for (uint32_t s = 0; s < n; s++) t[s] = (timed){p->drafts.at[s].time, s};
+    qsort(t, n, sizeof *t, by_time);
+    for (uint32_t s = 0; s < n; s++) order[s] = t[s].step;
+}
+
+void ag__steps_order(ag__planner *p) {
+    ag__numbers *order = &p->plan->order;
+    uint32_t n = p->plan->steps.count;
+    bool sorted = true;
+    if (!AG__ROOM(&p->maker, order, n)) return;
+    order->count = n;
+    for (uint32_t s = 0; s < n; s++) order->at[s] = s;
+    for (uint32_t s = 1; s < n; s++) sorted = sorted && p->drafts.at[s].time > p->drafts.at[s - 1].time;
+    if (!sorted) sort_by_time(p, order->at, n);
+}
