@@ -23,7 +23,7 @@ static ag_tensor *gradient_at(ag_tensor *x, ag_tensor *A, ag_tensor *dA) {
     return dx;
 }
 
-/* The recorded expression of a gradient: nobody wrote it, it fell out of the graph. */
+/* The recorded expression of a gradient, made by the engine. */
 static void show_formula(ag_tensor *dZ) { printf("recorded: %s\n", ag_formula(dZ, NULL)); }
 
 static void sigmoid(ag_tensor *Z, ag_tensor *dA) {

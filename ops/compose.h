@@ -1,8 +1,7 @@
 /* compose -- functions composed of other operations: softmax and its like
  *
- * These have no gradient of their own: it falls out of what they are composed of. Values and gradients are right to a few
- * units in the last place whatever the finite x, also where a softmax is nearly 0 or 1, but for the sum that ag_logsumexp
- * ends with. */
+ * Their gradients follow from the graph. Values and gradients are right to a few units in the last place for any finite x,
+ * also where a softmax is nearly 0 or 1, except for the sum at the end of ag_logsumexp. */
 #ifndef AG_OPS_COMPOSE_H
 #define AG_OPS_COMPOSE_H
 

@@ -5,11 +5,11 @@
  *
  *     UNARY, BINARY          elementwise: ag_NAME(x), ag_NAME(a, b)
  *     NUMBER, NUMBER_FIRST   elementwise: ag_NAME(x, s), ag_NAME(s, x), with s a double
- *     INNER                  recorded by gradients and composed functions: nobody calls it by name
+ *     INNER                  recorded by gradients and composed functions, not called by name
  *     OTHER                  whatever else is public
  *
- * What is said of elementwise operations of the first four kinds (which inputs they take, which inputs they are tried on,
- * how they are called) is derived from these lines and their entries. */
+ * For elementwise operations of the first four kinds, their inputs, the inputs that tests try, and their calls are derived
+ * from these lines and their entries. */
 #ifndef AG_OPS_LIST_H
 #define AG_OPS_LIST_H
 

@@ -391,7 +391,7 @@ typedef struct listed {
 
 static const listed plain[] = {AG_OPS(LISTED)};
 
-/* What an entry does not say: results that are less exact than those of its kind, and what no reference has. */
+/* Properties that are not in entries: results less exact than those of their kind, and operations without reference. */
 static const struct {
     const char *name;
     double ulps;

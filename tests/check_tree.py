@@ -385,7 +385,24 @@ def openings(tree):
             yield f"{path} does not open with '/* {name} -- ' and its purpose"
 
 
-RULES = [includes, order, in_circles, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings]
+# Turns that hide the subject, or use a word of everyday life for one of the field's: see "Words" in docs/design.md.
+NOT_PLAIN = re.compile(
+    r"/\* What\b|\blest\b|\bthereof\b|\bfor want of\b|\bno memory for\b|, which is none\b|\bif it is none\b|\bwhoever\b|"
+    r"\b(no|some)body\b|\bbut for (?!rounding)"
+)
+
+
+def plain(tree):
+    texts = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', flags=re.S)
+    for path, text in in_folders(tree, ["nn", "ops", "tests"]).items():
+        for found in texts.finditer(text):
+            words = re.sub(r"\s*\n\s*\*?\s*", " ", found.group(0))
+            for turn in NOT_PLAIN.finditer(words):
+                line = text.count("\n", 0, found.start()) + 1
+                yield f"{path}:{line}: '{turn.group(0).strip()}' can be said more plainly"
+
+
+RULES = [includes, order, in_circles, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings, plain]
 
 
 def violations(tree):
@@ -471,6 +488,10 @@ BREAKS = [
     ("tests", replaced("tests/cases.c", "AG_OPS(", "NO_OPS(")),
     ("tests", replaced("ops/list.h", "X(UNARY, rsqrt)", "X(OTHER, rsqrt)")),
     ("openings", replaced("ops/arith.c", "/* arith -- ", "/* ")),
+    ("plain", appended("ops/reduce.c", "\n/* What y is. */\n")),
+    ("plain", appended("ops/reduce.c", "\n/* x is copied, lest\n * it change. */\n")),
+    ("plain", appended("nn/losses.c", '\nstatic const char *why = "dtype %d, which is none";\n')),
+    ("plain", appended("nn/losses.c", '\nstatic const char *why = "no memory for %zu bytes";\n')),
 ]
 
 

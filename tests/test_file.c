@@ -258,7 +258,7 @@ START_TEST(a_pipe_is_written_through_and_stays) {
     ck_assert_str_eq(end, "new");
     ck_assert(S_ISFIFO(stat_of(other).st_mode) && S_ISLNK(stat_of(path).st_mode));
     close(reader);
-    expect_refused(other, put_new, ENXIO); /* nobody reads any more */
+    expect_refused(other, put_new, ENXIO); /* the pipe has no reader */
     ck_assert_int_eq(files_in(directory), 2);
 }
 END_TEST
@@ -383,7 +383,7 @@ START_TEST(an_error_in_the_content_leaves_the_old_file) {
 }
 END_TEST
 
-/* The superuser may write everywhere, so that the test is somebody else meanwhile. */
+/* The superuser may write everywhere, so the test changes its user meanwhile. */
 static void expect_no_permission(void) {
     uid_t user = geteuid();
     if (user == 0) ck_assert_int_eq(seteuid(65534), 0);
