@@ -126,6 +126,16 @@ def check_reports():
     check(run("--help")[0] == 0 and "usage: ag-explain" in run("--help")[1], "--help")
 
 
+def check_outside():
+    """Where NaN and infinity begin, if that is outside an operation's domain."""
+    for words, said in ((("log(x)*2", "x:[0.5,-0.5]"), "log [column:1]: input 0 is -0.5; a number above 0 is wanted"),
+                        (("h = x*2; x/h", "x:[1,0]"), "div [column:11]: input 1 is 0; a number other than 0 is wanted"),
+                        (("log1p(exp(x)) + log1p(x)", "x:-2"), "log1p [column:17]: input 0 is -2; a number above -1 is wanted"),
+                        (("x**2 + sqrt(x*x)", "x:-1"), None), (("log(x) - log(x)", "x:inf"), None)):
+        out = run(*words)[1]
+        check(said in out if said else "is wanted" not in out, words, out)
+
+
 def check_functions():
     """Every operation in the headers can be called, except those that operators or options stand for."""
     root = pathlib.Path(__file__).resolve().parent.parent
@@ -380,6 +390,7 @@ def check_pages(folder):
 with tempfile.TemporaryDirectory() as temporary:
     check_values()
     check_reports()
+    check_outside()
     check_functions()
     check_json()
     check_bad()

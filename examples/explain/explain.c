@@ -245,6 +245,18 @@ static void put_check(const report *r) {
     if (!c->passed) printf("%s\n", c->message);
 }
 
+static void put_outside(const session *s) {
+    const ag_op *op = s->outside.op;
+    const ag_domain *d = &op->domain[s->outside.input];
+    const bool low = d->above < d->below && isfinite(d->above), high = d->above < d->below && isfinite(d->below);
+    put_heading("outside a domain");
+    printf("%s [column:%d]: input %d is %.6g; a number", op->name, s->outside.column, s->outside.input,
+           s->outside.number);
+    if (low) printf(" above %g", (double)d->above);
+    if (high) printf("%s below %g", low ? " and" : "", (double)d->below);
+    printf("%s is wanted\n", low || high ? "" : " other than 0");
+}
+
 static void put_text(report *r, bool trace) {
     session *s = r->s;
     printf("%s\n", s->program.text);
@@ -254,6 +266,7 @@ static void put_text(report *r, bool trace) {
     printf(" ");
     put_value(stdout, r->y, 64);
     printf("\n");
+    if (s->outside.op) put_outside(s);
     put_heading("formula");
     printf("%s\n", ag_formula(r->y, NULL));
     put_heading(ag_size(r->y) == 1 ? "gradients" : "gradients of the sum of all elements");
@@ -320,6 +333,31 @@ static void check_gradients(report *r) {
     ag_gradcheck(record, s, s->inputs, s->x, &o, &r->check);
 }
 
+static bool is_outside(const ag_domain *d, double x) {
+    return isfinite(x) && ((d->nonzero && x == 0) || (d->above < d->below && !(x > d->above && x < d->below)));
+}
+
+/* Whether operation y makes NaN or infinity of a number outside its domain; what is noted then. Its inputs are as large as
+ * its output. */
+static bool notes_outside(session *s, ag_tensor *y) {
+    const ag_op *op = ag_op_of(y);
+    if (!op || op->kind != AG_KIND_ELEMENTWISE) return false;
+    for (int64_t k = 0; k < ag_size(y); k++)
+        for (int i = 0; i < op->arity && i < 2 && !isfinite(ag_element(y, k)); i++) {
+            const double x = ag_element(ag_input(y, i), k);
+            if (!is_outside(&op->domain[i], x)) continue;
+            s->outside.op = op, s->outside.input = i, s->outside.number = x;
+            ag_place_of(y, &s->outside.column);
+            return true;
+        }
+    return false;
+}
+
+static void look_outside(session *s) {
+    for (int i = 0; i < s->program.count; i++)
+        if (s->values[i].kind == VALUE_TENSOR && notes_outside(s, s->values[i].tensor)) return;
+}
+
 static bool record_all(session *s, const options *o, ag_tensor **y) {
     static part parts[MAX_PARTS], other_parts[MAX_PARTS];
     program scratch = {.parts = other_parts, .complaint = &s->complaint};
@@ -336,8 +374,9 @@ static bool record_all(session *s, const options *o, ag_tensor **y) {
     for (int i = 0; i < s->inputs; i++)
         if (!s->used[i])
             return complain(&s->complaint, s->input[i].text, 0, "the expression does not use %s", s->input[i].name);
-    if (ag_eval(*y) == AG_OK) return true;
-    return complain_of_tape(s, last);
+    if (ag_eval(*y) != AG_OK) return complain_of_tape(s, last);
+    look_outside(s);
+    return true;
 }
 
 static int explain(session *s, const options *o) {

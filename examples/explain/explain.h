@@ -156,6 +156,12 @@ typedef struct session {
     ag_tensor *x[MAX_INPUTS];
     bool used[MAX_INPUTS];
     operand values[MAX_PARTS];
+    /* The first operation that makes NaN or infinity of a number outside its domain, for the inputs as given. */
+    struct {
+        const ag_op *op; /* NULL: none does */
+        int input, column;
+        double number;
+    } outside;
     int names;
     struct {
         char name[NAME_BYTES];
