@@ -2,7 +2,7 @@
 #include "autograd/tape/basis.h"
 #include "autograd/tape/tape.h"
 
-static bool is_variable(const char *name, ag_tensor *v) {
+bool ag__is_changeable(const char *name, ag_tensor *v) {
     if (!ag__usable(name, v)) return false;
     if (!(v->flags & AG__VARIABLE))
         ag__fail(name, 1, &v, AG_ERR_TAPE, "only a variable or a parameter can be given another value");
@@ -22,7 +22,7 @@ static ag_tensor *own_value(ag_tensor *x) {
 
 static bool assignable(const char *name, ag_tensor *v, ag_tensor *x) {
     ag_tensor *both[] = {v, x}, *nil;
-    if (!ag__inputs_usable(name, 2, both, &nil) || !is_variable(name, v)) return false;
+    if (!ag__inputs_usable(name, 2, both, &nil) || !ag__is_changeable(name, v)) return false;
     if (!ag__layouts_equal(v->layout, x->layout)) ag__fail(name, 2, both, AG_ERR_SHAPE, "a variable keeps its shape");
     else if (v->dtype != x->dtype)
         ag__fail(name, 2, both, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)v->dtype),
@@ -49,7 +49,7 @@ ag_status ag_assign_with(ag_tensor *v, ag_tensor *x, ag_tensor *other) {
     int line;
     const char *file = ag__here_file(&line);
     ag_tensor *all[] = {v, x, other}, *nil;
-    if (ag__inputs_usable("assign_with", 3, all, &nil) && is_variable("assign_with", other))
+    if (ag__inputs_usable("assign_with", 3, all, &nil) && ag__is_changeable("assign_with", other))
         assign("assign_with", v, x, other);
     ag_tape *tape = NULL;
     for (int i = 0; i < 3 && !tape; i++) tape = all[i] ? all[i]->tape : NULL;
@@ -57,7 +57,7 @@ ag_status ag_assign_with(ag_tensor *v, ag_tensor *x, ag_tensor *other) {
 }
 
 static void set(ag_tensor *v, const void *data) {
-    if (!is_variable("set", v)) return;
+    if (!ag__is_changeable("set", v)) return;
     if (!data && v->layout->size > 0) {
         ag__fail("set", 1, &v, AG_ERR_NULL, "the data is NULL, for %lld elements", (long long)v->layout->size);
         return;

@@ -51,6 +51,10 @@ ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int
     return b;
 }
 
+ag_tensor *ag__constant_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value) {
+    return leaf(&ag__op_constant, tape, dtype, shape, value, NULL, 0);
+}
+
 ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value) {
     ag__variable state = {.next = tape->variables};
     ag_tensor *t = leaf(&ag__op_variable, tape, dtype, shape, value, &state, sizeof state);
@@ -67,7 +71,7 @@ static ag__buffer *copied(const char *name, ag_tape *tape, ag_dtype dtype, const
 
 ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
     ag__buffer *value = copied("from", tape, dtype, &shape, data);
-    return value ? leaf(&ag__op_constant, tape, dtype, &shape, value, NULL, 0) : ag__nil_of(tape);
+    return value ? ag__constant_with(tape, dtype, &shape, value) : ag__nil_of(tape);
 }
 
 ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {

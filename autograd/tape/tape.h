@@ -208,7 +208,8 @@ void ag__nodes_trim(ag_tape *tape); /* the memory beyond the last node is given 
 extern const ag_op ag__op_constant, ag__op_variable;
 /* A copy of `size` elements at data; NULL after an error. */
 ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data);
-/* A variable with this value, whose reference it takes over. */
+/* A constant or a variable with this value, whose reference it takes over. A constant's bools are 0 or 1. */
+ag_tensor *ag__constant_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value);
 ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value);
 bool ag__parameter_dtype(const char *name, ag_tape *tape, ag_dtype dtype); /* whether parameters have it; or an error */
 ag_tensor *ag__as_parameter(ag_tensor *v);                                 /* the variable, or nil, made a parameter */
@@ -232,6 +233,9 @@ static inline ag_tensor *ag__ready_version(const ag_tensor *v) {
     if (!t || !(t->flags & AG__DETACHED) != v->tape->recording) return NULL;
     return v->tape->recording || t->id >= v->tape->off_since ? t : NULL;
 }
+
+/* assign.c: whether v is a variable that can be given a value now; else an error of the call `name` is raised */
+bool ag__is_changeable(const char *name, ag_tensor *v);
 
 /* mark.c */
 ag__position ag__position_now(const ag_tape *tape);

@@ -1,0 +1,143 @@
+/* input -- the bytes of a file that is not trusted */
+#if defined __unix__ || defined __APPLE__
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
+#include <sys/types.h>
+#endif
+#include "autograd/tape/format.h"
+#include "autograd/tape/op.h"
+#include "io/input.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* ---- Files ---- */
+
+bool ag__input_wrong(const ag__input *in, const char *format, ...) {
+    char text[240], tensor[AG__SHOWN];
+    va_list args;
+    va_start(args, format);
+    ag__format_list(text, sizeof text, format, args);
+    va_end(args);
+    if (in->tensor)
+        ag__fail_on(in->tape, in->call, AG_ERR_FILE, "%.250s: %s: %s", in->path, ag__shown(tensor, in->tensor), text);
+    else ag__fail_on(in->tape, in->call, AG_ERR_FILE, "%.300s: %s", in->path, text);
+    return false;
+}
+
+static bool seek(FILE *file, uint64_t at, int whence) {
+#if defined __unix__ || defined __APPLE__
+    return at <= INT64_MAX && fseeko(file, (off_t)at, whence) == 0;
+#else
+    return at <= LONG_MAX && fseek(file, (long)at, whence) == 0;
+#endif
+}
+
+static int64_t tell(FILE *file) {
+#if defined __unix__ || defined __APPLE__
+    return ftello(file);
+#else
+    return ftell(file);
+#endif
+}
+
+bool ag__input_open(ag__input *in, ag_tape *tape, const char *call, const char *path) {
+    *in = (ag__input){.tape = tape, .call = call, .path = path};
+    in->file = fopen(path, "rb");
+    if (!in->file) return ag__input_wrong(in, "%s", strerror(errno));
+    int64_t size = seek(in->file, 0, SEEK_END) ? tell(in->file) : -1;
+    if (size < 0 || !seek(in->file, 0, SEEK_SET)) return ag__input_wrong(in, "not a file whose size is known");
+    in->size = (uint64_t)size;
+    return true;
+}
+
+void ag__input_close(ag__input *in) {
+    if (in->file) fclose(in->file);
+    in->file = NULL;
+}
+
+bool ag__input_read(ag__input *in, uint64_t at, void *to, size_t bytes) {
+    if (at > in->size || bytes > in->size - at)
+        return ag__input_wrong(in, "the file ends at byte %llu, within what is wanted from it",
+                               (unsigned long long)in->size);
+    if (bytes == 0) return true;
+    if (at != in->at && !seek(in->file, at, SEEK_SET)) return ag__input_wrong(in, "%s", strerror(errno));
+    errno = 0;
+    size_t got = fread(to, 1, bytes, in->file);
+    in->at = at + got;
+    if (got == bytes) return true;
+    return ag__input_wrong(in, "%s", ferror(in->file) ? strerror(errno) : "the file is shrinking while it is read");
+}
+
+void *ag__input_memory(const ag__input *in, uint64_t bytes) {
+    void *p = bytes <= PTRDIFF_MAX ? ag__resize(in->tape, NULL, 0, bytes ? (size_t)bytes : 1) : NULL;
+    if (!p)
+        ag__fail_on(in->tape, in->call, AG_ERR_MEMORY, "%.300s: no memory for %llu bytes", in->path,
+                    (unsigned long long)bytes);
+    return p;
+}
+
+uint64_t ag__little(const unsigned char *p, int bytes) {
+    uint64_t n = 0;
+    for (int i = bytes - 1; i >= 0; i--) n = n << 8 | p[i];
+    return n;
+}
+
+uint64_t ag__big(const unsigned char *p, int bytes) {
+    uint64_t n = 0;
+    for (int i = 0; i < bytes; i++) n = n << 8 | p[i];
+    return n;
+}
+
+/* ---- Text ---- */
+
+/* Bytes of the UTF-8 character that text begins with, of at most `left`; 0 if there is none. */
+static size_t utf8_length(const unsigned char *text, size_t left) {
+    if (text[0] < 0x80) return 1;
+    size_t n = text[0] >= 0xF0 ? 4 : text[0] >= 0xE0 ? 3 : 2;
+    if (text[0] < 0xC2 || text[0] > 0xF4 || n > left) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((text[i] & 0xC0) != 0x80) return 0;
+    bool overlong = (text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xF0 && text[1] < 0x90);
+    bool surrogate = text[0] == 0xED && text[1] >= 0xA0, beyond = text[0] == 0xF4 && text[1] >= 0x90;
+    return overlong || surrogate || beyond ? 0 : n;
+}
+
+bool ag__is_utf8(const char *text, size_t length) {
+    for (size_t i = 0, n; i < length; i += n)
+        if ((n = utf8_length((const unsigned char *)text + i, length - i)) == 0) return false;
+    return true;
+}
+
+/* U+0000 to 1F and 7F to 9F: a terminal obeys them. */
+static bool is_control(const unsigned char *c) { return c[0] < 0x20 || c[0] == 0x7F || (c[0] == 0xC2 && c[1] < 0xA0); }
+
+const char *ag__name_fault(const char *text, size_t length) {
+    if (length == 0) return "no characters";
+    if (length > AG__LONGEST_NAME) return "more than 65000 bytes";
+    if (!ag__is_utf8(text, length)) return "bytes that are not UTF-8";
+    for (size_t i = 0; i < length; i++)
+        if (is_control((const unsigned char *)text + i)) return "a control character";
+    return NULL;
+}
+
+const char *ag__shown(char to[AG__SHOWN], const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
+    size_t length = strlen(text), used = 0;
+    to[used++] = '"';
+    for (size_t i = 0, n; i < length; i += n) {
+        n = utf8_length(s + i, length - i);
+        bool plain = n > 0 && !is_control(s + i);
+        if (n == 0) n = 1;
+        if (used + n + sizeof "…\"" > AG__SHOWN) {
+            memcpy(to + used, "…", sizeof "…" - 1);
+            used += sizeof "…" - 1;
+            break;
+        }
+        memcpy(to + used, plain ? text + i : "?", plain ? n : 1);
+        used += plain ? n : 1;
+    }
+    memcpy(to + used, "\"", 2);
+    return to;
+}

@@ -1,0 +1,202 @@
+/* load -- variables from a file, by name
+ *
+ * What the file has is compared with what is wanted first, and all of it is read, into memory that the variables then take
+ * over one after the other. That last step cannot fail, so that either all of them have their new values or none. */
+#include "autograd/eval/eval.h"
+#include "autograd/tape/format.h"
+#include "autograd/tape/op.h"
+#include "io/archive.h"
+#include "io/io.h"
+#include "io/names.h"
+
+#include <string.h>
+
+typedef struct loading {
+    ag_tape *tape;
+    int n;
+    ag_tensor *const *v;
+    ag_load_options how;
+    ag__archive archive;
+    ag__names names;
+    bool nameless; /* the file has one tensor without a name, for the only variable */
+    const ag__member **found;
+    ag__buffer **value;
+    ag_load_report report;
+} loading;
+
+/* ---- Comparing ---- */
+
+static ag_load_result compare(const loading *l, const ag_tensor *v, const ag__member *m) {
+    if (!m) return AG_LOAD_MISSING;
+    if (!ag__layout_is(v->layout, &m->shape)) return AG_LOAD_SHAPE;
+    return l->how.convert || ag_dtype_of(v) == ag__kind_dtype(m->element.kind) ? AG_LOAD_FITS : AG_LOAD_DTYPE;
+}
+
+/* The items of the report live as long as what is recorded now, and so do the names in them. */
+static const char *kept(ag_tape *tape, const char *name) {
+    size_t bytes = strlen(name) + 1;
+    char *copy = ag__arena(tape, bytes);
+    return copy ? memcpy(copy, name, bytes) : NULL;
+}
+
+static bool add_item(loading *l, ag_load_item *item, ag_load_result result, int index, const char *name,
+                     const ag__member *m) {
+    *item = (ag_load_item){.name = kept(l->tape, name), .result = result, .index = index, .dtype = ""};
+    if (m) item->shape = m->shape, item->dtype = ag__kind_name(m->element.kind);
+    int *count[] = {&l->report.fitting, &l->report.missing, &l->report.unexpected, &l->report.shapes,
+                    &l->report.dtypes};
+    ++*count[result];
+    l->report.count++;
+    if (item->name) return true;
+    ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "no memory for a report of what fits");
+    return false;
+}
+
+static bool unexpected(const loading *l, const ag__member *m) {
+    return !l->nameless && !ag__names_have(&l->names, m->name);
+}
+
+static bool report(loading *l) {
+    uint64_t room = (uint64_t)l->n;
+    for (uint32_t i = 0; i < l->archive.count; i++) room += unexpected(l, &l->archive.member[i]);
+    ag_load_item *item = room < INT32_MAX ? ag__arena(l->tape, ag__times((size_t)room, sizeof *item)) : NULL;
+    if (!item) {
+        ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "no memory for a report of what fits");
+        return false;
+    }
+    l->report.item = item;
+    for (int i = 0; i < l->n; i++) {
+        const char *name = l->nameless ? "" : l->names.name[i];
+        l->found[i] = l->nameless ? l->archive.member : ag__archive_find(&l->archive, name);
+        if (!add_item(l, item++, compare(l, l->v[i], l->found[i]), i, name, l->found[i])) return false;
+    }
+    for (uint32_t i = 0; i < l->archive.count; i++) {
+        const ag__member *m = &l->archive.member[i];
+        if (unexpected(l, m) && !add_item(l, item++, AG_LOAD_UNEXPECTED, -1, m->name, m)) return false;
+    }
+    return true;
+}
+
+/* ---- Saying what does not fit ---- */
+
+static bool allowed(const loading *l, ag_load_result result) {
+    return result == AG_LOAD_FITS || (result == AG_LOAD_MISSING && l->how.allow_missing) ||
+           (result == AG_LOAD_UNEXPECTED && l->how.allow_unexpected);
+}
+
+static const char *shape_text(char to[200], const ag_shape *shape) {
+    size_t n = (size_t)ag__format(to, 200, "(");
+    for (int i = 0; i < shape->rank; i++)
+        n += (size_t)ag__format(to + n, 200 - n, i == 0 ? "%lld" : ",%lld", (long long)shape->extent[i]);
+    ag__format(to + n, 200 - n, ")");
+    return to;
+}
+
+static void describe(const loading *l, const ag_load_item *item, char text[480]) {
+    char name[AG__SHOWN], there[200], here[200];
+    ag_shape shape = item->index < 0 ? item->shape : ag_shape_of(l->v[item->index]);
+    ag__shown(name, item->name);
+    shape_text(there, &item->shape);
+    shape_text(here, &shape);
+    const char *dtype = item->index < 0 ? "" : ag_dtype_name(ag_dtype_of(l->v[item->index]));
+    switch (item->result) {
+    case AG_LOAD_MISSING: ag__format(text, 480, "%s %s is not in the file", name, here); break;
+    case AG_LOAD_UNEXPECTED: ag__format(text, 480, "%s %s is in the file alone", name, there); break;
+    case AG_LOAD_SHAPE: ag__format(text, 480, "%s is %s in the file and %s here", name, there, here); break;
+    default: ag__format(text, 480, "%s is %s in the file and %s here", name, item->dtype, dtype);
+    }
+}
+
+/* An error with the numbers of what does not fit, and the first of it. */
+static bool fits(const loading *l) {
+    const ag_load_report *r = &l->report;
+    char text[480];
+    for (int i = 0; i < r->count; i++) {
+        if (allowed(l, r->item[i].result)) continue;
+        describe(l, &r->item[i], text);
+        ag__fail_on(l->tape, "load", AG_ERR_FILE,
+                    "%.160s: missing %d, unexpected %d, of another shape %d, of another dtype %d: %s",
+                    l->archive.in.path, r->missing, r->unexpected, r->shapes, r->dtypes, text);
+        return false;
+    }
+    return true;
+}
+
+/* ---- Reading and assigning ---- */
+
+static bool read_value(loading *l, int i) {
+    if (!l->found[i]) return true;
+    ag_dtype dtype = ag_dtype_of(l->v[i]);
+    l->value[i] = ag__archive_buffer(&l->archive, l->found[i], dtype);
+    return l->value[i] && ag__member_read(&l->archive, l->found[i], dtype, l->value[i]->data);
+}
+
+/* Assignments of a function that is being checked are not carried out. */
+static void assign(loading *l) {
+    for (int i = 0; i < l->n && !l->tape->sandbox; i++) {
+        if (!l->value[i]) continue;
+        ag__set_value(l->v[i], l->value[i]);
+        l->value[i] = NULL;
+    }
+}
+
+static bool read_and_assign(loading *l) {
+    for (int i = 0; i < l->n; i++)
+        if (!read_value(l, i)) return false;
+    assign(l);
+    return true;
+}
+
+static bool match(loading *l, const char *path) {
+    if (!ag__archive_open(&l->archive, l->tape, "load", path)) return false;
+    l->nameless = l->archive.count == 1 && *l->archive.member->name == 0;
+    if (l->nameless && l->n != 1)
+        return ag__input_wrong(&l->archive.in, "there is one tensor without a name in it, and %d are wanted", l->n);
+    if (!l->nameless && !ag__names_take(&l->names, "load", l->n, l->v, l->how.names)) return false;
+    if (report(l)) return fits(l);
+    l->report = (ag_load_report){.count = 0};
+    return false;
+}
+
+static bool load(loading *l, const char *path) {
+    size_t found = ag__times((size_t)l->n, sizeof *l->found), value = ag__times((size_t)l->n, sizeof *l->value);
+    l->found = ag__resize(l->tape, NULL, 0, found);
+    l->value = ag__resize(l->tape, NULL, 0, value);
+    bool good = l->found && l->value;
+    if (!good) ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "no memory for a list of %d tensors", l->n);
+    for (int i = 0; l->value && i < l->n; i++) l->value[i] = NULL;
+    l->archive = (ag__archive){.in = {.tape = l->tape}};
+    good = good && match(l, path) && read_and_assign(l);
+    for (int i = 0; l->value && i < l->n; i++) ag__buffer_drop(l->tape, l->value[i]);
+    ag__names_release(&l->names);
+    ag__archive_close(&l->archive);
+    if (l->found) ag__resize(l->tape, l->found, found, 0);
+    if (l->value) ag__resize(l->tape, l->value, value, 0);
+    return good;
+}
+
+static bool all_changeable(int n, ag_tensor *const v[]) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("load", n, v, &nil)) return false;
+    for (int i = 0; i < n; i++)
+        if (!ag__is_changeable("load", v[i])) return false;
+    return true;
+}
+
+ag_status ag_load(const char *path, int n, ag_tensor *const v[], const ag_load_options *options,
+                  ag_load_report *report) {
+    int line;
+    const char *file = ag__here_file(&line);
+    ag_tape *tape = NULL;
+    if (report) *report = (ag_load_report){.count = 0};
+    for (int i = 0; v && i < n && !tape; i++) tape = ag_tape_of(v[i]);
+    if (!path || !v) ag__fail_on(tape, "load", AG_ERR_NULL, "the %s is NULL", path ? "list of variables" : "path");
+    else if (n < 1) ag__fail_on(NULL, "load", AG_ERR_RANGE, "there are %d variables to load, not at least one", n);
+    else if (all_changeable(n, v)) {
+        loading l = {.tape = tape, .n = n, .v = v};
+        if (options) l.how = *options;
+        load(&l, path);
+        if (report) *report = l.report;
+    }
+    return ag__leave(tape, file, line);
+}

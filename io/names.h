@@ -1,0 +1,21 @@
+/* names -- what the tensors that are saved or loaded are called in the file */
+#ifndef AG_NAMES_H
+#define AG_NAMES_H
+
+#include "io/input.h"
+
+typedef struct ag__names {
+    ag_tape *tape;
+    int n;
+    const char **name;
+    const char ***sorted; /* where they are in `name`, in their order */
+} ag__names;
+
+/* The names given, and where there is none the labels. False, and an error is raised, if one cannot be a name or two are the
+ * same. They are released in any case. */
+bool ag__names_take(ag__names *l, const char *call, int n, ag_tensor *const x[], const char *const given[]);
+void ag__names_release(ag__names *l);
+
+bool ag__names_have(const ag__names *l, const char *name);
+
+#endif

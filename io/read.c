@@ -1,0 +1,76 @@
+/* read -- constants from a file */
+#include "autograd/eval/eval.h"
+#include "autograd/tape/op.h"
+#include "io/archive.h"
+#include "io/io.h"
+
+static ag_dtype wanted(const ag__member *m, const ag_read_options *how) {
+    return how->convert ? how->dtype : ag__kind_dtype(m->element.kind);
+}
+
+/* Read into the memory where its values stay. */
+static ag_tensor *read_member(ag__archive *a, const ag__member *m, const ag_read_options *how) {
+    ag_tape *tape = a->in.tape;
+    ag_dtype dtype = wanted(m, how);
+    ag__buffer *b = ag__archive_buffer(a, m, dtype);
+    if (!b) return ag__nil_of(tape);
+    if (!ag__member_read(a, m, dtype, b->data)) {
+        ag__buffer_drop(tape, b);
+        return ag__nil_of(tape);
+    }
+    ag_tensor *x = ag__constant_with(tape, dtype, &m->shape, b);
+    if (*m->name && !ag_is_nil(x)) x = ag_label(x, m->name);
+    return ag_tape_status(tape) == AG_OK ? x : ag__nil_of(tape);
+}
+
+static bool usable(ag_tape *tape, const char *call, const char *path, const ag_read_options *how) {
+    if (!tape || !path) ag__fail_on(tape, call, AG_ERR_NULL, "the %s is NULL", tape ? "path" : "tape");
+    else if (!ag__in_order(tape, call)) return false;
+    else if (how->convert && (unsigned)how->dtype >= AG_DTYPES)
+        ag__fail_on(tape, call, AG_ERR_DTYPE, "%d is no dtype", (int)how->dtype);
+    else return true;
+    return false;
+}
+
+static const ag__member *choose(const ag__archive *a, const char *name) {
+    char shown[AG__SHOWN];
+    const ag__member *m = name ? ag__archive_find(a, name) : a->count == 1 ? a->member : NULL;
+    if (m) return m;
+    if (name) ag__input_wrong(&a->in, "there is no tensor of the name %s in it", ag__shown(shown, name));
+    else ag__input_wrong(&a->in, "there are %lu tensors in it: one has to be named", (unsigned long)a->count);
+    return NULL;
+}
+
+ag_tensor *ag_read(ag_tape *tape, const char *path, const char *name, const ag_read_options *options) {
+    ag_read_options how = options ? *options : (ag_read_options){.convert = false};
+    if (!usable(tape, "read", path, &how)) return ag__nil_of(tape);
+    ag__archive a;
+    const ag__member *m = ag__archive_open(&a, tape, "read", path) ? choose(&a, name) : NULL;
+    ag_tensor *x = m ? read_member(&a, m, &how) : ag__nil_of(tape);
+    ag__archive_close(&a);
+    return x;
+}
+
+static int read_all(ag_tape *tape, const char *path, const ag_read_options *how, int room, ag_tensor *x[]) {
+    ag__archive a;
+    int count = 0;
+    if (ag__archive_open(&a, tape, "read_all", path)) {
+        count = a.count > INT32_MAX ? INT32_MAX : (int)a.count;
+        for (int i = 0; i < room && i < count && ag_tape_status(tape) == AG_OK; i++)
+            x[i] = read_member(&a, &a.member[i], how);
+    }
+    ag__archive_close(&a);
+    return ag_tape_status(tape) == AG_OK ? count : 0;
+}
+
+int ag_read_all(ag_tape *tape, const char *path, const ag_read_options *options, int room, ag_tensor *x[]) {
+    int line, count = 0;
+    const char *file = ag__here_file(&line);
+    ag_read_options how = options ? *options : (ag_read_options){.convert = false};
+    if (room > 0 && !x) ag__fail_on(tape, "read_all", AG_ERR_NULL, "the list for tensors is NULL");
+    else if (usable(tape, "read_all", path, &how)) count = read_all(tape, path, &how, room, x);
+    if (count == 0)
+        for (int i = 0; x && i < room; i++) x[i] = ag__nil_of(tape);
+    ag__leave(tape, file, line);
+    return count;
+}
