@@ -61,6 +61,11 @@ void ag__join_pieces(const ag__product *p, int way, void *spare);
 /* The part of y of m rows from i on and n columns from j on. */
 ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, int64_t n);
 
+/* ---- batch.c: matrix products of tensors, as an operation's infer and eval ---- */
+
+bool ag__matmul_infer(ag_infer *r);
+bool ag__matmul_eval(const ag_call *call);
+
 /* ---- blis.c: large products ---- */
 
 #if AG_HAVE_BLIS

@@ -6,6 +6,7 @@
  * multiplied, and the products of each such element with anything but strong zeros are added. Finite elements of the
  * result have the bits of a plain product. */
 #include "autograd/eval/eval.h"
+#include "ops/product.h"
 #include "ops/rules.h"
 
 #include <math.h>
@@ -132,7 +133,7 @@ static bool product_of(const ag_call *call, const ag_array x[2]) {
     ag_call *own = (ag_call *)(uintptr_t)call;
     const ag_array *before = own->x;
     own->x = x;
-    bool good = ag__op_matmul.eval(call);
+    bool good = ag__matmul_eval(call);
     own->x = before;
     return good;
 }
@@ -162,10 +163,10 @@ static bool strong_matmul_eval(const ag_call *call) {
     int64_t met = (strong & B ? l[0].count : 0) + (strong & A ? l[1].count : 0);
     if (!call->accumulate && call->y.size < met) {
         const lines all = lines_of(&call->y);
-        if (!ag__op_matmul.eval(call)) return false;
+        if (!ag__matmul_eval(call)) return false;
         if (all_finite(&call->y, &all) || met_are_finite(call, strong, l)) return true;
     } else if (met_are_finite(call, strong, l)) {
-        return ag__op_matmul.eval(call);
+        return ag__matmul_eval(call);
     }
     return strong_product(call, strong);
 }
@@ -175,7 +176,7 @@ static bool strong_matmul_infer(ag_infer *r) {
     if (strong < A || strong > (A | B))
         return ag_reject(r, AG_ERR_RANGE, "the attribute is %lld: 1 (a), 2 (b) or 3 (both) is wanted",
                          (long long)strong);
-    return ag__op_matmul.infer(r);
+    return ag__matmul_infer(r);
 }
 
 static ag_tensor *strong_matmul_vjp(ag_tensor *y, ag_tensor *g, int i) {

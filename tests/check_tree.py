@@ -58,8 +58,6 @@ STILL = [
     "in_circles: autograd/eval/read.c is",
     "in_circles: autograd/eval/reference.c is",
     "in_circles: autograd/eval/region.c is",
-    "in_circles: ops/matmul.c is",
-    "in_circles: ops/strong_matmul.c is",
     "order: autograd/diff/grad.c includes autograd/report/report.h:",
     "order: autograd/eval/eval.c uses ag__profile_evaluated,",
     "order: autograd/eval/eval.c uses ag__profile_now,",
