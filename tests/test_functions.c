@@ -1,17 +1,18 @@
 /* test_functions -- functions of one argument over f32: the error in units of the last place
  *
  * The reference is C's function of double, or, if C has none, the operation's own f64, whose values the table of cases
- * checks.
+ * checks. The slopes of f32 are measured against those of f64: a derivative in which digits cancel shows there.
  *
  * The tests check every 1021st bit pattern, four million. `test_functions --all` checks all 2^32, in a quarter of an
  * hour, and prints the largest error of each function. */
 #include "tests/cases.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { EACH = 1 << 16, SOME = 1021 };
+enum { EACH = 1 << 16, SOME = 1021, SLOPE_UNITS = 5 };
 
 /* In units of the last place of the f32 next to `want`; infinite where one is NaN or infinite and the other is not. */
 static double error_of(float got, double want) {
@@ -27,14 +28,20 @@ typedef struct finding {
     float x;
 } finding;
 
-/* EACH bit patterns, `step` apart. Without values every one of them is wrong. */
-static void look(const real_function *f, uint64_t first, uint64_t step, finding *worst) {
-    static float x[EACH];
+/* EACH bit patterns from `first` on, `step` apart; returns how many there are. */
+static int patterns(uint64_t first, uint64_t step, float x[EACH]) {
     int n = 0;
     for (; n < EACH && first + (uint64_t)n * step <= UINT32_MAX; n++) {
         uint32_t bits = (uint32_t)(first + (uint64_t)n * step);
         memcpy(&x[n], &bits, sizeof bits);
     }
+    return n;
+}
+
+/* Without values every one of them is wrong. */
+static void look(const real_function *f, uint64_t first, uint64_t step, finding *worst) {
+    static float x[EACH];
+    int n = patterns(first, step, x);
     ag_mark mark = ag_tape_mark(tape);
     ag_tensor *narrow = ag_wrap(tape, AG_F32, AG_SHAPE(n), x);
     const float *y = ag_data(f->call(narrow));
@@ -59,6 +66,42 @@ START_TEST(functions_of_f32_are_within_two_units) {
                   worst.error);
 }
 END_TEST
+
+/* ---- Slopes: those of f32 against those of f64 ---- */
+
+static ag_tensor *slope(const real_function *f, ag_tensor *x) {
+    ag_tensor *y = f->call(x), *ones = ag_ones(tape, ag_dtype_of(x), ag_shape_of(x)), *dx = NULL;
+    ag_vjp(1, &y, &ones, 1, &x, &dx, 0);
+    return dx;
+}
+
+/* Where they are normal numbers, and so small that no step on the way overflows. */
+static void look_at_slopes(const real_function *f, uint64_t first, uint64_t step, finding *worst) {
+    static float x[EACH];
+    int n = patterns(first, step, x);
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *narrow = ag_wrap(tape, AG_F32, AG_SHAPE(n), x);
+    const float *dx = ag_data(slope(f, narrow));
+    const double *exact = ag_data(slope(f, ag_cast(narrow, AG_F64)));
+    for (int i = 0; i < n; i++) {
+        if (exact && !(isnormal((float)exact[i]) && fabs(exact[i]) <= (double)FLT_MAX / 4)) continue;
+        double error = dx && exact ? error_of(dx[i], exact[i]) : INFINITY;
+        if (!(error <= worst->error)) *worst = (finding){error, x[i]};
+    }
+    ag_tape_rewind(tape, mark);
+}
+
+START_TEST(slopes_of_f32_are_near_those_of_f64) {
+    const real_function f = real_function_at(_i);
+    const uint64_t step = small_run() ? 1021 * SOME : 16 * SOME;
+    finding worst = {0, 0};
+    for (uint64_t first = 0; first <= UINT32_MAX; first += EACH * step) look_at_slopes(&f, first, step, &worst);
+    ck_assert_msg(worst.error <= SLOPE_UNITS, "the slope of %s(%a) is wrong by %g units of the last place", f.name,
+                  (double)worst.x, worst.error);
+}
+END_TEST
+
+/* ---- Errors ---- */
 
 /* Only wrong values are counted as wrong. */
 START_TEST(errors_are_in_units_of_the_last_place) {
@@ -89,6 +132,7 @@ int main(int argc, char **argv) {
     Suite *suite = suite_create("functions");
     TCase *range = tape_group(suite, "range");
     tcase_add_loop_test(range, functions_of_f32_are_within_two_units, 0, real_function_count());
+    tcase_add_loop_test(range, slopes_of_f32_are_near_those_of_f64, 0, real_function_count());
     tcase_add_test(plain_group(suite, "errors"), errors_are_in_units_of_the_last_place);
     return run_suite(suite);
 }
