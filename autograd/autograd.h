@@ -27,19 +27,19 @@
  *         ag_tape_free(tape);
  *     }
  *
- * It prints `y = 2 x + 1`. Operations are recorded when called and computed when somebody looks (ag_item).
+ * It prints `y = 2 x + 1`. Operations are recorded when called and computed when their values are read (ag_item).
  *
  * In the comments below: a, b, x are inputs, y is the output, a bar marks a cotangent (x̄ is dL/dx), m, n, k are
- * extents, … stands for any leading axes, and "element" counts in row-major order. "real" means f32 or f64. Two
- * inputs of one operation have one dtype, unless it is said otherwise; nothing is converted silently. Every
- * operation broadcasts its inputs as NumPy does where its line says "broadcast".
+ * extents, … stands for any leading axes, and "element" counts in row-major order. "real" means f32 or f64. The inputs
+ * of one operation have one dtype, unless stated otherwise; nothing is converted silently. Every operation broadcasts
+ * its inputs as NumPy does where its line says "broadcast".
  *
  * Errors stick to the tape (section 2): an operation that fails returns an inert nil tensor, never NULL, and
- * everything after it on that tape does too, so one check at the end of a chain is enough. What returns an ag_status
- * returns the tape's. Beyond what a function lists, each may give AG_ERR_NULL (a NULL argument), AG_ERR_TAPE (tensors
- * of two tapes, or a tensor that a rewind has released: see ag_tensor), AG_ERR_NIL (the result of an earlier failure that has been
- * cleared) and AG_ERR_MEMORY. Most functions are also macros of their own names that note the caller's file and
- * line: section 12. */
+ * everything after it on that tape does too, so one check at the end of a chain is enough. A function that returns
+ * an ag_status returns the tape's. Besides the errors that it lists, each may give AG_ERR_NULL (a NULL argument),
+ * AG_ERR_TAPE (tensors of two tapes, or a rewound tensor: see ag_tensor), AG_ERR_NIL (the result of an earlier
+ * failure that has been cleared) and AG_ERR_MEMORY. Most functions are also macros of their own names that note the
+ * caller's file and line: section 12. */
 #ifndef AUTOGRAD_H
 #define AUTOGRAD_H
 
@@ -49,8 +49,8 @@
 
 /* ================================================== 2. The tape =================================================== */
 
-/* ag_tape_new -- a new, empty tape; NULL if there is no memory for it
- * Errors: none; every function accepts that NULL, and what needs a tape then fails: see ag_tape_error(NULL) */
+/* ag_tape_new -- a new, empty tape; NULL if out of memory
+ * Errors: none; every function accepts this NULL, and fails if it needs a tape: see ag_tape_error(NULL) */
 AG_API ag_tape *ag_tape_new(void);
 
 /* ag_tape_new_with -- the same, with every byte taken from `allocator` (copied; NULL is the default one)
@@ -58,25 +58,25 @@ AG_API ag_tape *ag_tape_new(void);
 AG_API ag_tape *ag_tape_new_with(const ag_allocator *allocator);
 
 /* ag_tape_free -- release the tape and everything on it; NULL is ignored
- * Errors: AG_ERR_TAPE from within code that the tape is calling (an operation's infer, eval or vjp, a function that is
- *         being checked, its allocator): that sticks to the tape, and nothing is released */
+ * Errors: AG_ERR_TAPE within code that the tape is calling (an operation's infer, eval or vjp, a function that is
+ *         being checked, its allocator): the error sticks to the tape, and nothing is released */
 AG_API void ag_tape_free(ag_tape *tape);
 
 /* ag_tape_mark -- the present end of the tape
- * Errors: AG_ERR_MEMORY; the mark then rewinds to nothing and is refused */
+ * Errors: AG_ERR_MEMORY; a rewind to that mark is refused */
 AG_API ag_mark ag_tape_mark(ag_tape *tape);
 
-/* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for what comes next; assignments that
- * are pending are carried out first, in the variables' own memory where nothing that stays holds their old values; the
- * mark stays valid, marks made after it do not
- * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; within an eval, and within an infer, a vjp or a
- *         function that is being checked for a mark that was made before it was called; whatever evaluating an assignment
- *         gives (the tape is rewound all the same, and the variable keeps its old value). Rewinding works on a tape in
+/* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for reuse; pending assignments are
+ * carried out first, in the variables' own memory if nothing that stays holds their old values; the mark stays valid,
+ * later marks do not
+ * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; within an eval, and within an infer, a vjp
+ *         or a function that is being checked for a mark made before its call; any error of evaluating an assignment
+ *         (the tape is rewound all the same, and the variable keeps its old value). Rewinding works on a tape in
  *         error too */
 AG_API ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark);
 
 /* ag_tape_status -- the first failure on this tape since it was made or cleared; AG_OK if none
- * Errors: none; for NULL, the last failure on this thread that had no tape to stick to */
+ * Errors: none; for NULL, the last failure on this thread that had no tape */
 AG_API ag_status ag_tape_status(const ag_tape *tape);
 
 /* ag_tape_error -- that failure in words, with operation, shapes and the caller's line; "" if none; never NULL
@@ -87,7 +87,7 @@ AG_API const char *ag_tape_error(const ag_tape *tape);
  * Errors: none */
 AG_API void ag_clear_error(ag_tape *tape);
 
-/* ag_status_name -- "AG_ERR_SHAPE" for AG_ERR_SHAPE; "AG_ERR_?" for no status
+/* ag_status_name -- "AG_ERR_SHAPE" for AG_ERR_SHAPE; "AG_ERR_?" for any other number
  * Errors: none */
 AG_API const char *ag_status_name(ag_status status);
 
@@ -95,28 +95,28 @@ AG_API const char *ag_status_name(ag_status status);
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_eager(ag_tape *tape, bool eager);
 
-/* ag_tape_set_recording -- with false, what is recorded until it is true again is from then on constant to gradients ("no
- * grad"); an ag_grad in between still differentiates what was recorded in between. Returns the former setting, to be put back
+/* ag_tape_set_recording -- with false, nodes recorded until it is true again are from then on constant to gradients
+ * ("no grad"); an ag_grad in between still differentiates them. Returns the former setting, to be restored
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
 
-/* ag_tape_set_threads -- on how many threads at most this tape is evaluated, up to 1024; 0 is the default: what the
- * environment variable AG_THREADS says, or else OMP_NUM_THREADS, or else the processors that the process may use, by its
- * affinity and its control group. The calling thread is one of them; the others are the library's, shared by all tapes, made
- * when they are first needed, and left out where the system gives none. Signals go to the program's own threads. A child of
- * fork has threads of its own. Results are the same bits for any number. Returns the number in force
+/* ag_tape_set_threads -- the largest number of threads that evaluate this tape, up to 1024; 0 is the default: the
+ * environment variable AG_THREADS, or else OMP_NUM_THREADS, or else the number of processors that the process may use,
+ * by its affinity and its control group. The calling thread is one of them; the others are the library's, shared by all
+ * tapes, and created when first needed; if the system refuses, there are fewer. Signals go to the program's own
+ * threads. A child of fork has threads of its own. Results have the same bits for any number. Returns the number in
+ * force
  * Errors: none; a negative number changes nothing; 0 for a NULL tape */
 AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 
-/* ag_evaluator -- how values are computed: fused, regions of operations strip by strip in cache; or by the reference, one
- * operation at a time with plain loops, which is what the other is tested against and what to debug with; or
- * automatically: fused, but by the reference what is too small for a plan to pay, or small and not seen before. Results
- * are those of the fused evaluator, to the last bit */
+/* ag_evaluator -- how values are computed: fused, regions of operations strip by strip in cache; by the reference,
+ * one operation at a time with plain loops, for tests and debugging; or automatically: fused, but by the reference
+ * if tensors are too small for a plan to pay, or small and new. Results have the bits of the fused evaluator */
 typedef enum ag_evaluator { AG_EVALUATOR_AUTOMATIC, AG_EVALUATOR_FUSED, AG_EVALUATOR_REFERENCE } ag_evaluator;
 
 /* ag_tape_set_evaluator -- choose how this tape's values are computed; returns the former choice. A new tape's is automatic,
  * unless the environment variable AG_EVAL is "fused" or "reference"; it makes machine code unless AG_COMPILE is "0"
- * Errors: none; what is no evaluator changes nothing; AG_EVALUATOR_AUTOMATIC for a NULL tape */
+ * Errors: none; an invalid evaluator changes nothing; AG_EVALUATOR_AUTOMATIC for a NULL tape */
 AG_API ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator);
 
 /* ag_tape_seed -- restart the tape's random numbers; the same program then draws the same ones
@@ -127,9 +127,9 @@ AG_API void ag_tape_seed(ag_tape *tape, uint64_t seed);
  * Errors: none; all zero for NULL */
 AG_API ag_memory ag_tape_memory(const ag_tape *tape);
 
-/* ag_tape_trim -- give recycled memory that nothing uses at present back to the allocator, except what small values had
- * With it goes that of rewound tensors: their handles must not be used any more
- * Errors: AG_ERR_TAPE from within an eval or the allocator */
+/* ag_tape_trim -- free recycled memory that is not in use, except that of small values
+ * That includes rewound tensors: their handles must not be used any more
+ * Errors: AG_ERR_TAPE within an eval or the allocator */
 AG_API void ag_tape_trim(ag_tape *tape);
 
 /* ===================================== 3. Tensors: making, reading, changing ====================================== */
@@ -138,17 +138,17 @@ AG_API void ag_tape_trim(ag_tape *tape);
  * Errors: AG_ERR_NULL for NULL data (unless the shape has no elements), AG_ERR_SHAPE, AG_ERR_DTYPE */
 AG_API ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
-/* ag_wrap -- the same without the copy: `data` is borrowed, aligned for its dtype, each bool 0 or 1, and must stay as it
- * is until the tensor is rewound
+/* ag_wrap -- the same without the copy: `data` is borrowed, aligned for its dtype, each bool 0 or 1, and must stay
+ * unchanged until the tensor is rewound
  * Errors: as ag_from; AG_ERR_RANGE for data that is not aligned */
 AG_API ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
-/* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies `data`.
- * Whatever uses it uses the value that it has then
+/* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies
+ * `data`. A use of it has the value of that moment
  * Errors: as ag_from */
 AG_API ag_tensor *ag_variable(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
-/* ag_parameter -- a variable that requires gradients: what ag_backward differentiates by; real dtypes only
+/* ag_parameter -- a variable that requires gradients: ag_backward differentiates by it; real dtypes only
  * Errors: as ag_from */
 AG_API ag_tensor *ag_parameter(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
@@ -164,15 +164,15 @@ AG_API ag_tensor *ag_parameter_from(ag_tensor *x);
  * Errors: AG_ERR_MEMORY */
 AG_API ag_tensor *ag_label(ag_tensor *x, const char *label);
 
-/* ag_eval -- compute x now; also what pending assignments need, and if x is a variable, its assignment
- * Errors: what its operations find in the data (AG_ERR_RANGE for an index), AG_ERR_MEMORY */
+/* ag_eval -- compute x now; also the inputs of pending assignments and, if x is a variable, its assignment
+ * Errors: those of its operations (AG_ERR_RANGE for an index), AG_ERR_MEMORY */
 AG_API ag_status ag_eval(ag_tensor *x);
 
 /* ag_eval_all -- compute several tensors of one tape in one sweep
  * Errors: as ag_eval */
 AG_API ag_status ag_eval_all(int n, ag_tensor *const x[]);
 
-/* ag_data -- evaluate x and show its elements, contiguous and row-major; valid until x is rewound, and for a variable
+/* ag_data -- evaluate x and return its elements, contiguous and row-major; valid until x is rewound, and for a variable
  * until it is given another value; NULL after an error, not NULL for a tensor without elements
  * Errors: as ag_eval */
 AG_API const void *ag_data(ag_tensor *x);
@@ -185,28 +185,28 @@ AG_API double ag_item(ag_tensor *x);
  * Errors: as ag_eval; AG_ERR_RANGE */
 AG_API double ag_element(ag_tensor *x, int64_t number);
 
-/* ag_keep -- keep the value of x, once computed, until its rewind; returns x. Otherwise it may be released after its last
- * use, and be computed once more when asked for, unless it was itself evaluated or read (ag_eval, ag_data, ag_item)
+/* ag_keep -- keep the value of x, once computed, until its rewind; returns x. Otherwise it may be released after its
+ * last use, and recomputed when it is read, unless it was itself evaluated or read (ag_eval, ag_data, ag_item)
  * Errors: none */
 AG_API ag_tensor *ag_keep(ag_tensor *x);
 
-/* ag_assign -- give variable `v` the value of x from here on; what is already recorded keeps the old one. Carried out
- * when somebody looks, at the latest with the rewind
- * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if they differ, AG_ERR_TAPE if v is no variable */
+/* ag_assign -- give variable `v` the value of x from here on; nodes already recorded keep the old one. Carried out when
+ * v is read, at the latest at the rewind
+ * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if they differ, AG_ERR_TAPE if v is not a variable */
 AG_API ag_status ag_assign(ag_tensor *v, ag_tensor *x);
 
-/* ag_assign_with -- the same, joined with what variable `other` has been assigned and not yet been given, and with what that
- * is joined with: all of these are carried out, or, when memory lacks or one of the values is an error, none
+/* ag_assign_with -- the same, joined with the pending assignment of variable `other`, and with those that it is joined
+ * with: all of these are carried out or, out of memory or with an error in one of the values, none
  * Errors: as ag_assign, also for `other` */
 AG_API ag_status ag_assign_with(ag_tensor *v, ag_tensor *x, ag_tensor *other);
 
-/* ag_set -- give variable `v` a value from memory, row-major and copied, in its own dtype, at once; what is already
- * recorded keeps the old one
- * Errors: AG_ERR_NULL, AG_ERR_TAPE if v is no variable, AG_ERR_MEMORY */
+/* ag_set -- give variable `v` a value from memory, row-major and copied, in its own dtype, at once; nodes already
+ * recorded keep the old one
+ * Errors: AG_ERR_NULL, AG_ERR_TAPE if v is not a variable, AG_ERR_MEMORY */
 AG_API ag_status ag_set(ag_tensor *v, const void *data);
 
-/* ag_values_given -- how often variable v has been assigned or set a value, but for assignments that could not be carried
- * out: when it is less than it was, values were lost; 0 for what is no variable
+/* ag_values_given -- how often variable v has been assigned or set a value, without assignments that could not be
+ * carried out: if it has fallen, values were lost; 0 if v is not a variable
  * Errors: none */
 AG_API int64_t ag_values_given(const ag_tensor *v);
 
@@ -214,7 +214,7 @@ AG_API int64_t ag_values_given(const ag_tensor *v);
  * Errors: none */
 AG_API bool ag_is_nil(const ag_tensor *x);
 
-/* ag_tape_of -- the tape that x is recorded on; NULL if it has none
+/* ag_tape_of -- the tape that x is recorded on; NULL if x has none
  * Errors: none */
 AG_API ag_tape *ag_tape_of(const ag_tensor *x);
 
@@ -230,7 +230,7 @@ AG_API ag_shape ag_shape_of(const ag_tensor *x);
  * Errors: none */
 AG_API int ag_rank(const ag_tensor *x);
 
-/* ag_extent -- the extent of one axis, negative ones counted from the end; 0 if there is no such axis
+/* ag_extent -- the extent of one axis, negative ones counted from the end; 0 if the axis is out of range
  * Errors: none */
 AG_API int64_t ag_extent(const ag_tensor *x, int axis);
 
@@ -238,7 +238,7 @@ AG_API int64_t ag_extent(const ag_tensor *x, int axis);
  * Errors: none */
 AG_API int64_t ag_size(const ag_tensor *x);
 
-/* ag_label_of -- the label of x; "" if it has none
+/* ag_label_of -- the label of x; "" without one
  * Errors: none */
 AG_API const char *ag_label_of(const ag_tensor *x);
 
@@ -246,23 +246,25 @@ AG_API const char *ag_label_of(const ag_tensor *x);
  * Errors: none */
 AG_API const char *ag_place_of(const ag_tensor *x, int *line);
 
-/* ag_dtype_size -- bytes an element; 0 for no dtype
+/* ag_dtype_size -- bytes an element; 0 for an invalid dtype
  * Errors: none */
 AG_API size_t ag_dtype_size(ag_dtype dtype);
 
-/* ag_dtype_name -- "f32" for AG_F32; "?" for no dtype
+/* ag_dtype_name -- "f32" for AG_F32; "?" for an invalid dtype
  * Errors: none */
 AG_API const char *ag_dtype_name(ag_dtype dtype);
 
 /* ================================================== 4. Gradients ================================================== */
 
 /* A gradient is itself recorded: read it, use it in further operations, draw it, differentiate it again. Only real
- * tensors carry one: what depends on x through bool or i64 alone (a comparison, ag_argmax) does not depend on it here.
+ * tensors carry one: a tensor that depends on x only through bool or i64 (a comparison, ag_argmax) counts as
+ * independent of it.
  *
- * What is not chosen has no influence on gradients of any order. Below a choice, that is behind anything in which an infinite
- * or NaN element may go unseen (ag_where, ag_relu, ag_max, a slice, but also a division or ag_tanh), a cotangent that is 0
- * contributes 0, whatever the local slope is: so ag_where(ag_greater(x, zero), ag_log(x), x) has the gradients that it should.
- * That holds for matrix products too. Elsewhere 0·inf is NaN in a gradient, but then the output is infinite or NaN as well. */
+ * Elements that are not chosen have no influence on gradients of any order. Below a choice, that is an operation
+ * that may hide an infinite or NaN element (ag_where, ag_relu, ag_max, a slice, but also a division or ag_tanh), a
+ * cotangent of 0 contributes 0, whatever the local slope is: so ag_where(ag_greater(x, zero), ag_log(x), x) has the
+ * right gradients. That holds for matrix products too. Elsewhere 0·inf is NaN in a gradient, but then the output is
+ * infinite or NaN as well. */
 
 /* ag_grad -- dx[i] = dy/dx[i] for a y of one element (ag_vjp takes any); zeros where y does not depend on x[i]
  * Shape:  dx[i] has the shape of x[i]
@@ -271,10 +273,10 @@ AG_API const char *ag_dtype_name(ag_dtype dtype);
  *         operation that is not differentiable; every dx[i] is then nil */
 AG_API ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]);
 
-/* ag_vjp -- vector-Jacobian products: dx[i] = Σ_j ȳ[j]·(dy[j]/dx[i]) for any number of outputs and inputs
- * ȳ = NULL, or ȳ[j] = NULL, stands for ones, and then y[j] must have one element. With AG_STRICT in `flags` an x[i]
- * that no y[j] depends on is an error rather than zeros. With AG_STRONG zeros in ȳ count as a choice: what is infinite or NaN
- * in elements with cotangent 0 has no influence.
+/* ag_vjp -- vector-Jacobian products: dx[i] = Σ_j ȳ[j]·(dy[j]/dx[i]) for any number of outputs and inputs ȳ = NULL, or
+ * ȳ[j] = NULL, stands for ones, and then y[j] must have one element. With AG_STRICT in `flags` an x[i] that no y[j]
+ * depends on is an error rather than zeros. With AG_STRONG zeros in ȳ count as a choice: an infinite or NaN element
+ * with cotangent 0 has no influence.
  * Shape:  ȳ[j] as y[j]; dx[i] as x[i]
  * Dtype:  real; ȳ[j] as y[j]
  * Errors: as ag_grad; AG_ERR_SHAPE and AG_ERR_DTYPE for a ȳ[j] unlike its y[j]; AG_ERR_RANGE for ny < 1 */
@@ -288,11 +290,11 @@ AG_API ag_status ag_vjp(int ny, ag_tensor *const y[], ag_tensor *const ybar[], i
  * Errors: as ag_grad; AG_ERR_GRADIENT if y depends on no parameter */
 AG_API ag_status ag_backward(ag_tensor *y);
 
-/* ag_gradient -- what ag_backward has found for parameter p; zeros if nothing
- * Errors: AG_ERR_GRADIENT if p is no parameter */
+/* ag_gradient -- the gradient that ag_backward found for parameter p; zeros if it found none
+ * Errors: AG_ERR_GRADIENT if p is not a parameter */
 AG_API ag_tensor *ag_gradient(ag_tensor *p);
 
-/* ag_zero_gradients -- forget what ag_backward has found on this tape
+/* ag_zero_gradients -- drop the gradients that ag_backward found on this tape
  * Errors: none */
 AG_API void ag_zero_gradients(ag_tape *tape);
 
@@ -320,7 +322,7 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* Matrix products */
 #include "../ops/matmul.h"
 
-/* Elements picked by number, and added at numbers */
+/* Gathering elements by index, and adding at indices */
 #include "../ops/index.h"
 
 /* Softmax and its like, composed of the operations above */
@@ -332,67 +334,67 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
  * of any shape; called many times, so it must compute the same each time */
 typedef ag_tensor *ag_function(void *context, int n, ag_tensor *const x[]);
 
-/* ag_gradcheck_options -- how to check; all zero, or NULL, is a sound choice */
+/* ag_gradcheck_options -- how to check; all zero, or NULL, is a good choice */
 typedef struct ag_gradcheck_options {
     int order;       /* 1 (or 0): the gradient; 2: also the gradient of the gradient */
-    int directions;  /* 0: every element; else so many random directions ⟨v, Jᵀw⟩ an input */
+    int directions;  /* 0: every element; else this many random directions ⟨v, Jᵀw⟩ for each input */
     double relative; /* tolerance against the larger of |expected| and |got|; 0 means 1e-6, and 1e-5 at order 2 */
-    double absolute; /* tolerance where both are tiny; 0: what rounding explains, up to 1e-8 of the output's size */
+    double absolute; /* tolerance where both are tiny; 0: the rounding errors, up to 1e-8 of the output's size */
     uint64_t seed;   /* of the directions and cotangents */
     bool kinks_fail; /* treat an element at a kink as a failure rather than as a kink */
 } ag_gradcheck_options;
 
-/* ag_gradcheck_report -- what was found, for the worst element or for the first that fails */
+/* ag_gradcheck_report -- the result, for the worst element or the first that fails */
 typedef struct ag_gradcheck_report {
     bool passed;
-    int order;               /* of the derivative that is reported on */
-    int input;               /* which x; −1: f's output is itself not finite, or too large */
-    int64_t element;         /* which element of it; −1 for a random direction */
+    int order;               /* of the reported derivative */
+    int input;               /* index of x; −1: f's output is itself not finite, or too large */
+    int64_t element;         /* of that x; −1 for a random direction */
     double expected;         /* by finite differences */
     double got;              /* by the engine */
     double ratio;            /* |expected − got| over the tolerance; over 1 fails */
     int64_t checked;         /* elements or directions compared */
     int64_t kinks;           /* of them at a kink, where any slope between the one-sided ones is right */
-    const ag_tensor *guilty; /* the recorded node whose own VJP is wrong, valid until a rewind; or NULL */
+    const ag_tensor *guilty; /* the node whose own VJP is wrong, valid until a rewind; or NULL */
     char message[640];       /* all of this in words */
 } ag_gradcheck_report;
 
 /* ag_gradcheck -- compare the engine's gradients of f at x with finite differences, signed, element by element
- * Each x[i] is an f64 tensor; a variable among them is itself perturbed, and is put back, so that f may use it from
- * elsewhere. If a composed gradient is wrong, each recorded operation's own VJP is checked at the values it had,
- * and the guilty one is named with its label and line. Assignments that f makes are not carried out. Where x or the output
- * at x is NaN or infinite there are no finite differences: that fails, and the report says what is so.
- * Errors: AG_ERR_DTYPE unless x and f's output are f64; AG_ERR_RANGE for n < 0 or options out of range; what f gives;
- *         AG_ERR_GRADIENT if the check fails (the tape stays usable: it is not put in error). `report` may be NULL;
- *         after an error it holds nothing but the message */
+ * Each x[i] is an f64 tensor; a variable among them is itself perturbed, and restored, so that f may also use it
+ * directly. If a composed gradient is wrong, each recorded operation's own VJP is checked at its values, and the guilty
+ * one is named with its label and line. Assignments that f makes are not carried out. If x or the output at x is NaN or
+ * infinite, there are no finite differences: the check fails, and the report names the element.
+ * Errors: AG_ERR_DTYPE unless x and f's output are f64; AG_ERR_RANGE for n < 0 or options out of range; errors of f;
+ *         AG_ERR_GRADIENT if the check fails (the tape is not in error, and stays usable). `report` may be NULL;
+ *         after an error it holds only the message */
 AG_API ag_status ag_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[],
                               const ag_gradcheck_options *options, ag_gradcheck_report *report);
 
 /* ============================================== 7. Seeing the graph =============================================== */
 
-/* ag_dot_options -- what to write into the nodes; all false, or NULL, is shapes and labels */
+/* ag_dot_options -- what to write into the nodes; all false, or NULL: shapes and labels */
 typedef struct ag_dot_options {
     bool values;    /* evaluate, and show small tensors' elements and large ones' range */
     bool gradients; /* beside each node that y[0] depends on, show dy/dnode; y[0] has one element */
     bool places;    /* show source file and line */
-    bool regions;   /* frame what the fused evaluator would compute in one sweep, with nothing computed before; number
+    bool regions;   /* frame the nodes of each sweep of the fused evaluator, as if none were computed before, and number
                      * the frames in its order; products have double borders */
 } ag_dot_options;
 
-/* ag_write_dot -- write what y[…] were computed from as a Graphviz file; forward and backward nodes differ in looks
- * The file is there whole or not at all, and keeps the mode of the one that it replaces. Links are followed; a device, a
- * pipe or an open descriptor (/dev/stdout) is written through.
- * Errors: AG_ERR_FILE; AG_ERR_RANGE for n < 1; with values or gradients, as ag_eval and ag_grad; AG_ERR_TAPE with regions
- *         from within an operation that is being evaluated */
+/* ag_write_dot -- write the graph of y[…] as a Graphviz file; forward and backward nodes look different
+ * The file is written whole or not at all, and keeps the mode of the one that it replaces. Links are followed; a
+ * device, a pipe or an open descriptor (/dev/stdout) is written through.
+ * Errors: AG_ERR_FILE; AG_ERR_RANGE for n < 1; with values or gradients, as ag_eval and ag_grad; AG_ERR_TAPE with
+ *         regions within an operation that is being evaluated */
 AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], const ag_dot_options *options);
 
 /* ================================================= 8. Explaining ================================================== */
 
-/* What these return is text in UTF-8 that belongs to the tape and lasts until a rewind past it, as a label does; "" after an
- * error, never NULL. They leave nothing else on the tape, and no value that was there is lost; pending assignments
- * are carried out.
+/* These functions return text in UTF-8 that belongs to the tape and lasts until a rewind past it, like a label; ""
+ * after an error, never NULL. They leave nothing else on the tape, and release no value; pending assignments are
+ * carried out.
  *
- * How an operation is written is its entry's `notation`, a formula with places for what it depends on:
+ * An operation is written by its entry's `notation`, a formula with placeholders:
  *     {0} {1} … {*}            an input; all of them, with commas
  *     {d0} {i0} …              number 0 of the attributes seen as double, as int64_t
  *     {axes} {shape} {size} {dtype}   the axes of a reduction; the output's shape, number of elements, dtype
@@ -400,47 +402,47 @@ AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], con
  *     < <= = != >= > | | √     relations, absolute value, square root
  *     ln(…)  max_{axes}(…)     a function, here with a subscript
  *     Σ_{axes} {0}             an operator that is linear in what follows: factors and signs may be moved before it
- * Parentheses are put where they are needed. So "{0} - {1}" is ag_sub's, and "{0}" alone is that of what changes no
+ * Parentheses are added where needed. So "{0} - {1}" is ag_sub's, and "{0}" alone that of operations that change no
  * element: views that repeat, and copies. */
 
 /* ag_style -- how formulas are written: UTF-8 text; LaTeX for mathematics mode; MathML, a whole <math> element */
 typedef enum ag_style { AG_STYLE_TEXT, AG_STYLE_LATEX, AG_STYLE_MATHML } ag_style;
 
-/* ag_formula_options -- what of it to write; all zero, or NULL, is text with every part */
+/* ag_formula_options -- what to write; all zero, or NULL: text with every part */
 typedef struct ag_formula_options {
     ag_style style;
-    bool brief; /* labelled parts are named, and not written out */
-    int lines;  /* the most parts to write out; 0 means 100. What is left out is counted */
+    bool brief; /* labelled parts are only named, not written out */
+    int lines;  /* the most parts to write out; 0 means 100. Omitted parts are counted */
 } ag_formula_options;
 
 /* ag_formula -- the recorded expression of x, which may be a gradient: first x, then the parts that it names
- * A part has a name if it is labelled, used more than once, or long; several parts of one label are numbered, as in h#2.
- * Simplified only where that is exact in real numbers: x·1, x+0, −(−x), transposes of transposes; factors that are
- * numbers come first, divisors last.
+ * A part has a name if it is labelled, used more than once, or long; several parts of one label are numbered, as in
+ * h#2. It is simplified only where that is exact in real numbers: x·1, x+0, −(−x), transposes of transposes; factors
+ * that are numbers come first, divisors last.
  * Errors: AG_ERR_RANGE for options out of range */
 AG_API const char *ag_formula(ag_tensor *x, const ag_formula_options *options);
 
-/* ag_explain_options -- what to explain and how; all zero, or NULL, is text about each use of x */
+/* ag_explain_options -- what to explain and how; all zero, or NULL: text about each use of x */
 typedef struct ag_explain_options {
     bool json;            /* JSON (RFC 8259) rather than text; docs/explain.md lists its members */
     ag_style style;       /* of the formulas */
-    int depth;            /* how many times each use is unfolded into the uses of what it gives */
-    int values;           /* the most elements a tensor may have to be shown whole; 0 means 8, −1 none */
-    int lines;            /* the most uses, steps and parts to write; 0 means 100. What is left out is counted */
+    int depth;            /* how many times each use is unfolded into the uses of its result */
+    int values;           /* tensors of up to this many elements are shown whole; 0 means 8, −1 none */
+    int lines;            /* the most uses, steps and parts to write; 0 means 100. Omitted ones are counted */
     ag_tensor *cotangent; /* ȳ, of y's shape and dtype; NULL: ones, which for several elements is the gradient of Σ y */
 } ag_explain_options;
 
-/* ag_explain -- why dy/dx is what it is: each use of x on the way to y, what it contributes, and their sum
+/* ag_explain -- how dy/dx comes about: each use of x on the way to y, its contribution, and their sum
  * A use is shown with its operation and the caller's line, the formula of its contribution as the backward pass
- * recorded it, with ∂y/∂r for the cotangent of what it gives, its norm and values. A contribution that rounding alone can
- * account for, by a bound on the errors of the terms that cancel in it, is said to be zero to rounding. Unfolded
- * (depth > 0), each use is followed to the next tensor that is labelled or used more than once, and so on.
+ * recorded it, with ∂y/∂r for the cotangent of its result r, its norm and values. A contribution within the rounding
+ * errors of the terms that cancel in it is reported as zero to rounding. Unfolded (depth > 0), each use is followed to
+ * the next tensor that is labelled or used more than once, and so on.
  * Errors: AG_ERR_DTYPE unless both are real; AG_ERR_SHAPE and AG_ERR_DTYPE for a cotangent unlike y; AG_ERR_RANGE for
  *         options out of range; as ag_vjp and ag_eval */
 AG_API const char *ag_explain(ag_tensor *y, ag_tensor *x, const ag_explain_options *options);
 
-/* ag_trace_backward -- the backward pass from y to x[…], step by step: which node is visited, with which cotangent, and
- * which inputs it hands what to; with n = 0, to every parameter that y depends on
+/* ag_trace_backward -- the backward pass from y to x[…], step by step: each visited node, its cotangent, and its
+ * contribution to each input; with n = 0, to every parameter that y depends on
  * Errors: as ag_explain; AG_ERR_GRADIENT if n = 0 and y depends on no parameter */
 AG_API const char *ag_trace_backward(ag_tensor *y, int n, ag_tensor *const x[], const ag_explain_options *options);
 
@@ -481,100 +483,100 @@ AG_API ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v);
 
 /* ================================================= 10. Profiling ================================================== */
 
-/* A profile says what a tape ran: which regions of operations, products and other operations, how long each took, and
- * what it moved and computed: docs/profiling.md reads one. While none runs, it costs nothing. Steps of one structure share
- * an entry (the same operations and shapes, recorded at the same lines, with the same labels), so the steps of a
- * training loop add up.
+/* A profile lists what a tape ran: regions of operations, products and other operations, the time of each, the bytes it
+ * moved and the operations it computed: docs/profiling.md explains one. While none runs, it costs nothing. Steps of one
+ * structure share an entry (the same operations and shapes, recorded at the same lines, with the same labels), so the
+ * steps of a training loop add up.
  *
  *     ag_profile_start(tape);
  *     for (int step = 0; step < 100; step++) train(tape);
  *     ag_profile_stop(tape);
  *     puts(ag_profile_table(tape, 0));
  *
- * What returns text gives UTF-8 that belongs to the tape and lasts until a rewind past it, as a label does; "" after an
- * error, never NULL. */
+ * Returned text is UTF-8 that belongs to the tape and lasts until a rewind past it, like a label; "" after an error,
+ * never NULL. */
 
-/* ag_profile_kind -- what an entry is about; evaluations include the planning and the steps, which exclude each other */
+/* ag_profile_kind -- the kind of an entry; evaluations include planning and steps, which exclude each other */
 typedef enum ag_profile_kind {
     AG_PROFILE_EVALUATION, /* whole evaluations, from ag_eval, ag_data and their like */
-    AG_PROFILE_PLANNING,   /* finding or making the plans that the fused evaluator follows */
+    AG_PROFILE_PLANNING,   /* finding or making the fused evaluator's plans */
     AG_PROFILE_REGION,     /* elementwise operations and reductions, strip by strip in one sweep */
     AG_PROFILE_PRODUCT,    /* a contraction, also with the sum that it is added to */
-    AG_PROFILE_OPERATION,  /* any other operation by itself; views cost nothing and are not reported */
-    AG_PROFILE_OTHER       /* steps that there was no memory for, or that are beyond 16384 structures */
+    AG_PROFILE_OPERATION,  /* any other operation; views cost nothing and are not reported */
+    AG_PROFILE_OTHER       /* steps that found no memory for an entry, or beyond 16384 structures */
 } ag_profile_kind;
 
-/* ag_profile_entry -- steps of one structure; but for the texts and the last four, sums over all calls
- * Texts are never NULL, cut short where they are long, and last until the next ag_profile_start. */
+/* ag_profile_entry -- steps of one structure; all numbers but the last four are sums over all calls
+ * Texts are never NULL, are cut if they are long, and last until the next ag_profile_start. */
 typedef struct ag_profile_entry {
     ag_profile_kind kind;
-    const char *operations; /* what is computed: "sub, square, mean×2" */
-    const char *labels;     /* of what is computed */
-    const char *inputs;     /* labels of what is read */
+    const char *operations; /* computed: "sub, square, mean×2" */
+    const char *labels;     /* of the computed values */
+    const char *inputs;     /* labels of the values read */
     const char *extent;     /* of a region "256x1024"; of a product "(128,784)·(784,256)" */
-    const char *file;       /* of the first value stored, with its line; "" if it has none */
+    const char *file;       /* of the first value stored, with its line; "" if unknown */
     int64_t calls;
     double seconds;
-    int64_t nodes;         /* operations computed, those that a region computes again included */
-    int64_t elements;      /* that a region goes over; of the output of an operation */
+    int64_t nodes;         /* operations computed, rematerialised ones included */
+    int64_t elements;      /* of a region, or of the output of an operation */
     int64_t bytes_read;    /* each element of an input once a call */
-    int64_t bytes_written; /* of outputs in memory; what stays within a region is not counted */
-    int64_t flops;   /* 2·m·n·k of a product; 1 an element of an elementwise operation, whichever, or a reduction */
-    double shortest; /* seconds of the shortest call */
-    bool backward;   /* a gradient recorded everything that is stored */
-    int threads;     /* that the last call was divided over; of products and opaque operations, that it might use */
+    int64_t bytes_written; /* of outputs in memory; values that stay within a region do not count */
+    int64_t flops;         /* 2·m·n·k of a product; 1 an element of any elementwise operation or reduction */
+    double shortest;       /* seconds of the shortest call */
+    bool backward;         /* a gradient recorded everything that is stored */
+    int threads;           /* that shared the last call; for products and opaque operations, that could have */
     int line;
 } ag_profile_entry;
 
-/* ag_profile_start -- begin a profile of what the tape evaluates; forgets the one before
- * Errors: AG_ERR_TAPE from within an operation that is being evaluated */
+/* ag_profile_start -- begin a profile of the tape's evaluations; drops the previous one
+ * Errors: AG_ERR_TAPE within an operation that is being evaluated */
 AG_API ag_status ag_profile_start(ag_tape *tape);
 
-/* ag_profile_stop -- end it; what it found stays until the next one begins
+/* ag_profile_stop -- end the profile; its entries stay until the next one begins
  * Errors: as ag_profile_start */
 AG_API ag_status ag_profile_stop(ag_tape *tape);
 
-/* ag_profile_count -- how many entries the last profile has, or the one that is running
+/* ag_profile_count -- how many entries the running profile has, or the last one
  * Errors: none; 0 for NULL and without a profile */
 AG_API int ag_profile_count(const ag_tape *tape);
 
-/* ag_profile_at -- one of them, 0 <= i < ag_profile_count(tape), those of most seconds first
+/* ag_profile_at -- entry i, 0 <= i < ag_profile_count(tape), by falling seconds
  * Errors: none; all zero, with empty texts, beyond */
 AG_API ag_profile_entry ag_profile_at(const ag_tape *tape, int i);
 
-/* ag_profile_table -- the entries as text, a line each: the first `lines` of them, 40 for 0; the others are summed up
+/* ag_profile_table -- the entries as text, a line each: the first `lines` of them, 40 for 0; the others are added up
  * Shares are of the time of all evaluations; GB/s are bytes read and written.
  * Errors: AG_ERR_RANGE without a profile and for lines < 0 */
 AG_API const char *ag_profile_table(ag_tape *tape, int lines);
 
 /* ag_profile_write -- write the events of the profile, the latest 32768 of them, as a trace: JSON in the Trace Event
- * Format, which ui.perfetto.dev and chrome://tracing open. The file is written as that of ag_write_dot is.
+ * Format, which ui.perfetto.dev and chrome://tracing open. The file is written as by ag_write_dot.
  * Errors: AG_ERR_FILE; AG_ERR_RANGE without a profile */
 AG_API ag_status ag_profile_write(ag_tape *tape, const char *path);
 
-/* ag_tape_memory_table -- what ag_tape_memory says, as text
+/* ag_tape_memory_table -- the result of ag_tape_memory as text
  * Errors: AG_ERR_MEMORY */
 AG_API const char *ag_tape_memory_table(ag_tape *tape);
 
-/* ag_tape_reset_peaks -- have the peaks in ag_tape_memory begin again from what the tape holds now
+/* ag_tape_reset_peaks -- reset the peaks in ag_tape_memory to the present values
  * Errors: none */
 AG_API void ag_tape_reset_peaks(ag_tape *tape);
 
 /* ============================================ 11. Your own operations ============================================= */
 
-/* The descriptor of an operation, recording by it, and what its functions may call */
+/* The descriptor of an operation, recording with it, and the functions that its code may call */
 #include "autograd/entry.h"
 
 /* =========================================== 12. Where an error points ============================================ */
 
-/* Every error and every recorded tensor has its caller's file and line. For that each function that records or can fail is also a
- * macro of its own name, which adds the location of the call: after it, for those that record a tensor (so that nested calls
- * each get their own line), and before it for the others (one among another's arguments takes the note, and an error of the
- * outer one has no location). Taking a function's address, or defining AG_NO_LOCATION before including the library's headers,
- * goes without; what is recorded so has the location of the next located call on its tape. A library's own layers do this to
- * give their caller's line. */
+/* Every error and every recorded tensor has its caller's file and line. For that each function that records or can
+ * fail is also a macro of its own name, which adds the location of the call: after it, for those that record a
+ * tensor (so that nested calls each get their own line), and before it for the others (one among another's arguments
+ * takes the note, and an error of the outer one has no location). Taking a function's address, or defining
+ * AG_NO_LOCATION before including the library's headers, bypasses the macros; nodes recorded so get the location of
+ * the next located call on their tape. A library's own layers do this to give their caller's line. */
 
-/* ag_located -- x, after noting this location for what was just recorded or has just failed on its tape; returns x
+/* ag_located -- note this location for the nodes just recorded, or the error just raised, on the tape of x; returns x
  * Errors: none */
 AG_API ag_tensor *ag_located(ag_tensor *x, const char *file, int line);
 
@@ -582,7 +584,7 @@ AG_API ag_tensor *ag_located(ag_tensor *x, const char *file, int line);
  * Errors: none */
 AG_API void ag_here(const char *file, int line);
 
-/* The macros, which are made from these headers when the library is configured; last of all */
+/* The macros, generated from these headers when the library is configured; last */
 #include "autograd_located.h"
 
 #endif

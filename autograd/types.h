@@ -1,4 +1,4 @@
-/* types -- tapes and tensors, dtypes, statuses, shapes, axes: the words that the other public headers are written in */
+/* types -- tapes and tensors, dtypes, statuses, shapes, axes: the types of the other public headers */
 #ifndef AG_TYPES_H
 #define AG_TYPES_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In front of every public function: the shared library shows it, and its name is C's in C++ as well. */
+/* Marks every public function: exported by the shared library, with C linkage in C++. */
 #ifdef __cplusplus
 #define AG_LINKAGE extern "C"
 #else
@@ -25,9 +25,9 @@
 typedef struct ag_tape ag_tape;
 
 /* ag_tensor -- a recorded value; a handle that its tape owns, valid until the tape is rewound past it or freed
- * A rewound handle is refused (AG_ERR_TAPE) until a tensor is recorded in its place: the n-th tensor after a rewind takes the
- * place, and becomes the handle, of the n-th that was released. With the environment variable AG_CHECK set to "1" tapes
- * leave places vacant, up to 262144 at a time, so that a handle that was kept by mistake is found. */
+ * A rewound handle is refused (AG_ERR_TAPE) until a tensor is recorded in its slot: the n-th tensor after a rewind
+ * takes the slot, and so the handle, of the n-th that was released. With the environment variable AG_CHECK set to
+ * "1" tapes leave slots vacant, up to 262144 at a time, so that a handle kept by mistake is found. */
 typedef struct ag_tensor ag_tensor;
 
 /* ag_op -- an operation: a table entry; see autograd/entry.h */
@@ -36,28 +36,28 @@ typedef struct ag_op ag_op;
 /* ag_dtype -- the type of a tensor's elements; bool is one byte, 0 or 1 */
 typedef enum ag_dtype { AG_BOOL, AG_I64, AG_F32, AG_F64, AG_DTYPES } ag_dtype;
 
-/* ag_status -- what became of a call; the first failure sticks to the tape */
+/* ag_status -- the result of a call; the first failure sticks to the tape */
 typedef enum ag_status {
     AG_OK,
-    AG_ERR_NULL,     /* an argument is NULL that must not be */
+    AG_ERR_NULL,     /* an argument must not be NULL */
     AG_ERR_SHAPE,    /* shapes, ranks or extents do not fit, or overflow */
-    AG_ERR_DTYPE,    /* a dtype is not accepted here, or two differ */
+    AG_ERR_DTYPE,    /* a dtype is not supported, or two differ */
     AG_ERR_AXIS,     /* an axis is out of range or given twice */
     AG_ERR_RANGE,    /* an index, a label or a number is out of range */
     AG_ERR_TAPE,     /* another tape's tensor, a rewound tensor, a stale mark */
     AG_ERR_NIL,      /* the nil result of an earlier failure */
-    AG_ERR_GRADIENT, /* a gradient that does not exist, or is asked for wrongly */
+    AG_ERR_GRADIENT, /* a gradient that does not exist, or an invalid request for one */
     AG_ERR_MEMORY,   /* out of memory */
-    AG_ERR_FILE      /* a file cannot be read or written, or holds something else than it should */
+    AG_ERR_FILE      /* a file cannot be read or written, or is malformed */
 } ag_status;
 
-/* ag_shape -- extents, outermost first; a by-value type that AG_SHAPE(2, 3) and AG_SCALAR write */
+/* ag_shape -- extents, outermost first; passed by value, as AG_SHAPE(2, 3) or AG_SCALAR */
 typedef struct ag_shape {
     int rank;
     int64_t extent[AG_MAX_RANK];
 } ag_shape;
 
-/* ag_axes -- axes, as a set or in order; negative ones count from the end; AG_AXES(0, -1) and AG_ALL_AXES write it */
+/* ag_axes -- axes, as a set or in order; negative ones count from the end; AG_AXES(0, -1) or AG_ALL_AXES */
 typedef struct ag_axes {
     int count; /* -1: all of them */
     int axis[AG_MAX_RANK];
@@ -70,22 +70,22 @@ typedef struct ag_mark {
     uint64_t serial;
 } ag_mark;
 
-/* ag_allocator -- where a tape takes its memory; resize(ctx, p, old, new) is alloc for p = NULL and free for new = 0,
- * returns memory aligned to 64 bytes or NULL, and leaves p alone when it fails. It can look at the tape that calls it, which
- * refuses everything else: AG_ERR_TAPE */
+/* ag_allocator -- where a tape takes its memory; resize(ctx, p, old, new) is alloc for p = NULL and free for new =
+ * 0, returns memory aligned to 64 bytes, or NULL with p unchanged. It may read the tape that calls it; other calls
+ * are refused with AG_ERR_TAPE */
 typedef struct ag_allocator {
     void *(*resize)(void *ctx, void *p, size_t old_bytes, size_t new_bytes);
     void *ctx;
 } ag_allocator;
 
-/* ag_memory -- what a tape holds; bytes */
+/* ag_memory -- a tape's memory, in bytes */
 typedef struct ag_memory {
     int64_t nodes;     /* tensors recorded and not rewound */
-    int64_t held;      /* taken from the allocator and not given back */
-    int64_t live;      /* in values that some tensor still holds */
-    int64_t peak_held; /* the most that held and live have been */
+    int64_t held;      /* taken from the allocator and not freed */
+    int64_t live;      /* in values of tensors */
+    int64_t peak_held; /* the peaks of held and live */
     int64_t peak_live;
-    int64_t allocations; /* how often the allocator was asked for memory: constant in a steady loop */
+    int64_t allocations; /* calls of the allocator for memory: constant in a steady loop */
     int64_t node_bytes;  /* in nodes, with their inputs, attributes, shapes and labels */
     int64_t plan_bytes;  /* in plans of the fused evaluator */
     int64_t peak_node_bytes;
@@ -104,24 +104,24 @@ typedef struct ag_memory {
 #define AG_ALL_AXES (ag_axes{-1, {0}})
 #endif
 
-/* ---- What AG_SHAPE and AG_AXES call in C++ ---- */
+/* ---- AG_SHAPE and AG_AXES in C++ ---- */
 
 #ifdef __cplusplus
 
 #include <type_traits>
 
 template <typename To, typename From> constexpr To ag_cpp_whole(From number) {
-    static_assert(std::is_integral<From>::value || std::is_enum<From>::value, "extents and axes are whole numbers");
+    static_assert(std::is_integral<From>::value || std::is_enum<From>::value, "extents and axes must be integers");
     return static_cast<To>(number);
 }
 
 template <typename... Extents> constexpr ag_shape ag_cpp_shape(Extents... extents) {
-    static_assert(sizeof...(extents) <= AG_MAX_RANK, "a shape has at most AG_MAX_RANK extents");
+    static_assert(sizeof...(extents) <= AG_MAX_RANK, "a shape may have at most AG_MAX_RANK extents");
     return ag_shape{static_cast<int>(sizeof...(extents)), {ag_cpp_whole<int64_t>(extents)...}};
 }
 
 template <typename... Axes> constexpr ag_axes ag_cpp_axes(Axes... axes) {
-    static_assert(sizeof...(axes) <= AG_MAX_RANK, "there are at most AG_MAX_RANK axes");
+    static_assert(sizeof...(axes) <= AG_MAX_RANK, "there may be at most AG_MAX_RANK axes");
     return ag_axes{static_cast<int>(sizeof...(axes)), {ag_cpp_whole<int>(axes)...}};
 }
 #endif

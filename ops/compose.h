@@ -7,7 +7,7 @@
 
 #include "autograd/types.h"
 
-/* ag_logsumexp -- y = ln Σ e^x along an axis, −inf where all are
+/* ag_logsumexp -- y = ln Σ e^x along an axis; −inf where all x are
  * Shape:  x (…,n,…) -> (…) without the axis, or with extent 1 in its place
  * Dtype:  real
  * Grad:   x̄ = ȳ·softmax(x)
@@ -31,10 +31,10 @@ AG_API ag_tensor *ag_softmax(ag_tensor *x, int axis);
  * Source: torch.log_softmax */
 AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
 
-/* ag_surprisal -- y = −ln softmax(x) along an axis, at the places of an index only, which are chosen as by ag_gather
+/* ag_surprisal -- y = −ln softmax(x) along an axis, only at an index, as in ag_gather
  * Shape:  x (…,m,…), index (…,n,…) of the same rank -> (…,n,…)
  * Dtype:  x real; index i64, 0 <= index < m
- * Grad:   x̄ = softmax(x)·Σ ȳ, less ȳ at the places of the index
+ * Grad:   x̄ = softmax(x)·Σ ȳ, less ȳ at the index
  * Errors: as ag_log_softmax and ag_gather
  * Source: torch.nn.functional.cross_entropy, before it takes the mean */
 AG_API ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis);

@@ -1,7 +1,7 @@
 /* elementwise -- y[i] = f(a[i], b[i], …): arithmetic, comparisons and choice, functions
  *
- * The inputs of one operation are broadcast to each other and have one dtype. Neighbouring operations are computed in one
- * sweep, element by element, without storing what lies between them: compose freely. */
+ * The inputs of one operation are broadcast to each other and have one dtype. Neighbouring operations are computed
+ * in one sweep, element by element, without storing intermediate values: compose freely. */
 #ifndef AG_OPS_ELEMENTWISE_H
 #define AG_OPS_ELEMENTWISE_H
 
@@ -195,8 +195,8 @@ AG_API ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b);
  * Source: numpy.greater_equal */
 AG_API ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b);
 
-/* ag_where -- y = a where condition holds, b elsewhere; what is not chosen has no influence, NaN included, on gradients
- * neither: section 4 of autograd.h
+/* ag_where -- y = a where condition holds, b elsewhere; elements that are not chosen have no influence, even NaN, nor
+ * on gradients: section 4 of autograd.h
  * Shape:  broadcast over all three
  * Dtype:  condition bool; a and b any, the same
  * Grad:   ā = ȳ where condition, 0 elsewhere;  b̄ the other way round
@@ -230,7 +230,7 @@ AG_API ag_tensor *ag_exp(ag_tensor *x);
  * Source: numpy.log */
 AG_API ag_tensor *ag_log(ag_tensor *x);
 
-/* ag_expm1 -- y = e^x − 1, right where x is near 0
+/* ag_expm1 -- y = e^x − 1, accurate near 0
  * Shape:  x (…) -> (…)
  * Dtype:  real
  * Grad:   x̄ = ȳ·e^x
@@ -238,7 +238,7 @@ AG_API ag_tensor *ag_log(ag_tensor *x);
  * Source: numpy.expm1 */
 AG_API ag_tensor *ag_expm1(ag_tensor *x);
 
-/* ag_log1p -- y = ln(1 + x), right where x is near 0; −inf at −1, NaN below
+/* ag_log1p -- y = ln(1 + x), accurate near 0; −inf at −1, NaN below
  * Shape:  x (…) -> (…)
  * Dtype:  real
  * Grad:   x̄ = ȳ/(1 + x)
@@ -326,8 +326,8 @@ AG_API ag_tensor *ag_sigmoid(ag_tensor *x);
  * Source: torch.relu */
 AG_API ag_tensor *ag_relu(ag_tensor *x);
 
-/* Three ways to cut off what is below 0 have the same values and, at 0 itself, three slopes, as in PyTorch; the slope of a
- * NaN is not known, and neither are those after it:
+/* Three ways to cut off below 0 have the same values and, at 0 itself, three slopes, as in PyTorch; the slope at a NaN
+ * is unknown, at any order:
  *
  *                                        x < 0   x = 0   x > 0   NaN
  *      ag_relu(x)                          0       0       1     NaN
@@ -340,7 +340,7 @@ AG_API ag_tensor *ag_relu(ag_tensor *x);
 
 /* ---- Products of a cotangent with a slope, for vjps ---- */
 
-/* ag_strong_mul -- y = g·s, and 0 where g is 0, whatever s is: what a vjp multiplies its cotangent by a slope with
+/* ag_strong_mul -- y = g·s, and 0 where g is 0, whatever s is: for the product of a cotangent with a slope, in a vjp
  * Shape:  broadcast
  * Dtype:  real
  * Grad:   ḡ = ȳ·s, 0 where ȳ is;  s̄ = ȳ·g, 0 where ȳ or g is

@@ -1,7 +1,6 @@
-/* index -- elements picked by number, and added at numbers
+/* index -- gathering elements by index, and adding at indices
  *
- * Numbers are elements of i64 tensors, and are looked at when the result is evaluated: one that is out of range is an error
- * then. */
+ * Indices are elements of i64 tensors, checked when the result is evaluated: one out of range is an error then. */
 #ifndef AG_OPS_INDEX_H
 #define AG_OPS_INDEX_H
 

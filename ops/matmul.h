@@ -6,9 +6,9 @@
 
 #include "autograd/types.h"
 
-/* ag_matmul -- y = a·b over the last two axes; transposed and sliced operands are used where they are
+/* ag_matmul -- y = a·b over the last two axes; transposed and sliced operands are not copied first
  *
- * In builds with BLIS, which are not the default, the process may end where memory lacks within a large product of f64.
+ * In builds with BLIS, which is not the default, the process may end if a large product of f64 runs out of memory.
  *
  * Shape:  a (…,m,k), b (…,k,n) -> (…,m,n); leading axes broadcast
  * Dtype:  real

@@ -1,7 +1,7 @@
-/* reduce -- folds over all axes or some: sums, means, variances, extremes
+/* reduce -- reductions over all axes or some: sums, means, variances, extremes
  *
- * Each has a short form over all axes, to a 0-d tensor, and one over a set of axes: with keepdims those stay with
- * extent 1. Sums are pairwise, in an order that depends on shape and strides only. */
+ * Each has a short form over all axes, to a 0-d tensor, and one over a set of axes: with keepdims those stay, with
+ * extent 1. Sums are pairwise, in an order that depends only on shape and strides. */
 #ifndef AG_OPS_REDUCE_H
 #define AG_OPS_REDUCE_H
 
@@ -23,8 +23,8 @@ AG_API ag_tensor *ag_sum(ag_tensor *x);
  * Source: numpy.sum */
 AG_API ag_tensor *ag_sum_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_mean -- y = (Σ x)/n over all n elements; NaN for none. It rounds: to subtract it from elements that are close together but
- * far from 0 may leave nothing of their differences. ag_var and the layers that normalise take care of that
+/* ag_mean -- y = (Σ x)/n over all n elements; NaN for none. It rounds: subtracted from elements that are close together
+ * but far from 0, it may leave only rounding errors. ag_var and the layers that normalise avoid that
  * Shape:  x (…) -> ()
  * Dtype:  real
  * Grad:   x̄ = ȳ/n, broadcast
@@ -40,11 +40,11 @@ AG_API ag_tensor *ag_mean(ag_tensor *x);
  * Source: numpy.mean */
 AG_API ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_var -- y = Σ (x − mean x)²/max(0, n − correction) over all n elements: NaN or ∞ for n <= correction; composed, right also
- * for elements that are close together, and 0 for equal ones
+/* ag_var -- y = Σ (x − mean x)²/max(0, n − correction) over all n elements: NaN or ∞ for n <= correction; composed;
+ * accurate also for elements that are close together, and 0 for equal ones
  * Shape:  x (…) -> ()
  * Dtype:  real
- * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
+ * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction)
  * Errors: AG_ERR_DTYPE
  * Source: torch.var, with its correction; the biased variance is correction 0 */
 AG_API ag_tensor *ag_var(ag_tensor *x, double correction);
@@ -52,7 +52,7 @@ AG_API ag_tensor *ag_var(ag_tensor *x, double correction);
 /* ag_var_over -- y = Σ (x − mean x)²/max(0, n − correction) over `axes`, n elements each; composed
  * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
  * Dtype:  real
- * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction); falls out of the graph
+ * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction)
  * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
  * Source: torch.var */
 AG_API ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepdims);
@@ -89,7 +89,8 @@ AG_API ag_tensor *ag_min(ag_tensor *x);
  * Source: torch.amin */
 AG_API ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_argmax -- y = where along `axis` the largest element is, the first if several; the first NaN if there is one
+/* ag_argmax -- y = the index of the largest element along `axis`, the first if several; of the first NaN if there is
+ * one
  * Shape:  x (…) -> (…) without the axis, or with extent 1 in its place
  * Dtype:  i64, f32 or f64 -> i64
  * Grad:   not differentiable

@@ -1,14 +1,14 @@
 /* shape -- the same elements in another arrangement: views, windows, joining
  *
- * Views share their input's elements and copy nothing. What would change nothing (a reshape to the same shape, a slice of
- * everything) is not recorded: the result is x itself, or a variable's present value. */
+ * Views share their input's elements and copy nothing. A call that changes nothing (a reshape to the same shape, a
+ * slice of everything) is not recorded: the result is x itself, or a variable's present value. */
 #ifndef AG_OPS_SHAPE_H
 #define AG_OPS_SHAPE_H
 
 #include "autograd/types.h"
 
-/* ag_reshape -- the same elements, row-major, in another shape; one extent may be −1 and is then worked out; a view,
- * except that a view whose elements are not laid out suitably is copied first
+/* ag_reshape -- the same elements, row-major, in another shape; one extent may be −1 and is then inferred; a view, but
+ * x is copied first if no strides show it in the new shape
  * Shape:  x (…) -> shape, of the same size
  * Dtype:  any
  * Grad:   x̄ = ȳ, reshaped back
@@ -28,7 +28,7 @@ AG_API ag_tensor *ag_transpose(ag_tensor *x, int axis0, int axis1);
  * Shape:  x (…) -> (…) in another order
  * Dtype:  any
  * Grad:   x̄ = ȳ, permuted back
- * Errors: AG_ERR_AXIS unless each axis is there once
+ * Errors: AG_ERR_AXIS unless each axis is given once
  * Source: numpy.transpose */
 AG_API ag_tensor *ag_permute(ag_tensor *x, ag_axes order);
 
@@ -40,12 +40,12 @@ AG_API ag_tensor *ag_permute(ag_tensor *x, ag_axes order);
  * Source: numpy.broadcast_to */
 AG_API ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape);
 
-/* ag_slice -- elements start, start+step, … before stop along one axis; a negative step runs backwards, down to but
- * not including stop; start and stop count from the end if negative and are cut to the axis; AG_END for start is where
- * the axis begins and for stop where it ends, as the step sees it; a view
+/* ag_slice -- elements start, start+step, … before stop along one axis; a negative step runs backwards, down to but not
+ * including stop; start and stop count from the end if negative and are clamped to the axis; AG_END for start is the
+ * axis's beginning and for stop its end, in the step's direction; a view
  * Shape:  x (…,n,…) -> (…,m,…)
  * Dtype:  any
- * Grad:   x̄ = ȳ at the chosen places, 0 elsewhere
+ * Grad:   x̄ = ȳ at the chosen indices, 0 elsewhere
  * Errors: AG_ERR_AXIS; AG_ERR_RANGE for step 0
  * Source: Python's slices */
 AG_API ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, int64_t step);
@@ -59,8 +59,8 @@ AG_API ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, 
  * Source: numpy.flip */
 AG_API ag_tensor *ag_flip(ag_tensor *x, int axis);
 
-/* ag_embed -- zeros with x at start, start+step, … along one axis: what a slice's gradient is; here start does not count
- * from the end
+/* ag_embed -- zeros with x at start, start+step, … along one axis: a slice's gradient; start does not count from the
+ * end
  * Shape:  x (…,m,…) -> (…,n,…)
  * Dtype:  any
  * Grad:   x̄ = ȳ, sliced
@@ -69,8 +69,8 @@ AG_API ag_tensor *ag_flip(ag_tensor *x, int axis);
 AG_API ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step);
 
 /* ag_windows -- sliding windows of `size` over `axes`, one every `step`, whole ones only: y[…,p,…,w] = x[…,p·step+w,…],
- * where the new axes w come last, in the order of `axes`; a view, however much the windows overlap. A slice of y along w
- * with a step dilates them
+ * where the new axes w are the last, in the order of `axes`; a view, however much the windows overlap. A slice of y
+ * along w with a step dilates them
  * Shape:  x (…,n,…) -> (…,(n−size)/step+1,…,size)
  * Dtype:  any
  * Grad:   x̄ = ȳ, folded
@@ -79,8 +79,8 @@ AG_API ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int
  * Source: numpy.lib.stride_tricks.sliding_window_view, with the step of torch.Tensor.unfold */
 AG_API ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step);
 
-/* ag_fold -- windows put back and added where they overlap: what the gradient of ag_windows is. y[…,i,…] is the sum of
- * x[…,p,…,w] over all p·step + w = i; `axes` are those of y, and `extent` how long it is along them
+/* ag_fold -- windows added up where they overlap: the gradient of ag_windows. y[…,i,…] is the sum of x[…,p,…,w] over
+ * all p·step + w = i; `axes` are those of y, and `extent` its extents along them
  * Shape:  x (…,m,…,size) -> (…,n,…) for m = (n−size)/step+1
  * Dtype:  i64, f32 or f64
  * Grad:   x̄ = ȳ, in windows
@@ -89,7 +89,7 @@ AG_API ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape
  * Source: torch.nn.functional.fold; overlap-add */
 AG_API ag_tensor *ag_fold(ag_tensor *x, ag_axes axes, ag_shape extent, ag_shape step);
 
-/* ag_squeeze -- axes of extent 1 taken out; AG_ALL_AXES takes out all that have it; a view
+/* ag_squeeze -- axes of extent 1 removed; AG_ALL_AXES removes all of them; a view
  * Shape:  x (…,1,…) -> (…)
  * Dtype:  any
  * Grad:   x̄ = ȳ, reshaped back
@@ -97,7 +97,7 @@ AG_API ag_tensor *ag_fold(ag_tensor *x, ag_axes axes, ag_shape extent, ag_shape 
  * Source: numpy.squeeze */
 AG_API ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes);
 
-/* ag_unsqueeze -- a new axis of extent 1, at place `axis` of the result; a view
+/* ag_unsqueeze -- a new axis of extent 1, axis `axis` of the result; a view
  * Shape:  x (…) -> (…,1,…)
  * Dtype:  any
  * Grad:   x̄ = ȳ, reshaped back
@@ -105,7 +105,7 @@ AG_API ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes);
  * Source: numpy.expand_dims */
 AG_API ag_tensor *ag_unsqueeze(ag_tensor *x, int axis);
 
-/* ag_contiguous -- x with its elements copied into row-major order, unless they are
+/* ag_contiguous -- x copied to row-major order, unless it is contiguous
  * Shape:  x (…) -> (…)
  * Dtype:  any
  * Grad:   x̄ = ȳ
@@ -116,7 +116,7 @@ AG_API ag_tensor *ag_contiguous(ag_tensor *x);
 /* ag_concat -- n tensors one after the other along an axis
  * Shape:  x[i] (…,m_i,…) -> (…,Σ m_i,…)
  * Dtype:  any
- * Grad:   x̄[i] = the slice of ȳ that x[i] became
+ * Grad:   x̄[i] = the slice of ȳ at x[i]
  * Errors: AG_ERR_AXIS, AG_ERR_SHAPE if other extents differ, AG_ERR_DTYPE; AG_ERR_RANGE for n < 1
  * Source: numpy.concatenate */
 AG_API ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis);

@@ -1,4 +1,4 @@
-/* source -- tensors out of nothing: constants, ranges, random numbers
+/* source -- tensors without inputs: constants, ranges, random numbers
  *
  * Tensors with elements of your own are made by ag_from and its like: autograd/autograd.h. */
 #ifndef AG_OPS_SOURCE_H
@@ -6,7 +6,7 @@
 
 #include "autograd/types.h"
 
-/* ag_full -- every element is `value`; stored once whatever the shape
+/* ag_full -- every element is `value`, which is stored once for any shape
  * Shape:  () -> shape
  * Dtype:  any; f32 rounds `value`, to infinity if it is too large
  * Grad:   a constant
@@ -34,8 +34,8 @@ AG_API ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value);
  * Source: numpy.arange */
 AG_API ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n);
 
-/* ag_uniform -- independent random numbers, low <= y < high (or both equal); a new draw at every call, repeatable by
- * ag_tape_seed
+/* ag_uniform -- independent random numbers, low <= y < high (or both equal); each call draws anew; ag_tape_seed repeats
+ * the draws
  * Shape:  () -> shape
  * Dtype:  real
  * Grad:   a constant
