@@ -390,6 +390,50 @@ START_TEST(test_headers_as_numpy_may_write_them) {
 }
 END_TEST
 
+/* ---- Files that others have written: see golden_files.py ---- */
+
+/* Run from the top folder, or from where this file was compiled. */
+static const char *golden(const char *name) {
+    static char path[300];
+    snprintf(path, sizeof path, "tests/golden/files/%s", name);
+    if (access(path, R_OK) != 0)
+        snprintf(path, sizeof path, "%.*sgolden/files/%s", (int)(strrchr(__FILE__, '/') + 1 - __FILE__), __FILE__,
+                 name);
+    return path;
+}
+
+START_TEST(test_files_of_numpy) {
+    static const char *const names[] = {"numpy.npz", "numpy_packed.npz"};
+    const char *path = golden(names[_i]);
+    if (_i == 1 && !AG_HAVE_ZLIB) return;
+    ck_assert_int_eq(ag_read_all(tape, path, NULL, 0, NULL), 9);
+    expect_list(ag_read(tape, path, "f64", NULL), -0.75, -0.5, -0.25, 0, 0.25, 0.5);
+    expect_list(ag_read(tape, path, "f32", NULL), -0.75, -0.5, -0.25, 0, 0.25, 0.5);
+    expect_list(ag_read(tape, path, "f16", NULL), -0.75, -0.5, -0.25, 0, 0.25, 0.5);
+    expect_bits(ag_read(tape, path, "i64", NULL), AG_I64, AG_SHAPE(2), (const int64_t[]){INT64_MIN, INT64_MAX});
+    expect_list(ag_read(tape, path, "u8", NULL), 0, 1, 2, 3, 4, 5);
+    expect_bits(ag_read(tape, path, "bool", NULL), AG_BOOL, AG_SHAPE(2, 3), "\0\0\0\0\1\1");
+    expect_shape(ag_read(tape, path, "none", NULL), AG_SHAPE(0, 3));
+    expect_item(ag_read(tape, path, "scalar", NULL), 0.5);
+    expect_list(ag_read(tape, path, "größe", NULL), -3, -2, -1, 0, 1, 2);
+    expect_list(ag_read(tape, golden("fortran_big_endian.npy"), NULL, NULL), -0.75, -0.5, -0.25, 0, 0.25, 0.5);
+    expect_list(ag_read(tape, golden("version_2.npy"), NULL, NULL), -3, -2, -1, 0, 1, 2);
+}
+END_TEST
+
+START_TEST(test_files_of_others) {
+    if (AG_HAVE_ZLIB) {
+        ag_tensor *x = ag_read(tape, golden("images.idx.gz"), NULL, NULL);
+        expect_shape(x, AG_SHAPE(2, 1, 3));
+        expect_list(x, 0, 1, 2, 3, 4, 255);
+    }
+    const char *path = golden("other.safetensors");
+    expect_list(ag_read(tape, path, "bf16", NULL), 1, -3);
+    expect_list(ag_read(tape, path, "f16", NULL), 1, -0.5, 65504);
+    expect_item(ag_read(tape, path, "größe", NULL), -7);
+}
+END_TEST
+
 /* ---- What is wrong with headers ---- */
 
 typedef struct fault {
@@ -975,6 +1019,8 @@ int main(void) {
     tcase_add_test(right, test_idx_packed);
     tcase_add_test(right, test_json_as_it_may_be_written);
     tcase_add_test(right, test_headers_as_numpy_may_write_them);
+    tcase_add_loop_test(right, test_files_of_numpy, 0, 2);
+    tcase_add_test(right, test_files_of_others);
     TCase *wrong = tape_group(suite, "faults");
     tcase_add_checked_fixture(wrong, make_folder, remove_folder);
     tcase_add_loop_test(wrong, test_npy_headers_that_are_wrong, 0, (int)(sizeof npy_faults / sizeof *npy_faults));
