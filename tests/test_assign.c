@@ -4,7 +4,7 @@
  * on the other the reference evaluator carries them out at once. All values are integers small enough that no
  * operation rounds, and values that are read must have the same bits. Between the steps the nodes have no marks of
  * an evaluation, and the tape counts the pending assignments correctly. */
-#include "autograd/tape/tape.h"
+#include "autograd/eval/eval.h"
 #include "tests/support.h"
 
 enum { SIDE = 4, LARGE_SIDE = 50, MOST = 150, MARKS = 8, STEPS = 60, SEQUENCES = 20000 };
@@ -160,11 +160,9 @@ static void check_tape(const ag_tape *t) {
         assignments += ag__variable_of(v)->pending != NULL;
     if (t->assignments != assignments)
         ck_abort_msg("sequence %d: %u assignments, not %u", sequence, t->assignments, assignments);
-    for (uint32_t id = 0; id < t->count; id++) {
-        const ag_tensor *x = ag__node(t, id);
-        if (x->live || x->flags & (AG__NEEDED | AG__LATER))
+    for (uint32_t id = 0; id < t->node_mark_room; id++)
+        if (t->node_marks[id].live || t->node_marks[id].needed || t->node_marks[id].later)
             ck_abort_msg("sequence %d: node %u is marked", sequence, id);
-    }
 }
 
 static void step(void) {

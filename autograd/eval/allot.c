@@ -54,8 +54,9 @@ static void find_former_values(ag__lowering *l) {
         const ag__cell *cell = ag__cell_at(l, x);
         if (cell->where != AG__AT_ELEMENT || cell->index < l->c->nodes) continue;
         const ag_tensor *next = ag__next_value(l->c->table[cell->index]);
-        if (!next || next->index >= l->c->nodes || l->c->table[next->index] != next) continue;
-        uint32_t y = ag__cell_of(l, next->index);
+        uint32_t index = next ? ag__mark_of(l->c->evaluation, next)->index : 0;
+        if (!next || index >= l->c->nodes || l->c->table[index] != next) continue;
+        uint32_t y = ag__cell_of(l, index);
         if (y != AG__NONE && ag__note_of(l, y)->former == AG__NONE) ag__note_of(l, y)->former = x;
     }
 }

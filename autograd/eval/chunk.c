@@ -186,9 +186,9 @@ void ag__structure_free(ag_tape *tape, ag__structure *s) {
 
 /* Whether the value is still wanted when all nodes of the chunk have run, but for a gradient: `first` of its readers there
  * had never run. */
-static bool wanted_after(const ag_tensor *t, uint32_t uses, uint32_t first, uint32_t last) {
-    if (t->id >= last) return t->live > uses;
-    return t->live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED) || ag__is_whole_fold(t);
+static bool wanted_after(const ag_tensor *t, uint32_t live, uint32_t uses, uint32_t first, uint32_t last) {
+    if (t->id >= last) return live > uses;
+    return live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED) || ag__is_whole_fold(t);
 }
 
 /* A value that is not kept any more, since its gradient never comes, is planned as one that is: a sum must not take
@@ -198,7 +198,8 @@ static void find_wanted(numbering *n) {
     const uint32_t last = ag__goes_from(c->evaluation);
     for (uint32_t i = 0; i < c->nodes; i++) {
         const ag_tensor *t = c->table[i];
-        bool wanted = wanted_after(t, c->node[i].uses, n->firsts[i], last), before = t->id < last;
+        bool wanted = wanted_after(t, ag__mark_of(c->evaluation, t)->live, c->node[i].uses, n->firsts[i], last),
+             before = t->id < last;
         c->node[i].must = wanted || (before && ag__may_await_gradient(t));
         c->node[i].kept = wanted || (before && ag__awaits_gradient(t));
     }
@@ -207,9 +208,10 @@ static void find_wanted(numbering *n) {
 /* The index of an input, in *to. */
 static bool number_input(numbering *n, ag_tensor *t, uint32_t *to) {
     ag__chunk *c = n->c;
-    *to = t->index;
-    if (t->index < c->count && c->table[t->index] == t) return true;
-    *to = t->index = c->count;
+    ag__node_mark *mark = ag__mark_of(c->evaluation, t);
+    *to = mark->index;
+    if (*to < c->count && c->table[*to] == t) return true;
+    *to = mark->index = c->count;
     c->table[c->count++] = t;
     return write_outside(n, t);
 }
@@ -230,10 +232,12 @@ static bool number_inputs(numbering *n, uint32_t i) {
 
 static bool number_nodes(numbering *n, uint32_t low) {
     ag__chunk *c = n->c;
+    ag__node_mark *const mark = c->evaluation->mark;
     c->node[0].first = 0;
     for (uint32_t id = low, i = 0; i < c->nodes; id++) {
-        ag_tensor *t = ag__node(c->tape, id);
-        if (t->flags & AG__NEEDED) c->table[t->index = i++] = t;
+        if (!mark[id].needed) continue;
+        c->table[i] = ag__node(c->tape, id);
+        mark[id].index = i++;
     }
     for (uint32_t i = 0; i < c->nodes; i++)
         if (!number_inputs(n, i)) return false;
@@ -265,12 +269,12 @@ bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amo
 
 void ag__chunk_drop(ag__chunk *c) { ag__scratch_drop(&c->scratch); }
 
-uint32_t ag__chunk_measure(const ag_tape *tape, uint32_t low, uint32_t high, ag__amount *amount) {
+uint32_t ag__chunk_measure(const ag__evaluation *e, uint32_t low, uint32_t high, ag__amount *amount) {
     *amount = (ag__amount){0};
     uint32_t id = low;
     for (; id < high && amount->nodes < AG__CHUNK; id++) {
-        ag_tensor *t = ag__node(tape, id);
-        if (!(t->flags & AG__NEEDED)) continue;
+        if (!e->mark[id].needed) continue;
+        const ag_tensor *t = ag__node(e->tape, id);
         amount->nodes++;
         amount->edges += t->arity;
         amount->work += ag__work_of(t);

@@ -52,7 +52,7 @@ typedef struct ag__chunk {
 } ag__chunk;
 
 /* The next marked nodes from `low` on, at most AG__CHUNK; returns the id after the last one. */
-uint32_t ag__chunk_measure(const ag_tape *tape, uint32_t low, uint32_t high, ag__amount *amount);
+uint32_t ag__chunk_measure(const ag__evaluation *e, uint32_t low, uint32_t high, ag__amount *amount);
 
 /* Number the marked nodes from `low` on, as many as there are, and what they read; write their structure down. False for want
  * of memory; nothing is raised. To be dropped in any case. */

@@ -14,21 +14,23 @@ typedef struct marking {
     uint32_t waiting; /* marked, and not reached by the scan yet */
 } marking;
 
-static void want_if(marking *m, ag_tensor *t, unsigned later) {
+static void want_if(marking *m, ag_tensor *t, bool later) {
     if (t->buffer) return;
-    if (!later) t->flags &= (uint16_t)~AG__LATER;
-    if (t->flags & AG__NEEDED) return;
-    t->flags |= (uint16_t)(AG__NEEDED | later);
+    ag__node_mark *mark = ag__mark_of(m->e, t);
+    if (!later) mark->later = false;
+    if (mark->needed) return;
+    mark->needed = true;
+    mark->later = later;
     m->waiting++;
     m->e->marked.nodes++;
     if (t->id >= m->e->high) m->e->high = t->id + 1;
 }
 
-static void want(marking *m, ag_tensor *t) { want_if(m, t, 0); }
+static void want(marking *m, ag_tensor *t) { want_if(m, t, false); }
 
 /* Counted as a reader, the wish keeps what is wanted from being released on the way. */
 static void pin(marking *m, ag_tensor *t) {
-    t->live++;
+    ag__mark_of(m->e, t)->live++;
     want(m, t);
 }
 
@@ -57,9 +59,9 @@ static void pin_assigned(marking *m) {
         bool asked = ag__variable_of(v)->asked;
         ag__variable_of(v)->asked = false;
         if (!next) continue;
-        next->live++;
+        ag__mark_of(e, next)->live++;
         if (asked || e->when == AG__NOW || e->when == AG__FINAL) want(m, next);
-        else if (e->when == AG__DEFER && next->id >= e->from) want_if(m, next, AG__LATER);
+        else if (e->when == AG__DEFER && next->id >= e->from) want_if(m, next, true);
     }
 }
 
@@ -73,40 +75,39 @@ static void pin_all(marking *m, int n, ag_tensor *const x[]) {
 
 static void unpin_all(const ag__evaluation *e, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n; i++) {
-        x[i]->live--;
-        if (assigned(x[i])) assigned(x[i])->live--;
+        ag__mark_of(e, x[i])->live--;
+        if (assigned(x[i])) ag__mark_of(e, assigned(x[i]))->live--;
     }
     for (ag_tensor *v = first_assigned(e->tape); v; v = ag__variable_of(v)->next)
-        if (assigned(v)) assigned(v)->live--;
+        if (assigned(v)) ag__mark_of(e, assigned(v))->live--;
 }
 
 /* Whether t is deferred: an elementwise operation, or a use of what a variable was assigned, that only such ones want. Its
  * inputs are computed now. What could have been deferred before is not once more, lest without rewinds more and more wait. */
 static bool defer(marking *m, ag_tensor *t) {
-    bool later = t->flags & AG__LATER;
-    t->flags &= (uint16_t)~AG__LATER;
-    if (!later || t->flags & (AG__COMPUTED | AG__KEEP) || t->layout->size == 0) return false;
+    ag__node_mark *mark = ag__mark_of(m->e, t);
+    mark->later = false;
+    if (t->flags & (AG__COMPUTED | AG__KEEP) || t->layout->size == 0) return false;
     if (t->id < m->e->from || (t->op->kind != AG_KIND_ELEMENTWISE && !(t->flags & AG__READ))) return false;
-    t->flags &= (uint16_t)~AG__NEEDED;
+    mark->needed = false;
     m->e->marked.nodes--;
-    for (int i = 0; i < t->arity; i++) want_if(m, t->input[i], AG__LATER);
+    for (int i = 0; i < t->arity; i++) want_if(m, t->input[i], true);
     return true;
 }
 
 static void mark_needed(marking *m) {
     ag__evaluation *e = m->e;
-    for (e->low = e->high; m->waiting > 0;) {
-        ag_tensor *t = ag__node(e->tape, --e->low);
-        if (!(t->flags & AG__NEEDED)) continue;
+    uint32_t id = e->high;
+    while (m->waiting > 0) {
+        if (!e->mark[--id].needed) continue;
+        ag_tensor *t = ag__node(e->tape, id);
         m->waiting--;
-        if (defer(m, t)) continue;
+        if (e->mark[id].later && defer(m, t)) continue;
         e->marked.edges += t->arity;
         e->marked.work += ag__work_of(t);
-        for (int i = 0; i < t->arity; i++) {
-            t->input[i]->live++;
-            want(m, t->input[i]);
-        }
+        for (int i = 0; i < t->arity; i++) pin(m, t->input[i]);
     }
+    e->low = id;
 }
 
 /* ---- In order ---- */
@@ -140,13 +141,32 @@ static bool run_inside(const ag__evaluation *e) {
     return good;
 }
 
+bool ag__take_marks(ag__evaluation *e) {
+    ag_tape *tape = e->tape;
+    if (tape->node_mark_room < tape->count) {
+        uint32_t room = ag__more_room(tape->node_mark_room, (uint64_t)tape->count + AG__SEGMENT);
+        ag__node_mark *marks =
+            ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *marks, ag__times(room, sizeof *marks));
+        if (!marks) {
+            ag__fail_on(tape, "eval", AG_ERR_MEMORY, "no memory for %zu bytes", ag__times(room, sizeof *marks));
+            return false;
+        }
+        memset(marks + tape->node_mark_room, 0, (room - tape->node_mark_room) * sizeof *marks);
+        tape->node_marks = marks;
+        tape->node_mark_room = room;
+    }
+    e->mark = tape->node_marks;
+    return true;
+}
+
 static bool evaluate(ag_tape *tape, int n, ag_tensor *const x[], ag__when when, uint32_t from) {
     if (!ag__in_order(tape, "eval")) return false;
-    if (tape->evaluating) { /* the marks of the evaluation under way are on the nodes */
+    if (tape->evaluating) { /* it has the marks */
         ag__fail_on(tape, "eval", AG_ERR_TAPE, "an operation that is being evaluated cannot evaluate its own tape");
         return false;
     }
     ag__evaluation e = {.tape = tape, .when = when, .from = from};
+    if (!ag__take_marks(&e)) return false;
     int64_t since = tape->profiling ? ag__profile_now() : 0;
     if (!tape->waited) tape->waited = may_be_differentiated(n, x);
     marking m = {.e = &e};

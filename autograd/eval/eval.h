@@ -20,11 +20,14 @@ typedef enum ag__when {
 
 typedef struct ag__evaluation {
     ag_tape *tape;
+    ag__node_mark *mark; /* by a node's id */
     ag__when when;
     uint32_t from;
     uint32_t low, high; /* the marked nodes are among low … high−1 */
     ag__amount marked;
 } ag__evaluation;
+
+static inline ag__node_mark *ag__mark_of(const ag__evaluation *e, const ag_tensor *t) { return &e->mark[t->id]; }
 
 /* The first node that is not needed after the evaluation. */
 static inline uint32_t ag__goes_from(const ag__evaluation *e) { return e->when == AG__FINAL ? e->from : UINT32_MAX; }
@@ -74,13 +77,14 @@ bool ag__no_memory(const ag_tensor *t, size_t bytes);
 
 /* reference.c */
 bool ag__may_release(const ag__evaluation *e, const ag_tensor *t);
+void ag__release_unneeded(ag_tensor *t); /* between evaluations: its value, if it may be */
 /* Whether y may be written over x, if that has been read for the last time: x shows a variable's value, y is its next. */
 bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y);
 /* After t has been computed, or the value of which it is a part. */
 void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t);
 /* The marked nodes among low … high−1, nothing in place; false: none is marked now. */
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high);
-void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high);
+void ag__abandon(const ag__evaluation *e, uint32_t low, uint32_t high);
 
 /* fused.c: all marked nodes; false: none is marked now */
 bool ag__run_fused(const ag__evaluation *e);
@@ -88,11 +92,12 @@ bool ag__run_fused(const ag__evaluation *e);
 /* plans.c */
 void ag__plans_free(ag_tape *tape);
 
-/* How it would divide the marked nodes before `high`: region[id] = 1, 2, … of a node that is computed in one sweep with
+/* How it would divide the marked nodes: region[id] = 1, 2, … of a node that is computed in one sweep with
  * others, or in one step with a sum; unchanged of others. False for want of memory; nothing is raised. */
-bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region);
+bool ag__plan_regions(const ag__evaluation *e, uint32_t *region);
 
 /* eval.c */
+bool ag__take_marks(ag__evaluation *e); /* all zero, for all nodes; false: out of memory, an error */
 /* These, and what was assigned: AG__DEFER where the evaluator fuses, or else AG__NOW. */
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
 /* Carry out all assignments, when nodes from `from` on are not needed after that: AG__FINAL. */

@@ -60,7 +60,7 @@ static void show(const ag__execution *e, const ag__plan_step *step) {
 }
 
 static void release(const ag__evaluation *e, ag_tensor *t) {
-    t->live--;
+    ag__mark_of(e, t)->live--;
     if (!ag__may_release(e, t)) return;
     ag__buffer_drop(t->tape, t->buffer);
     t->buffer = NULL;
@@ -80,7 +80,8 @@ static void leave(const ag__execution *e, const ag__plan_step *step) {
 static void let_go(const ag__execution *e, uint32_t k) {
     for (; k < e->plan->steps.count; k++) {
         const ag__plan_step *step = step_at(e->plan, k);
-        for (uint32_t i = 0; i < step->holds; i++) e->c->table[e->plan->holds.at[step->hold + i]]->live--;
+        for (uint32_t i = 0; i < step->holds; i++)
+            ag__mark_of(e->c->evaluation, e->c->table[e->plan->holds.at[step->hold + i]])->live--;
         if (e->least && region_at(e->plan, k)) ag__region_drop_outputs(e, region_at(e->plan, k));
     }
 }
@@ -101,7 +102,7 @@ static bool provide(ag__execution *e) {
 /* Step number 1 is the first that computes: by then it is known who reads what. */
 static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
     ag__execution e = {.c = c, .plan = plan};
-    for (uint32_t i = 0; i < plan->holds.count; i++) c->table[plan->holds.at[i]]->live++;
+    for (uint32_t i = 0; i < plan->holds.count; i++) ag__mark_of(c->evaluation, c->table[plan->holds.at[i]])->live++;
     for (uint32_t k = 0; k < plan->steps.count; k++) {
         const ag__plan_step *step = step_at(plan, k);
         bool first = k == 1 && c->evaluation->when == AG__FINAL;
@@ -139,9 +140,9 @@ bool ag__run_fused(const ag__evaluation *e) {
     ag__evaluation plain = ag__not_in_place(e); /* of several chunks one might fail after others */
     for (uint32_t low = e->low, next; low < e->high; low = next) {
         ag__amount amount = e->marked;
-        next = one ? e->high : ag__chunk_measure(tape, low, e->high, &amount);
+        next = one ? e->high : ag__chunk_measure(e, low, e->high, &amount);
         if (run_chunk(one ? e : &plain, low, next, &amount)) continue;
-        ag__abandon(e->tape, low, e->high);
+        ag__abandon(e, low, e->high);
         return false;
     }
     return true;

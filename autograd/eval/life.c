@@ -63,6 +63,7 @@ void ag_tape_free(ag_tape *tape) {
     ag__arena_trim(tape);
     ag__nodes_trim(tape);
     if (tape->segments) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);
+    if (tape->node_marks) ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *tape->node_marks, 0);
     if (tape->marks) ag__resize(tape, tape->marks, tape->mark_room * sizeof *tape->marks, 0);
     ag__close(tape, AG__ALLOCATOR, "the allocator");
     tape->allocator.resize(tape->allocator.ctx, tape, TAPE_BYTES, 0);

@@ -218,17 +218,17 @@ static uint32_t number_regions(const ag__chunk *c, const ag__plan *plan, uint32_
     return number;
 }
 
-bool ag__plan_regions(ag_tape *tape, uint32_t high, uint32_t *region) {
-    const ag__evaluation e = {.tape = tape};
+bool ag__plan_regions(const ag__evaluation *e, uint32_t *region) {
+    ag_tape *tape = e->tape;
     bool compile = tape->compile, good = true;
     uint32_t number = 0;
     tape->compile = false;
-    for (uint32_t low = 0, next; low < high && good; low = next) {
+    for (uint32_t low = e->low, next; low < e->high && good; low = next) {
         ag__plan plan = {0};
         ag__chunk c;
         ag__amount amount;
-        next = ag__chunk_measure(tape, low, high, &amount);
-        good = ag__chunk_take(&e, low, &amount, ag__structure_of(tape), &c) && ag__plan_make(&plan, &c, false);
+        next = ag__chunk_measure(e, low, e->high, &amount);
+        good = ag__chunk_take(e, low, &amount, ag__structure_of(tape), &c) && ag__plan_make(&plan, &c, false);
         if (good) number = number_regions(&c, &plan, number, region);
         ag__plan_clear(tape, &plan);
         ag__chunk_drop(&c);

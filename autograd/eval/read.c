@@ -118,10 +118,7 @@ static ag_tensor *variable_from(const char *name, ag_tensor *x) {
     if (!b) return ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory for %zu bytes", ag__value_bytes(x));
     ag_array from = ag__array_of(x);
     ag__pack(b->data, &from, 0, x->layout->size);
-    if (ag__may_release(&(ag__evaluation){.tape = tape}, x)) {
-        ag__buffer_drop(tape, x->buffer);
-        x->buffer = NULL;
-    }
+    ag__release_unneeded(x);
     return ag__variable_with(tape, (ag_dtype)x->dtype, &shape, b);
 }
 

@@ -15,7 +15,13 @@ static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t reader
 }
 
 bool ag__may_release(const ag__evaluation *e, const ag_tensor *t) {
-    return releasable(t, t->live, t->readers, ag__goes_from(e));
+    return releasable(t, ag__mark_of(e, t)->live, t->readers, ag__goes_from(e));
+}
+
+void ag__release_unneeded(ag_tensor *t) {
+    if (!releasable(t, 0, t->readers, UINT32_MAX)) return;
+    ag__buffer_drop(t->tape, t->buffer);
+    t->buffer = NULL;
 }
 
 /* The one place where this is decided. The memory of a variable's value is held by the variable, by the version that shows it,
@@ -27,37 +33,39 @@ bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_ten
 
 void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) {
     const uint32_t gone = ag__goes_from(e);
+    ag__node_mark *const mark = e->mark;
     bool first = !(t->flags & AG__COMPUTED);
     if (!first) t->flags |= AG__KEEP; /* it was released too early: once is enough */
     t->flags |= AG__COMPUTED;
-    t->flags &= (uint16_t)~AG__NEEDED;
-    for (int i = 0; i < t->arity; i++) {
+    mark[t->id].needed = false;
+    for (int i = 0, n = t->arity; i < n; i++) {
         ag_tensor *x = t->input[i];
-        uint32_t readers = x->readers - first, live = x->live - 1; /* to read them back would take longer */
+        uint32_t *const still = &mark[x->id].live;
+        uint32_t readers = x->readers - first, live = *still - 1; /* to read them back would take longer */
         x->readers = readers;
-        x->live = live;
+        *still = live;
         if (!releasable(x, live, readers, gone)) continue;
         ag__buffer_drop(x->tape, x->buffer);
         x->buffer = NULL;
     }
 }
 
-void ag__abandon(ag_tape *tape, uint32_t low, uint32_t high) {
+void ag__abandon(const ag__evaluation *e, uint32_t low, uint32_t high) {
     for (uint32_t i = low; i < high; i++) {
-        ag_tensor *t = ag__node(tape, i);
-        if (!(t->flags & AG__NEEDED)) continue;
-        t->flags &= (uint16_t)~AG__NEEDED;
-        for (int j = 0; j < t->arity; j++) t->input[j]->live--;
+        if (!e->mark[i].needed) continue;
+        e->mark[i].needed = false;
+        const ag_tensor *t = ag__node(e->tape, i);
+        for (int j = 0; j < t->arity; j++) ag__mark_of(e, t->input[j])->live--;
     }
 }
 
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
     const ag__evaluation plain = ag__not_in_place(e);
     for (uint32_t i = low; i < high; i++) {
+        if (!e->mark[i].needed) continue;
         ag_tensor *t = ag__node(e->tape, i);
-        if (!(t->flags & AG__NEEDED)) continue;
         if (!(e->tape->profiling ? ag__profile_compute(t) : ag__compute(t))) {
-            ag__abandon(e->tape, i, high);
+            ag__abandon(e, i, high);
             return false;
         }
         ag__leave_inputs(&plain, t);

@@ -14,7 +14,7 @@
 static ag__buffer *taken_over(const ag__execution *e, const ag__output *o, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
     ag_tensor *x = o->over == AG__NONE ? NULL : e->c->table[o->over];
-    if (!x || !x->buffer || x->live != o->reads || x->offset != 0) return NULL;
+    if (!x || !x->buffer || ag__mark_of(e->c->evaluation, x)->live != o->reads || x->offset != 0) return NULL;
     if (e->c->evaluation->when == AG__FINAL) {
         if (!ag__may_overwrite(e->c->evaluation, x, y)) return NULL;
     } else if (o->over >= e->plan->nodes || x->flags & STAYS || x->buffer->refs != 1) {

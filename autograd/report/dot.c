@@ -327,31 +327,35 @@ static void put_graph(FILE *file, void *context) {
 /* ---- Regions ---- */
 
 /* The marks of an evaluation that has to compute everything drawn, for the first time; or their removal. */
-static void mark_all(const picture *p, bool on) {
-    for (int i = 0; i < p->n; i++) on ? p->y[i]->live++ : p->y[i]->live--;
+static void mark_all(const picture *p, const ag__evaluation *e, bool on) {
+    for (int i = 0; i < p->n; i++) on ? ag__mark_of(e, p->y[i])->live++ : ag__mark_of(e, p->y[i])->live--;
     for (uint32_t i = 0; i < p->count; i++) {
         drawn *d = &p->node[i];
         ag_tensor *t = d->t;
         if (t->flags & AG__LEAF) continue;
         if (on) d->was_computed = (t->flags & AG__COMPUTED) != 0;
-        t->flags = (uint16_t)((t->flags & ~(AG__NEEDED | AG__COMPUTED)) | (on                ? AG__NEEDED
-                                                                           : d->was_computed ? AG__COMPUTED
-                                                                                             : 0));
-        for (int k = 0; k < t->arity; k++) on ? t->input[k]->live++ : t->input[k]->live--;
+        t->flags = (uint16_t)((t->flags & ~AG__COMPUTED) | (!on && d->was_computed ? AG__COMPUTED : 0));
+        ag__mark_of(e, t)->needed = on;
+        for (int k = 0; k < t->arity; k++) {
+            ag__node_mark *of_input = ag__mark_of(e, t->input[k]);
+            on ? of_input->live++ : of_input->live--;
+        }
     }
 }
 
 static bool find_regions(const picture *p) {
-    if (p->tape->evaluating) { /* the marks of the evaluation under way are on the nodes */
+    if (p->tape->evaluating) { /* it has the marks */
         ag__fail_on(p->tape, "write_dot", AG_ERR_TAPE, "an operation of the tape is being evaluated");
         return false;
     }
+    ag__evaluation e = {.tape = p->tape, .when = AG__ALONE, .high = p->high};
+    if (!ag__take_marks(&e)) return false;
     uint32_t *region = ag__resize(p->tape, NULL, 0, ag__times(p->high, sizeof *region));
     if (!region) return no_memory(p);
     memset(region, 0, p->high * sizeof *region);
-    mark_all(p, true);
-    bool good = ag__plan_regions(p->tape, p->high, region);
-    mark_all(p, false);
+    mark_all(p, &e, true);
+    bool good = ag__plan_regions(&e, region);
+    mark_all(p, &e, false);
     for (uint32_t i = 0; i < p->count; i++) /* a version is drawn as its variable, which is computed nowhere */
         if (!(p->node[i].t->flags & AG__READ)) p->node[i].region = region[p->node[i].t->id];
     ag__resize(p->tape, region, p->high * sizeof *region, 0);

@@ -142,7 +142,7 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory) {
 
 /* ---- Leaving the tape as it was ---- */
 
-enum { HAD_VALUE = AG__LATER }; /* of the flags that are set only within an evaluation */
+enum { HAD_VALUE = AG__NO_FLAG }; /* noted beside the flags */
 
 /* Beforehand the assignments are carried out, lest a variable change while it is looked at. */
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {

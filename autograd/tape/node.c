@@ -57,7 +57,7 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
     t->tape = tape, t->op = op, t->layout = layout; /* one by one: to clear it first takes longer than the rest */
     t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
     t->id = tape->count;
-    t->readers = t->live = t->index = 0;
+    t->readers = 0;
     t->arity = (uint16_t)n;
     t->attribute_bytes = (uint16_t)bytes;
     t->dtype = (uint8_t)dtype;

@@ -44,11 +44,10 @@ enum {
     AG__SCANNED = 1 << 8,   /* a backward scan has passed it: nobody waits for its value but recorded readers */
     AG__KEEP = 1 << 9,      /* looked at or pinned: the value stays */
     AG__COMPUTED = 1 << 10, /* has been computed once, and has left its inputs' `readers` */
-    AG__NEEDED = 1 << 11,   /* scratch of one evaluation */
-    AG__ACTIVE = 1 << 12,   /* scratch of one backward scan */
-    AG__READ = 1 << 13,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
-    AG__PACKED = 1 << 14,   /* there is a contiguous copy of it in the tape's list of those */
-    AG__LATER = 1 << 15     /* scratch of one evaluation: wanted only by what is put off */
+    AG__ACTIVE = 1 << 11,   /* scratch of one backward scan */
+    AG__READ = 1 << 12,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
+    AG__PACKED = 1 << 13,   /* there is a contiguous copy of it in the tape's list of those */
+    AG__NO_FLAG = 1 << 15   /* for those who note something else beside a copy of the flags */
 };
 
 struct ag_tensor {
@@ -63,13 +62,19 @@ struct ag_tensor {
     int line;
     uint32_t id;      /* its number: how many nodes were recorded before it */
     uint32_t readers; /* recorded nodes that use this one and were never computed */
-    uint32_t live;    /* of them and others, those still to run in the evaluation under way */
-    uint32_t index;   /* scratch of one evaluation: in a plan */
     uint16_t arity;
     uint16_t attribute_bytes;
     uint16_t flags;
     uint8_t dtype;
 };
+
+/* What an evaluation notes of a node, in an array of its own. */
+typedef struct ag__node_mark {
+    uint32_t live;  /* readers that are still to run in it, and whoever else wants the value to stay */
+    uint32_t index; /* in a plan */
+    bool needed;    /* it is to be computed, */
+    bool later;     /* and only what is deferred wants it */
+} ag__node_mark;
 
 /* What a variable has beside its node; its attributes. A use of a variable is recorded as a use of its version: a
  * `read` node that holds the value of that moment, so that assigning cannot change what is recorded. */

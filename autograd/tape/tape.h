@@ -93,9 +93,11 @@ struct ag_tape {
     uint32_t mark_count, mark_room;
     uint64_t next_serial;
 
-    ag_tensor *variables; /* newest first */
-    uint32_t assignments; /* that are to be carried out */
-    uint32_t deferred;    /* what these need was left to a later evaluation, if it was recorded before this node */
+    ag_tensor *variables;      /* newest first */
+    uint32_t assignments;      /* that are to be carried out */
+    ag__node_mark *node_marks; /* an evaluation's, by a node's id; all zero between evaluations */
+    uint32_t node_mark_room;
+    uint32_t deferred; /* what these need was left to a later evaluation, if it was recorded before this node */
     ag__packed *packed;
     ag__label *labels; /* newest first */
 
@@ -112,7 +114,7 @@ struct ag_tape {
     uint8_t in_vain; /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
     bool waited, scanned;                 /* since the last rewind: such values were kept; there was a backward scan */
     bool recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
-    bool evaluating;                      /* the marks of an evaluation are on the nodes */
+    bool evaluating;                      /* an evaluation is under way */
     bool trespassed;                      /* closed, and used all the same: that error stays */
     bool weak;                            /* the vjp that is running is not below a choice: see grad.c */
     bool compile;                         /* elementwise operations may become machine code */
