@@ -13,7 +13,7 @@
  *
  * which is this file, softsign_formula.h, that includes itself. A program includes it once, and gives its entry
  * `AG_FORMULA(softsign)`. The text is compiled for f32 and f64, where its words are C's operators and the kernel
- * is a plain loop over them, and twice for the recorder, where each word adds a step to a trace (autograd/trace.h) that
+ * is a plain loop over them, and for the recorder, where each word adds a step to a trace (autograd/trace.h) that
  * machine code is made of. Both give the same bits, if the compiler keeps to IEEE 754: no -ffast-math, and -ffp-contract=off where
  * it is told to use a processor's fused multiply-adds (-march=native).
  *
@@ -24,8 +24,8 @@
  *     PREDICATE2(f, a, b)             y is bool: T f(V a, V b) follows
  *     CHOICE3(f, t, a, b)             the first input is bool: V f(T t, V a, V b) follows
  *     FN(V, f, V x, …)                a function that formulas of this text and of later ones may CALL(f, x, …)
- *     K(number) K2(narrow, wide)      a constant; K2: one for f32 and another for f64
- *     W(bits) W2(narrow, wide)        a constant of bits
+ *     K(number) W(bits)               a constant, and one of bits
+ *     BY_WIDTH(narrow, wide)          anything, for f32 and f64; K2 and W2 are K and W of that
  *     ADD SUB MUL DIV NEG ABS SQRT    arithmetic; ROUND: to the nearest integer, the even one of two
  *     MAX(a, b) MIN(a, b)             a > b ? a : b, and a < b ? a : b: b where one is NaN
  *     STRONG_MUL STRONG_DIV           a == 0 ? 0 : a·b, and a / b
@@ -35,10 +35,11 @@
  *     BITS(x) FLOAT(b)                an element's bits, and the element that has them
  *     BADD BSUB SHL(b, n) SHR(b, n)   whole numbers modulo 2^32 or 2^64; n is a constant
  *     INTEGER(b)                      f32 only: the number that bits b are as an int32_t
- *     IS_REAL IS_WIDE IS_BOOL         for #if: f32 or f64; f64; bool. IS_TRACE: the recorder
+ *     IS_REAL IS_BOOL                 for #if: f32, f64 or the recorder; bool
+ *     IS_NARROW IS_WIDE IS_TRACE      for #if: f32 or the recorder; f64 or the recorder; the recorder
  *
  * After `#define AG_LAST_DOMAIN AG_DOMAIN_I64`, before this is included, the text is compiled for i64 as well, and after
- * `#define AG_LAST_DOMAIN AG_DOMAIN_TRACE_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` keep out what has no
+ * `#define AG_LAST_DOMAIN AG_DOMAIN_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` keep out what has no
  * sense. autograd/functions.h has e^x, ln x and others for CALL.
  *
  * Words are functions in the recorder and mostly operators elsewhere: they are evaluated in any order, and an operand that is not
@@ -55,17 +56,16 @@
 #error "formulas need IEEE arithmetic: do not compile with -ffast-math"
 #endif
 
-/* AG_FORMULA(softsign), in an entry, gives it kernels and traces of f32 and f64; AG_FORMULA_I64 a kernel of i64 as well, AG_FORMULA_ANY
- * everything for bool too. */
+/* AG_FORMULA(softsign), in an entry, gives it kernels of f32 and f64, and the trace; AG_FORMULA_I64 a kernel of i64 as well,
+ * AG_FORMULA_ANY everything for bool too. */
 #define AG_FORMULA(name)                                                                                               \
-    .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64},                                                           \
-    .trace = {[AG_F32] = name##_trace_f32, [AG_F64] = name##_trace_f64}
+    .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64}, .trace = {[AG_F32] = name##_trace, [AG_F64] = name##_trace}
 #define AG_FORMULA_I64(name)                                                                                           \
     .block = {[AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},                                    \
-    .trace = {[AG_F32] = name##_trace_f32, [AG_F64] = name##_trace_f64}
+    .trace = {[AG_F32] = name##_trace, [AG_F64] = name##_trace}
 #define AG_FORMULA_ANY(name)                                                                                           \
     .block = {[AG_BOOL] = name##_bool, [AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},           \
-    .trace = {[AG_BOOL] = name##_trace_bool, [AG_F32] = name##_trace_f32, [AG_F64] = name##_trace_f64}
+    .trace = {[AG_BOOL] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
 
 /* What goes before kernels and before their loops, whose iterations are independent. */
 #ifndef AG_FORMULA_KERNEL
@@ -97,16 +97,14 @@
 /* In this order. */
 #define AG_DOMAIN_F32 1
 #define AG_DOMAIN_F64 2
-#define AG_DOMAIN_TRACE_F32 3
-#define AG_DOMAIN_TRACE_F64 4
-#define AG_DOMAIN_I64 5
-#define AG_DOMAIN_BOOL 6
-#define AG_DOMAIN_TRACE_BOOL 7
+#define AG_DOMAIN_TRACE 3
+#define AG_DOMAIN_I64 4
+#define AG_DOMAIN_BOOL 5
 
 #endif
 
 #ifndef AG_LAST_DOMAIN
-#define AG_LAST_DOMAIN AG_DOMAIN_TRACE_F64
+#define AG_LAST_DOMAIN AG_DOMAIN_TRACE
 #endif
 #ifndef AG_DOMAIN
 #define AG_DOMAIN AG_DOMAIN_F32
@@ -122,25 +120,21 @@
 #define AG__SUFFIX _f64
 #define V double
 #define B uint64_t
-#elif AG_DOMAIN == AG_DOMAIN_TRACE_F32
-#define AG__SUFFIX _trace_f32
-#elif AG_DOMAIN == AG_DOMAIN_TRACE_F64
-#define AG__SUFFIX _trace_f64
+#elif AG_DOMAIN == AG_DOMAIN_TRACE
+#define AG__SUFFIX _trace
 #elif AG_DOMAIN == AG_DOMAIN_I64
 #define AG__SUFFIX _i64
 #define V int64_t
-#elif AG_DOMAIN == AG_DOMAIN_BOOL
+#else
 #define AG__SUFFIX _bool
 #define V uint8_t
-#else
-#define AG__SUFFIX _trace_bool
 #endif
 
-#define IS_WIDE (AG_DOMAIN == AG_DOMAIN_F64 || AG_DOMAIN == AG_DOMAIN_TRACE_F64)
-#define IS_REAL (AG_DOMAIN <= AG_DOMAIN_TRACE_F64)
-#define IS_BOOL (AG_DOMAIN >= AG_DOMAIN_BOOL)
-#define IS_TRACE                                                                                                       \
-    (AG_DOMAIN == AG_DOMAIN_TRACE_F32 || AG_DOMAIN == AG_DOMAIN_TRACE_F64 || AG_DOMAIN == AG_DOMAIN_TRACE_BOOL)
+#define IS_TRACE (AG_DOMAIN == AG_DOMAIN_TRACE)
+#define IS_NARROW (AG_DOMAIN == AG_DOMAIN_F32 || IS_TRACE)
+#define IS_WIDE (AG_DOMAIN == AG_DOMAIN_F64 || IS_TRACE)
+#define IS_REAL (AG_DOMAIN <= AG_DOMAIN_TRACE)
+#define IS_BOOL (AG_DOMAIN == AG_DOMAIN_BOOL)
 
 #define AG__KERNEL_NAME(name) AG__PASTE(, name, AG__SUFFIX)   /* of the kernel, or of the trace */
 #define AG__AT_NAME(name) AG__PASTE(name, _at, AG__SUFFIX)    /* of the formula, for one element */
@@ -199,6 +193,7 @@
 #define FN(result, name, ...) AG__RECORDING result AG__FN_NAME(name)(AG__T __VA_ARGS__)
 #define CALL(name, ...) AG__FN_NAME(name)(ag__t, __VA_ARGS__)
 
+#define BY_WIDTH(narrow, wide) (ag_trace_is_narrow(ag__t) ? (narrow) : (wide))
 #define K(number) ag_trace_number(ag__t, number)
 #define W(bits) ag_trace_bits(ag__t, bits)
 
@@ -258,6 +253,11 @@
 #define FN(result, name, ...) AG__INLINE result AG__FN_NAME(name)(__VA_ARGS__)
 #define CALL(name, ...) AG__FN_NAME(name)(__VA_ARGS__)
 
+#if AG_DOMAIN == AG_DOMAIN_F64
+#define BY_WIDTH(narrow, wide) (wide)
+#elif AG_DOMAIN == AG_DOMAIN_F32
+#define BY_WIDTH(narrow, wide) (narrow)
+#endif
 #define K(number) ((V)(number))
 
 #define LT(a, b) ((a) < (b))
@@ -308,8 +308,8 @@
 
 #endif
 
-#define K2(narrow, wide) K(IS_WIDE ? (wide) : (narrow))
-#define W2(narrow, wide) W(IS_WIDE ? (wide) : (narrow))
+#define K2(narrow, wide) K(BY_WIDTH(narrow, wide))
+#define W2(narrow, wide) W(BY_WIDTH(narrow, wide))
 
 /* ---- Words that are more than an operator, in each domain of C once ---- */
 

@@ -62,7 +62,9 @@
 #undef SHR
 #undef INTEGER
 #undef IS_REAL
+#undef IS_NARROW
 #undef IS_WIDE
+#undef BY_WIDTH
 #undef IS_BOOL
 #undef IS_TRACE
 
@@ -87,11 +89,5 @@
 #elif AG_DOMAIN == 4
 #undef AG_DOMAIN
 #define AG_DOMAIN 5
-#elif AG_DOMAIN == 5
-#undef AG_DOMAIN
-#define AG_DOMAIN 6
-#elif AG_DOMAIN == 6
-#undef AG_DOMAIN
-#define AG_DOMAIN 7
 #endif
 #endif

@@ -23,11 +23,8 @@
 #elif AG_DOMAIN == AG_DOMAIN_F64 && !defined AG_FUNCTIONS_F64
 #define AG_FUNCTIONS_F64
 #define AG__FUNCTIONS_WANTED
-#elif AG_DOMAIN == AG_DOMAIN_TRACE_F32 && !defined AG_FUNCTIONS_TRACE_F32
-#define AG_FUNCTIONS_TRACE_F32
-#define AG__FUNCTIONS_WANTED
-#elif AG_DOMAIN == AG_DOMAIN_TRACE_F64 && !defined AG_FUNCTIONS_TRACE_F64
-#define AG_FUNCTIONS_TRACE_F64
+#elif AG_DOMAIN == AG_DOMAIN_TRACE && !defined AG_FUNCTIONS_TRACE
+#define AG_FUNCTIONS_TRACE
 #define AG__FUNCTIONS_WANTED
 #endif
 #endif
@@ -36,13 +33,34 @@
 #undef AG__FUNCTIONS_WANTED
 
 /* Where the exponent's bits begin. */
-#define EXPONENT (IS_WIDE ? 52 : 23)
+#define EXPONENT BY_WIDTH(23, 52)
 
 /* ln 2 in two parts: a whole number of at most 10 bits (f64: 11) times the first is exact. */
 #define LN2_HIGH K2(0x1.62e4p-1, 0x1.62e42fefa3800p-1)
 #define LN2_LOW K2(0x1.7f7d1cp-20, 0x1.ef35793c76730p-45)
 
 /* ---- Exponential ---- */
+
+/* q(r) of what follows, given r and r². */
+#if IS_NARROW
+FN(V, expm1_rest_narrow, V r, V r2) {
+    const V q0 = ADD(K(0x1.fffffcp-2), MUL(K(0x1.555490p-3), r));
+    const V q2 = ADD(K(0x1.5558f4p-5), MUL(K(0x1.123a74p-7), r));
+    const V q4 = K(0x1.6a24dcp-10);
+    return ADD(q0, MUL(r2, ADD(q2, MUL(r2, q4))));
+}
+#endif
+#if IS_WIDE
+FN(V, expm1_rest_wide, V r, V r2) {
+    const V r4 = MUL(r2, r2);
+    const V q0 = ADD(K(0x1.000000000000ap-1), MUL(K(0x1.55555555554f9p-3), r));
+    const V q2 = ADD(K(0x1.55555555507e4p-5), MUL(K(0x1.1111111127d96p-7), r));
+    const V q4 = ADD(K(0x1.6c16c1844de59p-10), MUL(K(0x1.a01a012a15c24p-13), r));
+    const V q6 = ADD(K(0x1.a01999a5c4c05p-16), MUL(K(0x1.71df252d0c680p-19), r));
+    const V q8 = ADD(K(0x1.28add60a79371p-22), MUL(K(0x1.ad80d188ecb2fp-26), r));
+    return ADD(ADD(q0, MUL(r2, q2)), MUL(r4, ADD(ADD(q4, MUL(r2, q6)), MUL(r4, q8))));
+}
+#endif
 
 /* x = n·ln 2 + r + c: returns e^(r+c) − 1 and sets *bits to n + 254, for x in [−104, 89]; NaN for NaN. In f64 to n + 2046, for x in
  * [−746, 710].
@@ -60,20 +78,7 @@ FN(V, expm1_poly, V x, B *bits) {
     const V r = SUB(head, tail);
     const V c = SUB(SUB(head, r), tail);
     const V r2 = MUL(r, r);
-#if IS_WIDE
-    const V r4 = MUL(r2, r2);
-    const V q0 = ADD(K(0x1.000000000000ap-1), MUL(K(0x1.55555555554f9p-3), r));
-    const V q2 = ADD(K(0x1.55555555507e4p-5), MUL(K(0x1.1111111127d96p-7), r));
-    const V q4 = ADD(K(0x1.6c16c1844de59p-10), MUL(K(0x1.a01a012a15c24p-13), r));
-    const V q6 = ADD(K(0x1.a01999a5c4c05p-16), MUL(K(0x1.71df252d0c680p-19), r));
-    const V q8 = ADD(K(0x1.28add60a79371p-22), MUL(K(0x1.ad80d188ecb2fp-26), r));
-    const V q = ADD(ADD(q0, MUL(r2, q2)), MUL(r4, ADD(ADD(q4, MUL(r2, q6)), MUL(r4, q8))));
-#else
-    const V q0 = ADD(K(0x1.fffffcp-2), MUL(K(0x1.555490p-3), r));
-    const V q2 = ADD(K(0x1.5558f4p-5), MUL(K(0x1.123a74p-7), r));
-    const V q4 = K(0x1.6a24dcp-10);
-    const V q = ADD(q0, MUL(r2, ADD(q2, MUL(r2, q4))));
-#endif
+    const V q = BY_WIDTH(CALL(expm1_rest_narrow, r, r2), CALL(expm1_rest_wide, r, r2));
     *bits = BSUB(BITS(t), W2(0x4b400000, 0x4338000000000000));
     return ADD(r, ADD(c, MUL(r2, q)));
 }
@@ -141,6 +146,23 @@ FN(V, sigmoid_slope, V x, V y) {
 FN(V, tanh_bound, V x) { return MIN(K2(52, 373), ABS(x)); }
 FN(V, tanh_exp, V a) { return CALL(exp_fall, MUL(K(-2), a)); }
 
+/* P(z) and Q(z) of what follows. */
+#if IS_NARROW
+FN(V, tanh_p_narrow, V z) { return SUB(K(-0x1.555554p-2), MUL(K(0x1.98b71ep-10), z)); }
+FN(V, tanh_q_narrow, V z) { return ADD(K(1), MUL(K(0x1.9e62bep-2), z)); }
+#endif
+#if IS_WIDE
+FN(V, tanh_p_wide, V z) {
+    const V p1 = ADD(K(0x1.4fda3296bc87dp-6), MUL(K(0x1.a1b4e5dd75bf5p-13), z));
+    return SUB(K(-0x1.5555555555555p-2), MUL(z, p1));
+}
+FN(V, tanh_q_wide, V z) {
+    const V q2 = ADD(K(0x1.7d9aed2c18586p-6), MUL(K(0x1.b121f4bca84dep-13), z));
+    const V q1 = ADD(K(0x1.d8928315dcef2p-2), MUL(z, q2));
+    return ADD(K(1), MUL(z, q1));
+}
+#endif
+
 /* With a = |x|:
  *   a < 0.55:  a + a·z·P(z)/Q(z), z = a² (error 2^−27.5; f64: a < 0.625, error 2^−57.5)
  *   else:      1 − 2e/(1 + e), e = e^(−2a)
@@ -149,17 +171,8 @@ FN(V, tanh, V x) {
     const V a = CALL(tanh_bound, x);
     const V e = CALL(tanh_exp, a);
     const V z = MUL(a, a);
-#if IS_WIDE
-    const V p1 = ADD(K(0x1.4fda3296bc87dp-6), MUL(K(0x1.a1b4e5dd75bf5p-13), z));
-    const V q2 = ADD(K(0x1.7d9aed2c18586p-6), MUL(K(0x1.b121f4bca84dep-13), z));
-    const V p = SUB(K(-0x1.5555555555555p-2), MUL(z, p1));
-    const V q = ADD(K(0x1.d8928315dcef2p-2), MUL(z, q2));
-#else
-    const V p = SUB(K(-0x1.555554p-2), MUL(K(0x1.98b71ep-10), z));
-    const V q = K(0x1.9e62bep-2);
-#endif
-    const V up = MUL(MUL(a, z), p);
-    const V uq = ADD(K(1), MUL(q, z));
+    const V up = MUL(MUL(a, z), BY_WIDTH(CALL(tanh_p_narrow, z), CALL(tanh_p_wide, z)));
+    const V uq = BY_WIDTH(CALL(tanh_q_narrow, z), CALL(tanh_q_wide, z));
 
     const T near = LT(a, K2(0x1.19999ap-1, 0.625));
     const V den = SEL(near, uq, ADD(K(1), e));
@@ -185,13 +198,27 @@ FN(V, log_split, V x, V *k) {
     const B root = W2(0x3f3504f3, 0x3fe6a09e667f3bcd); /* √½ */
     const B u = BSUB(BITS(x), root);
     const B e = SHR(BADD(u, W2(0x3f800000, 0x3ff0000000000000)), EXPONENT);
-#if IS_WIDE
-    *k = FLOAT(OR(e, W(0x4330000000000000)));
-#else
-    *k = INTEGER(e);
-#endif
+    *k = BY_WIDTH(INTEGER(e), FLOAT(OR(e, W(0x4330000000000000))));
     return FLOAT(BADD(AND(u, W2(0x7fffff, 0xfffffffffffff)), root));
 }
+
+/* R/s² of what follows, z being s². */
+#if IS_NARROW
+FN(V, log_rest_narrow, V z) {
+    const V w1 = ADD(MUL(K(0x1.31ea02p-2), z), K(0x1.995e7cp-2));
+    return ADD(MUL(w1, z), K(0x1.55557ap-1));
+}
+#endif
+#if IS_WIDE
+FN(V, log_rest_wide, V z) {
+    const V z2 = MUL(z, z);
+    const V w0 = ADD(K(0x1.5555555555573p-1), MUL(K(0x1.999999998799cp-2), z));
+    const V w2 = ADD(K(0x1.2492493c5a0d9p-2), MUL(K(0x1.c71c55eac3a4ap-3), z));
+    const V w4 = ADD(K(0x1.74658bb8300b4p-3), MUL(K(0x1.39b1ec4f4cf74p-3), z));
+    const V w6 = K(0x1.2e7101d36f97dp-3);
+    return ADD(w0, MUL(z2, ADD(w2, MUL(z2, ADD(w4, MUL(z2, w6))))));
+}
+#endif
 
 /* k·ln 2 + ln(1 + f) + low for f in [√½ − 1, √2 − 1], where `low` is k times the lower part of ln 2 and what else is small. With
  * s = f/(2 + f) and h = f²/2, ln(1 + f) = 2·artanh s = f − (h − s·(h + R)), where R is s² times a polynomial in s² of
@@ -199,17 +226,7 @@ FN(V, log_split, V x, V *k) {
 FN(V, log_core, V f, V k, V low) {
     const V s = DIV(f, ADD(K(2), f));
     const V z = MUL(s, s);
-#if IS_WIDE
-    const V z2 = MUL(z, z);
-    const V w0 = ADD(K(0x1.5555555555573p-1), MUL(K(0x1.999999998799cp-2), z));
-    const V w2 = ADD(K(0x1.2492493c5a0d9p-2), MUL(K(0x1.c71c55eac3a4ap-3), z));
-    const V w4 = ADD(K(0x1.74658bb8300b4p-3), MUL(K(0x1.39b1ec4f4cf74p-3), z));
-    const V w6 = K(0x1.2e7101d36f97dp-3);
-    const V w = ADD(w0, MUL(z2, ADD(w2, MUL(z2, ADD(w4, MUL(z2, w6))))));
-#else
-    const V w1 = ADD(MUL(K(0x1.31ea02p-2), z), K(0x1.995e7cp-2));
-    const V w = ADD(MUL(w1, z), K(0x1.55557ap-1));
-#endif
+    const V w = BY_WIDTH(CALL(log_rest_narrow, z), CALL(log_rest_wide, z));
     const V h = MUL(MUL(K(0.5), f), f);
     const V rest = ADD(MUL(s, ADD(h, MUL(z, w))), low);
     return SUB(MUL(k, LN2_HIGH), SUB(SUB(h, rest), f));

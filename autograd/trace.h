@@ -42,8 +42,12 @@ typedef enum ag_trace_code {
     AG_TRACE_CODES
 } ag_trace_code;
 
-/* ag_trace_number -- a number as an element: f32 takes the nearest float
+/* ag_trace_is_narrow -- whether elements are of 32 bits
  * Errors: none; a trace that makes no sense is refused, here and below */
+AG_API bool ag_trace_is_narrow(const ag_trace *t);
+
+/* ag_trace_number -- a number as an element: f32 takes the nearest float
+ * Errors: none */
 AG_API ag_traced ag_trace_number(ag_trace *t, double number);
 
 /* ag_trace_bits -- a whole number as bits; of f32 the lower 32

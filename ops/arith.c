@@ -109,18 +109,20 @@ ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_
 /* The exponents that occur in practice, and in the gradients of those, are many times faster multiplied
  * out. */
 static void pow_scalar_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    static const double one = 1;
     const double s = *(const double *)attributes;
-    if (s == -1) reciprocal_f32(n, y, x, NULL);
-    else if (s == 1) identity_f32(n, y, x, NULL);
-    else if (s == 2) square_f32(n, y, x, NULL);
+    if (s == -1) rdiv_scalar_f32(n, y, x, &one);
+    else if (s == 1) ag__op_contiguous.block[AG_F32](n, y, x, NULL);
+    else if (s == 2) ag__op_square.block[AG_F32](n, y, x, NULL);
     else if (s == 3) cube_f32(n, y, x, NULL);
     else power_f32(n, y, x, attributes);
 }
 static void pow_scalar_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    static const double one = 1;
     const double s = *(const double *)attributes;
-    if (s == -1) reciprocal_f64(n, y, x, NULL);
-    else if (s == 1) identity_f64(n, y, x, NULL);
-    else if (s == 2) square_f64(n, y, x, NULL);
+    if (s == -1) rdiv_scalar_f64(n, y, x, &one);
+    else if (s == 1) ag__op_contiguous.block[AG_F64](n, y, x, NULL);
+    else if (s == 2) ag__op_square.block[AG_F64](n, y, x, NULL);
     else if (s == 3) cube_f64(n, y, x, NULL);
     else power_f64(n, y, x, attributes);
 }

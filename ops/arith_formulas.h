@@ -29,7 +29,7 @@ MAP1_2(clamp, x, low, high) { return MIN(high, MAX(low, x)); }
 
 #endif
 
-#if IS_REAL && !IS_TRACE /* libm's, and powers multiplied out, of which the attribute chooses one */
+#if IS_REAL && !IS_TRACE /* libm's, and a power multiplied out */
 
 #if IS_WIDE
 #define POW pow
@@ -38,9 +38,6 @@ MAP1_2(clamp, x, low, high) { return MIN(high, MAX(low, x)); }
 #endif
 MAP2(pow, a, b) { return POW(a, b); }
 MAP1_1(power, x, s) { return POW(x, s); }
-MAP1(reciprocal, x) { return DIV(K(1), x); }
-MAP1(identity, x) { return x; }
-MAP1(square, x) { return MUL(x, x); }
 MAP1(cube, x) { return MUL(MUL(x, x), x); }
 #undef POW
 

@@ -111,18 +111,14 @@ static inline int64_t saturated(double a) {
 CONVERSION(i64_from_f32, int64_t, float, saturated((double)a))
 CONVERSION(i64_from_f64, int64_t, double, saturated(a))
 
-CONVERSION(copy_bool, uint8_t, uint8_t, a)
-CONVERSION(copy_i64, int64_t, int64_t, a)
-CONVERSION(copy_f32, float, float, a)
-CONVERSION(copy_f64, double, double, a)
 #undef CONVERSION
 
 static ag_block *const conversion[AG_DTYPES][AG_DTYPES] = {
     /* from    to bool         to i64         to f32         to f64 */
-    [AG_BOOL] = {copy_bool, i64_from_bool, f32_from_bool, f64_from_bool},
-    [AG_I64] = {bool_from_i64, copy_i64, f32_from_i64, f64_from_i64},
-    [AG_F32] = {bool_from_f32, i64_from_f32, copy_f32, f64_from_f32},
-    [AG_F64] = {bool_from_f64, i64_from_f64, f32_from_f64, copy_f64},
+    [AG_BOOL] = {NULL, i64_from_bool, f32_from_bool, f64_from_bool},
+    [AG_I64] = {bool_from_i64, NULL, f32_from_i64, f64_from_i64},
+    [AG_F32] = {bool_from_f32, i64_from_f32, NULL, f64_from_f32},
+    [AG_F64] = {bool_from_f64, i64_from_f64, f32_from_f64, NULL},
 };
 
 static ag_dtype target(const void *attributes) {
@@ -131,17 +127,22 @@ static ag_dtype target(const void *attributes) {
     return (ag_dtype)to;
 }
 
+/* To the same dtype it is a copy. */
+static void cast(ag_dtype from, int64_t n, void *y, const void *const x[], const void *attributes) {
+    ag_block *block = conversion[from][target(attributes)];
+    (block ? block : ag__op_contiguous.block[from])(n, y, x, NULL);
+}
 static void cast_bool(int64_t n, void *y, const void *const x[], const void *attributes) {
-    conversion[AG_BOOL][target(attributes)](n, y, x, NULL);
+    cast(AG_BOOL, n, y, x, attributes);
 }
 static void cast_i64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    conversion[AG_I64][target(attributes)](n, y, x, NULL);
+    cast(AG_I64, n, y, x, attributes);
 }
 static void cast_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    conversion[AG_F32][target(attributes)](n, y, x, NULL);
+    cast(AG_F32, n, y, x, attributes);
 }
 static void cast_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    conversion[AG_F64][target(attributes)](n, y, x, NULL);
+    cast(AG_F64, n, y, x, attributes);
 }
 
 static bool cast_infer(ag_infer *r) {

@@ -1,5 +1,5 @@
 /* compare_formulas -- what comparisons and choices compute: text for every domain, which includes itself */
-#define AG_LAST_DOMAIN AG_DOMAIN_TRACE_BOOL
+#define AG_LAST_DOMAIN AG_DOMAIN_BOOL
 #include "autograd/formulas_begin.h"
 
 PREDICATE2(equal, a, b) { return EQ(a, b); }

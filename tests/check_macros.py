@@ -41,7 +41,7 @@ EXAMPLES = {
 }
 # Formulas, in a file that includes itself, and the entries that have them; for i64 and bool as well.
 FORMULAS = """
-#define AG_LAST_DOMAIN AG_DOMAIN_TRACE_BOOL
+#define AG_LAST_DOMAIN AG_DOMAIN_BOOL
 #include <autograd/formulas_begin.h>
 #include <autograd/functions.h>
 PREDICATE2(either, a, b) { return OR(AND(LT(a, b), NE(a, b)), XOR(LE(a, b), NOT(EQ(a, b)))); }
@@ -60,9 +60,7 @@ MAP2_2(two_2, a, b, p, q) { return ADD(MUL(a, p), MUL(b, q)); }
 MAP2_4(two_4, a, b, p, q, r, s) { return ADD(ADD(MUL(a, p), MUL(b, q)), ADD(r, s)); }
 MAP3(three, a, b, c) { return ADD(a, ADD(b, c)); }
 MAP3_1(three_1, a, b, c, p) { return FLOAT(BADD(BITS(ADD(a, ADD(b, p))), BSUB(SHL(SHR(BITS(c), 9), 9), W(1)))); }
-#if !IS_WIDE
-FN(V, integer, V x) { return INTEGER(BITS(x)); }
-#endif
+FN(V, integer, V x) { return BY_WIDTH(INTEGER(BITS(x)), x); }
 #endif
 #include <autograd/formulas_end.h>
 #if AG_FORMULAS_AGAIN

@@ -10,7 +10,7 @@ FN(T, even, V r) {
 }
 MAP2_2(odd, a, b, unused, s) {
     const V r = ROUND(SUB(MUL(ABS(a), s), b));
-    const B exponent = SHL(SHR(SHL(BITS(NEG(a)), 1), IS_WIDE ? 53 : 24), IS_WIDE ? 52 : 23);
+    const B exponent = SHL(SHR(SHL(BITS(NEG(a)), 1), BY_WIDTH(24, 53)), BY_WIDTH(23, 52));
     const B one = W2(1 << 23, UINT64_C(1) << 52);
     (void)unused;
     return SEL(CALL(even, r), r, FLOAT(BSUB(BADD(exponent, one), one)));

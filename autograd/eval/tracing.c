@@ -56,6 +56,8 @@ static ag_traced coded(ag_trace *t, ag_trace_code code, int least, int end, int 
     return step(t, (ag__traced){.code = (uint8_t)code, .operands = (uint8_t)n}, x);
 }
 
+bool ag_trace_is_narrow(const ag_trace *t) { return t && t->narrow; }
+
 ag_traced ag_trace_number(ag_trace *t, double number) {
     ag__traced v = {.code = AG__TRACE_NUMBER};
     memcpy(&v.bits, &number, sizeof number);
