@@ -244,12 +244,15 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     return arithmetic(p, v->code, v->operands, x[0], x[1]);
 }
 
-/* The operand of v that is to be computed next: of those that are not yet, the one that takes the most registers. −1: none. */
-static int next_operand(const program *p, const ag__traced *v) {
-    int next = -1;
+/* The operand of v that is to be computed next, of those that are not yet: the one that takes the most registers. −1: none. What
+ * has no operands is no instruction, and has its value at once. */
+static int next_operand(program *p, const ag__traced *v, const ag__code_step *s, int wide) {
+    int next = -1, most = -1;
     for (int i = 0; i < v->operands; i++) {
-        const ag__traced *x = &p->trace.value[v->x[i]];
-        if (x->value < 0 && (next < 0 || x->need > p->trace.value[next].need)) next = v->x[i];
+        ag__traced *x = &p->trace.value[v->x[i]];
+        if (x->value >= 0) continue;
+        if (x->operands == 0) x->value = value_of_traced(p, x, s, wide);
+        else if (x->need > most) next = v->x[i], most = x->need;
     }
     return next;
 }
@@ -262,7 +265,7 @@ static int evaluate(program *p, int result, const ag__code_step *s, int wide) {
     stack[depth++] = (uint16_t)result;
     while (depth > 0 && !p->failed) {
         ag__traced *v = &p->trace.value[stack[depth - 1]];
-        int next = next_operand(p, v);
+        int next = next_operand(p, v, s, wide);
         if (next >= 0) stack[depth++] = (uint16_t)next;
         else v->value = value_of_traced(p, v, s, wide), depth--;
     }
@@ -274,8 +277,18 @@ static bool is_wide_step(const program *p, const ag__code_step *s) {
     return s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->lanes == 4);
 }
 
-static void add_step(program *p, const ag__code_step *s, int result) {
-    int dtype = p->slot[s->y].dtype, y = evaluate(p, result, s, is_wide_step(p, s));
+static void trace_step(program *p, const ag__code_step *s) {
+    ag__trace(&p->trace, s->op, (ag_dtype)s->dtype, s->n, !is_wide_step(p, s));
+}
+
+/* A user's trace may be another one than it was when room was made for it. */
+static void add_step(program *p, const ag__code_step *s) {
+    trace_step(p, s);
+    if (p->trace.failed || p->trace.count > p->room) {
+        p->failed = true;
+        return;
+    }
+    int dtype = p->slot[s->y].dtype, y = evaluate(p, p->trace.count - 1, s, is_wide_step(p, s));
     const value *v = &p->value[y];
     if (v->code == AG__ELEMENT || v->code == AG__SINGLE) /* whose memory may be overwritten before y's last use */
         v = &p->value[y = operation(p, AG__COPY, v->type, 1, y, 0, 0)];
@@ -286,11 +299,6 @@ static void add_step(program *p, const ag__code_step *s, int result) {
         value_of(
             p,
             (value){.code = AG__STORE, .type = v->type, .operands = 1, .varies = true, .x = {(uint16_t)y}, .at = s->y});
-}
-
-static void add_steps(program *p, int steps, const ag__code_step *step) {
-    for (int at = 0; steps > 0 && !p->failed; at++)
-        if (p->trace.value[at].code == AG__TRACE_RESULT) add_step(p, step++, at), steps--;
 }
 
 /* ---- Uses ---- */
@@ -772,16 +780,18 @@ static int values_in(const ag__traced *v) {
     }
 }
 
-/* Record the operations' formulas, and see how much room the rest needs: false where that cannot be. */
+/* See how much room everything needs, which takes recording each formula once more: false for a program that is too large, or
+ * that has one which makes no sense. */
 static bool measure(program *p, int steps, const ag__code_step *step) {
     enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
     p->lanes = 8;
     p->room = 8;
     for (int i = 0; i < steps; i++)
         if (is_wide(&step[i], p->slot)) p->lanes = 4;
-    for (int i = 0; i < steps && !p->trace.failed; i++)
-        ag__trace(&p->trace, step[i].op, (ag_dtype)step[i].dtype, step[i].n, !is_wide_step(p, &step[i]));
-    for (int i = 0; i < p->trace.count; i++) p->room += values_in(&p->trace.value[i]);
+    for (int i = 0; i < steps && p->room < MOST_VALUES && !p->trace.failed; i++) {
+        trace_step(p, &step[i]);
+        for (int k = 0; k < p->trace.count; k++) p->room += values_in(&p->trace.value[k]);
+    }
     p->instruction_room = (2 + MOST_WAYS) * p->room;
     p->table_mask = 15;
     while (p->table_mask < (unsigned)p->room * 2) p->table_mask = p->table_mask * 2 + 1;
@@ -816,7 +826,7 @@ static bool make_code(ag_tape *tape, program *p, entry *e) {
     p->value[0] = (value){0}; /* what failures refer to */
     memset(p->table, 0xff, ((size_t)p->table_mask + 1) * sizeof *p->table);
     memset(p->of_slot, 0xff, (size_t)e->slots * sizeof *p->of_slot);
-    add_steps(p, e->steps, e->step);
+    for (int i = 0; i < e->steps && !p->failed; i++) add_step(p, &e->step[i]);
     ag__machine m = {0};
     if (!p->failed) m = allocate(p, e->slots);
     bool good = !p->failed && install(tape, &m, e);

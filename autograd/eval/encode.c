@@ -24,6 +24,7 @@ typedef struct writer {
     bool tail;            /* less than a vector */
     int8_t masked[MASKS]; /* of which vector register a mask register says where it is not 0; −1: of none */
     int next_mask;
+    uint16_t has_mask; /* vector registers that mask registers may be of, a bit each */
 } writer;
 
 /* ---- Bytes ---- */
@@ -324,14 +325,22 @@ static int mask_of(writer *w, const ag__asm *i, bool whole) {
     int k = w->next_mask;
     w->next_mask = (k + 1) % MASKS;
     w->masked[k] = i->a;
+    w->has_mask |= (uint16_t)(1u << i->a);
     evex(w, i->wide ? P_66 : P_NONE, 0xc2, whole, i->wide, k + 1, i->a, in_pool(AG__POOL_ZEROS), 0, 1);
     byte(w, encodings[AG_TRACE_NOT_EQUAL].value);
     return k + 1;
 }
 
-static void forget_masks(writer *w, int reg) {
+static void forget_mask(writer *w, int reg) {
+    if (!(w->has_mask >> reg & 1)) return;
+    w->has_mask &= (uint16_t) ~(1u << reg);
     for (int k = 0; k < MASKS; k++)
-        if (reg < 0 || w->masked[k] == reg) w->masked[k] = -1;
+        if (w->masked[k] == reg) w->masked[k] = -1;
+}
+
+static void forget_masks(writer *w) {
+    w->has_mask = 0;
+    memset(w->masked, -1, sizeof w->masked);
 }
 
 /* y <- a op b where a is not 0, 0 elsewhere. */
@@ -372,7 +381,7 @@ static void instruction(writer *w, const ag__asm *from) {
     case AG_TRACE_STRONG_DIV: compute_strong(w, &i); break;
     default: compute(w, &i); break;
     }
-    if (i.code != AG__SPILL && i.code != AG__STORE) forget_masks(w, i.y);
+    if (i.code != AG__SPILL && i.code != AG__STORE) forget_mask(w, i.y);
 }
 
 /* ---- The loop ---- */
@@ -391,7 +400,7 @@ static int assign_bases(const ag__machine *m) {
 }
 
 static void run(writer *w, int first, int count) {
-    forget_masks(w, -1);
+    forget_masks(w);
     for (int i = 0; i < count; i++) instruction(w, &w->m->instruction[first + i]);
 }
 

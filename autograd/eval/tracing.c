@@ -97,7 +97,8 @@ ag_traced ag_trace_convert(ag_trace *t, ag_traced a) {
 }
 
 void ag__trace(ag_trace *t, const ag_op *op, ag_dtype dtype, int n, bool narrow) {
-    ag_traced x[8] = {{0, 0}};
+    ag_traced x[AG__MOST_INPUTS] = {{0, 0}};
+    t->count = 0;
     t->narrow = narrow;
     if (++t->number == 0) t->number = 1;
     for (int i = 0; i < n; i++) x[i] = append(t, (ag__traced){.code = AG__TRACE_INPUT, .k = (int16_t)i, .need = 1});
