@@ -71,6 +71,7 @@
     X(OTHER, slice)                                                                                                    \
     X(UNARY, sqrt)                                                                                                     \
     X(UNARY, square)                                                                                                   \
+    X(OTHER, stop_gradient)                                                                                            \
     X(BINARY, strong_div)                                                                                              \
     X(INNER, strong_matmul)                                                                                            \
     X(BINARY, strong_mul)                                                                                              \

@@ -1,4 +1,4 @@
-/* shape -- the same elements in another shape or order, and concatenation
+/* shape -- the same elements in another shape or order, or constant to gradients; and concatenation
  *
  * The shape, strides and offset of a view are known when it is recorded; a view never copies. Attributes are
  * normalised: axes are not negative, extents are not −1, a slice's ends are clamped to its axis. A call that changes
@@ -589,6 +589,24 @@ ag_tensor *ag_contiguous(ag_tensor *x) {
     if (!ag__inputs_usable("contiguous", 1, &x, &nil)) return nil;
     return x->layout->contiguous ? unchanged(x) : ag_apply(&ag__op_contiguous, 1, &x, NULL, 0);
 }
+
+/* ---- stop_gradient ---- */
+
+static bool stop_infer(ag_infer *r) {
+    memcpy(r->stride, ag__strides(r->x[0]->layout), (size_t)r->shape.rank * sizeof *r->stride);
+    r->offset = r->x[0]->offset;
+    return true;
+}
+
+/* A view of everything, whose inputs get no gradient. */
+const ag_op ag__op_stop_gradient = {.name = "stop_gradient",
+                                    .notation = "stop({0})",
+                                    .kind = AG_KIND_VIEW,
+                                    .arity = 1,
+                                    .infer = stop_infer,
+                                    .vjp = ag_zero_vjp};
+
+ag_tensor *ag_stop_gradient(ag_tensor *x) { return ag_apply(&ag__op_stop_gradient, 1, &x, NULL, 0); }
 
 /* ---- concat ---- */
 

@@ -237,7 +237,7 @@ static const op_case rows[] = {
     {"gate", "gate", REAL, ELEMENTWISE | GRAD, 0, BINARY(relu_backward), 2, {IN(NONZERO, 2, 3), IN(ANY, 2, 3)}, ""},
     {"below_one", "below_one", REAL, ELEMENTWISE | GRAD, 0, BINARY(below_one), 2, {IN(ANY, 2, 3), IN(NONZERO, 2, 3)}, ""},
     {"from_one", "from_one", REAL, ELEMENTWISE | GRAD, 0, BINARY(from_one), 2, {IN(ANY, 2, 3), IN(NONZERO, 2, 3)}, ""},
-    {"stop_gradient", NULL, ANYTHING, ELEMENTWISE | SUBGRAD, 0, UNARY(ag_stop_gradient), 1, {IN(ANY, 2, 3)}, ""},
+    {"stop_gradient", "stop_gradient", ANYTHING, ELEMENTWISE | SUBGRAD, 0, UNARY(ag_stop_gradient), 1, {IN(ANY, 2, 3)}, ""},
 
     {"sum", "sum", NUMBER, GRAD | REORDERS, 2, UNARY(ag_sum), 1, {IN(ANY, 2, 3, 4)}, ""},
     {"sum scalar", "sum", NUMBER, GRAD | REORDERS, 2, UNARY(ag_sum), 1, {SCALAR(ANY)}, ""},

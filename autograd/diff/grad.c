@@ -4,7 +4,6 @@
  * (active), and one scan in reverse hands each of them its cotangent: complete by then, for every reader is younger. The VJPs
  * record; so what comes out is a graph like any other. If anything fails, what was recorded is taken back. */
 #include "autograd/diff/diff.h"
-#include "autograd/report/report.h"
 
 #include <string.h>
 
@@ -391,19 +390,3 @@ void ag_zero_gradients(ag_tape *tape) {
     for (ag_tensor *v = tape ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
         ag__variable_of(v)->gradient = NULL;
 }
-
-static bool stop_infer(ag_infer *r) {
-    memcpy(r->stride, ag__strides(r->x[0]->layout), (size_t)r->shape.rank * sizeof *r->stride);
-    r->offset = r->x[0]->offset;
-    return true;
-}
-
-/* A view of everything that hands no cotangent down. */
-const ag_op ag__op_stop_gradient = {.name = "stop_gradient",
-                                    .notation = "stop({0})",
-                                    .kind = AG_KIND_VIEW,
-                                    .arity = 1,
-                                    .infer = stop_infer,
-                                    .vjp = ag_zero_vjp};
-
-ag_tensor *ag_stop_gradient(ag_tensor *x) { return ag_apply(&ag__op_stop_gradient, 1, &x, NULL, 0); }

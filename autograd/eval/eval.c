@@ -167,7 +167,7 @@ static bool evaluate(ag_tape *tape, int n, ag_tensor *const x[], ag__when when, 
     }
     ag__evaluation e = {.tape = tape, .when = when, .from = from};
     if (!ag__take_marks(&e)) return false;
-    int64_t since = tape->profiling ? ag__profile_now() : 0;
+    int64_t since = ag__observed_from(tape);
     if (!tape->waited) tape->waited = may_be_differentiated(n, x);
     marking m = {.e = &e};
     pin_all(&m, n, x);
@@ -178,7 +178,7 @@ static bool evaluate(ag_tape *tape, int n, ag_tensor *const x[], ag__when when, 
     if (good) ag__commit_assignments(tape);
     if (good && when != AG__ALONE) tape->deferred = when == AG__DEFER ? tape->count : 0;
     if (!good && when != AG__ALONE && tape->assignments && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
-    if (tape->profiling) ag__profile_evaluated(tape, e.marked.nodes, since);
+    if (tape->profiling) tape->observer->evaluated(tape, e.marked.nodes, since);
     return good;
 }
 

@@ -104,16 +104,21 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
 void ag__evaluate_last(ag_tape *tape, uint32_t from);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
 
-/* profile.c: the evaluators' reports, while tape->profiling; `since` is when it began, by this clock. They never fail. */
+/* Watches the evaluations of a tape while tape->profiling: told of each thing that has been done, and when it began by its
+ * own clock. None of these fails. `free` releases it with the tape. */
 struct ag__chunk;
 struct ag__plan;
 struct ag__plan_step;
-int64_t ag__profile_now(void);
-bool ag__profile_compute(ag_tensor *t); /* ag__compute, and its report */
-void ag__profile_step(const struct ag__chunk *c, const struct ag__plan *plan, const struct ag__plan_step *step,
-                      int64_t since);
-void ag__profile_planned(ag_tape *tape, int64_t nodes, int64_t since);
-void ag__profile_evaluated(ag_tape *tape, int64_t nodes, int64_t since);
-void ag__profile_free(ag_tape *tape);
+typedef struct ag__observer {
+    int64_t (*now)(void);
+    void (*computed)(ag_tensor *t, int64_t since); /* a node by itself */
+    void (*step)(const struct ag__chunk *c, const struct ag__plan *plan, const struct ag__plan_step *step,
+                 int64_t since);
+    void (*planned)(ag_tape *tape, int64_t nodes, int64_t since);
+    void (*evaluated)(ag_tape *tape, int64_t nodes, int64_t since);
+    void (*free)(ag_tape *tape);
+} ag__observer;
+
+static inline int64_t ag__observed_from(const ag_tape *tape) { return tape->profiling ? tape->observer->now() : 0; }
 
 #endif

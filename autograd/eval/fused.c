@@ -39,11 +39,11 @@ static bool run_step(const ag__execution *e, const ag__plan_step *step) {
     }
 }
 
-static bool run_reported_step(const ag__execution *e, const ag__plan_step *step) {
+static bool run_observed_step(const ag__execution *e, const ag__plan_step *step) {
     if (!e->c->tape->profiling) return run_step(e, step);
-    int64_t since = ag__profile_now();
+    int64_t since = ag__observed_from(e->c->tape);
     bool good = run_step(e, step);
-    if (good) ag__profile_step(e->c, e->plan, step, since);
+    if (good) e->c->tape->observer->step(e->c, e->plan, step, since);
     return good;
 }
 
@@ -106,7 +106,7 @@ static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
     for (uint32_t k = 0; k < plan->steps.count; k++) {
         const ag__plan_step *step = step_at(plan, k);
         bool first = k == 1 && c->evaluation->when == AG__FINAL;
-        if ((first && !provide(&e)) || !run_reported_step(&e, step)) {
+        if ((first && !provide(&e)) || !run_observed_step(&e, step)) {
             let_go(&e, k);
             return false;
         }
@@ -123,9 +123,9 @@ static bool run_chunk(const ag__evaluation *e, uint32_t low, uint32_t high, cons
     if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && amount->work < (double)amount->nodes * AG__FEW)
         return ag__run_reference(e, low, high);
     ag__chunk c;
-    int64_t since = tape->profiling ? ag__profile_now() : 0;
+    int64_t since = ag__observed_from(tape);
     ag__plan *plan = ag__chunk_take(e, low, amount, ag__structure_of(tape), &c) ? ag__plan_for(&c) : NULL;
-    if (tape->profiling) ag__profile_planned(tape, amount->nodes, since);
+    if (tape->profiling) tape->observer->planned(tape, amount->nodes, since);
     bool good = plan ? run_plan(&c, plan) : ag__run_reference(e, low, high);
     if (plan) ag__plan_done(tape, plan);
     ag__chunk_drop(&c);

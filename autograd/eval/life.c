@@ -57,7 +57,7 @@ void ag_tape_free(ag_tape *tape) {
     tape->keeps_vacant = false;
     ag__truncate(tape, &(ag__position){0});
     ag__plans_free(tape);
-    ag__profile_free(tape);
+    if (tape->observer) tape->observer->free(tape);
     ag__buffers_free(tape);
     ag__code_free(tape);
     ag__arena_trim(tape);

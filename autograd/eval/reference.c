@@ -59,12 +59,19 @@ void ag__abandon(const ag__evaluation *e, uint32_t low, uint32_t high) {
     }
 }
 
+static bool compute_observed(ag_tensor *t) {
+    int64_t since = ag__observed_from(t->tape);
+    bool good = ag__compute(t);
+    if (good && t->tape->profiling) t->tape->observer->computed(t, since);
+    return good;
+}
+
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
     const ag__evaluation plain = ag__not_in_place(e);
     for (uint32_t i = low; i < high; i++) {
         if (!e->mark[i].needed) continue;
         ag_tensor *t = ag__node(e->tape, i);
-        if (!(e->tape->profiling ? ag__profile_compute(t) : ag__compute(t))) {
+        if (!compute_observed(t)) {
             ag__abandon(e, i, high);
             return false;
         }

@@ -1,6 +1,6 @@
 /* profile -- which steps ran, how long, and what they moved and computed
  *
- * While a profile runs, the evaluators report each step once it is done. Steps of one structure (operations, layouts,
+ * While a profile runs, it observes evaluations: it is told of each step once that is done. Steps of one structure (operations, layouts,
  * the caller's places, labels) share a row, in which their times add up; what the structure decides (bytes, flops,
  * texts) is found once, when the row is made. Events are kept in a ring of fixed size. Invariant: reporting never
  * fails, and asks for memory only when it meets a new structure; what cannot have a row of its own goes to row OTHER. */
@@ -413,14 +413,11 @@ static int threads_of(const ag_tensor *t) {
     return loops ? ag__worthwhile(work, t->tape->threads) : t->tape->threads;
 }
 
-bool ag__profile_compute(ag_tensor *t) {
-    int64_t since = ag__profile_now();
-    if (!ag__compute(t)) return false;
+static void node_computed(ag_tensor *t, int64_t since) {
     if (t->op->kind != AG_KIND_VIEW) report(&(doing){.tape = t->tape, .node = t}, since, threads_of(t));
-    return true;
 }
 
-void ag__profile_step(const ag__chunk *c, const ag__plan *plan, const ag__plan_step *step, int64_t since) {
+static void step_run(const ag__chunk *c, const ag__plan *plan, const ag__plan_step *step, int64_t since) {
     doing d = {.tape = c->tape, .c = c, .plan = plan};
     if (step->kind == AG__STEP_NOTHING) return;
     if (step->kind == AG__STEP_REGION) {
@@ -442,8 +439,8 @@ static void span(ag_tape *tape, uint32_t row, int64_t nodes, int64_t since) {
     add_event(tape, row, since, ag__profile_now(), tape->threads);
 }
 
-void ag__profile_planned(ag_tape *tape, int64_t nodes, int64_t since) { span(tape, PLANNING, nodes, since); }
-void ag__profile_evaluated(ag_tape *tape, int64_t nodes, int64_t since) { span(tape, EVALUATION, nodes, since); }
+static void planned(ag_tape *tape, int64_t nodes, int64_t since) { span(tape, PLANNING, nodes, since); }
+static void evaluated(ag_tape *tape, int64_t nodes, int64_t since) { span(tape, EVALUATION, nodes, since); }
 
 /* ---- Starting and stopping ---- */
 
@@ -456,17 +453,25 @@ static void drop_rows(ag_tape *tape, ag__profile *p) {
     if (p->row) ag__resize(tape, p->row, p->room * ROW_BYTES, 0);
 }
 
-void ag__profile_free(ag_tape *tape) {
+static void free_profile(ag_tape *tape) {
     if (!tape->profile) return;
     drop_rows(tape, tape->profile);
     ag__resize(tape, tape->profile, sizeof *tape->profile, 0);
     tape->profile = NULL;
+    tape->observer = NULL;
     tape->profiling = false;
 }
 
+static const ag__observer observer = {.now = ag__profile_now,
+                                      .computed = node_computed,
+                                      .step = step_run,
+                                      .planned = planned,
+                                      .evaluated = evaluated,
+                                      .free = free_profile};
+
 static void begin(ag_tape *tape) {
     static const ag_profile_kind kinds[AG__FIXED_ROWS] = {AG_PROFILE_EVALUATION, AG_PROFILE_PLANNING, AG_PROFILE_OTHER};
-    ag__profile_free(tape);
+    free_profile(tape);
     ag__profile *p = tape->profile = ag__resize(tape, NULL, 0, sizeof *p);
     if (p) {
         p->row = NULL, p->rows = p->room = 0;
@@ -474,7 +479,7 @@ static void begin(ag_tape *tape) {
         p->events = 0, p->ended = 0, p->sorted = false;
     }
     if (!p || !grow_rows(tape, p)) {
-        ag__profile_free(tape);
+        free_profile(tape);
         ag__fail_on(tape, "profile_start", AG_ERR_MEMORY, "no memory for a profile of %zu bytes", sizeof *p);
         return;
     }
@@ -482,6 +487,7 @@ static void begin(ag_tape *tape) {
         p->row[p->rows] = (ag__profile_row){.all = none};
         p->row[p->rows].all.kind = kinds[p->rows];
     }
+    tape->observer = &observer;
     tape->profiling = true;
     p->began = ag__profile_now();
 }

@@ -43,4 +43,6 @@ typedef struct ag__profile {
     ag__profile_event event[AG__EVENTS];
 } ag__profile;
 
+int64_t ag__profile_now(void); /* nanoseconds by its clock */
+
 #endif

@@ -108,9 +108,10 @@ struct ag_tape {
     uint64_t seed, draws;
     int threads;
     ag_evaluator evaluator;
-    struct ag__plans *plans;     /* plans.c's; NULL: none yet */
-    struct ag__profile *profile; /* the last one; NULL: none */
-    bool profiling;              /* it is running */
+    struct ag__plans *plans;             /* plans.c's; NULL: none yet */
+    struct ag__profile *profile;         /* the last one; NULL: none */
+    const struct ag__observer *observer; /* that keeps it */
+    bool profiling;                      /* it is running: evaluations are observed */
     uint8_t in_vain; /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
     bool waited, scanned;                 /* since the last rewind: such values were kept; there was a backward scan */
     bool recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
