@@ -5,7 +5,7 @@
  * a time, and stay in cache. */
 #include "autograd/eval/lowering.h"
 
-/* ---- What nobody reads ---- */
+/* ---- Unread values ---- */
 
 static bool only_fetches(const ag__instruction *q) {
     return q->does == AG__FILL || q->does == AG__FILL_ROWS || q->does == AG__SPREAD;

@@ -22,7 +22,7 @@ static void run_early(ag__planner *p, uint32_t s, uint32_t after) {
 
 /* ---- Operations of their own ---- */
 
-/* What takes little memory runs as soon as it can: others may then join regions that come before it on the tape. */
+/* A step that takes little memory runs as soon as it can: others may then join regions that come before it on the tape. */
 static bool is_little(int64_t size) { return size <= AG__LITTLE; }
 
 static void compute_alone(ag__planner *p, uint32_t i) {

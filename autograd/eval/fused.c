@@ -47,7 +47,7 @@ static bool run_observed_step(const ag__execution *e, const ag__plan_step *step)
     return good;
 }
 
-/* What shows another's buffer gets it. */
+/* Give members that show another's buffer that buffer. */
 static void show(const ag__execution *e, const ag__plan_step *step) {
     const ag__member *member = members_of(e, step);
     for (uint32_t i = 0; i < step->members; i++) {
@@ -86,7 +86,7 @@ static void let_go(const ag__execution *e, uint32_t k) {
     }
 }
 
-/* What is written in place must not stop half-way: all memory that regions take is there before the first begins. */
+/* Writing in place must not stop half-way: all memory that regions take is there before the first begins. */
 static bool provide(ag__execution *e) {
     for (uint32_t k = 0; k < e->plan->steps.count; k++) {
         const ag__region *g = region_at(e->plan, k);

@@ -14,7 +14,7 @@
 #include "autograd/eval/chunk.h"
 #include "autograd/eval/plan.h"
 
-/* What a value is to the region that computes it. */
+/* The part of a value in the region that computes it. */
 typedef enum ag__role {
     AG__ROLE_NONE,
     AG__ROLE_ELEMENT, /* one for each of the region's elements */
@@ -70,7 +70,7 @@ typedef struct ag__planner {
     struct ag__lowering *lowering;
 } ag__planner;
 
-/* ---- What every part asks ---- */
+/* ---- Looking things up ---- */
 
 static inline const ag_tensor *ag__tensor_at(const ag__planner *p, uint32_t i) { return p->c->table[i]; }
 static inline bool ag__is_outside(const ag__planner *p, uint32_t i) { return i >= p->c->nodes; }
@@ -86,7 +86,7 @@ static inline const uint32_t *ag__inputs_of(const ag__planner *p, uint32_t i) {
     return p->c->operand + p->c->node[i].first;
 }
 
-/* What stands for input number k of all, and what that shows. */
+/* The leader of p->c->operand[k], and its root. */
 static inline uint32_t ag__leader_at(const ag__planner *p, uint32_t k) { return p->value[p->c->operand[k]].leader; }
 static inline uint32_t ag__root_at(const ag__planner *p, uint32_t k) { return p->value[ag__leader_at(p, k)].root; }
 

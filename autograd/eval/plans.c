@@ -55,7 +55,7 @@ static void forget(ag_tape *tape, cached *p) {
     ag__resize(tape, p, sizeof *p, 0);
 }
 
-/* ---- Which structures come again ---- */
+/* ---- Structures that come again ---- */
 
 static const uint64_t VISITS = UINT8_MAX;
 

@@ -131,7 +131,7 @@ static void replace_folds(ag__lowering *l) {
     }
 }
 
-/* ---- What a run reads and writes ---- */
+/* ---- Inputs and outputs of a run ---- */
 
 /* The results of the run that are needed after it: stored ones, and those that instructions other than k … end−1 read, and
  * other than the folds that it takes. */

@@ -12,7 +12,7 @@ static void request(ag__planner *p, uint32_t x) {
     if (x != root) p->value[x].shown = true;
 }
 
-/* ---- What is worth computing again ---- */
+/* ---- Rematerialising ---- */
 
 /* How many cheap operations cost less than writing a value and reading it again: the more the further away it goes. */
 static int longest_chain(const ag_tensor *t) {

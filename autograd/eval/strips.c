@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { STRIP = AG__STRIP, MOST_BYTES = 8 };
+enum { MOST_BYTES = 8 }; /* of an element */
 
 /* ---- Walking strided arrays ---- */
 
@@ -121,12 +121,12 @@ static void pack_rows(char *y, const char *x, int64_t rows, int64_t n, int64_t a
     else pack_rows_1(y, x, rows, n, across, stride);
 }
 
-typedef struct place {
+typedef struct cursor { /* an element: its index along each axis, and its offset */
     int64_t at[AG_MAX_RANK], offset;
-} place;
+} cursor;
 
-static place place_of(const walk *w, int64_t number) {
-    place p = {{0}, 0};
+static cursor cursor_at(const walk *w, int64_t number) {
+    cursor p = {{0}, 0};
     for (int i = w->rank - 1; i >= 0; number /= w->extent[i--]) {
         p.at[i] = i > 0 ? number % w->extent[i] : number;
         p.offset += p.at[i] * w->stride[i];
@@ -135,7 +135,7 @@ static place place_of(const walk *w, int64_t number) {
 }
 
 /* From the beginning of a row to that of the one `rows` further on, at most where the axis before the last one ends. */
-static inline void advance(place *p, const walk *w, int64_t rows) {
+static inline void advance(cursor *p, const walk *w, int64_t rows) {
     int i = w->rank - 2;
     p->offset += rows * w->stride[i];
     p->at[i] += rows;
@@ -151,13 +151,13 @@ static void pack(char *y, const char *x, const walk *w, int64_t start, int64_t c
     const int last = w->rank - 1;
     if (count == 0) return; /* some extent may be 0 */
     const int64_t n = last < 0 ? 1 : w->extent[last], stride = last < 0 ? 1 : w->stride[last];
-    place p = place_of(w, start);
+    cursor p = cursor_at(w, start);
     if (last < 1) { /* there is but one row, or one element */
         pack_rows(y, x + p.offset * (int64_t)bytes, 1, count, 0, stride, bytes);
         return;
     }
     if (p.at[last] > 0) {
-        int64_t rest = n - p.at[last] < count ? n - p.at[last] : count;
+        int64_t rest = ag__lesser(n - p.at[last], count);
         pack_rows(y, x + p.offset * (int64_t)bytes, 1, rest, 0, stride, bytes);
         y += rest * (int64_t)bytes;
         count -= rest;
@@ -166,8 +166,7 @@ static void pack(char *y, const char *x, const walk *w, int64_t start, int64_t c
     }
     const int64_t across = w->stride[last - 1];
     for (int64_t rows = count / n, some; rows > 0; rows -= some, y += some * n * (int64_t)bytes) {
-        some = w->extent[last - 1] - p.at[last - 1];
-        if (some > rows) some = rows;
+        some = ag__lesser(w->extent[last - 1] - p.at[last - 1], rows);
         pack_rows(y, x + p.offset * (int64_t)bytes, some, n, across, stride, bytes);
         advance(&p, w, some);
     }
@@ -214,7 +213,7 @@ static void prepare(elementwise *e, const ag_tensor *t) {
 }
 
 static void run_strip(const elementwise *e, int64_t start, int64_t count) {
-    _Alignas(64) char strips[AG__MOST_INPUTS][STRIP * MOST_BYTES];
+    _Alignas(64) char strips[AG__MOST_INPUTS][AG__STRIP * MOST_BYTES];
     const void *x[AG__MOST_INPUTS];
     for (int i = 0; i < e->n; i++) {
         x[i] = e->x[i].data + start * (int64_t)e->x[i].bytes;
@@ -227,9 +226,9 @@ static void run_strip(const elementwise *e, int64_t start, int64_t count) {
 
 static void run_strips(void *e_, int i, int n) {
     const elementwise *e = e_;
-    const int64_t strips = (e->size + STRIP - 1) / STRIP, end = ag__share_start(strips, i + 1, n);
+    const int64_t strips = (e->size + AG__STRIP - 1) / AG__STRIP, end = ag__share_start(strips, i + 1, n);
     for (int64_t strip = ag__share_start(strips, i, n); strip < end; strip++)
-        run_strip(e, strip * STRIP, e->size - strip * STRIP < STRIP ? e->size - strip * STRIP : STRIP);
+        run_strip(e, strip * AG__STRIP, ag__lesser(e->size - strip * AG__STRIP, AG__STRIP));
 }
 
 typedef struct copying {
@@ -244,8 +243,7 @@ static void copy_pieces(void *c_, int i, int n) {
     const copying *c = c_;
     const int64_t pieces = (c->size + c->piece - 1) / c->piece, end = ag__share_start(pieces, i + 1, n) * c->piece;
     for (int64_t start = ag__share_start(pieces, i, n) * c->piece; start < end; start += c->piece)
-        pack(c->y + start * (int64_t)c->bytes, c->x, &c->walk, start,
-             c->size - start < c->piece ? c->size - start : c->piece, c->bytes);
+        pack(c->y + start * (int64_t)c->bytes, c->x, &c->walk, start, ag__lesser(c->size - start, c->piece), c->bytes);
 }
 
 /* Whether the entry says so, and it can be true. */
@@ -278,7 +276,7 @@ void ag__run_elementwise(ag_tensor *t) {
         contiguous = contiguous && t->input[i]->layout->contiguous;
         x[i] = ag__values(t->input[i]);
     }
-    if (contiguous && size <= STRIP) { /* most nodes of a small model */
+    if (contiguous && size <= AG__STRIP) { /* most nodes of a small model */
         t->op->block[t->input[t->arity - 1]->dtype](size, ag__values(t), x, ag__attributes(t));
         return;
     }
@@ -302,8 +300,6 @@ typedef struct reduction {
     int64_t outputs, count;
     char *partial; /* results of blocks, where there are several */
 } reduction;
-
-enum { ROWS = AG__ROWS_A_GROUP }; /* rows that are folded one after the other before results are joined pairwise */
 
 static void reduction_prepare(reduction *r, const ag_tensor *t) {
     const ag_tensor *x = t->input[0];
@@ -331,8 +327,8 @@ static int64_t blocks_of(int64_t n, int64_t block) { return (n + block - 1) / bl
 /* ---- Way 1: the elements of one output lie together, or are gathered: fold strips of them. ---- */
 
 static void fold_block(const reduction *r, char *to, const char *x, int64_t block) {
-    _Alignas(64) char strip[STRIP * MOST_BYTES];
-    int64_t start = block * STRIP, n = r->count - start < STRIP ? r->count - start : STRIP;
+    _Alignas(64) char strip[AG__STRIP * MOST_BYTES];
+    int64_t start = block * AG__STRIP, n = ag__lesser(r->count - start, AG__STRIP);
     bool together = r->reduced.rank == 0 || (r->reduced.rank == 1 && r->reduced.stride[0] == 1);
     const char *from = x + start * (int64_t)r->bytes;
     if (!together) {
@@ -343,7 +339,7 @@ static void fold_block(const reduction *r, char *to, const char *x, int64_t bloc
 }
 
 static void fold_output(const reduction *r, int64_t output, char *partial) {
-    int64_t last, blocks = blocks_of(r->count, STRIP);
+    int64_t last, blocks = blocks_of(r->count, AG__STRIP);
     const char *x = r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
     char *y = r->y + output * (int64_t)r->bytes;
     if (blocks == 1) {
@@ -362,14 +358,14 @@ typedef struct long_fold {
 
 static void fold_blocks(void *f_, int i, int n) {
     const long_fold *f = f_;
-    const int64_t blocks = blocks_of(f->r->count, STRIP), end = ag__share_start(blocks, i + 1, n);
+    const int64_t blocks = blocks_of(f->r->count, AG__STRIP), end = ag__share_start(blocks, i + 1, n);
     for (int64_t b = ag__share_start(blocks, i, n); b < end; b++)
         fold_block(f->r, f->r->partial + b * (int64_t)f->r->bytes, f->x, b);
 }
 
 /* One output from many elements: the threads share its blocks. */
 static void fold_long(const reduction *r, int threads) {
-    int64_t blocks = blocks_of(r->count, STRIP), last;
+    int64_t blocks = blocks_of(r->count, AG__STRIP), last;
     for (int64_t output = 0; output < r->outputs; output++) {
         long_fold f = {r, r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes};
         ag__parallel(threads, fold_blocks, &f);
@@ -380,7 +376,7 @@ static void fold_long(const reduction *r, int threads) {
 
 static void fold_outputs(void *r_, int i, int n) {
     const reduction *r = r_;
-    const int64_t blocks = blocks_of(r->count, STRIP), end = ag__share_start(r->outputs, i + 1, n);
+    const int64_t blocks = blocks_of(r->count, AG__STRIP), end = ag__share_start(r->outputs, i + 1, n);
     char *partial = r->partial ? r->partial + i * blocks * (int64_t)r->bytes : NULL;
     for (int64_t output = ag__share_start(r->outputs, i, n); output < end; output++) fold_output(r, output, partial);
 }
@@ -395,20 +391,20 @@ typedef struct columns { /* outputs are rows of `across`, cut into strips */
 
 static columns columns_of(const reduction *r) {
     int last = r->kept.rank - 1;
-    bool packed = r->count <= ROWS && (r->kept.stride[last] != 1 || r->kept.extent[last] < AG__SHORT_RUN);
-    int64_t across = packed ? r->outputs : r->kept.extent[last], a_row = blocks_of(across, STRIP);
-    return (columns){packed, across, a_row, r->outputs / across * a_row, blocks_of(r->count, ROWS)};
+    bool packed = r->count <= AG__ROWS_A_GROUP && (r->kept.stride[last] != 1 || r->kept.extent[last] < AG__SHORT_RUN);
+    int64_t across = packed ? r->outputs : r->kept.extent[last], a_row = blocks_of(across, AG__STRIP);
+    return (columns){packed, across, a_row, r->outputs / across * a_row, blocks_of(r->count, AG__ROWS_A_GROUP)};
 }
 
 /* First output of a strip, and how many there are. */
 static int64_t strip_start(const columns *c, int64_t strip, int64_t *n) {
-    int64_t within = strip % c->strips_a_row * STRIP;
-    *n = c->across - within < STRIP ? c->across - within : STRIP;
+    int64_t within = strip % c->strips_a_row * AG__STRIP;
+    *n = ag__lesser(c->across - within, AG__STRIP);
     return strip / c->strips_a_row * c->across + within;
 }
 
 static void fold_packed(const reduction *r, const columns *c, int64_t strip) {
-    _Alignas(64) char line[STRIP * MOST_BYTES];
+    _Alignas(64) char line[AG__STRIP * MOST_BYTES];
     int64_t n, last, output = strip_start(c, strip, &n);
     char *y = r->y + output * (int64_t)r->bytes;
     pack(y, r->x, &r->kept, output, n, r->bytes);
@@ -424,7 +420,7 @@ static void fold_group(const reduction *r, const columns *c, int64_t strip, int6
         return;
     }
     int64_t n, last, output = strip_start(c, strip, &n), width = n * (int64_t)r->bytes;
-    int64_t first = group * ROWS, end = first + ROWS < r->count ? first + ROWS : r->count;
+    int64_t first = group * AG__ROWS_A_GROUP, end = ag__lesser(first + AG__ROWS_A_GROUP, r->count);
     const char *x = r->x + walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
     char *y = c->groups == 1 ? r->y + output * (int64_t)r->bytes
                              : r->partial + output * c->groups * (int64_t)r->bytes + group * width;
@@ -459,12 +455,13 @@ static void fold_columns(const reduction *r, int threads) {
         for (int64_t strip = 0; strip < f.c.strips; strip++) join_groups(r, &f.c, strip);
 }
 
-/* ---- Which way ---- */
+/* ---- The choice of a way ---- */
 
 static bool by_columns(const reduction *r) {
     const walk *k = &r->kept, *d = &r->reduced;
     if (d->rank == 0 || k->rank == 0) return false;
-    if (r->count < ROWS && r->outputs >= AG__MANY_OUTPUTS) return true; /* as few as a fold takes one after the other */
+    if (r->count < AG__ROWS_A_GROUP && r->outputs >= AG__MANY_OUTPUTS)
+        return true; /* as few as a fold takes one after the other */
     return d->stride[d->rank - 1] != 1 && k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= AG__FEWEST_COLUMNS;
 }
 
@@ -485,7 +482,7 @@ static void fill_identity(const reduction *r) {
 static size_t fold(reduction *r, ag_tape *tape) {
     int threads = ag__worthwhile(r->outputs * r->count, tape->threads);
     bool wide = by_columns(r), in_long = !wide && r->outputs < threads;
-    int64_t blocks = blocks_of(r->count, wide ? ROWS : STRIP);
+    int64_t blocks = blocks_of(r->count, wide ? AG__ROWS_A_GROUP : AG__STRIP);
     ag__buffer *partial = NULL;
     if (blocks > 1) {
         size_t bytes = ag__times(ag__times((size_t)blocks, (size_t)(wide ? r->outputs : threads)), r->bytes);

@@ -5,7 +5,7 @@
  *   - every cell in memory belongs to a tensor that is there, and reaches as far as the last strip goes;
  *   - every instruction reads and writes cells of the form that it takes them for, which hold that operand;
  *   - what is read from scratch memory was written before, and is not overwritten in between.
- * What does not hold is an error on the tape: such a program must not run. */
+ * A program for which this does not hold must not run: it is an error on the tape. */
 #include "autograd/eval/planning.h"
 
 #include <string.h>
@@ -132,7 +132,7 @@ static void check_map(verifying *v, const ag__instruction *q, const uint32_t *x)
     for (int k = 0; k < q->inputs; k++) check_operand(v, q->node, k, cell_at(v, x[k]), rows);
 }
 
-/* What machine code over elements takes as one for all of them must be that in each strip. */
+/* A value that machine code over elements takes as one for all of them must be that in each strip. */
 static void check_run(verifying *v, const ag__instruction *q, const uint32_t *x) {
     for (uint32_t k = 0; k < q->inputs + q->outputs; k++) {
         const ag__cell *s = cell_at(v, x[k]);
