@@ -184,6 +184,34 @@ def in_circles(tree):
             yield f"{path} is one of a circle: {' '.join(circle)}"
 
 
+def listed_files(tree):
+    """The files of each folder, in the order in which the page on design lists them."""
+    lines, folder, listed = tree["docs/design.md"].split("\n## The files\n", 1)[-1].split("\n## ", 1)[0].splitlines(), "", {}
+    for line in lines:
+        start = re.match(r"    (  )?(\w+)/ ", line)
+        if start:
+            folder = ("autograd/" if start.group(1) else "") + start.group(2)
+        file = re.match(r"    (?:  )?(?:\w+/)? +(\w+\.[ch])\s", line)
+        if file:
+            listed.setdefault(folder, []).append(f"{folder}/{file.group(1)}")
+    return listed
+
+
+def in_order(tree):
+    """The engine's files use those that the page on design lists above them."""
+    found, listed = uses(tree), listed_files(tree)
+    for folder in ("autograd/tape", "autograd/eval"):
+        place = {path: number for number, path in enumerate(listed.get(folder, []))}
+        for path in in_folders(tree, ["autograd"], ".c"):
+            if folder_of(tree, path) == folder and path not in place:
+                yield f"docs/design.md does not list {path}"
+        for path in place:
+            used = {found.definition[name] for name in found.symbols.get(path, ())} | set(found.includes.get(path, ()))
+            for other in sorted(used & set(place)):
+                if place[other] > place[path]:
+                    yield f"docs/design.md lists {path} above {other}, which it uses"
+
+
 def definitions(tree):
     found = uses(tree)
     for name, path in found.undefined.items():
@@ -291,10 +319,10 @@ def locale(tree):
 
 
 def lists(tree):
-    pattern = re.compile(r"uint32_t \*\)[\w>-]+\.data \+")
-    for path, text in in_folders(tree, ["autograd"], ".c").items():
-        for found in pattern.findall(without_comments(text)):
-            yield f"{path}: '{found}' adds to NULL where the list is empty: ag__numbers does not"
+    pattern = re.compile(r"[\w>.-]+(?:\.|->)at \+")
+    for path, text in in_folders(tree, ["autograd"], (".c", ".h")).items():
+        for found in pattern.findall(without_comments(re.sub(r"#define AG__FROM.*", "", text))):
+            yield f"{path}: '{found}' adds to NULL where the list is empty: AG__FROM does not"
 
 
 def listed_ops(tree):
@@ -377,7 +405,7 @@ def plain(tree):
                 yield f"{path}:{line}: '{turn.group(0).strip()}' can be said more plainly"
 
 
-RULES = [includes, order, in_circles, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings, plain]
+RULES = [includes, order, in_circles, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings, plain]
 
 
 def violations(tree):
@@ -425,6 +453,8 @@ BREAKS = [
     ("in_circles", appended("autograd/tape/size.h", '\n#include "autograd/tape/op.h"\n')),
     ("in_circles", appended("autograd/tape/format.c", "\nint ag__new(void) { return ag__processors(); }\n"), appended("autograd/tape/processors.c", "\nint f(void) { return ag__new(); }\n")),
     ("in_circles", appended("ops/windows.c", "\nvoid ag__new(void) { ag__unknown(NULL); }\n"), appended("ops/compare.c", "\nvoid f(void) { ag__new(); }\n")),
+    ("in_order", replaced("docs/design.md", "                split.c  ", "                pieces.c ")),
+    ("in_order", appended("autograd/eval/chunk.c", "\nvoid f(ag__planner *p) { ag__split(p); }\n")),
     ("definitions", appended("autograd/tape/tape.h", "\nint ag__nowhere(void);\n")),
     ("definitions", appended("autograd/tape/size.h", "\nag_tensor *ag__unknown(ag_tensor *g, ag_tensor *y);\n")),
     ("definitions", appended("autograd/eval/eval.h", "\nextern const ag_op ag__op_constant, ag__op_fold;\n")),
@@ -448,7 +478,7 @@ BREAKS = [
     ("calls", appended("autograd/eval/tape.c", '\nstatic void f(void) { fputs("x", stderr); }\n')),
     ("locale", appended("autograd/report/report.c", '\nstatic void f(char *s) { snprintf(s, 9, "%g", 1.5); }\n')),
     ("locale", appended("io/csv.c", "\nstatic double f(const char *s) { return strtod(s, NULL); }\n")),
-    ("lists", appended("autograd/eval/plan.c", "\nstatic uint32_t *f(ag__plan *p) { return (uint32_t *)p->holds.data + 2; }\n")),
+    ("lists", appended("autograd/eval/plan.c", "\nstatic uint32_t *f(ag__plan *p) { return p->holds.at + 2; }\n")),
     ("op_list", replaced("ops/list.h", "X(UNARY, exp)", "")),
     ("op_list", appended("ops/unary.c", '\nconst ag_op ag__op_new = {.name = "new"};\n')),
     ("op_list", appended("ops/unary.c", '\nAG_UNARY(new, "new({0})", g, AG_FORMULA(new));\n')),

@@ -32,7 +32,7 @@ static uint32_t drop_unread(ag__lowering *l, ag__instruction *q, uint32_t count)
 
 /* ---- Results over what is read for the last time ---- */
 
-/* Whether a result may be written over index x, as far as the plan is concerned: y is its next value, or nobody else reads it. */
+/* Whether a result may be written over index x, as far as the plan is concerned: y is its next value, or no later step reads it. */
 static bool may_go_over(const ag__lowering *l, uint32_t x, uint32_t y) {
     const ag__value *v = &l->p->value[x];
     if (x >= l->c->nodes) return ag__next_value(l->c->table[x]) == l->c->table[y];
@@ -97,7 +97,7 @@ static uint32_t units_of(const ag__lowering *l, const ag__cell *s) {
     return ag__units(s->rows ? l->r->tile : ag__strip_elements(l->r), s->bytes);
 }
 
-/* Give cell y memory that nobody reads any more, or further memory. */
+/* Give cell y memory that no instruction reads any more, or further memory. */
 static void take(ag__lowering *l, uint32_t y) {
     ag__cell *cell = ag__cell_at(l, y);
     if (cell->where != AG__AT_TEMP || cell->lanes) return;

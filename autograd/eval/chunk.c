@@ -46,7 +46,7 @@ static bool put_new_layout(numbering *n, const ag__layout *l, uint32_t **at) {
     return true;
 }
 
-/* False for want of memory. */
+/* False if out of memory. */
 static inline bool put_layout(numbering *n, const ag__layout *l, uint32_t **at) {
     const ag__known_layout *known = n->s->layouts.at;
     if (l->number >= n->s->layouts.count || known[l->number].layout != l) return put_new_layout(n, l, at);
@@ -121,11 +121,11 @@ static inline bool put_tensor(numbering *n, const ag_tensor *t, bool outside, bo
     return put_layout(n, t->layout, at);
 }
 
-/* Where the words of t go, and as many as its inputs' indices; NULL for want of memory. */
+/* Where the words of t go, and as many as its inputs' indices; NULL if out of memory. */
 static inline uint32_t *room_for(numbering *n, const ag_tensor *t, uint32_t inputs) {
     ag__numbers *words = &n->s->words;
     uint32_t most = MOST_FIXED + inputs + (t->attribute_bytes + 3u) / 4;
-    return AG__ROOM(&n->maker, words, most) ? words->at + words->count : NULL;
+    return AG__ROOM(&n->maker, words, most) ? &words->at[words->count] : NULL;
 }
 
 static inline void end_words(const numbering *n, const uint32_t *at) {
@@ -157,7 +157,7 @@ static bool write_wanted(numbering *n) {
     const ag__chunk *c = n->c;
     ag__numbers *words = &n->s->words;
     if (!AG__ROOM(&n->maker, words, c->nodes / EACH + 1)) return false;
-    uint32_t *at = words->at + words->count, bits = 0;
+    uint32_t *at = &words->at[words->count], bits = 0;
     for (uint32_t i = 0; i < c->nodes; i++) {
         bits = bits << 2 | (uint32_t)c->node[i].must << 1 | c->node[i].kept;
         if (i % EACH == EACH - 1) *at++ = bits;
@@ -184,8 +184,8 @@ void ag__structure_free(ag_tape *tape, ag__structure *s) {
 
 /* ---- Numbering ---- */
 
-/* Whether the value is still wanted when all nodes of the chunk have run, but for a gradient: `first` of its readers there
- * had never run. */
+/* Whether the value is still wanted when all nodes of the chunk have run, for other reasons than a gradient to come: `first` of
+ * its readers there had never run. */
 static bool wanted_after(const ag_tensor *t, uint32_t live, uint32_t uses, uint32_t first, uint32_t last) {
     if (t->id >= last) return live > uses;
     return live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED) || ag__is_whole_fold(t);

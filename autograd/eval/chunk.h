@@ -54,7 +54,7 @@ typedef struct ag__chunk {
 /* The next marked nodes from `low` on, at most AG__CHUNK; returns the id after the last one. */
 uint32_t ag__chunk_measure(const ag__evaluation *e, uint32_t low, uint32_t high, ag__amount *amount);
 
-/* Number the marked nodes from `low` on, as many as there are, and what they read; write their structure down. False for want
+/* Number the marked nodes from `low` on, as many as there are, and what they read; write their structure down. False if out
  * of memory; nothing is raised. To be dropped in any case. */
 bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amount, ag__structure *s, ag__chunk *c);
 void ag__chunk_drop(ag__chunk *c);

@@ -10,7 +10,7 @@ static bool is_constant(const ag__planner *p, uint32_t i, double value) {
     return t->op->flags & AG_OP_CONSTANT && memcmp(ag__attributes(t), &value, sizeof value) == 0;
 }
 
-/* The input of which node i is no more than a copy; AG__NONE if it is none. */
+/* The input of which node i is no more than a copy; AG__NONE if it computes something. */
 static uint32_t copied_by(const ag__planner *p, uint32_t i) {
     const ag_tensor *t = ag__tensor_at(p, i);
     const uint32_t *in = ag__inputs_of(p, i);

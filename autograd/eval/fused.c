@@ -1,6 +1,6 @@
 /* fused -- the evaluator that runs plans: step by step, chunk by chunk
  *
- * Results are those of the reference evaluator but for sums over everything in a large region of rows and for large sums with
+ * Results are those of the reference evaluator, except sums over everything in a large region of rows and large sums with
  * products. A chunk for which there is no plan is given to that evaluator. */
 #include "autograd/eval/plans.h"
 #include "autograd/eval/region.h"
@@ -8,7 +8,7 @@
 /* ---- Steps ---- */
 
 static const ag__member *members_of(const ag__execution *e, const ag__plan_step *step) {
-    return e->plan->members.at + step->member;
+    return AG__FROM(&e->plan->members, step->member);
 }
 
 /* Step number k of those that run. */
@@ -69,7 +69,7 @@ static void release(const ag__evaluation *e, ag_tensor *t) {
 /* Once a node is done with, its inputs may be released. */
 static void leave(const ag__execution *e, const ag__plan_step *step) {
     const ag__member *member = members_of(e, step);
-    const uint32_t *hold = e->plan->holds.at + step->hold;
+    const uint32_t *hold = AG__FROM(&e->plan->holds, step->hold);
     for (uint32_t i = 0; i < step->members; i++) ag__leave_inputs(e->c->evaluation, e->c->table[member[i].index]);
     for (uint32_t i = 0; i < step->holds; i++) release(e->c->evaluation, e->c->table[hold[i]]);
 }

@@ -1,7 +1,7 @@
 /* interpret -- programs of regions, strip by strip
  *
  * How the work is divided depends on shapes only, and pieces are joined in a fixed order, so results are the same bits for any
- * number of threads, and those of the reference evaluator but for sums over everything in a large region of rows. */
+ * number of threads, and those of the reference evaluator, except sums over everything in a large region of rows. */
 #include "autograd/eval/interpret.h"
 
 #include <string.h>
@@ -134,7 +134,7 @@ static void run_fetch(const ag_tensor *t, const ag__instruction *q, const strip 
 
 static void run_map(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address) {
     const ag_tensor *t = r->table[q->node];
-    const uint32_t *in = r->plan->operands.at + q->x, first = r->region->cell;
+    const uint32_t *in = AG__FROM(&r->plan->operands, q->x), first = r->region->cell;
     const void *x[AG__MOST_INPUTS];
     for (int i = 0; i < q->inputs; i++) x[i] = address[in[i] - first];
     t->op->block[q->dtype](n, address[q->y - first], x, ag__attributes(t));
@@ -177,7 +177,7 @@ static void aim(const ag__running *r, const strip *at, char *scratch, char **add
 }
 
 static void run_aimed(const ag__running *r, const strip *at, char **address) {
-    const ag__instruction *q = r->plan->instructions.at + r->region->begin;
+    const ag__instruction *q = AG__FROM(&r->plan->instructions, r->region->begin);
     for (uint32_t k = 0; k < r->region->count; k++) run_instruction(r, q + k, at, address);
 }
 
@@ -250,7 +250,7 @@ static void run_unit(const ag__running *r, int64_t unit, char *scratch, char **a
 /* Before the first strip: as if for the largest one. */
 static void prepare(const ag__running *r, char *scratch, char **address) {
     const ag__region *g = r->region;
-    const ag__instruction *q = r->plan->instructions.at + g->once;
+    const ag__instruction *q = AG__FROM(&r->plan->instructions, g->once);
     int64_t n = ag__strip_elements(g);
     strip at = {.rows = g->tile, .columns = g->form == AG__ROWS ? g->columns : n, .n = n};
     if (g->prepares) aim(r, &at, scratch, address);

@@ -1,7 +1,7 @@
 /* lists -- lists that grow, and arrays for as long as something is worked out
  *
  * AG__LIST(type) declares a list of elements of `type`: list.at[i] for i < list.count. It knows the size of an element, so that
- * what is done to any list is a function. Growing can fail, for want of memory or because the size cannot be represented. Who
+ * what is done to any list is a function. Growing can fail, because memory is out or the size cannot be represented. Who
  * builds lists notes that once, in an ag__maker: from then on nothing is appended, and what was built is not used. */
 #ifndef AG_LISTS_H
 #define AG_LISTS_H
@@ -31,7 +31,7 @@ typedef struct ag__maker {
     bool failed;
 } ag__maker;
 
-/* Room for so many elements of this size more; false for want of memory. */
+/* Room for so many elements of this size more; false if out of memory. */
 bool ag__list_grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more);
 size_t ag__list_trim(ag_tape *tape, ag__list *list); /* room for what it has and no more; returns how many bytes */
 void ag__list_free(ag_tape *tape, ag__list *list);
@@ -49,13 +49,16 @@ static inline bool ag__list_room(ag__maker *m, ag__list *list, size_t size, uint
 /* Append an element, unless maker m has failed. */
 #define AG__APPEND(m, list, ...) ((void)(AG__ROOM(m, list, 1) ? ((list)->at[(list)->count++] = (__VA_ARGS__), 0) : 0))
 
+/* Where element i of a list is, or would be if it had one more; NULL for a list that has none: to that nothing may be added. */
+#define AG__FROM(list, i) ((list)->at ? (list)->at + (i) : NULL)
+
 /* Arrays from the pool of buffers, which are given back together. */
 typedef struct ag__scratch {
     ag_tape *tape;
     ag__buffer *newest;
 } ag__scratch;
 
-void *ag__scratch_array(ag__scratch *s, size_t count, size_t size); /* NULL for want of memory */
+void *ag__scratch_array(ag__scratch *s, size_t count, size_t size); /* NULL if out of memory */
 void ag__scratch_drop(ag__scratch *s);
 
 #endif

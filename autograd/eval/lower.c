@@ -226,7 +226,7 @@ static void sort_body(ag__lowering *l) {
     if (sorted || !AG__ROOM(&l->p->maker, &l->body, n)) return;
     qsort(l->sorted.at, n, sizeof *l->sorted.at, by_phase);
     for (uint32_t k = 0; k < n; k++) l->body.at[n + k] = l->body.at[l->sorted.at[k].number];
-    memmove(l->body.at, l->body.at + n, n * sizeof *l->body.at);
+    memmove(l->body.at, &l->body.at[n], n * sizeof *l->body.at);
 }
 
 /* ---- All of it ---- */

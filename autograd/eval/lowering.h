@@ -51,10 +51,10 @@ typedef struct ag__lowering {
     uint32_t free_cell[AG__SCRATCH_KINDS]; /* whose memory was freed last; AG__NONE */
 } ag__lowering;
 
-static inline ag__cell *ag__cell_at(const ag__lowering *l, uint32_t cell) { return l->plan->cells.at + cell; }
-static inline ag__note *ag__note_of(const ag__lowering *l, uint32_t cell) { return l->notes.at + (cell - l->r->cell); }
+static inline ag__cell *ag__cell_at(const ag__lowering *l, uint32_t cell) { return &l->plan->cells.at[cell]; }
+static inline ag__note *ag__note_of(const ag__lowering *l, uint32_t cell) { return &l->notes.at[cell - l->r->cell]; }
 static inline const uint32_t *ag__operands_of(const ag__lowering *l, const ag__instruction *q) {
-    return l->plan->operands.at + q->x;
+    return AG__FROM(&l->plan->operands, q->x);
 }
 
 /* The cell that the program has for this index; AG__NONE if there is none. */
@@ -67,7 +67,7 @@ static inline uint32_t ag__cell_of(const ag__lowering *l, uint32_t i) {
 /* Whether y is a cell. */
 static inline bool ag__has_cell(const ag__instruction *q) { return q->does < AG__START_DOWN; }
 
-/* A further cell, of tensor t with index `of`. 0 for want of memory. */
+/* A further cell, of tensor t with index `of`. 0 if out of memory. */
 static inline uint32_t ag__cell_new(ag__lowering *l, uint32_t of, const ag_tensor *t, ag__where where, bool rows) {
     uint32_t cell = l->plan->cells.count;
     AG__APPEND(
@@ -81,7 +81,7 @@ static inline uint32_t ag__cell_new(ag__lowering *l, uint32_t of, const ag_tenso
 /* runs.c: operations that stand next to each other become one loop of machine code, and so do folds after them. */
 void ag__make_runs(ag__lowering *l);
 
-/* allot.c: what nobody reads is dropped; results go over what is read for the last time; the rest gets scratch memory. */
+/* allot.c: unread values are dropped; results go over what is read for the last time; the rest gets scratch memory. */
 void ag__allot(ag__lowering *l);
 
 #endif

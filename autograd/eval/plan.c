@@ -69,7 +69,7 @@ static void list_reads(ag__planner *p, uint32_t s) {
 static void count_reads(ag__planner *p, uint32_t s) {
     const ag__region *r = ag__region_of(p, s);
     const ag__plan_step *step = ag__step_at(p, s);
-    ag__output *output = p->plan->outputs.at + r->output;
+    ag__output *output = AG__FROM(&p->plan->outputs, r->output);
     for (uint32_t o = 0; o < r->outputs; o++)
         if (output[o].over != AG__NONE) p->value[output[o].over].reads = 0;
     for (uint32_t i = p->drafts.at[s].first; i != AG__NONE; i = p->value[i].next)

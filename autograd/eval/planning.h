@@ -35,7 +35,7 @@ typedef struct ag__value {
     uint32_t reads;   /* in the step whose reads were counted last, if it may be written over there */
     uint8_t role;
     bool stored : 1;
-    bool shown : 1;    /* it shows another's buffer, and somebody asks for it */
+    bool shown : 1;    /* it shows another's buffer, and is asked for */
     bool taken : 1;    /* written over by a sum */
     bool repeated : 1; /* it stands for others */
 } ag__value;
@@ -74,9 +74,9 @@ typedef struct ag__planner {
 
 static inline const ag_tensor *ag__tensor_at(const ag__planner *p, uint32_t i) { return p->c->table[i]; }
 static inline bool ag__is_outside(const ag__planner *p, uint32_t i) { return i >= p->c->nodes; }
-static inline ag__plan_step *ag__step_at(const ag__planner *p, uint32_t s) { return p->plan->steps.at + s; }
+static inline ag__plan_step *ag__step_at(const ag__planner *p, uint32_t s) { return &p->plan->steps.at[s]; }
 static inline ag__region *ag__region_of(const ag__planner *p, uint32_t s) {
-    return p->plan->regions.at + ag__step_at(p, s)->what;
+    return &p->plan->regions.at[ag__step_at(p, s)->what];
 }
 
 /* The inputs of node i: p->c->operand[k] for ag__first_input ≤ k < ag__last_input. */
@@ -98,7 +98,7 @@ static inline bool ag__shows_root(const ag__planner *p, uint32_t i) {
 
 /* ---- steps.c ---- */
 
-/* A further step, and one that is a further region; 0 for want of memory. */
+/* A further step, and one that is a further region; 0 if out of memory. */
 uint32_t ag__step_new(ag__planner *p, ag__step_kind kind, uint32_t what);
 uint32_t ag__step_region(ag__planner *p, ag__region region);
 void ag__step_join(ag__planner *p, uint32_t s, uint32_t i); /* node i becomes a member of step s, the last one */
@@ -119,12 +119,12 @@ void ag__settle(ag__planner *p); /* each region's nodes are then in `computed`, 
 void ag__lower(ag__planner *p, uint32_t s);
 void ag__lowering_free(ag__planner *p);
 
-/* Whether that program is sound; if not, an error is raised. False for want of memory, too. */
+/* Whether that program is sound; if not, an error is raised. False if out of memory, too. */
 #ifndef NDEBUG
 bool ag__verify(const ag__planner *p, uint32_t s);
 #endif
 
-/* plan.c: all of it. False for want of memory; nothing is raised. */
+/* plan.c: all of it. False if out of memory; nothing is raised. */
 bool ag__plan_make(ag__plan *plan, const ag__chunk *c, bool whole);
 
 #endif

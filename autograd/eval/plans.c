@@ -34,7 +34,7 @@ struct ag__plans {
     size_t bytes;            /* of the plans in the buckets */
     uint64_t clock;          /* chunks so far */
     ag__structure present;   /* of the chunk that was taken last */
-    uint64_t seen[AG__SEEN]; /* a hash, but for its last byte: how often it came */
+    uint64_t seen[AG__SEEN]; /* a hash, and in place of its last byte how often it came */
 };
 
 static struct ag__plans *plans_of(ag_tape *tape) {
@@ -159,7 +159,7 @@ static cached *made_whole(const ag__chunk *c, cached **at) {
     return p;
 }
 
-/* NULL: not yet, or for want of memory. */
+/* NULL: not yet, or out of memory. */
 static cached *made_first(const ag__chunk *c, uint64_t hash) {
     ag_tape *tape = c->tape;
     struct ag__plans *all = tape->plans;
@@ -211,7 +211,7 @@ static uint32_t number_regions(const ag__chunk *c, const ag__plan *plan, uint32_
     for (uint32_t s = 0; s < plan->steps.count; s++) {
         const ag__plan_step *step = &plan->steps.at[s];
         if (step->kind != AG__STEP_REGION && step->kind != AG__STEP_ADD) continue;
-        const ag__member *member = plan->members.at + step->member;
+        const ag__member *member = AG__FROM(&plan->members, step->member);
         number++;
         for (uint32_t i = 0; i < step->members; i++) region[c->table[member[i].index]->id] = number;
     }

@@ -9,7 +9,7 @@
 
 /* ---- Outputs ---- */
 
-/* The buffer of an input that nobody reads after this step, for its result y; NULL if there is none. In the sweep before a
+/* The buffer of an input that is not read after this step, for its result y; NULL if there is none. In the sweep before a
  * rewind, all buffers are chosen before it is known who shows them: only the value of a variable is taken over. */
 static ag__buffer *taken_over(const ag__execution *e, const ag__output *o, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
@@ -33,11 +33,11 @@ static void drop_outputs(const ag__execution *e, const ag__output *o, uint32_t c
 }
 
 void ag__region_drop_outputs(const ag__execution *e, const ag__region *g) {
-    drop_outputs(e, e->plan->outputs.at + g->output, g->outputs);
+    drop_outputs(e, AG__FROM(&e->plan->outputs, g->output), g->outputs);
 }
 
 bool ag__region_make_outputs(const ag__execution *e, const ag__region *g) {
-    const ag__output *o = e->plan->outputs.at + g->output;
+    const ag__output *o = AG__FROM(&e->plan->outputs, g->output);
     for (uint32_t i = 0; i < g->outputs; i++) {
         ag_tensor *t = e->c->table[o[i].index];
         size_t bytes = ag__times((size_t)t->layout->size, ag__bytes(t));
@@ -67,7 +67,7 @@ static size_t share_bytes(const ag__region *g) {
 
 /* The instructions that are finished after the last strip, in the order of their numbers. */
 static const ag__instruction *next_fold(const ag__plan *plan, const ag__region *g, uint32_t *k) {
-    const ag__instruction *q = plan->instructions.at + g->begin;
+    const ag__instruction *q = AG__FROM(&plan->instructions, g->begin);
     while (*k < g->count && q[*k].does < AG__FOLD_ALL) ++*k;
     return *k < g->count ? &q[(*k)++] : NULL;
 }
@@ -125,18 +125,18 @@ static void bind_cells(const ag__running *r) {
 }
 
 static void bind_attributes(const ag__running *r) {
-    const uint32_t *index = r->plan->attributes.at + r->region->attribute;
+    const uint32_t *index = AG__FROM(&r->plan->attributes, r->region->attribute);
     for (uint32_t i = 0; i < r->region->attributes; i++) r->attributes[i] = ag__attributes(r->table[index[i]]);
 }
 
-/* False, with an error, for want of memory. */
+/* False, with an error, if out of memory. */
 static bool bind(bound *b, const ag__execution *e, const ag__region *g) {
     size_t bytes = ag__region_bytes(e, g);
     const ag__plan *plan = e->plan;
     b->memory = ag__buffer_new(e->c->tape, bytes);
     if (!b->memory) return ag__no_memory(e->c->table[plan->computed.at[g->compute]], bytes);
     char *start = (char *)(((uintptr_t)b->memory->data + AG__UNIT - 1) & ~(uintptr_t)(AG__UNIT - 1));
-    b->r = (ag__running){.plan = plan, .region = g, .cell = plan->cells.at + g->cell, .table = e->c->table};
+    b->r = (ag__running){.plan = plan, .region = g, .cell = AG__FROM(&plan->cells, g->cell), .table = e->c->table};
     b->r.base = (char **)(void *)start;
     b->r.partial = b->r.base + g->cells;
     b->r.step = (uintptr_t *)(void *)(b->r.partial + g->folds);

@@ -12,14 +12,14 @@ typedef struct ag__execution {
     size_t least; /* bytes that the run of any region takes for itself, which were provided before; 0: nothing was */
 } ag__execution;
 
-/* Give the outputs of a region their buffers. False, with an error and none of them, for want of memory. */
+/* Give the outputs of a region their buffers. False, with an error and none of them, if out of memory. */
 bool ag__region_make_outputs(const ag__execution *e, const ag__region *g);
 void ag__region_drop_outputs(const ag__execution *e, const ag__region *g);
 
 /* Bytes that the run takes besides. */
 size_t ag__region_bytes(const ag__execution *e, const ag__region *g);
 
-/* False, with an error and without outputs, for want of memory. */
+/* False, with an error and without outputs, if out of memory. */
 bool ag__region_run(const ag__execution *e, const ag__region *g);
 
 #endif

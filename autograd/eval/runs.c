@@ -190,7 +190,7 @@ static void list_outputs(ag__lowering *l, ag__instruction *run) {
 static void replace_instructions(ag__lowering *l, uint32_t from, uint32_t to, const ag__instruction *q,
                                  uint32_t count) {
     if (!AG__ROOM(&l->p->maker, &l->body, count)) return;
-    memmove(l->body.at + from + count, l->body.at + to, (l->body.count - to) * sizeof *l->body.at);
+    memmove(&l->body.at[from + count], &l->body.at[to], (l->body.count - to) * sizeof *l->body.at);
     for (uint32_t i = 0; i < count; i++) l->body.at[from + i] = q[i];
     l->body.count += count - (to - from);
 }

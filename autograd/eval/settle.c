@@ -102,7 +102,7 @@ static void settle_region(ag__planner *p, uint32_t s) {
     }
     for (uint32_t k = 0; k < p->clones.count; k++) AG__APPEND(&p->maker, computed, p->clones.at[k]);
     r->computes = computed->count - r->compute;
-    if (r->computes) qsort(computed->at + r->compute, r->computes, sizeof *computed->at, ascending);
+    if (r->computes) qsort(&computed->at[r->compute], r->computes, sizeof *computed->at, ascending);
 }
 
 /* ---- All steps ---- */
@@ -118,7 +118,8 @@ static void settle_node(ag__planner *p, uint32_t i) {
 static void settle_step(ag__planner *p, uint32_t s) {
     ag__plan_step *step = ag__step_at(p, s);
     step->hold = p->plan->holds.count;
-    if (step->kind == AG__STEP_NODE && !p->value[step->what].stored) step->kind = AG__STEP_NOTHING; /* nobody asks */
+    if (step->kind == AG__STEP_NODE && !p->value[step->what].stored)
+        step->kind = AG__STEP_NOTHING; /* it is not asked for */
     else if (step->kind == AG__STEP_REGION) settle_region(p, s);
     else if (step->members) settle_node(p, step->what);
     if (step->kind == AG__STEP_ADD) request(p, step->onto);

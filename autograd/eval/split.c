@@ -23,7 +23,7 @@ static bool is_member(const ag__planner *p, uint32_t s, uint32_t i) {
     return !ag__is_outside(p, i) && p->value[i].step == s;
 }
 
-/* Member i belongs together with what it is computed from, and with whoever reads the same elements. */
+/* Member i belongs together with the members that it is computed from, and with those that read the same elements. */
 static void tie(const ag__planner *p, uint32_t s, uint32_t i) {
     int64_t size = ag__region_of(p, s)->size;
     if (is_member(p, s, p->value[i].root)) unite(p, i, p->value[i].root);
@@ -40,7 +40,7 @@ static void forget_readers(const ag__planner *p, uint32_t i) {
     for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) p->part[ag__root_at(p, k)].reader = 0;
 }
 
-/* A step with a region like that of s, at the same time; 0 for want of memory. */
+/* A step with a region like that of s, at the same time; 0 if out of memory. */
 static uint32_t step_beside(ag__planner *p, uint32_t s) {
     uint32_t fresh = ag__step_region(p, *ag__region_of(p, s));
     if (fresh) p->drafts.at[fresh].time = p->drafts.at[s].time;

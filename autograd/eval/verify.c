@@ -28,7 +28,7 @@ static void expect(verifying *v, bool good, const char *why) {
     if (!good && !v->why) v->why = why;
 }
 
-static const ag__cell *cell_at(const verifying *v, uint32_t s) { return v->plan->cells.at + s; }
+static const ag__cell *cell_at(const verifying *v, uint32_t s) { return &v->plan->cells.at[s]; }
 
 static form_of_cell form_of(const ag__cell *s) {
     if (s->where == AG__AT_FOLD) return IS_FOLDS;
@@ -158,7 +158,7 @@ static void check_fold(verifying *v, const ag__instruction *q, const uint32_t *x
 }
 
 static void check_instruction(verifying *v, const ag__instruction *q) {
-    const uint32_t *x = v->plan->operands.at + q->x;
+    const uint32_t *x = AG__FROM(&v->plan->operands, q->x);
     uint32_t inputs = q->does == AG__FOLDED_DOWN ? 0 : q->inputs;
     for (uint32_t k = 0; k < inputs; k++) check_read(v, x[k]);
     switch (q->does) {

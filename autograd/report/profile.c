@@ -49,13 +49,13 @@ static const ag_tensor *tensor_at(const doing *d, const uint32_t *index, uint32_
 /* Number k of the operations that the step computes; NULL beyond. */
 static const ag_tensor *computed(const doing *d, uint32_t k) {
     if (d->node) return k == 0 ? d->node : k == 1 ? d->sum : NULL;
-    return tensor_at(d, d->plan->computed.at + d->region->compute, d->region->computes, k);
+    return tensor_at(d, AG__FROM(&d->plan->computed, d->region->compute), d->region->computes, k);
 }
 
 /* Number k of the tensors that it reads from memory; the same one may come again. */
 static const ag_tensor *read_in(const doing *d, uint32_t k) {
     if (d->node) return k < d->node->arity ? d->node->input[k] : k == d->node->arity ? d->onto : NULL;
-    return tensor_at(d, d->plan->read.at + d->region->read, d->region->reads, k);
+    return tensor_at(d, AG__FROM(&d->plan->read, d->region->read), d->region->reads, k);
 }
 
 static const ag_tensor *written(const doing *d, uint32_t k) {

@@ -36,7 +36,7 @@ enum {
     AG__LEAST_VECTOR = AG__LIMIT(1 << 18, 60),           /* the same where y is a vector */
     AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),            /* columns of each thread's share in a scatter */
 
-    /* What joins a region, and what its program is like. */
+    /* Regions, and their programs. */
     AG__MOST_ROW = AG__LIMIT(4096, 64),         /* columns up to which a whole row is worked on at a time */
     AG__LONG_ROW = AG__LIMIT(256, 5),           /* columns from which a strip is one row */
     AG__MOST_MEMBERS = AG__LIMIT(1000, 10),     /* nodes of one region, about */
@@ -55,7 +55,7 @@ enum {
     AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which it is made before a plan has been used twice */
     AG__MOST_IN_RUN = AG__LIMIT(1024, 5),   /* operations in one piece */
 
-    /* What is planned together, and when. Elements a node on average: */
+    /* Planning. Elements a node on average: */
     AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48),     /* nodes of an evaluation that are planned together */
     AG__SCALARS = AG__LIMIT(8, 1),                           /* below which not even chunks are looked at one by one, */
     AG__FEW = AG__LIMIT(1024, 4),                            /* below which planning never pays, */
