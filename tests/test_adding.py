@@ -59,10 +59,15 @@ def contains(what, output, pattern):
         sys.exit(f"{what} has no {pattern!r}:\n{output[-3000:]}")
 
 
+def not_source(folder, names):
+    """What a copy of the tree can do without: build folders, wherever they are, and what tools leave."""
+    return [name for name in names if name in (".git", "build", "__pycache__") or pathlib.Path(folder, name, "meson-private").exists()]
+
+
 class Scratch:
     def __init__(self, folder, compiler):
         self.tree, self.build = folder / "tree", folder / "build"
-        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns("build", "build-*", ".git", "__pycache__"))
+        shutil.copytree(ROOT, self.tree, ignore=not_source)
         self.meson = shlex.split(os.environ.get("MESONINTROSPECT", "meson introspect"))[:-1]
         self.compiler = compiler
 

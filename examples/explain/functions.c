@@ -1,6 +1,6 @@
 /* functions -- what can be called by name: the library's operations and losses, a line each
  *
- * Operations that are called with one or two tensors and nothing else are taken from the list of operations.
+ * Operations of one or two tensors, and of a tensor and a number, are taken from the list of operations.
  *
  * Invariant: parameters of the text and slots of the call correspond by number. */
 #include "examples/explain/explain.h"
@@ -136,10 +136,22 @@ static const function functions[] = {
     {"zeros", "shape%", NULL, NULL, do_zeros},
 };
 
+/* Those of a tensor and a number. */
+#define DO_NUMBER(name)                                                                                                \
+    static ag_tensor *do_##name(const call *c) { return ag_##name(tensor(c, 0), real(c, 1, 0)); }
+#define DO_NUMBER_FIRST(name)                                                                                          \
+    static ag_tensor *do_##name(const call *c) { return ag_##name(real(c, 0, 0), tensor(c, 1)); }
+#define DO_UNARY(name)
+#define DO_BINARY(name)
+#define DO_INNER(name)
+#define DO_OTHER(name)
+#define DO(kind, name) DO_##kind(name)
+AG_OPS(DO)
+
 #define LINE_UNARY(name) {#name, "x", ag_##name, NULL, NULL},
 #define LINE_BINARY(name) {#name, "a b", NULL, ag_##name, NULL},
-#define LINE_NUMBER(name) /* an operator serves: x*2, 1 - x */
-#define LINE_NUMBER_FIRST(name)
+#define LINE_NUMBER(name) {#name, "x s#", NULL, NULL, do_##name},
+#define LINE_NUMBER_FIRST(name) {#name, "s# x", NULL, NULL, do_##name},
 #define LINE_INNER(name)
 #define LINE_OTHER(name)
 #define LINE(kind, name) LINE_##kind(name)
