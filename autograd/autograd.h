@@ -2,10 +2,10 @@
  *
  * This header is the guided tour; read it from top to bottom. It includes the operations, a header per family.
  *
- *      1  Types              2  The tape           3  Tensors: making, reading, changing
- *      4  Gradients          5  Operations         6  Checking
- *      7  Seeing the graph   8  Explaining         9  Jacobians and products with them
- *     10  Profiling         11  Your own operations   12  Where an error points
+ *      1  Types              2  The tape              3  Tensors: making, reading, changing
+ *      4  Gradients          5  Operations            6  Checking
+ *      7  Seeing the graph   8  Explaining            9  Jacobians and products with them
+ *     10  Profiling         11  Your own operations  12  Where an error points
  *
  * A whole program, which fits a line through four points:
  *
@@ -14,7 +14,8 @@
  *     int main(void) {
  *         double xs[] = {1, 2, 3, 4}, ys[] = {3, 5, 7, 9}, zero = 0;
  *         ag_tape *tape = ag_tape_new();
- *         ag_tensor *p[] = {ag_parameter(tape, AG_F64, AG_SCALAR, &zero), ag_parameter(tape, AG_F64, AG_SCALAR, &zero)};
+ *         ag_tensor *p[] = {ag_parameter(tape, AG_F64, AG_SCALAR, &zero),
+ *                           ag_parameter(tape, AG_F64, AG_SCALAR, &zero)};
  *         ag_tensor *x = ag_from(tape, AG_F64, AG_SHAPE(4), xs), *y = ag_from(tape, AG_F64, AG_SHAPE(4), ys), *dp[2];
  *         for (ag_mark mark = ag_tape_mark(tape); ag_tape_status(tape) == AG_OK;) {
  *             ag_tensor *loss = ag_mean(ag_square(ag_sub(ag_add(ag_mul(p[0], x), p[1]), y)));
@@ -27,19 +28,19 @@
  *         ag_tape_free(tape);
  *     }
  *
- * It prints `y = 2 x + 1`. Operations are recorded when called and computed when their values are read (ag_item).
+ * It prints `y = 2 x + 1`. Operations are recorded when they are called, and computed when a value is read (ag_item).
  *
  * In the comments below: a, b, x are inputs, y is the output, a bar marks a cotangent (x̄ is dL/dx), m, n, k are
- * extents, … stands for any leading axes, and "element" counts in row-major order. "real" means f32 or f64. The inputs
- * of one operation have one dtype, unless stated otherwise; nothing is converted silently. Every operation broadcasts
- * its inputs as NumPy does where its line says "broadcast".
+ * extents, … stands for any leading axes, and "element" counts in row-major order. "real" means f32 or f64. Two
+ * inputs of one operation have one dtype, unless its comment says otherwise; nothing is converted silently. An
+ * operation broadcasts its inputs as NumPy does where its line says "broadcast".
  *
  * Errors stick to the tape (section 2): an operation that fails returns an inert nil tensor, never NULL, and
- * everything after it on that tape does too, so one check at the end of a chain is enough. A function that returns
- * an ag_status returns the tape's. Besides the errors that it lists, each may give AG_ERR_NULL (a NULL argument),
- * AG_ERR_TAPE (tensors of two tapes, or a rewound tensor: see ag_tensor), AG_ERR_NIL (the result of an earlier
- * failure that has been cleared) and AG_ERR_MEMORY. Most functions are also macros of their own names that note the
- * caller's file and line: section 12. */
+ * everything after it on that tape does too, so one check at the end of a chain is enough. A function that returns an
+ * ag_status returns the tape's. Besides the errors that its comment lists, each function may give AG_ERR_NULL (a NULL
+ * argument), AG_ERR_TAPE (tensors of two tapes, or a tensor that a rewind has released: see ag_tensor), AG_ERR_NIL (the
+ * result of an earlier failure that has been cleared) and AG_ERR_MEMORY. Most functions are also macros of their own
+ * names that note the caller's location: section 12. */
 #ifndef AUTOGRAD_H
 #define AUTOGRAD_H
 
@@ -49,8 +50,8 @@
 
 /* ================================================== 2. The tape =================================================== */
 
-/* ag_tape_new -- a new, empty tape; NULL if out of memory
- * Errors: none; every function accepts this NULL, and fails if it needs a tape: see ag_tape_error(NULL) */
+/* ag_tape_new -- a new, empty tape; NULL when out of memory
+ * Errors: none; every function accepts that NULL, and those that need a tape fail: see ag_tape_error(NULL) */
 AG_API ag_tape *ag_tape_new(void);
 
 /* ag_tape_new_with -- the same, with every byte taken from `allocator` (copied; NULL is the default one)
@@ -58,28 +59,27 @@ AG_API ag_tape *ag_tape_new(void);
 AG_API ag_tape *ag_tape_new_with(const ag_allocator *allocator);
 
 /* ag_tape_free -- release the tape and everything on it; NULL is ignored
- * Errors: AG_ERR_TAPE within code that the tape is calling (an operation's infer, eval or vjp, a function that is
+ * Errors: AG_ERR_TAPE from within code that the tape is calling (an operation's infer, eval or vjp, a function that is
  *         being checked, its allocator): the error sticks to the tape, and nothing is released */
 AG_API void ag_tape_free(ag_tape *tape);
 
 /* ag_tape_mark -- the present end of the tape
- * Errors: AG_ERR_MEMORY; a rewind to that mark is refused */
+ * Errors: AG_ERR_MEMORY; the mark is then invalid, and ag_tape_rewind refuses it */
 AG_API ag_mark ag_tape_mark(ag_tape *tape);
 
-/* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for reuse; pending assignments are
- * carried out first, in the variables' own memory if nothing that stays holds their old values; the mark stays valid,
- * later marks do not
- * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; within an eval, and within an infer, a vjp
- *         or a function that is being checked for a mark made before its call; any error of evaluating an assignment
- *         (the tape is rewound all the same, and the variable keeps its old value). Rewinding works on a tape in
- *         error too */
+/* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for the next recordings
+ * Pending assignments are carried out first, in the variables' own memory unless a remaining tensor holds the old
+ * value. The mark stays valid; marks made after it do not. Rewinding works on a tape in error too.
+ * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; within an eval; within an infer, a vjp or a
+ *         function that is being checked, for a mark made before it was called; the errors of evaluating an assignment
+ *         (the tape is rewound all the same, and the variable keeps its old value) */
 AG_API ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark);
 
 /* ag_tape_status -- the first failure on this tape since it was made or cleared; AG_OK if none
  * Errors: none; for NULL, the last failure on this thread that had no tape */
 AG_API ag_status ag_tape_status(const ag_tape *tape);
 
-/* ag_tape_error -- that failure in words, with operation, shapes and the caller's line; "" if none; never NULL
+/* ag_tape_error -- that failure in words, with operation, shapes and the caller's location; "" if none; never NULL
  * Errors: none; the text is the tape's and lasts until ag_clear_error or ag_tape_free */
 AG_API const char *ag_tape_error(const ag_tape *tape);
 
@@ -87,7 +87,7 @@ AG_API const char *ag_tape_error(const ag_tape *tape);
  * Errors: none */
 AG_API void ag_clear_error(ag_tape *tape);
 
-/* ag_status_name -- "AG_ERR_SHAPE" for AG_ERR_SHAPE; "AG_ERR_?" for any other number
+/* ag_status_name -- "AG_ERR_SHAPE" for AG_ERR_SHAPE; "AG_ERR_?" for an invalid status
  * Errors: none */
 AG_API const char *ag_status_name(ag_status status);
 
@@ -95,27 +95,28 @@ AG_API const char *ag_status_name(ag_status status);
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_eager(ag_tape *tape, bool eager);
 
-/* ag_tape_set_recording -- with false, nodes recorded until it is true again are from then on constant to gradients
- * ("no grad"); an ag_grad in between still differentiates them. Returns the former setting, to be restored
+/* ag_tape_set_recording -- while false, recorded tensors are and stay constant to later gradients ("no grad")
+ * An ag_grad in between still differentiates what was recorded in between. Returns the former setting, to be restored.
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
 
-/* ag_tape_set_threads -- the largest number of threads that evaluate this tape, up to 1024; 0 is the default: the
- * environment variable AG_THREADS, or else OMP_NUM_THREADS, or else the number of processors that the process may use,
- * by its affinity and its control group. The calling thread is one of them; the others are the library's, shared by all
- * tapes, and created when first needed; if the system refuses, there are fewer. Signals go to the program's own
- * threads. A child of fork has threads of its own. Results have the same bits for any number. Returns the number in
- * force
+/* ag_tape_set_threads -- the most threads that evaluate this tape, up to 1024; returns the number in force
+ * 0 is the default: the environment variable AG_THREADS, or else OMP_NUM_THREADS, or else the processors that the
+ * process may use, by its affinity and its control group. The calling thread is one of them; the library makes the
+ * others when they are first needed, shares them among all tapes, and does without where the system gives none. Signals
+ * go to the program's own threads. A child of fork has threads of its own. Results have the same bits for any number.
  * Errors: none; a negative number changes nothing; 0 for a NULL tape */
 AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 
-/* ag_evaluator -- how values are computed: fused, regions of operations strip by strip in cache; by the reference,
- * one operation at a time with plain loops, for tests and debugging; or automatically: fused, but by the reference
- * if tensors are too small for a plan to pay, or small and new. Results have the bits of the fused evaluator */
+/* ag_evaluator -- how values are computed
+ * Fused: regions of operations, strip by strip in cache. Reference: one operation at a time with plain loops, to test
+ * the fused evaluator against and to debug with. Automatic: fused, except graphs too small for a plan to pay, or small
+ * and not seen before; results are those of the fused evaluator, to the last bit. */
 typedef enum ag_evaluator { AG_EVALUATOR_AUTOMATIC, AG_EVALUATOR_FUSED, AG_EVALUATOR_REFERENCE } ag_evaluator;
 
-/* ag_tape_set_evaluator -- choose how this tape's values are computed; returns the former choice. A new tape's is automatic,
- * unless the environment variable AG_EVAL is "fused" or "reference"; it makes machine code unless AG_COMPILE is "0"
+/* ag_tape_set_evaluator -- choose how this tape's values are computed; returns the former choice
+ * A new tape's is automatic, unless the environment variable AG_EVAL is "fused" or "reference". The fused evaluator
+ * makes machine code unless AG_COMPILE is "0".
  * Errors: none; an invalid evaluator changes nothing; AG_EVALUATOR_AUTOMATIC for a NULL tape */
 AG_API ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator);
 
@@ -127,9 +128,9 @@ AG_API void ag_tape_seed(ag_tape *tape, uint64_t seed);
  * Errors: none; all zero for NULL */
 AG_API ag_memory ag_tape_memory(const ag_tape *tape);
 
-/* ag_tape_trim -- free recycled memory that is not in use, except that of small values
- * That includes rewound tensors: their handles must not be used any more
- * Errors: AG_ERR_TAPE within an eval or the allocator */
+/* ag_tape_trim -- give recycled memory that is not in use back to the allocator, except that of small values
+ * The memory of rewound tensors goes too: their handles must not be used any more.
+ * Errors: AG_ERR_TAPE from within an eval or the allocator */
 AG_API void ag_tape_trim(ag_tape *tape);
 
 /* ===================================== 3. Tensors: making, reading, changing ====================================== */
@@ -138,13 +139,13 @@ AG_API void ag_tape_trim(ag_tape *tape);
  * Errors: AG_ERR_NULL for NULL data (unless the shape has no elements), AG_ERR_SHAPE, AG_ERR_DTYPE */
 AG_API ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
-/* ag_wrap -- the same without the copy: `data` is borrowed, aligned for its dtype, each bool 0 or 1, and must stay
- * unchanged until the tensor is rewound
+/* ag_wrap -- the same without the copy: `data` is borrowed, and must stay unchanged until the tensor is rewound
+ * It must be aligned for its dtype, and each bool be 0 or 1.
  * Errors: as ag_from; AG_ERR_RANGE for data that is not aligned */
 AG_API ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
-/* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies
- * `data`. A use of it has the value of that moment
+/* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies `data`
+ * An operation uses the value that the variable has when the operation is recorded.
  * Errors: as ag_from */
 AG_API ag_tensor *ag_variable(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
@@ -164,16 +165,17 @@ AG_API ag_tensor *ag_parameter_from(ag_tensor *x);
  * Errors: AG_ERR_MEMORY */
 AG_API ag_tensor *ag_label(ag_tensor *x, const char *label);
 
-/* ag_eval -- compute x now; also the inputs of pending assignments and, if x is a variable, its assignment
- * Errors: those of its operations (AG_ERR_RANGE for an index), AG_ERR_MEMORY */
+/* ag_eval -- compute x now, and the values that pending assignments need; if x is a variable, carry out its assignment
+ * Errors: those that its operations find in the data (AG_ERR_RANGE for an index), AG_ERR_MEMORY */
 AG_API ag_status ag_eval(ag_tensor *x);
 
 /* ag_eval_all -- compute several tensors of one tape in one sweep
  * Errors: as ag_eval */
 AG_API ag_status ag_eval_all(int n, ag_tensor *const x[]);
 
-/* ag_data -- evaluate x and return its elements, contiguous and row-major; valid until x is rewound, and for a variable
- * until it is given another value; NULL after an error, not NULL for a tensor without elements
+/* ag_data -- evaluate x and return its elements, contiguous and row-major; NULL after an error
+ * The pointer is valid until x is rewound; a variable's, until it gets another value. It is not NULL for a tensor
+ * without elements.
  * Errors: as ag_eval */
 AG_API const void *ag_data(ag_tensor *x);
 
@@ -185,28 +187,29 @@ AG_API double ag_item(ag_tensor *x);
  * Errors: as ag_eval; AG_ERR_RANGE */
 AG_API double ag_element(ag_tensor *x, int64_t number);
 
-/* ag_keep -- keep the value of x, once computed, until its rewind; returns x. Otherwise it may be released after its
- * last use, and recomputed when it is read, unless it was itself evaluated or read (ag_eval, ag_data, ag_item)
+/* ag_keep -- keep the value of x, once computed, until its rewind; returns x
+ * Without this a value may be released after its last use, and be computed once more when it is asked for, unless it
+ * was itself evaluated or read (ag_eval, ag_data, ag_item).
  * Errors: none */
 AG_API ag_tensor *ag_keep(ag_tensor *x);
 
-/* ag_assign -- give variable `v` the value of x from here on; nodes already recorded keep the old one. Carried out when
- * v is read, at the latest at the rewind
+/* ag_assign -- give variable `v` the value of x from here on; operations already recorded keep the old one
+ * The assignment is carried out when the variable is read, at the latest by the rewind.
  * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if they differ, AG_ERR_TAPE if v is not a variable */
 AG_API ag_status ag_assign(ag_tensor *v, ag_tensor *x);
 
-/* ag_assign_with -- the same, joined with the pending assignment of variable `other`, and with those that it is joined
- * with: all of these are carried out or, out of memory or with an error in one of the values, none
+/* ag_assign_with -- the same, joined with the pending assignment of variable `other`, and with those it is joined with
+ * All of them are carried out, or none, when out of memory or when one of the values is an error.
  * Errors: as ag_assign, also for `other` */
 AG_API ag_status ag_assign_with(ag_tensor *v, ag_tensor *x, ag_tensor *other);
 
-/* ag_set -- give variable `v` a value from memory, row-major and copied, in its own dtype, at once; nodes already
- * recorded keep the old one
+/* ag_set -- give variable `v` a value from memory, at once; operations already recorded keep the old one
+ * `data` is row-major, in the variable's dtype, and copied.
  * Errors: AG_ERR_NULL, AG_ERR_TAPE if v is not a variable, AG_ERR_MEMORY */
 AG_API ag_status ag_set(ag_tensor *v, const void *data);
 
-/* ag_values_given -- how often variable v has been assigned or set a value, without assignments that could not be
- * carried out: if it has fallen, values were lost; 0 if v is not a variable
+/* ag_values_given -- the number of values that variable v has been assigned or set, without assignments that failed
+ * A number that has become smaller says that values were lost. 0 if v is not a variable.
  * Errors: none */
 AG_API int64_t ag_values_given(const ag_tensor *v);
 
@@ -242,11 +245,11 @@ AG_API int64_t ag_size(const ag_tensor *x);
  * Errors: none */
 AG_API const char *ag_label_of(const ag_tensor *x);
 
-/* ag_place_of -- the source file where x was recorded, and its line through `line` (may be NULL); "" and 0 if unknown
+/* ag_place_of -- the file where x was recorded, and the line through `line` (may be NULL); "" and 0 if unknown
  * Errors: none */
 AG_API const char *ag_place_of(const ag_tensor *x, int *line);
 
-/* ag_dtype_size -- bytes an element; 0 for an invalid dtype
+/* ag_dtype_size -- bytes per element; 0 for an invalid dtype
  * Errors: none */
 AG_API size_t ag_dtype_size(ag_dtype dtype);
 
@@ -257,14 +260,14 @@ AG_API const char *ag_dtype_name(ag_dtype dtype);
 /* ================================================== 4. Gradients ================================================== */
 
 /* A gradient is itself recorded: read it, use it in further operations, draw it, differentiate it again. Only real
- * tensors carry one: a tensor that depends on x only through bool or i64 (a comparison, ag_argmax) counts as
- * independent of it.
+ * tensors carry one: a tensor that depends on x through bool or i64 alone (a comparison, ag_argmax) counts as
+ * independent.
  *
- * Elements that are not chosen have no influence on gradients of any order. Below a choice, that is an operation
- * that may hide an infinite or NaN element (ag_where, ag_relu, ag_max, a slice, but also a division or ag_tanh), a
- * cotangent of 0 contributes 0, whatever the local slope is: so ag_where(ag_greater(x, zero), ag_log(x), x) has the
- * right gradients. That holds for matrix products too. Elsewhere 0·inf is NaN in a gradient, but then the output is
- * infinite or NaN as well. */
+ * Elements that are not chosen have no influence on gradients of any order. Below a choice, which is any operation that
+ * may hide an infinite or NaN element (ag_where, ag_relu, ag_max, a slice, but also a division or ag_tanh), a cotangent
+ * of 0 contributes 0, whatever the local slope is: ag_where(ag_greater(x, zero), ag_log(x), x) has the gradients of the
+ * branch that is chosen. This holds for matrix products too. Elsewhere 0·inf is NaN in a gradient, but then the output
+ * is infinite or NaN as well. */
 
 /* ag_grad -- dx[i] = dy/dx[i] for a y of one element (ag_vjp takes any); zeros where y does not depend on x[i]
  * Shape:  dx[i] has the shape of x[i]
@@ -273,10 +276,10 @@ AG_API const char *ag_dtype_name(ag_dtype dtype);
  *         operation that is not differentiable; every dx[i] is then nil */
 AG_API ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]);
 
-/* ag_vjp -- vector-Jacobian products: dx[i] = Σ_j ȳ[j]·(dy[j]/dx[i]) for any number of outputs and inputs ȳ = NULL, or
- * ȳ[j] = NULL, stands for ones, and then y[j] must have one element. With AG_STRICT in `flags` an x[i] that no y[j]
- * depends on is an error rather than zeros. With AG_STRONG zeros in ȳ count as a choice: an infinite or NaN element
- * with cotangent 0 has no influence.
+/* ag_vjp -- vector-Jacobian products: dx[i] = Σ_j ȳ[j]·(dy[j]/dx[i]) for any number of outputs and inputs
+ * ȳ = NULL, or ȳ[j] = NULL, stands for ones, and then y[j] must have one element. With AG_STRICT in `flags` an x[i]
+ * that no y[j] depends on is an error rather than zeros. With AG_STRONG zeros in ȳ count as a choice: infinite and NaN
+ * slopes of elements with cotangent 0 have no influence.
  * Shape:  ȳ[j] as y[j]; dx[i] as x[i]
  * Dtype:  real; ȳ[j] as y[j]
  * Errors: as ag_grad; AG_ERR_SHAPE and AG_ERR_DTYPE for a ȳ[j] unlike its y[j]; AG_ERR_RANGE for ny < 1 */
@@ -290,11 +293,11 @@ AG_API ag_status ag_vjp(int ny, ag_tensor *const y[], ag_tensor *const ybar[], i
  * Errors: as ag_grad; AG_ERR_GRADIENT if y depends on no parameter */
 AG_API ag_status ag_backward(ag_tensor *y);
 
-/* ag_gradient -- the gradient that ag_backward found for parameter p; zeros if it found none
+/* ag_gradient -- the gradient that ag_backward has found for parameter p; zeros if none
  * Errors: AG_ERR_GRADIENT if p is not a parameter */
 AG_API ag_tensor *ag_gradient(ag_tensor *p);
 
-/* ag_zero_gradients -- drop the gradients that ag_backward found on this tape
+/* ag_zero_gradients -- forget the gradients that ag_backward has found on this tape
  * Errors: none */
 AG_API void ag_zero_gradients(ag_tape *tape);
 
@@ -304,8 +307,8 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 
 /* ================================================= 5. Operations ================================================== */
 
-/* An operation records a tensor and is declared in the header of its family. (They are included by their paths from here: a
- * program may have a folder ops of its own.) */
+/* An operation records a tensor, and is declared in the header of its family. (The paths are relative because a program
+ * may have a folder ops of its own.) */
 
 /* Constants, ranges, random numbers */
 #include "../ops/source.h"
@@ -322,7 +325,7 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* Matrix products */
 #include "../ops/matmul.h"
 
-/* Gathering elements by index, and adding at indices */
+/* Elements selected by index, and added at indices */
 #include "../ops/index.h"
 
 /* Softmax and its like, composed of the operations above */
@@ -337,64 +340,64 @@ typedef ag_tensor *ag_function(void *context, int n, ag_tensor *const x[]);
 /* ag_gradcheck_options -- how to check; all zero, or NULL, is a good choice */
 typedef struct ag_gradcheck_options {
     int order;       /* 1 (or 0): the gradient; 2: also the gradient of the gradient */
-    int directions;  /* 0: every element; else this many random directions ⟨v, Jᵀw⟩ for each input */
+    int directions;  /* 0: every element; n: n random directions ⟨v, Jᵀw⟩ for each input */
     double relative; /* tolerance against the larger of |expected| and |got|; 0 means 1e-6, and 1e-5 at order 2 */
-    double absolute; /* tolerance where both are tiny; 0: the rounding errors, up to 1e-8 of the output's size */
+    double absolute; /* tolerance where both are tiny; 0: the effect of rounding, up to 1e-8 of the output's size */
     uint64_t seed;   /* of the directions and cotangents */
     bool kinks_fail; /* treat an element at a kink as a failure rather than as a kink */
 } ag_gradcheck_options;
 
-/* ag_gradcheck_report -- the result, for the worst element or the first that fails */
+/* ag_gradcheck_report -- the result, for the worst element or for the first that fails */
 typedef struct ag_gradcheck_report {
     bool passed;
-    int order;               /* of the reported derivative */
-    int input;               /* index of x; −1: f's output is itself not finite, or too large */
-    int64_t element;         /* of that x; −1 for a random direction */
+    int order;               /* of the derivative that is reported on */
+    int input;               /* number of x[…]; −1: f's output is itself not finite, or too large */
+    int64_t element;         /* number of its element; −1 for a random direction */
     double expected;         /* by finite differences */
     double got;              /* by the engine */
     double ratio;            /* |expected − got| over the tolerance; over 1 fails */
     int64_t checked;         /* elements or directions compared */
-    int64_t kinks;           /* of them at a kink, where any slope between the one-sided ones is right */
-    const ag_tensor *guilty; /* the node whose own VJP is wrong, valid until a rewind; or NULL */
+    int64_t kinks;           /* those at a kink, where any slope between the one-sided ones is right */
+    const ag_tensor *guilty; /* the recorded node whose own VJP is wrong, valid until a rewind; or NULL */
     char message[640];       /* all of this in words */
 } ag_gradcheck_report;
 
 /* ag_gradcheck -- compare the engine's gradients of f at x with finite differences, signed, element by element
- * Each x[i] is an f64 tensor; a variable among them is itself perturbed, and restored, so that f may also use it
- * directly. If a composed gradient is wrong, each recorded operation's own VJP is checked at its values, and the guilty
- * one is named with its label and line. Assignments that f makes are not carried out. If x or the output at x is NaN or
- * infinite, there are no finite differences: the check fails, and the report names the element.
- * Errors: AG_ERR_DTYPE unless x and f's output are f64; AG_ERR_RANGE for n < 0 or options out of range; errors of f;
- *         AG_ERR_GRADIENT if the check fails (the tape is not in error, and stays usable). `report` may be NULL;
- *         after an error it holds only the message */
+ * Each x[i] is an f64 tensor; a variable among them is itself perturbed, and restored, so that f may use it from
+ * elsewhere. If a composed gradient is wrong, each recorded operation's own VJP is checked at the values it had, and
+ * the wrong one is named with its label and location. Assignments that f makes are not carried out. A check fails where
+ * x or the output at x is NaN or infinite, as there are no finite differences; the report says which is. `report` may
+ * be NULL; after an error it holds only the message.
+ * Errors: AG_ERR_DTYPE unless x and f's output are f64; AG_ERR_RANGE for n < 0 or options out of range; the errors of
+ *         f; AG_ERR_GRADIENT if the check fails (the tape is not put in error, and stays usable) */
 AG_API ag_status ag_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[],
                               const ag_gradcheck_options *options, ag_gradcheck_report *report);
 
 /* ============================================== 7. Seeing the graph =============================================== */
 
-/* ag_dot_options -- what to write into the nodes; all false, or NULL: shapes and labels */
+/* ag_dot_options -- the contents of the nodes; all false, or NULL, is shapes and labels */
 typedef struct ag_dot_options {
     bool values;    /* evaluate, and show small tensors' elements and large ones' range */
     bool gradients; /* beside each node that y[0] depends on, show dy/dnode; y[0] has one element */
-    bool places;    /* show source file and line */
-    bool regions;   /* frame the nodes of each sweep of the fused evaluator, as if none were computed before, and number
-                     * the frames in its order; products have double borders */
+    bool places;    /* show locations: source file and line */
+    bool regions;   /* frame the operations that the fused evaluator would compute in one sweep, if nothing were
+                     * computed yet; number the frames in its order; give products double borders */
 } ag_dot_options;
 
-/* ag_write_dot -- write the graph of y[…] as a Graphviz file; forward and backward nodes look different
+/* ag_write_dot -- write the graph that y[…] were computed from as a Graphviz file; backward nodes look different
  * The file is written whole or not at all, and keeps the mode of the one that it replaces. Links are followed; a
  * device, a pipe or an open descriptor (/dev/stdout) is written through.
  * Errors: AG_ERR_FILE; AG_ERR_RANGE for n < 1; with values or gradients, as ag_eval and ag_grad; AG_ERR_TAPE with
- *         regions within an operation that is being evaluated */
+ *         regions from within an operation that is being evaluated */
 AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], const ag_dot_options *options);
 
 /* ================================================= 8. Explaining ================================================== */
 
-/* These functions return text in UTF-8 that belongs to the tape and lasts until a rewind past it, like a label; ""
- * after an error, never NULL. They leave nothing else on the tape, and release no value; pending assignments are
- * carried out.
+/* These functions return text in UTF-8 that belongs to the tape and lasts until a rewind past it, as a label does; ""
+ * after an error, never NULL. They leave nothing else on the tape, and keep all values; pending assignments are carried
+ * out.
  *
- * An operation is written by its entry's `notation`, a formula with placeholders:
+ * An operation is written by its entry's `notation`, a formula with these places for inputs and attributes:
  *     {0} {1} … {*}            an input; all of them, with commas
  *     {d0} {i0} …              number 0 of the attributes seen as double, as int64_t
  *     {axes} {shape} {size} {dtype}   the axes of a reduction; the output's shape, number of elements, dtype
@@ -402,17 +405,17 @@ AG_API ag_status ag_write_dot(const char *path, int n, ag_tensor *const y[], con
  *     < <= = != >= > | | √     relations, absolute value, square root
  *     ln(…)  max_{axes}(…)     a function, here with a subscript
  *     Σ_{axes} {0}             an operator that is linear in what follows: factors and signs may be moved before it
- * Parentheses are added where needed. So "{0} - {1}" is ag_sub's, and "{0}" alone that of operations that change no
- * element: views that repeat, and copies. */
+ * Parentheses are added where they are needed. So "{0} - {1}" is the notation of ag_sub, and "{0}" alone that of
+ * operations that change no element: views that repeat, and copies. */
 
 /* ag_style -- how formulas are written: UTF-8 text; LaTeX for mathematics mode; MathML, a whole <math> element */
 typedef enum ag_style { AG_STYLE_TEXT, AG_STYLE_LATEX, AG_STYLE_MATHML } ag_style;
 
-/* ag_formula_options -- what to write; all zero, or NULL: text with every part */
+/* ag_formula_options -- how to write a formula; all zero, or NULL, is text with every part */
 typedef struct ag_formula_options {
     ag_style style;
-    bool brief; /* labelled parts are only named, not written out */
-    int lines;  /* the most parts to write out; 0 means 100. Omitted parts are counted */
+    bool brief; /* labelled parts are named, and not written out */
+    int lines;  /* the most parts to write out; 0 means 100. Parts left out are counted */
 } ag_formula_options;
 
 /* ag_formula -- the recorded expression of x, which may be a gradient: first x, then the parts that it names
@@ -422,27 +425,27 @@ typedef struct ag_formula_options {
  * Errors: AG_ERR_RANGE for options out of range */
 AG_API const char *ag_formula(ag_tensor *x, const ag_formula_options *options);
 
-/* ag_explain_options -- what to explain and how; all zero, or NULL: text about each use of x */
+/* ag_explain_options -- how to explain; all zero, or NULL, is text about each use of x */
 typedef struct ag_explain_options {
     bool json;            /* JSON (RFC 8259) rather than text; docs/explain.md lists its members */
     ag_style style;       /* of the formulas */
     int depth;            /* how many times each use is unfolded into the uses of its result */
-    int values;           /* tensors of up to this many elements are shown whole; 0 means 8, −1 none */
-    int lines;            /* the most uses, steps and parts to write; 0 means 100. Omitted ones are counted */
+    int values;           /* the most elements of a tensor that is shown whole; 0 means 8, −1 none */
+    int lines;            /* the most uses, steps and parts to write; 0 means 100. Those left out are counted */
     ag_tensor *cotangent; /* ȳ, of y's shape and dtype; NULL: ones, which for several elements is the gradient of Σ y */
 } ag_explain_options;
 
-/* ag_explain -- how dy/dx comes about: each use of x on the way to y, its contribution, and their sum
- * A use is shown with its operation and the caller's line, the formula of its contribution as the backward pass
- * recorded it, with ∂y/∂r for the cotangent of its result r, its norm and values. A contribution within the rounding
- * errors of the terms that cancel in it is reported as zero to rounding. Unfolded (depth > 0), each use is followed to
- * the next tensor that is labelled or used more than once, and so on.
+/* ag_explain -- why dy/dx has its value: each use of x on the way to y, its contribution, and their sum
+ * A use is shown with its operation and the caller's location, the formula of its contribution as the backward pass
+ * recorded it, with ∂y/∂r for the cotangent of its result r, its norm and values. A contribution is called zero to
+ * rounding if rounding alone can account for it, by a bound on the errors of the terms that cancel in it. Unfolded
+ * (depth > 0), each use is followed to the next tensor that is labelled or used more than once, and so on.
  * Errors: AG_ERR_DTYPE unless both are real; AG_ERR_SHAPE and AG_ERR_DTYPE for a cotangent unlike y; AG_ERR_RANGE for
  *         options out of range; as ag_vjp and ag_eval */
 AG_API const char *ag_explain(ag_tensor *y, ag_tensor *x, const ag_explain_options *options);
 
-/* ag_trace_backward -- the backward pass from y to x[…], step by step: each visited node, its cotangent, and its
- * contribution to each input; with n = 0, to every parameter that y depends on
+/* ag_trace_backward -- the backward pass from y to x[…], step by step; with n = 0, to every parameter that y depends on
+ * A step is a node that is visited, with its cotangent, and what it hands to each of its inputs.
  * Errors: as ag_explain; AG_ERR_GRADIENT if n = 0 and y depends on no parameter */
 AG_API const char *ag_trace_backward(ag_tensor *y, int n, ag_tensor *const x[], const ag_explain_options *options);
 
@@ -450,8 +453,8 @@ AG_API const char *ag_trace_backward(ag_tensor *y, int n, ag_tensor *const x[], 
 
 /* The Jacobian of y by x, J, has a row for each element of y and a column for each element of x, both in row-major
  * order: J[i,j] = dy[i]/dx[j]. A gradient is the transpose of a one-row Jacobian, ag_vjp is ȳᵀ·J, and the Jacobian of a
- * composed function is the product of its parts'. Everything here is recorded, and can be differentiated again; an x that y
- * does not depend on gives zeros. */
+ * composed function is the product of its parts'. All results are recorded, and can be differentiated again; an x that
+ * y does not depend on gives zeros. */
 
 /* ag_jacobian -- J[i,j] = dy[i]/dx[j]: one vector-Jacobian product for each element of y, or of x if it has fewer
  * In the latter case each operation's vjp is itself differentiated, by its cotangent.
@@ -467,8 +470,8 @@ AG_API ag_tensor *ag_jacobian(ag_tensor *y, ag_tensor *x);
 AG_API ag_tensor *ag_hessian(ag_tensor *y, ag_tensor *x);
 
 /* ag_jvp -- Jacobian-vector products: dy[j] = Σ_i (dy[j]/dx[i])·ẋ[i] for any number of outputs and inputs
- * How y changes as x moves along ẋ. ẋ = NULL, or ẋ[i] = NULL, stands for ones, and then x[i] must have one element.
- * Composed as the vjp, by its cotangent, of the vjp: Jᵀ transposed is J. So it costs about two of them.
+ * It is how y changes as x moves along ẋ. ẋ = NULL, or ẋ[i] = NULL, stands for ones, and then x[i] must have one
+ * element. It is composed as the vjp, by its cotangent, of the vjp, as Jᵀ transposed is J, and costs about two of them.
  * Shape:  ẋ[i] as x[i]; dy[j] as y[j]
  * Dtype:  real; ẋ[i] as x[i]
  * Errors: as ag_vjp; AG_ERR_SHAPE and AG_ERR_DTYPE for an ẋ[i] unlike its x[i]; every dy[j] is then nil */
@@ -483,48 +486,48 @@ AG_API ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v);
 
 /* ================================================= 10. Profiling ================================================== */
 
-/* A profile lists what a tape ran: regions of operations, products and other operations, the time of each, the bytes it
- * moved and the operations it computed: docs/profiling.md explains one. While none runs, it costs nothing. Steps of one
- * structure share an entry (the same operations and shapes, recorded at the same lines, with the same labels), so the
- * steps of a training loop add up.
+/* A profile says what a tape ran: regions of operations, products and other operations, the time of each, and the bytes
+ * and operations: docs/profiling.md reads one. A tape that is not profiled pays nothing for it. Steps of one structure
+ * (the same operations and shapes, recorded at the same lines, with the same labels) share an entry, so the steps of a
+ * training loop add up.
  *
  *     ag_profile_start(tape);
  *     for (int step = 0; step < 100; step++) train(tape);
  *     ag_profile_stop(tape);
  *     puts(ag_profile_table(tape, 0));
  *
- * Returned text is UTF-8 that belongs to the tape and lasts until a rewind past it, like a label; "" after an error,
- * never NULL. */
+ * Text is UTF-8 that belongs to the tape and lasts until a rewind past it, as a label does; "" after an error, never
+ * NULL. */
 
-/* ag_profile_kind -- the kind of an entry; evaluations include planning and steps, which exclude each other */
+/* ag_profile_kind -- the subject of an entry; evaluations include planning and steps, which exclude each other */
 typedef enum ag_profile_kind {
     AG_PROFILE_EVALUATION, /* whole evaluations, from ag_eval, ag_data and their like */
     AG_PROFILE_PLANNING,   /* finding or making the fused evaluator's plans */
     AG_PROFILE_REGION,     /* elementwise operations and reductions, strip by strip in one sweep */
     AG_PROFILE_PRODUCT,    /* a contraction, also with the sum that it is added to */
-    AG_PROFILE_OPERATION,  /* any other operation; views cost nothing and are not reported */
-    AG_PROFILE_OTHER       /* steps that found no memory for an entry, or beyond 16384 structures */
+    AG_PROFILE_OPERATION,  /* any other operation by itself; views cost nothing and are not reported */
+    AG_PROFILE_OTHER       /* steps that were not told apart: out of memory, or beyond 16384 structures */
 } ag_profile_kind;
 
 /* ag_profile_entry -- steps of one structure; all numbers but the last four are sums over all calls
- * Texts are never NULL, are cut if they are long, and last until the next ag_profile_start. */
+ * Texts are never NULL, are shortened where they are long, and last until the next ag_profile_start. */
 typedef struct ag_profile_entry {
     ag_profile_kind kind;
-    const char *operations; /* computed: "sub, square, mean×2" */
-    const char *labels;     /* of the computed values */
-    const char *inputs;     /* labels of the values read */
-    const char *extent;     /* of a region "256x1024"; of a product "(128,784)·(784,256)" */
-    const char *file;       /* of the first value stored, with its line; "" if unknown */
+    const char *operations; /* that are computed: "sub, square, mean×2" */
+    const char *labels;     /* of the tensors that are computed */
+    const char *inputs;     /* labels of the tensors that are read */
+    const char *extent;     /* "256x1024" for a region, "(128,784)·(784,256)" for a product */
+    const char *file;       /* location of the first value stored, with `line`; "" if it has none */
     int64_t calls;
     double seconds;
-    int64_t nodes;         /* operations computed, rematerialised ones included */
-    int64_t elements;      /* of a region, or of the output of an operation */
-    int64_t bytes_read;    /* each element of an input once a call */
-    int64_t bytes_written; /* of outputs in memory; values that stay within a region do not count */
-    int64_t flops;         /* 2·m·n·k of a product; 1 an element of any elementwise operation or reduction */
+    int64_t nodes;         /* operations computed, including those that a region rematerialises */
+    int64_t elements;      /* of the region, or of the operation's output */
+    int64_t bytes_read;    /* each element of an input once per call */
+    int64_t bytes_written; /* outputs in memory; values that stay within a region are not counted */
+    int64_t flops;         /* 2·m·n·k for a product; 1 per element of any elementwise operation or reduction */
     double shortest;       /* seconds of the shortest call */
     bool backward;         /* a gradient recorded everything that is stored */
-    int threads;           /* that shared the last call; for products and opaque operations, that could have */
+    int threads;           /* of the last call; of products and opaque operations, the most it might use */
     int line;
 } ag_profile_entry;
 
@@ -536,12 +539,12 @@ AG_API ag_status ag_profile_start(ag_tape *tape);
  * Errors: as ag_profile_start */
 AG_API ag_status ag_profile_stop(ag_tape *tape);
 
-/* ag_profile_count -- how many entries the running profile has, or the last one
+/* ag_profile_count -- the number of entries of the profile that is running, or of the last one
  * Errors: none; 0 for NULL and without a profile */
 AG_API int ag_profile_count(const ag_tape *tape);
 
-/* ag_profile_at -- entry i, 0 <= i < ag_profile_count(tape), by falling seconds
- * Errors: none; all zero, with empty texts, beyond */
+/* ag_profile_at -- entry i, 0 <= i < ag_profile_count(tape), those of most seconds first
+ * Errors: none; all zero, with empty texts, for any other i */
 AG_API ag_profile_entry ag_profile_at(const ag_tape *tape, int i);
 
 /* ag_profile_table -- the entries as text, a line each: the first `lines` of them, 40 for 0; the others are added up
@@ -549,16 +552,17 @@ AG_API ag_profile_entry ag_profile_at(const ag_tape *tape, int i);
  * Errors: AG_ERR_RANGE without a profile and for lines < 0 */
 AG_API const char *ag_profile_table(ag_tape *tape, int lines);
 
-/* ag_profile_write -- write the events of the profile, the latest 32768 of them, as a trace: JSON in the Trace Event
- * Format, which ui.perfetto.dev and chrome://tracing open. The file is written as by ag_write_dot.
+/* ag_profile_write -- write the profile's events, the latest 32768, as a trace
+ * The format is JSON, the Trace Event Format, which ui.perfetto.dev and chrome://tracing open. The file is written as
+ * by ag_write_dot.
  * Errors: AG_ERR_FILE; AG_ERR_RANGE without a profile */
 AG_API ag_status ag_profile_write(ag_tape *tape, const char *path);
 
-/* ag_tape_memory_table -- the result of ag_tape_memory as text
+/* ag_tape_memory_table -- the numbers of ag_tape_memory, as text
  * Errors: AG_ERR_MEMORY */
 AG_API const char *ag_tape_memory_table(ag_tape *tape);
 
-/* ag_tape_reset_peaks -- reset the peaks in ag_tape_memory to the present values
+/* ag_tape_reset_peaks -- set the peaks in ag_tape_memory to the present amounts
  * Errors: none */
 AG_API void ag_tape_reset_peaks(ag_tape *tape);
 
@@ -569,12 +573,12 @@ AG_API void ag_tape_reset_peaks(ag_tape *tape);
 
 /* =========================================== 12. Where an error points ============================================ */
 
-/* Every error and every recorded tensor has its caller's file and line. For that each function that records or can
- * fail is also a macro of its own name, which adds the location of the call: after it, for those that record a
- * tensor (so that nested calls each get their own line), and before it for the others (one among another's arguments
- * takes the note, and an error of the outer one has no location). Taking a function's address, or defining
- * AG_NO_LOCATION before including the library's headers, bypasses the macros; nodes recorded so get the location of
- * the next located call on their tape. A library's own layers do this to give their caller's line. */
+/* Every error and every recorded tensor has a location: its caller's file and line. Each function that records or can
+ * fail is also a macro of its own name, which notes the location: after the call for functions that record a tensor, so
+ * that nested calls each get their own line; before it for the others, so that such a call among the arguments of
+ * another leaves the outer one without. A call through the function's address, or with AG_NO_LOCATION defined before
+ * the library's headers are included, notes none; its tensors get the location of the next located call on their tape.
+ * A library of layers uses this to give its caller's line. */
 
 /* ag_located -- note this location for the nodes just recorded, or the error just raised, on the tape of x; returns x
  * Errors: none */

@@ -31,7 +31,7 @@
  *     STRONG_MUL STRONG_DIV           a == 0 ? 0 : a·b, and a / b
  *     LT LE EQ NE                     comparisons, of elements
  *     SEL(t, a, b)                    t ? a : b
- *     AND OR XOR NOT                  of truth values; but for NOT also of bits
+ *     AND OR XOR NOT                  of truth values; all except NOT also of bits
  *     BITS(x) FLOAT(b)                an element's bits, and the element that has them
  *     BADD BSUB SHL(b, n) SHR(b, n)   whole numbers modulo 2^32 or 2^64; n is a constant
  *     INTEGER(b)                      f32 only: the number that bits b are as an int32_t
@@ -67,7 +67,7 @@
     .block = {[AG_BOOL] = name##_bool, [AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},           \
     .trace = {[AG_BOOL] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
 
-/* What goes before kernels and before their loops, whose iterations are independent. */
+/* These go before kernels, and before their loops, whose iterations are independent. */
 #ifndef AG_FORMULA_KERNEL
 #define AG_FORMULA_KERNEL
 #endif

@@ -26,8 +26,8 @@ typedef struct ag_tape ag_tape;
 
 /* ag_tensor -- a recorded value; a handle that its tape owns, valid until the tape is rewound past it or freed
  * A rewound handle is refused (AG_ERR_TAPE) until a tensor is recorded in its slot: the n-th tensor after a rewind
- * takes the slot, and so the handle, of the n-th that was released. With the environment variable AG_CHECK set to
- * "1" tapes leave slots vacant, up to 262144 at a time, so that a handle kept by mistake is found. */
+ * takes the slot, and has the handle, of the n-th that was released. With the environment variable AG_CHECK set to "1"
+ * tapes leave slots vacant, up to 262144 at a time, so that a handle kept by mistake is found. */
 typedef struct ag_tensor ag_tensor;
 
 /* ag_op -- an operation: a table entry; see autograd/entry.h */
@@ -36,19 +36,19 @@ typedef struct ag_op ag_op;
 /* ag_dtype -- the type of a tensor's elements; bool is one byte, 0 or 1 */
 typedef enum ag_dtype { AG_BOOL, AG_I64, AG_F32, AG_F64, AG_DTYPES } ag_dtype;
 
-/* ag_status -- the result of a call; the first failure sticks to the tape */
+/* ag_status -- success, or the kind of a failure; the first failure sticks to the tape */
 typedef enum ag_status {
     AG_OK,
-    AG_ERR_NULL,     /* an argument must not be NULL */
+    AG_ERR_NULL,     /* an argument is NULL */
     AG_ERR_SHAPE,    /* shapes, ranks or extents do not fit, or overflow */
     AG_ERR_DTYPE,    /* a dtype is not supported, or two differ */
     AG_ERR_AXIS,     /* an axis is out of range or given twice */
     AG_ERR_RANGE,    /* an index, a label or a number is out of range */
     AG_ERR_TAPE,     /* another tape's tensor, a rewound tensor, a stale mark */
     AG_ERR_NIL,      /* the nil result of an earlier failure */
-    AG_ERR_GRADIENT, /* a gradient that does not exist, or an invalid request for one */
+    AG_ERR_GRADIENT, /* a gradient does not exist, or fails its check */
     AG_ERR_MEMORY,   /* out of memory */
-    AG_ERR_FILE      /* a file cannot be read or written, or is malformed */
+    AG_ERR_FILE      /* a file cannot be read or written, or has invalid contents */
 } ag_status;
 
 /* ag_shape -- extents, outermost first; passed by value, as AG_SHAPE(2, 3) or AG_SCALAR */
@@ -57,7 +57,7 @@ typedef struct ag_shape {
     int64_t extent[AG_MAX_RANK];
 } ag_shape;
 
-/* ag_axes -- axes, as a set or in order; negative ones count from the end; AG_AXES(0, -1) or AG_ALL_AXES */
+/* ag_axes -- axes, as a set or in order, negative ones counted from the end; passed as AG_AXES(0, -1) or AG_ALL_AXES */
 typedef struct ag_axes {
     int count; /* -1: all of them */
     int axis[AG_MAX_RANK];
@@ -70,22 +70,22 @@ typedef struct ag_mark {
     uint64_t serial;
 } ag_mark;
 
-/* ag_allocator -- where a tape takes its memory; resize(ctx, p, old, new) is alloc for p = NULL and free for new =
- * 0, returns memory aligned to 64 bytes, or NULL with p unchanged. It may read the tape that calls it; other calls
- * are refused with AG_ERR_TAPE */
+/* ag_allocator -- where a tape takes its memory resize(ctx, p, old, new) allocates if p = NULL and frees if new = 0. It
+ * returns memory aligned to 64 bytes, or NULL, and then leaves p unchanged. It can look at the tape that calls it,
+ * which refuses everything else: AG_ERR_TAPE. */
 typedef struct ag_allocator {
     void *(*resize)(void *ctx, void *p, size_t old_bytes, size_t new_bytes);
     void *ctx;
 } ag_allocator;
 
-/* ag_memory -- a tape's memory, in bytes */
+/* ag_memory -- the memory of a tape, in bytes */
 typedef struct ag_memory {
     int64_t nodes;     /* tensors recorded and not rewound */
-    int64_t held;      /* taken from the allocator and not freed */
-    int64_t live;      /* in values of tensors */
-    int64_t peak_held; /* the peaks of held and live */
+    int64_t held;      /* taken from the allocator and not given back */
+    int64_t live;      /* in values that a tensor still holds */
+    int64_t peak_held; /* the largest that held and live have been */
     int64_t peak_live;
-    int64_t allocations; /* calls of the allocator for memory: constant in a steady loop */
+    int64_t allocations; /* the number of times that the allocator was asked for memory: constant in a steady loop */
     int64_t node_bytes;  /* in nodes, with their inputs, attributes, shapes and labels */
     int64_t plan_bytes;  /* in plans of the fused evaluator */
     int64_t peak_node_bytes;

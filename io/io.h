@@ -47,7 +47,7 @@ AG_API ag_tensor *ag_read(ag_tape *tape, const char *path, const char *name, con
 
 /* ag_read_all -- how many tensors a file has, and the first `room` of them as constants, in the order of the file and with
  * their names as labels; 0 after an error, and then each x[i] is nil
- * Errors: as ag_read; AG_ERR_NULL if x is NULL, but for room = 0 */
+ * Errors: as ag_read; AG_ERR_NULL if x is NULL, unless room = 0 */
 AG_API int ag_read_all(ag_tape *tape, const char *path, const ag_read_options *options, int room, ag_tensor *x[]);
 
 /* ag_format -- what a file is written as */

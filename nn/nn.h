@@ -155,7 +155,8 @@ AG_API ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype 
  * Errors: as ag_layernorm_init */
 AG_API ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
 
-/* ag_layernorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance (over C, not C−1) of each sample
+/* ag_layernorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance (over C, not C−1) of each
+ * sample
  * Shape:  z (…,C) -> (…,C)
  * Dtype:  real, that of the layer
  * Grad:   from the graph, as in ag_batchnorm_apply
@@ -239,8 +240,8 @@ AG_API ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype 
 AG_API ag_status ag_lstm_cell_init_unbiased(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
                                             int64_t hidden);
 
-/* ag_lstm_cell_apply -- one step: (i f g o) = x·Wx + h·Wh + b, i f o through sigmoid and g through tanh;
- * cell ← f·cell + i·g;  hidden ← o·tanh(cell). `state` becomes the new one, whose hidden is returned; nil after an error
+/* ag_lstm_cell_apply -- one step: (i f g o) = x·Wx + h·Wh + b, i f o through sigmoid and g through tanh; cell ← f·cell
+ * + i·g;  hidden ← o·tanh(cell). `state` becomes the new one, whose hidden is returned; nil after an error
  * Shape:  x (N,C), state (N,H) -> (N,H)
  * Dtype:  real, that of the layer
  * Grad:   from the graph, through all recorded steps

@@ -1,7 +1,7 @@
 /* compose -- functions composed of other operations: softmax and its like
  *
- * Their gradients follow from the graph. Values and gradients are right to a few units in the last place for any finite x,
- * also where a softmax is nearly 0 or 1, except for the sum at the end of ag_logsumexp. */
+ * Their gradients follow from the graph. Values and gradients are right to a few units in the last place for any finite
+ * x, also where a softmax is nearly 0 or 1, except for the sum at the end of ag_logsumexp. */
 #ifndef AG_OPS_COMPOSE_H
 #define AG_OPS_COMPOSE_H
 
@@ -31,10 +31,10 @@ AG_API ag_tensor *ag_softmax(ag_tensor *x, int axis);
  * Source: torch.log_softmax */
 AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
 
-/* ag_surprisal -- y = −ln softmax(x) along an axis, only at an index, as in ag_gather
+/* ag_surprisal -- y = −ln softmax(x) along an axis, only of the elements that ag_gather would choose by this index
  * Shape:  x (…,m,…), index (…,n,…) of the same rank -> (…,n,…)
  * Dtype:  x real; index i64, 0 <= index < m
- * Grad:   x̄ = softmax(x)·Σ ȳ, less ȳ at the index
+ * Grad:   x̄ = softmax(x)·Σ ȳ, minus ȳ at the chosen elements
  * Errors: as ag_log_softmax and ag_gather
  * Source: torch.nn.functional.cross_entropy, before it takes the mean */
 AG_API ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis);

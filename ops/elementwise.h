@@ -1,7 +1,7 @@
 /* elementwise -- y[i] = f(a[i], b[i], …): arithmetic, comparisons and choice, functions
  *
- * The inputs of one operation are broadcast to each other and have one dtype. Neighbouring operations are computed
- * in one sweep, element by element, without storing intermediate values: compose freely. */
+ * The inputs of one operation are broadcast to each other and have one dtype. Neighbouring operations are computed in
+ * one sweep, element by element, without storing what lies between them: compose freely. */
 #ifndef AG_OPS_ELEMENTWISE_H
 #define AG_OPS_ELEMENTWISE_H
 
@@ -195,11 +195,11 @@ AG_API ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b);
  * Source: numpy.greater_equal */
 AG_API ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b);
 
-/* ag_where -- y = a where condition holds, b elsewhere; elements that are not chosen have no influence, even NaN, nor
- * on gradients: section 4 of autograd.h
+/* ag_where -- y = a where condition holds, b elsewhere; elements that are not chosen, NaN included, have no influence
+ * Nor have they any on gradients: section 4 of autograd.h.
  * Shape:  broadcast over all three
  * Dtype:  condition bool; a and b any, the same
- * Grad:   ā = ȳ where condition, 0 elsewhere;  b̄ the other way round
+ * Grad:   ā = ȳ where condition holds, 0 elsewhere;  b̄ = ȳ where it does not, 0 elsewhere
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
  * Source: numpy.where */
 AG_API ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b);
@@ -230,7 +230,7 @@ AG_API ag_tensor *ag_exp(ag_tensor *x);
  * Source: numpy.log */
 AG_API ag_tensor *ag_log(ag_tensor *x);
 
-/* ag_expm1 -- y = e^x − 1, accurate near 0
+/* ag_expm1 -- y = e^x − 1, accurate where x is near 0
  * Shape:  x (…) -> (…)
  * Dtype:  real
  * Grad:   x̄ = ȳ·e^x
@@ -238,7 +238,7 @@ AG_API ag_tensor *ag_log(ag_tensor *x);
  * Source: numpy.expm1 */
 AG_API ag_tensor *ag_expm1(ag_tensor *x);
 
-/* ag_log1p -- y = ln(1 + x), accurate near 0; −inf at −1, NaN below
+/* ag_log1p -- y = ln(1 + x), accurate where x is near 0; −inf at −1, NaN below
  * Shape:  x (…) -> (…)
  * Dtype:  real
  * Grad:   x̄ = ȳ/(1 + x)
@@ -326,8 +326,8 @@ AG_API ag_tensor *ag_sigmoid(ag_tensor *x);
  * Source: torch.relu */
 AG_API ag_tensor *ag_relu(ag_tensor *x);
 
-/* Three ways to cut off below 0 have the same values and, at 0 itself, three slopes, as in PyTorch; the slope at a NaN
- * is unknown, at any order:
+/* Three ways to cut off negative numbers have the same values and, at 0 itself, three slopes, as in PyTorch; the slope
+ * at NaN is NaN, as are the cotangents computed from it:
  *
  *                                        x < 0   x = 0   x > 0   NaN
  *      ag_relu(x)                          0       0       1     NaN
@@ -340,7 +340,7 @@ AG_API ag_tensor *ag_relu(ag_tensor *x);
 
 /* ---- Products of a cotangent with a slope, for vjps ---- */
 
-/* ag_strong_mul -- y = g·s, and 0 where g is 0, whatever s is: for the product of a cotangent with a slope, in a vjp
+/* ag_strong_mul -- y = g·s, and 0 where g is 0, whatever s is: for a vjp to multiply its cotangent by a slope
  * Shape:  broadcast
  * Dtype:  real
  * Grad:   ḡ = ȳ·s, 0 where ȳ is;  s̄ = ȳ·g, 0 where ȳ or g is

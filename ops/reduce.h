@@ -23,8 +23,9 @@ AG_API ag_tensor *ag_sum(ag_tensor *x);
  * Source: numpy.sum */
 AG_API ag_tensor *ag_sum_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_mean -- y = (Σ x)/n over all n elements; NaN for none. It rounds: subtracted from elements that are close together
- * but far from 0, it may leave only rounding errors. ag_var and the layers that normalise avoid that
+/* ag_mean -- y = (Σ x)/n over all n elements; NaN for none
+ * It is rounded: subtracted from elements that are close together but far from 0 it may lose their differences. ag_var
+ * and the layers that normalise avoid that.
  * Shape:  x (…) -> ()
  * Dtype:  real
  * Grad:   x̄ = ȳ/n, broadcast
@@ -40,11 +41,11 @@ AG_API ag_tensor *ag_mean(ag_tensor *x);
  * Source: numpy.mean */
 AG_API ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_var -- y = Σ (x − mean x)²/max(0, n − correction) over all n elements: NaN or ∞ for n <= correction; composed;
- * accurate also for elements that are close together, and 0 for equal ones
+/* ag_var -- y = Σ (x − mean x)²/max(0, n − correction) over all n elements: NaN or ∞ for n <= correction; composed
+ * It is accurate for elements that are close together, and 0 for equal ones.
  * Shape:  x (…) -> ()
  * Dtype:  real
- * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction)
+ * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction), from the graph
  * Errors: AG_ERR_DTYPE
  * Source: torch.var, with its correction; the biased variance is correction 0 */
 AG_API ag_tensor *ag_var(ag_tensor *x, double correction);
@@ -52,7 +53,7 @@ AG_API ag_tensor *ag_var(ag_tensor *x, double correction);
 /* ag_var_over -- y = Σ (x − mean x)²/max(0, n − correction) over `axes`, n elements each; composed
  * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
  * Dtype:  real
- * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction)
+ * Grad:   x̄ = 2·ȳ·(x − mean x)/(n − correction), from the graph
  * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
  * Source: torch.var */
 AG_API ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepdims);

@@ -7,8 +7,8 @@
 
 #include "autograd/types.h"
 
-/* ag_reshape -- the same elements, row-major, in another shape; one extent may be −1 and is then inferred; a view, but
- * x is copied first if no strides show it in the new shape
+/* ag_reshape -- the same elements, row-major, in another shape; one extent may be −1, and is then computed
+ * It is a view, of a copy if x is a view whose strides do not permit it.
  * Shape:  x (…) -> shape, of the same size
  * Dtype:  any
  * Grad:   x̄ = ȳ, reshaped back
@@ -40,12 +40,13 @@ AG_API ag_tensor *ag_permute(ag_tensor *x, ag_axes order);
  * Source: numpy.broadcast_to */
 AG_API ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape);
 
-/* ag_slice -- elements start, start+step, … before stop along one axis; a negative step runs backwards, down to but not
- * including stop; start and stop count from the end if negative and are clamped to the axis; AG_END for start is the
- * axis's beginning and for stop its end, in the step's direction; a view
+/* ag_slice -- elements start, start+step, … before stop along one axis; a view
+ * A negative step runs backwards, down to but not including stop. start and stop count from the end if negative, and
+ * are limited to the axis. AG_END is the first element for start and beyond the last for stop, in the direction of
+ * step.
  * Shape:  x (…,n,…) -> (…,m,…)
  * Dtype:  any
- * Grad:   x̄ = ȳ at the chosen indices, 0 elsewhere
+ * Grad:   x̄ = ȳ at the chosen elements, 0 elsewhere
  * Errors: AG_ERR_AXIS; AG_ERR_RANGE for step 0
  * Source: Python's slices */
 AG_API ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, int64_t step);
@@ -59,8 +60,8 @@ AG_API ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, 
  * Source: numpy.flip */
 AG_API ag_tensor *ag_flip(ag_tensor *x, int axis);
 
-/* ag_embed -- zeros with x at start, start+step, … along one axis: a slice's gradient; start does not count from the
- * end
+/* ag_embed -- zeros with x at start, start+step, … along one axis: the gradient of ag_slice
+ * Here start does not count from the end.
  * Shape:  x (…,m,…) -> (…,n,…)
  * Dtype:  any
  * Grad:   x̄ = ȳ, sliced
@@ -68,9 +69,9 @@ AG_API ag_tensor *ag_flip(ag_tensor *x, int axis);
  * Source: jax.numpy.zeros(…).at[…].set(x) */
 AG_API ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step);
 
-/* ag_windows -- sliding windows of `size` over `axes`, one every `step`, whole ones only: y[…,p,…,w] = x[…,p·step+w,…],
- * where the new axes w are the last, in the order of `axes`; a view, however much the windows overlap. A slice of y
- * along w with a step dilates them
+/* ag_windows -- sliding windows of `size` over `axes`, one every `step`, whole ones only: y[…,p,…,w] = x[…,p·step+w,…]
+ * The new axes w come last, in the order of `axes`. It is a view, however much the windows overlap. A slice of y along
+ * w with a step dilates them.
  * Shape:  x (…,n,…) -> (…,(n−size)/step+1,…,size)
  * Dtype:  any
  * Grad:   x̄ = ȳ, folded
@@ -79,8 +80,8 @@ AG_API ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int
  * Source: numpy.lib.stride_tricks.sliding_window_view, with the step of torch.Tensor.unfold */
 AG_API ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step);
 
-/* ag_fold -- windows added up where they overlap: the gradient of ag_windows. y[…,i,…] is the sum of x[…,p,…,w] over
- * all p·step + w = i; `axes` are those of y, and `extent` its extents along them
+/* ag_fold -- windows put back, and added where they overlap: y[…,i,…] = Σ x[…,p,…,w] over all p·step + w = i
+ * `axes` and `extent` are those of y. It is the gradient of ag_windows.
  * Shape:  x (…,m,…,size) -> (…,n,…) for m = (n−size)/step+1
  * Dtype:  i64, f32 or f64
  * Grad:   x̄ = ȳ, in windows
@@ -97,7 +98,7 @@ AG_API ag_tensor *ag_fold(ag_tensor *x, ag_axes axes, ag_shape extent, ag_shape 
  * Source: numpy.squeeze */
 AG_API ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes);
 
-/* ag_unsqueeze -- a new axis of extent 1, axis `axis` of the result; a view
+/* ag_unsqueeze -- a new axis of extent 1, which is `axis` of the result; a view
  * Shape:  x (…) -> (…,1,…)
  * Dtype:  any
  * Grad:   x̄ = ȳ, reshaped back
@@ -105,7 +106,7 @@ AG_API ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes);
  * Source: numpy.expand_dims */
 AG_API ag_tensor *ag_unsqueeze(ag_tensor *x, int axis);
 
-/* ag_contiguous -- x copied to row-major order, unless it is contiguous
+/* ag_contiguous -- x with its elements copied into row-major order, unless they are in it already
  * Shape:  x (…) -> (…)
  * Dtype:  any
  * Grad:   x̄ = ȳ

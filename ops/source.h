@@ -40,7 +40,8 @@ AG_API ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n);
  * Dtype:  real
  * Grad:   a constant
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE unless low <= high and both are finite in the dtype
- * Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (SC 2011): Philox4x32-10, keyed by seed and draw */
+ * Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (SC 2011): Philox4x32-10, keyed by seed and
+ *         draw */
 AG_API ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low, double high);
 
 /* ag_normal -- independent normal random numbers with this mean and standard deviation

@@ -397,7 +397,8 @@ NOT_PLAIN = re.compile(
 
 def plain(tree):
     texts = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', flags=re.S)
-    for path, text in in_folders(tree, ["nn", "ops", "tests"]).items():
+    texts_of = in_folders(tree, ["nn", "ops", "tests"]) | {path: tree[path] for path in public_headers(tree)}
+    for path, text in texts_of.items():
         for found in texts.finditer(text):
             words = re.sub(r"\s*\n\s*\*?\s*", " ", found.group(0))
             for turn in NOT_PLAIN.finditer(words):
