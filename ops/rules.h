@@ -31,12 +31,7 @@ AG_OPS(AG__DECLARE_OP)
         ag_tensor *x = y->input[0];                                                                                    \
         return (void)x, (void)g, (void)i, (x_bar);                                                                     \
     }                                                                                                                  \
-    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
-                                  .notation = notation_,                                                               \
-                                  .kind = AG_KIND_ELEMENTWISE,                                                         \
-                                  .arity = 1,                                                                          \
-                                  .vjp = name_##_vjp,                                                                  \
-                                  __VA_ARGS__}
+    AG_ELEMENTWISE(name_, 1, notation_, .vjp = name_##_vjp, __VA_ARGS__)
 
 /* y = f(a, b) */
 #define AG_BINARY(name_, notation_, a_bar, b_bar, ...)                                                                 \
@@ -44,12 +39,7 @@ AG_OPS(AG__DECLARE_OP)
         ag_tensor *a = y->input[0], *b = y->input[1];                                                                  \
         return (void)a, (void)b, i == 0 ? (a_bar) : (b_bar);                                                           \
     }                                                                                                                  \
-    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
-                                  .notation = notation_,                                                               \
-                                  .kind = AG_KIND_ELEMENTWISE,                                                         \
-                                  .arity = 2,                                                                          \
-                                  .vjp = name_##_vjp,                                                                  \
-                                  __VA_ARGS__}
+    AG_ELEMENTWISE(name_, 2, notation_, .vjp = name_##_vjp, __VA_ARGS__)
 
 /* y = f(x, s), with s a double that each kernel converts to its own dtype */
 #define AG_WITH_NUMBER(name_, notation_, x_bar, ...)                                                                   \
@@ -58,13 +48,7 @@ AG_OPS(AG__DECLARE_OP)
         const double s = *(const double *)ag__attributes(y);                                                           \
         return (void)x, (void)s, (void)i, (x_bar);                                                                     \
     }                                                                                                                  \
-    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
-                                  .notation = notation_,                                                               \
-                                  .kind = AG_KIND_ELEMENTWISE,                                                         \
-                                  .arity = 1,                                                                          \
-                                  .attribute_bytes = sizeof(double),                                                   \
-                                  .vjp = name_##_vjp,                                                                  \
-                                  __VA_ARGS__}
+    AG_ELEMENTWISE(name_, 1, notation_, .attribute_bytes = sizeof(double), .vjp = name_##_vjp, __VA_ARGS__)
 
 /* y = whether a and b are so; and flags that it has beside a comparison's */
 #define AG_COMPARISON(name_, notation_, flags_)                                                                        \
