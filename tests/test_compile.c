@@ -777,6 +777,44 @@ START_TEST(crowded_registers) {
 }
 END_TEST
 
+/* x, x², x⁴, …, and then their sum, the last ones first: all must wait. */
+static ag__code *compile_powers(ag__code_step *step, ag__code_slot *slot, int powers) {
+    for (int i = 0; i < 2 * powers; i++) slot[i] = (ag__code_slot){.dtype = AG_F32, .out = i == 2 * powers - 1};
+    step[0] = (ag__code_step){&ag__op_neg, AG_F32, 1, {0}, 1, 0};
+    for (int i = 1; i < powers; i++)
+        step[i] = (ag__code_step){&ag__op_square, AG_F32, 1, {(uint16_t)i}, (uint16_t)(i + 1), 0};
+    for (int i = powers; i < 2 * powers - 1; i++)
+        step[i] = (ag__code_step){&ag__op_add,       AG_F32, 2, {(uint16_t)i, (uint16_t)(2 * powers - 1 - i)},
+                                  (uint16_t)(i + 1), 0};
+    return ag__compile(tape, 2 * powers - 1, step, 2 * powers, slot);
+}
+
+/* A frame larger than a page would reach beyond the one that guards the stack. Fewer vectors in lockstep take less; where that is
+ * too much as well, the kernels run. */
+START_TEST(large_frames) {
+    enum { MOST_POWERS = 200, N = 100 };
+    static ag__code_step step[2 * MOST_POWERS];
+    static ag__code_slot slot[2 * MOST_POWERS];
+    static float x[N], y[N];
+    if (!serves()) return;
+    for (int i = 0; i < N; i++) x[i] = 1 + (float)i / N / 64;
+    for (int powers = 5; powers <= 100; powers += 5) {
+        ag__code *code = compile_powers(step, slot, powers);
+        ck_assert_msg(code != NULL, "%d values that wait are too many", powers);
+        void *memory[2 * MOST_POWERS] = {x};
+        memory[2 * powers - 1] = y;
+        code(N, memory, NULL);
+        for (int i = 0; i < N; i++) {
+            float power[MOST_POWERS] = {-x[i]};
+            for (int k = 1; k < powers; k++) power[k] = power[k - 1] * power[k - 1];
+            for (int k = powers - 2; k >= 0; k--) power[powers - 1] += power[k];
+            ck_assert_mem_eq(&y[i], &power[powers - 1], sizeof *y);
+        }
+    }
+    ck_assert(!compile_powers(step, slot, MOST_POWERS));
+}
+END_TEST
+
 /* A program over the limits is refused. */
 START_TEST(large_programs) {
     enum { LARGE = 4000 };
@@ -816,6 +854,7 @@ int main(void) {
     tcase_add_test(programs, crowded_registers);
     tcase_add_test(programs, folds_in_lanes);
     tcase_add_test(programs, folds_among_numbers);
+    tcase_add_test(programs, large_frames);
     tcase_add_test(programs, large_programs);
     TCase *code = tape_group(suite, "code");
     tcase_add_test(code, equal_programs_share_code);

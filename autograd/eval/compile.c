@@ -45,10 +45,10 @@ typedef struct program {
     ag_trace trace;
     const ag__code_slot *slot;
     int lanes;
-    value *value;           /* room for several times as many as there are: for each of the vectors in lockstep */
-    uint16_t *order;        /* in which values are computed */
-    int values, room, ways; /* how many vectors are in lockstep at most */
-    uint16_t *table;        /* of values by content */
+    value *value;    /* room for several times as many as there are: for each of the vectors in lockstep */
+    uint16_t *order; /* in which values are computed */
+    int values, room, most_ways, ways; /* how many vectors may be in lockstep, and are */
+    uint16_t *table;                   /* of values by content */
     unsigned table_mask;
     uint16_t *of_slot; /* what a step has written there */
     uint64_t *pool;
@@ -57,12 +57,14 @@ typedef struct program {
     int8_t *base; /* encode.c's */
     ag__asm *instruction;
     int instructions, instruction_room;
-    uint16_t held[AG__REGISTERS]; /* which value is in it */
-    unsigned kept;                /* registers whose value stays there throughout the loop, a bit each */
-    int32_t frame;
+    uint16_t held[AG__REGISTERS];          /* which value is in it */
+    unsigned kept;                         /* registers whose value stays there throughout the loop, a bit each */
+    int32_t frame, loop_frame, most_frame; /* its end; where that is as a loop begins; and the most that it has been */
+    int32_t vacant[AG__MOST_FRAME / AG__VECTOR]; /* places in it whose values are no longer needed */
+    int vacancies;
     int folds;
     uint16_t fold_slot[AG__MOST_FOLDS], lanes_of[AG__MOST_FOLDS]; /* the result's slot, and the value of the lanes */
-    bool folding, failed;
+    bool folding, failed, crowded; /* crowded: so many vectors in lockstep take too large a frame */
 } program;
 
 /* ---- Values ---- */
@@ -423,9 +425,24 @@ static void put_load(program *p, int reg, const value *v) {
 static void spill(program *p, int reg, value *v) {
     if (v->place == AG__IN_FRAME) return;
     v->place = AG__IN_FRAME;
-    v->at = p->frame;
-    p->frame += AG__VECTOR;
+    if (p->vacancies > 0) {
+        v->at = p->vacant[--p->vacancies];
+    } else {
+        v->at = p->frame;
+        p->frame += AG__VECTOR;
+        if (p->frame > p->most_frame) p->most_frame = p->frame;
+    }
     put(p, (ag__asm){.code = AG__SPILL, .a = (int8_t)reg, .b = AG__NO_REGISTER, .place = AG__IN_FRAME, .at = v->at});
+}
+
+/* After the instruction that has used v's operands for the last time: until then nothing else may be put there. */
+static void vacate(program *p, const value *v) {
+    for (int k = 0; k < v->operands; k++) {
+        value *x = &p->value[v->x[k]];
+        if (!x->varies || x->use != NONE || x->place != AG__IN_FRAME) continue;
+        x->place = AG__NO_PLACE;
+        if (p->vacancies < AG__MOST_FRAME / AG__VECTOR) p->vacant[p->vacancies++] = x->at;
+    }
 }
 
 static int free_register(const program *p) {
@@ -521,6 +538,7 @@ static void put_store(program *p, const value *v) {
     put(p, in);
     if (x->place == AG__NO_PLACE && !truth) x->place = AG__IN_SLOT, x->at = v->at;
     release_operands(p, v);
+    vacate(p, v);
 }
 
 static void put_value(program *p, int i) {
@@ -536,6 +554,7 @@ static void put_value(program *p, int i) {
     if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__FOLD_REGISTER + v->fold - 1);
     else in.y = (int8_t)take(p, i);
     put(p, in);
+    vacate(p, v);
 }
 
 static void clear_registers(program *p) {
@@ -581,6 +600,8 @@ static void keep(program *p, int registers) {
 /* The loop, for a vector or several: returns how many instructions it has. Only what is kept is in registers before. */
 static int put_loop(program *p, int ways) {
     int n = list(p, true, ways), before = p->instructions;
+    p->frame = p->loop_frame;
+    p->vacancies = 0;
     find_uses(p, n);
     for (int r = 0; r < AG__REGISTERS; r++)
         if (!(p->kept >> r & 1)) p->held[r] = NONE;
@@ -633,12 +654,13 @@ static bool has_lanes(const program *p, int slots) {
 static ag__machine allocate(program *p, int slots) {
     enum { SHORT = 12, LONG = 60, SPARE = 2 };
     ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
-    p->frame = AG__FRAME_START;
+    p->frame = p->most_frame = AG__FRAME_START;
     mark_needed(p, slots);
     find_folds(p, slots);
     place_constants(p);
     int n = list(p, true, 1);
     p->ways = n <= SHORT ? 1 : n <= LONG ? 2 : MOST_WAYS;
+    if (p->ways > p->most_ways) p->ways = p->most_ways;
     while (has_lanes(p, slots) && p->ways * p->lanes > AG__LANES) p->ways /= 2; /* or two would add to the same lanes */
     m.ways = p->ways;
     make_twins(p);
@@ -650,6 +672,7 @@ static ag__machine allocate(program *p, int slots) {
     if (p->ways == 1 && lanes <= left) m.folds = p->folds;
     put_before(p);
     keep(p, m.folds ? left - lanes : left);
+    p->loop_frame = p->frame;
     m.before = p->instructions;
     if (m.folds) m.ahead = put_folding_loop(p, lanes);
     else if (p->ways > 1) m.ahead = put_loop(p, p->ways);
@@ -657,7 +680,8 @@ static ag__machine allocate(program *p, int slots) {
     put_after(p, slots);
     m.after = p->instructions - m.before - m.ahead - m.loop;
     m.instruction = p->instruction;
-    m.frame = p->frame;
+    m.frame = p->most_frame;
+    if (m.frame > AG__MOST_FRAME) p->failed = p->crowded = true;
     m.fold_slot = p->fold_slot;
     m.base = p->base;
     m.pool = p->pool;
@@ -834,11 +858,19 @@ static bool make_code(ag_tape *tape, program *p, entry *e) {
     return good;
 }
 
+/* For fewer vectors in lockstep where otherwise the frame is too large; where it is then, the kernels run. */
 static bool compile(ag_tape *tape, entry *e) {
-    program p = {.trace = {.tape = tape, .number = tape->programs->traces}, .slot = slots_of(e)};
-    bool good = measure(&p, e->steps, e->step) && make_code(tape, &p, e);
-    tape->programs->traces = p.trace.number;
-    ag__trace_free(&p.trace);
+    ag_trace trace = {.tape = tape, .number = tape->programs->traces};
+    bool good = false, again = true;
+    for (int ways = MOST_WAYS; again; ways /= 2) {
+        program p = {.trace = trace, .slot = slots_of(e), .most_ways = ways};
+        good = measure(&p, e->steps, e->step) && make_code(tape, &p, e);
+        again = p.crowded && ways > 1;
+        trace = p.trace;
+        trace.failed = false;
+    }
+    tape->programs->traces = trace.number;
+    ag__trace_free(&trace);
     return good;
 }
 

@@ -85,6 +85,9 @@ typedef struct ag__machine {
  * instructions' part begins. */
 enum { AG__POOL_ONES = 0, AG__POOL_ZEROS = 32, AG__POOL_START = 64, AG__FRAME_START = 96, AG__VECTOR = 32 };
 
+/* A frame has no more bytes, lest it reach beyond the page that guards a stack without touching it. */
+enum { AG__MOST_FRAME = 4096 - 64 }; /* what is saved beside it, and the call, belong to the page */
+
 /* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns how many there are, which may be
  * more: nothing is written beyond. *entry is the offset of the first instruction. */
 size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry);
