@@ -2,10 +2,12 @@
  *
  * The file is read twice by the same code: first to check every cell and to count rows and columns, then, into memory
  * of exactly that size, to convert. Nothing else grows with the file: a cell that is longer than any sensible number
- * is refused, so there is no line buffer, and each cell takes at least two bytes of the file. */
-#include "autograd/eval/eval.h"
+ * is refused, so there is no line buffer, and each cell takes at least two bytes of the file. Of columns that are not wanted
+ * the cells are passed over, so they may be of any length, and text in quotes. */
+#include "io/csv.h"
 #include "autograd/tape/format.h"
-#include "io/io.h"
+#include "autograd/tape/op.h"
+#include "io/input.h"
 
 #include <errno.h>
 #include <math.h>
@@ -16,12 +18,15 @@
 enum { LONGEST_CELL = 400, LONGEST_QUOTE = 24 };
 
 typedef struct reader {
-    ag_tape *tape;
-    const char *path;
-    FILE *file;
+    ag__input in;
     ag_dtype dtype;
     int separator;
     bool header;
+
+    int64_t wanted; /* columns, by these names; `names` is NULL: all of them */
+    const char *const *names;
+    int64_t *place; /* of each column of the file, among those wanted; −1: not wanted. NULL: its own place */
+    int64_t room;   /* of it */
 
     void *to;              /* NULL: only check and count */
     int64_t rows, columns; /* so far; with `to`, no more than there is room for */
@@ -48,13 +53,9 @@ static bool wrong(const reader *r, const char *format, ...) {
     va_start(args, format);
     ag__format_list(text, sizeof text, format, args);
     va_end(args);
-    ag__fail_on(r->tape, "csv_read", AG_ERR_FILE, "%.300s, line %lld, column %lld: %s", r->path, (long long)r->line,
-                (long long)r->column, text);
+    ag__fail_on(r->in.tape, "csv_read", AG_ERR_FILE, "%.300s, line %lld, column %lld: %s", r->in.path,
+                (long long)r->line, (long long)r->column, text);
     return false;
-}
-
-static ag_tensor *wrong_file(ag_tape *tape, const char *path, const char *what) {
-    return ag__fail_on(tape, "csv_read", AG_ERR_FILE, "%.300s: %s", path, what);
 }
 
 /* The cell for a message: cut short, and without what a terminal would obey. */
@@ -145,7 +146,7 @@ static bool special_real(const char *s, double *value) {
 
 static void store(reader *r, double real, int64_t integer) {
     if (!r->to) return;
-    int64_t i = r->rows * r->columns + r->column - 1;
+    int64_t i = r->rows * r->wanted + (r->place ? r->place[r->column - 1] : r->column - 1);
     if (r->dtype == AG_F32) ((float *)r->to)[i] = (float)real;
     else if (r->dtype == AG_F64) ((double *)r->to)[i] = real;
     else ((int64_t *)r->to)[i] = integer;
@@ -186,7 +187,7 @@ enum { END = -1 };
 
 static int next(reader *r) {
     if (r->at == r->filled) {
-        r->filled = fread(r->buffer, 1, sizeof r->buffer, r->file);
+        r->filled = fread(r->buffer, 1, sizeof r->buffer, r->in.file);
         r->at = 0;
         if (r->filled == 0) return END;
     }
@@ -212,6 +213,35 @@ static bool read_cell(reader *r, int *end) {
     return true;
 }
 
+/* Whether c is no more of a text: it ends behind its closing quote, if it has one, or else as a cell does. */
+static bool ends_text(const reader *r, int c, bool in_quotes) {
+    return c == END || (!in_quotes && (c == r->separator || c == '\n'));
+}
+
+/* The next cell as text: in quotes it may hold anything, a quote being two of them. What is longer than any name is cut. */
+static bool read_text(reader *r, int *end) {
+    bool quoted = false, in_quotes = false, after_quote = false;
+    int c;
+    r->length = 0;
+    for (c = next(r); !ends_text(r, c, in_quotes); c = next(r)) {
+        if (c == 0) return wrong(r, "a NUL byte: this is not text");
+        if (c == '\n') r->line++;
+        if (r->length == 0 && !quoted && blank(c)) continue;
+        bool quote = c == '"' && (quoted ? in_quotes || after_quote : r->length == 0);
+        bool doubled = quote && after_quote;
+        if (quote) in_quotes = !in_quotes;
+        quoted = quoted || quote;
+        after_quote = quote && !in_quotes;
+        if ((quote && !doubled) || (quoted && !in_quotes)) continue;
+        if (r->length < LONGEST_CELL) r->cell[r->length++] = (char)c;
+    }
+    if (in_quotes) return wrong(r, "text in quotes that does not end");
+    while (!quoted && r->length > 0 && (blank(r->cell[r->length - 1]) || r->cell[r->length - 1] == '\r')) r->length--;
+    r->cell[r->length] = 0;
+    *end = c;
+    return true;
+}
+
 static bool skip_line(reader *r, int *end) {
     r->line++;
     r->column = 1;
@@ -222,20 +252,75 @@ static bool skip_line(reader *r, int *end) {
     return true;
 }
 
-static bool read_row(reader *r, int *end) {
-    bool first = r->rows == 0 && !r->to;
+/* ---- Columns by name ---- */
+
+/* Another column of the header: the place of that name among those that are wanted. */
+static bool add_column(reader *r) {
+    if (r->column > r->room) {
+        int64_t room = 2 * r->room + 16;
+        int64_t *place =
+            ag__resize(r->in.tape, r->place, (size_t)r->room * sizeof *place, ag__times((size_t)room, sizeof *place));
+        if (!place) {
+            ag__fail_on(r->in.tape, "csv_read", AG_ERR_MEMORY, "%.300s: no memory for %lld columns", r->in.path,
+                        (long long)room);
+            return false;
+        }
+        r->place = place;
+        r->room = room;
+    }
+    int64_t *place = &r->place[r->column - 1];
+    *place = -1;
+    for (int64_t k = 0; k < r->wanted && *place < 0; k++)
+        if (strcmp(r->names[k], r->cell) == 0) *place = k;
+    return true;
+}
+
+/* Each name must be that of one column. */
+static bool all_found(const reader *r) {
+    char shown[AG__SHOWN];
+    for (int64_t k = 0; k < r->wanted; k++) {
+        int64_t found = 0;
+        for (int64_t c = 0; c < r->columns; c++) found += r->place[c] == k;
+        if (found != 1)
+            return ag__input_wrong(&r->in, "%s column has the name %s", found ? "more than one" : "no",
+                                   ag__shown(shown, r->names[k]));
+    }
+    return true;
+}
+
+static bool read_header(reader *r, int *end) {
     r->line++;
     r->column = 0;
     do {
         r->column++;
-        if (!read_cell(r, end)) return false;
+        if (!read_text(r, end)) return false;
+        if (r->to && r->column > r->columns) return wrong(r, "the file is changing while it is read");
+        if (!r->to && !add_column(r)) return false;
+    } while (*end == r->separator);
+    if (r->to) return r->column == r->columns || wrong(r, "the file is changing while it is read");
+    r->columns = r->column;
+    return all_found(r);
+}
+
+/* ---- Rows ---- */
+
+/* Whether the present column is not wanted, or beyond those that there are. */
+static bool is_passed(const reader *r) { return r->place && (r->column > r->columns || r->place[r->column - 1] < 0); }
+
+static bool read_row(reader *r, int *end) {
+    bool first = r->rows == 0 && !r->to && !r->names;
+    r->line++;
+    r->column = 0;
+    do {
+        r->column++;
+        if (!(is_passed(r) ? read_text(r, end) : read_cell(r, end))) return false;
         if (r->column == 1 && r->length == 0 && *end != r->separator) return true;
         if (r->to && r->rows == r->most_rows) return wrong(r, "the file is growing while it is read");
         if (!first && r->column > r->columns)
             return wrong(r, "the row is longer than the first, which has %lld cells", (long long)r->columns);
-        if (!convert_cell(r)) return false;
+        if (!is_passed(r) && !convert_cell(r)) return false;
     } while (*end == r->separator);
-    if (first) r->columns = r->column;
+    if (first) r->columns = r->wanted = r->column;
     if (r->column < r->columns)
         return wrong(r, "the row ends here, and the first has %lld cells", (long long)r->columns);
     r->rows++;
@@ -250,65 +335,72 @@ static void skip_byte_order_mark(reader *r) {
 
 static bool read_rows(reader *r) {
     int end = '\n';
-    rewind(r->file);
+    rewind(r->in.file);
     r->rows = r->line = r->column = 0;
     r->at = r->filled = 0;
     skip_byte_order_mark(r);
-    if (r->header && !skip_line(r, &end)) return false;
+    if (r->names && !read_header(r, &end)) return false;
+    if (!r->names && r->header && !skip_line(r, &end)) return false;
     while (end != END)
         if (!read_row(r, &end)) return false;
-    if (ferror(r->file)) wrong_file(r->tape, r->path, strerror(errno));
-    return !ferror(r->file);
+    return !ferror(r->in.file) || ag__input_wrong(&r->in, "%s", strerror(errno));
 }
 
 /* ---- The whole file ---- */
 
-static ag_tensor *read_again(reader *r) {
-    ag_tensor *nil = ag__nil_of(r->tape);
+static bool read_again(reader *r) {
     r->most_rows = r->rows;
-    if (!read_rows(r)) return nil;
-    if (r->rows < r->most_rows) return wrong_file(r->tape, r->path, "the file is shrinking while it is read");
-    return ag_from(r->tape, r->dtype, AG_SHAPE(r->rows, r->columns), r->to);
+    return read_rows(r) &&
+           (r->rows == r->most_rows || ag__input_wrong(&r->in, "the file is shrinking while it is read"));
 }
 
 static ag_tensor *read_file(reader *r) {
-    if (fseek(r->file, 0, SEEK_END) != 0) return wrong_file(r->tape, r->path, "not a file that can be read twice");
-    if (!read_rows(r)) return ag__nil_of(r->tape);
-    if (r->rows == 0) return wrong_file(r->tape, r->path, "there is no row of numbers in it");
-    size_t cell = ag_dtype_size(r->dtype);
-    if ((uint64_t)r->rows > SIZE_MAX / cell / (uint64_t)r->columns)
-        return ag__fail_on(r->tape, "csv_read", AG_ERR_MEMORY, "%.300s: too large for this machine", r->path);
-    size_t bytes = (size_t)r->rows * (size_t)r->columns * cell;
-    r->to = ag__resize(r->tape, NULL, 0, bytes);
-    if (!r->to)
-        return ag__fail_on(r->tape, "csv_read", AG_ERR_MEMORY, "%.300s: no memory for %zu bytes", r->path, bytes);
-    ag_tensor *x = read_again(r);
-    ag__resize(r->tape, r->to, bytes, 0);
-    return x;
+    ag_tape *tape = r->in.tape;
+    if (!read_rows(r)) return ag__nil_of(tape);
+    if (r->rows == 0) ag__input_wrong(&r->in, "there is no row of numbers in it");
+    if (r->rows == 0) return ag__nil_of(tape);
+    ag_shape shape = AG_SHAPE(r->rows, r->wanted);
+    size_t bytes = ag__times(ag__times((size_t)r->rows, (size_t)r->wanted), ag_dtype_size(r->dtype));
+    ag__buffer *value = ag__buffer_new(tape, bytes);
+    if (!value)
+        return ag__fail_on(tape, "csv_read", AG_ERR_MEMORY, "%.300s: no memory for %zu bytes", r->in.path, bytes);
+    r->to = value->data;
+    if (read_again(r)) return ag__constant_with(tape, r->dtype, &shape, value);
+    ag__buffer_drop(tape, value);
+    return ag__nil_of(tape);
 }
 
 static bool separator_valid(int c) {
     bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-    return !letter && !is_digit((char)c) && c != '+' && c != '-' && c != '.' && c != '\r' && c != '\n';
+    return !letter && !is_digit((char)c) && !strchr("+-.\r\n\"", c);
+}
+
+bool ag__csv_options_valid(ag_tape *tape, const char *call, const ag_csv_options *how) {
+    bool shown = how->separator >= ' ' && how->separator <= '~';
+    if (how->separator && !separator_valid((unsigned char)how->separator))
+        ag__fail_on(tape, call, AG_ERR_RANGE, "'%c' cannot separate numbers", shown ? how->separator : '?');
+    else if (how->n < 0 || (how->n == 0) != (how->names == NULL))
+        ag__fail_on(tape, call, AG_ERR_RANGE, "%d names of columns, and the list of them is%s NULL", how->n,
+                    how->names ? " not" : "");
+    for (int i = 0; i < how->n && ag_tape_status(tape) == AG_OK; i++)
+        if (!how->names[i]) ag__fail_on(tape, call, AG_ERR_NULL, "the name of column %d is NULL", i);
+    return ag_tape_status(tape) == AG_OK;
 }
 
 ag_tensor *ag_csv_read(ag_tape *tape, const char *path, ag_dtype dtype, const ag_csv_options *options) {
     ag_csv_options how = options ? *options : (ag_csv_options){0};
     if (!tape || !path) return ag__fail_on(tape, "csv_read", AG_ERR_NULL, "the %s is NULL", tape ? "path" : "tape");
-    if (ag_tape_status(tape) != AG_OK) return ag__nil_of(tape);
+    if (!ag__in_order(tape, "csv_read")) return ag__nil_of(tape);
     if (dtype != AG_I64 && dtype != AG_F32 && dtype != AG_F64)
         return ag__fail_on(tape, "csv_read", AG_ERR_DTYPE, "i64, f32 or f64 is wanted, not %s", ag_dtype_name(dtype));
-    reader r = {.tape = tape,
-                .path = path,
-                .dtype = dtype,
+    if (!ag__csv_options_valid(tape, "csv_read", &how)) return ag__nil_of(tape);
+    reader r = {.dtype = dtype,
                 .separator = how.separator ? (unsigned char)how.separator : ',',
-                .header = how.header};
-    if (!separator_valid(r.separator))
-        return ag__fail_on(tape, "csv_read", AG_ERR_RANGE, "'%c' cannot separate numbers",
-                           r.separator >= ' ' && r.separator <= '~' ? r.separator : '?');
-    r.file = fopen(path, "rb");
-    if (!r.file) return wrong_file(tape, path, strerror(errno));
-    ag_tensor *x = read_file(&r);
-    fclose(r.file);
+                .header = how.header,
+                .wanted = how.n,
+                .names = how.names};
+    ag_tensor *x = ag__input_open(&r.in, tape, "csv_read", path) ? read_file(&r) : ag__nil_of(tape);
+    if (r.place) ag__resize(tape, r.place, (size_t)r.room * sizeof *r.place, 0);
+    ag__input_close(&r.in);
     return x;
 }

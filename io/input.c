@@ -2,13 +2,17 @@
 #if defined __unix__ || defined __APPLE__
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
-#include <sys/types.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#define POSIX 1
 #endif
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
 #include "io/input.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -26,30 +30,43 @@ bool ag__input_wrong(const ag__input *in, const char *format, ...) {
     return false;
 }
 
-static bool seek(FILE *file, uint64_t at, int whence) {
-#if defined __unix__ || defined __APPLE__
-    return at <= INT64_MAX && fseeko(file, (off_t)at, whence) == 0;
-#else
-    return at <= LONG_MAX && fseek(file, (long)at, whence) == 0;
-#endif
+#ifdef POSIX
+
+/* A pipe without a writer would be waited for, and a device has no size. */
+static bool open_regular(ag__input *in) {
+    struct stat s;
+    int d = open(in->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (d >= 0 && fstat(d, &s) == 0 && !S_ISREG(s.st_mode)) {
+        close(d);
+        return ag__input_wrong(in, "not a regular file");
+    }
+    if (d >= 0) in->file = fdopen(d, "rb");
+    if (d >= 0 && !in->file) close(d);
+    if (!in->file) return ag__input_wrong(in, "%s", strerror(errno));
+    in->size = (uint64_t)s.st_size;
+    return true;
 }
 
-static int64_t tell(FILE *file) {
-#if defined __unix__ || defined __APPLE__
-    return ftello(file);
+static bool seek(FILE *file, uint64_t at) { return at <= INT64_MAX && fseeko(file, (off_t)at, SEEK_SET) == 0; }
+
 #else
-    return ftell(file);
-#endif
+
+static bool open_regular(ag__input *in) {
+    in->file = fopen(in->path, "rb");
+    if (!in->file) return ag__input_wrong(in, "%s", strerror(errno));
+    long size = fseek(in->file, 0, SEEK_END) == 0 ? ftell(in->file) : -1;
+    if (size < 0 || fseek(in->file, 0, SEEK_SET) != 0) return ag__input_wrong(in, "not a regular file");
+    in->size = (uint64_t)size;
+    return true;
 }
+
+static bool seek(FILE *file, uint64_t at) { return at <= LONG_MAX && fseek(file, (long)at, SEEK_SET) == 0; }
+
+#endif
 
 bool ag__input_open(ag__input *in, ag_tape *tape, const char *call, const char *path) {
     *in = (ag__input){.tape = tape, .call = call, .path = path};
-    in->file = fopen(path, "rb");
-    if (!in->file) return ag__input_wrong(in, "%s", strerror(errno));
-    int64_t size = seek(in->file, 0, SEEK_END) ? tell(in->file) : -1;
-    if (size < 0 || !seek(in->file, 0, SEEK_SET)) return ag__input_wrong(in, "not a file whose size is known");
-    in->size = (uint64_t)size;
-    return true;
+    return open_regular(in);
 }
 
 void ag__input_close(ag__input *in) {
@@ -62,7 +79,7 @@ bool ag__input_read(ag__input *in, uint64_t at, void *to, size_t bytes) {
         return ag__input_wrong(in, "the file ends at byte %llu, within what is wanted from it",
                                (unsigned long long)in->size);
     if (bytes == 0) return true;
-    if (at != in->at && !seek(in->file, at, SEEK_SET)) return ag__input_wrong(in, "%s", strerror(errno));
+    if (at != in->at && !seek(in->file, at)) return ag__input_wrong(in, "%s", strerror(errno));
     errno = 0;
     size_t got = fread(to, 1, bytes, in->file);
     in->at = at + got;

@@ -18,7 +18,7 @@ typedef struct ag__input {
     uint64_t at; /* where the file stands */
 } ag__input;
 
-/* False, and an error is raised, unless it is a file whose size is known. It is closed in any case. */
+/* False, and an error is raised, unless it is a regular file that can be read. It is closed in any case. */
 bool ag__input_open(ag__input *in, ag_tape *tape, const char *call, const char *path);
 void ag__input_close(ag__input *in);
 

@@ -112,20 +112,31 @@ AG_API ag_status ag_load(const char *path, int n, ag_tensor *const v[], const ag
 /* ag_csv_options -- how the file is written; all zero, or NULL, is numbers with commas from the first line on */
 typedef struct ag_csv_options {
     char separator; /* 0: a comma */
-    bool header;    /* the first line holds names: it is skipped */
+    bool header;    /* the first line holds names: it is skipped when it is read */
+    int n;          /* so many names of columns */
+    const char *const *names;
 } ag_csv_options;
 
 /* ag_csv_read -- a constant with the numbers of a CSV file, a row a line
  * Lines end in LF or CR LF, the last one may do without, and blank ones are skipped; so is a byte order mark. Blanks
  * around a number do not count. A number is decimal, with a point whatever the locale, and an exponent if need be; or
- * inf, infinity or nan. There is no quoting. The file is read twice, so it must be a file and not a pipe.
+ * inf, infinity or nan. There is no quoting. The file is read twice, so it must be a regular one.
+ * With names in the options, the first line holds the names of all columns, and the columns of these names are read, in this
+ * order. In the others, and in the names, there may be any text, quoted or not.
  * Shape:  () -> (rows,columns)
  * Dtype:  i64, f32 or f64; reals are rounded to nearest, directly from their decimal form
  * Grad:   a constant
- * Errors: AG_ERR_FILE if it cannot be read, has no rows, rows of different lengths, or a cell that is not a number of
- *         this dtype; AG_ERR_NULL, AG_ERR_DTYPE; AG_ERR_RANGE for a separator that numbers or lines are made of
- * Source: RFC 4180, without its quotes */
+ * Errors: AG_ERR_FILE if it cannot be read, has no rows, rows of different lengths, not exactly one column of each name, or
+ *         a cell that is not a number of this dtype; AG_ERR_NULL, AG_ERR_DTYPE; AG_ERR_RANGE for a separator that numbers,
+ *         quotes or lines are made of
+ * Source: RFC 4180, without quotes around numbers */
 AG_API ag_tensor *ag_csv_read(ag_tape *tape, const char *path, ag_dtype dtype, const ag_csv_options *options);
+
+/* ag_csv_write -- write x, rows by columns or one column, as text, a line a row, under the names in the options if there are
+ * any. Numbers are as short as they can be and still be read back as they are; a bool is 0 or 1
+ * Errors: AG_ERR_SHAPE unless x has one or two axes, and columns; AG_ERR_RANGE for a separator as above, and for names that are
+ *         not as many as columns, or have control characters; AG_ERR_FILE if it cannot be written; what evaluating x gives */
+AG_API ag_status ag_csv_write(const char *path, ag_tensor *x, const ag_csv_options *options);
 
 #include "io_located.h"
 
