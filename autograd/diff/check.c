@@ -1,0 +1,263 @@
+/* check -- the engine's gradients against slopes, element by element or along random directions
+ *
+ * Two values settle most elements; the rest climb the ladder. The first finding that fails ends the comparison.
+ * Invariant: after an element that passes, `worst` is the one nearest to its tolerance, and `checked` counts it. */
+#include "autograd/diff/gradcheck.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum { MOST_EXCUSED = 65536 };
+
+/* ---- The verdict on one element or direction ---- */
+
+/* By default only rounding is excused, the engine's own included, and no more than is nothing beside the output; where
+ * output and gradient are 0, beside the slopes around. */
+static double tolerance_floor(const ag__check *c, const ag__probe *p, double error, double slopes_around) {
+    if (c->options.absolute > 0) return c->options.absolute;
+    double size = fmax(c->magnitude / p->widest, c->input[p->input].steepest);
+    double scaled = 1e-8 * (size > 0 ? size : slopes_around);
+    return fmin(scaled, fmax(10 * error, 100 * p->unsure));
+}
+
+static double ratio_of(double difference, double tolerance) {
+    return difference == 0 ? 0 : tolerance > 0 ? difference / tolerance : INFINITY;
+}
+
+/* Whether a cheap estimate will do: it agrees, there is no sign of a kink, and no part of the gradient can hide in
+ * outputs that are too large to show it. */
+static bool settles(const ag__check *c, const ag__probe *p, const ag__level *l, double expected, ag__finding *r) {
+    double larger = fmax(fabs(expected), fabs(p->got));
+    double noise = (2 * DBL_EPSILON * c->magnitude + p->rounding) / l->h + 8 * DBL_EPSILON * l->mass;
+    if (!l->finite || noise > 1e-3 * larger) return false;
+    r->expected = expected;
+    r->ratio = ratio_of(fabs(expected - p->got), c->relative * larger + c->options.absolute);
+    return r->ratio <= 0.1; /* what comes closer deserves better numbers */
+}
+
+static bool gap_shows(const ag__level *l) { return !(l->gap <= 0.01 * l->mass); }
+
+/* Whether the engine's value lies between the slopes at a kink, or where the function jumps. */
+static bool between_sides(const ag__check *c, const ag__probe *p, int n, const ag__level l[], ag__estimate *e,
+                          ag__finding *r) {
+    double allowed = ag__kink_between(n, l, e->error, &r->low, &r->high);
+    if (allowed < 0 && (allowed = ag__jump_between(c, n, l, &r->low, &r->high)) >= 0)
+        *e = (ag__estimate){r->low + (r->high - r->low) / 2, allowed}; /* the limit is infinite */
+    r->kink = allowed >= 0;
+    allowed += c->relative * fmax(fabs(e->value), fabs(p->got)) + c->options.absolute;
+    return r->kink && p->got >= r->low - allowed && p->got <= r->high + allowed;
+}
+
+static void judge(const ag__check *c, const ag__probe *p, int n, ag__level l[], ag__finding *r) {
+    double size = ag__moving_size(c), hidden = 2 * DBL_EPSILON * (c->magnitude - size) / l[0].h;
+    ag__estimate_noise(p, size, n, l);
+    ag__estimate e = ag__limit_of(n, l);
+    bool between = between_sides(c, p, n, l, &e, r);
+    double larger = fmax(fabs(e.value), fabs(p->got)), difference = fabs(e.value - p->got);
+    double widened = fmin(4 * e.error, 1e-3 * larger); /* never enough for a sign or a factor */
+    r->expected = e.value;
+    r->ratio =
+        ratio_of(difference, c->relative * larger + fmax(widened, tolerance_floor(c, p, e.error + hidden, l[0].mass)));
+    bool unresolved = e.error > 1e-3 * larger && difference <= 10 * e.error;
+    r->verdict = r->ratio <= 1 ? AG__AGREES : unresolved ? AG__UNRESOLVED : AG__DIFFERS;
+    if (between) {
+        r->verdict = c->options.kinks_fail ? AG__DIFFERS : AG__KINK;
+        r->ratio = 0;
+    }
+    r->kink = r->kink && r->verdict != AG__AGREES;
+    for (int k = 1; k < n; k++) r->rough = r->rough || ag__gap_stays(l, k);
+}
+
+/* Small steps at which nothing moves say that the derivative is 0, unless the function is rounded more coarsely inside
+ * than its output shows (a loss that is almost 0). It is that if the steps at which it does move agree with the engine,
+ * or if there is less to be seen than the rounding of x itself. */
+static void judge_without_still(const ag__check *c, const ag__probe *p, int n, ag__level l[], ag__finding *r) {
+    ag__finding other = *r;
+    double unseen = 4 * DBL_EPSILON * p->near / p->widest;
+    int moving = n;
+    while (moving > 0 && l[moving - 1].still) moving--;
+    if (moving == n) return;
+    if (moving > 2) judge(c, p, moving, l, &other);
+    if (other.verdict == AG__AGREES || other.verdict == AG__UNRESOLVED) *r = other;
+    if (fabs(p->got) > unseen || fabs(other.expected) > unseen) return;
+    r->verdict = AG__AGREES;
+    r->ratio = 0;
+}
+
+static bool climb(ag__check *c, const ag__probe *p, ag__finding *r) {
+    ag__level l[AG__LEVELS];
+    int n, finite = 0;
+    if (!ag__take_ladder(c, p, l, &n)) return false;
+    for (int k = 0; k < n; k++) finite += l[k].finite;
+    if (finite > 1) {
+        judge(c, p, n, l, r);
+        if (r->verdict == AG__DIFFERS || r->verdict == AG__UNRESOLVED) judge_without_still(c, p, n, l, r);
+        return true;
+    }
+    r->verdict = AG__NOT_FINITE;
+    r->expected = NAN;
+    r->ratio = INFINITY;
+    return true;
+}
+
+/* Nothing moved, and nothing should: settled if that also holds for a step so wide that rounding cannot have hidden it. */
+static bool does_not_depend(ag__check *c, const ag__probe *p, const ag__level *l, bool *answer) {
+    ag__level wide = {0};
+    *answer = l->finite && l->still && p->got == 0;
+    if (*answer && !ag__take_level(c, p, 0x1p-7 * p->widest, NULL, &wide)) return false;
+    *answer = *answer && wide.finite && wide.still;
+    return true;
+}
+
+/* Central differences of one step: enough for most. */
+static bool first_look(ag__check *c, const ag__probe *p, ag__level *l, ag__finding *r, bool *settled) {
+    if (!ag__take_level(c, p, 0x1p-13 * p->near, NULL, l)) return false;
+    *settled = !isfinite(p->got) || (!gap_shows(l) && settles(c, p, l, l->slope, r));
+    if (isfinite(p->got)) return *settled || does_not_depend(c, p, l, settled);
+    r->verdict = AG__NOT_FINITE;
+    r->expected = l->slope;
+    r->ratio = INFINITY;
+    return true;
+}
+
+/* Of two larger steps, extrapolated (Richardson): these suffer less from rounding. */
+static bool second_look(ag__check *c, const ag__probe *p, ag__finding *r, bool *settled) {
+    ag__level wide, half;
+    if (!ag__take_level(c, p, 0x1p-8 * p->near, NULL, &wide) || !ag__take_level(c, p, 0x1p-9 * p->near, NULL, &half))
+        return false;
+    *settled = settles(c, p, &half, half.slope + (half.slope - wide.slope) / 3, r);
+    return true;
+}
+
+static bool examine(ag__check *c, const ag__probe *p, ag__finding *r) {
+    ag__level l;
+    bool settled = false;
+    *r = (ag__finding){
+        .order = c->order, .input = p->input, .element = p->element, .direction = p->direction, .got = p->got};
+    if (!first_look(c, p, &l, r, &settled)) return false;
+    if (!settled && !gap_shows(&l) && !second_look(c, p, r, &settled)) return false;
+    return settled || climb(c, p, r);
+}
+
+/* ---- All elements, or some directions, of all inputs ---- */
+
+/* Where several kinks meet, the engine's value may lie outside of all slopes along one line. It is right all the same
+ * if each operation by itself is: then the chain rule gives it. */
+static bool absolve(ag__check *c, ag__finding *r) {
+    if (!r->kink || r->verdict != AG__DIFFERS || c->options.kinks_fail || !c->acquit) return true;
+    if (!c->searched) {
+        ag__check_input *in = &c->input[r->input];
+        if (!ag__check_put(c, in, in->at)) return false;
+        c->innocent = c->acquit(c);
+        c->searched = true;
+    }
+    if (!c->innocent) return true;
+    r->verdict = AG__KINK;
+    r->ratio = 0;
+    return true;
+}
+
+static bool note(ag__check *c, const ag__finding *r) {
+    c->checked++;
+    c->kinks += r->verdict == AG__KINK || (r->kink && r->verdict == AG__DIFFERS && r->ratio == 0);
+    if (c->checked == 1 || r->order > c->worst.order || r->ratio > c->worst.ratio) c->worst = *r;
+    if (r->verdict == AG__AGREES || r->verdict == AG__KINK) return true;
+    c->failed = *r;
+    return false;
+}
+
+/* A power of two, so that x + h and x − h are exact; 1 for nothing at all. */
+static double scale_of(double x) { return x < 0x1p-900 ? 1 : ldexp(1, ilogb(fmin(x, DBL_MAX))); }
+
+static ag__probe element_probe(const ag__check *c, int i, int64_t element) {
+    const ag__check_input *in = &c->input[i];
+    double size = fmax(fabs(in->at[element]), in->typical);
+    return (ag__probe){.input = i,
+                       .element = element,
+                       .near = scale_of(size),
+                       .widest = scale_of(fmax(1, size)),
+                       .got = in->gradient[element],
+                       .unsure = in->rounding[element]};
+}
+
+/* A random unit vector; the steps along it are to move each element as much as a step of its own would. What is not finite
+ * cannot be moved, and has no part in it. */
+static ag__probe direction_probe(ag__check *c, int i, int64_t number) {
+    ag__check_input *in = &c->input[i];
+    double norm = 0, got = 0, spread = sqrt((double)in->size), rounding = 0, unsure = 0;
+    for (int64_t k = 0; k < in->size; k++) {
+        bool moves = isfinite(in->at[k]);
+        in->direction[k] = moves ? ag__check_weight(c->options.seed + 1000 + (uint64_t)number, (uint64_t)(k + i)) : 0;
+        norm += in->direction[k] * in->direction[k];
+    }
+    for (int64_t k = 0; k < in->size; k++) {
+        if (in->direction[k] == 0) continue;
+        in->direction[k] /= sqrt(norm);
+        got += in->gradient[k] * in->direction[k];
+        rounding += DBL_EPSILON * fabs(in->gradient[k] * in->at[k]);
+        unsure = hypot(unsure, in->rounding[k] * in->direction[k]);
+    }
+    return (ag__probe){.input = i,
+                       .element = -1,
+                       .direction = number,
+                       .near = scale_of(in->norm < 0x1p-900 ? spread : in->norm),
+                       .widest = scale_of(fmax(spread, in->norm)),
+                       .got = got,
+                       .rounding = isfinite(rounding) ? rounding : 0,
+                       .unsure = unsure};
+}
+
+/* Along a direction several elements come to kinks, at once or one after the other, and their slopes then add up to
+ * anything: each element is asked by itself. */
+static bool excuse(ag__check *c, ag__finding *r) {
+    ag__check_input *in = &c->input[r->input];
+    memcpy(in->tried, in->at, (size_t)in->size * sizeof *in->at);
+    for (int64_t k = 0; k < in->size; k++) {
+        if (!isfinite(in->at[k])) continue;
+        ag__probe p = element_probe(c, r->input, k);
+        ag__finding one;
+        if (!examine(c, &p, &one) || !absolve(c, &one)) return false;
+        if (one.verdict == AG__AGREES || one.verdict == AG__KINK) continue;
+        *r = one;
+        return true;
+    }
+    r->verdict = AG__KINK;
+    r->ratio = 0;
+    return true;
+}
+
+/* False: an error, or one that fails; c->failed tells. */
+static bool check_input(ag__check *c, int i) {
+    ag__check_input *in = &c->input[i];
+    bool by_element = c->options.directions == 0 || in->size <= c->few;
+    int64_t count = by_element ? in->size : c->options.directions;
+    if (in->finite == 0 || c->m == 0) return true;
+    memcpy(in->tried, in->at, (size_t)in->size * sizeof *in->at);
+    for (int64_t k = 0; k < count; k++) {
+        if (by_element && !isfinite(in->at[k])) continue;
+        ag__probe p = by_element ? element_probe(c, i, k) : direction_probe(c, i, k);
+        ag__finding r;
+        if (!examine(c, &p, &r)) return false;
+        if (!by_element && r.ratio > 1 && (r.kink || r.rough) && in->size <= MOST_EXCUSED && !excuse(c, &r))
+            return false;
+        if (!absolve(c, &r) || !note(c, &r)) return false;
+    }
+    return ag__check_put(c, in, in->at);
+}
+
+/* ---- Everything ---- */
+
+/* True: everything agrees. Else the tape is in error, or c->failed is the failure. */
+bool ag__check_compare(ag__check *c) {
+    int orders = c->options.order == 2 ? 2 : 1;
+    for (c->order = 1; c->order <= orders; c->order++) {
+        c->searched = false;
+        c->relative = c->options.relative > 0 ? c->options.relative : c->order == 1 ? 1e-6 : 1e-5;
+        bool good = ag__check_point(c);
+        for (int i = 0; good && i < c->n; i++) good = check_input(c, i);
+        if (!good) return false;
+    }
+    c->order = orders;
+    return true;
+}
