@@ -5,7 +5,6 @@
 #include "io/elements.h"
 #include "autograd/tape/op.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { PIECE = 1024 }; /* elements */
@@ -131,30 +130,18 @@ static bool fits(const ag__stream *s, ag__kind kind, const int64_t *decoded, int
 
 /* ---- Converting, as ag_cast does ---- */
 
-static int64_t saturated(double x) {
-    if (isnan(x)) return 0;
-    return x >= 0x1p63 ? INT64_MAX : x < -0x1p63 ? INT64_MIN : (int64_t)x;
-}
-
-static void put(ag_dtype dtype, void *to, int64_t i, double x) {
-    if (dtype == AG_BOOL) ((unsigned char *)to)[i] = x != 0;
-    else if (dtype == AG_I64) ((int64_t *)to)[i] = saturated(x);
-    else if (dtype == AG_F32) ((float *)to)[i] = (float)x;
-    else ((double *)to)[i] = x;
-}
-
 /* From i64 straight to f32: by way of f64 it would be rounded twice. */
 static void convert(ag_dtype had, const piece *from, ag_dtype wanted, void *to, int64_t n) {
     if (had == AG_I64 && wanted == AG_F32)
         for (int64_t i = 0; i < n; i++) ((float *)to)[i] = (float)from->i64[i];
     else if (had == AG_I64)
-        for (int64_t i = 0; i < n; i++) put(wanted, to, i, (double)from->i64[i]);
+        for (int64_t i = 0; i < n; i++) ag__put_element(wanted, to, i, (double)from->i64[i]);
     else if (had == AG_BOOL)
-        for (int64_t i = 0; i < n; i++) put(wanted, to, i, from->u8[i]);
+        for (int64_t i = 0; i < n; i++) ag__put_element(wanted, to, i, from->u8[i]);
     else if (had == AG_F32)
-        for (int64_t i = 0; i < n; i++) put(wanted, to, i, (double)from->f32[i]);
+        for (int64_t i = 0; i < n; i++) ag__put_element(wanted, to, i, (double)from->f32[i]);
     else
-        for (int64_t i = 0; i < n; i++) put(wanted, to, i, from->f64[i]);
+        for (int64_t i = 0; i < n; i++) ag__put_element(wanted, to, i, from->f64[i]);
 }
 
 /* ---- Reading ---- */

@@ -32,13 +32,7 @@ static bool full_infer(ag_infer *r) {
 }
 
 static bool full_eval(const ag_call *call) {
-    double value = *(const double *)call->attributes;
-    switch (call->y.dtype) {
-    case AG_BOOL: *(uint8_t *)call->y.data = value != 0; break;
-    case AG_I64: *(int64_t *)call->y.data = (int64_t)value; break;
-    case AG_F32: *(float *)call->y.data = (float)value; break;
-    default: *(double *)call->y.data = value; break;
-    }
+    ag__put_element(call->y.dtype, call->y.data, 0, *(const double *)call->attributes);
     return true;
 }
 

@@ -68,10 +68,6 @@ static bool all_finite(const ag_array *x, const lines *l) {
 
 /* ---- With elements that are not finite ---- */
 
-static double number_at(const ag_array *x, int64_t i) {
-    return x->dtype == AG_F32 ? (double)((const float *)x->data)[i] : ((const double *)x->data)[i];
-}
-
 static void add_at(const ag_array *y, int64_t i, double value) {
     if (y->dtype == AG_F32) ((float *)y->data)[i] += (float)value;
     else ((double *)y->data)[i] += value;
@@ -102,11 +98,11 @@ static void clear_what_is_not_finite(const ag_array *x) {
 static void add_from_a(const ag_array *a, const ag_array *b, const ag_array *y, bool strong) {
     int64_t m = a->shape[a->rank - 2], k = a->shape[a->rank - 1], n = b->shape[b->rank - 1];
     for (int64_t e = 0; e < a->size; e++) {
-        double value = number_at(a, e);
+        double value = ag__get_element(a->dtype, a->data, e);
         if (isfinite(value)) continue;
         int64_t row = e / k, from = (row / m * k + e % k) * n;
         for (int64_t j = 0; j < n; j++) {
-            double other = number_at(b, from + j);
+            double other = ag__get_element(b->dtype, b->data, from + j);
             if (!strong || other != 0) add_at(y, row * n + j, value * other);
         }
     }
@@ -116,11 +112,11 @@ static void add_from_a(const ag_array *a, const ag_array *b, const ag_array *y, 
 static void add_from_b(const ag_array *a, const ag_array *b, const ag_array *y, bool strong) {
     int64_t m = a->shape[a->rank - 2], k = a->shape[a->rank - 1], n = b->shape[b->rank - 1];
     for (int64_t e = 0; e < b->size; e++) {
-        double value = number_at(b, e);
+        double value = ag__get_element(b->dtype, b->data, e);
         if (isfinite(value)) continue;
         int64_t row = e / n, batch = row / k;
         for (int64_t i = 0; i < m; i++) {
-            double other = number_at(a, (batch * m + i) * k + row % k);
+            double other = ag__get_element(a->dtype, a->data, (batch * m + i) * k + row % k);
             if (isfinite(other) && (!strong || other != 0)) add_at(y, (batch * m + i) * n + e % n, other * value);
         }
     }

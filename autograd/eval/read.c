@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+
 /* ---- Reading values ---- */
 
 static bool computed(const char *name, ag_tensor *x) {
@@ -67,22 +68,13 @@ const void *ag_data(ag_tensor *x) {
     return data;
 }
 
-static double number(ag_dtype dtype, const void *p) {
-    switch (dtype) {
-    case AG_BOOL: return *(const unsigned char *)p;
-    case AG_I64: return (double)*(const int64_t *)p;
-    case AG_F32: return *(const float *)p;
-    default: return *(const double *)p;
-    }
-}
-
 /* Element `at`, found by its strides: nothing is copied. */
 static double element(ag_tensor *x, int64_t at) {
     const ag__layout *l = x->layout;
     const int64_t *stride = ag__strides(l);
     int64_t offset = 0;
     for (int i = l->rank - 1; i >= 0; at /= l->extent[i--]) offset += at % l->extent[i] * stride[i];
-    return number((ag_dtype)x->dtype, (const char *)ag__values(x) + offset * (int64_t)ag__bytes(x));
+    return ag__get_element((ag_dtype)x->dtype, ag__values(x), offset);
 }
 
 double ag_item(ag_tensor *x) {

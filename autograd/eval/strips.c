@@ -466,17 +466,7 @@ static bool by_columns(const reduction *r) {
 }
 
 static void fill_identity(const reduction *r) {
-    double identity = r->op->identity;
-    for (int64_t i = 0; i < r->outputs; i++) switch (r->dtype) {
-        case AG_F32: ((float *)(void *)r->y)[i] = (float)identity; break;
-        case AG_F64: ((double *)(void *)r->y)[i] = identity; break;
-        case AG_I64:
-            ((int64_t *)(void *)r->y)[i] = identity <= -0x1p63  ? INT64_MIN
-                                           : identity >= 0x1p63 ? INT64_MAX
-                                                                : (int64_t)identity;
-            break;
-        default: ((unsigned char *)r->y)[i] = identity != 0; break;
-        }
+    for (int64_t i = 0; i < r->outputs; i++) ag__put_element(r->dtype, r->y, i, r->op->identity);
 }
 
 static size_t fold(reduction *r, ag_tape *tape) {

@@ -153,18 +153,9 @@ static void put_shape(FILE *f, const ag__layout *l) {
     fputc(')', f);
 }
 
-static double element(ag_dtype dtype, const void *data, int64_t i) {
-    switch (dtype) {
-    case AG_BOOL: return ((const unsigned char *)data)[i];
-    case AG_I64: return (double)((const int64_t *)data)[i];
-    case AG_F32: return (double)((const float *)data)[i];
-    default: return ((const double *)data)[i];
-    }
-}
-
 static void put_elements(FILE *f, ag_dtype dtype, const void *data, int64_t size) {
     fputs(size == 1 ? "" : "[", f);
-    for (int64_t i = 0; i < size; i++) ag__print(f, i ? ", %.4g" : "%.4g", element(dtype, data, i));
+    for (int64_t i = 0; i < size; i++) ag__print(f, i ? ", %.4g" : "%.4g", ag__get_element(dtype, data, i));
     fputs(size == 1 ? "" : "]", f);
 }
 
@@ -172,7 +163,7 @@ static void put_range(FILE *f, ag_dtype dtype, const void *data, int64_t size) {
     double low = INFINITY, high = -INFINITY, sum = 0;
     int64_t nans = 0;
     for (int64_t i = 0; i < size; i++) {
-        double a = element(dtype, data, i);
+        double a = ag__get_element(dtype, data, i);
         if (isnan(a)) nans++;
         else low = fmin(low, a), high = fmax(high, a), sum += a;
     }

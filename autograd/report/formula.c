@@ -684,7 +684,7 @@ static term *leaf_term(formulas *f, const ag_tensor *t) {
     bool nameless = !has_label(t) && !f->entry[t->id].number && t != f->x && t != f->y;
     if (t->op != &ag__op_constant || t->layout->size != 1 || !ag__is_real(t->dtype) || !nameless)
         return node_term(f, NAME, t);
-    return number(f, t->dtype == AG_F32 ? (double)*(const float *)ag__values(t) : *(const double *)ag__values(t));
+    return number(f, ag__get_element((ag_dtype)t->dtype, ag__values(t), 0));
 }
 
 static term *term_of(formulas *f, const ag_tensor *t) {

@@ -49,6 +49,31 @@ static inline bool ag__is_real(int dtype) { return dtype == AG_F32 || dtype == A
 /* Whether real s has a value in dtype (i64: an integer in range; bool: 0 or 1). */
 bool ag__fits(double s, ag_dtype dtype);
 
+/* Element i of `data`, as a real number. */
+static inline double ag__get_element(ag_dtype dtype, const void *data, int64_t i) {
+    switch (dtype) {
+    case AG_BOOL: return ((const unsigned char *)data)[i];
+    case AG_I64: return (double)((const int64_t *)data)[i];
+    case AG_F32: return (double)((const float *)data)[i];
+    default: return ((const double *)data)[i];
+    }
+}
+
+/* Real s as element i of `data`: in i64 the nearest that there is towards 0, and 0 for NaN; in bool whether it is not 0. */
+static inline void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s) {
+    switch (dtype) {
+    case AG_BOOL: ((unsigned char *)data)[i] = s != 0; break;
+    case AG_I64:
+        ((int64_t *)data)[i] = s >= 0x1p63   ? INT64_MAX
+                               : s < -0x1p63 ? INT64_MIN
+                               : s == s      ? (int64_t)s
+                                             : 0; /* NaN ≠ NaN */
+        break;
+    case AG_F32: ((float *)data)[i] = (float)s; break;
+    default: ((double *)data)[i] = s; break;
+    }
+}
+
 /* How many threads are worth it for `work` elementary steps, at most `threads`; 1 for small work. */
 int ag__worthwhile(int64_t work, int threads);
 
