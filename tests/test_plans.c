@@ -2,7 +2,7 @@
  *
  * Every program here runs on one tape after others that differ from it in a single attribute, so that a plan used
  * for the wrong structure shows. A build with -Dcollide=true makes all structures have one hash. */
-#include "autograd/tape/limits.h"
+#include "autograd/eval/lists.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -478,6 +478,61 @@ START_TEST(plans_have_a_bounded_number_of_bytes) {
 }
 END_TEST
 
+/* ---- The lists that plans are made of ---- */
+
+START_TEST(lists_grow_and_shrink_and_count_their_bytes) {
+    AG__LIST(double) list = {.any = {0}};
+    ag__maker maker = {.tape = tape};
+    const int64_t bytes = tape->memory.plan_bytes;
+    ck_assert_ptr_null(AG__FROM(&list, 0));
+    for (int i = 0; i < 1000; i++) AG__APPEND(&maker, &list, i / 2.0);
+    ck_assert(!maker.failed);
+    for (int i = 0; i < 1000; i++) ck_assert_double_eq(list.at[i], i / 2.0);
+    ck_assert_int_ge(tape->memory.plan_bytes, bytes + 8000);
+    ck_assert_uint_eq(ag__list_trim(tape, &list.any), 8000);
+    ck_assert_int_eq(tape->memory.plan_bytes, bytes + 8000);
+    list.count = 0;
+    ck_assert_uint_eq(ag__list_trim(tape, &list.any), 0);
+    ck_assert_int_eq(tape->memory.plan_bytes, bytes);
+}
+END_TEST
+
+/* Once memory is out, or elements cannot be counted, a maker appends nothing any more, to any list. */
+START_TEST(lists_fail_in_one_way) {
+    AG__LIST(double) list = {.any = {0}};
+    ag__numbers other = {.any = {0}};
+    for (int i = 0; i < 2; i++) {
+        ag__maker maker = {.tape = tape};
+        for (uint32_t k = list.count; k < (list.any.room ? list.any.room : 1); k++) AG__APPEND(&maker, &list, k);
+        const uint32_t count = list.count, room = list.any.room;
+        const int64_t calls = tape_ledger.calls;
+        if (i == 0) tape_ledger.fail_at = calls + 1;
+        else list.count = list.any.room = UINT32_MAX;
+        AG__APPEND(&maker, &list, -1);
+        ck_assert(maker.failed);
+        ck_assert_int_eq(tape_ledger.calls, calls + (i == 0));
+        tape_ledger.fail_at = 0;
+        AG__APPEND(&maker, &other, 1);
+        ck_assert_uint_eq(other.count, 0);
+        if (i == 1) list.count = count, list.any.room = room;
+        ck_assert_uint_eq(list.count, count);
+        ck_assert_double_eq(list.at[count - 1], count - 1);
+    }
+    ag__list_free(tape, &list.any);
+}
+END_TEST
+
+START_TEST(arrays_that_are_too_large_are_refused) {
+    ag__scratch scratch = {.tape = tape};
+    const int64_t calls = tape_ledger.calls;
+    ck_assert_ptr_nonnull(ag__scratch_array(&scratch, 10, 8));
+    ck_assert_ptr_null(ag__scratch_array(&scratch, SIZE_MAX / 4, 8));
+    ck_assert_int_le(tape_ledger.calls, calls + 1);
+    ag__scratch_drop(&scratch);
+    ck_assert_ptr_null(scratch.newest);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("plans");
     TCase *t = tape_group(suite, "structure");
@@ -494,5 +549,9 @@ int main(void) {
     tcase_add_loop_test(t, a_number_that_changes_needs_no_other_plan, 0, 6);
     tcase_add_test(t, evaluations_of_many_chunks_find_their_plans);
     tcase_add_test(t, plans_have_a_bounded_number_of_bytes);
+    t = tape_group(suite, "lists");
+    tcase_add_test(t, lists_grow_and_shrink_and_count_their_bytes);
+    tcase_add_test(t, lists_fail_in_one_way);
+    tcase_add_test(t, arrays_that_are_too_large_are_refused);
     return run_suite(suite);
 }
