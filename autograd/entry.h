@@ -121,8 +121,7 @@ struct ag_op {
 #define AG_OP_INVOLUTION 128u       /* f(f(x)) = x */
 #define AG_OP_CONSTANT 256u         /* every element is the attribute, a double */
 #define AG_OP_SCALAR 512u           /* elementwise: the attribute is a double that its dtype must be able to hold */
-#define AG_OP_HIDES_NOTHING                                                                                            \
-    1024u                  /* no choice: uses all elements; one that is infinite or NaN makes its dependents so */
+#define AG_OP_HIDES_NOTHING 1024u   /* no choice: all elements are used, and an infinite or NaN one shows in y */
 #define AG_OP_TIED 2048u   /* one input is a function of another: finite differences by one alone are invalid */
 #define AG_OP_ADDS 4096u   /* elementwise: y = a + b; a product among its inputs may add itself to the other input */
 #define AG_OP_COPIES 8192u /* elementwise: y = a, whose elements may be copied in any order */
