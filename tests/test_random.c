@@ -745,6 +745,41 @@ static char *text_of(uint64_t seed) {
     return text;
 }
 
+/* How many of the program's values have NaN or infinity, or numbers as good as that; and how many it has. */
+static int far_out(const program *p, int *values) {
+    ag_tape *t = ag_tape_new();
+    ag_tensor *value[MOST_LINES];
+    int far = 0;
+    for (int i = 0; i < p->count; i++) {
+        value[i] = line_record(&p->line[i], t, value);
+        if (!line_has_value(&p->line[i]) || ag_size(value[i]) == 0) continue;
+        const void *data = ag_data(value[i]);
+        double most = data ? 0 : INFINITY;
+        for (int64_t k = 0; data && k < ag_size(value[i]); k++) {
+            const double e = fabs(element_at(ag_dtype_of(value[i]), data, k));
+            most = e <= most ? most : isnan(e) ? INFINITY : e;
+        }
+        far += most > 1e8;
+        *values += 1;
+    }
+    ag_tape_free(t);
+    wrapped_free();
+    return far;
+}
+
+/* Operands are inside the domains of operations, and no larger than 10^6: else comparing says little. */
+START_TEST(values_of_most_programs_are_numbers) {
+    static program p;
+    int values = 0, far = 0;
+    for (uint64_t seed = 1; seed < 600; seed++) {
+        program_generate(&p, seed);
+        if (!p.wild && p.size == SMALL) far += far_out(&p, &values);
+    }
+    ck_assert_int_ge(values, 5000);
+    ck_assert_msg(far * 500 < values, "%d of %d values are NaN, infinite or beyond 10^8", far, values);
+}
+END_TEST
+
 START_TEST(a_seed_is_a_program) {
     char *before = NULL;
     for (uint64_t seed = 1; seed < 40; seed++) {
@@ -986,6 +1021,7 @@ int main(int argc, char **argv) {
     tcase_add_test(plain_group(suite, "memory"), any_allocation_may_fail);
     TCase *tests = plain_group(suite, "tests");
     tcase_add_test(tests, a_seed_is_a_program);
+    tcase_add_test(tests, values_of_most_programs_are_numbers);
     tcase_add_test(tests, a_flaw_is_found_and_shown_small);
     tcase_add_test(tests, a_loose_result_has_a_bound);
     tcase_add_test(tests, classes_have_names);
