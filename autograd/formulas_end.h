@@ -1,5 +1,5 @@
-/* formulas_end -- ends the text that formulas_begin.h begins; AG_FORMULAS_AGAIN is 1 if it is to be included once more, for
- * the next domain */
+/* formulas_end -- ends the text that formulas_begin.h begins; AG_FORMULAS_AGAIN is 1 if it is to be included once more,
+ * for the next domain */
 #include "autograd/trace.h"
 
 #undef AG__SUFFIX

@@ -1,8 +1,8 @@
 /* trace -- the steps that an elementwise operation's formula is recorded in, for machine code to be made of them
  *
- * Arithmetic is that of the element type, the dtype that `trace` is chosen by, and every step rounds by itself. A truth value
- * is what a comparison gives, and an element of bool. Steps on bits see elements as unsigned integers of 32 or 64 bits.
- * Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which stand for
+ * Arithmetic is that of the element type, the dtype that `trace` is chosen by, and every step rounds by itself. A truth
+ * value is what a comparison gives, and an element of bool. Steps on bits see elements as unsigned integers of 32 or 64
+ * bits. Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which stand for
  * plain C in the kernels. A trace that makes no sense (a value of another trace, a sum of truth values) is refused as a
  * whole, and the kernels run. */
 #ifndef AG_TRACE_H
@@ -54,7 +54,8 @@ AG_API ag_traced ag_trace_number(ag_trace *t, double number);
  * Errors: none */
 AG_API ag_traced ag_trace_bits(ag_trace *t, uint64_t bits);
 
-/* ag_trace_attribute -- number k of the attributes, which are doubles, as an element. Machine code serves other attributes too
+/* ag_trace_attribute -- number k of the attributes, which are doubles, as an element. Machine code serves other
+ * attributes too
  * Errors: none */
 AG_API ag_traced ag_trace_attribute(ag_trace *t, int k);
 

@@ -1,8 +1,8 @@
 /* archive -- the tensors that a file has, whatever its format
  *
- * Opening one reads what its headers say and believes none of it: when it has succeeded, every tensor has a name of its own
- * (none at all, if the format has no names), a shape that can be counted, and exactly as many bytes of the file as that
- * takes, which no other tensor has; or, if they are packed, no more than they can unpack to. */
+ * Opening one reads what its headers say and believes none of it: when it has succeeded, every tensor has a name of its
+ * own (none at all, if the format has no names), a shape that can be counted, and exactly as many bytes of the file as
+ * that takes, which no other tensor has; or, if they are packed, no more than they can unpack to. */
 #ifndef AG_ARCHIVE_H
 #define AG_ARCHIVE_H
 

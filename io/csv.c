@@ -1,9 +1,9 @@
 /* csv -- numbers from a text file
  *
  * The file is read twice by the same code: first to check every cell and to count rows and columns, then, into memory
- * of exactly that size, to convert. Nothing else grows with the file: a cell that is longer than any sensible number
- * is refused, so there is no line buffer, and each cell takes at least two bytes of the file. Of columns that are not wanted
- * the cells are passed over, so they may be of any length, and text in quotes. */
+ * of exactly that size, to convert. Nothing else grows with the file: a cell that is longer than any sensible number is
+ * refused, so there is no line buffer, and each cell takes at least two bytes of the file. Of columns that are not
+ * wanted the cells are passed over, so they may be of any length, and text in quotes. */
 #include "io/csv.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
@@ -218,7 +218,8 @@ static bool ends_text(const reader *r, int c, bool in_quotes) {
     return c == END || (!in_quotes && (c == r->separator || c == '\n'));
 }
 
-/* The next cell as text: in quotes it may hold anything, a quote being two of them. What is longer than any name is cut. */
+/* The next cell as text: in quotes it may hold anything, a quote being two of them. What is longer than any name is
+ * cut. */
 static bool read_text(reader *r, int *end) {
     bool quoted = false, in_quotes = false, after_quote = false;
     int c;

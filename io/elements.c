@@ -1,7 +1,8 @@
 /* elements -- how files write numbers, and what becomes of them
  *
- * Elements that are as the machine has them are read to where they belong. Others go through a piece of memory of fixed size:
- * they are decoded to the dtype that holds their kind's values, and from that converted to the one that is wanted. */
+ * Elements that are as the machine has them are read to where they belong. Others go through a piece of memory of fixed
+ * size: they are decoded to the dtype that holds their kind's values, and from that converted to the one that is
+ * wanted. */
 #include "io/elements.h"
 #include "autograd/tape/op.h"
 

@@ -1,7 +1,7 @@
 /* elements -- how files write numbers, and what becomes of them
  *
- * A file's elements are of one of these kinds. Each has a dtype of ours that holds all of its values (of u64: those that
- * fit i64, others are an error). f16, bf16, f32 and f64 keep their bits, NaN payloads included. */
+ * A file's elements are of one of these kinds. Each has a dtype of ours that holds all of its values (of u64: those
+ * that fit i64, others are an error). f16, bf16, f32 and f64 keep their bits, NaN payloads included. */
 #ifndef AG_ELEMENTS_H
 #define AG_ELEMENTS_H
 
@@ -34,8 +34,8 @@ ag_dtype ag__kind_dtype(ag__kind kind);
 const char *ag__kind_name(ag__kind kind);
 ag__kind ag__kind_of(ag_dtype dtype);
 
-/* Read `count` elements from the stream as elements of dtype; of another dtype than the kind's, they are converted as by
- * ag_cast. False after an error, which is raised. */
+/* Read `count` elements from the stream as elements of dtype; of another dtype than the kind's, they are converted as
+ * by ag_cast. False after an error, which is raised. */
 bool ag__elements_read(ag__stream *s, ag__element element, int64_t count, ag_dtype dtype, void *to);
 
 /* The same for a shape whose first axis is the one that moves fastest in the file. */

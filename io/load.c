@@ -1,7 +1,8 @@
 /* load -- variables from a file, by name
  *
- * What the file has is compared with what is wanted first, and all of it is read, into memory that the variables then take
- * over one after the other. That last step cannot fail, so that either all of them have their new values or none. */
+ * What the file has is compared with what is wanted first, and all of it is read, into memory that the variables then
+ * take over one after the other. That last step cannot fail, so that either all of them have their new values or
+ * none. */
 #include "autograd/eval/eval.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"

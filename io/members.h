@@ -29,8 +29,8 @@ ag__member *ag__archive_add(ag__archive *a);
 /* Memory for text with names, of which there is one; it lasts as long as the archive. */
 char *ag__archive_text(ag__archive *a, uint64_t bytes);
 
-/* Whether a member's shape is valid (its `size` is then set); whether `bytes`, unpacked and without what is skipped, are what
- * its elements take; whether its part can unpack to that. Else an error is raised. */
+/* Whether a member's shape is valid (its `size` is then set); whether `bytes`, unpacked and without what is skipped,
+ * are what its elements take; whether its part can unpack to that. Else an error is raised. */
 bool ag__member_shape_valid(const ag__archive *a, ag__member *m);
 bool ag__member_has(const ag__archive *a, const ag__member *m, uint64_t bytes);
 bool ag__member_fits(const ag__archive *a, const ag__member *m);

@@ -11,8 +11,8 @@ typedef struct ag__names {
     const char ***sorted; /* where they are in `name`, in their order */
 } ag__names;
 
-/* The names given, and where there is none the labels. False, and an error is raised, if one cannot be a name or two are the
- * same. They are released in any case. */
+/* The names given, and where there is none the labels. False, and an error is raised, if one cannot be a name or two
+ * are the same. They are released in any case. */
 bool ag__names_take(ag__names *l, const char *call, int n, ag_tensor *const x[], const char *const given[]);
 void ag__names_release(ag__names *l);
 

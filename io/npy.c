@@ -1,7 +1,7 @@
 /* npy -- NumPy's file of one array, and the header that each array of an .npz has as well
  *
- * The header is a Python dictionary of three entries. It is read by its grammar; no Python is run, and arrays of objects,
- * which would have to be, are refused. */
+ * The header is a Python dictionary of three entries. It is read by its grammar; no Python is run, and arrays of
+ * objects, which would have to be, are refused. */
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
 #include "io/formats.h"

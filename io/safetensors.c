@@ -1,7 +1,8 @@
 /* safetensors -- a header of JSON that says where each tensor is in the bytes that follow it
  *
- * The header has one shape, so its JSON is read by that and not by a general parser: an object of tensors, each with its three
- * entries, and strings as metadata. Nothing nests any deeper. The tensors must have all bytes that follow, and none twice. */
+ * The header has one shape, so its JSON is read by that and not by a general parser: an object of tensors, each with
+ * its three entries, and strings as metadata. Nothing nests any deeper. The tensors must have all bytes that follow,
+ * and none twice. */
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
 #include "io/formats.h"
@@ -257,7 +258,8 @@ static void put_tensor(ag__output *o, const char *name, const ag_tensor *x, uint
     put_text(o, number);
 }
 
-/* The next tensor with elements of so many bytes, after number i. Large elements come first, so that all are aligned. */
+/* The next tensor with elements of so many bytes, after number i. Large elements come first, so that all are
+ * aligned. */
 static int next_of(const ag__saving *s, int i, size_t bytes) {
     for (i++; i < s->n && ag_dtype_size(ag_dtype_of(s->x[i])) != bytes; i++) {
     }

@@ -1,8 +1,8 @@
 /* zip -- NumPy's file of several arrays: a zip file, of which each member is a .npy file
  *
- * The directory at the end says what there is, and the header before each member says so again. The two must agree in what
- * is taken from them, and the directory must end where its end record begins. Sizes of 64 bits are read and written as the
- * format has them: a field that is full stands for one in an extra record. */
+ * The directory at the end says what there is, and the header before each member says so again. The two must agree in
+ * what is taken from them, and the directory must end where its end record begins. Sizes of 64 bits are read and
+ * written as the format has them: a field that is full stands for one in an extra record. */
 #include "autograd/tape/op.h"
 #include "io/formats.h"
 

@@ -1,7 +1,7 @@
 /* recurrent -- a cell of long short-term memory
  *
- * N samples, C features in, H hidden ones. All four gates come out of one product with the input and one with the hidden
- * state, side by side in the order i, f, g, o. */
+ * N samples, C features in, H hidden ones. All four gates come out of one product with the input and one with the
+ * hidden state, side by side in the order i, f, g, o. */
 #include "nn/refuse.h"
 
 #include <math.h>

@@ -81,7 +81,8 @@ ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x) { return ag__gate(g, x, (doub
 
 /* ---- Conversion ---- */
 
-/* CONVERSION(f32_from_f64, float, double, a) defines that ag_block: y[i] = a with a = x[0][i], for element types of y and of x. */
+/* CONVERSION(f32_from_f64, float, double, a) defines that ag_block: y[i] = a with a = x[0][i], for element types of y
+ * and of x. */
 #define CONVERSION(name, ytype, xtype, formula)                                                                        \
     AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
         (void)attributes;                                                                                              \

@@ -1,5 +1,5 @@
-/* compose_formulas -- v where e is below 1, or from 1 on, and 0 elsewhere: text for every domain of reals, which includes
- * itself */
+/* compose_formulas -- v where e is below 1, or from 1 on, and 0 elsewhere: text for every domain of reals, which
+ * includes itself */
 #include "autograd/formulas_begin.h"
 
 MAP2(below_one, v, e) { return SEL(LT(e, K(1)), v, K(0)); }

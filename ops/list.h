@@ -1,15 +1,15 @@
 /* list -- every operation of the library: how it is called, and its name. Alphabetical
  *
- * An operation is defined whole in a file of ops/; its line here is what makes ag_op_at, the tests and ag-explain see it.
- * With X as AG_OPS(X) each line becomes X(kind, name). Kinds:
+ * An operation is defined whole in a file of ops/; its line here is what makes ag_op_at, the tests and ag-explain see
+ * it. With X as AG_OPS(X) each line becomes X(kind, name). Kinds:
  *
  *     UNARY, BINARY          elementwise: ag_NAME(x), ag_NAME(a, b)
  *     NUMBER, NUMBER_FIRST   elementwise: ag_NAME(x, s), ag_NAME(s, x), with s a double
  *     INNER                  recorded by gradients and composed functions, not called by name
  *     OTHER                  whatever else is public
  *
- * For elementwise operations of the first four kinds, their inputs, the inputs that tests try, and their calls are derived
- * from these lines and their entries. */
+ * For elementwise operations of the first four kinds, their inputs, the inputs that tests try, and their calls are
+ * derived from these lines and their entries. */
 #ifndef AG_OPS_LIST_H
 #define AG_OPS_LIST_H
 

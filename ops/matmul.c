@@ -1,4 +1,5 @@
-/* matmul -- matrix products as they are recorded: leading axes are broadcast, and joined where that gives one product */
+/* matmul -- matrix products as they are recorded: leading axes are broadcast, and joined where that gives one
+ * product */
 #include "ops/product.h"
 #include "ops/rules.h"
 

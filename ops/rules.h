@@ -2,11 +2,12 @@
  *
  * A rule is an operation's name, its notation, the cotangent of each input, and the other fields of its ag_op:
  *
- *     AG_UNARY(log1p, "ln(1 + {0})", ag__slope_div(g, ag_add_scalar(x, 1)), .domain = {AG_ABOVE(-1)}, AG_FORMULA(log1p));
+ *     AG_UNARY(log1p, "ln(1 + {0})", ag__slope_div(g, ag_add_scalar(x, 1)), .domain = {AG_ABOVE(-1)},
+ *              AG_FORMULA(log1p));
  *     ag_tensor *ag_log1p(ag_tensor *x) { return ag__apply1(&ag__op_log1p, x); }
  *
- * In a cotangent y is the output, g its cotangent, x the input or a and b the two, s the number that is the attribute. Where
- * it takes more than an expression, it is a call of a function above the rule. */
+ * In a cotangent y is the output, g its cotangent, x the input or a and b the two, s the number that is the attribute.
+ * Where it takes more than an expression, it is a call of a function above the rule. */
 #ifndef AG_OPS_RULES_H
 #define AG_OPS_RULES_H
 
@@ -71,21 +72,21 @@ static inline ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s) {
     return ag_apply(op, 1, &x, &s, sizeof s);
 }
 
-/* The gradient of what is linear between two corners (relu, clamp, …): y = g where low < x < high, g·at_low
- * where x = low, g·at_high where x = high, NaN where x is NaN and g not 0, and 0 elsewhere, even of a g that is infinite or
- * NaN. In compare.c, as the next. */
+/* The gradient of what is linear between two corners (relu, clamp, …): y = g where low < x < high, g·at_low where x =
+ * low, g·at_high where x = high, NaN where x is NaN and g not 0, and 0 elsewhere, even of a g that is infinite or NaN.
+ * In compare.c, as the next. */
 ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high);
 
 /* NaN where x is NaN and g not 0, and 0 elsewhere: what a choice adds to the gradient of what it chose from by x. */
 ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x);
 
-/* g·s and g/b in the vjp of an operation that has no infinite or NaN slope where its inputs and its output are finite: strong
- * below a choice, for elsewhere what is infinite or NaN is seen in the outputs. In strong.c, as the next. */
+/* g·s and g/b in the vjp of an operation that has no infinite or NaN slope where its inputs and its output are finite:
+ * strong below a choice, for elsewhere what is infinite or NaN is seen in the outputs. In strong.c, as the next. */
 ag_tensor *ag__slope_mul(ag_tensor *g, ag_tensor *s);
 ag_tensor *ag__slope_div(ag_tensor *g, ag_tensor *b);
 
-/* The same for a·b, of which operand `cotangent` is g, and whose operands `strong` have strong zeros anyway: 1 is a, 2 is b,
- * 3 are both. In strong_matmul.c. */
+/* The same for a·b, of which operand `cotangent` is g, and whose operands `strong` have strong zeros anyway: 1 is a, 2
+ * is b, 3 are both. In strong_matmul.c. */
 ag_tensor *ag__slope_matmul(ag_tensor *a, ag_tensor *b, int64_t cotangent, int64_t strong);
 
 /* Whether n elements are all finite. */

@@ -1,9 +1,9 @@
 /* strong -- products and quotients in which a cotangent of 0 is stronger than any slope
  *
- * A vector-Jacobian product multiplies a cotangent g by a local slope. Where g is 0 the result is 0, were the slope infinite or
- * NaN: so what a choice has not chosen has no influence, whatever it is computed from. That holds at any order, for these are
- * differentiated into each other: in g they are linear, and where g is 0 they do not depend on the slope. Wherever no
- * factor is infinite or NaN they are plain products, but that no 0 is negative. */
+ * A vector-Jacobian product multiplies a cotangent g by a local slope. Where g is 0 the result is 0, were the slope
+ * infinite or NaN: so what a choice has not chosen has no influence, whatever it is computed from. That holds at any
+ * order, for these are differentiated into each other: in g they are linear, and where g is 0 they do not depend on the
+ * slope. Wherever no factor is infinite or NaN they are plain products, but that no 0 is negative. */
 #include "autograd/eval/eval.h"
 #include "ops/rules.h"
 

@@ -1,8 +1,8 @@
 /* unary -- functions of one tensor
  *
- * The kernels of exp, log, tanh, sigmoid, sin and cos and their like are made of functions.h, and are vectorised and give the
- * same bits on every processor. A derivative that can be had from the output y is written so, except where that loses what
- * matters: 1 − y of a y that is nearly 1. */
+ * The kernels of exp, log, tanh, sigmoid, sin and cos and their like are made of functions.h, and are vectorised and
+ * give the same bits on every processor. A derivative that can be had from the output y is written so, except where
+ * that loses what matters: 1 − y of a y that is nearly 1. */
 #include "ops/rules.h"
 
 #include "ops/unary_formulas.h"
@@ -84,9 +84,9 @@ ag_tensor *ag_cos(ag_tensor *x) { return ag__apply1(&ag__op_cos, x); }
 
 /* ---- Activations ---- */
 
-/* The slopes of tanh and sigmoid are operations, recorded with both x and y: written as functions of y, and computed with the
- * help of x where y no longer tells. Their own gradients take them for functions of y alone, as which they are written; x
- * is handed nothing. */
+/* The slopes of tanh and sigmoid are operations, recorded with both x and y: written as functions of y, and computed
+ * with the help of x where y no longer tells. Their own gradients take them for functions of y alone, as which they are
+ * written; x is handed nothing. */
 AG_BINARY(tanh_slope, "1 - {1}^2", NULL, ag_scale(ag__slope_mul(g, b), -2), .flags = AG_OP_TIED,
           AG_FORMULA(tanh_slope));
 static ag_tensor *tanh_slope(ag_tensor *x, ag_tensor *y) { return ag__apply2(&ag__op_tanh_slope, x, y); }

@@ -101,7 +101,8 @@ static bool climb(ag__check *c, const ag__probe *p, ag__finding *r) {
     return true;
 }
 
-/* Nothing moved, and nothing should: settled if that also holds for a step so wide that rounding cannot have hidden it. */
+/* Nothing moved, and nothing should: settled if that also holds for a step so wide that rounding cannot have hidden
+ * it. */
 static bool does_not_depend(ag__check *c, const ag__probe *p, const ag__level *l, bool *answer) {
     ag__level wide = {0};
     *answer = l->finite && l->still && p->got == 0;
@@ -181,8 +182,8 @@ static ag__probe element_probe(const ag__check *c, int i, int64_t element) {
                        .unsure = in->rounding[element]};
 }
 
-/* A random unit vector; the steps along it are to move each element as much as a step of its own would. What is not finite
- * cannot be moved, and has no part in it. */
+/* A random unit vector; the steps along it are to move each element as much as a step of its own would. What is not
+ * finite cannot be moved, and has no part in it. */
 static ag__probe direction_probe(ag__check *c, int i, int64_t number) {
     ag__check_input *in = &c->input[i];
     double norm = 0, got = 0, spread = sqrt((double)in->size), rounding = 0, unsure = 0;

@@ -1,8 +1,8 @@
 /* grad -- the backward scan
  *
  * The tape is in topological order, so one scan forward finds which nodes lie between the inputs and the outputs
- * (active), and one scan in reverse hands each of them its cotangent: complete by then, for every reader is younger. The VJPs
- * record; so what comes out is a graph like any other. If anything fails, what was recorded is taken back. */
+ * (active), and one scan in reverse hands each of them its cotangent: complete by then, for every reader is younger.
+ * The VJPs record; so what comes out is a graph like any other. If anything fails, what was recorded is taken back. */
 #include "autograd/diff/diff.h"
 
 #include <string.h>
@@ -22,7 +22,8 @@ static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->
 
 /* ---- What lies between ---- */
 
-/* What was recorded while recording is off is constant to gradients that are asked for later, not to those asked for now. */
+/* What was recorded while recording is off is constant to gradients that are asked for later, not to those asked for
+ * now. */
 static bool carries_gradient(const ag_tensor *t) {
     if (t->flags & AG__DETACHED && t->id < t->tape->off_since) return false;
     return ag__is_real(t->dtype) && t->op->vjp != ag_zero_vjp;

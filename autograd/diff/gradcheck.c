@@ -1,10 +1,10 @@
 /* gradcheck -- gradients against finite differences, and which operation is to blame
  *
- * A check moves one input along a line through the point, x + t·v, with v a unit vector of one element or a random
- * one, and compares the slope of s(x) = ⟨w, f(x)⟩ there with the engine's ⟨∇s, v⟩. Outputs are subtracted before they are
- * contracted with the random w, so that what does not move adds no rounding.
- * The gradient of the gradient is the same check of another function, x -> ∇s(x). The search for the guilty operation is
- * the same check of each recorded operation by itself. This file says the result in words. */
+ * A check moves one input along a line through the point, x + t·v, with v a unit vector of one element or a random one,
+ * and compares the slope of s(x) = ⟨w, f(x)⟩ there with the engine's ⟨∇s, v⟩. Outputs are subtracted before they are
+ * contracted with the random w, so that what does not move adds no rounding. The gradient of the gradient is the same
+ * check of another function, x -> ∇s(x). The search for the guilty operation is the same check of each recorded
+ * operation by itself. This file says the result in words. */
 #include "autograd/diff/gradcheck.h"
 #include "autograd/tape/format.h"
 

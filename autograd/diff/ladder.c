@@ -1,8 +1,8 @@
 /* ladder -- the slope of the checked function along a line, from smaller and smaller steps
  *
- * Each level of the ladder is a step to both sides. The central slopes are extrapolated to a limit with an error estimate;
- * the one-sided ones show kinks, and jumps of the function itself.
- * Invariant: where a level is not finite, nothing is concluded from it. */
+ * Each level of the ladder is a step to both sides. The central slopes are extrapolated to a limit with an error
+ * estimate; the one-sided ones show kinks, and jumps of the function itself. Invariant: where a level is not finite,
+ * nothing is concluded from it. */
 #include "autograd/diff/gradcheck.h"
 
 #include <float.h>
@@ -64,7 +64,8 @@ bool ag__take_level(ag__check *c, const ag__probe *p, double h, const ag__level 
 
 /* ---- The limit of a ladder ---- */
 
-/* Neville's extrapolation in h^power (Ridders, 1982): row k of the tableau from row k−1, and its entry of least error. */
+/* Neville's extrapolation in h^power (Ridders, 1982): row k of the tableau from row k−1, and its entry of least
+ * error. */
 static ag__estimate extrapolate(const ag__level l[], int k, int columns, double power, double row[],
                                 const double above[]) {
     ag__estimate best = {l[k].slope, INFINITY};
@@ -101,9 +102,9 @@ static ag__estimate limit_in(int n, const ag__level l[], double power) {
     return best;
 }
 
-/* Of a smooth function the central slope is a series in h². Where the second derivative jumps, as that of relu(x)² does at
- * 0, it is one in h, and where that is infinite, as of x^1.5 at 0, often one in √h: so are the one-sided slopes, which have
- * the same limit. One of these is believed where it is much surer. */
+/* Of a smooth function the central slope is a series in h². Where the second derivative jumps, as that of relu(x)² does
+ * at 0, it is one in h, and where that is infinite, as of x^1.5 at 0, often one in √h: so are the one-sided slopes,
+ * which have the same limit. One of these is believed where it is much surer. */
 ag__estimate ag__limit_of(int n, const ag__level l[]) {
     static const double powers[] = {1, 0.5};
     ag__estimate best = limit_in(n, l, 2);
@@ -150,8 +151,8 @@ static int clearest_gap(int n, const ag__level l[]) {
     return -1;
 }
 
-/* Whether the gap shrinks geometrically, however slowly, so that nothing of it is left at x (Aitken's limit of three): that of
- * x^1.5 at 0 does, as √h. */
+/* Whether the gap shrinks geometrically, however slowly, so that nothing of it is left at x (Aitken's limit of three):
+ * that of x^1.5 at 0 does, as √h. */
 static bool gap_vanishes(const ag__level l[], int k) {
     double a = l[k - 2].gap, b = l[k - 1].gap, c = l[k].gap;
     return a > b && b > c && a + c > 2 * b && fabs((a * c - b * b) / (a + c - 2 * b)) < 0.05 * c;
@@ -167,8 +168,8 @@ static double sides_at(const ag__level *l, const ag__level *before, double *low,
 }
 
 /* The one-sided slopes stay apart while the step shrinks. If the limit is known far better than that, two smaller steps
- * without a gap say that the kink is only near, or the gap goes to nothing, and the limit decides. Returns what to allow
- * beyond the slopes; −1: no kink. */
+ * without a gap say that the kink is only near, or the gap goes to nothing, and the limit decides. Returns what to
+ * allow beyond the slopes; −1: no kink. */
 double ag__kink_between(int n, const ag__level l[], double error, double *low, double *high) {
     int m = clearest_gap(n, l), closed = 0;
     if (m < 0 || !ag__gap_stays(l, m) || l[m].gap < 0.25 * l[m - 2].gap) return -1;
@@ -209,8 +210,8 @@ static double bottom_of(const ag__check *c, const ag__probe *p) {
     return fmax(bottom, DBL_MIN * 0x1p10);
 }
 
-/* Where the function is not finite, long steps down; from there on even ones. Steps are counted by their exponents, so that
- * whatever the numbers are there is an end to it. */
+/* Where the function is not finite, long steps down; from there on even ones. Steps are counted by their exponents, so
+ * that whatever the numbers are there is an end to it. */
 bool ag__take_ladder(ag__check *c, const ag__probe *p, ag__level l[], int *n) {
     int bottom = ilogb(bottom_of(c, p));
     memset(c->moved, 0, (size_t)c->m * sizeof *c->moved);

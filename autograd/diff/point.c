@@ -1,6 +1,7 @@
 /* point -- the point of a check: the function's values there, the engine's gradients, and how far rounding moves these
  *
- * Invariant: a check whose inputs, output or gradients cannot be compared at all ends here, with that as its finding. */
+ * Invariant: a check whose inputs, output or gradients cannot be compared at all ends here, with that as its
+ * finding. */
 #include "autograd/diff/gradcheck.h"
 
 #include <math.h>
@@ -91,8 +92,8 @@ static bool nothing_to_compare(ag__check *c, ag__verdict is, int number, int64_t
     return false;
 }
 
-/* The whole function is checked at finite inputs only: ∞ + h is ∞, and NaN tells nothing. An operation by itself has the
- * inputs that it had, whatever they were (−∞ where a place is masked), and its finite elements are moved. */
+/* The whole function is checked at finite inputs only: ∞ + h is ∞, and NaN tells nothing. An operation by itself has
+ * the inputs that it had, whatever they were (−∞ where a place is masked), and its finite elements are moved. */
 static bool inputs_finite(ag__check *c) {
     if (!c->acquit) return true;
     for (int i = 0; i < c->n; i++)
@@ -110,8 +111,8 @@ static bool all_inputs_finite(const ag__check *c) {
     return all;
 }
 
-/* Without a finite output at the point itself, and a finite weighted sum of it, there is nothing to compare. No operation
- * is to blame for what comes out of inputs that are not finite. */
+/* Without a finite output at the point itself, and a finite weighted sum of it, there is nothing to compare. No
+ * operation is to blame for what comes out of inputs that are not finite. */
 static bool base_finite(ag__check *c) {
     bool finite = true;
     c->magnitude = 0;

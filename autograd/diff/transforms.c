@@ -1,7 +1,7 @@
 /* transforms -- Jacobians, Hessians, and products with them, composed of vector-Jacobian products
  *
- * A vjp is linear in its cotangent: g(u) = Jᵀ·u. So its own vjp, by u and with cotangent v, is (Jᵀ)ᵀ·v = J·v, whatever u
- * is; the zeros that stand for u are never computed. Each function takes back what it recorded if it fails. */
+ * A vjp is linear in its cotangent: g(u) = Jᵀ·u. So its own vjp, by u and with cotangent v, is (Jᵀ)ᵀ·v = J·v, whatever
+ * u is; the zeros that stand for u are never computed. Each function takes back what it recorded if it fails. */
 #include "autograd/diff/diff.h"
 
 /* ---- Validation ---- */

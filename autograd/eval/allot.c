@@ -1,8 +1,8 @@
 /* allot -- memory for the cells of a region's program
  *
- * A result may be written over a tensor that is read for the last time. What is not in a tensor is in scratch memory, which
- * passes from cell to cell: a cell's memory is free after the last instruction that reads it, so that few strips are in use at
- * a time, and stay in cache. */
+ * A result may be written over a tensor that is read for the last time. What is not in a tensor is in scratch memory,
+ * which passes from cell to cell: a cell's memory is free after the last instruction that reads it, so that few strips
+ * are in use at a time, and stay in cache. */
 #include "autograd/eval/lowering.h"
 
 /* ---- Unread values ---- */
@@ -32,7 +32,8 @@ static uint32_t drop_unread(ag__lowering *l, ag__instruction *q, uint32_t count)
 
 /* ---- Results over what is read for the last time ---- */
 
-/* Whether a result may be written over index x, as far as the plan is concerned: y is its next value, or no later step reads it. */
+/* Whether a result may be written over index x, as far as the plan is concerned: y is its next value, or no later step
+ * reads it. */
 static bool may_go_over(const ag__lowering *l, uint32_t x, uint32_t y) {
     const ag__value *v = &l->p->value[x];
     if (x >= l->c->nodes) return ag__next_value(l->c->table[x]) == l->c->table[y];

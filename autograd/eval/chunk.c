@@ -98,8 +98,8 @@ static inline bool is_usual(uint64_t bits) {
            bits == bits_of(&usual_identity[2]);
 }
 
-/* Planning asks of an elementwise operation's number, or of a constant, whether another is equal to it, and whether it is
- * the identity element of an operation: so those are put among the numbers too. */
+/* Planning asks of an elementwise operation's number, or of a constant, whether another is equal to it, and whether it
+ * is the identity element of an operation: so those are put among the numbers too. */
 static inline void put_attributes(ag__structure *s, const ag_tensor *t, uint32_t **at) {
     bool elementwise = t->op->kind == AG_KIND_ELEMENTWISE, has_identity = t->op->flags & AG_OP_NEUTRAL;
     *(*at)++ = t->attribute_bytes;
@@ -109,8 +109,8 @@ static inline void put_attributes(ag__structure *s, const ag_tensor *t, uint32_t
     else put_bytes(at, ag__attributes(t), t->attribute_bytes);
 }
 
-/* Of a whole one also operation and attributes; of each, whether it begins where its buffer does. The first word says which
- * others follow. */
+/* Of a whole one also operation and attributes; of each, whether it begins where its buffer does. The first word says
+ * which others follow. */
 static inline bool put_tensor(numbering *n, const ag_tensor *t, bool outside, bool whole, uint32_t **at) {
     *(*at)++ = t->dtype | (uint32_t)(t->offset != 0) << 8 | (uint32_t)outside << 9 | (uint32_t)whole << 10 |
                (uint32_t)t->arity << 16;
@@ -184,8 +184,8 @@ void ag__structure_free(ag_tape *tape, ag__structure *s) {
 
 /* ---- Numbering ---- */
 
-/* Whether the value is still wanted when all nodes of the chunk have run, for other reasons than a gradient to come: `first` of
- * its readers there had never run. */
+/* Whether the value is still wanted when all nodes of the chunk have run, for other reasons than a gradient to come:
+ * `first` of its readers there had never run. */
 static bool wanted_after(const ag_tensor *t, uint32_t live, uint32_t uses, uint32_t first, uint32_t last) {
     if (t->id >= last) return live > uses;
     return live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED) || ag__is_whole_fold(t);

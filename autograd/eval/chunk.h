@@ -1,8 +1,9 @@
 /* chunk -- nodes of the tape that are planned together: numbered, and their structure written down
  *
- * A plan depends on its chunk's structure and on nothing else: operations, layouts, dtypes, attributes, wiring, and which values
- * are wanted afterwards, as a list of words. Chunks of equal words have one plan. Of numbers the words say which are equal, and
- * no more: a learning rate that decays is another one at each step, and a plan's programs read it anew. */
+ * A plan depends on its chunk's structure and on nothing else: operations, layouts, dtypes, attributes, wiring, and
+ * which values are wanted afterwards, as a list of words. Chunks of equal words have one plan. Of numbers the words say
+ * which are equal, and no more: a learning rate that decays is another one at each step, and a plan's programs read it
+ * anew. */
 #ifndef AG_CHUNK_H
 #define AG_CHUNK_H
 
@@ -54,13 +55,13 @@ typedef struct ag__chunk {
 /* The next marked nodes from `low` on, at most AG__CHUNK; returns the id after the last one. */
 uint32_t ag__chunk_measure(const ag__evaluation *e, uint32_t low, uint32_t high, ag__amount *amount);
 
-/* Number the marked nodes from `low` on, as many as there are, and what they read; write their structure down. False if out
- * of memory; nothing is raised. To be dropped in any case. */
+/* Number the marked nodes from `low` on, as many as there are, and what they read; write their structure down. False if
+ * out of memory; nothing is raised. To be dropped in any case. */
 bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amount, ag__structure *s, ag__chunk *c);
 void ag__chunk_drop(ag__chunk *c);
 
-/* Whether t is random, or a user's source: its attributes change from step to step and are no part of a structure, so that
- * nothing about a plan may depend on them. */
+/* Whether t is random, or a user's source: its attributes change from step to step and are no part of a structure, so
+ * that nothing about a plan may depend on them. */
 static inline bool ag__is_drawn(const ag_tensor *t) {
     return t->op->kind == AG_KIND_SOURCE && !(t->op->flags & AG_OP_CONSTANT);
 }

@@ -1,10 +1,10 @@
 /* compile -- strip programs as machine code
  *
- * First the formulas of the steps' operations are recorded, and become one list of values in which equal ones occur once; what is the
- * same for all elements is told from what varies. Then values get registers, in program order: those that are the same for
- * all are computed before the loop and wait in registers or in the stack frame, the others in the loop; where registers
- * run out, the value that is needed last goes to the frame. encode.c makes machine code of that, which is put into pages
- * that are written once and then become executable.
+ * First the formulas of the steps' operations are recorded, and become one list of values in which equal ones occur
+ * once; what is the same for all elements is told from what varies. Then values get registers, in program order: those
+ * that are the same for all are computed before the loop and wait in registers or in the stack frame, the others in the
+ * loop; where registers run out, the value that is needed last goes to the frame. encode.c makes machine code of that,
+ * which is put into pages that are written once and then become executable.
  *
  * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use; vectors
  * that are worked on at the same time have no elements in common. So slots may share memory as compile.h says. */
@@ -246,8 +246,8 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     return arithmetic(p, v->code, v->operands, x[0], x[1]);
 }
 
-/* The operand of v that is to be computed next, of those that are not yet: the one that takes the most registers. −1: none. What
- * has no operands is no instruction, and has its value at once. */
+/* The operand of v that is to be computed next, of those that are not yet: the one that takes the most registers. −1:
+ * none. What has no operands is no instruction, and has its value at once. */
 static int next_operand(program *p, const ag__traced *v, const ag__code_step *s, int wide) {
     int next = -1, most = -1;
     for (int i = 0; i < v->operands; i++) {
@@ -259,8 +259,8 @@ static int next_operand(program *p, const ag__traced *v, const ag__code_step *s,
     return next;
 }
 
-/* The values that a step's result hangs on, in an order that its trace alone decides, not the one in which a compiler has
- * evaluated arguments; other ones that it has recorded are left out. */
+/* The values that a step's result hangs on, in an order that its trace alone decides, not the one in which a compiler
+ * has evaluated arguments; other ones that it has recorded are left out. */
 static int evaluate(program *p, int result, const ag__code_step *s, int wide) {
     uint16_t *stack = p->order;
     int depth = 0;
@@ -309,7 +309,8 @@ static bool is_leaf(const value *v) {
     return v->code == AG__ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
 }
 
-/* What is computed before the loop or in it, for one vector or for several in lockstep. Returns how many values that are. */
+/* What is computed before the loop or in it, for one vector or for several in lockstep. Returns how many values that
+ * are. */
 static int list(program *p, bool in_loop, int ways) {
     int n = 0;
     for (int i = 0; i < p->values; i++) {
@@ -451,8 +452,9 @@ static int free_register(const program *p) {
     return AG__NO_REGISTER;
 }
 
-/* A register for value i: a free one, or that of the value that is needed last. This is no operand of the instruction at
- * hand, whose use is the next of all: two registers are not kept in which operands that come from memory find room. */
+/* A register for value i: a free one, or that of the value that is needed last. This is no operand of the instruction
+ * at hand, whose use is the next of all: two registers are not kept in which operands that come from memory find
+ * room. */
 static int take(program *p, int i) {
     int reg = free_register(p);
     if (reg == AG__NO_REGISTER) {
@@ -649,8 +651,9 @@ static bool has_lanes(const program *p, int slots) {
 }
 
 /* Vectors in lockstep keep the processor busier where each value waits for the one before: two of them, and four where
- * the program is too long for it to see the next round coming. More of them, or more of them in shorter programs, run short of
- * registers: what is gained is lost again to loads and stores. In a short loop there is room for the lanes of folds. */
+ * the program is too long for it to see the next round coming. More of them, or more of them in shorter programs, run
+ * short of registers: what is gained is lost again to loads and stores. In a short loop there is room for the lanes of
+ * folds. */
 static ag__machine allocate(program *p, int slots) {
     enum { SHORT = 12, LONG = 60, SPARE = 2 };
     ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
@@ -804,8 +807,8 @@ static int values_in(const ag__traced *v) {
     }
 }
 
-/* See how much room everything needs, which takes recording each formula once more: false for a program that is too large, or
- * that has one which makes no sense. */
+/* See how much room everything needs, which takes recording each formula once more: false for a program that is too
+ * large, or that has one which makes no sense. */
 static bool measure(program *p, int steps, const ag__code_step *step) {
     enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
     p->lanes = 8;

@@ -50,7 +50,8 @@ typedef struct ag__pages {
 } ag__pages;
 extern ag__pages ag__code_pages;
 
-/* Whether code may use AVX-512's mask registers, which give the same bits in fewer instructions; tests say otherwise. */
+/* Whether code may use AVX-512's mask registers, which give the same bits in fewer instructions; tests say
+ * otherwise. */
 extern bool (*ag__code_masks)(void);
 
 #endif

@@ -1,7 +1,8 @@
 /* divide -- which step computes which node
  *
- * One pass in the order of recording. Invariant: a step reads what earlier steps store, and nothing else; a node joins a region
- * only if all its inputs are of earlier steps, or of the region itself and in a place where the region's strips have them. */
+ * One pass in the order of recording. Invariant: a step reads what earlier steps store, and nothing else; a node joins
+ * a region only if all its inputs are of earlier steps, or of the region itself and in a place where the region's
+ * strips have them. */
 #include "autograd/eval/planning.h"
 
 /* Step after which index i can be read. */
@@ -22,7 +23,8 @@ static void run_early(ag__planner *p, uint32_t s, uint32_t after) {
 
 /* ---- Operations of their own ---- */
 
-/* A step that takes little memory runs as soon as it can: others may then join regions that come before it on the tape. */
+/* A step that takes little memory runs as soon as it can: others may then join regions that come before it on the
+ * tape. */
 static bool is_little(int64_t size) { return size <= AG__LITTLE; }
 
 static void compute_alone(ag__planner *p, uint32_t i) {
@@ -76,7 +78,8 @@ static bool spreads_rows(const ag_tensor *t, const ag__region *r) {
     return extent[0] == r->rows && extent[1] == r->columns && stride[0] == 1 && stride[1] == 0;
 }
 
-/* The role that node i would have in the region of step s, as far as input x has a say: AG__ROLE_NONE if it cannot join. */
+/* The role that node i would have in the region of step s, as far as input x has a say: AG__ROLE_NONE if it cannot
+ * join. */
 static ag__role role_beside(const ag__planner *p, uint32_t s, uint32_t i, uint32_t x) {
     const ag__region *r = ag__region_of(p, s);
     int64_t size = ag__tensor_at(p, i)->layout->size;
@@ -101,8 +104,8 @@ static ag__role role_in(const ag__planner *p, uint32_t s, uint32_t i) {
     return role;
 }
 
-/* Whether node i depends on single elements alone, each spread over all of its own: as a cotangent does before it meets an
- * operation whose values matter. */
+/* Whether node i depends on single elements alone, each spread over all of its own: as a cotangent does before it meets
+ * an operation whose values matter. */
 static bool of_single_elements(const ag__planner *p, uint32_t i) {
     for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
         const ag__layout *l = ag__tensor_at(p, p->c->operand[k])->layout;
@@ -173,7 +176,8 @@ static ag__role accept_fold_of_all(const ag__planner *p, ag__region *r) {
     return AG__ROLE_ALL;
 }
 
-/* The role of a reduction in the region of step s, which takes the form that it needs; AG__ROLE_NONE if it has another. */
+/* The role of a reduction in the region of step s, which takes the form that it needs; AG__ROLE_NONE if it has
+ * another. */
 static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
     ag__region *r = ag__region_of(p, s);
     if (f.role == AG__ROLE_ALL) {
@@ -187,8 +191,8 @@ static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
     return f.role;
 }
 
-/* A reduction of index x, all of whose elements are next to each other: into the region that computes x, a later one, or its
- * own. */
+/* A reduction of index x, all of whose elements are next to each other: into the region that computes x, a later one,
+ * or its own. */
 static void place_fold(ag__planner *p, uint32_t i, uint32_t x, fold f) {
     int64_t size = ag__tensor_at(p, x)->layout->size;
     uint32_t root = p->value[x].root, s = available(p, x), later;
@@ -247,8 +251,8 @@ static void accumulate(ag__planner *p, uint32_t i, uint32_t v, uint32_t u) {
     ag__step_join(p, s, i);
 }
 
-/* a + b where b can add itself to what a's buffer holds. A sum that is continued may be rounded otherwise than one that is
- * added at its end. */
+/* a + b where b can add itself to what a's buffer holds. A sum that is continued may be rounded otherwise than one that
+ * is added at its end. */
 static bool place_sum(ag__planner *p, uint32_t i) {
     if (p->c->exact || !adds(ag__tensor_at(p, i))) return false;
     for (int k = 1; k >= 0; k--) {

@@ -109,7 +109,8 @@ static void vex(writer *w, unsigned map, unsigned prefix, unsigned opcode, bool 
     modrm(w, reg, o, trailing, true);
 }
 
-/* The same by AVX-512; with a mask, zeros where its bits are not set. What fits a byte would be scaled: it goes into a word. */
+/* The same by AVX-512; with a mask, zeros where its bits are not set. What fits a byte would be scaled: it goes into a
+ * word. */
 static void evex(writer *w, unsigned prefix, unsigned opcode, bool full, bool wide, int reg, int vvvv, operand o,
                  int mask, int trailing) {
     unsigned x = high(o.index), b = high(o.reg >= 0 ? o.reg : o.base);

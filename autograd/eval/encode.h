@@ -46,8 +46,8 @@ enum {
     AG__IN_ATTRIBUTES /* at: index in the table, k: which double */
 };
 
-/* Registers are 0 to 14; 15 is the encoder's own. Register AG__FOLD_REGISTER + i stands for the vector's part of the lanes of
- * fold i; what these take is at the end of the others. */
+/* Registers are 0 to 14; 15 is the encoder's own. Register AG__FOLD_REGISTER + i stands for the vector's part of the
+ * lanes of fold i; what these take is at the end of the others. */
 enum { AG__REGISTERS = 15, AG__FOLD_REGISTER = 32, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
 
 typedef struct ag__asm {
@@ -64,8 +64,8 @@ typedef struct ag__asm {
 
 typedef struct ag__machine {
     const ag__asm *instruction;
-    /* How many there are of each: before the loop; in it, for several vectors at once or with folds in registers, or 0; in
-     * it, for one vector; and after it, stores of single elements. */
+    /* How many there are of each: before the loop; in it, for several vectors at once or with folds in registers, or 0;
+     * in it, for one vector; and after it, stores of single elements. */
     int before, ahead, loop, after;
     int ways;                  /* for how many at once */
     int folds;                 /* whose lanes are in registers in the loop that goes ahead */
@@ -88,8 +88,8 @@ enum { AG__POOL_ONES = 0, AG__POOL_ZEROS = 32, AG__POOL_START = 64, AG__FRAME_ST
 /* A frame has no more bytes, lest it reach beyond the page that guards a stack without touching it. */
 enum { AG__MOST_FRAME = 4096 - 64 }; /* what is saved beside it, and the call, belong to the page */
 
-/* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns how many there are, which may be
- * more: nothing is written beyond. *entry is the offset of the first instruction. */
+/* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns how many there are, which may
+ * be more: nothing is written beyond. *entry is the offset of the first instruction. */
 size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry);
 
 #endif

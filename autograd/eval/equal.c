@@ -1,6 +1,7 @@
 /* equal -- what need not be computed, for it is equal to an input or to an earlier value (a common subexpression)
  *
- * Nodes are compared by operation, attributes, layout and the leaders of their inputs; a hash of these says where to look. */
+ * Nodes are compared by operation, attributes, layout and the leaders of their inputs; a hash of these says where to
+ * look. */
 #include "autograd/eval/planning.h"
 #include "autograd/tape/hash.h"
 
@@ -27,8 +28,8 @@ static uint32_t copied_by(const ag__planner *p, uint32_t i) {
     return AG__NONE;
 }
 
-/* A node that the user or a later evaluation looks at may stand for another's buffer only if that is all there is in it,
- * and belongs to the tape. */
+/* A node that the user or a later evaluation looks at may stand for another's buffer only if that is all there is in
+ * it, and belongs to the tape. */
 static bool may_stand_for(const ag__planner *p, uint32_t i, uint32_t x) {
     if (x == AG__NONE) return false;
     const ag_tensor *a = ag__tensor_at(p, i), *b = ag__tensor_at(p, x);

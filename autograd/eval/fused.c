@@ -1,7 +1,7 @@
 /* fused -- the evaluator that runs plans: step by step, chunk by chunk
  *
- * Results are those of the reference evaluator, except sums over everything in a large region of rows and large sums with
- * products. A chunk for which there is no plan is given to that evaluator. */
+ * Results are those of the reference evaluator, except sums over everything in a large region of rows and large sums
+ * with products. A chunk for which there is no plan is given to that evaluator. */
 #include "autograd/eval/plans.h"
 #include "autograd/eval/region.h"
 

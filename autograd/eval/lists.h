@@ -1,8 +1,9 @@
 /* lists -- lists that grow, and arrays for as long as something is worked out
  *
- * AG__LIST(type) declares a list of elements of `type`: list.at[i] for i < list.count. It knows the size of an element, so that
- * what is done to any list is a function. Growing can fail, because memory is out or the size cannot be represented. Who
- * builds lists notes that once, in an ag__maker: from then on nothing is appended, and what was built is not used. */
+ * AG__LIST(type) declares a list of elements of `type`: list.at[i] for i < list.count. It knows the size of an element,
+ * so that what is done to any list is a function. Growing can fail, because memory is out or the size cannot be
+ * represented. Who builds lists notes that once, in an ag__maker: from then on nothing is appended, and what was built
+ * is not used. */
 #ifndef AG_LISTS_H
 #define AG_LISTS_H
 
@@ -49,7 +50,8 @@ static inline bool ag__list_room(ag__maker *m, ag__list *list, size_t size, uint
 /* Append an element, unless maker m has failed. */
 #define AG__APPEND(m, list, ...) ((void)(AG__ROOM(m, list, 1) ? ((list)->at[(list)->count++] = (__VA_ARGS__), 0) : 0))
 
-/* Where element i of a list is, or would be if it had one more; NULL for a list that has none: to that nothing may be added. */
+/* Where element i of a list is, or would be if it had one more; NULL for a list that has none: to that nothing may be
+ * added. */
 #define AG__FROM(list, i) ((list)->at ? (list)->at + (i) : NULL)
 
 /* Arrays from the pool of buffers, which are given back together. */

@@ -1,8 +1,8 @@
 /* lower -- the program by which a region is executed strip by strip
  *
  * Every value that the program handles is a cell, and every cell is written by one instruction before others read it.
- * Instructions are sorted into phases: what a fold of rows gives is there in the phase after it, so that the elementwise
- * operations of a phase stand together and can become one loop of machine code. */
+ * Instructions are sorted into phases: what a fold of rows gives is there in the phase after it, so that the
+ * elementwise operations of a phase stand together and can become one loop of machine code. */
 #include "autograd/eval/lowering.h"
 
 #include <stdlib.h>

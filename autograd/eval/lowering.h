@@ -1,6 +1,7 @@
 /* lowering -- scratch data of the making of one region's program
  *
- * Every value that the program handles is a cell of the plan, and has a note here for as long as the program is made. */
+ * Every value that the program handles is a cell of the plan, and has a note here for as long as the program is
+ * made. */
 #ifndef AG_LOWERING_H
 #define AG_LOWERING_H
 

@@ -1,7 +1,7 @@
 /* plan -- making a plan for a chunk of the tape
  *
- * One pass in the order of recording gives each node its step, one in reverse decides what is stored, and each region gets its
- * program: see planning.h for the parts. */
+ * One pass in the order of recording gives each node its step, one in reverse decides what is stored, and each region
+ * gets its program: see planning.h for the parts. */
 #include "autograd/eval/plan.h"
 #include "autograd/eval/lowering.h"
 

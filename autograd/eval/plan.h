@@ -1,13 +1,14 @@
 /* plan -- what the fused evaluator runs: steps, regions and the programs that regions are executed by
  *
- * A plan is about one chunk of the tape: the nodes that an evaluation needs, at most AG__CHUNK of them at a time, and the
- * tensors outside that they read. All are numbered: an index below `nodes` is a node of the chunk, in the order of recording;
- * the others are outside. A plan holds indices and no pointers to tensors, so it serves every later chunk of the same structure.
+ * A plan is about one chunk of the tape: the nodes that an evaluation needs, at most AG__CHUNK of them at a time, and
+ * the tensors outside that they read. All are numbered: an index below `nodes` is a node of the chunk, in the order of
+ * recording; the others are outside. A plan holds indices and no pointers to tensors, so it serves every later chunk of
+ * the same structure.
  *
- * A region is a run of elementwise operations over one number of elements, `size`, and of reductions over them. Where its
- * elements have the form of `rows` by `columns`, there are values of one element a row (reduced along rows), which the region
- * itself may use again, and inputs of one element a column. Reductions down columns and over all elements are outputs that only
- * later steps may use. */
+ * A region is a run of elementwise operations over one number of elements, `size`, and of reductions over them. Where
+ * its elements have the form of `rows` by `columns`, there are values of one element a row (reduced along rows), which
+ * the region itself may use again, and inputs of one element a column. Reductions down columns and over all elements
+ * are outputs that only later steps may use. */
 #ifndef AG_PLAN_H
 #define AG_PLAN_H
 

@@ -6,7 +6,7 @@
  *   divide.c  gives each node a step, in the order of recording
  *   split.c   divides large regions into parts that have nothing in common
  *   settle.c  decides what is stored, in reverse
- *   lower.c   makes a region's program; with runs.c, which makes it machine code, and allot.c, which finds memory for it
+ *   lower.c   makes a region's program; with runs.c, which makes it machine code, and allot.c, which finds its memory
  *   verify.c  checks such a program, in builds with assertions */
 #ifndef AG_PLANNING_H
 #define AG_PLANNING_H
@@ -90,8 +90,8 @@ static inline const uint32_t *ag__inputs_of(const ag__planner *p, uint32_t i) {
 static inline uint32_t ag__leader_at(const ag__planner *p, uint32_t k) { return p->value[p->c->operand[k]].leader; }
 static inline uint32_t ag__root_at(const ag__planner *p, uint32_t k) { return p->value[ag__leader_at(p, k)].root; }
 
-/* Whether index i shows all elements of its root in their order: not a part, for from its place in memory it cannot be told
- * which they are. */
+/* Whether index i shows all elements of its root in their order: not a part, for from its place in memory it cannot be
+ * told which they are. */
 static inline bool ag__shows_root(const ag__planner *p, uint32_t i) {
     return ag__shows_all(ag__tensor_at(p, i), ag__tensor_at(p, p->value[i].root));
 }

@@ -1,11 +1,12 @@
 /* plans -- plans that are found again
  *
- * A plan that was made for the same structure serves again: the structure's hash is only where to look, its words are compared.
+ * A plan that was made for the same structure serves again: the structure's hash is only where to look, its words are
+ * compared.
  *
  * Planning costs as much as some ten evaluations of small tensors. So what is tiny is never planned, and what is small
  * only when its structure comes again; until then the reference evaluator runs it, whose results are the same bits: a
- * plan of small tensors does nothing in another order (`exact`). The plans that are kept have a bounded number of bytes.
- * Those that serve regularly are not driven out by more structures than there is room for. */
+ * plan of small tensors does nothing in another order (`exact`). The plans that are kept have a bounded number of
+ * bytes. Those that serve regularly are not driven out by more structures than there is room for. */
 #include "autograd/eval/plans.h"
 #include "autograd/eval/planning.h"
 #include "autograd/tape/hash.h"
@@ -61,8 +62,8 @@ static const uint64_t VISITS = UINT8_MAX;
 
 static uint64_t *seen_at(struct ag__plans *all, uint64_t hash) { return &all->seen[(hash >> 8) % AG__SEEN]; }
 
-/* How often a chunk of this hash has come, this time included: at most OFTEN, and less if others have come between. When
- * its plan had no room, that begins again after some time. */
+/* How often a chunk of this hash has come, this time included: at most OFTEN, and less if others have come between.
+ * When its plan had no room, that begins again after some time. */
 static unsigned times_seen(struct ag__plans *all, uint64_t hash) {
     uint64_t *seen = seen_at(all, hash);
     if ((*seen ^ hash) & ~VISITS) *seen = hash & ~VISITS;

@@ -5,8 +5,8 @@
  * merely computed again. */
 #include "autograd/eval/eval.h"
 
-/* The value of t may be released, if `live` and `readers` are such, in an evaluation after which nodes from `gone` on are
- * not needed. */
+/* The value of t may be released, if `live` and `readers` are such, in an evaluation after which nodes from `gone` on
+ * are not needed. */
 static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
     if (live) return false;
     if (t->id >= gone) return !(t->flags & AG__VARIABLE);
@@ -24,8 +24,9 @@ void ag__release_unneeded(ag_tensor *t) {
     t->buffer = NULL;
 }
 
-/* The one place where this is decided. The memory of a variable's value is held by the variable, by the version that shows it,
- * which is x, and by whatever else shows it, which must go first. The version is among what goes with the rewind. */
+/* The one place where this is decided. The memory of a variable's value is held by the variable, by the version that
+ * shows it, which is x, and by whatever else shows it, which must go first. The version is among what goes with the
+ * rewind. */
 bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y) {
     return x->id >= ag__goes_from(e) && ag__next_value(x) == y && x->buffer == x->input[0]->buffer &&
            x->buffer->refs == 2;

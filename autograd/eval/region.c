@@ -1,7 +1,7 @@
 /* region -- regions run: their buffers, their memory, their shares for threads
  *
- * Besides the buffers of its outputs a run takes one more, which has the addresses of cells, the partial folds, and then for
- * each share of the work its scratch memory and the addresses in its present strip. */
+ * Besides the buffers of its outputs a run takes one more, which has the addresses of cells, the partial folds, and
+ * then for each share of the work its scratch memory and the addresses in its present strip. */
 #include "autograd/eval/region.h"
 #include "autograd/eval/interpret.h"
 
@@ -9,8 +9,8 @@
 
 /* ---- Outputs ---- */
 
-/* The buffer of an input that is not read after this step, for its result y; NULL if there is none. In the sweep before a
- * rewind, all buffers are chosen before it is known who shows them: only the value of a variable is taken over. */
+/* The buffer of an input that is not read after this step, for its result y; NULL if there is none. In the sweep before
+ * a rewind, all buffers are chosen before it is known who shows them: only the value of a variable is taken over. */
 static ag__buffer *taken_over(const ag__execution *e, const ag__output *o, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
     ag_tensor *x = o->over == AG__NONE ? NULL : e->c->table[o->over];

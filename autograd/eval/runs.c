@@ -1,7 +1,8 @@
 /* runs -- elementwise operations of a region that stand next to each other become one loop of machine code
  *
- * Folds of what is there, after a run or without one, become steps of it: those of columns, which add to their group's partial
- * folds, and those of rows in the same phase. What a run leaves is what other instructions, or later steps, ask for. */
+ * Folds of what is there, after a run or without one, become steps of it: those of columns, which add to their group's
+ * partial folds, and those of rows in the same phase. What a run leaves is what other instructions, or later steps, ask
+ * for. */
 #include "autograd/eval/lowering.h"
 
 #include <string.h>
@@ -133,8 +134,8 @@ static void replace_folds(ag__lowering *l) {
 
 /* ---- Inputs and outputs of a run ---- */
 
-/* The results of the run that are needed after it: stored ones, and those that instructions other than k … end−1 read, and
- * other than the folds that it takes. */
+/* The results of the run that are needed after it: stored ones, and those that instructions other than k … end−1 read,
+ * and other than the folds that it takes. */
 static void mark_outputs(ag__lowering *l, uint32_t k, uint32_t end) {
     uint32_t taken = 0;
     for (uint32_t j = 0; j < l->body.count; j++) {

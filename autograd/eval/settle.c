@@ -1,7 +1,8 @@
 /* settle -- what is stored, and what is rematerialised: computed again by the step that asks for it
  *
- * One pass over the steps in reverse, so that all who ask for a value are known when its own step comes. A value is stored if a
- * later step asks for it, unless it is cheap enough to be computed by that step, from values that are there anyway. */
+ * One pass over the steps in reverse, so that all who ask for a value are known when its own step comes. A value is
+ * stored if a later step asks for it, unless it is cheap enough to be computed by that step, from values that are there
+ * anyway. */
 #include "autograd/eval/planning.h"
 
 #include <stdlib.h>
@@ -20,8 +21,9 @@ static int longest_chain(const ag_tensor *t) {
     return bytes < AG__SECOND_LEVEL ? AG__SHORT_CHAIN : bytes < AG__MEMORY ? AG__MEDIUM_CHAIN : AG__LONG_CHAIN;
 }
 
-/* Whether each element of t is in another cache line than its neighbour, as in a transpose. To read several such at once
- * asks for more lines and pages than a processor has at hand, and costs more than a pass that lays one of them out. */
+/* Whether each element of t is in another cache line than its neighbour, as in a transpose. To read several such at
+ * once asks for more lines and pages than a processor has at hand, and costs more than a pass that lays one of them
+ * out. */
 static bool is_scattered(const ag_tensor *t) {
     const ag__layout *l = t->layout;
     int i = l->rank - 1;
@@ -56,8 +58,8 @@ static bool is_inside(const ag__planner *p, uint32_t s, uint32_t r) {
     return !ag__is_outside(p, r) && v->step == s && (v->role == AG__ROLE_ELEMENT || v->role == AG__ROLE_ROW);
 }
 
-/* Input x of a node that the region of step s computes; the node is one of its own, or of an earlier step. A value that is
- * rematerialised is one of the region's elements: not one of its rows, whatever it was where it belongs. */
+/* Input x of a node that the region of step s computes; the node is one of its own, or of an earlier step. A value that
+ * is rematerialised is one of the region's elements: not one of its rows, whatever it was where it belongs. */
 static void need(ag__planner *p, uint32_t s, uint32_t x, bool own) {
     uint32_t leader = p->value[x].leader, r = p->value[leader].root;
     int budget = longest_chain(ag__tensor_at(p, r));

@@ -1,7 +1,8 @@
 /* split -- large regions are divided into parts that have nothing in common
  *
- * One loop over the elements of many tensors reads and writes more places at a time than the hardware follows. The parts
- * of a region run at its time, which must be no other step's: so only regions that never run early are divided. */
+ * One loop over the elements of many tensors reads and writes more places at a time than the hardware follows. The
+ * parts of a region run at its time, which must be no other step's: so only regions that never run early are
+ * divided. */
 #include "autograd/eval/planning.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* tracing -- the recorder: what an operation's `trace` calls, and the list that this appends to
  *
- * What a trace may do wrong is noticed here as far as it concerns the list (a value of another trace, a code that is none, more
- * values than there may be); types are compile.c's concern. A value names its trace, and traces are numbered one after the
- * other. */
+ * What a trace may do wrong is noticed here as far as it concerns the list (a value of another trace, a code that is
+ * none, more values than there may be); types are compile.c's concern. A value names its trace, and traces are numbered
+ * one after the other. */
 #include "autograd/eval/tracing.h"
 
 #include <math.h>

@@ -1,7 +1,8 @@
 /* tracing -- the formula of an elementwise operation, recorded value by value
  *
- * An operation's `trace` is run with a recorder, and what it computes from its inputs becomes a list, of which compile.c makes
- * values. Operands are before what is computed from them, and the result is last, unless the trace has failed. */
+ * An operation's `trace` is run with a recorder, and what it computes from its inputs becomes a list, of which
+ * compile.c makes values. Operands are before what is computed from them, and the result is last, unless the trace has
+ * failed. */
 #ifndef AG_TRACING_H
 #define AG_TRACING_H
 
@@ -41,8 +42,8 @@ struct ag_trace {
     bool not_a_float; /* narrow, and a number was rounded */
 };
 
-/* Record op's formula for this dtype and n inputs, at most AG__MOST_INPUTS, in place of what was recorded before; t->failed is set
- * where it makes no sense. At first t is zero but for its tape, and the number of the trace before. */
+/* Record op's formula for this dtype and n inputs, at most AG__MOST_INPUTS, in place of what was recorded before;
+ * t->failed is set where it makes no sense. At first t is zero but for its tape, and the number of the trace before. */
 void ag__trace(ag_trace *t, const ag_op *op, ag_dtype dtype, int n, bool narrow);
 
 /* Give the list back. */

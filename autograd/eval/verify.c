@@ -1,7 +1,7 @@
 /* verify -- whether a region's program is sound, independently of how lower.c, runs.c and allot.c made it
  *
- * In builds with assertions each program is gone through once when it is made. That stands for all strips: where a strip
- * is in a tensor follows from the form of its cell alone, so what is checked is that
+ * In builds with assertions each program is gone through once when it is made. That stands for all strips: where a
+ * strip is in a tensor follows from the form of its cell alone, so what is checked is that
  *   - every cell in memory belongs to a tensor that is there, and reaches as far as the last strip goes;
  *   - every instruction reads and writes cells of the form that it takes them for, which hold that operand;
  *   - what is read from scratch memory was written before, and is not overwritten in between.

@@ -1,11 +1,11 @@
 /* rounding -- how far rounding alone may have moved what was computed
  *
- * A running error analysis, recorded beside the graph in the graph's own operations: e(y) = Σ |∂y/∂x|·e(x) + ε·|y|, where
- * a sum rounds once for each element. Elementwise derivatives are what the operation's own VJP gives for a cotangent of
- * ones; views and sums act on errors as on values. Leaves are exact. It is meant for what cancels within one layer: worst
- * cases multiply from layer to layer until they say nothing, so errors start afresh at products, as they do where nothing is
- * known of an operation and where the graph goes on beyond what is looked at. The bound is then too small, never too
- * large for what it is used for, which is to say that a result may well be 0. */
+ * A running error analysis, recorded beside the graph in the graph's own operations: e(y) = Σ |∂y/∂x|·e(x) + ε·|y|,
+ * where a sum rounds once for each element. Elementwise derivatives are what the operation's own VJP gives for a
+ * cotangent of ones; views and sums act on errors as on values. Leaves are exact. It is meant for what cancels within
+ * one layer: worst cases multiply from layer to layer until they say nothing, so errors start afresh at products, as
+ * they do where nothing is known of an operation and where the graph goes on beyond what is looked at. The bound is
+ * then too small, never too large for what it is used for, which is to say that a result may well be 0. */
 #include "autograd/report/report.h"
 
 #include <float.h>
