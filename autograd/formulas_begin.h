@@ -49,11 +49,15 @@
 
 #include "autograd/trace.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #if defined __FAST_MATH__
 #error "formulas need IEEE arithmetic: do not compile with -ffast-math"
+#endif
+#if defined FLT_EVAL_METHOD && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16 /* 16: but for _Float16 */
+#error "formulas need floats that are computed as floats: compile with -fexcess-precision=fast, or with -mfpmath=sse"
 #endif
 
 /* AG_FORMULA(softsign), in an entry, gives it kernels of f32 and f64, and the trace; AG_FORMULA_I64 a kernel of i64 as well,

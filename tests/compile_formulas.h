@@ -1,8 +1,6 @@
 /* compile_formulas -- a user's formulas, with what the library's own do not use: text for every domain, which includes itself */
 #include "autograd/formulas_begin.h"
 
-#include "autograd/functions.h"
-
 /* y = r = round(|a|·s − b) where that is even, else 2^(exponent of −a), by way of its bits; s is the second attribute. */
 FN(T, even, V r) {
     const V half = MUL(K(0.5), r);
@@ -15,8 +13,6 @@ MAP2_2(odd, a, b, unused, s) {
     (void)unused;
     return SEL(CALL(even, r), r, FLOAT(BSUB(BADD(exponent, one), one)));
 }
-
-MAP1(softplus, x) { return ADD(MAX(K(0), x), CALL(log1p, CALL(exp, NEG(ABS(x))))); }
 
 #include "autograd/formulas_end.h"
 #if AG_FORMULAS_AGAIN

@@ -5,9 +5,11 @@
  * to do. */
 #include "autograd/eval/compile.h"
 #include "autograd/eval/tracing.h"
+#include "autograd/tape/limits.h"
 #include "ops/rules.h"
 #include "tests/support.h"
 
+#include "examples/softplus_formula.h"
 #include "tests/compile_formulas.h"
 
 #include <float.h>
@@ -361,6 +363,40 @@ static const ag_op softplus_op = {.name = "softplus", .kind = AG_KIND_ELEMENTWIS
 
 START_TEST(users_operation) {
     for (int d = AG_F32; serves() && d <= AG_F64; d++) check_op(&odd_op, d), check_op(&softplus_op, d);
+}
+END_TEST
+
+/* ln(1 + e^x) + x by this evaluator; returns whether machine code has run. */
+static bool softplus_by(ag_evaluator evaluator, const char *compile, ag_dtype dtype, int64_t n, const void *in,
+                        void *y) {
+    setenv("AG_COMPILE", compile, 1);
+    ag_tape *t = ag_tape_new();
+    unsetenv("AG_COMPILE");
+    ag_tape_set_evaluator(t, evaluator);
+    ag_tensor *x = ag_from(t, dtype, AG_SHAPE(n), in);
+    const void *data = ag_data(ag_add(ag_apply(&softplus_op, 1, &x, NULL, 0), x));
+    expect_ok(t);
+    memcpy(y, data, (size_t)(n * bytes_of((int)dtype)));
+    bool by_code = t->programs != NULL;
+    ag_tape_free(t);
+    return by_code;
+}
+
+/* A program's formula is machine code as the library's own are, in one loop with them, and gives the same bits as its kernel
+ * and the reference evaluator. */
+START_TEST(users_operation_in_a_program) {
+    enum { N = AG__AT_ONCE + 37 };
+    static double x[N], code[N], kernels[N], reference[N];
+    for (ag_dtype dtype = AG_F32; dtype <= AG_F64; dtype++) {
+        size_t bytes = (size_t)(N * bytes_of((int)dtype));
+        for (int64_t i = 0; i < N; i++)
+            element_put(dtype, x, i, i % 3 ? 40.0 * (double)(i - N / 2) / N : special[i % SPECIAL]);
+        ck_assert(softplus_by(AG_EVALUATOR_FUSED, "1", dtype, N, x, code) == serves());
+        ck_assert(!softplus_by(AG_EVALUATOR_FUSED, "0", dtype, N, x, kernels));
+        ck_assert(!softplus_by(AG_EVALUATOR_REFERENCE, "1", dtype, N, x, reference));
+        ck_assert_mem_eq(code, kernels, bytes);
+        ck_assert_mem_eq(code, reference, bytes);
+    }
 }
 END_TEST
 
@@ -846,6 +882,7 @@ int main(void) {
     TCase *steps = tape_group(suite, "steps");
     tcase_add_test(steps, each_operation);
     tcase_add_test(steps, users_operation);
+    tcase_add_test(steps, users_operation_in_a_program);
     tcase_add_test(steps, wrong_traces);
     tcase_add_test(steps, constants_of_f32_are_floats);
     tcase_add_test(steps, no_elements);
