@@ -56,7 +56,8 @@
 #if defined __FAST_MATH__
 #error "formulas need IEEE arithmetic: do not compile with -ffast-math"
 #endif
-#if defined FLT_EVAL_METHOD && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16 /* 16: but for _Float16 */
+#if defined FLT_EVAL_METHOD && FLT_EVAL_METHOD != 0 &&                                                                 \
+    FLT_EVAL_METHOD != 16 /* 16: only _Float16 is computed as float */
 #error "formulas need floats that are computed as floats: compile with -fexcess-precision=fast, or with -mfpmath=sse"
 #endif
 

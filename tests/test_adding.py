@@ -1,6 +1,6 @@
 """Does what docs/adding-an-op.md says, in a copy of the tree: test_adding.py COMPILER...
 
-The page's own operation stands in examples/softplus.c as shown, and works as a formula too. Another one joins the library.
+The page's own operation stands in examples/softplus.c as shown, and works with a kernel too. Another one joins the library.
 
 Each block of the page that is introduced by "in `FILE`, behind `TEXT`:" is inserted in that file behind the line with that
 text, and what the page says follows from it is looked for. Then its derivative is made wrong, and its formula, and
@@ -34,23 +34,24 @@ def blocks(page):
 
 
 def walk(page, program):
-    """What the first part of the page shows stands in its program, or does what it says there."""
+    """What the first part of the page shows stands in its program; but for a kernel, which is returned."""
     parts = page[: page.index("## Other kinds")].split("\n## ")
-    for part in parts[1:5]:
-        for block in re.findall(r"^```c\n(.*?)^```", part, flags=re.S | re.M):
-            if block not in program:
-                sys.exit(f"examples/softplus.c has not what {PAGE} shows of it:\n{block}")
-    return re.search(r"^```c\n(.*?)^```", parts[5], flags=re.S | re.M).group(1)
+    shown = [block for part in parts[1:5] for block in re.findall(r"^```c\n(.*?)^```", part, flags=re.S | re.M)]
+    kernel = shown.pop(1)
+    for block in shown:
+        if block not in program:
+            sys.exit(f"examples/softplus.c has not what {PAGE} shows of it:\n{block}")
+    return kernel
 
 
-def as_formula(program):
-    """The program with the formula in place of its kernels."""
-    kernels = re.compile(r"^static void softplus_f(?:32|64)\(.*?^}\n", flags=re.S | re.M)
-    program, count = kernels.subn("", program)
-    program, entries = re.subn(r"\.block = {[^}]*}", "AG_FORMULA(softplus)", program)
-    if (count, entries) != (2, 1):
-        sys.exit("examples/softplus.c has other kernels than it had")
-    return program.replace("#include <math.h>\n", '#include <math.h>\n#include "softplus_formula.h"\n')
+def with_kernel(program, kernel):
+    """The program with a kernel in place of its formula."""
+    program, formulas = re.subn(r'^#include "examples/softplus_formula.h"\n', "#include <math.h>\n", program, flags=re.M)
+    program, entries = re.subn(r"AG_FORMULA\(softplus\)", ".block = {[AG_F64] = softplus_f64}", program)
+    program, places = re.subn(r"^#include <stdio.h>\n", lambda found: f"{found.group()}\n{kernel}", program, flags=re.M)
+    if (formulas, entries, places) != (1, 1, 1):
+        sys.exit("examples/softplus.c has another formula than it had")
+    return program
 
 
 def insert(tree, file, behind, text):
@@ -121,17 +122,17 @@ def fails_when(scratch, name, file, right, wrong, pattern):
 
 def main():
     page, softplus = (ROOT / PAGE).read_text(encoding="utf-8"), (ROOT / "examples/softplus.c").read_text(encoding="utf-8")
-    added, formula = blocks(page), walk(page, softplus)
+    text = (ROOT / "examples/softplus_formula.h").read_text(encoding="utf-8").replace('"examples/', '"')
+    added, kernel = blocks(page), walk(page, softplus + text)
     name = re.search(r"X\(UNARY, (\w+)\)", "".join(text for _, _, text in added)).group(1)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Scratch(pathlib.Path(folder), sys.argv[1:])
         for file, behind, text in added:
             insert(scratch.tree, file, behind, text)
         expect([sys.executable, "tests/check_tree.py"], scratch.tree)
-        (scratch.tree / "examples/softplus_formula.h").write_text(formula, encoding="utf-8")
-        (scratch.tree / "examples/softplus.c").write_text(as_formula(softplus), encoding="utf-8")
+        (scratch.tree / "examples/softplus.c").write_text(with_kernel(softplus, kernel), encoding="utf-8")
         scratch.make()
-        contains("softplus as a formula", expect(["examples/softplus"], scratch.build), r"agrees with finite differences")
+        contains("softplus with a kernel", expect(["examples/softplus"], scratch.build), r"agrees with finite differences")
         status, output = scratch.tests(name)
         if status != 0:
             sys.exit(output[-6000:])
