@@ -5,6 +5,7 @@
  * variable has had several values. Whatever text comes from the user (labels, names of operations and files) passes through
  * put_escaped. */
 #include "autograd/report/report.h"
+#include "autograd/report/text.h"
 #include "autograd/tape/file.h"
 #include "autograd/tape/format.h"
 
@@ -111,20 +112,6 @@ static void number_versions(picture *p) {
 }
 
 /* ---- Text ---- */
-
-int ag__utf8_length(const unsigned char *s) {
-    int n = s[0] < 0x80                   ? 1
-            : s[0] >= 0xC2 && s[0] < 0xE0 ? 2
-            : (s[0] & 0xF0) == 0xE0       ? 3
-            : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
-                                          : 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F)) return 0; /* overlong; surrogates */
-    if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F)) return 0;
-    if (s[0] == 0xEF && s[1] == 0xBF && s[2] >= 0xBE) return 0; /* no characters, to XML */
-    return n;
-}
 
 /* Text inside an HTML-like label: markup, control characters and broken UTF-8 cannot get out of it. */
 static void put_escaped(FILE *f, const char *text, size_t most) {

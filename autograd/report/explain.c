@@ -4,6 +4,7 @@
  * cotangent that was handed down and the contribution that came out: what is shown is what the scan recorded, not
  * a second account of it. Only the contribution of a path through a node of several uses has to be recorded anew, by
  * handing its part down the same VJPs. When the text is there, the tape is put back. */
+#include "autograd/report/formula.h"
 #include "autograd/report/report.h"
 
 #include <float.h>

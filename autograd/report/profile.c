@@ -7,6 +7,7 @@
 #include "autograd/report/profile.h"
 #include "autograd/eval/chunk.h"
 #include "autograd/eval/plan.h"
+#include "autograd/report/text.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/hash.h"
 

@@ -2,7 +2,7 @@
 #ifndef AG_PROFILE_H
 #define AG_PROFILE_H
 
-#include "autograd/report/report.h"
+#include "autograd/eval/eval.h"
 
 enum {
     AG__EVENTS = 32768,

@@ -1,36 +1,9 @@
-/* report -- what the explaining functions share: text that grows, JSON, formulas, and leaving the tape as it was */
+/* report -- what the explaining functions share: values as doubles, and leaving the tape as it was */
 #ifndef AG_REPORT_H
 #define AG_REPORT_H
 
 #include "autograd/diff/diff.h"
 #include "autograd/eval/eval.h"
-
-/* ---- Text ---- */
-
-/* A text that grows; once there was no memory for it, nothing is added any more. */
-typedef struct ag__text {
-    ag_tape *tape;
-    char *bytes;
-    size_t used, room;
-    bool failed;
-} ag__text;
-
-/* How text that comes from the user is made harmless. Whatever the choice, broken UTF-8 becomes U+FFFD. */
-typedef enum ag__escape { AG__PLAIN, AG__LATEX, AG__XML, AG__JSON } ag__escape;
-
-void ag__put(ag__text *t, const char *s);
-void ag__putf(ag__text *t, const char *format, ...)
-#ifdef __GNUC__
-    __attribute__((format(printf, 2, 3)))
-#endif
-    ;
-/* The first `bytes` of s, control characters replaced (JSON: escaped), cut to `most` characters. */
-void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__escape escape);
-void ag__put_json(ag__text *t, const char *s); /* with its quotes */
-enum { AG__NUMBER = 40 };
-char *ag__number(char s[AG__NUMBER], int digits, double a); /* with so many digits; finite */
-void ag__put_value(ag__text *t, double a, bool json);       /* 6 digits, or all that it takes for JSON */
-const char *ag__text_finish(ag__text *t, const char *name); /* the text on the tape, and the rest given back */
 
 /* ---- Values ---- */
 
@@ -49,61 +22,7 @@ typedef struct ag__snapshot {
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name);
 void ag__snapshot_restore(const ag__snapshot *s, ag_tape *tape);
 
-/* ---- Formulas ---- */
-
-struct ag__term;
-struct ag__block;
-
-/* What a report knows of a node. */
-typedef struct ag__entry {
-    uint32_t number;        /* that tells its name from others; 0: not named so far */
-    struct ag__term *part;  /* that its name stands for; NULL: none yet */
-    struct ag__term *built; /* scratch of one formula: its term there */
-    uint32_t next;  /* in the queue of parts to be written out, 1 + the next; 1 + itself: the last; 0: not in it */
-    uint8_t uses;   /* scratch of one formula */
-    bool odd;       /* its notation makes no sense */
-    uint8_t narrow; /* bit i: what is written stands for its repetition along axis i from the end */
-} ag__entry;
-
-/* The names and parts of one report. A formula names what it needs; those parts come out of ag__next_part, to be written
- * themselves. */
-typedef struct ag__formulas {
-    ag_tape *tape;
-    ag_style style;
-    bool brief;  /* labelled parts are not written out */
-    bool failed; /* no memory */
-    ag__entry *entry;
-    uint32_t room;
-    struct ag__block *block;  /* of terms, the last of them */
-    struct ag__term *none;    /* what there is when there is no memory for another */
-    uint32_t first, last;     /* of the queue, 1 + node */
-    uint32_t wanted;          /* parts that have a name and are not written out yet */
-    uint32_t counters[4];     /* of made-up names */
-    const ag_tensor **labels; /* hash table: a tensor with each label, */
-    uint32_t *copies;         /* and how many of that label have been named */
-    uint32_t label_room;
-    const ag_tensor *y, *x;            /* of an explanation: called y and x if they have no label */
-    const ag_tensor *given, *receiver; /* of one formula: a cotangent that is written ∂y/∂receiver; NULL: none */
-} ag__formulas;
-
-bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief);
-void ag__formulas_close(ag__formulas *f);
-void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x);
-/* The term of t, whatever its own name, plus the term x, unless that is NULL. In it g, if that is not NULL, is the cotangent
- * of `receiver`. */
-struct ag__term *ag__add_formula(ag__formulas *f, struct ag__term *x, const ag_tensor *t, const ag_tensor *g,
-                                 const ag_tensor *receiver);
-/* Write a term; `alone`: in MathML, with the element around it. */
-void ag__put_formula(ag__formulas *f, ag__text *t, struct ag__term *x, bool alone);
-void ag__give_name(ag__formulas *f, const ag_tensor *t); /* that it be written so, though it is a number or a part */
-/* The next part that has been named and not been written out; NULL: none. */
-const ag_tensor *ag__next_part(ag__formulas *f);
-bool ag__is_transparent(const ag_tensor *t); /* changes no element: it is written as its input is */
-
 /* rounding.c: bounds on the rounding errors of c's elements; NULL: there are none, or a nil if that cannot be told */
 ag_tensor *ag__rounding_of(ag_tensor *c);
-
-/* dot.c: the length of one character of well-formed UTF-8; 0 if it is none */
-int ag__utf8_length(const unsigned char *s);
 
 #endif

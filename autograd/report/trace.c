@@ -3,7 +3,7 @@
  * Texts in a profile's entries are cleaned already: well-formed UTF-8 without control characters. So JSON needs an
  * escape for two characters only. Columns are padded around numbers, never around text that may be multi-byte. */
 #include "autograd/report/profile.h"
-#include "autograd/report/report.h"
+#include "autograd/report/text.h"
 #include "autograd/tape/file.h"
 #include "autograd/tape/format.h"
 

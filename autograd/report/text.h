@@ -1,0 +1,35 @@
+/* text -- text that grows, whatever it is made of: numbers, shapes, and what comes from the user, made harmless */
+#ifndef AG_TEXT_H
+#define AG_TEXT_H
+
+#include "autograd/tape/tape.h"
+
+/* A text that grows; once there was no memory for it, nothing is added any more. */
+typedef struct ag__text {
+    ag_tape *tape;
+    char *bytes;
+    size_t used, room;
+    bool failed;
+} ag__text;
+
+/* How text that comes from the user is made harmless. Whatever the choice, broken UTF-8 becomes U+FFFD. */
+typedef enum ag__escape { AG__PLAIN, AG__LATEX, AG__XML, AG__JSON } ag__escape;
+
+void ag__put(ag__text *t, const char *s);
+void ag__putf(ag__text *t, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+/* The first `bytes` of s, control characters replaced (JSON: escaped), cut to `most` characters. */
+void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__escape escape);
+void ag__put_json(ag__text *t, const char *s); /* with its quotes */
+enum { AG__NUMBER = 40 };
+char *ag__number(char s[AG__NUMBER], int digits, double a); /* with so many digits; finite */
+void ag__put_value(ag__text *t, double a, bool json);       /* 6 digits, or all that it takes for JSON */
+const char *ag__text_finish(ag__text *t, const char *name); /* the text on the tape, and the rest given back */
+
+/* The length of one character of well-formed UTF-8; 0: it is not well formed. */
+int ag__utf8_length(const unsigned char *s);
+
+#endif
