@@ -415,7 +415,7 @@ START_TEST(every_failing_allocation) {
     put(path, "old", 0604);
     tape_ledger.fail_at = tape_ledger.calls + 1;
     ck_assert(!write_with(path, put_new));
-    expect_error(tape, AG_ERR_MEMORY, "save: no memory");
+    expect_error(tape, AG_ERR_MEMORY, "save: out of memory");
     expect_untouched();
 }
 END_TEST

@@ -5,14 +5,14 @@
 bool ag__is_changeable(const char *name, ag_tensor *v) {
     if (!ag__usable(name, v)) return false;
     if (!(v->flags & AG__VARIABLE))
-        ag__fail(name, 1, &v, AG_ERR_TAPE, "only a variable or a parameter can be given another value");
+        ag__fail(name, 1, &v, AG_ERR_TAPE, "x must be a variable or a parameter to be given another value");
     else if (v->tape->evaluating)
         ag__fail(name, 1, &v, AG_ERR_TAPE, "an operation that is being evaluated cannot change a variable");
     else return true;
     return false;
 }
 
-/* The buffer that a variable takes over must be whole and its own: what shows other memory is copied. */
+/* A variable takes over a whole buffer that is not shared: a view or a shared value is copied. */
 static ag_tensor *own_value(ag_tensor *x) {
     x = ag__current(x);
     if (!x || (x->op->kind != AG_KIND_VIEW && x->op->kind != AG_KIND_SOURCE)) return x;
@@ -23,7 +23,8 @@ static ag_tensor *own_value(ag_tensor *x) {
 static bool assignable(const char *name, ag_tensor *v, ag_tensor *x) {
     ag_tensor *both[] = {v, x}, *nil;
     if (!ag__inputs_usable(name, 2, both, &nil) || !ag__is_changeable(name, v)) return false;
-    if (!ag__layouts_equal(v->layout, x->layout)) ag__fail(name, 2, both, AG_ERR_SHAPE, "a variable keeps its shape");
+    if (!ag__layouts_equal(v->layout, x->layout))
+        ag__fail(name, 2, both, AG_ERR_SHAPE, "the value must have the variable's shape");
     else if (v->dtype != x->dtype)
         ag__fail(name, 2, both, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)v->dtype),
                  ag_dtype_name((ag_dtype)x->dtype));
@@ -59,7 +60,7 @@ ag_status ag_assign_with(ag_tensor *v, ag_tensor *x, ag_tensor *other) {
 static void set(ag_tensor *v, const void *data) {
     if (!ag__is_changeable("set", v)) return;
     if (!data && v->layout->size > 0) {
-        ag__fail("set", 1, &v, AG_ERR_NULL, "the data is NULL, for %lld elements", (long long)v->layout->size);
+        ag__fail("set", 1, &v, AG_ERR_NULL, "the data is NULL: %lld elements are wanted", (long long)v->layout->size);
         return;
     }
     if (v->tape->sandbox) return;

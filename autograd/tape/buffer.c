@@ -1,9 +1,9 @@
-/* buffer -- the pool of reference-counted blocks that values live in
+/* buffer -- the pool of reference-counted blocks for values
  *
- * A block is a header and its data. Sizes are rounded up to classes, of which there are four to each power of two for
- * small blocks, and 16 for large ones; a freed block waits in its class's list. Small blocks are cut from slabs, large
- * ones are allocations of their own, and only those can be given back before the tape ends. Under AddressSanitizer and
- * valgrind what a block has beyond the bytes that were asked for is poisoned, and there is something of it. */
+ * A block is a header and its data. Sizes are rounded up to classes, four to each power of two for small blocks, and
+ * 16 for large ones; a freed block waits in its class's list. Small blocks are cut from slabs, large ones are
+ * allocations of their own, and only those can be freed before the tape ends. Under AddressSanitizer and valgrind
+ * every block has a gap behind the requested bytes, which is poisoned. */
 #include "autograd/tape/tape.h"
 
 #include <string.h>
@@ -14,19 +14,19 @@ enum {
     SMALLEST = 64,     /* bytes of class 0, header included */
     LARGEST_SMALL = 16 * 1024,
     LAST_SMALL = 32, /* its class */
-    /* Bytes from which data begins at one of SHIFTS places behind the header, SHIFT apart: large blocks begin where pages
-     * do, and a loop over many would use the same few lines of the first-level cache for all. */
+    /* Bytes from which data begins at one of SHIFTS offsets behind the header, SHIFT apart: large blocks begin at
+     * pages, and a loop over many would use the same few lines of the first-level cache for all. */
     SHIFTED = 64 * 1024,
     SHIFTS = 16,
     SHIFT = 256,
     SLAB = 256 * 1024
 };
 
-/* The most bytes that a block is asked for; with the header it may be one class more than that. */
+/* The largest request; with the header it may be one class more. */
 static const size_t MOST = sizeof(size_t) > 4 ? (size_t)(UINT64_C(1) << 46) : (size_t)1 << 30;
 
-_Static_assert(sizeof(ag__buffer) <= SMALL_HEADER, "a block's header has its place");
-_Static_assert(LAST_SMALL + 16 * (46 - 14) + 1 < AG__CLASSES, "2^46 bytes and a header have a class");
+_Static_assert(sizeof(ag__buffer) <= SMALL_HEADER, "a block's header must fit");
+_Static_assert(LAST_SMALL + 16 * (46 - 14) + 1 < AG__CLASSES, "2^46 bytes and a header must have a class");
 
 /* The sizes from `least` on, n to each power of two: number c is (n + c mod n)/n · least · 2^(c/n). */
 static size_t number_bytes(size_t least, unsigned n, unsigned c) {
@@ -57,12 +57,12 @@ static size_t header_bytes(unsigned c) {
     return class_bytes(c) < SHIFTED ? LARGE_HEADER : LARGE_HEADER + (SHIFTS - 1) * SHIFT;
 }
 
-/* Where a block's data begins, behind its header. */
+/* The offset of a block's data, behind its header. */
 static size_t data_offset(const ag__buffer *b) {
     return is_small(b->size_class) ? SMALL_HEADER : LARGE_HEADER + (size_t)b->shift * SHIFT;
 }
 
-/* A block from the slab in use, or from a new slab; what is left of the old one is given up. */
+/* A block from the present slab, or from a new one; the rest of the old one is wasted. */
 static void *cut_from_slab(ag_tape *tape, size_t bytes) {
     ag__slab *slab = tape->slabs;
     if (!slab || slab->capacity - slab->used < bytes) {
@@ -79,7 +79,7 @@ static void *cut_from_slab(ag_tape *tape, size_t bytes) {
 static ag__buffer *fresh_block(ag_tape *tape, unsigned c) {
     size_t bytes = class_bytes(c);
     ag__buffer *b = is_small(c) ? cut_from_slab(tape, bytes) : ag__resize(tape, NULL, 0, bytes);
-    if (!b && tape->held_free != 0) { /* before giving up, give back what waits in other classes */
+    if (!b && tape->held_free != 0) { /* before giving up, free the blocks of other classes */
         ag__buffers_trim(tape);
         b = is_small(c) ? cut_from_slab(tape, bytes) : ag__resize(tape, NULL, 0, bytes);
     }
@@ -101,7 +101,7 @@ ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     bytes += tape->gap;
     unsigned c = class_of(bytes + SMALL_HEADER);
     if (!is_small(c)) c = class_of(bytes + header_bytes(c));
-    if (!is_small(c)) c = class_of(bytes + header_bytes(c)); /* which may have become a larger one */
+    if (!is_small(c)) c = class_of(bytes + header_bytes(c)); /* it may be a larger class now */
     ag__buffer *b = tape->free_list[c];
     if (b) {
         tape->free_list[c] = b->next;
@@ -134,7 +134,7 @@ void ag__buffer_drop(ag_tape *tape, ag__buffer *b) {
     tape->free_list[c] = b;
 }
 
-/* Give back the large blocks that wait. */
+/* Free the large blocks in the free lists. */
 void ag__buffers_trim(ag_tape *tape) {
     for (unsigned c = 0; c < AG__CLASSES; c++) {
         if (is_small(c)) continue;

@@ -1,4 +1,4 @@
-/* dtype -- names and sizes of element types, and which numbers they hold */
+/* dtype -- names, sizes and ranges of element types */
 #include "autograd/tape/tape.h"
 
 size_t ag_dtype_size(ag_dtype dtype) {

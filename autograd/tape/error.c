@@ -1,7 +1,7 @@
 /* error -- one sticky error a tape, the first
  *
- * Every failure passes through raise(): that is the place for a breakpoint. A failure needs no memory: the text lives in the
- * tape. What has no tape to stick to (a NULL tape, an operation on NULL alone) is kept for the thread. */
+ * Every failure passes through raise(): set a breakpoint there. A failure needs no memory: the text lives in the
+ * tape. An error without a tape (a NULL tape, an operation on NULL alone) is kept for the thread. */
 #include "autograd/tape/format.h"
 #include "autograd/tape/tape.h"
 
@@ -24,7 +24,7 @@ static const ag_tensor orphan_nil = {.flags = AG__NIL, .dtype = AG_F64};
 
 ag_tensor *ag__nil_of(ag_tape *tape) { return tape ? tape->nil : (ag_tensor *)(uintptr_t)&orphan_nil; }
 
-/* A text under construction: grows to the right, cut off where the room ends. */
+/* A text under construction, cut off where the room ends. */
 typedef struct text {
     char *to;
     size_t room, used;
@@ -52,7 +52,7 @@ static void put_shape(text *t, const ag__layout *l) {
     put(t, ")");
 }
 
-/* "a (3,4) and b (5,6)"; labels stand for the letters, cut off so that they leave room for the rest. */
+/* "a (3,4) and b (5,6)"; labels replace the letters, cut so that the rest has room. */
 static void put_inputs(text *t, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n && i < 4; i++) {
         const ag_tensor *a = x[i];
@@ -71,15 +71,15 @@ static void put_inputs(text *t, int n, ag_tensor *const x[]) {
 
 static bool is_closed(const ag_tape *tape) { return tape->inside.callback >= AG__NOTATION; }
 
-/* Where an error that is about to be raised goes; NULL if there is one already. */
+/* The memory for the text of a new error; NULL if there is an error already. */
 static char *raise(ag_tape *tape, ag_status status) {
     if (!tape) {
-        if (status == AG_ERR_NIL && orphan.status != AG_OK) return NULL; /* what made that nil says more */
+        if (status == AG_ERR_NIL && orphan.status != AG_OK) return NULL; /* the error that made that nil says more */
         orphan.status = status;
         orphan.located = false;
         return orphan.text;
     }
-    if (is_closed(tape) && !tape->trespassed) tape->trespassed = true; /* its status says only that it is closed */
+    if (is_closed(tape) && !tape->trespassed) tape->trespassed = true; /* its status only says that it is closed */
     else if (tape->status != AG_OK) return NULL;
     tape->status = status;
     tape->located = false;
@@ -131,7 +131,7 @@ bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...) {
     return false;
 }
 
-/* The first of several threads tells; nobody waits, so that no lock can be found taken after a fork. */
+/* The first of several threads raises the error; none waits, so that no lock can be held at a fork. */
 bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...) {
     if (!call || !call->node) return false;
     const ag_tensor *t = call->node;
@@ -145,7 +145,7 @@ bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...
     return false;
 }
 
-/* ---- Where it was ---- */
+/* ---- Locations ---- */
 
 static void append_location(char *message, bool *located, const char *file, int line) {
     text t = {message, AG__ERROR_SIZE, strlen(message)};
@@ -163,7 +163,8 @@ void ag__locate(ag_tape *tape, const char *file, int line) {
     if (!tape && orphan.status != AG_OK && !orphan.located) append_location(orphan.text, &orphan.located, file, line);
 }
 
-/* All that this call has recorded: nothing before it lacks a location. Versions have their variable's, and say nothing. */
+/* Locate the nodes that this call recorded: none before them lacks a location. Versions have their variable's, and
+ * are passed over. */
 static void locate_recorded(ag_tape *tape, const char *file, int line) {
     for (uint32_t i = tape->count; i-- > 0;) {
         ag_tensor *t = ag__node(tape, i);
@@ -199,7 +200,7 @@ ag_status ag__leave(ag_tape *tape, const char *file, int line) {
     return ag_tape_status(tape);
 }
 
-/* ---- What the user sees ---- */
+/* ---- Reading the error ---- */
 
 ag_status ag_tape_status(const ag_tape *tape) { return tape ? tape->status : orphan.status; }
 
@@ -272,7 +273,7 @@ void ag__reopen(ag_tape *tape, ag__closed former) {
     if (!is_closed(tape)) tape->trespassed = false;
 }
 
-/* ---- Checking what comes in ---- */
+/* ---- Checking inputs ---- */
 
 static const char *const ordinal[] = {"first", "second", "third", "fourth"};
 

@@ -1,9 +1,9 @@
-/* file -- writing a file so that it is there whole or not at all
+/* file -- writing a file whole or not at all
  *
- * The content goes to a temporary file beside the target, with the mode of the file that it replaces. The temporary file
- * is synced and renamed to the target, and then the folder is synced. Until the rename any failure removes the temporary
- * file and leaves the target as it was. A symbolic link stays: its target is the one that is replaced. A device, a pipe
- * or a descriptor that is open already (/dev/stdout) cannot be replaced and is written through. */
+ * The content goes to a temporary file beside the target, with the mode of the file that it replaces. The temporary
+ * file is synced and renamed to the target, and then the folder is synced. Until the rename any failure removes the
+ * temporary file and leaves the target unchanged. A symbolic link stays: its target is replaced. A device, a pipe or
+ * a descriptor that is open already (/dev/stdout) cannot be replaced and is written through. */
 #if defined __unix__ || defined __APPLE__
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
@@ -23,7 +23,7 @@ enum { ROOM = 4096, TEMPORARIES = 1000, LONGEST_NAME = 200 };
 
 typedef struct output {
     ag_tape *tape;
-    const char *call, *path; /* as the caller gave it: for errors */
+    const char *call, *path; /* as given by the caller: for errors */
     FILE *file;
     bool through;                                   /* there is no temporary file */
     char target[ROOM], temporary[ROOM], link[ROOM]; /* `path` without links; beside it; scratch */
@@ -55,7 +55,7 @@ static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* The open descriptor that a name like /dev/fd/1 or /proc/self/fd/1 stands for; -1: it is another name. */
+/* The open descriptor of a name like /dev/fd/1 or /proc/self/fd/1; -1 for any other name. */
 static int descriptor_of(const char *name) {
     size_t folder = folder_length(name);
     if (folder < 4 || memcmp(name + folder - 4, "/fd/", 4) != 0) return -1;
@@ -67,7 +67,7 @@ static int descriptor_of(const char *name) {
     return is_open && same_file(&opened, &named) ? d : -1;
 }
 
-/* Replace the target by that of the link which it is. */
+/* If the target is a link, replace it by the link's target. */
 static bool follow(output *o) {
     ssize_t n = readlink(o->target, o->link, ROOM);
     if (n < 0) return false;
@@ -78,7 +78,8 @@ static bool follow(output *o) {
     return true;
 }
 
-/* Find the target; *descriptor is the open one that it turns out to be, or -1. False, and errno: it cannot be followed. */
+/* Find the target; *descriptor is set if it is an open one, else to -1. False, with errno set, if a link cannot be
+ * followed. */
 static bool resolve(output *o, int *descriptor) {
     enum { MOST_LINKS = 40 };
     if (!*o->path) return errno = ENOENT, false;
@@ -96,7 +97,7 @@ static bool resolve(output *o, int *descriptor) {
     return false;
 }
 
-/* A pipe that nobody reads from cannot be opened. Its reader is waited for, but not forever: that would hang. */
+/* A pipe without reader cannot be opened: wait for the reader, but not forever. */
 static int open_pipe(const char *path) {
     enum { TRIES = 100 };
     const struct timespec moment = {.tv_nsec = 10000000};
@@ -110,7 +111,7 @@ static int open_pipe(const char *path) {
     return d;
 }
 
-/* The owner too, where that is allowed. Where it is not, bits that act in the owner's name are not handed on. */
+/* The owner too, if that is allowed; if not, without the bits that act in the owner's name. */
 static bool take_mode(int d, const struct stat *former) {
     struct stat s;
     mode_t bits = 07777;
@@ -121,7 +122,7 @@ static bool take_mode(int d, const struct stat *former) {
     return (s.st_mode & 07777) == mode || fchmod(d, mode) == 0;
 }
 
-/* `former`: the file that will be replaced; NULL: there is none. */
+/* `former`: the file that will be replaced, or NULL. */
 static int open_beside(output *o, const struct stat *former) {
     int d = -1;
     for (int i = 0; i < TEMPORARIES && d < 0; i++) {
@@ -137,7 +138,7 @@ static int open_beside(output *o, const struct stat *former) {
     return -1;
 }
 
-/* The descriptor to write to; -1, and errno. */
+/* The descriptor to write to; -1, with errno set. */
 static int open_descriptor(output *o) {
     int descriptor;
     struct stat named, target;
@@ -146,7 +147,7 @@ static int open_descriptor(output *o) {
     if (o->through) return fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
     if (stat(o->path, &named) != 0) return errno == ENOENT ? open_beside(o, NULL) : -1;
     if (S_ISDIR(named.st_mode)) return errno = EISDIR, -1;
-    /* A link of /proc may lead to another file than it names. */
+    /* A link of /proc may lead to a file other than the one it names. */
     o->through = !S_ISREG(named.st_mode) || lstat(o->target, &target) != 0 || !same_file(&named, &target);
     if (S_ISFIFO(named.st_mode)) return open_pipe(o->path);
     if (o->through) return open(o->path, O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC);
@@ -165,12 +166,12 @@ static bool open_output(output *o) {
     return false;
 }
 
-/* Pipes, terminals and some file systems know no syncing. */
+/* Pipes, terminals and some file systems cannot sync. */
 static bool sync_descriptor(int d) { return fsync(d) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS; }
 
 static bool sync_file(FILE *f) { return sync_descriptor(fileno(f)); }
 
-/* So that the new name survives a loss of power. A folder that may not be read cannot be synced. */
+/* Makes the new name survive a loss of power. A folder that may not be read cannot be synced. */
 static bool sync_folder(output *o) {
     size_t n = folder_length(o->target);
     memcpy(o->link, o->target, n);
@@ -186,8 +187,8 @@ static bool sync_folder(output *o) {
 
 static bool replace(const output *o) { return rename(o->temporary, o->target) == 0; }
 
-/* Signals that end the process: the reader of a pipe has gone, the file is larger than the limit. Meanwhile they are held
- * back from this thread, and the failed write is what is told. */
+/* Signals that end the process: the reader of a pipe has gone, the file is larger than the limit. They are blocked
+ * in this thread meanwhile, and the failed write is reported. */
 typedef struct held {
     sigset_t former, before;
 } held;
@@ -232,7 +233,7 @@ static bool open_output(output *o) {
 static bool sync_file(FILE *f) { return (void)f, true; }
 static bool sync_folder(output *o) { return (void)o, true; }
 
-/* C promises no rename over a file that is there. */
+/* C does not promise that rename replaces an existing file. */
 static bool replace(const output *o) {
     if (rename(o->temporary, o->target) == 0) return true;
     remove(o->target);
@@ -245,7 +246,7 @@ static void release_signals(const held *h) { (void)h; }
 
 #endif
 
-/* False, and errno, unless all of the content has reached the disk. */
+/* False, with errno set, unless the whole content has reached the disk. */
 static bool finish(FILE *f) {
     bool good = !ferror(f) && fflush(f) == 0 && sync_file(f);
     int wrong = errno;
@@ -279,7 +280,7 @@ static bool write_output(output *o, ag__writer *fill, void *context) {
 bool ag__write_file(ag_tape *tape, const char *name, const char *path, ag__writer *fill, void *context) {
     output *o = ag__resize(tape, NULL, 0, sizeof *o);
     if (!o) {
-        ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory for names of files of %zu bytes", sizeof *o);
+        ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes, for file names)", sizeof *o);
         return false;
     }
     *o = (output){.tape = tape, .call = name, .path = path};

@@ -1,4 +1,4 @@
-/* file -- writing a file so that it is there whole or not at all */
+/* file -- writing a file whole or not at all */
 #ifndef AG_FILE_H
 #define AG_FILE_H
 
@@ -9,8 +9,8 @@
 /* Writes the content; an error that it raises on the tape keeps the file from being replaced. */
 typedef void ag__writer(FILE *file, void *context);
 
-/* Have `fill` write the file at `path`, for the call `name`. False after an error: it has been raised on the tape, the file
- * is what it was, and nothing is left beside it. (One exception, which the error names: the folder cannot be synced. The
+/* Have `fill` write the file at `path`, for the call `name`. False after an error, raised on the tape: the file is
+ * unchanged, and nothing is left beside it. (One exception, which the error names: the folder cannot be synced. The
  * file is then the new one.) */
 bool ag__write_file(ag_tape *tape, const char *name, const char *path, ag__writer *fill, void *context);
 

@@ -1,7 +1,7 @@
 /* format -- numbers as text and back, as C writes them, whatever the program's locale
  *
- * The locale decides which character stands before a fraction. A program that has chosen one for its users keeps it, on
- * every thread: only the calling thread has that of C, while a number is written or read. */
+ * The locale decides the decimal point. A program's own locale stays, on every thread: only the calling thread has
+ * that of C, while a number is written or read. */
 #if defined __unix__ && !defined __APPLE__
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -21,7 +21,7 @@ typedef struct locale_change {
     locale_t plain, before;
 } locale_change;
 
-/* The C library has this locale ready, which takes no memory. */
+/* The C library has this locale ready: it takes no memory. */
 static locale_change begin_plain(void) {
     locale_change change = {.plain = newlocale(LC_ALL_MASK, "C", (locale_t)0)};
     change.before = uselocale(change.plain);

@@ -1,6 +1,6 @@
-/* format -- numbers as text and back, as C writes them, whatever the program's locale: the only place that does either
+/* format -- numbers as text and back, as C writes them, whatever the program's locale: no other file does either
  *
- * Beside the standard functions of the same kind there is nothing to know: same arguments, same results. */
+ * Arguments and results are those of the standard functions. */
 #ifndef AG_FORMAT_H
 #define AG_FORMAT_H
 

@@ -1,7 +1,7 @@
-/* hash -- the one mixing function behind every table that is searched by a hash
+/* hash -- the mixing function of every hash table
  *
- * Equal hashes never stand for equal things: whoever finds one compares what was hashed. The option `collide` of the
- * build makes all hashes equal, and everything still has to pass. */
+ * Equal hashes never mean equal keys: the keys are always compared. The build option `collide` makes all hashes
+ * equal, and every test must still pass. */
 #ifndef AG_HASH_H
 #define AG_HASH_H
 
@@ -22,7 +22,7 @@ static inline uint64_t ag__mix(uint64_t h, uint64_t v) {
 #endif
 }
 
-/* Of so many words: in four chains, for each is a multiplication after the other. */
+/* The hash of n words: in four chains, because the multiplications of one chain wait for each other. */
 static inline uint64_t ag__hash_words(const uint32_t *word, size_t n) {
     enum { CHAINS = 4, EACH = 2 };
     uint64_t h[CHAINS] = {n, 1, 2, 3}, v[CHAINS];

@@ -1,7 +1,7 @@
 /* layout -- shapes and strides
  *
- * A layout is immutable and lives in the arena, older than every node that shows it; elementwise results share their
- * input's, and new ones are looked up among the last few, so that comparing two pointers usually settles whether two
+ * A layout is immutable and lives in the arena, older than every node with it; elementwise results share their
+ * input's, and new ones are looked up among the last few, so that comparing pointers usually settles whether two
  * shapes are equal. */
 #include "autograd/tape/format.h"
 #include "autograd/tape/hash.h"
@@ -18,14 +18,14 @@ static bool refuse(const char **why, const char *format, long long number, int a
 
 bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why) {
     if (shape->rank < 0 || shape->rank > AG_MAX_RANK)
-        return refuse(why, "rank %lld, which is not 0 to %d", shape->rank, AG_MAX_RANK);
+        return refuse(why, "rank %lld: 0 to %d is wanted", shape->rank, AG_MAX_RANK);
     int64_t n = 1;
     bool empty = false;
     for (int i = 0; i < shape->rank; i++) {
         int64_t e = shape->extent[i];
-        if (e < 0) return refuse(why, "extent %lld, which is negative, at axis %d", e, i);
+        if (e < 0) return refuse(why, "the negative extent %lld at axis %d", e, i);
         if (e == 0) empty = true;
-        if (e > 1 && n > (INT64_MAX / 16) / e) /* 16: bytes and strides fit as well */
+        if (e > 1 && n > (INT64_MAX / 16) / e) /* 16: so that bytes and strides fit too */
             return refuse(why, "more elements than can be counted, with extent %lld at axis %d", e, i);
         if (e > 1) n *= e;
     }
@@ -43,7 +43,7 @@ static bool row_major(int rank, const int64_t *extent, const int64_t *stride) {
     return true;
 }
 
-/* One of the last that were made, or a new one; `extent` goes on with the strides. */
+/* One of the last layouts made, or a new one; the strides follow in `extent`. */
 static const ag__layout *layout_like(ag_tape *tape, const ag__layout *l, const int64_t *extent) {
     size_t bytes = 2 * (size_t)l->rank * sizeof(int64_t);
     ag__recent *recent = &tape->recent[l->hash % AG__RECENT];
@@ -103,7 +103,7 @@ bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t
     int rank = x->layout->rank;
     *mask = axes->count == -1 ? (1u << rank) - 1 : 0;
     if (axes->count < -1 || axes->count > AG_MAX_RANK) {
-        *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "%d is no number of axes", axes->count);
+        *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "%d axes: 0 to %d are wanted", axes->count, AG_MAX_RANK);
         return false;
     }
     for (int i = 0; i < axes->count; i++) {

@@ -12,29 +12,29 @@ static bool leaf_valid(const char *name, ag_tape *tape, ag_dtype dtype, const ag
     *size = 0;
     if (!tape) ag__fail_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
     else if (!ag__in_order(tape, name)) return false;
-    else if ((unsigned)dtype >= AG_DTYPES) ag__fail_on(tape, name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
+    else if ((unsigned)dtype >= AG_DTYPES) ag__fail_on(tape, name, AG_ERR_DTYPE, "the dtype %d is invalid", (int)dtype);
     else if (!ag__shape_valid(shape, size, &why)) ag__fail_on(tape, name, AG_ERR_SHAPE, "the shape has %s", why);
     else if (!data && *size > 0)
-        ag__fail_on(tape, name, AG_ERR_NULL, "the data is NULL, for %lld elements", (long long)*size);
+        ag__fail_on(tape, name, AG_ERR_NULL, "the data is NULL: %lld elements are wanted", (long long)*size);
     else return true;
     return false;
 }
 
-/* Append a leaf that holds `buffer`, whose reference it takes over. */
+/* Append a leaf with `buffer`, whose reference it takes over. */
 static ag_tensor *leaf(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *buffer,
                        const void *attributes, size_t bytes) {
     const ag__layout *layout = buffer ? ag__layout_new(tape, shape, NULL) : NULL;
     ag_tensor *t = layout ? ag__record(op, tape, dtype, layout, 0, NULL, attributes, bytes) : NULL;
     if (!t || t->flags & AG__NIL) {
         ag__buffer_drop(tape, buffer);
-        return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+        return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory for another tensor");
     }
     t->buffer = buffer;
     t->flags |= AG__LEAF | AG__COMPUTED;
     return t;
 }
 
-/* A bool is one byte, 0 or 1: whatever else comes in counts as 1, so that kernels may rely on it. */
+/* A bool is one byte, 0 or 1: any other byte becomes 1, so that kernels may rely on it. */
 static void tidy_bools(ag_dtype dtype, ag__buffer *b, size_t bytes) {
     unsigned char *p = b->data;
     if (dtype == AG_BOOL)
@@ -44,7 +44,7 @@ static void tidy_bools(ag_dtype dtype, ag__buffer *b, size_t bytes) {
 ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data) {
     size_t bytes = (size_t)size * ag_dtype_size(dtype);
     ag__buffer *b = ag__buffer_new(tape, bytes);
-    if (!b) ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
+    if (!b) ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
     if (!b || bytes == 0) return b;
     memcpy(b->data, data, bytes);
     tidy_bools(dtype, b, bytes);
@@ -78,8 +78,8 @@ ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *da
     int64_t size;
     if (!leaf_valid("wrap", tape, dtype, &shape, data, &size)) return ag__nil_of(tape);
     if ((uintptr_t)data % ag_dtype_size(dtype) != 0)
-        return ag__fail_on(tape, "wrap", AG_ERR_RANGE, "the data is not aligned for %s", ag_dtype_name(dtype));
-    static const int64_t nothing; /* data is not NULL even where there are no elements */
+        return ag__fail_on(tape, "wrap", AG_ERR_RANGE, "the data must be aligned for %s", ag_dtype_name(dtype));
+    static const int64_t nothing; /* data is not NULL even without elements */
     return leaf(&ag__op_constant, tape, dtype, &shape, ag__buffer_wrap(tape, data ? data : &nothing), NULL, 0);
 }
 
@@ -94,7 +94,7 @@ ag_tensor *ag_variable(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void
 
 bool ag__parameter_dtype(const char *name, ag_tape *tape, ag_dtype dtype) {
     if (ag__is_real((int)dtype)) return true;
-    ag__fail_on(tape, name, AG_ERR_DTYPE, "a parameter is f32 or f64, not %s", ag_dtype_name(dtype));
+    ag__fail_on(tape, name, AG_ERR_DTYPE, "a parameter must be f32 or f64, not %s", ag_dtype_name(dtype));
     return false;
 }
 

@@ -1,9 +1,9 @@
 /* limits -- the numbers by which evaluation is divided into pieces
  *
- * They have their home here so that the evaluators agree on those that decide the order of a sum, and so that a build with
- * -Dlimits=tiny can make them all small: every boundary between strips, groups, chunks and threads is then crossed by
- * shapes of a few dozen elements. Each number is followed by the tiny one. Results are right with either, but not the same
- * bits, for sums are divided in other places. */
+ * They are here so that the evaluators agree on those that decide the order of a sum, and so that a build with
+ * -Dlimits=tiny makes them all small: every boundary between strips, groups, chunks and threads is then crossed by
+ * shapes of a few dozen elements. Each number is followed by the tiny one. Results are right with either, but differ
+ * in bits, because sums are divided elsewhere. */
 #ifndef AG_LIMITS_H
 #define AG_LIMITS_H
 
@@ -13,63 +13,62 @@
 
 enum {
     /* The order of sums: for both evaluators, the kernels of folds, machine code and matrix products. */
-    AG__STRIP = AG__LIMIT(1024, 16),     /* elements that are worked on, or folded, at a time */
-    AG__ROWS_A_GROUP = AG__LIMIT(32, 4), /* rows that are added one after the other before groups are joined pairwise */
-    AG__LANES = AG__LIMIT(32, 8),        /* folds side by side that the fold of a strip consists of */
-    AG__CHAIN_F32 = AG__LIMIT(48, 4),    /* multiply-adds of a matrix product that go one after the other, */
+    AG__STRIP = AG__LIMIT(1024, 16),     /* elements computed, or folded, at a time */
+    AG__ROWS_A_GROUP = AG__LIMIT(32, 4), /* rows that are added in sequence; groups are joined pairwise */
+    AG__LANES = AG__LIMIT(32, 8),        /* folds side by side in the fold of a strip */
+    AG__CHAIN_F32 = AG__LIMIT(48, 4),    /* multiply-adds of a matrix product in sequence, */
     AG__CHAIN_F64 = AG__LIMIT(144, 6),
-    AG__BLOCK = AG__LIMIT(288, 12), /* steps that are added up in chains, */
-    AG__LONG_SUM =
-        AG__LIMIT(3456, 24),       /* and steps that are added up in blocks; beyond that, they are joined pairwise */
-    AG__DOT = AG__LIMIT(4096, 32), /* and of a matrix times a vector, along rows */
-    AG__FEWEST_COLUMNS = AG__LIMIT(8, 3), /* that are folded side by side; fewer are folded one by one */
+    AG__BLOCK = AG__LIMIT(288, 12),       /* terms that are added up in chains, */
+    AG__LONG_SUM = AG__LIMIT(3456, 24),   /* and in blocks; beyond that, sums are joined pairwise */
+    AG__DOT = AG__LIMIT(4096, 32),        /* the same of a matrix times a vector, along rows */
+    AG__FEWEST_COLUMNS = AG__LIMIT(8, 3), /* columns that are folded side by side; fewer are folded one by one */
 
-    /* Which of several ways is taken to the same bits. */
-    AG__MANY_OUTPUTS = AG__LIMIT(64, 6),       /* that are folded side by side even if they have to be packed */
-    AG__SHORT_RUN = AG__LIMIT(64, 6),          /* neighbours in memory below which they are packed */
+    /* The choice of several ways to the same bits. */
+    AG__MANY_OUTPUTS = AG__LIMIT(64, 6),       /* outputs that are folded side by side even if they must be packed */
+    AG__SHORT_RUN = AG__LIMIT(64, 6),          /* contiguous elements below which inputs are packed */
     AG__LEAST_COPIED = AG__LIMIT(1 << 15, 40), /* elements of a copy's share, at least */
     AG__ROWS_COPIED = AG__LIMIT(64, 3),        /* and rows */
-    AG__PART_ROWS = AG__LIMIT(1024, 20), /* rows and columns of a product for which a long sum is computed at a time, */
+    AG__PART_ROWS = AG__LIMIT(1024, 20), /* rows and columns of a product whose long sums are computed at a time, */
     AG__PART_COLUMNS = AG__LIMIT(2048, 40),
     AG__PACKED_COLUMNS = AG__LIMIT(4096, 48),            /* and columns of b that are packed at a time */
     AG__LEAST_PRODUCT = AG__LIMIT(128 * 128 * 128, 300), /* multiplications of each thread's share */
-    AG__LEAST_VECTOR = AG__LIMIT(1 << 18, 60),           /* the same where y is a vector */
+    AG__LEAST_VECTOR = AG__LIMIT(1 << 18, 60),           /* the same if y is a vector */
     AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),            /* columns of each thread's share in a scatter */
 
     /* Regions, and their programs. */
-    AG__MOST_ROW = AG__LIMIT(4096, 64),         /* columns up to which a whole row is worked on at a time */
-    AG__LONG_ROW = AG__LIMIT(256, 5),           /* columns from which a strip is one row */
-    AG__MOST_MEMBERS = AG__LIMIT(1000, 10),     /* nodes of one region, about */
-    AG__RECENT_REGIONS = AG__LIMIT(64, 2),      /* sizes of which the latest region is remembered; a power of two */
-    AG__LITTLE = AG__LIMIT(8 * 1024, 40),       /* elements up to which steps run early */
-    AG__LARGE = AG__LIMIT(32 * 1024, 128),      /* elements from which regions are divided into what belongs together */
-    AG__LINE = 64,                              /* bytes of a cache line */
-    AG__WORTH_BYTES = AG__LIMIT(16 * 1024, 64), /* from which a value may be computed again rather than stored: */
-    AG__SHORT_CHAIN = AG__LIMIT(4, 2),          /* by up to so many operations */
-    AG__SECOND_LEVEL = AG__LIMIT(256 * 1024, 256), /* below so many bytes, */
-    AG__MEDIUM_CHAIN = AG__LIMIT(8, 4),            /* by so many */
-    AG__MEMORY = AG__LIMIT(4 * 1024 * 1024, 1024), /* below so many, */
-    AG__LONG_CHAIN = AG__LIMIT(14, 8),             /* by so many from there on */
+    AG__MOST_ROW = AG__LIMIT(4096, 64),            /* columns up to which a whole row is computed at a time */
+    AG__LONG_ROW = AG__LIMIT(256, 5),              /* columns from which a strip is one row */
+    AG__MOST_MEMBERS = AG__LIMIT(1000, 10),        /* nodes of one region, about */
+    AG__RECENT_REGIONS = AG__LIMIT(64, 2),         /* sizes of which the latest region is remembered; a power of two */
+    AG__LITTLE = AG__LIMIT(8 * 1024, 40),          /* elements up to which steps run early */
+    AG__LARGE = AG__LIMIT(32 * 1024, 128),         /* elements from which regions are divided into connected parts */
+    AG__LINE = 64,                                 /* bytes of a cache line */
+    AG__WORTH_BYTES = AG__LIMIT(16 * 1024, 64),    /* from which a value may be rematerialised rather than stored: */
+    AG__SHORT_CHAIN = AG__LIMIT(4, 2),             /* by up to this many operations */
+    AG__SECOND_LEVEL = AG__LIMIT(256 * 1024, 256), /* below this many bytes, */
+    AG__MEDIUM_CHAIN = AG__LIMIT(8, 4),            /* by this many */
+    AG__MEMORY = AG__LIMIT(4 * 1024 * 1024, 1024), /* below this many, */
+    AG__LONG_CHAIN = AG__LIMIT(14, 8),             /* by this many beyond that */
 
     /* Machine code. */
-    AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which it is made before a plan has been used twice */
+    AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which code is made before a plan has been used twice */
     AG__MOST_IN_RUN = AG__LIMIT(1024, 5),   /* operations in one piece */
 
     /* Planning. Elements a node on average: */
-    AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48),     /* nodes of an evaluation that are planned together */
-    AG__SCALARS = AG__LIMIT(8, 1),                           /* below which not even chunks are looked at one by one, */
-    AG__FEW = AG__LIMIT(1024, 4),                            /* below which planning never pays, */
-    AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24),                /* and from which it pays at first sight */
-    AG__SEEN = AG__LIMIT(512, 4),                            /* structures whose number of visits is remembered */
-    AG__NUMBERS = AG__LIMIT(256, 6),                         /* distinct ones of a chunk that may change in a plan */
-    AG__PLAN_BYTES = AG__LIMIT(64 * 1024 * 1024, 64 * 1024), /* of all plans that a tape keeps */
+    AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48), /* nodes of an evaluation that are planned together */
+    AG__SCALARS = AG__LIMIT(8, 1),                       /* below which chunks are not even encoded, */
+    AG__FEW = AG__LIMIT(1024, 4),                        /* below which planning never pays, */
+    AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24),            /* and from which it pays at first sight */
+    AG__SEEN = AG__LIMIT(512, 4),                        /* structures whose visits are counted */
+    AG__NUMBERS = AG__LIMIT(256, 6), /* distinct numbers of a chunk that may change between uses of a plan */
+    AG__PLAN_BYTES = AG__LIMIT(64 * 1024 * 1024, 64 * 1024),  /* of all plans that a tape keeps */
     AG__CODE_BYTES = AG__LIMIT(32 * 1024 * 1024, 512 * 1024), /* of its machine code */
 
     /* Threads, and the tape. */
-    AG__STEPS_A_THREAD = AG__LIMIT(32 * 1024, 24), /* that make up for another thread, a microsecond or two */
-    AG__DOWN_LESS =
-        AG__LIMIT(4, 2), /* so many steps count as one where columns are folded: threads hand the folds on */
-    AG__SEGMENT = AG__LIMIT(512, 16), /* nodes in a piece of the tape's list */
+    AG__STEPS_A_THREAD =
+        AG__LIMIT(32 * 1024, 24),    /* elementary steps that are worth another thread, a microsecond or two */
+    AG__DOWN_LESS = AG__LIMIT(4, 2), /* this many steps count as one if columns are folded: threads pass the folds on */
+    AG__SEGMENT = AG__LIMIT(512, 16), /* nodes in a segment of the tape's list */
 };
 
 _Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group is in the order of a group");

@@ -1,7 +1,8 @@
-/* mark -- positions on a tape, and taking back what was recorded since
+/* mark -- positions on a tape, and rewinding to them
  *
- * A mark is an index into the tape's list of positions and the serial number of the position there; rewinding to a position
- * forgets those after it, so a mark is stale exactly if the position at its index has another serial number now. */
+ * A mark is an index into the tape's list of positions and the serial number of the position there; rewinding to a
+ * position removes those after it, so a mark is stale exactly if the position at its index has another serial
+ * number. */
 #include "autograd/tape/tape.h"
 
 /* ---- Marks ---- */
@@ -33,7 +34,7 @@ static ag_mark mark_now(ag_tape *tape) {
     if (last && last->count == now.count && last->slab == now.slab && last->used == now.used)
         return (ag_mark){tape, tape->mark_count - 1, last->serial};
     if (tape->mark_count == tape->mark_room && !grow_marks(tape)) {
-        ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "no memory for another mark");
+        ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "out of memory for another mark");
         return none;
     }
     now.serial = ++tape->next_serial;
@@ -49,9 +50,9 @@ ag_mark ag_tape_mark(ag_tape *tape) {
     return mark;
 }
 
-/* ---- Taking back ---- */
+/* ---- Truncating ---- */
 
-/* Variables keep no handle of what is about to go. */
+/* Variables must keep no handle of a node about to be released. */
 static void forget_beyond(ag_tape *tape, uint32_t count) {
     for (ag_tensor *v = tape->variables; v && v->id >= count; v = ag__variable_of(v)->next) {
         ag__forget_assignment(v);
@@ -77,7 +78,7 @@ static void drop_packed_beyond(ag_tape *tape, uint32_t count) {
     }
 }
 
-/* More nodes are before it, or only more of the arena. */
+/* Compared by nodes, then by the arena. */
 bool ag__is_beyond(const ag__position *mark, const ag__position *position) {
     if (mark->count != position->count) return mark->count > position->count;
     if (mark->slab == position->slab) return mark->used > position->used;

@@ -1,7 +1,8 @@
 /* memory -- every byte of the library comes from ag__resize
  *
- * Above it the arena: a list of slabs that inputs, attributes, layouts and labels are cut from in the order of recording.
- * Rewinding moves its end back and keeps the memory, so a steady loop allocates nothing. Invariant: slabs before tape->slab are full or passed over, slabs after it are empty. */
+ * The arena is above it: a list of slabs that inputs, attributes, layouts and labels are cut from in the order of
+ * recording. Rewinding moves its end back and keeps the memory, so a steady loop allocates nothing. Invariant: slabs
+ * before tape->slab are full or skipped, slabs after it are empty. */
 #include "autograd/tape/tape.h"
 
 #include <stdlib.h>
@@ -24,12 +25,12 @@
 #include <valgrind/memcheck.h>
 #endif
 
-/* An input takes 8 bytes of the arena: the inputs of all nodes are fewer than 2^31, and any count of readers fits 32 bits. */
+/* An input takes 8 bytes of the arena: so there are fewer than 2^31 inputs, and counts of readers fit 32 bits. */
 static const uint64_t MOST_ARENA = (UINT64_C(1) << 34) - 2 * 1024 * 1024;
 
 enum { ALIGNMENT = 64, FIRST_SLAB = 32 * 1024, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
 
-/* Rewound memory is out of bounds until it is handed out again: what is read there by mistake is caught. */
+/* Rewound memory is poisoned until it is used again, so that a mistaken read is caught. */
 void ag__poison(const void *p, size_t bytes) {
 #ifdef HAVE_ASAN
     ASAN_POISON_MEMORY_REGION(p, bytes);
@@ -61,7 +62,7 @@ uint16_t ag__gap(void) {
 #endif
 }
 
-/* Large pages where the system leaves that to the program: fewer faults, and fewer misses when many arrays are read. */
+/* Huge pages, if the system leaves that to the program: fewer faults, and fewer misses with many arrays. */
 static void prefer_huge_pages(void *p, size_t bytes) {
 #ifdef MADV_HUGEPAGE
     enum { PAGE = 4096 };
@@ -91,7 +92,7 @@ static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_byt
 
 const ag_allocator ag__default_allocator = {default_resize, NULL};
 
-/* The user's must not use the tape, which is about to change. */
+/* A user's allocator must not use the tape, which is about to change. */
 static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     const ag_allocator *a = &tape->allocator;
     if (a->resize == default_resize) return default_resize(a->ctx, p, old_bytes, new_bytes);
@@ -126,7 +127,7 @@ static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before) {
     return c;
 }
 
-/* The next slab, which has room for `bytes`: one that waits, or a new one put in before those that wait. */
+/* The next slab with room for `bytes`: an empty one, or a new one inserted before the empty ones. */
 static ag__slab *next_slab(ag_tape *tape, size_t bytes) {
     ag__slab *now = tape->slab, *c = now ? now->next : tape->first_slab;
     if (now && now->before + now->used > MOST_ARENA) return NULL;
@@ -153,7 +154,7 @@ void *ag__arena(ag_tape *tape, size_t bytes) {
     return p;
 }
 
-/* Move the end back to `used` bytes of `slab`; NULL is the very beginning. */
+/* Move the end back to `used` bytes of `slab`; NULL: the beginning. */
 void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used) {
     for (ag__slab *c = slab ? slab : tape->first_slab; c; c = c->next) {
         size_t keep = c == slab ? used : 0;
@@ -169,7 +170,7 @@ int64_t ag__arena_bytes(const ag_tape *tape) {
     return (int64_t)(used + tape->count * sizeof(ag_tensor));
 }
 
-/* Give back the slabs that wait. */
+/* Free the empty slabs. */
 void ag__arena_trim(ag_tape *tape) {
     ag__slab **waiting = tape->slab ? &tape->slab->next : &tape->first_slab;
     for (ag__slab *c = *waiting, *next; c; c = next) {

@@ -1,7 +1,7 @@
 /* node -- the list of nodes: appending one, and releasing those at the end
  *
- * The list is in segments that stay where they are: node i has the same slot whatever is rewound and recorded, so that a
- * handle never points at anything but a node. */
+ * The list is in segments that never move: node i always has the same slot, so that a handle never points at
+ * anything but a node. */
 #include "autograd/tape/tape.h"
 
 #include <string.h>
@@ -24,7 +24,7 @@ static void find_end(ag_tape *tape) {
     tape->next_end = nodes ? nodes + AG__SEGMENT : NULL;
 }
 
-/* Have a slot for the next node where the last segment is full. */
+/* Make a slot for the next node if the last segment is full. */
 static bool grow(ag_tape *tape) {
     uint32_t segment = tape->count / AG__SEGMENT;
     if (segment == tape->segment_count) {
@@ -38,7 +38,7 @@ static bool grow(ag_tape *tape) {
     return true;
 }
 
-/* Give back the segments beyond the last node. */
+/* Free the segments beyond the last node. */
 void ag__nodes_trim(ag_tape *tape) {
     uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
     while (tape->segment_count > used)
@@ -53,8 +53,8 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
     size_t inputs = (size_t)n * sizeof(ag_tensor *);
     bool room = tape->next != tape->next_end || grow(tape);
     ag_tensor *t = tape->next, **input = room ? ag__arena(tape, inputs + bytes) : NULL;
-    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
-    t->tape = tape, t->op = op, t->layout = layout; /* one by one: to clear it first takes longer than the rest */
+    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory for another tensor");
+    t->tape = tape, t->op = op, t->layout = layout; /* one by one: clearing it first takes longer than the rest */
     t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
     t->id = tape->count;
     t->readers = 0;
@@ -89,7 +89,7 @@ static inline void release_node(ag_tape *tape, ag_tensor *t) {
     t->flags = AG__STALE;
 }
 
-/* Without inputs, value and name, so that every scan over the nodes may pass it by. */
+/* Make t a node without inputs, value and name, which scans over the nodes pass over. */
 static void vacate(ag_tape *tape, ag_tensor *t) {
     if (t->flags & AG__STALE) return;
     release_node(tape, t);
@@ -97,7 +97,7 @@ static void vacate(ag_tape *tape, ag_tensor *t) {
     tape->vacant++;
 }
 
-/* Release the nodes from `count` on. Where slots are kept vacant, nodes take them again when there are many. */
+/* Release the nodes from `count` on. If slots are kept vacant, they are reused once there are many. */
 void ag__nodes_release(ag_tape *tape, uint32_t count) {
     enum { MOST_VACANT = 1 << 18 };
     if (!tape->keeps_vacant) {

@@ -21,13 +21,13 @@ static inline const int64_t *ag__strides(const ag__layout *l) { return l->extent
 
 /* ---- Values ---- */
 
-/* A block of memory that one or more nodes show. Free ones wait in their class's list. */
+/* A block of memory, shared by one or more nodes. Free blocks wait in their class's list. */
 typedef struct ag__buffer {
     void *data;              /* behind this header, or the user's */
     struct ag__buffer *next; /* in a free list */
     uint32_t refs;
     uint16_t size_class;
-    uint16_t shift; /* of the data, so that blocks do not all begin at the same place of a page */
+    uint16_t shift; /* of the data, so that blocks do not all begin at the same offset in a page */
 } ag__buffer;
 
 /* ---- Nodes ---- */
@@ -37,17 +37,17 @@ enum {
     AG__STALE = 1 << 1, /* rewound: the handle must not be used */
     AG__VARIABLE = 1 << 2,
     AG__PARAMETER = 1 << 3,
-    AG__LEAF = 1 << 4,      /* has its value from outside and cannot be computed again */
+    AG__LEAF = 1 << 4,      /* its value comes from outside and cannot be recomputed */
     AG__REQUIRES = 1 << 5,  /* depends on a parameter through differentiable operations */
     AG__DETACHED = 1 << 6,  /* recorded while recording was off: constant to gradients */
     AG__GRADIENT = 1 << 7,  /* recorded by a backward scan */
-    AG__SCANNED = 1 << 8,   /* a backward scan has passed it: nobody waits for its value but recorded readers */
-    AG__KEEP = 1 << 9,      /* looked at or pinned: the value stays */
-    AG__COMPUTED = 1 << 10, /* has been computed once, and has left its inputs' `readers` */
+    AG__SCANNED = 1 << 8,   /* a backward scan has passed it: only recorded readers wait for its value */
+    AG__KEEP = 1 << 9,      /* read or pinned: the value stays */
+    AG__COMPUTED = 1 << 10, /* has been computed once, and does not count in its inputs' `readers` any more */
     AG__ACTIVE = 1 << 11,   /* scratch of one backward scan */
     AG__READ = 1 << 12,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
-    AG__PACKED = 1 << 13,   /* there is a contiguous copy of it in the tape's list of those */
-    AG__NO_FLAG = 1 << 15   /* for those who note something else beside a copy of the flags */
+    AG__PACKED = 1 << 13,   /* the tape's list of packed copies has a contiguous copy of it */
+    AG__NO_FLAG = 1 << 15   /* free for another use beside a copy of the flags */
 };
 
 struct ag_tensor {
@@ -60,39 +60,39 @@ struct ag_tensor {
     const char *file;
     ag_tensor **input; /* in the arena; then the attributes */
     int line;
-    uint32_t id;      /* its number: how many nodes were recorded before it */
-    uint32_t readers; /* recorded nodes that use this one and were never computed */
+    uint32_t id;      /* its index on the tape */
+    uint32_t readers; /* recorded nodes that use this one and are not computed yet */
     uint16_t arity;
     uint16_t attribute_bytes;
     uint16_t flags;
     uint8_t dtype;
 };
 
-/* What an evaluation notes of a node, in an array of its own. */
+/* An evaluation's marks of a node, in an array of their own. */
 typedef struct ag__node_mark {
-    uint32_t live;  /* readers that are still to run in it, and whoever else wants the value to stay */
+    uint32_t live;  /* readers still to run, and other reasons to keep the value */
     uint32_t index; /* in a plan */
-    bool needed;    /* it is to be computed, */
-    bool later;     /* and only what is deferred wants it */
+    bool needed;    /* it will be computed, */
+    bool later;     /* but only deferred nodes need it */
 } ag__node_mark;
 
-/* What a variable has beside its node; its attributes. A use of a variable is recorded as a use of its version: a
- * `read` node that holds the value of that moment, so that assigning cannot change what is recorded. */
+/* A variable's state, the attributes of its node. A use of a variable is recorded as a use of its version: a `read`
+ * node that holds the value of that moment, so that assigning cannot change what is recorded. */
 typedef struct ag__variable {
     ag_tensor *next;     /* variables of the tape, newest first */
-    ag_tensor *version;  /* the read node of the present value, once somebody has used it */
+    ag_tensor *version;  /* the read node of the present value, once it is used */
     ag_tensor *pending;  /* an assigned value that is not computed yet */
     ag_tensor *gradient; /* what ag_backward found */
     ag_tensor *joined;   /* the next in a ring of variables whose assignments are carried out together; */
-    ag_tensor *joiner;   /* the one before; itself, if it is alone */
-    int64_t values;      /* that it has been given, but for those that were lost */
-    int64_t waiting;     /* of these, since one was carried out */
-    bool asked;          /* scratch of one evaluation: what it is joined with is wanted */
+    ag_tensor *joiner;   /* the previous in that ring; itself, if alone */
+    int64_t values;      /* that it was given, without those lost */
+    int64_t waiting;     /* of these, since the last one carried out */
+    bool asked;          /* scratch of one evaluation: its ring is wanted */
 } ag__variable;
 
 static inline void *ag__attributes(const ag_tensor *t) { return (void *)(t->input + t->arity); }
 
-/* Bytes an element; the dtype is known to be one. */
+/* Bytes an element, for a valid dtype. */
 static inline size_t ag__bytes(const ag_tensor *t) { return t->dtype == AG_BOOL ? 1 : t->dtype == AG_F32 ? 4 : 8; }
 
 static inline size_t ag__value_bytes(const ag_tensor *t) { return (size_t)t->layout->size * ag__bytes(t); }
@@ -102,7 +102,7 @@ static inline void *ag__values(const ag_tensor *t) {
     return (char *)t->buffer->data + t->offset * (int64_t)ag__bytes(t);
 }
 
-/* How many of its inputs a gradient may flow to: not to the value that a variable was assigned. */
+/* The number of inputs that a gradient may flow to: not the assigned value of a version. */
 static inline int ag__differentiable_inputs(const ag_tensor *t) { return t->flags & AG__READ ? 1 : t->arity; }
 
 static inline ag__variable *ag__variable_of(const ag_tensor *t) { return ag__attributes(t); }

@@ -1,4 +1,4 @@
-/* op -- what operations have beside the public descriptor: failing from a constructor, axes, and the kernel macros */
+/* op -- for operations, beside the public descriptor: errors in constructors, axes, and the kernel macros */
 #ifndef AG_OP_H
 #define AG_OP_H
 
@@ -17,15 +17,15 @@ ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status sta
 #endif
     ;
 
-/* The same where there is no input but a tape, which may be NULL. */
+/* The same without inputs, on a tape, which may be NULL. */
 ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...)
 #ifdef __GNUC__
     __attribute__((format(printf, 4, 5)))
 #endif
     ;
 
-/* Whether a constructor may look at x[…]: none NULL, nil or stale, one tape, which is not in error. If not, the error is raised
- * (or was before) and *nil is what the constructor returns. Constructors that only hand on to ag_apply need not ask. */
+/* Whether a constructor may read x[…]: none NULL, nil or stale, all on one tape, which is not in error. If not, *nil
+ * is set, after an error (or an earlier one). Constructors that only call ag_apply need not check. */
 bool ag__inputs_usable(const char *name, int n, ag_tensor *const x[], ag_tensor **nil);
 
 /* 0 <= result < rank for −rank <= axis < rank; −1 otherwise. */
@@ -33,11 +33,11 @@ static inline int ag__axis(int axis, int rank) {
     return axis >= 0 && axis < rank ? axis : axis < 0 && axis >= -rank ? axis + rank : -1;
 }
 
-/* These axes of x as a bit mask, negative ones and AG_ALL_AXES worked out. If one is out of range or given twice, or their
- * number makes no sense, the error is raised and *nil is what the constructor `name` returns. */
+/* These axes of x as a bit mask, with negative ones and AG_ALL_AXES resolved. False if one is out of range or given
+ * twice, or their number is invalid: *nil is set, after an error of the constructor `name`. */
 bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t *mask, ag_tensor **nil);
 
-/* A number that no other draw on this tape has had since its seed was set, and that seed; it is taken once it is
+/* A number unique among the tape's draws since its seed was set, and that seed; it counts as used once it is
  * recorded. */
 uint64_t ag__next_draw(const ag_tape *tape, uint64_t *seed);
 void ag__draw_taken(ag_tape *tape);
@@ -74,16 +74,16 @@ static inline void ag__put_element(ag_dtype dtype, void *data, int64_t i, double
     }
 }
 
-/* How many threads are worth it for `work` elementary steps, at most `threads`; 1 for small work. */
+/* The number of threads worth using for `work` elementary steps, at most `threads`; 1 for small work. */
 int ag__worthwhile(int64_t work, int threads);
 
-/* Calls run(argument, i, n) for each i < n, each exactly once, on at most n threads; returns when all have returned. The
- * caller is one of the threads; with fewer than n, as when it is called from within a share, some run several. */
+/* Calls run(argument, i, n) for each i < n, each exactly once, on at most n threads; returns when all have returned.
+ * The caller is one of the threads; with fewer than n, as in a call from a share, some run several. */
 void ag__parallel(int n, void (*run)(void *argument, int i, int n), void *argument);
 
-/* Where share i of n begins, of `count` things that n threads share; it ends where the next one begins. */
+/* The beginning of share i of n, of `count` things; it ends where the next one begins. */
 static inline int64_t ag__share_start(int64_t count, int i, int n) {
-    const int64_t longer = count % n; /* so many shares have one more */
+    const int64_t longer = count % n; /* this many shares have one more */
     return count / n * i + (i < longer ? i : longer);
 }
 

@@ -1,8 +1,7 @@
-/* processors -- how many threads a tape has unless it is told
+/* processors -- the default number of threads of a tape
  *
- * AG_THREADS says so, or else OMP_NUM_THREADS, which other libraries go by; or else it is as many as there are processors
- * that this process may use: those of its affinity mask, and no more than the quota of its control group, in a container
- * say, pays for. */
+ * AG_THREADS, or else OMP_NUM_THREADS, which other libraries use; or else the number of processors that this process
+ * may use: those of its affinity mask, but no more than the quota of its control group (in a container, say) allows. */
 #define _GNU_SOURCE
 
 #include "autograd/tape/format.h"
@@ -26,7 +25,7 @@ static int online(void) {
 }
 
 #ifdef __linux__
-/* How many processors of the mask; 0: the system does not say. */
+/* The number of processors in the affinity mask; 0: unknown. */
 static int allowed(void) {
     cpu_set_t set[8]; /* a bit each */
     return sched_getaffinity(0, sizeof set, set) == 0 ? CPU_COUNT_S(sizeof set, set) : 0;
@@ -39,7 +38,7 @@ static int allowed(void) { return 0; }
 
 enum { LINE = 1024, TEXT = 8192 };
 
-/* The beginning of a file, as text; "" if there is none. */
+/* The beginning of a file, as text; "" if it cannot be read. */
 static const char *read_text(const char *path, char text[TEXT]) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = file < 0 ? 0 : read(file, text, TEXT - 1);
@@ -48,7 +47,7 @@ static const char *read_text(const char *path, char text[TEXT]) {
     return text;
 }
 
-/* Processors that `quota` microseconds of each period pay for, rounded up. */
+/* The processors that `quota` microseconds of each period allow, rounded up. */
 static int paid(long long quota, long long period) {
     if (quota <= 0 || period <= 0 || quota / period >= AG__MOST_THREADS) return AG__MOST_THREADS;
     return (int)((quota + period - 1) / period);
@@ -64,8 +63,8 @@ static int quota_in(const char *folder, bool older) {
     return paid(quota, strtoll(read_text(path, text), NULL, 10));
 }
 
-/* The least quota of a group and of those that it is in. Within a container the group may have another path than is
- * said, and the container's own is then that of the root. */
+/* The least quota of a group and of its parents. In a container the group's path may differ from the listed one; the
+ * container's own is then the root. */
 static int quota_up_from(const char *root, const char *path, size_t length, bool older) {
     int most = AG__MOST_THREADS;
     char folder[LINE];
@@ -110,7 +109,7 @@ int ag__cgroup_quota(const char *groups, const char *root) {
     return most;
 }
 
-/* ---- How many ---- */
+/* ---- The default ---- */
 
 static int count_processors(void) {
     static _Atomic int quota; /* read once */
@@ -121,14 +120,14 @@ static int count_processors(void) {
     return n < most ? n : most;
 }
 
-static _Atomic int processors; /* as they were when a tape was made last; 0: never */
+static _Atomic int processors; /* when a tape was last made; 0: never */
 
 int ag__processors(void) {
     if (processors == 0) processors = count_processors();
     return processors;
 }
 
-/* A list of numbers is for nested loops, the outermost first; 0 if this is none. */
+/* The first number of a list (for nested loops, the outermost first); 0 if it is invalid. */
 static int number_in(const char *name) {
     const char *text = getenv(name);
     long n = text ? strtol(text, NULL, 10) : 0;

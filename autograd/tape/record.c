@@ -1,7 +1,7 @@
 /* record -- appending to the tape, the one way in for every operation
  *
- * ag_apply checks what is common to all operations, broadcasts elementwise inputs, asks the operation for shape and
- * dtype, and appends a node. Nothing is appended unless everything is valid. */
+ * ag_apply does the checks common to all operations, broadcasts elementwise inputs, lets the operation decide shape
+ * and dtype, and appends a node. Nothing is appended unless everything is valid. */
 #include "autograd/tape/basis.h"
 #include "autograd/tape/tape.h"
 
@@ -9,7 +9,7 @@
 
 enum { FEW = AG__MOST_INPUTS, MOST_INPUTS = UINT16_MAX, MOST_ATTRIBUTES = UINT16_MAX };
 
-/* ---- Elementwise inputs are broadcast to each other ---- */
+/* ---- Broadcasting elementwise inputs ---- */
 
 static bool common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]) {
     *shape = ag__layout_shape(x[0]->layout);
@@ -41,7 +41,7 @@ static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
     int64_t extents[2], size;
     const char *why;
     if (!common_shape(n, x, &shape, &clash, extents)) {
-        ag__fail(op->name, n, x, AG_ERR_SHAPE, "axis %d has extents %lld and %lld, which cannot be broadcast", clash,
+        ag__fail(op->name, n, x, AG_ERR_SHAPE, "axis %d: the extents %lld and %lld cannot be broadcast", clash,
                  (long long)extents[0], (long long)extents[1]);
         return false;
     }
@@ -56,17 +56,17 @@ static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
     return true;
 }
 
-/* ---- What an operation decides, checked ---- */
+/* ---- Checking an operation's decisions ---- */
 
 static const ag__layout *contiguous_layout(const ag_infer *r) {
-    for (int i = 0; i < r->n; i++) { /* an input of the same shape has one to share */
+    for (int i = 0; i < r->n; i++) { /* share the layout of an input of the same shape */
         const ag__layout *l = r->x[i]->layout;
         if (l->contiguous && ag__layout_is(l, &r->shape)) return l;
     }
     return ag__layout_new(r->tape, &r->shape, NULL);
 }
 
-/* Lowest and highest element number that a layout reaches. */
+/* The lowest and highest element that a layout reaches. */
 static bool reach(int rank, const int64_t *extent, const int64_t *stride, int64_t offset, int64_t *low, int64_t *high) {
     const int64_t most = INT64_MAX / 16;
     *low = *high = offset;
@@ -79,11 +79,11 @@ static bool reach(int rank, const int64_t *extent, const int64_t *stride, int64_
     return true;
 }
 
-/* A view shows elements of its input and of nothing else: a user's operation may be wrong about that. */
+/* A view must stay within its input: a user's operation may be wrong about that. */
 static bool view_inside(const ag_infer *r, int64_t size) {
     const ag_tensor *x = r->x[0];
     int64_t low, high, least, most;
-    if (r->dtype != (ag_dtype)x->dtype) return ag_reject(r, AG_ERR_DTYPE, "a view has the dtype of its input");
+    if (r->dtype != (ag_dtype)x->dtype) return ag_reject(r, AG_ERR_DTYPE, "a view must have the dtype of its input");
     if (size == 0) return true;
     if (x->layout->size == 0 || !reach(r->shape.rank, r->shape.extent, r->stride, r->offset, &low, &high) ||
         !reach(x->layout->rank, x->layout->extent, ag__strides(x->layout), x->offset, &least, &most) || low < least ||
@@ -97,10 +97,10 @@ static bool dtype_accepted(const ag_infer *r) {
     ag_dtype dtype = (ag_dtype)r->x[r->n - 1]->dtype;
     if (op->kind == AG_KIND_ELEMENTWISE && op->block[dtype]) return true;
     if (op->kind == AG_KIND_REDUCTION && op->reduction->fold[dtype] && op->reduction->combine[dtype]) return true;
-    return ag_reject(r, AG_ERR_DTYPE, "dtype %s is not accepted", ag_dtype_name(dtype));
+    return ag_reject(r, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(dtype));
 }
 
-/* The operation decides. What it was given it may have written over; and what is there now must stay. */
+/* Call infer. It may overwrite its arguments, which are restored; the present nodes must stay. */
 static bool call_infer(ag_infer *r) {
     const ag_op *op = r->op;
     const int n = r->n;
@@ -117,7 +117,7 @@ static bool call_infer(ag_infer *r) {
     return good;
 }
 
-/* What the operation itself has to say, where the shape is not for it to decide. */
+/* Call infer for an operation whose shape is fixed. */
 static bool infer_keeps_shape(ag_infer *r) {
     ag_shape shape = r->shape;
     if (!r->op->infer) return true;
@@ -152,10 +152,10 @@ static bool infer_elementwise(ag_infer *r) {
 static bool infer_reduction(ag_infer *r) {
     if (!r->op->reduction || r->n != 1) return ag_reject(r, AG_ERR_RANGE, "the operation's descriptor is incomplete");
     const ag_axes_set *set = r->attributes;
-    unsigned char keepdims = 0; /* as a byte: it need not be a bool */
+    unsigned char keepdims = 0; /* as a byte: it may not be a valid bool */
     if (r->attribute_bytes == sizeof *set) memcpy(&keepdims, &set->keepdims, 1);
     if (r->attribute_bytes != sizeof *set || keepdims > 1 || set->mask >> r->shape.rank)
-        return ag_reject(r, AG_ERR_AXIS, "a reduction's attributes are the axes of its input");
+        return ag_reject(r, AG_ERR_AXIS, "a reduction's attributes must be axes of its input");
     int rank = 0;
     for (int i = 0; i < r->shape.rank; i++)
         if (!(set->mask & 1u << i)) r->shape.extent[rank++] = r->shape.extent[i];
@@ -172,12 +172,12 @@ static bool infer_other(ag_infer *r) {
     return call_infer(r);
 }
 
-/* Shape and dtype as infer leaves them; it may also have failed, and returned true all the same. */
+/* Check the shape and dtype that infer decided; it may also have failed and returned true all the same. */
 static bool decision_valid(const ag_infer *r, int64_t *size) {
     const char *why;
     if (r->tape->status != AG_OK) return false;
     if ((unsigned)r->dtype >= AG_DTYPES)
-        return ag_reject(r, AG_ERR_DTYPE, "the result would have dtype %d, which is none", (int)r->dtype);
+        return ag_reject(r, AG_ERR_DTYPE, "the result's dtype %d is invalid", (int)r->dtype);
     return ag__shape_valid(&r->shape, size, &why) || ag_reject(r, AG_ERR_SHAPE, "the result would have %s", why);
 }
 
@@ -188,10 +188,10 @@ static const ag__layout *decide(ag_infer *r) {
                                             : infer_other(r);
     int64_t size;
     if (!good || !decision_valid(r, &size) || (kind == AG_KIND_VIEW && !view_inside(r, size))) return NULL;
-    if (size == 0) r->offset = 0; /* nothing is shown, wherever it begins */
+    if (size == 0) r->offset = 0; /* an empty view may have any offset */
     const ag__layout *l =
         kind == AG_KIND_VIEW && size != 0 ? ag__layout_new(r->tape, &r->shape, r->stride) : contiguous_layout(r);
-    if (!l) ag_reject(r, AG_ERR_MEMORY, "no memory to record another tensor");
+    if (!l) ag_reject(r, AG_ERR_MEMORY, "out of memory for another tensor");
     return l;
 }
 
@@ -210,16 +210,16 @@ static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x,
                       .shape = ag__layout_shape(x[0]->layout),
                       .tape = tape};
         l = decide(&r);
-        if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has said why */
+        if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has given a reason */
         *dtype = r.dtype;
         *offset = r.offset;
     }
-    if (!l) ag__truncate(tape, &before); /* what was broadcast for it goes too */
+    if (!l) ag__truncate(tape, &before); /* with the broadcasts recorded for it */
     return l;
 }
 
-/* What most calls are: elementwise, on usable inputs of one dtype and one shape, the first of them contiguous. Then there
- * is nothing to infer; the inputs go to `in`. NULL if it is otherwise. */
+/* The quick path for most calls: elementwise, on usable inputs of one dtype and one shape, the first contiguous.
+ * Then nothing is inferred; the inputs are copied to `in`. NULL for other calls. */
 static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], const void *attributes,
                                         ag_tensor **in) {
     enum { NOT_USABLE = AG__NIL | AG__STALE };
@@ -243,7 +243,7 @@ static ag_tensor *finished(ag_tensor *t) {
 }
 
 static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {
-    ag_tape *tape = x[0]->tape; /* after a failure x may be what was broadcast, and is gone */
+    ag_tape *tape = x[0]->tape; /* after a failure x may be a broadcast that is released */
     ag_dtype dtype;
     int64_t offset;
     const ag__layout *layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
@@ -260,12 +260,12 @@ static bool attributes_fit(const ag_op *op, size_t bytes) {
     return bytes >= op->attribute_bytes && bytes <= MOST_ATTRIBUTES;
 }
 
-/* Where an infer can read numbers from; NULL, and an error, if there is no memory for a copy. */
+/* The attributes, aligned for infer to read numbers; NULL after an error, if a copy runs out of memory. */
 static const void *aligned(const ag_op *op, ag_tape *tape, const void *attributes, size_t bytes) {
     if ((uintptr_t)attributes % sizeof(int64_t) == 0 || bytes == 0) return bytes ? attributes : "";
     void *copy = ag__arena(tape, bytes);
     if (copy) return memcpy(copy, attributes, bytes);
-    ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory for another tensor");
     return NULL;
 }
 
@@ -291,7 +291,7 @@ ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *at
     ag_tape *tape = x[0]->tape;
     if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
     if (n > FEW && !(in = ag__arena(tape, (size_t)n * sizeof *in)))
-        return ag__fail(op->name, n, x, AG_ERR_MEMORY, "no memory to record another tensor");
+        return ag__fail(op->name, n, x, AG_ERR_MEMORY, "out of memory for another tensor");
     for (int i = 0; i < n; i++)
         if (!(in[i] = ag__current(x[i]))) return tape->nil;
     return decide_and_record(op, n, in, attributes, bytes);
@@ -305,7 +305,8 @@ ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_sh
     if (!ag__in_order(tape, op->name)) return tape->nil;
     int64_t size;
     const char *why;
-    if ((unsigned)dtype >= AG_DTYPES) return ag__fail_on(tape, op->name, AG_ERR_DTYPE, "%d is no dtype", (int)dtype);
+    if ((unsigned)dtype >= AG_DTYPES)
+        return ag__fail_on(tape, op->name, AG_ERR_DTYPE, "the dtype %d is invalid", (int)dtype);
     if (!ag__shape_valid(&shape, &size, &why))
         return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
     if (!attributes_fit(op, bytes) || op->kind != AG_KIND_SOURCE || !op->eval)
@@ -314,10 +315,10 @@ ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_sh
     ag_infer r = {
         .op = op, .attributes = attributes, .attribute_bytes = bytes, .dtype = dtype, .shape = shape, .tape = tape};
     if (op->infer && (!call_infer(&r) || !decision_valid(&r, &size))) {
-        ag_reject(&r, AG_ERR_SHAPE, "the operation refused"); /* unless it has said why */
+        ag_reject(&r, AG_ERR_SHAPE, "the operation refused"); /* unless it has given a reason */
         return tape->nil;
     }
     const ag__layout *layout = ag__layout_new(tape, &r.shape, NULL);
-    if (!layout) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "no memory to record another tensor");
+    if (!layout) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory for another tensor");
     return finished(ag__record(op, tape, r.dtype, layout, 0, NULL, attributes, bytes));
 }

@@ -1,4 +1,4 @@
-/* settings -- what a program chooses for a tape, random seeds, and how much memory it takes */
+/* settings -- a tape's settings, random seeds, and the memory it takes */
 #include "autograd/tape/tape.h"
 
 bool ag_tape_set_recording(ag_tape *tape, bool recording) {

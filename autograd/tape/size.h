@@ -1,7 +1,7 @@
 /* size -- arithmetic on sizes in bytes that never wraps around
  *
- * What cannot be represented is SIZE_MAX, and stays that whatever is added or multiplied: no allocation of it succeeds. So
- * a size is worked out in one expression and needs no check of its own, other than that of the allocation. */
+ * A size that cannot be represented is SIZE_MAX, and stays so under addition and multiplication: no allocation of it
+ * succeeds. So a size is computed in one expression, and only the allocation is checked. */
 #ifndef AG_SIZE_H
 #define AG_SIZE_H
 
@@ -19,7 +19,7 @@ static inline size_t ag__rounded(size_t bytes, size_t unit) {
     return bytes > SIZE_MAX - (unit - 1) ? SIZE_MAX : (bytes + unit - 1) & ~(unit - 1);
 }
 
-/* The next room of a list that has `room` places and needs `least`: twice as many, or more; 0 if they cannot be counted. */
+/* The next capacity of a list that has `room` entries and needs `least`: at least twice as many; 0 if it overflows. */
 static inline uint32_t ag__more_room(uint32_t room, uint64_t least) {
     uint64_t twice = 2 * (uint64_t)room, wanted = twice > least ? twice : least;
     return wanted <= UINT32_MAX ? (uint32_t)wanted : least <= UINT32_MAX ? UINT32_MAX : 0;

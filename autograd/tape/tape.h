@@ -1,8 +1,8 @@
-/* tape -- the tape, and what every file of the engine asks of this folder
+/* tape -- the tape, and the interface of this folder
  *
- * A tape is three things: a list of nodes in the order of recording (every input is older than its output), a pool
- * of reference-counted buffers for their values, and one sticky error. A node has its value exactly while `buffer` is
- * set; values are immutable, so a node without one can always be computed (again) from its inputs.
+ * A tape is three things: a list of nodes in the order of recording (every input is older than its output), a pool of
+ * reference-counted buffers for their values, and one sticky error. A node has its value exactly while `buffer` is set;
+ * values are immutable, so a node without one can always be (re)computed from its inputs.
  *
  * The files of this folder, in the order in which they use each other, each only those before it: dtype, format, processors,
  * threads; error, memory, buffer, layout; node, tensor, leaf, variable; mark, settings, record, assign. */
@@ -52,7 +52,7 @@ typedef struct ag__recent { /* a layout, and how many nodes there were when it w
     uint32_t count;
 } ag__recent;
 
-/* The user's code that a tape is running. From AG__NOTATION on the tape is closed: it can only be looked at. */
+/* The user's code that a tape is running. From AG__NOTATION on the tape is closed: it can only be read. */
 typedef enum ag__callback {
     AG__OUTSIDE,
     AG__INFER,
@@ -66,23 +66,23 @@ typedef enum ag__callback {
 
 typedef struct ag__within {
     ag__callback callback;
-    const char *name;          /* of the operation, or of what is called in its stead */
-    const ag__position *floor; /* what was there then must stay */
+    const char *name;          /* of the operation, or of the other callback */
+    const ag__position *floor; /* nodes before it must stay */
 } ag__within;
 
 struct ag_tape {
     ag_allocator allocator;
     ag_memory memory;
 
-    ag_tensor **segments; /* node i is segments[i / AG__SEGMENT][i % AG__SEGMENT], whatever is rewound and recorded */
+    ag_tensor **segments; /* node i is always segments[i / AG__SEGMENT][i % AG__SEGMENT] */
     uint32_t segment_count, segment_room;
-    ag_tensor *next, *next_end; /* the slot of the next node, and where its segment ends; equal: there is none */
+    ag_tensor *next, *next_end; /* the slot of the next node, and the end of its segment; equal: no slot */
     uint32_t count;
-    uint32_t vacant;             /* of these, released, and their slots kept vacant */
+    uint32_t vacant;             /* of these, released with their slots kept vacant */
     ag__slab *first_slab, *slab; /* arena; slabs after `slab` are empty and wait */
 
     ag__buffer *free_list[AG__CLASSES];
-    ag__slab *slabs; /* what small buffers are cut from */
+    ag__slab *slabs; /* of small buffers */
     uint16_t shifts;
     uint16_t gap;      /* poisoned bytes behind each buffer */
     int64_t held_free; /* bytes of large blocks in the free lists */
@@ -94,17 +94,17 @@ struct ag_tape {
     uint64_t next_serial;
 
     ag_tensor *variables;      /* newest first */
-    uint32_t assignments;      /* that are to be carried out */
+    uint32_t assignments;      /* pending */
     ag__node_mark *node_marks; /* an evaluation's, by a node's id; all zero between evaluations */
     uint32_t node_mark_room;
-    uint32_t deferred; /* what these need was left to a later evaluation, if it was recorded before this node */
+    uint32_t deferred; /* their inputs recorded before this node were left to a later evaluation */
     ag__packed *packed;
     ag__label *labels; /* newest first */
 
-    /* In eager mode, what is called after recording t, or with NULL after assigning; false after an error. */
+    /* In eager mode, called after recording t, or with NULL after assigning; false after an error. */
     bool (*on_record)(ag_tape *tape, ag_tensor *t);
 
-    uint32_t off_since; /* nodes from here on were recorded since recording is off; UINT32_MAX: it is on */
+    uint32_t off_since; /* nodes from here on were recorded with recording off; UINT32_MAX: it is on */
     uint64_t seed, draws;
     int threads;
     ag_evaluator evaluator;
@@ -113,13 +113,13 @@ struct ag_tape {
     const struct ag__observer *observer; /* that keeps it */
     bool profiling;                      /* it is running: evaluations are observed */
     uint8_t in_vain; /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
-    bool waited, scanned;                 /* since the last rewind: such values were kept; there was a backward scan */
+    bool waited, scanned; /* since the last rewind: values were kept for a gradient; there was a backward scan */
     bool recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                      /* an evaluation is under way */
-    bool trespassed;                      /* closed, and used all the same: that error stays */
-    bool weak;                            /* the vjp that is running is not below a choice: see grad.c */
+    bool trespassed;                      /* used while closed: that error stays */
+    bool weak;                            /* the running vjp is not below a choice: see grad.c */
     bool compile;                         /* elementwise operations may become machine code */
-    bool keeps_vacant;                    /* released nodes' slots are not taken again soon */
+    bool keeps_vacant;                    /* released slots are not reused soon */
     struct ag__programs *programs;        /* compile.c's; NULL: none yet */
     ag__within inside;
 
@@ -130,8 +130,8 @@ struct ag_tape {
     ag_tensor *nil; /* what a failed call returns */
 };
 
-/* Whether a backward scan may still come that needs the value of t; and whether it is expected. Where loops of evaluating
- * and rewinding have shown twice that none comes, as a line search does, it is not. */
+/* Whether a backward scan may still come that needs the value of t; and whether one is expected. It is not after two
+ * rewinds without one, as in a line search. */
 static inline bool ag__may_await_gradient(const ag_tensor *t) {
     return t->flags & AG__REQUIRES && !(t->flags & (AG__GRADIENT | AG__SCANNED));
 }
@@ -141,7 +141,7 @@ static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
     return &tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];
 }
 
-/* Call the user's code between these two. What ag__enter returns is put back by ag__return. */
+/* Call the user's code between these two. ag__return restores the state that ag__enter returns. */
 static inline ag__within ag__enter(ag_tape *tape, ag__callback callback, const char *name, const ag__position *floor) {
     ag__within former = tape->inside;
     tape->inside = (ag__within){callback, name, floor};
@@ -162,7 +162,7 @@ void ag__arena_trim(ag_tape *tape);
 int64_t ag__arena_bytes(const ag_tape *tape); /* in use, the list of nodes included */
 void ag__poison(const void *p, size_t bytes);
 void ag__unpoison(const void *p, size_t bytes);
-uint16_t ag__gap(void); /* poisoned bytes behind a buffer: none where nobody would notice */
+uint16_t ag__gap(void); /* poisoned bytes behind a buffer; 0 if no tool would notice */
 
 /* buffer.c */
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes); /* one reference; NULL on failure */
@@ -175,24 +175,24 @@ void ag__buffers_free(ag_tape *tape);
 bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
 /* stride NULL: row-major */
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride);
-void ag__layouts_forget(ag_tape *tape, uint32_t count); /* those made when there were as many nodes, or more */
+void ag__layouts_forget(ag_tape *tape, uint32_t count); /* those made with this many nodes, or more */
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
 bool ag__layouts_equal(const ag__layout *a, const ag__layout *b); /* in extents */
 bool ag__layouts_same(const ag__layout *a, const ag__layout *b);  /* and strides */
 ag_shape ag__layout_shape(const ag__layout *l);
-/* A layout as two axes, outer and inner, of which each has one stride: false if it takes more. */
+/* A layout as two axes, outer and inner, each with one stride; false if that is impossible. */
 bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]);
 
 /* error.c: every failure passes through its raise() */
-ag_tensor *ag__nil_of(ag_tape *tape); /* tape NULL: the nil that belongs to none */
+ag_tensor *ag__nil_of(ag_tape *tape); /* tape NULL: the nil without tape */
 void ag__locate(ag_tape *tape, const char *file, int line);
-const char *ag__here_file(int *line); /* take what ag_here has left: NULL if the caller came another way */
+const char *ag__here_file(int *line); /* take the location that ag_here noted; NULL without one */
 ag_status ag__leave(ag_tape *tape, const char *file, int line); /* the tape's status, its error located */
-/* Whether the call `name` may go on: the tape is not in error, nor closed, which is then raised. */
+/* Whether the call `name` may proceed: the tape is not in error, nor closed, which raises an error. */
 bool ag__in_order(ag_tape *tape, const char *name);
-/* An error, if the tape runs code of this kind or of one that comes after it: what it needs is about to go. */
+/* True, after an error, if the tape runs code of this kind or of a later one, which still needs the nodes. */
 bool ag__refused_inside(ag_tape *tape, const char *name, ag__callback from);
-/* The same as ag__enter and ag__return, of code that can only look at the tape. Meanwhile the tape is in error. */
+/* The same as ag__enter and ag__return, for code that can only read the tape. Meanwhile the tape is in error. */
 typedef struct ag__closed {
     ag__within inside;
     ag_status status;
@@ -205,9 +205,9 @@ bool ag__usable(const char *what, const ag_tensor *x); /* not NULL, stale or nil
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes); /* no checks; unevaluated */
 void ag__nodes_release(ag_tape *tape, uint32_t count);                             /* those from `count` on */
-void ag__nodes_trim(ag_tape *tape); /* the memory beyond the last node is given back */
+void ag__nodes_trim(ag_tape *tape); /* frees the memory beyond the last node */
 
-/* leaf.c; `name` is the call that an error is about */
+/* leaf.c; `name`: the call, for errors */
 extern const ag_op ag__op_constant, ag__op_variable;
 /* A copy of `size` elements at data; NULL after an error. */
 ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data);
@@ -220,17 +220,17 @@ ag_tensor *ag__as_parameter(ag_tensor *v);                                 /* th
 /* variable.c */
 extern const ag_op ag__op_read;
 ag_tensor *ag__current(ag_tensor *x); /* x, or the version of a variable; NULL on failure */
-/* v becomes x once that is computed, in place of what it was assigned before, together with `other` and those joined with
- * that, or alone: NULL. */
+/* Assign x to v, replacing a pending assignment, joined with `other` and its ring, or alone if NULL; carried out
+ * once x is computed. */
 void ag__set_next_value(ag_tensor *v, ag_tensor *x, ag_tensor *other);
 void ag__set_value(ag_tensor *v, ag__buffer *value); /* now; it takes over the reference */
-ag_tensor *ag__next_value(const ag_tensor *x);       /* of the variable of which x is a version; NULL: none waits */
-void ag__commit_assignments(ag_tape *tape);          /* the rings whose values have all been computed take them over */
+ag_tensor *ag__next_value(const ag_tensor *x);       /* pending for the variable with version x; NULL: none */
+void ag__commit_assignments(ag_tape *tape);          /* carries out the rings whose values have all been computed */
 void ag__forget_assignment(ag_tensor *v);            /* of v alone */
-void ag__give_up_assignment(ag_tensor *v);           /* and those that are joined with it: their values are lost */
+void ag__give_up_assignment(ag_tensor *v);           /* and of its ring: their values are lost */
 
-/* A version that was recorded under the present setting of ag_tape_set_recording, with false since it was set; NULL if there
- * is none yet. */
+/* The version recorded under the present setting of ag_tape_set_recording (if false, since it was set); NULL if
+ * there is none yet. */
 static inline ag_tensor *ag__ready_version(const ag_tensor *v) {
     ag_tensor *t = ag__variable_of(v)->version;
     if (!t || !(t->flags & AG__DETACHED) != v->tape->recording) return NULL;
@@ -249,8 +249,8 @@ void ag__truncate(ag_tape *tape, const ag__position *position);
 /* processors.c */
 enum { AG__MOST_THREADS = 1024 };
 int ag__default_threads(void);
-int ag__processors(void); /* that this process may use, as far as it is known; 1 where there are no threads */
-/* How many of them the quota of the control groups of this list pays for, which are found below `root`. */
+int ag__processors(void); /* that this process may use, if known; 1 without threads */
+/* The processors that the quota of the control groups in this list, found below `root`, allows. */
 int ag__cgroup_quota(const char *groups, const char *root);
 
 #endif

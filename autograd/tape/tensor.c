@@ -1,6 +1,6 @@
-/* tensor -- what a handle can be asked, and told
+/* tensor -- properties of a handle, and its label
  *
- * No question can fail: NULL, nil and rewound tensors have the answers that autograd.h states. */
+ * Queries cannot fail: autograd.h states their results for NULL, nil and rewound tensors. */
 #include "autograd/tape/tape.h"
 
 #include <string.h>
@@ -33,7 +33,7 @@ const char *ag_place_of(const ag_tensor *x, int *line) {
     return known ? x->file : "";
 }
 
-/* A variable's own are the engine's. */
+/* A variable's attributes are the engine's own. */
 const void *ag_attributes(const ag_tensor *x) {
     return alive(x) && x->attribute_bytes && !(x->flags & AG__VARIABLE) ? ag__attributes(x) : NULL;
 }
@@ -49,7 +49,7 @@ ag_tensor *ag_label(ag_tensor *x, const char *label) {
     if (!label) return ag__fail("label", 1, &x, AG_ERR_NULL, "the label is NULL");
     size_t bytes = strlen(label) + 1;
     ag__label *l = ag__arena(x->tape, sizeof *l + bytes);
-    if (!l) return ag__fail("label", 1, &x, AG_ERR_MEMORY, "no memory for %zu bytes of label", bytes);
+    if (!l) return ag__fail("label", 1, &x, AG_ERR_MEMORY, "out of memory (%zu bytes, for a label)", bytes);
     *l = (ag__label){.before = x->tape->labels, .tensor = x, .former = x->label};
     memcpy(l->text, label, bytes);
     x->tape->labels = l;

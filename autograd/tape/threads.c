@@ -1,12 +1,12 @@
 /* threads -- a pool of threads that take shares of the library's loops
  *
  * The caller of ag__parallel and those threads of the pool that are free take shares until none is left, and the caller
- * waits only for shares that have been begun: with fewer threads than it asked for, or none, it does them itself. Threads
- * are made when they are first lacking and stay.
+ * waits only for shares that have begun: with fewer threads than it asked for, or none, it runs them itself. Threads
+ * are created when first needed, and stay.
  *
- * Invariant: what a thread of the pool is at is one word, changed by single atomic steps: idle, asleep, told to end, offered
- * a job, at work on it. A job is on its caller's stack; a thread looks into it only while it is at work on it, and so long
- * the caller stays. No lock is held while a share runs. */
+ * Invariant: a pool thread's state is one word, changed by single atomic operations: idle, asleep, told to end,
+ * offered a job, at work on it. A job is on its caller's stack; a thread reads it only while at work on it, and the
+ * caller stays until then. No lock is held while a share runs. */
 #include "autograd/tape/tape.h"
 
 #if AG_HAVE_THREADS
@@ -21,43 +21,43 @@
 #define ANNOTATE_HAPPENS_AFTER(place) ((void)(place))
 #endif
 
-/* SPIN: nanoseconds before a thread that waits sleeps, a few times what it takes to wake one. PATIENCE: calls that lack
- * threads after the system has refused one, before it is asked again. */
+/* SPIN: nanoseconds before a waiting thread sleeps, a few times as long as it takes to wake one. PATIENCE: calls
+ * without enough threads, after the system has refused one, before it is asked again. */
 enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, SPIN = 100000, PATIENCE = 1000 };
 
-/* ---- What a thread is at ---- */
+/* ---- The state of a thread ---- */
 
 typedef struct job {
     _Alignas(64) void (*run)(void *argument, int i, int n); /* aligned: the flags below fit into its address */
     void *argument;
-    int n, units, first, workers; /* workers: how many there were, and `first` was asked first */
+    int n, units, first, workers; /* workers: their number; `first` was asked first */
     _Atomic uint64_t taken[MOST_UNITS / WORD];
 } job;
 
-/* The word of a thread: one of the first three; or the address of the job that it is offered; or that with AT_WORK, and with
+/* A thread's state: one of the first three; or the address of the job offered; or that with AT_WORK, and with
  * AWAITED if the job's caller sleeps until it is done. */
 enum { IDLE = 0, ASLEEP = 4, ENDING = 8, AT_WORK = 1, AWAITED = 2 };
 
 _Static_assert(_Alignof(job) > ENDING && ASLEEP > (AT_WORK | AWAITED),
-               "a job's address is none of these, flags or not");
+               "a job's address must differ from all of these, with or without flags");
 
 typedef struct worker {
     _Alignas(64) _Atomic uintptr_t at;
     pthread_t thread;
-    pthread_mutex_t lock; /* of what follows: who sleeps until `at` changes */
+    pthread_mutex_t lock; /* for the fields below: the sleep until `at` changes */
     pthread_cond_t changed;
 } worker;
 
 static struct {
-    _Atomic int count;   /* of those that have been made */
-    _Atomic int refused; /* calls to wait before the system is asked for a thread again */
-    _Atomic int growing; /* somebody is making threads */
-    _Atomic int closed;  /* the library is about to go */
+    _Atomic int count;   /* threads created so far */
+    _Atomic int refused; /* calls left before the system is asked for a thread again */
+    _Atomic int growing; /* a thread is creating threads */
+    _Atomic int closed;  /* the library is about to be unloaded */
     worker worker[MOST_WORKERS];
 } pool;
 
 static _Thread_local bool inside;   /* a share: calls from there run in place */
-static _Thread_local int favourite; /* whom this thread asks first: data is in the caches of those who had it before */
+static _Thread_local int favourite; /* the worker that this thread asks first: its cache may still have the data */
 
 /* ---- Waiting ---- */
 
@@ -72,7 +72,7 @@ static int64_t now(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* To be called again and again; false when it is time to sleep. */
+/* Called repeatedly; false when it is time to sleep. */
 static bool spin(waiting *w) {
     enum { ROUNDS = 16 }; /* between looks at the clock */
 #if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
@@ -85,7 +85,7 @@ static bool spin(waiting *w) {
     return now() < w->until;
 }
 
-/* Whoever sleeps on w either sees what has been written to its word, or is asleep by now and wakes. */
+/* A thread waiting on w either sees the new state, or is asleep by now and wakes. */
 static void wake(worker *w) {
     pthread_mutex_lock(&w->lock);
     pthread_cond_broadcast(&w->changed);
@@ -101,7 +101,8 @@ static bool take(job *j, int unit) {
     return !(atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit);
 }
 
-/* One's own first, so that a thread has the same share of the next loop; then what the others have not begun. */
+/* Its own share first, so that a thread gets the same share of the next loop; then shares that others have not
+ * begun. */
 static void take_shares(job *j, int own) {
     for (int k = 0; k <= j->units; k++) {
         int unit = k == 0 ? own : k - 1;
@@ -112,7 +113,7 @@ static void take_shares(job *j, int own) {
 
 /* ---- The threads of the pool ---- */
 
-/* Sleep until there is something to do; false if that is to end. */
+/* Sleep until there is work; false to end. */
 static bool sleep_until_asked(worker *w) {
     uintptr_t at = IDLE;
     pthread_mutex_lock(&w->lock);
@@ -125,7 +126,7 @@ static bool sleep_until_asked(worker *w) {
     return at != ENDING;
 }
 
-/* The next job, begun; NULL at the end. An offer may be taken back before it is begun. */
+/* The next job, begun; NULL at the end. An offer may be withdrawn before it is begun. */
 static job *next_job(worker *w) {
     waiting spent = {0};
     for (;;) {
@@ -137,7 +138,7 @@ static job *next_job(worker *w) {
         }
         if (spin(&spent)) continue;
         if (!sleep_until_asked(w)) return NULL;
-        spent = (waiting){0}; /* whoever has done it without us may have more soon */
+        spent = (waiting){0}; /* the caller has done it alone, and may have more soon */
     }
 }
 
@@ -155,9 +156,9 @@ static void *work(void *w_) {
     return NULL;
 }
 
-/* ---- Making them ---- */
+/* ---- Creating threads ---- */
 
-/* Signals are for the user's threads; but one that a fault raises comes to the thread that made it. */
+/* Signals go to the user's threads, except those of faults, which go to the faulting thread. */
 static void signals_of_a_worker(sigset_t *set) {
     static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
     sigfillset(set);
@@ -178,7 +179,7 @@ static bool make_thread(worker *w, const pthread_attr_t *attributes) {
     return false;
 }
 
-/* One more thread, with this offer; NULL if there can be none. */
+/* Create a thread with this offer; NULL if the system refuses. */
 static worker *new_worker(job *j) {
     pthread_attr_t attributes;
     const int count = atomic_load_explicit(&pool.count, memory_order_relaxed);
@@ -194,7 +195,7 @@ static worker *new_worker(job *j) {
     return w;
 }
 
-/* In the child of a fork there is one thread, which may have been anywhere; the pool's are gone. */
+/* The child of a fork has one thread, in any state; the pool's threads do not exist there. */
 static void begin_anew(void) {
     for (int i = 0; i < pool.count; i++) atomic_exchange(&pool.worker[i].at, IDLE);
     atomic_exchange(&pool.count, 0);
@@ -215,9 +216,9 @@ static bool may_grow(void) {
     return false;
 }
 
-/* ---- Asking them ---- */
+/* ---- Offering jobs ---- */
 
-/* Who has been asked to take part in a job. */
+/* The threads that were offered a job. */
 typedef struct party {
     int count;
     uint16_t worker[MOST_WORKERS];
@@ -239,7 +240,7 @@ static void ask_those_there(party *p, job *j) {
     }
 }
 
-/* No more threads than one call needs, or than there are processors: what is beyond would only wait for them. */
+/* No more threads than one call needs, nor than there are processors: others would only wait. */
 static void ask_new_ones(party *p, job *j) {
     int most = ag__processors() - 1;
     if (most < j->units - 1) most = j->units - 1;
@@ -256,7 +257,7 @@ static void ask_new_ones(party *p, job *j) {
     atomic_exchange(&pool.growing, 0);
 }
 
-/* Take the offer back, or wait until w is done with it. */
+/* Withdraw the offer, or wait until w is done with it. */
 static void part_with(worker *w, job *j) {
     uintptr_t at = (uintptr_t)j;
     const uintptr_t working = at | AT_WORK;
@@ -278,7 +279,7 @@ static void part_with(worker *w, job *j) {
 /* The caller must not be cancelled: the job is on its stack. */
 static void run_together(int n, void (*run)(void *argument, int i, int n), void *argument) {
     int cancelling;
-    party p; /* large, and hardly ever full */
+    party p; /* large, but seldom full */
     p.count = 0;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     job j = {.run = run, .argument = argument, .n = n, .units = n < MOST_UNITS ? n : MOST_UNITS};
@@ -296,8 +297,7 @@ static void run_together(int n, void (*run)(void *argument, int i, int n), void 
 
 /* ---- The end ---- */
 
-/* Before the library is unloaded its threads are gone from its code. A thread that is at work, at the end of the process,
- * goes with that. */
+/* Its threads leave the library's code before it is unloaded. A thread at work when the process ends, ends with it. */
 #ifdef __GNUC__
 __attribute__((destructor))
 #endif

@@ -1,10 +1,10 @@
 /* variable -- versions of variables, and the values that are assigned to them
  *
- * Values are immutable, variables are not: assigning gives a variable another buffer. Every use of a variable is recorded as
- * a use of its version, a `read` node that holds the buffer of that moment (or the assigned tensor, while that is not
- * computed), so what is recorded never changes. Variables whose assignments are joined form a ring; they take over their
- * values together, and none does if one is given up. Invariant: a variable without an assignment may be in a ring, and
- * tape->assignments counts those with one. */
+ * Values are immutable, variables are not: assigning gives a variable another buffer. Every use of a variable is
+ * recorded as a use of its version, a `read` node with the buffer of that moment (or the assigned tensor, until that
+ * is computed), so recorded nodes never change. Variables whose assignments are joined form a ring; they take over
+ * their values together, or none does if one is lost. Invariant: a variable without an assignment may be in a ring,
+ * and tape->assignments counts those with one. */
 #include "autograd/tape/tape.h"
 
 static ag_tensor *read_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -33,7 +33,7 @@ static ag_tensor *new_version(ag_tensor *v) {
         t->flags |= AG__LEAF | AG__COMPUTED;
         v->readers--;
     }
-    t->flags &= (uint16_t)~AG__REQUIRES; /* the assigned value may require gradients where the variable does not */
+    t->flags &= (uint16_t)~AG__REQUIRES; /* the assigned value may require gradients even if the variable does not */
     if (v->flags & AG__REQUIRES && v->tape->recording) t->flags |= AG__REQUIRES;
     t->label = v->label;
     t->file = v->file;
@@ -64,7 +64,7 @@ static void enter_ring(ag_tensor *v, ag_tensor *other) {
     before->joined = v;
 }
 
-/* x is v's next value, in place of one that was assigned before; NULL: v stays what it is. */
+/* Make x the pending value of v, replacing an earlier one; NULL: none. */
 static void set_pending(ag_tensor *v, ag_tensor *x) {
     ag__variable *state = ag__variable_of(v);
     v->tape->assignments += (uint32_t)(x != NULL) - (uint32_t)(state->pending != NULL);
@@ -107,19 +107,19 @@ static void commit(ag_tensor *v) {
     state->waiting = 0;
 }
 
-/* The one after w in a ring from which those before w have been taken. */
+/* The next after w in a ring whose members before w were removed. */
 static ag_tensor *next_of(const ag_tensor *w) {
     ag_tensor *next = ag__variable_of(w)->joined;
     return next == w ? NULL : next;
 }
 
-/* The one after w in a whole ring that began at v. */
+/* The next after w in a whole ring that began at v; NULL at its end. */
 static ag_tensor *next_from(const ag_tensor *w, const ag_tensor *v) {
     ag_tensor *next = ag__variable_of(w)->joined;
     return next == v ? NULL : next;
 }
 
-/* Whether all values that are pending in v's ring have been computed. */
+/* Whether all pending values in v's ring have been computed. */
 static bool ring_computed(const ag_tensor *v) {
     for (const ag_tensor *w = v; w; w = next_from(w, v))
         if (ag__variable_of(w)->pending && !ag__variable_of(w)->pending->buffer) return false;
@@ -134,7 +134,7 @@ static void commit_ring(ag_tensor *v) {
     }
 }
 
-/* The rings whose values have all been computed take them over, and fall apart. */
+/* Rings whose values have all been computed take them over, and are dissolved. */
 void ag__commit_assignments(ag_tape *tape) {
     for (ag_tensor *v = tape->assignments ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
         if (ag__variable_of(v)->pending && ring_computed(v)) commit_ring(v);
