@@ -260,7 +260,7 @@ static bool add_column(reader *r) {
     if (r->column > r->room) {
         int64_t room = 2 * r->room + 16;
         int64_t *place =
-            ag__resize(r->in.tape, r->place, (size_t)r->room * sizeof *place, ag__times((size_t)room, sizeof *place));
+            ag__resize(r->in.tape, r->place, (size_t)r->room * sizeof *place, ag__times((uint64_t)room, sizeof *place));
         if (!place) {
             ag__fail_on(r->in.tape, "csv_read", AG_ERR_MEMORY, "%.300s: no memory for %lld columns", r->in.path,
                         (long long)room);
@@ -361,7 +361,7 @@ static ag_tensor *read_file(reader *r) {
     if (r->rows == 0) ag__input_wrong(&r->in, "there is no row of numbers in it");
     if (r->rows == 0) return ag__nil_of(tape);
     ag_shape shape = AG_SHAPE(r->rows, r->wanted);
-    size_t bytes = ag__times(ag__times((size_t)r->rows, (size_t)r->wanted), ag_dtype_size(r->dtype));
+    size_t bytes = ag__times(ag__times((uint64_t)r->rows, (size_t)r->wanted), ag_dtype_size(r->dtype));
     ag__buffer *value = ag__buffer_new(tape, bytes);
     if (!value)
         return ag__fail_on(tape, "csv_read", AG_ERR_MEMORY, "%.300s: no memory for %zu bytes", r->in.path, bytes);

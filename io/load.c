@@ -60,7 +60,7 @@ static bool unexpected(const loading *l, const ag__member *m) {
 static bool report(loading *l) {
     uint64_t room = (uint64_t)l->n;
     for (uint32_t i = 0; i < l->archive.count; i++) room += unexpected(l, &l->archive.member[i]);
-    ag_load_item *item = room < INT32_MAX ? ag__arena(l->tape, ag__times((size_t)room, sizeof *item)) : NULL;
+    ag_load_item *item = room < INT32_MAX ? ag__arena(l->tape, ag__times((uint64_t)room, sizeof *item)) : NULL;
     if (!item) {
         ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "no memory for a report of what fits");
         return false;
@@ -160,7 +160,7 @@ static bool match(loading *l, const char *path) {
 }
 
 static bool load(loading *l, const char *path) {
-    size_t found = ag__times((size_t)l->n, sizeof *l->found), value = ag__times((size_t)l->n, sizeof *l->value);
+    size_t found = ag__times((uint64_t)l->n, sizeof *l->found), value = ag__times((uint64_t)l->n, sizeof *l->value);
     l->found = ag__resize(l->tape, NULL, 0, found);
     l->value = ag__resize(l->tape, NULL, 0, value);
     bool good = l->found && l->value;

@@ -31,7 +31,7 @@ static bool share(const ag_call *call, batch *b) {
     if (!shared) return true;
     size_t size = ag_dtype_size(p->dtype);
     const int64_t each = (int64_t)size;
-    char *together = ag_call_scratch(call, ag__times(ag__times((size_t)p->k, (size_t)p->n), size));
+    char *together = ag_call_scratch(call, ag__times(ag__times((uint64_t)p->k, (size_t)p->n), size));
     if (!together) return false;
     ag__copy_matrix(size, together, p->n * each, b->x[1], p->b_row * each, p->b_column * each, p->k, p->n);
     b->x[1] = together;
@@ -128,7 +128,8 @@ static void multiply_pieces(void *d_, int i, int n) {
 }
 
 static bool multiply_in_pieces(const ag_call *call, batch *b, int threads) {
-    const size_t pieces = (size_t)ag__pieces(&b->p, b->way) - 1, outputs = (size_t)(b->p.m * b->p.n);
+    const uint64_t pieces = (uint64_t)ag__pieces(&b->p, b->way) - 1;
+    const size_t outputs = (size_t)(b->p.m * b->p.n);
     b->memory = ag_call_scratch(call, ag__times(ag__times(pieces, outputs), ag_dtype_size(b->p.dtype)));
     if (!b->memory) return false;
     for (int64_t i = 0; i < b->count; i++) {

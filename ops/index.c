@@ -352,7 +352,7 @@ static bool is_zeros(const ag_array *x) {
 
 static bool add_table(const ag_call *call) {
     const ag_array *x = &call->x[0];
-    void *packed = ag_call_scratch(call, (size_t)x->size * ag_dtype_size(x->dtype));
+    void *packed = ag_call_scratch(call, ag__times((uint64_t)x->size, ag_dtype_size(x->dtype)));
     if (!packed) return false;
     ag__pack(packed, x, 0, x->size);
     if (x->dtype == AG_I64) scatter_block_i64(x->size, call->y.data, packed);
@@ -366,7 +366,7 @@ static bool begin_with_table(const ag_call *call) {
     const ag_array *x = &call->x[0];
     bool zeros = is_zeros(x);
     if (call->accumulate) return zeros || add_table(call);
-    if (zeros) memset(call->y.data, 0, (size_t)x->size * ag_dtype_size(x->dtype));
+    if (zeros) memset(call->y.data, 0, ag__times((uint64_t)x->size, ag_dtype_size(x->dtype)));
     else ag__pack(call->y.data, x, 0, x->size);
     return true;
 }
@@ -405,14 +405,14 @@ static void each_block(const ag_call *call, const walk *w, const beside *b, int 
 }
 
 static bool make_beside(const ag_call *call, const walk *w, beside *b, int axis) {
-    const size_t bytes = ag__times((size_t)call->y.shape[axis], sizeof(int64_t));
+    const size_t bytes = ag__times((uint64_t)call->y.shape[axis], sizeof(int64_t));
     if (call->y.dtype != AG_F32 || !many(call->x[1].shape[axis])) return true;
     int64_t *count = ag_call_scratch(call, bytes);
     if (!count) return false;
     memset(count, 0, bytes);
     b->count = count;
     if (!many(count_indices(call, axis, count))) return true;
-    b->lost = ag_call_scratch(call, ag__times((size_t)call->y.size, sizeof *b->lost));
+    b->lost = ag_call_scratch(call, ag__times((uint64_t)call->y.size, sizeof *b->lost));
     if (b->lost) each_block(call, w, b, axis, false);
     return b->lost != NULL;
 }

@@ -79,7 +79,7 @@ static bool packed(const ag_call *call, const ag_array *x, int64_t stride[AG_MAX
     int64_t step = 1;
     for (int i = x->rank - 1; i >= 0; step *= x->shape[i--]) stride[i] = step;
     copy->stride = stride;
-    copy->data = ag_call_scratch(call, ag__times((size_t)x->size, ag_dtype_size(x->dtype)));
+    copy->data = ag_call_scratch(call, ag__times((uint64_t)x->size, ag_dtype_size(x->dtype)));
     if (copy->data) ag__pack(copy->data, x, 0, x->size);
     return copy->data != NULL;
 }

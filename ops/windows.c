@@ -234,7 +234,7 @@ static bool fold_eval(const ag_call *call) {
     if (dtype != AG_I64) a.plane = wide ? add_plane_wide : dtype == AG_F32 ? add_plane_f32 : add_plane_f64;
     a.x_bytes = (int64_t)ag_dtype_size(dtype);
     a.y_bytes = wide ? (int64_t)sizeof(double) : a.x_bytes;
-    if (wide && !(a.y = ag_call_scratch(call, ag__times((size_t)call->y.size, sizeof(double))))) return false;
+    if (wide && !(a.y = ag_call_scratch(call, ag__times((uint64_t)call->y.size, sizeof(double))))) return false;
     memset(a.y, 0, (size_t)(call->y.size * a.y_bytes));
     const int threads = ag__worthwhile(call->x[0].size, call->threads);
     if (threads > 1 && l.rank > 2 && l.apart[0]) ag__parallel(threads, add_share, &a);

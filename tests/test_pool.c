@@ -118,7 +118,7 @@ static void count_share(void *s_, int i, int n) {
     shares *s = s_;
     s->running++;
     if (i < n && i >= 0) s->runs[i]++;
-    if (i > 0 && s->slow) pause_for(s->slow);
+    if (i > 0 && s->slow) pause_for((long)s->slow);
     s->running--;
 }
 

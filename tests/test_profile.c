@@ -415,7 +415,8 @@ START_TEST(memory_is_told_apart) {
     ag_memory before = ag_tape_memory(tape);
     for (int i = 0; i < 5000; i++) y = ag_neg(y);
     ag_memory recorded = ag_tape_memory(tape);
-    ck_assert_int_ge(recorded.node_bytes, before.node_bytes + 5000 * 88);
+    const int64_t least = sizeof(void *) == 8 ? 88 : 56;
+    ck_assert_int_ge(recorded.node_bytes, before.node_bytes + 5000 * least);
     ck_assert_int_le(recorded.node_bytes, before.node_bytes + 5000 * 120);
     ck_assert_int_eq(recorded.peak_node_bytes, recorded.node_bytes);
     ck_assert_int_eq(recorded.live, before.live);

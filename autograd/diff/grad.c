@@ -339,7 +339,7 @@ ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memor
     *n = 0;
     for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
         *n += v->id <= y->id && v->flags & AG__PARAMETER;
-    *memory = ag__buffer_new(y->tape, ag__times(2 * (size_t)*n, sizeof(ag_tensor *)));
+    *memory = ag__buffer_new(y->tape, ag__times(2 * (uint64_t)*n, sizeof(ag_tensor *)));
     if (!*memory) return NULL;
     ag_tensor **p = (*memory)->data;
     int i = 0;

@@ -35,7 +35,8 @@ static void drop_scratch(running *r) {
 
 /* Replace an input by a contiguous copy of it, with strides to match. */
 static bool make_contiguous(running *r, ag_array *x) {
-    char *memory = ag_call_scratch(&r->call, AG_MAX_RANK * sizeof(int64_t) + (size_t)x->size * ag_dtype_size(x->dtype));
+    char *memory = ag_call_scratch(
+        &r->call, ag__plus(AG_MAX_RANK * sizeof(int64_t), ag__times((uint64_t)x->size, ag_dtype_size(x->dtype))));
     if (!memory) return false;
     int64_t *stride = (int64_t *)(void *)memory, step = 1;
     for (int i = x->rank - 1; i >= 0; step *= x->shape[i--]) stride[i] = step;
@@ -82,7 +83,7 @@ bool ag__compute(ag_tensor *t) {
         t->buffer->refs++;
         return true;
     }
-    size_t bytes = (size_t)t->layout->size * ag__bytes(t);
+    size_t bytes = ag__value_bytes(t);
     t->buffer = ag__buffer_new(t->tape, bytes);
     if (!t->buffer) return ag__no_memory(t, bytes);
     if (compute_into_buffer(t)) return true;

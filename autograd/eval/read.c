@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-
 /* ---- Reading values ---- */
 
 static bool computed(const char *name, ag_tensor *x) {
@@ -41,7 +40,7 @@ static const void *packed_copy(ag_tensor *x) {
     enum { HEADER = 64 };
     for (ag__packed *p = x->flags & AG__PACKED ? x->tape->packed : NULL; p; p = p->next)
         if (p->tensor == x) return (char *)p + HEADER;
-    ag__buffer *b = ag__buffer_new(x->tape, HEADER + ag__value_bytes(x));
+    ag__buffer *b = ag__buffer_new(x->tape, ag__plus(HEADER, ag__value_bytes(x)));
     if (!b) {
         ag__fail("data", 1, &x, AG_ERR_MEMORY, "no memory for %zu bytes", ag__value_bytes(x));
         return NULL;

@@ -40,7 +40,7 @@ bool ag__region_make_outputs(const ag__execution *e, const ag__region *g) {
     const ag__output *o = AG__FROM(&e->plan->outputs, g->output);
     for (uint32_t i = 0; i < g->outputs; i++) {
         ag_tensor *t = e->c->table[o[i].index];
-        size_t bytes = ag__times((size_t)t->layout->size, ag__bytes(t));
+        size_t bytes = ag__times((uint64_t)t->layout->size, ag__bytes(t));
         if (t->buffer) continue;
         if ((t->buffer = taken_over(e, &o[i], t)) != NULL) continue;
         if ((t->buffer = ag__buffer_new(t->tape, bytes)) != NULL) continue;
@@ -75,7 +75,7 @@ static const ag__instruction *next_fold(const ag__plan *plan, const ag__region *
 /* Bytes of the partial folds of one such instruction. */
 static size_t partial_bytes(const ag__execution *e, const ag__region *g, const ag__instruction *q) {
     int64_t each = q->does < AG__FOLD_DOWN ? 1 : g->columns;
-    size_t n = ag__times((size_t)ag__partial_folds(g, q), (size_t)each);
+    size_t n = ag__times((uint64_t)ag__partial_folds(g, q), (size_t)each);
     return apart(ag__times(n, ag__bytes(e->c->table[q->node])));
 }
 

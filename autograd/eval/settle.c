@@ -39,7 +39,7 @@ static bool worth_computing(const ag__planner *p, uint32_t r, int *budget) {
     const int64_t size = t->layout->size;
     if (ag__is_outside(p, r) || p->value[r].role != AG__ROLE_ELEMENT) return false;
     if (p->value[r].stored || !(t->op->flags & AG_OP_CHEAP) || --*budget < 0) return false;
-    if ((size_t)size * ag__bytes(t) < AG__WORTH_BYTES) return false;
+    if (ag__value_bytes(t) < AG__WORTH_BYTES) return false;
     for (uint32_t k = ag__first_input(p, r); k < ag__end_input(p, r); k++) {
         uint32_t x = ag__leader_at(p, k), root = p->value[x].root;
         if (ag__tensor_at(p, root)->layout->size < size) continue; /* it is stored, if need be */

@@ -475,7 +475,7 @@ static size_t fold(reduction *r, ag_tape *tape) {
     int64_t blocks = blocks_of(r->count, wide ? AG__ROWS_A_GROUP : AG__STRIP);
     ag__buffer *partial = NULL;
     if (blocks > 1) {
-        size_t bytes = ag__times(ag__times((size_t)blocks, (size_t)(wide ? r->outputs : threads)), r->bytes);
+        size_t bytes = ag__times(ag__times((uint64_t)blocks, (size_t)(wide ? r->outputs : threads)), r->bytes);
         if (!(partial = ag__buffer_new(tape, bytes))) return bytes;
         r->partial = partial->data;
     }

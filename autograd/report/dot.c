@@ -73,7 +73,7 @@ static bool no_memory(const picture *p) {
 }
 
 static bool list_nodes(picture *p, ag_tensor *const y[]) {
-    p->y = ag__resize(p->tape, NULL, 0, ag__times((size_t)p->n, sizeof *p->y));
+    p->y = ag__resize(p->tape, NULL, 0, ag__times((uint64_t)p->n, sizeof *p->y));
     if (!p->y) return no_memory(p);
     for (int i = 0; i < p->n; i++)
         if (!(p->y[i] = ag__current(y[i]))) return false;
@@ -352,7 +352,7 @@ static bool evaluate_all(const picture *p, bool gradients) {
 
 /* dy/dnode for all at once: each node stands as an input of its own. */
 static bool record_gradients(const picture *p) {
-    ag_tensor **x = ag__resize(p->tape, NULL, 0, ag__times(2 * (size_t)p->count, sizeof *x));
+    ag_tensor **x = ag__resize(p->tape, NULL, 0, ag__times(2 * (uint64_t)p->count, sizeof *x));
     if (!x) return no_memory(p);
     ag_tensor **dx = x + p->count;
     int n = 0;

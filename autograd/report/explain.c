@@ -773,7 +773,7 @@ static void trace_to(report *r, int n, ag_tensor *const x[]) {
     ag__buffer *memory = NULL;
     ag_tensor **p = NULL;
     if (n == 0) p = ag__parameters_before(r->y, &n, &memory), x = p;
-    else if ((memory = ag__buffer_new(r->tape, ag__times((size_t)n, sizeof *p))) != NULL) p = memory->data;
+    else if ((memory = ag__buffer_new(r->tape, ag__times((uint64_t)n, sizeof *p))) != NULL) p = memory->data;
     if (!p) ag__fail_on(r->tape, r->name, AG_ERR_MEMORY, "no memory for %d gradients", n);
     else trace(r, n, x, x == p ? p + n : p);
     ag__buffer_drop(r->tape, memory);

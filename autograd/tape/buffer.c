@@ -30,7 +30,7 @@ _Static_assert(LAST_SMALL + 16 * (46 - 14) + 1 < AG__CLASSES, "2^46 bytes and a 
 
 /* The sizes from `least` on, n to each power of two: number c is (n + c mod n)/n · least · 2^(c/n). */
 static size_t number_bytes(size_t least, unsigned n, unsigned c) {
-    return ag__times((size_t)(n + c % n) << (c / n), least / n);
+    return ag__times((uint64_t)(n + c % n) << (c / n), least / n);
 }
 
 static unsigned number_of(size_t least, unsigned n, size_t bytes) {

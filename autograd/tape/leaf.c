@@ -42,7 +42,7 @@ static void tidy_bools(ag_dtype dtype, ag__buffer *b, size_t bytes) {
 }
 
 ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data) {
-    size_t bytes = (size_t)size * ag_dtype_size(dtype);
+    size_t bytes = ag__times((uint64_t)size, ag_dtype_size(dtype));
     ag__buffer *b = ag__buffer_new(tape, bytes);
     if (!b) ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
     if (!b || bytes == 0) return b;

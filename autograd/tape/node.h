@@ -4,6 +4,7 @@
 
 #define AG_NO_LOCATION
 #include "autograd/autograd.h"
+#include "autograd/tape/size.h"
 
 /* ---- Shapes ---- */
 
@@ -95,7 +96,7 @@ static inline void *ag__attributes(const ag_tensor *t) { return (void *)(t->inpu
 /* Bytes an element, for a valid dtype. */
 static inline size_t ag__bytes(const ag_tensor *t) { return t->dtype == AG_BOOL ? 1 : t->dtype == AG_F32 ? 4 : 8; }
 
-static inline size_t ag__value_bytes(const ag_tensor *t) { return (size_t)t->layout->size * ag__bytes(t); }
+static inline size_t ag__value_bytes(const ag_tensor *t) { return ag__times((uint64_t)t->layout->size, ag__bytes(t)); }
 
 /* Address of the first element of a computed node. */
 static inline void *ag__values(const ag_tensor *t) {

@@ -10,8 +10,9 @@
 
 static inline size_t ag__plus(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
 
-static inline size_t ag__times(size_t n, size_t bytes) {
-    return bytes != 0 && n > SIZE_MAX / bytes ? SIZE_MAX : n * bytes;
+/* So many things of so many bytes. The number has 64 bits where sizes have 32, too: that of a view's elements may exceed them. */
+static inline size_t ag__times(uint64_t n, size_t bytes) {
+    return bytes != 0 && n > SIZE_MAX / bytes ? SIZE_MAX : (size_t)n * bytes;
 }
 
 /* bytes rounded up to a multiple of `unit`, a power of two. */
