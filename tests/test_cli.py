@@ -235,7 +235,7 @@ BAD = [  # arguments, the one that is shown, the position of the caret in it, wo
     (["x $ 2", "x:1"], 0, 2, "$"),
     (["x € 2", "x:1"], 0, 2, "operator"),
     (["x < 1 < 2", "x:1"], 0, 6, "chained"),
-    (["x.S", "x:1"], 0, 1, "only be T"),
+    (["x.S", "x:1"], 0, 1, "only T can follow"),
     (["2x", "x:1"], 0, 1, "missing"),
     (["1e", "x:1"], 0, 1, "exponent"),
     (["1e999*x", "x:1"], 0, 0, "too large"),

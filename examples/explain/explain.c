@@ -94,7 +94,7 @@ static bool whole_option(complaint *c, const char *text, long least, long most, 
     char *end = NULL;
     long n = strspn(text, "0123456789") && strlen(text) < 16 ? strtol(text, &end, 10) : least - 1;
     if (!end || *end || n < least || n > most)
-        return complain(c, text, 0, "here should be a whole number between %ld and %ld", least, most);
+        return complain(c, text, 0, "a whole number between %ld and %ld is wanted", least, most);
     *result = n;
     return true;
 }
@@ -125,7 +125,8 @@ static void list_functions(void) {
 
 static bool with_value(complaint *c, options *o, const char *name, const char *value) {
     long n = 0;
-    if (strcmp(name, "--html") == 0) return *(o->html = value) || complain(c, value, 0, "this names no file");
+    if (strcmp(name, "--html") == 0)
+        return *(o->html = value) || complain(c, value, 0, "this is not the name of a file");
     if (strcmp(name, "--of") == 0) return (o->of = value) != NULL;
     if (strcmp(name, "--builtin") == 0) return find_builtin(c, value, &o->builtin);
     if (strcmp(name, "--depth") == 0) return whole_option(c, value, 0, 12, &n) && (o->depth = (int)n, true);
@@ -133,7 +134,7 @@ static bool with_value(complaint *c, options *o, const char *name, const char *v
     return whole_option(c, value, 0, 1000000000, &n) && (o->seed = (uint64_t)n, true);
 }
 
-/* What is no option is the expression, unless there is one or an example, or an input. */
+/* An argument that is not an option: the expression, or an input if there is an expression or an example already. */
 static bool read_argument(complaint *c, options *o, const char *text) {
     if (!o->expression && o->builtin < 0) {
         o->expression = text;
@@ -163,7 +164,7 @@ static bool read_option(complaint *c, options *o, int argc, char **argv, int *i)
     return true;
 }
 
-/* An option begins with two dashes and a letter, for an expression may begin with dashes; "--" ends the options. */
+/* An option begins with two dashes and a letter, since an expression may begin with dashes; "--" ends the options. */
 static bool read_arguments(complaint *c, options *o, int argc, char **argv) {
     bool ended = false;
     for (int i = 1; i < argc && !o->done; i++) {
@@ -186,7 +187,7 @@ static const char *replaced(const options *o, const char *text) {
     return text;
 }
 
-/* The example's expression and inputs as if they had been typed. */
+/* Takes the example's expression and inputs as if they had been typed. */
 static void use_builtin(options *o) {
     if (o->expression && o->count < MAX_INPUTS) o->inputs[o->count++] = o->expression;
     const char *own[MAX_INPUTS];
@@ -305,7 +306,7 @@ static void put_json(report *r, bool trace) {
 
 /* ---- Main */
 
-/* Inputs, and values with a name on the way to y; or the one that was asked for. */
+/* Chooses inputs, and named values on the way to y; or only the value `of`. */
 static bool choose(report *r, const char *of) {
     session *s = r->s;
     for (int i = 0; i < s->names; i++) {
@@ -337,7 +338,7 @@ static bool is_outside(const ag_domain *d, double x) {
     return isfinite(x) && ((d->nonzero && x == 0) || (d->above < d->below && !(x > d->above && x < d->below)));
 }
 
-/* Whether operation y makes NaN or infinity of a number outside its domain; what is noted then. Its inputs are as large as
+/* Whether operation y makes NaN or infinity of a number outside its domain, which is then noted. Its inputs have the shape of
  * its output. */
 static bool notes_outside(session *s, ag_tensor *y) {
     const ag_op *op = ag_op_of(y);

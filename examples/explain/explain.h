@@ -1,12 +1,11 @@
-/* explain -- the parts of ag-explain: a text is parsed into parts (syntax.c), which are recorded by the functions of a
- * table (functions.c, record.c) from inputs (inputs.c), and reported as text (explain.c) or as a page (page.c and
- * graph.c); values.c is for both
+/* explain -- the parts of ag-explain: syntax.c parses a text into parts; record.c records them from inputs (inputs.c) by the
+ * functions of a table (functions.c); explain.c reports as text, page.c and graph.c as a page; values.c is for both
  *
  * Invariant: whatever is wrong with what the user wrote becomes one complaint, the first, with its place. */
 #ifndef EXAMPLES_EXPLAIN_H
 #define EXAMPLES_EXPLAIN_H
 
-#define AG_NO_LOCATION /* places are columns of the expression, not lines of this program */
+#define AG_NO_LOCATION /* locations are columns of the expression, not lines of this program */
 #include "autograd/autograd.h"
 
 #include <stdio.h>
@@ -28,8 +27,8 @@ enum {
 
 typedef struct complaint {
     char message[512]; /* "" if there is none */
-    const char *text;  /* the argument it is about */
-    size_t at;         /* where in it */
+    const char *text;  /* the argument with the error */
+    size_t at;         /* the offset of the error in it */
 } complaint;
 
 /* Returns false. The first complaint stays. */
@@ -39,7 +38,7 @@ bool complain(complaint *c, const char *text, size_t at, const char *format, ...
 #endif
     ;
 
-/* The message, the text and a caret under the place. */
+/* Prints the message, the text and a caret under the error. */
 void print_complaint(FILE *file, const complaint *c);
 
 /* Whether the text is UTF-8 and no longer than an argument may be. */
@@ -58,15 +57,15 @@ typedef enum part_kind {
     PART_ASSIGN     /* name = a */
 } part_kind;
 
-/* Children come before their parent, so a walk in order meets no part before what it is made of. */
+/* Children come before their parent, so a walk in order meets a part after its children. */
 typedef struct part {
     part_kind kind;
     size_t at; /* of the operator, or the beginning */
     double number;
     char name[NAME_BYTES]; /* of a name, call or assignment; an operator */
-    char key[NAME_BYTES];  /* what the argument that this part is was called; "" if nothing */
+    char key[NAME_BYTES];  /* of an argument with a name; "" without */
     size_t key_at;
-    int first, next, count; /* the first child, the next sibling, −1 for none; how many children */
+    int first, next, count; /* the first child and the next sibling, or −1; the number of children */
 } part;
 
 typedef struct program {
@@ -82,10 +81,10 @@ typedef struct program {
 bool parse_program(program *p, const char *text);
 int parse_expression(program *p, const char *text, size_t at); /* the part; −1 after a complaint */
 
-/* a name b, for "+", "-", "*", "/" and "**". */
+/* The result of operator `name`, "+", "-", "*", "/" or "**", for two numbers. */
 double arithmetic(const char *name, double a, double b);
 
-/* The length of the name that text begins with; 0 if it begins with none. */
+/* The length of the name at the beginning of text; 0 if there is none. */
 size_t name_length(const char *text);
 
 /* ---- Inputs */
@@ -98,10 +97,10 @@ typedef struct input {
     bool random;
 } input;
 
-/* NAME=[EXTENTS], of random values, or NAME:VALUES. */
+/* Reads NAME=[EXTENTS], for random values, or NAME:VALUES. */
 bool read_input(input *in, const char *text, program *scratch, uint64_t seed, int number);
 
-/* The numbers of a part that is a number, or a list of them or of lists; `data` holds `room` elements. */
+/* Reads the numbers of a part: a number, or nested lists of them; `data` has room for `room` elements. */
 bool literal(program *p, int part, ag_shape *shape, double *data, int64_t room);
 
 /* ---- Functions and recording */
@@ -129,8 +128,8 @@ typedef struct call {
     ag_tensor *tensors[MAX_CONCAT];
 } call;
 
-/* Parameters are words; "?" marks those that may be left out, and before it "#" a number, "%" whole numbers, one or
- * a list, "!" True or False; the others are tensors. "*" stands for any number of tensors. */
+/* Parameters are words. A mark at the end says their kind: "#" a number, "%" whole numbers, one or a list, "!" True or
+ * False, none a tensor; a "?" after it, that the parameter may be left out. "*" stands for any number of tensors. */
 typedef struct function {
     const char *name;
     const char *parameters;
@@ -142,10 +141,10 @@ typedef struct function {
 int function_count(void);
 const function *function_at(int i);
 const function *find_function(const char *name);
-const char *nearest_function(const char *name); /* NULL if none is near */
+const char *nearest_function(const char *name); /* NULL if no name is near */
 ag_tensor *call_function(const function *f, const call *c);
 
-/* What is recorded: the names that have been given a value, inputs first. */
+/* The recording of a program. Names with a value are in order, inputs first. */
 typedef struct session {
     program program;
     complaint complaint;
@@ -169,10 +168,10 @@ typedef struct session {
     } name[MAX_NAMES];
 } session;
 
-/* Records the program; the result of its last statement, nil after a complaint. An ag_function of a session. */
+/* Records the program; returns the result of its last statement, nil after a complaint. An ag_function of a session. */
 ag_tensor *record(void *session_of, int n, ag_tensor *const x[]);
 
-/* What the tape says, at the place that it says; if it says none, there. */
+/* Complains of the tape's error, at its column or, if it has none, at `at`. */
 bool complain_of_tape(session *s, size_t at);
 
 /* ---- Reports */
@@ -181,29 +180,29 @@ typedef struct report {
     session *s;
     ag_tensor *y;
     ag_tensor *ones; /* the cotangent of y */
-    int named;       /* inputs and labelled values: those that are explained */
+    int named;       /* explained inputs and labelled values */
     ag_tensor *x[MAX_NAMES];
     ag_tensor *dx[MAX_NAMES];
     int depth;
     int order;
     const char *title;
-    const char *said; /* about the example */
+    const char *said; /* the text about the example */
     ag_gradcheck_report check;
 } report;
 
-/* Elements as nested lists, cut short where there are many. */
+/* Prints elements as nested lists, the first `most` of them. */
 void put_value(FILE *file, ag_tensor *x, int most);
 void put_shape(FILE *file, const ag_tensor *x);
 
-/* Text in HTML. */
+/* Prints text, escaped for HTML. */
 void put_escaped(FILE *file, const char *text);
 
 bool write_page(const report *r, const char *path);
 
-/* The graph as SVG, and a table of its nodes. */
+/* Prints the graph as SVG, and a table of its nodes. */
 void put_graph(FILE *file, const report *r);
 
-/* The paths of an explanation in JSON, as nested lists that fold. */
+/* Prints the paths of an explanation in JSON as nested lists that fold. */
 void put_paths(FILE *file, const char *json);
 
 #endif

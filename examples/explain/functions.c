@@ -1,4 +1,4 @@
-/* functions -- what can be called by name: the library's operations and losses, a line each
+/* functions -- the functions of expressions: the library's operations and losses
  *
  * Operations of one or two tensors, and of a tensor and a number, are taken from the list of operations.
  *
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* ---- What slots hold */
+/* ---- The contents of slots */
 
 static ag_tensor *tensor(const call *c, int i) { return c->slots[i].tensor; }
 
@@ -136,7 +136,7 @@ static const function functions[] = {
     {"zeros", "shape%", NULL, NULL, do_zeros},
 };
 
-/* Those of a tensor and a number. */
+/* Operations of a tensor and a number. */
 #define DO_NUMBER(name)                                                                                                \
     static ag_tensor *do_##name(const call *c) { return ag_##name(tensor(c, 0), real(c, 1, 0)); }
 #define DO_NUMBER_FIRST(name)                                                                                          \
@@ -164,7 +164,7 @@ static const function *any_function(int i) { return i < WITH_OPTIONS ? &function
 
 int function_count(void) { return WITH_OPTIONS + PLAIN; }
 
-/* In the order of the alphabet. */
+/* Alphabetical. */
 const function *function_at(int i) {
     for (int k = 0; k < function_count(); k++) {
         int before = 0;
@@ -188,7 +188,7 @@ ag_tensor *call_function(const function *f, const call *c) {
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-/* Levenshtein's distance, row by row. */
+/* The Levenshtein distance, row by row. */
 static int distance(const char *a, const char *b) {
     int row[NAME_BYTES + 1], m = (int)strlen(a), n = (int)strlen(b);
     for (int j = 0; j <= n; j++) row[j] = j;

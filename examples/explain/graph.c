@@ -1,11 +1,10 @@
 /* graph -- the graph of a value and its gradients, drawn in layers
  *
- * Drawn are all forward operations, and of the backward pass the gradients of those and what is used more than once;
- * what else leads there is part of the node that it leads to, but has its row in the table. Forward operations stand
- * above, those of the backward pass below them, each in a layer under what it is computed from. What a node gives to
- * layers further down runs through points, one a layer, which all its users share, so that lines only join neighbouring
- * layers. Points of a layer are ordered by where their neighbours are, a few times up and down, and then moved towards
- * them as far as others leave room. */
+ * The drawing has all forward operations and, of the backward pass, their gradients and values with several users. Other
+ * backward operations are part of the node that they lead to, and have rows in the table. Forward operations are above
+ * those of the backward pass, each in a layer under its inputs. A node's value goes to lower layers through points, one
+ * a layer and shared by all users, so that lines join only neighbouring layers. Points of a layer are ordered by the
+ * positions of their neighbours, in a few sweeps up and down, and then moved towards them as far as there is room. */
 #include "examples/explain/explain.h"
 
 #include <string.h>
@@ -36,14 +35,14 @@ typedef struct point {
     bool through;
 } point;
 
-/* From a node to one that is drawn as computed from it, or from a point to one in the next layer. */
+/* From a node to one computed from it, or from a point to one in the next layer. */
 typedef struct line {
     int from, to;
 } line;
 
 typedef struct picture {
     int nodes, forward, links, points, lines, layers, y;
-    bool full; /* more nodes than are drawn */
+    bool full; /* there are too many nodes to draw */
     node node[MAX_DRAWN];
     line link[MAX_LINKS];
     point point[MAX_POINTS];
@@ -55,7 +54,7 @@ typedef struct picture {
 
 static const char *op_name(const ag_tensor *x) { return ag_op_of(x) ? ag_op_of(x)->name : "?"; }
 
-/* What was read from a variable is as good as the variable. */
+/* The variable itself, for a value that was read from it. */
 static int inputs_of(const ag_tensor *x) { return strcmp(op_name(x), "read") == 0 ? 0 : ag_inputs(x); }
 
 static bool has_label(const ag_tensor *x) { return *ag_label_of(x) != 0; }
@@ -66,7 +65,7 @@ static int find(const picture *g, const ag_tensor *x) {
     return -1;
 }
 
-/* Depth first, inputs before what is computed from them. */
+/* Depth first, inputs before their users. */
 static void collect(picture *g, ag_tensor *root, bool backward) {
     struct {
         ag_tensor *x;
@@ -92,7 +91,7 @@ static void collect(picture *g, ag_tensor *root, bool backward) {
     }
 }
 
-/* As explanations have it: its label, or y unless something else is called so. */
+/* The result's name in explanations: its label, or y unless another value has that name. */
 static const char *name_of_result(const picture *g) {
     if (has_label(g->node[g->y].tensor)) return ag_label_of(g->node[g->y].tensor);
     for (int i = 0; i < g->forward; i++)
@@ -100,7 +99,7 @@ static const char *name_of_result(const picture *g) {
     return "y";
 }
 
-/* Formulas then speak of ∂L/∂M rather than of all that it is made of. */
+/* With a label, formulas have ∂L/∂M in place of its expression. */
 static void label_gradient(picture *g, int i) {
     char label[2 * NAME_BYTES + 16];
     const node *n = &g->node[i];
@@ -110,7 +109,7 @@ static void label_gradient(picture *g, int i) {
     ag_label(n->tensor, label);
 }
 
-/* The gradients by all nodes at once: one backward pass, whose nodes are then the backward ones. */
+/* The gradients by all nodes, in one backward pass; the nodes it records are the backward ones. */
 static void differentiate(picture *g, const report *r) {
     ag_tensor *x[MAX_DRAWN], *dx[MAX_DRAWN];
     int number[MAX_DRAWN], n = 0;
@@ -149,7 +148,7 @@ static bool is_helper(const picture *g, int i) {
     return g->node[i].backward && g->node[i].of < 0 && users == 1 && inputs_of(g->node[i].tensor) > 0;
 }
 
-/* A helper's links become those of its user. */
+/* Links of a helper become links of its user. */
 static bool link_all(picture *g) {
     for (int i = 0; i < g->nodes; i++) {
         g->node[i].hidden = is_helper(g, i);
@@ -171,14 +170,14 @@ static bool link_all(picture *g) {
 
 static int max(int a, int b) { return a > b ? a : b; }
 
-/* What needs nothing of the backward pass but is part of it, and what needs nothing at all. */
+/* Whether node i has no input in its own pass, and so can move down. */
 static bool can_sink(const picture *g, int i) {
     for (int k = 0; k < g->links; k++)
         if (g->link[k].to == i && (!g->node[i].backward || g->node[g->link[k].from].backward)) return false;
     return true;
 }
 
-/* Such a node goes down to where it is first used; every node's points reach to where it is last used. */
+/* Moves such a node down to the layer before its first user; every node's points reach to its last user. */
 static void sink(picture *g) {
     for (int i = g->nodes; i-- > 0;) {
         node *n = &g->node[i];
@@ -237,11 +236,11 @@ static bool place(picture *g) {
     return true;
 }
 
-/* ---- Where points are */
+/* ---- Positions of points */
 
 static double half(const point *p) { return p->through ? 9 : WIDTH / 2.0 + 9; }
 
-/* Where each point's neighbours are on average, above for side < 0, below for side > 0, or both. */
+/* The mean position of each point's neighbours: those above for side < 0, below for side > 0, or both. */
 static void look_around(picture *g, int side) {
     for (int i = 0; i < g->points; i++) g->point[i].sum = 0, g->point[i].count = 0;
     for (int i = 0; i < g->lines; i++) {
@@ -255,7 +254,7 @@ static void look_around(picture *g, int side) {
     }
 }
 
-/* The points of a layer, in their order; by insertion, so that equals stay as they are. */
+/* The points of a layer in order, by insertion, so that equal ones keep theirs. */
 static int members(picture *g, int at, bool by_neighbours) {
     int n = 0;
     for (int i = 0; i < g->points; i++) {
@@ -272,7 +271,8 @@ static int members(picture *g, int at, bool by_neighbours) {
     return n;
 }
 
-/* Each where it wants to be, pushed right by those before it, or left by those behind; in between is room for all. */
+/* The mean of two arrangements: each point at its best position, pushed right by the points before it, or left by those
+ * after it. Both have room for all. */
 static void settle(picture *g, int n) {
     static double right[MAX_POINTS];
     for (int k = 0; k < n; k++) {
@@ -307,7 +307,7 @@ static void arrange(picture *g) {
 
 /* ---- SVG */
 
-/* A label, or so much of it as there is room for; −1: all. */
+/* A label, cut to `room` characters; −1: whole. */
 static void put_label(FILE *file, const ag_tensor *x, int room) {
     char text[2 * NAME_BYTES + 24] = "";
     size_t n = 0;
@@ -322,7 +322,7 @@ static void put_label(FILE *file, const ag_tensor *x, int room) {
     put_escaped(file, text);
 }
 
-/* What a node is called: its label, a number, or its operation. */
+/* The name of a node: its label, a number, or its operation. */
 static bool put_name(FILE *file, const picture *g, int i, int room) {
     const node *n = &g->node[i];
     if (has_label(n->tensor)) put_label(file, n->tensor, room);

@@ -1,6 +1,6 @@
 /* inputs -- NAME=[2,3], random values of a shape, and NAME:[[1,2],[3,4]], values
  *
- * Random values hang on the seed and the number of the input alone, so that another expression sees the same ones. */
+ * Random values depend on the seed and the number of the input alone, so that another expression gets the same ones. */
 #include "examples/explain/explain.h"
 
 #include <math.h>
@@ -35,7 +35,7 @@ static bool fill(filling *f, int number, int level) {
     return true;
 }
 
-/* The first list of each level says how many its like have. */
+/* The first list of each level sets the extent of that axis. */
 bool literal(program *p, int number, ag_shape *shape, double *data, int64_t room) {
     *shape = AG_SCALAR;
     const part *x = &p->parts[number];
@@ -54,8 +54,8 @@ static bool read_shape(input *in, program *p, size_t at, int number) {
     const part *x = &p->parts[number];
     complaint *c = p->complaint;
     if (x->kind != PART_LIST)
-        return complain(c, in->text, at, "after = stands a shape, as in %s=[2,3]; values are written %s:1.5", in->name,
-                        in->name);
+        return complain(c, in->text, at, "a shape is wanted after =, as in %s=[2,3]; values are written %s:1.5",
+                        in->name, in->name);
     if (x->count > AG_MAX_RANK) return complain(c, in->text, x->at, "more than %d axes", AG_MAX_RANK);
     int64_t size = 1;
     in->shape = AG_SCALAR;
@@ -83,7 +83,7 @@ static uint64_t scrambled(uint64_t x) {
     return x ^ x >> 31;
 }
 
-/* Between −2 and 2, of two digits behind the point: short to read, and to calculate with by hand. */
+/* Between −2 and 2, with two decimals: short to read, and to calculate with by hand. */
 static void draw(input *in, uint64_t seed, int number) {
     int64_t size = 1;
     for (int i = 0; i < in->shape.rank; i++) size *= in->shape.extent[i];
@@ -105,7 +105,7 @@ bool read_input(input *in, const char *text, program *scratch, uint64_t seed, in
     if (strcmp(in->name, "True") == 0 || strcmp(in->name, "False") == 0)
         return complain(c, text, 0, "%s cannot be the name of an input", in->name);
     if (text[n] != '=' && text[n] != ':')
-        return complain(c, text, n, "after the name stands = and a shape, or : and values");
+        return complain(c, text, n, "= and a shape, or : and values, are wanted after the name");
     int whole = parse_expression(scratch, text, at);
     in->data = whole < 0 ? NULL : calloc(MAX_INPUT_SIZE, sizeof *in->data);
     if (!in->data) return complain(c, text, at, "out of memory");

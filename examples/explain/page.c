@@ -1,4 +1,4 @@
-/* page -- the report as one HTML file, which loads nothing and needs a script only for what hovering shows
+/* page -- the report as one HTML file, which loads nothing; its script is for hovering alone
  *
  * Invariant: text from outside goes through put_escaped; formulas are MathML, whose text the library has escaped. */
 #include "examples/explain/explain.h"
@@ -77,7 +77,7 @@ void put_escaped(FILE *file, const char *text) {
     }
 }
 
-/* ---- Reading the explanation's JSON, which is known to be well formed */
+/* ---- Reading the explanation's JSON, known to be well formed */
 
 static const char *skip_string(const char *j) {
     for (j++; *j && *j != '"'; j++)
@@ -123,7 +123,7 @@ static const char *next(const char *j, bool first) {
     return *j == ']' || !*j ? NULL : j;
 }
 
-/* The text of a string, escaped again unless it is MathML. */
+/* Prints the text of a string, escaped again unless it is MathML. */
 static void put_string(FILE *file, const char *j, bool markup) {
     if (*j != '"') return;
     for (j++; *j && *j != '"'; j++) {
@@ -139,13 +139,13 @@ static void put_string(FILE *file, const char *j, bool markup) {
     }
 }
 
-/* With six digits; what is not finite is a string. */
+/* With six digits; NaN and infinities are strings. */
 static void put_number(FILE *file, const char *j) {
     if (*j == '"') put_string(file, j, false);
     else fprintf(file, "%.6g", strtod(j, NULL));
 }
 
-/* A list in row-major order, as nested lists of the shape. */
+/* Prints a list in row-major order as nested lists of the shape. */
 static void put_elements(FILE *file, const char *values, const char *shape) {
     long extent[AG_MAX_RANK], i = 0;
     int rank = 0;

@@ -1,6 +1,6 @@
 /* record -- a program's parts, recorded one after the other
  *
- * Every tensor's place is the column of the part that it comes from. Invariant: the values of a part's children are
+ * Every tensor's location is the column of its part. Invariant: the values of a part's children are
  * there before it; what is not a tensor where one is needed becomes one. */
 #include "examples/explain/explain.h"
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Places and errors */
+/* ---- Locations and errors */
 
 static int column(const session *s, size_t at) {
     int result = 1;
@@ -29,18 +29,18 @@ static bool fail(session *s, const part *x, const char *what) {
     return complain(&s->complaint, s->program.text, x->at, "%s", what);
 }
 
-/* Notes the place. */
+/* Notes the location. */
 static bool recorded(session *s, const part *x, ag_tensor *y, operand *result) {
     ag_located(y, "column", column(s, x->at));
     if (ag_tape_status(s->tape) != AG_OK) return complain_of_tape(s, x->at);
     if (ag_size(y) > MAX_SIZE)
-        return complain(&s->complaint, s->program.text, x->at, "this has %lld elements; at most %d are taken here",
+        return complain(&s->complaint, s->program.text, x->at, "this has %lld elements; at most %d are allowed",
                         (long long)ag_size(y), MAX_SIZE);
     *result = (operand){VALUE_TENSOR, 0, y};
     return true;
 }
 
-/* ---- Values as what is wanted */
+/* ---- Values of the wanted kind */
 
 static bool as_tensor(session *s, int number, ag_tensor **result) {
     static double data[MAX_INPUT_SIZE];
@@ -59,7 +59,7 @@ static bool as_tensor(session *s, int number, ag_tensor **result) {
 static bool whole_number(session *s, int number, int64_t *result) {
     const operand *v = &s->values[number];
     if (v->kind != VALUE_NUMBER || v->number != floor(v->number) || fabs(v->number) > 1e6)
-        return fail(s, &s->program.parts[number], "here should be a whole number, written out, between −10⁶ and 10⁶");
+        return fail(s, &s->program.parts[number], "a whole number between −10⁶ and 10⁶, written out, is wanted");
     *result = (int64_t)v->number;
     return true;
 }
@@ -250,7 +250,8 @@ static bool named(session *s, const part *x, operand *result) {
 }
 
 static bool assigned(session *s, const part *x, operand *result) {
-    if (strcmp(x->name, "True") == 0 || strcmp(x->name, "False") == 0) return fail(s, x, "this is no name for a value");
+    if (strcmp(x->name, "True") == 0 || strcmp(x->name, "False") == 0)
+        return fail(s, x, "this cannot be the name of a value");
     for (int i = 0; i < s->names; i++)
         if (strcmp(s->name[i].name, x->name) == 0)
             return complain(&s->complaint, s->program.text, x->at, "%s has a value already", x->name);

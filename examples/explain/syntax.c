@@ -37,7 +37,7 @@ bool complain(complaint *c, const char *text, size_t at, const char *format, ...
 
 static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
 
-/* Of a long text, what is around the place; of control characters, their places. */
+/* Prints the message, and of a long text the part around the error; a control character becomes a question mark. */
 void print_complaint(FILE *file, const complaint *c) {
     enum { BEFORE = 60, AFTER = 40 };
     fprintf(file, "ag-explain: %s\n", c->message);
@@ -57,7 +57,7 @@ void print_complaint(FILE *file, const complaint *c) {
     fputs("^\n", file);
 }
 
-/* The length of the UTF-8 character at s; 0 if there is none. Long forms and surrogates are none. */
+/* The length of the UTF-8 character at s; 0 if it is invalid, as overlong forms and surrogates are. */
 static size_t character(const char *s, uint32_t *code) {
     unsigned char c = (unsigned char)*s;
     size_t n = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
@@ -77,7 +77,8 @@ bool check_text(complaint *c, const char *text) {
     for (size_t at = 0; at < length; at += n) {
         uint32_t code = 0;
         n = character(text + at, &code);
-        if (!n) return complain(c, "(bytes that are no UTF-8)", 0, "an argument is no UTF-8 text from byte %zu on", at);
+        if (!n)
+            return complain(c, "(bytes that are not UTF-8)", 0, "an argument is not UTF-8 text from byte %zu on", at);
         if ((code < ' ' && code != '\n' && code != '\t') || (code >= 127 && code < 160) ||
             (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069))
             return complain(c, "(a control character)", 0, "an argument has a control character at byte %zu", at);
@@ -122,15 +123,15 @@ static int fail(parser *s, size_t at, const char *what) {
     return -1;
 }
 
-/* What stands at the place, in words. */
+/* Complains that `wanted` is not what stands here. */
 static int unexpected(parser *s, const char *wanted) {
     char c = look(s);
     size_t n = name_length(s->text + s->at);
-    if (!c) complain(s->p->complaint, s->text, s->at, "the text ends where %s should be", wanted);
+    if (!c) complain(s->p->complaint, s->text, s->at, "the text ends, and %s is wanted", wanted);
     else if (n > 0 && n < NAME_BYTES)
-        complain(s->p->complaint, s->text, s->at, "here should be %s, not %.*s", wanted, (int)n, s->text + s->at);
-    else if ((unsigned char)c > 126) complain(s->p->complaint, s->text, s->at, "here should be %s", wanted);
-    else complain(s->p->complaint, s->text, s->at, "here should be %s, not %c", wanted, c);
+        complain(s->p->complaint, s->text, s->at, "%s is wanted here, not %.*s", wanted, (int)n, s->text + s->at);
+    else if ((unsigned char)c > 126) complain(s->p->complaint, s->text, s->at, "%s is wanted here", wanted);
+    else complain(s->p->complaint, s->text, s->at, "%s is wanted here, not %c", wanted, c);
     return -1;
 }
 
@@ -170,7 +171,7 @@ static bool folds(parser *s, part_kind kind, const char *name, int a, int b) {
     return kind == PART_UNARY || (kind == PART_BINARY && strchr("+-*/", *name));
 }
 
-/* Links children, of which b may be −1 for none, to a new part. */
+/* Links children to a new part; b may be −1. */
 static int add_over(parser *s, part_kind kind, size_t at, const char *name, int a, int b) {
     if (a >= 0 && folds(s, kind, name, a, b)) {
         part *x = s->p->parts;
@@ -188,7 +189,7 @@ static int add_over(parser *s, part_kind kind, size_t at, const char *name, int 
 
 static int comparison(parser *s);
 
-/* Arguments up to `close`, with the last taken; the first, −1 for none or a complaint. */
+/* Takes arguments up to and with `close`; returns the first, −1 for none or after a complaint. */
 static int arguments(parser *s, char close, bool keys, int *count) {
     int first = -1, last = -1;
     for (*count = 0; look(s) != close; ++*count) {
@@ -241,7 +242,7 @@ static int name_or_call(parser *s) {
     return x;
 }
 
-/* Decimal only: no hexadecimal, and no "inf" or "nan", which are names. */
+/* Decimal only: hexadecimal is refused, and "inf" and "nan" are names. */
 static int number(parser *s) {
     size_t at = s->at, n = strspn(s->text + at, "0123456789");
     if (s->text[at + n] == '.') n += 1 + strspn(s->text + at + n + 1, "0123456789");
@@ -279,7 +280,7 @@ static int postfix(parser *s) {
     while (x >= 0 && look(s) == '.') {
         size_t at = s->at++;
         char name[NAME_BYTES];
-        if (!take_name(s, name) || strcmp(name, "T") != 0) return fail(s, at, "after a dot there can only be T");
+        if (!take_name(s, name) || strcmp(name, "T") != 0) return fail(s, at, "only T can follow a dot");
         x = add_over(s, PART_TRANSPOSE, at, "T", x, -1);
     }
     return x;
