@@ -4,7 +4,7 @@
 #include "io/elements.h"
 
 void ag__out(ag__output *o, const void *data, size_t bytes) {
-    o->crc = ag__crc32(o->crc, data, bytes);
+    if (o->summed) o->crc = ag__crc32(o->crc, data, bytes);
     if (o->deflater) {
         o->at += ag__deflate(o->deflater, o->file, data, bytes, false);
         return;

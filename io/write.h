@@ -5,10 +5,11 @@
 #include "io/deflate.h"
 
 typedef struct ag__output {
-    FILE *file;                    /* NULL: bytes are only counted and summed up */
+    FILE *file;                    /* NULL: bytes are only counted */
     struct ag__deflater *deflater; /* what comes is packed; NULL: it is not */
     uint64_t at;                   /* bytes of the file so far */
-    uint32_t crc;                  /* of what came, before it was packed */
+    bool summed;                   /* crc is that of all bytes, before they are packed */
+    uint32_t crc;
 } ag__output;
 
 void ag__out(ag__output *o, const void *data, size_t bytes);

@@ -278,7 +278,7 @@ static void put_npy(ag__saving *s, ag__output *o, int i) { ag__npy_write(&(ag__s
 
 static void put_member(ag__saving *s, ag__output *o, int i) {
     ag__zipped *z = &s->zipped[i];
-    ag__output counted = {.file = NULL};
+    ag__output counted = {.summed = true};
     put_npy(s, &counted, i);
     *z = (ag__zipped){.bytes = counted.at, .packed = counted.at, .crc = counted.crc};
     put_local(s, o, i);
