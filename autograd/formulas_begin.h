@@ -12,10 +12,10 @@
  *     #endif
  *
  * which is this file, softsign_formula.h, that includes itself. A program includes it once, and gives its entry
- * `AG_FORMULA(softsign)`. The text is compiled for f32 and f64, where its words are C's operators and the kernel
- * is a plain loop over them, and for the recorder, where each word adds a step to a trace (autograd/trace.h) that
- * machine code is made of. Both give the same bits, if the compiler keeps to IEEE 754: no -ffast-math, and -ffp-contract=off where
- * it is told to use a processor's fused multiply-adds (-march=native).
+ * `AG_FORMULA(softsign)`. The text is compiled for f32 and f64, where its words are C's operators and the kernel is a
+ * plain loop over them, and for the recorder, where each word adds a step to a trace (autograd/trace.h) that machine
+ * code is made of. Both give the same bits, if the compiler keeps to IEEE 754: no -ffast-math, and -ffp-contract=off
+ * where it is told to use a processor's fused multiply-adds (-march=native).
  *
  * Types: V is an element, B its bits as an unsigned integer, T a truth value.
  *
@@ -38,12 +38,13 @@
  *     IS_REAL IS_BOOL                 for #if: f32, f64 or the recorder; bool
  *     IS_NARROW IS_WIDE IS_TRACE      for #if: f32 or the recorder; f64 or the recorder; the recorder
  *
- * After `#define AG_LAST_DOMAIN AG_DOMAIN_I64`, before this is included, the text is compiled for i64 as well, and after
- * `#define AG_LAST_DOMAIN AG_DOMAIN_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` keep out what has no
- * sense. autograd/functions.h has e^x, ln x and others for CALL.
+ * After `#define AG_LAST_DOMAIN AG_DOMAIN_I64`, before this is included, the text is compiled for i64 as well, and
+ * after `#define AG_LAST_DOMAIN AG_DOMAIN_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` keep out what has
+ * no sense. autograd/functions.h has e^x, ln x and others for CALL.
  *
- * Words are functions in the recorder and mostly operators elsewhere: they are evaluated in any order, and an operand that is not
- * chosen may be evaluated or not. So a formula has no side effects, and no control flow that hangs on an element. */
+ * Words are functions in the recorder and mostly operators elsewhere: they are evaluated in any order, and an operand
+ * that is not chosen may be evaluated or not. So a formula has no side effects, and no control flow that hangs on an
+ * element. */
 #ifndef AG_FORMULAS_ONCE
 #define AG_FORMULAS_ONCE
 
@@ -61,8 +62,8 @@
 #error "formulas need floats that are computed as floats: compile with -fexcess-precision=fast, or with -mfpmath=sse"
 #endif
 
-/* AG_FORMULA(softsign), in an entry, gives it kernels of f32 and f64, and the trace; AG_FORMULA_I64 a kernel of i64 as well,
- * AG_FORMULA_ANY everything for bool too. */
+/* AG_FORMULA(softsign), in an entry, gives it kernels of f32 and f64, and the trace; AG_FORMULA_I64 a kernel of i64 as
+ * well, AG_FORMULA_ANY everything for bool too. */
 #define AG_FORMULA(name)                                                                                               \
     .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64}, .trace = {[AG_F32] = name##_trace, [AG_F64] = name##_trace}
 #define AG_FORMULA_I64(name)                                                                                           \

@@ -82,8 +82,9 @@ static void unpin_all(const ag__evaluation *e, int n, ag_tensor *const x[]) {
         if (assigned(v)) ag__mark_of(e, assigned(v))->live--;
 }
 
-/* Whether t is deferred: an elementwise operation, or a use of what a variable was assigned, that only such ones want. Its
- * inputs are computed now. What could have been deferred before is not once more, lest without rewinds more and more wait. */
+/* Whether t is deferred: an elementwise operation, or a use of what a variable was assigned, that only such ones want.
+ * Its inputs are computed now. What could have been deferred before is not once more, lest without rewinds more and
+ * more wait. */
 static bool defer(marking *m, ag_tensor *t) {
     ag__node_mark *mark = ag__mark_of(m->e, t);
     mark->later = false;
@@ -194,8 +195,8 @@ void ag__evaluate_last(ag_tape *tape, uint32_t from) {
 
 /* ---- After an error ---- */
 
-/* Carry out v's assignment, with those that are joined with it. If they cannot be computed, other than for want of memory,
- * they are given up, lest every later evaluation fail. */
+/* Carry out v's assignment, with those that are joined with it. If they cannot be computed, other than for want of
+ * memory, they are given up, lest every later evaluation fail. */
 static void settle(ag_tensor *v) {
     v->tape->status = AG_OK;
     if (!evaluate(v->tape, 1, &v, AG__ALONE, 0) && v->tape->status != AG_ERR_MEMORY) ag__give_up_assignment(v);

@@ -78,7 +78,8 @@ bool ag__no_memory(const ag_tensor *t, size_t bytes);
 /* reference.c */
 bool ag__may_release(const ag__evaluation *e, const ag_tensor *t);
 void ag__release_unneeded(ag_tensor *t); /* between evaluations: its value, if it may be */
-/* Whether y may be written over x, if that has been read for the last time: x shows a variable's value, y is its next. */
+/* Whether y may be written over x, if that has been read for the last time: x shows a variable's value, y is its
+ * next. */
 bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y);
 /* After t has been computed, or the value of which it is a part. */
 void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t);
@@ -104,8 +105,8 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
 void ag__evaluate_last(ag_tape *tape, uint32_t from);
 void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
 
-/* Watches the evaluations of a tape while tape->profiling: told of each thing that has been done, and when it began by its
- * own clock. None of these fails. `free` releases it with the tape. */
+/* Watches the evaluations of a tape while tape->profiling: told of each thing that has been done, and when it began by
+ * its own clock. None of these fails. `free` releases it with the tape. */
 struct ag__chunk;
 struct ag__plan;
 struct ag__plan_step;

@@ -1,7 +1,8 @@
 /* interpret -- programs of regions, strip by strip
  *
- * How the work is divided depends on shapes only, and pieces are joined in a fixed order, so results are the same bits for any
- * number of threads, and those of the reference evaluator, except sums over everything in a large region of rows. */
+ * How the work is divided depends on shapes only, and pieces are joined in a fixed order, so results are the same bits
+ * for any number of threads, and those of the reference evaluator, except sums over everything in a large region of
+ * rows. */
 #include "autograd/eval/interpret.h"
 
 #include <string.h>

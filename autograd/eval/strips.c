@@ -55,8 +55,8 @@ static int64_t walk_size(const walk *w) {
 
 /* ---- Packing ----
  *
- * Strided elements are put next to each other row by row, a row being a line along the walk's last axis. Rows may be very
- * short (five elements of an image, say), and there may be very many. */
+ * Strided elements are put next to each other row by row, a row being a line along the walk's last axis. Rows may be
+ * very short (five elements of an image, say), and there may be very many. */
 
 /* Runs of `width` bytes; short ones in two pieces, which may overlap, without the call and the decisions of memcpy. */
 static void copy_rows(char *y, const char *x, int64_t rows, int64_t width, int64_t across) {
@@ -75,9 +75,9 @@ static void copy_rows(char *y, const char *x, int64_t rows, int64_t width, int64
         for (; y < end; y += width, x += across) memcpy(y, x, (size_t)width);
 }
 
-/* y[i·n + j] = x[i·across + j·stride]. Where neighbouring rows are neighbours in x, as in a transpose, it goes by tiles: each
- * line of cache is then read once and written once, whatever their addresses have in common. The tiles of some neighbouring
- * lines come one after the other, for the sake of the page table. */
+/* y[i·n + j] = x[i·across + j·stride]. Where neighbouring rows are neighbours in x, as in a transpose, it goes by
+ * tiles: each line of cache is then read once and written once, whatever their addresses have in common. The tiles of
+ * some neighbouring lines come one after the other, for the sake of the page table. */
 #define PACK_ROWS(name, tile_of, type, TILE)                                                                           \
     static void tile_of(type *y, const type *x, int64_t tall, int64_t wide, int64_t n, int64_t stride) {               \
         type tile[TILE][TILE];                                                                                         \
@@ -146,7 +146,8 @@ static inline void advance(cursor *p, const walk *w, int64_t rows) {
     }
 }
 
-/* Row-major elements start… of a strided array, next to each other: the rest of a row, whole rows, the beginning of one. */
+/* Row-major elements start… of a strided array, next to each other: the rest of a row, whole rows, the beginning of
+ * one. */
 static void pack(char *y, const char *x, const walk *w, int64_t start, int64_t count, size_t bytes) {
     const int last = w->rank - 1;
     if (count == 0) return; /* some extent may be 0 */
@@ -381,8 +382,8 @@ static void fold_outputs(void *r_, int i, int n) {
     for (int64_t output = ag__share_start(r->outputs, i, n); output < end; output++) fold_output(r, output, partial);
 }
 
-/* ---- Way 2: many outputs at once. Either neighbours lie together in long runs: then fold rows of them, a group of rows
- * at a time. Or there are few rows, no more than a group: then pack each. ---- */
+/* ---- Way 2: many outputs at once. Either neighbours lie together in long runs: then fold rows of them, a group of
+ * rows at a time. Or there are few rows, no more than a group: then pack each. ---- */
 
 typedef struct columns { /* outputs are rows of `across`, cut into strips */
     bool packed;

@@ -1,9 +1,9 @@
 /* dot -- the recorded graph as a Graphviz file
  *
  * What y[…] were computed from is marked in one reverse scan of the tape, and written in the order of recording. A use
- * of a variable is recorded as a use of its version; here both are one node, drawn as the variable, and numbered where a
- * variable has had several values. Whatever text comes from the user (labels, names of operations and files) passes through
- * put_escaped. */
+ * of a variable is recorded as a use of its version; here both are one node, drawn as the variable, and numbered where
+ * a variable has had several values. Whatever text comes from the user (labels, names of operations and files) passes
+ * through put_escaped. */
 #include "autograd/report/report.h"
 #include "autograd/report/text.h"
 #include "autograd/tape/file.h"

@@ -1,9 +1,10 @@
 /* profile -- which steps ran, how long, and what they moved and computed
  *
- * While a profile runs, it observes evaluations: it is told of each step once that is done. Steps of one structure (operations, layouts,
- * the caller's places, labels) share a row, in which their times add up; what the structure decides (bytes, flops,
- * texts) is found once, when the row is made. Events are kept in a ring of fixed size. Invariant: reporting never
- * fails, and asks for memory only when it meets a new structure; what cannot have a row of its own goes to row OTHER. */
+ * While a profile runs, it observes evaluations: it is told of each step once that is done. Steps of one structure
+ * (operations, layouts, the caller's places, labels) share a row, in which their times add up; what the structure
+ * decides (bytes, flops, texts) is found once, when the row is made. Events are kept in a ring of fixed size.
+ * Invariant: reporting never fails, and asks for memory only when it meets a new structure; what cannot have a row of
+ * its own goes to row OTHER. */
 #include "autograd/report/profile.h"
 #include "autograd/eval/chunk.h"
 #include "autograd/eval/plan.h"

@@ -59,7 +59,8 @@ static inline double ag__get_element(ag_dtype dtype, const void *data, int64_t i
     }
 }
 
-/* Real s as element i of `data`: in i64 the nearest that there is towards 0, and 0 for NaN; in bool whether it is not 0. */
+/* Real s as element i of `data`: in i64 the nearest that there is towards 0, and 0 for NaN; in bool whether it is not
+ * 0. */
 static inline void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s) {
     switch (dtype) {
     case AG_BOOL: ((unsigned char *)data)[i] = s != 0; break;
@@ -88,8 +89,8 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 }
 
 /* Kernels. AG_KERNEL goes before a kernel's definition and lets the processor that runs it choose its vector width; the
- * results are the same bits for any. AG_BLOCK_KERNEL is for elementwise ones, which machine code mostly stands in for: they
- * have no form for vectors of 64 bytes. */
+ * results are the same bits for any. AG_BLOCK_KERNEL is for elementwise ones, which machine code mostly stands in for:
+ * they have no form for vectors of 64 bytes. */
 #if AG_HAVE_TARGET_CLONES && !defined __SANITIZE_THREAD__ /* whose run-time is not up when the choice is made */
 #define AG_KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #define AG_BLOCK_KERNEL __attribute__((target_clones("arch=x86-64-v3", "default")))

@@ -53,7 +53,8 @@ static int paid(long long quota, long long period) {
     return (int)((quota + period - 1) / period);
 }
 
-/* The quota of the group in this folder: "max 100000" or "150000 100000" in one file, or in the older form two files. */
+/* The quota of the group in this folder: "max 100000" or "150000 100000" in one file, or in the older form two
+ * files. */
 static int quota_in(const char *folder, bool older) {
     char path[LINE + 32], text[TEXT], *rest;
     ag__format(path, sizeof path, "%s/%s", folder, older ? "cpu.cfs_quota_us" : "cpu.max");

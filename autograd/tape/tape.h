@@ -4,8 +4,8 @@
  * reference-counted buffers for their values, and one sticky error. A node has its value exactly while `buffer` is set;
  * values are immutable, so a node without one can always be (re)computed from its inputs.
  *
- * The files of this folder, in the order in which they use each other, each only those before it: dtype, format, processors,
- * threads; error, memory, buffer, layout; node, tensor, leaf, variable; mark, settings, record, assign. */
+ * The files of this folder, in the order in which they use each other, each only those before it: dtype, format,
+ * processors, threads; error, memory, buffer, layout; node, tensor, leaf, variable; mark, settings, record, assign. */
 #ifndef AG_TAPE_H
 #define AG_TAPE_H
 
