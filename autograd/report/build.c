@@ -1,9 +1,8 @@
 /* build -- the terms of a graph
  *
- * One reverse scan counts how often each node is needed; one forward scan makes a term of each. A term is used in one place and
- * moves there, unless its node has a name: then the term is kept as a part, and the name stands for it. What has grown long is
- * named.
- * Invariant: terms are small, so that writing them, which recurses, stays shallow. */
+ * One reverse scan counts how often each node is needed; one forward scan makes a term of each. A term is used in one
+ * place and moves there, unless its node has a name: then the term is kept as a part, and the name stands for it. What
+ * has grown long is named. Invariant: terms are small, so that writing them, which recurses, stays shallow. */
 #include "autograd/report/term.h"
 
 enum { LONG = 30 };

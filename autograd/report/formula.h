@@ -19,8 +19,8 @@ typedef struct ag__entry {
     uint8_t narrow; /* bit i: what is written stands for its repetition along axis i from the end */
 } ag__entry;
 
-/* The names and parts of one report. A formula names what it needs; those parts come out of ag__next_part, to be written
- * themselves. */
+/* The names and parts of one report. A formula names what it needs; those parts come out of ag__next_part, to be
+ * written themselves. */
 typedef struct ag__formulas {
     ag_tape *tape;
     ag_style style;
@@ -43,8 +43,8 @@ typedef struct ag__formulas {
 bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief);
 void ag__formulas_close(ag__formulas *f);
 void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x);
-/* The term of t, whatever its own name, plus the term x, unless that is NULL. In it g, if that is not NULL, is the cotangent
- * of `receiver`. */
+/* The term of t, whatever its own name, plus the term x, unless that is NULL. In it g, if that is not NULL, is the
+ * cotangent of `receiver`. */
 struct ag__term *ag__add_formula(ag__formulas *f, struct ag__term *x, const ag_tensor *t, const ag_tensor *g,
                                  const ag_tensor *receiver);
 /* Write a term; `alone`: in MathML, with the element around it. */

@@ -1,8 +1,8 @@
 /* names -- what nodes are called in a report
  *
- * A node is called by its label, by its role (y, x), or by a letter and a number. Numbers are given when a name is first
- * written. Invariant: no two nodes are written alike: labels that are there several times have numbers too, and no name that is
- * made up is a label. */
+ * A node is called by its label, by its role (y, x), or by a letter and a number. Numbers are given when a name is
+ * first written. Invariant: no two nodes are written alike: labels that are there several times have numbers too, and
+ * no name that is made up is a label. */
 #include "autograd/report/term.h"
 #include "autograd/tape/format.h"
 

@@ -1,9 +1,9 @@
 /* notation -- an operation's notation, read as a term
  *
- * A notation is a formula with places for the inputs, the attributes and the shape: its grammar is in docs/adding-an-op.md. It
- * comes from a user's entry as well, so it is first read for trial. One that makes no sense counts as none, and the node is
- * written as a call.
- * Invariant: nothing here recurses over the graph; the depth of a notation is bounded. */
+ * A notation is a formula with places for the inputs, the attributes and the shape: its grammar is in
+ * docs/adding-an-op.md. It comes from a user's entry as well, so it is first read for trial. One that makes no sense
+ * counts as none, and the node is written as a call. Invariant: nothing here recurses over the graph; the depth of a
+ * notation is bounded. */
 #include "autograd/report/term.h"
 
 #include <stdlib.h>

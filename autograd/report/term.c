@@ -1,8 +1,8 @@
 /* term -- making terms: sums, products and powers in a simple form
  *
  * A term stands in one list and moves from there to the next, so the constructors take their arguments apart.
- * Invariant: without memory a constructor gives `none`, which gets into no list; the formula has then failed, and is not
- * written. */
+ * Invariant: without memory a constructor gives `none`, which gets into no list; the formula has then failed, and is
+ * not written. */
 #include "autograd/report/term.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* term -- what formulas are made of, between the graph and the text
  *
- * A notation becomes terms (notation.c, by the constructors of term.c), those of a graph become one (build.c), and terms
- * become text (writing.c, which names.c gives names). */
+ * A notation becomes terms (notation.c, by the constructors of term.c), those of a graph become one (build.c), and
+ * terms become text (writing.c, which names.c gives names). */
 #ifndef AG_TERM_H
 #define AG_TERM_H
 

@@ -10,7 +10,8 @@
 
 static inline size_t ag__plus(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
 
-/* So many things of so many bytes. The number has 64 bits where sizes have 32, too: that of a view's elements may exceed them. */
+/* So many things of so many bytes. The number has 64 bits where sizes have 32, too: that of a view's elements may
+ * exceed them. */
 static inline size_t ag__times(uint64_t n, size_t bytes) {
     return bytes != 0 && n > SIZE_MAX / bytes ? SIZE_MAX : (size_t)n * bytes;
 }
