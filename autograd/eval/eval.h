@@ -62,13 +62,14 @@ static inline ag_array ag__array_of(const ag_tensor *t) {
                       .stride = ag__strides(l)};
 }
 
-/* strips.c: the reference evaluator's loops */
-void ag__run_elementwise(ag_tensor *t);
-/* Pairwise, into the first n. */
-void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks, int64_t n);
-size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes that there are not for partial results */
-/* Row-major elements start… of a strided array, next to each other. */
+/* pack.c: row-major elements start… of a strided array, next to each other */
 void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count);
+
+/* strips.c, folds.c: the reference evaluator's loops */
+void ag__run_elementwise(ag_tensor *t);
+size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes of partial results for which memory is out */
+/* blocks results of n elements each, one after the other, joined pairwise into the first. */
+void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks, int64_t n);
 
 /* compute.c */
 bool ag__compute(ag_tensor *t);                      /* into a buffer of its own; false after an error */

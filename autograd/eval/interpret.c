@@ -31,12 +31,12 @@ static void fill(char *y, const char *x, int64_t n, int bytes) {
 
 /* y = the fold of n elements, block by block as the reference evaluator does it. */
 static void fold(const ag_reduction *op, int dtype, int64_t n, char *y, const char *x) {
-    enum { MOST_BLOCKS = AG__MOST_ROW / AG__STRIP, MOST_BYTES = 8 };
+    enum { MOST_BLOCKS = AG__MOST_ROW / AG__STRIP };
     if (n <= AG__STRIP) {
         op->fold[dtype](n, y, x);
         return;
     }
-    _Alignas(8) char partial[MOST_BLOCKS * MOST_BYTES];
+    _Alignas(8) char partial[MOST_BLOCKS * AG__MOST_BYTES];
     int64_t bytes = (int64_t)ag_dtype_size((ag_dtype)dtype), blocks = 0;
     for (int64_t i = 0; i < n; i += AG__STRIP, blocks++)
         op->fold[dtype](ag__lesser(n - i, AG__STRIP), partial + blocks * bytes, x + i * bytes);

@@ -42,7 +42,7 @@ bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t
 uint64_t ag__next_draw(const ag_tape *tape, uint64_t *seed);
 void ag__draw_taken(ag_tape *tape);
 
-enum { AG__MOST_INPUTS = 8 }; /* of an elementwise operation */
+enum { AG__MOST_INPUTS = 8, AG__MOST_BYTES = 8 }; /* of an elementwise operation; of an element */
 
 static inline bool ag__is_real(int dtype) { return dtype == AG_F32 || dtype == AG_F64; }
 

@@ -1,0 +1,216 @@
+/* folds -- plain loops of reductions
+ *
+ * y has `outputs` elements (the kept axes, row-major); each is the fold of `count` elements (the reduced axes).
+ * Both ways below fold fixed blocks, whatever the number of threads, and join the blocks' results pairwise: ((0 1)
+ * (2 3)) ((4 5) 6). */
+#include "autograd/eval/pack.h"
+#include "autograd/tape/limits.h"
+
+#include <string.h>
+
+typedef struct reduction {
+    const ag_reduction *op;
+    ag_dtype dtype;
+    size_t bytes;
+    const char *x;
+    char *y;
+    ag__walk kept, reduced;
+    int64_t outputs, count;
+    char *partial; /* results of blocks, where there are several */
+} reduction;
+
+static void reduction_prepare(reduction *r, const ag_tensor *t) {
+    const ag_tensor *x = t->input[0];
+    const ag_axes_set *set = ag__attributes(t);
+    const int64_t *stride = ag__strides(x->layout);
+    *r = (reduction){.op = t->op->reduction, .dtype = (ag_dtype)x->dtype, .bytes = ag__bytes(x)};
+    r->x = ag__values(x);
+    r->y = ag__values(t);
+    for (int i = 0; i < x->layout->rank; i++)
+        ag__walk_add(set->mask & 1u << i ? &r->reduced : &r->kept, x->layout->extent[i], stride[i]);
+    r->outputs = ag__walk_size(&r->kept);
+    r->count = ag__walk_size(&r->reduced);
+}
+
+void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks, int64_t n) {
+    int64_t width = n * (int64_t)ag_dtype_size((ag_dtype)dtype);
+    for (int64_t step = 1; step < blocks; step *= 2)
+        for (int64_t i = 0; i + step < blocks; i += 2 * step)
+            op->combine[dtype](n, partial + i * width, partial + (i + step) * width);
+}
+
+static int64_t blocks_of(int64_t n, int64_t block) { return (n + block - 1) / block; }
+
+/* ---- Way 1: the elements of one output lie together, or are gathered: fold strips of them. ---- */
+
+static void fold_block(const reduction *r, char *to, const char *x, int64_t block) {
+    _Alignas(64) char strip[AG__STRIP * AG__MOST_BYTES];
+    int64_t start = block * AG__STRIP, n = ag__lesser(r->count - start, AG__STRIP);
+    bool together = r->reduced.rank == 0 || (r->reduced.rank == 1 && r->reduced.stride[0] == 1);
+    const char *from = x + start * (int64_t)r->bytes;
+    if (!together) {
+        ag__pack_walk(strip, x, &r->reduced, start, n, r->bytes);
+        from = strip;
+    }
+    r->op->fold[r->dtype](n, to, from);
+}
+
+static void fold_output(const reduction *r, int64_t output, char *partial) {
+    int64_t last, blocks = blocks_of(r->count, AG__STRIP);
+    const char *x = r->x + ag__walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
+    char *y = r->y + output * (int64_t)r->bytes;
+    if (blocks == 1) {
+        fold_block(r, y, x, 0);
+        return;
+    }
+    for (int64_t b = 0; b < blocks; b++) fold_block(r, partial + b * (int64_t)r->bytes, x, b);
+    ag__join(r->op, (int)r->dtype, partial, blocks, 1);
+    memcpy(y, partial, r->bytes);
+}
+
+typedef struct long_fold {
+    const reduction *r;
+    const char *x; /* the first element of its one output */
+} long_fold;
+
+static void fold_blocks(void *f_, int i, int n) {
+    const long_fold *f = f_;
+    const int64_t blocks = blocks_of(f->r->count, AG__STRIP), end = ag__share_start(blocks, i + 1, n);
+    for (int64_t b = ag__share_start(blocks, i, n); b < end; b++)
+        fold_block(f->r, f->r->partial + b * (int64_t)f->r->bytes, f->x, b);
+}
+
+/* One output from many elements: the threads share its blocks. */
+static void fold_long(const reduction *r, int threads) {
+    int64_t blocks = blocks_of(r->count, AG__STRIP), last;
+    for (int64_t output = 0; output < r->outputs; output++) {
+        long_fold f = {r, r->x + ag__walk_offset(&r->kept, output, &last) * (int64_t)r->bytes};
+        ag__parallel(threads, fold_blocks, &f);
+        ag__join(r->op, (int)r->dtype, r->partial, blocks, 1);
+        memcpy(r->y + output * (int64_t)r->bytes, r->partial, r->bytes);
+    }
+}
+
+static void fold_outputs(void *r_, int i, int n) {
+    const reduction *r = r_;
+    const int64_t blocks = blocks_of(r->count, AG__STRIP), end = ag__share_start(r->outputs, i + 1, n);
+    char *partial = r->partial ? r->partial + i * blocks * (int64_t)r->bytes : NULL;
+    for (int64_t output = ag__share_start(r->outputs, i, n); output < end; output++) fold_output(r, output, partial);
+}
+
+/* ---- Way 2: many outputs at once. Either neighbours lie together in long runs: then fold rows of them, a group of
+ * rows at a time. Or there are few rows, no more than a group: then pack each. ---- */
+
+typedef struct columns { /* outputs are rows of `across`, cut into strips */
+    bool packed;
+    int64_t across, strips_a_row, strips, groups;
+} columns;
+
+static columns columns_of(const reduction *r) {
+    int last = r->kept.rank - 1;
+    bool packed = r->count <= AG__ROWS_A_GROUP && (r->kept.stride[last] != 1 || r->kept.extent[last] < AG__SHORT_RUN);
+    int64_t across = packed ? r->outputs : r->kept.extent[last], a_row = blocks_of(across, AG__STRIP);
+    return (columns){packed, across, a_row, r->outputs / across * a_row, blocks_of(r->count, AG__ROWS_A_GROUP)};
+}
+
+/* First output of a strip, and how many there are. */
+static int64_t strip_start(const columns *c, int64_t strip, int64_t *n) {
+    int64_t within = strip % c->strips_a_row * AG__STRIP;
+    *n = ag__lesser(c->across - within, AG__STRIP);
+    return strip / c->strips_a_row * c->across + within;
+}
+
+static void fold_packed(const reduction *r, const columns *c, int64_t strip) {
+    _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
+    int64_t n, last, output = strip_start(c, strip, &n);
+    char *y = r->y + output * (int64_t)r->bytes;
+    ag__pack_walk(y, r->x, &r->kept, output, n, r->bytes);
+    for (int64_t row = 1; row < r->count; row++) {
+        ag__pack_walk(line, r->x + ag__walk_offset(&r->reduced, row, &last) * (int64_t)r->bytes, &r->kept, output, n,
+                      r->bytes);
+        r->op->combine[r->dtype](n, y, line);
+    }
+}
+
+static void fold_group(const reduction *r, const columns *c, int64_t strip, int64_t group) {
+    if (c->packed) {
+        fold_packed(r, c, strip);
+        return;
+    }
+    int64_t n, last, output = strip_start(c, strip, &n), width = n * (int64_t)r->bytes;
+    int64_t first = group * AG__ROWS_A_GROUP, end = ag__lesser(first + AG__ROWS_A_GROUP, r->count);
+    const char *x = r->x + ag__walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
+    char *y = c->groups == 1 ? r->y + output * (int64_t)r->bytes
+                             : r->partial + output * c->groups * (int64_t)r->bytes + group * width;
+    memcpy(y, x + ag__walk_offset(&r->reduced, first, &last) * (int64_t)r->bytes, (size_t)width);
+    for (int64_t row = first + 1; row < end; row++)
+        r->op->combine[r->dtype](n, y, x + ag__walk_offset(&r->reduced, row, &last) * (int64_t)r->bytes);
+}
+
+static void join_groups(const reduction *r, const columns *c, int64_t strip) {
+    int64_t n, output = strip_start(c, strip, &n);
+    char *partial = r->partial + output * c->groups * (int64_t)r->bytes;
+    ag__join(r->op, (int)r->dtype, partial, c->groups, n);
+    memcpy(r->y + output * (int64_t)r->bytes, partial, (size_t)n * r->bytes);
+}
+
+typedef struct column_fold {
+    const reduction *r;
+    columns c;
+} column_fold;
+
+static void fold_groups(void *f_, int i, int n) {
+    const column_fold *f = f_;
+    const int64_t groups = f->c.groups, tasks = f->c.strips * groups, end = ag__share_start(tasks, i + 1, n);
+    for (int64_t task = ag__share_start(tasks, i, n); task < end; task++)
+        fold_group(f->r, &f->c, task / groups, task % groups);
+}
+
+static void fold_columns(const reduction *r, int threads) {
+    column_fold f = {r, columns_of(r)};
+    ag__parallel(threads, fold_groups, &f);
+    if (f.c.groups > 1)
+        for (int64_t strip = 0; strip < f.c.strips; strip++) join_groups(r, &f.c, strip);
+}
+
+/* ---- The choice of a way ---- */
+
+static bool by_columns(const reduction *r) {
+    const ag__walk *k = &r->kept, *d = &r->reduced;
+    if (d->rank == 0 || k->rank == 0) return false;
+    if (r->count < AG__ROWS_A_GROUP && r->outputs >= AG__MANY_OUTPUTS)
+        return true; /* as few as a fold takes one after the other */
+    return d->stride[d->rank - 1] != 1 && k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= AG__FEWEST_COLUMNS;
+}
+
+static void fill_identity(const reduction *r) {
+    for (int64_t i = 0; i < r->outputs; i++) ag__put_element(r->dtype, r->y, i, r->op->identity);
+}
+
+static size_t fold(reduction *r, ag_tape *tape) {
+    int threads = ag__worthwhile(r->outputs * r->count, tape->threads);
+    bool wide = by_columns(r), in_long = !wide && r->outputs < threads;
+    int64_t blocks = blocks_of(r->count, wide ? AG__ROWS_A_GROUP : AG__STRIP);
+    ag__buffer *partial = NULL;
+    if (blocks > 1) {
+        size_t bytes = ag__times(ag__times((uint64_t)blocks, (size_t)(wide ? r->outputs : threads)), r->bytes);
+        if (!(partial = ag__buffer_new(tape, bytes))) return bytes;
+        r->partial = partial->data;
+    }
+    if (wide) fold_columns(r, threads);
+    else if (in_long) fold_long(r, threads);
+    else ag__parallel(threads, fold_outputs, r);
+    ag__buffer_drop(tape, partial);
+    return 0;
+}
+
+size_t ag__run_reduction(ag_tensor *t) {
+    reduction r;
+    size_t lacking = 0;
+    reduction_prepare(&r, t);
+    if (r.outputs == 0) return 0;
+    if (r.count == 0) fill_identity(&r);
+    else lacking = fold(&r, t->tape);
+    if (lacking == 0 && r.op->finish[r.dtype]) r.op->finish[r.dtype](r.outputs, r.y, r.count);
+    return lacking;
+}

@@ -1,0 +1,126 @@
+/* pack -- walking strided arrays, and putting their elements next to each other
+ *
+ * Elements are copied row by row, a row being a line along the walk's last axis. Rows may be very short (five
+ * elements of an image, say), and there may be very many. */
+#include "autograd/eval/pack.h"
+
+#include <string.h>
+
+/* Runs of `width` bytes; short ones in two pieces, which may overlap, without the call and the decisions of memcpy. */
+static void copy_rows(char *y, const char *x, int64_t rows, int64_t width, int64_t across) {
+    const char *end = y + rows * width;
+    if (width >= 16 && width <= 32)
+        for (; y < end; y += width, x += across) {
+            memcpy(y, x, 16);
+            memcpy(y + width - 16, x + width - 16, 16);
+        }
+    else if (width >= 8 && width < 16)
+        for (; y < end; y += width, x += across) {
+            memcpy(y, x, 8);
+            memcpy(y + width - 8, x + width - 8, 8);
+        }
+    else
+        for (; y < end; y += width, x += across) memcpy(y, x, (size_t)width);
+}
+
+/* y[i·n + j] = x[i·across + j·stride]. Where neighbouring rows are neighbours in x, as in a transpose, it goes by
+ * tiles: each line of cache is then read once and written once, whatever their addresses have in common. The tiles
+ * of some neighbouring lines come one after the other, for the sake of the page table. */
+#define PACK_ROWS(name, tile_of, type, TILE)                                                                           \
+    static void tile_of(type *y, const type *x, int64_t tall, int64_t wide, int64_t n, int64_t stride) {               \
+        type tile[TILE][TILE];                                                                                         \
+        if (tall < TILE || wide < TILE) {                                                                              \
+            for (int64_t i = 0; i < tall; i++)                                                                         \
+                for (int64_t j = 0; j < wide; j++) y[i * n + j] = x[i + j * stride];                                   \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (int64_t j = 0; j < TILE; j++) memcpy(tile[j], x + j * stride, sizeof tile[j]);                            \
+        for (int64_t i = 0; i < TILE; i++)                                                                             \
+            for (int64_t j = 0; j < TILE; j++) y[i * n + j] = tile[j][i];                                              \
+    }                                                                                                                  \
+    static void name(void *y_, const void *x_, int64_t rows, int64_t n, int64_t across, int64_t stride) {              \
+        enum { NEIGHBOURS = 4 * TILE };                                                                                \
+        type *y = y_;                                                                                                  \
+        const type *x = x_;                                                                                            \
+        for (int64_t i0 = 0, some; across == 1 && i0 < rows; i0 += some) {                                             \
+            some = rows - i0 < NEIGHBOURS ? rows - i0 : NEIGHBOURS;                                                    \
+            for (int64_t j = 0; j < n; j += TILE)                                                                      \
+                for (int64_t i = i0; i < i0 + some; i += TILE)                                                         \
+                    tile_of(y + i * n + j, x + i + j * stride, i0 + some - i < TILE ? i0 + some - i : TILE,            \
+                            n - j < TILE ? n - j : TILE, n, stride);                                                   \
+        }                                                                                                              \
+        for (int64_t i = 0; across != 1 && i < rows; i++, y += n, x += across) {                                       \
+            const type first = *x;                                                                                     \
+            if (stride == 0)                                                                                           \
+                for (int64_t j = 0; j < n; j++) y[j] = first;                                                          \
+            else                                                                                                       \
+                for (int64_t j = 0; j < n; j++) y[j] = x[j * stride];                                                  \
+        }                                                                                                              \
+    }
+PACK_ROWS(pack_rows_1, tile_of_1, uint8_t, 16)
+PACK_ROWS(pack_rows_4, tile_of_4, uint32_t, 16)
+PACK_ROWS(pack_rows_8, tile_of_8, uint64_t, 8)
+
+static void pack_rows(char *y, const char *x, int64_t rows, int64_t n, int64_t across, int64_t stride, size_t bytes) {
+    int64_t width = n * (int64_t)bytes;
+    if (stride == 1) copy_rows(y, x, rows, width, across * (int64_t)bytes);
+    else if (bytes == 4) pack_rows_4(y, x, rows, n, across, stride);
+    else if (bytes == 8) pack_rows_8(y, x, rows, n, across, stride);
+    else pack_rows_1(y, x, rows, n, across, stride);
+}
+
+typedef struct cursor { /* an element: its index along each axis, and its offset */
+    int64_t at[AG_MAX_RANK], offset;
+} cursor;
+
+static cursor cursor_at(const ag__walk *w, int64_t number) {
+    cursor p = {{0}, 0};
+    for (int i = w->rank - 1; i >= 0; number /= w->extent[i--]) {
+        p.at[i] = i > 0 ? number % w->extent[i] : number;
+        p.offset += p.at[i] * w->stride[i];
+    }
+    return p;
+}
+
+/* From the beginning of a row to that of the one `rows` further on, at most where the axis before the last one ends. */
+static inline void advance(cursor *p, const ag__walk *w, int64_t rows) {
+    int i = w->rank - 2;
+    p->offset += rows * w->stride[i];
+    p->at[i] += rows;
+    for (; i > 0 && p->at[i] == w->extent[i]; i--) {
+        p->offset += w->stride[i - 1] - w->extent[i] * w->stride[i];
+        p->at[i] = 0;
+        p->at[i - 1]++;
+    }
+}
+
+void ag__pack_walk(char *y, const char *x, const ag__walk *w, int64_t start, int64_t count, size_t bytes) {
+    const int last = w->rank - 1;
+    if (count == 0) return; /* some extent may be 0 */
+    const int64_t n = last < 0 ? 1 : w->extent[last], stride = last < 0 ? 1 : w->stride[last];
+    cursor p = cursor_at(w, start);
+    if (last < 1) { /* there is but one row, or one element */
+        pack_rows(y, x + p.offset * (int64_t)bytes, 1, count, 0, stride, bytes);
+        return;
+    }
+    if (p.at[last] > 0) {
+        int64_t rest = ag__lesser(n - p.at[last], count);
+        pack_rows(y, x + p.offset * (int64_t)bytes, 1, rest, 0, stride, bytes);
+        y += rest * (int64_t)bytes;
+        count -= rest;
+        p.offset -= p.at[last] * stride;
+        advance(&p, w, 1);
+    }
+    const int64_t across = w->stride[last - 1];
+    for (int64_t rows = count / n, some; rows > 0; rows -= some, y += some * n * (int64_t)bytes) {
+        some = ag__lesser(w->extent[last - 1] - p.at[last - 1], rows);
+        pack_rows(y, x + p.offset * (int64_t)bytes, some, n, across, stride, bytes);
+        advance(&p, w, some);
+    }
+    if (count % n > 0) pack_rows(y, x + p.offset * (int64_t)bytes, 1, count % n, 0, stride, bytes);
+}
+
+void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count) {
+    ag__walk w = ag__walk_over(from->rank, from->shape, from->stride);
+    ag__pack_walk(to, from->data, &w, start, count, ag_dtype_size(from->dtype));
+}

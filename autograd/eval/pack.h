@@ -1,0 +1,53 @@
+/* pack -- walking strided arrays, and putting their elements next to each other */
+#ifndef AG_PACK_H
+#define AG_PACK_H
+
+#include "autograd/eval/eval.h"
+
+/* A layout with neighbouring axes merged where one step over the outer is the end of the inner. */
+typedef struct ag__walk {
+    int rank;
+    int64_t extent[AG_MAX_RANK], stride[AG_MAX_RANK];
+} ag__walk;
+
+static inline void ag__walk_add(ag__walk *w, int64_t extent, int64_t stride) {
+    if (extent == 1) return;
+    if (w->rank > 0 && w->stride[w->rank - 1] == stride * extent) {
+        w->extent[w->rank - 1] *= extent;
+        w->stride[w->rank - 1] = stride;
+        return;
+    }
+    w->extent[w->rank] = extent;
+    w->stride[w->rank++] = stride;
+}
+
+static inline ag__walk ag__walk_over(int rank, const int64_t *extent, const int64_t *stride) {
+    ag__walk w = {0};
+    for (int i = 0; i < rank; i++) ag__walk_add(&w, extent[i], stride[i]);
+    return w;
+}
+
+/* Offset of row-major element `at`, which there is; its index along the last axis goes to *last. */
+static inline int64_t ag__walk_offset(const ag__walk *w, int64_t at, int64_t *last) {
+    int64_t offset = 0;
+    *last = 0;
+    for (int i = w->rank - 1; i >= 0; i--) {
+        int64_t index = i > 0 ? at % w->extent[i] : at;
+        if (i > 0) at /= w->extent[i];
+        offset += index * w->stride[i];
+        if (i == w->rank - 1) *last = index;
+    }
+    return offset;
+}
+
+static inline int64_t ag__walk_size(const ag__walk *w) {
+    int64_t n = 1;
+    for (int i = 0; i < w->rank; i++) n *= w->extent[i];
+    return n;
+}
+
+/* Row-major elements start… of a strided array, next to each other: the rest of a row, whole rows, the beginning of
+ * one. */
+void ag__pack_walk(char *y, const char *x, const ag__walk *w, int64_t start, int64_t count, size_t bytes);
+
+#endif
