@@ -39,12 +39,12 @@
  *     IS_NARROW IS_WIDE IS_TRACE      for #if: f32 or the recorder; f64 or the recorder; the recorder
  *
  * After `#define AG_LAST_DOMAIN AG_DOMAIN_I64`, before this is included, the text is compiled for i64 as well, and
- * after `#define AG_LAST_DOMAIN AG_DOMAIN_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` keep out what has
- * no sense. autograd/functions.h has e^x, ln x and others for CALL.
+ * after `#define AG_LAST_DOMAIN AG_DOMAIN_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` exclude invalid
+ * formulas. autograd/functions.h has e^x, ln x and others for CALL.
  *
- * Words are functions in the recorder and mostly operators elsewhere: they are evaluated in any order, and an operand
- * that is not chosen may be evaluated or not. So a formula has no side effects, and no control flow that hangs on an
- * element. */
+ * Words are functions in the recorder and mostly operators elsewhere: they are evaluated in any order, and an
+ * operand that is not chosen may be evaluated or not. So a formula has no side effects, and no control flow that
+ * depends on an element. */
 #ifndef AG_FORMULAS_ONCE
 #define AG_FORMULAS_ONCE
 

@@ -1,8 +1,8 @@
 /* functions -- short branch-free elementary functions, for formulas to CALL
  *
  * Each is straight-line code of + − · / √, comparisons, selects and unsigned arithmetic, so that a loop over it becomes
- * vector code on any instruction set, and every lane, tail element, vector width, compiler, and the machine code that
- * is made of its trace give the same bits. That takes -ffp-contract=off (no product fused into a sum), -fno-math-errno,
+ * vector code on any instruction set, and every lane, tail element, vector width, compiler, and the machine code of its
+ * trace give the same bits. That requires -ffp-contract=off (no product fused into a sum), -fno-math-errno,
  * -fno-trapping-math and rounding to nearest; never -ffast-math. Constants of f32 are exact floats.
  *
  * This is text for every domain of reals: formulas_begin.h says what its words mean. Included in a text of
@@ -14,7 +14,7 @@
  * cos 1.6 for f32 and 0.9 for f64. */
 #include "autograd/trace.h"
 
-#define AG_TRIG_MAX 0x1p20 /* up to which sin and cos serve */
+#define AG_TRIG_MAX 0x1p20 /* the largest |x| for sin and cos */
 
 #ifdef AG_DOMAIN
 #if AG_DOMAIN == AG_DOMAIN_F32 && !defined AG_FUNCTIONS_F32
@@ -65,10 +65,10 @@ FN(V, expm1_rest_wide, V r, V r2) {
 /* x = n·ln 2 + r + c: returns e^(r+c) − 1 and sets *bits to n + 254, for x in [−104, 89]; NaN for NaN. In f64 to n +
  * 2046, for x in [−746, 710].
  *
- * n is the integer nearest to x/ln 2, so |r| <= ln 2/2: adding 1.5·2^23 + 254 rounds to an integer and leaves
- * n + 254 in the low bits of the sum. n·ln 2 is subtracted in two parts, the first of 15 bits (42), so that n
- * times it is exact; c is what rounding r lost. e^(r+c) − 1 = r + (c + r²·q(r)), q of degree 4 (relative
- * error 2^−27.7); of degree 9 (2^−56.5). */
+ * n is the integer nearest to x/ln 2, so |r| <= ln 2/2: adding 1.5·2^23 + 254 rounds to an integer and leaves n +
+ * 254 in the low bits of the sum. n·ln 2 is subtracted in two parts, the first of 15 bits (42), so that n times it
+ * is exact; c is the rounding error of r. e^(r+c) − 1 = r + (c + r²·q(r)), q of degree 4 (relative error 2^−27.7);
+ * of degree 9 (2^−56.5). */
 FN(V, expm1_poly, V x, B *bits) {
     const V shift = K2(0x1.8p23 + 254, 0x1.8p52 + 2046);
     const V t = ADD(MUL(x, K2(0x1.715476p+0, 0x1.71547652b82fep+0)), shift);
@@ -98,16 +98,17 @@ FN(V, exp_core, V x) {
 /* e^x: underflows gradually to 0, overflows to ∞, keeps NaN. */
 FN(V, exp, V x) { return CALL(exp_core, MIN(K2(89, 710), MAX(K2(-104, -746), x))); }
 
-/* e^x for x in [−104, 0] (f64: [−746, 0]), NaN for NaN: the same number in fewer steps. 2^n is applied times 2^64
- * (2^512), so that the product is exact, and that is taken back. */
+/* e^x for x in [−104, 0] (f64: [−746, 0]), NaN for NaN: the same result in fewer steps. 2^n is applied times 2^64
+ * (2^512), so that the product is exact, and then divided by it. */
 FN(V, exp_fall, V x) {
     B bits;
     const V p = CALL(exp_poly, x, &bits);
     return MUL(MUL(p, FLOAT(SHL(BSUB(bits, W2(63, 511)), EXPONENT))), K2(0x1p-64, 0x1p-512));
 }
 
-/* e^x − 1 as 2·(h·p + (h − ½)), with e^x = 2h·(1 + p) and h = 2^(n−1), which does not overflow before the result does.
- * Below −18 (f64: −38) it is −1; what is so small that half its square does not count is x itself, −0 included. */
+/* e^x − 1 as 2·(h·p + (h − ½)), with e^x = 2h·(1 + p) and h = 2^(n−1), which does not overflow before the result
+ * does. Below −18 (f64: −38) it is −1; an x so small that half its square is rounded away is its own result, −0
+ * included. */
 FN(V, expm1, V x) {
     B bits;
     const V p = CALL(expm1_poly, MIN(K2(89, 710), MAX(K2(-18, -38), x)), &bits);
@@ -121,8 +122,8 @@ FN(V, expm1, V x) {
 /* e^−|x|, which never overflows; very large |x| give subnormals and then 0. */
 FN(V, exp_of_magnitude, V x) { return CALL(exp_fall, NEG(MIN(K2(104, 746), ABS(x)))); }
 
-/* With e = e^−|x|: e/(1 + e) for x < 0, 1/(1 + e) otherwise. What rounding d = 1 + e lost is made good at the end:
- * y·(1 − lost/d), where 1/d is y or 1 − y. */
+/* With e = e^−|x|: e/(1 + e) for x < 0, 1/(1 + e) otherwise. The rounding error of d = 1 + e is corrected at the
+ * end: y·(1 − lost/d), where 1/d is y or 1 − y. */
 FN(V, sigmoid, V x) {
     const V e = CALL(exp_of_magnitude, x);
     const V d = ADD(K(1), e);
@@ -133,7 +134,7 @@ FN(V, sigmoid, V x) {
 }
 
 /* The slope y·(1 − y) of y = σ(x), as e·s² with e = e^−|x| and s = σ(|x|), the larger of y and 1 − y: far from 0 the
- * smaller is about e, which cannot be had from a y that is nearly 1. No rounding makes it more than ¼. */
+ * smaller is about e, which cannot be computed from a y that is nearly 1. Rounding never makes it more than ¼. */
 FN(V, sigmoid_slope, V x, V y) {
     const V e = CALL(exp_of_magnitude, x);
     const V s = MAX(y, SUB(K(1), y));
@@ -142,8 +143,8 @@ FN(V, sigmoid_slope, V x, V y) {
 
 /* ---- Hyperbolic tangent ---- */
 
-/* e^(−2a) for a = |x|; a is bounded where it is 0. It is the same for tanh and its slope, so that machine code computes
- * it once. */
+/* e^(−2a) for a = |x|; a is bounded where it is 0. The same for tanh and its slope, so that machine code computes it
+ * once. */
 FN(V, tanh_bound, V x) { return MIN(K2(52, 373), ABS(x)); }
 FN(V, tanh_exp, V a) { return CALL(exp_fall, MUL(K(-2), a)); }
 
@@ -183,8 +184,8 @@ FN(V, tanh, V x) {
     return FLOAT(OR(BITS(y), AND(BITS(x), W2(0x80000000, 0x8000000000000000))));
 }
 
-/* The slope 1 − y² of y = tanh x, as e·(1 + |y|)² with e = e^(−2|x|), for 1 − |y| is e·(1 + |y|). No rounding makes it
- * more than 1. */
+/* The slope 1 − y² of y = tanh x, as e·(1 + |y|)² with e = e^(−2|x|), for 1 − |y| is e·(1 + |y|). Rounding never
+ * makes it more than 1. */
 FN(V, tanh_slope, V x, V y) {
     const V e = CALL(tanh_exp, CALL(tanh_bound, x));
     const V s = ADD(K(1), ABS(y));
@@ -221,8 +222,8 @@ FN(V, log_rest_wide, V z) {
 }
 #endif
 
-/* k·ln 2 + ln(1 + f) + low for f in [√½ − 1, √2 − 1], where `low` is k times the lower part of ln 2 and what else is
- * small. With s = f/(2 + f) and h = f²/2, ln(1 + f) = 2·artanh s = f − (h − s·(h + R)), where R is s² times a
+/* k·ln 2 + ln(1 + f) + low for f in [√½ − 1, √2 − 1], where `low` is k times the lower part of ln 2 and other small
+ * terms. With s = f/(2 + f) and h = f²/2, ln(1 + f) = 2·artanh s = f − (h − s·(h + R)), where R is s² times a
  * polynomial in s² of degree 2 (f64: 6). */
 FN(V, log_core, V f, V k, V low) {
     const V s = DIV(f, ADD(K(2), f));
@@ -246,8 +247,8 @@ FN(V, log, V x) {
     return SEL(EQ(x, K(0)), K(-INFINITY), valid);
 }
 
-/* ln(1 + x) = ln u + ln(1 + lost/u), where u is 1 + x rounded and lost is what that took away, by the sum of two
- * numbers that Knuth gives. u is never subnormal. −0 is itself, ln 0 = −∞; NaN below −1. */
+/* ln(1 + x) = ln u + ln(1 + lost/u), where u is 1 + x rounded and `lost` its rounding error, by Knuth's two-sum. u
+ * is never subnormal. −0 is itself, ln 0 = −∞; NaN below −1. */
 FN(V, log1p, V x) {
     const V u = ADD(K(1), x);
     const V one = SUB(u, x);
@@ -265,7 +266,7 @@ FN(V, log1p, V x) {
 
 #if !IS_TRACE
 
-/* sin(x + j·π/2) for |x| <= AG_TRIG_MAX; beyond it what comes out is meaningless, and libm must be asked instead. The
+/* sin(x + j·π/2) for |x| <= AG_TRIG_MAX; beyond it the result is meaningless, and libm must be used instead. The
  * arguments are reduced in double, and in part as whole numbers, for which there is no machine code.
  *
  * x = n·π/2 + r, subtracted in parts of 33 and 53 bits (n has 20 bits, so n times the first is exact); |r| <= π/4 is

@@ -1,10 +1,10 @@
-/* trace -- the steps that an elementwise operation's formula is recorded in, for machine code to be made of them
+/* trace -- the steps in which an elementwise operation's formula is recorded, for machine code
  *
- * Arithmetic is that of the element type, the dtype that `trace` is chosen by, and every step rounds by itself. A truth
- * value is what a comparison gives, and an element of bool. Steps on bits see elements as unsigned integers of 32 or 64
- * bits. Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which stand for
- * plain C in the kernels. A trace that makes no sense (a value of another trace, a sum of truth values) is refused as a
- * whole, and the kernels run. */
+ * Arithmetic is that of the element type, the dtype that `trace` is chosen by, and every step rounds. A truth value
+ * is the result of a comparison, or an element of bool. Steps on bits see elements as unsigned integers of 32 or 64
+ * bits. Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which mean
+ * plain C in the kernels. An invalid trace (a value of another trace, a sum of truth values) is refused as a whole,
+ * and the kernels run. */
 #ifndef AG_TRACE_H
 #define AG_TRACE_H
 
@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* ag_trace_code -- what a step computes from its operands a and b */
+/* ag_trace_code -- the operation of a step on its operands a and b */
 typedef enum ag_trace_code {
     AG_TRACE_ADD,        /* a + b */
     AG_TRACE_SUB,        /* a − b */
@@ -43,7 +43,7 @@ typedef enum ag_trace_code {
 } ag_trace_code;
 
 /* ag_trace_is_narrow -- whether elements are of 32 bits
- * Errors: none; a trace that makes no sense is refused, here and below */
+ * Errors: none; an invalid trace is refused, here and below */
 AG_API bool ag_trace_is_narrow(const ag_trace *t);
 
 /* ag_trace_number -- a number as an element: f32 takes the nearest float

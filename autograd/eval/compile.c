@@ -1,13 +1,13 @@
 /* compile -- strip programs as machine code
  *
- * First the formulas of the steps' operations are recorded, and become one list of values in which equal ones occur
- * once; what is the same for all elements is told from what varies. Then values get registers, in program order: those
- * that are the same for all are computed before the loop and wait in registers or in the stack frame, the others in the
- * loop; where registers run out, the value that is needed last goes to the frame. encode.c makes machine code of that,
- * which is put into pages that are written once and then become executable.
+ * First the formulas of the steps' operations are recorded, and become one list of values without common
+ * subexpressions; values that are uniform (the same for all elements) are separated from those that vary. Then values
+ * get registers, in program order: uniform ones are computed before the loop and wait in registers or in the stack
+ * frame, the others in the loop; when registers run out, the value that is needed last is spilled to the frame.
+ * encode.c makes machine code of that, in pages that are written once and then become executable.
  *
- * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use; vectors
- * that are worked on at the same time have no elements in common. So slots may share memory as compile.h says. */
+ * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use;
+ * vectors in flight have no common elements. So slots may share memory as compile.h says. */
 #include "autograd/eval/encode.h"
 #include "autograd/eval/tracing.h"
 #include "autograd/tape/hash.h"
@@ -19,24 +19,24 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { WIDE = 1, TRUTH = 2 }; /* types: of 64 bits, and whether it is a truth value: all bits or none */
+enum { WIDE = 1, TRUTH = 2 }; /* types: of 64 bits; a truth value, of all bits or none */
 enum { NONE = UINT16_MAX, MOST_WAYS = 4 };
 
 typedef struct value {
     uint8_t code, type, operands;
     bool varies;   /* from element to element */
     bool needed;   /* by a store */
-    bool hoisted;  /* the same for all, and needed in the loop or after it */
+    bool hoisted;  /* uniform, and needed in the loop or after it */
     bool live;     /* scratch */
-    uint8_t copy;  /* of the vectors in lockstep: which */
-    uint8_t fold;  /* what becomes of a fold's lanes: which fold, from 1 */
-    int8_t reg;    /* where it is now, or AG__NO_REGISTER */
+    uint8_t copy;  /* number of the vector in lockstep */
+    uint8_t fold;  /* of a fold's lanes: number of the fold, from 1 */
+    int8_t reg;    /* its present register, or AG__NO_REGISTER */
     uint8_t place; /* and in memory */
     uint16_t x[3];
-    uint16_t next[3]; /* of each operand: its next use after this one */
-    uint16_t use;     /* its next use, a place in the order; NONE: it is no longer needed */
+    uint16_t next[3]; /* of each operand: the next use after this one */
+    uint16_t use;     /* its next use, an index in the order; NONE: no longer needed */
     uint16_t uses;    /* in the loop */
-    uint16_t k;       /* slot, which attribute, shift */
+    uint16_t k;       /* slot, number of an attribute, shift */
     int32_t at;       /* in `place`; index into the table of attributes */
     uint64_t bits;    /* of a constant */
 } value;
@@ -45,26 +45,26 @@ typedef struct program {
     ag_trace trace;
     const ag__code_slot *slot;
     int lanes;
-    value *value;    /* room for several times as many as there are: for each of the vectors in lockstep */
-    uint16_t *order; /* in which values are computed */
-    int values, room, most_ways, ways; /* how many vectors may be in lockstep, and are */
+    value *value;                      /* room for a copy for each of the vectors in lockstep */
+    uint16_t *order;                   /* of computation */
+    int values, room, most_ways, ways; /* most_ways, ways: vectors that may be in lockstep, and that are */
     uint16_t *table;                   /* of values by content */
     unsigned table_mask;
-    uint16_t *of_slot; /* what a step has written there */
+    uint16_t *of_slot; /* the value that a step wrote there */
     uint64_t *pool;
     bool *pool_wide;
     int constants;
     int8_t *base; /* encode.c's */
     ag__asm *instruction;
     int instructions, instruction_room;
-    uint16_t held[AG__REGISTERS];          /* which value is in it */
-    unsigned kept;                         /* registers whose value stays there throughout the loop, a bit each */
-    int32_t frame, loop_frame, most_frame; /* its end; where that is as a loop begins; and the most that it has been */
-    int32_t vacant[AG__MOST_FRAME / AG__VECTOR]; /* places in it whose values are no longer needed */
+    uint16_t held[AG__REGISTERS];                /* the value in each */
+    unsigned kept;                               /* a bit for each register whose value stays throughout the loop */
+    int32_t frame, loop_frame, most_frame;       /* its end; its end at the start of a loop; its maximum */
+    int32_t vacant[AG__MOST_FRAME / AG__VECTOR]; /* offsets in it that are free again */
     int vacancies;
     int folds;
     uint16_t fold_slot[AG__MOST_FOLDS], lanes_of[AG__MOST_FOLDS]; /* the result's slot, and the value of the lanes */
-    bool folding, failed, crowded; /* crowded: so many vectors in lockstep take too large a frame */
+    bool folding, failed, crowded; /* crowded: this many vectors in lockstep need too large a frame */
 } program;
 
 /* ---- Values ---- */
@@ -82,7 +82,7 @@ static unsigned hash_of(const value *v) {
     return (unsigned)(h >> 32);
 }
 
-/* The place in the list of this value, or of an equal one. */
+/* The index of this value, or of an equal one. */
 static int value_of(program *p, value v) {
     unsigned i = hash_of(&v) & p->table_mask;
     for (; p->table[i] != NONE; i = (i + 1) & p->table_mask)
@@ -117,7 +117,7 @@ static int operation(program *p, int code, int type, int n, int a, int b, int c)
                                .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c}});
 }
 
-/* What a slot holds, read as it is or, a bool, in this width. */
+/* The value in a slot; a bool is read in this width. */
 static int slot_value(program *p, int slot, int wide) {
     if (p->of_slot[slot] != NONE) return p->of_slot[slot];
     const ag__code_slot *s = &p->slot[slot];
@@ -167,7 +167,7 @@ static int with_mask(program *p, int code, int a, uint64_t wide, uint64_t narrow
 
 static int opposite(program *p, int a) { return with_mask(p, AG_TRACE_NOT, a, UINT64_MAX, UINT32_MAX); }
 
-/* Of two truth values, false being less than true. */
+/* A comparison of truth values: false < true. */
 static int compared_truths(program *p, int code, int a, int b) {
     switch (code) {
     case AG_TRACE_LESS: return bitwise(p, AG_TRACE_AND, opposite(p, a), b);
@@ -177,7 +177,7 @@ static int compared_truths(program *p, int code, int a, int b) {
     }
 }
 
-/* Where one choice is zero, a mask serves, and is quicker. */
+/* If one choice is zero, a mask is enough, and faster. */
 static int choice(program *p, int a, int b, int c) {
     if (!is_truth(p, a)) return fail(p);
     if (is_truth(p, b)) b = in_width(p, b, p->value[c].type & WIDE);
@@ -222,7 +222,7 @@ static int traced_number(program *p, const ag__traced *v, int wide) {
     return number(p, real, wide);
 }
 
-/* What is recorded, as a value; its operands are values already. */
+/* The value of a recorded step, whose operands have values already. */
 static int value_of_traced(program *p, const ag__traced *v, const ag__code_step *s, int wide) {
     int x[3] = {0};
     for (int i = 0; i < v->operands; i++) x[i] = p->trace.value[v->x[i]].value;
@@ -246,8 +246,8 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     return arithmetic(p, v->code, v->operands, x[0], x[1]);
 }
 
-/* The operand of v that is to be computed next, of those that are not yet: the one that takes the most registers. −1:
- * none. What has no operands is no instruction, and has its value at once. */
+/* The operand of v to compute next: of those not computed yet, the one that takes the most registers; −1: none. A
+ * step without operands is not an instruction, and has its value at once. */
 static int next_operand(program *p, const ag__traced *v, const ag__code_step *s, int wide) {
     int next = -1, most = -1;
     for (int i = 0; i < v->operands; i++) {
@@ -259,8 +259,8 @@ static int next_operand(program *p, const ag__traced *v, const ag__code_step *s,
     return next;
 }
 
-/* The values that a step's result hangs on, in an order that its trace alone decides, not the one in which a compiler
- * has evaluated arguments; other ones that it has recorded are left out. */
+/* The values that a step's result depends on, in an order that depends only on its trace, not on the order in which
+ * a compiler evaluated arguments; other recorded steps are left out. */
 static int evaluate(program *p, int result, const ag__code_step *s, int wide) {
     uint16_t *stack = p->order;
     int depth = 0;
@@ -274,7 +274,7 @@ static int evaluate(program *p, int result, const ag__code_step *s, int wide) {
     return p->failed ? 0 : p->trace.value[result].value;
 }
 
-/* A bool is as wide as what else there is. */
+/* A bool has the width of the other inputs. */
 static bool is_wide_step(const program *p, const ag__code_step *s) {
     return s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->lanes == 4);
 }
@@ -283,7 +283,7 @@ static void trace_step(program *p, const ag__code_step *s) {
     ag__trace(&p->trace, s->op, (ag_dtype)s->dtype, s->n, !is_wide_step(p, s));
 }
 
-/* A user's trace may be another one than it was when room was made for it. */
+/* A user's trace may differ from the one that room was made for. */
 static void add_step(program *p, const ag__code_step *s) {
     trace_step(p, s);
     if (p->trace.failed || p->trace.count > p->room) {
@@ -292,7 +292,7 @@ static void add_step(program *p, const ag__code_step *s) {
     }
     int dtype = p->slot[s->y].dtype, y = evaluate(p, p->trace.count - 1, s, is_wide_step(p, s));
     const value *v = &p->value[y];
-    if (v->code == AG__ELEMENT || v->code == AG__SINGLE) /* whose memory may be overwritten before y's last use */
+    if (v->code == AG__ELEMENT || v->code == AG__SINGLE) /* its memory may be overwritten before y's last use */
         v = &p->value[y = operation(p, AG__COPY, v->type, 1, y, 0, 0)];
     bool fits = dtype == AG_BOOL ? v->type & TRUTH : v->type == (dtype == AG_F64);
     if (!fits || (v->varies && p->slot[s->y].one)) p->failed = true;
@@ -309,8 +309,8 @@ static bool is_leaf(const value *v) {
     return v->code == AG__ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
 }
 
-/* What is computed before the loop or in it, for one vector or for several in lockstep. Returns how many values that
- * are. */
+/* List the values computed before the loop or in it, for one vector or for several in lockstep; returns their
+ * number. */
 static int list(program *p, bool in_loop, int ways) {
     int n = 0;
     for (int i = 0; i < p->values; i++) {
@@ -345,7 +345,7 @@ static void place_constants(program *p) {
     }
 }
 
-/* Of every operand the next use in this order. */
+/* Find the next use of every operand in this order. */
 static void find_uses(program *p, int n) {
     for (int i = 0; i < p->ways * p->values; i++) p->value[i].use = NONE;
     for (int i = n - 1; i >= 0; i--) {
@@ -355,7 +355,7 @@ static void find_uses(program *p, int n) {
     }
 }
 
-/* How many varying values are in registers at most, if there are as many as needed. */
+/* The largest number of varying values alive at once, given enough registers. */
 static int pressure(program *p, int n) {
     int live = 0, most = 0;
     for (int i = 0; i < n; i++) {
@@ -374,7 +374,7 @@ static int pressure(program *p, int n) {
     return most;
 }
 
-/* What varies once more, for each of the other vectors in lockstep. */
+/* Copy the varying values for each of the other vectors in lockstep. */
 static void make_twins(program *p) {
     int n = p->values;
     for (int i = n; i < p->ways * n; i++) {
@@ -386,7 +386,7 @@ static void make_twins(program *p) {
     }
 }
 
-/* What folds into lanes: the output's slot holds a value that has lanes as an operand. */
+/* Find the folds into lanes: an output's slot whose value has lanes as an operand. */
 static void find_folds(program *p, int slots) {
     for (int s = 0; s < slots; s++) {
         if (!p->slot[s].lanes || !p->slot[s].out || p->of_slot[s] == NONE) continue;
@@ -436,7 +436,7 @@ static void spill(program *p, int reg, value *v) {
     put(p, (ag__asm){.code = AG__SPILL, .a = (int8_t)reg, .b = AG__NO_REGISTER, .place = AG__IN_FRAME, .at = v->at});
 }
 
-/* After the instruction that has used v's operands for the last time: until then nothing else may be put there. */
+/* Free registers and memory after the last use of v's operands. */
 static void vacate(program *p, const value *v) {
     for (int k = 0; k < v->operands; k++) {
         value *x = &p->value[v->x[k]];
@@ -452,9 +452,8 @@ static int free_register(const program *p) {
     return AG__NO_REGISTER;
 }
 
-/* A register for value i: a free one, or that of the value that is needed last. This is no operand of the instruction
- * at hand, whose use is the next of all: two registers are not kept in which operands that come from memory find
- * room. */
+/* A register for value i: a free one, or that of the value needed last. That value is not an operand of the present
+ * instruction, whose use is next, because two registers are reserved for operands from memory. */
 static int take(program *p, int i) {
     int reg = free_register(p);
     if (reg == AG__NO_REGISTER) {
@@ -475,7 +474,7 @@ static int8_t fetch(program *p, int i) {
     return v->reg;
 }
 
-/* Whether operand k of v had better be used where it is in memory. */
+/* Whether operand k of v is better read from memory. */
 static bool stays_in_memory(const program *p, const value *v, int k) {
     const value *x = &p->value[v->x[k]];
     if (x->reg >= 0) return false;
@@ -501,7 +500,7 @@ static bool commutes(int code) {
            code == AG_TRACE_BITS_ADD || (code >= AG_TRACE_AND && code <= AG_TRACE_XOR);
 }
 
-/* Operands into registers, but the last one if it may stay in memory. */
+/* Load operands into registers, except the last one if it may stay in memory. */
 static void fetch_operands(program *p, ag__asm *in, const value *v) {
     bool only_registers = v->code == AG__SHIFT_LEFT || v->code == AG__SHIFT_RIGHT || v->code == AG__NARROW_TRUTH;
     if (v->operands == 3) {
@@ -530,7 +529,7 @@ static void release_operands(program *p, const value *v) {
     }
 }
 
-/* Once it is stored the value is in memory, and its register can be had for nothing. */
+/* Once stored, the value is in memory, and its register is free to take. */
 static void put_store(program *p, const value *v) {
     value *x = &p->value[v->x[0]];
     bool truth = v->type & TRUTH;
@@ -550,7 +549,8 @@ static void put_value(program *p, int i) {
         else put_store(p, v);
         return;
     }
-    ag__asm in = {.code = v->code, .wide = (v->operands == 1 ? first : v)->type & WIDE}; /* what is converted counts */
+    ag__asm in = {.code = v->code,
+                  .wide = (v->operands == 1 ? first : v)->type & WIDE}; /* the operand's width counts */
     fetch_operands(p, &in, v);
     release_operands(p, v);
     if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__FOLD_REGISTER + v->fold - 1);
@@ -564,7 +564,7 @@ static void clear_registers(program *p) {
     for (int i = 0; i < p->ways * p->values; i++) p->value[i].reg = AG__NO_REGISTER;
 }
 
-/* What is the same for all elements is computed, and what the loop needs of it put into the frame. */
+/* Compute the uniform values, and store those that the loop needs in the frame. */
 static void put_before(program *p) {
     int n = list(p, false, 1);
     find_uses(p, n);
@@ -577,7 +577,7 @@ static void put_before(program *p) {
     clear_registers(p);
 }
 
-/* The hoisted values that are used most stay in registers throughout the loop; leaves that do not go to the frame. */
+/* The most used hoisted values stay in registers throughout the loop; other leaves go to the frame. */
 static void keep(program *p, int registers) {
     for (; registers > 0; registers--) {
         int best = NONE;
@@ -599,7 +599,8 @@ static void keep(program *p, int registers) {
         if (p->kept >> r & 1) put_load(p, r, &p->value[p->held[r]]);
 }
 
-/* The loop, for a vector or several: returns how many instructions it has. Only what is kept is in registers before. */
+/* The loop, for a vector or several; returns the number of its instructions. Only kept values are in registers
+ * before. */
 static int put_loop(program *p, int ways) {
     int n = list(p, true, ways), before = p->instructions;
     p->frame = p->loop_frame;
@@ -617,7 +618,7 @@ static int put_loop(program *p, int ways) {
     return p->instructions - before;
 }
 
-/* The same with the lanes of folds in registers, which are the last ones. */
+/* The same with the lanes of folds in the last registers. */
 static int put_folding_loop(program *p, int registers) {
     unsigned kept = p->kept;
     for (int r = AG__REGISTERS - registers; r < AG__REGISTERS; r++) {
@@ -650,10 +651,9 @@ static bool has_lanes(const program *p, int slots) {
     return any;
 }
 
-/* Vectors in lockstep keep the processor busier where each value waits for the one before: two of them, and four where
- * the program is too long for it to see the next round coming. More of them, or more of them in shorter programs, run
- * short of registers: what is gained is lost again to loads and stores. In a short loop there is room for the lanes of
- * folds. */
+/* Vectors in lockstep keep the processor busy where each value waits for the one before: two of them, or four if the
+ * program is too long for the processor to overlap rounds. More of them run short of registers, and lose the gain to
+ * loads and stores. A short loop has room for the lanes of folds. */
 static ag__machine allocate(program *p, int slots) {
     enum { SHORT = 12, LONG = 60, SPARE = 2 };
     ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
@@ -664,7 +664,8 @@ static ag__machine allocate(program *p, int slots) {
     int n = list(p, true, 1);
     p->ways = n <= SHORT ? 1 : n <= LONG ? 2 : MOST_WAYS;
     if (p->ways > p->most_ways) p->ways = p->most_ways;
-    while (has_lanes(p, slots) && p->ways * p->lanes > AG__LANES) p->ways /= 2; /* or two would add to the same lanes */
+    while (has_lanes(p, slots) && p->ways * p->lanes > AG__LANES)
+        p->ways /= 2; /* otherwise two would add to the same lanes */
     m.ways = p->ways;
     make_twins(p);
     if (p->ways > 1) n = list(p, true, p->ways);
@@ -711,7 +712,7 @@ ag__pages ag__code_pages = {map_pages, seal_pages, unmap_pages};
 
 enum { BUCKETS = 64 };
 
-typedef struct entry { /* what was compiled, and its pages; the slots follow the steps */
+typedef struct entry { /* a compiled program, and its pages; the slots follow the steps */
     struct entry *next, *next_by_code;
     uint64_t hash;
     ag__code *code;
@@ -725,7 +726,7 @@ typedef struct entry { /* what was compiled, and its pages; the slots follow the
 struct ag__programs {
     entry *bucket[BUCKETS], *by_code[BUCKETS];
     size_t mapped;
-    uint32_t traces; /* so many have been recorded */
+    uint32_t traces; /* traces recorded so far */
 };
 
 static const ag__code_slot *slots_of(const entry *e) { return (const ag__code_slot *)(e->step + e->steps); }
@@ -766,8 +767,7 @@ static size_t page_bytes(void) {
     return bytes > 0 ? (size_t)bytes : 4096;
 }
 
-/* Write the code into pages of its own, the size of which is known when it has been written once: nothing that is
- * executable is ever written to. */
+/* Write the code into pages of its own; their size is known after a first pass. Executable memory is never writable. */
 static bool install(ag_tape *tape, const ag__machine *m, entry *e) {
     size_t entry_point, page = page_bytes(), size = ag__assemble(m, NULL, 0, &entry_point);
     e->page_bytes = (size + page - 1) / page * page;
@@ -791,7 +791,7 @@ static bool is_wide(const ag__code_step *step, const ag__code_slot *slot) {
     return wide;
 }
 
-/* How many values that what is recorded may become: constants and conversions between widths beside itself. */
+/* The number of values that a recorded step may become, with constants and conversions between widths. */
 static int values_in(const ag__traced *v) {
     switch (v->code) {
     case AG__TRACE_RESULT: return 2; /* a copy, and a store */
@@ -807,8 +807,8 @@ static int values_in(const ag__traced *v) {
     }
 }
 
-/* See how much room everything needs, which takes recording each formula once more: false for a program that is too
- * large, or that has one which makes no sense. */
+/* Measure the room needed, by recording each formula once; false if the program is too large or a formula is
+ * invalid. */
 static bool measure(program *p, int steps, const ag__code_step *step) {
     enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
     p->lanes = 8;
@@ -831,7 +831,7 @@ static void *part(char *memory, size_t *used, size_t bytes) {
     return p;
 }
 
-/* Divide up memory; NULL: only see how much that takes. */
+/* Divide up memory; returns the bytes needed. memory NULL: only that. */
 static size_t lay_out(program *p, int slots, char *memory) {
     size_t n = (size_t)p->room, used = 0;
     p->value = part(memory, &used, MOST_WAYS * n * sizeof *p->value);
@@ -850,7 +850,7 @@ static bool make_code(ag_tape *tape, program *p, entry *e) {
     char *memory = ag__resize(tape, NULL, 0, bytes);
     if (!memory) return false;
     lay_out(p, e->slots, memory);
-    p->value[0] = (value){0}; /* what failures refer to */
+    p->value[0] = (value){0}; /* failures return this index */
     memset(p->table, 0xff, ((size_t)p->table_mask + 1) * sizeof *p->table);
     memset(p->of_slot, 0xff, (size_t)e->slots * sizeof *p->of_slot);
     for (int i = 0; i < e->steps && !p->failed; i++) add_step(p, &e->step[i]);
@@ -861,7 +861,7 @@ static bool make_code(ag_tape *tape, program *p, entry *e) {
     return good;
 }
 
-/* For fewer vectors in lockstep where otherwise the frame is too large; where it is then, the kernels run. */
+/* With fewer vectors in lockstep if the frame would be too large; if it still is, the kernels run. */
 static bool compile(ag_tape *tape, entry *e) {
     ag_trace trace = {.tape = tape, .number = tape->programs->traces};
     bool good = false, again = true;
@@ -910,7 +910,7 @@ static void give_back(ag_tape *tape, entry *e) {
     ag__resize(tape, e, e->bytes, 0);
 }
 
-/* ---- What the evaluator calls ---- */
+/* ---- For the evaluator ---- */
 
 static bool is_usable(void) { return __builtin_cpu_supports("avx2"); }
 

@@ -1,20 +1,20 @@
 /* compile -- runs of simple elementwise operations as one loop of machine code
  *
- * An optional accelerator, for x86-64 processors with AVX2: a strip program whose operations all have a
- * trace becomes one loop whose intermediate values live in registers. The results are the same bits as the
- * operations' block kernels give, NaN payloads excepted. Where it cannot serve it says so, and the kernels run. */
+ * An optional accelerator, for x86-64 processors with AVX2: a strip program whose operations all have a trace
+ * becomes one loop whose intermediate values live in registers. The results have the same bits as those of the block
+ * kernels, except NaN payloads. If it cannot compile a program it says so, and the kernels run. */
 #ifndef AG_COMPILE_H
 #define AG_COMPILE_H
 
 #include "autograd/eval/eval.h"
 
-/* A value of a strip program: elements next to each other; or a single one that stands for all, and so may what depends
- * on such alone; or AG__LANES of them, where element i is at i mod AG__LANES. An output of lanes has the memory of the
- * lanes that it is computed from: so a fold runs. */
+/* A value of a strip program: contiguous elements; or a single one for all (a value that depends only on such may be
+ * single too); or AG__LANES of them, with element i at i mod AG__LANES. An output of lanes has the memory of the
+ * lanes that it is computed from: that makes a fold. */
 typedef struct ag__code_slot {
     uint8_t dtype;
     bool one;
-    bool out; /* needed afterwards: stored, if a step of this program writes it; else it may live in registers only */
+    bool out; /* needed afterwards, so stored if a step of this program writes it; else it may live in registers only */
     bool lanes;
 } ag__code_slot;
 
@@ -27,19 +27,19 @@ typedef struct ag__code_step {
     uint16_t attributes; /* index into the run-time table of attributes */
 } ag__code_step;
 
-/* slot[i] is the memory of slot i, NULL for one that lives in registers only. Two slots may share memory if one is an
- * input whose last use is at or before the step that writes the other. Memory beyond n elements is not touched. */
+/* slot[i] is the memory of slot i, NULL for one that lives in registers only. Two slots may share memory if one is
+ * an input whose last use is at or before the step that writes the other. Memory beyond n elements is not accessed. */
 typedef void ag__code(int64_t n, void *const slot[], const void *const attributes[]);
 
 /* Whether this step can be part of a compiled program. */
 bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots);
 
-/* The program's code, which stays until it has been released as often as it was asked for; NULL: use the kernels. */
+/* The program's code, which stays until each call is matched by a release; NULL: use the kernels. */
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot);
 
 void ag__code_release(ag_tape *tape, ag__code *code);
 
-/* All of it, released or not. */
+/* Frees all code, released or not. */
 void ag__code_free(ag_tape *tape);
 
 /* Where executable memory comes from; tests put failing functions here. */
@@ -50,8 +50,7 @@ typedef struct ag__pages {
 } ag__pages;
 extern ag__pages ag__code_pages;
 
-/* Whether code may use AVX-512's mask registers, which give the same bits in fewer instructions; tests say
- * otherwise. */
+/* Whether code may use AVX-512's mask registers, which give the same bits in fewer instructions; tests replace it. */
 extern bool (*ag__code_masks)(void);
 
 #endif

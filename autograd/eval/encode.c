@@ -1,9 +1,9 @@
 /* encode -- x86-64 machine code with AVX2, and the loop around it
  *
- * The code follows the System V calling convention. General registers: rdi is n, and later what is left of it; rsi the
+ * The code follows the System V calling convention. General registers: rdi is n, and later the rest of it; rsi the
  * table of slots; rdx the table of attributes, in the loop the index of the vector's first element; rax and rcx
- * scratch; the others hold slots' addresses as far as they go. Vector register 15 is scratch. What is needed of a
- * vector at the end is loaded and stored through a mask, bools (which masks do not serve) by way of the frame.
+ * scratch; the others hold addresses of slots. Vector register 15 is scratch. The last, partial vector is loaded and
+ * stored through a mask, or by way of the frame for bools, which masks do not support.
  *
  * Opcodes: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2. */
 #include "autograd/eval/encode.h"
@@ -14,17 +14,17 @@
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, SCRATCH = 15 };
 enum { MASK = 0, WIDE_MASK = 32, BOOLS = 64 }; /* in the frame */
-enum { MASKS = 7 };                            /* mask registers 1 to 7; 0 stands for no mask */
+enum { MASKS = 7 };                            /* mask registers 1 to 7; 0 means no mask */
 
 typedef struct writer {
     const ag__machine *m;
     uint8_t *to;
     size_t at, room;
-    int vector;           /* of those in a round */
+    int vector;           /* its number in a round */
     bool tail;            /* less than a vector */
-    int8_t masked[MASKS]; /* of which vector register a mask register says where it is not 0; −1: of none */
+    int8_t masked[MASKS]; /* the vector register whose nonzero lanes a mask register marks; −1: none */
     int next_mask;
-    uint16_t has_mask; /* vector registers that mask registers may be of, a bit each */
+    uint16_t has_mask; /* a bit for each vector register that a mask register may mark */
 } writer;
 
 /* ---- Bytes ---- */
@@ -57,7 +57,8 @@ static operand in_pool(int32_t at) { return (operand){-1, -1, -1, 0, at}; }
 static operand at_base(int base, int32_t offset) { return (operand){-1, base, -1, 0, offset}; }
 static operand in_frame(int32_t at) { return at_base(RSP, at); }
 
-/* The ModRM byte and what belongs to it; `trailing` bytes of the instruction follow. A short offset takes a byte. */
+/* The ModRM byte with its SIB byte and offset; `trailing` bytes of the instruction follow. A short offset takes a
+ * byte. */
 static void modrm(writer *w, int reg, operand o, int trailing, bool short_offset) {
     unsigned r = (unsigned)(reg & 7) << 3;
     if (o.reg >= 0) {
@@ -109,7 +110,7 @@ static void vex(writer *w, unsigned map, unsigned prefix, unsigned opcode, bool 
     modrm(w, reg, o, trailing, true);
 }
 
-/* The same by AVX-512; with a mask, zeros where its bits are not set. What fits a byte would be scaled: it goes into a
+/* The same by AVX-512; with a mask, zeros where its bits are not set. Offsets of a byte would be scaled: they take a
  * word. */
 static void evex(writer *w, unsigned prefix, unsigned opcode, bool full, bool wide, int reg, int vvvv, operand o,
                  int mask, int trailing) {
@@ -193,7 +194,7 @@ static operand element(writer *w, const ag__asm *i) {
     return (operand){-1, address(w, i->at), index, scale, at << scale};
 }
 
-/* Bytes between a slot and the frame: rdi of them. */
+/* Copy rdi bytes between a slot and the frame. */
 static void copy_bools(writer *w, const ag__asm *i, bool in) {
     operand o = element(w, i);
     bytes(w, 2, "\x57\x56"); /* push rdi, push rsi */
@@ -246,7 +247,7 @@ static void load(writer *w, const ag__asm *i, int y) {
     }
 }
 
-/* Bytes 0 and 1 from a truth value, packed into the scratch register's low end: words, bytes (once more for elements of
+/* Bytes 0 and 1 from a truth value, packed into the scratch register's low end: words, bytes (twice for elements of
  * 64 bits, whose halves are words), and |−1| = 1. */
 static void bytes_from_truth(writer *w, bool wide, int a) {
     int upper = a;
@@ -276,7 +277,7 @@ static void store(writer *w, const ag__asm *i) {
     if (i->truth && w->tail) copy_bools(w, i, false);
 }
 
-/* After the loop: the single element of a slot, from memory by way of the scratch register. */
+/* After the loop: store the single element of a slot, by way of the scratch register. */
 static void store_single(writer *w, const ag__asm *i) {
     move_in(w, true, SCRATCH, i->place == AG__IN_POOL ? in_pool(i->at) : in_frame(i->at));
     general(w, 0x8b, RAX, at_base(RSI, 8 * i->k));
@@ -319,7 +320,7 @@ static void compute(writer *w, const ag__asm *i) {
     else if (e->immediate) byte(w, e->value);
 }
 
-/* The mask register that says where vector register a is not 0. */
+/* The mask register that marks where vector register a is not 0. */
 static int mask_of(writer *w, const ag__asm *i, bool whole) {
     for (int k = 0; k < MASKS; k++)
         if (w->masked[k] == i->a) return k + 1;
@@ -360,7 +361,7 @@ static void compute_strong(writer *w, const ag__asm *i) {
     vex(w, MAP_0F, prefix, both->opcode[i->wide], whole, i->y, i->y, in_register(SCRATCH), 0);
 }
 
-/* The register that holds a vector's part of a fold's lanes. */
+/* The register with a vector's part of a fold's lanes. */
 static int8_t lane_register(const writer *w, int fold, int vector) {
     int vectors = AG__LANES / w->m->lanes;
     return (int8_t)(AG__REGISTERS - (w->m->folds - fold) * vectors + vector);
@@ -387,7 +388,7 @@ static void instruction(writer *w, const ag__asm *from) {
 
 /* ---- The loop ---- */
 
-/* Slots get the general registers that are left, in the order in which they occur; returns how many do. */
+/* Slots get the remaining general registers, in order of occurrence; returns how many do. */
 static int assign_bases(const ag__machine *m) {
     static const int8_t free_registers[] = {8, 9, 10, 11, RBX, 12, 13, 14, 15};
     int used = 0;
@@ -413,7 +414,7 @@ static void pool(writer *w) {
             word(w, (int64_t)(w->m->pool[i] >> (w->m->pool_wide[i] ? k % 2 * 32 : 0) & 0xffffffff));
 }
 
-enum { SAVED = 5 }; /* with so many slots' addresses rbx and r12 to r15 have to be saved */
+enum { SAVED = 5 }; /* with this many addresses of slots rbx and r12 to r15 must be saved */
 
 static void enter(writer *w, int used) {
     bytes(w, 4, "\xf3\x0f\x1e\xfa");         /* endbr64 */
@@ -456,7 +457,7 @@ static void immediate(writer *w, const char *instruction3, int value) { /* add, 
 
 enum { JLE = 0x8e, JG = 0x8f };
 
-/* Folds' lanes into their registers, or out of them. */
+/* Load the folds' lanes into their registers, or store them. */
 static void move_lanes(writer *w, bool in) {
     int vectors = AG__LANES / w->m->lanes;
     for (int f = 0; f < w->m->folds; f++)
@@ -467,8 +468,8 @@ static void move_lanes(writer *w, bool in) {
         }
 }
 
-/* A loop over `vectors` vectors a round, with the instructions from `first` on once for each, or for every two of them;
- * as long as there are so many elements. rdi is n before and after. */
+/* A loop over `vectors` vectors a round, with the instructions from `first` on once for each vector, or for every
+ * two, while so many elements are left. rdi is n before and after. */
 static void rounds(writer *w, int first, int count, int vectors, int at_once, bool folds) {
     int step = vectors * w->m->lanes;
     immediate(w, "\x48\x83\xef", step); /* sub rdi, step */
@@ -487,7 +488,7 @@ static void rounds(writer *w, int first, int count, int vectors, int at_once, bo
     immediate(w, "\x48\x83\xc7", step); /* add rdi, step */
 }
 
-/* The elements that do not fill a vector. */
+/* The last, partial vector. */
 static void rest(writer *w) {
     bytes(w, 3, "\x48\x29\xd7"); /* sub rdi, rdx */
     size_t skip = jump(w, JLE);

@@ -1,7 +1,7 @@
 /* encode -- instructions on vector registers, and the machine code of a loop over them
  *
- * What compile.c hands on: a straight line of instructions with registers already assigned, of which the first ones run
- * once and the others once per vector. */
+ * compile.c gives it straight-line instructions with assigned registers; the first ones run once, the others once
+ * per vector. */
 #ifndef AG_ENCODE_H
 #define AG_ENCODE_H
 
@@ -29,14 +29,14 @@ enum {
     AG__WIDEN_TRUTH,  /* a truth value of 32 bits to one of 64 */
     AG__NARROW_TRUTH, /* the other way */
     AG__AND_NOT,      /* ~a & b */
-    AG__ELEMENT,      /* values of compile.c that are no instructions: element i of a slot, */
+    AG__ELEMENT,      /* values of compile.c that are not instructions: element i of a slot, */
     AG__SINGLE,       /* the one element of a slot, */
     AG__ATTRIBUTE,    /* a number of the attributes, */
     AG__CONSTANT,     /* a number */
     AG__CODES
 };
 
-/* Where in memory a value is. */
+/* The place of a value in memory. */
 enum {
     AG__NO_PLACE,
     AG__IN_FRAME,     /* at: offset in the frame */
@@ -47,49 +47,50 @@ enum {
 };
 
 /* Registers are 0 to 14; 15 is the encoder's own. Register AG__FOLD_REGISTER + i stands for the vector's part of the
- * lanes of fold i; what these take is at the end of the others. */
+ * lanes of fold i; these take the last registers. */
 enum { AG__REGISTERS = 15, AG__FOLD_REGISTER = 32, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
 
 typedef struct ag__asm {
     uint8_t code;
     bool wide;    /* operands of 64 bits */
     bool truth;   /* AG__LOAD and AG__STORE: of a truth value */
-    uint8_t copy; /* which of the vectors in lockstep a slot's elements belong to */
+    uint8_t copy; /* number of the vector in lockstep */
     int8_t y, a;  /* result and first operand */
     int8_t b;     /* last operand; AG__NO_REGISTER: in memory, at `place` */
     uint8_t place;
-    uint16_t k; /* select: the register of the condition; shifts: how far; attributes: which; after the loop: slot */
+    uint16_t
+        k; /* select: the condition's register; shifts: the distance; attributes: the number; after the loop: slot */
     int32_t at;
 } ag__asm;
 
 typedef struct ag__machine {
     const ag__asm *instruction;
-    /* How many there are of each: before the loop; in it, for several vectors at once or with folds in registers, or 0;
+    /* Numbers of instructions: before the loop; in it, for several vectors at once or with folds in registers, or 0;
      * in it, for one vector; and after it, stores of single elements. */
     int before, ahead, loop, after;
-    int ways;                  /* for how many at once */
-    int folds;                 /* whose lanes are in registers in the loop that goes ahead */
-    const uint16_t *fold_slot; /* of each: where its lanes are before and after */
+    int ways;                  /* vectors at once */
+    int folds;                 /* with lanes in registers in the first loop */
+    const uint16_t *fold_slot; /* of each: the slot of its lanes before and after */
     bool masks;                /* AVX-512's may be used */
     int lanes;                 /* elements a vector: 8, or 4 if there are elements of 64 bits */
     int slots;
     const ag__code_slot *slot;
     int8_t *base;         /* per slot; scratch */
-    int32_t frame;        /* bytes; from AG__FRAME_START on they are the instructions' */
-    const uint64_t *pool; /* what the constants are, each repeated to 32 bytes; the first are at AG__POOL_START */
+    int32_t frame;        /* bytes; the instructions use those from AG__FRAME_START on */
+    const uint64_t *pool; /* the constants, each repeated to 32 bytes, from AG__POOL_START on */
     const bool *pool_wide;
     int constants;
 } ag__machine;
 
-/* Offsets in the pool of vectors of all bits set, and of none; and where the constants begin. In the frame, where the
- * instructions' part begins. */
+/* Offsets in the pool: vectors of all bits and of no bits, and the first constant. In the frame: the instructions'
+ * part. */
 enum { AG__POOL_ONES = 0, AG__POOL_ZEROS = 32, AG__POOL_START = 64, AG__FRAME_START = 96, AG__VECTOR = 32 };
 
-/* A frame has no more bytes, lest it reach beyond the page that guards a stack without touching it. */
-enum { AG__MOST_FRAME = 4096 - 64 }; /* what is saved beside it, and the call, belong to the page */
+/* The largest frame, so that it cannot skip the page that guards a stack. */
+enum { AG__MOST_FRAME = 4096 - 64 }; /* saved registers and the call are in the page too */
 
-/* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns how many there are, which may
- * be more: nothing is written beyond. *entry is the offset of the first instruction. */
+/* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns the bytes needed, which
+ * may be more: nothing is written beyond. *entry is the offset of the first instruction. */
 size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry);
 
 #endif

@@ -1,8 +1,8 @@
-/* tracing -- the recorder: what an operation's `trace` calls, and the list that this appends to
+/* tracing -- the recorder: the functions that an operation's `trace` calls, and the list that they append to
  *
- * What a trace may do wrong is noticed here as far as it concerns the list (a value of another trace, a code that is
- * none, more values than there may be); types are compile.c's concern. A value names its trace, and traces are numbered
- * one after the other. */
+ * Faults of a trace that concern the list are caught here (a value of another trace, an invalid code, too many
+ * values); types are checked by compile.c. A value has the number of its trace, and traces are numbered
+ * consecutively. */
 #include "autograd/eval/tracing.h"
 
 #include <math.h>
@@ -31,7 +31,7 @@ static ag_traced append(ag_trace *t, ag__traced v) {
     return (ag_traced){(uint32_t)t->count++, t->number};
 }
 
-/* Where two operands need the same, the first one's result has to be kept while the second is computed. */
+/* If two operands need the same number, the first result takes a register while the second is computed. */
 static uint8_t need_of(const ag_trace *t, const ag__traced *v) {
     unsigned need = v->code == AG__TRACE_INPUT;
     for (int i = 0; i < v->operands; i++) {
@@ -50,7 +50,7 @@ static ag_traced step(ag_trace *t, ag__traced v, const ag_traced x[]) {
     return append(t, v);
 }
 
-/* Only now is it known what the step is to be: from `least` on, and below `end`. */
+/* Append a step whose code must be at least `least` and below `end`. */
 static ag_traced coded(ag_trace *t, ag_trace_code code, int least, int end, int n, const ag_traced x[]) {
     if (t && ((int)code < least || (int)code >= end)) t->failed = true;
     return step(t, (ag__traced){.code = (uint8_t)code, .operands = (uint8_t)n}, x);

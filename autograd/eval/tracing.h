@@ -1,8 +1,7 @@
 /* tracing -- the formula of an elementwise operation, recorded value by value
  *
- * An operation's `trace` is run with a recorder, and what it computes from its inputs becomes a list, of which
- * compile.c makes values. Operands are before what is computed from them, and the result is last, unless the trace has
- * failed. */
+ * An operation's `trace` runs with a recorder, and its steps become a list, from which compile.c makes values.
+ * Operands precede their results, and the trace's result is last, unless the trace has failed. */
 #ifndef AG_TRACING_H
 #define AG_TRACING_H
 
@@ -18,14 +17,14 @@ enum {
     AG__TRACE_SELECT,                 /* x[0] ? x[1] : x[2] */
     AG__TRACE_SHIFT,                  /* k places to the left, or −k to the right */
     AG__TRACE_CONVERT,                /* an element of the output's dtype */
-    AG__TRACE_RESULT                  /* x[0] is what the trace has returned */
+    AG__TRACE_RESULT                  /* x[0] is the trace's result */
 };
 
 enum { AG__MOST_TRACED = 1 << 14 }; /* values of a list */
 
 typedef struct ag__traced {
     uint8_t code, operands;
-    uint8_t need; /* how many registers it takes to compute it, about */
+    uint8_t need; /* about the number of registers to compute it */
     int16_t k;
     uint16_t x[3];
     int32_t value; /* compile.c's; −1: none yet */
@@ -38,15 +37,15 @@ struct ag_trace {
     int count, room;
     uint32_t number;  /* of the trace, which its values carry; never 0 */
     bool narrow;      /* elements are of 32 bits */
-    bool failed;      /* it makes no sense, or memory is lacking: nothing is recorded any more */
+    bool failed;      /* invalid, or out of memory: recording has stopped */
     bool not_a_float; /* narrow, and a number was rounded */
 };
 
-/* Record op's formula for this dtype and n inputs, at most AG__MOST_INPUTS, in place of what was recorded before;
- * t->failed is set where it makes no sense. At first t is zero but for its tape, and the number of the trace before. */
+/* Record op's formula for this dtype and n inputs, at most AG__MOST_INPUTS, replacing the former recording;
+ * t->failed is set if it is invalid. At first t is zero except for its tape and the number of the previous trace. */
 void ag__trace(ag_trace *t, const ag_op *op, ag_dtype dtype, int n, bool narrow);
 
-/* Give the list back. */
+/* Free the list. */
 void ag__trace_free(ag_trace *t);
 
 #endif
