@@ -565,6 +565,8 @@ static const fault json_faults[] = {
     {"{\"__metadata__\":{}," TENSOR("x", "[0,8]") ",\"__metadata__\":{}}", "already"},
     {"{\"__metadata__\":{\"a\":1}," TENSOR("x", "[0,8]") "}", "string is wanted"},
     {"{\"__metadata__\":{\"a\":{\"b\":{}}}," TENSOR("x", "[0,8]") "}", "string is wanted"},
+    {"{\"__metadata__\":{\"a\":\"\xFF\"}," TENSOR("x", "[0,8]") "}", "header is not UTF-8"},
+    {"{\"__metadata__\":{\"a\":\"\n\"}," TENSOR("x", "[0,8]") "}", "control character in a string"},
     {"{\"__metadata__\":[]," TENSOR("x", "[0,8]") "}", "object of strings"},
 };
 
