@@ -262,7 +262,7 @@ static bool add_column(reader *r) {
         int64_t *place =
             ag__resize(r->in.tape, r->place, (size_t)r->room * sizeof *place, ag__times((uint64_t)room, sizeof *place));
         if (!place) {
-            ag__fail_on(r->in.tape, "csv_read", AG_ERR_MEMORY, "%.300s: no memory for %lld columns", r->in.path,
+            ag__fail_on(r->in.tape, "csv_read", AG_ERR_MEMORY, "%.300s: out of memory (%lld columns)", r->in.path,
                         (long long)room);
             return false;
         }
@@ -364,7 +364,7 @@ static ag_tensor *read_file(reader *r) {
     size_t bytes = ag__times(ag__times((uint64_t)r->rows, (size_t)r->wanted), ag_dtype_size(r->dtype));
     ag__buffer *value = ag__buffer_new(tape, bytes);
     if (!value)
-        return ag__fail_on(tape, "csv_read", AG_ERR_MEMORY, "%.300s: no memory for %zu bytes", r->in.path, bytes);
+        return ag__fail_on(tape, "csv_read", AG_ERR_MEMORY, "%.300s: out of memory (%zu bytes)", r->in.path, bytes);
     r->to = value->data;
     if (read_again(r)) return ag__constant_with(tape, r->dtype, &shape, value);
     ag__buffer_drop(tape, value);

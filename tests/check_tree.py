@@ -69,6 +69,10 @@ def in_folders(tree, folders, suffix=(".c", ".h")):
     return {path: text for path, text in tree.items() if path.split("/")[0] in folders and path.endswith(suffix)}
 
 
+def under(tree, *beginnings):
+    return {path: text for path, text in tree.items() if path.startswith(beginnings)}
+
+
 # ---- Public declarations
 
 
@@ -412,7 +416,7 @@ NOT_PLAIN = re.compile(
 
 def plain(tree):
     texts = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', flags=re.S)
-    texts_of = in_folders(tree, ["nn", "ops", "tests"]) | {path: tree[path] for path in public_headers(tree)}
+    texts_of = in_folders(tree, ["nn", "ops", "tests"]) | under(tree, "autograd/diff/", "autograd/report/") | {path: tree[path] for path in public_headers(tree)}
     for path, text in texts_of.items():
         for found in texts.finditer(text):
             words = re.sub(r"\s*\n\s*\*?\s*", " ", found.group(0))
@@ -522,6 +526,7 @@ BREAKS = [
     ("long_lines", appended("ops/reduce.c", "/* " + 57 * "ȳ·" + "12345 */\n")),
     ("plain", appended("ops/reduce.c", "\n/* What y is. */\n")),
     ("plain", appended("ops/reduce.c", "\n/* x is copied, lest\n * it change. */\n")),
+    ("plain", appended("autograd/diff/grad.c", "\n/* What goes up. */\n")),
     ("plain", appended("nn/losses.c", '\nstatic const char *why = "dtype %d, which is none";\n')),
     ("plain", appended("nn/losses.c", '\nstatic const char *why = "no memory for %zu bytes";\n')),
 ]

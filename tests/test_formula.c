@@ -696,7 +696,7 @@ START_TEST(allocations_may_fail) {
         failed = l.failed;
         l.fail_at = 0;
         ck_assert_int_eq(*text == 0, failed);
-        expect_error(tape, failed ? AG_ERR_MEMORY : AG_OK, failed ? "no memory" : "");
+        expect_error(tape, failed ? AG_ERR_MEMORY : AG_OK, failed ? "out of memory" : "");
         ag_tape_free(tape);
         ledger_close(&l);
     }

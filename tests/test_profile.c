@@ -372,7 +372,7 @@ START_TEST(a_profile_without_memory_never_fails_an_evaluation) {
     ck_assert_double_le(seconds_of_steps(), entry_with(AG_PROFILE_EVALUATION, "", "").seconds);
     ck_assert_str_eq(ag_profile_table(tape, 0), "");
     tape_ledger.fail_at = 0;
-    expect_error(tape, AG_ERR_MEMORY, "profile_table", "no memory");
+    expect_error(tape, AG_ERR_MEMORY, "profile_table", "out of memory");
     ck_assert_ptr_nonnull(strstr(ag_profile_table(tape, 0), "other steps"));
 }
 END_TEST

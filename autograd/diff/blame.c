@@ -146,7 +146,7 @@ bool ag__check_innocent(ag__check *c) {
     return s.complete && !s.guilty && !s.outside && !s.detached;
 }
 
-/* The recording stays on the tape if there is somebody to be shown in it. */
+/* The recording stays on the tape if a guilty operation is shown in it. */
 void ag__check_accuse(ag__search *s) {
     ag__check *c = s->c;
     ag__check_put_back(c);

@@ -18,7 +18,7 @@ bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_
                      const ag__watch *watch);
 /* The parameters older than y, and room for their gradients behind them. */
 ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory);
-/* What cotangent g of t gives to its input i; NULL: nothing; nil after an error. */
+/* The contribution of t, whose cotangent is g, to its input i; NULL: none; nil after an error. */
 ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i);
 
 #endif

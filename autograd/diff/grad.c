@@ -22,7 +22,7 @@ static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->
 
 /* ---- What lies between ---- */
 
-/* What was recorded while recording is off is constant to gradients that are asked for later, not to those asked for
+/* A node that was recorded while recording is off is constant to gradients that are asked for later, not to those asked for
  * now. */
 static bool carries_gradient(const ag_tensor *t) {
     if (t->flags & AG__DETACHED && t->id < t->tape->off_since) return false;
@@ -78,7 +78,7 @@ static bool contribution_valid(const ag_tensor *t, int i, const ag_tensor *c) {
     return false;
 }
 
-/* What a VJP recorded belongs to the line of the operation that it differentiates. */
+/* Nodes that a VJP recorded belong to the line of the operation that it differentiates. */
 static void place_like(const ag_tensor *t, uint32_t from) {
     for (uint32_t id = from; id < t->tape->count; id++) {
         ag_tensor *g = ag__node(t->tape, id);
@@ -88,7 +88,7 @@ static void place_like(const ag_tensor *t, uint32_t from) {
     }
 }
 
-/* What is there now must stay while the user's code runs. Its products may be weak where t is not below a choice. */
+/* Nodes that are there now must stay while the user's code runs. Its products may be weak where t is not below a choice. */
 static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i, bool weak) {
     ag__position floor = ag__position_now(t->tape);
     bool before = t->tape->weak;
@@ -173,7 +173,7 @@ static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *con
     if (s->low > s->high) s->low = s->high;
     size_t nodes = s->high - s->low, bytes = ag__times(nodes, sizeof *s->cotangent + 1 + s->tape->in_gradient);
     if (!(s->memory = ag__buffer_new(s->tape, bytes))) {
-        ag__fail_on(s->tape, s->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
+        ag__fail_on(s->tape, s->name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
         return false;
     }
     s->cotangent = memset(s->memory->data, 0, bytes);
@@ -367,7 +367,7 @@ static void backward(ag_tensor *y) {
         return;
     }
     ag_tensor **p = ag__parameters_before(y, &n, &memory);
-    if (!p) ag__fail("backward", 1, &y, AG_ERR_MEMORY, "no memory for %d parameters", n);
+    if (!p) ag__fail("backward", 1, &y, AG_ERR_MEMORY, "out of memory (%d parameters)", n);
     else if (ag__vjp("backward", 1, &y, NULL, n, p, p + n, 0)) add_up(n, p, p + n);
     ag__buffer_drop(y->tape, memory);
 }

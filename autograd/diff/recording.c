@@ -2,7 +2,7 @@
  *
  * Each input is a variable, its own or a temporary one, so that moving it is an assignment.
  * Invariant: between two evaluations of f the tape ends at `place`, and every input but the one that is being moved has
- * its own value. Nothing of a check outlives it, but for the recording in which a guilty operation is shown. */
+ * its own value. Nothing of a check outlives it, except for the recording in which a guilty operation is shown. */
 #include "autograd/diff/gradcheck.h"
 
 #include <float.h>
@@ -22,7 +22,7 @@ void *ag__check_room(ag__check *c, int64_t count, size_t size) {
             return b + 1;
         }
     }
-    ag__fail_on(c->tape, "gradcheck", AG_ERR_MEMORY, "no memory for %lld numbers", (long long)count);
+    ag__fail_on(c->tape, "gradcheck", AG_ERR_MEMORY, "out of memory (%lld numbers)", (long long)count);
     return NULL;
 }
 

@@ -38,7 +38,7 @@ static bool tangent_valid(const char *name, ag_tensor *x, ag_tensor *v) {
 static ag_tensor **room_for(const char *name, ag_tape *tape, int64_t n, ag__buffer **memory) {
     size_t bytes = ag__times((uint64_t)n, sizeof(ag_tensor *));
     *memory = ag__buffer_new(tape, bytes);
-    if (!*memory) ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
+    if (!*memory) ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
     return *memory ? (*memory)->data : NULL;
 }
 

@@ -7,7 +7,7 @@
 
 enum { LONG = 30 };
 
-/* What is not looked into: it is a name whatever it hangs on. */
+/* Whether t is written as a name, and not looked into. */
 static bool is_named(const ag__formulas *f, const ag_tensor *t) {
     return t == f->given || t == f->x || t == f->y || t->flags & AG__LEAF || f->entry[t->id].part ||
            (ag__has_label(t) ? f->brief : f->entry[t->id].number);

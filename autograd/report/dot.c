@@ -68,7 +68,7 @@ static uint32_t mark(const picture *p, int n, ag_tensor *const y[], uint32_t bit
 }
 
 static bool no_memory(const picture *p) {
-    ag__fail_on(p->tape, "write_dot", AG_ERR_MEMORY, "no memory for %u nodes", p->high);
+    ag__fail_on(p->tape, "write_dot", AG_ERR_MEMORY, "out of memory (%u nodes)", p->high);
     return false;
 }
 
@@ -122,10 +122,8 @@ static void put_escaped(FILE *f, const char *text, size_t most) {
             fputs("…", f);
             return;
         }
-        if (*s == '&') fputs("&amp;", f);
-        else if (*s == '<') fputs("&lt;", f);
-        else if (*s == '>') fputs("&gt;", f);
-        else if (*s == '"') fputs("&quot;", f);
+        const char *other = ag__escaped((char)*s, AG__XML);
+        if (other) fputs(other, f);
         else if (*s == '\\') fputs("&#92;", f);
         else if (*s == '\n' || *s == '\t') fputc(' ', f);
         else if (n == 0 || *s < 0x20 || *s == 0x7F) fputs("\xEF\xBF\xBD", f); /* U+FFFD */
@@ -189,7 +187,7 @@ static look look_of(const ag_tensor *t) {
     return t->arity == 0 ? CONSTANT : FORWARD;
 }
 
-/* What of the attributes says something: the axes of a reduction, the number of a scalar form. */
+/* Attributes that say something: the axes of a reduction, the number of a scalar form. */
 static void put_attributes(FILE *f, const ag_tensor *t) {
     if (t->op->kind == AG_KIND_REDUCTION && t->attribute_bytes == sizeof(ag_axes_set)) {
         ag_axes_set set;
@@ -364,7 +362,7 @@ static bool record_gradients(const picture *p) {
     return good && evaluate_all(p, true);
 }
 
-/* What was recorded goes again, and with it what that has left on the forward nodes. */
+/* The recorded nodes are released again, with the marks that they left on the forward nodes. */
 static void forget(const picture *p, const ag__position *place) {
     for (uint32_t i = 0; p->node && i < p->count; i++)
         if (!p->node[i].was_scanned) p->node[i].t->flags &= (uint16_t)~AG__SCANNED;

@@ -29,7 +29,7 @@ typedef struct use {
     int i;
 } use;
 
-/* What is known of a node by its uses. */
+/* The uses of a node, summed up. */
 typedef struct used {
     uint32_t first;        /* 1 + the oldest use */
     uint32_t count, given; /* uses, and those that gave something */
@@ -57,7 +57,7 @@ typedef struct report {
 /* ---- Watching ---- */
 
 static bool out_of_memory(const report *r) {
-    ag__fail_on(r->tape, r->name, AG_ERR_MEMORY, "no memory for %u uses", r->count);
+    ag__fail_on(r->tape, r->name, AG_ERR_MEMORY, "out of memory (%u uses)", r->count);
     return false;
 }
 
@@ -126,7 +126,7 @@ static void put_roughly(report *r, double a) {
     put(r, ag__number(s, 2, a));
 }
 
-/* What is put in between becomes a JSON string. */
+/* The text between these two becomes a JSON string. */
 static void quote(report *r, ag__text *outer) {
     if (!r->o.json) return;
     put(r, "\"");
@@ -163,7 +163,7 @@ static void put_term(report *r, struct ag__term *x) {
     unquote(r, &outer);
 }
 
-/* What u gives + x, with ∂y/∂t for what t was given; that of y is as it is. */
+/* The contribution of u + x, with ∂y/∂t in place of t's cotangent; that of y is as it is. */
 static struct ag__term *add_formula(report *r, struct ag__term *x, const ag_tensor *c, const use *u) {
     return ag__add_formula(&r->f, x, c, u->t == r->y ? NULL : u->g, u->t);
 }
@@ -323,7 +323,7 @@ static void extend(report *r) {
     }
 }
 
-/* What comes to x along the path; NULL: nothing; nil after an error. */
+/* The contribution to x along the path; NULL: none; nil after an error. */
 static ag_tensor *contribution(const report *r) {
     ag_tensor *c = use_at(r, r->length - 1)->c;
     bool all = true; /* of what that node has */
@@ -641,7 +641,7 @@ const char *ag_explain(ag_tensor *y, ag_tensor *x, const ag_explain_options *opt
 
 /* ---- ag_trace_backward ---- */
 
-/* What a node has been given: the sum of what its uses gave, the first to come first, and what that came to. */
+/* The cotangent of a node: the sum of its uses' contributions, the first to come first, and the result. */
 static bool put_given(report *r, const ag_tensor *t, ag_tensor *g) {
     ag__buffer *memory;
     const double *a = values_of(g, &memory);
@@ -716,7 +716,7 @@ static bool put_steps(report *r) {
     return r->tape->status == AG_OK;
 }
 
-/* What the scan was for. */
+/* The gradients that the scan was for. */
 static bool put_gradients(report *r, int n, ag_tensor *const x[], ag_tensor *const dx[]) {
     int left = limit(&r->o);
     if (r->o.json) put_key(r, "gradients"), put(r, "[");
@@ -774,7 +774,7 @@ static void trace_to(report *r, int n, ag_tensor *const x[]) {
     ag_tensor **p = NULL;
     if (n == 0) p = ag__parameters_before(r->y, &n, &memory), x = p;
     else if ((memory = ag__buffer_new(r->tape, ag__times((uint64_t)n, sizeof *p))) != NULL) p = memory->data;
-    if (!p) ag__fail_on(r->tape, r->name, AG_ERR_MEMORY, "no memory for %d gradients", n);
+    if (!p) ag__fail_on(r->tape, r->name, AG_ERR_MEMORY, "out of memory (%d gradients)", n);
     else trace(r, n, x, x == p ? p + n : p);
     ag__buffer_drop(r->tape, memory);
 }

@@ -125,7 +125,7 @@ const char *ag_formula(ag_tensor *x, const ag_formula_options *options) {
     else if ((unsigned)o.style > AG_STYLE_MATHML || o.lines < 0)
         ag__fail(name, 1, &x, AG_ERR_RANGE, "style %d, %d lines", (int)o.style, o.lines);
     else if (!ag__formulas_open(&f, tape, o.style, o.brief))
-        ag__fail(name, 1, &x, AG_ERR_MEMORY, "no memory for the names of %u nodes", tape->count);
+        ag__fail(name, 1, &x, AG_ERR_MEMORY, "out of memory (the names of %u nodes)", tape->count);
     else {
         ag__text text = {.tape = tape};
         ag__term *y = ag__build_term(&f, x);

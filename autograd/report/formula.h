@@ -8,7 +8,7 @@
 struct ag__term;
 struct ag__block;
 
-/* What a report knows of a node. */
+/* A report's knowledge of a node. */
 typedef struct ag__entry {
     uint32_t number;        /* that tells its name from others; 0: not named so far */
     struct ag__term *part;  /* that its name stands for; NULL: none yet */
@@ -29,7 +29,7 @@ typedef struct ag__formulas {
     ag__entry *entry;
     uint32_t room;
     struct ag__block *block;  /* of terms, the last of them */
-    struct ag__term *none;    /* what there is when there is no memory for another */
+    struct ag__term *none;    /* the term that stands for all others once memory has run out */
     uint32_t first, last;     /* of the queue, 1 + node */
     uint32_t wanted;          /* parts that have a name and are not written out yet */
     uint32_t counters[4];     /* of made-up names */

@@ -39,7 +39,7 @@ uint32_t ag__mentions(const char *notation, int i) {
     return n;
 }
 
-/* The axes of a reduction as bits; 0 if it is none. */
+/* The axes of a reduction as bits; 0: it is no reduction. */
 uint32_t ag__reduced_axes(const ag_tensor *t) {
     ag_axes_set set = {0};
     if (t->op->kind == AG_KIND_REDUCTION && t->attribute_bytes == sizeof set)
@@ -49,7 +49,7 @@ uint32_t ag__reduced_axes(const ag_tensor *t) {
 
 /* ---- Reading ---- */
 
-/* Reading one notation; `wrong` if it is none. */
+/* Reading one notation; `wrong`: it makes no sense. */
 typedef struct parser {
     ag__formulas *f;
     const ag_tensor *t;

@@ -482,7 +482,7 @@ static void begin(ag_tape *tape) {
     }
     if (!p || !grow_rows(tape, p)) {
         free_profile(tape);
-        ag__fail_on(tape, "profile_start", AG_ERR_MEMORY, "no memory for a profile of %zu bytes", sizeof *p);
+        ag__fail_on(tape, "profile_start", AG_ERR_MEMORY, "out of memory (a profile of %zu bytes)", sizeof *p);
         return;
     }
     for (; p->rows < AG__FIXED_ROWS; p->rows++) {

@@ -18,7 +18,7 @@ typedef struct ag__profile_event {
 typedef struct ag__profile_structure { /* what tells steps apart, as bytes */
     char *data;
     size_t bytes, room;
-    bool incomplete; /* for want of memory */
+    bool incomplete; /* memory has run out */
 } ag__profile_structure;
 
 typedef struct ag__profile_row {

@@ -13,7 +13,7 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory) {
     size_t n = (size_t)from.size;
     *memory = ag__buffer_new(t->tape, ag__times(n, sizeof(double)));
     if (!*memory) {
-        ag__fail_on(t->tape, "explain", AG_ERR_MEMORY, "no memory for %zu values", n);
+        ag__fail_on(t->tape, "explain", AG_ERR_MEMORY, "out of memory (%zu values)", n);
         return NULL;
     }
     double *to = (*memory)->data;
@@ -31,14 +31,14 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory) {
 
 enum { HAD_VALUE = AG__NO_FLAG }; /* noted beside the flags */
 
-/* Beforehand the assignments are carried out, lest a variable change while it is looked at. */
+/* Assignments are carried out first, so that no variable changes while it is looked at. */
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {
     for (ag_tensor *v = tape->assignments ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
         if (ag__variable_of(v)->pending && !ag__evaluate(tape, 1, &v)) return s->memory = NULL, false;
     s->place = ag__position_now(tape);
     s->memory = ag__buffer_new(tape, ag__times(tape->count, sizeof(uint16_t)));
     if (!s->memory) {
-        ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory to remember %u nodes", tape->count);
+        ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (the state of %u nodes)", tape->count);
         return false;
     }
     s->draws = tape->draws;

@@ -12,7 +12,7 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory);
 
 /* ---- Leaving the tape as it was ---- */
 
-/* What evaluating and differentiating may change on the nodes that are there now. */
+/* The state of the nodes that are there now, as far as evaluating and differentiating may change it. */
 typedef struct ag__snapshot {
     ag__position place;
     ag__buffer *memory; /* per node: its flags */

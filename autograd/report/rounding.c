@@ -34,7 +34,7 @@ static void insert(analysis *a, ag_tensor *t) {
 
 static bool is_looked_into(const ag_tensor *t) { return !(t->flags & AG__READ) && t->op->kind != AG_KIND_CONTRACTION; }
 
-/* What c hangs on, the youngest first; `done` nodes from the end have been looked into. */
+/* Nodes that c depends on, the youngest first; `done` nodes from the end have been looked into. */
 static void gather(analysis *a, ag_tensor *c) {
     insert(a, c);
     for (int done = 0; done < a->count; done++) {

@@ -58,8 +58,7 @@ void ag__putf(ag__text *t, const char *format, ...) {
     ag__put(t, s);
 }
 
-/* What stands for an ASCII character; NULL: itself. */
-static const char *escaped(char c, ag__escape escape) {
+const char *ag__escaped(char c, ag__escape escape) {
     static const struct {
         char escape, c;
         const char *text;
@@ -91,7 +90,7 @@ void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__
         unsigned char c[5] = {0}; /* a broken character at the end is not read beyond */
         memcpy(c, s + i, bytes - i < 4 ? bytes - i : 4);
         int n = ag__utf8_length(c);
-        const char *other = escaped((char)c[0], escape);
+        const char *other = ag__escaped((char)c[0], escape);
         i += n ? (size_t)n : 1;
         if (shown == most) {
             ag__put(t, "…");
@@ -128,7 +127,7 @@ const char *ag__text_finish(ag__text *t, const char *name) {
     char *kept = NULL;
     if (t->tape->status == AG_OK) {
         if (!t->failed) kept = ag__arena(t->tape, t->used + 1);
-        if (!kept) ag__fail_on(t->tape, name, AG_ERR_MEMORY, "no memory for a text of %zu bytes", t->used);
+        if (!kept) ag__fail_on(t->tape, name, AG_ERR_MEMORY, "out of memory (a text of %zu bytes)", t->used);
     }
     if (kept && t->used) memcpy(kept, t->bytes, t->used);
     if (kept) kept[t->used] = 0;

@@ -4,7 +4,7 @@
 
 #include "autograd/tape/tape.h"
 
-/* A text that grows; once there was no memory for it, nothing is added any more. */
+/* A text that grows; once memory has run out, nothing is added any more. */
 typedef struct ag__text {
     ag_tape *tape;
     char *bytes;
@@ -14,6 +14,9 @@ typedef struct ag__text {
 
 /* How text that comes from the user is made harmless. Whatever the choice, broken UTF-8 becomes U+FFFD. */
 typedef enum ag__escape { AG__PLAIN, AG__LATEX, AG__XML, AG__JSON } ag__escape;
+
+/* The text that stands for an ASCII character; NULL: the character itself. */
+const char *ag__escaped(char c, ag__escape escape);
 
 void ag__put(ag__text *t, const char *s);
 void ag__putf(ag__text *t, const char *format, ...)

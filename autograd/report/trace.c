@@ -21,8 +21,9 @@ static const char *name_of(const ag_profile_entry *e) { return *e->operations ? 
 static void put_json(FILE *f, const char *s) {
     fputc('"', f);
     for (; *s; s++) {
-        if (*s == '"' || *s == '\\') fputc('\\', f);
-        fputc(*s, f);
+        const char *other = ag__escaped(*s, AG__JSON);
+        if (other) fputs(other, f);
+        else fputc(*s, f);
     }
     fputc('"', f);
 }

@@ -179,7 +179,7 @@ static void put_power(const ag__writing *w, ag__term *x) {
     ag__put3(w, tight ? "" : ")", "}", "</mrow></msup>");
 }
 
-/* What has a name of its own in LaTeX. */
+/* A word, by its own name in LaTeX if it has one there. */
 static void put_word(const ag__writing *w, const ag__term *t) {
     static const char *const own[] = {"ln", "cos", "sin", "tanh", "max", "min", "exp"};
     static const char *const greek[][2] = {{"σ", "\\sigma"}, {"Σ", "\\sum"}};
