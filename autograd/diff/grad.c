@@ -22,8 +22,7 @@ static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->
 
 /* ---- What lies between ---- */
 
-/* A node that was recorded while recording is off is constant to gradients that are asked for later, not to those asked for
- * now. */
+/* A node that was recorded while recording is off is constant to later gradients, not to those asked for now. */
 static bool carries_gradient(const ag_tensor *t) {
     if (t->flags & AG__DETACHED && t->id < t->tape->off_since) return false;
     return ag__is_real(t->dtype) && t->op->vjp != ag_zero_vjp;
@@ -88,7 +87,7 @@ static void place_like(const ag_tensor *t, uint32_t from) {
     }
 }
 
-/* Nodes that are there now must stay while the user's code runs. Its products may be weak where t is not below a choice. */
+/* Present nodes must stay while the user's code runs. Its products may be weak where t is not below a choice. */
 static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i, bool weak) {
     ag__position floor = ag__position_now(t->tape);
     bool before = t->tape->weak;
