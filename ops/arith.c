@@ -45,8 +45,8 @@ ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_mi
 
 /* ---- Powers ---- */
 
-/* ā = g·b·a^(b−1). At b = 0 that is 0·a^(−1): right for the value as for the slope 1/a by b, unless 1/a is
- * not finite. There 1 stands in for a, so that neither this nor its own gradient meets 0·∞. */
+/* ā = g·b·a^(b−1). At b = 0 this is 0·a^(−1): the value and the slope 1/a by b are right, unless 1/a is not
+ * finite. There 1 replaces a, so that neither this nor its own gradient has 0·∞. */
 static ag_tensor *pow_base(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     ag_tape *tape = ag_tape_of(g);
     ag_dtype dtype = ag_dtype_of(g);
@@ -57,8 +57,8 @@ static ag_tensor *pow_base(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     return ag_strong_mul(g, ag_mul(b, ag_pow(base, ag_add_scalar(b, -1))));
 }
 
-/* b̄ = g·a^b·ln a, and 0 where a = 0 and b >= 0. There 1 stands in for a: ln 1 = 0, and no slope of a^b at 0,
- * which may be infinite, is met when this is differentiated again. */
+/* b̄ = g·a^b·ln a, and 0 where a = 0 and b >= 0. There 1 replaces a: ln 1 = 0, and the gradient of this does not
+ * use the slope of a^b at 0, which may be infinite. */
 static ag_tensor *pow_exponent(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     ag_tape *tape = ag_tape_of(g);
     ag_dtype dtype = ag_dtype_of(g);
@@ -106,8 +106,7 @@ AG_WITH_NUMBER(rdiv_scalar, "{d0} / {0}", ag_neg(ag__slope_div(ag__slope_mul(g, 
                .domain = {AG_NONZERO}, AG_FORMULA(rdiv_scalar));
 ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_rdiv_scalar, x, s); }
 
-/* The exponents that occur in practice, and in the gradients of those, are many times faster multiplied
- * out. */
+/* The exponents of most programs and of their gradients are many times faster by multiplication. */
 static void pow_scalar_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
     static const double one = 1;
     const double s = *(const double *)attributes;

@@ -1,8 +1,8 @@
 /* compare -- comparisons, choice and conversion
  *
- * A bool is one byte, 0 or 1, and every kernel that makes one keeps to that. Comparisons have no gradient and
- * say so; what is chosen by `where` or `gate` has one that reads only what was chosen, so that a NaN
- * elsewhere stays there. */
+ * A bool is one byte, 0 or 1, in the output of every kernel. Comparisons are declared not differentiable. The
+ * gradient of a choice, `where` or `gate`, depends only on the chosen elements, so that a NaN among the others has
+ * no effect. */
 #include "ops/rules.h"
 
 #include "ops/compare_formulas.h"
@@ -56,9 +56,9 @@ static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const gate *p = ag_attributes(y);
     ag_tensor *x = ag_input(y, 1);
     if (i == 0) return ag__gate(g, x, p->low, p->high, p->at_low, p->at_high);
-    return ag__unknown(ag__mul_both_strong(g, ag_input(y, 0)), x); /* the slope is 0, but of a NaN */
+    return ag__unknown(ag__mul_both_strong(g, ag_input(y, 0)), x); /* the slope is 0, except at NaN */
 }
-/* Of the forms that it has: a corner above or below which g passes, with the tie split or not, and an interval. */
+/* Its forms: a corner above or below which g passes, with the tie split or not, and an interval. */
 static const char *gate_notation(const ag_tensor *y) {
     const gate *p = ag_attributes(y);
     if (p->low > p->high) return "0";
@@ -104,7 +104,7 @@ CONVERSION(f64_from_i64, double, int64_t, a)
 CONVERSION(f32_from_f64, float, double, a)
 CONVERSION(f64_from_f32, double, float, a)
 
-/* −2⁶³ is a double and 2⁶³ − 1 is not: the first double that is too large is 2⁶³. */
+/* The smallest double that is too large is 2⁶³, since 2⁶³ − 1 is no double. −2⁶³ is one. */
 static inline int64_t saturated(double a) {
     if (a != a) return 0;
     return a >= 0x1p63 ? INT64_MAX : a < -0x1p63 ? INT64_MIN : (int64_t)a;
@@ -153,7 +153,7 @@ static bool cast_infer(ag_infer *r) {
     return true;
 }
 
-/* Asked for between real dtypes only: nothing else carries a gradient. */
+/* Called for real dtypes only: others have no gradient. */
 static ag_tensor *cast_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_cast(g, ag_dtype_of(ag_input(y, i))); }
 static ag_traced cast_trace(ag_trace *t, const ag_traced x[]) { return ag_trace_convert(t, x[0]); }
 AG_ELEMENTWISE(cast, 1, "{dtype}({0})", .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP, .attribute_bytes = sizeof(int32_t),

@@ -1,4 +1,4 @@
-/* rules -- elementwise operations as a table of derivatives, and what few things the operations' files share
+/* rules -- elementwise operations as a table of derivatives, and functions that the operations' files share
  *
  * A rule is an operation's name, its notation, the cotangent of each input, and the other fields of its ag_op:
  *
@@ -7,7 +7,7 @@
  *     ag_tensor *ag_log1p(ag_tensor *x) { return ag__apply1(&ag__op_log1p, x); }
  *
  * In a cotangent y is the output, g its cotangent, x the input or a and b the two, s the number that is the attribute.
- * Where it takes more than an expression, it is a call of a function above the rule. */
+ * A cotangent that takes more than an expression is a call of a function above the rule. */
 #ifndef AG_OPS_RULES_H
 #define AG_OPS_RULES_H
 
@@ -21,7 +21,7 @@
 AG_OPS(AG__DECLARE_OP)
 #undef AG__DECLARE_OP
 
-/* The entry alone, for what has attributes, no derivative, or a vjp of its own. */
+/* The entry alone, for operations with attributes, without a derivative, or with a vjp of their own. */
 #define AG_ELEMENTWISE(name_, arity_, notation_, ...)                                                                  \
     const ag_op ag__op_##name_ = {                                                                                     \
         .name = #name_, .notation = notation_, .kind = AG_KIND_ELEMENTWISE, .arity = arity_, __VA_ARGS__}
@@ -51,7 +51,7 @@ AG_OPS(AG__DECLARE_OP)
     }                                                                                                                  \
     AG_ELEMENTWISE(name_, 1, notation_, .attribute_bytes = sizeof(double), .vjp = name_##_vjp, __VA_ARGS__)
 
-/* y = whether a and b are so; and flags that it has beside a comparison's */
+/* y = a comparison of a and b; with flags beside those of every comparison */
 #define AG_COMPARISON(name_, notation_, flags_)                                                                        \
     AG_ELEMENTWISE(name_, 2, notation_, .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | (flags_),  \
                    AG_FORMULA_ANY(name_))
@@ -77,11 +77,11 @@ static inline ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s) {
  * In compare.c, as the next. */
 ag_tensor *ag__gate(ag_tensor *g, ag_tensor *x, double low, double high, double at_low, double at_high);
 
-/* NaN where x is NaN and g not 0, and 0 elsewhere: what a choice adds to the gradient of what it chose from by x. */
+/* NaN where x is NaN and g not 0, and 0 elsewhere: the part of NaN in the gradient of a choice by x. */
 ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x);
 
-/* g·s and g/b in the vjp of an operation that has no infinite or NaN slope where its inputs and its output are finite:
- * strong below a choice, for elsewhere what is infinite or NaN is seen in the outputs. In strong.c, as the next. */
+/* g·s and g/b in the vjp of an operation whose slope is finite wherever its inputs and output are. They are strong only
+ * below a choice: elsewhere an infinite or NaN element shows in the outputs. In strong.c, as the next. */
 ag_tensor *ag__slope_mul(ag_tensor *g, ag_tensor *s);
 ag_tensor *ag__slope_div(ag_tensor *g, ag_tensor *b);
 

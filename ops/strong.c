@@ -1,9 +1,10 @@
 /* strong -- products and quotients in which a cotangent of 0 is stronger than any slope
  *
- * A vector-Jacobian product multiplies a cotangent g by a local slope. Where g is 0 the result is 0, were the slope
- * infinite or NaN: so what a choice has not chosen has no influence, whatever it is computed from. That holds at any
- * order, for these are differentiated into each other: in g they are linear, and where g is 0 they do not depend on the
- * slope. Wherever no factor is infinite or NaN they are plain products, but that no 0 is negative. */
+ * A vector-Jacobian product multiplies a cotangent g by a local slope. Where g is 0 the result is 0, even if the
+ * slope is infinite or NaN: elements that a choice has not chosen have no influence, whatever they are computed
+ * from. This holds at any order, since the derivatives of these operations are operations of the same kind: they
+ * are linear in g and, where g is 0, do not depend on the slope. If no factor is infinite or NaN they are plain
+ * products, except that no 0 is negative. */
 #include "autograd/eval/eval.h"
 #include "ops/rules.h"
 
@@ -17,7 +18,7 @@ AG_BINARY(strong_mul, "{0} * {1}", ag__slope_mul(g, b), ag__mul_both_strong(g, a
           AG_FORMULA(strong_mul));
 ag_tensor *ag_strong_mul(ag_tensor *g, ag_tensor *s) { return ag__apply2(&ag__op_strong_mul, g, s); }
 
-/* ---- a·b, 0 where either is: what the slope of a product with g gets from a cotangent of that ---- */
+/* ---- a·b, 0 where either is: the cotangent of the slope in a strong product ---- */
 
 AG_BINARY(mul_both_strong, "{0} * {1}", ag__mul_both_strong(g, b), ag__mul_both_strong(g, a),
           .flags = AG_OP_CHEAP | AG_OP_COMMUTES, AG_FORMULA(mul_both_strong));
@@ -29,7 +30,7 @@ AG_BINARY(strong_div, "{0} / {1}", ag__slope_div(g, b), ag_neg(ag_strong_div(ag_
           .flags = AG_OP_CHEAP, .domain = {[1] = AG_NONZERO}, AG_FORMULA(strong_div));
 ag_tensor *ag_strong_div(ag_tensor *g, ag_tensor *b) { return ag__apply2(&ag__op_strong_div, g, b); }
 
-/* ---- Whether all is finite: strong_matmul.c asks ---- */
+/* ---- Whether all elements are finite, for strong_matmul.c ---- */
 
 AG_BLOCK_KERNEL bool ag__finite_f32(int64_t n, const float *x) {
     int32_t found = 0;

@@ -1,8 +1,8 @@
 /* unary -- functions of one tensor
  *
- * The kernels of exp, log, tanh, sigmoid, sin and cos and their like are made of functions.h, and are vectorised and
- * give the same bits on every processor. A derivative that can be had from the output y is written so, except where
- * that loses what matters: 1 − y of a y that is nearly 1. */
+ * Kernels of exp, log, tanh, sigmoid, sin, cos and the like come from functions.h: they are vectorised and give
+ * the same bits on every processor. A derivative is written with the output y if it can be, except where digits
+ * would cancel, as in 1 − y if y is nearly 1. */
 #include "ops/rules.h"
 
 #include "ops/unary_formulas.h"
@@ -17,7 +17,7 @@ ag_tensor *ag_exp(ag_tensor *x) { return ag__apply1(&ag__op_exp, x); }
 AG_UNARY(log, "ln({0})", ag__slope_div(g, x), .flags = AG_OP_HIDES_NOTHING, .domain = {AG_ABOVE(0)}, AG_FORMULA(log));
 ag_tensor *ag_log(ag_tensor *x) { return ag__apply1(&ag__op_log, x); }
 
-/* Not g·(y + 1): y is nearly −1 where x is far below 0. */
+/* Not g·(y + 1), whose digits cancel if x is far below 0 and y nearly −1. */
 AG_UNARY(expm1, "e^{0} - 1", ag__slope_mul(g, ag_exp(x)), AG_FORMULA(expm1));
 ag_tensor *ag_expm1(ag_tensor *x) { return ag__apply1(&ag__op_expm1, x); }
 
@@ -50,7 +50,7 @@ ag_tensor *ag_sign(ag_tensor *x) { return ag__apply1(&ag__op_sign, x); }
 
 /* ---- Sine and cosine ---- */
 
-/* Whether all are in reach of the vectorised sine and cosine: not so for NaN. */
+/* Whether the vectorised sine and cosine serve for all elements: not for NaN. */
 AG_KERNEL static bool all_small_f32(int64_t n, const float *x) {
     int32_t large = 0;
     for (int64_t i = 0; i < n; i++) large |= !(fabsf(x[i]) <= (float)AG_TRIG_MAX);
@@ -84,14 +84,13 @@ ag_tensor *ag_cos(ag_tensor *x) { return ag__apply1(&ag__op_cos, x); }
 
 /* ---- Activations ---- */
 
-/* The slopes of tanh and sigmoid are operations, recorded with both x and y: written as functions of y, and computed
- * with the help of x where y no longer tells. Their own gradients take them for functions of y alone, as which they are
- * written; x is handed nothing. */
+/* The slopes of tanh and sigmoid are operations of both x and y. They are written as functions of y, but computed
+ * from x where y is rounded to an end. Their own gradients treat them as functions of y alone: x gets none. */
 AG_BINARY(tanh_slope, "1 - {1}^2", NULL, ag_scale(ag__slope_mul(g, b), -2), .flags = AG_OP_TIED,
           AG_FORMULA(tanh_slope));
 static ag_tensor *tanh_slope(ag_tensor *x, ag_tensor *y) { return ag__apply2(&ag__op_tanh_slope, x, y); }
 
-/* 1 − 2y = −tanh(x/2), which does not cancel where y is nearly ½. */
+/* 1 − 2y = −tanh(x/2), whose digits do not cancel if y is nearly ½. */
 AG_BINARY(sigmoid_slope, "{1} * (1 - {1})", NULL, ag_neg(ag__slope_mul(g, ag_tanh(ag_scale(a, 0.5)))),
           .flags = AG_OP_TIED, AG_FORMULA(sigmoid_slope));
 static ag_tensor *sigmoid_slope(ag_tensor *x, ag_tensor *y) { return ag__apply2(&ag__op_sigmoid_slope, x, y); }
