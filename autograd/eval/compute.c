@@ -1,14 +1,14 @@
 /* compute -- the value of one node, by the reference's loops or by the operation's own code */
 #include "autograd/eval/eval.h"
 
-/* A call under way, and the scratch buffers that it holds. */
+/* A running call, and its scratch buffers. */
 typedef struct running {
-    ag_call call; /* first, so that the operation's ag_call is ours */
+    ag_call call; /* first, so that the address of the ag_call is that of the struct */
     ag__buffer *scratch;
 } running;
 
 bool ag__no_memory(const ag_tensor *t, size_t bytes) {
-    ag__fail_on(t->tape, t->op->name, AG_ERR_MEMORY, "no memory for %zu bytes", bytes);
+    ag__fail_on(t->tape, t->op->name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
     ag__locate(t->tape, t->file, t->line);
     return false;
 }
@@ -33,7 +33,7 @@ static void drop_scratch(running *r) {
     }
 }
 
-/* Replace an input by a contiguous copy of it, with strides to match. */
+/* Replace an input by a contiguous copy. */
 static bool make_contiguous(running *r, ag_array *x) {
     char *memory = ag_call_scratch(
         &r->call, ag__plus(AG_MAX_RANK * sizeof(int64_t), ag__times((uint64_t)x->size, ag_dtype_size(x->dtype))));
@@ -78,7 +78,7 @@ static bool compute_into_buffer(ag_tensor *t) {
 }
 
 bool ag__compute(ag_tensor *t) {
-    if (t->op->kind == AG_KIND_VIEW) { /* of its last input: that is where a version's assigned value is */
+    if (t->op->kind == AG_KIND_VIEW) { /* of its last input, which for a version is the assigned value */
         t->buffer = t->input[t->arity - 1]->buffer;
         t->buffer->refs++;
         return true;

@@ -1,17 +1,17 @@
-/* eval -- what an evaluation computes, and when assigned values are computed and carried out
+/* eval -- evaluations: the nodes to compute, and the time of assignments
  *
- * A reverse scan marks what the wanted nodes need and do not have, counting each value's readers (`live`); a forward
- * scan of one of the evaluators computes the marked nodes. Invariant between evaluations: no node is marked and every
- * `live` is 0. */
+ * A reverse scan marks the nodes without value that the wanted ones need, counting each value's readers (`live`); a
+ * forward scan of one of the evaluators computes the marked nodes. Invariant between evaluations: no node is marked
+ * and every `live` is 0. */
 #include "autograd/eval/eval.h"
 
 #include <string.h>
 
-/* ---- What to compute ---- */
+/* ---- Marking ---- */
 
 typedef struct marking {
     ag__evaluation *e;
-    uint32_t waiting; /* marked, and not reached by the scan yet */
+    uint32_t waiting; /* marked, but not reached by the scan yet */
 } marking;
 
 static void want_if(marking *m, ag_tensor *t, bool later) {
@@ -28,30 +28,30 @@ static void want_if(marking *m, ag_tensor *t, bool later) {
 
 static void want(marking *m, ag_tensor *t) { want_if(m, t, false); }
 
-/* Counted as a reader, the wish keeps what is wanted from being released on the way. */
+/* Count the request as a reader, so that the wanted value is not released meanwhile. */
 static void pin(marking *m, ag_tensor *t) {
     ag__mark_of(m->e, t)->live++;
     want(m, t);
 }
 
-/* Whether an evaluation of x keeps values for a gradient, or would if it had not been in vain. */
+/* Whether an evaluation of x keeps values for a gradient, or would if one were expected. */
 static bool may_be_differentiated(int n, ag_tensor *const x[]) {
     for (int i = 0; i < n; i++)
         if (ag__may_await_gradient(x[i])) return true;
     return false;
 }
 
-/* A variable that is asked for must have got what it was assigned. */
+/* The pending value of a variable that is read. */
 static ag_tensor *assigned(const ag_tensor *x) { return x->flags & AG__VARIABLE ? ag__variable_of(x)->pending : NULL; }
 
-/* What is joined with the assignment of a variable that is asked for is to be carried out with it. */
+/* Mark the ring of a wanted variable: its assignments are carried out together. */
 static void ask(ag_tensor *v) {
     for (ag_tensor *w = v; !ag__variable_of(w)->asked; w = ag__variable_of(w)->joined) ag__variable_of(w)->asked = true;
 }
 
 static ag_tensor *first_assigned(const ag_tape *tape) { return tape->assignments ? tape->variables : NULL; }
 
-/* What is assigned stays if it is computed, whoever has asked for it. */
+/* Assigned values stay if they are computed. */
 static void pin_assigned(marking *m) {
     const ag__evaluation *e = m->e;
     for (ag_tensor *v = first_assigned(e->tape); v; v = ag__variable_of(v)->next) {
@@ -82,9 +82,8 @@ static void unpin_all(const ag__evaluation *e, int n, ag_tensor *const x[]) {
         if (assigned(v)) ag__mark_of(e, assigned(v))->live--;
 }
 
-/* Whether t is deferred: an elementwise operation, or a use of what a variable was assigned, that only such ones want.
- * Its inputs are computed now. What could have been deferred before is not once more, lest without rewinds more and
- * more wait. */
+/* Whether t is deferred: an elementwise operation, or a use of an assigned value, that only deferred nodes need. Its
+ * inputs are computed now. A node is deferred only once, so that deferred nodes do not pile up without rewinds. */
 static bool defer(marking *m, ag_tensor *t) {
     ag__node_mark *mark = ag__mark_of(m->e, t);
     mark->later = false;
@@ -111,11 +110,11 @@ static void mark_needed(marking *m) {
     e->low = id;
 }
 
-/* ---- In order ---- */
+/* ---- Running ---- */
 
 static bool is_fused(const ag_tape *tape) { return tape->evaluator != AG_EVALUATOR_REFERENCE && !tape->on_record; }
 
-/* What is about to be rewound goes, but for what is still to be read. */
+/* Release the values of nodes about to be rewound, except those still to be read. */
 static void release_rest(const ag__evaluation *e) {
     for (uint32_t i = ag__goes_from(e); i < e->tape->count; i++) {
         ag_tensor *t = ag__node(e->tape, i);
@@ -125,7 +124,7 @@ static void release_rest(const ag__evaluation *e) {
     }
 }
 
-/* Planning pays from a second node on; and in place only a plan is run. */
+/* A plan pays from two nodes on, and only a plan runs in place. */
 static bool run(const ag__evaluation *e) {
     bool fused = is_fused(e->tape) && (e->marked.nodes > 1 || e->when == AG__FINAL);
     return fused ? ag__run_fused(e) : ag__run_reference(e, e->low, e->high);
@@ -149,7 +148,7 @@ bool ag__take_marks(ag__evaluation *e) {
         ag__node_mark *marks =
             ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *marks, ag__times(room, sizeof *marks));
         if (!marks) {
-            ag__fail_on(tape, "eval", AG_ERR_MEMORY, "no memory for %zu bytes", ag__times(room, sizeof *marks));
+            ag__fail_on(tape, "eval", AG_ERR_MEMORY, "out of memory (%zu bytes)", ag__times(room, sizeof *marks));
             return false;
         }
         memset(marks + tape->node_mark_room, 0, (room - tape->node_mark_room) * sizeof *marks);
@@ -162,7 +161,7 @@ bool ag__take_marks(ag__evaluation *e) {
 
 static bool evaluate(ag_tape *tape, int n, ag_tensor *const x[], ag__when when, uint32_t from) {
     if (!ag__in_order(tape, "eval")) return false;
-    if (tape->evaluating) { /* it has the marks */
+    if (tape->evaluating) { /* that evaluation has the marks */
         ag__fail_on(tape, "eval", AG_ERR_TAPE, "an operation that is being evaluated cannot evaluate its own tape");
         return false;
     }
@@ -187,7 +186,7 @@ bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]) {
     return evaluate(tape, n, x, is_fused(tape) ? AG__DEFER : AG__NOW, tape->deferred);
 }
 
-/* First everything that can fail; then, what only writes the variables' next values. */
+/* First everything that can fail, then the steps that only write the variables' next values. */
 void ag__evaluate_last(ag_tape *tape, uint32_t from) {
     if (!evaluate(tape, 0, NULL, is_fused(tape) ? AG__DEFER : AG__NOW, 0) || !tape->assignments) return;
     evaluate(tape, 0, NULL, AG__FINAL, from);
@@ -195,8 +194,8 @@ void ag__evaluate_last(ag_tape *tape, uint32_t from) {
 
 /* ---- After an error ---- */
 
-/* Carry out v's assignment, with those that are joined with it. If they cannot be computed, other than for want of
- * memory, they are given up, lest every later evaluation fail. */
+/* Carry out v's assignment, with those joined with it. If they cannot be computed, for a reason other than memory,
+ * they are given up, so that later evaluations do not fail too. */
 static void settle(ag_tensor *v) {
     v->tape->status = AG_OK;
     if (!evaluate(v->tape, 1, &v, AG__ALONE, 0) && v->tape->status != AG_ERR_MEMORY) ag__give_up_assignment(v);

@@ -1,21 +1,21 @@
-/* eval -- computing values: what the evaluators share, and what others ask of them */
+/* eval -- computing values: shared by the evaluators, and their interface */
 #ifndef AG_EVAL_H
 #define AG_EVAL_H
 
 #include "autograd/tape/tape.h"
 
-/* So many marked nodes, with so many inputs; and how many elements they work on. */
+/* Numbers of marked nodes, of their inputs, and of their elements. */
 typedef struct ag__amount {
     uint32_t nodes, edges;
     double work;
 } ag__amount;
 
-/* When what variables were assigned is computed and carried out. */
+/* When assigned values are computed and carried out. */
 typedef enum ag__when {
-    AG__ALONE, /* not in this evaluation, which computes what it is asked for alone */
+    AG__ALONE, /* not in this evaluation, which computes only the wanted nodes */
     AG__NOW,
-    AG__DEFER, /* now, but for the elementwise operations at its end, of nodes from `from` on, which wait */
-    AG__FINAL  /* now, and in place where that can be, for nodes from `from` on are not needed after that */
+    AG__DEFER, /* now, except for elementwise operations at its end, from node `from` on, which are deferred */
+    AG__FINAL  /* now, in place if possible: nodes from `from` on are not needed afterwards */
 } ag__when;
 
 typedef struct ag__evaluation {
@@ -32,15 +32,15 @@ static inline ag__node_mark *ag__mark_of(const ag__evaluation *e, const ag_tenso
 /* The first node that is not needed after the evaluation. */
 static inline uint32_t ag__goes_from(const ag__evaluation *e) { return e->when == AG__FINAL ? e->from : UINT32_MAX; }
 
-/* The same evaluation, that writes nothing in place and releases nothing on that account. */
+/* The same evaluation, writing nothing in place. */
 static inline ag__evaluation ag__not_in_place(const ag__evaluation *e) {
     ag__evaluation other = *e;
     if (other.when == AG__FINAL) other.when = AG__NOW;
     return other;
 }
 
-/* Whether t is one element that many are folded into: another evaluation, with other regions, may fold them in another
- * order. It is not released, lest what was computed from it before be compared with another value. */
+/* Whether t is one element that many are reduced to: another evaluation, with other regions, may reduce them in
+ * another order. It is not released, so that values computed from it do not meet another value. */
 static inline bool ag__is_whole_fold(const ag_tensor *t) {
     return t->op->kind == AG_KIND_REDUCTION && t->layout->size == 1;
 }
@@ -78,42 +78,41 @@ bool ag__no_memory(const ag_tensor *t, size_t bytes);
 
 /* reference.c */
 bool ag__may_release(const ag__evaluation *e, const ag_tensor *t);
-void ag__release_unneeded(ag_tensor *t); /* between evaluations: its value, if it may be */
-/* Whether y may be written over x, if that has been read for the last time: x shows a variable's value, y is its
- * next. */
+void ag__release_unneeded(ag_tensor *t); /* between evaluations: releases its value, if allowed */
+/* Whether y may be written over x once that is read for the last time: x is a version, y its variable's next value. */
 bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y);
-/* After t has been computed, or the value of which it is a part. */
+/* Called after t, or the value that it is a part of, is computed. */
 void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t);
-/* The marked nodes among low … high−1, nothing in place; false: none is marked now. */
+/* Compute the marked nodes among low … high−1, nothing in place; false after an error, with no marks left. */
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high);
 void ag__abandon(const ag__evaluation *e, uint32_t low, uint32_t high);
 
-/* fused.c: all marked nodes; false: none is marked now */
+/* fused.c: compute all marked nodes; false after an error, with no marks left */
 bool ag__run_fused(const ag__evaluation *e);
 
 /* plans.c */
 void ag__plans_free(ag_tape *tape);
 
-/* How it would divide the marked nodes: region[id] = 1, 2, … of a node that is computed in one sweep with
- * others, or in one step with a sum; unchanged of others. False for want of memory; nothing is raised. */
+/* The division of the marked nodes: region[id] = 1, 2, … for nodes computed in one sweep with others, or in one step
+ * with a sum; unchanged for others. False out of memory, without an error. */
 bool ag__plan_regions(const ag__evaluation *e, uint32_t *region);
 
 /* eval.c */
 bool ag__take_marks(ag__evaluation *e); /* all zero, for all nodes; false: out of memory, an error */
-/* These, and what was assigned: AG__DEFER where the evaluator fuses, or else AG__NOW. */
+/* Compute x[…] and pending assignments: AG__DEFER if the evaluator fuses, or else AG__NOW. */
 bool ag__evaluate(ag_tape *tape, int n, ag_tensor *const x[]);
-/* Carry out all assignments, when nodes from `from` on are not needed after that: AG__FINAL. */
+/* Carry out all assignments; nodes from `from` on are not needed afterwards: AG__FINAL. */
 void ag__evaluate_last(ag_tape *tape, uint32_t from);
-void ag__settle_assignments(ag_tape *tape); /* after an error: each by itself, as far as they go; the error stays */
+void ag__settle_assignments(ag_tape *tape); /* after an error: carries out each ring that can be; the error stays */
 
-/* Watches the evaluations of a tape while tape->profiling: told of each thing that has been done, and when it began by
- * its own clock. None of these fails. `free` releases it with the tape. */
+/* The observer of a tape's evaluations while tape->profiling: called after each event, with its beginning by the
+ * observer's own clock. None of these fails. `free` releases it with the tape. */
 struct ag__chunk;
 struct ag__plan;
 struct ag__plan_step;
 typedef struct ag__observer {
     int64_t (*now)(void);
-    void (*computed)(ag_tensor *t, int64_t since); /* a node by itself */
+    void (*computed)(ag_tensor *t, int64_t since); /* a single node */
     void (*step)(const struct ag__chunk *c, const struct ag__plan *plan, const struct ag__plan_step *step,
                  int64_t since);
     void (*planned)(ag_tape *tape, int64_t nodes, int64_t since);

@@ -69,8 +69,8 @@ void ag_tape_free(ag_tape *tape) {
     tape->allocator.resize(tape->allocator.ctx, tape, TAPE_BYTES, 0);
 }
 
-/* Assignments to variables that stay must be computed while what they depend on is still there; also on a tape in
- * error, whose first error remains. */
+/* Assignments to variables that stay must be computed while their inputs still exist; also on a tape in error, whose
+ * first error remains. */
 static void carry_out_assignments(ag_tape *tape, uint32_t count) {
     for (ag_tensor *v = tape->variables; v && v->id >= count; v = ag__variable_of(v)->next) ag__forget_assignment(v);
     if (!tape->assignments) return;
@@ -88,7 +88,7 @@ ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
     if (mark.tape != tape || mark.index >= tape->mark_count || tape->marks[mark.index].serial != mark.serial) {
         ag__fail_on(tape, "tape_rewind", AG_ERR_TAPE,
                     mark.tape != tape ? "the mark is of another tape"
-                                      : "the mark is stale: an earlier mark was rewound to");
+                                      : "the mark is stale: the tape was rewound to an earlier one");
         return ag__leave(tape, file, line);
     }
     ag__position position = tape->marks[mark.index];
@@ -103,7 +103,7 @@ ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
     return ag__leave(tape, file, line);
 }
 
-/* ---- How it is evaluated ---- */
+/* ---- Evaluation settings ---- */
 
 static bool evaluate_at_once(ag_tape *tape, ag_tensor *t) { return ag__evaluate(tape, t != NULL, &t); }
 

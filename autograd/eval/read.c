@@ -1,4 +1,4 @@
-/* read -- values of tensors: computed, shown, and taken over by variables */
+/* read -- values of tensors: computed, read, and taken over by variables */
 #include "autograd/eval/eval.h"
 
 #include <math.h>
@@ -35,14 +35,14 @@ ag_status ag_eval_all(int n, ag_tensor *const x[]) {
     return all_computed(n, x) ? AG_OK : ag__leave(tape, file, line);
 }
 
-/* The copy of a view lives beside the view, so that asking again costs nothing and it lasts as long. */
+/* The copy of a view is kept as long as the view, so that reading again costs nothing. */
 static const void *packed_copy(ag_tensor *x) {
     enum { HEADER = 64 };
     for (ag__packed *p = x->flags & AG__PACKED ? x->tape->packed : NULL; p; p = p->next)
         if (p->tensor == x) return (char *)p + HEADER;
     ag__buffer *b = ag__buffer_new(x->tape, ag__plus(HEADER, ag__value_bytes(x)));
     if (!b) {
-        ag__fail("data", 1, &x, AG_ERR_MEMORY, "no memory for %zu bytes", ag__value_bytes(x));
+        ag__fail("data", 1, &x, AG_ERR_MEMORY, "out of memory (%zu bytes)", ag__value_bytes(x));
         return NULL;
     }
     ag__packed *p = b->data;
@@ -67,7 +67,7 @@ const void *ag_data(ag_tensor *x) {
     return data;
 }
 
-/* Element `at`, found by its strides: nothing is copied. */
+/* Element `at`, by its strides, without a copy. */
 static double element(ag_tensor *x, int64_t at) {
     const ag__layout *l = x->layout;
     const int64_t *stride = ag__strides(l);
@@ -80,8 +80,7 @@ double ag_item(ag_tensor *x) {
     int line;
     const char *file = ag__here_file(&line);
     if (ag__usable("item", x) && x->layout->size != 1)
-        ag__fail("item", 1, &x, AG_ERR_SHAPE, "there must be exactly one element, not %lld",
-                 (long long)x->layout->size);
+        ag__fail("item", 1, &x, AG_ERR_SHAPE, "x has %lld elements: one is wanted", (long long)x->layout->size);
     else if (computed("item", x)) return element(x, 0);
     ag__leave(x ? x->tape : NULL, file, line);
     return NAN;
@@ -91,7 +90,7 @@ double ag_element(ag_tensor *x, int64_t at) {
     int line;
     const char *file = ag__here_file(&line);
     if (ag__usable("element", x) && (at < 0 || at >= x->layout->size))
-        ag__fail("element", 1, &x, AG_ERR_RANGE, "there is no element %lld of %lld", (long long)at,
+        ag__fail("element", 1, &x, AG_ERR_RANGE, "element %lld is out of range: x has %lld", (long long)at,
                  (long long)x->layout->size);
     else if (computed("element", x)) return element(x, at);
     ag__leave(x ? x->tape : NULL, file, line);
@@ -100,13 +99,13 @@ double ag_element(ag_tensor *x, int64_t at) {
 
 /* ---- Variables with the value of a tensor ---- */
 
-/* A variable with the value of x, which is not kept for that. */
+/* A variable with the value of x; x need not be kept. */
 static ag_tensor *variable_from(const char *name, ag_tensor *x) {
     ag_tape *tape = x->tape;
     ag_shape shape = ag_shape_of(x);
     if (!(x = ag__current(x)) || !ag__evaluate(tape, 1, &x)) return tape->nil;
     ag__buffer *b = ag__buffer_new(tape, ag__value_bytes(x));
-    if (!b) return ag__fail_on(tape, name, AG_ERR_MEMORY, "no memory for %zu bytes", ag__value_bytes(x));
+    if (!b) return ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes)", ag__value_bytes(x));
     ag_array from = ag__array_of(x);
     ag__pack(b->data, &from, 0, x->layout->size);
     ag__release_unneeded(x);

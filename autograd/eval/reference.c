@@ -1,12 +1,11 @@
-/* reference -- the reference evaluator: one node at a time, in the order of recording; and what values are released
+/* reference -- the reference evaluator, one node at a time in the order of recording; and the release of values
  *
- * A value goes when its last reader has run, unless the user has looked at it or it may still be wanted: by a
- * recorded reader that never ran, or by a backward scan that is still to come. What was released by mistake is
- * merely computed again. */
+ * A value is released when its last reader has run, unless the user has read it or it may still be needed: by a
+ * recorded reader that has not run, or by a backward scan to come. A value released too early is only recomputed. */
 #include "autograd/eval/eval.h"
 
-/* The value of t may be released, if `live` and `readers` are such, in an evaluation after which nodes from `gone` on
- * are not needed. */
+/* Whether the value of t may be released, with these `live` and `readers`, in an evaluation after which nodes from
+ * `gone` on are not needed. */
 static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
     if (live) return false;
     if (t->id >= gone) return !(t->flags & AG__VARIABLE);
@@ -24,9 +23,8 @@ void ag__release_unneeded(ag_tensor *t) {
     t->buffer = NULL;
 }
 
-/* The one place where this is decided. The memory of a variable's value is held by the variable, by the version that
- * shows it, which is x, and by whatever else shows it, which must go first. The version is among what goes with the
- * rewind. */
+/* Decided only here. The memory of a variable's value is held by the variable, by its version x, and by any other
+ * node that shares it, which must be released first. The version is released by the rewind. */
 bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_tensor *y) {
     return x->id >= ag__goes_from(e) && ag__next_value(x) == y && x->buffer == x->input[0]->buffer &&
            x->buffer->refs == 2;
@@ -36,13 +34,13 @@ void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) {
     const uint32_t gone = ag__goes_from(e);
     ag__node_mark *const mark = e->mark;
     bool first = !(t->flags & AG__COMPUTED);
-    if (!first) t->flags |= AG__KEEP; /* it was released too early: once is enough */
+    if (!first) t->flags |= AG__KEEP; /* it was released too early: do so only once */
     t->flags |= AG__COMPUTED;
     mark[t->id].needed = false;
     for (int i = 0, n = t->arity; i < n; i++) {
         ag_tensor *x = t->input[i];
         uint32_t *const still = &mark[x->id].live;
-        uint32_t readers = x->readers - first, live = *still - 1; /* to read them back would take longer */
+        uint32_t readers = x->readers - first, live = *still - 1; /* reading them back would take longer */
         x->readers = readers;
         *still = live;
         if (!releasable(x, live, readers, gone)) continue;
