@@ -453,8 +453,8 @@ START_TEST(wrong_gradients_fail) {
 END_TEST
 
 START_TEST(no_number_of_nan_is_a_gradient) {
-    FAILS(check1(of_context, &op_nan, F64S(3)), "got nan", "NaN or infinity is no gradient");
-    FAILS(check1(of_context, &op_infinite, F64S(3)), "got inf", "NaN or infinity is no gradient");
+    FAILS(check1(of_context, &op_nan, F64S(3)), "got nan", "the gradient is NaN or infinite");
+    FAILS(check1(of_context, &op_infinite, F64S(3)), "got inf", "the gradient is NaN or infinite");
     FAILS(check1(logarithms, NULL, F64S(1, -1)), "its output has NaN or infinity", "guilty operation is");
     FAILS(check1(logarithms, NULL, F64S(1, 0)), "output has NaN or infinity");
 }
@@ -465,7 +465,7 @@ static ag_tensor *square_roots(void *context, int n, ag_tensor *const x[]) {
 }
 
 START_TEST(two_infinities_do_not_agree) {
-    FAILS(check1(square_roots, NULL, F64S(0)), "got inf", "NaN or infinity is no gradient");
+    FAILS(check1(square_roots, NULL, F64S(0)), "got inf", "the gradient is NaN or infinite");
     GUILTY("sqrt");
 }
 END_TEST
@@ -1094,7 +1094,7 @@ static ag_tensor *uses_context(void *context, int n, ag_tensor *const x[]) { ret
 START_TEST(what_was_recorded_before_is_mentioned) {
     ag_tensor *w = ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2});
     ag_tensor *before = ag_label(ag_exp(w), "earlier");
-    FAILS(check(uses_context, before, 1, &w), "exp \"earlier\"", "recorded before it was called");
+    FAILS(check(uses_context, before, 1, &w), "exp \"earlier\"", "recorded before the call");
     ck_assert_ptr_null(report.guilty);
 }
 END_TEST
@@ -1411,7 +1411,7 @@ START_TEST(what_f_gives_is_checked) {
         {gives_context, NULL, AG_ERR_NULL, "returned NULL"},
         {gives_context, ag_scalar(other, AG_F64, 1), AG_ERR_TAPE, "another tape"},
         {gives_f32, NULL, AG_ERR_DTYPE, "must be f64"},
-        {grows, &calls, AG_ERR_SHAPE, "changed its shape"},
+        {grows, &calls, AG_ERR_SHAPE, "same shape at each call"},
         {clears_its_error, NULL, AG_ERR_NIL, "returned nil"},
         {wrong_shape, NULL, AG_ERR_SHAPE, "reshape"},
         {of_context, (void *)(uintptr_t)&op_no_vjp, AG_ERR_GRADIENT, "not differentiable"},

@@ -24,7 +24,7 @@ static void find_paths(const ag__search *s) {
     }
     for (int i = 0; i < ag__check_outputs(c); i++)
         if (c->out[i]->id >= s->low) *path_of(s, c->out[i]) |= NEEDED;
-    if (c->y->id >= s->low) *path_of(s, c->y) |= NEEDED; /* at second order a VJP may do without its output */
+    if (c->y->id >= s->low) *path_of(s, c->y) |= NEEDED; /* at second order a VJP may not use its output */
     for (uint32_t id = s->end; id-- > s->low;) {
         const ag_tensor *t = ag__node(c->tape, id);
         if (!(*path_of(s, t) & NEEDED)) continue;
@@ -33,7 +33,7 @@ static void find_paths(const ag__search *s) {
     }
 }
 
-/* One recorded operation by itself: its f64 inputs are x, the others as they were. */
+/* One recorded operation alone: its f64 inputs are x, the others as recorded. */
 typedef struct replay {
     const ag_tensor *node;
     ag_tensor **in;
@@ -51,7 +51,7 @@ static bool worth_checking(const ag_tensor *t) {
     return t->arity > 0 && !(t->flags & AG__READ) && t->dtype == AG_F64 && t->op->vjp && !(t->op->flags & AG_OP_TIED);
 }
 
-/* Whether a node's own VJP (with order 2: that and its gradient) is wrong, at the values it had. */
+/* Whether a node's own VJP (with order 2: that and its gradient) is wrong, at its recorded values. */
 static bool node_wrong(ag__search *s, ag_tensor *t, int order, ag__finding *found) {
     ag__check *whole = s->c;
     ag__check c = {.tape = whole->tape, .f = replayed, .options = whole->options, .few = CHECK_BY_ELEMENT};
@@ -71,15 +71,14 @@ static bool node_wrong(ag__search *s, ag_tensor *t, int order, ag__finding *foun
     bool differs = ag__check_open(&c) && !ag__check_compare(&c) && c.tape->status == AG_OK &&
                    (c.failed.verdict == AG__DIFFERS || (c.failed.verdict == AG__NOT_FINITE && !isfinite(c.failed.got)));
     ag__check_close(&c, marks, false);
-    ag_clear_error(c.tape); /* what this part cannot do is no error of the check */
+    ag_clear_error(c.tape); /* a failure of this part is not an error of the check */
     *found = c.failed;
     for (int i = 0, k = 0; differs && i < t->arity; i++) /* from its number among the f64 inputs to that among all */
         if (t->input[i]->dtype == AG_F64 && k++ == c.failed.input) found->input = i;
     return differs;
 }
 
-/* Whether what a suspect holds back makes a difference: the cotangent that reaches it is not nothing. (logsumexp holds
- * its largest element constant, and rightly so.) */
+/* Whether the cotangent that a suspect stops is not 0. (logsumexp rightly holds its largest element constant.) */
 static bool matters(const ag__check *c, ag_tensor *t) {
     ag__position place = ag__position_now(c->tape);
     ag_tensor *g;
@@ -98,7 +97,7 @@ static bool matters(const ag__check *c, ag_tensor *t) {
 
 static bool is_suspect(const ag_tensor *t) { return t->op->vjp == ag_zero_vjp; }
 
-/* Nodes that are not checked but told of. */
+/* Nodes that are not checked but reported. */
 static bool told_of(ag__search *s, ag_tensor *t) {
     if (t->id < s->c->place.count) s->outside = s->outside ? s->outside : t;
     else if (t->flags & AG__DETACHED) s->detached = s->detached ? s->detached : t;
@@ -106,7 +105,7 @@ static bool told_of(ag__search *s, ag_tensor *t) {
     return true;
 }
 
-/* Look at each operation on a path, oldest first; true if one is guilty. */
+/* Check each operation on a path, oldest first; true if one is guilty. */
 static bool look(ag__search *s, int order) {
     for (uint32_t id = s->low; id < s->end; id++) {
         ag_tensor *t = ag__node(s->c->tape, id);
@@ -122,7 +121,7 @@ static bool look(ag__search *s, int order) {
     return false;
 }
 
-/* Record f once more, and look at what it consists of. */
+/* Record f again, and check its operations. */
 static void search_recording(ag__search *s) {
     ag__check *c = s->c;
     if (!ag__check_record(c) || !ag__check_cotangents(c) || ag_eval_all(ag__check_outputs(c), c->out) != AG_OK) return;

@@ -12,8 +12,8 @@ enum { MOST_EXCUSED = 65536 };
 
 /* ---- The verdict on one element or direction ---- */
 
-/* By default only rounding is excused, the engine's own included, and no more than is nothing beside the output; where
- * output and gradient are 0, beside the slopes around. */
+/* By default only rounding is excused, the engine's own included, and only if it is negligible beside the output or,
+ * where output and gradient are 0, beside the slopes around. */
 static double tolerance_floor(const ag__check *c, const ag__probe *p, double error, double slopes_around) {
     if (c->options.absolute > 0) return c->options.absolute;
     double size = fmax(c->magnitude / p->widest, c->input[p->input].steepest);
@@ -25,7 +25,7 @@ static double ratio_of(double difference, double tolerance) {
     return difference == 0 ? 0 : tolerance > 0 ? difference / tolerance : INFINITY;
 }
 
-/* Whether a cheap estimate will do: it agrees, there is no sign of a kink, and no part of the gradient can hide in
+/* Whether a cheap estimate is enough: it agrees, there is no sign of a kink, and no part of the gradient can hide in
  * outputs that are too large to show it. */
 static bool settles(const ag__check *c, const ag__probe *p, const ag__level *l, double expected, ag__finding *r) {
     double larger = fmax(fabs(expected), fabs(p->got));
@@ -33,7 +33,7 @@ static bool settles(const ag__check *c, const ag__probe *p, const ag__level *l, 
     if (!l->finite || noise > 1e-3 * larger) return false;
     r->expected = expected;
     r->ratio = ratio_of(fabs(expected - p->got), c->relative * larger + c->options.absolute);
-    return r->ratio <= 0.1; /* what comes closer deserves better numbers */
+    return r->ratio <= 0.1; /* a larger ratio needs better numbers */
 }
 
 static bool gap_shows(const ag__level *l) { return !(l->gap <= 0.01 * l->mass); }
@@ -69,9 +69,9 @@ static void judge(const ag__check *c, const ag__probe *p, int n, ag__level l[], 
     for (int k = 1; k < n; k++) r->rough = r->rough || ag__gap_stays(l, k);
 }
 
-/* Small steps at which nothing moves say that the derivative is 0, unless the function is rounded more coarsely inside
- * than its output shows (a loss that is almost 0). It is that if the steps at which it does move agree with the engine,
- * or if there is less to be seen than the rounding of x itself. */
+/* Small steps at which nothing moves mean that the derivative is 0, unless the function is rounded more coarsely
+ * inside than its output shows (a loss that is almost 0). That is so if the steps at which it does move agree with
+ * the engine, or if the change would be less than the rounding of x itself. */
 static void judge_without_still(const ag__check *c, const ag__probe *p, int n, ag__level l[], ag__finding *r) {
     ag__finding other = *r;
     double unseen = 4 * DBL_EPSILON * p->near / p->widest;
@@ -101,8 +101,8 @@ static bool climb(ag__check *c, const ag__probe *p, ag__finding *r) {
     return true;
 }
 
-/* Nothing moved, and nothing should: settled if that also holds for a step so wide that rounding cannot have hidden
- * it. */
+/* Nothing moved, and nothing should: settled if that also holds for a step so wide that rounding cannot hide a
+ * change. */
 static bool does_not_depend(ag__check *c, const ag__probe *p, const ag__level *l, bool *answer) {
     ag__level wide = {0};
     *answer = l->finite && l->still && p->got == 0;
@@ -122,7 +122,7 @@ static bool first_look(ag__check *c, const ag__probe *p, ag__level *l, ag__findi
     return true;
 }
 
-/* Of two larger steps, extrapolated (Richardson): these suffer less from rounding. */
+/* Central differences of two larger steps, extrapolated (Richardson): these suffer less from rounding. */
 static bool second_look(ag__check *c, const ag__probe *p, ag__finding *r, bool *settled) {
     ag__level wide, half;
     if (!ag__take_level(c, p, 0x1p-8 * p->near, NULL, &wide) || !ag__take_level(c, p, 0x1p-9 * p->near, NULL, &half))
@@ -143,8 +143,8 @@ static bool examine(ag__check *c, const ag__probe *p, ag__finding *r) {
 
 /* ---- All elements, or some directions, of all inputs ---- */
 
-/* Where several kinks meet, the engine's value may lie outside of all slopes along one line. It is right all the same
- * if each operation by itself is: then the chain rule gives it. */
+/* Where several kinks meet, the engine's value may lie outside all slopes along one line. It is right all the same
+ * if each operation alone is right: it follows by the chain rule. */
 static bool absolve(ag__check *c, ag__finding *r) {
     if (!r->kink || r->verdict != AG__DIFFERS || c->options.kinks_fail || !c->acquit) return true;
     if (!c->searched) {
@@ -168,7 +168,7 @@ static bool note(ag__check *c, const ag__finding *r) {
     return false;
 }
 
-/* A power of two, so that x + h and x − h are exact; 1 for nothing at all. */
+/* A power of two, so that x + h and x − h are exact; 1 for 0. */
 static double scale_of(double x) { return x < 0x1p-900 ? 1 : ldexp(1, ilogb(fmin(x, DBL_MAX))); }
 
 static ag__probe element_probe(const ag__check *c, int i, int64_t element) {
@@ -182,8 +182,8 @@ static ag__probe element_probe(const ag__check *c, int i, int64_t element) {
                        .unsure = in->rounding[element]};
 }
 
-/* A random unit vector; the steps along it are to move each element as much as a step of its own would. What is not
- * finite cannot be moved, and has no part in it. */
+/* A random unit vector; steps along it move each element as much as a step of its own would. Elements that are not
+ * finite cannot be moved, and are left out. */
 static ag__probe direction_probe(ag__check *c, int i, int64_t number) {
     ag__check_input *in = &c->input[i];
     double norm = 0, got = 0, spread = sqrt((double)in->size), rounding = 0, unsure = 0;
@@ -209,8 +209,8 @@ static ag__probe direction_probe(ag__check *c, int i, int64_t number) {
                        .unsure = unsure};
 }
 
-/* Along a direction several elements come to kinks, at once or one after the other, and their slopes then add up to
- * anything: each element is asked by itself. */
+/* Along a direction several elements may meet kinks, at once or one after the other, and their slopes then add up to
+ * anything: each element is checked alone. */
 static bool excuse(ag__check *c, ag__finding *r) {
     ag__check_input *in = &c->input[r->input];
     memcpy(in->tried, in->at, (size_t)in->size * sizeof *in->at);
@@ -228,7 +228,7 @@ static bool excuse(ag__check *c, ag__finding *r) {
     return true;
 }
 
-/* False: an error, or one that fails; c->failed tells. */
+/* False: an error, or a failing element; c->failed tells them apart. */
 static bool check_input(ag__check *c, int i) {
     ag__check_input *in = &c->input[i];
     bool by_element = c->options.directions == 0 || in->size <= c->few;

@@ -1,14 +1,14 @@
-/* diff -- the backward scan, and what may watch it */
+/* diff -- the backward scan and its observer */
 #ifndef AG_DIFF_H
 #define AG_DIFF_H
 
 #include "autograd/tape/tape.h"
 
-/* grad.c: what ag_vjp does, for the call `name`; false after an error, and then every dx[i] is nil. dx may be x. */
+/* grad.c: ag_vjp, for the call `name`; false after an error, with every dx[i] nil. dx may be x. */
 bool ag__vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx, ag_tensor *const x[],
              ag_tensor *dx[], unsigned flags);
 
-/* The cotangent g of t gives c to its input i; c NULL: nothing. False ends the scan, with an error raised. */
+/* The cotangent g of t contributes c to its input i; c NULL: nothing. False ends the scan, after an error. */
 typedef struct ag__watch {
     void *context;
     bool (*step)(void *context, ag_tensor *t, ag_tensor *g, int i, ag_tensor *c);

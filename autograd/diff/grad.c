@@ -1,8 +1,9 @@
 /* grad -- the backward scan
  *
  * The tape is in topological order, so one scan forward finds which nodes lie between the inputs and the outputs
- * (active), and one scan in reverse hands each of them its cotangent: complete by then, for every reader is younger.
- * The VJPs record; so what comes out is a graph like any other. If anything fails, what was recorded is taken back. */
+ * (active), and one scan in reverse gives each of them its cotangent, which is complete by then, because every
+ * reader is younger. The VJPs record, so the result is a graph like any other. If anything fails, the recorded nodes
+ * are released. */
 #include "autograd/diff/diff.h"
 
 #include <string.h>
@@ -11,8 +12,8 @@ typedef struct scan {
     const char *name; /* of the call */
     ag_tape *tape;
     uint32_t low, high;    /* nodes low … high−1 can be active */
-    ag_tensor **cotangent; /* of node low + i; NULL: none so far */
-    bool *outer;           /* of a scan within a scan: which nodes that one has marked */
+    ag_tensor **cotangent; /* of node low + i; NULL: none yet */
+    bool *outer;           /* of a scan within a scan: the outer scan's marks */
     bool *chosen;          /* of node low + i: whether a choice lies between it and an output */
     ag__buffer *memory;
     const ag__watch *watch; /* or NULL */
@@ -20,7 +21,7 @@ typedef struct scan {
 
 static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->cotangent[t->id - s->low]; }
 
-/* ---- What lies between ---- */
+/* ---- The nodes between inputs and outputs ---- */
 
 /* A node that was recorded while recording is off is constant to later gradients, not to those asked for now. */
 static bool carries_gradient(const ag_tensor *t) {
@@ -30,7 +31,7 @@ static bool carries_gradient(const ag_tensor *t) {
 
 static bool is_active(const scan *s, const ag_tensor *t) { return t->flags & AG__ACTIVE && t->id >= s->low; }
 
-/* A VJP may differentiate by itself: what the scan around this one has marked is set aside, and marked again later. */
+/* A VJP may itself differentiate: the outer scan's marks are saved, and restored later. */
 static void exchange_marks(const scan *s) {
     for (uint32_t id = s->low; s->outer && id < s->high; id++) {
         ag_tensor *t = ag__node(s->tape, id);
@@ -55,7 +56,7 @@ static void unmark(const scan *s, uint32_t high) {
     for (uint32_t id = s->low; id < high; id++) ag__node(s->tape, id)->flags &= (uint16_t)~AG__ACTIVE;
 }
 
-/* ---- Handing cotangents down ---- */
+/* ---- Passing cotangents to inputs ---- */
 
 static bool accumulate(const scan *s, const ag_tensor *x, ag_tensor *g) {
     ag_tensor **sum = cotangent_of(s, x);
@@ -67,13 +68,15 @@ static bool contribution_valid(const ag_tensor *t, int i, const ag_tensor *c) {
     const ag_tensor *x = t->input[i];
     if (c->flags & AG__NIL) return false;
     if (c->flags & AG__STALE) {
-        ag__fail(t->op->name, t->arity, t->input, AG_ERR_TAPE, "the vjp for input %d gives a rewound tensor", i);
+        ag__fail(t->op->name, t->arity, t->input, AG_ERR_TAPE, "the vjp for input %d returned a rewound tensor", i);
         return false;
     }
     if (c->tape == t->tape && c->dtype == x->dtype && ag__layouts_equal(c->layout, x->layout)) return true;
     ag_tensor *pair[] = {(ag_tensor *)(uintptr_t)x, (ag_tensor *)(uintptr_t)c};
     ag__fail(t->op->name, 2, pair, AG_ERR_GRADIENT,
-             "the vjp for input %d gives a cotangent (the second of these) unlike the input (the first)", i);
+             "the vjp for input %d must return a cotangent (the second of these) with the shape and dtype of the input "
+             "(the first)",
+             i);
     return false;
 }
 
@@ -136,7 +139,7 @@ static bool scan_back(const scan *s) {
     return true;
 }
 
-/* ---- Outputs' cotangents in, inputs' out ---- */
+/* ---- Cotangents of outputs and inputs ---- */
 
 static ag_tensor *filled_like(const ag_tensor *x, double value) {
     ag_tensor *t = ag_full(x->tape, (ag_dtype)x->dtype, ag__layout_shape(x->layout), value);
@@ -182,7 +185,7 @@ static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *con
     return true;
 }
 
-/* An input that is a variable is looked for behind its version, too; one that is not used any more has zeros. */
+/* The gradient of a variable is also looked up at its version; an input that is not used gets zeros. */
 static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *const y[], ag_tensor *const ybar[],
                           int nx, ag_tensor *const x[], ag_tensor *dx[], unsigned flags, const ag__watch *watch) {
     scan s = {.name = name, .tape = tape, .watch = watch};
@@ -203,7 +206,7 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
 
 /* ---- Validation ---- */
 
-/* Errors go to the tape of the call, also those of a NULL or nil that has none. */
+/* Errors go to the tape of the call, also those of a NULL or nil without tape. */
 static bool all_there(const char *name, const char *what, ag_tape *tape, int n, ag_tensor *const x[]) {
     if (tape && !ag__in_order(tape, name)) return false;
     for (int i = 0; i < n; i++) {
@@ -220,13 +223,13 @@ static bool real(const char *name, const char *what, ag_tape *tape, int n, ag_te
     if (!all_there(name, what, tape, n, x) || !ag__inputs_usable(name, n, x, &nil)) return false;
     for (int i = 0; i < n; i++) {
         if (ag__is_real(x[i]->dtype)) continue;
-        ag__fail(name, 1, &x[i], AG_ERR_DTYPE, "%s %d is not real, it has no gradient", what, i);
+        ag__fail(name, 1, &x[i], AG_ERR_DTYPE, "%s %d is not real: it has no gradient", what, i);
         return false;
     }
     return true;
 }
 
-/* Only ag_vjp takes cotangents: the others' callers are told so. */
+/* Only ag_vjp takes cotangents, which the error tells callers of the others. */
 static bool no_single(const char *name, ag_tensor *y, int j) {
     long long size = (long long)y->layout->size;
     if (strcmp(name, "vjp") == 0)
@@ -250,13 +253,13 @@ static bool outputs_valid(const char *name, int ny, ag_tensor *const y[], ag_ten
         if (!ag__inputs_usable(name, 2, pair, &nil)) return false;
         if (pair[1]->dtype == y[j]->dtype && ag__layouts_equal(pair[1]->layout, y[j]->layout)) continue;
         ag__fail(name, 2, pair, pair[1]->dtype == y[j]->dtype ? AG_ERR_SHAPE : AG_ERR_DTYPE,
-                 "cotangent %d is unlike its output", j);
+                 "cotangent %d must have the shape and dtype of its output", j);
         return false;
     }
     return true;
 }
 
-/* Before anything else is said about an x[i]: an error belongs on the tape of y. */
+/* Checked before anything else about x[i], because errors belong on the tape of y. */
 static bool one_tape(const char *name, ag_tensor *y, int n, ag_tensor *const x[]) {
     ag_tensor *nil;
     for (int i = 0; i < n; i++)
@@ -333,7 +336,6 @@ ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]) {
     return ag__vjp("grad", 1, &y, NULL, n, x, dx, 0) ? AG_OK : ag__leave(any_tape(1, &y, n, x), file, line);
 }
 
-/* The parameters older than y, and room for their gradients behind them. */
 ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory) {
     *n = 0;
     for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
@@ -348,7 +350,7 @@ ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memor
 }
 
 static bool add_up(int n, ag_tensor *const p[], ag_tensor **dp) {
-    for (int i = 0; i < n; i++) { /* first all sums, then all changes: a failure changes nothing */
+    for (int i = 0; i < n; i++) { /* all sums before any change: a failure changes nothing */
         ag_tensor *before = ag__variable_of(p[i])->gradient;
         if (before) dp[i] = ag_add(before, dp[i]);
         if (dp[i]->flags & AG__NIL) return false;
@@ -362,7 +364,7 @@ static void backward(ag_tensor *y) {
     ag__buffer *memory;
     if (!real("backward", "output", ag_tape_of(y), 1, &y) || !outputs_valid("backward", 1, &y, NULL)) return;
     if (!(y->flags & AG__REQUIRES)) {
-        ag__fail("backward", 1, &y, AG_ERR_GRADIENT, "it depends on no parameter");
+        ag__fail("backward", 1, &y, AG_ERR_GRADIENT, "y depends on no parameter");
         return;
     }
     ag_tensor **p = ag__parameters_before(y, &n, &memory);
@@ -381,7 +383,7 @@ ag_status ag_backward(ag_tensor *y) {
 ag_tensor *ag_gradient(ag_tensor *p) {
     ag_tensor *nil;
     if (!ag__inputs_usable("gradient", 1, &p, &nil)) return nil;
-    if (!(p->flags & AG__PARAMETER)) return ag__fail("gradient", 1, &p, AG_ERR_GRADIENT, "it is no parameter");
+    if (!(p->flags & AG__PARAMETER)) return ag__fail("gradient", 1, &p, AG_ERR_GRADIENT, "it is not a parameter");
     ag_tensor *g = ag__variable_of(p)->gradient;
     return g ? g : ag_full(p->tape, (ag_dtype)p->dtype, ag__layout_shape(p->layout), 0);
 }

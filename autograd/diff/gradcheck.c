@@ -1,4 +1,4 @@
-/* gradcheck -- gradients against finite differences, and which operation is to blame
+/* gradcheck -- gradients against finite differences, and the operation to blame
  *
  * A check moves one input along a line through the point, x + t·v, with v a unit vector of one element or a random one,
  * and compares the slope of s(x) = ⟨w, f(x)⟩ there with the engine's ⟨∇s, v⟩. Outputs are subtracted before they are
@@ -14,7 +14,7 @@
 
 enum { MESSAGE = sizeof((ag_gradcheck_report *)0)->message };
 
-/* ---- In words ---- */
+/* ---- The message ---- */
 
 typedef struct text {
     char *to;
@@ -67,7 +67,7 @@ static void put_numbers(text *t, const ag__finding *r) {
     if (r->kink) put_text(t, ", at a kink with slopes %.9g to %.9g", r->low, r->high);
     if (r->verdict == AG__NOT_FINITE) {
         if (isfinite(r->got)) put_text(t, ": the function is NaN or infinite beside this point");
-        else put_text(t, ": NaN or infinity is no gradient");
+        else put_text(t, ": the gradient is NaN or infinite");
     } else if (r->verdict == AG__UNRESOLVED) put_text(t, ": cannot be resolved numerically");
     else if (!(r->kink && r->ratio == 0)) put_text(t, ", %.3g times the tolerance", r->ratio);
 }
@@ -95,12 +95,12 @@ static void put_innocence(text *t, const ag__search *s) {
         put_text(t, "; every operation's own gradient is right, but %s", s->detached->op->name);
         put_name(t, s->detached);
         put_place(t, s->detached);
-        put_text(t, " was recorded with recording off: constant to gradients");
+        put_text(t, " was recorded with recording off, and so is constant to gradients");
     } else if (s->outside) {
         put_text(t, "; every operation's own gradient is right, but the function uses %s", s->outside->op->name);
         put_name(t, s->outside);
         put_place(t, s->outside);
-        put_text(t, ", which was recorded before it was called, and does not follow its input");
+        put_text(t, ", which was recorded before the call, and does not depend on its input");
     } else {
         put_text(t, "; every operation's own gradient is right: the function may depend on something that does not "
                     "carry gradients, or not compute the same at each call");
@@ -154,7 +154,7 @@ static void run_check(ag__check *c) {
     uint32_t marks = c->tape->mark_count;
     bool passed = ag__check_open(c) && ag__check_compare(c), failed = !passed && c->tape->status == AG_OK;
     if (failed && c->failed.verdict != AG__NO_POINT) ag__check_accuse(&s);
-    if (failed) ag_clear_error(c->tape); /* the search may have ended early; the failure stands */
+    if (failed) ag_clear_error(c->tape); /* the search may have stopped early; the failure stands */
     if (passed || failed) fill_report(c, &s, passed);
     ag__check_close(c, marks, s.guilty != NULL);
 }

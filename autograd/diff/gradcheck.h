@@ -17,7 +17,7 @@ typedef enum ag__verdict {
 typedef struct ag__finding {
     ag__verdict verdict;
     int order, input;
-    int64_t element, direction; /* element −1: along that direction */
+    int64_t element, direction; /* element −1: along a direction */
     double expected, got, ratio;
     double low, high;  /* at a kink: the one-sided slopes */
     bool kink, rough;  /* rough: there are kinks near */
@@ -27,18 +27,18 @@ typedef struct ag__finding {
 /* One x[i]. */
 typedef struct ag__check_input {
     ag_tensor *tensor; /* that f is given: x[i] if that is a variable, else a temporary variable */
-    bool own;          /* it is x[i], and the next two are to be put back */
+    bool own;          /* it is x[i], and the next two are restored */
     ag__buffer *buffer;
     ag_tensor *version;
     int64_t size;
     double *at, *tried, *gradient, *direction;
     double *rounding;     /* how far the gradient moves when the inputs are rounded otherwise */
     int64_t finite;       /* how many elements are finite */
-    double typical, norm; /* of these, the mean magnitude and the root of the sum of squares */
+    double typical, norm; /* their mean magnitude, and the root of their sum of squares */
     double steepest;      /* the largest element of the gradient */
 } ag__check_input;
 
-/* Memory that lasts as long as a check. */
+/* Memory for the time of a check. */
 typedef struct ag__check_block {
     struct ag__check_block *next;
     size_t bytes;
@@ -52,28 +52,28 @@ typedef struct ag__check {
     ag_tensor *const *x;
     ag_gradcheck_options options;
     bool (*acquit)(struct ag__check *c); /* whether every operation by itself is right; NULL: this is one by itself */
-    int64_t few; /* with random directions: inputs up to this size are checked element by element all the same */
+    int64_t few; /* with random directions: inputs up to this size are still checked element by element */
 
     ag__check_input *input;
     ag_tensor **given, **out, **ybar, **dx; /* n each */
     ag_tensor **all;                        /* 2·n */
-    ag_tensor *y;                           /* f's output, as recorded last */
+    ag_tensor *y;                           /* f's output in the last recording */
     ag__check_block *blocks;
     ag__position start, place; /* before and after the temporary variables */
     uint32_t marks;
     uint64_t draws;
     bool recording, sandbox;
 
-    int order;               /* that is being checked */
-    bool searched, innocent; /* whether all operations have been checked, at that order, and found right */
+    int order;               /* being checked */
+    bool searched, innocent; /* whether all operations have been checked at that order, and are right */
     double relative;         /* tolerance, at that order */
     bool shaped;             /* f has been called, and its output had this shape */
     ag_shape shape;
     double *cotangent; /* of f's output */
-    int64_t m;         /* numbers that the checked function gives: f's output, or its gradients one after the other */
-    double *w;         /* they are contracted with this */
+    int64_t m;         /* outputs of the checked function: f's output, or its gradients in sequence */
+    double *w;         /* they are contracted with w */
     double *base, *up, *down, *up_before, *down_before; /* m each */
-    bool *moved;                                        /* m: which of them have moved at any step of a ladder */
+    bool *moved;                                        /* m: which of them moved at any step of a ladder */
     double magnitude;                                   /* Σ |w·base| */
 
     ag__finding worst, failed;
@@ -85,11 +85,11 @@ typedef struct ag__check {
 typedef struct ag__probe {
     int input;
     int64_t element, direction;
-    double near;   /* a small part of this is a good step where the function is well scaled */
+    double near;   /* a small part of this is a good step if the function is well scaled */
     double widest; /* no step needs to exceed this */
     double got;
-    double rounding; /* how far rounding the moved elements may move the output, */
-    double unsure;   /* and how far rounding may move `got` */
+    double rounding; /* the output's change by rounding the moved elements, */
+    double unsure;   /* and the change of `got` by rounding */
 } ag__probe;
 
 /* The function at x + h·v and x − h·v. */
@@ -103,7 +103,7 @@ typedef struct ag__level {
     double jump;      /* Σ |w|·|up − down| */
     double size;      /* Σ |w·y| over the outputs that moved */
     double noise;     /* bound on the rounding error of `slope` */
-    bool still;       /* no output moved at all */
+    bool still;       /* no output moved */
 } ag__level;
 
 /* The search for the guilty operation. */

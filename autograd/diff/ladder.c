@@ -78,8 +78,8 @@ static ag__estimate extrapolate(const ag__level l[], int k, int columns, double 
     return best;
 }
 
-/* A derivative is the limit for small steps: what a small step contradicts, and is sure enough of, is no longer
- * believed, however well the large steps agreed. */
+/* A derivative is the limit for small steps: a small step that contradicts the large ones, with a small enough
+ * error, supersedes them, however well they agreed. */
 static bool supersedes(const ag__estimate *finer, const ag__estimate *coarser) {
     if (finer->error < coarser->error) return true;
     return finer->error <= 0.25 * fmax(fabs(finer->value), fabs(coarser->value)) &&
@@ -102,9 +102,9 @@ static ag__estimate limit_in(int n, const ag__level l[], double power) {
     return best;
 }
 
-/* Of a smooth function the central slope is a series in h². Where the second derivative jumps, as that of relu(x)² does
- * at 0, it is one in h, and where that is infinite, as of x^1.5 at 0, often one in √h: so are the one-sided slopes,
- * which have the same limit. One of these is believed where it is much surer. */
+/* Of a smooth function the central slope is a series in h². Where the second derivative jumps, as that of relu(x)²
+ * does at 0, it is one in h, and where that is infinite, as of x^1.5 at 0, often one in √h: so are the one-sided
+ * slopes, which have the same limit. One of these is taken if its error is much smaller. */
 ag__estimate ag__limit_of(int n, const ag__level l[]) {
     static const double powers[] = {1, 0.5};
     ag__estimate best = limit_in(n, l, 2);
@@ -115,7 +115,7 @@ ag__estimate ag__limit_of(int n, const ag__level l[]) {
     return best;
 }
 
-/* Σ |w·y| at the point, of the outputs that have moved at any step: what may hide behind their rounding at another. */
+/* Σ |w·y| at the point, of the outputs that moved at any step: at another step rounding may hide their change. */
 double ag__moving_size(const ag__check *c) {
     double size = 0;
     for (int64_t j = 0; j < c->m; j++)
@@ -123,7 +123,7 @@ double ag__moving_size(const ag__check *c) {
     return size;
 }
 
-/* Rounding as it must be expected, and as the smallest steps, where nothing else is left, show it. */
+/* The expected rounding errors, and those that the smallest steps show, where nothing else is left. */
 void ag__estimate_noise(const ag__probe *p, double size, int n, ag__level l[]) {
     double shown = 0;
     for (int k = n - 1; k > 0 && k >= n - 3; k--)
@@ -151,14 +151,14 @@ static int clearest_gap(int n, const ag__level l[]) {
     return -1;
 }
 
-/* Whether the gap shrinks geometrically, however slowly, so that nothing of it is left at x (Aitken's limit of three):
- * that of x^1.5 at 0 does, as √h. */
+/* Whether the gap shrinks geometrically, however slowly, to 0 at x (Aitken's limit of three): that of x^1.5 at 0
+ * does, as √h. */
 static bool gap_vanishes(const ag__level l[], int k) {
     double a = l[k - 2].gap, b = l[k - 1].gap, c = l[k].gap;
     return a > b && b > c && a + c > 2 * b && fabs((a * c - b * b) / (a + c - 2 * b)) < 0.05 * c;
 }
 
-/* The slopes on both sides, extrapolated to x, and how sure that is. */
+/* The slopes on both sides, extrapolated to x; returns their error. */
 static double sides_at(const ag__level *l, const ag__level *before, double *low, double *high) {
     double factor = before->h / l->h - 1;
     double to_low = (l->low - before->low) / factor, to_high = (l->high - before->high) / factor;
@@ -167,9 +167,9 @@ static double sides_at(const ag__level *l, const ag__level *before, double *low,
     return fabs(to_low) + fabs(to_high) + 4 * l->noise;
 }
 
-/* The one-sided slopes stay apart while the step shrinks. If the limit is known far better than that, two smaller steps
- * without a gap say that the kink is only near, or the gap goes to nothing, and the limit decides. Returns what to
- * allow beyond the slopes; −1: no kink. */
+/* The one-sided slopes stay apart while the step shrinks. If the limit is known far better than that, two smaller
+ * steps without a gap say that the kink is only near, or the gap goes to 0, and the limit decides. Returns the
+ * tolerance beyond the slopes; −1: no kink. */
 double ag__kink_between(int n, const ag__level l[], double error, double *low, double *high) {
     int m = clearest_gap(n, l), closed = 0;
     if (m < 0 || !ag__gap_stays(l, m) || l[m].gap < 0.25 * l[m - 2].gap) return -1;
@@ -189,7 +189,7 @@ double ag__jump_between(const ag__check *c, int n, const ag__level l[], double *
     for (int k = 2; k < n; k++) {
         double a, b;
         if (!l[k].finite || !l[k - 1].finite) continue;
-        /* what estimate_noise takes for rounding is the jump itself here */
+        /* estimate_noise would take the jump itself for rounding */
         double rounding = 16 * DBL_EPSILON * (c->magnitude + l[k].jump) / l[k].h;
         double unsure = sides_at(&l[k], &l[k - 1], &a, &b) - 4 * l[k].noise + rounding;
         if (unsure >= best) continue;
@@ -201,7 +201,7 @@ double ag__jump_between(const ag__check *c, int n, const ag__level l[], double *
 
 /* ---- All levels ---- */
 
-/* The ladder leads from a step as wide as the function might need, to where only kinks very near can hide. */
+/* The ladder leads from a step as wide as the function might need down to one that only very near kinks can escape. */
 static double bottom_of(const ag__check *c, const ag__probe *p) {
     const ag__check_input *in = &c->input[p->input];
     double size = p->element >= 0 ? fabs(in->at[p->element]) : in->norm;
@@ -210,8 +210,8 @@ static double bottom_of(const ag__check *c, const ag__probe *p) {
     return fmax(bottom, DBL_MIN * 0x1p10);
 }
 
-/* Where the function is not finite, long steps down; from there on even ones. Steps are counted by their exponents, so
- * that whatever the numbers are there is an end to it. */
+/* Long steps down while the function is not finite, then even ones. Steps are counted by their exponents, so that
+ * the ladder ends for any numbers. */
 bool ag__take_ladder(ag__check *c, const ag__probe *p, ag__level l[], int *n) {
     int bottom = ilogb(bottom_of(c, p));
     memset(c->moved, 0, (size_t)c->m * sizeof *c->moved);

@@ -19,7 +19,7 @@ static bool make_room_for_outputs(ag__check *c) {
     return (c->moved = ag__check_room(c, c->m, sizeof *c->moved)) != NULL;
 }
 
-/* The cotangents of c->out: constants that show our memory. */
+/* The cotangents of c->out: constants that wrap our memory. */
 bool ag__check_cotangents(ag__check *c) {
     const double *w = c->w;
     for (int i = 0; i < ag__check_outputs(c); i++) {
@@ -29,7 +29,7 @@ bool ag__check_cotangents(ag__check *c) {
     return c->tape->status == AG_OK;
 }
 
-/* Record Σ over the outputs of their vector-Jacobian products, c->dx, and compute all in one sweep: nothing twice. */
+/* Record Σ over the outputs of their vector-Jacobian products, c->dx, and compute all in one sweep. */
 static bool record_products(ag__check *c) {
     int n = ag__check_outputs(c);
     if (!ag__check_cotangents(c) || ag_vjp(n, c->out, c->ybar, c->n, c->given, c->dx, 0) != AG_OK) return false;
@@ -51,7 +51,7 @@ static bool take_gradients(ag__check *c) {
     return true;
 }
 
-/* The gradients once more, at a point that differs in the last bits. */
+/* The gradients again, at a point that differs in the last bits. */
 static bool take_rounding(ag__check *c, uint64_t trial) {
     for (int i = 0; i < c->n; i++) {
         ag__check_input *in = &c->input[i];
@@ -92,8 +92,8 @@ static bool nothing_to_compare(ag__check *c, ag__verdict is, int number, int64_t
     return false;
 }
 
-/* The whole function is checked at finite inputs only: ∞ + h is ∞, and NaN tells nothing. An operation by itself has
- * the inputs that it had, whatever they were (−∞ where a place is masked), and its finite elements are moved. */
+/* The whole function is checked only at finite inputs: ∞ + h is ∞, and NaN tells nothing. A single operation has its
+ * recorded inputs, finite or not (−∞ where masked), and its finite elements are moved. */
 static bool inputs_finite(ag__check *c) {
     if (!c->acquit) return true;
     for (int i = 0; i < c->n; i++)

@@ -36,8 +36,8 @@ static void release_room(ag__check *c) {
     c->blocks = NULL;
 }
 
-/* Number i of a sequence (splitmix64), of magnitude ½ to 1½ and of either sign: none is so small that what it weighs
- * would go unseen. */
+/* Number i of a sequence (splitmix64), of magnitude ½ to 1½ and of either sign: none so small that it hides its
+ * term. */
 double ag__check_weight(uint64_t seed, uint64_t i) {
     uint64_t z = seed * 0xD1B54A32D192ED03u + (i + 1) * 0x9E3779B97F4A7C15u;
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
@@ -83,13 +83,13 @@ static bool output_sound(ag__check *c, ag_tensor *y) {
     }
     if (y->dtype != AG_F64) return complain(y, AG_ERR_DTYPE, "the function's output must be f64");
     if (c->shaped && !ag__layout_is(y->layout, &c->shape))
-        return complain(y, AG_ERR_SHAPE, "the function's output has changed its shape from one call to the next");
+        return complain(y, AG_ERR_SHAPE, "the function's output must have the same shape at each call");
     c->shape = ag__layout_shape(y->layout);
     c->shaped = true;
     return true;
 }
 
-/* Its cotangents are a constant of f's shape that shows our memory. */
+/* The cotangent is a constant of f's shape that wraps our memory. */
 static bool record_gradient(ag__check *c, ag_tensor *y) {
     int64_t size = y->layout->size;
     if (!c->cotangent) {
@@ -100,7 +100,7 @@ static bool record_gradient(ag__check *c, ag_tensor *y) {
     return ag_vjp(1, &y, &w, c->n, c->given, c->out, 0) == AG_OK;
 }
 
-/* Record the checked function once more on an empty tape; c->out is what it gives. */
+/* Record the checked function again on an empty tape; c->out is its output. */
 bool ag__check_record(ag__check *c) {
     ag_tape *t = c->tape;
     ag__check_rewind(c, &c->place);
@@ -166,8 +166,8 @@ static void measure(ag__check_input *in) {
     }
 }
 
-/* A variable is itself moved; what it was is held, so that putting it back cannot fail. Else a temporary one stands in.
- * Looking at x carries out the assignments that are pending: they belong to the program, not to the check. */
+/* A variable is itself moved; its old value is held, so that restoring it cannot fail. Another input is replaced by
+ * a temporary variable. Reading x carries out the pending assignments: they belong to the program, not to the check. */
 static bool open_input(ag__check *c, int i) {
     ag__check_input *in = &c->input[i];
     ag_tensor *x = c->x[i];
@@ -215,7 +215,7 @@ bool ag__check_open(ag__check *c) {
     return t->status == AG_OK;
 }
 
-/* Every variable has its own value again, the same bits in the same place. */
+/* Restore every variable, the same bits in the same memory. */
 void ag__check_put_back(ag__check *c) {
     for (int i = 0; c->input && i < c->n; i++) {
         ag__check_input *in = &c->input[i];
@@ -227,7 +227,7 @@ void ag__check_put_back(ag__check *c) {
     }
 }
 
-/* With `keep`, what was recorded last stays on the tape. */
+/* With `keep`, the last recording stays on the tape. */
 void ag__check_close(ag__check *c, uint32_t marks, bool keep) {
     if (!keep) ag__check_rewind(c, &c->start);
     ag__check_put_back(c);

@@ -1,12 +1,12 @@
 /* transforms -- Jacobians, Hessians, and products with them, composed of vector-Jacobian products
  *
- * A vjp is linear in its cotangent: g(u) = Jᵀ·u. So its own vjp, by u and with cotangent v, is (Jᵀ)ᵀ·v = J·v, whatever
- * u is; the zeros that stand for u are never computed. Each function takes back what it recorded if it fails. */
+ * A vjp is linear in its cotangent: g(u) = Jᵀ·u. So its own vjp, by u and with cotangent v, is (Jᵀ)ᵀ·v = J·v,
+ * whatever u is; the zeros that stand for u are never computed. A function that fails releases what it recorded. */
 #include "autograd/diff/diff.h"
 
 /* ---- Validation ---- */
 
-/* Whether these can be differentiated, on one tape; if not, the error is raised and *nil is what the call returns. */
+/* Whether these can be differentiated, on one tape; if not, *nil is set, after an error. */
 static bool real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor **nil) {
     if (!ag__inputs_usable(name, n, x, nil)) return false;
     for (int i = 0; i < n; i++) {
@@ -19,7 +19,7 @@ static bool real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor
 
 static bool one_element(const char *name, ag_tensor *y) {
     if (y->layout->size == 1) return true;
-    ag__fail(name, 1, &y, AG_ERR_SHAPE, "y has %lld elements, and one is wanted", (long long)y->layout->size);
+    ag__fail(name, 1, &y, AG_ERR_SHAPE, "y has %lld elements: one is wanted", (long long)y->layout->size);
     return false;
 }
 
@@ -31,7 +31,7 @@ static bool tangent_valid(const char *name, ag_tensor *x, ag_tensor *v) {
     if (!v || !ag__inputs_usable(name, 2, pair, &nil)) return false;
     if (v->dtype == x->dtype && ag__layouts_equal(v->layout, x->layout)) return true;
     ag__fail(name, 2, pair, v->dtype == x->dtype ? AG_ERR_SHAPE : AG_ERR_DTYPE,
-             "the second is no tangent of the first");
+             "the second, a tangent, must have the shape and dtype of the first");
     return false;
 }
 
@@ -44,7 +44,7 @@ static ag_tensor **room_for(const char *name, ag_tape *tape, int64_t n, ag__buff
 
 /* ---- Transposing ---- */
 
-/* vjp, recorded to be differentiated again also where the user wants nothing recorded. */
+/* A vjp that can be differentiated again even if the user has switched recording off. */
 static bool inner_vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[], int nx,
                       ag_tensor *const x[], ag_tensor *dx[]) {
     ag_tape *tape = y[0]->tape;
@@ -55,7 +55,7 @@ static bool inner_vjp(const char *name, int ny, ag_tensor *const y[], ag_tensor 
     return good;
 }
 
-/* g = Jᵀ·u for the u that are made here, one for each y. */
+/* g = Jᵀ·u, with a new u for each y. */
 static bool transposed(const char *name, int ny, ag_tensor *const y[], int nx, ag_tensor *const x[], ag_tensor *u[],
                        ag_tensor *g[]) {
     for (int j = 0; j < ny; j++) {
@@ -98,14 +98,14 @@ static ag_tensor *jacobian(const char *name, ag_tensor *y, ag_tensor *x) {
     if (!ag__shape_valid(&shape, &(int64_t){0}, &why))
         return ag__fail(name, 2, pair, AG_ERR_SHAPE, "the result would have %s", why);
     if (m > UINT16_MAX && n > UINT16_MAX)
-        return ag__fail(name, 2, pair, AG_ERR_RANGE, "neither has fewer than %d elements", UINT16_MAX + 1);
+        return ag__fail(name, 2, pair, AG_ERR_RANGE, "one of them must have fewer than %d elements", UINT16_MAX + 1);
     if (m == 0 || n == 0) return ag_zeros(y->tape, (ag_dtype)x->dtype, shape);
     return n < m ? by_columns(name, y, x) : by_rows(name, y, x);
 }
 
 /* ---- Public ---- */
 
-/* t, or nothing at all. */
+/* t or, if it is nil, nothing: what was recorded is released. */
 static ag_tensor *whole(ag_tensor *t, const ag__position *before) {
     if (t->flags & AG__NIL) ag__truncate(t->tape, before);
     return t;

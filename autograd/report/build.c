@@ -13,12 +13,12 @@ static bool is_named(const ag__formulas *f, const ag_tensor *t) {
            (ag__has_label(t) ? f->brief : f->entry[t->id].number);
 }
 
-/* The same where x is what is to be written. */
+/* The same, when x is being written. */
 static bool stands_for_itself(const ag__formulas *f, const ag_tensor *t, const ag_tensor *x) {
     return t != x ? is_named(f, t) : t == f->given || t->flags & AG__LEAF;
 }
 
-/* Count how often the nodes that x is written with are needed; returns the first of them. */
+/* Count how often each node in the formula of x is needed; returns the first of them. */
 static uint32_t count_uses(ag__formulas *f, const ag_tensor *x) {
     uint32_t waiting = 1, id = x->id + 1;
     f->entry[x->id].uses = 1;
@@ -38,7 +38,7 @@ static uint32_t count_uses(ag__formulas *f, const ag_tensor *x) {
     return id;
 }
 
-/* Axes, from the last, along which what is written for t is narrower than t. */
+/* Axes, from the last, along which the written value is narrower than t. */
 static uint8_t narrow_axes(const ag__formulas *f, const ag_tensor *t) {
     unsigned narrow = 0;
     if (t->op->kind == AG_KIND_ELEMENTWISE && t->arity > 0) {
@@ -56,7 +56,7 @@ static uint8_t narrow_axes(const ag__formulas *f, const ag_tensor *t) {
     return (uint8_t)narrow;
 }
 
-/* A number on the tape is written as such, and what is given as the cotangent that it is. */
+/* A constant number is written as such, and the given cotangent as ∂y/∂receiver. */
 static ag__term *leaf_term(ag__formulas *f, const ag_tensor *t) {
     if (t == f->given) return ag__term_of_node(f, AG__TERM_COTANGENT, f->receiver);
     bool nameless = !ag__has_label(t) && !f->entry[t->id].number && t != f->x && t != f->y;

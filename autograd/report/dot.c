@@ -1,8 +1,8 @@
 /* dot -- the recorded graph as a Graphviz file
  *
- * What y[…] were computed from is marked in one reverse scan of the tape, and written in the order of recording. A use
- * of a variable is recorded as a use of its version; here both are one node, drawn as the variable, and numbered where
- * a variable has had several values. Whatever text comes from the user (labels, names of operations and files) passes
+ * The nodes that y[…] depend on are marked in one reverse scan of the tape, and written in the order of recording. A
+ * use of a variable is recorded as a use of its version; here both are one node, drawn as the variable, and numbered
+ * if the variable has had several values. All text of the user (labels, names of operations and files) passes
  * through put_escaped. */
 #include "autograd/report/report.h"
 #include "autograd/report/text.h"
@@ -19,10 +19,10 @@ enum { FEW = 8 };
 typedef struct drawn {
     ag_tensor *t;
     ag_tensor *gradient; /* dy/dt, if asked for */
-    uint32_t same;       /* of versions with one value the first is drawn, under this number in the list */
-    uint32_t before;     /* of a version: the one before it of the same variable, as 1 + its number in the list */
+    uint32_t same;       /* of versions with one value only the first is drawn, at this index in the list */
+    uint32_t before;     /* of a version: 1 + the index of the variable's version before it */
     uint32_t version;    /* 1, 2, … */
-    uint32_t versions;   /* of its variable, on the first of them */
+    uint32_t versions;   /* of its variable; only on the first version */
     uint32_t first;      /* of a version: the first one of its variable */
     uint32_t region;     /* 1, 2, …; 0: none */
     bool output, leads_to_first, was_scanned, was_computed;
@@ -34,14 +34,14 @@ typedef struct picture {
     int n;
     ag_tensor **y;   /* versions in place of variables */
     uint32_t high;   /* nodes 0 … high−1 may be needed */
-    uint32_t *where; /* of node i: 1 + its number in the list; 0: not drawn */
+    uint32_t *where; /* of node i: 1 + its index in the list; 0: not drawn */
     drawn *node;
     uint32_t count, room;
-    unsigned kinds; /* bit i: a node of look i is there */
+    unsigned kinds; /* bit i: a node of look i is drawn */
     FILE *file;
 } picture;
 
-/* ---- What is drawn ---- */
+/* ---- The nodes to draw ---- */
 
 /* The inputs that an edge comes from: of a version, only the tensor that was assigned. */
 static int first_edge(const ag_tensor *t) { return t->flags & AG__READ ? 1 : 0; }
@@ -95,8 +95,8 @@ static bool list_nodes(picture *p, ag_tensor *const y[]) {
     return true;
 }
 
-/* Versions in the order of recording, each linked to the one before of its variable. The variable is not drawn itself:
- * its own place in `where` serves to find the latest. */
+/* Number the versions in the order of recording, each linked to its variable's version before it. The variable
+ * itself is not drawn: its entry of `where` holds the latest version. */
 static void number_versions(picture *p) {
     for (uint32_t i = 0; i < p->count; i++) {
         drawn *d = &p->node[i];
@@ -229,7 +229,7 @@ static void put_place(FILE *f, const ag_tensor *t) {
     ag__print(f, ":%d</FONT>", t->line);
 }
 
-/* A cluster that is opened again goes on. */
+/* A cluster that is opened again continues. */
 static void open_region(FILE *f, uint32_t region) {
     ag__print(f,
               " subgraph cluster_%" PRIu32 " {label=\"region %" PRIu32 "\"; labeljust=l; fontsize=9; style=rounded; "
@@ -258,7 +258,7 @@ static void put_node(picture *p, const drawn *d) {
     fputs(d->region ? ">];}\n" : ">];\n", f);
 }
 
-/* An edge of the backward pass, one that takes a forward value there, an assignment, or an ordinary one. */
+/* An edge of the backward pass, one from a forward value into it, an assignment, or an ordinary edge. */
 static const char *edge_style(const ag_tensor *from, const ag_tensor *to) {
     if (to->flags & AG__READ) return " [style=dotted, color=\"#a67c00\", label=\"assigned\"]";
     if (to->flags & AG__GRADIENT)
@@ -302,7 +302,7 @@ static void put_graph(FILE *file, void *context) {
 
 /* ---- Regions ---- */
 
-/* The marks of an evaluation that has to compute everything drawn, for the first time; or their removal. */
+/* Set the marks of an evaluation that computes everything drawn, for the first time; or remove them. */
 static void mark_all(const picture *p, const ag__evaluation *e, bool on) {
     for (int i = 0; i < p->n; i++) on ? ag__mark_of(e, p->y[i])->live++ : ag__mark_of(e, p->y[i])->live--;
     for (uint32_t i = 0; i < p->count; i++) {
@@ -332,7 +332,7 @@ static bool find_regions(const picture *p) {
     mark_all(p, &e, true);
     bool good = ag__plan_regions(&e, region);
     mark_all(p, &e, false);
-    for (uint32_t i = 0; i < p->count; i++) /* a version is drawn as its variable, which is computed nowhere */
+    for (uint32_t i = 0; i < p->count; i++) /* a version is drawn as its variable, which is never computed */
         if (!(p->node[i].t->flags & AG__READ)) p->node[i].region = region[p->node[i].t->id];
     ag__resize(p->tape, region, p->high * sizeof *region, 0);
     return good || no_memory(p);
@@ -348,7 +348,7 @@ static bool evaluate_all(const picture *p, bool gradients) {
     return true;
 }
 
-/* dy/dnode for all at once: each node stands as an input of its own. */
+/* dy/dnode for all nodes at once: each is an input of its own. */
 static bool record_gradients(const picture *p) {
     ag_tensor **x = ag__resize(p->tape, NULL, 0, ag__times(2 * (uint64_t)p->count, sizeof *x));
     if (!x) return no_memory(p);

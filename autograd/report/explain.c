@@ -1,9 +1,9 @@
-/* explain -- why a gradient is what it is: uses and their contributions, paths, and the backward scan step by step
+/* explain -- how a gradient comes about: uses and their contributions, paths, and the backward scan step by step
  *
- * One backward scan is watched. Each time that a node hands something to an input is a use of that input, kept with the
- * cotangent that was handed down and the contribution that came out: what is shown is what the scan recorded, not
- * a second account of it. Only the contribution of a path through a node of several uses has to be recorded anew, by
- * handing its part down the same VJPs. When the text is there, the tape is put back. */
+ * One backward scan is observed. Each contribution of a node to an input is a use of that input, kept with the
+ * node's cotangent: the explanation shows what the scan recorded, and computes nothing a second way. Only the
+ * contribution of a path through a node of several uses is recorded anew, by the same VJPs. When the text is
+ * complete, the tape is restored. */
 #include "autograd/report/formula.h"
 #include "autograd/report/report.h"
 
@@ -21,18 +21,18 @@ enum {
     DEFAULT_VALUES = 8
 };
 
-/* t hands contribution c, which may be NULL, to its input i, having cotangent g. */
+/* t, with cotangent g, contributes c, which may be NULL, to its input i. */
 typedef struct use {
     ag_tensor *t, *g, *c;
     uint32_t next;    /* 1 + the next use of the same tensor, which is younger; 0: none */
-    uint32_t earlier; /* how many contributions have come to that input before */
+    uint32_t earlier; /* earlier contributions to that input */
     int i;
 } use;
 
 /* The uses of a node, summed up. */
 typedef struct used {
     uint32_t first;        /* 1 + the oldest use */
-    uint32_t count, given; /* uses, and those that gave something */
+    uint32_t count, given; /* uses, and those with a contribution */
     double paths;          /* to y */
 } used;
 
@@ -45,7 +45,7 @@ typedef struct report {
     ag__text t;
     use *use;
     uint32_t count, room;
-    used *used; /* by node, for those older than y */
+    used *used; /* of each node older than y */
     uint32_t used_room;
     uint32_t path[LONGEST_PATH]; /* uses, from x onwards */
     int length;
@@ -100,7 +100,7 @@ static bool note_use(void *context, ag_tensor *t, ag_tensor *g, int i, ag_tensor
 
 /* ---- Pieces of text ---- */
 
-/* How many of each kind of line there may be. */
+/* The most lines of each kind. */
 static int limit(const ag_explain_options *o) { return o->lines ? o->lines : DEFAULT_LINES; }
 
 static void put(report *r, const char *s) { ag__put(&r->t, s); }
@@ -144,7 +144,7 @@ static void unquote(report *r, const ag__text *outer) {
     if (inner.bytes) ag__resize(r->tape, inner.bytes, inner.room, 0);
 }
 
-/* In JSON a string, which is text whatever the formulas' style. */
+/* In JSON a string of plain text, whatever the formulas' style. */
 static void put_name(report *r, const ag_tensor *x) {
     ag__text outer;
     ag_style style = r->f.style;
@@ -222,7 +222,7 @@ static double norm_of(const double *a, int64_t n) {
     return largest * sqrt(sum);
 }
 
-/* Nested brackets, as the axes are; JSON has the elements in one list beside the shape. */
+/* Nested brackets, one level an axis; in JSON one list, beside the shape. */
 static void put_elements(report *r, const ag__layout *l, const double *a) {
     for (int64_t i = 0; i < l->size; i++) {
         int64_t inner = 1;
@@ -241,7 +241,7 @@ static void put_elements(report *r, const ag__layout *l, const double *a) {
     for (int k = 0; k < l->rank && !r->o.json; k++) put(r, l->size ? "]" : "");
 }
 
-/* Norm, and values if there are few. */
+/* The norm, and the values if there are few. */
 static void put_values(report *r, const ag_tensor *like, const double *a) {
     const ag__layout *l = like->layout;
     bool few = l->size > 0 && l->size <= r->o.values;
@@ -266,8 +266,8 @@ static double *values_of(ag_tensor *x, ag__buffer **memory) {
 
 typedef enum zero { NOT_ZERO, ZERO, ZERO_TO_ROUNDING } zero;
 
-/* Whether each element is within what rounding alone may have made of 0; `bound` is the largest such. What cannot be
- * told, whatever the reason, is not called zero. */
+/* Whether each element is within the rounding errors of 0; `bound` is the largest of these. If they are unknown, for
+ * any reason, it is not called zero. */
 static zero zero_of(report *r, ag_tensor *c, const double *a, double *bound) {
     int64_t n = c->layout->size;
     double norm = norm_of(a, n);
@@ -312,8 +312,8 @@ static const use *use_at(const report *r, int k) { return &r->use[r->path[k]]; }
 
 static ag_tensor *end_of_path(const report *r) { return use_at(r, r->length - 1)->t; }
 
-/* Follow the path while there is but one way, to something with a name: repetition and copies always, and unfolded
- * anything. */
+/* Follow the path to the next named node while there is only one way: always through broadcasts and copies and,
+ * unfolded, through anything. */
 static void extend(report *r) {
     for (int k = 0; k < LONGEST_STRETCH - 1; k++) {
         ag_tensor *t = end_of_path(r);
@@ -326,7 +326,7 @@ static void extend(report *r) {
 /* The contribution to x along the path; NULL: none; nil after an error. */
 static ag_tensor *contribution(const report *r) {
     ag_tensor *c = use_at(r, r->length - 1)->c;
-    bool all = true; /* of what that node has */
+    bool all = true; /* the node's whole cotangent */
     for (int k = r->length - 2; k >= 0 && c && !(c->flags & AG__NIL); k--) {
         const use *u = use_at(r, k);
         all = all && has_one_use(r, u->t);
@@ -372,7 +372,7 @@ static void indent(report *r, int level) {
     for (int i = 0; i < level; i++) put(r, "    ");
 }
 
-/* The path's own line: what comes along it. */
+/* The path's own line: its contribution. */
 static bool put_contribution(report *r, ag_tensor *c, int level) {
     ag__buffer *memory;
     double bound = 0, *a = c ? values_of(c, &memory) : NULL;
@@ -416,7 +416,7 @@ static bool put_use(report *r, uint32_t u, int level) {
     return good;
 }
 
-/* Each use of v, which the path has led to. */
+/* Each use of v, the end of the path. */
 static bool put_uses(report *r, const ag_tensor *v, int level) {
     bool good = true;
     if (r->o.json) put_key(r, "uses"), put(r, "[");
@@ -433,7 +433,7 @@ static bool put_uses(report *r, const ag_tensor *v, int level) {
 
 /* ---- The sum ---- */
 
-/* Of all contributions to x, and of their magnitudes, added up here independently of the scan. */
+/* The sums of all contributions to x and of their magnitudes, independent of the scan. */
 static bool add_up(report *r, const ag_tensor *x, double *sum, double *magnitude) {
     int64_t n = x->layout->size;
     memset(sum, 0, (size_t)n * sizeof *sum);
@@ -501,7 +501,7 @@ static bool put_sum(report *r, ag_tensor *x, ag_tensor *dx) {
     return good;
 }
 
-/* ---- The parts that were named ---- */
+/* ---- The named parts ---- */
 
 static void put_parts(report *r) {
     const ag_tensor *part = NULL;
@@ -535,7 +535,7 @@ static bool options_valid(report *r, const ag_explain_options *options) {
     return true;
 }
 
-/* The scan is watched, and the names are there. */
+/* Run the observed scan, and make the names. */
 static bool look(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
     r->used_room = r->tape->count;
     r->used = ag__resize(r->tape, NULL, 0, ag__times(r->used_room, sizeof *r->used));
@@ -552,7 +552,7 @@ static bool look(report *r, int n, ag_tensor *const x[], ag_tensor *dx[]) {
     return true;
 }
 
-/* Everything is given back but the text; "" after an error. */
+/* Free everything but the text; "" after an error. */
 static const char *finish(report *r, const ag__snapshot *before) {
     r->t.failed |= r->f.failed;
     ag__formulas_close(&r->f);
@@ -696,7 +696,7 @@ static void put_hand(report *r, const use *h, bool first) {
     else if (h->c) put(r, ", the first to arrive");
 }
 
-/* The uses are in the order of the scan: those of one node stand together. Returns the first of the next node. */
+/* Uses are in the order of the scan, so those of one node are adjacent. Returns the first of the next node. */
 static uint32_t put_step(report *r, uint32_t u, int number) {
     const use *first = &r->use[u];
     put_visit(r, first->t, number);

@@ -91,12 +91,12 @@ static void put_line(const ag__writing *w, const ag_tensor *x, ag__term *y, bool
     ag__put3(w, "", "", alone ? "" : "</mtd></mtr>");
 }
 
-/* y is the term of x: now it is known whether there are parts. */
+/* y is the term of x, so it is known by now whether there are parts. */
 static void put_lines(const ag__writing *w, const ag_tensor *x, ag__term *y, int lines) {
     ag__formulas *f = w->f;
     bool alone = f->wanted == 0;
     const ag_tensor *part;
-    f->entry[x->id].next = x->id + 1; /* no part of itself */
+    f->entry[x->id].next = x->id + 1; /* x is not a part of itself */
     ag__put3(w, "", alone ? "" : "\\begin{aligned} ",
              "<math xmlns=\"http://www.w3.org/1998/Math/MathML\" display=\"block\">");
     ag__put3(w, "", "", alone ? "" : "<mtable>");

@@ -11,7 +11,7 @@
 
 enum { LONGEST_LABEL = 60 };
 
-/* ---- What tells names apart ---- */
+/* ---- Distinguishing names ---- */
 
 static uint32_t hash(const char *s) {
     uint32_t h = 2166136261u;
@@ -19,7 +19,7 @@ static uint32_t hash(const char *s) {
     return h;
 }
 
-/* The place of a label in the table; 0 … label_room−1, which is never full. */
+/* The index of a label in the hash table, 0 … label_room−1, which is never full. */
 static uint32_t slot_of(const ag__formulas *f, const char *label) {
     uint32_t i = hash(label) & (f->label_room - 1);
     while (f->labels[i] && strcmp(f->labels[i]->label, label) != 0) i = (i + 1) & (f->label_room - 1);
@@ -28,7 +28,7 @@ static uint32_t slot_of(const ag__formulas *f, const char *label) {
 
 static bool is_label(const ag__formulas *f, const char *s) { return f->labels[slot_of(f, s)] != NULL; }
 
-/* x and y of an explanation, if they have no label and nothing else has that. */
+/* "x" or "y" for those of an explanation, if they have no label and no other node has that one. */
 static const char *role(const ag__formulas *f, const ag_tensor *t) {
     const char *name = t == f->y ? "y" : t == f->x ? "x" : NULL;
     return name && !is_label(f, name) ? name : NULL;
@@ -41,7 +41,7 @@ static const char *letter(const ag_tensor *t, int *which) {
     return letters[*which];
 }
 
-/* The number that tells t from others of its name; from 1. */
+/* The number that distinguishes t from others of its name, from 1. */
 uint32_t ag__number_of(ag__formulas *f, const ag_tensor *t) {
     uint32_t *n = &f->entry[t->id].number;
     if (*n) return *n;
@@ -111,7 +111,7 @@ void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x) {
 
 /* ---- All labels ---- */
 
-/* All labels there are, so that no name that is made up is one of them. */
+/* Collect all labels, so that no generated name equals one. */
 bool ag__list_labels(ag__formulas *f) {
     uint32_t labels = 0;
     size_t room = 16;

@@ -26,12 +26,12 @@ bool ag__is_transparent(const ag_tensor *t) {
     return notation && strcmp(notation, "{0}") == 0;
 }
 
-/* A version that still holds its variable's value is that variable. */
+/* A version that still has its variable's value is written as the variable. */
 const ag_tensor *ag__canonical(const ag_tensor *t) {
     return t->flags & AG__READ && t->buffer && t->buffer == t->input[0]->buffer ? t->input[0] : t;
 }
 
-/* How often the notation of t mentions its input i; NULL: each once. */
+/* How often a notation mentions input i; NULL: once. */
 uint32_t ag__mentions(const char *notation, int i) {
     uint32_t n = !notation;
     for (const char *s = notation; s && (s = strchr(s, '{')) != NULL; s++)
@@ -56,7 +56,7 @@ typedef struct parser {
     const char *s;
     int depth;
     bool wrong;
-    bool rehearsing; /* only to see whether it is one: operands are not there yet */
+    bool rehearsing; /* only to check the notation: there are no operands yet */
 } parser;
 
 static ag__term *expression(parser *p, int level);
@@ -85,7 +85,7 @@ static bool is_scalar(const ag__formulas *f, const ag_tensor *t) {
     return true;
 }
 
-/* Broadcasting goes without saying between elements, and nowhere else. */
+/* Broadcasting is written except between elements. */
 static bool says_broadcast(const ag__formulas *f, const ag_tensor *t, const ag_tensor *x) {
     return f->entry[x->id].narrow && t->op->kind != AG_KIND_ELEMENTWISE && !ag__is_transparent(t);
 }
@@ -113,7 +113,7 @@ static ag__term *operand(parser *p, int i) {
     return ag__term_broadcast(f, x, y);
 }
 
-/* Number i of the attributes seen as elements of 8 bytes; NULL if there are fewer. */
+/* Attribute i, as elements of 8 bytes; NULL beyond. */
 static const void *attribute(const parser *p, int i, size_t bytes) {
     return i >= 0 && ((size_t)i + 1) * bytes <= p->t->attribute_bytes
                ? (const char *)ag__attributes(p->t) + (size_t)i * bytes
@@ -127,7 +127,7 @@ static ag__term *word(parser *p, const char *s, size_t length, ag__term_kind wha
     return x;
 }
 
-/* A place for something of the node, after its brace; all inputs are put into `inputs`. */
+/* A placeholder, after its brace; {*} appends all inputs to `inputs`. */
 static ag__term *place(parser *p, ag__terms *inputs) {
     const char *s = p->s, *end = strchr(s, '}');
     if (!end) return wrong(p);
@@ -201,7 +201,7 @@ static ag__term *named(parser *p) {
     return x->kind == AG__TERM_PREFIX ? ag__term_prefixed(f, x, expression(p, 2)) : x;
 }
 
-/* Whatever the locale. */
+/* A number, independent of the locale. */
 static ag__term *decimal(parser *p) {
     double a = 0, tenths = 0;
     const char *s = p->s;
@@ -298,7 +298,7 @@ static ag__term *call_of(parser *p) {
 
 /* ---- A node's term ---- */
 
-/* The notation of t; NULL if it has none, or what it has is none. */
+/* The notation of t; NULL if it has none, or an invalid one. */
 const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t) {
     const char *notation = ag__notation_of(t);
     parser p = {.f = f, .t = t, .s = notation, .rehearsing = true};

@@ -1,10 +1,10 @@
-/* profile -- which steps ran, how long, and what they moved and computed
+/* profile -- the steps that ran, their times, and the bytes and operations of each
  *
  * While a profile runs, it observes evaluations: it is told of each step once that is done. Steps of one structure
- * (operations, layouts, the caller's places, labels) share a row, in which their times add up; what the structure
- * decides (bytes, flops, texts) is found once, when the row is made. Events are kept in a ring of fixed size.
- * Invariant: reporting never fails, and asks for memory only when it meets a new structure; what cannot have a row of
- * its own goes to row OTHER. */
+ * (operations, layouts, locations, labels) share a row, in which their times add up; bytes, flops and texts depend
+ * on the structure alone, and are computed once, when the row is made. Events are kept in a ring of fixed size.
+ * Invariant: reporting never fails, and allocates only for a new structure; steps without a row of their own go to
+ * row OTHER. */
 #include "autograd/report/profile.h"
 #include "autograd/eval/chunk.h"
 #include "autograd/eval/plan.h"
@@ -31,30 +31,30 @@ int64_t ag__profile_now(void) {
 
 static const ag_profile_entry none = {.operations = "", .labels = "", .inputs = "", .extent = "", .file = ""};
 
-/* ---- A step, seen as what it computes and what it reads ---- */
+/* ---- The operations and inputs of a step ---- */
 
 typedef struct doing {
     ag_tape *tape;
-    const ag_tensor *node; /* of a step that is an operation; NULL: a region */
-    const ag_tensor *sum;  /* the operation's result is added to what stood here; or NULL */
+    const ag_tensor *node; /* of a step with one operation; NULL: a region */
+    const ag_tensor *sum;  /* the summand that the operation accumulates into; or NULL */
     const ag_tensor *onto;
     const ag__chunk *c;
     const ag__plan *plan;
     const ag__region *region;
 } doing;
 
-/* Number k of so many indices; NULL beyond. */
+/* The tensor at index k of n; NULL beyond. */
 static const ag_tensor *tensor_at(const doing *d, const uint32_t *index, uint32_t n, uint32_t k) {
     return k < n ? d->c->table[index[k]] : NULL;
 }
 
-/* Number k of the operations that the step computes; NULL beyond. */
+/* Operation k of the step; NULL beyond. */
 static const ag_tensor *computed(const doing *d, uint32_t k) {
     if (d->node) return k == 0 ? d->node : k == 1 ? d->sum : NULL;
     return tensor_at(d, AG__FROM(&d->plan->computed, d->region->compute), d->region->computes, k);
 }
 
-/* Number k of the tensors that it reads from memory; the same one may come again. */
+/* Tensor k that the step reads from memory, with repetitions; NULL beyond. */
 static const ag_tensor *read_in(const doing *d, uint32_t k) {
     if (d->node) return k < d->node->arity ? d->node->input[k] : k == d->node->arity ? d->onto : NULL;
     return tensor_at(d, AG__FROM(&d->plan->read, d->region->read), d->region->reads, k);
@@ -65,7 +65,7 @@ static const ag_tensor *written(const doing *d, uint32_t k) {
     return k < d->region->outputs ? d->c->table[d->plan->outputs.at[d->region->output + k].index] : NULL;
 }
 
-/* The label of a tensor, or of what it is a view of; NULL if there is none. */
+/* The label of a tensor, or of the tensor that it views; NULL: no label. */
 static const char *label_of(const ag_tensor *t) {
     for (int hop = 0; hop < MOST_HOPS; hop++) {
         if (t->label && *t->label) return t->label;
@@ -82,7 +82,7 @@ static ag_profile_kind kind_of(const doing *d) {
     return d->node->op->kind == AG_KIND_CONTRACTION ? AG_PROFILE_PRODUCT : AG_PROFILE_OPERATION;
 }
 
-/* Steps of one structure are compared by it; the hash only says where to look. Without memory it is incomplete. */
+/* Steps are compared by structure; the hash only finds candidates. Out of memory, the structure is incomplete. */
 static void put_bytes(const doing *d, const void *from, size_t bytes) {
     ag__profile_structure *to = &d->tape->profile->present;
     size_t room = to->room ? to->room : FIRST_BYTES;
@@ -91,7 +91,7 @@ static void put_bytes(const doing *d, const void *from, size_t bytes) {
         char *data = ag__resize(d->tape, to->data, to->room, room);
         if (!data) {
             to->incomplete = true;
-            return; /* what follows may have room, and is of no use */
+            return; /* later parts may have room, but are useless */
         }
         to->data = data;
         to->room = room;
@@ -142,9 +142,9 @@ static bool is_of(const ag__profile_row *row, uint64_t hash, const ag__profile_s
     return row->hash == hash && row->structure_bytes == s->bytes && memcmp(row->structure, s->data, s->bytes) == 0;
 }
 
-/* ---- What the structure decides ---- */
+/* ---- Bytes and flops of a structure ---- */
 
-/* Bytes of the different elements that t shows. */
+/* The bytes of the distinct elements of t. */
 static int64_t bytes_shown(const ag_tensor *t) {
     const ag__layout *l = t->layout;
     int64_t shown = 1, span = 1;
@@ -169,7 +169,7 @@ static int64_t flops_of(const ag_tensor *t) {
     }
 }
 
-/* Whether what number `end` reads was read before, by the same or another name. */
+/* Whether the elements of tensor `end` are read before, through the same tensor or another. */
 static bool read_before(const doing *d, uint32_t end) {
     const ag_tensor *t = read_in(d, end);
     for (uint32_t k = 0; k < end; k++) {
@@ -197,7 +197,7 @@ static void measure(const doing *d, ag_profile_entry *one) {
 
 /* ---- Texts ---- */
 
-/* A list that is cut short: its first items, and then how many more there are. */
+/* A shortened list: its first items, and the number of the others. */
 typedef struct brief {
     char text[300];
     size_t used;
@@ -206,7 +206,7 @@ typedef struct brief {
 
 enum { TAIL = 40, MOST_CHARACTERS = 40, MOST_PATH = 120, EXTENT = 2 * (AG_MAX_RANK * 21 + 4) };
 
-/* At most so many characters of s; what is no character, or controls, becomes U+FFFD. */
+/* At most `most` characters of s; invalid and control characters become U+FFFD. */
 static size_t clean(char *to, const char *s, int most) {
     const unsigned char *c = (const unsigned char *)s;
     size_t used = 0;
@@ -242,7 +242,7 @@ static void end_list(brief *b) {
     b->text[b->used] = 0;
 }
 
-/* Operations in order, each name once with how often it is there. */
+/* Operations in order, each name once, with its count. */
 static void list_operations(const doing *d, brief *b) {
     enum { KINDS = 16 };
     const ag_op *op[KINDS];
@@ -297,7 +297,7 @@ static void put_extent(const doing *d, char to[EXTENT]) {
     } else put_shape(to, 0, d->node);
 }
 
-/* The place of the first value stored that has one; of a long path, its end. */
+/* The location of the first stored value that has one; of a long path, its end. */
 static int put_file(const doing *d, char *to) {
     const ag_tensor *t;
     *to = 0;
@@ -407,7 +407,7 @@ static void report(const doing *d, int64_t since, int threads) {
     add_event(d->tape, row_of(d->tape->profile, d), since, now, threads);
 }
 
-/* How many threads an operation of its own has: those that its loops take; where only it knows, those it may take. */
+/* The threads of a single operation: those of its loops or, if only its eval knows, those that it may use. */
 static int threads_of(const ag_tensor *t) {
     ag_kind kind = t->op->kind;
     int64_t work = kind == AG_KIND_REDUCTION ? t->input[0]->layout->size : t->layout->size;
@@ -518,14 +518,14 @@ ag_status ag_profile_stop(ag_tape *tape) {
     return ag__leave(tape, file, line);
 }
 
-/* ---- Looking at it ---- */
+/* ---- Reading ---- */
 
 static bool comes_before(const ag__profile *p, uint32_t i, uint32_t j) {
     double a = p->row[i].all.seconds, b = p->row[j].all.seconds;
     return a > b || (a == b && i < j);
 }
 
-/* Down the heap of which the last is the root's place. */
+/* Sift down in the heap whose root is at the end. */
 static void sift(const ag__profile *p, uint32_t *order, uint32_t i, uint32_t n) {
     for (uint32_t child; (child = 2 * i + 1) < n; i = child) {
         if (child + 1 < n && comes_before(p, order[child], order[child + 1])) child++;

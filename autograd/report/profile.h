@@ -1,4 +1,4 @@
-/* profile -- what a tape remembers of what it ran: rows, one for each structure, and the latest events */
+/* profile -- a tape's record of what it ran: a row for each structure, and the latest events */
 #ifndef AG_PROFILE_H
 #define AG_PROFILE_H
 
@@ -6,7 +6,7 @@
 
 enum {
     AG__EVENTS = 32768,
-    AG__FIXED_ROWS = 3 /* evaluations, planning, and everything that could not have a row of its own */
+    AG__FIXED_ROWS = 3 /* evaluations, planning, and steps without a row of their own */
 };
 
 typedef struct ag__profile_event {
@@ -15,7 +15,7 @@ typedef struct ag__profile_event {
     uint32_t row;
 } ag__profile_event;
 
-typedef struct ag__profile_structure { /* what tells steps apart, as bytes */
+typedef struct ag__profile_structure { /* the structure of a step, as bytes */
     char *data;
     size_t bytes, room;
     bool incomplete; /* memory has run out */
@@ -25,8 +25,8 @@ typedef struct ag__profile_row {
     uint64_t hash; /* of its structure */
     char *structure;
     size_t structure_bytes;
-    ag_profile_entry one, all; /* what is counted for one call; for all, with the texts */
-    char *text;                /* what those are in; or NULL */
+    ag_profile_entry one, all; /* the counts of one call; of all calls, with the texts */
+    char *text;                /* the memory of the texts; or NULL */
     size_t text_bytes;
 } ag__profile_row;
 
@@ -37,9 +37,9 @@ typedef struct ag__profile {
     uint32_t *order; /* rows that were called, by time; valid if `sorted` */
     uint32_t ordered;
     bool sorted;
-    ag__profile_structure present; /* of the step that is reported */
+    ag__profile_structure present; /* of the step being reported */
     uint32_t *table;               /* hash table of 1 + row; twice `room`, which is a power of two */
-    uint64_t events;               /* that there were; the ring holds the last AG__EVENTS of them */
+    uint64_t events;               /* so far; the ring holds the last AG__EVENTS of them */
     ag__profile_event event[AG__EVENTS];
 } ag__profile;
 

@@ -1,7 +1,7 @@
 /* report -- values read for a report, and a tape left as it was
  *
- * A report is written into memory of its own while its tape is evaluated and differentiated; then the tape is put back
- * to where it was, and the finished text is recorded on it as a label would be. */
+ * A report is written into memory of its own while its tape is evaluated and differentiated; then the tape is
+ * restored, and the finished text is recorded on it like a label. */
 #include "autograd/report/report.h"
 
 #include <string.h>

@@ -7,7 +7,7 @@
 
 /* ---- Values ---- */
 
-/* The elements of a computed tensor as doubles, row-major, in memory of the report; NULL if there is none. */
+/* The elements of a computed tensor as doubles, row-major, in memory of the report; NULL out of memory. */
 double *ag__elements(ag_tensor *t, ag__buffer **memory);
 
 /* ---- Leaving the tape as it was ---- */
@@ -22,7 +22,7 @@ typedef struct ag__snapshot {
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name);
 void ag__snapshot_restore(const ag__snapshot *s, ag_tape *tape);
 
-/* rounding.c: bounds on the rounding errors of c's elements; NULL: there are none, or a nil if that cannot be told */
+/* rounding.c: bounds on the rounding errors of c's elements; NULL: no errors; nil: unknown */
 ag_tensor *ag__rounding_of(ag_tensor *c);
 
 #endif

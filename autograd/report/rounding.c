@@ -1,19 +1,19 @@
-/* rounding -- how far rounding alone may have moved what was computed
+/* rounding -- bounds on the rounding errors of computed values
  *
  * A running error analysis, recorded beside the graph in the graph's own operations: e(y) = Σ |∂y/∂x|·e(x) + ε·|y|,
- * where a sum rounds once for each element. Elementwise derivatives are what the operation's own VJP gives for a
- * cotangent of ones; views and sums act on errors as on values. Leaves are exact. It is meant for what cancels within
- * one layer: worst cases multiply from layer to layer until they say nothing, so errors start afresh at products, as
- * they do where nothing is known of an operation and where the graph goes on beyond what is looked at. The bound is
- * then too small, never too large for what it is used for, which is to say that a result may well be 0. */
+ * where a sum rounds once for each element. Elementwise derivatives come from the operation's own VJP with a
+ * cotangent of ones; views and sums act on errors as on values. Leaves are exact. It is meant for cancellation
+ * within one layer: worst cases multiply from layer to layer until they mean nothing, so errors start afresh at
+ * products, at unknown operations, and where the analysis stops. The bound is then too small, which is safe for its
+ * only use: to say that a result may be 0. */
 #include "autograd/report/report.h"
 
 #include <float.h>
 #include <math.h>
 
-enum { MOST = 96, MOST_TERMS = 128 /* that one sum adds up one after the other; then pairs */ };
+enum { MOST = 96, MOST_TERMS = 128 /* that one sum adds in sequence; more are added in pairs */ };
 
-/* Nodes in ascending order, and their errors: NULL if none. */
+/* Nodes in ascending order, and their errors; NULL: no error. */
 typedef struct analysis {
     ag_tensor *node[MOST], *error[MOST];
     int count;
@@ -63,7 +63,7 @@ static ag_tensor *elementwise_error(ag_tensor *t, ag_tensor *const e[]) {
     return error;
 }
 
-/* Of a fold that begins with 0; the others choose one of their inputs. */
+/* The error of a reduction that begins with 0; the others choose one of their inputs. */
 static ag_tensor *reduction_error(ag_tensor *t, ag_tensor *e) {
     ag_tensor *error = e ? same_op(t, &e) : NULL, *x = t->input[0];
     if (!t->op->reduction || t->op->reduction->identity != 0 || t->layout->size == 0) return error;

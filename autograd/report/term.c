@@ -35,7 +35,7 @@ ag__term *ag__term_of_node(ag__formulas *f, ag__term_kind what, const ag_tensor 
     return x;
 }
 
-/* x, or a copy where it may already stand in a list. */
+/* x, or a copy if it may be in a list already. */
 ag__term *ag__term_again(ag__formulas *f, ag__term *x) {
     if (x->kind != AG__TERM_NAME && x->kind != AG__TERM_NUMBER && x->kind != AG__TERM_COTANGENT) return x;
     ag__term *copy = ag__term_new(f, AG__TERM_NUMBER);
@@ -193,7 +193,7 @@ static ag__term *without_number(ag__formulas *f, parts *p, ag__term *x) {
     return x;
 }
 
-/* The same with what it is divided by, if that is a number. */
+/* The same with its divisor, if that is a number. */
 static ag__term *without_numbers(ag__formulas *f, parts *p, ag__term *x) {
     x = without_number(f, p, x);
     if (x->kind != AG__TERM_PRODUCT) return x;

@@ -33,7 +33,7 @@ enum { AG__BELOW = 1, AG__SCALAR = 2, AG__SUBSCRIPT = 4 };
 typedef struct ag__term {
     uint8_t kind, flags;
     uint16_t length; /* of `text` */
-    uint32_t size;   /* how many terms it is made of */
+    uint32_t size;   /* number of its terms */
     struct ag__term *first, *next;
     union {
         double number;
@@ -42,7 +42,7 @@ typedef struct ag__term {
     } is;
 } ag__term;
 
-/* Terms stay where they are: a block that is full is followed by another. */
+/* Terms never move: a full block is followed by another. */
 enum { AG__TERMS_IN_BLOCK = 100 };
 
 struct ag__block {

@@ -23,7 +23,7 @@ int ag__utf8_length(const unsigned char *s) {
         if ((s[i] & 0xC0) != 0x80) return 0;
     if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F)) return 0; /* overlong; surrogates */
     if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F)) return 0;
-    if (s[0] == 0xEF && s[1] == 0xBF && s[2] >= 0xBE) return 0; /* no characters, to XML */
+    if (s[0] == 0xEF && s[1] == 0xBF && s[2] >= 0xBE) return 0; /* not characters in XML */
     return n;
 }
 
@@ -87,7 +87,7 @@ const char *ag__escaped(char c, ag__escape escape) {
 
 void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__escape escape) {
     for (size_t i = 0, shown = 0; i < bytes; shown++) {
-        unsigned char c[5] = {0}; /* a broken character at the end is not read beyond */
+        unsigned char c[5] = {0}; /* so that a broken character at the end is not read beyond */
         memcpy(c, s + i, bytes - i < 4 ? bytes - i : 4);
         int n = ag__utf8_length(c);
         const char *other = ag__escaped((char)c[0], escape);

@@ -12,7 +12,7 @@ typedef struct ag__text {
     bool failed;
 } ag__text;
 
-/* How text that comes from the user is made harmless. Whatever the choice, broken UTF-8 becomes U+FFFD. */
+/* How the user's text is escaped. In any case invalid UTF-8 becomes U+FFFD. */
 typedef enum ag__escape { AG__PLAIN, AG__LATEX, AG__XML, AG__JSON } ag__escape;
 
 /* The text that stands for an ASCII character; NULL: the character itself. */
@@ -28,9 +28,9 @@ void ag__putf(ag__text *t, const char *format, ...)
 void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__escape escape);
 void ag__put_json(ag__text *t, const char *s); /* with its quotes */
 enum { AG__NUMBER = 40 };
-char *ag__number(char s[AG__NUMBER], int digits, double a); /* with so many digits; finite */
-void ag__put_value(ag__text *t, double a, bool json);       /* 6 digits, or all that it takes for JSON */
-const char *ag__text_finish(ag__text *t, const char *name); /* the text on the tape, and the rest given back */
+char *ag__number(char s[AG__NUMBER], int digits, double a); /* with this many digits; a is finite */
+void ag__put_value(ag__text *t, double a, bool json);       /* 6 digits, or 17 for JSON */
+const char *ag__text_finish(ag__text *t, const char *name); /* records the text on the tape, and frees the rest */
 
 /* The length of one character of well-formed UTF-8; 0: it is not well formed. */
 int ag__utf8_length(const unsigned char *s);

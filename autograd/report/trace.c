@@ -1,7 +1,7 @@
-/* trace -- what a profile and a tape's memory look like: tables, and a file of events for trace viewers
+/* trace -- a profile and a tape's memory as tables, and as a file of events for trace viewers
  *
- * Texts in a profile's entries are cleaned already: well-formed UTF-8 without control characters. So JSON needs an
- * escape for two characters only. Columns are padded around numbers, never around text that may be multi-byte. */
+ * Texts in a profile's entries are cleaned already: well-formed UTF-8 without control characters. So JSON needs
+ * escapes for only two characters. Columns are padded around numbers, never around text that may be multi-byte. */
 #include "autograd/report/profile.h"
 #include "autograd/report/text.h"
 #include "autograd/tape/file.h"
@@ -85,7 +85,7 @@ static void put_trace(FILE *f, void *context) {
     fputs("\n]}\n", f);
 }
 
-/* The profile of a tape that is in order; else NULL, and an error. */
+/* The profile of a tape that is not in error; else NULL, after an error. */
 static ag__profile *profile_of(ag_tape *tape, const char *name) {
     if (!tape) ag__fail_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
     else if (!tape->profile) ag__fail_on(tape, name, AG_ERR_RANGE, "no profile was started");

@@ -37,7 +37,7 @@ static void put_within(const ag__writing *w, ag__term *x, int least) {
     if (loose) ag__put3(w, ")", "\\right)", "<mo>)</mo></mrow>");
 }
 
-/* The sign is written by itself. */
+/* The sign is written separately. */
 static void put_magnitude(const ag__writing *w, double a) {
     char s[AG__NUMBER];
     if (!isfinite(a)) {
@@ -102,7 +102,7 @@ static void put_sum(const ag__writing *w, ag__term *x) {
     ag__put3(w, "", "", "</mrow>");
 }
 
-/* The factors of one side. A matrix product may stand among numbers without parentheses, and Σ at the end. */
+/* The factors of one side. A matrix product among numbers, and Σ at the end, need no parentheses. */
 static void put_factors(const ag__writing *w, ag__term *first, uint8_t below, bool open_end) {
     int tensors = 0;
     ag__term *last = NULL;
