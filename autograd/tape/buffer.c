@@ -111,8 +111,8 @@ ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     }
     b->data = (char *)b + data_offset(b);
     b->refs = 1;
-    ag__unpoison(b->data, used);
-    if (tape->gap) ag__poison((char *)b->data + used, class_bytes(c) - data_offset(b) - used);
+    ag__unpoison(tape, b->data, used);
+    ag__poison(tape, (char *)b->data + used, class_bytes(c) - data_offset(b) - used);
     count_live(tape, (int64_t)class_bytes(c));
     return b;
 }
@@ -129,7 +129,7 @@ void ag__buffer_drop(ag_tape *tape, ag__buffer *b) {
     unsigned c = b->size_class;
     count_live(tape, -(int64_t)class_bytes(c));
     if (!is_small(c)) tape->held_free += (int64_t)class_bytes(c);
-    ag__poison((char *)b + data_offset(b), class_bytes(c) - header_bytes(c));
+    ag__poison(tape, (char *)b + data_offset(b), class_bytes(c) - header_bytes(c));
     b->next = tape->free_list[c];
     tape->free_list[c] = b;
 }

@@ -31,7 +31,7 @@ static const uint64_t MOST_ARENA = (UINT64_C(1) << 34) - 2 * 1024 * 1024;
 enum { ALIGNMENT = 64, FIRST_SLAB = 32 * 1024, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
 
 /* Rewound memory is poisoned until it is used again, so that a mistaken read is caught. */
-void ag__poison(const void *p, size_t bytes) {
+void ag__poison_memory(const void *p, size_t bytes) {
 #ifdef HAVE_ASAN
     ASAN_POISON_MEMORY_REGION(p, bytes);
 #elif AG_HAVE_MEMCHECK
@@ -41,7 +41,7 @@ void ag__poison(const void *p, size_t bytes) {
 #endif
 }
 
-void ag__unpoison(const void *p, size_t bytes) {
+void ag__unpoison_memory(const void *p, size_t bytes) {
 #ifdef HAVE_ASAN
     ASAN_UNPOISON_MEMORY_REGION(p, bytes);
 #elif AG_HAVE_MEMCHECK
@@ -105,7 +105,7 @@ static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new
 void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     ag_memory *m = &tape->memory;
     if (new_bytes > PTRDIFF_MAX || (int64_t)new_bytes > INT64_MAX - m->held) return NULL;
-    if (p && new_bytes == 0) ag__unpoison(p, old_bytes); /* arena or slab: parts of it may be poisoned */
+    if (p && new_bytes == 0) ag__unpoison(tape, p, old_bytes); /* arena or slab: parts of it may be poisoned */
     if (new_bytes != 0) m->allocations++;
     void *q = call_allocator(tape, p, old_bytes, new_bytes);
     if (!q && new_bytes != 0) return NULL;
@@ -123,7 +123,7 @@ static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before) {
     ag__slab *c = ag__resize(tape, NULL, 0, bytes);
     if (!c) return NULL;
     *c = (ag__slab){.capacity = bytes - sizeof(ag__slab)};
-    ag__poison(c + 1, c->capacity);
+    ag__poison(tape, c + 1, c->capacity);
     return c;
 }
 
@@ -150,7 +150,7 @@ void *ag__arena(ag_tape *tape, size_t bytes) {
     }
     char *p = (char *)(c + 1) + c->used;
     c->used += bytes;
-    ag__unpoison(p, bytes);
+    ag__unpoison(tape, p, bytes);
     return p;
 }
 
@@ -158,7 +158,7 @@ void *ag__arena(ag_tape *tape, size_t bytes) {
 void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used) {
     for (ag__slab *c = slab ? slab : tape->first_slab; c; c = c->next) {
         size_t keep = c == slab ? used : 0;
-        ag__poison((char *)(c + 1) + keep, c->used - keep);
+        ag__poison(tape, (char *)(c + 1) + keep, c->used - keep);
         c->used = keep;
         if (c == tape->slab) break;
     }

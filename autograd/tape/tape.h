@@ -160,9 +160,17 @@ void *ag__arena(ag_tape *tape, size_t bytes);                                 /*
 void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used);
 void ag__arena_trim(ag_tape *tape);
 int64_t ag__arena_bytes(const ag_tape *tape); /* in use, the list of nodes included */
-void ag__poison(const void *p, size_t bytes);
-void ag__unpoison(const void *p, size_t bytes);
-uint16_t ag__gap(void); /* poisoned bytes behind a buffer; 0 if no tool would notice */
+void ag__poison_memory(const void *p, size_t bytes);
+void ag__unpoison_memory(const void *p, size_t bytes);
+uint16_t ag__gap(void); /* poisoned bytes behind a buffer; 0 if no tool would notice, and nothing is poisoned */
+
+/* Poisoned memory must not be used: AddressSanitizer and valgrind report it. */
+static inline void ag__poison(const ag_tape *tape, const void *p, size_t bytes) {
+    if (tape->gap) ag__poison_memory(p, bytes);
+}
+static inline void ag__unpoison(const ag_tape *tape, const void *p, size_t bytes) {
+    if (tape->gap) ag__unpoison_memory(p, bytes);
+}
 
 /* buffer.c */
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes); /* one reference; NULL on failure */
