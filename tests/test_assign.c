@@ -209,8 +209,59 @@ START_TEST(values_are_as_if_assigned_at_once) {
 }
 END_TEST
 
+/* ---- What waits, and what does not ---- */
+
+static ag_tensor *variable_of_ones(ag_tape *t) {
+    double ones[SIDE * SIDE];
+    for (int i = 0; i < SIDE * SIDE; i++) ones[i] = 1;
+    return ag_variable(t, AG_F64, AG_SHAPE(SIDE, SIDE), ones);
+}
+
+START_TEST(a_value_waits_for_one_evaluation_at_most) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *v = variable_of_ones(tape), *before = NULL;
+    for (int i = 1; i <= 8; i++) {
+        ag_tensor *next = ag_scale(v, 0.5);
+        ag_assign(v, next);
+        ck_assert(ag_item(ag_sum(ag_ones(tape, AG_F64, AG_SHAPE(3)))) == 3);
+        ck_assert_msg(!next->buffer, "value %d is computed at once", i);
+        ck_assert_msg(!before || before->buffer || before->flags & AG__COMPUTED, "the value before %d still waits", i);
+        before = next;
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(what_an_old_tensor_needs_is_computed_when_it_is_assigned) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *v = variable_of_ones(tape), *product = ag_matmul(v, v), *next = ag_scale(product, 0.5);
+    ck_assert(ag_item(ag_sum(ag_ones(tape, AG_F64, AG_SHAPE(3)))) == 3);
+    ag_assign(v, next);
+    ck_assert(ag_item(ag_sum(ag_ones(tape, AG_F64, AG_SHAPE(3)))) == 3);
+    ck_assert(product->flags & AG__COMPUTED && !next->buffer);
+    expect_item(ag_sum(v), SIDE * SIDE * SIDE / 2.);
+}
+END_TEST
+
+START_TEST(who_asks_for_one_of_a_ring_asks_for_all) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *a = variable_of_ones(tape), *b = variable_of_ones(tape), *c = variable_of_ones(tape);
+    ag_assign(a, ag_scale(a, 2));
+    ag_assign_with(b, ag_scale(b, 3), a);
+    ag_assign(c, ag_scale(c, 4));
+    ag_eval(b);
+    ck_assert(!ag__variable_of(a)->pending && !ag__variable_of(b)->pending && ag__variable_of(c)->pending);
+    ck_assert_uint_eq(tape->assignments, 1);
+    expect_item(ag_sum(a), 2 * SIDE * SIDE);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("assign");
     tcase_add_test(plain_group(suite, "sequences"), values_are_as_if_assigned_at_once);
+    TCase *waiting = tape_group(suite, "waiting");
+    tcase_add_test(waiting, a_value_waits_for_one_evaluation_at_most);
+    tcase_add_test(waiting, what_an_old_tensor_needs_is_computed_when_it_is_assigned);
+    tcase_add_test(waiting, who_asks_for_one_of_a_ring_asks_for_all);
     return run_suite(suite);
 }
