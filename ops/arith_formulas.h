@@ -1,4 +1,4 @@
-/* arith_formulas -- what arithmetic on two tensors, and on a tensor and a number, computes: text for every domain,
+/* arith_formulas -- formulas of arithmetic on two tensors, and on a tensor and a number: text for every domain,
  * which includes itself */
 #define AG_LAST_DOMAIN AG_DOMAIN_I64
 #include "autograd/formulas_begin.h"

@@ -1,4 +1,4 @@
-/* compare_formulas -- what comparisons and choices compute: text for every domain, which includes itself */
+/* compare_formulas -- formulas of comparisons and choices: text for every domain, which includes itself */
 #define AG_LAST_DOMAIN AG_DOMAIN_BOOL
 #include "autograd/formulas_begin.h"
 
@@ -10,8 +10,8 @@ CHOICE3(where, t, a, b) { return SEL(t, a, b); }
 
 #if IS_REAL
 
-/* g times a weight that hangs on x: 1 between low and high, at_low and at_high at the ends, 0 beyond. A weight of 0
- * must win over an infinite g, and a g of 0 over a NaN. */
+/* g times a weight that depends on x: 1 between low and high, at_low and at_high at the ends, 0 beyond. A weight of
+ * 0 must win over an infinite g, and a g of 0 over a NaN. */
 MAP2_4(gate, g, x, low, high, at_low, at_high) {
     const V above = SEL(LT(low, x), K(1), K(0));
     const V within = SEL(LT(x, high), above, K(0));

@@ -85,8 +85,8 @@ ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x);
 ag_tensor *ag__slope_mul(ag_tensor *g, ag_tensor *s);
 ag_tensor *ag__slope_div(ag_tensor *g, ag_tensor *b);
 
-/* The same for a·b, of which operand `cotangent` is g, and whose operands `strong` have strong zeros anyway: 1 is a, 2
- * is b, 3 are both. In strong_matmul.c. */
+/* The same for a·b: operand `cotangent` is g, and operands `strong` have strong zeros anyway; 1 is a, 2 is b, 3 are
+ * both. In strong_matmul.c. */
 ag_tensor *ag__slope_matmul(ag_tensor *a, ag_tensor *b, int64_t cotangent, int64_t strong);
 
 /* Whether n elements are all finite. */

@@ -1,5 +1,5 @@
-/* strong_formulas -- what products and quotients compute in which a cotangent of 0 is stronger than any slope: text for
- * every domain of reals, which includes itself */
+/* strong_formulas -- formulas of products and quotients with strong zeros: text for every domain of reals, which
+ * includes itself */
 #include "autograd/formulas_begin.h"
 
 MAP2(strong_mul, g, s) { return STRONG_MUL(g, s); }

@@ -1,4 +1,4 @@
-/* unary_formulas -- what the functions of one tensor compute: text for every domain, which includes itself */
+/* unary_formulas -- formulas of the functions of one tensor: text for every domain, which includes itself */
 #define AG_LAST_DOMAIN AG_DOMAIN_I64
 #include "autograd/formulas_begin.h"
 #include "autograd/functions.h"
@@ -26,7 +26,7 @@ MAP1(relu, x) { return MAX(K(0), x); }
 
 #if IS_REAL && !IS_TRACE
 
-/* For arguments that are not large, and for any: libm is asked only where it must be. */
+/* For small arguments, and for any: libm is used only where needed. */
 #if IS_WIDE
 #define SIN sin
 #define COS cos

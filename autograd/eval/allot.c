@@ -1,8 +1,8 @@
 /* allot -- memory for the cells of a region's program
  *
- * A result may be written over a tensor that is read for the last time. What is not in a tensor is in scratch memory,
- * which passes from cell to cell: a cell's memory is free after the last instruction that reads it, so that few strips
- * are in use at a time, and stay in cache. */
+ * A result may be written over a tensor that is read for the last time. Other cells are in scratch memory, which
+ * passes from cell to cell: a cell's memory is free after the last instruction that reads it, so that few strips are
+ * in use at a time, and stay in cache. */
 #include "autograd/eval/lowering.h"
 
 /* ---- Unread values ---- */
@@ -30,10 +30,9 @@ static uint32_t drop_unread(ag__lowering *l, ag__instruction *q, uint32_t count)
     return kept;
 }
 
-/* ---- Results over what is read for the last time ---- */
+/* ---- Results over tensors read for the last time ---- */
 
-/* Whether a result may be written over index x, as far as the plan is concerned: y is its next value, or no later step
- * reads it. */
+/* Whether the plan allows a result over index x: y is its next value, or no later step reads it. */
 static bool may_go_over(const ag__lowering *l, uint32_t x, uint32_t y) {
     const ag__value *v = &l->p->value[x];
     if (x >= l->c->nodes) return ag__next_value(l->c->table[x]) == l->c->table[y];
@@ -49,7 +48,7 @@ static bool may_replace(const ag__lowering *l, uint32_t k, uint32_t x, uint32_t 
     return read->last_reader < k || l->body.at[k].does == AG__MAP || read->read_at <= made->made_at;
 }
 
-/* For each result that a variable becomes, the cell of the variable's present value. */
+/* For each next value of a variable, find the cell of its present value. */
 static void find_former_values(ag__lowering *l) {
     for (uint32_t x = l->r->cell; x < l->plan->cells.count; x++) {
         const ag__cell *cell = ag__cell_at(l, x);
@@ -62,7 +61,7 @@ static void find_former_values(ag__lowering *l) {
     }
 }
 
-/* Over an input, or over the variable that becomes y, wherever it was read for the last time. */
+/* Put y over an input, or over the variable whose next value it is, if that is read for the last time. */
 static void find_place(ag__lowering *l, uint32_t k, uint32_t y) {
     const ag__instruction *q = &l->body.at[k];
     const uint32_t *x = ag__operands_of(l, q), former = ag__note_of(l, y)->former;
@@ -112,7 +111,7 @@ static void take(ag__lowering *l, uint32_t y) {
     }
 }
 
-/* Free what instruction k was the last to read. */
+/* Free the cells that instruction k is the last to read. */
 static void give_back(ag__lowering *l, uint32_t k) {
     const ag__instruction *q = &l->body.at[k];
     for (int i = 0; i < q->inputs; i++) {

@@ -6,7 +6,7 @@ typedef struct numbering {
     ag__chunk *c;
     ag__structure *s;
     ag__maker maker;
-    uint32_t *firsts; /* of each node: how many of its uses come from nodes that have never run */
+    uint32_t *firsts; /* of each node: the number of its uses by nodes that have not run */
 } numbering;
 
 /* ---- The structure, in words ----
@@ -28,7 +28,7 @@ static void put_bytes(uint32_t **at, const void *from, size_t bytes) {
     *at += words;
 }
 
-/* A layout that has no number yet gets that of an equal one; else one of its own, and is written down. */
+/* Number a layout that has no number yet: with that of an equal one or, written down, one of its own. */
 static bool put_new_layout(numbering *n, const ag__layout *l, uint32_t **at) {
     ag__structure *s = n->s;
     if (!AG__ROOM(&n->maker, &s->layouts, 1)) return false;
@@ -59,7 +59,7 @@ static inline void put_op(const ag_tensor *t, uint32_t **at) {
     *at += sizeof t->op / sizeof **at;
 }
 
-/* Which of the chunk's distinct numbers this one is; AG__NUMBERS if it is another, and there is no room for more. */
+/* The index of a number among the chunk's distinct ones; AG__NUMBERS if it is new and there is no room. */
 static inline uint32_t which_number(ag__structure *s, uint64_t bits) {
     uint32_t *first = &s->first_number[ag__mix(1, bits) >> 32 & (AG__STRUCTURE_BUCKETS - 1)], at = *first;
     while (at && s->number[at - 1].bits != bits) at = s->number[at - 1].next;
@@ -70,7 +70,7 @@ static inline uint32_t which_number(ag__structure *s, uint64_t bits) {
     return s->numbers++;
 }
 
-/* Numbers for which there is no room are written out: what is equal to them is then written out as well. */
+/* Numbers without room are written out, and so are equal ones. */
 static inline void put_number(ag__structure *s, uint64_t bits, uint32_t **at) {
     uint32_t which = which_number(s, bits);
     *(*at)++ = which;
@@ -98,8 +98,8 @@ static inline bool is_usual(uint64_t bits) {
            bits == bits_of(&usual_identity[2]);
 }
 
-/* Planning asks of an elementwise operation's number, or of a constant, whether another is equal to it, and whether it
- * is the identity element of an operation: so those are put among the numbers too. */
+/* Planning compares the numbers of elementwise operations and constants with each other and with identity elements,
+ * so these are put among the numbers too. */
 static inline void put_attributes(ag__structure *s, const ag_tensor *t, uint32_t **at) {
     bool elementwise = t->op->kind == AG_KIND_ELEMENTWISE, has_identity = t->op->flags & AG_OP_NEUTRAL;
     *(*at)++ = t->attribute_bytes;
@@ -109,8 +109,8 @@ static inline void put_attributes(ag__structure *s, const ag_tensor *t, uint32_t
     else put_bytes(at, ag__attributes(t), t->attribute_bytes);
 }
 
-/* Of a whole one also operation and attributes; of each, whether it begins where its buffer does. The first word says
- * which others follow. */
+/* A tensor; with `whole`, operation and attributes too; and whether it begins where its buffer does. The first word
+ * says which others follow. */
 static inline bool put_tensor(numbering *n, const ag_tensor *t, bool outside, bool whole, uint32_t **at) {
     *(*at)++ = t->dtype | (uint32_t)(t->offset != 0) << 8 | (uint32_t)outside << 9 | (uint32_t)whole << 10 |
                (uint32_t)t->arity << 16;
@@ -121,7 +121,7 @@ static inline bool put_tensor(numbering *n, const ag_tensor *t, bool outside, bo
     return put_layout(n, t->layout, at);
 }
 
-/* Where the words of t go, and as many as its inputs' indices; NULL if out of memory. */
+/* Room for the words of t and its inputs' indices; NULL if out of memory. */
 static inline uint32_t *room_for(numbering *n, const ag_tensor *t, uint32_t inputs) {
     ag__numbers *words = &n->s->words;
     uint32_t most = MOST_FIXED + inputs + (t->attribute_bytes + 3u) / 4;
@@ -132,7 +132,7 @@ static inline void end_words(const numbering *n, const uint32_t *at) {
     n->s->words.count = (uint32_t)(at - n->s->words.at);
 }
 
-/* Of what is outside, only constants matter. */
+/* Of tensors outside the chunk, only constants are written whole. */
 static bool write_outside(numbering *n, const ag_tensor *t) {
     uint32_t *at = room_for(n, t, 0);
     if (!at || !put_tensor(n, t, true, t->op->flags & AG_OP_CONSTANT, &at)) return false;
@@ -140,7 +140,7 @@ static bool write_outside(numbering *n, const ag_tensor *t) {
     return true;
 }
 
-/* Of what is drawn, the operation without its attributes. */
+/* Random operations are written without their attributes. */
 static bool write_node(numbering *n, const ag_tensor *t, const uint32_t *in) {
     bool drawn = ag__is_drawn(t);
     uint32_t *at = room_for(n, t, t->arity);
@@ -184,15 +184,15 @@ void ag__structure_free(ag_tape *tape, ag__structure *s) {
 
 /* ---- Numbering ---- */
 
-/* Whether the value is still wanted when all nodes of the chunk have run, for other reasons than a gradient to come:
- * `first` of its readers there had never run. */
+/* Whether the value is still wanted after the chunk, for other reasons than a gradient to come: `first` of its
+ * readers there have not run before. */
 static bool wanted_after(const ag_tensor *t, uint32_t live, uint32_t uses, uint32_t first, uint32_t last) {
     if (t->id >= last) return live > uses;
     return live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED) || ag__is_whole_fold(t);
 }
 
-/* A value that is not kept any more, since its gradient never comes, is planned as one that is: a sum must not take
- * another order only because it has been computed a few times. */
+/* A value that is no longer kept, because no gradient is expected, is planned as if it were: a sum must not change
+ * its order after a few evaluations. */
 static void find_wanted(numbering *n) {
     const ag__chunk *c = n->c;
     const uint32_t last = ag__goes_from(c->evaluation);

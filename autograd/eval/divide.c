@@ -1,8 +1,7 @@
-/* divide -- which step computes which node
+/* divide -- assigning nodes to steps
  *
- * One pass in the order of recording. Invariant: a step reads what earlier steps store, and nothing else; a node joins
- * a region only if all its inputs are of earlier steps, or of the region itself and in a place where the region's
- * strips have them. */
+ * One pass in the order of recording. Invariant: a step reads what earlier steps store, and nothing else; a node
+ * joins a region only if all its inputs are of earlier steps, or of the region itself and available in its strips. */
 #include "autograd/eval/planning.h"
 
 /* Step after which index i can be read. */
@@ -21,7 +20,7 @@ static void run_early(ag__planner *p, uint32_t s, uint32_t after) {
     if (!p->maker.failed) p->drafts.at[s].time = p->drafts.at[after].time + 1;
 }
 
-/* ---- Operations of their own ---- */
+/* ---- Single operations ---- */
 
 /* A step that takes little memory runs as soon as it can: others may then join regions that come before it on the
  * tape. */
@@ -61,7 +60,7 @@ static uint32_t new_region(ag__planner *p, int64_t size, uint32_t after) {
     return *recent_of(p, size) = s;
 }
 
-/* A region for what is cheap and known early, so that others need not wait for it: those that ask rematerialise it. */
+/* A region for cheap values known early, so that others need not wait for it: their readers rematerialise them. */
 static uint32_t early_region(ag__planner *p, int64_t size, uint32_t after) {
     uint32_t s = ag__step_region(p, (ag__region){.size = size});
     run_early(p, s, after);
@@ -70,7 +69,7 @@ static uint32_t early_region(ag__planner *p, int64_t size, uint32_t after) {
 
 /* ---- Elementwise operations ---- */
 
-/* Whether t shows one element a row, rows by columns. */
+/* Whether t is one element a row, broadcast over the columns. */
 static bool spreads_rows(const ag_tensor *t, const ag__region *r) {
     int64_t extent[2], stride[2];
     if (r->rows == 0 || t->offset != 0 || !ag__two_axes(t->layout, extent, stride)) return false;
@@ -78,8 +77,7 @@ static bool spreads_rows(const ag_tensor *t, const ag__region *r) {
     return extent[0] == r->rows && extent[1] == r->columns && stride[0] == 1 && stride[1] == 0;
 }
 
-/* The role that node i would have in the region of step s, as far as input x has a say: AG__ROLE_NONE if it cannot
- * join. */
+/* The role that node i would have in the region of step s because of input x; AG__ROLE_NONE if it cannot join. */
 static ag__role role_beside(const ag__planner *p, uint32_t s, uint32_t i, uint32_t x) {
     const ag__region *r = ag__region_of(p, s);
     int64_t size = ag__tensor_at(p, i)->layout->size;
@@ -104,8 +102,8 @@ static ag__role role_in(const ag__planner *p, uint32_t s, uint32_t i) {
     return role;
 }
 
-/* Whether node i depends on single elements alone, each spread over all of its own: as a cotangent does before it meets
- * an operation whose values matter. */
+/* Whether node i depends only on single elements, broadcast over all of its own, like a cotangent before it meets
+ * other values. */
 static bool of_single_elements(const ag__planner *p, uint32_t i) {
     for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
         const ag__layout *l = ag__tensor_at(p, p->c->operand[k])->layout;
@@ -166,8 +164,8 @@ static fold fold_of(const ag_tensor *t) {
     return f;
 }
 
-/* Folded strip by strip, and strips of rows end elsewhere than those of elements: unless there is only one strip, the
- * order of the sum is another. */
+/* Strips of rows and of elements end at different elements, so with more than one strip the order of the sum
+ * differs. */
 static ag__role accept_fold_of_all(const ag__planner *p, ag__region *r) {
     bool ordered = p->c->exact && r->size > AG__STRIP;
     if (ordered && r->rows > 1) return AG__ROLE_NONE;
@@ -176,8 +174,8 @@ static ag__role accept_fold_of_all(const ag__planner *p, ag__region *r) {
     return AG__ROLE_ALL;
 }
 
-/* The role of a reduction in the region of step s, which takes the form that it needs; AG__ROLE_NONE if it has
- * another. */
+/* The role of a reduction in the region of step s, which takes the form it needs; AG__ROLE_NONE if it has another
+ * form. */
 static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
     ag__region *r = ag__region_of(p, s);
     if (f.role == AG__ROLE_ALL) {
@@ -191,8 +189,7 @@ static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
     return f.role;
 }
 
-/* A reduction of index x, all of whose elements are next to each other: into the region that computes x, a later one,
- * or its own. */
+/* A reduction of index x, which is contiguous, joins the region that computes x, a later one, or its own. */
 static void place_fold(ag__planner *p, uint32_t i, uint32_t x, fold f) {
     int64_t size = ag__tensor_at(p, x)->layout->size;
     uint32_t root = p->value[x].root, s = available(p, x), later;
@@ -219,7 +216,7 @@ static void place_reduction(ag__planner *p, uint32_t i) {
 
 /* ---- Sums with a product ---- */
 
-/* Whether only one node reads index x, which has a buffer of its own that may be written over. */
+/* Whether index x has a buffer of its own and only one reader, which may write over it. */
 static bool dies_once_read(const ag__planner *p, uint32_t x) {
     if (ag__is_outside(p, x)) return false;
     const ag__value *v = &p->value[x];
@@ -238,7 +235,7 @@ static bool is_alone(const ag__planner *p, uint32_t x) {
     return ag__step_at(p, p->value[x].step)->kind == AG__STEP_NODE;
 }
 
-/* Product v waits until sum i, and is then added to what u's buffer holds. */
+/* Product v waits until sum i, and then accumulates into u's buffer. */
 static void accumulate(ag__planner *p, uint32_t i, uint32_t v, uint32_t u) {
     uint32_t former = p->value[v].step, s = ag__step_new(p, AG__STEP_ADD, v);
     if (p->maker.failed) return;
@@ -251,8 +248,8 @@ static void accumulate(ag__planner *p, uint32_t i, uint32_t v, uint32_t u) {
     ag__step_join(p, s, i);
 }
 
-/* a + b where b can add itself to what a's buffer holds. A sum that is continued may be rounded otherwise than one that
- * is added at its end. */
+/* a + b where b can accumulate into a's buffer. A continued sum may be rounded differently from one that is added at
+ * its end. */
 static bool place_sum(ag__planner *p, uint32_t i) {
     if (p->c->exact || !adds(ag__tensor_at(p, i))) return false;
     for (int k = 1; k >= 0; k--) {
@@ -267,7 +264,7 @@ static bool place_sum(ag__planner *p, uint32_t i) {
 
 /* ---- All nodes ---- */
 
-/* Equal to an earlier value: available when that is. */
+/* Node i is equal to an earlier value, and available when that is. */
 static void follow(ag__planner *p, uint32_t i, uint32_t leader) {
     ag__value *l = &p->value[leader];
     p->value[i].leader = leader;

@@ -1,17 +1,17 @@
-/* equal -- what need not be computed, for it is equal to an input or to an earlier value (a common subexpression)
+/* equal -- nodes equal to an input or to an earlier value (common subexpressions), which are not computed
  *
- * Nodes are compared by operation, attributes, layout and the leaders of their inputs; a hash of these says where to
- * look. */
+ * Nodes are compared by operation, attributes, layout and the leaders of their inputs; a hash of these finds
+ * candidates. */
 #include "autograd/eval/planning.h"
 #include "autograd/tape/hash.h"
 
-/* Compared as bits: x − 0 is x, and x − (−0) is not where x is −0. */
+/* Compared as bits, because x − 0 is x, but x − (−0) is not if x is −0. */
 static bool is_constant(const ag__planner *p, uint32_t i, double value) {
     const ag_tensor *t = ag__tensor_at(p, p->value[i].root);
     return t->op->flags & AG_OP_CONSTANT && memcmp(ag__attributes(t), &value, sizeof value) == 0;
 }
 
-/* The input of which node i is no more than a copy; AG__NONE if it computes something. */
+/* The input that node i only copies; AG__NONE if it computes something. */
 static uint32_t copied_by(const ag__planner *p, uint32_t i) {
     const ag_tensor *t = ag__tensor_at(p, i);
     const uint32_t *in = ag__inputs_of(p, i);
@@ -28,8 +28,8 @@ static uint32_t copied_by(const ag__planner *p, uint32_t i) {
     return AG__NONE;
 }
 
-/* A node that the user or a later evaluation looks at may stand for another's buffer only if that is all there is in
- * it, and belongs to the tape. */
+/* A node that the user or a later evaluation reads may share another's buffer only if that has exactly its elements,
+ * and belongs to the tape. */
 static bool may_stand_for(const ag__planner *p, uint32_t i, uint32_t x) {
     if (x == AG__NONE) return false;
     const ag_tensor *a = ag__tensor_at(p, i), *b = ag__tensor_at(p, x);
@@ -59,7 +59,7 @@ static uint64_t hash_of(const ag__planner *p, uint32_t i) {
     return ag__mix(h, bits);
 }
 
-/* An earlier node that is equal; else AG__NONE, and i is remembered. */
+/* An earlier node equal to i; else AG__NONE, and i is entered in the table. */
 static uint32_t find(ag__planner *p, uint32_t i) {
     for (uint32_t at = (uint32_t)(hash_of(p, i) >> 20) & p->table_mask;; at = (at + 1) & p->table_mask) {
         uint32_t j = p->table[at];

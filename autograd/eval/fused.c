@@ -1,7 +1,7 @@
 /* fused -- the evaluator that runs plans: step by step, chunk by chunk
  *
  * Results are those of the reference evaluator, except sums over everything in a large region of rows and large sums
- * with products. A chunk for which there is no plan is given to that evaluator. */
+ * with products. That evaluator runs chunks without a plan. */
 #include "autograd/eval/plans.h"
 #include "autograd/eval/region.h"
 
@@ -11,21 +11,21 @@ static const ag__member *members_of(const ag__execution *e, const ag__plan_step 
     return AG__FROM(&e->plan->members, step->member);
 }
 
-/* Step number k of those that run. */
+/* Step k of those that run. */
 static const ag__plan_step *step_at(const ag__plan *plan, uint32_t k) { return &plan->steps.at[plan->order.at[k]]; }
 
-/* Its region; NULL if it has none. */
+/* Its region, or NULL. */
 static const ag__region *region_at(const ag__plan *plan, uint32_t k) {
     const ag__plan_step *step = step_at(plan, k);
     return step->kind == AG__STEP_REGION ? &plan->regions.at[step->what] : NULL;
 }
 
-/* The result of t, which is a sum with a product, goes where the other summand was. */
+/* Run a sum with a product: the result is written over the other summand. */
 static bool run_sum(const ag__execution *e, const ag__plan_step *step) {
     ag_tensor *u = e->c->table[step->onto], *sum = e->c->table[members_of(e, step)[1].index];
     bool good = ag__accumulate(e->c->table[step->what], u->buffer);
     if (good) sum->buffer = u->buffer;
-    else ag__buffer_drop(u->tape, u->buffer); /* it may be half a sum: it will have to be computed again */
+    else ag__buffer_drop(u->tape, u->buffer); /* it may be half a sum, and must be recomputed */
     u->buffer = NULL;
     return good;
 }
@@ -47,7 +47,7 @@ static bool run_observed_step(const ag__execution *e, const ag__plan_step *step)
     return good;
 }
 
-/* Give members that show another's buffer that buffer. */
+/* Set the buffers of members that share another's buffer. */
 static void show(const ag__execution *e, const ag__plan_step *step) {
     const ag__member *member = members_of(e, step);
     for (uint32_t i = 0; i < step->members; i++) {
@@ -66,7 +66,7 @@ static void release(const ag__evaluation *e, ag_tensor *t) {
     t->buffer = NULL;
 }
 
-/* Once a node is done with, its inputs may be released. */
+/* Release the inputs of finished nodes, if allowed. */
 static void leave(const ag__execution *e, const ag__plan_step *step) {
     const ag__member *member = members_of(e, step);
     const uint32_t *hold = AG__FROM(&e->plan->holds, step->hold);
@@ -86,7 +86,7 @@ static void let_go(const ag__execution *e, uint32_t k) {
     }
 }
 
-/* Writing in place must not stop half-way: all memory that regions take is there before the first begins. */
+/* Writing in place must not stop half-way: all memory for regions is allocated before the first begins. */
 static bool provide(ag__execution *e) {
     for (uint32_t k = 0; k < e->plan->steps.count; k++) {
         const ag__region *g = region_at(e->plan, k);
@@ -94,12 +94,12 @@ static bool provide(ag__execution *e) {
         e->least = ag__region_bytes(e, g);
         if (!ag__region_make_outputs(e, g)) return false;
     }
-    ag__buffer *most = ag__buffer_new(e->c->tape, e->least); /* and waits there */
+    ag__buffer *most = ag__buffer_new(e->c->tape, e->least); /* and is recycled */
     ag__buffer_drop(e->c->tape, most);
     return most || ag__no_memory(e->c->table[0], e->least);
 }
 
-/* Step number 1 is the first that computes: by then it is known who reads what. */
+/* Step 1 is the first that computes: all readers are known by then. */
 static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
     ag__execution e = {.c = c, .plan = plan};
     for (uint32_t i = 0; i < plan->holds.count; i++) ag__mark_of(c->evaluation, c->table[plan->holds.at[i]])->live++;

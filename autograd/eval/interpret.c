@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-typedef struct strip { /* where it is */
+typedef struct strip { /* a strip's position */
     int64_t row, rows, column, columns, start, n;
 } strip;
 
@@ -44,12 +44,12 @@ static void fold(const ag_reduction *op, int dtype, int64_t n, char *y, const ch
     memcpy(y, partial, (size_t)bytes);
 }
 
-/* Where the partial folds of a row's group begin, in elements. */
+/* The offset of the partial folds of a row's group, in elements. */
 static int64_t fold_offset(const ag__running *r, int64_t row, int64_t column) {
     return row / AG__ROWS_A_GROUP * r->region->columns + column;
 }
 
-/* Which of the strips this is. */
+/* The number of this strip. */
 static int64_t strip_number(const ag__region *g, const strip *at) {
     int64_t a_row = (g->columns + AG__STRIP - 1) / AG__STRIP;
     if (g->form == AG__FLAT) return at->start / AG__STRIP;
@@ -70,7 +70,7 @@ static void fold_rows(const ag_tensor *t, const strip *at, char *y, const char *
     if (op->finish[t->dtype]) op->finish[t->dtype](at->rows, y, at->columns);
 }
 
-/* y = the fold of the lanes, joined pairwise, which are not needed any more. */
+/* y = the fold of the lanes, joined pairwise; overwrites the lanes. */
 static void fold_lanes(const ag_tensor *t, int64_t count, char *y, char *lane) {
     const ag_reduction *op = t->op->reduction;
     size_t bytes = ag__bytes(t);
@@ -189,7 +189,7 @@ static void run_strip(const ag__running *r, const strip *at, char *scratch, char
 
 /* ---- All strips ---- */
 
-/* Rows that a unit has; 0: it is a strip of no rows. */
+/* The rows of a unit; 0: it is a strip without rows. */
 static int64_t rows_a_unit(const ag__region *g) {
     if (g->form == AG__FLAT) return 0;
     return g->down && g->tile < AG__ROWS_A_GROUP ? AG__ROWS_A_GROUP : g->tile;

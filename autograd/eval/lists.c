@@ -1,4 +1,4 @@
-/* lists -- lists that grow, and arrays for as long as something is worked out */
+/* lists -- growing lists, and temporary arrays */
 #include "autograd/eval/lists.h"
 
 bool ag__list_grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more) {

@@ -1,8 +1,8 @@
 /* lower -- the program by which a region is executed strip by strip
  *
- * Every value that the program handles is a cell, and every cell is written by one instruction before others read it.
- * Instructions are sorted into phases: what a fold of rows gives is there in the phase after it, so that the
- * elementwise operations of a phase stand together and can become one loop of machine code. */
+ * Every value that the program handles is a cell, and every cell is written by one instruction before others read
+ * it. Instructions are sorted into phases: the result of a fold of rows is available in the next phase, so that the
+ * elementwise operations of a phase are adjacent and can become one loop of machine code. */
 #include "autograd/eval/lowering.h"
 
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static void emit(ag__lowering *l, bool once, ag__instruction q, const uint32_t *
 
 typedef enum showing { SHOWS_ELEMENTS, SHOWS_ONE, SHOWS_COLUMNS, SHOWS_ROWS, SHOWS_STRIDED } showing;
 
-/* How a tensor of the region's size shows its elements. */
+/* How a tensor of the region's size is broadcast. */
 static showing shows(const ag_tensor *t, int64_t *rows, int64_t *columns) {
     int64_t extent[2], stride[2];
     if (t->layout->contiguous) return SHOWS_ELEMENTS;
@@ -48,7 +48,7 @@ static uint32_t packed(ag__lowering *l, uint32_t i, ag__does does) {
     return remember(l, i, y);
 }
 
-/* One that is filled with the tensor's one element, before the first strip. */
+/* A cell filled with the tensor's one element before the first strip. */
 static uint32_t filled(ag__lowering *l, uint32_t i, ag__does does) {
     bool rows = does == AG__FILL_ROWS;
     uint32_t one = ag__cell_new(l, i, tensor_at(l, i), AG__AT_ONE, rows);
@@ -60,7 +60,7 @@ static uint32_t filled(ag__lowering *l, uint32_t i, ag__does does) {
     return remember(l, i, y);
 }
 
-/* One that has each row's element of cell x in all of its columns. */
+/* A cell with each row's element of cell x in all columns. */
 static uint32_t spread(ag__lowering *l, uint32_t i, uint32_t x) {
     uint32_t y = ag__cell_new(l, i, tensor_at(l, i), AG__AT_TEMP, false);
     if (failed(l)) return 0;
@@ -91,7 +91,7 @@ static uint32_t read_elements(ag__lowering *l, uint32_t i) {
     return packed(l, i, AG__PACK);
 }
 
-/* Whether the program itself computes what leader i shows, so that it need not be read from memory. */
+/* Whether the program itself computes leader i, so that it need not be read from memory. */
 static bool is_computed(const ag__lowering *l, uint32_t i) {
     uint32_t root = value_at(l, i)->root;
     if (ag__is_outside(l->p, root) || value_at(l, root)->program != l->s) return false;
@@ -166,7 +166,7 @@ static void lower_operations(ag__lowering *l) {
 
 /* ---- The region's form ---- */
 
-/* Rows and columns, if a tensor is read that shows one element a row, or one a column. */
+/* Set rows and columns, if a tensor with one element a row, or one a column, is read. */
 static void find_rows(ag__lowering *l, uint32_t node) {
     ag__region *r = l->r;
     int64_t rows, columns;
@@ -205,7 +205,7 @@ static uint32_t phase_of(const ag__lowering *l, const ag__instruction *q) {
     return ag__note_of(l, q->y)->phase;
 }
 
-/* Instructions of a phase are sorted by this: each reads only what comes before. */
+/* Instructions of a phase are sorted by this: each reads only cells written before. */
 static uint32_t order_of(const ag__instruction *q) {
     static const uint8_t order[] = {
         [AG__MAP_ROWS] = 1, [AG__SPREAD] = 2, [AG__MAP] = 3, [AG__FOLD_ROWS] = 4, [AG__FOLDED_DOWN] = 0};

@@ -1,10 +1,10 @@
-/* pack -- walking strided arrays, and putting their elements next to each other */
+/* pack -- walking strided arrays, and packing their elements */
 #ifndef AG_PACK_H
 #define AG_PACK_H
 
 #include "autograd/eval/eval.h"
 
-/* A layout with neighbouring axes merged where one step over the outer is the end of the inner. */
+/* A layout with adjacent axes joined where the outer stride is the whole of the inner. */
 typedef struct ag__walk {
     int rank;
     int64_t extent[AG_MAX_RANK], stride[AG_MAX_RANK];
@@ -27,7 +27,7 @@ static inline ag__walk ag__walk_over(int rank, const int64_t *extent, const int6
     return w;
 }
 
-/* Offset of row-major element `at`, which there is; its index along the last axis goes to *last. */
+/* The offset of row-major element `at`; *last is set to its index along the last axis. */
 static inline int64_t ag__walk_offset(const ag__walk *w, int64_t at, int64_t *last) {
     int64_t offset = 0;
     *last = 0;
@@ -46,8 +46,7 @@ static inline int64_t ag__walk_size(const ag__walk *w) {
     return n;
 }
 
-/* Row-major elements start… of a strided array, next to each other: the rest of a row, whole rows, the beginning of
- * one. */
+/* Pack row-major elements start… of a strided array: the rest of a row, whole rows, the beginning of one. */
 void ag__pack_walk(char *y, const char *x, const ag__walk *w, int64_t start, int64_t count, size_t bytes);
 
 #endif

@@ -65,7 +65,7 @@ static void list_reads(ag__planner *p, uint32_t s) {
     r->reads = p->plan->read.count - r->read;
 }
 
-/* How often step s reads what its results may be written over, which until its end is not released. */
+/* Count how often step s reads each tensor that its results may overwrite; those are not released before its end. */
 static void count_reads(ag__planner *p, uint32_t s) {
     const ag__region *r = ag__region_of(p, s);
     const ag__plan_step *step = ag__step_at(p, s);
@@ -96,7 +96,7 @@ static void lower_regions(ag__planner *p) {
         if (ag__step_at(p, s)->kind == AG__STEP_REGION) lower_region(p, s);
 }
 
-/* A table of equals that is at most half full, and what is known at first. */
+/* Allocate the arrays; the hash table of equal nodes is at most half full. */
 static bool take_arrays(ag__planner *p) {
     const ag__chunk *c = p->c;
     size_t room = 16;

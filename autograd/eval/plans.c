@@ -1,33 +1,32 @@
 /* plans -- plans that are found again
  *
- * A plan that was made for the same structure serves again: the structure's hash is only where to look, its words are
- * compared.
+ * A plan made for the same structure is reused: the structure's hash only finds candidates, and its words are compared.
  *
- * Planning costs as much as some ten evaluations of small tensors. So what is tiny is never planned, and what is small
- * only when its structure comes again; until then the reference evaluator runs it, whose results are the same bits: a
- * plan of small tensors does nothing in another order (`exact`). The plans that are kept have a bounded number of
- * bytes. Those that serve regularly are not driven out by more structures than there is room for. */
+ * Planning costs as much as some ten evaluations of small tensors. So tiny chunks are never planned, and small ones
+ * only when their structure recurs; until then the reference evaluator runs them, with the same bits: a plan of
+ * small tensors keeps the order of additions (`exact`). The kept plans have a bounded number of bytes. Regularly
+ * used plans are not evicted by more structures than there is room for. */
 #include "autograd/eval/plans.h"
 #include "autograd/eval/planning.h"
 #include "autograd/tape/hash.h"
 
 enum {
     BUCKETS = 256,
-    OFTEN = 3,      /* visits, from which a structure is expected to come again */
-    NO_ROOM = 255,  /* instead of them: its plan had no room */
-    PATIENCE = 256, /* chunks after which a plan that never served again may go */
+    OFTEN = 3,      /* visits after which a structure is expected to recur */
+    NO_ROOM = 255,  /* in place of the visits: its plan had no room */
+    PATIENCE = 256, /* chunks after which an unused plan may be dropped */
     MARGIN = 16
 };
 
 typedef struct cached {
-    ag__plan plan;       /* first, so that a plan that was handed out is a cached one */
+    ag__plan plan;       /* first, so that the address of the plan is that of its entry */
     struct cached *next; /* of the same bucket */
     uint64_t hash;       /* of its structure */
     ag__numbers structure;
     size_t bytes;
-    uint64_t used, interval; /* when, and how long after the time before, in chunks */
+    uint64_t used, interval; /* the last use, and its distance from the one before, in chunks */
     uint32_t uses;           /* how often */
-    bool kept;               /* else it serves once */
+    bool kept;               /* else it is used once */
 } cached;
 
 struct ag__plans {
@@ -35,7 +34,7 @@ struct ag__plans {
     size_t bytes;            /* of the plans in the buckets */
     uint64_t clock;          /* chunks so far */
     ag__structure present;   /* of the chunk that was taken last */
-    uint64_t seen[AG__SEEN]; /* a hash, and in place of its last byte how often it came */
+    uint64_t seen[AG__SEEN]; /* a hash, with the number of visits as its last byte */
 };
 
 static struct ag__plans *plans_of(ag_tape *tape) {
@@ -56,14 +55,14 @@ static void forget(ag_tape *tape, cached *p) {
     ag__resize(tape, p, sizeof *p, 0);
 }
 
-/* ---- Structures that come again ---- */
+/* ---- Recurring structures ---- */
 
 static const uint64_t VISITS = UINT8_MAX;
 
 static uint64_t *seen_at(struct ag__plans *all, uint64_t hash) { return &all->seen[(hash >> 8) % AG__SEEN]; }
 
-/* How often a chunk of this hash has come, this time included: at most OFTEN, and less if others have come between.
- * When its plan had no room, that begins again after some time. */
+/* The visits of a chunk with this hash, including this one: at most OFTEN, and fewer if others came between. If its
+ * plan had no room, counting restarts after some time. */
 static unsigned times_seen(struct ag__plans *all, uint64_t hash) {
     uint64_t *seen = seen_at(all, hash);
     if ((*seen ^ hash) & ~VISITS) *seen = hash & ~VISITS;
@@ -75,7 +74,7 @@ static unsigned times_seen(struct ag__plans *all, uint64_t hash) {
 
 /* ---- Room ---- */
 
-/* Whether the plan has waited for longer than it did before, twice over. */
+/* Whether the plan has been unused for more than twice its former interval. */
 static bool is_stale(const cached *p, uint64_t now) {
     uint64_t usual = p->uses > 1 ? 2 * p->interval + MARGIN : PATIENCE;
     return now - p->used > usual;
@@ -97,7 +96,7 @@ static cached *take_out(struct ag__plans *all, cached **at) {
     return p;
 }
 
-/* Make room for so many bytes by forgetting what is stale; false if that is not enough. */
+/* Make room for this many bytes by dropping stale plans; false if that is not enough. */
 static bool make_room(ag_tape *tape, size_t bytes) {
     struct ag__plans *all = tape->plans;
     while (all->bytes + bytes > AG__PLAN_BYTES) {
@@ -133,7 +132,7 @@ static bool is_of(const cached *p, const ag__numbers *words, uint64_t hash) {
            memcmp(p->structure.at, words->at, words->count * sizeof *words->at) == 0;
 }
 
-/* Where the pointer to the plan of the present structure is, or is to be put. */
+/* The address of the pointer to the present structure's plan, or of the pointer to set. */
 static cached **find(struct ag__plans *all, uint64_t hash) {
     cached **p = &all->bucket[hash % BUCKETS];
     while (*p && !is_of(*p, &all->present.words, hash)) p = &(*p)->next;
@@ -149,7 +148,7 @@ static cached *make(const ag__chunk *c, bool whole) {
     return NULL;
 }
 
-/* Planned once more, with machine code wherever that can be. */
+/* Plan again, with machine code wherever possible. */
 static cached *made_whole(const ag__chunk *c, cached **at) {
     cached *old = *at, *p = make(c, c->tape->compile);
     if (!p) return old;

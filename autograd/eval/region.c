@@ -1,7 +1,7 @@
-/* region -- regions run: their buffers, their memory, their shares for threads
+/* region -- running regions: their buffers, memory, and shares for threads
  *
- * Besides the buffers of its outputs a run takes one more, which has the addresses of cells, the partial folds, and
- * then for each share of the work its scratch memory and the addresses in its present strip. */
+ * Besides the buffers of its outputs a run takes one more, with the addresses of cells, the partial folds, and for
+ * each share its scratch memory and the addresses in its present strip. */
 #include "autograd/eval/region.h"
 #include "autograd/eval/interpret.h"
 
@@ -9,8 +9,9 @@
 
 /* ---- Outputs ---- */
 
-/* The buffer of an input that is not read after this step, for its result y; NULL if there is none. In the sweep before
- * a rewind, all buffers are chosen before it is known who shows them: only the value of a variable is taken over. */
+/* The buffer of an input that is not read after this step, for its result y; NULL if there is none. In the sweep
+ * before a rewind, all buffers are chosen before it is known which nodes share them: only the value of a variable is
+ * taken over. */
 static ag__buffer *taken_over(const ag__execution *e, const ag__output *o, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
     ag_tensor *x = o->over == AG__NONE ? NULL : e->c->table[o->over];
@@ -54,7 +55,7 @@ bool ag__region_make_outputs(const ag__execution *e, const ag__region *g) {
 
 static size_t rounded(size_t bytes) { return ag__rounded(bytes, AG__UNIT); }
 
-/* Not a whole number of pages: a load that follows a store to the same place of another page waits for it. */
+/* Not a whole number of pages: a load waits for an earlier store to the same offset in another page. */
 static size_t apart(size_t bytes) { return ag__plus(rounded(bytes), 320); }
 
 static size_t head_bytes(const ag__region *g) {
@@ -65,7 +66,7 @@ static size_t share_bytes(const ag__region *g) {
     return rounded((size_t)g->temps * AG__UNIT + (size_t)g->cells * sizeof(char *));
 }
 
-/* The instructions that are finished after the last strip, in the order of their numbers. */
+/* The next instruction that is finished after the last strip. */
 static const ag__instruction *next_fold(const ag__plan *plan, const ag__region *g, uint32_t *k) {
     const ag__instruction *q = AG__FROM(&plan->instructions, g->begin);
     while (*k < g->count && q[*k].does < AG__FOLD_ALL) ++*k;

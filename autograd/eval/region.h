@@ -1,4 +1,4 @@
-/* region -- regions run: their buffers, their memory, their shares for threads */
+/* region -- running regions: their buffers, memory, and shares for threads */
 #ifndef AG_REGION_H
 #define AG_REGION_H
 

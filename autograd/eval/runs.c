@@ -1,18 +1,18 @@
-/* runs -- elementwise operations of a region that stand next to each other become one loop of machine code
+/* runs -- adjacent elementwise operations of a region become one loop of machine code
  *
- * Folds of what is there, after a run or without one, become steps of it: those of columns, which add to their group's
- * partial folds, and those of rows in the same phase. What a run leaves is what other instructions, or later steps, ask
- * for. */
+ * Folds of available values, after a run or without one, become steps of it: those of columns, which add to their
+ * group's partial folds, and those of rows in the same phase. A run stores the values that other instructions or
+ * later steps need. */
 #include "autograd/eval/lowering.h"
 
 #include <string.h>
 
-enum { FEWEST_STEPS = 2 }; /* that machine code is made for */
+enum { FEWEST_STEPS = 2 }; /* worth machine code */
 
 static const ag_tensor *tensor_of(const ag__lowering *l, const ag__instruction *q) { return l->c->table[q->node]; }
 static bool failed(const ag__lowering *l) { return l->p->maker.failed; }
 
-/* Where machine code reads cell x: it does without copies of one element. */
+/* The cell that machine code reads for x: it needs no copies of one element. */
 static uint32_t source_of(const ag__lowering *l, uint32_t x) {
     uint32_t from = ag__note_of(l, x)->copy_of;
     return from != AG__NONE ? from : x;
@@ -35,7 +35,7 @@ static bool describe(const ag__lowering *l, const ag__instruction *q, ag__code_s
     return q->y - first <= UINT16_MAX;
 }
 
-/* Cells as machine code over rows, or over elements, sees them: those that were made since they were last listed. */
+/* List new cells as slots of machine code over rows, or over elements. */
 static void list_slots(ag__lowering *l, bool rows) {
     if (rows != l->slots_for_rows) l->slots.count = 0;
     l->slots_for_rows = rows;
@@ -46,7 +46,7 @@ static void list_slots(ag__lowering *l, bool rows) {
     }
 }
 
-/* How far instructions from k on can become one piece of machine code, whose steps are then listed. */
+/* The end of the instructions from k on that can become one piece of machine code; lists its steps. */
 static uint32_t run_end(ag__lowering *l, uint32_t k) {
     uint8_t does = l->body.at[k].does;
     uint32_t end = k;
@@ -63,7 +63,7 @@ static uint32_t run_end(ag__lowering *l, uint32_t k) {
 
 /* ---- Folds that become part of a run ---- */
 
-/* Whether cell x has its value when instruction `end` is reached, as one that machine code can read. */
+/* Whether cell x has its value before instruction `end`, in a form that machine code can read. */
 static bool is_there(const ag__lowering *l, uint32_t x, uint32_t end) {
     for (uint32_t j = end; j < l->body.count; j++)
         if (ag__has_cell(&l->body.at[j]) && l->body.at[j].y == x) return false;
@@ -116,7 +116,7 @@ static void take_folds(ag__lowering *l, uint32_t end) {
     }
 }
 
-/* Machine code has done them, or all but the last step of them. */
+/* Machine code does them, or all but their last step. */
 static void replace_folds(ag__lowering *l) {
     for (uint32_t i = 0; i < l->taken.count; i++) {
         ag__instruction *q = &l->body.at[l->taken.at[i].instruction];
@@ -134,8 +134,8 @@ static void replace_folds(ag__lowering *l) {
 
 /* ---- Inputs and outputs of a run ---- */
 
-/* The results of the run that are needed after it: stored ones, and those that instructions other than k … end−1 read,
- * and other than the folds that it takes. */
+/* Mark the results that are needed after the run: stored ones, and those read by instructions other than k … end−1
+ * and the folds that it takes. */
 static void mark_outputs(ag__lowering *l, uint32_t k, uint32_t end) {
     uint32_t taken = 0;
     for (uint32_t j = 0; j < l->body.count; j++) {
@@ -172,7 +172,7 @@ static void list_inputs(ag__lowering *l, ag__instruction *run) {
         }
 }
 
-/* Each that it writes to memory; the others live in registers. */
+/* Each cell that it writes to memory; the others live in registers. */
 static void list_outputs(ag__lowering *l, ag__instruction *run) {
     for (uint32_t i = 0; i < l->steps.count; i++) {
         uint16_t slot = l->steps.at[i].y;
@@ -211,7 +211,7 @@ static uint32_t start_lanes(ag__lowering *l, uint32_t run) {
     return count;
 }
 
-/* Whether an instruction reads a copy that machine code does without. */
+/* Whether an instruction reads a copy that machine code does not need. */
 static bool reads_copies(const ag__lowering *l, uint32_t k) {
     const ag__instruction *q = &l->body.at[k];
     const uint32_t *x = ag__operands_of(l, q);
@@ -220,7 +220,7 @@ static bool reads_copies(const ag__lowering *l, uint32_t k) {
     return any;
 }
 
-/* The steps that were listed become machine code; NULL if they cannot. */
+/* Compile the listed steps; NULL if that fails. */
 static ag__code *compile(ag__lowering *l) {
     ag__code *code = ag__compile(l->c->tape, (int)l->steps.count, l->steps.at, (int)l->slots.count, l->slots.at);
     if (code && AG__ROOM(&l->p->maker, &l->plan->codes, 1)) l->plan->codes.at[l->plan->codes.count++] = code;
@@ -228,8 +228,8 @@ static ag__code *compile(ag__lowering *l) {
     return failed(l) ? NULL : code;
 }
 
-/* Instructions k … end−1, of which there may be none, and folds after them become one; returns the number of the first
- * instruction after that. */
+/* Make one instruction of k … end−1, which may be empty, and the folds after them; returns the number of the next
+ * instruction. */
 static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     uint32_t maps = l->steps.count;
     l->taken.count = 0;
@@ -250,7 +250,7 @@ static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     return k + 1 + start_lanes(l, k);
 }
 
-/* Whether elementwise instruction k, or a fold that has nothing of the kind before it, can begin a run. */
+/* Whether elementwise instruction k, or a fold without elementwise instructions before it, can begin a run. */
 static bool may_begin(const ag__lowering *l, uint32_t k) {
     const ag__instruction *q = &l->body.at[k];
     uint8_t before = k > 0 ? l->body.at[k - 1].does : AG__FILL;
@@ -258,7 +258,7 @@ static bool may_begin(const ag__lowering *l, uint32_t k) {
     return l->r->tile == 1 && foldable(l, q) && before != AG__RUN && before != AG__FOLD_LANES;
 }
 
-/* Partial folds that machine code adds to begin as the identity element. */
+/* Set the partial folds that machine code adds to, to the identity element. */
 static void start_folds(ag__lowering *l) {
     if (l->starts.count) replace_instructions(l, 0, 0, l->starts.at, l->starts.count);
 }

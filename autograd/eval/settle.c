@@ -1,8 +1,7 @@
-/* settle -- what is stored, and what is rematerialised: computed again by the step that asks for it
+/* settle -- stored values and rematerialised ones, which the step that needs them computes again
  *
- * One pass over the steps in reverse, so that all who ask for a value are known when its own step comes. A value is
- * stored if a later step asks for it, unless it is cheap enough to be computed by that step, from values that are there
- * anyway. */
+ * One pass over the steps in reverse, so that all readers of a value are known at its own step. A value is stored if
+ * a later step needs it, unless that step can compute it cheaply from stored values. */
 #include "autograd/eval/planning.h"
 
 #include <stdlib.h>
@@ -15,15 +14,15 @@ static void request(ag__planner *p, uint32_t x) {
 
 /* ---- Rematerialising ---- */
 
-/* How many cheap operations cost less than writing a value and reading it again: the more the further away it goes. */
+/* The number of cheap operations that cost less than writing a value and reading it back: more for larger values,
+ * which leave the caches. */
 static int longest_chain(const ag_tensor *t) {
     int64_t bytes = t->layout->size * (int64_t)ag__bytes(t);
     return bytes < AG__SECOND_LEVEL ? AG__SHORT_CHAIN : bytes < AG__MEMORY ? AG__MEDIUM_CHAIN : AG__LONG_CHAIN;
 }
 
-/* Whether each element of t is in another cache line than its neighbour, as in a transpose. To read several such at
- * once asks for more lines and pages than a processor has at hand, and costs more than a pass that lays one of them
- * out. */
+/* Whether neighbouring elements of t are in different cache lines, as in a transpose. Reading several such at once
+ * needs more lines and pages than a processor can keep, and costs more than a pass that packs one of them. */
 static bool is_scattered(const ag_tensor *t) {
     const ag__layout *l = t->layout;
     int i = l->rank - 1;
@@ -32,8 +31,8 @@ static bool is_scattered(const ag_tensor *t) {
     return stride <= -(int64_t)(AG__LINE / ag__bytes(t)) || stride >= (int64_t)(AG__LINE / ag__bytes(t));
 }
 
-/* Whether computing r again costs less than storing it: at most `budget` cheap operations on what is there anyway, with
- * neighbours next to each other. */
+/* Whether computing r again costs less than storing it: at most `budget` cheap operations on stored, contiguous
+ * values. */
 static bool worth_computing(const ag__planner *p, uint32_t r, int *budget) {
     const ag_tensor *t = ag__tensor_at(p, r);
     const int64_t size = t->layout->size;
@@ -52,21 +51,21 @@ static bool worth_computing(const ag__planner *p, uint32_t r, int *budget) {
 
 /* ---- A region ---- */
 
-/* Whether the region of step s computes r, and has it for other operations. */
+/* Whether the region of step s computes r, available to its other operations. */
 static bool is_inside(const ag__planner *p, uint32_t s, uint32_t r) {
     const ag__value *v = &p->value[r];
     return !ag__is_outside(p, r) && v->step == s && (v->role == AG__ROLE_ELEMENT || v->role == AG__ROLE_ROW);
 }
 
-/* Input x of a node that the region of step s computes; the node is one of its own, or of an earlier step. A value that
- * is rematerialised is one of the region's elements: not one of its rows, whatever it was where it belongs. */
+/* Input x of a node that the region of step s computes; the node is one of its own, or of an earlier step. A
+ * rematerialised value has the region's elements, not its rows, whatever it had in its own step. */
 static void need(ag__planner *p, uint32_t s, uint32_t x, bool own) {
     uint32_t leader = p->value[x].leader, r = p->value[leader].root;
     int budget = longest_chain(ag__tensor_at(p, r));
     bool fits = ag__tensor_at(p, r)->layout->size == ag__region_of(p, s)->size && ag__shows_root(p, leader);
     if (is_inside(p, s, r)) {
         p->value[r].program = s;
-    } else if (!ag__is_outside(p, r) && p->value[r].program == s && fits) { /* among the clones already */
+    } else if (!ag__is_outside(p, r) && p->value[r].program == s && fits) { /* already rematerialised here */
     } else if (fits && worth_computing(p, r, &budget)) {
         p->value[r].program = s;
         AG__APPEND(&p->maker, &p->clones, r);
@@ -89,7 +88,7 @@ static void list_own(ag__planner *p, uint32_t s) {
         if (p->value[i].leader == i && p->value[i].role != AG__ROLE_NONE) AG__APPEND(&p->maker, &p->own, i);
 }
 
-/* The nodes of the region's program: what it stores, and what that takes. */
+/* The nodes of the region's program: stored ones, and those that they need. */
 static void settle_region(ag__planner *p, uint32_t s) {
     ag__region *r = ag__region_of(p, s);
     ag__numbers *computed = &p->plan->computed;
@@ -113,7 +112,7 @@ static void settle_node(ag__planner *p, uint32_t i) {
     for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
         uint32_t x = p->c->operand[k], leader = p->value[x].leader;
         request(p, leader);
-        if (leader != x) p->value[x].shown = true; /* the operation looks at its inputs themselves */
+        if (leader != x) p->value[x].shown = true; /* the operation reads the inputs themselves */
     }
 }
 
@@ -121,7 +120,7 @@ static void settle_step(ag__planner *p, uint32_t s) {
     ag__plan_step *step = ag__step_at(p, s);
     step->hold = p->plan->holds.count;
     if (step->kind == AG__STEP_NODE && !p->value[step->what].stored)
-        step->kind = AG__STEP_NOTHING; /* it is not asked for */
+        step->kind = AG__STEP_NOTHING; /* no step needs it */
     else if (step->kind == AG__STEP_REGION) settle_region(p, s);
     else if (step->members) settle_node(p, step->what);
     if (step->kind == AG__STEP_ADD) request(p, step->onto);

@@ -1,8 +1,7 @@
-/* split -- large regions are divided into parts that have nothing in common
+/* split -- dividing large regions into parts that have nothing in common
  *
- * One loop over the elements of many tensors reads and writes more places at a time than the hardware follows. The
- * parts of a region run at its time, which must be no other step's: so only regions that never run early are
- * divided. */
+ * One loop over the elements of many tensors has more streams than the hardware follows. The parts of a region run
+ * at its time, which must not be that of another step: so only regions that never run early are divided. */
 #include "autograd/eval/planning.h"
 
 #include <string.h>
@@ -24,7 +23,7 @@ static bool is_member(const ag__planner *p, uint32_t s, uint32_t i) {
     return !ag__is_outside(p, i) && p->value[i].step == s;
 }
 
-/* Member i belongs together with the members that it is computed from, and with those that read the same elements. */
+/* Put member i in one part with the members that it is computed from, and with those that read the same elements. */
 static void tie(const ag__planner *p, uint32_t s, uint32_t i) {
     int64_t size = ag__region_of(p, s)->size;
     if (is_member(p, s, p->value[i].root)) unite(p, i, p->value[i].root);
@@ -48,7 +47,7 @@ static uint32_t step_beside(ag__planner *p, uint32_t s) {
     return fresh;
 }
 
-/* The part that the first member belongs to stays with step s. */
+/* The part of the first member stays with step s. */
 static void split(ag__planner *p, uint32_t s) {
     const uint32_t first = p->drafts.at[s].first;
     for (uint32_t i = first; i != AG__NONE; i = p->value[i].next) p->part[i].parent = i;

@@ -1,7 +1,7 @@
 /* steps -- the steps of a plan that is being made
  *
- * A step that runs early has the time of the step after which it can run, and 1: so it comes before all that were new
- * by then. */
+ * A step that runs early has the time of the step after which it can run, plus 1: so it is before all steps that
+ * were new then. */
 #include "autograd/eval/planning.h"
 
 #include <stdlib.h>

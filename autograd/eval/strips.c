@@ -1,7 +1,7 @@
 /* strips -- plain loops of elementwise operations
  *
- * Work is cut into strips of a fixed length, whatever the number of threads. An operation's kernels only ever see
- * contiguous elements: strided inputs are packed into a strip first. */
+ * Work is divided into strips of a fixed length, whatever the number of threads. Kernels only get contiguous
+ * elements: strided inputs are packed into a strip first. */
 #include "autograd/eval/pack.h"
 #include "autograd/tape/limits.h"
 
@@ -77,7 +77,7 @@ static bool only_copies(const ag_tensor *t) {
     return t->op->flags & AG_OP_COPIES && t->arity == 1 && t->dtype == t->input[0]->dtype;
 }
 
-/* A copy is packed where it goes, in pieces of many rows, so that a transpose has its tiles. */
+/* A copy is packed directly into its result, in pieces of many rows, so that a transpose has tiles. */
 static void copy_all(ag_tensor *t) {
     const ag__layout *l = t->input[0]->layout;
     copying c = {.walk = ag__walk_over(l->rank, l->extent, ag__strides(l)),

@@ -1,11 +1,11 @@
-/* verify -- whether a region's program is sound, independently of how lower.c, runs.c and allot.c made it
+/* verify -- checks that a region's program is valid, independently of lower.c, runs.c and allot.c
  *
- * In builds with assertions each program is gone through once when it is made. That stands for all strips: where a
- * strip is in a tensor follows from the form of its cell alone, so what is checked is that
- *   - every cell in memory belongs to a tensor that is there, and reaches as far as the last strip goes;
- *   - every instruction reads and writes cells of the form that it takes them for, which hold that operand;
- *   - what is read from scratch memory was written before, and is not overwritten in between.
- * A program for which this does not hold must not run: it is an error on the tape. */
+ * In builds with assertions each program is checked once when it is made. That covers all strips, because a strip's
+ * place in a tensor follows from the form of its cell. The checks are that
+ *   - every cell in memory belongs to an existing tensor, and reaches as far as the last strip;
+ *   - every instruction reads and writes cells of the expected form and operand;
+ *   - scratch memory is written before it is read, and not overwritten in between.
+ * A program that fails must not run: it is an error on the tape. */
 #include "autograd/eval/planning.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ typedef struct verifying {
     const ag__chunk *c;
     const ag__region *r;
     const ag__value *value; /* of each index */
-    uint32_t *owner;        /* of each unit of scratch memory: the cell that was written last, + 1 */
+    uint32_t *owner;        /* of each unit of scratch memory: 1 + the cell written last */
     const char *why;        /* NULL: sound so far */
 } verifying;
 
