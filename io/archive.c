@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- What holds of all of them together ---- */
+/* ---- Checks across all members ---- */
 
-/* Members of no bytes first: one may stand where another begins. */
+/* Empty members first: one may be at the beginning of another. */
 static int by_place(const void *p, const void *q) {
     const ag__part *a = &(*(const ag__member *const *)p)->part, *b = &(*(const ag__member *const *)q)->part;
     if (a->at != b->at) return a->at < b->at ? -1 : 1;
@@ -19,7 +19,7 @@ static int by_name(const void *p, const void *q) {
     return strcmp((*(const ag__member *const *)p)->name, (*(const ag__member *const *)q)->name);
 }
 
-/* Bytes that several tensors shared would unpack to more than the file can account for. */
+/* Bytes shared by several tensors would unpack to more than the file can account for. */
 static bool are_apart(ag__archive *a) {
     qsort(a->order, a->count, sizeof *a->order, by_place);
     for (uint32_t i = 1; i < a->count; i++) {
@@ -61,7 +61,7 @@ const ag__member *ag__archive_find(const ag__archive *a, const char *name) {
     return NULL;
 }
 
-/* ---- Which format it is ---- */
+/* ---- Formats ---- */
 
 enum { OPENING = 9 };
 

@@ -1,9 +1,9 @@
 /* csv -- numbers from a text file
  *
- * The file is read twice by the same code: first to check every cell and to count rows and columns, then, into memory
- * of exactly that size, to convert. Nothing else grows with the file: a cell that is longer than any sensible number is
- * refused, so there is no line buffer, and each cell takes at least two bytes of the file. Of columns that are not
- * wanted the cells are passed over, so they may be of any length, and text in quotes. */
+ * The file is read twice by the same code: first to check every cell and to count rows and columns, then, into
+ * memory of exactly that size, to convert. Nothing else grows with the file: a cell longer than any sensible number
+ * is refused, so there is no line buffer, and each cell takes at least two bytes of the file. Cells of unwanted
+ * columns are skipped, so they may be of any length, and text in quotes. */
 #include "io/csv.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
@@ -25,13 +25,13 @@ typedef struct reader {
 
     int64_t wanted; /* columns, by these names; `names` is NULL: all of them */
     const char *const *names;
-    int64_t *place; /* of each column of the file, among those wanted; −1: not wanted. NULL: its own place */
+    int64_t *place; /* of each column of the file: its index among those wanted; −1: not wanted. NULL: its own index */
     int64_t room;   /* of it */
 
     void *to;              /* NULL: only check and count */
-    int64_t rows, columns; /* so far; with `to`, no more than there is room for */
+    int64_t rows, columns; /* so far; with `to`, no more than fit */
     int64_t most_rows;
-    int64_t line, column; /* where the reader is, from 1 */
+    int64_t line, column; /* of the reader, from 1 */
 
     size_t at, filled;
     unsigned char buffer[1 << 14];
@@ -58,7 +58,7 @@ static bool wrong(const reader *r, const char *format, ...) {
     return false;
 }
 
-/* The cell for a message: cut short, and without what a terminal would obey. */
+/* The cell for a message: cut, and without control characters. */
 static const char *quoted(const reader *r, char text[LONGEST_QUOTE + 8]) {
     size_t n = r->length < LONGEST_QUOTE ? r->length : LONGEST_QUOTE;
     text[0] = '"';
@@ -77,7 +77,7 @@ static bool is_word(const char *s, const char *word) {
     return *s == 0;
 }
 
-/* A decimal number, taken apart as far as integers need it. */
+/* A decimal number, parsed as far as integers need it. */
 typedef struct decimal {
     bool negative;
     const char *whole;
@@ -127,7 +127,7 @@ static bool convert_real(const decimal *d, const char *text, ag_dtype dtype, dou
 static bool convert_integer(const decimal *d, int64_t *value) {
     *value = 0;
     for (int i = 0; i < d->whole_digits; i++) {
-        int digit = d->whole[i] - '0'; /* built up below 0, where there is room for INT64_MIN */
+        int digit = d->whole[i] - '0'; /* accumulated below 0, where INT64_MIN fits */
         if (*value < (INT64_MIN + digit) / 10) return false;
         *value = *value * 10 - digit;
     }
@@ -152,7 +152,7 @@ static void store(reader *r, double real, int64_t integer) {
     else ((int64_t *)r->to)[i] = integer;
 }
 
-/* With what is to be done about it, where that can be guessed. */
+/* With a hint, if the cause can be guessed. */
 static bool no_number(const reader *r) {
     char text[LONGEST_QUOTE + 8];
     const char *guess = memchr(r->cell, '"', r->length)                        ? ": quotes are not read"
@@ -196,7 +196,7 @@ static int next(reader *r) {
 
 static bool blank(int c) { return c == ' ' || c == '\t'; }
 
-/* The next cell without the blanks around it, and what ended it: the separator, '\n' or END. */
+/* The next cell without the blanks around it; *end is set to the separator, '\n' or END. */
 static bool read_cell(reader *r, int *end) {
     int c;
     r->length = 0;
@@ -213,13 +213,12 @@ static bool read_cell(reader *r, int *end) {
     return true;
 }
 
-/* Whether c is no more of a text: it ends behind its closing quote, if it has one, or else as a cell does. */
+/* Whether a text ends at c: behind its closing quote, or else as a cell does. */
 static bool ends_text(const reader *r, int c, bool in_quotes) {
     return c == END || (!in_quotes && (c == r->separator || c == '\n'));
 }
 
-/* The next cell as text: in quotes it may hold anything, a quote being two of them. What is longer than any name is
- * cut. */
+/* The next cell as text: in quotes it may hold anything, with quotes doubled. A text longer than any name is cut. */
 static bool read_text(reader *r, int *end) {
     bool quoted = false, in_quotes = false, after_quote = false;
     int c;
@@ -255,7 +254,7 @@ static bool skip_line(reader *r, int *end) {
 
 /* ---- Columns by name ---- */
 
-/* Another column of the header: the place of that name among those that are wanted. */
+/* Add a column of the header: the index of its name among those wanted. */
 static bool add_column(reader *r) {
     if (r->column > r->room) {
         int64_t room = 2 * r->room + 16;
@@ -276,7 +275,7 @@ static bool add_column(reader *r) {
     return true;
 }
 
-/* Each name must be that of one column. */
+/* Each name must be in the header once. */
 static bool all_found(const reader *r) {
     char shown[AG__SHOWN];
     for (int64_t k = 0; k < r->wanted; k++) {
@@ -305,7 +304,7 @@ static bool read_header(reader *r, int *end) {
 
 /* ---- Rows ---- */
 
-/* Whether the present column is not wanted, or beyond those that there are. */
+/* Whether the present column is unwanted, or beyond those of the header. */
 static bool is_passed(const reader *r) { return r->place && (r->column > r->columns || r->place[r->column - 1] < 0); }
 
 static bool read_row(reader *r, int *end) {

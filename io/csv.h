@@ -1,11 +1,11 @@
-/* csv -- what reading and writing tables have in common */
+/* csv -- shared by reading and writing tables */
 #ifndef AG_CSV_H
 #define AG_CSV_H
 
 #include "autograd/tape/tape.h"
 #include "io/io.h"
 
-/* Whether the separator, and the list of names, make sense; else an error of the call is raised. */
+/* Whether the separator and the list of names are valid; if not, an error of the call. */
 bool ag__csv_options_valid(ag_tape *tape, const char *call, const ag_csv_options *how);
 
 #endif

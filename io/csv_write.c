@@ -18,7 +18,7 @@ typedef struct table {
     char separator;
 } table;
 
-/* With as few digits as give the same value when they are read: 17 always do for f64, and 9 for f32. */
+/* With the fewest digits that are read back as the same value: at most 17 for f64, and 9 for f32. */
 static void real_text(char to[NUMBER], ag_dtype dtype, double value) {
     int digits = dtype == AG_F32 ? 6 : 15, most = dtype == AG_F32 ? 9 : 17;
     bool same = false;
@@ -38,7 +38,7 @@ static void put_number(FILE *file, ag_dtype dtype, const void *p) {
     fputs(text, file);
 }
 
-/* In quotes if it has some, a separator, or blanks that would not count. */
+/* In quotes if it has quotes, a separator, or blanks at an end. */
 static void put_name(FILE *file, char separator, const char *name) {
     size_t n = strlen(name);
     bool blanks = n > 0 && (name[0] == ' ' || name[n - 1] == ' ');

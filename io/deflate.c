@@ -69,8 +69,8 @@ static bool refill(ag__stream *s) {
     return true;
 }
 
-/* One call: it takes bytes or makes some, or the stream ends, or an error is raised. What zlib still has to put out
- * needs no more bytes, so there are new ones only when it can do nothing without. */
+/* One call: it consumes or produces bytes, or ends the stream, or raises an error. zlib needs no input for output
+ * that it still holds, so it gets new bytes only when it cannot proceed without. */
 static bool step(ag__stream *s) {
     struct ag__inflater *i = s->inflater;
     int result = inflate(&i->z, Z_NO_FLUSH);

@@ -1,8 +1,7 @@
 /* elements -- how files write numbers, and what becomes of them
  *
- * Elements that are as the machine has them are read to where they belong. Others go through a piece of memory of fixed
- * size: they are decoded to the dtype that holds their kind's values, and from that converted to the one that is
- * wanted. */
+ * Elements in the machine's own format are read directly into place. Others go through a buffer of fixed size: they
+ * are decoded to the dtype that holds their kind's values, and then converted to the wanted one. */
 #include "io/elements.h"
 #include "autograd/tape/op.h"
 
@@ -74,7 +73,7 @@ static uint32_t f16_bits(uint32_t h) {
     if (exponent == 31) return sign | 0x7F800000 | fraction << 13;
     if (exponent != 0) return sign | (exponent + 112) << 23 | fraction << 13;
     if (fraction == 0) return sign;
-    for (exponent = 113; !(fraction & 0x400); exponent--) fraction <<= 1; /* below the smallest normal one */
+    for (exponent = 113; !(fraction & 0x400); exponent--) fraction <<= 1; /* a subnormal number */
     return sign | exponent << 23 | (fraction & 0x3FF) << 13;
 }
 
@@ -106,7 +105,7 @@ static void decode_integers(ag__kind kind, const piece *from, int64_t n, int64_t
     case AG__U32:
         for (int64_t i = 0; i < n; i++) to[i] = from->u32[i];
         break;
-    default: memcpy(to, from, (size_t)n * sizeof *to); /* i64, and u64 as far as it fits */
+    default: memcpy(to, from, (size_t)n * sizeof *to); /* i64, and u64 that fits */
     }
 }
 
@@ -131,7 +130,7 @@ static bool fits(const ag__stream *s, ag__kind kind, const int64_t *decoded, int
 
 /* ---- Converting, as ag_cast does ---- */
 
-/* From i64 straight to f32: by way of f64 it would be rounded twice. */
+/* Directly from i64 to f32: by way of f64 it would be rounded twice. */
 static void convert(ag_dtype had, const piece *from, ag_dtype wanted, void *to, int64_t n) {
     if (had == AG_I64 && wanted == AG_F32)
         for (int64_t i = 0; i < n; i++) ((float *)to)[i] = (float)from->i64[i];
@@ -170,7 +169,7 @@ bool ag__elements_read(ag__stream *s, ag__element element, int64_t count, ag_dty
     return true;
 }
 
-/* Step to the element that is next in the file: its place in row-major order. */
+/* Step to the next element of the file; returns its row-major index. */
 static int64_t next_place(const ag_shape *shape, const int64_t stride[], int64_t index[], int64_t place) {
     for (int k = 0; k < shape->rank; k++) {
         place += stride[k];

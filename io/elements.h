@@ -1,7 +1,7 @@
 /* elements -- how files write numbers, and what becomes of them
  *
- * A file's elements are of one of these kinds. Each has a dtype of ours that holds all of its values (of u64: those
- * that fit i64, others are an error). f16, bf16, f32 and f64 keep their bits, NaN payloads included. */
+ * A file's elements are of one of these kinds. A dtype of ours holds all values of each (except those of u64 that do
+ * not fit i64, which are errors). f16, bf16, f32 and f64 keep their bits, NaN payloads included. */
 #ifndef AG_ELEMENTS_H
 #define AG_ELEMENTS_H
 
@@ -34,14 +34,14 @@ ag_dtype ag__kind_dtype(ag__kind kind);
 const char *ag__kind_name(ag__kind kind);
 ag__kind ag__kind_of(ag_dtype dtype);
 
-/* Read `count` elements from the stream as elements of dtype; of another dtype than the kind's, they are converted as
- * by ag_cast. False after an error, which is raised. */
+/* Read `count` elements from the stream as elements of dtype, converted as by ag_cast if that is not the kind's.
+ * False after an error. */
 bool ag__elements_read(ag__stream *s, ag__element element, int64_t count, ag_dtype dtype, void *to);
 
-/* The same for a shape whose first axis is the one that moves fastest in the file. */
+/* The same for a shape whose first axis moves fastest in the file. */
 bool ag__elements_read_fortran(ag__stream *s, ag__element element, const ag_shape *shape, ag_dtype dtype, void *to);
 
-/* So many elements of dtype at p, between this machine's order of bytes and the other way round that files have. */
+/* Convert elements of dtype at p between this machine's byte order and that of files. */
 void ag__little_endian(ag_dtype dtype, void *p, int64_t count);
 
 #endif

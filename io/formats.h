@@ -1,15 +1,15 @@
-/* formats -- what each format has: headers to list, and tensors to write */
+/* formats -- listing the headers and writing the tensors of each format */
 #ifndef AG_FORMATS_H
 #define AG_FORMATS_H
 
 #include "io/members.h"
 #include "io/write.h"
 
-#define AG__METADATA "__metadata__" /* what safetensors has beside tensors */
+#define AG__METADATA "__metadata__" /* the entry of safetensors that is not a tensor */
 
 /* ---- Reading ---- */
 
-/* List the tensors by the file's headers; false after an error, which is raised. */
+/* List the tensors by the file's headers; false after an error. */
 bool ag__npy_list(ag__archive *a, ag__packing packing);
 bool ag__idx_list(ag__archive *a, ag__packing packing);
 bool ag__zip_list(ag__archive *a);
@@ -20,7 +20,7 @@ bool ag__npy_header(const ag__archive *a, ag__stream *s, ag__member *m);
 
 /* ---- Writing ---- */
 
-/* A tensor as the directory of a zip file has it. */
+/* A tensor in the directory of a zip file. */
 typedef struct ag__zipped {
     uint64_t at, packed, bytes;
     uint32_t crc;

@@ -32,7 +32,7 @@ bool ag__input_wrong(const ag__input *in, const char *format, ...) {
 
 #ifdef POSIX
 
-/* A pipe without a writer would be waited for, and a device has no size. */
+/* Only regular files: a pipe may have no writer, and a device has no size. */
 static bool open_regular(ag__input *in) {
     struct stat s;
     int d = open(in->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -109,7 +109,7 @@ uint64_t ag__big(const unsigned char *p, int bytes) {
 
 /* ---- Text ---- */
 
-/* Bytes of the UTF-8 character that text begins with, of at most `left`; 0 if there is none. */
+/* The length of the UTF-8 character at the beginning of text, of at most `left` bytes; 0: invalid. */
 static size_t utf8_length(const unsigned char *text, size_t left) {
     if (text[0] < 0x80) return 1;
     size_t n = text[0] >= 0xF0 ? 4 : text[0] >= 0xE0 ? 3 : 2;
@@ -127,7 +127,7 @@ bool ag__is_utf8(const char *text, size_t length) {
     return true;
 }
 
-/* U+0000 to 1F and 7F to 9F: a terminal obeys them. */
+/* U+0000 to 1F and 7F to 9F, which terminals interpret. */
 static bool is_control(const unsigned char *c) { return c[0] < 0x20 || c[0] == 0x7F || (c[0] == 0xC2 && c[1] < 0xA0); }
 
 const char *ag__name_fault(const char *text, size_t length) {

@@ -1,8 +1,7 @@
 /* load -- variables from a file, by name
  *
- * What the file has is compared with what is wanted first, and all of it is read, into memory that the variables then
- * take over one after the other. That last step cannot fail, so that either all of them have their new values or
- * none. */
+ * The file's tensors are first compared with the variables, and all are read into memory that the variables then
+ * take over. That last step cannot fail, so either all of them get their new values or none. */
 #include "autograd/eval/eval.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
@@ -33,7 +32,7 @@ static ag_load_result compare(const loading *l, const ag_tensor *v, const ag__me
     return l->how.convert || ag_dtype_of(v) == ag__kind_dtype(m->element.kind) ? AG_LOAD_FITS : AG_LOAD_DTYPE;
 }
 
-/* The items of the report live as long as what is recorded now, and so do the names in them. */
+/* The report's items live until a rewind past the present position, and so do the names in them. */
 static const char *kept(ag_tape *tape, const char *name) {
     size_t bytes = strlen(name) + 1;
     char *copy = ag__arena(tape, bytes);
@@ -78,7 +77,7 @@ static bool report(loading *l) {
     return true;
 }
 
-/* ---- Saying what does not fit ---- */
+/* ---- Reporting mismatches ---- */
 
 static bool allowed(const loading *l, ag_load_result result) {
     return result == AG_LOAD_FITS || (result == AG_LOAD_MISSING && l->how.allow_missing) ||
@@ -108,7 +107,7 @@ static void describe(const loading *l, const ag_load_item *item, char text[480])
     }
 }
 
-/* An error with the numbers of what does not fit, and the first of it. */
+/* Whether everything matches; if not, an error with the numbers of mismatches, and the first one. */
 static bool fits(const loading *l) {
     const ag_load_report *r = &l->report;
     char text[480];

@@ -8,11 +8,11 @@ typedef struct ag__names {
     ag_tape *tape;
     int n;
     const char **name;
-    const char ***sorted; /* where they are in `name`, in their order */
+    const char ***sorted; /* their addresses in `name`, sorted */
 } ag__names;
 
-/* The names given, and where there is none the labels. False, and an error is raised, if one cannot be a name or two
- * are the same. They are released in any case. */
+/* The given names, or else the labels. False, after an error, if one is invalid or two are equal. Release them in
+ * any case. */
 bool ag__names_take(ag__names *l, const char *call, int n, ag_tensor *const x[], const char *const given[]);
 void ag__names_release(ag__names *l);
 

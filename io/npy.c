@@ -1,7 +1,7 @@
 /* npy -- NumPy's file of one array, and the header that each array of an .npz has as well
  *
- * The header is a Python dictionary of three entries. It is read by its grammar; no Python is run, and arrays of
- * objects, which would have to be, are refused. */
+ * The header is a Python dictionary of three entries. It is read by its grammar, without running Python; arrays of
+ * objects, which would need that, are refused. */
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
 #include "io/formats.h"
@@ -20,7 +20,7 @@ typedef struct header {
 
 /* ---- Reading ---- */
 
-/* A string in quotes of either kind, without escapes; NULL if there is none. It is cut out in place. */
+/* A string in quotes of either kind, without escapes, terminated in place; NULL for anything else. */
 static char *string(ag__scan *s) {
     ag__scan_blanks(s);
     if (s->at == s->end || (*s->at != '\'' && *s->at != '"')) return NULL;
@@ -67,7 +67,7 @@ static bool read_order(header *h) {
     return true;
 }
 
-/* () or (3,) or (3, 4): a number alone in parentheses is no tuple. Python 2 wrote 3L. */
+/* () or (3,) or (3, 4): a single number in parentheses is not a tuple. Python 2 wrote 3L. */
 static bool read_shape(header *h) {
     ag_shape *shape = &h->member->shape;
     bool comma = true;

@@ -8,7 +8,7 @@ static ag_dtype wanted(const ag__member *m, const ag_read_options *how) {
     return how->convert ? how->dtype : ag__kind_dtype(m->element.kind);
 }
 
-/* Read into the memory where its values stay. */
+/* Read directly into the tensor's memory. */
 static ag_tensor *read_member(ag__archive *a, const ag__member *m, const ag_read_options *how) {
     ag_tape *tape = a->in.tape;
     ag_dtype dtype = wanted(m, how);

@@ -1,8 +1,8 @@
-/* safetensors -- a header of JSON that says where each tensor is in the bytes that follow it
+/* safetensors -- a header of JSON with the position of each tensor in the bytes that follow
  *
- * The header has one shape, so its JSON is read by that and not by a general parser: an object of tensors, each with
- * its three entries, and strings as metadata. Nothing nests any deeper. The tensors must have all bytes that follow,
- * and none twice. */
+ * The header has a fixed structure, so its JSON is read by that and not by a general parser: an object of tensors,
+ * each with its three entries, and strings as metadata. Nothing nests deeper. The tensors must cover all bytes that
+ * follow, each once. */
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
 #include "io/formats.h"
@@ -15,9 +15,9 @@ enum { LONGEST_HEADER = 100000000, BEFORE = 8 };
 typedef struct header {
     ag__archive *a;
     ag__scan scan;
-    uint64_t data; /* where the elements begin, and how many bytes they have */
+    uint64_t data; /* offset and bytes of the elements */
     uint64_t bytes;
-    uint64_t given; /* of these, to tensors so far */
+    uint64_t given; /* bytes of the tensors so far */
     bool has_metadata;
 } header;
 
@@ -40,7 +40,7 @@ static bool hex(ag__scan *s, uint32_t *code) {
     return true;
 }
 
-/* Behind \u: a character, or the two halves of one beyond U+FFFF. */
+/* After \u: a character, or the two halves of one beyond U+FFFF. */
 static bool escaped_code(ag__scan *s, uint32_t *code) {
     uint32_t low;
     if (!hex(s, code) || (*code >= 0xDC00 && *code < 0xE000)) return false;
@@ -71,7 +71,7 @@ static bool escape(ag__scan *s, char **to) {
     return true;
 }
 
-/* A string, decoded in place, which makes it no longer; NUL behind it. */
+/* A string, decoded in place (it never grows) and terminated by NUL. */
 static bool string(header *h, char **text, size_t *length) {
     ag__scan *s = &h->scan;
     if (!ag__scan_is(s, '"')) return wrong(h, "a string is wanted");
@@ -152,7 +152,7 @@ static bool read_entry(header *h, tensor *t) {
     return there == &t->has_dtype ? read_dtype(h, t) : there == &t->has_shape ? read_shape(h, t) : read_offsets(h, t);
 }
 
-/* Its bytes must be within those that follow the header, and as many as its shape takes. */
+/* Its bytes must be within those that follow the header, and exactly those that its shape takes. */
 static bool place(header *h, tensor *t) {
     ag__member *m = t->member;
     if (!t->has_dtype || !t->has_shape || !t->has_offsets)
@@ -258,7 +258,7 @@ static void put_tensor(ag__output *o, const char *name, const ag_tensor *x, uint
     put_text(o, number);
 }
 
-/* The next tensor with elements of so many bytes, after number i. Large elements come first, so that all are
+/* The next tensor after index i with elements of this size. Large elements are written first, so that all are
  * aligned. */
 static int next_of(const ag__saving *s, int i, size_t bytes) {
     for (i++; i < s->n && ag_dtype_size(ag_dtype_of(s->x[i])) != bytes; i++) {

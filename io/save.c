@@ -51,7 +51,7 @@ static void fill(FILE *file, void *context) {
     c->write(&c->saving, &o);
 }
 
-/* With what packing takes, before anything is written. */
+/* Allocates the packer before anything is written. */
 static bool write_file(content *c, const char *path) {
     ag__saving *s = &c->saving;
     size_t bytes = ag__times((uint64_t)s->n, sizeof *s->zipped);

@@ -14,7 +14,7 @@ static inline void ag__scan_blanks(ag__scan *s) {
     while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')) s->at++;
 }
 
-/* Whether c is next, behind blanks; it is then passed. */
+/* Skip blanks, and c if it is next; whether it was. */
 static inline bool ag__scan_is(ag__scan *s, char c) {
     ag__scan_blanks(s);
     if (s->at == s->end || *s->at != c) return false;

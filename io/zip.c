@@ -1,8 +1,8 @@
 /* zip -- NumPy's file of several arrays: a zip file, of which each member is a .npy file
  *
- * The directory at the end says what there is, and the header before each member says so again. The two must agree in
- * what is taken from them, and the directory must end where its end record begins. Sizes of 64 bits are read and
- * written as the format has them: a field that is full stands for one in an extra record. */
+ * The directory at the end lists the members, and the header before each member repeats its entry. The two must
+ * agree in the fields that are used, and the directory must end where its end record begins. Sizes of 64 bits are in
+ * extra records, marked by fields of all bits set. */
 #include "autograd/tape/op.h"
 #include "io/formats.h"
 
@@ -17,14 +17,14 @@ static const uint32_t FULL = 0xFFFFFFFF, FULL_16 = 0xFFFF;
 enum { ENCRYPTED = 1 << 0, SIZES_AFTER = 1 << 3, UTF8 = 1 << 11 };
 enum { METHOD_STORED = 0, METHOD_DEFLATED = 8, SIZES_64 = 1 };
 
-/* ---- Reading: where the directory is ---- */
+/* ---- Reading: the directory ---- */
 
 typedef struct directory {
     uint64_t at, bytes, count;
-    uint64_t end; /* where it has to end: what comes behind it begins there */
+    uint64_t end; /* its end, where the next record begins */
 } directory;
 
-/* The last place from which a record of the end goes on, with its comment, to the end of the file. */
+/* The last offset of an end record that reaches, with its comment, to the end of the file. */
 static bool find_end(ag__archive *a, unsigned char record[END], uint64_t *at) {
     size_t bytes = a->in.size < END + LONGEST_COMMENT ? (size_t)a->in.size : END + LONGEST_COMMENT;
     unsigned char *tail = ag__input_memory(&a->in, END + LONGEST_COMMENT);
@@ -41,7 +41,7 @@ static bool find_end(ag__archive *a, unsigned char record[END], uint64_t *at) {
     return found || ag__input_wrong(&a->in, "a zip file without its end: it is cut off, or damaged");
 }
 
-/* One number in both records: the wider one holds where the other is full, and else they agree. */
+/* A number in both records: the wider one counts if the other is all bits, else they must agree. */
 static bool agree(uint64_t narrow, uint64_t full, uint64_t wide) { return narrow == full || narrow == wide; }
 
 static bool read_end_64(ag__archive *a, const unsigned char *end, const unsigned char *locator, directory *d) {
@@ -87,7 +87,7 @@ typedef struct central {
     uint64_t bytes, packed, at;
 } central;
 
-/* The sizes that are full, in their order, are in the extra record. */
+/* Sizes of all bits set are in the extra record, in order. */
 static bool read_sizes(const ag__archive *a, central *c) {
     uint64_t *field[] = {&c->bytes, &c->packed, &c->at};
     const unsigned char *p = c->extra, *end = c->extra + c->extra_bytes, *more = NULL, *more_end = NULL;
@@ -155,7 +155,7 @@ static bool same_name(ag__archive *a, uint64_t at, const central *c) {
     return true;
 }
 
-/* Where its bytes are: behind the header that stands before it. */
+/* Find its bytes, behind its header. */
 static bool find_part(ag__archive *a, const directory *d, const central *c, ag__part *part) {
     unsigned char local[LOCAL];
     if (c->at > d->at || d->at - c->at < LOCAL)
@@ -215,7 +215,7 @@ bool ag__zip_list(ag__archive *a) {
 
 /* ---- Writing ---- */
 
-/* From these sizes on a field is full. With tiny limits the tests come there. */
+/* From these sizes on an extra record is needed; tiny limits let the tests reach them. */
 #if AG_TINY_LIMITS
 static const uint64_t MOST = 300, MOST_MEMBERS = 3;
 #else
@@ -226,7 +226,7 @@ enum {
     NO_DATE = 0x21,
     VERSION = 20,
     VERSION_64 = 45
-}; /* the first of January 1980: the same bytes for the same tensors */
+}; /* 1 January 1980, so that the same tensors give the same bytes */
 
 static uint64_t field(uint64_t n) { return n < MOST ? n : FULL; }
 
