@@ -188,8 +188,8 @@ AG_API double ag_item(ag_tensor *x);
 AG_API double ag_element(ag_tensor *x, int64_t number);
 
 /* ag_keep -- keep the value of x, once computed, until its rewind; returns x
- * Without this a value may be released after its last use, and be computed once more when it is asked for, unless it
- * was itself evaluated or read (ag_eval, ag_data, ag_item).
+ * Without this a value may be released after its last use, and be recomputed when it is read, unless it was itself
+ * evaluated or read (ag_eval, ag_data, ag_item).
  * Errors: none */
 AG_API ag_tensor *ag_keep(ag_tensor *x);
 

@@ -32,7 +32,7 @@
 #ifdef AG__FUNCTIONS_WANTED
 #undef AG__FUNCTIONS_WANTED
 
-/* Where the exponent's bits begin. */
+/* The lowest bit of the exponent. */
 #define EXPONENT BY_WIDTH(23, 52)
 
 /* ln 2 in two parts: a whole number of at most 10 bits (f64: 11) times the first is exact. */

@@ -81,7 +81,7 @@ typedef struct ag_allocator {
 /* ag_memory -- the memory of a tape, in bytes */
 typedef struct ag_memory {
     int64_t nodes;     /* tensors recorded and not rewound */
-    int64_t held;      /* taken from the allocator and not given back */
+    int64_t held;      /* taken from the allocator and not freed */
     int64_t live;      /* in values that a tensor still holds */
     int64_t peak_held; /* the largest that held and live have been */
     int64_t peak_live;

@@ -357,7 +357,7 @@ static bool read_again(reader *r) {
 static ag_tensor *read_file(reader *r) {
     ag_tape *tape = r->in.tape;
     if (!read_rows(r)) return ag__nil_of(tape);
-    if (r->rows == 0) ag__input_wrong(&r->in, "there is no row of numbers in it");
+    if (r->rows == 0) ag__input_wrong(&r->in, "it has no row of numbers");
     if (r->rows == 0) return ag__nil_of(tape);
     ag_shape shape = AG_SHAPE(r->rows, r->wanted);
     size_t bytes = ag__times(ag__times((uint64_t)r->rows, (size_t)r->wanted), ag_dtype_size(r->dtype));

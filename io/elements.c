@@ -120,7 +120,7 @@ static void decode(ag__kind kind, const piece *from, int64_t n, void *to) {
     else decode_integers(kind, from, n, to);
 }
 
-/* Of u64, every value must fit i64. */
+/* Whether all values of u64 fit i64. */
 static bool fits(const ag__stream *s, ag__kind kind, const int64_t *decoded, int64_t n) {
     for (int64_t i = 0; kind == AG__U64 && i < n; i++)
         if (decoded[i] < 0)

@@ -75,21 +75,21 @@ static bool read_shape(header *h) {
     while (!ag__scan_is(&h->scan, ')')) {
         int64_t extent;
         if (!comma || !ag__scan_count(&h->scan, &extent))
-            return ag__input_wrong(&h->a->in, "its shape has something that is no extent");
+            return ag__input_wrong(&h->a->in, "its shape has an invalid extent");
         if (shape->rank == AG_MAX_RANK)
             return ag__input_wrong(&h->a->in, "its shape has more than %d axes", AG_MAX_RANK);
         if (h->scan.at < h->scan.end && *h->scan.at == 'L') h->scan.at++;
         shape->extent[shape->rank++] = extent;
         comma = ag__scan_is(&h->scan, ',');
     }
-    if (shape->rank == 1 && !comma) return ag__input_wrong(&h->a->in, "its shape is no tuple");
+    if (shape->rank == 1 && !comma) return ag__input_wrong(&h->a->in, "its shape is not a tuple");
     return true;
 }
 
 static bool read_entry(header *h) {
     const char *key = string(&h->scan);
     char text[AG__SHOWN];
-    if (!key || !ag__scan_is(&h->scan, ':')) return ag__input_wrong(&h->a->in, "its header is no dictionary");
+    if (!key || !ag__scan_is(&h->scan, ':')) return ag__input_wrong(&h->a->in, "its header is not a dictionary");
     bool descr = strcmp(key, "descr") == 0, order = strcmp(key, "fortran_order") == 0,
          shape = strcmp(key, "shape") == 0;
     bool *there = descr ? &h->has_descr : order ? &h->has_order : shape ? &h->has_shape : NULL;
@@ -100,12 +100,12 @@ static bool read_entry(header *h) {
 }
 
 static bool read_dictionary(header *h) {
-    if (!ag__scan_is(&h->scan, '{')) return ag__input_wrong(&h->a->in, "its header is no dictionary");
+    if (!ag__scan_is(&h->scan, '{')) return ag__input_wrong(&h->a->in, "its header is not a dictionary");
     while (!ag__scan_is(&h->scan, '}')) {
         if (!read_entry(h)) return false;
         if (ag__scan_is(&h->scan, ',')) continue;
         if (ag__scan_is(&h->scan, '}')) break;
-        return ag__input_wrong(&h->a->in, "its header is no dictionary");
+        return ag__input_wrong(&h->a->in, "its header is not a dictionary");
     }
     ag__scan_blanks(&h->scan);
     if (h->scan.at != h->scan.end) return ag__input_wrong(&h->a->in, "its header goes on behind the dictionary");
@@ -120,7 +120,7 @@ static bool read_dictionary(header *h) {
 bool ag__npy_header(const ag__archive *a, ag__stream *s, ag__member *m) {
     unsigned char opening[12];
     if (!ag__stream_read(s, opening, 10)) return false;
-    if (memcmp(opening, "\x93NUMPY", 6) != 0) return ag__input_wrong(&a->in, "it is no .npy file");
+    if (memcmp(opening, "\x93NUMPY", 6) != 0) return ag__input_wrong(&a->in, "it is not a .npy file");
     int version = opening[6];
     if (version < 1 || version > 3 || opening[7] != 0)
         return ag__input_wrong(&a->in, "version %d.%d of the .npy format is not read", version, opening[7]);

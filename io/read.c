@@ -27,7 +27,7 @@ static bool usable(ag_tape *tape, const char *call, const char *path, const ag_r
     if (!tape || !path) ag__fail_on(tape, call, AG_ERR_NULL, "the %s is NULL", tape ? "path" : "tape");
     else if (!ag__in_order(tape, call)) return false;
     else if (how->convert && (unsigned)how->dtype >= AG_DTYPES)
-        ag__fail_on(tape, call, AG_ERR_DTYPE, "%d is no dtype", (int)how->dtype);
+        ag__fail_on(tape, call, AG_ERR_DTYPE, "the dtype %d is invalid", (int)how->dtype);
     else return true;
     return false;
 }
@@ -36,7 +36,7 @@ static const ag__member *choose(const ag__archive *a, const char *name) {
     char shown[AG__SHOWN];
     const ag__member *m = name ? ag__archive_find(a, name) : a->count == 1 ? a->member : NULL;
     if (m) return m;
-    if (name) ag__input_wrong(&a->in, "there is no tensor of the name %s in it", ag__shown(shown, name));
+    if (name) ag__input_wrong(&a->in, "it has no tensor of the name %s", ag__shown(shown, name));
     else ag__input_wrong(&a->in, "there are %lu tensors in it: one has to be named", (unsigned long)a->count);
     return NULL;
 }

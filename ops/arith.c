@@ -148,7 +148,7 @@ typedef struct interval {
 static bool clamp_infer(ag_infer *r) {
     const interval *c = r->attributes;
     if (c->low <= c->high) return true;
-    return ag_reject(r, AG_ERR_RANGE, "from %g to %g is no interval", c->low, c->high);
+    return ag_reject(r, AG_ERR_RANGE, "low is %g and high is %g: low <= high is wanted", c->low, c->high);
 }
 
 static ag_tensor *clamp_vjp(ag_tensor *y, ag_tensor *g, int i) {

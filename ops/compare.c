@@ -148,7 +148,7 @@ static void cast_f64(int64_t n, void *y, const void *const x[], const void *attr
 
 static bool cast_infer(ag_infer *r) {
     ag_dtype to = target(r->attributes);
-    if ((unsigned)to >= AG_DTYPES) return ag_reject(r, AG_ERR_DTYPE, "there is no dtype %d", (int)to);
+    if ((unsigned)to >= AG_DTYPES) return ag_reject(r, AG_ERR_DTYPE, "the dtype %d is invalid", (int)to);
     r->dtype = to;
     return true;
 }

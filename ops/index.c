@@ -96,7 +96,8 @@ static bool index_accepted(const ag_infer *r) {
     int64_t axis = *(const int64_t *)r->attributes;
     if (index->dtype != AG_I64)
         return ag_reject(r, AG_ERR_DTYPE, "the index must be i64, not %s", ag_dtype_name((ag_dtype)index->dtype));
-    if (axis < 0 || axis >= x->layout->rank) return ag_reject(r, AG_ERR_AXIS, "there is no axis %lld", (long long)axis);
+    if (axis < 0 || axis >= x->layout->rank)
+        return ag_reject(r, AG_ERR_AXIS, "axis %lld is out of range", (long long)axis);
     if (index->layout->rank != x->layout->rank)
         return ag_reject(r, AG_ERR_SHAPE, "the index has %d axes: %d are wanted", index->layout->rank, x->layout->rank);
     for (int i = 0; i < x->layout->rank; i++)

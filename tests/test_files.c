@@ -444,7 +444,7 @@ typedef struct fault {
 } fault;
 
 static const fault npy_faults[] = {
-    {"", "no dictionary"},
+    {"", "not a dictionary"},
     {"{}", "no 'descr'"},
     {"{'descr': '<f4', 'fortran_order': False}", "no 'shape'"},
     {"{'descr': '<f4', 'shape': (2,)}", "no 'fortran_order'"},
@@ -463,14 +463,14 @@ static const fault npy_faults[] = {
     {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}", "records of several fields"},
     {"{'descr': '<f4', 'fortran_order': 0, 'shape': (2,)}", "neither True nor False"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': 2}", "no tuple"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2)}", "no tuple"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2)}", "not a tuple"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': [2]}", "no tuple"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,", "no extent"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "no extent"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,,)}", "no extent"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (02,)}", "no extent"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2 1)}", "no extent"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775808,)}", "no extent"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,", "invalid extent"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "invalid extent"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,,)}", "invalid extent"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (02,)}", "invalid extent"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2 1)}", "invalid extent"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775808,)}", "invalid extent"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", "takes 12 bytes, and there are 8"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", "takes 4 bytes, and there are 8"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}",
@@ -480,9 +480,9 @@ static const fault npy_faults[] = {
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'shape': (2,)}", "\"shape\" twice"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'x': 1}", "\"x\", which is unknown"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,)} x", "goes on behind"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,)", "no dictionary"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,)", "not a dictionary"},
     {"{'descr': '<f4\\', 'fortran_order': False, 'shape': (2,)}", "no string for 'descr'"},
-    {"{'descr: '<f4', 'fortran_order': False, 'shape': (2,)}", "no dictionary"},
+    {"{'descr: '<f4', 'fortran_order': False, 'shape': (2,)}", "not a dictionary"},
     {"{'descr': '<\033[3', 'fortran_order': False, 'shape': (2,)}", "\"<?[3\""},
 };
 
@@ -670,7 +670,7 @@ static const patch patches[] = {
     {"PK\3\4", 28, 2, 1, "beyond the directory"},
     {"PK\3\4", 30, 1, 'q', "two names"},
     {"\x93NUM", 8, 1, 0xFF, "header"},
-    {"\x93NUM", 0, 1, 0, "no .npy file"},
+    {"\x93NUM", 0, 1, 0, "not a .npy file"},
 };
 
 START_TEST(test_zip_records_that_are_wrong) {
@@ -890,7 +890,7 @@ START_TEST(test_what_cannot_be_saved) {
     ag_save(in_folder("a.bin"), 1, both, NULL);
     expect_error(tape, AG_ERR_RANGE, "ends in");
     ag_save(path, 1, both, &(ag_save_options){.format = (ag_format)7});
-    expect_error(tape, AG_ERR_RANGE, "no such format");
+    expect_error(tape, AG_ERR_RANGE, "the format is invalid");
     ag_save(in_folder("a.npy"), 2, both, NULL);
     expect_error(tape, AG_ERR_RANGE, "one tensor");
     ag_save(in_folder("a.safetensors"), 1, both, &packed);

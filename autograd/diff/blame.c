@@ -1,6 +1,6 @@
 /* blame -- which recorded operation makes a gradient wrong
  *
- * The function is recorded once more, and each operation between its inputs and its output is checked by itself, at the
+ * The function is recorded again, and each operation between its inputs and its output is checked by itself, at the
  * values that it had. The oldest one that fails is guilty; one whose gradient is 0 by definition only if no other
  * is. */
 #include "autograd/diff/gradcheck.h"

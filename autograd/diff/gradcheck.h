@@ -124,7 +124,7 @@ double *ag__check_numbers(ag__check *c, int64_t count);
 double ag__check_weight(uint64_t seed, uint64_t i); /* number i of a random sequence */
 void ag__check_weights(const ag__check *c, uint64_t stream, int64_t count, double *w);
 void ag__check_rewind(ag__check *c, const ag__position *place);
-bool ag__check_record(ag__check *c); /* record the function once more; c->out is what it gives */
+bool ag__check_record(ag__check *c); /* record the function again; c->out is its output */
 bool ag__check_copy_out(int n, ag_tensor *const x[], double *to);
 bool ag__check_put(ag__check *c, ag__check_input *in, const double *values);
 /* The function at x + t·v; *moved is the step that was really made. */
@@ -154,7 +154,7 @@ ag__estimate ag__limit_of(int n, const ag__level l[]);
 double ag__moving_size(const ag__check *c); /* Σ |w·y| at the point, of the outputs that have moved at any step */
 void ag__estimate_noise(const ag__probe *p, double size, int n, ag__level l[]);
 bool ag__gap_stays(const ag__level l[], int k);
-/* Slopes on both sides of a kink, or of a jump. They return how much to allow beyond the slopes; −1: there is none. */
+/* Slopes on both sides of a kink, or of a jump. They return the tolerance beyond the slopes; −1: no kink. */
 double ag__kink_between(int n, const ag__level l[], double error, double *low, double *high);
 double ag__jump_between(const ag__check *c, int n, const ag__level l[], double *low, double *high);
 

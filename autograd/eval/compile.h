@@ -42,7 +42,7 @@ void ag__code_release(ag_tape *tape, ag__code *code);
 /* Frees all code, released or not. */
 void ag__code_free(ag_tape *tape);
 
-/* Where executable memory comes from; tests put failing functions here. */
+/* The source of executable memory; tests put failing functions here. */
 typedef struct ag__pages {
     void *(*map)(size_t bytes);               /* writable; NULL on failure */
     bool (*seal)(void *pages, size_t bytes);  /* from now on executable, and not writable */

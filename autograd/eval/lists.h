@@ -34,7 +34,7 @@ typedef struct ag__maker {
 
 /* Room for so many elements of this size more; false if out of memory. */
 bool ag__list_grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more);
-size_t ag__list_trim(ag_tape *tape, ag__list *list); /* room for what it has and no more; returns how many bytes */
+size_t ag__list_trim(ag_tape *tape, ag__list *list); /* frees unused room; returns the bytes kept */
 void ag__list_free(ag_tape *tape, ag__list *list);
 
 static inline bool ag__list_room(ag__maker *m, ag__list *list, size_t size, uint32_t more) {
@@ -50,11 +50,10 @@ static inline bool ag__list_room(ag__maker *m, ag__list *list, size_t size, uint
 /* Append an element, unless maker m has failed. */
 #define AG__APPEND(m, list, ...) ((void)(AG__ROOM(m, list, 1) ? ((list)->at[(list)->count++] = (__VA_ARGS__), 0) : 0))
 
-/* Where element i of a list is, or would be if it had one more; NULL for a list that has none: to that nothing may be
- * added. */
+/* The address of element i of a list, or of the next one; NULL for an empty list: to that nothing may be added. */
 #define AG__FROM(list, i) ((list)->at ? (list)->at + (i) : NULL)
 
-/* Arrays from the pool of buffers, which are given back together. */
+/* Arrays from the pool of buffers, freed together. */
 typedef struct ag__scratch {
     ag_tape *tape;
     ag__buffer *newest;

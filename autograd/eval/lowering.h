@@ -58,7 +58,7 @@ static inline const uint32_t *ag__operands_of(const ag__lowering *l, const ag__i
     return AG__FROM(&l->plan->operands, q->x);
 }
 
-/* The cell that the program has for this index; AG__NONE if there is none. */
+/* The program's cell for this index; AG__NONE: it has no cell. */
 static inline uint32_t ag__cell_of(const ag__lowering *l, uint32_t i) {
     uint32_t cell = l->p->value[i].cell;
     bool made = cell >= l->r->cell && cell < l->plan->cells.count && ag__cell_at(l, cell)->index == i;

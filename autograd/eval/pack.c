@@ -82,7 +82,7 @@ static cursor cursor_at(const ag__walk *w, int64_t number) {
     return p;
 }
 
-/* From the beginning of a row to that of the one `rows` further on, at most where the axis before the last one ends. */
+/* The offset from a row to the one `rows` further on, at most to the end of the axis before the last. */
 static inline void advance(cursor *p, const ag__walk *w, int64_t rows) {
     int i = w->rank - 2;
     p->offset += rows * w->stride[i];

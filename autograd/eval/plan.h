@@ -20,7 +20,7 @@
 
 /* ---- A region's program ---- */
 
-/* Where a cell is found: at its base, and as much further as the strip's position says. */
+/* The place of a cell: its base, plus the strip's offset. */
 typedef enum ag__where {
     AG__AT_NOTHING, /* it lives in registers only */
     AG__AT_TEMP,    /* scratch memory, from its start */
@@ -32,7 +32,7 @@ typedef enum ag__where {
 } ag__where;
 
 typedef struct ag__cell { /* a value of the program */
-    uint32_t index;       /* of its tensor; AG__NONE for scratch memory that is no tensor's */
+    uint32_t index;       /* of its tensor; AG__NONE: scratch memory */
     uint32_t temp;        /* scratch memory: in units of AG__UNIT bytes from its start; AG__AT_FOLD: which fold */
     uint8_t where;
     uint8_t bytes; /* an element */
@@ -146,7 +146,7 @@ typedef struct ag__plan {
     ag__numbers operands, attributes, computed, read, holds;
 } ag__plan;
 
-size_t ag__plan_trim(ag_tape *tape, ag__plan *plan); /* room for what it has and no more; returns how many bytes */
+size_t ag__plan_trim(ag_tape *tape, ag__plan *plan); /* frees unused room; returns the bytes kept */
 void ag__plan_clear(ag_tape *tape, ag__plan *plan);
 
 /* ---- Layouts ---- */

@@ -108,7 +108,7 @@ void ag__steps_order(ag__planner *p);
 
 /* ---- The parts ---- */
 
-/* The earlier index that node i is equal to; AG__NONE if there is none, and i is found from now on. */
+/* The earlier index that node i is equal to; AG__NONE: no such index, and i is entered in the table. */
 uint32_t ag__equal_to(ag__planner *p, uint32_t i);
 
 void ag__divide(ag__planner *p);

@@ -5,7 +5,7 @@
 #include "autograd/eval/chunk.h"
 #include "autograd/eval/plan.h"
 
-/* Where the structure of the tape's chunks is written down; NULL if out of memory. */
+/* The memory for the structures of the tape's chunks; NULL if out of memory. */
 ag__structure *ag__structure_of(ag_tape *tape);
 
 /* The plan for the chunk that was taken last. NULL if there is none, because memory is out or because it is to wait

@@ -1,9 +1,8 @@
 /* notation -- an operation's notation, read as a term
  *
  * A notation is a formula with places for the inputs, the attributes and the shape: its grammar is in
- * docs/adding-an-op.md. It comes from a user's entry as well, so it is first read for trial. One that makes no sense
- * counts as none, and the node is written as a call. Invariant: nothing here recurses over the graph; the depth of a
- * notation is bounded. */
+ * docs/adding-an-op.md. It may be a user's, so it is first read for trial. An invalid one counts as none, and the
+ * node is written as a call. Invariant: nothing here recurses over the graph; the depth of a notation is bounded. */
 #include "autograd/report/term.h"
 
 #include <stdlib.h>
@@ -39,7 +38,7 @@ uint32_t ag__mentions(const char *notation, int i) {
     return n;
 }
 
-/* The axes of a reduction as bits; 0: it is no reduction. */
+/* The axes of a reduction as bits; 0: not a reduction. */
 uint32_t ag__reduced_axes(const ag_tensor *t) {
     ag_axes_set set = {0};
     if (t->op->kind == AG_KIND_REDUCTION && t->attribute_bytes == sizeof set)
@@ -49,7 +48,7 @@ uint32_t ag__reduced_axes(const ag_tensor *t) {
 
 /* ---- Reading ---- */
 
-/* Reading one notation; `wrong`: it makes no sense. */
+/* The parser of one notation; `wrong`: it is invalid. */
 typedef struct parser {
     ag__formulas *f;
     const ag_tensor *t;

@@ -77,11 +77,11 @@ ag__term *ag__term_prefixed(ag__formulas *f, ag__term *operator_, ag__term *x);
 
 /* notation.c */
 const char *ag__notation_of(const ag_tensor *t);                     /* NULL: it has none */
-const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t); /* NULL: also, it makes no sense */
+const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t); /* NULL: none, or invalid */
 uint32_t ag__mentions(const char *notation, int i);                  /* of input i; notation NULL: one of each */
 /* t, or the variable whose version it is, if that still has the same value. */
 const ag_tensor *ag__canonical(const ag_tensor *t);
-uint32_t ag__reduced_axes(const ag_tensor *t); /* as bits; 0: it is no reduction */
+uint32_t ag__reduced_axes(const ag_tensor *t); /* as bits; 0: not a reduction */
 bool ag__in_word(char c);
 /* The term of t, the terms of whose inputs have been built. */
 ag__term *ag__term_of(ag__formulas *f, const ag_tensor *t);
