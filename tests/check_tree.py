@@ -69,10 +69,6 @@ def in_folders(tree, folders, suffix=(".c", ".h")):
     return {path: text for path, text in tree.items() if path.split("/")[0] in folders and path.endswith(suffix)}
 
 
-def under(tree, *beginnings):
-    return {path: text for path, text in tree.items() if path.startswith(beginnings)}
-
-
 # ---- Public declarations
 
 
@@ -416,8 +412,7 @@ NOT_PLAIN = re.compile(
 
 def plain(tree):
     texts = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', flags=re.S)
-    texts_of = in_folders(tree, ["nn", "ops", "tests"]) | under(tree, "autograd/diff/", "autograd/report/") | {path: tree[path] for path in public_headers(tree)}
-    for path, text in texts_of.items():
+    for path, text in in_folders(tree, ["autograd", "examples", "nn", "ops", "tests"]).items():
         for found in texts.finditer(text):
             words = re.sub(r"\s*\n\s*\*?\s*", " ", found.group(0))
             for turn in NOT_PLAIN.finditer(words):
