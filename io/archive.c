@@ -122,7 +122,7 @@ ag__buffer *ag__archive_buffer(const ag__archive *a, const ag__member *m, ag_dty
     uint64_t bytes = (uint64_t)m->size * ag_dtype_size(dtype);
     ag__buffer *b = bytes <= PTRDIFF_MAX ? ag__buffer_new(a->in.tape, (size_t)bytes) : NULL;
     if (!b)
-        ag__fail_on(a->in.tape, a->in.call, AG_ERR_MEMORY, "%.300s: no memory for %llu bytes", a->in.path,
+        ag__fail_on(a->in.tape, a->in.call, AG_ERR_MEMORY, "%.300s: out of memory (%llu bytes)", a->in.path,
                     (unsigned long long)bytes);
     return b;
 }

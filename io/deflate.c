@@ -44,7 +44,7 @@ bool ag__inflater_new(ag__stream *s) {
     i->ended = false;
     if (inflateInit2(&i->z, s->rest.packing == AG__GZIPPED ? GZIP : RAW) != Z_OK) {
         ag__resize(s->in->tape, i, sizeof *i, 0);
-        ag__fail_on(s->in->tape, s->in->call, AG_ERR_MEMORY, "%.300s: no memory to unpack it", s->in->path);
+        ag__fail_on(s->in->tape, s->in->call, AG_ERR_MEMORY, "%.300s: out of memory (to unpack it)", s->in->path);
         return false;
     }
     s->inflater = i;
@@ -76,7 +76,7 @@ static bool step(ag__stream *s) {
     int result = inflate(&i->z, Z_NO_FLUSH);
     if (result == Z_BUF_ERROR && i->z.avail_in == 0) return refill(s);
     if (result == Z_MEM_ERROR)
-        ag__fail_on(s->in->tape, s->in->call, AG_ERR_MEMORY, "%.300s: no memory to unpack it", s->in->path);
+        ag__fail_on(s->in->tape, s->in->call, AG_ERR_MEMORY, "%.300s: out of memory (to unpack it)", s->in->path);
     else if (result != Z_OK && result != Z_STREAM_END)
         ag__input_wrong(s->in, "its packed bytes are damaged%s%s", i->z.msg ? ": " : "", i->z.msg ? i->z.msg : "");
     i->ended = result == Z_STREAM_END;
@@ -125,7 +125,7 @@ struct ag__deflater *ag__deflater_new(ag_tape *tape, const char *call) {
             return d;
         ag__resize(tape, d, sizeof *d, 0);
     }
-    ag__fail_on(tape, call, AG_ERR_MEMORY, "no memory to pack what is written");
+    ag__fail_on(tape, call, AG_ERR_MEMORY, "out of memory (to pack the file)");
     return NULL;
 }
 

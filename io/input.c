@@ -90,7 +90,7 @@ bool ag__input_read(ag__input *in, uint64_t at, void *to, size_t bytes) {
 void *ag__input_memory(const ag__input *in, uint64_t bytes) {
     void *p = bytes <= PTRDIFF_MAX ? ag__resize(in->tape, NULL, 0, bytes ? (size_t)bytes : 1) : NULL;
     if (!p)
-        ag__fail_on(in->tape, in->call, AG_ERR_MEMORY, "%.300s: no memory for %llu bytes", in->path,
+        ag__fail_on(in->tape, in->call, AG_ERR_MEMORY, "%.300s: out of memory (%llu bytes)", in->path,
                     (unsigned long long)bytes);
     return p;
 }

@@ -48,7 +48,7 @@ static bool add_item(loading *l, ag_load_item *item, ag_load_result result, int 
     ++*count[result];
     l->report.count++;
     if (item->name) return true;
-    ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "no memory for a report of what fits");
+    ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "out of memory (a report of %d tensors)", l->n);
     return false;
 }
 
@@ -61,7 +61,7 @@ static bool report(loading *l) {
     for (uint32_t i = 0; i < l->archive.count; i++) room += unexpected(l, &l->archive.member[i]);
     ag_load_item *item = room < INT32_MAX ? ag__arena(l->tape, ag__times((uint64_t)room, sizeof *item)) : NULL;
     if (!item) {
-        ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "no memory for a report of what fits");
+        ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "out of memory (a report of %d tensors)", l->n);
         return false;
     }
     l->report.item = item;
@@ -85,10 +85,8 @@ static bool allowed(const loading *l, ag_load_result result) {
 }
 
 static const char *shape_text(char to[200], const ag_shape *shape) {
-    size_t n = (size_t)ag__format(to, 200, "(");
-    for (int i = 0; i < shape->rank; i++)
-        n += (size_t)ag__format(to + n, 200 - n, i == 0 ? "%lld" : ",%lld", (long long)shape->extent[i]);
-    ag__format(to + n, 200 - n, ")");
+    char extents[AG__EXTENTS];
+    ag__format(to, 200, "(%s)", ag__format_extents(extents, shape->rank, shape->extent));
     return to;
 }
 
@@ -163,7 +161,7 @@ static bool load(loading *l, const char *path) {
     l->found = ag__resize(l->tape, NULL, 0, found);
     l->value = ag__resize(l->tape, NULL, 0, value);
     bool good = l->found && l->value;
-    if (!good) ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "no memory for a list of %d tensors", l->n);
+    if (!good) ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "out of memory (a list of %d tensors)", l->n);
     for (int i = 0; l->value && i < l->n; i++) l->value[i] = NULL;
     l->archive = (ag__archive){.in = {.tape = l->tape}};
     good = good && match(l, path) && read_and_assign(l);

@@ -7,7 +7,7 @@ ag__member *ag__archive_add(ag__archive *a) {
         uint32_t room = ag__more_room(a->room, 1);
         ag__member *list = ag__resize(a->in.tape, a->member, a->room * sizeof *list, ag__times(room, sizeof *list));
         if (!list) {
-            ag__fail_on(a->in.tape, a->in.call, AG_ERR_MEMORY, "%.300s: no memory for a list of %lu tensors",
+            ag__fail_on(a->in.tape, a->in.call, AG_ERR_MEMORY, "%.300s: out of memory (a list of %lu tensors)",
                         a->in.path, (unsigned long)room);
             return NULL;
         }

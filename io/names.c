@@ -53,7 +53,7 @@ bool ag__names_take(ag__names *l, const char *call, int n, ag_tensor *const x[],
     *l = (ag__names){.tape = ag_tape_of(x[0]), .n = n};
     l->name = ag__resize(l->tape, NULL, 0, ag__times((uint64_t)n, sizeof *l->name));
     l->sorted = ag__resize(l->tape, NULL, 0, ag__times((uint64_t)n, sizeof *l->sorted));
-    if (!l->name || !l->sorted) return wrong(l, call, AG_ERR_MEMORY, "no memory for a list of names");
+    if (!l->name || !l->sorted) return wrong(l, call, AG_ERR_MEMORY, "out of memory (a list of names)");
     for (int i = 0; i < n; i++) {
         l->name[i] = given && given[i] ? given[i] : ag_label_of(x[i]);
         l->sorted[i] = &l->name[i];

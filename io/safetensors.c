@@ -243,16 +243,13 @@ static void put_string(ag__output *o, const char *text) {
 }
 
 static void put_tensor(ag__output *o, const char *name, const ag_tensor *x, uint64_t begin, uint64_t end) {
-    char number[64];
+    char number[64], extents[AG__EXTENTS];
     ag_shape shape = ag_shape_of(x);
     put_string(o, name);
     put_text(o, ":{\"dtype\":");
     put_string(o, dtypes[ag__kind_of(ag_dtype_of(x))]);
     put_text(o, ",\"shape\":[");
-    for (int i = 0; i < shape.rank; i++) {
-        ag__format(number, sizeof number, i == 0 ? "%lld" : ",%lld", (long long)shape.extent[i]);
-        put_text(o, number);
-    }
+    put_text(o, ag__format_extents(extents, shape.rank, shape.extent));
     ag__format(number, sizeof number, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)begin,
                (unsigned long long)end);
     put_text(o, number);

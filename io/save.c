@@ -56,7 +56,7 @@ static bool write_file(content *c, const char *path) {
     ag__saving *s = &c->saving;
     size_t bytes = ag__times((uint64_t)s->n, sizeof *s->zipped);
     s->zipped = ag__resize(s->tape, NULL, 0, bytes);
-    if (!s->zipped) ag__fail_on(s->tape, "save", AG_ERR_MEMORY, "no memory for a list of %d tensors", s->n);
+    if (!s->zipped) ag__fail_on(s->tape, "save", AG_ERR_MEMORY, "out of memory (a list of %d tensors)", s->n);
     if (s->zipped && s->compress) s->deflater = ag__deflater_new(s->tape, "save");
     bool good = ag_tape_status(s->tape) == AG_OK && ag__write_file(s->tape, "save", path, fill, c);
     ag__deflater_free(s->deflater);

@@ -92,14 +92,11 @@ typedef struct range {
 
 static bool range_infer(ag_infer *r) { return r->shape = ag_shape_of(r->x[0]), true; }
 
-/* Writes the indices of element `number`, as "[1,2]". */
-static void put_place(char *to, size_t room, const ag_array *x, int64_t number) {
+/* The indices of element `number`, as "1,2". */
+static const char *indices_of(char to[AG__EXTENTS], const ag_array *x, int64_t number) {
     int64_t at[AG_MAX_RANK];
-    int used = ag__format(to, room, "[");
     for (int i = x->rank; i-- > 0; number /= x->shape[i]) at[i] = number % x->shape[i];
-    for (int i = 0; i < x->rank; i++)
-        used += ag__format(to + used, room - (size_t)used, i ? ",%lld" : "%lld", (long long)at[i]);
-    ag__format(to + used, room - (size_t)used, "]");
+    return ag__format_extents(to, x->rank, at);
 }
 
 static bool range_eval(const ag_call *call) {
@@ -107,11 +104,11 @@ static bool range_eval(const ag_call *call) {
     const int64_t *x = call->x[0].data;
     int64_t *y = call->y.data;
     for (int64_t i = 0; i < call->y.size; i++) {
-        char place[AG_MAX_RANK * 21 + 3];
+        char indices[AG__EXTENTS];
         if ((uint64_t)(y[i] = x[i]) < (uint64_t)r->count) continue;
-        put_place(place, sizeof place, &call->x[0], i);
-        return ag_call_fail(call, AG_ERR_RANGE, "%s %lld at %s is out of range: there are %lld %s, from 0 on", r->index,
-                            (long long)x[i], place, (long long)r->count, r->things);
+        return ag_call_fail(call, AG_ERR_RANGE, "%s %lld at [%s] is out of range: there are %lld %s, from 0 on",
+                            r->index, (long long)x[i], indices_of(indices, &call->x[0], i), (long long)r->count,
+                            r->things);
     }
     return true;
 }

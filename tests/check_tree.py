@@ -420,6 +420,15 @@ def plain(tree):
                 yield f"{path}:{line}: '{turn.group(0).strip()}' can be said more plainly"
 
 
+def out_of_memory(tree):
+    """One form for all: the size or the thing that there was no memory for, in parentheses."""
+    for path, text in in_folders(tree, LIBRARY).items():
+        for found in re.finditer(r'AG_ERR_MEMORY,\s*"([^"]*)"', text):
+            if not re.search(r"\bout of memory \(.+\)$", found.group(1)):
+                line = text.count("\n", 0, found.start()) + 1
+                yield f"{path}:{line}: '{found.group(1)}' is not of the form 'out of memory (80 bytes)'"
+
+
 def long_lines(tree):
     """clang-format leaves comments and texts as they are, whatever their length."""
     most = int(re.search(r"^ColumnLimit: (\d+)$", tree[".clang-format"], flags=re.M).group(1))
@@ -429,7 +438,7 @@ def long_lines(tree):
                 yield f"{path}:{number} has {len(line)} columns, of at most {most}"
 
 
-RULES = [includes, order, in_circles, files, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings, plain, long_lines]
+RULES = [includes, order, in_circles, files, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings, plain, out_of_memory, long_lines]
 
 
 def violations(tree):
@@ -524,6 +533,8 @@ BREAKS = [
     ("plain", appended("autograd/diff/grad.c", "\n/* What goes up. */\n")),
     ("plain", appended("nn/losses.c", '\nstatic const char *why = "dtype %d, which is none";\n')),
     ("plain", appended("nn/losses.c", '\nstatic const char *why = "no memory for %zu bytes";\n')),
+    ("out_of_memory", replaced("io/save.c", '"out of memory (', '"no room (')),
+    ("out_of_memory", replaced("autograd/tape/leaf.c", '"out of memory (another tensor)"', '"out of memory for another tensor"')),
 ]
 
 

@@ -537,7 +537,7 @@ START_TEST(allocations_may_fail) {
         l.fail_at = 0;
         bool refused = failed && status != AG_OK; /* an evaluation may do without the memory */
         ck_assert_int_eq(status, refused ? AG_ERR_MEMORY : AG_OK);
-        expect_error(tape, status, refused ? "memory" : "");
+        expect_error(tape, status, refused ? "out of memory" : "");
         ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
         ck_assert_int_eq(files_in_directory(), refused ? 0 : 1);
         unlink(path);

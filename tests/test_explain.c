@@ -809,7 +809,7 @@ START_TEST(allocations_may_fail) {
             l.fail_at = 0;
             ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
             ck_assert_int_eq(ag_tape_memory(tape).live, live);
-            if (*text == 0) expect_error(tape, AG_ERR_MEMORY, "memory");
+            if (*text == 0) expect_error(tape, AG_ERR_MEMORY, "out of memory");
             else if (o.json) expect_json(text); /* an evaluation may do without the memory */
             expect_ok(tape);
             ag_tape_free(tape);

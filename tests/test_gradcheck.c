@@ -1491,7 +1491,7 @@ static void survives_without_memory(const ag_op *op, ag_gradcheck_options option
         ag_status status = check_with(model, &c, 3, p, options);
         failed = l.failed;
         l.fail_at = 0;
-        if (status == AG_ERR_MEMORY) expect_error(tape, AG_ERR_MEMORY, "memory");
+        if (status == AG_ERR_MEMORY) expect_error(tape, AG_ERR_MEMORY, "out of memory");
         else if (status != AG_OK && status != AG_ERR_GRADIENT)
             ck_abort_msg("%s: %s", ag_status_name(status), report.message);
         expect_ok(tape);

@@ -113,7 +113,7 @@ START_TEST(what_is_too_large_is_an_error) {
             scratch_bytes = ((size_t)1 << k) + (size_t)d;
             double got = ag_item(ag_apply(&op_scratch, 1, &one, NULL, 0));
             if (scratch_bytes <= 1 << 19) expect_ok(t), ck_assert(got == 1);
-            else if (scratch_bytes > 1 << 20) expect_error(t, AG_ERR_MEMORY, "scratch", "memory");
+            else if (scratch_bytes > 1 << 20) expect_error(t, AG_ERR_MEMORY, "scratch", "out of memory");
             ag_clear_error(t);
             if (scratch_bytes > 1 << 21) ck_assert_ptr_null(ag__arena(t, scratch_bytes));
         }

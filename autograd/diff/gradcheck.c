@@ -39,9 +39,8 @@ static void put_index(text *t, const ag__layout *l, int64_t element) {
     int64_t index[AG_MAX_RANK];
     if (l->size <= 1 && l->rank == 0) return;
     for (int i = l->rank; i-- > 0; element /= l->extent[i]) index[i] = element % l->extent[i];
-    put_text(t, " at [");
-    for (int i = 0; i < l->rank; i++) put_text(t, i ? ",%lld" : "%lld", (long long)index[i]);
-    put_text(t, "]");
+    char indices[AG__EXTENTS];
+    put_text(t, " at [%s]", ag__format_extents(indices, l->rank, index));
 }
 
 static void put_name(text *t, const ag_tensor *x) {

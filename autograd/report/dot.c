@@ -133,9 +133,8 @@ static void put_escaped(FILE *f, const char *text, size_t most) {
 }
 
 static void put_shape(FILE *f, const ag__layout *l) {
-    fputc('(', f);
-    for (int i = 0; i < l->rank; i++) ag__print(f, i ? ",%" PRId64 : "%" PRId64, l->extent[i]);
-    fputc(')', f);
+    char extents[AG__EXTENTS];
+    ag__print(f, "(%s)", ag__format_extents(extents, l->rank, l->extent));
 }
 
 static void put_elements(FILE *f, ag_dtype dtype, const void *data, int64_t size) {

@@ -6,6 +6,7 @@
  * complete, the tape is restored. */
 #include "autograd/report/formula.h"
 #include "autograd/report/report.h"
+#include "autograd/tape/format.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -169,9 +170,8 @@ static struct ag__term *add_formula(report *r, struct ag__term *x, const ag_tens
 }
 
 static void put_shape(report *r, const ag_tensor *x) {
-    ag__putf(&r->t, "%s", r->o.json ? "[" : " (");
-    for (int i = 0; i < x->layout->rank; i++) ag__putf(&r->t, i ? ",%" PRId64 : "%" PRId64, x->layout->extent[i]);
-    put(r, r->o.json ? "]" : ")");
+    char extents[AG__EXTENTS];
+    ag__putf(&r->t, r->o.json ? "[%s]" : " (%s)", ag__format_extents(extents, x->layout->rank, x->layout->extent));
 }
 
 /* " [train.c:42]" */

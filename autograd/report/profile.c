@@ -204,7 +204,7 @@ typedef struct brief {
     int64_t more;
 } brief;
 
-enum { TAIL = 40, MOST_CHARACTERS = 40, MOST_PATH = 120, EXTENT = 2 * (AG_MAX_RANK * 21 + 4) };
+enum { TAIL = 40, MOST_CHARACTERS = 40, MOST_PATH = 120, EXTENT = 2 * (AG__EXTENTS + 4) };
 
 /* At most `most` characters of s; invalid and control characters become U+FFFD. */
 static size_t clean(char *to, const char *s, int most) {
@@ -278,23 +278,19 @@ static void list_labels(const doing *d, brief *of_computed, brief *of_read) {
     end_list(of_read);
 }
 
-static size_t put_shape(char *to, size_t used, const ag_tensor *t) {
-    used += (size_t)ag__format(to + used, EXTENT - used, "(");
-    for (int i = 0; i < t->layout->rank; i++)
-        used += (size_t)ag__format(to + used, EXTENT - used, i ? ",%lld" : "%lld", (long long)t->layout->extent[i]);
-    return used + (size_t)ag__format(to + used, EXTENT - used, ")");
+static const char *extents_of(char to[AG__EXTENTS], const ag_tensor *t) {
+    return ag__format_extents(to, t->layout->rank, t->layout->extent);
 }
 
 /* "256x1024"; of a product "(128,784)·(784,256)". */
 static void put_extent(const doing *d, char to[EXTENT]) {
     const ag__region *r = d->region;
+    char a[AG__EXTENTS], b[AG__EXTENTS];
     if (r && r->rows > 1) ag__format(to, EXTENT, "%lldx%lld", (long long)r->rows, (long long)r->columns);
     else if (r) ag__format(to, EXTENT, "%lld", (long long)r->size);
-    else if (d->node->op->kind == AG_KIND_CONTRACTION && d->node->arity == 2) {
-        size_t used = put_shape(to, 0, d->node->input[0]);
-        used += (size_t)ag__format(to + used, EXTENT - used, "·");
-        put_shape(to, used, d->node->input[1]);
-    } else put_shape(to, 0, d->node);
+    else if (d->node->op->kind == AG_KIND_CONTRACTION && d->node->arity == 2)
+        ag__format(to, EXTENT, "(%s)·(%s)", extents_of(a, d->node->input[0]), extents_of(b, d->node->input[1]));
+    else ag__format(to, EXTENT, "(%s)", extents_of(a, d->node));
 }
 
 /* The location of the first stored value that has one; of a long path, its end. */

@@ -46,12 +46,6 @@ static void put(text *t, const char *format, ...) {
     va_end(args);
 }
 
-static void put_shape(text *t, const ag__layout *l) {
-    put(t, "(");
-    for (int i = 0; i < l->rank; i++) put(t, i ? ",%lld" : "%lld", (long long)l->extent[i]);
-    put(t, ")");
-}
-
 /* "a (3,4) and b (5,6)"; labels replace the letters, cut so that the rest has room. */
 static void put_inputs(text *t, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n && i < 4; i++) {
@@ -64,7 +58,8 @@ static void put_inputs(text *t, int n, ag_tensor *const x[]) {
         }
         put(t, "%.60s ", a->label ? a->label : letter);
         if (a->dtype != AG_F64) put(t, "%s ", ag_dtype_name((ag_dtype)a->dtype));
-        put_shape(t, a->layout);
+        char extents[AG__EXTENTS];
+        put(t, "(%s)", ag__format_extents(extents, a->layout->rank, a->layout->extent));
     }
     if (n > 4) put(t, " and %d more", n - 4);
 }

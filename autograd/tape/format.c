@@ -1,4 +1,4 @@
-/* format -- numbers as text and back, as C writes them, whatever the program's locale
+/* format -- numbers as text and back, as C writes them, whatever the program's locale; and shapes
  *
  * The locale decides the decimal point. A program's own locale stays, on every thread: only the calling thread has
  * that of C, while a number is written or read. */
@@ -6,7 +6,9 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 #include "autograd/tape/format.h"
+#include "autograd/types.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #if defined __APPLE__
@@ -79,4 +81,14 @@ float ag__parse_f32(const char *text) {
     float x = strtof(text, NULL);
     end_plain(change);
     return x;
+}
+
+static_assert(AG__EXTENTS > AG_MAX_RANK * (sizeof "-9223372036854775808," - 1), "room for any shape");
+
+const char *ag__format_extents(char to[AG__EXTENTS], int rank, const int64_t *extent) {
+    size_t used = 0;
+    *to = 0;
+    for (int i = 0; i < rank; i++)
+        used += (size_t)ag__format(to + used, AG__EXTENTS - used, i ? ",%lld" : "%lld", (long long)extent[i]);
+    return to;
 }

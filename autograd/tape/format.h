@@ -1,11 +1,12 @@
-/* format -- numbers as text and back, as C writes them, whatever the program's locale: no other file does either
+/* format -- numbers as text and back, as C writes them, whatever the locale: no other file does either; and shapes
  *
- * Arguments and results are those of the standard functions. */
+ * Arguments and results are those of the standard functions that are named behind them. */
 #ifndef AG_FORMAT_H
 #define AG_FORMAT_H
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #ifdef __GNUC__
@@ -19,5 +20,9 @@ int ag__format_list(char *to, size_t room, const char *format, va_list args) AG_
 int ag__print(FILE *file, const char *format, ...) AG__LIKE_PRINTF(2, 3);                           /* fprintf */
 double ag__parse_f64(const char *text);                                                             /* strtod */
 float ag__parse_f32(const char *text); /* strtof: rounded once */
+
+/* The extents of a shape, or indices, between the caller's brackets: "2,3". Returns `to`. */
+enum { AG__EXTENTS = 176 };
+const char *ag__format_extents(char to[AG__EXTENTS], int rank, const int64_t *extent);
 
 #endif

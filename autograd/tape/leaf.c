@@ -27,7 +27,7 @@ static ag_tensor *leaf(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_
     ag_tensor *t = layout ? ag__record(op, tape, dtype, layout, 0, NULL, attributes, bytes) : NULL;
     if (!t || t->flags & AG__NIL) {
         ag__buffer_drop(tape, buffer);
-        return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory for another tensor");
+        return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory (another tensor)");
     }
     t->buffer = buffer;
     t->flags |= AG__LEAF | AG__COMPUTED;

@@ -34,7 +34,7 @@ static ag_mark mark_now(ag_tape *tape) {
     if (last && last->count == now.count && last->slab == now.slab && last->used == now.used)
         return (ag_mark){tape, tape->mark_count - 1, last->serial};
     if (tape->mark_count == tape->mark_room && !grow_marks(tape)) {
-        ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "out of memory for another mark");
+        ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "out of memory (another mark)");
         return none;
     }
     now.serial = ++tape->next_serial;

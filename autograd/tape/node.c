@@ -53,7 +53,7 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
     size_t inputs = (size_t)n * sizeof(ag_tensor *);
     bool room = tape->next != tape->next_end || grow(tape);
     ag_tensor *t = tape->next, **input = room ? ag__arena(tape, inputs + bytes) : NULL;
-    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory for another tensor");
+    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory (another tensor)");
     t->tape = tape, t->op = op, t->layout = layout; /* one by one: clearing it first takes longer than the rest */
     t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
     t->id = tape->count;

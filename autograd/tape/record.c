@@ -191,7 +191,7 @@ static const ag__layout *decide(ag_infer *r) {
     if (size == 0) r->offset = 0; /* an empty view may have any offset */
     const ag__layout *l =
         kind == AG_KIND_VIEW && size != 0 ? ag__layout_new(r->tape, &r->shape, r->stride) : contiguous_layout(r);
-    if (!l) ag_reject(r, AG_ERR_MEMORY, "out of memory for another tensor");
+    if (!l) ag_reject(r, AG_ERR_MEMORY, "out of memory (another tensor)");
     return l;
 }
 
@@ -265,7 +265,7 @@ static const void *aligned(const ag_op *op, ag_tape *tape, const void *attribute
     if ((uintptr_t)attributes % sizeof(int64_t) == 0 || bytes == 0) return bytes ? attributes : "";
     void *copy = ag__arena(tape, bytes);
     if (copy) return memcpy(copy, attributes, bytes);
-    ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory for another tensor");
+    ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory (another tensor)");
     return NULL;
 }
 
@@ -291,7 +291,7 @@ ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *at
     ag_tape *tape = x[0]->tape;
     if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
     if (n > FEW && !(in = ag__arena(tape, (size_t)n * sizeof *in)))
-        return ag__fail(op->name, n, x, AG_ERR_MEMORY, "out of memory for another tensor");
+        return ag__fail(op->name, n, x, AG_ERR_MEMORY, "out of memory (another tensor)");
     for (int i = 0; i < n; i++)
         if (!(in[i] = ag__current(x[i]))) return tape->nil;
     return decide_and_record(op, n, in, attributes, bytes);
@@ -319,6 +319,6 @@ ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_sh
         return tape->nil;
     }
     const ag__layout *layout = ag__layout_new(tape, &r.shape, NULL);
-    if (!layout) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory for another tensor");
+    if (!layout) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory (another tensor)");
     return finished(ag__record(op, tape, r.dtype, layout, 0, NULL, attributes, bytes));
 }
