@@ -412,7 +412,7 @@ NOT_PLAIN = re.compile(
 
 def plain(tree):
     texts = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', flags=re.S)
-    for path, text in in_folders(tree, ["autograd", "examples", "nn", "ops", "tests"]).items():
+    for path, text in in_folders(tree, LIBRARY + ["examples", "tests"]).items():
         for found in texts.finditer(text):
             words = re.sub(r"\s*\n\s*\*?\s*", " ", found.group(0))
             for turn in NOT_PLAIN.finditer(words):
