@@ -589,6 +589,6 @@ AG_API ag_tensor *ag_located(ag_tensor *x, const char *file, int line);
 AG_API void ag_here(const char *file, int line);
 
 /* The macros, generated from these headers when the library is configured; last */
-#include "autograd_located.h"
+#include "autograd/located.h"
 
 #endif

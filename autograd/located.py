@@ -1,18 +1,26 @@
-"""Makes FOLDER_located.h from a folder's public headers: located.py HEADER...
+"""Makes a folder's located.h from its public headers: located.py LOCATED HEADER...
+
+The build runs this whenever a header has changed, and LOCATED is written only if it says something else now. It is kept in the
+tree, so that a program can be compiled against a checkout, without any build folder.
 
 A function gets a macro of its own name if it takes or returns tensors, or takes a tape, and can fail or record: if the line
 Errors of its comment says anything but "none". The macros have to come after all declarations."""
 
+import pathlib
 import re
 import sys
 
 TEXT = """\
 /* located -- each function as a macro of its own name, which adds where it is called
  *
- * Made by autograd/located.py. Section 12 of autograd/autograd.h says what for. */
+ * Made by autograd/located.py from the public headers, by every build. Section 12 of autograd/autograd.h says why. */
+#ifndef {0}
+#define {0}
 #ifndef AG_NO_LOCATION
+/* clang-format off */
 
-{}
+{1}
+#endif
 #endif
 """
 
@@ -39,12 +47,17 @@ def macros(text):
     return "".join(filter(None, (macro(*function) for function in functions(text))))
 
 
+def located(folder, texts):
+    return TEXT.format(f"AG_{folder.upper()}_LOCATED_H", "".join(map(macros, texts)))
+
+
 def main():
-    texts = []
-    for path in sys.argv[1:]:
-        with open(path, encoding="utf-8") as file:
-            texts.append(file.read())
-    print(TEXT.format("".join(map(macros, texts))), end="")
+    target, *headers = map(pathlib.Path, sys.argv[1:])
+    text = located(target.parent.name, [header.read_text(encoding="utf-8") for header in headers])
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        part = target.with_suffix(".part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
 
 
 if __name__ == "__main__":

@@ -140,6 +140,6 @@ AG_API ag_tensor *ag_csv_read(ag_tape *tape, const char *path, ag_dtype dtype, c
  *         written; as ag_eval */
 AG_API ag_status ag_csv_write(const char *path, ag_tensor *x, const ag_csv_options *options);
 
-#include "io_located.h"
+#include "io/located.h"
 
 #endif

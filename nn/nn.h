@@ -448,6 +448,6 @@ AG_API ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i);
  * Source: Pascanu et al. (2013), in the form of torch.nn.utils.clip_grad_norm_ */
 AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);
 
-#include "nn_located.h"
+#include "nn/located.h"
 
 #endif

@@ -1,4 +1,4 @@
-"""Every public macro compiles without a warning, in the user's language: check_macros.py BUILD STANDARD COMPILER [OPTION...]
+"""Every public macro compiles without a warning, in the user's language: check_macros.py STANDARD COMPILER [OPTION...]
 
 A program is made from the public headers: each macro that notes the caller's location stands in a function with the parameters
 of the function it is named after, and each other macro stands alone. It is compiled with the warnings that a strict user
@@ -13,7 +13,6 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(sys.argv[1])
 LISTS = (ROOT / "meson.build").read_text(encoding="utf-8")
 HEADERS = re.findall(r"'([\w/]+\.h)'", re.search(r"^public_headers = \{(.*?)^\}", LISTS, flags=re.M | re.S).group(1))
 FORMULA_HEADERS = ["autograd/formulas_begin.h", "autograd/formulas_end.h", "autograd/functions.h"]
@@ -106,7 +105,8 @@ def call(name, parameters):
 
 
 def program():
-    paths = [ROOT / header for header in HEADERS if header not in FORMULA_HEADERS] + sorted(BUILD.glob("*_located.h"))
+    located = ["autograd/located.h", "io/located.h", "nn/located.h"]
+    paths = [ROOT / header for header in HEADERS + located if header not in FORMULA_HEADERS]
     text = "".join(path.read_text(encoding="utf-8") for path in paths)
     functions = declarations(text)
     guards = set(re.findall(r"^#ifndef (\w+_H)$", text, flags=re.M))
@@ -138,12 +138,12 @@ def unused_words():
 
 
 def main():
-    standard, compiler, *options = sys.argv[2:]
+    standard, compiler, *options = sys.argv[1:]
     cpp = "++" in standard
     command = [compiler, *options, "-x", "c++" if cpp else "c", f"-std={standard}"]
     command += WARNINGS + (CPP_WARNINGS if cpp else [])
     with tempfile.TemporaryDirectory() as folder:
-        command += ["-I", folder, "-I", str(ROOT), "-I", str(BUILD)]
+        command += ["-I", folder, "-I", str(ROOT)]
         namesakes(pathlib.Path(folder))
         source, binary = pathlib.Path(folder, "use.c"), pathlib.Path(folder, "use")
         source.write_text("int main(void) { return 0; }\n", encoding="utf-8")

@@ -6,6 +6,7 @@ and never prints or exits. With --self-test each rule is shown a tree that break
 drawing of the folders for the page on design."""
 
 import functools
+import importlib.util
 import pathlib
 import re
 import sys
@@ -39,7 +40,7 @@ BASIS = {"ag_broadcast_to", "ag__op_contiguous"}
 
 # These folders show what public headers are enough for.
 PUBLIC_IS_ENOUGH = {
-    "nn": r"autograd/(autograd\.h|tape/format\.h)|nn/\w+\.h|nn_located\.h",
+    "nn": r"autograd/(autograd\.h|tape/format\.h)|nn/\w+\.h",
     "examples": r"autograd/(autograd|formulas_begin|formulas_end|functions)\.h|nn/nn\.h|io/io\.h|ops/list\.h|examples/(explain/)?\w+\.h",
 }
 
@@ -59,6 +60,16 @@ def read_tree(root):
 def headers_installed(build):
     block = re.search(r"^public_headers = \{(.*?)^\}", build, flags=re.M | re.S).group(1)
     return re.findall(r"'([\w/]+\.h)'", block)
+
+
+@functools.cache
+def made_macros(folder, texts):
+    """The macros that autograd/located.py makes of a folder's headers."""
+    at = pathlib.Path(__file__).resolve().parent.parent / "autograd/located.py"
+    made = importlib.util.spec_from_file_location("located", at)
+    module = importlib.util.module_from_spec(made)
+    made.loader.exec_module(module)
+    return module.located(folder, texts)
 
 
 def public_headers(tree):
@@ -114,7 +125,7 @@ def includes(tree):
             elif path == "autograd/autograd.h" and name.startswith("../ops/"):
                 if name.removeprefix("../") not in public_headers(tree):
                     yield f"{path} includes {name}, which is not public"
-            elif re.match(r"(autograd|ops|nn|io|examples|tests|bench)/|(autograd|io|nn)_located|autograd_config", name):
+            elif re.match(r"(autograd|ops|nn|io|examples|tests|bench)/|autograd_config", name):
                 allowed = PUBLIC_IS_ENOUGH.get(path.split("/")[0], ".*")
                 if not re.fullmatch(allowed, name) or name.startswith(("tests/", "bench/")):
                     yield f"{path} includes {name}, which is not for {path.split('/')[0]}/"
@@ -151,7 +162,7 @@ def order(tree):
         own = folder_of(tree, path)
         for name in names:
             other = folder_of(tree, name)
-            if path in public_headers(tree) and name not in public_headers(tree):
+            if path in public_headers(tree) and name not in public_headers(tree) and not name.endswith("/located.h"):
                 yield f"{path} includes {name}, which is not public"
             elif own != "public" and own not in LEVEL:
                 yield f"{path} is in none of the folders that have an order"
@@ -300,14 +311,18 @@ def comment_lines(tree):
 
 
 def located(tree):
-    """The macros are made from the headers (autograd/located.py), and come at the end of what a program includes."""
+    """The macros are those that autograd/located.py makes, and come at the end of what a program includes."""
     for path in public_headers(tree):
         for name in re.findall(r"^#define (ag_\w+)\(", tree[path], flags=re.M):
             yield f"{path} writes the macro {name}, which autograd/located.py makes"
         if re.search(r"^AG_API", tree[path], flags=re.M):
             folder = path.split("/")[0].replace("ops", "autograd")
-            if not re.search(r'\n#include "%s_located\.h"\n\n#endif\n$' % folder, tree[f"{folder}/{folder}.h"]):
-                yield f"{folder}/{folder}.h does not end with {folder}_located.h"
+            if not re.search(r'\n#include "%s/located\.h"\n\n#endif\n$' % folder, tree[f"{folder}/{folder}.h"]):
+                yield f"{folder}/{folder}.h does not end with {folder}/located.h"
+    for folder in ["autograd", "io", "nn"]:
+        headers = [path for path in public_headers(tree) if path.split("/")[0].replace("ops", "autograd") == folder]
+        if tree[f"{folder}/located.h"] != made_macros(folder, tuple(tree[path] for path in headers)):
+            yield f"{folder}/located.h is not what autograd/located.py makes: configure the build anew"
 
 
 def calls(tree):
@@ -502,8 +517,11 @@ BREAKS = [
     ("comment_lines", replaced("ops/elementwise.h", " * Grad:   x̄ = ȳ·y\n", "")),
     ("comment_lines", replaced("ops/elementwise.h", " * Source: numpy.log */", " * Source: */")),
     ("comment_lines", replaced("autograd/autograd.h", " * Errors: none; all zero for NULL */", " */")),
-    ("located", replaced("autograd/autograd.h", '#include "autograd_located.h"', "")),
-    ("located", replaced("nn/nn.h", '#include "nn_located.h"', "")),
+    ("located", replaced("autograd/autograd.h", '#include "autograd/located.h"', "")),
+    ("located", replaced("nn/nn.h", '#include "nn/located.h"', "")),
+    ("located", replaced("autograd/located.h", "#define ag_exp(...)", "#define ag_expp(...)")),
+    ("located", replaced("io/located.h", "__LINE__", "__COUNTER__")),
+    ("located", replaced("ops/elementwise.h", "AG_API ag_tensor *ag_exp(", "AG_API ag_tensor *ag_exponential(")),
     ("located", replaced("io/io.h", "#include", "#define ag_csv_read(...) ag_csv_read(__VA_ARGS__)\n#include")),
     ("calls", appended("ops/reduce.c", "\nstatic void *f(void) { return malloc(8); }\n")),
     ("calls", appended("io/csv.c", "\nstatic void f(void) { exit(1); }\n")),

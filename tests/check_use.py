@@ -63,7 +63,7 @@ def main():
     build_folder, library, includes, pkgconfig, *compiler = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        build("in the build folder", folder, compiler, "-I", ROOT, "-I", build_folder, library, "-lm", "-pthread")
+        build("in the build folder", folder, compiler, "-I", ROOT, library, "-lm", "-pthread")
         installed(folder, build_folder, includes, pkgconfig, compiler, library)
         subproject(folder)
 

@@ -1,0 +1,17 @@
+/* located -- each function as a macro of its own name, which adds where it is called
+ *
+ * Made by autograd/located.py from the public headers, by every build. Section 12 of autograd/autograd.h says why. */
+#ifndef AG_IO_LOCATED_H
+#define AG_IO_LOCATED_H
+#ifndef AG_NO_LOCATION
+/* clang-format off */
+
+#define ag_read(...) ag_located(ag_read(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_read_all(...) (ag_here(__FILE__, __LINE__), ag_read_all(__VA_ARGS__))
+#define ag_save(...) (ag_here(__FILE__, __LINE__), ag_save(__VA_ARGS__))
+#define ag_load(...) (ag_here(__FILE__, __LINE__), ag_load(__VA_ARGS__))
+#define ag_csv_read(...) ag_located(ag_csv_read(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_csv_write(...) (ag_here(__FILE__, __LINE__), ag_csv_write(__VA_ARGS__))
+
+#endif
+#endif
