@@ -147,7 +147,7 @@ def uses(tree):
 
 def folder_of(tree, path):
     """The public headers of the engine and of its operations are no folder's: every file has them."""
-    if path in public_headers(tree) and path.startswith(("autograd/", "ops/")):
+    if path in public_headers(tree) and path.startswith(("autograd/", "ops/")) or path == "autograd/located.h":
         return "public"
     return "examples" if path.startswith("examples/") else path.rsplit("/", 1)[0]
 

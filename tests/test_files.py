@@ -7,6 +7,7 @@ installed, and the output says so."""
 import gzip
 import os
 import struct
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ except ImportError:
     safetensors = None
     print("the package safetensors is not installed: it is left out")
 
-COPY = sys.argv.pop(1)
+COPY = [*shlex.split(os.environ.get("MESON_EXE_WRAPPER", "")), sys.argv.pop(1)]  # another processor's is run by qemu
 if os.access("/dev/shm", os.W_OK):
     tempfile.tempdir = "/dev/shm"  # where syncing a file takes no time
 
@@ -49,7 +50,7 @@ KINDS = [
 
 
 def copy(source, target, *options):
-    done = subprocess.run([COPY, *options, source, target], capture_output=True, text=True)
+    done = subprocess.run([*COPY, *options, source, target], capture_output=True, text=True)
     if done.returncode != 0:
         raise AssertionError(f"{source} to {target}: {done.stdout}{done.stderr}")
 
@@ -59,7 +60,7 @@ def packs():
     with tempfile.TemporaryDirectory() as folder:
         source, target = os.path.join(folder, "a.safetensors"), os.path.join(folder, "a.npz")
         tensor_files.write_safetensors(source, {"x": ("F32", (1,), bytes(4))})
-        return "without zlib" not in subprocess.run([COPY, "--pack", source, target], capture_output=True, text=True).stdout
+        return "without zlib" not in subprocess.run([*COPY, "--pack", source, target], capture_output=True, text=True).stdout
 
 
 PACKS = packs()
@@ -193,7 +194,7 @@ class ByNumPy(Folder):
         ]
         for array, problem in refused:
             numpy.save(self.path("a.npy"), array, allow_pickle=True)
-            done = subprocess.run([COPY, self.path("a.npy"), self.path("b.npy")], capture_output=True, text=True)
+            done = subprocess.run([*COPY, self.path("a.npy"), self.path("b.npy")], capture_output=True, text=True)
             self.assertEqual(done.returncode, 1)
             self.assertIn(problem, done.stdout)
 
