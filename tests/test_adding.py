@@ -129,9 +129,9 @@ def main():
         scratch = Scratch(pathlib.Path(folder), sys.argv[1:])
         for file, behind, text in added:
             insert(scratch.tree, file, behind, text)
-        expect([sys.executable, "tests/check_tree.py"], scratch.tree)
         (scratch.tree / "examples/softplus.c").write_text(with_kernel(softplus, kernel), encoding="utf-8")
         scratch.make()
+        expect([sys.executable, "tests/check_tree.py"], scratch.tree)
         contains("softplus with a kernel", expect(["examples/softplus"], scratch.build), r"agrees with finite differences")
         status, output = scratch.tests(name)
         if status != 0:
