@@ -152,7 +152,7 @@ static void store(reader *r, double real, int64_t integer) {
     else ((int64_t *)r->to)[i] = integer;
 }
 
-/* With a hint, if the cause can be guessed. */
+/* Raises the error for a cell that is no number, with a hint if the cause can be guessed. */
 static bool no_number(const reader *r) {
     char text[LONGEST_QUOTE + 8];
     const char *guess = memchr(r->cell, '"', r->length)                        ? ": quotes are not read"
@@ -254,7 +254,7 @@ static bool skip_line(reader *r, int *end) {
 
 /* ---- Columns by name ---- */
 
-/* Add a column of the header: the index of its name among those wanted. */
+/* Adds a column of the header: the index of its name among those wanted. */
 static bool add_column(reader *r) {
     if (r->column > r->room) {
         int64_t room = 2 * r->room + 16;
@@ -275,7 +275,7 @@ static bool add_column(reader *r) {
     return true;
 }
 
-/* Each name must be in the header once. */
+/* False, with an error, unless each name is in the header once. */
 static bool all_found(const reader *r) {
     char shown[AG__SHOWN];
     for (int64_t k = 0; k < r->wanted; k++) {

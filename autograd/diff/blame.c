@@ -80,7 +80,7 @@ static bool node_wrong(ag__search *s, ag_tensor *t, int order, ag__finding *foun
 
 /* Whether the cotangent that a suspect stops is not 0. (logsumexp rightly holds its largest element constant.) */
 static bool matters(const ag__check *c, ag_tensor *t) {
-    ag__position place = ag__position_now(c->tape);
+    ag__position position = ag__position_now(c->tape);
     ag_tensor *g;
     double reached = 0, size = 0;
     if (t->layout->size && ag_vjp(ag__check_outputs(c), c->out, c->ybar, 1, &t, &g, 0) == AG_OK) {
@@ -91,7 +91,7 @@ static bool matters(const ag__check *c, ag_tensor *t) {
         }
     }
     ag_clear_error(c->tape);
-    ag__truncate(c->tape, &place);
+    ag__truncate(c->tape, &position);
     return !(reached * size <= 1e-10 * c->magnitude);
 }
 
@@ -99,7 +99,7 @@ static bool is_suspect(const ag_tensor *t) { return t->op->vjp == ag_zero_vjp; }
 
 /* Nodes that are not checked but reported. */
 static bool told_of(ag__search *s, ag_tensor *t) {
-    if (t->id < s->c->place.count) s->outside = s->outside ? s->outside : t;
+    if (t->id < s->c->position.count) s->outside = s->outside ? s->outside : t;
     else if (t->flags & AG__DETACHED) s->detached = s->detached ? s->detached : t;
     else return false;
     return true;
@@ -141,7 +141,7 @@ bool ag__check_innocent(ag__check *c) {
     ag__search s = {.c = c};
     search_recording(&s);
     ag_clear_error(c->tape);
-    ag__check_rewind(c, &c->place);
+    ag__check_rewind(c, &c->position);
     return s.complete && !s.guilty && !s.outside && !s.detached;
 }
 

@@ -12,8 +12,8 @@ enum { MOST_EXCUSED = 65536 };
 
 /* ---- The verdict on one element or direction ---- */
 
-/* By default only rounding is excused, the engine's own included, and only if it is negligible beside the output or,
- * where output and gradient are 0, beside the slopes around. */
+/* The least tolerance. By default it covers only rounding, the engine's own included, and only as far as it is
+ * negligible beside the output or, where output and gradient are 0, beside the neighbouring slopes. */
 static double tolerance_floor(const ag__check *c, const ag__probe *p, double error, double slopes_around) {
     if (c->options.absolute > 0) return c->options.absolute;
     double size = fmax(c->magnitude / p->widest, c->input[p->input].steepest);
@@ -69,9 +69,9 @@ static void judge(const ag__check *c, const ag__probe *p, int n, ag__level l[], 
     for (int k = 1; k < n; k++) r->rough = r->rough || ag__gap_stays(l, k);
 }
 
-/* Small steps at which nothing moves mean that the derivative is 0, unless the function is rounded more coarsely
- * inside than its output shows (a loss that is almost 0). That is so if the steps at which it does move agree with
- * the engine, or if the change would be less than the rounding of x itself. */
+/* The derivative is 0 if small steps change nothing, unless the function is rounded more coarsely inside than its
+ * output shows (a loss that is almost 0). Coarse rounding is the cause if the steps that do change the output agree
+ * with the engine, or if the change would be less than the rounding of x itself. */
 static void judge_without_still(const ag__check *c, const ag__probe *p, int n, ag__level l[], ag__finding *r) {
     ag__finding other = *r;
     double unseen = 4 * DBL_EPSILON * p->near / p->widest;
@@ -101,8 +101,8 @@ static bool climb(ag__check *c, const ag__probe *p, ag__finding *r) {
     return true;
 }
 
-/* Nothing moved, and nothing should: settled if that also holds for a step so wide that rounding cannot hide a
- * change. */
+/* An output that stays, with a gradient of 0, is settled if it also stays at a step so wide that rounding cannot hide
+ * a change. */
 static bool does_not_depend(ag__check *c, const ag__probe *p, const ag__level *l, bool *answer) {
     ag__level wide = {0};
     *answer = l->finite && l->still && p->got == 0;
@@ -143,8 +143,8 @@ static bool examine(ag__check *c, const ag__probe *p, ag__finding *r) {
 
 /* ---- All elements, or some directions, of all inputs ---- */
 
-/* Where several kinks meet, the engine's value may lie outside all slopes along one line. It is right all the same
- * if each operation alone is right: it follows by the chain rule. */
+/* The engine's value may lie outside all slopes along one line where several kinks meet. It is still right, by the
+ * chain rule, if each operation alone is right. */
 static bool absolve(ag__check *c, ag__finding *r) {
     if (!r->kink || r->verdict != AG__DIFFERS || c->options.kinks_fail || !c->acquit) return true;
     if (!c->searched) {
@@ -209,8 +209,8 @@ static ag__probe direction_probe(ag__check *c, int i, int64_t number) {
                        .unsure = unsure};
 }
 
-/* Along a direction several elements may meet kinks, at once or one after the other, and their slopes then add up to
- * anything: each element is checked alone. */
+/* Checks each element alone: along a direction several elements may meet kinks, together or in turn, and their
+ * slopes may then add up to anything. */
 static bool excuse(ag__check *c, ag__finding *r) {
     ag__check_input *in = &c->input[r->input];
     memcpy(in->tried, in->at, (size_t)in->size * sizeof *in->at);
@@ -249,7 +249,7 @@ static bool check_input(ag__check *c, int i) {
 
 /* ---- Everything ---- */
 
-/* True: everything agrees. Else the tape is in error, or c->failed is the failure. */
+/* True if everything agrees; otherwise the tape is in error, or c->failed is the failure. */
 bool ag__check_compare(ag__check *c) {
     int orders = c->options.order == 2 ? 2 : 1;
     for (c->order = 1; c->order <= orders; c->order++) {

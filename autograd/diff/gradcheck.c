@@ -47,7 +47,7 @@ static void put_name(text *t, const ag_tensor *x) {
     if (x->label) put_text(t, " \"%.60s\"", x->label);
 }
 
-static void put_place(text *t, const ag_tensor *x) {
+static void put_location(text *t, const ag_tensor *x) {
     if (!x->file) return;
     size_t length = strlen(x->file);
     put_text(t, " [%s%s:%d]", length > 100 ? "…" : "", length > 100 ? x->file + length - 100 : x->file, x->line);
@@ -83,7 +83,7 @@ static void put_guilty(text *t, const ag__search *s) {
     const ag_tensor *g = s->guilty;
     put_text(t, "; the guilty operation is %s", g->op->name);
     put_name(t, g);
-    put_place(t, g);
+    put_location(t, g);
     put_text(t, "%s", g->flags & AG__GRADIENT ? " (of the backward pass)" : "");
     put_text(t, "%s, ", s->twice ? ", whose VJP is right but not the gradient of it" : "");
     put_finding(t, &s->found, g->input);
@@ -93,12 +93,12 @@ static void put_innocence(text *t, const ag__search *s) {
     if (s->detached) {
         put_text(t, "; every operation's own gradient is right, but %s", s->detached->op->name);
         put_name(t, s->detached);
-        put_place(t, s->detached);
+        put_location(t, s->detached);
         put_text(t, " was recorded with recording off, and so is constant to gradients");
     } else if (s->outside) {
         put_text(t, "; every operation's own gradient is right, but the function uses %s", s->outside->op->name);
         put_name(t, s->outside);
-        put_place(t, s->outside);
+        put_location(t, s->outside);
         put_text(t, ", which was recorded before the call, and does not depend on its input");
     } else {
         put_text(t, "; every operation's own gradient is right: the function may depend on something that does not "

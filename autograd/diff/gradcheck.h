@@ -59,7 +59,7 @@ typedef struct ag__check {
     ag_tensor **all;                        /* 2·n */
     ag_tensor *y;                           /* f's output in the last recording */
     ag__check_block *blocks;
-    ag__position start, place; /* before and after the temporary variables */
+    ag__position start, position; /* before and after the temporary variables */
     uint32_t marks;
     uint64_t draws;
     bool recording, sandbox;
@@ -123,7 +123,7 @@ void *ag__check_room(ag__check *c, int64_t count, size_t size); /* zeros, until 
 double *ag__check_numbers(ag__check *c, int64_t count);
 double ag__check_weight(uint64_t seed, uint64_t i); /* number i of a random sequence */
 void ag__check_weights(const ag__check *c, uint64_t stream, int64_t count, double *w);
-void ag__check_rewind(ag__check *c, const ag__position *place);
+void ag__check_rewind(ag__check *c, const ag__position *position);
 bool ag__check_record(ag__check *c); /* record the function again; c->out is its output */
 bool ag__check_copy_out(int n, ag_tensor *const x[], double *to);
 bool ag__check_put(ag__check *c, ag__check_input *in, const double *values);

@@ -58,7 +58,7 @@ static bool take_rounding(ag__check *c, uint64_t trial) {
         for (int64_t k = 0; k < in->size; k++)
             in->tried[k] =
                 in->at[k] * (1 + 0x1p-50 * ag__check_weight(c->options.seed + 100 + trial, (uint64_t)(k + i)));
-        ag__check_rewind(c, &c->place);
+        ag__check_rewind(c, &c->position);
         if (!ag__check_put(c, in, in->tried)) return false;
     }
     if (!ag__check_record(c) || !record_products(c)) return false;
@@ -74,7 +74,7 @@ static bool take_rounding(ag__check *c, uint64_t trial) {
 }
 
 static bool put_all(ag__check *c) {
-    ag__check_rewind(c, &c->place);
+    ag__check_rewind(c, &c->position);
     for (int i = 0; i < c->n; i++)
         if (!ag__check_put(c, &c->input[i], c->input[i].at)) return false;
     return true;

@@ -1,8 +1,8 @@
 /* recording -- the function that is checked: recorded again and again, with its inputs moved
  *
  * Each input is a variable, its own or a temporary one, so that moving it is an assignment.
- * Invariant: between two evaluations of f the tape ends at `place`, and every input but the one that is being moved has
- * its own value. Nothing of a check outlives it, except for the recording in which a guilty operation is shown. */
+ * Invariant: between two evaluations of f the tape ends at `position`, and every input but the one that is being moved
+ * has its own value. Nothing of a check outlives it, except for the recording in which a guilty operation is shown. */
 #include "autograd/diff/gradcheck.h"
 
 #include <float.h>
@@ -55,8 +55,8 @@ void ag__check_weights(const ag__check *c, uint64_t stream, int64_t count, doubl
 
 /* ---- Recording f ---- */
 
-void ag__check_rewind(ag__check *c, const ag__position *place) {
-    ag__truncate(c->tape, place);
+void ag__check_rewind(ag__check *c, const ag__position *position) {
+    ag__truncate(c->tape, position);
     c->tape->mark_count = c->marks;
 }
 
@@ -103,10 +103,10 @@ static bool record_gradient(ag__check *c, ag_tensor *y) {
 /* Record the checked function again on an empty tape; c->out is its output. */
 bool ag__check_record(ag__check *c) {
     ag_tape *t = c->tape;
-    ag__check_rewind(c, &c->place);
+    ag__check_rewind(c, &c->position);
     t->draws = c->draws;
     t->sandbox = t->recording = true;
-    ag__within former = ag__enter(t, AG__FUNCTION, "gradcheck", &c->place);
+    ag__within former = ag__enter(t, AG__FUNCTION, "gradcheck", &c->position);
     ag_tensor *y = c->f(c->context, c->n, c->given);
     ag__return(t, former);
     if (!output_sound(c, y)) return false;
@@ -128,7 +128,7 @@ bool ag__check_copy_out(int n, ag_tensor *const x[], double *to) {
 
 static bool evaluate(ag__check *c, double *y) {
     bool good = ag__check_record(c) && ag__check_copy_out(ag__check_outputs(c), c->out, y);
-    ag__check_rewind(c, &c->place);
+    ag__check_rewind(c, &c->position);
     return good;
 }
 
@@ -197,7 +197,7 @@ static bool open_input(ag__check *c, int i) {
 
 bool ag__check_open(ag__check *c) {
     ag_tape *t = c->tape;
-    c->start = c->place = ag__position_now(t);
+    c->start = c->position = ag__position_now(t);
     c->marks = t->mark_count;
     c->draws = t->draws;
     c->recording = t->recording;
@@ -211,7 +211,7 @@ bool ag__check_open(ag__check *c) {
     if (!c->input || !c->given || !c->out || !c->ybar || !c->dx || !c->all) return false;
     for (int i = 0; i < c->n; i++)
         if (!open_input(c, i)) return false;
-    c->place = ag__position_now(t);
+    c->position = ag__position_now(t);
     return t->status == AG_OK;
 }
 

@@ -19,7 +19,7 @@ enum { FEW = 8 };
 typedef struct drawn {
     ag_tensor *t;
     ag_tensor *gradient; /* dy/dt, if asked for */
-    uint32_t same;       /* of versions with one value only the first is drawn, at this index in the list */
+    uint32_t same;       /* index in the list of the first version with this value, which alone is drawn */
     uint32_t before;     /* of a version: 1 + the index of the variable's version before it */
     uint32_t version;    /* 1, 2, … */
     uint32_t versions;   /* of its variable; only on the first version */
@@ -43,10 +43,10 @@ typedef struct picture {
 
 /* ---- The nodes to draw ---- */
 
-/* The inputs that an edge comes from: of a version, only the tensor that was assigned. */
+/* The first input that an edge comes from: a version's edge comes from the assigned tensor alone. */
 static int first_edge(const ag_tensor *t) { return t->flags & AG__READ ? 1 : 0; }
 
-/* Everything is marked before anything younger than it is passed, so one scan is enough. */
+/* One scan is enough: inputs are older than what uses them, so each node is marked before its turn. */
 static uint32_t mark(const picture *p, int n, ag_tensor *const y[], uint32_t bit) {
     uint32_t count = 0, waiting = 0;
     for (int i = 0; i < n; i++) {
@@ -95,7 +95,7 @@ static bool list_nodes(picture *p, ag_tensor *const y[]) {
     return true;
 }
 
-/* Number the versions in the order of recording, each linked to its variable's version before it. The variable
+/* Numbers the versions in the order of recording, each linked to its variable's version before it. The variable
  * itself is not drawn: its entry of `where` holds the latest version. */
 static void number_versions(picture *p) {
     for (uint32_t i = 0; i < p->count; i++) {
@@ -113,7 +113,7 @@ static void number_versions(picture *p) {
 
 /* ---- Text ---- */
 
-/* Text inside an HTML-like label: markup, control characters and broken UTF-8 cannot get out of it. */
+/* Text inside an HTML-like label; markup, control characters and invalid UTF-8 are replaced. */
 static void put_escaped(FILE *f, const char *text, size_t most) {
     const unsigned char *s = (const unsigned char *)text;
     for (size_t shown = 0; *s; shown++) {
@@ -186,7 +186,7 @@ static look look_of(const ag_tensor *t) {
     return t->arity == 0 ? CONSTANT : FORWARD;
 }
 
-/* Attributes that say something: the axes of a reduction, the number of a scalar form. */
+/* The attributes that are shown: the axes of a reduction, the number of a scalar form. */
 static void put_attributes(FILE *f, const ag_tensor *t) {
     if (t->op->kind == AG_KIND_REDUCTION && t->attribute_bytes == sizeof(ag_axes_set)) {
         ag_axes_set set;
@@ -228,7 +228,7 @@ static void put_place(FILE *f, const ag_tensor *t) {
     ag__print(f, ":%d</FONT>", t->line);
 }
 
-/* A cluster that is opened again continues. */
+/* Opens the cluster, or opens it again: Graphviz joins clusters of the same name. */
 static void open_region(FILE *f, uint32_t region) {
     ag__print(f,
               " subgraph cluster_%" PRIu32 " {label=\"region %" PRIu32 "\"; labeljust=l; fontsize=9; style=rounded; "
@@ -257,7 +257,7 @@ static void put_node(picture *p, const drawn *d) {
     fputs(d->region ? ">];}\n" : ">];\n", f);
 }
 
-/* An edge of the backward pass, one from a forward value into it, an assignment, or an ordinary edge. */
+/* The style of an edge: of an assignment, within or into the backward pass, or ordinary. */
 static const char *edge_style(const ag_tensor *from, const ag_tensor *to) {
     if (to->flags & AG__READ) return " [style=dotted, color=\"#a67c00\", label=\"assigned\"]";
     if (to->flags & AG__GRADIENT)
@@ -301,7 +301,7 @@ static void put_graph(FILE *file, void *context) {
 
 /* ---- Regions ---- */
 
-/* Set the marks of an evaluation that computes everything drawn, for the first time; or remove them. */
+/* Sets or removes the marks of an evaluation that computes all drawn nodes for the first time. */
 static void mark_all(const picture *p, const ag__evaluation *e, bool on) {
     for (int i = 0; i < p->n; i++) on ? ag__mark_of(e, p->y[i])->live++ : ag__mark_of(e, p->y[i])->live--;
     for (uint32_t i = 0; i < p->count; i++) {
@@ -319,7 +319,7 @@ static void mark_all(const picture *p, const ag__evaluation *e, bool on) {
 }
 
 static bool find_regions(const picture *p) {
-    if (p->tape->evaluating) { /* it has the marks */
+    if (p->tape->evaluating) { /* the marks are that evaluation's */
         ag__fail_on(p->tape, "write_dot", AG_ERR_TAPE, "an operation of the tape is being evaluated");
         return false;
     }
@@ -347,7 +347,7 @@ static bool evaluate_all(const picture *p, bool gradients) {
     return true;
 }
 
-/* dy/dnode for all nodes at once: each is an input of its own. */
+/* Records dy/dnode for all drawn nodes in one backward scan. */
 static bool record_gradients(const picture *p) {
     ag_tensor **x = ag__resize(p->tape, NULL, 0, ag__times(2 * (uint64_t)p->count, sizeof *x));
     if (!x) return no_memory(p);
@@ -361,24 +361,24 @@ static bool record_gradients(const picture *p) {
     return good && evaluate_all(p, true);
 }
 
-/* The recorded nodes are released again, with the marks that they left on the forward nodes. */
-static void forget(const picture *p, const ag__position *place) {
+/* Releases the nodes that were recorded here, and takes their marks off the forward nodes. */
+static void forget(const picture *p, const ag__position *position) {
     for (uint32_t i = 0; p->node && i < p->count; i++)
         if (!p->node[i].was_scanned) p->node[i].t->flags &= (uint16_t)~AG__SCANNED;
-    ag__truncate(p->tape, place);
+    ag__truncate(p->tape, position);
 }
 
 /* ---- Public ---- */
 
 static void draw(picture *p, ag_tensor *const y[], const char *path) {
-    ag__position place = ag__position_now(p->tape);
+    ag__position position = ag__position_now(p->tape);
     bool good = list_nodes(p, y);
     if (good) number_versions(p);
     if (p->options->regions) good = good && find_regions(p);
     if (p->options->values) good = good && evaluate_all(p, false);
     if (p->options->gradients) good = good && record_gradients(p);
     if (good) ag__write_file(p->tape, "write_dot", path, put_graph, p);
-    forget(p, &place);
+    forget(p, &position);
     if (p->y) ag__resize(p->tape, p->y, (size_t)p->n * sizeof *p->y, 0);
     if (p->node) ag__resize(p->tape, p->node, p->room * sizeof *p->node, 0);
     if (p->where) ag__resize(p->tape, p->where, p->high * sizeof *p->where, 0);

@@ -35,7 +35,7 @@ enum { HAD_VALUE = AG__NO_FLAG }; /* noted beside the flags */
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {
     for (ag_tensor *v = tape->assignments ? tape->variables : NULL; v; v = ag__variable_of(v)->next)
         if (ag__variable_of(v)->pending && !ag__evaluate(tape, 1, &v)) return s->memory = NULL, false;
-    s->place = ag__position_now(tape);
+    s->position = ag__position_now(tape);
     s->memory = ag__buffer_new(tape, ag__times(tape->count, sizeof(uint16_t)));
     if (!s->memory) {
         ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (the state of %u nodes)", tape->count);
@@ -53,9 +53,9 @@ bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {
 
 void ag__snapshot_restore(const ag__snapshot *s, ag_tape *tape) {
     if (!s->memory) return;
-    ag__truncate(tape, &s->place);
+    ag__truncate(tape, &s->position);
     const uint16_t *flags = s->memory->data;
-    for (uint32_t id = 0; id < s->place.count; id++) {
+    for (uint32_t id = 0; id < s->position.count; id++) {
         ag_tensor *t = ag__node(tape, id);
         if (t->flags & AG__COMPUTED && !(flags[id] & AG__COMPUTED))
             for (int i = 0; i < t->arity; i++) t->input[i]->readers++;

@@ -14,7 +14,7 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory);
 
 /* The state of the nodes that are there now, as far as evaluating and differentiating may change it. */
 typedef struct ag__snapshot {
-    ag__position place;
+    ag__position position;
     ag__buffer *memory; /* per node: its flags */
     uint64_t draws;
 } ag__snapshot;
