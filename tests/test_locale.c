@@ -271,7 +271,7 @@ START_TEST(a_thread_keeps_its_locale) {
     uselocale(before);
     freelocale(commas);
     ck_assert(kept && !commas_are_written());
-    expect_error(tape, AG_ERR_RANGE, "1.5 to 0.5");
+    expect_error(tape, AG_ERR_RANGE, "low is 1.5 and high is 0.5");
 }
 END_TEST
 
