@@ -79,7 +79,7 @@ static inline ag__region *ag__region_of(const ag__planner *p, uint32_t s) {
     return &p->plan->regions.at[ag__step_at(p, s)->what];
 }
 
-/* The inputs of node i: p->c->operand[k] for ag__first_input ≤ k < ag__last_input. */
+/* The inputs of node i: p->c->operand[k] for ag__first_input ≤ k < ag__end_input. */
 static inline uint32_t ag__first_input(const ag__planner *p, uint32_t i) { return p->c->node[i].first; }
 static inline uint32_t ag__end_input(const ag__planner *p, uint32_t i) { return p->c->node[i + 1].first; }
 static inline const uint32_t *ag__inputs_of(const ag__planner *p, uint32_t i) {
