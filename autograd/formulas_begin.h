@@ -23,6 +23,7 @@
  *
  *     MAP1(f, x) … MAP3(f, a, b, c)   y[i] = f of one to three inputs: V f(V a, …) follows
  *     MAP1_1(f, x, p) … MAP3_1        the same with numbers from the attributes, doubles: MAPn_k has the first k
+ *                                     (the entry says so: .attribute_bytes = k * sizeof(double))
  *     PREDICATE2(f, a, b)             y is bool: T f(V a, V b) follows
  *     CHOICE3(f, t, a, b)             the first input is bool: V f(T t, V a, V b) follows
  *     FN(V, f, V x, …)                a function that formulas of this text and of later ones may CALL(f, x, …)
