@@ -1,0 +1,251 @@
+/* layers -- linear, embedding, dropout, batch and layer normalisation, convolution, pooling, LSTM, attention
+ *
+ * A layer is a struct of handles, which the tape owns: nothing is to be freed, and nothing is hidden. Its parameters
+ * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. */
+#ifndef AG_NN_LAYERS_H
+#define AG_NN_LAYERS_H
+
+#include "autograd/autograd.h"
+
+/* ag_linear -- y = x·w + b; both are parameters. A layer whose bias (or beta) is NULL has none:
+ * ag_linear_init_unbiased and its like make such layers, with the same weights from the same seed */
+typedef struct ag_linear {
+    ag_tensor *weight; /* (in,out) */
+    ag_tensor *bias;   /* (out); NULL: none */
+} ag_linear;
+
+/* ag_linear_init -- a layer with random weights, uniform within ±√(6/in), and bias 0
+ * This scale keeps the size of values through many layers of relu.
+ * Errors: AG_ERR_RANGE unless in and out are at least 1; as ag_uniform
+ * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
+AG_API ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out);
+
+/* ag_linear_init_unbiased -- the same without a bias
+ * Errors: as ag_linear_init */
+AG_API ag_status ag_linear_init_unbiased(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out);
+
+/* ag_linear_apply -- y = x·w + b over the last axis
+ * Shape:  x (…,N,in) -> (…,N,out)
+ * Dtype:  real, that of the layer
+ * Grad:   x̄ = ȳ·wᵀ,  w̄ = xᵀ·ȳ,  b̄ = Σ_N ȳ
+ * Errors: AG_ERR_SHAPE unless x is (…,N,in); AG_ERR_DTYPE
+ * Source: torch.nn.Linear, whose weight is the transpose */
+AG_API ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x);
+
+/* ag_embedding -- a table of learnt rows */
+typedef struct ag_embedding {
+    ag_tensor *weight; /* (V,C), a parameter */
+} ag_embedding;
+
+/* ag_embedding_init -- a table of V = count rows of C = features normal random numbers, of mean 0 and deviation 1
+ * Errors: AG_ERR_RANGE unless count and features are at least 1; as ag_normal
+ * Source: torch.nn.Embedding */
+AG_API ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features);
+
+/* ag_embedding_apply -- the rows that the index names
+ * Shape:  index (…) -> (…,C)
+ * Dtype:  index i64, 0 <= index < V -> that of the layer
+ * Grad:   row v of w̄ is the sum of ȳ wherever the index is v
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an index out of range
+ * Source: torch.nn.functional.embedding */
+AG_API ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index);
+
+/* ag_dropout -- in training, each element 0 with probability p, else x/(1−p); otherwise x as it is
+ * Each call draws anew: to differentiate numerically, call ag_tape_seed before each.
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(1−p) where x was kept, 0 elsewhere
+ * Errors: AG_ERR_RANGE unless 0 <= p < 1; AG_ERR_DTYPE
+ * Source: Srivastava et al., Dropout (2014), scaled in training as torch.nn.functional.dropout does */
+AG_API ag_tensor *ag_dropout(ag_tensor *x, double p, bool training);
+
+/* ag_batchnorm -- parameters, running statistics, and two numbers that may be changed */
+typedef struct ag_batchnorm {
+    ag_tensor *gamma;        /* (1,C), a parameter, ones */
+    ag_tensor *beta;         /* (1,C), a parameter, zeros; NULL: none */
+    ag_tensor *running_mean; /* (1,C), a variable, zeros */
+    ag_tensor *running_var;  /* (1,C), a variable, ones */
+    double momentum;         /* the part of the running statistics that a step keeps; 0.9 */
+    double epsilon;          /* added to the variance before its root is taken; 1e-5 */
+} ag_batchnorm;
+
+/* ag_batchnorm_nodes -- the intermediate tensors of a batch normalisation, to ask ag_vjp for dL/dmean and the like */
+typedef struct ag_batchnorm_nodes {
+    ag_tensor *mean;       /* M = mean_N z (1,C), or the running one */
+    ag_tensor *centred;    /* D = z − M (N,C) */
+    ag_tensor *variance;   /* V = mean_N D² (1,C), or the running one */
+    ag_tensor *normalised; /* D/√(V + epsilon) (N,C) */
+} ag_batchnorm_nodes;
+
+/* ag_batchnorm_init -- a layer for C = channels features, with gamma 1 and beta 0
+ * Errors: AG_ERR_RANGE unless channels is at least 1; AG_ERR_DTYPE unless dtype is real */
+AG_API ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
+
+/* ag_batchnorm_init_unbiased -- the same without beta
+ * Errors: as ag_batchnorm_init */
+AG_API ag_status ag_batchnorm_init_unbiased(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
+
+/* ag_batchnorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance per feature
+ * In training M and V (biased: over N, not N−1) are those of the batch, and the running statistics become
+ * momentum·running + (1−momentum)·batch, with the same biased V, both or neither; otherwise M and V are the running
+ * ones.
+ * torch.nn.BatchNorm1d calls 1−momentum its momentum, and keeps the running unbiased variance.
+ * Shape:  z (N,C) -> (N,C)
+ * Dtype:  real, that of the layer
+ * Grad:   from the graph, where the mean is one node with two uses: the centring, and through it the variance
+ * Errors: AG_ERR_SHAPE unless z is (N,C), with N at least 1 in training; AG_ERR_DTYPE; AG_ERR_RANGE unless
+ *         0 <= momentum <= 1 and epsilon >= 0
+ * Source: Ioffe and Szegedy, Batch Normalization (2015), algorithm 1 */
+AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool training);
+
+/* ag_batchnorm_apply_nodes -- the same, with the intermediate tensors, which are nil after an error
+ * Shape:  z (N,C) -> (N,C)
+ * Dtype:  real, that of the layer
+ * Grad:   as ag_batchnorm_apply; ag_vjp(1, &y, &ybar, 1, &nodes.mean, &dmean, 0) adds both paths of the mean
+ * Errors: as ag_batchnorm_apply
+ * Source: Ioffe and Szegedy (2015) */
+AG_API ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training,
+                                           ag_batchnorm_nodes *nodes);
+
+/* ag_layernorm -- parameters, and a number that may be changed */
+typedef struct ag_layernorm {
+    ag_tensor *gamma; /* (C), a parameter, ones */
+    ag_tensor *beta;  /* (C), a parameter, zeros; NULL: none */
+    double epsilon;   /* added to the variance before its root is taken; 1e-5 */
+} ag_layernorm;
+
+/* ag_layernorm_nodes -- the intermediate tensors of a layer normalisation, to ask ag_vjp for dL/dmean and the like */
+typedef struct ag_layernorm_nodes {
+    ag_tensor *mean;       /* M = mean_C z (…,1) */
+    ag_tensor *centred;    /* D = z − M (…,C) */
+    ag_tensor *variance;   /* V = mean_C D² (…,1) */
+    ag_tensor *normalised; /* D/√(V + epsilon) (…,C) */
+} ag_layernorm_nodes;
+
+/* ag_layernorm_init -- a layer for C = features, with gamma 1 and beta 0
+ * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real */
+AG_API ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
+
+/* ag_layernorm_init_unbiased -- the same without beta
+ * Errors: as ag_layernorm_init */
+AG_API ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
+
+/* ag_layernorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance (over C, not C−1) of each
+ * sample
+ * Shape:  z (…,C) -> (…,C)
+ * Dtype:  real, that of the layer
+ * Grad:   from the graph, as in ag_batchnorm_apply
+ * Errors: AG_ERR_SHAPE unless the last axis of z is C; AG_ERR_DTYPE; AG_ERR_RANGE unless epsilon >= 0
+ * Source: Ba, Kiros and Hinton, Layer Normalization (2016); torch.nn.LayerNorm */
+AG_API ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z);
+
+/* ag_layernorm_apply_nodes -- the same, with the intermediate tensors, which are nil after an error
+ * Shape:  z (…,C) -> (…,C)
+ * Dtype:  real, that of the layer
+ * Grad:   as ag_layernorm_apply
+ * Errors: as ag_layernorm_apply
+ * Source: Ba, Kiros and Hinton (2016) */
+AG_API ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_layernorm_nodes *nodes);
+
+/* ag_conv2d -- parameters, and two numbers that may be changed. Channels are the last axis of an image: a window's
+ * rows are then contiguous, and the convolution is one product of all windows with the weight */
+typedef struct ag_conv2d {
+    ag_tensor *weight; /* (KH,KW,C,K): rows and columns of the window, channels in, channels out */
+    ag_tensor *bias;   /* (K); NULL: none */
+    int64_t stride;    /* from one window to the next, in both directions; 1 */
+    int64_t padding;   /* rows and columns of zeros on each side; 0 */
+} ag_conv2d;
+
+/* ag_conv2d_init -- a layer with windows of size × size, weights uniform within ±√(6/(in·size²)), and bias 0
+ * Errors: AG_ERR_RANGE unless in, out and size are at least 1; as ag_uniform
+ * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
+AG_API ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size);
+
+/* ag_conv2d_init_unbiased -- the same without a bias
+ * Errors: as ag_conv2d_init */
+AG_API ag_status ag_conv2d_init_unbiased(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                                         int64_t size);
+
+/* ag_conv2d_apply -- y[n,i,j,k] = b[k] + Σ x[n, i·stride+u, j·stride+v, c]·w[u,v,c,k] over u, v, c, of the padded x (a
+ * cross-correlation)
+ * Shape:  x (N,H,W,C) -> (N,OH,OW,K), OH = (H + 2·padding − KH)/stride + 1, OW likewise
+ * Dtype:  real, that of the layer
+ * Grad:   w̄ = windowsᵀ·ȳ,  x̄ = ȳ·wᵀ, folded,  b̄ = Σ ȳ
+ * Errors: AG_ERR_SHAPE if channels differ or the window is larger than the padded image; AG_ERR_DTYPE; AG_ERR_RANGE
+ *         unless stride >= 1 and 0 <= padding < 2³¹
+ * Source: torch.nn.functional.conv2d, which has images (N,C,H,W) and a weight (K,C,KH,KW) */
+AG_API ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x);
+
+/* ag_max_pool2d -- the largest element of each window of size × size, one every stride; whole windows only
+ * Shape:  x (N,H,W,C) -> (N,(H−size)/stride+1,(W−size)/stride+1,C)
+ * Dtype:  i64, f32 or f64
+ * Grad:   x̄ = ȳ at the largest element, split evenly if several are (PyTorch takes the first)
+ * Errors: AG_ERR_SHAPE unless x is (N,H,W,C) and has a window; AG_ERR_RANGE unless size, stride >= 1; AG_ERR_DTYPE
+ * Source: torch.nn.functional.max_pool2d */
+AG_API ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride);
+
+/* ag_avg_pool2d -- the mean of each window of size × size, one every stride; whole windows only
+ * Shape:  x (N,H,W,C) -> (N,(H−size)/stride+1,(W−size)/stride+1,C)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/size², added where windows overlap
+ * Errors: AG_ERR_SHAPE unless x is (N,H,W,C) and has a window; AG_ERR_RANGE unless size, stride >= 1; AG_ERR_DTYPE
+ * Source: torch.nn.functional.avg_pool2d */
+AG_API ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride);
+
+/* ag_lstm_cell -- parameters; the four gates lie side by side, in the order i, f, g, o */
+typedef struct ag_lstm_cell {
+    ag_tensor *input_weight;  /* (C,4·H) */
+    ag_tensor *hidden_weight; /* (H,4·H) */
+    ag_tensor *bias;          /* (4·H), the sum of the two of torch.nn.LSTMCell; NULL: none */
+} ag_lstm_cell;
+
+/* ag_lstm_state -- the state between two steps; NULL, as in ag_lstm_state s = {0}, stands for zeros */
+typedef struct ag_lstm_state {
+    ag_tensor *hidden; /* (N,H) */
+    ag_tensor *cell;   /* (N,H) */
+} ag_lstm_state;
+
+/* ag_lstm_cell_init -- a cell with weights uniform within ±1/√H, and bias 0; C = in, H = hidden
+ * Errors: AG_ERR_RANGE unless in and hidden are at least 1; as ag_uniform
+ * Source: torch.nn.LSTMCell */
+AG_API ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden);
+
+/* ag_lstm_cell_init_unbiased -- the same without a bias
+ * Errors: as ag_lstm_cell_init */
+AG_API ag_status ag_lstm_cell_init_unbiased(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
+                                            int64_t hidden);
+
+/* ag_lstm_cell_apply -- one step: (i f g o) = x·Wx + h·Wh + b, i f o through sigmoid and g through tanh; cell ← f·cell
+ * + i·g;  hidden ← o·tanh(cell). `state` becomes the new one, whose hidden is returned; nil after an error
+ * Shape:  x (N,C), state (N,H) -> (N,H)
+ * Dtype:  real, that of the layer
+ * Grad:   from the graph, through all recorded steps
+ * Errors: AG_ERR_NULL, AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al. (2000); torch.nn.LSTMCell */
+AG_API ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag_lstm_state *state);
+
+/* ag_attention -- multi-head self-attention */
+typedef struct ag_attention {
+    ag_linear query, key, value, output; /* each (C,C) and (C) */
+    int64_t heads;                       /* H; each has D = C/H of the features */
+} ag_attention;
+
+/* ag_attention_init -- a layer for C = features, divided among the heads; its four parts are made by ag_linear_init
+ * Errors: AG_ERR_RANGE unless features >= 1 is a multiple of heads >= 1; as ag_uniform */
+AG_API ag_status ag_attention_init(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features, int64_t heads);
+
+/* ag_attention_init_unbiased -- the same with four parts without biases
+ * Errors: as ag_attention_init */
+AG_API ag_status ag_attention_init_unbiased(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                                            int64_t heads);
+
+/* ag_attention_apply -- y = softmax(q·kᵀ/√D)·v for each head over all positions of a sequence, the heads side by side
+ * through `output`; with `causal` a position sees only itself and earlier ones
+ * Shape:  x (B,T,C) -> (B,T,C)
+ * Dtype:  real, that of the layer
+ * Grad:   from the graph
+ * Errors: AG_ERR_SHAPE unless x is (B,T,C) with T at least 1; AG_ERR_DTYPE; AG_ERR_RANGE if the heads do not divide C
+ * Source: Vaswani et al., Attention Is All You Need (2017), section 3.2; torch.nn.MultiheadAttention */
+AG_API ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bool causal);
+
+#endif
