@@ -69,10 +69,12 @@ AG_API ag_mark ag_tape_mark(ag_tape *tape);
 
 /* ag_tape_rewind -- release everything recorded since the mark, and keep its memory for the next recordings
  * Pending assignments are carried out first, in the variables' own memory unless a remaining tensor holds the old
- * value. The mark stays valid; marks made after it do not. Rewinding works on a tape in error too.
- * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; within an eval; within an infer, a vjp or a
- *         function that is being checked, for a mark made before it was called; the errors of evaluating an assignment
- *         (the tape is rewound all the same, and the variable keeps its old value) */
+ * value. The mark stays valid; marks made after it do not. Rewinding works on a tape in error too, and then also closes
+ * the scopes that were opened since the mark.
+ * Errors: AG_ERR_TAPE for a mark of another tape or one that was rewound; for a scope that was opened since the mark
+ *         and is still open; within an eval; within an infer, a vjp or a function that is being checked, for a mark
+ *         made before it was called; the errors of evaluating an assignment (the tape is rewound all the same, and the
+ *         variable keeps its old value) */
 AG_API ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark);
 
 /* ag_tape_status -- the first failure on this tape since it was made or cleared; AG_OK if none
@@ -133,6 +135,11 @@ AG_API ag_memory ag_tape_memory(const ag_tape *tape);
  * Errors: AG_ERR_TAPE from within an eval or the allocator */
 AG_API void ag_tape_trim(ag_tape *tape);
 
+/* ag_tape_alloc -- memory of the tape's own: zeros, aligned to 8 bytes, until a rewind past the present position
+ * It holds what belongs to a model beside its tensors. NULL after an error.
+ * Errors: AG_ERR_TAPE within an eval */
+AG_API void *ag_tape_alloc(ag_tape *tape, size_t bytes);
+
 /* ===================================== 3. Tensors: making, reading, changing ====================================== */
 
 /* ag_from -- a constant with a copy of `data`, row-major; a bool is true unless its byte is 0
@@ -161,9 +168,35 @@ AG_API ag_tensor *ag_variable_from(ag_tensor *x);
  * Errors: as ag_eval; AG_ERR_DTYPE unless x is real */
 AG_API ag_tensor *ag_parameter_from(ag_tensor *x);
 
-/* ag_label -- name a tensor in errors, graphs and reports; the text is copied; returns x
+/* ag_label -- name a tensor in errors, graphs, reports and files; the text is copied; returns x
+ * Within a scope the name begins with the scope's.
  * Errors: AG_ERR_MEMORY */
 AG_API ag_tensor *ag_label(ag_tensor *x, const char *label);
+
+/* ag_scope -- until ag_scope_end, labels get the prefix "name.", behind those of the scopes that are open already
+ *
+ *     ag_scope(tape, "encoder");
+ *     for (int i = 0; i < 4; i++) {
+ *         ag_scope_at(tape, "layer", i);
+ *         ag_linear_init(&layer[i], tape, AG_F32, 64, 64);      the weight is "encoder.layer.2.weight"
+ *         ag_scope_end(tape);
+ *     }
+ *     ag_scope_end(tape);
+ *
+ * `name` is UTF-8 without control characters, is copied, and may have points in it. A scope that is refused, also by a
+ * tape in error, is to be ended as any other; only its labels have no prefix.
+ * Errors: AG_ERR_RANGE for any other name, and for prefixes of more than 65000 bytes in all; AG_ERR_TAPE within an
+ *         operation's infer, eval or vjp */
+AG_API ag_status ag_scope(ag_tape *tape, const char *name);
+
+/* ag_scope_at -- the same with a number behind the name: the prefix is "name.number."
+ * Errors: as ag_scope; AG_ERR_RANGE for number < 0 */
+AG_API ag_status ag_scope_at(ag_tape *tape, const char *name, int64_t number);
+
+/* ag_scope_end -- close the scope opened last
+ * Errors: AG_ERR_TAPE if none is open; within an operation's infer, eval or vjp; within a function that is being
+ *         checked, for a scope opened before */
+AG_API ag_status ag_scope_end(ag_tape *tape);
 
 /* ag_eval -- compute x now, and the values that pending assignments need; if x is a variable, carry out its assignment
  * Errors: those that its operations find in the data (AG_ERR_RANGE for an index), AG_ERR_MEMORY */
@@ -212,6 +245,28 @@ AG_API ag_status ag_set(ag_tensor *v, const void *data);
  * A number that has become smaller says that values were lost. 0 if v is not a variable.
  * Errors: none */
 AG_API int64_t ag_values_given(const ag_tensor *v);
+
+/* ag_list -- n variables in the order of recording; the array is the tape's until a rewind past the present position */
+typedef struct ag_list {
+    int n;
+    ag_tensor **x;
+} ag_list;
+
+/* ag_parameters -- the tape's parameters: all, for NULL, or those of one part of the program
+ * The part "encoder" is what has that name, or a longer one that begins with "encoder.". A parameter without label is
+ * in no part; it is in the list of all, but cannot be saved.
+ *
+ *     ag_list p = ag_parameters(tape, NULL);
+ *     ag_adam_init(&adam, p.n, p.x, NULL);
+ *     …
+ *     ag_save("model.safetensors", p.n, p.x, NULL);
+ *
+ * Errors: AG_ERR_RANGE for two of one name (both are located), AG_ERR_TAPE within an eval; the list is then empty */
+AG_API ag_list ag_parameters(ag_tape *tape, const char *part);
+
+/* ag_state -- the same of all variables: parameters, running statistics, an optimiser's moments
+ * Errors: as ag_parameters */
+AG_API ag_list ag_state(ag_tape *tape, const char *part);
 
 /* ag_is_nil -- whether x is NULL or the inert result of a failure
  * Errors: none */

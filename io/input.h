@@ -5,6 +5,7 @@
 #define AG_INPUT_H
 
 #include "autograd/tape/tape.h"
+#include "autograd/tape/utf8.h"
 
 #include <stdio.h>
 
@@ -37,16 +38,5 @@ void *ag__input_memory(const ag__input *in, uint64_t bytes);
 /* Numbers of 1 to 8 bytes. */
 uint64_t ag__little(const unsigned char *p, int bytes);
 uint64_t ag__big(const unsigned char *p, int bytes);
-
-/* ---- Text ---- */
-
-enum { AG__LONGEST_NAME = 65000, AG__SHOWN = 64 };
-
-/* NULL if the text can name a tensor: UTF-8, without control characters, not empty, not too long. Else its fault. */
-const char *ag__name_fault(const char *text, size_t length);
-bool ag__is_utf8(const char *text, size_t length);
-
-/* The beginning of a text, in quotes, without control characters. */
-const char *ag__shown(char to[AG__SHOWN], const char *text);
 
 #endif

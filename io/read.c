@@ -19,7 +19,7 @@ static ag_tensor *read_member(ag__archive *a, const ag__member *m, const ag_read
         return ag__nil_of(tape);
     }
     ag_tensor *x = ag__constant_with(tape, dtype, &m->shape, b);
-    if (*m->name && !ag_is_nil(x)) x = ag_label(x, m->name);
+    if (*m->name && !ag_is_nil(x)) x = ag__label_whole(x, m->name);
     return ag_tape_status(tape) == AG_OK ? x : ag__nil_of(tape);
 }
 

@@ -7,6 +7,7 @@
 #include "nn/refuse.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- What they have in common ---- */
 
@@ -52,24 +53,37 @@ static ag_tensor *parameters_wrong(const char *name, int n, ag_tensor *const par
 }
 
 /* NULL if the lists are not NULL or empty; else nil, of the parameters' tape if there is one. */
-static ag_tensor *lists_wrong(const char *name, const void *own, int n, ag_tensor *const parameters[],
-                              const ag_slot slots[]) {
+static ag_tensor *lists_wrong(const char *name, const void *own, int n, ag_tensor *const parameters[]) {
     ag_tape *tape = n >= 1 && parameters ? ag_tape_of(parameters[0]) : NULL;
     if (!own) return ag__refuse_on(tape, name, AG_ERR_NULL, "the optimiser is NULL");
     if (n < 1) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "%d parameters: at least 1 is wanted", n);
     if (!parameters) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the list of %d parameters is NULL", n);
-    if (!slots) return ag__refuse_on(tape, name, AG_ERR_NULL, "the array of %d slots is NULL", n);
     return NULL;
 }
 
-/* One slot a parameter, each with `states` variables of zeros; all nil after an error, so that a step does nothing. */
-static ag_status open_slots(const char *name, int n, ag_tensor *const parameters[], ag_slot slots[], int states) {
+/* A variable of zeros beside parameter p, named after it: "adam.first_moment." and its name. */
+static ag_tensor *state_for(ag_tensor *p, const char *name) {
+    ag_tensor *v = ag_variable_from(ag_zeros(ag_tape_of(p), ag_dtype_of(p), ag_shape_of(p)));
+    if (ag_is_nil(v) || !*ag_label_of(p)) return v;
+    size_t room = strlen(name) + strlen(ag_label_of(p)) + 2;
+    char *label = ag_tape_alloc(ag_tape_of(p), room);
+    if (label) ag__format(label, room, "%s.%s", name, ag_label_of(p));
+    return ag_label(v, label);
+}
+
+/* One slot a parameter, each with as many variables as there are names; all nil after an error, so that a step does
+ * nothing. Without an array for them they are the tape's, as long as the optimiser's state is. */
+static ag_status open_slots(const char *name, int n, ag_tensor *const parameters[], ag_slot **given,
+                            const char *const names[2]) {
+    const int states = !names[0] ? 0 : !names[1] ? 1 : 2;
     ag_tensor *nil = parameters_wrong(name, n, parameters);
+    if (!nil && !*given) *given = ag_tape_alloc(ag_tape_of(parameters[0]), (size_t)n * sizeof **given);
+    ag_slot *slots = *given;
+    if (!slots) return ag_eval(nil ? nil : parameters[0]);
     for (int i = 0; i < n; i++) slots[i] = (ag_slot){.parameter = nil ? nil : parameters[i], .state = {nil, nil}};
     for (int i = 0; i < n && !nil; i++)
         for (int k = 0; k < states && !nil; k++) {
-            ag_tensor *p = parameters[i];
-            ag_tensor *v = ag_variable_from(ag_zeros(ag_tape_of(p), ag_dtype_of(p), ag_shape_of(p)));
+            ag_tensor *v = state_for(parameters[i], names[k]);
             slots[i].state[k] = v;
             if (ag_is_nil(v)) nil = v;
         }
@@ -178,10 +192,11 @@ ag_status ag_sgd_init(ag_sgd *sgd, int n, ag_tensor *const parameters[], ag_slot
                       double momentum) {
     static const char name[] = "sgd_init";
     const ag_sgd made = {.n = n, .slots = slots, .rate = rate, .momentum = momentum, .made = SGD};
-    ag_tensor *nil = lists_wrong(name, sgd, n, parameters, slots);
+    ag_tensor *nil = lists_wrong(name, sgd, n, parameters);
     if (!nil) nil = sgd_numbers_wrong(ag_tape_of(parameters[0]), name, &made);
     if (sgd) *sgd = nil ? (ag_sgd){.n = n > 0 ? n : 0} : made;
-    return nil ? ag_eval(nil) : open_slots(name, n, parameters, slots, momentum != 0);
+    const char *const states[2] = {momentum != 0 ? "sgd.velocity" : NULL, NULL};
+    return nil ? ag_eval(nil) : open_slots(name, n, parameters, &sgd->slots, states);
 }
 
 static ag_tensor *sgd_wrong(const char *name, const ag_sgd *sgd, ag_tensor *const dp[]) {
@@ -221,11 +236,12 @@ ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]) {
 
 ag_status ag_rmsprop_init(ag_rmsprop *rmsprop, int n, ag_tensor *const parameters[], ag_slot slots[]) {
     static const char name[] = "rmsprop_init";
-    ag_tensor *nil = lists_wrong(name, rmsprop, n, parameters, slots);
+    ag_tensor *nil = lists_wrong(name, rmsprop, n, parameters);
     if (rmsprop) *rmsprop = (ag_rmsprop){.n = n > 0 ? n : 0};
     if (nil) return ag_eval(nil);
     *rmsprop = (ag_rmsprop){.n = n, .slots = slots, .rate = 1e-2, .beta = 0.99, .epsilon = 1e-8, .made = RMSPROP};
-    return open_slots(name, n, parameters, slots, 2);
+    static const char *const states[2] = {"rmsprop.mean_square", "rmsprop.velocity"};
+    return open_slots(name, n, parameters, &rmsprop->slots, states);
 }
 
 static ag_tensor *rmsprop_wrong(const char *name, const ag_rmsprop *r, ag_tensor *const dp[]) {
@@ -267,12 +283,13 @@ ag_status ag_rmsprop_step(ag_rmsprop *rmsprop, ag_tensor *const dp[]) {
 
 ag_status ag_adam_init(ag_adam *adam, int n, ag_tensor *const parameters[], ag_slot slots[]) {
     static const char name[] = "adam_init";
-    ag_tensor *nil = lists_wrong(name, adam, n, parameters, slots);
+    ag_tensor *nil = lists_wrong(name, adam, n, parameters);
     if (adam) *adam = (ag_adam){.n = n > 0 ? n : 0};
     if (nil) return ag_eval(nil);
     *adam =
         (ag_adam){.n = n, .slots = slots, .rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .made = ADAM};
-    return open_slots(name, n, parameters, slots, 2);
+    static const char *const states[2] = {"adam.first_moment", "adam.second_moment"};
+    return open_slots(name, n, parameters, &adam->slots, states);
 }
 
 static ag_tensor *adam_wrong(const char *name, const ag_adam *adam, ag_tensor *const dp[]) {

@@ -1,10 +1,12 @@
 /* optimisers -- stochastic gradient descent with momentum, RMSProp, Adam; and clipping of gradients
  *
  * A step is ordinary recorded arithmetic and assignments, carried out at the latest with the rewind: all of them or,
- * out of memory, none. An optimiser's state is variables on the tape; their handles live in an array that the caller
- * provides, one ag_slot a parameter, which must last as long as the optimiser. The numbers of the struct (the rate
- * above all) may be changed between steps, within their bounds. A step that is refused raises an error on the tape
- * and changes nothing. An init that is refused leaves an optimiser that every step refuses. */
+ * out of memory, none. An optimiser's state is variables on the tape; their handles live in an array, one ag_slot a
+ * parameter. For NULL the tape provides it; an array that the caller provides must last as long as the optimiser. A
+ * state's label is its own name before its parameter's: "adam.first_moment.layer.weight"; without label if that has
+ * none. The numbers of the struct (the rate above all) may be changed between steps, within their bounds. A step that
+ * is refused raises an error on the tape and changes nothing. An init that is refused leaves an optimiser that every
+ * step refuses. */
 #ifndef AG_NN_OPTIMISERS_H
 #define AG_NN_OPTIMISERS_H
 

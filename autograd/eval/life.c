@@ -93,7 +93,8 @@ ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
     }
     ag__position position = tape->marks[mark.index];
     ag__callback from = tape->inside.floor && ag__is_beyond(tape->inside.floor, &position) ? AG__INFER : AG__EVAL;
-    if (ag__refused_inside(tape, "tape_rewind", from)) return ag__leave(tape, file, line);
+    if (ag__refused_inside(tape, "tape_rewind", from) || ag__is_scope_open(tape, "tape_rewind", &position))
+        return ag__leave(tape, file, line);
     carry_out_assignments(tape, position.count);
     if (tape->scanned) tape->in_vain = 0;
     else if (tape->waited && tape->in_vain < 2) tape->in_vain++;

@@ -8,8 +8,12 @@
 /* ---- Marks ---- */
 
 ag__position ag__position_now(const ag_tape *tape) {
-    return (ag__position){
-        .count = tape->count, .slab = tape->slab, .used = tape->slab ? tape->slab->used : 0, .labels = tape->labels};
+    return (ag__position){.count = tape->count,
+                          .slab = tape->slab,
+                          .used = tape->slab ? tape->slab->used : 0,
+                          .labels = tape->labels,
+                          .scope = tape->scope,
+                          .vain_scopes = tape->vain_scopes};
 }
 
 static bool grow_marks(ag_tape *tape) {
@@ -87,6 +91,13 @@ bool ag__is_beyond(const ag__position *mark, const ag__position *position) {
     return false;
 }
 
+static void close_scopes_beyond(ag_tape *tape, const ag__position *position) {
+    for (; tape->scope && ag__is_beyond(&tape->scope->after, position); tape->scope = tape->scope->before)
+        tape->vain_scopes = tape->scope->vain_before;
+    if (tape->scope == position->scope && tape->vain_scopes > position->vain_scopes)
+        tape->vain_scopes = position->vain_scopes;
+}
+
 void ag__truncate(ag_tape *tape, const ag__position *position) {
     const int64_t node_bytes = ag__arena_bytes(tape);
     if (tape->memory.peak_node_bytes < node_bytes) tape->memory.peak_node_bytes = node_bytes;
@@ -97,6 +108,7 @@ void ag__truncate(ag_tape *tape, const ag__position *position) {
     drop_packed_beyond(tape, position->count);
     for (; tape->labels != position->labels; tape->labels = tape->labels->before)
         tape->labels->tensor->label = tape->labels->former;
+    close_scopes_beyond(tape, position);
     ag__nodes_release(tape, position->count);
     if (tape->off_since != UINT32_MAX && tape->off_since > tape->count) tape->off_since = tape->count;
     ag__arena_release(tape, position->slab, position->used);

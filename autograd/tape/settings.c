@@ -1,6 +1,8 @@
 /* settings -- a tape's settings, random seeds, and the memory it takes */
 #include "autograd/tape/tape.h"
 
+#include <string.h>
+
 bool ag_tape_set_recording(ag_tape *tape, bool recording) {
     if (!tape) return false;
     bool former = tape->recording;
@@ -60,4 +62,17 @@ void ag_tape_trim(ag_tape *tape) {
     ag__buffers_trim(tape);
     ag__arena_trim(tape);
     ag__nodes_trim(tape);
+}
+
+void *ag_tape_alloc(ag_tape *tape, size_t bytes) {
+    int line;
+    const char *file = ag__here_file(&line);
+    void *p = NULL;
+    if (!tape) ag__fail_on(NULL, "tape_alloc", AG_ERR_NULL, "the tape is NULL");
+    else if (ag__in_order(tape, "tape_alloc") && !ag__refused_inside(tape, "tape_alloc", AG__EVAL)) {
+        p = ag__arena(tape, bytes ? bytes : 1);
+        if (!p) ag__fail_on(tape, "tape_alloc", AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
+    }
+    ag__leave(tape, file, line);
+    return p ? memset(p, 0, bytes) : NULL;
 }

@@ -4,8 +4,9 @@
  * reference-counted buffers for their values, and one sticky error. A node has its value exactly while `buffer` is set;
  * values are immutable, so a node without one can always be (re)computed from its inputs.
  *
- * The files of this folder, in the order in which they use each other, each only those before it: dtype, format,
- * processors, threads; error, memory, buffer, layout; node, tensor, leaf, variable; mark, settings, record, assign. */
+ * The files of this folder, in the order in which they use each other, each only those before it: dtype, format, utf8,
+ * processors, threads; error, memory, buffer, layout; node, tensor, leaf, variable; mark, scope, state, settings,
+ * record, assign. */
 #ifndef AG_TAPE_H
 #define AG_TAPE_H
 
@@ -45,7 +46,20 @@ typedef struct ag__position { /* where a tape stands: what a mark notes */
     ag__slab *slab;
     size_t used;
     ag__label *labels;
+    struct ag__scope *scope;
+    uint32_t vain_scopes;
 } ag__position;
+
+/* An open scope, in the arena before its prefix. What is refused is open in vain: its end closes nothing. */
+typedef struct ag__scope {
+    struct ag__scope *before;
+    ag__position after; /* where the tape stood once it was open */
+    const char *file;
+    int line;
+    uint32_t vain_before; /* opened in vain within the one before, and still open */
+    size_t bytes;
+    char prefix[]; /* of the labels given inside: "encoder.0.", not terminated */
+} ag__scope;
 
 typedef struct ag__recent { /* a layout, and how many nodes there were when it was made */
     const ag__layout *layout;
@@ -100,6 +114,8 @@ struct ag_tape {
     uint32_t deferred; /* their inputs recorded before this node were left to a later evaluation */
     ag__packed *packed;
     ag__label *labels; /* newest first */
+    ag__scope *scope;  /* the innermost that is open; NULL: none */
+    uint32_t vain_scopes;
 
     /* In eager mode, called after recording t, or with NULL after assigning; false after an error. */
     bool (*on_record)(ag_tape *tape, ag_tensor *t);
@@ -251,8 +267,14 @@ bool ag__is_changeable(const char *name, ag_tensor *v);
 /* mark.c */
 ag__position ag__position_now(const ag_tape *tape);
 bool ag__is_beyond(const ag__position *mark, const ag__position *position); /* later than that */
-/* Release what was recorded since; pending assignments are not carried out. */
+/* Release what was recorded since; pending assignments are not carried out, and scopes opened since are closed. */
 void ag__truncate(ag_tape *tape, const ag__position *position);
+
+/* scope.c: true, after an error of the call `name`, if a scope was opened since and is still open */
+bool ag__is_scope_open(ag_tape *tape, const char *name, const ag__position *position);
+
+/* tensor.c: ag_label without the prefix of the open scopes */
+ag_tensor *ag__label_whole(ag_tensor *x, const char *label);
 
 /* processors.c */
 enum { AG__MOST_THREADS = 1024 };

@@ -43,16 +43,23 @@ ag_tensor *ag_keep(ag_tensor *x) {
     return x;
 }
 
-ag_tensor *ag_label(ag_tensor *x, const char *label) {
+static ag_tensor *label_as(ag_tensor *x, const ag__scope *scope, const char *label) {
     ag_tensor *nil;
     if (!ag__inputs_usable("label", 1, &x, &nil)) return nil;
     if (!label) return ag__fail("label", 1, &x, AG_ERR_NULL, "the label is NULL");
-    size_t bytes = strlen(label) + 1;
-    ag__label *l = ag__arena(x->tape, sizeof *l + bytes);
+    size_t before = scope ? scope->bytes : 0, bytes = ag__plus(before, strlen(label) + 1);
+    ag__label *l = ag__arena(x->tape, ag__plus(sizeof *l, bytes));
     if (!l) return ag__fail("label", 1, &x, AG_ERR_MEMORY, "out of memory (%zu bytes, for a label)", bytes);
     *l = (ag__label){.before = x->tape->labels, .tensor = x, .former = x->label};
-    memcpy(l->text, label, bytes);
+    if (before) memcpy(l->text, scope->prefix, before);
+    memcpy(l->text + before, label, bytes - before);
     x->tape->labels = l;
     x->label = l->text;
     return x;
 }
+
+ag_tensor *ag_label(ag_tensor *x, const char *label) {
+    return label_as(x, x && x->tape ? x->tape->scope : NULL, label);
+}
+
+ag_tensor *ag__label_whole(ag_tensor *x, const char *label) { return label_as(x, NULL, label); }
