@@ -3,8 +3,9 @@
 The build runs this whenever a header has changed, and LOCATED is written only if it says something else now. It is kept in the
 tree, so that a program can be compiled against a checkout, without any build folder.
 
-A function gets a macro of its own name if it takes or returns tensors, or takes a tape, and can fail or record: if the line
-Errors of its comment says anything but "none". The macros have to come after all declarations."""
+A function gets a macro of its own name if it takes or returns tensors, a tape, or a struct of the library's (but for what an
+operation is called with), and can fail or record: if the line Errors of its comment says anything but "none". The macros have to
+come after all declarations."""
 
 import pathlib
 import re
@@ -35,7 +36,7 @@ def functions(text):
 
 def macro(name, result, parameters, errors):
     """After the call if it records a tensor, so that nested calls each get their own line; before it otherwise."""
-    about = re.search(r"\bag_(tensor|tape) \*", result + parameters)
+    about = re.search(r"\bag_(?!infer|call)\w+ \*", result + parameters)
     if not about or re.match(r"none\b(?! of its own)", errors):
         return None
     if result == "ag_tensor *":

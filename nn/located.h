@@ -48,6 +48,19 @@
 #define ag_adam_first_moment(...) ag_located(ag_adam_first_moment(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_adam_second_moment(...) ag_located(ag_adam_second_moment(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_clip_norm(...) ag_located(ag_clip_norm(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_schedule_rate(...) (ag_here(__FILE__, __LINE__), ag_schedule_rate(__VA_ARGS__))
+#define ag_plateau_init(...) (ag_here(__FILE__, __LINE__), ag_plateau_init(__VA_ARGS__))
+#define ag_plateau_rate(...) (ag_here(__FILE__, __LINE__), ag_plateau_rate(__VA_ARGS__))
+#define ag_accumulator_init(...) (ag_here(__FILE__, __LINE__), ag_accumulator_init(__VA_ARGS__))
+#define ag_accumulator_add(...) (ag_here(__FILE__, __LINE__), ag_accumulator_add(__VA_ARGS__))
+#define ag_accumulator_sum(...) (ag_here(__FILE__, __LINE__), ag_accumulator_sum(__VA_ARGS__))
+#define ag_accumulator_mean(...) (ag_here(__FILE__, __LINE__), ag_accumulator_mean(__VA_ARGS__))
+#define ag_average_init(...) (ag_here(__FILE__, __LINE__), ag_average_init(__VA_ARGS__))
+#define ag_average_step(...) (ag_here(__FILE__, __LINE__), ag_average_step(__VA_ARGS__))
+#define ag_average_swap(...) (ag_here(__FILE__, __LINE__), ag_average_swap(__VA_ARGS__))
+#define ag_stopping_init(...) (ag_here(__FILE__, __LINE__), ag_stopping_init(__VA_ARGS__))
+#define ag_stopping_step(...) (ag_here(__FILE__, __LINE__), ag_stopping_step(__VA_ARGS__))
+#define ag_stopping_restore(...) (ag_here(__FILE__, __LINE__), ag_stopping_restore(__VA_ARGS__))
 
 #endif
 #endif

@@ -3,6 +3,7 @@
  * Read autograd/autograd.h first; this header continues the tour.
  *
  *      1  Layers, nn/layers.h             2  Losses, nn/losses.h             3  Optimisers, nn/optimisers.h
+ *      4  Around a step, nn/training.h
  *
  * A network of two layers, trained on one batch (x is (N,64), labels (N)):
  *
@@ -31,6 +32,7 @@
 #include "nn/layers.h"
 #include "nn/losses.h"
 #include "nn/optimisers.h"
+#include "nn/training.h"
 
 #include "nn/located.h"
 

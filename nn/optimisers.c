@@ -3,11 +3,9 @@
  * A step has three parts: it checks its arguments, records the next value of every parameter and state, and assigns
  * all of them, joined with each other. So a step that fails while it is recorded changes nothing, and one that
  * cannot be carried out later is lost as a whole. p is a parameter, g its gradient. */
-#include "autograd/tape/format.h"
-#include "nn/refuse.h"
+#include "nn/variables.h"
 
 #include <math.h>
-#include <string.h>
 
 /* ---- What they have in common ---- */
 
@@ -21,37 +19,6 @@ typedef struct optimiser {
     int states; /* variables a parameter that a step assigns */
 } optimiser;
 
-/* Fail because of tensor i of a list, which is invalid; `beside` is a tensor that has a tape, or the same one. */
-static ag_tensor *refuse_number(const char *name, const char *what, int i, ag_tensor *beside, ag_tensor *x,
-                                ag_status status, const char *why) {
-    char which[80];
-    ag_tensor *const pair[] = {beside, x};
-    ag__format(which, sizeof which, "%s, %s %d", name, what, i);
-    if (!x) return ag__refuse_on(ag_tape_of(beside), which, AG_ERR_NULL, "it is NULL");
-    if (ag_is_nil(x)) return ag__refuse(which, 1, &x, status, "it is nil");
-    return beside == x ? ag__refuse(name, 1, &x, status, "%s %d %s", what, i, why)
-                       : ag__refuse(name, 2, pair, status, "%s %d %s", what, i, why);
-}
-
-static bool is_parameter(const ag_tensor *p) { return ag_requires_grad(p) && ag_inputs(p) == 0; }
-
-/* NULL if these are distinct parameters of one tape; else nil, after an error. */
-static ag_tensor *parameters_wrong(const char *name, int n, ag_tensor *const parameters[]) {
-    ag_tensor *first = parameters[0];
-    for (int i = 0; i < n; i++) {
-        ag_tensor *p = parameters[i];
-        if (!is_parameter(p))
-            return refuse_number(name, "number", i, p ? p : first, p, AG_ERR_GRADIENT,
-                                 "is not a parameter: ag_parameter makes one");
-        if (ag_tape_of(p) != ag_tape_of(first))
-            return refuse_number(name, "parameter", i, first, p, AG_ERR_TAPE, "is on another tape than the first");
-        for (int k = 0; k < i; k++)
-            if (parameters[k] == p)
-                return refuse_number(name, "parameter", i, p, p, AG_ERR_RANGE, "is in the list twice");
-    }
-    return NULL;
-}
-
 /* NULL if the lists are not NULL or empty; else nil, of the parameters' tape if there is one. */
 static ag_tensor *lists_wrong(const char *name, const void *own, int n, ag_tensor *const parameters[]) {
     ag_tape *tape = n >= 1 && parameters ? ag_tape_of(parameters[0]) : NULL;
@@ -61,29 +28,21 @@ static ag_tensor *lists_wrong(const char *name, const void *own, int n, ag_tenso
     return NULL;
 }
 
-/* A variable of zeros beside parameter p, named after it: "adam.first_moment." and its name. */
-static ag_tensor *state_for(ag_tensor *p, const char *name) {
-    ag_tensor *v = ag_variable_from(ag_zeros(ag_tape_of(p), ag_dtype_of(p), ag_shape_of(p)));
-    if (ag_is_nil(v) || !*ag_label_of(p)) return v;
-    size_t room = strlen(name) + strlen(ag_label_of(p)) + 2;
-    char *label = ag_tape_alloc(ag_tape_of(p), room);
-    if (label) ag__format(label, room, "%s.%s", name, ag_label_of(p));
-    return ag_label(v, label);
-}
-
 /* One slot a parameter, each with as many variables as there are names; all nil after an error, so that a step does
  * nothing. Without an array for them they are the tape's, as long as the optimiser's state is. */
 static ag_status open_slots(const char *name, int n, ag_tensor *const parameters[], ag_slot **given,
                             const char *const names[2]) {
     const int states = !names[0] ? 0 : !names[1] ? 1 : 2;
-    ag_tensor *nil = parameters_wrong(name, n, parameters);
+    ag_tensor *nil = ag__list_wrong(name, "parameter", n, parameters, ag__is_parameter, AG_ERR_GRADIENT,
+                                    "is not a parameter: ag_parameter makes one");
     if (!nil && !*given) *given = ag_tape_alloc(ag_tape_of(parameters[0]), (size_t)n * sizeof **given);
     ag_slot *slots = *given;
     if (!slots) return ag_eval(nil ? nil : parameters[0]);
     for (int i = 0; i < n; i++) slots[i] = (ag_slot){.parameter = nil ? nil : parameters[i], .state = {nil, nil}};
     for (int i = 0; i < n && !nil; i++)
         for (int k = 0; k < states && !nil; k++) {
-            ag_tensor *v = state_for(parameters[i], names[k]);
+            ag_tensor *p = parameters[i], *zeros = ag_zeros(ag_tape_of(p), ag_dtype_of(p), ag_shape_of(p));
+            ag_tensor *v = ag__variable_for(p, zeros, names[k]);
             slots[i].state[k] = v;
             if (ag_is_nil(v)) nil = v;
         }
@@ -122,42 +81,24 @@ static ag_tensor *epsilon_wrong(ag_tape *tape, const char *name, double value) {
     return number_wrong(tape, name, "epsilon", value, value > 0 && isfinite(value), "a finite number over 0");
 }
 
-static bool same_shape(const ag_tensor *a, const ag_tensor *b) {
-    if (ag_rank(a) != ag_rank(b)) return false;
-    for (int i = 0; i < ag_rank(a); i++)
-        if (ag_extent(a, i) != ag_extent(b, i)) return false;
-    return true;
-}
-
-/* NULL if tensor i of a list has the tape, shape and dtype of parameter p; else nil, after an error. */
-static ag_tensor *unlike(const char *name, const char *what, int i, ag_tensor *p, ag_tensor *x) {
-    if (ag_is_nil(x)) return refuse_number(name, what, i, p, x, AG_ERR_NIL, "");
-    if (ag_tape_of(x) != ag_tape_of(p))
-        return refuse_number(name, what, i, p, x, AG_ERR_TAPE, "is on another tape than its parameter");
-    if (!same_shape(p, x))
-        return refuse_number(name, what, i, p, x, AG_ERR_SHAPE, "does not have the shape of its parameter, the first");
-    if (ag_dtype_of(x) != ag_dtype_of(p))
-        return refuse_number(name, what, i, p, x, AG_ERR_DTYPE, "does not have the dtype of its parameter, the first");
-    return NULL;
-}
-
 /* NULL if slots and gradients are what a step needs; else nil, after an error. */
 static ag_tensor *step_wrong(const optimiser *o, ag_tensor *const dp[]) {
     ag_tensor *first = o->slots[0].parameter, *nil = NULL;
     for (int i = 0; i < o->n && !nil; i++) {
         ag_slot *slot = &o->slots[i];
         ag_tensor *p = slot->parameter;
-        if (!is_parameter(p))
-            nil = refuse_number(o->name, "slot", i, p ? p : first, p, AG_ERR_GRADIENT, "holds no parameter");
+        if (!ag__is_parameter(p))
+            nil = ag__refuse_number(o->name, "slot", i, p ? p : first, p, AG_ERR_GRADIENT, "holds no parameter");
         else if (ag_tape_of(p) != ag_tape_of(first))
-            nil = refuse_number(o->name, "parameter", i, first, p, AG_ERR_TAPE, "is on another tape than the first");
+            nil =
+                ag__refuse_number(o->name, "parameter", i, first, p, AG_ERR_TAPE, "is on another tape than the first");
         for (int k = 0; k < o->states && !nil; k++) {
-            nil = unlike(o->name, k ? "second state" : "state", i, p, slot->state[k]);
+            nil = ag__unlike(o->name, k ? "second state" : "state", i, p, slot->state[k]);
             if (!nil && ag_op_of(slot->state[k]) != ag_op_of(p))
-                nil = refuse_number(o->name, k ? "second state" : "state", i, p, slot->state[k], AG_ERR_TAPE,
-                                    "is not a variable");
+                nil = ag__refuse_number(o->name, k ? "second state" : "state", i, p, slot->state[k], AG_ERR_TAPE,
+                                        "is not a variable");
         }
-        if (!nil && dp) nil = unlike(o->name, "gradient of parameter", i, p, dp[i]);
+        if (!nil && dp) nil = ag__unlike(o->name, "gradient of parameter", i, p, dp[i]);
     }
     return nil;
 }
@@ -204,7 +145,7 @@ static ag_tensor *sgd_wrong(const char *name, const ag_sgd *sgd, ag_tensor *cons
     if (nil) return nil;
     ag_tensor *p = sgd->slots[0].parameter;
     if ((nil = sgd_numbers_wrong(ag_tape_of(p), name, sgd)) != NULL) return nil;
-    if (sgd->momentum != 0 && is_parameter(p) && !sgd->slots[0].state[0])
+    if (sgd->momentum != 0 && ag__is_parameter(p) && !sgd->slots[0].state[0])
         return ag__refuse(name, 1, &p, AG_ERR_RANGE,
                           "momentum %g: it must stay 0, because it was 0 at first and there is no velocity",
                           sgd->momentum);
@@ -310,11 +251,7 @@ static ag_tensor *adam_wrong(const char *name, const ag_adam *adam, ag_tensor *c
 /* A step that could not be carried out (out of memory, say) does not count: its values were lost. */
 int64_t ag_adam_steps(ag_adam *adam) {
     if (!adam || adam->made != ADAM || adam->n < 1 || !adam->slots) return 0;
-    int64_t lost = adam->values - ag_values_given(adam->slots[0].state[0]);
-    adam->values -= lost;
-    if (lost > 0 && adam->steps == adam->counted) adam->steps -= lost < adam->steps ? lost : adam->steps;
-    adam->counted = adam->steps;
-    return adam->steps;
+    return ag__steps_made(&adam->steps, &adam->counted, &adam->values, adam->slots[0].state[0]);
 }
 
 /* The moments begin at 0 and are too small at first, by the factors unbias1 and unbias2: 1 − beta^t after t steps. */

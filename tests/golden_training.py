@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+"""Writes tests/golden/training.h: rates, averages and sums of gradients by PyTorch.
+
+Needs PyTorch (Debian: python3-torch). Run from anywhere; the result is committed, so that the tests need no Python.
+"""
+import pathlib
+import warnings
+
+import torch
+from torch.optim import lr_scheduler as torch_schedules
+
+warnings.simplefilter("ignore")
+torch.set_default_dtype(torch.float64)
+torch.manual_seed(20)
+out = []
+
+
+def literal(value):
+    return {"nan": "NAN", "inf": "INFINITY"}.get(repr(value), repr(value))
+
+
+def put(name, values):
+    out.append(f"static const double {name}[] = {{")
+    for i in range(0, len(values), 4):
+        out.append("    " + ", ".join(literal(float(v)) for v in values[i:i + 4]) + ",")
+    out.append("};")
+
+
+def optimiser_of(rate):
+    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
+
+
+def rates(rate, make, steps):
+    optimiser = optimiser_of(rate)
+    schedule, found = make(optimiser), []
+    for _ in range(steps):
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    return found
+
+
+def schedules():
+    warm = lambda o, n, after: torch_schedules.SequentialLR(
+        o, [torch_schedules.LinearLR(o, start_factor=0.1, total_iters=n), after(o)], milestones=[n])
+    put("rates_step", rates(0.5, lambda o: torch_schedules.StepLR(o, 3, 0.5), 12))
+    put("rates_exponential", rates(0.5, lambda o: torch_schedules.ExponentialLR(o, 0.75), 12))
+    put("rates_cosine", rates(0.5, lambda o: torch_schedules.CosineAnnealingLR(o, 10, 0.01), 11))
+    put("rates_one_cycle", rates(0.02, lambda o: torch_schedules.OneCycleLR(o, 0.5, total_steps=20), 19)
+        + [0.5 / 25 / 1e4])
+    put("rates_other_cycle", rates(0.05, lambda o: torch_schedules.OneCycleLR(
+        o, 0.5, total_steps=11, pct_start=0.5, div_factor=10, final_div_factor=100), 10) + [0.5 / 10 / 100])
+    put("rates_warm_constant", rates(0.5, lambda o: torch_schedules.LinearLR(o, start_factor=0.1, total_iters=4), 8))
+    put("rates_warm_cosine", rates(0.5, lambda o: warm(
+        o, 4, lambda o: torch_schedules.CosineAnnealingLR(o, 8, 0.01)), 13))
+    put("rates_warm_step", rates(0.5, lambda o: warm(o, 4, lambda o: torch_schedules.StepLR(o, 3, 0.5)), 13))
+
+
+def plateaus():
+    losses = [5, 4, 4.5, 4.2, 4.1, 4.0, 3.9, 3.9, 3.9, float("nan"), 3.8999, 3.9, 4, 4, 4, 4, 4, 1, 1, 1, 1, 1, 1, 1, 1,
+              float("inf"), 0.5, 0.5, 0.5, 0.4999, 0.5, 0.5, 0.5, 0.5]
+    put("plateau_values", losses)
+    for name, rate, options in (("plain", 0.5, dict(patience=2)),
+                                ("cooled", 0.5, dict(patience=1, cooldown=3, factor=0.5, min_lr=0.1)),
+                                ("absolute", 0.5, dict(patience=0, threshold=0.15, threshold_mode="abs", factor=0.5)),
+                                ("larger", 0.5, dict(patience=2, mode="max", threshold=0.01, factor=0.25)),
+                                ("tiny", 1.5e-8, dict(patience=0, factor=0.5))):
+        optimiser = optimiser_of(rate)
+        schedule, found = torch_schedules.ReduceLROnPlateau(optimiser, **options), []
+        for loss in losses:
+            schedule.step(loss)
+            found.append(optimiser.param_groups[0]["lr"])
+        put(f"plateau_{name}", found)
+
+
+def averages():
+    """Six steps of weights; after each, their plain mean, and their moving average that begins with the first."""
+    path = (torch.randn(6, 3) * 64).round() / 64
+    put("average_path", path.flatten().tolist())
+    model = torch.nn.Linear(3, 1, bias=False)
+    follow = lambda average, new, count: 0.75 * average + 0.25 * new
+    for name, how in (("mean", None), ("moving", follow)):
+        average, found = torch.optim.swa_utils.AveragedModel(model, avg_fn=how), []
+        for weights in path:
+            with torch.no_grad():
+                model.weight.copy_(weights[None])
+            average.update_parameters(model)
+            found += average.module.weight.flatten().tolist()
+        put(f"average_{name}", found)
+
+
+def main():
+    schedules(), plateaus(), averages()
+    path = pathlib.Path(__file__).parent / "golden/training.h"
+    head = [f"/* Written by tests/golden_training.py with PyTorch {torch.__version__}: do not edit. */",
+            "#ifndef TESTS_GOLDEN_TRAINING_H", "#define TESTS_GOLDEN_TRAINING_H", "", "#include <math.h>", ""]
+    path.write_text("\n".join(head + out + ["", "#endif", ""]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,719 @@
+/* test_training -- what goes on around an optimiser's step: against PyTorch, against large batches, and refused calls */
+#include "nn/nn.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/golden/training.h"
+#include "tests/support.h"
+
+#define COUNT(array) ((int64_t)(sizeof(array) / sizeof *(array)))
+
+static void expect_close(double got, double want, int64_t i) {
+    ck_assert_msg(fabs(got - want) <= 1e-13 * fabs(want) || (isnan(got) && isnan(want)),
+                  "number %lld: %.17g, not %.17g", (long long)i, got, want);
+}
+
+/* ---- Schedules ---- */
+
+#define expect_rates(schedule, values) expect_rates_are(schedule, COUNT(values), values)
+static void expect_rates_are(ag_schedule s, int64_t n, const double want[]) {
+    for (int64_t i = n; i-- > 0;) expect_close(ag_schedule_rate(&s, i), want[i], i); /* in any order */
+}
+
+START_TEST(schedules_agree_with_pytorch) {
+    expect_rates(((ag_schedule){AG_SCHEDULE_STEP, .rate = 0.5, .factor = 0.5, .every = 3}), rates_step);
+    expect_rates(((ag_schedule){AG_SCHEDULE_EXPONENTIAL, .rate = 0.5, .factor = 0.75}), rates_exponential);
+    expect_rates(((ag_schedule){AG_SCHEDULE_COSINE, .rate = 0.5, .least = 0.01, .steps = 10}), rates_cosine);
+    expect_rates(((ag_schedule){AG_SCHEDULE_ONE_CYCLE, .rate = 0.5, .steps = 20}), rates_one_cycle);
+    expect_rates(((ag_schedule){AG_SCHEDULE_ONE_CYCLE, .rate = 0.5, .steps = 11, .rise = 0.5, .divisor = 10,
+                                .final_divisor = 100}),
+                 rates_other_cycle);
+}
+END_TEST
+
+START_TEST(warm_ups_agree_with_pytorch) {
+    ag_schedule s = {AG_SCHEDULE_CONSTANT, .rate = 0.5, .warmup = 4, .start = 0.1};
+    expect_rates(s, rates_warm_constant);
+    s.kind = AG_SCHEDULE_COSINE, s.steps = 12, s.least = 0.01;
+    expect_rates(s, rates_warm_cosine);
+    s.kind = AG_SCHEDULE_STEP, s.factor = 0.5, s.every = 3;
+    expect_rates(s, rates_warm_step);
+}
+END_TEST
+
+START_TEST(schedules_have_ends) {
+    ag_schedule s = {.rate = 0.25}; /* constant */
+    ck_assert_double_eq(ag_schedule_rate(&s, 0), 0.25);
+    ck_assert_double_eq(ag_schedule_rate(&s, INT64_MAX), 0.25);
+    s = (ag_schedule){AG_SCHEDULE_COSINE, .rate = 0.5, .least = 0.1, .steps = 7, .warmup = 2};
+    ck_assert_double_eq(ag_schedule_rate(&s, 0), 0);
+    ck_assert_double_eq(ag_schedule_rate(&s, 1), 0.25);
+    ck_assert_double_eq(ag_schedule_rate(&s, 2), 0.5);
+    for (int64_t i = 7; i < 20; i++) ck_assert_double_eq(ag_schedule_rate(&s, i), 0.1);
+    ck_assert_double_eq(ag_schedule_rate(&s, INT64_MAX), 0.1);
+    s = (ag_schedule){AG_SCHEDULE_ONE_CYCLE, .rate = 1, .steps = 1};
+    ck_assert_double_eq(ag_schedule_rate(&s, 0), 1. / 25 / 1e4);
+    s.steps = 10, s.rise = 0.5;
+    ck_assert_double_eq(ag_schedule_rate(&s, 0), 1. / 25);
+    ck_assert_double_eq(ag_schedule_rate(&s, 4), 1);
+    ck_assert_double_eq(ag_schedule_rate(&s, 9), 1. / 25 / 1e4);
+    ck_assert_double_eq(ag_schedule_rate(&s, INT64_MAX), 1. / 25 / 1e4);
+    s = (ag_schedule){AG_SCHEDULE_STEP, .rate = 1, .factor = 0.5, .every = INT64_MAX};
+    ck_assert_double_eq(ag_schedule_rate(&s, INT64_MAX - 1), 1);
+    ck_assert_double_eq(ag_schedule_rate(&s, INT64_MAX), 0.5);
+}
+END_TEST
+
+static void expect_no_rate(ag_schedule s, int64_t step, const char *said) {
+    ck_assert(isnan(ag_schedule_rate(&s, step)));
+    expect_error(NULL, AG_ERR_RANGE, "schedule_rate: ", said, "test_training.c:");
+}
+
+START_TEST(schedules_refuse) {
+    const ag_schedule cosine = {AG_SCHEDULE_COSINE, .rate = 1, .steps = 5};
+    const ag_schedule cycle = {AG_SCHEDULE_ONE_CYCLE, .rate = 1, .steps = 5};
+    ag_schedule s = cosine;
+    expect_no_rate(s, -1, "step is -1: 0 or more is wanted");
+    ck_assert(isnan(ag_schedule_rate(NULL, 0)));
+    expect_error(NULL, AG_ERR_NULL, "schedule_rate: the schedule is NULL", "test_training.c:");
+    s.kind = (ag_schedule_kind)5;
+    expect_no_rate(s, 0, "kind is 5");
+    s = cosine, s.rate = -1;
+    expect_no_rate(s, 0, "rate is -1: a finite number of 0 or more is wanted");
+    s.rate = NAN;
+    expect_no_rate(s, 0, "rate is nan");
+    s = cosine, s.least = INFINITY;
+    expect_no_rate(s, 0, "least is inf");
+    s = cosine, s.warmup = 5;
+    expect_no_rate(s, 0, "steps is 5: more than those of the warm-up is wanted");
+    s.warmup = -1;
+    expect_no_rate(s, 0, "warmup is -1: 0 or more is wanted");
+    s.warmup = 2, s.start = 1.5;
+    expect_no_rate(s, 0, "start is 1.5: a number from 0 to 1 is wanted");
+    s = cosine, s.steps = 0;
+    expect_no_rate(s, 0, "steps is 0");
+    s = cosine, s.kind = AG_SCHEDULE_STEP;
+    expect_no_rate(s, 0, "every is 0: 1 or more is wanted");
+    s.every = 1, s.factor = -0.5;
+    expect_no_rate(s, 0, "factor is -0.5");
+    s.kind = AG_SCHEDULE_EXPONENTIAL;
+    expect_no_rate(s, 0, "factor is -0.5");
+    s = cycle, s.warmup = 1;
+    expect_no_rate(s, 0, "warmup is 1: 0, because one cycle begins with its own, is wanted");
+    s = cycle, s.rise = 1;
+    expect_no_rate(s, 0, "rise is 1");
+    s = cycle, s.divisor = 0.5;
+    expect_no_rate(s, 0, "divisor is 0.5");
+    s = cycle, s.final_divisor = NAN;
+    expect_no_rate(s, 0, "final_divisor is nan");
+}
+END_TEST
+
+/* ---- Plateaus ---- */
+
+static ag_plateau plateau_at(double rate) {
+    ag_plateau p;
+    ck_assert_int_eq(ag_plateau_init(&p, rate), AG_OK);
+    return p;
+}
+
+/* All of the state is in public numbers: a copy of them in a new struct, halfway, goes on alike. */
+static void expect_plateau(ag_plateau p, const double want[]) {
+    ag_plateau again = plateau_at(1);
+    for (int64_t i = 0; i < COUNT(plateau_values); i++) {
+        if (i == COUNT(plateau_values) / 2) {
+            again.factor = p.factor, again.lowest = p.lowest, again.difference = p.difference;
+            again.improvement = p.improvement, again.absolute = p.absolute, again.larger = p.larger;
+            again.patience = p.patience, again.cooldown = p.cooldown;
+            again.rate = p.rate, again.best = p.best, again.waited = p.waited, again.cooling = p.cooling;
+            p = again;
+        }
+        expect_close(ag_plateau_rate(&p, plateau_values[i]), want[i], i);
+        ck_assert_double_eq(p.rate, ag_plateau_rate(&(ag_plateau){.rate = p.rate, .made = p.made, .best = NAN}, 0));
+    }
+}
+
+START_TEST(plateaus_agree_with_pytorch) {
+    ag_plateau p = plateau_at(0.5);
+    p.patience = 2;
+    expect_plateau(p, plateau_plain);
+    p = plateau_at(0.5), p.patience = 1, p.cooldown = 3, p.factor = 0.5, p.lowest = 0.1;
+    expect_plateau(p, plateau_cooled);
+    p = plateau_at(0.5), p.patience = 0, p.improvement = 0.15, p.absolute = true, p.factor = 0.5;
+    expect_plateau(p, plateau_absolute);
+    p = plateau_at(0.5), p.patience = 2, p.larger = true, p.improvement = 0.01, p.factor = 0.25;
+    expect_plateau(p, plateau_larger);
+    p = plateau_at(1.5e-8), p.patience = 0, p.factor = 0.5;
+    expect_plateau(p, plateau_tiny);
+}
+END_TEST
+
+/* A best below 0 is not improved on by something worse, as it is in PyTorch. */
+START_TEST(plateaus_know_negative_values) {
+    ag_plateau p = plateau_at(1);
+    p.patience = 0, p.improvement = 0.1, p.factor = 0.5;
+    ck_assert_double_eq(ag_plateau_rate(&p, -10), 1);
+    ck_assert_double_eq(ag_plateau_rate(&p, -9.5), 0.5);
+    ck_assert_double_eq(ag_plateau_rate(&p, -10.5), 0.25);
+    ck_assert_double_eq(ag_plateau_rate(&p, -11.5), 0.25);
+    ck_assert_double_eq(p.best, -11.5);
+}
+END_TEST
+
+START_TEST(plateaus_refuse) {
+    ag_plateau p = {0};
+    ck_assert_int_eq(ag_plateau_init(NULL, 1), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "plateau_init: the plateau is NULL", "test_training.c:");
+    ck_assert_int_eq(ag_plateau_init(&p, NAN), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "plateau_init: the rate is nan", "test_training.c:");
+    ck_assert(isnan(ag_plateau_rate(&p, 1)));
+    expect_error(NULL, AG_ERR_RANGE, "plateau_rate: the plateau was not made by its init");
+    ck_assert(isnan(ag_plateau_rate(NULL, 1)));
+    expect_error(NULL, AG_ERR_NULL, "plateau_rate: the plateau is NULL", "test_training.c:");
+    struct {
+        double *number;
+        double bad;
+        const char *said;
+    } wrong[] = {{&p.rate, -1, "the rate is -1"},
+                 {&p.factor, 1, "factor is 1: a number of 0 or more"},
+                 {&p.lowest, NAN, "lowest is nan"},
+                 {&p.difference, -1, "difference is -1"},
+                 {&p.improvement, -2, "improvement is -2"}};
+    for (int64_t i = 0; i < COUNT(wrong); i++) {
+        ck_assert_int_eq(ag_plateau_init(&p, 0.5), AG_OK);
+        *wrong[i].number = wrong[i].bad;
+        ck_assert(isnan(ag_plateau_rate(&p, 1)));
+        expect_error(NULL, AG_ERR_RANGE, "plateau_rate", wrong[i].said, "test_training.c:");
+        ck_assert(isnan(p.best));
+    }
+    int64_t *const count[] = {&p.patience, &p.cooldown, &p.waited, &p.cooling};
+    for (int64_t i = 0; i < COUNT(count); i++) {
+        ck_assert_int_eq(ag_plateau_init(&p, 0.5), AG_OK);
+        *count[i] = -1;
+        ck_assert(isnan(ag_plateau_rate(&p, 1)));
+        expect_error(NULL, AG_ERR_RANGE, "plateau_rate", "is -1: 0 or more is wanted");
+    }
+}
+END_TEST
+
+/* ---- A small model ---- */
+
+enum { SAMPLES = 24, IN = 5, OUT = 3, PARAMETERS = 2 };
+
+typedef struct model {
+    ag_tensor *p[PARAMETERS];
+} model;
+
+static model model_on(ag_tape *t, ag_dtype dtype) {
+    model m = {{ag_parameter_from(scattered(t, dtype, AG_SHAPE(IN, OUT), 7)),
+                ag_parameter_from(scattered(t, dtype, AG_SHAPE(OUT), 99))}};
+    ag_label(m.p[0], "layer.weight");
+    ag_label(m.p[1], "layer.bias");
+    return m;
+}
+
+/* The mean over the samples of a batch, so that a batch's gradient is the mean of its samples'. */
+static ag_tensor *loss_of(const model *m, int64_t first, int64_t n) {
+    ag_tape *t = ag_tape_of(m->p[0]);
+    ag_dtype dtype = ag_dtype_of(m->p[0]);
+    ag_tensor *x = scattered(t, dtype, AG_SHAPE(n, IN), 1000 + (uint64_t)(first * IN));
+    ag_tensor *target = scattered(t, dtype, AG_SHAPE(n, OUT), 5000 + (uint64_t)(first * OUT));
+    return ag_mse(ag_tanh(ag_add(ag_matmul(x, m->p[0]), m->p[1])), target);
+}
+
+static void copy_to(double to[IN * OUT], ag_tensor *x) {
+    for (int64_t i = 0; i < ag_size(x); i++) to[i] = ag_element(x, i);
+}
+
+/* ---- Accumulation ---- */
+
+/* Batches of these sizes, with a rewind after each, have the gradient of all samples at once. */
+static void expect_whole_gradient(ag_dtype dtype, int batches, const int64_t size[], bool weighted, bool backward) {
+    model m = model_on(tape, dtype);
+    ag_kept kept[PARAMETERS];
+    ag_accumulator sum;
+    ck_assert_int_eq(ag_accumulator_init(&sum, PARAMETERS, m.p, kept), AG_OK);
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *dp[PARAMETERS], *whole[PARAMETERS];
+    int64_t held = 0;
+    for (int round = 0; round < 6; round++) { /* a result begins anew */
+        int64_t first = 0;
+        for (int i = 0; i < batches; first += size[i++]) {
+            ag_tensor *loss = loss_of(&m, first, size[i]);
+            if (backward) ck_assert_int_eq(ag_backward(loss), AG_OK);
+            else ck_assert_int_eq(ag_grad(loss, PARAMETERS, m.p, dp), AG_OK);
+            ck_assert_int_eq(ag_accumulator_add(&sum, backward ? NULL : dp, weighted ? (double)size[i] : 1), AG_OK);
+            ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+            ck_assert_int_eq(ag_accumulator_batches(&sum), i + 1);
+        }
+        ck_assert_int_eq(ag_accumulator_mean(&sum, dp), AG_OK);
+        ck_assert_int_eq(ag_accumulator_batches(&sum), 0);
+        ck_assert_int_eq(ag_grad(loss_of(&m, 0, SAMPLES), PARAMETERS, m.p, whole), AG_OK);
+        for (int i = 0; i < PARAMETERS; i++) {
+            double want[IN * OUT];
+            copy_to(want, whole[i]);
+            expect_near(dp[i], ag_size(whole[i]), want, 16, 0.05);
+            ck_assert(!ag_requires_grad(dp[i]));
+        }
+        ag_tape_rewind(tape, mark);
+        if (round == 4) held = ag_tape_memory(tape).allocations;
+    }
+    ck_assert_int_eq(ag_tape_memory(tape).allocations, held);
+    expect_ok(tape);
+}
+
+START_TEST(batches_add_up_to_a_large_one) {
+    for (int i = 0; i < 4; i++) {
+        ag_dtype dtype = i % 2 ? AG_F32 : AG_F64;
+        expect_whole_gradient(dtype, 4, (int64_t[]){6, 6, 6, 6}, false, i / 2);
+        expect_whole_gradient(dtype, 3, (int64_t[]){1, 16, 7}, true, i / 2);
+        expect_whole_gradient(dtype, 1, (int64_t[]){24}, false, i / 2);
+    }
+}
+END_TEST
+
+START_TEST(sums_are_exact_for_whole_numbers) {
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){0, 0}), *dp;
+    ag_tensor *g[] = {tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}),
+                      tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){10, -20})};
+    ag_kept kept;
+    ag_accumulator sum;
+    ck_assert_int_eq(ag_accumulator_init(&sum, 1, &p, &kept), AG_OK);
+    for (int round = 0; round < 2; round++) {
+        ag_accumulator_add(&sum, &g[0], 3);
+        ag_accumulator_add(&sum, &g[1], 1);
+        ck_assert_int_eq((round ? ag_accumulator_mean : ag_accumulator_sum)(&sum, &dp), AG_OK);
+        if (round) expect_list(dp, 3.25, -3.5);
+        else expect_list(dp, 13, -14);
+        ck_assert_int_eq((ag_accumulator_sum)(&sum, &dp), AG_ERR_RANGE);
+        ck_assert(ag_is_nil(dp));
+        expect_error(tape, AG_ERR_RANGE, "accumulator_sum: no batch was added since the last result");
+    }
+    /* a result keeps its value when a batch comes after it, in the same stretch of the tape or not */
+    ag_accumulator_add(&sum, &g[0], 1);
+    ag_accumulator_sum(&sum, &dp);
+    ag_accumulator_add(&sum, &g[1], 1);
+    expect_list(dp, 1, 2);
+    ag_accumulator_sum(&sum, &dp);
+    expect_list(dp, 10, -20);
+    ag_tensor *none = ag_parameter(tape, AG_F32, AG_SHAPE(0, 3), NULL),
+              *nothing = ag_zeros(tape, AG_F32, AG_SHAPE(0, 3));
+    ck_assert_int_eq(ag_accumulator_init(&sum, 1, &none, &kept), AG_OK);
+    ck_assert_int_eq(ag_accumulator_add(&sum, &nothing, 2), AG_OK);
+    ck_assert_int_eq(ag_accumulator_mean(&sum, &dp), AG_OK);
+    expect_shape(dp, AG_SHAPE(0, 3));
+    expect_ok(tape);
+}
+END_TEST
+
+/* Sums go on after their values, and the number of batches, were set, as from a file. */
+START_TEST(sums_can_be_resumed) {
+    double want[IN * OUT];
+    for (int resumed = 0; resumed < 2; resumed++) {
+        model m = model_on(tape, AG_F32);
+        ag_kept kept[2][PARAMETERS];
+        ag_accumulator sum[2];
+        ag_tensor *dp[PARAMETERS];
+        for (int i = 0; i < 2; i++) ck_assert_int_eq(ag_accumulator_init(&sum[i], PARAMETERS, m.p, kept[i]), AG_OK);
+        ck_assert_str_eq(ag_label_of(kept[0][0].value), "sum.layer.weight");
+        for (int i = 0; i < 3; i++) {
+            if (i == 2 && resumed) {
+                for (int k = 0; k < PARAMETERS; k++) ag_set(kept[1][k].value, ag_data(kept[0][k].value));
+                ag_set(sum[1].weight, ag_data(sum[0].weight));
+                sum[1].batches = sum[0].batches;
+            }
+            ag_grad(loss_of(&m, i * 8, 8), PARAMETERS, m.p, dp);
+            ag_accumulator_add(&sum[i == 2 && resumed], dp, 8);
+        }
+        ck_assert_int_eq(ag_accumulator_mean(&sum[resumed], dp), AG_OK);
+        if (resumed) expect_near(dp[0], IN * OUT, want, 0, 0);
+        copy_to(want, dp[0]);
+    }
+}
+END_TEST
+
+START_TEST(accumulators_refuse) {
+    model m = model_on(tape, AG_F64);
+    ag_kept kept[PARAMETERS];
+    ag_accumulator sum;
+    ag_tensor *dp[PARAMETERS] = {ag_ones(tape, AG_F64, AG_SHAPE(IN, OUT)), ag_ones(tape, AG_F64, AG_SHAPE(OUT))};
+    ck_assert_int_eq(ag_accumulator_init(NULL, PARAMETERS, m.p, kept), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "accumulator_init: the struct is NULL", "test_training.c:");
+    ck_assert_int_eq(ag_accumulator_init(&sum, 0, m.p, kept), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "accumulator_init: 0 variables: at least 1 is wanted", "test_training.c:");
+    ck_assert_int_eq(ag_accumulator_init(&sum, PARAMETERS, NULL, kept), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "accumulator_init: the list of 2 variables is NULL");
+    ck_assert_int_eq(ag_accumulator_init(&sum, PARAMETERS, (ag_tensor *[]){m.p[0], dp[0]}, kept), AG_ERR_TAPE);
+    expect_error(tape, AG_ERR_TAPE, "accumulator_init", "number 1 is not a variable", "test_training.c:");
+    ck_assert_int_eq(ag_accumulator_init(&sum, PARAMETERS, (ag_tensor *[]){m.p[0], m.p[0]}, kept), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "accumulator_init", "variable 1 is in the list twice");
+    ck_assert_int_eq(ag_accumulator_init(&sum, PARAMETERS, (ag_tensor *[]){m.p[0], NULL}, kept), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "accumulator_init, number 1: it is NULL");
+    ag_tensor *whole = ag_variable(tape, AG_I64, AG_SCALAR, &(int64_t){1});
+    ck_assert_int_eq(ag_accumulator_init(&sum, 1, &whole, kept), AG_ERR_DTYPE);
+    expect_error(tape, AG_ERR_DTYPE, "accumulator_init", "variable 0 is not real");
+    ck_assert_int_eq(ag_accumulator_add(&sum, dp, 1), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "accumulator_add: the struct was not made by its init", "test_training.c:");
+    ck_assert_int_eq(ag_accumulator_batches(&sum), 0);
+    ck_assert_int_eq(ag_accumulator_batches(NULL), 0);
+
+    ck_assert_int_eq(ag_accumulator_init(&sum, PARAMETERS, m.p, kept), AG_OK);
+    ck_assert_int_eq(ag_accumulator_add(NULL, dp, 1), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "accumulator_add: the struct is NULL");
+    const double bad[] = {0, -1, NAN, INFINITY};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(ag_accumulator_add(&sum, dp, bad[i]), AG_ERR_RANGE);
+        expect_error(tape, AG_ERR_RANGE, "accumulator_add", "the weight is", "over 0 is wanted", "test_training.c:");
+    }
+    ag_tensor *good = dp[1];
+    dp[1] = dp[0];
+    ck_assert_int_eq(ag_accumulator_add(&sum, dp, 1), AG_ERR_SHAPE);
+    expect_error(tape, AG_ERR_SHAPE, "accumulator_add", "gradient of parameter 1", "(5,3)", "test_training.c:");
+    dp[1] = ag_ones(tape, AG_F32, AG_SHAPE(OUT));
+    ck_assert_int_eq(ag_accumulator_add(&sum, dp, 1), AG_ERR_DTYPE);
+    expect_error(tape, AG_ERR_DTYPE, "accumulator_add");
+    dp[1] = NULL;
+    ck_assert_int_eq(ag_accumulator_add(&sum, dp, 1), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "accumulator_add", "gradient of parameter 1", "NULL");
+    ck_assert_int_eq(ag_accumulator_batches(&sum), 0);
+    ck_assert_int_eq(ag_accumulator_mean(&sum, NULL), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "accumulator_mean: the list for gradients is NULL", "test_training.c:");
+    ck_assert_int_eq(ag_accumulator_mean(NULL, dp), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "accumulator_mean: the struct is NULL");
+    dp[1] = good;
+    ck_assert_int_eq(ag_accumulator_add(&sum, dp, 1), AG_OK);
+    ag_tensor *weight = sum.weight;
+    sum.weight = NULL;
+    ck_assert_int_eq(ag_accumulator_mean(&sum, dp), AG_ERR_RANGE);
+    ck_assert(ag_is_nil(dp[0]) && ag_is_nil(dp[1]));
+    expect_error(tape, AG_ERR_RANGE, "accumulator_mean", "the weight is not a variable");
+    sum.weight = weight;
+    kept[1].value = m.p[0];
+    ck_assert_int_eq(ag_accumulator_mean(&sum, dp), AG_ERR_SHAPE);
+    expect_error(tape, AG_ERR_SHAPE, "accumulator_mean", "what is kept of number 1");
+    ag_tensor *v = ag_variable(tape, AG_F64, AG_SCALAR, &(double){1});
+    ck_assert_int_eq(ag_accumulator_init(&sum, 1, &v, kept), AG_OK);
+    ck_assert_int_eq(ag_accumulator_add(&sum, NULL, 1), AG_ERR_GRADIENT);
+    expect_error(tape, AG_ERR_GRADIENT, "accumulator_add", "is not a parameter");
+}
+END_TEST
+
+/* ---- Averages ---- */
+
+/* Weights along a path, with a rewind after each step. */
+static void expect_average(ag_dtype dtype, double decay, bool corrected, int begin, const double want[]) {
+    enum { N = 3 };
+    ag_tensor *v = ag_variable_from(tensor_of(tape, dtype, AG_SHAPE(N), average_path));
+    ag_kept kept;
+    ag_average average;
+    ck_assert_int_eq(ag_average_init(&average, 1, &v, &kept), AG_OK);
+    average.decay = decay, average.corrected = corrected;
+    ag_mark mark = ag_tape_mark(tape);
+    for (int i = begin; i < 6; i++) {
+        ag_assign(v, tensor_of(tape, dtype, AG_SHAPE(N), average_path + N * i));
+        ck_assert_int_eq(ag_average_step(&average), AG_OK);
+        ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+        expect_near(kept.value, N, want + N * i, 4, 1);
+        ck_assert_int_eq(ag_average_steps(&average), i + 1 - begin);
+    }
+}
+
+START_TEST(averages_agree_with_pytorch) {
+    for (int i = 0; i < 2; i++) {
+        expect_average(i ? AG_F32 : AG_F64, 1, true, 0, average_mean);
+        expect_average(i ? AG_F32 : AG_F64, 0.75, false, 1, average_moving); /* PyTorch begins with the first weights */
+    }
+}
+END_TEST
+
+START_TEST(corrected_averages_weigh_all_steps) {
+    double want[18];
+    for (int t = 1; t <= 6; t++)
+        for (int j = 0; j < 3; j++) {
+            double total = 0, weights = 0;
+            for (int i = 0; i < t; i++) {
+                total += pow(0.75, t - 1 - i) * average_path[3 * i + j];
+                weights += pow(0.75, t - 1 - i);
+            }
+            want[3 * (t - 1) + j] = total / weights;
+        }
+    expect_average(AG_F64, 0.75, true, 0, want);
+    expect_average(AG_F64, 0, true, 0, average_path);
+    expect_average(AG_F64, 0, false, 0, average_path);
+}
+END_TEST
+
+/* Training with averages, swapped in now and then for evaluation, has the bits of training without. */
+START_TEST(swapping_is_exact) {
+    double want[IN * OUT], mean[IN * OUT];
+    for (int watched = 0; watched < 2; watched++) {
+        model m = model_on(tape, AG_F32);
+        ag_kept kept[PARAMETERS];
+        ag_slot slots[PARAMETERS];
+        ag_adam adam;
+        ag_average average;
+        ck_assert_int_eq(ag_adam_init(&adam, PARAMETERS, m.p, slots), AG_OK);
+        ck_assert_int_eq(ag_average_init(&average, PARAMETERS, m.p, kept), AG_OK);
+        ck_assert_str_eq(ag_label_of(kept[1].value), "average.layer.bias");
+        average.decay = 0.5;
+        ag_mark mark = ag_tape_mark(tape);
+        for (int step = 0; step < 10; step++) {
+            ag_tensor *dp[PARAMETERS];
+            ag_grad(loss_of(&m, 0, 8), PARAMETERS, m.p, dp);
+            ck_assert_int_eq(ag_adam_step(&adam, dp), AG_OK);
+            ck_assert_int_eq(ag_average_step(&average), AG_OK);
+            if (watched && step % 3 == 2) {
+                double before[IN * OUT], during[IN * OUT], after[IN * OUT];
+                copy_to(before, kept[0].value);
+                ck_assert_int_eq(ag_average_swap(&average), AG_OK);
+                ck_assert(average.swapped);
+                if (step % 2) ag_tape_rewind(tape, mark);
+                copy_to(during, m.p[0]);
+                ck_assert(memcmp(before, during, sizeof before) == 0);
+                ck_assert_int_eq(ag_average_step(&average), AG_ERR_RANGE);
+                expect_error(tape, AG_ERR_RANGE, "average_step", "swap them back first", "test_training.c:");
+                ck_assert_int_eq(ag_average_swap(&average), AG_OK);
+                copy_to(after, kept[0].value);
+                ck_assert(!average.swapped && memcmp(before, after, sizeof before) == 0);
+            }
+            ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+        }
+        ck_assert_int_eq(ag_average_steps(&average), 10);
+        if (watched) expect_near(m.p[0], IN * OUT, want, 0, 0), expect_near(kept[0].value, IN * OUT, mean, 0, 0);
+        copy_to(want, m.p[0]), copy_to(mean, kept[0].value);
+        ck_assert(memcmp(want, mean, sizeof want) != 0);
+    }
+}
+END_TEST
+
+START_TEST(averages_refuse) {
+    model m = model_on(tape, AG_F64);
+    ag_kept kept[PARAMETERS];
+    ag_average average;
+    ck_assert_int_eq(ag_average_init(NULL, PARAMETERS, m.p, kept), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "average_init: the struct is NULL", "test_training.c:");
+    ck_assert_int_eq(ag_average_init(&average, -1, m.p, kept), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "average_init: -1 variables: at least 1 is wanted");
+    ck_assert_int_eq(ag_average_init(&average, 1, (ag_tensor *[]){ag_ones(tape, AG_F64, AG_SCALAR)}, kept),
+                     AG_ERR_TAPE);
+    expect_error(tape, AG_ERR_TAPE, "average_init", "number 0 is not a variable", "test_training.c:");
+    ck_assert_int_eq(ag_average_step(&average), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "average_step: the struct was not made by its init", "test_training.c:");
+    ck_assert_int_eq(ag_average_swap(NULL), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "average_swap: the struct is NULL");
+    ck_assert_int_eq(ag_average_steps(&average), 0);
+    ck_assert_int_eq(ag_average_init(&average, PARAMETERS, m.p, kept), AG_OK);
+    const double bad[] = {-0.1, 1.1, NAN};
+    for (int i = 0; i < 3; i++) {
+        average.decay = bad[i];
+        ck_assert_int_eq(ag_average_step(&average), AG_ERR_RANGE);
+        expect_error(tape, AG_ERR_RANGE, "average_step", "the decay is", "a number from 0 to 1 is wanted");
+    }
+    average.decay = 0.5, average.steps = -1;
+    ck_assert_int_eq(ag_average_step(&average), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "average_step", "steps is -1");
+}
+END_TEST
+
+/* ---- Early stopping ---- */
+
+START_TEST(stopping_keeps_the_best) {
+    const double loss[] = {5, 3, NAN, 4, 2.5, 2.45, 2.6, 2.7, 1};
+    for (int larger = 0; larger < 2; larger++) {
+        ag_tensor *v[] = {ag_variable(tape, AG_F64, AG_SHAPE(2), (double[]){0, 0}),
+                          ag_variable(tape, AG_I64, AG_SCALAR, &(int64_t){-1}),
+                          ag_variable(tape, AG_BOOL, AG_SHAPE(0), NULL)};
+        ag_label(v[0], "weight");
+        ag_kept kept[3];
+        ag_stopping stopping;
+        ck_assert_int_eq(ag_stopping_init(&stopping, 3, v, kept), AG_OK);
+        ck_assert_str_eq(ag_label_of(kept[0].value), "best.weight");
+        stopping.patience = 3, stopping.improvement = 0.1, stopping.larger = larger;
+        ag_mark mark = ag_tape_mark(tape);
+        for (int64_t i = 0; i < COUNT(loss); i++) {
+            ag_set(v[0], (double[]){(double)i, (double)-i});
+            ag_set(v[1], &i);
+            bool end = ag_stopping_step(&stopping, larger ? -loss[i] : loss[i]);
+            ck_assert_int_eq(end, i == 7); /* 5: too small an improvement; 6, 7: none */
+            if (i % 2) ag_tape_rewind(tape, mark);
+            if (end) break;
+        }
+        ck_assert(stopping.best_step == 4 && stopping.steps == 8 && stopping.waited == 3);
+        ck_assert_double_eq(stopping.best, larger ? -2.5 : 2.5);
+        expect_list(v[0], 7, -7);
+        ck_assert_int_eq(ag_stopping_restore(&stopping), AG_OK);
+        expect_list(v[0], 4, -4);
+        expect_list(v[1], 4);
+        ag_tape_rewind(tape, mark);
+        expect_list(v[0], 4, -4);
+        ag_set(v[0], (double[]){1, 1}); /* what is kept is not the variable itself */
+        ck_assert_int_eq(ag_stopping_restore(&stopping), AG_OK);
+        expect_list(v[0], 4, -4);
+    }
+}
+END_TEST
+
+START_TEST(stopping_watches_without_variables) {
+    ag_stopping stopping;
+    ck_assert_int_eq(ag_stopping_init(&stopping, 0, NULL, NULL), AG_OK);
+    stopping.patience = 2, stopping.absolute = false, stopping.improvement = 0.5;
+    const double loss[] = {-1, -1.6, -2, -1.5};
+    for (int i = 0; i < 4; i++) ck_assert_int_eq(ag_stopping_step(&stopping, loss[i]), i == 3);
+    ck_assert_int_eq(stopping.best_step, 1);
+    ck_assert_int_eq(ag_stopping_restore(&stopping), AG_OK);
+}
+END_TEST
+
+START_TEST(stopping_refuses) {
+    model m = model_on(tape, AG_F64);
+    ag_kept kept[PARAMETERS];
+    ag_stopping stopping;
+    ck_assert_int_eq(ag_stopping_init(NULL, 0, NULL, NULL), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "stopping_init: the struct is NULL", "test_training.c:");
+    ck_assert_int_eq(ag_stopping_init(&stopping, -1, NULL, NULL), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "stopping_init: -1 variables: 0 or more are wanted");
+    ck_assert(ag_stopping_step(&stopping, 1));
+    expect_error(NULL, AG_ERR_RANGE, "stopping_step: the struct was not made by its init", "test_training.c:");
+    ck_assert_int_eq(ag_stopping_init(&stopping, PARAMETERS, m.p, kept), AG_OK);
+    ck_assert_int_eq(ag_stopping_restore(&stopping), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "stopping_restore: there is no best value: 0 were seen", "test_training.c:");
+    ck_assert(!ag_stopping_step(&stopping, NAN));
+    ck_assert_int_eq(ag_stopping_restore(&stopping), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "1 were seen");
+    ck_assert(ag_stopping_step(NULL, 1));
+    expect_error(NULL, AG_ERR_NULL, "stopping_step: the struct is NULL");
+    stopping.patience = 0;
+    ck_assert(ag_stopping_step(&stopping, 1));
+    expect_error(NULL, AG_ERR_RANGE, "stopping_step: patience is 0: 1 or more is wanted", "test_training.c:");
+    stopping.patience = 1, stopping.improvement = NAN;
+    ck_assert(ag_stopping_step(&stopping, 1));
+    expect_error(NULL, AG_ERR_RANGE, "stopping_step: improvement is nan");
+    stopping.improvement = 0;
+    ag_mark mark = ag_tape_mark(tape);
+    kept[0].value = ag_variable_from(m.p[0]);
+    ag_tape_rewind(tape, mark);
+    ck_assert(ag_stopping_step(&stopping, 1));
+    expect_error(tape, AG_ERR_TAPE, "");
+    ck_assert(stopping.steps == 1 && isnan(stopping.best));
+}
+END_TEST
+
+/* ---- Failing allocations ---- */
+
+typedef struct run {
+    int64_t batches, steps;
+    double p[IN * OUT], sum[IN * OUT], average[IN * OUT], best[IN * OUT];
+    bool swapped;
+    ag_status status;
+} run;
+
+/* Everything once, on a tape whose allocation number fail_at fails; what is there afterwards. */
+static run all_of_it(ledger *l, int64_t fail_at) {
+    ag_tape *t = ag_tape_new_with(&l->allocator);
+    run r = {.status = AG_ERR_MEMORY};
+    if (!t) return r;
+    model m = model_on(t, AG_F64);
+    ag_slot slots[PARAMETERS];
+    ag_accumulator sum;
+    ag_average average;
+    ag_stopping stopping;
+    ag_sgd sgd;
+    l->fail_at = 0;
+    ag_sgd_init(&sgd, PARAMETERS, m.p, slots, 0.5, 0);
+    l->fail_at = fail_at > 0 ? l->calls + fail_at : 0;
+    ag_status made = ag_accumulator_init(&sum, PARAMETERS, m.p, NULL);
+    if (made == AG_OK) made = ag_average_init(&average, PARAMETERS, m.p, NULL);
+    if (made == AG_OK) made = ag_stopping_init(&stopping, PARAMETERS, m.p, NULL);
+    if (made == AG_OK) {
+        ag_mark mark = ag_tape_mark(t);
+        ag_tensor *dp[PARAMETERS];
+        for (int i = 0; i < 2; i++) {
+            ag_grad(loss_of(&m, i * 8, 8), PARAMETERS, m.p, dp);
+            ag_accumulator_add(&sum, dp, 1);
+            ag_tape_rewind(t, mark);
+        }
+        if (ag_tape_status(t) == AG_OK && ag_accumulator_mean(&sum, dp) == AG_OK) ag_sgd_step(&sgd, dp);
+        ag_average_step(&average);
+        ag_tape_rewind(t, mark);
+        if (ag_tape_status(t) == AG_OK) ag_stopping_step(&stopping, 1);
+        ag_average_swap(&average);
+        ag_tape_rewind(t, mark);
+        r.status = ag_tape_status(t);
+        l->fail_at = 0;
+        ag_clear_error(t);
+        r.batches = ag_accumulator_batches(&sum), r.steps = ag_average_steps(&average);
+        r.swapped = average.swapped;
+        copy_to(r.p, m.p[0]), copy_to(r.sum, sum.kept[0].value);
+        copy_to(r.average, average.kept[0].value), copy_to(r.best, stopping.kept[0].value);
+        if (stopping.best_step >= 0) ck_assert_int_eq(ag_stopping_restore(&stopping), AG_OK);
+    }
+    l->fail_at = 0;
+    ag_tape_free(t);
+    return r;
+}
+
+static bool same_numbers(const double a[IN * OUT], const double b[IN * OUT]) {
+    return memcmp(a, b, sizeof(double) * IN * OUT) == 0;
+}
+
+/* Whatever fails, what is counted is what is there. */
+START_TEST(nothing_is_done_by_halves) {
+    ledger l;
+    ledger_open(&l);
+    run whole = all_of_it(&l, 0);
+    ck_assert_int_eq(whole.status, AG_OK);
+    ck_assert(whole.steps == 1 && whole.swapped && whole.batches == 0);
+    double before[IN * OUT];
+    for (int i = 0; i < IN * OUT; i++) before[i] = scatter(7 + (uint64_t)i);
+    for (int64_t at = 1, ended = 0; !ended; at++) {
+        l.failed = false;
+        run r = all_of_it(&l, at);
+        ended = !l.failed;
+        if (r.status == AG_OK) continue;
+        ck_assert_int_eq(r.status, AG_ERR_MEMORY);
+        if (isnan(r.p[0]) || (r.p[0] == 0 && r.p[1] == 0)) continue; /* an init failed */
+        ck_assert_msg(same_numbers(r.p, before) || same_numbers(r.p, whole.p) || same_numbers(r.p, whole.average),
+                      "allocation %d: half a step", (int)at);
+        if (r.swapped) ck_assert(r.steps == 1 ? same_numbers(r.p, whole.p) : true);
+        if (r.steps == 0 && !r.swapped) ck_assert(same_numbers(r.average, before));
+        if (r.steps == 1 && !r.swapped) ck_assert(!same_numbers(r.p, before) == !same_numbers(r.average, before));
+        if (r.batches == 0 && r.sum[0] == 0) ck_assert(same_numbers(r.p, before));
+        if (r.batches == 2) ck_assert(same_numbers(r.sum, whole.sum));
+    }
+    ledger_close(&l);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("training");
+    TCase *schedules = plain_group(suite, "schedules");
+    tcase_add_test(schedules, schedules_agree_with_pytorch);
+    tcase_add_test(schedules, warm_ups_agree_with_pytorch);
+    tcase_add_test(schedules, schedules_have_ends);
+    tcase_add_test(schedules, schedules_refuse);
+    tcase_add_test(schedules, plateaus_agree_with_pytorch);
+    tcase_add_test(schedules, plateaus_know_negative_values);
+    tcase_add_test(schedules, plateaus_refuse);
+
+    TCase *sums = tape_group(suite, "accumulation");
+    tcase_add_test(sums, batches_add_up_to_a_large_one);
+    tcase_add_test(sums, sums_are_exact_for_whole_numbers);
+    tcase_add_test(sums, sums_can_be_resumed);
+    tcase_add_test(sums, accumulators_refuse);
+
+    TCase *averages = tape_group(suite, "averages");
+    tcase_add_test(averages, averages_agree_with_pytorch);
+    tcase_add_test(averages, corrected_averages_weigh_all_steps);
+    tcase_add_test(averages, swapping_is_exact);
+    tcase_add_test(averages, averages_refuse);
+
+    TCase *stopping = tape_group(suite, "stopping");
+    tcase_add_test(stopping, stopping_keeps_the_best);
+    tcase_add_test(stopping, stopping_watches_without_variables);
+    tcase_add_test(stopping, stopping_refuses);
+
+    tcase_add_test(plain_group(suite, "allocations"), nothing_is_done_by_halves);
+    return run_suite(suite);
+}
