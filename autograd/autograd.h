@@ -643,6 +643,11 @@ AG_API ag_tensor *ag_located(ag_tensor *x, const char *file, int line);
  * Errors: none */
 AG_API void ag_here(const char *file, int line);
 
+/* ag_caller -- take the location that ag_here noted, and its line through `line`; NULL without one
+ * A function of several calls takes it first, so that none of them does, and calls ag_here with it before the last.
+ * Errors: none */
+AG_API const char *ag_caller(int *line);
+
 /* The macros, generated from these headers when the library is configured; last */
 #include "autograd/located.h"
 

@@ -1,12 +1,12 @@
 /* attention -- multi-head self-attention
  *
  * B sequences of T positions with C features, which H heads divide into D each. */
-#include "nn/refuse.h"
+#include "nn/making.h"
 
 #include <math.h>
 
 static ag_status init_attention(const char *name, ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
-                                int64_t heads, ag_status (*init)(ag_linear *, ag_tape *, ag_dtype, int64_t, int64_t)) {
+                                int64_t heads, const ag_layer_options *options) {
     ag_tensor *nil =
         ag__init_wrong(name, layer, tape, dtype, heads >= 1 && features >= 1 && features % heads == 0,
                        "%lld features cannot be divided among %lld heads", (long long)features, (long long)heads);
@@ -14,20 +14,26 @@ static ag_status init_attention(const char *name, ag_attention *layer, ag_tape *
         if (layer) *layer = (ag_attention){{nil, nil}, {nil, nil}, {nil, nil}, {nil, nil}, 0};
         return ag_eval(nil);
     }
+    ag__making m = ag__make(name, tape, dtype, options);
+    ag_linear *const parts[] = {&layer->query, &layer->key, &layer->value, &layer->output};
+    static const char *const names[] = {"query", "key", "value", "output"};
+    for (int i = 0; i < 4; i++) {
+        ag_layer_options of_part = m.options;
+        of_part.name = names[i];
+        ag_linear_init_with(parts[i], tape, dtype, features, features, &of_part);
+    }
     layer->heads = heads;
-    init(&layer->query, tape, dtype, features, features);
-    init(&layer->key, tape, dtype, features, features);
-    init(&layer->value, tape, dtype, features, features);
-    return init(&layer->output, tape, dtype, features, features);
+    m.last = layer->output.weight;
+    return ag__made(&m);
 }
 
 ag_status ag_attention_init(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features, int64_t heads) {
-    return init_attention("attention_init", layer, tape, dtype, features, heads, ag_linear_init);
+    return init_attention("attention_init", layer, tape, dtype, features, heads, NULL);
 }
 
-ag_status ag_attention_init_unbiased(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
-                                     int64_t heads) {
-    return init_attention("attention_init_unbiased", layer, tape, dtype, features, heads, ag_linear_init_unbiased);
+ag_status ag_attention_init_with(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features, int64_t heads,
+                                 const ag_layer_options *options) {
+    return init_attention("attention_init_with", layer, tape, dtype, features, heads, options);
 }
 
 /* B T C -> B H T D */

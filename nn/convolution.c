@@ -3,16 +3,14 @@
  * N images of H rows, W columns and C channels; windows of KH × KW slide over them to OH × OW positions; K channels
  * come out. Channels are the last axis: a window's rows are then contiguous, a convolution is one product whose
  * result needs no reordering, and biases and normalisations broadcast by themselves. */
-#include "nn/refuse.h"
-
-#include <math.h>
+#include "nn/making.h"
 
 static const int64_t most_padding = INT32_MAX;
 
 /* ---- Convolution ---- */
 
 static ag_status init_conv2d(const char *name, ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
-                             int64_t size, bool with_bias) {
+                             int64_t size, const ag_layer_options *options) {
     ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, in >= 1 && out >= 1 && size >= 1,
                                     "%lld channels in, %lld out, size %lld: each must be at least 1", (long long)in,
                                     (long long)out, (long long)size);
@@ -20,22 +18,21 @@ static ag_status init_conv2d(const char *name, ag_conv2d *layer, ag_tape *tape, 
         if (layer) *layer = (ag_conv2d){.weight = nil, .bias = nil};
         return ag_eval(nil);
     }
-    double bound = sqrt(6 / ((double)in * (double)size * (double)size));
-    ag_tensor *weight = ag_uniform(tape, dtype, AG_SHAPE(size, size, in, out), -bound, bound);
-    layer->weight = ag_label(ag_parameter_from(weight), "weight");
-    layer->bias = with_bias ? ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(out))), "bias") : NULL;
+    ag__making m = ag__make(name, tape, dtype, options);
+    layer->weight = ag__make_parameter(&m, "weight", AG_SHAPE(size, size, in, out), m.options.weight, AG__HE);
+    layer->bias = ag__make_bias(&m, "bias", AG_SHAPE(out));
     layer->stride = 1;
     layer->padding = 0;
-    return ag_eval(with_bias ? layer->bias : layer->weight);
+    return ag__made(&m);
 }
 
 ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size) {
-    return init_conv2d("conv2d_init", layer, tape, dtype, in, out, size, true);
+    return init_conv2d("conv2d_init", layer, tape, dtype, in, out, size, NULL);
 }
 
-ag_status ag_conv2d_init_unbiased(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
-                                  int64_t size) {
-    return init_conv2d("conv2d_init_unbiased", layer, tape, dtype, in, out, size, false);
+ag_status ag_conv2d_init_with(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size,
+                              const ag_layer_options *options) {
+    return init_conv2d("conv2d_init_with", layer, tape, dtype, in, out, size, options);
 }
 
 /* NULL if the layer fits x; else nil, after an error. */

@@ -1,9 +1,8 @@
 /* layers -- linear, embedding, dropout, batch and layer normalisation
  *
  * N samples, C features. Everything is composed of operations; nothing here has backward code. */
-#include "nn/refuse.h"
+#include "nn/making.h"
 
-#include <math.h>
 #include <string.h>
 
 static ag_tensor *biased(ag_tensor *x, ag_tensor *bias) { return bias ? ag_add(x, bias) : x; }
@@ -19,7 +18,7 @@ static ag_tensor *mean_about(ag_tensor *x, int axis, ag_tensor *near) {
 /* ---- Linear ---- */
 
 static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
-                             bool with_bias) {
+                             const ag_layer_options *options) {
     ag_tensor *nil =
         ag__init_wrong(name, layer, tape, dtype, in >= 1 && out >= 1,
                        "%lld inputs and %lld outputs: each must be at least 1", (long long)in, (long long)out);
@@ -27,19 +26,19 @@ static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, 
         if (layer) *layer = (ag_linear){nil, nil};
         return ag_eval(nil);
     }
-    double bound = sqrt(6 / (double)in);
-    ag_tensor *weight = ag_uniform(tape, dtype, AG_SHAPE(in, out), -bound, bound);
-    layer->weight = ag_label(ag_parameter_from(weight), "weight");
-    layer->bias = with_bias ? ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(out))), "bias") : NULL;
-    return ag_eval(with_bias ? layer->bias : layer->weight);
+    ag__making m = ag__make(name, tape, dtype, options);
+    layer->weight = ag__make_parameter(&m, "weight", AG_SHAPE(in, out), m.options.weight, AG__HE);
+    layer->bias = ag__make_bias(&m, "bias", AG_SHAPE(out));
+    return ag__made(&m);
 }
 
 ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out) {
-    return init_linear("linear_init", layer, tape, dtype, in, out, true);
+    return init_linear("linear_init", layer, tape, dtype, in, out, NULL);
 }
 
-ag_status ag_linear_init_unbiased(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out) {
-    return init_linear("linear_init_unbiased", layer, tape, dtype, in, out, false);
+ag_status ag_linear_init_with(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                              const ag_layer_options *options) {
+    return init_linear("linear_init_with", layer, tape, dtype, in, out, options);
 }
 
 /* NULL if the layer fits x; else nil, after an error. The bias is checked here because the error of ag_add would
@@ -65,16 +64,28 @@ ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x) {
 
 /* ---- Embedding ---- */
 
-ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features) {
+static ag_status init_embedding(const char *name, ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count,
+                                int64_t features, const ag_layer_options *options) {
     ag_tensor *nil =
-        ag__init_wrong("embedding_init", layer, tape, dtype, count >= 1 && features >= 1,
+        ag__init_wrong(name, layer, tape, dtype, count >= 1 && features >= 1,
                        "%lld rows of %lld features: each must be at least 1", (long long)count, (long long)features);
     if (nil) {
         if (layer) *layer = (ag_embedding){nil};
         return ag_eval(nil);
     }
-    layer->weight = ag_label(ag_parameter_from(ag_normal(tape, dtype, AG_SHAPE(count, features), 0, 1)), "weight");
-    return ag_eval(layer->weight);
+    ag__making m = ag__make(name, tape, dtype, options);
+    const ag_initial usual = {ag_init_normal, 1};
+    layer->weight = ag__make_parameter(&m, "weight", AG_SHAPE(count, features), m.options.weight, usual);
+    return ag__made(&m);
+}
+
+ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features) {
+    return init_embedding("embedding_init", layer, tape, dtype, count, features, NULL);
+}
+
+ag_status ag_embedding_init_with(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features,
+                                 const ag_layer_options *options) {
+    return init_embedding("embedding_init_with", layer, tape, dtype, count, features, options);
 }
 
 ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index) {
@@ -110,30 +121,31 @@ ag_tensor *ag_dropout(ag_tensor *x, double p, bool training) {
 /* ---- Batch normalisation ---- */
 
 static ag_status init_batchnorm(const char *name, ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
-                                bool with_bias) {
+                                const ag_layer_options *options) {
     ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, channels >= 1, "%lld channels: at least 1 is wanted",
                                     (long long)channels);
     if (nil) {
         if (layer) *layer = (ag_batchnorm){.gamma = nil, .beta = nil, .running_mean = nil, .running_var = nil};
         return ag_eval(nil);
     }
-    ag_tensor *ones = ag_ones(tape, dtype, AG_SHAPE(1, channels));
-    ag_tensor *zeros = ag_zeros(tape, dtype, AG_SHAPE(1, channels));
-    layer->gamma = ag_label(ag_parameter_from(ones), "gamma");
-    layer->beta = with_bias ? ag_label(ag_parameter_from(zeros), "beta") : NULL;
-    layer->running_mean = ag_label(ag_variable_from(zeros), "running mean");
-    layer->running_var = ag_label(ag_variable_from(ones), "running variance");
+    ag__making m = ag__make(name, tape, dtype, options);
+    const ag_shape shape = AG_SHAPE(1, channels);
+    layer->gamma = ag__make_parameter(&m, "gamma", shape, m.options.weight, AG__ONES);
+    layer->beta = ag__make_bias(&m, "beta", shape);
+    layer->running_mean = ag__make_variable(&m, "running_mean", shape, 0);
+    layer->running_var = ag__make_variable(&m, "running_var", shape, 1);
     layer->momentum = 0.9;
     layer->epsilon = 1e-5;
-    return ag_eval(layer->running_var);
+    return ag__made(&m);
 }
 
 ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels) {
-    return init_batchnorm("batchnorm_init", layer, tape, dtype, channels, true);
+    return init_batchnorm("batchnorm_init", layer, tape, dtype, channels, NULL);
 }
 
-ag_status ag_batchnorm_init_unbiased(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels) {
-    return init_batchnorm("batchnorm_init_unbiased", layer, tape, dtype, channels, false);
+ag_status ag_batchnorm_init_with(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
+                                 const ag_layer_options *options) {
+    return init_batchnorm("batchnorm_init_with", layer, tape, dtype, channels, options);
 }
 
 static bool is_variable(const ag_tensor *x) { return ag_op_of(x) && strcmp(ag_op_of(x)->name, "variable") == 0; }
@@ -222,25 +234,27 @@ ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool trai
 /* ---- Layer normalisation ---- */
 
 static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
-                                bool with_bias) {
+                                const ag_layer_options *options) {
     ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, features >= 1, "%lld features: at least 1 is wanted",
                                     (long long)features);
     if (nil) {
         if (layer) *layer = (ag_layernorm){.gamma = nil, .beta = nil};
         return ag_eval(nil);
     }
-    layer->gamma = ag_label(ag_parameter_from(ag_ones(tape, dtype, AG_SHAPE(features))), "gamma");
-    layer->beta = with_bias ? ag_label(ag_parameter_from(ag_zeros(tape, dtype, AG_SHAPE(features))), "beta") : NULL;
+    ag__making m = ag__make(name, tape, dtype, options);
+    layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(features), m.options.weight, AG__ONES);
+    layer->beta = ag__make_bias(&m, "beta", AG_SHAPE(features));
     layer->epsilon = 1e-5;
-    return ag_eval(with_bias ? layer->beta : layer->gamma);
+    return ag__made(&m);
 }
 
 ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
-    return init_layernorm("layernorm_init", layer, tape, dtype, features, true);
+    return init_layernorm("layernorm_init", layer, tape, dtype, features, NULL);
 }
 
-ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
-    return init_layernorm("layernorm_init_unbiased", layer, tape, dtype, features, false);
+ag_status ag_layernorm_init_with(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                                 const ag_layer_options *options) {
+    return init_layernorm("layernorm_init_with", layer, tape, dtype, features, options);
 }
 
 /* … C -> … 1. A row is in the cache, so its mean costs less than a separate read of one element would. */

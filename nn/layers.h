@@ -1,14 +1,17 @@
 /* layers -- linear, embedding, dropout, batch and layer normalisation, convolution, pooling, LSTM, attention
  *
  * A layer is a struct of handles, which the tape owns: nothing is to be freed, and nothing is hidden. Its parameters
- * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. */
+ * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. They are
+ * labelled by their names in the struct ("weight", "running_mean"), behind the layer's name, if it has one, and the
+ * names of the open scopes. */
 #ifndef AG_NN_LAYERS_H
 #define AG_NN_LAYERS_H
 
 #include "autograd/autograd.h"
+#include "nn/initialisers.h"
 
-/* ag_linear -- y = x·w + b; both are parameters. A layer whose bias (or beta) is NULL has none:
- * ag_linear_init_unbiased and its like make such layers, with the same weights from the same seed */
+/* ag_linear -- y = x·w + b; both are parameters. A layer whose bias (or beta) is NULL has none: ag_linear_init_with
+ * and its like make such layers if the options say so, with the same weights from the same seed */
 typedef struct ag_linear {
     ag_tensor *weight; /* (in,out) */
     ag_tensor *bias;   /* (out); NULL: none */
@@ -20,9 +23,11 @@ typedef struct ag_linear {
  * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
 AG_API ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out);
 
-/* ag_linear_init_unbiased -- the same without a bias
- * Errors: as ag_linear_init */
-AG_API ag_status ag_linear_init_unbiased(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out);
+/* ag_linear_init_with -- the same with options: a name, no bias, other initialisers
+ * Errors: as ag_linear_init; those of the initialisers; AG_ERR_SHAPE, AG_ERR_DTYPE and AG_ERR_NIL for one that returns
+ *         another tensor than it is asked for; AG_ERR_RANGE for a name as ag_scope */
+AG_API ag_status ag_linear_init_with(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                                     const ag_layer_options *options);
 
 /* ag_linear_apply -- y = x·w + b over the last axis
  * Shape:  x (…,N,in) -> (…,N,out)
@@ -41,6 +46,11 @@ typedef struct ag_embedding {
  * Errors: AG_ERR_RANGE unless count and features are at least 1; as ag_normal
  * Source: torch.nn.Embedding */
 AG_API ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features);
+
+/* ag_embedding_init_with -- the same with options: a name, another initialiser
+ * Errors: as ag_embedding_init and ag_linear_init_with */
+AG_API ag_status ag_embedding_init_with(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count,
+                                        int64_t features, const ag_layer_options *options);
 
 /* ag_embedding_apply -- the rows that the index names
  * Shape:  index (…) -> (…,C)
@@ -81,9 +91,10 @@ typedef struct ag_batchnorm_nodes {
  * Errors: AG_ERR_RANGE unless channels is at least 1; AG_ERR_DTYPE unless dtype is real */
 AG_API ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
 
-/* ag_batchnorm_init_unbiased -- the same without beta
- * Errors: as ag_batchnorm_init */
-AG_API ag_status ag_batchnorm_init_unbiased(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
+/* ag_batchnorm_init_with -- the same with options: a name, no beta, other initialisers
+ * Errors: as ag_batchnorm_init and ag_linear_init_with */
+AG_API ag_status ag_batchnorm_init_with(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
+                                        const ag_layer_options *options);
 
 /* ag_batchnorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance per feature
  * In training M and V (biased: over N, not N−1) are those of the batch, and the running statistics become
@@ -126,9 +137,10 @@ typedef struct ag_layernorm_nodes {
  * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real */
 AG_API ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
 
-/* ag_layernorm_init_unbiased -- the same without beta
- * Errors: as ag_layernorm_init */
-AG_API ag_status ag_layernorm_init_unbiased(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
+/* ag_layernorm_init_with -- the same with options: a name, no beta, other initialisers
+ * Errors: as ag_layernorm_init and ag_linear_init_with */
+AG_API ag_status ag_layernorm_init_with(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                                        const ag_layer_options *options);
 
 /* ag_layernorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance (over C, not C−1) of each
  * sample
@@ -161,10 +173,10 @@ typedef struct ag_conv2d {
  * Source: He et al., Delving Deep into Rectifiers (2015), section 2.2 */
 AG_API ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size);
 
-/* ag_conv2d_init_unbiased -- the same without a bias
- * Errors: as ag_conv2d_init */
-AG_API ag_status ag_conv2d_init_unbiased(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
-                                         int64_t size);
+/* ag_conv2d_init_with -- the same with options: a name, no bias, other initialisers
+ * Errors: as ag_conv2d_init and ag_linear_init_with */
+AG_API ag_status ag_conv2d_init_with(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                                     int64_t size, const ag_layer_options *options);
 
 /* ag_conv2d_apply -- y[n,i,j,k] = b[k] + Σ x[n, i·stride+u, j·stride+v, c]·w[u,v,c,k] over u, v, c, of the padded x (a
  * cross-correlation)
@@ -210,10 +222,11 @@ typedef struct ag_lstm_state {
  * Source: torch.nn.LSTMCell */
 AG_API ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden);
 
-/* ag_lstm_cell_init_unbiased -- the same without a bias
- * Errors: as ag_lstm_cell_init */
-AG_API ag_status ag_lstm_cell_init_unbiased(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
-                                            int64_t hidden);
+/* ag_lstm_cell_init_with -- the same with options: a name, no bias, other initialisers
+ * `weight` is that of both weights, unless `hidden` says otherwise for the second; each is one matrix of four gates.
+ * Errors: as ag_lstm_cell_init and ag_linear_init_with */
+AG_API ag_status ag_lstm_cell_init_with(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden,
+                                        const ag_layer_options *options);
 
 /* ag_lstm_cell_apply -- one step: (i f g o) = x·Wx + h·Wh + b, i f o through sigmoid and g through tanh; cell ← f·cell
  * + i·g;  hidden ← o·tanh(cell). `state` becomes the new one, whose hidden is returned; nil after an error
@@ -234,10 +247,11 @@ typedef struct ag_attention {
  * Errors: AG_ERR_RANGE unless features >= 1 is a multiple of heads >= 1; as ag_uniform */
 AG_API ag_status ag_attention_init(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features, int64_t heads);
 
-/* ag_attention_init_unbiased -- the same with four parts without biases
- * Errors: as ag_attention_init */
-AG_API ag_status ag_attention_init_unbiased(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
-                                            int64_t heads);
+/* ag_attention_init_with -- the same with options: a name, no biases, other initialisers for each of its four parts
+ * The parameters are labelled "query.weight", "query.bias", "key.weight" and so on, behind the name.
+ * Errors: as ag_attention_init and ag_linear_init_with */
+AG_API ag_status ag_attention_init_with(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                                        int64_t heads, const ag_layer_options *options);
 
 /* ag_attention_apply -- y = softmax(q·kᵀ/√D)·v for each head over all positions of a sequence, the heads side by side
  * through `output`; with `causal` a position sees only itself and earlier ones

@@ -29,6 +29,7 @@
 #ifndef AG_NN_H
 #define AG_NN_H
 
+#include "nn/initialisers.h"
 #include "nn/layers.h"
 #include "nn/losses.h"
 #include "nn/optimisers.h"

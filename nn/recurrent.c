@@ -2,14 +2,14 @@
  *
  * N samples, C features in, H hidden ones. All four gates come out of one product with the input and one with the
  * hidden state, side by side in the order i, f, g, o. */
-#include "nn/refuse.h"
+#include "nn/making.h"
 
 #include <math.h>
 
 enum { GATES = 4 };
 
 static ag_status init_lstm_cell(const char *name, ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
-                                int64_t hidden, bool with_bias) {
+                                int64_t hidden, const ag_layer_options *options) {
     ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, in >= 1 && hidden >= 1 && hidden <= INT64_MAX / GATES,
                                     "%lld inputs and %lld hidden features: each must be from 1 to 2⁶¹ − 1",
                                     (long long)in, (long long)hidden);
@@ -17,22 +17,22 @@ static ag_status init_lstm_cell(const char *name, ag_lstm_cell *layer, ag_tape *
         if (layer) *layer = (ag_lstm_cell){nil, nil, nil};
         return ag_eval(nil);
     }
-    double bound = 1 / sqrt((double)hidden);
-    ag_tensor *from_x = ag_uniform(tape, dtype, AG_SHAPE(in, GATES * hidden), -bound, bound);
-    ag_tensor *from_h = ag_uniform(tape, dtype, AG_SHAPE(hidden, GATES * hidden), -bound, bound);
-    layer->input_weight = ag_label(ag_parameter_from(from_x), "input weight");
-    layer->hidden_weight = ag_label(ag_parameter_from(from_h), "hidden weight");
-    ag_tensor *zeros = ag_zeros(tape, dtype, AG_SHAPE(GATES * hidden));
-    layer->bias = with_bias ? ag_label(ag_parameter_from(zeros), "bias") : NULL;
-    return ag_eval(with_bias ? layer->bias : layer->hidden_weight);
+    ag__making m = ag__make(name, tape, dtype, options);
+    const ag_initial usual = {ag_init_uniform, 1 / sqrt((double)hidden)}, weight = m.options.weight;
+    const ag_initial inner = m.options.hidden.make ? m.options.hidden : weight;
+    layer->input_weight = ag__make_parameter(&m, "input_weight", AG_SHAPE(in, GATES * hidden), weight, usual);
+    layer->hidden_weight = ag__make_parameter(&m, "hidden_weight", AG_SHAPE(hidden, GATES * hidden), inner, usual);
+    layer->bias = ag__make_bias(&m, "bias", AG_SHAPE(GATES * hidden));
+    return ag__made(&m);
 }
 
 ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden) {
-    return init_lstm_cell("lstm_cell_init", layer, tape, dtype, in, hidden, true);
+    return init_lstm_cell("lstm_cell_init", layer, tape, dtype, in, hidden, NULL);
 }
 
-ag_status ag_lstm_cell_init_unbiased(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden) {
-    return init_lstm_cell("lstm_cell_init_unbiased", layer, tape, dtype, in, hidden, false);
+ag_status ag_lstm_cell_init_with(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden,
+                                 const ag_layer_options *options) {
+    return init_lstm_cell("lstm_cell_init_with", layer, tape, dtype, in, hidden, options);
 }
 
 /* NULL if the layer and its state fit x; else nil, after an error. */

@@ -646,17 +646,14 @@ typedef struct pair {
 
 static void open_pair(pair *p, ag_dtype dtype) {
     for (int i = 0; i < 2; i++) {
+        const ag_layer_options without = {.unbiased = i};
         ag_tape_seed(tape, 21);
-        ck_assert_int_eq((i ? (ag_linear_init_unbiased) : (ag_linear_init))(&p->linear[i], tape, dtype, 4, 6), AG_OK);
-        ck_assert_int_eq((i ? (ag_batchnorm_init_unbiased) : (ag_batchnorm_init))(&p->batchnorm[i], tape, dtype, 4),
-                         AG_OK);
-        ck_assert_int_eq((i ? (ag_layernorm_init_unbiased) : (ag_layernorm_init))(&p->layernorm[i], tape, dtype, 4),
-                         AG_OK);
-        ck_assert_int_eq((i ? (ag_conv2d_init_unbiased) : (ag_conv2d_init))(&p->conv[i], tape, dtype, 4, 3, 2), AG_OK);
-        ck_assert_int_eq((i ? (ag_lstm_cell_init_unbiased) : (ag_lstm_cell_init))(&p->lstm[i], tape, dtype, 4, 3),
-                         AG_OK);
-        ck_assert_int_eq((i ? (ag_attention_init_unbiased) : (ag_attention_init))(&p->attention[i], tape, dtype, 4, 2),
-                         AG_OK);
+        ck_assert_int_eq(ag_linear_init_with(&p->linear[i], tape, dtype, 4, 6, &without), AG_OK);
+        ck_assert_int_eq(ag_batchnorm_init_with(&p->batchnorm[i], tape, dtype, 4, &without), AG_OK);
+        ck_assert_int_eq(ag_layernorm_init_with(&p->layernorm[i], tape, dtype, 4, &without), AG_OK);
+        ck_assert_int_eq(ag_conv2d_init_with(&p->conv[i], tape, dtype, 4, 3, 2, &without), AG_OK);
+        ck_assert_int_eq(ag_lstm_cell_init_with(&p->lstm[i], tape, dtype, 4, 3, &without), AG_OK);
+        ck_assert_int_eq(ag_attention_init_with(&p->attention[i], tape, dtype, 4, 2, &without), AG_OK);
     }
 }
 
@@ -740,21 +737,22 @@ START_TEST(layers_without_biases_pass_gradcheck_twice_over) {
 END_TEST
 
 START_TEST(layers_without_biases_refuse) {
+    const ag_layer_options without = {.unbiased = true};
     pair p;
     open_pair(&p, AG_F64);
-    ck_assert_int_eq(ag_linear_init_unbiased(&p.linear[1], tape, AG_F64, 0, 3), AG_ERR_RANGE);
-    expect_error(tape, AG_ERR_RANGE, "linear_init_unbiased", "0 inputs", "test_layers.c:");
+    ck_assert_int_eq(ag_linear_init_with(&p.linear[1], tape, AG_F64, 0, 3, &without), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "linear_init_with", "0 inputs", "test_layers.c:");
     ck_assert(p.linear[1].bias && ag_is_nil(p.linear[1].bias));
-    ck_assert_int_eq(ag_batchnorm_init_unbiased(&p.batchnorm[1], tape, AG_F64, 0), AG_ERR_RANGE);
-    expect_error(tape, AG_ERR_RANGE, "batchnorm_init_unbiased", "0 channels", "test_layers.c:");
-    ck_assert_int_eq(ag_layernorm_init_unbiased(&p.layernorm[1], tape, AG_F64, -1), AG_ERR_RANGE);
-    expect_error(tape, AG_ERR_RANGE, "layernorm_init_unbiased", "-1 features", "test_layers.c:");
-    ck_assert_int_eq(ag_conv2d_init_unbiased(NULL, tape, AG_F64, 1, 1, 1), AG_ERR_NULL);
-    expect_error(tape, AG_ERR_NULL, "conv2d_init_unbiased", "the layer is NULL", "test_layers.c:");
-    ck_assert_int_eq(ag_lstm_cell_init_unbiased(&p.lstm[1], NULL, AG_F64, 1, 1), AG_ERR_NULL);
-    expect_error(NULL, AG_ERR_NULL, "lstm_cell_init_unbiased", "the tape is NULL", "test_layers.c:");
-    ck_assert_int_eq(ag_attention_init_unbiased(&p.attention[1], tape, AG_F64, 5, 2), AG_ERR_RANGE);
-    expect_error(tape, AG_ERR_RANGE, "attention_init_unbiased", "5 features", "test_layers.c:");
+    ck_assert_int_eq(ag_batchnorm_init_with(&p.batchnorm[1], tape, AG_F64, 0, &without), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "batchnorm_init_with", "0 channels", "test_layers.c:");
+    ck_assert_int_eq(ag_layernorm_init_with(&p.layernorm[1], tape, AG_F64, -1, &without), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "layernorm_init_with", "-1 features", "test_layers.c:");
+    ck_assert_int_eq(ag_conv2d_init_with(NULL, tape, AG_F64, 1, 1, 1, &without), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "conv2d_init_with", "the layer is NULL", "test_layers.c:");
+    ck_assert_int_eq(ag_lstm_cell_init_with(&p.lstm[1], NULL, AG_F64, 1, 1, &without), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "lstm_cell_init_with", "the tape is NULL", "test_layers.c:");
+    ck_assert_int_eq(ag_attention_init_with(&p.attention[1], tape, AG_F64, 5, 2, &without), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "attention_init_with", "5 features", "test_layers.c:");
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(3, 4), 5), *bias = ag_zeros(tape, AG_F64, AG_SHAPE(2));
     p.linear[0].bias = bias;
     ag_linear_apply(&p.linear[0], x);

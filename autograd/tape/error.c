@@ -182,6 +182,12 @@ void ag_here(const char *file, int line) {
     here.line = line;
 }
 
+const char *ag_caller(int *line) {
+    if (line) return ag__here_file(line);
+    int unused;
+    return ag__here_file(&unused);
+}
+
 const char *ag__here_file(int *line) {
     const char *file = here.file;
     *line = here.line;
