@@ -17,7 +17,8 @@
  * code is made of. Both give the same bits, if the compiler keeps to IEEE 754: no -ffast-math, and -ffp-contract=off
  * where it is told to use a processor's fused multiply-adds (-march=native).
  *
- * The text is C, from C99 on; in a program of C++ it belongs in a file of C.
+ * The text is C, from C99 on; in a program of C++ it belongs in a file of C. Macros of the program that have the name of a
+ * word below are out of sight within the text, and valid again after it.
  *
  * Types: V is an element, B its bits as an unsigned integer, T a truth value.
  *
@@ -34,9 +35,9 @@
  *     STRONG_MUL STRONG_DIV           a == 0 ? 0 : a·b, and a / b
  *     LT LE EQ NE                     comparisons, of elements
  *     SEL(t, a, b)                    t ? a : b
- *     AND OR XOR NOT                  of truth values; all except NOT also of bits
+ *     AND OR XOR NOT                  of truth values; all except NOT also of bits, but not of one with the other
  *     BITS(x) FLOAT(b)                an element's bits, and the element that has them
- *     BADD BSUB SHL(b, n) SHR(b, n)   whole numbers modulo 2^32 or 2^64; n is a constant
+ *     BADD BSUB SHL(b, n) SHR(b, n)   whole numbers modulo 2^32 or 2^64; n is a constant, from 0 to below their width
  *     INTEGER(b)                      f32 only: the number that bits b are as an int32_t
  *     IS_REAL IS_BOOL                 for #if: f32, f64 or the recorder; bool
  *     IS_NARROW IS_WIDE IS_TRACE      for #if: f32 or the recorder; f64 or the recorder; the recorder
@@ -44,6 +45,10 @@
  * After `#define AG_LAST_DOMAIN AG_DOMAIN_I64`, before this is included, the text is compiled for i64 as well, and
  * after `#define AG_LAST_DOMAIN AG_DOMAIN_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` exclude invalid
  * formulas. autograd/functions.h has e^x, ln x and others for CALL.
+ *
+ * Elements, bits and truth values are not converted to each other: only BITS, FLOAT, INTEGER and SEL do that. Where the
+ * text leaves it to C (bits that are compared, an element added to a truth value), the recorder refuses the formula: it
+ * is valid, and no machine code is made of it.
  *
  * Words are functions in the recorder and mostly operators elsewhere: they are evaluated in any order, and an
  * operand that is not chosen may be evaluated or not. So a formula has no side effects, and no control flow that
@@ -57,6 +62,9 @@
 #include <math.h>
 #include <string.h>
 
+#ifdef __cplusplus
+#error "formulas are C: put them, and the entries that have them, into a file of C"
+#endif
 #if defined __FAST_MATH__
 #error "formulas need IEEE arithmetic: do not compile with -ffast-math"
 #endif
@@ -118,6 +126,119 @@
 #ifndef AG_DOMAIN
 #define AG_DOMAIN AG_DOMAIN_F32
 #endif
+
+/* ---- The program's own macros of these names, which formulas_end.h makes valid again ---- */
+
+#if defined __GNUC__ || defined _MSC_VER
+#pragma push_macro("MAP1")
+#pragma push_macro("MAP1_1")
+#pragma push_macro("MAP1_2")
+#pragma push_macro("MAP2")
+#pragma push_macro("MAP2_1")
+#pragma push_macro("MAP2_2")
+#pragma push_macro("MAP2_4")
+#pragma push_macro("MAP3")
+#pragma push_macro("MAP3_1")
+#pragma push_macro("PREDICATE2")
+#pragma push_macro("CHOICE3")
+#pragma push_macro("FN")
+#pragma push_macro("CALL")
+#pragma push_macro("V")
+#pragma push_macro("B")
+#pragma push_macro("T")
+#pragma push_macro("K")
+#pragma push_macro("K2")
+#pragma push_macro("W")
+#pragma push_macro("W2")
+#pragma push_macro("ADD")
+#pragma push_macro("SUB")
+#pragma push_macro("MUL")
+#pragma push_macro("DIV")
+#pragma push_macro("MAX")
+#pragma push_macro("MIN")
+#pragma push_macro("STRONG_MUL")
+#pragma push_macro("STRONG_DIV")
+#pragma push_macro("NEG")
+#pragma push_macro("ABS")
+#pragma push_macro("SQRT")
+#pragma push_macro("ROUND")
+#pragma push_macro("LT")
+#pragma push_macro("LE")
+#pragma push_macro("EQ")
+#pragma push_macro("NE")
+#pragma push_macro("SEL")
+#pragma push_macro("AND")
+#pragma push_macro("OR")
+#pragma push_macro("XOR")
+#pragma push_macro("NOT")
+#pragma push_macro("BITS")
+#pragma push_macro("FLOAT")
+#pragma push_macro("BADD")
+#pragma push_macro("BSUB")
+#pragma push_macro("SHL")
+#pragma push_macro("SHR")
+#pragma push_macro("INTEGER")
+#pragma push_macro("IS_REAL")
+#pragma push_macro("IS_NARROW")
+#pragma push_macro("IS_WIDE")
+#pragma push_macro("BY_WIDTH")
+#pragma push_macro("IS_BOOL")
+#pragma push_macro("IS_TRACE")
+#endif
+#undef MAP1
+#undef MAP1_1
+#undef MAP1_2
+#undef MAP2
+#undef MAP2_1
+#undef MAP2_2
+#undef MAP2_4
+#undef MAP3
+#undef MAP3_1
+#undef PREDICATE2
+#undef CHOICE3
+#undef FN
+#undef CALL
+#undef V
+#undef B
+#undef T
+#undef K
+#undef K2
+#undef W
+#undef W2
+#undef ADD
+#undef SUB
+#undef MUL
+#undef DIV
+#undef MAX
+#undef MIN
+#undef STRONG_MUL
+#undef STRONG_DIV
+#undef NEG
+#undef ABS
+#undef SQRT
+#undef ROUND
+#undef LT
+#undef LE
+#undef EQ
+#undef NE
+#undef SEL
+#undef AND
+#undef OR
+#undef XOR
+#undef NOT
+#undef BITS
+#undef FLOAT
+#undef BADD
+#undef BSUB
+#undef SHL
+#undef SHR
+#undef INTEGER
+#undef IS_REAL
+#undef IS_NARROW
+#undef IS_WIDE
+#undef BY_WIDTH
+#undef IS_BOOL
+#undef IS_TRACE
 
 /* ---- The domain's types ---- */
 
@@ -229,12 +350,13 @@
 #define XOR(a, b) ag_trace_binary(ag__t, AG_TRACE_XOR, a, b)
 #define NOT(a) ag_trace_unary(ag__t, AG_TRACE_NOT, a)
 
-#define BITS(x) (x)
-#define FLOAT(b) (b)
+#define BITS(x) ag_trace_unary(ag__t, AG_TRACE_TO_BITS, x)
+#define FLOAT(b) ag_trace_unary(ag__t, AG_TRACE_FROM_BITS, b)
 #define BADD(a, b) ag_trace_binary(ag__t, AG_TRACE_BITS_ADD, a, b)
 #define BSUB(a, b) ag_trace_binary(ag__t, AG_TRACE_BITS_SUB, a, b)
-#define SHL(b, n) ag_trace_shift(ag__t, b, n)
-#define SHR(b, n) ag_trace_shift(ag__t, b, -(n))
+#define AG__PLACES(n) ((n) < 0 || (n) > 63 ? 64 : (n)) /* 64 is refused */
+#define SHL(b, n) ag_trace_shift(ag__t, b, AG__PLACES(n))
+#define SHR(b, n) ag_trace_shift(ag__t, b, -AG__PLACES(n))
 #define INTEGER(b) ag_trace_unary(ag__t, AG_TRACE_INTEGER, b)
 
 #else
@@ -267,7 +389,11 @@
 #elif AG_DOMAIN == AG_DOMAIN_F32
 #define BY_WIDTH(narrow, wide) (narrow)
 #endif
+#if IS_REAL
+#define K(number) ((V)(double)(number)) /* as the recorder has it */
+#else
 #define K(number) ((V)(number))
+#endif
 
 #define LT(a, b) ((a) < (b))
 #define LE(a, b) ((a) <= (b))

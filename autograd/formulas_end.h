@@ -58,6 +58,7 @@
 #undef FLOAT
 #undef BADD
 #undef BSUB
+#undef AG__PLACES
 #undef SHL
 #undef SHR
 #undef INTEGER
@@ -67,6 +68,64 @@
 #undef BY_WIDTH
 #undef IS_BOOL
 #undef IS_TRACE
+
+/* The program's own macros of these names are valid again. */
+#if defined __GNUC__ || defined _MSC_VER
+#pragma pop_macro("MAP1")
+#pragma pop_macro("MAP1_1")
+#pragma pop_macro("MAP1_2")
+#pragma pop_macro("MAP2")
+#pragma pop_macro("MAP2_1")
+#pragma pop_macro("MAP2_2")
+#pragma pop_macro("MAP2_4")
+#pragma pop_macro("MAP3")
+#pragma pop_macro("MAP3_1")
+#pragma pop_macro("PREDICATE2")
+#pragma pop_macro("CHOICE3")
+#pragma pop_macro("FN")
+#pragma pop_macro("CALL")
+#pragma pop_macro("V")
+#pragma pop_macro("B")
+#pragma pop_macro("T")
+#pragma pop_macro("K")
+#pragma pop_macro("K2")
+#pragma pop_macro("W")
+#pragma pop_macro("W2")
+#pragma pop_macro("ADD")
+#pragma pop_macro("SUB")
+#pragma pop_macro("MUL")
+#pragma pop_macro("DIV")
+#pragma pop_macro("MAX")
+#pragma pop_macro("MIN")
+#pragma pop_macro("STRONG_MUL")
+#pragma pop_macro("STRONG_DIV")
+#pragma pop_macro("NEG")
+#pragma pop_macro("ABS")
+#pragma pop_macro("SQRT")
+#pragma pop_macro("ROUND")
+#pragma pop_macro("LT")
+#pragma pop_macro("LE")
+#pragma pop_macro("EQ")
+#pragma pop_macro("NE")
+#pragma pop_macro("SEL")
+#pragma pop_macro("AND")
+#pragma pop_macro("OR")
+#pragma pop_macro("XOR")
+#pragma pop_macro("NOT")
+#pragma pop_macro("BITS")
+#pragma pop_macro("FLOAT")
+#pragma pop_macro("BADD")
+#pragma pop_macro("BSUB")
+#pragma pop_macro("SHL")
+#pragma pop_macro("SHR")
+#pragma pop_macro("INTEGER")
+#pragma pop_macro("IS_REAL")
+#pragma pop_macro("IS_NARROW")
+#pragma pop_macro("IS_WIDE")
+#pragma pop_macro("BY_WIDTH")
+#pragma pop_macro("IS_BOOL")
+#pragma pop_macro("IS_TRACE")
+#endif
 
 #undef AG_FORMULAS_AGAIN
 #ifndef AG_DOMAIN

@@ -1,10 +1,10 @@
 /* trace -- the steps in which an elementwise operation's formula is recorded, for machine code
  *
  * Arithmetic is that of the element type, the dtype that `trace` is chosen by, and every step rounds. A truth value
- * is the result of a comparison, or an element of bool. Steps on bits see elements as unsigned integers of 32 or 64
- * bits. Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which mean
- * plain C in the kernels. An invalid trace (a value of another trace, a sum of truth values) is refused as a whole,
- * and the kernels run. */
+ * is the result of a comparison, or an element of bool. Bits are unsigned integers of 32 or 64 bits, and a type of their
+ * own. Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which mean
+ * plain C in the kernels. An invalid trace (a value of another trace, a sum of truth values or of bits, for which C may
+ * have a meaning that machine code has not) is refused as a whole, and the kernels run. */
 #ifndef AG_TRACE_H
 #define AG_TRACE_H
 
@@ -28,7 +28,7 @@ typedef enum ag_trace_code {
     AG_TRACE_LESS_EQUAL, /* a <= b */
     AG_TRACE_EQUAL,      /* a == b */
     AG_TRACE_NOT_EQUAL,  /* a != b */
-    AG_TRACE_AND,        /* a & b, of bits or truth values, and so the next two */
+    AG_TRACE_AND,        /* a & b, of bits, or of truth values, and so the next two */
     AG_TRACE_OR,         /* a | b */
     AG_TRACE_XOR,        /* a ^ b */
     AG_TRACE_BITS_ADD,   /* a + b of bits, modulo 2^32 or 2^64 */
@@ -37,8 +37,10 @@ typedef enum ag_trace_code {
     AG_TRACE_ABS,        /* |a| */
     AG_TRACE_SQRT,       /* √a */
     AG_TRACE_ROUND,      /* the integer nearest to a, the even one of two */
-    AG_TRACE_NOT,        /* ~a, of bits or a truth value */
+    AG_TRACE_NOT,        /* not a, of a truth value */
     AG_TRACE_INTEGER,    /* f32 only: the number that bits a are as an int32_t */
+    AG_TRACE_TO_BITS,    /* the bits of element a */
+    AG_TRACE_FROM_BITS,  /* the element that has bits a */
     AG_TRACE_CODES
 } ag_trace_code;
 

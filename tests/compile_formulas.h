@@ -14,6 +14,23 @@ MAP2_2(odd, a, b, unused, s) {
     return SEL(CALL(even, r), r, FLOAT(BSUB(BADD(exponent, one), one)));
 }
 
+/* Conversions that are C's. */
+MAP1(negative_zero, x) { return SEL(EQ(BITS(x), W2(0x80000000, 0x8000000000000000)), K(1), K(2)); }
+MAP1(lowest_bit, x) { return FLOAT(AND(LT(x, K(0)), BITS(x))); }
+MAP1(next, x) { return FLOAT(ADD(BITS(x), W(1))); }
+MAP1(whole, x) { return BY_WIDTH(INTEGER(BITS(x)), FLOAT(BITS(x))); }
+
+/* 2^60 + 2^36 + 1, which is halfway between two floats as a double. */
+#if defined __GNUC__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wfloat-conversion"
+#endif
+MAP1(halfway, x) { return ADD(x, K(INT64_C(0x1000001000000001))); }
+#if defined __GNUC__
+#pragma GCC diagnostic pop
+#endif
+
 #include "autograd/formulas_end.h"
 #if AG_FORMULAS_AGAIN
 #include "tests/compile_formulas.h"

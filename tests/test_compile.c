@@ -9,6 +9,10 @@
 #include "ops/rules.h"
 #include "tests/support.h"
 
+/* A program's own macros, with names of words. */
+#define MAX(a, b) "the program's own"
+#define V 17
+
 #include "examples/softplus_formula.h"
 #include "tests/compile_formulas.h"
 
@@ -366,15 +370,15 @@ START_TEST(users_operation) {
 }
 END_TEST
 
-/* ln(1 + e^x) + x by this evaluator; returns whether machine code has run. */
-static bool softplus_by(ag_evaluator evaluator, const char *compile, ag_dtype dtype, int64_t n, const void *in,
-                        void *y) {
+/* f(x) + x by this evaluator; returns whether machine code has been asked for. */
+static bool values_by(ag_evaluator evaluator, const char *compile, const ag_op *f, ag_dtype dtype, int64_t n,
+                      const void *in, void *y) {
     setenv("AG_COMPILE", compile, 1);
     ag_tape *t = ag_tape_new();
     unsetenv("AG_COMPILE");
     ag_tape_set_evaluator(t, evaluator);
     ag_tensor *x = ag_from(t, dtype, AG_SHAPE(n), in);
-    const void *data = ag_data(ag_add(ag_apply(&softplus_op, 1, &x, NULL, 0), x));
+    const void *data = ag_data(ag_add(ag_apply(f, 1, &x, NULL, 0), x));
     expect_ok(t);
     memcpy(y, data, (size_t)(n * bytes_of((int)dtype)));
     bool by_code = t->programs != NULL;
@@ -382,21 +386,42 @@ static bool softplus_by(ag_evaluator evaluator, const char *compile, ag_dtype dt
     return by_code;
 }
 
+static void check_in_a_program(const ag_op *f, ag_dtype dtype) {
+    enum { N = AG__AT_ONCE + 37 };
+    static double x[N], code[N], kernels[N], reference[N];
+    size_t bytes = (size_t)(N * bytes_of((int)dtype));
+    for (int64_t i = 0; i < N; i++)
+        element_put(dtype, x, i, i % 3 ? 40.0 * (double)(i - N / 2) / N : special[i % SPECIAL]);
+    ck_assert(values_by(AG_EVALUATOR_FUSED, "1", f, dtype, N, x, code) == serves());
+    ck_assert(!values_by(AG_EVALUATOR_FUSED, "0", f, dtype, N, x, kernels));
+    ck_assert(!values_by(AG_EVALUATOR_REFERENCE, "1", f, dtype, N, x, reference));
+    ck_assert_msg(memcmp(code, kernels, bytes) == 0, "%s: machine code is not the kernel", f->name);
+    ck_assert_msg(memcmp(code, reference, bytes) == 0, "%s: the evaluators differ", f->name);
+}
+
 /* A program's formula is machine code as the library's own are, in one loop with them, and gives the same bits as its kernel
  * and the reference evaluator. */
 START_TEST(users_operation_in_a_program) {
-    enum { N = AG__AT_ONCE + 37 };
-    static double x[N], code[N], kernels[N], reference[N];
-    for (ag_dtype dtype = AG_F32; dtype <= AG_F64; dtype++) {
-        size_t bytes = (size_t)(N * bytes_of((int)dtype));
-        for (int64_t i = 0; i < N; i++)
-            element_put(dtype, x, i, i % 3 ? 40.0 * (double)(i - N / 2) / N : special[i % SPECIAL]);
-        ck_assert(softplus_by(AG_EVALUATOR_FUSED, "1", dtype, N, x, code) == serves());
-        ck_assert(!softplus_by(AG_EVALUATOR_FUSED, "0", dtype, N, x, kernels));
-        ck_assert(!softplus_by(AG_EVALUATOR_REFERENCE, "1", dtype, N, x, reference));
-        ck_assert_mem_eq(code, kernels, bytes);
-        ck_assert_mem_eq(code, reference, bytes);
-    }
+    for (ag_dtype dtype = AG_F32; dtype <= AG_F64; dtype++) check_in_a_program(&softplus_op, dtype);
+}
+END_TEST
+
+/* Where a formula leaves a conversion between elements, bits and truth values to C, it has C's meaning. */
+START_TEST(conversions_by_c) {
+    static const ag_op ops[] = {
+        {.name = "negative_zero", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(negative_zero)},
+        {.name = "lowest_bit", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(lowest_bit)},
+        {.name = "next", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(next)},
+        {.name = "whole", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(whole)},
+        {.name = "halfway", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(halfway)}};
+    for (ag_dtype dtype = AG_F32; dtype <= AG_F64; dtype++)
+        for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) check_in_a_program(&ops[i], dtype);
+}
+END_TEST
+
+START_TEST(macros_of_the_program) {
+    ck_assert_str_eq(MAX(1, 2), "the program's own");
+    ck_assert_int_eq(V, 17);
 }
 END_TEST
 
@@ -437,8 +462,50 @@ static ag_traced number_for_truth(ag_trace *t, const ag_traced x[]) {
 static ag_traced unlike_choices(ag_trace *t, const ag_traced x[]) {
     return ag_trace_select(t, truth(t, x), truth(t, x), x[0]);
 }
-static ag_traced too_far(ag_trace *t, const ag_traced x[]) { return ag_trace_shift(t, x[0], 32); }
-static ag_traced too_far_back(ag_trace *t, const ag_traced x[]) { return ag_trace_shift(t, x[0], INT_MIN); }
+static ag_traced bits(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_TO_BITS, x[0]); }
+static ag_traced from(ag_trace *t, ag_traced b) { return ag_trace_unary(t, AG_TRACE_FROM_BITS, b); }
+static ag_traced too_far(ag_trace *t, const ag_traced x[]) { return from(t, ag_trace_shift(t, bits(t, x), 32)); }
+static ag_traced too_far_back(ag_trace *t, const ag_traced x[]) {
+    return from(t, ag_trace_shift(t, bits(t, x), INT_MIN));
+}
+static ag_traced element_shifted(ag_trace *t, const ag_traced x[]) { return from(t, ag_trace_shift(t, x[0], 1)); }
+static ag_traced element_as_bits(ag_trace *t, const ag_traced x[]) {
+    return from(t, ag_trace_binary(t, AG_TRACE_BITS_ADD, bits(t, x), x[0]));
+}
+static ag_traced element_from_element(ag_trace *t, const ag_traced x[]) { return from(t, x[0]); }
+static ag_traced bits_of_bits(ag_trace *t, const ag_traced x[]) {
+    return from(t, ag_trace_unary(t, AG_TRACE_TO_BITS, bits(t, x)));
+}
+static ag_traced bits_of_truth(ag_trace *t, const ag_traced x[]) {
+    return from(t, ag_trace_unary(t, AG_TRACE_TO_BITS, truth(t, x)));
+}
+static ag_traced integer_of_element(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_unary(t, AG_TRACE_INTEGER, x[0]);
+}
+static ag_traced bits_returned(ag_trace *t, const ag_traced x[]) { return bits(t, x); }
+static ag_traced bits_converted(ag_trace *t, const ag_traced x[]) { return ag_trace_convert(t, bits(t, x)); }
+static ag_traced bits_added(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, AG_TRACE_ADD, bits(t, x), ag_trace_bits(t, 1));
+}
+static ag_traced bits_negated(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_NEG, bits(t, x)); }
+static ag_traced bits_compared(ag_trace *t, const ag_traced x[]) {
+    const ag_traced equal = ag_trace_binary(t, AG_TRACE_EQUAL, bits(t, x), ag_trace_bits(t, 1));
+    return ag_trace_select(t, equal, x[0], x[0]);
+}
+static ag_traced bits_inverted(ag_trace *t, const ag_traced x[]) {
+    return from(t, ag_trace_unary(t, AG_TRACE_NOT, bits(t, x)));
+}
+static ag_traced element_inverted(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_NOT, x[0]); }
+static ag_traced elements_joined(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_select(t, ag_trace_binary(t, AG_TRACE_AND, x[0], truth(t, x)), x[0], x[0]);
+}
+static ag_traced truth_and_bits(ag_trace *t, const ag_traced x[]) {
+    return from(t, ag_trace_binary(t, AG_TRACE_AND, truth(t, x), bits(t, x)));
+}
+static ag_traced bits_for_truth(ag_trace *t, const ag_traced x[]) { return ag_trace_select(t, bits(t, x), x[0], x[0]); }
+static ag_traced bits_for_element(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_select(t, truth(t, x), bits(t, x), x[0]);
+}
 static ag_traced no_attribute(ag_trace *t, const ag_traced x[]) { return (void)x, ag_trace_attribute(t, 1); }
 static ag_traced negative_attribute(ag_trace *t, const ag_traced x[]) { return (void)x, ag_trace_attribute(t, -1); }
 static ag_traced too_many(ag_trace *t, const ag_traced x[]) {
@@ -455,10 +522,13 @@ static ag_traced without_recorder(ag_trace *t, const ag_traced x[]) {
 }
 
 static ag_trace_function *const wrong[] = {
-    of_no_trace,        beyond,           of_the_trace_before, no_input,    no_code,        negative_code,
-    two_of_one,         one_of_two,       truth_as_number,     truth_added, truth_compared, truth_negated,
-    truth_shifted,      number_for_truth, unlike_choices,      too_far,     too_far_back,   no_attribute,
-    negative_attribute, too_many,         without_recorder};
+    of_no_trace,        beyond,           of_the_trace_before, no_input,         no_code,         negative_code,
+    two_of_one,         one_of_two,       truth_as_number,     truth_added,      truth_compared,  truth_negated,
+    truth_shifted,      number_for_truth, unlike_choices,      too_far,          too_far_back,    no_attribute,
+    negative_attribute, too_many,         without_recorder,    element_shifted,  element_as_bits, element_from_element,
+    bits_of_bits,       bits_of_truth,    integer_of_element,  bits_returned,    bits_converted,  bits_added,
+    bits_negated,       bits_compared,    bits_inverted,       element_inverted, elements_joined, truth_and_bits,
+    bits_for_truth,     bits_for_element};
 
 /* Twice, for what is kept from the first time is of a trace that is over. The kernel runs. */
 START_TEST(wrong_traces) {
@@ -883,6 +953,8 @@ int main(void) {
     tcase_add_test(steps, each_operation);
     tcase_add_test(steps, users_operation);
     tcase_add_test(steps, users_operation_in_a_program);
+    tcase_add_test(steps, conversions_by_c);
+    tcase_add_test(steps, macros_of_the_program);
     tcase_add_test(steps, wrong_traces);
     tcase_add_test(steps, constants_of_f32_are_floats);
     tcase_add_test(steps, no_elements);

@@ -527,6 +527,14 @@ static bool eval_greedy(const ag_call *call) { return ag_call_scratch(call, SIZE
 
 static const ag_op
     op_no_name = {.kind = AG_KIND_ELEMENTWISE, .arity = 1, .block = {[AG_F64] = copy_block}},
+    op_many = {.name = "many", .kind = AG_KIND_ELEMENTWISE, .arity = -1, .block = {[AG_F64] = copy_block}},
+    op_of_none = {.name = "of_none", .kind = AG_KIND_ELEMENTWISE, .block = {[AG_F64] = copy_block}},
+    op_scalar = {.name = "scalar",
+                 .kind = AG_KIND_ELEMENTWISE,
+                 .arity = 1,
+                 .flags = AG_OP_SCALAR,
+                 .block = {[AG_F64] = copy_block}},
+    op_source = {.name = "source", .kind = AG_KIND_SOURCE, .attribute_bytes = 4, .eval = eval_fails},
     op_no_eval = {.name = "no_eval", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_anything},
     op_no_infer = {.name = "no_infer", .kind = AG_KIND_OPAQUE, .arity = 1, .eval = eval_fails},
     op_silent = {.name = "silent", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = infer_silence, .eval = eval_fails},
@@ -538,14 +546,19 @@ static const ag_op
     op_reduces_nothing = {.name = "nothing", .kind = AG_KIND_REDUCTION, .arity = 1};
 
 START_TEST(descriptors_are_checked) {
-    ag_tensor *two[] = {x, x};
+    ag_tensor *two[] = {x, x}, *x9[] = {x, x, x, x, x, x, x, x, x};
     ag_axes_set beyond = {4, false};
-    refused_on_nothing(ag_apply(NULL, 1, &x, NULL, 0), AG_ERR_NULL, "apply", "NULL");
-    refused_on_nothing(ag_apply(&op_no_name, 1, &x, NULL, 0), AG_ERR_NULL, "apply", "NULL");
-    refused_on_nothing(ag_apply(&op_refuses, 1, NULL, NULL, 0), AG_ERR_NULL, "NULL");
-    refused_on_nothing(ag_apply(&op_refuses, 1, &x, NULL, 8), AG_ERR_NULL, "NULL");
-    refused(ag_apply(&op_refuses, 2, two, NULL, 0), AG_ERR_RANGE, "refuses", "2");
-    refused(ag_apply(&op_refuses, 1, two, x, SIZE_MAX), AG_ERR_RANGE, "refuses");
+    refused(ag_apply(NULL, 1, &x, NULL, 0), AG_ERR_NULL, "apply", "NULL");
+    refused(ag_apply(&op_no_name, 1, &x, NULL, 0), AG_ERR_NULL, "apply", "NULL");
+    refused_on_nothing(ag_apply(&op_refuses, 1, NULL, NULL, 0), AG_ERR_NULL, "refuses", "NULL");
+    refused(ag_apply(&op_refuses, 1, &x, NULL, 8), AG_ERR_NULL, "refuses", "NULL");
+    refused(ag_apply(&op_refuses, 2, two, NULL, 0), AG_ERR_RANGE, "refuses", "the number of inputs is 2: 1 is wanted");
+    refused(ag_apply(&op_many, 9, x9, NULL, 0), AG_ERR_RANGE, "many", "the number of inputs is 9: 1 to 8 is wanted");
+    refused(ag_apply(&op_of_none, 1, &x, NULL, 0), AG_ERR_RANGE, "of_none", "descriptor is 0: 1 to 8 is wanted, or -1");
+    refused(ag_apply(&op_refuses, 1, two, x, SIZE_MAX), AG_ERR_RANGE, "refuses", "at most 65535 are wanted");
+    refused(ag_apply(&op_scalar, 1, &x, two, 7), AG_ERR_RANGE, "scalar", "have 7 bytes: at least 8 are wanted");
+    refused(ag_apply_source(&op_source, tape, AG_F64, AG_SCALAR, NULL, 0), AG_ERR_RANGE,
+            "source: the attributes have 0 bytes: at least 4 are wanted");
     refused(ag_apply(&op_no_eval, 1, &x, NULL, 0), AG_ERR_RANGE, "no_eval", "incomplete");
     refused(ag_apply(&op_no_infer, 1, &x, NULL, 0), AG_ERR_RANGE, "no_infer", "incomplete");
     refused(ag_apply(&op_silent, 1, &x, NULL, 0), AG_ERR_SHAPE, "silent", "refused");

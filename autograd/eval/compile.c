@@ -152,11 +152,10 @@ static int arithmetic(program *p, int code, int operands, int a, int b) {
 }
 
 static int bitwise(program *p, int code, int a, int b) {
+    if (is_truth(p, a) != is_truth(p, b)) return fail(p);
     if (is_truth(p, a)) a = in_width(p, a, p->value[b].type & WIDE);
-    else if (is_truth(p, b)) b = in_width(p, b, p->value[a].type & WIDE);
-    int ta = p->value[a].type, tb = p->value[b].type;
-    if ((ta ^ tb) & WIDE) return fail(p);
-    return operation(p, code, (ta & WIDE) | (ta & tb & TRUTH), 2, a, b, 0);
+    int type = p->value[a].type;
+    return type == p->value[b].type ? operation(p, code, type, 2, a, b, 0) : fail(p);
 }
 
 static int with_mask(program *p, int code, int a, uint64_t wide, uint64_t narrow) {
@@ -218,7 +217,7 @@ static int shift(program *p, int a, int places) {
 
 static int traced_number(program *p, const ag__traced *v, int wide) {
     double real;
-    memcpy(&real, &v->bits, sizeof real);
+    memcpy(&real, &v->constant, sizeof real);
     return number(p, real, wide);
 }
 
@@ -229,7 +228,7 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     switch (v->code) {
     case AG__TRACE_INPUT: return slot_value(p, s->x[v->k], wide);
     case AG__TRACE_NUMBER: return traced_number(p, v, wide);
-    case AG__TRACE_BITS: return constant(p, v->bits, wide);
+    case AG__TRACE_BITS: return constant(p, v->constant, wide);
     case AG__TRACE_ATTRIBUTE: return attribute(p, s, v->k, wide);
     case AG__TRACE_SELECT: return choice(p, x[0], x[1], x[2]);
     case AG__TRACE_SHIFT: return shift(p, x[0], v->k);
@@ -237,7 +236,9 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     case AG__TRACE_RESULT: return x[0];
     case AG_TRACE_NEG: return with_mask(p, AG_TRACE_NEG, x[0], UINT64_C(1) << 63, UINT64_C(1) << 31);
     case AG_TRACE_ABS: return with_mask(p, AG_TRACE_ABS, x[0], INT64_MAX, INT32_MAX);
-    case AG_TRACE_NOT: return opposite(p, x[0]);
+    case AG_TRACE_NOT: return is_truth(p, x[0]) ? opposite(p, x[0]) : fail(p);
+    case AG_TRACE_TO_BITS: return is_truth(p, x[0]) ? fail(p) : x[0];
+    case AG_TRACE_FROM_BITS: return x[0];
     default: break;
     }
     if (v->code >= AG_TRACE_AND && v->code <= AG_TRACE_XOR) return bitwise(p, v->code, x[0], x[1]);
@@ -795,6 +796,8 @@ static bool is_wide(const ag__code_step *step, const ag__code_slot *slot) {
 static int values_in(const ag__traced *v) {
     switch (v->code) {
     case AG__TRACE_RESULT: return 2; /* a copy, and a store */
+    case AG_TRACE_TO_BITS:
+    case AG_TRACE_FROM_BITS: return 0;
     case AG__TRACE_CONVERT:
     case AG__TRACE_SELECT: return 3;
     case AG_TRACE_AND:

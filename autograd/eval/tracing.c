@@ -1,7 +1,7 @@
 /* tracing -- the recorder: the functions that an operation's `trace` calls, and the list that they append to
  *
  * Faults of a trace that concern the list are caught here (a value of another trace, an invalid code, too many
- * values); types are checked by compile.c. A value has the number of its trace, and traces are numbered
+ * values), and bits among elements or elements among bits; other types are checked by compile.c. A value has the number of its trace, and traces are numbered
  * consecutively. */
 #include "autograd/eval/tracing.h"
 
@@ -41,11 +41,36 @@ static uint8_t need_of(const ag_trace *t, const ag__traced *v) {
     return (uint8_t)(need < UINT8_MAX ? need : UINT8_MAX);
 }
 
+static bool takes_bits(int code) {
+    return code == AG_TRACE_BITS_ADD || code == AG_TRACE_BITS_SUB || code == AG_TRACE_INTEGER ||
+           code == AG_TRACE_FROM_BITS || code == AG__TRACE_SHIFT;
+}
+
+static bool gives_bits(int code) {
+    return code == AG_TRACE_TO_BITS || (takes_bits(code) && code != AG_TRACE_INTEGER && code != AG_TRACE_FROM_BITS);
+}
+
+static bool keeps_bits(int code) {
+    return code == AG__TRACE_SELECT || code == AG_TRACE_AND || code == AG_TRACE_OR || code == AG_TRACE_XOR;
+}
+
+/* Whether bits are where bits are wanted, and nowhere else; says whether the result is bits. C converts between integers
+ * and numbers where machine code takes one for the other. */
+static bool settle_bits(const ag_trace *t, ag__traced *v) {
+    const int n = v->operands;
+    const bool kept = keeps_bits(v->code), wanted = kept ? t->value[v->x[n - 1]].bits : takes_bits(v->code);
+    v->bits = kept ? wanted : gives_bits(v->code);
+    for (int i = 0; i < n; i++)
+        if (t->value[v->x[i]].bits != (wanted && !(v->code == AG__TRACE_SELECT && i == 0))) return false;
+    return true;
+}
+
 static ag_traced step(ag_trace *t, ag__traced v, const ag_traced x[]) {
     for (int i = 0; t && !t->failed && i < v.operands; i++) {
         if (x[i].trace != t->number || x[i].index >= (uint32_t)t->count) t->failed = true;
         else v.x[i] = (uint16_t)x[i].index;
     }
+    if (t && !t->failed && !settle_bits(t, &v)) t->failed = true;
     if (t && !t->failed) v.need = need_of(t, &v);
     return append(t, v);
 }
@@ -60,13 +85,13 @@ bool ag_trace_is_narrow(const ag_trace *t) { return t && t->narrow; }
 
 ag_traced ag_trace_number(ag_trace *t, double number) {
     ag__traced v = {.code = AG__TRACE_NUMBER};
-    memcpy(&v.bits, &number, sizeof number);
+    memcpy(&v.constant, &number, sizeof number);
     if (t && t->narrow && !isnan(number) && (double)(float)number != number) t->not_a_float = true;
     return append(t, v);
 }
 
 ag_traced ag_trace_bits(ag_trace *t, uint64_t bits) {
-    return append(t, (ag__traced){.code = AG__TRACE_BITS, .bits = bits});
+    return append(t, (ag__traced){.code = AG__TRACE_BITS, .bits = true, .constant = bits});
 }
 
 ag_traced ag_trace_attribute(ag_trace *t, int k) {

@@ -11,8 +11,8 @@
 /* Codes beside those of ag_trace_code. */
 enum {
     AG__TRACE_INPUT = AG_TRACE_CODES, /* k: which */
-    AG__TRACE_NUMBER,                 /* bits: a double */
-    AG__TRACE_BITS,                   /* bits */
+    AG__TRACE_NUMBER,                 /* constant: a double */
+    AG__TRACE_BITS,                   /* constant */
     AG__TRACE_ATTRIBUTE,              /* k: which */
     AG__TRACE_SELECT,                 /* x[0] ? x[1] : x[2] */
     AG__TRACE_SHIFT,                  /* k places to the left, or −k to the right */
@@ -25,10 +25,11 @@ enum { AG__MOST_TRACED = 1 << 14 }; /* values of a list */
 typedef struct ag__traced {
     uint8_t code, operands;
     uint8_t need; /* about the number of registers to compute it */
+    bool bits;    /* neither an element nor a truth value */
     int16_t k;
     uint16_t x[3];
     int32_t value; /* compile.c's; −1: none yet */
-    uint64_t bits;
+    uint64_t constant;
 } ag__traced;
 
 struct ag_trace {

@@ -255,9 +255,23 @@ static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const
 
 /* ---- Public ---- */
 
+static size_t fewest_attributes(const ag_op *op) {
+    bool more = op->flags & AG_OP_SCALAR && op->attribute_bytes < sizeof(double);
+    return more ? sizeof(double) : op->attribute_bytes;
+}
+
 static bool attributes_fit(const ag_op *op, size_t bytes) {
-    if (op->flags & AG_OP_SCALAR && bytes < sizeof(double)) return false;
-    return bytes >= op->attribute_bytes && bytes <= MOST_ATTRIBUTES;
+    return bytes >= fewest_attributes(op) && bytes <= MOST_ATTRIBUTES;
+}
+
+/* Say how many bytes are wanted. Without inputs: about the tape. */
+static ag_tensor *refuse_attributes(const ag_op *op, ag_tape *tape, int n, ag_tensor *const x[], size_t bytes) {
+    static const char format[] = "the attributes have %zu bytes: %s %zu are wanted";
+    const bool few = bytes < fewest_attributes(op);
+    const char *bound = few ? "at least" : "at most";
+    const size_t wanted = few ? fewest_attributes(op) : MOST_ATTRIBUTES;
+    return n > 0 ? ag__fail(op->name, n, x, AG_ERR_RANGE, format, bytes, bound, wanted)
+                 : ag__fail_on(tape, op->name, AG_ERR_RANGE, format, bytes, bound, wanted);
 }
 
 /* The attributes, aligned for infer to read numbers; NULL after an error, if a copy runs out of memory. */
@@ -269,25 +283,31 @@ static const void *aligned(const ag_op *op, ag_tape *tape, const void *attribute
     return NULL;
 }
 
-static bool counts_fit(const ag_op *op, int n, ag_tensor *const x[], size_t bytes, ag_tensor **nil) {
-    if (n >= 1 && n <= MOST_INPUTS && (op->arity < 0 || op->arity == n) && attributes_fit(op, bytes) &&
-        (n <= AG__MOST_INPUTS || op->kind != AG_KIND_ELEMENTWISE))
-        return true;
-    *nil = ag__fail(op->name, n < 0 ? 0 : n, x, AG_ERR_RANGE, "%d inputs and %zu bytes of attributes do not fit", n,
-                    bytes);
+static bool count_fits(const ag_op *op, int n, ag_tensor *const x[], ag_tensor **nil) {
+    const int most = op->kind == AG_KIND_ELEMENTWISE ? AG__MOST_INPUTS : MOST_INPUTS, arity = op->arity;
+    if (n >= 1 && n <= most && (arity < 0 || n == arity)) return true;
+    const int shown = n < 0 ? 0 : n;
+    if (arity == 0 || arity > most)
+        *nil = ag__fail(op->name, shown, x, AG_ERR_RANGE,
+                        "the arity of the operation's descriptor is %d: 1 to %d is wanted, or -1", arity, most);
+    else if (arity > 0)
+        *nil = ag__fail(op->name, shown, x, AG_ERR_RANGE, "the number of inputs is %d: %d is wanted", n, arity);
+    else *nil = ag__fail(op->name, shown, x, AG_ERR_RANGE, "the number of inputs is %d: 1 to %d is wanted", n, most);
     return false;
 }
 
 ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes) {
     if (!op || !op->name || (n > 0 && !x) || (bytes && !attributes))
-        return ag__fail_on(NULL, "apply", AG_ERR_NULL, "the operation, the inputs or the attributes are NULL");
+        return ag__fail(op && op->name ? op->name : "apply", x && n > 0 ? n : 0, x, AG_ERR_NULL,
+                        "the operation, its name, the inputs or the attributes are NULL");
     ag_tensor *nil, *few[FEW], **in = few;
     const ag__layout *layout = attributes_fit(op, bytes) ? decide_quickly(op, n, x, attributes, few) : NULL;
     if (layout) {
         ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)x[0]->dtype;
         return finished(ag__record(op, x[0]->tape, dtype, layout, n, few, attributes, bytes));
     }
-    if (!counts_fit(op, n, x, bytes, &nil) || !ag__inputs_usable(op->name, n, x, &nil)) return nil;
+    if (!count_fits(op, n, x, &nil) || !ag__inputs_usable(op->name, n, x, &nil)) return nil;
+    if (!attributes_fit(op, bytes)) return refuse_attributes(op, NULL, n, x, bytes);
     ag_tape *tape = x[0]->tape;
     if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
     if (n > FEW && !(in = ag__arena(tape, (size_t)n * sizeof *in)))
@@ -301,7 +321,7 @@ ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_sh
                            size_t bytes) {
     if (!op || !op->name || !tape || (bytes && !attributes))
         return ag__fail_on(tape, op && op->name ? op->name : "apply_source", AG_ERR_NULL,
-                           "the tape, the operation or the attributes are NULL");
+                           "the tape, the operation, its name or the attributes are NULL");
     if (!ag__in_order(tape, op->name)) return tape->nil;
     int64_t size;
     const char *why;
@@ -309,7 +329,8 @@ ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_sh
         return ag__fail_on(tape, op->name, AG_ERR_DTYPE, "the dtype %d is invalid", (int)dtype);
     if (!ag__shape_valid(&shape, &size, &why))
         return ag__fail_on(tape, op->name, AG_ERR_SHAPE, "the shape has %s", why);
-    if (!attributes_fit(op, bytes) || op->kind != AG_KIND_SOURCE || !op->eval)
+    if (!attributes_fit(op, bytes)) return refuse_attributes(op, tape, 0, NULL, bytes);
+    if (op->kind != AG_KIND_SOURCE || !op->eval)
         return ag__fail_on(tape, op->name, AG_ERR_RANGE, "the operation's descriptor is incomplete");
     if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
     ag_infer r = {
