@@ -118,7 +118,7 @@ struct ag_op {
 #define AG_OP_CHEAP 16u             /* elementwise: rematerialising an element costs less than storing it */
 #define AG_OP_NEUTRAL 32u           /* y = x where the other input, or the attribute (a double), is `neutral` */
 #define AG_OP_COMMUTES 64u          /* f(a, b) = f(b, a) */
-#define AG_OP_INVOLUTION 128u       /* f(f(x)) = x */
+#define AG_OP_INVOLUTION 128u       /* f(f(x)) = x for one f and the same attributes */
 #define AG_OP_CONSTANT 256u         /* every element is the attribute, a double */
 #define AG_OP_SCALAR 512u           /* elementwise: the attribute is a double that its dtype must be able to hold */
 #define AG_OP_HIDES_NOTHING 1024u   /* no choice: all elements are used, and an infinite or NaN one shows in y */

@@ -246,6 +246,18 @@ static void plus_f32(int64_t n, void *y_, const void *const x_[], const void *at
     const float *a = x_[0], *b = x_[1];
     for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
+static void minus_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+    (void)attributes;
+    float *y = y_;
+    const float *a = x_[0], *b = x_[1];
+    for (int64_t i = 0; i < n; i++) y[i] = a[i] - b[i];
+}
+static void opposite_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+    (void)attributes;
+    float *y = y_;
+    const float *x = x_[0];
+    for (int64_t i = 0; i < n; i++) y[i] = -x[i];
+}
 static const ag_op plus[] = {
     {.name = "plus", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .block = {[AG_F32] = plus_f32}, .flags = AG_OP_ADDS},
     {.name = "plus", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .block = {[AG_F32] = plus_f32}}};
@@ -280,6 +292,52 @@ START_TEST(a_flag_that_cannot_be_true_is_not_believed) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE);
     ck_assert_int_eq(ag_dtype_of(y), AG_BOOL);
     for (int64_t i = 0; i < 1200; i++) ck_assert(ag_element(y, i) == (ag_element(x, i) != 0));
+}
+END_TEST
+
+/* An involution is one for equal attributes, and of one input; an identity element is compared with an attribute that is
+ * there. */
+static void from_number_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
+    const float *x = x_[0], number = attributes ? (float)*(const double *)attributes : 0;
+    float *y = y_;
+    for (int64_t i = 0; i < n; i++) y[i] = number - x[i];
+}
+static const ag_op from_number = {.name = "from_number",
+                                  .kind = AG_KIND_ELEMENTWISE,
+                                  .arity = 1,
+                                  .attribute_bytes = sizeof(double),
+                                  .block = {[AG_F32] = from_number_f32},
+                                  .flags = AG_OP_INVOLUTION};
+static const ag_op minus = {.name = "minus",
+                            .kind = AG_KIND_ELEMENTWISE,
+                            .arity = 2,
+                            .block = {[AG_F32] = minus_f32},
+                            .flags = AG_OP_INVOLUTION};
+static const ag_op nothing_neutral = {.name = "nothing_neutral",
+                                      .kind = AG_KIND_ELEMENTWISE,
+                                      .arity = 1,
+                                      .block = {[AG_F32] = opposite_f32},
+                                      .flags = AG_OP_NEUTRAL};
+static const ag_op nothing_constant = {.name = "nothing_constant",
+                                       .kind = AG_KIND_ELEMENTWISE,
+                                       .arity = 1,
+                                       .block = {[AG_F32] = opposite_f32},
+                                       .flags = AG_OP_CONSTANT};
+
+START_TEST(flags_need_what_they_are_about) {
+    ag_tensor *x = matrix(30, 40, 1), *y = x, *z = x;
+    for (double number = 1; number < 4; number++) y = ag_apply(&from_number, 1, &y, &number, sizeof number);
+    for (int i = 0; i < 2; i++) z = ag_apply(&minus, 2, (ag_tensor *[]){z, x}, NULL, 0);
+    ag_tensor *w = ag_apply(&nothing_neutral, 1, &x, NULL, 0);
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ck_assert_int_eq(ag_eval_all(3, (ag_tensor *[]){y, z, w}), AG_OK);
+    for (int64_t i = 0; i < 1200; i++) {
+        float e = (float)ag_element(x, i);
+        ck_assert(ag_element(y, i) == (double)(3 - (2 - (1 - e))));
+        ck_assert(ag_element(z, i) == (double)(e - e - e) && ag_element(w, i) == (double)-e);
+    }
+    ag_apply(&nothing_constant, 1, &x, NULL, 0);
+    expect_error(tape, AG_ERR_RANGE, "nothing_constant", "0 bytes: at least 8 are wanted");
 }
 END_TEST
 
@@ -607,6 +665,7 @@ int main(void) {
     tcase_add_test(rest, products_add_themselves_up);
     tcase_add_test(rest, products_add_themselves_in_a_users_addition);
     tcase_add_test(rest, a_flag_that_cannot_be_true_is_not_believed);
+    tcase_add_test(rest, flags_need_what_they_are_about);
     tcase_add_test(rest, a_new_value_takes_the_place_of_its_gradient);
     TCase *variables = tape_group(suite, "variables");
     tcase_add_test(variables, an_update_is_written_in_place);

@@ -256,7 +256,7 @@ static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const
 /* ---- Public ---- */
 
 static size_t fewest_attributes(const ag_op *op) {
-    bool more = op->flags & AG_OP_SCALAR && op->attribute_bytes < sizeof(double);
+    bool more = op->flags & (AG_OP_SCALAR | AG_OP_CONSTANT) && op->attribute_bytes < sizeof(double);
     return more ? sizeof(double) : op->attribute_bytes;
 }
 
