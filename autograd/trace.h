@@ -1,8 +1,8 @@
 /* trace -- the steps in which an elementwise operation's formula is recorded, for machine code
  *
  * Arithmetic is that of the element type, the dtype that `trace` is chosen by, and every step rounds. A truth value
- * is the result of a comparison, or an element of bool. Bits are unsigned integers of 32 or 64 bits, and a type of their
- * own. Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which mean
+ * is the result of a comparison, or an element of bool. Bits are unsigned integers of 32 or 64 bits, and a type of
+ * their own. Formulas are not written in these by hand: autograd/formulas_begin.h has short names for them, which mean
  * plain C in the kernels. An invalid trace (a value of another trace, a sum of truth values or of bits, for which C may
  * have a meaning that machine code has not) is refused as a whole, and the kernels run. */
 #ifndef AG_TRACE_H

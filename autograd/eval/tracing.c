@@ -1,8 +1,8 @@
 /* tracing -- the recorder: the functions that an operation's `trace` calls, and the list that they append to
  *
  * Faults of a trace that concern the list are caught here (a value of another trace, an invalid code, too many
- * values), and bits among elements or elements among bits; other types are checked by compile.c. A value has the number of its trace, and traces are numbered
- * consecutively. */
+ * values), and bits among elements or elements among bits; other types are checked by compile.c. A value has the number
+ * of its trace, and traces are numbered consecutively. */
 #include "autograd/eval/tracing.h"
 
 #include <math.h>
@@ -54,8 +54,8 @@ static bool keeps_bits(int code) {
     return code == AG__TRACE_SELECT || code == AG_TRACE_AND || code == AG_TRACE_OR || code == AG_TRACE_XOR;
 }
 
-/* Whether bits are where bits are wanted, and nowhere else; says whether the result is bits. C converts between integers
- * and numbers where machine code takes one for the other. */
+/* Whether bits are where bits are wanted, and nowhere else; notes whether the result is bits. C converts between
+ * integers and numbers where machine code takes one for the other. */
 static bool settle_bits(const ag_trace *t, ag__traced *v) {
     const int n = v->operands;
     const bool kept = keeps_bits(v->code), wanted = kept ? t->value[v->x[n - 1]].bits : takes_bits(v->code);
