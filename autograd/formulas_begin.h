@@ -17,8 +17,8 @@
  * code is made of. Both give the same bits, if the compiler keeps to IEEE 754: no -ffast-math, and -ffp-contract=off
  * where it is told to use a processor's fused multiply-adds (-march=native).
  *
- * The text is C, from C99 on; in a program of C++ it belongs in a file of C. Macros of the program that have the name of
- * a word below are out of sight within the text, and valid again after it.
+ * The text is C, from C99 on; in a program of C++ it belongs in a file of C. Macros of the program that have the name
+ * of a word below are out of sight within the text, and valid again after it.
  *
  * Types: V is an element, B its bits as an unsigned integer, T a truth value.
  *
