@@ -213,7 +213,7 @@ static const int64_t sizes[][3] = {{2, 3, 4},     {10, 7, 100},  {3, 300, 5},   
 
 START_TEST(the_first_visits_and_the_later_ones_agree) {
     const int64_t *n = sizes[_i];
-    for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+    for (ag_dtype dtype = AG_F32; dtype <= AG_F64; dtype++) {
         ag_tensor *x = scattered(tape, dtype, AG_SHAPE(n[0], n[1]), 1), *first[2],
                   *w = ag_parameter_from(scattered(tape, dtype, AG_SHAPE(n[1], n[2]), 2)),
                   *b = scattered(tape, dtype, AG_SHAPE(n[2]), 3);

@@ -1,0 +1,319 @@
+"""Programs come by the library in each way that README.md names: check_packages.py WAY BUILD NM COMPILER...
+
+A project of a few lines is made for each way, from a folder with a space in its name, and the program that the header opens with is
+built and run there. WAY is one of:
+
+    pkg-config   from an installed tree that was moved: the shared library, the static one, and everything static
+    cmake        find_package there: each target, components, versions, `cmake --find-package`; another program in C++
+    cmake-build  the library as CMakeLists.txt builds and installs it: its symbols, its bits and the suite's results are
+                 those of meson's build
+    subproject   FetchContent and add_subdirectory
+    wrap         meson, by the wrap and the archive that packages/dist.py writes
+
+BUILD is meson's build folder, with the tests."""
+
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HELLO = ROOT / "examples/hello.c"
+MESON = [sys.executable, "-m", "mesonbuild.mesonmain"]
+PRINTS = "y = 2 x + 1\n"
+
+
+def skip(why):
+    print(why)
+    sys.exit(77)
+
+
+def attempt(*command, **more):
+    more["env"] = {**os.environ, **more.get("env", {})}
+    return subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+
+
+def run(*command, **more):
+    done = attempt(*command, **more)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout[-6000:]}")
+    return done.stdout
+
+
+def expect(what, printed, wanted=PRINTS):
+    if printed != wanted:
+        sys.exit(f"{what}: it prints {printed!r}, and not {wanted!r}")
+    print(what)
+
+
+def install(build, folder):
+    """The build's installed tree, under another prefix than it was configured for."""
+    run(*MESON, "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", folder / "first")
+    (where,) = (path.parent for path in (folder / "first").rglob("include") if (path / "autograd-0").exists())
+    return where.rename(folder / "another place")
+
+
+def find(folder, pattern):
+    found = sorted(folder.rglob(pattern))
+    if not found:
+        sys.exit(f"{folder} has no {pattern}")
+    return found[0]
+
+
+# ---- pkg-config
+
+
+def pkg_config(build, folder, compiler, nm):
+    if not shutil.which("pkg-config"):
+        skip("there is no pkg-config")
+    prefix = install(build, folder)
+    there = find(prefix, "autograd.pc").parent
+    program = folder / "hello"
+
+    def compile_and_run(what, *more, flags=()):
+        moved = "--define-variable=prefix=" + str(prefix).replace(" ", "\\ ")
+        asked = run("pkg-config", moved, "--cflags", "--libs", *flags, "autograd", env={"PKG_CONFIG_PATH": str(there)})
+        words = [re.sub(r"\\(.)", r"\1", word) for word in re.findall(r"(?:\\.|\S)+", asked)]
+        run(*compiler, HELLO, "-o", program, *more, *words)
+        expect(what, run(program, env={"LD_LIBRARY_PATH": str(there.parent)}))
+        return attempt("ldd", program).stdout
+
+    if "libautograd.so.0" not in compile_and_run("pkg-config"):
+        sys.exit("pkg-config: the program is not linked with the shared library")
+    find(prefix, "libautograd.so").unlink()
+    if "libautograd" in compile_and_run("pkg-config --static", flags=["--static"]):
+        sys.exit("pkg-config --static: the program is linked with the shared library")
+    empty = folder / "empty.c"
+    empty.write_text("int main(void) { return 0; }", encoding="utf-8")
+    if attempt(*compiler, "-static", empty, "-o", program, "-lz", "-lm").returncode == 0:
+        compile_and_run("pkg-config --static, with the C library", "-static", flags=["--static"])
+
+
+# ---- CMake
+
+FIND = """
+cmake_minimum_required(VERSION 3.21)
+project(user C {languages})
+set(BUILD_SHARED_LIBS {shared})
+find_package(autograd {asked})
+if(NOT autograd_FOUND)
+  message(FATAL_ERROR "none: ${{autograd_NOT_FOUND_MESSAGE}}${{autograd_CONSIDERED_VERSIONS}}")
+endif()
+add_executable(hello {source})
+target_link_libraries(hello PRIVATE {target})
+"""
+
+HELLO_CPP = """
+#include <autograd/autograd.h>
+#include <cstdio>
+int main() {
+    ag_tape *tape = ag_tape_new();
+    std::printf("%g\\n", ag_item(ag_sum(ag_ones(tape, AG_F64, AG_SHAPE(2, 3)))));
+    ag_tape_free(tape);
+}
+"""
+
+
+def need_cmake():
+    found = attempt("cmake", "--version") if shutil.which("cmake") else None
+    version = re.search(r"version (\d+)\.(\d+)", found.stdout) if found else None
+    if not version or tuple(map(int, version.groups())) < (3, 21):
+        skip("there is no CMake, or none from 3.21 on")
+
+
+def configure(source, build, *options):
+    launcher = shutil.which("ccache")
+    more = [f"-DCMAKE_C_COMPILER_LAUNCHER={launcher}"] if launcher else []
+    return attempt("cmake", "-G", "Ninja", "-S", source, "-B", build, *more, *options)
+
+
+def compiler_option(compiler):
+    return "-DCMAKE_C_COMPILER=" + [word for word in compiler if "ccache" not in word][0]
+
+
+def cmake_project(folder, text, options, source=HELLO):
+    (folder / "user").mkdir(exist_ok=True, parents=True)
+    (folder / "user/CMakeLists.txt").write_text(text, encoding="utf-8")
+    shutil.copy(source, folder / "user")
+    return configure(folder / "user", folder / "user build", *options)
+
+
+def find_packages(folder, prefix, compiler, what=""):
+    build = folder / "user build"
+
+    def project(asked, target, shared="ON", source="hello.c"):
+        shutil.rmtree(build, ignore_errors=True)
+        (folder / "hello.cpp").write_text(HELLO_CPP, encoding="utf-8")
+        at = HELLO if source == "hello.c" else folder / source
+        text = FIND.format(asked=asked, target=target, shared=shared, source=source, languages="CXX" if source != "hello.c" else "")
+        return cmake_project(folder, text, [compiler_option(compiler), f"-DCMAKE_PREFIX_PATH={prefix}"], at)
+
+    def found(asked, target, is_shared, **more):
+        done = project(asked, target, **more)
+        if done.returncode:
+            sys.exit(f"find_package(autograd {asked}): {done.stdout}")
+        run("cmake", "--build", build)
+        linked = "libautograd" in attempt("ldd", build / "hello").stdout
+        if linked != is_shared:
+            sys.exit(f"find_package(autograd {asked}), {target}: the shared library is linked: {linked}")
+        return run(build / "hello")
+
+    def refused(asked, because):
+        done = project(asked, "autograd::autograd")
+        if done.returncode == 0 or because not in " ".join(done.stdout.split()):
+            sys.exit(f"find_package(autograd {asked}) does not fail because of {because!r}:\n{done.stdout[-2000:]}")
+
+    expect(f"{what}autograd::shared", found("0.1 REQUIRED", "autograd::shared", True))
+    expect(f"{what}autograd::static", found("0.1 REQUIRED COMPONENTS static", "autograd::static", False))
+    expect(f"{what}autograd::autograd, BUILD_SHARED_LIBS off", found("0...<1", "autograd::autograd", False, shared="OFF"))
+    if shutil.which("c++"):
+        printed = found("", "autograd::autograd", True, source="hello.cpp")
+        expect(f"{what}autograd::autograd in C++", printed, "6\n")
+    refused("9.0", "0.1.0")
+    refused("1", "0.1.0")
+    refused("0.0.1...<0.1.0", "0.1.0")
+    find(prefix, "libautograd.a").rename(folder / "libautograd.a")
+    refused("COMPONENTS static", "autograd::static is not installed")
+    shutil.move(folder / "libautograd.a", find(prefix, "libautograd.so").parent)
+
+    # Without a compiler CMake takes the first folder of this machine's for that of its libraries.
+    ask = ["cmake", "--find-package", "-DNAME=autograd", "-DCOMPILER_ID=GNU", "-DLANGUAGE=C"]
+    libraries = find(prefix, "libautograd.so").parent
+    if libraries.parent.name == "lib":
+        ask.append(f"-DCMAKE_C_LIBRARY_ARCHITECTURE={libraries.name}")
+    answers = {mode: run(*ask, f"-DMODE={mode}", cwd=folder, env={"CMAKE_PREFIX_PATH": str(prefix)}) for mode in ("EXIST", "COMPILE", "LINK")}
+    wanted = {"EXIST": "autograd found", "COMPILE": "/include/autograd-0", "LINK": "libautograd.so"}
+    for mode, text in wanted.items():
+        if text not in answers[mode]:
+            sys.exit(f"cmake --find-package, MODE={mode}: {answers[mode]!r} has no {text!r}")
+    print(f"{what}cmake --find-package")
+
+
+def cmake(build, folder, compiler, nm):
+    need_cmake()
+    find_packages(folder, install(build, folder), compiler)
+
+
+def exported(nm, library):
+    return sorted(line.split()[-1] for line in run(nm, "-D", "--defined-only", library).splitlines())
+
+
+def settings(build):
+    text = (build / "autograd_config.h").read_text(encoding="utf-8")
+    return dict(re.findall(r"^#define (AG_\w+) (\d)$", text, flags=re.M))
+
+
+def cmake_build(build, folder, compiler, nm):
+    """Only where meson's build has the usual limits and no sanitizer: CMake's has no others."""
+    need_cmake()
+    made, prefix = build / "by CMake", folder / "a prefix" # compiled anew only where something has changed
+    has = settings(build)
+    if has["AG_TINY_LIMITS"] == "1" or has["AG_COLLIDE"] == "1":
+        skip("CMakeLists.txt has no builds with tiny limits or equal hashes")
+    options = [compiler_option(compiler), f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DCMAKE_BUILD_TYPE=Release"]
+    options += [f"-DAUTOGRAD_{name}={has['AG_HAVE_' + name]}" for name in ("BLIS", "THREADS", "ZLIB")]
+    done = configure(ROOT, made, *options)
+    if done.returncode:
+        sys.exit(done.stdout)
+    if settings(made) != has:
+        sys.exit(f"autograd_config.h has {settings(made)} in CMake's build, and {has} in meson's")
+    run("cmake", "--build", made, "--parallel", "2")
+    run("cmake", "--install", made)
+    ours, theirs = exported(nm, build / "libautograd.so"), exported(nm, find(prefix, "libautograd.so"))
+    if ours != theirs:
+        sys.exit(f"CMake's library exports other symbols: {sorted(set(ours) ^ set(theirs))}")
+    print(f"{len(theirs)} symbols, the same")
+
+    program = folder / "bits"
+    needed = run("pkg-config", "--static", "--libs-only-l", "autograd", env={"PKG_CONFIG_PATH": str(find(prefix, "autograd.pc").parent)}).split()[1:]
+    outputs = []
+    for library in (build / "libautograd.a", find(prefix, "libautograd.a")):
+        run(*compiler, ROOT / "tests/bits.c", "-I", ROOT, library, *needed, "-pthread", "-o", program)
+        outputs.append(run(program))
+    expect(f"{outputs[0].count(chr(10))} results, the same bits", outputs[1], outputs[0])
+
+    check = run("pkg-config", "--libs", "check").split()
+    for name in ("exact", "nn", "compile", "io"):
+        objects = [*(build / f"tests/test_{name}.p").glob("*.o"), build / "tests/libsupport.a"]
+        run(*compiler, *objects, find(prefix, "libautograd.a"), *check, *needed, "-pthread", "-o", program)
+        run(program, cwd=build)
+        print(f"test_{name} passes")
+    find_packages(folder, prefix, compiler, "installed by CMake: ")
+
+
+INSIDE = """
+cmake_minimum_required(VERSION 3.21)
+project(user C)
+if(FETCH)
+  include(FetchContent)
+  FetchContent_Declare(autograd SOURCE_DIR "{root}" OVERRIDE_FIND_PACKAGE)
+  find_package(autograd REQUIRED)
+else()
+  add_subdirectory("{root}" _deps/autograd-build)
+endif()
+foreach(form autograd static shared)
+  add_executable(hello_${{form}} hello.c)
+  target_link_libraries(hello_${{form}} PRIVATE autograd::${{form}})
+endforeach()
+"""
+
+
+def subproject(build, folder, compiler, nm):
+    """One build folder for both: the second way compiles nothing that the first has compiled."""
+    need_cmake()
+    folder = build / "in a CMake project" # compiled anew only where something has changed
+    for fetch, what in (("ON", "FetchContent"), ("OFF", "add_subdirectory")):
+        done = cmake_project(folder, INSIDE.format(root=ROOT), [compiler_option(compiler), f"-DFETCH={fetch}", "-DCMAKE_BUILD_TYPE=Debug"])
+        if done.returncode:
+            sys.exit(f"{what}: {done.stdout}")
+        run("cmake", "--build", folder / "user build", "--parallel", "2")
+        for form in ("autograd", "static", "shared"):
+            expect(f"{what}, autograd::{form}", run(folder / f"user build/hello_{form}"))
+        shared = "libautograd" in attempt("ldd", folder / "user build/hello_autograd").stdout
+        if shared:
+            sys.exit(f"{what}: autograd::autograd is the shared library, though BUILD_SHARED_LIBS is not set")
+
+
+# ---- meson
+
+WRAPPED = """
+project('user', 'c', default_options: ['buildtype=debug'])
+executable('hello', 'hello.c', dependencies: dependency('autograd'))
+"""
+
+
+def wrap(build, folder, compiler, nm):
+    if attempt("git", "rev-parse", "HEAD", cwd=ROOT).returncode:
+        skip("this is no checkout of git, or it has no commit")
+    spec = importlib.util.spec_from_file_location("dist", ROOT / "packages/dist.py")
+    dist = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dist)
+    user = folder / "user"
+    archive, wrap_file = dist.make(folder / "dist", any_state=True)
+    again, _ = dist.make(folder / "again", any_state=True)
+    if archive.read_bytes() != again.read_bytes():
+        sys.exit("two archives of the same files differ")
+    (user / "subprojects/packagefiles").mkdir(parents=True)
+    shutil.copy(wrap_file, user / "subprojects")
+    shutil.copy(archive, user / "subprojects/packagefiles")
+    (user / "meson.build").write_text(WRAPPED, encoding="utf-8")
+    shutil.copy(HELLO, user)
+    run(*MESON, "setup", user / "build", user, "--wrap-mode=forcefallback", env={"CC": " ".join(compiler)})
+    run("ninja", "-C", user / "build", "-j2", env={"CCACHE_NOHASHDIR": "1"})
+    expect("by a wrap", run(user / "build/hello"))
+
+
+WAYS = {"pkg-config": pkg_config, "cmake": cmake, "cmake-build": cmake_build, "subproject": subproject, "wrap": wrap}
+
+
+def main():
+    way, build, nm, *compiler = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="with a space ") as folder:
+        WAYS[way](pathlib.Path(build), pathlib.Path(folder).resolve(), compiler, nm)
+
+
+main()
