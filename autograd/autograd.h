@@ -151,6 +151,13 @@ AG_API ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const v
  * Errors: as ag_from; AG_ERR_RANGE for data that is not aligned */
 AG_API ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data);
 
+/* ag_adopt -- the same as ag_wrap, but the tape owns `data` from now on: it calls release(context) once, when the last
+ * tensor that needs it is rewound, or with ag_tape_free. `release` must not use the tape
+ * After an error the data is still the caller's.
+ * Errors: as ag_wrap; AG_ERR_NULL if release is NULL */
+AG_API ag_tensor *ag_adopt(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data,
+                           void (*release)(void *context), void *context);
+
 /* ag_variable -- state that ag_assign and ag_set can change (running statistics, an optimiser's moments); copies `data`
  * An operation uses the value that the variable has when the operation is recorded.
  * Errors: as ag_from */

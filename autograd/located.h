@@ -13,6 +13,7 @@
 #define ag_tape_alloc(...) (ag_here(__FILE__, __LINE__), ag_tape_alloc(__VA_ARGS__))
 #define ag_from(...) ag_located(ag_from(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_wrap(...) ag_located(ag_wrap(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_adopt(...) ag_located(ag_adopt(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_variable(...) ag_located(ag_variable(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_parameter(...) ag_located(ag_parameter(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_variable_from(...) ag_located(ag_variable_from(__VA_ARGS__), __FILE__, __LINE__)

@@ -138,3 +138,34 @@ bool ag__member_read(ag__archive *a, const ag__member *m, ag_dtype dtype, void *
     a->in.tensor = NULL;
     return good;
 }
+
+/* Pages of the file, unless its elements are written in another way, or a bool might be neither 0 nor 1. */
+static ag_tensor *mapped(const ag__archive *a, const ag__member *m, ag_dtype dtype) {
+    ag__owner owner;
+    uint64_t at = m->part.at + m->skip, bytes = (uint64_t)m->size * ag_dtype_size(dtype);
+    bool plain = m->part.packing == AG__STORED && (!m->fortran || m->shape.rank < 2);
+    if (!plain || !ag__element_native(m->element, dtype) || at % ag_dtype_size(dtype) != 0) return NULL;
+    const void *data = ag__input_map(&a->in, at, bytes, &owner);
+    if (!data) return NULL;
+    ag_tensor *x = ag__adopt(a->in.call, a->in.tape, dtype, &m->shape, NULL, data, owner);
+    if (ag_is_nil(x)) owner.release(owner.context);
+    return x;
+}
+
+/* Read directly into the tensor's memory. */
+static ag_tensor *read_constant(ag__archive *a, const ag__member *m, ag_dtype dtype) {
+    ag_tape *tape = a->in.tape;
+    ag__buffer *b = ag__archive_buffer(a, m, dtype);
+    if (!b) return ag__nil_of(tape);
+    if (ag__member_read(a, m, dtype, b->data)) return ag__constant_with(tape, dtype, &m->shape, b);
+    ag__buffer_drop(tape, b);
+    return ag__nil_of(tape);
+}
+
+ag_tensor *ag__member_constant(ag__archive *a, const ag__member *m, ag_dtype dtype, bool map) {
+    ag_tape *tape = a->in.tape;
+    ag_tensor *x = map ? mapped(a, m, dtype) : NULL;
+    if (!x) x = read_constant(a, m, dtype);
+    if (*m->name && !ag_is_nil(x)) x = ag__label_whole(x, m->name);
+    return ag_tape_status(tape) == AG_OK ? x : ag__nil_of(tape);
+}

@@ -18,6 +18,10 @@ const ag__member *ag__archive_find(const ag__archive *a, const char *name);
 /* Memory for its elements as those of dtype; NULL after an error. */
 ag__buffer *ag__archive_buffer(const ag__archive *a, const ag__member *m, ag_dtype dtype);
 
+/* A constant of dtype with its elements, labelled with its name; nil after an error. With `map` it shares the file's
+ * pages, if they have the elements as they are in memory. */
+ag_tensor *ag__member_constant(ag__archive *a, const ag__member *m, ag_dtype dtype, bool map);
+
 /* Read its elements as those of dtype; false after an error. */
 bool ag__member_read(ag__archive *a, const ag__member *m, ag_dtype dtype, void *to);
 

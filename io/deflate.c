@@ -9,23 +9,9 @@
 
 enum { PIECE = 1 << 14, RAW = -15, GZIP = 15 + 16 };
 
-/* ---- zlib's memory is the tape's: each block has its size before it ---- */
-
-enum { BEFORE = 64 };
-
-static void *take(void *tape, unsigned n, unsigned bytes) {
-    size_t whole = ag__plus(ag__times(n, bytes), BEFORE);
-    char *p = ag__resize(tape, NULL, 0, whole);
-    if (!p) return NULL;
-    memcpy(p, &whole, sizeof whole);
-    return p + BEFORE;
-}
-
-static void give_back(void *tape, void *p) {
-    size_t whole;
-    memcpy(&whole, (char *)p - BEFORE, sizeof whole);
-    ag__resize(tape, (char *)p - BEFORE, whole, 0);
-}
+/* zlib's memory is the tape's. */
+static void *take(void *tape, unsigned n, unsigned bytes) { return ag__allocate_sized(tape, ag__times(n, bytes)); }
+static void give_back(void *tape, void *p) { ag__free_sized(tape, p); }
 
 uint32_t ag__crc32(uint32_t crc, const void *data, size_t bytes) { return (uint32_t)crc32_z(crc, data, bytes); }
 

@@ -62,6 +62,10 @@ static void reverse(void *p, int bytes, int64_t count) {
         }
 }
 
+bool ag__element_native(ag__element element, ag_dtype dtype) {
+    return element.kind != AG__BOOL && element.kind == ag__kind_of(dtype) && element.big == machine_is_big();
+}
+
 void ag__little_endian(ag_dtype dtype, void *p, int64_t count) {
     if (machine_is_big()) reverse(p, (int)ag_dtype_size(dtype), count);
 }
@@ -128,6 +132,13 @@ static bool fits(const ag__stream *s, ag__kind kind, const int64_t *decoded, int
     return true;
 }
 
+bool ag__element_decode(ag__kind kind, const void *from, void *to) {
+    piece one;
+    memcpy(&one, from, (size_t)kinds[kind].bytes);
+    decode(kind, &one, 1, to);
+    return kind != AG__U64 || *(const int64_t *)to >= 0;
+}
+
 /* ---- Converting, as ag_cast does ---- */
 
 /* Directly from i64 to f32: by way of f64 it would be rounded twice. */
@@ -159,9 +170,8 @@ static bool read_piece(ag__stream *s, ag__element element, int64_t n, ag_dtype d
 }
 
 bool ag__elements_read(ag__stream *s, ag__element element, int64_t count, ag_dtype dtype, void *to) {
-    bool as_it_is = element.kind != AG__BOOL && element.kind == ag__kind_of(dtype) && element.big == machine_is_big();
     size_t bytes = ag_dtype_size(dtype);
-    if (as_it_is) return ag__stream_read(s, to, (size_t)count * bytes);
+    if (ag__element_native(element, dtype)) return ag__stream_read(s, to, (size_t)count * bytes);
     for (int64_t i = 0, n; i < count; i += n) {
         n = count - i < PIECE ? count - i : PIECE;
         if (!read_piece(s, element, n, dtype, (char *)to + (size_t)i * bytes)) return false;

@@ -29,6 +29,7 @@ typedef struct ag__element {
     bool big; /* the most significant byte first */
 } ag__element;
 
+bool ag__element_native(ag__element element, ag_dtype dtype); /* whether it has the same bytes in memory */
 int ag__kind_bytes(ag__kind kind);
 ag_dtype ag__kind_dtype(ag__kind kind);
 const char *ag__kind_name(ag__kind kind);
@@ -40,6 +41,10 @@ bool ag__elements_read(ag__stream *s, ag__element element, int64_t count, ag_dty
 
 /* The same for a shape whose first axis moves fastest in the file. */
 bool ag__elements_read_fortran(ag__stream *s, ag__element element, const ag_shape *shape, ag_dtype dtype, void *to);
+
+/* One element, in the machine's order of bytes, as one of the kind's dtype; false, without an error, if it does not
+ * fit. */
+bool ag__element_decode(ag__kind kind, const void *from, void *to);
 
 /* Convert elements of dtype at p between this machine's byte order and that of files. */
 void ag__little_endian(ag_dtype dtype, void *p, int64_t count);

@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #define POSIX 1
@@ -86,6 +87,49 @@ bool ag__input_read(ag__input *in, uint64_t at, void *to, size_t bytes) {
     if (got == bytes) return true;
     return ag__input_wrong(in, "%s", ferror(in->file) ? strerror(errno) : "the file is shrinking while it is read");
 }
+
+/* ---- Mapping ---- */
+
+#ifdef POSIX
+
+/* Pages that are mapped. They may outlast the tape, so what is allocated for them does not go through it. */
+typedef struct mapping {
+    ag_allocator allocator;
+    void *first;
+    size_t bytes;
+} mapping;
+
+static void unmap(void *context) {
+    mapping *m = context;
+    ag_allocator a = m->allocator;
+    munmap(m->first, m->bytes);
+    a.resize(a.ctx, m, sizeof *m, 0);
+}
+
+const void *ag__input_map(const ag__input *in, uint64_t at, uint64_t bytes, ag__owner *owner) {
+    long page = sysconf(_SC_PAGESIZE);
+    uint64_t before = page > 0 ? at % (uint64_t)page : 0;
+    if (page <= 0 || bytes == 0 || at > in->size || bytes > in->size - at || before + bytes > PTRDIFF_MAX) return NULL;
+    mapping *m = ag__allocate_apart(in->tape, sizeof *m);
+    if (!m) return NULL;
+    *m = (mapping){in->tape->allocator, NULL, (size_t)(before + bytes)};
+    m->first = mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, fileno(in->file), (off_t)(at - before));
+    if (m->first == MAP_FAILED) {
+        m->allocator.resize(m->allocator.ctx, m, sizeof *m, 0);
+        return NULL;
+    }
+    *owner = (ag__owner){unmap, m};
+    return (const char *)m->first + before;
+}
+
+#else
+
+const void *ag__input_map(const ag__input *in, uint64_t at, uint64_t bytes, ag__owner *owner) {
+    (void)in, (void)at, (void)bytes, (void)owner;
+    return NULL;
+}
+
+#endif
 
 void *ag__input_memory(const ag__input *in, uint64_t bytes) {
     void *p = bytes <= PTRDIFF_MAX ? ag__resize(in->tape, NULL, 0, bytes ? (size_t)bytes : 1) : NULL;

@@ -25,6 +25,9 @@ void ag__input_close(ag__input *in);
 /* Read exactly these bytes; false, after an error, if the file has fewer. */
 bool ag__input_read(ag__input *in, uint64_t at, void *to, size_t bytes);
 
+/* The bytes of the file in memory, without reading them; NULL, without an error, if that is impossible. */
+const void *ag__input_map(const ag__input *in, uint64_t at, uint64_t bytes, ag__owner *owner);
+
 /* Raise AG_ERR_FILE for the file; returns false. */
 bool ag__input_wrong(const ag__input *in, const char *format, ...)
 #ifdef __GNUC__

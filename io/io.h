@@ -35,6 +35,10 @@
 typedef struct ag_read_options {
     bool convert; /* to `dtype`, as ag_cast does */
     ag_dtype dtype;
+    /* Share the file's pages instead of reading them, where the elements are stored as they are in memory. They are
+     * read when they are used, and no checksum is looked at. The file must stay as it is until the tensor is rewound:
+     * if it becomes shorter, using the tensor ends the process. Replacing it by another file is safe. */
+    bool map;
 } ag_read_options;
 
 /* ag_read -- a constant with one tensor of a file: the one of that name, which becomes its label, or for NULL the only
@@ -139,6 +143,8 @@ AG_API ag_tensor *ag_csv_read(ag_tape *tape, const char *path, ag_dtype dtype, c
  *         names whose number differs from that of columns, or with control characters; AG_ERR_FILE if it cannot be
  *         written; as ag_eval */
 AG_API ag_status ag_csv_write(const char *path, ag_tensor *x, const ag_csv_options *options);
+
+#include "io/exchange.h"
 
 #include "io/located.h"
 

@@ -6,6 +6,14 @@
 #ifndef AG_NO_LOCATION
 /* clang-format off */
 
+#define ag_raw_read(...) ag_located(ag_raw_read(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_raw_write(...) (ag_here(__FILE__, __LINE__), ag_raw_write(__VA_ARGS__))
+#define ag_image_read(...) ag_located(ag_image_read(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_image_write(...) (ag_here(__FILE__, __LINE__), ag_image_write(__VA_ARGS__))
+#define ag_from_dlpack(...) ag_located(ag_from_dlpack(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_from_dlpack_versioned(...) ag_located(ag_from_dlpack_versioned(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_to_dlpack(...) (ag_here(__FILE__, __LINE__), ag_to_dlpack(__VA_ARGS__))
+#define ag_to_dlpack_versioned(...) (ag_here(__FILE__, __LINE__), ag_to_dlpack_versioned(__VA_ARGS__))
 #define ag_read(...) ag_located(ag_read(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_read_all(...) (ag_here(__FILE__, __LINE__), ag_read_all(__VA_ARGS__))
 #define ag_save(...) (ag_here(__FILE__, __LINE__), ag_save(__VA_ARGS__))

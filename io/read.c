@@ -8,21 +8,6 @@ static ag_dtype wanted(const ag__member *m, const ag_read_options *how) {
     return how->convert ? how->dtype : ag__kind_dtype(m->element.kind);
 }
 
-/* Read directly into the tensor's memory. */
-static ag_tensor *read_member(ag__archive *a, const ag__member *m, const ag_read_options *how) {
-    ag_tape *tape = a->in.tape;
-    ag_dtype dtype = wanted(m, how);
-    ag__buffer *b = ag__archive_buffer(a, m, dtype);
-    if (!b) return ag__nil_of(tape);
-    if (!ag__member_read(a, m, dtype, b->data)) {
-        ag__buffer_drop(tape, b);
-        return ag__nil_of(tape);
-    }
-    ag_tensor *x = ag__constant_with(tape, dtype, &m->shape, b);
-    if (*m->name && !ag_is_nil(x)) x = ag__label_whole(x, m->name);
-    return ag_tape_status(tape) == AG_OK ? x : ag__nil_of(tape);
-}
-
 static bool usable(ag_tape *tape, const char *call, const char *path, const ag_read_options *how) {
     if (!tape || !path) ag__fail_on(tape, call, AG_ERR_NULL, "the %s is NULL", tape ? "path" : "tape");
     else if (!ag__in_order(tape, call)) return false;
@@ -46,7 +31,7 @@ ag_tensor *ag_read(ag_tape *tape, const char *path, const char *name, const ag_r
     if (!usable(tape, "read", path, &how)) return ag__nil_of(tape);
     ag__archive a;
     const ag__member *m = ag__archive_open(&a, tape, "read", path) ? choose(&a, name) : NULL;
-    ag_tensor *x = m ? read_member(&a, m, &how) : ag__nil_of(tape);
+    ag_tensor *x = m ? ag__member_constant(&a, m, wanted(m, &how), how.map) : ag__nil_of(tape);
     ag__archive_close(&a);
     return x;
 }
@@ -57,7 +42,7 @@ static int read_all(ag_tape *tape, const char *path, const ag_read_options *how,
     if (ag__archive_open(&a, tape, "read_all", path)) {
         count = a.count > INT32_MAX ? INT32_MAX : (int)a.count;
         for (int i = 0; i < room && i < count && ag_tape_status(tape) == AG_OK; i++)
-            x[i] = read_member(&a, &a.member[i], how);
+            x[i] = ag__member_constant(&a, &a.member[i], wanted(&a.member[i], how), how->map);
     }
     ag__archive_close(&a);
     return ag_tape_status(tape) == AG_OK ? count : 0;

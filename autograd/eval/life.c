@@ -56,6 +56,7 @@ void ag_tape_free(ag_tape *tape) {
     }
     tape->keeps_vacant = false;
     ag__truncate(tape, &(ag__position){0});
+    ag__leave_loans(tape);
     ag__plans_free(tape);
     if (tape->observer) tape->observer->free(tape);
     ag__buffers_free(tape);
@@ -100,6 +101,7 @@ ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
     else if (tape->waited && tape->in_vain < 2) tape->in_vain++;
     tape->scanned = tape->waited = false;
     ag__truncate(tape, &position);
+    ag__collect_loans(tape);
     tape->mark_count = mark.index + 1;
     return ag__leave(tape, file, line);
 }

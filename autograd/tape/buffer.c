@@ -111,6 +111,7 @@ ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     }
     b->data = (char *)b + data_offset(b);
     b->refs = 1;
+    b->adopted = false;
     ag__unpoison(tape, b->data, used);
     ag__poison(tape, (char *)b->data + used, class_bytes(c) - data_offset(b) - used);
     count_live(tape, (int64_t)class_bytes(c));
@@ -124,14 +125,45 @@ ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data) {
     return b;
 }
 
+void ag__buffer_set_owner(ag__buffer *b, ag__owner owner) { memcpy((char *)b + data_offset(b), &owner, sizeof owner); }
+
+ag__buffer *ag__buffer_adopt(ag_tape *tape, const void *data) {
+    ag__buffer *b = ag__buffer_new(tape, sizeof(ag__owner));
+    if (!b) return NULL;
+    ag__buffer_set_owner(b, (ag__owner){NULL, NULL});
+    b->data = (void *)(uintptr_t)data;
+    b->adopted = true;
+    return b;
+}
+
+ag__owner ag__buffer_owner(const ag__buffer *b) {
+    ag__owner owner = {NULL, NULL};
+    if (b->adopted) memcpy(&owner, (const char *)b + data_offset(b), sizeof owner);
+    return owner;
+}
+
+size_t ag__buffer_own_block(const ag__buffer *b) {
+    const char *own = (const char *)b + data_offset(b);
+    return is_small(b->size_class) || b->data != own ? 0 : class_bytes(b->size_class);
+}
+
+/* The user's code, which must not use the tape, whose nodes are about to change. */
+static void release(ag_tape *tape, ag__owner owner) {
+    ag__closed former = ag__close(tape, AG__ALLOCATOR, "the release of adopted memory");
+    owner.release(owner.context);
+    ag__reopen(tape, former);
+}
+
 void ag__buffer_drop(ag_tape *tape, ag__buffer *b) {
     if (!b || --b->refs != 0) return;
+    const ag__owner owner = ag__buffer_owner(b);
     unsigned c = b->size_class;
     count_live(tape, -(int64_t)class_bytes(c));
     if (!is_small(c)) tape->held_free += (int64_t)class_bytes(c);
     ag__poison(tape, (char *)b + data_offset(b), class_bytes(c) - header_bytes(c));
     b->next = tape->free_list[c];
     tape->free_list[c] = b;
+    if (owner.release) release(tape, owner);
 }
 
 /* Free the large blocks in the free lists. */

@@ -21,10 +21,9 @@ static bool leaf_valid(const char *name, ag_tape *tape, ag_dtype dtype, const ag
 }
 
 /* Append a leaf with `buffer`, whose reference it takes over. */
-static ag_tensor *leaf(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *buffer,
-                       const void *attributes, size_t bytes) {
-    const ag__layout *layout = buffer ? ag__layout_new(tape, shape, NULL) : NULL;
-    ag_tensor *t = layout ? ag__record(op, tape, dtype, layout, 0, NULL, attributes, bytes) : NULL;
+static ag_tensor *leaf_with(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout,
+                            ag__buffer *buffer, const void *attributes, size_t bytes) {
+    ag_tensor *t = layout && buffer ? ag__record(op, tape, dtype, layout, 0, NULL, attributes, bytes) : NULL;
     if (!t || t->flags & AG__NIL) {
         ag__buffer_drop(tape, buffer);
         return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory (another tensor)");
@@ -32,6 +31,12 @@ static ag_tensor *leaf(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_
     t->buffer = buffer;
     t->flags |= AG__LEAF | AG__COMPUTED;
     return t;
+}
+
+static ag_tensor *leaf(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *buffer,
+                       const void *attributes, size_t bytes) {
+    const ag__layout *layout = buffer ? ag__layout_new(tape, shape, NULL) : NULL;
+    return leaf_with(op, tape, dtype, layout, buffer, attributes, bytes);
 }
 
 /* A bool is one byte, 0 or 1: any other byte becomes 1, so that kernels may rely on it. */
@@ -74,13 +79,35 @@ ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *da
     return value ? ag__constant_with(tape, dtype, &shape, value) : ag__nil_of(tape);
 }
 
-ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
+static bool borrowable(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {
     int64_t size;
-    if (!leaf_valid("wrap", tape, dtype, &shape, data, &size)) return ag__nil_of(tape);
-    if ((uintptr_t)data % ag_dtype_size(dtype) != 0)
-        return ag__fail_on(tape, "wrap", AG_ERR_RANGE, "the data must be aligned for %s", ag_dtype_name(dtype));
-    static const int64_t nothing; /* data is not NULL even without elements */
+    if (!leaf_valid(name, tape, dtype, shape, data, &size)) return false;
+    if ((uintptr_t)data % ag_dtype_size(dtype) == 0) return true;
+    ag__fail_on(tape, name, AG_ERR_RANGE, "the data must be aligned for %s", ag_dtype_name(dtype));
+    return false;
+}
+
+static const int64_t nothing; /* for data that is NULL, without elements */
+
+ag_tensor *ag_wrap(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
+    if (!borrowable("wrap", tape, dtype, &shape, data)) return ag__nil_of(tape);
     return leaf(&ag__op_constant, tape, dtype, &shape, ag__buffer_wrap(tape, data ? data : &nothing), NULL, 0);
+}
+
+ag_tensor *ag__adopt(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const int64_t *stride,
+                     const void *data, ag__owner owner) {
+    if (!borrowable(name, tape, dtype, shape, data)) return ag__nil_of(tape);
+    const ag__layout *layout = ag__layout_new(tape, shape, stride);
+    ag__buffer *b = layout ? ag__buffer_adopt(tape, data ? data : &nothing) : NULL;
+    ag_tensor *t = leaf_with(&ag__op_constant, tape, dtype, layout, b, NULL, 0);
+    if (!(t->flags & AG__NIL)) ag__buffer_set_owner(b, owner);
+    return t;
+}
+
+ag_tensor *ag_adopt(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data, void (*release)(void *),
+                    void *context) {
+    if (tape && !release) return ag__fail_on(tape, "adopt", AG_ERR_NULL, "the function that releases the data is NULL");
+    return ag__adopt("adopt", tape, dtype, &shape, NULL, data, (ag__owner){release, context});
 }
 
 static ag_tensor *variable(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {

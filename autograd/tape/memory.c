@@ -102,6 +102,8 @@ static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new
     return q;
 }
 
+void *ag__allocate_apart(ag_tape *tape, size_t bytes) { return call_allocator(tape, NULL, 0, bytes); }
+
 void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     ag_memory *m = &tape->memory;
     if (new_bytes > PTRDIFF_MAX || (int64_t)new_bytes > INT64_MAX - m->held) return NULL;
@@ -112,6 +114,23 @@ void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     m->held += (int64_t)new_bytes - (int64_t)old_bytes;
     if (m->held > m->peak_held) m->peak_held = m->held;
     return q;
+}
+
+enum { SIZED_HEADER = 64 };
+
+void *ag__allocate_sized(ag_tape *tape, size_t bytes) {
+    size_t whole = ag__plus(bytes, SIZED_HEADER);
+    char *p = ag__resize(tape, NULL, 0, whole);
+    if (!p) return NULL;
+    memcpy(p, &whole, sizeof whole);
+    return p + SIZED_HEADER;
+}
+
+void ag__free_sized(ag_tape *tape, void *p) {
+    size_t whole;
+    if (!p) return;
+    memcpy(&whole, (char *)p - SIZED_HEADER, sizeof whole);
+    ag__resize(tape, (char *)p - SIZED_HEADER, whole, 0);
 }
 
 /* ---- The arena ---- */

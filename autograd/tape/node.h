@@ -29,6 +29,7 @@ typedef struct ag__buffer {
     uint32_t refs;
     uint16_t size_class;
     uint16_t shift; /* of the data, so that blocks do not all begin at the same offset in a page */
+    bool adopted;   /* the data is the user's, and released by the ag__owner in the block */
 } ag__buffer;
 
 /* ---- Nodes ---- */

@@ -5,7 +5,7 @@
  * values are immutable, so a node without one can always be (re)computed from its inputs.
  *
  * The files of this folder, in the order in which they use each other, each only those before it: dtype, format, utf8,
- * processors, threads; error, memory, buffer, layout; node, tensor, leaf, variable; mark, scope, state, settings,
+ * processors, threads; error, memory, buffer, loan, layout; node, tensor, leaf, variable; mark, scope, state, settings,
  * record, assign. */
 #ifndef AG_TAPE_H
 #define AG_TAPE_H
@@ -100,6 +100,7 @@ struct ag_tape {
     uint16_t shifts;
     uint16_t gap;      /* poisoned bytes behind each buffer */
     int64_t held_free; /* bytes of large blocks in the free lists */
+    struct ag__loan *loans;
 
     ag__recent recent[AG__RECENT];
     uint32_t last_recent; /* the largest count among them */
@@ -172,7 +173,12 @@ static inline bool ag__is_weak(const ag_tensor *g) { return g && g->tape && g->t
 /* memory.c: every byte of the library comes through here */
 extern const ag_allocator ag__default_allocator;
 void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes); /* NULL on failure; raises nothing */
-void *ag__arena(ag_tape *tape, size_t bytes);                                 /* until the rewind; NULL on failure */
+/* For libraries that free without saying a size, which is before the memory. */
+void *ag__allocate_sized(ag_tape *tape, size_t bytes);
+void ag__free_sized(ag_tape *tape, void *p);
+/* Memory that may outlast the tape, which does not count it; the allocator frees it. */
+void *ag__allocate_apart(ag_tape *tape, size_t bytes);
+void *ag__arena(ag_tape *tape, size_t bytes); /* until the rewind; NULL on failure */
 void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used);
 void ag__arena_trim(ag_tape *tape);
 int64_t ag__arena_bytes(const ag_tape *tape); /* in use, the list of nodes included */
@@ -191,9 +197,28 @@ static inline void ag__unpoison(const ag_tape *tape, const void *p, size_t bytes
 /* buffer.c */
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes); /* one reference; NULL on failure */
 ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data);
+/* The owner of memory that a buffer has adopted, called with the last reference. A buffer has none at first, so that
+ * the caller still has the memory if something else fails. */
+typedef struct ag__owner {
+    void (*release)(void *context);
+    void *context;
+} ag__owner;
+ag__buffer *ag__buffer_adopt(ag_tape *tape, const void *data);
+void ag__buffer_set_owner(ag__buffer *buffer, ag__owner owner);
+ag__owner ag__buffer_owner(const ag__buffer *buffer);    /* all NULL: it has adopted none */
+size_t ag__buffer_own_block(const ag__buffer *buffer);   /* bytes, if its data is in a block of its own; else 0 */
 void ag__buffer_drop(ag_tape *tape, ag__buffer *buffer); /* NULL is ignored */
 void ag__buffers_trim(ag_tape *tape);
 void ag__buffers_free(ag_tape *tape);
+
+/* loan.c: values that others use, perhaps in another thread and after the tape. A tape has a reference to each buffer
+ * that it has lent, and drops it when it looks and all who had it have returned it. */
+typedef struct ag__loan ag__loan;
+ag__loan *ag__lend(ag_tape *tape, ag__buffer *buffer); /* NULL, out of memory; not that of small blocks or wrapped */
+bool ag__lendable(const ag__buffer *buffer);
+void ag__return_loan(ag__loan *loan); /* once for each ag__lend, by any thread */
+void ag__collect_loans(ag_tape *tape);
+void ag__leave_loans(ag_tape *tape); /* the tape ends: the last to return a loan frees its memory */
 
 /* layout.c */
 bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
@@ -238,6 +263,9 @@ ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int
 /* A constant or a variable with this value, whose reference it takes over. A constant's bools are 0 or 1. */
 ag_tensor *ag__constant_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value);
 ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value);
+/* A constant of these strides (NULL: row-major), whose memory `owner` releases; after an error it is the caller's. */
+ag_tensor *ag__adopt(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const int64_t *stride,
+                     const void *data, ag__owner owner);
 bool ag__parameter_dtype(const char *name, ag_tape *tape, ag_dtype dtype); /* whether parameters have it; or an error */
 ag_tensor *ag__as_parameter(ag_tensor *v);                                 /* the variable, or nil, made a parameter */
 
