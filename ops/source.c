@@ -2,6 +2,7 @@
  *
  * Random numbers are a function of a counter: those of block i of draw d under seed s are philox(key s, counter (i,
  * d)). So any thread can make any part of them, and an element does not depend on how many are made with it. */
+#include "autograd/tape/philox.h"
 #include "ops/rules.h"
 
 #include <float.h>
@@ -92,7 +93,6 @@ enum {
     WORDS = 4 * LANES,    /* their words of 32 bits, */
     EACH_F32 = WORDS,     /* and their numbers: an f32 takes one word, */
     EACH_F64 = WORDS / 2, /* an f64 two */
-    ROUNDS = 10,          /* as the paper recommends */
     WORK = 8              /* steps a number, about */
 };
 
@@ -101,28 +101,8 @@ typedef struct stream {   /* the attributes of a random operation */
     uint64_t seed, draw;
 } stream;
 
-/* Philox4x32-10 of the blocks start … start+LANES−1: word j of all blocks, then word j+1 of all. */
 AG_BLOCK_KERNEL static void philox(const stream *s, uint64_t start, uint32_t word[WORDS]) {
-    uint32_t *w0 = word, *w1 = word + LANES, *w2 = word + 2 * LANES, *w3 = word + 3 * LANES;
-    uint32_t key0 = (uint32_t)s->seed, key1 = (uint32_t)(s->seed >> 32);
-    for (uint32_t i = 0; i < LANES; i++) {
-        w0[i] = (uint32_t)(start + i);
-        w1[i] = (uint32_t)((start + i) >> 32);
-        w2[i] = (uint32_t)s->draw;
-        w3[i] = (uint32_t)(s->draw >> 32);
-    }
-    for (int round = 0; round < ROUNDS; round++) {
-        AG_SIMD for (uint32_t i = 0; i < LANES; i++) {
-            const uint64_t p = UINT64_C(0xd2511f53) * w0[i], q = UINT64_C(0xcd9e8d57) * w2[i];
-            const uint32_t v1 = w1[i], v3 = w3[i];
-            w0[i] = (uint32_t)(q >> 32) ^ v1 ^ key0;
-            w1[i] = (uint32_t)q;
-            w2[i] = (uint32_t)(p >> 32) ^ v3 ^ key1;
-            w3[i] = (uint32_t)p;
-        }
-        key0 += UINT32_C(0x9e3779b9);
-        key1 += UINT32_C(0xbb67ae85);
-    }
+    ag__philox(s->seed, s->draw, start, LANES, word);
 }
 
 /* 0 <= u < 1 with 24 or 53 random bits, by way of int32_t, which vector units can convert. */

@@ -54,6 +54,7 @@ void ag_tape_free(ag_tape *tape) {
         ag__locate(tape, file, line);
         return;
     }
+    ag__aheads_end(tape);
     tape->keeps_vacant = false;
     ag__truncate(tape, &(ag__position){0});
     ag__leave_loans(tape);

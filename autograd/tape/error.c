@@ -237,7 +237,8 @@ const char *ag_status_name(ag_status status) {
 /* ---- Within the user's own code ---- */
 
 static void raise_inside(ag_tape *tape, const char *name, const char *what) {
-    static const char *const callbacks[] = {"", "infer", "vjp", "function", "eval", "notation", "trace", "resize"};
+    static const char *const callbacks[] = {"",         "infer", "vjp",    "function", "eval",
+                                            "notation", "trace", "sample", "resize"};
     const ag__within *i = &tape->inside;
     ag__fail_on(tape, name, AG_ERR_TAPE, "within the %s of %s %s", callbacks[i->callback], i->name, what);
 }

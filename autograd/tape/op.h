@@ -99,6 +99,13 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 #define AG_BLOCK_KERNEL
 #endif
 
+/* Part of each function that calls it: so of one compiled for several processors. */
+#if defined __GNUC__
+#define AG__ALWAYS_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define AG__ALWAYS_INLINE static inline
+#endif
+
 /* "These iterations are independent": y may be one of the x, element for element. */
 #if defined __GNUC__
 #define AG_SIMD _Pragma("omp simd")

@@ -75,6 +75,7 @@ typedef enum ag__callback {
     AG__EVAL,     /* or a kernel: an evaluation is under way */
     AG__NOTATION,
     AG__TRACE,
+    AG__SAMPLE, /* a dataset's or an augmentation's */
     AG__ALLOCATOR
 } ag__callback;
 
@@ -128,6 +129,7 @@ struct ag_tape {
     struct ag__plans *plans;             /* plans.c's; NULL: none yet */
     struct ag__profile *profile;         /* the last one; NULL: none */
     const struct ag__observer *observer; /* that keeps it */
+    struct ag__ahead *aheads;            /* ahead.c's: what threads make for this tape */
     bool profiling;                      /* it is running: evaluations are observed */
     uint8_t in_vain; /* rewinds in a row before which values were kept for a gradient that did not come; at most 2 */
     bool waited, scanned; /* since the last rewind: values were kept for a gradient; there was a backward scan */
@@ -303,6 +305,9 @@ bool ag__is_scope_open(ag_tape *tape, const char *name, const ag__position *posi
 
 /* tensor.c: ag_label without the prefix of the open scopes */
 ag_tensor *ag__label_whole(ag_tensor *x, const char *label);
+
+/* ahead.c */
+void ag__aheads_end(ag_tape *tape); /* no thread works for the tape any more, and no queue has memory of it */
 
 /* processors.c */
 enum { AG__MOST_THREADS = 1024 };

@@ -8,10 +8,10 @@
  * offered a job, at work on it. A job is on its caller's stack; a thread reads it only while at work on it, and the
  * caller stays until then. No lock is held while a share runs. */
 #include "autograd/tape/tape.h"
+#include "autograd/tape/thread.h"
 
 #if AG_HAVE_THREADS
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 #if AG_HAVE_MEMCHECK
@@ -158,22 +158,10 @@ static void *work(void *w_) {
 
 /* ---- Creating threads ---- */
 
-/* Signals go to the user's threads, except those of faults, which go to the faulting thread. */
-static void signals_of_a_worker(sigset_t *set) {
-    static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
-    sigfillset(set);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(set, faults[i]);
-}
-
-static bool make_thread(worker *w, const pthread_attr_t *attributes) {
-    sigset_t its, mine;
-    signals_of_a_worker(&its);
+static bool make_thread(worker *w) {
     if (pthread_mutex_init(&w->lock, NULL) != 0) return false;
     if (pthread_cond_init(&w->changed, NULL) != 0) return pthread_mutex_destroy(&w->lock), false;
-    pthread_sigmask(SIG_SETMASK, &its, &mine);
-    bool made = pthread_create(&w->thread, attributes, work, w) == 0;
-    pthread_sigmask(SIG_SETMASK, &mine, NULL);
-    if (made) return true;
+    if (ag__thread_start(&w->thread, STACK, work, w)) return true;
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     return false;
@@ -181,16 +169,11 @@ static bool make_thread(worker *w, const pthread_attr_t *attributes) {
 
 /* Create a thread with this offer; NULL if the system refuses. */
 static worker *new_worker(job *j) {
-    pthread_attr_t attributes;
     const int count = atomic_load_explicit(&pool.count, memory_order_relaxed);
     worker *w = &pool.worker[count];
-    if (pthread_attr_init(&attributes) != 0) return NULL;
-    pthread_attr_setstacksize(&attributes, STACK);
     ANNOTATE_HAPPENS_BEFORE(&w->at);
     atomic_exchange(&w->at, (uintptr_t)j);
-    bool made = make_thread(w, &attributes);
-    pthread_attr_destroy(&attributes);
-    if (!made) return NULL;
+    if (!make_thread(w)) return NULL;
     atomic_fetch_add(&pool.count, 1);
     return w;
 }
