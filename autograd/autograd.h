@@ -350,8 +350,8 @@ AG_API ag_status ag_vjp(int ny, ag_tensor *const y[], ag_tensor *const ybar[], i
 #define AG_STRICT 1u
 #define AG_STRONG 2u
 
-/* ag_backward -- differentiate y, which has one element, by every parameter that it depends on; gradients add up over
- * calls until ag_zero_gradients or a rewind
+/* ag_backward -- differentiate y, which has one element, by every parameter that it depends on and that is not frozen;
+ * gradients add up over calls until ag_zero_gradients or a rewind
  * Errors: as ag_grad; AG_ERR_GRADIENT if y depends on no parameter */
 AG_API ag_status ag_backward(ag_tensor *y);
 
@@ -362,6 +362,16 @@ AG_API ag_tensor *ag_gradient(ag_tensor *p);
 /* ag_zero_gradients -- forget the gradients that ag_backward has found on this tape
  * Errors: none */
 AG_API void ag_zero_gradients(ag_tape *tape);
+
+/* ag_freeze -- hold parameter p constant, or no longer: what is recorded while it is frozen does not depend on it
+ * So no gradient is computed for it, nor passed to it: ag_grad gives zeros, ag_backward and optimisers pass it over. It
+ * is still a parameter of the model: ag_parameters lists it, and it can be given other values.
+ * Errors: AG_ERR_GRADIENT if p is not a parameter; AG_ERR_TAPE within an eval */
+AG_API ag_status ag_freeze(ag_tensor *p, bool frozen);
+
+/* ag_is_frozen -- whether p is a parameter that is held constant
+ * Errors: none */
+AG_API bool ag_is_frozen(const ag_tensor *p);
 
 /* ag_requires_grad -- whether x depends on a parameter through operations that carry gradients
  * Errors: none */

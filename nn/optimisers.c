@@ -3,6 +3,7 @@
  * A step has three parts: it checks its arguments, records the next value of every parameter and state, and assigns
  * all of them, joined with each other. So a step that fails while it is recorded changes nothing, and one that
  * cannot be carried out later is lost as a whole. p is a parameter, g its gradient. */
+#include "autograd/tape/format.h"
 #include "nn/variables.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 /* ---- What they have in common ---- */
 
 /* The mark that an init leaves in its struct: a step refuses a struct of another kind, or one never initialised. */
-enum { SGD = 0x5367641, RMSPROP, ADAM };
+enum { SGD = 0x5367641, RMSPROP, ADAM, GROUP };
 
 typedef struct optimiser {
     const char *name; /* of the call */
@@ -81,6 +82,18 @@ static ag_tensor *epsilon_wrong(ag_tape *tape, const char *name, double value) {
     return number_wrong(tape, name, "epsilon", value, value > 0 && isfinite(value), "a finite number over 0");
 }
 
+static ag_tensor *group_wrong(const char *name, int i, const ag_slot *slot) {
+    char what[80];
+    ag_tape *tape = ag_tape_of(slot->parameter);
+    if (slot->group->made != GROUP)
+        return ag__refuse(name, 1, &slot->parameter, AG_ERR_RANGE,
+                          "the group of parameter %d was not made by its init, or its init failed", i);
+    ag__format(what, sizeof what, "rate of the group of parameter %d", i);
+    ag_tensor *nil = size_wrong(tape, name, what, slot->group->rate);
+    ag__format(what, sizeof what, "decay of the group of parameter %d", i);
+    return nil ? nil : size_wrong(tape, name, what, slot->group->decay);
+}
+
 /* NULL if slots and gradients are what a step needs; else nil, after an error. */
 static ag_tensor *step_wrong(const optimiser *o, ag_tensor *const dp[]) {
     ag_tensor *first = o->slots[0].parameter, *nil = NULL;
@@ -98,7 +111,8 @@ static ag_tensor *step_wrong(const optimiser *o, ag_tensor *const dp[]) {
                 nil = ag__refuse_number(o->name, k ? "second state" : "state", i, p, slot->state[k], AG_ERR_TAPE,
                                         "is not a variable");
         }
-        if (!nil && dp) nil = ag__unlike(o->name, "gradient of parameter", i, p, dp[i]);
+        if (!nil && slot->group) nil = group_wrong(o->name, i, slot);
+        if (!nil && dp && !ag_is_frozen(p)) nil = ag__unlike(o->name, "gradient of parameter", i, p, dp[i]);
     }
     return nil;
 }
@@ -108,14 +122,26 @@ static ag_tensor *gradient_of(const optimiser *o, ag_tensor *const dp[], int i) 
     return dp ? dp[i] : ag_gradient(o->slots[i].parameter);
 }
 
+/* Whether a step changes it; if not, that is noted. */
+static bool is_trained(ag_slot *slot) {
+    slot->next[0] = NULL;
+    return !ag_is_frozen(slot->parameter);
+}
+
+static double rate_of(const ag_slot *slot, double common) { return slot->group ? slot->group->rate : common; }
+static double decay_of(const ag_slot *slot, double common) { return slot->group ? slot->group->decay : common; }
+
 /* Assign all together. On a tape in error nothing is assigned, and the error gets the caller's location. */
 static ag_status assign_all(const optimiser *o) {
-    ag_tensor *first = o->slots[0].parameter;
-    ag_status status = ag_tape_status(ag_tape_of(first));
-    if (status != AG_OK) return ag_eval(first);
+    ag_tensor *first = NULL;
+    ag_status status = ag_tape_status(ag_tape_of(o->slots[0].parameter));
+    if (status != AG_OK) return ag_eval(o->slots[0].parameter);
     for (int i = 0; i < o->n; i++) {
         ag_slot *slot = &o->slots[i];
-        status = i ? ag_assign_with(slot->parameter, slot->next[0], first) : ag_assign(first, slot->next[0]);
+        ag_tensor *p = slot->parameter;
+        if (!slot->next[0]) continue;
+        status = first ? ag_assign_with(p, slot->next[0], first) : ag_assign(p, slot->next[0]);
+        if (!first) first = p;
         for (int k = 0; k < o->states; k++) status = ag_assign_with(slot->state[k], slot->next[k + 1], first);
     }
     return status;
@@ -154,10 +180,11 @@ static ag_tensor *sgd_wrong(const char *name, const ag_sgd *sgd, ag_tensor *cons
 
 static void sgd_next(const ag_sgd *sgd, ag_slot *slot, ag_tensor *g) {
     ag_tensor *p = slot->parameter;
-    if (sgd->decay != 0) g = ag_add(g, ag_scale(p, sgd->decay));
+    double rate = rate_of(slot, sgd->rate), decay = decay_of(slot, sgd->decay);
+    if (decay != 0) g = ag_add(g, ag_scale(p, decay));
     ag_tensor *v = g;
     if (sgd->momentum != 0) v = ag_add(ag_scale(slot->state[0], sgd->momentum), g);
-    slot->next[0] = ag_sub(p, ag_scale(v, sgd->rate));
+    slot->next[0] = ag_sub(p, ag_scale(v, rate));
     slot->next[1] = v;
 }
 
@@ -167,7 +194,8 @@ ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]) {
     const optimiser o = {"sgd_step", sgd->n, sgd->slots, sgd->momentum != 0};
     ag_tape *tape = ag_tape_of(sgd->slots[0].parameter);
     bool recording = ag_tape_set_recording(tape, false);
-    for (int i = 0; i < sgd->n; i++) sgd_next(sgd, &sgd->slots[i], gradient_of(&o, dp, i));
+    for (int i = 0; i < sgd->n; i++)
+        if (is_trained(&sgd->slots[i])) sgd_next(sgd, &sgd->slots[i], gradient_of(&o, dp, i));
     ag_status status = assign_all(&o);
     ag_tape_set_recording(tape, recording);
     return status;
@@ -199,11 +227,12 @@ static ag_tensor *rmsprop_wrong(const char *name, const ag_rmsprop *r, ag_tensor
 
 static void rmsprop_next(const ag_rmsprop *rmsprop, ag_slot *slot, ag_tensor *g) {
     ag_tensor *p = slot->parameter;
-    if (rmsprop->decay != 0) g = ag_add(g, ag_scale(p, rmsprop->decay));
+    double rate = rate_of(slot, rmsprop->rate), decay = decay_of(slot, rmsprop->decay);
+    if (decay != 0) g = ag_add(g, ag_scale(p, decay));
     ag_tensor *v = ag_add(ag_scale(slot->state[0], rmsprop->beta), ag_scale(ag_square(g), 1 - rmsprop->beta));
     ag_tensor *u = ag_div(g, ag_add_scalar(ag_sqrt(v), rmsprop->epsilon));
     if (rmsprop->momentum != 0) u = ag_add(ag_scale(slot->state[1], rmsprop->momentum), u);
-    slot->next[0] = ag_sub(p, ag_scale(u, rmsprop->rate));
+    slot->next[0] = ag_sub(p, ag_scale(u, rate));
     slot->next[1] = v;
     slot->next[2] = u;
 }
@@ -214,7 +243,8 @@ ag_status ag_rmsprop_step(ag_rmsprop *rmsprop, ag_tensor *const dp[]) {
     const optimiser o = {"rmsprop_step", rmsprop->n, rmsprop->slots, rmsprop->momentum != 0 ? 2 : 1};
     ag_tape *tape = ag_tape_of(rmsprop->slots[0].parameter);
     bool recording = ag_tape_set_recording(tape, false);
-    for (int i = 0; i < rmsprop->n; i++) rmsprop_next(rmsprop, &rmsprop->slots[i], gradient_of(&o, dp, i));
+    for (int i = 0; i < rmsprop->n; i++)
+        if (is_trained(&rmsprop->slots[i])) rmsprop_next(rmsprop, &rmsprop->slots[i], gradient_of(&o, dp, i));
     ag_status status = assign_all(&o);
     ag_tape_set_recording(tape, recording);
     return status;
@@ -245,29 +275,49 @@ static ag_tensor *adam_wrong(const char *name, const ag_adam *adam, ag_tensor *c
     if (!nil) nil = size_wrong(tape, name, "decay", adam->decay);
     if (!nil && adam->steps < 0)
         nil = ag__refuse_on(tape, name, AG_ERR_RANGE, "steps is %lld: 0 or more is wanted", (long long)adam->steps);
+    for (int i = 0; i < adam->n && !nil; i++)
+        if (adam->slots[i].missed < 0 || adam->slots[i].missed > adam->steps)
+            nil = ag__refuse_on(tape, name, AG_ERR_RANGE, "parameter %d missed %lld steps, and there were %lld", i,
+                                (long long)adam->slots[i].missed, (long long)adam->steps);
     return nil ? nil : step_wrong(&(optimiser){name, adam->n, adam->slots, 2}, dp);
 }
 
-/* A step that could not be carried out (out of memory, say) does not count: its values were lost. */
+/* A step that could not be carried out (out of memory, say) does not count: its values were lost. A parameter that it
+ * changed, the first, is the witness. */
 int64_t ag_adam_steps(ag_adam *adam) {
     if (!adam || adam->made != ADAM || adam->n < 1 || !adam->slots) return 0;
-    return ag__steps_made(&adam->steps, &adam->counted, &adam->values, adam->slots[0].state[0]);
+    int witness = 0;
+    while (witness < adam->n && !adam->slots[witness].next[0]) witness++;
+    if (witness == adam->n) return adam->counted = adam->steps;
+    int64_t before = adam->steps;
+    ag__steps_made(&adam->steps, &adam->counted, &adam->values, adam->slots[witness].state[0]);
+    for (int i = 0; i < adam->n; i++)
+        if (!adam->slots[i].next[0]) adam->slots[i].missed -= before - adam->steps;
+    return adam->steps;
 }
 
 /* The moments begin at 0 and are too small at first, by the factors unbias1 and unbias2: 1 − beta^t after t steps. */
-static void adam_next(const ag_adam *adam, ag_slot *slot, ag_tensor *g, double unbias1, double unbias2) {
+static void adam_next(const ag_adam *adam, ag_slot *slot, ag_tensor *g, double t) {
     ag_tensor *p = slot->parameter;
+    double rate = rate_of(slot, adam->rate), decay = decay_of(slot, adam->decay);
+    double unbias1 = 1 - pow(adam->beta1, t), unbias2 = 1 - pow(adam->beta2, t);
     ag_tensor *m = ag_add(ag_scale(slot->state[0], adam->beta1), ag_scale(g, 1 - adam->beta1));
     ag_tensor *v = ag_add(ag_scale(slot->state[1], adam->beta2), ag_scale(ag_square(g), 1 - adam->beta2));
     ag_tensor *spread = ag_add_scalar(ag_sqrt(ag_div_scalar(v, unbias2)), adam->epsilon);
-    ag_tensor *step = ag_div(ag_scale(m, adam->rate / unbias1), spread);
-    ag_tensor *decayed = adam->decay != 0 ? ag_scale(p, 1 - adam->rate * adam->decay) : p;
+    ag_tensor *step = ag_div(ag_scale(m, rate / unbias1), spread);
+    ag_tensor *decayed = decay != 0 ? ag_scale(p, 1 - rate * decay) : p;
     slot->next[0] = ag_sub(decayed, step);
     slot->next[1] = m;
     slot->next[2] = v;
 }
 
 /* The count stays at its maximum, where the factors have long been 1. */
+static void count_step(ag_adam *adam) {
+    if (adam->steps == INT64_MAX) return;
+    adam->steps++;
+    for (int i = 0; i < adam->n; i++) adam->slots[i].missed += !adam->slots[i].next[0];
+}
+
 ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]) {
     ag_tensor *nil = adam_wrong("adam_step", adam, dp);
     if (nil) return ag_eval(nil);
@@ -275,12 +325,17 @@ ag_status ag_adam_step(ag_adam *adam, ag_tensor *const dp[]) {
     ag_tape *tape = ag_tape_of(adam->slots[0].parameter);
     bool recording = ag_tape_set_recording(tape, false);
     double t = (double)ag_adam_steps(adam) + 1;
-    double unbias1 = 1 - pow(adam->beta1, t), unbias2 = 1 - pow(adam->beta2, t);
-    for (int i = 0; i < adam->n; i++) adam_next(adam, &adam->slots[i], gradient_of(&o, dp, i), unbias1, unbias2);
+    int witness = -1;
+    for (int i = 0; i < adam->n; i++) {
+        ag_slot *slot = &adam->slots[i];
+        if (!is_trained(slot)) continue;
+        adam_next(adam, slot, gradient_of(&o, dp, i), t - (double)slot->missed);
+        if (witness < 0) witness = i;
+    }
     ag_status status = assign_all(&o);
-    if (status == AG_OK && adam->steps < INT64_MAX) adam->steps++;
+    if (status == AG_OK) count_step(adam);
     adam->counted = adam->steps;
-    adam->values = ag_values_given(adam->slots[0].state[0]);
+    if (witness >= 0) adam->values = ag_values_given(adam->slots[witness].state[0]);
     ag_tape_set_recording(tape, recording);
     return status;
 }
@@ -322,6 +377,53 @@ ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i) {
                 : ag__refuse_on(NULL, "adam_second_moment", AG_ERR_NULL, "the optimiser is NULL");
 }
 
+/* ---- Groups ---- */
+
+static int slot_of(int slots, const ag_slot slot[], const ag_tensor *p) {
+    int i = 0;
+    while (i < slots && slot[i].parameter != p) i++;
+    return i;
+}
+
+static ag_tensor *group_init_wrong(const char *name, const ag_group *group, int slots, const ag_slot slot[], int n,
+                                   ag_tensor *const parameters[], double rate) {
+    ag_tape *tape = n >= 1 && parameters ? ag_tape_of(parameters[0]) : NULL;
+    if (!group) return ag__refuse_on(tape, name, AG_ERR_NULL, "the group is NULL");
+    if (n < 1) return ag__refuse_on(NULL, name, AG_ERR_RANGE, "%d parameters: at least 1 is wanted", n);
+    if (!parameters) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the list of %d parameters is NULL", n);
+    if (slots < 1) return ag__refuse_on(tape, name, AG_ERR_RANGE, "%d slots: at least 1 is wanted", slots);
+    if (!slot) return ag__refuse_on(tape, name, AG_ERR_NULL, "the array of %d slots is NULL", slots);
+    ag_tensor *nil = ag__list_wrong(name, "parameter", n, parameters, ag__is_parameter, AG_ERR_GRADIENT,
+                                    "is not a parameter: ag_parameter makes one");
+    for (int i = 0; i < n && !nil; i++)
+        if (slot_of(slots, slot, parameters[i]) == slots)
+            nil = ag__refuse_number(name, "parameter", i, parameters[i], parameters[i], AG_ERR_RANGE,
+                                    "is not one of the optimiser's");
+    return nil ? nil : size_wrong(tape, name, "rate", rate);
+}
+
+ag_status ag_group_init(ag_group *group, int slots, ag_slot slot[], int n, ag_tensor *const parameters[], double rate) {
+    ag_tensor *nil = group_init_wrong("group_init", group, slots, slot, n, parameters, rate);
+    if (group) *group = (ag_group){0};
+    if (nil) return ag_eval(nil);
+    *group = (ag_group){.n = slots, .slots = slot, .rate = rate, .made = GROUP};
+    for (int i = 0; i < n; i++) slot[slot_of(slots, slot, parameters[i])].group = group;
+    return AG_OK;
+}
+
+ag_status ag_group_freeze(ag_group *group, bool frozen) {
+    static const char name[] = "group_freeze";
+    ag_tensor *nil = NULL;
+    if (!group) nil = ag__refuse_on(NULL, name, AG_ERR_NULL, "the group is NULL");
+    else if (group->made != GROUP)
+        nil = ag__refuse_on(NULL, name, AG_ERR_RANGE, "the group was not made by its init, or its init failed");
+    if (nil) return ag_eval(nil);
+    ag_status status = AG_OK;
+    for (int i = 0; i < group->n && status == AG_OK; i++)
+        if (group->slots[i].group == group) status = ag_freeze(group->slots[i].parameter, frozen);
+    return status;
+}
+
 /* ---- Clipping ---- */
 
 /* √Σ(scale·g)²/scale */
@@ -361,18 +463,30 @@ static ag_tensor *dtypes_wrong(const char *name, int n, ag_tensor *const g[]) {
     return NULL;
 }
 
-ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most) {
-    static const char name[] = "clip_norm";
+/* NULL if the list can be clipped; else nil, after an error. */
+static ag_tensor *clip_wrong(const char *name, const char *what, int n, ag_tensor *const g[], double most) {
     if (n < 1 || !g) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the list of gradients is NULL or empty");
     if (!(most > 0))
-        return ag__refuse(name, 1, g, AG_ERR_RANGE, "the largest norm is %g: a number over 0 is wanted", most);
+        return ag__refuse(name, 1, g, AG_ERR_RANGE, "the largest %s is %g: a number over 0 is wanted", what, most);
     for (int i = 1; i < n; i++)
         if (!g[i]) return ag__refuse(name, 2, (ag_tensor *[]){g[0], NULL}, AG_ERR_NULL, "gradient %d is NULL", i);
-    ag_tensor *nil = dtypes_wrong(name, n, g);
+    return dtypes_wrong(name, n, g);
+}
+
+ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most) {
+    ag_tensor *nil = clip_wrong("clip_norm", "norm", n, g, most);
     if (nil) return nil;
     ag_tensor *norm = norm_of(n, g);
     ag_tensor *factor = ag_minimum_scalar(ag_rdiv_scalar(most, ag_add_scalar(norm, 1e-6)), 1);
     for (int i = 0; i < n; i++) g[i] = ag_mul(g[i], factor);
     for (int i = 0; i < n && ag_is_nil(g[n - 1]); i++) g[i] = g[n - 1]; /* all, or all nil */
     return norm;
+}
+
+ag_status ag_clip_value(int n, ag_tensor *g[], double most) {
+    ag_tensor *nil = clip_wrong("clip_value", "value", n, g, most);
+    if (nil) return ag_eval(nil);
+    for (int i = 0; i < n; i++) g[i] = ag_clamp(g[i], -most, most);
+    for (int i = 0; i < n && ag_is_nil(g[n - 1]); i++) g[i] = g[n - 1];
+    return ag_is_nil(g[n - 1]) ? ag_eval(g[n - 1]) : AG_OK;
 }

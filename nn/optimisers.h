@@ -6,11 +6,21 @@
  * state's label is its own name before its parameter's: "adam.first_moment.layer.weight"; without label if that has
  * none. The numbers of the struct (the rate above all) may be changed between steps, within their bounds. A step that
  * is refused raises an error on the tape and changes nothing. An init that is refused leaves an optimiser that every
- * step refuses. */
+ * step refuses. Frozen parameters (ag_freeze) and their state stay as they are; their gradients are not looked at, and
+ * may be NULL. */
 #ifndef AG_NN_OPTIMISERS_H
 #define AG_NN_OPTIMISERS_H
 
 #include "autograd/autograd.h"
+
+/* ag_group -- parameters with a rate and a decay of their own, in place of their optimiser's; made by ag_group_init */
+typedef struct ag_group {
+    int n;
+    struct ag_slot *slots; /* the optimiser's, all of them: the group's are those that point to it */
+    double rate;           /* as given; 0 or more */
+    double decay;          /* of the weights; 0 */
+    unsigned made;         /* inside: what its init leaves to know it by */
+} ag_group;
 
 /* ag_slot -- one parameter of an optimiser, and its state */
 typedef struct ag_slot {
@@ -18,7 +28,9 @@ typedef struct ag_slot {
     /* Variables of the parameter's shape. SGD: velocity; RMSProp: mean square, velocity; Adam: first moment, second
      * moment. NULL: not used. */
     ag_tensor *state[2];
-    ag_tensor *next[3]; /* inside a step: the next values of parameter and state */
+    const ag_group *group; /* NULL: none */
+    int64_t missed;        /* Adam: steps that were taken while the parameter was frozen */
+    ag_tensor *next[3];    /* inside a step: the next values of parameter and state; NULL: it is frozen */
 } ag_slot;
 
 /* ag_sgd -- made by ag_sgd_init */
@@ -122,6 +134,28 @@ AG_API ag_tensor *ag_adam_first_moment(const ag_adam *adam, int i);
 /* ag_adam_second_moment -- v of parameter i, a variable
  * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter */
 AG_API ag_tensor *ag_adam_second_moment(const ag_adam *adam, int i);
+
+/* ag_group_init -- give n of an optimiser's parameters this rate, and no decay; the struct must last as long as it does
+ * The list may be one by name. A parameter leaves the group that it was in.
+ *
+ *     ag_list encoder = ag_parameters(tape, "encoder");
+ *     ag_group_init(&slow, adam.n, adam.slots, encoder.n, encoder.x, 1e-5);
+ *
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE for n < 1 or `slots` < 1, a rate out of its bounds, a parameter listed twice or not
+ *         the optimiser's; AG_ERR_GRADIENT for a tensor that is not a parameter, AG_ERR_TAPE for two tapes; then no
+ *         parameter is in the group */
+AG_API ag_status ag_group_init(ag_group *group, int slots, ag_slot slot[], int n, ag_tensor *const parameters[],
+                               double rate);
+
+/* ag_group_freeze -- ag_freeze of each of the group's parameters
+ * Errors: AG_ERR_NULL; AG_ERR_RANGE for a struct that its init has not made; as ag_freeze */
+AG_API ag_status ag_group_freeze(ag_group *group, bool frozen);
+
+/* ag_clip_value -- bring each element of n gradients into [−most, most]; NaN stays NaN
+ * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE unless all are real, and one dtype;
+ *         then all g[i] are unchanged, or nil
+ * Source: torch.nn.utils.clip_grad_value_ */
+AG_API ag_status ag_clip_value(int n, ag_tensor *g[], double most);
 
 /* ag_clip_norm -- scale n gradients so that their common norm, of all their elements, is at most `most`: replaces each
  * g[i] by g[i]·min(1, most/(norm + 1e-6)), and returns the norm, which is right wherever the dtype can represent it.

@@ -89,8 +89,28 @@ def averages():
         put(f"average_{name}", found)
 
 
+def groups():
+    """Six steps down ½·Σ a·(p − b)² for two parameters: the second has a rate and a decay of its own, or is left out of
+    the third and fourth step."""
+    a, b, start = ((torch.randn(2, 3) * 64).round() / 64 for _ in range(3))
+    put("group_a", a.flatten()), put("group_b", b.flatten()), put("group_start", start.flatten())
+    for name, make, options in (("sgd", torch.optim.SGD, dict(momentum=0.5)), ("rmsprop", torch.optim.RMSprop, dict(alpha=0.9)),
+                                ("adam", torch.optim.AdamW, dict(betas=(0.8, 0.95)))):
+        for frozen in (False, True):
+            p, path = [row.clone().requires_grad_() for row in start], []
+            optimiser = make([{"params": p[:1]}, {"params": p[1:], **({} if frozen else dict(lr=0.02, weight_decay=0.125))}],
+                             lr=0.05, weight_decay=0.25, **options)
+            for step in range(6):
+                optimiser.zero_grad(set_to_none=True)
+                p[1].requires_grad_(not (frozen and step in (2, 3)))
+                sum((a[i].abs() * (p[i] - b[i]) ** 2 / 2).sum() for i in range(2)).backward()
+                optimiser.step()
+                path += p[0].tolist() + p[1].tolist()
+            put(f"group_{name}_{'frozen' if frozen else 'apart'}", path)
+
+
 def main():
-    schedules(), plateaus(), averages()
+    schedules(), plateaus(), averages(), groups()
     path = pathlib.Path(__file__).parent / "golden/training.h"
     head = [f"/* Written by tests/golden_training.py with PyTorch {torch.__version__}: do not edit. */",
             "#ifndef TESTS_GOLDEN_TRAINING_H", "#define TESTS_GOLDEN_TRAINING_H", "", "#include <math.h>", ""]

@@ -517,6 +517,306 @@ START_TEST(averages_refuse) {
 }
 END_TEST
 
+/* ---- Groups and freezing ---- */
+
+enum { BOTH = 2, ROW = 3 };
+
+typedef struct descent {
+    int which;
+    ag_tensor *p[BOTH];
+    ag_slot slots[BOTH];
+    ag_sgd sgd;
+    ag_rmsprop rmsprop;
+    ag_adam adam;
+} descent;
+
+static void open_descent(descent *d, int which) {
+    d->which = which;
+    for (int i = 0; i < BOTH; i++) d->p[i] = ag_parameter(tape, AG_F64, AG_SHAPE(ROW), group_start + ROW * i);
+    if (which == 0) ag_sgd_init(&d->sgd, BOTH, d->p, d->slots, 0.05, 0.5);
+    if (which == 1) ag_rmsprop_init(&d->rmsprop, BOTH, d->p, d->slots);
+    if (which == 2) ag_adam_init(&d->adam, BOTH, d->p, d->slots);
+    d->sgd.decay = d->rmsprop.decay = d->adam.decay = 0.25;
+    d->rmsprop.rate = d->adam.rate = 0.05;
+    d->rmsprop.beta = 0.9, d->adam.beta1 = 0.8, d->adam.beta2 = 0.95;
+}
+
+static ag_status step_down(descent *d, ag_tensor *const dp[]) {
+    if (d->which == 0) return ag_sgd_step(&d->sgd, dp);
+    return d->which == 1 ? ag_rmsprop_step(&d->rmsprop, dp) : ag_adam_step(&d->adam, dp);
+}
+
+static ag_tensor *bowls(const descent *d) {
+    ag_tensor *sum = NULL;
+    for (int i = 0; i < BOTH; i++) {
+        ag_tensor *a = ag_abs(tensor_of(tape, AG_F64, AG_SHAPE(ROW), group_a + ROW * i));
+        ag_tensor *b = tensor_of(tape, AG_F64, AG_SHAPE(ROW), group_b + ROW * i);
+        ag_tensor *part = ag_scale(ag_sum(ag_mul(a, ag_square(ag_sub(d->p[i], b)))), 0.5);
+        sum = sum ? ag_add(sum, part) : part;
+    }
+    return sum;
+}
+
+static const double *const apart[] = {group_sgd_apart, group_rmsprop_apart, group_adam_apart};
+static const double *const frozen_path[] = {group_sgd_frozen, group_rmsprop_frozen, group_adam_frozen};
+
+START_TEST(groups_agree_with_pytorch) {
+    for (int which = 0; which < 3; which++) {
+        descent d;
+        ag_group slow;
+        open_descent(&d, which);
+        ag_label(d.p[0], "head"), ag_label(d.p[1], "body.weight");
+        ag_list body = ag_parameters(tape, "body");
+        ck_assert_int_eq(ag_group_init(&slow, BOTH, d.slots, body.n, body.x, 0.02), AG_OK);
+        ck_assert(d.slots[1].group == &slow && !d.slots[0].group);
+        slow.decay = 0.125;
+        ag_mark mark = ag_tape_mark(tape);
+        for (int step = 0; step < 6; step++) {
+            ag_tensor *dp[BOTH];
+            ag_grad(bowls(&d), BOTH, d.p, dp);
+            ck_assert_int_eq(step_down(&d, dp), AG_OK);
+            ag_tape_rewind(tape, mark);
+            for (int i = 0; i < BOTH; i++) expect_near(d.p[i], ROW, apart[which] + ROW * (BOTH * step + i), 64, 1);
+        }
+        for (int i = 0; i < BOTH; i++) ag_label(d.p[i], "");
+    }
+}
+END_TEST
+
+/* PyTorch leaves a parameter without gradient out of a step, and counts the steps of each by itself. */
+START_TEST(frozen_parameters_agree_with_pytorch) {
+    for (int which = 0; which < 3; which++)
+        for (int how = 0; how < 3; how++) { /* gradients by ag_grad; none for the frozen one; by ag_backward */
+            descent d;
+            ag_group second;
+            open_descent(&d, which);
+            ag_mark mark = ag_tape_mark(tape);
+            ck_assert_int_eq(ag_group_init(&second, BOTH, d.slots, 1, &d.p[1], 0.05), AG_OK);
+            second.decay = 0.25;
+            for (int step = 0; step < 6; step++) {
+                bool frozen = step == 2 || step == 3;
+                ag_tensor *dp[BOTH];
+                ck_assert_int_eq(ag_group_freeze(&second, frozen), AG_OK);
+                ck_assert(ag_is_frozen(d.p[1]) == frozen && !ag_is_frozen(d.p[0]));
+                ck_assert(ag_requires_grad(d.p[1]) != frozen);
+                if (how == 2) ag_backward(bowls(&d));
+                else ag_grad(bowls(&d), BOTH, d.p, dp);
+                if (frozen) expect_list(how == 2 ? ag_gradient(d.p[1]) : dp[1], 0, 0, 0);
+                if (how == 1 && frozen) dp[1] = NULL;
+                ck_assert_int_eq(step_down(&d, how == 2 ? NULL : dp), AG_OK);
+                ag_tape_rewind(tape, mark);
+                for (int i = 0; i < BOTH; i++)
+                    expect_near(d.p[i], ROW, frozen_path[which] + ROW * (BOTH * step + i), 64, 1);
+            }
+            ag_label(d.p[0], ""), ag_label(d.p[1], "");
+            if (which == 2) ck_assert(d.adam.steps == 6 && d.slots[1].missed == 2 && d.slots[0].missed == 0);
+            expect_ok(tape);
+        }
+}
+END_TEST
+
+START_TEST(a_step_of_nothing_changes_nothing) {
+    for (int which = 0; which < 3; which++) {
+        descent d;
+        open_descent(&d, which);
+        ag_mark mark = ag_tape_mark(tape);
+        for (int i = 0; i < BOTH; i++) ag_freeze(d.p[i], true);
+        ck_assert_int_eq(step_down(&d, (ag_tensor *[]){NULL, NULL}), AG_OK);
+        ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+        for (int i = 0; i < BOTH; i++) expect_near(d.p[i], ROW, group_start + ROW * i, 0, 0);
+        if (which == 2) ck_assert(ag_adam_steps(&d.adam) == 1 && d.slots[0].missed == 1 && d.slots[1].missed == 1);
+    }
+}
+END_TEST
+
+enum { DEPTH = 6 };
+
+/* The loss of a deep network whose first `frozen` layers are frozen; and the nodes that the gradient by all of its
+ * parameters, or by those that are not frozen, takes. */
+static int64_t backward_nodes(int frozen, bool all, int64_t *forward) {
+    ag_tensor *p[DEPTH], *dp[DEPTH], *h = scattered(tape, AG_F64, AG_SHAPE(4, IN), 3);
+    for (int i = 0; i < DEPTH; i++) {
+        p[i] = ag_parameter_from(scattered(tape, AG_F64, AG_SHAPE(IN, IN), 100 + (uint64_t)i));
+        ck_assert_int_eq(ag_freeze(p[i], i < frozen), AG_OK);
+    }
+    int64_t before = ag_tape_memory(tape).nodes;
+    for (int i = 0; i < DEPTH; i++) h = ag_tanh(ag_matmul(h, p[i]));
+    ag_tensor *loss = ag_sum(h);
+    int64_t between = ag_tape_memory(tape).nodes;
+    ck_assert_int_eq(all ? ag_grad(loss, DEPTH, p, dp) : ag_grad(loss, DEPTH - frozen, p + frozen, dp), AG_OK);
+    int64_t after = ag_tape_memory(tape).nodes;
+    for (int i = 0; i < frozen && all; i++) ck_assert_double_eq(ag_item(ag_sum(ag_abs(dp[i]))), 0);
+    *forward = between - before;
+    return after - between;
+}
+
+/* A gradient by all takes two nodes for each frozen parameter, a zero and its repetition, beside those of a gradient by
+ * the others; and those are fewer by one layer's. */
+START_TEST(freezing_costs_no_backward_time) {
+    int64_t forward[DEPTH], least = INT64_MAX;
+    for (int frozen = 0; frozen < DEPTH; frozen++) {
+        int64_t unused, nodes = backward_nodes(frozen, true, &forward[frozen]);
+        ck_assert_int_eq(forward[frozen], forward[0]);
+        nodes -= 2 * frozen;
+        ck_assert_int_eq(nodes, backward_nodes(frozen, false, &unused));
+        ck_assert_int_lt(nodes, least);
+        least = nodes;
+    }
+    ag_tensor *p = ag_parameter_from(scattered(tape, AG_F64, AG_SHAPE(3), 0)), *dp;
+    ag_freeze(p, true);
+    ag_tensor *y = ag_sum(ag_square(p));
+    ck_assert(!ag_requires_grad(y));
+    ck_assert_int_eq(ag_backward(y), AG_ERR_GRADIENT);
+    expect_error(tape, AG_ERR_GRADIENT, "backward", "y depends on no parameter");
+    ck_assert_int_eq(ag_vjp(1, &y, NULL, 1, &p, &dp, AG_STRICT), AG_ERR_GRADIENT);
+    expect_error(tape, AG_ERR_GRADIENT, "no output depends on input 0");
+}
+END_TEST
+
+/* Operations recorded before, or after it was thawed, depend on the parameter; also without rewinds. */
+START_TEST(freezing_is_for_what_is_recorded_then) {
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), *dp;
+    ag_tensor *before = ag_sum(ag_square(p));
+    ck_assert_int_eq(ag_backward(before), AG_OK);
+    expect_list(ag_gradient(p), 2, 4);
+    ck_assert_int_eq(ag_freeze(p, true), AG_OK);
+    expect_list(ag_gradient(p), 0, 0); /* forgotten */
+    ag_tensor *during = ag_sum(ag_mul(ag_square(p), p));
+    ag_assign(p, tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){3, 4}));
+    ag_tensor *assigned = ag_sum(ag_square(p));
+    bool recording = ag_tape_set_recording(tape, false); /* gradients of this stretch, but not by what is frozen */
+    ag_grad(ag_sum(p), 1, &p, &dp);
+    expect_list(dp, 0, 0);
+    ag_tape_set_recording(tape, recording);
+    ck_assert_int_eq(ag_freeze(p, true), AG_OK);
+    ck_assert_int_eq(ag_freeze(p, false), AG_OK);
+    ag_tensor *after = ag_sum(ag_square(p));
+    expect_item(before, 5);
+    expect_item(during, 9);
+    expect_item(assigned, 25);
+    ag_tensor *const y[] = {before, during, assigned, after};
+    const double slope[] = {2, 0, 0, 6};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(ag_grad(y[i], 1, &p, &dp), AG_OK);
+        ck_assert_double_eq(ag_element(dp, 0), slope[i]);
+        expect_item(ag_slice(ag_hvp(y[i], p, ag_ones(tape, AG_F64, AG_SHAPE(2))), 0, 0, 1, 1), slope[i] != 0 ? 2 : 0);
+    }
+    ck_assert(!ag_requires_grad(during) && ag_requires_grad(after));
+    ag_list all = ag_parameters(tape, NULL);
+    ag_freeze(p, true);
+    ck_assert(all.n == 1 && ag_parameters(tape, NULL).n == 1);
+}
+END_TEST
+
+START_TEST(freezing_refuses) {
+    ck_assert_int_eq(ag_freeze(NULL, true), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "freeze", "test_training.c:");
+    ag_tensor *v = ag_variable(tape, AG_F64, AG_SCALAR, &(double){1}), *p = ag_parameter_from(v);
+    ck_assert_int_eq(ag_freeze(v, true), AG_ERR_GRADIENT);
+    expect_error(tape, AG_ERR_GRADIENT, "freeze", "it is not a parameter", "test_training.c:");
+    ck_assert_int_eq(ag_freeze(ag_square(p), true), AG_ERR_GRADIENT);
+    expect_error(tape, AG_ERR_GRADIENT, "it is not a parameter");
+    ck_assert(!ag_is_frozen(v) && !ag_is_frozen(p) && !ag_is_frozen(NULL));
+    ag_freeze(p, true);
+    ck_assert(ag_is_frozen(p) && !ag_is_frozen(ag_stop_gradient(p)));
+}
+END_TEST
+
+START_TEST(groups_refuse) {
+    descent d;
+    ag_group group;
+    open_descent(&d, 2);
+    ag_tensor *other = ag_parameter_from(d.p[0]);
+    ck_assert_int_eq(ag_group_init(NULL, BOTH, d.slots, 1, d.p, 0.1), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "group_init: the group is NULL", "test_training.c:");
+    ck_assert_int_eq(ag_group_init(&group, BOTH, d.slots, 0, d.p, 0.1), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "group_init: 0 parameters: at least 1 is wanted");
+    ck_assert_int_eq(ag_group_init(&group, BOTH, d.slots, 1, NULL, 0.1), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "group_init: the list of 1 parameters is NULL");
+    ck_assert_int_eq(ag_group_init(&group, 0, d.slots, 1, d.p, 0.1), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "group_init: 0 slots: at least 1 is wanted");
+    ck_assert_int_eq(ag_group_init(&group, BOTH, NULL, 1, d.p, 0.1), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "group_init: the array of 2 slots is NULL");
+    ck_assert_int_eq(ag_group_init(&group, BOTH, d.slots, 2, (ag_tensor *[]){d.p[0], other}, 0.1), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "group_init", "parameter 1 is not one of the optimiser's", "test_training.c:");
+    ck_assert_int_eq(ag_group_init(&group, BOTH, d.slots, 2, (ag_tensor *[]){d.p[0], d.p[0]}, 0.1), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "group_init", "parameter 1 is in the list twice");
+    ag_tensor *constant = ag_ones(tape, AG_F64, AG_SCALAR);
+    ck_assert_int_eq(ag_group_init(&group, BOTH, d.slots, 1, &constant, 0.1), AG_ERR_GRADIENT);
+    expect_error(tape, AG_ERR_GRADIENT, "group_init", "number 0 is not a parameter");
+    ck_assert_int_eq(ag_group_init(&group, BOTH, d.slots, 1, d.p, -1), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "group_init: the rate is -1");
+    ck_assert(!d.slots[0].group && !d.slots[1].group);
+    ck_assert_int_eq(ag_group_freeze(&group, true), AG_ERR_RANGE);
+    expect_error(NULL, AG_ERR_RANGE, "group_freeze: the group was not made by its init", "test_training.c:");
+    ck_assert_int_eq(ag_group_freeze(NULL, true), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "group_freeze: the group is NULL");
+
+    ck_assert_int_eq(ag_group_init(&group, BOTH, d.slots, 1, d.p + 1, 0.1), AG_OK);
+    const double bad[] = {-1, NAN, INFINITY};
+    for (int which = 0; which < 3; which++) {
+        open_descent(&d, which);
+        ck_assert_int_eq(ag_group_init(&group, BOTH, d.slots, 1, d.p + 1, 0.1), AG_OK);
+        for (int i = 0; i < 6; i++) {
+            group.rate = i % 2 ? 0.1 : bad[i / 2], group.decay = i % 2 ? bad[i / 2] : 0;
+            ck_assert_int_eq(step_down(&d, d.p), AG_ERR_RANGE);
+            expect_error(tape, AG_ERR_RANGE,
+                         i % 2 ? "the decay of the group of parameter 1 is" : "the rate of the group",
+                         "a finite number of 0 or more is wanted", "test_training.c:");
+        }
+        group.rate = 0.1, group.decay = 0, group.made = 0;
+        ck_assert_int_eq(step_down(&d, d.p), AG_ERR_RANGE);
+        expect_error(tape, AG_ERR_RANGE, "the group of parameter 1 was not made by its init");
+        for (int i = 0; i < BOTH; i++) expect_near(d.p[i], ROW, group_start + ROW * i, 0, 0);
+    }
+    d.slots[0].group = d.slots[1].group = NULL;
+    d.slots[1].missed = 1;
+    ck_assert_int_eq(step_down(&d, d.p), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "adam_step: parameter 1 missed 1 steps, and there were 0", "test_training.c:");
+}
+END_TEST
+
+/* ---- Clipping ---- */
+
+START_TEST(values_are_clipped) {
+    const double in[] = {-3, -0.5, 0, 0.5, 0.75, INFINITY, -INFINITY, NAN},
+                 want[] = {-0.5, -0.5, 0, 0.5, 0.5, 0.5, -0.5, NAN};
+    for (int i = 0; i < 2; i++) {
+        ag_dtype dtype = i ? AG_F32 : AG_F64;
+        ag_tensor *g[] = {tensor_of(tape, dtype, AG_SHAPE(8), in), tensor_of(tape, dtype, AG_SHAPE(2, 1), in),
+                          ag_zeros(tape, dtype, AG_SHAPE(0, 2))};
+        ck_assert_int_eq(ag_clip_value(3, g, 0.5), AG_OK);
+        expect_near(g[0], 8, want, 0, 0);
+        expect_near(g[1], 2, want, 0, 0);
+        expect_shape(g[2], AG_SHAPE(0, 2));
+        ag_tensor *h = tensor_of(tape, dtype, AG_SHAPE(8), in);
+        ck_assert_int_eq(ag_clip_value(1, &h, INFINITY), AG_OK);
+        expect_near(h, 8, in, 0, 0);
+    }
+}
+END_TEST
+
+START_TEST(clipping_values_refuses) {
+    ag_tensor *x = ag_ones(tape, AG_F64, AG_SHAPE(2)), *g[] = {x, NULL};
+    const double bad[] = {0, -1, NAN};
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(ag_clip_value(1, g, bad[i]), AG_ERR_RANGE);
+        expect_error(tape, AG_ERR_RANGE, "clip_value", "the largest value is", "a number over 0 is wanted",
+                     "test_training.c:");
+    }
+    ck_assert_int_eq(ag_clip_value(2, g, 1), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "clip_value", "second input is NULL");
+    g[1] = ag_ones(tape, AG_F32, AG_SHAPE(2));
+    ck_assert_int_eq(ag_clip_value(2, g, 1), AG_ERR_DTYPE);
+    expect_error(tape, AG_ERR_DTYPE, "clip_value", "gradient 1 is f32: f32 or f64 is wanted, the same for all");
+    ck_assert_ptr_eq(g[0], x);
+    ck_assert_int_eq(ag_clip_value(0, g, 1), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "clip_value", "NULL or empty", "test_training.c:");
+    ck_assert_int_eq(ag_clip_value(1, NULL, 1), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "clip_value");
+}
+END_TEST
+
 /* ---- Early stopping ---- */
 
 START_TEST(stopping_keeps_the_best) {
@@ -708,6 +1008,17 @@ int main(void) {
     tcase_add_test(averages, corrected_averages_weigh_all_steps);
     tcase_add_test(averages, swapping_is_exact);
     tcase_add_test(averages, averages_refuse);
+
+    TCase *groups = tape_group(suite, "groups");
+    tcase_add_test(groups, groups_agree_with_pytorch);
+    tcase_add_test(groups, frozen_parameters_agree_with_pytorch);
+    tcase_add_test(groups, a_step_of_nothing_changes_nothing);
+    tcase_add_test(groups, freezing_costs_no_backward_time);
+    tcase_add_test(groups, freezing_is_for_what_is_recorded_then);
+    tcase_add_test(groups, freezing_refuses);
+    tcase_add_test(groups, groups_refuse);
+    tcase_add_test(groups, values_are_clipped);
+    tcase_add_test(groups, clipping_values_refuses);
 
     TCase *stopping = tape_group(suite, "stopping");
     tcase_add_test(stopping, stopping_keeps_the_best);

@@ -26,6 +26,7 @@ static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->
 /* A node that was recorded while recording is off is constant to later gradients, not to those asked for now. */
 static bool carries_gradient(const ag_tensor *t) {
     if (t->flags & AG__DETACHED && t->id < t->tape->off_since) return false;
+    if (t->flags & AG__FROZEN && t->flags & AG__READ) return false;
     return ag__is_real(t->dtype) && t->op->vjp != ag_zero_vjp;
 }
 
@@ -336,16 +337,17 @@ ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]) {
     return ag__vjp("grad", 1, &y, NULL, n, x, dx, 0) ? AG_OK : ag__leave(any_tape(1, &y, n, x), file, line);
 }
 
+static bool is_trained(const ag_tensor *v) { return (v->flags & (AG__PARAMETER | AG__FROZEN)) == AG__PARAMETER; }
+
 ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory) {
     *n = 0;
-    for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
-        *n += v->id <= y->id && v->flags & AG__PARAMETER;
+    for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next) *n += v->id <= y->id && is_trained(v);
     *memory = ag__buffer_new(y->tape, ag__times(2 * (uint64_t)*n, sizeof(ag_tensor *)));
     if (!*memory) return NULL;
     ag_tensor **p = (*memory)->data;
     int i = 0;
     for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next)
-        if (v->id <= y->id && v->flags & AG__PARAMETER) p[i++] = v;
+        if (v->id <= y->id && is_trained(v)) p[i++] = v;
     return p;
 }
 

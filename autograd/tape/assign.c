@@ -1,4 +1,4 @@
-/* assign -- giving variables other values */
+/* assign -- giving variables other values, and holding parameters constant */
 #include "autograd/tape/basis.h"
 #include "autograd/tape/tape.h"
 
@@ -73,4 +73,25 @@ ag_status ag_set(ag_tensor *v, const void *data) {
     const char *file = ag__here_file(&line);
     set(v, data);
     return ag__leave(v ? v->tape : NULL, file, line);
+}
+
+/* ---- Freezing ---- */
+
+/* The next use of the parameter is recorded as one of another version: what is there already stays as it is. */
+static void freeze(ag_tensor *p, bool frozen) {
+    ag__variable *state = ag__variable_of(p);
+    if (!(p->flags & AG__FROZEN) == !frozen) return;
+    p->flags = (uint16_t)(frozen ? (p->flags | AG__FROZEN) & ~AG__REQUIRES : (p->flags & ~AG__FROZEN) | AG__REQUIRES);
+    state->version = NULL;
+    state->gradient = NULL;
+}
+
+ag_status ag_freeze(ag_tensor *p, bool frozen) {
+    int line;
+    const char *file = ag__here_file(&line);
+    if (ag__usable("freeze", p)) {
+        if (!(p->flags & AG__PARAMETER)) ag__fail("freeze", 1, &p, AG_ERR_GRADIENT, "it is not a parameter");
+        else if (ag__is_changeable("freeze", p)) freeze(p, frozen);
+    }
+    return ag__leave(p ? p->tape : NULL, file, line);
 }

@@ -49,6 +49,7 @@ enum {
     AG__ACTIVE = 1 << 11,   /* scratch of one backward scan */
     AG__READ = 1 << 12,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
     AG__PACKED = 1 << 13,   /* the tape's list of packed copies has a contiguous copy of it */
+    AG__FROZEN = 1 << 14,   /* a parameter that is held constant; its version of that time: constant to gradients */
     AG__NO_FLAG = 1 << 15   /* free for another use beside a copy of the flags */
 };
 

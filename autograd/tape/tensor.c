@@ -16,6 +16,7 @@ ag_shape ag_shape_of(const ag_tensor *x) { return alive(x) ? ag__layout_shape(x-
 int ag_rank(const ag_tensor *x) { return alive(x) ? x->layout->rank : 0; }
 int64_t ag_size(const ag_tensor *x) { return alive(x) ? x->layout->size : 0; }
 const char *ag_label_of(const ag_tensor *x) { return alive(x) && x->label ? x->label : ""; }
+bool ag_is_frozen(const ag_tensor *x) { return alive(x) && x->flags & AG__FROZEN && x->flags & AG__PARAMETER; }
 bool ag_requires_grad(const ag_tensor *x) { return alive(x) && x->flags & AG__REQUIRES; }
 const ag_op *ag_op_of(const ag_tensor *x) { return alive(x) ? x->op : NULL; }
 int64_t ag_values_given(const ag_tensor *x) { return variable(x) ? ag__variable_of(x)->values : 0; }

@@ -35,6 +35,7 @@ static ag_tensor *new_version(ag_tensor *v) {
     }
     t->flags &= (uint16_t)~AG__REQUIRES; /* the assigned value may require gradients even if the variable does not */
     if (v->flags & AG__REQUIRES && v->tape->recording) t->flags |= AG__REQUIRES;
+    t->flags |= v->flags & AG__FROZEN;
     t->label = v->label;
     t->file = v->file;
     t->line = v->line;
