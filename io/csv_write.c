@@ -9,8 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { NUMBER = 40 };
-
 typedef struct table {
     ag_tensor *x;
     const ag_csv_options *how;
@@ -18,28 +16,27 @@ typedef struct table {
     char separator;
 } table;
 
-/* With the fewest digits that are read back as the same value: at most 17 for f64, and 9 for f32. */
-static void real_text(char to[NUMBER], ag_dtype dtype, double value) {
+const char *ag__csv_real(char to[AG__CSV_NUMBER], ag_dtype dtype, double value) {
     int digits = dtype == AG_F32 ? 6 : 15, most = dtype == AG_F32 ? 9 : 17;
     bool same = false;
-    if (!isfinite(value)) ag__format(to, NUMBER, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+    if (!isfinite(value)) ag__format(to, AG__CSV_NUMBER, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
     else
         for (; digits <= most && !same; digits++) {
-            ag__format(to, NUMBER, "%.*g", digits, value);
+            ag__format(to, AG__CSV_NUMBER, "%.*g", digits, value);
             same = dtype == AG_F32 ? (double)ag__parse_f32(to) == value : ag__parse_f64(to) == value;
         }
+    return to;
 }
 
 static void put_number(FILE *file, ag_dtype dtype, const void *p) {
-    char text[NUMBER];
-    if (dtype == AG_BOOL) ag__format(text, NUMBER, "%d", *(const unsigned char *)p);
-    else if (dtype == AG_I64) ag__format(text, NUMBER, "%lld", (long long)*(const int64_t *)p);
-    else real_text(text, dtype, dtype == AG_F32 ? (double)*(const float *)p : *(const double *)p);
+    char text[AG__CSV_NUMBER];
+    if (dtype == AG_BOOL) ag__format(text, AG__CSV_NUMBER, "%d", *(const unsigned char *)p);
+    else if (dtype == AG_I64) ag__format(text, AG__CSV_NUMBER, "%lld", (long long)*(const int64_t *)p);
+    else ag__csv_real(text, dtype, dtype == AG_F32 ? (double)*(const float *)p : *(const double *)p);
     fputs(text, file);
 }
 
-/* In quotes if it has quotes, a separator, or blanks at an end. */
-static void put_name(FILE *file, char separator, const char *name) {
+void ag__csv_put_name(FILE *file, char separator, const char *name) {
     size_t n = strlen(name);
     bool blanks = n > 0 && (name[0] == ' ' || name[n - 1] == ' ');
     if (n > 0 && !blanks && !strchr(name, '"') && !strchr(name, separator)) {
@@ -60,7 +57,7 @@ static void fill(FILE *file, void *context) {
     ag_dtype dtype = ag_dtype_of(t->x);
     for (int i = 0; i < t->how->n; i++) {
         if (i > 0) putc(t->separator, file);
-        put_name(file, t->separator, t->how->names[i]);
+        ag__csv_put_name(file, t->separator, t->how->names[i]);
     }
     if (t->how->n > 0) putc('\n', file);
     for (int64_t i = 0; i < t->rows * t->columns; i++) {

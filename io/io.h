@@ -2,7 +2,7 @@
  *
  * Read autograd/autograd.h first.
  *
- *      1  Reading and writing tensors      2  Tables as text
+ *      1  Reading and writing tensors      2  Tables as text      3  Watching a training run
  *
  * Files are not trusted: reading any file ends in tensors or in an error that names the file and its fault, and
  * takes no more memory than a few times the file's size and that of the shapes in it. Files are written whole or not
@@ -145,6 +145,13 @@ AG_API ag_tensor *ag_csv_read(ag_tape *tape, const char *path, ag_dtype dtype, c
 AG_API ag_status ag_csv_write(const char *path, ag_tensor *x, const ag_csv_options *options);
 
 #include "io/exchange.h"
+
+/* ========================================= 3. Watching a training run ========================================== */
+
+/* A bar or lines, a log, and curves */
+#include "io/curves.h"
+#include "io/log.h"
+#include "io/progress.h"
 
 #include "io/located.h"
 

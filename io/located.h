@@ -6,6 +6,9 @@
 #ifndef AG_NO_LOCATION
 /* clang-format off */
 
+#define ag_curves_svg(...) (ag_here(__FILE__, __LINE__), ag_curves_svg(__VA_ARGS__))
+#define ag_curves_write(...) (ag_here(__FILE__, __LINE__), ag_curves_write(__VA_ARGS__))
+#define ag_sparkline(...) (ag_here(__FILE__, __LINE__), ag_sparkline(__VA_ARGS__))
 #define ag_raw_read(...) ag_located(ag_raw_read(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_raw_write(...) (ag_here(__FILE__, __LINE__), ag_raw_write(__VA_ARGS__))
 #define ag_image_read(...) ag_located(ag_image_read(__VA_ARGS__), __FILE__, __LINE__)
@@ -20,6 +23,9 @@
 #define ag_load(...) (ag_here(__FILE__, __LINE__), ag_load(__VA_ARGS__))
 #define ag_csv_read(...) ag_located(ag_csv_read(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_csv_write(...) (ag_here(__FILE__, __LINE__), ag_csv_write(__VA_ARGS__))
+#define ag_run_log_open(...) (ag_here(__FILE__, __LINE__), ag_run_log_open(__VA_ARGS__))
+#define ag_run_log_write(...) (ag_here(__FILE__, __LINE__), ag_run_log_write(__VA_ARGS__))
+#define ag_run_log_close(...) (ag_here(__FILE__, __LINE__), ag_run_log_close(__VA_ARGS__))
 
 #endif
 #endif

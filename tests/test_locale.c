@@ -187,6 +187,28 @@ static const char *table_of_numbers(ag_tape *t, char *text) {
     return strcpy(text, failed(t));
 }
 
+static const char *training_run(ag_tape *t, char *text) {
+    ag_progress progress;
+    ag_run_log run_log;
+    const ag_reading reading = {"loss", 0.125};
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    ag_progress_begin(&progress, f, 4, NULL);
+    ag_progress_update(&progress, 1, 1, &reading);
+    ag_progress_end(&progress);
+    fclose(f);
+    size_t used = strlen(written(path, text));
+    *strstr(text, "loss") = 'L'; /* behind rate and time, which differ */
+    memmove(text, strchr(text, 'L'), used);
+    ag_run_log_open(&run_log, t, path, &(ag_run_log_options){.format = AG_RUN_LOG_CSV});
+    ag_run_log_write(&run_log, 1, 1, &reading);
+    ag_run_log_close(&run_log);
+    written(path, text + strlen(text));
+    strcat(text, ag_curves_svg(t, 1, &(ag_curve){"loss", 1, NULL, &reading.value}, NULL));
+    expect_ok(t);
+    return text;
+}
+
 static const struct {
     const char *name;
     writer *write;
@@ -201,6 +223,7 @@ static const struct {
     {"a graph", picture},
     {"a gradient check", check},
     {"a table of numbers", table_of_numbers},
+    {"a training run", training_run},
 };
 
 static void write_text(int i, bool commas, char text[ROOM]) {

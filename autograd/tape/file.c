@@ -189,12 +189,8 @@ static bool replace(const output *o) { return rename(o->temporary, o->target) ==
 
 /* Signals that end the process: the reader of a pipe has gone, the file is larger than the limit. They are blocked
  * in this thread meanwhile, and the failed write is reported. */
-typedef struct held {
-    sigset_t former, before;
-} held;
-
-static held hold_signals(void) {
-    held h;
+ag__held ag__hold_signals(void) {
+    ag__held h;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGPIPE);
@@ -204,7 +200,7 @@ static held hold_signals(void) {
     return h;
 }
 
-static void release_signals(const held *h) {
+void ag__release_signals(const ag__held *h) {
     const int numbers[] = {SIGPIPE, SIGXFSZ};
     for (int i = 0; i < 2; i++) {
         sigset_t now, one;
@@ -240,9 +236,8 @@ static bool replace(const output *o) {
     return rename(o->temporary, o->target) == 0;
 }
 
-typedef int held;
-static held hold_signals(void) { return 0; }
-static void release_signals(const held *h) { (void)h; }
+ag__held ag__hold_signals(void) { return 0; }
+void ag__release_signals(const ag__held *h) { (void)h; }
 
 #endif
 
@@ -256,12 +251,12 @@ static bool finish(FILE *f) {
 }
 
 static bool put_content(output *o, ag__writer *fill, void *context) {
-    held h = hold_signals();
+    ag__held h = ag__hold_signals();
     errno = 0;
     fill(o->file, context);
     bool written = finish(o->file);
     int wrong = errno;
-    release_signals(&h);
+    ag__release_signals(&h);
     if (o->tape->status != AG_OK) return false;
     return written ? true : file_error(o, "cannot be written", wrong);
 }

@@ -14,4 +14,16 @@ typedef void ag__writer(FILE *file, void *context);
  * file is then the new one.) */
 bool ag__write_file(ag_tape *tape, const char *name, const char *path, ag__writer *fill, void *context);
 
+/* Signals that end a process when it writes are blocked in this thread between these two: the write then fails. */
+#if defined __unix__ || defined __APPLE__
+#include <signal.h>
+typedef struct ag__held {
+    sigset_t former, before;
+} ag__held;
+#else
+typedef int ag__held;
+#endif
+ag__held ag__hold_signals(void);
+void ag__release_signals(const ag__held *held);
+
 #endif
