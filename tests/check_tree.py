@@ -52,7 +52,7 @@ def read_tree(root):
         for path in sorted(pathlib.Path(root, folder).rglob("*")):
             if path.suffix in (".c", ".h", ".build") or path.name == "meson.build":
                 tree[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")
-    for name in [".clang-format", "meson.build", "docs/design.md"]:
+    for name in [".clang-format", "autograd/autograd.hpp", "meson.build", "docs/design.md"]:
         tree[name] = pathlib.Path(root, name).read_text(encoding="utf-8")
     return tree
 
@@ -63,14 +63,22 @@ def headers_installed(build):
     return re.findall(r"'([\w/]+\.h)'", block)
 
 
-@functools.cache
-def made_macros(folder, texts):
-    """The macros that autograd/located.py makes of a folder's headers."""
-    at = pathlib.Path(__file__).resolve().parent.parent / "autograd/located.py"
-    made = importlib.util.spec_from_file_location("located", at)
+def script(name):
+    """A script of autograd/ as a module."""
+    made = importlib.util.spec_from_file_location(name, pathlib.Path(__file__).resolve().parent.parent / f"autograd/{name}.py")
     module = importlib.util.module_from_spec(made)
     made.loader.exec_module(module)
-    return module.located(folder, texts)
+    return module
+
+
+@functools.cache
+def made_macros(folder, texts):
+    return script("located").located(folder, texts)
+
+
+@functools.cache
+def made_functions(text, texts):
+    return script("hpp").completed(text, texts)
 
 
 def public_headers(tree):
@@ -324,6 +332,9 @@ def located(tree):
         headers = [path for path in public_headers(tree) if path.split("/")[0].replace("ops", "autograd") == folder]
         if tree[f"{folder}/located.h"] != made_macros(folder, tuple(tree[path] for path in headers)):
             yield f"{folder}/located.h is not what autograd/located.py makes: configure the build anew"
+    headers = sorted(path for path in public_headers(tree) if not path.startswith("io/"))
+    if tree["autograd/autograd.hpp"] != made_functions(tree["autograd/autograd.hpp"], tuple(tree[path] for path in headers)):
+        yield "autograd/autograd.hpp is not what autograd/hpp.py makes: configure the build anew"
 
 
 def calls(tree):
@@ -522,6 +533,7 @@ BREAKS = [
     ("located", replaced("nn/nn.h", '#include "nn/located.h"', "")),
     ("located", replaced("autograd/located.h", "#define ag_exp(...)", "#define ag_expp(...)")),
     ("located", replaced("io/located.h", "__LINE__", "__COUNTER__")),
+    ("located", replaced("autograd/autograd.hpp", "(ag_exp)", "(ag_log)")),
     ("located", replaced("ops/elementwise.h", "AG_API ag_tensor *ag_exp(", "AG_API ag_tensor *ag_exponential(")),
     ("located", replaced("io/io.h", "#include", "#define ag_csv_read(...) ag_csv_read(__VA_ARGS__)\n#include")),
     ("calls", appended("ops/reduce.c", "\nstatic void *f(void) { return malloc(8); }\n")),

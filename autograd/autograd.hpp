@@ -1,0 +1,684 @@
+/* autograd.hpp -- the library in C++17: values instead of pointers, operators, a tape that ends with its scope
+ *
+ * Read autograd.h first: this header adds nothing to it but a form. A tensor is a handle, as in C; its tape owns it.
+ *
+ *     #include <autograd/autograd.hpp>
+ *     #include <cstdio>
+ *     int main() {
+ *         ag::tape tape(ag::throwing);
+ *         auto x = tape.constant({1., 2., 3., 4.}), y = tape.constant({3., 5., 7., 9.});
+ *         auto w = tape.parameter(0.), b = tape.parameter(0.);
+ *         for (double error = 1; error > 1e-20;) {
+ *             ag::step step(tape); // what is recorded from here on is released at the end of the block
+ *             auto loss = mean(square(w * x + b - y));
+ *             auto d = grad(loss, {w, b});
+ *             w.assign(w - 0.1 * d[0]), b.assign(b - 0.1 * d[1]), error = loss.item();
+ *         }
+ *         std::printf("y = %g x + %g\n", w.item(), b.item());
+ *     }
+ *
+ * Every C function can be called with these types: a tensor or a tape converts to its pointer, and a pointer to a tensor.
+ * Errors stick to the tape, as in C. On a tape made with ag::throwing they are thrown as well, as ag::error, by the
+ * functions of this header. Errors name the caller's line in both forms. */
+#ifndef AG_AUTOGRAD_HPP
+#define AG_AUTOGRAD_HPP
+
+#include "autograd/autograd.h"
+#include "io/io.h"
+#include "nn/nn.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <initializer_list>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+#if __cplusplus >= 202002L && defined __has_include
+#if __has_include(<span>)
+#include <span>
+#endif
+#endif
+
+#if defined __GNUC__ || (defined _MSC_VER && _MSC_VER >= 1926)
+#define AG_HPP_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
+#else
+#define AG_HPP_HERE const char *file = "", int line = 0
+#endif
+
+namespace ag {
+
+using dtype = ag_dtype;
+constexpr dtype boolean = AG_BOOL, i64 = AG_I64, f32 = AG_F32, f64 = AG_F64;
+
+/* ---- Errors ---- */
+
+/* error -- the first error of a tape, thrown if the tape was made with ag::throwing */
+class error : public std::runtime_error {
+public:
+    error(ag_status status, const char *text) : std::runtime_error(text), status_(status) {}
+    ag_status status() const noexcept { return status_; }
+
+private:
+    ag_status status_;
+};
+
+struct throwing_t {};
+constexpr throwing_t throwing{};
+
+/* check -- throw the error of a tape, whether it was made with ag::throwing or not; NULL: the thread's without a tape */
+inline void check(const ag_tape *tape) {
+    if (ag_tape_status(tape) != AG_OK) throw error(ag_tape_status(tape), ag_tape_error(tape));
+}
+
+namespace detail {
+
+/* The tapes whose errors are thrown. They are looked up after an error only. */
+class throwers {
+public:
+    static void add(const ag_tape *tape) {
+        std::lock_guard<std::mutex> lock(self().mutex_);
+        self().tapes_.insert(tape);
+    }
+    static void remove(const ag_tape *tape) noexcept {
+        std::lock_guard<std::mutex> lock(self().mutex_);
+        self().tapes_.erase(tape);
+    }
+    static bool has(const ag_tape *tape) {
+        std::lock_guard<std::mutex> lock(self().mutex_);
+        return self().tapes_.count(tape) != 0;
+    }
+
+private:
+    static throwers &self() {
+        static throwers all;
+        return all;
+    }
+    std::mutex mutex_;
+    std::unordered_set<const ag_tape *> tapes_;
+};
+
+inline void failed(const ag_tape *tape) {
+    if (tape && throwers::has(tape)) check(tape);
+}
+
+} // namespace detail
+
+/* ---- Shapes and axes: {2, 3} ---- */
+
+struct shape : ag_shape {
+    shape() : ag_shape{0, {}} {}
+    shape(const ag_shape &s) : ag_shape(s) {}
+    shape(std::initializer_list<int64_t> extents) : shape(extents.begin(), extents.end()) {}
+    template <class Iterator> shape(Iterator first, Iterator last) : shape() {
+        for (; first != last; ++first, ++rank)
+            if (rank < AG_MAX_RANK) extent[rank] = *first; /* a rank that is too large is an error of the C function */
+    }
+    int64_t operator[](int axis) const { return extent[axis < 0 ? axis + rank : axis]; }
+    bool operator==(const shape &other) const {
+        if (rank != other.rank) return false;
+        for (int i = 0; i < rank; i++)
+            if (extent[i] != other.extent[i]) return false;
+        return true;
+    }
+    bool operator!=(const shape &other) const { return !(*this == other); }
+};
+
+struct axes : ag_axes {
+    axes(const ag_axes &a) : ag_axes(a) {}
+    axes(std::initializer_list<int> list) : ag_axes{0, {}} {
+        for (int a : list) {
+            if (count < AG_MAX_RANK) axis[count] = a;
+            count++;
+        }
+    }
+};
+
+inline const axes all_axes{AG_ALL_AXES};
+
+/* ---- Elements ---- */
+
+namespace detail {
+
+template <class T> constexpr bool is_element =
+    std::is_same<T, bool>::value || std::is_same<T, int64_t>::value || std::is_same<T, float>::value ||
+    std::is_same<T, double>::value;
+
+template <class T> constexpr dtype dtype_of() {
+    static_assert(is_element<T>, "elements are bool, int64_t, float or double");
+    return std::is_same<T, bool>::value ? AG_BOOL
+           : std::is_same<T, int64_t>::value ? AG_I64
+           : std::is_same<T, float>::value   ? AG_F32
+                                             : AG_F64;
+}
+
+/* What is written without a fraction is meant as a number: {1, 2, 3} is f64, as in NumPy's arrays of Python's floats. */
+template <class T> using element = std::conditional_t<std::is_same<T, int>::value, double, T>;
+
+} // namespace detail
+
+#ifdef __cpp_lib_span
+template <class T> using view = std::span<const T>;
+#else
+/* view -- elements in memory that the tape owns; std::span where there is C++20 */
+template <class T> class view {
+public:
+    view(const T *data, std::size_t size) : data_(data), size_(size) {}
+    const T *data() const { return data_; }
+    std::size_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+    const T *begin() const { return data_; }
+    const T *end() const { return data_ + size_; }
+    const T &operator[](std::size_t i) const { return data_[i]; }
+
+private:
+    const T *data_;
+    std::size_t size_;
+};
+#endif
+
+/* ---- Tensors ---- */
+
+class tensor;
+
+namespace detail {
+inline tensor made(ag_tensor *t, const char *file, int line);
+}
+
+/* tensor -- a handle; copying it copies no elements */
+class tensor {
+public:
+    tensor() : t_(nullptr) {}
+    tensor(ag_tensor *t) : t_(t) {}
+    ag_tensor *get() const { return t_; }
+    /* A template, so that w + 1 is never arithmetic on pointers. */
+    template <class T, class = std::enable_if_t<std::is_same<T, ag_tensor *>::value ||
+                                                std::is_same<T, const ag_tensor *>::value>>
+    operator T() const {
+        return t_;
+    }
+
+    bool is_nil() const { return ag_is_nil(t_); }
+    ag::shape shape() const { return ag_shape_of(t_); }
+    int rank() const { return ag_rank(t_); }
+    int64_t size() const { return ag_size(t_); }
+    ag::dtype dtype() const { return ag_dtype_of(t_); }
+    std::string label() const { return ag_label_of(t_); }
+    ag_tape *tape() const { return ag_tape_of(t_); }
+
+    tensor label(const std::string &text, AG_HPP_HERE) const { return detail::made((ag_label)(t_, text.c_str()), file, line); }
+    tensor keep(AG_HPP_HERE) const { return detail::made((ag_keep)(t_), file, line); }
+
+    /* item -- the only element; element -- one by its row-major number */
+    double item(AG_HPP_HERE) const {
+        (ag_here)(file, line);
+        return number((ag_item)(t_));
+    }
+    double element(int64_t at, AG_HPP_HERE) const {
+        (ag_here)(file, line);
+        return number((ag_element)(t_, at));
+    }
+
+    /* values -- all elements, row-major: values<float>() of an f32. Empty after an error; another dtype than the tensor's
+     * own is always thrown as one, as it is in the program and not in its data */
+    template <class T = double> view<T> values(AG_HPP_HERE) const {
+        if (!is_nil() && dtype() != detail::dtype_of<T>()) {
+            const std::string text = std::string("values: ") + ag_dtype_name(detail::dtype_of<T>()) + " of a tensor of dtype " +
+                                     ag_dtype_name(dtype()) + " [" + file + ":" + std::to_string(line) + "]";
+            throw ag::error(AG_ERR_DTYPE, text.c_str());
+        }
+        (ag_here)(file, line);
+        const void *data = (ag_data)(t_);
+        if (!data) detail::failed(tape());
+        return view<T>(static_cast<const T *>(data), data ? static_cast<std::size_t>(size()) : 0);
+    }
+
+    /* For variables and parameters. */
+    void assign(const tensor &value, AG_HPP_HERE) const {
+        (ag_here)(file, line);
+        if ((ag_assign)(t_, value.t_) != AG_OK) detail::failed(tape());
+    }
+
+    /* backward -- as ag_backward; gradient -- what it found */
+    void backward(AG_HPP_HERE) const {
+        (ag_here)(file, line);
+        if ((ag_backward)(t_) != AG_OK) detail::failed(tape());
+    }
+    tensor gradient(AG_HPP_HERE) const { return detail::made((ag_gradient)(t_), file, line); }
+
+private:
+    double number(double x) const {
+        if (x != x && ag_tape_status(tape()) != AG_OK) detail::failed(tape());
+        return x;
+    }
+    ag_tensor *t_;
+};
+
+/* operand -- a tensor as an argument, and where the call is: an operator has no other room for that */
+class operand {
+public:
+    operand(const tensor &t, AG_HPP_HERE) : t_(t.get()), file_(file), line_(line) {}
+    operand(ag_tensor *t, AG_HPP_HERE) : t_(t), file_(file), line_(line) {}
+    ag_tensor *get() const { return t_; }
+    const char *file() const { return file_; }
+    int line() const { return line_; }
+
+private:
+    ag_tensor *t_;
+    const char *file_;
+    int line_;
+};
+
+namespace detail {
+
+inline tensor made(ag_tensor *t, const char *file, int line) {
+    (ag_located)(t, file, line);
+    if (ag_is_nil(t)) failed(ag_tape_of(t));
+    return t;
+}
+
+inline tensor made(ag_tensor *t, const operand &at) { return made(t, at.file(), at.line()); }
+
+inline std::vector<ag_tensor *> pointers(const std::vector<tensor> &list) {
+    std::vector<ag_tensor *> p;
+    p.reserve(list.size());
+    for (const tensor &t : list) p.push_back(t.get());
+    return p;
+}
+
+inline std::vector<tensor> made(const std::vector<ag_tensor *> &list, ag_status status, const ag_tape *tape) {
+    if (status != AG_OK) failed(tape);
+    return std::vector<tensor>(list.begin(), list.end());
+}
+
+template <class S> using number = std::enable_if_t<std::is_arithmetic<S>::value, tensor>;
+
+} // namespace detail
+
+// ---- Made by autograd/hpp.py from the C headers ----
+
+inline tensor jacobian(const operand &y, const operand &x) { return detail::made((ag_jacobian)(y.get(), x.get()), y); }
+inline tensor hessian(const operand &y, const operand &x) { return detail::made((ag_hessian)(y.get(), x.get()), y); }
+inline tensor hvp(const operand &y, const operand &x, const operand &v) {
+    return detail::made((ag_hvp)(y.get(), x.get(), v.get()), y);
+}
+inline tensor dropout(const operand &x, double p, bool training) {
+    return detail::made((ag_dropout)(x.get(), p, training), x);
+}
+inline tensor max_pool2d(const operand &x, int64_t size, int64_t stride) {
+    return detail::made((ag_max_pool2d)(x.get(), size, stride), x);
+}
+inline tensor avg_pool2d(const operand &x, int64_t size, int64_t stride) {
+    return detail::made((ag_avg_pool2d)(x.get(), size, stride), x);
+}
+inline tensor cross_entropy(const operand &scores, const operand &labels) {
+    return detail::made((ag_cross_entropy)(scores.get(), labels.get()), scores);
+}
+inline tensor binary_cross_entropy(const operand &scores, const operand &targets) {
+    return detail::made((ag_binary_cross_entropy)(scores.get(), targets.get()), scores);
+}
+inline tensor hinge(const operand &scores, const operand &labels) {
+    return detail::made((ag_hinge)(scores.get(), labels.get()), scores);
+}
+inline tensor mse(const operand &x, const operand &target) { return detail::made((ag_mse)(x.get(), target.get()), x); }
+inline tensor accuracy(const operand &scores, const operand &labels) {
+    return detail::made((ag_accuracy)(scores.get(), labels.get()), scores);
+}
+inline tensor logsumexp(const operand &x, int axis, bool keepdims = false) {
+    return detail::made((ag_logsumexp)(x.get(), axis, keepdims), x);
+}
+inline tensor softmax(const operand &x, int axis) { return detail::made((ag_softmax)(x.get(), axis), x); }
+inline tensor log_softmax(const operand &x, int axis) { return detail::made((ag_log_softmax)(x.get(), axis), x); }
+inline tensor surprisal(const operand &x, const operand &index, int axis) {
+    return detail::made((ag_surprisal)(x.get(), index.get(), axis), x);
+}
+inline tensor add(const operand &a, const operand &b) { return detail::made((ag_add)(a.get(), b.get()), a); }
+inline tensor sub(const operand &a, const operand &b) { return detail::made((ag_sub)(a.get(), b.get()), a); }
+inline tensor mul(const operand &a, const operand &b) { return detail::made((ag_mul)(a.get(), b.get()), a); }
+inline tensor div(const operand &a, const operand &b) { return detail::made((ag_div)(a.get(), b.get()), a); }
+inline tensor pow(const operand &a, const operand &b) { return detail::made((ag_pow)(a.get(), b.get()), a); }
+inline tensor maximum(const operand &a, const operand &b) { return detail::made((ag_maximum)(a.get(), b.get()), a); }
+inline tensor minimum(const operand &a, const operand &b) { return detail::made((ag_minimum)(a.get(), b.get()), a); }
+inline tensor neg(const operand &x) { return detail::made((ag_neg)(x.get()), x); }
+inline tensor add_scalar(const operand &x, double s) { return detail::made((ag_add_scalar)(x.get(), s), x); }
+inline tensor rsub_scalar(double s, const operand &x) { return detail::made((ag_rsub_scalar)(s, x.get()), x); }
+inline tensor scale(const operand &x, double s) { return detail::made((ag_scale)(x.get(), s), x); }
+inline tensor div_scalar(const operand &x, double s) { return detail::made((ag_div_scalar)(x.get(), s), x); }
+inline tensor rdiv_scalar(double s, const operand &x) { return detail::made((ag_rdiv_scalar)(s, x.get()), x); }
+inline tensor pow_scalar(const operand &x, double s) { return detail::made((ag_pow_scalar)(x.get(), s), x); }
+inline tensor maximum_scalar(const operand &x, double s) { return detail::made((ag_maximum_scalar)(x.get(), s), x); }
+inline tensor minimum_scalar(const operand &x, double s) { return detail::made((ag_minimum_scalar)(x.get(), s), x); }
+inline tensor clamp(const operand &x, double low, double high) {
+    return detail::made((ag_clamp)(x.get(), low, high), x);
+}
+inline tensor equal(const operand &a, const operand &b) { return detail::made((ag_equal)(a.get(), b.get()), a); }
+inline tensor not_equal(const operand &a, const operand &b) {
+    return detail::made((ag_not_equal)(a.get(), b.get()), a);
+}
+inline tensor less(const operand &a, const operand &b) { return detail::made((ag_less)(a.get(), b.get()), a); }
+inline tensor less_equal(const operand &a, const operand &b) {
+    return detail::made((ag_less_equal)(a.get(), b.get()), a);
+}
+inline tensor greater(const operand &a, const operand &b) { return detail::made((ag_greater)(a.get(), b.get()), a); }
+inline tensor greater_equal(const operand &a, const operand &b) {
+    return detail::made((ag_greater_equal)(a.get(), b.get()), a);
+}
+inline tensor where(const operand &condition, const operand &a, const operand &b) {
+    return detail::made((ag_where)(condition.get(), a.get(), b.get()), condition);
+}
+inline tensor cast(const operand &x, dtype to) { return detail::made((ag_cast)(x.get(), to), x); }
+inline tensor exp(const operand &x) { return detail::made((ag_exp)(x.get()), x); }
+inline tensor log(const operand &x) { return detail::made((ag_log)(x.get()), x); }
+inline tensor expm1(const operand &x) { return detail::made((ag_expm1)(x.get()), x); }
+inline tensor log1p(const operand &x) { return detail::made((ag_log1p)(x.get()), x); }
+inline tensor sqrt(const operand &x) { return detail::made((ag_sqrt)(x.get()), x); }
+inline tensor rsqrt(const operand &x) { return detail::made((ag_rsqrt)(x.get()), x); }
+inline tensor square(const operand &x) { return detail::made((ag_square)(x.get()), x); }
+inline tensor abs(const operand &x) { return detail::made((ag_abs)(x.get()), x); }
+inline tensor sign(const operand &x) { return detail::made((ag_sign)(x.get()), x); }
+inline tensor sin(const operand &x) { return detail::made((ag_sin)(x.get()), x); }
+inline tensor cos(const operand &x) { return detail::made((ag_cos)(x.get()), x); }
+inline tensor tanh(const operand &x) { return detail::made((ag_tanh)(x.get()), x); }
+inline tensor sigmoid(const operand &x) { return detail::made((ag_sigmoid)(x.get()), x); }
+inline tensor relu(const operand &x) { return detail::made((ag_relu)(x.get()), x); }
+inline tensor strong_mul(const operand &g, const operand &s) {
+    return detail::made((ag_strong_mul)(g.get(), s.get()), g);
+}
+inline tensor strong_div(const operand &g, const operand &b) {
+    return detail::made((ag_strong_div)(g.get(), b.get()), g);
+}
+inline tensor gather(const operand &x, const operand &index, int axis) {
+    return detail::made((ag_gather)(x.get(), index.get(), axis), x);
+}
+inline tensor scatter_add(const operand &x, const operand &index, const operand &source, int axis) {
+    return detail::made((ag_scatter_add)(x.get(), index.get(), source.get(), axis), x);
+}
+inline tensor matmul(const operand &a, const operand &b) { return detail::made((ag_matmul)(a.get(), b.get()), a); }
+inline tensor sum(const operand &x) { return detail::made((ag_sum)(x.get()), x); }
+inline tensor sum_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_sum_over)(x.get(), over, keepdims), x);
+}
+inline tensor mean(const operand &x) { return detail::made((ag_mean)(x.get()), x); }
+inline tensor mean_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_mean_over)(x.get(), over, keepdims), x);
+}
+inline tensor var(const operand &x, double correction) { return detail::made((ag_var)(x.get(), correction), x); }
+inline tensor var_over(const operand &x, const axes &over, double correction, bool keepdims = false) {
+    return detail::made((ag_var_over)(x.get(), over, correction, keepdims), x);
+}
+inline tensor max(const operand &x) { return detail::made((ag_max)(x.get()), x); }
+inline tensor max_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_max_over)(x.get(), over, keepdims), x);
+}
+inline tensor min(const operand &x) { return detail::made((ag_min)(x.get()), x); }
+inline tensor min_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_min_over)(x.get(), over, keepdims), x);
+}
+inline tensor argmax(const operand &x, int axis, bool keepdims = false) {
+    return detail::made((ag_argmax)(x.get(), axis, keepdims), x);
+}
+inline tensor reshape(const operand &x, const shape &extents) {
+    return detail::made((ag_reshape)(x.get(), extents), x);
+}
+inline tensor transpose(const operand &x, int axis0, int axis1) {
+    return detail::made((ag_transpose)(x.get(), axis0, axis1), x);
+}
+inline tensor permute(const operand &x, const axes &order) { return detail::made((ag_permute)(x.get(), order), x); }
+inline tensor broadcast_to(const operand &x, const shape &extents) {
+    return detail::made((ag_broadcast_to)(x.get(), extents), x);
+}
+inline tensor slice(const operand &x, int axis, int64_t start, int64_t stop, int64_t step) {
+    return detail::made((ag_slice)(x.get(), axis, start, stop, step), x);
+}
+inline tensor flip(const operand &x, int axis) { return detail::made((ag_flip)(x.get(), axis), x); }
+inline tensor embed(const operand &x, int axis, int64_t n, int64_t start, int64_t step) {
+    return detail::made((ag_embed)(x.get(), axis, n, start, step), x);
+}
+inline tensor windows(const operand &x, const axes &over, const shape &size, const shape &step) {
+    return detail::made((ag_windows)(x.get(), over, size, step), x);
+}
+inline tensor fold(const operand &x, const axes &over, const shape &extent, const shape &step) {
+    return detail::made((ag_fold)(x.get(), over, extent, step), x);
+}
+inline tensor squeeze(const operand &x, const axes &over) { return detail::made((ag_squeeze)(x.get(), over), x); }
+inline tensor unsqueeze(const operand &x, int axis) { return detail::made((ag_unsqueeze)(x.get(), axis), x); }
+inline tensor contiguous(const operand &x) { return detail::made((ag_contiguous)(x.get()), x); }
+inline tensor stop_gradient(const operand &x) { return detail::made((ag_stop_gradient)(x.get()), x); }
+
+// ---- End of what is made ----
+
+/* ---- Operators ---- */
+
+inline tensor operator-(const operand &x) { return neg(x); }
+inline tensor operator+(const operand &a, const operand &b) { return add(a, b); }
+inline tensor operator-(const operand &a, const operand &b) { return sub(a, b); }
+inline tensor operator*(const operand &a, const operand &b) { return mul(a, b); }
+inline tensor operator/(const operand &a, const operand &b) { return div(a, b); }
+inline tensor operator<(const operand &a, const operand &b) { return less(a, b); }
+inline tensor operator<=(const operand &a, const operand &b) { return less_equal(a, b); }
+inline tensor operator>(const operand &a, const operand &b) { return greater(a, b); }
+inline tensor operator>=(const operand &a, const operand &b) { return greater_equal(a, b); }
+
+template <class S> detail::number<S> operator+(const operand &x, S s) { return add_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator+(S s, const operand &x) { return add_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator-(const operand &x, S s) { return add_scalar(x, -static_cast<double>(s)); }
+template <class S> detail::number<S> operator-(S s, const operand &x) { return rsub_scalar(static_cast<double>(s), x); }
+template <class S> detail::number<S> operator*(const operand &x, S s) { return scale(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator*(S s, const operand &x) { return scale(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator/(const operand &x, S s) { return div_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator/(S s, const operand &x) { return rdiv_scalar(static_cast<double>(s), x); }
+
+/* ---- Functions of lists ---- */
+
+inline tensor concat(const std::vector<tensor> &list, int axis, AG_HPP_HERE) {
+    auto p = detail::pointers(list);
+    return detail::made((ag_concat)(static_cast<int>(p.size()), p.data(), axis), file, line);
+}
+
+/* grad -- dy/dx for each x, as ag_grad */
+inline std::vector<tensor> grad(const tensor &y, const std::vector<tensor> &x, AG_HPP_HERE) {
+    auto p = detail::pointers(x);
+    std::vector<ag_tensor *> dx(p.size());
+    (ag_here)(file, line);
+    ag_status status = (ag_grad)(y, static_cast<int>(p.size()), p.data(), dx.data());
+    return detail::made(dx, status, y.tape());
+}
+
+/* vjp -- ybar·∂y/∂x for each x, as ag_vjp */
+inline std::vector<tensor> vjp(const std::vector<tensor> &y, const std::vector<tensor> &ybar, const std::vector<tensor> &x,
+                               unsigned flags = 0, AG_HPP_HERE) {
+    auto py = detail::pointers(y), pybar = detail::pointers(ybar), px = detail::pointers(x);
+    if (py.size() != pybar.size()) throw std::invalid_argument("vjp: as many cotangents as outputs are wanted");
+    std::vector<ag_tensor *> dx(px.size());
+    (ag_here)(file, line);
+    ag_status status = (ag_vjp)(static_cast<int>(py.size()), py.data(), pybar.data(), static_cast<int>(px.size()), px.data(),
+                                dx.data(), flags);
+    return detail::made(dx, status, y.empty() ? nullptr : y[0].tape());
+}
+
+/* jvp -- ∂y/∂x·xdot for each y, as ag_jvp */
+inline std::vector<tensor> jvp(const std::vector<tensor> &y, const std::vector<tensor> &x, const std::vector<tensor> &xdot,
+                               AG_HPP_HERE) {
+    auto py = detail::pointers(y), px = detail::pointers(x), pxdot = detail::pointers(xdot);
+    if (px.size() != pxdot.size()) throw std::invalid_argument("jvp: as many tangents as inputs are wanted");
+    std::vector<ag_tensor *> dy(py.size());
+    (ag_here)(file, line);
+    ag_status status = (ag_jvp)(static_cast<int>(py.size()), py.data(), static_cast<int>(px.size()), px.data(), pxdot.data(),
+                                dy.data());
+    return detail::made(dy, status, y.empty() ? nullptr : y[0].tape());
+}
+
+/* gradcheck -- as ag_gradcheck, of a function from std::vector<tensor> to a tensor. What it throws passes through */
+template <class F>
+ag_gradcheck_report gradcheck(F f, const std::vector<tensor> &x, const ag_gradcheck_options &options = {}, AG_HPP_HERE) {
+    struct call {
+        F &f;
+        std::exception_ptr thrown;
+        static ag_tensor *run(void *context, int n, ag_tensor *const x[]) {
+            call *c = static_cast<call *>(context);
+            try { /* nothing can be thrown through the library */
+                return c->f(std::vector<tensor>(x, x + n)).get();
+            } catch (...) {
+                if (!c->thrown) c->thrown = std::current_exception();
+                return nullptr;
+            }
+        }
+    } c{f, nullptr};
+    auto p = detail::pointers(x);
+    ag_gradcheck_report report{};
+    (ag_here)(file, line);
+    (ag_gradcheck)(call::run, &c, static_cast<int>(p.size()), p.data(), &options, &report);
+    if (c.thrown) std::rethrow_exception(c.thrown);
+    if (!x.empty()) detail::failed(x[0].tape());
+    return report;
+}
+
+/* ---- Tapes ---- */
+
+/* tape -- owns what is recorded on it; a tape can be moved, not copied */
+class tape {
+public:
+    tape() : t_(ag_tape_new()) {
+        if (!t_) throw std::bad_alloc();
+    }
+    explicit tape(throwing_t) : tape() { detail::throwers::add(t_); }
+    tape(tape &&other) noexcept : t_(std::exchange(other.t_, nullptr)) {}
+    tape &operator=(tape &&other) noexcept {
+        std::swap(t_, other.t_);
+        return *this;
+    }
+    tape(const tape &) = delete;
+    tape &operator=(const tape &) = delete;
+    ~tape() {
+        if (!t_) return;
+        detail::throwers::remove(t_);
+        ag_tape_free(t_);
+    }
+    ag_tape *get() const { return t_; }
+    operator ag_tape *() const { return t_; }
+
+    ag_status status() const { return ag_tape_status(t_); }
+    std::string error() const { return ag_tape_error(t_); }
+    void check() const { ag::check(t_); }
+    void clear_error() { ag_clear_error(t_); }
+    void seed(uint64_t seed) { ag_tape_seed(t_, seed); }
+
+    /* A number; a list; a list of rows; elements from memory, or from a std::vector, with a shape. */
+    template <class T> tensor constant(T value, AG_HPP_HERE) { return scalar(ag_from_, value, file, line); }
+    template <class T> tensor constant(std::initializer_list<T> list, AG_HPP_HERE) { return row(ag_from_, list, file, line); }
+    template <class T> tensor constant(std::initializer_list<std::initializer_list<T>> rows, AG_HPP_HERE) {
+        return matrix(ag_from_, rows, file, line);
+    }
+    template <class T> tensor constant(const shape &s, const std::vector<T> &data, AG_HPP_HERE) {
+        return shaped(ag_from_, s, data, file, line);
+    }
+    template <class T> tensor parameter(T value, AG_HPP_HERE) { return scalar(ag_parameter_, value, file, line); }
+    template <class T> tensor parameter(std::initializer_list<T> list, AG_HPP_HERE) {
+        return row(ag_parameter_, list, file, line);
+    }
+    template <class T> tensor parameter(std::initializer_list<std::initializer_list<T>> rows, AG_HPP_HERE) {
+        return matrix(ag_parameter_, rows, file, line);
+    }
+    template <class T> tensor parameter(const shape &s, const std::vector<T> &data, AG_HPP_HERE) {
+        return shaped(ag_parameter_, s, data, file, line);
+    }
+    tensor parameter(const tensor &value, AG_HPP_HERE) { return detail::made((ag_parameter_from)(value), file, line); }
+    template <class T> tensor variable(T value, AG_HPP_HERE) { return scalar(ag_variable_, value, file, line); }
+    template <class T> tensor variable(std::initializer_list<T> list, AG_HPP_HERE) {
+        return row(ag_variable_, list, file, line);
+    }
+    template <class T> tensor variable(const shape &s, const std::vector<T> &data, AG_HPP_HERE) {
+        return shaped(ag_variable_, s, data, file, line);
+    }
+    tensor variable(const tensor &value, AG_HPP_HERE) { return detail::made((ag_variable_from)(value), file, line); }
+
+    tensor full(const shape &s, double value, dtype d = f64, AG_HPP_HERE) {
+        return detail::made((ag_full)(t_, d, s, value), file, line);
+    }
+    tensor zeros(const shape &s, dtype d = f64, AG_HPP_HERE) { return full(s, 0, d, file, line); }
+    tensor ones(const shape &s, dtype d = f64, AG_HPP_HERE) { return full(s, 1, d, file, line); }
+    tensor arange(int64_t n, dtype d = f64, AG_HPP_HERE) { return detail::made((ag_arange)(t_, d, n), file, line); }
+    tensor uniform(const shape &s, double low = 0, double high = 1, dtype d = f64, AG_HPP_HERE) {
+        return detail::made((ag_uniform)(t_, d, s, low, high), file, line);
+    }
+    tensor normal(const shape &s, double mean = 0, double deviation = 1, dtype d = f64, AG_HPP_HERE) {
+        return detail::made((ag_normal)(t_, d, s, mean, deviation), file, line);
+    }
+
+private:
+    using maker = ag_tensor *(*)(ag_tape *, dtype, ag_shape, const void *);
+    static constexpr maker ag_from_ = (ag_from), ag_parameter_ = (ag_parameter), ag_variable_ = (ag_variable);
+
+    template <class T> tensor scalar(maker make, T value, const char *file, int line) {
+        const detail::element<T> v = value;
+        return detail::made(make(t_, detail::dtype_of<detail::element<T>>(), shape(), &v), file, line);
+    }
+    /* Element by element: a std::vector<bool> has no memory of bools. */
+    template <class T, class Elements>
+    tensor filled(maker make, const shape &s, const Elements &list, std::size_t n, const char *file, int line) {
+        std::vector<std::conditional_t<std::is_same<T, bool>::value, unsigned char, T>> data;
+        data.reserve(n);
+        for (const auto &v : list) data.push_back(static_cast<typename decltype(data)::value_type>(v));
+        return detail::made(make(t_, detail::dtype_of<T>(), s, data.data()), file, line);
+    }
+    template <class T> tensor row(maker make, std::initializer_list<T> list, const char *file, int line) {
+        return filled<detail::element<T>>(make, {static_cast<int64_t>(list.size())}, list, list.size(), file, line);
+    }
+    template <class T>
+    tensor matrix(maker make, std::initializer_list<std::initializer_list<T>> rows, const char *file, int line) {
+        const std::size_t columns = rows.size() ? rows.begin()->size() : 0;
+        std::vector<T> all;
+        for (const auto &r : rows) {
+            if (r.size() != columns) throw std::invalid_argument("the rows of a matrix differ in length");
+            all.insert(all.end(), r.begin(), r.end());
+        }
+        const shape s{static_cast<int64_t>(rows.size()), static_cast<int64_t>(columns)};
+        return filled<detail::element<T>>(make, s, all, all.size(), file, line);
+    }
+    template <class T>
+    tensor shaped(maker make, const shape &s, const std::vector<T> &data, const char *file, int line) {
+        std::size_t n = 1;
+        for (int i = 0; i < s.rank && i < AG_MAX_RANK; i++) n *= static_cast<std::size_t>(s.extent[i]);
+        if (n != data.size()) throw std::invalid_argument("the shape and the data differ in the number of elements");
+        return filled<detail::element<T>>(make, s, data, n, file, line);
+    }
+    ag_tape *t_;
+};
+
+/* step -- what is recorded while it lives is released with it, as by ag_tape_mark and ag_tape_rewind */
+class step {
+public:
+    explicit step(const tape &t, AG_HPP_HERE) : tape_(t.get()) {
+        (ag_here)(file, line);
+        mark_ = (ag_tape_mark)(tape_);
+    }
+    ~step() { (ag_tape_rewind)(tape_, mark_); }
+    step(const step &) = delete;
+    step &operator=(const step &) = delete;
+
+private:
+    ag_tape *tape_;
+    ag_mark mark_;
+};
+
+/* unrecorded -- while it lives, what is recorded requires no gradients, as by ag_tape_set_recording */
+class unrecorded {
+public:
+    explicit unrecorded(const tape &t) : tape_(t.get()), former_(ag_tape_set_recording(tape_, false)) {}
+    ~unrecorded() { ag_tape_set_recording(tape_, former_); }
+    unrecorded(const unrecorded &) = delete;
+    unrecorded &operator=(const unrecorded &) = delete;
+
+private:
+    ag_tape *tape_;
+    bool former_;
+};
+
+} // namespace ag
+
+#undef AG_HPP_HERE
+#endif
