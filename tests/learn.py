@@ -154,4 +154,5 @@ def main():
     sys.exit(stale > 0 or places == 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
