@@ -136,8 +136,7 @@ def parse(header, text):
     """The families of a header, in its order."""
     text = re.sub(r"^#(?:ifdef __cplusplus|else)\n.*?^#(?:else|endif).*?$", "", text, flags=re.M | re.S)
     opening = re.match(r"/\*.*?\*/", text, flags=re.S)[0]
-    title = re.sub(r"^/\* \w+ -- ", "", opening.split("\n")[0]).removesuffix("*/").strip()
-    families = [Family(header, title, opening)]
+    families = [Family(header, described(opening, pathlib.Path(header).stem)[0], opening)]
     pattern = re.compile(
         r"^/\* (?P<bar>[=-]{4,}) (?P<title>.*?) [=-]{4,} \*/$|(?P<comment>^/\*.*?\*/)"
         r"|^(?P<code>AG_API|typedef|struct ag_\w+ \{)|^#define (?P<macro>AG_(?!API|LINKAGE|_)\w+?)(?P<define>(?<!_H)[( ].*)$", re.M | re.S)
@@ -178,6 +177,7 @@ def parse(header, text):
 class Reference:
     def __init__(self, headers, root):
         self.families, self.pages, self.page_of = [], [], {}
+        self.faults = []  # the build goes on; tests/reference.py does not
         for path in headers:
             if path.name not in NO_REFERENCE:
                 self.families += parse(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8"))
@@ -213,11 +213,18 @@ class Reference:
     def examples(self):
         for path in sorted((HERE / "reference").glob("*.c")):
             text = path.read_text(encoding="utf-8")
-            about = re.match(r"/\* (\S+\.h)(?:, (.*?))?: ", text)
-            families = [f for f in self.families if about and f.header == about[1] and about[2] in (None, f.title) and f.entries]
-            if not families:
-                raise SystemExit(f"{path.name} must begin with /* HEADER, TITLE: …: a family of the reference")
-            families[0].examples.append((path.stem, *example(text)))
+            families = [f for f in self.families if f.entries and text.startswith((f"/* {f.header}: ", f"/* {f.header}, {f.title}: "))]
+            if families:
+                start = f"/* {families[0].header}" + (f", {families[0].title}: " if ", " + families[0].title in text else ": ")
+                families[0].examples.append((path.stem, *example("/* " + text.removeprefix(start))))
+            else:
+                self.faults.append(f"{path.name} does not begin with a family: /* HEADER, TITLE: …")
+
+    def shown(self, page):
+        """The examples that use what a page describes, those of its own family first."""
+        uses = re.compile(r"\b(%s)\b" % "|".join(entry.name for entry in page.entries))
+        others = [e for family in self.families if family is not page.family for e in family.examples]
+        return [example for example in page.family.examples + others if uses.search(example[1])]
 
     def files(self):
         """Each manual page's file, and the page that it links to, if it is a link."""
@@ -343,13 +350,13 @@ class Mdoc:
         self.put(".Sh DESCRIPTION")
         for entry in page.entries:
             self.entry(entry, alone)
-        shown = [e for e in page.family.examples if any(re.search(r"\b%s\b" % n, e[1]) for n in names)]
+        shown = self.reference.shown(page)
         if shown:
+            _, program, printed = shown[0]
             self.put(".Sh EXAMPLES")
-            for _, program, printed in shown[:1]:
-                self.literal(re.sub(r"^/\* \S+\.h(, .*?)?: ", "/* ", program).split("\n"))
-                self.put("It prints:")
-                self.literal(printed.rstrip("\n").split("\n"))
+            self.literal(program.split("\n"))
+            self.put("It prints:")
+            self.literal(printed.rstrip("\n").split("\n"))
         self.see_also()
         return "\n".join(self.lines) + "\n"
 
@@ -402,7 +409,7 @@ def overview(reference, date, version):
 def family_list(reference, header, title):
     families = [f for f in reference.families if f.header == header and title in (None, f.title) and f.entries]
     if not families:
-        raise SystemExit(f"autograd.7.in: there is no family {header} {title}")
+        reference.faults.append(f"autograd.7.in: there is no family {header} {title}")
     lines = [".Bl -tag -width Ds -compact"]
     for page in reference.pages:
         if page.family in families:

@@ -2,6 +2,7 @@
 
     programs.py [--write] HEADERS LIBRARY COMPILER...
 
+LIBRARY is the shared one.
 The programs are those of docs/reference/, whose last comment is what they print, and the blocks ```c of docs/guides/, of which each
 is a whole program or, after <!-- part -->, a part that is only shown. A block ```text below a program is what it prints, and so
 is one below a comment such as <!-- NAME: a title -->, of which it gets the part under "== a title". With --write that is put there,
@@ -85,10 +86,8 @@ def write(done):
 def main():
     words = [word for word in sys.argv[1:] if word != "--write"]
     headers, library, *compiler = words
-    headers, link = pathlib.Path(headers).resolve(), [pathlib.Path(library).resolve(), "-lm", "-pthread"]
-    if "--with" in compiler:
-        at = compiler.index("--with")
-        compiler, link = compiler[:at], link + compiler[at + 1 :]
+    headers, library = pathlib.Path(headers).resolve(), pathlib.Path(library).resolve()
+    link = [library, f"-Wl,-rpath,{library.parent}", "-lm", "-pthread"]
     all_places = list(places())
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         outputs = pool.map(lambda place: printed(place.program, headers, link, compiler), all_places)
