@@ -31,6 +31,7 @@ typedef struct ag__saving {
     int n;
     ag_tensor *const *x;
     const char *const *name;
+    const char *metadata; /* the entries of it, for safetensors, written first; NULL: none */
     bool compress;
     struct ag__deflater *deflater; /* NULL unless `compress` */
     ag__zipped *zipped;            /* n of them, for .npz */

@@ -3,6 +3,7 @@
  * Read autograd/autograd.h first.
  *
  *      1  Reading and writing tensors      2  Tables as text      3  Watching a training run
+ *      4  The state of training
  *
  * Files are not trusted: reading any file ends in tensors or in an error that names the file and its fault, and
  * takes no more memory than a few times the file's size and that of the shapes in it. Files are written whole or not
@@ -152,6 +153,10 @@ AG_API ag_status ag_csv_write(const char *path, ag_tensor *x, const ag_csv_optio
 #include "io/curves.h"
 #include "io/log.h"
 #include "io/progress.h"
+
+/* ========================================== 4. The state of training =========================================== */
+
+#include "io/checkpoint.h"
 
 #include "io/located.h"
 

@@ -2,34 +2,34 @@
  *
  * The file's tensors are first compared with the variables, and all are read into memory that the variables then
  * take over. That last step cannot fail, so either all of them get their new values or none. */
+#include "io/load.h"
 #include "autograd/eval/eval.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
-#include "io/archive.h"
-#include "io/io.h"
-#include "io/names.h"
 
 #include <string.h>
 
-typedef struct loading {
-    ag_tape *tape;
-    int n;
-    ag_tensor *const *v;
-    ag_load_options how;
-    ag__archive archive;
-    ag__names names;
-    bool nameless; /* the file has one tensor without a name, for the only variable */
-    const ag__member **found;
-    ag__buffer **value;
-    ag_load_report report;
-} loading;
+typedef ag__loading loading;
 
 /* ---- Comparing ---- */
 
-static ag_load_result compare(const loading *l, const ag_tensor *v, const ag__member *m) {
+static const ag_number *number_of(const loading *l, int i) {
+    int first = l->n - l->numbers;
+    return i < first ? NULL : &l->number[i - first];
+}
+
+static ag_dtype dtype_of(const loading *l, int i) {
+    const ag_number *number = number_of(l, i);
+    return !number ? ag_dtype_of(l->v[i]) : number->integer ? AG_I64 : AG_F64;
+}
+
+/* Numbers are not converted: another dtype is another program's. */
+static ag_load_result compare(const loading *l, int i, const ag__member *m) {
+    const bool is_number = number_of(l, i);
     if (!m) return AG_LOAD_MISSING;
-    if (!ag__layout_is(v->layout, &m->shape)) return AG_LOAD_SHAPE;
-    return l->how.convert || ag_dtype_of(v) == ag__kind_dtype(m->element.kind) ? AG_LOAD_FITS : AG_LOAD_DTYPE;
+    if (is_number ? m->shape.rank != 0 : !ag__layout_is(l->v[i]->layout, &m->shape)) return AG_LOAD_SHAPE;
+    bool fits = (l->how.convert && !is_number) || dtype_of(l, i) == ag__kind_dtype(m->element.kind);
+    return fits ? AG_LOAD_FITS : AG_LOAD_DTYPE;
 }
 
 /* The report's items live until a rewind past the present position, and so do the names in them. */
@@ -48,7 +48,7 @@ static bool add_item(loading *l, ag_load_item *item, ag_load_result result, int 
     ++*count[result];
     l->report.count++;
     if (item->name) return true;
-    ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "out of memory (a report of %d tensors)", l->n);
+    ag__fail_on(l->tape, l->call, AG_ERR_MEMORY, "out of memory (a report of %d tensors)", l->n);
     return false;
 }
 
@@ -61,14 +61,14 @@ static bool report(loading *l) {
     for (uint32_t i = 0; i < l->archive.count; i++) room += unexpected(l, &l->archive.member[i]);
     ag_load_item *item = room < INT32_MAX ? ag__arena(l->tape, ag__times((uint64_t)room, sizeof *item)) : NULL;
     if (!item) {
-        ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "out of memory (a report of %d tensors)", l->n);
+        ag__fail_on(l->tape, l->call, AG_ERR_MEMORY, "out of memory (a report of %d tensors)", l->n);
         return false;
     }
     l->report.item = item;
     for (int i = 0; i < l->n; i++) {
         const char *name = l->nameless ? "" : l->names.name[i];
         l->found[i] = l->nameless ? l->archive.member : ag__archive_find(&l->archive, name);
-        if (!add_item(l, item++, compare(l, l->v[i], l->found[i]), i, name, l->found[i])) return false;
+        if (!add_item(l, item++, compare(l, i, l->found[i]), i, name, l->found[i])) return false;
     }
     for (uint32_t i = 0; i < l->archive.count; i++) {
         const ag__member *m = &l->archive.member[i];
@@ -96,7 +96,7 @@ static void describe(const loading *l, const ag_load_item *item, char text[480])
     ag__shown(name, item->name);
     shape_text(there, &item->shape);
     shape_text(here, &shape);
-    const char *dtype = item->index < 0 ? "" : ag_dtype_name(ag_dtype_of(l->v[item->index]));
+    const char *dtype = item->index < 0 ? "" : ag_dtype_name(dtype_of(l, item->index));
     switch (item->result) {
     case AG_LOAD_MISSING: ag__format(text, 480, "%s %s is not in the file", name, here); break;
     case AG_LOAD_UNEXPECTED: ag__format(text, 480, "%s %s is in the file alone", name, there); break;
@@ -112,7 +112,7 @@ static bool fits(const loading *l) {
     for (int i = 0; i < r->count; i++) {
         if (allowed(l, r->item[i].result)) continue;
         describe(l, &r->item[i], text);
-        ag__fail_on(l->tape, "load", AG_ERR_FILE,
+        ag__fail_on(l->tape, l->call, AG_ERR_FILE,
                     "%.160s: missing %d, unexpected %d, of another shape %d, of another dtype %d: %s",
                     l->archive.in.path, r->missing, r->unexpected, r->shapes, r->dtypes, text);
         return false;
@@ -124,7 +124,7 @@ static bool fits(const loading *l) {
 
 static bool read_value(loading *l, int i) {
     if (!l->found[i]) return true;
-    ag_dtype dtype = ag_dtype_of(l->v[i]);
+    ag_dtype dtype = dtype_of(l, i);
     l->value[i] = ag__archive_buffer(&l->archive, l->found[i], dtype);
     return l->value[i] && ag__member_read(&l->archive, l->found[i], dtype, l->value[i]->data);
 }
@@ -132,9 +132,14 @@ static bool read_value(loading *l, int i) {
 /* Assignments of a function that is being checked are not carried out. */
 static void assign(loading *l) {
     for (int i = 0; i < l->n && !l->tape->sandbox; i++) {
+        const ag_number *number = number_of(l, i);
         if (!l->value[i]) continue;
-        ag__set_value(l->v[i], l->value[i]);
-        l->value[i] = NULL;
+        if (number)
+            memcpy(number->integer ? (void *)number->integer : number->real, l->value[i]->data, sizeof(int64_t));
+        else {
+            ag__set_value(l->v[i], l->value[i]);
+            l->value[i] = NULL;
+        }
     }
 }
 
@@ -146,22 +151,22 @@ static bool read_and_assign(loading *l) {
 }
 
 static bool match(loading *l, const char *path) {
-    if (!ag__archive_open(&l->archive, l->tape, "load", path)) return false;
+    if (!ag__archive_open(&l->archive, l->tape, l->call, path)) return false;
     l->nameless = l->archive.count == 1 && *l->archive.member->name == 0;
     if (l->nameless && l->n != 1)
         return ag__input_wrong(&l->archive.in, "there is one tensor without a name in it, and %d are wanted", l->n);
-    if (!l->nameless && !ag__names_take(&l->names, "load", l->n, l->v, l->how.names)) return false;
+    if (!l->nameless && !ag__names_take(&l->names, l->tape, l->call, l->n, l->v, l->how.names)) return false;
     if (report(l)) return fits(l);
     l->report = (ag_load_report){.count = 0};
     return false;
 }
 
-static bool load(loading *l, const char *path) {
+bool ag__load(loading *l, const char *path) {
     size_t found = ag__times((uint64_t)l->n, sizeof *l->found), value = ag__times((uint64_t)l->n, sizeof *l->value);
     l->found = ag__resize(l->tape, NULL, 0, found);
     l->value = ag__resize(l->tape, NULL, 0, value);
     bool good = l->found && l->value;
-    if (!good) ag__fail_on(l->tape, "load", AG_ERR_MEMORY, "out of memory (a list of %d tensors)", l->n);
+    if (!good) ag__fail_on(l->tape, l->call, AG_ERR_MEMORY, "out of memory (a list of %d tensors)", l->n);
     for (int i = 0; l->value && i < l->n; i++) l->value[i] = NULL;
     l->archive = (ag__archive){.in = {.tape = l->tape}};
     good = good && match(l, path) && read_and_assign(l);
@@ -191,9 +196,9 @@ ag_status ag_load(const char *path, int n, ag_tensor *const v[], const ag_load_o
     if (!path || !v) ag__fail_on(tape, "load", AG_ERR_NULL, "the %s is NULL", path ? "list of variables" : "path");
     else if (n < 1) ag__fail_on(NULL, "load", AG_ERR_RANGE, "there are %d variables to load, not at least one", n);
     else if (all_changeable(n, v)) {
-        loading l = {.tape = tape, .n = n, .v = v};
+        loading l = {.tape = tape, .call = "load", .n = n, .v = v};
         if (options) l.how = *options;
-        load(&l, path);
+        ag__load(&l, path);
         if (report) *report = l.report;
     }
     return ag__leave(tape, file, line);

@@ -49,8 +49,9 @@ static bool different(const ag__names *l, const char *call, ag_tensor *const x[]
     return true;
 }
 
-bool ag__names_take(ag__names *l, const char *call, int n, ag_tensor *const x[], const char *const given[]) {
-    *l = (ag__names){.tape = ag_tape_of(x[0]), .n = n};
+bool ag__names_take(ag__names *l, ag_tape *tape, const char *call, int n, ag_tensor *const x[],
+                    const char *const given[]) {
+    *l = (ag__names){.tape = tape, .n = n};
     l->name = ag__resize(l->tape, NULL, 0, ag__times((uint64_t)n, sizeof *l->name));
     l->sorted = ag__resize(l->tape, NULL, 0, ag__times((uint64_t)n, sizeof *l->sorted));
     if (!l->name || !l->sorted) return wrong(l, call, AG_ERR_MEMORY, "out of memory (a list of names)");

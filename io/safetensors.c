@@ -267,8 +267,9 @@ static const size_t widths[] = {8, 4, 1};
 
 static void put_header(ag__saving *s, ag__output *o) {
     uint64_t at = 0;
-    put_text(o, "{");
-    for (int w = 0, n = 0; w < 3; w++)
+    put_text(o, s->metadata ? "{\"" AG__METADATA "\":{" : "{");
+    if (s->metadata) put_text(o, s->metadata), put_text(o, "}");
+    for (int w = 0, n = s->metadata != NULL; w < 3; w++)
         for (int i = next_of(s, -1, widths[w]); i < s->n; i = next_of(s, i, widths[w]), n++) {
             uint64_t end = at + (uint64_t)ag_size(s->x[i]) * widths[w];
             if (n > 0) put_text(o, ",");

@@ -73,7 +73,7 @@ static void save(const char *path, int n, ag_tensor *const x[], const ag_save_op
     ag_tape *tape = ag_tape_of(x[0]);
     if (!choose(tape, path, n, &how, &format)) return;
     bool named = format == AG_FORMAT_NPY ||
-                 (ag__names_take(&names, "save", n, x, how.names) && names_valid(tape, &names, format));
+                 (ag__names_take(&names, tape, "save", n, x, how.names) && names_valid(tape, &names, format));
     if (named && ag_eval_all(n, x) == AG_OK) {
         content c = {.saving = {.tape = tape, .n = n, .x = x, .name = names.name, .compress = how.compress},
                      .write = format == AG_FORMAT_NPY   ? ag__npy_write

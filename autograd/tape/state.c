@@ -56,7 +56,7 @@ static void fill(ag_list list, const ag_tape *tape, const char *part, uint16_t f
         if (v->flags & flag && in_part(v, part)) list.x[--i] = v;
 }
 
-static ag_list listed(ag_tape *tape, const char *call, const char *part, uint16_t flag) {
+ag_list ag__list_variables(ag_tape *tape, const char *call, const char *part, uint16_t flag) {
     const ag_list none = {0, NULL};
     ag_list list = {.n = count(tape, part, flag)};
     size_t bytes = ag__times((uint64_t)list.n + 1, sizeof *list.x);
@@ -82,7 +82,7 @@ static ag_list list_for(ag_tape *tape, const char *call, const char *part, uint1
     ag_list list = {0, NULL};
     if (!tape) ag__fail_on(NULL, call, AG_ERR_NULL, "the tape is NULL");
     else if (ag__in_order(tape, call) && !ag__refused_inside(tape, call, AG__EVAL))
-        list = listed(tape, call, part, flag);
+        list = ag__list_variables(tape, call, part, flag);
     ag__leave(tape, file, line);
     return list;
 }

@@ -303,6 +303,9 @@ void ag__truncate(ag_tape *tape, const ag__position *position);
 /* scope.c: true, after an error of the call `name`, if a scope was opened since and is still open */
 bool ag__is_scope_open(ag_tape *tape, const char *name, const ag__position *position);
 
+/* state.c: the variables of a part that have this flag; an empty list with x NULL after an error of the call `call` */
+ag_list ag__list_variables(ag_tape *tape, const char *call, const char *part, uint16_t flag);
+
 /* tensor.c: ag_label without the prefix of the open scopes */
 ag_tensor *ag__label_whole(ag_tensor *x, const char *label);
 
