@@ -67,6 +67,12 @@ def find(folder, pattern):
 # ---- pkg-config
 
 
+def packages_needed(there):
+    """Of the .pc file in that folder."""
+    text = (there / "autograd.pc").read_text(encoding="utf-8")
+    return re.findall(r"[\w-]+", "".join(re.findall(r"^Requires\.private:(.*)", text, flags=re.M)))
+
+
 def pkg_config(build, folder, compiler, nm):
     if not shutil.which("pkg-config"):
         skip("there is no pkg-config")
@@ -89,7 +95,9 @@ def pkg_config(build, folder, compiler, nm):
         sys.exit("pkg-config --static: the program is linked with the shared library")
     empty = folder / "empty.c"
     empty.write_text("int main(void) { return 0; }", encoding="utf-8")
-    if attempt(*compiler, "-static", empty, "-o", program, "-lz", "-lm").returncode == 0:
+    needed = packages_needed(there)
+    libraries = run("pkg-config", "--static", "--libs", *needed).split() if needed else []
+    if attempt(*compiler, "-static", empty, "-o", program, *libraries).returncode == 0:
         compile_and_run("pkg-config --static, with the C library", "-static", flags=["--static"])
 
 
@@ -215,7 +223,7 @@ def cmake_build(build, folder, compiler, nm):
     if has["AG_TINY_LIMITS"] == "1" or has["AG_COLLIDE"] == "1":
         skip("CMakeLists.txt has no builds with tiny limits or equal hashes")
     options = [compiler_option(compiler), f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DCMAKE_BUILD_TYPE=Release"]
-    options += [f"-DAUTOGRAD_{name}={has['AG_HAVE_' + name]}" for name in ("BLIS", "THREADS", "ZLIB")]
+    options += [f"-DAUTOGRAD_{name}={has['AG_HAVE_' + name]}" for name in ("BLIS", "PNG", "THREADS", "ZLIB")]
     done = configure(ROOT, made, *options)
     if done.returncode:
         sys.exit(done.stdout)
