@@ -8,11 +8,13 @@ built and run there. WAY is one of:
     cmake-build  the library as CMakeLists.txt builds and installs it: its symbols, its bits and the suite's results are
                  those of meson's build
     subproject   FetchContent and add_subdirectory
+    install      packages/install.py, below $DESTDIR: a program runs by it, and uninstalling leaves nothing behind
     wrap         meson, by the wrap and the archive that packages/dist.py writes
 
 BUILD is meson's build folder, with the tests."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -286,6 +288,54 @@ def subproject(build, folder, compiler, nm):
             sys.exit(f"{what}: autograd::autograd is the shared library, though BUILD_SHARED_LIBS is not set")
 
 
+# ---- Installed and removed
+
+
+def install_and_remove(build, folder, compiler, nm):
+    script = [sys.executable, ROOT / "packages/install.py"]
+    destdir = folder / "destination"
+    destdir.mkdir()
+    there = {"DESTDIR": str(destdir)}
+    options = json.loads((build / "meson-info/intro-buildoptions.json").read_text(encoding="utf-8"))
+    prefix = next(option["value"] for option in options if option["name"] == "prefix")
+    root = pathlib.Path(f"{destdir}{prefix}")
+
+    def uninstall():
+        return attempt(*script, "uninstall", prefix, env=there)
+
+    if uninstall().returncode == 0:
+        sys.exit("what was never installed is uninstalled")
+    run(*script, "install", build, env=there)
+    program = folder / "hello"
+    libraries = find(root, "libautograd.so").parent
+    flags = ["-I", find(root, "autograd-0"), "-L", libraries, "-lautograd"]
+    run(*compiler, HELLO, *flags, "-o", program)
+    expect("installed", run(program, env={"LD_LIBRARY_PATH": str(libraries)}))
+
+    listed = find(root, "installed.txt")
+    (root / "lib/of an earlier version").write_text("", encoding="utf-8")
+    listed.write_text(listed.read_text(encoding="utf-8") + "lib/of an earlier version\n", encoding="utf-8")
+    run(*script, "install", build, env=there)
+    if (root / "lib/of an earlier version").exists():
+        sys.exit("a file of an earlier version is still there")
+    other = root / "include/of another project.h"
+    other.write_text("", encoding="utf-8")
+    text = listed.read_text(encoding="utf-8")
+    listed.write_text(text + "../of another project\n", encoding="utf-8")
+    if uninstall().returncode == 0 or not listed.exists():
+        sys.exit("a list that names a file elsewhere is followed")
+    listed.write_text(text, encoding="utf-8")
+    run(*script, "uninstall", prefix, env=there)
+    if [path for path in root.rglob("*") if path.is_file()] != [other]:
+        sys.exit(f"left behind, or removed: {sorted(root.rglob('*'))}")
+    shutil.rmtree(destdir)
+    run(*script, "install", build, env=there)
+    run(*script, "uninstall", prefix, env=there)
+    if destdir.exists():
+        sys.exit(f"left behind: {sorted(destdir.rglob('*'))}")
+    print("uninstalled: nothing is left")
+
+
 # ---- meson
 
 WRAPPED = """
@@ -315,7 +365,10 @@ def wrap(build, folder, compiler, nm):
     expect("by a wrap", run(user / "build/hello"))
 
 
-WAYS = {"pkg-config": pkg_config, "cmake": cmake, "cmake-build": cmake_build, "subproject": subproject, "wrap": wrap}
+WAYS = {
+    "cmake": cmake, "cmake-build": cmake_build, "install": install_and_remove, "pkg-config": pkg_config, "subproject": subproject,
+    "wrap": wrap,
+}
 
 
 def main():
