@@ -141,6 +141,7 @@ put("order_digests", [f"UINT64_C({d})" for d in long], "uint64_t")
 classes = [(i * i + 3 * i) % 7 % 4 * 10 - 5 for i in range(53)]
 put("classes_53", classes)
 put("spread_53", [i for e in range(2) for i in spread(shuffled(range(53), 9, OF_ORDER, e), classes, 9, e)])
+put("spread_12", [i for e in range(2) for i in spread(shuffled(range(12), 9, OF_ORDER, e), [i % 3 for i in range(12)], 9, e)])
 F = fractions.Fraction
 put("split_53", split(53, 11, [F(1, 2), F(1, 4), F(1, 8)]))
 put("split_53_classes", split(53, 11, [F(1, 2), F(1, 4), F(1, 4)], classes))

@@ -147,6 +147,11 @@ START_TEST(test_strata_of_a_loader) {
         for (int k = 0; k < 4; k++) ck_assert_double_le(fabs(here[k] - 8 * all[k] / 53), 1.5);
     }
     ag_loader_close(&loader);
+    ag_dataset twelve = counting(tape, 12); /* of three classes of one size, which are due at once */
+    ag_tensor *thirds = i64(12, (const int64_t[]){0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2});
+    ag_loader_open(&loader, tape, &twelve, 5, &(ag_loader_options){.strata = thirds});
+    for (int e = 0; e < 2; e++) expect_epoch(&loader, 12, spread_12 + 12 * e);
+    ag_loader_close(&loader);
     ag_loader_open(&loader, tape, &d, 53, &(ag_loader_options){.strata = classes, .in_order = true});
     int64_t first[MOST_LISTED], second[MOST_LISTED];
     list_epoch(&loader, first), list_epoch(&loader, second);
@@ -531,7 +536,7 @@ START_TEST(test_the_data_stays_though_it_is_rewound) {
                    &(ag_loader_options){.in_order = true, .strata = ag_zeros(tape, AG_I64, AG_SHAPE(100))});
     ag_assign(v, ag_zeros(tape, AG_I64, AG_SHAPE(100)));
     ag_tape_rewind(tape, mark);
-    ag_eval(ag_ones(tape, AG_I64, AG_SHAPE(1000)));
+    for (int i = 0; i < 10; i++) ag_eval(ag_add_scalar(ag_arange(tape, AG_I64, i % 2 ? 100 : 50), 7));
     for (int64_t i = 0; ag_loader_next(&loader, &batch); i += 10)
         for (int k = 0; k < 10; k++) ck_assert_double_eq(ag_element(batch, k), (double)(i + k));
     ag_loader_close(&loader);
@@ -773,7 +778,7 @@ static double epoch_time(int workers) {
     ag_loader loader;
     ag_tensor *batch;
     ag_dataset d = slow();
-    ag_loader_open(&loader, tape, &d, 2, &(ag_loader_options){.workers = workers});
+    ag_loader_open(&loader, tape, &d, 2, &(ag_loader_options){.workers = workers, .ahead = 1});
     const double start = seconds();
     while (ag_loader_next(&loader, &batch)) nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     const double end = seconds();
@@ -883,10 +888,13 @@ START_TEST(test_views_of_views) {
     ck_assert_int_eq(
         ag_dataset_split(part, tape, &part[0], 2, (double[]){0.5, 0.5}, &(ag_split_options){.in_order = true}), AG_OK);
     expect_list(part[1].index, 5, 6, 7, 8, 9);
-    ag_tensor *label = ag_arange(tape, AG_I64, 10); /* of the samples, not of the places */
-    ck_assert_int_eq(ag_dataset_split(part, tape, &part[1], 2, (double[]){0.4, 0.6}, &(ag_split_options){true, label}),
+    ag_dataset twelve = counting(tape, 12); /* labels are those of the samples, not of the places */
+    ag_tensor *label = i64(12, (const int64_t[]){0, 0, 0, 0, 1, 2, 1, 2, 1, 2, 1, 2});
+    ag_dataset_select(&view, &twelve, i64(8, (const int64_t[]){4, 5, 6, 7, 8, 9, 10, 11}));
+    ck_assert_int_eq(ag_dataset_split(part, tape, &view, 2, (double[]){0.5, 0.5}, &(ag_split_options){true, label}),
                      AG_OK);
-    ck_assert_int_eq(ag_dataset_count(&part[0]), 2);
+    expect_list(part[0].index, 4, 5, 6, 7);
+    expect_list(part[1].index, 8, 9, 10, 11);
     ck_assert_int_eq(ag_dataset_select(&view, &d, i64(0, (const int64_t[]){0})), AG_OK);
     ck_assert_int_eq(ag_dataset_count(&view), 0);
     ck_assert_int_eq(ag_dataset_count(NULL), 0);
