@@ -86,7 +86,7 @@ static void write_table(const char *path, ag_tensor *x, const ag_csv_options *ho
     table t = {.x = x, .how = how, .separator = how->separator ? how->separator : ','};
     if (!ag__csv_options_valid(tape, "csv_write", how)) return;
     if ((!one && shape.rank != 2) || (!one && shape.extent[1] == 0)) {
-        ag__fail("csv_write", 1, &x, AG_ERR_SHAPE, "a table has rows and columns");
+        ag__fail("csv_write", 1, &x, AG_ERR_SHAPE, "a table must have rows and columns");
         return;
     }
     t.rows = shape.extent[0];

@@ -211,7 +211,7 @@ typedef struct outgoing {
     int64_t shape[AG_MAX_RANK], stride[AG_MAX_RANK];
 } outgoing;
 
-/* By any thread, and perhaps after the tape has gone. */
+/* Any thread may call it, perhaps after the tape has gone. */
 static void take_back(outgoing *o) {
     ag_allocator a = o->allocator;
     ag__return_loan(o->loan);

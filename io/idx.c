@@ -11,7 +11,7 @@ static bool read_header(const ag__archive *a, ag__stream *s, ag__member *m) {
     case 0x0C: m->element.kind = AG__I32; break;
     case 0x0D: m->element.kind = AG__F32; break;
     case 0x0E: m->element.kind = AG__F64; break;
-    default: return ag__input_wrong(&a->in, "IDX has no dtype %02x", opening[2]);
+    default: return ag__input_wrong(&a->in, "its dtype %02x is not one of IDX", opening[2]);
     }
     m->element.big = true;
     if (opening[3] > AG_MAX_RANK)

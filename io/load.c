@@ -154,7 +154,7 @@ static bool match(loading *l, const char *path) {
     if (!ag__archive_open(&l->archive, l->tape, l->call, path)) return false;
     l->nameless = l->archive.count == 1 && *l->archive.member->name == 0;
     if (l->nameless && l->n != 1)
-        return ag__input_wrong(&l->archive.in, "there is one tensor without a name in it, and %d are wanted", l->n);
+        return ag__input_wrong(&l->archive.in, "it has one tensor, without a name: %d are wanted", l->n);
     if (!l->nameless && !ag__names_take(&l->names, l->tape, l->call, l->n, l->v, l->how.names)) return false;
     if (report(l)) return fits(l);
     l->report = (ag_load_report){.count = 0};
@@ -194,7 +194,7 @@ ag_status ag_load(const char *path, int n, ag_tensor *const v[], const ag_load_o
     if (report) *report = (ag_load_report){.count = 0};
     for (int i = 0; v && i < n && !tape; i++) tape = ag_tape_of(v[i]);
     if (!path || !v) ag__fail_on(tape, "load", AG_ERR_NULL, "the %s is NULL", path ? "list of variables" : "path");
-    else if (n < 1) ag__fail_on(NULL, "load", AG_ERR_RANGE, "there are %d variables to load, not at least one", n);
+    else if (n < 1) ag__fail_on(NULL, "load", AG_ERR_RANGE, "the number of variables is %d: at least 1 is wanted", n);
     else if (all_changeable(n, v)) {
         loading l = {.tape = tape, .call = "load", .n = n, .v = v};
         if (options) l.how = *options;

@@ -99,7 +99,7 @@ static bool choose(picture *p, const char *path) {
         p->mostly = formats[i].most;
         return true;
     }
-    return refuse(p, AG_ERR_RANGE, "a path ends in .png, .pgm, .ppm or .pam");
+    return refuse(p, AG_ERR_RANGE, "the path must end in .png, .pgm, .ppm or .pam");
 }
 
 static bool take_shape(picture *p) {
@@ -110,11 +110,11 @@ static bool take_shape(picture *p) {
     if (s.rank == 3) image->channels = s.extent[2] <= AG__MOST_CHANNELS ? (int)s.extent[2] : AG__MOST_CHANNELS + 1;
     if (image->channels < p->fewest || image->channels > p->mostly)
         return refuse(p, AG_ERR_SHAPE,
-                      p->mostly == 4   ? "an image has 1 to 4 channels"
-                      : p->mostly == 1 ? "a .pgm image has 1 channel"
-                                       : "a .ppm image has 3 channels");
+                      p->mostly == 4   ? "the image must have 1 to 4 channels"
+                      : p->mostly == 1 ? "a .pgm image must have 1 channel"
+                                       : "a .ppm image must have 3 channels");
     if (ag_size(p->x) == 0 || image->height > INT32_MAX || image->width > INT32_MAX)
-        return refuse(p, AG_ERR_SHAPE, "an image has at least one pixel, and less than 2^31 in a row or column");
+        return refuse(p, AG_ERR_SHAPE, "the image must have at least one pixel, and less than 2^31 in a row or column");
     if (ag_dtype_of(p->x) == AG_BOOL) return refuse(p, AG_ERR_DTYPE, "the pixels must be i64, f32 or f64, not bool");
     return true;
 }

@@ -99,7 +99,7 @@ static bool put(source *s, ag__image *image, int64_t i, int64_t sample) {
     return true;
 }
 
-/* Of a bitmap 1 is black, and digits need no blanks between them. */
+/* 1 is black in a bitmap, and digits need no blanks between them. */
 static bool read_digit(source *s, int64_t *sample) {
     skip_blanks(s);
     if (s->at == s->end || (*s->at != '0' && *s->at != '1')) return ag__input_wrong(s->in, "it has too few pixels");

@@ -19,7 +19,7 @@ static bool find_kind(ag_tape *tape, const char *name, ag__kind *kind) {
         *kind = (ag__kind)k;
         if (strcmp(ag__kind_name(*kind), name) == 0) return true;
     }
-    ag__fail_on(tape, "raw_read", AG_ERR_DTYPE, "files have no elements of dtype %s", ag__shown(shown, name));
+    ag__fail_on(tape, "raw_read", AG_ERR_DTYPE, "the dtype %s is none of a file's", ag__shown(shown, name));
     return false;
 }
 

@@ -173,7 +173,7 @@ static bool read_tensor(header *h, const char *name, size_t length) {
     h->a->in.tensor = name;
     if (!(t.member = ag__archive_add(h->a))) return false;
     t.member->name = name;
-    if (!ag__scan_is(&h->scan, '{')) return wrong(h, "a tensor is an object");
+    if (!ag__scan_is(&h->scan, '{')) return wrong(h, "a tensor must be an object");
     do {
         if (!read_entry(h, &t)) return false;
     } while (ag__scan_is(&h->scan, ','));
@@ -188,7 +188,7 @@ static bool read_metadata(header *h) {
     size_t length;
     if (h->has_metadata) return wrong(h, "there is __metadata__ already");
     h->has_metadata = true;
-    if (!ag__scan_is(&h->scan, '{')) return wrong(h, "__metadata__ is an object of strings");
+    if (!ag__scan_is(&h->scan, '{')) return wrong(h, "__metadata__ must be an object of strings");
     if (ag__scan_is(&h->scan, '}')) return true;
     do {
         if (!string(h, &text, &length)) return false;
@@ -201,7 +201,7 @@ static bool read_metadata(header *h) {
 static bool read_header(header *h) {
     char *name;
     size_t length;
-    if (!ag__scan_is(&h->scan, '{')) return wrong(h, "the header is an object");
+    if (!ag__scan_is(&h->scan, '{')) return wrong(h, "the header must be an object");
     if (!ag__scan_is(&h->scan, '}')) {
         do {
             if (!string(h, &name, &length)) return false;

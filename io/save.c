@@ -27,7 +27,7 @@ static bool refuse(ag_tape *tape, const char *problem) {
 static bool choose(ag_tape *tape, const char *path, int n, const ag_save_options *how, ag_format *format) {
     *format = how->format == AG_FORMAT_BY_NAME ? format_of(path) : how->format;
     if (*format == AG_FORMAT_BY_NAME)
-        return refuse(tape, "a path ends in .safetensors, .npz or .npy, or the options name the format");
+        return refuse(tape, "the path must end in .safetensors, .npz or .npy, or the options name the format");
     if (*format < AG_FORMAT_BY_NAME || *format > AG_FORMAT_NPY) return refuse(tape, "the format is invalid");
     if (*format == AG_FORMAT_NPY && n != 1) return refuse(tape, "a .npy file holds one tensor");
     if (how->compress && *format != AG_FORMAT_NPZ) return refuse(tape, "only .npz files are packed");
@@ -36,7 +36,7 @@ static bool choose(ag_tape *tape, const char *path, int n, const ag_save_options
 
 static bool names_valid(ag_tape *tape, const ag__names *names, ag_format format) {
     if (format == AG_FORMAT_SAFETENSORS && ag__names_have(names, AG__METADATA))
-        return refuse(tape, "in safetensors no tensor can have the name " AG__METADATA);
+        return refuse(tape, "a tensor in safetensors must not have the name " AG__METADATA);
     return true;
 }
 

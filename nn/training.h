@@ -173,7 +173,7 @@ AG_API int64_t ag_average_steps(ag_average *average);
 /* ---- An end in time ---- */
 
 /* ag_stopping -- when to end training: a value has not improved for long; made by ag_stopping_init
- * What an improvement is: see ag_plateau. */
+ * An improvement is one as ag_plateau has it. */
 typedef struct ag_stopping {
     int n;
     ag_kept *kept;      /* the variables' values at the best step, labelled "best.…"; NULL if n = 0 */

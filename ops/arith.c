@@ -25,7 +25,7 @@ AG_BINARY(mul, "{0} * {1}", ag__slope_mul(g, b), ag__slope_mul(g, a),
 ag_tensor *ag_mul(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_mul, a, b); }
 
 AG_BINARY(div, "{0} / {1}", ag__slope_div(g, b), ag_neg(ag__slope_div(ag__slope_mul(g, y), b)),
-          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = 1, .domain = {[1] = AG_NONZERO}, AG_FORMULA(div));
+          .flags = AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = 1, .domain = {[1] = {.nonzero = true}}, AG_FORMULA(div));
 ag_tensor *ag_div(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_div, a, b); }
 
 /* ---- The larger and the smaller ---- */
@@ -67,7 +67,7 @@ static ag_tensor *pow_exponent(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     return ag_strong_mul(g, ag_mul(ag_pow(base, b), ag_log(base)));
 }
 
-AG_BINARY(pow, "{0}^{1}", pow_base(g, a, b), pow_exponent(g, a, b), .domain = {AG_ABOVE(0)},
+AG_BINARY(pow, "{0}^{1}", pow_base(g, a, b), pow_exponent(g, a, b), .domain = {{.above = 0, .below = INFINITY}},
           .block = {[AG_F32] = pow_f32, [AG_F64] = pow_f64});
 ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_pow, a, b); }
 
@@ -103,7 +103,7 @@ AG_WITH_NUMBER(div_scalar, "{0} / {d0}", is_tame(g, 1 / s) ? ag_div_scalar(g, s)
 ag_tensor *ag_div_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_div_scalar, x, s); }
 
 AG_WITH_NUMBER(rdiv_scalar, "{d0} / {0}", ag_neg(ag__slope_div(ag__slope_mul(g, y), x)), .flags = AG_OP_CHEAP,
-               .domain = {AG_NONZERO}, AG_FORMULA(rdiv_scalar));
+               .domain = {{.nonzero = true}}, AG_FORMULA(rdiv_scalar));
 ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_rdiv_scalar, x, s); }
 
 /* The exponents of most programs and of their gradients are many times faster by multiplication. */
@@ -127,7 +127,7 @@ static void pow_scalar_f64(int64_t n, void *y, const void *const x[], const void
 }
 AG_WITH_NUMBER(pow_scalar, "{0}^{d0}",
                s == 0 ? ag_zero_vjp(y, g, i) : ag_strong_mul(g, ag_scale(ag_pow_scalar(x, s - 1), s)),
-               .flags = AG_OP_NEUTRAL, .neutral = 1, .domain = {AG_ABOVE(0)},
+               .flags = AG_OP_NEUTRAL, .neutral = 1, .domain = {{.above = 0, .below = INFINITY}},
                .block = {[AG_F32] = pow_scalar_f32, [AG_F64] = pow_scalar_f64});
 ag_tensor *ag_pow_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_pow_scalar, x, s); }
 

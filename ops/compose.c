@@ -73,7 +73,7 @@ static ag_tensor *minus_log_share(const exponentials *row, ag_tensor *shifted, a
     return ag_add(ag_log1p(row->excess), ag_where(row->led, apart, ag_neg(shifted)));
 }
 
-/* Where m is infinite, x − m would be ∞ − ∞: the exponents use the largest finite number instead. Where all x are
+/* If m is infinite, x − m would be ∞ − ∞: the exponents use the largest finite number instead. If all x are
  * −∞, T counts as 1, so that m alone makes the result −∞. */
 ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims) {
     ag_tensor *nil;

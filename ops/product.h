@@ -48,12 +48,12 @@ void ag__copy_matrix(size_t size, void *to, int64_t to_row, const void *from, in
 enum { AG__BY_TILES, AG__BY_PACKING, AG__BY_DOTS, AG__BY_LINES, AG__BY_BLIS };
 int ag__way_of(const ag__product *p);
 
-/* By the best kernels; `memory`: this many bytes, aligned to 64. Parts have the bits of the whole. */
+/* The product by the best kernels; `memory`: this many bytes, aligned to 64. Parts have the bits of the whole. */
 void ag__multiply(const ag__product *p, int way, void *memory);
 size_t ag__multiply_bytes(const ag__product *p, int way);
 
-/* By dot products and by lines, where y has few elements: the sum in `ag__pieces` pieces, which may be computed in
- * any order and are joined as above. spare: y's bytes for each piece but the first. */
+/* The product by dot products and by lines, where y has few elements: the sum in `ag__pieces` pieces, which may be
+ * computed in any order and are joined as above. spare: y's bytes for each piece but the first. */
 int64_t ag__pieces(const ag__product *p, int way);
 void ag__multiply_piece(const ag__product *p, int way, int64_t i, void *spare);
 void ag__join_pieces(const ag__product *p, int way, void *spare);

@@ -2,8 +2,8 @@
  *
  * A rule is an operation's name, its notation, the cotangent of each input, and the other fields of its ag_op:
  *
- *     AG_UNARY(log1p, "ln(1 + {0})", ag__slope_div(g, ag_add_scalar(x, 1)), .domain = {AG_ABOVE(-1)},
- *              AG_FORMULA(log1p));
+ *     AG_UNARY(log1p, "ln(1 + {0})", ag__slope_div(g, ag_add_scalar(x, 1)),
+ *              .domain = {{.above = -1, .below = INFINITY}}, AG_FORMULA(log1p));
  *     ag_tensor *ag_log1p(ag_tensor *x) { return ag__apply1(&ag__op_log1p, x); }
  *
  * In a cotangent y is the output, g its cotangent, x the input or a and b the two, s the number that is the attribute.
@@ -55,12 +55,6 @@ AG_OPS(AG__DECLARE_OP)
 #define AG_COMPARISON(name_, notation_, flags_)                                                                        \
     AG_ELEMENTWISE(name_, 2, notation_, .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | (flags_),  \
                    AG_FORMULA_ANY(name_))
-
-/* Domains of inputs */
-#define AG_ABOVE(number)                                                                                               \
-    { .above = number, .below = INFINITY }
-#define AG_NONZERO                                                                                                     \
-    { .nonzero = true }
 
 static inline ag_tensor *ag__apply1(const ag_op *op, ag_tensor *x) { return ag_apply(op, 1, &x, NULL, 0); }
 

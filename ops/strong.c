@@ -27,7 +27,7 @@ ag_tensor *ag__mul_both_strong(ag_tensor *a, ag_tensor *b) { return ag__apply2(&
 /* ---- g/b, 0 where g is ---- */
 
 AG_BINARY(strong_div, "{0} / {1}", ag__slope_div(g, b), ag_neg(ag_strong_div(ag__mul_both_strong(g, y), b)),
-          .flags = AG_OP_CHEAP, .domain = {[1] = AG_NONZERO}, AG_FORMULA(strong_div));
+          .flags = AG_OP_CHEAP, .domain = {[1] = {.nonzero = true}}, AG_FORMULA(strong_div));
 ag_tensor *ag_strong_div(ag_tensor *g, ag_tensor *b) { return ag__apply2(&ag__op_strong_div, g, b); }
 
 /* ---- Whether all elements are finite, for strong_matmul.c ---- */

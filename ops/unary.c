@@ -14,7 +14,8 @@
 AG_UNARY(exp, "e^{0}", ag__slope_mul(g, y), AG_FORMULA(exp));
 ag_tensor *ag_exp(ag_tensor *x) { return ag__apply1(&ag__op_exp, x); }
 
-AG_UNARY(log, "ln({0})", ag__slope_div(g, x), .flags = AG_OP_HIDES_NOTHING, .domain = {AG_ABOVE(0)}, AG_FORMULA(log));
+AG_UNARY(log, "ln({0})", ag__slope_div(g, x), .flags = AG_OP_HIDES_NOTHING, .domain = {{.above = 0, .below = INFINITY}},
+         AG_FORMULA(log));
 ag_tensor *ag_log(ag_tensor *x) { return ag__apply1(&ag__op_log, x); }
 
 /* Not g·(y + 1), whose digits cancel if x is far below 0 and y nearly −1. */
@@ -22,17 +23,17 @@ AG_UNARY(expm1, "e^{0} - 1", ag__slope_mul(g, ag_exp(x)), AG_FORMULA(expm1));
 ag_tensor *ag_expm1(ag_tensor *x) { return ag__apply1(&ag__op_expm1, x); }
 
 AG_UNARY(log1p, "ln(1 + {0})", ag__slope_div(g, ag_add_scalar(x, 1)), .flags = AG_OP_HIDES_NOTHING,
-         .domain = {AG_ABOVE(-1)}, AG_FORMULA(log1p));
+         .domain = {{.above = -1, .below = INFINITY}}, AG_FORMULA(log1p));
 ag_tensor *ag_log1p(ag_tensor *x) { return ag__apply1(&ag__op_log1p, x); }
 
 /* ---- Roots and squares ---- */
 
 AG_UNARY(sqrt, "√{0}", ag_strong_div(g, ag_scale(y, 2)), .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,
-         .domain = {AG_ABOVE(0)}, AG_FORMULA(sqrt));
+         .domain = {{.above = 0, .below = INFINITY}}, AG_FORMULA(sqrt));
 ag_tensor *ag_sqrt(ag_tensor *x) { return ag__apply1(&ag__op_sqrt, x); }
 
 AG_UNARY(rsqrt, "{0}^-0.5", ag_strong_mul(g, ag_scale(ag_pow_scalar(y, 3), -0.5)), .flags = AG_OP_CHEAP,
-         .domain = {AG_ABOVE(0)}, AG_FORMULA(rsqrt));
+         .domain = {{.above = 0, .below = INFINITY}}, AG_FORMULA(rsqrt));
 ag_tensor *ag_rsqrt(ag_tensor *x) { return ag__apply1(&ag__op_rsqrt, x); }
 
 AG_UNARY(square, "{0}^2", ag_scale(ag__slope_mul(g, x), 2), .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP,

@@ -25,7 +25,7 @@ NOT_OPERATIONS = set("""
 FORBIDDEN_CALLS = "malloc calloc realloc free aligned_alloc posix_memalign strdup strndup abort exit _Exit assert " \
     "printf puts putchar perror vprintf".split()
 
-# What the locale has a say in is done in one file.
+# The locale has a say in these, which are called in one file.
 LOCALE_CALLS = "snprintf vsnprintf sprintf vsprintf fprintf vfprintf strtod strtof strtold atof sscanf fscanf setlocale " \
     "localeconv isalpha isalnum isspace isupper islower tolower toupper".split()
 
@@ -432,7 +432,7 @@ def openings(tree):
 
 # Turns that hide the subject, or use a word of everyday life for one of the field's: see "Words" in docs/design.md.
 NOT_PLAIN = re.compile(
-    r"/\* What\b|\blest\b|\bthereof\b|\bfor want of\b|\bno memory for\b|, which is none\b|\bif it is none\b|\bwhoever\b|"
+    r"/\* (?:What|Where|Of|By)\b|\blest\b|\bthereof\b|\bfor want of\b|\bno memory for\b|, which is none\b|\bif it is none\b|\bwhoever\b|"
     r"\b(no|some)body\b|\bbut for (?!rounding)"
 )
 
@@ -560,6 +560,8 @@ BREAKS = [
     ("openings", replaced("ops/arith.c", "/* arith -- ", "/* ")),
     ("long_lines", appended("ops/reduce.c", "/* " + 57 * "ȳ·" + "12345 */\n")),
     ("plain", appended("ops/reduce.c", "\n/* What y is. */\n")),
+    ("plain", appended("ops/reduce.c", "\n/* Where x is 0, y is. */\n")),
+    ("plain", appended("autograd/diff/grad.c", "\n/* Of each node. */\n")),
     ("plain", appended("ops/reduce.c", "\n/* x is copied, lest\n * it change. */\n")),
     ("plain", appended("autograd/diff/grad.c", "\n/* What goes up. */\n")),
     ("plain", appended("nn/losses.c", '\nstatic const char *why = "dtype %d, which is none";\n')),

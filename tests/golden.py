@@ -93,7 +93,7 @@ def all_axes_mean(x):
     return x.mean()
 
 
-# What PyTorch calls by another name, or with other arguments: a case of any other name is torch's function of that name.
+# Cases that PyTorch calls by another name, or with other arguments: a case of any other name is torch's function of that name.
 CALLS = {
     "full": lambda d: torch.full((2, 3), 3, dtype=d),
     "full one": lambda d: torch.full((2, 0), 1, dtype=d),
@@ -345,7 +345,7 @@ def main():
     torch.set_num_threads(1)
     out = sys.stdout
     out.write("/* golden/ops -- what NumPy %s and PyTorch %s make of the cases; made by golden.py, not to be edited\n *\n"
-              " * Of each case: outputs, then the gradients of its real inputs, one after the other. */\n\n"
+              " * A case is its outputs, then the gradients of its real inputs, one after the other. */\n\n"
               % (np.__version__, torch.__version__.split("+")[0]))
     table, values = [], []
     for case in read_cases(sys.stdin):

@@ -121,16 +121,16 @@ def main():
     for name, (f, points) in FUNCTIONS.items():
         for x in map(f32, points):
             print('    {"%s", %r, {%s}},' % (name, x, put(f(D(x)))))
-    print("};\n\n/* Of three scores: by label, the losses and their gradients; and the Hessian of each. */\n"
+    print("};\n\n/* Losses of three scores and their gradients, by label; and the Hessian of each. */\n"
           "static const struct {\n    double scores[3], loss[3], gradient[9], hessian[9];\n} exact_cross_entropy[] = {")
     for row in rows():
         all_of = cross_entropy(row)
         print("    {{%s},\n     {%s},\n     {%s},\n     {%s}}," % (put(row), put(all_of[:3]), put(all_of[3:12]), put(all_of[12:])))
-    print("};\n\n/* Of a score and a target: the loss and its first two derivatives. */\n"
+    print("};\n\n/* The loss of a score and a target, and its first two derivatives. */\n"
           "static const struct {\n    double score, target, loss[3];\n} exact_binary[] = {")
     for s, t in itertools.product(map(f32, [0.0] + REALS + [5e8, -5e8, 2.0 ** 127, -(2.0 ** 127)]), (0, 0.25, 1)):
         print("    {%r, %r, {%s}}," % (s, t, put(binary(s, t))))
-    print("};\n\n/* Of three scores: by label, the losses and their gradients. */\n"
+    print("};\n\n/* Losses of three scores and their gradients, by label. */\n"
           "static const struct {\n    double scores[3], loss[3], gradient[9];\n} exact_hinge[] = {")
     for row in (tuple(map(f32, r)) for r in MARGINS):
         all_of = hinge(row)

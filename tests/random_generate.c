@@ -900,7 +900,7 @@ static void some_statement(generator *g) {
 
 /* ---- Whole programs ---- */
 
-/* Where there are many elements, the order in which they are added matters. */
+/* The order in which many elements are added matters. */
 static void some_fold(generator *g) {
     static void (*const folds[])(generator *) = {some_reduction, some_reduction, some_along, some_norm, some_softmax};
     folds[pick(g, 5)](g);

@@ -406,7 +406,7 @@ START_TEST(users_operation_in_a_program) {
 }
 END_TEST
 
-/* Where a formula leaves a conversion between elements, bits and truth values to C, it has C's meaning. */
+/* A conversion between elements, bits and truth values that a formula leaves to C has C's meaning. */
 START_TEST(conversions_by_c) {
     static const ag_op ops[] = {
         {.name = "negative_zero", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(negative_zero)},

@@ -87,7 +87,7 @@ static const char *drawn_with(int n, ag_tensor *const y[], ag_dot_options option
 
 static const char *drawn(ag_tensor *y) { return drawn_with(1, &y, (ag_dot_options){0}); }
 
-/* By hand: a checked strstr searches for the end of a large file at each call. */
+/* Without strstr: a checked one searches for the end of a large file at each call. */
 static int count(const char *in, const char *what) {
     int n = 0;
     size_t length = strlen(what);

@@ -224,7 +224,7 @@ START_TEST(test_images_that_cannot_be_written) {
     ag_image_write(in_folder("a.gif"), x);
     expect_error(tape, AG_ERR_RANGE, "image_write", ".png, .pgm", "test_exchange.c:");
     ag_image_write("png", x);
-    expect_error(tape, AG_ERR_RANGE, "ends in");
+    expect_error(tape, AG_ERR_RANGE, "must end in");
     ag_image_write(in_folder("a.pgm"), x);
     expect_error(tape, AG_ERR_SHAPE, "(2,2,3)", "1 channel");
     ag_image_write(in_folder("a.ppm"), ag_zeros(tape, AG_F32, AG_SHAPE(2, 2)));

@@ -502,8 +502,8 @@ static const fault json_faults[] = {
     {"{", "string is wanted"},
     {"{\"", "does not end"},
     {"{\"x\"", "colon"},
-    {"{\"x\":", "is an object"},
-    {"{\"x\":[]}", "is an object"},
+    {"{\"x\":", "must be an object"},
+    {"{\"x\":[]}", "must be an object"},
     {"{\"x\":{}}", "string is wanted"},
     {"{\"x\":{\"dtype\":\"F32\"}}", "lacks one of"},
     {"{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],}}", "string is wanted"},
@@ -888,7 +888,7 @@ START_TEST(test_what_cannot_be_saved) {
     ag_save(in_folder("a.safetensors"), 1, both, &(ag_save_options){.names = (const char *[]){"__metadata__"}});
     expect_error(tape, AG_ERR_RANGE, "__metadata__");
     ag_save(in_folder("a.bin"), 1, both, NULL);
-    expect_error(tape, AG_ERR_RANGE, "ends in");
+    expect_error(tape, AG_ERR_RANGE, "must end in");
     ag_save(path, 1, both, &(ag_save_options){.format = (ag_format)7});
     expect_error(tape, AG_ERR_RANGE, "the format is invalid");
     ag_save(in_folder("a.npy"), 2, both, NULL);

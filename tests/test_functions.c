@@ -75,7 +75,7 @@ static ag_tensor *slope(const real_function *f, ag_tensor *x) {
     return dx;
 }
 
-/* Where they are normal numbers, and so small that no step on the way overflows. */
+/* Slopes that are normal numbers, and so small that no step on the way overflows. */
 static void look_at_slopes(const real_function *f, uint64_t first, uint64_t step, finding *worst) {
     static float x[EACH];
     int n = patterns(first, step, x);

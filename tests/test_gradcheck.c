@@ -863,7 +863,7 @@ START_TEST(wrong_gradients_fail_where_slopes_jump) {
 }
 END_TEST
 
-/* Where the gradient is 0, any error above rounding is found. */
+/* Any error above rounding is found if the gradient is 0. */
 START_TEST(no_gradient_is_excused_where_slopes_jump) {
     for (int i = 0; i < JUMPING; i++) {
         if (jumping[i] == elu || jumping[i] == huber) continue; /* theirs is 1 */

@@ -249,7 +249,7 @@ END_TEST
 
 /* ---- A matrix and a vector ---- */
 
-/* By the kernels for vectors, for which y is contiguous. */
+/* The kernels for vectors, for which y is contiguous. */
 static void multiply_vector(const trial *t, bool dots) {
     ag__product p = t->p;
     char *column = room(p.m, 8);
@@ -698,7 +698,7 @@ END_TEST
 #if AG_HAVE_BLIS
 enum { LARGE_SIDE = AG__LIMIT(1000, 12) }; /* BLIS computes cubes from this side on */
 
-/* By BLIS and by our kernels: whole, and in parts, the last with one row or column. */
+/* BLIS and our kernels: whole, and in parts, the last with one row or column. */
 START_TEST(products_by_blis) {
     trial t = {.d = AG_F64, .add = _i / 4, .m = LARGE_SIDE + 1, .n = LARGE_SIDE + 1, .k = LARGE_SIDE};
     if (small_run() && !AG_TINY_LIMITS) return;
@@ -754,7 +754,7 @@ START_TEST(what_blis_takes) {
 }
 END_TEST
 
-/* By name or number, if BLIS has them and they run here; else the best. BLIS itself would end the process. */
+/* BLIS_ARCH_TYPE is a name or number, if BLIS has the kernels and they run here; else the best run. BLIS itself would end the process. */
 START_TEST(kernels_of_blis) {
     static const char *const none[] = {"",     " ",   "x",      "-1", "99", "4294967296", "99999999999999999999",
                                        "skx ", "1e0", "power9", "bgq"};

@@ -497,7 +497,7 @@ static const char *skip_string(const char *c) {
     return c + 1;
 }
 
-/* By hand: a checked strtod searches for the end of a large file at each call. */
+/* Without strtod: a checked one searches for the end of a large file at each call. */
 static const char *skip_number(const char *c, double *value) {
     char digits[32];
     size_t n = 0;
@@ -610,7 +610,7 @@ START_TEST(the_trace_is_what_viewers_read) {
 }
 END_TEST
 
-/* Where Python is installed, its parser must agree. */
+/* Python's parser must agree, if it is installed. */
 START_TEST(no_label_breaks_out) {
     const char *labels[] = {"\"quoted\"",        "back\\slash\\",           "new\nline\ttab",
                             "\"},{\"ph\":\"X\"", "\x01\x02\x1b[31m\x7f",    "\xff\xfe \xc3",

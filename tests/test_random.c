@@ -543,7 +543,7 @@ static verdict check_repetition(const run *kept, const program *p, char *report)
     return v == AGREES && *r.trouble ? failed(&r, LEAKS, report) : v;
 }
 
-/* By the reference at first, and by a plan once it has recurred often enough: always the bits of a plan. */
+/* The reference at first, and a plan once it has recurred often enough: always the bits of a plan. */
 static verdict check_automatic(const run *kept, const program *p, char *report) {
     enum { VISITS = 4 };
     static run r;

@@ -151,7 +151,7 @@ END_TEST
 
 /* ---- Jacobians ---- */
 
-/* Of one sample: of a layer W, of an activation a diagonal matrix, of the whole the product. */
+/* Jacobians of one sample: W for a layer, a diagonal matrix for an activation, their product for the whole. */
 static void jacobians_case(void) {
     net N;
     choose(&N, (int)whole(1, MOST), 1);

@@ -102,7 +102,7 @@ static ag__estimate limit_in(int n, const ag__level l[], double power) {
     return best;
 }
 
-/* Of a smooth function the central slope is a series in h². Where the second derivative jumps, as that of relu(x)²
+/* The central slope of a smooth function is a series in h². Where the second derivative jumps, as that of relu(x)²
  * does at 0, it is one in h, and where that is infinite, as of x^1.5 at 0, often one in √h: so are the one-sided
  * slopes, which have the same limit. One of these is taken if its error is much smaller. */
 ag__estimate ag__limit_of(int n, const ag__level l[]) {

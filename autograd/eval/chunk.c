@@ -132,7 +132,7 @@ static inline void end_words(const numbering *n, const uint32_t *at) {
     n->s->words.count = (uint32_t)(at - n->s->words.at);
 }
 
-/* Of tensors outside the chunk, only constants are written whole. */
+/* Constants alone are written whole, of the tensors outside the chunk. */
 static bool write_outside(numbering *n, const ag_tensor *t) {
     uint32_t *at = room_for(n, t, 0);
     if (!at || !put_tensor(n, t, true, t->op->flags & AG_OP_CONSTANT, &at)) return false;

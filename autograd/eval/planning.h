@@ -24,7 +24,7 @@ typedef enum ag__role {
     AG__ROLE_LONG     /* of rows that are longer than a strip */
 } ag__role;
 
-/* Of each index of the chunk. */
+/* An index of the chunk. */
 typedef struct ag__value {
     uint32_t leader;  /* index that stands for it: its own, or that of an equal value */
     uint32_t root;    /* of a view, the value that it shows; else its leader's */
@@ -40,13 +40,13 @@ typedef struct ag__value {
     bool repeated : 1; /* it stands for others */
 } ag__value;
 
-/* Of each step. */
+/* A step. */
 typedef struct ag__draft {
     uint64_t time;        /* when it runs; of two at one time, the one with the lower number first */
     uint32_t first, last; /* members, which are linked by `next` */
 } ag__draft;
 
-/* Of each index, while a region is split. */
+/* An index, while a region is split. */
 typedef struct ag__part {
     uint32_t parent; /* leads to the part's first member */
     uint32_t reader; /* the first member that reads it, plus 1; 0: none yet */

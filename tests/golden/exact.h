@@ -418,7 +418,7 @@ static const struct {
     {"pow -0.75", 1e+300, {-0.0, 0.0, -0.0}},
 };
 
-/* Of three scores: by label, the losses and their gradients; and the Hessian of each. */
+/* Losses of three scores and their gradients, by label; and the Hessian of each. */
 static const struct {
     double scores[3], loss[3], gradient[9], hessian[9];
 } exact_cross_entropy[] = {
@@ -1124,7 +1124,7 @@ static const struct {
      {0.2222222222222222, -0.1111111111111111, -0.1111111111111111, -0.1111111111111111, 0.2222222222222222, -0.1111111111111111, -0.1111111111111111, -0.1111111111111111, 0.2222222222222222}},
 };
 
-/* Of a score and a target: the loss and its first two derivatives. */
+/* The loss of a score and a target, and its first two derivatives. */
 static const struct {
     double score, target, loss[3];
 } exact_binary[] = {
@@ -1367,7 +1367,7 @@ static const struct {
     {-1.7014118346046923e+38, 1, {1.7014118346046923e+38, -1.0, 0.0}},
 };
 
-/* Of three scores: by label, the losses and their gradients. */
+/* Losses of three scores and their gradients, by label. */
 static const struct {
     double scores[3], loss[3], gradient[9];
 } exact_hinge[] = {

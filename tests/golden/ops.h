@@ -1,6 +1,6 @@
 /* golden/ops -- what NumPy 1.24.2 and PyTorch 1.13.0a0 make of the cases; made by golden.py, not to be edited
  *
- * Of each case: outputs, then the gradients of its real inputs, one after the other. */
+ * A case is its outputs, then the gradients of its real inputs, one after the other. */
 
 static const double golden_values[] = {
     3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
