@@ -100,7 +100,8 @@ def declarations(text):
 
 
 def call(name, parameters):
-    names = [re.search(r"(\w+)(\[\])?$", p.strip()).group(1) for p in parameters.split(",")]
+    each = re.split(r",(?![^()]*\))", parameters) # a function's own parameters are in parentheses
+    names = [re.search(r"\(\*(\w+)\)\(|(\w+)(?:\[\])?$", p.strip()).expand(r"\1\2") for p in each]
     return f"void use_{name}({parameters}) {{ {name}({', '.join(names)}); }}"
 
 
@@ -137,6 +138,15 @@ def unused_words():
     return words - {"AG_FORMULA_KERNEL", "AG_FORMULA_LOOP"} - set(re.findall(r"\w+", FORMULAS + ENTRIES))
 
 
+def own_macros():
+    """A program whose own macros have the names of words: within formulas they are out of sight, and afterwards as before."""
+    end = (ROOT / "autograd/formulas_end.h").read_text(encoding="utf-8")
+    words = re.findall(r"^#undef ((?!AG_)\w+)", end, flags=re.M)
+    before = "".join(f"#define {word} {number}\n" for number, word in enumerate(words))
+    after = "".join(f"typedef char still_{word}[{word} == {number} ? 1 : -1];\n" for number, word in enumerate(words))
+    return before + ENTRIES + after
+
+
 def main():
     standard, compiler, *options = sys.argv[1:]
     cpp = "++" in standard
@@ -159,6 +169,12 @@ def main():
             return 1
         pathlib.Path(folder, "formulas.h").write_text(FORMULAS, encoding="utf-8")
         source.write_text(ENTRIES, encoding="utf-8")
+        if not cpp and subprocess.run([*command, "-c", source, "-o", binary]).returncode:
+            return 1
+        if cpp and "formulas are C" not in subprocess.run([*command, "-c", source], capture_output=True, text=True).stderr:
+            print("formulas in a file of C++ are not refused")
+            return 1
+        source.write_text(own_macros(), encoding="utf-8")
         if not cpp and subprocess.run([*command, "-c", source, "-o", binary]).returncode:
             return 1
         source.write_text(RUN, encoding="utf-8")
