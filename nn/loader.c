@@ -309,7 +309,7 @@ static void follow(ag_loader *loader, loading *l) {
     l->next = l->posted = (place){loader->epoch, loader->batch};
 }
 
-/* Of the present epoch and the next one: those before it have left their orders' memory. */
+/* Batches of the present epoch and the next one: those before it have left their orders' memory. */
 static void post(ag__ahead *queue, loading *l) {
     plan *p = &l->plan;
     do {
