@@ -269,7 +269,7 @@ static int64_t load_newest(state *s, const ag__series *series, size_t i, const a
     return -1;
 }
 
-/* Where the series has the file of that number, or its newest one; false after an error. */
+/* The index of the file of that number in the series, or of its newest one; false after an error. */
 static bool find(const state *s, const ag__series *series, int64_t number, size_t *i) {
     *i = series->count - 1;
     if (number == 0) return true;

@@ -95,7 +95,7 @@ ag_status ag_save(const char *path, int n, ag_tensor *const x[], const ag_save_o
     const char *file = ag__here_file(&line);
     ag_tape *tape = x ? tape_of_any(n, x) : NULL;
     if (!path || !x) ag__fail_on(tape, "save", AG_ERR_NULL, "the %s is NULL", path ? "list of tensors" : "path");
-    else if (n < 1) ag__fail_on(NULL, "save", AG_ERR_RANGE, "there are %d tensors to save, not at least one", n);
+    else if (n < 1) ag__fail_on(NULL, "save", AG_ERR_RANGE, "the number of tensors is %d: at least 1 is wanted", n);
     else save(path, n, x, options);
     return ag__leave(tape, file, line);
 }
