@@ -15,7 +15,7 @@ static const uint32_t LOCAL_MARK = 0x04034b50, CENTRAL_MARK = 0x02014b50, END_MA
 static const uint32_t FULL = 0xFFFFFFFF, FULL_16 = 0xFFFF;
 
 enum { ENCRYPTED = 1 << 0, SIZES_AFTER = 1 << 3, UTF8 = 1 << 11 };
-enum { METHOD_STORED = 0, METHOD_DEFLATED = 8, SIZES_64 = 1 };
+enum { METHOD_STORED = 0, METHOD_DEFLATED = 8, SIZES_64 = 1, PADDING = 0xD935, ALIGNMENT = 64 };
 
 /* ---- Reading: the directory ---- */
 
@@ -253,25 +253,39 @@ static void put_common(ag__saving *s, ag__output *o, int i, bool wide) {
     ag__out_number(o, NO_DATE, 2);
 }
 
+/* The bytes of a record that makes what is not packed begin at a multiple of 64, as a .npy file's elements do then: so
+ * they can be mapped. It has the form that zipalign gave it. */
+static uint64_t padding_from(uint64_t at) { return 6 + (ALIGNMENT - (at + 6) % ALIGNMENT) % ALIGNMENT; }
+
+static void put_padding(ag__output *o, uint64_t bytes) {
+    ag__out_number(o, PADDING, 2);
+    ag__out_number(o, bytes - 4, 2);
+    ag__out_number(o, ALIGNMENT, 2);
+    for (uint64_t i = 6; i < bytes; i++) ag__out_number(o, 0, 1);
+}
+
 /* Sizes of what is packed come after it, when they are known. */
 static void put_local(ag__saving *s, ag__output *o, int i) {
     ag__zipped *z = &s->zipped[i];
     bool wide = is_wide(z->bytes);
-    uint64_t known = s->compress ? 0 : z->bytes;
+    uint64_t known = s->compress ? 0 : z->bytes, name = strlen(s->name[i]) + 4, sizes = wide ? 20 : 0;
+    uint64_t padding = s->compress ? 0 : padding_from(o->at + LOCAL + name + sizes);
     z->at = o->at;
     ag__out_number(o, LOCAL_MARK, 4);
     put_common(s, o, i, wide);
     ag__out_number(o, s->compress ? 0 : z->crc, 4);
     ag__out_number(o, wide ? FULL : known, 4);
     ag__out_number(o, wide ? FULL : known, 4);
-    ag__out_number(o, strlen(s->name[i]) + 4, 2);
-    ag__out_number(o, wide ? 20 : 0, 2);
+    ag__out_number(o, name, 2);
+    ag__out_number(o, sizes + padding, 2);
     put_name(o, s->name[i]);
-    if (!wide) return;
-    ag__out_number(o, SIZES_64, 2);
-    ag__out_number(o, 16, 2);
-    ag__out_number(o, known, 8);
-    ag__out_number(o, known, 8);
+    if (wide) {
+        ag__out_number(o, SIZES_64, 2);
+        ag__out_number(o, 16, 2);
+        ag__out_number(o, known, 8);
+        ag__out_number(o, known, 8);
+    }
+    if (padding) put_padding(o, padding);
 }
 
 static void put_npy(ag__saving *s, ag__output *o, int i) { ag__npy_write(&(ag__saving){.n = 1, .x = s->x + i}, o); }

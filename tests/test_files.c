@@ -667,7 +667,7 @@ static const patch patches[] = {
     {"PK\3\4", 8, 2, 8, "not what the directory says"},
     {"PK\3\4", 26, 2, 4, "not what the directory says"},
     {"PK\3\4", 28, 2, 0xFFFF, "beyond the directory"},
-    {"PK\3\4", 28, 2, 1, "beyond the directory"},
+    {"PK\3\4", 28, 2, 1, "not a .npy file"},
     {"PK\3\4", 30, 1, 'q', "two names"},
     {"\x93NUM", 8, 1, 0xFF, "header"},
     {"\x93NUM", 0, 1, 0, "not a .npy file"},
