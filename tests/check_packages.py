@@ -4,6 +4,7 @@ A project of a few lines is made for each way, from a folder with a space in its
 built and run there. WAY is one of:
 
     pkg-config   from an installed tree that was moved: the shared library, the static one, and everything static
+    abi          packages/abi.py finds no change in the library itself, and each of those that break programs
     cmake        find_package there: each target, components, versions, `cmake --find-package`; another program in C++
     cmake-build  the library as CMakeLists.txt builds and installs it: its symbols, its bits and the suite's results are
                  those of meson's build
@@ -288,6 +289,68 @@ def subproject(build, folder, compiler, nm):
             sys.exit(f"{what}: autograd::autograd is the shared library, though BUILD_SHARED_LIBS is not set")
 
 
+# ---- Builds compared as programs see them
+
+
+def shared_library(build, folder, compiler, exports=None, objects=(), without=()):
+    """The build's objects linked anew, with others in place of some, and its headers."""
+    theirs = [*(build / "libautograd.so.0.1.0.p").glob("*.o"), *(build / "libsmall.a.p").glob("*.o")]
+    theirs = [path for path in theirs if path.name not in without]
+    target = folder / "libautograd.so"
+    run(*compiler, "-shared", "-o", target, *theirs, *objects, f"-Wl,--version-script={exports or ROOT / 'autograd/exports.map'}")
+    for name in ("autograd", "io", "nn", "ops"):
+        shutil.copytree(ROOT / name, folder / "include" / name, ignore=lambda _, names: [name for name in names if name.endswith((".c", ".py"))])
+    return target
+
+
+def changed_struct(build, folder, compiler, header, was, becomes, source):
+    """The library, in which one source file was compiled with a changed header."""
+    for name in ("autograd", "io", "nn", "ops"):
+        shutil.copytree(ROOT / name, folder / name)
+    text = (folder / header).read_text(encoding="utf-8")
+    if text.count(was) != 1:
+        sys.exit(f"{header} has {was!r} {text.count(was)} times")
+    (folder / header).write_text(text.replace(was, becomes), encoding="utf-8")
+    made = folder / "changed.o"
+    run(*compiler, "-g", "-std=c17", "-fPIC", "-fvisibility=hidden", "-D_DEFAULT_SOURCE", "-I", folder, "-I", build, "-c", folder / source, "-o", made)
+    return made, source.replace("/", "_") + ".o"
+
+
+def abi(build, folder, compiler, nm):
+    if not shutil.which("abidiff"):
+        skip("there is no abidiff: install abigail-tools")
+    if "debug_info" not in run("readelf", "-SW", build / "libautograd.so"):
+        skip("this build has no debug information")
+    old = folder / "old"
+    old.mkdir()
+    before = shared_library(build, old, compiler)
+
+    def compare(what, compatible, pattern, **more):
+        new = folder / what
+        new.mkdir()
+        if "change" in more:
+            (new / "tree").mkdir()
+            made, replaced = changed_struct(build, new / "tree", compiler, *more["change"])
+            more = {"objects": [made], "without": [replaced]}
+        after = shared_library(build, new, compiler, **more)
+        done = attempt(sys.executable, ROOT / "packages/abi.py", "--files", before, after)
+        if (done.returncode == 0) != compatible or not re.search(pattern, done.stdout):
+            sys.exit(f"abi, {what}: {done.returncode}, and no {pattern!r} in\n{done.stdout[-4000:]}")
+        print(f"{what}: {'compatible' if compatible else 'not compatible'}")
+
+    compare("the same", True, r"are compatible")
+    added, fewer = folder / "added.c", folder / "fewer.map"
+    added.write_text('__attribute__((visibility("default"))) int ag_new(int x) { return x; }', encoding="utf-8")
+    run(*compiler, "-g", "-fPIC", "-c", added, "-o", folder / "added.o")
+    compare("an added function", True, r"1 Added.*\n(.*\n)*.*ag_new", objects=[folder / "added.o"])
+    fewer.write_text("AUTOGRAD_0 { global: ag_[!_]*; local: ag_matmul; *; };", encoding="utf-8")
+    compare("a removed function", False, r"\[D\].*ag_matmul", exports=fewer)
+    types, memory = "autograd/types.h", "autograd/tape/settings.c"
+    compare("a removed field", False, "allocations", change=(types, "    int64_t allocations;", "", memory))
+    compare("an enumerator before others", False, "AG_I64.*from value '1' to '2'", change=(
+        types, "AG_BOOL, AG_I64,", "AG_BOOL, AG_I32, AG_I64,", "autograd/tape/tensor.c"))
+
+
 # ---- Installed and removed
 
 
@@ -366,7 +429,7 @@ def wrap(build, folder, compiler, nm):
 
 
 WAYS = {
-    "cmake": cmake, "cmake-build": cmake_build, "install": install_and_remove, "pkg-config": pkg_config, "subproject": subproject,
+    "abi": abi, "cmake": cmake, "cmake-build": cmake_build, "install": install_and_remove, "pkg-config": pkg_config, "subproject": subproject,
     "wrap": wrap,
 }
 
