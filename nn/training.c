@@ -33,7 +33,8 @@ ag_status ag_accumulator_init(ag_accumulator *s, int n, ag_tensor *const paramet
     if (nil) return ag_eval(nil);
     ag_status status = ag__open_kept(n, parameters, &kept, true, "sum");
     if (status != AG_OK) return status;
-    ag_tensor *weight = ag_variable(ag_tape_of(parameters[0]), AG_F64, AG_SCALAR, &(double){0});
+    ag_tensor *weight =
+        ag__variable_for(parameters[0], ag_zeros(ag_tape_of(parameters[0]), AG_F64, AG_SCALAR), "sum_weight");
     if (!ag_is_nil(weight)) *s = (ag_accumulator){.n = n, .kept = kept, .weight = weight, .made = ACCUMULATOR};
     return ag_eval(weight);
 }

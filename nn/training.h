@@ -99,7 +99,7 @@ AG_API double ag_plateau_rate(ag_plateau *plateau, double value);
 typedef struct ag_accumulator {
     int n;
     ag_kept *kept;     /* the sums, labelled "sum.…" */
-    ag_tensor *weight; /* the sum of the weights; f64 () */
+    ag_tensor *weight; /* the sum of the weights, labelled "sum_weight.…" by the first; f64 () */
     /* Batches that were added since the last result. ag_accumulator_batches and the next call subtract those that a
      * rewind could not carry out. */
     int64_t batches;
