@@ -21,6 +21,12 @@ def read_safetensors(path):
     return found
 
 
+def read_metadata(path):
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        return json.loads(file.read(length)).get("__metadata__", {})
+
+
 def write_safetensors(path, tensors):
     header, body = {"__metadata__": {"format": "pt"}}, b""
     for name, (dtype, shape, data) in tensors.items():

@@ -1,8 +1,8 @@
 """Tensors in files, against readers and writers that share nothing with the library: test_files.py COPY_TENSORS
 
 COPY_TENSORS copies a file's tensors into another. Files of every kind are made here, by hand and by NumPy, and what becomes
-of them is read by tensor_files.py, by NumPy, and by the package safetensors. The last two are left out where they are not
-installed, and the output says so."""
+of them is read by tensor_files.py, by NumPy, by PyTorch and by the package safetensors. The last three are left out where
+they are not installed, and the output says so."""
 
 import gzip
 import os
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 import tensor_files
 
@@ -20,6 +21,11 @@ try:
 except ImportError:
     numpy = None
     print("NumPy is not installed: it is left out")
+try:
+    import torch
+except ImportError:
+    torch = None
+    print("PyTorch is not installed: it is left out")
 try:
     import safetensors.numpy
 except ImportError:
@@ -117,6 +123,28 @@ class ByHand(Folder):
             self.assertEqual(tensor_files.read_safetensors(self.path("b.safetensors")), wanted)
 
 
+class Checkpoints(Folder):
+    def test_what_is_in_one(self):
+        given = {"layer.w": ("F32", (2, 3), struct.pack("<6f", *range(6))), "layer.n": ("I64", (), struct.pack("<q", 5))}
+        tensor_files.write_safetensors(self.path("a.safetensors"), given)
+        copy(self.path("a.safetensors"), self.path("run"), "--checkpoint")
+        numbers = {"epoch": ("I64", "q", -7), "rate": ("F64", "d", 0.1)}
+        wanted = {f"number.{name}": (dtype, (), struct.pack("<" + code, n)) for name, (dtype, code, n) in numbers.items()}
+        wanted |= {"random.seed": ("I64", (), b"\xff" * 8), "random.draws": ("I64", (), struct.pack("<q", 1))}
+        self.assertEqual(tensor_files.read_safetensors(self.path("run.000001.safetensors")), given | wanted)
+
+    def test_checksum(self):
+        tensor_files.write_safetensors(self.path("a.safetensors"), {"w": ("F64", (3,), bytes(24))})
+        copy(self.path("a.safetensors"), self.path("run"), "--checkpoint")
+        metadata = tensor_files.read_metadata(self.path("run.000001.safetensors"))
+        self.assertEqual(sorted(metadata), ["checkpoint", "crc32"])
+        with open(self.path("run.000001.safetensors"), "rb") as file:
+            data = file.read()
+        digits = metadata["crc32"].encode()
+        self.assertEqual(data.count(digits), 1)
+        self.assertEqual(int(digits, 16), zlib.crc32(data.replace(digits, b"00000000")))
+
+
 @unittest.skipUnless(numpy, "NumPy is not installed")
 class ByNumPy(Folder):
     DTYPES = "?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"
@@ -197,6 +225,65 @@ class ByNumPy(Folder):
             done = subprocess.run([*COPY, self.path("a.npy"), self.path("b.npy")], capture_output=True, text=True)
             self.assertEqual(done.returncode, 1)
             self.assertIn(problem, done.stdout)
+
+
+@unittest.skipUnless(torch, "PyTorch is not installed")
+class ByPyTorch(Folder):
+    """Debian has no package of safetensors for it: tensor_files.py finds the bytes, which PyTorch makes tensors of."""
+
+    DTYPES = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64"}
+    DTYPES |= {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
+
+    def tensors(self):
+        """Numbers that every dtype has, and for reals the bits of random ones, with infinities and NaN."""
+        torch.manual_seed(1)
+        for name in self.DTYPES:
+            dtype = getattr(torch, name)
+            for shape in [(), (5,), (0, 3), (2, 3, 4), (700,)]:
+                x = torch.randn(shape).mul(40).abs().to(dtype)
+                if dtype.is_floating_point and x.numel() > 3:
+                    x.view(-1)[:3] = torch.tensor([float("nan"), float("-inf"), -0.0])
+                yield f"{name} {list(shape)}", x
+
+    @staticmethod
+    def bytes_of(x):
+        return bytes(x.contiguous().view(-1).view(torch.uint8).tolist()) if x.numel() else b""
+
+    def read(self, path):
+        kinds = {kind: getattr(torch, name) for name, kind in self.DTYPES.items()}
+        found = {}
+        for name, (kind, shape, data) in tensor_files.read_safetensors(path).items():
+            flat = torch.frombuffer(bytearray(data), dtype=kinds[kind]) if data else torch.empty(0, dtype=kinds[kind])
+            found[name] = flat.reshape(shape)
+        return found
+
+    def test_both_ways(self):
+        given = dict(self.tensors())
+        kinds = {name: self.DTYPES[str(x.dtype).split(".")[1]] for name, x in given.items()}
+        tensor_files.write_safetensors(
+            self.path("a.safetensors"), {name: (kinds[name], x.shape, self.bytes_of(x)) for name, x in given.items()}
+        )
+        copy(self.path("a.safetensors"), self.path("b.safetensors"))
+        copy(self.path("b.safetensors"), self.path("run"), "--checkpoint")
+        for path in ["b.safetensors", "run.000001.safetensors"]:
+            got = self.read(self.path(path))
+            for name, x in given.items():
+                own = x if x.dtype in (torch.bool, torch.float64) else x.float() if x.is_floating_point() else x.long()
+                self.assertEqual(got[name].dtype, own.dtype, name)
+                self.assertEqual(got[name].shape, own.shape, name)
+                self.assertTrue(torch.allclose(got[name], own, rtol=0, atol=0, equal_nan=True), name)
+
+    def test_a_state_dict(self):
+        """The weights of a model of PyTorch's, through .npz and back into it."""
+        if not numpy:
+            self.skipTest("NumPy is not installed")
+        model, other = torch.nn.Linear(5, 3), torch.nn.Linear(5, 3)
+        numpy.savez(self.path("a.npz"), **{name: x.numpy() for name, x in model.state_dict().items()})
+        copy(self.path("a.npz"), self.path("b.npz"))
+        with numpy.load(self.path("b.npz")) as got:
+            other.load_state_dict({name: torch.from_numpy(got[name]) for name in got.files})
+        x = torch.randn(4, 5)
+        self.assertTrue(torch.equal(model(x), other(x)))
 
 
 @unittest.skipUnless(numpy and safetensors, "the package safetensors is not installed")
