@@ -9,19 +9,18 @@
  *
  *     ag_linear hidden, output;
  *     ag_batchnorm norm;
- *     ag_linear_init(&hidden, tape, AG_F32, 64, 128);
- *     ag_batchnorm_init(&norm, tape, AG_F32, 128);
- *     ag_linear_init(&output, tape, AG_F32, 128, 10);
- *     ag_tensor *p[] = {hidden.weight, hidden.bias, norm.gamma, norm.beta, output.weight, output.bias}, *dp[6];
- *     ag_slot slots[6];
+ *     ag_linear_init_with(&hidden, tape, AG_F32, 64, 128, &(ag_layer_options){.name = "hidden"});
+ *     ag_batchnorm_init_with(&norm, tape, AG_F32, 128, &(ag_layer_options){.name = "norm"});
+ *     ag_linear_init_with(&output, tape, AG_F32, 128, 10, &(ag_layer_options){.name = "output"});
+ *     ag_list p = ag_parameters(tape, NULL);
  *     ag_adam adam;
- *     ag_adam_init(&adam, 6, p, slots);
+ *     ag_adam_init(&adam, p.n, p.x, NULL);
  *     for (ag_mark mark = ag_tape_mark(tape); …; ag_tape_rewind(tape, mark)) {
  *         ag_tensor *h = ag_relu(ag_batchnorm_apply(&norm, ag_linear_apply(&hidden, x), true));
- *         ag_tensor *loss = ag_cross_entropy(ag_linear_apply(&output, h), labels);
- *         ag_grad(loss, 6, p, dp);
- *         ag_adam_step(&adam, dp);
+ *         ag_backward(ag_cross_entropy(ag_linear_apply(&output, h), labels));
+ *         ag_adam_step(&adam, NULL);
  *     }
+ *     ag_save("model.safetensors", p.n, p.x, NULL);      by io/io.h: the parameters by their names, "hidden.weight", …
  *
  * A layer is a struct of handles, which the tape owns: nothing is to be freed, and nothing is hidden. Its parameters
  * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. Nothing
