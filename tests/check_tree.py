@@ -42,7 +42,7 @@ BASIS = {"ag_broadcast_to", "ag__op_contiguous"}
 # These folders show what public headers are enough for.
 PUBLIC_IS_ENOUGH = {
     "nn": r"autograd/((autograd|formulas_begin|formulas_end|functions)\.h|tape/(ahead|format|philox)\.h)|nn/\w+\.h",
-    "examples": r"autograd/(autograd|formulas_begin|formulas_end|functions)\.h|nn/nn\.h|io/io\.h|ops/list\.h|examples/(explain/)?\w+\.h",
+    "examples": r"autograd/(autograd|formulas_begin|formulas_end|functions)\.h|nn/nn\.h|io/io\.h|ops/list\.h|examples/((explain|train)/)?\w+\.h",
 }
 
 
