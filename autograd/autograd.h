@@ -263,10 +263,10 @@ typedef struct ag_list {
  * The part "encoder" is what has that name, or a longer one that begins with "encoder.". A parameter without label is
  * in no part; it is in the list of all, but cannot be saved.
  *
- *     ag_list p = ag_parameters(tape, NULL);
- *     ag_adam_init(&adam, p.n, p.x, NULL);
+ *     ag_list model = ag_state(tape, NULL), p = ag_parameters(tape, NULL);
+ *     ag_adam_init(&adam, p.n, p.x, NULL);                                    its moments are state too
  *     …
- *     ag_save("model.safetensors", p.n, p.x, NULL);
+ *     ag_save("model.safetensors", model.n, model.x, NULL);
  *
  * Errors: AG_ERR_RANGE for two of one name (both are located), AG_ERR_TAPE within an eval; the list is then empty */
 AG_API ag_list ag_parameters(ag_tape *tape, const char *part);

@@ -12,7 +12,7 @@
  *     ag_linear_init_with(&hidden, tape, AG_F32, 64, 128, &(ag_layer_options){.name = "hidden"});
  *     ag_batchnorm_init_with(&norm, tape, AG_F32, 128, &(ag_layer_options){.name = "norm"});
  *     ag_linear_init_with(&output, tape, AG_F32, 128, 10, &(ag_layer_options){.name = "output"});
- *     ag_list p = ag_parameters(tape, NULL);
+ *     ag_list model = ag_state(tape, NULL), p = ag_parameters(tape, NULL);
  *     ag_adam adam;
  *     ag_adam_init(&adam, p.n, p.x, NULL);
  *     for (ag_mark mark = ag_tape_mark(tape); …; ag_tape_rewind(tape, mark)) {
@@ -20,7 +20,7 @@
  *         ag_backward(ag_cross_entropy(ag_linear_apply(&output, h), labels));
  *         ag_adam_step(&adam, NULL);
  *     }
- *     ag_save("model.safetensors", p.n, p.x, NULL);      by io/io.h: the parameters by their names, "hidden.weight", …
+ *     ag_save("model.safetensors", model.n, model.x, NULL);      by io/io.h: "hidden.weight", "norm.running_mean", …
  *
  * A layer is a struct of handles, which the tape owns: nothing is to be freed, and nothing is hidden. Its parameters
  * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. Nothing

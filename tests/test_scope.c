@@ -233,6 +233,19 @@ START_TEST(functions_that_are_checked_have_scopes) {
 }
 END_TEST
 
+static ag_tensor *listing(void *context, int n, ag_tensor *const x[]) {
+    (void)context;
+    expect_names(ag_state(tape, NULL), "w");
+    ag_list p = ag_parameters(tape, NULL);
+    return ag_mul(ag_square(x[n - 1]), ag_square(p.x[0]));
+}
+
+START_TEST(functions_that_are_checked_list_the_program_s_own) {
+    ag_tensor *x[] = {parameter("w"), ag_label(number(3), "w")}; /* which a variable replaces meanwhile */
+    ck_assert_int_eq(ag_gradcheck(listing, NULL, 2, x, NULL, NULL), AG_OK);
+}
+END_TEST
+
 static bool ends;
 
 static ag_tensor *scoping_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -445,6 +458,7 @@ int main(void) {
     tcase_add_test(rewinds, scopes_in_a_steady_loop_take_no_more_memory);
     TCase *callbacks = tape_group(suite, "callbacks");
     tcase_add_test(callbacks, functions_that_are_checked_have_scopes);
+    tcase_add_test(callbacks, functions_that_are_checked_list_the_program_s_own);
     tcase_add_test(callbacks, operations_have_no_scopes);
     tcase_add_test(callbacks, tensors_of_files_keep_the_names_in_them);
     TCase *lists = tape_group(suite, "lists");

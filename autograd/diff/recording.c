@@ -191,6 +191,7 @@ static bool open_input(ag__check *c, int i) {
         in->tensor->label = x->label;
         in->tensor->file = x->file;
         in->tensor->line = x->line;
+        ag__variable_of(in->tensor)->temporary = true;
     }
     return true;
 }

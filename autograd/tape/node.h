@@ -91,6 +91,7 @@ typedef struct ag__variable {
     int64_t values;      /* that it was given, without those lost */
     int64_t waiting;     /* of these, since the last one carried out */
     bool asked;          /* scratch of one evaluation: its ring is wanted */
+    bool temporary;      /* of a gradient check, and so none of the program's state */
 } ag__variable;
 
 static inline void *ag__attributes(const ag_tensor *t) { return (void *)(t->input + t->arity); }

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether x belongs to the part: its label is `part`, or goes on with a point. */
+/* Whether x is the program's and belongs to the part: its label is `part`, or goes on with a point. */
 static bool in_part(const ag_tensor *x, const char *part) {
+    if (ag__variable_of(x)->temporary) return false;
     if (!part || !*part) return true;
     size_t n = strlen(part);
     return x->label && strncmp(x->label, part, n) == 0 && (!x->label[n] || x->label[n] == '.' || part[n - 1] == '.');
