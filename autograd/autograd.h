@@ -77,6 +77,10 @@ AG_API ag_mark ag_tape_mark(ag_tape *tape);
  *         variable keeps its old value) */
 AG_API ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark);
 
+/* ag_mark_valid -- whether a rewind to the mark is possible: what was recorded before it is all there
+ * Errors: none; false for a mark without tape */
+AG_API bool ag_mark_valid(ag_mark mark);
+
 /* ag_tape_status -- the first failure on this tape since it was made or cleared; AG_OK if none
  * Errors: none; for NULL, the last failure on this thread that had no tape */
 AG_API ag_status ag_tape_status(const ag_tape *tape);
@@ -204,6 +208,17 @@ AG_API ag_status ag_scope_at(ag_tape *tape, const char *name, int64_t number);
  * Errors: AG_ERR_TAPE if none is open; within an operation's infer, eval or vjp; within a function that is being
  *         checked, for a scope opened before */
 AG_API ag_status ag_scope_end(ag_tape *tape);
+
+/* ag_tape_set_part -- what is recorded from here on belongs to a part of a model; returns the former part
+ * `part` is a labelled tensor that stands for it. Errors begin with its label, gradients belong to the part of the
+ * operation that they are of, and a profile adds up the times of each: ag_profile_part. NULL stands for no part, and so
+ * does a tensor that is rewound, nil or of another tape. A part ends with its tensor.
+ * Errors: none; NULL for a NULL tape */
+AG_API ag_tensor *ag_tape_set_part(ag_tape *tape, ag_tensor *part);
+
+/* ag_part_of -- the part that x belongs to; NULL if none
+ * Errors: none */
+AG_API ag_tensor *ag_part_of(const ag_tensor *x);
 
 /* ag_eval -- compute x now, and the values that pending assignments need; if x is a variable, carry out its assignment
  * Errors: those that its operations find in the data (AG_ERR_RANGE for an index), AG_ERR_MEMORY */
@@ -623,6 +638,18 @@ AG_API ag_profile_entry ag_profile_at(const ag_tape *tape, int i);
  * Shares are of the time of all evaluations; GB/s are bytes read and written.
  * Errors: AG_ERR_RANGE without a profile and for lines < 0 */
 AG_API const char *ag_profile_table(ag_tape *tape, int lines);
+
+/* ag_profile_share -- the part of a profile that one part of a model has; a step of several parts is divided among them
+ * by the numbers of elements that they compute */
+typedef struct ag_profile_share {
+    double forward, backward; /* seconds in all */
+    int64_t passes;           /* calls of its forward step that was called most often */
+    int64_t bytes;            /* that its forward steps have stored, in all passes */
+} ag_profile_share;
+
+/* ag_profile_part -- the sums over steps of the part "encoder", and of parts whose names begin with "encoder."
+ * Errors: none; all zero without a profile, and for a NULL name */
+AG_API ag_profile_share ag_profile_part(const ag_tape *tape, const char *part);
 
 /* ag_profile_write -- write the profile's events, the latest 32768, as a trace
  * The format is JSON, the Trace Event Format, which ui.perfetto.dev and chrome://tracing open. The file is written as

@@ -19,7 +19,7 @@ LIBRARY = ["autograd", "io", "nn", "ops"]
 NOT_OPERATIONS = set("""
     ag_adopt
     ag_adam_first_moment ag_adam_second_moment ag_apply ag_apply_source ag_from ag_gradient ag_hessian ag_hvp ag_input ag_jacobian ag_keep ag_label ag_located
-    ag_ones ag_parameter ag_parameter_from ag_rmsprop_mean_square ag_rmsprop_velocity ag_scalar ag_sgd_velocity ag_variable ag_variable_from ag_wrap ag_zero_vjp ag_zeros
+    ag_ones ag_parameter ag_parameter_from ag_part_of ag_rmsprop_mean_square ag_rmsprop_velocity ag_scalar ag_sgd_velocity ag_tape_set_part ag_variable ag_variable_from ag_wrap ag_zero_vjp ag_zeros
 """.split())
 
 FORBIDDEN_CALLS = "malloc calloc realloc free aligned_alloc posix_memalign strdup strndup abort exit _Exit assert " \

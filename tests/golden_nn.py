@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes tests/golden/nn.h and layers.h: the results of PyTorch for the layers, losses and optimisers of nn/.
+"""Writes tests/golden/nn.h, layers.h and sequence.h: the results of PyTorch for the layers, losses and optimisers of nn/.
 
 Needs PyTorch (Debian: python3-torch). Run from anywhere; the result is committed, so that the tests need no Python.
 """
@@ -157,6 +157,90 @@ def attention():
         put(f"{name}_dw", torch.stack([w.T for w in dw.chunk(3)])), put(f"{name}_db", db)
 
 
+class Residual(torch.nn.Module):
+    def __init__(self, *layers):
+        super().__init__()
+        self.inner = torch.nn.Sequential(*layers)
+
+    def forward(self, x):
+        return x + self.inner(x)
+
+
+class Last(torch.nn.Module):
+    """Channels last, as our images are, before the pixels are put in a row."""
+
+    def forward(self, x):
+        return channels_last(x).flatten(1)
+
+
+class Hidden(torch.nn.LSTM):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+class Causal(torch.nn.MultiheadAttention):
+    def forward(self, x):
+        mask = torch.ones(x.shape[1], x.shape[1]).triu(1).bool()
+        return super().forward(x, x, x, attn_mask=mask, need_weights=False)[0]
+
+
+def ours(layer, of):
+    """The variables of a layer in our order and layout; `of` makes one of PyTorch's the tensor that is wanted."""
+    if isinstance(layer, (torch.nn.Sequential, Residual)):
+        return [v for inner in (layer.inner if isinstance(layer, Residual) else layer) for v in ours(inner, of)]
+    if isinstance(layer, torch.nn.Linear):
+        return [of(layer.weight).T, of(layer.bias)]
+    if isinstance(layer, torch.nn.Conv2d):
+        return [of(layer.weight).permute(2, 3, 1, 0), of(layer.bias)]
+    if isinstance(layer, (torch.nn.BatchNorm2d, torch.nn.LayerNorm)):
+        return [of(layer.weight), of(layer.bias)]
+    if isinstance(layer, torch.nn.Embedding):
+        return [of(layer.weight)]
+    if isinstance(layer, Hidden):
+        return [of(layer.weight_ih_l0).T, of(layer.weight_hh_l0).T, of(layer.bias_ih_l0)]
+    if isinstance(layer, Causal):
+        pairs = zip(of(layer.in_proj_weight).chunk(3), of(layer.in_proj_bias).chunk(3))
+        return [v for w, b in pairs for v in (w.T, b)] + [of(layer.out_proj.weight).T, of(layer.out_proj.bias)]
+    return []
+
+
+def model(prefix, layers, x, first):
+    """Outputs in training and evaluation, and the gradients of all parameters in both, one after the other."""
+    with torch.no_grad():
+        for p in layers.parameters():
+            p.copy_(rounded(*p.shape) / 2)
+        for layer in layers.modules():
+            if isinstance(layer, Hidden):
+                layer.bias_hh_l0.zero_()
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.running_mean.copy_(rounded(*layer.running_mean.shape))
+                layer.running_var.copy_(rounded(*layer.running_var.shape).abs() + 0.5)
+                put(f"{prefix}_running_mean", layer.running_mean), put(f"{prefix}_running_var", layer.running_var)
+    put(f"{prefix}_x", x)
+    put(f"{prefix}_p", torch.cat([v.flatten() for v in ours(layers, lambda p: p)]))
+    for mode in ("eval", "train"):
+        layers.train(mode == "train")
+        y = layers(first(x))
+        g = rounded(*y.shape)
+        for p in layers.parameters():
+            p.grad = None
+        y.backward(g)
+        put(f"{prefix}_{mode}_y", y), put(f"{prefix}_{mode}_g", g)
+        put(f"{prefix}_{mode}_dp", torch.cat([v.flatten() for v in ours(layers, lambda p: p.grad)]))
+
+
+def sequences():
+    nn = torch.nn
+    images = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        Residual(nn.Conv2d(4, 4, 3, padding=1), nn.Tanh()), nn.AvgPool2d(2, 1), Last(), nn.Dropout(0),
+        nn.Linear(2 * 1 * 4, 5), nn.Sequential(nn.LayerNorm(5), nn.Sigmoid()))
+    model("images", images, rounded(3, 6, 4, 3), channels_first)
+    text = nn.Sequential(nn.Embedding(7, 6), Hidden(6, 6, batch_first=True), Causal(6, 2, batch_first=True),
+                         Residual(nn.LayerNorm(6), nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 6)), nn.Linear(6, 7))
+    model("text", text, torch.tensor([[0, 3, 6, 1, 3], [5, 2, 0, 0, 4]]), lambda x: x)
+
+
 def write(name):
     head = [f"/* Written by tests/golden_nn.py with PyTorch {torch.__version__}: do not edit. */",
             f"#ifndef TESTS_GOLDEN_{name.upper()}_H", f"#define TESTS_GOLDEN_{name.upper()}_H", "", "#include <stdint.h>", ""]
@@ -168,3 +252,5 @@ def write(name):
 batchnorm(), losses(), optimisers(), write("nn")
 torch.manual_seed(21)
 layernorm(), convolutions(), recurrent(), attention(), write("layers")
+torch.manual_seed(22)
+sequences(), write("sequence")

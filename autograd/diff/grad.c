@@ -81,7 +81,7 @@ static bool contribution_valid(const ag_tensor *t, int i, const ag_tensor *c) {
     return false;
 }
 
-/* Nodes that a VJP recorded belong to the line of the operation that it differentiates. */
+/* Nodes that a VJP recorded belong to the line of the operation that it differentiates, as they do to its part. */
 static void place_like(const ag_tensor *t, uint32_t from) {
     for (uint32_t id = from; id < t->tape->count; id++) {
         ag_tensor *g = ag__node(t->tape, id);
@@ -105,6 +105,7 @@ static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i, bool weak) {
 
 static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
     uint32_t from = s->tape->count;
+    s->tape->part = ag__part_node(t);
     bool chosen = s->chosen[t->id - s->low], chooses = chosen || !(t->op->flags & AG_OP_HIDES_NOTHING);
     t->flags |= AG__SCANNED;
     for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) {
@@ -193,6 +194,7 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
     if (!set_up(&s, ny, y, nx, x, flags)) return false;
     ag__position before = ag__position_now(tape);
     bool former = tape->in_gradient;
+    ag_tensor *part = tape->part;
     tape->in_gradient = true;
     exchange_marks(&s);
     mark_active(&s, nx, x);
@@ -200,6 +202,7 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
     unmark(&s, s.high);
     exchange_marks(&s);
     tape->in_gradient = former;
+    tape->part = part;
     ag__buffer_drop(tape, s.memory);
     if (!good) ag__truncate(tape, &before);
     return good;

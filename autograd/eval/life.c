@@ -87,7 +87,7 @@ ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
         ag__fail_on(NULL, "tape_rewind", AG_ERR_NULL, "the tape is NULL");
         return ag__leave(NULL, file, line);
     }
-    if (mark.tape != tape || mark.index >= tape->mark_count || tape->marks[mark.index].serial != mark.serial) {
+    if (mark.tape != tape || !ag_mark_valid(mark)) {
         ag__fail_on(tape, "tape_rewind", AG_ERR_TAPE,
                     mark.tape != tape ? "the mark is of another tape"
                                       : "the mark is stale: the tape was rewound to an earlier one");

@@ -118,6 +118,7 @@ static void put_step(const doing *d) {
         put_bytes(d, &t->line, sizeof t->line);
         put_text(d, t->file);
         put_text(d, t->label);
+        put_text(d, ag__part_node(t) ? ag__part_node(t)->label : NULL);
     }
     const ag__buffer *first = NULL;
     for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++) {
@@ -179,17 +180,20 @@ static bool read_before(const doing *d, uint32_t end) {
     return false;
 }
 
-static void measure(const doing *d, ag_profile_entry *one) {
+static void measure(const doing *d, ag__profile_row *row) {
+    ag_profile_entry *one = &row->one;
     const ag_tensor *t;
     for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
         one->nodes++;
         one->flops += flops_of(t);
+        ag__share_work(row, t, flops_of(t));
     }
     for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++)
         if (!read_before(d, k)) one->bytes_read += bytes_shown(t);
     one->backward = true;
     for (uint32_t k = 0; (t = written(d, k)) != NULL; k++) {
         one->bytes_written += bytes_shown(t);
+        ag__share_bytes(row, t, bytes_shown(t));
         one->backward = one->backward && t->flags & AG__GRADIENT;
     }
     one->elements = d->region ? d->region->size : d->node->layout->size;
@@ -370,7 +374,7 @@ static uint32_t row_of(ag__profile *p, const doing *d) {
         if (is_of(&p->row[p->table[at] - 1], hash, s)) return p->table[at] - 1;
     ag__profile_row fresh = {.hash = hash, .all = {.kind = kind_of(d)}};
     if (p->rows == MOST_ROWS || (p->rows == p->room && !grow_rows(d->tape, p)) || !fill_row(d, s, &fresh)) return OTHER;
-    measure(d, &fresh.one);
+    measure(d, &fresh);
     for (at = (uint32_t)hash & (2 * p->room - 1); p->table[at];) at = (at + 1) & (2 * p->room - 1);
     p->row[p->rows] = fresh;
     p->table[at] = ++p->rows;
@@ -444,6 +448,7 @@ static void evaluated(ag_tape *tape, int64_t nodes, int64_t since) { span(tape, 
 
 static void drop_rows(ag_tape *tape, ag__profile *p) {
     for (uint32_t i = 0; i < p->rows; i++) {
+        ag__shares_free(tape, &p->row[i]);
         if (p->row[i].text) ag__resize(tape, p->row[i].text, p->row[i].text_bytes, 0);
         if (p->row[i].structure) ag__resize(tape, p->row[i].structure, p->row[i].structure_bytes, 0);
     }

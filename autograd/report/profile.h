@@ -21,6 +21,14 @@ typedef struct ag__profile_structure { /* the structure of a step, as bytes */
     bool incomplete; /* memory has run out */
 } ag__profile_structure;
 
+/* The share of a row's steps that belongs to a part, forward or backward. */
+typedef struct ag__profile_share {
+    char *name; /* of the part */
+    bool backward;
+    double work;   /* elements computed */
+    int64_t bytes; /* stored */
+} ag__profile_share;
+
 typedef struct ag__profile_row {
     uint64_t hash; /* of its structure */
     char *structure;
@@ -28,6 +36,9 @@ typedef struct ag__profile_row {
     ag_profile_entry one, all; /* the counts of one call; of all calls, with the texts */
     char *text;                /* the memory of the texts; or NULL */
     size_t text_bytes;
+    ag__profile_share *share;
+    uint32_t shares, share_room;
+    double work; /* elements computed, in no part too */
 } ag__profile_row;
 
 typedef struct ag__profile {
@@ -42,6 +53,11 @@ typedef struct ag__profile {
     uint64_t events;               /* so far; the ring holds the last AG__EVENTS of them */
     ag__profile_event event[AG__EVENTS];
 } ag__profile;
+
+/* parts.c: add to a row's shares; that of a part is left out if memory runs out */
+void ag__share_work(ag__profile_row *row, const ag_tensor *t, int64_t elements);
+void ag__share_bytes(ag__profile_row *row, const ag_tensor *t, int64_t bytes);
+void ag__shares_free(ag_tape *tape, ag__profile_row *row);
 
 int64_t ag__profile_now(void); /* nanoseconds by its clock */
 

@@ -87,11 +87,13 @@ static ag_tape *tape_of_any(int n, ag_tensor *const x[]) {
     return NULL;
 }
 
-static void raise_about(ag_tape *tape, const char *name, int n, ag_tensor *const x[], ag_status status,
-                        const char *format, va_list args) {
+/* `part`: that the failure is in; or NULL. */
+static void raise_about(ag_tape *tape, const ag_tensor *part, const char *name, int n, ag_tensor *const x[],
+                        ag_status status, const char *format, va_list args) {
     char *to = raise(tape, status);
     if (!to) return;
     text t = {to, AG__ERROR_SIZE, 0};
+    if (part && part->label) put(&t, "%.100s: ", part->label);
     put(&t, "%s: ", name);
     if (n > 0) {
         put_inputs(&t, n, x);
@@ -104,7 +106,7 @@ ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status sta
     ag_tape *tape = tape_of_any(n, x);
     va_list args;
     va_start(args, format);
-    raise_about(tape, name, n, x, status, format, args);
+    raise_about(tape, tape ? tape->part : NULL, name, n, x, status, format, args);
     va_end(args);
     return ag__nil_of(tape);
 }
@@ -112,7 +114,7 @@ ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status sta
 ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    raise_about(tape, name, 0, NULL, status, format, args);
+    raise_about(tape, tape ? tape->part : NULL, name, 0, NULL, status, format, args);
     va_end(args);
     return ag__nil_of(tape);
 }
@@ -121,7 +123,8 @@ bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...) {
     if (!r) return false;
     va_list args;
     va_start(args, format);
-    raise_about(r->tape, r->op && r->op->name ? r->op->name : "infer", r->x ? r->n : 0, r->x, status, format, args);
+    raise_about(r->tape, r->tape ? r->tape->part : NULL, r->op && r->op->name ? r->op->name : "infer", r->x ? r->n : 0,
+                r->x, status, format, args);
     va_end(args);
     return false;
 }
@@ -134,7 +137,7 @@ bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...
     bool first = t->tape->status == AG_OK;
     va_list args;
     va_start(args, format);
-    raise_about(t->tape, t->op->name, t->arity, t->input, status, format, args);
+    raise_about(t->tape, ag__part_node(t), t->op->name, t->arity, t->input, status, format, args);
     va_end(args);
     if (first && t->file) ag__locate(t->tape, t->file, t->line);
     return false;

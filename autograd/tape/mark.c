@@ -54,6 +54,11 @@ ag_mark ag_tape_mark(ag_tape *tape) {
     return mark;
 }
 
+bool ag_mark_valid(ag_mark mark) {
+    const ag_tape *tape = mark.tape;
+    return tape && mark.index < tape->mark_count && tape->marks[mark.index].serial == mark.serial;
+}
+
 /* ---- Truncating ---- */
 
 /* Variables must keep no handle of a node about to be released. */
@@ -110,6 +115,7 @@ void ag__truncate(ag_tape *tape, const ag__position *position) {
         tape->labels->tensor->label = tape->labels->former;
     close_scopes_beyond(tape, position);
     ag__nodes_release(tape, position->count);
+    if (tape->part && tape->part->flags & AG__STALE) tape->part = NULL;
     if (tape->off_since != UINT32_MAX && tape->off_since > tape->count) tape->off_since = tape->count;
     ag__arena_release(tape, position->slab, position->used);
 }

@@ -61,6 +61,7 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
     t->arity = (uint16_t)n;
     t->attribute_bytes = (uint16_t)bytes;
     t->dtype = (uint8_t)dtype;
+    t->part = tape->part ? tape->part->id : AG__NO_PART;
     unsigned flags = tape->in_gradient ? AG__GRADIENT : 0, from_inputs = 0;
     for (int i = 0; i < n; i++) {
         input[i] = x[i];
@@ -93,7 +94,8 @@ static inline void release_node(ag_tape *tape, ag_tensor *t) {
 static void vacate(ag_tape *tape, ag_tensor *t) {
     if (t->flags & AG__STALE) return;
     release_node(tape, t);
-    t->buffer = NULL, t->label = NULL, t->layout = tape->nil->layout, t->arity = t->attribute_bytes = 0;
+    t->buffer = NULL, t->label = NULL, t->layout = tape->nil->layout, t->part = AG__NO_PART,
+    t->arity = t->attribute_bytes = 0;
     tape->vacant++;
 }
 

@@ -53,6 +53,8 @@ enum {
     AG__NO_FLAG = 1 << 15   /* free for another use beside a copy of the flags */
 };
 
+#define AG__NO_PART UINT32_MAX
+
 struct ag_tensor {
     ag_tape *tape;
     const ag_op *op;
@@ -69,6 +71,7 @@ struct ag_tensor {
     uint16_t attribute_bytes;
     uint16_t flags;
     uint8_t dtype;
+    uint32_t part; /* the id of the tensor that stands for its part of a model, which is older; or AG__NO_PART */
 };
 
 /* An evaluation's marks of a node, in an array of their own. */

@@ -11,6 +11,13 @@ bool ag_tape_set_recording(ag_tape *tape, bool recording) {
     return former;
 }
 
+ag_tensor *ag_tape_set_part(ag_tape *tape, ag_tensor *part) {
+    if (!tape) return NULL;
+    ag_tensor *former = tape->part;
+    tape->part = ag_is_nil(part) || part->tape != tape ? NULL : part;
+    return former;
+}
+
 int ag_tape_set_threads(ag_tape *tape, int threads) {
     if (!tape) return 0;
     if (threads == 0) tape->threads = ag__default_threads();

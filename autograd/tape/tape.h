@@ -122,6 +122,7 @@ struct ag_tape {
     /* In eager mode, called after recording t, or with NULL after assigning; false after an error. */
     bool (*on_record)(ag_tape *tape, ag_tensor *t);
 
+    ag_tensor *part;    /* of a model, that what is recorded belongs to; or NULL */
     uint32_t off_since; /* nodes from here on were recorded with recording off; UINT32_MAX: it is on */
     uint64_t seed, draws;
     int threads;
@@ -158,6 +159,10 @@ static inline bool ag__awaits_gradient(const ag_tensor *t) { return ag__may_awai
 
 static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
     return &tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];
+}
+
+static inline ag_tensor *ag__part_node(const ag_tensor *t) {
+    return t->part == AG__NO_PART ? NULL : ag__node(t->tape, t->part);
 }
 
 /* Call the user's code between these two. ag__return restores the state that ag__enter returns. */

@@ -21,6 +21,7 @@ bool ag_requires_grad(const ag_tensor *x) { return alive(x) && x->flags & AG__RE
 const ag_op *ag_op_of(const ag_tensor *x) { return alive(x) ? x->op : NULL; }
 int64_t ag_values_given(const ag_tensor *x) { return variable(x) ? ag__variable_of(x)->values : 0; }
 int ag_inputs(const ag_tensor *x) { return alive(x) ? x->arity : 0; }
+ag_tensor *ag_part_of(const ag_tensor *x) { return alive(x) ? ag__part_node(x) : NULL; }
 ag_tensor *ag_input(const ag_tensor *x, int i) { return i >= 0 && i < ag_inputs(x) ? x->input[i] : NULL; }
 
 int64_t ag_extent(const ag_tensor *x, int axis) {
