@@ -13,6 +13,8 @@ import os
 import pathlib
 import random
 import re
+import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -112,6 +114,8 @@ def check_digits():
     loss = -sum(math.log(float(row[is_[-1]])) for row, is_ in zip(table, rows)) / len(rows)
     check(abs(loss - reading(out, "loss")) < 1e-4 * loss + 1e-5, "the loss of the probabilities", loss, reading(out, "loss"))
     check(all(abs(sum(float(row[str(k)]) for k in range(10)) - 1) < 1e-5 for row in table), "probabilities add up to 1")
+    f1 = [float(x) for x in re.findall(r"^[0-9]  .* (0\.\d+|1\.0+) +\d+$", out, flags=re.M)]
+    check(len(f1) == 10 and abs(sum(f1) / 10 - reading(out, "mean F1")) < 1e-4, "F1", f1, reading(out, "mean F1"))
     confusion = [[int(n) for n in line.split()[1:]] for line in out.split("predicted one\n")[1].splitlines()[1:]]
     check(sum(confusion[k][k] for k in range(10)) == right and sum(map(sum, confusion)) == len(rows), confusion)
     check_page(page)
@@ -158,6 +162,29 @@ def check_page(path):
     check(len(re.findall(r"<td style=", text)) == 100, "the confusion matrix")
 
 
+def numbers_of(path, name):
+    header, data = safetensors_of(path)
+    begin, end = header[name]["data_offsets"]
+    return struct.unpack(f"<{(end - begin) // 8}d", data[begin:end])
+
+
+def check_standardisation():
+    """Mean and deviation of the training data, of which without validation all are."""
+    with open("flat.csv", "w", encoding="utf-8") as out:
+        draw = random.Random(8)
+        rows = [(draw.uniform(0, 1), 5, draw.gauss(1000, 10), draw.gauss(-3, 2)) for _ in range(50)]
+        out.write("a,b,c,y\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
+    columns = list(zip(*rows))
+    mean = [sum(c) / 50 for c in columns]
+    scale = [math.sqrt(sum((x - m) ** 2 for x in c) / 50) or 1 for c, m in zip(columns, mean)]
+    trained("3-1", "flat.csv", "-o", "flat.safetensors", "--validation", 0, "--epochs", 1)
+    for name, wanted in (("input.mean", mean[:3]), ("input.scale", scale[:3]), ("target.mean", mean[3:]), ("target.scale", scale[3:])):
+        found = numbers_of("flat.safetensors", name)
+        check(all(abs(a - b) <= 1e-5 * abs(b) for a, b in zip(found, wanted)) and len(found) == len(wanted), name, found, wanted)
+    trained("3-1", "flat.csv", "-o", "raw.safetensors", "--raw", "--epochs", 1)
+    check("input.mean" not in safetensors_of("raw.safetensors")[0], "--raw")
+
+
 def check_reals():
     line_csv("line.csv")
     out = trained("2-1", "line.csv", "-o", "line.safetensors", "--ignore", "word", "--rate", 0.05, "--schedule", "cosine", "--epochs", 30)
@@ -174,6 +201,9 @@ def check_reals():
     # Columns by name, in any order, without a target
     with open("other.csv", "w", encoding="utf-8") as out:
         out.write('more,"b, the second",a\n' + "".join(f'x,{row["b, the second"]},{row["a"]}\n' for row in rows))
+    os.symlink("elsewhere.csv", "link.csv")
+    status, _, err = run("predict", "line.safetensors", "other.csv", "-o", "link.csv")
+    check(status == 0 and os.path.islink("link.csv") and pathlib.Path("elsewhere.csv").exists(), "a link stays", err)
     status, text, err = run("predict", "line.safetensors", "other.csv")
     check(status == 0 and text == pathlib.Path("said.csv").read_text(), "columns by name", err)
 
@@ -198,6 +228,12 @@ def check_two_classes():
     status, text, err = run("predict", "rings.safetensors", "rings.csv", "--probabilities")
     rows = list(csv.DictReader(text.splitlines()))
     check(status == 0 and all((row["kind"] == "out") == (float(row["out"]) > 0.5) for row in rows), err)
+    with open("mixed.csv", "w", encoding="utf-8") as out:  # numbers come first, by value; then text
+        kinds = ["9", "10", "1a", "b", "0.5", "00", "a1", "-3"]
+        out.write("x,kind\n" + "".join(f"{i % 8},{kinds[i * 5 % 8]}\n" for i in range(160)))
+    trained("1-16 relu-8", "mixed.csv", "-o", "mixed.safetensors", "--epochs", 2)
+    status, text, err = run("predict", "mixed.safetensors", "mixed.csv", "--probabilities")
+    check(text.splitlines()[0] == "kind,-3,00,0.5,9,10,1a,a1,b", text.splitlines()[0], err)
     out = trained("2-16 relu-2", "rings.csv", "-o", "hinge.safetensors", "--loss", "hinge", "--rate", 0.01, "--epochs", 30)
     check(reading(out, "accuracy") > 0.95, out)
     check(run("predict", "hinge.safetensors", "rings.csv", "--probabilities")[0] == 1, "hinge has no probabilities")
@@ -252,6 +288,18 @@ def check_resuming():
         check("resumed after 3 epochs" in out, out)
         for a, b in (("whole.safetensors", "parts.safetensors"), ("whole.jsonl", "parts.jsonl")):
             check(pathlib.Path(a).read_bytes() == pathlib.Path(b).read_bytes(), more, b, "differs from a run in one piece")
+    rings_csv("rings.csv", wrong=0.2)
+    command = ["2-16 relu-2", "rings.csv", "--rate", 0.1, "--patience", 3, "-o"]
+    whole = trained(*command, "whole.safetensors", "--epochs", 30)
+    epochs = re.findall("^epoch.*$", whole, flags=re.M)
+    for first in range(max(2, len(epochs) - 4), len(epochs)):
+        for old in pathlib.Path(".").glob("run.*"):
+            old.unlink()
+        trained(*command, "parts.safetensors", "--epochs", first, "--checkpoint", "run")
+        out = trained(*command, "parts.safetensors", "--epochs", 30, "--checkpoint", "run", "--resume")
+        same = pathlib.Path("whole.safetensors").read_bytes() == pathlib.Path("parts.safetensors").read_bytes()
+        check(same and re.findall("^epoch.*$", out, flags=re.M) == epochs[first:], "stopping in a resumed run", first, out)
+    command, parts = ["2-16 relu-2", "rings.csv", "--rate", 0.1, "--patience", 3], ["-o", "parts.safetensors"]
     status, _, err = run("train", *command, *parts, "--epochs", 9, "--checkpoint", "run", "--resume", "--batch", 16)
     check(status == 1 and "other options" in err, "another batch", err)
     other = ["2-8 relu-2", "rings.csv", "-o", "parts.safetensors"]
@@ -265,11 +313,13 @@ def check_killed():
     for old in pathlib.Path(".").glob("killed.*"):
         old.unlink()
     draw, kills = random.Random(5), 0
+    began = time.monotonic()
     check(run(*command, "once.safetensors")[0] == 0, "a run in one piece")
+    whole = time.monotonic() - began
     for _ in range(40):
         process = subprocess.Popen([PROGRAM, *command, "killed.safetensors", "--checkpoint", "killed.run", "--resume"])
         try:
-            process.wait(timeout=draw.uniform(0.03, 0.2))
+            process.wait(timeout=whole * draw.uniform(0.1, 0.6))
             break
         except subprocess.TimeoutExpired:
             process.kill()
@@ -280,6 +330,30 @@ def check_killed():
     print(f"killed {kills} times")
     same = pathlib.Path("once.safetensors").read_bytes() == pathlib.Path("killed.safetensors").read_bytes()
     check(same, f"after {kills} kills the weights are others")
+
+
+def check_help():
+    """The commands of --help work as they are shown."""
+    shutil.copy(DIGITS, "digits.csv")
+    shown = re.findall(r"^  ag-train (.*)$", run("--help")[1], flags=re.M)
+    check(len(shown) == 3, shown)
+    for command in shown:
+        status, _, err = run(*shlex.split(command))
+        check(status == 0, command, err)
+    check(len(column(pathlib.Path("predictions.csv").read_text())) == 1797, "the predictions of --help")
+    status, out, err = run("train", "28x28 conv 3x3 16 relu pool 2 conv 3x3 32 relu pool 2 flatten 10", "digits.csv", *GOOD)
+    check(status == 1 and "64 inputs, and the model 784" in err, err)
+
+
+def check_page_text():
+    """Words from outside are text in the page."""
+    name = "<b>&amp; 'x\".csv"
+    with open(name, "w", encoding="utf-8") as out:
+        out.write("x,y,kind\n" + "".join(f"{i},{-i},{('<i>&', 'b c')[i % 2]}\n" for i in range(40)))
+    trained("2-2", name, "-o", "a.safetensors", "--epochs", 2, "--html", "a.html")
+    text = pathlib.Path("a.html").read_text(encoding="utf-8")
+    page = Page(text)
+    check(not page.open and not {"b", "i"} & {tag for tag, _ in page.tags} and "&lt;i&gt;&amp;" in text, "tags of the data")
 
 
 def check_stopping():
@@ -436,6 +510,13 @@ def check_wrong_models():
     good, draw = pathlib.Path("good.safetensors").read_bytes(), random.Random(6)
     status, _, err = run("evaluate", "rings.csv", "rings.csv")
     check(status == 1 and "rings.csv" in err, err)
+    codes = lambda text: struct.pack(f"<{len(text)}q", *text.encode())
+    for old, new, said in (("targets 1", "targets 2", "is damaged"), ("inputs 2", "inputs 9", "ag-train"), ("ag-train 1", "ag-train 9", "not written by"),
+                           ("loss cross", "loss fross", "not written by"), ("class in\n", "glass in\n", "not written by"), ("bn", "bx", "a size is wanted"),
+                           ("2-4 bn relu-2", "2-5 bn relu-2", "layer.0"), ("2-4 bn relu-2", "2-4 bn relu-3", "contradicts itself")):
+        pathlib.Path("bad.safetensors").write_bytes(good.replace(codes(old), codes(new)))
+        status, _, err = run("evaluate", "bad.safetensors", "rings.csv")
+        check(codes(old) in good and status in (1, 2) and said in err, old, new, err)
     for i in range(45):
         data = bytearray(good)
         if i % 3 == 0:
@@ -464,8 +545,8 @@ def check_noise():
 
 
 def main():
-    checks = [check_digits, check_reals, check_two_targets_without_header, check_two_classes, check_tensors, check_resuming, check_killed,
-              check_stopping, check_steadiness, check_watching, check_wrong_commands, check_wrong_data, check_wrong_models, check_noise]
+    checks = [check_digits, check_standardisation, check_reals, check_two_targets_without_header, check_two_classes, check_tensors, check_resuming, check_killed,
+              check_help, check_page_text, check_stopping, check_steadiness, check_watching, check_wrong_commands, check_wrong_data, check_wrong_models, check_noise]
     wanted = sys.argv[3:]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

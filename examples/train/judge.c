@@ -54,71 +54,118 @@ static ag_tensor *inputs_of(ag_tape *tape, const samples *s, int64_t n, const in
     return t;
 }
 
-/* Outputs of all samples, and the sum of their losses. */
-static bool run(judgement *j, model *m, const description *d, ag_tape *tape, const samples *s, const int64_t *which) {
-    bool judged = s->label || s->y, recording = ag_tape_set_recording(tape, false);
-    ag_mark mark = ag_tape_mark(tape);
-    for (int64_t i = 0, n; i < j->count && ag_tape_status(tape) == AG_OK; i += n, ag_tape_rewind(tape, mark)) {
+/* Metrics while batches are added. */
+typedef struct counting {
+    judgement *j;
+    model *m;
+    const description *d;
+    ag_tape *tape;
+    const samples *s;
+    ag_confusion confusion;
+    ag_auc auc;
+    ag_regression *target; /* one for each */
+} counting;
+
+static bool is_judged(const counting *c) { return c->s->label || c->s->y; }
+
+static void begin(counting *c) {
+    judgement *j = c->j;
+    if (c->s->label) ag_confusion_init(&c->confusion, c->tape, c->d->classes);
+    if (c->s->label && c->d->loss == BINARY) ag_auc_init(&c->auc, c->tape, j->count);
+    if (!c->s->y) return;
+    c->target = memory(NULL, (size_t)c->s->targets, sizeof *c->target);
+    memset(c->target, 0, (size_t)c->s->targets * sizeof *c->target);
+}
+
+static void count_classes(counting *c, ag_tensor *scores, ag_tensor *target) {
+    if (c->d->loss != BINARY) {
+        ag_confusion_add(&c->confusion, scores, target);
+        return;
+    }
+    ag_tensor *label = ag_cast(target, AG_I64), *score = ag_reshape(scores, ag_shape_of(label));
+    ag_tensor *zero = ag_zeros(c->tape, AG_F32, AG_SCALAR);
+    ag_confusion_add(&c->confusion, ag_cast(ag_greater(score, zero), AG_I64), label);
+    ag_auc_add(&c->auc, score, label);
+}
+
+/* Column k in its own units. */
+static ag_tensor *in_units(const counting *c, ag_tensor *x, int64_t k) {
+    ag_tensor *y = ag_cast(ag_slice(x, 1, k, k + 1, 1), AG_F64);
+    return c->d->target_scale ? ag_add_scalar(ag_scale(y, c->d->target_scale[k]), c->d->target_mean[k]) : y;
+}
+
+static void add_batch(counting *c, ag_tensor *scores, int64_t n, const int64_t *which) {
+    ag_tensor *target = targets_of(c->d, c->tape, c->s, n, which);
+    c->j->loss += (double)n * ag_item(loss_of(c->d, scores, target));
+    if (c->s->label) count_classes(c, scores, target);
+    for (int64_t k = 0; c->s->y && k < c->s->targets; k++)
+        ag_regression_add(&c->target[k], in_units(c, scores, k), in_units(c, target, k));
+}
+
+/* The model is not trained here, so nothing is recorded for gradients. */
+static bool run(counting *c, const int64_t *which) {
+    judgement *j = c->j;
+    int64_t outputs = c->m->outputs;
+    bool recording = ag_tape_set_recording(c->tape, false);
+    ag_mark mark = ag_tape_mark(c->tape);
+    for (int64_t i = 0, n; i < j->count && ag_tape_status(c->tape) == AG_OK; i += n, ag_tape_rewind(c->tape, mark)) {
         n = j->count - i < AT_A_TIME ? j->count - i : AT_A_TIME;
-        ag_tensor *scores = apply_model(m, inputs_of(tape, s, n, which + i), false);
-        if (judged) j->loss += (double)n * ag_item(loss_of(d, scores, targets_of(d, tape, s, n, which + i)));
+        ag_tensor *scores = apply_model(c->m, inputs_of(c->tape, c->s, n, which + i), false);
         const float *output = ag_data(scores);
-        if (output) memcpy(j->output + i * m->outputs, output, (size_t)(n * m->outputs) * sizeof *output);
+        if (output) memcpy(j->output + i * outputs, output, (size_t)(n * outputs) * sizeof *output);
+        if (is_judged(c)) add_batch(c, scores, n, which + i);
     }
-    ag_tape_set_recording(tape, recording);
-    return fine(tape);
+    ag_tape_set_recording(c->tape, recording);
+    return fine(c->tape);
 }
 
-/* ---- What comes out */
-
-static void count_classes(judgement *j, const model *m, const description *d, const samples *s, const int64_t *which) {
-    int64_t right = 0;
-    j->confusion = memory(NULL, (size_t)(d->classes * d->classes), sizeof *j->confusion);
-    memset(j->confusion, 0, (size_t)(d->classes * d->classes) * sizeof *j->confusion);
-    for (int64_t i = 0; i < j->count; i++) {
-        int64_t said = class_of(d, j->output + i * m->outputs, m->outputs), is = s->label[which[i]];
-        j->confusion[is * d->classes + said]++;
-        right += said == is;
-    }
-    j->accuracy = (double)right / (double)j->count;
+static void end_classes(counting *c) {
+    judgement *j = c->j;
+    size_t n = (size_t)c->d->classes;
+    j->confusion = memory(NULL, n * n, sizeof *j->confusion);
+    memcpy(j->confusion, c->confusion.counts, n * n * sizeof *j->confusion);
+    j->of_class = memory(NULL, n, sizeof *j->of_class);
+    for (size_t i = 0; i < n; i++) j->of_class[i] = ag_confusion_class(&c->confusion, (int64_t)i);
+    j->accuracy = ag_confusion_accuracy(&c->confusion);
+    j->f1 = ag_confusion_average(&c->confusion, AG_MACRO).f1;
+    if (c->d->loss == BINARY) j->auc = ag_auc_value(&c->auc);
 }
 
-/* R² is over all targets, each about its own mean. */
-static void measure_errors(judgement *j, const description *d, const samples *s, const int64_t *which) {
-    double absolute = 0, square = 0, total = 0;
-    for (int64_t k = 0; k < s->targets; k++) {
-        double mean = 0, scale = d->target_scale ? d->target_scale[k] : 1;
-        for (int64_t i = 0; i < j->count; i++) mean += s->y[which[i] * s->targets + k] / (double)j->count;
-        for (int64_t i = 0; i < j->count; i++) {
-            double y = s->y[which[i] * s->targets + k], error = scale * (j->output[i * s->targets + k] - y);
-            absolute += fabs(error);
-            square += error * error;
-            total += pow(scale * (y - mean), 2);
-        }
+/* Means over the targets. */
+static void end_reals(counting *c) {
+    judgement *j = c->j;
+    double n = (double)c->s->targets;
+    j->mean_square = j->mean_error = j->r_squared = 0;
+    for (int64_t k = 0; k < c->s->targets; k++) {
+        j->mean_square += ag_regression_mse(&c->target[k]) / n;
+        j->mean_error += ag_regression_mae(&c->target[k]) / n;
+        j->r_squared += ag_regression_r2(&c->target[k]) / n;
     }
-    j->mean_error = absolute / (double)(j->count * s->targets);
-    j->r_squared = total > 0 ? 1 - square / total : NAN;
-    j->mean_square = square / (double)(j->count * s->targets);
 }
 
 bool judge(judgement *j, model *m, const description *d, ag_tape *tape, const samples *s, int64_t n,
            const int64_t *which) {
-    *j = (judgement){.count = n, .accuracy = NAN, .mean_error = NAN, .r_squared = NAN};
+    *j = (judgement){.count = n, .accuracy = NAN, .f1 = NAN, .auc = NAN, .mean_error = NAN, .r_squared = NAN};
+    counting c = {.j = j, .m = m, .d = d, .tape = tape, .s = s};
+    ag_mark mark = ag_tape_mark(tape);
     int64_t *all = which ? NULL : memory(NULL, (size_t)n, sizeof *all);
     for (int64_t i = 0; all && i < n; i++) all[i] = i;
-    if (all) which = all;
     j->output = memory(NULL, (size_t)(n * m->outputs), sizeof *j->output);
-    bool good = run(j, m, d, tape, s, which);
-    j->loss = s->label || s->y ? j->loss / (double)n : NAN;
-    if (good && s->label) count_classes(j, m, d, s, which);
-    if (good && s->y) measure_errors(j, d, s, which);
+    begin(&c);
+    bool good = fine(tape) && run(&c, all ? all : which);
+    j->loss = is_judged(&c) ? j->loss / (double)n : (double)NAN;
+    if (good && s->label) end_classes(&c);
+    if (good && s->y) end_reals(&c);
+    ag_tape_rewind(tape, mark);
+    free(c.target);
     free(all);
-    return good;
+    return good && fine(tape);
 }
 
 void forget(judgement *j) {
     free(j->output);
     free(j->confusion);
+    free(j->of_class);
     *j = (judgement){0};
 }
 
@@ -140,14 +187,24 @@ static void print_confusion(FILE *file, const judgement *j, const description *d
     fputc('\n', file);
 }
 
+static void print_classes(FILE *file, const judgement *j, const description *d) {
+    fprintf(file, "\nclass             precision    recall        F1   samples\n");
+    for (int64_t i = 0; i < d->classes; i++) {
+        const ag_prf *c = &j->of_class[i];
+        fprintf(file, "%-16s  %9.4f %9.4f %9.4f %9lld\n", shown(d->class[i]), c->precision, c->recall, c->f1,
+                (long long)c->support);
+    }
+}
+
 void print_judgement(FILE *file, const judgement *j, const description *d) {
     enum { MOST_SHOWN = 20 };
     fprintf(file, "samples   %lld\nloss      %.6g\n", (long long)j->count, j->loss);
-    if (j->confusion) fprintf(file, "accuracy  %.6g\n", j->accuracy);
+    if (j->confusion) fprintf(file, "accuracy  %.6g\nmean F1   %.6g\n", j->accuracy, j->f1);
     else
         fprintf(file, "mean square error    %.6g\nmean absolute error  %.6g\nR²        %.6g\n", j->mean_square,
                 j->mean_error, j->r_squared);
-    if (j->confusion && d->classes <= MOST_SHOWN) print_confusion(file, j, d);
+    if (d->loss == BINARY) fprintf(file, "ROC AUC   %.6g\n", j->auc);
+    if (j->confusion && d->classes <= MOST_SHOWN) print_classes(file, j, d), print_confusion(file, j, d);
 }
 
 /* ---- Predictions as CSV */

@@ -20,7 +20,8 @@ static const char style[] =
     "220}}\n"
     "body{font:16px/1.5 system-ui,sans-serif;background:var(--paper);color:var(--ink);max-width:46rem;margin:2rem auto;"
     "padding:0 "
-    "1rem}h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin-top:2rem}.scroll{overflow-x:auto}\n"
+    "1rem}h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin-top:2rem}.scroll{overflow-x:auto}."
+    "scroll svg{min-width:34rem}\n"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.2rem .7rem;text-align:right;"
     "border-bottom:1px solid var(--line);font-weight:normal}th{color:var(--faint)}.facts td{text-align:left;"
     "overflow-wrap:anywhere}.facts th{text-align:left;white-space:nowrap}.confusion td{min-width:2rem}\n";
@@ -43,8 +44,9 @@ static void put_results(page *p) {
         p->o->validation > 0 ? "On the validation data" : "On the training data");
     put_number(p, "samples", (double)j->count);
     put_number(p, "loss", j->loss);
-    if (j->confusion) put_number(p, "accuracy", j->accuracy);
-    else {
+    if (j->confusion) put_number(p, "accuracy", j->accuracy), put_number(p, "mean F1", j->f1);
+    if (p->d->loss == BINARY) put_number(p, "ROC AUC", j->auc);
+    if (!j->confusion) {
         put_number(p, "mean square error", j->mean_square);
         put_number(p, "mean absolute error", j->mean_error);
         put_number(p, "R²", j->r_squared);

@@ -176,11 +176,12 @@ bool load_model(model *m, description *d, ag_tape *tape, const char *path);
 
 typedef struct judgement {
     int64_t count;
-    double loss;
-    double accuracy;                           /* of classes */
+    double loss;                               /* as training sees it: of reals that are standardised */
+    double accuracy, f1, auc;                  /* of classes; f1 is the mean of theirs; auc is of two classes */
     double mean_square, mean_error, r_squared; /* of reals, in their own units */
     int64_t *confusion;                        /* classes × classes: true by predicted; NULL for reals */
-    float *output;                             /* count × outputs */
+    ag_prf *of_class;
+    float *output; /* count × outputs */
 } judgement;
 
 ag_tensor *loss_of(const description *d, ag_tensor *scores, ag_tensor *target);
