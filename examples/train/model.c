@@ -183,46 +183,6 @@ bool parse_model(model *m, const char *line) {
 
 /* ---- The network */
 
-static void build_layer(layer *l, ag_tape *tape) {
-    int64_t in = l->in.extent[l->in.rank - 1];
-    if (l->kind == LINEAR) ag_linear_init(&l->of.linear, tape, AG_F32, in, l->size);
-    if (l->kind == BATCHNORM) ag_batchnorm_init(&l->of.batchnorm, tape, AG_F32, l->size);
-    if (l->kind == LAYERNORM) ag_layernorm_init(&l->of.layernorm, tape, AG_F32, l->size);
-    if (l->kind == LSTM) ag_lstm_cell_init(&l->of.lstm, tape, AG_F32, in * l->in.extent[1], l->size);
-    if (l->kind != CONV) return;
-    ag_conv2d_init(&l->of.conv, tape, AG_F32, in, l->size, l->window);
-    l->of.conv.padding = l->window / 2;
-}
-
-bool build_model(model *m, ag_tape *tape) {
-    for (int i = 0; i < m->layers; i++) {
-        ag_scope_at(tape, "layer", i);
-        build_layer(&m->layer[i], tape);
-        ag_scope_end(tape);
-    }
-    return fine(tape);
-}
-
-/* Over all axes but the last. */
-static ag_tensor *apply_batchnorm(const layer *l, ag_tensor *x, bool training) {
-    if (l->in.rank == 1) return ag_batchnorm_apply(&l->of.batchnorm, x, training);
-    ag_shape shape = ag_shape_of(x);
-    ag_tensor *rows = ag_reshape(x, AG_SHAPE(-1, l->size));
-    return ag_reshape(ag_batchnorm_apply(&l->of.batchnorm, rows, training), shape);
-}
-
-/* Row by row; the last state. */
-static ag_tensor *apply_lstm(const layer *l, ag_tensor *x) {
-    int64_t n = ag_extent(x, 0), features = l->in.extent[1] * l->in.extent[2];
-    ag_lstm_state state = {NULL, NULL};
-    ag_tensor *h = NULL;
-    for (int64_t t = 0; t < l->in.extent[0]; t++) {
-        ag_tensor *row = ag_reshape(ag_slice(x, 1, t, t + 1, 1), AG_SHAPE(n, features));
-        h = ag_lstm_cell_apply(&l->of.lstm, row, &state);
-    }
-    return h;
-}
-
 /* x·Φ(x), by the usual approximation with tanh. */
 static ag_tensor *gelu(ag_tensor *x) {
     const double root = 0.79788456080286535588; /* √(2/π) */
@@ -230,28 +190,59 @@ static ag_tensor *gelu(ag_tensor *x) {
     return ag_scale(ag_mul(x, ag_add_scalar(ag_tanh(inner), 1)), 0.5);
 }
 
-static ag_tensor *apply_layer(const layer *l, ag_tensor *x, bool training) {
+/* An image's rows as the steps of a sequence: (N,H,W,C) -> (N,H,W·C). */
+static ag_tensor *rows_as_steps(ag_tensor *x) {
+    return ag_reshape(x, AG_SHAPE(ag_extent(x, 0), ag_extent(x, 1), ag_extent(x, 2) * ag_extent(x, 3)));
+}
+
+/* (N,T,H) -> (N,H) */
+static ag_tensor *last_step(ag_tensor *x) {
+    return ag_squeeze(ag_slice(x, 1, ag_extent(x, 1) - 1, AG_END, 1), AG_AXES(1));
+}
+
+static void add_lstm_to(ag_sequence *to, const layer *l) {
+    ag_sequence_function(to, "rows", rows_as_steps);
+    ag_sequence_lstm(to, l->in.extent[1] * l->in.extent[2], l->size, NULL);
+    ag_sequence_function(to, "last", last_step);
+}
+
+static void build_layer(ag_sequence *to, const layer *l) {
+    int64_t in = l->in.extent[l->in.rank - 1];
     switch (l->kind) {
-    case LINEAR: return ag_linear_apply(&l->of.linear, x);
-    case BATCHNORM: return apply_batchnorm(l, x, training);
-    case LAYERNORM: return ag_layernorm_apply(&l->of.layernorm, x);
-    case CONV: return ag_conv2d_apply(&l->of.conv, x);
-    case MAX_POOL: return ag_max_pool2d(x, l->window, l->window);
-    case AVG_POOL: return ag_avg_pool2d(x, l->window, l->window);
-    case FLATTEN: return ag_reshape(x, AG_SHAPE(ag_extent(x, 0), size_of(&l->in)));
-    case LSTM: return apply_lstm(l, x);
-    case DROPOUT: return ag_dropout(x, l->rate, training);
-    case RELU: return ag_relu(x);
-    case TANH: return ag_tanh(x);
-    case GELU: return gelu(x);
-    case SIGMOID: return ag_sigmoid(x);
+    case LINEAR: ag_sequence_linear(to, in, l->size, NULL); break;
+    case BATCHNORM: ag_sequence_batchnorm(to, l->size, NULL); break;
+    case LAYERNORM: ag_sequence_layernorm(to, l->size, NULL); break;
+    case CONV: ag_sequence_conv2d(to, in, l->size, l->window, 1, l->window / 2, NULL); break;
+    case MAX_POOL: ag_sequence_max_pool2d(to, l->window, l->window); break;
+    case AVG_POOL: ag_sequence_avg_pool2d(to, l->window, l->window); break;
+    case FLATTEN: ag_sequence_flatten(to); break;
+    case LSTM: add_lstm_to(to, l); break;
+    case DROPOUT: ag_sequence_dropout(to, l->rate); break;
+    case RELU: ag_sequence_function(to, "relu", ag_relu); break;
+    case TANH: ag_sequence_function(to, "tanh", ag_tanh); break;
+    case GELU: ag_sequence_function(to, "gelu", gelu); break;
+    case SIGMOID: ag_sequence_function(to, "sigmoid", ag_sigmoid); break;
     }
-    return x;
+}
+
+bool build_model(model *m, ag_tape *tape) {
+    ag_sequence_init(&m->network, tape, AG_F32, "layer");
+    for (int i = 0; i < m->layers; i++) build_layer(&m->network, &m->layer[i]);
+    return fine(tape);
 }
 
 ag_tensor *apply_model(model *m, ag_tensor *x, bool training) {
-    if (m->shape.rank == 3)
-        x = ag_reshape(x, AG_SHAPE(ag_extent(x, 0), m->shape.extent[0], m->shape.extent[1], m->shape.extent[2]));
-    for (int i = 0; i < m->layers; i++) x = apply_layer(&m->layer[i], x, training);
-    return x;
+    const int64_t *e = m->shape.extent;
+    m->network.training = training;
+    return ag_sequence_apply(&m->network, m->shape.rank == 3 ? ag_reshape(x, AG_SHAPE(-1, e[0], e[1], e[2])) : x);
+}
+
+/* The shapes are known once the model has been applied. */
+bool print_model(model *m, ag_tape *tape) {
+    ag_mark mark = ag_tape_mark(tape);
+    ag_eval(apply_model(m, ag_zeros(tape, AG_F32, AG_SHAPE(1, m->inputs)), false));
+    const char *layers = ag_sequence_table(&m->network);
+    if (fine(tape)) printf("%s\n", layers);
+    ag_tape_rewind(tape, mark);
+    return fine(tape);
 }

@@ -38,7 +38,8 @@ typedef struct session {
 static bool train(session *t, const options *o, ag_tape *tape) {
     if (!read_training(&t->m, &t->d, &t->s, o)) return false;
     ag_tape_seed(tape, (uint64_t)o->seed);
-    if (!build_model(&t->m, tape) || !fit(&t->m, &t->d, tape, &t->s, o, &t->h, &t->j)) return false;
+    if (!build_model(&t->m, tape) || (!o->quiet && !print_model(&t->m, tape))) return false;
+    if (!fit(&t->m, &t->d, tape, &t->s, o, &t->h, &t->j)) return false;
     if (!save_model(&t->d, tape, o->output)) return false;
     if (!o->quiet) print_result(&t->h, &t->j, &t->d, o, tape);
     return (!o->html || write_page(o->html, &t->d, o, &t->h, &t->j, tape)) && fine(tape);

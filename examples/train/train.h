@@ -147,13 +147,6 @@ typedef struct layer {
     int64_t size, window; /* features out; of a window */
     double rate;          /* of dropout */
     ag_shape in, out;     /* of a sample */
-    union {
-        ag_linear linear;
-        ag_batchnorm batchnorm;
-        ag_layernorm layernorm;
-        ag_conv2d conv;
-        ag_lstm_cell lstm;
-    } of;
 } layer;
 
 enum { MOST_LAYERS = 200 };
@@ -163,10 +156,12 @@ typedef struct model {
     ag_shape shape; /* of a sample */
     int layers;
     layer layer[MOST_LAYERS];
+    ag_sequence network;
 } model;
 
 bool parse_model(model *m, const char *line);
 bool build_model(model *m, ag_tape *tape);
+bool print_model(model *m, ag_tape *tape);                     /* a table of its layers */
 ag_tensor *apply_model(model *m, ag_tensor *x, bool training); /* x (N,inputs) -> (N,outputs) */
 
 bool save_model(const description *d, ag_tape *tape, const char *path);
