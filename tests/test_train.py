@@ -208,6 +208,45 @@ def check_reals():
     check(status == 0 and text == pathlib.Path("said.csv").read_text(), "columns by name", err)
 
 
+def check_words():
+    """A column of words is an input for each word; with a header, without, and in another order of columns."""
+    draw, kinds = random.Random(9), {"red": 1, "green, dark": 5, "7 up": -3}
+    rows = [(draw.uniform(-1, 1), draw.choice(list(kinds)), draw.choice([10, 20])) for _ in range(300)]
+    lines = [f'{a},"{kind}",{code},{a + kinds[kind] + (code == 20) * 8}' for a, kind, code in rows]
+    for name, header in (("words.csv", "a,colour,code,y\n"), ("plain.csv", "")):
+        pathlib.Path(name).write_text(header + "\n".join(lines), encoding="utf-8")
+        out = trained("6-1", name, "-o", "words.safetensors", "--words", "code" if header else "3", "--rate", 0.05, "--epochs", 40)
+        check(reading(out, "R²") > 0.999, name, out)
+        status, out, err = run("evaluate", "words.safetensors", name)
+        check(status == 0 and reading(out, "R²") > 0.999, name, out, err)
+    trained("6-1", "words.csv", "-o", "words.safetensors", "--words", "code", "--epochs", 3)
+    status, said, err = run("predict", "words.safetensors", "words.csv")
+    pathlib.Path("turned.csv").write_text("code,colour,a\n" + "".join(f'{code},"{kind}",{a}\n' for a, kind, code in rows), encoding="utf-8")
+    status, turned, err = run("predict", "words.safetensors", "turned.csv")
+    check(status == 0 and said == turned, "columns in another order", err)
+    pathlib.Path("turned.csv").write_text("code,colour,a\n10,red,1\n10,blue,1\n", encoding="utf-8")
+    status, _, err = run("predict", "words.safetensors", "turned.csv")
+    check(status == 1 and 'line 3, column 2: "blue" is none of the words' in err, err)
+    status, _, err = run("train", "6-1", "words.csv", "-o", "x.safetensors")
+    check(status == 1 and "has 5 inputs, and the model 6" in err, err)
+    pathlib.Path("many.csv").write_text("a,y\n" + "".join(f"w{i},{i}\n" for i in range(1001)), encoding="utf-8")
+    status, _, err = run("train", "1-1", "many.csv", "-o", "x.safetensors")
+    check(status == 1 and "1001 words" in err and "--ignore" in err, err)
+
+
+def check_forms_of_tables():
+    """Line ends, quotes, blanks, blank lines, a byte order mark, no line end at the end: the same samples."""
+    plain = "a,b,kind\n" + "".join(f"{i},{i * i},{('in', 'out')[i % 2]}\n" for i in range(40))
+    forms = [plain, plain.replace("\n", "\r\n"), "\ufeff" + plain, plain[:-1], plain.replace(",", " ,\t"), "\n\n" + plain.replace("\n", "\n \n"),
+             re.sub(r"(\w+)", r'"\1"', plain), plain.replace(",", ";")]
+    files = []
+    for form in forms:
+        pathlib.Path("form.csv").write_text(form, encoding="utf-8", newline="")
+        trained("2-2", "form.csv", "-o", "form.safetensors", "--epochs", 1, *(["--separator", ";"] if form == forms[-1] else []))
+        files.append(pathlib.Path("form.safetensors").read_bytes())
+    check(len(set(files)) == 1, "forms of a table differ", [files[0] == file for file in files])
+
+
 def check_two_targets_without_header():
     with open("two.csv", "w", encoding="utf-8") as out:
         draw = random.Random(3)
@@ -265,6 +304,9 @@ def check_tensors():
         file.writestr("x.npy", npy("<f8", (240, 8, 8), images))
         file.writestr("way.npy", npy("<i8", (240,), labels))
     trained("64-2", "bars.npz", "--target", "way", "-o", "npz.safetensors", "--epochs", 2)
+    pathlib.Path("bar.csv").write_text("\n".join(",".join(map(str, images[64 * i : 64 * i + 64])) for i in range(3)), encoding="utf-8")
+    status, out, err = run("predict", "npz.safetensors", "bar.csv")
+    check(status == 0 and len(column(out)) == 3, "a table for a model of tensors", err)
     status, out, err = run("evaluate", "npz.safetensors", "bars.npz")
     check(status == 1 and "no tensor" in err, "a missing array", err)
 
@@ -549,7 +591,7 @@ def check_noise():
 
 
 def main():
-    checks = [check_digits, check_standardisation, check_reals, check_two_targets_without_header, check_two_classes, check_tensors, check_resuming, check_killed,
+    checks = [check_digits, check_standardisation, check_reals, check_words, check_forms_of_tables, check_two_targets_without_header, check_two_classes, check_tensors, check_resuming, check_killed,
               check_help, check_page_text, check_stopping, check_steadiness, check_watching, check_wrong_commands, check_wrong_data, check_wrong_models, check_noise]
     wanted = sys.argv[3:]
     with tempfile.TemporaryDirectory() as folder:

@@ -32,13 +32,19 @@ static bool valid_class(const char *name) {
     return *name;
 }
 
+/* Sorts n texts, and keeps one of each; returns their number. */
+static int64_t distinct(int64_t n, const char *cell[]) {
+    int64_t count = 0;
+    qsort(cell, (size_t)n, sizeof *cell, by_class);
+    for (int64_t i = 0; i < n; i++)
+        if (count == 0 || strcmp(cell[count - 1], cell[i]) != 0) cell[count++] = cell[i];
+    return count;
+}
+
 static bool find_classes(description *d, int64_t n, const char *const cell[], int64_t outputs) {
     const char **sorted = memory(NULL, (size_t)n, sizeof *sorted);
     memcpy(sorted, cell, (size_t)n * sizeof *sorted);
-    qsort(sorted, (size_t)n, sizeof *sorted, by_class);
-    int64_t count = 0, wanted = d->loss == BINARY ? 2 : outputs;
-    for (int64_t i = 0; i < n; i++)
-        if (count == 0 || strcmp(sorted[count - 1], sorted[i]) != 0) sorted[count++] = sorted[i];
+    int64_t count = distinct(n, sorted), wanted = d->loss == BINARY ? 2 : outputs;
     if (count == wanted) {
         d->class = memory(NULL, (size_t)count, sizeof *d->class);
         for (; d->classes < count; d->classes++) d->class[d->classes] = copied(sorted[d->classes]);
@@ -121,6 +127,84 @@ static bool choose_inputs(choice *c, const table *t, const options *o) {
     return c->inputs > 0 || complain("%s: no column is left for the inputs", t->path);
 }
 
+/* ---- Columns of words */
+
+enum { MOST_WORDS = 1000 };
+
+static bool has_numbers(const table *t, int64_t column) {
+    double value;
+    for (int64_t i = 0; i < t->rows; i++)
+        if (is_number(t->cell[i * t->columns + column], &value)) return true;
+    return false;
+}
+
+/* The input that follows those there are: a column and, for one of words, a word. */
+static void add_input(choice *c, description *d, int64_t column, const char *word) {
+    c->input = memory(c->input, (size_t)c->inputs + 1, sizeof *c->input);
+    d->word = memory(d->word, (size_t)c->inputs + 1, sizeof *d->word);
+    c->input[c->inputs] = column;
+    d->word[c->inputs++] = word ? copied(word) : NULL;
+    d->input_names = c->inputs;
+}
+
+static bool add_words(choice *c, description *d, const table *t, int64_t column) {
+    const char **cell = memory(NULL, (size_t)t->rows, sizeof *cell);
+    for (int64_t i = 0; i < t->rows; i++) cell[i] = t->cell[i * t->columns + column];
+    int64_t n = distinct(t->rows, cell);
+    bool good =
+        n <= MOST_WORDS || complain("%s, column %lld: %lld words, like \"%s\", of at most %d; --ignore leaves it out",
+                                    t->path, (long long)column + 1, (long long)n, shown(cell[0]), MOST_WORDS);
+    for (int64_t i = 0; i < n && good; i++) {
+        good = valid_class(cell[i]) ||
+               complain("%s, column %lld: a word is empty, or has control characters", t->path, (long long)column + 1);
+        add_input(c, d, column, cell[i]);
+    }
+    free(cell);
+    return good;
+}
+
+/* A column without any number has words: one with a few of them is more probably at fault. */
+static bool expand(choice *c, description *d, const table *t, const options *o) {
+    choice columns = *c;
+    int64_t words = 0, *word = NULL;
+    bool good = !o->words || read_list(t, "--words", o->words, &words, &word);
+    c->inputs = 0;
+    c->input = NULL;
+    for (int64_t i = 0; i < columns.inputs && good; i++) {
+        int64_t k = columns.input[i];
+        if (is_among(k, words, word) || !has_numbers(t, k)) good = add_words(c, d, t, k);
+        else add_input(c, d, k, NULL);
+    }
+    free(columns.input);
+    free(word);
+    return good;
+}
+
+/* Whether input i is of the same column as the one before. */
+static bool continues_column(const description *d, int64_t i) {
+    return i > 0 && d->word && d->word[i] && d->word[i - 1] && strcmp(d->input[i], d->input[i - 1]) == 0;
+}
+
+static int64_t columns_of(const description *d) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < d->inputs; i++) n += !continues_column(d, i);
+    return n;
+}
+
+/* The columns, which are in the model's order, once for each input. */
+static void spread(choice *c, const description *d) {
+    int64_t *input = memory(NULL, (size_t)d->inputs, sizeof *input);
+    for (int64_t i = 0, k = -1; i < d->inputs; i++) {
+        k += !continues_column(d, i);
+        input[i] = c->input[k];
+    }
+    free(c->input);
+    c->input = input;
+    c->inputs = d->inputs;
+}
+
+/* ---- Columns of a model that is there */
+
 /* Those of a model's names, in its order. */
 static bool by_names(const table *t, int64_t n, char *const name[], int64_t *count, int64_t **column) {
     *column = memory(NULL, (size_t)n, sizeof **column);
@@ -140,12 +224,15 @@ static bool follow(choice *c, const table *t, const description *d, const option
     bool named = d->named && t->names && !o->inputs && !o->target;
     if (named && !by_names(t, d->inputs, d->input, &c->inputs, &c->input)) return false;
     if (named) return !with_target || by_names(t, d->targets, d->target, &c->targets, &c->target);
-    if (with_target || o->target || t->columns != d->inputs)
+    int64_t columns = columns_of(d);
+    if (with_target || o->target || t->columns != columns)
         if (!choose_targets(c, t, o)) return false;
     if (!choose_inputs(c, t, o)) return false;
-    return (c->inputs == d->inputs && (!with_target || c->targets == d->targets)) ||
-           complain("%s: %lld columns of inputs and %lld of targets, and the model has %lld and %lld", t->path,
-                    (long long)c->inputs, (long long)c->targets, (long long)d->inputs, (long long)d->targets);
+    if (c->inputs != columns || (with_target && c->targets != d->targets))
+        return complain("%s: %lld columns of inputs and %lld of targets, and the model has %lld and %lld", t->path,
+                        (long long)c->inputs, (long long)c->targets, (long long)columns, (long long)d->targets);
+    spread(c, d);
+    return true;
 }
 
 static char **names_of(const table *t, int64_t n, const int64_t *column) {
@@ -182,6 +269,34 @@ static bool take_numbers(const table *t, int64_t n, const int64_t *column, float
     for (int64_t i = 0; i < t->rows; i++)
         for (int64_t k = 0; k < n; k++)
             if (!take_number(t, i, column[k], *to + i * n + k)) return false;
+    return true;
+}
+
+/* The cell of a column of words, from input k on; returns the first input of another column, −1 after a complaint. */
+static int64_t take_word(const table *t, const description *d, int64_t row, int64_t column, int64_t k, float *to) {
+    const char *cell = t->cell[row * t->columns + column];
+    bool known = false;
+    int64_t first = k;
+    for (; k < d->inputs && (k == first || continues_column(d, k)); k++) {
+        to[k] = strcmp(cell, d->word[k]) == 0;
+        known = known || to[k] != 0;
+    }
+    if (known) return k;
+    complain("%s, line %lld, column %lld: \"%s\" is none of the words that the model knows", t->path,
+             (long long)t->line[row], (long long)column + 1, shown(cell));
+    return -1;
+}
+
+static bool take_inputs(const table *t, const description *d, const int64_t *column, float **to) {
+    *to = memory(NULL, (size_t)(t->rows * d->inputs), sizeof **to);
+    for (int64_t i = 0; i < t->rows; i++)
+        for (int64_t k = 0; k < d->inputs;) {
+            float *x = *to + i * d->inputs;
+            if (d->word && d->word[k]) k = take_word(t, d, i, column[k], k, x);
+            else if (take_number(t, i, column[k], x + k)) k++;
+            else return false;
+            if (k < 0) return false;
+        }
     return true;
 }
 
@@ -223,7 +338,6 @@ static bool describe(description *d, const table *t, const choice *c, const opti
     d->inputs = d->statistics = c->inputs;
     d->targets = c->targets;
     d->named = t->names;
-    d->input_names = c->inputs;
     d->target_names = c->targets;
     d->input = names_of(t, c->inputs, c->input);
     d->target = names_of(t, c->targets, c->target);
@@ -235,15 +349,14 @@ static bool from_table(samples *s, description *d, const options *o, bool with_t
     table t;
     choice c = {0};
     bool made = d->inputs == 0;
-    bool good = read_table(&t, o) &&
-                (made ? choose_targets(&c, &t, o) && choose_inputs(&c, &t, o) && describe(d, &t, &c, o, outputs)
-                      : follow(&c, &t, d, o, with_target));
+    bool good = read_table(&t, o) && (made ? choose_targets(&c, &t, o) && choose_inputs(&c, &t, o) &&
+                                                 expand(&c, d, &t, o) && describe(d, &t, &c, o, outputs)
+                                           : follow(&c, &t, d, o, with_target));
     if (good) {
         s->count = t.rows;
         s->inputs = c.inputs;
         s->targets = d->targets;
-        good =
-            take_numbers(&t, c.inputs, c.input, &s->x) && (!with_target || take_targets(s, d, &t, &c, outputs, made));
+        good = take_inputs(&t, d, c.input, &s->x) && (!with_target || take_targets(s, d, &t, &c, outputs, made));
     }
     free(c.input);
     free(c.target);
@@ -411,6 +524,7 @@ static void free_names(char **name, int64_t n) {
 
 void forget_description(description *d) {
     free_names(d->input, d->input_names);
+    free_names(d->word, d->input_names);
     free_names(d->target, d->target_names);
     free_names(d->class, d->classes);
     free(d->model.bytes);

@@ -20,8 +20,11 @@ enum { LONGEST_DESCRIPTION = 1 << 26 };
 static void describe(const description *d, text *t) {
     put(t, "%smodel %s\nloss %s\ninputs %lld\ntargets %lld\n", first_line, d->model.bytes, loss_name(d->loss),
         (long long)d->inputs, (long long)d->targets);
-    for (int64_t i = 0; d->named && i < d->inputs; i++) put(t, "input %s\n", d->input[i]);
-    for (int64_t i = 0; d->named && i < d->targets; i++) put(t, "target %s\n", d->target[i]);
+    put(t, "header %s\n", d->named ? "yes" : "no");
+    for (int64_t i = 0; i < d->input_names; i++)
+        if (d->word[i]) put(t, "word %s\t%s\n", d->input[i], d->word[i]);
+        else put(t, "input %s\n", d->input[i]);
+    for (int64_t i = 0; i < d->target_names; i++) put(t, "target %s\n", d->target[i]);
     for (int64_t i = 0; i < d->classes; i++) put(t, "class %s\n", d->class[i]);
 }
 
@@ -77,12 +80,30 @@ static bool whole(const char *value, int64_t *to) {
     return *to >= 1 && strspn(value, "0123456789") == strlen(value);
 }
 
+/* `word` is NULL for a column of numbers. */
+static bool add_input(description *d, char *name, const char *word) {
+    int64_t words = d->input_names;
+    add_name(&d->input, &d->input_names, name);
+    d->word = memory(d->word, (size_t)words + 1, sizeof *d->word);
+    d->word[words] = word ? copied(word) : NULL;
+    return true;
+}
+
+static bool take_word(description *d, char *value) {
+    char *tab = strchr(value, '\t');
+    if (!tab) return false;
+    *tab = 0;
+    return add_input(d, value, tab + 1);
+}
+
 static bool take_line(description *d, char *line) {
     char *value;
     if (is_line(line, "model", &value) && !d->model.bytes) return put(&d->model, "%s", value), true;
     if (is_line(line, "inputs", &value)) return whole(value, &d->inputs);
     if (is_line(line, "targets", &value)) return whole(value, &d->targets);
-    if (is_line(line, "input", &value)) return add_name(&d->input, &d->input_names, value), true;
+    if (is_line(line, "input", &value)) return add_input(d, value, NULL);
+    if (is_line(line, "word", &value)) return take_word(d, value);
+    if (is_line(line, "header", &value)) return d->named = strcmp(value, "yes") == 0, true;
     if (is_line(line, "target", &value)) return add_name(&d->target, &d->target_names, value), true;
     if (is_line(line, "class", &value)) return add_name(&d->class, &d->classes, value), true;
     if (!is_line(line, "loss", &value)) return false;
@@ -104,8 +125,8 @@ static bool read_description(description *d, char *line) {
         if (!take_line(d, line)) return false;
         line = end + 1;
     }
-    d->named = d->input_names > 0;
-    bool named = d->named ? d->input_names == d->inputs && d->target_names == d->targets : d->target_names == 0;
+    bool none = d->input_names == 0 && d->target_names == 0 && !d->named; /* a model of tensors */
+    bool named = none || (d->input_names == d->inputs && d->target_names == d->targets);
     return d->model.bytes && d->loss && d->inputs && d->targets && named;
 }
 
@@ -115,7 +136,7 @@ static char *description_text(ag_tensor *x) {
     char *s = memory(NULL, (size_t)ag_size(x) + 1, 1);
     bool good = number;
     for (int64_t i = 0; good && i < ag_size(x); i++) {
-        good = number[i] >= ' ' || number[i] == '\n';
+        good = number[i] >= ' ' || number[i] == '\n' || number[i] == '\t';
         good = good && number[i] < 256 && number[i] != 127;
         s[i] = (char)number[i];
     }

@@ -39,10 +39,16 @@ static const char help[] =
     "the data\n"
     "  CSV                  columns of numbers; the first line may hold their names. --target NAME[,NAME...] or their\n"
     "                       numbers, from 1 on; the last column by default. --inputs the same: all others by default;\n"
-    "                       --ignore NAME[,NAME...] leaves columns out. --separator ';' or tab; --header, --no-header\n"
+    "                       --ignore NAME[,NAME...] leaves columns out. --separator ';' or tab; --header, "
+    "--no-header.\n"
+    "                       A column of words is one input for each word, 1 where it stands, else 0: the model's "
+    "first\n"
+    "                       number counts them. --words NAME[,NAME...] are columns whose numbers are words\n"
     "  .npz .safetensors    arrays x and y, or those named by --inputs and --target; a sample a row\n"
     "  .npy IDX             one array, also packed by gzip; --labels FILE has the targets\n"
-    "\n"
+    "\n";
+
+static const char help_options[] =
     "options of train\n"
     "  -o FILE              where the model goes: safetensors, which PyTorch and others read\n"
     "  --epochs N           passes through the data: 20            --batch N       samples in a step: 32\n"
@@ -84,6 +90,7 @@ static const known all[] = {
     {"--target", TEXT, AT(target), 0, 0, NULL, false},
     {"--inputs", TEXT, AT(inputs), 0, 0, NULL, false},
     {"--ignore", TEXT, AT(ignore), 0, 0, NULL, false},
+    {"--words", TEXT, AT(words), 0, 0, NULL, true},
     {"--labels", TEXT, AT(labels), 0, 0, NULL, false},
     {"--separator", SIGN, AT(separator), 0, 0, NULL, false},
     {"--header", CHOICE, AT(header), HEADER, 0, NULL, false},
@@ -206,7 +213,7 @@ bool read_options(options *o, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         bool option = !ended && word[0] == '-' && (word[1] == '-' || (word[1] | 0x20) >= 'a');
-        if (!ended && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) return fputs(help, stdout), false;
+        if (!ended && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) return fputs(help, stdout), fputs(help_options, stdout), false;
         if (!ended && strcmp(word, "--") == 0) ended = true;
         else if (i == 1) {
             if (!read_command(o, word)) return false;

@@ -62,7 +62,7 @@ typedef struct options {
     const char *model;  /* its line; for evaluate and predict its file */
     const char *data;   /* a file */
     const char *labels; /* a file; NULL: in `data` */
-    const char *target, *inputs, *ignore;
+    const char *target, *inputs, *ignore, *words;
     header_kind header;
     char separator;
     loss_kind loss;
@@ -101,7 +101,8 @@ typedef struct description {
     int64_t inputs, targets, classes;  /* the number of names; classes: 0 for reals */
     int64_t input_names, target_names; /* that there are */
     char **input, **target, **class;
-    bool named;           /* the columns had names */
+    char **word; /* of each input: NULL for a number; else it is 1 where the column has this word, and 0 elsewhere */
+    bool named;  /* the columns had names */
     double *mean, *scale; /* of the inputs: one each, or one for all */
     int64_t statistics;   /* how many of those */
     double *target_mean, *target_scale;
