@@ -45,45 +45,38 @@ static const char *const class_name[CLASSES] = {"T-shirt", "trousers", "pullover
 
 /* ---- The model ---- */
 
-typedef struct model {
-    ag_conv2d conv[2];
-    ag_linear hidden, scores;
-    ag_batchnorm norm[3];
-} model;
+/* Grey levels 0 … 255, with the mean 0 and the deviation 1, about. */
+static ag_tensor *standardise(ag_tensor *x) { return ag_scale(ag_add_scalar(x, -73), 1.0 / 90); }
 
-/* Names are those of the scopes and of the layers: "conv.0.weight". A normalisation makes a bias before it superfluous.
- * */
-static void model_init(model *m, ag_tape *tape) {
+/* Pictures (N,28,28,1) to a score for each class, (N,10). A normalisation makes a bias before it superfluous. */
+static void model_init(ag_sequence *model, ag_tape *tape) {
     static const int64_t channels[] = {1, 16, 32};
-    const ag_layer_options unbiased = {.unbiased = true};
+    static const char *const conv[] = {"conv.0", "conv.1"}, *const norm[] = {"norm.0", "norm.1"};
+    ag_sequence_init(model, tape, AG_F32, "net");
+    ag_sequence_function(model, "standardise", standardise);
     for (int i = 0; i < 2; i++) {
-        ag_scope_at(tape, "conv", i);
-        ag_conv2d_init_with(&m->conv[i], tape, AG_F32, channels[i], channels[i + 1], 3, &unbiased);
-        ag_batchnorm_init_with(&m->norm[i], tape, AG_F32, channels[i + 1], &(ag_layer_options){.name = "norm"});
-        ag_scope_end(tape);
-        m->conv[i].padding = 1;
+        const ag_layer_options options = {.name = conv[i], .unbiased = true};
+        ag_sequence_conv2d(model, channels[i], channels[i + 1], 3, 1, 1, &options);
+        ag_sequence_max_pool2d(model, 2, 2);
+        ag_sequence_batchnorm(model, channels[i + 1], &(ag_layer_options){.name = norm[i]});
+        ag_sequence_function(model, "relu", ag_relu);
     }
-    ag_linear_init_with(&m->hidden, tape, AG_F32, SIDE / 4 * SIDE / 4 * channels[2], FEATURES,
-                        &(ag_layer_options){.name = "hidden", .unbiased = true});
-    ag_batchnorm_init_with(&m->norm[2], tape, AG_F32, FEATURES, &(ag_layer_options){.name = "hidden.norm"});
-    ag_linear_init_with(&m->scores, tape, AG_F32, FEATURES, CLASSES, &(ag_layer_options){.name = "scores"});
+    ag_sequence_flatten(model);
+    const ag_layer_options options = {.name = "hidden", .unbiased = true};
+    ag_sequence_linear(model, SIDE / 4 * SIDE / 4 * channels[2], FEATURES, &options);
+    ag_sequence_batchnorm(model, FEATURES, &(ag_layer_options){.name = "norm.2"});
+    ag_sequence_function(model, "relu", ag_relu);
+    ag_sequence_linear(model, FEATURES, CLASSES, &(ag_layer_options){.name = "scores"});
 }
 
-/* Each channel is normalised, over all pixels of all pictures: (N,H,W,C). */
-static ag_tensor *normalise(const ag_batchnorm *norm, ag_tensor *x, bool training) {
-    const ag_shape shape = ag_shape_of(x);
-    ag_tensor *rows = ag_reshape(x, AG_SHAPE(-1, shape.extent[shape.rank - 1]));
-    return ag_relu(ag_reshape(ag_batchnorm_apply(norm, rows, training), shape));
-}
-
-/* Grey levels 0 … 255, (N,28,28,1), to a score for each class, (N,10). */
-static ag_tensor *model_scores(const model *m, ag_tensor *x, bool training) {
-    x = ag_scale(ag_add_scalar(x, -73), 1.0 / 90); /* the mean and the deviation of all pixels, roughly */
-    for (int i = 0; i < 2; i++)
-        x = normalise(&m->norm[i], ag_max_pool2d(ag_conv2d_apply(&m->conv[i], x), 2, 2), training);
-    x = ag_reshape(x, AG_SHAPE(ag_extent(x, 0), -1));
-    x = normalise(&m->norm[2], ag_linear_apply(&m->hidden, x), training);
-    return ag_linear_apply(&m->scores, x);
+/* The table has the shapes of outputs once there is one; while it trains, that would change running statistics. */
+static void print_model(ag_sequence *model, ag_tape *tape) {
+    ag_mark mark = ag_tape_mark(tape);
+    model->training = false;
+    ag_sequence_apply(model, ag_zeros(tape, AG_F32, AG_SHAPE(1, SIDE, SIDE, 1)));
+    printf("%s\n", ag_sequence_table(model));
+    ag_tape_rewind(tape, mark);
+    model->training = true;
 }
 
 /* ---- The data ---- */
@@ -101,19 +94,22 @@ static bool read_pictures(ag_tape *tape, const char *folder, const char *name, a
 }
 
 /* Adds all of a dataset to a confusion matrix, and notes the predictions, if asked for. */
-static bool evaluate(const model *m, ag_tape *tape, const ag_dataset *d, ag_confusion *confusion, int64_t predicted[]) {
+static bool evaluate(ag_sequence *model, ag_tape *tape, const ag_dataset *d, ag_confusion *confusion,
+                     int64_t predicted[]) {
     ag_loader loader;
     ag_tensor *batch[2];
     if (ag_loader_open(&loader, tape, d, AT_ONCE, &(ag_loader_options){.in_order = true}) != AG_OK) return false;
     ag_mark mark = ag_tape_mark(tape);
+    model->training = false;
     for (int64_t done = 0, n; ag_loader_next(&loader, batch); done += n) {
         n = ag_extent(batch[0], 0);
-        ag_tensor *best = ag_argmax(model_scores(m, batch[0], false), 1, false);
+        ag_tensor *best = ag_argmax(ag_sequence_apply(model, batch[0]), 1, false);
         ag_confusion_add(confusion, best, batch[1]);
         const int64_t *number = ag_data(best);
         if (number && predicted) memcpy(predicted + done, number, (size_t)n * sizeof *number);
         if (ag_tape_rewind(tape, mark) != AG_OK) break;
     }
+    model->training = true;
     ag_loader_close(&loader);
     return ag_tape_status(tape) == AG_OK;
 }
@@ -130,7 +126,7 @@ typedef struct options {
 typedef struct training {
     const options *o;
     ag_tape *tape;
-    model model;
+    ag_sequence model;
     ag_dataset all, part[2]; /* to train with, and held out */
     ag_loader loader;
     ag_adam adam;
@@ -189,7 +185,7 @@ static double train_on(training *t, ag_tensor *batch[2]) {
     static const ag_schedule cycle = {AG_SCHEDULE_ONE_CYCLE, .rate = 0.01, .rise = 0.25, .final_divisor = 100};
     ag_schedule schedule = cycle;
     schedule.steps = t->steps;
-    ag_tensor *loss = ag_cross_entropy(model_scores(&t->model, batch[0], true), batch[1]);
+    ag_tensor *loss = ag_cross_entropy(ag_sequence_apply(&t->model, batch[0]), batch[1]);
     ag_backward(loss);
     t->adam.rate = ag_schedule_rate(&schedule, t->step);
     ag_adam_step(&t->adam, NULL);
@@ -247,6 +243,7 @@ static bool train(training *t) {
     const ag_run_log_options log_options = {.resume = t->o->resume, .step = t->step};
     if (ag_run_log_open(&log, t->tape, in_folder(t->o, "log.csv", path), &log_options) != AG_OK) return false;
     ag_progress_begin(&progress, t->o->quiet ? NULL : stderr, t->steps, &(ag_progress_options){.first = t->step});
+    print_model(&t->model, t->tape);
     printf("  epoch     loss   held out    training\n");
     ag_mark mark = ag_tape_mark(t->tape);
     while (t->loader.epoch < t->o->epochs && ag_tape_status(t->tape) == AG_OK && !interrupted) {
@@ -332,16 +329,14 @@ static ag_status draw_wrong(training *t, const ag_dataset *test, const int64_t p
 
 /* The model's variables, without the optimiser's, and the predictions, under their names. */
 static ag_status export_model(training *t, const ag_dataset *test, const int64_t predicted[]) {
-    static const char *const parts[] = {"conv", "hidden", "scores"};
+    enum { MOST = 31 };
     char path[4096];
-    ag_tensor *x[32];
-    int n = 0;
-    for (int i = 0; i < 3; i++) {
-        ag_list part = ag_state(t->tape, parts[i]);
-        for (int k = 0; k < part.n && n < 31; k++) x[n++] = part.x[k];
-    }
-    x[n++] = ag_label(ag_from(t->tape, AG_I64, AG_SHAPE(test->samples), predicted), "predictions");
-    ag_status status = ag_save(in_folder(t->o, "model.npz", path), n, x, NULL);
+    ag_tensor *x[MOST + 1];
+    const ag_list net = ag_state(t->tape, "net");
+    const int n = net.n < MOST ? net.n : MOST;
+    if (n > 0) memcpy(x, net.x, (size_t)n * sizeof *x);
+    x[n] = ag_label(ag_from(t->tape, AG_I64, AG_SHAPE(test->samples), predicted), "predictions");
+    ag_status status = ag_save(in_folder(t->o, "model.npz", path), n + 1, x, NULL);
     if (status == AG_OK) printf("The model, and its predictions:   %s\n", path);
     return status;
 }
