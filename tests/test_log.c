@@ -295,7 +295,7 @@ END_TEST
 /* Reading any bytes ends in a log that is open, or in an error and an unchanged file. */
 START_TEST(noise) {
     static const char alphabet[] = "{\"step\":1,}\nstep,12\n\n\r\",,0;9a";
-    int rounds = small_run() ? 200 : 3000;
+    int rounds = small_run() ? 100 : 600;
     uint64_t draw = 0;
     for (int i = 0; i < rounds; i++) {
         char text[80];
