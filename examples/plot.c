@@ -83,7 +83,7 @@ static int ticks_of(const scale *s, double tick[MOST_TICKS]) {
         return n;
     }
     for (double i = ceil(s->low / step - slack); i * step <= s->high + slack * step && n < MOST_TICKS; i++)
-        tick[n++] = i * step;
+        tick[n++] = i * step + 0.0; /* a zero without sign */
     return n;
 }
 
