@@ -16,12 +16,14 @@ enum { MOST_FEATURES = 1 << 20, MOST_WEIGHTS = 1 << 28, MOST_IN_SAMPLE = 1 << 26
 typedef struct parser {
     model *m;
     const char *line;
+    const char *path;  /* of the file that the line is from; NULL: the command has it */
     size_t at, length; /* of the present word */
     ag_shape shape;    /* of a sample, so far */
     int64_t weights;
 } parser;
 
 static bool wrong(const parser *p, const char *problem) {
+    if (p->path) return complain("%s is damaged: its model, column %zu: %s", p->path, p->at + 1, problem);
     return misuse_at("the model", p->line, p->at, "%s", problem);
 }
 
@@ -166,8 +168,8 @@ static bool read_shape(parser *p) {
     return true;
 }
 
-bool parse_model(model *m, const char *line) {
-    parser p = {.m = m, .line = line};
+bool parse_model(model *m, const char *line, const char *path) {
+    parser p = {.m = m, .line = line, .path = path};
     memset(m, 0, sizeof *m);
     if (!read_shape(&p)) return false;
     m->shape = p.shape;

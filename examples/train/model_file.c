@@ -192,7 +192,7 @@ static bool read_all(description *d, const char *path) {
 }
 
 bool load_model(model *m, description *d, ag_tape *tape, const char *path) {
-    if (!read_all(d, path) || !parse_model(m, d->model.bytes)) return false;
+    if (!read_all(d, path) || !parse_model(m, d->model.bytes, path)) return false;
     bool fits = m->inputs == d->inputs && d->classes == classes_wanted(d, m->outputs) &&
                 (d->loss != MSE || m->outputs == d->targets) && (d->loss == MSE || d->targets == 1) &&
                 (d->loss != BINARY || m->outputs == 1);

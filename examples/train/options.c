@@ -213,7 +213,8 @@ bool read_options(options *o, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         bool option = !ended && word[0] == '-' && (word[1] == '-' || (word[1] | 0x20) >= 'a');
-        if (!ended && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) return fputs(help, stdout), fputs(help_options, stdout), false;
+        if (!ended && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0))
+            return fputs(help, stdout), fputs(help_options, stdout), false;
         if (!ended && strcmp(word, "--") == 0) ended = true;
         else if (i == 1) {
             if (!read_command(o, word)) return false;

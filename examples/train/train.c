@@ -10,7 +10,7 @@ static void put_line(description *d, const char *line) {
 
 /* Data and model, before anything is trained. */
 static bool read_training(model *m, description *d, samples *s, const options *o) {
-    if (!parse_model(m, o->model)) return false;
+    if (!parse_model(m, o->model, NULL)) return false;
     put_line(d, o->model);
     if (!read_samples(s, d, o, true, m->outputs)) return false;
     return m->inputs == s->inputs ||

@@ -160,7 +160,7 @@ typedef struct model {
     ag_sequence network;
 } model;
 
-bool parse_model(model *m, const char *line);
+bool parse_model(model *m, const char *line, const char *path); /* `path`: of the file that has the line, or NULL */
 bool build_model(model *m, ag_tape *tape);
 bool print_model(model *m, ag_tape *tape);                     /* a table of its layers */
 ag_tensor *apply_model(model *m, ag_tensor *x, bool training); /* x (N,inputs) -> (N,outputs) */
