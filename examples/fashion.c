@@ -15,7 +15,8 @@
  *
  * The network: twice a convolution of 3 × 3, the largest of 2 × 2 neighbours, batch normalisation and relu; then a
  * linear layer of 64 features with the same, and one of ten scores. Pictures are turned round at random while it
- * learns. The rate is one cycle of Adam's. Ctrl-C ends it after the step under way, with a checkpoint. */
+ * learns. The rate is one cycle of Adam's. Ctrl-C ends it after the step under way, with a checkpoint.
+ * bench/fashion_torch.py measures the time of an epoch beside PyTorch's. */
 #define _POSIX_C_SOURCE 200809L /* sigaction, mkdir */
 #include <autograd/autograd.h>
 #include <errno.h>

@@ -94,7 +94,8 @@ typedef struct ag_dataset {
     ag_sample_function *fill;
     ag_batch_function *fill_batch;
     void *context;    /* handed to the callback */
-    ag_tensor *index; /* i64 (n): the samples that belong to this dataset, in order; NULL: all of them */
+    ag_tensor *index; /* i64 (n): the samples that belong to this dataset, in order; NULL: all of them. That of a view
+                       * is recorded like any tensor, and must not be rewound before a loader is opened either */
 } ag_dataset;
 
 /* ag_dataset_tensors -- the rows of tensors: sample i is row i of each. They are not copied, and must not be rewound
@@ -162,6 +163,7 @@ typedef struct ag_loader {
     int64_t epoch;           /* from 0 on */
     int64_t batch;           /* of the epoch: the one that comes next */
     struct ag__ahead *state; /* NULL: closed */
+    unsigned made;           /* inside: what ag_loader_open leaves to know it by */
 } ag_loader;
 
 /* ag_loader_open -- begin to load batches of `size` samples onto the tape, at epoch 0, batch 0
@@ -170,8 +172,8 @@ typedef struct ag_loader {
  * epoch, the classes' own order being random. The dataset's tensors are held until the loader is closed, even if they
  * are rewound.
  * Errors: AG_ERR_RANGE for a dataset that is not valid, an index out of range, options out of range, size < 1, and
- *         where dropping the last batch leaves none; AG_ERR_TAPE for tensors of another tape; AG_ERR_SHAPE,
- *         AG_ERR_DTYPE */
+ *         where dropping the last batch leaves none; AG_ERR_TAPE for tensors of another tape, and within an eval;
+ *         AG_ERR_SHAPE, AG_ERR_DTYPE */
 AG_API ag_status ag_loader_open(ag_loader *loader, ag_tape *tape, const ag_dataset *dataset, int64_t size,
                                 const ag_loader_options *options);
 
@@ -180,8 +182,8 @@ AG_API ag_status ag_loader_open(ag_loader *loader, ag_tape *tape, const ag_datas
  * gives it back, and a steady loop allocates nothing. After an error it is false too, all tensors are nil, and the
  * place is unchanged. In a child of fork it goes on with threads of its own.
  * Shape:  batch[p] (size,…), or fewer at the end
- * Errors: AG_ERR_RANGE for a sample that could not be made, or a place that does not exist; AG_ERR_TAPE if the loader
- *         is closed, its tape freed, or within a callback */
+ * Errors: AG_ERR_RANGE for a sample that could not be made, a place that does not exist, and a struct that
+ *         ag_loader_open has not made; AG_ERR_TAPE if the loader is closed, its tape freed, or within a callback */
 AG_API bool ag_loader_next(ag_loader *loader, ag_tensor *batch[]);
 
 /* ag_loader_batches -- the number of batches in an epoch; 0 if the loader is closed

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { MOST_AUGMENTATIONS = 16 };
+enum { MOST_AUGMENTATIONS = 16, LOADER = 0x10ade4 };
 
 static const int64_t MOST_EPOCHS = INT64_C(1) << 60; /* random.c numbers them beside their purpose */
 
@@ -268,7 +268,8 @@ ag_status ag_loader_open(ag_loader *loader, ag_tape *tape, const ag_dataset *dat
         ag__ahead_free(queue);
         queue = NULL;
     }
-    if (loader) *loader = (ag_loader){.seed = queue ? (int64_t)ag__ahead_seed(tape) : 0, .state = queue};
+    const int64_t seed = queue ? (int64_t)ag__ahead_seed(tape) : 0;
+    if (loader) *loader = (ag_loader){.seed = seed, .state = queue, .made = LOADER};
     if (queue) return AG_OK;
     ag_here(file, line);
     return ag_eval(nil ? nil : ag_scalar(tape, AG_F64, 0)); /* which a tape in error does not record */
@@ -288,6 +289,8 @@ static ag_tensor *place_wrong(ag_tape *tape, const ag_loader *loader, const plan
 static ag_tensor *next_wrong(const ag_loader *loader, ag_tensor *batch[]) {
     static const char name[] = "loader_next";
     if (!loader) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the loader is NULL");
+    if (loader->made != LOADER)
+        return ag__refuse_on(NULL, name, AG_ERR_RANGE, "the loader was not made by ag_loader_open");
     if (!loader->state) return ag__refuse_on(NULL, name, AG_ERR_TAPE, "the loader is closed");
     ag_tape *tape = ag__ahead_tape(loader->state);
     if (!tape)
@@ -355,10 +358,10 @@ bool ag_loader_next(ag_loader *loader, ag_tensor *batch[]) {
 }
 
 int64_t ag_loader_batches(const ag_loader *loader) {
-    if (!loader || !loader->state || !ag__ahead_tape(loader->state)) return 0;
+    if (!loader || loader->made != LOADER || !loader->state || !ag__ahead_tape(loader->state)) return 0;
     return ((const loading *)ag__ahead_shared(loader->state))->plan.batches;
 }
 
 void ag_loader_close(ag_loader *loader) {
-    if (loader && ag__ahead_free(loader->state)) loader->state = NULL;
+    if (loader && loader->made == LOADER && ag__ahead_free(loader->state)) loader->state = NULL;
 }

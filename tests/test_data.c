@@ -446,6 +446,59 @@ START_TEST(test_the_tape_is_closed_to_a_callback_on_its_thread) {
 }
 END_TEST
 
+/* An operation whose evaluation opens, reads and closes loaders. */
+static ag_loader inner;
+
+static bool load_within(const ag_call *call) {
+    ag_tape *t = ag_tape_of(call->node);
+    ag_dataset d = vectors(4);
+    ag_loader other;
+    ck_assert_int_eq(ag_loader_open(&other, t, &d, 2, NULL), AG_ERR_TAPE);
+    ck_assert_ptr_null(other.state);
+    ag_loader_close(&inner);
+    ck_assert_ptr_nonnull(inner.state);
+    return false;
+}
+
+START_TEST(test_loaders_within_an_evaluation) {
+    static const ag_op op = {.name = "loading", .kind = AG_KIND_SOURCE, .eval = load_within};
+    ag_dataset d = vectors(4);
+    ag_tensor *batch[2];
+    ag_loader_open(&inner, tape, &d, 2, NULL);
+    ck_assert_ptr_null(ag_data(ag_apply_source(&op, tape, AG_F32, AG_SHAPE(2), NULL, 0)));
+    expect_error(tape, AG_ERR_TAPE, "loader_open", "within the eval of loading", "test_data.c:");
+    ck_assert(ag_loader_next(&inner, batch));
+    ag_loader_close(&inner);
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(test_a_loader_that_was_never_opened) {
+    ag_loader loader;
+    ag_tensor *batch;
+    memset(&loader, 0x5a, sizeof loader);
+    ck_assert(!ag_loader_next(&loader, &batch));
+    expect_error(NULL, AG_ERR_RANGE, "loader_next: the loader was not made by ag_loader_open", "test_data.c:");
+    ck_assert_int_eq(ag_loader_batches(&loader), 0);
+    ag_loader_close(&loader);
+}
+END_TEST
+
+START_TEST(test_an_eager_tape) {
+    ag_loader loader;
+    ag_tensor *batch[2];
+    ag_dataset d = vectors(20);
+    ag_tape_set_eager(tape, true);
+    ag_loader_open(&loader, tape, &d, 8, NULL);
+    int64_t n = 0;
+    while (ag_loader_next(&loader, batch))
+        n += (int64_t)ag_item(ag_sum(ag_cast(ag_greater(batch[0], batch[0]), AG_F32))) + ag_extent(batch[1], 0);
+    ck_assert_int_eq(n, 20);
+    ag_loader_close(&loader);
+    expect_ok(tape);
+}
+END_TEST
+
 /* ---- Places ---- */
 
 START_TEST(test_a_place_is_epoch_and_batch) {
@@ -1239,6 +1292,9 @@ int main(void) {
     tcase_add_test(errors, test_a_batch_callback_that_returns_nonsense);
     tcase_add_loop_test(errors, test_a_loader_is_not_used_by_its_callback, 0, 3);
     tcase_add_test(errors, test_the_tape_is_closed_to_a_callback_on_its_thread);
+    tcase_add_test(errors, test_loaders_within_an_evaluation);
+    tcase_add_test(errors, test_a_loader_that_was_never_opened);
+    tcase_add_test(errors, test_an_eager_tape);
     tcase_add_test(errors, test_datasets_refused);
     tcase_add_test(errors, test_loaders_refused);
     TCase *memory = tape_group(suite, "memory"), *ends = tape_group(suite, "ends");

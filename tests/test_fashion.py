@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -79,13 +80,24 @@ def same_predictions(script, model, data, n):
     check(f"{n} of {n} predictions are the same" in found.stdout, "NumPy predicts the same", found.stdout + found.stderr)
 
 
-def end_early(program, options, data, out, whole, how):
-    """In the middle of an epoch: the third checkpoint is that of step 100, and an epoch has 43. Then go on, and compare."""
-    process = start(program, out, *options)
-    while process.poll() is None and not list(out.glob("checkpoint.000003*")):
-        time.sleep(0.002)
-    process.send_signal(how)
-    output = process.communicate()[0]
+def start_and_end(program, options, out, how):
+    """In the middle of an epoch: the third checkpoint is that of step 100, and an epoch has 43. On a machine with other work
+    a run may have finished before the signal comes."""
+    for _ in range(10):
+        shutil.rmtree(out, ignore_errors=True)
+        process = start(program, out, *options)
+        while process.poll() is None and not list(out.glob("checkpoint.000003*")):
+            time.sleep(0.001)
+        process.send_signal(how)
+        output = process.communicate()[0]
+        if process.returncode != 0:
+            break
+    return process, output
+
+
+def end_early(program, options, out, whole, how):
+    """Then go on, and compare."""
+    process, output = start_and_end(program, options, out, how)
     check(process.returncode not in (0, None), f"ended by {how.name}", output)
     check(not (out / "model.npz").exists(), "it had not finished")
     if how == signal.SIGINT:
@@ -114,8 +126,8 @@ def on_pictures_made_here(program, script, folder):
     same_predictions(script, out / "model.npz", data, 200)
     whole = (out / "model.npz").read_bytes()
     for how in [signal.SIGKILL, signal.SIGINT]:
-        end_early(program, options, data, folder / how.name, whole, how)
-    code, output = run(program, out, *options, "--resume") # of one that has finished
+        end_early(program, options, folder / how.name, whole, how)
+    code, output = run(program, out, *options, "--resume")  # of one that has finished
     check(code == 0 and (out / "model.npz").read_bytes() == whole, "resumed at the end, it only tests", output)
 
 

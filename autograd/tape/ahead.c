@@ -201,6 +201,7 @@ static void restore_cancelling(int former) { (void)former; }
 /* ---- A queue from its beginning to its end ---- */
 
 ag__ahead *ag__ahead_new(ag_tape *tape, const char *name, int room) {
+    if (ag__refused_inside(tape, name, AG__EVAL)) return NULL; /* nor could it be freed there */
     ag__ahead *a = ag__resize(tape, NULL, 0, bytes_of(room));
     if (!a) {
         ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes_of(room));
