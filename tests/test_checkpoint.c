@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -168,6 +169,26 @@ START_TEST(what_is_recorded_keeps_the_old_values) {
     ck_assert_int_eq(load(tape, &p, in("run"), &(ag_checkpoint_options){.number = 1}), 1);
     expect_list(p.w, 3, 4, 5, 6, 7, 8);
     expect_item(sum, 33);
+}
+END_TEST
+
+START_TEST(every_dtype_and_no_elements) {
+    const double nan_bits = -NAN;
+    const int64_t large = INT64_MIN;
+    ag_tensor *v[] = {
+        ag_label(ag_variable_from(ag_zeros(tape, AG_F32, AG_SHAPE(0, 3))), "none"),
+        ag_label(ag_variable(tape, AG_BOOL, AG_SHAPE(2), (bool[]){true, false}), "mask"),
+        ag_label(ag_variable(tape, AG_I64, AG_SCALAR, &large), "count"),
+        ag_label(ag_variable(tape, AG_F64, AG_SCALAR, &nan_bits), "nan"),
+        ag_label(ag_variable_from(ag_transpose(scattered(tape, AG_F32, AG_SHAPE(3, 5), 7), 0, 1)), "turned")};
+    ag_tensor *before[5];
+    for (int i = 0; i < 5; i++) before[i] = ag_from(tape, ag_dtype_of(v[i]), ag_shape_of(v[i]), ag_data(v[i]));
+    ck_assert_int_eq(ag_checkpoint_save(tape, in("run"), 0, NULL, 1), AG_OK);
+    ag_set(v[1], (bool[]){false, true}), ag_set(v[2], &(int64_t){1}), ag_set(v[3], &(double){1});
+    ag_assign(v[4], ag_neg(v[4]));
+    ck_assert_int_eq(ag_checkpoint_load(tape, in("run"), 0, NULL, NULL, NULL), 1);
+    for (int i = 0; i < 5; i++) expect_same(v[i], before[i]);
+    ck_assert_int_eq(memcmp(ag_data(v[3]), &nan_bits, sizeof nan_bits), 0);
 }
 END_TEST
 
@@ -347,6 +368,25 @@ START_TEST(one_that_cannot_be_written_removes_none) {
     ag_assign(bad, ag_sum(ag_gather(ag_arange(tape, AG_F64, 3), ag_full(tape, AG_I64, AG_SHAPE(1), 9), 0)));
     ck_assert_int_eq(save(tape, &p, in("run"), 1), AG_ERR_RANGE);
     expect_error(tape, AG_ERR_RANGE, "gather");
+    ck_assert_str_eq(files(), "run.000001.safetensors run.000002.safetensors");
+}
+END_TEST
+
+START_TEST(a_full_disk_removes_none) {
+    program p;
+    struct rlimit former, little;
+    begin(&p, tape, 1);
+    save(tape, &p, in("run"), 0), save(tape, &p, in("run"), 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &former), 0);
+    little = former;
+    little.rlim_cur = 100;
+    int limited = setrlimit(RLIMIT_FSIZE, &little); /* the test framework writes a file at each assertion */
+    ag_status status = save(tape, &p, in("run"), 1);
+    int freed = setrlimit(RLIMIT_FSIZE, &former);
+    ck_assert_int_eq(limited, 0);
+    ck_assert_int_eq(freed, 0);
+    ck_assert_int_eq(status, AG_ERR_FILE);
+    expect_error(tape, AG_ERR_FILE, "checkpoint_save: ", "run.000003.safetensors: cannot be written: File too large");
     ck_assert_str_eq(files(), "run.000001.safetensors run.000002.safetensors");
 }
 END_TEST
@@ -899,10 +939,12 @@ static bool train_in_child(int dies_at, double after) {
     return WIFEXITED(status);
 }
 
-static void expect_end(void) {
+/* The result is the same. What a killed process leaves of a file is removed with the next checkpoint: so nothing is left
+ * unless another one was killed between the last one's renaming and that. */
+static void expect_end(bool killed_once) {
     expect_same_files(in("plain.safetensors"), in("killed.safetensors"));
     ck_assert_ptr_nonnull(strstr(files(), "run.000005.safetensors"));
-    ck_assert_msg(!strstr(files(), ".000005.safetensors."), "%s", files()); /* no temporary file */
+    if (killed_once) ck_assert_msg(!strstr(files(), ".000005.safetensors."), "%s", files());
     empty_folder();
 }
 
@@ -912,7 +954,7 @@ START_TEST(killed_at_every_call_that_changes_files) {
         train(NULL, in("plain.safetensors"));
         if (train_in_child(at, -1)) break;
         ck_assert(train_in_child(-1, -1));
-        expect_end();
+        expect_end(true);
     }
     ck_assert_int_gt(killed, 3);
 }
@@ -924,7 +966,7 @@ START_TEST(killed_again_and_again) {
         train(NULL, in("plain.safetensors"));
         while (!train_in_child(at, -1)) ck_assert_int_le(++killed, 6);
         ck_assert_int_gt(killed, 1);
-        expect_end();
+        expect_end(false);
     }
 }
 END_TEST
@@ -944,7 +986,7 @@ START_TEST(killed_at_any_moment) {
     for (int run = 0; run < (small_run() ? 1 : 8); run++) {
         train(NULL, in("plain.safetensors"));
         for (int i = 0; !train_in_child(-1, i < 200 ? time * (double)below(1000) / 3000 : -1); i++) killed++;
-        expect_end();
+        expect_end(false);
     }
     ck_assert_int_gt(killed, 3);
 }
@@ -956,6 +998,7 @@ int main(void) {
     tcase_add_checked_fixture(state, make_folder, remove_folder);
     tcase_add_test(state, everything_comes_back);
     tcase_add_test(state, what_is_recorded_keeps_the_old_values);
+    tcase_add_test(state, every_dtype_and_no_elements);
     tcase_add_test(state, the_same_state_gives_the_same_bytes);
     tcase_add_test(state, other_functions_read_it);
     tcase_add_test(state, a_tape_without_variables_has_state);
@@ -968,6 +1011,7 @@ int main(void) {
     tcase_add_test(series, a_series_may_be_a_folder);
     tcase_add_test(series, the_present_folder);
     tcase_add_test(series, one_that_cannot_be_written_removes_none);
+    tcase_add_test(series, a_full_disk_removes_none);
     tcase_add_test(series, a_folder_in_the_place_of_an_old_one_is_not_removed);
     TCase *faults = tape_group(suite, "faults");
     tcase_add_checked_fixture(faults, make_folder, remove_folder);
