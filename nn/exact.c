@@ -80,6 +80,15 @@ void ag__exact_add_scaled(ag_exact *s, const ag_exact *x, double y, bool negativ
         if (size.word[i]) add_part(s, (uint64_t)size.word[i], m, exponent + 32 * i + LOWEST, negative);
 }
 
+void ag__exact_add_square(ag_exact *s, const ag_exact *x, bool negative) {
+    ag_exact size = *x;
+    absolute(&size);
+    for (int i = 0; i < WORDS; i++)
+        for (int k = 0; k < WORDS && size.word[i]; k++)
+            if (size.word[k])
+                add(s, (uint64_t)size.word[i] * (uint64_t)size.word[k], 32 * (i + k) + 2 * LOWEST, negative);
+}
+
 /* ---- Rounding ---- */
 
 static int bit(const ag_exact *s, int place) { return place < 0 ? 0 : (int)(s->word[place / 32] >> place % 32 & 1); }

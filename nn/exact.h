@@ -8,6 +8,7 @@
 void ag__exact_add(ag_exact *sum, double x, bool negative);
 void ag__exact_add_product(ag_exact *sum, double x, double y, bool negative);
 void ag__exact_add_scaled(ag_exact *sum, const ag_exact *x, double y, bool negative); /* x·y; another than sum */
+void ag__exact_add_square(ag_exact *sum, const ag_exact *x, bool negative);           /* of a sum of numbers */
 
 /* Rounded to nearest, ties to even; infinite beyond the largest f64. */
 double ag__exact_value(const ag_exact *sum);

@@ -57,34 +57,15 @@ static double mean_of(const ag_regression *r, size_t which) {
 double ag_regression_mae(const ag_regression *r) { return r ? mean_of(r, 0) : NAN; }
 double ag_regression_mse(const ag_regression *r) { return r ? mean_of(r, 1) : NAN; }
 
-/* Σ(t − m) = Σt − n·m, rounded. */
-static double rest_of(const ag_regression *r, double m) {
-    ag_exact rest = r->targets;
-    ag__exact_add_product(&rest, (double)r->samples, m, true);
-    return ag__exact_value(&rest);
-}
-
-/* Σ(t − mean)² = Σ(t − m)² − (Σ(t − m))²/n for any m. The first sum, Σt² − 2·m·Σt + n·m², is exact, and the second is
- * small, because m is the rounded mean: little cancels, and if all targets are equal, m is what they are, and both are
- * 0. */
-static ag_exact spread_of(const ag_regression *r) {
-    double n = (double)r->samples, m = ag__exact_mean(&r->targets, r->samples);
-    m += rest_of(r, m) / n;
-    ag_exact spread = r->target_squares, square = {0};
-    ag__exact_add_product(&square, m, m, false);
-    ag__exact_add_scaled(&spread, &r->targets, m, true);
-    ag__exact_add_scaled(&spread, &r->targets, m, true);
-    ag__exact_add_scaled(&spread, &square, n, false);
-    double rest = rest_of(r, m);
-    ag__exact_add_product(&spread, rest, rest / n, true);
-    return spread;
-}
-
+/* n·Σ(t − mean)² = n·Σt² − (Σt)², which is exact, so that nothing is lost where the two nearly cancel. */
 double ag_regression_r2(const ag_regression *r) {
     if (!r || r->samples < 2 || r->nan || r->infinite_targets) return NAN;
     if (r->infinite) return -INFINITY;
-    ag_exact spread = spread_of(r);
-    double missed = ag__exact_ratio(&r->squares, &spread);
-    if (isfinite(missed)) return 1 - missed;
-    return isnan(missed) ? 1 : 0; /* 0/0, x/0 */
+    ag_exact missed = {0}, spread = {0};
+    ag__exact_add_scaled(&missed, &r->squares, (double)r->samples, false);
+    ag__exact_add_scaled(&spread, &r->target_squares, (double)r->samples, false);
+    ag__exact_add_square(&spread, &r->targets, true);
+    double ratio = ag__exact_ratio(&missed, &spread);
+    if (isfinite(ratio)) return 1 - ratio;
+    return isnan(ratio) ? 1 : 0; /* 0/0, x/0 */
 }

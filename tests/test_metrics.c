@@ -89,6 +89,17 @@ START_TEST(products_are_exact) {
         ag__exact_add_product(&u, 0x1p300, -y, false);
         ck_assert_double_eq(ag__exact_value(&u), x * y);
     }
+    ag_exact sum = {0}, square = {0}; /* (2^300 − 3 + 2^−700)² */
+    ag__exact_add(&sum, 0x1p300, false), ag__exact_add(&sum, 3, true), ag__exact_add(&sum, 0x1p-700, false);
+    ag__exact_add_square(&square, &sum, false);
+    ag__exact_add(&square, 0x1p600, true), ag__exact_add(&square, 6 * 0x1p300, false), ag__exact_add(&square, 9, true);
+    ck_assert_double_eq(ag__exact_value(&square), 0x1p-399);
+    ag__exact_add(&square, 0x1p-399, true), ag__exact_add(&square, 6 * 0x1p-700, false);
+    ck_assert_double_eq(ag__exact_ratio(&square, &square), 1);
+    ag__exact_add_product(&square, 0x1p-700, 0x1p-700, true);
+    ck_assert_double_eq(ag__exact_value(&square), 0);
+    ag__exact_add_square(&square, &(ag_exact){.word = {[70] = -5}}, true); /* −5 */
+    ck_assert_double_eq(ag__exact_value(&square), -25);
     ag_exact tiny = {0}, huge = {0};
     ag__exact_add_product(&tiny, 5e-324, -5e-324, false);
     ag__exact_add_product(&huge, DBL_MAX, DBL_MAX, false);
@@ -360,6 +371,10 @@ START_TEST(regression_at_its_edges) {
     ck_assert(ag_regression_mae(&r) == 0 && ag_regression_r2(&r) == 1);
     r = pair_of(3, (double[]){0.1, 0.1, 0.2}, (double[]){0.1, 0.1, 0.1});
     ck_assert_double_eq(ag_regression_r2(&r), 0);
+    double most[500], least[500]; /* one target of many differs, by its last bit */
+    for (int i = 0; i < 500; i++) most[i] = i == 3 ? 1e10 + 0x1p-19 : 1e10, least[i] = i == 4 ? 1e10 + 0x1p-19 : 1e10;
+    r = pair_of(500, most, least);
+    ck_assert_double_eq(ag_regression_r2(&r), 1 - 2 * 500. / 499); /* 1 − 2/(1 − 1/n) */
     r = pair_of(2, (double[]){DBL_MAX, -DBL_MAX}, (double[]){-DBL_MAX, -DBL_MAX});
     ck_assert_double_eq(ag_regression_mae(&r), DBL_MAX);                    /* the sum is larger */
     r = pair_of(2, (double[]){1e-200, 4e-200}, (double[]){1e-200, 3e-200}); /* all squares are 0 in f64 */

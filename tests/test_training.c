@@ -900,6 +900,108 @@ START_TEST(stopping_refuses) {
 }
 END_TEST
 
+/* ---- Values that are lost ---- */
+
+/* A tensor whose evaluation fails. */
+static ag_tensor *spoilt(ag_shape shape) {
+    ag_tensor *index = ag_from(tape, AG_I64, AG_SHAPE(1), (int64_t[]){7});
+    ag_tensor *x = ag_gather(ag_zeros(tape, AG_F64, AG_SHAPE(2)), index, 0);
+    return ag_contiguous(ag_broadcast_to(x, shape));
+}
+
+static void expect_lost(ag_mark mark) {
+    ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "gather");
+}
+
+/* One gradient that cannot be computed: none is added, and the batch does not count. */
+START_TEST(a_lost_batch_is_lost_whole) {
+    ag_tensor *p[] = {ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){0, 0}),
+                      ag_parameter(tape, AG_F64, AG_SHAPE(3), (double[]){0, 0, 0})};
+    ag_kept kept[2];
+    ag_accumulator sum;
+    ck_assert_int_eq(ag_accumulator_init(&sum, 2, p, kept), AG_OK);
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *dp[2];
+    for (int which = 0; which < 2; which++) {
+        for (int i = 0; i < 3; i++) {
+            for (int k = 0; k < 2; k++) dp[k] = ag_full(tape, AG_F64, ag_shape_of(p[k]), i + 1);
+            if (i < 2) dp[i ? which : 1 - which] = spoilt(ag_shape_of(p[i ? which : 1 - which]));
+            ck_assert_int_eq(ag_accumulator_add(&sum, dp, 2), AG_OK);
+            if (i < 2) expect_lost(mark);
+            ag_tape_rewind(tape, mark);
+            ck_assert_int_eq(ag_accumulator_batches(&sum), i / 2);
+        }
+        for (int i = 0; i < 2; i++) { /* and after one that was carried out */
+            for (int k = 0; k < 2; k++) dp[k] = ag_full(tape, AG_F64, ag_shape_of(p[k]), 10);
+            dp[i] = spoilt(ag_shape_of(p[i]));
+            ck_assert_int_eq(ag_accumulator_add(&sum, dp, 5), AG_OK);
+            expect_lost(mark);
+            ck_assert_int_eq(sum.batches, 2); /* noticed by the next call */
+        }
+        ck_assert_int_eq(ag_accumulator_mean(&sum, dp), AG_OK);
+        expect_list(dp[0], 3, 3);
+        expect_list(dp[1], 3, 3, 3);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+/* One weight that cannot be computed: no average follows, and the step does not count. */
+START_TEST(a_lost_step_of_an_average_is_lost_whole) {
+    for (int which = 0; which < 2; which++) {
+        ag_tensor *p[] = {ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){1, 1}),
+                          ag_parameter(tape, AG_F64, AG_SHAPE(3), (double[]){1, 1, 1})};
+        ag_kept kept[2];
+        ag_average average;
+        ck_assert_int_eq(ag_average_init(&average, 2, p, kept), AG_OK);
+        average.decay = 0.5;
+        ag_mark mark = ag_tape_mark(tape);
+        for (int i = 0; i < 2; i++) {
+            for (int k = 0; k < 2; k++) ag_assign(p[k], ag_full(tape, AG_F64, ag_shape_of(p[k]), 3));
+            if (i == 0) ag_assign(p[which], spoilt(ag_shape_of(p[which])));
+            ck_assert_int_eq(ag_average_step(&average), AG_OK);
+            if (i == 0) expect_lost(mark);
+            ag_tape_rewind(tape, mark);
+            ck_assert_int_eq(ag_average_steps(&average), i);
+            expect_list(kept[0].value, i + 1, i + 1);
+            expect_list(kept[1].value, i + 1, i + 1, i + 1);
+        }
+    }
+}
+END_TEST
+
+/* Nor is anything exchanged, or kept as the best. */
+START_TEST(what_cannot_be_copied_stays) {
+    for (int which = 0; which < 2; which++) {
+        ag_tensor *p[] = {ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){1, 1}),
+                          ag_parameter(tape, AG_F64, AG_SHAPE(3), (double[]){1, 1, 1})};
+        ag_kept kept[2], best[2];
+        ag_average average;
+        ag_stopping stopping;
+        ck_assert_int_eq(ag_average_init(&average, 2, p, kept), AG_OK);
+        ck_assert_int_eq(ag_stopping_init(&stopping, 2, p, best), AG_OK);
+        ck_assert(!ag_stopping_step(&stopping, 2));
+        ag_mark mark = ag_tape_mark(tape);
+        for (int k = 0; k < 2; k++) ag_assign(p[k], ag_full(tape, AG_F64, ag_shape_of(p[k]), 3));
+        ag_assign(p[which], spoilt(ag_shape_of(p[which])));
+        ck_assert_int_eq(ag_average_swap(&average), AG_ERR_RANGE);
+        expect_error(tape, AG_ERR_RANGE, "gather");
+        ck_assert(!average.swapped);
+        ag_assign(p[which], spoilt(ag_shape_of(p[which])));
+        ck_assert(ag_stopping_step(&stopping, 1));
+        expect_error(tape, AG_ERR_RANGE, "gather");
+        ck_assert(stopping.best == 2 && stopping.best_step == 0 && stopping.steps == 1);
+        ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+        expect_list(kept[0].value, 1, 1);
+        expect_list(kept[1].value, 1, 1, 1);
+        ck_assert_int_eq(ag_stopping_restore(&stopping), AG_OK);
+        expect_list(p[0], 1, 1);
+        expect_list(p[1], 1, 1, 1);
+    }
+}
+END_TEST
+
 /* ---- Failing allocations ---- */
 
 typedef struct run {
@@ -976,7 +1078,7 @@ START_TEST(nothing_is_done_by_halves) {
         if (isnan(r.p[0]) || (r.p[0] == 0 && r.p[1] == 0)) continue; /* an init failed */
         ck_assert_msg(same_numbers(r.p, before) || same_numbers(r.p, whole.p) || same_numbers(r.p, whole.average),
                       "allocation %d: half a step", (int)at);
-        if (r.swapped) ck_assert(r.steps == 1 ? same_numbers(r.p, whole.p) : true);
+        if (r.swapped && r.steps == 1) ck_assert(same_numbers(r.p, whole.p));
         if (r.steps == 0 && !r.swapped) ck_assert(same_numbers(r.average, before));
         if (r.steps == 1 && !r.swapped) ck_assert(!same_numbers(r.p, before) == !same_numbers(r.average, before));
         if (r.batches == 0 && r.sum[0] == 0) ck_assert(same_numbers(r.p, before));
@@ -1024,6 +1126,11 @@ int main(void) {
     tcase_add_test(stopping, stopping_keeps_the_best);
     tcase_add_test(stopping, stopping_watches_without_variables);
     tcase_add_test(stopping, stopping_refuses);
+
+    TCase *lost = tape_group(suite, "lost");
+    tcase_add_test(lost, a_lost_batch_is_lost_whole);
+    tcase_add_test(lost, a_lost_step_of_an_average_is_lost_whole);
+    tcase_add_test(lost, what_cannot_be_copied_stays);
 
     tcase_add_test(plain_group(suite, "allocations"), nothing_is_done_by_halves);
     return run_suite(suite);
