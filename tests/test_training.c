@@ -708,6 +708,30 @@ START_TEST(freezing_is_for_what_is_recorded_then) {
 }
 END_TEST
 
+static ag_tensor *square_times(void *context, int n, ag_tensor *const x[]) {
+    (void)context, (void)n;
+    return ag_sum(ag_mul(ag_square(x[0]), x[1]));
+}
+
+/* Reports say that a gradient is 0 because it is not asked for. */
+START_TEST(reports_know_what_is_frozen) {
+    ag_tensor *x[] = {ag_label(ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), "p"),
+                      ag_label(ag_parameter(tape, AG_F64, AG_SHAPE(2), (double[]){3, 4}), "q")};
+    ag_freeze(x[0], true);
+    ag_gradcheck_report report;
+    ck_assert_int_eq(ag_gradcheck(square_times, NULL, 2, x, NULL, &report), AG_ERR_GRADIENT);
+    ck_assert_ptr_nonnull(strstr(report.message, "input 0 \"p\""));
+    ck_assert_ptr_nonnull(strstr(report.message, "the input is frozen, and so is constant to gradients"));
+    ck_assert(ag_is_frozen(x[0]));
+    ag_tensor *y = ag_label(square_times(NULL, 2, x), "y");
+    ck_assert_ptr_nonnull(strstr(ag_explain(y, x[0], NULL), "p (2) is frozen: it is not used on the way to y ()"));
+    const char *trace = ag_trace_backward(y, 0, NULL, NULL);
+    ck_assert(strstr(trace, "∂y/∂q = ") && !strstr(trace, "∂y/∂p = "));
+    ag_freeze(x[0], false);
+    ck_assert_int_eq(ag_gradcheck(square_times, NULL, 2, x, NULL, &report), AG_OK);
+}
+END_TEST
+
 START_TEST(freezing_refuses) {
     ck_assert_int_eq(ag_freeze(NULL, true), AG_ERR_NULL);
     expect_error(NULL, AG_ERR_NULL, "freeze", "test_training.c:");
@@ -1117,6 +1141,7 @@ int main(void) {
     tcase_add_test(groups, a_step_of_nothing_changes_nothing);
     tcase_add_test(groups, freezing_costs_no_backward_time);
     tcase_add_test(groups, freezing_is_for_what_is_recorded_then);
+    tcase_add_test(groups, reports_know_what_is_frozen);
     tcase_add_test(groups, freezing_refuses);
     tcase_add_test(groups, groups_refuse);
     tcase_add_test(groups, values_are_clipped);

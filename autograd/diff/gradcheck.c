@@ -90,7 +90,10 @@ static void put_guilty(text *t, const ag__search *s) {
 }
 
 static void put_innocence(text *t, const ag__search *s) {
-    if (s->detached) {
+    int input = s->c->failed.input;
+    if (input >= 0 && s->c->given[input]->flags & AG__FROZEN) {
+        put_text(t, "; the input is frozen, and so is constant to gradients");
+    } else if (s->detached) {
         put_text(t, "; every operation's own gradient is right, but %s", s->detached->op->name);
         put_name(t, s->detached);
         put_location(t, s->detached);

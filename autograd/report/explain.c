@@ -146,7 +146,7 @@ static void put_heading(ag__report *r, const ag_tensor *x) {
     if (x == r->y) ag__say(r, " itself");
     else {
         if (u->count) ag__putf(&r->t, " is used %" PRIu32 " time%s", u->count, u->count == 1 ? "" : "s");
-        else ag__say(r, " is not used");
+        else ag__say(r, x->flags & AG__FROZEN ? " is frozen: it is not used" : " is not used");
         ag__say(r, " on the way to ");
         ag__say_name(r, r->y);
         ag__say_shape(r, r->y);
