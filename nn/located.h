@@ -98,6 +98,7 @@
 #define ag_sequence_residual(...) (ag_here(__FILE__, __LINE__), ag_sequence_residual(__VA_ARGS__))
 #define ag_sequence_add(...) (ag_here(__FILE__, __LINE__), ag_sequence_add(__VA_ARGS__))
 #define ag_schedule_rate(...) (ag_here(__FILE__, __LINE__), ag_schedule_rate(__VA_ARGS__))
+#define ag_schedule_momentum(...) (ag_here(__FILE__, __LINE__), ag_schedule_momentum(__VA_ARGS__))
 #define ag_plateau_init(...) (ag_here(__FILE__, __LINE__), ag_plateau_init(__VA_ARGS__))
 #define ag_plateau_rate(...) (ag_here(__FILE__, __LINE__), ag_plateau_rate(__VA_ARGS__))
 #define ag_accumulator_init(...) (ag_here(__FILE__, __LINE__), ag_accumulator_init(__VA_ARGS__))

@@ -45,6 +45,8 @@ typedef struct ag_schedule {
     double rise;    /* of one cycle: the part of the steps in which the rate rises; 0 means 0.3; less than 1 */
     double divisor; /* of one cycle: it begins at rate/divisor; 0 means 25; 1 or more */
     double final_divisor; /* of one cycle: it ends at rate/(divisor·final_divisor); 0 means 1e4; 1 or more */
+    double low_momentum;  /* of one cycle: where the rate is highest; 0 means 0.85; less than 1 */
+    double high_momentum; /* of one cycle: where it begins and ends; 0 means 0.95; less than 1 */
 } ag_schedule;
 
 /* ag_schedule_rate -- the rate of a step, counted from 0: give it to the optimiser before that step
@@ -53,6 +55,11 @@ typedef struct ag_schedule {
  * Source: StepLR, ExponentialLR, CosineAnnealingLR, OneCycleLR, LinearLR and then these, of torch.optim.lr_scheduler;
  *         past the end CosineAnnealingLR would rise again, and OneCycleLR fail */
 AG_API double ag_schedule_rate(const ag_schedule *schedule, int64_t step);
+
+/* ag_schedule_momentum -- the momentum, or Adam's beta1, of a step of one cycle: it falls while the rate rises
+ * Errors: as ag_schedule_rate; AG_ERR_RANGE for another kind
+ * Source: Smith and Topin, Super-convergence (2018), in the form of OneCycleLR */
+AG_API double ag_schedule_momentum(const ag_schedule *schedule, int64_t step);
 
 /* ---- Rates that follow a loss ---- */
 

@@ -30,11 +30,11 @@ def optimiser_of(rate):
     return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
 
 
-def rates(rate, make, steps):
-    optimiser = optimiser_of(rate)
+def rates(rate, make, steps, what="lr"):
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate, momentum=0.5)
     schedule, found = make(optimiser), []
     for _ in range(steps):
-        found.append(optimiser.param_groups[0]["lr"])
+        found.append(optimiser.param_groups[0][what])
         optimiser.step()
         schedule.step()
     return found
@@ -50,6 +50,9 @@ def schedules():
         + [0.5 / 25 / 1e4])
     put("rates_other_cycle", rates(0.05, lambda o: torch_schedules.OneCycleLR(
         o, 0.5, total_steps=11, pct_start=0.5, div_factor=10, final_div_factor=100), 10) + [0.5 / 10 / 100])
+    for name, options in (("momenta", {}), ("other_momenta", dict(base_momentum=0.5, max_momentum=0.9, pct_start=0.5))):
+        put(name, rates(0.5, lambda o: torch_schedules.OneCycleLR(o, 0.5, total_steps=20, **options), 19, "momentum")
+            + [options.get("max_momentum", 0.95)])
     put("rates_warm_constant", rates(0.5, lambda o: torch_schedules.LinearLR(o, start_factor=0.1, total_iters=4), 8))
     put("rates_warm_cosine", rates(0.5, lambda o: warm(
         o, 4, lambda o: torch_schedules.CosineAnnealingLR(o, 8, 0.01)), 13))

@@ -43,6 +43,15 @@ START_TEST(warm_ups_agree_with_pytorch) {
 }
 END_TEST
 
+START_TEST(momenta_agree_with_pytorch) {
+    ag_schedule s = {AG_SCHEDULE_ONE_CYCLE, .rate = 0.5, .steps = 20};
+    for (int64_t i = 0; i < 20; i++) expect_close(ag_schedule_momentum(&s, i), momenta[i], i);
+    s.low_momentum = 0.5, s.high_momentum = 0.9, s.rise = 0.5;
+    for (int64_t i = 0; i < 20; i++) expect_close(ag_schedule_momentum(&s, i), other_momenta[i], i);
+    ck_assert_double_eq(ag_schedule_momentum(&s, 1000), 0.9);
+}
+END_TEST
+
 START_TEST(schedules_have_ends) {
     ag_schedule s = {.rate = 0.25}; /* constant */
     ck_assert_double_eq(ag_schedule_rate(&s, 0), 0.25);
@@ -108,6 +117,15 @@ START_TEST(schedules_refuse) {
     expect_no_rate(s, 0, "divisor is 0.5");
     s = cycle, s.final_divisor = NAN;
     expect_no_rate(s, 0, "final_divisor is nan");
+    s = cycle, s.low_momentum = 1;
+    expect_no_rate(s, 0, "low_momentum is 1: a number of 0 or more and less than 1 is wanted");
+    s = cycle, s.high_momentum = -0.5;
+    expect_no_rate(s, 0, "high_momentum is -0.5");
+    ck_assert(isnan(ag_schedule_momentum(&s, 0)));
+    expect_error(NULL, AG_ERR_RANGE, "schedule_momentum: high_momentum is -0.5", "test_training.c:");
+    ck_assert(isnan(ag_schedule_momentum(&cosine, 0)));
+    expect_error(NULL, AG_ERR_RANGE, "schedule_momentum: kind is 3: AG_SCHEDULE_ONE_CYCLE is wanted",
+                 "test_training.c:");
 }
 END_TEST
 
@@ -1117,6 +1135,7 @@ int main(void) {
     TCase *schedules = plain_group(suite, "schedules");
     tcase_add_test(schedules, schedules_agree_with_pytorch);
     tcase_add_test(schedules, warm_ups_agree_with_pytorch);
+    tcase_add_test(schedules, momenta_agree_with_pytorch);
     tcase_add_test(schedules, schedules_have_ends);
     tcase_add_test(schedules, schedules_refuse);
     tcase_add_test(schedules, plateaus_agree_with_pytorch);
