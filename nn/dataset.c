@@ -227,11 +227,11 @@ static bool place_before(const void *splitting_, int64_t a, int64_t b) {
 }
 
 static bool open_splitting(splitting *s, const ag_dataset *from, const ag_split_options *options) {
-    const size_t bytes = (size_t)s->count * sizeof *s->place;
     s->index = ag__dataset_index(s->name, from);
     if (options && ag_tape_status(s->tape) == AG_OK)
         s->classes = ag__dataset_classes(s->name, s->tape, from, options->strata);
-    if (ag_tape_status(s->tape) != AG_OK || !(s->room = ag__room_new(s->tape, s->name, 3 * bytes))) return false;
+    if (ag_tape_status(s->tape) != AG_OK || !(s->room = ag__room_new(s->tape, s->name, s->count, 3 * sizeof *s->place)))
+        return false;
     s->place = ag__room_data(s->room);
     s->part = s->place + s->count;
     s->other = s->part + s->count;

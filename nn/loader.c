@@ -191,11 +191,6 @@ static ag_tensor *open_wrong(const char *name, const ag_loader *loader, ag_tape 
     return nil;
 }
 
-static int64_t *room_for(ag__ahead *queue, int64_t n, int64_t times) {
-    const int64_t most = INT64_MAX / 64 / times;
-    return ag__ahead_room(queue, n > most ? SIZE_MAX : (size_t)(n * times) * sizeof(int64_t));
-}
-
 static bool hold_data(ag__ahead *queue, plan *p, ag_tape *tape, const ag_loader_options *o) {
     static const char name[] = "loader_open";
     for (int k = 0; k < p->dataset.parts; k++) {
@@ -221,10 +216,10 @@ static bool make_room(ag__ahead *queue, plan *p) {
     const bool ordered = p->shuffled || p->classes;
     int64_t *list = NULL;
     for (int i = 0; i < 2 && ordered; i++)
-        if (!(p->order[i] = room_for(queue, p->count, 1))) return false;
-    if (p->classes && !(p->room = room_for(queue, p->count, SPREADING))) return false;
+        if (!(p->order[i] = ag__ahead_room(queue, p->count, sizeof *list))) return false;
+    if (p->classes && !(p->room = ag__ahead_room(queue, p->count, SPREADING * sizeof *list))) return false;
     if (ordered || p->base || !p->dataset.fill_batch) return true;
-    if (!(list = room_for(queue, p->count, 1))) return false;
+    if (!(list = ag__ahead_room(queue, p->count, sizeof *list))) return false;
     for (int64_t i = 0; i < p->count; i++) list[i] = i;
     p->base = list;
     return true;
@@ -232,7 +227,7 @@ static bool make_room(ag__ahead *queue, plan *p) {
 
 static bool set_up(ag__ahead *queue, ag_tape *tape, const ag_dataset *dataset, int64_t size,
                    const ag_loader_options *o) {
-    loading *l = ag__ahead_room(queue, sizeof *l);
+    loading *l = ag__ahead_room(queue, 1, sizeof *l);
     const int64_t count = ag_dataset_count(dataset);
     ag__row part[AG_MAX_PARTS];
     if (!l) return false;

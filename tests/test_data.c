@@ -621,6 +621,17 @@ START_TEST(test_many_samples) {
     ag_dataset huge = {.samples = INT64_MAX, .parts = 1, .part = {{AG_F32, AG_SCALAR}}, .fill = fail_at};
     ck_assert_int_eq(ag_loader_open(&loader, tape, &huge, 1, NULL), AG_ERR_MEMORY);
     expect_error(tape, AG_ERR_MEMORY, "loader_open", "out of memory", "test_data.c:");
+    const int64_t sizes[] = {INT64_MAX, INT64_C(1) << 61, (INT64_C(1) << 62) / 3};
+    for (int i = 0; i < 3; i++) { /* whose bytes would wrap around */
+        huge.samples = sizes[i];
+        ck_assert_int_eq(ag_dataset_split(part, tape, &huge, 2, (double[]){0.5, 0.5}, NULL), AG_ERR_MEMORY);
+        expect_error(tape, AG_ERR_MEMORY, "dataset_split", "out of memory", "test_data.c:");
+        ck_assert_int_eq(ag_dataset_fold(&part[0], &part[1], tape, &huge, 2, 0, NULL), AG_ERR_MEMORY);
+        expect_error(tape, AG_ERR_MEMORY, "dataset_fold", "out of memory", "test_data.c:");
+        ck_assert_int_eq(ag_loader_open(&loader, tape, &huge, 1, NULL), AG_ERR_MEMORY);
+        expect_error(tape, AG_ERR_MEMORY, "loader_open");
+    }
+    huge.samples = INT64_MAX;
     atomic_llong none = -1;
     huge.context = &none;
     ck_assert_int_eq(ag_loader_open(&loader, tape, &huge, 2, &(ag_loader_options){.in_order = true}), AG_OK);

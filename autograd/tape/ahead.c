@@ -272,8 +272,8 @@ void *ag__ahead_shared(const ag__ahead *a) { return a->shared; }
 
 static ag__buffer *keep(ag__ahead *a, ag__buffer *b) { return a->hold[a->held++] = b; }
 
-void *ag__ahead_room(ag__ahead *a, size_t bytes) {
-    ag__buffer *b = ag__room_new(a->tape, a->name, bytes);
+void *ag__ahead_room(ag__ahead *a, int64_t n, size_t each) {
+    ag__buffer *b = ag__room_new(a->tape, a->name, n, each);
     return b ? keep(a, b)->data : NULL;
 }
 
@@ -404,7 +404,8 @@ const char *ag__ahead_here(int *line) { return ag__here_file(line); }
 
 /* ---- Memory for others ---- */
 
-ag__buffer *ag__room_new(ag_tape *tape, const char *name, size_t bytes) {
+ag__buffer *ag__room_new(ag_tape *tape, const char *name, int64_t n, size_t each) {
+    const size_t bytes = ag__times((uint64_t)n, each);
     ag__buffer *b = ag__buffer_new(tape, bytes);
     if (!b) ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
     return b;
@@ -415,7 +416,7 @@ void *ag__room_data(ag__buffer *room) { return room->data; }
 void ag__room_back(ag_tape *tape, ag__buffer *room) { ag__buffer_drop(tape, room); }
 
 ag_tensor *ag__room_numbers(ag_tape *tape, const char *name, int64_t n, int64_t **data) {
-    ag__buffer *b = ag__room_new(tape, name, ag__times((uint64_t)n, sizeof **data));
+    ag__buffer *b = ag__room_new(tape, name, n, sizeof **data);
     ag_shape shape = AG_SHAPE(n);
     if (!b) return ag__nil_of(tape);
     *data = b->data;

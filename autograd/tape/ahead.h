@@ -34,9 +34,9 @@ typedef struct ag__ahead ag__ahead;
  * NULL after an error of the call `name`. */
 ag__ahead *ag__ahead_new(ag_tape *tape, const char *name, int room);
 
-/* Memory, NULL after an error; and the elements of x that ag_data has returned, even if x is rewound: until the queue
- * or the tape is freed. At most 8 of the first, and one of the second for each part. */
-void *ag__ahead_room(ag__ahead *a, size_t bytes);
+/* Memory for n things, NULL after an error; and the elements of x that ag_data has returned, even if x is rewound:
+ * until the queue or the tape is freed. At most 8 of the first, and one of the second for each part. */
+void *ag__ahead_room(ag__ahead *a, int64_t n, size_t each);
 void ag__ahead_hold(ag__ahead *a, const ag_tensor *x);
 
 /* Begin, with this many threads, or fewer if the system has no more; `name` is that of the call that takes. False,
@@ -66,8 +66,9 @@ bool ag__ahead_free(ag__ahead *a);
 /* The location that ag_here noted for the call on this thread, taken: calls in between leave it alone. */
 const char *ag__ahead_here(int *line);
 
-/* Memory for other calls; ag__room_back gives it back, NULL is ignored. NULL after an error of the call `name`. */
-struct ag__buffer *ag__room_new(ag_tape *tape, const char *name, size_t bytes);
+/* Memory for n things of other calls; ag__room_back gives it back, NULL is ignored. NULL after an error of the call
+ * `name`. */
+struct ag__buffer *ag__room_new(ag_tape *tape, const char *name, int64_t n, size_t each);
 void *ag__room_data(struct ag__buffer *room);
 void ag__room_back(ag_tape *tape, struct ag__buffer *room);
 
