@@ -29,8 +29,9 @@ typedef struct ag_slot {
      * moment. NULL: not used. */
     ag_tensor *state[2];
     const ag_group *group; /* NULL: none */
-    int64_t missed;        /* Adam: steps that were taken while the parameter was frozen */
-    ag_tensor *next[3];    /* inside a step: the next values of parameter and state; NULL: it is frozen */
+    /* Adam: steps that were taken while the parameter was frozen. A checkpoint has to hold it if there were any. */
+    int64_t missed;
+    ag_tensor *next[3]; /* inside a step: the next values of parameter and state; NULL: it is frozen */
 } ag_slot;
 
 /* ag_sgd -- made by ag_sgd_init */

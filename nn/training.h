@@ -149,7 +149,7 @@ typedef struct ag_average {
     /* Begin with the variables' values after the first step, and weigh all steps' values alike at first, as Adam does
      * with its moments: then decay = 1 is the mean of all. Without it the average begins with their values at init. */
     bool corrected;
-    bool swapped; /* the variables have the averages' values, and these theirs */
+    int64_t swapped; /* 1: the variables have the averages' values, and these theirs */
     /* Steps taken; ag_average_steps and the next call subtract those that a rewind could not carry out. */
     int64_t steps;
     int64_t counted, values; /* inside: `steps` after the last call, and how many values the first had been given */

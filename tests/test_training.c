@@ -1044,6 +1044,85 @@ START_TEST(what_cannot_be_copied_stays) {
 }
 END_TEST
 
+/* ---- Resuming ---- */
+
+typedef struct training {
+    model m;
+    ag_adam adam;
+    ag_average average;
+    ag_stopping stopping;
+    ag_plateau plateau;
+} training;
+
+static void open_training(training *r, ag_tape *t) {
+    r->m = model_on(t, AG_F32);
+    ag_adam_init(&r->adam, PARAMETERS, r->m.p, NULL);
+    ag_average_init(&r->average, PARAMETERS, r->m.p, NULL);
+    ag_stopping_init(&r->stopping, PARAMETERS, r->m.p, NULL);
+    ag_plateau_init(&r->plateau, 0.1);
+    r->plateau.patience = 0, r->plateau.improvement = 0.2, r->plateau.factor = 0.5;
+    r->average.decay = 0.5, r->average.corrected = true;
+}
+
+static void train_step(training *r, int step) {
+    ag_tape *t = ag_tape_of(r->m.p[0]);
+    ag_mark mark = ag_tape_mark(t);
+    ag_tensor *dp[PARAMETERS];
+    ag_freeze(r->m.p[1], step < 2);
+    ag_tensor *loss = loss_of(&r->m, step * 4, 4);
+    ag_grad(loss, PARAMETERS, r->m.p, dp);
+    r->adam.rate = ag_plateau_rate(&r->plateau, ag_item(loss));
+    ag_adam_step(&r->adam, dp);
+    ag_average_step(&r->average);
+    ag_stopping_step(&r->stopping, ag_item(loss));
+    ck_assert_int_eq(ag_tape_rewind(t, mark), AG_OK);
+}
+
+/* As a checkpoint does it: all variables by name, and the public numbers. */
+static void carry_over(training *to, const training *from) {
+    ag_list a = ag_state(ag_tape_of(from->m.p[0]), NULL), b = ag_state(ag_tape_of(to->m.p[0]), NULL);
+    ck_assert(a.n == b.n && a.n == 5 * PARAMETERS);
+    for (int i = 0; i < a.n; i++) {
+        ck_assert_str_eq(ag_label_of(a.x[i]), ag_label_of(b.x[i]));
+        ck_assert_int_eq(ag_set(b.x[i], ag_data(a.x[i])), AG_OK);
+    }
+    to->adam.steps = from->adam.steps;
+    for (int i = 0; i < PARAMETERS; i++) to->adam.slots[i].missed = from->adam.slots[i].missed;
+    to->average.steps = from->average.steps, to->average.swapped = from->average.swapped;
+    to->stopping.best = from->stopping.best, to->stopping.best_step = from->stopping.best_step;
+    to->stopping.steps = from->stopping.steps, to->stopping.waited = from->stopping.waited;
+    to->plateau.rate = from->plateau.rate, to->plateau.best = from->plateau.best;
+    to->plateau.waited = from->plateau.waited, to->plateau.cooling = from->plateau.cooling;
+}
+
+START_TEST(training_resumes_with_the_same_bits) {
+    for (int swapped = 0; swapped < 2; swapped++) {
+        ag_tape *one = ag_tape_new(), *other = ag_tape_new();
+        training whole, resumed;
+        open_training(&whole, one), open_training(&resumed, other);
+        for (int step = 0; step < 6; step++) {
+            if (step == 3) {
+                if (swapped) ag_average_swap(&whole.average);
+                carry_over(&resumed, &whole);
+                if (swapped) ag_average_swap(&whole.average), ag_average_swap(&resumed.average);
+            }
+            train_step(&whole, step);
+            if (step >= 3) train_step(&resumed, step);
+        }
+        ag_list a = ag_state(one, NULL), b = ag_state(other, NULL);
+        for (int i = 0; i < a.n; i++) {
+            size_t bytes = (size_t)ag_size(a.x[i]) * sizeof(float);
+            ck_assert_msg(memcmp(ag_data(a.x[i]), ag_data(b.x[i]), bytes) == 0, "%s differs", ag_label_of(a.x[i]));
+        }
+        ck_assert(whole.adam.steps == 6 && whole.adam.slots[1].missed == 2);
+        ck_assert(resumed.stopping.best_step == whole.stopping.best_step && whole.plateau.rate < 0.1);
+        ck_assert_double_eq(resumed.plateau.rate, whole.plateau.rate);
+        expect_ok(one), expect_ok(other);
+        ag_tape_free(one), ag_tape_free(other);
+    }
+}
+END_TEST
+
 /* ---- Failing allocations ---- */
 
 typedef struct run {
@@ -1171,7 +1250,8 @@ int main(void) {
     tcase_add_test(stopping, stopping_watches_without_variables);
     tcase_add_test(stopping, stopping_refuses);
 
-    TCase *lost = tape_group(suite, "lost");
+    TCase *lost = tape_group(suite, "lost and found");
+    tcase_add_test(lost, training_resumes_with_the_same_bits);
     tcase_add_test(lost, a_lost_batch_is_lost_whole);
     tcase_add_test(lost, a_lost_step_of_an_average_is_lost_whole);
     tcase_add_test(lost, what_cannot_be_copied_stays);
