@@ -72,7 +72,7 @@ ag_tensor *ag__dataset_wrong(const char *name, ag_tape *tape, const ag_dataset *
     if (callbacks + tensors != 1)
         return ag__refuse_on(tape, name, AG_ERR_RANGE,
                              "the dataset has %s: one of tensors, fill and fill_batch is wanted",
-                             callbacks + tensors ? "more than one source of samples" : "no source of samples");
+                             callbacks + tensors > 0 ? "more than one source of samples" : "no source of samples");
     ag_tensor *nil = NULL;
     for (int p = 0; p < d->parts && !nil; p++) {
         nil = part_wrong(name, tape, p, &d->part[p]);

@@ -44,7 +44,7 @@ static const struct {
 #ifdef BLIS_CONFIG_ZEN
     {BLIS_ARCH_ZEN, AG__AVX2},
 #endif
-    {BLIS_ARCH_GENERIC, AG__PLAIN},
+    {BLIS_ARCH_GENERIC, AG__BASELINE},
 };
 
 static bool can_run(int unit) {
@@ -66,7 +66,7 @@ int ag__blis_kernels(const char *wish) {
         if (meant && can_run(kernels[i].unit)) return kernels[i].number;
     }
     for (size_t i = 0; i < count; i++)
-        if (kernels[i].unit != AG__PLAIN && can_run(kernels[i].unit)) return kernels[i].number;
+        if (kernels[i].unit != AG__BASELINE && can_run(kernels[i].unit)) return kernels[i].number;
     return -1;
 }
 

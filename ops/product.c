@@ -406,7 +406,7 @@ static const unit units[AG__UNITS] = {
                   144 * 1024,
                   false},
 #endif
-    [AG__PLAIN] = {{panel_f32_plain, panel_f64_plain},
+    [AG__BASELINE] = {{panel_f32_plain, panel_f64_plain},
                    {packed_f32_plain, packed_f64_plain},
                    {dots_f32_plain, dots_f64_plain},
                    {lines_f32_plain, lines_f64_plain},
@@ -433,7 +433,7 @@ static bool suffice(unsigned features, int u) {
 }
 
 int ag__unit_of(unsigned features, const char *wish) {
-    static const char *const name[AG__UNITS] = {[AG__AVX512] = "avx512", [AG__AVX2] = "avx2", [AG__PLAIN] = "plain"};
+    static const char *const name[AG__UNITS] = {[AG__AVX512] = "avx512", [AG__AVX2] = "avx2", [AG__BASELINE] = "plain"};
     for (int u = 0; wish && u < AG__UNITS; u++)
         if (strcmp(wish, name[u]) == 0 && suffice(features, u)) return u;
     int u = 0;

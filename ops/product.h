@@ -18,7 +18,7 @@ typedef struct ag__product {
 /* ---- product.c: kernels ---- */
 
 /* Units for kinds of processors, the best first. The last one runs everywhere. */
-enum { AG__AVX512, AG__AVX2, AG__PLAIN, AG__UNITS };
+enum { AG__AVX512, AG__AVX2, AG__BASELINE, AG__UNITS };
 bool ag__has_unit(int unit);
 
 enum { AG__HAS_AVX512F = 1, AG__HAS_AVX2 = 2, AG__HAS_FMA = 4 };

@@ -383,7 +383,7 @@ def op_list(tree):
 
 
 def sources(tree):
-    named = set(re.findall(r"'([\w/]+\.c)'", tree["meson.build"]))
+    named = set(re.findall(r"'(\w+/[\w/]+\.c)'", tree["meson.build"]))
     there = set(in_folders(tree, LIBRARY, ".c"))
     for path in sorted(there - named):
         yield f"{path} is not in meson.build"

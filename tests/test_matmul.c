@@ -366,7 +366,7 @@ START_TEST(parts_have_the_bits_of_the_whole) {
 END_TEST
 
 START_TEST(there_is_a_kernel) {
-    ck_assert(ag__has_unit(AG__PLAIN));
+    ck_assert(ag__has_unit(AG__BASELINE));
     ck_assert(!ag__has_unit(AG__UNITS));
     ck_assert(!ag__has_unit(-1));
 }
@@ -379,13 +379,13 @@ START_TEST(every_processor_has_its_best_kernels) {
         unsigned features;
         const char *wish;
         int unit;
-    } table[] = {{0, NULL, AG__PLAIN},         {AG__HAS_AVX2, NULL, AG__PLAIN}, {AG__HAS_FMA, NULL, AG__PLAIN},
-                 {AVX2, NULL, AG__AVX2},       {AVX512, NULL, AG__AVX512},      {AVX512, "avx2", AG__AVX2},
-                 {AVX512, "plain", AG__PLAIN}, {AVX512, "avx512", AG__AVX512},  {AVX2, "avx512", AG__AVX2},
-                 {0, "avx2", AG__PLAIN},       {AVX2, "plain", AG__PLAIN},      {AVX512, "", AG__AVX512},
-                 {AVX512, "0", AG__AVX512},    {AVX2, "AVX512", AG__AVX2},      {AVX2, "avx2 ", AG__AVX2},
-                 {AVX512, "-1", AG__AVX512},   {AVX512, "generic", AG__AVX512}};
-    if (ag__unit_of(AVX512, NULL) == AG__PLAIN) return; /* another architecture */
+    } table[] = {{0, NULL, AG__BASELINE},         {AG__HAS_AVX2, NULL, AG__BASELINE}, {AG__HAS_FMA, NULL, AG__BASELINE},
+                 {AVX2, NULL, AG__AVX2},          {AVX512, NULL, AG__AVX512},         {AVX512, "avx2", AG__AVX2},
+                 {AVX512, "plain", AG__BASELINE}, {AVX512, "avx512", AG__AVX512},     {AVX2, "avx512", AG__AVX2},
+                 {0, "avx2", AG__BASELINE},       {AVX2, "plain", AG__BASELINE},      {AVX512, "", AG__AVX512},
+                 {AVX512, "0", AG__AVX512},       {AVX2, "AVX512", AG__AVX2},         {AVX2, "avx2 ", AG__AVX2},
+                 {AVX512, "-1", AG__AVX512},      {AVX512, "generic", AG__AVX512}};
+    if (ag__unit_of(AVX512, NULL) == AG__BASELINE) return; /* another architecture */
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         ck_assert_msg(ag__unit_of(table[i].features, table[i].wish) == table[i].unit, "%x and %s: %s",
                       table[i].features, table[i].wish ? table[i].wish : "no wish",
@@ -719,7 +719,7 @@ START_TEST(products_by_blis) {
     }
     ck_assert_msg(memcmp(whole, t.y, bytes) == 0, "layouts %d and %d: other bits in parts", t.layout[0], t.layout[1]);
     memcpy(t.y, t.before, bytes);
-    ag__multiply_on(AG__PLAIN, &t.p);
+    ag__multiply_on(AG__BASELINE, &t.p);
     for (int64_t i = 0; i < t.m; i++)
         for (int64_t j = 0; j < t.n; j++) {
             const int64_t at = i * (t.n + GAP) + j;

@@ -482,7 +482,7 @@ END_TEST
 
 START_TEST(lists_grow_and_shrink_and_count_their_bytes) {
     AG__LIST(double) list = {.any = {0}};
-    ag__maker maker = {.tape = tape};
+    ag__list_maker maker = {.tape = tape};
     const int64_t bytes = tape->memory.plan_bytes;
     ck_assert_ptr_null(AG__FROM(&list, 0));
     for (int i = 0; i < 1000; i++) AG__APPEND(&maker, &list, i / 2.0);
@@ -502,7 +502,7 @@ START_TEST(lists_fail_in_one_way) {
     AG__LIST(double) list = {.any = {0}};
     ag__numbers other = {.any = {0}};
     for (int i = 0; i < 2; i++) {
-        ag__maker maker = {.tape = tape};
+        ag__list_maker maker = {.tape = tape};
         for (uint32_t k = list.count; k < (list.any.room ? list.any.room : 1); k++) AG__APPEND(&maker, &list, k);
         const uint32_t count = list.count, room = list.any.room;
         const int64_t calls = tape_ledger.calls;

@@ -5,7 +5,7 @@
 typedef struct numbering {
     ag__chunk *c;
     ag__structure *s;
-    ag__maker maker;
+    ag__list_maker maker;
     uint32_t *firsts; /* of each node: the number of its uses by nodes that have not run */
 } numbering;
 

@@ -7,7 +7,7 @@
 
 /* ---- Steps ---- */
 
-static const ag__member *members_of(const ag__execution *e, const ag__plan_step *step) {
+static const ag__step_member *members_of(const ag__execution *e, const ag__plan_step *step) {
     return AG__FROM(&e->plan->members, step->member);
 }
 
@@ -49,7 +49,7 @@ static bool run_observed_step(const ag__execution *e, const ag__plan_step *step)
 
 /* Set the buffers of members that share another's buffer. */
 static void show(const ag__execution *e, const ag__plan_step *step) {
-    const ag__member *member = members_of(e, step);
+    const ag__step_member *member = members_of(e, step);
     for (uint32_t i = 0; i < step->members; i++) {
         if (member[i].shows == AG__NONE) continue;
         ag_tensor *t = e->c->table[member[i].index], *from = e->c->table[member[i].shows];
@@ -68,7 +68,7 @@ static void release(const ag__evaluation *e, ag_tensor *t) {
 
 /* Release the inputs of finished nodes, if allowed. */
 static void leave(const ag__execution *e, const ag__plan_step *step) {
-    const ag__member *member = members_of(e, step);
+    const ag__step_member *member = members_of(e, step);
     const uint32_t *hold = AG__FROM(&e->plan->holds, step->hold);
     for (uint32_t i = 0; i < step->members; i++) ag__leave_inputs(e->c->evaluation, e->c->table[member[i].index]);
     for (uint32_t i = 0; i < step->holds; i++) release(e->c->evaluation, e->c->table[hold[i]]);

@@ -2,8 +2,8 @@
  *
  * AG__LIST(type) declares a list of elements of `type`: list.at[i] for i < list.count. It knows the size of an element,
  * so that what is done to any list is a function. Growing can fail, because memory is out or the size cannot be
- * represented. Who builds lists notes that once, in an ag__maker: from then on nothing is appended, and what was built
- * is not used. */
+ * represented. Who builds lists notes that once, in an ag__list_maker: from then on nothing is appended, and what was
+ * built is not used. */
 #ifndef AG_LISTS_H
 #define AG_LISTS_H
 
@@ -27,17 +27,17 @@ typedef struct ag__list { /* of elements of any one type */
 typedef AG__LIST(uint32_t) ag__numbers;
 
 /* Who builds lists on a tape; `failed`: memory was lacking, once. */
-typedef struct ag__maker {
+typedef struct ag__list_maker {
     ag_tape *tape;
     bool failed;
-} ag__maker;
+} ag__list_maker;
 
 /* Room for so many elements of this size more; false if out of memory. */
 bool ag__list_grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more);
 size_t ag__list_trim(ag_tape *tape, ag__list *list); /* frees unused room; returns the bytes kept */
 void ag__list_free(ag_tape *tape, ag__list *list);
 
-static inline bool ag__list_room(ag__maker *m, ag__list *list, size_t size, uint32_t more) {
+static inline bool ag__list_room(ag__list_maker *m, ag__list *list, size_t size, uint32_t more) {
     if (m->failed) return false;
     if (list->room - list->count >= more) return true;
     m->failed = !ag__list_grow(m->tape, list, size, more);

@@ -160,7 +160,8 @@ static void lower_operations(ag__lowering *l) {
         uint32_t i = l->plan->computed.at[k];
         if (tensor_at(l, i)->op->kind == AG_KIND_ELEMENTWISE) lower_elementwise(l, i);
         else lower_reduction(l, i);
-        if (is_stored(l, i)) AG__APPEND(&l->p->maker, &l->plan->outputs, (ag__output){.index = i, .over = AG__NONE});
+        if (is_stored(l, i))
+            AG__APPEND(&l->p->maker, &l->plan->outputs, (ag__step_output){.index = i, .over = AG__NONE});
     }
 }
 

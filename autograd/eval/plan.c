@@ -45,7 +45,7 @@ static void list_members(ag__planner *p) {
         for (uint32_t i = p->drafts.at[s].first; i != AG__NONE; i = p->value[i].next) {
             const ag__value *v = &p->value[i];
             uint32_t shows = !v->shown ? AG__NONE : v->leader != i ? v->leader : v->root;
-            AG__APPEND(&p->maker, &plan->members, (ag__member){i, shows});
+            AG__APPEND(&p->maker, &plan->members, (ag__step_member){i, shows});
         }
     }
 }
@@ -69,7 +69,7 @@ static void list_reads(ag__planner *p, uint32_t s) {
 static void count_reads(ag__planner *p, uint32_t s) {
     const ag__region *r = ag__region_of(p, s);
     const ag__plan_step *step = ag__step_at(p, s);
-    ag__output *output = AG__FROM(&p->plan->outputs, r->output);
+    ag__step_output *output = AG__FROM(&p->plan->outputs, r->output);
     for (uint32_t o = 0; o < r->outputs; o++)
         if (output[o].over != AG__NONE) p->value[output[o].over].reads = 0;
     for (uint32_t i = p->drafts.at[s].first; i != AG__NONE; i = p->value[i].next)

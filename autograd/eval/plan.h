@@ -119,16 +119,16 @@ typedef struct ag__plan_step {
     uint32_t hold, holds;     /* indices of values that must not be released before */
 } ag__plan_step;
 
-typedef struct ag__member {
+typedef struct ag__step_member {
     uint32_t index;
     uint32_t shows; /* index of the value whose buffer it shows; AG__NONE: it needs none, or has its own */
-} ag__member;
+} ag__step_member;
 
-typedef struct ag__output {
+typedef struct ag__step_output {
     uint32_t index;
     uint32_t over;  /* index of the value whose buffer it may take over; AG__NONE: no other's */
     uint32_t reads; /* how often its step reads that one */
-} ag__output;
+} ag__step_output;
 
 /* ---- The plan ---- */
 
@@ -141,8 +141,8 @@ typedef struct ag__plan {
     AG__LIST(ag__cell) cells;
     AG__LIST(ag__instruction) instructions;
     AG__LIST(ag__code *) codes;
-    AG__LIST(ag__output) outputs;
-    AG__LIST(ag__member) members;
+    AG__LIST(ag__step_output) outputs;
+    AG__LIST(ag__step_member) members;
     ag__numbers operands, attributes, computed, read, holds;
 } ag__plan;
 

@@ -47,20 +47,20 @@ typedef struct ag__draft {
 } ag__draft;
 
 /* An index, while a region is split. */
-typedef struct ag__part {
+typedef struct ag__split_part {
     uint32_t parent; /* leads to the part's first member */
     uint32_t reader; /* the first member that reads it, plus 1; 0: none yet */
     uint32_t step;   /* of the part whose first member it is */
-} ag__part;
+} ag__split_part;
 
 typedef struct ag__planner {
-    ag__maker maker;
+    ag__list_maker maker;
     ag__plan *plan;
     const ag__chunk *c;
     ag__value *value;
     AG__LIST(ag__draft) drafts;
-    ag__part *part;  /* NULL: none yet */
-    uint32_t *table; /* of the search for equal values: an index, or AG__NONE */
+    ag__split_part *part; /* NULL: none yet */
+    uint32_t *table;      /* of the search for equal values: an index, or AG__NONE */
     uint32_t table_mask;
     ag__numbers own;                     /* nodes that a region computes, the last one first */
     ag__numbers clones;                  /* nodes of others that it rematerialises */

@@ -110,7 +110,7 @@ static bool make_room(ag_tape *tape, size_t bytes) {
 /* Keep the plan together with the present structure, if there is room. */
 static void keep(ag_tape *tape, cached *p, uint64_t hash) {
     struct ag__plans *all = tape->plans;
-    ag__maker m = {.tape = tape};
+    ag__list_maker m = {.tape = tape};
     const ag__numbers *words = &all->present.words;
     size_t bytes = words->count * sizeof *words->at;
     p->bytes = ag__plan_trim(tape, &p->plan) + sizeof *p + bytes;
@@ -211,7 +211,7 @@ static uint32_t number_regions(const ag__chunk *c, const ag__plan *plan, uint32_
     for (uint32_t s = 0; s < plan->steps.count; s++) {
         const ag__plan_step *step = &plan->steps.at[s];
         if (step->kind != AG__STEP_REGION && step->kind != AG__STEP_ADD) continue;
-        const ag__member *member = AG__FROM(&plan->members, step->member);
+        const ag__step_member *member = AG__FROM(&plan->members, step->member);
         number++;
         for (uint32_t i = 0; i < step->members; i++) region[c->table[member[i].index]->id] = number;
     }

@@ -12,7 +12,7 @@
 /* The buffer of an input that is not read after this step, for its result y; NULL if there is none. In the sweep
  * before a rewind, all buffers are chosen before it is known which nodes share them: only the value of a variable is
  * taken over. */
-static ag__buffer *taken_over(const ag__execution *e, const ag__output *o, const ag_tensor *y) {
+static ag__buffer *taken_over(const ag__execution *e, const ag__step_output *o, const ag_tensor *y) {
     enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
     ag_tensor *x = o->over == AG__NONE ? NULL : e->c->table[o->over];
     if (!x || !x->buffer || ag__mark_of(e->c->evaluation, x)->live != o->reads || x->offset != 0) return NULL;
@@ -25,7 +25,7 @@ static ag__buffer *taken_over(const ag__execution *e, const ag__output *o, const
     return x->buffer;
 }
 
-static void drop_outputs(const ag__execution *e, const ag__output *o, uint32_t count) {
+static void drop_outputs(const ag__execution *e, const ag__step_output *o, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         ag_tensor *t = e->c->table[o[i].index];
         ag__buffer_drop(t->tape, t->buffer);
@@ -38,7 +38,7 @@ void ag__region_drop_outputs(const ag__execution *e, const ag__region *g) {
 }
 
 bool ag__region_make_outputs(const ag__execution *e, const ag__region *g) {
-    const ag__output *o = AG__FROM(&e->plan->outputs, g->output);
+    const ag__step_output *o = AG__FROM(&e->plan->outputs, g->output);
     for (uint32_t i = 0; i < g->outputs; i++) {
         ag_tensor *t = e->c->table[o[i].index];
         size_t bytes = ag__times((uint64_t)t->layout->size, ag__bytes(t));

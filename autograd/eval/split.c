@@ -8,7 +8,7 @@
 
 /* The first member of i's part. */
 static uint32_t part_of(const ag__planner *p, uint32_t i) {
-    ag__part *part = p->part;
+    ag__split_part *part = p->part;
     while (part[i].parent != i) i = part[i].parent = part[part[i].parent].parent;
     return i;
 }

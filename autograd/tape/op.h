@@ -107,9 +107,9 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 #endif
 
 /* "These iterations are independent": y may be one of the x, element for element. */
-#if defined __GNUC__
+#if !defined AG_SIMD && defined __GNUC__
 #define AG_SIMD _Pragma("omp simd")
-#else
+#elif !defined AG_SIMD
 #define AG_SIMD
 #endif
 

@@ -1,0 +1,78 @@
+"""The library as one file: check_amalgamation.py LIBRARY COMPILER...
+
+autograd.c is compiled by gcc and clang, as C17 and C23, without a warning; the README's program is compiled with it by the command
+that the README has, and by C++ with the header. A program that computes prints the same bits with it as with LIBRARY, the static
+library of the build, where COMPILER is that of both."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+BITS = r"""
+#include "autograd.h"
+#include <stdio.h>
+#include <string.h>
+static void put(const char *name, ag_tensor *x) {
+    unsigned long long h = 1469598103934665603u;
+    const unsigned char *p = ag_data(x);
+    for (size_t i = 0, n = p ? (size_t)ag_size(x) * ag_dtype_size(ag_dtype_of(x)) : 0; i < n; i++) h = (h ^ p[i]) * 1099511628211u;
+    printf("%s %llx %s\n", name, h, ag_tape_error(ag_tape_of(x)));
+}
+int main(void) {
+    ag_tape *tape = ag_tape_new();
+    for (int d = AG_F32; d <= AG_F64; d++) {
+        ag_tensor *x = ag_parameter_from(ag_normal(tape, (ag_dtype)d, AG_SHAPE(257, 130), 0, 3));
+        ag_tensor *w = ag_parameter_from(ag_uniform(tape, (ag_dtype)d, AG_SHAPE(130, 70), -1, 1));
+        ag_tensor *h = ag_matmul(ag_tanh(x), w);
+        ag_tensor *y = ag_mean(ag_mul(ag_sigmoid(h), ag_log1p(ag_exp(ag_sin(ag_add(h, ag_cos(h)))))));
+        ag_tensor *in[] = {x, w}, *dx[2];
+        ag_grad(ag_add(y, ag_var(ag_softmax(h, 1), 0)), 2, in, dx);
+        put("x", x), put("h", h), put("y", y), put("dx", dx[0]), put("dw", dx[1]);
+    }
+    ag_tape_free(tape);
+}
+"""
+
+
+def run(*command):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode or done.stderr:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def main():
+    library, *compiler = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        run(sys.executable, ROOT / "packages/amalgamate.py", folder)
+        unit = folder / "autograd.c"
+        for program in "gcc", "clang":
+            if shutil.which(program):
+                for standard in "c17", "c2x":
+                    run(program, f"-std={standard}", *WARNINGS, "-fsyntax-only", unit)
+                    print(f"{program}, {standard}")
+        hello = folder / "hello.c"
+        hello.write_text((ROOT / "examples/hello.c").read_text(encoding="utf-8").replace("<autograd/autograd.h>", '"autograd.h"'), encoding="utf-8")
+        whole = folder / "autograd.o"
+        run(*compiler, "-O2", "-c", unit, "-o", whole)
+        run(*compiler, "-O2", hello, whole, "-lm", "-lpthread", "-o", folder / "hello")
+        if run(folder / "hello") != "y = 2 x + 1\n":
+            sys.exit("the README's program prints something else")
+        if shutil.which("c++"):
+            run("c++", "-x", "c++", *WARNINGS, "-fsyntax-only", folder / "autograd.h")
+        bits = folder / "bits.c"
+        bits.write_text(BITS, encoding="utf-8")
+        run(*compiler, "-O2", bits, whole, "-lm", "-lpthread", "-o", folder / "one")
+        run(*compiler, "-O2", f"-I{folder}", bits, library, "-lm", "-lpthread", "-o", folder / "many")
+        one, many = run(folder / "one"), run(folder / "many")
+        if one != many:
+            sys.exit(f"the bits differ from those of {library}:\n{one}\n{many}")
+        print("the same bits:", len(one.split("\n")) - 1, "tensors")
+
+
+main()
