@@ -347,16 +347,16 @@ bool ag__ahead_post(ag__ahead *a, int64_t epoch, int64_t number, int64_t rows) {
 static void have_made(ag__ahead *a, slot *s) {
     const int cancelling = forbid_cancelling();
     lock(a);
-    bool mine = s->state == ASKED;
-    if (mine) s->state = MAKING;
-    if (!mine) wait_until_made(a, s);
+    if (s->state == ASKED) {
+        s->state = MAKING;
+        unlock(a);
+        make_here(a, s);
+        lock(a);
+        s->state = MADE;
+    }
+    wait_until_made(a, s);
     unlock(a);
     restore_cancelling(cancelling);
-    if (!mine) return;
-    make_here(a, s);
-    lock(a);
-    s->state = MADE;
-    unlock(a);
 }
 
 static bool as_constants(ag__ahead *a, slot *s, ag_tensor *made[]) {
