@@ -831,6 +831,58 @@ START_TEST(test_parent_and_child_go_on_after_a_fork) {
 }
 END_TEST
 
+/* A thread that is cancelled while it makes a batch, or waits for one, ends behind the call: nothing is lost. */
+typedef struct cancelled {
+    ledger l;
+    ag_tape *tape;
+    ag_loader loader;
+    int workers;
+    atomic_int begun;
+} cancelled;
+
+static void clean_up(void *c_) {
+    cancelled *c = c_;
+    ag_loader_close(&c->loader);
+    ag_tape_free(c->tape);
+}
+
+static bool begin_and_wait(void *begun, ag_sample *s) {
+    atomic_store((atomic_int *)begun, 1);
+    return wait_a_little(NULL, s);
+}
+
+static void *load_for_ever(void *c_) {
+    cancelled *c = c_;
+    ag_tensor *batch;
+    ag_dataset d = slow();
+    d.fill = begin_and_wait;
+    d.context = &c->begun;
+    pthread_cleanup_push(clean_up, c);
+    ag_loader_open(&c->loader, c->tape, &d, 20, &(ag_loader_options){.workers = c->workers});
+    for (;;) {
+        ag_loader_next(&c->loader, &batch);
+        pthread_testcancel();
+    }
+    pthread_cleanup_pop(1);
+    return NULL;
+}
+
+START_TEST(test_a_thread_may_be_cancelled) {
+    if (under_asan()) return; /* whose stacks are not unwound */
+    cancelled c = {.workers = _i - 1};
+    pthread_t thread;
+    void *result = NULL;
+    ledger_open(&c.l);
+    c.tape = ag_tape_new_with(&c.l.allocator);
+    ck_assert_int_eq(__real_pthread_create(&thread, NULL, load_for_ever, &c), 0);
+    while (!atomic_load(&c.begun)) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    ck_assert_int_eq(pthread_cancel(thread), 0);
+    ck_assert_int_eq(pthread_join(thread, &result), 0);
+    ck_assert_ptr_eq(result, PTHREAD_CANCELED);
+    ledger_close(&c.l);
+}
+END_TEST
+
 static double seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -1322,6 +1374,7 @@ int main(void) {
     tcase_add_test(threads, test_threads_that_the_system_refuses);
     tcase_add_test(threads, test_loaders_of_several_tapes_at_once);
     tcase_add_test(threads, test_parent_and_child_go_on_after_a_fork);
+    tcase_add_loop_test(threads, test_a_thread_may_be_cancelled, 0, 3);
     tcase_add_test(threads, test_a_batch_is_made_while_the_one_before_is_used);
 #endif
     TCase *views = tape_group(suite, "views"), *augmentation = tape_group(suite, "augmentation");
