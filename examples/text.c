@@ -110,7 +110,7 @@ static unsigned char *read_file(const char *path, int64_t *count) {
 
 static bool number_bytes(text *t) {
     t->number = malloc((size_t)t->count * sizeof *t->number);
-    if (!t->number) return false;
+    if (!t->number) return fprintf(stderr, "text: out of memory\n"), false;
     for (int i = 0; i < BYTES; i++) t->number_of[i] = -1;
     for (int64_t i = 0; i < t->count; i++) t->number_of[t->byte[i]] = 0;
     for (int i = 0; i < BYTES; i++) {
@@ -444,6 +444,7 @@ static bool run(const options *o, const text *text_) {
     ag_list p = ag_parameters(t.tape, "text");
     ag_adam_init(&t.adam, p.n, p.x, NULL);
     t.adam.beta2 = 0.99;
+    if (!start || !window) fprintf(stderr, "text: out of memory\n");
     bool good = start && window && ag_tape_status(t.tape) == AG_OK && load_state(&t);
     if (good) {
         print_head(&t, window);
