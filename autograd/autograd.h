@@ -460,6 +460,35 @@ typedef struct ag_gradcheck_report {
 AG_API ag_status ag_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[],
                               const ag_gradcheck_options *options, ag_gradcheck_report *report);
 
+/* ag_c_value -- a function in plain C: writes y from x; called many times, so it must compute the same each time */
+typedef void ag_c_value(void *context, const void *x, void *y);
+
+/* ag_c_derivative -- its derivative, derived by hand: writes `to` from x and from the cotangents ȳ of the outputs */
+typedef void ag_c_derivative(void *context, const void *x, const void *ybar, void *to);
+
+/* ag_c_functions -- a function in plain C and its derivatives, for ag_gradcheck_c
+ * All numbers are float for AG_F32, double for AG_F64. An element that a callback leaves out counts as NaN. With one
+ * output ȳ is 1, and need not be looked at. */
+typedef struct ag_c_functions {
+    void *context;             /* handed to each */
+    ag_dtype dtype;            /* AG_F32 or AG_F64 */
+    int64_t inputs, outputs;   /* the numbers of x, n, and of y, m; outputs = 0 stands for 1 */
+    ag_c_value *value;         /* y[j] */
+    ag_c_derivative *gradient; /* x̄[i] = Σ_j ȳ[j]·(dy[j]/dx[i]): for one output the gradient, else a backward pass */
+    ag_c_derivative *hessian; /* H[i,k] = Σ_j ȳ[j]·d²y[j]/(dx[i]·dx[k]), n·n numbers; NULL: it is not checked */
+} ag_c_functions;
+
+/* ag_gradcheck_c -- compare derivatives that were derived by hand, of a function in plain C, with finite differences
+ * It uses no operation of this library: the tape gives memory, and reports errors. The comparison is that of
+ * ag_gradcheck, at x, which has f->inputs numbers. The gradient is checked and, if there is one and the options' order
+ * is not 1, the Hessian. Where one of several outputs is wrong, the message names it. For AG_F32 the tolerance 0 means
+ * 1e-3, and rounding is that of float. The report's input is 0, and its guilty operation NULL.
+ * Errors: AG_ERR_NULL; AG_ERR_DTYPE; AG_ERR_RANGE for a number of inputs (over 30000 with a Hessian) or outputs out of
+ *         range, options out of range, order 2 without a Hessian, a callback that writes more than its numbers;
+ *         AG_ERR_MEMORY; AG_ERR_GRADIENT if the check fails (the tape is not put in error) */
+AG_API ag_status ag_gradcheck_c(ag_tape *tape, const ag_c_functions *f, const void *x,
+                                const ag_gradcheck_options *options, ag_gradcheck_report *report);
+
 /* ============================================== 7. Seeing the graph =============================================== */
 
 /* ag_dot_options -- the contents of the nodes; all false, or NULL, is shapes and labels */

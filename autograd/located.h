@@ -38,6 +38,7 @@
 #define ag_gradient(...) ag_located(ag_gradient(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_freeze(...) (ag_here(__FILE__, __LINE__), ag_freeze(__VA_ARGS__))
 #define ag_gradcheck(...) (ag_here(__FILE__, __LINE__), ag_gradcheck(__VA_ARGS__))
+#define ag_gradcheck_c(...) (ag_here(__FILE__, __LINE__), ag_gradcheck_c(__VA_ARGS__))
 #define ag_write_dot(...) (ag_here(__FILE__, __LINE__), ag_write_dot(__VA_ARGS__))
 #define ag_formula(...) (ag_here(__FILE__, __LINE__), ag_formula(__VA_ARGS__))
 #define ag_explain(...) (ag_here(__FILE__, __LINE__), ag_explain(__VA_ARGS__))

@@ -54,7 +54,11 @@ static bool worth_checking(const ag_tensor *t) {
 /* Whether a node's own VJP (with order 2: that and its gradient) is wrong, at its recorded values. */
 static bool node_wrong(ag__search *s, ag_tensor *t, int order, ag__finding *found) {
     ag__check *whole = s->c;
-    ag__check c = {.tape = whole->tape, .f = replayed, .options = whole->options, .few = CHECK_BY_ELEMENT};
+    ag__check c = {.tape = whole->tape,
+                   .f = replayed,
+                   .options = whole->options,
+                   .precision = whole->precision,
+                   .few = CHECK_BY_ELEMENT};
     ag_tensor **x = ag__check_room(whole, t->arity, sizeof *x);
     replay r = {t, ag__check_room(whole, t->arity, sizeof *r.in)};
     if (!x || !r.in) return false;

@@ -10,6 +10,31 @@
 
 enum { MOST_EXCUSED = 65536 };
 
+static double to_double(double x) { return x; }
+static double to_float(double x) { return (float)x; }
+
+const ag__precision ag__precision_f64 = {
+    .epsilon = DBL_EPSILON,
+    .relative = {1e-6, 1e-5},
+    .negligible = 1e-8,
+    .first = 0x1p-13,
+    .second = 0x1p-8,
+    .bottom = {0x1p-41, 0x1p-20},
+    .nudge = 0x1p-50,
+    .round = to_double,
+};
+
+const ag__precision ag__precision_f32 = {
+    .epsilon = FLT_EPSILON,
+    .relative = {1e-3, 1e-3},
+    .negligible = 1e-4,
+    .first = 0x1p-6,
+    .second = 0x1p-4,
+    .bottom = {0x1p-16, 0x1p-12},
+    .nudge = 0x1p-22,
+    .round = to_float,
+};
+
 /* ---- The verdict on one element or direction ---- */
 
 /* The least tolerance. By default it covers only rounding, the engine's own included, and only as far as it is
@@ -17,7 +42,7 @@ enum { MOST_EXCUSED = 65536 };
 static double tolerance_floor(const ag__check *c, const ag__probe *p, double error, double slopes_around) {
     if (c->options.absolute > 0) return c->options.absolute;
     double size = fmax(c->magnitude / p->widest, c->input[p->input].steepest);
-    double scaled = 1e-8 * (size > 0 ? size : slopes_around);
+    double scaled = c->precision->negligible * (size > 0 ? size : slopes_around);
     return fmin(scaled, fmax(10 * error, 100 * p->unsure));
 }
 
@@ -29,7 +54,8 @@ static double ratio_of(double difference, double tolerance) {
  * outputs that are too large to show it. */
 static bool settles(const ag__check *c, const ag__probe *p, const ag__level *l, double expected, ag__finding *r) {
     double larger = fmax(fabs(expected), fabs(p->got));
-    double noise = (2 * DBL_EPSILON * c->magnitude + p->rounding) / l->h + 8 * DBL_EPSILON * l->mass;
+    double noise =
+        (2 * c->precision->epsilon * c->magnitude + p->rounding) / l->h + 8 * c->precision->epsilon * l->mass;
     if (!l->finite || noise > 1e-3 * larger) return false;
     r->expected = expected;
     r->ratio = ratio_of(fabs(expected - p->got), c->relative * larger + c->options.absolute);
@@ -50,8 +76,8 @@ static bool between_sides(const ag__check *c, const ag__probe *p, int n, const a
 }
 
 static void judge(const ag__check *c, const ag__probe *p, int n, ag__level l[], ag__finding *r) {
-    double size = ag__moving_size(c), hidden = 2 * DBL_EPSILON * (c->magnitude - size) / l[0].h;
-    ag__estimate_noise(p, size, n, l);
+    double size = ag__moving_size(c), hidden = 2 * c->precision->epsilon * (c->magnitude - size) / l[0].h;
+    ag__estimate_noise(c, p, size, n, l);
     ag__estimate e = ag__limit_of(n, l);
     bool between = between_sides(c, p, n, l, &e, r);
     double larger = fmax(fabs(e.value), fabs(p->got)), difference = fabs(e.value - p->got);
@@ -74,7 +100,7 @@ static void judge(const ag__check *c, const ag__probe *p, int n, ag__level l[], 
  * with the engine, or if the change would be less than the rounding of x itself. */
 static void judge_without_still(const ag__check *c, const ag__probe *p, int n, ag__level l[], ag__finding *r) {
     ag__finding other = *r;
-    double unseen = 4 * DBL_EPSILON * p->near / p->widest;
+    double unseen = 4 * c->precision->epsilon * p->near / p->widest;
     int moving = n;
     while (moving > 0 && l[moving - 1].still) moving--;
     if (moving == n) return;
@@ -113,7 +139,7 @@ static bool does_not_depend(ag__check *c, const ag__probe *p, const ag__level *l
 
 /* Central differences of one step: enough for most. */
 static bool first_look(ag__check *c, const ag__probe *p, ag__level *l, ag__finding *r, bool *settled) {
-    if (!ag__take_level(c, p, 0x1p-13 * p->near, NULL, l)) return false;
+    if (!ag__take_level(c, p, c->precision->first * p->near, NULL, l)) return false;
     *settled = !isfinite(p->got) || (!gap_shows(l) && settles(c, p, l, l->slope, r));
     if (isfinite(p->got)) return *settled || does_not_depend(c, p, l, settled);
     r->verdict = AG__NOT_FINITE;
@@ -125,7 +151,8 @@ static bool first_look(ag__check *c, const ag__probe *p, ag__level *l, ag__findi
 /* Central differences of two larger steps, extrapolated (Richardson): these suffer less from rounding. */
 static bool second_look(ag__check *c, const ag__probe *p, ag__finding *r, bool *settled) {
     ag__level wide, half;
-    if (!ag__take_level(c, p, 0x1p-8 * p->near, NULL, &wide) || !ag__take_level(c, p, 0x1p-9 * p->near, NULL, &half))
+    if (!ag__take_level(c, p, c->precision->second * p->near, NULL, &wide) ||
+        !ag__take_level(c, p, c->precision->second / 2 * p->near, NULL, &half))
         return false;
     *settled = settles(c, p, &half, half.slope + (half.slope - wide.slope) / 3, r);
     return true;
@@ -196,7 +223,7 @@ static ag__probe direction_probe(ag__check *c, int i, int64_t number) {
         if (in->direction[k] == 0) continue;
         in->direction[k] /= sqrt(norm);
         got += in->gradient[k] * in->direction[k];
-        rounding += DBL_EPSILON * fabs(in->gradient[k] * in->at[k]);
+        rounding += c->precision->epsilon * fabs(in->gradient[k] * in->at[k]);
         unsure = hypot(unsure, in->rounding[k] * in->direction[k]);
     }
     return (ag__probe){.input = i,
@@ -247,6 +274,15 @@ static bool check_input(ag__check *c, int i) {
     return ag__check_put(c, in, in->at);
 }
 
+bool ag__check_element(ag__check *c, int i, int64_t element, ag__finding *r) {
+    c->order = 1;
+    c->relative = c->options.relative > 0 ? c->options.relative : c->precision->relative[0];
+    if (!ag__check_point(c)) return false;
+    memcpy(c->input[i].tried, c->input[i].at, (size_t)c->input[i].size * sizeof *c->input[i].at);
+    ag__probe p = element_probe(c, i, element);
+    return examine(c, &p, r);
+}
+
 /* ---- Everything ---- */
 
 /* True if everything agrees; otherwise the tape is in error, or c->failed is the failure. */
@@ -254,7 +290,7 @@ bool ag__check_compare(ag__check *c) {
     int orders = c->options.order == 2 ? 2 : 1;
     for (c->order = 1; c->order <= orders; c->order++) {
         c->searched = false;
-        c->relative = c->options.relative > 0 ? c->options.relative : c->order == 1 ? 1e-6 : 1e-5;
+        c->relative = c->options.relative > 0 ? c->options.relative : c->precision->relative[c->order - 1];
         bool good = ag__check_point(c);
         for (int i = 0; good && i < c->n; i++) good = check_input(c, i);
         if (!good) return false;

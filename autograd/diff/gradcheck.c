@@ -16,18 +16,7 @@ enum { MESSAGE = sizeof((ag_gradcheck_report *)0)->message };
 
 /* ---- The message ---- */
 
-typedef struct text {
-    char *to;
-    size_t room, used;
-} text;
-
-static void put_text(text *t, const char *format, ...)
-#ifdef __GNUC__
-    __attribute__((format(printf, 2, 3)))
-#endif
-    ;
-
-static void put_text(text *t, const char *format, ...) {
+void ag__check_say(ag__check_text *t, const char *format, ...) {
     va_list args;
     va_start(args, format);
     int n = ag__format_list(t->to + t->used, t->room - t->used, format, args);
@@ -35,101 +24,102 @@ static void put_text(text *t, const char *format, ...) {
     if (n > 0) t->used = t->used + (size_t)n < t->room ? t->used + (size_t)n : t->room - 1;
 }
 
-static void put_index(text *t, const ag__layout *l, int64_t element) {
+static void put_index(ag__check_text *t, const ag__layout *l, int64_t element) {
     int64_t index[AG_MAX_RANK];
     if (l->size <= 1 && l->rank == 0) return;
     for (int i = l->rank; i-- > 0; element /= l->extent[i]) index[i] = element % l->extent[i];
     char indices[AG__EXTENTS];
-    put_text(t, " at [%s]", ag__format_extents(indices, l->rank, index));
+    ag__check_say(t, " at [%s]", ag__format_extents(indices, l->rank, index));
 }
 
-static void put_name(text *t, const ag_tensor *x) {
-    if (x->label) put_text(t, " \"%.60s\"", x->label);
+static void put_name(ag__check_text *t, const ag_tensor *x) {
+    if (x->label) ag__check_say(t, " \"%.60s\"", x->label);
 }
 
-static void put_location(text *t, const ag_tensor *x) {
+static void put_location(ag__check_text *t, const ag_tensor *x) {
     if (!x->file) return;
     size_t length = strlen(x->file);
-    put_text(t, " [%s%s:%d]", length > 100 ? "…" : "", length > 100 ? x->file + length - 100 : x->file, x->line);
+    ag__check_say(t, " [%s%s:%d]", length > 100 ? "…" : "", length > 100 ? x->file + length - 100 : x->file, x->line);
 }
 
-static void put_spot(text *t, const ag__finding *r, const ag_tensor *x) {
-    put_text(t, "input %d", r->input);
+static void put_spot(ag__check_text *t, const ag__finding *r, const ag_tensor *x) {
+    ag__check_say(t, "input %d", r->input);
     put_name(t, x);
     if (r->element >= 0) put_index(t, x->layout, r->element);
-    else put_text(t, " along random direction %lld", (long long)r->direction);
+    else ag__check_say(t, " along random direction %lld", (long long)r->direction);
 }
 
-static void put_numbers(text *t, const ag__finding *r) {
+void ag__check_say_numbers(ag__check_text *t, const ag__finding *r) {
     double got = isnan(r->got) ? fabs(r->got) : r->got; /* no "-nan" */
-    put_text(t, ": expected %.9g, got %.9g", isnan(r->expected) ? NAN : r->expected, got);
-    if (r->kink) put_text(t, ", at a kink with slopes %.9g to %.9g", r->low, r->high);
+    ag__check_say(t, ": expected %.9g, got %.9g", isnan(r->expected) ? NAN : r->expected, got);
+    if (r->kink) ag__check_say(t, ", at a kink with slopes %.9g to %.9g", r->low, r->high);
     if (r->verdict == AG__NOT_FINITE) {
-        if (isfinite(r->got)) put_text(t, ": the function is NaN or infinite beside this point");
-        else put_text(t, ": the gradient is NaN or infinite");
-    } else if (r->verdict == AG__UNRESOLVED) put_text(t, ": cannot be resolved numerically");
-    else if (!(r->kink && r->ratio == 0)) put_text(t, ", %.3g times the tolerance", r->ratio);
+        if (isfinite(r->got)) ag__check_say(t, ": the function is NaN or infinite beside this point");
+        else ag__check_say(t, ": the gradient is NaN or infinite");
+    } else if (r->verdict == AG__UNRESOLVED) ag__check_say(t, ": cannot be resolved numerically");
+    else if (!(r->kink && r->ratio == 0)) ag__check_say(t, ", %.3g times the tolerance", r->ratio);
 }
 
-static void put_finding(text *t, const ag__finding *r, ag_tensor *const x[]) {
+static void put_finding(ag__check_text *t, const ag__finding *r, ag_tensor *const x[]) {
     if (r->input >= 0) put_spot(t, r, x[r->input]);
-    if (r->words) put_text(t, "%s", r->words);
-    else put_numbers(t, r);
+    if (r->words) ag__check_say(t, "%s", r->words);
+    else ag__check_say_numbers(t, r);
 }
 
 static const char *order_name(int order) { return order == 2 ? "the gradient of the gradient" : "the gradient"; }
 
-static void put_guilty(text *t, const ag__search *s) {
+static void put_guilty(ag__check_text *t, const ag__search *s) {
     const ag_tensor *g = s->guilty;
-    put_text(t, "; the guilty operation is %s", g->op->name);
+    ag__check_say(t, "; the guilty operation is %s", g->op->name);
     put_name(t, g);
     put_location(t, g);
-    put_text(t, "%s", g->flags & AG__GRADIENT ? " (of the backward pass)" : "");
-    put_text(t, "%s, ", s->twice ? ", whose VJP is right but not the gradient of it" : "");
+    ag__check_say(t, "%s", g->flags & AG__GRADIENT ? " (of the backward pass)" : "");
+    ag__check_say(t, "%s, ", s->twice ? ", whose VJP is right but not the gradient of it" : "");
     put_finding(t, &s->found, g->input);
 }
 
-static void put_innocence(text *t, const ag__search *s) {
+static void put_innocence(ag__check_text *t, const ag__search *s) {
     int input = s->c->failed.input;
     if (input >= 0 && s->c->given[input]->flags & AG__FROZEN) {
-        put_text(t, "; the input is frozen, and so is constant to gradients");
+        ag__check_say(t, "; the input is frozen, and so is constant to gradients");
     } else if (s->detached) {
-        put_text(t, "; every operation's own gradient is right, but %s", s->detached->op->name);
+        ag__check_say(t, "; every operation's own gradient is right, but %s", s->detached->op->name);
         put_name(t, s->detached);
         put_location(t, s->detached);
-        put_text(t, " was recorded with recording off, and so is constant to gradients");
+        ag__check_say(t, " was recorded with recording off, and so is constant to gradients");
     } else if (s->outside) {
-        put_text(t, "; every operation's own gradient is right, but the function uses %s", s->outside->op->name);
+        ag__check_say(t, "; every operation's own gradient is right, but the function uses %s", s->outside->op->name);
         put_name(t, s->outside);
         put_location(t, s->outside);
-        put_text(t, ", which was recorded before the call, and does not depend on its input");
+        ag__check_say(t, ", which was recorded before the call, and does not depend on its input");
     } else {
-        put_text(t, "; every operation's own gradient is right: the function may depend on something that does not "
-                    "carry gradients, or not compute the same at each call");
+        ag__check_say(t,
+                      "; every operation's own gradient is right: the function may depend on something that does not "
+                      "carry gradients, or not compute the same at each call");
     }
 }
 
 static void describe_failure(const ag__check *c, const ag__search *s, char *message) {
-    text t = {message, MESSAGE, 0};
+    ag__check_text t = {message, MESSAGE, 0};
     bool checked = c->failed.verdict != AG__NO_POINT;
-    put_text(&t, "%s of the function %s: ", order_name(c->failed.order), checked ? "fails" : "cannot be checked");
+    ag__check_say(&t, "%s of the function %s: ", order_name(c->failed.order), checked ? "fails" : "cannot be checked");
     put_finding(&t, &c->failed, c->x);
-    if (!checked) put_text(&t, ", which leaves no finite differences to compare with");
+    if (!checked) ag__check_say(&t, ", which leaves no finite differences to compare with");
     else if (s->guilty) put_guilty(&t, s);
-    else if (c->failed.words) put_text(&t, "; it comes from what the function uses beside its inputs");
+    else if (c->failed.words) ag__check_say(&t, "; it comes from what the function uses beside its inputs");
     else put_innocence(&t, s);
 }
 
 static void describe_success(const ag__check *c, char *message) {
-    text t = {message, MESSAGE, 0};
+    ag__check_text t = {message, MESSAGE, 0};
     const ag__finding *r = &c->worst;
-    put_text(&t, "%s of the function agrees with finite differences: %lld %s compared", order_name(c->order),
-             (long long)c->checked, c->options.directions ? "directions" : "elements");
-    if (c->kinks) put_text(&t, ", %lld of them at kinks", (long long)c->kinks);
+    ag__check_say(&t, "%s of the function agrees with finite differences: %lld %s compared", order_name(c->order),
+                  (long long)c->checked, c->options.directions ? "directions" : "elements");
+    if (c->kinks) ag__check_say(&t, ", %lld of them at kinks", (long long)c->kinks);
     if (c->checked == 0) return;
-    put_text(&t, "; the worst is ");
+    ag__check_say(&t, "; the worst is ");
     put_spot(&t, r, c->x[r->input]);
-    put_numbers(&t, r);
+    ag__check_say_numbers(&t, r);
 }
 
 /* ---- Public ---- */
@@ -161,14 +151,14 @@ static void run_check(ag__check *c) {
     ag__check_close(c, marks, s.guilty != NULL);
 }
 
-static bool options_valid(ag_tape *tape, const ag_gradcheck_options *o) {
+bool ag__check_options_valid(ag_tape *tape, const char *name, const ag_gradcheck_options *o) {
     const char *why =
         o->order < 0 || o->order > 2                    ? "order must be 1 or 2"
         : o->directions < 0                             ? "directions must not be negative"
         : !(o->relative >= 0 && o->relative < INFINITY) ? "the relative tolerance must be finite and not negative"
         : !(o->absolute >= 0 && o->absolute < INFINITY) ? "the absolute tolerance must be finite and not negative"
                                                         : NULL;
-    if (why) ag__fail_on(tape, "gradcheck", AG_ERR_RANGE, "%s", why);
+    if (why) ag__fail_on(tape, name, AG_ERR_RANGE, "%s", why);
     return !why;
 }
 
@@ -185,7 +175,7 @@ static bool arguments_valid(ag_function *f, int n, ag_tensor *const x[], const a
                 ag__fail("gradcheck", 1, &x[i], AG_ERR_DTYPE, "input %d must be f64", i);
                 return false;
             }
-        return options_valid(tape, options);
+        return ag__check_options_valid(tape, "gradcheck", options);
     }
     return false;
 }
@@ -195,8 +185,13 @@ ag_status ag_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[
     int line;
     const char *file = ag__here_file(&line);
     ag_gradcheck_report own;
-    ag__check c = {
-        .f = f, .context = context, .n = n, .x = x, .report = report ? report : &own, .acquit = ag__check_innocent};
+    ag__check c = {.f = f,
+                   .context = context,
+                   .n = n,
+                   .x = x,
+                   .report = report ? report : &own,
+                   .precision = &ag__precision_f64,
+                   .acquit = ag__check_innocent};
     *c.report = (ag_gradcheck_report){0};
     if (options) c.options = *options;
     for (int i = 0; x && i < n && !c.tape; i++) c.tape = ag_tape_of(x[i]);

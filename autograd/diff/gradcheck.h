@@ -38,6 +38,17 @@ typedef struct ag__check_input {
     double steepest;      /* the largest element of the gradient */
 } ag__check_input;
 
+/* The arithmetic of the checked function. */
+typedef struct ag__precision {
+    double epsilon;
+    double relative[2];      /* tolerances at orders 1 and 2 */
+    double negligible;       /* beside the output's size */
+    double first, second;    /* steps to look at before the ladder, as parts of ag__probe.near; second and half of it */
+    double bottom[2];        /* of a ladder, as parts of ag__probe.widest and .near */
+    double nudge;            /* inputs are moved by this part, up and down, to see the effect of rounding */
+    double (*round)(double); /* to the nearest number */
+} ag__precision;
+
 /* Memory for the time of a check. */
 typedef struct ag__check_block {
     struct ag__check_block *next;
@@ -51,6 +62,7 @@ typedef struct ag__check {
     int n;
     ag_tensor *const *x;
     ag_gradcheck_options options;
+    const ag__precision *precision;
     bool (*acquit)(struct ag__check *c); /* whether every operation by itself is right; NULL: this is one by itself */
     int64_t few; /* with random directions: inputs up to this size are still checked element by element */
 
@@ -152,14 +164,30 @@ bool ag__take_level(ag__check *c, const ag__probe *p, double h, const ag__level 
 bool ag__take_ladder(ag__check *c, const ag__probe *p, ag__level l[], int *n);
 ag__estimate ag__limit_of(int n, const ag__level l[]);
 double ag__moving_size(const ag__check *c); /* Σ |w·y| at the point, of the outputs that have moved at any step */
-void ag__estimate_noise(const ag__probe *p, double size, int n, ag__level l[]);
+void ag__estimate_noise(const ag__check *c, const ag__probe *p, double size, int n, ag__level l[]);
 bool ag__gap_stays(const ag__level l[], int k);
 /* Slopes on both sides of a kink, or of a jump. They return the tolerance beyond the slopes; −1: no kink. */
 double ag__kink_between(int n, const ag__level l[], double error, double *low, double *high);
 double ag__jump_between(const ag__check *c, int n, const ag__level l[], double *low, double *high);
 
 /* check.c: true if everything agrees; else the tape is in error, or c->failed is the failure */
+extern const ag__precision ag__precision_f64, ag__precision_f32;
 bool ag__check_compare(ag__check *c);
+bool ag__check_element(ag__check *c, int i, int64_t element, ag__finding *r); /* of input i, alone; false: an error */
+
+/* gradcheck.c: the result in words */
+typedef struct ag__check_text {
+    char *to;
+    size_t room, used;
+} ag__check_text;
+
+void ag__check_say(ag__check_text *t, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+void ag__check_say_numbers(ag__check_text *t, const ag__finding *r);
+bool ag__check_options_valid(ag_tape *tape, const char *name, const ag_gradcheck_options *o);
 
 /* blame.c */
 bool ag__check_innocent(ag__check *c); /* whether every operation by itself is right */

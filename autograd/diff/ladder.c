@@ -124,14 +124,15 @@ double ag__moving_size(const ag__check *c) {
 }
 
 /* The expected rounding errors, and those that the smallest steps show, where nothing else is left. */
-void ag__estimate_noise(const ag__probe *p, double size, int n, ag__level l[]) {
+void ag__estimate_noise(const ag__check *c, const ag__probe *p, double size, int n, ag__level l[]) {
+    const double epsilon = c->precision->epsilon;
     double shown = 0;
     for (int k = n - 1; k > 0 && k >= n - 3; k--)
         if (l[k].finite && l[k - 1].finite) shown = fmax(shown, fabs(l[k].slope - l[k - 1].slope) * l[k].h);
     for (int k = 0; k < n; k++) {
-        double expected = 2 * DBL_EPSILON * (size + l[k].size) + p->rounding + DBL_TRUE_MIN;
+        double expected = 2 * epsilon * (size + l[k].size) + p->rounding + DBL_TRUE_MIN;
         l[k].noise = fmax(expected, shown) / l[k].h +
-                     8 * DBL_EPSILON * l[k].mass; /* the gap is part of the mass: x ± h are rounded */
+                     8 * epsilon * l[k].mass; /* the gap is part of the mass: x ± h are rounded */
     }
 }
 
@@ -185,12 +186,12 @@ double ag__jump_between(const ag__check *c, int n, const ag__level l[], double *
     if (n < 6) return -1;
     for (int k = n - 4; k < n; k++)
         if (!l[k].finite || fabs(l[k].jump / l[n - 1].jump - 1) > 0.01) return -1;
-    if (!(l[n - 1].jump > 1e-9 * c->magnitude)) return -1;
+    if (!(l[n - 1].jump > 0.1 * c->precision->negligible * c->magnitude)) return -1;
     for (int k = 2; k < n; k++) {
         double a, b;
         if (!l[k].finite || !l[k - 1].finite) continue;
         /* estimate_noise would take the jump itself for rounding */
-        double rounding = 16 * DBL_EPSILON * (c->magnitude + l[k].jump) / l[k].h;
+        double rounding = 16 * c->precision->epsilon * (c->magnitude + l[k].jump) / l[k].h;
         double unsure = sides_at(&l[k], &l[k - 1], &a, &b) - 4 * l[k].noise + rounding;
         if (unsure >= best) continue;
         best = unsure;
@@ -205,8 +206,8 @@ double ag__jump_between(const ag__check *c, int n, const ag__level l[], double *
 static double bottom_of(const ag__check *c, const ag__probe *p) {
     const ag__check_input *in = &c->input[p->input];
     double size = p->element >= 0 ? fabs(in->at[p->element]) : in->norm;
-    double bottom = fmin(0x1p-41 * p->widest, 0x1p-20 * p->near);
-    if (size > 0) bottom = fmin(bottom, 0x1p-20 * size);
+    double bottom = fmin(c->precision->bottom[0] * p->widest, c->precision->bottom[1] * p->near);
+    if (size > 0) bottom = fmin(bottom, c->precision->bottom[1] * size);
     return fmax(bottom, DBL_MIN * 0x1p10);
 }
 

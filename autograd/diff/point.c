@@ -56,8 +56,8 @@ static bool take_rounding(ag__check *c, uint64_t trial) {
     for (int i = 0; i < c->n; i++) {
         ag__check_input *in = &c->input[i];
         for (int64_t k = 0; k < in->size; k++)
-            in->tried[k] =
-                in->at[k] * (1 + 0x1p-50 * ag__check_weight(c->options.seed + 100 + trial, (uint64_t)(k + i)));
+            in->tried[k] = in->at[k] * (1 + c->precision->nudge *
+                                                ag__check_weight(c->options.seed + 100 + trial, (uint64_t)(k + i)));
         ag__check_rewind(c, &c->position);
         if (!ag__check_put(c, in, in->tried)) return false;
     }

@@ -143,11 +143,11 @@ bool ag__check_put(ag__check *c, ag__check_input *in, const double *values) {
 bool ag__check_at(ag__check *c, const ag__probe *p, double t, double *y, double *moved) {
     ag__check_input *in = &c->input[p->input];
     if (p->element >= 0) {
-        volatile double to = in->at[p->element] + t; /* in memory: no excess precision */
+        volatile double to = c->precision->round(in->at[p->element] + t); /* in memory: no excess precision */
         in->tried[p->element] = to;
         *moved = to - in->at[p->element];
     } else {
-        for (int64_t i = 0; i < in->size; i++) in->tried[i] = in->at[i] + t * in->direction[i];
+        for (int64_t i = 0; i < in->size; i++) in->tried[i] = c->precision->round(in->at[i] + t * in->direction[i]);
         *moved = t;
     }
     bool good = ag__check_put(c, in, in->tried) && evaluate(c, y);
