@@ -28,4 +28,5 @@ int main(void) {
     ag_tape_free(tape);
 }
 /* It prints:
+ * the gradient is wrong: x[1]: expected 0.5, got -0.5, 2e+06 times the tolerance
  */
