@@ -178,7 +178,7 @@ class Reference:
     def __init__(self, headers, root):
         self.families, self.pages, self.page_of = [], [], {}
         self.faults = []  # the build goes on; tests/reference.py does not
-        for path in headers:
+        for path in dict.fromkeys(headers):
             if path.name not in NO_REFERENCE:
                 self.families += parse(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8"))
         forward = {}  # a type that another header defines is described where it is defined
@@ -280,7 +280,7 @@ class Mdoc:
                 self.put(macro + "".join(f" {mark}" for mark in found[4]))
             else:
                 pending.append(word)
-                if re.search(r"[^.A-Z]\.\)?$", word):
+                if re.search(r"[^.]\.\)?$", word) and not re.fullmatch(r"\(?[A-Z]\.", word):
                     self.flush(pending)
         self.flush(pending)
 
