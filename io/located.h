@@ -28,12 +28,6 @@
 #define ag_run_log_close(...) (ag_here(__FILE__, __LINE__), ag_run_log_close(__VA_ARGS__))
 #define ag_checkpoint_save(...) (ag_here(__FILE__, __LINE__), ag_checkpoint_save(__VA_ARGS__))
 #define ag_checkpoint_load(...) (ag_here(__FILE__, __LINE__), ag_checkpoint_load(__VA_ARGS__))
-#define ag_read(...) ag_located(ag_read(__VA_ARGS__), __FILE__, __LINE__)
-#define ag_read_all(...) (ag_here(__FILE__, __LINE__), ag_read_all(__VA_ARGS__))
-#define ag_save(...) (ag_here(__FILE__, __LINE__), ag_save(__VA_ARGS__))
-#define ag_load(...) (ag_here(__FILE__, __LINE__), ag_load(__VA_ARGS__))
-#define ag_csv_read(...) ag_located(ag_csv_read(__VA_ARGS__), __FILE__, __LINE__)
-#define ag_csv_write(...) (ag_here(__FILE__, __LINE__), ag_csv_write(__VA_ARGS__))
 
 #endif
 #endif
