@@ -22,7 +22,7 @@ FLAGS = ["-std=c17", "-Wall", "-Wextra", "-Werror", "-O1"]
 
 REFERENCE = re.compile(r"(?P<program>.*\n)/\* It prints:\n(?P<text>.*?) \*/\n", re.S)
 GUIDE = re.compile(
-    r"(?P<before><!-- [^\n]*? -->\n)?```c\n(?P<program>.*?)```\n(?:\n[^\n`]{1,200}\n\n(?P<vary><!-- numbers vary -->\n)?```text\n(?P<text>.*?)```)?", re.S)
+    r"(?P<before><!-- [^\n]*? -->\n)?```c\n(?P<program>.*?)```\n(?:\n(?:(?!```|\n#).){1,400}?\n\n(?P<vary><!-- numbers vary -->\n)?```text\n(?P<text>.*?)```)?", re.S)
 
 
 def printed(program, headers, library, compiler):
