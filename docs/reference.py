@@ -3,7 +3,7 @@
 A page describes a name and those that extend it: ag_adam has ag_adam_init and ag_adam_step. `man NAME` finds each public function
 and type, as its own page or as a link (.so) to the page that has it; autograd.7 is the overview, made from autograd.7.in. The order
 and the titles of the families are those of the headers, their examples the programs in docs/reference/. With --list the names of the
-files are printed, and nothing is written. It needs nothing but Python."""
+files are printed, with --headers those of the headers that are installed, and nothing is written. It needs nothing but Python."""
 
 import collections
 import pathlib
@@ -438,8 +438,17 @@ def date_of_changes():
     return f"{months[int(found[2]) - 1]} {int(found[3])}, {found[1]}"
 
 
+def headers_installed():
+    """The public headers, as meson.build lists them."""
+    block = re.search(r"^public_headers = \{(.*?)^\}", (HERE.parent / "meson.build").read_text(encoding="utf-8"), flags=re.M | re.S)
+    return list(dict.fromkeys(re.findall(r"'([\w/]+\.h)'", block[1])))
+
+
 def main():
     words = sys.argv[1:]
+    if "--headers" in words:
+        print("\n".join(headers_installed()))
+        return
     listing = "--list" in words
     version = words[words.index("--version") + 1]
     rest = [word for i, word in enumerate(words) if not word.startswith("--") and words[i - 1] != "--version"]
