@@ -94,8 +94,9 @@ public:
     }
 
 private:
+    /* It is never destroyed: a program's global tapes are used and freed later than what main has made. */
     static throwers &self() {
-        static throwers all;
+        static throwers &all = *new throwers;
         return all;
     }
     std::mutex mutex_;
@@ -121,7 +122,7 @@ struct shape : ag_shape {
     int64_t operator[](int axis) const { return extent[axis < 0 ? axis + rank : axis]; }
     bool operator==(const shape &other) const {
         if (rank != other.rank) return false;
-        for (int i = 0; i < rank; i++)
+        for (int i = 0; i < rank && i < AG_MAX_RANK; i++)
             if (extent[i] != other.extent[i]) return false;
         return true;
     }
@@ -587,6 +588,7 @@ public:
         return shaped(ag_parameter_, s, data, file, line);
     }
     tensor parameter(const tensor &value, AG_HPP_HERE) { return detail::made((ag_parameter_from)(value), file, line); }
+    tensor parameter(ag_tensor *value, AG_HPP_HERE) { return parameter(tensor(value), file, line); }
     template <class T> tensor variable(T value, AG_HPP_HERE) { return scalar(ag_variable_, value, file, line); }
     template <class T> tensor variable(std::initializer_list<T> list, AG_HPP_HERE) {
         return row(ag_variable_, list, file, line);
@@ -595,6 +597,7 @@ public:
         return shaped(ag_variable_, s, data, file, line);
     }
     tensor variable(const tensor &value, AG_HPP_HERE) { return detail::made((ag_variable_from)(value), file, line); }
+    tensor variable(ag_tensor *value, AG_HPP_HERE) { return variable(tensor(value), file, line); }
 
     tensor full(const shape &s, double value, dtype d = f64, AG_HPP_HERE) {
         return detail::made((ag_full)(t_, d, s, value), file, line);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -52,17 +53,36 @@ static void makes_tensors() {
     EXPECT(named.label() == "named");
 }
 
+/* What a C function has made, such as an initialiser's tensor. */
+static void takes_pointers() {
+    ag::tape tape(ag::throwing);
+    EXPECT(has(tape.parameter(ag_ones(tape, ag::f64, ag::shape{2})), {1, 1}));
+    EXPECT(has(tape.variable(ag_init_constant(tape, ag::f32, ag::shape{2}, 3)), {3, 3}));
+}
+
+/* A rank that is too large is kept for the C function's error, and no extent is read beyond the last. */
+static void compares_shapes() {
+    struct {
+        ag::shape shape;
+        int64_t after;
+    } a{{1, 2, 3, 4, 5, 6, 7, 8, 9}, 1}, b{{1, 2, 3, 4, 5, 6, 7, 8, 9}, 2};
+    EXPECT(a.shape == b.shape && a.after != b.after);
+    EXPECT(ag::shape{2, 3} == ag::shape{2, 3} && ag::shape{2, 3} != ag::shape{3, 2} && ag::shape{2} != ag::shape{2, 1});
+}
+
 static void has_operators() {
     ag::tape tape(ag::throwing);
     auto x = tape.constant({1., 2.}), y = tape.constant({4., 8.});
-    EXPECT(has(x + y, {5, 10}) && has(x - y, {-3, -6}) && has(x * y, {4, 16}) && has(y / x, {4, 4}) && has(-x, {-1, -2}));
+    EXPECT(has(x + y, {5, 10}) && has(x - y, {-3, -6}) && has(x * y, {4, 16}) && has(y / x, {4, 4}) &&
+           has(-x, {-1, -2}));
     EXPECT(has(x + 1, {2, 3}) && has(1 + x, {2, 3}) && has(x - 1, {0, 1}) && has(1 - x, {0, -1}));
     EXPECT(has(x * 2, {2, 4}) && has(2.f * x, {2, 4}) && has(x / 2, {.5, 1}) && has(2 / x, {2, 1}));
     EXPECT(has(x < y, {1, 1}) && has(x > y, {0, 0}) && has(x <= x, {1, 1}) && has(x >= y, {0, 0}));
     EXPECT(has(where(x > tape.constant(1.), x, y), {4, 2}));
     EXPECT(has(ag::concat({x, y}, 0), {1, 2, 4, 8}) && has(sum_over(tape.ones({2, 3}), {0}), {2, 2, 2}));
     EXPECT(sum_over(tape.ones({2, 3}), {0, 1}, true).shape() == ag::shape{1, 1});
-    EXPECT(has(reshape(tape.arange(4), {2, 2}), {0, 1, 2, 3}) && has(matmul(tape.ones({1, 2}), tape.ones({2, 1})), {2}));
+    EXPECT(has(reshape(tape.arange(4), {2, 2}), {0, 1, 2, 3}) &&
+           has(matmul(tape.ones({1, 2}), tape.ones({2, 1})), {2}));
     EXPECT(std::abs(exp(x).element(0) - std::exp(1)) < 1e-15 && has(max(y), {8}));
 }
 
@@ -85,10 +105,12 @@ static void differentiates() {
     auto x = tape.parameter({1., 2.});
     auto y = sum(x * x * x);
     EXPECT(has(grad(y, {x})[0], {3, 12}) && has(hessian(y, x), {6, 0, 0, 12}));
-    EXPECT(has(ag::vjp({x * x}, {tape.ones({2})}, {x})[0], {2, 4}) && has(ag::jvp({x * x}, {x}, {tape.ones({2})})[0], {2, 4}));
+    EXPECT(has(ag::vjp({x * x}, {tape.ones({2})}, {x})[0], {2, 4}) &&
+           has(ag::jvp({x * x}, {x}, {tape.ones({2})})[0], {2, 4}));
     y.backward();
     EXPECT(has(x.gradient(), {3, 12}));
-    ag_gradcheck_report report = ag::gradcheck([](const std::vector<ag::tensor> &in) { return sum(sin(in[0]) * in[0]); }, {x});
+    ag_gradcheck_report report =
+        ag::gradcheck([](const std::vector<ag::tensor> &in) { return sum(sin(in[0]) * in[0]); }, {x});
     EXPECT(report.passed && report.checked == 2);
     struct mine {};
     try {
@@ -179,9 +201,27 @@ static void moves_tapes() {
     EXPECT(has(b.ones({1}), {1}));
 }
 
+/* A global tape still throws when the program ends, after what main has made is destroyed. */
+static struct at_exit {
+    ag::tape tape;
+    ~at_exit() {
+        try {
+            tape.ones({2}).item();
+        } catch (const ag::error &) {
+            return;
+        }
+        std::puts("test_hpp.cpp: a global tape does not throw at the end");
+        std::fflush(stdout);
+        std::_Exit(1);
+    }
+} global;
+
 int main() {
+    global.tape = ag::tape(ag::throwing);
     fits_a_line();
     makes_tensors();
+    takes_pointers();
+    compares_shapes();
     has_operators();
     has_elements();
     differentiates();
