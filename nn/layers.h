@@ -69,7 +69,7 @@ AG_API ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index
  * Source: Srivastava et al., Dropout (2014), scaled in training as torch.nn.functional.dropout does */
 AG_API ag_tensor *ag_dropout(ag_tensor *x, double p, bool training);
 
-/* ag_batchnorm -- parameters, running statistics, and two numbers that may be changed */
+/* ag_batchnorm -- batch normalisation: parameters, running statistics, and two numbers that may be changed */
 typedef struct ag_batchnorm {
     ag_tensor *gamma;        /* (1,C), a parameter, ones */
     ag_tensor *beta;         /* (1,C), a parameter, zeros; NULL: none */
@@ -118,7 +118,7 @@ AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bo
 AG_API ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training,
                                            ag_batchnorm_nodes *nodes);
 
-/* ag_layernorm -- parameters, and a number that may be changed */
+/* ag_layernorm -- layer normalisation: parameters, and a number that may be changed */
 typedef struct ag_layernorm {
     ag_tensor *gamma; /* (C), a parameter, ones */
     ag_tensor *beta;  /* (C), a parameter, zeros; NULL: none */
@@ -204,7 +204,7 @@ AG_API ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride);
  * Source: torch.nn.functional.avg_pool2d */
 AG_API ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride);
 
-/* ag_lstm_cell -- parameters; the four gates lie side by side, in the order i, f, g, o */
+/* ag_lstm_cell -- a step of an LSTM; the four gates lie side by side, in the order i, f, g, o */
 typedef struct ag_lstm_cell {
     ag_tensor *input_weight;  /* (C,4·H) */
     ag_tensor *hidden_weight; /* (H,4·H) */

@@ -34,7 +34,7 @@ typedef struct ag_slot {
     ag_tensor *next[3]; /* inside a step: the next values of parameter and state; NULL: it is frozen */
 } ag_slot;
 
-/* ag_sgd -- made by ag_sgd_init */
+/* ag_sgd -- stochastic gradient descent; made by ag_sgd_init */
 typedef struct ag_sgd {
     int n;
     ag_slot *slots;
@@ -62,7 +62,7 @@ AG_API ag_status ag_sgd_step(ag_sgd *sgd, ag_tensor *const dp[]);
  * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter, or if momentum was 0 at first */
 AG_API ag_tensor *ag_sgd_velocity(const ag_sgd *sgd, int i);
 
-/* ag_rmsprop -- made by ag_rmsprop_init */
+/* ag_rmsprop -- RMSProp; made by ag_rmsprop_init */
 typedef struct ag_rmsprop {
     int n;
     ag_slot *slots;
@@ -94,7 +94,7 @@ AG_API ag_tensor *ag_rmsprop_mean_square(const ag_rmsprop *rmsprop, int i);
  * Errors: AG_ERR_NULL; AG_ERR_RANGE if there is no such parameter */
 AG_API ag_tensor *ag_rmsprop_velocity(const ag_rmsprop *rmsprop, int i);
 
-/* ag_adam -- made by ag_adam_init */
+/* ag_adam -- Adam; made by ag_adam_init */
 typedef struct ag_adam {
     int n;
     ag_slot *slots;
