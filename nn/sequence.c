@@ -138,7 +138,8 @@ ag_tensor *ag__sequence_run(const ag_sequence *model, ag_tensor *x, bool trainin
 ag_tensor *ag_sequence_apply(const ag_sequence *model, ag_tensor *x) {
     ag_tensor *nil = ag__sequence_wrong("sequence_apply", model);
     if (nil) return nil;
-    if (!x || ag_is_nil(x)) return ag__refuse("sequence_apply", 1, &x, AG_ERR_NIL, "the input is nil");
+    if (!x) return ag__refuse_on(model->tape, "sequence_apply", AG_ERR_NULL, "the input is NULL");
+    if (ag_is_nil(x)) return ag__refuse("sequence_apply", 1, &x, AG_ERR_NIL, "the input is nil");
     if (ag_tape_of(x) != model->tape)
         return ag__refuse("sequence_apply", 1, &x, AG_ERR_TAPE, "the input is on another tape than the sequence");
     return ag__sequence_run(model, x, model->training);
