@@ -244,8 +244,8 @@ static const char *const labels[] = {
     "a\033[2Jb\nc\rd\te",
     "\xFF\xFE\xC3",
     "ααααααααααααααααααααααααααααααααααααααααααααααα",
-    "\xC2\x9B"
-    "31m",
+    ("\xC2\x9B"
+     "31m"),
     "a very long label that does not fit anywhere at all, not even here or there",
 };
 
