@@ -6,8 +6,7 @@
  *     #include <cstdio>
  *     int main() {
  *         ag::tape tape(ag::throwing);
- *         auto x = tape.constant({1., 2., 3., 4.}), y = tape.constant({3., 5., 7., 9.});
- *         auto w = tape.parameter(0.), b = tape.parameter(0.);
+ *         auto x = tape.constant({1, 2, 3, 4}), y = tape.constant({3, 5, 7, 9}), w = tape.parameter(0), b = tape.parameter(0);
  *         for (double error = 1; error > 1e-20;) {
  *             ag::step step(tape); // what is recorded from here on is released at the end of the block
  *             auto loss = mean(square(w * x + b - y));

@@ -326,6 +326,8 @@ ag_status ag_dataset_fold(ag_dataset *train, ag_dataset *test, ag_tape *tape, co
     const ag_dataset all = from ? *from : (ag_dataset){0};
     ag_tensor *nil = ag__dataset_wrong(name, tape, from);
     if (!nil && (!train || !test)) nil = ag__refuse_on(tape, name, AG_ERR_NULL, "one of the two datasets is NULL");
+    if (!nil && train == test)
+        nil = ag__refuse_on(tape, name, AG_ERR_RANGE, "the datasets to train and to test are one: two are wanted");
     if (!nil && (folds < 2 || which < 0 || which >= folds))
         nil = ag__refuse_on(tape, name, AG_ERR_RANGE, "fold %d of %d: 2 folds or more, numbered from 0 on, are wanted",
                             which, folds);

@@ -985,6 +985,9 @@ START_TEST(test_folds) {
     }
     for (int i = 0; i < N; i++) ck_assert_int_eq(tested[i], 1);
     ck_assert_int_eq(ag_dataset_fold(&train, &test, tape, &d, N, 52, NULL), AG_OK); /* leave one out */
+    ag_dataset once = d;
+    ag_dataset_fold(&once, &once, tape, &d, N, 0, NULL);
+    expect_error(tape, AG_ERR_RANGE, "dataset_fold", "two are wanted", "test_data.c:");
     ck_assert_int_eq(ag_dataset_count(&test), 1);
     expect_ok(tape);
 }

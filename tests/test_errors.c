@@ -2,6 +2,7 @@
  *
  * Each refusal is checked for its status, for the pieces of its message that say what was wrong, for the line of the
  * call, and for having changed nothing: no new node remains, and older ones are intact. */
+#include "autograd/tape/utf8.h"
 #include "tests/support.h"
 
 #include <limits.h>
@@ -818,6 +819,28 @@ END_TEST
 
 /* ---- */
 
+/* A label may hold anything; what a message has of it, cut off or not, is UTF-8 without control characters. */
+START_TEST(labels_are_shown_plainly) {
+    char cut[130] = {0};
+    for (int i = 0; i < 40; i++) memcpy(cut + 3 * i, "\xE2\x82\xAC", 3); /* 60 bytes end within a character */
+    cut[0] = 'a', cut[1] = 'b', cut[2] = 'c', memmove(cut + 2, cut + 3, 118);
+    const char *labels[] = {"\033[2Jx\n\r", "\xFF\xC3",
+                            "\xC2\x9B"
+                            "31m",
+                            cut};
+    for (int i = 0; i < 4; i++) {
+        ag_tensor *a = ag_label(ag_zeros(tape, AG_F64, AG_SHAPE(2)), labels[i]),
+                  *b = ag_zeros(tape, AG_F64, AG_SHAPE(3));
+        ag_add(a, b);
+        const char *text = ag_tape_error(tape);
+        ck_assert_ptr_nonnull(strstr(text, "(2) and b (3)"));
+        for (const char *c = text; *c; c++) ck_assert_msg((unsigned char)*c >= 0x20 && *c != 0x7F, "%s", text);
+        ck_assert_ptr_null(ag__name_fault(text, strlen(text)));
+        ag_clear_error(tape);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("errors");
     TCase *making = tape_group(suite, "making");
@@ -837,6 +860,7 @@ int main(void) {
     tcase_add_test(operations, lists_must_be_lists);
     tcase_add_test(operations, indices_are_checked_when_they_are_used);
     TCase *sticking = tape_group(suite, "sticking");
+    tcase_add_test(sticking, labels_are_shown_plainly);
     tcase_add_checked_fixture(sticking, open_inputs, NULL);
     tcase_add_test(sticking, the_first_error_wins);
     tcase_add_test(sticking, nothing_is_half_done);

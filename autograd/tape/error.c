@@ -4,6 +4,7 @@
  * tape. An error without a tape (a NULL tape, an operation on NULL alone) is kept for the thread. */
 #include "autograd/tape/format.h"
 #include "autograd/tape/tape.h"
+#include "autograd/tape/utf8.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -100,6 +101,7 @@ static void raise_about(ag_tape *tape, const ag_tensor *part, const char *name, 
         put(&t, ": ");
     }
     put_list(&t, format, args);
+    ag__make_plain(to); /* labels and names are the program's, or a file's, and some are cut off within a character */
 }
 
 ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...) {

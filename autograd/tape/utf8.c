@@ -33,6 +33,17 @@ const char *ag__name_fault(const char *text, size_t length) {
     return NULL;
 }
 
+void ag__make_plain(char *text) {
+    size_t length = strlen(text);
+    for (size_t i = 0, n; i < length; i += n) {
+        const unsigned char *c = (const unsigned char *)text + i;
+        n = utf8_length(c, length - i);
+        bool plain = n > 0 && !is_control(c);
+        if (n == 0) n = 1;
+        if (!plain) memset(text + i, '?', n);
+    }
+}
+
 const char *ag__shown(char to[AG__SHOWN], const char *text) {
     const unsigned char *s = (const unsigned char *)text;
     size_t length = strlen(text), used = 0;

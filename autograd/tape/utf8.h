@@ -11,6 +11,9 @@ enum { AG__LONGEST_NAME = 65000, AG__SHOWN = 64 };
 const char *ag__name_fault(const char *text, size_t length);
 bool ag__is_utf8(const char *text, size_t length);
 
+/* Replace what a terminal would interpret, and bytes that are not UTF-8, by question marks. */
+void ag__make_plain(char *text);
+
 /* The beginning of a text, in quotes, without control characters. */
 const char *ag__shown(char to[AG__SHOWN], const char *text);
 
