@@ -5,7 +5,7 @@
  *
  * Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017) is 60000 pictures to train with and 10000 to test, of 28 × 28 pixels
  * and ten classes; --samples takes fewer to train with. Debian's package dataset-fashion-mnist has it, below
- * /usr/share/datasets; --data names another folder with files of these names. FOLDER, "fashion" unless given, is made,
+ * /usr/share/datasets; --data names another folder with files of these names, packed or not. FOLDER, "fashion" unless given, is made,
  * and gets
  *
  *     checkpoint.000001.safetensors …   the state of training, every hundred steps; --resume goes on from the last one
@@ -82,11 +82,17 @@ static void print_model(ag_sequence *model, ag_tape *tape) {
 
 /* ---- The data ---- */
 
+/* The path of a file as it is, or else packed, as Debian has it, which needs a library with zlib. */
+static void find_data(char path[4096], const char *folder, const char *name, const char *content) {
+    snprintf(path, 4096, "%s/%s-%s-ubyte", folder, name, content);
+    if (access(path, F_OK) != 0) snprintf(path, 4096, "%s/%s-%s-ubyte.gz", folder, name, content);
+}
+
 /* Images (N,28,28,1) of f32, 0 … 255, and labels (N) of i64. */
 static bool read_pictures(ag_tape *tape, const char *folder, const char *name, ag_dataset *to) {
     char images[4096], labels[4096];
-    snprintf(images, sizeof images, "%s/%s-images-idx3-ubyte.gz", folder, name);
-    snprintf(labels, sizeof labels, "%s/%s-labels-idx1-ubyte.gz", folder, name);
+    find_data(images, folder, name, "images-idx3");
+    find_data(labels, folder, name, "labels-idx1");
     ag_tensor *x = ag_read(tape, images, NULL, &(ag_read_options){.convert = true, .dtype = AG_F32});
     ag_tensor *part[] = {ag_unsqueeze(x, 3), ag_read(tape, labels, NULL, NULL)};
     if (ag_dataset_tensors(to, 2, part) == AG_OK && ag_extent(x, 1) == SIDE && ag_extent(x, 2) == SIDE) return true;

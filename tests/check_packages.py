@@ -376,10 +376,11 @@ def install_and_remove(build, folder, compiler, nm):
     expect("installed", run(program, env={"LD_LIBRARY_PATH": str(libraries)}))
 
     listed = find(root, "installed.txt")
-    (root / "lib/of an earlier version").write_text("", encoding="utf-8")
-    listed.write_text(listed.read_text(encoding="utf-8") + "lib/of an earlier version\n", encoding="utf-8")
+    former = libraries / "of an earlier version"
+    former.write_text("", encoding="utf-8")
+    listed.write_text(f"{listed.read_text(encoding='utf-8')}{former.relative_to(root)}\n", encoding="utf-8")
     run(*script, "install", build, env=there)
-    if (root / "lib/of an earlier version").exists():
+    if former.exists():
         sys.exit("a file of an earlier version is still there")
     other = root / "include/of another project.h"
     other.write_text("", encoding="utf-8")

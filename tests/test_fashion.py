@@ -43,9 +43,9 @@ def write(folder, name, n, side=SIDE):
     labels = [i * 7 % CLASSES for i in range(n)]
     images = struct.pack(">IIII", 0x803, n, side, side) + b"".join(picture(label, numbers)[: side * side] for label in labels)
     with gzip.open(folder / f"{name}-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
-        file.write(images)
-    with gzip.open(folder / f"{name}-labels-idx1-ubyte.gz", "wb") as file:
-        file.write(struct.pack(">II", 0x801, n) + bytes(labels))
+        file.write(images)  # for NumPy: the program may have been built without zlib, and takes those that are not packed
+    (folder / f"{name}-images-idx3-ubyte").write_bytes(images)
+    (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, n) + bytes(labels))
 
 
 def start(program, *arguments, threads="1"):
@@ -162,6 +162,9 @@ def main():
             sys.exit(SKIP)
         else:
             code, output = run(program, folder / "out", "--samples", 6000, "--epochs", 1, "--quiet", threads="2")
+            if code and "built without zlib" in output:
+                print("the pictures are packed, and the library was built without zlib")
+                sys.exit(SKIP)
             check(code == 0 and accuracy(output) >= 75, "it learns", output)
             same_predictions(script, folder / "out" / "model.npz", PACKAGE, 10000)
     sys.exit(failures > 0)
