@@ -5,8 +5,8 @@
  *
  * Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017) is 60000 pictures to train with and 10000 to test, of 28 × 28 pixels
  * and ten classes; --samples takes fewer to train with. Debian's package dataset-fashion-mnist has it, below
- * /usr/share/datasets; --data names another folder with files of these names, packed or not. FOLDER, "fashion" unless given, is made,
- * and gets
+ * /usr/share/datasets; --data names another folder with files of these names, packed or not. FOLDER, "fashion" unless
+ * given, is made, and gets
  *
  *     checkpoint.000001.safetensors …   the state of training, every hundred steps; --resume goes on from the last one
  *     log.csv, curves.svg               the course of training
