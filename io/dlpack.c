@@ -228,9 +228,7 @@ static void delete_ours_versioned(struct DLManagedTensorVersioned *self) {
 
 /* A copy in a block of its own: small blocks share their memory, which ends with the tape. */
 static ag__buffer *apart(ag_tensor *x) {
-    enum { OWN_BLOCK = 16 * 1024 };
-    size_t bytes = ag__value_bytes(x);
-    ag__buffer *b = ag__buffer_new(x->tape, bytes > OWN_BLOCK ? bytes : OWN_BLOCK);
+    ag__buffer *b = ag__buffer_new_apart(x->tape, ag__value_bytes(x));
     ag_array values = ag__array_of(x);
     if (b) ag__pack(b->data, &values, 0, x->layout->size);
     return b;

@@ -153,6 +153,22 @@ void ledger_close(const ledger *l) {
         ck_abort_msg("%lld bytes in %lld blocks were not freed", (long long)l->outstanding, (long long)l->blocks);
 }
 
+void with_each_allocation_failing(ag_status (*program)(ag_tape *t)) {
+    bool came_through = false;
+    for (int64_t fail_at = 1; !came_through; fail_at++) {
+        ledger l;
+        ledger_open(&l);
+        l.fail_at = fail_at;
+        ag_tape *t = ag_tape_new_with(&l.allocator);
+        ck_assert(t || l.failed);
+        came_through = t && program(t) == AG_OK;
+        if (t && !came_through) ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
+        ck_assert(came_through || l.failed);
+        ag_tape_free(t);
+        ledger_close(&l);
+    }
+}
+
 /* ---- Expectations ---- */
 
 static char context[160];

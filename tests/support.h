@@ -49,6 +49,10 @@ void ledger_open(ledger *l);
 /* Fails the test unless everything was freed. */
 void ledger_close(const ledger *l);
 
+/* Run a program on new tapes, whose first allocation fails, then the second, and so on, until it comes through: each time
+ * before, its status is AG_ERR_MEMORY, and nothing is left over. */
+void with_each_allocation_failing(ag_status (*program)(ag_tape *t));
+
 extern ag_tape *tape; /* of the fixture */
 extern ledger tape_ledger;
 

@@ -596,6 +596,30 @@ START_TEST(test_what_is_lent_outlasts_the_tape) {
 }
 END_TEST
 
+/* Sizes on both sides of the limit from which a value has a block of its own, 16 kB with its header: a copy is lent below
+ * it, the value itself above, and either outlasts the tape. */
+START_TEST(test_what_is_lent_has_any_size) {
+    int shared = 0, copied = 0;
+    for (int64_t n = 2030; n <= 2060; n++) {
+        ledger l;
+        ledger_open(&l);
+        ag_tape *t = ag_tape_new_with(&l.allocator);
+        ag_tensor *x = ag_keep(ag_add_scalar(ag_arange(t, AG_F64, n), 0.5));
+        ck_assert_int_eq(ag_eval(x), AG_OK);
+        struct DLManagedTensor *m = ag_to_dlpack(x), *again = ag_to_dlpack(x);
+        ck_assert(m && again);
+        *(m->t.data == ag_data(x) ? &shared : &copied) += 1;
+        ag_tape_free(t);
+        const double *first = m->t.data, *second = again->t.data;
+        ck_assert(first[0] == 0.5 && first[n - 1] == (double)n - 0.5 && second[n - 1] == (double)n - 0.5);
+        m->deleter(m);
+        again->deleter(again);
+        ledger_close(&l);
+    }
+    ck_assert(shared > 0 && copied > 0);
+}
+END_TEST
+
 START_TEST(test_a_loan_is_taken_back_as_a_tensor) {
     ag_tensor *x = ag_arange(tape, AG_F64, 5000);
     struct DLManagedTensor *m = ag_to_dlpack(x);
@@ -671,6 +695,7 @@ int main(void) {
     tcase_add_test(dlpack, test_tensors_for_others);
     tcase_add_test(dlpack, test_what_is_lent_stays);
     tcase_add_test(dlpack, test_what_is_lent_outlasts_the_tape);
+    tcase_add_test(dlpack, test_what_is_lent_has_any_size);
     tcase_add_test(dlpack, test_a_loan_is_taken_back_as_a_tensor);
     return run_suite(s);
 }

@@ -982,19 +982,7 @@ static ag_status whole_step(ag_tape *t) {
 }
 
 START_TEST(test_every_failing_allocation_of_training_is_an_error) {
-    bool came_through = false;
-    for (int64_t fail_at = 1; !came_through; fail_at++) {
-        ledger l;
-        ledger_open(&l);
-        l.fail_at = fail_at;
-        ag_tape *t = ag_tape_new_with(&l.allocator);
-        ck_assert(t || l.failed);
-        came_through = t && whole_step(t) == AG_OK;
-        if (t && !came_through) ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
-        ck_assert(came_through || l.failed);
-        ag_tape_free(t);
-        ledger_close(&l);
-    }
+    with_each_allocation_failing(whole_step);
 }
 END_TEST
 

@@ -118,6 +118,10 @@ ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     return b;
 }
 
+ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes) {
+    return ag__buffer_new(tape, bytes > LARGEST_SMALL ? bytes : LARGEST_SMALL);
+}
+
 ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data) {
     ag__buffer *b = ag__buffer_new(tape, 0);
     if (!b) return NULL;

@@ -202,7 +202,8 @@ static inline void ag__unpoison(const ag_tape *tape, const void *p, size_t bytes
 }
 
 /* buffer.c */
-ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes); /* one reference; NULL on failure */
+ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes);       /* one reference; NULL on failure */
+ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes); /* in a block of its own, however few */
 ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data);
 /* The owner of memory that a buffer has adopted, called with the last reference. A buffer has none at first, so that
  * the caller still has the memory if something else fails. */
