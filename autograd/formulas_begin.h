@@ -15,7 +15,9 @@
  * `AG_FORMULA(softsign)`. The text is compiled for f32 and f64, where its words are C's operators and the kernel is a
  * plain loop over them, and for the recorder, where each word adds a step to a trace (autograd/trace.h) that machine
  * code is made of. Both give the same bits, if the compiler keeps to IEEE 754: no -ffast-math, and -ffp-contract=off
- * where it is told to use a processor's fused multiply-adds (-march=native).
+ * where it is told to use a processor's fused multiply-adds (-march=native). FMA is such an instruction in machine
+ * code, and in kernels that are compiled for a processor that has it; in others it is a call of C's fma, which is right
+ * and slow.
  *
  * The text is C, from C99 on; in a program of C++ it belongs in a file of C. Macros of the program that have the name
  * of a word below are out of sight within the text, and valid again after it.
@@ -31,6 +33,7 @@
  *     K(number) W(bits)               a constant, and one of bits
  *     BY_WIDTH(narrow, wide)          anything, for f32 and f64; K2 and W2 are K and W of that
  *     ADD SUB MUL DIV NEG ABS SQRT    arithmetic; ROUND: to the nearest integer, the even one of two
+ *     FMA(a, b, c)                    a·b + c, rounded once: a step of its own
  *     MAX(a, b) MIN(a, b)             a > b ? a : b, and a < b ? a : b: b where one is NaN
  *     STRONG_MUL STRONG_DIV           a == 0 ? 0 : a·b, and a / b
  *     LT LE EQ NE                     comparisons, of elements
@@ -154,6 +157,7 @@
 #pragma push_macro("SUB")
 #pragma push_macro("MUL")
 #pragma push_macro("DIV")
+#pragma push_macro("FMA")
 #pragma push_macro("MAX")
 #pragma push_macro("MIN")
 #pragma push_macro("STRONG_MUL")
@@ -209,6 +213,7 @@
 #undef SUB
 #undef MUL
 #undef DIV
+#undef FMA
 #undef MAX
 #undef MIN
 #undef STRONG_MUL
@@ -331,6 +336,7 @@
 #define SUB(a, b) ag_trace_binary(ag__t, AG_TRACE_SUB, a, b)
 #define MUL(a, b) ag_trace_binary(ag__t, AG_TRACE_MUL, a, b)
 #define DIV(a, b) ag_trace_binary(ag__t, AG_TRACE_DIV, a, b)
+#define FMA(a, b, c) ag_trace_fma(ag__t, a, b, c)
 #define MAX(a, b) ag_trace_binary(ag__t, AG_TRACE_MAX, a, b)
 #define MIN(a, b) ag_trace_binary(ag__t, AG_TRACE_MIN, a, b)
 #define STRONG_MUL(a, b) ag_trace_binary(ag__t, AG_TRACE_STRONG_MUL, a, b)
@@ -425,10 +431,12 @@
 #define SHR(b, n) ((b) >> (n))
 #if IS_WIDE
 #define ABS(a) fabs(a)
+#define FMA(a, b, c) fma(a, b, c)
 #define SQRT(a) sqrt(a)
 #define ROUND(a) rint(a)
 #else
 #define ABS(a) fabsf(a)
+#define FMA(a, b, c) fmaf(a, b, c)
 #define SQRT(a) sqrtf(a)
 #define ROUND(a) rintf(a)
 #define INTEGER(b) ((V)(int32_t)(b))

@@ -37,6 +37,7 @@
 #undef SUB
 #undef MUL
 #undef DIV
+#undef FMA
 #undef MAX
 #undef MIN
 #undef STRONG_MUL
@@ -95,6 +96,7 @@
 #pragma pop_macro("SUB")
 #pragma pop_macro("MUL")
 #pragma pop_macro("DIV")
+#pragma pop_macro("FMA")
 #pragma pop_macro("MAX")
 #pragma pop_macro("MIN")
 #pragma pop_macro("STRONG_MUL")

@@ -41,6 +41,7 @@ typedef enum ag_trace_code {
     AG_TRACE_INTEGER,    /* f32 only: the number that bits a are as an int32_t */
     AG_TRACE_TO_BITS,    /* the bits of element a */
     AG_TRACE_FROM_BITS,  /* the element that has bits a */
+    AG_TRACE_FMA,        /* a·b + c, rounded once: only by ag_trace_fma */
     AG_TRACE_CODES
 } ag_trace_code;
 
@@ -68,6 +69,10 @@ AG_API ag_traced ag_trace_unary(ag_trace *t, ag_trace_code code, ag_traced a);
 /* ag_trace_binary -- a step of two operands
  * Errors: none */
 AG_API ag_traced ag_trace_binary(ag_trace *t, ag_trace_code code, ag_traced a, ag_traced b);
+
+/* ag_trace_fma -- a·b + c, rounded once
+ * Errors: none */
+AG_API ag_traced ag_trace_fma(ag_trace *t, ag_traced a, ag_traced b, ag_traced c);
 
 /* ag_trace_select -- truth ? a : b
  * Errors: none */

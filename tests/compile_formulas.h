@@ -14,6 +14,15 @@ MAP2_2(odd, a, b, unused, s) {
     return SEL(CALL(even, r), r, FLOAT(BSUB(BADD(exponent, one), one)));
 }
 
+/* Products that are added before they are rounded: of operands that are needed once or again, twice the same, and numbers. */
+MAP3(fused, a, b, c) { return FMA(a, b, c); }
+MAP3(fused_again, a, b, c) { return DIV(SUB(FMA(a, b, c), MUL(b, a)), SUB(c, MUL(b, b))); }
+MAP2(fused_same, a, b) { return FMA(b, b, FMA(a, b, FMA(a, a, a))); }
+MAP1_2(fused_numbers, x, p, q) {
+    const V low = FMA(FMA(x, K(3), K(0.25)), x, p), high = FMA(FMA(K(-2), x, q), p, K(0.5));
+    return FMA(FMA(high, MUL(x, x), low), FMA(p, q, K(2)), FMA(q, K(7), x));
+}
+
 /* Conversions that are C's. */
 MAP1(negative_zero, x) { return SEL(EQ(BITS(x), W2(0x80000000, 0x8000000000000000)), K(1), K(2)); }
 MAP1(lowest_bit, x) { return FLOAT(AND(LT(x, K(0)), BITS(x))); }

@@ -2,7 +2,7 @@
 #include "autograd/formulas_begin.h"
 
 MAP1(softsign, x) { return DIV(x, ADD(ABS(x), K(1))); }
-MAP3_1(blend, a, b, c, s) { return ADD(a, MUL(s, SUB(b, c))); }
+MAP3_1(blend, a, b, c, s) { return FMA(s, SUB(b, c), a); }
 
 #include "autograd/formulas_end.h"
 #if AG_FORMULAS_AGAIN

@@ -39,7 +39,7 @@ typedef struct strip {
 
 static bool serves(void) {
 #if defined __x86_64__ && defined __GNUC__
-    return __builtin_cpu_supports("avx2");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else
     return false;
 #endif
@@ -365,8 +365,33 @@ static const ag_op odd_op = {
     .name = "odd", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .attribute_bytes = 2 * sizeof(double), AG_FORMULA(odd)};
 static const ag_op softplus_op = {.name = "softplus", .kind = AG_KIND_ELEMENTWISE, .arity = 1, AG_FORMULA(softplus)};
 
+static const ag_op fused_ops[] = {
+    {.name = "fused", .kind = AG_KIND_ELEMENTWISE, .arity = 3, AG_FORMULA(fused)},
+    {.name = "fused_again", .kind = AG_KIND_ELEMENTWISE, .arity = 3, AG_FORMULA(fused_again)},
+    {.name = "fused_same", .kind = AG_KIND_ELEMENTWISE, .arity = 2, AG_FORMULA(fused_same)},
+    {.name = "fused_numbers",
+     .kind = AG_KIND_ELEMENTWISE,
+     .arity = 1,
+     .attribute_bytes = 2 * sizeof(double),
+     AG_FORMULA(fused_numbers)}};
+enum { FUSED_OPS = sizeof fused_ops / sizeof *fused_ops };
+
 START_TEST(users_operation) {
-    for (int d = AG_F32; serves() && d <= AG_F64; d++) check_op(&odd_op, d), check_op(&softplus_op, d);
+    for (int d = AG_F32; serves() && d <= AG_F64; d++) {
+        check_op(&odd_op, d), check_op(&softplus_op, d);
+        for (int i = 0; i < FUSED_OPS; i++) check_op(&fused_ops[i], d);
+    }
+}
+END_TEST
+
+/* (1 + 2^−12)² − 1 − 2^−11, whose product an f32 cannot hold, and a product beyond the largest number. */
+START_TEST(fused_products_are_rounded_once) {
+    const float a[] = {1 + 0x1p-12f, FLT_MAX}, c[] = {-1 - 0x1p-11f, -FLT_MAX}, y[] = {0x1p-24f, FLT_MAX};
+    ag_tensor *x[] = {ag_from(tape, AG_F32, AG_SHAPE(2), a), NULL, ag_from(tape, AG_F32, AG_SHAPE(2), c)};
+    x[1] = ag_from(tape, AG_F32, AG_SHAPE(2), (const float[]){a[0], 2});
+    const float *got = ag_data(ag_apply(&fused_ops[0], 3, x, NULL, 0));
+    expect_ok(tape);
+    ck_assert(memcmp(got, y, sizeof y) == 0);
 }
 END_TEST
 
@@ -502,6 +527,10 @@ static ag_traced elements_joined(ag_trace *t, const ag_traced x[]) {
 static ag_traced truth_and_bits(ag_trace *t, const ag_traced x[]) {
     return from(t, ag_trace_binary(t, AG_TRACE_AND, truth(t, x), bits(t, x)));
 }
+static ag_traced three_of_one(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_FMA, x[0]); }
+static ag_traced three_of_two(ag_trace *t, const ag_traced x[]) { return ag_trace_binary(t, AG_TRACE_FMA, x[0], x[0]); }
+static ag_traced truth_fused(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, x[0], x[0], truth(t, x)); }
+static ag_traced bits_fused(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, x[0], bits(t, x), x[0]); }
 static ag_traced bits_for_truth(ag_trace *t, const ag_traced x[]) { return ag_trace_select(t, bits(t, x), x[0], x[0]); }
 static ag_traced bits_for_element(ag_trace *t, const ag_traced x[]) {
     return ag_trace_select(t, truth(t, x), bits(t, x), x[0]);
@@ -515,7 +544,8 @@ static ag_traced too_many(ag_trace *t, const ag_traced x[]) {
 }
 static ag_traced without_recorder(ag_trace *t, const ag_traced x[]) {
     (void)t;
-    ag_trace_select(NULL, x[0], x[0], x[0]), ag_trace_shift(NULL, x[0], 1), ag_trace_bits(NULL, 1);
+    ag_trace_fma(NULL, x[0], x[0], x[0]), ag_trace_select(NULL, x[0], x[0], x[0]), ag_trace_shift(NULL, x[0], 1),
+        ag_trace_bits(NULL, 1);
     ck_assert(!ag_trace_is_narrow(NULL));
     ag_trace_attribute(NULL, 0), ag_trace_unary(NULL, AG_TRACE_NEG, x[0]), ag_trace_convert(NULL, x[0]);
     return ag_trace_binary(NULL, AG_TRACE_ADD, x[0], ag_trace_number(NULL, 1));
@@ -528,7 +558,7 @@ static ag_trace_function *const wrong[] = {
     negative_attribute, too_many,         without_recorder,    element_shifted,  element_as_bits, element_from_element,
     bits_of_bits,       bits_of_truth,    integer_of_element,  bits_returned,    bits_converted,  bits_added,
     bits_negated,       bits_compared,    bits_inverted,       element_inverted, elements_joined, truth_and_bits,
-    bits_for_truth,     bits_for_element};
+    bits_for_truth,     bits_for_element, three_of_one,        three_of_two,     truth_fused,     bits_fused};
 
 /* Twice, for what is kept from the first time is of a trace that is over. The kernel runs. */
 START_TEST(wrong_traces) {
@@ -955,6 +985,7 @@ int main(void) {
     tcase_add_test(steps, users_operation_in_a_program);
     tcase_add_test(steps, conversions_by_c);
     tcase_add_test(steps, macros_of_the_program);
+    tcase_add_test(steps, fused_products_are_rounded_once);
     tcase_add_test(steps, wrong_traces);
     tcase_add_test(steps, constants_of_f32_are_floats);
     tcase_add_test(steps, no_elements);

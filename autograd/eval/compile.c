@@ -176,6 +176,12 @@ static int compared_truths(program *p, int code, int a, int b) {
     }
 }
 
+static int fused_product(program *p, int a, int b, int c) {
+    const int type = p->value[a].type;
+    if ((type & TRUTH) || p->value[b].type != type || p->value[c].type != type) return fail(p);
+    return operation(p, AG_TRACE_FMA, type, 3, a, b, c);
+}
+
 /* If one choice is zero, a mask is enough, and faster. */
 static int choice(program *p, int a, int b, int c) {
     if (!is_truth(p, a)) return fail(p);
@@ -234,6 +240,7 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     case AG__TRACE_SHIFT: return shift(p, x[0], v->k);
     case AG__TRACE_CONVERT: return converted(p, x[0], p->slot[s->y].dtype);
     case AG__TRACE_RESULT: return x[0];
+    case AG_TRACE_FMA: return fused_product(p, x[0], x[1], x[2]);
     case AG_TRACE_NEG: return with_mask(p, AG_TRACE_NEG, x[0], UINT64_C(1) << 63, UINT64_C(1) << 31);
     case AG_TRACE_ABS: return with_mask(p, AG_TRACE_ABS, x[0], INT64_MAX, INT32_MAX);
     case AG_TRACE_NOT: return is_truth(p, x[0]) ? opposite(p, x[0]) : fail(p);
@@ -543,11 +550,59 @@ static void put_store(program *p, const value *v) {
     vacate(p, v);
 }
 
+/* The operand of a fused product that is read from memory: the summand if it can be, else a factor; −1: none. */
+static int fused_in_memory(const program *p, const value *v) {
+    int k = 2;
+    while (k >= 0 && !stays_in_memory(p, v, k)) k--;
+    return k;
+}
+
+/* The register for v's result that was an operand's, which is not needed any more; else any. */
+static int take_over(program *p, int i, const int8_t reg[3]) {
+    for (int k = 2; k >= 0; k--) {
+        if (reg[k] < 0 || reg[k] >= AG__REGISTERS || p->held[reg[k]] != NONE) continue;
+        p->held[reg[k]] = (uint16_t)i;
+        return p->value[i].reg = reg[k];
+    }
+    return take(p, i);
+}
+
+/* a·b + c is written over one of its operands: one that is not needed any more, or a copy of c. */
+static void put_fused(program *p, int i) {
+    const value *v = &p->value[i];
+    int8_t reg[3];
+    const int memory = fused_in_memory(p, v);
+    for (int k = 0; k < 3; k++) reg[k] = k == memory ? AG__NO_REGISTER : fetch(p, v->x[k]);
+    if (memory >= 0) reg[memory] = p->value[v->x[memory]].reg; /* it may be the same as another operand */
+    const value *from = &p->value[v->x[memory < 0 ? 2 : memory]];
+    ag__asm in = {
+        .code = AG_TRACE_FMA, .wide = v->type & WIDE, .place = from->place, .at = from->at, .copy = from->copy};
+    release_operands(p, v);
+    if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__FOLD_REGISTER + v->fold - 1);
+    else in.y = (int8_t)take_over(p, i, reg);
+    if (in.y != reg[0] && in.y != reg[1] && in.y != reg[2]) {
+        if (reg[2] < 0) put_load(p, in.y, from);
+        else put(p, (ag__asm){.code = AG__COPY, .wide = in.wide, .y = in.y, .b = reg[2]});
+        reg[2] = in.y;
+    }
+    const int f = in.y == reg[0] ? 0 : 1; /* the factor that y replaces, if it does not replace c */
+    const bool other = reg[1 - f] >= 0, sum = in.y == reg[2];
+    in.k = sum ? AG__FMA_231 : other ? AG__FMA_213 : AG__FMA_132;
+    in.a = sum ? (reg[0] >= 0 ? reg[0] : reg[1]) : other ? reg[1 - f] : reg[2];
+    in.b = sum ? (reg[0] >= 0 ? reg[1] : reg[0]) : other ? reg[2] : reg[1 - f];
+    put(p, in);
+    vacate(p, v);
+}
+
 static void put_value(program *p, int i) {
     const value *v = &p->value[i], *first = &p->value[v->x[0]];
     if (v->code == AG__STORE) {
         if (p->folding && p->slot[v->at].lanes) release_operands(p, v);
         else put_store(p, v);
+        return;
+    }
+    if (v->code == AG_TRACE_FMA) {
+        put_fused(p, i);
         return;
     }
     ag__asm in = {.code = v->code,
@@ -796,6 +851,7 @@ static bool is_wide(const ag__code_step *step, const ag__code_slot *slot) {
 static int values_in(const ag__traced *v) {
     switch (v->code) {
     case AG__TRACE_RESULT: return 2; /* a copy, and a store */
+    case AG_TRACE_FMA: return 2;     /* a copy of its summand */
     case AG_TRACE_TO_BITS:
     case AG_TRACE_FROM_BITS: return 0;
     case AG__TRACE_CONVERT:
@@ -915,7 +971,7 @@ static void give_back(ag_tape *tape, entry *e) {
 
 /* ---- For the evaluator ---- */
 
-static bool is_usable(void) { return __builtin_cpu_supports("avx2"); }
+static bool is_usable(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 static bool has_masks(void) { return __builtin_cpu_supports("avx512vl"); }
 

@@ -91,7 +91,7 @@ static void general(writer *w, unsigned opcode, int reg, operand o) {
 /* ---- Vector instructions ---- */
 
 enum { MAP_0F = 1, MAP_0F38 = 2, MAP_0F3A = 3 };
-enum { P_NONE, P_66, P_F3, P_F2 };
+enum { P_NONE, P_66, P_F3, P_F2, W1 = 1 << 7 }; /* W1: beside a prefix, not in the first map */
 
 /* reg <- vvvv op o, of 256 bits if `full`. */
 static void vex(writer *w, unsigned map, unsigned prefix, unsigned opcode, bool full, int reg, int vvvv, operand o,
@@ -345,6 +345,10 @@ static void forget_masks(writer *w) {
     memset(w->masked, -1, sizeof w->masked);
 }
 
+static void compute_fma(writer *w, const ag__asm *i) {
+    vex(w, MAP_0F38, P_66 | (i->wide ? W1 : 0), i->k, full(w, i->wide), i->y, i->a, last_operand(w, i), 0);
+}
+
 /* y <- a op b where a is not 0, 0 elsewhere. */
 static void compute_strong(writer *w, const ag__asm *i) {
     const encoding *e = &encodings[i->code], *both = &encodings[AG_TRACE_AND];
@@ -379,6 +383,7 @@ static void instruction(writer *w, const ag__asm *from) {
     case AG__SPILL: move_out(w, true, i.a, in_frame(i.at)); break;
     case AG__STORE: store(w, &i); break;
     case AG__NARROW_TRUTH: narrow_truth(w, &i); break;
+    case AG_TRACE_FMA: compute_fma(w, &i); break;
     case AG_TRACE_STRONG_MUL:
     case AG_TRACE_STRONG_DIV: compute_strong(w, &i); break;
     default: compute(w, &i); break;

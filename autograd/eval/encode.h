@@ -50,6 +50,9 @@ enum {
  * lanes of fold i; these take the last registers. */
 enum { AG__REGISTERS = 15, AG__FOLD_REGISTER = 32, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
 
+/* Forms of AG_TRACE_FMA, which writes its result over an operand: y <- y·b + a, y <- a·y + b, y <- a·b + y. */
+enum { AG__FMA_132 = 0x98, AG__FMA_213 = 0xa8, AG__FMA_231 = 0xb8 };
+
 typedef struct ag__asm {
     uint8_t code;
     bool wide;    /* operands of 64 bits */
@@ -59,7 +62,8 @@ typedef struct ag__asm {
     int8_t b;     /* last operand; AG__NO_REGISTER: in memory, at `place` */
     uint8_t place;
     uint16_t
-        k; /* select: the condition's register; shifts: the distance; attributes: the number; after the loop: slot */
+        k; /* select: the condition's register; shifts: the distance; attributes: the number; FMA: its form; after the
+              loop: slot */
     int32_t at;
 } ag__asm;
 

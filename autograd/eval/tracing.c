@@ -100,11 +100,15 @@ ag_traced ag_trace_attribute(ag_trace *t, int k) {
 }
 
 ag_traced ag_trace_unary(ag_trace *t, ag_trace_code code, ag_traced a) {
-    return coded(t, code, AG_TRACE_NEG, AG_TRACE_CODES, 1, &a);
+    return coded(t, code, AG_TRACE_NEG, AG_TRACE_FMA, 1, &a);
 }
 
 ag_traced ag_trace_binary(ag_trace *t, ag_trace_code code, ag_traced a, ag_traced b) {
     return coded(t, code, 0, AG_TRACE_NEG, 2, (const ag_traced[]){a, b});
+}
+
+ag_traced ag_trace_fma(ag_trace *t, ag_traced a, ag_traced b, ag_traced c) {
+    return coded(t, AG_TRACE_FMA, AG_TRACE_FMA, AG_TRACE_CODES, 3, (const ag_traced[]){a, b, c});
 }
 
 ag_traced ag_trace_select(ag_trace *t, ag_traced truth, ag_traced a, ag_traced b) {
