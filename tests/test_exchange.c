@@ -596,11 +596,11 @@ START_TEST(test_what_is_lent_outlasts_the_tape) {
 }
 END_TEST
 
-/* Sizes on both sides of the limit from which a value has a block of its own, 16 kB with its header: a copy is lent below
- * it, the value itself above, and either outlasts the tape. */
+/* Sizes on both sides of the limit from which a value is in the heap, 2 kB with its header: a copy is lent below it, the
+ * value itself above, and either outlasts the tape. */
 START_TEST(test_what_is_lent_has_any_size) {
     int shared = 0, copied = 0;
-    for (int64_t n = 2030; n <= 2060; n++) {
+    for (int64_t n = 235; n <= 265; n++) {
         ledger l;
         ledger_open(&l);
         ag_tape *t = ag_tape_new_with(&l.allocator);

@@ -103,6 +103,7 @@ ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
     tape->scanned = tape->waited = false;
     ag__truncate(tape, &position);
     ag__collect_loans(tape);
+    ag__heap_settle(tape);
     tape->mark_count = mark.index + 1;
     return ag__leave(tape, file, line);
 }

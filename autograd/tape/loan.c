@@ -11,12 +11,12 @@ struct ag__loan {
     ag__loan *next;
     ag__buffer *buffer;
     ag_allocator allocator;
-    size_t block;    /* bytes of the buffer's own block; 0: the memory was adopted */
+    ag__span *span;  /* that the buffer's block is in; NULL: the memory was adopted */
     ag__owner owner; /* of adopted memory */
     atomic_uint users;
 };
 
-bool ag__lendable(const ag__buffer *b) { return b->adopted || ag__buffer_own_block(b) > 0; }
+bool ag__lendable(const ag__buffer *b) { return b->adopted || ag__buffer_span(b) != NULL; }
 
 static ag__loan *loan_of(const ag_tape *tape, const ag__buffer *b) {
     for (ag__loan *l = tape->loans; l; l = l->next)
@@ -35,7 +35,7 @@ ag__loan *ag__lend(ag_tape *tape, ag__buffer *b) {
     l->next = tape->loans;
     l->buffer = b;
     l->allocator = tape->allocator;
-    l->block = ag__buffer_own_block(b);
+    l->span = b->adopted ? NULL : ag__buffer_span(b);
     l->owner = ag__buffer_owner(b);
     atomic_init(&l->users, 2);
     b->refs++;
@@ -46,7 +46,7 @@ ag__loan *ag__lend(ag_tape *tape, ag__buffer *b) {
 static void free_memory(ag__loan *l) {
     ag_allocator a = l->allocator;
     if (l->owner.release) l->owner.release(l->owner.context);
-    else a.resize(a.ctx, l->buffer, l->block, 0);
+    else ag__span_leave(l->span, &a);
     a.resize(a.ctx, l, sizeof *l, 0);
 }
 
@@ -72,7 +72,7 @@ void ag__leave_loans(ag_tape *tape) {
     ag__collect_loans(tape);
     for (ag__loan *l = tape->loans, *next; l; l = next) {
         next = l->next;
-        if (l->block) ag__unpoison(tape, l->buffer, l->block); /* the gap behind the value */
+        if (l->span) ag__span_use(l->span);
         ag__return_loan(l);
     }
     tape->loans = NULL;

@@ -22,14 +22,15 @@ static inline const int64_t *ag__strides(const ag__layout *l) { return l->extent
 
 /* ---- Values ---- */
 
+enum { AG__IN_HEAP = UINT16_MAX };
+
 /* A block of memory, shared by one or more nodes. Free blocks wait in their class's list. */
 typedef struct ag__buffer {
     void *data;              /* behind this header, or the user's */
     struct ag__buffer *next; /* in a free list */
     uint32_t refs;
-    uint16_t size_class;
-    uint16_t shift; /* of the data, so that blocks do not all begin at the same offset in a page */
-    bool adopted;   /* the data is the user's, and released by the ag__owner in the block */
+    uint16_t size_class; /* of small blocks; AG__IN_HEAP: not small */
+    bool adopted;        /* the data is the user's, and released by the ag__owner in the block */
 } ag__buffer;
 
 /* ---- Nodes ---- */

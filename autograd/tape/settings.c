@@ -67,7 +67,7 @@ void ag_tape_trim(ag_tape *tape) {
     if (tape->node_marks) ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *tape->node_marks, 0);
     tape->node_marks = NULL, tape->node_mark_room = 0;
     ag__collect_loans(tape);
-    ag__buffers_trim(tape);
+    ag__heap_trim(tape);
     ag__arena_trim(tape);
     ag__nodes_trim(tape);
 }

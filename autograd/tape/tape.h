@@ -5,8 +5,8 @@
  * values are immutable, so a node without one can always be (re)computed from its inputs.
  *
  * The files of this folder, in the order in which they use each other, each only those before it: dtype, format, utf8,
- * processors, threads; error, memory, buffer, loan, layout; node, tensor, leaf, variable; mark, scope, state, settings,
- * record, assign. */
+ * processors, threads; error, memory, heap, buffer, loan, layout; node, tensor, leaf, variable; mark, scope, state,
+ * settings, record, assign. */
 #ifndef AG_TAPE_H
 #define AG_TAPE_H
 
@@ -16,7 +16,7 @@
 
 /* ---- The tape ---- */
 
-enum { AG__CLASSES = 560, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
+enum { AG__CLASSES = 21, AG__HEAP_CLASSES = 152, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
 
 typedef struct ag__slab {
     struct ag__slab *next;
@@ -24,6 +24,18 @@ typedef struct ag__slab {
     size_t used;
     size_t before; /* of an arena's: bytes used in the slabs before it */
 } ag__slab;
+
+typedef struct ag__span ag__span;
+
+/* Memory for values that are not small: heap.c. */
+typedef struct ag__heap {
+    struct ag__block *free[AG__HEAP_CLASSES]; /* lists of free blocks */
+    ag__span *spans;                          /* what they are cut from */
+    size_t held, used;                        /* bytes of the spans, and of blocks in use */
+    size_t most;                              /* in use at once, since the last rewind */
+    size_t next, usual;                       /* bytes of the next span; of the usual one; 0: as few as are needed */
+    bool grew;                                /* there is a new span, since the last rewind */
+} ag__heap;
 
 /* A label, in the arena before its text: so that a rewind gives an older tensor its former label back. */
 typedef struct ag__label {
@@ -96,11 +108,10 @@ struct ag_tape {
     uint32_t vacant;             /* of these, released with their slots kept vacant */
     ag__slab *first_slab, *slab; /* arena; slabs after `slab` are empty and wait */
 
-    ag__buffer *free_list[AG__CLASSES];
-    ag__slab *slabs; /* of small buffers */
-    uint16_t shifts;
-    uint16_t gap;      /* poisoned bytes behind each buffer */
-    int64_t held_free; /* bytes of large blocks in the free lists */
+    ag__buffer *free_list[AG__CLASSES]; /* of small buffers, */
+    ag__slab *slabs;                    /* which are cut from these */
+    ag__heap heap;                      /* the others */
+    uint16_t gap;                       /* poisoned bytes behind each buffer */
     struct ag__loan *loans;
 
     ag__recent recent[AG__RECENT];
@@ -201,9 +212,22 @@ static inline void ag__unpoison(const ag_tape *tape, const void *p, size_t bytes
     if (tape->gap) ag__unpoison_memory(p, bytes);
 }
 
+/* heap.c: blocks for the data of buffers that are not small, each one with its buffer's header */
+ag__buffer *ag__heap_new(ag_tape *tape, size_t bytes); /* one reference; NULL on failure */
+ag__buffer *ag__heap_new_apart(ag_tape *tape, size_t bytes);
+size_t ag__heap_bytes(const ag__buffer *buffer); /* of its block */
+void ag__heap_drop(ag_tape *tape, ag__buffer *buffer);
+void ag__heap_trim(ag_tape *tape);
+void ag__heap_settle(ag_tape *tape); /* at a rewind: what the next steps need is known */
+void ag__heap_free(ag_tape *tape);
+/* The span of a block, and its users: when the last one leaves, the memory is freed. */
+ag__span *ag__heap_span(const ag__buffer *buffer);
+void ag__span_use(ag__span *span);
+void ag__span_leave(ag__span *span, const ag_allocator *a);
+
 /* buffer.c */
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes);       /* one reference; NULL on failure */
-ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes); /* in a block of its own, however few */
+ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes); /* in a span of its own, however few */
 ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data);
 /* The owner of memory that a buffer has adopted, called with the last reference. A buffer has none at first, so that
  * the caller still has the memory if something else fails. */
@@ -214,9 +238,8 @@ typedef struct ag__owner {
 ag__buffer *ag__buffer_adopt(ag_tape *tape, const void *data);
 void ag__buffer_set_owner(ag__buffer *buffer, ag__owner owner);
 ag__owner ag__buffer_owner(const ag__buffer *buffer);    /* all NULL: it has adopted none */
-size_t ag__buffer_own_block(const ag__buffer *buffer);   /* bytes, if its data is in a block of its own; else 0 */
+ag__span *ag__buffer_span(const ag__buffer *buffer);     /* that its data is in; NULL: in none */
 void ag__buffer_drop(ag_tape *tape, ag__buffer *buffer); /* NULL is ignored */
-void ag__buffers_trim(ag_tape *tape);
 void ag__buffers_free(ag_tape *tape);
 
 /* loan.c: values that others use, perhaps in another thread and after the tape. A tape has a reference to each buffer

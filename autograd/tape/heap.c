@@ -1,0 +1,257 @@
+/* heap -- memory for values that are not small
+ *
+ * A block is a header and its data. Blocks lie next to each other in spans, which alone are allocated: a block that is
+ * freed joins its free neighbours, and a request takes the smallest free block in which it fits, and leaves the rest.
+ * Where none is large enough, spans without a block in use are given back before another one is allocated.
+ *
+ * A rewind after which larger blocks were wanted than there are gives these back too, and the next span has room for
+ * all that was in use at once: so after two or three steps a steady loop stays within one span, and calls no
+ * allocator. Invariant: no two free blocks are neighbours, and each free block is in the list of its class. */
+#include "autograd/tape/tape.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum {
+    HEADER = 64,  /* of a block, and of a span: data is aligned to a cache line */
+    LEAST = 2048, /* bytes of the smallest block that is asked for */
+    LEAST_SPAN = 16 * 1024,
+    LARGEST_GROWTH = 1024 * 1024,
+    /* A loop over many arrays would use the same few lines of the first-level cache for all, and a load would wait for
+     * a store to the same place in another page, if large blocks followed each other at whole pages. */
+    LARGE = 64 * 1024,
+    APART = 256
+};
+
+struct ag__span {
+    struct ag__span *next;
+    size_t bytes; /* with this header */
+    atomic_uint users;
+};
+
+struct ag__block {
+    ag__buffer buffer; /* first, so that a buffer's address is that of its block; a free one has no references */
+    size_t bytes;      /* with this header */
+    size_t before;     /* of the block before it in its span; 0: it is the first */
+    struct ag__span *span;
+    struct ag__block *previous; /* in the list of free blocks of its class, whose next is the buffer's */
+};
+
+typedef struct ag__block block;
+typedef struct ag__span span;
+
+_Static_assert(sizeof(block) <= HEADER && sizeof(span) <= HEADER, "headers must fit");
+
+static block *block_of(const ag__buffer *b) { return (block *)(uintptr_t)b; }
+static block *next_of(const block *b) { return block_of(b->buffer.next); }
+static bool is_free(const block *b) { return b->buffer.refs == 0; }
+
+static block *first_in(const span *s) { return (block *)((uintptr_t)s + HEADER); }
+static bool is_vacant(const span *s) { return is_free(first_in(s)) && first_in(s)->bytes == s->bytes - HEADER; }
+
+/* The neighbours of b; NULL: it is the first, or the last. */
+static block *before(const block *b) { return b->before ? (block *)((uintptr_t)b - b->before) : NULL; }
+static block *after(const block *b) {
+    uintptr_t end = (uintptr_t)b + b->bytes;
+    return end < (uintptr_t)b->span + b->span->bytes ? (block *)end : NULL;
+}
+
+/* ---- Free blocks ---- */
+
+/* Four classes to each power of two. What is left of a block may be too small for any: it is free, but in no list. */
+static unsigned class_of(size_t bytes) {
+    unsigned log2 = 0;
+    for (size_t u = bytes / (2 * LEAST); u != 0; u >>= 1) log2++;
+    return 4 * log2 + (unsigned)(bytes / (LEAST / 4) >> log2) - 4;
+}
+
+static void link(ag_tape *tape, block *b) {
+    ag__heap *heap = &tape->heap;
+    b->buffer.refs = 0;
+    ag__poison(tape, (char *)b + HEADER, b->bytes - HEADER);
+    if (b->bytes < LEAST) return;
+    unsigned c = class_of(b->bytes);
+    block *first = heap->free[c];
+    b->buffer.next = first ? &first->buffer : NULL;
+    b->previous = NULL;
+    if (first) first->previous = b;
+    heap->free[c] = b;
+}
+
+static void unlink(ag__heap *heap, block *b) {
+    if (b->bytes < LEAST) return;
+    block *next = next_of(b);
+    if (next) next->previous = b->previous;
+    if (b->previous) b->previous->buffer.next = b->buffer.next;
+    else heap->free[class_of(b->bytes)] = next;
+}
+
+/* The smallest free block of at least these bytes; NULL if there is none. */
+static block *best(const ag__heap *heap, size_t bytes) {
+    block *found = NULL;
+    for (unsigned c = class_of(bytes); c < AG__HEAP_CLASSES && !found; c++)
+        for (block *b = heap->free[c]; b; b = next_of(b))
+            if (b->bytes >= bytes && (!found || b->bytes < found->bytes)) found = b;
+    return found;
+}
+
+/* Cut b down to these bytes. */
+static void cut(ag_tape *tape, block *b, size_t bytes) {
+    if (b->bytes == bytes) return;
+    block *rest = (block *)((uintptr_t)b + bytes), *behind = after(b);
+    ag__unpoison(tape, rest, HEADER);
+    *rest = (block){.bytes = b->bytes - bytes, .before = bytes, .span = b->span};
+    if (behind) behind->before = rest->bytes;
+    b->bytes = bytes;
+    link(tape, rest);
+}
+
+/* Add the block behind b to it. */
+static void join(block *b) {
+    b->bytes += after(b)->bytes;
+    block *behind = after(b);
+    if (behind) behind->before = b->bytes;
+}
+
+/* ---- Spans ---- */
+
+static void free_span(ag_tape *tape, span *s) {
+    tape->heap.held -= s->bytes;
+    ag__resize(tape, s, s->bytes, 0);
+}
+
+/* Give back the spans without a block in use; false if there is none. */
+static bool give_back(ag_tape *tape) {
+    bool any = false;
+    for (span **at = &tape->heap.spans; *at;) {
+        span *s = *at;
+        if (!is_vacant(s)) {
+            at = &s->next;
+            continue;
+        }
+        any = true;
+        *at = s->next;
+        unlink(&tape->heap, first_in(s));
+        free_span(tape, s);
+    }
+    return any;
+}
+
+/* A free block of these bytes or more, in a new span; NULL if out of memory. */
+static block *new_span(ag_tape *tape, size_t bytes) {
+    ag__heap *heap = &tape->heap;
+    size_t all = ag__plus(bytes, HEADER);
+    span *s = ag__resize(tape, NULL, 0, all);
+    if (!s) return NULL;
+    *s = (span){.next = heap->spans, .bytes = all};
+    atomic_init(&s->users, 1);
+    heap->spans = s;
+    heap->held += all;
+    block *b = first_in(s);
+    *b = (block){.bytes = all - HEADER, .span = s};
+    link(tape, b);
+    return b;
+}
+
+/* Small spans grow in number with what is held, so that there are not as many as blocks. */
+static size_t growth(const ag__heap *heap) {
+    size_t some = ag__rounded(heap->held / 8, HEADER);
+    return some < LEAST_SPAN ? LEAST_SPAN : some > LARGEST_GROWTH ? LARGEST_GROWTH : some;
+}
+
+static block *grow(ag_tape *tape, size_t bytes) {
+    ag__heap *heap = &tape->heap;
+    size_t more = heap->next > growth(heap) ? heap->next : growth(heap);
+    heap->next = 0;
+    heap->grew = true;
+    give_back(tape);
+    block *b = bytes < more ? new_span(tape, more) : NULL;
+    return b ? b : new_span(tape, bytes);
+}
+
+/* ---- The interface ---- */
+
+/* Bytes of the block for so many of data; SIZE_MAX: too many. */
+static size_t block_bytes(size_t bytes) {
+    size_t all = ag__plus(bytes, HEADER);
+    if (all >= LARGE) all = ag__plus(all, APART);
+    all = ag__rounded(all, HEADER);
+    return all < LEAST ? LEAST : all;
+}
+
+static ag__buffer *take(ag_tape *tape, block *b, size_t bytes) {
+    ag__heap *heap = &tape->heap;
+    unlink(heap, b);
+    cut(tape, b, bytes);
+    b->buffer = (ag__buffer){.data = (char *)b + HEADER, .refs = 1, .size_class = AG__IN_HEAP};
+    heap->used += b->bytes;
+    if (heap->used > heap->most) heap->most = heap->used;
+    return &b->buffer;
+}
+
+ag__buffer *ag__heap_new(ag_tape *tape, size_t bytes) {
+    size_t all = block_bytes(bytes);
+    block *b = best(&tape->heap, all);
+    if (!b) b = grow(tape, all);
+    return b ? take(tape, b, all) : NULL;
+}
+
+ag__buffer *ag__heap_new_apart(ag_tape *tape, size_t bytes) {
+    block *b = new_span(tape, block_bytes(bytes));
+    return b ? take(tape, b, b->bytes) : NULL;
+}
+
+size_t ag__heap_bytes(const ag__buffer *b) { return block_of(b)->bytes; }
+
+void ag__heap_drop(ag_tape *tape, ag__buffer *buffer) {
+    block *b = block_of(buffer), *behind = after(b), *ahead = before(b);
+    tape->heap.used -= b->bytes;
+    if (behind && is_free(behind)) {
+        unlink(&tape->heap, behind);
+        join(b);
+    }
+    if (ahead && is_free(ahead)) {
+        unlink(&tape->heap, ahead);
+        join(ahead);
+        b = ahead;
+    }
+    link(tape, b);
+}
+
+void ag__heap_trim(ag_tape *tape) {
+    give_back(tape);
+    tape->heap.next = tape->heap.usual;
+}
+
+/* The next span has a sixteenth more than was in use at once, for gaps between blocks. */
+void ag__heap_settle(ag_tape *tape) {
+    ag__heap *heap = &tape->heap;
+    size_t used = heap->most - heap->used;
+    if (heap->grew && used) {
+        heap->usual = ag__rounded(used + used / 16, HEADER);
+        if (!best(heap, used) && give_back(tape)) heap->next = heap->usual;
+    }
+    heap->grew = false;
+    heap->most = heap->used;
+}
+
+/* ---- Memory that outlasts the tape ----
+ *
+ * A span's users are the tape and, once that ends, the loans of its blocks. */
+
+ag__span *ag__heap_span(const ag__buffer *b) { return block_of(b)->span; }
+
+void ag__span_use(ag__span *s) { atomic_fetch_add(&s->users, 1); }
+
+void ag__span_leave(ag__span *s, const ag_allocator *a) {
+    if (atomic_fetch_sub(&s->users, 1) == 1) a->resize(a->ctx, s, s->bytes, 0);
+}
+
+void ag__heap_free(ag_tape *tape) {
+    for (span *s = tape->heap.spans, *next; s; s = next) {
+        next = s->next;
+        ag__unpoison(tape, s, s->bytes);
+        if (atomic_fetch_sub(&s->users, 1) == 1) ag__resize(tape, s, s->bytes, 0);
+    }
+    tape->heap = (ag__heap){.held = 0};
+}
