@@ -2,9 +2,13 @@
  * memory traffic
  *
  * Values are tested by test_random. */
+#include "autograd/eval/chunk.h"
+#include "autograd/eval/plan.h"
+#include "autograd/eval/stream.h"
 #include "tests/support.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- The profile ---- */
 
@@ -184,6 +188,106 @@ START_TEST(a_users_operation_fuses) {
 }
 END_TEST
 
+/* ---- Past the caches ---- */
+
+START_TEST(a_copy_past_the_caches_changes_nothing_else) {
+    _Alignas(64) char from[512], to[512], wanted[512];
+    for (size_t i = 0; i < sizeof from; i++) from[i] = (char)(i * 7 + 1);
+    for (size_t begin = 0; begin < 130; begin++)
+        for (size_t n = 0; n < 300; n++) {
+            const char *x = from + (begin * 5 + n) % 67;
+            memset(to, 0, sizeof to);
+            memset(wanted, 0, sizeof wanted);
+            memcpy(wanted + begin, x, n);
+            ag__copy_past(to + begin, x, n);
+            ag__copied_past();
+            ck_assert_mem_eq(to, wanted, sizeof to);
+        }
+}
+END_TEST
+
+static int sent_past;
+
+static int64_t no_time(void) { return 0; }
+static void not_counted(ag_tape *t, int64_t nodes, int64_t since) { (void)t, (void)nodes, (void)since; }
+static void node_not_counted(ag_tensor *t, int64_t since) { (void)t, (void)since; }
+
+static void count_sent(const ag__chunk *c, const ag__plan *plan, const ag__plan_step *step, int64_t since) {
+    (void)c, (void)since;
+    if (step->kind != AG__STEP_REGION) return;
+    const ag__region *r = &plan->regions.at[step->what];
+    for (uint32_t k = 0; k < r->count; k++) sent_past += plan->instructions.at[r->begin + k].does == AG__PUT_PAST;
+}
+
+/* How many values are written past the caches while y is computed; 0 on a processor that cannot. */
+static int sent_past_by(int n, ag_tensor *const y[]) {
+    static const ag__observer observer = {.now = no_time,
+                                          .computed = node_not_counted,
+                                          .step = count_sent,
+                                          .planned = not_counted,
+                                          .evaluated = not_counted};
+    sent_past = 0;
+    tape->observer = &observer;
+    tape->profiling = true;
+    ck_assert_int_eq(ag_eval_all(n, y), AG_OK);
+    tape->profiling = false;
+    tape->observer = NULL;
+    return sent_past;
+}
+
+static ag_tensor *stored(ag_shape shape) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *x = ag_keep(ag_uniform(tape, AG_F32, shape, 0, 1));
+    ck_assert_int_eq(ag_eval(x), AG_OK);
+    return x;
+}
+
+START_TEST(what_more_than_the_caches_is_moved_with_is_sent_past_them) {
+    int64_t n = AG__PAST_CACHES / (2 * (int64_t)sizeof(float)) - 1 + _i;
+    ag_tensor *y = ag_tanh(ag_exp(stored(AG_SHAPE(n))));
+    ck_assert_int_eq(sent_past_by(1, &y), _i >= 1 && ag__can_copy_past());
+}
+END_TEST
+
+/* The result of a product is not read again, so its tanh is written over it. */
+START_TEST(what_is_written_over_an_input_is_not_sent_past_the_caches) {
+    int64_t rows = AG__PAST_CACHES / (2 * 64 * (int64_t)sizeof(float));
+    ag_tensor *y = ag_tanh(ag_matmul(stored(AG_SHAPE(rows, 2)), stored(AG_SHAPE(2, 64))));
+    ck_assert_int_eq(sent_past_by(1, &y), 0);
+}
+END_TEST
+
+/* Two values of different sizes, each of which is read by a product: at once, or after the other one is computed. */
+START_TEST(what_is_soon_read_is_not_sent_past_the_caches) {
+    int64_t rows = AG__PAST_CACHES / 8 * 3 / (8 * (int64_t)sizeof(float));
+    ag_tensor *x[2] = {stored(AG_SHAPE(rows, 8)), stored(AG_SHAPE(rows + 1, 8))}, *w = stored(AG_SHAPE(8, 1)), *y[2],
+              *z[2];
+    for (int i = 0; i < 2; i++) {
+        y[i] = ag_tanh(x[i]);
+        if (_i == 0) z[i] = ag_matmul(y[i], w);
+    }
+    for (int i = 0; i < 2 && _i == 1; i++) z[i] = ag_matmul(y[i], w);
+    ck_assert_int_eq(sent_past_by(2, z), _i == 1 && ag__can_copy_past() ? 2 : 0);
+}
+END_TEST
+
+/* Rows that begin within a line, several rows a strip, and rows longer than a strip. */
+START_TEST(what_is_sent_past_the_caches_arrives) {
+    static const int64_t all_columns[] = {1000, 999, 4099, 17};
+    const ag_dtype dtype = _i % 2 ? AG_F64 : AG_F32;
+    const int64_t columns = all_columns[_i], bytes = dtype == AG_F64 ? 8 : 4;
+    const int64_t rows = AG__PAST_CACHES / (2 * columns * bytes) + 3;
+    ag_tensor *y[2], *x = scattered(tape, dtype, AG_SHAPE(rows, columns), 0);
+    ag_tensor *c = scattered(tape, dtype, AG_SHAPE(columns), 5000);
+    for (int fused = 0; fused < 2; fused++) {
+        ag_tape_set_evaluator(tape, fused ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        y[fused] = ag_mul(ag_add(x, c), x);
+        int sent = sent_past_by(1, &y[fused]);
+        ck_assert_int_eq(sent, fused && ag__can_copy_past());
+    }
+    expect_same(y[1], y[0]);
+}
+END_TEST
 /* ---- Nodes that are not computed ---- */
 
 START_TEST(equal_nodes_are_computed_once) {
@@ -656,6 +760,12 @@ int main(void) {
     tcase_add_loop_test(regions, a_value_for_each_row_is_not_taken_for_one_of_each_element, 0, 12);
     tcase_add_loop_test(regions, a_sum_of_everything_is_computed_once, 0, 20);
     tcase_add_test(regions, first_elements_are_not_taken_for_rows);
+    TCase *past = tape_group(suite, "past the caches");
+    tcase_add_test(past, a_copy_past_the_caches_changes_nothing_else);
+    tcase_add_loop_test(past, what_more_than_the_caches_is_moved_with_is_sent_past_them, 0, 2);
+    tcase_add_test(past, what_is_written_over_an_input_is_not_sent_past_the_caches);
+    if (usual_pieces(2)) tcase_add_loop_test(past, what_is_soon_read_is_not_sent_past_the_caches, 0, 2);
+    tcase_add_loop_test(past, what_is_sent_past_the_caches_arrives, 0, 4);
     TCase *less = tape_group(suite, "not computed");
     tcase_add_test(less, equal_nodes_are_computed_once);
     tcase_add_test(less, what_reads_a_transpose_is_not_computed_again);

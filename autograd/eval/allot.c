@@ -137,11 +137,35 @@ static void assign_scratch(ag__lowering *l) {
     }
 }
 
+/* ---- Results written past the caches ---- */
+
+/* Such a result is made in scratch memory, which whole lines are then copied from: streams of stores must be of whole
+ * lines, and where those begin differs from row to row. */
+static void send_past(ag__lowering *l, uint32_t i) {
+    uint32_t y = ag__cell_of(l, i), to;
+    ag__instruction put = {.does = AG__PUT_PAST, .inputs = 1, .node = i, .x = l->plan->operands.count};
+    if (!l->p->value[i].past || ag__note_of(l, y)->over != AG__NONE) return;
+    if (!AG__ROOM(&l->p->maker, &l->plan->operands, 1) || !AG__ROOM(&l->p->maker, &l->body, 1)) return;
+    put.y = to = ag__cell_new(l, i, l->c->table[i], AG__AT_ELEMENT, false);
+    if (l->p->maker.failed) return;
+    ag__cell_at(l, y)->where = AG__AT_TEMP;
+    ag__note_of(l, y)->last_reader = l->body.count;
+    l->plan->operands.at[l->plan->operands.count++] = y;
+    l->body.at[l->body.count++] = put;
+    l->r->past = true;
+}
+
+static void send_all_past(ag__lowering *l) {
+    for (uint32_t o = l->r->output; o < l->plan->outputs.count && !l->p->maker.failed; o++)
+        send_past(l, l->plan->outputs.at[o].index);
+}
+
 void ag__allot(ag__lowering *l) {
     note_readers(l);
     l->before.count = drop_unread(l, l->before.at, l->before.count);
     l->body.count = drop_unread(l, l->body.at, l->body.count);
     note_readers(l);
     find_places(l);
-    assign_scratch(l);
+    send_all_past(l);
+    if (!l->p->maker.failed) assign_scratch(l);
 }

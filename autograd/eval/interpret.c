@@ -4,6 +4,7 @@
  * for any number of threads, and those of the reference evaluator, except sums over everything in a large region of
  * rows. */
 #include "autograd/eval/interpret.h"
+#include "autograd/eval/stream.h"
 
 #include <string.h>
 
@@ -129,6 +130,7 @@ static void run_fetch(const ag_tensor *t, const ag__instruction *q, const strip 
         for (int64_t i = 0; i < at->rows; i++) fill(y + i * at->columns * bytes, x + i * bytes, at->columns, bytes);
         break;
     case AG__PACK: pack_strip(t, y, at->start, at->n); break;
+    case AG__PUT_PAST: ag__copy_past(y, x, (size_t)(at->n * bytes)); break;
     default: pack_strip(t, y, at->row, at->rows); break;
     }
 }
@@ -261,4 +263,5 @@ static void prepare(const ag__running *r, char *scratch, char **address) {
 void ag__run_units(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     prepare(r, scratch, address);
     for (int64_t unit = first; unit < end; unit++) run_unit(r, unit, scratch, address);
+    if (r->region->past) ag__copied_past();
 }

@@ -51,6 +51,7 @@ typedef enum ag__does {
     AG__SPREAD,      /* y = each row's element of cell x, over its columns */
     AG__PACK,        /* y = the strip's elements of a strided tensor x */
     AG__PACK_ROWS,   /* the same over the strip's rows */
+    AG__PUT_PAST,    /* y = the strip of cell x, written past the caches */
     AG__FOLD_ROWS,   /* y = the fold of each row of cell x */
     AG__FOLD_LANES,  /* y = the fold of the lanes in cell x */
     AG__START_DOWN,  /* y = the identity element, where a group of rows begins */
@@ -91,6 +92,7 @@ typedef struct ag__region {
     uint8_t form;
     bool down;    /* there is a fold down columns: a group of rows stays together */
     bool all;     /* there is a fold of everything */
+    bool past;    /* some values are written past the caches */
     bool flat;    /* that has the order of elements: strips do not go by rows */
     int64_t work; /* elementary steps, for the choice of how many threads */
 } ag__region;

@@ -157,6 +157,13 @@ static void check_fold(verifying *v, const ag__instruction *q, const uint32_t *x
     else check_operand(v, q->node, 0, cell_at(v, x[0]), false);
 }
 
+static void check_put(verifying *v, const ag__instruction *q, const uint32_t *x) {
+    const ag__cell *from = cell_at(v, x[0]), *to = cell_at(v, q->y);
+    expect(v, v->r->past && from->index == q->node && to->index == q->node, "another value is written past the caches");
+    expect(v, to->where == AG__AT_ELEMENT && is_of(v, from, false), "such a value has another form");
+    expect(v, from->where == AG__AT_TEMP, "such a value is not in scratch memory");
+}
+
 static void check_instruction(verifying *v, const ag__instruction *q) {
     const uint32_t *x = AG__FROM(&v->plan->operands, q->x);
     uint32_t inputs = q->does == AG__FOLDED_DOWN ? 0 : q->inputs;
@@ -171,6 +178,7 @@ static void check_instruction(verifying *v, const ag__instruction *q) {
     case AG__REPEAT:
     case AG__PACK:
     case AG__PACK_ROWS: expect(v, is_stored(v, q->node), "a tensor is fetched that is not in memory"); break;
+    case AG__PUT_PAST: check_put(v, q, x); break;
     case AG__SPREAD: expect(v, is_of(v, cell_at(v, x[0]), true), "what is spread has no rows"); break;
     case AG__FOLD_ROWS:
     case AG__FOLD_LANES:

@@ -1,0 +1,88 @@
+/* past -- values that are written past the caches
+ *
+ * A store to memory first reads the line that it changes, and then takes the place of other data in the caches. That is
+ * worth it only if the value is read before so much else has been moved that it has left them again. So the bytes are
+ * added up that the steps move, in the order in which they run, from where a value is written to the next step that
+ * reads it, or to the last step. */
+#include "autograd/eval/planning.h"
+#include "autograd/eval/stream.h"
+
+#include <string.h>
+
+typedef struct traffic {
+    ag__planner *p;
+    uint64_t *before; /* bytes moved before step number k of those that run */
+    uint32_t *reader; /* of each index: the number of the next step that reads it, plus 1; 0: none */
+    uint32_t *seen;   /* of each index: the number of the step that has counted it, plus 1 */
+} traffic;
+
+/* Calls `visit` for each value in memory that step s reads; one may come several times. */
+static void each_read(const traffic *t, uint32_t k, void (*visit)(const traffic *, uint32_t k, uint32_t root)) {
+    const ag__planner *p = t->p;
+    uint32_t s = p->plan->order.at[k];
+    const ag__plan_step *step = ag__step_at(p, s);
+    if (step->kind == AG__STEP_REGION) {
+        const ag__region *r = ag__region_of(p, s);
+        for (uint32_t i = 0; i < r->reads; i++) visit(t, k, p->value[p->plan->read.at[r->read + i]].root);
+    } else if (step->kind != AG__STEP_NOTHING) {
+        for (uint32_t i = ag__first_input(p, step->what); i < ag__end_input(p, step->what); i++)
+            visit(t, k, p->value[ag__leader_at(p, i)].root);
+        if (step->kind == AG__STEP_ADD) visit(t, k, p->value[step->onto].root);
+    }
+}
+
+static void count(const traffic *t, uint32_t k, uint32_t root) {
+    if (t->seen[root] == k + 1) return;
+    t->seen[root] = k + 1;
+    t->before[k + 1] += ag__value_bytes(ag__tensor_at(t->p, root));
+}
+
+static void note_reader(const traffic *t, uint32_t k, uint32_t root) { t->reader[root] = k + 1; }
+
+/* The values that step number k stores. */
+static void count_written(const traffic *t, uint32_t k) {
+    for (uint32_t i = t->p->drafts.at[t->p->plan->order.at[k]].first; i != AG__NONE; i = t->p->value[i].next)
+        if (t->p->value[i].stored) count(t, k, i);
+}
+
+static void decide(const traffic *t, uint32_t k) {
+    uint32_t steps = t->p->plan->order.count;
+    for (uint32_t i = t->p->drafts.at[t->p->plan->order.at[k]].first; i != AG__NONE; i = t->p->value[i].next) {
+        ag__value *v = &t->p->value[i];
+        if (!v->stored || v->role != AG__ROLE_ELEMENT) continue;
+        uint32_t until = t->reader[i] ? t->reader[i] - 1 : steps;
+        v->past = ag__value_bytes(ag__tensor_at(t->p, i)) >= AG__PAST_LEAST &&
+                  t->before[until] - t->before[k] >= AG__PAST_CACHES;
+    }
+}
+
+/* Whether a region is so large that its values may be written past the caches. */
+static bool is_any_large(const ag__planner *p) {
+    int64_t most = 0;
+    for (uint32_t i = 0; i < p->plan->regions.count; i++)
+        if (p->plan->regions.at[i].size > most) most = p->plan->regions.at[i].size;
+    return most >= AG__PAST_LEAST / (int64_t)AG__MOST_BYTES;
+}
+
+void ag__send_past(ag__planner *p) {
+    uint32_t steps = p->plan->order.count, count_of = p->c->count;
+    if (!ag__can_copy_past() || !is_any_large(p)) return;
+    traffic t = {.p = p};
+    t.before = ag__scratch_array(&p->scratch, (size_t)steps + 1, sizeof *t.before);
+    t.reader = ag__scratch_array(&p->scratch, count_of, sizeof *t.reader);
+    t.seen = ag__scratch_array(&p->scratch, count_of, sizeof *t.seen);
+    p->maker.failed = !t.before || !t.reader || !t.seen;
+    if (p->maker.failed) return;
+    memset(t.reader, 0, count_of * sizeof *t.reader);
+    memset(t.seen, 0, count_of * sizeof *t.seen);
+    t.before[0] = 0;
+    for (uint32_t k = 0; k < steps; k++) {
+        t.before[k + 1] = t.before[k];
+        each_read(&t, k, count);
+        count_written(&t, k);
+    }
+    for (uint32_t k = steps; k-- > 0;) {
+        decide(&t, k);
+        each_read(&t, k, note_reader);
+    }
+}

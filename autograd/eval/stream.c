@@ -1,0 +1,41 @@
+/* stream -- copies whose result is written past the caches
+ *
+ * A line is written whole, in vectors of 32 bytes: it then goes to memory without being read first. The parts of lines
+ * at both ends are stored as usual, for their other parts may belong to other data. */
+#include "autograd/eval/stream.h"
+#include "autograd/tape/limits.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined __x86_64__ && defined __GNUC__
+
+#include <immintrin.h>
+
+bool ag__can_copy_past(void) { return __builtin_cpu_supports("avx"); }
+
+__attribute__((target("avx"))) void ag__copy_past(void *y_, const void *x_, size_t n) {
+    char *y = y_;
+    const char *x = x_;
+    size_t before = (size_t)(-(uintptr_t)y_ % AG__LINE), i = before < n ? before : n;
+    memcpy(y, x, i);
+    for (; i + AG__LINE <= n; i += AG__LINE) {
+        __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(x + i));
+        __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(x + i + AG__LINE / 2));
+        _mm256_stream_si256((__m256i *)(void *)(y + i), low);
+        _mm256_stream_si256((__m256i *)(void *)(y + i + AG__LINE / 2), high);
+    }
+    memcpy(y + i, x + i, n - i);
+}
+
+void ag__copied_past(void) { _mm_sfence(); }
+
+#else
+
+bool ag__can_copy_past(void) { return false; }
+
+void ag__copy_past(void *y, const void *x, size_t n) { memcpy(y, x, n); }
+
+void ag__copied_past(void) {}
+
+#endif

@@ -1,0 +1,17 @@
+/* stream -- copies whose result is written past the caches */
+#ifndef AG_STREAM_H
+#define AG_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Whether the processor can. */
+bool ag__can_copy_past(void);
+
+/* Copy n bytes; whole lines of y are written past the caches. */
+void ag__copy_past(void *y, const void *x, size_t n);
+
+/* To be called by the same thread before others may read what it has copied. */
+void ag__copied_past(void);
+
+#endif
