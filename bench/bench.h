@@ -50,6 +50,7 @@ int composed_rows(row *to);
 int lenet_rows(row *to);
 int lstm_rows(row *to);
 int matmul_rows(row *to);
+int narrow_rows(row *to);
 int optimiser_rows(row *to);
 int program_rows(row *to);
 int structure_rows(row *to);

@@ -272,6 +272,37 @@ def matmul_batch():
     return lambda: (torch.matmul(a, b),)
 
 
+def normalise(n, c):
+    x, g = noise((n, c), 1, 4.0).requires_grad_(), noise((n, c), 2)
+
+    def work():
+        y = x / x.square().sum(-1, keepdim=True).sqrt()
+        return y, *torch.autograd.grad(y, x, g)
+
+    return work
+
+
+def slices(n, c):
+    x, g = noise((n, c), 1, 4.0).requires_grad_(), noise((n, c), 2)
+
+    def work():
+        a, b, d = x[:, 0:1], x[:, 1:2], x[:, 2:3]
+        y = torch.cat((a * b, b * d, d * a), 1)
+        return y, *torch.autograd.grad(y, x, g)
+
+    return work
+
+
+def gather(n, c):
+    x, index = noise((n, c), 1), labels(n, 2, n)
+    return lambda: (torch.index_select(x, 0, index),)
+
+
+def scatter(n, c):
+    x, index = noise((n, c), 1), labels(n, 2, n)
+    return lambda: (torch.zeros(n, c).index_add_(0, index, x),)
+
+
 def make(name):
     if m := re.fullmatch(r"ops(\d+)", name):
         return ops(int(m[1]))
@@ -282,6 +313,9 @@ def make(name):
         return globals()[m[1]](int(m[2]), int(m[3]))
     if m := re.fullmatch(r"(gelu|chain)_(\d+)M", name):
         return globals()[m[1]](int(m[2]) << 20)
+    if m := re.fullmatch(r"narrow_(softmax|normalise|slices|gather|scatter)_(\d+)", name):
+        rows = 100000 if m[1] == "softmax" or m[2] == "64" else 1000000
+        return globals()[m[1]](rows, int(m[2]))
     if m := re.fullmatch(r"adam_(\d+)M", name):
         return adam(int(m[1]), 1000000)
     if name in ("lenet", "lstm", "matmul_batch", "transformer"):

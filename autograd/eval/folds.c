@@ -4,8 +4,9 @@
  * Both ways below fold fixed blocks, whatever the number of threads, and join the blocks' results pairwise: ((0 1)
  * (2 3)) ((4 5) 6). */
 #include "autograd/eval/pack.h"
-#include "autograd/tape/limits.h"
+#include "autograd/eval/rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct reduction {
@@ -99,7 +100,8 @@ static void fold_outputs(void *r_, int i, int n) {
 }
 
 /* ---- Way 2: many outputs at once. Either neighbours lie together in long runs: then fold rows of them, a group of
- * rows at a time. Or there are few rows, no more than a group: then pack each. ---- */
+ * rows at a time. Or each has few elements, no more than a group has rows: then pack these rows, or turn short rows
+ * into columns if an output's elements are nearer to each other than the outputs are. ---- */
 
 typedef struct columns { /* outputs are rows of `across`, cut into strips */
     bool packed;
@@ -120,10 +122,34 @@ static int64_t strip_start(const columns *c, int64_t strip, int64_t *n) {
     return strip / c->strips_a_row * c->across + within;
 }
 
+static bool is_nearer(const reduction *r) {
+    return ag__is_short(r->count) &&
+           llabs(r->reduced.stride[r->reduced.rank - 1]) < llabs(r->kept.stride[r->kept.rank - 1]);
+}
+
+/* n outputs from this one on, each with its elements one after the other, of which a strip is packed at a time. */
+static void fold_turned(const reduction *r, int64_t output, int64_t n) {
+    _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
+    const int64_t bytes = (int64_t)r->bytes, most = AG__STRIP / r->count;
+    ag__walk all = r->kept;
+    for (int i = 0; i < r->reduced.rank; i++) ag__walk_add(&all, r->reduced.extent[i], r->reduced.stride[i]);
+    const bool together = all.rank == 1 && all.stride[0] == 1;
+    for (int64_t end = output + n, some; output < end; output += some) {
+        const char *x = r->x + output * r->count * bytes;
+        some = together ? end - output : ag__lesser(end - output, most);
+        if (!together) ag__pack_walk(line, r->x, &all, output * r->count, some * r->count, r->bytes), x = line;
+        ag__fold_short(r->op, (int)r->dtype, some, r->count, r->y + output * bytes, x);
+    }
+}
+
 static void fold_packed(const reduction *r, const columns *c, int64_t strip) {
     _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
     int64_t n, last, output = strip_start(c, strip, &n);
     char *y = r->y + output * (int64_t)r->bytes;
+    if (is_nearer(r)) {
+        fold_turned(r, output, n);
+        return;
+    }
     ag__pack_walk(y, r->x, &r->kept, output, n, r->bytes);
     for (int64_t row = 1; row < r->count; row++) {
         ag__pack_walk(line, r->x + ag__walk_offset(&r->reduced, row, &last) * (int64_t)r->bytes, &r->kept, output, n,

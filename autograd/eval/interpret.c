@@ -4,6 +4,7 @@
  * for any number of threads, and those of the reference evaluator, except sums over everything in a large region of
  * rows. */
 #include "autograd/eval/interpret.h"
+#include "autograd/eval/rows.h"
 #include "autograd/eval/stream.h"
 
 #include <string.h>
@@ -67,7 +68,10 @@ static void start_folds(const ag_tensor *t, char *y, int64_t n) {
 static void fold_rows(const ag_tensor *t, const strip *at, char *y, const char *x) {
     const ag_reduction *op = t->op->reduction;
     int64_t bytes = (int64_t)ag__bytes(t);
-    for (int64_t i = 0; i < at->rows; i++) fold(op, t->dtype, at->columns, y + i * bytes, x + i * at->columns * bytes);
+    if (ag__is_short(at->columns)) ag__fold_short(op, t->dtype, at->rows, at->columns, y, x);
+    else
+        for (int64_t i = 0; i < at->rows; i++)
+            fold(op, t->dtype, at->columns, y + i * bytes, x + i * at->columns * bytes);
     if (op->finish[t->dtype]) op->finish[t->dtype](at->rows, y, at->columns);
 }
 
@@ -126,9 +130,7 @@ static void run_fetch(const ag_tensor *t, const ag__instruction *q, const strip 
         for (int64_t i = 0; i < at->rows; i++)
             memcpy(y + i * at->columns * bytes, ag__values(t), (size_t)(at->columns * bytes));
         break;
-    case AG__SPREAD:
-        for (int64_t i = 0; i < at->rows; i++) fill(y + i * at->columns * bytes, x + i * bytes, at->columns, bytes);
-        break;
+    case AG__SPREAD: ag__spread(y, x, at->rows, at->columns, (size_t)bytes); break;
     case AG__PACK: pack_strip(t, y, at->start, at->n); break;
     case AG__PUT_PAST: ag__copy_past(y, x, (size_t)(at->n * bytes)); break;
     default: pack_strip(t, y, at->row, at->rows); break;

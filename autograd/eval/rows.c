@@ -1,0 +1,212 @@
+/* rows -- short rows: turned into columns, folded, and one element repeated along each */
+#include "autograd/eval/rows.h"
+
+#include <string.h>
+
+#ifdef __GNUC__
+#define UNROLLED _Pragma("GCC unroll 8")
+#define PREFETCH(p) __builtin_prefetch(p)
+#else
+#define UNROLLED
+#define PREFETCH(p) (void)(p)
+#endif
+
+/* Rows come from memory in sequence, but the shuffles keep the processor too busy to ask for them early enough. */
+static inline void ask_for(const void *x, size_t bytes) {
+    enum { AHEAD = 2048 };
+    for (size_t i = 0; i < bytes; i += AG__LINE) PREFETCH((const char *)x + AHEAD + i);
+}
+
+enum { SOME = 32 }; /* rows */
+
+/* ---- Two, three, four columns: the compiler, which knows how many, shuffles whole vectors ---- */
+
+#define FEW_COLUMNS(turn, interleave, type, WIDTH)                                                                     \
+    AG_BLOCK_KERNEL static void turn(type *restrict y, const type *restrict x, int64_t rows) {                         \
+        for (int64_t i = 0; i < rows;) {                                                                               \
+            const int64_t end = ag__lesser(i + SOME, rows);                                                            \
+            ask_for(x + i * WIDTH, SOME * WIDTH * sizeof *x);                                                          \
+            for (; i < end; i++) UNROLLED for (int j = 0; j < WIDTH; j++) y[j * rows + i] = x[i * WIDTH + j];          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    AG_BLOCK_KERNEL static void interleave(type *restrict y, const type *restrict x, int64_t rows, int64_t stride) {   \
+        for (int64_t i = 0; i < rows; i++)                                                                             \
+            UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[i + j * stride];                             \
+    }
+FEW_COLUMNS(turn_2_of_4, interleave_2_of_4, uint32_t, 2)
+FEW_COLUMNS(turn_3_of_4, interleave_3_of_4, uint32_t, 3)
+FEW_COLUMNS(turn_4_of_4, interleave_4_of_4, uint32_t, 4)
+FEW_COLUMNS(turn_2_of_8, interleave_2_of_8, uint64_t, 2)
+FEW_COLUMNS(turn_3_of_8, interleave_3_of_8, uint64_t, 3)
+FEW_COLUMNS(turn_4_of_8, interleave_4_of_8, uint64_t, 4)
+
+enum { MOST_KNOWN = 4 };
+
+bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64_t stride, size_t bytes) {
+    typedef void words(uint32_t *, const uint32_t *, int64_t, int64_t);
+    typedef void long_words(uint64_t *, const uint64_t *, int64_t, int64_t);
+    static words *const of_4[] = {[2] = interleave_2_of_4, interleave_3_of_4, interleave_4_of_4};
+    static long_words *const of_8[] = {[2] = interleave_2_of_8, interleave_3_of_8, interleave_4_of_8};
+    if (columns < 2 || columns > MOST_KNOWN || bytes < 4) return false;
+    if (bytes == 4) of_4[columns]((void *)y, (const void *)x, rows, stride);
+    else of_8[columns]((void *)y, (const void *)x, rows, stride);
+    return true;
+}
+
+/* ---- More columns: tiles of as many rows as columns, transposed in registers ---- */
+
+#if defined __has_builtin && defined __GNUC__
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLES 1
+#endif
+#endif
+
+#ifdef SHUFFLES
+enum { TILE_4 = 8, TILE_8 = 4 };
+typedef uint32_t vector_4 __attribute__((vector_size(32)));
+typedef uint64_t vector_8 __attribute__((vector_size(32)));
+#define PAIR __builtin_shufflevector
+
+/* y[j·beside + i] = x[i·across + j] for i < 8, j < columns; reads x for all j < 8. Columns that are not stored are not
+ * shuffled either, if their number is known. */
+static inline __attribute__((always_inline)) void turn_tile_4(uint32_t *y, int64_t beside, const uint32_t *x,
+                                                              int64_t across, int columns) {
+    vector_4 a[8], b[8], c[8];
+    UNROLLED for (int i = 0; i < 8; i++) memcpy(&a[i], x + i * across, sizeof *a);
+    UNROLLED for (int i = 0; i < 8; i += 2) { /* pairs of rows: columns 0, 1, 4, 5, and 2, 3, 6, 7 */
+        b[i] = PAIR(a[i], a[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        b[i + 1] = PAIR(a[i], a[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    UNROLLED for (int i = 0; i < 8; i += 4) UNROLLED for (int k = 0; k < 2; k++) { /* four rows: columns k and k + 4 */
+        c[i + 2 * k] = PAIR(b[i + k], b[i + k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+        c[i + 2 * k + 1] = PAIR(b[i + k], b[i + k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    UNROLLED for (int j = 0; j < 4; j++) {
+        vector_4 low = PAIR(c[j], c[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        vector_4 high = PAIR(c[j], c[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+        if (j < columns) memcpy(y + j * beside, &low, sizeof low);
+        if (j + 4 < columns) memcpy(y + (j + 4) * beside, &high, sizeof high);
+    }
+}
+
+static inline __attribute__((always_inline)) void turn_tile_8(uint64_t *y, int64_t beside, const uint64_t *x,
+                                                              int64_t across, int columns) {
+    vector_8 a[4], b[4], c[4];
+    UNROLLED for (int i = 0; i < 4; i++) memcpy(&a[i], x + i * across, sizeof *a);
+    UNROLLED for (int i = 0; i < 4; i += 2) {
+        b[i] = PAIR(a[i], a[i + 1], 0, 4, 2, 6);
+        b[i + 1] = PAIR(a[i], a[i + 1], 1, 5, 3, 7);
+    }
+    UNROLLED for (int k = 0; k < 2; k++) {
+        c[k] = PAIR(b[k], b[k + 2], 0, 1, 4, 5);
+        c[k + 2] = PAIR(b[k], b[k + 2], 2, 3, 6, 7);
+    }
+    UNROLLED for (int j = 0; j < columns; j++) memcpy(y + j * beside, &c[j], sizeof *c);
+}
+
+#define COLUMNS_4(n)                                                                                                   \
+    case n:                                                                                                            \
+        for (; i + TILE_4 + spare <= rows; i += TILE_4) {                                                              \
+            if (ahead) ask_for(from + i * columns, TILE_4 * (size_t)columns * sizeof *from);                           \
+            turn_tile_4(to + i, rows, from + i * columns, columns, n);                                                 \
+        }                                                                                                              \
+        break;
+#define COLUMNS_8(n)                                                                                                   \
+    case n:                                                                                                            \
+        for (; i + TILE_8 + spare <= rows; i += TILE_8) {                                                              \
+            if (ahead) ask_for(from + i * columns, TILE_8 * (size_t)columns * sizeof *from);                           \
+            turn_tile_8(to + i, rows, from + i * columns, columns, n);                                                 \
+        }                                                                                                              \
+        break;
+
+/* Some columns of all rows; returns how many rows are done. The last ones are not, whose vectors would reach beyond
+ * the array. */
+AG_BLOCK_KERNEL static int64_t turn_tiles_4(uint32_t *to, const uint32_t *from, int64_t rows, int64_t columns,
+                                            int64_t n, bool ahead) {
+    const int64_t spare = (TILE_4 - n + columns - 1) / columns;
+    int64_t i = 0;
+    switch (n) {
+        COLUMNS_4(1)
+        COLUMNS_4(2) COLUMNS_4(3) COLUMNS_4(4) COLUMNS_4(5) COLUMNS_4(6) COLUMNS_4(7) COLUMNS_4(8) default : break;
+    }
+    return i;
+}
+
+AG_BLOCK_KERNEL static int64_t turn_tiles_8(uint64_t *to, const uint64_t *from, int64_t rows, int64_t columns,
+                                            int64_t n, bool ahead) {
+    const int64_t spare = (TILE_8 - n + columns - 1) / columns;
+    int64_t i = 0;
+    switch (n) { COLUMNS_8(1) COLUMNS_8(2) COLUMNS_8(3) COLUMNS_8(4) default : break; }
+    return i;
+}
+#endif
+
+#define TURN(name, type, tiles, TILE)                                                                                  \
+    static void name(type *y, const type *x, int64_t rows, int64_t columns) {                                          \
+        for (int64_t j = 0, n; j < columns; j += n) {                                                                  \
+            n = ag__lesser(columns - j, TILE);                                                                         \
+            for (int64_t i = tiles(y + j * rows, x + j, rows, columns, n, j == 0); i < rows; i++)                      \
+                for (int64_t k = j; k < j + n; k++) y[k * rows + i] = x[i * columns + k];                              \
+        }                                                                                                              \
+    }
+static inline int64_t no_tiles(void *to, const void *from, int64_t rows, int64_t columns, int64_t n, bool ahead) {
+    return (void)to, (void)from, (void)rows, (void)columns, (void)n, (void)ahead, 0;
+}
+#ifdef SHUFFLES
+TURN(turn_4, uint32_t, turn_tiles_4, TILE_4)
+TURN(turn_8, uint64_t, turn_tiles_8, TILE_8)
+#else
+TURN(turn_4, uint32_t, no_tiles, columns)
+TURN(turn_8, uint64_t, no_tiles, columns)
+#endif
+TURN(turn_1, uint8_t, no_tiles, columns)
+
+void ag__turn(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes) {
+    typedef void words(uint32_t *, const uint32_t *, int64_t);
+    typedef void long_words(uint64_t *, const uint64_t *, int64_t);
+    static words *const of_4[] = {[2] = turn_2_of_4, turn_3_of_4, turn_4_of_4};
+    static long_words *const of_8[] = {[2] = turn_2_of_8, turn_3_of_8, turn_4_of_8};
+    const bool known = columns >= 2 && columns <= MOST_KNOWN;
+    if (bytes == 4 && known) of_4[columns]((void *)y, (const void *)x, rows);
+    else if (bytes == 8 && known) of_8[columns]((void *)y, (const void *)x, rows);
+    else if (bytes == 4) turn_4((void *)y, (const void *)x, rows, columns);
+    else if (bytes == 8) turn_8((void *)y, (const void *)x, rows, columns);
+    else turn_1((void *)y, (const void *)x, rows, columns);
+}
+
+/* ---- Folds ---- */
+
+void ag__fold_short(const ag_reduction *op, int dtype, int64_t rows, int64_t columns, char *y, const char *x) {
+    _Alignas(64) char column[AG__STRIP * AG__MOST_BYTES];
+    const int64_t bytes = (int64_t)ag_dtype_size((ag_dtype)dtype), most = AG__STRIP / columns;
+    for (int64_t i = 0, n; i < rows; i += n) {
+        n = ag__lesser(rows - i, most);
+        ag__turn(column, x + i * columns * bytes, n, columns, (size_t)bytes);
+        for (int64_t j = 1; j < columns; j++) op->combine[dtype](n, column, column + j * n * bytes);
+        memcpy(y + i * bytes, column, (size_t)(n * bytes));
+    }
+}
+
+/* ---- One element for each row ---- */
+
+/* A row is stored as a whole vector, whose rest the next row overwrites. */
+#define SPREAD(name, type)                                                                                             \
+    AG_BLOCK_KERNEL static void name(type *y, const type *x, int64_t rows, int64_t columns) {                          \
+        enum { LANES = 64 / sizeof(type) };                                                                            \
+        const int64_t last = rows - (LANES + columns - 1) / columns;                                                   \
+        int64_t i = 0;                                                                                                 \
+        for (; columns < LANES && i <= last; i++)                                                                      \
+            for (int j = 0; j < LANES; j++) y[i * columns + j] = x[i];                                                 \
+        for (; i < rows; i++)                                                                                          \
+            for (int64_t j = 0; j < columns; j++) y[i * columns + j] = x[i];                                           \
+    }
+SPREAD(spread_1, uint8_t)
+SPREAD(spread_4, uint32_t)
+SPREAD(spread_8, uint64_t)
+
+void ag__spread(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes) {
+    if (ag__interleave(y, x, rows, columns, 0, bytes)) return;
+    if (bytes == 4) spread_4((void *)y, (const void *)x, rows, columns);
+    else if (bytes == 8) spread_8((void *)y, (const void *)x, rows, columns);
+    else spread_1((void *)y, (const void *)x, rows, columns);
+}
