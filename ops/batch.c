@@ -9,11 +9,10 @@
 #include <string.h>
 
 typedef struct batch {
-    ag__product p; /* without the addresses of its matrices */
+    ag__product p; /* the first product */
     int way;
     int64_t count;
-    const ag_array *y;
-    const char *x[2];
+    const ag_array *y;        /* if there are several products */
     const int64_t *stride[2]; /* in elements; of the leading axes */
     int tall, wide;           /* the parts that y is divided into: down and across */
     char *memory;             /* `bytes` for each thread */
@@ -25,16 +24,15 @@ static double work_of(const ag__product *p) { return (double)p->m * (double)p->n
 /* If all products have one matrix b, its columns are apart and it will not be packed: make it contiguous once. */
 static bool share(const ag_call *call, batch *b) {
     ag__product *p = &b->p;
-    bool shared = b->way == AG__BY_TILES && b->count > 1 && p->b_column != 1;
+    if (b->count == 1 || b->way != AG__BY_TILES || p->b_column == 1) return true;
     for (int axis = b->y->rank - 3; axis >= 0; axis--)
-        shared = shared && (b->stride[1][axis] == 0 || b->y->shape[axis] == 1);
-    if (!shared) return true;
+        if (b->stride[1][axis] != 0 && b->y->shape[axis] != 1) return true;
     size_t size = ag_dtype_size(p->dtype);
     const int64_t each = (int64_t)size;
     char *together = ag_call_scratch(call, ag__times(ag__times((uint64_t)p->k, (size_t)p->n), size));
     if (!together) return false;
-    ag__copy_matrix(size, together, p->n * each, b->x[1], p->b_row * each, p->b_column * each, p->k, p->n);
-    b->x[1] = together;
+    ag__copy_matrix(size, together, p->n * each, p->b, p->b_row * each, p->b_column * each, p->k, p->n);
+    p->b = together;
     p->b_row = p->n;
     p->b_column = 1;
     return true;
@@ -42,15 +40,16 @@ static bool share(const ag_call *call, batch *b) {
 
 static ag__product product_at(const batch *b, int64_t i) {
     ag__product p = b->p;
+    if (i == 0) return p;
     const int64_t size = (int64_t)ag_dtype_size(p.dtype);
     int64_t offset[2] = {0}, rest = i;
     for (int axis = b->y->rank - 3; axis >= 0; rest /= b->y->shape[axis--]) {
         const int64_t at = rest % b->y->shape[axis];
         for (int k = 0; k < 2; k++) offset[k] += at * b->stride[k][axis];
     }
-    p.a = b->x[0] + offset[0] * size;
-    p.b = b->x[1] + offset[1] * size;
-    p.y = (char *)b->y->data + i * p.m * p.n * size;
+    p.a = (const char *)p.a + offset[0] * size;
+    p.b = (const char *)p.b + offset[1] * size;
+    p.y = (char *)p.y + i * p.m * p.n * size;
     return p;
 }
 
@@ -163,6 +162,10 @@ static bool multiply_all(const ag_call *call, batch *b) {
     return true;
 }
 
+bool ag__multiply_shared(const ag_call *call, const ag__product *p) {
+    return multiply_all(call, &(batch){.p = *p, .way = ag__way_of(p), .count = 1});
+}
+
 bool ag__matmul_eval(const ag_call *call) {
     const ag_array *x = call->x, *y = &call->y;
     const int last = y->rank - 1;
@@ -176,10 +179,11 @@ bool ag__matmul_eval(const ag_call *call) {
     p->m = m;
     p->n = p->y_row = n;
     p->k = k;
-    for (int i = 0; i < 2; i++) {
-        b.x[i] = x[i].data;
-        b.stride[i] = x[i].stride;
-    }
+    p->a = x[0].data;
+    p->b = x[1].data;
+    p->y = y->data;
+    b.stride[0] = x[0].stride;
+    b.stride[1] = x[1].stride;
     p->a_row = m == 1 ? k : x[0].stride[last - 1]; /* a single element's stride means nothing */
     p->a_column = k == 1 ? 1 : x[0].stride[last];
     p->b_row = k == 1 ? n : x[1].stride[last - 1];

@@ -23,6 +23,7 @@ static int unit(void) {
 /* Packing does not pay up to a cube of this side; if a's columns are apart, reading it unpacked costs more, and the
  * side is smaller. Nor does it pay for few rows or columns: each packed element is used so many times. */
 int ag__way_of(const ag__product *p) {
+    if (p->a_gathered || p->b_gathered) return AG__BY_PACKING;
     enum {
         TINY_VECTOR = AG__LIMIT(512, 20),
         FEW = AG__LIMIT(64, 3),
@@ -43,21 +44,27 @@ int ag__way_of(const ag__product *p) {
 
 /* ---- Parts ---- */
 
+/* The element that is `elements` further on; a gathered operand has no address. */
+static const void *beyond(const ag__product *p, const void *operand, int64_t elements) {
+    return operand ? (const char *)operand + elements * (int64_t)ag_dtype_size(p->dtype) : NULL;
+}
+
 static ag__product inner_part(const ag__product *p, int64_t q, int64_t k) {
-    const int64_t size = (int64_t)ag_dtype_size(p->dtype);
     ag__product part = *p;
-    part.a = (const char *)p->a + q * p->a_column * size;
-    part.b = (const char *)p->b + q * p->b_row * size;
+    part.a = beyond(p, p->a, q * p->a_column);
+    part.b = beyond(p, p->b, q * p->b_row);
+    part.k_first = p->k_first + q;
     part.k = k;
     return part;
 }
 
 ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, int64_t n) {
-    const int64_t size = (int64_t)ag_dtype_size(p->dtype);
     ag__product part = *p;
-    part.a = (const char *)p->a + i * p->a_row * size;
-    part.b = (const char *)p->b + j * p->b_column * size;
-    part.y = (char *)p->y + (i * p->y_row + j) * size;
+    part.a = beyond(p, p->a, i * p->a_row);
+    part.b = beyond(p, p->b, j * p->b_column);
+    part.y = (char *)p->y + (i * p->y_row + j) * (int64_t)ag_dtype_size(p->dtype);
+    part.a_first = p->a_first + i;
+    part.b_first = p->b_first + j;
     part.m = m;
     part.n = n;
     return part;

@@ -407,13 +407,13 @@ static const unit units[AG__UNITS] = {
                   false},
 #endif
     [AG__BASELINE] = {{panel_f32_plain, panel_f64_plain},
-                   {packed_f32_plain, packed_f64_plain},
-                   {dots_f32_plain, dots_f64_plain},
-                   {lines_f32_plain, lines_f64_plain},
-                   2 * sizeof(vector_f32),
-                   PACKED_HIGH,
-                   128 * 1024,
-                   true},
+                      {packed_f32_plain, packed_f64_plain},
+                      {dots_f32_plain, dots_f64_plain},
+                      {lines_f32_plain, lines_f64_plain},
+                      2 * sizeof(vector_f32),
+                      PACKED_HIGH,
+                      128 * 1024,
+                      true},
 };
 
 /* The features that processor and system support; the vendor does not matter. */
@@ -528,8 +528,19 @@ static bool better_turned(const ag__product *p) {
 }
 
 static ag__product turned(const ag__product *p, int64_t y_row) {
-    return (ag__product){p->dtype, p->add,      p->n,     p->m,        p->k,     p->b, p->a,
-                         p->y,     p->b_column, p->b_row, p->a_column, p->a_row, y_row};
+    return (ag__product){.dtype = p->dtype,
+                         .add = p->add,
+                         .m = p->n,
+                         .n = p->m,
+                         .k = p->k,
+                         .a = p->b,
+                         .b = p->a,
+                         .y = p->y,
+                         .a_row = p->b_column,
+                         .a_column = p->b_row,
+                         .b_row = p->a_column,
+                         .b_column = p->a_row,
+                         .y_row = y_row};
 }
 
 void ag__multiply_on(int u, const ag__product *p) {
@@ -579,8 +590,11 @@ static void pack_b(const running *r, char *to, int64_t q, int64_t k) {
     const int64_t size = r->size, row = r->unit->row, across = p->b_row * size, along = p->b_column * size;
     for (int64_t j = 0; j < p->n; j += r->columns, to += k * row) {
         const int64_t width = ag__lesser(p->n - j, r->columns);
-        const char *from = (const char *)p->b + q * across + j * along;
-        if (width == r->columns && p->b_column == 1 && row == MOST_ROW) {
+        const char *from = p->b_gathered ? NULL : (const char *)p->b + q * across + j * along;
+        if (p->b_gathered) {
+            if (width < r->columns) memset(to, 0, (size_t)(k * row));
+            p->b_gathered->pack(p->b_gathered, to, row, p->k_first + q, k, p->b_first + j, width);
+        } else if (width == r->columns && p->b_column == 1 && row == MOST_ROW) {
             for (int64_t i = 0; i < k; i++) memcpy(to + i * MOST_ROW, from + i * across, MOST_ROW);
         } else if (width == r->columns && p->b_column == 1) {
             for (int64_t i = 0; i < k; i++) memcpy(to + i * row, from + i * across, (size_t)row);
@@ -595,10 +609,14 @@ static void pack_b(const running *r, char *to, int64_t q, int64_t k) {
 static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, int64_t k) {
     const ag__product *p = r->p;
     const int64_t size = r->size, across = p->a_row * size, along = p->a_column * size;
-    const char *from = (const char *)p->a + i * across + q * along;
-    for (int64_t height; m > 0; m -= height, from += height * across, to += height * k * size) {
+    for (int64_t height; m > 0; m -= height, i += height, to += height * k * size) {
         height = m < r->unit->high ? LOW : r->unit->high;
-        ag__copy_matrix((size_t)size, to, height * size, from, along, across, k, ag__lesser(m, height));
+        const int64_t rows = ag__lesser(m, height);
+        if (p->a_gathered)
+            p->a_gathered->pack(p->a_gathered, to, height * size, p->k_first + q, k, p->a_first + i, rows);
+        else
+            ag__copy_matrix((size_t)size, to, height * size, (const char *)p->a + i * across + q * along, along, across,
+                            k, rows);
     }
 }
 
