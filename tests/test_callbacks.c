@@ -302,8 +302,8 @@ static void run_rewind(void) { /* which carries out assignments */
 static void run_block(void) { ag_eval(ag_exp(applied(&in_block))); }
 static bool makes_code(void) {
 #if defined __x86_64__ && defined __GNUC__
-    const char *wish = getenv("AG_COMPILE");
-    return __builtin_cpu_supports("avx2") && !(wish && strcmp(wish, "0") == 0);
+    const char *wish = getenv("AG_COMPILE"), *isa = getenv("AG_ISA");
+    return __builtin_cpu_supports("avx2") && !(wish && strcmp(wish, "0") == 0) && !(isa && strcmp(isa, "none") == 0);
 #else
     return false;
 #endif

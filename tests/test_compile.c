@@ -3,7 +3,7 @@
  * Every program is run by the kernels, step by step, and compiled. The slots of the compiled code end where a page
  * ends, and the next page is protected. On other processors the compiler refuses, and most tests here have nothing
  * to do. */
-#include "autograd/eval/compile.h"
+#include "autograd/eval/encode.h"
 #include "autograd/eval/tracing.h"
 #include "autograd/tape/limits.h"
 #include "ops/rules.h"
@@ -37,13 +37,33 @@ typedef struct strip {
     int32_t dtype_attribute[STEPS]; /* of casts */
 } strip;
 
-static bool serves(void) {
+/* The instruction sets, and whether the processor has them. Each test runs with each that it has. */
+enum { AVX512, AVX2, ISAS };
+static const char *const isa_name[ISAS] = {"avx512", "avx2"};
+static int isa;
+
+static bool has(int which) {
 #if defined __x86_64__ && defined __GNUC__
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (which == AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #else
-    return false;
+    return (void)which, false;
 #endif
 }
+
+static bool serves(void) { return has(isa); }
+
+static void choose(int which) {
+    isa = which;
+    setenv("AG_ISA", isa_name[which], 1);
+    if (has(which)) tape->isa = ag__isa_of(isa_name[which]);
+    ck_assert(!has(which) || strcmp(tape->isa->name, isa_name[which]) == 0);
+}
+
+static void choose_avx512(void) { choose(AVX512); }
+static void choose_avx2(void) { choose(AVX2); }
+static void choose_default(void) { unsetenv("AG_ISA"); }
 
 static int64_t bytes_of(int dtype) { return dtype == AG_BOOL ? 1 : dtype == AG_F32 ? 4 : 8; }
 
@@ -222,7 +242,7 @@ static void check_step(strip *s) {
             run_code(s, code, MOST);
         }
         fill_inputs(s, MOST);
-        for (int64_t n = 0; n <= 70; n++) run_code(s, code, n);
+        for (int64_t n = 0; n <= 84; n++) run_code(s, code, n);
         run_code(s, code, MOST);
     }
 }
@@ -789,6 +809,25 @@ START_TEST(switched_off) {
         ag_tape_free(t);
     }
     unsetenv("AG_COMPILE");
+    setenv("AG_ISA", "none", 1);
+    ag_tape *t = ag_tape_new();
+    ck_assert(!compile_three(t, 2));
+    ag_tape_free(t);
+}
+END_TEST
+
+/* The wish counts if the processor has it; anything else is ignored. */
+START_TEST(instruction_sets_by_name) {
+    static const char *const unknown[] = {NULL, "", "1", "avx", "AVX2", "avx512 ", "sse2"};
+    const int best = has(AVX512) ? AVX512 : has(AVX2) ? AVX2 : ISAS;
+    ck_assert_ptr_eq(ag__isa_of("none"), NULL);
+    for (int i = 0; i < ISAS; i++)
+        if (has(i)) ck_assert_str_eq(ag__isa_of(isa_name[i])->name, isa_name[i]);
+        else ck_assert_ptr_eq(ag__isa_of(isa_name[i]), ag__isa_of(NULL));
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        const ag__isa *found = ag__isa_of(unknown[i]);
+        ck_assert_msg(best == ISAS ? !found : found && strcmp(found->name, isa_name[best]) == 0, "%s", unknown[i]);
+    }
 }
 END_TEST
 
@@ -976,10 +1015,16 @@ START_TEST(large_programs) {
 }
 END_TEST
 
-int main(void) {
-    unsetenv("AG_COMPILE"); /* the other tests may run with it */
-    Suite *suite = suite_create("compile");
-    TCase *steps = tape_group(suite, "steps");
+static TCase *isa_group(Suite *suite, const char *name) {
+    char full[64];
+    snprintf(full, sizeof full, "%s by %s", name, isa_name[isa]);
+    TCase *c = tape_group(suite, full);
+    tcase_add_checked_fixture(c, isa == AVX512 ? choose_avx512 : choose_avx2, choose_default);
+    return c;
+}
+
+static void add_tests(Suite *suite) {
+    TCase *steps = isa_group(suite, "steps");
     tcase_add_test(steps, each_operation);
     tcase_add_test(steps, users_operation);
     tcase_add_test(steps, users_operation_in_a_program);
@@ -989,22 +1034,30 @@ int main(void) {
     tcase_add_test(steps, wrong_traces);
     tcase_add_test(steps, constants_of_f32_are_floats);
     tcase_add_test(steps, no_elements);
-    TCase *programs = tape_group(suite, "programs");
+    TCase *programs = isa_group(suite, "programs");
     tcase_add_test(programs, random_programs);
     tcase_add_test(programs, crowded_registers);
     tcase_add_test(programs, folds_in_lanes);
     tcase_add_test(programs, folds_among_numbers);
     tcase_add_test(programs, large_frames);
     tcase_add_test(programs, large_programs);
-    TCase *code = tape_group(suite, "code");
+    TCase *code = isa_group(suite, "code");
     tcase_add_test(code, equal_programs_share_code);
     tcase_add_test(code, code_is_not_writable);
     tcase_add_test(code, switched_off);
-    TCase *failures = tape_group(suite, "failures");
+    TCase *failures = isa_group(suite, "failures");
     tcase_add_checked_fixture(failures, count_pages, count_no_pages);
     tcase_add_test(failures, what_is_released_is_given_back);
     tcase_add_test(failures, no_endless_growth);
     tcase_add_test(failures, without_executable_memory);
     tcase_add_test(failures, without_memory);
+}
+
+int main(void) {
+    unsetenv("AG_COMPILE"); /* the other tests may run with these */
+    unsetenv("AG_ISA");
+    Suite *suite = suite_create("compile");
+    for (isa = 0; isa < ISAS; isa++) add_tests(suite);
+    tcase_add_test(tape_group(suite, "choice"), instruction_sets_by_name);
     return run_suite(suite);
 }

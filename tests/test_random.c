@@ -11,6 +11,7 @@
  * check_program() has the properties of every program. Its results are the values read on the way, its outputs,
  * their gradients by every real leaf, the gradients of a weighted sum of those, and the final values of its
  * variables. */
+#include "autograd/eval/compile.h"
 #include "autograd/report/report.h"
 #include "tests/random_bound.h"
 #include "tests/random_program.h"
@@ -53,6 +54,7 @@ typedef struct setting {
     ag_evaluator evaluator;
     int threads;
     bool eager;
+    const char *isa; /* of machine code; NULL: the default, as where AG_ISA or AG_COMPILE is set */
 } setting;
 
 typedef struct run {
@@ -299,6 +301,12 @@ static void run_body(run *r) {
 
 /* ---- A whole run ---- */
 
+static void choose_isa(ag_tape *t, const char *isa) {
+    if (!isa || getenv("AG_ISA") || getenv("AG_COMPILE")) return;
+    t->isa = ag__isa_of(isa);
+    t->compile = t->isa != NULL;
+}
+
 static void run_open(run *r, const program *p, setting s) {
     memset(r, 0, sizeof *r);
     r->p = p;
@@ -309,6 +317,7 @@ static void run_open(run *r, const program *p, setting s) {
     ag_tape_set_evaluator(r->tape, s.evaluator);
     ag_tape_set_threads(r->tape, s.threads);
     ag_tape_set_eager(r->tape, s.eager);
+    choose_isa(r->tape, s.isa);
     run_lines(r, 0, program_prefix(p));
     r->mark = ag_tape_mark(r->tape);
     r->at_mark = ag_tape_memory(r->tape);
@@ -461,12 +470,18 @@ static bool agree(const run *a, const run *b, char *report) {
 
 /* ---- One program ---- */
 
-static const setting by_reference = {"by the reference", AG_EVALUATOR_REFERENCE, 1, false},
-                     fused = {"fused", AG_EVALUATOR_FUSED, 1, false},
-                     again = {"fused again", AG_EVALUATOR_FUSED, 1, false},
-                     on_two_threads = {"fused, on two threads", AG_EVALUATOR_FUSED, 2, false},
-                     automatically = {"automatically", AG_EVALUATOR_AUTOMATIC, 1, false},
-                     eagerly = {"fused, eagerly", AG_EVALUATOR_FUSED, 1, true};
+static const setting by_reference = {"by the reference", AG_EVALUATOR_REFERENCE, 1, false, NULL},
+                     fused = {"fused", AG_EVALUATOR_FUSED, 1, false, NULL},
+                     on_two_threads = {"fused, on two threads", AG_EVALUATOR_FUSED, 2, false, "avx2"},
+                     automatically = {"automatically", AG_EVALUATOR_AUTOMATIC, 1, false, NULL},
+                     eagerly = {"fused, eagerly", AG_EVALUATOR_FUSED, 1, true, "none"};
+
+/* Programs with an even seed run until they are machine code: half of them of each instruction set. */
+static setting again(uint64_t seed) {
+    static const setting by_set[] = {{"fused again", AG_EVALUATOR_FUSED, 1, false, "avx512"},
+                                     {"fused again, by AVX2 if that is there", AG_EVALUATOR_FUSED, 1, false, "avx2"}};
+    return by_set[seed / 2 % 2];
+}
 
 /* Whether both must have the same bits: both by plans, or both by the reference. */
 static bool alike(const run *a, const run *b) {
@@ -524,7 +539,7 @@ static verdict check_variation(run *r, const program *p, char *report) {
  * end a loop of one program does not allocate. `kept` has p's results. */
 static verdict check_repetition(const run *kept, const program *p, char *report) {
     static run r;
-    run_open(&r, p, again);
+    run_open(&r, p, again(p->seed));
     verdict v = check_body(&r, p, kept, report);
     for (int i = 1; v == AGREES && p->seed % 2 == 0 && i < USES_UNTIL_CODE; i++) v = check_body(&r, p, kept, report);
     if (v == AGREES) v = check_variation(&r, p, report);

@@ -4,7 +4,7 @@
  * subexpressions; values that are uniform (the same for all elements) are separated from those that vary. Then values
  * get registers, in program order: uniform ones are computed before the loop and wait in registers or in the stack
  * frame, the others in the loop; when registers run out, the value that is needed last is spilled to the frame.
- * encode.c makes machine code of that, in pages that are written once and then become executable.
+ * The instruction set's encoder makes machine code of that, in pages that are written once and then become executable.
  *
  * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use;
  * vectors in flight have no common elements. So slots may share memory as compile.h says. */
@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#if AG__X86_64
+#if AG__MACHINE_CODE
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -43,7 +43,9 @@ typedef struct value {
 
 typedef struct program {
     ag_trace trace;
+    const ag__isa *isa;
     const ag__code_slot *slot;
+    bool wide; /* there are elements of 64 bits */
     int lanes;
     value *value;                      /* room for a copy for each of the vectors in lockstep */
     uint16_t *order;                   /* of computation */
@@ -54,13 +56,13 @@ typedef struct program {
     uint64_t *pool;
     bool *pool_wide;
     int constants;
-    int8_t *base; /* encode.c's */
+    int8_t *base; /* the encoder's */
     ag__asm *instruction;
     int instructions, instruction_room;
-    uint16_t held[AG__REGISTERS];                /* the value in each */
-    unsigned kept;                               /* a bit for each register whose value stays throughout the loop */
-    int32_t frame, loop_frame, most_frame;       /* its end; its end at the start of a loop; its maximum */
-    int32_t vacant[AG__MOST_FRAME / AG__VECTOR]; /* offsets in it that are free again */
+    uint16_t held[AG__MOST_REGISTERS];     /* the value in each */
+    unsigned kept;                         /* a bit for each register whose value stays throughout the loop */
+    int32_t frame, loop_frame, most_frame; /* its end; its end at the start of a loop; its maximum */
+    int32_t vacant[AG__MOST_SPILLED];      /* offsets in it that are free again */
     int vacancies;
     int folds;
     uint16_t fold_slot[AG__MOST_FOLDS], lanes_of[AG__MOST_FOLDS]; /* the result's slot, and the value of the lanes */
@@ -284,7 +286,7 @@ static int evaluate(program *p, int result, const ag__code_step *s, int wide) {
 
 /* A bool has the width of the other inputs. */
 static bool is_wide_step(const program *p, const ag__code_step *s) {
-    return s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->lanes == 4);
+    return s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->wide);
 }
 
 static void trace_step(program *p, const ag__code_step *s) {
@@ -347,7 +349,7 @@ static void place_constants(program *p) {
     for (int i = 0; i < p->values; i++) {
         value *v = &p->value[i];
         if (v->code != AG__CONSTANT || !v->needed) continue;
-        v->at = AG__POOL_START + AG__VECTOR * p->constants;
+        v->at = p->constants;
         p->pool[p->constants] = v->bits;
         p->pool_wide[p->constants++] = v->type & WIDE;
     }
@@ -438,7 +440,7 @@ static void spill(program *p, int reg, value *v) {
         v->at = p->vacant[--p->vacancies];
     } else {
         v->at = p->frame;
-        p->frame += AG__VECTOR;
+        p->frame += p->isa->vector;
         if (p->frame > p->most_frame) p->most_frame = p->frame;
     }
     put(p, (ag__asm){.code = AG__SPILL, .a = (int8_t)reg, .b = AG__NO_REGISTER, .place = AG__IN_FRAME, .at = v->at});
@@ -450,12 +452,12 @@ static void vacate(program *p, const value *v) {
         value *x = &p->value[v->x[k]];
         if (!x->varies || x->use != NONE || x->place != AG__IN_FRAME) continue;
         x->place = AG__NO_PLACE;
-        if (p->vacancies < AG__MOST_FRAME / AG__VECTOR) p->vacant[p->vacancies++] = x->at;
+        if (p->vacancies < AG__MOST_SPILLED) p->vacant[p->vacancies++] = x->at;
     }
 }
 
 static int free_register(const program *p) {
-    for (int r = 0; r < AG__REGISTERS; r++)
+    for (int r = 0; r < p->isa->registers; r++)
         if (p->held[r] == NONE) return r;
     return AG__NO_REGISTER;
 }
@@ -465,7 +467,7 @@ static int free_register(const program *p) {
 static int take(program *p, int i) {
     int reg = free_register(p);
     if (reg == AG__NO_REGISTER) {
-        for (int r = 0; r < AG__REGISTERS; r++)
+        for (int r = 0; r < p->isa->registers; r++)
             if (!(p->kept >> r & 1) && (reg < 0 || p->value[p->held[r]].use > p->value[p->held[reg]].use)) reg = r;
         value *v = &p->value[p->held[reg]];
         if (v->place == AG__NO_PLACE) spill(p, reg, v);
@@ -560,7 +562,7 @@ static int fused_in_memory(const program *p, const value *v) {
 /* The register for v's result that was an operand's, which is not needed any more; else any. */
 static int take_over(program *p, int i, const int8_t reg[3]) {
     for (int k = 2; k >= 0; k--) {
-        if (reg[k] < 0 || reg[k] >= AG__REGISTERS || p->held[reg[k]] != NONE) continue;
+        if (reg[k] < 0 || reg[k] >= p->isa->registers || p->held[reg[k]] != NONE) continue;
         p->held[reg[k]] = (uint16_t)i;
         return p->value[i].reg = reg[k];
     }
@@ -616,7 +618,7 @@ static void put_value(program *p, int i) {
 }
 
 static void clear_registers(program *p) {
-    for (int r = 0; r < AG__REGISTERS; r++) p->held[r] = NONE;
+    for (int r = 0; r < p->isa->registers; r++) p->held[r] = NONE;
     for (int i = 0; i < p->ways * p->values; i++) p->value[i].reg = AG__NO_REGISTER;
 }
 
@@ -648,10 +650,10 @@ static void keep(program *p, int registers) {
         value *v = &p->value[i];
         if (v->varies || !v->hoisted || v->reg >= 0 || (v->place != AG__IN_SINGLE && v->place != AG__IN_ATTRIBUTES))
             continue;
-        put_load(p, AG__REGISTERS - 1, v);
-        spill(p, AG__REGISTERS - 1, v);
+        put_load(p, p->isa->registers - 1, v);
+        spill(p, p->isa->registers - 1, v);
     }
-    for (int r = 0; r < AG__REGISTERS; r++)
+    for (int r = 0; r < p->isa->registers; r++)
         if (p->kept >> r & 1) put_load(p, r, &p->value[p->held[r]]);
 }
 
@@ -662,7 +664,7 @@ static int put_loop(program *p, int ways) {
     p->frame = p->loop_frame;
     p->vacancies = 0;
     find_uses(p, n);
-    for (int r = 0; r < AG__REGISTERS; r++)
+    for (int r = 0; r < p->isa->registers; r++)
         if (!(p->kept >> r & 1)) p->held[r] = NONE;
     for (int i = 0; i < p->ways * p->values; i++)
         if (p->value[i].varies) p->value[i].reg = AG__NO_REGISTER;
@@ -677,7 +679,7 @@ static int put_loop(program *p, int ways) {
 /* The same with the lanes of folds in the last registers. */
 static int put_folding_loop(program *p, int registers) {
     unsigned kept = p->kept;
-    for (int r = AG__REGISTERS - registers; r < AG__REGISTERS; r++) {
+    for (int r = p->isa->registers - registers; r < p->isa->registers; r++) {
         p->kept |= 1u << r;
         p->held[r] = p->lanes_of[0];
     }
@@ -712,8 +714,8 @@ static bool has_lanes(const program *p, int slots) {
  * loads and stores. A short loop has room for the lanes of folds. */
 static ag__machine allocate(program *p, int slots) {
     enum { SHORT = 12, LONG = 60, SPARE = 2 };
-    ag__machine m = {.slots = slots, .slot = p->slot, .lanes = p->lanes};
-    p->frame = p->most_frame = AG__FRAME_START;
+    ag__machine m = {.isa = p->isa, .slots = slots, .slot = p->slot, .lanes = p->lanes};
+    p->frame = p->most_frame = p->isa->frame;
     mark_needed(p, slots);
     find_folds(p, slots);
     place_constants(p);
@@ -728,7 +730,7 @@ static ag__machine allocate(program *p, int slots) {
     find_uses(p, n);
     for (int i = 0; i < p->values; i++)
         if (!p->value[i].varies && p->value[i].use != NONE) p->value[i].hoisted = true;
-    int left = AG__REGISTERS - SPARE - pressure(p, n), lanes = p->folds * AG__LANES / p->lanes;
+    int left = p->isa->registers - SPARE - pressure(p, n), lanes = p->folds * AG__LANES / p->lanes;
     if (p->ways == 1 && lanes <= left) m.folds = p->folds;
     put_before(p);
     keep(p, m.folds ? left - lanes : left);
@@ -741,13 +743,12 @@ static ag__machine allocate(program *p, int slots) {
     m.after = p->instructions - m.before - m.ahead - m.loop;
     m.instruction = p->instruction;
     m.frame = p->most_frame;
-    if (m.frame > AG__MOST_FRAME) p->failed = p->crowded = true;
+    if (m.frame > AG__MOST_SPILLED * p->isa->vector) p->failed = p->crowded = true;
     m.fold_slot = p->fold_slot;
     m.base = p->base;
     m.pool = p->pool;
     m.pool_wide = p->pool_wide;
     m.constants = p->constants;
-    m.masks = ag__code_masks();
     return m;
 }
 
@@ -825,11 +826,11 @@ static size_t page_bytes(void) {
 
 /* Write the code into pages of its own; their size is known after a first pass. Executable memory is never writable. */
 static bool install(ag_tape *tape, const ag__machine *m, entry *e) {
-    size_t entry_point, page = page_bytes(), size = ag__assemble(m, NULL, 0, &entry_point);
+    size_t entry_point, page = page_bytes(), size = m->isa->assemble(m, NULL, 0, &entry_point);
     e->page_bytes = (size + page - 1) / page * page;
     uint8_t *pages = ag__code_pages.map(e->page_bytes), *start;
     if (!pages) return false;
-    ag__assemble(m, pages, e->page_bytes, &entry_point);
+    m->isa->assemble(m, pages, e->page_bytes, &entry_point);
     if (!ag__code_pages.seal(pages, e->page_bytes)) {
         ag__code_pages.unmap(pages, e->page_bytes);
         return false;
@@ -866,14 +867,19 @@ static int values_in(const ag__traced *v) {
     }
 }
 
+/* A vector has no more lanes than there are. */
+static int lanes_of(const program *p, int slots) {
+    int lanes = p->isa->vector / (p->wide ? 8 : 4);
+    return lanes > AG__LANES && has_lanes(p, slots) ? AG__LANES : lanes;
+}
+
 /* Measure the room needed, by recording each formula once; false if the program is too large or a formula is
  * invalid. */
-static bool measure(program *p, int steps, const ag__code_step *step) {
+static bool measure(program *p, int slots, int steps, const ag__code_step *step) {
     enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
-    p->lanes = 8;
     p->room = 8;
-    for (int i = 0; i < steps; i++)
-        if (is_wide(&step[i], p->slot)) p->lanes = 4;
+    for (int i = 0; i < steps; i++) p->wide = p->wide || is_wide(&step[i], p->slot);
+    p->lanes = lanes_of(p, slots);
     for (int i = 0; i < steps && p->room < MOST_VALUES && !p->trace.failed; i++) {
         trace_step(p, &step[i]);
         for (int k = 0; k < p->trace.count; k++) p->room += values_in(&p->trace.value[k]);
@@ -925,8 +931,8 @@ static bool compile(ag_tape *tape, entry *e) {
     ag_trace trace = {.tape = tape, .number = tape->programs->traces};
     bool good = false, again = true;
     for (int ways = MOST_WAYS; again; ways /= 2) {
-        program p = {.trace = trace, .slot = slots_of(e), .most_ways = ways};
-        good = measure(&p, e->steps, e->step) && make_code(tape, &p, e);
+        program p = {.trace = trace, .isa = tape->isa, .slot = slots_of(e), .most_ways = ways};
+        good = measure(&p, e->slots, e->steps, e->step) && make_code(tape, &p, e);
         again = p.crowded && ways > 1;
         trace = p.trace;
         trace.failed = false;
@@ -971,24 +977,18 @@ static void give_back(ag_tape *tape, entry *e) {
 
 /* ---- For the evaluator ---- */
 
-static bool is_usable(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-static bool has_masks(void) { return __builtin_cpu_supports("avx512vl"); }
-
-bool (*ag__code_masks)(void) = has_masks;
-
 static bool has_place(const ag__code_slot *slot) {
     return slot->dtype == AG_BOOL || slot->dtype == AG_F32 || slot->dtype == AG_F64;
 }
 
 bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) {
-    bool can = is_usable() && step->op->trace[step->dtype] && has_place(&slots[step->y]);
+    bool can = step->op->trace[step->dtype] && has_place(&slots[step->y]);
     for (int i = 0; i < step->n; i++) can = can && has_place(&slots[step->x[i]]);
     return can;
 }
 
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
-    if (!tape->compile || slots > NONE) return NULL;
+    if (!tape->compile || !tape->isa || slots > NONE) return NULL;
     for (int i = 0; i < steps; i++)
         if (!ag__compilable(&step[i], slot)) return NULL;
     if (!tape->programs) {
@@ -1037,6 +1037,25 @@ void ag__code_release(ag_tape *tape, ag__code *code) { (void)tape, (void)code; }
 void ag__code_free(ag_tape *tape) { (void)tape; }
 
 ag__pages ag__code_pages = {NULL, NULL, NULL};
-bool (*ag__code_masks)(void) = NULL;
 
 #endif
+
+/* ---- Instruction sets ---- */
+
+/* All of this build, the best one first. */
+static const ag__isa *const isas[] = {
+#if AG__X86_64
+    &ag__isa_avx512, &ag__isa_avx2,
+#endif
+    NULL};
+
+const ag__isa *ag__isa_of(const char *wish) {
+    const ag__isa *best = NULL;
+    if (wish && strcmp(wish, "none") == 0) return NULL;
+    for (const ag__isa *const *isa = isas; *isa; isa++) {
+        if (!(*isa)->runs()) continue;
+        if (wish && strcmp((*isa)->name, wish) == 0) return *isa;
+        best = best ? best : *isa;
+    }
+    return best;
+}

@@ -1,6 +1,6 @@
 /* compile -- runs of simple elementwise operations as one loop of machine code
  *
- * An optional accelerator, for x86-64 processors with AVX2: a strip program whose operations all have a trace
+ * An optional accelerator, for processors with one of the instruction sets of encode.h: a strip program whose operations all have a trace
  * becomes one loop whose intermediate values live in registers. The results have the same bits as those of the block
  * kernels, except NaN payloads. If it cannot compile a program it says so, and the kernels run. */
 #ifndef AG_COMPILE_H
@@ -50,7 +50,8 @@ typedef struct ag__pages {
 } ag__pages;
 extern ag__pages ag__code_pages;
 
-/* Whether code may use AVX-512's mask registers, which give the same bits in fewer instructions; tests replace it. */
-extern bool (*ag__code_masks)(void);
+/* The instruction set that `wish` names, if this processor has it; NULL, and so no machine code, if it names "none".
+ * Otherwise the best one that there is, NULL if there is none. Its description is encode.h's. */
+const struct ag__isa *ag__isa_of(const char *wish);
 
 #endif

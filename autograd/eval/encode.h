@@ -1,7 +1,8 @@
 /* encode -- instructions on vector registers, and the machine code of a loop over them
  *
  * compile.c gives it straight-line instructions with assigned registers; the first ones run once, the others once
- * per vector. */
+ * per vector. An instruction set describes itself (ag__isa): compile.c reads from that how long vectors are and how
+ * many registers they have, and nothing else depends on the processor. */
 #ifndef AG_ENCODE_H
 #define AG_ENCODE_H
 
@@ -14,6 +15,7 @@
 #else
 #define AG__X86_64 0
 #endif
+#define AG__MACHINE_CODE AG__X86_64
 
 /* Codes beside those of ag_trace_code. */
 enum {
@@ -40,15 +42,18 @@ enum {
 enum {
     AG__NO_PLACE,
     AG__IN_FRAME,     /* at: offset in the frame */
-    AG__IN_POOL,      /* at: offset in the constants */
+    AG__IN_POOL,      /* at: number of the constant */
     AG__IN_SLOT,      /* at: slot, element i */
     AG__IN_SINGLE,    /* at: slot, its one element */
     AG__IN_ATTRIBUTES /* at: index in the table, k: which double */
 };
 
-/* Registers are 0 to 14; 15 is the encoder's own. Register AG__FOLD_REGISTER + i stands for the vector's part of the
- * lanes of fold i; these take the last registers. */
-enum { AG__REGISTERS = 15, AG__FOLD_REGISTER = 32, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
+/* Registers are numbered from 0. Register AG__FOLD_REGISTER + i stands for the vector's part of the lanes of fold i;
+ * these take the last registers. */
+enum { AG__MOST_REGISTERS = 32, AG__FOLD_REGISTER = 64, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
+
+/* Vectors that the frame has room for. */
+enum { AG__MOST_SPILLED = 126 };
 
 /* Forms of AG_TRACE_FMA, which writes its result over an operand: y <- y·b + a, y <- a·y + b, y <- a·b + y. */
 enum { AG__FMA_132 = 0x98, AG__FMA_213 = 0xa8, AG__FMA_231 = 0xb8 };
@@ -68,6 +73,7 @@ typedef struct ag__asm {
 } ag__asm;
 
 typedef struct ag__machine {
+    const struct ag__isa *isa;
     const ag__asm *instruction;
     /* Numbers of instructions: before the loop; in it, for several vectors at once or with folds in registers, or 0;
      * in it, for one vector; and after it, stores of single elements. */
@@ -75,26 +81,30 @@ typedef struct ag__machine {
     int ways;                  /* vectors at once */
     int folds;                 /* with lanes in registers in the first loop */
     const uint16_t *fold_slot; /* of each: the slot of its lanes before and after */
-    bool masks;                /* AVX-512's may be used */
-    int lanes;                 /* elements a vector: 8, or 4 if there are elements of 64 bits */
+    int lanes; /* elements a vector: elements of 64 bits fill it, or those of 32 if there are no others */
     int slots;
     const ag__code_slot *slot;
     int8_t *base;         /* per slot; scratch */
-    int32_t frame;        /* bytes; the instructions use those from AG__FRAME_START on */
-    const uint64_t *pool; /* the constants, each repeated to 32 bytes, from AG__POOL_START on */
+    int32_t frame;        /* bytes; the instructions use those from isa->frame on */
+    const uint64_t *pool; /* the constants */
     const bool *pool_wide;
     int constants;
 } ag__machine;
 
-/* Offsets in the pool: vectors of all bits and of no bits, and the first constant. In the frame: the instructions'
- * part. */
-enum { AG__POOL_ONES = 0, AG__POOL_ZEROS = 32, AG__POOL_START = 64, AG__FRAME_START = 96, AG__VECTOR = 32 };
+/* An instruction set. Truth values are vectors of all bits or none, as far as others can see. */
+typedef struct ag__isa {
+    const char *name;   /* as AG_ISA has it */
+    int vector;         /* bytes */
+    int registers;      /* that instructions may name */
+    int frame;          /* bytes of the frame that the encoder uses itself */
+    bool (*runs)(void); /* whether processor and system have it */
+    /* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns the bytes needed, which
+     * may be more: nothing is written beyond. *entry is the offset of the first instruction. */
+    size_t (*assemble)(const ag__machine *m, uint8_t *to, size_t room, size_t *entry);
+} ag__isa;
 
-/* The largest frame, so that it cannot skip the page that guards a stack. */
-enum { AG__MOST_FRAME = 4096 - 64 }; /* saved registers and the call are in the page too */
-
-/* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns the bytes needed, which
- * may be more: nothing is written beyond. *entry is the offset of the first instruction. */
-size_t ag__assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry);
+#if AG__X86_64
+extern const ag__isa ag__isa_avx512, ag__isa_avx2;
+#endif
 
 #endif

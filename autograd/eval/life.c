@@ -19,9 +19,10 @@ static bool default_keeps_vacant(void) {
     return choice && strcmp(choice, "1") == 0;
 }
 
-static bool default_compile(void) {
+/* AG_COMPILE=0 means AG_ISA=none. */
+static const struct ag__isa *default_isa(void) {
     const char *choice = getenv("AG_COMPILE");
-    return !choice || strcmp(choice, "0") != 0;
+    return ag__isa_of(choice && strcmp(choice, "0") == 0 ? "none" : getenv("AG_ISA"));
 }
 
 ag_tape *ag_tape_new(void) { return ag_tape_new_with(NULL); }
@@ -39,7 +40,8 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->off_since = UINT32_MAX;
     tape->threads = ag__default_threads();
     tape->evaluator = default_evaluator();
-    tape->compile = default_compile();
+    tape->isa = default_isa();
+    tape->compile = tape->isa != NULL;
     tape->keeps_vacant = default_keeps_vacant();
     tape->nil = (ag_tensor *)(tape + 1);
     *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};

@@ -1,0 +1,285 @@
+/* encode_x86 -- x86-64 machine code: its bytes, and the loop around vector instructions
+ *
+ * The code follows the System V calling convention. General registers: rdi is n, and later the rest of it; rsi the
+ * table of slots; rdx the table of attributes, in the loop the index of the vector's first element; rax and rcx
+ * scratch; the others hold addresses of slots. The last vector register is scratch.
+ *
+ * Opcodes: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2. */
+#include "autograd/eval/encode_x86.h"
+
+#if AG__X86_64
+
+/* ---- Bytes ---- */
+
+void ag__put_byte(ag__writer *w, unsigned b) {
+    if (w->at < w->room) w->to[w->at] = (uint8_t)b;
+    w->at++;
+}
+
+void ag__put_bytes(ag__writer *w, int n, const char *b) {
+    for (int i = 0; i < n; i++) ag__put_byte(w, (unsigned char)b[i]);
+}
+
+void ag__put_word(ag__writer *w, int64_t value) {
+    for (int i = 0; i < 4; i++) ag__put_byte(w, (unsigned)(value >> 8 * i) & 0xff);
+}
+
+/* ---- Operands ---- */
+
+void ag__modrm(ag__writer *w, int reg, ag__operand o, int trailing, int unit) {
+    unsigned r = (unsigned)(reg & 7) << 3;
+    if (o.reg >= 0) {
+        ag__put_byte(w, 0xc0 | r | (unsigned)(o.reg & 7));
+        return;
+    }
+    if (o.base < 0) { /* relative to the next instruction */
+        ag__put_byte(w, 0x05 | r);
+        ag__put_word(w, (int64_t)o.offset - (int64_t)w->at - 4 - trailing);
+        return;
+    }
+    bool is_short = o.offset % unit == 0 && o.offset / unit >= -128 && o.offset / unit < 128;
+    unsigned base = (unsigned)(o.base & 7), mode = is_short ? 0x40 : 0x80;
+    if (o.offset == 0 && base != AG__RBP) mode = 0;
+    bool sib = o.index >= 0 || base == AG__RSP;
+    ag__put_byte(w, mode | r | (sib ? 4u : base));
+    if (sib) ag__put_byte(w, (unsigned)o.scale << 6 | (o.index >= 0 ? (unsigned)(o.index & 7) : 4u) << 3 | base);
+    if (mode == 0x40) ag__put_byte(w, (unsigned)(o.offset / unit) & 0xff);
+    if (mode == 0x80) ag__put_word(w, o.offset);
+}
+
+static unsigned high(int reg) { return reg >= 8; }
+
+void ag__general(ag__writer *w, unsigned opcode, int reg, ag__operand o) {
+    ag__put_byte(w, 0x48 | high(reg) << 2 | high(o.index) << 1 | high(o.reg >= 0 ? o.reg : o.base));
+    ag__put_byte(w, opcode);
+    ag__modrm(w, reg, o, 0, 1);
+}
+
+int ag__length(const ag__writer *w, bool wide) {
+    int bytes = w->m->lanes * (wide ? 8 : 4);
+    return bytes >= 64 ? 2 : bytes >= 32 ? 1 : 0;
+}
+
+/* ---- Slots ---- */
+
+int ag__log_bytes(const ag__writer *w, int slot) {
+    int dtype = w->m->slot[slot].dtype;
+    return dtype == AG_BOOL ? 0 : dtype == AG_F32 ? 2 : 3;
+}
+
+int ag__address(ag__writer *w, int slot) {
+    if (w->m->base[slot] >= 0) return w->m->base[slot];
+    ag__general(w, 0x8b, AG__RAX, ag__at_base(AG__RSI, 8 * slot));
+    return AG__RAX;
+}
+
+ag__operand ag__slot_part(ag__writer *w, const ag__asm *i) {
+    int scale = ag__log_bytes(w, i->at), index = AG__RDX, at = (w->vector + i->copy) * w->m->lanes;
+    if (w->m->slot[i->at].lanes) {
+        ag__put_bytes(w, 4, "\x89\xd1\x83\xe1"); /* mov ecx, edx; and ecx, AG__LANES − 1 */
+        ag__put_byte(w, AG__LANES - 1);
+        index = AG__RCX;
+        at %= AG__LANES;
+    }
+    return (ag__operand){-1, ag__address(w, i->at), index, scale, at << scale};
+}
+
+/* After the loop: store the single element of a slot. */
+static void store_single(ag__writer *w, const ag__asm *i) {
+    const bool of_pool = i->place == AG__IN_POOL;
+    if (of_pool) { /* mov ecx, … */
+        ag__put_byte(w, 0x48), ag__put_byte(w, 0xb9);
+        ag__put_word(w, (int64_t)w->m->pool[i->at] & UINT32_MAX);
+        ag__put_word(w, (int64_t)(w->m->pool[i->at] >> 32));
+    } else {
+        ag__general(w, 0x8b, AG__RCX, ag__in_frame(i->at));
+    }
+    ag__general(w, 0x8b, AG__RAX, ag__at_base(AG__RSI, 8 * i->k));
+    if (i->truth) ag__put_bytes(w, 5, "\x83\xe1\x01\x88\x08"); /* and ecx, 1; mov [rax], cl */
+    else if (i->wide) ag__put_bytes(w, 3, "\x48\x89\x08");     /* mov [rax], rcx */
+    else ag__put_bytes(w, 2, "\x89\x08");                      /* mov [rax], ecx */
+}
+
+/* ---- Vector instructions ---- */
+
+const ag__encoding ag__encodings[AG__CODES] = {
+    [AG_TRACE_ADD] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x58, 0x58}, false, 0},
+    [AG_TRACE_SUB] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x5c, 0x5c}, false, 0},
+    [AG_TRACE_MUL] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x59, 0x59}, false, 0},
+    [AG_TRACE_DIV] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x5e, 0x5e}, false, 0},
+    [AG_TRACE_MAX] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x5f, 0x5f}, false, 0},
+    [AG_TRACE_MIN] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x5d, 0x5d}, false, 0},
+    [AG_TRACE_SQRT] = {AG__UNARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x51, 0x51}, false, 0},
+    [AG_TRACE_ROUND] = {AG__UNARY, AG__MAP_0F3A, {AG__P_66, AG__P_66}, {0x08, 0x09}, true, 8},
+    [AG_TRACE_LESS] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0xc2, 0xc2}, true, 0x11},
+    [AG_TRACE_LESS_EQUAL] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0xc2, 0xc2}, true, 0x12},
+    [AG_TRACE_EQUAL] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0xc2, 0xc2}, true, 0x00},
+    [AG_TRACE_NOT_EQUAL] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0xc2, 0xc2}, true, 0x04},
+    [AG_TRACE_AND] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x54, 0x54}, false, 0},
+    [AG_TRACE_OR] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x56, 0x56}, false, 0},
+    [AG_TRACE_XOR] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x57, 0x57}, false, 0},
+    [AG_TRACE_BITS_ADD] = {AG__BINARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0xfe, 0xd4}, false, 0},
+    [AG_TRACE_BITS_SUB] = {AG__BINARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0xfa, 0xfb}, false, 0},
+    [AG__SHIFT_LEFT] = {AG__SHIFT, AG__MAP_0F, {AG__P_66, AG__P_66}, {0x72, 0x73}, true, 6},
+    [AG__SHIFT_RIGHT] = {AG__SHIFT, AG__MAP_0F, {AG__P_66, AG__P_66}, {0x72, 0x73}, true, 2},
+    [AG_TRACE_INTEGER] = {AG__UNARY, AG__MAP_0F, {AG__P_NONE, AG__P_NONE}, {0x5b, 0x5b}, false, 0},
+    [AG_TRACE_STRONG_MUL] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x59, 0x59}, false, 0},
+    [AG_TRACE_STRONG_DIV] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x5e, 0x5e}, false, 0},
+    [AG__AND_NOT] = {AG__BINARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x55, 0x55}, false, 0},
+    [AG__COPY] = {AG__UNARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x10, 0x10}, false, 0},
+    [AG__WIDEN] = {AG__UNARY, AG__MAP_0F, {AG__P_NONE, AG__P_NONE}, {0x5a, 0x5a}, false, 0},
+    [AG__NARROW] = {AG__UNARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0x5a, 0x5a}, false, 0},
+};
+
+/* The register with a vector's part of a fold's lanes. */
+static int8_t lane_register(const ag__writer *w, int fold, int vector) {
+    int vectors = AG__LANES / w->m->lanes;
+    return (int8_t)(w->m->isa->registers - (w->m->folds - fold) * vectors + vector);
+}
+
+static int8_t actual(const ag__writer *w, int8_t reg) {
+    return reg < AG__FOLD_REGISTER ? reg : lane_register(w, reg - AG__FOLD_REGISTER, w->vector);
+}
+
+static void run(ag__writer *w, int first, int count) {
+    w->vectors->begin(w);
+    for (int k = 0; k < count; k++) {
+        ag__asm i = w->m->instruction[first + k];
+        i.y = actual(w, i.y), i.a = actual(w, i.a), i.b = actual(w, i.b);
+        w->vectors->instruction(w, &i);
+    }
+}
+
+/* ---- The loop ---- */
+
+/* Slots get the remaining general registers, in order of occurrence; returns how many do. */
+static int assign_bases(const ag__machine *m) {
+    static const int8_t free_registers[] = {8, 9, 10, 11, AG__RBX, 12, 13, 14, 15};
+    int used = 0;
+    for (int s = 0; s < m->slots; s++) m->base[s] = -1;
+    for (int i = m->before; i < m->before + m->ahead + m->loop && used < (int)sizeof free_registers; i++) {
+        const ag__asm *in = &m->instruction[i];
+        bool slot = in->code == AG__STORE || (in->b < 0 && in->place == AG__IN_SLOT);
+        if (slot && m->base[in->at] < 0) m->base[in->at] = free_registers[used++];
+    }
+    return used;
+}
+
+/* Take the frame. One that is larger than a page, less what is saved beside it, is touched on the way, so that it
+ * cannot skip the page that guards a stack. */
+static void take_frame(ag__writer *w) {
+    enum { PART = 4096 - 64 };
+    bool touched = w->m->frame > PART;
+    for (int32_t rest = w->m->frame, part; rest > 0; rest -= part) {
+        part = rest < PART ? rest : PART;
+        ag__put_bytes(w, 3, "\x48\x81\xec"); /* sub rsp, … */
+        ag__put_word(w, part);
+        if (touched) ag__put_bytes(w, 4, "\x48\x85\x24\x24"); /* test [rsp], rsp */
+    }
+}
+
+enum { SAVED = 5 }; /* with this many addresses of slots rbx and r12 to r15 must be saved */
+
+static void enter(ag__writer *w, int used) {
+    ag__put_bytes(w, 4, "\xf3\x0f\x1e\xfa");         /* endbr64 */
+    ag__put_bytes(w, 6, "\x48\x85\xff\x7f\x01\xc3"); /* test rdi, rdi; if not positive, ret */
+    ag__put_bytes(w, 4, "\x55\x48\x89\xe5");         /* push rbp; mov rbp, rsp */
+    if (used >= SAVED) ag__put_bytes(w, 9, "\x53\x41\x54\x41\x55\x41\x56\x41\x57");
+    ag__put_bytes(w, 3, "\x48\x83\xe4"); /* and rsp, −vector */
+    ag__put_byte(w, (unsigned)-w->m->isa->vector & 0xff);
+    take_frame(w);
+    for (int s = 0; s < w->m->slots; s++)
+        if (w->m->base[s] >= 0) ag__general(w, 0x8b, w->m->base[s], ag__at_base(AG__RSI, 8 * s));
+}
+
+static void leave(ag__writer *w, int used) {
+    ag__put_bytes(w, 3, "\xc5\xf8\x77"); /* vzeroupper */
+    if (used >= SAVED)
+        ag__put_bytes(w, 13, "\x48\x8d\x65\xd8\x41\x5f\x41\x5e\x41\x5d\x41\x5c\x5b"); /* lea rsp, [rbp−40] */
+    else ag__put_bytes(w, 3, "\x48\x89\xec");                                         /* mov rsp, rbp */
+    ag__put_bytes(w, 2, "\x5d\xc3");
+}
+
+/* A jump if the flags say so; forward ones are completed by `target`. */
+static size_t jump(ag__writer *w, unsigned condition) {
+    ag__put_byte(w, 0x0f);
+    ag__put_byte(w, condition);
+    ag__put_word(w, 0);
+    return w->at;
+}
+
+static void target(ag__writer *w, size_t jump_end, size_t to) {
+    size_t at = w->at;
+    w->at = jump_end - 4;
+    ag__put_word(w, (int64_t)to - (int64_t)jump_end);
+    w->at = at;
+}
+
+static void immediate(ag__writer *w, const char *instruction3, int value) { /* add or sub with a small number */
+    ag__put_bytes(w, 3, instruction3);
+    ag__put_byte(w, (unsigned)value);
+}
+
+enum { JLE = 0x8e, JG = 0x8f };
+
+/* Load the folds' lanes into their registers, or store them. */
+static void move_lanes(ag__writer *w, bool in) {
+    int vectors = AG__LANES / w->m->lanes;
+    for (int f = 0; f < w->m->folds; f++)
+        for (int v = 0; v < vectors; v++) {
+            int slot = w->m->fold_slot[f], base = ag__address(w, slot);
+            ag__operand o = ag__at_base(base, v * w->m->lanes << ag__log_bytes(w, slot));
+            w->vectors->move(w, in, w->m->slot[slot].dtype == AG_F64, lane_register(w, f, v), o);
+        }
+}
+
+/* A loop over `vectors` vectors a round, with the instructions from `first` on once for each vector, or for every
+ * `at_once`, while so many elements are left. rdi is n before and after. */
+static void rounds(ag__writer *w, int first, int count, int vectors, int at_once, bool folds) {
+    int step = vectors * w->m->lanes;
+    immediate(w, "\x48\x83\xef", step);  /* sub rdi, step */
+    ag__put_bytes(w, 3, "\x48\x39\xfa"); /* cmp rdx, rdi */
+    size_t skip = jump(w, JG);
+    if (folds) move_lanes(w, true);
+    while (w->at % 16) ag__put_byte(w, 0x90);
+    size_t top = w->at;
+    for (w->vector = 0; w->vector < vectors; w->vector += at_once) run(w, first, count);
+    w->vector = 0;
+    immediate(w, "\x48\x83\xc2", step); /* add rdx, step */
+    ag__put_bytes(w, 3, "\x48\x39\xfa");
+    target(w, jump(w, JLE), top);
+    if (folds) move_lanes(w, false);
+    target(w, skip, w->at);
+    immediate(w, "\x48\x83\xc7", step); /* add rdi, step */
+}
+
+/* The last, partial vector. */
+static void rest(ag__writer *w) {
+    ag__put_bytes(w, 3, "\x48\x29\xd7"); /* sub rdi, rdx */
+    size_t skip = jump(w, JLE);
+    w->vectors->begin_tail(w);
+    w->tail = true;
+    run(w, w->m->before + w->m->ahead, w->m->loop);
+    w->tail = false;
+    target(w, skip, w->at);
+}
+
+size_t ag__assemble_x86(const ag__machine *m, const ag__vectors *vectors, uint8_t *to, size_t room, size_t *entry) {
+    ag__writer w = {.m = m, .vectors = vectors, .to = to, .room = room};
+    int used = assign_bases(m), ahead = m->before, loop = ahead + m->ahead;
+    vectors->pool(&w);
+    *entry = w.at;
+    enter(&w, used);
+    run(&w, 0, m->before);
+    ag__put_bytes(&w, 2, "\x31\xd2"); /* xor edx, edx */
+    if (m->folds) rounds(&w, ahead, m->ahead, AG__LANES / m->lanes, 1, true);
+    else if (m->ahead) rounds(&w, ahead, m->ahead, m->ways, m->ways, false);
+    else rounds(&w, loop, m->loop, m->loop <= 6 ? 4 : 2, 1, false);
+    rounds(&w, loop, m->loop, 1, 1, false);
+    rest(&w);
+    for (int i = 0; i < m->after; i++) store_single(&w, &m->instruction[loop + m->loop + i]);
+    leave(&w, used);
+    return w.at;
+}
+
+#endif
