@@ -1,8 +1,9 @@
 /* compile -- runs of simple elementwise operations as one loop of machine code
  *
- * An optional accelerator, for processors with one of the instruction sets of encode.h: a strip program whose operations all have a trace
- * becomes one loop whose intermediate values live in registers. The results have the same bits as those of the block
- * kernels, except NaN payloads. If it cannot compile a program it says so, and the kernels run. */
+ * An optional accelerator, for processors with one of the instruction sets of encode.h: a strip program whose
+ * operations all have a trace becomes one loop whose intermediate values live in registers. The results have the same
+ * bits as those of the block kernels, except NaN payloads. If it cannot compile a program it says so, and the kernels
+ * run. */
 #ifndef AG_COMPILE_H
 #define AG_COMPILE_H
 
