@@ -398,6 +398,9 @@ inline tensor scatter_add(const operand &x, const operand &index, const operand 
     return detail::made((ag_scatter_add)(x.get(), index.get(), source.get(), axis), x);
 }
 inline tensor matmul(const operand &a, const operand &b) { return detail::made((ag_matmul)(a.get(), b.get()), a); }
+inline tensor tensordot(const operand &a, const operand &b, int over) {
+    return detail::made((ag_tensordot)(a.get(), b.get(), over), a);
+}
 inline tensor sum(const operand &x) { return detail::made((ag_sum)(x.get()), x); }
 inline tensor sum_over(const operand &x, const axes &over, bool keepdims = false) {
     return detail::made((ag_sum_over)(x.get(), over, keepdims), x);

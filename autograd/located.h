@@ -102,6 +102,7 @@
 #define ag_gather(...) ag_located(ag_gather(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_scatter_add(...) ag_located(ag_scatter_add(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_matmul(...) ag_located(ag_matmul(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_tensordot(...) ag_located(ag_tensordot(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_sum(...) ag_located(ag_sum(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_sum_over(...) ag_located(ag_sum_over(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_mean(...) ag_located(ag_mean(__VA_ARGS__), __FILE__, __LINE__)

@@ -67,14 +67,11 @@ ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
     ag_tensor *nil = what_is_wrong(layer, x), *w;
     if (nil) return nil;
     w = layer->weight;
-    int64_t kh = ag_extent(w, 0), kw = ag_extent(w, 1), c = ag_extent(w, 2), k = ag_extent(w, 3), s = layer->stride;
+    int64_t s = layer->stride;
+    ag_shape size = AG_SHAPE(ag_extent(w, 0), ag_extent(w, 1));
     ag_tensor *in = padded(padded(x, 1, layer->padding), 2, layer->padding);
-    ag_tensor *windows = ag_windows(in, AG_AXES(1, 2), AG_SHAPE(kh, kw), AG_SHAPE(s, s)); /* N OH OW C KH KW */
-    ag_tensor *patches = ag_permute(windows, AG_AXES(0, 1, 2, 4, 5, 3));                  /* N OH OW KH KW C */
-    int64_t n = ag_extent(x, 0), oh = ag_extent(windows, 1), ow = ag_extent(windows, 2);
-    ag_tensor *lines = ag_reshape(patches, AG_SHAPE(n * oh * ow, kh * kw * c));
-    ag_tensor *y = ag_matmul(lines, ag_reshape(w, AG_SHAPE(kh * kw * c, k))); /* N·OH·OW K */
-    y = ag_reshape(y, AG_SHAPE(n, oh, ow, k));
+    ag_tensor *windows = ag_windows(in, AG_AXES(1, 2), size, AG_SHAPE(s, s));          /* N OH OW C KH KW */
+    ag_tensor *y = ag_tensordot(ag_permute(windows, AG_AXES(0, 1, 2, 4, 5, 3)), w, 3); /* N OH OW K */
     return layer->bias ? ag_add(y, layer->bias) : y;
 }
 

@@ -75,10 +75,12 @@
     X(BINARY, strong_div)                                                                                              \
     X(INNER, strong_matmul)                                                                                            \
     X(BINARY, strong_mul)                                                                                              \
+    X(INNER, strong_tensordot)                                                                                         \
     X(BINARY, sub)                                                                                                     \
     X(OTHER, sum)                                                                                                      \
     X(UNARY, tanh)                                                                                                     \
     X(INNER, tanh_slope)                                                                                               \
+    X(OTHER, tensordot)                                                                                                \
     X(OTHER, uniform)                                                                                                  \
     X(OTHER, where)                                                                                                    \
     X(OTHER, windows)

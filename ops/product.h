@@ -85,6 +85,11 @@ bool ag__matmul_eval(const ag_call *call);
 /* One product, by the call's threads and with memory of the call's; false: it lacks memory. */
 bool ag__multiply_shared(const ag_call *call, const ag__product *p);
 
+/* ---- strong_matmul.c ---- */
+
+/* Whether all elements are finite; of those that strides show again and again, each is looked at once. */
+bool ag__all_finite(const ag_array *x);
+
 /* ---- blis.c: large products ---- */
 
 #if AG_HAVE_BLIS

@@ -66,6 +66,11 @@ static bool all_finite(const ag_array *x, const lines *l) {
     }
 }
 
+bool ag__all_finite(const ag_array *x) {
+    const lines l = lines_of(x);
+    return all_finite(x, &l);
+}
+
 /* ---- With elements that are not finite ---- */
 
 static void add_at(const ag_array *y, int64_t i, double value) {
@@ -158,9 +163,8 @@ static bool strong_matmul_eval(const ag_call *call) {
     const lines l[2] = {lines_of(&call->x[0]), lines_of(&call->x[1])};
     int64_t met = (strong & B ? l[0].count : 0) + (strong & A ? l[1].count : 0);
     if (!call->accumulate && call->y.size < met) {
-        const lines all = lines_of(&call->y);
         if (!ag__matmul_eval(call)) return false;
-        if (all_finite(&call->y, &all) || met_are_finite(call, strong, l)) return true;
+        if (ag__all_finite(&call->y) || met_are_finite(call, strong, l)) return true;
     } else if (met_are_finite(call, strong, l)) {
         return ag__matmul_eval(call);
     }

@@ -33,6 +33,7 @@ enum {
     AG__PACKED_COLUMNS = AG__LIMIT(4096, 48),            /* and columns of b that are packed at a time */
     AG__LEAST_PRODUCT = AG__LIMIT(128 * 128 * 128, 300), /* multiplications of each thread's share */
     AG__LEAST_VECTOR = AG__LIMIT(1 << 18, 60),           /* the same if y is a vector */
+    AG__GATHERED = AG__LIMIT(192 * 1024, 200),         /* bytes of an operand that are gathered at a time */
     AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),            /* columns of each thread's share in a scatter */
 
     /* Regions, and their programs. */
