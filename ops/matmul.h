@@ -20,7 +20,7 @@ AG_API ag_tensor *ag_matmul(ag_tensor *a, ag_tensor *b);
  * Shape:  a (m…,k…), b (k…,n…) -> (m…,n…)
  * Dtype:  real
  * Grad:   ā = ȳ·bᵀ over n…,  b̄ = aᵀ·ȳ over m…, where ᵀ exchanges the groups of axes
- * Errors: AG_ERR_AXIS if a or b has fewer axes; AG_ERR_SHAPE if k… differ, or the result has too many axes; AG_ERR_DTYPE
+ * Errors: AG_ERR_AXIS if a or b has fewer axes; AG_ERR_SHAPE if k… differ, or for too many axes; AG_ERR_DTYPE
  * Source: numpy.tensordot with a number of axes */
 AG_API ag_tensor *ag_tensordot(ag_tensor *a, ag_tensor *b, int axes);
 

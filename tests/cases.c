@@ -54,7 +54,17 @@ static ag_tensor *strong_a(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul
 static ag_tensor *strong_b(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul(a, b, 0, 2); }
 static ag_tensor *strong_both(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul(a, b, 0, 3); }
 
+static ag_tensor *strong_dot(ag_tensor *a, ag_tensor *b, int64_t axes, int64_t strong) {
+    return ag_apply(&ag__op_strong_tensordot, 2, (ag_tensor *[]){a, b}, (int64_t[]){axes, strong}, 2 * sizeof(int64_t));
+}
+
 /* clang-format off */
+CALL(tensordot_0, ag_tensordot(x[0], x[1], 0))
+CALL(tensordot_1, ag_tensordot(x[0], x[1], 1))
+CALL(tensordot_2, ag_tensordot(x[0], x[1], 2))
+CALL(strong_tensordot_1, strong_dot(x[0], x[1], 1, 1))
+CALL(strong_tensordot_2, strong_dot(x[0], x[1], 2, 2))
+CALL(strong_tensordot_both, strong_dot(x[0], x[1], 1, 3))
 CALL(full_3, ag_full(t, d, AG_SHAPE(2, 3), 3))
 CALL(full_1, ag_full(t, d, AG_SHAPE(2, 0), 1))
 CALL(zeros_23, ag_zeros(t, d, AG_SHAPE(2, 3)))
@@ -347,6 +357,15 @@ static const op_case rows[] = {
     {"strong_matmul a", "strong_matmul", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BINARY(strong_a), 2, {IN(ANY, 2, 4), IN(ANY, 4, 3)}, ""},
     {"strong_matmul b", "strong_matmul", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BINARY(strong_b), 2, {IN(ANY, 3, 2, 3), IN(ANY, 3, 3, 2)}, ""},
     {"strong_matmul both", "strong_matmul", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BINARY(strong_both), 2, {IN(ANY, 2, 4), IN(ANY, 4, 3)}, ""},
+    {"tensordot 0", "tensordot", REAL, GRAD | REORDERS, 4, BUILD(tensordot_0), 2, {IN(ANY, 2, 3), IN(ANY, 4)}, ""},
+    {"tensordot 1", "tensordot", REAL, GRAD | REORDERS, 4, BUILD(tensordot_1), 2, {IN(ANY, 2, 3, 2), IN(ANY, 2, 2, 2)}, ""},
+    {"tensordot 2", "tensordot", REAL, GRAD | REORDERS, 4, BUILD(tensordot_2), 2, {IN(ANY, 2, 3, 2), IN(ANY, 3, 2, 2)}, ""},
+    {"tensordot all", "tensordot", REAL, GRAD | REORDERS, 4, BUILD(tensordot_2), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
+    {"strong_tensordot 1", "strong_tensordot", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(strong_tensordot_1), 2, {IN(ANY, 2, 3, 2), IN(ANY, 2, 2, 2)}, ""},
+    {"strong_tensordot both", "strong_tensordot", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(strong_tensordot_both), 2, {IN(ANY, 2, 4), IN(ANY, 4, 3)}, ""},
+    {"strong_tensordot 2", "strong_tensordot", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(strong_tensordot_2), 2, {IN(ANY, 2, 3, 2), IN(ANY, 3, 2, 2)}, ""},
+    {"tensordot no terms", "tensordot", REAL, GRAD | REORDERS, 4, BUILD(tensordot_2), 2, {IN(ANY, 2, 3, 0), IN(ANY, 3, 0, 2)}, ""},
+    {"tensordot no rows", "tensordot", REAL, GRAD | REORDERS, 4, BUILD(tensordot_1), 2, {IN(ANY, 0, 2), IN(ANY, 2, 3)}, ""},
     {"matmul no inner", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 2, 0), IN(ANY, 0, 3)}, ""},
     {"matmul no rows", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 0, 2), IN(ANY, 2, 3)}, ""},
     {"matmul no batch", "matmul", REAL, GRAD | REORDERS, 4, BINARY(ag_matmul), 2, {IN(ANY, 0, 2, 3), IN(ANY, 3, 2)}, ""},

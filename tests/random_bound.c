@@ -53,7 +53,10 @@ static bool is_product(const ag_tensor *t) { return (t->op->flags & AG_OP_ACCUMU
 
 /* The largest number of terms summed in an element. */
 static int64_t terms_of(const ag_tensor *t) {
-    return t->op->kind == AG_KIND_CONTRACTION ? ag_extent(t->input[0], -1) : ag_size(t->input[t->arity - 1]) + 1;
+    if (t->op->kind != AG_KIND_CONTRACTION) return ag_size(t->input[t->arity - 1]) + 1;
+    int64_t axes = NAMED(t, "tensordot", "strong_tensordot") ? *(const int64_t *)ag_attributes(t) : 1, n = 1;
+    for (int i = 1; i <= axes; i++) n *= ag_extent(t->input[0], -i);
+    return n;
 }
 
 /* How many products are summed in each element of t, including the other summand; 0: t is not a product, nor a sum

@@ -513,26 +513,32 @@ static void some_windows(generator *g) {
         axis_line(g, "user_windows", x, pick(g, rank), false);
 }
 
-/* Windows along one axis or two, an operation on them, and perhaps folded back. */
-static void some_folding(generator *g) {
-    int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank, n = 1 + (rank > 1 && chance(g, 30));
-    if (rank == 0 || rank + n > AG_MAX_RANK - 1 || empty_along(g, x)) return;
-    line l = line_of("ag_windows"), back = line_of("ag_fold");
+/* A line of windows of x along one axis or two, and one that folds them back; false if they do not fit. */
+static bool windows_of(generator *g, int x, line *l, line *back) {
+    int rank = g->value[x].shape.rank, n = 1 + (rank > 1 && chance(g, 30));
+    if (rank == 0 || rank + n > AG_MAX_RANK - 1 || empty_along(g, x)) return false;
+    *l = line_of("ag_windows"), *back = line_of("ag_fold");
     int first = pick(g, rank - n + 1);
-    l.operands = back.operands = 1, l.x[0] = x;
-    l.axes.count = n, l.shape.rank = l.shape2.rank = n;
+    l->operands = back->operands = 1, l->x[0] = x;
+    l->axes.count = n, l->shape.rank = l->shape2.rank = n;
     int64_t room = g->value[x].size;
-    back.shape.rank = n;
+    back->shape.rank = n;
     for (int i = 0; i < n; i++) {
-        int64_t e = back.shape.extent[i] = g->value[x].shape.extent[first + i], most = e < 4 ? e : 4;
-        l.axes.axis[i] = first + i;
-        room *= l.shape.extent[i] = 1 + below(g, most);
-        l.shape2.extent[i] = 1 + below(g, 3);
+        int64_t e = back->shape.extent[i] = g->value[x].shape.extent[first + i], most = e < 4 ? e : 4;
+        l->axes.axis[i] = first + i;
+        room *= l->shape.extent[i] = 1 + below(g, most);
+        l->shape2.extent[i] = 1 + below(g, 3);
     }
-    if (room > g->most) return;
-    back.axes = l.axes, back.shape2 = l.shape2;
+    back->axes = l->axes, back->shape2 = l->shape2;
+    return room <= g->most;
+}
+
+/* Windows, an operation on them, and perhaps folded back. */
+static void some_folding(generator *g) {
+    line l, back;
+    if (!windows_of(g, operand(g, ALL, ANYTHING_GOES), &l, &back)) return;
     int y = append(g, &l);
-    if (g->value[x].dtype == AG_BOOL || chance(g, 30)) return;
+    if (g->value[y].dtype == AG_BOOL || chance(g, 30)) return;
     back.x[0] = chance(g, 60) ? scalar_line(g, "ag_add_scalar", y, 1) : y;
     append(g, &back);
 }
@@ -665,6 +671,37 @@ static int product(generator *g, int x) {
     int y = factor(g, x);
     if (y < 0 || work_of(g, x, y) > MOST_WORK) return -1;
     return ab_line(g, "ag_matmul", x, y);
+}
+
+/* A product over some axes of x, which mostly is a view of windows, and of a leaf. With the mean of x as a factor the
+ * leaf has a gradient. */
+static int contraction(generator *g, int x) {
+    line l, back, product = line_of("ag_tensordot");
+    int mean = chance(g, 60) ? x_line(g, "ag_mean", x) : -1;
+    if (chance(g, 75) && windows_of(g, x, &l, &back)) x = append(g, &l);
+    if (chance(g, 50)) x = permuted(g, x);
+    ag_shape s = g->value[x].shape, t = {0};
+    int axes = pick(g, (s.rank < 4 ? s.rank : 4) + 1), more = pick(g, 3), first = chance(g, 65);
+    if (s.rank - axes + more > AG_MAX_RANK) return -1;
+    for (int i = 0; i < axes; i++) t.extent[(first ? 0 : more) + i] = s.extent[first ? s.rank - axes + i : i];
+    for (int i = 0; i < more; i++) t.extent[(first ? axes : 0) + i] = 1 + below(g, chance(g, 80) ? 5 : 20);
+    t.rank = axes + more;
+    int64_t summed = 1, columns = 1;
+    for (int i = 0; i < axes; i++) summed *= t.extent[(first ? 0 : more) + i];
+    for (int i = 0; i < more; i++) columns *= t.extent[(first ? axes : 0) + i];
+    int64_t y_size = summed ? g->value[x].size / summed * columns : columns;
+    if (room_of(&t) > g->most || y_size > g->most || g->value[x].size * columns > MOST_WORK) return -1;
+    int other = leaf_line(g, "ag_from", g->value[x].dtype, t, g->ties ? TIES : ORDINARY);
+    if (mean >= 0) other = ab_line(g, "ag_mul", other, mean);
+    product.operands = 2, product.x[!first] = x, product.x[first] = other, product.number[0] = axes;
+    return append(g, &product);
+}
+
+static void some_contraction(generator *g) {
+    int y = contraction(g, operand(g, REALS, MODEST));
+    if (y < 0 || chance(g, 40)) return;
+    y = ab_line(g, "ag_add", y, partner(g, y, ANYTHING_GOES));
+    if (chance(g, 50)) x_line(g, "ag_relu", y);
 }
 
 /* Several products of one shape summed, and a bias. */
@@ -920,7 +957,8 @@ static void some_lines(generator *g) {
     else if (which < 58) some_reduction(g);
     else if (which < 61) some_along(g);
     else if (which < 70) some_view(g);
-    else if (which < 75) some_products(g);
+    else if (which < 73) some_products(g);
+    else if (which < 75) some_contraction(g);
     else if (which < 78) some_gather(g);
     else if (which < 80) some_scatter(g);
     else if (which < 82) some_concat(g);

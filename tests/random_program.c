@@ -110,6 +110,7 @@ const form forms[] = {
     {CALL(SIG_X_AXES_2, x_axes_2, ag_fold), NUMBERS, KIND_NONE, PLAIN},
     {CALL(SIG_LIST_AXIS, list_axis, ag_concat), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_AB_AXIS, ab_axis, ag_gather), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_AB_AXIS, ab_axis, ag_tensordot), REALS, KIND_NONE, PLAIN},
     {CALL(SIG_ABC_AXIS, abc_axis, ag_scatter_add), NUMBERS, KIND_NONE, PLAIN},
 
     {"ag_jvp", SIG_GRADIENT, {0}, REALS, KIND_NONE, PLAIN},
