@@ -160,11 +160,14 @@ static ag__product product_of(const running *w, const char *buffer, int64_t f, i
     const ag__gathering *g = w->g;
     const char *other = g->other + from * g->other_summed * w->size;
     const int64_t across = w->free_inside ? 1 : s, along = w->free_inside ? f : 1;
-    if (turned)
-        return (ag__product){g->dtype,        false,           g->n,  f,      s,    other, buffer, t,
-                             g->other_column, g->other_summed, along, across, t_row};
-    return (ag__product){g->dtype,        false,           f,    g->n, s, buffer, other, t, across, along,
-                         g->other_summed, g->other_column, t_row};
+    ag__product p = {.dtype = g->dtype, .m = f, .n = g->n, .k = s, .a = buffer, .b = other, .y = t, .y_row = t_row};
+    p.a_row = across, p.a_column = along;
+    p.b_row = g->other_summed, p.b_column = g->other_column;
+    if (!turned) return p;
+    ag__product q = {.dtype = g->dtype, .m = g->n, .n = f, .k = s, .a = other, .b = buffer, .y = t, .y_row = t_row};
+    q.a_row = p.b_column, q.a_column = p.b_row;
+    q.b_row = along, q.b_column = across;
+    return q;
 }
 
 /* ---- Some places at a time: parts of `free`, and all terms ---- */
