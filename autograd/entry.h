@@ -107,7 +107,10 @@ struct ag_op {
     ag_trace_function *trace[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; NULL: only `block` serves */
     const char *notation;                /* how ag_formula writes y: section 8 of autograd.h; NULL: name(inputs) */
     const char *(*notation_of)(const ag_tensor *y); /* the same where it depends on attributes; may return NULL */
-    ag_domain domain[2];                            /* elementwise: of the first two inputs, whatever the attributes */
+    /* The sum of n > 1 results of one shape, and of `rest` if that is not NULL, recorded in a better form than their
+     * additions: for cotangents with several contributions by operations of this kind. NULL: ag_add */
+    ag_tensor *(*sum)(int n, ag_tensor *const y[], ag_tensor *rest);
+    ag_domain domain[2]; /* elementwise: of the first two inputs, whatever the attributes */
 };
 
 /* Flags */

@@ -6,6 +6,7 @@
 #include "autograd/eval/eval.h"
 #include "ops/rules.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Common to all ---- */
@@ -533,6 +534,97 @@ static ag_tensor *embed_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_apply(&ag__op_slice, 1, &g, &p, sizeof p);
 }
 
+/* ---- Sums of embedded tensors ---- */
+
+typedef struct piece { /* an embedded tensor: its place along the axis */
+    int64_t start, extent;
+    int number;
+    ag_tensor *x;
+} piece;
+
+static int by_place(const void *a, const void *b) {
+    const piece *p = a, *q = b;
+    if (p->start != q->start) return p->start < q->start ? -1 : 1;
+    if (p->extent != q->extent) return p->extent < q->extent ? -1 : 1;
+    return p->number < q->number ? -1 : p->number > q->number;
+}
+
+/* List the pieces among y that are in neighbouring indices of this axis, in order; returns how many. */
+static int pieces_of(int n, ag_tensor *const y[], int64_t axis, piece *to) {
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        const range *p = ag__attributes(y[i]);
+        const int64_t m = y[i]->input[0]->layout->extent[axis];
+        if (p->axis == axis && m > 0 && (m == 1 || p->step == 1)) to[count++] = (piece){p->start, m, i, y[i]->input[0]};
+    }
+    qsort(to, (size_t)count, sizeof *to, by_place);
+    return count;
+}
+
+/* Add up pieces at one place, and drop those that begin within another; returns how many are left. `taken`: of y. */
+static int set_apart(piece *p, int n, bool *taken) {
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        piece *last = count > 0 ? &p[count - 1] : NULL;
+        bool beyond = !last || p[i].start >= last->start + last->extent;
+        bool same = last && p[i].start == last->start && p[i].extent == last->extent;
+        taken[p[i].number] = beyond || same;
+        if (same) last->x = ag_add(last->x, p[i].x);
+        else if (beyond) p[count++] = p[i];
+    }
+    return count;
+}
+
+static ag_tensor *zeros_between(const ag_tensor *y, int64_t axis, int64_t extent) {
+    ag_shape shape = ag__layout_shape(y->layout);
+    shape.extent[axis] = extent;
+    return ag_zeros(y->tape, (ag_dtype)y->dtype, shape);
+}
+
+/* The pieces, and zeros in between, as one tensor like y; `all` has room for 2·n + 1. */
+static ag_tensor *joined(int n, const piece *p, const ag_tensor *y, int64_t axis, ag_tensor **all) {
+    int count = 0;
+    int64_t end = 0;
+    for (int i = 0; i < n; end = p[i].start + p[i].extent, i++) {
+        if (p[i].start > end) all[count++] = zeros_between(y, axis, p[i].start - end);
+        all[count++] = p[i].x;
+    }
+    if (end < y->layout->extent[axis]) all[count++] = zeros_between(y, axis, y->layout->extent[axis] - end);
+    return ag_concat(count, all, (int)axis);
+}
+
+/* Whether joining them writes less than adding each in its place: to zeros, or to `rest`. */
+static bool worth_joining(int n, const piece *p, const ag_tensor *y, int64_t axis, const ag_tensor *rest) {
+    int64_t covered = 0;
+    for (int i = 0; i < n; i++) covered += p[i].extent;
+    return n > 1 && (!rest || 2 * covered >= y->layout->extent[axis]);
+}
+
+/* Slices of one tensor, each with a cotangent: those that are apart become one concatenation, without a tensor of
+ * zeros for each. */
+static ag_tensor *embed_sum(int n, ag_tensor *const y[], ag_tensor *rest) {
+    const int64_t axis = ((const range *)ag__attributes(y[0]))->axis;
+    const size_t each = sizeof(piece) + 2 * sizeof(ag_tensor *) + sizeof(bool);
+    ag__buffer *memory = ag__buffer_new(y[0]->tape, ag__plus(ag__times((uint64_t)n, each), sizeof(ag_tensor *)));
+    bool *taken = NULL;
+    if (memory) {
+        piece *p = memory->data;
+        ag_tensor **all = (ag_tensor **)(void *)(p + n);
+        taken = memset(all + 2 * n + 1, false, (size_t)n);
+        int count = set_apart(p, pieces_of(n, y, axis, p), taken);
+        if (worth_joining(count, p, y[0], axis, rest)) {
+            ag_tensor *one = joined(count, p, y[0], axis, all);
+            rest = rest ? ag_add(rest, one) : one;
+        } else {
+            taken = NULL;
+        }
+    }
+    for (int i = 0; i < n; i++)
+        if (!taken || !taken[i]) rest = rest ? ag_add(rest, y[i]) : y[i];
+    ag__buffer_drop(y[0]->tape, memory);
+    return rest;
+}
+
 const ag_op ag__op_embed = {.name = "embed",
                             .notation = "embed_{i0}({0}, {i1}, {i2}, {i3})",
                             .kind = AG_KIND_OPAQUE,
@@ -541,7 +633,8 @@ const ag_op ag__op_embed = {.name = "embed",
                             .attribute_bytes = sizeof(range),
                             .infer = embed_infer,
                             .eval = embed_eval,
-                            .vjp = embed_vjp};
+                            .vjp = embed_vjp,
+                            .sum = embed_sum};
 
 ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step) {
     ag_tensor *nil;

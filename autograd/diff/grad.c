@@ -15,6 +15,7 @@ typedef struct scan {
     ag_tensor **cotangent; /* of node low + i; NULL: none yet */
     bool *outer;           /* of a scan within a scan: the outer scan's marks */
     bool *chosen;          /* of node low + i: whether a choice lies between it and an output */
+    uint8_t *parts;        /* of node low + i: see accumulate */
     ag__buffer *memory;
     const ag__watch *watch; /* or NULL */
 } scan;
@@ -59,10 +60,54 @@ static void unmark(const scan *s, uint32_t high) {
 
 /* ---- Passing cotangents to inputs ---- */
 
+/* In `parts`: whether the cotangent is a sum, and how many of its terms, up to two, have an entry that says how several
+ * are added up. */
+enum { IS_SUM = 4, TERMS = 3, SEVERAL = 2 };
+
 static bool accumulate(const scan *s, const ag_tensor *x, ag_tensor *g) {
     ag_tensor **sum = cotangent_of(s, x);
-    *sum = *sum ? ag_add(*sum, g) : g;
-    return !((*sum)->flags & AG__NIL);
+    uint8_t *parts = &s->parts[x->id - s->low];
+    if (g->op->sum && (*parts & TERMS) < SEVERAL) ++*parts;
+    if (*sum) {
+        g = ag_add(*sum, g);
+        if (*parts & IS_SUM && !(g->flags & AG__NIL)) g->flags |= AG__CONTINUES;
+        *parts |= IS_SUM;
+    }
+    *sum = g;
+    return !(g->flags & AG__NIL);
+}
+
+/* The terms of such a sum, in their order; returns how many. NULL: only that. */
+static int terms_of(ag_tensor *sum, ag_tensor **term) {
+    int n = 2;
+    for (const ag_tensor *t = sum; t->flags & AG__CONTINUES; t = t->input[0]) n++;
+    for (int i = n; term && i-- > 1; sum = sum->input[0]) {
+        term[i] = sum->input[1];
+        if (i == 1) term[0] = sum->input[0];
+    }
+    return n;
+}
+
+/* The same sum with all results of the first such operation added up as its entry says; unchanged out of memory. */
+static ag_tensor *added_up(ag_tensor *sum) {
+    int n = terms_of(sum, NULL), same = 0;
+    ag__buffer *memory = ag__buffer_new(sum->tape, ag__times(2 * (uint64_t)n, sizeof sum));
+    if (!memory) return sum;
+    ag_tensor **term = memory->data, **chosen = term + n;
+    const ag_op *op = NULL;
+    terms_of(sum, term);
+    for (int i = 0; i < n; i++) {
+        if (!op && term[i]->op->sum) op = term[i]->op;
+        if (op && term[i]->op == op) chosen[same++] = term[i];
+    }
+    if (same > 1) {
+        ag_tensor *rest = NULL;
+        for (int i = 0; i < n; i++)
+            if (term[i]->op != op) rest = rest ? ag_add(rest, term[i]) : term[i];
+        sum = op->sum(same, chosen, rest);
+    }
+    ag__buffer_drop(sum->tape, memory);
+    return sum;
 }
 
 static bool contribution_valid(const ag_tensor *t, int i, const ag_tensor *c) {
@@ -103,9 +148,12 @@ static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i, bool weak) {
     return c;
 }
 
-static bool hand_down(const scan *s, ag_tensor *t, ag_tensor *g) {
+static bool hand_down(const scan *s, ag_tensor *t) {
     uint32_t from = s->tape->count;
     s->tape->part = ag__part_node(t);
+    if ((s->parts[t->id - s->low] & TERMS) >= SEVERAL) *cotangent_of(s, t) = added_up(*cotangent_of(s, t));
+    ag_tensor *g = *cotangent_of(s, t);
+    if (g->flags & AG__NIL) return false;
     bool chosen = s->chosen[t->id - s->low], chooses = chosen || !(t->op->flags & AG_OP_HIDES_NOTHING);
     t->flags |= AG__SCANNED;
     for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) {
@@ -135,8 +183,7 @@ static bool scan_back(const scan *s) {
     for (uint32_t id = s->high; id-- > s->low;) {
         ag_tensor *t = ag__node(s->tape, id);
         if (!(t->flags & AG__ACTIVE)) continue;
-        ag_tensor *g = *cotangent_of(s, t);
-        if (g && !hand_down(s, t, g)) return false;
+        if (*cotangent_of(s, t) && !hand_down(s, t)) return false;
     }
     return true;
 }
@@ -175,15 +222,16 @@ static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *con
     for (int i = 0; i < nx; i++) s->low = x[i]->id < s->low ? x[i]->id : s->low;
     for (int j = 0; j < ny; j++) s->high = y[j]->id >= s->high ? y[j]->id + 1 : s->high;
     if (s->low > s->high) s->low = s->high;
-    size_t nodes = s->high - s->low, bytes = ag__times(nodes, sizeof *s->cotangent + 1 + s->tape->in_gradient);
+    size_t nodes = s->high - s->low, bytes = ag__times(nodes, sizeof *s->cotangent + 2 + s->tape->in_gradient);
     if (!(s->memory = ag__buffer_new(s->tape, bytes))) {
         ag__fail_on(s->tape, s->name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
         return false;
     }
     s->cotangent = memset(s->memory->data, 0, bytes);
     s->chosen = (bool *)(s->cotangent + nodes);
+    s->parts = (uint8_t *)(s->chosen + nodes);
     if (flags & AG_STRONG || (s->tape->in_gradient && !s->tape->weak)) memset(s->chosen, true, nodes);
-    if (s->tape->in_gradient) s->outer = s->chosen + nodes;
+    if (s->tape->in_gradient) s->outer = s->chosen + 2 * nodes;
     return true;
 }
 
