@@ -152,6 +152,145 @@ START_TEST(truth_values_over_short_rows) {
 }
 END_TEST
 
+/* ---- Cotangents of slices ---- */
+
+/* The same elements by another operation, whose gradient adds at indices. */
+static ag_tensor *gathered(ag_tensor *x, int axis, int64_t start, int64_t n, int64_t step) {
+    ag_shape shape = {.rank = ag_rank(x), .extent = {1, 1, 1}};
+    int64_t at[16];
+    for (int64_t i = 0; i < n; i++) at[i] = start + i * step;
+    shape.extent[axis] = n;
+    return ag_gather(x, ag_from(tape, AG_I64, shape, at), axis);
+}
+
+static ag_tensor *part(bool sliced, ag_tensor *x, int axis, int64_t start, int64_t n, int64_t step) {
+    int64_t end = start + n * step;
+    return sliced ? ag_slice(x, axis, start, end < 0 ? AG_END : end, step) : gathered(x, axis, start, n, step);
+}
+
+typedef struct use { /* a slice: its cube is added to the result */
+    int axis;
+    int64_t start, n, step;
+} use;
+
+/* Σ (k + 1)·slice_k³, and Σ x⁴ if the whole is used as well. */
+static ag_tensor *of_slices(bool sliced, ag_tensor *x, int uses, const use *u, bool whole) {
+    ag_tensor *y = whole ? ag_sum(ag_square(ag_square(x))) : ag_scalar(tape, ag_dtype_of(x), 0);
+    for (int k = 0; k < uses; k++) {
+        ag_tensor *s = part(sliced, x, u[k].axis, u[k].start, u[k].n, u[k].step);
+        y = ag_add(y, ag_sum(ag_scale(ag_mul(ag_square(s), s), k + 1)));
+    }
+    return y;
+}
+
+static void expect_as_gathered(ag_tensor *a, ag_tensor *b, const char *what) {
+    const double *x = ag_data(a), *y = ag_data(b);
+    ck_assert_msg(x && y, "%s", ag_tape_error(tape));
+    for (int64_t i = 0; i < ag_size(a); i++)
+        ck_assert_msg(fabs(x[i] - y[i]) <= 1e-13 * (1 + fabs(y[i])), "%s: element %d is %.17g, not %.17g", what, (int)i,
+                      x[i], y[i]);
+}
+
+/* First and second derivatives, beside those through gathers. */
+static void check_slices(const char *what, ag_shape shape, int uses, const use *u, bool whole) {
+    const ag_mark mark = ag_tape_mark(tape);
+    double data[120];
+    for (int i = 0; i < 120; i++) data[i] = sin(i + 1);
+    ag_tensor *x = ag_parameter(tape, AG_F64, shape, data), *first[2], *second[2];
+    for (int sliced = 0; sliced < 2; sliced++) {
+        ag_tensor *y = of_slices(sliced, x, uses, u, whole), *dot;
+        ag_grad(y, 1, &x, &first[sliced]);
+        dot = ag_sum(ag_mul(ag_square(first[sliced]), x));
+        ag_grad(dot, 1, &x, &second[sliced]);
+    }
+    expect_as_gathered(first[1], first[0], what);
+    expect_as_gathered(second[1], second[0], what);
+    ag_tape_rewind(tape, mark);
+}
+
+#define CHECK_SLICES(what, shape, whole, ...)                                                                          \
+    check_slices(what, shape, sizeof((use[]){__VA_ARGS__}) / sizeof(use), (use[]){__VA_ARGS__}, whole)
+
+START_TEST(slices_in_any_arrangement) {
+    for (int whole = 0; whole < 2; whole++) {
+        CHECK_SLICES("columns", AG_SHAPE(5, 3), whole, {1, 0, 1, 1}, {1, 1, 1, 1}, {1, 2, 1, 1});
+        CHECK_SLICES("not in order", AG_SHAPE(5, 6), whole, {1, 4, 2, 1}, {1, 0, 2, 1}, {1, 2, 2, 1});
+        CHECK_SLICES("gaps", AG_SHAPE(2, 9, 3), whole, {1, 1, 2, 1}, {1, 6, 1, 1}, {1, 4, 1, 1});
+        CHECK_SLICES("far apart", AG_SHAPE(40, 3), whole, {0, 3, 1, 1}, {0, 30, 1, 1});
+        CHECK_SLICES("one slice twice", AG_SHAPE(5, 3), whole, {1, 1, 1, 1}, {1, 1, 1, 1});
+        CHECK_SLICES("repeated", AG_SHAPE(5, 3), whole, {1, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1});
+        CHECK_SLICES("overlapping", AG_SHAPE(9), whole, {0, 0, 8, 1}, {0, 1, 8, 1}, {0, 4, 2, 1}, {0, 8, 1, 1});
+        CHECK_SLICES("two axes", AG_SHAPE(5, 4), whole, {1, 0, 2, 1}, {0, 0, 2, 1}, {1, 2, 2, 1}, {0, 3, 2, 1});
+        CHECK_SLICES("steps", AG_SHAPE(9), whole, {0, 0, 5, 2}, {0, 1, 4, 2}, {0, 8, 9, -1}, {0, 2, 1, 1});
+        CHECK_SLICES("one index backwards", AG_SHAPE(4), whole, {0, 2, 1, 1}, {0, 1, 2, -1}, {0, 3, 1, 1});
+    }
+}
+END_TEST
+
+/* The gradient is one concatenation of the slices' cotangents: no tensor of zeros for each. */
+START_TEST(slices_are_joined) {
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SHAPE(4, 8), (double[32]){1}), *dx, *y = NULL;
+    for (int k = 0; k < 4; k++) {
+        ag_tensor *gate = ag_tanh(ag_slice(x, 1, 2 * k, 2 * k + 2, 1));
+        y = y ? ag_mul(y, gate) : gate;
+    }
+    ag_grad(ag_sum(y), 1, &x, &dx);
+    ck_assert_str_eq(ag_op_of(dx)->name, "concat");
+    ck_assert_int_eq(ag_inputs(dx), 4);
+    x = ag_parameter(tape, AG_F64, AG_SHAPE(1000), (double[1000]){0});
+    for (int k = 0; k < 1000; k++) y = ag_add(k ? y : ag_scalar(tape, AG_F64, 0), ag_sum(ag_slice(x, 0, k, k + 1, 1)));
+    ag_grad(ag_sum(y), 1, &x, &dx);
+    ck_assert_str_eq(ag_op_of(dx)->name, "concat");
+    ck_assert_int_eq(ag_inputs(dx), 1000);
+    expect_ok(tape);
+}
+END_TEST
+
+/* A sum that is passed on unchanged is another cotangent's: it is not taken apart. */
+START_TEST(sums_that_are_passed_on) {
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SHAPE(6), (double[6]){1, 2, 3, 4, 5, 6});
+    ag_tensor *z = ag_scale(x, 2), *s = ag_add(z, x);
+    ag_tensor *y = ag_add(ag_sum(ag_slice(s, 0, 0, 2, 1)), ag_sum(ag_square(ag_slice(s, 0, 4, 6, 1))));
+    ag_tensor *both[2];
+    ag_grad(ag_add(y, ag_sum(ag_slice(x, 0, 2, 3, 1))), 2, (ag_tensor *[]){x, z}, both);
+    expect_list(both[1], 1, 1, 0, 0, 30, 36);
+    expect_list(both[0], 3, 3, 1, 0, 90, 108);
+}
+END_TEST
+
+static ag_status differentiate_slices(ag_tape *t) {
+    ag_tensor *x = ag_parameter(t, AG_F64, AG_SHAPE(4, 3), (double[12]){1}), *dx, *y = ag_sum(ag_square(x));
+    for (int k = 0; k < 6; k++) y = ag_add(y, ag_sum(ag_exp(ag_slice(x, 1, k % 3, k % 3 + 1, 1))));
+    ag_grad(y, 1, &x, &dx);
+    ag_data(dx);
+    return ag_tape_status(t);
+}
+
+START_TEST(slices_without_memory) { with_each_allocation_failing(differentiate_slices); }
+END_TEST
+
+/* Concatenations of narrow and empty inputs, across the pieces in which they are copied, on several threads. */
+START_TEST(concatenations) {
+    for (int threads = 1; threads <= 3; threads++) {
+        ag_tape_set_threads(tape, threads);
+        for (int64_t n = 1; n <= 40000; n = n * 6 + 1) {
+            const ag_mark mark = ag_tape_mark(tape);
+            ag_tensor *a = numbers(AG_F64, n, 2), *b = numbers(AG_F64, 1, n),
+                      *none = ag_zeros(tape, AG_F64, AG_SHAPE(n, 0));
+            ag_tensor *all[] = {a, none, ag_transpose(b, 0, 1),
+                                ag_broadcast_to(ag_scalar(tape, AG_F64, 7), AG_SHAPE(n, 3))};
+            const double *y = ag_data(ag_concat(4, all, 1));
+            ck_assert_msg(y != NULL, "%s", ag_tape_error(tape));
+            for (int64_t i = 0; i < n * 6; i++) {
+                double want = i % 6 < 2 ? number(i / 6 * 2 + i % 6) : i % 6 == 2 ? number(i / 6) : 7;
+                ck_assert_msg(y[i] == want, "%d rows: element %d is %g, not %g", (int)n, (int)i, y[i], want);
+            }
+            ag_tape_rewind(tape, mark);
+        }
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("narrow");
     TCase *rows = tape_group(suite, "rows");
@@ -159,5 +298,11 @@ int main(void) {
     tcase_add_test(rows, folds_by_the_reference_evaluator);
     tcase_add_test(rows, broadcasts_over_short_rows);
     tcase_add_test(rows, truth_values_over_short_rows);
+    TCase *slices = tape_group(suite, "slices");
+    tcase_add_test(slices, slices_in_any_arrangement);
+    tcase_add_test(slices, slices_are_joined);
+    tcase_add_test(slices, sums_that_are_passed_on);
+    tcase_add_test(slices, slices_without_memory);
+    tcase_add_test(slices, concatenations);
     return run_suite(suite);
 }
