@@ -104,7 +104,7 @@ static ag_tensor *variable_from(const char *name, ag_tensor *x) {
     ag_tape *tape = x->tape;
     ag_shape shape = ag_shape_of(x);
     if (!(x = ag__current(x)) || !ag__evaluate(tape, 1, &x)) return tape->nil;
-    ag__buffer *b = ag__buffer_new(tape, ag__value_bytes(x));
+    ag__buffer *b = ag__buffer_new_lasting(tape, ag__value_bytes(x));
     if (!b) return ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes)", ag__value_bytes(x));
     ag_array from = ag__array_of(x);
     ag__pack(b->data, &from, 0, x->layout->size);

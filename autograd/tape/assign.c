@@ -64,7 +64,7 @@ static void set(ag_tensor *v, const void *data) {
         return;
     }
     if (v->tape->sandbox) return;
-    ag__buffer *value = ag__buffer_with(v->tape, "set", (ag_dtype)v->dtype, v->layout->size, data);
+    ag__buffer *value = ag__buffer_with(v->tape, "set", (ag_dtype)v->dtype, v->layout->size, data, true);
     if (value) ag__set_value(v, value);
 }
 

@@ -96,6 +96,10 @@ ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes) {
     return bytes > MOST ? NULL : counted(tape, ag__heap_new_apart(tape, bytes + tape->gap), bytes);
 }
 
+ag__buffer *ag__buffer_new_lasting(ag_tape *tape, size_t bytes) {
+    return bytes > LARGEST_SMALL ? ag__buffer_new_apart(tape, bytes) : ag__buffer_new(tape, bytes);
+}
+
 ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data) {
     ag__buffer *b = ag__buffer_new(tape, 0);
     if (!b) return NULL;

@@ -196,9 +196,13 @@ ag__buffer *ag__heap_new(ag_tape *tape, size_t bytes) {
     return b ? take(tape, b, all) : NULL;
 }
 
+/* What lasts is not put among values that come and go: the memory between them would be of no use to larger ones. */
 ag__buffer *ag__heap_new_apart(ag_tape *tape, size_t bytes) {
-    block *b = new_span(tape, block_bytes(bytes));
-    return b ? take(tape, b, b->bytes) : NULL;
+    size_t all = block_bytes(bytes);
+    block *b = best(&tape->heap, all);
+    if (!b || b->bytes != all || !is_vacant(b->span)) b = new_span(tape, all);
+    if (!b && give_back(tape)) b = new_span(tape, all);
+    return b ? take(tape, b, all) : NULL;
 }
 
 size_t ag__heap_bytes(const ag__buffer *b) { return block_of(b)->bytes; }

@@ -46,9 +46,10 @@ static void tidy_bools(ag_dtype dtype, ag__buffer *b, size_t bytes) {
         for (size_t i = 0; i < bytes; i++) p[i] = p[i] != 0;
 }
 
-ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data) {
+ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data,
+                            bool lasts) {
     size_t bytes = ag__times((uint64_t)size, ag_dtype_size(dtype));
-    ag__buffer *b = ag__buffer_new(tape, bytes);
+    ag__buffer *b = lasts ? ag__buffer_new_lasting(tape, bytes) : ag__buffer_new(tape, bytes);
     if (!b) ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
     if (!b || bytes == 0) return b;
     memcpy(b->data, data, bytes);
@@ -69,13 +70,15 @@ ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shap
     return tape->variables = ag__variable_of(t)->joined = ag__variable_of(t)->joiner = t;
 }
 
-static ag__buffer *copied(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {
+static ag__buffer *copied(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data,
+                          bool lasts) {
     int64_t size;
-    return leaf_valid(name, tape, dtype, shape, data, &size) ? ag__buffer_with(tape, name, dtype, size, data) : NULL;
+    return leaf_valid(name, tape, dtype, shape, data, &size) ? ag__buffer_with(tape, name, dtype, size, data, lasts)
+                                                             : NULL;
 }
 
 ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
-    ag__buffer *value = copied("from", tape, dtype, &shape, data);
+    ag__buffer *value = copied("from", tape, dtype, &shape, data, false);
     return value ? ag__constant_with(tape, dtype, &shape, value) : ag__nil_of(tape);
 }
 
@@ -111,7 +114,7 @@ ag_tensor *ag_adopt(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *d
 }
 
 static ag_tensor *variable(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {
-    ag__buffer *value = copied(name, tape, dtype, shape, data);
+    ag__buffer *value = copied(name, tape, dtype, shape, data, true);
     return value ? ag__variable_with(tape, dtype, shape, value) : ag__nil_of(tape);
 }
 

@@ -227,8 +227,9 @@ void ag__span_use(ag__span *span);
 void ag__span_leave(ag__span *span, const ag_allocator *a);
 
 /* buffer.c */
-ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes);       /* one reference; NULL on failure */
-ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes); /* in a span of its own, however few */
+ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes);         /* one reference; NULL on failure */
+ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes);   /* in a span of its own, however few */
+ag__buffer *ag__buffer_new_lasting(ag_tape *tape, size_t bytes); /* for the value of a variable */
 ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data);
 /* The owner of memory that a buffer has adopted, called with the last reference. A buffer has none at first, so that
  * the caller still has the memory if something else fails. */
@@ -291,7 +292,8 @@ void ag__nodes_trim(ag_tape *tape); /* frees the memory beyond the last node */
 /* leaf.c; `name`: the call, for errors */
 extern const ag_op ag__op_constant, ag__op_variable;
 /* A copy of `size` elements at data; NULL after an error. */
-ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data);
+ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data,
+                            bool lasts);
 /* A constant or a variable with this value, whose reference it takes over. A constant's bools are 0 or 1. */
 ag_tensor *ag__constant_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value);
 ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value);
