@@ -109,11 +109,12 @@ static inline void put_attributes(ag__structure *s, const ag_tensor *t, uint32_t
     else put_bytes(at, ag__attributes(t), t->attribute_bytes);
 }
 
-/* A tensor; with `whole`, operation and attributes too; and whether it begins where its buffer does. The first word
- * says which others follow. */
+/* A tensor; with `whole`, operation and attributes too; whether it begins where its buffer does, and whether a backward
+ * scan has recorded it. The first word says which others follow. */
 static inline bool put_tensor(numbering *n, const ag_tensor *t, bool outside, bool whole, uint32_t **at) {
+    bool backward = !outside && t->flags & AG__GRADIENT;
     *(*at)++ = t->dtype | (uint32_t)(t->offset != 0) << 8 | (uint32_t)outside << 9 | (uint32_t)whole << 10 |
-               (uint32_t)t->arity << 16;
+               (uint32_t)backward << 11 | (uint32_t)t->arity << 16;
     if (whole) {
         put_op(t, at);
         put_attributes(n->s, t, at);

@@ -122,6 +122,8 @@ static bool take_arrays(ag__planner *p) {
 static void give_up(ag__planner *p) {
     ag__list_free(p->c->tape, &p->drafts.any);
     ag__list_free(p->c->tape, &p->own.any);
+    ag__list_free(p->c->tape, &p->asked.any);
+    ag__list_free(p->c->tape, &p->across.any);
     ag__list_free(p->c->tape, &p->clones.any);
     ag__lowering_free(p);
     ag__scratch_drop(&p->scratch);

@@ -39,6 +39,8 @@ typedef struct ag__value {
     bool shown : 1;    /* it shows another's buffer, and is asked for */
     bool taken : 1;    /* written over by a sum */
     bool repeated : 1; /* it stands for others */
+    bool asked : 1;    /* scratch of settle.c: in its list of such values, */
+    bool counted : 1;  /* and among what they are computed from */
     bool past : 1;     /* to be written past the caches */
 } ag__value;
 
@@ -65,6 +67,8 @@ typedef struct ag__planner {
     uint32_t *table;      /* of the search for equal values: an index, or AG__NONE */
     uint32_t table_mask;
     ag__numbers own;                     /* nodes that a region computes, the last one first */
+    ag__numbers asked;                   /* what these read: operands, */
+    ag__numbers across;                  /* and of them, values of the forward pass that might be computed again */
     ag__numbers clones;                  /* nodes of others that it rematerialises */
     uint32_t recent[AG__RECENT_REGIONS]; /* step of the latest region of each size, by a hash of it */
     bool whole;                          /* make machine code also where it pays only later */
@@ -77,6 +81,12 @@ typedef struct ag__planner {
 static inline const ag_tensor *ag__tensor_at(const ag__planner *p, uint32_t i) { return p->c->table[i]; }
 static inline bool ag__is_outside(const ag__planner *p, uint32_t i) { return i >= p->c->nodes; }
 static inline ag__plan_step *ag__step_at(const ag__planner *p, uint32_t s) { return &p->plan->steps.at[s]; }
+
+/* Whether step s is of the backward pass: its first node is. */
+static inline bool ag__is_backward(const ag__planner *p, uint32_t s) {
+    uint32_t i = p->drafts.at[s].first;
+    return i != AG__NONE && p->c->table[i]->flags & AG__GRADIENT;
+}
 static inline ag__region *ag__region_of(const ag__planner *p, uint32_t s) {
     return &p->plan->regions.at[ag__step_at(p, s)->what];
 }

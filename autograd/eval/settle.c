@@ -1,10 +1,16 @@
 /* settle -- stored values and rematerialised ones, which the step that needs them computes again
  *
  * One pass over the steps in reverse, so that all readers of a value are known at its own step. A value is stored if
- * a later step needs it, unless that step can compute it cheaply from stored values. */
+ * a later step needs it, unless that step can compute it cheaply from stored values.
+ *
+ * From the forward pass to the backward one values would be stored for long, and many at a time. So a backward region
+ * also computes again what is not cheap, an exponential or two, if that takes fewer bytes: what it is computed from is
+ * stored anyway, or is less than what it stands for. */
 #include "autograd/eval/planning.h"
 
 #include <stdlib.h>
+
+enum { NOT_CHEAP = 4 }; /* so many cheap operations cost as much as one that is not */
 
 static void request(ag__planner *p, uint32_t x) {
     uint32_t root = p->value[x].root;
@@ -31,20 +37,33 @@ static bool is_scattered(const ag_tensor *t) {
     return stride <= -(int64_t)(AG__LINE / ag__bytes(t)) || stride >= (int64_t)(AG__LINE / ag__bytes(t));
 }
 
-/* Whether computing r again costs less than storing it: at most `budget` cheap operations on stored, contiguous
- * values. */
-static bool worth_computing(const ag__planner *p, uint32_t r, int *budget) {
+/* Whether the region of step s reads it from cells of its own. */
+static bool is_in_program(const ag__planner *p, uint32_t s, uint32_t r) {
+    return !ag__is_outside(p, r) && p->value[r].program == s;
+}
+
+static bool may_be_computed(const ag__planner *p, uint32_t r) {
+    return !ag__is_outside(p, r) && p->value[r].role == AG__ROLE_ELEMENT && !p->value[r].stored;
+}
+
+static int cost_of(const ag_tensor *t, bool across) {
+    return t->op->flags & AG_OP_CHEAP ? 1 : across ? NOT_CHEAP : AG__LONG_CHAIN + 1;
+}
+
+/* Whether computing r again in the region of step s costs less than storing it: at most `budget` cheap operations on
+ * stored, contiguous values; or, `across` from the forward pass to the backward, some that are not cheap. */
+static bool worth_computing(const ag__planner *p, uint32_t s, uint32_t r, bool across, int *budget) {
     const ag_tensor *t = ag__tensor_at(p, r);
     const int64_t size = t->layout->size;
-    if (ag__is_outside(p, r) || p->value[r].role != AG__ROLE_ELEMENT) return false;
-    if (p->value[r].stored || !(t->op->flags & AG_OP_CHEAP) || --*budget < 0) return false;
-    if (ag__value_bytes(t) < AG__WORTH_BYTES) return false;
+    if (!may_be_computed(p, r) || (*budget -= cost_of(t, across)) < 0) return false;
+    if (ag__value_bytes(t) < (across ? AG__WORTH_ACROSS : AG__WORTH_BYTES)) return false;
     for (uint32_t k = ag__first_input(p, r); k < ag__end_input(p, r); k++) {
         uint32_t x = ag__leader_at(p, k), root = p->value[x].root;
         if (ag__tensor_at(p, root)->layout->size < size) continue; /* it is stored, if need be */
         if (is_scattered(ag__tensor_at(p, x))) return false;
-        if (ag__is_outside(p, root) || p->value[root].role != AG__ROLE_ELEMENT || p->value[root].stored) continue;
-        if (!ag__shows_root(p, x) || !worth_computing(p, root, budget)) return false;
+        if (!may_be_computed(p, root) || (across && is_in_program(p, s, root))) continue;
+        bool shows = ag__shows_root(p, x);
+        if (!(shows && worth_computing(p, s, root, across, budget)) && !(across && !shows)) return false;
     }
     return true;
 }
@@ -57,23 +76,83 @@ static bool is_inside(const ag__planner *p, uint32_t s, uint32_t r) {
     return !ag__is_outside(p, r) && v->step == s && (v->role == AG__ROLE_ELEMENT || v->role == AG__ROLE_ROW);
 }
 
-/* Input x of a node that the region of step s computes; the node is one of its own, or of an earlier step. A
- * rematerialised value has the region's elements, not its rows, whatever it had in its own step. */
-static void need(ag__planner *p, uint32_t s, uint32_t x, bool own) {
+/* Whether index x has all the region's elements, in their order: a rematerialised value has elements, not rows, whatever
+ * it had in its own step. */
+static bool fits(const ag__planner *p, uint32_t s, uint32_t x) {
+    return ag__tensor_at(p, p->value[x].root)->layout->size == ag__region_of(p, s)->size && ag__shows_root(p, x);
+}
+
+static bool crosses(const ag__planner *p, uint32_t s, uint32_t r) {
+    return !ag__is_outside(p, r) && ag__is_backward(p, s) && !ag__is_backward(p, p->value[r].step);
+}
+
+/* The region reads operand x from memory, for one of its own nodes, or for one of an earlier step. */
+static void read(ag__planner *p, uint32_t x, bool own) {
+    uint32_t leader = p->value[x].leader;
+    request(p, leader);
+    if (!own || leader != x) AG__APPEND(&p->maker, &p->plan->holds, leader);
+}
+
+static void compute_again(ag__planner *p, uint32_t s, uint32_t r, bool across);
+
+/* Input x of a node that the region of step s computes. */
+static void need(ag__planner *p, uint32_t s, uint32_t x, bool own, bool across) {
     uint32_t leader = p->value[x].leader, r = p->value[leader].root;
-    int budget = longest_chain(ag__tensor_at(p, r));
-    bool fits = ag__tensor_at(p, r)->layout->size == ag__region_of(p, s)->size && ag__shows_root(p, leader);
-    if (is_inside(p, s, r)) {
-        p->value[r].program = s;
-    } else if (!ag__is_outside(p, r) && p->value[r].program == s && fits) { /* already rematerialised here */
-    } else if (fits && worth_computing(p, r, &budget)) {
-        p->value[r].program = s;
-        AG__APPEND(&p->maker, &p->clones, r);
-        for (uint32_t k = ag__first_input(p, r); k < ag__end_input(p, r); k++) need(p, s, p->c->operand[k], false);
-    } else {
-        request(p, leader);
-        if (!own || leader != x) AG__APPEND(&p->maker, &p->plan->holds, leader);
+    int budget = across ? AG__LONG_CHAIN : longest_chain(ag__tensor_at(p, r));
+    if (is_inside(p, s, r)) p->value[r].program = s;
+    else if (is_in_program(p, s, r) && fits(p, s, leader)) return; /* already rematerialised here */
+    else if (fits(p, s, leader) && worth_computing(p, s, r, across, &budget)) compute_again(p, s, r, across);
+    else read(p, x, own);
+}
+
+static void compute_again(ag__planner *p, uint32_t s, uint32_t r, bool across) {
+    p->value[r].program = s;
+    AG__APPEND(&p->maker, &p->clones, r);
+    for (uint32_t k = ag__first_input(p, r); k < ag__end_input(p, r); k++) need(p, s, p->c->operand[k], false, across);
+}
+
+/* Operand x of one of the region's own nodes: what might be computed again after all is left for later, when it is
+ * known what else is stored. */
+static void ask(ag__planner *p, uint32_t s, uint32_t x) {
+    uint32_t leader = p->value[x].leader, r = p->value[leader].root;
+    int cheap = longest_chain(ag__tensor_at(p, r)), budget = AG__LONG_CHAIN;
+    bool fit = fits(p, s, leader) && !is_inside(p, s, r) && !is_in_program(p, s, r);
+    if (fit && crosses(p, s, r) && !worth_computing(p, s, r, false, &cheap) && worth_computing(p, s, r, true, &budget))
+        AG__APPEND(&p->maker, &p->across, x);
+    else need(p, s, x, true, false);
+}
+
+/* ---- What is computed again in the backward pass ---- */
+
+/* Bytes that would be stored only for computing r again; each value counts once. */
+static uint64_t sources_bytes(ag__planner *p, uint32_t s, uint32_t r) {
+    uint64_t bytes = 0;
+    for (uint32_t k = ag__first_input(p, r); k < ag__end_input(p, r); k++) {
+        uint32_t x = ag__leader_at(p, k), root = p->value[x].root;
+        if (ag__is_outside(p, root) || p->value[root].stored || p->value[root].counted) continue;
+        p->value[root].counted = true;
+        AG__APPEND(&p->maker, &p->own, root);
+        bool again = may_be_computed(p, root) && fits(p, s, x);
+        if (is_in_program(p, s, root) && again) continue;
+        bytes += again ? sources_bytes(p, s, root) : ag__value_bytes(ag__tensor_at(p, root));
     }
+    return bytes;
+}
+
+/* The values left for later: each is computed again if fewer bytes are stored for all of them. */
+static void settle_across(ag__planner *p, uint32_t s) {
+    uint64_t sources = 0, values = 0;
+    const ag__numbers *across = &p->across;
+    p->own.count = 0;
+    for (uint32_t k = 0; k < across->count; k++) {
+        uint32_t r = p->value[p->value[across->at[k]].leader].root;
+        if (p->value[r].stored || p->value[r].asked || is_in_program(p, s, r)) continue;
+        p->value[r].asked = true;
+        sources += sources_bytes(p, s, r);
+        values += ag__value_bytes(ag__tensor_at(p, r));
+    }
+    for (uint32_t k = 0; k < p->own.count; k++) p->value[p->own.at[k]].counted = false;
+    for (uint32_t k = 0; k < across->count && !p->maker.failed; k++) need(p, s, across->at[k], true, sources < values);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -88,19 +167,30 @@ static void list_own(ag__planner *p, uint32_t s) {
         if (p->value[i].leader == i && p->value[i].role != AG__ROLE_NONE) AG__APPEND(&p->maker, &p->own, i);
 }
 
-/* The nodes of the region's program: stored ones, and those that they need. */
-static void settle_region(ag__planner *p, uint32_t s) {
-    ag__region *r = ag__region_of(p, s);
-    ag__numbers *computed = &p->plan->computed;
+/* Of the region's own nodes, those that are stored, and those that they need. */
+static void compute_own(ag__planner *p, uint32_t s) {
     list_own(p, s);
-    p->clones.count = 0;
-    r->compute = computed->count;
+    p->asked.count = 0;
     for (uint32_t k = p->own.count; k-- > 0 && !p->maker.failed;) {
         uint32_t i = p->own.at[k];
         if (!p->value[i].stored && p->value[i].program != s) continue;
-        AG__APPEND(&p->maker, computed, i);
-        for (uint32_t j = ag__first_input(p, i); j < ag__end_input(p, i); j++) need(p, s, p->c->operand[j], true);
+        AG__APPEND(&p->maker, &p->plan->computed, i);
+        for (uint32_t j = ag__first_input(p, i); j < ag__end_input(p, i); j++) {
+            uint32_t x = p->c->operand[j], r = ag__root_at(p, j);
+            if (is_inside(p, s, r)) p->value[r].program = s;
+            else AG__APPEND(&p->maker, &p->asked, x);
+        }
     }
+}
+
+static void settle_region(ag__planner *p, uint32_t s) {
+    ag__region *r = ag__region_of(p, s);
+    ag__numbers *computed = &p->plan->computed;
+    p->clones.count = p->across.count = 0;
+    r->compute = computed->count;
+    compute_own(p, s);
+    for (uint32_t k = 0; k < p->asked.count && !p->maker.failed; k++) ask(p, s, p->asked.at[k]);
+    if (p->across.count) settle_across(p, s);
     for (uint32_t k = 0; k < p->clones.count; k++) AG__APPEND(&p->maker, computed, p->clones.at[k]);
     r->computes = computed->count - r->compute;
     if (r->computes) qsort(&computed->at[r->compute], r->computes, sizeof *computed->at, ascending);

@@ -46,13 +46,14 @@ enum {
     AG__LARGE = AG__LIMIT(32 * 1024, 128),         /* elements from which regions are divided into connected parts */
     AG__LINE = 64,                                 /* bytes of a cache line */
     AG__WORTH_BYTES = AG__LIMIT(16 * 1024, 64),    /* from which a value may be rematerialised rather than stored: */
+    AG__WORTH_ACROSS = AG__LIMIT(4 * 1024, 32),    /* the same, of one of the forward pass in the backward pass */
     AG__SHORT_CHAIN = AG__LIMIT(4, 2),             /* by up to this many operations */
     AG__SECOND_LEVEL = AG__LIMIT(256 * 1024, 256), /* below this many bytes, */
     AG__MEDIUM_CHAIN = AG__LIMIT(8, 4),            /* by this many */
     AG__MEMORY = AG__LIMIT(4 * 1024 * 1024, 1024), /* below this many, */
     AG__LONG_CHAIN = AG__LIMIT(14, 8),             /* by this many beyond that */
     AG__PAST_CACHES = AG__LIMIT(16 * 1024 * 1024, 1024), /* bytes moved before the next reader from which a value is */
-    AG__PAST_LEAST = AG__LIMIT(256 * 1024, 64),         /* written past the caches, if it has at least as many */
+    AG__PAST_LEAST = AG__LIMIT(256 * 1024, 64),          /* written past the caches, if it has at least as many */
 
     /* Machine code. */
     AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which code is made before a plan has been used twice */
