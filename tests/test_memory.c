@@ -329,6 +329,38 @@ START_TEST(a_node_is_small) {
 }
 END_TEST
 
+/* ---- What a backward pass needs ---- */
+
+static ag_tensor *tanh_formula(ag_tensor *x) {
+    ag_tensor *cubic = ag_mul(ag_add_scalar(ag_scale(ag_square(x), 0.044715), 1), x);
+    return ag_mul(ag_scale(x, 0.5), ag_add_scalar(ag_tanh(ag_scale(cubic, 0.8)), 1));
+}
+
+/* The most memory of values, in values of a layer, for a loss of `layers` layers and its gradients. */
+static double values_of(ag_tensor *(*activation)(ag_tensor *), int layers) {
+    enum { ROWS = 512, WIDTH = 32, MOST = 16 };
+    ag_tape *t = ag_tape_new();
+    ag_tape_set_evaluator(t, AG_EVALUATOR_FUSED);
+    ag_tensor *h = scattered(t, AG_F32, AG_SHAPE(ROWS, WIDTH), 0), *w[MOST], *dw[MOST];
+    for (int i = 0; i < layers; i++) w[i] = ag_parameter_from(scattered(t, AG_F32, AG_SHAPE(WIDTH, WIDTH), 100));
+    int64_t before = ag_tape_memory(t).live;
+    for (int i = 0; i < layers; i++) h = activation(ag_matmul(h, w[i]));
+    ag_grad(ag_mean(h), layers, w, dw);
+    ck_assert_int_eq(ag_eval_all(layers, dw), AG_OK);
+    double bytes = (double)(ag_tape_memory(t).peak_live - before);
+    ag_tape_free(t);
+    return bytes / (ROWS * WIDTH * sizeof(float));
+}
+
+/* Of a layer only its product is kept, and its activation, which is the next product's input: neither the slope nor
+ * what it is computed from. */
+START_TEST(slopes_are_not_kept_for_the_backward_pass) {
+    ag_tensor *(*const activation[])(ag_tensor *) = {ag_sigmoid, ag_tanh, tanh_formula};
+    double each = (values_of(activation[_i], 16) - values_of(activation[_i], 8)) / 8;
+    ck_assert_msg(each < 2.3, "%g values a layer", each);
+}
+END_TEST
+
 /* ---- Stale handles ---- */
 
 START_TEST(a_rewound_tensor_is_refused) {
@@ -472,6 +504,8 @@ int main(void) {
     tcase_add_test(accounts, live_counts_values);
     tcase_add_test(accounts, trimming_is_never_noticed);
     tcase_add_test(accounts, a_node_is_small);
+    if (usual_pieces(3))
+        tcase_add_loop_test(plain_group(suite, "backward"), slopes_are_not_kept_for_the_backward_pass, 0, 3);
     TCase *stale = tape_group(suite, "stale");
     tcase_add_test(stale, a_rewound_tensor_is_refused);
     tcase_add_loop_test(stale, a_handle_is_a_tensor_or_refused, 0, 2);
