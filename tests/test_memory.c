@@ -352,8 +352,8 @@ static double values_of(ag_tensor *(*activation)(ag_tensor *), int layers) {
     return bytes / (ROWS * WIDTH * sizeof(float));
 }
 
-/* Of a layer only its product is kept, and its activation, which is the next product's input: neither the slope nor
- * what it is computed from. */
+/* Only a layer's product is kept, and its activation, which is the next product's input: neither the slope nor what that
+ * is computed from. */
 START_TEST(slopes_are_not_kept_for_the_backward_pass) {
     ag_tensor *(*const activation[])(ag_tensor *) = {ag_sigmoid, ag_tanh, tanh_formula};
     double each = (values_of(activation[_i], 16) - values_of(activation[_i], 8)) / 8;

@@ -51,7 +51,7 @@ static int cost_of(const ag_tensor *t, bool across) {
 }
 
 /* Whether computing r again in the region of step s costs less than storing it: at most `budget` cheap operations on
- * stored, contiguous values; or, `across` from the forward pass to the backward, some that are not cheap. */
+ * stored, contiguous values; `across` from the forward pass to the backward one, some that are not cheap too. */
 static bool worth_computing(const ag__planner *p, uint32_t s, uint32_t r, bool across, int *budget) {
     const ag_tensor *t = ag__tensor_at(p, r);
     const int64_t size = t->layout->size;
@@ -76,8 +76,8 @@ static bool is_inside(const ag__planner *p, uint32_t s, uint32_t r) {
     return !ag__is_outside(p, r) && v->step == s && (v->role == AG__ROLE_ELEMENT || v->role == AG__ROLE_ROW);
 }
 
-/* Whether index x has all the region's elements, in their order: a rematerialised value has elements, not rows, whatever
- * it had in its own step. */
+/* Whether index x has all the region's elements, in their order: a rematerialised value has elements, not rows,
+ * whatever it had in its own step. */
 static bool fits(const ag__planner *p, uint32_t s, uint32_t x) {
     return ag__tensor_at(p, p->value[x].root)->layout->size == ag__region_of(p, s)->size && ag__shows_root(p, x);
 }
@@ -167,7 +167,7 @@ static void list_own(ag__planner *p, uint32_t s) {
         if (p->value[i].leader == i && p->value[i].role != AG__ROLE_NONE) AG__APPEND(&p->maker, &p->own, i);
 }
 
-/* Of the region's own nodes, those that are stored, and those that they need. */
+/* The region's own nodes that are stored, and those that they need. */
 static void compute_own(ag__planner *p, uint32_t s) {
     list_own(p, s);
     p->asked.count = 0;

@@ -196,7 +196,7 @@ ag__buffer *ag__heap_new(ag_tape *tape, size_t bytes) {
     return b ? take(tape, b, all) : NULL;
 }
 
-/* What lasts is not put among values that come and go: the memory between them would be of no use to larger ones. */
+/* A value that lasts is not put among those that come and go: the memory between would be of no use to larger ones. */
 ag__buffer *ag__heap_new_apart(ag_tape *tape, size_t bytes) {
     size_t all = block_bytes(bytes);
     block *b = best(&tape->heap, all);
