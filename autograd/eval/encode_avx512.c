@@ -91,8 +91,8 @@ static evex move_bytes(bool in, int reg, ag__operand o) {
 /* A move of 8 bytes; the others become 0. */
 static evex move_half(bool in, int reg, ag__operand o) {
     return (evex){.map = AG__MAP_0F,
-                  .prefix = in ? AG__P_F3 : AG__P_66,
-                  .opcode = in ? 0x7e : 0xd6,
+                  .prefix = AG__P_66,
+                  .opcode = in ? 0x6e : 0x7e,
                   .wide = true,
                   .reg = reg,
                   .o = o,
@@ -119,7 +119,7 @@ enum { K_AND = 0x41, K_OR = 0x45, K_XOR = 0x47, K_NOT = 0x44, K_MOVE = 0x90 }; /
 /* ---- What mask registers hold ---- */
 
 static void begin(ag__writer *w) {
-    w->has_mask = w->only_masked = 0;
+    w->has_mask = w->only_masked = 0, w->next_mask = 0;
     memset(w->masked, -1, sizeof w->masked);
 }
 
@@ -357,15 +357,10 @@ static void keep_where(ag__writer *w, const ag__asm *i) {
 
 /* y <- 0 where a is, b elsewhere. */
 static void drop_where(ag__writer *w, const ag__asm *i) {
-    evex e = {.o = ag__in_pool(ZEROS), .broadcast = true}, from = {0};
-    set_last(w, &from, i);
-    if (from.o.reg < 0) {
-        ag__asm in = *i;
-        in.wide = i->wide;
-        load(w, &in, SCRATCH);
-        from.o = ag__in_register(SCRATCH);
-    }
-    blend(w, i, mask_of(w, i->a, i->wide), from.o.reg, e);
+    int from = i->b < 0 ? SCRATCH : i->b;
+    if (i->b < 0) load(w, i, SCRATCH);
+    else need_vector(w, i->b);
+    blend(w, i, mask_of(w, i->a, i->wide), from, (evex){.o = ag__in_pool(ZEROS), .broadcast = true});
 }
 
 static bool is_all_ones(const ag__writer *w, const ag__asm *i) {
