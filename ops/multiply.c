@@ -103,12 +103,22 @@ static size_t ceiling(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static size_t sum_bytes(const ag__product *p) { return ceiling((size_t)(p->m * p->n) * ag_dtype_size(p->dtype)); }
 
-size_t ag__multiply_bytes(const ag__product *p, int way) {
+/* The largest of the products that are computed at a time. */
+static ag__product largest_part(const ag__product *p, int way) {
     ag__product part = *p;
     part.m = part_rows(p, way);
     part.n = part_columns(p, way);
-    size_t packed = way == AG__BY_PACKING ? ceiling(ag__packed_bytes(unit(), &part)) : 0;
-    return packed + (size_t)waiting(p->k, way) * sum_bytes(&part);
+    part.k = ag__lesser(p->k, summed_at_a_time(way));
+    return part;
+}
+
+static size_t packed_bytes(const ag__product *largest, int way) {
+    return way == AG__BY_PACKING ? ceiling(ag__packed_bytes(unit(), largest)) : 0;
+}
+
+size_t ag__multiply_bytes(const ag__product *p, int way) {
+    const ag__product largest = largest_part(p, way);
+    return packed_bytes(&largest, way) + (size_t)waiting(p->k, way) * sum_bytes(&largest);
 }
 
 /* ---- Long sums ---- */
@@ -152,15 +162,16 @@ static void multiply_long(const ag__product *p, int way, void *memory, char *spa
 }
 
 void ag__multiply(const ag__product *p, int way, void *memory) {
-    const int64_t rows = part_rows(p, way), columns = part_columns(p, way);
-    char *spare = (char *)memory;
-    if (way == AG__BY_PACKING) {
-        const ag__product first = ag__part_of(p, 0, rows, 0, columns);
-        spare += ceiling(ag__packed_bytes(unit(), &first));
+    if (way != AG__BY_PACKING && p->k <= summed_at_a_time(way)) {
+        multiply_short(p, way, NULL);
+        return;
     }
-    for (int64_t j = 0; j < p->n; j += columns)
-        for (int64_t i = 0; i < p->m; i += rows) {
-            const ag__product part = ag__part_of(p, i, ag__lesser(p->m - i, rows), j, ag__lesser(p->n - j, columns));
+    const ag__product largest = largest_part(p, way);
+    char *spare = (char *)memory + packed_bytes(&largest, way);
+    for (int64_t j = 0; j < p->n; j += largest.n)
+        for (int64_t i = 0; i < p->m; i += largest.m) {
+            const ag__product part =
+                ag__part_of(p, i, ag__lesser(p->m - i, largest.m), j, ag__lesser(p->n - j, largest.n));
             multiply_long(&part, way, memory, spare);
         }
 }

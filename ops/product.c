@@ -7,8 +7,10 @@
 #include "ops/product.h"
 #include "autograd/tape/limits.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #if defined __GNUC__ && defined __x86_64__
 #include <immintrin.h>
@@ -19,8 +21,12 @@
 
 #ifdef __GNUC__
 #define INLINE static inline __attribute__((always_inline))
-#define PREFETCH(p) __builtin_prefetch(p, 1)
+#define PREFETCH __builtin_prefetch /* address, whether to write, how near */
+#ifdef __clang__
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
 #define UNROLLED _Pragma("GCC unroll 16")
+#endif
 #define VECTOR(type, lanes) __attribute__((vector_size((lanes) * sizeof(type))))
 #define VECTOR_ANYWHERE(type, lanes)                                                                                   \
     __attribute__((vector_size((lanes) * sizeof(type)), aligned(sizeof(type)), may_alias))
@@ -33,7 +39,7 @@ static inline void *in_memory(void *p) {
 #else
 #define IN_MEMORY(p) (p)
 #define INLINE static inline
-#define PREFETCH(p) (void)0
+#define PREFETCH(p, write, near) (void)0
 #define UNROLLED
 #define VECTOR(type, lanes)
 #define VECTOR_ANYWHERE(type, lanes)
@@ -43,19 +49,24 @@ static inline void *in_memory(void *p) {
 
 enum { LOW = 4 }; /* rows of a low tile */
 
-typedef struct panel {       /* the columns of b, old and y are contiguous */
-    int64_t m, width, k;     /* width: columns */
-    const void *a, *b, *old; /* old: added to the product */
+typedef struct panel {   /* the columns of b and y are contiguous */
+    int64_t m, width, k; /* width: columns */
+    const void *a, *b;
     void *y;
-    int64_t a_row, a_column, b_row, old_row, y_row;
+    int64_t a_row, a_column, b_row, y_row;
+    int64_t lines; /* of the next panel of b, if that is packed: to be brought nearer with each chain of each tile */
+    bool add;      /* to y */
 } panel;
 
-/* How many of m rows are in high tiles, so that as few rows as possible of the low tiles are empty. */
-INLINE int64_t rows_in_high(int64_t m, int64_t high) {
-    int64_t sure = m < 2 * high ? 0 : (m / high - 1) * high, rest = m - sure;
-    for (; rest >= high; rest -= high, sure += high)
-        if (rest % high && high + (rest - high + 3) / 4 * 4 > (rest + 3) / 4 * 4) break;
-    return sure;
+static inline int64_t ceiling(int64_t x, int64_t of) { return (x + of - 1) / of * of; }
+
+/* The rows of the next tile, of so many that are left: as few rows as possible of the low tiles are empty, and as few
+ * tiles as possible are low. */
+INLINE int64_t height_of_tile(int64_t rows, int64_t high, int64_t middle) {
+    if (rows < high || (middle > LOW && rows == 2 * middle)) return rows >= middle ? middle : LOW;
+    const int64_t rest = rows - high;
+    const bool emptier = rest < high && high + ceiling(rest, LOW) > ceiling(rows, LOW);
+    return emptier ? LOW : high;
 }
 
 /* ---- A matrix and a vector ---- */
@@ -114,13 +125,16 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #if defined __GNUC__ && defined __x86_64__
 #define ON __attribute__((target("avx512f")))
 #define MASK __mmask16
-#define HIGH 8
+#define HIGH 12
+#define MIDDLE 8
 #define PACKED_HIGH 12
-#define WIDTHS 2
+#define MASKS 1
 
 #define PANEL panel_f32_avx512
+#define SOME_ROWS some_rows_f32_avx512
 #define TILE tile_f32_avx512
 #define PACKED_PANEL packed_f32_avx512
+#define PUT_PART put_part_f32_avx512
 #define PACKED_TILE packed_tile_f32_avx512
 #define PACKED_STEP packed_step_f32_avx512
 #define DOTS dots_f32_avx512
@@ -139,8 +153,10 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #include "ops/product_tile.h"
 
 #define PANEL panel_f64_avx512
+#define SOME_ROWS some_rows_f64_avx512
 #define TILE tile_f64_avx512
 #define PACKED_PANEL packed_f64_avx512
+#define PUT_PART put_part_f64_avx512
 #define PACKED_TILE packed_tile_f64_avx512
 #define PACKED_STEP packed_step_f64_avx512
 #define DOTS dots_f64_avx512
@@ -161,8 +177,9 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #undef ON
 #undef MASK
 #undef HIGH
+#undef MIDDLE
 #undef PACKED_HIGH
-#undef WIDTHS
+#undef MASKS
 
 /* A mask of n lanes: read from n before the middle. */
 static const int32_t lanes_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
@@ -171,12 +188,15 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #define ON __attribute__((target("avx2,fma")))
 #define MASK __m256i
 #define HIGH 6
+#define MIDDLE LOW
 #define PACKED_HIGH 6
-#define WIDTHS 4
+#define MASKS 1
 
 #define PANEL panel_f32_avx2
+#define SOME_ROWS some_rows_f32_avx2
 #define TILE tile_f32_avx2
 #define PACKED_PANEL packed_f32_avx2
+#define PUT_PART put_part_f32_avx2
 #define PACKED_TILE packed_tile_f32_avx2
 #define PACKED_STEP packed_step_f32_avx2
 #define DOTS dots_f32_avx2
@@ -195,8 +215,10 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #include "ops/product_tile.h"
 
 #define PANEL panel_f64_avx2
+#define SOME_ROWS some_rows_f64_avx2
 #define TILE tile_f64_avx2
 #define PACKED_PANEL packed_f64_avx2
+#define PUT_PART put_part_f64_avx2
 #define PACKED_TILE packed_tile_f64_avx2
 #define PACKED_STEP packed_step_f64_avx2
 #define DOTS dots_f64_avx2
@@ -217,8 +239,9 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #undef ON
 #undef MASK
 #undef HIGH
+#undef MIDDLE
 #undef PACKED_HIGH
-#undef WIDTHS
+#undef MASKS
 #endif
 
 /* Vectors of 16 bytes, the smallest of any processor; without GNU's extensions, of one element. */
@@ -249,22 +272,26 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 }
 
 #define ON
-#define WIDTHS 1
+#define MASKS 0
 #if defined __GNUC__ && defined __aarch64__
 #define HIGH 8
+#define MIDDLE LOW
 #define PACKED_HIGH 8
 #define MULTIPLY_ADD_F32(a, b, sum) vfmaq_f32(sum, a, b)
 #define MULTIPLY_ADD_F64(a, b, sum) vfmaq_f64(sum, a, b)
 #else
-#define HIGH 4
+#define HIGH LOW
+#define MIDDLE LOW
 #define PACKED_HIGH 5
 #define MULTIPLY_ADD_F32(a, b, sum) ((a) * (b) + (sum))
 #define MULTIPLY_ADD_F64(a, b, sum) ((a) * (b) + (sum))
 #endif
 
 #define PANEL panel_f32_plain
+#define SOME_ROWS some_rows_f32_plain
 #define TILE tile_f32_plain
 #define PACKED_PANEL packed_f32_plain
+#define PUT_PART put_part_f32_plain
 #define PACKED_TILE packed_tile_f32_plain
 #define PACKED_STEP packed_step_f32_plain
 #define DOTS dots_f32_plain
@@ -280,8 +307,10 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #include "ops/product_tile.h"
 
 #define PANEL panel_f64_plain
+#define SOME_ROWS some_rows_f64_plain
 #define TILE tile_f64_plain
 #define PACKED_PANEL packed_f64_plain
+#define PUT_PART put_part_f64_plain
 #define PACKED_TILE packed_tile_f64_plain
 #define PACKED_STEP packed_step_f64_plain
 #define DOTS dots_f64_plain
@@ -379,9 +408,8 @@ typedef struct unit {
     void (*packed[2])(const panel *); /* for packed operands */
     void (*dots[2])(const dots *);
     void (*lines[2])(const dots *);
-    int64_t row;    /* bytes of a row of a panel: two vectors */
-    int64_t high;   /* rows of a high tile of packed operands */
-    int64_t cached; /* bytes of a packed at a time, for the second-level cache */
+    int64_t row;  /* bytes of a row of a panel: two vectors */
+    int64_t high; /* rows of a high tile of packed operands */
     bool padded;
 } unit;
 
@@ -395,7 +423,6 @@ static const unit units[AG__UNITS] = {
                     {lines_f32_avx512, lines_f64_avx512},
                     128,
                     12,
-                    512 * 1024,
                     false},
     [AG__AVX2] = {{panel_f32_avx2, panel_f64_avx2},
                   {packed_f32_avx2, packed_f64_avx2},
@@ -403,7 +430,6 @@ static const unit units[AG__UNITS] = {
                   {lines_f32_avx2, lines_f64_avx2},
                   64,
                   6,
-                  144 * 1024,
                   false},
 #endif
     [AG__BASELINE] = {{panel_f32_plain, panel_f64_plain},
@@ -412,7 +438,6 @@ static const unit units[AG__UNITS] = {
                       {lines_f32_plain, lines_f64_plain},
                       2 * sizeof(vector_f32),
                       PACKED_HIGH,
-                      128 * 1024,
                       true},
 };
 
@@ -449,6 +474,7 @@ typedef struct running {
     const unit *unit;
     const ag__product *p;
     int64_t size, columns; /* bytes of an element; columns of a panel but the last */
+    int64_t block;         /* of k, but the last */
     bool copied;           /* every panel of b is */
     _Alignas(64) char copy[AG__BLOCK * MOST_ROW];
 } running;
@@ -460,9 +486,16 @@ static bool crowded(const ag__product *p, int64_t size) {
     return p->m >= 128 && (step % 512 == 0 || (p->a_column != 1 && p->n >= 96));
 }
 
+/* The blocks of a sum: as few as can be, of whole chains and equal length; the last may be shorter. */
+static int64_t block_of(int64_t k) {
+    const int64_t blocks = (k - 1) / AG__BLOCK + 1;
+    return ceiling((k - 1) / blocks + 1, AG__CHAIN_F32);
+}
+
 static void start(running *r, const unit *u, const ag__product *p) {
     r->unit = u;
     r->p = p;
+    r->block = block_of(p->k);
     r->size = p->dtype == AG_F32 ? 4 : 8;
     r->columns = p->dtype == AG_F32 ? u->row / 4 : u->row / 8;
     r->copied = p->b_column != 1 || crowded(p, r->size);
@@ -470,18 +503,15 @@ static void start(running *r, const unit *u, const ag__product *p) {
 
 /* t: rows i … of y, by columns j …, over the block of k that begins at q; m, y and y_row are set. */
 static void multiply_panel(running *r, panel *t, int64_t q, int64_t i, int64_t j) {
-    static const _Alignas(64) char zeros[MOST_ROW];
     const ag__product *p = r->p;
-    const bool add = p->add || q > 0;
-    t->k = p->k - q < AG__BLOCK ? p->k - q : AG__BLOCK;
+    t->add = p->add || q > 0;
+    t->k = ag__lesser(p->k - q, r->block);
     t->width = p->n - j < r->columns ? p->n - j : r->columns;
     t->a = (const char *)p->a + (i * p->a_row + q * p->a_column) * r->size;
     t->a_row = p->a_row;
     t->a_column = p->a_column;
     t->b = (const char *)p->b + (q * p->b_row + j * p->b_column) * r->size;
     t->b_row = p->b_row;
-    t->old = add ? t->y : zeros;
-    t->old_row = add ? t->y_row : 0;
     const bool padded = r->unit->padded && t->width < r->columns;
     if (r->copied || padded) {
         if (padded) memset(r->copy, 0, (size_t)(t->k * r->unit->row));
@@ -495,7 +525,7 @@ static void multiply_panel(running *r, panel *t, int64_t q, int64_t i, int64_t j
 
 static void multiply_straight(running *r) {
     const ag__product *p = r->p;
-    for (int64_t q = 0; q < p->k; q += AG__BLOCK)
+    for (int64_t q = 0; q < p->k; q += r->block)
         for (int64_t j = 0; j < p->n; j += r->columns) {
             panel t = {.m = p->m, .y = (char *)p->y + j * r->size, .y_row = p->y_row};
             multiply_panel(r, &t, q, 0, j);
@@ -515,7 +545,7 @@ static void multiply_turned(running *r) {
             const int64_t n = p->n - j < r->columns ? p->n - j : r->columns;
             char *y = (char *)p->y + j * y_row + i * each;
             if (p->add) ag__copy_matrix(size, some, row, y, each, y_row, t.m, n);
-            for (int64_t q = 0; q < p->k; q += AG__BLOCK) multiply_panel(r, &t, q, i, j);
+            for (int64_t q = 0; q < p->k; q += r->block) multiply_panel(r, &t, q, i, j);
             ag__copy_matrix(size, y, y_row, some, each, row, n, t.m);
         }
 }
@@ -565,23 +595,37 @@ void ag__multiply_on(int u, const ag__product *p) {
  * Over a block of k, all of b is packed panel by panel, and as many rows of a as the second-level cache holds, tile by
  * tile: then the kernels read everything in sequence. */
 
-static int64_t ceiling(int64_t x, int64_t of) { return (x + of - 1) / of * of; }
+/* The bytes of a that are packed at a time: less than half of the second-level cache, with room for b and y. */
+static int64_t most_cached(void) {
+    static _Atomic int64_t known; /* 0: not yet */
+    enum { LEAST = 128 * 1024, MOST = 768 * 1024, USUAL = 512 * 1024 };
+    if (known == 0) {
+        int64_t cache = USUAL;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+        const long found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        if (found > 0) cache = found;
+#endif
+        cache = cache * 3 / 8;
+        known = cache < LEAST ? LEAST : ag__lesser(cache, MOST);
+    }
+    return known;
+}
 
 /* Rows of a that are packed at a time: whole tiles. */
 static int64_t rows_packed(const running *r) {
-    const int64_t high = r->unit->high, most = r->unit->cached / (AG__BLOCK * r->size) / high * high;
+    const int64_t high = r->unit->high, most = most_cached() / (r->block * r->size) / high * high;
     return ag__lesser(ceiling(r->p->m, high), AG_TINY_LIMITS ? 2 * high : most);
 }
 
 /* The last rows may be in low tiles; the last of these is padded. */
 static int64_t bytes_of_a(const running *r) {
-    return ceiling((rows_packed(r) + LOW) * ag__lesser(r->p->k, AG__BLOCK) * r->size, MOST_ROW);
+    return ceiling((rows_packed(r) + LOW) * ag__lesser(r->p->k, r->block) * r->size, MOST_ROW);
 }
 
 size_t ag__packed_bytes(int u, const ag__product *p) {
     running r;
     start(&r, &units[u], p);
-    return (size_t)(bytes_of_a(&r) + ceiling(p->n * r.size, r.unit->row) * ag__lesser(p->k, AG__BLOCK));
+    return (size_t)(bytes_of_a(&r) + ceiling(p->n * r.size, r.unit->row) * ag__lesser(p->k, r.block));
 }
 
 /* Rows q … q+k−1 of b. */
@@ -620,43 +664,19 @@ static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, 
     }
 }
 
-/* A narrow panel is computed at full width in a buffer, some rows at a time, in whole tiles. */
-static void multiply_narrow(const running *r, panel t) {
-    _Alignas(64) char some[FEW_ROWS * MOST_ROW];
-    const size_t size = (size_t)r->size;
-    const int64_t rows = t.m, step = FEW_ROWS / r->unit->high * r->unit->high, y_row = t.y_row * r->size;
-    const bool add = t.old == t.y;
-    char *y = t.y;
-    t.y = some;
-    t.y_row = r->columns;
-    for (int64_t i = 0; i < rows; i += step, y += step * y_row) {
-        t.m = ag__lesser(rows - i, step);
-        if (add) {
-            memset(some, 0, sizeof some);
-            ag__copy_matrix(size, some, r->unit->row, y, y_row, r->size, t.m, t.width);
-            t.old = some;
-            t.old_row = t.y_row;
-        }
-        r->unit->packed[r->p->dtype == AG_F64](&t);
-        ag__copy_matrix(size, y, y_row, some, r->unit->row, r->size, t.m, t.width);
-        t.a = (const char *)t.a + step * t.k * r->size;
-    }
-}
-
 /* t: rows i … of y, all columns, over a block of k for which a and b are packed. */
-static void multiply_rows(const running *r, panel t, int64_t i, bool add, const char *b) {
-    static const _Alignas(64) char zeros[MOST_ROW];
+static void multiply_rows(const running *r, panel t, int64_t i, const char *b) {
     const ag__product *p = r->p;
+    const int64_t chain = p->dtype == AG_F32 ? AG__CHAIN_F32 : AG__CHAIN_F64;
+    const int64_t chains = (t.k - 1) / chain + 1, tiles = (t.m - 1) / r->unit->high + 1;
     t.b_row = r->columns;
     t.y_row = p->y_row;
-    t.old_row = add ? p->y_row : 0;
+    t.lines = (t.k * r->unit->row / AG__LINE - 1) / (chains * tiles) + 1;
     for (int64_t j = 0; j < p->n; j += r->columns, b += t.k * r->unit->row) {
         t.b = b;
         t.y = (char *)p->y + (i * p->y_row + j) * r->size;
-        t.old = add ? t.y : zeros;
         t.width = ag__lesser(p->n - j, r->columns);
-        if (t.width < r->columns) multiply_narrow(r, t);
-        else r->unit->packed[p->dtype == AG_F64](&t);
+        r->unit->packed[p->dtype == AG_F64](&t);
     }
 }
 
@@ -665,13 +685,13 @@ void ag__multiply_packed_on(int u, const ag__product *p, void *area) {
     start(&r, &units[u], p);
     const int64_t rows = rows_packed(&r);
     char *a = area, *b = a + bytes_of_a(&r);
-    for (int64_t q = 0; q < p->k; q += AG__BLOCK) {
-        panel t = {.k = ag__lesser(p->k - q, AG__BLOCK), .a = a};
+    for (int64_t q = 0; q < p->k; q += r.block) {
+        panel t = {.k = ag__lesser(p->k - q, r.block), .a = a, .add = p->add || q > 0};
         pack_b(&r, b, q, t.k);
         for (int64_t i = 0; i < p->m; i += rows) {
             t.m = ag__lesser(p->m - i, rows);
             pack_a(&r, a, i, t.m, q, t.k);
-            multiply_rows(&r, t, i, p->add || q > 0, b);
+            multiply_rows(&r, t, i, b);
         }
     }
 }

@@ -2,24 +2,23 @@
  *
  * Included by product.c once for each, with these names defined; it undefines those of a dtype at its end:
  *
- *   PANEL, TILE   the function that is to be defined, and its inner part
- *   PACKED_PANEL, PACKED_TILE, PACKED_STEP  those for packed operands
+ *   PANEL, SOME_ROWS, TILE  the function that is to be defined, and its inner parts
+ *   PACKED_PANEL, PACKED_TILE, PACKED_STEP, PUT_PART  those for packed operands
  *   REAL, LANES   an element, and how many of them a vector has
  *   MULTIPLY_ADD  a·b + sum, of vectors
  *   MASK_OF, LOAD_PART, STORE_PART  the mask for so many lanes; memory under it
  *   ON            the attribute that lets a function use the processor's instructions
  *   MASK          the type of a mask
  *   CHAIN         multiply-adds before their sum is added to y
- *   HIGH          rows of a high tile; a low one has 4
+ *   HIGH, MIDDLE  rows of a high tile, and of one of middle height; a low one has LOW
  *   PACKED_HIGH   the same where both operands are packed
- *   WIDTHS        the kinds of tiles by width: 4; 2, both with a mask; or 1, without masks: then b is padded with zeros
- *                 to two vectors
+ *   MASKS         1: there are masks; 0: b is padded with zeros to two vectors
  *
  * A tile is `height` rows by one or two vectors of y. An element's sum over CHAIN steps of k is a chain of
  * multiply-adds in a register; the sums of the chains are added up, and in the end to y. So its bits do not depend
  * on its tile, and rounding errors do not add up. */
 
-#if WIDTHS == 1 /* never used */
+#if !MASKS /* never used */
 #define MASK int
 #define MASK_OF(n) 0
 #define LOAD_PART(p, mask) ((void)(mask), (vector){0})
@@ -29,14 +28,14 @@
 #include "ops/product_vector.h"
 
 /* part: the last vector has a mask. In a low tile, rows beyond the last one repeat it and are not stored. */
-ON INLINE void TILE(const int height, const int vectors, const bool part, const panel *t, const REAL *a,
-                    const REAL *old, REAL *y, int64_t rows) {
+ON INLINE void TILE(const int height, const int vectors, const bool part, const panel *t, const REAL *a, REAL *y,
+                    int64_t rows) {
     typedef VECTOR(REAL, LANES) REAL vector;
     typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
-    const bool high = height > 4, padded = WIDTHS == 1;
+    const bool high = height > LOW, padded = !MASKS;
     const int last = vectors - 1;
     const MASK mask = MASK_OF(t->width - last * LANES);
-    const int64_t row = t->a_row, column = t->a_column, b_row = t->b_row, y_row = t->y_row, old_row = t->old_row;
+    const int64_t row = t->a_row, column = t->a_column, b_row = t->b_row, y_row = t->y_row;
     const REAL *b = t->b, *from[4]; /* of a: each row's, or every third row's */
     vector sum[HIGH][2], room[HIGH][2], *total = IN_MEMORY(room[0]);
     UNROLLED for (int i = 0; i < 4; i++) from[i] = a + (high ? 3 * i : i < rows ? i : rows - 1) * row;
@@ -67,43 +66,38 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
     REAL all[HIGH][2 * LANES];
     UNROLLED for (int i = 0; padded && i < height; i++) memcpy(all[i], sum[i], sizeof all[i]);
     for (int64_t i = 0; padded && i < height && i < rows; i++)
-        for (int64_t j = 0; j < t->width; j++) y[i * y_row + j] = old[i * old_row + j] + all[i][j];
-    UNROLLED for (int i = 0; !padded && i < height; i++, y += y_row, old += old_row) {
+        for (int64_t j = 0; j < t->width; j++) y[i * y_row + j] = t->add ? y[i * y_row + j] + all[i][j] : all[i][j];
+    UNROLLED for (int i = 0; !padded && i < height; i++, y += y_row) {
         if (!high && i == rows) return;
         UNROLLED for (int v = 0; v < vectors; v++) {
             if (part && v == last) {
-                sum[i][v] += LOAD_PART(old + v * LANES, mask);
+                if (t->add) sum[i][v] += LOAD_PART(y + v * LANES, mask);
                 STORE_PART(y + v * LANES, mask, sum[i][v]);
             } else {
-                sum[i][v] += *(const anywhere *)(const void *)(old + v * LANES);
+                if (t->add) sum[i][v] += *(const anywhere *)(const void *)(y + v * LANES);
                 *(anywhere *)(void *)(y + v * LANES) = sum[i][v];
             }
         }
     }
 }
 
-ON static void PANEL(const panel *t) {
-    const REAL *a = t->a, *old = t->old;
+ON INLINE void SOME_ROWS(const int vectors, const bool part, const panel *t) {
+    const REAL *a = t->a;
     REAL *y = t->y;
-    const bool wide = WIDTHS == 1 || t->width > LANES, whole = WIDTHS == 4 && t->width == (wide ? 2 : 1) * LANES;
-    int64_t height, high = HIGH > 4 && (wide || WIDTHS < 4) ? rows_in_high(t->m, HIGH) : 0;
-    for (int64_t rows = t->m; rows > 0; rows -= height, high -= height) {
-        height = HIGH > 4 && high > 0 ? HIGH : 4;
-        if (HIGH > 4 && high > 0) {
-            if (whole) TILE(HIGH, 2, false, t, a, old, y, rows);
-            else if (WIDTHS == 4 || wide) TILE(HIGH, 2, WIDTHS > 1, t, a, old, y, rows);
-            else TILE(HIGH, 1, true, t, a, old, y, rows);
-        } else if (wide) {
-            if (whole) TILE(4, 2, false, t, a, old, y, rows);
-            else TILE(4, 2, WIDTHS > 1, t, a, old, y, rows);
-        } else {
-            if (whole) TILE(4, 1, false, t, a, old, y, rows);
-            else TILE(4, 1, true, t, a, old, y, rows);
-        }
-        a += height * t->a_row;
-        old += height * t->old_row;
-        y += height * t->y_row;
+    int64_t height;
+    for (int64_t rows = t->m; rows > 0; rows -= height, a += height * t->a_row, y += height * t->y_row) {
+        height = height_of_tile(rows, HIGH, MIDDLE);
+        if (HIGH > LOW && height == HIGH) TILE(HIGH, vectors, part, t, a, y, rows);
+        else if (MIDDLE > LOW && height == MIDDLE) TILE(MIDDLE, vectors, part, t, a, y, rows);
+        else TILE(LOW, vectors, part, t, a, y, rows);
     }
+}
+
+ON static void PANEL(const panel *t) {
+    if (!MASKS || t->width == 2 * LANES) SOME_ROWS(2, false, t);
+    else if (t->width > LANES) SOME_ROWS(2, true, t);
+    else if (t->width == LANES) SOME_ROWS(1, false, t);
+    else SOME_ROWS(1, true, t);
 }
 
 /* ---- Packed operands ----
@@ -121,23 +115,49 @@ ON INLINE void PACKED_STEP(const int height, const REAL *a, const REAL *b,
     }
 }
 
-/* Only `rows` rows of a low tile are stored. */
-ON INLINE void PACKED_TILE(const int height, const panel *t, const REAL *a, const REAL *old, REAL *y, int64_t rows) {
+/* y (rows, the panel's columns) is `all`, added to it if the panel is. */
+ON INLINE void PUT_PART(const panel *t, VECTOR(REAL, LANES) REAL all[PACKED_HIGH][2], REAL *y, int64_t rows) {
+    typedef VECTOR(REAL, LANES) REAL vector;
+    const int64_t width = t->width;
+    const MASK mask[2] = {MASK_OF(width < LANES ? width : LANES), MASK_OF(width < LANES ? 0 : width - LANES)};
+    for (int64_t i = 0; i < rows; i++, y += t->y_row) {
+        UNROLLED for (int v = 0; v < 2 && MASKS; v++) {
+            vector sum = all[i][v];
+            if (t->add) sum += LOAD_PART(y + v * LANES, mask[v]);
+            STORE_PART(y + v * LANES, mask[v], sum);
+        }
+        REAL row[2 * LANES];
+        memcpy(row, all[i], sizeof row);
+        for (int64_t j = 0; j < width && !MASKS; j++) y[j] = t->add ? y[j] + row[j] : row[j];
+    }
+}
+
+/* Only `rows` rows of a low tile are stored, and the panel's columns. Meanwhile some lines of the next panel of b, from
+ * *next on, and the y of the next tile come into the second-level cache. */
+ON INLINE void PACKED_TILE(const int height, const panel *t, const REAL *a, REAL *y, int64_t rows, const char **next) {
     typedef VECTOR(REAL, LANES) REAL vector;
     typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
-    enum { STEPS = 2 };
+    enum { STEPS = 2, AHEAD = 512, LINE = 64 };
     const int64_t y_row = t->y_row;
-    const REAL *b = t->b;
+    const REAL *b = t->b, *below = y + (rows > height ? height * y_row : 0);
     vector sum[PACKED_HIGH][2], room[PACKED_HIGH][2], *total = IN_MEMORY(room[0]);
     UNROLLED for (int i = 0; i < height; i++) {
-        PREFETCH(y + i * y_row);
-        PREFETCH(y + i * y_row + LANES);
+        PREFETCH(y + i * y_row, 1, 3);
+        PREFETCH(y + i * y_row + LANES, 1, 3);
     }
     int64_t left = t->k, p;
     do {
         UNROLLED for (int i = 0; i < height; i++) sum[i][0] = sum[i][1] = (vector){0};
-        for (p = left < CHAIN ? left : CHAIN; p >= STEPS; p -= STEPS, a += STEPS * height, b += STEPS * 2 * LANES)
+        for (int64_t lines = t->lines; lines > 0; lines--, *next += LINE) PREFETCH(*next, 0, 2);
+        for (int i = 0; left <= CHAIN && i < height; i++, below += y_row) {
+            PREFETCH(below, 1, 2);
+            PREFETCH(below + LANES, 1, 2);
+        }
+        for (p = left < CHAIN ? left : CHAIN; p >= STEPS; p -= STEPS, a += STEPS * height, b += STEPS * 2 * LANES) {
+            PREFETCH((const char *)a + AHEAD, 0, 3);
+            if (STEPS * height * (int)sizeof(REAL) > LINE) PREFETCH((const char *)a + AHEAD + LINE, 0, 3);
             UNROLLED for (int s = 0; s < STEPS; s++) PACKED_STEP(height, a + s * height, b + s * 2 * LANES, sum);
+        }
         for (; p > 0; p--, a += height, b += 2 * LANES) PACKED_STEP(height, a, b, sum);
         if (left < t->k)
             UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < 2; v++) sum[i][v] +=
@@ -145,30 +165,37 @@ ON INLINE void PACKED_TILE(const int height, const panel *t, const REAL *a, cons
         if (left > CHAIN)
             UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < 2; v++) total[2 * i + v] = sum[i][v];
     } while ((left -= CHAIN) > 0);
-    UNROLLED for (int i = 0; i < height; i++, y += y_row, old += t->old_row) {
-        if (height < PACKED_HIGH && i == rows) return;
-        UNROLLED for (int v = 0; v < 2; v++) * (anywhere *)(void *)(y + v * LANES) =
-            sum[i][v] + *(const anywhere *)(const void *)(old + v * LANES);
+    if (t->width == 2 * LANES) {
+        UNROLLED for (int i = 0; i < height; i++, y += y_row) {
+            if (height == LOW && i == rows) return;
+            UNROLLED for (int v = 0; v < 2; v++) {
+                if (t->add) sum[i][v] += *(const anywhere *)(const void *)(y + v * LANES);
+                *(anywhere *)(void *)(y + v * LANES) = sum[i][v];
+            }
+        }
+    } else {
+        UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < 2; v++) total[2 * i + v] = sum[i][v];
+        PUT_PART(t, room, y, rows < height ? rows : height);
     }
 }
 
 ON static void PACKED_PANEL(const panel *t) {
-    const REAL *a = t->a, *old = t->old;
+    const REAL *a = t->a;
+    const char *next = (const char *)t->b + t->k * 2 * LANES * (int64_t)sizeof(REAL);
     REAL *y = t->y;
-    for (int64_t height, rows = t->m; rows > 0; rows -= height) {
+    for (int64_t height, rows = t->m; rows > 0; rows -= height, a += height * t->k, y += height * t->y_row) {
         height = rows < PACKED_HIGH ? LOW : PACKED_HIGH;
-        if (rows < PACKED_HIGH) PACKED_TILE(LOW, t, a, old, y, rows);
-        else PACKED_TILE(PACKED_HIGH, t, a, old, y, rows);
-        a += height * t->k;
-        old += height * t->old_row;
-        y += height * t->y_row;
+        if (rows < PACKED_HIGH) PACKED_TILE(LOW, t, a, y, rows, &next);
+        else PACKED_TILE(PACKED_HIGH, t, a, y, rows, &next);
     }
 }
 
 #undef PACKED_STEP
 #undef PACKED_TILE
+#undef PUT_PART
 #undef PACKED_PANEL
 #undef PANEL
+#undef SOME_ROWS
 #undef TILE
 #undef REAL
 #undef LANES
@@ -177,6 +204,6 @@ ON static void PACKED_PANEL(const panel *t) {
 #undef MASK_OF
 #undef LOAD_PART
 #undef STORE_PART
-#if WIDTHS == 1
+#if !MASKS
 #undef MASK
 #endif

@@ -17,8 +17,8 @@ enum {
     AG__ROWS_A_GROUP = AG__LIMIT(32, 4), /* rows that are added in sequence; groups are joined pairwise */
     AG__LANES = AG__LIMIT(32, 8),        /* folds side by side in the fold of a strip */
     AG__CHAIN_F32 = AG__LIMIT(48, 4),    /* multiply-adds of a matrix product in sequence, */
-    AG__CHAIN_F64 = AG__LIMIT(144, 6),
-    AG__BLOCK = AG__LIMIT(288, 12),       /* terms that are added up in chains, */
+    AG__CHAIN_F64 = AG__LIMIT(192, 6),
+    AG__BLOCK = AG__LIMIT(384, 12),       /* terms that are added up in chains, at most, */
     AG__LONG_SUM = AG__LIMIT(3456, 24),   /* and in blocks; beyond that, sums are joined pairwise */
     AG__DOT = AG__LIMIT(4096, 32),        /* the same of a matrix times a vector, along rows */
     AG__FEWEST_COLUMNS = AG__LIMIT(8, 3), /* columns that are folded side by side; fewer are folded one by one */
@@ -31,7 +31,7 @@ enum {
     AG__JOINED = AG__LIMIT(4096, 24),          /* elements of a concatenation that are copied at a time */
     AG__PART_ROWS = AG__LIMIT(1024, 20), /* rows and columns of a product whose long sums are computed at a time, */
     AG__PART_COLUMNS = AG__LIMIT(2048, 40),
-    AG__PACKED_COLUMNS = AG__LIMIT(4096, 48),            /* and columns of b that are packed at a time */
+    AG__PACKED_COLUMNS = AG__LIMIT(2048, 48),            /* and columns of b that are packed at a time */
     AG__LEAST_PRODUCT = AG__LIMIT(128 * 128 * 128, 300), /* multiplications of each thread's share */
     AG__LEAST_VECTOR = AG__LIMIT(1 << 18, 60),           /* the same if y is a vector */
     AG__GATHERED = AG__LIMIT(192 * 1024, 200),         /* bytes of an operand that are gathered at a time */
