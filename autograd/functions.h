@@ -1,17 +1,19 @@
 /* functions -- short branch-free elementary functions, for formulas to CALL
  *
- * Each is straight-line code of + − · / √, comparisons, selects and unsigned arithmetic, so that a loop over it becomes
- * vector code on any instruction set, and every lane, tail element, vector width, compiler, and the machine code of its
- * trace give the same bits. That requires -ffp-contract=off (no product fused into a sum), -fno-math-errno,
- * -fno-trapping-math and rounding to nearest; never -ffast-math. Constants of f32 are exact floats.
+ * Each is straight-line code of + − · / √, multiply-adds, comparisons, selects and unsigned arithmetic, so that a loop
+ * over it becomes vector code on any instruction set, and every lane, tail element, vector width, compiler, and the
+ * machine code of its trace give the same bits. Products are added before they are rounded where the text says FMA, and
+ * nowhere else: that requires -ffp-contract=off, -fno-math-errno, -fno-trapping-math and rounding to nearest; never
+ * -ffast-math. Constants of f32 are exact floats.
  *
  * This is text for every domain of reals: formulas_begin.h says what its words mean. Included in a text of
  * formulas, it gives that text exp, expm1, log, log1p, sigmoid, sigmoid_slope, tanh, tanh_slope; and where
  * !IS_TRACE sin and cos.
  *
- * The polynomials and rational functions are minimax fits made for this file. Largest errors seen, in units
- * of the last place: exp 0.9, expm1 1.7, log and log1p 0.9, tanh 1.5, sigmoid 1.9, the slopes of these two 4.6, sin and
- * cos 1.6 for f32 and 0.9 for f64. */
+ * The polynomials are minimax fits made for this file. They are evaluated in few steps rather than in short chains: other
+ * elements keep the processor busy in the meantime; only those of f64, which are long, are of even and odd powers apart.
+ * Largest errors over every f32, in units of the last place: exp @exp@, expm1 @expm1@, log @log@, log1p @log1p@, tanh
+ * @tanh@, sigmoid @sigmoid@, sin and cos 1.6; the slopes of tanh and sigmoid 4.6. */
 #include "autograd/trace.h"
 
 #define AG_TRIG_MAX 0x1p20 /* the largest |x| for sin and cos */
@@ -32,105 +34,87 @@
 #ifdef AG__FUNCTIONS_WANTED
 #undef AG__FUNCTIONS_WANTED
 
-/* The lowest bit of the exponent. */
+/* The lowest bit of the exponent, and the sign. */
 #define EXPONENT BY_WIDTH(23, 52)
-
-/* ln 2 in two parts: a whole number of at most 10 bits (f64: 11) times the first is exact. */
-#define LN2_HIGH K2(0x1.62e4p-1, 0x1.62e42fefa3800p-1)
-#define LN2_LOW K2(0x1.7f7d1cp-20, 0x1.ef35793c76730p-45)
+#define SIGN W2(0x80000000, 0x8000000000000000)
 
 /* ---- Exponential ---- */
 
-/* q(r) of what follows, given r and r². */
+/* x = n·ln 2 + r for |x| <= 104 (f64: 746), n a whole number: returns r, |r| <= ln 2/2, and sets *bits to n + bias in
+ * its low bits, for a shift of 1.5·2^23 + bias (1.5·2^52 + bias), the addition of which rounds to a whole number. ln 2 is
+ * taken in two parts: the head is exact. */
+FN(V, exp_rest, V x, V shift, B *bits) {
+    const V t = FMA(x, K2(0x1.715476p+0, 0x1.71547652b82fep+0), shift), n = SUB(t, shift);
+    *bits = BITS(t);
+    const V head = FMA(n, K2(-0x1.62e430p-1, -0x1.62e42fefa39efp-1), x);
+    return FMA(n, K2(0x1.05c610p-29, -0x1.abc9e3b39803fp-56), head);
+}
+
+/* (e^r − 1 − r)/r² for |r| <= ln 2/2, to 2^−26 of e^r − 1 (f64: 2^−55). */
 #if IS_NARROW
-FN(V, expm1_rest_narrow, V r, V r2) {
-    const V q0 = ADD(K(0x1.fffffcp-2), MUL(K(0x1.555490p-3), r));
-    const V q2 = ADD(K(0x1.5558f4p-5), MUL(K(0x1.123a74p-7), r));
-    const V q4 = K(0x1.6a24dcp-10);
-    return ADD(q0, MUL(r2, ADD(q2, MUL(r2, q4))));
+FN(V, exp_tail_narrow, V r) {
+    const V q3 = FMA(r, K(0x1.6beaecp-10), K(0x1.122c3cp-7));
+    return FMA(r, FMA(r, FMA(r, q3, K(0x1.5556dap-5)), K(0x1.5554aap-3)), K(0x1.fffffep-2));
 }
 #endif
 #if IS_WIDE
-FN(V, expm1_rest_wide, V r, V r2) {
-    const V r4 = MUL(r2, r2);
-    const V q0 = ADD(K(0x1.000000000000ap-1), MUL(K(0x1.55555555554f9p-3), r));
-    const V q2 = ADD(K(0x1.55555555507e4p-5), MUL(K(0x1.1111111127d96p-7), r));
-    const V q4 = ADD(K(0x1.6c16c1844de59p-10), MUL(K(0x1.a01a012a15c24p-13), r));
-    const V q6 = ADD(K(0x1.a01999a5c4c05p-16), MUL(K(0x1.71df252d0c680p-19), r));
-    const V q8 = ADD(K(0x1.28add60a79371p-22), MUL(K(0x1.ad80d188ecb2fp-26), r));
-    return ADD(ADD(q0, MUL(r2, q2)), MUL(r4, ADD(ADD(q4, MUL(r2, q6)), MUL(r4, q8))));
+FN(V, exp_tail_wide, V r) {
+    const V r2 = MUL(r, r);
+    const V q8 = FMA(r, K(0x1.af09e71d91f1dp-26), K(0x1.28b1461002b2cp-22));
+    const V q6 = FMA(r, K(0x1.71de56c821bdap-19), K(0x1.a01996728f7c2p-16));
+    const V q4 = FMA(r, K(0x1.a01a0170fbe0ep-13), K(0x1.6c16c1853e589p-10));
+    const V q2 = FMA(r, K(0x1.111111111f808p-7), K(0x1.55555555504e6p-5));
+    const V q0 = FMA(r, K(0x1.5555555555502p-3), K(0x1.000000000000ap-1));
+    return FMA(r2, FMA(r2, FMA(r2, FMA(r2, q8, q6), q4), q2), q0);
 }
 #endif
+FN(V, exp_tail, V r) { return BY_WIDTH(CALL(exp_tail_narrow, r), CALL(exp_tail_wide, r)); }
 
-/* x = n·ln 2 + r + c: returns e^(r+c) − 1 and sets *bits to n + 254, for x in [−104, 89]; NaN for NaN. In f64 to n +
- * 2046, for x in [−746, 710].
- *
- * n is the integer nearest to x/ln 2, so |r| <= ln 2/2: adding 1.5·2^23 + 254 rounds to an integer and leaves n +
- * 254 in the low bits of the sum. n·ln 2 is subtracted in two parts, the first of 15 bits (42), so that n times it
- * is exact; c is the rounding error of r. e^(r+c) − 1 = r + (c + r²·q(r)), q of degree 4 (relative error 2^−27.7);
- * of degree 9 (2^−56.5). */
-FN(V, expm1_poly, V x, B *bits) {
-    const V shift = K2(0x1.8p23 + 254, 0x1.8p52 + 2046);
-    const V t = ADD(MUL(x, K2(0x1.715476p+0, 0x1.71547652b82fep+0)), shift);
-    const V n = SUB(t, shift);
-    const V head = SUB(x, MUL(n, LN2_HIGH));
-    const V tail = MUL(n, LN2_LOW);
-    const V r = SUB(head, tail);
-    const V c = SUB(SUB(head, r), tail);
-    const V r2 = MUL(r, r);
-    const V q = BY_WIDTH(CALL(expm1_rest_narrow, r, r2), CALL(expm1_rest_wide, r, r2));
-    *bits = BSUB(BITS(t), W2(0x4b400000, 0x4338000000000000));
-    return ADD(r, ADD(c, MUL(r2, q)));
-}
+/* e^r. */
+FN(V, exp_near, V r) { return FMA(r, FMA(r, CALL(exp_tail, r), K(1)), K(1)); }
 
-FN(V, exp_poly, V x, B *bits) { return ADD(K(1), CALL(expm1_poly, x, bits)); }
-
-/* e^x for x in [−104, 89] (f64: [−746, 710]), NaN for NaN. 2^n is applied as two factors, the first with
- * exponent ⌊n/2⌋, because n runs from −150 (subnormal results) to 128 (overflow). The first product is
- * exact. */
-FN(V, exp_core, V x) {
+/* e^x: underflows gradually to 0, overflows to ∞, keeps NaN. 2^n is applied as two factors, the first with exponent
+ * ⌊n/2⌋, because n runs from −150 (subnormal results) to 128 (overflow). The first product is exact. */
+FN(V, exp, V x) {
     B e;
-    const V p = CALL(exp_poly, x, &e);
-    const B a = SHR(e, 1);
-    return MUL(MUL(p, FLOAT(SHL(a, EXPONENT))), FLOAT(SHL(BSUB(e, a), EXPONENT)));
+    const V bounded = MIN(K2(89, 710), MAX(K2(-104, -746), x));
+    const V r = CALL(exp_rest, bounded, K2(0x1.8p23 + 254, 0x1.8p52 + 2046), &e);
+    const B half = SHR(e, 1);
+    return MUL(MUL(CALL(exp_near, r), FLOAT(SHL(half, EXPONENT))), FLOAT(SHL(BSUB(e, half), EXPONENT)));
 }
 
-/* e^x: underflows gradually to 0, overflows to ∞, keeps NaN. */
-FN(V, exp, V x) { return CALL(exp_core, MIN(K2(89, 710), MAX(K2(-104, -746), x))); }
-
-/* e^x for x in [−104, 0] (f64: [−746, 0]), NaN for NaN: the same result in fewer steps. 2^n is applied times 2^64
- * (2^512), so that the product is exact, and then divided by it. */
+/* e^x for x in [−104, 0] (f64: [−746, 0]), NaN for NaN: the same in fewer steps. 2^n is applied times 2^64 (2^512), so
+ * that the product is exact, and then divided by it. */
 FN(V, exp_fall, V x) {
     B bits;
-    const V p = CALL(exp_poly, x, &bits);
-    return MUL(MUL(p, FLOAT(SHL(BSUB(bits, W2(63, 511)), EXPONENT))), K2(0x1p-64, 0x1p-512));
+    const V r = CALL(exp_rest, x, K2(0x1.8p23 + 191, 0x1.8p52 + 1535), &bits);
+    return MUL(MUL(CALL(exp_near, r), FLOAT(SHL(bits, EXPONENT))), K2(0x1p-64, 0x1p-512));
 }
 
-/* e^x − 1 as 2·(h·p + (h − ½)), with e^x = 2h·(1 + p) and h = 2^(n−1), which does not overflow before the result
- * does. Below −18 (f64: −38) it is −1; an x so small that half its square is rounded away is its own result, −0
- * included. */
+/* e^x − 1 as 2·(h·r + (h − ½) + h·(p − r)), with e^x = 2h·(1 + p) and h = 2^(n−1), which does not overflow before the
+ * result does. Below −18 (f64: −38) it is −1; an x so small that half its square is rounded away is its own result,
+ * −0 included. */
 FN(V, expm1, V x) {
     B bits;
-    const V p = CALL(expm1_poly, MIN(K2(89, 710), MAX(K2(-18, -38), x)), &bits);
-    const V h = FLOAT(SHL(BSUB(bits, W2(128, 1024)), EXPONENT));
-    const V half = ADD(MUL(h, p), SUB(h, K(0.5)));
+    const V bounded = MIN(K2(89, 710), MAX(K2(-18, -38), x));
+    const V r = CALL(exp_rest, bounded, K2(0x1.8p23 + 126, 0x1.8p52 + 1022), &bits);
+    const V h = FLOAT(SHL(bits, EXPONENT)), rest = MUL(MUL(r, r), CALL(exp_tail, r));
+    const V half = FMA(h, rest, FMA(h, r, SUB(h, K(0.5))));
     return SEL(LT(ABS(x), K2(0x1p-26, 0x1p-55)), x, ADD(half, half));
 }
 
 /* ---- Sigmoid ---- */
 
 /* e^−|x|, which never overflows; very large |x| give subnormals and then 0. */
-FN(V, exp_of_magnitude, V x) { return CALL(exp_fall, NEG(MIN(K2(104, 746), ABS(x)))); }
+FN(V, exp_of_magnitude, V x) { return CALL(exp_fall, MAX(K2(-104, -746), FLOAT(OR(BITS(x), SIGN)))); }
 
-/* With e = e^−|x|: e/(1 + e) for x < 0, 1/(1 + e) otherwise. The rounding error of d = 1 + e is corrected at the
- * end: y·(1 − lost/d), where 1/d is y or 1 − y. */
+/* With e = e^−|x|: e/(1 + e) for x < 0, 1/(1 + e) otherwise. d is 1 + e rounded, `lost` what that lost; the quotient is
+ * corrected by what its product with d + lost lacks. */
 FN(V, sigmoid, V x) {
     const V e = CALL(exp_of_magnitude, x);
-    const V d = ADD(K(1), e);
-    const V lost = SUB(e, SUB(d, K(1)));
-    const T right = LE(K(0), x);
-    const V y = DIV(SEL(right, K(1), e), d);
-    return SUB(y, MUL(y, MUL(lost, SEL(right, y, SUB(K(1), y)))));
+    const V d = ADD(K(1), e), lost = SUB(e, SUB(d, K(1)));
+    const V part = MAX(SEL(LE(K(0), x), K(1), K(0)), e), over = DIV(K(1), d), y = MUL(part, over);
+    return FMA(FMA(NEG(y), lost, FMA(NEG(y), d, part)), over, y);
 }
 
 /* The slope y·(1 − y) of y = σ(x), as e·s² with e = e^−|x| and s = σ(|x|), the larger of y and 1 − y: far from 0 the
@@ -143,123 +127,122 @@ FN(V, sigmoid_slope, V x, V y) {
 
 /* ---- Hyperbolic tangent ---- */
 
-/* e^(−2a) for a = |x|; a is bounded where it is 0. The same for tanh and its slope, so that machine code computes it
- * once. */
-FN(V, tanh_bound, V x) { return MIN(K2(52, 373), ABS(x)); }
-FN(V, tanh_exp, V a) { return CALL(exp_fall, MUL(K(-2), a)); }
+/* e^(−2|x|). The same for tanh and its slope, so that machine code computes it once. */
+FN(V, tanh_exp, V x) { return CALL(exp_fall, MUL(K(-2), MIN(K2(52, 373), ABS(x)))); }
 
-/* P(z) and Q(z) of what follows. */
+/* (tanh x − x)/x³ for |x| <= 0.55, z being x², to 2^−29 of tanh x (f64: 2^−55). */
 #if IS_NARROW
-FN(V, tanh_p_narrow, V z) { return SUB(K(-0x1.555554p-2), MUL(K(0x1.98b71ep-10), z)); }
-FN(V, tanh_q_narrow, V z) { return ADD(K(1), MUL(K(0x1.9e62bep-2), z)); }
+FN(V, tanh_tail_narrow, V z) {
+    const V q2 = FMA(z, FMA(z, K(-0x1.99981ep-8), K(0x1.58ef2cp-6)), K(-0x1.b91ec0p-5));
+    return FMA(z, FMA(z, q2, K(0x1.110ceep-3)), K(-0x1.55554ap-2));
+}
 #endif
 #if IS_WIDE
-FN(V, tanh_p_wide, V z) {
-    const V p1 = ADD(K(0x1.4fda3296bc87dp-6), MUL(K(0x1.a1b4e5dd75bf5p-13), z));
-    return SUB(K(-0x1.5555555555555p-2), MUL(z, p1));
-}
-FN(V, tanh_q_wide, V z) {
-    const V q2 = ADD(K(0x1.7d9aed2c18586p-6), MUL(K(0x1.b121f4bca84dep-13), z));
-    const V q1 = ADD(K(0x1.d8928315dcef2p-2), MUL(z, q2));
-    return ADD(K(1), MUL(z, q1));
+FN(V, tanh_tail_wide, V z) {
+    const V z2 = MUL(z, z);
+    const V q8 = FMA(z, K(0x1.abe7a48b20997p-15), K(-0x1.b900a00ca7358p-13));
+    const V q6 = FMA(z, K(0x1.2fa127568199ep-11), K(-0x1.7cf382674957dp-10));
+    const V q4 = FMA(z, K(0x1.d6c617bf57253p-9), K(-0x1.226ddd18eeea0p-7));
+    const V q2 = FMA(z, K(0x1.664f45c119ff2p-6), K(-0x1.ba1ba1ad68167p-5));
+    const V q0 = FMA(z, K(0x1.11111111028b3p-3), K(-0x1.555555555549dp-2));
+    return FMA(z2, FMA(z2, FMA(z2, FMA(z2, q8, q6), q4), q2), q0);
 }
 #endif
 
-/* With a = |x|:
- *   a < 0.55:  a + a·z·P(z)/Q(z), z = a² (error 2^−27.5; f64: a < 0.625, error 2^−57.5)
- *   else:      1 − 2e/(1 + e), e = e^(−2a)
- * Both have the shape base + rest/den, where the rest is at most half as large as the base. Far out y is 1. */
+/* 1 − 2e/(1 + e) with e = e^(−2|x|) where that is at least ½: no digits cancel in it. */
 FN(V, tanh, V x) {
-    const V a = CALL(tanh_bound, x);
-    const V e = CALL(tanh_exp, a);
-    const V z = MUL(a, a);
-    const V up = MUL(MUL(a, z), BY_WIDTH(CALL(tanh_p_narrow, z), CALL(tanh_p_wide, z)));
-    const V uq = BY_WIDTH(CALL(tanh_q_narrow, z), CALL(tanh_q_wide, z));
-
-    const T near = LT(a, K2(0x1.19999ap-1, 0.625));
-    const V den = SEL(near, uq, ADD(K(1), e));
-    const V rest = SEL(near, up, MUL(K(-2), e));
-    const V base = SEL(near, a, K(1));
-    const V y = ADD(base, DIV(rest, den));
-    return FLOAT(OR(BITS(y), AND(BITS(x), W2(0x80000000, 0x8000000000000000))));
+    const V e = CALL(tanh_exp, x), z = MUL(x, x);
+    const V far = SUB(K(1), DIV(e, FMA(K(0.5), e, K(0.5))));
+    const V near = FMA(MUL(x, z), BY_WIDTH(CALL(tanh_tail_narrow, z), CALL(tanh_tail_wide, z)), x);
+    return SEL(LT(ABS(x), K2(0x1.19999ap-1, 0.55)), near, FLOAT(OR(BITS(far), AND(BITS(x), SIGN))));
 }
 
 /* The slope 1 − y² of y = tanh x, as e·(1 + |y|)² with e = e^(−2|x|), for 1 − |y| is e·(1 + |y|). Rounding never
  * makes it more than 1. */
 FN(V, tanh_slope, V x, V y) {
-    const V e = CALL(tanh_exp, CALL(tanh_bound, x));
-    const V s = ADD(K(1), ABS(y));
+    const V e = CALL(tanh_exp, x), s = ADD(K(1), ABS(y));
     return MIN(K(1), MUL(e, MUL(s, s)));
 }
 
 /* ---- Logarithm ---- */
 
-/* x = 2^k·m with m in [√½, √2), by integer arithmetic on the bits, for a normal x > 0. Returns m and sets *k to k + 127
- * (f64: to k + 1023 + 2^52, with k in the low bits). */
-FN(V, log_split, V x, V *k) {
-    const B root = W2(0x3f3504f3, 0x3fe6a09e667f3bcd); /* √½ */
-    const B u = BSUB(BITS(x), root);
-    const B e = SHR(BADD(u, W2(0x3f800000, 0x3ff0000000000000)), EXPONENT);
-    *k = BY_WIDTH(INTEGER(e), FLOAT(OR(e, W(0x4330000000000000))));
-    return FLOAT(BADD(AND(u, W2(0x7fffff, 0xfffffffffffff)), root));
+/* x = 2^k·m with m in [¾, 1½) (f64: [√½, √2)), by integer arithmetic on the bits, for a normal x > 0; for any x m is in
+ * that interval. Returns m and sets *k to k in units of K_UNIT, and *exponent to what the bits of 2^k have more than
+ * those of 1. */
+#define K_UNIT K2(0x1p23, 1)
+FN(V, log_split, V x, V *k, B *exponent) {
+    const B u = BSUB(BITS(x), W2(0x3f400000, 0x3fe6a09e667f3bcd));
+    *exponent = AND(u, W2(0xff800000, 0xfff0000000000000));
+    *k = BY_WIDTH(
+        INTEGER(*exponent),
+        SUB(FLOAT(OR(SHR(BADD(u, W(0x3ff0000000000000)), EXPONENT), W(0x4330000000000000))), K(0x1p52 + 1023)));
+    return FLOAT(BSUB(BITS(x), *exponent));
 }
 
-/* R/s² of what follows, z being s². */
+/* ln(1 + f) − f for f = m − 1, plus `low`.
+ *
+ * f32: f²·(f·q(f) − ½). f64: with s = f/(2 + f), h = f²/2, ln(1 + f) = 2·artanh s = f − (h − s·(h + R)), where R is s²
+ * times a polynomial in s² of degree 6. */
 #if IS_NARROW
-FN(V, log_rest_narrow, V z) {
-    const V w1 = ADD(MUL(K(0x1.31ea02p-2), z), K(0x1.995e7cp-2));
-    return ADD(MUL(w1, z), K(0x1.55557ap-1));
+FN(V, log_tail_narrow, V f, V low) {
+    const V q5 = FMA(f, FMA(f, K(-0x1.71e354p-5), K(0x1.acf4bap-4)), K(-0x1.0d98f2p-3));
+    const V q2 = FMA(f, FMA(f, FMA(f, q5, K(0x1.28807ap-3)), K(-0x1.54ed96p-3)), K(0x1.99699ep-3));
+    const V q0 = FMA(f, FMA(f, q2, K(-0x1.00004ap-2)), K(0x1.5555a4p-2));
+    return FMA(MUL(f, f), FMA(f, q0, K(-0.5)), low);
 }
 #endif
 #if IS_WIDE
-FN(V, log_rest_wide, V z) {
-    const V z2 = MUL(z, z);
-    const V w0 = ADD(K(0x1.5555555555573p-1), MUL(K(0x1.999999998799cp-2), z));
-    const V w2 = ADD(K(0x1.2492493c5a0d9p-2), MUL(K(0x1.c71c55eac3a4ap-3), z));
-    const V w4 = ADD(K(0x1.74658bb8300b4p-3), MUL(K(0x1.39b1ec4f4cf74p-3), z));
-    const V w6 = K(0x1.2e7101d36f97dp-3);
-    return ADD(w0, MUL(z2, ADD(w2, MUL(z2, ADD(w4, MUL(z2, w6))))));
+FN(V, log_tail_wide, V f, V low) {
+    const V s = DIV(f, ADD(K(2), f)), z = MUL(s, s), z2 = MUL(z, z);
+    const V w0 = FMA(z, K(0x1.999999998799cp-2), K(0x1.5555555555573p-1));
+    const V w2 = FMA(z, K(0x1.c71c55eac3a4ap-3), K(0x1.2492493c5a0d9p-2));
+    const V w4 = FMA(z, K(0x1.39b1ec4f4cf74p-3), K(0x1.74658bb8300b4p-3));
+    const V w = FMA(z2, FMA(z2, FMA(z2, K(0x1.2e7101d36f97dp-3), w4), w2), w0);
+    const V h = MUL(MUL(K(0.5), f), f);
+    return SUB(FMA(s, FMA(z, w, h), low), h);
 }
 #endif
 
-/* k·ln 2 + ln(1 + f) + low for f in [√½ − 1, √2 − 1], where `low` is k times the lower part of ln 2 and other small
- * terms. With s = f/(2 + f) and h = f²/2, ln(1 + f) = 2·artanh s = f − (h − s·(h + R)), where R is s² times a
- * polynomial in s² of degree 2 (f64: 6). */
+/* k·ln 2 + ln(1 + f) (f64: plus `low`), k in units of K_UNIT: the sum of k·ln 2 and f is rounded, and what that lost
+ * added to the rest. */
 FN(V, log_core, V f, V k, V low) {
-    const V s = DIV(f, ADD(K(2), f));
-    const V z = MUL(s, s);
-    const V w = BY_WIDTH(CALL(log_rest_narrow, z), CALL(log_rest_wide, z));
-    const V h = MUL(MUL(K(0.5), f), f);
-    const V rest = ADD(MUL(s, ADD(h, MUL(z, w))), low);
-    return SUB(MUL(k, LN2_HIGH), SUB(SUB(h, rest), f));
+    const V t = FMA(k, K2(0x1.62e430p-24, 0x1.62e42fefa39efp-1), f);
+    const V lost = SUB(f, FMA(k, K2(-0x1.62e430p-24, -0x1.62e42fefa39efp-1), t));
+    (void)low;
+    return ADD(t, BY_WIDTH(CALL(log_tail_narrow, f, lost), CALL(log_tail_wide, f, ADD(lost, low))));
 }
 
-/* Subnormals are first multiplied by 2^23 (f64: 2^52). ln 0 = −∞; NaN below. */
+/* What to add to a finite y for it to be x where that is ∞ or NaN, −∞ where x is `low`, NaN below; 0 elsewhere. */
+FN(V, log_ends, V x, V low) {
+    const V high = SEL(LT(x, K(INFINITY)), K(0), x);
+    const V least = SEL(LE(x, low), K(-INFINITY), K(0)), below = SEL(LT(x, low), K(NAN), K(0));
+    return FLOAT(OR(BITS(high), OR(BITS(least), BITS(below))));
+}
+
+/* Subnormals are first multiplied by 2^23 (f64: 2^52). */
 FN(V, log, V x) {
     const T tiny = LT(x, K2(0x1p-126, 0x1p-1022));
-    const V bias = ADD(SEL(tiny, K2(23, 52), K(0)), K2(127, 0x1p52 + 1023));
-    V e;
-    const V m = CALL(log_split, SEL(tiny, MUL(x, K2(0x1p23, 0x1p52)), x), &e);
-    const V k = SUB(e, bias);
-    const V y = CALL(log_core, SUB(m, K(1)), k, MUL(k, LN2_LOW));
-    const V finite = SEL(LT(x, K(INFINITY)), y, x);
-    const V valid = SEL(OR(LT(K(0), x), NE(x, x)), finite, K(NAN));
-    return SEL(EQ(x, K(0)), K(-INFINITY), valid);
+    const V normal = FMA(x, SEL(tiny, K2(0x1p23 - 1, 0x1p52 - 1), K(0)), x);
+    V k;
+    B exponent;
+    const V m = CALL(log_split, normal, &k, &exponent);
+    const V y = CALL(log_core, SUB(m, K(1)), SUB(k, SEL(tiny, K2(23 * 0x1p23, 52), K(0))), K(0));
+    return ADD(y, CALL(log_ends, x, K(0)));
 }
 
-/* ln(1 + x) = ln u + ln(1 + lost/u), where u is 1 + x rounded and `lost` its rounding error, by Knuth's two-sum. u
- * is never subnormal. −0 is itself, ln 0 = −∞; NaN below −1. */
+/* ln(1 + x) with 2^k·(1 + f) = 1 + x, so f = x·2^−k + (2^−k − 1), in which only the sum may be rounded (f64: and what
+ * that loses is taken along). 2^−k is a quarter of 2^(2 − k), which never underflows. x is kept above −1, so that all is
+ * finite. The sign is that of x, also of −0. */
 FN(V, log1p, V x) {
-    const V u = ADD(K(1), x);
-    const V one = SUB(u, x);
-    const V lost = ADD(SUB(x, SUB(u, one)), SUB(K(1), one));
-    V e;
-    const V m = CALL(log_split, u, &e);
-    const V k = SUB(e, K2(127, 0x1p52 + 1023));
-    const V y = CALL(log_core, SUB(m, K(1)), k, ADD(MUL(k, LN2_LOW), DIV(lost, u)));
-    const V finite = SEL(AND(LT(x, K(INFINITY)), NE(x, K(0))), y, x);
-    const V valid = SEL(OR(LT(K(0), u), NE(x, x)), finite, K(NAN));
-    return SEL(EQ(u, K(0)), K(-INFINITY), valid);
+    const V inside = MAX(K2(-0x1.fffffep-1, -0x1.fffffffffffffp-1), x);
+    V k;
+    B exponent;
+    CALL(log_split, ADD(K(1), inside), &k, &exponent);
+    const V scaled = FLOAT(BSUB(BITS(inside), exponent));
+    const V above = FMA(K(0.25), FLOAT(BSUB(W2(0x40800000, 0x4010000000000000), exponent)), K(-1));
+    const V f = ADD(scaled, above);
+    const V y = CALL(log_core, f, k, BY_WIDTH(K(0), SUB(scaled, SUB(f, above))));
+    return FLOAT(OR(BITS(ADD(y, CALL(log_ends, x, K(-1)))), AND(BITS(x), SIGN)));
 }
 
 /* ---- Sine and cosine, in kernels only ---- */
@@ -326,7 +309,7 @@ FN(V, cos, V x) { return CALL(sin_shifted, x, 1); }
 #endif
 
 #undef EXPONENT
-#undef LN2_HIGH
-#undef LN2_LOW
+#undef SIGN
+#undef K_UNIT
 
 #endif

@@ -59,7 +59,7 @@ static finding worst_of(const real_function *f, uint64_t step) {
     return worst;
 }
 
-START_TEST(functions_of_f32_are_within_two_units) {
+START_TEST(functions_of_f32_are_within_their_units) {
     const real_function f = real_function_at(_i);
     finding worst = worst_of(&f, small_run() ? 1021 * SOME : SOME);
     ck_assert_msg(worst.error <= f.units, "%s(%a) is wrong by %g units of the last place", f.name, (double)worst.x,
@@ -131,7 +131,7 @@ int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "--all") == 0) return look_at_all();
     Suite *suite = suite_create("functions");
     TCase *range = tape_group(suite, "range");
-    tcase_add_loop_test(range, functions_of_f32_are_within_two_units, 0, real_function_count());
+    tcase_add_loop_test(range, functions_of_f32_are_within_their_units, 0, real_function_count());
     tcase_add_loop_test(range, slopes_of_f32_are_near_those_of_f64, 0, real_function_count());
     tcase_add_test(plain_group(suite, "errors"), errors_are_in_units_of_the_last_place);
     return run_suite(suite);
