@@ -18,6 +18,10 @@ MAP2_2(odd, a, b, unused, s) {
 MAP3(fused, a, b, c) { return FMA(a, b, c); }
 MAP3(fused_again, a, b, c) { return DIV(SUB(FMA(a, b, c), MUL(b, a)), SUB(c, MUL(b, b))); }
 MAP2(fused_same, a, b) { return FMA(b, b, FMA(a, b, FMA(a, a, a))); }
+MAP3(fused_signs, a, b, c) {
+    const V product = FMA(NEG(a), b, c), both = FMA(NEG(b), NEG(c), a), sum = FMA(a, b, NEG(c));
+    return FMA(FMA(NEG(product), both, NEG(K(3))), FMA(sum, NEG(K(2)), NEG(a)), sum);
+}
 MAP1_2(fused_numbers, x, p, q) {
     const V low = FMA(FMA(x, K(3), K(0.25)), x, p), high = FMA(FMA(K(-2), x, q), p, K(0.5));
     return FMA(FMA(high, MUL(x, x), low), FMA(p, q, K(2)), FMA(q, K(7), x));

@@ -388,6 +388,7 @@ static const ag_op softplus_op = {.name = "softplus", .kind = AG_KIND_ELEMENTWIS
 static const ag_op fused_ops[] = {
     {.name = "fused", .kind = AG_KIND_ELEMENTWISE, .arity = 3, AG_FORMULA(fused)},
     {.name = "fused_again", .kind = AG_KIND_ELEMENTWISE, .arity = 3, AG_FORMULA(fused_again)},
+    {.name = "fused_signs", .kind = AG_KIND_ELEMENTWISE, .arity = 3, AG_FORMULA(fused_signs)},
     {.name = "fused_same", .kind = AG_KIND_ELEMENTWISE, .arity = 2, AG_FORMULA(fused_same)},
     {.name = "fused_numbers",
      .kind = AG_KIND_ELEMENTWISE,

@@ -178,10 +178,29 @@ static int compared_truths(program *p, int code, int a, int b) {
     }
 }
 
+/* If a is the negative of a value, that value, after `sign` has been turned over in *signs. */
+static int without_sign(const program *p, int a, int sign, int *signs) {
+    const value *v = &p->value[a];
+    if (v->code != AG_TRACE_XOR || !is_constant(p, v->x[1], v->type & WIDE ? UINT64_C(1) << 63 : UINT64_C(1) << 31))
+        return a;
+    *signs ^= sign;
+    return v->x[0];
+}
+
+/* Signs are part of the instruction, and cost nothing. */
 static int fused_product(program *p, int a, int b, int c) {
     const int type = p->value[a].type;
     if ((type & TRUTH) || p->value[b].type != type || p->value[c].type != type) return fail(p);
-    return operation(p, AG_TRACE_FMA, type, 3, a, b, c);
+    int signs = 0;
+    a = without_sign(p, a, AG__FMA_NEGATIVE, &signs), b = without_sign(p, b, AG__FMA_NEGATIVE, &signs);
+    c = without_sign(p, c, AG__FMA_LESS, &signs);
+    const value *v = p->value;
+    return value_of(p, (value){.code = AG_TRACE_FMA,
+                               .type = (uint8_t)type,
+                               .operands = 3,
+                               .varies = v[a].varies || v[b].varies || v[c].varies,
+                               .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c},
+                               .k = (uint16_t)signs});
 }
 
 /* If one choice is zero, a mask is enough, and faster. */
@@ -589,7 +608,7 @@ static void put_fused(program *p, int i) {
     }
     const int f = in.y == reg[0] ? 0 : 1; /* the factor that y replaces, if it does not replace c */
     const bool other = reg[1 - f] >= 0, sum = in.y == reg[2];
-    in.k = sum ? AG__FMA_231 : other ? AG__FMA_213 : AG__FMA_132;
+    in.k = (uint16_t)(v->k + (sum ? AG__FMA_231 : other ? AG__FMA_213 : AG__FMA_132));
     in.a = sum ? (reg[0] >= 0 ? reg[0] : reg[1]) : other ? reg[1 - f] : reg[2];
     in.b = sum ? (reg[0] >= 0 ? reg[1] : reg[0]) : other ? reg[2] : reg[1 - f];
     put(p, in);

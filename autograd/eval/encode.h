@@ -55,8 +55,9 @@ enum { AG__MOST_REGISTERS = 32, AG__FOLD_REGISTER = 64, AG__NO_REGISTER = -1, AG
 /* Vectors that the frame has room for. */
 enum { AG__MOST_SPILLED = 126 };
 
-/* Forms of AG_TRACE_FMA, which writes its result over an operand: y <- y·b + a, y <- a·y + b, y <- a·b + y. */
-enum { AG__FMA_132 = 0x98, AG__FMA_213 = 0xa8, AG__FMA_231 = 0xb8 };
+/* Forms of AG_TRACE_FMA, which writes its result over an operand: y <- y·b + a, y <- a·y + b, y <- a·b + y; and what is
+ * added to a form for the summand or the product to be taken negative. */
+enum { AG__FMA_132 = 0x98, AG__FMA_213 = 0xa8, AG__FMA_231 = 0xb8, AG__FMA_LESS = 2, AG__FMA_NEGATIVE = 4 };
 
 typedef struct ag__asm {
     uint8_t code;
