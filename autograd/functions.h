@@ -7,7 +7,7 @@
  * -ffast-math. Constants of f32 are exact floats.
  *
  * This is text for every domain of reals: formulas_begin.h says what its words mean. Included in a text of
- * formulas, it gives that text exp, expm1, log, log1p, sigmoid, sigmoid_slope, tanh, tanh_slope; and where
+ * formulas, it gives that text exp, expm1, log, log1p, pow, sigmoid, sigmoid_slope, tanh, tanh_slope; and where
  * !IS_TRACE sin and cos.
  *
  * The polynomials are minimax fits made for this file. They are evaluated in few steps rather than in short chains: other
@@ -37,6 +37,37 @@
 /* The lowest bit of the exponent, and the sign. */
 #define EXPONENT BY_WIDTH(23, 52)
 #define SIGN W2(0x80000000, 0x8000000000000000)
+
+/* ---- Pairs: a number of twice the digits as the sum of two ---- */
+
+/* a + b as the rounded sum and what that lost; |a| >= |b|, or a is 0. */
+FN(V, pair_sum, V a, V b, V *low) {
+    const V y = ADD(a, b);
+    *low = SUB(b, SUB(y, a));
+    return y;
+}
+
+/* a·b as the rounded product and what that lost. */
+FN(V, pair_product, V a, V b, V *low) {
+    const V y = MUL(a, b);
+    *low = FMA(a, b, NEG(y));
+    return y;
+}
+
+/* The product of two pairs, to about twice the digits less two bits. */
+FN(V, pair_times, V a, V a_low, V b, V b_low, V *low) {
+    V lost;
+    const V y = CALL(pair_product, a, b, &lost);
+    *low = FMA(a, b_low, FMA(a_low, b, lost));
+    return y;
+}
+
+/* The quotient of two numbers, as a pair; `over` is 1/b rounded. */
+FN(V, pair_quotient, V a, V b, V b_low, V over, V *low) {
+    const V y = MUL(a, over);
+    *low = MUL(FMA(NEG(y), b_low, FMA(NEG(y), b, a)), over);
+    return y;
+}
 
 /* ---- Exponential ---- */
 
@@ -154,7 +185,8 @@ FN(V, tanh, V x) {
     const V e = CALL(tanh_exp, x), z = MUL(x, x);
     const V far = SUB(K(1), DIV(e, FMA(K(0.5), e, K(0.5))));
     const V near = FMA(MUL(x, z), BY_WIDTH(CALL(tanh_tail_narrow, z), CALL(tanh_tail_wide, z)), x);
-    return SEL(LT(ABS(x), K2(0x1.19999ap-1, 0.55)), near, FLOAT(OR(BITS(far), AND(BITS(x), SIGN))));
+    const V y = SEL(LT(ABS(x), K2(0x1.19999ap-1, 0.55)), near, far);
+    return FLOAT(OR(BITS(y), AND(BITS(x), SIGN)));
 }
 
 /* The slope 1 − y² of y = tanh x, as e·(1 + |y|)² with e = e^(−2|x|), for 1 − |y| is e·(1 + |y|). Rounding never
@@ -166,18 +198,21 @@ FN(V, tanh_slope, V x, V y) {
 
 /* ---- Logarithm ---- */
 
-/* x = 2^k·m with m in [¾, 1½) (f64: [√½, √2)), by integer arithmetic on the bits, for a normal x > 0; for any x m is in
- * that interval. Returns m and sets *k to k in units of K_UNIT, and *exponent to what the bits of 2^k have more than
+/* x = 2^k·m with m in [least, 2·least), given by its bits, by integer arithmetic for a normal x > 0; for any x m is in that
+ * interval. Returns m and sets *k to k in units of K_UNIT, and *exponent to what the bits of 2^k have more than
  * those of 1. */
 #define K_UNIT K2(0x1p23, 1)
-FN(V, log_split, V x, V *k, B *exponent) {
-    const B u = BSUB(BITS(x), W2(0x3f400000, 0x3fe6a09e667f3bcd));
+FN(V, log_split, V x, B least, V *k, B *exponent) {
+    const B u = BSUB(BITS(x), least);
     *exponent = AND(u, W2(0xff800000, 0xfff0000000000000));
     *k = BY_WIDTH(
         INTEGER(*exponent),
         SUB(FLOAT(OR(SHR(BADD(u, W(0x3ff0000000000000)), EXPONENT), W(0x4330000000000000))), K(0x1p52 + 1023)));
     return FLOAT(BSUB(BITS(x), *exponent));
 }
+
+/* ¾ (f64: √½): m − 1 is in [−¼, ½) ([√½ − 1, √2 − 1)). */
+#define LOG_LEAST W2(0x3f400000, 0x3fe6a09e667f3bcd)
 
 /* ln(1 + f) − f for f = m − 1, plus `low`.
  *
@@ -203,14 +238,13 @@ FN(V, log_tail_wide, V f, V low) {
 }
 #endif
 
-/* k·ln 2 + ln(1 + f) (f64: plus `low`), k in units of K_UNIT: the sum of k·ln 2 and f is rounded, and what that lost
- * added to the rest. */
-FN(V, log_core, V f, V k, V low) {
+/* k·ln 2 + f rounded, k in units of K_UNIT, and what that lost; log_tail adds the rest of k·ln 2 + ln(1 + f). */
+FN(V, log_head, V f, V k, V *lost) {
     const V t = FMA(k, K2(0x1.62e430p-24, 0x1.62e42fefa39efp-1), f);
-    const V lost = SUB(f, FMA(k, K2(-0x1.62e430p-24, -0x1.62e42fefa39efp-1), t));
-    (void)low;
-    return ADD(t, BY_WIDTH(CALL(log_tail_narrow, f, lost), CALL(log_tail_wide, f, ADD(lost, low))));
+    *lost = SUB(f, FMA(k, K2(-0x1.62e430p-24, -0x1.62e42fefa39efp-1), t));
+    return t;
 }
+FN(V, log_tail, V f, V low) { return BY_WIDTH(CALL(log_tail_narrow, f, low), CALL(log_tail_wide, f, low)); }
 
 /* What to add to a finite y for it to be x where that is ∞ or NaN, −∞ where x is `low`, NaN below; 0 elsewhere. */
 FN(V, log_ends, V x, V low) {
@@ -219,30 +253,132 @@ FN(V, log_ends, V x, V low) {
     return FLOAT(OR(BITS(high), OR(BITS(least), BITS(below))));
 }
 
-/* Subnormals are first multiplied by 2^23 (f64: 2^52). */
-FN(V, log, V x) {
+/* x, or if that is subnormal x times 2 to the power of *lift, in units of K_UNIT, which is 0 otherwise; for any x <= 0. */
+FN(V, log_normal, V x, V *lift) {
     const T tiny = LT(x, K2(0x1p-126, 0x1p-1022));
-    const V normal = FMA(x, SEL(tiny, K2(0x1p23 - 1, 0x1p52 - 1), K(0)), x);
-    V k;
-    B exponent;
-    const V m = CALL(log_split, normal, &k, &exponent);
-    const V y = CALL(log_core, SUB(m, K(1)), SUB(k, SEL(tiny, K2(23 * 0x1p23, 52), K(0))), K(0));
-    return ADD(y, CALL(log_ends, x, K(0)));
+    *lift = SEL(tiny, K2(23 * 0x1p23, 52), K(0));
+    return FMA(x, SEL(tiny, K2(0x1p23 - 1, 0x1p52 - 1), K(0)), x);
 }
 
-/* ln(1 + x) with 2^k·(1 + f) = 1 + x, so f = x·2^−k + (2^−k − 1), in which only the sum may be rounded (f64: and what
- * that loses is taken along). 2^−k is a quarter of 2^(2 − k), which never underflows. x is kept above −1, so that all is
- * finite. The sign is that of x, also of −0. */
+FN(V, log, V x) {
+    V k, lift, lost;
+    B exponent;
+    const V normal = CALL(log_normal, x, &lift);
+    const V f = SUB(CALL(log_split, normal, LOG_LEAST, &k, &exponent), K(1));
+    const V t = CALL(log_head, f, SUB(k, lift), &lost);
+    return ADD(ADD(t, CALL(log_tail, f, lost)), CALL(log_ends, x, K(0)));
+}
+
+/* ln(1 + x) with 2^k·(1 + f) = 1 + x, so f = x·2^−k + (2^−k − 1), of which only the sum may be rounded, by what `low` is.
+ * 2^−k is a quarter of 2^(2 − k), which never underflows. x is kept above −1, so that all is finite. The sign is that of
+ * x, also of −0. */
 FN(V, log1p, V x) {
     const V inside = MAX(K2(-0x1.fffffep-1, -0x1.fffffffffffffp-1), x);
-    V k;
+    V k, lost;
     B exponent;
-    CALL(log_split, ADD(K(1), inside), &k, &exponent);
+    CALL(log_split, ADD(K(1), inside), LOG_LEAST, &k, &exponent);
     const V scaled = FLOAT(BSUB(BITS(inside), exponent));
     const V above = FMA(K(0.25), FLOAT(BSUB(W2(0x40800000, 0x4010000000000000), exponent)), K(-1));
-    const V f = ADD(scaled, above);
-    const V y = CALL(log_core, f, k, BY_WIDTH(K(0), SUB(scaled, SUB(f, above))));
+    const V f = ADD(scaled, above), low = SUB(scaled, SUB(f, above));
+    const V t = CALL(log_head, f, k, &lost), y = ADD(t, CALL(log_tail, f, ADD(lost, low)));
     return FLOAT(OR(BITS(ADD(y, CALL(log_ends, x, K(-1)))), AND(BITS(x), SIGN)));
+}
+
+/* ---- Powers ---- */
+
+/* (artanh(s)/s − 1)/s², as a pair, for z = s² as a pair, s in [1 − √2, √2 − 1]·(√2 − 1): to 2^−37 (f64: 2^−71) times s². */
+#if IS_NARROW
+FN(V, artanh_tail_narrow, V z, V z_low, V *low) {
+    const V q3 = FMA(z, K(0x1.8c8edep-4), K(0x1.c67ab6p-4));
+    const V q1 = FMA(z, FMA(z, q3, K(0x1.249324p-3)), K(0x1.999998p-3));
+    const V q = CALL(pair_sum, K(0x1.555556p-2), MUL(z, q1), low);
+    (void)z_low;
+    *low = ADD(*low, K(-0x1.55361cp-27));
+    return q;
+}
+#endif
+#if IS_WIDE
+FN(V, artanh_tail_wide, V z, V z_low, V *low) {
+    const V z2 = MUL(z, z);
+    const V w9 = FMA(z, K(0x1.9e144b1d4212dp-5), K(0x1.81ee0afafe182p-5));
+    const V w7 = FMA(z, K(0x1.af532745121cep-5), K(0x1.e1e0d33a8e675p-5));
+    const V w5 = FMA(z, K(0x1.111113360e170p-4), K(0x1.3b13b1357fe8fp-4));
+    const V w3 = FMA(z, K(0x1.745d1745da7cap-4), K(0x1.c71c71c71c694p-4));
+    const V w2 = FMA(z, FMA(z2, FMA(z2, FMA(z2, w9, w7), w5), w3), K(0x1.2492492492492p-3));
+    V lost, rest;
+    const V w1 = CALL(pair_sum, K(0x1.999999999999ap-3), MUL(z, w2), &rest);
+    const V zw = CALL(pair_times, z, z_low, w1, ADD(rest, K(-0x1.99b27e4462dd7p-57)), &lost);
+    const V q = CALL(pair_sum, K(0x1.5555555555555p-2), zw, &rest);
+    *low = ADD(ADD(rest, lost), K(0x1.555555b89c54ep-56));
+    return q;
+}
+#endif
+
+/* log2 of a >= 0 as a pair, to 2^−33 (f64: 2^−65) of its value; what it is for 0, ∞ and NaN is in the first.
+ *
+ * With a = 2^k·m, s = (m − 1)/(m + 1) and z = s², it is k + 2/ln 2·artanh s, and artanh s = s·(1 + z·q(z)). */
+FN(V, log2_pair, V a, V *low) {
+    V k, lift, d_low, s_low, z_low, q_low, w_low, c_low, t_low, sum_low;
+    B exponent;
+    const V normal = CALL(log_normal, a, &lift);
+    const V m = CALL(log_split, normal, W2(0x3f3504f3, 0x3fe6a09e667f3bcd), &k, &exponent); /* √½ */
+    const V d = ADD(m, K(1));
+    d_low = SUB(m, SUB(d, K(1)));
+    const V s = CALL(pair_quotient, SUB(m, K(1)), d, d_low, DIV(K(1), d), &s_low);
+    const V z = CALL(pair_times, s, s_low, s, s_low, &z_low);
+    const V q = BY_WIDTH(CALL(artanh_tail_narrow, z, z_low, &q_low), CALL(artanh_tail_wide, z, z_low, &q_low));
+    const V w = CALL(pair_times, z, z_low, q, q_low, &w_low);
+    const V c = CALL(pair_times, s, s_low, K2(0x1.715476p+1, 0x1.71547652b82fep+1),
+                     K2(0x1.4ae0cp-25, 0x1.777d0ffda0d24p-55), &c_low);
+    const V t = CALL(pair_times, c, c_low, w, w_low, &t_low);
+    const V log2_m = CALL(pair_sum, c, t, &sum_low), rest = ADD(ADD(c_low, t_low), sum_low);
+    const V y = CALL(pair_sum, MUL(SUB(k, lift), K2(0x1p-23, 1)), log2_m, &sum_low);
+    *low = ADD(sum_low, rest);
+    return ADD(y, CALL(log_ends, a, K(0)));
+}
+
+/* (2^r − 1)/r for |r| <= ½. */
+#if IS_NARROW
+FN(V, exp2_tail_narrow, V r) {
+    const V q3 = FMA(r, FMA(r, K(0x1.4179e8p-13), K(0x1.5f096cp-10)), K(0x1.3b2dd4p-7));
+    return FMA(r, FMA(r, FMA(r, q3, K(0x1.c6af7ap-5)), K(0x1.ebfbdcp-3)), K(0x1.62e430p-1));
+}
+#endif
+#if IS_WIDE
+FN(V, exp2_tail_wide, V r) {
+    const V r2 = MUL(r, r);
+    const V q8 = FMA(r2, K(0x1.e9d419696e0e9p-32), FMA(r, K(0x1.e6065f532c950p-28), K(0x1.b524fad88ed30p-24)));
+    const V q6 = FMA(r, K(0x1.62bfd46781ef6p-20), K(0x1.ffcbfc6712438p-17));
+    const V q4 = FMA(r, K(0x1.4309130975155p-13), K(0x1.5d87fe78a526dp-10));
+    const V q2 = FMA(r, K(0x1.3b2ab6fba1dc6p-7), K(0x1.c6b08d704a0c2p-5));
+    const V q0 = FMA(r, K(0x1.ebfbdff82c598p-3), K(0x1.62e42fefa39efp-1));
+    return FMA(r2, FMA(r2, FMA(r2, FMA(r2, q8, q6), q4), q2), q0);
+}
+#endif
+
+/* 2^(t + low), low being what t lacks: underflows gradually to 0, overflows to ∞, keeps NaN. */
+FN(V, exp2_pair, V t, V low) {
+    const V shift = K2(0x1.8p23 + 254, 0x1.8p52 + 2046), bounded = MIN(K2(130, 1026), MAX(K2(-153, -1080), t));
+    const V shifted = ADD(bounded, shift);
+    const V r = ADD(SUB(bounded, SUB(shifted, shift)), SEL(LT(ABS(t), K2(160, 1100)), low, K(0)));
+    const V p = FMA(r, BY_WIDTH(CALL(exp2_tail_narrow, r), CALL(exp2_tail_wide, r)), K(1));
+    const B e = BITS(shifted), half = SHR(e, 1);
+    return MUL(MUL(p, FLOAT(SHL(half, EXPONENT))), FLOAT(SHL(BSUB(e, half), EXPONENT)));
+}
+
+/* a^b = 2^(b·log2 |a|), negative if a is and b is odd. 1 where b is 0 or a is 1, and of −1 to ±∞, whatever the other is; NaN
+ * if a is negative and finite and b is not whole. So it is in C, with ends that follow from those of log2. */
+FN(V, pow, V a, V b) {
+    V log2_low, lost;
+    const V log2_a = CALL(log2_pair, ABS(a), &log2_low), t = CALL(pair_product, b, log2_a, &lost);
+    const V y = CALL(exp2_pair, t, FMA(b, log2_low, lost));
+    const V half = MUL(K(0.5), b);
+    const T whole = EQ(ROUND(b), b), odd = AND(whole, NE(ROUND(half), half));
+    const T invalid = AND(AND(LT(a, K(0)), LT(K(-INFINITY), a)), NOT(whole));
+    const B sign = AND(BITS(a), BITS(SEL(odd, FLOAT(SIGN), K(0))));
+    const V z = FLOAT(OR(OR(BITS(y), sign), BITS(SEL(invalid, K(NAN), K(0)))));
+    const T unit = AND(EQ(ABS(a), K(1)), OR(EQ(a, K(1)), EQ(ABS(b), K(INFINITY))));
+    return SEL(OR(unit, EQ(b, K(0))), K(1), z);
 }
 
 /* ---- Sine and cosine, in kernels only ---- */
@@ -311,5 +447,6 @@ FN(V, cos, V x) { return CALL(sin_shifted, x, 1); }
 #undef EXPONENT
 #undef SIGN
 #undef K_UNIT
+#undef LOG_LEAST
 
 #endif

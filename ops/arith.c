@@ -43,17 +43,78 @@ AG_BINARY(minimum, "min({0}, {1})", share(y, g, ag_less(a, b), a, b), share(y, g
           .flags = AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = INFINITY, AG_FORMULA_I64(minimum));
 ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_minimum, a, b); }
 
-/* ---- Powers ---- */
+/* ---- Powers ----
+ *
+ * Exponents that most programs and their gradients have are multiplications, divisions and square roots. An exponent that is
+ * known when a power is recorded chooses an entry of its own, which is a power as any other in all but its formula: an
+ * exponent that is a tensor stays an input. */
+
+#define AG__POW_SCALAR(formula, ...)                                                                                   \
+    {                                                                                                                  \
+        .name = "pow_scalar", .notation = "{0}^{d0}", .kind = AG_KIND_ELEMENTWISE, .arity = 1,                         \
+        .attribute_bytes = sizeof(double), .vjp = pow_scalar_vjp, AG_FORMULA(formula), __VA_ARGS__                     \
+    }
+#define AG__POW(formula, ...)                                                                                          \
+    {                                                                                                                  \
+        .name = "pow", .notation = "{0}^{1}", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .vjp = pow_vjp,                 \
+        AG_FORMULA(formula), __VA_ARGS__                                                                               \
+    }
+
+static ag_tensor *pow_vjp(ag_tensor *y, ag_tensor *g, int i);
+static ag_tensor *pow_scalar_vjp(ag_tensor *y, ag_tensor *g, int i);
+
+static const struct power {
+    double exponent;
+    ag_op number, tensor; /* as an attribute, and as an input */
+} powers[] = {
+    {2, AG__POW_SCALAR(pow_2, .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP), AG__POW(pow_by_2, .flags = AG_OP_CHEAP)},
+    {-1, AG__POW_SCALAR(pow_m1, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}}),
+     AG__POW(pow_by_m1, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}})},
+    {0.5, AG__POW_SCALAR(pow_half, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}}),
+     AG__POW(pow_by_half, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}})},
+    {3, AG__POW_SCALAR(pow_3, .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP), AG__POW(pow_by_3, .flags = AG_OP_CHEAP)},
+    {-2, AG__POW_SCALAR(pow_m2, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}}),
+     AG__POW(pow_by_m2, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}})},
+    {-0.5, AG__POW_SCALAR(pow_mhalf, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}}),
+     AG__POW(pow_by_mhalf, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}})},
+};
+
+static const struct power *power_by(double exponent) {
+    for (size_t k = 0; k < sizeof powers / sizeof *powers; k++)
+        if (powers[k].exponent == exponent) return &powers[k];
+    return NULL;
+}
+
+static double rounded(double s, ag_dtype dtype) { return dtype == AG_F32 ? (double)(float)s : s; }
+
+/* Whether every element of b is a number that is known as it is recorded: a constant, or that and other numbers added,
+ * as in exponents of gradients. */
+static bool is_known(const ag_tensor *b, double *value) {
+    enum { MOST = 8 };
+    double added[MOST];
+    int n = 0;
+    for (; b->op != &ag__op_full; b = b->input[0]) {
+        if (b->op == &ag__op_add_scalar && n < MOST) added[n++] = *(const double *)ag__attributes(b);
+        else if (b->op != &ag__op_broadcast_to) return false;
+    }
+    *value = rounded(*(const double *)ag__attributes(b), b->dtype);
+    while (n-- > 0) *value = rounded(*value + rounded(added[n], b->dtype), b->dtype);
+    return true;
+}
 
 /* ā = g·b·a^(b−1). At b = 0 this is 0·a^(−1): the value and the slope 1/a by b are right, unless 1/a is not
  * finite. There 1 replaces a, so that neither this nor its own gradient has 0·∞. */
 static ag_tensor *pow_base(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     ag_tape *tape = ag_tape_of(g);
     ag_dtype dtype = ag_dtype_of(g);
-    ag_tensor *zero = ag_scalar(tape, dtype, 0), *one = ag_scalar(tape, dtype, 1);
-    ag_tensor *smallest = ag_scalar(tape, dtype, dtype == AG_F32 ? 0x1p-126 : 0x1p-1022);
-    ag_tensor *invertible = ag_where(ag_less(smallest, ag_abs(a)), a, one);
-    ag_tensor *base = ag_where(ag_equal(b, zero), invertible, a);
+    ag_tensor *base = a;
+    double exponent;
+    if (!is_known(b, &exponent) || exponent == 0) {
+        ag_tensor *zero = ag_scalar(tape, dtype, 0), *one = ag_scalar(tape, dtype, 1);
+        ag_tensor *smallest = ag_scalar(tape, dtype, dtype == AG_F32 ? 0x1p-126 : 0x1p-1022);
+        ag_tensor *invertible = ag_where(ag_less(smallest, ag_abs(a)), a, one);
+        base = ag_where(ag_equal(b, zero), invertible, a);
+    }
     return ag_strong_mul(g, ag_mul(b, ag_pow(base, ag_add_scalar(b, -1))));
 }
 
@@ -68,8 +129,14 @@ static ag_tensor *pow_exponent(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
 }
 
 AG_BINARY(pow, "{0}^{1}", pow_base(g, a, b), pow_exponent(g, a, b), .domain = {{.above = 0, .below = INFINITY}},
-          .block = {[AG_F32] = pow_f32, [AG_F64] = pow_f64});
-ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_pow, a, b); }
+          AG_FORMULA(pow));
+ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b) {
+    ag_tensor *nil;
+    double exponent;
+    const struct power *few = NULL;
+    if (ag__inputs_usable("pow", 2, (ag_tensor *[]){a, b}, &nil) && is_known(b, &exponent)) few = power_by(exponent);
+    return ag__apply2(few ? &few->tensor : &ag__op_pow, a, b);
+}
 
 /* ---- Sign ---- */
 
@@ -106,30 +173,15 @@ AG_WITH_NUMBER(rdiv_scalar, "{d0} / {0}", ag_neg(ag__slope_div(ag__slope_mul(g, 
                .domain = {{.nonzero = true}}, AG_FORMULA(rdiv_scalar));
 ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_rdiv_scalar, x, s); }
 
-/* The exponents of most programs and of their gradients are many times faster by multiplication. */
-static void pow_scalar_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    static const double one = 1;
-    const double s = *(const double *)attributes;
-    if (s == -1) rdiv_scalar_f32(n, y, x, &one);
-    else if (s == 1) ag__op_contiguous.block[AG_F32](n, y, x, NULL);
-    else if (s == 2) ag__op_square.block[AG_F32](n, y, x, NULL);
-    else if (s == 3) cube_f32(n, y, x, NULL);
-    else power_f32(n, y, x, attributes);
-}
-static void pow_scalar_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    static const double one = 1;
-    const double s = *(const double *)attributes;
-    if (s == -1) rdiv_scalar_f64(n, y, x, &one);
-    else if (s == 1) ag__op_contiguous.block[AG_F64](n, y, x, NULL);
-    else if (s == 2) ag__op_square.block[AG_F64](n, y, x, NULL);
-    else if (s == 3) cube_f64(n, y, x, NULL);
-    else power_f64(n, y, x, attributes);
-}
-AG_WITH_NUMBER(pow_scalar, "{0}^{d0}",
-               s == 0 ? ag_zero_vjp(y, g, i) : ag_strong_mul(g, ag_scale(ag_pow_scalar(x, s - 1), s)),
+static ag_tensor *pow_slope(ag_tensor *x, double s) { return ag_scale(s == 2 ? x : ag_pow_scalar(x, s - 1), s); }
+
+AG_WITH_NUMBER(pow_scalar, "{0}^{d0}", s == 0 ? ag_zero_vjp(y, g, i) : ag_strong_mul(g, pow_slope(x, s)),
                .flags = AG_OP_NEUTRAL, .neutral = 1, .domain = {{.above = 0, .below = INFINITY}},
-               .block = {[AG_F32] = pow_scalar_f32, [AG_F64] = pow_scalar_f64});
-ag_tensor *ag_pow_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_pow_scalar, x, s); }
+               AG_FORMULA(pow_scalar));
+ag_tensor *ag_pow_scalar(ag_tensor *x, double s) {
+    const struct power *few = power_by(s);
+    return ag__apply1_s(few ? &few->number : &ag__op_pow_scalar, x, s);
+}
 
 AG_WITH_NUMBER(maximum_scalar, "max({0}, {d0})", isnan(s) ? ag__unknown(g, y) : ag__gate(g, x, s, INFINITY, 0.5, 1),
                .flags = AG_OP_SCALAR | AG_OP_CHEAP, AG_FORMULA_I64(maximum_scalar));

@@ -2,6 +2,7 @@
  * which includes itself */
 #define AG_LAST_DOMAIN AG_DOMAIN_I64
 #include "autograd/formulas_begin.h"
+#include "autograd/functions.h"
 
 MAP2(add, a, b) { return ADD(a, b); }
 MAP2(sub, a, b) { return SUB(a, b); }
@@ -27,19 +28,38 @@ MAP1_1(rdiv_scalar, x, s) { return DIV(s, x); }
 /* Comparisons with NaN are false, so that it falls through to itself. */
 MAP1_2(clamp, x, low, high) { return MIN(high, MAX(low, x)); }
 
-#endif
+MAP2(pow, a, b) { return CALL(pow, a, b); }
+/* x^1 is x to the last bit: see AG_OP_NEUTRAL. */
+MAP1_1(pow_scalar, x, s) { return SEL(EQ(s, K(1)), x, CALL(pow, x, s)); }
 
-#if IS_REAL && !IS_TRACE /* libm's, and a power multiplied out */
+/* Powers by few steps: as functions of x; and with the exponent as an input, which is not read. x^−2 is 1/(x·f)², times f²,
+ * so that no square overflows or underflows before the result does; the rest is what the rounded square and quotient lack,
+ * and NaN at both ends. √x is +0 for −0 and ∞ for −∞, as powers are. */
+FN(V, power_2, V x) { return MUL(x, x); }
+FN(V, power_3, V x) { return MUL(MUL(x, x), x); }
+FN(V, power_m1, V x) { return DIV(K(1), x); }
+FN(V, power_m2, V x) {
+    const V f = SEL(LT(ABS(x), K(1)), K2(0x1p48, 0x1p400), K2(0x1p-32, 0x1p-256)), u = MUL(x, f);
+    const V s = MUL(u, u), lost = FMA(u, u, NEG(s)), q = DIV(K(1), s);
+    const V rest = MUL(FMA(NEG(q), lost, FMA(NEG(q), s, K(1))), q);
+    return MUL(MUL(ADD(q, SEL(LT(ABS(rest), q), rest, K(0))), f), f);
+}
+FN(V, power_half, V x) { return SEL(EQ(x, K(-INFINITY)), K(INFINITY), SQRT(ADD(x, K(0)))); }
+FN(V, power_mhalf, V x) { return DIV(K(1), CALL(power_half, x)); }
 
-#if IS_WIDE
-#define POW pow
-#else
-#define POW powf
-#endif
-MAP2(pow, a, b) { return POW(a, b); }
-MAP1_1(power, x, s) { return POW(x, s); }
-MAP1(cube, x) { return MUL(MUL(x, x), x); }
-#undef POW
+#define POWER(name)                                                                                                    \
+    MAP1(pow_##name, x) { return CALL(power_##name, x); }                                                              \
+    MAP2(pow_by_##name, x, unused) {                                                                                   \
+        (void)unused;                                                                                                  \
+        return CALL(power_##name, x);                                                                                  \
+    }
+POWER(2)
+POWER(3)
+POWER(m1)
+POWER(m2)
+POWER(half)
+POWER(mhalf)
+#undef POWER
 
 #endif
 

@@ -816,11 +816,40 @@ START_TEST(functions_are_exact_over_their_range) {
 }
 END_TEST
 
+/* ---- Powers of every kind of number ---- */
+
+static const double extreme[] = {0,      -0.0,        1,           -1,          2,           -2,         3,
+                                 -3,     0.5,         -0.5,        1.5,         INFINITY,    -INFINITY,  NAN,
+                                 1e-40,  -1e-40,      1e-310,      -1e-310,     1e300,       -1e300,     3e38,
+                                 -3e38,  16777215,    -16777215,   16777216,    0x1p53 - 1,  1 - 0x1p53, 0x1p53,
+                                 0x1p30, 1 + 0x1p-23, 1 - 0x1p-24, 1 + 0x1p-52, 1 - 0x1p-53, 150,        -150,
+                                 1025,   -1100,       0x1p-149,    0x1p-1074,   0x1p-126,    0x1p-1022,  -0x1p-64,
+                                 0x1p64, -0x1p127,    7,           -7,          1.0 / 3,     0.75,       -100.5};
+enum { EXTREMES = sizeof extreme / sizeof *extreme };
+
+static double in_dtype(ag_dtype d, double x) { return d == AG_F32 ? (double)(float)x : x; }
+
+/* |got − aᵇ| in units of the last place, infinite for a number of another kind or sign. */
+static double units_off(ag_dtype d, double got, double a, double b) {
+    const long double want = powl(a, b);
+    const double nearest = d == AG_F32 ? (double)(float)want : (double)want, size = fabs(nearest);
+    if (isnan(want)) return isnan(got) ? 0 : INFINITY;
+    if (!signbit(got) != !signbit(nearest)) return INFINITY;
+    if (isinf(nearest)) return got == nearest ? 0 : INFINITY;
+    const double next = d == AG_F32 ? (double)nextafterf((float)size, INFINITY) : nextafter(size, INFINITY);
+    return (double)(fabsl(got - want) / ((long double)next - size));
+}
+
+static void expect_power(ag_tensor *y, int64_t i, double a, double b, const char *how) {
+    const double got = ag_element(y, i), off = units_off(ag_dtype_of(y), got, a, b);
+    ck_assert_msg(off <= 1.5, "%a^%a, %s, %s: %a is %g units off", a, b, ag_dtype_name(ag_dtype_of(y)), how, got, off);
+}
+
 START_TEST(powers_are_exact_over_their_range) {
-    static const double exponents[] = {-3.5, -1, -0.5, 0.25, 0.5, 1, 1.0 / 3, 2, 3, 7.25, 20};
+    static const double exponents[] = {-3.5, -2, -1, -0.5, 0.25, 0.5, 1, 1.0 / 3, 2, 3, 7.25, 20};
     int64_t n = small_run() ? 201 : 3001;
     ag_dtype d = _i % 2 ? AG_F32 : AG_F64;
-    for (int k = 0; k < 11; k++)
+    for (int k = 0; k < 12; k++)
         for (int64_t i = 0; i < n; i++) {
             ag_mark mark = ag_tape_mark(tape);
             double low = d == AG_F32 ? 1e-3 : 1e-14;
@@ -835,15 +864,73 @@ START_TEST(powers_are_exact_over_their_range) {
             double s = ag_item(b);
             ag_tensor *y = ag_pow_scalar(x, s), *z = ag_pow(x, b);
             for (int64_t j = 0; j < count; j++) {
-                long double exact = powl(values[j], s);
-                double want = d == AG_F32 ? (double)(float)exact : (double)exact;
-                if (!near_value(d, ag_element(y, j), want, 2, 0) || !near_value(d, ag_element(z, j), want, 2, 0))
-                    ck_abort_msg("%.17g^%g, %s: %.17g and %.17g, not %.17g", values[j], s, ag_dtype_name(d),
-                                 ag_element(y, j), ag_element(z, j), want);
+                expect_power(y, j, values[j], s, "by a number");
+                expect_power(z, j, values[j], s, "by a constant");
             }
             i += count - 1;
             ag_tape_rewind(tape, mark);
         }
+}
+END_TEST
+
+/* Each of them to the power of each, as C has it: element by element, by one number, and by a constant. */
+START_TEST(powers_of_extremes_are_those_of_c) {
+    const ag_dtype d = _i % 2 ? AG_F32 : AG_F64;
+    ag_tensor *a = tensor_of(tape, d, AG_SHAPE(1, EXTREMES), extreme),
+              *b = tensor_of(tape, d, AG_SHAPE(EXTREMES, 1), extreme);
+    ag_tensor *all = ag_pow(a, b);
+    for (int k = 0; k < EXTREMES; k++) {
+        const double s = in_dtype(d, extreme[k]);
+        ag_tensor *number = ag_pow_scalar(a, s), *constant = ag_pow(a, ag_scalar(tape, d, s));
+        for (int i = 0; i < EXTREMES; i++) {
+            const double x = in_dtype(d, extreme[i]);
+            expect_power(all, k * EXTREMES + i, x, s, "by a tensor");
+            expect_power(number, i, x, s, "by a number");
+            expect_power(constant, i, x, s, "by a constant");
+        }
+    }
+}
+END_TEST
+
+/* Bases of every size, near 1 and negative, and exponents that lead to results of every size. */
+START_TEST(powers_are_within_their_units) {
+    enum { N = 4099 };
+    static double a[N], b[N];
+    const ag_dtype d = _i % 2 ? AG_F32 : AG_F64;
+    const double lowest = d == AG_F32 ? -149 : -1074, highest = d == AG_F32 ? 127 : 1023,
+                 digits = d == AG_F32 ? 22 : 50;
+    for (int i = 0; i < N; i++) {
+        const double u = (scatter((uint64_t)i) + 1) / 2, v = scatter((uint64_t)(i + N));
+        a[i] = in_dtype(d, i % 3 == 0   ? exp2(lowest + u * (highest - lowest))
+                           : i % 3 == 1 ? 1 + v * exp2(-u * digits)
+                                        : -8 * u);
+        b[i] = a[i] > 0 && a[i] != 1 ? scatter((uint64_t)(i + 2 * N)) * 1.01 * highest / log2(a[i]) : rint(60 * v);
+        b[i] = in_dtype(d, b[i]);
+    }
+    ag_tensor *y = ag_pow(tensor_of(tape, d, AG_SHAPE(N), a), tensor_of(tape, d, AG_SHAPE(N), b));
+    for (int i = 0; i < N; i++) expect_power(y, i, a[i], b[i], "by a tensor");
+}
+END_TEST
+
+/* A constant that is known when a power is recorded has the gradients that it has as any other tensor. */
+START_TEST(powers_by_a_constant_have_all_gradients) {
+    static const double exponents[] = {2, 3, -1, -2, 0.5, -0.5, 1.25, 0, 1};
+    for (int k = 0; k < 9; k++) {
+        ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){0.75, 1.5, 4}), *g[2][2], *h[2][2];
+        for (int known = 0; known < 2; known++) {
+            ag_tensor *b =
+                known ? ag_scalar(tape, AG_F64, exponents[k]) : tensor_of(tape, AG_F64, AG_SCALAR, &exponents[k]);
+            ag_tensor *in[] = {x, b}, *y = ag_sum(ag_pow(x, b));
+            ag_grad(y, 2, in, g[known]);
+            ag_grad(ag_sum(ag_square(g[known][0])), 2, in, h[known]);
+        }
+        for (int i = 0; i < 2; i++)
+            for (int64_t j = 0; j < (i ? 1 : 3); j++) {
+                ck_assert(near_value(AG_F64, ag_element(g[1][i], j), ag_element(g[0][i], j), 8, 1));
+                ck_assert(near_value(AG_F64, ag_element(h[1][i], j), ag_element(h[0][i], j), 8, 1));
+            }
+    }
+    expect_ok(tape);
 }
 END_TEST
 
@@ -1165,6 +1252,9 @@ int main(int argc, char **argv) {
     if (!under_valgrind()) { /* its long double is no longer than double, and so no reference */
         tcase_add_loop_test(range, functions_are_exact_over_their_range, 0, real_function_count());
         tcase_add_loop_test(range, powers_are_exact_over_their_range, 0, 2);
+        tcase_add_loop_test(range, powers_of_extremes_are_those_of_c, 0, 2);
+        tcase_add_loop_test(range, powers_are_within_their_units, 0, 2);
+        tcase_add_test(range, powers_by_a_constant_have_all_gradients);
     }
     TCase *size = tape_group(suite, "sizes");
     tcase_add_loop_test(size, elementwise_at_many_sizes, 0, 2 * SIZES);

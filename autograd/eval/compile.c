@@ -138,6 +138,7 @@ static int in_width(program *p, int a, int wide) { /* a truth value */
 
 /* ---- Steps ---- */
 
+static bool is_read(const value *v) { return v->code == AG__ELEMENT || v->code == AG__SINGLE; }
 static bool is_truth(const program *p, int a) { return p->value[a].type & TRUTH; }
 static bool is_constant(const program *p, int a, uint64_t bits) {
     return p->value[a].code == AG__CONSTANT && p->value[a].bits == bits;
@@ -178,11 +179,12 @@ static int compared_truths(program *p, int code, int a, int b) {
     }
 }
 
-/* If a is the negative of a value, that value, after `sign` has been turned over in *signs. */
+/* If a is the negative of a computed value, that value, after `sign` has been turned over in *signs. An element of a slot
+ * is not read again: its memory may have been overwritten since a was computed. */
 static int without_sign(const program *p, int a, int sign, int *signs) {
     const value *v = &p->value[a];
-    if (v->code != AG_TRACE_XOR || !is_constant(p, v->x[1], v->type & WIDE ? UINT64_C(1) << 63 : UINT64_C(1) << 31))
-        return a;
+    const uint64_t bits = v->type & WIDE ? UINT64_C(1) << 63 : UINT64_C(1) << 31;
+    if (v->code != AG_TRACE_XOR || !is_constant(p, v->x[1], bits) || is_read(&p->value[v->x[0]])) return a;
     *signs ^= sign;
     return v->x[0];
 }
@@ -321,7 +323,7 @@ static void add_step(program *p, const ag__code_step *s) {
     }
     int dtype = p->slot[s->y].dtype, y = evaluate(p, p->trace.count - 1, s, is_wide_step(p, s));
     const value *v = &p->value[y];
-    if (v->code == AG__ELEMENT || v->code == AG__SINGLE) /* its memory may be overwritten before y's last use */
+    if (is_read(v)) /* its memory may be overwritten before y's last use */
         v = &p->value[y = operation(p, AG__COPY, v->type, 1, y, 0, 0)];
     bool fits = dtype == AG_BOOL ? v->type & TRUTH : v->type == (dtype == AG_F64);
     if (!fits || (v->varies && p->slot[s->y].one)) p->failed = true;
