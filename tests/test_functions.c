@@ -14,11 +14,13 @@
 
 enum { EACH = 1 << 16, SOME = 1021, SLOPE_UNITS = 5 };
 
-/* In units of the last place of the f32 next to `want`; infinite where one is NaN or infinite and the other is not. */
+/* In units of the last place of the f32 next to `want`; infinite where one is NaN or infinite and the other is
+ * not, or a 0 has the wrong sign. */
 static double error_of(float got, double want) {
     float near = fabsf((float)want);
     if (isnan(want)) return isnan(got) ? 0 : INFINITY;
     if (isinf(near)) return got == (float)want ? 0 : INFINITY;
+    if (near == 0 && !signbit(got) != !signbit(want)) return INFINITY;
     double unit = (double)nextafterf(near, INFINITY) - (double)near;
     return isfinite(got) ? fabs((double)got - want) / unit : INFINITY;
 }
@@ -109,6 +111,7 @@ START_TEST(errors_are_in_units_of_the_last_place) {
     ck_assert_double_eq(error_of(nextafterf(1, 2), 1), 1);
     ck_assert_double_eq(error_of(0x1p-149f, 0), 1);
     ck_assert(isinf(error_of(NAN, 1)) && isinf(error_of(1, NAN)) && isinf(error_of(INFINITY, 1)));
+    ck_assert(isinf(error_of(0.0f, -0.0)) && error_of(-0.0f, -0.0) == 0);
     ck_assert(isinf(error_of(-INFINITY, INFINITY)) && error_of(INFINITY, 1e39) == 0 && error_of(NAN, NAN) == 0);
 }
 END_TEST

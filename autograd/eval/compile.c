@@ -179,8 +179,8 @@ static int compared_truths(program *p, int code, int a, int b) {
     }
 }
 
-/* If a is the negative of a computed value, that value, after `sign` has been turned over in *signs. An element of a slot
- * is not read again: its memory may have been overwritten since a was computed. */
+/* If a is the negative of a computed value, that value, after `sign` has been turned over in *signs. An element of a
+ * slot is not read again: its memory may have been overwritten since a was computed. */
 static int without_sign(const program *p, int a, int sign, int *signs) {
     const value *v = &p->value[a];
     const uint64_t bits = v->type & WIDE ? UINT64_C(1) << 63 : UINT64_C(1) << 31;
