@@ -83,6 +83,10 @@ ag_tensor *ag__slope_div(ag_tensor *g, ag_tensor *b);
  * both. In strong_matmul.c. */
 ag_tensor *ag__slope_matmul(ag_tensor *a, ag_tensor *b, int64_t cotangent, int64_t strong);
 
+/* Σ g over the axes, which are not negative, in the vjp of a broadcast: c·Σ u if g is u·c, with c the same along them,
+ * and Σ u has been recorded. In factor.c. */
+ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes axes, bool keepdims);
+
 /* Whether n elements are all finite. */
 bool ag__finite_f32(int64_t n, const float *x);
 bool ag__finite_f64(int64_t n, const double *x);

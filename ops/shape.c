@@ -284,7 +284,7 @@ static ag_tensor *broadcast_to_vjp(ag_tensor *y, ag_tensor *g, int i) {
         stretched += j >= more;
     }
     bool in_place = more == 0, all_new = axes.count == more && stretched == 0;
-    if (axes.count > 0) g = ag_sum_over(g, axes, in_place);
+    if (axes.count > 0) g = ag__sum_of_cotangents(y->op, g, axes, in_place);
     return in_place || all_new ? g : ag_reshape(g, from);
 }
 

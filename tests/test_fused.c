@@ -76,6 +76,21 @@ START_TEST(batchnorm_takes_five_sweeps) {
 }
 END_TEST
 
+/* With a shift behind it: the slope of the mean is then made of sums that are there already. */
+START_TEST(a_layer_of_batchnorm_takes_four_sweeps) {
+    ag_tensor *z = matrix(500, 300, 1), *g = matrix(500, 300, 2), *b = matrix(1, 300, 3), *c = matrix(1, 300, 4), *d[3];
+    ag_tensor *centred = ag_sub(z, ag_mean_over(z, AG_AXES(0), true));
+    ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(0), true);
+    ag_tensor *y = ag_add(ag_mul(ag_mul(centred, ag_rsqrt(ag_add_scalar(variance, 1e-5))), c), b);
+    ag_vjp(1, &y, &g, 3, (ag_tensor *[]){z, c, b}, d, 0);
+    evaluated(4, (ag_tensor *[]){y, d[0], d[1], d[2]});
+    int sweeps = 0;
+    for (int i = 0; i < ag_profile_count(tape); i++)
+        if (ag_profile_at(tape, i).elements == 500 * 300) sweeps += (int)ag_profile_at(tape, i).calls;
+    ck_assert_int_eq(sweeps, 4);
+}
+END_TEST
+
 /* Large operations with nothing in common run one after the other. */
 START_TEST(only_what_belongs_together_is_one_large_sweep) {
     for (int large = 0; large < 2; large++) {
@@ -206,7 +221,7 @@ START_TEST(a_copy_past_the_caches_changes_nothing_else) {
 }
 END_TEST
 
-static int sent_past;
+static int sent_past, ran_backwards;
 
 static int64_t no_time(void) { return 0; }
 static void not_counted(ag_tape *t, int64_t nodes, int64_t since) { (void)t, (void)nodes, (void)since; }
@@ -216,6 +231,7 @@ static void count_sent(const ag__chunk *c, const ag__plan *plan, const ag__plan_
     (void)c, (void)since;
     if (step->kind != AG__STEP_REGION) return;
     const ag__region *r = &plan->regions.at[step->what];
+    ran_backwards += r->backwards;
     for (uint32_t k = 0; k < r->count; k++) sent_past += plan->instructions.at[r->begin + k].does == AG__PUT_PAST;
 }
 
@@ -226,7 +242,7 @@ static int sent_past_by(int n, ag_tensor *const y[]) {
                                           .step = count_sent,
                                           .planned = not_counted,
                                           .evaluated = not_counted};
-    sent_past = 0;
+    sent_past = ran_backwards = 0;
     tape->observer = &observer;
     tape->profiling = true;
     ck_assert_int_eq(ag_eval_all(n, y), AG_OK);
@@ -268,6 +284,16 @@ START_TEST(what_is_soon_read_is_not_sent_past_the_caches) {
     }
     for (int i = 0; i < 2 && _i == 1; i++) z[i] = ag_matmul(y[i], w);
     ck_assert_int_eq(sent_past_by(2, z), _i == 1 && ag__can_copy_past() ? 2 : 0);
+}
+END_TEST
+
+/* Three sweeps over x: the second begins where the first has ended, and the third where the second has. */
+START_TEST(sweeps_over_one_value_alternate) {
+    int64_t rows = AG__PAST_LEAST / (64 * (int64_t)sizeof(float)) - 1 + _i;
+    ag_tensor *x = stored(AG_SHAPE(rows, 64)), *centred = ag_sub(x, ag_mean_over(x, AG_AXES(0), true));
+    ag_tensor *y = ag_div(centred, ag_mean_over(ag_square(centred), AG_AXES(0), true));
+    sent_past_by(1, &y);
+    ck_assert_int_eq(ran_backwards, _i);
 }
 END_TEST
 
@@ -754,6 +780,7 @@ int main(void) {
     tcase_add_test(regions, a_chain_is_one_sweep);
     if (usual_pieces(1)) tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);
+    if (usual_pieces(1)) tcase_add_test(regions, a_layer_of_batchnorm_takes_four_sweeps);
     tcase_add_test(regions, a_users_operation_fuses);
     if (usual_pieces(1)) tcase_add_test(regions, only_what_belongs_together_is_one_large_sweep);
     tcase_add_loop_test(regions, large_graphs_agree_with_the_reference, 0, 8);
@@ -765,6 +792,7 @@ int main(void) {
     tcase_add_loop_test(past, what_more_than_the_caches_is_moved_with_is_sent_past_them, 0, 2);
     tcase_add_test(past, what_is_written_over_an_input_is_not_sent_past_the_caches);
     if (usual_pieces(2)) tcase_add_loop_test(past, what_is_soon_read_is_not_sent_past_the_caches, 0, 2);
+    if (usual_pieces(2)) tcase_add_loop_test(past, sweeps_over_one_value_alternate, 0, 2);
     tcase_add_loop_test(past, what_is_sent_past_the_caches_arrives, 0, 4);
     TCase *less = tape_group(suite, "not computed");
     tcase_add_test(less, equal_nodes_are_computed_once);

@@ -2,10 +2,12 @@
  *
  * Equal numbers are the hardest, because every addition to a running sum is then rounded the same way. Products are
  * tested in test_matmul.c. */
+#include "autograd/tape/tape.h"
 #include "tests/support.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double numbers[] = {0.1, 1.37, 1.999};
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
@@ -141,6 +143,115 @@ START_TEST(windows_over_one_element) {
 }
 END_TEST
 
+/* ---- Sums of cotangents, from which factors are taken out ---- */
+
+/* Σ g·c has been c·Σ g, or the sum of the products, if it is within (n + 4)·ε·Σ |g·c| of their exact sum: each of n − 1
+ * additions, and of at most 5 further operations, rounds once. */
+enum { TIMES, TIMES_LEFT, OVER, SCALED, OVER_NUMBER, NEGATED, PLUS, MINUS, STRONGLY, FORMS };
+
+/* A function of x, whose gradient is its cotangent times the same factor in each row; c is (1,m). */
+static ag_tensor *formed(int form, ag_tensor *x, ag_tensor *c) {
+    switch (form) {
+    case TIMES: return ag_mul(x, c);
+    case TIMES_LEFT: return ag_mul(c, x);
+    case OVER: return ag_div(x, c);
+    case SCALED: return ag_mul(ag_scale(x, -1.7), c);
+    case OVER_NUMBER: return ag_div_scalar(ag_mul(x, c), 3);
+    case NEGATED: return ag_neg(ag_mul(x, c));
+    case PLUS: return ag_add(ag_mul(x, c), ag_mul(ag_mul(x, c), c));
+    case MINUS: return ag_sub(ag_mul(x, c), ag_mul(ag_mul(x, c), c));
+    default: return ag_mul(x, c);
+    }
+}
+
+static double slope(int form, double c) {
+    switch (form) {
+    case OVER: return 1 / c;
+    case SCALED: return -1.7 * c;
+    case OVER_NUMBER: return c / 3;
+    case NEGATED: return -c;
+    case PLUS: return c + c * c;
+    case MINUS: return c - c * c;
+    default: return c;
+    }
+}
+
+/* The sums over (n,m) or more values that are recorded from node `first` on. */
+static int sums_recorded(uint32_t first, int64_t size) {
+    int count = 0;
+    for (uint32_t id = first; id < tape->count; id++) {
+        const ag_tensor *t = ag__node(tape, id);
+        count += strcmp(t->op->name, "sum") == 0 && t->input[0]->layout->size >= size;
+    }
+    return count;
+}
+
+/* y = f(x − b)·c + d: d's gradient is Σ g, and b's is −Σ g·f'. */
+static void check_factor(ag_dtype dtype, int form, int64_t n, int64_t m, unsigned flags) {
+    const ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *x = scattered(tape, dtype, AG_SHAPE(n, m), 0), *g = scattered(tape, dtype, AG_SHAPE(n, m), 9000);
+    ag_tensor *c = ag_keep(ag_add_scalar(scattered(tape, dtype, AG_SHAPE(1, m), 70), 1.5));
+    ag_tensor *b = scattered(tape, dtype, AG_SHAPE(m), 700), *d = scattered(tape, dtype, AG_SHAPE(1, m), 7000);
+    ag_tensor *y = ag_add(formed(form, ag_sub(x, b), c), d), *at[] = {b, d}, *grad[2];
+    uint32_t first = tape->count;
+    ck_assert_int_eq(ag_vjp(1, &y, &g, 2, at, grad, flags), AG_OK);
+    ck_assert_int_eq(sums_recorded(first, n * m), 1);
+    const void *got = ag_data(grad[0]), *of_g = ag_data(g), *of_c = ag_data(c);
+    ck_assert_msg(got && of_g && of_c, "%s", ag_tape_error(tape));
+    for (int64_t j = 0; j < m; j++) {
+        double sum = 0, size = 0, factor = slope(form, element_at(dtype, of_c, j));
+        for (int64_t i = 0; i < n; i++) {
+            sum -= element_at(dtype, of_g, i * m + j) * factor;
+            size += fabs(element_at(dtype, of_g, i * m + j) * factor);
+        }
+        double bound = (double)(n + 4) * (dtype == AG_F32 ? 6e-8 : 1.2e-16) * size;
+        if (form == PLUS || form == MINUS) bound *= 10; /* Σ |g·c| + Σ |g·c²| where these nearly cancel */
+        ck_assert_msg(fabs(element_at(dtype, got, j) - sum) <= bound, "form %d: %.17g, not %.17g", form,
+                      element_at(dtype, got, j), sum);
+    }
+    ag_tape_rewind(tape, mark);
+}
+
+START_TEST(constant_factors_are_taken_out) {
+    for (int form = 0; form < FORMS; form++)
+        for (int dtype = AG_F32; dtype <= AG_F64; dtype += AG_F64 - AG_F32) {
+            check_factor((ag_dtype)dtype, form, 100, 7, form == STRONGLY ? AG_STRONG : 0);
+            check_factor((ag_dtype)dtype, form, 37, 40, form == STRONGLY ? AG_STRONG : 0);
+        }
+}
+END_TEST
+
+/* Without Σ g nothing is taken out, nor where the factor is not the same along the axis. */
+START_TEST(other_sums_stay) {
+    ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(5, 6), 0), *g = scattered(tape, AG_F32, AG_SHAPE(5, 6), 100);
+    ag_tensor *b = scattered(tape, AG_F32, AG_SHAPE(6), 200), *d = scattered(tape, AG_F32, AG_SHAPE(6), 300);
+    for (int rows = 0; rows < 2; rows++) {
+        ag_tensor *c = scattered(tape, AG_F32, rows ? AG_SHAPE(5, 1) : AG_SHAPE(6), 400), *at[] = {b, d}, *grad[2];
+        ag_tensor *y = ag_add(ag_mul(ag_sub(x, b), c), d);
+        uint32_t first = tape->count;
+        ck_assert_int_eq(ag_vjp(1, &y, &g, rows ? 2 : 1, at, grad, 0), AG_OK);
+        ck_assert_int_eq(sums_recorded(first, 30), rows ? 2 : 1);
+        ag_tensor *whole = ag_neg(ag_sum_over(ag_mul(g, c), AG_AXES(0), false));
+        expect_near(grad[0], 6, ag_data(ag_cast(whole, AG_F64)), 4, 1e-6);
+    }
+}
+END_TEST
+
+/* A cotangent that is recorded while recording is off is constant to later gradients: it is not recorded anew. */
+START_TEST(what_is_constant_stays_constant) {
+    ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(5, 6), 0), *c = scattered(tape, AG_F32, AG_SHAPE(1, 6), 100);
+    ag_tensor *b = scattered(tape, AG_F32, AG_SHAPE(1, 6), 200), *sum = ag_sum_over(x, AG_AXES(0), true), *dx, *y, *dc;
+    bool former = ag_tape_set_recording(tape, false);
+    ag_tensor *g = ag_mul(x, c);
+    ag_tape_set_recording(tape, former);
+    y = ag_sub(x, b);
+    ck_assert_int_eq(ag_vjp(1, &y, &g, 1, &b, &dx, 0), AG_OK);
+    dx = ag_add(ag_sum(dx), ag_sum(sum));
+    ck_assert_int_eq(ag_grad(dx, 1, &c, &dc), AG_OK);
+    for (int i = 0; i < 6; i++) ck_assert(element_at(AG_F32, ag_data(dc), i) == 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sums");
     TCase *sums = tape_group(suite, "sums");
@@ -150,5 +261,9 @@ int main(void) {
     tcase_add_test(sums, the_gradient_of_a_gather_counts);
     tcase_add_test(sums, infinities_and_nan);
     tcase_add_test(sums, windows_over_one_element);
+    TCase *factors = tape_group(suite, "factors");
+    tcase_add_test(factors, constant_factors_are_taken_out);
+    tcase_add_test(factors, other_sums_stay);
+    tcase_add_test(factors, what_is_constant_stays_constant);
     return run_suite(suite);
 }

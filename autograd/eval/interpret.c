@@ -264,6 +264,9 @@ static void prepare(const ag__running *r, char *scratch, char **address) {
 
 void ag__run_units(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     prepare(r, scratch, address);
-    for (int64_t unit = first; unit < end; unit++) run_unit(r, unit, scratch, address);
+    for (int64_t k = first; k < end; k++) {
+        int64_t unit = r->region->backwards ? first + end - 1 - k : k;
+        run_unit(r, unit, scratch, address);
+    }
     if (r->region->past) ag__copied_past();
 }

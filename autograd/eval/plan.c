@@ -135,7 +135,7 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk *c, bool whole) {
     p.scratch.tape = c->tape;
     p.lowering = &lowering;
     void (*const part[])(ag__planner *) = {ag__divide,   ag__split,      ag__steps_order, ag__settle,
-                                           list_members, list_all_reads, ag__send_past,   lower_regions};
+                                           list_members, list_all_reads, ag__traffic,   lower_regions};
     p.maker.failed = !take_arrays(&p);
     ag__step_new(&p, AG__STEP_NOTHING, 0);
     for (size_t i = 0; i < sizeof part / sizeof *part && !p.maker.failed; i++) part[i](&p);

@@ -90,11 +90,12 @@ typedef struct ag__region {
     uint32_t compute, computes;     /* indices of the operations, including those that are rematerialised */
     uint32_t read, reads;           /* indices of tensors in memory before; one may be there several times */
     uint8_t form;
-    bool down;    /* there is a fold down columns: a group of rows stays together */
-    bool all;     /* there is a fold of everything */
-    bool past;    /* some values are written past the caches */
-    bool flat;    /* that has the order of elements: strips do not go by rows */
-    int64_t work; /* elementary steps, for the choice of how many threads */
+    bool down;      /* there is a fold down columns: a group of rows stays together */
+    bool all;       /* there is a fold of everything */
+    bool past;      /* some values are written past the caches */
+    bool backwards; /* from the last unit to the first */
+    bool flat;      /* that has the order of elements: strips do not go by rows */
+    int64_t work;   /* elementary steps, for the choice of how many threads */
 } ag__region;
 
 enum { AG__UNIT = 64 }; /* bytes of scratch memory: a cache line, and the widest vector */

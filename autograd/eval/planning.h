@@ -6,7 +6,7 @@
  *   divide.c  gives each node a step, in the order of recording
  *   split.c   divides large regions into parts that have nothing in common
  *   settle.c  decides what is stored, in reverse
- *   past.c    and what of that is written past the caches
+ *   traffic.c what of that is written past the caches, and which regions run backwards
  *   lower.c   makes a region's program; with runs.c, which makes it machine code, and allot.c, which finds its memory
  *   verify.c  checks such a program, in builds with assertions */
 #ifndef AG_PLANNING_H
@@ -126,7 +126,7 @@ uint32_t ag__equal_to(ag__planner *p, uint32_t i);
 void ag__divide(ag__planner *p);
 void ag__split(ag__planner *p);
 void ag__settle(ag__planner *p); /* each region's nodes are then in `computed`, and marked in `program` */
-void ag__send_past(ag__planner *p);
+void ag__traffic(ag__planner *p);
 
 /* The program of the region of step s. What it takes to make one stays for the next. */
 void ag__lower(ag__planner *p, uint32_t s);

@@ -53,7 +53,7 @@ enum {
     AG__MEMORY = AG__LIMIT(4 * 1024 * 1024, 1024), /* below this many, */
     AG__LONG_CHAIN = AG__LIMIT(14, 8),             /* by this many beyond that */
     AG__PAST_CACHES = AG__LIMIT(16 * 1024 * 1024, 1024), /* bytes moved before the next reader from which a value is */
-    AG__PAST_LEAST = AG__LIMIT(256 * 1024, 64),          /* written past the caches, if it has at least as many */
+    AG__PAST_LEAST = AG__LIMIT(256 * 1024, 64),          /* written past the caches; of values of at least as many */
 
     /* Machine code. */
     AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which code is made before a plan has been used twice */
