@@ -114,16 +114,19 @@ ag_tape *new_tape(const row *r, int threads);                     /* for a row t
 /* The peak of the tape's bytes during a step, without set-up and recycled memory, less these tensors */
 double peak_above(const row *r, void (*steps)(const row *, int64_t), ag_tape *tape, int n, ag_tensor *const kept[]);
 
-/* fused.c: written by hand. Each does forward and backward, of n rows of c elements, in f32 */
+/* fused.c: written by hand. Each does forward and backward, of n rows of c elements */
 typedef struct fused_batchnorm {
     int64_t n, c;
-    const float *x, *g, *gamma, *beta;
-    float *y, *dx, *dgamma, *dbeta, *running_mean, *running_var;
+    const void *x, *g, *gamma, *beta;
+    void *y, *dx, *dgamma, *dbeta, *running_mean, *running_var;
     double momentum, epsilon;
 } fused_batchnorm;
-void fused_batchnorm_step(const fused_batchnorm *b, int threads);
-void fused_gelu_step(int64_t n, const float *x, const float *g, float *y, float *dx, int threads);
-double fused_cross_entropy_step(int64_t n, int64_t c, const float *x, const int64_t *labels, float *dx, int threads);
+void fused_batchnorm_step_f32(const fused_batchnorm *b, int threads);
+void fused_batchnorm_step_f64(const fused_batchnorm *b, int threads);
+void fused_gelu_step_f32(int64_t n, const void *x, const void *g, void *y, void *dx, int threads);
+void fused_gelu_step_f64(int64_t n, const void *x, const void *g, void *y, void *dx, int threads);
+double fused_cross_entropy_step_f32(int64_t n, int64_t c, const void *x, const int64_t *labels, void *dx, int threads);
+double fused_cross_entropy_step_f64(int64_t n, int64_t c, const void *x, const int64_t *labels, void *dx, int threads);
 
 /* child.c: a process that runs rows on command */
 typedef struct child child;

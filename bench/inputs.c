@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 #include <sys/resource.h>
 #include <time.h>
 
@@ -29,6 +32,18 @@ double seconds_now(void) {
     return of_work ? seconds_by(CLOCK_PROCESS_CPUTIME_ID) + seconds_of_children() : seconds_by(CLOCK_MONOTONIC);
 }
 
+/* As the library does for its own memory. */
+static void prefer_huge_pages(void *p, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    enum { LEAST = 4 << 20, PAGE = 4096 };
+    uintptr_t first = ((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1),
+              end = ((uintptr_t)p + bytes) & ~(uintptr_t)(PAGE - 1);
+    if (bytes >= LEAST) madvise((void *)first, end - first, MADV_HUGEPAGE);
+#else
+    (void)p, (void)bytes;
+#endif
+}
+
 void *room(int64_t bytes) {
     size_t rounded = ((size_t)bytes + 63) / 64 * 64;
     void *p = aligned_alloc(64, rounded);
@@ -36,6 +51,7 @@ void *room(int64_t bytes) {
         fprintf(stderr, "bench: out of memory (%lld bytes)\n", (long long)bytes);
         exit(2);
     }
+    prefer_huge_pages(p, rounded);
     return memset(p, 0, rounded);
 }
 

@@ -32,7 +32,8 @@ def hashes(n, stream):
 
 def noise(shape, stream, scale=1.0):
     values = (hashes(int(np.prod(shape)), stream).astype(np.float64) * 2.0**-23 - 1) * scale
-    return torch.from_numpy(values.astype(np.float32).reshape(shape))
+    dtype = np.float64 if torch.get_default_dtype() == torch.float64 else np.float32
+    return torch.from_numpy(values.astype(dtype).reshape(shape))
 
 
 def labels(n, stream, classes):
@@ -325,7 +326,8 @@ def make(name):
 
 def build(name):
     """A function that does the row, and one that does it and returns a number that depends on all results."""
-    made = make(name)
+    torch.set_default_dtype(torch.float64 if name.endswith("_f64") else torch.float32)
+    made = make(name.removesuffix("_f64"))
     return made if isinstance(made, tuple) else (made, lambda: weigh(*made()))
 
 

@@ -15,27 +15,38 @@ static struct {
     ag_tape *tape;
     ag_mark mark;
     int threads;
-    float *memory[MOST];
+    ag_dtype dtype;
+    void *memory[MOST];
     int64_t *labels;
     ag_tensor *x, *g;
     ag_batchnorm norm;
     ag_layernorm row_norm;
-    float *y, *dx;       /* results fused by hand */
+    void *y, *dx;        /* results fused by hand */
     fused_batchnorm own; /* and its other results */
 } s;
 
-static float *input(int i, int64_t n, double scale) { return s.memory[i] = noise_f32(n, (uint64_t)i + 1, scale); }
+static bool is_f64(void) { return s.dtype == AG_F64; }
 
-static void open(int threads) {
+static void *input(int i, int64_t n, double scale) {
+    uint64_t stream = (uint64_t)i + 1;
+    if (is_f64()) s.memory[i] = noise_f64(n, stream, scale);
+    else s.memory[i] = noise_f32(n, stream, scale);
+    return s.memory[i];
+}
+
+static double weigh_memory(const void *x, int64_t n) { return is_f64() ? weigh_f64(x, n) : weigh_f32(x, n); }
+
+static void open(const row *r, int threads) {
     memset(&s, 0, sizeof s);
+    s.dtype = (ag_dtype)r->size[2];
     s.threads = threads;
     s.tape = ag_tape_new();
     ag_tape_set_threads(s.tape, threads);
 }
 
 static bool opened(int64_t elements) {
-    s.y = room(elements * (int64_t)sizeof(float));
-    s.dx = room(elements * (int64_t)sizeof(float));
+    s.y = room(elements * (int64_t)ag_dtype_size(s.dtype));
+    s.dx = room(elements * (int64_t)ag_dtype_size(s.dtype));
     s.mark = ag_tape_mark(s.tape);
     return fine(s.tape);
 }
@@ -64,11 +75,12 @@ static double finish(int n, ag_tensor *const all[], bool weighed) {
 /* ---- Batchnorm ---- */
 
 static bool set_up_batchnorm(const row *r, int threads) {
-    int64_t n = r->size[0], c = r->size[1], bytes = c * (int64_t)sizeof(float);
-    open(threads);
-    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 2));
-    s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n, c), input(1, n * c, 1));
-    ag_batchnorm_init(&s.norm, s.tape, AG_F32, c);
+    int64_t n = r->size[0], c = r->size[1], bytes;
+    open(r, threads);
+    bytes = c * (int64_t)ag_dtype_size(s.dtype);
+    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(n, c), input(0, n * c, 2));
+    s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(n, c), input(1, n * c, 1));
+    ag_batchnorm_init(&s.norm, s.tape, s.dtype, c);
     ag_set(s.norm.gamma, input(2, c, 1));
     ag_set(s.norm.beta, input(3, c, 1));
     bool good = opened(n * c);
@@ -88,23 +100,25 @@ static double batchnorm(bool weighed) {
 
 static void batchnorm_by_hand(const row *r, int64_t repetitions) {
     (void)r;
-    for (int64_t k = 0; k < repetitions; k++) fused_batchnorm_step(&s.own, s.threads);
+    for (int64_t k = 0; k < repetitions; k++)
+        (is_f64() ? fused_batchnorm_step_f64 : fused_batchnorm_step_f32)(&s.own, s.threads);
 }
 
 static double check_batchnorm_by_hand(const row *r) {
     int64_t n = r->size[0], c = r->size[1];
     batchnorm_by_hand(r, 1);
-    return weigh_f32(s.y, n * c) + weigh_f32(s.dx, n * c) + weigh_f32(s.own.dgamma, c) + weigh_f32(s.own.dbeta, c);
+    return weigh_memory(s.y, n * c) + weigh_memory(s.dx, n * c) + weigh_memory(s.own.dgamma, c) +
+           weigh_memory(s.own.dbeta, c);
 }
 
 /* ---- Layer norm ---- */
 
 static bool set_up_layer_norm(const row *r, int threads) {
     int64_t n = r->size[0], c = r->size[1];
-    open(threads);
-    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 2));
-    s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n, c), input(1, n * c, 1));
-    ag_layernorm_init(&s.row_norm, s.tape, AG_F32, c);
+    open(r, threads);
+    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(n, c), input(0, n * c, 2));
+    s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(n, c), input(1, n * c, 1));
+    ag_layernorm_init(&s.row_norm, s.tape, s.dtype, c);
     ag_set(s.row_norm.gamma, input(2, c, 1));
     ag_set(s.row_norm.beta, input(3, c, 1));
     return opened(n * c);
@@ -121,9 +135,9 @@ static double layer_norm(bool weighed) {
 
 static bool set_up_softmax(const row *r, int threads) {
     int64_t n = r->size[0], c = r->size[1];
-    open(threads);
-    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 4));
-    s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n, c), input(1, n * c, 1));
+    open(r, threads);
+    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(n, c), input(0, n * c, 4));
+    s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(n, c), input(1, n * c, 1));
     return opened(n * c);
 }
 
@@ -136,8 +150,8 @@ static double softmax(bool weighed) {
 
 static bool set_up_cross_entropy(const row *r, int threads) {
     int64_t n = r->size[0], c = r->size[1];
-    open(threads);
-    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n, c), input(0, n * c, 4));
+    open(r, threads);
+    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(n, c), input(0, n * c, 4));
     s.labels = noise_labels(n, 2, c);
     s.g = ag_wrap(s.tape, AG_I64, AG_SHAPE(n), s.labels);
     return opened(n * c);
@@ -151,7 +165,8 @@ static double cross_entropy(bool weighed) {
 }
 
 static double one_cross_entropy_by_hand(const row *r) {
-    return fused_cross_entropy_step(r->size[0], r->size[1], s.memory[0], s.labels, s.dx, s.threads);
+    return (is_f64() ? fused_cross_entropy_step_f64 : fused_cross_entropy_step_f32)(r->size[0], r->size[1], s.memory[0],
+                                                                                    s.labels, s.dx, s.threads);
 }
 
 static void cross_entropy_by_hand(const row *r, int64_t repetitions) {
@@ -160,16 +175,16 @@ static void cross_entropy_by_hand(const row *r, int64_t repetitions) {
 
 static double check_cross_entropy_by_hand(const row *r) {
     double loss = one_cross_entropy_by_hand(r);
-    return log(loss) + 1 + weigh_f32(s.dx, r->size[0] * r->size[1]); /* the loss, as weigh_f32 counts it */
+    return log(loss) + 1 + weigh_memory(s.dx, r->size[0] * r->size[1]); /* the loss, as weigh_memory counts it */
 }
 
 /* ---- Elementwise ---- */
 
 static bool set_up_elements(const row *r, int threads) {
     int64_t n = r->size[0];
-    open(threads);
-    s.x = ag_parameter(s.tape, AG_F32, AG_SHAPE(n), input(0, n, (double)r->size[1]));
-    s.g = ag_wrap(s.tape, AG_F32, AG_SHAPE(n), input(1, n, 1));
+    open(r, threads);
+    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(n), input(0, n, (double)r->size[1]));
+    s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(n), input(1, n, 1));
     return opened(n);
 }
 
@@ -189,12 +204,13 @@ static double gelu(bool weighed) {
 
 static void gelu_by_hand(const row *r, int64_t repetitions) {
     for (int64_t k = 0; k < repetitions; k++)
-        fused_gelu_step(r->size[0], s.memory[0], s.memory[1], s.y, s.dx, s.threads);
+        (is_f64() ? fused_gelu_step_f64 : fused_gelu_step_f32)(r->size[0], s.memory[0], s.memory[1], s.y, s.dx,
+                                                               s.threads);
 }
 
 static double check_gelu_by_hand(const row *r) {
     gelu_by_hand(r, 1);
-    return weigh_f32(s.y, r->size[0]) + weigh_f32(s.dx, r->size[0]);
+    return weigh_memory(s.y, r->size[0]) + weigh_memory(s.dx, r->size[0]);
 }
 
 static double chain(bool weighed) {
@@ -222,44 +238,47 @@ static void work(const row *r, int64_t repetitions) {
 
 static double check(const row *r) { return one(r, true); }
 
-static row batchnorm_row(const char *name, int64_t n, int64_t c) {
-    row r = {.what = "batchnorm with its running statistics, composed, forward and backward",
-             .size = {n, c, 0, BATCHNORM},
-             .moved = 4 * n * c * (int64_t)sizeof(float), /* x and g read, y and dx written */
-             .setup = set_up_batchnorm,
-             .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.5},
-                       {.name = "fused by hand",
-                        .where = HERE,
-                        .work = batchnorm_by_hand,
-                        .check = check_batchnorm_by_hand,
-                        .limit = 1.3}}};
-    memcpy(r.name, name, strlen(name) + 1);
-    if (n * c >= 1 << 22) r.peers[2] = (peer){.name = "copy", .where = COPY};
+/* The row of the same name in f64. */
+static row twin_of(const row *f32) {
+    row r = *f32;
+    memcpy(r.name + strlen(f32->name), "_f64", sizeof "_f64");
+    r.size[2] = AG_F64;
+    r.moved *= 2;
     return r;
 }
 
 int composed_rows(row *to) {
     enum { N = 4096, C = 1000, MANY = 4 << 20, FLOAT = sizeof(float) };
-    const peer torch = {.name = "torch, fused", .where = TORCH, .limit = 0.5}, copy = {.name = "copy", .where = COPY};
+    const peer torch = {.name = "torch, fused", .where = TORCH, .limit = 0.4}, copy = {.name = "copy", .where = COPY},
+               norm_by_hand = {.name = "fused by hand",
+                               .where = HERE,
+                               .work = batchnorm_by_hand,
+                               .check = check_batchnorm_by_hand,
+                               .limit = 1.2};
+    const row batchnorm = {.what = "batchnorm with its running statistics, composed, forward and backward",
+                           .setup = set_up_batchnorm,
+                           .peers = {torch, norm_by_hand, copy}};
     const row rows[] = {
-        batchnorm_row("batchnorm_64x256", 64, 256),
-        batchnorm_row("batchnorm_256x1024", 256, 1024),
-        batchnorm_row("batchnorm_4096x1024", 4096, 1024),
+        {.name = "batchnorm_64x256", .size = {64, 256, AG_F32, BATCHNORM}},
+        {.name = "batchnorm_256x1024", .size = {256, 1024, AG_F32, BATCHNORM}},
+        {.name = "batchnorm_4096x1024", .size = {N, 1024, AG_F32, BATCHNORM}},
         {.name = "layer_norm_4096x1000",
          .what = "layer norm over rows of 1000, composed, forward and backward",
-         .size = {N, C, 0, LAYER_NORM},
+         .size = {N, C, AG_F32, LAYER_NORM},
          .moved = 4 * N * C * FLOAT,
          .setup = set_up_layer_norm,
-         .peers = {torch, copy}},
+         .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.6},
+                   {.name = "copy", .where = COPY, .limit = 1.6}}},
         {.name = "softmax_4096x1000",
          .what = "softmax of rows of 1000, composed, forward and backward",
-         .size = {N, C, 0, SOFTMAX},
+         .size = {N, C, AG_F32, SOFTMAX},
          .moved = 4 * N * C * FLOAT,
          .setup = set_up_softmax,
-         .peers = {torch, copy}},
+         .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.5},
+                   {.name = "copy", .where = COPY, .limit = 1.6}}},
         {.name = "cross_entropy_4096x1000",
          .what = "cross-entropy of 4096 scores of 1000 classes, composed, forward and backward",
-         .size = {N, C, 0, CROSS_ENTROPY},
+         .size = {N, C, AG_F32, CROSS_ENTROPY},
          .moved = 2 * N * C * FLOAT, /* x read, dx written */
          .setup = set_up_cross_entropy,
          .peers = {torch,
@@ -267,32 +286,35 @@ int composed_rows(row *to) {
                     .where = HERE,
                     .work = cross_entropy_by_hand,
                     .check = check_cross_entropy_by_hand,
-                    .limit = 1.3},
+                    .limit = 1.2},
                    copy}},
         {.name = "gelu_4M",
          .what = "GELU by tanh of 4M elements, composed, forward and backward",
-         .size = {MANY, 4, 0, GELU},
+         .size = {MANY, 4, AG_F32, GELU},
          .moved = 4 * (int64_t)MANY * FLOAT,
          .setup = set_up_elements,
          .peers =
-             {torch,
-              {.name = "fused by hand", .where = HERE, .work = gelu_by_hand, .check = check_gelu_by_hand, .limit = 1.3},
+             {{.name = "torch, fused", .where = TORCH, .limit = 0.5},
+              {.name = "fused by hand", .where = HERE, .work = gelu_by_hand, .check = check_gelu_by_hand, .limit = 0.9},
               copy}},
         {.name = "chain_4M",
          .what = "20 elementwise operations, one after the other, on 4M elements, forward and backward",
-         .size = {MANY, 1, 0, CHAIN},
+         .size = {MANY, 1, AG_F32, CHAIN},
          .moved = 4 * (int64_t)MANY * FLOAT,
          .setup = set_up_elements,
-         .peers = {{.name = "torch", .where = TORCH, .limit = 0.15}, copy}},
+         .peers = {{.name = "torch", .where = TORCH, .limit = 0.08}, copy}},
     };
     int n = (int)(sizeof rows / sizeof *rows);
     for (int i = 0; i < n; i++) {
-        to[i] = rows[i];
-        to[i].unit = "s";
-        to[i].each = "";
-        to[i].work = work;
-        to[i].check = check;
-        to[i].teardown = tear_down;
+        row r = rows[i];
+        if (r.size[3] == BATCHNORM) { /* x and g read, y and dx written */
+            memcpy(r.peers, batchnorm.peers, sizeof r.peers);
+            r.what = batchnorm.what, r.setup = batchnorm.setup, r.moved = 4 * r.size[0] * r.size[1] * FLOAT;
+        }
+        r.unit = "s", r.each = "";
+        r.work = work, r.check = check, r.teardown = tear_down;
+        to[2 * i] = r;
+        to[2 * i + 1] = twin_of(&r);
     }
-    return n;
+    return 2 * n;
 }
