@@ -590,6 +590,9 @@ static int take_over(program *p, int i, const int8_t reg[3]) {
     return take(p, i);
 }
 
+/* The lanes of a fold, or those of the vector of number `copy` in lockstep. */
+static int8_t fold_register(int fold, int copy) { return (int8_t)(AG__FOLD_REGISTER + fold + AG__MOST_FOLDS * copy); }
+
 /* a·b + c is written over one of its operands: one that is not needed any more, or a copy of c. */
 static void put_fused(program *p, int i) {
     const value *v = &p->value[i];
@@ -601,7 +604,7 @@ static void put_fused(program *p, int i) {
     ag__asm in = {
         .code = AG_TRACE_FMA, .wide = v->type & WIDE, .place = from->place, .at = from->at, .copy = from->copy};
     release_operands(p, v);
-    if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__FOLD_REGISTER + v->fold - 1);
+    if (p->folding && v->fold) in.y = p->value[i].reg = fold_register(v->fold - 1, v->copy);
     else in.y = (int8_t)take_over(p, i, reg);
     if (in.y != reg[0] && in.y != reg[1] && in.y != reg[2]) {
         if (reg[2] < 0) put_load(p, in.y, from);
@@ -632,7 +635,7 @@ static void put_value(program *p, int i) {
                   .wide = (v->operands == 1 ? first : v)->type & WIDE}; /* the operand's width counts */
     fetch_operands(p, &in, v);
     release_operands(p, v);
-    if (p->folding && v->fold) in.y = p->value[i].reg = (int8_t)(AG__FOLD_REGISTER + v->fold - 1);
+    if (p->folding && v->fold) in.y = p->value[i].reg = fold_register(v->fold - 1, v->copy);
     else in.y = (int8_t)take(p, i);
     put(p, in);
     vacate(p, v);
@@ -689,7 +692,8 @@ static int put_loop(program *p, int ways) {
         if (!(p->kept >> r & 1)) p->held[r] = NONE;
     for (int i = 0; i < p->ways * p->values; i++)
         if (p->value[i].varies) p->value[i].reg = AG__NO_REGISTER;
-    for (int f = 0; p->folding && f < p->folds; f++) p->value[p->lanes_of[f]].reg = (int8_t)(AG__FOLD_REGISTER + f);
+    for (int f = 0; p->folding && f < p->folds; f++)
+        for (int w = 0; w < ways; w++) p->value[p->lanes_of[f] + w * p->values].reg = fold_register(f, w);
     for (int i = 0; i < n; i++) {
         p->value[p->order[i]].place = AG__NO_PLACE;
         put_value(p, p->order[i]);
@@ -705,7 +709,7 @@ static int put_folding_loop(program *p, int registers) {
         p->held[r] = p->lanes_of[0];
     }
     p->folding = true;
-    int n = put_loop(p, 1);
+    int n = put_loop(p, p->ways);
     p->folding = false;
     p->kept = kept;
     return n;
@@ -732,7 +736,8 @@ static bool has_lanes(const program *p, int slots) {
 
 /* Vectors in lockstep keep the processor busy where each value waits for the one before: two of them, or four if the
  * program is too long for the processor to overlap rounds. More of them run short of registers, and lose the gain to
- * loads and stores. A short loop has room for the lanes of folds. */
+ * loads and stores. The lanes of folds are in registers too if there is room, and one vector is worked on at a time or
+ * as many as have all lanes. */
 static ag__machine allocate(program *p, int slots) {
     enum { SHORT = 12, LONG = 60, SPARE = 2 };
     ag__machine m = {.isa = p->isa, .slots = slots, .slot = p->slot, .lanes = p->lanes};
@@ -752,7 +757,8 @@ static ag__machine allocate(program *p, int slots) {
     for (int i = 0; i < p->values; i++)
         if (!p->value[i].varies && p->value[i].use != NONE) p->value[i].hoisted = true;
     int left = p->isa->registers - SPARE - pressure(p, n), lanes = p->folds * AG__LANES / p->lanes;
-    if (p->ways == 1 && lanes <= left) m.folds = p->folds;
+    bool whole = p->ways == 1 || p->ways * p->lanes == AG__LANES;
+    if (whole && lanes <= left) m.folds = p->folds;
     put_before(p);
     keep(p, m.folds ? left - lanes : left);
     p->loop_frame = p->frame;

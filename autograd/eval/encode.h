@@ -48,8 +48,8 @@ enum {
     AG__IN_ATTRIBUTES /* at: index in the table, k: which double */
 };
 
-/* Registers are numbered from 0. Register AG__FOLD_REGISTER + i stands for the vector's part of the lanes of fold i;
- * these take the last registers. */
+/* Registers are numbered from 0. Register AG__FOLD_REGISTER + i stands for the vector's part of the lanes of fold i,
+ * and those AG__MOST_FOLDS apart for the parts of vectors in lockstep; these take the last registers. */
 enum { AG__MOST_REGISTERS = 32, AG__FOLD_REGISTER = 64, AG__NO_REGISTER = -1, AG__MOST_FOLDS = 3 };
 
 /* Vectors that the frame has room for. */

@@ -138,7 +138,8 @@ static int8_t lane_register(const ag__writer *w, int fold, int vector) {
 }
 
 static int8_t actual(const ag__writer *w, int8_t reg) {
-    return reg < AG__FOLD_REGISTER ? reg : lane_register(w, reg - AG__FOLD_REGISTER, w->vector);
+    int fold = (reg - AG__FOLD_REGISTER) % AG__MOST_FOLDS, copy = (reg - AG__FOLD_REGISTER) / AG__MOST_FOLDS;
+    return reg < AG__FOLD_REGISTER ? reg : lane_register(w, fold, w->vector + copy);
 }
 
 static void run(ag__writer *w, int first, int count) {
@@ -272,7 +273,7 @@ size_t ag__assemble_x86(const ag__machine *m, const ag__vectors *vectors, uint8_
     enter(&w, used);
     run(&w, 0, m->before);
     ag__put_bytes(&w, 2, "\x31\xd2"); /* xor edx, edx */
-    if (m->folds) rounds(&w, ahead, m->ahead, AG__LANES / m->lanes, 1, true);
+    if (m->folds) rounds(&w, ahead, m->ahead, AG__LANES / m->lanes, m->ways, true);
     else if (m->ahead) rounds(&w, ahead, m->ahead, m->ways, m->ways, false);
     else rounds(&w, loop, m->loop, m->loop <= 6 ? 4 : 2, 1, false);
     rounds(&w, loop, m->loop, 1, 1, false);
