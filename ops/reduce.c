@@ -16,7 +16,8 @@ enum { LANES = AG__LANES };
         const type *x = x_;                                                                                            \
         type lane[LANES];                                                                                              \
         int64_t width = n < LANES ? n : LANES, i = width;                                                              \
-        memcpy(lane, x, (size_t)width * sizeof *lane);                                                                 \
+        if (n >= LANES) memcpy(lane, x, sizeof lane); /* without a call */                                             \
+        else memcpy(lane, x, (size_t)n * sizeof *lane);                                                                \
         for (; i + LANES <= n; i += LANES) {                                                                           \
             AG_SIMD                                                                                                    \
             for (int64_t l = 0; l < LANES; l++) {                                                                      \

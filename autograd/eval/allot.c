@@ -5,6 +5,8 @@
  * in use at a time, and stay in cache. */
 #include "autograd/eval/lowering.h"
 
+#include <string.h>
+
 /* ---- Unread values ---- */
 
 static bool only_fetches(const ag__instruction *q) {
@@ -139,19 +141,31 @@ static void assign_scratch(ag__lowering *l) {
 
 /* ---- Results written past the caches ---- */
 
+/* The instruction that writes cell y. */
+static uint32_t maker_of(const ag__lowering *l, uint32_t y) {
+    for (uint32_t k = 0; k < l->body.count; k++) {
+        const ag__instruction *q = &l->body.at[k];
+        if (ag__has_cell(q) && q->y == y) return k;
+        for (uint32_t j = 0; j < q->outputs; j++)
+            if (ag__operands_of(l, q)[q->inputs + j] == y) return k;
+    }
+    return l->body.count - 1;
+}
+
 /* Such a result is made in scratch memory, which whole lines are then copied from: streams of stores must be of whole
  * lines, and where those begin differs from row to row. */
 static void send_past(ag__lowering *l, uint32_t i) {
-    uint32_t y = ag__cell_of(l, i), to;
+    uint32_t y = ag__cell_of(l, i);
     ag__instruction put = {.does = AG__PUT_PAST, .inputs = 1, .node = i, .x = l->plan->operands.count};
     if (!l->p->value[i].past || ag__note_of(l, y)->over != AG__NONE) return;
     if (!AG__ROOM(&l->p->maker, &l->plan->operands, 1) || !AG__ROOM(&l->p->maker, &l->body, 1)) return;
-    put.y = to = ag__cell_new(l, i, l->c->table[i], AG__AT_ELEMENT, false);
+    put.y = ag__cell_new(l, i, l->c->table[i], AG__AT_ELEMENT, false);
     if (l->p->maker.failed) return;
     ag__cell_at(l, y)->where = AG__AT_TEMP;
-    ag__note_of(l, y)->last_reader = l->body.count;
     l->plan->operands.at[l->plan->operands.count++] = y;
-    l->body.at[l->body.count++] = put;
+    uint32_t at = maker_of(l, y) + 1;
+    memmove(&l->body.at[at + 1], &l->body.at[at], (l->body.count++ - at) * sizeof *l->body.at);
+    l->body.at[at] = put;
     l->r->past = true;
 }
 
@@ -167,5 +181,7 @@ void ag__allot(ag__lowering *l) {
     note_readers(l);
     find_places(l);
     send_all_past(l);
-    if (!l->p->maker.failed) assign_scratch(l);
+    if (l->p->maker.failed) return;
+    if (l->r->past) note_readers(l);
+    assign_scratch(l);
 }

@@ -75,13 +75,10 @@ static void fold_rows(const ag_tensor *t, const strip *at, char *y, const char *
     if (op->finish[t->dtype]) op->finish[t->dtype](at->rows, y, at->columns);
 }
 
-/* y = the fold of the lanes, joined pairwise; overwrites the lanes. */
-static void fold_lanes(const ag_tensor *t, int64_t count, char *y, char *lane) {
+/* y = the fold of the lanes, which joins as many elements pairwise. */
+static void fold_lanes(const ag_tensor *t, int64_t count, char *y, const char *lane) {
     const ag_reduction *op = t->op->reduction;
-    size_t bytes = ag__bytes(t);
-    for (int64_t half = AG__LANES / 2; half > 0; half /= 2)
-        op->combine[t->dtype](half, lane, lane + (size_t)half * bytes);
-    memcpy(y, lane, bytes);
+    op->fold[t->dtype](AG__LANES, y, lane);
     if (op->finish[t->dtype]) op->finish[t->dtype](1, y, count);
 }
 
@@ -241,14 +238,25 @@ static void run_rows(const ag__running *r, int64_t first, int64_t end, char *scr
     }
 }
 
-static void run_unit(const ag__running *r, int64_t unit, char *scratch, char **address) {
+static void run_forwards(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     const ag__region *g = r->region;
     int64_t rows = rows_a_unit(g);
     if (rows) {
-        run_rows(r, unit * rows, ag__lesser((unit + 1) * rows, g->rows), scratch, address);
-    } else {
+        run_rows(r, first * rows, ag__lesser(end * rows, g->rows), scratch, address);
+        return;
+    }
+    for (int64_t unit = first; unit < end; unit++) {
         int64_t start = unit * AG__STRIP, n = ag__lesser(AG__STRIP, g->size - start);
         run_strip(r, &(strip){.rows = 1, .columns = n, .start = start, .n = n}, scratch, address);
+    }
+}
+
+/* The last few units first, each few of them forwards. */
+static void run_backwards(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
+    const int64_t few = r->region->down ? 1 : AG__ROWS_A_GROUP;
+    for (int64_t from; end > first; end = from) {
+        from = end - few < first ? first : end - few;
+        run_forwards(r, from, end, scratch, address);
     }
 }
 
@@ -264,9 +272,6 @@ static void prepare(const ag__running *r, char *scratch, char **address) {
 
 void ag__run_units(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     prepare(r, scratch, address);
-    for (int64_t k = first; k < end; k++) {
-        int64_t unit = r->region->backwards ? first + end - 1 - k : k;
-        run_unit(r, unit, scratch, address);
-    }
+    (r->region->backwards ? run_backwards : run_forwards)(r, first, end, scratch, address);
     if (r->region->past) ag__copied_past();
 }
