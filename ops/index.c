@@ -10,13 +10,15 @@
 
 /* ---- Walking ---- */
 
-/* Rows are either blocks, `width` neighbours in both arrays with one index, or lines along the last axis. */
+/* Rows are either blocks, `width` neighbours in both arrays with one index, or lines along the last axis. Axes of
+ * extent 1 are left out: a column of numbers is one line. */
 typedef struct walk {
     int rank;                                                           /* of the walk over rows */
     int64_t rows, width;                                                /* width 0: lines */
     int64_t extent[AG_MAX_RANK];                                        /* of the index, the last axis included */
     int64_t table[AG_MAX_RANK], index[AG_MAX_RANK], other[AG_MAX_RANK]; /* strides; 0 for the table's indexed axis */
     int64_t step;                                                       /* the table's stride along the indexed axis */
+    int64_t outer;                                                      /* size of the axes before that */
 } walk;
 
 /* A row: its number, its index on each axis, and its offset in each array. */
@@ -24,44 +26,48 @@ typedef struct row {
     int64_t number, at[AG_MAX_RANK], table, index, other;
 } row;
 
-/* How many elements after `axis` are contiguous in both arrays and have one index; *split is the first of their
- * axes. */
-static int64_t block_width(const ag_array *table, const ag_array *index, const ag_array *other, int axis, int *split) {
+static void walk_along(walk *w, int64_t extent, int64_t table, int64_t index, int64_t other) {
+    if (extent == 1) return;
+    w->extent[w->rank] = extent;
+    w->table[w->rank] = table;
+    w->index[w->rank] = index;
+    w->other[w->rank++] = other;
+}
+
+/* Make the last axes, from `behind` on, part of a block as long as they are contiguous in both arrays and have one
+ * index; or else the last one a line. */
+static void find_rows(walk *w, int behind) {
     int64_t width = 1;
-    for (*split = index->rank; *split - 1 > axis; (*split)--) {
-        int i = *split - 1;
-        int64_t n = index->shape[i];
-        if (n != 1 && (index->stride[i] != 0 || table->stride[i] != width || other->stride[i] != width)) break;
-        width *= n;
+    for (; w->rank > behind; w->rank--) {
+        int i = w->rank - 1;
+        if (w->index[i] != 0 || w->table[i] != width || w->other[i] != width) break;
+        width *= w->extent[i];
     }
-    return width;
+    w->width = width > 1 ? width : 0;
+    if (width == 1 && w->rank == 0) w->extent[w->rank++] = 1; /* one element: its strides are 0 */
+    if (width == 1) w->rank--;
+    w->rows = 1;
+    for (int i = 0; i < w->rank; i++) w->rows *= w->extent[i];
 }
 
 static walk walk_of(const ag_array *table, const ag_array *index, const ag_array *other, int axis) {
-    walk w = {.rows = 1, .step = table->stride[axis]};
-    int split;
-    w.width = block_width(table, index, other, axis, &split);
-    if (w.width == 1) w.width = 0, split = index->rank - 1;
-    w.rank = split;
+    walk w = {.step = table->stride[axis], .outer = 1};
+    int behind = 0;
     for (int i = 0; i < index->rank; i++) {
-        w.extent[i] = index->shape[i];
-        w.table[i] = i == axis ? 0 : table->stride[i];
-        w.index[i] = index->stride[i];
-        w.other[i] = other->stride[i];
-        if (i < split) w.rows *= w.extent[i];
+        walk_along(&w, index->shape[i], i == axis ? 0 : table->stride[i], index->stride[i], other->stride[i]);
+        if (i < axis) w.outer *= index->shape[i];
+        if (i == axis) behind = w.rank;
     }
+    find_rows(&w, behind);
     return w;
 }
 
 /* Over the index alone, in lines: each stored number once, however often it is broadcast. */
 static walk walk_of_numbers(const ag_array *index) {
-    const int last = index->rank - 1;
-    walk w = {.rank = last, .rows = 1};
-    for (int i = 0; i <= last; i++) {
-        w.extent[i] = index->stride[i] == 0 ? 1 : index->shape[i];
-        w.index[i] = index->stride[i];
-        if (i < last) w.rows *= w.extent[i];
-    }
+    walk w = {0};
+    for (int i = 0; i < index->rank; i++)
+        if (index->stride[i] != 0) walk_along(&w, index->shape[i], 0, index->stride[i], 0);
+    find_rows(&w, w.rank);
     return w;
 }
 
@@ -77,17 +83,29 @@ static row row_at(const walk *w, int64_t number) {
     return r;
 }
 
-static void next_row(const walk *w, row *r) {
-    r->number++;
-    for (int i = w->rank - 1; i >= 0; i--) {
-        int64_t by = ++r->at[i] < w->extent[i] ? 1 : 1 - w->extent[i];
+/* How many rows there are from r on, up to row `end`, along the last of their axes. */
+static int64_t rows_along(const walk *w, const row *r, int64_t end) {
+    int last = w->rank - 1;
+    return last < 0 ? 1 : ag__lesser(w->extent[last] - r->at[last], end - r->number);
+}
+
+/* Go on by so many rows. */
+static void advance(const walk *w, row *r, int64_t rows) {
+    r->number += rows;
+    for (int i = w->rank - 1; i >= 0; i--, rows = 1) {
+        r->at[i] += rows;
+        bool ends = r->at[i] == w->extent[i];
+        int64_t by = ends ? rows - w->extent[i] : rows;
         r->table += by * w->table[i];
         r->index += by * w->index[i];
         r->other += by * w->other[i];
-        if (by == 1) return;
+        if (!ends) return;
         r->at[i] = 0;
     }
 }
+
+/* The strides of the rows' last axis; 0 if there is but one row. */
+static int64_t along_rows(const walk *w, const int64_t *stride) { return w->rank > 0 ? stride[w->rank - 1] : 0; }
 
 /* ---- Checks ---- */
 
@@ -114,26 +132,40 @@ static ag_tensor *stretched(ag_tensor *x, const ag_shape *shape) {
     return fits ? ag_broadcast_to(x, *shape) : x;
 }
 
-static bool out_of_range(const ag_call *call, const walk *w, const row *r, int64_t j, int64_t value, int64_t extent) {
-    int axis = (int)*(const int64_t *)call->attributes, rank = call->x[1].rank;
-    const int64_t *shape = call->x[1].shape;
-    int64_t number = 0;
-    for (int i = 0; i < rank; i++) number = number * shape[i] + (i < w->rank ? r->at[i] : j);
-    return ag_call_fail(call, AG_ERR_RANGE, "index %lld at element %lld is out of range for axis %d with extent %lld",
-                        (long long)value, (long long)number, axis, (long long)extent);
+/* Report the first index that is out of range: they are compared in the order of elements. */
+static bool out_of_range(const ag_call *call, int64_t extent) {
+    const ag_array *index = &call->x[1];
+    int64_t at[AG_MAX_RANK] = {0};
+    for (int64_t number = 0; number < index->size; number++) {
+        int64_t offset = 0, rest = number;
+        for (int i = index->rank - 1; i >= 0; rest /= index->shape[i--])
+            offset += (at[i] = rest % index->shape[i]) * index->stride[i];
+        int64_t value = ((const int64_t *)index->data)[offset];
+        if (value < 0 || value >= extent)
+            return ag_call_fail(
+                call, AG_ERR_RANGE, "index %lld at element %lld is out of range for axis %d with extent %lld",
+                (long long)value, (long long)number, (int)*(const int64_t *)call->attributes, (long long)extent);
+    }
+    return true;
+}
+
+/* Whether some of n indices at a stride are not in 0 … extent−1. */
+AG_BLOCK_KERNEL static bool any_outside(const int64_t *at, int64_t n, int64_t stride, int64_t extent) {
+    int64_t outside = 0; /* negative if an index, or what is left behind it, is */
+    if (stride == 1)
+        for (int64_t j = 0; j < n; j++) outside |= at[j] | (extent - 1 - at[j]);
+    else
+        for (int64_t j = 0; j < n; j++) outside |= at[j * stride] | (extent - 1 - at[j * stride]);
+    return outside < 0;
 }
 
 /* Whether every index is in 0 … extent−1; if not, an error. */
 static bool indices_in_range(const ag_call *call, int64_t extent) {
     const ag_array *index = &call->x[1];
-    const int last = index->rank - 1;
     const walk w = walk_of_numbers(index);
-    for (row r = row_at(&w, 0); r.number < w.rows; next_row(&w, &r)) {
-        const int64_t *at = (const int64_t *)index->data + r.index;
-        for (int64_t j = 0; j < w.extent[last]; j++)
-            if ((uint64_t)at[j * w.index[last]] >= (uint64_t)extent)
-                return out_of_range(call, &w, &r, j, at[j * w.index[last]], extent);
-    }
+    for (row r = row_at(&w, 0); r.number < w.rows; advance(&w, &r, 1))
+        if (any_outside((const int64_t *)index->data + r.index, w.extent[w.rank], w.index[w.rank], extent))
+            return out_of_range(call, extent);
     return true;
 }
 
@@ -147,29 +179,55 @@ static bool gather_infer(ag_infer *r) {
     return true;
 }
 
-/* One line: y[j] = table[index[j]·step + j·ahead]. */
+/* Elements low … high−1 of a line: y[j] = table[index[j]·step + j·ahead]. */
 #define GATHER_LINE(name, type)                                                                                        \
-    static void name(const walk *w, const row *r, void *y_, const void *table_, const int64_t *index) {                \
-        const int64_t n = w->extent[w->rank], ahead = w->table[w->rank], next = w->index[w->rank];                     \
+    static void name(const walk *w, const row *r, int64_t low, int64_t high, void *y_, const void *table_,             \
+                     const int64_t *index) {                                                                           \
+        const int64_t ahead = w->table[w->rank], next = w->index[w->rank];                                             \
         const type *table = (const type *)table_ + r->table;                                                           \
         type *y = (type *)y_ + r->other;                                                                               \
-        for (int64_t j = 0; j < n; j++) y[j] = table[index[j * next] * w->step + j * ahead];                           \
+        for (int64_t j = low; j < high; j++) y[j] = table[index[j * next] * w->step + j * ahead];                      \
     }
 GATHER_LINE(gather_line_bool, uint8_t)
 GATHER_LINE(gather_line_i64, int64_t)
 GATHER_LINE(gather_line_f32, float)
 GATHER_LINE(gather_line_f64, double)
 
-static void gather_rows(const ag_call *call, const walk *w, int64_t start, int64_t end) {
-    typedef void line(const walk *, const row *, void *, const void *, const int64_t *);
+/* A short block in two pieces, which may overlap, without the call and the decisions of memcpy. */
+static inline void copy_block(char *y, const char *x, size_t bytes) {
+    if (bytes >= 16 && bytes <= 32) {
+        memcpy(y, x, 16);
+        memcpy(y + bytes - 16, x + bytes - 16, 16);
+    } else if (bytes >= 8 && bytes < 16) {
+        memcpy(y, x, 8);
+        memcpy(y + bytes - 8, x + bytes - 8, 8);
+    } else {
+        memcpy(y, x, bytes);
+    }
+}
+
+/* n blocks, beginning with row r. */
+static void gather_blocks(const ag_call *call, const walk *w, const row *r, int64_t n) {
+    const int64_t bytes = (int64_t)ag_dtype_size(call->y.dtype), *index = (const int64_t *)call->x[1].data + r->index;
+    const int64_t next = along_rows(w, w->index), ahead = along_rows(w, w->table) * bytes,
+                  below = along_rows(w, w->other) * bytes;
+    const int64_t step = w->step * bytes;
+    char *y = (char *)call->y.data + r->other * bytes;
+    const char *table = (const char *)call->x[0].data + r->table * bytes;
+    for (int64_t i = 0; i < n; i++)
+        copy_block(y + i * below, table + index[i * next] * step + i * ahead, (size_t)(w->width * bytes));
+}
+
+/* Rows start … end−1, elements low … high−1 of lines. */
+static void gather_rows(const ag_call *call, const walk *w, int64_t start, int64_t end, int64_t low, int64_t high) {
+    typedef void line(const walk *, const row *, int64_t, int64_t, void *, const void *, const int64_t *);
     static line *const lines[AG_DTYPES] = {gather_line_bool, gather_line_i64, gather_line_f32, gather_line_f64};
-    const int64_t bytes = (int64_t)ag_dtype_size(call->y.dtype), *index = call->x[1].data;
-    char *y = call->y.data;
-    const char *table = call->x[0].data;
-    for (row r = row_at(w, start); r.number < end; next_row(w, &r)) {
-        const int64_t *at = index + r.index;
-        if (w->width == 0) lines[call->y.dtype](w, &r, y, table, at);
-        else memcpy(y + r.other * bytes, table + (r.table + *at * w->step) * bytes, (size_t)(w->width * bytes));
+    const int64_t *index = call->x[1].data;
+    row r = row_at(w, start);
+    for (int64_t n; r.number < end; advance(w, &r, n)) {
+        n = w->width ? rows_along(w, &r, end) : 1;
+        if (w->width) gather_blocks(call, w, &r, n);
+        else lines[call->y.dtype](w, &r, low, high, call->y.data, call->x[0].data, index + r.index);
     }
 }
 
@@ -178,10 +236,15 @@ typedef struct gathering {
     const walk *walk;
 } gathering;
 
+/* The threads divide the rows, or the elements of few long lines. */
 static void gather_share(void *g_, int i, int n) {
     const gathering *g = g_;
-    const int64_t rows = g->walk->rows;
-    gather_rows(g->call, g->walk, ag__share_start(rows, i, n), ag__share_start(rows, i + 1, n));
+    const walk *w = g->walk;
+    const bool by_rows = w->rows >= n;
+    const int64_t whole = by_rows ? w->rows : w->extent[w->rank];
+    const int64_t start = ag__share_start(whole, i, n), end = ag__share_start(whole, i + 1, n);
+    if (by_rows) gather_rows(g->call, w, start, end, 0, w->extent[w->rank]);
+    else gather_rows(g->call, w, 0, w->rows, start, end);
 }
 
 static bool gather_eval(const ag_call *call) {
@@ -190,7 +253,7 @@ static bool gather_eval(const ag_call *call) {
     if (!indices_in_range(call, call->x[0].shape[axis])) return false;
     walk w = walk_of(&call->x[0], &call->x[1], &call->y, axis);
     int threads = ag__worthwhile(call->y.size, call->threads);
-    ag__parallel(w.rows >= threads ? threads : 1, gather_share, &(gathering){call, &w});
+    ag__parallel(w.width == 0 || w.rows >= threads ? threads : 1, gather_share, &(gathering){call, &w});
     return true;
 }
 
@@ -238,13 +301,25 @@ static bool scatter_add_infer(ag_infer *r) {
     return true;
 }
 
-/* One block: y[j] += x[j]; one line: table[index[j]·step + j·ahead] += source[j·beside]. */
-#define SCATTER(add, line, type)                                                                                       \
+/* Elements: y[j] += x[j]. Elements low … high−1 of n blocks. One line: table[index[j]·step + j·ahead] +=
+ * source[j·beside]. */
+#define SCATTER(add, blocks, line, type)                                                                               \
     AG_BLOCK_KERNEL static void add(int64_t n, void *y_, const void *x_) {                                             \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
         AG_SIMD                                                                                                        \
         for (int64_t j = 0; j < n; j++) y[j] += x[j];                                                                  \
+    }                                                                                                                  \
+    AG_BLOCK_KERNEL static void blocks(const walk *w, const row *r, int64_t n, int64_t low, int64_t high,              \
+                                       void *table_, const int64_t *index, const void *source_) {                      \
+        const int64_t next = along_rows(w, w->index), ahead = along_rows(w, w->table);                                 \
+        const int64_t below = along_rows(w, w->other);                                                                 \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            type *y = (type *)table_ + r->table + index[i * next] * w->step + i * ahead;                               \
+            const type *x = (const type *)source_ + r->other + i * below;                                              \
+            AG_SIMD                                                                                                    \
+            for (int64_t j = low; j < high; j++) y[j] += x[j];                                                         \
+        }                                                                                                              \
     }                                                                                                                  \
     static void line(const walk *w, const row *r, void *table_, const int64_t *index, const void *source_) {           \
         const int64_t n = w->extent[w->rank], ahead = w->table[w->rank], next = w->index[w->rank];                     \
@@ -280,9 +355,9 @@ AG_BLOCK_KERNEL static void give_back(int64_t n, float *y, const float *lost) {
     for (int64_t j = 0; j < n; j++) y[j] += lost[j];
 }
 
-SCATTER(scatter_block_i64, scatter_line_i64, uint64_t)
-SCATTER(scatter_block_f32, scatter_line_f32, float)
-SCATTER(scatter_block_f64, scatter_line_f64, double)
+SCATTER(scatter_block_i64, scatter_blocks_i64, scatter_line_i64, uint64_t)
+SCATTER(scatter_block_f32, scatter_blocks_f32, scatter_line_f32, float)
+SCATTER(scatter_block_f64, scatter_blocks_f64, scatter_line_f64, double)
 
 /* `count`: how often each index occurs. `lost`: rounding errors, of y's shape; used for blocks with many additions,
  * and for all lines. NULL: no index occurs often enough. */
@@ -293,28 +368,30 @@ typedef struct beside {
 
 static bool many(int64_t additions) { return additions > 2 * AG__ROWS_A_GROUP; }
 
+/* Add a block, with its rounding errors if many are added to it. */
+static void scatter_one(const ag_call *call, const walk *w, const row *r, const beside *b, int64_t low, int64_t high) {
+    const int64_t *at = (const int64_t *)call->x[1].data + r->index, to = r->table + *at * w->step + low;
+    const float *x = (const float *)call->x[2].data + r->other + low;
+    if (many(b->count[*at])) scatter_block_exactly(high - low, (float *)call->y.data + to, b->lost + to, x);
+    else scatter_block_f32(high - low, (float *)call->y.data + to, x);
+}
+
 /* Rows start … end−1, columns low … high−1 of each block. */
 static void scatter_rows(const ag_call *call, const walk *w, const beside *b, int64_t start, int64_t end, int64_t low,
                          int64_t high) {
-    typedef void block(int64_t, void *, const void *);
+    typedef void blocks(const walk *, const row *, int64_t, int64_t, int64_t, void *, const int64_t *, const void *);
     typedef void line(const walk *, const row *, void *, const int64_t *, const void *);
-    static block *const blocks[AG_DTYPES] = {NULL, scatter_block_i64, scatter_block_f32, scatter_block_f64};
+    static blocks *const of_blocks[AG_DTYPES] = {NULL, scatter_blocks_i64, scatter_blocks_f32, scatter_blocks_f64};
     static line *const lines[AG_DTYPES] = {NULL, scatter_line_i64, scatter_line_f32, scatter_line_f64};
-    const int64_t bytes = (int64_t)ag_dtype_size(call->y.dtype), *index = call->x[1].data;
-    char *table = call->y.data;
-    const char *source = call->x[2].data;
-    for (row r = row_at(w, start); r.number < end; next_row(w, &r)) {
+    const int64_t *index = call->x[1].data;
+    row r = row_at(w, start);
+    for (int64_t n; r.number < end; advance(w, &r, n)) {
         const int64_t *at = index + r.index;
-        if (w->width == 0 && b->lost)
-            scatter_line_exactly(w, &r, call->y.data, b->lost, at, (const float *)call->x[2].data);
-        else if (w->width == 0) lines[call->y.dtype](w, &r, table, at, source);
-        else if (b->lost && many(b->count[*at])) {
-            const int64_t to = r.table + *at * w->step + low;
-            scatter_block_exactly(high - low, (float *)call->y.data + to, b->lost + to,
-                                  (const float *)call->x[2].data + r.other + low);
-        } else
-            blocks[call->y.dtype](high - low, table + (r.table + *at * w->step + low) * bytes,
-                                  source + (r.other + low) * bytes);
+        n = w->width && !b->lost ? rows_along(w, &r, end) : 1;
+        if (w->width && b->lost) scatter_one(call, w, &r, b, low, high);
+        else if (w->width) of_blocks[call->y.dtype](w, &r, n, low, high, call->y.data, at, call->x[2].data);
+        else if (b->lost) scatter_line_exactly(w, &r, call->y.data, b->lost, at, (const float *)call->x[2].data);
+        else lines[call->y.dtype](w, &r, call->y.data, at, call->x[2].data);
     }
 }
 
@@ -334,14 +411,14 @@ static void scatter_share(void *s_, int i, int n) {
     else scatter_rows(s->call, w, s->beside, 0, w->rows, start, end);
 }
 
-/* No two threads write one element of y: they divide the axes before the indexed one, or else a block's columns. */
-static void scatter_all(const ag_call *call, const walk *w, const beside *b, int axis) {
+/* No two threads write one element of y: they divide the axes before the indexed one, unless lines are along these, or
+ * else a block's columns. */
+static void scatter_all(const ag_call *call, const walk *w, const beside *b) {
     int threads = ag__worthwhile(call->x[2].size, call->threads);
-    int64_t outer = 1;
-    for (int i = 0; i < axis; i++) outer *= w->extent[i];
-    bool by_rows = outer >= threads, by_columns = w->width >= AG__COLUMNS_SCATTERED * (int64_t)threads;
+    bool by_rows = w->outer >= threads && w->rows >= w->outer,
+         by_columns = w->width >= AG__COLUMNS_SCATTERED * (int64_t)threads;
     if (threads < 2 || !(by_rows || by_columns)) scatter_rows(call, w, b, 0, w->rows, 0, w->width);
-    else ag__parallel(threads, scatter_share, &(scattering){call, w, b, by_rows ? outer : 0});
+    else ag__parallel(threads, scatter_share, &(scattering){call, w, b, by_rows ? w->outer : 0});
 }
 
 /* Usually x is the zeros that a gradient starts from: one broadcast element. */
@@ -376,14 +453,13 @@ static bool begin_with_table(const ag_call *call) {
  * indexed axis. */
 static int64_t count_indices(const ag_call *call, int axis, int64_t *count) {
     const ag_array *index = &call->x[1];
-    const int last = index->rank - 1;
     const int64_t each = index->stride[axis] == 0 ? index->shape[axis] : 1;
     int64_t most = 0;
     const walk w = walk_of_numbers(index);
-    for (row r = row_at(&w, 0); r.number < w.rows; next_row(&w, &r)) {
+    for (row r = row_at(&w, 0); r.number < w.rows; advance(&w, &r, 1)) {
         const int64_t *at = (const int64_t *)index->data + r.index;
-        for (int64_t j = 0; j < w.extent[last]; j++) {
-            const int64_t n = count[at[j * w.index[last]]] += each;
+        for (int64_t j = 0; j < w.extent[w.rank]; j++) {
+            const int64_t n = count[at[j * w.index[w.rank]]] += each;
             if (n > most) most = n;
         }
     }
@@ -426,7 +502,7 @@ static bool scatter_add_eval(const ag_call *call) {
     walk w = walk_of(&call->y, &call->x[1], &call->x[2], axis);
     beside b = {0};
     if (!make_beside(call, &w, &b, axis)) return false;
-    scatter_all(call, &w, &b, axis);
+    scatter_all(call, &w, &b);
     each_block(call, &w, &b, axis, true);
     return true;
 }

@@ -422,9 +422,30 @@ static void copy_run(const copying *c, char *to, const char *from) {
         for (int64_t i = 0; i < n; i++) to[i * ts] = from[i * fs];
 }
 
+/* Rows of few elements along the last axis: as columns, or in two pieces each, which may overlap, without the call and
+ * the decisions of memcpy. */
+static void copy_short_rows(const copying *c, char *to, const char *from) {
+    const int last = c->rank - 1, above = c->rank - 2;
+    const int64_t rows = c->extent[above], ts = c->to[above], fs = c->from[above];
+    const size_t width = (size_t)c->extent[last] * c->bytes;
+    if (c->to[last] == (int64_t)c->bytes && c->from[last] == (int64_t)c->bytes && width >= 16 && width <= 32) {
+        for (int64_t i = 0; i < rows; i++, to += ts, from += fs) {
+            memcpy(to, from, 16);
+            memcpy(to + width - 16, from + width - 16, 16);
+        }
+        return;
+    }
+    const copying column = {.rank = 1, .extent = {rows}, .to = {ts}, .from = {fs}, .bytes = c->bytes};
+    for (int64_t j = 0; j < c->extent[last]; j++) copy_run(&column, to + j * c->to[last], from + j * c->from[last]);
+}
+
 static void copy_axis(const copying *c, int axis, char *to, const char *from) {
     if (axis >= c->rank - 1) {
         copy_run(c, to, from);
+        return;
+    }
+    if (axis == c->rank - 2 && c->extent[axis + 1] <= AG__FEW_COPIED && c->extent[axis] > c->extent[axis + 1]) {
+        copy_short_rows(c, to, from);
         return;
     }
     for (int64_t i = 0; i < c->extent[axis]; i++)

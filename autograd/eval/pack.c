@@ -65,8 +65,8 @@ PACK_ROWS(pack_rows_8, tile_of_8, uint64_t, 8)
 static void pack_rows(char *y, const char *x, int64_t rows, int64_t n, int64_t across, int64_t stride, size_t bytes) {
     int64_t width = n * (int64_t)bytes;
     if (stride == 0 && across == 1) ag__spread(y, x, rows, n, bytes);
-    else if (across == 1 && ag__interleave(y, x, rows, n, stride, bytes)) return;
     else if (stride == 1) copy_rows(y, x, rows, width, across * (int64_t)bytes);
+    else if (rows > 1 && ag__interleave(y, x, rows, n, across, stride, bytes)) return;
     else if (bytes == 4) pack_rows_4(y, x, rows, n, across, stride);
     else if (bytes == 8) pack_rows_8(y, x, rows, n, across, stride);
     else pack_rows_1(y, x, rows, n, across, stride);

@@ -21,7 +21,7 @@ enum { SOME = 32 }; /* rows */
 
 /* ---- Two, three, four columns: the compiler, which knows how many, shuffles whole vectors ---- */
 
-#define FEW_COLUMNS(turn, interleave, type, WIDTH)                                                                     \
+#define FEW_COLUMNS(turn, interleave, collect, type, WIDTH)                                                            \
     AG_BLOCK_KERNEL static void turn(type *restrict y, const type *restrict x, int64_t rows) {                         \
         for (int64_t i = 0; i < rows;) {                                                                               \
             const int64_t end = ag__lesser(i + SOME, rows);                                                            \
@@ -32,24 +32,35 @@ enum { SOME = 32 }; /* rows */
     AG_BLOCK_KERNEL static void interleave(type *restrict y, const type *restrict x, int64_t rows, int64_t stride) {   \
         for (int64_t i = 0; i < rows; i++)                                                                             \
             UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[i + j * stride];                             \
+    }                                                                                                                  \
+    static void collect(type *restrict y, const type *restrict x, int64_t rows, int64_t across, int64_t stride) {      \
+        for (int64_t i = 0; i < rows; i++, x += across)                                                                \
+            UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[j * stride];                                 \
     }
-FEW_COLUMNS(turn_2_of_4, interleave_2_of_4, uint32_t, 2)
-FEW_COLUMNS(turn_3_of_4, interleave_3_of_4, uint32_t, 3)
-FEW_COLUMNS(turn_4_of_4, interleave_4_of_4, uint32_t, 4)
-FEW_COLUMNS(turn_2_of_8, interleave_2_of_8, uint64_t, 2)
-FEW_COLUMNS(turn_3_of_8, interleave_3_of_8, uint64_t, 3)
-FEW_COLUMNS(turn_4_of_8, interleave_4_of_8, uint64_t, 4)
+FEW_COLUMNS(turn_2_of_4, interleave_2_of_4, collect_2_of_4, uint32_t, 2)
+FEW_COLUMNS(turn_3_of_4, interleave_3_of_4, collect_3_of_4, uint32_t, 3)
+FEW_COLUMNS(turn_4_of_4, interleave_4_of_4, collect_4_of_4, uint32_t, 4)
+FEW_COLUMNS(turn_2_of_8, interleave_2_of_8, collect_2_of_8, uint64_t, 2)
+FEW_COLUMNS(turn_3_of_8, interleave_3_of_8, collect_3_of_8, uint64_t, 3)
+FEW_COLUMNS(turn_4_of_8, interleave_4_of_8, collect_4_of_8, uint64_t, 4)
 
 enum { MOST_KNOWN = 4 };
 
-bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64_t stride, size_t bytes) {
+bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64_t across, int64_t stride,
+                    size_t bytes) {
     typedef void words(uint32_t *, const uint32_t *, int64_t, int64_t);
     typedef void long_words(uint64_t *, const uint64_t *, int64_t, int64_t);
+    typedef void words_apart(uint32_t *, const uint32_t *, int64_t, int64_t, int64_t);
+    typedef void long_words_apart(uint64_t *, const uint64_t *, int64_t, int64_t, int64_t);
     static words *const of_4[] = {[2] = interleave_2_of_4, interleave_3_of_4, interleave_4_of_4};
     static long_words *const of_8[] = {[2] = interleave_2_of_8, interleave_3_of_8, interleave_4_of_8};
+    static words_apart *const apart_4[] = {[2] = collect_2_of_4, collect_3_of_4, collect_4_of_4};
+    static long_words_apart *const apart_8[] = {[2] = collect_2_of_8, collect_3_of_8, collect_4_of_8};
     if (columns < 2 || columns > MOST_KNOWN || bytes < 4) return false;
-    if (bytes == 4) of_4[columns]((void *)y, (const void *)x, rows, stride);
-    else of_8[columns]((void *)y, (const void *)x, rows, stride);
+    if (bytes == 4 && across == 1) of_4[columns]((void *)y, (const void *)x, rows, stride);
+    else if (across == 1) of_8[columns]((void *)y, (const void *)x, rows, stride);
+    else if (bytes == 4) apart_4[columns]((void *)y, (const void *)x, rows, across, stride);
+    else apart_8[columns]((void *)y, (const void *)x, rows, across, stride);
     return true;
 }
 
@@ -205,7 +216,7 @@ SPREAD(spread_4, uint32_t)
 SPREAD(spread_8, uint64_t)
 
 void ag__spread(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes) {
-    if (ag__interleave(y, x, rows, columns, 0, bytes)) return;
+    if (ag__interleave(y, x, rows, columns, 1, 0, bytes)) return;
     if (bytes == 4) spread_4((void *)y, (const void *)x, rows, columns);
     else if (bytes == 8) spread_8((void *)y, (const void *)x, rows, columns);
     else spread_1((void *)y, (const void *)x, rows, columns);

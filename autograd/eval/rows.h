@@ -21,7 +21,8 @@ void ag__spread(char *y, const char *x, int64_t rows, int64_t columns, size_t by
 /* y[j·rows + i] = x[i·columns + j] */
 void ag__turn(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes);
 
-/* y[i·columns + j] = x[i + j·stride]; false: not for so many columns, and nothing is done. */
-bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64_t stride, size_t bytes);
+/* y[i·columns + j] = x[i·across + j·stride]; false: not for so many columns, and nothing is done. */
+bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64_t across, int64_t stride,
+                    size_t bytes);
 
 #endif

@@ -29,6 +29,7 @@ enum {
     AG__LEAST_COPIED = AG__LIMIT(1 << 15, 40), /* elements of a copy's share, at least */
     AG__ROWS_COPIED = AG__LIMIT(64, 3),        /* and rows */
     AG__JOINED = AG__LIMIT(4096, 24),          /* elements of a concatenation that are copied at a time */
+    AG__FEW_COPIED = AG__LIMIT(4, 2),          /* elements of a row up to which rows are copied by columns */
     AG__PART_ROWS = AG__LIMIT(1024, 20), /* rows and columns of a product whose long sums are computed at a time, */
     AG__PART_COLUMNS = AG__LIMIT(2048, 40),
     AG__PACKED_COLUMNS = AG__LIMIT(2048, 48),            /* and columns of b that are packed at a time */
