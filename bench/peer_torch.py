@@ -208,6 +208,53 @@ def transformer(b=8, t=64, c=128, h=4):
     return work
 
 
+class Layer(torch.nn.Module):
+    """A block of GPT-2, whose parameters begin with these streams."""
+
+    def __init__(self, c, h, stream):
+        super().__init__()
+        self.block = Block(c, h)
+        self.h = h
+        linears = (self.block.qkv, self.block.proj, self.block.widen, self.block.narrow)
+        for i, linear in enumerate(linears):
+            m, n = linear.in_features, linear.out_features
+            linear.weight.data = noise((m, n), stream + 2 * i, m**-0.5).t().contiguous()
+            linear.bias.data = noise((n,), stream + 2 * i + 1, 0.1)
+        for i, norm in enumerate((self.block.norm1, self.block.norm2)):
+            norm.weight.data = noise((c,), stream + 10 + 2 * i)
+            norm.bias.data = noise((c,), stream + 11 + 2 * i, 0.1)
+        self.listed = [p for linear in linears for p in (linear.weight, linear.bias)]
+        self.listed += [p for norm in (self.block.norm1, self.block.norm2) for p in (norm.weight, norm.bias)]
+
+    def forward(self, x, hidden):
+        b, t, c = x.shape
+        z = self.block.norm1(x)
+        q, k, v = (a.view(b, t, self.h, c // self.h).transpose(1, 2) for a in self.block.qkv(z).split(c, dim=2))
+        a = ((q @ k.transpose(-2, -1)) * (c // self.h) ** -0.5).masked_fill(hidden, float("-inf"))
+        x = x + self.block.proj((F.softmax(a, dim=-1) @ v).transpose(1, 2).reshape(b, t, c))
+        return x + self.block.narrow(F.gelu(self.block.widen(self.block.norm2(x)), approximate="tanh"))
+
+
+def gpt2(b=4, t=64, v=1024, c=256, h=4, layers=4):
+    tokens, places = (torch.nn.Parameter(noise((n, c), i, 0.1)) for n, i in ((v, 1), (t, 2)))
+    blocks = [Layer(c, h, 100 * (i + 1)) for i in range(layers)]
+    gamma, beta = torch.nn.Parameter(noise((c,), 3)), torch.nn.Parameter(noise((c,), 4, 0.1))
+    inputs = (tokens, places, *(p for block in blocks for p in block.listed), gamma, beta)
+    ids = labels(b * (t + 1), 5, v)
+    index, after = ids[: b * t].view(b, t), ids[b : b + b * t]
+    hidden = torch.ones(t, t, dtype=torch.bool).triu(1)
+
+    def work():
+        x = F.embedding(index, tokens) + places
+        for block in blocks:
+            x = block(x, hidden)
+        loss = F.cross_entropy((F.layer_norm(x, (c,), gamma, beta) @ tokens.t()).view(b * t, v), after)
+        dx = torch.autograd.grad(loss, inputs)
+        return loss, dx[0], dx[1], *(d.t() if d.dim() == 2 else d for d in dx[2:])
+
+    return work
+
+
 def lstm(steps=100, batch=16, width=128):
     cell = torch.nn.LSTMCell(width, width)
     cell.weight_ih.data = noise((width, 4 * width), 10, width**-0.5).t().contiguous()
@@ -319,7 +366,7 @@ def make(name):
         return globals()[m[1]](rows, int(m[2]))
     if m := re.fullmatch(r"adam_(\d+)M", name):
         return adam(int(m[1]), 1000000)
-    if name in ("lenet", "lstm", "matmul_batch", "transformer"):
+    if name in ("gpt2", "lenet", "lstm", "matmul_batch", "transformer"):
         return globals()[name]()
     raise KeyError(name)
 

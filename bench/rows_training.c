@@ -128,7 +128,7 @@ static row memory_row(const char *name, bool is_wide, bool has_norm) {
              .setup = set_up,
              .measure = peak,
              .teardown = tear_down,
-             .peers = {{.name = "torch", .where = TORCH_MEMORY, .limit = 0.7}}};
+             .peers = {{.name = "torch", .where = TORCH_MEMORY, .limit = 0.8}}};
     snprintf(r.name, sizeof r.name, "%s_memory", name);
     return r;
 }
@@ -144,7 +144,7 @@ int training_rows(row *to) {
          .work = steps,
          .check = check,
          .teardown = tear_down,
-         .peers = {{.name = "torch", .where = TORCH, .limit = 0.75}}},
+         .peers = {{.name = "torch", .where = TORCH, .limit = 0.4}}},
         {.name = "mlp784bn",
          .what = "the same with batchnorm after each hidden layer",
          .unit = "s",
@@ -154,7 +154,7 @@ int training_rows(row *to) {
          .work = steps,
          .check = check,
          .teardown = tear_down,
-         .peers = {{.name = "torch", .where = TORCH, .limit = 0.7}}},
+         .peers = {{.name = "torch", .where = TORCH, .limit = 0.4}}},
         {.name = "mlp64",
          .what = "training step, 64-64-64-10, batch 32, relu, cross-entropy, SGD",
          .unit = "s",

@@ -110,7 +110,7 @@ int transformer_rows(row *to) {
                   .work = steps,
                   .check = check,
                   .teardown = tear_down,
-                  .peers = {{.name = "torch", .where = TORCH, .limit = 0.5}}};
+                  .peers = {{.name = "torch", .where = TORCH, .limit = 0.4}}};
     to[1] = (row){.name = "transformer_memory",
                   .what = "peak memory above its parameters and its input",
                   .unit = "B",
@@ -119,6 +119,6 @@ int transformer_rows(row *to) {
                   .setup = set_up,
                   .measure = peak,
                   .teardown = tear_down,
-                  .peers = {{.name = "torch", .where = TORCH_MEMORY, .limit = 0.7}}};
+                  .peers = {{.name = "torch", .where = TORCH_MEMORY, .limit = 0.8}}};
     return 2;
 }

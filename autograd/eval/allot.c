@@ -36,9 +36,10 @@ static uint32_t drop_unread(ag__lowering *l, ag__instruction *q, uint32_t count)
 
 /* Whether the plan allows a result over index x: y is its next value, or no later step reads it. */
 static bool may_go_over(const ag__lowering *l, uint32_t x, uint32_t y) {
-    const ag__value *v = &l->p->value[x];
+    uint32_t root = l->p->value[x].root;
     if (x >= l->c->nodes) return ag__next_value(l->c->table[x]) == l->c->table[y];
-    return !l->c->node[x].kept && v->root == x && v->step != l->s;
+    if (root >= l->c->nodes || l->c->node[x].kept || l->c->node[root].kept) return false;
+    return l->p->value[root].step != l->s && ag__shows_root(l->p, x);
 }
 
 /* Whether result y of instruction k may be written over input x. */

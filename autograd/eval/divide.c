@@ -26,10 +26,16 @@ static void run_early(ag__planner *p, uint32_t s, uint32_t after) {
  * tape. */
 static bool is_little(int64_t size) { return size <= AG__LITTLE; }
 
+/* A weight's gradient stays in any case, and what it is computed from need not stay for it. */
+static bool is_gradient(const ag__planner *p, uint32_t i) {
+    const ag_tensor *t = ag__tensor_at(p, i);
+    return t->flags & AG__GRADIENT && t->op->flags & AG_OP_ACCUMULATES && p->c->node[i].must;
+}
+
 static void compute_alone(ag__planner *p, uint32_t i) {
     uint32_t s = ag__step_new(p, AG__STEP_NODE, i);
     if (p->maker.failed) return;
-    if (is_little(ag__tensor_at(p, i)->layout->size)) run_early(p, s, latest_input(p, i));
+    if (is_little(ag__tensor_at(p, i)->layout->size) || is_gradient(p, i)) run_early(p, s, latest_input(p, i));
     ag__step_join(p, s, i);
 }
 
@@ -235,10 +241,15 @@ static bool is_alone(const ag__planner *p, uint32_t x) {
     return ag__step_at(p, p->value[x].step)->kind == AG__STEP_NODE;
 }
 
-/* Product v waits until sum i, and then accumulates into u's buffer. */
+/* Product v waits until sum i, and then accumulates into u's buffer. In a backward pass it does so as soon as it can:
+ * of many products that are added up, as the gradients of a recurrent weight, none keeps what it is computed from. */
 static void accumulate(ag__planner *p, uint32_t i, uint32_t v, uint32_t u) {
-    uint32_t former = p->value[v].step, s = ag__step_new(p, AG__STEP_ADD, v);
+    uint32_t former = p->value[v].step, s = ag__step_new(p, AG__STEP_ADD, v), first = p->value[u].step;
     if (p->maker.failed) return;
+    if (ag__tensor_at(p, i)->flags & AG__GRADIENT) {
+        if (is_alone(p, u)) run_early(p, first, latest_input(p, u));
+        run_early(p, s, ag__step_after(p, first, latest_input(p, v)) ? first : latest_input(p, v));
+    }
     ag__step_at(p, former)->kind = AG__STEP_NOTHING;
     ag__step_at(p, former)->members = 0;
     p->drafts.at[former].first = AG__NONE;

@@ -47,15 +47,40 @@ static bool run_observed_step(const ag__execution *e, const ag__plan_step *step)
     return good;
 }
 
+static void show_one(ag_tensor *t, const ag_tensor *from) {
+    t->buffer = from->buffer;
+    t->buffer->refs++;
+    if (t->op->kind != AG_KIND_VIEW) t->offset = from->offset;
+}
+
 /* Set the buffers of members that share another's buffer. */
 static void show(const ag__execution *e, const ag__plan_step *step) {
     const ag__step_member *member = members_of(e, step);
     for (uint32_t i = 0; i < step->members; i++) {
         if (member[i].shows == AG__NONE) continue;
-        ag_tensor *t = e->c->table[member[i].index], *from = e->c->table[member[i].shows];
-        t->buffer = from->buffer;
-        t->buffer->refs++;
-        if (t->op->kind != AG_KIND_VIEW) t->offset = from->offset;
+        show_one(e->c->table[member[i].index], e->c->table[member[i].shows]);
+    }
+}
+
+/* A value has been computed again: set the buffers of those that show it and still have readers. */
+static void show_again(const ag__execution *e, const ag__plan_step *step) {
+    const uint32_t *i = AG__FROM(&e->plan->again, step->show);
+    for (uint32_t k = 1; k < step->shows; k++) {
+        ag_tensor *t = e->c->table[i[k]];
+        if (!t->buffer && ag__mark_of(e->c->evaluation, t)->live) show_one(t, e->c->table[i[0]]);
+    }
+}
+
+/* Drop values that later steps compute again. In the sweep before a rewind nothing may fail half-way, so there they are
+ * only computed twice. */
+static void drop(const ag__execution *e, const ag__plan_step *step) {
+    for (uint32_t k = 0; k < step->drops && e->c->evaluation->when != AG__FINAL; k++) {
+        const ag__plan_step *later = &e->plan->steps.at[e->plan->drops.at[step->drop + k]];
+        for (uint32_t i = 0; i < later->shows; i++) {
+            ag_tensor *t = e->c->table[e->plan->again.at[later->show + i]];
+            ag__buffer_drop(t->tape, t->buffer);
+            t->buffer = NULL;
+        }
     }
 }
 
@@ -111,7 +136,9 @@ static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
             return false;
         }
         show(&e, step);
+        show_again(&e, step);
         leave(&e, step);
+        drop(&e, step);
     }
     return true;
 }

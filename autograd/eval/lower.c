@@ -113,7 +113,8 @@ static uint32_t operand(ag__lowering *l, uint32_t i, bool over_rows) {
 /* ---- Operations ---- */
 
 static bool is_stored(const ag__lowering *l, uint32_t i) {
-    return value_at(l, i)->stored && value_at(l, i)->step == l->s;
+    const ag__value *v = value_at(l, i);
+    return v->again == l->s || (v->stored && v->step == l->s && !v->later);
 }
 
 static uint32_t result_cell(ag__lowering *l, uint32_t i, uint32_t phase) {

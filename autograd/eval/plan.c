@@ -9,12 +9,12 @@
 
 /* ---- A plan's lists ---- */
 
-enum { LISTS = 13 };
+enum { LISTS = 15 };
 
 static void lists_of(ag__plan *p, ag__list *list[LISTS]) {
     ag__list *const all[] = {&p->order.any,    &p->steps.any,   &p->regions.any, &p->cells.any,    &p->instructions.any,
                              &p->codes.any,    &p->outputs.any, &p->members.any, &p->operands.any, &p->attributes.any,
-                             &p->computed.any, &p->read.any,    &p->holds.any};
+                             &p->computed.any, &p->read.any,    &p->holds.any,   &p->again.any,    &p->drops.any};
     _Static_assert(sizeof all == LISTS * sizeof *all, "each list once");
     memcpy(list, all, sizeof all);
 }
@@ -36,6 +36,8 @@ size_t ag__plan_trim(ag_tape *tape, ag__plan *p) {
 
 /* ---- Making one ---- */
 
+static bool is_later(const ag__planner *p, uint32_t r) { return !ag__is_outside(p, r) && p->value[r].later; }
+
 static void list_members(ag__planner *p) {
     ag__plan *plan = p->plan;
     if (!AG__ROOM(&p->maker, &plan->members, p->c->nodes)) return;
@@ -44,7 +46,7 @@ static void list_members(ag__planner *p) {
         step->member = plan->members.count;
         for (uint32_t i = p->drafts.at[s].first; i != AG__NONE; i = p->value[i].next) {
             const ag__value *v = &p->value[i];
-            uint32_t shows = !v->shown ? AG__NONE : v->leader != i ? v->leader : v->root;
+            uint32_t shows = !v->shown || is_later(p, v->root) ? AG__NONE : v->leader != i ? v->leader : v->root;
             AG__APPEND(&p->maker, &plan->members, (ag__step_member){i, shows});
         }
     }

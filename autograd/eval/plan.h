@@ -120,6 +120,8 @@ typedef struct ag__plan_step {
     uint32_t onto;            /* AG__STEP_ADD: index of the value that it is added to */
     uint32_t member, members; /* nodes that are done with this step */
     uint32_t hold, holds;     /* indices of values that must not be released before */
+    uint32_t drop, drops; /* of those that are then dropped, though a later step needs them: it is preceded by one */
+    uint32_t show, shows; /* that computes them again: the value, and those that show its buffer */
 } ag__plan_step;
 
 typedef struct ag__step_member {
@@ -146,7 +148,7 @@ typedef struct ag__plan {
     AG__LIST(ag__code *) codes;
     AG__LIST(ag__step_output) outputs;
     AG__LIST(ag__step_member) members;
-    ag__numbers operands, attributes, computed, read, holds;
+    ag__numbers operands, attributes, computed, read, holds, again, drops;
 } ag__plan;
 
 size_t ag__plan_trim(ag_tape *tape, ag__plan *plan); /* frees unused room; returns the bytes kept */

@@ -6,6 +6,7 @@
  *   divide.c  gives each node a step, in the order of recording
  *   split.c   divides large regions into parts that have nothing in common
  *   settle.c  decides what is stored, in reverse
+ *   again.c   and what is dropped meanwhile
  *   traffic.c what of that is written past the caches, and which regions run backwards
  *   lower.c   makes a region's program; with runs.c, which makes it machine code, and allot.c, which finds its memory
  *   verify.c  checks such a program, in builds with assertions */
@@ -34,11 +35,16 @@ typedef struct ag__value {
     uint32_t program; /* step whose region computes it, or computes it again; the latest one */
     uint32_t cell;    /* of it in the latest program that it is in */
     uint32_t reads;   /* in the step whose reads were counted last, if it may be written over there */
+    uint32_t late;    /* of a value of the forward pass: the first step of the backward pass that needs it; 0: none */
+    uint32_t early;   /* and the last step of the forward pass; 0: none */
+    uint32_t again;   /* step that computes it once more, before `late`; 0: none */
     uint8_t role;
     bool stored : 1;
     bool shown : 1;    /* it shows another's buffer, and is asked for */
     bool taken : 1;    /* written over by a sum */
     bool repeated : 1; /* it stands for others */
+    bool stays : 1;    /* it must not be dropped and computed again */
+    bool later : 1;    /* its own step does not store it: only the one that computes it again does */
     bool asked : 1;    /* scratch of settle.c: in its list of such values, */
     bool counted : 1;  /* and among what they are computed from */
     bool past : 1;     /* to be written past the caches */
@@ -48,6 +54,7 @@ typedef struct ag__value {
 typedef struct ag__draft {
     uint64_t time;        /* when it runs; of two at one time, the one with the lower number first */
     uint32_t first, last; /* members, which are linked by `next` */
+    uint32_t again; /* the first step to run before it that computes a value once more; that one's next; 0: none */
 } ag__draft;
 
 /* An index, while a region is split. */
@@ -70,6 +77,7 @@ typedef struct ag__planner {
     ag__numbers asked;                   /* what these read: operands, */
     ag__numbers across;                  /* and of them, values of the forward pass that might be computed again */
     ag__numbers clones;                  /* nodes of others that it rematerialises */
+    uint32_t now;                        /* the step that is being settled */
     uint32_t recent[AG__RECENT_REGIONS]; /* step of the latest region of each size, by a hash of it */
     bool whole;                          /* make machine code also where it pays only later */
     ag__scratch scratch;                 /* has the arrays */
@@ -127,6 +135,25 @@ void ag__divide(ag__planner *p);
 void ag__split(ag__planner *p);
 void ag__settle(ag__planner *p); /* each region's nodes are then in `computed`, and marked in `program` */
 void ag__traffic(ag__planner *p);
+
+/* again.c: the step that is being settled (p->now; 0: what comes after the plan) needs leader x; and x is not released
+ * before the end of that step. */
+void ag__request(ag__planner *p, uint32_t x);
+void ag__read_held(ag__planner *p, uint32_t x);
+
+/* Between these the values that step s computes again are appended to `clones`, and its own to `computed`. */
+void ag__begin_program(ag__planner *p, uint32_t s);
+void ag__end_program(ag__planner *p, uint32_t s);
+
+/* Before the region of step s is settled: which of its values are dropped and computed again; and when all are. */
+void ag__compute_again(ag__planner *p, uint32_t s);
+void ag__list_again(ag__planner *p);
+
+/* Operation t in cheap operations, where other than cheap ones are computed again too. */
+static inline int ag__cost_across(const ag_tensor *t) {
+    enum { NOT_CHEAP = 4 };
+    return t->op->flags & AG_OP_CHEAP ? 1 : NOT_CHEAP;
+}
 
 /* The program of the region of step s. What it takes to make one stays for the next. */
 void ag__lower(ag__planner *p, uint32_t s);

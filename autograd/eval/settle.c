@@ -8,16 +8,6 @@
  * stored anyway, or is less than what it stands for. */
 #include "autograd/eval/planning.h"
 
-#include <stdlib.h>
-
-enum { NOT_CHEAP = 4 }; /* so many cheap operations cost as much as one that is not */
-
-static void request(ag__planner *p, uint32_t x) {
-    uint32_t root = p->value[x].root;
-    if (!ag__is_outside(p, root)) p->value[root].stored = true;
-    if (x != root) p->value[x].shown = true;
-}
-
 /* ---- Rematerialising ---- */
 
 /* The number of cheap operations that cost less than writing a value and reading it back: more for larger values,
@@ -47,7 +37,7 @@ static bool may_be_computed(const ag__planner *p, uint32_t r) {
 }
 
 static int cost_of(const ag_tensor *t, bool across) {
-    return t->op->flags & AG_OP_CHEAP ? 1 : across ? NOT_CHEAP : AG__LONG_CHAIN + 1;
+    return across || t->op->flags & AG_OP_CHEAP ? ag__cost_across(t) : AG__LONG_CHAIN + 1;
 }
 
 /* Whether computing r again in the region of step s costs less than storing it: at most `budget` cheap operations on
@@ -62,8 +52,9 @@ static bool worth_computing(const ag__planner *p, uint32_t s, uint32_t r, bool a
         if (ag__tensor_at(p, root)->layout->size < size) continue; /* it is stored, if need be */
         if (is_scattered(ag__tensor_at(p, x))) return false;
         if (!may_be_computed(p, root) || (across && is_in_program(p, s, root))) continue;
-        bool shows = ag__shows_root(p, x);
-        if (!(shows && worth_computing(p, s, root, across, budget)) && !(across && !shows)) return false;
+        int rest = *budget;
+        if (ag__shows_root(p, x) && worth_computing(p, s, root, across, &rest)) *budget = rest;
+        else if (!across) return false; /* across, it is stored */
     }
     return true;
 }
@@ -89,23 +80,25 @@ static bool crosses(const ag__planner *p, uint32_t s, uint32_t r) {
 /* The region reads operand x from memory, for one of its own nodes, or for one of an earlier step. */
 static void read(ag__planner *p, uint32_t x, bool own) {
     uint32_t leader = p->value[x].leader;
-    request(p, leader);
-    if (!own || leader != x) AG__APPEND(&p->maker, &p->plan->holds, leader);
+    if (own && leader == x) ag__request(p, x);
+    else ag__read_held(p, leader);
 }
 
-static void compute_again(ag__planner *p, uint32_t s, uint32_t r, bool across);
+static void compute_again(ag__planner *p, uint32_t s, uint32_t r, int *across);
 
-/* Input x of a node that the region of step s computes. */
-static void need(ag__planner *p, uint32_t s, uint32_t x, bool own, bool across) {
+/* Input x of a node that the region of step s computes. `across`: how many cheap operations may be repeated from the
+ * forward pass; NULL: as many as cost less than storing a value. */
+static void need(ag__planner *p, uint32_t s, uint32_t x, bool own, int *across) {
     uint32_t leader = p->value[x].leader, r = p->value[leader].root;
-    int budget = across ? AG__LONG_CHAIN : longest_chain(ag__tensor_at(p, r));
+    int budget = across ? *across : longest_chain(ag__tensor_at(p, r));
     if (is_inside(p, s, r)) p->value[r].program = s;
     else if (is_in_program(p, s, r) && fits(p, s, leader)) return; /* already rematerialised here */
     else if (fits(p, s, leader) && worth_computing(p, s, r, across, &budget)) compute_again(p, s, r, across);
     else read(p, x, own);
 }
 
-static void compute_again(ag__planner *p, uint32_t s, uint32_t r, bool across) {
+static void compute_again(ag__planner *p, uint32_t s, uint32_t r, int *across) {
+    if (across) *across -= ag__cost_across(ag__tensor_at(p, r));
     p->value[r].program = s;
     AG__APPEND(&p->maker, &p->clones, r);
     for (uint32_t k = ag__first_input(p, r); k < ag__end_input(p, r); k++) need(p, s, p->c->operand[k], false, across);
@@ -119,22 +112,26 @@ static void ask(ag__planner *p, uint32_t s, uint32_t x) {
     bool fit = fits(p, s, leader) && !is_inside(p, s, r) && !is_in_program(p, s, r);
     if (fit && crosses(p, s, r) && !worth_computing(p, s, r, false, &cheap) && worth_computing(p, s, r, true, &budget))
         AG__APPEND(&p->maker, &p->across, x);
-    else need(p, s, x, true, false);
+    else need(p, s, x, true, NULL);
 }
 
 /* ---- What is computed again in the backward pass ---- */
 
-/* Bytes that would be stored only for computing r again; each value counts once. */
-static uint64_t sources_bytes(ag__planner *p, uint32_t s, uint32_t r) {
+/* Bytes that would be stored only for computing r again; each value counts once. A value that is read twice is
+ * likely to be stored anyway, or what is computed from it need not be: it counts half. */
+static uint64_t sources_bytes(ag__planner *p, uint32_t s, uint32_t r, int *budget) {
+    enum { SOME_USES = 2 };
     uint64_t bytes = 0;
+    *budget -= ag__cost_across(ag__tensor_at(p, r));
     for (uint32_t k = ag__first_input(p, r); k < ag__end_input(p, r); k++) {
         uint32_t x = ag__leader_at(p, k), root = p->value[x].root;
+        int rest = *budget;
         if (ag__is_outside(p, root) || p->value[root].stored || p->value[root].counted) continue;
         p->value[root].counted = true;
         AG__APPEND(&p->maker, &p->own, root);
-        bool again = may_be_computed(p, root) && fits(p, s, x);
-        if (is_in_program(p, s, root) && again) continue;
-        bytes += again ? sources_bytes(p, s, root) : ag__value_bytes(ag__tensor_at(p, root));
+        bool again = fits(p, s, x) && (is_in_program(p, s, root) || worth_computing(p, s, root, true, &rest));
+        if (again && !is_in_program(p, s, root)) bytes += sources_bytes(p, s, root, budget);
+        if (!again) bytes += ag__value_bytes(ag__tensor_at(p, root)) / (p->c->node[root].uses >= SOME_USES ? 2 : 1);
     }
     return bytes;
 }
@@ -146,18 +143,18 @@ static void settle_across(ag__planner *p, uint32_t s) {
     p->own.count = 0;
     for (uint32_t k = 0; k < across->count; k++) {
         uint32_t r = p->value[p->value[across->at[k]].leader].root;
+        int budget = AG__LONG_CHAIN;
         if (p->value[r].stored || p->value[r].asked || is_in_program(p, s, r)) continue;
         p->value[r].asked = true;
-        sources += sources_bytes(p, s, r);
+        sources += sources_bytes(p, s, r, &budget);
         values += ag__value_bytes(ag__tensor_at(p, r));
     }
     for (uint32_t k = 0; k < p->own.count; k++) p->value[p->own.at[k]].counted = false;
-    for (uint32_t k = 0; k < across->count && !p->maker.failed; k++) need(p, s, across->at[k], true, sources < values);
-}
-
-static int ascending(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
+    for (uint32_t k = 0; k < across->count && !p->maker.failed; k++) {
+        int budget = AG__LONG_CHAIN;
+        p->value[p->value[p->value[across->at[k]].leader].root].asked = false;
+        need(p, s, across->at[k], true, sources < values ? &budget : NULL);
+    }
 }
 
 /* The region's own nodes that compute something. */
@@ -169,7 +166,6 @@ static void list_own(ag__planner *p, uint32_t s) {
 
 /* The region's own nodes that are stored, and those that they need. */
 static void compute_own(ag__planner *p, uint32_t s) {
-    list_own(p, s);
     p->asked.count = 0;
     for (uint32_t k = p->own.count; k-- > 0 && !p->maker.failed;) {
         uint32_t i = p->own.at[k];
@@ -184,16 +180,12 @@ static void compute_own(ag__planner *p, uint32_t s) {
 }
 
 static void settle_region(ag__planner *p, uint32_t s) {
-    ag__region *r = ag__region_of(p, s);
-    ag__numbers *computed = &p->plan->computed;
-    p->clones.count = p->across.count = 0;
-    r->compute = computed->count;
+    p->across.count = 0;
+    ag__begin_program(p, s);
     compute_own(p, s);
     for (uint32_t k = 0; k < p->asked.count && !p->maker.failed; k++) ask(p, s, p->asked.at[k]);
     if (p->across.count) settle_across(p, s);
-    for (uint32_t k = 0; k < p->clones.count; k++) AG__APPEND(&p->maker, computed, p->clones.at[k]);
-    r->computes = computed->count - r->compute;
-    if (r->computes) qsort(&computed->at[r->compute], r->computes, sizeof *computed->at, ascending);
+    ag__end_program(p, s);
 }
 
 /* ---- All steps ---- */
@@ -201,27 +193,32 @@ static void settle_region(ag__planner *p, uint32_t s) {
 static void settle_node(ag__planner *p, uint32_t i) {
     for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
         uint32_t x = p->c->operand[k], leader = p->value[x].leader;
-        request(p, leader);
+        ag__request(p, leader);
         if (leader != x) p->value[x].shown = true; /* the operation reads the inputs themselves */
     }
 }
 
 static void settle_step(ag__planner *p, uint32_t s) {
     ag__plan_step *step = ag__step_at(p, s);
+    p->now = s;
+    if (step->kind == AG__STEP_REGION) list_own(p, s), ag__compute_again(p, s);
+    p->now = s;
+    step = ag__step_at(p, s);
     step->hold = p->plan->holds.count;
     if (step->kind == AG__STEP_NODE && !p->value[step->what].stored)
         step->kind = AG__STEP_NOTHING; /* no step needs it */
     else if (step->kind == AG__STEP_REGION) settle_region(p, s);
     else if (step->members) settle_node(p, step->what);
-    if (step->kind == AG__STEP_ADD) request(p, step->onto);
+    if (step->kind == AG__STEP_ADD) ag__request(p, step->onto);
     step->holds = p->plan->holds.count - step->hold;
 }
 
 void ag__settle(ag__planner *p) {
     for (uint32_t i = 0; i < p->c->nodes; i++) {
         if (!p->c->node[i].kept) continue;
-        request(p, p->value[i].leader);
+        ag__request(p, p->value[i].leader);
         if (p->value[i].leader != i) p->value[i].shown = true;
     }
-    for (uint32_t k = p->plan->steps.count; k-- > 1 && !p->maker.failed;) settle_step(p, p->plan->order.at[k]);
+    for (uint32_t k = p->plan->order.count; k-- > 1 && !p->maker.failed;) settle_step(p, p->plan->order.at[k]);
+    if (!p->maker.failed) ag__list_again(p);
 }

@@ -120,21 +120,21 @@ static void free_span(ag_tape *tape, span *s) {
     ag__resize(tape, s, s->bytes, 0);
 }
 
-/* Give back the spans without a block in use; false if there is none. */
-static bool give_back(ag_tape *tape) {
-    bool any = false;
+/* Give back the spans without a block in use; returns their bytes. */
+static size_t give_back(ag_tape *tape) {
+    size_t bytes = 0;
     for (span **at = &tape->heap.spans; *at;) {
         span *s = *at;
         if (!is_vacant(s)) {
             at = &s->next;
             continue;
         }
-        any = true;
+        bytes += s->bytes;
         *at = s->next;
         unlink(&tape->heap, first_in(s));
         free_span(tape, s);
     }
-    return any;
+    return bytes;
 }
 
 /* A free block of these bytes or more, in a new span; NULL if out of memory. */
@@ -201,7 +201,7 @@ ag__buffer *ag__heap_new_apart(ag_tape *tape, size_t bytes) {
     size_t all = block_bytes(bytes);
     block *b = best(&tape->heap, all);
     if (!b || b->bytes != all || !is_vacant(b->span)) b = new_span(tape, all);
-    if (!b && give_back(tape)) b = new_span(tape, all);
+    if (!b && give_back(tape) > 0) b = new_span(tape, all);
     return b ? take(tape, b, all) : NULL;
 }
 
@@ -223,17 +223,25 @@ void ag__heap_drop(ag_tape *tape, ag__buffer *buffer) {
 }
 
 void ag__heap_trim(ag_tape *tape) {
-    give_back(tape);
-    tape->heap.next = tape->heap.usual;
+    size_t bytes = give_back(tape);
+    tape->heap.next = bytes < tape->heap.usual ? bytes : tape->heap.usual;
 }
 
-/* The next span has a sixteenth more than was in use at once, for gaps between blocks. */
+static bool are_several_vacant(const ag__heap *heap) {
+    int n = 0;
+    for (const span *s = heap->spans; s && n < 2; s = s->next) n += is_vacant(s);
+    return n > 1;
+}
+
+/* The next span has a sixteenth more than was in use at once, for gaps between blocks; an eighth more if that was not
+ * enough before. */
 void ag__heap_settle(ag_tape *tape) {
     ag__heap *heap = &tape->heap;
-    size_t used = heap->most - heap->used;
-    if (heap->grew && used) {
-        heap->usual = ag__rounded(used + used / 16, HEADER);
-        if (!best(heap, used) && give_back(tape)) heap->next = heap->usual;
+    size_t used = heap->most - heap->used, little = ag__rounded(used + used / 16, HEADER),
+           ample = ag__rounded(used + used / 8, HEADER);
+    if (heap->grew && used && heap->usual < ample) {
+        heap->usual = heap->usual < little ? little : ample;
+        if (!best(heap, heap->usual) && are_several_vacant(heap) && give_back(tape) > 0) heap->next = heap->usual;
     }
     heap->grew = false;
     heap->most = heap->used;
