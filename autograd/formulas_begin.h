@@ -38,6 +38,7 @@
  *     STRONG_MUL STRONG_DIV           a == 0 ? 0 : a·b, and a / b
  *     LT LE EQ NE                     comparisons, of elements
  *     SEL(t, a, b)                    t ? a : b
+ *     RARELY(t, f, x, j, y)           t ? f(x, j) : y, f being an ag_rare_function, where t hardly ever holds
  *     AND OR XOR NOT                  of truth values; all except NOT also of bits, but not of one with the other
  *     BITS(x) FLOAT(b)                an element's bits, and the element that has them
  *     BADD BSUB SHL(b, n) SHR(b, n)   whole numbers modulo 2^32 or 2^64; n is a constant, from 0 to below their width
@@ -171,6 +172,7 @@
 #pragma push_macro("EQ")
 #pragma push_macro("NE")
 #pragma push_macro("SEL")
+#pragma push_macro("RARELY")
 #pragma push_macro("AND")
 #pragma push_macro("OR")
 #pragma push_macro("XOR")
@@ -227,6 +229,7 @@
 #undef EQ
 #undef NE
 #undef SEL
+#undef RARELY
 #undef AND
 #undef OR
 #undef XOR
@@ -351,6 +354,7 @@
 #define EQ(a, b) ag_trace_binary(ag__t, AG_TRACE_EQUAL, a, b)
 #define NE(a, b) ag_trace_binary(ag__t, AG_TRACE_NOT_EQUAL, a, b)
 #define SEL(t, a, b) ag_trace_select(ag__t, t, a, b)
+#define RARELY(t, f, x, j, y) ag_trace_rarely(ag__t, t, f, x, j, y)
 #define AND(a, b) ag_trace_binary(ag__t, AG_TRACE_AND, a, b)
 #define OR(a, b) ag_trace_binary(ag__t, AG_TRACE_OR, a, b)
 #define XOR(a, b) ag_trace_binary(ag__t, AG_TRACE_XOR, a, b)
@@ -416,6 +420,7 @@
 
 #if IS_REAL
 #define W(bits) ((B)(bits))
+#define RARELY(t, f, x, j, y) ((t) ? (V)f((double)(x), j) : (y))
 #define ADD(a, b) ((a) + (b))
 #define SUB(a, b) ((a) - (b))
 #define MUL(a, b) ((a) * (b))

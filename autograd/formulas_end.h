@@ -51,6 +51,7 @@
 #undef EQ
 #undef NE
 #undef SEL
+#undef RARELY
 #undef AND
 #undef OR
 #undef XOR
@@ -110,6 +111,7 @@
 #pragma pop_macro("EQ")
 #pragma pop_macro("NE")
 #pragma pop_macro("SEL")
+#pragma pop_macro("RARELY")
 #pragma pop_macro("AND")
 #pragma pop_macro("OR")
 #pragma pop_macro("XOR")

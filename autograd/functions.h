@@ -7,8 +7,8 @@
  * never -ffast-math. Constants of f32 are exact floats.
  *
  * This is text for every domain of reals: formulas_begin.h says what its words mean. Included in a text of formulas,
- * it gives that text exp, expm1, log, log1p, pow, sigmoid, sigmoid_slope, tanh, tanh_slope; and where !IS_TRACE sin
- * and cos.
+ * it gives that text cos, exp, expm1, log, log1p, pow, sigmoid, sigmoid_slope, sin, tanh, tanh_slope; and sin_near and
+ * cos_near for small numbers, which C can make vector code of.
  *
  * The polynomials are minimax fits made for this file. They are evaluated in few steps rather than in short chains:
  * other elements keep the processor busy in the meantime; only those of f64, which are long, are of even and odd
@@ -16,7 +16,7 @@
  * tanh 1.5, sigmoid 1.5, sin and cos 1.6; the slopes of tanh and sigmoid 4.6. */
 #include "autograd/trace.h"
 
-#define AG_TRIG_MAX 0x1p20 /* the largest |x| for sin and cos */
+#define AG_TRIG_MAX 0x1p20 /* the largest |x| for sin_near and cos_near */
 
 #ifdef AG_DOMAIN
 #if AG_DOMAIN == AG_DOMAIN_F32 && !defined AG_FUNCTIONS_F32
@@ -44,6 +44,13 @@
 FN(V, pair_sum, V a, V b, V *low) {
     const V y = ADD(a, b);
     *low = SUB(b, SUB(y, a));
+    return y;
+}
+
+/* The same for any a and b (D. Knuth). */
+FN(V, pair_sum_of_any, V a, V b, V *low) {
+    const V y = ADD(a, b), second = SUB(y, a);
+    *low = ADD(SUB(a, SUB(y, second)), SUB(b, second));
     return y;
 }
 
@@ -383,68 +390,67 @@ FN(V, pow, V a, V b) {
     return SEL(OR(unit, EQ(b, K(0))), K(1), z);
 }
 
-/* ---- Sine and cosine, in kernels only ---- */
+/* ---- Sine and cosine ---- */
 
-#if !IS_TRACE
-
-/* sin(x + j·π/2) for |x| <= AG_TRIG_MAX; beyond it the result is meaningless, and libm must be used instead. The
- * arguments are reduced in double, and in part as whole numbers, for which there is no machine code.
- *
- * x = n·π/2 + r, subtracted in parts of 33 and 53 bits (n has 20 bits, so n times the first is exact); |r| <= π/4 is
- * rounded to float for the polynomials. n + j mod 4 says, by masks, whether the sine or the cosine of r is wanted, and
- * with what sign. */
-#if !IS_WIDE
-FN(V, sin_shifted, V x, B j) {
-    const double shift = 0x1.8p52;
-    const double xd = (double)x;
-    const double t = xd * 0x1.45f306dc9c883p-1 + shift;
-    const double n = t - shift;
-    const float r = (float)((xd - n * 0x1.921fb544p+0) - n * 0x1.0b4611a626331p-34);
-    uint64_t bits;
-    memcpy(&bits, &t, sizeof bits);
-    const uint32_t k = (uint32_t)bits + j;
-
-    const float z = r * r;
-    const float s = r + r * z * (-0x1.555546p-3f + z * (0x1.11075cp-7f - 0x1.994cf8p-13f * z));
-    const float c = 1.0f - (0.5f * z - z * z * (0x1.55554ep-5f + z * (-0x1.6c0e6cp-10f + 0x1.9a791ap-16f * z)));
-    const uint32_t odd = UINT32_C(0) - (k & 1);
-    return FLOAT(((BITS(s) & ~odd) | (BITS(c) & odd)) ^ ((k & 2) << 30));
+/* x = n·π/2 + r for |x| <= AG_TRIG_MAX, |r| <= π/4: returns r, sets *low to what it lacks, and *k to n in its low bits.
+ * The first of π/2's three parts leaves an exact difference. */
+FN(V, angle_rest, V x, V *low, B *k) {
+    const V shift = K2(0x1.8p23, 0x1.8p52), t = FMA(x, K2(0x1.45f306p-1, 0x1.45f306dc9c883p-1), shift);
+    const V n = SUB(t, shift), head = FMA(n, K2(-0x1.921fb6p+0, -0x1.921fb54442d18p+0), x);
+    V lost, rounded;
+    const V mid = CALL(pair_product, n, K2(0x1.777a5cp-25, -0x1.1a62633145c07p-54), &rounded);
+    const V r = CALL(pair_sum_of_any, head, mid, &lost);
+    const V tail = FMA(n, K2(0x1.ee59dap-50, 0x1.f1976b7ed8fbcp-110), ADD(lost, rounded));
+    *k = BITS(t);
+    return CALL(pair_sum, r, tail, low);
 }
-#else
-/* The same with π/2 in parts of 33, 33 and 53 bits; r + c is the reduced argument to about 100 bits. */
-FN(V, sin_shifted, V x, B j) {
-    const double shift = 0x1.8p52;
-    const double t = x * 0x1.45f306dc9c883p-1 + shift;
-    const double n = t - shift;
-    const uint64_t k = BITS(t) + j;
-    const double head = x - n * 0x1.921fb544p+0;
-    const double mid = n * 0x1.0b4611a6p-34;
-    const double h = head - mid;
-    const double low = n * 0x1.3198a2e037073p-69 - ((head - h) - mid);
-    const double r = h - low;
-    const double c = (h - r) - low;
 
-    const double z = r * r;
-    const double z2 = z * z;
-    const double s0 = -0x1.555555555554ep-3 + 0x1.111111110fdd3p-7 * z;
-    const double s2 = -0x1.a01a019c99e3bp-13 + 0x1.71de35dab9155p-19 * z;
-    const double s4 = -0x1.ae5ea94dabb2dp-26 + 0x1.5da435a4b8abdp-33 * z;
-    const double half = 0.5 * z;
-    const double s = r + (r * z * (s0 + z2 * (s2 + z2 * s4)) + (c - half * c));
-    const double c0 = 0x1.5555555555554p-5 - 0x1.6c16c16c16211p-10 * z;
-    const double c2 = 0x1.a01a019e28e12p-16 - 0x1.27e4f9027be51p-22 * z;
-    const double c4 = 0x1.1eea8864eeccfp-29 - 0x1.8ffa421bb531fp-37 * z;
-    const double w = 1.0 - half;
-    const double cs = w + (((1.0 - w) - half) + (z2 * (c0 + z2 * (c2 + z2 * c4)) - r * c));
-    const uint64_t odd = UINT64_C(0) - (k & 1);
-    return FLOAT(((BITS(s) & ~odd) | (BITS(cs) & odd)) ^ ((k & 2) << 62));
+/* (sin r − r)/r³ and (cos r − 1 + r²/2)/r⁴ for |r| <= π/4, z being r². */
+#if IS_NARROW
+FN(V, sin_tail_narrow, V z) { return FMA(z, FMA(z, K(-0x1.9953fep-13), K(0x1.110778p-7)), K(-0x1.555546p-3)); }
+FN(V, cos_tail_narrow, V z) { return FMA(z, FMA(z, K(0x1.99e80cp-16), K(-0x1.6c0c28p-10)), K(0x1.55554ap-5)); }
+#endif
+#if IS_WIDE
+FN(V, sin_tail_wide, V z) {
+    const V z2 = MUL(z, z), q4 = FMA(z, K(0x1.5da435a4b8abdp-33), K(-0x1.ae5ea94dabb2dp-26));
+    const V q2 = FMA(z, K(0x1.71de35dab9155p-19), K(-0x1.a01a019c99e3bp-13));
+    return FMA(z2, FMA(z2, q4, q2), FMA(z, K(0x1.111111110fdd3p-7), K(-0x1.555555555554ep-3)));
+}
+FN(V, cos_tail_wide, V z) {
+    const V z2 = MUL(z, z), q4 = FMA(z, K(-0x1.8ffa421bb531fp-37), K(0x1.1eea8864eeccfp-29));
+    const V q2 = FMA(z, K(-0x1.27e4f9027be51p-22), K(0x1.a01a019e28e12p-16));
+    return FMA(z2, FMA(z2, q4, q2), FMA(z, K(-0x1.6c16c16c16211p-10), K(0x1.5555555555554p-5)));
 }
 #endif
 
-FN(V, sin, V x) { return SEL(EQ(x, K(0)), x, CALL(sin_shifted, x, 0)); } /* −0 */
-FN(V, cos, V x) { return CALL(sin_shifted, x, 1); }
+/* sin(r + low + k·π/2): by masks the sine of r or its cosine, and its sign, as k mod 4 says. */
+FN(V, sine_of_rest, V r, V low, B k) {
+    const V z = MUL(r, r), half = MUL(K(0.5), z), w = SUB(K(1), half), lost = SUB(SUB(K(1), w), half);
+    const V sin_tail = BY_WIDTH(CALL(sin_tail_narrow, z), CALL(sin_tail_wide, z));
+    const V cos_tail = BY_WIDTH(CALL(cos_tail_narrow, z), CALL(cos_tail_wide, z));
+    const V sine = ADD(r, FMA(MUL(r, z), sin_tail, FMA(NEG(half), low, low)));
+    const V cosine = ADD(w, FMA(MUL(z, z), cos_tail, FMA(NEG(r), low, lost)));
+    const B odd = BSUB(W(0), AND(k, W(1))), sign = SHL(AND(k, W(2)), BY_WIDTH(30, 62));
+    return FLOAT(XOR(XOR(BITS(sine), AND(XOR(BITS(sine), BITS(cosine)), odd)), sign));
+}
 
-#endif
+/* For |x| <= AG_TRIG_MAX; sin −0 is −0. */
+FN(V, sin_near, V x) {
+    V low;
+    B k;
+    const V r = CALL(angle_rest, x, &low, &k);
+    return SEL(EQ(x, K(0)), x, CALL(sine_of_rest, r, low, k));
+}
+FN(V, cos_near, V x) {
+    V low;
+    B k;
+    const V r = CALL(angle_rest, x, &low, &k);
+    return CALL(sine_of_rest, r, low, BADD(k, W(1)));
+}
+
+/* For any x. */
+FN(V, sin, V x) { return RARELY(LT(K(AG_TRIG_MAX), ABS(x)), ag_far_sine, x, 0, CALL(sin_near, x)); }
+FN(V, cos, V x) { return RARELY(LT(K(AG_TRIG_MAX), ABS(x)), ag_far_sine, x, 1, CALL(cos_near, x)); }
 
 #undef EXPONENT
 #undef SIGN

@@ -74,6 +74,19 @@ AG_API ag_traced ag_trace_binary(ag_trace *t, ag_trace_code code, ag_traced a, a
  * Errors: none */
 AG_API ag_traced ag_trace_fma(ag_trace *t, ag_traced a, ag_traced b, ag_traced c);
 
+/* ag_rare_function -- f(x, j) of one element, as a double, whatever the dtype is; no other memory, no other function
+ * of this library */
+typedef double ag_rare_function(double x, int j);
+
+/* ag_trace_rarely -- truth ? f(x, j) : y, where truth holds for hardly any element: f is called for each of these, and
+ * nothing is done for the others. j is from 0 to 31
+ * Errors: none */
+AG_API ag_traced ag_trace_rarely(ag_trace *t, ag_traced truth, ag_rare_function *f, ag_traced x, int j, ag_traced y);
+
+/* ag_far_sine -- sin(x + j·π/2) for |x| >= 1, however large that is; a rare function
+ * Errors: none */
+AG_API double ag_far_sine(double x, int j);
+
 /* ag_trace_select -- truth ? a : b
  * Errors: none */
 AG_API ag_traced ag_trace_select(ag_trace *t, ag_traced truth, ag_traced a, ag_traced b);

@@ -53,11 +53,11 @@ static double unit(uint64_t bits) { return (double)(int64_t)(bits >> 11) * 0x1p-
 double ag_random_uniform(ag_random *random) { return unit(ag_random_bits(random)); }
 
 /* Two uniform numbers, u in (0, 1] and v in [0, 1), give a normal one: √(−2·ln u)·cos 2πv. */
-double ag_random_normal(ag_random *random) {
+AG_BLOCK_KERNEL double ag_random_normal(ag_random *random) {
     uint64_t bits[2];
     if (!random) return 0;
     next_block(random, bits);
-    return sqrt(-2 * ag_fn_log_f64(unit(bits[0]) + 0x1p-53)) * ag_fn_cos_f64(0x1.921fb54442d18p2 * unit(bits[1]));
+    return sqrt(-2 * ag_fn_log_f64(unit(bits[0]) + 0x1p-53)) * ag_fn_cos_near_f64(0x1.921fb54442d18p2 * unit(bits[1]));
 }
 
 /* The lowest bits that hold n−1. A number beyond is drawn again: any other way would prefer some. */
@@ -113,25 +113,25 @@ static void next_words(ag_random *r, uint32_t word[WORDS]) {
 }
 
 /* As in ops/source.c: each pair of uniform numbers gives two normal ones. u of f32 has 31 bits, for the tails. */
-static void normals_f32(const uint32_t word[WORDS], float y[WORDS], float deviation) {
+AG_BLOCK_KERNEL static void normals_f32(const uint32_t word[WORDS], float y[WORDS], float deviation) {
     enum { PAIRS = WORDS / 2 };
     AG_SIMD for (int i = 0; i < PAIRS; i++) {
         const float u = (float)(int32_t)(word[i] >> 1) * 0x1p-31f + 0x1p-32f;
         const float v = (float)(int32_t)(word[PAIRS + i] >> 8) * 0x1p-24f;
         const float radius = deviation * sqrtf(-2 * ag_fn_log_f32(u)), angle = 0x1.921fb6p2f * v;
-        y[i] = radius * ag_fn_cos_f32(angle);
-        y[PAIRS + i] = radius * ag_fn_sin_f32(angle);
+        y[i] = radius * ag_fn_cos_near_f32(angle);
+        y[PAIRS + i] = radius * ag_fn_sin_near_f32(angle);
     }
 }
 
-static void normals_f64(const uint32_t word[WORDS], double y[WORDS / 2], double deviation) {
+AG_BLOCK_KERNEL static void normals_f64(const uint32_t word[WORDS], double y[WORDS / 2], double deviation) {
     AG_SIMD for (int i = 0; i < LANES; i++) {
         const double u = (double)(int32_t)(word[i] >> 5) * 0x1p-27 + (double)(int32_t)(word[LANES + i] >> 6) * 0x1p-53;
         const double v = (double)(int32_t)(word[2 * LANES + i] >> 5) * 0x1p-27 +
                          (double)(int32_t)(word[3 * LANES + i] >> 6) * 0x1p-53;
         const double radius = deviation * sqrt(-2 * ag_fn_log_f64(u + 0x1p-53)), angle = 0x1.921fb54442d18p2 * v;
-        y[i] = radius * ag_fn_cos_f64(angle);
-        y[LANES + i] = radius * ag_fn_sin_f64(angle);
+        y[i] = radius * ag_fn_cos_near_f64(angle);
+        y[LANES + i] = radius * ag_fn_sin_near_f64(angle);
     }
 }
 

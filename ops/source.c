@@ -220,18 +220,18 @@ ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low,
 /* Two uniform numbers, u in (0, 1] and v in [0, 1), give two normal ones: √(−2·ln u) times the cosine and the sine
  * of 2πv. For f32 u has 31 bits, so that the tails reach 6.6 rather than 5.8. Normal numbers are drawn once, for a
  * model's first weights: not worth a copy for each kind of processor. */
-static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
+AG_BLOCK_KERNEL static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
     enum { PAIRS = EACH_F32 / 2 };
     const float mean = (float)s->first, std = (float)s->second;
     float *y = y_;
     AG_SIMD for (int i = 0; i < PAIRS; i++) {
         const float u = (float)(int32_t)(word[i] >> 1) * 0x1p-31f + 0x1p-32f;
         const float radius = sqrtf(-2 * ag_fn_log_f32(u)), angle = 0x1.921fb6p2f * unit_f32(word[PAIRS + i]);
-        y[i] = mean + std * (radius * ag_fn_cos_f32(angle));
-        y[PAIRS + i] = mean + std * (radius * ag_fn_sin_f32(angle));
+        y[i] = mean + std * (radius * ag_fn_cos_near_f32(angle));
+        y[PAIRS + i] = mean + std * (radius * ag_fn_sin_near_f32(angle));
     }
 }
-static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
+AG_BLOCK_KERNEL static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
     enum { PAIRS = EACH_F64 / 2 };
     const double mean = s->first, std = s->second;
     double *y = y_;
@@ -239,8 +239,8 @@ static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
         const double u = unit_f64(word[i], word[PAIRS + i]) + 0x1p-53;
         const double radius = sqrt(-2 * ag_fn_log_f64(u));
         const double angle = 0x1.921fb54442d18p2 * unit_f64(word[2 * PAIRS + i], word[3 * PAIRS + i]);
-        y[i] = mean + std * (radius * ag_fn_cos_f64(angle));
-        y[PAIRS + i] = mean + std * (radius * ag_fn_sin_f64(angle));
+        y[i] = mean + std * (radius * ag_fn_cos_near_f64(angle));
+        y[PAIRS + i] = mean + std * (radius * ag_fn_sin_near_f64(angle));
     }
 }
 

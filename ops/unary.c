@@ -51,7 +51,8 @@ ag_tensor *ag_sign(ag_tensor *x) { return ag__apply1(&ag__op_sign, x); }
 
 /* ---- Sine and cosine ---- */
 
-/* Whether the vectorised sine and cosine serve for all elements: not for NaN. */
+/* Whether the vectorised sine and cosine serve for all elements; the others call a function for each that is large, as
+ * machine code does. */
 AG_KERNEL static bool all_small_f32(int64_t n, const float *x) {
     int32_t large = 0;
     for (int64_t i = 0; i < n; i++) large |= !(fabsf(x[i]) <= (float)AG_TRIG_MAX);
@@ -69,8 +70,7 @@ static void sin_f32(int64_t n, void *y, const void *const x[], const void *attri
 static void sin_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
     (all_small_f64(n, x[0]) ? sin_small_f64 : sin_any_f64)(n, y, x, attributes);
 }
-AG_UNARY(sin, "sin({0})", ag__slope_mul(g, ag_cos(x)), .flags = AG_OP_HIDES_NOTHING,
-         .block = {[AG_F32] = sin_f32, [AG_F64] = sin_f64});
+AG_UNARY(sin, "sin({0})", ag__slope_mul(g, ag_cos(x)), .flags = AG_OP_HIDES_NOTHING, AG_FORMULA(sin));
 ag_tensor *ag_sin(ag_tensor *x) { return ag__apply1(&ag__op_sin, x); }
 
 static void cos_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
@@ -79,8 +79,7 @@ static void cos_f32(int64_t n, void *y, const void *const x[], const void *attri
 static void cos_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
     (all_small_f64(n, x[0]) ? cos_small_f64 : cos_any_f64)(n, y, x, attributes);
 }
-AG_UNARY(cos, "cos({0})", ag_neg(ag__slope_mul(g, ag_sin(x))), .flags = AG_OP_HIDES_NOTHING,
-         .block = {[AG_F32] = cos_f32, [AG_F64] = cos_f64});
+AG_UNARY(cos, "cos({0})", ag_neg(ag__slope_mul(g, ag_sin(x))), .flags = AG_OP_HIDES_NOTHING, AG_FORMULA(cos));
 ag_tensor *ag_cos(ag_tensor *x) { return ag__apply1(&ag__op_cos, x); }
 
 /* ---- Activations ---- */

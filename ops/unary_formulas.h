@@ -22,24 +22,16 @@ MAP1(sigmoid, x) { return CALL(sigmoid, x); }
 MAP2(sigmoid_slope, x, y) { return CALL(sigmoid_slope, x, y); }
 MAP1(relu, x) { return MAX(K(0), x); }
 
-#endif
-
-#if IS_REAL && !IS_TRACE
-
-/* For small arguments, and for any: libm is used only where needed. */
-#if IS_WIDE
-#define SIN sin
-#define COS cos
+/* sin_f32 and the like choose one of these. */
+#if IS_TRACE
+MAP1(sin, x) { return CALL(sin, x); }
+MAP1(cos, x) { return CALL(cos, x); }
 #else
-#define SIN sinf
-#define COS cosf
+MAP1(sin_small, x) { return CALL(sin_near, x); }
+MAP1(cos_small, x) { return CALL(cos_near, x); }
+MAP1(sin_any, x) { return CALL(sin, x); }
+MAP1(cos_any, x) { return CALL(cos, x); }
 #endif
-MAP1(sin_small, x) { return CALL(sin, x); }
-MAP1(cos_small, x) { return CALL(cos, x); }
-MAP1(sin_any, x) { return ABS(x) <= K(AG_TRIG_MAX) ? CALL(sin, x) : SIN(x); }
-MAP1(cos_any, x) { return ABS(x) <= K(AG_TRIG_MAX) ? CALL(cos, x) : COS(x); }
-#undef SIN
-#undef COS
 
 #endif
 

@@ -42,7 +42,8 @@ STRONG = {"AG_TRACE_STRONG_MUL": "vmul", "AG_TRACE_STRONG_DIV": "vdiv"}
 COMPARISONS = {"AG_TRACE_LESS": 0x11, "AG_TRACE_LESS_EQUAL": 0x12, "AG_TRACE_EQUAL": 0, "AG_TRACE_NOT_EQUAL": 4}
 OF_BITS = {"AG_TRACE_BITS_ADD": "vpadd", "AG_TRACE_BITS_SUB": "vpsub"}
 SHIFTS = {"AG__SHIFT_LEFT": "vpsll", "AG__SHIFT_RIGHT": "vpsrl"}
-FMA = {0x98: "vfmadd132", 0xA8: "vfmadd213", 0xB8: "vfmadd231"}
+FMA = {form + i: f"v{name}{order}" for form, order in ((0x98, 132), (0xA8, 213), (0xB8, 231))
+       for i, name in ((0, "fmadd"), (2, "fmsub"), (4, "fnmadd"), (6, "fnmsub"))}
 PS, DQ, PART = "sd", "dq", {128: "XMMWORD", 256: "YMMWORD", 512: "ZMMWORD", 64: "QWORD", 32: "DWORD"}
 
 
@@ -103,6 +104,8 @@ class Machine:
         self.vector, self.tail = 0, False
         self.emit(".balign 64", f"machine_{number}:", f"pool_{number}:")
         self.unit.pool(self)
+        if any(i.code == "AG__RARELY" for i in self.before + self.ahead + self.loop):
+            self.stub()
         self.enter()
         self.run(self.before)
         self.emit("xor edx, edx")
@@ -177,6 +180,28 @@ class Machine:
                 where = f"[{base} + {number * self.lanes * BYTES[dtype]}]"
                 self.unit.move(self, load, dtype == DTYPE["AG_F64"], self.lane_register(fold, number), where)
 
+    def stub(self):
+        """The subroutine that saves all registers for a call."""
+        size, count = self.unit.bits // 8, self.unit.registers + 1
+        saved, masks = ["rdi", "rsi", "rdx", "r8", "r9", "r10", "r11"], size * count
+        self.emit(f"stub_{self.number}:", *[f"push {reg}" for reg in saved])
+        self.emit("mov r11, rsp", f"sub rsp, {masks + 128}", "and rsp, -64", "mov esi, eax", "mov rdx, rcx")
+        self.emit(f"mov [rsp + {masks + 64}], r11")
+        self.emit(*[f"{self.unit.whole} [rsp + {size * r}], {vector(r, self.unit.bits)}" for r in range(count)])
+        for k in self.unit.all_masks:
+            self.emit(f"kmovw eax, k{k}", f"mov [rsp + {masks + 8 * k}], rax")
+        self.emit("mov rdi, rsp", f"mov ecx, {size}", "movabs rax, 0", "vzeroupper", "call rax")
+        for k in self.unit.all_masks:
+            self.emit(f"mov rax, [rsp + {masks + 8 * k}]", f"kmovw k{k}, eax")
+        self.emit(*[f"{self.unit.whole} {vector(r, self.unit.bits)}, [rsp + {size * r}]" for r in range(count)])
+        self.emit(f"mov r11, [rsp + {masks + 64}]", "mov rsp, r11", *[f"pop {reg}" for reg in reversed(saved)], "ret")
+
+    def rarely(self, i):
+        after = self.label()
+        self.emit("test eax, eax", f"jz {after}")
+        self.emit(".byte 0x0d", f".long {i.y << 16 | i.a << 21 | i.wide << 26 | i.k << 27}")
+        self.emit("movabs rcx, 0", f"call stub_{self.number}", f"{after}:")
+
     def rounds(self, instructions, vectors, at_once, folds):
         step, skip, top = vectors * self.lanes, self.label(), self.label()
         self.emit(f"sub rdi, {step}", "cmp rdx, rdi", f"{{disp32}} jg {skip}")
@@ -233,6 +258,7 @@ class Machine:
 
 class Avx2:
     name, bits, registers, scratch = "avx2", 256, 15, 15
+    whole, all_masks = "vmovups", ()
     classes = [0, 5, 8, 14]
     own_frame = 96
 
@@ -362,6 +388,9 @@ class Avx2:
             m.emit(f"{SHIFTS[i.code]}{DQ[i.wide]} {y}, {vector(i.b, bits)}, {i.k}")
         elif i.code == "AG_TRACE_FMA":
             m.emit(f"{FMA[i.k]}{suffix} {y}, {a}, {self.last(m, i, bits)}")
+        elif i.code == "AG__RARELY":
+            m.emit(f"vmovmsk{suffix} eax, {vector(i.b, bits)}")
+            m.rarely(i)
         elif i.code == "AG__WIDEN_TRUTH":
             m.emit(f"vpmovsxdq {vector(i.y, 256)}, {self.last(m, i, 128)}")
         elif i.code == "AG__NARROW_TRUTH":
@@ -384,6 +413,7 @@ class Avx2:
 
 class Avx512:
     name, bits, registers, scratch = "avx512", 512, 31, 31
+    whole, all_masks = "{evex} vmovupd", range(1, 8)
     classes = [1, 12, 17, 30]
     own_frame = 0
     masks = 6
@@ -588,6 +618,12 @@ class Avx512:
                 source = i.y
             k = self.mask_of(m, source, i.wide)
             m.emit(f"kmovw k{self.result(m, i.y, 1 - i.wide)}, k{k}")
+        elif i.code == "AG__RARELY":
+            k = self.mask_of(m, i.b, i.wide)
+            self.need_vector(m, i.a)
+            m.emit(f"kmovw eax, k{k}")
+            self.mask.pop(i.y, None)
+            m.rarely(i)
         else:
             self.plain(m, i, suffix)
 
@@ -677,6 +713,8 @@ class Forms:
             return self.chance.choice(list(FMA))
         if code == "AG__SELECT":
             return self.chance.choice(self.unit.classes)
+        if code == "AG__RARELY":
+            return self.chance.randrange(32)
         return self.chance.randrange(1, 64 if wide else 32) if code in SHIFTS else 0
 
     def widths_of(self, code):
@@ -697,6 +735,11 @@ class Forms:
                 for y in classes:
                     for b in classes:
                         yield Instruction(code, wide, y=y, b=b, k=self.k_of(code, wide))
+
+        for wide in self.widths:
+            for y in classes:
+                for b in classes:
+                    yield Instruction("AG__RARELY", wide, y=y, a=self.chance.choice(classes), b=b, k=self.k_of("AG__RARELY", wide))
 
     def moves(self):
         for wide in self.widths:

@@ -27,6 +27,15 @@ MAP1_2(fused_numbers, x, p, q) {
     return FMA(FMA(high, MUL(x, x), low), FMA(p, q, K(2)), FMA(q, K(7), x));
 }
 
+/* Calls for elements that are rare, of an operand that is needed again and of one that is not, over a value likewise. */
+MAP2(rare, a, b) { return RARELY(LT(K(3), ABS(a)), rare_function, a, 31, MUL(a, b)); }
+MAP3(rare_again, a, b, c) {
+    const V product = MUL(a, b), first = RARELY(LT(a, b), rare_function, c, 0, product);
+    const V same = RARELY(LT(b, c), rare_function, b, 5, b),
+            second = RARELY(LT(b, a), rare_function, product, 2, first);
+    return ADD(ADD(product, second), MUL(same, SUB(c, first)));
+}
+
 /* Conversions that are C's. */
 MAP1(negative_zero, x) { return SEL(EQ(BITS(x), W2(0x80000000, 0x8000000000000000)), K(1), K(2)); }
 MAP1(lowest_bit, x) { return FLOAT(AND(LT(x, K(0)), BITS(x))); }

@@ -14,6 +14,8 @@
 #define V 17
 
 #include "examples/softplus_formula.h"
+static double rare_function(double x, int j) { return x * 3 + j; }
+
 #include "tests/compile_formulas.h"
 
 #include <float.h>
@@ -395,12 +397,16 @@ static const ag_op fused_ops[] = {
      .arity = 1,
      .attribute_bytes = 2 * sizeof(double),
      AG_FORMULA(fused_numbers)}};
+static const ag_op rare_ops[] = {
+    {.name = "rare", .kind = AG_KIND_ELEMENTWISE, .arity = 2, AG_FORMULA(rare)},
+    {.name = "rare_again", .kind = AG_KIND_ELEMENTWISE, .arity = 3, AG_FORMULA(rare_again)}};
 enum { FUSED_OPS = sizeof fused_ops / sizeof *fused_ops };
 
 START_TEST(users_operation) {
     for (int d = AG_F32; serves() && d <= AG_F64; d++) {
         check_op(&odd_op, d), check_op(&softplus_op, d);
         for (int i = 0; i < FUSED_OPS; i++) check_op(&fused_ops[i], d);
+        check_op(&rare_ops[0], d), check_op(&rare_ops[1], d);
     }
 }
 END_TEST
@@ -552,6 +558,24 @@ static ag_traced three_of_one(ag_trace *t, const ag_traced x[]) { return ag_trac
 static ag_traced three_of_two(ag_trace *t, const ag_traced x[]) { return ag_trace_binary(t, AG_TRACE_FMA, x[0], x[0]); }
 static ag_traced truth_fused(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, x[0], x[0], truth(t, x)); }
 static ag_traced bits_fused(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, x[0], bits(t, x), x[0]); }
+static ag_traced number_for_rare(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, x[0], rare_function, x[0], 0, x[0]);
+}
+static ag_traced rare_truth(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, truth(t, x), rare_function, truth(t, x), 0, x[0]);
+}
+static ag_traced over_truth(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, truth(t, x), rare_function, x[0], 0, truth(t, x));
+}
+static ag_traced rare_bits(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, truth(t, x), rare_function, bits(t, x), 0, x[0]);
+}
+static ag_traced rare_nothing(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, truth(t, x), NULL, x[0], 0, x[0]);
+}
+static ag_traced rare_beyond(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, truth(t, x), rare_function, x[0], 32, x[0]);
+}
 static ag_traced bits_for_truth(ag_trace *t, const ag_traced x[]) { return ag_trace_select(t, bits(t, x), x[0], x[0]); }
 static ag_traced bits_for_element(ag_trace *t, const ag_traced x[]) {
     return ag_trace_select(t, truth(t, x), bits(t, x), x[0]);
@@ -565,8 +589,8 @@ static ag_traced too_many(ag_trace *t, const ag_traced x[]) {
 }
 static ag_traced without_recorder(ag_trace *t, const ag_traced x[]) {
     (void)t;
-    ag_trace_fma(NULL, x[0], x[0], x[0]), ag_trace_select(NULL, x[0], x[0], x[0]), ag_trace_shift(NULL, x[0], 1),
-        ag_trace_bits(NULL, 1);
+    ag_trace_fma(NULL, x[0], x[0], x[0]), ag_trace_rarely(NULL, x[0], rare_function, x[0], 0, x[0]);
+    ag_trace_select(NULL, x[0], x[0], x[0]), ag_trace_shift(NULL, x[0], 1), ag_trace_bits(NULL, 1);
     ck_assert(!ag_trace_is_narrow(NULL));
     ag_trace_attribute(NULL, 0), ag_trace_unary(NULL, AG_TRACE_NEG, x[0]), ag_trace_convert(NULL, x[0]);
     return ag_trace_binary(NULL, AG_TRACE_ADD, x[0], ag_trace_number(NULL, 1));
@@ -579,7 +603,8 @@ static ag_trace_function *const wrong[] = {
     negative_attribute, too_many,         without_recorder,    element_shifted,  element_as_bits, element_from_element,
     bits_of_bits,       bits_of_truth,    integer_of_element,  bits_returned,    bits_converted,  bits_added,
     bits_negated,       bits_compared,    bits_inverted,       element_inverted, elements_joined, truth_and_bits,
-    bits_for_truth,     bits_for_element, three_of_one,        three_of_two,     truth_fused,     bits_fused};
+    bits_for_truth,     bits_for_element, three_of_one,        three_of_two,     truth_fused,     bits_fused,
+    number_for_rare,    rare_truth,       over_truth,          rare_bits,        rare_nothing,    rare_beyond};
 
 /* Twice, for what is kept from the first time is of a trace that is over. The kernel runs. */
 START_TEST(wrong_traces) {

@@ -4,8 +4,10 @@
  *     test_ops --only NAME    runs the cases of that name alone
  *
  * A table test runs once for each case; its failures begin with the case's name. */
+#include "autograd/trace.h"
 #include "tests/cases.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -785,7 +787,7 @@ END_TEST
 static const struct {
     double low, high;
 } ranges[] = {{-1, 1},  {-10, 10},     {-110, 110}, {-760, 760}, {1e-320, 1},
-              {0.5, 2}, {1e-44, 1e38}, {1, 1e9},    {1e9, 1e30}};
+              {0.5, 2}, {1e-44, 1e38}, {1, 1e9},    {1e9, 1e30}, {1e30, 1e305}};
 enum { RANGES = sizeof ranges / sizeof *ranges };
 
 static double point(int range, int64_t i, int64_t n) {
@@ -813,6 +815,35 @@ START_TEST(functions_are_exact_over_their_range) {
     const real_function f = real_function_at(_i);
     for (int range = 0; f.wide && range < RANGES; range++)
         for (int d = AG_F32; d <= AG_F64; d++) check_range(&f, (ag_dtype)d, range, small_run() ? 501 : 20011);
+}
+END_TEST
+
+/* ---- Sines of huge numbers ---- */
+
+/* Some of these are as near to a multiple of π/2 as numbers get. Values by mpmath, with 3000 bits. */
+START_TEST(sines_of_huge_numbers) {
+    static const double known[][3] = {
+        {0x1p20, 0x1.526ccb2fc8656p-2, 0x1.e33ada92fe2aep-1},
+        {0x1.0000000000001p20, 0x1.526ccb338edb1p-2, 0x1.e33ada9254f48p-1},
+        {0x1.b951f1572eba5p+23, -0x1p+0, -0x1.f54f5227a4e84p-60},
+        {0x1.7f90cee9f61a3p+61, 0x1.ffd3351d2f399p-1, 0x1.ac4c2eec1a84fp-6},
+        {0x1.6ac5b262ca1ffp+849, 0x1p+0, -0x1.14ae72e6ba22fp-61},
+        {0x1p1023, 0x1.205248cbdb760p-1, -0x1.a719f26c232bfp-1},
+        {DBL_MAX, 0x1.452fc98b34e97p-8, -0x1.fffe62ecfab75p-1},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const double x = known[i][0], sine = known[i][1], cosine = known[i][2];
+        for (int j = 0; j < 8; j++) { /* of x and −x, a quarter further each */
+            const double want = j % 2 ? cosine : sine, turned = j & 2 ? -want : want;
+            ck_assert(near_value(AG_F64, ag_far_sine(x, j), turned, 1, 0));
+            ck_assert(near_value(AG_F64, ag_far_sine(-x, j), j % 2 ? turned : -turned, 1, 0));
+        }
+        ag_tensor *a = ag_scalar(tape, AG_F64, x);
+        ck_assert(near_value(AG_F64, ag_item(ag_sin(a)), sine, 1, 0) &&
+                  near_value(AG_F64, ag_item(ag_cos(a)), cosine, 1, 0));
+    }
+    ck_assert(isnan(ag_far_sine(INFINITY, 0)) && isnan(ag_far_sine(-(double)INFINITY, 1)) &&
+              isnan(ag_far_sine(NAN, 2)));
 }
 END_TEST
 
@@ -1255,6 +1286,7 @@ int main(int argc, char **argv) {
         tcase_add_loop_test(range, powers_of_extremes_are_those_of_c, 0, 2);
         tcase_add_loop_test(range, powers_are_within_their_units, 0, 2);
         tcase_add_test(range, powers_by_a_constant_have_all_gradients);
+        tcase_add_test(range, sines_of_huge_numbers);
     }
     TCase *size = tape_group(suite, "sizes");
     tcase_add_loop_test(size, elementwise_at_many_sizes, 0, 2 * SIZES);

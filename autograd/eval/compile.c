@@ -205,6 +205,20 @@ static int fused_product(program *p, int a, int b, int c) {
                                .k = (uint16_t)signs});
 }
 
+static int rarely(program *p, const ag__traced *traced, int truth, int x, int y) {
+    const int type = p->value[x].type;
+    if (!is_truth(p, truth) || (type & TRUTH) || p->value[y].type != type) return fail(p);
+    truth = in_width(p, truth, type & WIDE);
+    const value *v = p->value;
+    return value_of(p, (value){.code = AG__RARELY,
+                               .type = (uint8_t)type,
+                               .operands = 3,
+                               .varies = v[truth].varies || v[x].varies || v[y].varies,
+                               .x = {(uint16_t)truth, (uint16_t)x, (uint16_t)y},
+                               .k = (uint16_t)traced->k,
+                               .bits = traced->constant});
+}
+
 /* If one choice is zero, a mask is enough, and faster. */
 static int choice(program *p, int a, int b, int c) {
     if (!is_truth(p, a)) return fail(p);
@@ -260,6 +274,7 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     case AG__TRACE_BITS: return constant(p, v->constant, wide);
     case AG__TRACE_ATTRIBUTE: return attribute(p, s, v->k, wide);
     case AG__TRACE_SELECT: return choice(p, x[0], x[1], x[2]);
+    case AG__TRACE_RARELY: return rarely(p, v, x[0], x[1], x[2]);
     case AG__TRACE_SHIFT: return shift(p, x[0], v->k);
     case AG__TRACE_CONVERT: return converted(p, x[0], p->slot[s->y].dtype);
     case AG__TRACE_RESULT: return x[0];
@@ -620,6 +635,24 @@ static void put_fused(program *p, int i) {
     vacate(p, v);
 }
 
+/* The elements that are called for are written over the others: over y, if that is not needed any more, or over a copy
+ * of it in a register that none of the operands has. */
+static void put_rarely(program *p, int i) {
+    const value *v = &p->value[i];
+    ag__asm in = {.code = AG__RARELY, .wide = v->type & WIDE, .k = v->k};
+    memcpy(&in.call, &v->bits, sizeof in.call);
+    in.b = fetch(p, v->x[0]), in.a = fetch(p, v->x[1]);
+    const int8_t y = fetch(p, v->x[2]);
+    const bool last = v->next[2] == NONE && y < p->isa->registers && !(p->kept >> y & 1) && v->x[2] != v->x[1];
+    in.y = last ? y : (int8_t)take(p, i);
+    if (!last) put(p, (ag__asm){.code = AG__COPY, .wide = in.wide, .y = in.y, .b = y});
+    put(p, in);
+    release_operands(p, v);
+    p->held[in.y] = (uint16_t)i;
+    p->value[i].reg = in.y;
+    vacate(p, v);
+}
+
 static void put_value(program *p, int i) {
     const value *v = &p->value[i], *first = &p->value[v->x[0]];
     if (v->code == AG__STORE) {
@@ -627,8 +660,9 @@ static void put_value(program *p, int i) {
         else put_store(p, v);
         return;
     }
-    if (v->code == AG_TRACE_FMA) {
-        put_fused(p, i);
+    if (v->code == AG_TRACE_FMA || v->code == AG__RARELY) {
+        if (v->code == AG_TRACE_FMA) put_fused(p, i);
+        else put_rarely(p, i);
         return;
     }
     ag__asm in = {.code = v->code,
@@ -734,6 +768,25 @@ static bool has_lanes(const program *p, int slots) {
     return any;
 }
 
+static void call_each(char *registers, uint32_t what, ag_rare_function *f, uint32_t bytes) {
+    char *y = registers + (what >> 16 & 31) * bytes, *a = registers + (what >> 21 & 31) * bytes;
+    const int j = (int)(what >> 27);
+    for (int lane = 0; lane < 16; lane++) {
+        double x = 0;
+        float narrow = 0;
+        if (!(what >> lane & 1)) continue;
+        if (what >> 26 & 1) {
+            memcpy(&x, a + 8 * lane, sizeof x);
+            x = f(x, j);
+            memcpy(y + 8 * lane, &x, sizeof x);
+        } else {
+            memcpy(&narrow, a + 4 * lane, sizeof narrow);
+            narrow = (float)f((double)narrow, j);
+            memcpy(y + 4 * lane, &narrow, sizeof narrow);
+        }
+    }
+}
+
 /* Vectors in lockstep keep the processor busy where each value waits for the one before: two of them, or four if the
  * program is too long for the processor to overlap rounds. More of them run short of registers, and lose the gain to
  * loads and stores. The lanes of folds are in registers too if there is room, and one vector is worked on at a time or
@@ -776,6 +829,7 @@ static ag__machine allocate(program *p, int slots) {
     m.pool = p->pool;
     m.pool_wide = p->pool_wide;
     m.constants = p->constants;
+    m.call_each = call_each;
     return m;
 }
 
@@ -883,6 +937,7 @@ static int values_in(const ag__traced *v) {
     case AG_TRACE_TO_BITS:
     case AG_TRACE_FROM_BITS: return 0;
     case AG__TRACE_CONVERT:
+    case AG__TRACE_RARELY:
     case AG__TRACE_SELECT: return 3;
     case AG_TRACE_AND:
     case AG_TRACE_OR:

@@ -31,6 +31,7 @@ enum {
     AG__WIDEN_TRUTH,  /* a truth value of 32 bits to one of 64 */
     AG__NARROW_TRUTH, /* the other way */
     AG__AND_NOT,      /* ~a & b */
+    AG__RARELY,       /* y, but where b is true call(a, k) */
     AG__ELEMENT,      /* values of compile.c that are not instructions: element i of a slot, */
     AG__SINGLE,       /* the one element of a slot, */
     AG__ATTRIBUTE,    /* a number of the attributes, */
@@ -68,9 +69,10 @@ typedef struct ag__asm {
     int8_t b;     /* last operand; AG__NO_REGISTER: in memory, at `place` */
     uint8_t place;
     uint16_t
-        k; /* select: the condition's register; shifts: the distance; attributes: the number; FMA: its form; after the
-              loop: slot */
+        k; /* select: the condition's register; shifts: the distance; attributes: the number; FMA: its form; rarely: the
+              function's argument; after the loop: slot */
     int32_t at;
+    ag_rare_function *call;
 } ag__asm;
 
 typedef struct ag__machine {
@@ -90,6 +92,9 @@ typedef struct ag__machine {
     const uint64_t *pool; /* the constants */
     const bool *pool_wide;
     int constants;
+    /* For AG__RARELY: registers are one after the other in memory; what = y << 16 | a << 21 | wide << 26 | k << 27,
+     * and a bit for each of the first 16 lanes that f is to be called for. */
+    void (*call_each)(char *registers, uint32_t what, ag_rare_function *f, uint32_t bytes_of_each);
 } ag__machine;
 
 /* An instruction set. Truth values are vectors of all bits or none, as far as others can see. */

@@ -168,6 +168,12 @@ static void compute_strong(ag__writer *w, const ag__asm *i) {
     vex(w, AG__MAP_0F, prefix, both->opcode[i->wide], whole, i->y, i->y, ag__in_register(SCRATCH), 0);
 }
 
+static void compute_rarely(ag__writer *w, const ag__asm *i) {
+    ag__operand truth = ag__in_register(i->b); /* vmovmskps, vmovmskpd */
+    vex(w, AG__MAP_0F, i->wide ? AG__P_66 : AG__P_NONE, 0x50, full(w, i->wide), AG__RAX, 0, truth, 0);
+    ag__put_rarely(w, i);
+}
+
 static void compute(ag__writer *w, const ag__asm *i) {
     const ag__encoding *e = &ag__encodings[i->code];
     bool whole = full(w, i->wide) || i->code == AG__WIDEN;
@@ -188,6 +194,7 @@ static void instruction(ag__writer *w, const ag__asm *i) {
     case AG__WIDEN_TRUTH: widen_truth(w, i); break;
     case AG__NARROW_TRUTH: narrow_truth(w, i); break;
     case AG_TRACE_FMA: compute_fma(w, i); break;
+    case AG__RARELY: compute_rarely(w, i); break;
     case AG_TRACE_STRONG_MUL:
     case AG_TRACE_STRONG_DIV: compute_strong(w, i); break;
     default: compute(w, i); break;
@@ -221,8 +228,10 @@ static void begin_tail(ag__writer *w) {
     }
 }
 
+static void masks(ag__writer *w, bool in, int32_t at) { (void)w, (void)in, (void)at; }
+
 static size_t assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry) {
-    static const ag__vectors vectors = {pool, begin, instruction, move_lanes, begin_tail};
+    static const ag__vectors vectors = {pool, begin, instruction, move_lanes, begin_tail, masks};
     return ag__assemble_x86(m, &vectors, to, room, entry);
 }
 

@@ -314,6 +314,15 @@ static void compute_fma(ag__writer *w, const ag__asm *i) {
     put(w, e);
 }
 
+static void compute_rarely(ag__writer *w, const ag__asm *i) {
+    const int k = mask_of(w, i->b, i->wide);
+    need_vector(w, i->a);
+    ag__put_bytes(w, 3, "\xc5\xf8\x93"); /* kmovw eax, … */
+    ag__put_byte(w, 0xc0 | (unsigned)k);
+    forget_mask(w, i->y);
+    ag__put_rarely(w, i);
+}
+
 static void compare(ag__writer *w, const ag__asm *i) {
     evex e = coded(w, i->code, i->wide, 0, i->a, later);
     set_last(w, &e, i);
@@ -408,6 +417,7 @@ static void instruction(ag__writer *w, const ag__asm *i) {
     case AG__WIDEN_TRUTH:
     case AG__NARROW_TRUTH: convert_truth(w, i); break;
     case AG_TRACE_FMA: compute_fma(w, i); break;
+    case AG__RARELY: compute_rarely(w, i); break;
     case AG_TRACE_STRONG_MUL:
     case AG_TRACE_STRONG_DIV: compute_strong(w, i); break;
     case AG_TRACE_LESS:
@@ -444,8 +454,17 @@ static void begin_tail(ag__writer *w) {
     ag__put_bytes(w, 4, "\xc5\xf8\x92\xf8");     /* kmovw k7, eax */
 }
 
+static void masks(ag__writer *w, bool in, int32_t at) {
+    for (unsigned k = 1; k <= TAIL; k++) {
+        if (in) ag__general(w, 0x8b, AG__RAX, ag__in_frame(at + 8 * (int32_t)k));
+        ag__put_bytes(w, 3, in ? "\xc5\xf8\x92" : "\xc5\xf8\x93"); /* kmovw */
+        ag__put_byte(w, 0xc0 | (in ? k << 3 : k));
+        if (!in) ag__general(w, 0x89, AG__RAX, ag__in_frame(at + 8 * (int32_t)k));
+    }
+}
+
 static size_t assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *entry) {
-    static const ag__vectors vectors = {pool, begin, instruction, move_lanes, begin_tail};
+    static const ag__vectors vectors = {pool, begin, instruction, move_lanes, begin_tail, masks};
     return ag__assemble_x86(m, &vectors, to, room, entry);
 }
 

@@ -9,6 +9,8 @@
 
 #if AG__X86_64
 
+#include <string.h>
+
 /* ---- Bytes ---- */
 
 void ag__put_byte(ag__writer *w, unsigned b) {
@@ -151,6 +153,65 @@ static void run(ag__writer *w, int first, int count) {
     }
 }
 
+/* ---- Calls for rare elements ----
+ *
+ * A subroutine saves all registers in memory, calls the machine's `call_each`, which computes elements there, and loads
+ * them again. It is before the entry, and called with `what` of call_each in eax and the function in rcx. */
+
+enum { MASK_BYTES = 64 };
+
+static void put_address(ag__writer *w, uint64_t address) {
+    ag__put_word(w, (int64_t)(address & UINT32_MAX));
+    ag__put_word(w, (int64_t)(address >> 32));
+}
+
+static void put_stub(ag__writer *w) {
+    const int vector = w->m->isa->vector, count = w->m->isa->registers + 1, masks = count * vector;
+    const int32_t bytes = masks + 2 * MASK_BYTES;
+    uint64_t address = 0;
+    memcpy(&address, &w->m->call_each, sizeof w->m->call_each);
+    w->stub = w->at;
+    ag__put_bytes(w, 11, "\x57\x56\x52\x41\x50\x41\x51\x41\x52\x41\x53"); /* push rdi, rsi, rdx, r8 to r11 */
+    ag__put_bytes(w, 6, "\x49\x89\xe3\x48\x81\xec");                      /* mov r11, rsp; sub rsp, … */
+    ag__put_word(w, bytes);
+    ag__put_bytes(w, 4, "\x48\x83\xe4\xc0");     /* and rsp, −64 */
+    ag__put_bytes(w, 5, "\x89\xc6\x48\x89\xca"); /* mov esi, eax; mov rdx, rcx */
+    ag__general(w, 0x89, 11, ag__in_frame(masks + MASK_BYTES));
+    for (int r = 0; r < count; r++) w->vectors->move(w, false, true, r, ag__in_frame(r * vector));
+    w->vectors->masks(w, false, masks);
+    ag__put_bytes(w, 4, "\x48\x89\xe7\xb9"); /* mov rdi, rsp; mov ecx, … */
+    ag__put_word(w, vector);
+    ag__put_bytes(w, 2, "\x48\xb8"); /* mov rax, … */
+    put_address(w, address);
+    ag__put_bytes(w, 5, "\xc5\xf8\x77\xff\xd0"); /* vzeroupper; call rax */
+    w->vectors->masks(w, true, masks);
+    for (int r = 0; r < count; r++) w->vectors->move(w, true, true, r, ag__in_frame(r * vector));
+    ag__general(w, 0x8b, 11, ag__in_frame(masks + MASK_BYTES));
+    ag__put_bytes(w, 3, "\x4c\x89\xdc");                                      /* mov rsp, r11 */
+    ag__put_bytes(w, 12, "\x41\x5b\x41\x5a\x41\x59\x41\x58\x5a\x5e\x5f\xc3"); /* pop all; ret */
+}
+
+void ag__put_rarely(ag__writer *w, const ag__asm *i) {
+    enum { LENGTH = 5 + 10 + 5 };
+    uint64_t address = 0;
+    const uint32_t what = (uint32_t)i->y << 16 | (uint32_t)i->a << 21 | (uint32_t)i->wide << 26 | (uint32_t)i->k << 27;
+    memcpy(&address, &i->call, sizeof i->call);
+    ag__put_bytes(w, 3, "\x85\xc0\x74"); /* test eax, eax; jz … */
+    ag__put_byte(w, LENGTH);
+    ag__put_byte(w, 0x0d); /* or eax, … */
+    ag__put_word(w, (int64_t)what);
+    ag__put_bytes(w, 2, "\x48\xb9"); /* mov rcx, … */
+    put_address(w, address);
+    ag__put_byte(w, 0xe8); /* call … */
+    ag__put_word(w, (int64_t)w->stub - (int64_t)w->at - 4);
+}
+
+static bool has_rarely(const ag__machine *m) {
+    bool any = false;
+    for (int i = 0; i < m->before + m->ahead + m->loop; i++) any = any || m->instruction[i].code == AG__RARELY;
+    return any;
+}
+
 /* ---- The loop ---- */
 
 /* Slots get the remaining general registers, in order of occurrence; returns how many do. */
@@ -269,6 +330,7 @@ size_t ag__assemble_x86(const ag__machine *m, const ag__vectors *vectors, uint8_
     ag__writer w = {.m = m, .vectors = vectors, .to = to, .room = room};
     int used = assign_bases(m), ahead = m->before, loop = ahead + m->ahead;
     vectors->pool(&w);
+    if (has_rarely(m)) put_stub(&w);
     *entry = w.at;
     enter(&w, used);
     run(&w, 0, m->before);

@@ -16,8 +16,9 @@ typedef struct ag__writer {
     const struct ag__vectors *vectors;
     uint8_t *to;
     size_t at, room;
-    int vector; /* its number in a round */
-    bool tail;  /* less than a vector */
+    size_t stub; /* the subroutine of ag__put_rarely */
+    int vector;  /* its number in a round */
+    bool tail;   /* less than a vector */
 
     /* A mask register holds the lanes of a vector register that are not 0. */
     int8_t masked[AG__MASKS]; /* the vector register; −1: none */
@@ -41,7 +42,8 @@ typedef struct ag__vectors {
     void (*begin)(ag__writer *w);                         /* a sequence of instructions, after which none is known */
     void (*instruction)(ag__writer *w, const ag__asm *i); /* with actual registers */
     void (*move)(ag__writer *w, bool in, bool wide, int reg, ag__operand o);
-    void (*begin_tail)(ag__writer *w); /* rdi elements, less than a vector, are left */
+    void (*begin_tail)(ag__writer *w);                 /* rdi elements, less than a vector, are left */
+    void (*masks)(ag__writer *w, bool in, int32_t at); /* mask registers from the frame, or into it; through rax */
 } ag__vectors;
 
 static inline ag__operand ag__in_register(int reg) { return (ag__operand){.reg = reg, .index = -1}; }
@@ -71,6 +73,9 @@ int ag__address(ag__writer *w, int slot);
 
 /* The elements that an instruction loads or stores. */
 ag__operand ag__slot_part(ag__writer *w, const ag__asm *i);
+
+/* The rest of AG__RARELY, when eax has a bit for each lane whose truth is not 0. */
+void ag__put_rarely(ag__writer *w, const ag__asm *i);
 
 size_t ag__assemble_x86(const ag__machine *m, const ag__vectors *vectors, uint8_t *to, size_t room, size_t *entry);
 

@@ -115,6 +115,14 @@ ag_traced ag_trace_select(ag_trace *t, ag_traced truth, ag_traced a, ag_traced b
     return step(t, (ag__traced){.code = AG__TRACE_SELECT, .operands = 3}, (const ag_traced[]){truth, a, b});
 }
 
+ag_traced ag_trace_rarely(ag_trace *t, ag_traced truth, ag_rare_function *f, ag_traced x, int j, ag_traced y) {
+    enum { MOST = 31 };
+    ag__traced v = {.code = AG__TRACE_RARELY, .operands = 3, .k = (int16_t)j};
+    memcpy(&v.constant, &f, sizeof f);
+    if (t && (!f || j < 0 || j > MOST)) t->failed = true;
+    return step(t, v, (const ag_traced[]){truth, x, y});
+}
+
 ag_traced ag_trace_shift(ag_trace *t, ag_traced a, int places) {
     const int most = t && t->narrow ? 31 : 63;
     if (t && (places < -most || places > most)) t->failed = true;

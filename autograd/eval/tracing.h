@@ -15,6 +15,7 @@ enum {
     AG__TRACE_BITS,                   /* constant */
     AG__TRACE_ATTRIBUTE,              /* k: which */
     AG__TRACE_SELECT,                 /* x[0] ? x[1] : x[2] */
+    AG__TRACE_RARELY,                 /* x[0] ? constant, a function, of x[1] and k : x[2] */
     AG__TRACE_SHIFT,                  /* k places to the left, or −k to the right */
     AG__TRACE_CONVERT,                /* an element of the output's dtype */
     AG__TRACE_RESULT                  /* x[0] is the trace's result */
