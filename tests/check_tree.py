@@ -465,7 +465,22 @@ def long_lines(tree):
                 yield f"{path}:{number} has {len(line)} columns, of at most {most}"
 
 
-RULES = [includes, order, in_circles, files, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings, plain, out_of_memory, long_lines]
+DEFINED_ONCE = re.compile(r"^#define (\w+_H)$|^(?:typedef )?(?:struct|union|enum) (ag__\w+) \{|^\} (ag__\w+);|"
+                          r"^typedef [^;{]*?\b(ag__\w+)\([^;]*\);|^typedef (?!(?:struct|union|enum) ag__)[^;{(]*?\b(ag__\w+);", flags=re.M)
+
+
+def one_meaning(tree):
+    """A guard or a private type has one home: the library is also compiled as one file."""
+    homes = {}
+    for path, text in in_folders(tree, LIBRARY).items():
+        for found in DEFINED_ONCE.finditer(text):
+            homes.setdefault(next(filter(None, found.groups())), set()).add(path)
+    for name, paths in homes.items():
+        if len(paths) > 1:
+            yield f"{name} is defined in {' and '.join(sorted(paths))}"
+
+
+RULES = [one_meaning, includes, order, in_circles, files, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings, plain, out_of_memory, long_lines]
 
 
 def violations(tree):
@@ -490,6 +505,9 @@ def appended(path, text):
 
 
 BREAKS = [
+    ("one_meaning", appended("io/new.h", "#define AG_LIMITS_H\n")),
+    ("one_meaning", appended("io/csv.c", "\nstruct ag__file_content {\n    int n;\n};\n")),
+    ("one_meaning", appended("ops/reduce.c", "\ntypedef struct {\n    int n;\n} ag__layout;\n")),
     ("includes", replaced("autograd/autograd.h", '"../ops/reduce.h"', '"../ops/list.h"')),
     ("includes", appended("nn/layers.c", '\n#include "autograd/tape/tape.h"\n')),
     ("includes", appended("nn/losses.c", '\n#include "autograd/tape/op.h"\n')),

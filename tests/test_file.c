@@ -126,14 +126,16 @@ static void put_error(FILE *file, void *context) {
     ag__fail_on(tape, "content", AG_ERR_RANGE, "on purpose");
 }
 
-static bool write_with(const char *name, ag__writer *fill) { return ag__write_file(tape, "save", name, fill, NULL); }
+static bool write_with(const char *name, ag__file_content *fill) {
+    return ag__write_file(tape, "save", name, fill, NULL);
+}
 
 static void expect_written(const char *name) {
     ck_assert(write_with(name, put_new));
     expect_ok(tape);
 }
 
-static void expect_refused(const char *name, ag__writer *fill, int number) {
+static void expect_refused(const char *name, ag__file_content *fill, int number) {
     char shown[401];
     snprintf(shown, sizeof shown, "%.400s", name);
     ck_assert(!write_with(name, fill));

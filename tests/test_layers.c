@@ -904,19 +904,7 @@ END_TEST
 
 START_TEST(every_failing_allocation_is_an_error) {
     ag_status (*const train[])(ag_tape *) = {train_images, train_sequences};
-    bool came_through = false;
-    for (int64_t fail_at = 1; !came_through; fail_at++) {
-        ledger l;
-        ledger_open(&l);
-        l.fail_at = fail_at;
-        ag_tape *t = ag_tape_new_with(&l.allocator);
-        ck_assert(t || l.failed);
-        came_through = t && train[_i](t) == AG_OK;
-        if (t && !came_through) ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
-        ck_assert(came_through || l.failed);
-        ag_tape_free(t);
-        ledger_close(&l);
-    }
+    with_each_allocation_failing(train[_i]);
 }
 END_TEST
 

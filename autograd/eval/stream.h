@@ -1,6 +1,6 @@
 /* stream -- copies whose result is written past the caches */
-#ifndef AG_STREAM_H
-#define AG_STREAM_H
+#ifndef AG_EVAL_STREAM_H
+#define AG_EVAL_STREAM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -35,7 +35,7 @@ bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brie
 }
 
 void ag__formulas_close(ag__formulas *f) {
-    for (struct ag__block *b = f->block, *before; b; b = before) {
+    for (struct ag__term_slab *b = f->block, *before; b; b = before) {
         before = b->before;
         ag__resize(f->tape, b, sizeof *b, 0);
     }

@@ -6,7 +6,7 @@
 #include "autograd/report/text.h"
 
 struct ag__term;
-struct ag__block;
+struct ag__term_slab;
 
 /* A report's knowledge of a node. */
 typedef struct ag__entry {
@@ -28,13 +28,13 @@ typedef struct ag__formulas {
     bool failed; /* out of memory */
     ag__entry *entry;
     uint32_t room;
-    struct ag__block *block;  /* of terms, the last of them */
-    struct ag__term *none;    /* the term that stands for all others once memory has run out */
-    uint32_t first, last;     /* of the queue, 1 + node */
-    uint32_t wanted;          /* named parts that are not written yet */
-    uint32_t counters[4];     /* of made-up names */
-    const ag_tensor **labels; /* hash table: a tensor with each label, */
-    uint32_t *copies;         /* and how many of that label have been named */
+    struct ag__term_slab *block; /* of terms, the last of them */
+    struct ag__term *none;       /* the term that stands for all others once memory has run out */
+    uint32_t first, last;        /* of the queue, 1 + node */
+    uint32_t wanted;             /* named parts that are not written yet */
+    uint32_t counters[4];        /* of made-up names */
+    const ag_tensor **labels;    /* hash table: a tensor with each label, */
+    uint32_t *copies;            /* and how many of that label have been named */
     uint32_t label_room;
     const ag_tensor *y, *x;            /* of an explanation: named y and x if they have no label */
     const ag_tensor *given, *receiver; /* of one formula: a cotangent that is written ∂y/∂receiver; NULL: none */

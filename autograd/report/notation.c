@@ -303,7 +303,7 @@ const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t) {
     parser p = {.f = f, .t = t, .s = notation, .rehearsing = true};
     if (!notation) return NULL;
     uint32_t used = f->block->used;
-    struct ag__block *block = f->block;
+    struct ag__term_slab *block = f->block;
     if (strlen(notation) <= LONGEST_NOTATION) expression(&p, 0);
     if (block == f->block) block->used = used;
     f->entry[t->id].odd = p.wrong || *p.s;

@@ -8,7 +8,7 @@
 #include <math.h>
 
 bool ag__term_block(ag__formulas *f) {
-    struct ag__block *b = ag__resize(f->tape, NULL, 0, sizeof *b);
+    struct ag__term_slab *b = ag__resize(f->tape, NULL, 0, sizeof *b);
     if (!b) return false;
     b->before = f->block;
     b->used = 0;

@@ -45,8 +45,8 @@ typedef struct ag__term {
 /* Terms never move: a full block is followed by another. */
 enum { AG__TERMS_IN_BLOCK = 100 };
 
-struct ag__block {
-    struct ag__block *before;
+struct ag__term_slab {
+    struct ag__term_slab *before;
     uint32_t used;
     ag__term term[AG__TERMS_IN_BLOCK];
 };

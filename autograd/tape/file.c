@@ -250,7 +250,7 @@ static bool finish(FILE *f) {
     return good && closed;
 }
 
-static bool put_content(output *o, ag__writer *fill, void *context) {
+static bool put_content(output *o, ag__file_content *fill, void *context) {
     ag__held h = ag__hold_signals();
     errno = 0;
     fill(o->file, context);
@@ -261,7 +261,7 @@ static bool put_content(output *o, ag__writer *fill, void *context) {
     return written ? true : file_error(o, "cannot be written", wrong);
 }
 
-static bool write_output(output *o, ag__writer *fill, void *context) {
+static bool write_output(output *o, ag__file_content *fill, void *context) {
     errno = 0;
     if (!open_output(o)) return file_error(o, "cannot be created", errno);
     bool written = put_content(o, fill, context);
@@ -272,7 +272,7 @@ static bool write_output(output *o, ag__writer *fill, void *context) {
     return sync_folder(o) || file_error(o, "is written, but its folder cannot be synced", errno);
 }
 
-bool ag__write_file(ag_tape *tape, const char *name, const char *path, ag__writer *fill, void *context) {
+bool ag__write_file(ag_tape *tape, const char *name, const char *path, ag__file_content *fill, void *context) {
     output *o = ag__resize(tape, NULL, 0, sizeof *o);
     if (!o) {
         ag__fail_on(tape, name, AG_ERR_MEMORY, "out of memory (%zu bytes, for file names)", sizeof *o);

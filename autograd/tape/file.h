@@ -7,12 +7,12 @@
 #include <stdio.h>
 
 /* Writes the content; an error that it raises on the tape keeps the file from being replaced. */
-typedef void ag__writer(FILE *file, void *context);
+typedef void ag__file_content(FILE *file, void *context);
 
 /* Have `fill` write the file at `path`, for the call `name`. False after an error, raised on the tape: the file is
  * unchanged, and nothing is left beside it. (One exception, which the error names: the folder cannot be synced. The
  * file is then the new one.) */
-bool ag__write_file(ag_tape *tape, const char *name, const char *path, ag__writer *fill, void *context);
+bool ag__write_file(ag_tape *tape, const char *name, const char *path, ag__file_content *fill, void *context);
 
 /* Signals that end a process when it writes are blocked in this thread between these two: the write then fails. */
 #if defined __unix__ || defined __APPLE__

@@ -17,6 +17,8 @@ enum {
     LEAST = 2048, /* bytes of the smallest block that is asked for */
     LEAST_SPAN = 16 * 1024,
     LARGEST_GROWTH = 1024 * 1024,
+    MOST_TRIED =
+        32, /* free blocks of a class: among thousands a search for the best one would take longer than a step */
     /* A loop over many arrays would use the same few lines of the first-level cache for all, and a load would wait for
      * a store to the same place in another page, if large blocks followed each other at whole pages. */
     LARGE = 64 * 1024,
@@ -86,12 +88,19 @@ static void unlink(ag__heap *heap, block *b) {
     else heap->free[class_of(b->bytes)] = next;
 }
 
-/* The smallest free block of at least these bytes; NULL if there is none. */
+/* The smallest block of at least these bytes among the first ones of a list; NULL if there is none. */
+static block *best_of(block *first, size_t bytes) {
+    block *found = NULL;
+    int tried = 0;
+    for (block *b = first; b && tried < MOST_TRIED && !(found && found->bytes == bytes); b = next_of(b), tried++)
+        if (b->bytes >= bytes && (!found || b->bytes < found->bytes)) found = b;
+    return found;
+}
+
+/* A free block of at least these bytes, about the smallest; NULL if none was found. */
 static block *best(const ag__heap *heap, size_t bytes) {
     block *found = NULL;
-    for (unsigned c = class_of(bytes); c < AG__HEAP_CLASSES && !found; c++)
-        for (block *b = heap->free[c]; b; b = next_of(b))
-            if (b->bytes >= bytes && (!found || b->bytes < found->bytes)) found = b;
+    for (unsigned c = class_of(bytes); c < AG__HEAP_CLASSES && !found; c++) found = best_of(heap->free[c], bytes);
     return found;
 }
 
