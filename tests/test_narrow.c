@@ -107,6 +107,139 @@ END_TEST
 START_TEST(folds_by_the_reference_evaluator) { check_all_folds(AG_EVALUATOR_REFERENCE); }
 END_TEST
 
+/* ---- Folds over any axes of three, in any order ---- */
+
+/* The sum over these axes of x, whose element (i, j, k) is the whole number i·s0 + j·s1 + k·s2 modulo 101. */
+static double sum_at(const int64_t *extent, const int64_t *step, unsigned mask, const int64_t *at) {
+    int64_t from[3], to[3];
+    double sum = 0;
+    for (int a = 0; a < 3; a++) {
+        from[a] = mask >> a & 1 ? 0 : at[a];
+        to[a] = mask >> a & 1 ? extent[a] : at[a] + 1;
+    }
+    for (int64_t i = from[0]; i < to[0]; i++)
+        for (int64_t j = from[1]; j < to[1]; j++)
+            for (int64_t k = from[2]; k < to[2]; k++) sum += (double)((i * step[0] + j * step[1] + k * step[2]) % 101);
+    return sum;
+}
+
+static void expect_sums(ag_tensor *x, const int64_t *extent, const int64_t *step, unsigned mask) {
+    ag_axes axes = {0};
+    for (int a = 0; a < 3; a++)
+        if (mask >> a & 1) axes.axis[axes.count++] = a;
+    const double *y = ag_data(ag_sum_over(x, axes, true));
+    ck_assert_msg(y != NULL, "%s", ag_tape_error(tape));
+    int64_t at[3] = {0}, end[3];
+    for (int a = 0; a < 3; a++) end[a] = mask >> a & 1 ? 1 : extent[a];
+    for (at[0] = 0; at[0] < end[0]; at[0]++)
+        for (at[1] = 0; at[1] < end[1]; at[1]++)
+            for (at[2] = 0; at[2] < end[2]; at[2]++, y++) {
+                double want = sum_at(extent, step, mask, at);
+                ck_assert_msg(*y == want, "(%d,%d,%d), axes %u: element (%d,%d,%d) is %g, not %g", (int)extent[0],
+                              (int)extent[1], (int)extent[2], mask, (int)at[0], (int)at[1], (int)at[2], *y, want);
+            }
+}
+
+/* x, and its axes in each other order: extents and steps go with them. */
+static void check_sums_of(int64_t a, int64_t b, int64_t c) {
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    const int64_t extents[3] = {a, b, c}, steps[3] = {b * c, c, 1};
+    const ag_mark mark = ag_tape_mark(tape);
+    double *data = malloc((size_t)(a * b * c) * sizeof *data);
+    ck_assert_ptr_nonnull(data);
+    for (int64_t i = 0; i < a * b * c; i++) data[i] = (double)(i % 101);
+    ag_tensor *x = ag_from(tape, AG_F64, AG_SHAPE(a, b, c), data);
+    free(data);
+    for (int o = 0; o < 6; o++) {
+        const int *p = orders[o];
+        const int64_t extent[3] = {extents[p[0]], extents[p[1]], extents[p[2]]};
+        const int64_t step[3] = {steps[p[0]], steps[p[1]], steps[p[2]]};
+        ag_tensor *y = ag_permute(x, AG_AXES(p[0], p[1], p[2]));
+        for (unsigned mask = 1; mask < 8; mask++) expect_sums(y, extent, step, mask);
+    }
+    ag_tape_rewind(tape, mark);
+}
+
+START_TEST(folds_over_any_axes) {
+    ag_tape_set_threads(tape, 2);
+    for (int fused = 0; fused < 2; fused++) {
+        ag_tape_set_evaluator(tape, fused ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        check_sums_of(2, 3, 4);
+        check_sums_of(1, 40, 3);
+        check_sums_of(33, 2, 5);
+        check_sums_of(3, 1100, 2);
+        check_sums_of(2, 1030, 4);
+        check_sums_of(70, 33, 9);
+        check_sums_of(1500, 5, 1);
+        check_sums_of(64, 1, 17);
+    }
+}
+END_TEST
+
+static ag_status sum_in_another_order(ag_tape *t) {
+    ag_tensor *x = ag_arange(t, AG_F64, 4000);
+    ag_data(ag_sum_over(ag_permute(ag_reshape(x, AG_SHAPE(4, 40, 25)), AG_AXES(2, 1, 0)), AG_AXES(1), false));
+    return ag_tape_status(t);
+}
+
+START_TEST(folds_without_memory) { with_each_allocation_failing(sum_in_another_order); }
+END_TEST
+
+/* ---- Where the largest is ---- */
+
+/* Few different numbers, so that the first of several counts; NaN in one row of five. */
+static double with_ties(ag_dtype dtype, int64_t row, int64_t j) {
+    if (dtype != AG_I64 && row % 5 == 3 && (row + j * 7) % 11 == 4) return NAN;
+    return (double)((row * 31 + j * 17) % 13 - 6) * (row % 7 == 2 ? 0 : 1);
+}
+
+static int64_t first_largest(ag_dtype dtype, int64_t row, int64_t w) {
+    int64_t best = 0;
+    for (int64_t j = 1; j < w; j++) {
+        double a = with_ties(dtype, row, best), b = with_ties(dtype, row, j);
+        if (b > a || (isnan(b) && !isnan(a))) best = j;
+    }
+    return best;
+}
+
+static void expect_places(ag_dtype dtype, ag_tensor *y, int64_t n, int64_t w, const char *what) {
+    const int64_t *at = ag_data(y);
+    ck_assert_msg(at != NULL, "%s", ag_tape_error(tape));
+    for (int64_t i = 0; i < n; i++)
+        ck_assert_msg(at[i] == first_largest(dtype, i, w), "%s of %s, %d rows of %d: row %d is %d, not %d", what,
+                      ag_dtype_name(dtype), (int)n, (int)w, (int)i, (int)at[i], (int)first_largest(dtype, i, w));
+}
+
+static void check_places(ag_dtype dtype, int64_t n, int64_t w) {
+    const ag_mark mark = ag_tape_mark(tape);
+    double *data = malloc((size_t)(n * w) * sizeof *data);
+    ck_assert_ptr_nonnull(data);
+    for (int64_t i = 0; i < n * w; i++) data[i] = with_ties(dtype, i / w, i % w);
+    ag_tensor *x = ag_from(tape, AG_F64, AG_SHAPE(n, w), data);
+    free(data);
+    x = ag_keep(dtype == AG_F64 ? x : ag_cast(x, dtype));
+    expect_places(dtype, ag_argmax(x, 1, false), n, w, "rows");
+    ag_tensor *turned = ag_keep(ag_contiguous(ag_transpose(x, 0, 1)));
+    expect_places(dtype, ag_argmax(turned, 0, false), n, w, "columns");
+    expect_places(dtype, ag_argmax(ag_transpose(turned, 0, 1), -1, true), n, w, "a transpose");
+    ag_tensor *pair = ag_keep(ag_concat(2, (ag_tensor *[]){x, x}, 1)), *cube = ag_reshape(pair, AG_SHAPE(n, 2, w));
+    expect_places(dtype, ag_argmax(ag_slice(cube, 1, 1, 2, 1), 2, false), n, w, "a part of longer rows");
+    expect_places(dtype, ag_argmax(ag_flip(ag_flip(x, 1), 1), 1, false), n, w, "rows turned round twice");
+    ag_tape_rewind(tape, mark);
+}
+
+START_TEST(first_of_the_largest) {
+    static const int64_t long_rows[] = {63, 64, 65, 1023, 1025, 2100};
+    for (int d = 0; d < DTYPES; d++) {
+        for (int h = 0; h < HEIGHTS; h++)
+            for (int w = 0; w < WIDTHS; w++) check_places(dtypes[d], heights[h], widths[w]);
+        for (int i = 0; i < 6; i++) check_places(dtypes[d], 11, long_rows[i]);
+    }
+    ag_tape_set_threads(tape, 2);
+    check_places(AG_F32, 30000, 3);
+}
+END_TEST
+
 /* ---- One element for each row ---- */
 
 static void check_spread(ag_dtype dtype, int64_t n, int64_t w) {
@@ -361,7 +494,7 @@ static void expect_scattered(const choice *c, ag_dtype dtype, ag_tensor *index) 
 
 static void check_choice(choice c) {
     static const ag_dtype all[] = {AG_BOOL, AG_I64, AG_F32, AG_F64};
-    for (int form = 0; form < 4; form += c.a * c.n > 1000 ? 3 : 1) {
+    for (int form = 0; form<4; form += c.a * c.n> 1000 ? 3 : 1) {
         const ag_mark mark = ag_tape_mark(tape);
         c.each = form % 2, c.turned = form / 2;
         ag_tensor *index = index_of(&c);
@@ -409,6 +542,9 @@ int main(void) {
     TCase *rows = tape_group(suite, "rows");
     tcase_add_test(rows, folds_in_regions);
     tcase_add_test(rows, folds_by_the_reference_evaluator);
+    tcase_add_test(rows, folds_over_any_axes);
+    tcase_add_test(rows, folds_without_memory);
+    tcase_add_test(rows, first_of_the_largest);
     tcase_add_test(rows, broadcasts_over_short_rows);
     tcase_add_test(rows, truth_values_over_short_rows);
     TCase *slices = tape_group(suite, "slices");

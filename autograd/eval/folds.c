@@ -1,6 +1,6 @@
 /* folds -- plain loops of reductions
  *
- * y has `outputs` elements (the kept axes, row-major); each is the fold of `count` elements (the reduced axes).
+ * y has `outputs` elements (the kept axes); each is the fold of `count` elements (the reduced axes).
  * Both ways below fold fixed blocks, whatever the number of threads, and join the blocks' results pairwise: ((0 1)
  * (2 3)) ((4 5) 6). */
 #include "autograd/eval/pack.h"
@@ -15,20 +15,67 @@ typedef struct reduction {
     size_t bytes;
     const char *x;
     char *y;
-    ag__walk kept, reduced;
+    ag__walk kept, reduced; /* in the order of memory, whatever the order of the tensor's axes */
+    ag__walk results;       /* `moved`: over the results as they are computed, in the order in which they are wanted */
+    bool moved;
     int64_t outputs, count;
     char *partial; /* results of blocks, where there are several */
 } reduction;
+
+typedef struct axis {
+    int64_t extent, stride;
+    int number; /* among the kept ones */
+} axis;
+
+/* Put the axes in the order of memory: the one with the longest stride first. */
+static void sort_axes(axis *a, int n) {
+    for (int i = 1; i < n; i++) {
+        const axis next = a[i];
+        int j = i;
+        for (; j > 0 && llabs(a[j - 1].stride) < llabs(next.stride); j--) a[j] = a[j - 1];
+        a[j] = next;
+    }
+}
+
+static ag__walk walk_of(const axis *a, int n) {
+    ag__walk w = {0};
+    for (int i = 0; i < n; i++) ag__walk_add(&w, a[i].extent, a[i].stride);
+    return w;
+}
+
+/* The walk over results in the order of `kept`, which gives them in their own order; false if the two are the same. */
+static bool walk_of_results(const axis *kept, int n, ag__walk *results) {
+    int64_t extent[AG_MAX_RANK] = {0}, stride[AG_MAX_RANK] = {0}, step = 1;
+    bool same = true;
+    for (int i = n - 1; i >= 0; step *= kept[i--].extent) {
+        extent[kept[i].number] = kept[i].extent;
+        stride[kept[i].number] = step;
+        same = same && kept[i].number == i;
+    }
+    *results = ag__walk_over(n, extent, stride);
+    return !same;
+}
 
 static void reduction_prepare(reduction *r, const ag_tensor *t) {
     const ag_tensor *x = t->input[0];
     const ag_axes_set *set = ag__attributes(t);
     const int64_t *stride = ag__strides(x->layout);
+    axis kept[AG_MAX_RANK], reduced[AG_MAX_RANK];
+    int keeps = 0, reduces = 0;
     *r = (reduction){.op = t->op->reduction, .dtype = (ag_dtype)x->dtype, .bytes = ag__bytes(x)};
     r->x = ag__values(x);
     r->y = ag__values(t);
-    for (int i = 0; i < x->layout->rank; i++)
-        ag__walk_add(set->mask & 1u << i ? &r->reduced : &r->kept, x->layout->extent[i], stride[i]);
+    for (int i = 0; i < x->layout->rank; i++) {
+        const axis a = {x->layout->extent[i], stride[i], keeps};
+        if (a.extent == 1) continue;
+        if (set->mask & 1u << i) reduced[reduces++] = a;
+        else kept[keeps++] = a;
+    }
+    sort_axes(kept, keeps);
+    sort_axes(reduced, reduces);
+    r->kept = walk_of(kept, keeps);
+    r->reduced = walk_of(reduced, reduces);
+    r->moved = walk_of_results(kept, keeps, &r->results);
     r->outputs = ag__walk_size(&r->kept);
     r->count = ag__walk_size(&r->reduced);
 }
@@ -92,11 +139,43 @@ static void fold_long(const reduction *r, int threads) {
     }
 }
 
+/* ---- The same for a few outputs whose elements alternate: strips of them are turned into rows. ---- */
+
+enum { MOST_ALTERNATE = 4 };
+
+/* How many outputs' elements alternate; 1: no two do. */
+static int64_t alternating(const reduction *r) {
+    const int last = r->kept.rank - 1;
+    if (last < 0 || r->reduced.rank != 1 || r->kept.stride[last] != 1) return 1;
+    const int64_t n = r->kept.extent[last];
+    return n <= MOST_ALTERNATE && r->reduced.stride[0] == n ? n : 1;
+}
+
+static void fold_alternating(const reduction *r, int64_t output, int64_t n, char *partial) {
+    _Alignas(64) char strip[MOST_ALTERNATE * AG__STRIP * AG__MOST_BYTES];
+    const int64_t bytes = (int64_t)r->bytes, blocks = blocks_of(r->count, AG__STRIP);
+    int64_t last;
+    const char *x = r->x + ag__walk_offset(&r->kept, output, &last) * bytes;
+    char *y = blocks == 1 ? r->y + output * bytes : partial;
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t m = ag__lesser(r->count - b * AG__STRIP, AG__STRIP);
+        ag__turn(strip, x + b * AG__STRIP * n * bytes, m, n, r->bytes);
+        for (int64_t j = 0; j < n; j++) r->op->fold[r->dtype](m, y + (b * n + j) * bytes, strip + j * m * bytes);
+    }
+    if (blocks == 1) return;
+    ag__join(r->op, (int)r->dtype, partial, blocks, n);
+    memcpy(r->y + output * bytes, partial, (size_t)(n * bytes));
+}
+
 static void fold_outputs(void *r_, int i, int n) {
     const reduction *r = r_;
-    const int64_t blocks = blocks_of(r->count, AG__STRIP), end = ag__share_start(r->outputs, i + 1, n);
-    char *partial = r->partial ? r->partial + i * blocks * (int64_t)r->bytes : NULL;
-    for (int64_t output = ag__share_start(r->outputs, i, n); output < end; output++) fold_output(r, output, partial);
+    const int64_t blocks = blocks_of(r->count, AG__STRIP), some = alternating(r), groups = r->outputs / some;
+    const int64_t end = ag__share_start(groups, i + 1, n);
+    char *partial = r->partial ? r->partial + i * blocks * some * (int64_t)r->bytes : NULL;
+    for (int64_t group = ag__share_start(groups, i, n); group < end; group++) {
+        if (some > 1) fold_alternating(r, group * some, some, partial);
+        else fold_output(r, group, partial);
+    }
 }
 
 /* ---- Way 2: many outputs at once. Either neighbours lie together in long runs: then fold rows of them, a group of
@@ -123,7 +202,7 @@ static int64_t strip_start(const columns *c, int64_t strip, int64_t *n) {
 }
 
 static bool is_nearer(const reduction *r) {
-    return ag__is_short(r->count) &&
+    return r->reduced.rank == 1 && ag__is_short(r->count) &&
            llabs(r->reduced.stride[r->reduced.rank - 1]) < llabs(r->kept.stride[r->kept.rank - 1]);
 }
 
@@ -213,21 +292,43 @@ static void fill_identity(const reduction *r) {
     for (int64_t i = 0; i < r->outputs; i++) ag__put_element(r->dtype, r->y, i, r->op->identity);
 }
 
+static void copy_share(void *r_, int i, int n) {
+    const reduction *r = r_;
+    const int64_t start = ag__share_start(r->outputs, i, n), end = ag__share_start(r->outputs, i + 1, n);
+    ag__pack_walk(r->y + start * (int64_t)r->bytes, r->x, &r->kept, start, end - start, r->bytes);
+}
+
 static size_t fold(reduction *r, ag_tape *tape) {
     int threads = ag__worthwhile(r->outputs * r->count, tape->threads);
     bool wide = by_columns(r), in_long = !wide && r->outputs < threads;
     int64_t blocks = blocks_of(r->count, wide ? AG__ROWS_A_GROUP : AG__STRIP);
     ag__buffer *partial = NULL;
     if (blocks > 1) {
-        size_t bytes = ag__times(ag__times((uint64_t)blocks, (size_t)(wide ? r->outputs : threads)), r->bytes);
+        size_t bytes =
+            ag__times(ag__times((uint64_t)blocks, (size_t)(wide ? r->outputs : threads * alternating(r))), r->bytes);
         if (!(partial = ag__buffer_new(tape, bytes))) return bytes;
         r->partial = partial->data;
     }
-    if (wide) fold_columns(r, threads);
+    if (r->count == 1) ag__parallel(threads, copy_share, r);
+    else if (wide) fold_columns(r, threads);
     else if (in_long) fold_long(r, threads);
     else ag__parallel(threads, fold_outputs, r);
     ag__buffer_drop(tape, partial);
     return 0;
+}
+
+/* Into memory of its own, from which the results are put in their order. */
+static size_t fold_moved(reduction *r, ag_tape *tape) {
+    const size_t bytes = ag__times((uint64_t)r->outputs, r->bytes);
+    ag__buffer *memory = ag__buffer_new(tape, bytes);
+    if (!memory) return bytes;
+    char *y = r->y;
+    r->y = memory->data;
+    const size_t lacking = fold(r, tape);
+    if (lacking == 0) ag__pack_walk(y, r->y, &r->results, 0, r->outputs, r->bytes);
+    r->y = y;
+    ag__buffer_drop(tape, memory);
+    return lacking;
 }
 
 size_t ag__run_reduction(ag_tensor *t) {
@@ -236,7 +337,7 @@ size_t ag__run_reduction(ag_tensor *t) {
     reduction_prepare(&r, t);
     if (r.outputs == 0) return 0;
     if (r.count == 0) fill_identity(&r);
-    else lacking = fold(&r, t->tape);
+    else lacking = r.moved ? fold_moved(&r, t->tape) : fold(&r, t->tape);
     if (lacking == 0 && r.op->finish[r.dtype]) r.op->finish[r.dtype](r.outputs, r.y, r.count);
     return lacking;
 }
