@@ -140,6 +140,27 @@ static bool strong_tensordot_eval(const ag_call *call) {
     return multiply_matrices(call, o, c->strong);
 }
 
+static void set_operands(ag__product *p, const operand o[2]) {
+    p->a = o[0].array.data, p->a_row = o[0].stride[0], p->a_column = o[0].stride[1];
+    p->b = o[1].array.data, p->b_row = o[1].stride[0], p->b_column = o[1].stride[1];
+}
+
+bool ag__tensordot_rows(const ag_call *call, const ag_call *input, ag__product *p, bool *usable) {
+    const contracted *c = input->attributes;
+    operand o[2];
+    operands_of(input, o);
+    *p = (ag__product){.dtype = input->y.dtype, .m = o[0].shape[0], .n = o[1].shape[1], .k = o[0].shape[1]};
+    p->y_row = p->n;
+    set_operands(p, o);
+    *usable = p->m > 1 && p->n > 1 && p->k > 0 && (c->strong == 0 || met_are_finite(input, c->strong)) &&
+              !(o[0].matrix && o[1].matrix && ag__blis_takes(p, 1));
+    if (!*usable) return true;
+    for (int i = 0; i < 2; i++)
+        if ((!o[i].matrix || (i == 1 && o[i].stride[1] != 1)) && !copy(call, &input->x[i], &o[i])) return false;
+    set_operands(p, o);
+    return true;
+}
+
 /* ---- Recording ---- */
 
 static bool tensordot_infer(ag_infer *r) {

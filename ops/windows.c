@@ -3,6 +3,8 @@
  * Along a windowed axis element p·step + w of the whole is element w of window p. Both operations have the same
  * attributes, which give the axes and extents of the whole. */
 #include "autograd/eval/eval.h"
+#include "autograd/tape/basis.h"
+#include "ops/gathered.h"
 #include "ops/rules.h"
 
 #include <string.h>
@@ -225,23 +227,143 @@ static bool crowded(const sliding *s, const ag_array *x) {
     return windows > 2 * AG__ROWS_A_GROUP;
 }
 
-/* No two threads write one element of y: they divide the outermost loop, if its iterations are apart. */
-static bool fold_eval(const ag_call *call) {
+static adder adder_of(const ag_call *call, const adding *l) {
     const ag_dtype dtype = call->y.dtype;
     const bool wide = dtype == AG_F32 && crowded(call->attributes, &call->x[0]);
-    const adding l = adding_of(call);
-    adder a = {.l = &l, .plane = add_plane_i64, .y = call->y.data, .x = call->x[0].data};
+    adder a = {.l = l, .plane = add_plane_i64, .y = call->y.data, .x = call->x[0].data};
     if (dtype != AG_I64) a.plane = wide ? add_plane_wide : dtype == AG_F32 ? add_plane_f32 : add_plane_f64;
     a.x_bytes = (int64_t)ag_dtype_size(dtype);
     a.y_bytes = wide ? (int64_t)sizeof(double) : a.x_bytes;
-    if (wide && !(a.y = ag_call_scratch(call, ag__times((uint64_t)call->y.size, sizeof(double))))) return false;
-    memset(a.y, 0, (size_t)(call->y.size * a.y_bytes));
-    const int threads = ag__worthwhile(call->x[0].size, call->threads);
-    if (threads > 1 && l.rank > 2 && l.apart[0]) ag__parallel(threads, add_share, &a);
-    else if (call->x[0].size > 0) add_all(&a, 0, a.y, a.x);
-    const double *sum = (const double *)(const void *)a.y;
-    for (int64_t i = 0; wide && i < call->y.size; i++) ((float *)call->y.data)[i] = (float)sum[i];
+    return a;
+}
+
+/* y, or memory for it in f64, becomes 0; false without memory. */
+static bool begin(const ag_call *call, adder *a) {
+    if (a->plane == add_plane_wide) a->y = ag_call_scratch(call, ag__times((uint64_t)call->y.size, sizeof(double)));
+    if (a->y) memset(a->y, 0, (size_t)(call->y.size * a->y_bytes));
+    return a->y != NULL;
+}
+
+static bool end(const ag_call *call, const adder *a) {
+    const double *sum = (const double *)(const void *)a->y;
+    for (int64_t i = 0; a->plane == add_plane_wide && i < call->y.size; i++) ((float *)call->y.data)[i] = (float)sum[i];
     return true;
+}
+
+/* No two threads write one element of y: they divide the outermost loop, if its iterations are apart. */
+static int threads_for(const ag_call *call, const adding *l) {
+    const int threads = ag__worthwhile(call->x[0].size, call->threads);
+    return l->rank > 2 && l->apart[0] ? threads : 1;
+}
+
+static bool fold_eval(const ag_call *call) {
+    const adding l = adding_of(call);
+    adder a = adder_of(call, &l);
+    if (!begin(call, &a)) return false;
+    const int threads = threads_for(call, &l);
+    if (threads > 1) ag__parallel(threads, add_share, &a);
+    else if (call->x[0].size > 0) add_all(&a, 0, a.y, a.x);
+    return end(call, &a);
+}
+
+/* ---- fold of a product ----
+ *
+ * The gradient of a convolution by the image folds a product whose rows are places and whose columns are what is within
+ * a window. If the loops over places are the outer ones, some rows at a time are computed and added up: the additions
+ * to an element have the same order. */
+
+typedef struct folded_product {
+    adder inner; /* loops over the columns of a row */
+    const adding *l;
+    ag__product p;
+    int places;       /* loops over rows */
+    int64_t together; /* rows that are computed at a time */
+    int way;
+    char *memory;
+    size_t buffer, bytes; /* of each thread's memory: for rows; all of it */
+} folded_product;
+
+/* How many loops of l go over rows of the product, one after the other; -1: they do not, or not by themselves. */
+static int loops_over_rows(const adding *l, const ag__product *p) {
+    int n = 0;
+    int64_t rows = 1;
+    while (n < l->rank && l->from[n] >= p->n) n++;
+    for (int i = n - 1; i >= 0; rows *= l->extent[i--])
+        if (l->from[i] != rows * p->n) return -1;
+    for (int i = n; i < l->rank; i++)
+        if (l->from[i] < 0) return -1;
+    return rows == p->m ? n : -1;
+}
+
+/* The place in y of row i. */
+static char *row_in_y(const folded_product *f, int64_t i) {
+    int64_t at = 0;
+    for (int k = f->places - 1; k >= 0; i /= f->l->extent[k--]) at += i % f->l->extent[k] * f->l->to[k];
+    return f->inner.y + at * f->inner.y_bytes;
+}
+
+static void fold_rows(const folded_product *f, char *memory, int64_t from, int64_t end) {
+    const int64_t row = f->p.n * f->inner.x_bytes;
+    for (int64_t i = from; i < end; i += f->together) {
+        const int64_t m = ag__lesser(f->together, end - i);
+        ag__product part = ag__part_of(&f->p, i, m, 0, f->p.n);
+        part.y = memory;
+        ag__multiply(&part, f->way, memory + f->buffer);
+        for (int64_t r = 0; r < m; r++) add_all(&f->inner, 0, row_in_y(f, i + r), memory + r * row);
+    }
+}
+
+static void fold_share(void *f_, int i, int n) {
+    const folded_product *f = f_;
+    const int64_t rows = f->p.m / f->l->extent[0];
+    fold_rows(f, f->memory + (size_t)i * f->bytes, ag__share_start(f->l->extent[0], i, n) * rows,
+              ag__share_start(f->l->extent[0], i + 1, n) * rows);
+}
+
+static bool fold_product(const ag_call *call, folded_product *f, const adding *l) {
+    enum { FEW = AG__LIMIT(8, 2) };
+    adding columns = {.rank = l->rank - f->places};
+    for (int i = 0; i < columns.rank; i++) {
+        columns.extent[i] = l->extent[f->places + i];
+        columns.to[i] = l->to[f->places + i];
+        columns.from[i] = l->from[f->places + i];
+    }
+    const int64_t row = f->p.n * f->inner.x_bytes, most = AG__GATHERED / 2 / row;
+    f->l = l;
+    f->inner.l = &columns;
+    f->together = ag__lesser(f->p.m, most > FEW ? most : FEW);
+    const ag__product part = ag__part_of(&f->p, 0, f->together, 0, f->p.n);
+    f->buffer = (size_t)(f->together * row + 63) / 64 * 64;
+    f->bytes = f->buffer + (ag__multiply_bytes(&part, f->way) + 63) / 64 * 64;
+    const int threads = f->places > 0 && l->apart[0] ? (int)ag__lesser(threads_for(call, l), l->extent[0]) : 1;
+    f->memory = ag_call_scratch(call, ag__times(f->bytes, (size_t)threads));
+    if (!f->memory || !begin(call, &f->inner)) return false;
+    if (threads > 1) ag__parallel(threads, fold_share, f);
+    else fold_rows(f, f->memory, 0, f->p.m);
+    return end(call, &f->inner);
+}
+
+bool ag__takes_parts(const ag_op *op, const ag_op *product) {
+    return op == &ag__op_fold && (product == &ag__op_tensordot || product == &ag__op_strong_tensordot);
+}
+
+/* The casts are allowed: the calls are the engine's own. */
+bool ag__eval_by_parts(const ag_call *call, const ag_call *product, int64_t offset) {
+    const adding l = adding_of(call);
+    folded_product f = {.inner = adder_of(call, &l)};
+    bool usable;
+    if (!ag__tensordot_rows(call, product, &f.p, &usable)) return false;
+    f.places = usable ? loops_over_rows(&l, &f.p) : -1;
+    f.way = usable ? ag__way_of(&f.p) : 0;
+    if (usable && offset == 0 && f.places >= 0) return fold_product(call, &f, &l);
+    const size_t size = ag_dtype_size(product->y.dtype);
+    ag_call *inner = (ag_call *)(uintptr_t)product;
+    ag_array whole = call->x[0];
+    inner->y.data = ag_call_scratch(call, ag__times((uint64_t)product->y.size, size));
+    if (!inner->y.data || !product->node->op->eval(product)) return false;
+    whole.data = (char *)inner->y.data + offset * (int64_t)size;
+    ((ag_call *)(uintptr_t)call)->x = &whole;
+    return fold_eval(call);
 }
 
 static ag_tensor *fold_vjp(ag_tensor *y, ag_tensor *g, int i) {

@@ -1,5 +1,6 @@
 /* compute -- the value of one node, by the reference's loops or by the operation's own code */
 #include "autograd/eval/eval.h"
+#include "autograd/tape/basis.h"
 
 /* A running call, and its scratch buffers. */
 typedef struct running {
@@ -46,12 +47,27 @@ static bool make_contiguous(running *r, ag_array *x) {
     return true;
 }
 
-static bool run_call(ag_tensor *t, bool accumulate) {
-    enum { FEW = 8 };
-    ag_array few[FEW], *x = few;
+static running running_of(const ag_tensor *t, bool accumulate) {
     running r = {.call = {.node = t, .attributes = ag__attributes(t), .n = t->arity, .threads = t->tape->threads}};
     r.call.y = ag__array_of(t);
     r.call.accumulate = accumulate;
+    return r;
+}
+
+/* The end of a call that was `good`, or not; an error is raised if it raised none. */
+static bool end_call(running *r, bool good) {
+    ag_tape *tape = r->call.node->tape;
+    tape->inside.name = "an operation";
+    drop_scratch(r);
+    if (good || tape->status != AG_OK) return good;
+    tape->failing = false;
+    return ag_call_fail(&r->call, AG_ERR_RANGE, "the evaluation failed");
+}
+
+static bool run_call(ag_tensor *t, bool accumulate) {
+    enum { FEW = 8 };
+    ag_array few[FEW], *x = few;
+    running r = running_of(t, accumulate);
     bool good = t->arity <= FEW || (x = ag_call_scratch(&r.call, t->arity * sizeof *x)) != NULL;
     for (int i = 0; good && i < t->arity; i++) {
         x[i] = ag__array_of(t->input[i]);
@@ -60,12 +76,7 @@ static bool run_call(ag_tensor *t, bool accumulate) {
     r.call.x = x;
     t->tape->failing = false;
     t->tape->inside.name = t->op->name;
-    good = good && t->op->eval(&r.call) && t->tape->status == AG_OK;
-    t->tape->inside.name = "an operation";
-    drop_scratch(&r);
-    if (good || t->tape->status != AG_OK) return good;
-    t->tape->failing = false;
-    return ag_call_fail(&r.call, AG_ERR_RANGE, "the evaluation failed");
+    return end_call(&r, good && t->op->eval(&r.call) && t->tape->status == AG_OK);
 }
 
 static bool compute_into_buffer(ag_tensor *t) {
@@ -87,6 +98,25 @@ bool ag__compute(ag_tensor *t) {
     t->buffer = ag__buffer_new(t->tape, bytes);
     if (!t->buffer) return ag__no_memory(t, bytes);
     if (compute_into_buffer(t)) return true;
+    ag__buffer_drop(t->tape, t->buffer);
+    t->buffer = NULL;
+    return false;
+}
+
+bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product) {
+    const size_t bytes = ag__value_bytes(t);
+    t->buffer = ag__buffer_new(t->tape, bytes);
+    if (!t->buffer) return ag__no_memory(t, bytes);
+    running r = running_of(t, false), inner = running_of(product, false);
+    const ag_array x = ag__array_of(t->input[0]),
+                   operand[2] = {ag__array_of(product->input[0]), ag__array_of(product->input[1])};
+    r.call.x = &x;
+    inner.call.x = operand;
+    t->tape->failing = false;
+    t->tape->inside.name = t->op->name;
+    bool good = ag__eval_by_parts(&r.call, &inner.call, t->input[0]->offset) && t->tape->status == AG_OK;
+    drop_scratch(&inner);
+    if (end_call(&r, good)) return true;
     ag__buffer_drop(t->tape, t->buffer);
     t->buffer = NULL;
     return false;

@@ -3,6 +3,7 @@
  * One pass in the order of recording. Invariant: a step reads what earlier steps store, and nothing else; a node
  * joins a region only if all its inputs are of earlier steps, or of the region itself and available in its strips. */
 #include "autograd/eval/planning.h"
+#include "autograd/tape/basis.h"
 
 /* Step after which index i can be read. */
 static uint32_t available(const ag__planner *p, uint32_t i) { return p->value[p->value[i].root].step; }
@@ -273,6 +274,39 @@ static bool place_sum(ag__planner *p, uint32_t i) {
     return false;
 }
 
+/* ---- Products that are read part by part ---- */
+
+/* The product that index x shows, if nothing else reads it, nor x; else AG__NONE. */
+static uint32_t product_shown(const ag__planner *p, uint32_t x) {
+    for (; !ag__is_outside(p, x) && ag__tensor_at(p, x)->op->kind == AG_KIND_VIEW; x = ag__inputs_of(p, x)[0]) {
+        const ag__node_use *n = &p->c->node[x];
+        const ag__value *v = &p->value[x];
+        if (n->must || n->uses != 1 || v->leader != x || v->repeated || ag__tensor_at(p, x)->arity != 1)
+            return AG__NONE;
+    }
+    return dies_once_read(p, x) && is_alone(p, x) ? x : AG__NONE;
+}
+
+/* Node i and the product that it reads are one step; so are the views between them. */
+static bool place_by_parts(ag__planner *p, uint32_t i) {
+    const ag_tensor *t = ag__tensor_at(p, i);
+    const uint32_t v = t->arity == 1 && t->layout->size > 0 ? product_shown(p, ag__inputs_of(p, i)[0]) : AG__NONE;
+    if (v == AG__NONE || !ag__takes_parts(t->op, ag__tensor_at(p, v)->op)) return false;
+    const uint32_t former = p->value[v].step, s = ag__step_new(p, AG__STEP_PARTS, v);
+    if (p->maker.failed) return true;
+    ag__step_at(p, s)->onto = i;
+    ag__step_at(p, former)->kind = AG__STEP_NOTHING;
+    ag__step_at(p, former)->members = 0;
+    for (uint32_t j = p->drafts.at[former].first, next; j != AG__NONE; j = next) {
+        next = p->value[j].next;
+        ag__step_join(p, s, j);
+    }
+    p->drafts.at[former].first = AG__NONE;
+    p->value[v].taken = true;
+    ag__step_join(p, s, i);
+    return true;
+}
+
 /* ---- All nodes ---- */
 
 /* Node i is equal to an earlier value, and available when that is. */
@@ -303,7 +337,8 @@ static void place(ag__planner *p, uint32_t i) {
         if (!place_sum(p, i)) place_elementwise(p, i);
         break;
     case AG_KIND_REDUCTION: place_reduction(p, i); break;
-    default: compute_alone(p, i);
+    default:
+        if (!place_by_parts(p, i)) compute_alone(p, i);
     }
 }
 

@@ -54,7 +54,7 @@ static inline double ag__work_of(const ag_tensor *t) {
 
 static inline ag_array ag__array_of(const ag_tensor *t) {
     const ag__layout *l = t->layout;
-    return (ag_array){.data = ag__values(t),
+    return (ag_array){.data = t->buffer ? ag__values(t) : NULL,
                       .dtype = (ag_dtype)t->dtype,
                       .rank = l->rank,
                       .size = l->size,
@@ -74,6 +74,7 @@ void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks, 
 /* compute.c */
 bool ag__compute(ag_tensor *t);                      /* into a buffer of its own; false after an error */
 bool ag__accumulate(ag_tensor *t, ag__buffer *onto); /* the same, added to what a buffer holds */
+bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product); /* whose value t's input shows, and which has none */
 bool ag__no_memory(const ag_tensor *t, size_t bytes);
 
 /* reference.c */

@@ -34,6 +34,7 @@ static bool run_step(const ag__execution *e, const ag__plan_step *step) {
     switch (step->kind) {
     case AG__STEP_NODE: return ag__compute(e->c->table[step->what]);
     case AG__STEP_ADD: return run_sum(e, step);
+    case AG__STEP_PARTS: return ag__compute_by_parts(e->c->table[step->onto], e->c->table[step->what]);
     case AG__STEP_REGION: return ag__region_run(e, &e->plan->regions.at[step->what]);
     default: return true;
     }

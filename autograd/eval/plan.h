@@ -112,12 +112,18 @@ static inline int64_t ag__strip_elements(const ag__region *r) {
 
 /* ---- Steps ---- */
 
-typedef enum ag__step_kind { AG__STEP_NOTHING, AG__STEP_NODE, AG__STEP_ADD, AG__STEP_REGION } ag__step_kind;
+typedef enum ag__step_kind {
+    AG__STEP_NOTHING,
+    AG__STEP_NODE,
+    AG__STEP_ADD,   /* a product, which is added to another value */
+    AG__STEP_PARTS, /* a product that has no buffer, and its reader */
+    AG__STEP_REGION
+} ag__step_kind;
 
 typedef struct ag__plan_step {
     uint8_t kind;
     uint32_t what;            /* region; or the node's index */
-    uint32_t onto;            /* AG__STEP_ADD: index of the value that it is added to */
+    uint32_t onto;            /* AG__STEP_ADD: index of the value that it is added to; AG__STEP_PARTS: of the reader */
     uint32_t member, members; /* nodes that are done with this step */
     uint32_t hold, holds;     /* indices of values that must not be released before */
     uint32_t drop, drops; /* of those that are then dropped, though a later step needs them: it is preceded by one */

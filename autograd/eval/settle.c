@@ -207,6 +207,7 @@ static void settle_step(ag__planner *p, uint32_t s) {
     step->hold = p->plan->holds.count;
     if (step->kind == AG__STEP_NODE && !p->value[step->what].stored)
         step->kind = AG__STEP_NOTHING; /* no step needs it */
+    else if (step->kind == AG__STEP_PARTS && !p->value[step->onto].stored) step->kind = AG__STEP_NOTHING;
     else if (step->kind == AG__STEP_REGION) settle_region(p, s);
     else if (step->members) settle_node(p, step->what);
     if (step->kind == AG__STEP_ADD) ag__request(p, step->onto);

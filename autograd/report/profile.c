@@ -36,8 +36,8 @@ static const ag_profile_entry none = {.operations = "", .labels = "", .inputs = 
 typedef struct doing {
     ag_tape *tape;
     const ag_tensor *node; /* of a step with one operation; NULL: a region */
-    const ag_tensor *sum;  /* the summand that the operation accumulates into; or NULL */
-    const ag_tensor *onto;
+    const ag_tensor *sum;  /* that the operation accumulates into, or that reads it part by part; or NULL */
+    const ag_tensor *onto; /* the other summand; or NULL */
     const ag__chunk *c;
     const ag__plan *plan;
     const ag__region *region;
@@ -61,7 +61,7 @@ static const ag_tensor *read_in(const doing *d, uint32_t k) {
 }
 
 static const ag_tensor *written(const doing *d, uint32_t k) {
-    if (d->node) return k == 0 ? d->node : NULL;
+    if (d->node) return k == 0 ? (d->sum ? d->sum : d->node) : NULL;
     return k < d->region->outputs ? d->c->table[d->plan->outputs.at[d->region->output + k].index] : NULL;
 }
 
@@ -432,6 +432,7 @@ static void step_run(const ag__chunk *c, const ag__plan *plan, const ag__plan_st
         d.sum = c->table[plan->members.at[step->member + 1].index];
         d.onto = c->table[step->onto];
     }
+    if (step->kind == AG__STEP_PARTS) d.sum = c->table[step->onto];
     report(&d, since, threads_of(d.node));
 }
 

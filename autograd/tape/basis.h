@@ -8,6 +8,14 @@
 
 extern const ag_op ag__op_contiguous; /* copies a shared value before a variable takes it over */
 
+/* Whether `op` can add up a product of operation `product`, its input, part by part as these are computed: then the
+ * product has no buffer. In ops/windows.c, as the next. */
+bool ag__takes_parts(const ag_op *op, const ag_op *product);
+
+/* Its eval: `product` is the call that would compute the product, without elements for y; the input's first element is
+ * the product's element `offset`. */
+bool ag__eval_by_parts(const ag_call *call, const ag_call *product, int64_t offset);
+
 /* Elementwise inputs of different shapes are broadcast by ag_broadcast_to, which ops/shape.h declares. */
 
 #endif
