@@ -224,13 +224,14 @@ static bool multiply_by_places(const ag_call *call, running *w, int threads) {
 /* Leaf i for part f, t (f,n) or, if the buffer is contiguous along f, t (n,f). */
 static void sum_leaf(const running *w, char *memory, part f, int64_t i, char *t) {
     const ag__gathering *g = w->g;
-    const int64_t size = w->size, end = ag__lesser((i + 1) * AG__LONG_SUM, w->summed);
-    for (int64_t q = i * AG__LONG_SUM; q < end; q += AG__BLOCK) {
-        const part s = {q, ag__lesser(AG__BLOCK, end - q)};
+    const int64_t size = w->size, first = i * AG__LONG_SUM, end = ag__lesser(first + AG__LONG_SUM, w->summed);
+    const int64_t block = ag__block_of(end - first);
+    for (int64_t q = first; q < end; q += block) {
+        const part s = {q, ag__lesser(block, end - q)};
         if (w->free_inside) gather(size, memory, f.count * size, g->x, &g->summed, s, &g->free, f);
         else gather(size, memory, s.count * size, g->x, &g->free, f, &g->summed, s);
         ag__product p = product_of(w, memory, f.count, s.count, q, t, w->free_inside ? f.count : g->n, w->free_inside);
-        p.add = s.from > i * AG__LONG_SUM;
+        p.add = q > first;
         ag__multiply(&p, way_of(&p), memory + w->buffer);
     }
 }

@@ -486,8 +486,7 @@ static bool crowded(const ag__product *p, int64_t size) {
     return p->m >= 128 && (step % 512 == 0 || (p->a_column != 1 && p->n >= 96));
 }
 
-/* The blocks of a sum: as few as can be, of whole chains and equal length; the last may be shorter. */
-static int64_t block_of(int64_t k) {
+int64_t ag__block_of(int64_t k) {
     const int64_t blocks = (k - 1) / AG__BLOCK + 1;
     return ceiling((k - 1) / blocks + 1, AG__CHAIN_F32);
 }
@@ -495,7 +494,7 @@ static int64_t block_of(int64_t k) {
 static void start(running *r, const unit *u, const ag__product *p) {
     r->unit = u;
     r->p = p;
-    r->block = block_of(p->k);
+    r->block = ag__block_of(p->k);
     r->size = p->dtype == AG_F32 ? 4 : 8;
     r->columns = p->dtype == AG_F32 ? u->row / 4 : u->row / 8;
     r->copied = p->b_column != 1 || crowded(p, r->size);

@@ -49,6 +49,9 @@ void ag__multiply_on(int unit, const ag__product *p);
 void ag__multiply_packed_on(int unit, const ag__product *p, void *memory);
 size_t ag__packed_bytes(int unit, const ag__product *p);
 
+/* The blocks of such a sum: as few as can be, of whole chains and equal length; the last may be shorter. */
+int64_t ag__block_of(int64_t k);
+
 /* One contiguous row or column of y: by dot products, best if the other operand is contiguous along k, for k of at
  * most AG__DOT; and by adding rows, best if it is contiguous along y, for k of at most AG__STRIP. Bits are as above. */
 void ag__multiply_dots_on(int unit, const ag__product *p);
