@@ -77,16 +77,16 @@
 #error "formulas need floats that are computed as floats: compile with -fexcess-precision=fast, or with -mfpmath=sse"
 #endif
 
-/* AG_FORMULA(softsign), in an entry, gives it kernels of f32 and f64, and the trace; AG_FORMULA_I64 a kernel of i64 as
- * well, AG_FORMULA_ANY everything for bool too. */
+/* AG_FORMULA(softsign), in an entry, gives it kernels of f32 and f64, and the trace; AG_FORMULA_I64 everything for i64
+ * as well, AG_FORMULA_ANY for bool too. */
 #define AG_FORMULA(name)                                                                                               \
     .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64}, .trace = {[AG_F32] = name##_trace, [AG_F64] = name##_trace}
 #define AG_FORMULA_I64(name)                                                                                           \
     .block = {[AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},                                    \
-    .trace = {[AG_F32] = name##_trace, [AG_F64] = name##_trace}
+    .trace = {[AG_I64] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
 #define AG_FORMULA_ANY(name)                                                                                           \
     .block = {[AG_BOOL] = name##_bool, [AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},           \
-    .trace = {[AG_BOOL] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
+    .trace = {[AG_BOOL] = name##_trace, [AG_I64] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
 
 /* These go before kernels, and before their loops, whose iterations are independent. */
 #ifndef AG_FORMULA_KERNEL

@@ -159,7 +159,7 @@ static ag_traced cast_trace(ag_trace *t, const ag_traced x[]) { return ag_trace_
 AG_ELEMENTWISE(cast, 1, "{dtype}({0})", .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP, .attribute_bytes = sizeof(int32_t),
                .infer = cast_infer, .vjp = cast_vjp,
                .block = {[AG_BOOL] = cast_bool, [AG_I64] = cast_i64, [AG_F32] = cast_f32, [AG_F64] = cast_f64},
-               .trace = {[AG_BOOL] = cast_trace, [AG_F32] = cast_trace, [AG_F64] = cast_trace});
+               .trace = {[AG_BOOL] = cast_trace, [AG_I64] = cast_trace, [AG_F32] = cast_trace, [AG_F64] = cast_trace});
 ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype) {
     int32_t to = (int32_t)dtype;
     return ag_apply(&ag__op_cast, 1, &x, &to, sizeof to);

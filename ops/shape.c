@@ -697,7 +697,10 @@ const ag_op ag__op_contiguous = {
     .arity = 1,
     .block = {[AG_BOOL] = contiguous_1, [AG_I64] = contiguous_8, [AG_F32] = contiguous_4, [AG_F64] = contiguous_8},
     .vjp = contiguous_vjp,
-    .trace = {[AG_BOOL] = contiguous_trace, [AG_F32] = contiguous_trace, [AG_F64] = contiguous_trace}};
+    .trace = {[AG_BOOL] = contiguous_trace,
+              [AG_I64] = contiguous_trace,
+              [AG_F32] = contiguous_trace,
+              [AG_F64] = contiguous_trace}};
 
 ag_tensor *ag_contiguous(ag_tensor *x) {
     ag_tensor *nil;

@@ -41,6 +41,9 @@ BITWISE = {"AG_TRACE_AND": "kandw", "AG_TRACE_OR": "korw", "AG_TRACE_XOR": "kxor
 STRONG = {"AG_TRACE_STRONG_MUL": "vmul", "AG_TRACE_STRONG_DIV": "vdiv"}
 COMPARISONS = {"AG_TRACE_LESS": 0x11, "AG_TRACE_LESS_EQUAL": 0x12, "AG_TRACE_EQUAL": 0, "AG_TRACE_NOT_EQUAL": 4}
 OF_BITS = {"AG_TRACE_BITS_ADD": "vpadd", "AG_TRACE_BITS_SUB": "vpsub"}
+WHOLE = {"AG__LOW_MUL": "vpmuludq", "AG__WHOLE_MUL": "vpmullq"}
+WHOLE_COMPARISONS = {"AG__WHOLE_EQUAL": "vpcmpeqq", "AG__WHOLE_GREATER": "vpcmpgtq"}
+WHOLE_CONVERSIONS = {"AG__FROM_WHOLE": "vcvtqq2pd", "AG__NARROW_WHOLE": "vcvtqq2ps", "AG__TO_WHOLE": "vcvttpd2qq"}
 SHIFTS = {"AG__SHIFT_LEFT": "vpsll", "AG__SHIFT_RIGHT": "vpsrl"}
 FMA = {form + i: f"v{name}{order}" for form, order in ((0x98, 132), (0xA8, 213), (0xB8, 231))
        for i, name in ((0, "fmadd"), (2, "fmsub"), (4, "fnmadd"), (6, "fnmsub"))}
@@ -261,6 +264,7 @@ class Avx2:
     whole, all_masks = "vmovups", ()
     classes = [0, 5, 8, 14]
     own_frame = 96
+    without = ["AG__WHOLE_MUL", *WHOLE_CONVERSIONS]
 
     def begin(self):
         pass
@@ -310,6 +314,9 @@ class Avx2:
                 m.emit(f"vpbroadcastb {full}, [rax]", f"{positive} {full}, {full}, {m.in_pool(32)}")
             else:
                 m.emit(f"vbroadcasts{PS[i.wide]} {full}, [rax]")
+        elif i.place == "AG__IN_ATTRIBUTES_WHOLE":
+            m.emit(f"mov rax, [rdx + {8 * i.at}]", f"cvttsd2si rcx, QWORD PTR [rax + {8 * i.k}]")
+            m.emit("vmovq xmm15, rcx", f"vpbroadcastq {full}, xmm15")
         elif i.place == "AG__IN_ATTRIBUTES":
             m.emit(f"mov rax, [rdx + {8 * i.at}]")
             if i.wide:
@@ -384,6 +391,8 @@ class Avx2:
             m.emit(f"vblendv{suffix} {y}, {a}, {self.last(m, i, bits)}, {vector(i.k, bits)}")
         elif i.code in OF_BITS:
             m.emit(f"{OF_BITS[i.code]}{DQ[i.wide]} {y}, {a}, {self.last(m, i, bits)}")
+        elif i.code in WHOLE or i.code in WHOLE_COMPARISONS:
+            m.emit(f"{(WHOLE | WHOLE_COMPARISONS)[i.code]} {y}, {a}, {self.last(m, i, bits)}")
         elif i.code in SHIFTS:
             m.emit(f"{SHIFTS[i.code]}{DQ[i.wide]} {y}, {vector(i.b, bits)}, {i.k}")
         elif i.code == "AG_TRACE_FMA":
@@ -416,6 +425,7 @@ class Avx512:
     whole, all_masks = "{evex} vmovupd", range(1, 8)
     classes = [1, 12, 17, 30]
     own_frame = 0
+    without = []
     masks = 6
 
     def begin(self):
@@ -509,6 +519,9 @@ class Avx512:
                 self.need_vector(m, y)
             else:
                 m.emit(f"vbroadcasts{PS[i.wide]} zmm{y}, [rax]")
+        elif i.place == "AG__IN_ATTRIBUTES_WHOLE":
+            m.emit(f"mov rax, [rdx + {8 * i.at}]", f"cvttsd2si rcx, QWORD PTR [rax + {8 * i.k}]")
+            m.emit(f"vpbroadcastq zmm{y}, rcx")
         elif i.place == "AG__IN_ATTRIBUTES":
             m.emit(f"mov rax, [rdx + {8 * i.at}]")
             if i.wide:
@@ -602,6 +615,9 @@ class Avx512:
         elif i.code in COMPARISONS:
             last = self.last(m, i, bits)
             m.emit(f"vcmp{suffix} k{self.result_of(m, i)}, {a}, {last}, {COMPARISONS[i.code]}")
+        elif i.code in WHOLE_COMPARISONS:
+            last = self.last(m, i, bits)
+            m.emit(f"{WHOLE_COMPARISONS[i.code]} k{self.result_of(m, i)}, {a}, {last}")
         elif i.code in STRONG:
             last = self.last(m, i, bits)
             k = self.mask_of(m, i.a, i.wide)
@@ -630,7 +646,7 @@ class Avx512:
     def plain(self, m, i, suffix):
         bits = m.bits(i.wide)
         y, a = vector(i.y, bits), vector(i.a, bits)
-        if i.code in ARITHMETIC or i.code in OF_BITS:
+        if i.code in ARITHMETIC or i.code in OF_BITS or i.code in WHOLE:
             self.need_vector(m, i.a)
         last = self.last(m, i, bits)
         self.mask.pop(i.y, None)
@@ -638,6 +654,10 @@ class Avx512:
             m.emit(f"{{evex}} {ARITHMETIC[i.code]}{suffix} {y}, {a}, {last}")
         elif i.code in OF_BITS:
             m.emit(f"{{evex}} {OF_BITS[i.code]}{DQ[i.wide]} {y}, {a}, {last}")
+        elif i.code in WHOLE:
+            m.emit(f"{{evex}} {WHOLE[i.code]} {y}, {a}, {last}")
+        elif i.code in WHOLE_CONVERSIONS:
+            m.emit(f"{{evex}} {WHOLE_CONVERSIONS[i.code]} {vector(i.y, m.bits(i.code != 'AG__NARROW_WHOLE'))}, {last}")
         elif i.code in SHIFTS:
             m.emit(f"{{evex}} {SHIFTS[i.code]}{DQ[i.wide]} {y}, {last}, {i.k}")
         elif i.code == "AG_TRACE_FMA":
@@ -658,9 +678,13 @@ class Avx512:
 
 # ---- The machines ----
 
-ONE_WIDTH = {"AG_TRACE_INTEGER": 0, "AG__WIDEN": 0, "AG__NARROW": 1, "AG__WIDEN_TRUTH": 0, "AG__NARROW_TRUTH": 1}
+ONE_WIDTH = dict.fromkeys([*WHOLE, *WHOLE_COMPARISONS, *WHOLE_CONVERSIONS], 1) | {
+    "AG_TRACE_INTEGER": 0, "AG__WIDEN": 0, "AG__NARROW": 1, "AG__WIDEN_TRUTH": 0, "AG__NARROW_TRUTH": 1,
+}
 UNARY = ["AG_TRACE_SQRT", "AG_TRACE_ROUND", "AG_TRACE_INTEGER", "AG__COPY", "AG__WIDEN", "AG__NARROW", "AG__WIDEN_TRUTH"]
+UNARY += list(WHOLE_CONVERSIONS)
 BINARY = list(ARITHMETIC) + list(STRONG) + list(COMPARISONS) + list(OF_BITS) + ["AG_TRACE_FMA", "AG__SELECT"]
+BINARY += list(WHOLE) + list(WHOLE_COMPARISONS)
 CONVERSIONS = ("AG__WIDEN", "AG__NARROW", "AG__WIDEN_TRUTH", "AG__NARROW_TRUTH")
 NO_TRUTH = ("AG__WIDEN_TRUTH", "AG__NARROW_TRUTH")  # their operands are in registers or in the frame
 NO_CONSTANT = NO_TRUTH + ("AG__COPY",)
@@ -718,7 +742,7 @@ class Forms:
         return self.chance.randrange(1, 64 if wide else 32) if code in SHIFTS else 0
 
     def widths_of(self, code):
-        if code in CONVERSIONS and len(self.widths) == 1:
+        if (code in CONVERSIONS or ONE_WIDTH.get(code) == 1) and len(self.widths) == 1 or code in self.unit.without:
             return []
         return [ONE_WIDTH[code]] if code in ONE_WIDTH else self.widths
 
@@ -765,6 +789,8 @@ class Forms:
                 for at in (0, 1, 20):
                     for k in (0, 1, 3, 15, 16, 40):
                         yield Instruction("AG__LOAD", wide, y=reg, place="AG__IN_ATTRIBUTES", at=at, k=k)
+                        if wide:
+                            yield Instruction("AG__LOAD", wide, y=reg, place="AG__IN_ATTRIBUTES_WHOLE", at=at, k=k)
 
     def after(self):
         for wide in self.widths:

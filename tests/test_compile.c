@@ -108,6 +108,14 @@ static const double special[] = {0,       -0.0,     1,       -1,      0.5,      
                                  -1e-310, INFINITY, 1e9,     0x1p-24, -INFINITY, NAN};
 enum { SPECIAL = sizeof special / sizeof *special };
 
+static int64_t some_whole_number(void) {
+    static const int64_t special_whole[] = {
+        0, 1, -1, 2, 7, INT32_MAX, INT64_C(1) << 32, INT64_C(1) << 53, INT64_MAX, INT64_MIN};
+    int64_t x = (int64_t)random_bits();
+    return random_below(4) ? x >> random_below(64)
+                           : special_whole[random_below(sizeof special_whole / sizeof *special_whole)];
+}
+
 static double some_number(void) {
     uint64_t bits = random_bits();
     double x;
@@ -124,6 +132,7 @@ static void fill(int dtype, void *data, int64_t n) {
         uint32_t bits = (uint32_t)random_bits();
         if (dtype == AG_F32 && bits % 16 == 0) memcpy((char *)data + 4 * i, &bits, sizeof bits);
         else if (dtype == AG_BOOL) ((uint8_t *)data)[i] = bits % 2;
+        else if (dtype == AG_I64) ((int64_t *)data)[i] = some_whole_number();
         else element_put((ag_dtype)dtype, data, i, some_number());
     }
 }
@@ -204,11 +213,12 @@ static void fill_inputs(const strip *s, int64_t n) {
 
 static int number_of_sets(const ag_op *op) { return op->attribute_bytes ? 12 : 1; }
 
-static void attribute_set(const ag_op *op, int set, double a[4]) {
+static void attribute_set(const ag_op *op, int dtype, int set, double a[4]) {
     static const double gates[4][4] = {
         {0, INFINITY, 0, 1}, {-1, 1, 1, 1}, {0.5, INFINITY, 0.5, 1}, {-INFINITY, 3, 1, 0.5}};
     for (int k = 0; k < 4; k++) a[k] = op == &ag__op_gate ? gates[set % 4][k] : some_number();
     if (op == &ag__op_clamp && !(a[0] <= a[1])) a[0] = -1, a[1] = set;
+    if (dtype == AG_I64 && op->attribute_bytes >= sizeof(double)) a[0] = (double)(some_whole_number() >> 11);
 }
 
 static strip one_step(const ag_op *op, int dtype, int y_dtype) {
@@ -230,6 +240,7 @@ static void special_inputs(const strip *s, int64_t start, int64_t n) {
         for (int64_t i = 0; i < n; i++) {
             int64_t which = (start + i) / (k == s->step[0].n - 1 ? 1 : SPECIAL) % SPECIAL;
             if (s->slot[k].dtype == AG_BOOL) ((uint8_t *)plain[k])[i] = (start + i) / (k + 1) % 2 != 0;
+            else if (s->slot[k].dtype == AG_I64) ((int64_t *)plain[k])[i] = some_whole_number();
             else element_put((ag_dtype)s->slot[k].dtype, plain[k], i, special[which]);
         }
 }
@@ -238,7 +249,7 @@ static void check_step(strip *s) {
     ag__code *code = ag__compile(tape, s->steps, s->step, s->slots, s->slot);
     ck_assert_msg(code != NULL, "%s is not compiled", current);
     for (int set = 0; set < number_of_sets(s->step[0].op); set++) {
-        attribute_set(s->step[0].op, set, s->attributes[0]);
+        attribute_set(s->step[0].op, s->step[0].dtype, set, s->attributes[0]);
         for (int64_t start = 0; start < SPECIAL * SPECIAL; start += MOST) {
             special_inputs(s, start, MOST);
             run_code(s, code, MOST);
@@ -249,10 +260,13 @@ static void check_step(strip *s) {
     }
 }
 
+/* AVX2 has no instruction for the nearest whole number. */
+static bool can_cast(int from, int to) { return to != AG_I64 || isa == AVX512 || (from != AG_F32 && from != AG_F64); }
+
 static void check_op(const ag_op *op, int dtype) {
     ag__code_free(tape); /* of earlier operations: the room for code is limited */
     for (int y = 0; y < AG_DTYPES; y++) {
-        if (op == &ag__op_cast ? y == AG_I64 : y != (op->flags & AG_OP_PREDICATE ? AG_BOOL : dtype)) continue;
+        if (op == &ag__op_cast ? !can_cast(dtype, y) : y != (op->flags & AG_OP_PREDICATE ? AG_BOOL : dtype)) continue;
         snprintf(current, sizeof current, "%s %s to %s", op->name, ag_dtype_name((ag_dtype)dtype),
                  ag_dtype_name((ag_dtype)y));
         strip s = one_step(op, dtype, y);
@@ -282,6 +296,8 @@ END_TEST
 
 /* ---- Random programs ---- */
 
+enum { MIXED = AG_DTYPES }; /* f32 and f64; the next number: with i64 */
+
 /* A slot of this dtype that a step may read; a new input if there is no such slot, or now and then. */
 static int some_slot(strip *s, int dtype, int age) {
     int found[SLOTS], count = 0;
@@ -300,8 +316,13 @@ static const ag_op *some_op(int dtype, bool casts) {
     }
 }
 
+static int some_dtype(int dtypes) {
+    static const int any[] = {AG_F32, AG_F64, AG_I64};
+    return dtypes >= MIXED ? any[random_below(dtypes - MIXED + 2)] : dtypes;
+}
+
 static void add_random_step(strip *s, int dtypes, int age) {
-    int dtype = random_below(5) == 0 ? AG_BOOL : dtypes == 2 ? (random_below(2) ? AG_F32 : AG_F64) : dtypes, y = dtype;
+    int dtype = random_below(5) == 0 ? AG_BOOL : some_dtype(dtypes), y = dtype;
     const ag_op *op = some_op(dtype, true);
     ag__code_step *step = &s->step[s->steps];
     *step = (ag__code_step){.op = op, .dtype = (uint8_t)dtype, .n = (uint8_t)op->arity};
@@ -312,9 +333,10 @@ static void add_random_step(strip *s, int dtypes, int age) {
         one = one && s->slot[slot].one;
     }
     if (op->flags & AG_OP_PREDICATE) y = AG_BOOL;
-    if (op == &ag__op_cast)
-        y = random_below(3) == 0 ? AG_BOOL : dtypes == 2 ? (random_below(2) ? AG_F32 : AG_F64) : dtypes;
-    attribute_set(op, random_below(12), s->attributes[s->steps]);
+    if (op == &ag__op_cast) do
+            y = random_below(3) == 0 ? AG_BOOL : some_dtype(dtypes);
+        while (!can_cast(dtype, y));
+    attribute_set(op, dtype, random_below(12), s->attributes[s->steps]);
     s->dtype_attribute[s->steps] = y;
     step->y = (uint16_t)s->slots;
     s->slot[s->slots++] =
@@ -359,10 +381,10 @@ static strip random_strip(int dtypes) {
 }
 
 static void check_random(uint64_t seed) {
-    static const int dtypes[] = {AG_F32, AG_F64, 2};
+    static const int dtypes[] = {AG_F32, AG_F64, MIXED, AG_I64, MIXED + 1};
     snprintf(current, sizeof current, "random program %d", (int)seed);
     random_state = seed * 1000;
-    strip s = random_strip(dtypes[seed % 3]);
+    strip s = random_strip(dtypes[seed % 5]);
     ag__code *code = ag__compile(tape, s.steps, s.step, s.slots, s.slot);
     ck_assert_msg(code != NULL, "%s is not compiled", current);
     int64_t lengths[] = {0, 1, 1 + random_below(7), 8, 9 + random_below(60), 9 + random_below(60), MOST};

@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { WIDE = 1, TRUTH = 2 }; /* types: of 64 bits; a truth value, of all bits or none */
+enum { WIDE = 1, TRUTH = 2, WHOLE = 4 }; /* types: of 64 bits; a truth value, of all bits or none; i64 */
 enum { NONE = UINT16_MAX, MOST_WAYS = 4 };
 
 typedef struct value {
@@ -119,11 +119,13 @@ static int operation(program *p, int code, int type, int n, int a, int b, int c)
                                .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c}});
 }
 
+static int type_of(int dtype) { return dtype == AG_I64 ? WIDE | WHOLE : dtype == AG_F64 ? WIDE : 0; }
+
 /* The value in a slot; a bool is read in this width. */
 static int slot_value(program *p, int slot, int wide) {
     if (p->of_slot[slot] != NONE) return p->of_slot[slot];
     const ag__code_slot *s = &p->slot[slot];
-    int type = s->dtype == AG_BOOL ? TRUTH | wide : s->dtype == AG_F64 ? WIDE : 0;
+    int type = s->dtype == AG_BOOL ? TRUTH | wide : type_of(s->dtype);
     return value_of(p, (value){.code = s->one ? AG__SINGLE : AG__ELEMENT,
                                .type = (uint8_t)type,
                                .varies = !s->one,
@@ -140,22 +142,26 @@ static int in_width(program *p, int a, int wide) { /* a truth value */
 
 static bool is_read(const value *v) { return v->code == AG__ELEMENT || v->code == AG__SINGLE; }
 static bool is_truth(const program *p, int a) { return p->value[a].type & TRUTH; }
+static bool is_whole(const program *p, int a) { return p->value[a].type & WHOLE; }
 static bool is_constant(const program *p, int a, uint64_t bits) {
     return p->value[a].code == AG__CONSTANT && p->value[a].bits == bits;
 }
 
 static bool is_comparison(int code) { return code >= AG_TRACE_LESS && code <= AG_TRACE_NOT_EQUAL; }
 
+static int whole_arithmetic(program *p, int code, int a, int b);
+
 static int arithmetic(program *p, int code, int operands, int a, int b) {
     int type = p->value[a].type;
     if ((type & TRUTH) || (operands > 1 && p->value[b].type != type)) return fail(p);
+    if (type & WHOLE) return whole_arithmetic(p, code, a, b);
     if (code == AG_TRACE_INTEGER && type & WIDE) return fail(p);
     if (is_comparison(code)) type |= TRUTH;
     return operation(p, code, type, operands, a, operands > 1 ? b : 0, 0);
 }
 
 static int bitwise(program *p, int code, int a, int b) {
-    if (is_truth(p, a) != is_truth(p, b)) return fail(p);
+    if (is_truth(p, a) != is_truth(p, b) || is_whole(p, a)) return fail(p);
     if (is_truth(p, a)) a = in_width(p, a, p->value[b].type & WIDE);
     int type = p->value[a].type;
     return type == p->value[b].type ? operation(p, code, type, 2, a, b, 0) : fail(p);
@@ -163,6 +169,7 @@ static int bitwise(program *p, int code, int a, int b) {
 
 static int with_mask(program *p, int code, int a, uint64_t wide, uint64_t narrow) {
     int type = p->value[a].type, mask = constant(p, type & WIDE ? wide : narrow, type & WIDE);
+    if (type & WHOLE) return whole_arithmetic(p, code, a, 0);
     if ((type & TRUTH) && code != AG_TRACE_NOT) return fail(p);
     return operation(p, code == AG_TRACE_ABS ? AG_TRACE_AND : AG_TRACE_XOR, type, 2, a, mask, 0);
 }
@@ -192,7 +199,7 @@ static int without_sign(const program *p, int a, int sign, int *signs) {
 /* Signs are part of the instruction, and cost nothing. */
 static int fused_product(program *p, int a, int b, int c) {
     const int type = p->value[a].type;
-    if ((type & TRUTH) || p->value[b].type != type || p->value[c].type != type) return fail(p);
+    if ((type & (TRUTH | WHOLE)) || p->value[b].type != type || p->value[c].type != type) return fail(p);
     int signs = 0;
     a = without_sign(p, a, AG__FMA_NEGATIVE, &signs), b = without_sign(p, b, AG__FMA_NEGATIVE, &signs);
     c = without_sign(p, c, AG__FMA_LESS, &signs);
@@ -225,31 +232,135 @@ static int choice(program *p, int a, int b, int c) {
     if (is_truth(p, b)) b = in_width(p, b, p->value[c].type & WIDE);
     int type = p->value[b].type;
     if (type != p->value[c].type) return fail(p);
+    if (p->value[a].code == AG__CONSTANT) return p->value[a].bits ? b : c;
     a = in_width(p, a, type & WIDE);
     if (is_constant(p, c, 0)) return operation(p, AG_TRACE_AND, type, 2, a, b, 0);
     if (is_constant(p, b, 0)) return operation(p, AG__AND_NOT, type, 2, a, c, 0);
     return operation(p, AG__SELECT, type, 3, a, b, c);
 }
 
+/* ---- Whole numbers ---- */
+
+static int whole_number(program *p, int64_t number) {
+    return value_of(
+        p, (value){.code = AG__CONSTANT, .type = WIDE | WHOLE, .place = AG__IN_POOL, .bits = (uint64_t)number});
+}
+
+static int wide_operation(program *p, int code, int a, int b) { return operation(p, code, WIDE, 2, a, b, 0); }
+static int wide_shift(program *p, int code, int a) {
+    return value_of(p, (value){.code = (uint8_t)code,
+                               .type = WIDE,
+                               .operands = 1,
+                               .varies = p->value[a].varies,
+                               .x = {(uint16_t)a},
+                               .k = 32});
+}
+
+/* a·b modulo 2^64: of the lower halves, and of the upper halves with the lower ones. */
+static int whole_product(program *p, int a, int b) {
+    if (p->isa->whole) return operation(p, AG__WHOLE_MUL, WIDE | WHOLE, 2, a, b, 0);
+    int upper =
+        wide_operation(p, AG_TRACE_BITS_ADD, wide_operation(p, AG__LOW_MUL, wide_shift(p, AG__SHIFT_RIGHT, a), b),
+                       wide_operation(p, AG__LOW_MUL, a, wide_shift(p, AG__SHIFT_RIGHT, b)));
+    int lower = wide_operation(p, AG__LOW_MUL, a, b);
+    return operation(p, AG_TRACE_BITS_ADD, WIDE | WHOLE, 2, lower, wide_shift(p, AG__SHIFT_LEFT, upper), 0);
+}
+
+static int whole_greater(program *p, int a, int b) { return operation(p, AG__WHOLE_GREATER, WIDE | TRUTH, 2, a, b, 0); }
+
+/* Every number equals itself, so that no choice is made for NaN. */
+static int whole_equal(program *p, int a, int b, bool equal) {
+    if (a == b)
+        return value_of(
+            p,
+            (value){.code = AG__CONSTANT, .type = WIDE | TRUTH, .place = AG__IN_POOL, .bits = equal ? UINT64_MAX : 0});
+    int y = operation(p, AG__WHOLE_EQUAL, WIDE | TRUTH, 2, a, b, 0);
+    return equal ? y : opposite(p, y);
+}
+
+static int whole_arithmetic(program *p, int code, int a, int b) {
+    const int zero = whole_number(p, 0);
+    switch (code) {
+    case AG_TRACE_ADD: return operation(p, AG_TRACE_BITS_ADD, WIDE | WHOLE, 2, a, b, 0);
+    case AG_TRACE_SUB: return operation(p, AG_TRACE_BITS_SUB, WIDE | WHOLE, 2, a, b, 0);
+    case AG_TRACE_NEG: return operation(p, AG_TRACE_BITS_SUB, WIDE | WHOLE, 2, zero, a, 0);
+    case AG_TRACE_MUL: return whole_product(p, a, b);
+    case AG_TRACE_ABS: return choice(p, whole_greater(p, zero, a), whole_arithmetic(p, AG_TRACE_NEG, a, 0), a);
+    case AG_TRACE_MAX: return choice(p, whole_greater(p, a, b), a, b);
+    case AG_TRACE_MIN: return choice(p, whole_greater(p, b, a), a, b);
+    case AG_TRACE_LESS: return whole_greater(p, b, a);
+    case AG_TRACE_LESS_EQUAL: return opposite(p, whole_greater(p, a, b));
+    case AG_TRACE_EQUAL: return whole_equal(p, a, b, true);
+    case AG_TRACE_NOT_EQUAL: return whole_equal(p, a, b, false);
+    default: return fail(p);
+    }
+}
+
+/* The halves of a become numbers, as bits beside exponents: 2^52 + lower, and 2^84 + 2^63 + 2^32·upper, whose
+ * difference from 2^84 + 2^63 + 2^52 is exact. So their sum is rounded once. */
+static int f64_of_whole(program *p, int a) {
+    if (p->isa->whole) return operation(p, AG__FROM_WHOLE, WIDE, 1, a, 0, 0);
+    int lower = wide_operation(p, AG_TRACE_AND, a, constant(p, UINT32_MAX, WIDE));
+    int upper =
+        wide_operation(p, AG_TRACE_XOR, wide_shift(p, AG__SHIFT_RIGHT, a), constant(p, UINT64_C(1) << 31, WIDE));
+    lower = wide_operation(p, AG_TRACE_OR, lower, constant(p, UINT64_C(0x433) << 52, WIDE));
+    upper = wide_operation(p, AG_TRACE_OR, upper, constant(p, UINT64_C(0x453) << 52, WIDE));
+    return wide_operation(p, AG_TRACE_ADD,
+                          wide_operation(p, AG_TRACE_SUB, upper, number(p, 0x1p84 + 0x1p63 + 0x1p52, WIDE)), lower);
+}
+
+/* A number of less than 53 bits is an f64 first, without rounding. The last 11 bits of a larger one only decide which
+ * way it is rounded: they become one bit. */
+static int f32_of_whole(program *p, int a) {
+    if (p->isa->whole) return operation(p, AG__NARROW_WHOLE, 0, 1, a, 0, 0);
+    const int last = constant(p, 0x7ff, WIDE), others = constant(p, ~UINT64_C(0x7ff), WIDE);
+    int any = wide_operation(p, AG_TRACE_BITS_ADD, wide_operation(p, AG_TRACE_AND, a, last), last);
+    int rest = operation(p, AG_TRACE_AND, WIDE | WHOLE, 2, wide_operation(p, AG_TRACE_OR, a, any), others, 0);
+    int below = whole_greater(p, whole_number(p, INT64_C(1) << 53), a);
+    int above = whole_greater(p, a, whole_number(p, -(INT64_C(1) << 53)));
+    int exact = choice(p, bitwise(p, AG_TRACE_AND, below, above), a, rest);
+    return operation(p, AG__NARROW, 0, 1, f64_of_whole(p, exact), 0, 0);
+}
+
+/* The nearest i64 towards 0; of NaN 0. */
+static int whole_of(program *p, int a) {
+    if (!p->isa->whole) return fail(p);
+    if (!(p->value[a].type & WIDE)) a = operation(p, AG__WIDEN, WIDE, 1, a, 0, 0);
+    int y = operation(p, AG__TO_WHOLE, WIDE | WHOLE, 1, a, 0, 0);
+    y = choice(p, arithmetic(p, AG_TRACE_LESS_EQUAL, 2, number(p, 0x1p63, WIDE), a), whole_number(p, INT64_MAX), y);
+    return choice(p, arithmetic(p, AG_TRACE_EQUAL, 2, a, a), y, whole_number(p, 0));
+}
+
+/* ---- Conversions and attributes ---- */
+
 static int converted(program *p, int a, int dtype) {
-    int type = p->value[a].type, wide = dtype == AG_F64;
-    if (dtype == AG_BOOL)
-        return type & TRUTH ? a : arithmetic(p, AG_TRACE_NOT_EQUAL, 2, a, constant(p, 0, type & WIDE));
-    if (type & TRUTH) return operation(p, AG_TRACE_AND, wide, 2, in_width(p, a, wide), number(p, 1, wide), 0);
-    return type == wide ? a : operation(p, wide ? AG__WIDEN : AG__NARROW, wide, 1, a, 0, 0);
+    int type = p->value[a].type, to = type_of(dtype), wide = to & WIDE;
+    if (dtype == AG_BOOL) {
+        int zero = type & WHOLE ? whole_number(p, 0) : constant(p, 0, type & WIDE);
+        return type & TRUTH ? a : arithmetic(p, AG_TRACE_NOT_EQUAL, 2, a, zero);
+    }
+    if (type & TRUTH) {
+        int one = to & WHOLE ? whole_number(p, 1) : number(p, 1, wide);
+        return operation(p, AG_TRACE_AND, to, 2, in_width(p, a, wide), one, 0);
+    }
+    if (type == to) return a;
+    if (to & WHOLE) return whole_of(p, a);
+    if (type & WHOLE) return wide ? f64_of_whole(p, a) : f32_of_whole(p, a);
+    return operation(p, wide ? AG__WIDEN : AG__NARROW, wide, 1, a, 0, 0);
 }
 
 static int attribute(program *p, const ag__code_step *s, int k, int wide) {
     if ((size_t)k >= s->op->attribute_bytes / sizeof(double)) return fail(p);
+    const bool whole = s->dtype == AG_I64;
     return value_of(p, (value){.code = AG__ATTRIBUTE,
-                               .type = (uint8_t)wide,
-                               .place = AG__IN_ATTRIBUTES,
+                               .type = (uint8_t)(wide | (whole ? WHOLE : 0)),
+                               .place = whole ? AG__IN_ATTRIBUTES_WHOLE : AG__IN_ATTRIBUTES,
                                .at = s->attributes,
                                .k = (uint16_t)k});
 }
 
 static int shift(program *p, int a, int places) {
-    if (is_truth(p, a)) return fail(p);
+    if (is_truth(p, a) || is_whole(p, a)) return fail(p);
     return value_of(p, (value){.code = places < 0 ? AG__SHIFT_RIGHT : AG__SHIFT_LEFT,
                                .type = p->value[a].type,
                                .operands = 1,
@@ -258,10 +369,13 @@ static int shift(program *p, int a, int places) {
                                .k = (uint16_t)(places < 0 ? -places : places)});
 }
 
-static int traced_number(program *p, const ag__traced *v, int wide) {
+/* In a step of i64 it must be one. */
+static int traced_number(program *p, const ag__traced *v, const ag__code_step *s, int wide) {
     double real;
     memcpy(&real, &v->constant, sizeof real);
-    return number(p, real, wide);
+    if (s->dtype != AG_I64) return number(p, real, wide);
+    bool fits = real >= -0x1p63 && real < 0x1p63 && (double)(int64_t)real == real;
+    return fits ? whole_number(p, (int64_t)real) : fail(p);
 }
 
 /* The value of a recorded step, whose operands have values already. */
@@ -270,7 +384,7 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     for (int i = 0; i < v->operands; i++) x[i] = p->trace.value[v->x[i]].value;
     switch (v->code) {
     case AG__TRACE_INPUT: return slot_value(p, s->x[v->k], wide);
-    case AG__TRACE_NUMBER: return traced_number(p, v, wide);
+    case AG__TRACE_NUMBER: return traced_number(p, v, s, wide);
     case AG__TRACE_BITS: return constant(p, v->constant, wide);
     case AG__TRACE_ATTRIBUTE: return attribute(p, s, v->k, wide);
     case AG__TRACE_SELECT: return choice(p, x[0], x[1], x[2]);
@@ -282,7 +396,7 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     case AG_TRACE_NEG: return with_mask(p, AG_TRACE_NEG, x[0], UINT64_C(1) << 63, UINT64_C(1) << 31);
     case AG_TRACE_ABS: return with_mask(p, AG_TRACE_ABS, x[0], INT64_MAX, INT32_MAX);
     case AG_TRACE_NOT: return is_truth(p, x[0]) ? opposite(p, x[0]) : fail(p);
-    case AG_TRACE_TO_BITS: return is_truth(p, x[0]) ? fail(p) : x[0];
+    case AG_TRACE_TO_BITS: return is_truth(p, x[0]) || is_whole(p, x[0]) ? fail(p) : x[0];
     case AG_TRACE_FROM_BITS: return x[0];
     default: break;
     }
@@ -322,7 +436,7 @@ static int evaluate(program *p, int result, const ag__code_step *s, int wide) {
 
 /* A bool has the width of the other inputs. */
 static bool is_wide_step(const program *p, const ag__code_step *s) {
-    return s->dtype == AG_F64 || (s->dtype == AG_BOOL && p->wide);
+    return s->dtype == AG_F64 || s->dtype == AG_I64 || (s->dtype == AG_BOOL && p->wide);
 }
 
 static void trace_step(program *p, const ag__code_step *s) {
@@ -340,7 +454,7 @@ static void add_step(program *p, const ag__code_step *s) {
     const value *v = &p->value[y];
     if (is_read(v)) /* its memory may be overwritten before y's last use */
         v = &p->value[y = operation(p, AG__COPY, v->type, 1, y, 0, 0)];
-    bool fits = dtype == AG_BOOL ? v->type & TRUTH : v->type == (dtype == AG_F64);
+    bool fits = dtype == AG_BOOL ? v->type & TRUTH : v->type == type_of(dtype);
     if (!fits || (v->varies && p->slot[s->y].one)) p->failed = true;
     p->of_slot[s->y] = (uint16_t)y;
     if (p->slot[s->y].out && !p->slot[s->y].one)
@@ -543,7 +657,8 @@ static void fetch_last(program *p, ag__asm *in, const value *v, int k) {
 
 static bool commutes(int code) {
     return code == AG_TRACE_ADD || code == AG_TRACE_MUL || code == AG_TRACE_EQUAL || code == AG_TRACE_NOT_EQUAL ||
-           code == AG_TRACE_BITS_ADD || (code >= AG_TRACE_AND && code <= AG_TRACE_XOR);
+           code == AG_TRACE_BITS_ADD || code == AG__WHOLE_EQUAL || code == AG__WHOLE_MUL || code == AG__LOW_MUL ||
+           (code >= AG_TRACE_AND && code <= AG_TRACE_XOR);
 }
 
 /* Load operands into registers, except the last one if it may stay in memory. */
@@ -706,8 +821,8 @@ static void keep(program *p, int registers) {
     }
     for (int i = 0; i < p->values; i++) {
         value *v = &p->value[i];
-        if (v->varies || !v->hoisted || v->reg >= 0 || (v->place != AG__IN_SINGLE && v->place != AG__IN_ATTRIBUTES))
-            continue;
+        const bool far = v->place >= AG__IN_SINGLE; /* from there it takes several instructions */
+        if (v->varies || !v->hoisted || v->reg >= 0 || !far) continue;
         put_load(p, p->isa->registers - 1, v);
         spill(p, p->isa->registers - 1, v);
     }
@@ -923,14 +1038,16 @@ static bool install(ag_tape *tape, const ag__machine *m, entry *e) {
     return true;
 }
 
-static bool is_wide(const ag__code_step *step, const ag__code_slot *slot) {
-    bool wide = slot[step->y].dtype == AG_F64;
-    for (int i = 0; i < step->n; i++) wide = wide || slot[step->x[i]].dtype == AG_F64;
-    return wide;
+static bool has_dtype(const ag__code_step *step, const ag__code_slot *slot, int dtype) {
+    bool has = slot[step->y].dtype == dtype;
+    for (int i = 0; i < step->n; i++) has = has || slot[step->x[i]].dtype == dtype;
+    return has;
 }
 
 /* The number of values that a recorded step may become, with constants and conversions between widths. */
-static int values_in(const ag__traced *v) {
+static int values_in(const ag__traced *v, bool whole) {
+    enum { MOST_OF_WHOLE = 32 };
+    if (whole) return MOST_OF_WHOLE;
     switch (v->code) {
     case AG__TRACE_RESULT: return 2; /* a copy, and a store */
     case AG_TRACE_FMA: return 2;     /* a copy of its summand */
@@ -960,11 +1077,13 @@ static int lanes_of(const program *p, int slots) {
 static bool measure(program *p, int slots, int steps, const ag__code_step *step) {
     enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
     p->room = 8;
-    for (int i = 0; i < steps; i++) p->wide = p->wide || is_wide(&step[i], p->slot);
+    for (int i = 0; i < steps; i++)
+        p->wide = p->wide || has_dtype(&step[i], p->slot, AG_F64) || has_dtype(&step[i], p->slot, AG_I64);
     p->lanes = lanes_of(p, slots);
     for (int i = 0; i < steps && p->room < MOST_VALUES && !p->trace.failed; i++) {
         trace_step(p, &step[i]);
-        for (int k = 0; k < p->trace.count; k++) p->room += values_in(&p->trace.value[k]);
+        bool whole = has_dtype(&step[i], p->slot, AG_I64);
+        for (int k = 0; k < p->trace.count; k++) p->room += values_in(&p->trace.value[k], whole);
     }
     p->instruction_room = (2 + MOST_WAYS) * p->room;
     p->table_mask = 15;
@@ -1059,20 +1178,16 @@ static void give_back(ag_tape *tape, entry *e) {
 
 /* ---- For the evaluator ---- */
 
-static bool has_place(const ag__code_slot *slot) {
-    return slot->dtype == AG_BOOL || slot->dtype == AG_F32 || slot->dtype == AG_F64;
-}
-
-bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) {
-    bool can = step->op->trace[step->dtype] && has_place(&slots[step->y]);
-    for (int i = 0; i < step->n; i++) can = can && has_place(&slots[step->x[i]]);
-    return can;
+/* Not all have an instruction for the nearest i64. */
+bool ag__compilable(const ag_tape *tape, const ag__code_step *step, const ag__code_slot *slots) {
+    bool to_whole = slots[step->y].dtype == AG_I64 && (step->dtype == AG_F32 || step->dtype == AG_F64);
+    return tape->isa && step->op->trace[step->dtype] && (!to_whole || tape->isa->whole);
 }
 
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
     if (!tape->compile || !tape->isa || slots > NONE) return NULL;
     for (int i = 0; i < steps; i++)
-        if (!ag__compilable(&step[i], slot)) return NULL;
+        if (!ag__compilable(tape, &step[i], slot)) return NULL;
     if (!tape->programs) {
         if (!(tape->programs = ag__resize(tape, NULL, 0, sizeof *tape->programs))) return NULL;
         *tape->programs = (struct ag__programs){0};
@@ -1107,7 +1222,9 @@ void ag__code_free(ag_tape *tape) {
 
 #else
 
-bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots) { return (void)step, (void)slots, false; }
+bool ag__compilable(const ag_tape *tape, const ag__code_step *step, const ag__code_slot *slots) {
+    return (void)tape, (void)step, (void)slots, false;
+}
 
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
     (void)tape, (void)steps, (void)step, (void)slots, (void)slot;

@@ -33,7 +33,7 @@ typedef struct ag__code_step {
 typedef void ag__code(int64_t n, void *const slot[], const void *const attributes[]);
 
 /* Whether this step can be part of a compiled program. */
-bool ag__compilable(const ag__code_step *step, const ag__code_slot *slots);
+bool ag__compilable(const ag_tape *tape, const ag__code_step *step, const ag__code_slot *slots);
 
 /* The program's code, which stays until each call is matched by a release; NULL: use the kernels. */
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot);

@@ -26,27 +26,35 @@ enum {
     AG__SPILL, /* a register into the frame */
     AG__STORE, /* a register into a slot */
     AG__COPY,
-    AG__WIDEN,        /* f32 to f64 */
-    AG__NARROW,       /* f64 to f32 */
-    AG__WIDEN_TRUTH,  /* a truth value of 32 bits to one of 64 */
-    AG__NARROW_TRUTH, /* the other way */
-    AG__AND_NOT,      /* ~a & b */
-    AG__RARELY,       /* y, but where b is true call(a, k) */
-    AG__ELEMENT,      /* values of compile.c that are not instructions: element i of a slot, */
-    AG__SINGLE,       /* the one element of a slot, */
-    AG__ATTRIBUTE,    /* a number of the attributes, */
-    AG__CONSTANT,     /* a number */
+    AG__WIDEN,         /* f32 to f64 */
+    AG__NARROW,        /* f64 to f32 */
+    AG__WIDEN_TRUTH,   /* a truth value of 32 bits to one of 64 */
+    AG__NARROW_TRUTH,  /* the other way */
+    AG__AND_NOT,       /* ~a & b */
+    AG__RARELY,        /* y, but where b is true call(a, k) */
+    AG__WHOLE_EQUAL,   /* of i64: a == b, */
+    AG__WHOLE_GREATER, /* a > b, */
+    AG__WHOLE_MUL,     /* a·b; only if isa->whole, as what follows, */
+    AG__FROM_WHOLE,    /* to f64, */
+    AG__NARROW_WHOLE,  /* to f32, */
+    AG__TO_WHOLE,      /* from f64, towards 0; INT64_MIN if that is none */
+    AG__LOW_MUL,       /* the product of the lower 32 bits, without signs */
+    AG__ELEMENT,       /* values of compile.c that are not instructions: element i of a slot, */
+    AG__SINGLE,        /* the one element of a slot, */
+    AG__ATTRIBUTE,     /* a number of the attributes, */
+    AG__CONSTANT,      /* a number */
     AG__CODES
 };
 
 /* The place of a value in memory. */
 enum {
     AG__NO_PLACE,
-    AG__IN_FRAME,     /* at: offset in the frame */
-    AG__IN_POOL,      /* at: number of the constant */
-    AG__IN_SLOT,      /* at: slot, element i */
-    AG__IN_SINGLE,    /* at: slot, its one element */
-    AG__IN_ATTRIBUTES /* at: index in the table, k: which double */
+    AG__IN_FRAME,           /* at: offset in the frame */
+    AG__IN_POOL,            /* at: number of the constant */
+    AG__IN_SLOT,            /* at: slot, element i */
+    AG__IN_SINGLE,          /* at: slot, its one element */
+    AG__IN_ATTRIBUTES,      /* at: index in the table, k: which double, */
+    AG__IN_ATTRIBUTES_WHOLE /* which becomes i64 */
 };
 
 /* Registers are numbered from 0. Register AG__FOLD_REGISTER + i stands for the vector's part of the lanes of fold i,
@@ -103,6 +111,7 @@ typedef struct ag__isa {
     int vector;         /* bytes */
     int registers;      /* that instructions may name */
     int frame;          /* bytes of the frame that the encoder uses itself */
+    bool whole;         /* it multiplies and converts i64 */
     bool (*runs)(void); /* whether processor and system have it */
     /* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns the bytes needed, which
      * may be more: nothing is written beyond. *entry is the offset of the first instruction. */

@@ -84,12 +84,19 @@ static void load_attribute(ag__writer *w, bool wide, int y, int attributes, int 
     }
 }
 
+static void load_whole_attribute(ag__writer *w, const ag__asm *i, int y) {
+    ag__load_whole_attribute(w, i);
+    ag__put_bytes(w, 5, "\xc4\x61\xf9\x6e\xf9");                                   /* vmovq xmm15, rcx */
+    vex(w, AG__MAP_0F38, AG__P_66, 0x59, true, y, 0, ag__in_register(SCRATCH), 0); /* vpbroadcastq */
+}
+
 static void load(ag__writer *w, const ag__asm *i, int y) {
     switch (i->place) {
     case AG__IN_FRAME: move(w, true, true, y, ag__in_frame(i->at)); break;
     case AG__IN_POOL: move(w, true, true, y, constant(i->at)); break;
     case AG__IN_SLOT: load_element(w, i, y); break;
     case AG__IN_SINGLE: load_single(w, i->wide, i->truth, y, i->at); break;
+    case AG__IN_ATTRIBUTES_WHOLE: load_whole_attribute(w, i, y); break;
     default: load_attribute(w, i->wide, y, i->at, i->k); break;
     }
 }
@@ -237,6 +244,6 @@ static size_t assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *e
 
 static bool runs(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-const ag__isa ag__isa_avx2 = {"avx2", VECTOR, 15, OWN, runs, assemble};
+const ag__isa ag__isa_avx2 = {"avx2", VECTOR, 15, OWN, false, runs, assemble};
 
 #endif

@@ -243,6 +243,13 @@ static void load_attribute(ag__writer *w, bool wide, int y, int attributes, int 
     put(w, broadcast(false, y, ag__in_register(SCRATCH)));
 }
 
+static void load_whole_attribute(ag__writer *w, const ag__asm *i, int y) {
+    ag__load_whole_attribute(w, i);
+    evex e = broadcast(true, y, ag__in_register(AG__RCX));
+    e.opcode = 0x7c; /* vpbroadcastq */
+    put(w, e);
+}
+
 static void load(ag__writer *w, const ag__asm *i, int y) {
     forget_mask(w, y);
     switch (i->place) {
@@ -250,6 +257,7 @@ static void load(ag__writer *w, const ag__asm *i, int y) {
     case AG__IN_POOL: put(w, broadcast(i->wide, y, constant(i->at))); break;
     case AG__IN_SLOT: load_element(w, i, y); break;
     case AG__IN_SINGLE: load_single(w, i->wide, i->truth, y, i->at); break;
+    case AG__IN_ATTRIBUTES_WHOLE: load_whole_attribute(w, i, y); break;
     default: load_attribute(w, i->wide, y, i->at, i->k); break;
     }
 }
@@ -420,6 +428,8 @@ static void instruction(ag__writer *w, const ag__asm *i) {
     case AG__RARELY: compute_rarely(w, i); break;
     case AG_TRACE_STRONG_MUL:
     case AG_TRACE_STRONG_DIV: compute_strong(w, i); break;
+    case AG__WHOLE_EQUAL:
+    case AG__WHOLE_GREATER:
     case AG_TRACE_LESS:
     case AG_TRACE_LESS_EQUAL:
     case AG_TRACE_EQUAL:
@@ -473,6 +483,6 @@ static bool runs(void) {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-const ag__isa ag__isa_avx512 = {"avx512", VECTOR, 31, 0, runs, assemble};
+const ag__isa ag__isa_avx512 = {"avx512", VECTOR, 31, 0, true, runs, assemble};
 
 #endif

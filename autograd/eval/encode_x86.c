@@ -86,6 +86,12 @@ ag__operand ag__slot_part(ag__writer *w, const ag__asm *i) {
     return (ag__operand){-1, ag__address(w, i->at), index, scale, at << scale};
 }
 
+void ag__load_whole_attribute(ag__writer *w, const ag__asm *i) {
+    ag__general(w, 0x8b, AG__RAX, ag__at_base(AG__RDX, 8 * i->at));
+    ag__put_bytes(w, 4, "\xf2\x48\x0f\x2c"); /* cvttsd2si rcx, … */
+    ag__modrm(w, AG__RCX, ag__at_base(AG__RAX, 8 * i->k), 0, 1);
+}
+
 /* After the loop: store the single element of a slot. */
 static void store_single(ag__writer *w, const ag__asm *i) {
     const bool of_pool = i->place == AG__IN_POOL;
@@ -131,6 +137,13 @@ const ag__encoding ag__encodings[AG__CODES] = {
     [AG__COPY] = {AG__UNARY, AG__MAP_0F, {AG__P_NONE, AG__P_66}, {0x10, 0x10}, false, 0},
     [AG__WIDEN] = {AG__UNARY, AG__MAP_0F, {AG__P_NONE, AG__P_NONE}, {0x5a, 0x5a}, false, 0},
     [AG__NARROW] = {AG__UNARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0x5a, 0x5a}, false, 0},
+    [AG__WHOLE_EQUAL] = {AG__BINARY, AG__MAP_0F38, {AG__P_66, AG__P_66}, {0x29, 0x29}, false, 0},
+    [AG__WHOLE_GREATER] = {AG__BINARY, AG__MAP_0F38, {AG__P_66, AG__P_66}, {0x37, 0x37}, false, 0},
+    [AG__WHOLE_MUL] = {AG__BINARY, AG__MAP_0F38, {AG__P_66, AG__P_66}, {0x40, 0x40}, false, 0},
+    [AG__FROM_WHOLE] = {AG__UNARY, AG__MAP_0F, {AG__P_F3, AG__P_F3}, {0xe6, 0xe6}, false, 0},
+    [AG__NARROW_WHOLE] = {AG__UNARY, AG__MAP_0F, {AG__P_NONE, AG__P_NONE}, {0x5b, 0x5b}, false, 0},
+    [AG__TO_WHOLE] = {AG__UNARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0x7a, 0x7a}, false, 0},
+    [AG__LOW_MUL] = {AG__BINARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0xf4, 0xf4}, false, 0},
 };
 
 /* The register with a vector's part of a fold's lanes. */

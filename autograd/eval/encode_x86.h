@@ -77,6 +77,9 @@ ag__operand ag__slot_part(ag__writer *w, const ag__asm *i);
 /* The rest of AG__RARELY, when eax has a bit for each lane whose truth is not 0. */
 void ag__put_rarely(ag__writer *w, const ag__asm *i);
 
+/* A number of the attributes into rcx, as i64. */
+void ag__load_whole_attribute(ag__writer *w, const ag__asm *i);
+
 size_t ag__assemble_x86(const ag__machine *m, const ag__vectors *vectors, uint8_t *to, size_t room, size_t *entry);
 
 /* ---- Opcodes ---- */

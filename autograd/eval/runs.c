@@ -54,7 +54,7 @@ static uint32_t run_end(ag__lowering *l, uint32_t k) {
     for (; end < l->body.count && does <= AG__MAP_ROWS && end - k < AG__MOST_IN_RUN; end++) {
         ag__code_step step;
         if (l->body.at[end].does != does || !describe(l, &l->body.at[end], &step)) break;
-        if (!ag__compilable(&step, l->slots.at)) break;
+        if (!ag__compilable(l->c->tape, &step, l->slots.at)) break;
         step.attributes = (uint16_t)(end - k);
         AG__APPEND(&l->p->maker, &l->steps, step);
     }
@@ -87,7 +87,7 @@ static bool foldable(const ag__lowering *l, const ag__instruction *q) {
     const ag_tensor *t = tensor_of(l, q);
     if (q->does != AG__FOLD_DOWN && q->does != AG__FOLD_ROWS) return false;
     if (q->does == AG__FOLD_ROWS && (l->r->columns < AG__LANES || l->r->columns > AG__STRIP)) return false;
-    return t->op->reduction->join && t->op->reduction->join->trace[t->dtype];
+    return t->dtype != AG_I64 && t->op->reduction->join && t->op->reduction->join->trace[t->dtype];
 }
 
 static void take_fold(ag__lowering *l, uint32_t j, uint32_t x) {
