@@ -214,7 +214,7 @@ static int fused_product(program *p, int a, int b, int c) {
 
 static int rarely(program *p, const ag__traced *traced, int truth, int x, int y) {
     const int type = p->value[x].type;
-    if (!is_truth(p, truth) || (type & TRUTH) || p->value[y].type != type) return fail(p);
+    if (!is_truth(p, truth) || (type & (TRUTH | WHOLE)) || p->value[y].type != type) return fail(p);
     truth = in_width(p, truth, type & WIDE);
     const value *v = p->value;
     return value_of(p, (value){.code = AG__RARELY,
