@@ -113,7 +113,7 @@ class Machine:
         self.run(self.before)
         self.emit("xor edx, edx")
         if self.folds:
-            self.rounds(self.ahead, LANES // self.lanes, 1, True)
+            self.rounds(self.ahead, LANES // self.lanes, self.ways, True)
         elif self.ahead:
             self.rounds(self.ahead, self.ways, self.ways, False)
         else:
@@ -169,7 +169,8 @@ class Machine:
         real = copied(i)
         for name in ("y", "a", "b"):
             if getattr(i, name) >= 64:
-                setattr(real, name, self.lane_register(getattr(i, name) - 64, self.vector))
+                copy, fold = divmod(getattr(i, name) - 64, 3)
+                setattr(real, name, self.lane_register(fold, self.vector + copy))
         return real
 
     def lane_register(self, fold, number):
@@ -822,16 +823,18 @@ class Forms:
         slots = [i for i in self.slots_of(wide) if self.slots[i][1]]
         if not slots:
             return
-        for count in range(1, 4):
+        for count, ways in [(count, ways) for count in range(1, 4) for ways in (1, LANES // self.lanes)]:
             if count * (LANES // self.lanes) > self.unit.registers - 3:
                 continue
             ahead, loop = [], []
             for fold in range(count):
                 add = {"code": "AG_TRACE_ADD", "wide": wide}
-                ahead.append(Instruction(y=64 + fold, a=64 + fold, b=fold, **add))
+                for copy in range(ways):
+                    lanes = 64 + fold + 3 * copy
+                    ahead.append(Instruction(y=lanes, a=lanes, b=fold, **add))
                 loop.append(Instruction(y=0, a=1, place="AG__IN_SLOT", at=slots[fold], **add))
                 loop.append(Instruction("AG__STORE", wide, a=0, at=slots[fold]))
-            yield self.machine(loop, ahead=ahead, folds=slots[:count])
+            yield self.machine(loop, ahead=ahead, folds=slots[:count], ways=ways)
 
     def any(self, registers=31):
         """A random instruction; few registers meet what is known of them."""
