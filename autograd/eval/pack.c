@@ -24,6 +24,24 @@ static void copy_rows(char *y, const char *x, int64_t rows, int64_t width, int64
         for (; y < end; y += width, x += across) memcpy(y, x, (size_t)width);
 }
 
+/* Some blocks of rows of 8 to 32 bytes, `apart` from each other: a loop of its own, because blocks may have two rows. */
+static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, int64_t rows, int64_t across,
+                        int64_t width) {
+    for (int64_t b = 0; b < blocks; b++, x += apart) {
+        const char *from = x;
+        if (width >= 16)
+            for (int64_t i = 0; i < rows; i++, y += width, from += across) {
+                memcpy(y, from, 16);
+                memcpy(y + width - 16, from + width - 16, 16);
+            }
+        else
+            for (int64_t i = 0; i < rows; i++, y += width, from += across) {
+                memcpy(y, from, 8);
+                memcpy(y + width - 8, from + width - 8, 8);
+            }
+    }
+}
+
 /* y[i·n + j] = x[i·across + j·stride]. Where neighbouring rows are neighbours in x, as in a transpose, it goes by
  * tiles: each line of cache is then read once and written once, whatever their addresses have in common. The tiles
  * of some neighbouring lines come one after the other, for the sake of the page table. */
@@ -85,11 +103,10 @@ static cursor cursor_at(const ag__walk *w, int64_t number) {
     return p;
 }
 
-/* The offset from a row to the one `rows` further on, at most to the end of the axis before the last. */
-static inline void advance(cursor *p, const ag__walk *w, int64_t rows) {
-    int i = w->rank - 2;
-    p->offset += rows * w->stride[i];
-    p->at[i] += rows;
+/* `count` further on along axis i, at most to its end. */
+static inline void advance(cursor *p, const ag__walk *w, int i, int64_t count) {
+    p->offset += count * w->stride[i];
+    p->at[i] += count;
     for (; i > 0 && p->at[i] == w->extent[i]; i--) {
         p->offset += w->stride[i - 1] - w->extent[i] * w->stride[i];
         p->at[i] = 0;
@@ -112,13 +129,22 @@ void ag__pack_walk(char *y, const char *x, const ag__walk *w, int64_t start, int
         y += rest * (int64_t)bytes;
         count -= rest;
         p.offset -= p.at[last] * stride;
-        advance(&p, w, 1);
+        advance(&p, w, last - 1, 1);
     }
-    const int64_t across = w->stride[last - 1];
-    for (int64_t rows = count / n, some; rows > 0; rows -= some, y += some * n * (int64_t)bytes) {
-        some = ag__lesser(w->extent[last - 1] - p.at[last - 1], rows);
-        pack_rows(y, x + p.offset * (int64_t)bytes, some, n, across, stride, bytes);
-        advance(&p, w, some);
+    const int64_t across = w->stride[last - 1], tall = w->extent[last - 1], width = n * (int64_t)bytes;
+    const bool short_rows = stride == 1 && last > 1 && width >= 8 && width <= 32;
+    for (int64_t rows = count / n, some; rows > 0; rows -= some, y += some * width) {
+        const char *from = x + p.offset * (int64_t)bytes;
+        if (short_rows && p.at[last - 1] == 0 && rows >= tall) {
+            const int64_t blocks = ag__lesser(rows / tall, w->extent[last - 2] - p.at[last - 2]);
+            some = blocks * tall;
+            copy_blocks(y, from, blocks, w->stride[last - 2] * (int64_t)bytes, tall, across * (int64_t)bytes, width);
+            advance(&p, w, last - 2, blocks);
+        } else {
+            some = ag__lesser(tall - p.at[last - 1], rows);
+            pack_rows(y, from, some, n, across, stride, bytes);
+            advance(&p, w, last - 1, some);
+        }
     }
     if (count % n > 0) pack_rows(y, x + p.offset * (int64_t)bytes, 1, count % n, 0, stride, bytes);
 }
