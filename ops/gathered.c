@@ -22,7 +22,7 @@ typedef struct place { /* of an element of a walk */
     int64_t at[AG_MAX_RANK], offset;
 } place;
 
-static place place_of(const ag__walk *w, int64_t number) {
+AG__ALWAYS_INLINE place place_of(const ag__walk *w, int64_t number) {
     place p = {{0}, 0};
     for (int i = w->rank - 1; i >= 0; number /= w->extent[i--]) {
         p.at[i] = number % w->extent[i];
@@ -32,7 +32,7 @@ static place place_of(const ag__walk *w, int64_t number) {
 }
 
 /* The next one, `along` steps along the last axis; those stay within it. */
-static inline void move(place *p, const ag__walk *w, int64_t along) {
+AG__ALWAYS_INLINE void move(place *p, const ag__walk *w, int64_t along) {
     int i = w->rank - 1;
     if (i < 0) return;
     p->at[i] += along;
@@ -44,11 +44,11 @@ static inline void move(place *p, const ag__walk *w, int64_t along) {
     }
 }
 
-static int64_t last_extent(const ag__walk *w) { return w->rank ? w->extent[w->rank - 1] : 1; }
-static int64_t last_stride(const ag__walk *w) { return w->rank ? w->stride[w->rank - 1] : 1; }
+AG__ALWAYS_INLINE int64_t last_extent(const ag__walk *w) { return w->rank ? w->extent[w->rank - 1] : 1; }
+AG__ALWAYS_INLINE int64_t last_stride(const ag__walk *w) { return w->rank ? w->stride[w->rank - 1] : 1; }
 
 /* Contiguous bytes, without the call and the decisions of memcpy: the last piece overlaps the one before. */
-static inline void copy_bytes(char *to, const char *from, int64_t bytes) {
+AG__ALWAYS_INLINE void copy_bytes(char *to, const char *from, int64_t bytes) {
     int64_t i = 0;
     if (bytes >= 64) {
         for (; i + 64 < bytes; i += 64) memcpy(to + i, from + i, 64);
@@ -61,7 +61,7 @@ static inline void copy_bytes(char *to, const char *from, int64_t bytes) {
     }
 }
 
-static inline void copy_apart(char *to, const char *from, int64_t count, int64_t step, int64_t size) {
+AG__ALWAYS_INLINE void copy_apart(char *to, const char *from, int64_t count, int64_t step, int64_t size) {
     if (size == 4)
         for (int64_t i = 0; i < count; i++) memcpy(to + 4 * i, from + i * step, 4);
     else
@@ -75,8 +75,8 @@ typedef struct part { /* of an axis */
 enum { RUNS = AG__LIMIT(64, 3) }; /* of each row, copied at a time */
 
 /* to[i][j] = x[outer i, inner j] for a part of each; `row`: bytes from row to row of `to`. */
-static void gather(int64_t size, char *to, int64_t row, const char *x, const ag__walk *outer, part o,
-                   const ag__walk *inner, part in) {
+AG_KERNEL static void gather(int64_t size, char *to, int64_t row, const char *x, const ag__walk *outer, part o,
+                             const ag__walk *inner, part in) {
     const int64_t extent = last_extent(inner), step = last_stride(inner) * size;
     place p = place_of(inner, in.from);
     for (int64_t done = 0; done < in.count;) {
@@ -113,6 +113,12 @@ typedef struct running {
     size_t buffer, one_sum, bytes; /* of a thread's memory: gathered elements, a sum; all of it */
     char *memory, *sums;           /* `bytes` for each thread; the sums of all branches */
 } running;
+
+/* The bytes that are gathered at a time, to be multiplied by `terms` rows of the other operand: if these are few they and
+ * the buffer stay in the first-level cache; else the buffer is worth fetching them again and again. */
+static int64_t buffer_for(const running *w, int64_t terms) {
+    return terms * w->g->n * w->size <= AG__GATHERED / 8 ? AG__GATHERED / 6 : AG__GATHERED;
+}
 
 static int64_t y_row(const running *w) { return w->g->turned ? w->free : w->g->n; }
 
@@ -195,7 +201,7 @@ static void multiply_part(const running *w, char *memory, part f) {
     if (is_aside(w)) deliver(w, g->y + f.from * g->n * size, f.count, g->n, p.y, 1, f.count);
 }
 
-enum { WHOLE = AG__LIMIT(96, 2), FEW = AG__LIMIT(8, 1) }; /* a multiple of every tile's rows and columns */
+enum { WHOLE = AG__LIMIT(96, 2), FEW = AG__LIMIT(24, 1) }; /* WHOLE: a multiple of every tile's rows and columns */
 
 static void multiply_share(void *w_, int i, int n) {
     const running *w = w_;
@@ -206,8 +212,8 @@ static void multiply_share(void *w_, int i, int n) {
 }
 
 static bool multiply_by_places(const ag_call *call, running *w, int threads) {
-    const int64_t most = AG__GATHERED / (w->summed * w->size);
-    w->together = ag__lesser(w->free, most >= WHOLE ? most / WHOLE * WHOLE : most > FEW ? most : FEW);
+    const int64_t most = buffer_for(w, w->summed) / (w->summed * w->size);
+    w->together = ag__lesser(w->free, most >= WHOLE ? most / WHOLE * WHOLE : most > FEW ? most / FEW * FEW : FEW);
     w->buffer = whole_lines(w->together * w->summed * w->size);
     w->one_sum = is_aside(w) ? whole_lines(w->together * w->g->n * w->size) : 0;
     const ag__product p = product_at(w, NULL, (part){0, w->together});
