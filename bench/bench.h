@@ -48,6 +48,7 @@ struct row {
 /* Each adds its rows and returns how many. */
 int bundle_rows(row *to);
 int composed_rows(row *to);
+int convolution_rows(row *to);
 int gpt2_rows(row *to);
 int lenet_rows(row *to);
 int lstm_rows(row *to);

@@ -298,6 +298,24 @@ def lenet(batch=64):
     return training(model, noise((batch, 1, 28, 28), 1), labels(batch, 2, 10), 0.05)
 
 
+def conv(side, c_in, c_out, window, batch=8):
+    last = torch.channels_last
+
+    def image(channels, stream):
+        return noise((batch, side, side, channels), stream).permute(0, 3, 1, 2).contiguous(memory_format=last)
+
+    x, g = image(c_in, 1).requires_grad_(), image(c_out, 2)
+    weight = noise((window, window, c_in, c_out), 3).permute(3, 2, 0, 1).contiguous(memory_format=last).requires_grad_()
+    bias = noise((c_out,), 4).requires_grad_()
+
+    def work():
+        y = F.conv2d(x, weight, bias, padding=window // 2)
+        dx, dw, db = torch.autograd.grad(y, (x, weight, bias), g)
+        return y.permute(0, 2, 3, 1), dx.permute(0, 2, 3, 1), dw.permute(2, 3, 1, 0), db
+
+    return work
+
+
 def adam(tensors, n):
     gradients = noise((tensors, n), 1)
     parameters = [torch.nn.Parameter(torch.zeros(n)) for _ in range(tensors)]
@@ -364,6 +382,8 @@ def make(name):
     if m := re.fullmatch(r"narrow_(softmax|normalise|slices|gather|scatter)_(\d+)", name):
         rows = 100000 if m[1] == "softmax" or m[2] == "64" else 1000000
         return globals()[m[1]](rows, int(m[2]))
+    if m := re.fullmatch(r"conv_(\d+)_(\d+)to(\d+)_(\d+)x\d+", name):
+        return conv(*(int(n) for n in m.groups()))
     if m := re.fullmatch(r"adam_(\d+)M", name):
         return adam(int(m[1]), 1000000)
     if name in ("gpt2", "lenet", "lstm", "matmul_batch", "transformer"):

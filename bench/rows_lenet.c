@@ -105,7 +105,7 @@ int lenet_rows(row *to) {
                   .work = steps,
                   .check = check,
                   .teardown = tear_down,
-                  .peers = {{.name = "torch", .where = TORCH, .limit = 0.9}}};
+                  .peers = {{.name = "torch", .where = TORCH, .limit = 0.7}}};
     to[1] = (row){.name = "lenet_memory",
                   .what = "peak memory above its parameters",
                   .unit = "B",
