@@ -63,15 +63,19 @@ static ag_tensor *padded(ag_tensor *x, int axis, int64_t padding) {
     return padding == 0 ? x : ag_embed(x, axis, ag_extent(x, axis) + 2 * padding, padding, 1);
 }
 
+/* The products of all windows and the weight: N OH OW K. Windows of one element are the image itself. */
+static ag_tensor *convolved(ag_tensor *x, ag_tensor *w, int64_t stride) {
+    ag_shape size = AG_SHAPE(ag_extent(w, 0), ag_extent(w, 1)), last = AG_SHAPE(ag_extent(w, 2), ag_extent(w, 3));
+    if (size.extent[0] == 1 && size.extent[1] == 1 && stride == 1) return ag_tensordot(x, ag_reshape(w, last), 1);
+    ag_tensor *windows = ag_windows(x, AG_AXES(1, 2), size, AG_SHAPE(stride, stride)); /* N OH OW C KH KW */
+    return ag_tensordot(ag_permute(windows, AG_AXES(0, 1, 2, 4, 5, 3)), w, 3);
+}
+
 ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
-    ag_tensor *nil = what_is_wrong(layer, x), *w;
+    ag_tensor *nil = what_is_wrong(layer, x);
     if (nil) return nil;
-    w = layer->weight;
-    int64_t s = layer->stride;
-    ag_shape size = AG_SHAPE(ag_extent(w, 0), ag_extent(w, 1));
     ag_tensor *in = padded(padded(x, 1, layer->padding), 2, layer->padding);
-    ag_tensor *windows = ag_windows(in, AG_AXES(1, 2), size, AG_SHAPE(s, s));          /* N OH OW C KH KW */
-    ag_tensor *y = ag_tensordot(ag_permute(windows, AG_AXES(0, 1, 2, 4, 5, 3)), w, 3); /* N OH OW K */
+    ag_tensor *y = convolved(in, layer->weight, layer->stride);
     return layer->bias ? ag_add(y, layer->bias) : y;
 }
 

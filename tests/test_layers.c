@@ -142,6 +142,18 @@ static void expect_convolution(const ag_conv2d *layer, ag_shape shape, const dou
     expect_ok(tape);
 }
 
+/* Windows of one element are the image itself; with a step of 2 they are every other element. */
+START_TEST(convolutions_of_points) {
+    ag_conv2d every = golden_conv(AG_SHAPE(1, 1, 3, 4), conv_point_w, conv_point_b, 1, 0), other = every;
+    other.stride = 2;
+    ag_tensor *x = f64(AG_SHAPE(2, 5, 6, 3), images), *y = ag_conv2d_apply(&every, x), *z = ag_conv2d_apply(&other, x);
+    expect_shape(y, AG_SHAPE(2, 5, 6, 4));
+    expect_shape(z, AG_SHAPE(2, 3, 3, 4));
+    ag_tensor *some = ag_slice(ag_slice(y, 1, 0, AG_END, 2), 2, 0, AG_END, 2);
+    for (int64_t i = 0; i < ag_size(z); i++) ck_assert_double_eq_tol(ag_element(some, i), ag_element(z, i), 1e-12);
+}
+END_TEST
+
 START_TEST(convolutions_agree_with_pytorch) {
     ag_conv2d plain = golden_conv(AG_SHAPE(3, 2, 3, 4), conv_w, conv_b, 1, 0);
     ag_conv2d strided = golden_conv(AG_SHAPE(3, 3, 3, 4), conv_stride_w, conv_stride_b, 2, 1);
@@ -917,6 +929,7 @@ int main(void) {
     tcase_add_test(norm, layernorm_refuses);
     TCase *convolution = tape_group(suite, "convolution");
     tcase_add_test(convolution, convolutions_agree_with_pytorch);
+    tcase_add_test(convolution, convolutions_of_points);
     tcase_add_test(convolution, convolutions_pass_gradcheck_twice_over);
     tcase_add_test(convolution, convolutions_of_views_are_those_of_copies);
     tcase_add_test(convolution, convolutions_of_no_images);

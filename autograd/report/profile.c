@@ -159,13 +159,21 @@ static int64_t bytes_shown(const ag_tensor *t) {
     return ag__lesser(shown, span) * (int64_t)ag__bytes(t);
 }
 
+/* Of a product: of matrices in rows of a batch, or over as many axes as its inputs have beyond its own. */
+static int64_t flops_of_product(const ag_tensor *t) {
+    const ag__layout *a = t->input[0]->layout, *y = t->layout;
+    const int shared = t->arity == 2 ? (a->rank + t->input[1]->layout->rank - y->rank) / 2 : 1;
+    int64_t n = 2 * y->size;
+    for (int i = a->rank - (y->rank == a->rank ? 1 : shared); i < a->rank; i++) n *= i < 0 ? 1 : a->extent[i];
+    return n;
+}
+
 static int64_t flops_of(const ag_tensor *t) {
     const ag_tensor *x = t->arity ? t->input[0] : NULL;
     switch (t->op->kind) {
     case AG_KIND_ELEMENTWISE: return t->layout->size;
     case AG_KIND_REDUCTION: return x->layout->size;
-    case AG_KIND_CONTRACTION:
-        return 2 * t->layout->size * (x->layout->rank ? x->layout->extent[x->layout->rank - 1] : 1);
+    case AG_KIND_CONTRACTION: return flops_of_product(t);
     default: return 0;
     }
 }
