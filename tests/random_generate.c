@@ -673,15 +673,18 @@ static int product(generator *g, int x) {
     return ab_line(g, "ag_matmul", x, y);
 }
 
-/* A product over some axes of x, which mostly is a view of windows, and of a leaf. With the mean of x as a factor the
- * leaf has a gradient. */
+/* A product over some axes of x, which mostly is a view of windows, and of a leaf; often over what is within a window,
+ * as in a convolution. With the mean of x as a factor the leaf has a gradient. */
 static int contraction(generator *g, int x) {
     line l, back, product = line_of("ag_tensordot");
     int mean = chance(g, 60) ? x_line(g, "ag_mean", x) : -1;
-    if (chance(g, 75) && windows_of(g, x, &l, &back)) x = append(g, &l);
-    if (chance(g, 50)) x = permuted(g, x);
+    bool windows = chance(g, 75) && windows_of(g, x, &l, &back), plain = windows && chance(g, 60);
+    int behind = windows ? g->value[x].shape.rank - 1 - l.axes.axis[l.axes.count - 1] : 0;
+    if (windows) x = append(g, &l);
+    if (!plain && chance(g, 50)) x = permuted(g, x);
     ag_shape s = g->value[x].shape, t = {0};
-    int axes = pick(g, (s.rank < 4 ? s.rank : 4) + 1), more = pick(g, 3), first = chance(g, 65);
+    int axes = pick(g, (s.rank < 4 ? s.rank : 4) + 1), more = pick(g, 3), first = plain || chance(g, 65);
+    if (plain) axes = l.axes.count + behind;
     if (s.rank - axes + more > AG_MAX_RANK) return -1;
     for (int i = 0; i < axes; i++) t.extent[(first ? 0 : more) + i] = s.extent[first ? s.rank - axes + i : i];
     for (int i = 0; i < more; i++) t.extent[(first ? axes : 0) + i] = 1 + below(g, chance(g, 80) ? 5 : 20);
@@ -957,7 +960,7 @@ static void some_lines(generator *g) {
     else if (which < 58) some_reduction(g);
     else if (which < 61) some_along(g);
     else if (which < 70) some_view(g);
-    else if (which < 73) some_products(g);
+    else if (which < 72) some_products(g);
     else if (which < 75) some_contraction(g);
     else if (which < 78) some_gather(g);
     else if (which < 80) some_scatter(g);
