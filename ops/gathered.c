@@ -114,8 +114,8 @@ typedef struct running {
     char *memory, *sums;           /* `bytes` for each thread; the sums of all branches */
 } running;
 
-/* The bytes that are gathered at a time, to be multiplied by `terms` rows of the other operand: if these are few they and
- * the buffer stay in the first-level cache; else the buffer is worth fetching them again and again. */
+/* The bytes that are gathered at a time, to be multiplied by `terms` rows of the other operand. If these are few, they
+ * and the buffer stay in the first-level cache; else the buffer is worth fetching them again and again. */
 static int64_t buffer_for(const running *w, int64_t terms) {
     return terms * w->g->n * w->size <= AG__GATHERED / 8 ? AG__GATHERED / 6 : AG__GATHERED;
 }

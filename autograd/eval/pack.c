@@ -24,7 +24,7 @@ static void copy_rows(char *y, const char *x, int64_t rows, int64_t width, int64
         for (; y < end; y += width, x += across) memcpy(y, x, (size_t)width);
 }
 
-/* Some blocks of rows of 8 to 32 bytes, `apart` from each other: a loop of its own, because blocks may have two rows. */
+/* Blocks of rows of 8 to 32 bytes, `apart` from each other: a loop of its own, because blocks may have two rows. */
 static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, int64_t rows, int64_t across,
                         int64_t width) {
     for (int64_t b = 0; b < blocks; b++, x += apart) {

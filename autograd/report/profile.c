@@ -159,7 +159,7 @@ static int64_t bytes_shown(const ag_tensor *t) {
     return ag__lesser(shown, span) * (int64_t)ag__bytes(t);
 }
 
-/* Of a product: of matrices in rows of a batch, or over as many axes as its inputs have beyond its own. */
+/* A product is one of matrices, perhaps in a batch, or is over half of the axes that its inputs have beyond its own. */
 static int64_t flops_of_product(const ag_tensor *t) {
     const ag__layout *a = t->input[0]->layout, *y = t->layout;
     const int shared = t->arity == 2 ? (a->rank + t->input[1]->layout->rank - y->rank) / 2 : 1;
