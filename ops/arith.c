@@ -67,16 +67,16 @@ static const struct power {
     double exponent;
     ag_op number, tensor; /* as an attribute, and as an input */
 } powers[] = {
-    {2, AG__POW_SCALAR(pow_2, .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP), AG__POW(pow_by_2, .flags = AG_OP_CHEAP)},
+    {2, AG__POW_SCALAR(pow_2, .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP), AG__POW(pow_2, .flags = AG_OP_CHEAP)},
     {-1, AG__POW_SCALAR(pow_m1, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}}),
-     AG__POW(pow_by_m1, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}})},
+     AG__POW(pow_m1, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}})},
     {0.5, AG__POW_SCALAR(pow_half, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}}),
-     AG__POW(pow_by_half, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}})},
-    {3, AG__POW_SCALAR(pow_3, .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP), AG__POW(pow_by_3, .flags = AG_OP_CHEAP)},
+     AG__POW(pow_half, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}})},
+    {3, AG__POW_SCALAR(pow_3, .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP), AG__POW(pow_3, .flags = AG_OP_CHEAP)},
     {-2, AG__POW_SCALAR(pow_m2, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}}),
-     AG__POW(pow_by_m2, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}})},
+     AG__POW(pow_m2, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}})},
     {-0.5, AG__POW_SCALAR(pow_mhalf, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}}),
-     AG__POW(pow_by_mhalf, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}})},
+     AG__POW(pow_mhalf, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}})},
 };
 
 static const struct power *power_by(double exponent) {

@@ -32,34 +32,21 @@ MAP2(pow, a, b) { return CALL(pow, a, b); }
 /* x^1 is x to the last bit: see AG_OP_NEUTRAL. */
 MAP1_1(pow_scalar, x, s) { return SEL(EQ(s, K(1)), x, CALL(pow, x, s)); }
 
-/* Powers by few steps: as functions of x; and with the exponent as an input, which is not read. x^−2 is 1/(x·f)²,
- * times f², so that no square overflows or underflows before the result does; the rest is what the rounded square and
- * quotient lack, and NaN at both ends. √x is +0 for −0 and ∞ for −∞, as powers are. */
-FN(V, power_2, V x) { return MUL(x, x); }
-FN(V, power_3, V x) { return MUL(MUL(x, x), x); }
-FN(V, power_m1, V x) { return DIV(K(1), x); }
-FN(V, power_m2, V x) {
+/* Powers by few steps, whose exponent is not read: the same where it is an attribute and where it is the second input.
+ * x^−2 is 1/(x·f)², times f², so that no square overflows or underflows before the result does; the rest is what the
+ * rounded square and quotient lack, and NaN at both ends. √x is +0 for −0 and ∞ for −∞, as powers are. */
+FN(V, power_half, V x) { return SEL(EQ(x, K(-INFINITY)), K(INFINITY), SQRT(ADD(x, K(0)))); }
+MAP1(pow_2, x) { return MUL(x, x); }
+MAP1(pow_3, x) { return MUL(MUL(x, x), x); }
+MAP1(pow_m1, x) { return DIV(K(1), x); }
+MAP1(pow_m2, x) {
     const V f = SEL(LT(ABS(x), K(1)), K2(0x1p48, 0x1p400), K2(0x1p-32, 0x1p-256)), u = MUL(x, f);
     const V s = MUL(u, u), lost = FMA(u, u, NEG(s)), q = DIV(K(1), s);
     const V rest = MUL(FMA(NEG(q), lost, FMA(NEG(q), s, K(1))), q);
     return MUL(MUL(ADD(q, SEL(LT(ABS(rest), q), rest, K(0))), f), f);
 }
-FN(V, power_half, V x) { return SEL(EQ(x, K(-INFINITY)), K(INFINITY), SQRT(ADD(x, K(0)))); }
-FN(V, power_mhalf, V x) { return DIV(K(1), CALL(power_half, x)); }
-
-#define POWER(name)                                                                                                    \
-    MAP1(pow_##name, x) { return CALL(power_##name, x); }                                                              \
-    MAP2(pow_by_##name, x, unused) {                                                                                   \
-        (void)unused;                                                                                                  \
-        return CALL(power_##name, x);                                                                                  \
-    }
-POWER(2)
-POWER(3)
-POWER(m1)
-POWER(m2)
-POWER(half)
-POWER(mhalf)
-#undef POWER
+MAP1(pow_half, x) { return CALL(power_half, x); }
+MAP1(pow_mhalf, x) { return DIV(K(1), CALL(power_half, x)); }
 
 #endif
 
