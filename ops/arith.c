@@ -173,6 +173,12 @@ AG_WITH_NUMBER(rdiv_scalar, "{d0} / {0}", ag_neg(ag__slope_div(ag__slope_mul(g, 
                .domain = {{.nonzero = true}}, AG_FORMULA(rdiv_scalar));
 ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_rdiv_scalar, x, s); }
 
+static void pow_scalar_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    ((float)*(const double *)attributes == 1 ? ag__op_contiguous.block[AG_F32] : power_f32)(n, y, x, attributes);
+}
+static void pow_scalar_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (*(const double *)attributes == 1 ? ag__op_contiguous.block[AG_F64] : power_f64)(n, y, x, attributes);
+}
 static ag_tensor *pow_slope(ag_tensor *x, double s) { return ag_scale(s == 2 ? x : ag_pow_scalar(x, s - 1), s); }
 
 AG_WITH_NUMBER(pow_scalar, "{0}^{d0}", s == 0 ? ag_zero_vjp(y, g, i) : ag_strong_mul(g, pow_slope(x, s)),

@@ -29,8 +29,13 @@ MAP1_1(rdiv_scalar, x, s) { return DIV(s, x); }
 MAP1_2(clamp, x, low, high) { return MIN(high, MAX(low, x)); }
 
 MAP2(pow, a, b) { return CALL(pow, a, b); }
-/* x^1 is x to the last bit: see AG_OP_NEUTRAL. */
+/* x^1 is x to the last bit: see AG_OP_NEUTRAL. Compilers make a branch of that, and no vector code; so a kernel chooses
+ * between the power and x before its loop. */
+#if IS_TRACE
 MAP1_1(pow_scalar, x, s) { return SEL(EQ(s, K(1)), x, CALL(pow, x, s)); }
+#else
+MAP1_1(power, x, s) { return CALL(pow, x, s); }
+#endif
 
 /* Powers by few steps, whose exponent is not read: the same where it is an attribute and where it is the second input.
  * x^−2 is 1/(x·f)², times f², so that no square overflows or underflows before the result does; the rest is what the
