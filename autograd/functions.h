@@ -13,7 +13,7 @@
  * The polynomials are minimax fits made for this file. They are evaluated in few steps rather than in short chains:
  * other elements keep the processor busy in the meantime; only those of f64, which are long, are of even and odd
  * powers apart. Largest errors over every f32, in units of the last place: exp 0.93, expm1 1.32, log 0.96, log1p 0.96,
- * tanh 1.5, sigmoid 1.5, sin and cos 1.6; the slopes of tanh and sigmoid 4.6. */
+ * tanh 1.5, sigmoid 1.5, sin and cos 1.0; the slopes of tanh and sigmoid 4.6. */
 #include "autograd/trace.h"
 
 #define AG_TRIG_MAX 0x1p20 /* the largest |x| for sin_near and cos_near */
