@@ -61,6 +61,10 @@ int tape_rows(row *to);
 int training_rows(row *to);
 int transformer_rows(row *to);
 
+/* Called by structure_rows and by tape_rows */
+int changing_rows(row *to);
+int scalar_rows(row *to);
+
 /* bench.c */
 const char *program_path(void);
 

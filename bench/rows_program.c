@@ -67,7 +67,7 @@ int program_rows(row *to) {
          .setup = nothing_to_set_up,
          .work = start_and_end,
          .teardown = nothing_to_tear_down,
-         .peers = {{.name = "goal", .where = FIGURE, .figure = 10e-3, .limit = 1}}},
+         .peers = {{.name = "goal", .where = FIGURE, .figure = 3e-3, .limit = 1}}},
         {.name = "size",
          .what = "the shared library, stripped",
          .unit = "B",

@@ -113,5 +113,5 @@ int structure_rows(row *to) {
         to[n++] = structure_row(sizes[i][0], sizes[i][1], 1, 1.05);
     }
     to[n++] = structure_row(1000, 2048, 40, 1.05);
-    return n;
+    return n + changing_rows(to + n);
 }

@@ -56,16 +56,6 @@ AG_OPS(AG__DECLARE_OP)
     AG_ELEMENTWISE(name_, 2, notation_, .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | (flags_),  \
                    AG_FORMULA_ANY(name_))
 
-static inline ag_tensor *ag__apply1(const ag_op *op, ag_tensor *x) { return ag_apply(op, 1, &x, NULL, 0); }
-
-static inline ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
-    return ag_apply(op, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
-
-static inline ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s) {
-    return ag_apply(op, 1, &x, &s, sizeof s);
-}
-
 /* The gradient of what is linear between two corners (relu, clamp, …): y = g where low < x < high, g·at_low where x =
  * low, g·at_high where x = high, NaN where x is NaN and g not 0, and 0 elsewhere, even of a g that is infinite or NaN.
  * In compare.c, as the next. */

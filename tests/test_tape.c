@@ -665,6 +665,59 @@ START_TEST(calls_without_a_place_take_the_next_one) {
 }
 END_TEST
 
+/* y = 2·x, by a rule of the program's own, whose calls have lines. */
+static int line_of_rule;
+static ag_tensor *doubled_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    (void)y, (void)i;
+    line_of_rule = __LINE__ + 1;
+    return ag_scale(g, 2);
+}
+static void doubled_block(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    for (int64_t i = 0; i < n; i++) ((double *)y)[i] = 2 * ((const double *)x[0])[i];
+}
+static const ag_op op_doubled = {.name = "doubled",
+                                 .kind = AG_KIND_ELEMENTWISE,
+                                 .arity = 1,
+                                 .block = {[AG_F64] = doubled_block},
+                                 .vjp = doubled_vjp};
+
+START_TEST(rules_have_lines_of_their_own) {
+    ag_tensor *x = number(2), *dx;
+    int first = __LINE__ + 1;
+    ag_tensor *a = ag_exp(x);
+    ag_tensor *b = ag_apply(&op_doubled, 1, &a, NULL, 0);
+    int last = __LINE__ + 1;
+    ag_tensor *c = ag_exp(b);
+    ag_tensor *before = hidden(ag_neg, x);
+    int asked = __LINE__ + 1;
+    ag_grad(c, 1, &x, &dx);
+    ag_tensor *doubled = ag_input(dx, 0), *product = ag_input(doubled, 0), *seed = ag_input(product, 0);
+    ck_assert_int_eq(line_of(dx), first);
+    ck_assert_int_eq(line_of(doubled), line_of_rule);
+    ck_assert_int_eq(line_of(product), last);
+    ck_assert_int_eq(line_of(seed), asked);
+    ck_assert_int_eq(line_of(before), asked);
+}
+END_TEST
+
+START_TEST(places_after_a_rewind) {
+    ag_tensor *x = number(2), *dx;
+    ag_mark mark = ag_tape_mark(tape);
+    for (int i = 0; i < 3; i++) {
+        ag_tensor *y = hidden(ag_exp, x);
+        ck_assert_str_eq(ag_place_of(y, NULL), "");
+        if (i == 1) ag_grad(ag_exp(ag_exp(x)), 1, &x, &dx);
+        ag_tape_rewind(tape, mark);
+        int line = __LINE__ + 1;
+        ag_tensor *z = ag_add(ag_neg(x), x);
+        ck_assert_int_eq(line_of(z), line);
+        ck_assert_int_eq(line_of(ag_input(z, 0)), line);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 START_TEST(places_can_be_given_by_hand) {
     ag_tensor *x = number(1), *y = ag_located((ag_exp)(x), "made_up.c", 7), *nothing = NULL;
     int line;
@@ -1094,6 +1147,8 @@ int main(void) {
     tcase_add_test(places, gradients_have_the_line_of_what_they_differentiate);
     tcase_add_test(places, errors_name_the_line);
     tcase_add_test(places, calls_without_a_place_take_the_next_one);
+    tcase_add_test(places, rules_have_lines_of_their_own);
+    tcase_add_test(places, places_after_a_rewind);
     tcase_add_test(places, places_can_be_given_by_hand);
     TCase *keeping = tape_group(suite, "keeping");
     tcase_add_test(keeping, released_values_come_back_as_they_were);

@@ -20,18 +20,18 @@ typedef struct scan {
     const ag__watch *watch; /* or NULL */
 } scan;
 
-static ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->cotangent[t->id - s->low]; }
+static inline ag_tensor **cotangent_of(const scan *s, const ag_tensor *t) { return &s->cotangent[t->id - s->low]; }
 
 /* ---- The nodes between inputs and outputs ---- */
 
 /* A node that was recorded while recording is off is constant to later gradients, not to those asked for now. */
-static bool carries_gradient(const ag_tensor *t) {
+static inline bool carries_gradient(const ag_tensor *t) {
     if (t->flags & AG__DETACHED && t->id < t->tape->off_since) return false;
     if (t->flags & AG__FROZEN && t->flags & AG__READ) return false;
     return ag__is_real(t->dtype) && t->op->vjp != ag_zero_vjp;
 }
 
-static bool is_active(const scan *s, const ag_tensor *t) { return t->flags & AG__ACTIVE && t->id >= s->low; }
+static inline bool is_active(const scan *s, const ag_tensor *t) { return t->flags & AG__ACTIVE && t->id >= s->low; }
 
 /* A VJP may itself differentiate: the outer scan's marks are saved, and restored later. */
 static void exchange_marks(const scan *s) {
@@ -54,6 +54,7 @@ static void mark_active(const scan *s, int nx, ag_tensor *const x[]) {
     }
 }
 
+/* Remove the marks of nodes before `high`, at which a scan has stopped. */
 static void unmark(const scan *s, uint32_t high) {
     for (uint32_t id = s->low; id < high; id++) ag__node(s->tape, id)->flags &= (uint16_t)~AG__ACTIVE;
 }
@@ -64,7 +65,7 @@ static void unmark(const scan *s, uint32_t high) {
  * are added up. */
 enum { IS_SUM = 4, TERMS = 3, SEVERAL = 2 };
 
-static bool accumulate(const scan *s, const ag_tensor *x, ag_tensor *g) {
+static inline bool accumulate(const scan *s, const ag_tensor *x, ag_tensor *g) {
     ag_tensor **sum = cotangent_of(s, x);
     uint8_t *parts = &s->parts[x->id - s->low];
     if (g->op->sum && (*parts & TERMS) < SEVERAL) ++*parts;
@@ -126,66 +127,109 @@ static bool contribution_valid(const ag_tensor *t, int i, const ag_tensor *c) {
     return false;
 }
 
-/* Nodes that a VJP recorded belong to the line of the operation that it differentiates, as they do to its part. */
-static void place_like(const ag_tensor *t, uint32_t from) {
-    for (uint32_t id = from; id < t->tape->count; id++) {
-        ag_tensor *g = ag__node(t->tape, id);
-        if (g->file) continue;
-        g->file = t->file;
-        g->line = t->line;
-    }
+static inline bool is_valid(const ag_tensor *t, int i, const ag_tensor *c) {
+    const ag_tensor *x = t->input[i];
+    bool plainly = !(c->flags & (AG__NIL | AG__STALE)) && c->layout == x->layout && c->dtype == x->dtype;
+    return (plainly && c->tape == x->tape) || contribution_valid(t, i, c);
 }
 
-/* Present nodes must stay while the user's code runs. Its products may be weak where t is not below a choice. */
-static ag_tensor *call_vjp(ag_tensor *t, ag_tensor *g, int i, bool weak) {
-    ag__position floor = ag__position_now(t->tape);
-    bool before = t->tape->weak;
-    t->tape->weak = weak;
-    ag__within former = ag__enter(t->tape, AG__VJP, t->op->name, &floor);
-    ag_tensor *c = t->op->vjp(t, g, i);
-    ag__return(t->tape, former);
-    t->tape->weak = before;
-    return c;
+/* The running of vjps, which are the user's code: present nodes must stay meanwhile. What it records belongs to the
+ * line of the operation that it differentiates, as it does to its part. */
+typedef struct calling {
+    ag__position floor;
+    ag__within within; /* this and the rest: as they were before */
+    ag__about_node fresh;
+    uint32_t unplaced;
+    bool weak;
+} calling;
+
+static void begin_calls(calling *call, ag_tape *tape) {
+    call->floor = ag__position_now(tape);
+    call->within = ag__enter(tape, AG__VJP, "", &call->floor);
+    call->fresh = tape->fresh;
+    call->unplaced = tape->unplaced;
+    call->weak = tape->weak;
 }
 
-static bool hand_down(const scan *s, ag_tensor *t) {
-    uint32_t from = s->tape->count;
-    s->tape->part = ag__part_node(t);
-    if ((s->parts[t->id - s->low] & TERMS) >= SEVERAL) *cotangent_of(s, t) = added_up(*cotangent_of(s, t));
-    ag_tensor *g = *cotangent_of(s, t);
+static void end_calls(const calling *call, ag_tape *tape) {
+    ag__return(tape, call->within);
+    tape->unplaced = call->unplaced;
+    tape->fresh.file = call->fresh.file;
+    tape->fresh.line = call->fresh.line;
+    tape->weak = call->weak;
+}
+
+/* Products may be weak where t is not below a choice. */
+static inline void begin_node(ag_tape *tape, const ag_tensor *t, bool weak) {
+    const ag__about_node *about = ag__about(t);
+    tape->inside.name = t->op->name;
+    tape->weak = weak;
+    tape->fresh.file = about->file;
+    tape->fresh.line = about->line;
+    if (about->file) tape->unplaced = tape->count;
+}
+
+static inline ag_tensor *call_vjp(calling *call, ag_tensor *t, ag_tensor *g, int i) {
+    call->floor.count = t->tape->count;
+    call->floor.slab = t->tape->slab;
+    call->floor.used = t->tape->slab ? t->tape->slab->used : 0;
+    return t->op->vjp(t, g, i);
+}
+
+static bool refuse_contribution(const ag_tensor *t, const char *why) {
+    if (t->tape->status == AG_OK) ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "%s", why);
+    ag__locate(t->tape, ag__about(t)->file, ag__about(t)->line);
+    return false;
+}
+
+static inline bool hand_down(const scan *s, calling *call, ag_tensor *t) {
+    ag_tape *tape = s->tape;
+    ag_tensor **sum = cotangent_of(s, t);
+    const bool chosen = s->chosen[t->id - s->low], chooses = chosen || !(t->op->flags & AG_OP_HIDES_NOTHING);
+    begin_node(tape, t, !chosen);
+    if ((s->parts[t->id - s->low] & TERMS) >= SEVERAL) *sum = added_up(*sum);
+    ag_tensor *g = *sum;
     if (g->flags & AG__NIL) return false;
-    bool chosen = s->chosen[t->id - s->low], chooses = chosen || !(t->op->flags & AG_OP_HIDES_NOTHING);
     t->flags |= AG__SCANNED;
     for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) {
         ag_tensor *x = t->input[i];
         if (!is_active(s, x)) continue;
-        if (!t->op->vjp) {
-            ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the operation is not differentiable");
-            ag__locate(t->tape, t->file, t->line);
-            return false;
-        }
+        if (!t->op->vjp) return refuse_contribution(t, "the operation is not differentiable");
         x->flags |= AG__SCANNED;
         s->chosen[x->id - s->low] |= chooses;
-        ag_tensor *c = call_vjp(t, g, i, !chosen);
-        if ((c && (!contribution_valid(t, i, c) || !accumulate(s, x, c))) || t->tape->status != AG_OK) {
-            if (t->tape->status == AG_OK)
-                ag__fail(t->op->name, t->arity, t->input, AG_ERR_GRADIENT, "the vjp returned nil");
-            ag__locate(t->tape, t->file, t->line);
-            return false;
-        }
+        ag_tensor *c = call_vjp(call, t, g, i);
+        if ((c && (!is_valid(t, i, c) || !accumulate(s, x, c))) || tape->status != AG_OK)
+            return refuse_contribution(t, "the vjp returned nil");
         if (s->watch && !s->watch->step(s->watch->context, t, g, i, c)) return false;
     }
-    place_like(t, from);
+    return true;
+}
+
+/* Marks are removed on the way: whether a node is active matters to its readers alone, and they are younger. */
+static bool scan_nodes(const scan *s, calling *call) {
+    bool placed = true;
+    const uint32_t from = s->tape->count;
+    for (uint32_t id = s->high; id-- > s->low;) {
+        ag_tensor *t = ag__node(s->tape, id);
+        if (!(t->flags & AG__ACTIVE)) continue;
+        t->flags &= (uint16_t)~AG__ACTIVE;
+        if (!*cotangent_of(s, t)) continue;
+        ag__set_part(s->tape, ag__part_node(t));
+        placed = placed && ag__about(t)->file;
+        if (hand_down(s, call, t)) continue;
+        unmark(s, id);
+        return false;
+    }
+    if (placed) s->tape->placed = (ag__interval){from, s->tape->count};
     return true;
 }
 
 static bool scan_back(const scan *s) {
-    for (uint32_t id = s->high; id-- > s->low;) {
-        ag_tensor *t = ag__node(s->tape, id);
-        if (!(t->flags & AG__ACTIVE)) continue;
-        if (*cotangent_of(s, t) && !hand_down(s, t)) return false;
-    }
-    return true;
+    calling call;
+    begin_calls(&call, s->tape);
+    bool good = scan_nodes(s, &call);
+    end_calls(&call, s->tape);
+    return good;
 }
 
 /* ---- Cotangents of outputs and inputs ---- */
@@ -246,11 +290,12 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
     tape->in_gradient = true;
     exchange_marks(&s);
     mark_active(&s, nx, x);
-    bool good = seed_outputs(&s, ny, y, ybar) && scan_back(&s) && collect(&s, nx, x, dx, flags);
-    unmark(&s, s.high);
+    bool good = seed_outputs(&s, ny, y, ybar);
+    if (!good) unmark(&s, s.high);
+    good = good && scan_back(&s) && collect(&s, nx, x, dx, flags);
     exchange_marks(&s);
     tape->in_gradient = former;
-    tape->part = part;
+    ag__set_part(tape, part);
     ag__buffer_drop(tape, s.memory);
     if (!good) ag__truncate(tape, &before);
     return good;
@@ -368,7 +413,11 @@ bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_
 ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
     bool former = t->tape->in_gradient;
     t->tape->in_gradient = true;
-    ag_tensor *c = t->op->vjp ? call_vjp(t, g, i, false) : NULL;
+    calling call;
+    begin_calls(&call, t->tape);
+    begin_node(t->tape, t, false);
+    ag_tensor *c = t->op->vjp ? call_vjp(&call, t, g, i) : NULL;
+    end_calls(&call, t->tape);
     t->tape->in_gradient = former;
     return (c && !contribution_valid(t, i, c)) || t->tape->status != AG_OK ? t->tape->nil : c;
 }

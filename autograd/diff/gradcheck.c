@@ -33,13 +33,14 @@ static void put_index(ag__check_text *t, const ag__layout *l, int64_t element) {
 }
 
 static void put_name(ag__check_text *t, const ag_tensor *x) {
-    if (x->label) ag__check_say(t, " \"%.60s\"", x->label);
+    if (ag__about(x)->label) ag__check_say(t, " \"%.60s\"", ag__about(x)->label);
 }
 
 static void put_location(ag__check_text *t, const ag_tensor *x) {
-    if (!x->file) return;
-    size_t length = strlen(x->file);
-    ag__check_say(t, " [%s%s:%d]", length > 100 ? "…" : "", length > 100 ? x->file + length - 100 : x->file, x->line);
+    if (!ag__about(x)->file) return;
+    size_t length = strlen(ag__about(x)->file);
+    ag__check_say(t, " [%s%s:%d]", length > 100 ? "…" : "",
+                  length > 100 ? ag__about(x)->file + length - 100 : ag__about(x)->file, ag__about(x)->line);
 }
 
 static void put_spot(ag__check_text *t, const ag__finding *r, const ag_tensor *x) {

@@ -188,9 +188,9 @@ static bool open_input(ag__check *c, int i) {
         in->buffer->refs++;
         in->version = ag__variable_of(x)->version;
     } else {
-        in->tensor->label = x->label;
-        in->tensor->file = x->file;
-        in->tensor->line = x->line;
+        ag__about(in->tensor)->label = ag__about(x)->label;
+        ag__about(in->tensor)->file = ag__about(x)->file;
+        ag__about(in->tensor)->line = ag__about(x)->line;
         ag__variable_of(in->tensor)->temporary = true;
     }
     return true;

@@ -10,7 +10,7 @@ typedef struct running {
 
 bool ag__no_memory(const ag_tensor *t, size_t bytes) {
     ag__fail_on(t->tape, t->op->name, AG_ERR_MEMORY, "out of memory (%zu bytes)", bytes);
-    ag__locate(t->tape, t->file, t->line);
+    ag__locate(t->tape, ag__about(t)->file, ag__about(t)->line);
     return false;
 }
 

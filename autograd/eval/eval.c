@@ -95,17 +95,53 @@ static bool defer(marking *m, ag_tensor *t) {
     return true;
 }
 
+/* Pin the inputs of t, which are older; without branches, for which of them are marked already is hardly foreseen. */
+static inline uint32_t pin_inputs(ag__node_mark *marks, const ag_tensor *t) {
+    uint32_t fresh = 0;
+    for (int i = 0, n = t->arity; i < n; i++) {
+        const ag_tensor *x = t->input[i];
+        ag__node_mark *mark = &marks[x->id];
+        const bool lacks = !x->buffer, first = lacks & !mark->needed;
+        mark->live++;
+        mark->later &= !lacks;
+        mark->needed |= first;
+        fresh += first;
+    }
+    return fresh;
+}
+
+/* Mark what nodes need, from number *id back, down to one that is marked as needed later or to the first. */
+static bool mark_now(marking *m, uint32_t *id) {
+    const ag_tape *tape = m->e->tape;
+    ag__node_mark *const marks = m->e->mark;
+    uint32_t waiting = m->waiting, fresh, i = *id;
+    ag__amount marked = m->e->marked;
+    bool later = false;
+    while (waiting > 0 && !later) {
+        if (!marks[--i].needed) continue;
+        const ag_tensor *t = ag__node(tape, i);
+        if ((later = marks[i].later)) break;
+        marked.edges += t->arity;
+        marked.work += t->plain ? (double)t->layout->size : ag__work_of(t);
+        marked.nodes += fresh = pin_inputs(marks, t);
+        waiting += fresh - 1;
+    }
+    m->waiting = waiting;
+    m->e->marked = marked;
+    *id = i;
+    return later;
+}
+
 static void mark_needed(marking *m) {
     ag__evaluation *e = m->e;
     uint32_t id = e->high;
-    while (m->waiting > 0) {
-        if (!e->mark[--id].needed) continue;
+    while (mark_now(m, &id)) {
         ag_tensor *t = ag__node(e->tape, id);
-        m->waiting--;
-        if (e->mark[id].later && defer(m, t)) continue;
-        e->marked.edges += t->arity;
-        e->marked.work += ag__work_of(t);
-        for (int i = 0; i < t->arity; i++) pin(m, t->input[i]);
+        if (defer(m, t)) {
+            m->waiting--;
+            continue;
+        }
+        id++; /* it is needed now after all */
     }
     e->low = id;
 }

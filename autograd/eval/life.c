@@ -38,6 +38,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->memory.allocations = 1;
     tape->recording = true;
     tape->off_since = UINT32_MAX;
+    ag__set_part(tape, NULL);
     tape->threads = ag__default_threads();
     tape->evaluator = default_evaluator();
     tape->isa = default_isa();

@@ -30,10 +30,9 @@ bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_ten
            x->buffer->refs == 2;
 }
 
-void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) {
-    const uint32_t gone = ag__goes_from(e);
-    ag__node_mark *const mark = e->mark;
-    bool first = !(t->flags & AG__COMPUTED);
+/* t, which is computed, has read its inputs. */
+AG__ALWAYS_INLINE void leave(ag__node_mark *mark, ag_tensor *t, uint32_t gone) {
+    const bool first = !(t->flags & AG__COMPUTED);
     if (!first) t->flags |= AG__KEEP; /* it was released too early: do so only once */
     t->flags |= AG__COMPUTED;
     mark[t->id].needed = false;
@@ -43,11 +42,13 @@ void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) {
         uint32_t readers = x->readers - first, live = *still - 1; /* reading them back would take longer */
         x->readers = readers;
         *still = live;
-        if (!releasable(x, live, readers, gone)) continue;
-        ag__buffer_drop(x->tape, x->buffer);
+        if (live || !releasable(x, live, readers, gone)) continue;
+        ag__buffer_leave(x->tape, x->buffer);
         x->buffer = NULL;
     }
 }
+
+void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) { leave(e->mark, t, ag__goes_from(e)); }
 
 void ag__abandon(const ag__evaluation *e, uint32_t low, uint32_t high) {
     for (uint32_t i = low; i < high; i++) {
@@ -65,16 +66,33 @@ static bool compute_observed(ag_tensor *t) {
     return good;
 }
 
+/* Whether t is computed by one call of its kernel, as most nodes of a small program are. */
+static inline bool is_little(const ag_tensor *t) { return t->plain && t->layout->size <= AG__STRIP; }
+
+/* Its inputs have one dtype. */
+AG__ALWAYS_INLINE bool compute_little(ag_tape *tape, ag_tensor *t) {
+    const void *x[AG__MOST_INPUTS];
+    ag_tensor *const *input = t->input;
+    const int n = t->arity, dtype = input[0]->dtype;
+    const size_t bytes = (size_t)t->layout->size * ag__bytes(t), each = ag__bytes(input[0]);
+    ag__buffer *b = ag__buffer_quickly(tape, bytes);
+    if (!b) return ag__no_memory(t, bytes);
+    for (int i = 0; i < n; i++) x[i] = (const char *)input[i]->buffer->data + input[i]->offset * (int64_t)each;
+    t->buffer = b;
+    t->op->block[dtype](t->layout->size, b->data, x, ag__attributes(t));
+    return true;
+}
+
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
-    const ag__evaluation plain = ag__not_in_place(e);
+    const bool observed = e->tape->profiling;
     for (uint32_t i = low; i < high; i++) {
         if (!e->mark[i].needed) continue;
         ag_tensor *t = ag__node(e->tape, i);
-        if (!compute_observed(t)) {
+        if (!observed && is_little(t) ? !compute_little(e->tape, t) : !compute_observed(t)) {
             ag__abandon(e, i, high);
             return false;
         }
-        ag__leave_inputs(&plain, t);
+        leave(e->mark, t, UINT32_MAX);
     }
     return true;
 }

@@ -204,28 +204,29 @@ static void put_attributes(FILE *f, const ag_tensor *t) {
 static void put_title(const picture *p, const drawn *d) {
     const ag_tensor *t = d->t;
     look kind = look_of(t);
-    bool labelled = t->label && *t->label, leaf = kind == PARAMETER || kind == VARIABLE || t->op == &ag__op_constant;
+    bool labelled = ag__about(t)->label && *ag__about(t)->label,
+         leaf = kind == PARAMETER || kind == VARIABLE || t->op == &ag__op_constant;
     const char *name = leaf ? looks[kind].name : *t->op->name ? t->op->name : "?";
     FILE *f = p->file;
     fputs("<B>", f);
-    put_escaped(f, leaf && labelled ? t->label : name, 60);
+    put_escaped(f, leaf && labelled ? ag__about(t)->label : name, 60);
     if (t->flags & AG__READ && p->node[d->first].versions > 1) ag__print(f, " #%" PRIu32, d->version);
     fputs("</B>", f);
     if (!leaf) put_attributes(f, t);
     if (!leaf && labelled) {
         fputs("<BR/><I>", f);
-        put_escaped(f, t->label, 60);
+        put_escaped(f, ag__about(t)->label, 60);
         fputs("</I>", f);
     }
 }
 
 static void put_place(FILE *f, const ag_tensor *t) {
-    if (!t->file) return;
+    if (!ag__about(t)->file) return;
     fputs("<BR/><FONT POINT-SIZE=\"8\" COLOR=\"#777777\">", f);
-    size_t length = strlen(t->file);
+    size_t length = strlen(ag__about(t)->file);
     if (length > 60) fputs("…", f);
-    put_escaped(f, length > 60 ? t->file + length - 60 : t->file, 60);
-    ag__print(f, ":%d</FONT>", t->line);
+    put_escaped(f, length > 60 ? ag__about(t)->file + length - 60 : ag__about(t)->file, 60);
+    ag__print(f, ":%d</FONT>", ag__about(t)->line);
 }
 
 /* Opens the cluster, or opens it again: Graphviz joins clusters of the same name. */

@@ -19,7 +19,7 @@ static ag_tensor *end_of_path(const ag__report *r) { return use_at(r, r->length 
 static void extend(ag__report *r) {
     for (int k = 0; k < AG__LONGEST_STRETCH - 1; k++) {
         ag_tensor *t = end_of_path(r);
-        bool stop = r->o.depth == 0 ? !ag__is_transparent(t) : t->label && *t->label;
+        bool stop = r->o.depth == 0 ? !ag__is_transparent(t) : ag__about(t)->label && *ag__about(t)->label;
         if (stop || !has_one_use(r, t)) return;
         r->path[r->length++] = r->used[t->id].first - 1;
     }

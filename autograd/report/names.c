@@ -22,7 +22,7 @@ static uint32_t hash(const char *s) {
 /* The index of a label in the hash table, 0 … label_room−1, which is never full. */
 static uint32_t slot_of(const ag__formulas *f, const char *label) {
     uint32_t i = hash(label) & (f->label_room - 1);
-    while (f->labels[i] && strcmp(f->labels[i]->label, label) != 0) i = (i + 1) & (f->label_room - 1);
+    while (f->labels[i] && strcmp(ag__about(f->labels[i])->label, label) != 0) i = (i + 1) & (f->label_room - 1);
     return i;
 }
 
@@ -45,7 +45,7 @@ static const char *letter(const ag_tensor *t, int *which) {
 uint32_t ag__number_of(ag__formulas *f, const ag_tensor *t) {
     uint32_t *n = &f->entry[t->id].number;
     if (*n) return *n;
-    if (ag__has_label(t)) return *n = ++f->copies[slot_of(f, t->label)];
+    if (ag__has_label(t)) return *n = ++f->copies[slot_of(f, ag__about(t)->label)];
     int which;
     char name[20];
     const char *first = letter(t, &which);
@@ -96,7 +96,7 @@ void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x) {
     enqueue(f, x);
     if (ag__has_label(x)) {
         if (n > 1) ag__put(t, f->style == AG_STYLE_MATHML ? "<msup>" : f->style == AG_STYLE_LATEX ? "{" : "");
-        put_label(f, t, x->label);
+        put_label(f, t, ag__about(x)->label);
         if (n == 1) return;
         if (f->style == AG_STYLE_MATHML) ag__putf(t, "<mrow><mo>(</mo><mn>%" PRIu32 "</mn><mo>)</mo></mrow></msup>", n);
         else ag__putf(t, f->style == AG_STYLE_LATEX ? "^{(%" PRIu32 ")}}" : "#%" PRIu32, n);
@@ -126,7 +126,7 @@ bool ag__list_labels(ag__formulas *f) {
     for (uint32_t id = 0; id < f->tape->count; id++) {
         const ag_tensor *t = ag__node(f->tape, id);
         if (!ag__has_label(t)) continue;
-        uint32_t slot = slot_of(f, t->label);
+        uint32_t slot = slot_of(f, ag__about(t)->label);
         if (!f->labels[slot]) f->labels[slot] = t;
     }
     return true;

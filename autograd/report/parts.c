@@ -24,10 +24,11 @@ static ag__profile_share *new_share(ag_tape *tape, ag__profile_row *row, const c
 static ag__profile_share *share_of(ag__profile_row *row, const ag_tensor *t) {
     const ag_tensor *part = ag__part_node(t);
     bool backward = t->flags & AG__GRADIENT;
-    if (!part || !part->label) return NULL;
+    if (!part || !ag__about(part)->label) return NULL;
     for (uint32_t i = 0; i < row->shares; i++)
-        if (row->share[i].backward == backward && strcmp(row->share[i].name, part->label) == 0) return &row->share[i];
-    return new_share(t->tape, row, part->label, backward);
+        if (row->share[i].backward == backward && strcmp(row->share[i].name, ag__about(part)->label) == 0)
+            return &row->share[i];
+    return new_share(t->tape, row, ag__about(part)->label, backward);
 }
 
 void ag__share_work(ag__profile_row *row, const ag_tensor *t, int64_t elements) {

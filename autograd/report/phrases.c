@@ -69,11 +69,11 @@ void ag__say_shape(ag__report *r, const ag_tensor *x) {
 }
 
 void ag__say_location(ag__report *r, const ag_tensor *x) {
-    if (!x->file) return;
-    const char *base = strrchr(x->file, '/') ? strrchr(x->file, '/') + 1 : x->file;
+    if (!ag__about(x)->file) return;
+    const char *base = strrchr(ag__about(x)->file, '/') ? strrchr(ag__about(x)->file, '/') + 1 : ag__about(x)->file;
     ag__say(r, " [");
     ag__put_escaped(&r->t, base, strlen(base), 60, AG__PLAIN);
-    ag__putf(&r->t, ":%d]", x->line);
+    ag__putf(&r->t, ":%d]", ag__about(x)->line);
 }
 
 void ag__say_op(ag__report *r, const ag_tensor *x) {
@@ -91,14 +91,14 @@ void ag__say_json_fields(ag__report *r, const ag_tensor *x) {
     ag__say_key(r, "op");
     ag__put_json(&r->t, x->flags & AG__PARAMETER ? "parameter" : x->op->name);
     ag__say_key(r, "label");
-    ag__put_json(&r->t, x->label ? x->label : "");
+    ag__put_json(&r->t, ag__about(x)->label ? ag__about(x)->label : "");
     ag__say_key(r, "dtype");
     ag__put_json(&r->t, ag_dtype_name((ag_dtype)x->dtype));
     ag__say_key(r, "shape");
     ag__say_shape(r, x);
     ag__say_key(r, "file");
-    ag__put_json(&r->t, x->file ? x->file : "");
-    ag__say_count(r, "line", x->line);
+    ag__put_json(&r->t, ag__about(x)->file ? ag__about(x)->file : "");
+    ag__say_count(r, "line", ag__about(x)->line);
 }
 
 void ag__say_json_node(ag__report *r, const char *name, const ag_tensor *x) {

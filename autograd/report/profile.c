@@ -68,7 +68,7 @@ static const ag_tensor *written(const doing *d, uint32_t k) {
 /* The label of a tensor, or of the tensor that it views; NULL: no label. */
 static const char *label_of(const ag_tensor *t) {
     for (int hop = 0; hop < MOST_HOPS; hop++) {
-        if (t->label && *t->label) return t->label;
+        if (ag__about(t)->label && *ag__about(t)->label) return ag__about(t)->label;
         if (t->op->kind != AG_KIND_VIEW || t->arity == 0) break;
         t = t->input[0];
     }
@@ -115,10 +115,10 @@ static void put_step(const doing *d) {
     for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
         put_tensor(d, t, t->flags & AG__GRADIENT);
         put_bytes(d, &t->op, sizeof t->op);
-        put_bytes(d, &t->line, sizeof t->line);
-        put_text(d, t->file);
-        put_text(d, t->label);
-        put_text(d, ag__part_node(t) ? ag__part_node(t)->label : NULL);
+        put_bytes(d, &ag__about(t)->line, sizeof ag__about(t)->line);
+        put_text(d, ag__about(t)->file);
+        put_text(d, ag__about(t)->label);
+        put_text(d, ag__part_node(t) ? ag__about(ag__part_node(t))->label : NULL);
     }
     const ag__buffer *first = NULL;
     for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++) {
@@ -283,7 +283,7 @@ static void list_operations(const doing *d, brief *b) {
 static void list_labels(const doing *d, brief *of_computed, brief *of_read) {
     const ag_tensor *t;
     for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++)
-        if (t->label && *t->label) add_item(of_computed, t->label, "");
+        if (ag__about(t)->label && *ag__about(t)->label) add_item(of_computed, ag__about(t)->label, "");
     for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++)
         if (label_of(t) && !read_before(d, k)) add_item(of_read, label_of(t), "");
     end_list(of_computed);
@@ -310,11 +310,11 @@ static int put_file(const doing *d, char *to) {
     const ag_tensor *t;
     *to = 0;
     for (uint32_t k = 0; (t = written(d, k)) != NULL; k++) {
-        if (!t->file) continue;
-        size_t length = strlen(t->file), skipped = length > MOST_PATH ? length - MOST_PATH : 0;
+        if (!ag__about(t)->file) continue;
+        size_t length = strlen(ag__about(t)->file), skipped = length > MOST_PATH ? length - MOST_PATH : 0;
         size_t used = skipped ? strlen(strcpy(to, "…")) : 0;
-        to[used + clean(to + used, t->file + skipped, MOST_PATH)] = 0;
-        return t->line;
+        to[used + clean(to + used, ag__about(t)->file + skipped, MOST_PATH)] = 0;
+        return ag__about(t)->line;
     }
     return 0;
 }

@@ -89,7 +89,7 @@ ag__term *ag__term_of(ag__formulas *f, const ag_tensor *t);
 ag__term *ag__term_broadcast(ag__formulas *f, const ag_tensor *t, ag__term *x);
 
 /* names.c */
-static inline bool ag__has_label(const ag_tensor *t) { return t->label && *t->label; }
+static inline bool ag__has_label(const ag_tensor *t) { return ag__about(t)->label && *ag__about(t)->label; }
 uint32_t ag__number_of(ag__formulas *f, const ag_tensor *t); /* that tells t from others of its name; from 1 */
 bool ag__list_labels(ag__formulas *f);                       /* false: out of memory */
 

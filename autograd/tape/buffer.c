@@ -8,9 +8,9 @@
 #include <string.h>
 
 enum {
-    SMALL_HEADER = 32, /* data of small blocks: aligned to 16 */
-    HEAP_HEADER = 64,  /* of others: to 64 */
-    SMALLEST = 64,     /* bytes of class 0, header included */
+    SMALL_HEADER = AG__SMALL_HEADER, /* data of small blocks: aligned to 16 */
+    HEAP_HEADER = 64,                /* of others: to 64 */
+    SMALLEST = AG__SMALLEST,         /* bytes of class 0, header included */
     LARGEST_SMALL = 2048,
     FIRST_SLAB = 8 * 1024,
     LARGEST_SLAB = 256 * 1024
@@ -21,9 +21,9 @@ static const size_t MOST = sizeof(size_t) > 4 ? (size_t)(UINT64_C(1) << 46) : (s
 _Static_assert(sizeof(ag__buffer) <= SMALL_HEADER, "a block's header must fit");
 
 /* Bytes of a class, header included: (4 + c mod 4)/4 · SMALLEST · 2^(c/4). */
-static size_t class_bytes(unsigned c) { return (size_t)(4 + c % 4) << (c / 4) << 4; }
+static inline size_t class_bytes(unsigned c) { return (size_t)(4 + c % 4) << (c / 4) << 4; }
 
-static unsigned class_of(size_t bytes) {
+static inline unsigned class_of(size_t bytes) {
     if (bytes <= SMALLEST) return 0;
     size_t units = (bytes + SMALLEST / 4 - 1) / (SMALLEST / 4) - 1; /* >= 4 */
     unsigned log2 = 0;
@@ -33,7 +33,7 @@ static unsigned class_of(size_t bytes) {
 
 _Static_assert(SMALLEST == 4 << 4 && LARGEST_SMALL == 4 << (AG__CLASSES - 1) / 4 << 4, "the last class is the largest");
 
-static bool is_in_heap(const ag__buffer *b) { return b->size_class == AG__IN_HEAP; }
+static inline bool is_in_heap(const ag__buffer *b) { return b->size_class == AG__IN_HEAP; }
 
 static size_t header_bytes(const ag__buffer *b) { return is_in_heap(b) ? HEAP_HEADER : SMALL_HEADER; }
 
@@ -59,7 +59,7 @@ static void *cut_from_slab(ag_tape *tape, size_t bytes) {
 
 static ag__buffer *small_block(ag_tape *tape, unsigned c) {
     ag__buffer *b = tape->free_list[c];
-    if (b) tape->free_list[c] = b->next;
+    if (b) tape->free_list[c] = b->next, ag__fetch(b->next);
     else b = cut_from_slab(tape, class_bytes(c));
     if (!b) { /* before giving up, free what waits for others */
         ag__heap_trim(tape);
@@ -69,19 +69,13 @@ static ag__buffer *small_block(ag_tape *tape, unsigned c) {
     return b;
 }
 
-static void count_live(ag_tape *tape, int64_t bytes) {
-    ag_memory *m = &tape->memory;
-    m->live += bytes;
-    if (m->live > m->peak_live) m->peak_live = m->live;
-}
-
 /* A new block, of which so many bytes are used. */
 static ag__buffer *counted(ag_tape *tape, ag__buffer *b, size_t used) {
     if (!b) return NULL;
     size_t bytes = block_bytes(b);
     ag__unpoison(tape, b->data, used);
     ag__poison(tape, (char *)b->data + used, bytes - header_bytes(b) - used);
-    count_live(tape, (int64_t)bytes);
+    ag__count_live(tape, (int64_t)bytes);
     return b;
 }
 
@@ -136,7 +130,7 @@ static void release(ag_tape *tape, ag__owner owner) {
 void ag__buffer_drop(ag_tape *tape, ag__buffer *b) {
     if (!b || --b->refs != 0) return;
     const ag__owner owner = ag__buffer_owner(b);
-    count_live(tape, -(int64_t)block_bytes(b));
+    ag__count_live(tape, -(int64_t)block_bytes(b));
     if (is_in_heap(b)) {
         ag__heap_drop(tape, b);
     } else {

@@ -57,7 +57,7 @@ static void put_inputs(text *t, int n, ag_tensor *const x[]) {
             put(t, "%s %s", letter, a ? a->flags & AG__NIL ? "nil" : "rewound" : "NULL");
             continue;
         }
-        put(t, "%.60s ", a->label ? a->label : letter);
+        put(t, "%.60s ", ag__about(a)->label ? ag__about(a)->label : letter);
         if (a->dtype != AG_F64) put(t, "%s ", ag_dtype_name((ag_dtype)a->dtype));
         char extents[AG__EXTENTS];
         put(t, "(%s)", ag__format_extents(extents, a->layout->rank, a->layout->extent));
@@ -94,7 +94,7 @@ static void raise_about(ag_tape *tape, const ag_tensor *part, const char *name, 
     char *to = raise(tape, status);
     if (!to) return;
     text t = {to, AG__ERROR_SIZE, 0};
-    if (part && part->label) put(&t, "%.100s: ", part->label);
+    if (part && ag__about(part)->label) put(&t, "%.100s: ", ag__about(part)->label);
     put(&t, "%s: ", name);
     if (n > 0) {
         put_inputs(&t, n, x);
@@ -141,7 +141,7 @@ bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...
     va_start(args, format);
     raise_about(t->tape, ag__part_node(t), t->op->name, t->arity, t->input, status, format, args);
     va_end(args);
-    if (first && t->file) ag__locate(t->tape, t->file, t->line);
+    if (first && ag__about(t)->file) ag__locate(t->tape, ag__about(t)->file, ag__about(t)->line);
     return false;
 }
 
@@ -163,16 +163,22 @@ void ag__locate(ag_tape *tape, const char *file, int line) {
     if (!tape && orphan.status != AG_OK && !orphan.located) append_location(orphan.text, &orphan.located, file, line);
 }
 
-/* Locate the nodes that this call recorded: none before them lacks a location. Versions have their variable's, and
- * are passed over. */
+/* Locate the nodes that this call recorded, and those before them that have no location yet. Versions have their
+ * variable's. Within a vjp nodes begin with the location of its operation, before which its own calls have
+ * precedence. */
 static void locate_recorded(ag_tape *tape, const char *file, int line) {
-    for (uint32_t i = tape->count; i-- > 0;) {
-        ag_tensor *t = ag__node(tape, i);
-        if (t->file && !(t->flags & AG__READ)) break;
-        if (t->file) continue;
-        t->file = file;
-        t->line = line;
+    for (uint32_t i = tape->unplaced; i < tape->count; i++) {
+        if (i >= tape->placed.from && i < tape->placed.to) {
+            i = tape->placed.to - 1;
+            continue;
+        }
+        const ag_tensor *t = ag__node(tape, i);
+        ag__about_node *about = ag__about(t);
+        if (about->file && (!tape->fresh.file || t->flags & AG__READ)) continue;
+        about->file = file;
+        about->line = line;
     }
+    tape->unplaced = tape->count;
 }
 
 ag_tensor *ag_located(ag_tensor *x, const char *file, int line) {

@@ -85,8 +85,8 @@ bool ag__layout_is(const ag__layout *l, const ag_shape *shape) {
     return l->rank == shape->rank && memcmp(l->extent, shape->extent, (size_t)l->rank * sizeof(int64_t)) == 0;
 }
 
-bool ag__layouts_equal(const ag__layout *a, const ag__layout *b) {
-    return a == b || (a->rank == b->rank && memcmp(a->extent, b->extent, (size_t)a->rank * sizeof(int64_t)) == 0);
+bool ag__extents_equal(const ag__layout *a, const ag__layout *b) {
+    return a->rank == b->rank && memcmp(a->extent, b->extent, (size_t)a->rank * sizeof(int64_t)) == 0;
 }
 
 bool ag__layouts_same(const ag__layout *a, const ag__layout *b) {

@@ -62,7 +62,7 @@ enum {
 
     /* Planning. Elements a node on average: */
     AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48), /* nodes of an evaluation that are planned together */
-    AG__SCALARS = AG__LIMIT(8, 1),                       /* below which chunks are not even encoded, */
+    AG__SCALARS = AG__LIMIT(64, 1),                      /* below which an evaluation is not even divided, */
     AG__FEW = AG__LIMIT(1024, 4),                        /* below which planning never pays, */
     AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24),            /* and from which it pays at first sight */
     AG__SEEN = AG__LIMIT(512, 4),                        /* structures whose visits are counted */
@@ -74,7 +74,7 @@ enum {
     AG__STEPS_A_THREAD =
         AG__LIMIT(32 * 1024, 24),    /* elementary steps that are worth another thread, a microsecond or two */
     AG__DOWN_LESS = AG__LIMIT(4, 2), /* this many steps count as one if columns are folded: threads pass the folds on */
-    AG__SEGMENT = AG__LIMIT(512, 16), /* nodes in a segment of the tape's list */
+    AG__SEGMENT = AG__LIMIT(128, 16), /* nodes in a segment of the tape's list */
 };
 
 _Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group is in the order of a group");

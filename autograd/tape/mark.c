@@ -112,10 +112,12 @@ void ag__truncate(ag_tape *tape, const ag__position *position) {
     forget_beyond(tape, position->count);
     drop_packed_beyond(tape, position->count);
     for (; tape->labels != position->labels; tape->labels = tape->labels->before)
-        tape->labels->tensor->label = tape->labels->former;
+        ag__about(tape->labels->tensor)->label = tape->labels->former;
     close_scopes_beyond(tape, position);
     ag__nodes_release(tape, position->count);
-    if (tape->part && tape->part->flags & AG__STALE) tape->part = NULL;
+    if (tape->unplaced > tape->count) tape->unplaced = tape->count;
+    if (tape->placed.to > tape->count) tape->placed.to = tape->count;
+    if (tape->part && tape->part->flags & AG__STALE) ag__set_part(tape, NULL);
     if (tape->off_since != UINT32_MAX && tape->off_since > tape->count) tape->off_since = tape->count;
     ag__arena_release(tape, position->slab, position->used);
 }

@@ -28,7 +28,7 @@
 /* An input takes 8 bytes of the arena: so there are fewer than 2^31 inputs, and counts of readers fit 32 bits. */
 static const uint64_t MOST_ARENA = (UINT64_C(1) << 34) - 2 * 1024 * 1024;
 
-enum { ALIGNMENT = 64, FIRST_SLAB = 32 * 1024, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
+enum { ALIGNMENT = 64, FIRST_SLAB = 8 * 1024, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
 
 /* Rewound memory is poisoned until it is used again, so that a mistaken read is caught. */
 void ag__poison_memory(const void *p, size_t bytes) {
@@ -186,7 +186,7 @@ void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used) {
 
 int64_t ag__arena_bytes(const ag_tape *tape) {
     size_t used = tape->slab ? tape->slab->before + tape->slab->used : 0;
-    return (int64_t)(used + tape->count * sizeof(ag_tensor));
+    return (int64_t)(used + tape->count * (sizeof(ag_tensor) + sizeof(ag__about_node)));
 }
 
 /* Free the empty slabs. */

@@ -8,7 +8,7 @@
 
 static bool grow_segment_list(ag_tape *tape) {
     uint32_t room = ag__more_room(tape->segment_room, 16);
-    ag_tensor **list =
+    ag__segment **list =
         ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, ag__times(room, sizeof *list));
     if (!list) return false;
     tape->segments = list;
@@ -19,20 +19,19 @@ static bool grow_segment_list(ag_tape *tape) {
 /* After `count` has changed: the slot of the next node. */
 static void find_end(ag_tape *tape) {
     uint32_t segment = tape->count / AG__SEGMENT;
-    ag_tensor *nodes = segment < tape->segment_count ? tape->segments[segment] : NULL;
+    ag_tensor *nodes = segment < tape->segment_count ? tape->segments[segment]->node : NULL;
     tape->next = nodes ? nodes + tape->count % AG__SEGMENT : NULL;
     tape->next_end = nodes ? nodes + AG__SEGMENT : NULL;
 }
 
-/* Make a slot for the next node if the last segment is full. */
-static bool grow(ag_tape *tape) {
+bool ag__slot(ag_tape *tape) {
     uint32_t segment = tape->count / AG__SEGMENT;
     if (segment == tape->segment_count) {
         if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return false;
         if (segment == tape->segment_room && !grow_segment_list(tape)) return false;
-        ag_tensor *nodes = ag__resize(tape, NULL, 0, AG__SEGMENT * sizeof *nodes);
-        if (!nodes) return false;
-        tape->segments[tape->segment_count++] = nodes;
+        ag__segment *fresh = ag__resize(tape, NULL, 0, sizeof *fresh);
+        if (!fresh) return false;
+        tape->segments[tape->segment_count++] = fresh;
     }
     find_end(tape);
     return true;
@@ -42,7 +41,7 @@ static bool grow(ag_tape *tape) {
 void ag__nodes_trim(ag_tape *tape) {
     uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
     while (tape->segment_count > used)
-        ag__resize(tape, tape->segments[--tape->segment_count], AG__SEGMENT * sizeof **tape->segments, 0);
+        ag__resize(tape, tape->segments[--tape->segment_count], sizeof **tape->segments, 0);
     find_end(tape);
 }
 
@@ -50,29 +49,16 @@ void ag__nodes_trim(ag_tape *tape) {
 
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes) {
-    size_t inputs = (size_t)n * sizeof(ag_tensor *);
-    bool room = tape->next != tape->next_end || grow(tape);
-    ag_tensor *t = tape->next, **input = room ? ag__arena(tape, inputs + bytes) : NULL;
-    if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory (another tensor)");
-    t->tape = tape, t->op = op, t->layout = layout; /* one by one: clearing it first takes longer than the rest */
-    t->buffer = NULL, t->offset = 0, t->label = t->file = NULL, t->line = 0, t->input = input;
-    t->id = tape->count;
-    t->readers = 0;
-    t->arity = (uint16_t)n;
-    t->attribute_bytes = (uint16_t)bytes;
-    t->dtype = (uint8_t)dtype;
-    t->part = tape->part ? tape->part->id : AG__NO_PART;
-    unsigned flags = tape->in_gradient ? AG__GRADIENT : 0, from_inputs = 0;
+    ag_tensor *t = ag__append(op, tape, dtype, layout, n, bytes);
+    if (!t) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory (another tensor)");
+    unsigned from_inputs = 0;
     for (int i = 0; i < n; i++) {
-        input[i] = x[i];
+        t->input[i] = x[i];
         x[i]->readers++;
         from_inputs |= x[i]->flags;
     }
-    if (!tape->recording) flags |= AG__DETACHED;
-    else if (op->vjp && op->vjp != ag_zero_vjp && ag__is_real((int)dtype)) flags |= from_inputs & AG__REQUIRES;
-    t->flags = (uint16_t)flags;
+    t->flags = ag__flags_of(tape, op, dtype, from_inputs);
     if (bytes) memcpy(ag__attributes(t), attributes, bytes);
-    tape->count++, tape->next++;
     return t;
 }
 
@@ -84,7 +70,7 @@ ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i) {
 /* ---- Releasing ---- */
 
 static inline void release_node(ag_tape *tape, ag_tensor *t) {
-    if (t->buffer) ag__buffer_drop(tape, t->buffer);
+    if (t->buffer) ag__buffer_leave(tape, t->buffer);
     if (!(t->flags & AG__COMPUTED))
         for (int i = 0; i < t->arity; i++) t->input[i]->readers--;
     t->flags = AG__STALE;
@@ -94,7 +80,7 @@ static inline void release_node(ag_tape *tape, ag_tensor *t) {
 static void vacate(ag_tape *tape, ag_tensor *t) {
     if (t->flags & AG__STALE) return;
     release_node(tape, t);
-    t->buffer = NULL, t->label = NULL, t->layout = tape->nil->layout, t->part = AG__NO_PART,
+    t->buffer = NULL, ag__about(t)->label = NULL, t->layout = tape->nil->layout, ag__about(t)->part = AG__NO_PART,
     t->arity = t->attribute_bytes = 0;
     tape->vacant++;
 }

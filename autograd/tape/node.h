@@ -4,6 +4,7 @@
 
 #define AG_NO_LOCATION
 #include "autograd/autograd.h"
+#include "autograd/tape/limits.h"
 #include "autograd/tape/size.h"
 
 /* ---- Shapes ---- */
@@ -57,24 +58,44 @@ enum {
 
 #define AG__NO_PART UINT32_MAX
 
+/* The part of a node that scans look at: one line of the cache. */
 struct ag_tensor {
     ag_tape *tape;
     const ag_op *op;
     const ag__layout *layout;
     ag__buffer *buffer; /* NULL: not computed, or released */
     int64_t offset;     /* of the first element in the buffer, in elements */
-    const char *label;
-    const char *file;
-    ag_tensor **input; /* in the arena; then the attributes */
-    int line;
-    uint32_t id;      /* its index on the tape */
-    uint32_t readers; /* recorded nodes that use this one and are not computed yet */
+    ag_tensor **input;  /* in the arena; then the attributes */
+    uint32_t id;        /* its index on the tape */
+    uint32_t readers;   /* recorded nodes that use this one and are not computed yet */
     uint16_t arity;
     uint16_t attribute_bytes;
     uint16_t flags;
     uint8_t dtype;
-    uint32_t part; /* the id of the tensor that stands for its part of a model, which is older; or AG__NO_PART */
+    bool plain; /* elementwise, with contiguous inputs of its own shape */
 };
+
+_Static_assert(sizeof(ag_tensor) <= 64, "a node is one line of the cache");
+
+/* The part of a node that only messages and reports look at. */
+typedef struct ag__about_node {
+    const char *label;
+    const char *file;
+    int line;
+    uint32_t part; /* the id of the tensor that stands for its part of a model, which is older; or AG__NO_PART */
+} ag__about_node;
+
+/* Nodes are in segments: first so many of one kind, then as many of the other. */
+typedef struct ag__segment {
+    ag_tensor node[AG__SEGMENT];
+    ag__about_node about[AG__SEGMENT];
+} ag__segment;
+
+/* Nil has none: it is in no segment. */
+static inline ag__about_node *ag__about(const ag_tensor *t) {
+    const uint32_t at = t->id % AG__SEGMENT;
+    return &((ag__segment *)(uintptr_t)(t - at))->about[at];
+}
 
 /* An evaluation's marks of a node, in an array of their own. */
 typedef struct ag__node_mark {

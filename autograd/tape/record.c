@@ -218,29 +218,102 @@ static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x,
     return l;
 }
 
-/* The quick path for most calls: elementwise, on usable inputs of one dtype and one shape, the first contiguous.
- * Then nothing is inferred; the inputs are copied to `in`. NULL for other calls. */
-static const ag__layout *decide_quickly(const ag_op *op, int n, ag_tensor *const x[], const void *attributes,
-                                        ag_tensor **in) {
-    enum { NOT_USABLE = AG__NIL | AG__STALE };
-    if (op->kind != AG_KIND_ELEMENTWISE || op->infer || n < 1 || n > FEW || op->arity != n || !x[0]) return NULL;
-    const ag_tensor *first = x[0];
-    for (int i = 0; i < n; i++) {
-        ag_tensor *t = x[i];
-        if (!t || t->flags & NOT_USABLE || t->tape != first->tape || t->dtype != first->dtype ||
-            !ag__layouts_equal(t->layout, first->layout))
-            return NULL;
-        if (t->flags & AG__VARIABLE && !(t = ag__ready_version(t))) return NULL;
-        in[i] = t;
-    }
-    if (op->flags & AG_OP_SCALAR && first->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
-    return first->tape->status == AG_OK && op->block[first->dtype] && first->layout->contiguous ? first->layout : NULL;
+/* ---- Most calls ---- */
+
+/* An elementwise operation on usable inputs of one dtype and one shape, the first contiguous, needs no inference: its
+ * result has the first one's layout. These functions return NULL for any other call, which goes the long way. The
+ * library's own entries of one and two inputs are known to be of this kind. */
+
+AG__ALWAYS_INLINE bool is_plain(const ag_op *op, int n) {
+    return op->kind == AG_KIND_ELEMENTWISE && !op->infer && op->arity == n;
+}
+
+/* An input, or its version if it is a variable. */
+AG__ALWAYS_INLINE ag_tensor *ready(ag_tensor *x) {
+    if (!x || x->flags & (AG__NIL | AG__STALE)) return NULL;
+    return x->flags & AG__VARIABLE ? ag__ready_version(x) : x;
+}
+
+AG__ALWAYS_INLINE ag_tensor *append_plain(const ag_op *op, const ag_tensor *like, int n, size_t bytes) {
+    ag_tape *tape = like->tape;
+    if (!like->layout->contiguous || !op->block[like->dtype] || tape->status != AG_OK) return NULL;
+    ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)like->dtype;
+    ag_tensor *t = ag__append(op, tape, dtype, like->layout, n, bytes);
+    if (t) t->plain = true;
+    return t;
+}
+
+AG__ALWAYS_INLINE bool alike(const ag_tensor *a, const ag_tensor *b) {
+    return a->tape == b->tape && a->dtype == b->dtype && ag__layouts_equal(a->layout, b->layout);
+}
+
+AG__ALWAYS_INLINE void take_input(ag_tensor *t, int i, ag_tensor *x) {
+    t->input[i] = x;
+    t->plain = t->plain && x->layout->contiguous;
+    x->readers++;
 }
 
 static ag_tensor *finished(ag_tensor *t) {
     ag_tape *tape = t->tape;
     return tape->on_record && !(t->flags & AG__NIL) && !tape->on_record(tape, t) ? tape->nil : t;
 }
+
+AG__ALWAYS_INLINE ag_tensor *with_flags(ag_tensor *t, unsigned inputs) {
+    t->flags = ag__flags_of(t->tape, t->op, (ag_dtype)t->dtype, inputs);
+    return finished(t);
+}
+
+AG__ALWAYS_INLINE ag_tensor *apply1(const ag_op *op, ag_tensor *x, const double *s) {
+    if (!(x = ready(x)) || (s && x->dtype == AG_I64)) return NULL;
+    ag_tensor *t = append_plain(op, x, 1, s ? sizeof *s : 0);
+    if (!t) return NULL;
+    take_input(t, 0, x);
+    if (s) memcpy(ag__attributes(t), s, sizeof *s);
+    return with_flags(t, x->flags);
+}
+
+ag_tensor *ag__apply1(const ag_op *op, ag_tensor *x) {
+    ag_tensor *t = apply1(op, x, NULL);
+    return t ? t : ag_apply(op, 1, &x, NULL, 0);
+}
+
+ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s) {
+    ag_tensor *t = apply1(op, x, &s);
+    return t ? t : ag_apply(op, 1, &x, &s, sizeof s);
+}
+
+AG__ALWAYS_INLINE ag_tensor *apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
+    if (!(a = ready(a)) || !(b = ready(b)) || !alike(a, b)) return NULL;
+    ag_tensor *t = append_plain(op, a, 2, 0);
+    if (!t) return NULL;
+    take_input(t, 0, a);
+    take_input(t, 1, b);
+    return with_flags(t, (unsigned)a->flags | b->flags);
+}
+
+ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
+    ag_tensor *t = apply2(op, a, b);
+    return t ? t : ag_apply(op, 2, (ag_tensor *[]){a, b}, NULL, 0);
+}
+
+/* The same for any number of inputs, and attributes that fit. */
+static ag_tensor *apply_plain(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes) {
+    ag_tensor *in[FEW];
+    unsigned flags = 0;
+    if (n < 1 || n > FEW || !is_plain(op, n)) return NULL;
+    for (int i = 0; i < n; i++) {
+        if (!(in[i] = ready(x[i])) || !alike(in[i], in[0])) return NULL;
+        flags |= in[i]->flags;
+    }
+    if (op->flags & AG_OP_SCALAR && in[0]->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
+    ag_tensor *t = append_plain(op, in[0], n, bytes);
+    if (!t) return NULL;
+    for (int i = 0; i < n; i++) take_input(t, i, in[i]);
+    if (bytes) memcpy(ag__attributes(t), attributes, bytes);
+    return with_flags(t, flags);
+}
+
+/* ---- Public ---- */
 
 static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {
     ag_tape *tape = x[0]->tape; /* after a failure x may be a broadcast that is released */
@@ -252,8 +325,6 @@ static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const
     if (op->kind == AG_KIND_VIEW && !(t->flags & AG__NIL)) t->offset = offset;
     return finished(t);
 }
-
-/* ---- Public ---- */
 
 static size_t fewest_attributes(const ag_op *op) {
     bool more = op->flags & (AG_OP_SCALAR | AG_OP_CONSTANT) && op->attribute_bytes < sizeof(double);
@@ -301,11 +372,8 @@ ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *at
         return ag__fail(op && op->name ? op->name : "apply", x && n > 0 ? n : 0, x, AG_ERR_NULL,
                         "the operation, its name, the inputs or the attributes are NULL");
     ag_tensor *nil, *few[FEW], **in = few;
-    const ag__layout *layout = attributes_fit(op, bytes) ? decide_quickly(op, n, x, attributes, few) : NULL;
-    if (layout) {
-        ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)x[0]->dtype;
-        return finished(ag__record(op, x[0]->tape, dtype, layout, n, few, attributes, bytes));
-    }
+    ag_tensor *plain = attributes_fit(op, bytes) ? apply_plain(op, n, x, attributes, bytes) : NULL;
+    if (plain) return plain;
     if (!count_fits(op, n, x, &nil) || !ag__inputs_usable(op->name, n, x, &nil)) return nil;
     if (!attributes_fit(op, bytes)) return refuse_attributes(op, NULL, n, x, bytes);
     ag_tape *tape = x[0]->tape;

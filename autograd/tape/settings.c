@@ -14,7 +14,7 @@ bool ag_tape_set_recording(ag_tape *tape, bool recording) {
 ag_tensor *ag_tape_set_part(ag_tape *tape, ag_tensor *part) {
     if (!tape) return NULL;
     ag_tensor *former = tape->part;
-    tape->part = ag_is_nil(part) || part->tape != tape ? NULL : part;
+    ag__set_part(tape, ag_is_nil(part) || part->tape != tape ? NULL : part);
     return former;
 }
 

@@ -11,7 +11,8 @@ static bool in_part(const ag_tensor *x, const char *part) {
     if (ag__variable_of(x)->temporary) return false;
     if (!part || !*part) return true;
     size_t n = strlen(part);
-    return x->label && strncmp(x->label, part, n) == 0 && (!x->label[n] || x->label[n] == '.' || part[n - 1] == '.');
+    return ag__about(x)->label && strncmp(ag__about(x)->label, part, n) == 0 &&
+           (!ag__about(x)->label[n] || ag__about(x)->label[n] == '.' || part[n - 1] == '.');
 }
 
 /* ---- Two of one name ---- */
@@ -19,12 +20,12 @@ static bool in_part(const ag_tensor *x, const char *part) {
 /* Those without a name come first; then by name, and by age. */
 static int by_name(const void *p, const void *q) {
     const ag_tensor *a = *(ag_tensor *const *)p, *b = *(ag_tensor *const *)q;
-    int order = strcmp(a->label ? a->label : "", b->label ? b->label : "");
+    int order = strcmp(ag__about(a)->label ? ag__about(a)->label : "", ag__about(b)->label ? ag__about(b)->label : "");
     return order ? order : a->id < b->id ? -1 : 1;
 }
 
 static const char *place(char to[120], const ag_tensor *x) {
-    if (x->file) ag__format(to, 120, " [%.90s:%d]", x->file, x->line);
+    if (ag__about(x)->file) ag__format(to, 120, " [%.90s:%d]", ag__about(x)->file, ag__about(x)->line);
     else *to = 0;
     return to;
 }
@@ -33,9 +34,10 @@ static bool names_differ(ag_tape *tape, const char *call, ag_list sorted) {
     char name[AG__SHOWN], one[120], other[120];
     for (int i = 1; i < sorted.n; i++) {
         const ag_tensor *a = sorted.x[i - 1], *b = sorted.x[i];
-        if (!a->label || !*a->label || strcmp(a->label, b->label) != 0) continue;
+        if (!ag__about(a)->label || !*ag__about(a)->label || strcmp(ag__about(a)->label, ag__about(b)->label) != 0)
+            continue;
         ag__fail_on(tape, call, AG_ERR_RANGE, "two variables have one name, %s: one recorded%s, the other%s",
-                    ag__shown(name, a->label), place(one, a), place(other, b));
+                    ag__shown(name, ag__about(a)->label), place(one, a), place(other, b));
         return false;
     }
     return true;

@@ -73,6 +73,10 @@ typedef struct ag__scope {
     char prefix[]; /* of the labels given inside: "encoder.0.", not terminated */
 } ag__scope;
 
+typedef struct ag__interval { /* nodes from … to−1 */
+    uint32_t from, to;
+} ag__interval;
+
 typedef struct ag__recent { /* a layout, and how many nodes there were when it was made */
     const ag__layout *layout;
     uint32_t count;
@@ -101,10 +105,12 @@ struct ag_tape {
     ag_allocator allocator;
     ag_memory memory;
 
-    ag_tensor **segments; /* node i is always segments[i / AG__SEGMENT][i % AG__SEGMENT] */
+    ag__segment **segments; /* node i is always segments[i / AG__SEGMENT]->node[i % AG__SEGMENT] */
     uint32_t segment_count, segment_room;
     ag_tensor *next, *next_end; /* the slot of the next node, and the end of its segment; equal: no slot */
     uint32_t count;
+    uint32_t unplaced;           /* nodes before this one have a location, */
+    ag__interval placed;         /* and these have one */
     uint32_t vacant;             /* of these, released with their slots kept vacant */
     ag__slab *first_slab, *slab; /* arena; slabs after `slab` are empty and wait */
 
@@ -133,8 +139,9 @@ struct ag_tape {
     /* In eager mode, called after recording t, or with NULL after assigning; false after an error. */
     bool (*on_record)(ag_tape *tape, ag_tensor *t);
 
-    ag_tensor *part;    /* of a model, that what is recorded belongs to; or NULL */
-    uint32_t off_since; /* nodes from here on were recorded with recording off; UINT32_MAX: it is on */
+    ag_tensor *part;      /* of a model, that what is recorded belongs to; or NULL */
+    ag__about_node fresh; /* what is said of a new node: its part and, within a vjp, its location */
+    uint32_t off_since;   /* nodes from here on were recorded with recording off; UINT32_MAX: it is on */
     uint64_t seed, draws;
     int threads;
     ag_evaluator evaluator;
@@ -170,11 +177,17 @@ static inline bool ag__may_await_gradient(const ag_tensor *t) {
 static inline bool ag__awaits_gradient(const ag_tensor *t) { return ag__may_await_gradient(t) && t->tape->in_vain < 2; }
 
 static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
-    return &tape->segments[id / AG__SEGMENT][id % AG__SEGMENT];
+    return &tape->segments[id / AG__SEGMENT]->node[id % AG__SEGMENT];
 }
 
 static inline ag_tensor *ag__part_node(const ag_tensor *t) {
-    return t->part == AG__NO_PART ? NULL : ag__node(t->tape, t->part);
+    return ag__about(t)->part == AG__NO_PART ? NULL : ag__node(t->tape, ag__about(t)->part);
+}
+
+/* NULL: no part. */
+static inline void ag__set_part(ag_tape *tape, ag_tensor *part) {
+    tape->part = part;
+    tape->fresh.part = part ? part->id : AG__NO_PART;
 }
 
 /* Call the user's code between these two. ag__return restores the state that ag__enter returns. */
@@ -213,6 +226,16 @@ static inline void ag__unpoison(const ag_tape *tape, const void *p, size_t bytes
     if (tape->gap) ag__unpoison_memory(p, bytes);
 }
 
+/* ag__arena for the few bytes of a node, which mostly fit the present slab. */
+AG__ALWAYS_INLINE void *ag__arena_quickly(ag_tape *tape, size_t bytes) {
+    ag__slab *c = tape->slab;
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (!c || tape->gap || c->capacity - c->used < bytes) return ag__arena(tape, bytes);
+    char *p = (char *)(c + 1) + c->used;
+    c->used += bytes;
+    return p;
+}
+
 /* heap.c: blocks for the data of buffers that are not small, each one with its buffer's header */
 ag__buffer *ag__heap_new(ag_tape *tape, size_t bytes); /* one reference; NULL on failure */
 ag__buffer *ag__heap_new_apart(ag_tape *tape, size_t bytes);
@@ -227,6 +250,11 @@ void ag__span_use(ag__span *span);
 void ag__span_leave(ag__span *span, const ag_allocator *a);
 
 /* buffer.c */
+static inline void ag__count_live(ag_tape *tape, int64_t bytes) {
+    ag_memory *m = &tape->memory;
+    m->live += bytes;
+    if (m->live > m->peak_live) m->peak_live = m->live;
+}
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes);         /* one reference; NULL on failure */
 ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes);   /* in a span of its own, however few */
 ag__buffer *ag__buffer_new_lasting(ag_tape *tape, size_t bytes); /* for the value of a variable */
@@ -244,6 +272,38 @@ ag__span *ag__buffer_span(const ag__buffer *buffer);     /* that its data is in;
 void ag__buffer_drop(ag_tape *tape, ag__buffer *buffer); /* NULL is ignored */
 void ag__buffers_free(ag_tape *tape);
 
+/* The same for the smallest blocks, those of numbers and of a few of them, most of which wait for their next use. */
+enum { AG__SMALL_HEADER = 32, AG__SMALLEST = 64 };
+
+AG__ALWAYS_INLINE void ag__fetch(const void *p) { /* into the cache; NULL is ignored */
+#ifdef __GNUC__
+    __builtin_prefetch(p);
+#else
+    (void)p;
+#endif
+}
+
+AG__ALWAYS_INLINE ag__buffer *ag__buffer_quickly(ag_tape *tape, size_t bytes) {
+    ag__buffer *b = tape->free_list[0];
+    if (!b || bytes > AG__SMALLEST - AG__SMALL_HEADER || tape->gap) return ag__buffer_new(tape, bytes);
+    tape->free_list[0] = b->next;
+    ag__fetch(b->next);
+    *b = (ag__buffer){.data = (char *)b + AG__SMALL_HEADER, .refs = 1};
+    ag__count_live(tape, AG__SMALLEST);
+    return b;
+}
+
+AG__ALWAYS_INLINE void ag__buffer_leave(ag_tape *tape, ag__buffer *b) {
+    if (!b || b->refs != 1 || b->size_class || b->adopted || tape->gap) {
+        ag__buffer_drop(tape, b);
+        return;
+    }
+    b->refs = 0;
+    b->next = tape->free_list[0];
+    tape->free_list[0] = b;
+    tape->memory.live -= AG__SMALLEST;
+}
+
 /* loan.c: values that others use, perhaps in another thread and after the tape. A tape has a reference to each buffer
  * that it has lent, and drops it when it looks and all who had it have returned it. */
 typedef struct ag__loan ag__loan;
@@ -259,8 +319,11 @@ bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride);
 void ag__layouts_forget(ag_tape *tape, uint32_t count); /* those made with this many nodes, or more */
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
-bool ag__layouts_equal(const ag__layout *a, const ag__layout *b); /* in extents */
-bool ag__layouts_same(const ag__layout *a, const ag__layout *b);  /* and strides */
+bool ag__extents_equal(const ag__layout *a, const ag__layout *b);
+static inline bool ag__layouts_equal(const ag__layout *a, const ag__layout *b) { /* in extents */
+    return a == b || ag__extents_equal(a, b);
+}
+bool ag__layouts_same(const ag__layout *a, const ag__layout *b); /* and strides */
 ag_shape ag__layout_shape(const ag__layout *l);
 /* A layout as two axes, outer and inner, each with one stride; false if that is impossible. */
 bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]);
@@ -284,10 +347,46 @@ void ag__reopen(ag_tape *tape, ag__closed former);
 bool ag__usable(const char *what, const ag_tensor *x); /* not NULL, stale or nil, tape not in error; else raises */
 
 /* node.c */
+bool ag__slot(ag_tape *tape); /* makes one for the next node if the last segment is full; false: out of memory */
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes); /* no checks; unevaluated */
 void ag__nodes_release(ag_tape *tape, uint32_t count);                             /* those from `count` on */
 void ag__nodes_trim(ag_tape *tape); /* frees the memory beyond the last node */
+
+/* The next node without its inputs and attributes, which have room behind it; NULL: out of memory. */
+AG__ALWAYS_INLINE ag_tensor *ag__append(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
+                                        size_t bytes) {
+    bool room = tape->next != tape->next_end || ag__slot(tape);
+    ag_tensor *t = tape->next, **input = room ? ag__arena_quickly(tape, (size_t)n * sizeof(ag_tensor *) + bytes) : NULL;
+    if (!input) return NULL;
+    const uint32_t id = tape->count++;
+    t->tape = tape, t->op = op, t->layout = layout; /* one by one: clearing it first takes longer than the rest */
+    t->buffer = NULL, t->offset = 0, t->input = input;
+    t->id = id, t->readers = 0;
+    t->arity = (uint16_t)n;
+    t->attribute_bytes = (uint16_t)bytes;
+    t->flags = 0;
+    t->dtype = (uint8_t)dtype;
+    t->plain = false;
+    *ag__about(t) = tape->fresh;
+    tape->next++;
+    return t;
+}
+
+/* The flags of a node, by those of its inputs together. */
+AG__ALWAYS_INLINE uint16_t ag__flags_of(const ag_tape *tape, const ag_op *op, ag_dtype dtype, unsigned inputs) {
+    unsigned flags = tape->in_gradient ? AG__GRADIENT : 0;
+    if (!tape->recording) flags |= AG__DETACHED;
+    else if (inputs & AG__REQUIRES && op->vjp && op->vjp != ag_zero_vjp && ag__is_real((int)dtype))
+        flags |= AG__REQUIRES;
+    return (uint16_t)flags;
+}
+
+/* record.c: ag_apply for the library's elementwise operations, without infer, of one input, of two, and of one and a
+ * number, their only attribute */
+ag_tensor *ag__apply1(const ag_op *op, ag_tensor *x);
+ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b);
+ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s);
 
 /* leaf.c; `name`: the call, for errors */
 extern const ag_op ag__op_constant, ag__op_variable;

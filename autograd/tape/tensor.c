@@ -15,7 +15,7 @@ ag_dtype ag_dtype_of(const ag_tensor *x) { return alive(x) ? (ag_dtype)x->dtype 
 ag_shape ag_shape_of(const ag_tensor *x) { return alive(x) ? ag__layout_shape(x->layout) : (ag_shape){0}; }
 int ag_rank(const ag_tensor *x) { return alive(x) ? x->layout->rank : 0; }
 int64_t ag_size(const ag_tensor *x) { return alive(x) ? x->layout->size : 0; }
-const char *ag_label_of(const ag_tensor *x) { return alive(x) && x->label ? x->label : ""; }
+const char *ag_label_of(const ag_tensor *x) { return alive(x) && ag__about(x)->label ? ag__about(x)->label : ""; }
 bool ag_is_frozen(const ag_tensor *x) { return alive(x) && x->flags & AG__FROZEN && x->flags & AG__PARAMETER; }
 bool ag_requires_grad(const ag_tensor *x) { return alive(x) && x->flags & AG__REQUIRES; }
 const ag_op *ag_op_of(const ag_tensor *x) { return alive(x) ? x->op : NULL; }
@@ -30,9 +30,9 @@ int64_t ag_extent(const ag_tensor *x, int axis) {
 }
 
 const char *ag_place_of(const ag_tensor *x, int *line) {
-    bool known = alive(x) && x->file;
-    if (line) *line = known ? x->line : 0;
-    return known ? x->file : "";
+    bool known = alive(x) && ag__about(x)->file;
+    if (line) *line = known ? ag__about(x)->line : 0;
+    return known ? ag__about(x)->file : "";
 }
 
 /* A variable's attributes are the engine's own. */
@@ -52,11 +52,11 @@ static ag_tensor *label_as(ag_tensor *x, const ag__scope *scope, const char *lab
     size_t before = scope ? scope->bytes : 0, bytes = ag__plus(before, strlen(label) + 1);
     ag__label *l = ag__arena(x->tape, ag__plus(sizeof *l, bytes));
     if (!l) return ag__fail("label", 1, &x, AG_ERR_MEMORY, "out of memory (%zu bytes, for a label)", bytes);
-    *l = (ag__label){.before = x->tape->labels, .tensor = x, .former = x->label};
+    *l = (ag__label){.before = x->tape->labels, .tensor = x, .former = ag__about(x)->label};
     if (before) memcpy(l->text, scope->prefix, before);
     memcpy(l->text + before, label, bytes - before);
     x->tape->labels = l;
-    x->label = l->text;
+    ag__about(x)->label = l->text;
     return x;
 }
 

@@ -36,9 +36,9 @@ static ag_tensor *new_version(ag_tensor *v) {
     t->flags &= (uint16_t)~AG__REQUIRES; /* the assigned value may require gradients even if the variable does not */
     if (v->flags & AG__REQUIRES && v->tape->recording) t->flags |= AG__REQUIRES;
     t->flags |= v->flags & AG__FROZEN;
-    t->label = v->label;
-    t->file = v->file;
-    t->line = v->line;
+    ag__about(t)->label = ag__about(v)->label;
+    ag__about(t)->file = ag__about(v)->file;
+    ag__about(t)->line = ag__about(v)->line;
     return state->version = t;
 }
 
