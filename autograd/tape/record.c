@@ -220,13 +220,38 @@ static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x,
 
 /* ---- Most calls ---- */
 
-/* An elementwise operation on usable inputs of one dtype and one shape, the first contiguous, needs no inference: its
- * result has the first one's layout. These functions return NULL for any other call, which goes the long way. The
- * library's own entries of one and two inputs are known to be of this kind. */
-
-AG__ALWAYS_INLINE bool is_plain(const ag_op *op, int n) {
-    return op->kind == AG_KIND_ELEMENTWISE && !op->infer && op->arity == n;
+static ag_tensor *finished(ag_tensor *t) {
+    ag_tape *tape = t->tape;
+    return tape->on_record && !(t->flags & AG__NIL) && !tape->on_record(tape, t) ? tape->nil : t;
 }
+
+/* An elementwise operation on usable inputs of one dtype and one shape, the first contiguous, needs no inference: its
+ * result has the first one's layout. This function returns NULL for any other call. */
+static ag_tensor *apply_plain(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes) {
+    enum { NOT_USABLE = AG__NIL | AG__STALE };
+    ag_tensor *in[FEW];
+    bool contiguous = true;
+    if (op->kind != AG_KIND_ELEMENTWISE || op->infer || n < 1 || n > FEW || op->arity != n || !x[0]) return NULL;
+    const ag_tensor *first = x[0];
+    for (int i = 0; i < n; i++) {
+        ag_tensor *t = x[i];
+        if (!t || t->flags & NOT_USABLE || t->tape != first->tape || t->dtype != first->dtype ||
+            !ag__layouts_equal(t->layout, first->layout))
+            return NULL;
+        if (t->flags & AG__VARIABLE && !(t = ag__ready_version(t))) return NULL;
+        contiguous = contiguous && t->layout->contiguous;
+        in[i] = t;
+    }
+    if (op->flags & AG_OP_SCALAR && first->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
+    if (first->tape->status != AG_OK || !op->block[first->dtype] || !first->layout->contiguous) return NULL;
+    ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)first->dtype;
+    ag_tensor *t = ag__record(op, first->tape, dtype, first->layout, n, in, attributes, bytes);
+    if (!(t->flags & AG__NIL)) t->plain = contiguous;
+    return finished(t);
+}
+
+/* The library's own entries of one and two inputs are known to be of this kind. The functions for them have no calls
+ * in them but those of ag_apply, which is left to do whatever is not usual, also where a slab or a segment ends. */
 
 /* An input, or its version if it is a variable. */
 AG__ALWAYS_INLINE ag_tensor *ready(ag_tensor *x) {
@@ -236,31 +261,18 @@ AG__ALWAYS_INLINE ag_tensor *ready(ag_tensor *x) {
 
 AG__ALWAYS_INLINE ag_tensor *append_plain(const ag_op *op, const ag_tensor *like, int n, size_t bytes) {
     ag_tape *tape = like->tape;
-    if (!like->layout->contiguous || !op->block[like->dtype] || tape->status != AG_OK) return NULL;
+    if (tape->status != AG_OK || tape->on_record || !like->layout->contiguous || !op->block[like->dtype]) return NULL;
+    ag_tensor **input = ag__arena_rest(tape, (size_t)n * sizeof *input + bytes);
+    if (!input) return NULL;
     ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)like->dtype;
-    ag_tensor *t = ag__append(op, tape, dtype, like->layout, n, bytes);
-    if (t) t->plain = true;
+    ag_tensor *t = ag__append(op, tape, dtype, like->layout, n, bytes, input);
+    t->plain = true;
     return t;
-}
-
-AG__ALWAYS_INLINE bool alike(const ag_tensor *a, const ag_tensor *b) {
-    return a->tape == b->tape && a->dtype == b->dtype && ag__layouts_equal(a->layout, b->layout);
 }
 
 AG__ALWAYS_INLINE void take_input(ag_tensor *t, int i, ag_tensor *x) {
     t->input[i] = x;
-    t->plain = t->plain && x->layout->contiguous;
     x->readers++;
-}
-
-static ag_tensor *finished(ag_tensor *t) {
-    ag_tape *tape = t->tape;
-    return tape->on_record && !(t->flags & AG__NIL) && !tape->on_record(tape, t) ? tape->nil : t;
-}
-
-AG__ALWAYS_INLINE ag_tensor *with_flags(ag_tensor *t, unsigned inputs) {
-    t->flags = ag__flags_of(t->tape, t->op, (ag_dtype)t->dtype, inputs);
-    return finished(t);
 }
 
 AG__ALWAYS_INLINE ag_tensor *apply1(const ag_op *op, ag_tensor *x, const double *s) {
@@ -269,48 +281,37 @@ AG__ALWAYS_INLINE ag_tensor *apply1(const ag_op *op, ag_tensor *x, const double 
     if (!t) return NULL;
     take_input(t, 0, x);
     if (s) memcpy(ag__attributes(t), s, sizeof *s);
-    return with_flags(t, x->flags);
+    t->flags = ag__flags_of(t->tape, op, (ag_dtype)t->dtype, x->flags);
+    return t;
+}
+
+static ag_tensor *long_way1(const ag_op *op, ag_tensor *x, const double *s) {
+    return ag_apply(op, 1, &x, s, s ? sizeof *s : 0);
 }
 
 ag_tensor *ag__apply1(const ag_op *op, ag_tensor *x) {
     ag_tensor *t = apply1(op, x, NULL);
-    return t ? t : ag_apply(op, 1, &x, NULL, 0);
+    return t ? t : long_way1(op, x, NULL);
 }
 
 ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s) {
     ag_tensor *t = apply1(op, x, &s);
-    return t ? t : ag_apply(op, 1, &x, &s, sizeof s);
+    return t ? t : long_way1(op, x, &s);
 }
 
-AG__ALWAYS_INLINE ag_tensor *apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
-    if (!(a = ready(a)) || !(b = ready(b)) || !alike(a, b)) return NULL;
-    ag_tensor *t = append_plain(op, a, 2, 0);
-    if (!t) return NULL;
-    take_input(t, 0, a);
-    take_input(t, 1, b);
-    return with_flags(t, (unsigned)a->flags | b->flags);
+static ag_tensor *long_way2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
+    return ag_apply(op, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
 
 ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
-    ag_tensor *t = apply2(op, a, b);
-    return t ? t : ag_apply(op, 2, (ag_tensor *[]){a, b}, NULL, 0);
-}
-
-/* The same for any number of inputs, and attributes that fit. */
-static ag_tensor *apply_plain(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes) {
-    ag_tensor *in[FEW];
-    unsigned flags = 0;
-    if (n < 1 || n > FEW || !is_plain(op, n)) return NULL;
-    for (int i = 0; i < n; i++) {
-        if (!(in[i] = ready(x[i])) || !alike(in[i], in[0])) return NULL;
-        flags |= in[i]->flags;
-    }
-    if (op->flags & AG_OP_SCALAR && in[0]->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
-    ag_tensor *t = append_plain(op, in[0], n, bytes);
-    if (!t) return NULL;
-    for (int i = 0; i < n; i++) take_input(t, i, in[i]);
-    if (bytes) memcpy(ag__attributes(t), attributes, bytes);
-    return with_flags(t, flags);
+    ag_tensor *x = ready(a), *y = ready(b);
+    if (!x || !y || x->tape != y->tape || x->dtype != y->dtype || x->layout != y->layout) return long_way2(op, a, b);
+    ag_tensor *t = append_plain(op, x, 2, 0);
+    if (!t) return long_way2(op, a, b);
+    take_input(t, 0, x);
+    take_input(t, 1, y);
+    t->flags = ag__flags_of(t->tape, op, (ag_dtype)t->dtype, (unsigned)x->flags | y->flags);
+    return t;
 }
 
 /* ---- Public ---- */

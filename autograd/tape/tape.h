@@ -226,13 +226,21 @@ static inline void ag__unpoison(const ag_tape *tape, const void *p, size_t bytes
     if (tape->gap) ag__unpoison_memory(p, bytes);
 }
 
-/* ag__arena for the few bytes of a node, which mostly fit the present slab. */
-AG__ALWAYS_INLINE void *ag__arena_quickly(ag_tape *tape, size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__ /* so that short ways are seen by it too; valgrind sees the long ones */
+enum { AG__SANITIZED = true };
+#else
+enum { AG__SANITIZED = false };
+#endif
+
+/* Memory of the arena for the inputs of the next node, if both are there without asking for more; else NULL. */
+AG__ALWAYS_INLINE void *ag__arena_rest(ag_tape *tape, size_t bytes) {
     ag__slab *c = tape->slab;
     bytes = (bytes + 7) & ~(size_t)7;
-    if (!c || tape->gap || c->capacity - c->used < bytes) return ag__arena(tape, bytes);
+    if (!c || (tape->gap && !AG__SANITIZED) || c->capacity - c->used < bytes || tape->next == tape->next_end)
+        return NULL;
     char *p = (char *)(c + 1) + c->used;
     c->used += bytes;
+    if (AG__SANITIZED) ag__unpoison_memory(p, bytes);
     return p;
 }
 
@@ -353,12 +361,10 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
 void ag__nodes_release(ag_tape *tape, uint32_t count);                             /* those from `count` on */
 void ag__nodes_trim(ag_tape *tape); /* frees the memory beyond the last node */
 
-/* The next node without its inputs and attributes, which have room behind it; NULL: out of memory. */
+/* The next node, which has a slot; its inputs and attributes are to be written to `input`. */
 AG__ALWAYS_INLINE ag_tensor *ag__append(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
-                                        size_t bytes) {
-    bool room = tape->next != tape->next_end || ag__slot(tape);
-    ag_tensor *t = tape->next, **input = room ? ag__arena_quickly(tape, (size_t)n * sizeof(ag_tensor *) + bytes) : NULL;
-    if (!input) return NULL;
+                                        size_t bytes, ag_tensor **input) {
+    ag_tensor *t = tape->next;
     const uint32_t id = tape->count++;
     t->tape = tape, t->op = op, t->layout = layout; /* one by one: clearing it first takes longer than the rest */
     t->buffer = NULL, t->offset = 0, t->input = input;
