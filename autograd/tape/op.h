@@ -99,11 +99,14 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 #define AG_BLOCK_KERNEL
 #endif
 
-/* Part of each function that calls it: so of one compiled for several processors. */
+/* Part of each function that calls it: so of one compiled for several processors. Never part of it: so that it is not
+ * made larger by what is rare. */
 #if defined __GNUC__
 #define AG__ALWAYS_INLINE static inline __attribute__((always_inline, unused))
+#define AG__NEVER_INLINE __attribute__((noinline))
 #else
 #define AG__ALWAYS_INLINE static inline
+#define AG__NEVER_INLINE
 #endif
 
 /* "These iterations are independent": y may be one of the x, element for element. */

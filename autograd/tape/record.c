@@ -285,7 +285,7 @@ AG__ALWAYS_INLINE ag_tensor *apply1(const ag_op *op, ag_tensor *x, const double 
     return t;
 }
 
-static ag_tensor *long_way1(const ag_op *op, ag_tensor *x, const double *s) {
+AG__NEVER_INLINE static ag_tensor *long_way1(const ag_op *op, ag_tensor *x, const double *s) {
     return ag_apply(op, 1, &x, s, s ? sizeof *s : 0);
 }
 
@@ -299,7 +299,7 @@ ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s) {
     return t ? t : long_way1(op, x, &s);
 }
 
-static ag_tensor *long_way2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
+AG__NEVER_INLINE static ag_tensor *long_way2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
     return ag_apply(op, 2, (ag_tensor *[]){a, b}, NULL, 0);
 }
 
