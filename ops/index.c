@@ -150,13 +150,14 @@ static bool out_of_range(const ag_call *call, int64_t extent) {
 }
 
 /* Whether some of n indices at a stride are not in 0 … extent−1. */
-AG_BLOCK_KERNEL static bool any_outside(const int64_t *at, int64_t n, int64_t stride, int64_t extent) {
-    int64_t outside = 0; /* negative if an index, or what is left behind it, is */
+AG_BLOCK_KERNEL static bool any_outside(const int64_t *at_, int64_t n, int64_t stride, int64_t extent) {
+    const uint64_t *at = (const uint64_t *)at_, last = (uint64_t)extent - 1;
+    uint64_t outside = 0; /* its sign is that of an index, or of what is left behind one */
     if (stride == 1)
-        for (int64_t j = 0; j < n; j++) outside |= at[j] | (extent - 1 - at[j]);
+        for (int64_t j = 0; j < n; j++) outside |= at[j] | (last - at[j]);
     else
-        for (int64_t j = 0; j < n; j++) outside |= at[j * stride] | (extent - 1 - at[j * stride]);
-    return outside < 0;
+        for (int64_t j = 0; j < n; j++) outside |= at[j * stride] | (last - at[j * stride]);
+    return outside >> 63;
 }
 
 /* Whether every index is in 0 … extent−1; if not, an error. */
