@@ -107,10 +107,10 @@ static double least_work(const batch *b) {
     return b->way == AG__BY_DOTS || b->way == AG__BY_LINES ? AG__LEAST_VECTOR : AG__LEAST_PRODUCT;
 }
 
-/* How many threads are useful, each with at least the work of a small product. */
+/* How many threads are useful, each with at least so much work. */
 static int useful_threads(double work, double least, int threads) {
     const double most = work / least;
-    return most < 1 ? 1 : most < threads ? (int)most + 1 : threads;
+    return most < 2 ? 1 : most < threads ? (int)most : threads;
 }
 
 /* ---- A long sum for few elements of y: threads compute pieces of it ---- */
@@ -143,7 +143,7 @@ static bool multiply_in_pieces(const ag_call *call, batch *b, int threads) {
 static bool multiply_all(const ag_call *call, batch *b) {
     const double work = work_of(&b->p), worth = least_work(b);
     int threads = useful_threads(work * (double)b->count, worth, call->threads);
-    const bool whole = threads == 1 || b->count >= threads || work <= worth;
+    const bool whole = threads == 1 || b->count >= threads || work < 2 * worth;
     ag__product first = product_at(b, 0);
     if (whole && b->count < threads) threads = (int)b->count;
     if (!whole && has_few_outputs(b, threads)) return multiply_in_pieces(call, b, threads);

@@ -325,7 +325,7 @@ static int64_t run_of(const ag__walk *w) { return w->rank == 0 || last_stride(w)
 
 static int threads_for(const ag_call *call, double work) {
     const double most = work / AG__LEAST_PRODUCT;
-    return most < 1 ? 1 : most < call->threads ? (int)most + 1 : call->threads;
+    return most < 2 ? 1 : most < call->threads ? (int)most : call->threads;
 }
 
 bool ag__multiply_gathered(const ag_call *call, const ag__gathering *g) {

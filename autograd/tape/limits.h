@@ -32,11 +32,11 @@ enum {
     AG__FEW_COPIED = AG__LIMIT(4, 2),          /* elements of a row up to which rows are copied by columns */
     AG__PART_ROWS = AG__LIMIT(1024, 20), /* rows and columns of a product whose long sums are computed at a time, */
     AG__PART_COLUMNS = AG__LIMIT(2048, 40),
-    AG__PACKED_COLUMNS = AG__LIMIT(2048, 48),            /* and columns of b that are packed at a time */
-    AG__LEAST_PRODUCT = AG__LIMIT(128 * 128 * 128, 300), /* multiplications of each thread's share */
-    AG__LEAST_VECTOR = AG__LIMIT(1 << 18, 60),           /* the same if y is a vector */
+    AG__PACKED_COLUMNS = AG__LIMIT(2048, 48),          /* and columns of b that are packed at a time */
+    AG__LEAST_PRODUCT = AG__LIMIT(64 * 64 * 128, 300), /* multiplications of each thread's share */
+    AG__LEAST_VECTOR = AG__LIMIT(1 << 17, 60),         /* the same if y is a vector */
     AG__GATHERED = AG__LIMIT(192 * 1024, 200),         /* bytes of an operand that are gathered at a time */
-    AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),            /* columns of each thread's share in a scatter */
+    AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),          /* columns of each thread's share in a scatter */
 
     /* Regions, and their programs. */
     AG__MOST_ROW = AG__LIMIT(4096, 64),            /* columns up to which a whole row is computed at a time */

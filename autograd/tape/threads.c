@@ -92,6 +92,25 @@ static void wake(worker *w) {
     pthread_mutex_unlock(&w->lock);
 }
 
+/* ---- Whether sharing pays ----
+ *
+ * On a loaded machine a thread may be taken off its processor in the middle of a share, for many milliseconds, and its
+ * caller waits for it. So the pool keeps an account of the time that sharing has saved, against the caller's estimate
+ * of what it would have taken alone. In debt, loops run on the caller's thread, and a part of their time pays the debt
+ * off: so sharing costs at most that part, and is tried again. Savings count only up to a limit, because any number of
+ * small ones would not make up for a long wait. */
+
+enum { MOST_SAVED = 50000, MOST_OWED = 50000, PAID_OFF = 32 };
+
+static _Atomic int64_t saved; /* nanoseconds */
+
+static void note_saving(int64_t time) {
+    const int64_t sum = atomic_load_explicit(&saved, memory_order_relaxed) + time;
+    atomic_store_explicit(&saved, sum < MOST_SAVED ? sum : MOST_SAVED, memory_order_relaxed);
+}
+
+static bool in_debt(void) { return atomic_load_explicit(&saved, memory_order_relaxed) < -MOST_OWED; }
+
 /* ---- Shares ---- */
 
 static bool take(job *j, int unit) {
@@ -102,13 +121,16 @@ static bool take(job *j, int unit) {
 }
 
 /* Its own share first, so that a thread gets the same share of the next loop; then shares that others have not
- * begun. */
-static void take_shares(job *j, int own) {
+ * begun. Returns how many it has taken. */
+static int take_shares(job *j, int own) {
+    int taken = 0;
     for (int k = 0; k <= j->units; k++) {
         int unit = k == 0 ? own : k - 1;
         if (!take(j, unit)) continue;
         for (int i = unit; i < j->n; i += j->units) j->run(j->argument, i, j->n);
+        taken++;
     }
+    return taken;
 }
 
 /* ---- The threads of the pool ---- */
@@ -184,6 +206,7 @@ static void begin_anew(void) {
     atomic_exchange(&pool.count, 0);
     atomic_exchange(&pool.refused, 0);
     atomic_exchange(&pool.growing, 0);
+    atomic_exchange(&saved, 0);
 }
 
 static bool may_grow(void) {
@@ -259,22 +282,42 @@ static void part_with(worker *w, job *j) {
     ANNOTATE_HAPPENS_AFTER(&w->thread);
 }
 
-/* The caller must not be cancelled: the job is on its stack. */
+/* In debt. */
+static void run_alone(int n, void (*run)(void *argument, int i, int n), void *argument) {
+    const int64_t start = now();
+    inside = true;
+    for (int i = 0; i < n; i++) run(argument, i, n);
+    inside = false;
+    note_saving((now() - start) / PAID_OFF);
+}
+
 static void run_together(int n, void (*run)(void *argument, int i, int n), void *argument) {
-    int cancelling;
+    int64_t start = now();
     party p; /* large, but seldom full */
     p.count = 0;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     job j = {.run = run, .argument = argument, .n = n, .units = n < MOST_UNITS ? n : MOST_UNITS};
     j.workers = atomic_load_explicit(&pool.count, memory_order_acquire);
     j.first = favourite < j.workers ? favourite : 0;
     ask_those_there(&p, &j);
-    if (p.count < j.units - 1) ask_new_ones(&p, &j);
+    const int asked = p.count;
+    if (asked < j.units - 1) ask_new_ones(&p, &j);
     if (p.count > 0) favourite = p.worker[0];
     inside = true;
-    take_shares(&j, 0);
+    const int64_t begun = now();
+    if (p.count > asked) start = begun; /* to create threads takes long, but once */
+    const int own = take_shares(&j, 0);
+    const int64_t done = now();
     inside = false;
     for (int i = 0; i < p.count; i++) part_with(&pool.worker[p.worker[i]], &j);
+    if (own > 0) note_saving((done - begun) * j.units / own - (now() - start));
+}
+
+/* The caller must not be cancelled: the job is on its stack. */
+static void run_shares(int n, void (*run)(void *argument, int i, int n), void *argument) {
+    int cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+    if (in_debt()) run_alone(n, run, argument);
+    else run_together(n, run, argument);
     pthread_setcancelstate(cancelling, NULL);
 }
 
@@ -303,7 +346,7 @@ end_threads(void) {
 void ag__parallel(int n, void (*run)(void *argument, int i, int n), void *argument) {
 #if AG_HAVE_THREADS
     if (n > 1 && !inside) {
-        run_together(n, run, argument);
+        run_shares(n, run, argument);
         return;
     }
 #endif
