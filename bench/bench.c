@@ -117,8 +117,33 @@ static int take(int n, char *const *arguments, bool chosen[MOST_ROWS]) {
     return good ? 2 : misuse("invalid value for ", a);
 }
 
+/* A peer of ours (see child.c): runs rows on command, and keeps the latest one set up. */
+static int run_on_command(int threads) {
+    char what[16], name[40];
+    long long repetitions;
+    const row *at = NULL;
+    printf("0\n");
+    fflush(stdout);
+    while (scanf("%15s %39s %lld", what, name, &repetitions) == 3) {
+        const row *r = row_named(name);
+        if (at && r != at) at->teardown(at);
+        if (r && r != at && !r->setup(r, threads)) r = NULL;
+        at = r;
+        if (!r) return 1;
+        double value = 0, start = seconds_now();
+        if (strcmp(what, "check") == 0) value = r->check(r);
+        else r->work(r, repetitions), value = seconds_now() - start;
+        printf("%.17g\n", value);
+        fflush(stdout);
+    }
+    return at && !at->teardown(at);
+}
+
 /* Hidden options, used by this program's own subprocesses. */
 static bool serve(int argc, char **argv, int *status) {
+    int threads;
+    if (argc == 3 && strcmp(argv[1], "--serve") == 0 && number(argv[2], 1024, &threads))
+        return *status = run_on_command(threads), true;
     if (argc != 2 || strcmp(argv[1], "--small-model") != 0) return false;
     *status = small_model();
     return true;

@@ -10,13 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MOST_PEERS = 4, MOST_ROWS = 240, MOST_ROUNDS = 200 };
+enum { MOST_PEERS = 4, MOST_ROWS = 320, MOST_ROUNDS = 200 };
 
 typedef struct row row;
 
-/* The kinds of peers: a function in this program, a process that we talk to, a streaming copy of the bytes that the
- * row must move, or a plain number to reach. */
-typedef enum where { NOBODY, HERE, TORCH, TORCH_MEMORY, COPY, FIGURE } where;
+/* The kinds of peers: a function in this program, a process that we talk to (PyTorch, or this program with other
+ * kernels), a streaming copy of the bytes that the row must move, or a plain number to reach. */
+typedef enum where { NOBODY, HERE, TORCH, TORCH_MEMORY, OURSELVES, COPY, FIGURE } where;
 
 typedef struct peer {
     const char *name;
@@ -25,7 +25,7 @@ typedef struct peer {
     double figure;                                   /* FIGURE: theirs */
     void (*work)(const row *r, int64_t repetitions); /* HERE */
     double (*check)(const row *r);                   /* HERE: like the row's; NULL: nothing to compare */
-    bool (*present)(void);                           /* HERE; NULL: always */
+    bool (*present)(void);                           /* HERE, OURSELVES; NULL: always */
 } peer;
 
 struct row {
@@ -34,7 +34,7 @@ struct row {
     const char *unit;              /* "s", "B" or "calls" */
     const char *each;              /* given for each of these: "node" and the like; "" for a repetition */
     double (*count)(const row *r); /* how many of these a repetition does, after `setup`; NULL: 1 */
-    int64_t size[4];               /* the row's own numbers: extents and the like */
+    int64_t size[6];               /* the row's own numbers: extents and the like */
     int64_t moved; /* bytes that must be read from memory or written, if nothing is cached; 0: not given */
     bool once;     /* for one number of threads only: they make no difference */
     bool (*setup)(const row *r, int threads);
@@ -137,9 +137,10 @@ double fused_cross_entropy_step_f64(int64_t n, int64_t c, const void *x, const i
 
 /* child.c: a process that runs rows on command */
 typedef struct child child;
-child *child_torch(int threads, bool work); /* work: it measures as after `seconds_of_work` */
-child *child_torch_memory(void);            /* it counts its allocated bytes */
-const char *child_absent(const child *c);   /* why it is absent; NULL: it is not */
+child *child_torch(int threads, bool work);               /* work: it measures as after `seconds_of_work` */
+child *child_torch_memory(void);                          /* it counts its allocated bytes */
+child *child_ourselves(int threads, const char *kernels); /* this program, with AG_KERNELS set to that */
+const char *child_absent(const child *c);                 /* why it is absent; NULL: it is not */
 double child_check(child *c, const char *name);
 double child_run(child *c, const char *name, int64_t repetitions); /* seconds for all repetitions; NaN: it failed */
 double child_peak(child *c, const char *name);                     /* peak bytes above those that it keeps */

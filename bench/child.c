@@ -1,4 +1,4 @@
-/* child -- peers that are processes of their own: PyTorch
+/* child -- peers that are processes of their own: PyTorch, and this program with other kernels
  *
  * There is one for each number of threads, and one of PyTorch whose allocations are counted. We write "check ROW 0",
  * "run ROW REPETITIONS" or "peak ROW 0", and the child answers with a number on one line: the result, the seconds it
@@ -14,17 +14,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum kind { PYTORCH, PYTORCH_COUNTED };
+enum kind { PYTORCH, PYTORCH_COUNTED, WITH_KERNELS };
 
 struct child {
     enum kind kind;
-    int threads; /* 0: free */
+    const char *kernels; /* of WITH_KERNELS */
+    int threads;         /* 0: free */
     pid_t pid;
     FILE *to, *from;
     char absent[160];
 };
 
-enum { MOST_CHILDREN = 8 };
+enum { MOST_CHILDREN = 16 };
 static child children[MOST_CHILDREN];
 
 /* libbench_count is in this program's folder. */
@@ -42,6 +43,7 @@ static void become(const child *c, char *const command[], const int in[2], const
     setenv("OMP_NUM_THREADS", number, 1);
     setenv("OPENBLAS_NUM_THREADS", number, 1); /* torch.set_num_threads does not reach OpenBLAS's own threads */
     if (c->kind == PYTORCH_COUNTED) count_allocations();
+    if (c->kind == WITH_KERNELS) setenv("AG_KERNELS", c->kernels, 1);
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     close(in[0]), close(in[1]), close(out[0]), close(out[1]);
@@ -79,11 +81,16 @@ static void start(child *c, char *const command[]) {
     listen_to(c, &hello);
 }
 
-static child *find(enum kind kind, int threads, char *const command[]) {
+static bool is_same(const child *c, enum kind kind, int threads, const char *kernels) {
+    return c->kind == kind && c->threads == threads && (!kernels || strcmp(c->kernels, kernels) == 0);
+}
+
+static child *find(enum kind kind, int threads, const char *kernels, char *const command[]) {
     child *c = children;
-    while (c < children + MOST_CHILDREN - 1 && c->threads && !(c->kind == kind && c->threads == threads)) c++;
+    while (c < children + MOST_CHILDREN - 1 && c->threads && !is_same(c, kind, threads, kernels)) c++;
     if (c->threads) return c;
     c->kind = kind;
+    c->kernels = kernels;
     c->threads = threads;
     start(c, command);
     return c;
@@ -97,12 +104,19 @@ static child *find_torch(enum kind kind, int threads, bool work) {
     snprintf(number, sizeof number, "%d", threads);
     char *command[] = {word(python ? python : "python3"), word(AG_BENCH_DIR "/peer_torch.py"), number,
                        word(work ? "--cpu" : "--clock"), NULL};
-    return find(kind, threads, command);
+    return find(kind, threads, NULL, command);
 }
 
 child *child_torch(int threads, bool work) { return find_torch(PYTORCH, threads, work); }
 
 child *child_torch_memory(void) { return find_torch(PYTORCH_COUNTED, 1, false); }
+
+child *child_ourselves(int threads, const char *kernels) {
+    char number[16];
+    snprintf(number, sizeof number, "%d", threads);
+    char *command[] = {word(program_path()), word("--serve"), number, NULL};
+    return find(WITH_KERNELS, threads, kernels, command);
+}
 
 const char *child_absent(const child *c) { return c->absent[0] ? c->absent : NULL; }
 

@@ -96,20 +96,30 @@ static void wake(worker *w) {
  *
  * On a loaded machine a thread may be taken off its processor in the middle of a share, for many milliseconds, and its
  * caller waits for it. So the pool keeps an account of the time that sharing has saved, against the caller's estimate
- * of what it would have taken alone. In debt, loops run on the caller's thread, and a part of their time pays the debt
- * off: so sharing costs at most that part, and is tried again. Savings count only up to a limit, because any number of
- * small ones would not make up for a long wait. */
+ * of what it would have taken alone. In debt, loops run on the caller's thread, and a part of its processor's time for
+ * them pays the debt off: so sharing costs at most that part, and is tried again. The account is limited on both sides:
+ * any number of small savings does not make up for a long wait, and one long wait is forgotten soon. */
 
-enum { MOST_SAVED = 50000, MOST_OWED = 50000, PAID_OFF = 32 };
+enum { MOST_SAVED = 50000, TOLERATED = -50000, MOST_OWED = -5000000, PAID_OFF = 8 };
 
 static _Atomic int64_t saved; /* nanoseconds */
 
-static void note_saving(int64_t time) {
-    const int64_t sum = atomic_load_explicit(&saved, memory_order_relaxed) + time;
-    atomic_store_explicit(&saved, sum < MOST_SAVED ? sum : MOST_SAVED, memory_order_relaxed);
+static int64_t own_time(void) {
+    struct timespec t = {0};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static bool in_debt(void) { return atomic_load_explicit(&saved, memory_order_relaxed) < -MOST_OWED; }
+static void note_saving(int64_t time) {
+    const int64_t sum = atomic_load_explicit(&saved, memory_order_relaxed) + time;
+    atomic_store_explicit(&saved,
+                          sum > MOST_SAVED  ? MOST_SAVED
+                          : sum < MOST_OWED ? MOST_OWED
+                                            : sum,
+                          memory_order_relaxed);
+}
+
+static bool in_debt(void) { return atomic_load_explicit(&saved, memory_order_relaxed) < TOLERATED; }
 
 /* ---- Shares ---- */
 
@@ -284,11 +294,11 @@ static void part_with(worker *w, job *j) {
 
 /* In debt. */
 static void run_alone(int n, void (*run)(void *argument, int i, int n), void *argument) {
-    const int64_t start = now();
+    const int64_t start = own_time();
     inside = true;
     for (int i = 0; i < n; i++) run(argument, i, n);
     inside = false;
-    note_saving((now() - start) / PAID_OFF);
+    note_saving((own_time() - start) / PAID_OFF);
 }
 
 static void run_together(int n, void (*run)(void *argument, int i, int n), void *argument) {
