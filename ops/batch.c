@@ -38,19 +38,35 @@ static bool share(const ag_call *call, batch *b) {
     return true;
 }
 
-static ag__product product_at(const batch *b, int64_t i) {
-    ag__product p = b->p;
-    if (i == 0) return p;
-    const int64_t size = (int64_t)ag_dtype_size(p.dtype);
-    int64_t offset[2] = {0}, rest = i;
-    for (int axis = b->y->rank - 3; axis >= 0; rest /= b->y->shape[axis--]) {
-        const int64_t at = rest % b->y->shape[axis];
-        for (int k = 0; k < 2; k++) offset[k] += at * b->stride[k][axis];
+/* One product of a batch after the other; at: its index along each leading axis. */
+typedef struct walk {
+    const batch *b;
+    ag__product p;
+    int64_t at[AG_MAX_RANK];
+} walk;
+
+static void step(walk *w, int axis, int64_t steps) {
+    const int64_t size = (int64_t)ag_dtype_size(w->p.dtype);
+    w->p.a = (const char *)w->p.a + steps * w->b->stride[0][axis] * size;
+    w->p.b = (const char *)w->p.b + steps * w->b->stride[1][axis] * size;
+    w->at[axis] += steps;
+}
+
+static void advance(walk *w) {
+    w->p.y = (char *)w->p.y + w->p.m * w->p.n * (int64_t)ag_dtype_size(w->p.dtype);
+    for (int axis = w->b->y->rank - 3; axis >= 0; axis--) {
+        step(w, axis, 1);
+        if (w->at[axis] < w->b->y->shape[axis]) return;
+        step(w, axis, -w->at[axis]);
     }
-    p.a = (const char *)p.a + offset[0] * size;
-    p.b = (const char *)p.b + offset[1] * size;
-    p.y = (char *)p.y + i * p.m * p.n * size;
-    return p;
+}
+
+static walk product_at(const batch *b, int64_t i) {
+    walk w = {.b = b, .p = b->p};
+    if (i == 0) return w;
+    w.p.y = (char *)w.p.y + i * w.p.m * w.p.n * (int64_t)ag_dtype_size(w.p.dtype);
+    for (int axis = b->y->rank - 3; axis >= 0; i /= b->y->shape[axis--]) step(&w, axis, i % b->y->shape[axis]);
+    return w;
 }
 
 /* ---- Threads ---- */
@@ -96,10 +112,9 @@ static void multiply_part(void *d_, int i, int n) {
 static void multiply_some(void *b_, int i, int n) {
     const batch *b = b_;
     const int64_t end = ag__share_start(b->count, i + 1, n);
-    for (int64_t k = ag__share_start(b->count, i, n); k < end; k++) {
-        const ag__product p = product_at(b, k);
-        ag__multiply(&p, b->way, b->memory + (size_t)i * b->bytes);
-    }
+    int64_t k = ag__share_start(b->count, i, n);
+    walk w = product_at(b, k);
+    for (; k < end; k++, advance(&w)) ag__multiply(&w.p, b->way, b->memory + (size_t)i * b->bytes);
 }
 
 /* The multiplications that are worth a thread; products with a vector are bound by memory. */
@@ -132,7 +147,7 @@ static bool multiply_in_pieces(const ag_call *call, batch *b, int threads) {
     b->memory = ag_call_scratch(call, ag__times(ag__times(pieces, outputs), ag_dtype_size(b->p.dtype)));
     if (!b->memory) return false;
     for (int64_t i = 0; i < b->count; i++) {
-        dividing d = {b, product_at(b, i)};
+        dividing d = {b, product_at(b, i).p};
         ag__parallel(threads, multiply_pieces, &d);
         ag__join_pieces(&d.p, b->way, b->memory);
     }
@@ -144,7 +159,7 @@ static bool multiply_all(const ag_call *call, batch *b) {
     const double work = work_of(&b->p), worth = least_work(b);
     int threads = useful_threads(work * (double)b->count, worth, call->threads);
     const bool whole = threads == 1 || b->count >= threads || work < 2 * worth;
-    ag__product first = product_at(b, 0);
+    ag__product first = b->p;
     if (whole && b->count < threads) threads = (int)b->count;
     if (!whole && has_few_outputs(b, threads)) return multiply_in_pieces(call, b, threads);
     if (!whole) {
@@ -158,7 +173,7 @@ static bool multiply_all(const ag_call *call, batch *b) {
         ag__parallel(threads, multiply_some, b);
         return true;
     }
-    for (int64_t i = 0; i < b->count; i++) ag__parallel(threads, multiply_part, &(dividing){b, product_at(b, i)});
+    for (int64_t i = 0; i < b->count; i++) ag__parallel(threads, multiply_part, &(dividing){b, product_at(b, i).p});
     return true;
 }
 

@@ -648,18 +648,36 @@ static void pack_b(const running *r, char *to, int64_t q, int64_t k) {
     }
 }
 
+/* A copy of few bytes, a multiple of 4. */
+INLINE void copy_few(char *to, const char *from, int64_t bytes) {
+    int64_t i = 0;
+    for (; i + 16 <= bytes; i += 16) memcpy(to + i, from + i, 16);
+    for (; i < bytes; i += 4) memcpy(to + i, from + i, 4);
+}
+
+/* Some tiles of contiguous columns of a, k of them and `along` bytes apart, side by side: so each line is read once. */
+static void pack_columns(char *to, int64_t bytes, int64_t tiles, const char *from, int64_t along, int64_t k) {
+    for (int64_t p = 0; p < k; p++, from += along, to += bytes)
+        for (int64_t t = 0; t < tiles; t++) copy_few(to + t * k * bytes, from + t * bytes, bytes);
+}
+
 /* Rows i … i+m−1 of a, columns q … q+k−1. */
 static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, int64_t k) {
+    enum { SIDE_BY_SIDE = 16 };
     const ag__product *p = r->p;
-    const int64_t size = r->size, across = p->a_row * size, along = p->a_column * size;
-    for (int64_t height; m > 0; m -= height, i += height, to += height * k * size) {
-        height = m < r->unit->high ? LOW : r->unit->high;
-        const int64_t rows = ag__lesser(m, height);
-        if (p->a_gathered)
-            p->a_gathered->pack(p->a_gathered, to, height * size, p->k_first + q, k, p->a_first + i, rows);
-        else
-            ag__copy_matrix((size_t)size, to, height * size, (const char *)p->a + i * across + q * along, along, across,
-                            k, rows);
+    const int64_t size = r->size, across = p->a_row * size, along = p->a_column * size, high = r->unit->high;
+    for (int64_t rows, height; m > 0; m -= rows, i += rows, to += height * k * size) {
+        const char *from = p->a_gathered ? NULL : (const char *)p->a + i * across + q * along;
+        if (from && across == size && m >= high) {
+            const int64_t tiles = ag__lesser(m / high, SIDE_BY_SIDE);
+            rows = height = tiles * high;
+            pack_columns(to, high * size, tiles, from, along, k);
+            continue;
+        }
+        height = m < high ? LOW : high;
+        rows = ag__lesser(m, height);
+        if (from) ag__copy_matrix((size_t)size, to, height * size, from, along, across, k, rows);
+        else p->a_gathered->pack(p->a_gathered, to, height * size, p->k_first + q, k, p->a_first + i, rows);
     }
 }
 
