@@ -114,7 +114,10 @@ static void multiply_some(void *b_, int i, int n) {
     const int64_t end = ag__share_start(b->count, i + 1, n);
     int64_t k = ag__share_start(b->count, i, n);
     walk w = product_at(b, k);
-    for (; k < end; k++, advance(&w)) ag__multiply(&w.p, b->way, b->memory + (size_t)i * b->bytes);
+    for (; k < end; k++) {
+        ag__multiply(&w.p, b->way, b->memory + (size_t)i * b->bytes);
+        if (k + 1 < end) advance(&w);
+    }
 }
 
 /* The multiplications that are worth a thread; products with a vector are bound by memory. */
