@@ -160,6 +160,10 @@ static bool multiply_in_pieces(const ag_call *call, batch *b, int threads) {
 /* Threads take whole products of a batch if there are enough of them, or if they are small. */
 static bool multiply_all(const ag_call *call, batch *b) {
     const double work = work_of(&b->p), worth = least_work(b);
+    if (b->count == 1 && work < 2 * worth && ag__multiply_bytes(&b->p, b->way) == 0) {
+        ag__multiply(&b->p, b->way, NULL);
+        return true;
+    }
     int threads = useful_threads(work * (double)b->count, worth, call->threads);
     const bool whole = threads == 1 || b->count >= threads || work < 2 * worth;
     ag__product first = b->p;
@@ -178,10 +182,6 @@ static bool multiply_all(const ag_call *call, batch *b) {
     }
     for (int64_t i = 0; i < b->count; i++) ag__parallel(threads, multiply_part, &(dividing){b, product_at(b, i).p});
     return true;
-}
-
-bool ag__multiply_shared(const ag_call *call, const ag__product *p) {
-    return multiply_all(call, &(batch){.p = *p, .way = ag__way_of(p), .count = 1});
 }
 
 bool ag__matmul_eval(const ag_call *call) {

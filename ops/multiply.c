@@ -20,20 +20,19 @@ static int unit(void) {
 
 /* ---- The way ---- */
 
-/* Packing does not pay up to a cube of this side; if a's columns are apart, reading it unpacked costs more, and the
- * side is smaller. Nor does it pay for few rows or columns: each packed element is used so many times. */
+/* Packing does not pay up to a cube of some side, which is smaller if a's columns are apart; nor for few rows or
+ * columns, because each packed element is used so many times, unless b is too large for the second-level cache. */
+static bool pays_to_pack(const ag__product *p, double work) {
+    enum { FEW = AG__LIMIT(64, 3), LARGE = AG__LIMIT(3 << 19, 500) };
+    const double side = p->a_column == 1 ? AG__LIMIT(200, 10) : AG__LIMIT(144, 8);
+    if (work <= side * side * side || p->n <= FEW || p->m <= FEW / 2) return false;
+    return p->m > FEW || (double)p->n * (double)p->k * (double)ag_dtype_size(p->dtype) > LARGE;
+}
+
 int ag__way_of(const ag__product *p) {
-    if (p->a_gathered || p->b_gathered) return AG__BY_PACKING;
-    enum {
-        TINY_VECTOR = AG__LIMIT(512, 20),
-        FEW = AG__LIMIT(64, 3),
-        SHORT = AG__LIMIT(16, 4),
-        FEW_DOTS = AG__LIMIT(3, 2)
-    };
+    enum { TINY_VECTOR = AG__LIMIT(512, 20), SHORT = AG__LIMIT(16, 4), FEW_DOTS = AG__LIMIT(3, 2) };
     const double work = (double)p->m * (double)p->n * (double)p->k;
-    const double side = p->a_column == 1 ? AG__LIMIT(160, 10) : AG__LIMIT(128, 8);
-    const int64_t short_side = ag__lesser(p->m, p->n);
-    if (short_side > 1) return work <= side * side * side || short_side <= FEW ? AG__BY_TILES : AG__BY_PACKING;
+    if (p->m > 1 && p->n > 1) return pays_to_pack(p, work) ? AG__BY_PACKING : AG__BY_TILES;
     if (work <= TINY_VECTOR || (p->n == 1 && p->y_row != 1)) return AG__BY_TILES;
     const int64_t down = p->m == 1 && (p->n > 1 || p->b_row == 1) ? p->b_row : p->a_column;
     const int64_t along = p->m == 1 ? p->b_column : p->a_row, outputs = p->m * p->n;
@@ -44,16 +43,15 @@ int ag__way_of(const ag__product *p) {
 
 /* ---- Parts ---- */
 
-/* The element that is `elements` further on; a gathered operand has no address. */
+/* The element that is `elements` further on. */
 static const void *beyond(const ag__product *p, const void *operand, int64_t elements) {
-    return operand ? (const char *)operand + elements * (int64_t)ag_dtype_size(p->dtype) : NULL;
+    return (const char *)operand + elements * (int64_t)ag_dtype_size(p->dtype);
 }
 
 static ag__product inner_part(const ag__product *p, int64_t q, int64_t k) {
     ag__product part = *p;
     part.a = beyond(p, p->a, q * p->a_column);
     part.b = beyond(p, p->b, q * p->b_row);
-    part.k_first = p->k_first + q;
     part.k = k;
     return part;
 }
@@ -63,8 +61,6 @@ ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, i
     part.a = beyond(p, p->a, i * p->a_row);
     part.b = beyond(p, p->b, j * p->b_column);
     part.y = (char *)p->y + (i * p->y_row + j) * (int64_t)ag_dtype_size(p->dtype);
-    part.a_first = p->a_first + i;
-    part.b_first = p->b_first + j;
     part.m = m;
     part.n = n;
     return part;
@@ -117,6 +113,7 @@ static size_t packed_bytes(const ag__product *largest, int way) {
 }
 
 size_t ag__multiply_bytes(const ag__product *p, int way) {
+    if (way != AG__BY_PACKING && p->k <= summed_at_a_time(way)) return 0;
     const ag__product largest = largest_part(p, way);
     return packed_bytes(&largest, way) + (size_t)waiting(p->k, way) * sum_bytes(&largest);
 }

@@ -633,11 +633,8 @@ static void pack_b(const running *r, char *to, int64_t q, int64_t k) {
     const int64_t size = r->size, row = r->unit->row, across = p->b_row * size, along = p->b_column * size;
     for (int64_t j = 0; j < p->n; j += r->columns, to += k * row) {
         const int64_t width = ag__lesser(p->n - j, r->columns);
-        const char *from = p->b_gathered ? NULL : (const char *)p->b + q * across + j * along;
-        if (p->b_gathered) {
-            if (width < r->columns) memset(to, 0, (size_t)(k * row));
-            p->b_gathered->pack(p->b_gathered, to, row, p->k_first + q, k, p->b_first + j, width);
-        } else if (width == r->columns && p->b_column == 1 && row == MOST_ROW) {
+        const char *from = (const char *)p->b + q * across + j * along;
+        if (width == r->columns && p->b_column == 1 && row == MOST_ROW) {
             for (int64_t i = 0; i < k; i++) memcpy(to + i * MOST_ROW, from + i * across, MOST_ROW);
         } else if (width == r->columns && p->b_column == 1) {
             for (int64_t i = 0; i < k; i++) memcpy(to + i * row, from + i * across, (size_t)row);
@@ -667,8 +664,8 @@ static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, 
     const ag__product *p = r->p;
     const int64_t size = r->size, across = p->a_row * size, along = p->a_column * size, high = r->unit->high;
     for (int64_t rows, height; m > 0; m -= rows, i += rows, to += height * k * size) {
-        const char *from = p->a_gathered ? NULL : (const char *)p->a + i * across + q * along;
-        if (from && across == size && m >= high) {
+        const char *from = (const char *)p->a + i * across + q * along;
+        if (across == size && m >= high) {
             const int64_t tiles = ag__lesser(m / high, SIDE_BY_SIDE);
             rows = height = tiles * high;
             pack_columns(to, high * size, tiles, from, along, k);
@@ -676,8 +673,7 @@ static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, 
         }
         height = m < high ? LOW : high;
         rows = ag__lesser(m, height);
-        if (from) ag__copy_matrix((size_t)size, to, height * size, from, along, across, k, rows);
-        else p->a_gathered->pack(p->a_gathered, to, height * size, p->k_first + q, k, p->a_first + i, rows);
+        ag__copy_matrix((size_t)size, to, height * size, from, along, across, k, rows);
     }
 }
 

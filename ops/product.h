@@ -4,22 +4,8 @@
 
 #include "autograd/tape/op.h"
 
-/* An operand whose elements lie in any order, such as the windows of an image: packing gathers them. A file that has
- * such operands declares a struct that begins with this one.
- *
- * `pack` copies the elements of k terms of the sum, from term p on, for `width` rows of a or columns of b, from number
- * j on: the element of term p+i for number j+l to the address `to` + i·to_row bytes + l elements. width is at most
- * AG__MOST_PACKED. Several threads call it at once. An element must not depend on the part that is asked for. */
-typedef struct ag__gathered {
-    void (*pack)(const struct ag__gathered *from, void *to, int64_t to_row, int64_t p, int64_t k, int64_t j,
-                 int64_t width);
-} ag__gathered;
-
-enum { AG__MOST_PACKED = 32 };
-
 /* y (m,n) = a (m,k)·b (k,n), added to y if `add`; m, n and k are at least 1. Any strides, in elements, of rows and
- * of columns; the columns of y are contiguous. An operand that is gathered has no address and no strides, and its part
- * begins at row a_first or column b_first, and at the term of the sum k_first. Such products are packed. */
+ * of columns; the columns of y are contiguous. */
 typedef struct ag__product {
     ag_dtype dtype;
     bool add;
@@ -27,8 +13,6 @@ typedef struct ag__product {
     const void *a, *b;
     void *y;
     int64_t a_row, a_column, b_row, b_column, y_row;
-    const ag__gathered *a_gathered, *b_gathered; /* NULL: not gathered */
-    int64_t a_first, b_first, k_first;
 } ag__product;
 
 /* ---- product.c: kernels ---- */
@@ -84,9 +68,6 @@ ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, i
 
 bool ag__matmul_infer(ag_infer *r);
 bool ag__matmul_eval(const ag_call *call);
-
-/* One product, by the call's threads and with memory of the call's; false: it lacks memory. */
-bool ag__multiply_shared(const ag_call *call, const ag__product *p);
 
 /* ---- strong_matmul.c ---- */
 

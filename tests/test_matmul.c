@@ -693,80 +693,6 @@ START_TEST(threads_change_no_bit) {
 }
 END_TEST
 
-/* ---- Gathered operands ---- */
-
-/* A matrix that is gathered element by element. `sum` and `out`: its strides along the sum and the other axis. */
-typedef struct scattered_matrix {
-    ag__gathered gathered;
-    ag_dtype d;
-    const char *data;
-    int64_t sum, out;
-} scattered_matrix;
-
-static void pack_scattered(const ag__gathered *from, void *to, int64_t to_row, int64_t p, int64_t k, int64_t j,
-                           int64_t width) {
-    const scattered_matrix *g = (const scattered_matrix *)from;
-    const int64_t size = (int64_t)ag_dtype_size(g->d);
-    ck_assert(p >= 0 && j >= 0 && k > 0 && width > 0 && width <= AG__MOST_PACKED);
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t l = 0; l < width; l++)
-            memcpy((char *)to + i * to_row + l * size, g->data + ((p + i) * g->sum + (j + l) * g->out) * size,
-                   (size_t)size);
-}
-
-/* attributes: which operands are gathered, and whether the product is added to what y had, which is 1. */
-static bool gathered_eval(const ag_call *call) {
-    const int *which = call->attributes;
-    const ag_array *a = &call->x[0], *b = &call->x[1];
-    const ag_dtype d = call->y.dtype;
-    const scattered_matrix left = {{pack_scattered}, d, a->data, a->stride[1], a->stride[0]},
-                           right = {{pack_scattered}, d, b->data, b->stride[0], b->stride[1]};
-    ag__product p = {.dtype = d, .add = which[1] != 0, .y = call->y.data, .y_row = call->y.shape[1]};
-    p.m = a->shape[0], p.k = a->shape[1], p.n = b->shape[1];
-    if (which[0] & 1) p.a_gathered = &left.gathered;
-    else p.a = a->data, p.a_row = a->stride[0], p.a_column = a->stride[1];
-    if (which[0] & 2) p.b_gathered = &right.gathered;
-    else p.b = b->data, p.b_row = b->stride[0], p.b_column = b->stride[1];
-    for (int64_t i = 0; i < call->y.size; i++) element_put(d, call->y.data, i, p.add ? 1 : NAN);
-    return ag__multiply_shared(call, &p);
-}
-
-static const ag_op gathered_product = {.name = "gathered product",
-                                       .kind = AG_KIND_CONTRACTION,
-                                       .arity = 2,
-                                       .infer = ag__matmul_infer,
-                                       .eval = gathered_eval};
-
-/* Whichever operand is gathered, the bits are those of a packed product, on any number of threads. */
-START_TEST(gathered_operands_change_no_bit) {
-    static const int64_t shapes[][3] = {{200, 300, 210}, {97, 7500, 90}, {1, 40, 1},
-                                        {1, 700, 35},    {13, 1, 1},     {400, 20, 33}};
-    const int64_t *s = shapes[_i / 4], m = s[0], k = s[1], n = s[2];
-    const bool add = _i / 2 % 2, packed = m > 64 && n > 64;
-    if (small_run() && m * k * n > 20000000) return;
-    ag_tensor *a = scattered(tape, dtypes[_i % 2], AG_SHAPE(m, k), 3);
-    ag_tensor *b = ag_transpose(ag_contiguous(scattered(tape, dtypes[_i % 2], AG_SHAPE(n, k), 8)), 0, 1);
-    ag_tensor *z = ag_contiguous(ag_ones(tape, dtypes[_i % 2], AG_SHAPE(m, n))), *x[] = {a, b, z};
-    const void *want = NULL;
-    if (packed) want = ag_data(add ? ag_apply(&add_product, 3, x, NULL, 0) : ag_matmul(a, b));
-    for (int threads = 1; threads <= 3; threads++)
-        for (int which = packed ? 1 : 0; which < 4; which++) {
-            ag_tape_set_threads(tape, threads);
-            ag_tensor *y = ag_apply(&gathered_product, 2, x, (int[]){which ? which : 3, add}, 2 * sizeof(int));
-            const void *got = ag_data(y);
-            ck_assert_msg(got != NULL, "%s", ag_tape_error(tape));
-            if (!want) want = got;
-            ck_assert_msg(memcmp(want, got, (size_t)(m * n) * ag_dtype_size(dtypes[_i % 2])) == 0,
-                          "(%d,%d)·(%d,%d), operands %d: other bits", (int)m, (int)k, (int)k, (int)n, which);
-        }
-    const void *plain = ag_data(ag_matmul(a, b));
-    for (int64_t i = 0; i < m * n; i++) {
-        const double sum = element_at(dtypes[_i % 2], plain, i) + add;
-        if (!(fabs(element_at(dtypes[_i % 2], want, i) - sum) <= 1e-4 * fmax(1, fabs(sum)))) ck_abort_msg("%d", (int)i);
-    }
-}
-END_TEST
-
 /* ---- BLIS ---- */
 
 #if AG_HAVE_BLIS
@@ -909,7 +835,6 @@ int main(void) {
     tcase_add_test(products, nothing_to_sum);
     tcase_add_test(products, old_values_do_not_show);
     tcase_add_loop_test(plain_group(suite, "threads"), threads_change_no_bit, 0, 2 * JOBS);
-    tcase_add_loop_test(products, gathered_operands_change_no_bit, 0, 24);
 #if AG_HAVE_BLIS
     TCase *blis = tape_group(suite, "blis");
     tcase_add_loop_test(blis, wrong_kernels_for_blis, 0, 6);
