@@ -271,8 +271,10 @@ void ag__span_leave(ag__span *s, const ag_allocator *a) {
 void ag__heap_free(ag_tape *tape) {
     for (span *s = tape->heap.spans, *next; s; s = next) {
         next = s->next;
-        ag__unpoison(tape, s, s->bytes);
-        if (atomic_fetch_sub(&s->users, 1) == 1) ag__resize(tape, s, s->bytes, 0);
+        size_t bytes = s->bytes;
+        bool is_lent = atomic_load(&s->users) > 1; /* then another thread may free it, once the tape has left */
+        if (is_lent) ag__unpoison(tape, (char *)s + HEADER, bytes - HEADER);
+        if (atomic_fetch_sub(&s->users, 1) == 1) ag__resize(tape, s, bytes, 0);
     }
     tape->heap = (ag__heap){.held = 0};
 }
