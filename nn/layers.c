@@ -208,6 +208,8 @@ static void run_both_on(const ag_batchnorm *layer, const ag_batchnorm_nodes *y) 
     ag_assign_with(layer->running_var, variance, layer->running_mean);
 }
 
+/* Without nodes gamma goes to the scale: the backward pass then has the sums Σ g and Σ g·D alone, which do not wait for
+ * the variance, so that they are taken with it in one sweep. */
 ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training, ag_batchnorm_nodes *nodes) {
     ag_batchnorm_nodes unseen;
     ag_batchnorm_nodes *y = nodes ? nodes : &unseen;
@@ -216,12 +218,18 @@ ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, boo
         *y = (ag_batchnorm_nodes){nil, nil, nil, nil};
         return nil;
     }
-    y->mean = training ? batch_mean(z) : layer->running_mean;                  /* 1 C */
-    y->centred = ag_sub(z, y->mean);                                           /* N C */
-    y->variance = training ? batch_variance(y->centred) : layer->running_var;  /* 1 C */
-    ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));   /* 1 C */
-    y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");         /* N C */
-    ag_tensor *out = biased(ag_mul(y->normalised, layer->gamma), layer->beta); /* N C */
+    y->mean = training ? batch_mean(z) : layer->running_mean;                 /* 1 C */
+    y->centred = ag_sub(z, y->mean);                                          /* N C */
+    y->variance = training ? batch_variance(y->centred) : layer->running_var; /* 1 C */
+    ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon));  /* 1 C */
+    ag_tensor *scaled;                                                        /* N C */
+    if (nodes) {
+        y->normalised = ag_label(ag_mul(y->centred, scale), "normalised"); /* N C */
+        scaled = ag_mul(y->normalised, layer->gamma);
+    } else {
+        scaled = ag_mul(y->centred, ag_mul(scale, layer->gamma));
+    }
+    ag_tensor *out = biased(scaled, layer->beta);
     if (training) run_both_on(layer, y);
     if (ag_is_nil(out)) *y = (ag_batchnorm_nodes){out, out, out, out};
     return out;

@@ -110,6 +110,8 @@ AG_API ag_status ag_batchnorm_init_with(ag_batchnorm *layer, ag_tape *tape, ag_d
 AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool training);
 
 /* ag_batchnorm_apply_nodes -- the same, with the intermediate tensors, which are nil after an error
+ * With them y is (D/√(V + epsilon))·gamma + beta. Without them, and for nodes NULL, gamma is multiplied by the root
+ * first, which takes fewer sweeps, and the last bits may differ.
  * Shape:  z (N,C) -> (N,C)
  * Dtype:  real, that of the layer
  * Grad:   as ag_batchnorm_apply; ag_vjp(1, &y, &ybar, 1, &nodes.mean, &dmean, 0) adds both paths of the mean

@@ -123,5 +123,6 @@ ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes a
     if (form_of(&s, g).parts > 0 && is_summed(&s, g, DEEPEST)) count_parts(&s, g, DEEPEST);
     if (s.there == 0 || s.missing > 1) return ag_sum_over(g, axes, keepdims);
     ag_tensor *y = sum_of_parts(&s, g, DEEPEST);
+    if (g->readers == 0 && g->flags & AG__GRADIENT) ag__forgo(g);
     return keepdims ? y : ag_squeeze(y, axes);
 }

@@ -5,6 +5,7 @@
 #include "autograd/eval/chunk.h"
 #include "autograd/eval/plan.h"
 #include "autograd/eval/stream.h"
+#include "nn/nn.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -77,7 +78,7 @@ START_TEST(batchnorm_takes_five_sweeps) {
 END_TEST
 
 /* With a shift behind it: the slope of the mean is then made of sums that are there already. */
-START_TEST(a_layer_of_batchnorm_takes_four_sweeps) {
+START_TEST(batchnorm_with_a_shift_takes_four_sweeps) {
     ag_tensor *z = matrix(500, 300, 1), *g = matrix(500, 300, 2), *b = matrix(1, 300, 3), *c = matrix(1, 300, 4), *d[3];
     ag_tensor *centred = ag_sub(z, ag_mean_over(z, AG_AXES(0), true));
     ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(0), true);
@@ -88,6 +89,23 @@ START_TEST(a_layer_of_batchnorm_takes_four_sweeps) {
     for (int i = 0; i < ag_profile_count(tape); i++)
         if (ag_profile_at(tape, i).elements == 500 * 300) sweeps += (int)ag_profile_at(tape, i).calls;
     ck_assert_int_eq(sweeps, 4);
+}
+END_TEST
+
+/* The sums of the backward pass do not wait for the variance: one sweep for the mean, one for all other sums, and one for
+ * the results. */
+START_TEST(batchnorm_as_a_layer_takes_three_sweeps) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_batchnorm norm;
+    ag_batchnorm_init(&norm, tape, AG_F32, 300);
+    ag_tensor *z = matrix(500, 300, 1), *g = matrix(500, 300, 2), *y = ag_batchnorm_apply(&norm, z, true), *d[3];
+    ag_vjp(1, &y, &g, 3, (ag_tensor *[]){z, norm.gamma, norm.beta}, d, 0);
+    work w = evaluated(4, (ag_tensor *[]){y, d[0], d[1], d[2]});
+    int sweeps = 0;
+    for (int i = 0; i < ag_profile_count(tape); i++)
+        if (ag_profile_at(tape, i).elements == 500 * 300) sweeps += (int)ag_profile_at(tape, i).calls;
+    ck_assert_int_eq(sweeps, 3);
+    ck_assert_int_lt(w.written, 2 * 500 * 300 * 4 + 30 * 300 * 4);
 }
 END_TEST
 
@@ -780,7 +798,10 @@ int main(void) {
     tcase_add_test(regions, a_chain_is_one_sweep);
     if (usual_pieces(1)) tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);
-    if (usual_pieces(1)) tcase_add_test(regions, a_layer_of_batchnorm_takes_four_sweeps);
+    if (usual_pieces(2)) {
+        tcase_add_test(regions, batchnorm_with_a_shift_takes_four_sweeps);
+        tcase_add_test(regions, batchnorm_as_a_layer_takes_three_sweeps);
+    }
     tcase_add_test(regions, a_users_operation_fuses);
     if (usual_pieces(1)) tcase_add_test(regions, only_what_belongs_together_is_one_large_sweep);
     tcase_add_loop_test(regions, large_graphs_agree_with_the_reference, 0, 8);

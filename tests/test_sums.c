@@ -237,6 +237,22 @@ START_TEST(other_sums_stay) {
 }
 END_TEST
 
+/* The cotangent that was taken apart is not computed, and values are not kept for it; but it can be. */
+START_TEST(what_was_taken_apart_has_its_value) {
+    ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(5, 6), 0), *g = scattered(tape, AG_F32, AG_SHAPE(5, 6), 100);
+    ag_tensor *c = scattered(tape, AG_F32, AG_SHAPE(1, 6), 200), *b = scattered(tape, AG_F32, AG_SHAPE(1, 6), 300),
+              *d[3];
+    ag_tensor *all_b = ag_broadcast_to(b, AG_SHAPE(5, 6)), *beta = scattered(tape, AG_F32, AG_SHAPE(1, 6), 400);
+    ag_tensor *y = ag_add(ag_mul(ag_sub(x, all_b), c), beta);
+    uint32_t first = tape->count;
+    ck_assert_int_eq(ag_vjp(1, &y, &g, 3, (ag_tensor *[]){b, beta, all_b}, d, 0), AG_OK);
+    ck_assert_int_eq(sums_recorded(first, 30), 1);
+    ck_assert_int_eq(ag_eval(d[0]), AG_OK);
+    expect_same(d[2], ag_neg(ag_mul(g, c)));
+    ck_assert_int_eq(ag_eval(d[1]), AG_OK);
+}
+END_TEST
+
 /* A cotangent that is recorded while recording is off is constant to later gradients: it is not recorded anew. */
 START_TEST(what_is_constant_stays_constant) {
     ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(5, 6), 0), *c = scattered(tape, AG_F32, AG_SHAPE(1, 6), 100);
@@ -264,6 +280,7 @@ int main(void) {
     TCase *factors = tape_group(suite, "factors");
     tcase_add_test(factors, constant_factors_are_taken_out);
     tcase_add_test(factors, other_sums_stay);
+    tcase_add_test(factors, what_was_taken_apart_has_its_value);
     tcase_add_test(factors, what_is_constant_stays_constant);
     return run_suite(suite);
 }

@@ -122,6 +122,10 @@ static bool of_single_elements(const ag__planner *p, uint32_t i) {
 
 static void join(ag__planner *p, uint32_t s, uint32_t i, ag__role role) {
     if (p->maker.failed) return;
+    for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
+        ag__value *x = &p->value[p->value[ag__leader_at(p, k)].root];
+        if (x->reader == 0 || ag__step_after(p, x->reader, s)) x->reader = s;
+    }
     p->value[i].role = (uint8_t)role;
     ag__step_join(p, s, i);
 }
@@ -196,12 +200,15 @@ static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
     return f.role;
 }
 
-/* A reduction of index x, which is contiguous, joins the region that computes x, a later one, or its own. */
+/* A reduction of index x, which is contiguous, joins the region that computes x, or the first that reads it, a later
+ * one, or its own. */
 static void place_fold(ag__planner *p, uint32_t i, uint32_t x, fold f) {
     int64_t size = ag__tensor_at(p, x)->layout->size;
-    uint32_t root = p->value[x].root, s = available(p, x), later;
+    uint32_t root = p->value[x].root, s = available(p, x), later, reader = p->value[root].reader;
     ag__role role = AG__ROLE_NONE;
-    if (p->value[root].role == AG__ROLE_ELEMENT && is_open_of(p, s, size)) role = accept_fold(p, s, f);
+    bool inside = p->value[root].role == AG__ROLE_ELEMENT;
+    later = inside ? s : reader && ag__step_after(p, reader, s) ? reader : 0;
+    if (later && is_open_of(p, later, size) && (role = accept_fold(p, later, f)) != AG__ROLE_NONE) s = later;
     if (role == AG__ROLE_NONE && (later = later_region(p, size, s)) != 0) role = accept_fold(p, later, f), s = later;
     if (role == AG__ROLE_NONE) {
         s = new_region(p, size, s);
@@ -211,12 +218,16 @@ static void place_fold(ag__planner *p, uint32_t i, uint32_t x, fold f) {
     join(p, s, i, role);
 }
 
+/* A fold down the columns of a value that no region computes waits, the first time: a region that reads the value may
+ * come to be before the fold is needed. */
 static void place_reduction(ag__planner *p, uint32_t i) {
     uint32_t c = p->value[ag__inputs_of(p, i)[0]].leader, root = p->value[c].root;
     const ag_tensor *t = ag__tensor_at(p, i), *x = ag__tensor_at(p, c);
     bool part = !ag__is_outside(p, root) && root != c && x->offset != 0;
     fold f = x->layout->size > 1 && x->layout->contiguous && !part ? fold_of(t) : (fold){.role = AG__ROLE_NONE};
     f.used = p->c->node[i].uses > 0;
+    p->value[i].waits = !p->value[i].waits && f.role == AG__ROLE_DOWN && p->value[root].role == AG__ROLE_NONE;
+    if (p->value[i].waits) return;
     if (f.role == AG__ROLE_NONE) compute_alone(p, i);
     else place_fold(p, i, c, f);
 }
@@ -319,12 +330,20 @@ static void follow(ag__planner *p, uint32_t i, uint32_t leader) {
     ag__step_join(p, available(p, leader), i);
 }
 
+/* Place the value that index x shows, if it waits. */
+static void end_wait(ag__planner *p, uint32_t x) {
+    uint32_t root = p->value[x].root;
+    if (p->value[root].waits && !p->maker.failed) place_reduction(p, root);
+}
+
 static void place(ag__planner *p, uint32_t i) {
     const ag_tensor *t = ag__tensor_at(p, i);
     ag_kind kind = t->layout->size > 0 || t->op->kind == AG_KIND_VIEW ? t->op->kind : AG_KIND_OPAQUE;
     p->value[i].leader = p->value[i].root = i;
     uint32_t equal = ag__equal_to(p, i);
+    for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) end_wait(p, ag__leader_at(p, k));
     if (equal != AG__NONE) {
+        end_wait(p, equal);
         follow(p, i, equal);
         return;
     }
@@ -344,4 +363,5 @@ static void place(ag__planner *p, uint32_t i) {
 
 void ag__divide(ag__planner *p) {
     for (uint32_t i = 0; i < p->c->nodes && !p->maker.failed; i++) place(p, i);
+    for (uint32_t i = 0; i < p->c->nodes; i++) end_wait(p, i);
 }

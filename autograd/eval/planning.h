@@ -34,6 +34,7 @@ typedef struct ag__value {
     uint32_t next;    /* member of the same step */
     uint32_t program; /* step whose region computes it, or computes it again; the latest one */
     uint32_t cell;    /* of it in the latest program that it is in */
+    uint32_t reader;  /* the first region, in time, that reads it; 0: none so far */
     uint32_t reads;   /* in the step whose reads were counted last, if it may be written over there */
     uint32_t late;    /* of a value of the forward pass: the first step of the backward pass that needs it; 0: none */
     uint32_t early;   /* and the last step of the forward pass; 0: none */
@@ -47,6 +48,7 @@ typedef struct ag__value {
     bool later : 1;    /* its own step does not store it: only the one that computes it again does */
     bool asked : 1;    /* scratch of settle.c: in its list of such values, */
     bool counted : 1;  /* and among what they are computed from */
+    bool waits : 1;    /* for its step, until a reader is placed */
     bool past : 1;     /* to be written past the caches */
 } ag__value;
 

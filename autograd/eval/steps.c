@@ -19,13 +19,17 @@ uint32_t ag__step_region(ag__planner *p, ag__region region) {
     return ag__step_new(p, AG__STEP_REGION, number);
 }
 
+/* The members of a step are in the order of recording, also where one has waited. */
 void ag__step_join(ag__planner *p, uint32_t s, uint32_t i) {
     ag__draft *draft = &p->drafts.at[s];
+    uint32_t *link = &draft->first;
+    if (*link != AG__NONE && draft->last < i) link = &p->value[draft->last].next;
+    else
+        while (*link < i) link = &p->value[*link].next;
     p->value[i].step = s;
-    p->value[i].next = AG__NONE;
-    if (draft->first == AG__NONE) draft->first = i;
-    else p->value[draft->last].next = i;
-    draft->last = i;
+    p->value[i].next = *link;
+    *link = i;
+    if (p->value[i].next == AG__NONE) draft->last = i;
     ag__step_at(p, s)->members++;
 }
 

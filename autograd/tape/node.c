@@ -69,6 +69,13 @@ ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return NULL;
 }
 
+/* As if it had been computed already. If it is asked for after all, its inputs are computed again. */
+void ag__forgo(ag_tensor *t) {
+    if (t->flags & (AG__COMPUTED | AG__NIL)) return;
+    t->flags |= AG__COMPUTED;
+    for (int i = 0; i < t->arity; i++) t->input[i]->readers--;
+}
+
 /* ---- Releasing ---- */
 
 static inline void release_node(ag_tape *tape, ag_tensor *t) {

@@ -358,8 +358,9 @@ bool ag__usable(const char *what, const ag_tensor *x); /* not NULL, stale or nil
 bool ag__slot(ag_tape *tape); /* makes one for the next node if the last segment is full; false: out of memory */
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes); /* no checks; unevaluated */
-void ag__nodes_release(ag_tape *tape, uint32_t count);                             /* those from `count` on */
-void ag__nodes_trim(ag_tape *tape); /* frees the memory beyond the last node */
+void ag__forgo(ag_tensor *t); /* t is hardly going to be computed: values need not be kept for it */
+void ag__nodes_release(ag_tape *tape, uint32_t count); /* those from `count` on */
+void ag__nodes_trim(ag_tape *tape);                    /* frees the memory beyond the last node */
 
 /* The next node, which has a slot; its inputs and attributes are to be written to `input`. */
 AG__ALWAYS_INLINE ag_tensor *ag__append(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
