@@ -52,12 +52,16 @@ static double unit(uint64_t bits) { return (double)(int64_t)(bits >> 11) * 0x1p-
 
 double ag_random_uniform(ag_random *random) { return unit(ag_random_bits(random)); }
 
-/* Two uniform numbers, u in (0, 1] and v in [0, 1), give a normal one: √(−2·ln u)·cos 2πv. */
-AG_BLOCK_KERNEL double ag_random_normal(ag_random *random) {
+/* Two uniform numbers, u in (0, 1] and v in [0, 1), give a normal one. */
+AG_BLOCK_KERNEL static double normal_of(double u, double v) {
+    return sqrt(-2 * ag_fn_log_f64(u)) * ag_fn_cos_near_f64(0x1.921fb54442d18p2 * v);
+}
+
+double ag_random_normal(ag_random *random) {
     uint64_t bits[2];
     if (!random) return 0;
     next_block(random, bits);
-    return sqrt(-2 * ag_fn_log_f64(unit(bits[0]) + 0x1p-53)) * ag_fn_cos_near_f64(0x1.921fb54442d18p2 * unit(bits[1]));
+    return normal_of(unit(bits[0]) + 0x1p-53, unit(bits[1]));
 }
 
 /* The lowest bits that hold n−1. A number beyond is drawn again: any other way would prefer some. */

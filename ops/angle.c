@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define AG_DOMAIN AG_DOMAIN_F64
+#define AG_LAST_DOMAIN AG_DOMAIN_F64
 #include "autograd/formulas_begin.h"
 
 #include "autograd/functions.h"

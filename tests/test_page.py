@@ -241,7 +241,7 @@ def check_batchnorm(browser, path):
     for name in ["M", "D", "V", "NZ", "BZ", "Z", "BW", "Bb"]:
         check(f"∂L/∂{name}" in names, "no gradient by", name, "is drawn")
     info = show(browser, "∂L/∂M")
-    check(near(numbers(info["value"][0]), dm) and "∂L/∂D" in info["formula"][0], "∂L/∂M", info)
+    check(near(numbers(info["value"][0]), dm) and "∂L/∂V" in info["formula"][0], "∂L/∂M", info)
     check_sums(browser)
     second = browser.run("""const w=[...document.querySelectorAll('.why')].find(w=>/by M$/.test(w.querySelector('summary').textContent));
         return [...w.querySelectorAll('.use')].filter(u=>/ = V:/.test(u.textContent.split('norm')[0]))

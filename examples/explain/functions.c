@@ -57,6 +57,7 @@ static ag_tensor *do_float(const call *c) { return ag_cast(tensor(c, 0), AG_F64)
 
 static ag_tensor *do_reshape(const call *c) { return ag_reshape(tensor(c, 0), shape(c, 1)); }
 static ag_tensor *do_broadcast_to(const call *c) { return ag_broadcast_to(tensor(c, 0), shape(c, 1)); }
+static ag_tensor *do_tensordot(const call *c) { return ag_tensordot(tensor(c, 0), tensor(c, 1), (int)whole(c, 2, 1)); }
 static ag_tensor *do_transpose(const call *c) { return ag_transpose(tensor(c, 0), axis(c, 1, -2), axis(c, 2, -1)); }
 static ag_tensor *do_permute(const call *c) { return ag_permute(tensor(c, 0), axes(c, 1)); }
 static ag_tensor *do_flip(const call *c) { return ag_flip(tensor(c, 0), axis(c, 1, 0)); }
@@ -127,6 +128,7 @@ static const function functions[] = {
     {"stop_gradient", "x", ag_stop_gradient, NULL, NULL},
     {"sum", "x axis%? keepdims!?", NULL, NULL, do_sum},
     {"surprisal", "x index axis%?", NULL, NULL, do_surprisal},
+    {"tensordot", "a b axes%?", NULL, NULL, do_tensordot},
     {"transpose", "x axis0%? axis1%?", NULL, NULL, do_transpose},
     {"uniform", "shape% low#? high#?", NULL, NULL, do_uniform},
     {"unsqueeze", "x axis%", NULL, NULL, do_unsqueeze},
