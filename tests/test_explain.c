@@ -659,6 +659,19 @@ static int64_t held(bool explained) {
     return live;
 }
 
+START_TEST(values_of_sums_of_contributions_are_not_held) {
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SHAPE(1000), (double[1000]){1}), *g;
+    ag_tensor *y = ag_sum(ag_mul(ag_mul(ag_exp(x), ag_sin(x)), ag_tanh(x)));
+    ag_grad(y, 1, &x, &g);
+    ag_tensor *z = ag_sum(ag_square(g));
+    int64_t before = ag_tape_memory(tape).live;
+    ag_trace_backward(z, 0, NULL, NULL);
+    ag_explain(z, x, NULL);
+    ck_assert_int_eq(ag_tape_memory(tape).live, before);
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(what_is_held_does_not_change) { ck_assert_int_eq(held(true), held(false)); }
 END_TEST
 
@@ -848,6 +861,7 @@ int main(void) {
     tcase_add_test(before, the_tape_is_as_before);
     tcase_add_test(before, nothing_else_changes);
     tcase_add_test(before, what_is_held_does_not_change);
+    tcase_add_test(before, values_of_sums_of_contributions_are_not_held);
     tcase_add_test(before, draws_are_not_used_up);
     tcase_add_test(before, settings_do_not_matter);
     tcase_add_test(before, no_name_breaks_out);

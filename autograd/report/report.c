@@ -29,7 +29,7 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory) {
 
 /* ---- Leaving the tape as it was ---- */
 
-enum { HAD_VALUE = AG__NO_FLAG }; /* noted beside the flags */
+enum { HAD_VALUE = AG__STALE }; /* noted beside the flags: no node on the tape is stale */
 
 /* Assignments are carried out first, so that no variable changes while it is looked at. */
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {

@@ -52,8 +52,7 @@ enum {
     AG__READ = 1 << 12,     /* the version of a variable: inputs are the variable and, if pending, the assigned value */
     AG__PACKED = 1 << 13,   /* the tape's list of packed copies has a contiguous copy of it */
     AG__FROZEN = 1 << 14,   /* a parameter that is held constant; its version of that time: constant to gradients */
-    AG__CONTINUES = 1 << 15, /* adds a contribution to a cotangent; so does its first input, to the same one */
-    AG__NO_FLAG = 1 << 15    /* free for another use beside a copy of the flags */
+    AG__CONTINUES = 1 << 15 /* adds a contribution to a cotangent; so does its first input, to the same one */
 };
 
 #define AG__NO_PART UINT32_MAX
