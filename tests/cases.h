@@ -1,9 +1,9 @@
 /* cases -- the table of cases: every operation, its inputs, and the tests that apply
  *
- * A row names a public constructor call and its inputs. Operations that are called with one or two tensors and nothing else
- * have theirs from the list of operations and their entries; the others' are written here. Elementwise rows stand for
- * several cases: as written, on scalars, on nothing, broadcast, and on special values. A case is then run for each dtype
- * that the row accepts. */
+ * A row names a public constructor call and its inputs. Operations that are called with one or two tensors and nothing
+ * else have theirs from the list of operations and their entries; the others' are written in families (case_rows.h).
+ * Elementwise rows stand for several cases: as written, on scalars, on nothing, broadcast, and on special values. A case
+ * is then run for each dtype that the row accepts. */
 #ifndef TESTS_CASES_H
 #define TESTS_CASES_H
 

@@ -5,7 +5,7 @@
  *
  * A table test runs once for each case; its failures begin with the case's name. */
 #include "autograd/trace.h"
-#include "tests/cases.h"
+#include "tests/case_rows.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -20,10 +20,26 @@ typedef struct golden_case {
     uint64_t checksum;
     ag_dtype ydtype;
     ag_shape shape;
-    int start, ny, ndx; /* in golden_values: outputs, then gradients */
+    int start, ny, ndx; /* in the family's values: outputs, then gradients */
 } golden_case;
 
-#include "tests/golden/ops.h"
+#include "tests/golden/ops_activation.h"
+#include "tests/golden/ops_basic.h"
+#include "tests/golden/ops_linalg.h"
+#include "tests/golden/ops_random.h"
+#include "tests/golden/ops_reduce.h"
+#include "tests/golden/ops_shape.h"
+#include "tests/golden/ops_special.h"
+
+/* The golden values of a family, in the order of CASE_FAMILIES; cases end with a name that is NULL. */
+typedef struct golden_family {
+    const golden_case *cases;
+    const double *values;
+} golden_family;
+
+#define GOLDEN(name) {golden_cases_##name, golden_values_##name},
+static const golden_family golden[] = {CASE_FAMILIES(GOLDEN)};
+#undef GOLDEN
 
 static const ag_dtype dtypes[] = {AG_BOOL, AG_I64, AG_F32, AG_F64};
 
@@ -68,7 +84,7 @@ static bool has_case(const char *op) {
 START_TEST(every_operation_has_a_case) {
     ck_assert_int_ge(ag_op_count(), 50);
     for (int i = 0; i < ag_op_count(); i++)
-        ck_assert_msg(has_case(ag_op_at(i)->name), "%s has no row in cases.c", ag_op_at(i)->name);
+        ck_assert_msg(has_case(ag_op_at(i)->name), "%s has no row in a family of cases", ag_op_at(i)->name);
     ck_assert_ptr_null(ag_op_at(ag_op_count()));
     ck_assert_ptr_null(ag_op_at(-1));
 }
@@ -105,12 +121,15 @@ END_TEST
 
 /* ---- Values and gradients against NumPy and PyTorch ---- */
 
-static const golden_case *golden_of(const op_case *c, ag_dtype d) {
-    for (size_t i = 0; i < sizeof golden_cases / sizeof *golden_cases; i++) {
-        const golden_case *g = &golden_cases[i];
-        if (g->dtype != d || strcmp(g->name, c->name) != 0 || strcmp(g->variant, c->variant) != 0) continue;
-        ck_assert_msg(g->checksum == case_checksum(c, d), "%s has other inputs now: run golden.py", case_title(c, d));
-        return g;
+static const golden_case *golden_of(const op_case *c, ag_dtype d, const double **values) {
+    for (size_t f = 0; f < sizeof golden / sizeof *golden; f++) {
+        for (const golden_case *g = golden[f].cases; g->name; g++) {
+            if (g->dtype != d || strcmp(g->name, c->name) != 0 || strcmp(g->variant, c->variant) != 0) continue;
+            ck_assert_msg(g->checksum == case_checksum(c, d), "%s has other inputs now: run golden.py",
+                          case_title(c, d));
+            *values = golden[f].values + g->start;
+            return g;
+        }
     }
     ck_abort_msg("%s has no golden values: run golden.py", case_title(c, d));
     return NULL;
@@ -121,13 +140,14 @@ START_TEST(values_are_golden) {
     ag_tensor *x[CASE_INPUTS];
     for (ag_dtype d = accepted_from(&c, 0); d < AG_DTYPES; d = accepted_from(&c, (int)d + 1)) {
         if (c.flags & NO_GOLDEN) break;
-        const golden_case *g = golden_of(&c, d);
+        const double *want;
+        const golden_case *g = golden_of(&c, d, &want);
         expecting(case_title(&c, d));
         case_inputs(&c, d, tape, x);
         ag_tensor *y = case_call(&c, tape, d, x);
         expect_shape(y, g->shape);
         ck_assert_msg(ag_dtype_of(y) == g->ydtype, "%s gives %s", case_title(&c, d), ag_dtype_name(ag_dtype_of(y)));
-        expect_near(y, g->ny, golden_values + g->start, c.ulps, floor_of(&c));
+        expect_near(y, g->ny, want, c.ulps, floor_of(&c));
     }
 }
 END_TEST
@@ -167,8 +187,9 @@ START_TEST(gradients_are_golden) {
     op_case c = case_at(_i);
     ag_tensor *x[CASE_INPUTS], *dx[CASE_INPUTS];
     if (!(c.flags & (GRAD | SUBGRAD)) || c.flags & NO_GOLDEN || !case_accepts(&c, AG_F64)) return;
-    const golden_case *g = golden_of(&c, AG_F64);
-    const double *want = golden_values + g->start + g->ny;
+    const double *values;
+    const golden_case *g = golden_of(&c, AG_F64, &values);
+    const double *want = values + g->ny;
     expecting(case_title(&c, AG_F64));
     case_inputs(&c, AG_F64, tape, x);
     int n = gradients(&c, case_call(&c, tape, AG_F64, x), x, dx);
@@ -179,7 +200,7 @@ START_TEST(gradients_are_golden) {
             if (!special || defined_at(ag_element(x[0], k))) expect_near_element(&c, dx[i], k, want[k]);
         want += ag_size(dx[i]);
     }
-    ck_assert_int_eq(want - golden_values, g->start + g->ny + g->ndx);
+    ck_assert_int_eq(want - values, g->ny + g->ndx);
 }
 END_TEST
 
