@@ -401,6 +401,21 @@ inline tensor matmul(const operand &a, const operand &b) { return detail::made((
 inline tensor tensordot(const operand &a, const operand &b, int over) {
     return detail::made((ag_tensordot)(a.get(), b.get(), over), a);
 }
+inline tensor tensordot_over(const operand &a, const operand &b, const axes &axes_a, const axes &axes_b) {
+    return detail::made((ag_tensordot_over)(a.get(), b.get(), axes_a, axes_b), a);
+}
+inline tensor dot(const operand &a, const operand &b) { return detail::made((ag_dot)(a.get(), b.get()), a); }
+inline tensor vdot(const operand &a, const operand &b) { return detail::made((ag_vdot)(a.get(), b.get()), a); }
+inline tensor inner(const operand &a, const operand &b) { return detail::made((ag_inner)(a.get(), b.get()), a); }
+inline tensor outer(const operand &a, const operand &b) { return detail::made((ag_outer)(a.get(), b.get()), a); }
+inline tensor kron(const operand &a, const operand &b) { return detail::made((ag_kron)(a.get(), b.get()), a); }
+inline tensor cross(const operand &a, const operand &b, int axis) {
+    return detail::made((ag_cross)(a.get(), b.get(), axis), a);
+}
+inline tensor matrix_trace(const operand &x) { return detail::made((ag_matrix_trace)(x.get()), x); }
+inline tensor matrix_trace_over(const operand &x, int64_t offset, int axis0, int axis1) {
+    return detail::made((ag_matrix_trace_over)(x.get(), offset, axis0, axis1), x);
+}
 inline tensor sum(const operand &x) { return detail::made((ag_sum)(x.get()), x); }
 inline tensor sum_over(const operand &x, const axes &over, bool keepdims = false) {
     return detail::made((ag_sum_over)(x.get(), over, keepdims), x);

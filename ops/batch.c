@@ -214,9 +214,10 @@ bool ag__matmul_infer(ag_infer *r) {
     const ag__layout *a = r->x[0]->layout, *b = r->x[1]->layout;
     if (!ag__is_real(r->x[0]->dtype) || r->x[0]->dtype != r->x[1]->dtype)
         return ag_reject(r, AG_ERR_DTYPE, "both must be f32, or both f64");
-    if (a->rank < 2 || b->rank < 2) return ag_reject(r, AG_ERR_SHAPE, "both must have two axes or more");
-    int64_t k = a->extent[a->rank - 1], b_k = b->extent[b->rank - 2];
+    if (a->rank < 1 || b->rank < 1) return ag_reject(r, AG_ERR_SHAPE, "both must have an axis or more");
+    int64_t k = a->extent[a->rank - 1], b_k = b->extent[b->rank == 1 ? 0 : b->rank - 2];
     if (k != b_k) return ag_reject(r, AG_ERR_SHAPE, "inner axes %lld and %lld differ", (long long)k, (long long)b_k);
+    if (a->rank < 2 || b->rank < 2) return ag_reject(r, AG_ERR_SHAPE, "both must have two axes or more");
     if (a->rank != b->rank || memcmp(a->extent, b->extent, (size_t)(a->rank - 2) * sizeof(int64_t)) != 0)
         return ag_reject(r, AG_ERR_SHAPE, "the leading axes cannot be broadcast to each other");
     r->shape.extent[r->shape.rank - 1] = b->extent[b->rank - 1];

@@ -60,11 +60,23 @@ static ag_tensor *with_leading(ag_tensor *x, const ag_shape *leading) {
     return ag_broadcast_to(x, shape);
 }
 
+/* A vector as a row or a column, whose axis the result does not have. */
+static ag_tensor *matmul_vectors(ag_tensor *a, ag_tensor *b) {
+    const bool row = a->layout->rank == 1, column = b->layout->rank == 1;
+    ag_tensor *y = ag_matmul(row ? ag_unsqueeze(a, 0) : a, column ? ag_unsqueeze(b, 1) : b);
+    if (row && column) return ag_squeeze(y, AG_ALL_AXES);
+    return ag_squeeze(y, row ? AG_AXES(-2) : AG_AXES(-1));
+}
+
 ag_tensor *ag_matmul(ag_tensor *a, ag_tensor *b) {
     ag_tensor *nil, *in[2] = {a, b};
     ag_shape leading;
     if (!ag__inputs_usable("matmul", 2, in, &nil)) return nil;
     const ag__layout *p = a->layout, *q = b->layout;
+    const int64_t k = p->rank > 0 ? p->extent[p->rank - 1] : -1;
+    if ((p->rank == 1 || q->rank == 1) && p->rank > 0 && q->rank > 0 && a->dtype == b->dtype && ag__is_real(a->dtype) &&
+        q->extent[q->rank == 1 ? 0 : q->rank - 2] == k)
+        return matmul_vectors(a, b);
     bool fits = p->rank >= 2 && q->rank >= 2 && p->extent[p->rank - 1] == q->extent[q->rank - 2] &&
                 a->dtype == b->dtype && ag__is_real(a->dtype);
     if (fits && q->rank == 2 && p->rank > 2 && rows_in_line(p)) return matmul_in_line(a, b);
