@@ -10,7 +10,7 @@
 /* ag_kind -- how an operation's output elements depend on its input elements; the evaluator plans by it */
 typedef enum ag_kind {
     AG_KIND_SOURCE,      /* no inputs, such as random numbers: give `eval` */
-    AG_KIND_ELEMENTWISE, /* y[i] = f(a[i], b[i], …), of at most 8 inputs: give `block` */
+    AG_KIND_ELEMENTWISE, /* y[i] = f(a[i], b[i], …), of at most 8 inputs: give `trace`, `block` or both */
     AG_KIND_REDUCTION,   /* y = a fold over some axes: give `reduction` */
     AG_KIND_VIEW,        /* y consists of elements of its one input: `infer` gives strides and offset */
     AG_KIND_CONTRACTION, /* a product: give `eval` */
@@ -78,8 +78,10 @@ typedef struct ag_traced {
 } ag_traced;
 
 /* ag_trace_function -- records how an element of y is computed from those of the inputs, x[0], x[1], …, and returns it
- * It computes nothing, may be called at any time, any number of times, and records the same each time. `block` runs
- * where the trace is invalid or there is no machine code. autograd/formulas_begin.h makes both of one text. */
+ * It computes nothing, may be called at any time, any number of times, and records the same each time. Where there is
+ * no machine code, `block` runs, or if that is NULL the recorded steps, one after the other, with the same bits: so a
+ * block only saves time, for small tensors and where machine code cannot be made. It also runs where the trace is
+ * invalid; without one ag_apply refuses an invalid trace. autograd/formulas_begin.h makes both of one text. */
 typedef ag_traced ag_trace_function(ag_trace *t, const ag_traced x[]);
 
 /* ag_domain -- where an operation is finite and has a derivative: above < x < below, or anywhere if both are 0 */
@@ -99,12 +101,13 @@ struct ag_op {
     unsigned flags;
     bool (*infer)(ag_infer *r);        /* validate, set shape and dtype; may be NULL for elementwise and reduction.
                                         * Report errors with ag_reject and return false */
-    ag_block *block[AG_DTYPES];        /* elementwise: by the dtype of the last input; NULL: dtype not accepted */
+    ag_block *block[AG_DTYPES];        /* elementwise: by the dtype of the last input, which is accepted if there is
+                                        * this or `trace` */
     const ag_reduction *reduction;     /* reduction; attributes are then the ag_axes_set below */
     bool (*eval)(const ag_call *call); /* contraction and opaque; report with ag_call_fail and return false */
     ag_tensor *(*vjp)(ag_tensor *y, ag_tensor *g, int i); /* x̄[i] from cotangent g, recorded; NULL: no contribution */
     double neutral;                                       /* with AG_OP_NEUTRAL: the identity element */
-    ag_trace_function *trace[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; NULL: only `block` serves */
+    ag_trace_function *trace[AG_DTYPES]; /* elementwise: the same as `block`, bit for bit; one of them may be NULL */
     const char *notation;                /* how ag_formula writes y: section 8 of autograd.h; NULL: name(inputs) */
     const char *(*notation_of)(const ag_tensor *y); /* the same where it depends on attributes; may return NULL */
     /* The sum of n > 1 results of one shape, and of `rest` if that is not NULL, recorded in a better form than their
@@ -138,8 +141,8 @@ typedef struct ag_axes_set {
 /* ag_apply -- record an operation; `attributes` are copied, and must not hold pointers
  * Elementwise inputs are broadcast to each other first. Attributes may be compared byte by byte: zero their padding.
  * Errors: those that the operation's infer reports; AG_ERR_SHAPE and AG_ERR_DTYPE for elementwise inputs that do not
- *         fit; AG_ERR_RANGE for a wrong number of inputs or bytes of attributes, a view beyond its input, or an entry
- *         without a field that its kind needs */
+ *         fit; AG_ERR_RANGE for a wrong number of inputs or bytes of attributes, a view beyond its input, an entry
+ *         without a field that its kind needs, or with an invalid trace and no block */
 AG_API ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *attributes, size_t bytes);
 
 /* ag_apply_source -- record an operation without inputs

@@ -50,6 +50,11 @@
  * after `#define AG_LAST_DOMAIN AG_DOMAIN_BOOL` for bool too. There, `#if IS_REAL` and `#if !IS_BOOL` exclude invalid
  * formulas. autograd/functions.h has e^x, ln x and others for CALL.
  *
+ * After `#define AG_ONLY_TRACE` it is compiled for the recorder alone, which serves all dtypes:
+ * AG_FORMULA_TRACE(softsign), in the entry, instead of AG_FORMULA. Such an operation has no kernels, and its code is a
+ * fraction of the size. Large tensors are computed by machine code, and small ones, or all if there is none, by the
+ * recorded steps, one by one.
+ *
  * Elements, bits and truth values are not converted to each other: only BITS, FLOAT, INTEGER and SEL do that. Where the
  * text leaves it to C (bits that are compared, an element added to a truth value), the recorder refuses the formula: it
  * is valid, and no machine code is made of it.
@@ -88,6 +93,14 @@
     .block = {[AG_BOOL] = name##_bool, [AG_I64] = name##_i64, [AG_F32] = name##_f32, [AG_F64] = name##_f64},           \
     .trace = {[AG_BOOL] = name##_trace, [AG_I64] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
 
+/* The trace alone, without kernels: they save time where tensors are small or there is no machine code, and cost a few
+ * kilobytes each. Formulas have nothing else after `#define AG_ONLY_TRACE`, or between `#if IS_TRACE` and `#endif`. */
+#define AG_FORMULA_TRACE(name) .trace = {[AG_F32] = name##_trace, [AG_F64] = name##_trace}
+#define AG_FORMULA_TRACE_I64(name)                                                                                     \
+    .trace = {[AG_I64] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
+#define AG_FORMULA_TRACE_ANY(name)                                                                                     \
+    .trace = {[AG_BOOL] = name##_trace, [AG_I64] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
+
 /* These go before kernels, and before their loops, whose iterations are independent. */
 #ifndef AG_FORMULA_KERNEL
 #define AG_FORMULA_KERNEL
@@ -124,6 +137,10 @@
 
 #endif
 
+#if defined AG_ONLY_TRACE && !defined AG_DOMAIN
+#undef AG_LAST_DOMAIN
+#define AG_DOMAIN AG_DOMAIN_TRACE
+#endif
 #ifndef AG_LAST_DOMAIN
 #define AG_LAST_DOMAIN AG_DOMAIN_TRACE
 #endif

@@ -138,6 +138,7 @@
 #define AG_FORMULAS_AGAIN 0
 #undef AG_DOMAIN
 #undef AG_LAST_DOMAIN
+#undef AG_ONLY_TRACE
 #else
 #define AG_FORMULAS_AGAIN 1
 #if AG_DOMAIN == 1

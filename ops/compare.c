@@ -104,13 +104,8 @@ CONVERSION(f64_from_i64, double, int64_t, a)
 CONVERSION(f32_from_f64, float, double, a)
 CONVERSION(f64_from_f32, double, float, a)
 
-/* The smallest double that is too large is 2⁶³, since 2⁶³ − 1 is no double. −2⁶³ is one. */
-static inline int64_t saturated(double a) {
-    if (a != a) return 0;
-    return a >= 0x1p63 ? INT64_MAX : a < -0x1p63 ? INT64_MIN : (int64_t)a;
-}
-CONVERSION(i64_from_f32, int64_t, float, saturated((double)a))
-CONVERSION(i64_from_f64, int64_t, double, saturated(a))
+CONVERSION(i64_from_f32, int64_t, float, ag__whole_near((double)a))
+CONVERSION(i64_from_f64, int64_t, double, ag__whole_near(a))
 
 #undef CONVERSION
 

@@ -22,7 +22,7 @@ static void show(const char *name, ag_tensor *x) {
 static void functions(ag_tape *tape, ag_dtype dtype) {
     for (int i = 0; i < ag_op_count(); i++) {
         const ag_op *op = ag_op_at(i);
-        if (op->kind != AG_KIND_ELEMENTWISE || op->arity != 1 || op->attribute_bytes || !op->block[dtype]) continue;
+        if (op->kind != AG_KIND_ELEMENTWISE || op->arity != 1 || op->attribute_bytes || (!op->block[dtype] && !op->trace[dtype])) continue;
         ag_mark mark = ag_tape_mark(tape);
         ag_tape_seed(tape, 7);
         ag_tensor *x = ag_parameter_from(ag_uniform(tape, dtype, AG_SHAPE(3001), 0.05, 0.95)), *dx;

@@ -43,7 +43,7 @@ static op_case row_of(const listed *l) {
     const bool compares = op->flags & AG_OP_PREDICATE, differentiable = !(op->flags & AG_OP_NOT_DIFFERENTIABLE);
     op_case c = {
         .name = op->name, .op = op->name, .unary = l->unary, .binary = l->binary, .n = op->arity, .variant = ""};
-    for (int d = 0; d < AG_DTYPES; d++) c.dtypes |= (unsigned)(op->block[d] != NULL) << d;
+    for (int d = 0; d < AG_DTYPES; d++) c.dtypes |= (unsigned)ag__accepts(op, d) << d;
     c.flags = ELEMENTWISE | (differentiable ? GRAD : 0);
     c.ulps = op->flags & AG_OP_CHEAP ? 0 : 2;
     for (int i = 0; i < c.n; i++) {
@@ -282,7 +282,7 @@ static real_function function_of(const listed *l) {
     return f;
 }
 
-static bool is_function(const listed *l) { return l->unary && l->op->block[AG_F32] && l->op->block[AG_F64]; }
+static bool is_function(const listed *l) { return l->unary && ag__accepts(l->op, AG_F32) && ag__accepts(l->op, AG_F64); }
 
 int real_function_count(void) {
     int count = 0;

@@ -35,7 +35,7 @@ static const ag_op op_softsign = {.name = "softsign",
 
 ag_tensor *user_softsign(ag_tensor *x) { return ag_apply(&op_softsign, 1, &x, NULL, 0); }
 
-/* y = a + s·(b − c) */
+/* y = a + s·(b − c), without kernels */
 static ag_tensor *blend_vjp(ag_tensor *y, ag_tensor *g, int i) {
     double s = *(const double *)ag_attributes(y);
     return i == 0 ? g : ag_scale(g, i == 1 ? s : -s);
@@ -45,7 +45,7 @@ static const ag_op op_blend = {.name = "blend",
                                .kind = AG_KIND_ELEMENTWISE,
                                .arity = 3,
                                .attribute_bytes = sizeof(double),
-                               AG_FORMULA(blend),
+                               AG_FORMULA_TRACE(blend),
                                .vjp = blend_vjp};
 
 ag_tensor *user_blend(ag_tensor *a, ag_tensor *b, ag_tensor *c) {

@@ -126,7 +126,7 @@ const int form_count = sizeof forms / sizeof *forms;
 
 unsigned form_dtypes(const form *f) {
     unsigned dtypes = f->dtypes;
-    for (int d = 0; f->op && d < AG_DTYPES; d++) dtypes |= (unsigned)(f->op->block[d] != NULL) << d;
+    for (int d = 0; f->op && d < AG_DTYPES; d++) dtypes |= (unsigned)ag__accepts(f->op, d) << d;
     return dtypes;
 }
 

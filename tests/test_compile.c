@@ -4,8 +4,9 @@
  * ends, and the next page is protected. On other processors the compiler refuses, and most tests here have nothing
  * to do. */
 #include "autograd/eval/encode.h"
-#include "autograd/eval/tracing.h"
 #include "autograd/tape/limits.h"
+#include "autograd/tape/replay.h"
+#include "autograd/tape/tracing.h"
 #include "ops/rules.h"
 #include "tests/support.h"
 
@@ -149,12 +150,41 @@ static bool is_written(const strip *s, int slot) {
     return false;
 }
 
+static bool same_element(int dtype, const char *a, const char *b, int64_t i) {
+    const int64_t at = i * bytes_of(dtype);
+    return memcmp(a + at, b + at, (size_t)bytes_of(dtype)) == 0 ||
+           (isnan(element_at((ag_dtype)dtype, a, i)) && isnan(element_at((ag_dtype)dtype, b, i)));
+}
+
+/* A step by the interpreter of traces, which must give what its kernel gives, if it has one. */
+static void run_replay(const strip *s, int i, int64_t n, const void *const x[]) {
+    static _Alignas(64) char replayed[BYTES + 64];
+    const ag__code_step *step = &s->step[i];
+    const int dtype = s->slot[step->y].dtype;
+    uint64_t dtypes = (uint64_t)step->n << 2 | (uint64_t)dtype;
+    ag_status why = AG_OK;
+    for (int k = step->n - 1; k >= 0; k--) dtypes = dtypes << 2 | s->slot[step->x[k]].dtype;
+    const ag__replay *p = ag__replay_make(tape, step->op, step->n, dtypes, &why);
+    ck_assert_msg(p != NULL, "%s: %s is not replayed", current, step->op->name);
+    memset(replayed + n * bytes_of(dtype), 0x55, 64);
+    ag__replay_run(p, n, replayed, x, attributes_of(s, i));
+    for (int k = 0; k < 64; k++)
+        if (replayed[n * bytes_of(dtype) + k] != 0x55)
+            ck_abort_msg("%s: replay of %s: too far", current, step->op->name);
+    if (!step->op->block[step->dtype]) memcpy(plain[step->y], replayed, (size_t)(n * bytes_of(dtype)));
+    for (int64_t k = 0; k < n; k++)
+        if (!same_element(dtype, plain[step->y], replayed, k))
+            ck_abort_msg("%s: element %d of %d of %s, replayed: %a, not %a", current, (int)k, (int)n, step->op->name,
+                         element_at((ag_dtype)dtype, replayed, k), element_at((ag_dtype)dtype, plain[step->y], k));
+}
+
 static void run_kernels(const strip *s, int64_t n) {
     for (int i = 0; i < s->steps; i++) {
         const ag__code_step *step = &s->step[i];
         const void *x[8];
         for (int k = 0; k < step->n; k++) x[k] = plain[step->x[k]];
-        step->op->block[step->dtype](n, plain[step->y], x, attributes_of(s, i));
+        if (step->op->block[step->dtype]) step->op->block[step->dtype](n, plain[step->y], x, attributes_of(s, i));
+        run_replay(s, i, n, x);
     }
 }
 
@@ -162,9 +192,7 @@ static void compare(const strip *s, int slot, int64_t n, const char *got) {
     int dtype = s->slot[slot].dtype;
     for (int64_t i = 0; i < (s->slot[slot].one && n > 0 ? 1 : n); i++) {
         double want = element_at((ag_dtype)dtype, plain[slot], i), have = element_at((ag_dtype)dtype, got, i);
-        int64_t at = i * bytes_of(dtype);
-        if (isnan(want) && isnan(have)) continue;
-        if (memcmp(plain[slot] + at, got + at, (size_t)bytes_of(dtype)) == 0) continue;
+        if (same_element(dtype, plain[slot], got, i)) continue;
         int writer = 0;
         while (writer < s->steps - 1 && s->step[writer].y != slot) writer++;
         ck_abort_msg("%s: element %d of %d, slot %d, written by %s: %a, not %a", current, (int)i, (int)n, slot,

@@ -102,7 +102,7 @@ END_TEST
 
 static bool has_block(const ag_op *op) {
     for (int d = 0; d < AG_DTYPES; d++)
-        if (op->block[d]) return true;
+        if (op->block[d] || op->trace[d]) return true;
     return false;
 }
 

@@ -9,7 +9,7 @@
  * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use;
  * vectors in flight have no common elements. So slots may share memory as compile.h says. */
 #include "autograd/eval/encode.h"
-#include "autograd/eval/tracing.h"
+#include "autograd/tape/tracing.h"
 #include "autograd/tape/hash.h"
 
 #include <string.h>
@@ -161,7 +161,7 @@ static int arithmetic(program *p, int code, int operands, int a, int b) {
 }
 
 static int bitwise(program *p, int code, int a, int b) {
-    if (is_truth(p, a) != is_truth(p, b) || is_whole(p, a)) return fail(p);
+    if (is_truth(p, a) != is_truth(p, b)) return fail(p);
     if (is_truth(p, a)) a = in_width(p, a, p->value[b].type & WIDE);
     int type = p->value[a].type;
     return type == p->value[b].type ? operation(p, code, type, 2, a, b, 0) : fail(p);

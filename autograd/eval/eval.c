@@ -160,9 +160,16 @@ static void release_rest(const ag__evaluation *e) {
     }
 }
 
+/* Whether the only marked node has no kernel: only a plan makes machine code of it. */
+static bool lacks_kernel(const ag__evaluation *e) {
+    const ag_tensor *t = ag__node(e->tape, e->low);
+    return t->op->kind == AG_KIND_ELEMENTWISE && !t->op->block[t->input[t->arity - 1]->dtype];
+}
+
 /* A plan pays from two nodes on, and only a plan runs in place. */
 static bool run(const ag__evaluation *e) {
-    bool fused = is_fused(e->tape) && (e->marked.nodes > 1 || e->when == AG__FINAL);
+    bool pays = e->marked.nodes > 1 || e->when == AG__FINAL || (e->marked.nodes == 1 && lacks_kernel(e));
+    bool fused = pays && is_fused(e->tape);
     return fused ? ag__run_fused(e) : ag__run_reference(e, e->low, e->high);
 }
 

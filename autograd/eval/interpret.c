@@ -6,6 +6,7 @@
 #include "autograd/eval/interpret.h"
 #include "autograd/eval/rows.h"
 #include "autograd/eval/stream.h"
+#include "autograd/tape/replay.h"
 
 #include <string.h>
 
@@ -139,7 +140,7 @@ static void run_map(const ag__running *r, const ag__instruction *q, int64_t n, c
     const uint32_t *in = AG__FROM(&r->plan->operands, q->x), first = r->region->cell;
     const void *x[AG__MOST_INPUTS];
     for (int i = 0; i < q->inputs; i++) x[i] = address[in[i] - first];
-    t->op->block[q->dtype](n, address[q->y - first], x, ag__attributes(t));
+    ag__map(t, n, address[q->y - first], x);
 }
 
 static void run_code(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address) {

@@ -2,6 +2,7 @@
  *
  * A rewind first carries out the assignments to variables that stay. */
 #include "autograd/eval/compile.h"
+#include "autograd/tape/replay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,7 @@ void ag_tape_free(ag_tape *tape) {
     if (tape->observer) tape->observer->free(tape);
     ag__buffers_free(tape);
     ag__code_free(tape);
+    ag__replays_free(tape);
     ag__arena_trim(tape);
     ag__nodes_trim(tape);
     if (tape->segments) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);

@@ -3,6 +3,7 @@
  * A value is released when its last reader has run, unless the user has read it or it may still be needed: by a
  * recorded reader that has not run, or by a backward scan to come. A value released too early is only recomputed. */
 #include "autograd/eval/eval.h"
+#include "autograd/tape/replay.h"
 
 /* Whether the value of t may be released, with these `live` and `readers`, in an evaluation after which nodes from
  * `gone` on are not needed. */
@@ -73,13 +74,13 @@ static inline bool is_little(const ag_tensor *t) { return t->plain && t->layout-
 AG__ALWAYS_INLINE bool compute_little(ag_tape *tape, ag_tensor *t) {
     const void *x[AG__MOST_INPUTS];
     ag_tensor *const *input = t->input;
-    const int n = t->arity, dtype = input[0]->dtype;
+    const int n = t->arity;
     const size_t bytes = (size_t)t->layout->size * ag__bytes(t), each = ag__bytes(input[0]);
     ag__buffer *b = ag__buffer_quickly(tape, bytes);
     if (!b) return ag__no_memory(t, bytes);
     for (int i = 0; i < n; i++) x[i] = (const char *)input[i]->buffer->data + input[i]->offset * (int64_t)each;
     t->buffer = b;
-    t->op->block[dtype](t->layout->size, b->data, x, ag__attributes(t));
+    ag__map(t, t->layout->size, b->data, x);
     return true;
 }
 

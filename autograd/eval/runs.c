@@ -220,6 +220,12 @@ static bool reads_copies(const ag__lowering *l, uint32_t k) {
     return any;
 }
 
+/* Whether there is a kernel for instruction k; otherwise its steps are run one by one. */
+static bool has_kernel(const ag__lowering *l, uint32_t k) {
+    const ag__instruction *q = &l->body.at[k];
+    return tensor_of(l, q)->op->block[q->dtype] != NULL;
+}
+
 /* Compile the listed steps; NULL if that fails. */
 static ag__code *compile(ag__lowering *l) {
     ag__code *code = ag__compile(l->c->tape, (int)l->steps.count, l->steps.at, (int)l->slots.count, l->slots.at);
@@ -235,7 +241,7 @@ static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     l->taken.count = 0;
     l->runs++;
     if (!rows) take_folds(l, end);
-    bool pays = maps == 0 || l->steps.count >= FEWEST_STEPS || reads_copies(l, k);
+    bool pays = maps == 0 || l->steps.count >= FEWEST_STEPS || reads_copies(l, k) || !has_kernel(l, k);
     list_slots(l, rows);
     if (failed(l) || l->steps.count == 0 || !pays) return end;
     mark_outputs(l, k, end);

@@ -4,10 +4,10 @@
  * elements: strided inputs are packed into a strip first. */
 #include "autograd/eval/pack.h"
 #include "autograd/tape/limits.h"
+#include "autograd/tape/replay.h"
 
 typedef struct elementwise {
-    ag_block *block;
-    const void *attributes;
+    const ag_tensor *node;
     int n;
     char *y;
     int64_t size;
@@ -21,8 +21,7 @@ typedef struct elementwise {
 } elementwise;
 
 static void prepare(elementwise *e, const ag_tensor *t) {
-    e->block = t->op->block[t->input[t->arity - 1]->dtype];
-    e->attributes = ag__attributes(t);
+    e->node = t;
     e->n = t->arity;
     e->y = ag__values(t);
     e->size = t->layout->size;
@@ -46,7 +45,7 @@ static void run_strip(const elementwise *e, int64_t start, int64_t count) {
         ag__pack_walk(strips[i], e->x[i].data, &e->x[i].walk, start, count, e->x[i].bytes);
         x[i] = strips[i];
     }
-    e->block(count, e->y + start * (int64_t)e->y_bytes, x, e->attributes);
+    ag__map(e->node, count, e->y + start * (int64_t)e->y_bytes, x);
 }
 
 static void run_strips(void *e_, int i, int n) {
@@ -103,7 +102,7 @@ void ag__run_elementwise(ag_tensor *t) {
         x[i] = ag__values(t->input[i]);
     }
     if (contiguous && size <= AG__STRIP) { /* most nodes of a small model */
-        t->op->block[t->input[t->arity - 1]->dtype](size, ag__values(t), x, ag__attributes(t));
+        ag__map(t, size, ag__values(t), x);
         return;
     }
     elementwise e;

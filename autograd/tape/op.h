@@ -46,6 +46,9 @@ enum { AG__MOST_INPUTS = 8, AG__MOST_BYTES = 8 }; /* of an elementwise operation
 
 static inline bool ag__is_real(int dtype) { return dtype == AG_F32 || dtype == AG_F64; }
 
+/* Whether elements of this dtype are accepted by an elementwise operation: there is a kernel, or a trace. */
+static inline bool ag__accepts(const ag_op *op, int dtype) { return op->block[dtype] || op->trace[dtype]; }
+
 /* Whether real s has a value in dtype (i64: an integer in range; bool: 0 or 1). */
 bool ag__fits(double s, ag_dtype dtype);
 
@@ -59,17 +62,18 @@ static inline double ag__get_element(ag_dtype dtype, const void *data, int64_t i
     }
 }
 
-/* Real s as element i of `data`: in i64 the nearest that there is towards 0, and 0 for NaN; in bool whether it is not
- * 0. */
+/* The nearest i64 towards 0; of NaN 0. The smallest double that is too large is 2⁶³, since 2⁶³ − 1 is no double.
+ * −2⁶³ is one. */
+static inline int64_t ag__whole_near(double s) {
+    if (s != s) return 0;
+    return s >= 0x1p63 ? INT64_MAX : s < -0x1p63 ? INT64_MIN : (int64_t)s;
+}
+
+/* Real s as element i of `data`: in i64 the nearest that there is towards 0, in bool whether it is not 0. */
 static inline void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s) {
     switch (dtype) {
     case AG_BOOL: ((unsigned char *)data)[i] = s != 0; break;
-    case AG_I64:
-        ((int64_t *)data)[i] = s >= 0x1p63   ? INT64_MAX
-                               : s < -0x1p63 ? INT64_MIN
-                               : s == s      ? (int64_t)s
-                                             : 0; /* NaN ≠ NaN */
-        break;
+    case AG_I64: ((int64_t *)data)[i] = ag__whole_near(s); break;
     case AG_F32: ((float *)data)[i] = (float)s; break;
     default: ((double *)data)[i] = s; break;
     }

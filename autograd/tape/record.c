@@ -3,6 +3,7 @@
  * ag_apply does the checks common to all operations, broadcasts elementwise inputs, lets the operation decide shape
  * and dtype, and appends a node. Nothing is appended unless everything is valid. */
 #include "autograd/tape/basis.h"
+#include "autograd/tape/replay.h"
 #include "autograd/tape/tape.h"
 
 #include <string.h>
@@ -95,7 +96,7 @@ static bool view_inside(const ag_infer *r, int64_t size) {
 static bool dtype_accepted(const ag_infer *r) {
     const ag_op *op = r->op;
     ag_dtype dtype = (ag_dtype)r->x[r->n - 1]->dtype;
-    if (op->kind == AG_KIND_ELEMENTWISE && op->block[dtype]) return true;
+    if (op->kind == AG_KIND_ELEMENTWISE && ag__accepts(op, dtype)) return true;
     if (op->kind == AG_KIND_REDUCTION && op->reduction->fold[dtype] && op->reduction->combine[dtype]) return true;
     return ag_reject(r, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(dtype));
 }
@@ -181,6 +182,17 @@ static bool decision_valid(const ag_infer *r, int64_t *size) {
     return ag__shape_valid(&r->shape, size, &why) || ag_reject(r, AG_ERR_SHAPE, "the result would have %s", why);
 }
 
+/* Whether the elements can be computed: without a kernel the trace must be valid. */
+static bool computable(const ag_infer *r) {
+    const ag_dtype last = (ag_dtype)r->x[r->n - 1]->dtype;
+    ag_status why = AG_OK;
+    if (r->op->kind != AG_KIND_ELEMENTWISE || r->op->block[last]) return true;
+    if (ag__replay_make(r->tape, r->op, r->n, ag__dtypes(r->n, r->x, r->dtype), &why)) return true;
+    return why == AG_ERR_MEMORY
+               ? ag_reject(r, why, "out of memory (another operation)")
+               : ag_reject(r, why, "of %s there is no kernel, and the trace is invalid", ag_dtype_name(last));
+}
+
 static const ag__layout *decide(ag_infer *r) {
     ag_kind kind = r->op->kind;
     bool good = kind == AG_KIND_ELEMENTWISE ? infer_elementwise(r)
@@ -188,6 +200,7 @@ static const ag__layout *decide(ag_infer *r) {
                                             : infer_other(r);
     int64_t size;
     if (!good || !decision_valid(r, &size) || (kind == AG_KIND_VIEW && !view_inside(r, size))) return NULL;
+    if (!computable(r)) return NULL;
     if (size == 0) r->offset = 0; /* an empty view may have any offset */
     const ag__layout *l =
         kind == AG_KIND_VIEW && size != 0 ? ag__layout_new(r->tape, &r->shape, r->stride) : contiguous_layout(r);
@@ -243,8 +256,9 @@ static ag_tensor *apply_plain(const ag_op *op, int n, ag_tensor *const x[], cons
         in[i] = t;
     }
     if (op->flags & AG_OP_SCALAR && first->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
-    if (first->tape->status != AG_OK || !op->block[first->dtype] || !first->layout->contiguous) return NULL;
+    if (first->tape->status != AG_OK || !first->layout->contiguous) return NULL;
     ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)first->dtype;
+    if (!op->block[first->dtype] && !ag__replay_of(first->tape, op, ag__dtypes(n, x, dtype))) return NULL;
     ag_tensor *t = ag__record(op, first->tape, dtype, first->layout, n, in, attributes, bytes);
     if (!(t->flags & AG__NIL)) t->plain = contiguous;
     return finished(t);

@@ -1,11 +1,12 @@
 /* tracing -- the formula of an elementwise operation, recorded value by value
  *
- * An operation's `trace` runs with a recorder, and its steps become a list, from which compile.c makes values.
+ * An operation's `trace` runs with a recorder, and its steps become a list, from which
+ * replay.c makes steps of an interpreter, and compile.c machine code.
  * Operands precede their results, and the trace's result is last, unless the trace has failed. */
 #ifndef AG_TRACING_H
 #define AG_TRACING_H
 
-#include "autograd/eval/eval.h"
+#include "autograd/tape/tape.h"
 #include "autograd/trace.h"
 
 /* Codes beside those of ag_trace_code. */
@@ -40,6 +41,7 @@ struct ag_trace {
     uint32_t number;  /* of the trace, which its values carry; never 0 */
     bool narrow;      /* elements are of 32 bits */
     bool failed;      /* invalid, or out of memory: recording has stopped */
+    bool no_memory;
     bool not_a_float; /* narrow, and a number was rounded */
 };
 

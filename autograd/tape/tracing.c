@@ -1,9 +1,10 @@
 /* tracing -- the recorder: the functions that an operation's `trace` calls, and the list that they append to
  *
  * Faults of a trace that concern the list are caught here (a value of another trace, an invalid code, too many
- * values), and bits among elements or elements among bits; other types are checked by compile.c. A value has the number
+ * values), and bits among elements or elements among bits; other types are checked by
+ * replay.c and compile.c. A value has the number
  * of its trace, and traces are numbered consecutively. */
-#include "autograd/eval/tracing.h"
+#include "autograd/tape/tracing.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,7 +15,7 @@ static bool grow(ag_trace *t) {
     size_t each = sizeof *t->value;
     if (room > AG__MOST_TRACED) return false;
     ag__traced *value = ag__resize(t->tape, t->value, (size_t)t->room * each, (size_t)room * each);
-    if (!value) return false;
+    if (!value) return t->no_memory = true, false;
     t->value = value;
     t->room = room;
     return true;
