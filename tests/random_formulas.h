@@ -2,7 +2,9 @@
 #include "autograd/formulas_begin.h"
 
 MAP1(softsign, x) { return DIV(x, ADD(ABS(x), K(1))); }
+#if IS_TRACE
 MAP3_1(blend, a, b, c, s) { return FMA(s, SUB(b, c), a); }
+#endif
 
 #include "autograd/formulas_end.h"
 #if AG_FORMULAS_AGAIN
