@@ -318,13 +318,65 @@ inline tensor avg_pool2d(const operand &x, int64_t size, int64_t stride) {
 inline tensor cross_entropy(const operand &scores, const operand &labels) {
     return detail::made((ag_cross_entropy)(scores.get(), labels.get()), scores);
 }
-inline tensor binary_cross_entropy(const operand &scores, const operand &targets) {
-    return detail::made((ag_binary_cross_entropy)(scores.get(), targets.get()), scores);
+inline tensor nll(const operand &log_p, const operand &labels) {
+    return detail::made((ag_nll)(log_p.get(), labels.get()), log_p);
 }
 inline tensor hinge(const operand &scores, const operand &labels) {
     return detail::made((ag_hinge)(scores.get(), labels.get()), scores);
 }
+inline tensor binary_cross_entropy(const operand &scores, const operand &targets) {
+    return detail::made((ag_binary_cross_entropy)(scores.get(), targets.get()), scores);
+}
+inline tensor binary_nll(const operand &p, const operand &targets) {
+    return detail::made((ag_binary_nll)(p.get(), targets.get()), p);
+}
+inline tensor focal(const operand &scores, const operand &targets, double alpha, double gamma) {
+    return detail::made((ag_focal)(scores.get(), targets.get(), alpha, gamma), scores);
+}
+inline tensor binary_hinge(const operand &scores, const operand &signs, double margin) {
+    return detail::made((ag_binary_hinge)(scores.get(), signs.get(), margin), scores);
+}
+inline tensor soft_margin(const operand &scores, const operand &signs) {
+    return detail::made((ag_soft_margin)(scores.get(), signs.get()), scores);
+}
 inline tensor mse(const operand &x, const operand &target) { return detail::made((ag_mse)(x.get(), target.get()), x); }
+inline tensor l1(const operand &x, const operand &target) { return detail::made((ag_l1)(x.get(), target.get()), x); }
+inline tensor huber(const operand &x, const operand &target, double delta) {
+    return detail::made((ag_huber)(x.get(), target.get(), delta), x);
+}
+inline tensor smooth_l1(const operand &x, const operand &target, double beta) {
+    return detail::made((ag_smooth_l1)(x.get(), target.get(), beta), x);
+}
+inline tensor kl_divergence(const operand &log_q, const operand &p) {
+    return detail::made((ag_kl_divergence)(log_q.get(), p.get()), log_q);
+}
+inline tensor poisson_nll(const operand &x, const operand &target) {
+    return detail::made((ag_poisson_nll)(x.get(), target.get()), x);
+}
+inline tensor gaussian_nll(const operand &x, const operand &target, const operand &variance) {
+    return detail::made((ag_gaussian_nll)(x.get(), target.get(), variance.get()), x);
+}
+inline tensor cosine_similarity(const operand &a, const operand &b, int axis) {
+    return detail::made((ag_cosine_similarity)(a.get(), b.get(), axis), a);
+}
+inline tensor pairwise_distance(const operand &a, const operand &b, double p) {
+    return detail::made((ag_pairwise_distance)(a.get(), b.get(), p), a);
+}
+inline tensor cosine_embedding(const operand &a, const operand &b, const operand &signs, double margin) {
+    return detail::made((ag_cosine_embedding)(a.get(), b.get(), signs.get(), margin), a);
+}
+inline tensor hinge_embedding(const operand &x, const operand &signs, double margin) {
+    return detail::made((ag_hinge_embedding)(x.get(), signs.get(), margin), x);
+}
+inline tensor triplet_margin(const operand &anchor, const operand &positive, const operand &negative, double margin) {
+    return detail::made((ag_triplet_margin)(anchor.get(), positive.get(), negative.get(), margin), anchor);
+}
+inline tensor margin_ranking(const operand &a, const operand &b, const operand &signs, double margin) {
+    return detail::made((ag_margin_ranking)(a.get(), b.get(), signs.get(), margin), a);
+}
+inline tensor ctc(const operand &log_p, const operand &labels, const operand &steps, const operand &counts, int64_t blank) {
+    return detail::made((ag_ctc)(log_p.get(), labels.get(), steps.get(), counts.get(), blank), log_p);
+}
 inline tensor accuracy(const operand &scores, const operand &labels) {
     return detail::made((ag_accuracy)(scores.get(), labels.get()), scores);
 }

@@ -122,12 +122,15 @@ static bool range_eval(const ag_call *call) {
 ag_tensor *ag__indices_in_range(ag__indices what, ag_tensor *index, int64_t count) {
     static const ag_op op[] = {[AG__EMBEDDING] = RANGE("embedding_apply"),
                                [AG__CROSS_ENTROPY] = RANGE("cross_entropy"),
-                               [AG__HINGE] = RANGE("hinge")};
-    static const char *const words[][2] = {[AG__EMBEDDING] = {"index", "rows"},
-                                           [AG__CROSS_ENTROPY] = {"label", "scores"},
-                                           [AG__HINGE] = {"label", "scores"}};
+                               [AG__NLL] = RANGE("nll"),
+                               [AG__HINGE] = RANGE("hinge"),
+                               [AG__CTC] = RANGE("ctc")};
+    static const char *const words[][2] = {
+        [AG__EMBEDDING] = {"index", "rows"}, [AG__CROSS_ENTROPY] = {"label", "scores"},
+        [AG__NLL] = {"label", "classes"},    [AG__HINGE] = {"label", "scores"},
+        [AG__CTC] = {"label", "classes"},    [AG__CTC_LENGTHS] = {"length", "lengths"}};
     range r = {.count = count};
     ag__format(r.index, sizeof r.index, "%s", words[what][0]);
     ag__format(r.things, sizeof r.things, "%s", words[what][1]);
-    return ag_apply(&op[what], 1, &index, &r, sizeof r);
+    return ag_apply(&op[what == AG__CTC_LENGTHS ? AG__CTC : what], 1, &index, &r, sizeof r);
 }

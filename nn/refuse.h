@@ -34,7 +34,14 @@ ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag
 ag_tensor *ag__dtype_wrong(const char *name, const char *what, ag_tensor *x, ag_tensor *part);
 
 /* Functions that take indices: ag_gather's error would name shapes that the caller has never seen. */
-typedef enum ag__indices { AG__EMBEDDING, AG__CROSS_ENTROPY, AG__HINGE } ag__indices;
+typedef enum ag__indices {
+    AG__EMBEDDING,
+    AG__CROSS_ENTROPY,
+    AG__NLL,
+    AG__HINGE,
+    AG__CTC,
+    AG__CTC_LENGTHS /* numbers of steps or labels */
+} ag__indices;
 
 /* The index, of i64; its evaluation fails unless 0 <= index < count, with an error of the function that was called,
  * which says where in the caller's index. */
