@@ -95,15 +95,6 @@ static bool has_variant(const op_case *row, int variant) {
     return variant == 0 || (row->flags & ELEMENTWISE && (variant != 3 || row->n > 1));
 }
 
-int case_count(void) {
-    int count = 0;
-    op_case c;
-    for (int row = 0; row_at(row, &c); row++) {
-        for (int v = 0; v < VARIANTS; v++) count += has_variant(&c, v);
-    }
-    return count;
-}
-
 static op_case variant_of(const op_case *row, int variant) {
     op_case c = *row;
     c.variant = variants[variant];
@@ -112,14 +103,30 @@ static op_case variant_of(const op_case *row, int variant) {
     return c;
 }
 
-op_case case_at(int i) {
+enum { MOST_CASES = 4096 };
+
+/* The cases are worked out once: each test asks for one of them, and they are thousands. */
+static struct {
+    op_case at[MOST_CASES];
+    int count;
+} table;
+
+static void work_out(void) {
     op_case c;
-    for (int row = 0; row_at(row, &c); row++) {
-        for (int v = 0; v < VARIANTS; v++)
-            if (has_variant(&c, v) && i-- == 0) return variant_of(&c, v);
-    }
-    return (op_case){.name = "none"};
+    for (int row = 0; row_at(row, &c); row++)
+        for (int v = 0; v < VARIANTS; v++) {
+            if (!has_variant(&c, v)) continue;
+            if (table.count == MOST_CASES) ck_abort_msg("there are more than %d cases", MOST_CASES);
+            table.at[table.count++] = variant_of(&c, v);
+        }
 }
+
+int case_count(void) {
+    if (!table.count) work_out();
+    return table.count;
+}
+
+op_case case_at(int i) { return i < case_count() ? table.at[i] : (op_case){.name = "none"}; }
 
 bool case_accepts(const op_case *c, ag_dtype dtype) { return c->dtypes >> dtype & 1; }
 
@@ -282,7 +289,9 @@ static real_function function_of(const listed *l) {
     return f;
 }
 
-static bool is_function(const listed *l) { return l->unary && ag__accepts(l->op, AG_F32) && ag__accepts(l->op, AG_F64); }
+static bool is_function(const listed *l) {
+    return l->unary && ag__accepts(l->op, AG_F32) && ag__accepts(l->op, AG_F64);
+}
 
 int real_function_count(void) {
     int count = 0;
