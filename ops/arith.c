@@ -49,16 +49,15 @@ ag_tensor *ag_minimum(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_mi
  * that is known when a power is recorded chooses an entry of its own, which is a power as any other in all but its
  * formula: an exponent that is a tensor stays an input. */
 
-#define AG__POW_SCALAR(formula, ...)                                                                                   \
+#define AG__POW_SCALAR(...)                                                                                            \
     {                                                                                                                  \
         .name = "pow_scalar", .notation = "{0}^{d0}", .kind = AG_KIND_ELEMENTWISE, .arity = 1,                         \
-        .attribute_bytes = sizeof(double), .vjp = pow_scalar_vjp, AG_FORMULA(formula), __VA_ARGS__                     \
+        .attribute_bytes = sizeof(double), .vjp = pow_scalar_vjp, __VA_ARGS__                                          \
     }
-#define AG__POW(formula, ...)                                                                                          \
-    {                                                                                                                  \
-        .name = "pow", .notation = "{0}^{1}", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .vjp = pow_vjp,                 \
-        AG_FORMULA(formula), __VA_ARGS__                                                                               \
-    }
+#define AG__POW(...)                                                                                                   \
+    { .name = "pow", .notation = "{0}^{1}", .kind = AG_KIND_ELEMENTWISE, .arity = 2, .vjp = pow_vjp, __VA_ARGS__ }
+#define AG__POWERS(exponent, ...)                                                                                      \
+    { exponent, AG__POW_SCALAR(__VA_ARGS__), AG__POW(__VA_ARGS__) }
 
 static ag_tensor *pow_vjp(ag_tensor *y, ag_tensor *g, int i);
 static ag_tensor *pow_scalar_vjp(ag_tensor *y, ag_tensor *g, int i);
@@ -67,16 +66,14 @@ static const struct power {
     double exponent;
     ag_op number, tensor; /* as an attribute, and as an input */
 } powers[] = {
-    {2, AG__POW_SCALAR(pow_2, .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP), AG__POW(pow_2, .flags = AG_OP_CHEAP)},
-    {-1, AG__POW_SCALAR(pow_m1, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}}),
-     AG__POW(pow_m1, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}})},
-    {0.5, AG__POW_SCALAR(pow_half, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}}),
-     AG__POW(pow_half, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}})},
-    {3, AG__POW_SCALAR(pow_3, .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP), AG__POW(pow_3, .flags = AG_OP_CHEAP)},
-    {-2, AG__POW_SCALAR(pow_m2, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}}),
-     AG__POW(pow_m2, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}})},
-    {-0.5, AG__POW_SCALAR(pow_mhalf, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}}),
-     AG__POW(pow_mhalf, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}})},
+    {2, AG__POW_SCALAR(.flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP, AG_FORMULA(pow_2)),
+     AG__POW(.flags = AG_OP_CHEAP, AG_FORMULA(pow_2))},
+    AG__POWERS(-1, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}}, AG_FORMULA(pow_m1)),
+    AG__POWERS(0.5, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}}, AG_FORMULA(pow_half)),
+    {3, AG__POW_SCALAR(.flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP, AG_FORMULA(pow_3)),
+     AG__POW(.flags = AG_OP_CHEAP, AG_FORMULA(pow_3))},
+    AG__POWERS(-2, .flags = AG_OP_CHEAP, .domain = {{.nonzero = true}}, AG_FORMULA_TRACE(pow_m2)),
+    AG__POWERS(-0.5, .flags = AG_OP_CHEAP, .domain = {{.above = 0, .below = INFINITY}}, AG_FORMULA_TRACE(pow_mhalf)),
 };
 
 static const struct power *power_by(double exponent) {
@@ -129,7 +126,7 @@ static ag_tensor *pow_exponent(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
 }
 
 AG_BINARY(pow, "{0}^{1}", pow_base(g, a, b), pow_exponent(g, a, b), .domain = {{.above = 0, .below = INFINITY}},
-          AG_FORMULA(pow));
+          AG_FORMULA_TRACE(pow));
 ag_tensor *ag_pow(ag_tensor *a, ag_tensor *b) {
     ag_tensor *nil;
     double exponent;
@@ -173,17 +170,11 @@ AG_WITH_NUMBER(rdiv_scalar, "{d0} / {0}", ag_neg(ag__slope_div(ag__slope_mul(g, 
                .domain = {{.nonzero = true}}, AG_FORMULA(rdiv_scalar));
 ag_tensor *ag_rdiv_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_rdiv_scalar, x, s); }
 
-static void pow_scalar_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    ((float)*(const double *)attributes == 1 ? ag__op_contiguous.block[AG_F32] : power_f32)(n, y, x, attributes);
-}
-static void pow_scalar_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    (*(const double *)attributes == 1 ? ag__op_contiguous.block[AG_F64] : power_f64)(n, y, x, attributes);
-}
 static ag_tensor *pow_slope(ag_tensor *x, double s) { return ag_scale(s == 2 ? x : ag_pow_scalar(x, s - 1), s); }
 
 AG_WITH_NUMBER(pow_scalar, "{0}^{d0}", s == 0 ? ag_zero_vjp(y, g, i) : ag_strong_mul(g, pow_slope(x, s)),
                .flags = AG_OP_NEUTRAL, .neutral = 1, .domain = {{.above = 0, .below = INFINITY}},
-               AG_FORMULA(pow_scalar));
+               AG_FORMULA_TRACE(pow_scalar));
 ag_tensor *ag_pow_scalar(ag_tensor *x, double s) {
     const struct power *few = power_by(s);
     return ag__apply1_s(few ? &few->number : &ag__op_pow_scalar, x, s);

@@ -28,13 +28,9 @@ MAP1_1(rdiv_scalar, x, s) { return DIV(s, x); }
 /* Comparisons with NaN are false, so that it falls through to itself. */
 MAP1_2(clamp, x, low, high) { return MIN(high, MAX(low, x)); }
 
-MAP2(pow, a, b) { return CALL(pow, a, b); }
-/* x^1 is x to the last bit: see AG_OP_NEUTRAL. Compilers make a branch of that, and no vector code; so a kernel chooses
- * between the power and x before its loop. */
 #if IS_TRACE
-MAP1_1(pow_scalar, x, s) { return SEL(EQ(s, K(1)), x, CALL(pow, x, s)); }
-#else
-MAP1_1(power, x, s) { return CALL(pow, x, s); }
+MAP2(pow, a, b) { return CALL(pow, a, b); }
+MAP1_1(pow_scalar, x, s) { return SEL(EQ(s, K(1)), x, CALL(pow, x, s)); } /* x to the last bit: see AG_OP_NEUTRAL */
 #endif
 
 /* Powers by few steps, whose exponent is not read: the same where it is an attribute and where it is the second input.
@@ -44,14 +40,16 @@ FN(V, power_half, V x) { return SEL(EQ(x, K(-INFINITY)), K(INFINITY), SQRT(ADD(x
 MAP1(pow_2, x) { return MUL(x, x); }
 MAP1(pow_3, x) { return MUL(MUL(x, x), x); }
 MAP1(pow_m1, x) { return DIV(K(1), x); }
+#if IS_TRACE
 MAP1(pow_m2, x) {
     const V f = SEL(LT(ABS(x), K(1)), K2(0x1p48, 0x1p400), K2(0x1p-32, 0x1p-256)), u = MUL(x, f);
     const V s = MUL(u, u), lost = FMA(u, u, NEG(s)), q = DIV(K(1), s);
     const V rest = MUL(FMA(NEG(q), lost, FMA(NEG(q), s, K(1))), q);
     return MUL(MUL(ADD(q, SEL(LT(ABS(rest), q), rest, K(0))), f), f);
 }
-MAP1(pow_half, x) { return CALL(power_half, x); }
 MAP1(pow_mhalf, x) { return DIV(K(1), CALL(power_half, x)); }
+#endif
+MAP1(pow_half, x) { return CALL(power_half, x); }
 
 #endif
 

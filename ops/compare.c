@@ -43,7 +43,7 @@ static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return i == 1 ? ag_where(condition, g, zero) : ag_where(condition, zero, g);
 }
 AG_ELEMENTWISE(where, 3, "where({0}, {1}, {2})", .flags = AG_OP_CHEAP, .infer = where_infer, .vjp = where_vjp,
-               AG_FORMULA_ANY(where));
+               .block = {[AG_F32] = where_f32, [AG_F64] = where_f64}, AG_FORMULA_TRACE_ANY(where));
 ag_tensor *ag_where(ag_tensor *condition, ag_tensor *a, ag_tensor *b) {
     return ag_apply(&ag__op_where, 3, (ag_tensor *[]){condition, a, b}, NULL, 0);
 }
@@ -81,64 +81,10 @@ ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x) { return ag__gate(g, x, (doub
 
 /* ---- Conversion ---- */
 
-/* CONVERSION(f32_from_f64, float, double, a) defines that ag_block: y[i] = a with a = x[0][i], for element types of y
- * and of x. */
-#define CONVERSION(name, ytype, xtype, formula)                                                                        \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {            \
-        (void)attributes;                                                                                              \
-        ytype *y = y_;                                                                                                 \
-        const xtype *a_ = x_[0];                                                                                       \
-        AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
-            const xtype a = a_[i];                                                                                     \
-            y[i] = (ytype)(formula);                                                                                   \
-        }                                                                                                              \
-    }
-CONVERSION(bool_from_i64, uint8_t, int64_t, a != 0)
-CONVERSION(bool_from_f32, uint8_t, float, a != 0)
-CONVERSION(bool_from_f64, uint8_t, double, a != 0)
-CONVERSION(i64_from_bool, int64_t, uint8_t, a)
-CONVERSION(f32_from_bool, float, uint8_t, a)
-CONVERSION(f64_from_bool, double, uint8_t, a)
-CONVERSION(f32_from_i64, float, int64_t, a)
-CONVERSION(f64_from_i64, double, int64_t, a)
-CONVERSION(f32_from_f64, float, double, a)
-CONVERSION(f64_from_f32, double, float, a)
-
-CONVERSION(i64_from_f32, int64_t, float, ag__whole_near((double)a))
-CONVERSION(i64_from_f64, int64_t, double, ag__whole_near(a))
-
-#undef CONVERSION
-
-static ag_block *const conversion[AG_DTYPES][AG_DTYPES] = {
-    /* from    to bool         to i64         to f32         to f64 */
-    [AG_BOOL] = {NULL, i64_from_bool, f32_from_bool, f64_from_bool},
-    [AG_I64] = {bool_from_i64, NULL, f32_from_i64, f64_from_i64},
-    [AG_F32] = {bool_from_f32, i64_from_f32, NULL, f64_from_f32},
-    [AG_F64] = {bool_from_f64, i64_from_f64, f32_from_f64, NULL},
-};
-
 static ag_dtype target(const void *attributes) {
     int32_t to;
     memcpy(&to, attributes, sizeof to);
     return (ag_dtype)to;
-}
-
-/* To the same dtype it is a copy. */
-static void cast(ag_dtype from, int64_t n, void *y, const void *const x[], const void *attributes) {
-    ag_block *block = conversion[from][target(attributes)];
-    (block ? block : ag__op_contiguous.block[from])(n, y, x, NULL);
-}
-static void cast_bool(int64_t n, void *y, const void *const x[], const void *attributes) {
-    cast(AG_BOOL, n, y, x, attributes);
-}
-static void cast_i64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    cast(AG_I64, n, y, x, attributes);
-}
-static void cast_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    cast(AG_F32, n, y, x, attributes);
-}
-static void cast_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    cast(AG_F64, n, y, x, attributes);
 }
 
 static bool cast_infer(ag_infer *r) {
@@ -153,7 +99,6 @@ static ag_tensor *cast_vjp(ag_tensor *y, ag_tensor *g, int i) { return ag_cast(g
 static ag_traced cast_trace(ag_trace *t, const ag_traced x[]) { return ag_trace_convert(t, x[0]); }
 AG_ELEMENTWISE(cast, 1, "{dtype}({0})", .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP, .attribute_bytes = sizeof(int32_t),
                .infer = cast_infer, .vjp = cast_vjp,
-               .block = {[AG_BOOL] = cast_bool, [AG_I64] = cast_i64, [AG_F32] = cast_f32, [AG_F64] = cast_f64},
                .trace = {[AG_BOOL] = cast_trace, [AG_I64] = cast_trace, [AG_F32] = cast_trace, [AG_F64] = cast_trace});
 ag_tensor *ag_cast(ag_tensor *x, ag_dtype dtype) {
     int32_t to = (int32_t)dtype;

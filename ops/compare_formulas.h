@@ -1,5 +1,5 @@
-/* compare_formulas -- formulas of comparisons and choices: text for every domain, which includes itself */
-#define AG_LAST_DOMAIN AG_DOMAIN_BOOL
+/* compare_formulas -- formulas of comparisons and choices: text for every domain of
+ * reals, which includes itself; whole numbers and bools have only the traces */
 #include "autograd/formulas_begin.h"
 
 PREDICATE2(equal, a, b) { return EQ(a, b); }
@@ -7,8 +7,6 @@ PREDICATE2(not_equal, a, b) { return NE(a, b); }
 PREDICATE2(less, a, b) { return LT(a, b); }
 PREDICATE2(less_equal, a, b) { return LE(a, b); }
 CHOICE3(where, t, a, b) { return SEL(t, a, b); }
-
-#if IS_REAL
 
 /* g times a weight that depends on x: 1 between low and high, at_low and at_high at the ends, 0 beyond. A weight of
  * 0 must win over an infinite g, and a g of 0 over a NaN. */
@@ -18,8 +16,6 @@ MAP2_4(gate, g, x, low, high, at_low, at_high) {
     const V weight = SEL(EQ(x, low), at_low, SEL(EQ(x, high), at_high, within));
     return SEL(NE(x, x), STRONG_MUL(g, x), STRONG_MUL(weight, g));
 }
-
-#endif
 
 #include "autograd/formulas_end.h"
 #if AG_FORMULAS_AGAIN

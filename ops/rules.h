@@ -54,7 +54,7 @@ AG_OPS(AG__DECLARE_OP)
 /* y = a comparison of a and b; with flags beside those of every comparison */
 #define AG_COMPARISON(name_, notation_, flags_)                                                                        \
     AG_ELEMENTWISE(name_, 2, notation_, .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_PREDICATE | AG_OP_CHEAP | (flags_),  \
-                   AG_FORMULA_ANY(name_))
+                   .block = {[AG_F32] = name_##_f32, [AG_F64] = name_##_f64}, AG_FORMULA_TRACE_ANY(name_))
 
 /* The gradient of what is linear between two corners (relu, clamp, …): y = g where low < x < high, g·at_low where x =
  * low, g·at_high where x = high, NaN where x is NaN and g not 0, and 0 elsewhere, even of a g that is infinite or NaN.

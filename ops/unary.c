@@ -8,6 +8,7 @@
 #include "ops/unary_formulas.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- Exponential and logarithm ---- */
 
@@ -19,11 +20,11 @@ AG_UNARY(log, "ln({0})", ag__slope_div(g, x), .flags = AG_OP_HIDES_NOTHING, .dom
 ag_tensor *ag_log(ag_tensor *x) { return ag__apply1(&ag__op_log, x); }
 
 /* Not g·(y + 1), whose digits cancel if x is far below 0 and y nearly −1. */
-AG_UNARY(expm1, "e^{0} - 1", ag__slope_mul(g, ag_exp(x)), AG_FORMULA(expm1));
+AG_UNARY(expm1, "e^{0} - 1", ag__slope_mul(g, ag_exp(x)), AG_FORMULA_TRACE(expm1));
 ag_tensor *ag_expm1(ag_tensor *x) { return ag__apply1(&ag__op_expm1, x); }
 
 AG_UNARY(log1p, "ln(1 + {0})", ag__slope_div(g, ag_add_scalar(x, 1)), .flags = AG_OP_HIDES_NOTHING,
-         .domain = {{.above = -1, .below = INFINITY}}, AG_FORMULA(log1p));
+         .domain = {{.above = -1, .below = INFINITY}}, AG_FORMULA_TRACE(log1p));
 ag_tensor *ag_log1p(ag_tensor *x) { return ag__apply1(&ag__op_log1p, x); }
 
 /* ---- Roots and squares ---- */
@@ -51,34 +52,31 @@ ag_tensor *ag_sign(ag_tensor *x) { return ag__apply1(&ag__op_sign, x); }
 
 /* ---- Sine and cosine ---- */
 
-/* Whether the vectorised sine and cosine serve for all elements; the others call a function for each that is large, as
- * machine code does. */
-AG_KERNEL static bool all_small_f32(int64_t n, const float *x) {
-    int32_t large = 0;
-    for (int64_t i = 0; i < n; i++) large |= !(fabsf(x[i]) <= (float)AG_TRIG_MAX);
-    return !large;
-}
-AG_KERNEL static bool all_small_f64(int64_t n, const double *x) {
-    int64_t large = 0;
-    for (int64_t i = 0; i < n; i++) large |= !(fabs(x[i]) <= AG_TRIG_MAX);
-    return !large;
-}
+/* The vectorised sine and cosine of a few elements at a time: y may be x, of which the large ones are computed again, by
+ * a function for each, as in machine code. */
+enum { FEW = 256 };
+#define OF_ANY(name, type, small, j)                                                                                   \
+    static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                            \
+        type few[FEW], *y = y_;                                                                                        \
+        const type *x = x_[0];                                                                                         \
+        for (int64_t i = 0; i < n; i += FEW) {                                                                         \
+            const int64_t count = n - i < FEW ? n - i : FEW;                                                           \
+            bool large = false;                                                                                        \
+            for (int64_t k = 0; k < count; k++) large |= !((double)fabs((double)x[i + k]) <= AG_TRIG_MAX);             \
+            if (large) memcpy(few, x + i, (size_t)count * sizeof *x);                                                  \
+            small(count, y + i, (const void *[]){x + i}, attributes);                                                  \
+            for (int64_t k = 0; large && k < count; k++)                                                               \
+                if ((double)fabs((double)few[k]) > AG_TRIG_MAX) y[i + k] = (type)ag_far_sine((double)few[k], j);       \
+        }                                                                                                              \
+    }
+OF_ANY(sin_f32, float, sin_small_f32, 0)
+OF_ANY(sin_f64, double, sin_small_f64, 0)
+OF_ANY(cos_f32, float, cos_small_f32, 1)
+OF_ANY(cos_f64, double, cos_small_f64, 1)
 
-static void sin_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    (all_small_f32(n, x[0]) ? sin_small_f32 : sin_any_f32)(n, y, x, attributes);
-}
-static void sin_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    (all_small_f64(n, x[0]) ? sin_small_f64 : sin_any_f64)(n, y, x, attributes);
-}
 AG_UNARY(sin, "sin({0})", ag__slope_mul(g, ag_cos(x)), .flags = AG_OP_HIDES_NOTHING, AG_FORMULA(sin));
 ag_tensor *ag_sin(ag_tensor *x) { return ag__apply1(&ag__op_sin, x); }
 
-static void cos_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    (all_small_f32(n, x[0]) ? cos_small_f32 : cos_any_f32)(n, y, x, attributes);
-}
-static void cos_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    (all_small_f64(n, x[0]) ? cos_small_f64 : cos_any_f64)(n, y, x, attributes);
-}
 AG_UNARY(cos, "cos({0})", ag_neg(ag__slope_mul(g, ag_sin(x))), .flags = AG_OP_HIDES_NOTHING, AG_FORMULA(cos));
 ag_tensor *ag_cos(ag_tensor *x) { return ag__apply1(&ag__op_cos, x); }
 

@@ -11,9 +11,7 @@ MAP1(sign, x) { return SEL(LT(K(0), x), K(1), SEL(LT(x, K(0)), K(-1), x)); }
 #if IS_REAL
 
 MAP1(exp, x) { return CALL(exp, x); }
-MAP1(expm1, x) { return CALL(expm1, x); }
 MAP1(log, x) { return CALL(log, x); }
-MAP1(log1p, x) { return CALL(log1p, x); }
 MAP1(sqrt, x) { return SQRT(x); }
 MAP1(rsqrt, x) { return DIV(K(1), SQRT(x)); }
 MAP1(tanh, x) { return CALL(tanh, x); }
@@ -22,15 +20,15 @@ MAP1(sigmoid, x) { return CALL(sigmoid, x); }
 MAP2(sigmoid_slope, x, y) { return CALL(sigmoid_slope, x, y); }
 MAP1(relu, x) { return MAX(K(0), x); }
 
-/* sin_f32 and the like choose one of these. */
+/* sin_f32 and the like use the kernels of those for small numbers. */
 #if IS_TRACE
 MAP1(sin, x) { return CALL(sin, x); }
 MAP1(cos, x) { return CALL(cos, x); }
+MAP1(expm1, x) { return CALL(expm1, x); }
+MAP1(log1p, x) { return CALL(log1p, x); }
 #else
 MAP1(sin_small, x) { return CALL(sin_near, x); }
 MAP1(cos_small, x) { return CALL(cos_near, x); }
-MAP1(sin_any, x) { return CALL(sin, x); }
-MAP1(cos_any, x) { return CALL(cos, x); }
 #endif
 
 #endif

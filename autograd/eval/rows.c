@@ -72,6 +72,15 @@ bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64
 #endif
 #endif
 
+/* Vectors of 32 bytes; without them on x86-64, shuffles are long, and no faster than a loop. */
+#if AG_HAVE_TARGET_CLONES
+#define SHUFFLING __attribute__((target("avx2")))
+static bool shuffles(void) { return __builtin_cpu_supports("avx2"); }
+#else
+#define SHUFFLING
+static bool shuffles(void) { return true; }
+#endif
+
 #ifdef SHUFFLES
 enum { TILE_4 = 8, TILE_8 = 4 };
 typedef uint32_t vector_4 __attribute__((vector_size(32)));
@@ -132,8 +141,8 @@ static inline __attribute__((always_inline)) void turn_tile_8(uint64_t *y, int64
 
 /* Some columns of all rows; returns how many rows are done. The last ones are not, whose vectors would reach beyond
  * the array. */
-AG_BLOCK_KERNEL static int64_t turn_tiles_4(uint32_t *to, const uint32_t *from, int64_t rows, int64_t columns,
-                                            int64_t n, bool ahead) {
+SHUFFLING static int64_t turn_tiles_4(uint32_t *to, const uint32_t *from, int64_t rows, int64_t columns, int64_t n,
+                                      bool ahead) {
     const int64_t spare = (TILE_4 - n + columns - 1) / columns;
     int64_t i = 0;
     switch (n) {
@@ -143,8 +152,8 @@ AG_BLOCK_KERNEL static int64_t turn_tiles_4(uint32_t *to, const uint32_t *from, 
     return i;
 }
 
-AG_BLOCK_KERNEL static int64_t turn_tiles_8(uint64_t *to, const uint64_t *from, int64_t rows, int64_t columns,
-                                            int64_t n, bool ahead) {
+SHUFFLING static int64_t turn_tiles_8(uint64_t *to, const uint64_t *from, int64_t rows, int64_t columns, int64_t n,
+                                      bool ahead) {
     const int64_t spare = (TILE_8 - n + columns - 1) / columns;
     int64_t i = 0;
     switch (n) { COLUMNS_8(1) COLUMNS_8(2) COLUMNS_8(3) COLUMNS_8(4) default : break; }
@@ -156,7 +165,8 @@ AG_BLOCK_KERNEL static int64_t turn_tiles_8(uint64_t *to, const uint64_t *from, 
     static void name(type *y, const type *x, int64_t rows, int64_t columns) {                                          \
         for (int64_t j = 0, n; j < columns; j += n) {                                                                  \
             n = ag__lesser(columns - j, TILE);                                                                         \
-            for (int64_t i = tiles(y + j * rows, x + j, rows, columns, n, j == 0); i < rows; i++)                      \
+            int64_t i = shuffles() ? tiles(y + j * rows, x + j, rows, columns, n, j == 0) : 0;                         \
+            for (; i < rows; i++)                                                                                      \
                 for (int64_t k = j; k < j + n; k++) y[k * rows + i] = x[i * columns + k];                              \
         }                                                                                                              \
     }
