@@ -52,8 +52,8 @@ ag_tensor *ag_sign(ag_tensor *x) { return ag__apply1(&ag__op_sign, x); }
 
 /* ---- Sine and cosine ---- */
 
-/* The vectorised sine and cosine of a few elements at a time: y may be x, of which the large ones are computed again, by
- * a function for each, as in machine code. */
+/* The vectorised sine and cosine of a few elements at a time: y may be x, of which the large ones are computed again,
+ * by a function for each, as in machine code. */
 enum { FEW = 256 };
 #define OF_ANY(name, type, small, j)                                                                                   \
     static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                            \
@@ -62,11 +62,11 @@ enum { FEW = 256 };
         for (int64_t i = 0; i < n; i += FEW) {                                                                         \
             const int64_t count = n - i < FEW ? n - i : FEW;                                                           \
             bool large = false;                                                                                        \
-            for (int64_t k = 0; k < count; k++) large |= !((double)fabs((double)x[i + k]) <= AG_TRIG_MAX);             \
+            for (int64_t k = 0; k < count; k++) large |= !(fabs((double)x[i + k]) <= AG_TRIG_MAX);                     \
             if (large) memcpy(few, x + i, (size_t)count * sizeof *x);                                                  \
             small(count, y + i, (const void *[]){x + i}, attributes);                                                  \
             for (int64_t k = 0; large && k < count; k++)                                                               \
-                if ((double)fabs((double)few[k]) > AG_TRIG_MAX) y[i + k] = (type)ag_far_sine((double)few[k], j);       \
+                if (fabs((double)few[k]) > AG_TRIG_MAX) y[i + k] = (type)ag_far_sine((double)few[k], j);               \
         }                                                                                                              \
     }
 OF_ANY(sin_f32, float, sin_small_f32, 0)
