@@ -404,6 +404,9 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* Arithmetic, comparisons and choice, functions: y[i] = f(a[i], b[i], …) */
 #include "../ops/elementwise.h"
 
+/* Special functions: other logarithms, trigonometric and hyperbolic functions and their inverses */
+#include "../ops/special.h"
+
 /* Sums, means, variances, extremes, over all axes or some */
 #include "../ops/reduce.h"
 

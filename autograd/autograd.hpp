@@ -518,6 +518,20 @@ inline tensor squeeze(const operand &x, const axes &over) { return detail::made(
 inline tensor unsqueeze(const operand &x, int axis) { return detail::made((ag_unsqueeze)(x.get(), axis), x); }
 inline tensor contiguous(const operand &x) { return detail::made((ag_contiguous)(x.get()), x); }
 inline tensor stop_gradient(const operand &x) { return detail::made((ag_stop_gradient)(x.get()), x); }
+inline tensor exp2(const operand &x) { return detail::made((ag_exp2)(x.get()), x); }
+inline tensor log2(const operand &x) { return detail::made((ag_log2)(x.get()), x); }
+inline tensor log10(const operand &x) { return detail::made((ag_log10)(x.get()), x); }
+inline tensor cbrt(const operand &x) { return detail::made((ag_cbrt)(x.get()), x); }
+inline tensor tan(const operand &x) { return detail::made((ag_tan)(x.get()), x); }
+inline tensor asin(const operand &x) { return detail::made((ag_asin)(x.get()), x); }
+inline tensor acos(const operand &x) { return detail::made((ag_acos)(x.get()), x); }
+inline tensor atan(const operand &x) { return detail::made((ag_atan)(x.get()), x); }
+inline tensor atan2(const operand &a, const operand &b) { return detail::made((ag_atan2)(a.get(), b.get()), a); }
+inline tensor sinh(const operand &x) { return detail::made((ag_sinh)(x.get()), x); }
+inline tensor cosh(const operand &x) { return detail::made((ag_cosh)(x.get()), x); }
+inline tensor asinh(const operand &x) { return detail::made((ag_asinh)(x.get()), x); }
+inline tensor acosh(const operand &x) { return detail::made((ag_acosh)(x.get()), x); }
+inline tensor atanh(const operand &x) { return detail::made((ag_atanh)(x.get()), x); }
 
 // ---- End of what is made ----
 

@@ -145,6 +145,20 @@
 #define ag_arange(...) ag_located(ag_arange(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_uniform(...) ag_located(ag_uniform(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_normal(...) ag_located(ag_normal(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_exp2(...) ag_located(ag_exp2(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_log2(...) ag_located(ag_log2(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_log10(...) ag_located(ag_log10(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_cbrt(...) ag_located(ag_cbrt(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_tan(...) ag_located(ag_tan(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_asin(...) ag_located(ag_asin(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_acos(...) ag_located(ag_acos(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_atan(...) ag_located(ag_atan(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_atan2(...) ag_located(ag_atan2(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_sinh(...) ag_located(ag_sinh(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_cosh(...) ag_located(ag_cosh(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_asinh(...) ag_located(ag_asinh(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_acosh(...) ag_located(ag_acosh(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_atanh(...) ag_located(ag_atanh(__VA_ARGS__), __FILE__, __LINE__)
 
 #endif
 #endif

@@ -15,22 +15,34 @@
 
 #define AG_OPS(X)                                                                                                      \
     X(UNARY, abs)                                                                                                      \
+    X(UNARY, acos)                                                                                                     \
+    X(UNARY, acosh)                                                                                                    \
     X(BINARY, add)                                                                                                     \
     X(NUMBER, add_scalar)                                                                                              \
+    X(INNER, angle_slope)                                                                                              \
     X(OTHER, arange)                                                                                                   \
     X(OTHER, argmax)                                                                                                   \
+    X(UNARY, asin)                                                                                                     \
+    X(UNARY, asinh)                                                                                                    \
+    X(UNARY, atan)                                                                                                     \
+    X(BINARY, atan2)                                                                                                   \
+    X(UNARY, atanh)                                                                                                    \
     X(INNER, below_one)                                                                                                \
     X(OTHER, broadcast_to)                                                                                             \
     X(OTHER, cast)                                                                                                     \
+    X(UNARY, cbrt)                                                                                                     \
     X(OTHER, clamp)                                                                                                    \
     X(OTHER, concat)                                                                                                   \
     X(OTHER, contiguous)                                                                                               \
+    X(INNER, conic_slope)                                                                                              \
     X(UNARY, cos)                                                                                                      \
+    X(UNARY, cosh)                                                                                                     \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
     X(OTHER, embed)                                                                                                    \
     X(BINARY, equal)                                                                                                   \
     X(UNARY, exp)                                                                                                      \
+    X(UNARY, exp2)                                                                                                     \
     X(UNARY, expm1)                                                                                                    \
     X(OTHER, fold)                                                                                                     \
     X(INNER, from_one)                                                                                                 \
@@ -40,7 +52,9 @@
     X(BINARY, less)                                                                                                    \
     X(BINARY, less_equal)                                                                                              \
     X(UNARY, log)                                                                                                      \
+    X(UNARY, log10)                                                                                                    \
     X(UNARY, log1p)                                                                                                    \
+    X(UNARY, log2)                                                                                                     \
     X(OTHER, matmul)                                                                                                   \
     X(OTHER, max)                                                                                                      \
     X(BINARY, maximum)                                                                                                 \
@@ -60,6 +74,7 @@
     X(NUMBER_FIRST, rdiv_scalar)                                                                                       \
     X(UNARY, relu)                                                                                                     \
     X(OTHER, reshape)                                                                                                  \
+    X(INNER, root_slope)                                                                                               \
     X(UNARY, rsqrt)                                                                                                    \
     X(NUMBER_FIRST, rsub_scalar)                                                                                       \
     X(NUMBER, scale)                                                                                                   \
@@ -68,6 +83,7 @@
     X(INNER, sigmoid_slope)                                                                                            \
     X(UNARY, sign)                                                                                                     \
     X(UNARY, sin)                                                                                                      \
+    X(UNARY, sinh)                                                                                                     \
     X(OTHER, slice)                                                                                                    \
     X(UNARY, sqrt)                                                                                                     \
     X(UNARY, square)                                                                                                   \
@@ -78,6 +94,7 @@
     X(INNER, strong_tensordot)                                                                                         \
     X(BINARY, sub)                                                                                                     \
     X(OTHER, sum)                                                                                                      \
+    X(UNARY, tan)                                                                                                      \
     X(UNARY, tanh)                                                                                                     \
     X(INNER, tanh_slope)                                                                                               \
     X(OTHER, tensordot)                                                                                                \

@@ -1,6 +1,41 @@
 """golden_special -- special functions: the calls of NumPy, SciPy and PyTorch that cases of this family are compared with
 
 See golden.py. A call takes PyTorch's tensors, gives one, and goes through autograd where the case has a gradient."""
+import numpy as np
 import torch
 
-CALLS = {}
+
+def with_slope(f, slope):
+    """f(x), with a gradient by the slope's formula where PyTorch has none, or another at the ends."""
+    return lambda x: slope(x).detach() * x if x.requires_grad else f(x)
+
+
+def cbrt(x):
+    return torch.from_numpy(np.asarray(np.cbrt(x.detach().numpy())))
+
+
+def angle_slope(a, b):
+    infinite = torch.isinf(a) & ~torch.isnan(b) & ~torch.isinf(b) | torch.isinf(b) & ~torch.isnan(a) & ~torch.isinf(a)
+    r = torch.hypot(a, b)
+    return torch.where(infinite, torch.zeros((), dtype=a.dtype), b / r / r)
+
+
+CALLS = {
+    "acos": torch.acos,
+    "acosh": with_slope(torch.acosh, lambda x: 1 / (torch.sqrt(x - 1) * torch.sqrt(x + 1))),
+    "asin": torch.asin,
+    "asinh": torch.asinh,
+    "atan": torch.atan,
+    "atan2": torch.atan2,
+    "atanh": torch.atanh,
+    "cbrt": with_slope(cbrt, lambda x: 1 / (3 * cbrt(x) ** 2)),
+    "cosh": torch.cosh,
+    "exp2": torch.exp2,
+    "log10": torch.log10,
+    "log2": torch.log2,
+    "sinh": torch.sinh,
+    "tan": torch.tan,
+    "angle_slope": angle_slope,
+    "conic_slope": with_slope(lambda x: 1 / ((1 - x) * (1 + x)), lambda x: 2 * x / ((1 - x) * (1 + x)) ** 2),
+    "root_slope": lambda x: 1 / torch.hypot(x, torch.ones_like(x)),
+}

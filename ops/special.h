@@ -1,0 +1,130 @@
+/* special -- special functions: other exponentials and logarithms, trigonometric and hyperbolic functions and their
+ * inverses, the error function and its family, gamma functions
+ *
+ * Elementwise, as in elementwise.h. Errors are in units of the last place: the largest found over every f32, and among
+ * millions of f64 in all of the domain. */
+#ifndef AG_OPS_SPECIAL_H
+#define AG_OPS_SPECIAL_H
+
+#include "autograd/types.h"
+
+/* ---- Exponentials and logarithms of other bases, cube root ---- */
+
+/* ag_exp2 -- y = 2^x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·y·ln 2
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.exp2 */
+AG_API ag_tensor *ag_exp2(ag_tensor *x);
+
+/* ag_log2 -- y = log2 x; −inf at 0, NaN below
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(x·ln 2)
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.log2 */
+AG_API ag_tensor *ag_log2(ag_tensor *x);
+
+/* ag_log10 -- y = log10 x; −inf at 0, NaN below
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(x·ln 10)
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.log10 */
+AG_API ag_tensor *ag_log10(ag_tensor *x);
+
+/* ag_cbrt -- y = ∛x, negative where x is
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(3·y²), infinite at 0
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.cbrt */
+AG_API ag_tensor *ag_cbrt(ag_tensor *x);
+
+/* ---- Trigonometric functions ---- */
+
+/* ag_tan -- y = tan x, right for any x; NaN for ±inf
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·(1 + y²)
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.tan */
+AG_API ag_tensor *ag_tan(ag_tensor *x);
+
+/* ag_asin -- y = arcsin x, the inverse of sin, from −π/2 to π/2; NaN beyond ±1
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/√(1 − x²), infinite at ±1
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.arcsin */
+AG_API ag_tensor *ag_asin(ag_tensor *x);
+
+/* ag_acos -- y = arccos x, the inverse of cos, from 0 to π; NaN beyond ±1
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = −ȳ/√(1 − x²), infinite at ±1
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.arccos */
+AG_API ag_tensor *ag_acos(ag_tensor *x);
+
+/* ag_atan -- y = arctan x, the inverse of tan, from −π/2 to π/2
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(1 + x²)
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.arctan */
+AG_API ag_tensor *ag_atan(ag_tensor *x);
+
+/* ag_atan2 -- y = the angle of the point (b, a), whose height is a: arctan(a/b) in the right quadrant, from −π to π
+ * Zeros, signs and infinities as in C's atan2.
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   ā = ȳ·b/(a² + b²),  b̄ = −ȳ·a/(a² + b²), neither of which overflows; NaN where a = b = 0
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: numpy.arctan2 */
+AG_API ag_tensor *ag_atan2(ag_tensor *a, ag_tensor *b);
+
+/* ---- Hyperbolic functions ---- */
+
+/* ag_sinh -- y = (e^x − e^−x)/2
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·cosh x
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.sinh */
+AG_API ag_tensor *ag_sinh(ag_tensor *x);
+
+/* ag_cosh -- y = (e^x + e^−x)/2
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·sinh x
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.cosh */
+AG_API ag_tensor *ag_cosh(ag_tensor *x);
+
+/* ag_asinh -- y = arsinh x, the inverse of sinh
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/√(1 + x²), which does not overflow
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.arcsinh */
+AG_API ag_tensor *ag_asinh(ag_tensor *x);
+
+/* ag_acosh -- y = arcosh x >= 0, the inverse of cosh; NaN below 1
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/√(x² − 1), infinite at 1
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.arccosh */
+AG_API ag_tensor *ag_acosh(ag_tensor *x);
+
+/* ag_atanh -- y = artanh x, the inverse of tanh; ±inf at ±1, NaN beyond
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/(1 − x²)
+ * Errors: AG_ERR_DTYPE
+ * Source: numpy.arctanh */
+AG_API ag_tensor *ag_atanh(ag_tensor *x);
+
+#endif

@@ -1,0 +1,305 @@
+/* test_special -- special functions: against many digits, by identities, at their ends, kernels against machine code
+ *
+ * Values and the first three derivatives are compared with golden/special.h, in f32 and f64, at points of every size.
+ * tests/test_functions.c has the sweeps over f32. */
+#include "tests/support.h"
+
+#include "tests/golden/special.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(table) (int)(sizeof(table) / sizeof *(table))
+
+/* ---- Against many digits ---- */
+
+typedef ag_tensor *function(ag_tensor *x);
+
+/* By order; a floor is for what has zeros near by. */
+static const struct {
+    const char *name;
+    function *call;
+    double ulps[4], floor[4];
+} functions[] = {
+    {"acos", (ag_acos), {2, 4, 8, 16}, {0}}, {"acosh", (ag_acosh), {2, 4, 8, 16}, {0}},
+    {"asin", (ag_asin), {2, 4, 8, 16}, {0}}, {"asinh", (ag_asinh), {2, 4, 8, 16}, {0}},
+    {"atan", (ag_atan), {2, 4, 8, 16}, {0}}, {"atanh", (ag_atanh), {2, 4, 8, 16}, {0}},
+    {"cbrt", (ag_cbrt), {1, 4, 8, 16}, {0}}, {"cosh", (ag_cosh), {2, 2, 2, 2}, {0}},
+    {"exp2", (ag_exp2), {1, 4, 8, 16}, {0}}, {"log10", (ag_log10), {1, 4, 8, 16}, {0}},
+    {"log2", (ag_log2), {1, 4, 8, 16}, {0}}, {"sinh", (ag_sinh), {2, 2, 2, 2}, {0}},
+    {"tan", (ag_tan), {2, 5, 8, 16}, {0}},
+};
+enum { FUNCTIONS = COUNT(functions) };
+
+static double held(ag_dtype d, double x) { return d == AG_F32 ? (double)(float)x : x; }
+
+/* The points of a function that the dtype holds, and what is wanted there. */
+static int points_of(int f, ag_dtype d, double at[], double want[4][COUNT(exact_special)]) {
+    int n = 0;
+    for (int i = 0; i < COUNT(exact_special); i++) {
+        if (strcmp(exact_special[i].name, functions[f].name) != 0 || held(d, exact_special[i].x) != exact_special[i].x)
+            continue;
+        at[n] = exact_special[i].x;
+        for (int k = 0; k < 4; k++) want[k][n] = held(d, exact_special[i].y[k]);
+        n++;
+    }
+    ck_assert_int_ge(n, 10);
+    return n;
+}
+
+static ag_tensor *slope(ag_tensor *y, ag_tensor *x) {
+    ag_tensor *dx;
+    ck_assert_int_eq(ag_grad(ag_sum(y), 1, &x, &dx), AG_OK);
+    return dx;
+}
+
+static void exact_case(int f, ag_dtype d) {
+    double at[COUNT(exact_special)], want[4][COUNT(exact_special)];
+    const int n = points_of(f, d, at, want);
+    for (int i = 0; i < n; i++) {
+        ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *x = ag_parameter_from(tensor_of(tape, d, AG_SHAPE(1), &at[i])), *y = functions[f].call(x);
+        for (int k = 0; k < 4; k++) {
+            char what[80];
+            snprintf(what, sizeof what, "%s(%.9g) %s, order %d", functions[f].name, at[i], ag_dtype_name(d), k);
+            expecting(what);
+            expect_near(y, 1, &want[k][i], functions[f].ulps[k], functions[f].floor[k]);
+            if (k < 3) y = slope(y, x);
+        }
+        expecting("");
+        ag_tape_rewind(tape, mark);
+    }
+}
+
+START_TEST(values_and_derivatives_are_exact) {
+    exact_case(_i, AG_F64);
+    exact_case(_i, AG_F32);
+}
+END_TEST
+
+/* ---- Identities ---- */
+
+static ag_tensor *identity(ag_tensor *x) { return x; }
+
+/* f(g(x)) = h(x) at n points from `low` on, within some units of f64. */
+static const struct {
+    const char *name;
+    function *f, *g, *h;
+    double low, high, ulps;
+} identities[] = {
+    {"log2 exp2", (ag_log2), (ag_exp2), identity, 1, 1000, 2},
+    {"exp2 log2", (ag_exp2), (ag_log2), identity, 0.5, 2, 4},
+    {"cbrt cube", (ag_cbrt), NULL, identity, -30, 30, 2},
+    {"tan atan", (ag_tan), (ag_atan), identity, -1, 1, 5},
+    {"atan tan", (ag_atan), (ag_tan), identity, -1.5, 1.5, 5},
+    {"sin asin", (ag_sin), (ag_asin), identity, -0.9, 0.9, 4},
+    {"cos acos", (ag_cos), (ag_acos), identity, 0.1, 0.6, 30},
+    {"asinh sinh", (ag_asinh), (ag_sinh), identity, -20, 20, 5},
+    {"acosh cosh", (ag_acosh), (ag_cosh), identity, 1, 20, 5},
+    {"atanh tanh", (ag_atanh), (ag_tanh), identity, -0.5, 0.5, 8},
+};
+
+enum { POINTS = 2000 };
+
+static ag_tensor *spread(ag_dtype d, double low, double high) {
+    double x[POINTS];
+    for (int i = 0; i < POINTS; i++) x[i] = low + (high - low) * (i + 0.5) / POINTS;
+    return tensor_of(tape, d, AG_SHAPE(POINTS), x);
+}
+
+START_TEST(inverses_undo) {
+    ag_tensor *x = spread(AG_F64, identities[_i].low, identities[_i].high);
+    ag_tensor *inner = identities[_i].g ? identities[_i].g(x) : ag_mul(x, ag_square(x));
+    const double *want = ag_data(identities[_i].h(x));
+    expecting(identities[_i].name);
+    expect_near(identities[_i].f(inner), POINTS, want, identities[_i].ulps, 0);
+    expecting("");
+}
+END_TEST
+
+/* cosh² − sinh² = 1, as (cosh − sinh)·(cosh + sinh); arcsin x + arccos x = π/2; the angle of (cos t, sin t) is t. */
+START_TEST(functions_fit_together) {
+    static double ones[POINTS], halves[POINTS];
+    for (int i = 0; i < POINTS; i++) ones[i] = 1, halves[i] = acos(0.0);
+    ag_tensor *x = spread(AG_F64, -0.3, 0.3), *c = ag_cosh(x), *s = ag_sinh(x);
+    expect_near(ag_mul(ag_sub(c, s), ag_add(c, s)), POINTS, ones, 6, 0);
+    ag_tensor *u = spread(AG_F64, -1, 1);
+    expect_near(ag_add(ag_asin(u), ag_acos(u)), POINTS, halves, 3, 0);
+    ag_tensor *t = spread(AG_F64, -3.1, 3.1);
+    expect_near(ag_atan2(ag_sin(t), ag_cos(t)), POINTS, ag_data(t), 3, 0);
+}
+END_TEST
+
+/* ---- Ends ---- */
+
+/* f(x) is y exactly, the sign of a zero included, in both dtypes. */
+static const struct {
+    function *f;
+    double x, y;
+} ends[] = {
+    {(ag_exp2), INFINITY, INFINITY},
+    {(ag_exp2), -INFINITY, 0},
+    {(ag_exp2), 10, 1024},
+    {(ag_exp2), -3, 0.125},
+    {(ag_log2), 0, -INFINITY},
+    {(ag_log2), -0.0, -INFINITY},
+    {(ag_log2), INFINITY, INFINITY},
+    {(ag_log2), -1, NAN},
+    {(ag_log2), 8, 3},
+    {(ag_log2), 0x1p-140, -140},
+    {(ag_log10), 0, -INFINITY},
+    {(ag_log10), INFINITY, INFINITY},
+    {(ag_log10), 1000, 3},
+    {(ag_log10), 10, 1},
+    {(ag_log10), 1e10, 10},
+    {(ag_cbrt), -0.0, -0.0},
+    {(ag_cbrt), -INFINITY, -INFINITY},
+    {(ag_cbrt), 27, 3},
+    {(ag_cbrt), -0x1p-147, -0x1p-49},
+    {(ag_cbrt), 1000, 10},
+    {(ag_tan), -0.0, -0.0},
+    {(ag_tan), INFINITY, NAN},
+    {(ag_tan), -INFINITY, NAN},
+    {(ag_asin), -0.0, -0.0},
+    {(ag_asin), 1.5, NAN},
+    {(ag_acos), 1, 0},
+    {(ag_acos), -1.5, NAN},
+    {(ag_atan), -0.0, -0.0},
+    {(ag_sinh), -0.0, -0.0},
+    {(ag_sinh), -INFINITY, -INFINITY},
+    {(ag_sinh), 1e4, INFINITY},
+    {(ag_cosh), 0, 1},
+    {(ag_cosh), -INFINITY, INFINITY},
+    {(ag_cosh), -1e4, INFINITY},
+    {(ag_asinh), -0.0, -0.0},
+    {(ag_asinh), -INFINITY, -INFINITY},
+    {(ag_acosh), 1, 0},
+    {(ag_acosh), 0.5, NAN},
+    {(ag_acosh), -3, NAN},
+    {(ag_acosh), INFINITY, INFINITY},
+    {(ag_atanh), -0.0, -0.0},
+    {(ag_atanh), -1, -INFINITY},
+    {(ag_atanh), 1, INFINITY},
+    {(ag_atanh), 1.5, NAN},
+};
+
+START_TEST(ends_are_exact) {
+    for (int d = AG_F32; d <= AG_F64; d++)
+        for (int i = 0; i < COUNT(ends); i++) {
+            char what[60];
+            snprintf(what, sizeof what, "end %d, x = %g, %s", i, ends[i].x, ag_dtype_name((ag_dtype)d));
+            expecting(what);
+            ag_tensor *x = tensor_of(tape, (ag_dtype)d, AG_SCALAR, &ends[i].x);
+            const double y = ag_item(ends[i].f(x)), want = ends[i].y;
+            ck_assert_msg(isnan(want) ? isnan(y) : y == want && !signbit(y) == !signbit(want), "%s: %g", what, y);
+        }
+    expecting("");
+}
+END_TEST
+
+/* NaN in, NaN out. */
+START_TEST(nan_stays) {
+    const double nan = (double)NAN;
+    for (int d = AG_F32; d <= AG_F64; d++) {
+        ag_tensor *x = tensor_of(tape, (ag_dtype)d, AG_SCALAR, &nan), *one = ag_scalar(tape, (ag_dtype)d, 1);
+        for (int f = 0; f < FUNCTIONS; f++)
+            ck_assert_msg(isnan(ag_item(functions[f].call(x))), "%s", functions[f].name);
+        ck_assert(isnan(ag_item(ag_atan2(x, one))) && isnan(ag_item(ag_atan2(one, x))));
+    }
+}
+END_TEST
+
+/* C says what atan2 is at zeros and infinities; f32 to its own rounding. */
+START_TEST(angles_at_zeros_and_infinities) {
+    static const double place[] = {0, -0.0, 1, -1, INFINITY, -INFINITY, 0x1p-149, -0x1p-126, FLT_MAX, 1e-10};
+    for (int i = 0; i < COUNT(place); i++)
+        for (int k = 0; k < COUNT(place); k++) {
+            const double want = atan2(place[i], place[k]);
+            for (int d = AG_F32; d <= AG_F64; d++) {
+                ag_tensor *a = tensor_of(tape, (ag_dtype)d, AG_SCALAR, &place[i]);
+                const double y = ag_item(ag_atan2(a, tensor_of(tape, (ag_dtype)d, AG_SCALAR, &place[k])));
+                ck_assert_msg(near_value((ag_dtype)d, y, held((ag_dtype)d, want), 1, 0) &&
+                                  !signbit(y) == !signbit(want),
+                              "atan2(%g, %g) = %g", place[i], place[k], y);
+            }
+        }
+}
+END_TEST
+
+/* The slopes of atan2 and asinh are right where the square of an input overflows. */
+START_TEST(slopes_do_not_overflow) {
+    for (int d = AG_F32; d <= AG_F64; d++) {
+        const double big = d == AG_F32 ? 0x1p120 : 0x1p1000, small = d == AG_F32 ? 0x1p-120 : 0x1p-1000;
+        ag_tensor *a = ag_parameter_from(ag_scalar(tape, (ag_dtype)d, big));
+        expect_near(slope(ag_asinh(a), a), 1, (const double[]){small}, 1, 0);
+        expect_near(slope(ag_atan2(a, a), a), 1, (const double[]){0}, 0, 0);
+        ag_tensor *b = ag_scalar(tape, (ag_dtype)d, big), *c = ag_scalar(tape, (ag_dtype)d, small);
+        expect_near(slope(ag_atan2(a, b), a), 1, (const double[]){small / 2}, 1, 0);
+        ag_tensor *e = ag_parameter_from(c);
+        expect_near(slope(ag_atan2(e, c), e), 1, (const double[]){big / 2}, 1, 0);
+        expect_near(slope(ag_acosh(a), a), 1, (const double[]){small}, 1, 0);
+    }
+}
+END_TEST
+
+/* ---- Kernels and machine code ---- */
+
+enum { MANY = 1 << 20 };
+
+/* Numbers of every size: bit patterns without order, every other one between −4 and 4. */
+static void fill(ag_dtype d, void *x) {
+    uint64_t state = 1;
+    for (int i = 0; i < MANY; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        const uint64_t bits = state ^ state >> 29;
+        const double near = (double)(int64_t)bits * 0x1p-61;
+        if (d == AG_F32) memcpy((float *)x + i, &(uint32_t){(uint32_t)(bits >> 16)}, 4);
+        else memcpy((double *)x + i, &bits, 8);
+        if (i % 2) element_put(d, x, i, near);
+    }
+}
+
+static ag_tensor *angle_of_pair(ag_tensor *x) { return ag_atan2(x, ag_flip(x, 0)); }
+
+static void same_in_machine_code(function *call, ag_dtype d, const void *x, const char *name) {
+    setenv("AG_ISA", "none", 1);
+    ag_tape *plain = ag_tape_new();
+    unsetenv("AG_ISA");
+    ag_tensor *want = call(ag_wrap(plain, d, AG_SHAPE(MANY), (void *)(uintptr_t)x));
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *got = call(ag_wrap(tape, d, AG_SHAPE(MANY), (void *)(uintptr_t)x));
+    expecting(name);
+    expect_same(got, want);
+    expecting("");
+    ag_tape_rewind(tape, mark);
+    ag_tape_free(plain);
+}
+
+START_TEST(kernels_and_machine_code_agree) {
+    void *x = malloc(MANY * sizeof(double));
+    for (int d = AG_F32; d <= AG_F64; d++) {
+        fill((ag_dtype)d, x);
+        for (int f = 0; f < FUNCTIONS; f++) same_in_machine_code(functions[f].call, (ag_dtype)d, x, functions[f].name);
+        same_in_machine_code(angle_of_pair, (ag_dtype)d, x, "atan2");
+    }
+    free(x);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("special");
+    TCase *exact = tape_group(suite, "exact"), *identity_group = tape_group(suite, "identities");
+    tcase_add_loop_test(exact, values_and_derivatives_are_exact, 0, FUNCTIONS);
+    tcase_add_loop_test(identity_group, inverses_undo, 0, COUNT(identities));
+    tcase_add_test(identity_group, functions_fit_together);
+    TCase *at_ends = tape_group(suite, "ends");
+    tcase_add_test(at_ends, ends_are_exact);
+    tcase_add_test(at_ends, nan_stays);
+    tcase_add_test(at_ends, angles_at_zeros_and_infinities);
+    tcase_add_test(at_ends, slopes_do_not_overflow);
+    tcase_add_test(tape_group(suite, "code"), kernels_and_machine_code_agree);
+    return run_suite(suite);
+}
