@@ -33,8 +33,8 @@
     X(UNARY, cbrt)                                                                                                     \
     X(OTHER, clamp)                                                                                                    \
     X(OTHER, concat)                                                                                                   \
-    X(OTHER, contiguous)                                                                                               \
     X(INNER, conic_slope)                                                                                              \
+    X(OTHER, contiguous)                                                                                               \
     X(UNARY, cos)                                                                                                      \
     X(UNARY, cosh)                                                                                                     \
     X(BINARY, div)                                                                                                     \

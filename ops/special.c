@@ -1,7 +1,7 @@
 /* special -- special functions of one tensor or two
  *
- * Where the formula of a derivative overflows or loses digits, it is an operation of its own, whose derivative closes the
- * circle: so a derivative of any order is accurate. */
+ * Where the formula of a derivative overflows or loses digits, it is an operation of its own, whose derivative closes
+ * the circle: so a derivative of any order is accurate. */
 #include "ops/rules.h"
 
 static double far_tangent(double x, int j);
@@ -72,8 +72,8 @@ ag_tensor *ag_acos(ag_tensor *x) { return ag__apply1(&ag__op_acos, x); }
 AG_UNARY(atan, "arctan({0})", ag__slope_mul(g, conic_slope(x, 1)), AG_FORMULA(atan));
 ag_tensor *ag_atan(ag_tensor *x) { return ag__apply1(&ag__op_atan, x); }
 
-/* The slope of arctan(a/b) by a, s(a, b) = b/(a² + b²); that by b is −s(b, a). With r = s(b, a) the slopes of s are −2·r·s
- * and r² − s². */
+/* The slope of arctan(a/b) by a, s(a, b) = b/(a² + b²); that by b is −s(b, a). With r = s(b, a) the slopes of s are
+ * −2·r·s and r² − s². */
 static ag_tensor *angle_slope(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_angle_slope, a, b); }
 static ag_tensor *angle_slope_by_b(ag_tensor *y, ag_tensor *r) { return ag_mul(ag_sub(r, y), ag_add(r, y)); }
 AG_BINARY(angle_slope, "{1} / ({0}^2 + {1}^2)", ag_scale(ag__slope_mul(g, ag_mul(y, angle_slope(b, a))), -2),

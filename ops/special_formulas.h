@@ -1,9 +1,9 @@
 /* special_formulas -- formulas of special functions: text for every domain, which includes itself
  *
- * A polynomial is a table of coefficients, the highest power first, one for f32 and one for f64. All are minimax fits made
- * for this file by tests/fit_special.py, which says of each what it approximates and how closely. Where two parts of a
- * domain have the same form, a selection of the argument comes before one polynomial, because a step that selects is
- * cheaper than a second polynomial. */
+ * A polynomial is a table of coefficients, the highest power first, one for f32 and one for f64. All are minimax fits
+ * made for this file by tests/fit_special.py, which says of each what it approximates and how closely. Where two parts
+ * of a domain have the same form, a selection of the argument comes before one polynomial, because a step that selects
+ * is cheaper than a second polynomial. */
 #include "autograd/formulas_begin.h"
 #include "autograd/functions.h"
 
@@ -68,7 +68,7 @@ FN(V, signed_as, V y, V x) { return FLOAT(OR(BITS(y), AND(BITS(x), SIGN))); }
 #define HALF_PI(n) K2(n * 0x1.921fb6p+0, n * 0x1.921fb54442d18p+0)
 #define HALF_PI_LOW(n) K2(n * -0x1.777a5cp-25, n * 0x1.1a62633145c07p-54)
 
-/* What √w lacks, for s = √w rounded, w being w + w_low; 0 where w is 0. */
+/* The rest of √(w + w_low), for s = √w rounded; 0 where w is 0. */
 FN(V, root_rest, V s, V w, V w_low) { return DIV(ADD(FMA(NEG(s), s, w), w_low), MAX(LEAST_NORMAL, ADD(s, s))); }
 
 /* ---- Exponentials and logarithms of other bases, cube root ---- */
@@ -81,9 +81,9 @@ MAP1(exp2, x) {
     return MUL(MUL(p, FLOAT(SHL(half, EXPONENT))), FLOAT(SHL(BSUB(e, half), EXPONENT)));
 }
 
-/* The logarithm to a base b: k·log_b 2 + f·log_b e + rest for x = 2^k·(1 + f), where the rest is (ln(1 + f) − f)·log_b e, in
- * f32 f² times a polynomial. Both constants are in two parts; the head of log_b 2 is so short that its product with k is
- * exact. What the sum of the first two loses is added with the rest, which is small. */
+/* The logarithm to a base b: k·log_b 2 + f·log_b e + rest for x = 2^k·(1 + f), where the rest is (ln(1 + f) − f)·log_b
+ * e, in f32 f² times a polynomial. Both constants are in two parts; the head of log_b 2 is so short that its product
+ * with k is exact. What the sum of the first two loses is added with the rest, which is small. */
 FN(V, log_to_base, V x, double two, double two_low, double e, double e_low, const double *narrow) {
     V k, lift, lost;
     B exponent;
@@ -107,8 +107,8 @@ MAP1(log10, x) {
                 BY_WIDTH(-0x1.5b235ep-27, 0x1.95355baaafad3p-57), log10_narrow);
 }
 
-/* With |x| = 2^(3q)·z, a polynomial for 1/∛z and a step of Newton's of third order, then ∛z as z times its square, and one
- * step more with the residual computed in twice the digits. */
+/* With |x| = 2^(3q)·z, a polynomial for 1/∛z and a step of Newton's of third order, then ∛z as z times its square, and
+ * one step more with the residual computed in twice the digits. */
 MAP1(cbrt, x) {
     V k, lift, square_low;
     B exponent;
@@ -132,8 +132,8 @@ MAP1(cbrt, x) {
 
 /* ---- Tangent ---- */
 
-/* tan(r + low + k·π/2): that of r, as a pair, or −1 divided by it, corrected by what the quotient's product with the pair
- * lacks to −1. */
+/* tan(r + low + k·π/2): that of r, as a pair, or −1 divided by it, corrected by what the quotient's product with the
+ * pair lacks to −1. */
 FN(V, tangent_of_rest, V r, V low, B k) {
     V t_low;
     const V z = MUL(r, r), rest = FMA(MUL(r, z), POLY(z, tan_narrow, tan_wide), FMA(low, z, low));
@@ -163,8 +163,8 @@ MAP1_1(root_slope, x, c) {
 
 /* ---- Inverse trigonometric functions ---- */
 
-/* arcsin of s = |x|, or where that is more than ½ of √((1 − |x|)/2), of which arcsin |x| is π/2 minus the double: s, and
- * *rest with arcsin s = s + *rest. */
+/* arcsin of s = |x|, or where that is more than ½ of √((1 − |x|)/2), of which arcsin |x| is π/2 minus the double: s,
+ * and rest with arcsin s = s + *rest. */
 FN(V, arcsine_parts, V x, T far, V *rest) {
     const V a = ABS(x), w = SEL(far, FMA(a, K(-0.5), K(0.5)), MUL(x, x));
     const V s = SEL(far, SQRT(w), a), s_low = SEL(far, CALL(root_rest, s, w, K(0)), K(0));
@@ -211,8 +211,8 @@ MAP1(atan, x) {
     return CALL(signed_as, y, x);
 }
 
-/* The angle of the point (b, a). The quotient of the smaller and the larger magnitude is 1 where both are infinite, and 0
- * where both are 0; both are scaled where the residual of the quotient would be subnormal. */
+/* The angle of the point (b, a). The quotient of the smaller and the larger magnitude is 1 where both are infinite,
+ * and 0 where both are 0; both are scaled where the residual of the quotient would be subnormal. */
 MAP2(atan2, a, b) {
     const V above = ABS(a), beside = ABS(b);
     const T steep = LT(beside, above), left = LT(FLOAT(OR(AND(BITS(b), SIGN), ONE)), K(0));
@@ -227,8 +227,8 @@ MAP2(atan2, a, b) {
     return CALL(signed_as, CALL(arctangent, n, d, base, base_low, sign), a);
 }
 
-/* b/(a² + b²) by the quotient r of the smaller and the larger: of 1 and r the one that belongs to b, divided by the larger
- * and by 1 + r². 0 where one is infinite, NaN where both are 0. */
+/* b/(a² + b²) by the quotient r of the smaller and the larger: of 1 and r the one that belongs to b, divided by the
+ * larger and by 1 + r². 0 where one is infinite, NaN where both are 0. */
 MAP2(angle_slope, a, b) {
     const T steep = LT(ABS(b), ABS(a));
     const V large = SEL(steep, a, b), r = DIV(SEL(steep, b, a), large);
@@ -237,9 +237,9 @@ MAP2(angle_slope, a, b) {
 
 /* ---- Hyperbolic functions ---- */
 
-/* sinh |x| or cosh x: with |x| = n·ln 2 + r, h = 2^(n−2) and l = 2^(−n−2), half of it is (h ∓ l)·cosh r + (h ± l)·sinh r.
- * Where n is large, l is something else that is as small beside h. All terms behind the first and that with r alone are
- * small, so that their rounding hardly matters. */
+/* sinh |x| or cosh x: with |x| = n·ln 2 + r, h = 2^(n−2) and l = 2^(−n−2), half of it is (h ∓ l)·cosh r + (h ± l)·sinh
+ * r. Where n is large, l is something else that is as small beside h. All terms behind the first and that with r alone
+ * are small, so that their rounding hardly matters. */
 FN(V, hyperbolic, V x, bool odd) {
     B bits;
     const V shift = K2(0x1.8p23 + 125, 0x1.8p52 + 1021);

@@ -18,7 +18,7 @@
 
 typedef ag_tensor *function(ag_tensor *x);
 
-/* By order; a floor is for what has zeros near by. */
+/* Allowed errors, one for each order; a floor is for functions that have zeros near by. */
 static const struct {
     const char *name;
     function *call;
