@@ -99,5 +99,5 @@ ag_tensor *ag_tanh(ag_tensor *x) { return ag__apply1(&ag__op_tanh, x); }
 AG_UNARY(sigmoid, "σ({0})", ag__slope_mul(g, sigmoid_slope(x, y)), AG_FORMULA(sigmoid));
 ag_tensor *ag_sigmoid(ag_tensor *x) { return ag__apply1(&ag__op_sigmoid, x); }
 
-AG_UNARY(relu, "relu({0})", ag__gate(g, x, 0, (double)INFINITY, 0, 1), .flags = AG_OP_CHEAP, AG_FORMULA(relu));
+AG_UNARY(relu, "relu({0})", ag__gate(g, y, 0, (double)INFINITY, 0, 1), .flags = AG_OP_CHEAP, AG_FORMULA(relu));
 ag_tensor *ag_relu(ag_tensor *x) { return ag__apply1(&ag__op_relu, x); }

@@ -127,7 +127,7 @@ void ag__compute_again(ag__planner *p, uint32_t s) {
 /* ---- The plan ---- */
 
 /* Steps that compute a value again run before those that they were made for. */
-static void order_steps(ag__planner *p) {
+void ag__order_again(ag__planner *p) {
     ag__numbers *order = &p->plan->order;
     uint32_t n = order->count, all = p->plan->steps.count, at = all;
     if (n == all || !AG__ROOM(&p->maker, order, all - n)) return;
@@ -137,55 +137,4 @@ static void order_steps(ag__planner *p) {
         for (uint32_t a = p->drafts.at[s].again; a; a = p->drafts.at[a].again) order->at[--at] = a;
     }
     order->count = all;
-}
-
-/* For each such value, itself and the nodes that show its buffer, next to each other. */
-static void list_shown(ag__planner *p) {
-    ag__numbers *again = &p->plan->again;
-    for (uint32_t i = 0; i < p->c->nodes; i++)
-        if (p->value[i].again) ag__step_at(p, p->value[i].again)->shows++;
-        else if (p->value[i].shown && p->value[p->value[i].root].again)
-            ag__step_at(p, p->value[p->value[i].root].again)->shows++;
-    uint32_t count = 0;
-    for (uint32_t s = 1; s < p->plan->steps.count; s++) {
-        ag__plan_step *step = ag__step_at(p, s);
-        step->show = count;
-        count += step->shows;
-        step->shows = 0;
-    }
-    if (!AG__ROOM(&p->maker, again, count)) return;
-    again->count = count;
-    for (int views = 0; views < 2; views++)
-        for (uint32_t i = 0; i < p->c->nodes; i++) {
-            uint32_t r = views ? p->value[i].root : i, s = p->value[r].again;
-            if (!s || (views && (i == r || !p->value[i].shown))) continue;
-            again->at[ag__step_at(p, s)->show + ag__step_at(p, s)->shows++] = i;
-        }
-}
-
-/* The steps after which such values are dropped have the numbers of the steps that compute them again. */
-static void list_dropped(ag__planner *p) {
-    uint32_t count = 0;
-    for (uint32_t r = 0; r < p->c->nodes; r++)
-        if (p->value[r].again && !p->value[r].later) ag__step_at(p, p->value[r].early)->drops++;
-    for (uint32_t s = 1; s < p->plan->steps.count; s++) {
-        ag__plan_step *step = ag__step_at(p, s);
-        step->drop = count;
-        count += step->drops;
-        step->drops = 0;
-    }
-    if (!AG__ROOM(&p->maker, &p->plan->drops, count)) return;
-    p->plan->drops.count = count;
-    for (uint32_t r = 0; r < p->c->nodes; r++) {
-        if (!p->value[r].again || p->value[r].later) continue;
-        ag__plan_step *step = ag__step_at(p, p->value[r].early);
-        p->plan->drops.at[step->drop + step->drops++] = p->value[r].again;
-    }
-}
-
-void ag__list_again(ag__planner *p) {
-    if (p->plan->order.count == p->plan->steps.count) return;
-    order_steps(p);
-    list_shown(p);
-    if (!p->maker.failed) list_dropped(p);
 }

@@ -65,7 +65,7 @@ static void show(const ag__execution *e, const ag__plan_step *step) {
 
 /* A value has been computed again: set the buffers of those that show it and still have readers. */
 static void show_again(const ag__execution *e, const ag__plan_step *step) {
-    const uint32_t *i = AG__FROM(&e->plan->again, step->show);
+    const uint32_t *i = AG__FROM(&e->plan->shown, step->show);
     for (uint32_t k = 1; k < step->shows; k++) {
         ag_tensor *t = e->c->table[i[k]];
         if (!t->buffer && ag__mark_of(e->c->evaluation, t)->live) show_one(t, e->c->table[i[0]]);
@@ -76,9 +76,9 @@ static void show_again(const ag__execution *e, const ag__plan_step *step) {
  * only computed twice. */
 static void drop(const ag__execution *e, const ag__plan_step *step) {
     for (uint32_t k = 0; k < step->drops && e->c->evaluation->when != AG__FINAL; k++) {
-        const ag__plan_step *later = &e->plan->steps.at[e->plan->drops.at[step->drop + k]];
-        for (uint32_t i = 0; i < later->shows; i++) {
-            ag_tensor *t = e->c->table[e->plan->again.at[later->show + i]];
+        const ag__shown *all = &e->plan->drops.at[step->drop + k];
+        for (uint32_t i = 0; i < all->count; i++) {
+            ag_tensor *t = e->c->table[e->plan->shown.at[all->first + i]];
             ag__buffer_drop(t->tape, t->buffer);
             t->buffer = NULL;
         }

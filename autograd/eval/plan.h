@@ -126,14 +126,18 @@ typedef struct ag__plan_step {
     uint32_t onto;            /* AG__STEP_ADD: index of the value that it is added to; AG__STEP_PARTS: of the reader */
     uint32_t member, members; /* nodes that are done with this step */
     uint32_t hold, holds;     /* indices of values that must not be released before */
-    uint32_t drop, drops; /* of those that are then dropped, though a later step needs them: it is preceded by one */
-    uint32_t show, shows; /* that computes them again: the value, and those that show its buffer */
+    uint32_t drop, drops;     /* of the values that are dropped then, though there are readers to come */
+    uint32_t show, shows;     /* if it computes a value once more: that, and those that show its buffer, in `shown` */
 } ag__plan_step;
 
 typedef struct ag__step_member {
     uint32_t index;
     uint32_t shows; /* index of the value whose buffer it shows; AG__NONE: it needs none, or has its own */
 } ag__step_member;
+
+typedef struct ag__shown { /* a value, and those that show its buffer, next to each other in `shown` */
+    uint32_t first, count;
+} ag__shown;
 
 typedef struct ag__step_output {
     uint32_t index;
@@ -154,7 +158,8 @@ typedef struct ag__plan {
     AG__LIST(ag__code *) codes;
     AG__LIST(ag__step_output) outputs;
     AG__LIST(ag__step_member) members;
-    ag__numbers operands, attributes, computed, read, holds, again, drops;
+    AG__LIST(ag__shown) drops;
+    ag__numbers operands, attributes, computed, read, holds, shown;
 } ag__plan;
 
 size_t ag__plan_trim(ag_tape *tape, ag__plan *plan); /* frees unused room; returns the bytes kept */

@@ -7,6 +7,7 @@
  *   split.c   divides large regions into parts that have nothing in common
  *   settle.c  decides what is stored, in reverse
  *   again.c   and what is dropped meanwhile
+ *   drop.c    when that is, and what is dropped for good though it has readers, which compute it themselves
  *   traffic.c what of that is written past the caches, and which regions run backwards
  *   lower.c   makes a region's program; with runs.c, which makes it machine code, and allot.c, which finds its memory
  *   verify.c  checks such a program, in builds with assertions */
@@ -50,6 +51,8 @@ typedef struct ag__value {
     bool counted : 1;  /* and among what they are computed from */
     bool waits : 1;    /* for its step, until a reader is placed */
     bool past : 1;     /* to be written past the caches */
+    bool passed : 1;   /* from one step of the forward pass to another, in memory */
+    bool pinned : 1;   /* scratch of drop.c: it, or one that shows it, is wanted after the chunk */
 } ag__value;
 
 /* A step. */
@@ -127,6 +130,9 @@ void ag__step_join(ag__planner *p, uint32_t s, uint32_t i); /* node i becomes a 
 bool ag__step_after(const ag__planner *p, uint32_t a, uint32_t b);
 /* List steps as they run. */
 void ag__steps_order(ag__planner *p);
+/* Calls `visit` for each value in memory that step number k of these reads; one may come several times. */
+void ag__each_read(const ag__planner *p, uint32_t k, void (*visit)(void *context, uint32_t k, uint32_t root),
+                   void *context);
 
 /* ---- The parts ---- */
 
@@ -136,6 +142,7 @@ uint32_t ag__equal_to(ag__planner *p, uint32_t i);
 void ag__divide(ag__planner *p);
 void ag__split(ag__planner *p);
 void ag__settle(ag__planner *p); /* each region's nodes are then in `computed`, and marked in `program` */
+void ag__drop(ag__planner *p);
 void ag__traffic(ag__planner *p);
 
 /* again.c: the step that is being settled (p->now; 0: what comes after the plan) needs leader x; and x is not released
@@ -149,7 +156,7 @@ void ag__end_program(ag__planner *p, uint32_t s);
 
 /* Before the region of step s is settled: which of its values are dropped and computed again; and when all are. */
 void ag__compute_again(ag__planner *p, uint32_t s);
-void ag__list_again(ag__planner *p);
+void ag__order_again(ag__planner *p);
 
 /* Operation t in cheap operations, where other than cheap ones are computed again too. */
 static inline int ag__cost_across(const ag_tensor *t) {

@@ -36,6 +36,9 @@ static bool may_be_computed(const ag__planner *p, uint32_t r) {
     return !ag__is_outside(p, r) && p->value[r].role == AG__ROLE_ELEMENT && !p->value[r].stored;
 }
 
+/* Whether r goes from step to step of the forward pass in memory, where the backward pass finds it. */
+static bool is_passed(const ag__planner *p, uint32_t r) { return !ag__is_outside(p, r) && p->value[r].passed; }
+
 static int cost_of(const ag_tensor *t, bool across) {
     return across || t->op->flags & AG_OP_CHEAP ? ag__cost_across(t) : AG__LONG_CHAIN + 1;
 }
@@ -51,6 +54,7 @@ static bool worth_computing(const ag__planner *p, uint32_t s, uint32_t r, bool a
         uint32_t x = ag__leader_at(p, k), root = p->value[x].root;
         if (ag__tensor_at(p, root)->layout->size < size) continue; /* it is stored, if need be */
         if (is_scattered(ag__tensor_at(p, x))) return false;
+        if (across && is_passed(p, root)) continue;
         if (!may_be_computed(p, root) || (across && is_in_program(p, s, root))) continue;
         int rest = *budget;
         if (ag__shows_root(p, x) && worth_computing(p, s, root, across, &rest)) *budget = rest;
@@ -93,6 +97,7 @@ static void need(ag__planner *p, uint32_t s, uint32_t x, bool own, int *across) 
     int budget = across ? *across : longest_chain(ag__tensor_at(p, r));
     if (is_inside(p, s, r)) p->value[r].program = s;
     else if (is_in_program(p, s, r) && fits(p, s, leader)) return; /* already rematerialised here */
+    else if (crosses(p, s, r) && is_passed(p, r)) read(p, x, own);
     else if (fits(p, s, leader) && worth_computing(p, s, r, across, &budget)) compute_again(p, s, r, across);
     else read(p, x, own);
 }
@@ -109,7 +114,7 @@ static void compute_again(ag__planner *p, uint32_t s, uint32_t r, int *across) {
 static void ask(ag__planner *p, uint32_t s, uint32_t x) {
     uint32_t leader = p->value[x].leader, r = p->value[leader].root;
     int cheap = longest_chain(ag__tensor_at(p, r)), budget = AG__LONG_CHAIN;
-    bool fit = fits(p, s, leader) && !is_inside(p, s, r) && !is_in_program(p, s, r);
+    bool fit = fits(p, s, leader) && !is_inside(p, s, r) && !is_in_program(p, s, r) && !is_passed(p, r);
     if (fit && crosses(p, s, r) && !worth_computing(p, s, r, false, &cheap) && worth_computing(p, s, r, true, &budget))
         AG__APPEND(&p->maker, &p->across, x);
     else need(p, s, x, true, NULL);
@@ -214,12 +219,27 @@ static void settle_step(ag__planner *p, uint32_t s) {
     step->holds = p->plan->holds.count - step->hold;
 }
 
+/* What a later step of the forward pass is going to read: a product, or a region that would not compute it. */
+static void find_passed(ag__planner *p, uint32_t i) {
+    const uint32_t s = p->value[i].step;
+    if (p->value[i].leader != i || ag__is_backward(p, s)) return;
+    for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
+        uint32_t x = ag__leader_at(p, k), r = p->value[x].root;
+        if (ag__is_outside(p, r) || p->value[r].step == s || ag__is_backward(p, p->value[r].step)) continue;
+        int budget = longest_chain(ag__tensor_at(p, r));
+        bool computed =
+            ag__step_at(p, s)->kind == AG__STEP_REGION && fits(p, s, x) && worth_computing(p, s, r, false, &budget);
+        if (!computed) p->value[r].passed = true;
+    }
+}
+
 void ag__settle(ag__planner *p) {
+    for (uint32_t i = 0; i < p->c->nodes; i++) find_passed(p, i);
     for (uint32_t i = 0; i < p->c->nodes; i++) {
         if (!p->c->node[i].kept) continue;
         ag__request(p, p->value[i].leader);
         if (p->value[i].leader != i) p->value[i].shown = true;
     }
     for (uint32_t k = p->plan->order.count; k-- > 1 && !p->maker.failed;) settle_step(p, p->plan->order.at[k]);
-    if (!p->maker.failed) ag__list_again(p);
+    if (!p->maker.failed) ag__order_again(p);
 }

@@ -38,6 +38,20 @@ bool ag__step_after(const ag__planner *p, uint32_t a, uint32_t b) {
     return of_a > of_b || (of_a == of_b && a > b);
 }
 
+void ag__each_read(const ag__planner *p, uint32_t k, void (*visit)(void *context, uint32_t k, uint32_t root),
+                   void *context) {
+    uint32_t s = p->plan->order.at[k];
+    const ag__plan_step *step = ag__step_at(p, s);
+    if (step->kind == AG__STEP_REGION) {
+        const ag__region *r = ag__region_of(p, s);
+        for (uint32_t i = 0; i < r->reads; i++) visit(context, k, p->value[p->plan->read.at[r->read + i]].root);
+    } else if (step->kind != AG__STEP_NOTHING) {
+        for (uint32_t i = ag__first_input(p, step->what); i < ag__end_input(p, step->what); i++)
+            visit(context, k, p->value[ag__leader_at(p, i)].root);
+        if (step->kind == AG__STEP_ADD) visit(context, k, p->value[step->onto].root);
+    }
+}
+
 typedef struct timed {
     uint64_t time;
     uint32_t step;

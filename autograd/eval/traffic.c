@@ -20,22 +20,8 @@ typedef struct traffic {
     uint32_t *former; /* of step number k: the latest of these numbers before it, of large values that it reads */
 } traffic;
 
-/* Calls `visit` for each value in memory that step s reads; one may come several times. */
-static void each_read(const traffic *t, uint32_t k, void (*visit)(const traffic *, uint32_t k, uint32_t root)) {
-    const ag__planner *p = t->p;
-    uint32_t s = p->plan->order.at[k];
-    const ag__plan_step *step = ag__step_at(p, s);
-    if (step->kind == AG__STEP_REGION) {
-        const ag__region *r = ag__region_of(p, s);
-        for (uint32_t i = 0; i < r->reads; i++) visit(t, k, p->value[p->plan->read.at[r->read + i]].root);
-    } else if (step->kind != AG__STEP_NOTHING) {
-        for (uint32_t i = ag__first_input(p, step->what); i < ag__end_input(p, step->what); i++)
-            visit(t, k, p->value[ag__leader_at(p, i)].root);
-        if (step->kind == AG__STEP_ADD) visit(t, k, p->value[step->onto].root);
-    }
-}
-
-static void count(const traffic *t, uint32_t k, uint32_t root) {
+static void count(void *t_, uint32_t k, uint32_t root) {
+    const traffic *t = t_;
     size_t bytes = ag__value_bytes(ag__tensor_at(t->p, root));
     if (t->seen[root] == k + 1) return;
     if (bytes >= AG__PAST_LEAST && t->seen[root] > t->former[k]) t->former[k] = t->seen[root];
@@ -43,10 +29,10 @@ static void count(const traffic *t, uint32_t k, uint32_t root) {
     t->before[k + 1] += bytes;
 }
 
-static void note_reader(const traffic *t, uint32_t k, uint32_t root) { t->reader[root] = k + 1; }
+static void note_reader(void *t, uint32_t k, uint32_t root) { ((const traffic *)t)->reader[root] = k + 1; }
 
 /* The values that step number k stores. */
-static void count_written(const traffic *t, uint32_t k) {
+static void count_written(traffic *t, uint32_t k) {
     for (uint32_t i = t->p->drafts.at[t->p->plan->order.at[k]].first; i != AG__NONE; i = t->p->value[i].next)
         if (t->p->value[i].stored) count(t, k, i);
 }
@@ -99,12 +85,12 @@ void ag__traffic(ag__planner *p) {
     t.before[0] = 0;
     for (uint32_t k = 0; k < steps; k++) {
         t.before[k + 1] = t.before[k];
-        each_read(&t, k, count);
+        ag__each_read(p, k, count, &t);
         count_written(&t, k);
         choose_direction(&t, k);
     }
     for (uint32_t k = steps; k-- > 0 && ag__can_copy_past();) {
         decide(&t, k);
-        each_read(&t, k, note_reader);
+        ag__each_read(p, k, note_reader, &t);
     }
 }
