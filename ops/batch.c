@@ -184,29 +184,31 @@ static bool multiply_all(const ag_call *call, batch *b) {
     return true;
 }
 
+ag__product ag__first_product(const ag_call *call) {
+    const ag_array *x = call->x, *y = &call->y;
+    const int last = y->rank - 1;
+    const int64_t m = y->shape[last - 1], n = y->shape[last], k = x[0].shape[last];
+    ag__product p = {.dtype = y->dtype, .add = call->accumulate, .m = m, .n = n, .k = k, .y_row = n};
+    p.a = x[0].data;
+    p.b = x[1].data;
+    p.y = y->data;
+    p.a_row = m == 1 ? k : x[0].stride[last - 1]; /* a single element's stride means nothing */
+    p.a_column = k == 1 ? 1 : x[0].stride[last];
+    p.b_row = k == 1 ? n : x[1].stride[last - 1];
+    p.b_column = n == 1 ? 1 : x[1].stride[last];
+    return p;
+}
+
 bool ag__matmul_eval(const ag_call *call) {
     const ag_array *x = call->x, *y = &call->y;
     const int last = y->rank - 1;
     const int64_t m = y->shape[last - 1], n = y->shape[last], k = x[0].shape[last];
     if (k == 0 && !call->accumulate) memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
     if (k == 0 || y->size == 0) return true;
-    batch b = {.y = y, .count = y->rank == 2 ? 1 : y->size / (m * n)};
-    ag__product *p = &b.p;
-    p->dtype = y->dtype;
-    p->add = call->accumulate;
-    p->m = m;
-    p->n = p->y_row = n;
-    p->k = k;
-    p->a = x[0].data;
-    p->b = x[1].data;
-    p->y = y->data;
+    batch b = {.p = ag__first_product(call), .y = y, .count = y->rank == 2 ? 1 : y->size / (m * n)};
     b.stride[0] = x[0].stride;
     b.stride[1] = x[1].stride;
-    p->a_row = m == 1 ? k : x[0].stride[last - 1]; /* a single element's stride means nothing */
-    p->a_column = k == 1 ? 1 : x[0].stride[last];
-    p->b_row = k == 1 ? n : x[1].stride[last - 1];
-    p->b_column = n == 1 ? 1 : x[1].stride[last];
-    b.way = ag__way_of(p);
+    b.way = ag__way_of(&b.p);
     return share(call, &b) && multiply_all(call, &b);
 }
 

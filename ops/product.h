@@ -68,11 +68,15 @@ ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, i
 
 bool ag__matmul_infer(ag_infer *r);
 bool ag__matmul_eval(const ag_call *call);
+/* The first product of a call. */
+ag__product ag__first_product(const ag_call *call);
 
 /* ---- strong_matmul.c ---- */
 
 /* Whether all elements are finite; of those that strides show again and again, each is looked at once. */
 bool ag__all_finite(const ag_array *x);
+/* Whether the elements that the strong zeros of such a call may meet are all finite: then it is a plain product. */
+bool ag__meets_finite(const ag_call *call);
 
 /* ---- blis.c: large products ---- */
 

@@ -157,6 +157,11 @@ static bool met_are_finite(const ag_call *call, int64_t strong, const lines l[2]
     return (!(strong & B) || all_finite(&call->x[0], &l[0])) && (!(strong & A) || all_finite(&call->x[1], &l[1]));
 }
 
+bool ag__meets_finite(const ag_call *call) {
+    const lines l[2] = {lines_of(&call->x[0]), lines_of(&call->x[1])};
+    return met_are_finite(call, *(const int64_t *)call->attributes, l);
+}
+
 /* A product that is added to y would overwrite the sum before it is searched: then the other operand is searched. */
 static bool strong_matmul_eval(const ag_call *call) {
     int64_t strong = *(const int64_t *)call->attributes;

@@ -37,7 +37,8 @@ LEVEL = {
 }
 
 # The engine's basis: what it records and evaluates by itself, though ops/ defines it.
-BASIS = {"ag_broadcast_to", "ag__op_contiguous", "ag__takes_parts", "ag__eval_by_parts"}
+BASIS = {"ag_broadcast_to", "ag__op_contiguous", "ag__takes_parts", "ag__eval_by_parts", "ag__has_rows",
+         "ag__rows_usable", "ag__rows_bytes", "ag__eval_rows"}
 
 # These folders show what public headers are enough for.
 PUBLIC_IS_ENOUGH = {

@@ -891,9 +891,19 @@ static int gradient(generator *g, const char *name, int y, int x) {
     return append(g, &l);
 }
 
+/* A product with variable v, so that its gradient is one too; −1: there is none. */
+static int product_with(generator *g, int v) {
+    if (v < 0 || g->value[v].shape.rank != 2 || g->value[v].size == 0) return -1;
+    const int64_t rows = 1 + pick(g, 9), *n = g->value[v].shape.extent;
+    if (rows * n[0] > g->most || rows * n[1] > g->most) return -1;
+    int x = leaf_line(g, "ag_from", g->value[v].dtype, AG_SHAPE(rows, n[0]), some_domain(g));
+    int y = ab_line(g, "ag_matmul", x, v);
+    return chance(g, 50) ? x_line(g, "ag_relu", y) : y;
+}
+
 /* v ← v − 0.1·m/(√s + ε), with m and s running means of a gradient and of its square, as Adam does. */
 static void some_update(generator *g) {
-    int v = some_variable(g, REALS), y = drawn_operand(g, REALS);
+    int v = some_variable(g, REALS), y = chance(g, 40) ? product_with(g, v) : drawn_operand(g, REALS);
     if (v < 0 || y < 0 || g->value[y].size * 2 > g->most) return;
     int dx = gradient(g, "ag_vjp", y, v), m = twin(g, v), s = twin(g, v);
     if (!g->value[dx].finite && !g->p->wild) return;

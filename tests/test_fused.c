@@ -507,6 +507,18 @@ START_TEST(a_new_value_takes_the_place_of_its_gradient) {
 }
 END_TEST
 
+/* x·2 is stored for the product alone: the sum computes it again. */
+START_TEST(a_value_is_dropped_after_the_last_step_that_reads_it) {
+    enum { N = 400 };
+    ag_tensor *x = matrix(N, N, 1), *y = ag_scale(x, 2), *p = ag_matmul(y, matrix(N, 1, 2));
+    const int64_t before = ag_tape_memory(tape).live;
+    ag_tensor *z = ag_tanh(ag_add(y, p));
+    ck_assert_int_eq(ag_eval(z), AG_OK);
+    const int64_t most = ag_tape_memory(tape).peak_live - before;
+    ck_assert_msg(most < (int64_t)(N * N * sizeof(float)) * 3 / 2, "%lld bytes", (long long)most);
+}
+END_TEST
+
 /* ---- Variables ---- */
 
 enum { SIDE = 150 };
@@ -707,6 +719,121 @@ START_TEST(an_update_that_was_looked_at_is_made_once) {
 }
 END_TEST
 
+/* ---- Weights' gradients that are computed as the weights are updated ---- */
+
+enum { IN = 500, OUT = 300, BATCH = 40 };
+
+typedef struct weights {
+    ag_tensor *v[3], *moment; /* two of one shape, and one that another product leads to */
+    const float *x;
+    ag_mark mark;
+} weights;
+
+static weights weights_open(ag_tape *t) {
+    weights w = {.x = NULL};
+    for (int i = 0; i < 3; i++)
+        w.v[i] =
+            ag_parameter_from(scattered(t, AG_F32, i < 2 ? AG_SHAPE(IN, OUT) : AG_SHAPE(OUT, OUT), 7 * (uint64_t)i));
+    w.moment = ag_variable_from(ag_zeros(t, AG_F32, AG_SHAPE(IN, OUT)));
+    w.mark = ag_tape_mark(t);
+    return w;
+}
+
+/* A loss of all three, with an infinite input where the cotangent is 0 if `wild`; its gradients are in dw. */
+static ag_tensor *weights_loss(ag_tape *t, const weights *w, bool wild, ag_tensor *dw[3]) {
+    ag_tensor *x = scattered(t, AG_F32, AG_SHAPE(BATCH, IN), 99), *y[2];
+    ag_tensor *where = ag_less(ag_reshape(ag_arange(t, AG_F32, BATCH), AG_SHAPE(BATCH, 1)), ag_scalar(t, AG_F32, 3));
+    if (wild) x = ag_where(where, ag_scalar(t, AG_F32, INFINITY), x);
+    for (int i = 0; i < 2; i++) y[i] = ag_where(where, ag_scalar(t, AG_F32, 1), ag_matmul(x, w->v[i]));
+    ag_tensor *loss = ag_mean(ag_square(ag_matmul(ag_relu(ag_sub(y[0], y[1])), w->v[2])));
+    ag_grad(loss, 3, w->v, dw);
+    return loss;
+}
+
+/* One by plain descent, one by a moment that has two readers of the gradient, one with decay. */
+static void weights_update(const weights *w, ag_tensor *const dw[3]) {
+    ag_tensor *m = ag_add(ag_scale(w->moment, 0.5), dw[1]);
+    ag_assign(w->v[0], ag_sub(w->v[0], ag_scale(dw[0], 0.01)));
+    ag_assign_with(w->moment, m, w->v[0]);
+    ag_assign_with(w->v[1], ag_sub(w->v[1], ag_scale(ag_add(m, ag_square(dw[1])), 0.01)), w->v[0]);
+    ag_assign_with(w->v[2], ag_sub(w->v[2], ag_scale(ag_add(dw[2], ag_scale(w->v[2], 0.1)), 0.01)), w->v[0]);
+}
+
+static void train_weights(ag_tape *t, const weights *w, int way) {
+    ag_tensor *dw[3];
+    for (int i = 0; i < 3; i++) {
+        ag_tensor *loss = weights_loss(t, w, way % 2, dw);
+        weights_update(w, dw);
+        ag_item(loss);
+        if (way & 2) ag_data(dw[0]); /* then it is no longer deferred */
+        if (way & 4) ag_data(w->v[1]);
+        ag_tape_rewind(t, w->mark);
+    }
+}
+
+START_TEST(weights_are_updated_as_by_the_reference) {
+    ag_tape *other = ag_tape_new();
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tape_set_evaluator(other, AG_EVALUATOR_REFERENCE);
+    ag_tape_set_threads(tape, 1 + _i % 2);
+    weights w = weights_open(tape), right = weights_open(other);
+    train_weights(tape, &w, _i / 2);
+    train_weights(other, &right, _i / 2);
+    for (int i = 0; i < 3; i++) expect_same(w.v[i], right.v[i]);
+    expect_same(w.moment, right.moment);
+    ag_tape_free(other);
+}
+END_TEST
+
+/* Only what they are computed from waits for the rewind. */
+START_TEST(large_gradients_are_never_stored) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tape_set_threads(tape, 1);
+    weights w = weights_open(tape);
+    const int64_t before = ag_tape_memory(tape).live;
+    train_weights(tape, &w, 0);
+    const int64_t most = ag_tape_memory(tape).peak_live - before, gradient = IN * OUT * sizeof(float);
+    ck_assert_msg(most < gradient, "%lld bytes", (long long)most);
+}
+END_TEST
+
+/* A step during whose rewind allocation k fails, and all after it; 0: none does. The weights' first elements, and
+ * whether they are the next ones. */
+static bool step_with_failure(ledger *l, int64_t k, bool wild, float first[3]) {
+    ledger_open(l);
+    ag_tape *t = ag_tape_new_with(&l->allocator);
+    ag_tape_set_evaluator(t, AG_EVALUATOR_FUSED);
+    weights w = weights_open(t);
+    ag_tensor *dw[3], *loss = weights_loss(t, &w, wild, dw);
+    weights_update(&w, dw);
+    ag_item(loss);
+    l->fail_at = k ? l->calls + k : 0;
+    l->fail_for_good = k > 0;
+    bool good = ag_tape_rewind(t, w.mark) == AG_OK;
+    ck_assert(good || (l->failed && ag_tape_status(t) == AG_ERR_MEMORY));
+    ag_clear_error(t);
+    l->fail_for_good = false, l->fail_at = 0;
+    for (int i = 0; i < 3; i++) first[i] = *(const float *)ag_data(w.v[i]);
+    ag_tape_free(t);
+    return good;
+}
+
+/* Whichever allocation of the rewind fails: none of the weights is updated, or all are. */
+START_TEST(a_rewind_without_memory_updates_no_weight) {
+    ledger l;
+    float right[2][3], found[3];
+    ck_assert(step_with_failure(&l, 0, _i, right[1]));
+    ck_assert(!step_with_failure(&l, 1, _i, right[0]));
+    bool good = false;
+    for (int64_t k = 1; !good || l.failed; k++) {
+        good = step_with_failure(&l, k, _i, found);
+        for (int i = 0; i < 3; i++) ck_assert_float_eq(found[i], right[good][i]);
+        ledger_close(&l);
+    }
+    for (int i = 0; i < 3; i++) ck_assert_float_ne(right[0][i], right[1][i]);
+}
+END_TEST
+
 /* Without rewinds, a value that is never read is computed all the same, and its inputs are released. */
 START_TEST(updates_do_not_pile_up) {
     ag_tensor *average = variable(1), *latest = variable(1), *last = latest, *one = ag_scalar(tape, AG_F64, 1);
@@ -825,6 +952,7 @@ int main(void) {
     tcase_add_test(rest, products_add_themselves_in_a_users_addition);
     tcase_add_test(rest, a_flag_that_cannot_be_true_is_not_believed);
     tcase_add_test(rest, flags_need_what_they_are_about);
+    if (usual_pieces(1)) tcase_add_test(rest, a_value_is_dropped_after_the_last_step_that_reads_it);
     tcase_add_test(rest, a_new_value_takes_the_place_of_its_gradient);
     TCase *variables = tape_group(suite, "variables");
     tcase_add_test(variables, an_update_is_written_in_place);
@@ -837,8 +965,11 @@ int main(void) {
     tcase_add_test(variables, a_value_that_others_hold_is_not_overwritten);
     tcase_add_test(variables, an_update_that_was_looked_at_is_made_once);
     tcase_add_test(variables, updates_do_not_pile_up);
+    tcase_add_loop_test(variables, weights_are_updated_as_by_the_reference, 0, 16);
+    if (usual_pieces(1)) tcase_add_test(variables, large_gradients_are_never_stored);
     TCase *failing = plain_group(suite, "failing");
     tcase_add_test(failing, a_rewind_without_memory_changes_nothing);
+    tcase_add_loop_test(failing, a_rewind_without_memory_updates_no_weight, 0, 2);
     tcase_add_test(failing, a_long_rewind_without_memory_changes_nothing);
     return run_suite(suite);
 }

@@ -38,7 +38,7 @@ static uint32_t drop_unread(ag__lowering *l, ag__instruction *q, uint32_t count)
 static bool may_go_over(const ag__lowering *l, uint32_t x, uint32_t y) {
     uint32_t root = l->p->value[x].root;
     if (x >= l->c->nodes) return ag__next_value(l->c->table[x]) == l->c->table[y];
-    if (root >= l->c->nodes || l->c->node[x].kept || l->c->node[root].kept) return false;
+    if (root >= l->c->nodes || l->p->value[root].by_rows || l->c->node[x].kept || l->c->node[root].kept) return false;
     return l->p->value[root].step != l->s && ag__shows_root(l->p, x);
 }
 

@@ -175,6 +175,7 @@ static bool begin_words(numbering *n, uint32_t edges) {
     begin_numbers(s);
     AG__APPEND(&n->maker, &s->words, n->c->nodes);
     AG__APPEND(&n->maker, &s->words, edges);
+    AG__APPEND(&n->maker, &s->words, n->c->final);
     return !n->maker.failed;
 }
 
@@ -262,6 +263,7 @@ static bool take_arrays(numbering *n, uint32_t edges) {
 bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amount, ag__structure *s, ag__chunk *c) {
     *c = (ag__chunk){.evaluation = e, .tape = e->tape, .nodes = amount->nodes, .count = amount->nodes};
     c->scratch.tape = e->tape;
+    c->final = e->when == AG__FINAL;
     c->exact = amount->work < (double)amount->nodes * AG__AT_FIRST_SIGHT;
     numbering n = {.c = c, .s = s, .maker = {.tape = e->tape}};
     return s && take_arrays(&n, amount->edges) && begin_words(&n, amount->edges) && number_nodes(&n, low) &&

@@ -48,6 +48,7 @@ typedef struct ag__chunk {
     uint32_t nodes, count; /* of indices; those of nodes come first */
     ag__node_use *node;    /* nodes + 1 of them */
     uint32_t *operand;     /* indices of the nodes' inputs */
+    bool final;            /* the sweep before a rewind, which writes the variables' next values */
     bool exact;            /* its values are the reference evaluator's, to the last bit */
     ag__scratch scratch;   /* has these arrays */
 } ag__chunk;

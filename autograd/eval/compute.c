@@ -122,6 +122,37 @@ bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product) {
     return false;
 }
 
+/* ---- Rows of products ---- */
+
+typedef struct product_call {
+    ag_call call;
+    ag_array x[2];
+} product_call;
+
+/* The call that would compute t; its x are to be set. */
+static product_call product_call_of(const ag_tensor *t) {
+    return (product_call){.call = running_of(t, false).call,
+                          .x = {ag__array_of(t->input[0]), ag__array_of(t->input[1])}};
+}
+
+bool ag__can_compute_rows(const ag_tensor *t) {
+    product_call p = product_call_of(t);
+    p.call.x = p.x;
+    return ag__rows_usable(&p.call);
+}
+
+size_t ag__rows_memory(const ag_tensor *t, int64_t most) {
+    product_call p = product_call_of(t);
+    p.call.x = p.x;
+    return ag__rows_bytes(&p.call, most);
+}
+
+void ag__compute_rows(const ag_tensor *t, int64_t most, int64_t first, int64_t rows, void *y, void *memory) {
+    product_call p = product_call_of(t);
+    p.call.x = p.x;
+    ag__eval_rows(&p.call, most, first, rows, y, memory);
+}
+
 bool ag__accumulate(ag_tensor *t, ag__buffer *onto) {
     t->buffer = onto;
     bool good = run_call(t, true);

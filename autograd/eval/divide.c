@@ -274,7 +274,7 @@ static void accumulate(ag__planner *p, uint32_t i, uint32_t v, uint32_t u) {
 /* a + b where b can accumulate into a's buffer. A continued sum may be rounded differently from one that is added at
  * its end. */
 static bool place_sum(ag__planner *p, uint32_t i) {
-    if (p->c->exact || !adds(ag__tensor_at(p, i))) return false;
+    if (p->c->exact || p->c->final || !adds(ag__tensor_at(p, i))) return false;
     for (int k = 1; k >= 0; k--) {
         uint32_t v = ag__inputs_of(p, i)[k], u = ag__inputs_of(p, i)[1 - k];
         if (u == v || !dies_once_read(p, v) || !dies_once_read(p, u)) continue;

@@ -4,6 +4,7 @@
  * forward scan of one of the evaluators computes the marked nodes. Invariant between evaluations: no node is marked
  * and every `live` is 0. */
 #include "autograd/eval/eval.h"
+#include "autograd/tape/basis.h"
 
 #include <string.h>
 
@@ -82,16 +83,31 @@ static void unpin_all(const ag__evaluation *e, int n, ag_tensor *const x[]) {
         if (assigned(v)) ag__mark_of(e, assigned(v))->live--;
 }
 
-/* Whether t is deferred: an elementwise operation, or a use of an assigned value, that only deferred nodes need. Its
- * inputs are computed now. A node is deferred only once, so that deferred nodes do not pile up without rewinds. */
+/* The bytes that stay for x until it is read: none if its memory is a constant's, a variable's or kept anyway. */
+static size_t kept_bytes(const ag_tensor *x) {
+    while (x->op->kind == AG_KIND_VIEW && !(x->flags & (AG__READ | AG__KEEP))) x = x->input[x->arity - 1];
+    return x->flags & (AG__READ | AG__KEEP | AG__LEAF | AG__VARIABLE) ? 0 : ag__value_bytes(x);
+}
+
+/* Whether t is the gradient of a weight, or the like, which takes more memory than what it is computed from. In the
+ * sweep that updates the weight, some rows of it at a time are enough. */
+static bool is_larger_product(const ag_tensor *t) {
+    if (!(t->flags & AG__GRADIENT) || !ag__has_rows(t->op) || ag__value_bytes(t) < AG__WORTH_ROWS) return false;
+    return kept_bytes(t->input[0]) + kept_bytes(t->input[1]) <= ag__value_bytes(t);
+}
+
+/* Whether t is deferred: an elementwise operation, a use of an assigned value or a large product, that only deferred
+ * nodes need. Its inputs are computed now; those of a product in any case, so that whatever may fail is computed
+ * before. A node is deferred only once, so that deferred nodes do not pile up without rewinds. */
 static bool defer(marking *m, ag_tensor *t) {
     ag__node_mark *mark = ag__mark_of(m->e, t);
     mark->later = false;
-    if (t->flags & (AG__COMPUTED | AG__KEEP) || t->layout->size == 0) return false;
-    if (t->id < m->e->from || (t->op->kind != AG_KIND_ELEMENTWISE && !(t->flags & AG__READ))) return false;
+    if (t->flags & (AG__COMPUTED | AG__KEEP) || t->layout->size == 0 || t->id < m->e->from) return false;
+    const bool product = is_larger_product(t);
+    if (t->op->kind != AG_KIND_ELEMENTWISE && !(t->flags & AG__READ) && !product) return false;
     mark->needed = false;
     m->e->marked.nodes--;
-    for (int i = 0; i < t->arity; i++) want_if(m, t->input[i], true);
+    for (int i = 0; i < t->arity; i++) want_if(m, t->input[i], !product);
     return true;
 }
 

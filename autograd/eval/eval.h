@@ -72,9 +72,13 @@ size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes of partial results fo
 void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks, int64_t n);
 
 /* compute.c */
-bool ag__compute(ag_tensor *t);                      /* into a buffer of its own; false after an error */
-bool ag__accumulate(ag_tensor *t, ag__buffer *onto); /* the same, added to what a buffer holds */
+bool ag__compute(ag_tensor *t);                              /* into a buffer of its own; false after an error */
+bool ag__accumulate(ag_tensor *t, ag__buffer *onto);         /* the same, added to what a buffer holds */
 bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product); /* whose value t's input shows, and which has none */
+/* Some rows of a product (basis.h), into memory of the caller's. */
+bool ag__can_compute_rows(const ag_tensor *t);
+size_t ag__rows_memory(const ag_tensor *t, int64_t most);
+void ag__compute_rows(const ag_tensor *t, int64_t most, int64_t first, int64_t rows, void *y, void *memory);
 bool ag__no_memory(const ag_tensor *t, size_t bytes);
 
 /* reference.c */

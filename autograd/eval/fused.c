@@ -20,6 +20,8 @@ static const ag__region *region_at(const ag__plan *plan, uint32_t k) {
     return step->kind == AG__STEP_REGION ? &plan->regions.at[step->what] : NULL;
 }
 
+static bool is_node(const ag__plan *plan, uint32_t k) { return step_at(plan, k)->kind == AG__STEP_NODE; }
+
 /* Run a sum with a product: the result is written over the other summand. */
 static bool run_sum(const ag__execution *e, const ag__plan_step *step) {
     ag_tensor *u = e->c->table[step->onto], *sum = e->c->table[members_of(e, step)[1].index];
@@ -112,8 +114,24 @@ static void let_go(const ag__execution *e, uint32_t k) {
     }
 }
 
-/* Writing in place must not stop half-way: all memory for regions is allocated before the first begins. */
+/* Run step number k; false after an error. */
+static bool run_whole_step(const ag__execution *e, uint32_t k) {
+    const ag__plan_step *step = step_at(e->plan, k);
+    if (!run_observed_step(e, step)) return false;
+    show(e, step);
+    show_again(e, step);
+    leave(e, step);
+    drop(e, step);
+    return true;
+}
+
+/* Writing in place must not stop half-way: what may fail comes before. Products read nothing that a region computes
+ * (eval.c); and all memory for regions is allocated. */
 static bool provide(ag__execution *e) {
+    for (uint32_t k = 1; k < e->plan->steps.count; k++) {
+        const ag__region *g = region_at(e->plan, k);
+        if (g ? !ag__region_prepare(e, g) : is_node(e->plan, k) && !run_whole_step(e, k)) return false;
+    }
     for (uint32_t k = 0; k < e->plan->steps.count; k++) {
         const ag__region *g = region_at(e->plan, k);
         if (!g) continue;
@@ -130,16 +148,11 @@ static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
     ag__execution e = {.c = c, .plan = plan};
     for (uint32_t i = 0; i < plan->holds.count; i++) ag__mark_of(c->evaluation, c->table[plan->holds.at[i]])->live++;
     for (uint32_t k = 0; k < plan->steps.count; k++) {
-        const ag__plan_step *step = step_at(plan, k);
-        bool first = k == 1 && c->evaluation->when == AG__FINAL;
-        if ((first && !provide(&e)) || !run_observed_step(&e, step)) {
+        const bool final = c->evaluation->when == AG__FINAL, first = k == 1 && final, done = final && is_node(plan, k);
+        if ((first && !provide(&e)) || (!done && !run_whole_step(&e, k))) {
             let_go(&e, k);
             return false;
         }
-        show(&e, step);
-        show_again(&e, step);
-        leave(&e, step);
-        drop(&e, step);
     }
     return true;
 }

@@ -9,12 +9,13 @@
 
 /* ---- A plan's lists ---- */
 
-enum { LISTS = 15 };
+enum { LISTS = 16 };
 
 static void lists_of(ag__plan *p, ag__list *list[LISTS]) {
-    ag__list *const all[] = {&p->order.any,    &p->steps.any,   &p->regions.any, &p->cells.any,    &p->instructions.any,
-                             &p->codes.any,    &p->outputs.any, &p->members.any, &p->operands.any, &p->attributes.any,
-                             &p->computed.any, &p->read.any,    &p->holds.any,   &p->shown.any,    &p->drops.any};
+    ag__list *const all[] = {&p->order.any,        &p->steps.any,      &p->regions.any,  &p->cells.any,
+                             &p->instructions.any, &p->codes.any,      &p->outputs.any,  &p->members.any,
+                             &p->operands.any,     &p->attributes.any, &p->computed.any, &p->read.any,
+                             &p->holds.any,        &p->shown.any,      &p->products.any, &p->drops.any};
     _Static_assert(sizeof all == LISTS * sizeof *all, "each list once");
     memcpy(list, all, sizeof all);
 }
@@ -136,8 +137,8 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk *c, bool whole) {
     ag__planner p = {.maker = {.tape = c->tape}, .plan = plan, .c = c, .whole = whole};
     p.scratch.tape = c->tape;
     p.lowering = &lowering;
-    void (*const part[])(ag__planner *) = {ag__divide,     ag__split, ag__steps_order, ag__settle,   list_members,
-                                           list_all_reads, ag__drop,  ag__traffic,     lower_regions};
+    void (*const part[])(ag__planner *) = {ag__divide,       ag__split,    ag__steps_order, ag__settle,  list_all_reads,
+                                           ag__read_by_rows, list_members, ag__drop,        ag__traffic, lower_regions};
     p.maker.failed = !take_arrays(&p);
     ag__step_new(&p, AG__STEP_NOTHING, 0);
     for (size_t i = 0; i < sizeof part / sizeof *part && !p.maker.failed; i++) part[i](&p);

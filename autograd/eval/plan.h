@@ -89,6 +89,7 @@ typedef struct ag__region {
     uint32_t temps;                 /* scratch memory in units of AG__UNIT bytes */
     uint32_t compute, computes;     /* indices of the operations, including those that are rematerialised */
     uint32_t read, reads;           /* indices of tensors in memory before; one may be there several times */
+    uint32_t product, products;     /* indices of products among them that are computed here, some rows at a time */
     uint8_t form;
     bool down;      /* there is a fold down columns: a group of rows stays together */
     bool all;       /* there is a fold of everything */
@@ -159,7 +160,7 @@ typedef struct ag__plan {
     AG__LIST(ag__step_output) outputs;
     AG__LIST(ag__step_member) members;
     AG__LIST(ag__shown) drops;
-    ag__numbers operands, attributes, computed, read, holds, shown;
+    ag__numbers operands, attributes, computed, read, holds, shown, products;
 } ag__plan;
 
 size_t ag__plan_trim(ag_tape *tape, ag__plan *plan); /* frees unused room; returns the bytes kept */

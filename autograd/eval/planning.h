@@ -7,6 +7,7 @@
  *   split.c   divides large regions into parts that have nothing in common
  *   settle.c  decides what is stored, in reverse
  *   again.c   and what is dropped meanwhile
+ *   by_rows.c which products need no buffer, because a region reads some rows at a time
  *   drop.c    when that is, and what is dropped for good though it has readers, which compute it themselves
  *   traffic.c what of that is written past the caches, and which regions run backwards
  *   lower.c   makes a region's program; with runs.c, which makes it machine code, and allot.c, which finds its memory
@@ -51,6 +52,7 @@ typedef struct ag__value {
     bool counted : 1;  /* and among what they are computed from */
     bool waits : 1;    /* for its step, until a reader is placed */
     bool past : 1;     /* to be written past the caches */
+    bool by_rows : 1;  /* a product that has no buffer: its reader computes some rows at a time */
     bool passed : 1;   /* from one step of the forward pass to another, in memory */
     bool pinned : 1;   /* scratch of drop.c: it, or one that shows it, is wanted after the chunk */
 } ag__value;
@@ -142,6 +144,7 @@ uint32_t ag__equal_to(ag__planner *p, uint32_t i);
 void ag__divide(ag__planner *p);
 void ag__split(ag__planner *p);
 void ag__settle(ag__planner *p); /* each region's nodes are then in `computed`, and marked in `program` */
+void ag__read_by_rows(ag__planner *p);
 void ag__drop(ag__planner *p);
 void ag__traffic(ag__planner *p);
 

@@ -1,7 +1,7 @@
 /* region -- running regions: their buffers, memory, and shares for threads
  *
  * Besides the buffers of its outputs a run takes one more, with the addresses of cells, the partial folds, and for
- * each share its scratch memory and the addresses in its present strip. */
+ * each share its scratch memory, the addresses in its present strip, and the rows of products that it computes. */
 #include "autograd/eval/region.h"
 #include "autograd/eval/interpret.h"
 
@@ -62,8 +62,48 @@ static size_t head_bytes(const ag__region *g) {
     return rounded((2 * (size_t)g->cells + g->folds + g->attributes) * sizeof(char *));
 }
 
-static size_t share_bytes(const ag__region *g) {
+static uint32_t product_at(const ag__execution *e, const ag__region *g, uint32_t j) {
+    return AG__FROM(&e->plan->products, g->product)[j];
+}
+
+/* Rows of a product that have the elements of as many strips as are run at a time: two at least, and parts of two more
+ * at the ends. */
+static int64_t most_rows(const ag_tensor *product) {
+    enum { ELEMENTS = AG__ROWS_STRIPS * AG__STRIP };
+    return ag__lesser(product->layout->extent[0], (ELEMENTS - 1) / product->layout->extent[1] + 3);
+}
+
+static size_t rows_bytes(const ag_tensor *product) {
+    return rounded(
+        ag__times(ag__times((uint64_t)most_rows(product), (size_t)product->layout->extent[1]), ag__bytes(product)));
+}
+
+/* Bytes with which one of a region's products is computed at a time. */
+static size_t products_memory(const ag__execution *e, const ag__region *g) {
+    size_t most = 0;
+    for (uint32_t j = 0; j < g->products; j++) {
+        const ag_tensor *t = e->c->table[product_at(e, g, j)];
+        const size_t bytes = t->buffer ? 0 : rounded(ag__rows_memory(t, most_rows(t)));
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
+/* A share's own: for its scratch memory and addresses; */
+static size_t own_bytes(const ag__region *g) {
     return rounded((size_t)g->temps * AG__UNIT + (size_t)g->cells * sizeof(char *));
+}
+
+/* and with products, for other addresses, for what computes one, and for rows of all. */
+static size_t share_bytes(const ag__execution *e, const ag__region *g) {
+    size_t bytes = own_bytes(g);
+    if (!g->products) return bytes;
+    bytes = ag__plus(bytes + rounded((size_t)g->cells * sizeof(char *)), products_memory(e, g));
+    for (uint32_t j = 0; j < g->products; j++) {
+        const ag_tensor *t = e->c->table[product_at(e, g, j)];
+        if (!t->buffer) bytes = ag__plus(bytes, rows_bytes(t));
+    }
+    return bytes;
 }
 
 /* The next instruction that is finished after the last strip. */
@@ -88,9 +128,20 @@ static size_t fold_bytes(const ag__execution *e, const ag__region *g) {
     return bytes;
 }
 
+/* The threads that are worth it; each multiplication of a product is an elementary step. */
+static int shares_of(const ag__execution *e, const ag__region *g) {
+    enum { MULTIPLICATIONS = 32 }; /* a step */
+    int64_t work = g->work;
+    for (uint32_t j = 0; j < g->products; j++) {
+        const ag_tensor *a = e->c->table[product_at(e, g, j)]->input[0];
+        work += g->size / MULTIPLICATIONS * a->layout->extent[1];
+    }
+    return ag__worthwhile(work, e->c->tape->threads);
+}
+
 size_t ag__region_bytes(const ag__execution *e, const ag__region *g) {
-    int shares = ag__worthwhile(g->work, e->c->tape->threads);
-    size_t bytes = ag__plus(head_bytes(g) + AG__UNIT, ag__times(share_bytes(g), (size_t)shares));
+    int shares = shares_of(e, g);
+    size_t bytes = ag__plus(head_bytes(g) + AG__UNIT, ag__times(share_bytes(e, g), (size_t)shares));
     bytes = ag__plus(bytes, fold_bytes(e, g));
     return bytes < e->least ? e->least : bytes;
 }
@@ -100,6 +151,7 @@ size_t ag__region_bytes(const ag__execution *e, const ag__region *g) {
 typedef struct bound {
     ag__running r;
     ag__buffer *memory;
+    const ag__execution *e;
     char *scratch; /* of the first share */
     size_t each;   /* bytes of it */
 } bound;
@@ -118,7 +170,7 @@ static void bind_cells(const ag__running *r) {
         const ag__cell *cell = &r->cell[i];
         r->base[i] = NULL;
         r->step[i] = 0;
-        if (cell->where < AG__AT_ONE || cell->where == AG__AT_FOLD) continue;
+        if (cell->where < AG__AT_ONE || cell->where == AG__AT_FOLD || !r->table[cell->index]->buffer) continue;
         r->base[i] = ag__values(r->table[cell->index]);
         if (cell->where == AG__AT_ELEMENT) r->step[i] = (uintptr_t)g->columns * cell->bytes;
         if (cell->where == AG__AT_ROW) r->step[i] = cell->bytes;
@@ -143,19 +195,55 @@ static bool bind(bound *b, const ag__execution *e, const ag__region *g) {
     b->r.step = (uintptr_t *)(void *)(b->r.partial + g->folds);
     b->r.attributes = (const void **)(void *)(b->r.step + g->cells);
     b->scratch = start + head_bytes(g) + fold_bytes(e, g);
-    b->each = share_bytes(g);
+    b->each = share_bytes(e, g);
+    b->e = e;
     bind_attributes(&b->r);
     bind_cells(&b->r);
     place_folds(e, &b->r, start + head_bytes(g));
     return true;
 }
 
+/* Compute the rows of product t that have elements from … end−1, and let the cells of that index show them. */
+static void provide_rows(const ag__running *r, uint32_t index, char *rows, void *memory, int64_t from, int64_t end) {
+    const ag_tensor *t = r->table[index];
+    const int64_t all = t->layout->extent[0], columns = t->layout->extent[1];
+    int64_t first = from / columns, count = (end - 1) / columns + 1 - first;
+    if (count == 1 && first > 0) first--;
+    if (count == 1) count = ag__lesser(2, all);
+    ag__compute_rows(t, most_rows(t), first, count, rows, memory);
+    for (uint32_t i = 0; i < r->region->cells; i++)
+        if (r->cell[i].where == AG__AT_ELEMENT && r->cell[i].index == index)
+            r->base[i] = (char *)((uintptr_t)rows - (uintptr_t)(first * columns) * ag__bytes(t));
+}
+
+/* Units first … end−1, some at a time, each after the rows of products that they read. `memory` is for the addresses of
+ * cells, which are others in each share, for the rows and for computing them. */
+static void run_by_rows(const bound *b, int64_t first, int64_t end, char *scratch, char **address, char *memory) {
+    const ag__region *g = b->r.region;
+    ag__running own = b->r;
+    own.base = memcpy(memory, b->r.base, g->cells * sizeof *own.base);
+    memory += rounded(g->cells * sizeof *own.base);
+    for (int64_t unit = first; unit < end; unit += AG__ROWS_STRIPS) {
+        const int64_t last = ag__lesser(unit + AG__ROWS_STRIPS, end);
+        char *rows = memory + products_memory(b->e, g);
+        for (uint32_t j = 0; j < g->products; j++) {
+            const uint32_t index = product_at(b->e, g, j);
+            if (b->r.table[index]->buffer) continue;
+            provide_rows(&own, index, rows, memory, unit * AG__STRIP, ag__lesser(last * AG__STRIP, g->size));
+            rows += rows_bytes(b->r.table[index]);
+        }
+        ag__run_units(&own, unit, last, scratch, address);
+    }
+}
+
 static void run_share(void *b_, int i, int n) {
     const bound *b = b_;
-    int64_t units = ag__region_units(b->r.region);
+    const int64_t units = ag__region_units(b->r.region), first = ag__share_start(units, i, n),
+                  end = ag__share_start(units, i + 1, n);
     char *scratch = b->scratch + (size_t)i * b->each;
     char **address = (char **)(void *)(scratch + (size_t)b->r.region->temps * AG__UNIT);
-    ag__run_units(&b->r, ag__share_start(units, i, n), ag__share_start(units, i + 1, n), scratch, address);
+    if (b->r.region->products) run_by_rows(b, first, end, scratch, address, scratch + own_bytes(b->r.region));
+    else ag__run_units(&b->r, first, end, scratch, address);
 }
 
 static void finish_fold(const ag__region *g, const ag__instruction *q, ag_tensor *t, char *partial) {
@@ -175,6 +263,14 @@ static void finish_fold(const ag__region *g, const ag__instruction *q, ag_tensor
     if (op->finish[t->dtype]) op->finish[t->dtype](size, y, g->size / size);
 }
 
+bool ag__region_prepare(const ag__execution *e, const ag__region *g) {
+    for (uint32_t j = 0; j < g->products; j++) {
+        ag_tensor *t = e->c->table[product_at(e, g, j)];
+        if (!t->buffer && !ag__can_compute_rows(t) && !ag__compute(t)) return false;
+    }
+    return true;
+}
+
 bool ag__region_run(const ag__execution *e, const ag__region *g) {
     bound b;
     uint32_t k = 0;
@@ -183,7 +279,7 @@ bool ag__region_run(const ag__execution *e, const ag__region *g) {
         ag__region_drop_outputs(e, g);
         return false;
     }
-    ag__parallel(ag__worthwhile(g->work, e->c->tape->threads), run_share, &b);
+    ag__parallel(shares_of(e, g), run_share, &b);
     for (const ag__instruction *q; (q = next_fold(e->plan, g, &k)) != NULL;)
         finish_fold(g, q, e->c->table[q->node], b.r.partial[q->y]);
     ag__buffer_drop(e->c->tape, b.memory);

@@ -16,6 +16,10 @@ typedef struct ag__execution {
 bool ag__region_make_outputs(const ag__execution *e, const ag__region *g);
 void ag__region_drop_outputs(const ag__execution *e, const ag__region *g);
 
+/* Compute those of its products that cannot be computed some rows at a time, before its memory is measured. False, with
+ * an error, if one cannot be. */
+bool ag__region_prepare(const ag__execution *e, const ag__region *g);
+
 /* Bytes that the run takes besides. */
 size_t ag__region_bytes(const ag__execution *e, const ag__region *g);
 

@@ -219,7 +219,8 @@ static void settle_step(ag__planner *p, uint32_t s) {
     step->holds = p->plan->holds.count - step->hold;
 }
 
-/* What a later step of the forward pass is going to read: a product, or a region that would not compute it. */
+/* Note which inputs of node i a later step of the forward pass reads in memory: a product, or a region that would not
+ * compute them. */
 static void find_passed(ag__planner *p, uint32_t i) {
     const uint32_t s = p->value[i].step;
     if (p->value[i].leader != i || ag__is_backward(p, s)) return;

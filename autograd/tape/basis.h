@@ -16,6 +16,14 @@ bool ag__takes_parts(const ag_op *op, const ag_op *product);
  * the product's element `offset`. */
 bool ag__eval_by_parts(const ag_call *call, const ag_call *product, int64_t offset);
 
+/* Matrix products whose rows may be computed some at a time, in ops/by_rows.c. Whether operation `op` is one; whether
+ * this call can be, without `y` and with the bits of the whole; the memory, aligned to 64, for `most` rows at a time;
+ * and these rows, two or more. */
+bool ag__has_rows(const ag_op *op);
+bool ag__rows_usable(const ag_call *call);
+size_t ag__rows_bytes(const ag_call *call, int64_t most);
+void ag__eval_rows(const ag_call *call, int64_t most, int64_t first, int64_t rows, void *y, void *memory);
+
 /* Elementwise inputs of different shapes are broadcast by ag_broadcast_to, which ops/shape.h declares. */
 
 #endif
