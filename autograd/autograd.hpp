@@ -306,6 +306,17 @@ inline tensor hessian(const operand &y, const operand &x) { return detail::made(
 inline tensor hvp(const operand &y, const operand &x, const operand &v) {
     return detail::made((ag_hvp)(y.get(), x.get(), v.get()), y);
 }
+inline tensor max_unpool(const operand &x, const operand &index, const shape &extents) {
+    return detail::made((ag_max_unpool)(x.get(), index.get(), extents), x);
+}
+inline tensor adaptive_max_pool(const operand &x, const shape &extents) {
+    return detail::made((ag_adaptive_max_pool)(x.get(), extents), x);
+}
+inline tensor adaptive_avg_pool(const operand &x, const shape &extents) {
+    return detail::made((ag_adaptive_avg_pool)(x.get(), extents), x);
+}
+inline tensor global_max_pool(const operand &x) { return detail::made((ag_global_max_pool)(x.get()), x); }
+inline tensor global_avg_pool(const operand &x) { return detail::made((ag_global_avg_pool)(x.get()), x); }
 inline tensor dropout(const operand &x, double p, bool training) {
     return detail::made((ag_dropout)(x.get(), p, training), x);
 }

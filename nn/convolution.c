@@ -1,13 +1,307 @@
-/* convolution -- convolution and pooling of images
+/* convolution -- convolutions over one to three spatial axes, and their adjoints
  *
- * N images of H rows, W columns and C channels; windows of KH × KW slide over them to OH × OW positions; K channels
- * come out. Channels are the last axis: a window's rows are then contiguous, a convolution is one product whose
- * result needs no reordering, and biases and normalisations broadcast by themselves. */
+ * x is (N,L…,C): N samples, spatial axes, C channels; windows of K… elements slide over it to O… positions; K channels
+ * come out. Channels are the last axis: a window's rows are then contiguous, a convolution is one product whose result
+ * needs no reordering, and biases and normalisations broadcast by themselves. */
 #include "nn/making.h"
+#include "nn/sliding.h"
 
-static const int64_t most_padding = INT32_MAX;
+#include <math.h>
 
-/* ---- Convolution ---- */
+static const ag_conv_options plain = {.groups = 0};
+
+/* A call: its tensors, and its numbers as they are used. */
+typedef struct convolution {
+    const char *name;
+    ag_tensor *x, *w, *b;
+    ag__sliding s;
+    int64_t groups, longer[AG_SPACE];
+    bool same, transposed;
+} convolution;
+
+/* ---- Checks ---- */
+
+static ag_tensor *refuse_shape(const convolution *c, bool biased, const char *why) {
+    ag_tensor *const all[] = {c->x, c->w, c->b};
+    return ag__refuse(c->name, biased ? 3 : 2, all, AG_ERR_SHAPE, "%s", why);
+}
+
+/* NULL if x, weight and bias have shapes that belong together; else nil, after an error. */
+static ag_tensor *shapes_wrong(const convolution *c) {
+    ag_tensor *const both[] = {c->x, c->w};
+    const int n = c->s.axes, axis = c->transposed ? n + 1 : n;
+    const int64_t g = c->groups, in = ag_extent(c->x, n + 1), of_group = ag_extent(c->w, n);
+    if (g < 1 || g > INT32_MAX)
+        return ag__refuse(c->name, 2, both, AG_ERR_RANGE, "%lld groups: at least 1 is wanted, and less than 2³¹",
+                          (long long)g);
+    if (of_group > INT64_MAX / g || ag_extent(c->w, n + 1) % g != 0 ||
+        in != (c->transposed ? 1 : g) * ag_extent(c->w, axis))
+        return ag__refuse(c->name, 2, both, AG_ERR_SHAPE,
+                          "%lld channels do not fit a weight (…,C,K) whose K of %lld are in %lld groups, each of %lld",
+                          (long long)in, (long long)ag_extent(c->w, n + 1), (long long)g, (long long)of_group);
+    const int64_t out = c->transposed ? of_group * g : ag_extent(c->w, n + 1);
+    if (c->b && (ag_rank(c->b) != 1 || ag_extent(c->b, 0) != out))
+        return refuse_shape(c, true, "the bias must have an element for each channel that comes out, or be NULL");
+    ag_tensor *nil = ag__dtype_wrong(c->name, "input", c->x, c->w);
+    return nil || !c->b ? nil : ag__dtype_wrong(c->name, "bias", c->b, c->w);
+}
+
+/* The same of what output_padding and `same` say; "same" becomes padding. */
+static ag_tensor *lengths_wrong(convolution *c) {
+    ag_tensor *const both[] = {c->x, c->w};
+    for (int i = 0; i < c->s.axes; i++) {
+        const int64_t more = c->longer[i], s = c->s.stride[i], d = c->s.dilation[i], reach = ag__reach(&c->s, i);
+        if (c->transposed ? more < 0 || more >= (s > d ? s : d) || (c->same && more > 0) : more != 0)
+            return ag__refuse(c->name, 2, both, AG_ERR_RANGE,
+                              "output padding %lld on axis %d: it belongs to transposed convolutions, without `same`, "
+                              "and must be less than the stride or the dilation",
+                              (long long)more, i + 1);
+        if (!c->same) continue;
+        if (!c->transposed) ag__pad_to_same(&c->s, i, ag_extent(c->x, i + 1));
+        else c->s.before[i] = reach > s ? (reach - s) / 2 : 0;
+        if (!c->transposed) continue;
+        c->s.after[i] = reach > s ? reach - s - c->s.before[i] : 0;
+        c->longer[i] = s > reach ? s - reach : 0;
+    }
+    return NULL;
+}
+
+/* NULL if a transposed convolution has a result; else nil, after an error. */
+static ag_tensor *adjoint_wrong(const convolution *c) {
+    ag_tensor *const both[] = {c->x, c->w};
+    for (int i = 0; i < c->s.axes; i++) {
+        const int64_t n = ag_extent(c->x, i + 1), padding = c->s.before[i] + c->s.after[i];
+        if (n < 1 || c->s.size[i] < 1 || n - 1 > INT64_MAX / 4 / c->s.stride[i] ||
+            (n - 1) * c->s.stride[i] + ag__reach(&c->s, i) + c->longer[i] <= padding)
+            return ag__refuse(c->name, 2, both, AG_ERR_SHAPE,
+                              "axis %d, with stride %lld, a window of %lld and padding %lld, leaves no or too many "
+                              "elements",
+                              i + 1, (long long)c->s.stride[i], (long long)c->s.size[i], (long long)padding);
+    }
+    return NULL;
+}
+
+/* NULL if the convolution, whose numbers become those that are used, can be recorded; else nil, after an error. */
+static ag_tensor *what_is_wrong(convolution *c, const ag_conv_options *o) {
+    ag_tensor *const both[] = {c->x, c->w};
+    const int n = ag_rank(c->x) - 2;
+    int64_t size[AG_SPACE] = {0};
+    if (n < 1 || n > AG_SPACE || ag_rank(c->w) != n + 2)
+        return refuse_shape(
+            c, false, "the input must be (N,L,C), (N,H,W,C) or (N,D,H,W,C), and the weight (…,C,K) of as many axes");
+    for (int i = 0; i < n; i++) size[i] = ag_extent(c->w, i);
+    c->s = ag__sliding_of(n, size, o->stride, o->dilation, o->padding);
+    c->groups = o->groups == 0 ? 1 : o->groups;
+    c->same = o->same;
+    for (int i = 0; i < AG_SPACE; i++) c->longer[i] = i < n ? o->output_padding[i] : 0;
+    ag_tensor *nil = shapes_wrong(c);
+    if (!nil) nil = ag__sliding_wrong(c->name, 2, both, &c->s);
+    if (!nil) nil = lengths_wrong(c);
+    if (nil) return nil;
+    return c->transposed ? adjoint_wrong(c) : ag__windows_wrong(c->name, 2, both, &c->s);
+}
+
+/* ---- Products ---- */
+
+/* Part g of n equal ones along an axis. */
+static ag_tensor *part(ag_tensor *x, int axis, int64_t g, int64_t n) {
+    const int64_t each = ag_extent(x, axis) / n;
+    return n == 1 ? x : ag_slice(x, axis, g * each, (g + 1) * each, 1);
+}
+
+/* One product for each group, side by side. */
+static ag_tensor *by_groups(const convolution *c, ag_tensor *x, int axis,
+                            ag_tensor *(*product)(const convolution *c, ag_tensor *x, ag_tensor *w)) {
+    const int last = c->s.axes + 1;
+    if (c->groups == 1) return product(c, x, c->w);
+    ag_tensor **all = ag_tape_alloc(ag_tape_of(x), (size_t)c->groups * sizeof(ag_tensor *));
+    for (int64_t g = 0; all && g < c->groups; g++)
+        all[g] = product(c, part(x, axis, g, c->groups), part(c->w, last, g, c->groups));
+    return all ? ag_concat((int)c->groups, all, -1) : ag_neg(x); /* nil: the tape is out of memory */
+}
+
+/* N O… C K… · K… C K -> N O… K */
+static ag_tensor *window_product(const convolution *c, ag_tensor *windows, ag_tensor *w) {
+    const int n = c->s.axes;
+    ag_axes order = {.count = 2 * n + 2};
+    for (int i = 0; i <= n; i++) order.axis[i] = i;
+    for (int i = 0; i < n; i++) order.axis[n + 1 + i] = n + 2 + i;
+    order.axis[2 * n + 1] = n + 1;
+    return ag_tensordot(ag_permute(windows, order), w, n + 1);
+}
+
+/* N L… K · K… C K -> N L… K… C */
+static ag_tensor *adjoint_product(const convolution *c, ag_tensor *x, ag_tensor *w) {
+    ag_axes order = {.count = c->s.axes + 2};
+    for (int i = 0; i < order.count; i++) order.axis[i] = i == 0 ? c->s.axes + 1 : i - 1;
+    return ag_tensordot(x, ag_permute(w, order), 1);
+}
+
+/* Whether each channel has a group of its own. */
+static bool is_depthwise(const convolution *c) { return c->groups > 1 && ag_extent(c->w, c->s.axes) == 1; }
+
+/* K… 1 K -> K K… */
+static ag_tensor *depthwise_weight(const convolution *c) {
+    const int n = c->s.axes;
+    ag_axes order = {.count = n + 1};
+    for (int i = 0; i <= n; i++) order.axis[i] = i == 0 ? n : i - 1;
+    return ag_permute(ag_squeeze(c->w, AG_AXES(n)), order);
+}
+
+/* Each channel as often as it has channels that come out. */
+static ag_tensor *repeated(ag_tensor *x, int64_t times) {
+    ag_shape shape = ag_shape_of(x), wide = shape;
+    if (times == 1) return x;
+    wide.extent[wide.rank++] = times;
+    shape.extent[shape.rank - 1] *= times;
+    return ag_reshape(ag_broadcast_to(ag_unsqueeze(x, -1), wide), shape);
+}
+
+/* The sum over the channels that `repeated` made of one. */
+static ag_tensor *gathered_up(ag_tensor *y, int64_t times) {
+    ag_shape shape = ag_shape_of(y);
+    if (times == 1) return y;
+    shape.extent[shape.rank - 1] /= times;
+    shape.extent[shape.rank++] = times;
+    return ag_sum_over(ag_reshape(y, shape), AG_AXES(-1), false);
+}
+
+/* Whether the windows are the elements of the image itself. */
+static bool is_pointwise(const convolution *c) {
+    for (int i = 0; i < c->s.axes; i++)
+        if (c->s.size[i] > 1 || c->s.stride[i] > 1) return false;
+    return c->groups == 1;
+}
+
+static ag_tensor *padded(const convolution *c) {
+    ag_tensor *x = c->x;
+    for (int i = 0; i < c->s.axes; i++) {
+        const int64_t all = c->s.before[i] + c->s.after[i];
+        if (all > 0) x = ag_embed(x, i + 1, ag_extent(x, i + 1) + all, c->s.before[i], 1);
+    }
+    return x;
+}
+
+static ag_tensor *convolved(const convolution *c) {
+    ag_tensor *x = padded(c);
+    const int n = c->s.axes;
+    const int64_t in = ag_extent(c->w, n), out = ag_extent(c->w, n + 1);
+    if (is_pointwise(c)) return ag_tensordot(x, ag_reshape(c->w, AG_SHAPE(in, out)), 1);
+    if (!is_depthwise(c)) return by_groups(c, ag__windows_over(x, &c->s), n + 1, window_product);
+    ag_axes within = {.count = n};
+    for (int i = 0; i < n; i++) within.axis[i] = n + 2 + i;
+    ag_tensor *windows = ag__windows_over(repeated(x, out / c->groups), &c->s); /* N O… K K… */
+    return ag_sum_over(ag_mul(windows, depthwise_weight(c)), within, false);
+}
+
+/* N L… C K…: the elements of each window. */
+static ag_tensor *spread(const convolution *c) {
+    const int n = c->s.axes;
+    if (is_depthwise(c)) {
+        ag_shape shape = ag_shape_of(c->x);
+        for (int i = 0; i < n; i++) shape.extent[shape.rank++] = 1;
+        return ag_mul(ag_reshape(c->x, shape), depthwise_weight(c));
+    }
+    ag_axes order = {.count = 2 * n + 2};
+    for (int i = 0; i <= n; i++) order.axis[i] = i;
+    order.axis[n + 1] = 2 * n + 1;
+    for (int i = 0; i < n; i++) order.axis[n + 2 + i] = n + 1 + i;
+    return ag_permute(by_groups(c, c->x, n + 1, adjoint_product), order);
+}
+
+/* Windows added up, without the padding. */
+static ag_tensor *convolved_back(const convolution *c) {
+    const int n = c->s.axes;
+    ag_tensor *y = spread(c);
+    ag_axes axes = {.count = n};
+    ag_shape whole = {.rank = n}, step = {.rank = n};
+    for (int i = 0; i < n; i++) {
+        const int64_t reach = ag__reach(&c->s, i), s = c->s.stride[i];
+        if (c->s.dilation[i] > 1) y = ag_embed(y, n + 2 + i, reach, 0, c->s.dilation[i]);
+        axes.axis[i] = i + 1;
+        step.extent[i] = s;
+        whole.extent[i] = (ag_extent(c->x, i + 1) - 1) * s + reach + (c->longer[i] < s ? c->longer[i] : 0);
+    }
+    y = ag_fold(y, axes, whole, step);
+    for (int i = 0; i < n; i++) {
+        const int64_t more = c->longer[i] < step.extent[i] ? 0 : c->longer[i], end = whole.extent[i] + more;
+        if (more > 0) y = ag_embed(y, i + 1, end, 0, 1);
+        y = ag_slice(y, i + 1, c->s.before[i], end - c->s.after[i], 1);
+    }
+    return is_depthwise(c) ? gathered_up(y, ag_extent(c->w, n + 1) / c->groups) : y;
+}
+
+static ag_tensor *convolve(convolution c, const ag_conv_options *options) {
+    ag_tensor *nil = what_is_wrong(&c, options ? options : &plain);
+    if (nil) return nil;
+    ag_tensor *y = c.transposed ? convolved_back(&c) : convolved(&c);
+    return c.b ? ag_add(y, c.b) : y;
+}
+
+ag_tensor *ag_convolve(ag_tensor *x, ag_tensor *weight, ag_tensor *bias, const ag_conv_options *options) {
+    return convolve((convolution){.name = "convolve", .x = x, .w = weight, .b = bias}, options);
+}
+
+ag_tensor *ag_convolve_transposed(ag_tensor *x, ag_tensor *weight, ag_tensor *bias, const ag_conv_options *options) {
+    return convolve((convolution){.name = "convolve_transposed", .x = x, .w = weight, .b = bias, .transposed = true},
+                    options);
+}
+
+/* ---- Layers ---- */
+
+/* NULL if a layer can be made; else nil, after an error. */
+static ag_tensor *layer_wrong(const char *name, const ag_conv *layer, ag_tape *tape, ag_dtype dtype, int64_t in,
+                              int64_t out, const ag_shape *size, int64_t groups) {
+    bool good = in >= 1 && out >= 1 && size->rank >= 1 && size->rank <= AG_SPACE;
+    for (int i = 0; good && i < size->rank; i++) good = size->extent[i] >= 1;
+    good = good && groups >= 1 && in % groups == 0 && out % groups == 0;
+    return ag__init_wrong(name, layer, tape, dtype, good,
+                          "%lld channels in, %lld out, %lld groups, %d sizes: each number and size must be at least 1, "
+                          "the sizes one to three, and the channels multiples of the groups",
+                          (long long)in, (long long)out, (long long)groups, size->rank);
+}
+
+/* fan_in of the weight's shape is that of the convolution; of a transposed one, C/G and K have changed places. */
+static ag_status init_conv(const char *name, ag_conv *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
+                           ag_shape size, const ag_conv_options *options, bool transposed,
+                           const ag_layer_options *layer_options) {
+    const int64_t groups = options && options->groups ? options->groups : 1;
+    ag_tensor *nil = layer_wrong(name, layer, tape, dtype, in, out, &size, groups);
+    if (nil) {
+        if (layer) *layer = (ag_conv){.weight = nil, .bias = nil};
+        return ag_eval(nil);
+    }
+    ag__making m = ag__make(name, tape, dtype, layer_options);
+    ag_initial usual = AG__HE;
+    if (transposed) usual.number = sqrt((double)out / (double)in);
+    size.extent[size.rank] = (transposed ? out : in) / groups;
+    size.extent[size.rank + 1] = transposed ? in : out;
+    size.rank += 2;
+    *layer = (ag_conv){.options = options ? *options : plain, .transposed = transposed};
+    layer->weight = ag__make_parameter(&m, "weight", size, m.options.weight, usual);
+    layer->bias = ag__make_bias(&m, "bias", AG_SHAPE(out));
+    return ag__made(&m);
+}
+
+ag_status ag_conv_init(ag_conv *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, ag_shape size,
+                       const ag_conv_options *options) {
+    return init_conv("conv_init", layer, tape, dtype, in, out, size, options, false, NULL);
+}
+
+ag_status ag_conv_init_with(ag_conv *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, ag_shape size,
+                            const ag_conv_options *options, bool transposed, const ag_layer_options *layer_options) {
+    return init_conv("conv_init_with", layer, tape, dtype, in, out, size, options, transposed, layer_options);
+}
+
+ag_tensor *ag_conv_apply(const ag_conv *layer, ag_tensor *x) {
+    if (!layer) return ag__refuse("conv_apply", 1, &x, AG_ERR_NULL, "the layer is NULL");
+    return convolve(
+        (convolution){
+            .name = "conv_apply", .x = x, .w = layer->weight, .b = layer->bias, .transposed = layer->transposed},
+        &layer->options);
+}
+
+/* ---- Of images, with square windows ---- */
 
 static ag_status init_conv2d(const char *name, ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out,
                              int64_t size, const ag_layer_options *options) {
@@ -18,12 +312,10 @@ static ag_status init_conv2d(const char *name, ag_conv2d *layer, ag_tape *tape, 
         if (layer) *layer = (ag_conv2d){.weight = nil, .bias = nil};
         return ag_eval(nil);
     }
-    ag__making m = ag__make(name, tape, dtype, options);
-    layer->weight = ag__make_parameter(&m, "weight", AG_SHAPE(size, size, in, out), m.options.weight, AG__HE);
-    layer->bias = ag__make_bias(&m, "bias", AG_SHAPE(out));
-    layer->stride = 1;
-    layer->padding = 0;
-    return ag__made(&m);
+    ag_conv general;
+    ag_status status = init_conv(name, &general, tape, dtype, in, out, AG_SHAPE(size, size), NULL, false, options);
+    *layer = (ag_conv2d){.weight = general.weight, .bias = general.bias, .stride = 1};
+    return status;
 }
 
 ag_status ag_conv2d_init(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, int64_t size) {
@@ -35,82 +327,21 @@ ag_status ag_conv2d_init_with(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, i
     return init_conv2d("conv2d_init_with", layer, tape, dtype, in, out, size, options);
 }
 
-/* NULL if the layer fits x; else nil, after an error. */
-static ag_tensor *what_is_wrong(const ag_conv2d *layer, ag_tensor *x) {
+ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
     static const char name[] = "conv2d_apply";
     if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
-    ag_tensor *w = layer->weight, *const both[] = {x, w};
-    int64_t p = layer->padding;
-    if (ag_rank(x) != 4 || ag_rank(w) != 4 || ag_extent(x, 3) != ag_extent(w, 2))
+    ag_tensor *const both[] = {x, layer->weight};
+    const int64_t s = layer->stride, p = layer->padding;
+    if (ag_rank(x) != 4 || ag_rank(both[1]) != 4 || ag_extent(x, 3) != ag_extent(both[1], 2))
         return ag__refuse(name, 2, both, AG_ERR_SHAPE,
                           "the input must be (N,H,W,C), with the C of the weight (KH,KW,C,K)");
-    ag_tensor *bias = layer->bias, *const all[] = {x, w, bias};
-    if (bias && (ag_rank(bias) != 1 || ag_extent(bias, 0) != ag_extent(w, 3)))
+    ag_tensor *bias = layer->bias, *const all[] = {x, both[1], bias};
+    if (bias && (ag_rank(bias) != 1 || ag_extent(bias, 0) != ag_extent(both[1], 3)))
         return ag__refuse(name, 3, all, AG_ERR_SHAPE, "the bias must be (K), or NULL");
-    if (layer->stride < 1 || p < 0 || p > most_padding)
+    if (s < 1 || p < 0 || p > INT32_MAX)
         return ag__refuse(name, 2, both, AG_ERR_RANGE,
-                          "stride %lld and padding %lld: stride >= 1 and 0 <= padding < 2³¹ are wanted",
-                          (long long)layer->stride, (long long)p);
-    for (int i = 0; i < 2; i++)
-        if (ag_extent(w, i) < 1 || ag_extent(x, i + 1) + 2 * p < ag_extent(w, i))
-            return ag__refuse(name, 2, both, AG_ERR_SHAPE, "a window of %lld does not fit on axis %d, padded to %lld",
-                              (long long)ag_extent(w, i), i + 1, (long long)(ag_extent(x, i + 1) + 2 * p));
-    return ag__dtype_wrong(name, "input", x, w);
-}
-
-/* Padded with zeros, before and after. */
-static ag_tensor *padded(ag_tensor *x, int axis, int64_t padding) {
-    return padding == 0 ? x : ag_embed(x, axis, ag_extent(x, axis) + 2 * padding, padding, 1);
-}
-
-/* The products of all windows and the weight: N OH OW K. Windows of one element are the image itself. */
-static ag_tensor *convolved(ag_tensor *x, ag_tensor *w, int64_t stride) {
-    ag_shape size = AG_SHAPE(ag_extent(w, 0), ag_extent(w, 1)), last = AG_SHAPE(ag_extent(w, 2), ag_extent(w, 3));
-    if (size.extent[0] == 1 && size.extent[1] == 1 && stride == 1) return ag_tensordot(x, ag_reshape(w, last), 1);
-    ag_tensor *windows = ag_windows(x, AG_AXES(1, 2), size, AG_SHAPE(stride, stride)); /* N OH OW C KH KW */
-    return ag_tensordot(ag_permute(windows, AG_AXES(0, 1, 2, 4, 5, 3)), w, 3);
-}
-
-ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
-    ag_tensor *nil = what_is_wrong(layer, x);
-    if (nil) return nil;
-    ag_tensor *in = padded(padded(x, 1, layer->padding), 2, layer->padding);
-    ag_tensor *y = convolved(in, layer->weight, layer->stride);
-    return layer->bias ? ag_add(y, layer->bias) : y;
-}
-
-/* ---- Pooling ---- */
-
-static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
-
-/* The windows of x, and the axes to reduce. Windows side by side are x in another shape, and so is their gradient: N
- * OH size OW size C; others are N OH OW C size size. */
-static ag_tensor *pools(const char *name, bool good, ag_tensor *x, int64_t size, int64_t stride, ag_axes *over) {
-    if (!good && !ag_is_nil(x))
-        return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(ag_dtype_of(x)));
-    if (ag_rank(x) != 4) return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "the input must be (N,H,W,C)");
-    if (size < 1 || stride < 1)
-        return ag__refuse(name, 1, &x, AG_ERR_RANGE, "size %lld and stride %lld: each must be at least 1",
-                          (long long)size, (long long)stride);
-    int64_t n = ag_extent(x, 0), h = ag_extent(x, 1), w = ag_extent(x, 2), c = ag_extent(x, 3);
-    if (size > h || size > w)
-        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "a window of %lld by %lld is larger than the image, %lld by %lld",
-                          (long long)size, (long long)size, (long long)h, (long long)w);
-    *over = stride == size ? AG_AXES(2, 4) : AG_AXES(4, 5);
-    if (stride != size) return ag_windows(x, AG_AXES(1, 2), AG_SHAPE(size, size), AG_SHAPE(stride, stride));
-    int64_t oh = h / size, ow = w / size;
-    ag_tensor *whole = ag_slice(ag_slice(x, 1, 0, oh * size, 1), 2, 0, ow * size, 1);
-    return ag_reshape(whole, AG_SHAPE(n, oh, size, ow, size, c));
-}
-
-ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
-    ag_axes over = {0};
-    ag_tensor *windows = pools("max_pool2d", ag_dtype_of(x) != AG_BOOL, x, size, stride, &over);
-    return ag_is_nil(windows) ? windows : ag_max_over(windows, over, false);
-}
-
-ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
-    ag_axes over = {0};
-    ag_tensor *windows = pools("avg_pool2d", is_real(x), x, size, stride, &over);
-    return ag_is_nil(windows) ? windows : ag_mean_over(windows, over, false);
+                          "stride %lld and padding %lld: stride >= 1 and 0 <= padding < 2³¹ are wanted", (long long)s,
+                          (long long)p);
+    return convolve((convolution){.name = name, .x = x, .w = both[1], .b = bias},
+                    &(ag_conv_options){.stride = {s}, .padding = {{p, p}, {p, p}}});
 }

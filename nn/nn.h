@@ -4,7 +4,7 @@
  *
  *      1  Layers, nn/layers.h             2  Losses, nn/losses.h             3  Optimisers, nn/optimisers.h
  *      4  Around a step, nn/training.h    5  Batches of data, nn/data.h     6  Metrics, nn/metrics.h
- *      7  Layers as one value, nn/sequence.h
+ *      7  Layers as one value, nn/sequence.h           8  Images: convolution, pooling, resampling, nn/images.h
  *
  * A network of two layers, trained on one batch (x is (N,64), labels (N)):
  *
@@ -30,6 +30,7 @@
 #define AG_NN_H
 
 #include "nn/data.h"
+#include "nn/images.h"
 #include "nn/initialisers.h"
 #include "nn/layers.h"
 #include "nn/losses.h"

@@ -120,17 +120,19 @@ static bool range_eval(const ag_call *call) {
     }
 
 ag_tensor *ag__indices_in_range(ag__indices what, ag_tensor *index, int64_t count) {
-    static const ag_op op[] = {[AG__EMBEDDING] = RANGE("embedding_apply"),
-                               [AG__CROSS_ENTROPY] = RANGE("cross_entropy"),
-                               [AG__NLL] = RANGE("nll"),
-                               [AG__HINGE] = RANGE("hinge"),
-                               [AG__CTC] = RANGE("ctc")};
-    static const char *const words[][2] = {
-        [AG__EMBEDDING] = {"index", "rows"}, [AG__CROSS_ENTROPY] = {"label", "scores"},
-        [AG__NLL] = {"label", "classes"},    [AG__HINGE] = {"label", "scores"},
-        [AG__CTC] = {"label", "classes"},    [AG__CTC_LENGTHS] = {"length", "lengths"}};
+    static const struct {
+        ag_op op;
+        const char *index, *things;
+    } of[] = {[AG__EMBEDDING] = {RANGE("embedding_apply"), "index", "rows"},
+              [AG__CROSS_ENTROPY] = {RANGE("cross_entropy"), "label", "scores"},
+              [AG__NLL] = {RANGE("nll"), "label", "classes"},
+              [AG__HINGE] = {RANGE("hinge"), "label", "scores"},
+              [AG__CTC] = {RANGE("ctc"), "label", "classes"},
+              [AG__CTC_LENGTHS] = {RANGE("ctc"), "length", "lengths"},
+              [AG__RNN_LENGTHS] = {RANGE("rnn_apply"), "length", "lengths"},
+              [AG__UNPOOL] = {RANGE("max_unpool"), "index", "elements"}};
     range r = {.count = count};
-    ag__format(r.index, sizeof r.index, "%s", words[what][0]);
-    ag__format(r.things, sizeof r.things, "%s", words[what][1]);
-    return ag_apply(&op[what == AG__CTC_LENGTHS ? AG__CTC : what], 1, &index, &r, sizeof r);
+    ag__format(r.index, sizeof r.index, "%s", of[what].index);
+    ag__format(r.things, sizeof r.things, "%s", of[what].things);
+    return ag_apply(&of[what].op, 1, &index, &r, sizeof r);
 }

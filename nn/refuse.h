@@ -40,7 +40,9 @@ typedef enum ag__indices {
     AG__NLL,
     AG__HINGE,
     AG__CTC,
-    AG__CTC_LENGTHS /* numbers of steps or labels */
+    AG__CTC_LENGTHS, /* numbers of steps or labels */
+    AG__RNN_LENGTHS,
+    AG__UNPOOL
 } ag__indices;
 
 /* The index, of i64; its evaluation fails unless 0 <= index < count, with an error of the function that was called,

@@ -1,0 +1,33 @@
+/* sliding -- windows that slide over the spatial axes of x (N,…,C), for convolution and pooling */
+#ifndef AG_NN_SLIDING_H
+#define AG_NN_SLIDING_H
+
+#include "nn/images.h"
+#include "nn/refuse.h"
+
+/* The windows over one to three spatial axes, which are axes 1, 2, … of x. */
+typedef struct ag__sliding {
+    int axes;
+    int64_t size[AG_SPACE], stride[AG_SPACE], dilation[AG_SPACE], before[AG_SPACE], after[AG_SPACE];
+} ag__sliding;
+
+/* The numbers that a call gives, with 0 for those of the axis before. */
+ag__sliding ag__sliding_of(int axes, const int64_t size[], const int64_t stride[], const int64_t dilation[],
+                           const int64_t padding[][2]);
+
+/* How many elements a window reaches over along an axis. */
+int64_t ag__reach(const ag__sliding *s, int axis);
+
+/* Padding by which an axis of extent n has ⌈n/stride⌉ windows, the larger half behind; for numbers in range. */
+void ag__pad_to_same(ag__sliding *s, int axis, int64_t n);
+
+/* NULL if the numbers are in range; else nil, after an error about the tensors of the call. */
+ag_tensor *ag__sliding_wrong(const char *name, int n, ag_tensor *const x[], const ag__sliding *s);
+
+/* NULL if there is a window along each axis of x[0]; else nil, after an error. */
+ag_tensor *ag__windows_wrong(const char *name, int n, ag_tensor *const x[], const ag__sliding *s);
+
+/* The windows of x, which is not padded any more: N O… C K…, a view. */
+ag_tensor *ag__windows_over(ag_tensor *x, const ag__sliding *s);
+
+#endif

@@ -1,0 +1,369 @@
+/* test_nets -- convolution, pooling, resampling, normalisation, attention and recurrent layers: against PyTorch, against
+ * plain loops for random configurations, against finite differences, and refused calls */
+#include "nn/nn.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support.h"
+
+static const double ROUNDING = 64;
+
+/* ---- Shared ---- */
+
+/* The same numbers in every run. */
+static uint64_t state = 1;
+
+static int64_t draw(int64_t least, int64_t most) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return least + (int64_t)((state >> 33) % (uint64_t)(most - least + 1));
+}
+
+static ag_tensor *noise(ag_dtype dtype, ag_shape shape) { return scattered(tape, dtype, shape, state); }
+
+/* Both orders, for every element of x. */
+static void expect_gradcheck(ag_function *f, void *context, int n, ag_tensor *const x[]) {
+    ag_gradcheck_report report;
+    for (int order = 1; order <= 2; order++)
+        ck_assert_msg(ag_gradcheck(f, context, n, x, &(ag_gradcheck_options){.order = order}, &report) == AG_OK,
+                      "%s %s", report.message, ag_tape_error(tape));
+}
+
+static double at(ag_tensor *x, int64_t i) { return element_at(ag_dtype_of(x), ag_data(x), i); }
+
+/* ⟨a, b⟩ */
+static double inner(ag_tensor *a, ag_tensor *b) { return ag_item(ag_sum(ag_mul(a, b))); }
+
+/* ---- Convolutions and poolings in plain loops, over three spatial axes ---- */
+
+/* Missing axes have extent 1, and windows of 1. */
+typedef struct plainly {
+    int axes;
+    int64_t n, in[3], out[3], size[3], stride[3], dilation[3], before[3], after[3], groups, c, k;
+    int64_t output_padding[3];
+} plainly;
+
+static ag_shape with_ends(const plainly *p, int64_t first, const int64_t middle[3], int64_t last) {
+    ag_shape s = {.rank = p->axes + 2, .extent = {first}};
+    for (int i = 0; i < p->axes; i++) s.extent[i + 1] = middle[i];
+    s.extent[p->axes + 1] = last;
+    return s;
+}
+
+static ag_shape weight_shape(const plainly *p) {
+    ag_shape s = {.rank = p->axes + 2};
+    for (int i = 0; i < p->axes; i++) s.extent[i] = p->size[i];
+    s.extent[p->axes] = p->c / p->groups;
+    s.extent[p->axes + 1] = p->k;
+    return s;
+}
+
+/* Calls f for each place, element of its window within the image or not, and channels of one group: numbers of
+ * elements of x, of w and of y, −1 for an element of x in the padding. */
+static void each_product(const plainly *p, void (*f)(void *to, int64_t x, int64_t w, int64_t y), void *to) {
+    int64_t o[3], u[3];
+    const int64_t cg = p->c / p->groups, kg = p->k / p->groups;
+    for (int64_t n = 0; n < p->n; n++)
+        for (o[0] = 0; o[0] < p->out[0]; o[0]++)
+            for (o[1] = 0; o[1] < p->out[1]; o[1]++)
+                for (o[2] = 0; o[2] < p->out[2]; o[2]++)
+                    for (u[0] = 0; u[0] < p->size[0]; u[0]++)
+                        for (u[1] = 0; u[1] < p->size[1]; u[1]++)
+                            for (u[2] = 0; u[2] < p->size[2]; u[2]++) {
+                                int64_t x = n, w = 0, y = n;
+                                bool inside = true;
+                                for (int i = 0; i < 3; i++) {
+                                    int64_t a = o[i] * p->stride[i] - p->before[i] + u[i] * p->dilation[i];
+                                    inside = inside && a >= 0 && a < p->in[i];
+                                    x = x * p->in[i] + a;
+                                    w = w * p->size[i] + u[i];
+                                    y = y * p->out[i] + o[i];
+                                }
+                                for (int64_t k = 0; k < p->k; k++)
+                                    for (int64_t c = 0; c < cg; c++)
+                                        f(to, inside ? x * p->c + k / kg * cg + c : -1, (w * cg + c) * p->k + k,
+                                          y * p->k + k);
+                            }
+}
+
+typedef struct sums {
+    ag_tensor *x, *w, *y;
+    double *to;
+} sums;
+
+static void add_forward(void *to, int64_t x, int64_t w, int64_t y) {
+    const sums *s = to;
+    if (x >= 0) s->to[y] += at(s->x, x) * at(s->w, w);
+}
+
+static void add_back(void *to, int64_t x, int64_t w, int64_t y) {
+    const sums *s = to;
+    if (x >= 0) s->to[x] += at(s->y, y) * at(s->w, w);
+}
+
+static void add_weight(void *to, int64_t x, int64_t w, int64_t y) {
+    const sums *s = to;
+    if (x >= 0) s->to[w] += at(s->x, x) * at(s->y, y);
+}
+
+static int64_t reach(const plainly *p, int i) { return (p->size[i] - 1) * p->dilation[i] + 1; }
+
+/* Numbers with remainders, groups, and sizes down to a batch of none. */
+static plainly draw_configuration(ag_conv_options *o) {
+    plainly p = {.axes = (int)draw(1, 3), .n = draw(0, 2)};
+    p.groups = draw(1, 3);
+    const bool depthwise = draw(0, 2) == 0, same = draw(0, 3) == 0;
+    p.c = p.groups * (depthwise ? 1 : draw(1, 3));
+    p.k = p.groups * draw(1, 2);
+    *o = (ag_conv_options){.groups = p.groups, .same = same};
+    for (int i = 0; i < 3; i++) {
+        const bool there = i < p.axes;
+        p.size[i] = there ? draw(1, 3) : 1;
+        p.stride[i] = there ? draw(1, 3) : 1;
+        p.dilation[i] = there ? draw(1, 2) : 1;
+        p.before[i] = there && !same ? draw(0, 2) : 0;
+        p.after[i] = there && !same ? draw(0, 2) : 0;
+        const int64_t least = reach(&p, i) - p.before[i] - p.after[i];
+        p.in[i] = there ? draw(least < 1 ? 1 : least, 6) : 1;
+        if (p.in[i] < least) p.in[i] = least;
+        if (same && there) {
+            const int64_t places = (p.in[i] + p.stride[i] - 1) / p.stride[i];
+            int64_t all = (places - 1) * p.stride[i] + reach(&p, i) - p.in[i];
+            if (all < 0) all = 0;
+            p.before[i] = all / 2, p.after[i] = all - all / 2;
+        }
+        const int64_t over = p.in[i] + p.before[i] + p.after[i] - reach(&p, i);
+        p.out[i] = over / p.stride[i] + 1;
+        p.output_padding[i] = over % p.stride[i];
+        if (!there) continue;
+        o->stride[i] = p.stride[i], o->dilation[i] = p.dilation[i];
+        o->padding[i][0] = same ? 7 : p.before[i], o->padding[i][1] = same ? 7 : p.after[i];
+    }
+    return p;
+}
+
+static void expect_sums(const plainly *p, void (*add)(void *, int64_t, int64_t, int64_t), sums s, ag_tensor *got,
+                        const char *what) {
+    static double to[20000];
+    ck_assert_int_le(ag_size(got), 20000);
+    memset(to, 0, sizeof to);
+    s.to = to;
+    each_product(p, add, &s);
+    expecting(what);
+    expect_near(got, ag_size(got), to, ROUNDING, 8);
+    expecting("");
+}
+
+START_TEST(convolutions_are_what_loops_compute) {
+    for (int trial = 0; trial < 150; trial++) {
+        ag_conv_options o;
+        ag_mark mark = ag_tape_mark(tape);
+        const plainly p = draw_configuration(&o);
+        const ag_dtype dtype = trial % 2 ? AG_F32 : AG_F64;
+        char what[200];
+        snprintf(what, sizeof what, "trial %d: %d axes, %lld to %lld channels in %lld groups:", trial, p.axes,
+                 (long long)p.c, (long long)p.k, (long long)p.groups);
+        sums s = {.x = noise(dtype, with_ends(&p, p.n, p.in, p.c)), .w = noise(dtype, weight_shape(&p))};
+        ag_tensor *y = ag_convolve(s.x, s.w, NULL, &o), *x[] = {s.x, s.w}, *d[2];
+        expect_ok(tape);
+        expect_shape(y, with_ends(&p, p.n, p.out, p.k));
+        expect_sums(&p, add_forward, s, y, what);
+        s.y = noise(dtype, ag_shape_of(y));
+        ag_vjp(1, &y, &s.y, 2, x, d, 0);
+        expect_sums(&p, add_back, s, d[0], what);
+        expect_sums(&p, add_weight, s, d[1], what);
+        ag_conv_options back = o; /* the transposed one is the adjoint */
+        for (int i = 0; i < p.axes; i++) {
+            back.padding[i][0] = p.before[i], back.padding[i][1] = p.after[i];
+            back.output_padding[i] = p.output_padding[i];
+        }
+        back.same = false;
+        ag_tensor *z = ag_convolve_transposed(s.y, s.w, NULL, &back);
+        expect_ok(tape);
+        expect_shape(z, ag_shape_of(s.x));
+        expect_sums(&p, add_back, s, z, what);
+        ag_tensor *back_of[] = {s.y, s.w};
+        ag_vjp(1, &z, &s.x, 2, back_of, d, 0);
+        expect_sums(&p, add_forward, s, d[0], what);
+        expect_sums(&p, add_weight, s, d[1], what);
+        if (dtype == AG_F64) ck_assert_double_eq_tol(inner(y, s.y), inner(s.x, z), 1e-12);
+        expect_ok(tape);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+START_TEST(transposed_same_is_the_adjoint_of_same) {
+    for (int64_t stride = 1; stride <= 4; stride++) {
+        ag_conv_options o = {.stride = {stride}, .same = true};
+        ag_tensor *w = noise(AG_F64, AG_SHAPE(3, 2, 4)), *y = noise(AG_F64, AG_SHAPE(2, 5, 4));
+        ag_tensor *z = ag_convolve_transposed(y, w, NULL, &o), *x = noise(AG_F64, AG_SHAPE(2, 5 * stride, 2));
+        expect_shape(z, ag_shape_of(x));
+        ck_assert_double_eq_tol(inner(z, x), inner(y, ag_convolve(x, w, NULL, &o)), 1e-12);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* ---- Poolings ---- */
+
+static ag_pool_options pool_options(const plainly *p, const ag_conv_options *o) {
+    ag_pool_options q = {.same = o->same};
+    for (int i = 0; i < p->axes; i++) {
+        q.stride[i] = o->stride[i], q.dilation[i] = o->dilation[i];
+        q.padding[i][0] = o->padding[i][0], q.padding[i][1] = o->padding[i][1];
+    }
+    return q;
+}
+
+typedef struct pooled {
+    ag_tensor *x;
+    double *largest, *sum, *norm, *count, *inside;
+    int64_t *where;
+} pooled;
+
+static void pool_one(void *to, int64_t x, int64_t w, int64_t y) {
+    const pooled *s = to;
+    (void)w;
+    s->count[y]++;
+    if (x < 0) return;
+    s->inside[y]++;
+    s->sum[y] += at(s->x, x);
+    s->norm[y] += pow(fabs(at(s->x, x)), 3);
+    if (at(s->x, x) > s->largest[y]) s->largest[y] = at(s->x, x), s->where[y] = x;
+}
+
+START_TEST(poolings_are_what_loops_compute) {
+    static double room[5][4000];
+    static int64_t where[4000];
+    for (int trial = 0; trial < 200; trial++) {
+        ag_conv_options o;
+        ag_mark mark = ag_tape_mark(tape);
+        plainly p = draw_configuration(&o);
+        p.k = p.c, p.groups = p.c; /* each channel by itself */
+        bool usable = true;
+        for (int i = 0; i < p.axes; i++)
+            usable = usable && p.before[i] < reach(&p, i) && p.after[i] < reach(&p, i) && p.in[i] >= p.dilation[i];
+        if (!usable) continue;
+        const ag_dtype dtype = trial % 2 ? AG_F32 : AG_F64;
+        ag_pool_options q = pool_options(&p, &o);
+        pooled s = {.x = noise(dtype, with_ends(&p, p.n, p.in, p.c)), .where = where};
+        double **list[] = {&s.largest, &s.sum, &s.norm, &s.count, &s.inside};
+        memset(room, 0, sizeof room);
+        for (int i = 0; i < 5; i++) *list[i] = room[i];
+        for (int i = 0; i < 4000; i++) s.largest[i] = -(double)INFINITY;
+        each_product(&p, pool_one, &s);
+        ag_shape size = {.rank = p.axes}, shape = with_ends(&p, p.n, p.out, p.c);
+        for (int i = 0; i < p.axes; i++) size.extent[i] = p.size[i];
+        const int64_t n = shape_size(&shape), area = p.in[0] * p.in[1] * p.in[2];
+        ag_tensor *y = ag_max_pool(s.x, size, &q), *index, *indexed = ag_max_pool_indices(s.x, size, &q, &index);
+        expect_shape(y, shape);
+        expect_near(y, n, s.largest, 0, 0);
+        expect_same(indexed, y);
+        for (int64_t i = 0; i < n; i++) ck_assert_int_eq((int64_t)at(index, i), where[i] / p.c % area);
+        for (int64_t i = 0; i < n; i++) s.largest[i] = s.sum[i] / s.count[i];
+        expect_near(ag_avg_pool(s.x, size, &q), n, s.largest, 8, 1);
+        for (int64_t i = 0; i < n; i++) s.largest[i] = s.sum[i] / s.inside[i], s.norm[i] = cbrt(s.norm[i]);
+        q.without_padding = true;
+        expect_near(ag_avg_pool(s.x, size, &q), n, s.largest, 8, 1);
+        expect_near(ag_lp_pool(s.x, 3, size, &q), n, s.norm, 16, 1);
+        expect_ok(tape);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+/* ---- Gradients of images ---- */
+
+typedef struct image_case {
+    const char *name;
+    ag_tensor *(*apply)(const struct image_case *c, ag_tensor *const x[]);
+    ag_shape shape, weight;
+    ag_conv_options conv;
+    ag_pool_options pool;
+    ag_shape size;
+    int inputs;
+} image_case;
+
+static ag_tensor *by_conv(const image_case *c, ag_tensor *const x[]) { return ag_convolve(x[0], x[1], x[2], &c->conv); }
+
+static ag_tensor *by_transposed(const image_case *c, ag_tensor *const x[]) {
+    return ag_convolve_transposed(x[0], x[1], x[2], &c->conv);
+}
+
+static ag_tensor *by_max(const image_case *c, ag_tensor *const x[]) { return ag_max_pool(x[0], c->size, &c->pool); }
+static ag_tensor *by_avg(const image_case *c, ag_tensor *const x[]) { return ag_avg_pool(x[0], c->size, &c->pool); }
+static ag_tensor *by_lp(const image_case *c, ag_tensor *const x[]) { return ag_lp_pool(x[0], 3, c->size, &c->pool); }
+static ag_tensor *by_most(const image_case *c, ag_tensor *const x[]) {
+    return ag_lp_pool(x[0], (double)INFINITY, c->size, &c->pool);
+}
+
+static ag_tensor *by_indices(const image_case *c, ag_tensor *const x[]) {
+    ag_tensor *index, *y = ag_max_pool_indices(x[0], c->size, &c->pool, &index);
+    return ag_max_unpool(ag_square(y), index, AG_SHAPE(6));
+}
+
+static ag_tensor *by_adaptive_max(const image_case *c, ag_tensor *const x[]) {
+    return ag_adaptive_max_pool(x[0], c->size);
+}
+
+static ag_tensor *by_adaptive_avg(const image_case *c, ag_tensor *const x[]) {
+    return ag_adaptive_avg_pool(x[0], c->size);
+}
+
+static ag_tensor *by_global(const image_case *c, ag_tensor *const x[]) {
+    (void)c;
+    return ag_mul(ag_global_max_pool(x[0]), ag_global_avg_pool(x[0]));
+}
+
+static ag_tensor *of_case(void *context, int n, ag_tensor *const x[]) {
+    const image_case *c = context;
+    ag_tensor *all[] = {x[0], n > 1 ? x[1] : NULL, n > 2 ? x[2] : NULL};
+    return ag_sum(ag_sin(c->apply(c, all)));
+}
+
+START_TEST(images_pass_gradcheck_twice_over) {
+    const ag_conv_options two = {.stride = {2, 1}, .dilation = {1, 2}, .padding = {{1, 0}, {2, 1}}};
+    ag_conv_options groups = two, depthwise = two, longer = two;
+    groups.groups = 2, depthwise.groups = 4;
+    longer.output_padding[0] = 1;
+    longer.output_padding[1] = 1;
+    const ag_pool_options p = {.stride = {2}, .padding = {{1, 0}}, .ceil = true};
+    const image_case cases[] = {
+        {"conv", by_conv, AG_SHAPE(2, 4, 4, 2), AG_SHAPE(2, 2, 2, 3), two, p, AG_SCALAR, 3},
+        {"groups", by_conv, AG_SHAPE(1, 4, 4, 4), AG_SHAPE(2, 2, 2, 4), groups, p, AG_SCALAR, 3},
+        {"depthwise", by_conv, AG_SHAPE(1, 4, 4, 4), AG_SHAPE(2, 2, 1, 8), depthwise, p, AG_SCALAR, 3},
+        {"volume", by_conv, AG_SHAPE(1, 3, 3, 3, 2), AG_SHAPE(2, 2, 2, 2, 2), {.stride = {2}}, p, AG_SCALAR, 3},
+        {"transposed", by_transposed, AG_SHAPE(1, 3, 2, 3), AG_SHAPE(2, 2, 2, 3), longer, p, AG_SCALAR, 2},
+        {"depthwise back", by_transposed, AG_SHAPE(1, 3, 3, 8), AG_SHAPE(2, 2, 1, 8), depthwise, p, AG_SCALAR, 2},
+        {"max", by_max, AG_SHAPE(1, 6, 2), AG_SCALAR, two, p, AG_SHAPE(3), 1},
+        {"avg", by_avg, AG_SHAPE(1, 6, 2), AG_SCALAR, two, p, AG_SHAPE(3), 1},
+        {"norm", by_lp, AG_SHAPE(1, 6, 2), AG_SCALAR, two, p, AG_SHAPE(3), 1},
+        {"largest", by_most, AG_SHAPE(1, 6, 2), AG_SCALAR, two, p, AG_SHAPE(3), 1},
+        {"indices", by_indices, AG_SHAPE(1, 6, 2), AG_SCALAR, two, p, AG_SHAPE(3), 1},
+        {"adaptive max", by_adaptive_max, AG_SHAPE(1, 5, 4, 2), AG_SCALAR, two, p, AG_SHAPE(3, 2), 1},
+        {"adaptive avg", by_adaptive_avg, AG_SHAPE(1, 5, 4, 2), AG_SCALAR, two, p, AG_SHAPE(3, 2), 1},
+        {"global", by_global, AG_SHAPE(2, 3, 2, 2), AG_SCALAR, two, p, AG_SCALAR, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const image_case *c = &cases[i];
+        const int64_t out = c->inputs == 3 ? c->weight.extent[c->weight.rank - 1] : 1;
+        ag_tensor *x[] = {noise(AG_F64, c->shape), noise(AG_F64, c->weight), noise(AG_F64, AG_SHAPE(out))};
+        expecting(c->name);
+        image_case own = *c;
+        expect_gradcheck(of_case, &own, c->inputs, x);
+    }
+    expecting("");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("nets");
+    TCase *images = tape_group(suite, "images");
+    tcase_add_test(images, convolutions_are_what_loops_compute);
+    tcase_add_test(images, transposed_same_is_the_adjoint_of_same);
+    tcase_add_test(images, poolings_are_what_loops_compute);
+    tcase_add_test(images, images_pass_gradcheck_twice_over);
+    return run_suite(suite);
+}
