@@ -298,20 +298,27 @@ def lenet(batch=64):
     return training(model, noise((batch, 1, 28, 28), 1), labels(batch, 2, 10), 0.05)
 
 
-def conv(side, c_in, c_out, window, batch=8):
-    last = torch.channels_last
+def conv(kind, axes, side, c_in, c_out, window, batch=8):
+    twice = kind == "t"
+    last = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d}[axes]
+    first = (0, axes + 1, *range(1, axes + 1))  # channels to the place where PyTorch has them
+    back = (0, *range(2, axes + 2), 1)
 
-    def image(channels, stream):
-        return noise((batch, side, side, channels), stream).permute(0, 3, 1, 2).contiguous(memory_format=last)
+    def image(side, channels, stream):
+        return noise((batch, *[side] * axes, channels), stream).permute(first).contiguous(memory_format=last)
 
-    x, g = image(c_in, 1).requires_grad_(), image(c_out, 2)
-    weight = noise((window, window, c_in, c_out), 3).permute(3, 2, 0, 1).contiguous(memory_format=last).requires_grad_()
+    x, g = image(side, c_in, 1).requires_grad_(), image(side << twice, c_out, 2)
+    groups = c_in if kind == "dw" else 1
+    weight = noise((*[window] * axes, (c_out if twice else c_in) // groups, c_in if twice else c_out), 3)
+    weight = weight.permute(axes + 1, axes, *range(axes)).contiguous(memory_format=last).requires_grad_()
     bias = noise((c_out,), 4).requires_grad_()
+    forward = getattr(F, f"conv_transpose{axes}d" if twice else f"conv{axes}d")
+    options = {"stride": 2, "padding": (window - 2) // 2} if twice else {"padding": window // 2}
 
     def work():
-        y = F.conv2d(x, weight, bias, padding=window // 2)
+        y = forward(x, weight, bias, groups=groups, **options)
         dx, dw, db = torch.autograd.grad(y, (x, weight, bias), g)
-        return y.permute(0, 2, 3, 1), dx.permute(0, 2, 3, 1), dw.permute(2, 3, 1, 0), db
+        return y.permute(back), dx.permute(back), dw.permute(*range(2, axes + 2), 1, 0), db
 
     return work
 
@@ -382,8 +389,8 @@ def make(name):
     if m := re.fullmatch(r"narrow_(softmax|normalise|slices|gather|scatter)_(\d+)", name):
         rows = 100000 if m[1] == "softmax" or m[2] == "64" else 1000000
         return globals()[m[1]](rows, int(m[2]))
-    if m := re.fullmatch(r"conv_(\d+)_(\d+)to(\d+)_(\d+)x\d+", name):
-        return conv(*(int(n) for n in m.groups()))
+    if m := re.fullmatch(r"conv(dw|t|)(1|3|)d?_(\d+)_(\d+)to(\d+)_(\d+)[x\d]*", name):
+        return conv(m[1], int(m[2] or 2), *(int(n) for n in m.groups()[2:]))
     if m := re.fullmatch(r"adam_(\d+)M", name):
         return adam(int(m[1]), 1000000)
     if name in ("gpt2", "lenet", "lstm", "matmul_batch", "transformer"):
