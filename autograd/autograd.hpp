@@ -391,6 +391,12 @@ inline tensor ctc(const operand &log_p, const operand &labels, const operand &st
 inline tensor accuracy(const operand &scores, const operand &labels) {
     return detail::made((ag_accuracy)(scores.get(), labels.get()), scores);
 }
+inline tensor normalise(const operand &x, const axes &over, double epsilon) {
+    return detail::made((ag_normalise)(x.get(), over, epsilon), x);
+}
+inline tensor weight_norm(const operand &v, const operand &g, int axis) {
+    return detail::made((ag_weight_norm)(v.get(), g.get(), axis), v);
+}
 inline tensor logsumexp(const operand &x, int axis, bool keepdims = false) {
     return detail::made((ag_logsumexp)(x.get(), axis, keepdims), x);
 }

@@ -107,16 +107,8 @@ ag_status ag_sequence_avg_pool2d(ag_sequence *model, int64_t size, int64_t strid
 
 /* ---- Normalisation, dropout ---- */
 
-/* Every pixel of an image is a sample. */
 static ag_tensor *apply_batchnorm(void *state, ag_tensor *x, bool training) {
-    const ag_batchnorm *l = state;
-    ag_tensor *const both[] = {x, l->gamma};
-    int64_t channels = ag_extent(l->gamma, 1);
-    if (ag_rank(x) <= 2) return ag_batchnorm_apply(l, x, training);
-    if (ag_extent(x, -1) != channels || channels < 1)
-        return ag__refuse("batchnorm_apply", 2, both, AG_ERR_SHAPE, "the input must be (…,N,C), with the layer's C");
-    ag_tensor *rows = ag_reshape(x, AG_SHAPE(ag_size(x) / channels, channels));
-    return ag_reshape(ag_batchnorm_apply(l, rows, training), ag_shape_of(x));
+    return ag_batchnorm_apply(state, x, training);
 }
 
 static ag_tensor *variable_batchnorm(void *state, int i) {

@@ -1,4 +1,4 @@
-/* layers -- linear, embedding, dropout, batch and layer normalisation, convolution, pooling, LSTM, attention
+/* layers -- linear, embedding, dropout, convolution and pooling of images, the LSTM cell, attention
  *
  * A layer is a struct of handles, which the tape owns: nothing is to be freed, and nothing is hidden. Its parameters
  * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. They are
@@ -68,98 +68,6 @@ AG_API ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index
  * Errors: AG_ERR_RANGE unless 0 <= p < 1; AG_ERR_DTYPE
  * Source: Srivastava et al., Dropout (2014), scaled in training as torch.nn.functional.dropout does */
 AG_API ag_tensor *ag_dropout(ag_tensor *x, double p, bool training);
-
-/* ag_batchnorm -- batch normalisation: parameters, running statistics, and two numbers that may be changed */
-typedef struct ag_batchnorm {
-    ag_tensor *gamma;        /* (1,C), a parameter, ones */
-    ag_tensor *beta;         /* (1,C), a parameter, zeros; NULL: none */
-    ag_tensor *running_mean; /* (1,C), a variable, zeros */
-    ag_tensor *running_var;  /* (1,C), a variable, ones */
-    double momentum;         /* the part of the running statistics that a step keeps; 0.9 */
-    double epsilon;          /* added to the variance before its root is taken; 1e-5 */
-} ag_batchnorm;
-
-/* ag_batchnorm_nodes -- the intermediate tensors of a batch normalisation, to ask ag_vjp for dL/dmean and the like */
-typedef struct ag_batchnorm_nodes {
-    ag_tensor *mean;       /* M = mean_N z (1,C), or the running one */
-    ag_tensor *centred;    /* D = z − M (N,C) */
-    ag_tensor *variance;   /* V = mean_N D² (1,C), or the running one */
-    ag_tensor *normalised; /* D/√(V + epsilon) (N,C) */
-} ag_batchnorm_nodes;
-
-/* ag_batchnorm_init -- a layer for C = channels features, with gamma 1 and beta 0
- * Errors: AG_ERR_RANGE unless channels is at least 1; AG_ERR_DTYPE unless dtype is real */
-AG_API ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
-
-/* ag_batchnorm_init_with -- the same with options: a name, no beta, other initialisers
- * Errors: as ag_batchnorm_init and ag_linear_init_with */
-AG_API ag_status ag_batchnorm_init_with(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
-                                        const ag_layer_options *options);
-
-/* ag_batchnorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance per feature
- * In training M and V (biased: over N, not N−1) are those of the batch, and the running statistics become
- * momentum·running + (1−momentum)·batch, with the same biased V, both or neither; otherwise M and V are the running
- * ones.
- * torch.nn.BatchNorm1d calls 1−momentum its momentum, and keeps the running unbiased variance.
- * Shape:  z (N,C) -> (N,C)
- * Dtype:  real, that of the layer
- * Grad:   from the graph, where the mean is one node with two uses: the centring, and through it the variance
- * Errors: AG_ERR_SHAPE unless z is (N,C), with N at least 1 in training; AG_ERR_DTYPE; AG_ERR_RANGE unless
- *         0 <= momentum <= 1 and epsilon >= 0
- * Source: Ioffe and Szegedy, Batch Normalization (2015), algorithm 1 */
-AG_API ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool training);
-
-/* ag_batchnorm_apply_nodes -- the same, with the intermediate tensors, which are nil after an error
- * With them y is (D/√(V + epsilon))·gamma + beta. Without them, and for nodes NULL, gamma is multiplied by the root
- * first, which takes fewer sweeps, and the last bits may differ.
- * Shape:  z (N,C) -> (N,C)
- * Dtype:  real, that of the layer
- * Grad:   as ag_batchnorm_apply; ag_vjp(1, &y, &ybar, 1, &nodes.mean, &dmean, 0) adds both paths of the mean
- * Errors: as ag_batchnorm_apply
- * Source: Ioffe and Szegedy (2015) */
-AG_API ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training,
-                                           ag_batchnorm_nodes *nodes);
-
-/* ag_layernorm -- layer normalisation: parameters, and a number that may be changed */
-typedef struct ag_layernorm {
-    ag_tensor *gamma; /* (C), a parameter, ones */
-    ag_tensor *beta;  /* (C), a parameter, zeros; NULL: none */
-    double epsilon;   /* added to the variance before its root is taken; 1e-5 */
-} ag_layernorm;
-
-/* ag_layernorm_nodes -- the intermediate tensors of a layer normalisation, to ask ag_vjp for dL/dmean and the like */
-typedef struct ag_layernorm_nodes {
-    ag_tensor *mean;       /* M = mean_C z (…,1) */
-    ag_tensor *centred;    /* D = z − M (…,C) */
-    ag_tensor *variance;   /* V = mean_C D² (…,1) */
-    ag_tensor *normalised; /* D/√(V + epsilon) (…,C) */
-} ag_layernorm_nodes;
-
-/* ag_layernorm_init -- a layer for C = features, with gamma 1 and beta 0
- * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real */
-AG_API ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
-
-/* ag_layernorm_init_with -- the same with options: a name, no beta, other initialisers
- * Errors: as ag_layernorm_init and ag_linear_init_with */
-AG_API ag_status ag_layernorm_init_with(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
-                                        const ag_layer_options *options);
-
-/* ag_layernorm_apply -- y = gamma·(z − M)/√(V + epsilon) + beta, with mean and variance (over C, not C−1) of each
- * sample
- * Shape:  z (…,C) -> (…,C)
- * Dtype:  real, that of the layer
- * Grad:   from the graph, as in ag_batchnorm_apply
- * Errors: AG_ERR_SHAPE unless the last axis of z is C; AG_ERR_DTYPE; AG_ERR_RANGE unless epsilon >= 0
- * Source: Ba, Kiros and Hinton, Layer Normalization (2016); torch.nn.LayerNorm */
-AG_API ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z);
-
-/* ag_layernorm_apply_nodes -- the same, with the intermediate tensors, which are nil after an error
- * Shape:  z (…,C) -> (…,C)
- * Dtype:  real, that of the layer
- * Grad:   as ag_layernorm_apply
- * Errors: as ag_layernorm_apply
- * Source: Ba, Kiros and Hinton (2016) */
-AG_API ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_layernorm_nodes *nodes);
 
 /* ag_conv2d -- parameters, and two numbers that may be changed. Channels are the last axis of an image: a window's
  * rows are then contiguous, and the convolution is one product of all windows with the weight */

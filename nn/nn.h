@@ -5,6 +5,7 @@
  *      1  Layers, nn/layers.h             2  Losses, nn/losses.h             3  Optimisers, nn/optimisers.h
  *      4  Around a step, nn/training.h    5  Batches of data, nn/data.h     6  Metrics, nn/metrics.h
  *      7  Layers as one value, nn/sequence.h           8  Images: convolution, pooling, resampling, nn/images.h
+ *      9  Normalisation, nn/normalise.h
  *
  * A network of two layers, trained on one batch (x is (N,64), labels (N)):
  *
@@ -35,6 +36,7 @@
 #include "nn/layers.h"
 #include "nn/losses.h"
 #include "nn/metrics.h"
+#include "nn/normalise.h"
 #include "nn/optimisers.h"
 #include "nn/sequence.h"
 #include "nn/training.h"

@@ -89,8 +89,8 @@ static ag_tensor *root_of(ag_tensor *V, double eps) { return ag_pow_scalar(ag_ad
 
 static recorded from_primitives(const by_hand *h) {
     recorded r = {.Z = constant_of(AG_SHAPE(h->N, h->C), h->Z), .dLdBZ = constant_of(AG_SHAPE(h->N, h->C), h->dLdBZ)};
-    r.BW = constant_of(AG_SHAPE(1, h->C), h->BW);
-    r.Bb = constant_of(AG_SHAPE(1, h->C), h->Bb);
+    r.BW = constant_of(AG_SHAPE(h->C), h->BW);
+    r.Bb = constant_of(AG_SHAPE(h->C), h->Bb);
     r.M = mean_N(r.Z);
     r.D = ag_sub(r.Z, r.M);
     r.V = mean_N(ag_square(r.D));
@@ -123,7 +123,7 @@ static void expect_every_gradient(const by_hand *h, const recorded *r) {
     expect_closed(r->V, h->C, h->V);
     expect_closed_of(r->NZ, n, h->NZ, 1);
     expect_closed_of(r->BZ, n, h->BZ, 1);
-    expect_shape(d[0], AG_SHAPE(1, h->C));
+    expect_shape(d[0], AG_SHAPE(h->C));
     expect_shape(d[3], AG_SHAPE(1, h->C));
     expect_closed_of(d[0], h->C, h->dLdBW, 1);
     expect_closed_of(d[1], h->C, h->dLdBb, 1);

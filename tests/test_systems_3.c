@@ -208,15 +208,14 @@ static void norms_case(void) {
     double *dz = norm_backward(&n, dout);
     ag_tensor *Z = constant_of(AG_SHAPE(N, C), z), *gamma = constant_of(AG_SHAPE(C), n.gamma),
               *beta = constant_of(AG_SHAPE(C), n.beta), *at[] = {Z, gamma, beta}, *d[3];
-    bool shaped = n.over_batch; /* ag_batchnorm has gamma and beta (1,C) */
     ag_batchnorm batchnorm;
     ag_batchnorm_init(&batchnorm, tape, AG_F64, C);
-    batchnorm.gamma = shaped ? ag_reshape(gamma, AG_SHAPE(1, C)) : gamma;
-    batchnorm.beta = shaped ? ag_reshape(beta, AG_SHAPE(1, C)) : beta;
+    batchnorm.gamma = gamma;
+    batchnorm.beta = beta;
     batchnorm.epsilon = n.eps;
-    ag_layernorm layernorm = {gamma, beta, n.eps};
+    ag_layernorm layernorm = {.gamma = gamma, .beta = beta, .epsilon = n.eps};
     ag_tensor *y[] = {norm_of(Z, &n, gamma, beta),
-                      shaped ? ag_batchnorm_apply(&batchnorm, Z, true) : ag_layernorm_apply(&layernorm, Z)};
+                      n.over_batch ? ag_batchnorm_apply(&batchnorm, Z, true) : ag_layernorm_apply(&layernorm, Z)};
     for (int i = 0; i < 2; i++) {
         pull_back(y[i], constant_of(AG_SHAPE(N, C), dout), 3, at, d);
         expect_closed_of(y[i], N * C, out, 1);

@@ -1,0 +1,359 @@
+/* normalise -- batch, layer, group, RMS and weight normalisation
+ *
+ * C channels or features are the last axis; gamma and beta are (C) everywhere. Everything is composed of operations;
+ * nothing here has backward code. */
+#include "nn/making.h"
+
+#include <string.h>
+
+static ag_tensor *biased(ag_tensor *x, ag_tensor *bias) { return bias ? ag_add(x, bias) : x; }
+static ag_tensor *scaled(ag_tensor *x, ag_tensor *gamma) { return gamma ? ag_mul(x, gamma) : x; }
+
+/* The mean over axes, which keep extent 1: `near`, held constant, plus the mean of x − near. The mean of equal
+ * elements is then exact, and the error of others is relative to their spread, however far from 0 they are. The
+ * gradient is that of a mean. */
+static ag_tensor *mean_about(ag_tensor *x, ag_axes axes, ag_tensor *near) {
+    near = ag_stop_gradient(near);
+    return ag_add(ag_mean_over(ag_sub(x, near), axes, true), near);
+}
+
+/* NULL if x is (…,C) of `least` axes or more, with gamma and beta of (C), each of which may be NULL, and of x's dtype;
+ * else nil, after an error. */
+static ag_tensor *scale_wrong(const char *name, ag_tensor *x, int least, ag_tensor *gamma, ag_tensor *beta) {
+    ag_tensor *const with[][2] = {{x, gamma}, {x, beta}};
+    const int64_t c = ag_extent(x, -1);
+    if (ag_rank(x) < least || (gamma && (ag_rank(gamma) != 1 || ag_extent(gamma, 0) != c)))
+        return ag__refuse(name, gamma ? 2 : 1, with[0], AG_ERR_SHAPE,
+                          least < 2 ? "the input must be (…,C), with the layer's C"
+                                    : "the input must be (N,…,C), with the layer's C");
+    if (beta && (ag_rank(beta) != 1 || ag_extent(beta, 0) != c))
+        return ag__refuse(name, 2, with[1], AG_ERR_SHAPE, "beta must be (C), or NULL");
+    ag_tensor *nil = gamma ? ag__dtype_wrong(name, "input", x, gamma) : NULL;
+    return nil || !beta ? nil : ag__dtype_wrong(name, "input", x, beta);
+}
+
+static ag_tensor *epsilon_wrong(const char *name, ag_tensor *x, double epsilon) {
+    if (epsilon >= 0) return NULL;
+    return ag__refuse(name, 1, &x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", epsilon);
+}
+
+/* ---- Batch normalisation ---- */
+
+static ag_status init_batchnorm(const char *name, ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
+                                const ag_layer_options *options) {
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, channels >= 1, "%lld channels: at least 1 is wanted",
+                                    (long long)channels);
+    if (nil) {
+        if (layer) *layer = (ag_batchnorm){.gamma = nil, .beta = nil, .running_mean = nil, .running_var = nil};
+        return ag_eval(nil);
+    }
+    ag__making m = ag__make(name, tape, dtype, options);
+    const ag_shape shape = AG_SHAPE(channels);
+    layer->gamma = ag__make_parameter(&m, "gamma", shape, m.options.weight, AG__ONES);
+    layer->beta = ag__make_bias(&m, "beta", shape);
+    layer->running_mean = ag__make_variable(&m, "running_mean", shape, 0);
+    layer->running_var = ag__make_variable(&m, "running_var", shape, 1);
+    layer->momentum = 0.9;
+    layer->epsilon = 1e-5;
+    return ag__made(&m);
+}
+
+ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels) {
+    return init_batchnorm("batchnorm_init", layer, tape, dtype, channels, NULL);
+}
+
+ag_status ag_batchnorm_init_with(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
+                                 const ag_layer_options *options) {
+    return init_batchnorm("batchnorm_init_with", layer, tape, dtype, channels, options);
+}
+
+static bool is_variable(const ag_tensor *x) { return ag_op_of(x) && strcmp(ag_op_of(x)->name, "variable") == 0; }
+
+/* NULL if both running statistics can be used and, in training, assigned; else nil, after an error. */
+static ag_tensor *statistics_wrong(const char *name, const ag_batchnorm *layer, ag_tensor *z, bool training) {
+    ag_tensor *const running[] = {layer->running_mean, layer->running_var};
+    for (int i = 0; i < 2; i++) {
+        ag_tensor *const x[] = {z, running[i]};
+        const char *what = i ? "running variance" : "running mean";
+        if (ag_rank(x[1]) != 1 || ag_extent(x[1], 0) != ag_extent(z, -1))
+            return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the %s must be (C)", what);
+        ag_tensor *nil = ag__dtype_wrong(name, "input", z, x[1]);
+        if (nil) return nil;
+        if (training && !is_variable(x[1]))
+            return ag__refuse(name, 2, x, AG_ERR_TAPE, "the %s must be a variable: training assigns it", what);
+    }
+    return NULL;
+}
+
+/* NULL if the layer fits z; else nil, after an error. */
+static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool training) {
+    static const char name[] = "batchnorm_apply";
+    if (!layer) return ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
+    ag_tensor *const x[] = {z, layer->gamma};
+    if (!layer->gamma) return ag__refuse(name, 2, x, AG_ERR_NULL, "gamma is NULL");
+    ag_tensor *nil = scale_wrong(name, z, 2, layer->gamma, layer->beta);
+    if (nil) return nil;
+    if (training && ag_size(z) < 1)
+        return ag__refuse(name, 2, x, AG_ERR_SHAPE, "a batch of no samples has no mean to train with");
+    if (!(layer->momentum >= 0 && layer->momentum <= 1))
+        return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's momentum %g is not between 0 and 1", layer->momentum);
+    if (!(layer->epsilon >= 0))
+        return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", layer->epsilon);
+    return statistics_wrong(name, layer, z, training);
+}
+
+/* N C -> 1 C. The first sample is near enough to the mean, and costs no further sweep. */
+static ag_tensor *batch_mean(ag_tensor *z) {
+    return ag_label(mean_about(z, AG_AXES(0), ag_slice(z, 0, 0, 1, 1)), "mean");
+}
+
+/* N C -> 1 C */
+static ag_tensor *batch_variance(ag_tensor *centred) {
+    return ag_label(ag_mean_over(ag_square(centred), AG_AXES(0), true), "variance");
+}
+
+/* momentum·running + (1−momentum)·batch, 1 C -> C */
+static ag_tensor *run_on(ag_tensor *running, ag_tensor *batch, double momentum) {
+    ag_tensor *fresh = ag_scale(ag_squeeze(ag_stop_gradient(batch), AG_AXES(0)), 1 - momentum);
+    return ag_add(ag_scale(running, momentum), fresh);
+}
+
+/* Assign both running statistics or, on a tape in error, neither. */
+static void run_both_on(const ag_batchnorm *layer, const ag_batchnorm_nodes *y) {
+    ag_tensor *mean = run_on(layer->running_mean, y->mean, layer->momentum);
+    ag_tensor *variance = run_on(layer->running_var, y->variance, layer->momentum);
+    ag_assign(layer->running_mean, mean);
+    ag_assign_with(layer->running_var, variance, layer->running_mean);
+}
+
+/* Of z (M,C), with the intermediate tensors if they are wanted. Without them gamma goes to the scale: the backward pass
+ * then has the sums Σ g and Σ g·D alone, which do not wait for the variance, so that they are taken with it in one
+ * sweep. */
+static ag_tensor *normalise_batch(const ag_batchnorm *layer, ag_tensor *z, bool training, bool seen,
+                                  ag_batchnorm_nodes *y) {
+    y->mean = training ? batch_mean(z) : layer->running_mean;                 /* 1 C, or C */
+    y->centred = ag_sub(z, y->mean);                                          /* M C */
+    y->variance = training ? batch_variance(y->centred) : layer->running_var; /* as the mean */
+    ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon)), *out;
+    if (seen) {
+        y->normalised = ag_label(ag_mul(y->centred, scale), "normalised"); /* M C */
+        out = scaled(y->normalised, layer->gamma);
+    } else {
+        out = ag_mul(y->centred, scaled(scale, layer->gamma));
+    }
+    out = biased(out, layer->beta);
+    if (training) run_both_on(layer, y);
+    return out;
+}
+
+/* Every place of an image is a sample. */
+ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, bool training, ag_batchnorm_nodes *nodes) {
+    ag_batchnorm_nodes unseen = {NULL, NULL, NULL, NULL}, *y = nodes ? nodes : &unseen;
+    ag_tensor *nil = what_is_wrong(layer, z, training);
+    if (nil) {
+        *y = (ag_batchnorm_nodes){nil, nil, nil, nil};
+        return nil;
+    }
+    const ag_shape shape = ag_shape_of(z);
+    const int64_t c = ag_extent(z, -1);
+    if (shape.rank > 2) z = ag_reshape(z, AG_SHAPE(c > 0 ? ag_size(z) / c : 0, c));
+    ag_tensor *out = normalise_batch(layer, z, training, nodes != NULL, y);
+    if (shape.rank > 2) {
+        out = ag_reshape(out, shape);
+        if (nodes) y->centred = ag_reshape(y->centred, shape), y->normalised = ag_reshape(y->normalised, shape);
+    }
+    if (ag_is_nil(out)) *y = (ag_batchnorm_nodes){out, out, out, out};
+    return out;
+}
+
+ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool training) {
+    return ag_batchnorm_apply_nodes(layer, z, training, NULL);
+}
+
+/* ---- Over axes of each sample ---- */
+
+/* The rounded mean itself is near. A row is in the cache, so it costs less than a separate read of one element would. */
+static ag_tensor *mean_of(ag_tensor *x, ag_axes axes) { return mean_about(x, axes, ag_mean_over(x, axes, true)); }
+
+static ag_tensor *normalise_over(ag_tensor *x, ag_axes axes, double epsilon, ag_layernorm_nodes *y) {
+    y->mean = ag_label(mean_of(x, axes), "mean");
+    y->centred = ag_sub(x, y->mean);
+    y->variance = ag_label(ag_mean_over(ag_square(y->centred), axes, true), "variance");
+    ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, epsilon));
+    return y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");
+}
+
+static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
+
+/* NULL if x is real; else nil, after an error. */
+static ag_tensor *real_wrong(const char *name, ag_tensor *x) {
+    if (is_real(x) || ag_is_nil(x)) return NULL;
+    return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(ag_dtype_of(x)));
+}
+
+ag_tensor *ag_normalise(ag_tensor *x, ag_axes axes, double epsilon) {
+    ag_layernorm_nodes unseen;
+    ag_tensor *nil = real_wrong("normalise", x);
+    if (!nil) nil = epsilon_wrong("normalise", x, epsilon);
+    return nil ? nil : normalise_over(x, axes, epsilon, &unseen);
+}
+
+static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                                const ag_layer_options *options) {
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, features >= 1, "%lld features: at least 1 is wanted",
+                                    (long long)features);
+    if (nil) {
+        if (layer) *layer = (ag_layernorm){.gamma = nil, .beta = nil};
+        return ag_eval(nil);
+    }
+    ag__making m = ag__make(name, tape, dtype, options);
+    layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(features), m.options.weight, AG__ONES);
+    layer->beta = ag__make_bias(&m, "beta", AG_SHAPE(features));
+    layer->epsilon = 1e-5;
+    layer->axes = 1;
+    return ag__made(&m);
+}
+
+ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
+    return init_layernorm("layernorm_init", layer, tape, dtype, features, NULL);
+}
+
+ag_status ag_layernorm_init_with(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                                 const ag_layer_options *options) {
+    return init_layernorm("layernorm_init_with", layer, tape, dtype, features, options);
+}
+
+/* NULL if the layer fits z; else nil, after an error. */
+static ag_tensor *layernorm_wrong(const ag_layernorm *layer, ag_tensor *z) {
+    static const char name[] = "layernorm_apply";
+    if (!layer) return ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
+    ag_tensor *const x[] = {z, layer->gamma};
+    if (!layer->gamma) return ag__refuse(name, 2, x, AG_ERR_NULL, "gamma is NULL");
+    ag_tensor *nil = scale_wrong(name, z, 1, layer->gamma, layer->beta);
+    if (!nil) nil = epsilon_wrong(name, z, layer->epsilon);
+    if (nil || (layer->axes >= 0 && layer->axes <= ag_rank(z))) return nil;
+    return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's %d axes are not 1 to %d", layer->axes, ag_rank(z));
+}
+
+ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_layernorm_nodes *nodes) {
+    ag_layernorm_nodes unseen, *y = nodes ? nodes : &unseen;
+    ag_tensor *nil = layernorm_wrong(layer, z);
+    if (nil) {
+        *y = (ag_layernorm_nodes){nil, nil, nil, nil};
+        return nil;
+    }
+    ag_axes last = {.count = layer->axes > 0 ? layer->axes : 1};
+    for (int i = 0; i < last.count; i++) last.axis[i] = i - last.count;
+    ag_tensor *out = biased(ag_mul(normalise_over(z, last, layer->epsilon, y), layer->gamma), layer->beta);
+    if (ag_is_nil(out)) *y = (ag_layernorm_nodes){out, out, out, out};
+    return out;
+}
+
+ag_tensor *ag_layernorm_apply(const ag_layernorm *layer, ag_tensor *z) {
+    return ag_layernorm_apply_nodes(layer, z, NULL);
+}
+
+/* ---- Groups of channels ---- */
+
+static ag_status init_groupnorm(const char *name, ag_groupnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
+                                int64_t groups, const ag_layer_options *options) {
+    ag_tensor *nil =
+        ag__init_wrong(name, layer, tape, dtype, channels >= 1 && groups >= 1 && channels % groups == 0,
+                       "%lld channels cannot be divided into %lld groups", (long long)channels, (long long)groups);
+    if (nil) {
+        if (layer) *layer = (ag_groupnorm){.gamma = nil, .beta = nil};
+        return ag_eval(nil);
+    }
+    ag__making m = ag__make(name, tape, dtype, options);
+    layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(channels), m.options.weight, AG__ONES);
+    layer->beta = ag__make_bias(&m, "beta", AG_SHAPE(channels));
+    layer->groups = groups;
+    layer->epsilon = 1e-5;
+    return ag__made(&m);
+}
+
+ag_status ag_groupnorm_init(ag_groupnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels, int64_t groups) {
+    return init_groupnorm("groupnorm_init", layer, tape, dtype, channels, groups, NULL);
+}
+
+ag_status ag_groupnorm_init_with(ag_groupnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels, int64_t groups,
+                                 const ag_layer_options *options) {
+    return init_groupnorm("groupnorm_init_with", layer, tape, dtype, channels, groups, options);
+}
+
+ag_tensor *ag_groupnorm_apply(const ag_groupnorm *layer, ag_tensor *x) {
+    static const char name[] = "groupnorm_apply";
+    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    const ag_shape shape = ag_shape_of(x);
+    const int64_t c = ag_extent(x, -1), groups = layer->groups;
+    ag_tensor *nil = real_wrong(name, x);
+    if (!nil) nil = scale_wrong(name, x, 2, layer->gamma, layer->beta);
+    if (!nil) nil = epsilon_wrong(name, x, layer->epsilon);
+    if (nil) return nil;
+    if (groups < 1 || c % groups != 0)
+        return ag__refuse(name, 1, &x, AG_ERR_RANGE, "the layer's %lld groups cannot divide C", (long long)groups);
+    int64_t places = 1;
+    for (int i = 1; i < shape.rank - 1; i++) places *= shape.extent[i];
+    ag_tensor *apart = ag_reshape(x, AG_SHAPE(shape.extent[0], places, groups, c / groups));
+    ag_layernorm_nodes unseen;
+    ag_tensor *y = ag_reshape(normalise_over(apart, AG_AXES(1, 3), layer->epsilon, &unseen), shape);
+    return biased(scaled(y, layer->gamma), layer->beta);
+}
+
+/* ---- By the size alone ---- */
+
+static ag_status init_rmsnorm(const char *name, ag_rmsnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                              const ag_layer_options *options) {
+    ag_tensor *nil = ag__init_wrong(name, layer, tape, dtype, features >= 1, "%lld features: at least 1 is wanted",
+                                    (long long)features);
+    if (nil) {
+        if (layer) *layer = (ag_rmsnorm){.gamma = nil};
+        return ag_eval(nil);
+    }
+    ag__making m = ag__make(name, tape, dtype, options);
+    layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(features), m.options.weight, AG__ONES);
+    layer->epsilon = 1e-6;
+    return ag__made(&m);
+}
+
+ag_status ag_rmsnorm_init(ag_rmsnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
+    return init_rmsnorm("rmsnorm_init", layer, tape, dtype, features, NULL);
+}
+
+ag_status ag_rmsnorm_init_with(ag_rmsnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
+                               const ag_layer_options *options) {
+    return init_rmsnorm("rmsnorm_init_with", layer, tape, dtype, features, options);
+}
+
+ag_tensor *ag_rmsnorm_apply(const ag_rmsnorm *layer, ag_tensor *x) {
+    static const char name[] = "rmsnorm_apply";
+    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    ag_tensor *nil = real_wrong(name, x);
+    if (!nil) nil = scale_wrong(name, x, 1, layer->gamma, NULL);
+    if (!nil) nil = epsilon_wrong(name, x, layer->epsilon);
+    if (nil) return nil;
+    ag_tensor *mean = ag_mean_over(ag_square(x), AG_AXES(-1), true);
+    return scaled(ag_mul(x, ag_rsqrt(ag_add_scalar(mean, layer->epsilon))), layer->gamma);
+}
+
+ag_tensor *ag_weight_norm(ag_tensor *v, ag_tensor *g, int axis) {
+    static const char name[] = "weight_norm";
+    ag_tensor *const both[] = {v, g};
+    const int rank = ag_rank(v), kept = axis < 0 ? axis + rank : axis;
+    ag_tensor *nil = real_wrong(name, v);
+    if (nil) return nil;
+    if (kept < 0 || kept >= rank)
+        return ag__refuse(name, 2, both, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, rank);
+    if (ag_rank(g) != 1 || ag_extent(g, 0) != ag_extent(v, kept))
+        return ag__refuse(name, 2, both, AG_ERR_SHAPE, "g must be (%lld)", (long long)ag_extent(v, kept));
+    nil = ag__dtype_wrong(name, "direction", v, g);
+    if (nil) return nil;
+    ag_axes others = {0};
+    ag_shape along = {.rank = rank};
+    for (int i = 0; i < rank; i++) {
+        along.extent[i] = i == kept ? ag_extent(v, i) : 1;
+        if (i != kept) others.axis[others.count++] = i;
+    }
+    ag_tensor *squares = ag_sum_over(ag_square(v), others, true);
+    return ag_mul(v, ag_mul(ag_reshape(g, along), ag_rsqrt(squares)));
+}
