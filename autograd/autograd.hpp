@@ -397,6 +397,9 @@ inline tensor normalise(const operand &x, const axes &over, double epsilon) {
 inline tensor weight_norm(const operand &v, const operand &g, int axis) {
     return detail::made((ag_weight_norm)(v.get(), g.get(), axis), v);
 }
+inline tensor rotary(const operand &x, const operand &positions, double base, bool halves) {
+    return detail::made((ag_rotary)(x.get(), positions.get(), base, halves), x);
+}
 inline tensor logsumexp(const operand &x, int axis, bool keepdims = false) {
     return detail::made((ag_logsumexp)(x.get(), axis, keepdims), x);
 }
@@ -467,6 +470,9 @@ inline tensor scatter_add(const operand &x, const operand &index, const operand 
     return detail::made((ag_scatter_add)(x.get(), index.get(), source.get(), axis), x);
 }
 inline tensor matmul(const operand &a, const operand &b) { return detail::made((ag_matmul)(a.get(), b.get()), a); }
+inline tensor strong_matmul(const operand &a, const operand &b) {
+    return detail::made((ag_strong_matmul)(a.get(), b.get()), a);
+}
 inline tensor tensordot(const operand &a, const operand &b, int over) {
     return detail::made((ag_tensordot)(a.get(), b.get(), over), a);
 }

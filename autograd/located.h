@@ -102,6 +102,7 @@
 #define ag_gather(...) ag_located(ag_gather(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_scatter_add(...) ag_located(ag_scatter_add(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_matmul(...) ag_located(ag_matmul(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_strong_matmul(...) ag_located(ag_strong_matmul(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_tensordot(...) ag_located(ag_tensordot(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_tensordot_over(...) ag_located(ag_tensordot_over(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_einsum(...) ag_located(ag_einsum(__VA_ARGS__), __FILE__, __LINE__)

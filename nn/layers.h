@@ -151,6 +151,7 @@ AG_API ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag
 typedef struct ag_attention {
     ag_linear query, key, value, output; /* each (C,C) and (C) */
     int64_t heads;                       /* H; each has D = C/H of the features */
+    int64_t groups; /* heads of keys and values, each for H/groups of queries; 0: H. nn/positions.h has more */
 } ag_attention;
 
 /* ag_attention_init -- a layer for C = features, divided among the heads; its four parts are made by ag_linear_init

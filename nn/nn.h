@@ -5,7 +5,7 @@
  *      1  Layers, nn/layers.h             2  Losses, nn/losses.h             3  Optimisers, nn/optimisers.h
  *      4  Around a step, nn/training.h    5  Batches of data, nn/data.h     6  Metrics, nn/metrics.h
  *      7  Layers as one value, nn/sequence.h           8  Images: convolution, pooling, resampling, nn/images.h
- *      9  Normalisation, nn/normalise.h
+ *      9  Normalisation, nn/normalise.h               10  Sequences of positions, nn/positions.h
  *
  * A network of two layers, trained on one batch (x is (N,64), labels (N)):
  *
@@ -38,6 +38,7 @@
 #include "nn/metrics.h"
 #include "nn/normalise.h"
 #include "nn/optimisers.h"
+#include "nn/positions.h"
 #include "nn/sequence.h"
 #include "nn/training.h"
 

@@ -57,9 +57,9 @@ ag_tensor *ag__windows_wrong(const char *name, int n, ag_tensor *const x[], cons
         const int64_t own = ag_extent(x[0], i + 1), padding = s->before[i] + s->after[i];
         if (own > longest) return ag__refuse(name, n, x, AG_ERR_SHAPE, "axis %d is too long to be padded", i + 1);
         if (s->size[i] < 1 || ag__reach(s, i) > own + padding)
-            return ag__refuse(name, n, x, AG_ERR_SHAPE, "a window of %lld does not fit on axis %d, which has %lld with padding",
-                              (long long)(s->size[i] < 1 ? s->size[i] : ag__reach(s, i)), i + 1,
-                              (long long)(own + padding));
+            return ag__refuse(
+                name, n, x, AG_ERR_SHAPE, "a window of %lld does not fit on axis %d, which has %lld with padding",
+                (long long)(s->size[i] < 1 ? s->size[i] : ag__reach(s, i)), i + 1, (long long)(own + padding));
     }
     return NULL;
 }

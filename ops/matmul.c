@@ -86,3 +86,18 @@ ag_tensor *ag_matmul(ag_tensor *a, ag_tensor *b) {
     }
     return ag_apply(&ag__op_matmul, 2, in, NULL, 0);
 }
+
+/* Leading axes are broadcast as those of matmul. The attribute names the operand whose zeros are strong: the first. */
+ag_tensor *ag_strong_matmul(ag_tensor *a, ag_tensor *b) {
+    ag_tensor *nil, *in[2] = {a, b};
+    ag_shape leading;
+    const int64_t strong = 1;
+    if (!ag__inputs_usable("strong_matmul", 2, in, &nil)) return nil;
+    const ag__layout *p = a->layout, *q = b->layout;
+    if (p->rank >= 2 && q->rank >= 2 && p->extent[p->rank - 1] == q->extent[q->rank - 2] &&
+        common_leading(p, q, &leading)) {
+        in[0] = with_leading(a, &leading);
+        in[1] = with_leading(b, &leading);
+    }
+    return ag_apply(&ag__op_strong_matmul, 2, in, &strong, sizeof strong);
+}

@@ -18,6 +18,15 @@
  * Source: numpy.matmul */
 AG_API ag_tensor *ag_matmul(ag_tensor *a, ag_tensor *b);
 
+/* ag_strong_matmul -- y = a·b over the last two axes, where a 0 of a times anything is 0, infinity and NaN too
+ * So weights that leave something out do: attention uses it below a mask. It costs a look at the elements of y.
+ * Shape:  a (…,m,k), b (…,k,n) -> (…,m,n); leading axes broadcast
+ * Dtype:  real
+ * Grad:   ā = ȳ·bᵀ,  b̄ = aᵀ·ȳ, where a 0 of aᵀ times anything is 0 as well
+ * Errors: AG_ERR_SHAPE if k differs, leading axes do not fit, or there are fewer than two axes; AG_ERR_DTYPE
+ * Source: as ag_strong_mul */
+AG_API ag_tensor *ag_strong_matmul(ag_tensor *a, ag_tensor *b);
+
 /* ag_tensordot -- y[…,…] = Σ a[…,k…]·b[k…,…] over the last `axes` axes of a, which are the first of b
  * Views are not copied first, whatever their strides: a convolution is such a product of the windows of an image.
  * Shape:  a (m…,k…), b (k…,n…) -> (m…,n…)

@@ -34,7 +34,7 @@ static ag_tensor *relu_backward(ag_tensor *x, ag_tensor *g) {
     return dx;
 }
 
-static ag_tensor *strong_a(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul(a, b, 0, 1); }
+static ag_tensor *strong_a(ag_tensor *a, ag_tensor *b) { return ag_strong_matmul(a, b); }
 static ag_tensor *strong_b(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul(a, b, 0, 2); }
 static ag_tensor *strong_both(ag_tensor *a, ag_tensor *b) { return ag__slope_matmul(a, b, 0, 3); }
 

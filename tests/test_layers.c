@@ -551,7 +551,7 @@ static ag_linear golden_part(int i) {
 }
 
 static ag_attention golden_attention(void) {
-    return (ag_attention){golden_part(0), golden_part(1), golden_part(2), golden_part(3), 2};
+    return (ag_attention){golden_part(0), golden_part(1), golden_part(2), golden_part(3), 2, 0};
 }
 
 static void expect_attention(bool causal, const double y_[60], const double dx[60], const double dw[108],
