@@ -317,6 +317,10 @@ inline tensor adaptive_avg_pool(const operand &x, const shape &extents) {
 }
 inline tensor global_max_pool(const operand &x) { return detail::made((ag_global_max_pool)(x.get()), x); }
 inline tensor global_avg_pool(const operand &x) { return detail::made((ag_global_avg_pool)(x.get()), x); }
+inline tensor pixel_shuffle(const operand &x, int64_t r) { return detail::made((ag_pixel_shuffle)(x.get(), r), x); }
+inline tensor pixel_unshuffle(const operand &x, int64_t r) {
+    return detail::made((ag_pixel_unshuffle)(x.get(), r), x);
+}
 inline tensor dropout(const operand &x, double p, bool training) {
     return detail::made((ag_dropout)(x.get(), p, training), x);
 }

@@ -172,4 +172,60 @@ AG_API ag_tensor *ag_global_max_pool(ag_tensor *x);
  * Source: tf.keras.layers.GlobalAveragePooling2D */
 AG_API ag_tensor *ag_global_avg_pool(ag_tensor *x);
 
+/* ---- Resampling ---- */
+
+/* ag_interpolation -- how a number between the places of elements is found */
+typedef enum ag_interpolation {
+    AG_NEAREST, /* the element at ⌊i·n/m⌋ or, for ag_grid_sample, the nearest one, the even one of two */
+    AG_LINEAR,  /* of the two next to it along each axis: bilinear, trilinear */
+    AG_CUBIC    /* of four along each axis, by Keys' polynomial with a = −0.75: bicubic */
+} ag_interpolation;
+
+/* ag_interpolate -- an image with these spatial extents
+ * Element i of m is at (i+½)·n/m − ½ of n elements or, with align_corners, at i·(n−1)/(m−1), so that the ends fall
+ * together; elements beyond the ends are those at the ends. Places are computed in f64.
+ * Shape:  x (N,L…,C) -> (N,extents…,C), with one extent for each spatial axis, or a single one for all
+ * Dtype:  real
+ * Grad:   x̄ = ȳ times the weights, added where an element is used
+ * Errors: AG_ERR_SHAPE unless x has one to three spatial axes, of at least one element; AG_ERR_RANGE unless extents >= 1
+ *         and the mode is one of the above, and for align_corners with AG_NEAREST; AG_ERR_DTYPE
+ * Source: torch.nn.functional.interpolate, with size */
+AG_API ag_tensor *ag_interpolate(ag_tensor *x, ag_shape extents, ag_interpolation mode, bool align_corners);
+
+/* ag_pixel_shuffle -- channels spread over r elements along each spatial axis, the last axis fastest
+ * Shape:  x (N,L…,C·r^axes) -> (N,L·r…,C)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, by ag_pixel_unshuffle
+ * Errors: AG_ERR_SHAPE unless x has one to three spatial axes and the channels can be divided; AG_ERR_RANGE unless
+ *         r >= 1
+ * Source: torch.nn.functional.pixel_shuffle */
+AG_API ag_tensor *ag_pixel_shuffle(ag_tensor *x, int64_t r);
+
+/* ag_pixel_unshuffle -- the inverse: r elements along each spatial axis as channels
+ * Shape:  x (N,L·r…,C) -> (N,L…,C·r^axes)
+ * Dtype:  any
+ * Grad:   x̄ = ȳ, by ag_pixel_shuffle
+ * Errors: AG_ERR_SHAPE unless x has one to three spatial axes, of multiples of r; AG_ERR_RANGE unless r >= 1
+ * Source: torch.nn.functional.pixel_unshuffle */
+AG_API ag_tensor *ag_pixel_unshuffle(ag_tensor *x, int64_t r);
+
+/* ag_beyond -- what an image has beyond its edges */
+typedef enum ag_beyond {
+    AG_BEYOND_ZEROS,
+    AG_BEYOND_BORDER,    /* the element at the edge */
+    AG_BEYOND_REFLECTION /* itself, reflected at the edges: of the image or, with align_corners, of its last elements */
+} ag_beyond;
+
+/* ag_grid_sample -- an image at these places, given from −1 to 1 along each axis, the last axis first: (x,y), (x,y,z)
+ * −1 and 1 are the edges of the image or, with align_corners, the middles of its first and last elements.
+ * Shape:  x (N,L…,C), grid (N,O…,axes) -> (N,O…,C)
+ * Dtype:  real, the same for both
+ * Grad:   x̄ = ȳ times the weights; that of the grid by the slopes between elements, 0 for AG_NEAREST; at the edge of
+ *         AG_BEYOND_BORDER it is that within
+ * Errors: AG_ERR_SHAPE unless x has one to three spatial axes, of at least one element, and the grid fits; AG_ERR_RANGE
+ *         unless the mode is AG_NEAREST or AG_LINEAR and beyond one of the above; AG_ERR_DTYPE
+ * Source: torch.nn.functional.grid_sample */
+AG_API ag_tensor *ag_grid_sample(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, ag_beyond beyond,
+                                 bool align_corners);
+
 #endif

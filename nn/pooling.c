@@ -21,21 +21,6 @@ typedef struct pooling {
 
 static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
 
-/* NULL if x is of a good dtype and (N,L…,C), and there is an extent for each of its spatial axes; else nil, after an
- * error. A single extent is repeated. */
-static ag_tensor *input_wrong(const char *name, bool good, ag_tensor *x, ag_shape *extents) {
-    const int axes = ag_rank(x) - 2;
-    if (!good && !ag_is_nil(x))
-        return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(ag_dtype_of(x)));
-    if (axes < 1 || axes > AG_SPACE)
-        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "the input must be (N,L,C), (N,H,W,C) or (N,D,H,W,C)");
-    if (extents->rank != axes && extents->rank != 1)
-        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "%d extents are given for %d spatial axes", extents->rank, axes);
-    for (int i = extents->rank; i < axes; i++) extents->extent[i] = extents->extent[0];
-    extents->rank = axes;
-    return NULL;
-}
-
 /* Elements that are left over get a window, unless it would begin in the padding behind. */
 static void count_up(ag__sliding *s, int i, int64_t n) {
     const int64_t reach = ag__reach(s, i), step = s->stride[i], over = n + s->before[i] + s->after[i] - reach;
@@ -57,7 +42,7 @@ static ag_tensor *padding_wrong(const pooling *p) {
 
 /* NULL if the pooling can be recorded, with its numbers in p; else nil, after an error. */
 static ag_tensor *what_is_wrong(pooling *p, bool good, ag_shape size, const ag_pool_options *o) {
-    ag_tensor *nil = input_wrong(p->name, good, p->x, &size);
+    ag_tensor *nil = ag__image_wrong(p->name, good, p->x, &size);
     if (nil) return nil;
     bool side_by_side = true;
     for (int i = 0; i < size.rank; i++) side_by_side = side_by_side && o->stride[i] == 0;
@@ -187,7 +172,7 @@ ag_tensor *ag_max_pool_indices(ag_tensor *x, ag_shape size, const ag_pool_option
 ag_tensor *ag_max_unpool(ag_tensor *x, ag_tensor *index, ag_shape extents) {
     static const char name[] = "max_unpool";
     ag_tensor *const both[] = {x, index};
-    ag_tensor *nil = input_wrong(name, ag_dtype_of(x) != AG_BOOL, x, &extents);
+    ag_tensor *nil = ag__image_wrong(name, ag_dtype_of(x) != AG_BOOL, x, &extents);
     if (nil) return nil;
     bool same = ag_rank(index) == ag_rank(x);
     for (int i = 0; same && i < ag_rank(x); i++) same = ag_extent(index, i) == ag_extent(x, i);
@@ -288,21 +273,8 @@ static ag_tensor *adapted(ag_tensor *x, int axis, int64_t m, ag_tensor **beyond)
     return ag_reshape(ag_gather(x, ag_from(tape, AG_I64, list, index), axis), apart);
 }
 
-/* NULL if x and the extents are good; else nil, after an error. Extents below 2³¹ keep products of indices in range. */
-static ag_tensor *adaptive_wrong(const char *name, bool good, ag_tensor *x, ag_shape *extents) {
-    ag_tensor *nil = input_wrong(name, good, x, extents);
-    for (int i = 0; !nil && i < extents->rank; i++) {
-        if (extents->extent[i] < 1 || extents->extent[i] > INT32_MAX)
-            nil = ag__refuse(name, 1, &x, AG_ERR_RANGE, "extent %lld on axis %d: 1 to 2³¹ − 1 is wanted",
-                             (long long)extents->extent[i], i + 1);
-        else if (ag_extent(x, i + 1) < 1 || ag_extent(x, i + 1) > INT32_MAX)
-            nil = ag__refuse(name, 1, &x, AG_ERR_SHAPE, "axis %d must have 1 to 2³¹ − 1 elements", i + 1);
-    }
-    return nil;
-}
-
 ag_tensor *ag_adaptive_max_pool(ag_tensor *x, ag_shape extents) {
-    ag_tensor *nil = adaptive_wrong("adaptive_max_pool", ag_dtype_of(x) != AG_BOOL, x, &extents), *beyond;
+    ag_tensor *nil = ag__extents_wrong("adaptive_max_pool", ag_dtype_of(x) != AG_BOOL, x, &extents), *beyond;
     if (nil) return nil;
     for (int i = 1; i <= extents.rank; i++) {
         x = adapted(x, i, extents.extent[i - 1], &beyond);
@@ -313,7 +285,7 @@ ag_tensor *ag_adaptive_max_pool(ag_tensor *x, ag_shape extents) {
 }
 
 ag_tensor *ag_adaptive_avg_pool(ag_tensor *x, ag_shape extents) {
-    ag_tensor *nil = adaptive_wrong("adaptive_avg_pool", is_real(x), x, &extents), *beyond;
+    ag_tensor *nil = ag__extents_wrong("adaptive_avg_pool", is_real(x), x, &extents), *beyond;
     if (nil) return nil;
     for (int i = 1; i <= extents.rank; i++) {
         x = adapted(x, i, extents.extent[i - 1], &beyond);
@@ -334,7 +306,7 @@ static ag_tensor *spatial(const char *name, bool good, ag_tensor *x, ag_axes *ax
     ag_shape ones = {.rank = 1, .extent = {1}};
     axes->count = ag_rank(x) - 2;
     for (int i = 0; i < axes->count && i < AG_SPACE; i++) axes->axis[i] = i + 1;
-    return adaptive_wrong(name, good, x, &ones);
+    return ag__extents_wrong(name, good, x, &ones);
 }
 
 ag_tensor *ag_global_max_pool(ag_tensor *x) {

@@ -77,3 +77,28 @@ ag_tensor *ag__windows_over(ag_tensor *x, const ag__sliding *s) {
         if (s->dilation[i] > 1) y = ag_slice(y, s->axes + 2 + i, 0, AG_END, s->dilation[i]);
     return y;
 }
+
+ag_tensor *ag__image_wrong(const char *name, bool good, ag_tensor *x, ag_shape *extents) {
+    const int axes = ag_rank(x) - 2;
+    if (!good && !ag_is_nil(x))
+        return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(ag_dtype_of(x)));
+    if (axes < 1 || axes > AG_SPACE)
+        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "the input must be (N,L,C), (N,H,W,C) or (N,D,H,W,C)");
+    if (extents->rank != axes && extents->rank != 1)
+        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "%d extents are given for %d spatial axes", extents->rank, axes);
+    for (int i = extents->rank; i < axes; i++) extents->extent[i] = extents->extent[0];
+    extents->rank = axes;
+    return NULL;
+}
+
+ag_tensor *ag__extents_wrong(const char *name, bool good, ag_tensor *x, ag_shape *extents) {
+    ag_tensor *nil = ag__image_wrong(name, good, x, extents);
+    for (int i = 0; !nil && i < extents->rank; i++) {
+        if (extents->extent[i] < 1 || extents->extent[i] > INT32_MAX)
+            nil = ag__refuse(name, 1, &x, AG_ERR_RANGE, "extent %lld on axis %d: 1 to 2³¹ − 1 is wanted",
+                             (long long)extents->extent[i], i + 1);
+        else if (ag_extent(x, i + 1) < 1 || ag_extent(x, i + 1) > INT32_MAX)
+            nil = ag__refuse(name, 1, &x, AG_ERR_SHAPE, "axis %d must have 1 to 2³¹ − 1 elements", i + 1);
+    }
+    return nil;
+}

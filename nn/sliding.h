@@ -30,4 +30,11 @@ ag_tensor *ag__windows_wrong(const char *name, int n, ag_tensor *const x[], cons
 /* The windows of x, which is not padded any more: N O… C K…, a view. */
 ag_tensor *ag__windows_over(ag_tensor *x, const ag__sliding *s);
 
+/* NULL if x is of a `good` dtype and (N,L…,C), and there is an extent for each of its spatial axes; else nil, after an
+ * error. A single extent is repeated. */
+ag_tensor *ag__image_wrong(const char *name, bool good, ag_tensor *x, ag_shape *extents);
+
+/* The same, and each axis of x and each extent has 1 to 2³¹ − 1 elements, so that products of indices are in range. */
+ag_tensor *ag__extents_wrong(const char *name, bool good, ag_tensor *x, ag_shape *extents);
+
 #endif

@@ -1,0 +1,255 @@
+/* resample -- images with other extents, and at other places
+ *
+ * A resampled image is a sum of gathered elements, each times a weight: of two or four along each axis, one axis after
+ * the other, or of all corners around a place. */
+#include "nn/sliding.h"
+
+#include <math.h>
+
+/* ---- Interpolation ---- */
+
+enum { MOST_TAPS = 4 };
+
+/* For one axis of n elements: which elements each of m results is made of, and their weights; memory of the tape. */
+typedef struct taps {
+    int count;
+    int64_t *index[MOST_TAPS];
+    double *weight[MOST_TAPS];
+} taps;
+
+/* Keys' polynomial at a distance of 0 to 2, with a = −0.75. */
+static double cubic(double x) {
+    const double a = -0.75;
+    return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : (((x - 5) * x + 8) * x - 4) * a;
+}
+
+static int64_t within(int64_t i, int64_t n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
+
+static void set_taps(taps *t, ag_interpolation mode, int64_t i, int64_t n, double place) {
+    if (mode == AG_LINEAR && place < 0) place = 0;
+    const int64_t below = (int64_t)floor(place), first = mode == AG_CUBIC ? below - 1 : below;
+    const double part = place - (double)below;
+    for (int k = 0; k < t->count; k++) {
+        t->index[k][i] = within(first + k, n);
+        t->weight[k][i] = mode == AG_CUBIC ? cubic(fabs((double)(k - 1) - part)) : k == 0 ? 1 - part : part;
+    }
+}
+
+/* False without memory. */
+static bool make_taps(taps *t, ag_tape *tape, ag_interpolation mode, int64_t n, int64_t m, bool align) {
+    t->count = mode == AG_NEAREST ? 1 : mode == AG_LINEAR ? 2 : MOST_TAPS;
+    for (int k = 0; k < t->count; k++) {
+        t->index[k] = ag_tape_alloc(tape, (size_t)m * sizeof(int64_t));
+        t->weight[k] = ag_tape_alloc(tape, (size_t)m * sizeof(double));
+        if (!t->index[k] || !t->weight[k]) return false;
+    }
+    for (int64_t i = 0; i < m; i++) {
+        if (mode == AG_NEAREST) t->index[0][i] = i * n / m;
+        else if (align) set_taps(t, mode, i, n, m > 1 ? (double)(i * (n - 1)) / (double)(m - 1) : 0);
+        else set_taps(t, mode, i, n, ((double)i + 0.5) * (double)n / (double)m - 0.5);
+    }
+    return true;
+}
+
+static ag_tensor *resampled(ag_tensor *x, int axis, int64_t m, ag_interpolation mode, bool align) {
+    ag_tape *tape = ag_tape_of(x);
+    ag_shape along = {.rank = ag_rank(x)};
+    ag_tensor *y = NULL;
+    taps t;
+    if (m == ag_extent(x, axis)) return x;
+    if (!make_taps(&t, tape, mode, ag_extent(x, axis), m, align)) return ag_neg(x); /* nil: the tape has an error */
+    for (int i = 0; i < along.rank; i++) along.extent[i] = i == axis ? m : 1;
+    for (int k = 0; k < t.count; k++) {
+        ag_tensor *part = ag_gather(x, ag_from(tape, AG_I64, along, t.index[k]), axis);
+        if (mode == AG_NEAREST) return part;
+        part = ag_mul(part, ag_cast(ag_from(tape, AG_F64, along, t.weight[k]), ag_dtype_of(x)));
+        y = y ? ag_add(y, part) : part;
+    }
+    return y;
+}
+
+static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
+
+ag_tensor *ag_interpolate(ag_tensor *x, ag_shape extents, ag_interpolation mode, bool align_corners) {
+    static const char name[] = "interpolate";
+    ag_tensor *nil = ag__extents_wrong(name, is_real(x), x, &extents);
+    if (nil) return nil;
+    if (mode > AG_CUBIC || (mode == AG_NEAREST && align_corners))
+        return ag__refuse(name, 1, &x, AG_ERR_RANGE, "%s",
+                          mode > AG_CUBIC ? "there is no such mode" : "the nearest elements have no corners to align");
+    ag_tensor *y = x;
+    for (int i = 0; i < extents.rank; i++) y = resampled(y, i + 1, extents.extent[i], mode, align_corners);
+    return y == x ? ag_reshape(x, ag_shape_of(x)) : y;
+}
+
+/* ---- Pixels and channels ---- */
+
+/* The number of elements that one has r of along each axis, if x is an image and r in range; else 0, and *nil. */
+static int64_t block_of(const char *name, ag_tensor *x, int64_t r, ag_tensor **nil) {
+    const int axes = ag_rank(x) - 2;
+    int64_t block = 1;
+    *nil = NULL;
+    if (axes < 1 || axes > AG_SPACE)
+        *nil = ag__refuse(name, 1, &x, AG_ERR_SHAPE, "the input must be (N,L,C), (N,H,W,C) or (N,D,H,W,C)");
+    else if (r < 1 || r > 1 << 20)
+        *nil = ag__refuse(name, 1, &x, AG_ERR_RANGE, "r is %lld: 1 to 2²⁰ is wanted", (long long)r);
+    for (int i = 0; i < axes; i++) block *= r;
+    return *nil ? 0 : block;
+}
+
+ag_tensor *ag_pixel_shuffle(ag_tensor *x, int64_t r) {
+    static const char name[] = "pixel_shuffle";
+    ag_tensor *nil;
+    const int64_t block = block_of(name, x, r, &nil);
+    if (nil) return nil;
+    const int axes = ag_rank(x) - 2;
+    if (ag_extent(x, -1) % block != 0)
+        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "%lld channels are no multiple of %lld",
+                          (long long)ag_extent(x, -1), (long long)block);
+    ag_shape apart = ag_shape_of(x), whole = apart;
+    ag_axes order = {.count = 2 * axes + 2}; /* N L r … C of N L… C r… */
+    apart.extent[axes + 1] /= block;
+    whole.extent[axes + 1] /= block;
+    order.axis[2 * axes + 1] = axes + 1;
+    for (int i = 0; i < axes; i++) {
+        apart.extent[apart.rank++] = r;
+        whole.extent[i + 1] *= r;
+        order.axis[2 * i + 1] = i + 1;
+        order.axis[2 * i + 2] = axes + 2 + i;
+    }
+    return ag_reshape(ag_permute(ag_reshape(x, apart), order), whole);
+}
+
+ag_tensor *ag_pixel_unshuffle(ag_tensor *x, int64_t r) {
+    static const char name[] = "pixel_unshuffle";
+    ag_tensor *nil;
+    const int64_t block = block_of(name, x, r, &nil);
+    if (nil) return nil;
+    const int axes = ag_rank(x) - 2;
+    ag_shape apart = {.rank = 1, .extent = {ag_extent(x, 0)}}, whole = ag_shape_of(x);
+    ag_axes order = {.count = 2 * axes + 2}; /* N L… C r… of N L r … C */
+    for (int i = 0; i < axes; i++) {
+        const int64_t n = ag_extent(x, i + 1);
+        if (n % r != 0)
+            return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "axis %d is no multiple of %lld", i + 1, (long long)r);
+        apart.extent[apart.rank++] = whole.extent[i + 1] = n / r;
+        apart.extent[apart.rank++] = r;
+        order.axis[i + 1] = 2 * i + 1;
+        order.axis[axes + 2 + i] = 2 * i + 2;
+    }
+    if (ag_extent(x, -1) > INT64_MAX / block)
+        return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "%lld times the channels are too many", (long long)block);
+    order.axis[axes + 1] = 2 * axes + 1;
+    apart.extent[apart.rank++] = ag_extent(x, -1);
+    whole.extent[axes + 1] *= block;
+    return ag_reshape(ag_permute(ag_reshape(x, apart), order), whole);
+}
+
+/* ---- At any place ---- */
+
+/* Without a gradient, as it is constant almost everywhere. */
+static ag_tensor *floor_of(ag_tensor *x) {
+    ag_tensor *whole = ag_cast(ag_cast(ag_stop_gradient(x), AG_I64), ag_dtype_of(x));
+    return ag_where(ag_less(x, whole), ag_add_scalar(whole, -1), whole);
+}
+
+/* The nearest whole number, the even one of two. */
+static ag_tensor *nearest_of(ag_tensor *x) {
+    ag_tensor *up = floor_of(ag_add_scalar(x, 0.5)), *half = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0.5);
+    ag_tensor *even = ag_scale(floor_of(ag_add_scalar(ag_scale(up, 0.5), 0.25)), 2); /* up, or up − 1 if that is odd */
+    return ag_where(ag_equal(ag_sub(up, x), half), even, up);
+}
+
+/* Reflected at the edges as often as it takes: a wave of triangles. */
+static ag_tensor *reflected(ag_tensor *x, double low, double high) {
+    const double span = high - low;
+    if (span <= 0) return ag_scale(x, 0);
+    ag_tensor *far = ag_abs(ag_add_scalar(x, -low)), *flips = floor_of(ag_div_scalar(far, span));
+    ag_tensor *rest = ag_sub(far, ag_scale(flips, span));
+    ag_tensor *odd = ag_not_equal(ag_scale(floor_of(ag_scale(flips, 0.5)), 2), flips);
+    return ag_add_scalar(ag_where(odd, ag_rsub_scalar(span, rest), rest), low);
+}
+
+/* The places along one axis of n elements: 0 is the middle of the first one. */
+static ag_tensor *places_of(ag_tensor *grid, int64_t n, ag_beyond beyond, bool align) {
+    const double last = (double)(n - 1);
+    ag_tensor *x = align ? ag_scale(ag_add_scalar(grid, 1), last / 2)
+                         : ag_scale(ag_add_scalar(ag_scale(ag_add_scalar(grid, 1), (double)n), -1), 0.5);
+    if (beyond == AG_BEYOND_REFLECTION) x = align ? reflected(x, 0, last) : reflected(x, -0.5, last + 0.5);
+    return beyond == AG_BEYOND_ZEROS ? x : ag_clamp(x, 0, last);
+}
+
+/* A call: the image's elements N L C, for each axis the element below each place, and how far beyond it that is, both
+ * N P. */
+typedef struct sampling {
+    ag_tensor *x;
+    int axes;
+    int64_t extent[AG_SPACE];
+    ag_tensor *below[AG_SPACE], *part[AG_SPACE];
+    bool zeros;
+} sampling;
+
+/* The elements at a corner, times their weight: bit i of `corner` says which side along axis i. N P C. */
+static ag_tensor *at_corner(const sampling *s, unsigned corner) {
+    ag_tape *tape = ag_tape_of(s->x);
+    const ag_dtype dtype = ag_dtype_of(s->x);
+    ag_tensor *index = NULL, *weight = NULL, *inside = NULL, *no = ag_scalar(tape, AG_BOOL, 0);
+    for (int i = 0; i < s->axes; i++) {
+        const bool beside = corner >> i & 1;
+        const double last = (double)(s->extent[i] - 1);
+        ag_tensor *at = beside ? ag_add_scalar(s->below[i], 1) : s->below[i], *clamped = ag_clamp(at, 0, last);
+        ag_tensor *own = ag_cast(clamped, AG_I64), *same = ag_equal(at, clamped);
+        index = index ? ag_add(ag_scale(index, (double)s->extent[i]), own) : own;
+        inside = inside ? ag_where(inside, same, no) : same;
+        ag_tensor *share = s->part[i] && !beside ? ag_rsub_scalar(1, s->part[i]) : s->part[i];
+        if (share) weight = weight ? ag_mul(weight, share) : share;
+    }
+    ag_tensor *y = ag_gather(s->x, ag_unsqueeze(index, -1), 1);
+    if (weight) y = ag_mul(y, ag_unsqueeze(weight, -1));
+    return s->zeros ? ag_where(ag_unsqueeze(inside, -1), y, ag_scalar(tape, dtype, 0)) : y;
+}
+
+/* NULL if the image can be sampled; else nil, after an error. */
+static ag_tensor *grid_wrong(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, ag_beyond beyond) {
+    static const char name[] = "grid_sample";
+    ag_tensor *const both[] = {x, grid};
+    ag_shape ones = {.rank = 1, .extent = {1}};
+    ag_tensor *nil = ag__extents_wrong(name, is_real(x), x, &ones);
+    if (nil) return nil;
+    if (ag_rank(grid) != ag_rank(x) || ag_extent(grid, 0) != ag_extent(x, 0) || ag_extent(grid, -1) != ag_rank(x) - 2)
+        return ag__refuse(name, 2, both, AG_ERR_SHAPE, "the grid must be (N,…,%d), of as many axes as the input",
+                          ag_rank(x) - 2);
+    if (ag_dtype_of(grid) != ag_dtype_of(x))
+        return ag__refuse(name, 2, both, AG_ERR_DTYPE, "the grid must have the dtype of the input");
+    if ((mode != AG_NEAREST && mode != AG_LINEAR) || beyond > AG_BEYOND_REFLECTION)
+        return ag__refuse(name, 2, both, AG_ERR_RANGE,
+                          "the mode must be AG_NEAREST or AG_LINEAR, and beyond an ag_beyond");
+    return NULL;
+}
+
+ag_tensor *ag_grid_sample(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, ag_beyond beyond, bool align_corners) {
+    ag_tensor *nil = grid_wrong(x, grid, mode, beyond), *y = NULL;
+    if (nil) return nil;
+    const int64_t n = ag_extent(x, 0), c = ag_extent(x, -1);
+    sampling s = {.axes = ag_rank(x) - 2, .zeros = beyond == AG_BEYOND_ZEROS};
+    ag_shape shape = ag_shape_of(grid);
+    int64_t elements = 1, places = 1;
+    for (int i = 0; i < s.axes; i++) {
+        elements *= s.extent[i] = ag_extent(x, i + 1);
+        places *= shape.extent[i + 1];
+    }
+    s.x = ag_reshape(x, AG_SHAPE(n, elements, c));
+    for (int i = 0; i < s.axes; i++) {
+        const int64_t number = s.axes - 1 - i;
+        ag_tensor *along = ag_reshape(ag_slice(grid, -1, number, number + 1, 1), AG_SHAPE(n, places));
+        along = places_of(along, s.extent[i], beyond, align_corners);
+        s.below[i] = mode == AG_NEAREST ? nearest_of(along) : floor_of(along);
+        s.part[i] = mode == AG_NEAREST ? NULL : ag_sub(along, s.below[i]);
+    }
+    for (unsigned corner = 0; corner < (mode == AG_NEAREST ? 1u : 1u << s.axes); corner++) {
+        ag_tensor *part = at_corner(&s, corner);
+        y = y ? ag_add(y, part) : part;
+    }
+    shape.extent[s.axes + 1] = c;
+    return ag_reshape(y, shape);
+}
