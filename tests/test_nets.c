@@ -682,6 +682,338 @@ START_TEST(gradients_pass_gradcheck_twice_over) {
 }
 END_TEST
 
+/* ---- NaN in places that are hidden ---- */
+
+static ag_tensor *with_nan(ag_tensor *x, ag_tensor *where_) {
+    return ag_where(where_, ag_scalar(tape, ag_dtype_of(x), NAN), x);
+}
+
+static ag_tensor *bools(ag_shape shape, const bool v[]) { return ag_from(tape, AG_BOOL, shape, v); }
+
+/* y and the gradients of x[…], with NaN in x where `bad` holds, are those with anything else there; 0 there. */
+static void expect_no_leak(ag_tensor *(*f)(ag_tensor *const x[]), int n, ag_tensor *const x[], ag_tensor *const bad[]) {
+    ag_tensor *poisoned[4], *d[4], *e[4], *y, *z, *g;
+    for (int i = 0; i < n; i++) poisoned[i] = bad[i] ? with_nan(x[i], bad[i]) : x[i];
+    y = f(x), z = f(poisoned);
+    expect_same(y, z);
+    g = scattered(tape, ag_dtype_of(y), ag_shape_of(y), 77);
+    ag_vjp(1, &y, &g, n, x, d, 0);
+    ag_vjp(1, &z, &g, n, poisoned, e, 0);
+    for (int i = 0; i < n; i++) {
+        expect_same(d[i], e[i]);
+        ag_tensor *zero = ag_scalar(tape, ag_dtype_of(x[i]), 0);
+        if (bad[i]) expect_item(ag_sum(ag_abs(ag_where(bad[i], e[i], zero))), 0);
+    }
+    /* and at second order */
+    ag_tensor *s[2] = {ag_sum(ag_sin(d[0])), ag_sum(ag_sin(e[0]))}, *dd[4], *ee[4];
+    ag_vjp(1, &s[0], NULL, n, x, dd, 0);
+    ag_vjp(1, &s[1], NULL, n, poisoned, ee, 0);
+    for (int i = 0; i < n; i++) expect_same(dd[i], ee[i]);
+    expect_ok(tape);
+}
+
+static const bool key_padding[] = {0, 0, 1, 0, 1, 0, 1, 1, 1, 1}; /* two samples, five keys */
+
+static ag_tensor *attend_unpadded(ag_tensor *const x[]) {
+    ag_tensor *hidden = ag_reshape(bools(AG_SHAPE(2, 5), key_padding), AG_SHAPE(2, 1, 1, 5));
+    const ag_attention_options o = {.mask = ag_equal(hidden, ag_scalar(tape, AG_BOOL, 0))};
+    return ag_scaled_dot_product_attention(x[0], x[1], x[2], &o);
+}
+
+static ag_tensor *attend_unpadded_added(ag_tensor *const x[]) {
+    ag_tensor *hidden = ag_reshape(bools(AG_SHAPE(2, 5), key_padding), AG_SHAPE(2, 1, 1, 5));
+    const ag_dtype dtype = ag_dtype_of(x[0]);
+    const ag_attention_options o = {
+        .mask = ag_where(hidden, ag_scalar(tape, dtype, -(double)INFINITY), ag_scalar(tape, dtype, 0.5))};
+    return ag_scaled_dot_product_attention(x[0], x[1], x[2], &o);
+}
+
+START_TEST(hidden_keys_do_not_leak) {
+    for (int i = 0; i < 4; i++) {
+        const ag_dtype dtype = i % 2 ? AG_F32 : AG_F64;
+        ag_tensor *hidden = ag_reshape(bools(AG_SHAPE(2, 5), key_padding), AG_SHAPE(2, 1, 5, 1));
+        ag_tensor *x[] = {scattered(tape, dtype, AG_SHAPE(2, 4, 3, 4), 0),
+                          scattered(tape, dtype, AG_SHAPE(2, 2, 5, 4), 200),
+                          scattered(tape, dtype, AG_SHAPE(2, 2, 5, 3), 400)};
+        expect_no_leak(i / 2 ? attend_unpadded_added : attend_unpadded, 3, x, (ag_tensor *[]){NULL, hidden, hidden});
+    }
+}
+END_TEST
+
+/* Later keys are hidden from earlier queries only: those see none of their NaN. */
+START_TEST(later_positions_do_not_leak) {
+    ag_tensor *q = scattered(tape, AG_F64, AG_SHAPE(1, 4, 3), 0), *k = scattered(tape, AG_F64, AG_SHAPE(1, 4, 3), 50);
+    ag_tensor *v = scattered(tape, AG_F64, AG_SHAPE(1, 4, 2), 90);
+    ag_tensor *bad = ag_reshape(ag_equal(ag_arange(tape, AG_I64, 4), ag_scalar(tape, AG_I64, 3)), AG_SHAPE(1, 4, 1));
+    const ag_attention_options o = {.causal = true};
+    ag_tensor *y = ag_scaled_dot_product_attention(q, k, v, &o), *x[] = {with_nan(k, bad), with_nan(v, bad)};
+    ag_tensor *z = ag_scaled_dot_product_attention(q, x[0], x[1], &o), *d[3], *e[3];
+    expect_same(ag_slice(z, 1, 0, 3, 1), ag_slice(y, 1, 0, 3, 1));
+    ck_assert(isnan(at(z, 7)));
+    ag_grad(ag_sum(ag_sin(ag_slice(y, 1, 0, 3, 1))), 3, (ag_tensor *[]){q, k, v}, d);
+    ag_grad(ag_sum(ag_sin(ag_slice(z, 1, 0, 3, 1))), 3, (ag_tensor *[]){q, x[0], x[1]}, e);
+    for (int i = 0; i < 3; i++) expect_same(d[i], e[i]);
+    expect_ok(tape);
+}
+END_TEST
+
+/* The second sample's queries see no key at all; a query that is padding may be NaN. */
+START_TEST(a_query_without_keys_gives_zero) {
+    static const bool seen[] = {1, 0, 1, 0, 0, 0}, padding[] = {0, 1};
+    ag_tensor *mask = bools(AG_SHAPE(2, 1, 1, 3), seen), *bad = bools(AG_SHAPE(2, 1, 1, 1), padding);
+    ag_tensor *q = scattered(tape, AG_F64, AG_SHAPE(2, 1, 2, 3), 0),
+              *k = scattered(tape, AG_F64, AG_SHAPE(2, 1, 3, 3), 50);
+    ag_tensor *v = scattered(tape, AG_F64, AG_SHAPE(2, 1, 3, 2), 90), *x[] = {with_nan(q, bad), k, v}, *d[3];
+    ag_tensor *y = ag_scaled_dot_product_attention(x[0], k, v, &(ag_attention_options){.mask = mask});
+    for (int i = 0; i < 8; i++) ck_assert(i < 4 ? isfinite(at(y, i)) && at(y, i) != 0 : at(y, i) == 0);
+    ag_grad(ag_sum(ag_exp(y)), 3, x, d);
+    for (int i = 0; i < 3; i++) expect_list(ag_sum(ag_abs(ag_slice(d[i], 0, 1, 2, 1))), 0);
+    for (int i = 0; i < 3; i++) ck_assert(ag_item(ag_sum(ag_abs(d[i]))) > 0);
+    expect_ok(tape);
+}
+END_TEST
+
+static ag_tensor *rnn_with_lengths(ag_tensor *const x[], ag_cell cell) {
+    static const int64_t lengths[] = {4, 0, 2};
+    const ag_rnn sizes = {.cell = cell, .in = 2, .hidden = 3, .layers = 2, .bidirectional = true};
+    ag_rnn layer;
+    ag_tape_seed(tape, 5);
+    ag_rnn_init(&layer, tape, ag_dtype_of(x[0]), &sizes, NULL);
+    layer.parts[0].input_weight = x[1];
+    ag_rnn_state s = {NULL, NULL};
+    ag_tensor *y = ag_rnn_apply(&layer, x[0], ag_from(tape, AG_I64, AG_SHAPE(3), lengths), &s, false);
+    ag_tensor *all[] = {ag_reshape(y, AG_SHAPE(72)), ag_reshape(s.hidden, AG_SHAPE(36))};
+    return ag_concat(2, all, 0);
+}
+
+static ag_tensor *lstm_with_lengths(ag_tensor *const x[]) { return rnn_with_lengths(x, AG_CELL_LSTM); }
+static ag_tensor *gru_with_lengths(ag_tensor *const x[]) { return rnn_with_lengths(x, AG_CELL_GRU); }
+static ag_tensor *relu_with_lengths(ag_tensor *const x[]) { return rnn_with_lengths(x, AG_CELL_RELU); }
+
+START_TEST(what_is_beyond_an_end_does_not_leak) {
+    static const bool beyond[] = {0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1};
+    ag_tensor *(*const f[])(ag_tensor *const x[]) = {lstm_with_lengths, gru_with_lengths, relu_with_lengths};
+    const int64_t gates[] = {4, 3, 1};
+    for (int i = 0; i < 3; i++) {
+        ag_tensor *x[] = {scattered(tape, AG_F64, AG_SHAPE(3, 4, 2), 0),
+                          scattered(tape, AG_F64, AG_SHAPE(2, 3 * gates[i]), 300)};
+        expect_no_leak(f[i], 2, x, (ag_tensor *[]){bools(AG_SHAPE(3, 4, 1), beyond), NULL});
+        ag_tensor *y = f[i](x); /* a sample of no steps: zeros, and the state to begin with */
+        expect_item(ag_sum(ag_abs(ag_slice(y, 0, 24, 48, 1))), 0);
+        expect_item(ag_sum(ag_abs(ag_slice(ag_reshape(ag_slice(y, 0, 72, AG_END, 1), AG_SHAPE(4, 3, 3)), 1, 1, 2, 1))),
+                    0);
+    }
+}
+END_TEST
+
+START_TEST(padding_of_pools_never_wins) {
+    ag_tensor *x = ag_sub(noise(AG_F64, AG_SHAPE(1, 5, 2)), ag_scalar(tape, AG_F64, 10)), *index;
+    const ag_pool_options o = {.stride = {2}, .padding = {{1, 1}}};
+    ag_tensor *y = ag_max_pool(x, AG_SHAPE(3), &o);
+    ck_assert(ag_item(ag_max(y)) < -8);
+    const int64_t low = INT64_MIN;
+    ag_tensor *whole = ag_broadcast_to(ag_from(tape, AG_I64, AG_SCALAR, &low), AG_SHAPE(1, 3, 1));
+    expect_same(ag_max_pool_indices(whole, AG_SHAPE(3), &o, &index), ag_max_pool(whole, AG_SHAPE(3), &o));
+    expect_list(index, 0, 1);
+    ag_tensor *lowest = ag_full(tape, AG_F64, AG_SHAPE(1, 3, 1), -(double)INFINITY);
+    ag_max_pool_indices(lowest, AG_SHAPE(3), &o, &index);
+    expect_list(index, 0, 1);
+    const double some[] = {1, NAN, 5, 2, 3};
+    ag_tensor *n = ag_from(tape, AG_F64, AG_SHAPE(1, 5, 1), some);
+    expect_list(ag_max_pool(n, AG_SHAPE(3), &o), NAN, NAN, 3);
+    expect_list(ag_max_pool_indices(n, AG_SHAPE(3), &o, &index), NAN, NAN, 3);
+    expect_list(index, 1, 1, 4);
+    expect_list(ag_lp_pool(ag_full(tape, AG_F32, AG_SHAPE(1, 2, 1), 3e38), 2, AG_SHAPE(1), NULL), 3e38f, 3e38f);
+    expect_list(ag_lp_pool(ag_zeros(tape, AG_F32, AG_SHAPE(1, 2, 1)), 2, AG_SHAPE(2), NULL), 0);
+    const double large[] = {INFINITY, 1};
+    expect_list(ag_lp_pool(ag_from(tape, AG_F64, AG_SHAPE(1, 2, 1), large), 3, AG_SHAPE(2), NULL), INFINITY);
+    expect_ok(tape);
+}
+END_TEST
+
+/* ---- Layers ---- */
+
+static ag_tensor *rnn_of_all(void *context, int n, ag_tensor *const x[]) {
+    ag_rnn layer = *(ag_rnn *)context;
+    static const int64_t lengths[] = {2, 3};
+    ag_rnn_part parts[2];
+    layer.parts = parts;
+    for (int i = 0; i < 2; i++) parts[i] = (ag_rnn_part){x[2], x[3], x[4], n > 5 ? x[5] : NULL};
+    ag_rnn_state s = {x[1], layer.cell == AG_CELL_LSTM ? ag_square(x[1]) : NULL};
+    ag_tensor *y = ag_rnn_apply(&layer, x[0], ag_from(tape, AG_I64, AG_SHAPE(2), lengths), &s, true);
+    ag_tensor *loss = ag_add(ag_sum(ag_sin(y)), ag_sum(ag_exp(s.hidden)));
+    return s.cell ? ag_add(loss, ag_sum(s.cell)) : loss;
+}
+
+START_TEST(recurrent_layers_pass_gradcheck_twice_over) {
+    const int64_t gates[] = {1, 1, 3, 4};
+    for (int cell = 0; cell < 4; cell++) {
+        ag_rnn layer = {.cell = (ag_cell)cell, .in = 2, .hidden = 2, .layers = 1, .bidirectional = true};
+        const int64_t g = gates[cell] * 2;
+        ag_tensor *x[] = {
+            scattered(tape, AG_F64, AG_SHAPE(2, 3, 2), 0), scattered(tape, AG_F64, AG_SHAPE(2, 2, 2), 100),
+            scattered(tape, AG_F64, AG_SHAPE(2, g), 200),  scattered(tape, AG_F64, AG_SHAPE(2, g), 300),
+            scattered(tape, AG_F64, AG_SHAPE(g), 400),     scattered(tape, AG_F64, AG_SHAPE(2), 500)};
+        expect_gradcheck(rnn_of_all, &layer, cell == AG_CELL_GRU ? 6 : 5, x);
+    }
+}
+END_TEST
+
+/* A layer over a sequence is the cell, step by step. */
+START_TEST(a_recurrent_layer_is_its_cell) {
+    ag_rnn layer;
+    const ag_rnn sizes = {.cell = AG_CELL_LSTM, .in = 3, .hidden = 4};
+    ck_assert_int_eq(ag_rnn_init(&layer, tape, AG_F64, &sizes, &(ag_layer_options){.name = "net"}), AG_OK);
+    ck_assert_str_eq(ag_label_of(layer.parts[0].hidden_weight), "net.0.hidden_weight");
+    const ag_lstm_cell cell = {layer.parts[0].input_weight, layer.parts[0].hidden_weight, layer.parts[0].bias};
+    ag_tensor *x = noise(AG_F64, AG_SHAPE(2, 5, 3)), *h = NULL;
+    ag_lstm_state s = {NULL, NULL};
+    ag_rnn_state last = {NULL, NULL};
+    ag_tensor *y = ag_rnn_apply(&layer, x, NULL, &last, false);
+    for (int64_t t = 0; t < 5; t++)
+        h = ag_lstm_cell_apply(&cell, ag_squeeze(ag_slice(x, 1, t, t + 1, 1), AG_AXES(1)), &s);
+    expect_shape(y, AG_SHAPE(2, 5, 4));
+    expect_near(ag_slice(y, 1, 4, 5, 1), 8, ag_data(h), 4, 1);
+    expect_near(last.cell, 8, ag_data(s.cell), 4, 1);
+    expect_same(ag_reshape(last.hidden, AG_SHAPE(2, 4)), ag_squeeze(ag_slice(y, 1, 4, 5, 1), AG_AXES(1)));
+    expect_shape(ag_rnn_apply(&layer, ag_zeros(tape, AG_F64, AG_SHAPE(0, 2, 3)), NULL, NULL, false), AG_SHAPE(0, 2, 4));
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(recurrent_dropout_is_between_layers) {
+    ag_rnn layer;
+    const ag_rnn sizes = {.cell = AG_CELL_TANH, .in = 3, .hidden = 4, .layers = 2, .dropout = 0.5};
+    ag_rnn_init(&layer, tape, AG_F64, &sizes, NULL);
+    ag_tensor *x = noise(AG_F64, AG_SHAPE(2, 3, 3));
+    ag_rnn_state a = {NULL, NULL}, b = {NULL, NULL};
+    ag_rnn_apply(&layer, x, NULL, &a, true), ag_rnn_apply(&layer, x, NULL, &b, true);
+    ag_tensor *same = ag_reshape(ag_equal(a.hidden, b.hidden), AG_SHAPE(2, 8));
+    ag_tensor *counts = ag_sum_over(ag_cast(same, AG_I64), AG_AXES(1), false);
+    ck_assert_int_eq((int64_t)at(counts, 0), 8);
+    ck_assert_int_lt((int64_t)at(counts, 1), 8);
+    expect_same(ag_rnn_apply(&layer, x, NULL, NULL, false), ag_rnn_apply(&layer, x, NULL, NULL, false));
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(layers_are_made_as_they_say) {
+    ag_conv conv;
+    const ag_conv_options o = {.groups = 2, .stride = {2}};
+    ck_assert_int_eq(ag_conv_init(&conv, tape, AG_F32, 4, 6, AG_SHAPE(3), &o), AG_OK);
+    expect_shape(conv.weight, AG_SHAPE(3, 2, 6));
+    ck_assert(conv.options.groups == 2 && !conv.transposed);
+    ck_assert(ag_item(ag_max(ag_abs(conv.weight))) <= sqrt(6.0 / 6));
+    ck_assert(ag_item(ag_max(ag_abs(conv.weight))) > 0.7);
+    expect_shape(ag_conv_apply(&conv, ag_ones(tape, AG_F32, AG_SHAPE(2, 7, 4))), AG_SHAPE(2, 3, 6));
+    ag_conv_init_with(&conv, tape, AG_F32, 16, 4, AG_SHAPE(3), NULL, true, &(ag_layer_options){.unbiased = true});
+    ck_assert(!conv.bias && conv.transposed);
+    ck_assert(ag_item(ag_max(ag_abs(conv.weight))) <= sqrt(6.0 / 48));
+    ck_assert(ag_item(ag_max(ag_abs(conv.weight))) > 0.8 * sqrt(6.0 / 48));
+    ag_groupnorm group;
+    ag_rmsnorm rms;
+    ck_assert_int_eq(ag_groupnorm_init(&group, tape, AG_F64, 6, 3), AG_OK);
+    ck_assert_int_eq(ag_groupnorm_init_with(&group, tape, AG_F64, 6, 3, &(ag_layer_options){.unbiased = true}), AG_OK);
+    ck_assert(!group.beta && group.groups == 3);
+    ck_assert_int_eq(ag_rmsnorm_init(&rms, tape, AG_F64, 6), AG_OK);
+    ck_assert_int_eq(ag_rmsnorm_init_with(&rms, tape, AG_F64, 6, &(ag_layer_options){.name = "rms"}), AG_OK);
+    ck_assert_str_eq(ag_label_of(rms.gamma), "rms.gamma");
+    ag_tensor *x = noise(AG_F64, AG_SHAPE(2, 5, 6)), *y = ag_groupnorm_apply(&group, x);
+    ag_tensor *mean = ag_mean_over(ag_reshape(y, AG_SHAPE(2, 5, 3, 2)), AG_AXES(1, 3), false);
+    ck_assert_double_le(ag_item(ag_max(ag_abs(mean))), 1e-15);
+    expect_shape(ag_rmsnorm_apply(&rms, ag_zeros(tape, AG_F64, AG_SHAPE(0, 6))), AG_SHAPE(0, 6));
+    expect_item(ag_sum(ag_rmsnorm_apply(&rms, ag_zeros(tape, AG_F64, AG_SHAPE(2, 6)))), 0);
+    group.gamma = NULL; /* none */
+    expect_same(ag_groupnorm_apply(&group, x), y);
+    expect_item(ag_sum(ag_abs(ag_normalise(ag_full(tape, AG_F32, AG_SHAPE(3, 4), 0.1), AG_AXES(0), 1e-5))), 0);
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(batches_of_images_keep_running_statistics) {
+    ag_batchnorm layer;
+    ag_batchnorm_nodes seen;
+    ag_batchnorm_init(&layer, tape, AG_F64, 3);
+    layer.momentum = 0;
+    ag_tensor *x = noise(AG_F64, AG_SHAPE(2, 4, 5, 3)), *y = ag_batchnorm_apply_nodes(&layer, x, true, &seen);
+    expect_shape(y, AG_SHAPE(2, 4, 5, 3));
+    expect_shape(seen.centred, AG_SHAPE(2, 4, 5, 3));
+    expect_shape(seen.normalised, AG_SHAPE(2, 4, 5, 3));
+    expect_shape(layer.running_mean, AG_SHAPE(3));
+    expect_near(layer.running_mean, 3, ag_data(ag_mean_over(x, AG_AXES(0, 1, 2), false)), 16, 1);
+    expect_near(layer.running_var, 3, ag_data(ag_var_over(x, AG_AXES(0, 1, 2), 0, false)), 16, 1);
+    expect_near(ag_batchnorm_apply(&layer, x, false), ag_size(x), ag_data(y), 64, 1);
+    expect_shape(ag_batchnorm_apply(&layer, ag_zeros(tape, AG_F64, AG_SHAPE(0, 4, 3)), false), AG_SHAPE(0, 4, 3));
+    ag_batchnorm_apply(&layer, ag_zeros(tape, AG_F64, AG_SHAPE(2, 0, 3)), true);
+    expect_error(tape, AG_ERR_SHAPE, "batchnorm_apply", "no samples");
+    layer.running_mean = ag_variable(tape, AG_F32, AG_SHAPE(3), (float[]){0, 0, 0});
+    ag_batchnorm_apply(&layer, x, true);
+    expect_error(tape, AG_ERR_DTYPE, "batchnorm_apply", "f64, and the layer f32");
+}
+END_TEST
+
+START_TEST(positions_are_waves) {
+    ag_tensor *y = ag_sinusoidal_positions(tape, AG_F64, 3, 5), *first = ag_slice(y, 1, 0, 1, 1);
+    expect_shape(y, AG_SHAPE(3, 5));
+    expect_near(first, 3, ((double[]){0, sin(1), sin(2)}), 2, 1);
+    expect_near(ag_slice(y, 1, 3, 4, 1), 3, ((double[]){1, cos(pow(1e4, -0.4)), cos(2 * pow(1e4, -0.4))}), 2, 1);
+    ag_tensor *single = ag_sinusoidal_positions(tape, AG_F32, 100001, 4); /* large angles, right in f32 */
+    ck_assert_double_eq_tol(at(single, 400002), sin(100000 / 100.0), 1e-7);
+    ck_assert_double_eq_tol(at(single, 400000), sin(100000), 1e-7);
+    expect_shape(ag_sinusoidal_positions(tape, AG_F64, 0, 4), AG_SHAPE(0, 4));
+    /* products depend on differences of positions */
+    ag_tensor *a = noise(AG_F64, AG_SHAPE(1, 6)), *b = scattered(tape, AG_F64, AG_SHAPE(1, 6), 70), *p[2], *q[2];
+    for (int i = 0; i < 2; i++) {
+        p[i] = ag_rotary(a, ag_full(tape, AG_I64, AG_SHAPE(1), 3 + 40 * i), 100, i);
+        q[i] = ag_rotary(b, ag_full(tape, AG_F64, AG_SHAPE(1), 5 + 40 * i), 100, i);
+    }
+    ag_tensor *later = ag_rotary(a, ag_full(tape, AG_I64, AG_SCALAR, 43), 100, false);
+    ck_assert_double_eq_tol(inner(p[0], q[0]),
+                            inner(later, ag_rotary(b, ag_full(tape, AG_I64, AG_SCALAR, 45), 100, false)), 1e-13);
+    ck_assert_double_eq_tol(inner(p[1], p[1]), inner(a, a), 1e-13);
+    expect_ok(tape);
+}
+END_TEST
+
+/* The layer with everything is its parts. */
+START_TEST(attention_layer_is_its_parts) {
+    ag_attention layer;
+    const ag_attention_sizes sizes = {.features = 8, .heads = 4, .groups = 2};
+    ag_attention_init_sizes(&layer, tape, AG_F64, &sizes, NULL);
+    ag_tensor *x = noise(AG_F64, AG_SHAPE(2, 5, 8)), *part[3];
+    const ag_attention_options o = {.causal = true, .rotary = 50, .scale = 0.7};
+    const ag_linear *const linear[] = {&layer.query, &layer.key, &layer.value};
+    for (int i = 0; i < 3; i++) {
+        ag_tensor *y = ag_reshape(ag_linear_apply(linear[i], x), AG_SHAPE(2, 5, i ? 2 : 4, 2));
+        part[i] = ag_permute(y, AG_AXES(0, 2, 1, 3));
+        if (i < 2) part[i] = ag_rotary(part[i], NULL, 50, false);
+    }
+    ag_tensor *seen = ag_scaled_dot_product_attention(part[0], part[1], part[2], &o);
+    ag_tensor *y = ag_reshape(ag_permute(seen, AG_AXES(0, 2, 1, 3)), AG_SHAPE(2, 5, 8));
+    expect_same(ag_attention_apply_with(&layer, x, NULL, &o), ag_linear_apply(&layer.output, y));
+    ag_attention_options dropping = o; /* each application drops others, in training alone */
+    dropping.dropout = 0.5;
+    expect_same(ag_attention_apply_with(&layer, x, NULL, &dropping), ag_attention_apply_with(&layer, x, NULL, &o));
+    dropping.training = true;
+    ag_tensor *a = ag_attention_apply_with(&layer, x, NULL, &dropping);
+    ag_tensor *b = ag_attention_apply_with(&layer, x, NULL, &dropping);
+    ck_assert(ag_item(ag_max(ag_abs(ag_sub(a, b)))) > 1e-3);
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(global_pools_are_reductions) {
+    ag_tensor *x = noise(AG_F32, AG_SHAPE(2, 3, 4, 5));
+    expect_same(ag_global_max_pool(x), ag_max_over(x, AG_AXES(1, 2), false));
+    expect_same(ag_global_avg_pool(x), ag_mean_over(x, AG_AXES(1, 2), false));
+    expect_shape(ag_global_avg_pool(ag_zeros(tape, AG_F32, AG_SHAPE(0, 3, 4, 5))), AG_SHAPE(0, 5));
+    expect_shape(ag_adaptive_max_pool(x, AG_SHAPE(7)), AG_SHAPE(2, 7, 7, 5));
+    expect_same(ag_pixel_unshuffle(ag_pixel_shuffle(ag_zeros(tape, AG_I64, AG_SHAPE(2, 3, 16)), 4), 4),
+                ag_zeros(tape, AG_I64, AG_SHAPE(2, 3, 16)));
+    expect_ok(tape);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("nets");
     TCase *images = tape_group(suite, "images");
@@ -693,5 +1025,20 @@ int main(void) {
     tcase_add_test(golden, results_are_pytorchs);
     tcase_add_test(golden, results_are_pytorchs_in_f32);
     tcase_add_test(golden, gradients_pass_gradcheck_twice_over);
+    TCase *hidden = tape_group(suite, "hidden");
+    tcase_add_test(hidden, hidden_keys_do_not_leak);
+    tcase_add_test(hidden, later_positions_do_not_leak);
+    tcase_add_test(hidden, a_query_without_keys_gives_zero);
+    tcase_add_test(hidden, what_is_beyond_an_end_does_not_leak);
+    tcase_add_test(hidden, padding_of_pools_never_wins);
+    TCase *layers = tape_group(suite, "layers");
+    tcase_add_test(layers, recurrent_layers_pass_gradcheck_twice_over);
+    tcase_add_test(layers, a_recurrent_layer_is_its_cell);
+    tcase_add_test(layers, recurrent_dropout_is_between_layers);
+    tcase_add_test(layers, layers_are_made_as_they_say);
+    tcase_add_test(layers, batches_of_images_keep_running_statistics);
+    tcase_add_test(layers, positions_are_waves);
+    tcase_add_test(layers, attention_layer_is_its_parts);
+    tcase_add_test(layers, global_pools_are_reductions);
     return run_suite(suite);
 }
