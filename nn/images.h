@@ -1,8 +1,8 @@
 /* images -- convolution, pooling, resampling: of sequences (N,L,C), images (N,H,W,C) and volumes (N,D,H,W,C)
  *
  * N samples, then one to three spatial axes, then C channels: the rank of x says how many axes there are. Lists of
- * numbers have a place for each of the axes, in their order; in those of sizes, strides and dilations 0 stands for the
- * number of the axis before, so that {3} is 3 along every axis. */
+ * numbers have a place for each of the axes, in their order; in those of strides and dilations 0 stands for the number
+ * of the axis before, so that {3} is 3 along every axis. Shapes may have a single extent for all axes. */
 #ifndef AG_NN_IMAGES_H
 #define AG_NN_IMAGES_H
 

@@ -4,7 +4,7 @@
  * looked at before they are taken. */
 #include "nn/sliding.h"
 
-static const int64_t most = INT32_MAX, longest = INT64_MAX / 4;
+static const int64_t most = INT32_MAX;
 
 /* Axis i of a list in which 0 stands for the axis before, and `usual` at first. */
 static int64_t given(const int64_t list[], int i, int64_t usual) {
@@ -29,7 +29,6 @@ int64_t ag__reach(const ag__sliding *s, int axis) { return (s->size[axis] - 1) *
 
 void ag__pad_to_same(ag__sliding *s, int axis, int64_t n) {
     const int64_t step = s->stride[axis], places = n / step + (n % step > 0);
-    if (n > longest) return; /* which ag__windows_wrong refuses */
     const int64_t needed = n < 1 ? 0 : (places - 1) * step + ag__reach(s, axis), all = needed > n ? needed - n : 0;
     s->before[axis] = all / 2;
     s->after[axis] = all - all / 2;
@@ -55,7 +54,6 @@ ag_tensor *ag__sliding_wrong(const char *name, int n, ag_tensor *const x[], cons
 ag_tensor *ag__windows_wrong(const char *name, int n, ag_tensor *const x[], const ag__sliding *s) {
     for (int i = 0; i < s->axes; i++) {
         const int64_t own = ag_extent(x[0], i + 1), padding = s->before[i] + s->after[i];
-        if (own > longest) return ag__refuse(name, n, x, AG_ERR_SHAPE, "axis %d is too long to be padded", i + 1);
         if (s->size[i] < 1 || ag__reach(s, i) > own + padding)
             return ag__refuse(
                 name, n, x, AG_ERR_SHAPE, "a window of %lld does not fit on axis %d, which has %lld with padding",

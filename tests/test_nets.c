@@ -1014,6 +1014,366 @@ START_TEST(global_pools_are_reductions) {
 }
 END_TEST
 
+/* ---- Refused ---- */
+
+static ag_tensor *zeros(ag_shape shape) { return ag_zeros(tape, AG_F64, shape); }
+
+START_TEST(convolutions_refuse) {
+    ag_tensor *x = zeros(AG_SHAPE(2, 5, 6, 4)), *w = zeros(AG_SHAPE(3, 2, 4, 6));
+    ck_assert(ag_is_nil(ag_convolve(zeros(AG_SHAPE(5, 4)), w, NULL, NULL)));
+    expect_error(tape, AG_ERR_SHAPE, "convolve: a (5,4) and b (3,2,4,6): the input must be (N,L,C)", "test_nets.c:");
+    ag_convolve(x, zeros(AG_SHAPE(3, 2, 5, 6)), NULL, NULL);
+    expect_error(tape, AG_ERR_SHAPE, "convolve", "4 channels do not fit", "1 groups, each of 5");
+    ag_convolve(x, w, NULL, &(ag_conv_options){.groups = 2});
+    expect_error(tape, AG_ERR_SHAPE, "4 channels do not fit", "2 groups, each of 4");
+    ag_convolve(x, zeros(AG_SHAPE(3, 2, 1, 6)), NULL, &(ag_conv_options){.groups = 4});
+    expect_error(tape, AG_ERR_SHAPE, "K of 6 are in 4 groups");
+    ag_convolve(x, w, zeros(AG_SHAPE(5)), NULL);
+    expect_error(tape, AG_ERR_SHAPE, "convolve", "(5)", "the bias must have an element for each channel");
+    ag_convolve(x, ag_cast(w, AG_F32), NULL, NULL);
+    expect_error(tape, AG_ERR_DTYPE, "the input is f64, and the layer f32");
+    ag_convolve(x, w, ag_zeros(tape, AG_F32, AG_SHAPE(6)), NULL);
+    expect_error(tape, AG_ERR_DTYPE, "the bias is f32, and the layer f64");
+    const ag_conv_options wrong[] = {{.stride = {-1}},
+                                     {.dilation = {1, -1}},
+                                     {.padding = {{0, 0}, {0, -1}}},
+                                     {.padding = {{INT64_MAX, INT64_MAX}}},
+                                     {.dilation = {INT64_MAX}},
+                                     {.groups = -1},
+                                     {.groups = INT64_MAX},
+                                     {.output_padding = {1}}};
+    for (int i = 0; i < 8; i++) {
+        ag_convolve(x, w, NULL, &wrong[i]);
+        expect_error(tape, AG_ERR_RANGE, "convolve", "(2,5,6,4)", "test_nets.c:");
+    }
+    ag_convolve(x, w, NULL, &(ag_conv_options){.dilation = {3}});
+    expect_error(tape, AG_ERR_SHAPE, "a window of 7 does not fit on axis 1, which has 5 with padding");
+    ag_convolve(x, zeros(AG_SHAPE(3, 0, 4, 6)), NULL, &(ag_conv_options){.same = true});
+    expect_error(tape, AG_ERR_SHAPE, "a window of 0");
+    ag_convolve(x, NULL, NULL, NULL);
+    expect_error(tape, AG_ERR_NULL, "convolve");
+    ag_convolve(NULL, w, NULL, NULL);
+    expect_error(tape, AG_ERR_NULL, "convolve");
+    ag_conv_apply(NULL, x);
+    expect_error(tape, AG_ERR_NULL, "conv_apply", "the layer is NULL");
+}
+END_TEST
+
+START_TEST(transposed_convolutions_refuse) {
+    ag_tensor *x = zeros(AG_SHAPE(2, 5, 6)), *w = zeros(AG_SHAPE(3, 4, 6));
+    expect_shape(ag_convolve_transposed(x, w, NULL, NULL), AG_SHAPE(2, 7, 4));
+    ag_convolve_transposed(x, zeros(AG_SHAPE(3, 4, 5)), NULL, NULL);
+    expect_error(tape, AG_ERR_SHAPE, "convolve_transposed", "6 channels do not fit");
+    ag_convolve_transposed(x, w, zeros(AG_SHAPE(6)), NULL);
+    expect_error(tape, AG_ERR_SHAPE, "the bias must have an element for each channel");
+    const ag_conv_options wrong[] = {{.output_padding = {1}},
+                                     {.stride = {2}, .output_padding = {2}},
+                                     {.output_padding = {-1}},
+                                     {.stride = {3}, .same = true, .output_padding = {1}}};
+    for (int i = 0; i < 4; i++) {
+        ag_convolve_transposed(x, w, NULL, &wrong[i]);
+        expect_error(tape, AG_ERR_RANGE, "convolve_transposed", "output padding", "on axis 1");
+    }
+    ag_convolve_transposed(x, w, NULL, &(ag_conv_options){.padding = {{4, 3}}});
+    expect_error(tape, AG_ERR_SHAPE, "padding 7", "leaves no or too many elements");
+    ag_convolve_transposed(x, w, NULL, &(ag_conv_options){.stride = {INT64_MAX}});
+    expect_error(tape, AG_ERR_SHAPE, "leaves no or too many elements");
+    ag_convolve_transposed(zeros(AG_SHAPE(2, 0, 6)), w, NULL, NULL);
+    expect_error(tape, AG_ERR_SHAPE, "leaves no or too many elements");
+    ag_conv layer;
+    ck_assert_int_eq(ag_conv_init(&layer, tape, AG_F64, 4, 6, AG_SHAPE(3), &(ag_conv_options){.groups = 4}),
+                     AG_ERR_RANGE);
+    ck_assert(ag_is_nil(layer.weight));
+    expect_error(tape, AG_ERR_RANGE, "conv_init", "4 channels in, 6 out, 4 groups", "test_nets.c:");
+    ck_assert_int_eq(ag_conv_init(&layer, tape, AG_F64, 4, 6, AG_SCALAR, NULL), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "0 sizes");
+    ck_assert_int_eq(ag_conv_init_with(&layer, tape, AG_F64, 4, 6, AG_SHAPE(1, 1, 1, 1), NULL, true, NULL),
+                     AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "conv_init_with", "4 sizes");
+    ck_assert_int_eq(ag_conv_init(NULL, tape, AG_F64, 4, 6, AG_SHAPE(3), NULL), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+}
+END_TEST
+
+START_TEST(poolings_refuse) {
+    ag_tensor *x = zeros(AG_SHAPE(2, 5, 6, 4)), *index = NULL;
+    ag_max_pool(zeros(AG_SHAPE(5, 4)), AG_SHAPE(2), NULL);
+    expect_error(tape, AG_ERR_SHAPE, "max_pool: x (5,4): the input must be (N,L,C)", "test_nets.c:");
+    ag_avg_pool(x, AG_SHAPE(2, 2, 2), NULL);
+    expect_error(tape, AG_ERR_SHAPE, "avg_pool", "3 extents are given for 2 spatial axes");
+    ag_lp_pool(x, 2, AG_SHAPE(2, 0), NULL);
+    expect_error(tape, AG_ERR_RANGE, "lp_pool", "size 0 and stride 2 on axis 2");
+    ag_lp_pool(x, 0.5, AG_SHAPE(2), NULL);
+    expect_error(tape, AG_ERR_RANGE, "lp_pool", "p is 0.5");
+    ag_lp_pool(x, NAN, AG_SHAPE(2), NULL);
+    expect_error(tape, AG_ERR_RANGE, "lp_pool", "p is nan");
+    ag_max_pool(x, AG_SHAPE(2), &(ag_pool_options){.stride = {-2}});
+    expect_error(tape, AG_ERR_RANGE, "stride -2");
+    ag_max_pool(x, AG_SHAPE(2), &(ag_pool_options){.padding = {{0, 2}}});
+    expect_error(tape, AG_ERR_RANGE, "padding 0, 2 on axis 1: a window of 2 might have no element");
+    ag_max_pool(x, AG_SHAPE(2), &(ag_pool_options){.padding = {{3, 3}}, .dilation = {6, 1}});
+    expect_error(tape, AG_ERR_RANGE, "a window of 7 might have no element");
+    ag_max_pool(x, AG_SHAPE(7), NULL);
+    expect_error(tape, AG_ERR_SHAPE, "a window of 7 does not fit on axis 1");
+    ag_max_pool(ag_cast(x, AG_BOOL), AG_SHAPE(2), NULL);
+    expect_error(tape, AG_ERR_DTYPE, "max_pool", "bool");
+    ag_avg_pool(ag_cast(x, AG_I64), AG_SHAPE(2), NULL);
+    expect_error(tape, AG_ERR_DTYPE, "avg_pool", "i64");
+    ag_avg_pool(NULL, AG_SHAPE(2), NULL);
+    expect_error(NULL, AG_ERR_NULL, "avg_pool");
+    ag_max_pool_indices(x, AG_SHAPE(2), NULL, NULL);
+    expect_error(tape, AG_ERR_NULL, "index is NULL");
+    ck_assert(ag_is_nil(ag_max_pool_indices(x, AG_SHAPE(9), NULL, &index)) && ag_is_nil(index));
+    expect_error(tape, AG_ERR_SHAPE, "max_pool_indices");
+    ag_max_unpool(x, x, AG_SHAPE(5, 6));
+    expect_error(tape, AG_ERR_DTYPE, "max_unpool", "the index must be i64");
+    ag_max_unpool(x, ag_zeros(tape, AG_I64, AG_SHAPE(2)), AG_SHAPE(5, 6));
+    expect_error(tape, AG_ERR_SHAPE, "max_unpool", "the index must have the shape");
+    ag_tensor *at_30 = ag_full(tape, AG_I64, AG_SHAPE(2, 5, 6, 4), 30);
+    ag_max_unpool(x, at_30, AG_SHAPE(INT64_MAX, INT64_MAX));
+    expect_error(tape, AG_ERR_SHAPE, "the extents are too large");
+    ck_assert(ag_data(ag_max_unpool(x, at_30, AG_SHAPE(5, 6))) == NULL);
+    expect_error(tape, AG_ERR_RANGE, "max_unpool", "index 30 at [0,0,0,0] is out of range: there are 30 elements");
+    ag_adaptive_avg_pool(x, AG_SHAPE(2, 0));
+    expect_error(tape, AG_ERR_RANGE, "adaptive_avg_pool", "extent 0 on axis 2");
+    ag_adaptive_max_pool(x, AG_SHAPE(INT64_MAX));
+    expect_error(tape, AG_ERR_RANGE, "adaptive_max_pool");
+    ag_adaptive_max_pool(zeros(AG_SHAPE(1, 0, 2)), AG_SHAPE(1));
+    expect_error(tape, AG_ERR_SHAPE, "axis 1 must have 1 to");
+    ag_global_max_pool(zeros(AG_SHAPE(1, 2)));
+    expect_error(tape, AG_ERR_SHAPE, "global_max_pool");
+    ag_global_avg_pool(zeros(AG_SHAPE(1, 2, 2, 2, 2, 2)));
+    expect_error(tape, AG_ERR_SHAPE, "global_avg_pool");
+}
+END_TEST
+
+START_TEST(resampling_refuses) {
+    ag_tensor *x = zeros(AG_SHAPE(2, 4, 6, 4)), *grid = zeros(AG_SHAPE(2, 3, 3, 2));
+    ag_interpolate(x, AG_SHAPE(2, 2), AG_NEAREST, true);
+    expect_error(tape, AG_ERR_RANGE, "interpolate", "no corners", "test_nets.c:");
+    ag_interpolate(x, AG_SHAPE(2, 2), (ag_interpolation)7, false);
+    expect_error(tape, AG_ERR_RANGE, "interpolate", "no such mode");
+    ag_interpolate(x, AG_SHAPE(0, 2), AG_LINEAR, false);
+    expect_error(tape, AG_ERR_RANGE, "extent 0 on axis 1");
+    ag_interpolate(ag_cast(x, AG_I64), AG_SHAPE(2), AG_LINEAR, false);
+    expect_error(tape, AG_ERR_DTYPE, "i64");
+    ag_pixel_shuffle(x, 3);
+    expect_error(tape, AG_ERR_SHAPE, "pixel_shuffle", "4 channels are no multiple of 9");
+    ag_pixel_shuffle(x, 0);
+    expect_error(tape, AG_ERR_RANGE, "pixel_shuffle", "r is 0");
+    ag_pixel_unshuffle(x, 4);
+    expect_error(tape, AG_ERR_SHAPE, "pixel_unshuffle", "axis 2 is no multiple of 4");
+    ag_pixel_unshuffle(zeros(AG_SHAPE(2, 2)), 2);
+    expect_error(tape, AG_ERR_SHAPE, "pixel_unshuffle", "(N,L,C)");
+    ag_grid_sample(x, zeros(AG_SHAPE(2, 3, 3, 3)), AG_LINEAR, AG_BEYOND_ZEROS, false);
+    expect_error(tape, AG_ERR_SHAPE, "grid_sample", "the grid must be (N,…,2)");
+    ag_grid_sample(x, zeros(AG_SHAPE(1, 3, 3, 2)), AG_LINEAR, AG_BEYOND_ZEROS, false);
+    expect_error(tape, AG_ERR_SHAPE, "grid_sample");
+    ag_grid_sample(x, ag_cast(grid, AG_F32), AG_LINEAR, AG_BEYOND_ZEROS, false);
+    expect_error(tape, AG_ERR_DTYPE, "grid_sample");
+    ag_grid_sample(x, grid, AG_CUBIC, AG_BEYOND_ZEROS, false);
+    expect_error(tape, AG_ERR_RANGE, "grid_sample", "AG_NEAREST or AG_LINEAR");
+    ag_grid_sample(x, NULL, AG_LINEAR, AG_BEYOND_ZEROS, false);
+    expect_error(tape, AG_ERR_NULL, "grid_sample");
+    ag_tensor *far = ag_full(tape, AG_F64, AG_SHAPE(2, 3, 3, 2), 1e300); /* far away, or nowhere: no index is wrong */
+    expect_item(ag_sum(ag_grid_sample(x, far, AG_LINEAR, AG_BEYOND_ZEROS, true)), 0);
+    expect_item(ag_sum(ag_grid_sample(x, far, AG_LINEAR, AG_BEYOND_BORDER, true)), 0);
+    expect_shape(ag_grid_sample(x, ag_scale(far, NAN), AG_LINEAR, AG_BEYOND_REFLECTION, true), AG_SHAPE(2, 3, 3, 4));
+    ck_assert(isnan(at(ag_grid_sample(x, ag_scale(grid, NAN), AG_LINEAR, AG_BEYOND_BORDER, true), 0)));
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(normalisations_refuse) {
+    ag_groupnorm group;
+    ag_rmsnorm rms;
+    ag_tensor *x = zeros(AG_SHAPE(2, 5, 6));
+    ck_assert_int_eq(ag_groupnorm_init(&group, tape, AG_F64, 6, 4), AG_ERR_RANGE);
+    ck_assert(ag_is_nil(group.gamma));
+    expect_error(tape, AG_ERR_RANGE, "groupnorm_init", "6 channels cannot be divided into 4 groups", "test_nets.c:");
+    ck_assert_int_eq(ag_rmsnorm_init(&rms, tape, AG_F64, 0), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "rmsnorm_init", "0 features");
+    ag_groupnorm_init(&group, tape, AG_F64, 6, 3), ag_rmsnorm_init(&rms, tape, AG_F64, 6);
+    ag_groupnorm_apply(&group, zeros(AG_SHAPE(2, 5)));
+    expect_error(tape, AG_ERR_SHAPE, "groupnorm_apply", "(N,…,C)");
+    ag_groupnorm_apply(&group, zeros(AG_SHAPE(6)));
+    expect_error(tape, AG_ERR_SHAPE, "groupnorm_apply");
+    ag_groupnorm_apply(&group, ag_cast(x, AG_I64));
+    expect_error(tape, AG_ERR_DTYPE, "groupnorm_apply", "i64");
+    ag_groupnorm_apply(NULL, x);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    group.groups = 4;
+    ag_groupnorm_apply(&group, x);
+    expect_error(tape, AG_ERR_RANGE, "the layer's 4 groups");
+    group.groups = 3, group.epsilon = -1;
+    ag_groupnorm_apply(&group, x);
+    expect_error(tape, AG_ERR_RANGE, "epsilon -1");
+    ag_rmsnorm_apply(&rms, ag_cast(x, AG_F32));
+    expect_error(tape, AG_ERR_DTYPE, "rmsnorm_apply", "f32, and the layer f64");
+    ag_rmsnorm_apply(NULL, x);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+    ag_normalise(x, AG_AXES(3), 0);
+    expect_error(tape, AG_ERR_AXIS, "axis 3");
+    ag_normalise(x, AG_AXES(0), -1);
+    expect_error(tape, AG_ERR_RANGE, "normalise", "epsilon");
+    ag_weight_norm(x, zeros(AG_SHAPE(5)), -1);
+    expect_error(tape, AG_ERR_SHAPE, "weight_norm", "g must be (6)");
+    ag_weight_norm(x, zeros(AG_SHAPE(6)), 3);
+    expect_error(tape, AG_ERR_AXIS, "weight_norm", "axis 3");
+    ag_weight_norm(x, ag_zeros(tape, AG_F32, AG_SHAPE(6)), 2);
+    expect_error(tape, AG_ERR_DTYPE, "weight_norm");
+    ag_layernorm layer;
+    ag_layernorm_init(&layer, tape, AG_F64, 6);
+    layer.axes = 4;
+    ag_layernorm_apply(&layer, x);
+    expect_error(tape, AG_ERR_RANGE, "layernorm_apply", "4 axes");
+}
+END_TEST
+
+START_TEST(attention_refuses) {
+    ag_tensor *q = zeros(AG_SHAPE(2, 4, 3, 2)), *k = zeros(AG_SHAPE(2, 2, 5, 2)), *v = zeros(AG_SHAPE(2, 2, 5, 3));
+    ag_tensor *const wrong[][3] = {
+        {q, k, zeros(AG_SHAPE(2, 2, 4, 3))}, {q, zeros(AG_SHAPE(2, 3, 5, 2)), zeros(AG_SHAPE(2, 3, 5, 3))},
+        {q, zeros(AG_SHAPE(2, 2, 5, 3)), v}, {q, zeros(AG_SHAPE(2, 2, 0, 2)), zeros(AG_SHAPE(2, 2, 0, 3))},
+        {zeros(AG_SHAPE(1, 4, 3, 2)), k, v}, {zeros(AG_SHAPE(3, 2)), zeros(AG_SHAPE(5, 2)), zeros(AG_SHAPE(5, 2))}};
+    for (int i = 0; i < 6; i++) {
+        ag_scaled_dot_product_attention(wrong[i][0], wrong[i][1], wrong[i][2], NULL);
+        expect_error(tape, AG_ERR_SHAPE, "scaled_dot_product_attention", "(…,H,T,D)", "test_nets.c:");
+    }
+    ag_scaled_dot_product_attention(q, k, ag_cast(v, AG_F32), NULL);
+    expect_error(tape, AG_ERR_DTYPE, "scaled_dot_product_attention");
+    ag_attention_options o = {.mask = zeros(AG_SHAPE(3, 4))};
+    ag_scaled_dot_product_attention(q, k, v, &o);
+    expect_error(tape, AG_ERR_SHAPE, "the mask cannot be broadcast");
+    o.mask = ag_zeros(tape, AG_F32, AG_SHAPE(3, 5));
+    ag_scaled_dot_product_attention(q, k, v, &o);
+    expect_error(tape, AG_ERR_DTYPE, "the mask must be bool");
+    o = (ag_attention_options){.dropout = 1};
+    ag_scaled_dot_product_attention(q, k, v, &o);
+    expect_error(tape, AG_ERR_RANGE, "dropout 1");
+    o = (ag_attention_options){.scale = INFINITY};
+    ag_scaled_dot_product_attention(q, k, v, &o);
+    expect_error(tape, AG_ERR_RANGE, "scale inf");
+    ag_scaled_dot_product_attention(q, NULL, v, NULL);
+    expect_error(tape, AG_ERR_NULL, "scaled_dot_product_attention");
+    ag_attention layer;
+    ag_attention_sizes sizes = {.features = 8, .heads = 4, .groups = 3};
+    ck_assert_int_eq(ag_attention_init_sizes(&layer, tape, AG_F64, &sizes, NULL), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "attention_init_sizes", "8 features", "4 heads, of 3 groups");
+    ck_assert_int_eq(ag_attention_init_sizes(&layer, tape, AG_F64, NULL, NULL), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "0 features");
+    sizes.groups = 2, sizes.memory = 5;
+    ag_attention_init_sizes(&layer, tape, AG_F64, &sizes, NULL);
+    ag_tensor *x = zeros(AG_SHAPE(2, 3, 8)), *memory = zeros(AG_SHAPE(2, 4, 5));
+    expect_shape(ag_attention_apply_with(&layer, x, memory, NULL), AG_SHAPE(2, 3, 8));
+    ag_attention_apply_with(&layer, x, NULL, NULL);
+    expect_error(tape, AG_ERR_SHAPE, "attention_apply_with", "(2,3,8)", "(5,4)");
+    ag_attention_apply_with(&layer, x, zeros(AG_SHAPE(1, 4, 5)), NULL);
+    expect_error(tape, AG_ERR_SHAPE, "one number of sequences");
+    o = (ag_attention_options){.rotary = 0.5};
+    ag_attention_apply_with(&layer, x, memory, &o);
+    expect_error(tape, AG_ERR_RANGE, "rotary base 0.5");
+    o = (ag_attention_options){.mask = zeros(AG_SHAPE(7))};
+    ag_attention_apply_with(&layer, x, memory, &o);
+    expect_error(tape, AG_ERR_SHAPE, "attention_apply_with", "the mask");
+    layer.groups = 3;
+    ag_attention_apply_with(&layer, x, memory, NULL);
+    expect_error(tape, AG_ERR_RANGE, "attention_apply_with", "3 heads");
+    ag_attention_apply_with(NULL, x, NULL, NULL);
+    expect_error(tape, AG_ERR_NULL, "the layer is NULL");
+}
+END_TEST
+
+START_TEST(positions_refuse) {
+    ag_tensor *x = zeros(AG_SHAPE(2, 3, 4));
+    ag_rotary(zeros(AG_SHAPE(3, 5)), NULL, 10, false);
+    expect_error(tape, AG_ERR_SHAPE, "rotary: x (3,5)", "even D", "test_nets.c:");
+    ag_rotary(x, zeros(AG_SHAPE(2)), 10, false);
+    expect_error(tape, AG_ERR_SHAPE, "rotary", "the positions cannot be broadcast");
+    ag_rotary(x, ag_zeros(tape, AG_BOOL, AG_SHAPE(3)), 10, false);
+    expect_error(tape, AG_ERR_DTYPE, "rotary");
+    ag_rotary(ag_cast(x, AG_I64), NULL, 10, false);
+    expect_error(tape, AG_ERR_DTYPE, "rotary", "not i64");
+    ag_rotary(x, NULL, 0.5, false);
+    expect_error(tape, AG_ERR_RANGE, "the base is 0.5");
+    ag_rotary(NULL, NULL, 10, false);
+    expect_error(NULL, AG_ERR_NULL, "rotary");
+    ag_sinusoidal_positions(tape, AG_I64, 3, 4);
+    expect_error(tape, AG_ERR_DTYPE, "sinusoidal_positions");
+    ag_sinusoidal_positions(tape, AG_F32, -1, 4);
+    expect_error(tape, AG_ERR_SHAPE, "sinusoidal_positions", "(-1,4)");
+    ck_assert(ag_is_nil(ag_sinusoidal_positions(NULL, AG_F32, 3, 4)));
+    ag_clear_error(NULL);
+}
+END_TEST
+
+START_TEST(recurrent_layers_refuse) {
+    ag_rnn layer, wrong[] = {{.in = 0, .hidden = 3},
+                             {.in = 2, .hidden = INT64_MAX},
+                             {.in = 2, .hidden = 3, .layers = -1},
+                             {.in = 2, .hidden = 3, .dropout = 1},
+                             {.cell = (ag_cell)9, .in = 2, .hidden = 3}};
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(ag_rnn_init(&layer, tape, AG_F64, &wrong[i], NULL), AG_ERR_RANGE);
+        ck_assert(!layer.parts);
+        expect_error(tape, AG_ERR_RANGE, "rnn_init", "hidden features", "test_nets.c:");
+    }
+    ck_assert_int_eq(ag_rnn_init(&layer, tape, AG_F64, NULL, NULL), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "0 inputs");
+    const ag_rnn sizes = {.cell = AG_CELL_LSTM, .in = 2, .hidden = 3};
+    ag_rnn_init(&layer, tape, AG_F64, &sizes, NULL);
+    ag_tensor *x = zeros(AG_SHAPE(2, 4, 2));
+    ag_rnn_state s = {zeros(AG_SHAPE(1, 2, 4)), NULL};
+    ck_assert(ag_is_nil(ag_rnn_apply(&layer, x, NULL, &s, true)) && ag_is_nil(s.hidden) && ag_is_nil(s.cell));
+    expect_error(tape, AG_ERR_SHAPE, "rnn_apply", "the state must be (1,2,3)", "test_nets.c:");
+    s = (ag_rnn_state){NULL, ag_zeros(tape, AG_F32, AG_SHAPE(1, 2, 3))};
+    ag_rnn_apply(&layer, x, NULL, &s, true);
+    expect_error(tape, AG_ERR_DTYPE, "rnn_apply", "the state is f32");
+    ag_rnn_apply(&layer, zeros(AG_SHAPE(2, 4, 3)), NULL, NULL, true);
+    expect_error(tape, AG_ERR_SHAPE, "rnn_apply", "the layer's C of 2");
+    ag_rnn_apply(&layer, zeros(AG_SHAPE(2, 0, 2)), NULL, NULL, true);
+    expect_error(tape, AG_ERR_SHAPE, "T >= 1");
+    ag_rnn_apply(&layer, x, zeros(AG_SHAPE(2)), NULL, true);
+    expect_error(tape, AG_ERR_DTYPE, "the lengths must be i64");
+    ag_rnn_apply(&layer, x, ag_zeros(tape, AG_I64, AG_SHAPE(3)), NULL, true);
+    expect_error(tape, AG_ERR_SHAPE, "the lengths must be (N)");
+    ck_assert(!ag_data(ag_rnn_apply(&layer, x, ag_full(tape, AG_I64, AG_SHAPE(2), 5), NULL, true)));
+    expect_error(tape, AG_ERR_RANGE, "rnn_apply", "length 5 at [0] is out of range");
+    ag_rnn_apply(NULL, x, NULL, NULL, true);
+    expect_error(tape, AG_ERR_NULL, "the layer or its parts are NULL");
+    layer.parts[0].bias = zeros(AG_SHAPE(3));
+    ag_rnn_apply(&layer, x, NULL, NULL, true);
+    expect_error(tape, AG_ERR_SHAPE, "(3)", "a parameter has not the shape");
+    layer.parts[0].bias = NULL, layer.parts[0].hidden_weight = NULL;
+    ag_rnn_apply(&layer, x, NULL, NULL, true);
+    expect_error(tape, AG_ERR_NULL, "rnn_apply");
+    layer.dropout = NAN;
+    ag_rnn_apply(&layer, x, NULL, NULL, true);
+    expect_error(tape, AG_ERR_RANGE, "dropout is nan");
+}
+END_TEST
+
+/* ---- Without memory ---- */
+
+static ag_status whole_program(ag_tape *t) {
+    ag_conv conv;
+    ag_rnn rnn;
+    ag_attention attention;
+    ag_conv_init(&conv, t, AG_F64, 4, 4, AG_SHAPE(2), &(ag_conv_options){.groups = 2, .padding = {{1, 0}}});
+    ag_rnn_init(&rnn, t, AG_F64, &(ag_rnn){.cell = AG_CELL_GRU, .in = 4, .hidden = 4, .bidirectional = true}, NULL);
+    ag_attention_init_sizes(&attention, t, AG_F64, &(ag_attention_sizes){.features = 8, .heads = 2}, NULL);
+    ag_tensor *x = ag_conv_apply(&conv, scattered(t, AG_F64, AG_SHAPE(1, 3, 4), 0)), *index, *d;
+    x = ag_interpolate(ag_max_pool_indices(x, AG_SHAPE(2), NULL, &index), AG_SHAPE(3), AG_LINEAR, false);
+    x = ag_adaptive_avg_pool(x, AG_SHAPE(2));
+    x = ag_rnn_apply(&rnn, x, NULL, NULL, true);
+    x = ag_attention_apply_with(&attention, x, NULL, &(ag_attention_options){.causal = true, .rotary = 10});
+    ag_grad(ag_sum(ag_square(x)), 1, &conv.weight, &d);
+    return ag_eval(d);
+}
+
+START_TEST(a_failing_allocation_leaves_nothing) { with_each_allocation_failing(whole_program); }
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("nets");
     TCase *images = tape_group(suite, "images");
@@ -1040,5 +1400,15 @@ int main(void) {
     tcase_add_test(layers, positions_are_waves);
     tcase_add_test(layers, attention_layer_is_its_parts);
     tcase_add_test(layers, global_pools_are_reductions);
+    TCase *refused = tape_group(suite, "refused");
+    tcase_add_test(refused, convolutions_refuse);
+    tcase_add_test(refused, transposed_convolutions_refuse);
+    tcase_add_test(refused, poolings_refuse);
+    tcase_add_test(refused, resampling_refuses);
+    tcase_add_test(refused, normalisations_refuse);
+    tcase_add_test(refused, attention_refuses);
+    tcase_add_test(refused, positions_refuse);
+    tcase_add_test(refused, recurrent_layers_refuse);
+    tcase_add_test(plain_group(suite, "memory"), a_failing_allocation_leaves_nothing);
     return run_suite(suite);
 }
