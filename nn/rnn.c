@@ -212,7 +212,7 @@ ag_tensor *ag_rnn_apply(const ag_rnn *layer, ag_tensor *x, ag_tensor *lengths, a
     ag_tape *tape = ag_tape_of(x);
     moment *s = ag_tape_alloc(tape, (size_t)parts * sizeof *s);
     if (!s) return ag_neg(x); /* nil: the tape is out of memory */
-    if (lengths) lengths = ag_unsqueeze(ag__indices_in_range(AG__LENGTHS, lengths, ag_extent(x, 1) + 1), 1);
+    if (lengths) lengths = ag_unsqueeze(ag__indices_in_range(AG__RNN_LENGTHS, lengths, ag_extent(x, 1) + 1), 1);
     for (int64_t i = 0; i < parts; i += directions) {
         ag_tensor *both[2];
         if (i > 0 && layer->dropout > 0) x = ag_dropout(x, layer->dropout, training);
