@@ -159,9 +159,8 @@ static ag_tensor *attend(const char *name, ag_tensor *q, ag_tensor *k, ag_tensor
     return heads_product(weights, v, seen != NULL);
 }
 
-ag_tensor *ag_scaled_dot_product_attention(ag_tensor *q, ag_tensor *k, ag_tensor *v,
-                                           const ag_attention_options *options) {
-    return attend("scaled_dot_product_attention", q, k, v, options ? options : &plain);
+ag_tensor *ag_scaled_dot_attention(ag_tensor *q, ag_tensor *k, ag_tensor *v, const ag_attention_options *options) {
+    return attend("scaled_dot_attention", q, k, v, options ? options : &plain);
 }
 
 /* B T C -> B H T D */

@@ -187,8 +187,8 @@ typedef enum ag_interpolation {
  * Shape:  x (N,L…,C) -> (N,extents…,C), with one extent for each spatial axis, or a single one for all
  * Dtype:  real
  * Grad:   x̄ = ȳ times the weights, added where an element is used
- * Errors: AG_ERR_SHAPE unless x has one to three spatial axes, of at least one element; AG_ERR_RANGE unless extents >= 1
- *         and the mode is one of the above, and for align_corners with AG_NEAREST; AG_ERR_DTYPE
+ * Errors: AG_ERR_SHAPE unless x has one to three spatial axes, of at least one element; AG_ERR_RANGE unless extents >=
+ *         1 and the mode is one of the above, and for align_corners with AG_NEAREST; AG_ERR_DTYPE
  * Source: torch.nn.functional.interpolate, with size */
 AG_API ag_tensor *ag_interpolate(ag_tensor *x, ag_shape extents, ag_interpolation mode, bool align_corners);
 

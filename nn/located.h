@@ -143,7 +143,7 @@
 #define ag_group_freeze(...) (ag_here(__FILE__, __LINE__), ag_group_freeze(__VA_ARGS__))
 #define ag_clip_value(...) (ag_here(__FILE__, __LINE__), ag_clip_value(__VA_ARGS__))
 #define ag_clip_norm(...) ag_located(ag_clip_norm(__VA_ARGS__), __FILE__, __LINE__)
-#define ag_scaled_dot_product_attention(...) ag_located(ag_scaled_dot_product_attention(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_scaled_dot_attention(...) ag_located(ag_scaled_dot_attention(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_attention_init_sizes(...) (ag_here(__FILE__, __LINE__), ag_attention_init_sizes(__VA_ARGS__))
 #define ag_attention_apply_with(...) ag_located(ag_attention_apply_with(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_rotary(...) ag_located(ag_rotary(__VA_ARGS__), __FILE__, __LINE__)

@@ -126,7 +126,7 @@ static void run_both_on(const ag_batchnorm *layer, const ag_batchnorm_nodes *y) 
     ag_assign_with(layer->running_var, variance, layer->running_mean);
 }
 
-/* Of z (M,C), with the intermediate tensors if they are wanted. Without them gamma goes to the scale: the backward pass
+/* z (M,C) normalised, with the intermediate tensors if they are wanted. Without them gamma goes to the scale: the backward pass
  * then has the sums Σ g and Σ g·D alone, which do not wait for the variance, so that they are taken with it in one
  * sweep. */
 static ag_tensor *normalise_batch(const ag_batchnorm *layer, ag_tensor *z, bool training, bool seen,
@@ -172,7 +172,7 @@ ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool trai
 
 /* ---- Over axes of each sample ---- */
 
-/* The rounded mean itself is near. A row is in the cache, so it costs less than a separate read of one element would. */
+/* The rounded mean itself is near. A row is in the cache, so it costs less than a read of one element would. */
 static ag_tensor *mean_of(ag_tensor *x, ag_axes axes) { return mean_about(x, axes, ag_mean_over(x, axes, true)); }
 
 static ag_tensor *normalise_over(ag_tensor *x, ag_axes axes, double epsilon, ag_layernorm_nodes *y) {

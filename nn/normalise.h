@@ -47,7 +47,8 @@ AG_API ag_status ag_batchnorm_init_with(ag_batchnorm *layer, ag_tape *tape, ag_d
  * In training M and V (biased: over N, not N−1) are those of the batch, and the running statistics become
  * momentum·running + (1−momentum)·batch, with the same biased V, both or neither; otherwise M and V are the running
  * ones.
- * torch.nn.BatchNorm1d, BatchNorm2d and BatchNorm3d call 1−momentum its momentum, and keep the running unbiased variance.
+ * torch.nn.BatchNorm1d, BatchNorm2d and BatchNorm3d call 1−momentum their momentum, and keep the running unbiased
+ * variance.
  * Shape:  z (N,…,C) -> (N,…,C): of sequences (N,L,C), images (N,H,W,C) and so on, each place is a sample
  * Dtype:  real, that of the layer
  * Grad:   from the graph, where the mean is one node with two uses: the centring, and through it the variance
@@ -129,8 +130,8 @@ AG_API ag_status ag_groupnorm_init(ag_groupnorm *layer, ag_tape *tape, ag_dtype 
 AG_API ag_status ag_groupnorm_init_with(ag_groupnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
                                         int64_t groups, const ag_layer_options *options);
 
-/* ag_groupnorm_apply -- y = gamma·(x − M)/√(V + epsilon) + beta, with mean and variance over all places and the channels
- * of a group, for each sample
+/* ag_groupnorm_apply -- y = gamma·(x − M)/√(V + epsilon) + beta, with mean and variance over all places and the
+ * channels of a group, for each sample
  * Shape:  x (N,…,C) -> (N,…,C)
  * Dtype:  real, that of the layer
  * Grad:   from the graph, as ag_normalise

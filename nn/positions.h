@@ -17,18 +17,18 @@ typedef struct ag_attention_options {
     double rotary;  /* a layer's queries and keys get rotary positions of this base, as 10000; 0: none */
 } ag_attention_options;
 
-/* ag_scaled_dot_product_attention -- y = softmax(scale·q·kᵀ + mask)·v over S keys, for each of T queries
+/* ag_scaled_dot_attention -- y = softmax(scale·q·kᵀ + mask)·v over S keys, for each of T queries
  * Hidden keys have the weight 0, whatever they and their values are: NaN there reaches neither y nor gradients. A query
  * that sees no key gives 0. There may be fewer heads G of keys and values than H of queries: each is for H/G heads.
  * Shape:  q (…,H,T,D), k (…,G,S,D), v (…,G,S,E) -> (…,H,T,E), where G divides H
  * Dtype:  real, the same for all; the mask bool, or the same
  * Grad:   from the graph; 0 at what is hidden
- * Errors: AG_ERR_SHAPE unless shapes are as above, of 3 to 7 axes, with S >= 1, and for a mask that cannot be broadcast;
- *         AG_ERR_DTYPE; AG_ERR_RANGE unless 0 <= dropout < 1 and scale is finite
+ * Errors: AG_ERR_SHAPE unless shapes are as above, of 3 to 7 axes, with S >= 1, and for a mask that cannot be
+ *         broadcast; AG_ERR_DTYPE; AG_ERR_RANGE unless 0 <= dropout < 1 and scale is finite
  * Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.1; Ainslie et al., GQA (2023);
  *         torch.nn.functional.scaled_dot_product_attention, where a query without keys gives NaN */
-AG_API ag_tensor *ag_scaled_dot_product_attention(ag_tensor *q, ag_tensor *k, ag_tensor *v,
-                                                  const ag_attention_options *options);
+AG_API ag_tensor *ag_scaled_dot_attention(ag_tensor *q, ag_tensor *k, ag_tensor *v,
+                                          const ag_attention_options *options);
 
 /* ag_attention_sizes -- of a layer whose keys and values come from elsewhere, or that has fewer of them than heads */
 typedef struct ag_attention_sizes {

@@ -57,7 +57,7 @@ ag_status ag_rnn_init(ag_rnn *layer, ag_tape *tape, ag_dtype dtype, const ag_rnn
     if (layer) *layer = (ag_rnn){.parts = NULL};
     if (nil) return ag_eval(nil);
     ag__making m = ag__make("rnn_init", tape, dtype, options);
-    m.last = ag_scalar(tape, dtype, 0); /* nil if there is no memory for the parts */
+    m.last = ag_scalar(tape, dtype, 0); /* nil if memory for the parts is lacking */
     l.parts = ag_tape_alloc(tape, (size_t)(l.layers * directions_of(&l)) * sizeof *l.parts);
     make_parts(&m, &l);
     *layer = l;
@@ -166,7 +166,7 @@ static moment next_of(const ag_rnn *l, const ag_rnn_part *p, ag_tensor *in, mome
     return (moment){l->cell == AG_CELL_TANH ? ag_tanh(y) : ag_relu(y), NULL};
 }
 
-/* Where a sample goes on, `next`; else what it was. */
+/* `next` if a sample goes on; else what it was. */
 static ag_tensor *chosen(ag_tensor *goes_on, ag_tensor *next, ag_tensor *before) {
     if (!goes_on || !next) return next;
     return ag_where(goes_on, next, before ? before : ag_scalar(ag_tape_of(next), ag_dtype_of(next), 0));

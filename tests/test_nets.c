@@ -402,7 +402,7 @@ static ag_tensor *of_convt2d(ag_tensor *const x[]) {
         &(ag_conv_options){
             .stride = {2, 1}, .padding = {{1, 1}, {0, 0}}, .output_padding = {1, 1}, .dilation = {1, 2}, .groups = 2});
 }
-/* By a layer that was made for it. */
+/* A layer made for it. */
 static ag_tensor *of_convt3d(ag_tensor *const x[]) {
     ag_conv layer;
     ag_conv_init_with(&layer, tape, AG_F64, 2, 3, AG_SHAPE(2, 2, 2), &(ag_conv_options){.stride = {2}}, true, NULL);
@@ -503,18 +503,18 @@ static ag_tensor *of_layer_norm_2(ag_tensor *const x[]) {
 static ag_tensor *of_rms_norm(ag_tensor *const x[]) { return ag_rmsnorm_apply(&(ag_rmsnorm){x[1], 1e-3}, x[0]); }
 static ag_tensor *of_weight_norm(ag_tensor *const x[]) { return ag_weight_norm(x[0], x[1], -1); }
 
-static ag_tensor *of_attend(ag_tensor *const x[]) { return ag_scaled_dot_product_attention(x[0], x[1], x[2], NULL); }
+static ag_tensor *of_attend(ag_tensor *const x[]) { return ag_scaled_dot_attention(x[0], x[1], x[2], NULL); }
 #define of_attend_groups of_attend
 static ag_tensor *of_attend_causal(ag_tensor *const x[]) {
-    return ag_scaled_dot_product_attention(x[0], x[1], x[2], &(ag_attention_options){.causal = true});
+    return ag_scaled_dot_attention(x[0], x[1], x[2], &(ag_attention_options){.causal = true});
 }
 static ag_tensor *of_attend_mask(ag_tensor *const x[]) {
     static const bool seen[] = {1, 1, 0, 1, 0, 1, 0, 0, 0, 0};
     const ag_attention_options o = {.mask = ag_from(tape, AG_BOOL, AG_SHAPE(2, 1, 1, 5), seen)};
-    return ag_scaled_dot_product_attention(x[0], x[1], x[2], &o);
+    return ag_scaled_dot_attention(x[0], x[1], x[2], &o);
 }
 static ag_tensor *of_attend_added(ag_tensor *const x[]) {
-    return ag_scaled_dot_product_attention(x[0], x[1], x[2], &(ag_attention_options){.mask = x[3]});
+    return ag_scaled_dot_attention(x[0], x[1], x[2], &(ag_attention_options){.mask = x[3]});
 }
 static ag_tensor *of_cross(ag_tensor *const x[]) {
     ag_attention layer;
@@ -717,7 +717,7 @@ static const bool key_padding[] = {0, 0, 1, 0, 1, 0, 1, 1, 1, 1}; /* two samples
 static ag_tensor *attend_unpadded(ag_tensor *const x[]) {
     ag_tensor *hidden = ag_reshape(bools(AG_SHAPE(2, 5), key_padding), AG_SHAPE(2, 1, 1, 5));
     const ag_attention_options o = {.mask = ag_equal(hidden, ag_scalar(tape, AG_BOOL, 0))};
-    return ag_scaled_dot_product_attention(x[0], x[1], x[2], &o);
+    return ag_scaled_dot_attention(x[0], x[1], x[2], &o);
 }
 
 static ag_tensor *attend_unpadded_added(ag_tensor *const x[]) {
@@ -725,7 +725,7 @@ static ag_tensor *attend_unpadded_added(ag_tensor *const x[]) {
     const ag_dtype dtype = ag_dtype_of(x[0]);
     const ag_attention_options o = {
         .mask = ag_where(hidden, ag_scalar(tape, dtype, -(double)INFINITY), ag_scalar(tape, dtype, 0.5))};
-    return ag_scaled_dot_product_attention(x[0], x[1], x[2], &o);
+    return ag_scaled_dot_attention(x[0], x[1], x[2], &o);
 }
 
 START_TEST(hidden_keys_do_not_leak) {
@@ -746,8 +746,8 @@ START_TEST(later_positions_do_not_leak) {
     ag_tensor *v = scattered(tape, AG_F64, AG_SHAPE(1, 4, 2), 90);
     ag_tensor *bad = ag_reshape(ag_equal(ag_arange(tape, AG_I64, 4), ag_scalar(tape, AG_I64, 3)), AG_SHAPE(1, 4, 1));
     const ag_attention_options o = {.causal = true};
-    ag_tensor *y = ag_scaled_dot_product_attention(q, k, v, &o), *x[] = {with_nan(k, bad), with_nan(v, bad)};
-    ag_tensor *z = ag_scaled_dot_product_attention(q, x[0], x[1], &o), *d[3], *e[3];
+    ag_tensor *y = ag_scaled_dot_attention(q, k, v, &o), *x[] = {with_nan(k, bad), with_nan(v, bad)};
+    ag_tensor *z = ag_scaled_dot_attention(q, x[0], x[1], &o), *d[3], *e[3];
     expect_same(ag_slice(z, 1, 0, 3, 1), ag_slice(y, 1, 0, 3, 1));
     ck_assert(isnan(at(z, 7)));
     ag_grad(ag_sum(ag_sin(ag_slice(y, 1, 0, 3, 1))), 3, (ag_tensor *[]){q, k, v}, d);
@@ -764,7 +764,7 @@ START_TEST(a_query_without_keys_gives_zero) {
     ag_tensor *q = scattered(tape, AG_F64, AG_SHAPE(2, 1, 2, 3), 0),
               *k = scattered(tape, AG_F64, AG_SHAPE(2, 1, 3, 3), 50);
     ag_tensor *v = scattered(tape, AG_F64, AG_SHAPE(2, 1, 3, 2), 90), *x[] = {with_nan(q, bad), k, v}, *d[3];
-    ag_tensor *y = ag_scaled_dot_product_attention(x[0], k, v, &(ag_attention_options){.mask = mask});
+    ag_tensor *y = ag_scaled_dot_attention(x[0], k, v, &(ag_attention_options){.mask = mask});
     for (int i = 0; i < 8; i++) ck_assert(i < 4 ? isfinite(at(y, i)) && at(y, i) != 0 : at(y, i) == 0);
     ag_grad(ag_sum(ag_exp(y)), 3, x, d);
     for (int i = 0; i < 3; i++) expect_list(ag_sum(ag_abs(ag_slice(d[i], 0, 1, 2, 1))), 0);
@@ -988,7 +988,7 @@ START_TEST(attention_layer_is_its_parts) {
         part[i] = ag_permute(y, AG_AXES(0, 2, 1, 3));
         if (i < 2) part[i] = ag_rotary(part[i], NULL, 50, false);
     }
-    ag_tensor *seen = ag_scaled_dot_product_attention(part[0], part[1], part[2], &o);
+    ag_tensor *seen = ag_scaled_dot_attention(part[0], part[1], part[2], &o);
     ag_tensor *y = ag_reshape(ag_permute(seen, AG_AXES(0, 2, 1, 3)), AG_SHAPE(2, 5, 8));
     expect_same(ag_attention_apply_with(&layer, x, NULL, &o), ag_linear_apply(&layer.output, y));
     ag_attention_options dropping = o; /* each application drops others, in training alone */
@@ -1237,25 +1237,25 @@ START_TEST(attention_refuses) {
         {q, zeros(AG_SHAPE(2, 2, 5, 3)), v}, {q, zeros(AG_SHAPE(2, 2, 0, 2)), zeros(AG_SHAPE(2, 2, 0, 3))},
         {zeros(AG_SHAPE(1, 4, 3, 2)), k, v}, {zeros(AG_SHAPE(3, 2)), zeros(AG_SHAPE(5, 2)), zeros(AG_SHAPE(5, 2))}};
     for (int i = 0; i < 6; i++) {
-        ag_scaled_dot_product_attention(wrong[i][0], wrong[i][1], wrong[i][2], NULL);
-        expect_error(tape, AG_ERR_SHAPE, "scaled_dot_product_attention", "(…,H,T,D)", "test_nets.c:");
+        ag_scaled_dot_attention(wrong[i][0], wrong[i][1], wrong[i][2], NULL);
+        expect_error(tape, AG_ERR_SHAPE, "scaled_dot_attention", "(…,H,T,D)", "test_nets.c:");
     }
-    ag_scaled_dot_product_attention(q, k, ag_cast(v, AG_F32), NULL);
-    expect_error(tape, AG_ERR_DTYPE, "scaled_dot_product_attention");
+    ag_scaled_dot_attention(q, k, ag_cast(v, AG_F32), NULL);
+    expect_error(tape, AG_ERR_DTYPE, "scaled_dot_attention");
     ag_attention_options o = {.mask = zeros(AG_SHAPE(3, 4))};
-    ag_scaled_dot_product_attention(q, k, v, &o);
+    ag_scaled_dot_attention(q, k, v, &o);
     expect_error(tape, AG_ERR_SHAPE, "the mask cannot be broadcast");
     o.mask = ag_zeros(tape, AG_F32, AG_SHAPE(3, 5));
-    ag_scaled_dot_product_attention(q, k, v, &o);
+    ag_scaled_dot_attention(q, k, v, &o);
     expect_error(tape, AG_ERR_DTYPE, "the mask must be bool");
     o = (ag_attention_options){.dropout = 1};
-    ag_scaled_dot_product_attention(q, k, v, &o);
+    ag_scaled_dot_attention(q, k, v, &o);
     expect_error(tape, AG_ERR_RANGE, "dropout 1");
     o = (ag_attention_options){.scale = INFINITY};
-    ag_scaled_dot_product_attention(q, k, v, &o);
+    ag_scaled_dot_attention(q, k, v, &o);
     expect_error(tape, AG_ERR_RANGE, "scale inf");
-    ag_scaled_dot_product_attention(q, NULL, v, NULL);
-    expect_error(tape, AG_ERR_NULL, "scaled_dot_product_attention");
+    ag_scaled_dot_attention(q, NULL, v, NULL);
+    expect_error(tape, AG_ERR_NULL, "scaled_dot_attention");
     ag_attention layer;
     ag_attention_sizes sizes = {.features = 8, .heads = 4, .groups = 3};
     ck_assert_int_eq(ag_attention_init_sizes(&layer, tape, AG_F64, &sizes, NULL), AG_ERR_RANGE);
