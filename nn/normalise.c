@@ -126,9 +126,9 @@ static void run_both_on(const ag_batchnorm *layer, const ag_batchnorm_nodes *y) 
     ag_assign_with(layer->running_var, variance, layer->running_mean);
 }
 
-/* z (M,C) normalised, with the intermediate tensors if they are wanted. Without them gamma goes to the scale: the backward pass
- * then has the sums Σ g and Σ g·D alone, which do not wait for the variance, so that they are taken with it in one
- * sweep. */
+/* z (M,C) normalised, with the intermediate tensors if they are wanted. Without them gamma goes to the scale: the
+ * backward pass then has the sums Σ g and Σ g·D alone, which do not wait for the variance, so that they are taken with
+ * it in one sweep. */
 static ag_tensor *normalise_batch(const ag_batchnorm *layer, ag_tensor *z, bool training, bool seen,
                                   ag_batchnorm_nodes *y) {
     y->mean = training ? batch_mean(z) : layer->running_mean;                 /* 1 C, or C */
