@@ -401,6 +401,9 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* Constants, ranges, random numbers */
 #include "../ops/source.h"
 
+/* Random whole numbers, orders, choices; numbers of distributions */
+#include "../ops/random.h"
+
 /* Arithmetic, comparisons and choice, functions: y[i] = f(a[i], b[i], …) */
 #include "../ops/elementwise.h"
 

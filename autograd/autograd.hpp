@@ -495,6 +495,39 @@ inline tensor matrix_trace(const operand &x) { return detail::made((ag_matrix_tr
 inline tensor matrix_trace_over(const operand &x, int64_t offset, int axis0, int axis1) {
     return detail::made((ag_matrix_trace_over)(x.get(), offset, axis0, axis1), x);
 }
+inline tensor shuffle(const operand &x, int axis) { return detail::made((ag_shuffle)(x.get(), axis), x); }
+inline tensor multinomial(const operand &weights, int64_t count, bool replacement) {
+    return detail::made((ag_multinomial)(weights.get(), count, replacement), weights);
+}
+inline tensor draw_bernoulli(const operand &p) { return detail::made((ag_draw_bernoulli)(p.get()), p); }
+inline tensor draw_binomial(const operand &n, const operand &p) {
+    return detail::made((ag_draw_binomial)(n.get(), p.get()), n);
+}
+inline tensor draw_poisson(const operand &rate) { return detail::made((ag_draw_poisson)(rate.get()), rate); }
+inline tensor draw_normal(const operand &mean, const operand &std) {
+    return detail::made((ag_draw_normal)(mean.get(), std.get()), mean);
+}
+inline tensor draw_uniform(const operand &low, const operand &high) {
+    return detail::made((ag_draw_uniform)(low.get(), high.get()), low);
+}
+inline tensor draw_exponential(const operand &rate) { return detail::made((ag_draw_exponential)(rate.get()), rate); }
+inline tensor draw_laplace(const operand &location, const operand &scale) {
+    return detail::made((ag_draw_laplace)(location.get(), scale.get()), location);
+}
+inline tensor draw_cauchy(const operand &location, const operand &scale) {
+    return detail::made((ag_draw_cauchy)(location.get(), scale.get()), location);
+}
+inline tensor draw_gumbel(const operand &location, const operand &scale) {
+    return detail::made((ag_draw_gumbel)(location.get(), scale.get()), location);
+}
+inline tensor draw_gamma(const operand &a, const operand &rate) {
+    return detail::made((ag_draw_gamma)(a.get(), rate.get()), a);
+}
+inline tensor draw_beta(const operand &a, const operand &b) {
+    return detail::made((ag_draw_beta)(a.get(), b.get()), a);
+}
+inline tensor draw_dirichlet(const operand &a) { return detail::made((ag_draw_dirichlet)(a.get()), a); }
+inline tensor draw_student(const operand &freedom) { return detail::made((ag_draw_student)(freedom.get()), freedom); }
 inline tensor sum(const operand &x) { return detail::made((ag_sum)(x.get()), x); }
 inline tensor sum_over(const operand &x, const axes &over, bool keepdims = false) {
     return detail::made((ag_sum_over)(x.get(), over, keepdims), x);

@@ -39,6 +39,9 @@
     X(UNARY, cosh)                                                                                                     \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
+    X(OTHER, draw_binomial)                                                                                            \
+    X(OTHER, draw_gamma)                                                                                               \
+    X(OTHER, draw_poisson)                                                                                             \
     X(OTHER, embed)                                                                                                    \
     X(BINARY, equal)                                                                                                   \
     X(UNARY, exp)                                                                                                      \
@@ -47,6 +50,7 @@
     X(OTHER, fold)                                                                                                     \
     X(INNER, from_one)                                                                                                 \
     X(OTHER, full)                                                                                                     \
+    X(INNER, gamma_slope)                                                                                              \
     X(INNER, gate)                                                                                                     \
     X(OTHER, gather)                                                                                                   \
     X(BINARY, less)                                                                                                    \
@@ -65,12 +69,16 @@
     X(NUMBER, minimum_scalar)                                                                                          \
     X(BINARY, mul)                                                                                                     \
     X(INNER, mul_both_strong)                                                                                          \
+    X(OTHER, multinomial)                                                                                              \
     X(UNARY, neg)                                                                                                      \
     X(OTHER, normal)                                                                                                   \
     X(BINARY, not_equal)                                                                                               \
+    X(OTHER, permutation)                                                                                              \
     X(OTHER, permute)                                                                                                  \
     X(BINARY, pow)                                                                                                     \
     X(NUMBER, pow_scalar)                                                                                              \
+    X(OTHER, randint)                                                                                                  \
+    X(INNER, random_key)                                                                                               \
     X(NUMBER_FIRST, rdiv_scalar)                                                                                       \
     X(UNARY, relu)                                                                                                     \
     X(OTHER, reshape)                                                                                                  \

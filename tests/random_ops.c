@@ -1,4 +1,5 @@
 /* random_ops -- operations of the tests' own for random programs: one of each kind, as a user would write them */
+#include "ops/rules.h"
 #include "tests/random_program.h"
 
 #include "tests/random_formulas.h"
@@ -409,4 +410,22 @@ static const ag_op op_ramp = {
 
 ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step) {
     return ag_apply_source(&op_ramp, t, dtype, shape, &step, sizeof step);
+}
+
+/* ---- Random numbers of tensors ---- */
+
+ag_tensor *user_drawn(ag_tensor *x) {
+    ag_tape *t = ag_tape_of(x);
+    const ag_dtype dtype = ag_dtype_of(x);
+    const double no_logarithm = 0;
+    ag_tensor *half = ag_scalar(t, dtype, 0.5), *events = ag_draw_poisson(x), *gamma = ag_draw_gamma(x, half);
+    ag_tensor *slope = ag_apply(&ag__op_gamma_slope, 2, (ag_tensor *[]){x, gamma}, &no_logarithm, sizeof no_logarithm);
+    ag_tensor *sum = ag_add(ag_add(slope, ag_draw_binomial(events, half)), ag_add(ag_draw_beta(x, half), gamma));
+    sum = ag_add(sum, ag_cast(ag_randint(t, ag_shape_of(x), -3, 4), dtype));
+    if (ag_size(x) > 0) {
+        ag_tensor *weights = ag_add_scalar(ag_cast(ag_less(half, x), dtype), 0.5); /* x may be NaN */
+        ag_tensor *one = ag_multinomial(ag_reshape(weights, AG_SHAPE(ag_size(x))), 1, true);
+        sum = ag_add(sum, ag_cast(ag_reshape(one, AG_SCALAR), dtype));
+    }
+    return ag_stop_gradient(ag_add(sum, ag_draw_student(x)));
 }

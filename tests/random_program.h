@@ -202,11 +202,10 @@ void program_shrink(program *p, program_fails *fails, void *context);
 
 /* ---- Operations of the tests' own, of each kind (random_ops.c) ---- */
 
-ag_tensor *user_softsign(ag_tensor *x); /* elementwise, with a formula */
-ag_tensor *user_blend(ag_tensor *a, ag_tensor *b,
-                      ag_tensor *c);                   /* elementwise, with a formula and an attribute */
-ag_tensor *user_weighted(int n, ag_tensor *const x[]); /* elementwise, of 1 to 8 inputs */
-ag_tensor *user_is_small(ag_tensor *x);                /* elementwise predicate */
+ag_tensor *user_softsign(ag_tensor *x);                             /* elementwise, with a formula */
+ag_tensor *user_blend(ag_tensor *a, ag_tensor *b, ag_tensor *c);    /* elementwise, with a formula and an attribute */
+ag_tensor *user_weighted(int n, ag_tensor *const x[]);              /* elementwise, of 1 to 8 inputs */
+ag_tensor *user_is_small(ag_tensor *x);                             /* elementwise predicate */
 ag_tensor *user_product(ag_tensor *x, ag_axes axes, bool keepdims); /* reduction that finishes */
 ag_tensor *user_log_sum(ag_tensor *x, ag_axes axes, bool keepdims); /* reduction */
 ag_tensor *user_opposite(ag_tensor *x);                             /* elementwise, its own inverse */
@@ -216,6 +215,7 @@ ag_tensor *user_dot(ag_tensor *a, ag_tensor *b);                    /* contracti
 ag_tensor *user_windows(ag_tensor *x, int axis);                    /* view whose elements overlap */
 ag_tensor *user_reversed(ag_tensor *x);                             /* view with negative strides */
 ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step); /* source */
+ag_tensor *user_drawn(ag_tensor *x); /* random numbers of all samplers that have no second gradient, constant */
 /* The identity, except that one element of each block is off by the fraction `user_flaw_shows`: for tests of the tests. */
 ag_tensor *user_flawed(ag_tensor *x);
 extern double user_flaw_shows;

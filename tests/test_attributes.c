@@ -107,6 +107,8 @@ static ag_tensor *input_of(ag_tape *t, const ag_op *op, int i) {
     bool condition = strcmp(op->name, "where") == 0 && i == 0;
     if (index) return ag_from(t, AG_I64, shape, whole);
     if (condition) return ag_from(t, AG_BOOL, shape, bools);
+    if (i == op->arity - 1 && (strncmp(op->name, "draw_", 5) == 0 || strcmp(op->name, "multinomial") == 0))
+        return ag_from(t, AG_I64, AG_SHAPE(2), whole);
     int dtype = below(6);
     if (dtype == 0) return ag_from(t, AG_I64, shape, whole);
     if (dtype == 1) return ag_from(t, AG_BOOL, shape, bools);

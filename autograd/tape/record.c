@@ -12,7 +12,7 @@ enum { FEW = AG__MOST_INPUTS, MOST_INPUTS = UINT16_MAX, MOST_ATTRIBUTES = UINT16
 
 /* ---- Broadcasting elementwise inputs ---- */
 
-static bool common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]) {
+bool ag__common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]) {
     *shape = ag__layout_shape(x[0]->layout);
     for (int j = 1; j < n; j++) {
         const ag__layout *l = x[j]->layout;
@@ -41,7 +41,7 @@ static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
     int clash;
     int64_t extents[2], size;
     const char *why;
-    if (!common_shape(n, x, &shape, &clash, extents)) {
+    if (!ag__common_shape(n, x, &shape, &clash, extents)) {
         ag__fail(op->name, n, x, AG_ERR_SHAPE, "axis %d: the extents %lld and %lld cannot be broadcast", clash,
                  (long long)extents[0], (long long)extents[1]);
         return false;

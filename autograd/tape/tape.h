@@ -395,6 +395,8 @@ AG__ALWAYS_INLINE uint16_t ag__flags_of(const ag_tape *tape, const ag_op *op, ag
 ag_tensor *ag__apply1(const ag_op *op, ag_tensor *x);
 ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b);
 ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s);
+/* The shape to which x[…] are broadcast; false if two extents clash, on this axis, counted from the end. */
+bool ag__common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]);
 
 /* leaf.c; `name`: the call, for errors */
 extern const ag_op ag__op_constant, ag__op_variable;

@@ -1,0 +1,243 @@
+/* choose -- random whole numbers, orders, and indices by weight */
+#include "ops/sampling.h"
+
+#include <math.h>
+
+/* ---- Whole numbers ---- */
+
+typedef struct interval { /* attributes: low <= y < low + width; the width may be over INT64_MAX */
+    uint64_t low, width, seed, draw;
+} interval;
+
+typedef struct filling {
+    const ag_call *call;
+    const interval *of;
+} filling;
+
+static void randint_share(void *f_, int share, int shares) {
+    const filling *f = f_;
+    int64_t *y = f->call->y.data;
+    const int64_t n = f->call->y.size, end = ag__share_start(n, share + 1, shares);
+    for (int64_t i = ag__share_start(n, share, shares); i < end; i++) {
+        ag__bits r = ag__bits_of(f->of->seed, f->of->draw, i);
+        ag__next_bits(&r);
+        y[i] = (int64_t)(f->of->low + ag__below(r.word, f->of->width));
+    }
+}
+
+static bool randint_eval(const ag_call *call) {
+    enum { WORK = 30 };
+    filling f = {call, call->attributes};
+    ag__parallel(ag__worthwhile(call->y.size * WORK, call->threads), randint_share, &f);
+    return true;
+}
+
+static bool randint_infer(ag_infer *r) {
+    const interval *of = r->attributes;
+    if (r->dtype != AG_I64) return ag_reject(r, AG_ERR_DTYPE, "needs i64, not %s", ag_dtype_name(r->dtype));
+    return of->width > 0 || ag_reject(r, AG_ERR_RANGE, "low < high is wanted");
+}
+
+const ag_op ag__op_randint = {.name = "randint",
+                              .kind = AG_KIND_SOURCE,
+                              .attribute_bytes = sizeof(interval),
+                              .infer = randint_infer,
+                              .eval = randint_eval};
+
+/* A source of i64 whose attributes end with seed and draw. */
+static ag_tensor *drawn(const ag_op *op, ag_tape *tape, ag_shape shape, interval of) {
+    if (tape) of.draw = ag__next_draw(tape, &of.seed);
+    ag_tensor *y = ag_apply_source(op, tape, AG_I64, shape, &of, sizeof of);
+    if (!ag_is_nil(y)) ag__draw_taken(tape);
+    return y;
+}
+
+ag_tensor *ag_randint(ag_tape *tape, ag_shape shape, int64_t low, int64_t high) {
+    const uint64_t width = low < high ? (uint64_t)high - (uint64_t)low : 0;
+    return drawn(&ag__op_randint, tape, shape, (interval){.low = (uint64_t)low, .width = width});
+}
+
+/* ---- Orders ---- */
+
+static bool permutation_infer(ag_infer *r) {
+    return r->dtype == AG_I64 || ag_reject(r, AG_ERR_DTYPE, "needs i64, not %s", ag_dtype_name(r->dtype));
+}
+
+/* Each element changes places with one before it, or with itself. */
+static bool permutation_eval(const ag_call *call) {
+    const interval *of = call->attributes;
+    int64_t *y = call->y.data;
+    for (int64_t i = 0; i < call->y.size; i++) {
+        ag__bits r = ag__bits_of(of->seed, of->draw, i);
+        ag__next_bits(&r);
+        const int64_t j = (int64_t)ag__below(r.word, (uint64_t)i + 1);
+        y[i] = y[j];
+        y[j] = i;
+    }
+    return true;
+}
+
+const ag_op ag__op_permutation = {.name = "permutation",
+                                  .kind = AG_KIND_SOURCE,
+                                  .attribute_bytes = sizeof(interval),
+                                  .infer = permutation_infer,
+                                  .eval = permutation_eval};
+
+ag_tensor *ag_permutation(ag_tape *tape, int64_t n) {
+    return drawn(&ag__op_permutation, tape, AG_SHAPE(n), (interval){.width = 1});
+}
+
+ag_tensor *ag_shuffle(ag_tensor *x, int axis) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("shuffle", 1, &x, &nil)) return nil;
+    const int rank = ag_rank(x), a = ag__axis(axis, rank);
+    if (a < 0) return ag__fail("shuffle", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, rank);
+    ag_shape along = {.rank = rank};
+    for (int i = 0; i < rank; i++) along.extent[i] = i == a ? ag_extent(x, a) : 1;
+    return ag_gather(x, ag_reshape(ag_permutation(ag_tape_of(x), ag_extent(x, a)), along), a);
+}
+
+/* ---- Indices by weight ---- */
+
+typedef struct choice { /* attributes */
+    int64_t count, replacement;
+} choice;
+
+/* One row: w has C weights, `sums` room for as many numbers, or the count. */
+typedef struct row {
+    const ag_call *call;
+    const uint64_t *key;
+    int64_t number, classes, count, *y;
+    const void *w;
+} row;
+
+static double weight(const row *r, int64_t i) { return ag__get_element(r->call->x[0].dtype, r->w, i); }
+
+/* With replacement: the first class whose weight, added to those before it, is beyond u of the total. */
+static void choose_any(const row *r, double sums[]) {
+    int64_t last = 0;
+    double total = 0;
+    for (int64_t i = 0; i < r->classes; i++) {
+        if (weight(r, i) > 0) last = i;
+        sums[i] = total += weight(r, i);
+    }
+    for (int64_t k = 0; k < r->count; k++) {
+        ag__bits b = ag__bits_of(r->key[0], r->key[1], r->number * r->count + k);
+        ag__next_bits(&b);
+        const double at = fmax(ag__unit(b.word) * total, 0x1p-1074);
+        int64_t low = 0, high = last;
+        while (low < high) {
+            const int64_t mid = low + (high - low) / 2;
+            if (sums[mid] >= at) high = mid;
+            else low = mid + 1;
+        }
+        r->y[k] = low;
+    }
+}
+
+/* Put a key and its class where the largest of a heap of n is, and let it sink to its place. */
+static void sink(double key[], int64_t at[], int64_t n, double new_key, int64_t new_at) {
+    int64_t i = 0;
+    for (int64_t child = 1; child < n; child = 2 * i + 1) {
+        if (child + 1 < n && key[child + 1] > key[child]) child++;
+        if (key[child] <= new_key) break;
+        key[i] = key[child];
+        at[i] = at[child];
+        i = child;
+    }
+    key[i] = new_key;
+    at[i] = new_at;
+}
+
+/* Without replacement: the classes that come first if each comes after an exponential time of rate w, in that order. A
+ * heap has the first ones so far, the last on top, by the logarithms of their times. */
+static void choose_distinct(const row *r, double times[]) {
+    for (int64_t k = 0; k < r->count; k++) times[k] = (double)INFINITY, r->y[k] = 0;
+    for (int64_t i = 0; i < r->classes; i++) {
+        ag__bits b = ag__bits_of(r->key[0], r->key[1], r->number * r->classes + i);
+        ag__next_bits(&b);
+        const double w = weight(r, i), time = ag__ln(-ag__ln(ag__unit(b.word))) - ag__ln(w);
+        if (w > 0 && time < times[0]) sink(times, r->y, r->count, time, i);
+    }
+    for (int64_t n = r->count; n-- > 1;) { /* the last goes to the end */
+        const double time = times[0], moved = times[n];
+        const int64_t at = r->y[0], moved_at = r->y[n];
+        sink(times, r->y, n, moved, moved_at);
+        times[n] = time;
+        r->y[n] = at;
+    }
+}
+
+/* Whether the weights can be chosen from; else an error of the call. */
+static bool weights_valid(const row *r, bool replacement) {
+    double total = 0;
+    int64_t positive = 0;
+    for (int64_t i = 0; i < r->classes; i++) {
+        const double w = weight(r, i);
+        if (!(w >= 0 && w < (double)INFINITY))
+            return ag_call_fail(r->call, AG_ERR_RANGE, "weight %g at [%lld] of row %lld: 0 or more is wanted", w,
+                                (long long)i, (long long)r->number);
+        positive += w > 0;
+        total += w;
+    }
+    if (positive >= (replacement ? 1 : r->count) && total < (double)INFINITY) return true;
+    return ag_call_fail(r->call, AG_ERR_RANGE, "row %lld: %lld weights are positive, with the sum %g",
+                        (long long)r->number, (long long)positive, total);
+}
+
+static bool multinomial_eval(const ag_call *call) {
+    const choice *c = call->attributes;
+    const ag_array *w = &call->x[0];
+    row r = {.call = call, .key = call->x[1].data, .classes = w->shape[w->rank - 1], .count = c->count};
+    if (call->y.size == 0) return true;
+    const int64_t room = c->replacement ? r.classes : c->count, rows = call->y.size / c->count;
+    double *scratch = ag_call_scratch(call, ag__times((size_t)room, sizeof *scratch));
+    if (!scratch) return false;
+    for (; r.number < rows; r.number++) {
+        r.w = (const char *)w->data + (size_t)(r.number * r.classes) * ag_dtype_size(w->dtype);
+        r.y = (int64_t *)call->y.data + r.number * r.count;
+        if (!weights_valid(&r, c->replacement)) return false;
+        if (c->replacement) choose_any(&r, scratch);
+        else choose_distinct(&r, scratch);
+    }
+    return true;
+}
+
+static bool choice_fits(const ag_infer *r) {
+    const choice *c = r->attributes;
+    const ag_tensor *w = r->x[0];
+    if (!ag__is_real((int)ag_dtype_of(w))) return ag_reject(r, AG_ERR_DTYPE, "weights must be f32 or f64");
+    if (ag_rank(w) == 0) return ag_reject(r, AG_ERR_SHAPE, "weights must have an axis");
+    if (c->count < 0 || (!c->replacement && c->count > ag_extent(w, -1)))
+        return ag_reject(r, AG_ERR_RANGE, "%lld samples of %lld", (long long)c->count, (long long)ag_extent(w, -1));
+    return c->count == 0 || ag_extent(w, -1) > 0 || ag_reject(r, AG_ERR_SHAPE, "there are no weights");
+}
+
+static bool multinomial_infer(ag_infer *r) {
+    const choice *c = r->attributes;
+    if (!choice_fits(r)) return false;
+    if (!ag__is_key(r->x[1])) return ag_reject(r, AG_ERR_DTYPE, "the last input must be a key, i64 (2)");
+    r->dtype = AG_I64;
+    r->shape = ag_shape_of(r->x[0]);
+    r->shape.extent[r->shape.rank - 1] = c->count;
+    return true;
+}
+
+const ag_op ag__op_multinomial = {.name = "multinomial",
+                                  .kind = AG_KIND_OPAQUE,
+                                  .arity = 2,
+                                  .attribute_bytes = sizeof(choice),
+                                  .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
+                                  .infer = multinomial_infer,
+                                  .eval = multinomial_eval};
+
+ag_tensor *ag_multinomial(ag_tensor *weights, int64_t count, bool replacement) {
+    const choice c = {count, replacement};
+    ag_tensor *nil;
+    if (!ag__inputs_usable("multinomial", 1, &weights, &nil)) return nil;
+    const ag_infer call = {
+        .op = &ag__op_multinomial, .n = 1, .x = &weights, .attributes = &c, .tape = ag_tape_of(weights)};
+    if (!choice_fits(&call)) return ag__nil_of(call.tape); /* before a key is drawn */
+    ag_tensor *const x[] = {weights, ag__random_key(ag_tape_of(weights))};
+    return ag_apply(&ag__op_multinomial, 2, x, &c, sizeof c);
+}

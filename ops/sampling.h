@@ -1,0 +1,42 @@
+/* sampling -- random numbers whose distribution depends on tensors: the primitives behind ops/random.h
+ *
+ * An element's random bits are blocks of Philox: block i + 2^48·attempt of a draw for element i. So an element does not
+ * depend on the others, on threads or on how many are made, and a sampler that rejects what it has made draws again. */
+#ifndef AG_SAMPLING_H
+#define AG_SAMPLING_H
+
+#include "ops/rules.h"
+
+/* ---- Random bits ---- */
+
+typedef struct ag__bits {
+    uint64_t seed, draw, block;
+    uint32_t word[4]; /* of the last attempt */
+} ag__bits;
+
+ag__bits ag__bits_of(uint64_t seed, uint64_t draw, int64_t element);
+void ag__next_bits(ag__bits *r);
+
+/* 0 < u <= 1, of 53 bits. */
+double ag__unit(const uint32_t word[2]);
+
+double ag__ln(double x);
+
+/* ⌊n·w/2^128⌋ for the w of 128 bits: 0 … n−1, whose probabilities differ by less than 2^−64 of one. */
+uint64_t ag__below(const uint32_t word[4], uint64_t n);
+
+/* Seed and draw, i64 (2), as a tensor: it is the last input of random operations on tensors, which are then the same at
+ * each step, so that a plan of them serves again. */
+ag_tensor *ag__random_key(ag_tape *tape);
+bool ag__is_key(const ag_tensor *x);
+
+/* ---- A number for each element of the parameters, which have one shape ---- */
+
+/* Gamma numbers of this shape parameter (rate 1), or their logarithms, which do not vanish where it is small. */
+ag_tensor *ag__gamma_numbers(ag_tensor *shape, bool logarithm);
+
+/* Whole numbers from 0 on. */
+ag_tensor *ag__poisson_numbers(ag_tensor *rate);
+ag_tensor *ag__binomial_numbers(ag_tensor *n, ag_tensor *p);
+
+#endif
