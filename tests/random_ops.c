@@ -427,5 +427,10 @@ ag_tensor *user_drawn(ag_tensor *x) {
         ag_tensor *one = ag_multinomial(ag_reshape(weights, AG_SHAPE(ag_size(x))), 1, true);
         sum = ag_add(sum, ag_cast(ag_reshape(one, AG_SCALAR), dtype));
     }
-    return ag_stop_gradient(ag_add(sum, ag_draw_student(x)));
+    return ag_stop_gradient(ag_add(sum, ag_draw_student(ag_add_scalar(x, 3))));
+}
+
+ag_tensor *user_noisy(ag_tensor *x) {
+    ag_tensor *scale = ag_sigmoid(x);
+    return ag_add(ag_draw_normal(x, scale), ag_draw_exponential(ag_add_scalar(scale, 0.5)));
 }

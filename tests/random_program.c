@@ -67,9 +67,8 @@ const form forms[] = {
     {CALL(SIG_X, x, user_flawed), DOUBLES, KIND_NONE, PLAIN},
 
     {CALL(SIG_X, x, user_drawn), REALS, KIND_UNARY, {{.domain = {.above = 0, .below = INFINITY}}}, NULL},
-    {CALL(SIG_X, x, ag_draw_exponential), REALS, KIND_UNARY, {{.domain = {.above = 0, .below = INFINITY}}}, NULL},
     {CALL(SIG_X, x, ag_draw_bernoulli), REALS, KIND_UNARY, {{.domain = {.above = 0, .below = 1}}}, NULL},
-    {CALL(SIG_AB, ab, ag_draw_normal), REALS, KIND_BINARY, {{.modest = true}, {.domain = {.above = 0, .below = INFINITY}}}, NULL},
+    {CALL(SIG_X, x, user_noisy), REALS, KIND_UNARY, {{.modest = true}}, NULL},
     {CALL(SIG_X_AXIS, x_axis, ag_shuffle), ALL, KIND_ALONG, PLAIN},
 
     {CALL(SIG_X, x, ag_sum), NUMBERS, KIND_NONE, PLAIN},

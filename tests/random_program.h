@@ -216,6 +216,7 @@ ag_tensor *user_windows(ag_tensor *x, int axis);                    /* view whos
 ag_tensor *user_reversed(ag_tensor *x);                             /* view with negative strides */
 ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step); /* source */
 ag_tensor *user_drawn(ag_tensor *x); /* random numbers of all samplers that have no second gradient, constant */
+ag_tensor *user_noisy(ag_tensor *x); /* random numbers with gradients by their mean and spread */
 /* The identity, except that one element of each block is off by the fraction `user_flaw_shows`: for tests of the tests. */
 ag_tensor *user_flawed(ag_tensor *x);
 extern double user_flaw_shows;
