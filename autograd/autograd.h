@@ -419,6 +419,9 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* Matrix products */
 #include "../ops/matmul.h"
 
+/* Convolutions of each channel by itself */
+#include "../ops/depthwise.h"
+
 /* Elements selected by index, and added at indices */
 #include "../ops/index.h"
 

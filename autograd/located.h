@@ -58,6 +58,8 @@
 #define ag_softmax(...) ag_located(ag_softmax(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_log_softmax(...) ag_located(ag_log_softmax(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_surprisal(...) ag_located(ag_surprisal(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_depthwise(...) ag_located(ag_depthwise(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_depthwise_transposed(...) ag_located(ag_depthwise_transposed(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_add(...) ag_located(ag_add(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_sub(...) ag_located(ag_sub(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_mul(...) ag_located(ag_mul(__VA_ARGS__), __FILE__, __LINE__)

@@ -140,13 +140,14 @@ static ag_tensor *adjoint_product(const convolution *c, ag_tensor *x, ag_tensor 
 /* Whether each channel has a group of its own. */
 static bool is_depthwise(const convolution *c) { return c->groups > 1 && ag_extent(c->w, c->s.axes) == 1; }
 
-/* K… 1 K -> K K… */
-static ag_tensor *depthwise_weight(const convolution *c) {
-    const int n = c->s.axes;
-    ag_axes order = {.count = n + 1};
-    for (int i = 0; i <= n; i++) order.axis[i] = i == 0 ? n : i - 1;
-    return ag_permute(ag_squeeze(c->w, AG_AXES(n)), order);
+static ag_shape numbers_of(const convolution *c, const int64_t list[]) {
+    ag_shape shape = {.rank = c->s.axes};
+    for (int i = 0; i < shape.rank; i++) shape.extent[i] = list[i];
+    return shape;
 }
+
+static ag_shape strides_of(const convolution *c) { return numbers_of(c, c->s.stride); }
+static ag_shape dilations_of(const convolution *c) { return numbers_of(c, c->s.dilation); }
 
 /* Each channel as often as it has channels that come out. */
 static ag_tensor *repeated(ag_tensor *x, int64_t times) {
@@ -188,20 +189,12 @@ static ag_tensor *convolved(const convolution *c) {
     const int64_t in = ag_extent(c->w, n), out = ag_extent(c->w, n + 1);
     if (is_pointwise(c)) return ag_tensordot(x, ag_reshape(c->w, AG_SHAPE(in, out)), 1);
     if (!is_depthwise(c)) return by_groups(c, ag__windows_over(x, &c->s), n + 1, window_product);
-    ag_axes within = {.count = n};
-    for (int i = 0; i < n; i++) within.axis[i] = n + 2 + i;
-    ag_tensor *windows = ag__windows_over(repeated(x, out / c->groups), &c->s); /* N O… K K… */
-    return ag_sum_over(ag_mul(windows, depthwise_weight(c)), within, false);
+    return ag_depthwise(repeated(x, out / c->groups), ag_squeeze(c->w, AG_AXES(n)), strides_of(c), dilations_of(c));
 }
 
 /* N L… C K…: the elements of each window. */
 static ag_tensor *spread(const convolution *c) {
     const int n = c->s.axes;
-    if (is_depthwise(c)) {
-        ag_shape shape = ag_shape_of(c->x);
-        for (int i = 0; i < n; i++) shape.extent[shape.rank++] = 1;
-        return ag_mul(ag_reshape(c->x, shape), depthwise_weight(c));
-    }
     ag_axes order = {.count = 2 * n + 2};
     for (int i = 0; i <= n; i++) order.axis[i] = i;
     order.axis[n + 1] = 2 * n + 1;
@@ -209,26 +202,38 @@ static ag_tensor *spread(const convolution *c) {
     return ag_permute(by_groups(c, c->x, n + 1, adjoint_product), order);
 }
 
-/* Windows added up, without the padding. */
+/* The windows added up in an image of these extents. */
+static ag_tensor *folded(const convolution *c, ag_shape whole) {
+    const int n = c->s.axes;
+    ag_axes axes = {.count = n};
+    if (is_depthwise(c)) {
+        ag_tensor *w = ag_squeeze(c->w, AG_AXES(n));
+        ag_tensor *y = ag_depthwise_transposed(c->x, w, whole, strides_of(c), dilations_of(c));
+        return gathered_up(y, ag_extent(c->w, n + 1) / c->groups);
+    }
+    ag_tensor *y = spread(c);
+    for (int i = 0; i < n; i++) {
+        axes.axis[i] = i + 1;
+        if (c->s.dilation[i] > 1) y = ag_embed(y, n + 2 + i, ag__reach(&c->s, i), 0, c->s.dilation[i]);
+    }
+    return ag_fold(y, axes, whole, strides_of(c));
+}
+
+/* Without the padding, and longer at the end. */
 static ag_tensor *convolved_back(const convolution *c) {
     const int n = c->s.axes;
-    ag_tensor *y = spread(c);
-    ag_axes axes = {.count = n};
-    ag_shape whole = {.rank = n}, step = {.rank = n};
+    ag_shape whole = {.rank = n};
     for (int i = 0; i < n; i++) {
-        const int64_t reach = ag__reach(&c->s, i), s = c->s.stride[i];
-        if (c->s.dilation[i] > 1) y = ag_embed(y, n + 2 + i, reach, 0, c->s.dilation[i]);
-        axes.axis[i] = i + 1;
-        step.extent[i] = s;
-        whole.extent[i] = (ag_extent(c->x, i + 1) - 1) * s + reach + (c->longer[i] < s ? c->longer[i] : 0);
+        const int64_t s = c->s.stride[i], within = c->longer[i] < s ? c->longer[i] : 0;
+        whole.extent[i] = (ag_extent(c->x, i + 1) - 1) * s + ag__reach(&c->s, i) + within;
     }
-    y = ag_fold(y, axes, whole, step);
+    ag_tensor *y = folded(c, whole);
     for (int i = 0; i < n; i++) {
-        const int64_t more = c->longer[i] < step.extent[i] ? 0 : c->longer[i], end = whole.extent[i] + more;
+        const int64_t more = c->longer[i] < c->s.stride[i] ? 0 : c->longer[i], end = whole.extent[i] + more;
         if (more > 0) y = ag_embed(y, i + 1, end, 0, 1);
         y = ag_slice(y, i + 1, c->s.before[i], end - c->s.after[i], 1);
     }
-    return is_depthwise(c) ? gathered_up(y, ag_extent(c->w, n + 1) / c->groups) : y;
+    return y;
 }
 
 static ag_tensor *convolve(convolution c, const ag_conv_options *options) {

@@ -37,6 +37,7 @@
     X(OTHER, contiguous)                                                                                               \
     X(UNARY, cos)                                                                                                      \
     X(UNARY, cosh)                                                                                                     \
+    X(OTHER, depthwise)                                                                                                \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
     X(OTHER, draw_binomial)                                                                                            \

@@ -130,6 +130,10 @@ CALL(flip_last, ag_flip(x[0], -1))
 CALL(embed_step, ag_embed(x[0], 1, 9, 1, 2))
 CALL(embed_back, ag_embed(x[0], 0, 6, 5, -3))
 CALL(embed_none, ag_embed(x[0], 0, 3, 1, 1))
+CALL(depthwise_1, ag_depthwise(x[0], x[1], AG_SHAPE(2), AG_SHAPE(1)))
+CALL(depthwise_2, ag_depthwise(x[0], x[1], AG_SHAPE(1, 2), AG_SHAPE(2, 1)))
+CALL(depthwise_3, ag_depthwise(x[0], x[1], AG_SHAPE(1, 1, 2), AG_SHAPE(1, 1, 1)))
+CALL(depthwise_back, ag_depthwise_transposed(x[0], x[1], AG_SHAPE(6), AG_SHAPE(2), AG_SHAPE(1)))
 CALL(windows_1, ag_windows(x[0], AG_AXES(1), AG_SHAPE(3), AG_SHAPE(1)))
 CALL(windows_step, ag_windows(x[0], AG_AXES(-2), AG_SHAPE(3), AG_SHAPE(2)))
 CALL(windows_apart, ag_windows(x[0], AG_AXES(0), AG_SHAPE(2), AG_SHAPE(3)))
@@ -293,6 +297,12 @@ static const op_case rows[] = {
     {"embed step", "embed", ANYTHING, GRAD, 0, BUILD(embed_step), 1, {IN(ANY, 2, 4, 2)}, ""},
     {"embed back", "embed", ANYTHING, GRAD, 0, BUILD(embed_back), 1, {IN(ANY, 2, 3)}, ""},
     {"embed nothing", "embed", ANYTHING, GRAD, 0, BUILD(embed_none), 1, {IN(ANY, 0, 3)}, ""},
+    {"depthwise 1", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_1), 2, {IN(ANY, 2, 6, 3), IN(ANY, 3, 3)}, ""},
+    {"depthwise 2", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_2), 2, {IN(ANY, 2, 4, 5, 2), IN(ANY, 2, 3, 2)}, ""},
+    {"depthwise 3", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_3), 2, {IN(ANY, 1, 2, 3, 3, 2), IN(ANY, 2, 2, 2, 2)}, ""},
+    {"depthwise transposed", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_back), 2, {IN(ANY, 2, 2, 3), IN(ANY, 3, 3)}, ""},
+    {"depthwise of nothing", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_1), 2, {IN(ANY, 0, 6, 3), IN(ANY, 3, 3)}, ""},
+    {"depthwise no channels", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_1), 2, {IN(ANY, 2, 6, 0), IN(ANY, 3, 0)}, ""},
     {"windows 1", "windows", ANYTHING, GRAD, 2, BUILD(windows_1), 1, {IN(ANY, 2, 6)}, ""},
     {"windows step", "windows", ANYTHING, GRAD, 2, BUILD(windows_step), 1, {IN(ANY, 2, 8, 3)}, ""},
     {"windows apart", "windows", ANYTHING, GRAD, 0, BUILD(windows_apart), 1, {IN(ANY, 6, 2)}, ""},

@@ -65,10 +65,19 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
         const char *name;
         int64_t a[14];
     } table[] = {
-        {"argmax", {1, 1}},   {"broadcast_to", {3, 2, 3, 4}}, {"cast", {2}},
-        {"concat", {0}},      {"embed", {0, 1, 2, 9}},        {"fold", {1, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6}},
-        {"gather", {0}},      {"permute", {0x0001}},          {"reshape", {2, 4, 3}},
-        {"scatter_add", {0}}, {"slice", {0, 0, 2, 2}},        {"windows", {1, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}},
+        {"argmax", {1, 1}},
+        {"broadcast_to", {3, 2, 3, 4}},
+        {"cast", {2}},
+        {"depthwise", {1, 1, 0, 3, 0, 0, 1, 0, 0, 1, 0, 0, 1}},
+        {"concat", {0}},
+        {"embed", {0, 1, 2, 9}},
+        {"fold", {1, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6}},
+        {"gather", {0}},
+        {"permute", {0x0001}},
+        {"reshape", {2, 4, 3}},
+        {"scatter_add", {0}},
+        {"slice", {0, 0, 2, 2}},
+        {"windows", {1, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}},
     };
     memset(a, 0, NUMBERS * sizeof *a);
     a[0] = below(2) ? 1 : (int64_t)1 << 32 | 1; /* of a reduction: axis 0, kept or not */
