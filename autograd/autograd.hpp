@@ -412,11 +412,11 @@ inline tensor log_softmax(const operand &x, int axis) { return detail::made((ag_
 inline tensor surprisal(const operand &x, const operand &index, int axis) {
     return detail::made((ag_surprisal)(x.get(), index.get(), axis), x);
 }
-inline tensor depthwise(const operand &x, const operand &w, const shape &stride, const shape &dilation) {
-    return detail::made((ag_depthwise)(x.get(), w.get(), stride, dilation), x);
+inline tensor depthwise(const operand &x, const operand &w, const shape &places, const shape &stride, const shape &dilation, const shape &before) {
+    return detail::made((ag_depthwise)(x.get(), w.get(), places, stride, dilation, before), x);
 }
-inline tensor depthwise_transposed(const operand &x, const operand &w, const shape &extents, const shape &stride, const shape &dilation) {
-    return detail::made((ag_depthwise_transposed)(x.get(), w.get(), extents, stride, dilation), x);
+inline tensor depthwise_transposed(const operand &x, const operand &w, const shape &extents, const shape &stride, const shape &dilation, const shape &before) {
+    return detail::made((ag_depthwise_transposed)(x.get(), w.get(), extents, stride, dilation, before), x);
 }
 inline tensor add(const operand &a, const operand &b) { return detail::made((ag_add)(a.get(), b.get()), a); }
 inline tensor sub(const operand &a, const operand &b) { return detail::made((ag_sub)(a.get(), b.get()), a); }

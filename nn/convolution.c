@@ -183,13 +183,24 @@ static ag_tensor *padded(const convolution *c) {
     return x;
 }
 
+static ag_tensor *convolved_depthwise(const convolution *c) {
+    const int n = c->s.axes;
+    ag_shape places = {.rank = n};
+    for (int i = 0; i < n; i++) {
+        const int64_t all = ag_extent(c->x, i + 1) + c->s.before[i] + c->s.after[i];
+        places.extent[i] = (all - ag__reach(&c->s, i)) / c->s.stride[i] + 1;
+    }
+    ag_tensor *x = repeated(c->x, ag_extent(c->w, n + 1) / c->groups), *w = ag_squeeze(c->w, AG_AXES(n));
+    return ag_depthwise(x, w, places, strides_of(c), dilations_of(c), numbers_of(c, c->s.before));
+}
+
 static ag_tensor *convolved(const convolution *c) {
-    ag_tensor *x = padded(c);
     const int n = c->s.axes;
     const int64_t in = ag_extent(c->w, n), out = ag_extent(c->w, n + 1);
+    if (is_depthwise(c)) return convolved_depthwise(c);
+    ag_tensor *x = padded(c);
     if (is_pointwise(c)) return ag_tensordot(x, ag_reshape(c->w, AG_SHAPE(in, out)), 1);
-    if (!is_depthwise(c)) return by_groups(c, ag__windows_over(x, &c->s), n + 1, window_product);
-    return ag_depthwise(repeated(x, out / c->groups), ag_squeeze(c->w, AG_AXES(n)), strides_of(c), dilations_of(c));
+    return by_groups(c, ag__windows_over(x, &c->s), n + 1, window_product);
 }
 
 /* N L… C K…: the elements of each window. */
@@ -202,38 +213,38 @@ static ag_tensor *spread(const convolution *c) {
     return ag_permute(by_groups(c, c->x, n + 1, adjoint_product), order);
 }
 
-/* The windows added up in an image of these extents. */
-static ag_tensor *folded(const convolution *c, ag_shape whole) {
+/* The windows added up, without the padding, and longer at the end. */
+static ag_tensor *folded(const convolution *c) {
     const int n = c->s.axes;
     ag_axes axes = {.count = n};
-    if (is_depthwise(c)) {
-        ag_tensor *w = ag_squeeze(c->w, AG_AXES(n));
-        ag_tensor *y = ag_depthwise_transposed(c->x, w, whole, strides_of(c), dilations_of(c));
-        return gathered_up(y, ag_extent(c->w, n + 1) / c->groups);
-    }
+    ag_shape whole = {.rank = n};
     ag_tensor *y = spread(c);
     for (int i = 0; i < n; i++) {
+        const int64_t s = c->s.stride[i], reach = ag__reach(&c->s, i);
+        if (c->s.dilation[i] > 1) y = ag_embed(y, n + 2 + i, reach, 0, c->s.dilation[i]);
         axes.axis[i] = i + 1;
-        if (c->s.dilation[i] > 1) y = ag_embed(y, n + 2 + i, ag__reach(&c->s, i), 0, c->s.dilation[i]);
+        whole.extent[i] = (ag_extent(c->x, i + 1) - 1) * s + reach + (c->longer[i] < s ? c->longer[i] : 0);
     }
-    return ag_fold(y, axes, whole, strides_of(c));
-}
-
-/* Without the padding, and longer at the end. */
-static ag_tensor *convolved_back(const convolution *c) {
-    const int n = c->s.axes;
-    ag_shape whole = {.rank = n};
-    for (int i = 0; i < n; i++) {
-        const int64_t s = c->s.stride[i], within = c->longer[i] < s ? c->longer[i] : 0;
-        whole.extent[i] = (ag_extent(c->x, i + 1) - 1) * s + ag__reach(&c->s, i) + within;
-    }
-    ag_tensor *y = folded(c, whole);
+    y = ag_fold(y, axes, whole, strides_of(c));
     for (int i = 0; i < n; i++) {
         const int64_t more = c->longer[i] < c->s.stride[i] ? 0 : c->longer[i], end = whole.extent[i] + more;
         if (more > 0) y = ag_embed(y, i + 1, end, 0, 1);
         y = ag_slice(y, i + 1, c->s.before[i], end - c->s.after[i], 1);
     }
     return y;
+}
+
+static ag_tensor *convolved_back(const convolution *c) {
+    const int n = c->s.axes;
+    ag_shape extents = {.rank = n};
+    if (!is_depthwise(c)) return folded(c);
+    for (int i = 0; i < n; i++)
+        extents.extent[i] = (ag_extent(c->x, i + 1) - 1) * c->s.stride[i] + ag__reach(&c->s, i) + c->longer[i] -
+                            c->s.before[i] - c->s.after[i];
+    ag_tensor *w = ag_squeeze(c->w, AG_AXES(n)),
+              *y =
+                  ag_depthwise_transposed(c->x, w, extents, strides_of(c), dilations_of(c), numbers_of(c, c->s.before));
+    return gathered_up(y, ag_extent(c->w, n + 1) / c->groups);
 }
 
 static ag_tensor *convolve(convolution c, const ag_conv_options *options) {
