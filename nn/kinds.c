@@ -105,6 +105,77 @@ ag_status ag_sequence_avg_pool2d(ag_sequence *model, int64_t size, int64_t strid
     return add_pool("sequence_avg_pool2d", model, &kind, size, stride);
 }
 
+static ag_tensor *apply_conv(void *state, ag_tensor *x, bool training) {
+    (void)training;
+    return ag_conv_apply(state, x);
+}
+
+static ag_tensor *variable_conv(void *state, int i) {
+    const ag_conv *l = state;
+    return nth(2, (ag_tensor *[]){l->weight, l->bias}, i);
+}
+
+ag_status ag_sequence_conv(ag_sequence *model, int64_t in, int64_t out, ag_shape size, const ag_conv_options *options,
+                           bool transposed, const ag_layer_options *layer_options) {
+    static const ag_layer_kind kind = {"conv", apply_conv, variable_conv};
+    ag__adding a = ag__adding_begin("sequence_conv", model, name_in(layer_options));
+    ag_layer_options own = without_name(layer_options);
+    ag_conv layer = {.weight = NULL};
+    if (a.model) ag_conv_init_with(&layer, model->tape, model->dtype, in, out, size, options, transposed, &own);
+    return ag__adding_end(&a, &kind, &layer, sizeof layer);
+}
+
+/* The numbers of a pooling or an interpolation. */
+typedef struct resizing {
+    ag_shape size;
+    ag_pool_options options;
+    ag_interpolation mode;
+    bool align_corners;
+} resizing;
+
+static ag_tensor *apply_max_pool(void *state, ag_tensor *x, bool training) {
+    const resizing *l = state;
+    (void)training;
+    return ag_max_pool(x, l->size, &l->options);
+}
+
+static ag_tensor *apply_avg_pool(void *state, ag_tensor *x, bool training) {
+    const resizing *l = state;
+    (void)training;
+    return ag_avg_pool(x, l->size, &l->options);
+}
+
+static ag_tensor *apply_interpolate(void *state, ag_tensor *x, bool training) {
+    const resizing *l = state;
+    (void)training;
+    return ag_interpolate(x, l->size, l->mode, l->align_corners);
+}
+
+static ag_status add_resizing(const char *call, ag_sequence *model, const ag_layer_kind *kind, resizing layer) {
+    ag__adding a = ag__adding_begin(call, model, NULL);
+    return ag__adding_end(&a, kind, &layer, sizeof layer);
+}
+
+static const ag_pool_options usual_pool = {.ceil = false};
+
+ag_status ag_sequence_max_pool(ag_sequence *model, ag_shape size, const ag_pool_options *options) {
+    static const ag_layer_kind kind = {"max_pool", apply_max_pool, NULL};
+    const resizing layer = {.size = size, .options = options ? *options : usual_pool};
+    return add_resizing("sequence_max_pool", model, &kind, layer);
+}
+
+ag_status ag_sequence_avg_pool(ag_sequence *model, ag_shape size, const ag_pool_options *options) {
+    static const ag_layer_kind kind = {"avg_pool", apply_avg_pool, NULL};
+    const resizing layer = {.size = size, .options = options ? *options : usual_pool};
+    return add_resizing("sequence_avg_pool", model, &kind, layer);
+}
+
+ag_status ag_sequence_interpolate(ag_sequence *model, ag_shape extents, ag_interpolation mode, bool align_corners) {
+    static const ag_layer_kind kind = {"interpolate", apply_interpolate, NULL};
+    const resizing layer = {.size = extents, .mode = mode, .align_corners = align_corners};
+    return add_resizing("sequence_interpolate", model, &kind, layer);
+}
+
 /* ---- Normalisation, dropout ---- */
 
 static ag_tensor *apply_batchnorm(void *state, ag_tensor *x, bool training) {
@@ -141,6 +212,41 @@ ag_status ag_sequence_layernorm(ag_sequence *model, int64_t features, const ag_l
     ag_layer_options own = without_name(options);
     ag_layernorm layer = {.gamma = NULL};
     if (a.model) ag_layernorm_init_with(&layer, model->tape, model->dtype, features, &own);
+    return ag__adding_end(&a, &kind, &layer, sizeof layer);
+}
+
+static ag_tensor *apply_groupnorm(void *state, ag_tensor *x, bool training) {
+    (void)training;
+    return ag_groupnorm_apply(state, x);
+}
+
+static ag_tensor *variable_groupnorm(void *state, int i) {
+    const ag_groupnorm *l = state;
+    return nth(2, (ag_tensor *[]){l->gamma, l->beta}, i);
+}
+
+ag_status ag_sequence_groupnorm(ag_sequence *model, int64_t channels, int64_t groups, const ag_layer_options *options) {
+    static const ag_layer_kind kind = {"groupnorm", apply_groupnorm, variable_groupnorm};
+    ag__adding a = ag__adding_begin("sequence_groupnorm", model, name_in(options));
+    ag_layer_options own = without_name(options);
+    ag_groupnorm layer = {.gamma = NULL};
+    if (a.model) ag_groupnorm_init_with(&layer, model->tape, model->dtype, channels, groups, &own);
+    return ag__adding_end(&a, &kind, &layer, sizeof layer);
+}
+
+static ag_tensor *apply_rmsnorm(void *state, ag_tensor *x, bool training) {
+    (void)training;
+    return ag_rmsnorm_apply(state, x);
+}
+
+static ag_tensor *variable_rmsnorm(void *state, int i) { return i == 0 ? ((ag_rmsnorm *)state)->gamma : NULL; }
+
+ag_status ag_sequence_rmsnorm(ag_sequence *model, int64_t features, const ag_layer_options *options) {
+    static const ag_layer_kind kind = {"rmsnorm", apply_rmsnorm, variable_rmsnorm};
+    ag__adding a = ag__adding_begin("sequence_rmsnorm", model, name_in(options));
+    ag_layer_options own = without_name(options);
+    ag_rmsnorm layer = {.gamma = NULL};
+    if (a.model) ag_rmsnorm_init_with(&layer, model->tape, model->dtype, features, &own);
     return ag__adding_end(&a, &kind, &layer, sizeof layer);
 }
 
@@ -205,6 +311,31 @@ ag_status ag_sequence_lstm(ag_sequence *model, int64_t in, int64_t hidden, const
     ag_layer_options own = without_name(options);
     ag_lstm_cell layer = {NULL, NULL, NULL};
     if (a.model) ag_lstm_cell_init_with(&layer, model->tape, model->dtype, in, hidden, &own);
+    return ag__adding_end(&a, &kind, &layer, sizeof layer);
+}
+
+static ag_tensor *apply_rnn(void *state, ag_tensor *x, bool training) {
+    return ag_rnn_apply(state, x, NULL, NULL, training);
+}
+
+static ag_tensor *variable_rnn(void *state, int i) {
+    const ag_rnn *l = state;
+    const int64_t parts = l->layers * (l->bidirectional ? 2 : 1);
+    for (int64_t k = 0; k < parts; k++) {
+        const ag_rnn_part *p = &l->parts[k];
+        ag_tensor *const all[] = {p->input_weight, p->hidden_weight, p->bias, p->hidden_bias}, *found = nth(4, all, i);
+        if (found) return found;
+        for (int m = 0; m < 4; m++) i -= all[m] != NULL;
+    }
+    return NULL;
+}
+
+ag_status ag_sequence_rnn(ag_sequence *model, const ag_rnn *sizes, const ag_layer_options *options) {
+    static const ag_layer_kind kind = {"rnn", apply_rnn, variable_rnn};
+    ag__adding a = ag__adding_begin("sequence_rnn", model, name_in(options));
+    ag_layer_options own = without_name(options);
+    ag_rnn layer = {.parts = NULL};
+    if (a.model) ag_rnn_init(&layer, model->tape, model->dtype, sizes, &own);
     return ag__adding_end(&a, &kind, &layer, sizeof layer);
 }
 

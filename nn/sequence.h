@@ -18,7 +18,10 @@
 #ifndef AG_NN_SEQUENCE_H
 #define AG_NN_SEQUENCE_H
 
+#include "nn/images.h"
 #include "nn/layers.h"
+#include "nn/normalise.h"
+#include "nn/positions.h"
 
 /* ag_layer_kind -- a kind of layer, yours or the library's: static and constant */
 typedef struct ag_layer_kind {
@@ -85,6 +88,38 @@ AG_API ag_status ag_sequence_linear(ag_sequence *model, int64_t in, int64_t out,
  * Errors: as ag_conv2d_init_with; AG_ERR_RANGE unless stride >= 1 and 0 <= padding < 2³¹, and for a name */
 AG_API ag_status ag_sequence_conv2d(ag_sequence *model, int64_t in, int64_t out, int64_t size, int64_t stride,
                                     int64_t padding, const ag_layer_options *options);
+
+/* ag_sequence_conv -- as ag_conv, for sequences, images and volumes, transposed or not
+ * Errors: as ag_conv_init_with; AG_ERR_RANGE for a name that another layer has */
+AG_API ag_status ag_sequence_conv(ag_sequence *model, int64_t in, int64_t out, ag_shape size,
+                                  const ag_conv_options *options, bool transposed,
+                                  const ag_layer_options *layer_options);
+
+/* ag_sequence_groupnorm -- as ag_groupnorm
+ * Errors: as ag_groupnorm_init_with; AG_ERR_RANGE for a name that another layer has */
+AG_API ag_status ag_sequence_groupnorm(ag_sequence *model, int64_t channels, int64_t groups,
+                                       const ag_layer_options *options);
+
+/* ag_sequence_rmsnorm -- as ag_rmsnorm
+ * Errors: as ag_rmsnorm_init_with; AG_ERR_RANGE for a name that another layer has */
+AG_API ag_status ag_sequence_rmsnorm(ag_sequence *model, int64_t features, const ag_layer_options *options);
+
+/* ag_sequence_rnn -- as ag_rnn, from a state of zeros: x (N,T,C) -> (N,T,directions·H)
+ * Errors: as ag_rnn_init; AG_ERR_RANGE for a name that another layer has */
+AG_API ag_status ag_sequence_rnn(ag_sequence *model, const ag_rnn *sizes, const ag_layer_options *options);
+
+/* ag_sequence_max_pool -- as ag_max_pool; the numbers are looked at when it is applied
+ * Errors: none of its own */
+AG_API ag_status ag_sequence_max_pool(ag_sequence *model, ag_shape size, const ag_pool_options *options);
+
+/* ag_sequence_avg_pool -- as ag_avg_pool; the numbers are looked at when it is applied
+ * Errors: none of its own */
+AG_API ag_status ag_sequence_avg_pool(ag_sequence *model, ag_shape size, const ag_pool_options *options);
+
+/* ag_sequence_interpolate -- as ag_interpolate; the numbers are looked at when it is applied
+ * Errors: none of its own */
+AG_API ag_status ag_sequence_interpolate(ag_sequence *model, ag_shape extents, ag_interpolation mode,
+                                         bool align_corners);
 
 /* ag_sequence_batchnorm -- as ag_batchnorm, over all axes but the last: of (N,C), and of images (N,H,W,C)
  * Errors: as ag_batchnorm_init_with; AG_ERR_RANGE for a name that another layer has */

@@ -1014,6 +1014,45 @@ START_TEST(global_pools_are_reductions) {
 }
 END_TEST
 
+START_TEST(sequences_have_these_layers) {
+    ag_sequence m, n;
+    ag_sequence_init(&m, tape, AG_F64, "net");
+    ag_sequence_conv(&m, 2, 4, AG_SHAPE(3), &(ag_conv_options){.same = true}, false, &(ag_layer_options){.name = "in"});
+    ag_sequence_groupnorm(&m, 4, 2, NULL);
+    ag_sequence_max_pool(&m, AG_SHAPE(2), NULL);
+    ag_sequence_avg_pool(&m, AG_SHAPE(2), &(ag_pool_options){.stride = {1}});
+    ag_sequence_interpolate(&m, AG_SHAPE(6), AG_LINEAR, false);
+    ag_sequence_conv(&m, 4, 3, AG_SHAPE(2), &(ag_conv_options){.stride = {2}}, true, NULL);
+    ag_sequence_rnn(&m, &(ag_rnn){.cell = AG_CELL_GRU, .in = 3, .hidden = 2, .bidirectional = true}, NULL);
+    ag_sequence_rmsnorm(&m, 4, NULL);
+    ag_tensor *x = noise(AG_F64, AG_SHAPE(2, 8, 2)), *y = ag_sequence_apply(&m, x);
+    expect_ok(tape);
+    expect_shape(y, AG_SHAPE(2, 12, 4));
+    const ag_list p = ag_parameters(tape, "net");
+    ck_assert_int_eq(p.n, 2 + 2 + 2 + 8 + 1);
+    for (int64_t i = 0, k = 0; i < m.count; i++) { /* each layer names its own, and no other */
+        const ag_layer *l = ag_sequence_at(&m, i);
+        for (int v = 0; l->kind->variable && l->kind->variable(l->state, v); v++)
+            ck_assert_ptr_eq(l->kind->variable(l->state, v), p.x[k++]);
+        if (i == m.count - 1) ck_assert_int_eq(k, p.n);
+    }
+    ck_assert_str_eq(ag_label_of(p.x[0]), "net.in.weight");
+    ck_assert_str_eq(ag_label_of(p.x[6]), "net.6.0.input_weight");
+    ck_assert_str_eq(ag_label_of(p.x[10]), "net.6.0.reverse.input_weight");
+    ck_assert(strstr(ag_sequence_table(&m), "groupnorm") != NULL);
+    ag_sequence_apply(&m, ag_zeros(tape, AG_F64, AG_SHAPE(2, 8, 3)));
+    expect_error(tape, AG_ERR_SHAPE, "net.in: conv_apply", "3 channels do not fit");
+    ag_sequence_apply(&m, ag_zeros(tape, AG_F64, AG_SHAPE(2, 1, 2)));
+    expect_error(tape, AG_ERR_SHAPE, "net.2: max_pool", "a window of 2");
+    ag_sequence_init(&n, tape, AG_F64, NULL);
+    ck_assert_int_eq(ag_sequence_groupnorm(&n, 4, 3, NULL), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "4 channels cannot be divided", "test_nets.c:");
+    ck_assert_int_eq(ag_sequence_rnn(&n, &(ag_rnn){.in = 0}, NULL), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "rnn_init", "0 inputs");
+    ck_assert_int_eq(n.count, 0);
+}
+END_TEST
+
 /* ---- Refused ---- */
 
 static ag_tensor *zeros(ag_shape shape) { return ag_zeros(tape, AG_F64, shape); }
@@ -1353,6 +1392,68 @@ START_TEST(recurrent_layers_refuse) {
 }
 END_TEST
 
+START_TEST(depthwise_refuses) {
+    ag_tensor *x = zeros(AG_SHAPE(2, 5, 6, 4)), *w = zeros(AG_SHAPE(3, 2, 4));
+    const ag_shape one = AG_SHAPE(1, 1), none = AG_SHAPE(0, 0), places = AG_SHAPE(3, 5);
+    expect_shape(ag_depthwise(x, w, places, one, one, none), AG_SHAPE(2, 3, 5, 4));
+    ag_depthwise(x, zeros(AG_SHAPE(3, 4)), places, one, one, none);
+    expect_error(tape, AG_ERR_SHAPE, "depthwise", "(N,L…,C) and (K…,C)", "test_nets.c:");
+    ag_depthwise(x, zeros(AG_SHAPE(3, 2, 5)), places, one, one, none);
+    expect_error(tape, AG_ERR_SHAPE, "depthwise");
+    ag_depthwise(x, w, places, AG_SHAPE(1), one, none);
+    expect_error(tape, AG_ERR_SHAPE, "numbers for one to three axes");
+    ag_depthwise(x, w, places, none, one, none);
+    expect_error(tape, AG_ERR_RANGE, "stride 0");
+    ag_depthwise(x, w, AG_SHAPE(-1, 1), one, one, none);
+    expect_error(tape, AG_ERR_RANGE, "-1 windows");
+    ag_depthwise(x, w, AG_SHAPE(INT64_MAX, 1), one, one, none);
+    expect_error(tape, AG_ERR_RANGE, "out of range");
+    ag_depthwise(x, ag_cast(w, AG_F32), places, one, one, none);
+    expect_error(tape, AG_ERR_DTYPE, "depthwise");
+    ag_depthwise_transposed(x, w, AG_SHAPE(7), one, one, AG_SHAPE(0));
+    expect_error(tape, AG_ERR_SHAPE, "depthwise_transposed");
+    ag_depthwise_transposed(x, w, AG_SHAPE(7, -7), one, one, none);
+    expect_error(tape, AG_ERR_RANGE, "an extent of -7");
+    expect_shape(ag_depthwise_transposed(x, w, AG_SHAPE(7, 7), one, one, none), AG_SHAPE(2, 7, 7, 4));
+    expect_ok(tape);
+}
+END_TEST
+
+/* A cotangent of 0 takes nothing of an image that is NaN there: in a place that a choice leaves out. */
+START_TEST(depthwise_has_strong_zeros) {
+    ag_tensor *x = noise(AG_F32, AG_SHAPE(1, 6, 3)), *w = scattered(tape, AG_F32, AG_SHAPE(2, 1, 3), 40);
+    ag_tensor *bad = ag_reshape(ag_equal(ag_arange(tape, AG_I64, 6), ag_scalar(tape, AG_I64, 5)), AG_SHAPE(1, 6, 1));
+    ag_tensor *z[] = {x, with_nan(x, bad)}, *d[2][2];
+    for (int i = 0; i < 2; i++) {
+        ag_tensor *y = ag_convolve(z[i], w, NULL, &(ag_conv_options){.groups = 3});
+        ag_tensor *last =
+            ag_reshape(ag_equal(ag_arange(tape, AG_I64, 5), ag_scalar(tape, AG_I64, 4)), AG_SHAPE(1, 5, 1));
+        y = ag_where(last, ag_scalar(tape, AG_F32, 0), y);
+        ag_grad(ag_sum(ag_square(y)), 2, (ag_tensor *[]){z[i], w}, d[i]);
+    }
+    for (int k = 0; k < 2; k++) expect_same(d[0][k], d[1][k]);
+    expect_ok(tape);
+}
+END_TEST
+
+/* The sums of many places, of samples on several threads, have the same bits on any number of them. */
+START_TEST(depthwise_is_the_same_on_threads) {
+    ag_tensor *d[2][2], *copy[2][2];
+    for (int i = 0; i < 2; i++) {
+        ag_tape *t = ag_tape_new();
+        ag_tape_set_threads(t, i ? 2 : 1);
+        ag_tensor *x = scattered(t, AG_F32, AG_SHAPE(5, 40, 40, 16), 0),
+                  *w = scattered(t, AG_F32, AG_SHAPE(3, 3, 1, 16), 9);
+        ag_tensor *y = ag_convolve(x, w, NULL, &(ag_conv_options){.groups = 16, .stride = {2}, .same = true});
+        ag_grad(ag_sum(ag_square(y)), 2, (ag_tensor *[]){x, w}, d[i]);
+        for (int k = 0; k < 2; k++) copy[i][k] = ag_from(tape, AG_F32, ag_shape_of(d[i][k]), ag_data(d[i][k]));
+        expect_ok(t);
+        ag_tape_free(t);
+    }
+    for (int k = 0; k < 2; k++) expect_same(copy[0][k], copy[1][k]);
+}
+END_TEST
+
 /* ---- Without memory ---- */
 
 static ag_status whole_program(ag_tape *t) {
@@ -1381,6 +1482,8 @@ int main(void) {
     tcase_add_test(images, transposed_same_is_the_adjoint_of_same);
     tcase_add_test(images, poolings_are_what_loops_compute);
     tcase_add_test(images, images_pass_gradcheck_twice_over);
+    tcase_add_test(images, depthwise_has_strong_zeros);
+    tcase_add_test(images, depthwise_is_the_same_on_threads);
     TCase *golden = tape_group(suite, "golden");
     tcase_add_test(golden, results_are_pytorchs);
     tcase_add_test(golden, results_are_pytorchs_in_f32);
@@ -1400,6 +1503,7 @@ int main(void) {
     tcase_add_test(layers, positions_are_waves);
     tcase_add_test(layers, attention_layer_is_its_parts);
     tcase_add_test(layers, global_pools_are_reductions);
+    tcase_add_test(layers, sequences_have_these_layers);
     TCase *refused = tape_group(suite, "refused");
     tcase_add_test(refused, convolutions_refuse);
     tcase_add_test(refused, transposed_convolutions_refuse);
@@ -1409,6 +1513,7 @@ int main(void) {
     tcase_add_test(refused, attention_refuses);
     tcase_add_test(refused, positions_refuse);
     tcase_add_test(refused, recurrent_layers_refuse);
+    tcase_add_test(refused, depthwise_refuses);
     tcase_add_test(plain_group(suite, "memory"), a_failing_allocation_leaves_nothing);
     return run_suite(suite);
 }
