@@ -416,6 +416,9 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* The same elements in another arrangement: views, windows, joining */
 #include "../ops/shape.h"
 
+/* Stacking, splitting, rolling, padding, repeating, diagonals */
+#include "../ops/arrange.h"
+
 /* Matrix products */
 #include "../ops/matmul.h"
 
@@ -424,6 +427,9 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 
 /* Elements selected by index, and added at indices */
 #include "../ops/index.h"
+
+/* x[…] as in NumPy, read and written; masks */
+#include "../ops/indexing.h"
 
 /* Softmax and its like, composed of the operations above */
 #include "../ops/compose.h"

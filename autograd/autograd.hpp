@@ -404,6 +404,50 @@ inline tensor weight_norm(const operand &v, const operand &g, int axis) {
 inline tensor rotary(const operand &x, const operand &positions, double base, bool halves) {
     return detail::made((ag_rotary)(x.get(), positions.get(), base, halves), x);
 }
+inline tensor expand_as(const operand &x, const operand &like) {
+    return detail::made((ag_expand_as)(x.get(), like.get()), x);
+}
+inline tensor movedim(const operand &x, const axes &source, const axes &destination) {
+    return detail::made((ag_movedim)(x.get(), source, destination), x);
+}
+inline tensor swapaxes(const operand &x, int axis0, int axis1) {
+    return detail::made((ag_swapaxes)(x.get(), axis0, axis1), x);
+}
+inline tensor flatten(const operand &x, int first, int last) {
+    return detail::made((ag_flatten)(x.get(), first, last), x);
+}
+inline tensor unflatten(const operand &x, int axis, const shape &extents) {
+    return detail::made((ag_unflatten)(x.get(), axis, extents), x);
+}
+inline tensor rot90(const operand &x, int64_t times, const axes &over) {
+    return detail::made((ag_rot90)(x.get(), times, over), x);
+}
+inline tensor roll(const operand &x, int64_t shift, int axis) {
+    return detail::made((ag_roll)(x.get(), shift, axis), x);
+}
+inline tensor roll_over(const operand &x, const shape &shifts, const axes &over) {
+    return detail::made((ag_roll_over)(x.get(), shifts, over), x);
+}
+inline tensor tile(const operand &x, const shape &times) { return detail::made((ag_tile)(x.get(), times), x); }
+inline tensor repeat(const operand &x, const shape &times) { return detail::made((ag_repeat)(x.get(), times), x); }
+inline tensor repeat_interleave(const operand &x, int64_t times, int axis) {
+    return detail::made((ag_repeat_interleave)(x.get(), times, axis), x);
+}
+inline tensor repeat_interleave_by(const operand &x, const operand &counts, int axis) {
+    return detail::made((ag_repeat_interleave_by)(x.get(), counts.get(), axis), x);
+}
+inline tensor pad(const operand &x, const axes &over, const shape &before, const shape &after) {
+    return detail::made((ag_pad)(x.get(), over, before, after), x);
+}
+inline tensor diagonal(const operand &x, int64_t offset, int axis0, int axis1) {
+    return detail::made((ag_diagonal)(x.get(), offset, axis0, axis1), x);
+}
+inline tensor diag_embed(const operand &x, int64_t offset, int axis0, int axis1) {
+    return detail::made((ag_diag_embed)(x.get(), offset, axis0, axis1), x);
+}
+inline tensor diag(const operand &x, int64_t offset) { return detail::made((ag_diag)(x.get(), offset), x); }
+inline tensor tril(const operand &x, int64_t offset) { return detail::made((ag_tril)(x.get(), offset), x); }
+inline tensor triu(const operand &x, int64_t offset) { return detail::made((ag_triu)(x.get(), offset), x); }
 inline tensor logsumexp(const operand &x, int axis, bool keepdims = false) {
     return detail::made((ag_logsumexp)(x.get(), axis, keepdims), x);
 }
@@ -478,6 +522,37 @@ inline tensor gather(const operand &x, const operand &index, int axis) {
 }
 inline tensor scatter_add(const operand &x, const operand &index, const operand &source, int axis) {
     return detail::made((ag_scatter_add)(x.get(), index.get(), source.get(), axis), x);
+}
+inline tensor index_select(const operand &x, const operand &index, int axis) {
+    return detail::made((ag_index_select)(x.get(), index.get(), axis), x);
+}
+inline tensor index_add(const operand &x, const operand &index, const operand &source, int axis) {
+    return detail::made((ag_index_add)(x.get(), index.get(), source.get(), axis), x);
+}
+inline tensor take_along_axis(const operand &x, const operand &index, int axis) {
+    return detail::made((ag_take_along_axis)(x.get(), index.get(), axis), x);
+}
+inline tensor scatter(const operand &x, const operand &index, const operand &source, int axis) {
+    return detail::made((ag_scatter)(x.get(), index.get(), source.get(), axis), x);
+}
+inline tensor scatter_max(const operand &x, const operand &index, const operand &source, int axis) {
+    return detail::made((ag_scatter_max)(x.get(), index.get(), source.get(), axis), x);
+}
+inline tensor scatter_min(const operand &x, const operand &index, const operand &source, int axis) {
+    return detail::made((ag_scatter_min)(x.get(), index.get(), source.get(), axis), x);
+}
+inline tensor nonzero(const operand &x) { return detail::made((ag_nonzero)(x.get()), x); }
+inline tensor masked_fill(const operand &x, const operand &mask, double value) {
+    return detail::made((ag_masked_fill)(x.get(), mask.get(), value), x);
+}
+inline tensor masked_select(const operand &x, const operand &mask) {
+    return detail::made((ag_masked_select)(x.get(), mask.get()), x);
+}
+inline tensor masked_scatter(const operand &x, const operand &mask, const operand &source) {
+    return detail::made((ag_masked_scatter)(x.get(), mask.get(), source.get()), x);
+}
+inline tensor one_hot(const operand &index, int64_t n, dtype to) {
+    return detail::made((ag_one_hot)(index.get(), n, to), index);
 }
 inline tensor matmul(const operand &a, const operand &b) { return detail::made((ag_matmul)(a.get(), b.get()), a); }
 inline tensor strong_matmul(const operand &a, const operand &b) {
@@ -584,6 +659,9 @@ inline tensor squeeze(const operand &x, const axes &over) { return detail::made(
 inline tensor unsqueeze(const operand &x, int axis) { return detail::made((ag_unsqueeze)(x.get(), axis), x); }
 inline tensor contiguous(const operand &x) { return detail::made((ag_contiguous)(x.get()), x); }
 inline tensor stop_gradient(const operand &x) { return detail::made((ag_stop_gradient)(x.get()), x); }
+inline tensor zeros_like(const operand &x) { return detail::made((ag_zeros_like)(x.get()), x); }
+inline tensor ones_like(const operand &x) { return detail::made((ag_ones_like)(x.get()), x); }
+inline tensor full_like(const operand &x, double value) { return detail::made((ag_full_like)(x.get(), value), x); }
 inline tensor exp2(const operand &x) { return detail::made((ag_exp2)(x.get()), x); }
 inline tensor log2(const operand &x) { return detail::made((ag_log2)(x.get()), x); }
 inline tensor log10(const operand &x) { return detail::made((ag_log10)(x.get()), x); }

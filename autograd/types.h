@@ -104,6 +104,17 @@ typedef struct ag_memory {
 #define AG_ALL_AXES (ag_axes{-1, {0}})
 #endif
 
+/* ag_shape_from -- a shape whose rank is known only at run time; its extents are checked where it is used
+ * An invalid shape, which every function refuses with AG_ERR_SHAPE, is the result of an error.
+ * Errors: AG_ERR_SHAPE unless 0 <= rank <= AG_MAX_RANK; AG_ERR_NULL for NULL extents of a rank above 0; both without
+ *         tape */
+AG_API ag_shape ag_shape_from(int rank, const int64_t *extent);
+
+/* ag_axes_from -- axes whose number is known only at run time; they are checked where they are used
+ * Invalid axes, which every function refuses, are the result of an error.
+ * Errors: AG_ERR_AXIS unless 0 <= count <= AG_MAX_RANK; AG_ERR_NULL for NULL axes if count > 0; both without tape */
+AG_API ag_axes ag_axes_from(int count, const int *axis);
+
 /* ---- AG_SHAPE and AG_AXES in C++ ---- */
 
 #ifdef __cplusplus

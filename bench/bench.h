@@ -50,6 +50,7 @@ int bundle_rows(row *to);
 int composed_rows(row *to);
 int convolution_rows(row *to);
 int gpt2_rows(row *to);
+int indexing_rows(row *to);
 int lenet_rows(row *to);
 int lstm_rows(row *to);
 int matmul_rows(row *to);

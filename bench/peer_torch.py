@@ -376,6 +376,43 @@ def scatter(n, c):
     return lambda: (torch.zeros(n, c).index_add_(0, index, x),)
 
 
+def indexing(kind):
+    image = (32, 56, 56, 64) if kind == "pad_nhwc" else (32, 64, 56, 56)
+    shape = {"select_rows": (100000, 64), "add_rows": (100000, 64), "select_columns": (2000, 1000), "take": (2000, 1000),
+             "scatter": (2000, 1000), "pairs": (2000, 2000), "add_pairs": (2000, 2000), "roll_rows": (4096, 1024),
+             "roll_columns": (4096, 1024), "one_hot": (64,), "tril": (2048, 2048), "masked_select": (2048, 2048),
+             "stack_first": (512, 1024), "stack_last": (512, 1024), "tile": (1024, 1024), "repeat": (1024, 1024)}.get(kind, image)
+    count = {"select_rows": 100000, "add_rows": 100000, "select_columns": 1000, "take": 2000000, "scatter": 2000000,
+             "pairs": 1000000, "add_pairs": 1000000, "one_hot": 100000}.get(kind, 1)
+    limit = shape[1] if kind in ("select_columns", "take", "scatter") else shape[0]
+    x, i, j = noise(shape, 1), labels(count, 2, limit), labels(count, 3, limit)
+    if kind in ("take", "scatter"):
+        i = i.view(shape)
+    mask, zeros = x > 0, lambda: torch.zeros_like(x)
+    work = {
+        "pad_nhwc": lambda: F.pad(x, (0, 0, 1, 1, 1, 1)),
+        "pad_nchw": lambda: F.pad(x, (1, 1, 1, 1)),
+        "pad_reflect": lambda: F.pad(x, (2, 2, 2, 2), mode="reflect"),
+        "select_rows": lambda: torch.index_select(x, 0, i),
+        "select_columns": lambda: torch.index_select(x, 1, i),
+        "take": lambda: torch.gather(x, 1, i),
+        "pairs": lambda: x[i, j],
+        "add_rows": lambda: zeros().index_add_(0, i, x),
+        "add_pairs": lambda: zeros().index_put_((i, j), torch.ones(()), accumulate=True),
+        "scatter": lambda: zeros().scatter_(1, i, x),
+        "roll_rows": lambda: torch.roll(x, 100, 0),
+        "roll_columns": lambda: torch.roll(x, 100, 1),
+        "one_hot": lambda: F.one_hot(i, 64),
+        "tril": lambda: torch.tril(x),
+        "stack_first": lambda: torch.stack([x] * 8, 0),
+        "stack_last": lambda: torch.stack([x] * 8, -1),
+        "tile": lambda: torch.tile(x, (2, 2)),
+        "repeat": lambda: torch.repeat_interleave(x, 3, 0),
+        "masked_select": lambda: torch.masked_select(x, mask),
+    }[kind]
+    return lambda: (work(),)
+
+
 def make(name):
     if m := re.fullmatch(r"ops(\d+)", name):
         return ops(int(m[1]))
@@ -389,6 +426,8 @@ def make(name):
     if m := re.fullmatch(r"narrow_(softmax|normalise|slices|gather|scatter)_(\d+)", name):
         rows = 100000 if m[1] == "softmax" or m[2] == "64" else 1000000
         return globals()[m[1]](rows, int(m[2]))
+    if m := re.fullmatch(r"indexing_(\w+)", name):
+        return indexing(m[1])
     if m := re.fullmatch(r"conv(dw|t|)(1|3|)d?_(\d+)_(\d+)to(\d+)_(\d+)[x\d]*", name):
         return conv(m[1], int(m[2] or 2), *(int(n) for n in m.groups()[2:]))
     if m := re.fullmatch(r"adam_(\d+)M", name):

@@ -174,15 +174,6 @@ static bool is_pointwise(const convolution *c) {
     return c->groups == 1;
 }
 
-static ag_tensor *padded(const convolution *c) {
-    ag_tensor *x = c->x;
-    for (int i = 0; i < c->s.axes; i++) {
-        const int64_t all = c->s.before[i] + c->s.after[i];
-        if (all > 0) x = ag_embed(x, i + 1, ag_extent(x, i + 1) + all, c->s.before[i], 1);
-    }
-    return x;
-}
-
 static ag_tensor *convolved_depthwise(const convolution *c) {
     const int n = c->s.axes;
     ag_shape places = {.rank = n};
@@ -198,7 +189,7 @@ static ag_tensor *convolved(const convolution *c) {
     const int n = c->s.axes;
     const int64_t in = ag_extent(c->w, n), out = ag_extent(c->w, n + 1);
     if (is_depthwise(c)) return convolved_depthwise(c);
-    ag_tensor *x = padded(c);
+    ag_tensor *x = ag__padded(c->x, &c->s, 0);
     if (is_pointwise(c)) return ag_tensordot(x, ag_reshape(c->w, AG_SHAPE(in, out)), 1);
     return by_groups(c, ag__windows_over(x, &c->s), n + 1, window_product);
 }

@@ -66,22 +66,6 @@ static ag_tensor *what_is_wrong(pooling *p, bool good, ag_shape size, const ag_p
 
 /* ---- Windows ---- */
 
-/* With `value` before and after along each axis. */
-static ag_tensor *padded(ag_tensor *x, const ag__sliding *s, double value) {
-    for (int i = 0; i < s->axes; i++) {
-        ag_tensor *parts[3];
-        ag_shape edge = ag_shape_of(x);
-        int n = 0;
-        edge.extent[i + 1] = s->before[i];
-        if (s->before[i] > 0) parts[n++] = ag_full(ag_tape_of(x), ag_dtype_of(x), edge, value);
-        parts[n++] = x;
-        edge.extent[i + 1] = s->after[i];
-        if (s->after[i] > 0) parts[n++] = ag_full(ag_tape_of(x), ag_dtype_of(x), edge, value);
-        x = n > 1 ? ag_concat(n, parts, i + 1) : parts[0];
-    }
-    return x;
-}
-
 static bool is_side_by_side(const ag__sliding *s) {
     for (int i = 0; i < s->axes; i++)
         if (s->stride[i] != s->size[i] || s->dilation[i] != 1) return false;
@@ -113,7 +97,7 @@ static ag_tensor *max_pool(pooling p, ag_shape size, const ag_pool_options *opti
     ag_axes over = {0};
     ag_tensor *nil = what_is_wrong(&p, ag_dtype_of(p.x) != AG_BOOL, size, options ? options : &plain);
     if (nil) return nil;
-    ag_tensor *windows = windows_of(padded(p.x, &p.s, lowest(ag_dtype_of(p.x))), &p.s, &over);
+    ag_tensor *windows = windows_of(ag__padded(p.x, &p.s, lowest(ag_dtype_of(p.x))), &p.s, &over);
     return ag_max_over(windows, over, false);
 }
 
@@ -147,9 +131,9 @@ static ag_tensor *numbers_in_windows(const pooling *p, ag_shape like, ag_tensor 
     image.extent[0] = image.extent[image.rank - 1] = 1;
     for (int i = 0; i < image.rank; i++) n *= image.extent[i];
     ag_tensor *number = ag_reshape(ag_arange(tape, AG_I64, n), image);
-    ag_tensor *there = elements_of_windows(padded(ag_ones(tape, AG_I64, image), &p->s, 0), &p->s);
+    ag_tensor *there = elements_of_windows(ag__padded(ag_ones(tape, AG_I64, image), &p->s, 0), &p->s);
     *inside = ag_broadcast_to(there, like);
-    return ag_broadcast_to(elements_of_windows(padded(number, &p->s, 0), &p->s), like);
+    return ag_broadcast_to(elements_of_windows(ag__padded(number, &p->s, 0), &p->s), like);
 }
 
 ag_tensor *ag_max_pool_indices(ag_tensor *x, ag_shape size, const ag_pool_options *options, ag_tensor **index) {
@@ -157,7 +141,7 @@ ag_tensor *ag_max_pool_indices(ag_tensor *x, ag_shape size, const ag_pool_option
     if (!index) return ag__refuse(p.name, 1, &x, AG_ERR_NULL, "index is NULL");
     *index = what_is_wrong(&p, ag_dtype_of(x) != AG_BOOL, size, options ? options : &plain);
     if (*index) return *index;
-    ag_tensor *windows = elements_of_windows(padded(x, &p.s, lowest(ag_dtype_of(x))), &p.s), *inside;
+    ag_tensor *windows = elements_of_windows(ag__padded(x, &p.s, lowest(ag_dtype_of(x))), &p.s), *inside;
     ag_tensor *number = numbers_in_windows(&p, ag_shape_of(windows), &inside), *best = ag_argmax(windows, -1, true);
     /* among elements that are all the lowest the first may be padding: then the first of the image's */
     ag_tensor *real = ag_cast(ag_gather(inside, best, -1), AG_BOOL);
@@ -219,7 +203,7 @@ static ag_tensor *avg_pool(pooling p, ag_shape size, const ag_pool_options *opti
         if (!along) usual *= (double)p.s.size[i];
         else count = count ? ag_mul(count, along) : along;
     }
-    ag_tensor *windows = windows_of(padded(p.x, &p.s, 0), &p.s, &over);
+    ag_tensor *windows = windows_of(ag__padded(p.x, &p.s, 0), &p.s, &over);
     if (!count) return ag_mean_over(windows, over, false);
     return ag_div(ag_sum_over(windows, over, false), ag_scale(count, usual));
 }
@@ -235,7 +219,7 @@ ag_tensor *ag_lp_pool(ag_tensor *x, double power, ag_shape size, const ag_pool_o
     ag_tensor *nil = what_is_wrong(&p, is_real(x), size, options ? options : &plain);
     if (nil) return nil;
     if (!(power >= 1)) return ag__refuse(p.name, 1, &x, AG_ERR_RANGE, "p is %g: p >= 1 is wanted", power);
-    ag_tensor *windows = ag_abs(windows_of(padded(x, &p.s, 0), &p.s, &over));
+    ag_tensor *windows = ag_abs(windows_of(ag__padded(x, &p.s, 0), &p.s, &over));
     ag_tensor *m = ag_max_over(windows, over, true);
     if (isinf(power)) return ag_squeeze(m, over);
     ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0), *one = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 1);

@@ -62,6 +62,16 @@ ag_tensor *ag__windows_wrong(const char *name, int n, ag_tensor *const x[], cons
     return NULL;
 }
 
+ag_tensor *ag__padded(ag_tensor *x, const ag__sliding *s, double value) {
+    ag_axes axes = {.count = s->axes};
+    ag_shape before = {.rank = s->axes}, after = before;
+    for (int i = 0; i < s->axes; i++) {
+        axes.axis[i] = i + 1;
+        before.extent[i] = s->before[i], after.extent[i] = s->after[i];
+    }
+    return ag_pad_with(x, axes, before, after, AG_PAD_CONSTANT, value);
+}
+
 ag_tensor *ag__windows_over(ag_tensor *x, const ag__sliding *s) {
     ag_axes axes = {.count = s->axes};
     ag_shape reach = {.rank = s->axes}, step = {.rank = s->axes};

@@ -27,6 +27,9 @@ ag_tensor *ag__sliding_wrong(const char *name, int n, ag_tensor *const x[], cons
 /* NULL if there is a window along each axis of x[0]; else nil, after an error. */
 ag_tensor *ag__windows_wrong(const char *name, int n, ag_tensor *const x[], const ag__sliding *s);
 
+/* x with its padding, of this value, along all axes. */
+ag_tensor *ag__padded(ag_tensor *x, const ag__sliding *s, double value);
+
 /* The windows of x, which is not padded any more: N O… C K…, a view. */
 ag_tensor *ag__windows_over(ag_tensor *x, const ag__sliding *s);
 

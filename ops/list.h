@@ -38,6 +38,7 @@
     X(UNARY, cos)                                                                                                      \
     X(UNARY, cosh)                                                                                                     \
     X(OTHER, depthwise)                                                                                                \
+    X(OTHER, diagonal)                                                                                                 \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
     X(OTHER, draw_binomial)                                                                                            \
@@ -54,6 +55,9 @@
     X(INNER, gamma_slope)                                                                                              \
     X(INNER, gate)                                                                                                     \
     X(OTHER, gather)                                                                                                   \
+    X(OTHER, index)                                                                                                    \
+    X(OTHER, index_add)                                                                                                \
+    X(OTHER, index_put)                                                                                                \
     X(BINARY, less)                                                                                                    \
     X(BINARY, less_equal)                                                                                              \
     X(UNARY, log)                                                                                                      \
@@ -74,6 +78,8 @@
     X(UNARY, neg)                                                                                                      \
     X(OTHER, normal)                                                                                                   \
     X(BINARY, not_equal)                                                                                               \
+    X(OTHER, one_hot)                                                                                                  \
+    X(OTHER, pad)                                                                                                      \
     X(OTHER, permutation)                                                                                              \
     X(OTHER, permute)                                                                                                  \
     X(BINARY, pow)                                                                                                     \
@@ -94,6 +100,7 @@
     X(UNARY, sin)                                                                                                      \
     X(UNARY, sinh)                                                                                                     \
     X(OTHER, slice)                                                                                                    \
+    X(OTHER, slices)                                                                                                   \
     X(UNARY, sqrt)                                                                                                     \
     X(UNARY, square)                                                                                                   \
     X(OTHER, stop_gradient)                                                                                            \

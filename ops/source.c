@@ -56,34 +56,119 @@ ag_tensor *ag_ones(ag_tape *tape, ag_dtype dtype, ag_shape shape) { return ag_fu
 
 ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value) { return ag_full(tape, dtype, AG_SCALAR, value); }
 
-static bool arange_infer(ag_infer *r) {
-    return r->dtype != AG_BOOL || ag_reject(r, AG_ERR_DTYPE, "needs i64, f32 or f64, not bool");
+ag_tensor *ag_full_like(ag_tensor *x, double value) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("full_like", 1, &x, &nil)) return nil;
+    return ag_full(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(x), value);
 }
 
-static bool arange_eval(const ag_call *call) {
-    int64_t n = call->y.size;
+ag_tensor *ag_zeros_like(ag_tensor *x) { return ag_full_like(x, 0); }
+
+ag_tensor *ag_ones_like(ag_tensor *x) { return ag_full_like(x, 1); }
+
+/* ---- Progressions ---- */
+
+static const int64_t most_steps = INT64_MAX / 16;
+static const double most_whole = 0x1p53; /* integers up to it are exact */
+
+/* Element i of n is start + i·step for i < half, and stop − (n−1−i)·step from there on: so both ends are exact. */
+typedef struct progression {
+    double start, step, stop;
+    int64_t half;
+} progression;
+
+static bool is_whole(double x) { return fabs(x) <= most_whole && floor(x) == x; }
+
+static bool arange_infer(ag_infer *r) {
+    const progression *p = r->attributes;
+    const double most = r->dtype == AG_F32 ? (double)FLT_MAX : DBL_MAX;
+    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "needs i64, f32 or f64, not bool");
+    if (!(fabs(p->start) <= most) || !(fabs(p->stop) <= most) || !(fabs(p->step) <= DBL_MAX))
+        return ag_reject(r, AG_ERR_RANGE, "%g, %g and %g must be finite in %s", p->start, p->stop, p->step,
+                         ag_dtype_name(r->dtype));
+    const double last = p->start + p->step * (double)r->shape.extent[0];
+    if (r->dtype != AG_I64 || (is_whole(p->start) && is_whole(p->step) && fabs(last) <= most_whole)) return true;
+    return ag_reject(r, AG_ERR_RANGE, "%g and %g must be integers, here and at the end", p->start, p->step);
+}
+
+/* fma: element i is rounded once. */
+static double element(const progression *p, int64_t i, int64_t n) {
+    return i < p->half ? fma((double)i, p->step, p->start) : fma(-(double)(n - 1 - i), p->step, p->stop);
+}
+
+static void arange_whole(const ag_call *call, int64_t start, int64_t step) {
+    const int64_t n = call->y.size;
     int64_t *y_i64 = call->y.data;
     float *y_f32 = call->y.data;
     double *y_f64 = call->y.data;
-    switch (call->y.dtype) {
-    case AG_I64:
-        for (int64_t i = 0; i < n; i++) y_i64[i] = i;
-        break;
-    case AG_F32:
-        for (int64_t i = 0; i < n; i++) y_f32[i] = (float)i;
-        break;
-    default:
-        for (int64_t i = 0; i < n; i++) y_f64[i] = (double)i;
-        break;
-    }
+    if (call->y.dtype == AG_I64)
+        for (int64_t i = 0; i < n; i++) y_i64[i] = start + i * step;
+    else if (call->y.dtype == AG_F32)
+        for (int64_t i = 0; i < n; i++) y_f32[i] = (float)(start + i * step);
+    else
+        for (int64_t i = 0; i < n; i++) y_f64[i] = (double)(start + i * step);
+}
+
+static bool arange_eval(const ag_call *call) {
+    const progression *p = call->attributes;
+    const int64_t n = call->y.size;
+    const double last = p->start + (double)n * p->step;
+    if (p->half >= n && is_whole(p->start) && is_whole(p->step) && is_whole(last))
+        return arange_whole(call, (int64_t)p->start, (int64_t)p->step), true;
+    for (int64_t i = 0; i < n; i++) ag__put_element(call->y.dtype, call->y.data, i, element(p, i, n));
     return true;
 }
 
-const ag_op ag__op_arange = {
-    .name = "arange", .notation = "arange({size})", .kind = AG_KIND_SOURCE, .infer = arange_infer, .eval = arange_eval};
+static const char *arange_notation(const ag_tensor *y) {
+    const progression *p = ag_attributes(y);
+    return p->start == 0 && p->step == 1 ? "arange({size})" : "arange({size}, {d0}, {d1})";
+}
+
+const ag_op ag__op_arange = {.name = "arange",
+                             .notation_of = arange_notation,
+                             .kind = AG_KIND_SOURCE,
+                             .attribute_bytes = sizeof(progression),
+                             .infer = arange_infer,
+                             .eval = arange_eval};
+
+static ag_tensor *progress(ag_tape *tape, ag_dtype dtype, int64_t n, progression p) {
+    return ag_apply_source(&ag__op_arange, tape, dtype, AG_SHAPE(n), &p, sizeof p);
+}
 
 ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n) {
-    return ag_apply_source(&ag__op_arange, tape, dtype, AG_SHAPE(n), NULL, 0);
+    return progress(tape, dtype, n, (progression){0, 1, 0, INT64_MAX});
+}
+
+ag_tensor *ag_arange_with(ag_tape *tape, ag_dtype dtype, double start, double stop, double step) {
+    const double n = ceil((stop - start) / step);
+    if (step == 0) return ag__fail_on(tape, "arange_with", AG_ERR_RANGE, "step 0 leads nowhere");
+    if (!(fabs(start) <= DBL_MAX) || !(fabs(stop) <= DBL_MAX) || !(fabs(step) <= DBL_MAX))
+        return ag__fail_on(tape, "arange_with", AG_ERR_RANGE, "%g, %g and %g must be finite", start, stop, step);
+    if (dtype == AG_I64 && !(is_whole(start) && is_whole(stop) && is_whole(step)))
+        return ag__fail_on(tape, "arange_with", AG_ERR_RANGE, "%g, %g and %g must be integers up to 2^53", start, stop,
+                           step);
+    if (!(n < (double)most_steps))
+        return ag__fail_on(tape, "arange_with", AG_ERR_SHAPE, "%g elements are more than can be counted", n);
+    return progress(tape, dtype, n > 0 ? (int64_t)n : 0, (progression){start, step, 0, INT64_MAX});
+}
+
+ag_tensor *ag_linspace(ag_tape *tape, ag_dtype dtype, double start, double stop, int64_t n) {
+    const double parts = n > 1 ? (double)(n - 1) : 1, wide = stop - start;
+    if (dtype != AG_F32 && dtype != AG_F64)
+        return ag__fail_on(tape, "linspace", AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(dtype));
+    const double step = fabs(wide) <= DBL_MAX ? wide / parts : stop / parts - start / parts;
+    return progress(tape, dtype, n, (progression){start, step, stop, n > 1 ? n / 2 : n});
+}
+
+ag_tensor *ag_logspace(ag_tape *tape, ag_dtype dtype, double start, double stop, int64_t n, double base) {
+    if (dtype != AG_F32 && dtype != AG_F64)
+        return ag__fail_on(tape, "logspace", AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(dtype));
+    if (!(base > 0 && base <= DBL_MAX))
+        return ag__fail_on(tape, "logspace", AG_ERR_RANGE, "the base is %g: a finite number above 0 is wanted", base);
+    if (!tape) return ag__fail_on(NULL, "logspace", AG_ERR_NULL, "the tape is NULL");
+    ag_tensor *exponent = ag_linspace(tape, AG_F64, start, stop, n);
+    if (ag_is_nil(exponent)) return exponent;
+    return ag_cast(ag_pow(ag_scalar(tape, AG_F64, base), exponent), dtype);
 }
 
 /* ---- Random bits ---- */

@@ -34,6 +34,56 @@ AG_API ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value);
  * Source: numpy.arange */
 AG_API ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n);
 
+/* ag_arange_with -- start, start+step, … before stop
+ * Element i is start + i·step, rounded once; there are ⌈(stop−start)/step⌉, or none.
+ * Shape:  () -> (n)
+ * Dtype:  i64, f32 or f64
+ * Grad:   a constant
+ * Errors: AG_ERR_DTYPE; AG_ERR_SHAPE for too many elements; AG_ERR_RANGE for step 0, or numbers that are not finite or,
+ *         for i64, no integers up to 2^53
+ * Source: numpy.arange */
+AG_API ag_tensor *ag_arange_with(ag_tape *tape, ag_dtype dtype, double start, double stop, double step);
+
+/* ag_linspace -- n numbers at equal distances from start to stop, both included; start alone for n = 1
+ * Shape:  () -> (n)
+ * Dtype:  real
+ * Grad:   a constant
+ * Errors: AG_ERR_DTYPE; AG_ERR_SHAPE for n < 0; AG_ERR_RANGE unless both are finite in the dtype
+ * Source: numpy.linspace */
+AG_API ag_tensor *ag_linspace(ag_tape *tape, ag_dtype dtype, double start, double stop, int64_t n);
+
+/* ag_logspace -- base to the power of each number of ag_linspace
+ * Shape:  () -> (n)
+ * Dtype:  real
+ * Grad:   a constant
+ * Errors: as ag_linspace; AG_ERR_RANGE unless base > 0 is finite
+ * Source: numpy.logspace */
+AG_API ag_tensor *ag_logspace(ag_tape *tape, ag_dtype dtype, double start, double stop, int64_t n, double base);
+
+/* ag_zeros_like -- ag_zeros of x's dtype and shape
+ * Shape:  x (…) -> (…)
+ * Dtype:  any
+ * Grad:   a constant
+ * Errors: none of its own
+ * Source: numpy.zeros_like */
+AG_API ag_tensor *ag_zeros_like(ag_tensor *x);
+
+/* ag_ones_like -- ag_ones of x's dtype and shape
+ * Shape:  x (…) -> (…)
+ * Dtype:  any
+ * Grad:   a constant
+ * Errors: none of its own
+ * Source: numpy.ones_like */
+AG_API ag_tensor *ag_ones_like(ag_tensor *x);
+
+/* ag_full_like -- ag_full of x's dtype and shape
+ * Shape:  x (…) -> (…)
+ * Dtype:  any
+ * Grad:   a constant
+ * Errors: AG_ERR_RANGE for a value that the dtype cannot hold
+ * Source: numpy.full_like */
+AG_API ag_tensor *ag_full_like(ag_tensor *x, double value);
+
 /* ag_uniform -- independent random numbers, low <= y < high (or both equal); each call draws anew; ag_tape_seed repeats
  * the draws
  * Shape:  () -> shape

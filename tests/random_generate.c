@@ -575,6 +575,57 @@ static void some_embed(generator *g) {
     slice_line(g, "ag_embed", x, axis, n, back ? before + (m - 1) * step : before, back ? -step : step);
 }
 
+/* ---- Padding, repeating, diagonals ---- */
+
+static int n_line(generator *g, const char *name, int x, int64_t n, int axis) {
+    line l = line_of(name);
+    l.operands = 1, l.x[0] = x, l.number[0] = n, l.number[1] = axis;
+    return append(g, &l);
+}
+
+static void some_pad(generator *g) {
+    int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank;
+    line l = line_of("ag_pad");
+    l.operands = 1, l.x[0] = x;
+    int64_t room = 1;
+    for (int i = 0; i < rank; i++) {
+        const int64_t n = g->value[x].shape.extent[i];
+        int64_t before = pick(g, 3), after = pick(g, 3);
+        if (n > 2 && chance(g, 20)) before = -1;
+        if (chance(g, 40)) before = after = 0;
+        l.axes.axis[i] = chance(g, 30) ? i - rank : i;
+        l.shape.extent[i] = before, l.shape2.extent[i] = after;
+        room *= n + before + after;
+    }
+    l.axes.count = l.shape.rank = l.shape2.rank = rank;
+    if (room <= g->most) append(g, &l);
+}
+
+static void some_repetition(generator *g) {
+    int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank;
+    if (rank == 0 || 6 * g->value[x].size > g->most) return;
+    int axis = pick(g, rank) - (chance(g, 30) ? rank : 0);
+    if (chance(g, 40)) {
+        n_line(g, "ag_repeat_interleave", x, below(g, 4), axis);
+        return;
+    }
+    ag_shape times = {.rank = rank < MOST_RANK ? rank + pick(g, 2) : rank};
+    for (int i = 0; i < times.rank; i++) times.extent[i] = 1;
+    times.extent[pick(g, times.rank)] = below(g, 4);
+    times.extent[pick(g, times.rank)] = 2;
+    shape_line(g, "ag_tile", x, times);
+}
+
+static void some_rearranging(generator *g) {
+    int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank, which = pick(g, 4);
+    if (rank == 0) return;
+    if (which == 0) x_line(g, "user_corner", x);
+    else if (which == 1) n_line(g, "ag_roll", x, below(g, 9) - 4, pick(g, rank));
+    else if (which == 2 && rank > 1) n_line(g, "ag_tril", x, below(g, 5) - 2, 0);
+    else if (rank == 2 || (rank == 1 && (g->value[x].size + 1) * (g->value[x].size + 1) <= g->most))
+        n_line(g, "ag_diag", x, rank == 1 ? pick(g, 2) : below(g, 5) - 2, 0);
+}
+
 /* A shape with extent n along the axis; elsewhere that of x, or 1. */
 static ag_shape index_shape(generator *g, ag_shape shape, int axis, int64_t n) {
     for (int i = 0; i < shape.rank; i++)
@@ -590,9 +641,10 @@ static void some_gather(generator *g) {
     int axis = pick(g, s.rank);
     int64_t m = s.extent[axis], n = below(g, 2 * m + 1);
     if (g->value[x].size / m * n > g->most) n = m;
-    line l = line_of("ag_gather");
+    line l = line_of(chance(g, 70) ? "ag_gather" : chance(g, 50) ? "ag_index_select" : "ag_take_along_axis");
     l.operands = 2, l.x[0] = x, l.number[0] = axis;
-    if (chance(g, 25) && s.rank > 1 && g->value[x].dtype != AG_BOOL)
+    if (l.form->call.ab_axis == ag_index_select) l.x[1] = index_line(g, AG_SHAPE(n), m);
+    else if (chance(g, 25) && s.rank > 1 && g->value[x].dtype != AG_BOOL)
         l.x[1] = axis_line(g, "ag_argmax", fixed(g, twin(g, x), ANYTHING_GOES), axis, true);
     else l.x[1] = index_line(g, index_shape(g, s, axis, n), m);
     if (g->value[l.x[1]].dtype == AG_I64) append(g, &l);
@@ -605,12 +657,23 @@ static void some_scatter(generator *g) {
     int axis = pick(g, s.rank);
     int64_t n = below(g, 2 * s.extent[axis] + 1);
     if (g->value[x].size / s.extent[axis] * n > g->most) n = 1;
-    int index = index_line(g, index_shape(g, s, axis, n), s.extent[axis]);
+    static const char *const scatters[] = {"ag_scatter_add", "ag_scatter_add", "ag_index_add", "ag_scatter",
+                                           "ag_scatter_max"};
+    line l = line_of(scatters[pick(g, 5)]);
+    const bool list = l.form->call.abc_axis == ag_index_add;
+    int index = index_line(g, list ? AG_SHAPE(n) : index_shape(g, s, axis, n), s.extent[axis]);
     int source = leaf_line(g, "ag_from", g->value[x].dtype, index_shape(g, s, axis, n), some_domain(g));
     if (chance(g, 50)) source = x_line(g, "ag_neg", source);
-    line l = line_of("ag_scatter_add");
     l.operands = 3, l.x[0] = x, l.x[1] = index, l.x[2] = source, l.number[0] = axis;
     append(g, &l);
+}
+
+static void some_one_hot(generator *g) { x_line(g, "user_one_hot", index_line(g, narrowed(g, AG_SHAPE(2, 3)), 9)); }
+
+static void some_placing(generator *g) {
+    static void (*const places[])(generator *) = {some_embed, some_pad, some_repetition, some_rearranging,
+                                                  some_one_hot};
+    places[pick(g, 5)](g);
 }
 
 static void some_user(generator *g) {
@@ -974,8 +1037,8 @@ static void some_lines(generator *g) {
     else if (which < 75) some_contraction(g);
     else if (which < 78) some_gather(g);
     else if (which < 80) some_scatter(g);
-    else if (which < 82) some_concat(g);
-    else if (which < 83) some_embed(g);
+    else if (which < 81) some_concat(g);
+    else if (which < 83) some_placing(g);
     else if (which < 84) some_folding(g);
     else if (which < 86) some_cast(g);
     else if (which < 88) some_source(g);

@@ -114,9 +114,22 @@ const form forms[] = {
     {CALL(SIG_X_AXES_2, x_axes_2, ag_windows), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_X_AXES_2, x_axes_2, ag_fold), NUMBERS, KIND_NONE, PLAIN},
     {CALL(SIG_LIST_AXIS, list_axis, ag_concat), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXES_2, x_axes_2, ag_pad), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_SHAPE, x_shape, ag_tile), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X, x, user_corner), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X, x, user_one_hot), WHOLE, KIND_NONE, PLAIN},
+    {CALL(SIG_X_N, x_n, ag_diag), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_N, x_n, ag_tril), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_N_AXIS, x_n_axis, ag_roll), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_X_N_AXIS, x_n_axis, ag_repeat_interleave), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_AB_AXIS, ab_axis, ag_index_select), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_AB_AXIS, ab_axis, ag_take_along_axis), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_AB_AXIS, ab_axis, ag_gather), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_AB_AXIS, ab_axis, ag_tensordot), REALS, KIND_NONE, PLAIN},
     {CALL(SIG_ABC_AXIS, abc_axis, ag_scatter_add), NUMBERS, KIND_NONE, PLAIN},
+    {CALL(SIG_ABC_AXIS, abc_axis, ag_scatter), ALL, KIND_NONE, PLAIN},
+    {CALL(SIG_ABC_AXIS, abc_axis, ag_scatter_max), NUMBERS, KIND_NONE, PLAIN},
+    {CALL(SIG_ABC_AXIS, abc_axis, ag_index_add), NUMBERS, KIND_NONE, PLAIN},
 
     {"ag_jvp", SIG_GRADIENT, {0}, REALS, KIND_NONE, PLAIN},
     {"ag_vjp", SIG_GRADIENT, {0}, REALS, KIND_NONE, PLAIN},
@@ -274,6 +287,8 @@ static ag_tensor *record_operation(const line *l, ag_tensor *const x[]) {
     case SIG_X_AXES_KEEP: return f->x_axes_keep(x[0], l->axes, l->keep);
     case SIG_X_AXES_S_KEEP: return f->x_axes_s_keep(x[0], l->axes, l->scalar[0], l->keep);
     case SIG_X_AXES_2: return f->x_axes_2(x[0], l->axes, l->shape, l->shape2);
+    case SIG_X_N: return f->x_n(x[0], l->number[0]);
+    case SIG_X_N_AXIS: return f->x_n_axis(x[0], l->number[0], (int)l->number[1]);
     case SIG_X_AXIS: return f->x_axis(x[0], axis);
     case SIG_X_AXIS_AXIS: return f->x_axis_axis(x[0], axis, (int)l->number[1]);
     case SIG_X_AXIS_KEEP: return f->x_axis_keep(x[0], axis, l->keep);
@@ -366,10 +381,10 @@ static void print_number(FILE *to, int64_t number) {
 /* The arguments behind the operands. */
 static void print_attributes(FILE *to, const line *l) {
     signature s = l->form->signature;
-    int numbers = s == SIG_X_AXIS || s == SIG_X_AXIS_KEEP || s >= SIG_AB_AXIS ? 1
-                  : s == SIG_X_AXIS_AXIS                                      ? 2
-                  : s == SIG_X_AXIS_3N                                        ? 4
-                                                                              : 0;
+    int numbers = s == SIG_X_N || s == SIG_X_AXIS || s == SIG_X_AXIS_KEEP || s >= SIG_AB_AXIS ? 1
+                  : s == SIG_X_AXIS_AXIS || s == SIG_X_N_AXIS                                 ? 2
+                  : s == SIG_X_AXIS_3N                                                        ? 4
+                                                                                              : 0;
     bool axes = s == SIG_X_AXES || s == SIG_X_AXES_2 || s == SIG_X_AXES_KEEP || s == SIG_X_AXES_S_KEEP;
     bool keep = s == SIG_X_AXES_KEEP || s == SIG_X_AXES_S_KEEP || s == SIG_X_AXIS_KEEP;
     if (s == SIG_X_DTYPE || s == SIG_X_SHAPE || axes) fputs(", ", to);

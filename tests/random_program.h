@@ -40,7 +40,9 @@ typedef enum signature {
     SIG_X_AXES_2, /* and two shapes, each with an extent for each axis */
     SIG_X_AXES_KEEP,
     SIG_X_AXES_S_KEEP,
-    SIG_X_AXIS, /* number[0] is the axis, here and below */
+    SIG_X_N,      /* a number */
+    SIG_X_N_AXIS, /* and number[1], the axis */
+    SIG_X_AXIS,   /* number[0] is the axis, here and below */
     SIG_X_AXIS_AXIS,
     SIG_X_AXIS_KEEP,
     SIG_X_AXIS_3N, /* three numbers behind the axis */
@@ -100,6 +102,8 @@ typedef union callee {
     ag_tensor *(*x_axes_2)(ag_tensor *, ag_axes, ag_shape, ag_shape);
     ag_tensor *(*x_axes_keep)(ag_tensor *, ag_axes, bool);
     ag_tensor *(*x_axes_s_keep)(ag_tensor *, ag_axes, double, bool);
+    ag_tensor *(*x_n)(ag_tensor *, int64_t);
+    ag_tensor *(*x_n_axis)(ag_tensor *, int64_t, int);
     ag_tensor *(*x_axis)(ag_tensor *, int);
     ag_tensor *(*x_axis_axis)(ag_tensor *, int, int);
     ag_tensor *(*x_axis_keep)(ag_tensor *, int, bool);
@@ -214,6 +218,8 @@ ag_tensor *user_running(ag_tensor *x);                              /* opaque, w
 ag_tensor *user_dot(ag_tensor *a, ag_tensor *b);                    /* contraction of any strides, which accumulates */
 ag_tensor *user_windows(ag_tensor *x, int axis);                    /* view whose elements overlap */
 ag_tensor *user_reversed(ag_tensor *x);                             /* view with negative strides */
+ag_tensor *user_corner(ag_tensor *x);                               /* ag_at: slices of several axes */
+ag_tensor *user_one_hot(ag_tensor *index);                          /* ag_one_hot, of indices below 9 */
 ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step); /* source */
 ag_tensor *user_drawn(ag_tensor *x); /* random numbers of all samplers that have no second gradient, constant */
 ag_tensor *user_noisy(ag_tensor *x); /* random numbers with gradients by their mean and spread */

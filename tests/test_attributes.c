@@ -63,7 +63,7 @@ static int64_t number(void) {
 static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
     static const struct {
         const char *name;
-        int64_t a[16];
+        int64_t a[25];
     } table[] = {
         {"argmax", {1, 1}},
         {"broadcast_to", {3, 2, 3, 4}},
@@ -75,6 +75,13 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
         {"gather", {0}},
         {"permute", {0x0001}},
         {"reshape", {2, 4, 3}},
+        {"diagonal", {0, 0, 1}},
+        {"one_hot", {5, 3}},
+        {"index", {0x200020000, 0x1000000}},
+        {"index_add", {0x200020000, 0x1000000}},
+        {"index_put", {0x200020000, 0x1000000}},
+        {"pad", {0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 5, 4}},
+        {"slices", {0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 4}},
         {"scatter_add", {0}},
         {"slice", {0, 0, 2, 2}},
         {"windows", {1, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}},
@@ -105,6 +112,17 @@ static size_t attributes_of(const ag_op *op, unsigned char *to) {
 
 /* ---- Inputs ---- */
 
+/* Whether input i is an index. */
+static bool is_index(const ag_op *op, int i) {
+    static const struct {
+        const char *name;
+        int i;
+    } of[] = {{"gather", 1}, {"index", 1}, {"index_add", 2}, {"index_put", 2}, {"one_hot", 0}, {"scatter_add", 1}};
+    for (size_t k = 0; k < sizeof of / sizeof *of; k++)
+        if (strcmp(of[k].name, op->name) == 0) return of[k].i == i;
+    return false;
+}
+
 static ag_tensor *input_of(ag_tape *t, const ag_op *op, int i) {
     double z[24];
     int64_t whole[24];
@@ -112,7 +130,7 @@ static ag_tensor *input_of(ag_tape *t, const ag_op *op, int i) {
     for (int k = 0; k < 24; k++) z[k] = k / 4.0, whole[k] = k % 2, bools[k] = (unsigned char)(k % 2);
     static const ag_shape shapes[] = {{2, {3, 4}}, {2, {4, 3}}, {1, {4}}, {0, {0}}, {3, {2, 3, 4}}, {2, {0, 3}}};
     ag_shape shape = shapes[below(3) ? 0 : below(6)];
-    bool index = (strcmp(op->name, "gather") == 0 || strcmp(op->name, "scatter_add") == 0) && i == 1;
+    bool index = is_index(op, i);
     bool condition = strcmp(op->name, "where") == 0 && i == 0;
     if (index) return ag_from(t, AG_I64, shape, whole);
     if (condition) return ag_from(t, AG_BOOL, shape, bools);
@@ -159,7 +177,8 @@ static bool call(const ag_op *op) {
     int n = op->kind == AG_KIND_SOURCE ? 0 : op->arity < 0 ? 1 + below(4) : op->arity;
     ag_tensor *x[4], *y;
     for (int i = 0; i < n; i++) x[i] = i > 0 && below(3) ? x[0] : input_of(t, op, i);
-    if (n > 1 && ag_op_of(x[1]) == ag_op_of(x[0]) && strcmp(op->name, "gather") == 0) x[1] = input_of(t, op, 1);
+    for (int i = 1; i < n; i++)
+        if (is_index(op, i) && ag_op_of(x[i]) == ag_op_of(x[0])) x[i] = input_of(t, op, i);
     int64_t nodes = ag_tape_memory(t).nodes;
     y = op->kind == AG_KIND_SOURCE
             ? ag_apply_source(op, t, below(2) ? AG_F64 : (ag_dtype)below(5), AG_SHAPE(3, 4), attributes, bytes)

@@ -137,3 +137,25 @@ bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]) {
     extent[0] = 1, stride[0] = 0;
     return true;
 }
+
+/* ---- Shapes and axes from lists ---- */
+
+ag_shape ag_shape_from(int rank, const int64_t *extent) {
+    ag_shape shape = {.rank = -1};
+    if (rank < 0 || rank > AG_MAX_RANK)
+        ag__fail_on(NULL, "shape_from", AG_ERR_SHAPE, "rank %d: 0 to %d is wanted", rank, AG_MAX_RANK);
+    else if (rank > 0 && !extent) ag__fail_on(NULL, "shape_from", AG_ERR_NULL, "the extents are NULL");
+    else shape.rank = rank;
+    if (shape.rank > 0) memcpy(shape.extent, extent, (size_t)rank * sizeof *extent);
+    return shape;
+}
+
+ag_axes ag_axes_from(int count, const int *axis) {
+    ag_axes axes = {.count = AG_MAX_RANK + 1};
+    if (count < 0 || count > AG_MAX_RANK)
+        ag__fail_on(NULL, "axes_from", AG_ERR_AXIS, "%d axes: 0 to %d are wanted", count, AG_MAX_RANK);
+    else if (count > 0 && !axis) ag__fail_on(NULL, "axes_from", AG_ERR_NULL, "the axes are NULL");
+    else axes.count = count;
+    if (axes.count > 0 && axes.count <= AG_MAX_RANK) memcpy(axes.axis, axis, (size_t)count * sizeof *axis);
+    return axes;
+}

@@ -78,6 +78,32 @@ static ag_tensor *do_scatter_add(const call *c) {
     return ag_scatter_add(tensor(c, 0), tensor(c, 1), tensor(c, 2), axis(c, 3, 0));
 }
 
+static ag_tensor *do_index_select(const call *c) { return ag_index_select(tensor(c, 0), tensor(c, 1), axis(c, 2, 0)); }
+static ag_tensor *do_take_along_axis(const call *c) {
+    return ag_take_along_axis(tensor(c, 0), tensor(c, 1), axis(c, 2, 0));
+}
+static ag_tensor *do_scatter(const call *c) {
+    return ag_scatter(tensor(c, 0), tensor(c, 1), tensor(c, 2), axis(c, 3, 0));
+}
+static ag_tensor *do_scatter_max(const call *c) {
+    return ag_scatter_max(tensor(c, 0), tensor(c, 1), tensor(c, 2), axis(c, 3, 0));
+}
+static ag_tensor *do_one_hot(const call *c) { return ag_one_hot(tensor(c, 0), whole(c, 1, 0), AG_F64); }
+static ag_tensor *do_stack(const call *c) { return ag_stack(c->more, c->tensors, axis(c, 0, 0)); }
+static ag_tensor *do_flatten(const call *c) { return ag_flatten(tensor(c, 0), axis(c, 1, 0), axis(c, 2, -1)); }
+static ag_tensor *do_roll(const call *c) { return ag_roll(tensor(c, 0), whole(c, 1, 1), axis(c, 2, 0)); }
+static ag_tensor *do_tile(const call *c) { return ag_tile(tensor(c, 0), shape(c, 1)); }
+static ag_tensor *do_pad(const call *c) { return ag_pad(tensor(c, 0), axes(c, 1), shape(c, 2), shape(c, 3)); }
+static ag_tensor *do_diag(const call *c) { return ag_diag(tensor(c, 0), whole(c, 1, 0)); }
+static ag_tensor *do_tril(const call *c) { return ag_tril(tensor(c, 0), whole(c, 1, 0)); }
+static ag_tensor *do_triu(const call *c) { return ag_triu(tensor(c, 0), whole(c, 1, 0)); }
+static ag_tensor *do_eye(const call *c) {
+    return ag_eye(c->tape, AG_F64, whole(c, 0, 0), whole(c, 1, whole(c, 0, 0)), whole(c, 2, 0));
+}
+static ag_tensor *do_linspace(const call *c) {
+    return ag_linspace(c->tape, AG_F64, real(c, 0, 0), real(c, 1, 0), whole(c, 2, 0));
+}
+
 static ag_tensor *do_zeros(const call *c) { return ag_zeros(c->tape, AG_F64, shape(c, 0)); }
 static ag_tensor *do_ones(const call *c) { return ag_ones(c->tape, AG_F64, shape(c, 0)); }
 static ag_tensor *do_full(const call *c) { return ag_full(c->tape, AG_F64, shape(c, 0), real(c, 1, 0)); }
@@ -100,7 +126,10 @@ static const function functions[] = {
     {"concat", "axis%? *", NULL, NULL, do_concat},
     {"contiguous", "x", ag_contiguous, NULL, NULL},
     {"cross_entropy", "scores labels", NULL, ag_cross_entropy, NULL},
+    {"diag", "x offset%?", NULL, NULL, do_diag},
     {"embed", "x axis% n% start%? step%?", NULL, NULL, do_embed},
+    {"eye", "m% n%? offset%?", NULL, NULL, do_eye},
+    {"flatten", "x first%? last%?", NULL, NULL, do_flatten},
     {"flip", "x axis%?", NULL, NULL, do_flip},
     {"float", "x", NULL, NULL, do_float},
     {"fold", "x axis% extent% step%", NULL, NULL, do_fold},
@@ -109,7 +138,9 @@ static const function functions[] = {
     {"greater", "a b", NULL, ag_greater, NULL},
     {"greater_equal", "a b", NULL, ag_greater_equal, NULL},
     {"hinge", "scores labels", NULL, ag_hinge, NULL},
+    {"index_select", "x index axis%?", NULL, NULL, do_index_select},
     {"int", "x", NULL, NULL, do_int},
+    {"linspace", "start# stop# n%", NULL, NULL, do_linspace},
     {"log_softmax", "x axis%?", NULL, NULL, do_log_softmax},
     {"logsumexp", "x axis%? keepdims!?", NULL, NULL, do_logsumexp},
     {"matmul", "a b", NULL, ag_matmul, NULL},
@@ -118,18 +149,28 @@ static const function functions[] = {
     {"min", "x axis%? keepdims!?", NULL, NULL, do_min},
     {"mse", "x target", NULL, ag_mse, NULL},
     {"normal", "shape% mean#? std#?", NULL, NULL, do_normal},
+    {"one_hot", "index n%", NULL, NULL, do_one_hot},
     {"ones", "shape%", NULL, NULL, do_ones},
+    {"pad", "x axis% before% after%", NULL, NULL, do_pad},
     {"permute", "x order%", NULL, NULL, do_permute},
     {"reshape", "x shape%", NULL, NULL, do_reshape},
+    {"roll", "x shift% axis%?", NULL, NULL, do_roll},
+    {"scatter", "x index source axis%?", NULL, NULL, do_scatter},
     {"scatter_add", "x index source axis%?", NULL, NULL, do_scatter_add},
+    {"scatter_max", "x index source axis%?", NULL, NULL, do_scatter_max},
     {"slice", "x axis%? start%? stop%? step%?", NULL, NULL, do_slice},
     {"softmax", "x axis%?", NULL, NULL, do_softmax},
     {"squeeze", "x axis%?", NULL, NULL, do_squeeze},
+    {"stack", "axis%? *", NULL, NULL, do_stack},
     {"stop_gradient", "x", ag_stop_gradient, NULL, NULL},
     {"sum", "x axis%? keepdims!?", NULL, NULL, do_sum},
     {"surprisal", "x index axis%?", NULL, NULL, do_surprisal},
+    {"take_along_axis", "x index axis%?", NULL, NULL, do_take_along_axis},
     {"tensordot", "a b axes%?", NULL, NULL, do_tensordot},
+    {"tile", "x times%", NULL, NULL, do_tile},
     {"transpose", "x axis0%? axis1%?", NULL, NULL, do_transpose},
+    {"tril", "x offset%?", NULL, NULL, do_tril},
+    {"triu", "x offset%?", NULL, NULL, do_triu},
     {"uniform", "shape% low#? high#?", NULL, NULL, do_uniform},
     {"unsqueeze", "x axis%", NULL, NULL, do_unsqueeze},
     {"var", "x axis%? correction#? keepdims!?", NULL, NULL, do_var},
