@@ -6,6 +6,7 @@
  *      4  Around a step, nn/training.h    5  Batches of data, nn/data.h     6  Metrics, nn/metrics.h
  *      7  Layers as one value, nn/sequence.h           8  Images: convolution, pooling, resampling, nn/images.h
  *      9  Normalisation, nn/normalise.h               10  Sequences of positions, nn/positions.h
+ *     11  Distributions, nn/distributions.h
  *
  * A network of two layers, trained on one batch (x is (N,64), labels (N)):
  *
@@ -31,6 +32,7 @@
 #define AG_NN_H
 
 #include "nn/data.h"
+#include "nn/distributions.h"
 #include "nn/images.h"
 #include "nn/initialisers.h"
 #include "nn/layers.h"

@@ -1,22 +1,29 @@
 #!/usr/bin/python3
-"""Writes tests/golden/distributions.h: quantities of distributions by mpmath and SciPy.
+"""Writes tests/golden/draws.h and distributions.h: quantities of distributions by mpmath, SciPy and PyTorch.
 
-Needs mpmath and SciPy (Debian: python3-mpmath, python3-scipy). Run from anywhere; the result is committed, so that the tests need no
+Needs them (Debian: python3-mpmath, python3-scipy, python3-torch). Run from anywhere; the result is committed, so that the tests need no
 Python.
 """
 import math
 import pathlib
 
 import mpmath
+import scipy
+import torch
+from scipy import stats
 
 mpmath.mp.dps = 60
 out = []
 
 
+def text(v):
+    return "NAN" if math.isnan(v) else "-INFINITY" if v == -math.inf else "INFINITY" if v == math.inf else repr(v)
+
+
 def put(name, values, type="double"):
     out.append(f"static const {type} {name}[] = {{")
     for i in range(0, len(values), 4):
-        out.append("    " + ", ".join(repr(float(v)) for v in values[i:i + 4]) + ",")
+        out.append("    " + ", ".join(text(float(v)) for v in values[i:i + 4]) + ",")
     out.append("};")
 
 
@@ -45,14 +52,100 @@ def gamma_slopes():
     put("gamma_slope_rows", rows)
 
 
-gamma_slopes()
+def moments():
+    """A row for each family, parameters and x: ln of the density, mean, variance, entropy, distribution function; NaN: not compared."""
+    none = math.nan
+    kinds = [
+        ("NORMAL", stats.norm, lambda m, s: dict(loc=m, scale=s), [(1, 2), (-3, 0.25)], [-1.5, 1, 30]),
+        ("UNIFORM", stats.uniform, lambda a, b: dict(loc=a, scale=b - a), [(1, 3.5), (-2, -1)], [-1.5, 1, 2.25, 7]),
+        ("EXPONENTIAL", stats.expon, lambda r: dict(scale=1 / r), [(2,), (0.25,)], [-1, 0, 0.75, 50]),
+        ("LAPLACE", stats.laplace, lambda m, s: dict(loc=m, scale=s), [(1, 2), (-3, 0.25)], [-1.5, 1, 30]),
+        ("CAUCHY", stats.cauchy, lambda m, s: dict(loc=m, scale=s), [(1, 2), (-3, 0.25)], [-150, 1, 30]),
+        ("GUMBEL", stats.gumbel_r, lambda m, s: dict(loc=m, scale=s), [(1, 2), (-3, 0.25)], [-1.5, 1, 30]),
+        ("GAMMA", stats.gamma, lambda a, r: dict(a=a, scale=1 / r), [(3, 2), (0.5, 0.25), (1, 1.5)], [-1, 0, 0.5, 20]),
+        ("BETA", stats.beta, lambda a, b: dict(a=a, b=b), [(3, 2), (0.5, 0.25), (1, 1)], [-1, 0, 0.125, 0.75, 1, 1.5]),
+        ("STUDENT", stats.t, lambda v, m, s: dict(df=v, loc=m, scale=s), [(5, 1, 2), (2.5, 0, 0.5)], [-1.5, 1, 30]),
+        ("BERNOULLI", stats.bernoulli, lambda p: dict(p=p), [(0.25,), (0,), (1,)], [-1, 0, 0.5, 1, 2]),
+        ("BINOMIAL", stats.binom, lambda n, p: dict(n=n, p=p), [(7, 0.25), (3, 0), (3, 1)], [-1, 0, 2, 2.5, 3, 8]),
+        ("POISSON", stats.poisson, lambda r: dict(mu=r), [(2.5,), (40,)], [-1, 0, 3, 3.5, 41]),
+    ]
+    closed = "UNIFORM EXPONENTIAL LAPLACE CAUCHY GUMBEL BERNOULLI".split()
+    entropies = {"GUMBEL": torch.distributions.Gumbel, "STUDENT": torch.distributions.StudentT}
+    for name in "Normal Uniform Exponential Laplace Cauchy Gamma Beta Bernoulli".split():
+        entropies[name.upper()] = getattr(torch.distributions, name)
+    rows, families = [], []
+    for name, kind, arguments, parameters, xs in kinds:
+        for p in parameters:
+            frozen = kind(**arguments(*p))
+            log_density = frozen.logpmf if hasattr(kind, "pmf") else frozen.logpdf
+            has_moments = name != "CAUCHY"
+            for x in xs:
+                log_p = float(log_density(x))
+                if name == "UNIFORM" and x == p[1]:
+                    log_p = -math.inf
+                rows += list(p) + [none] * (3 - len(p)) + [
+                    x, log_p, frozen.mean() if has_moments else none, frozen.var() if has_moments else none,
+                    entropies[name](*map(torch.DoubleTensor, ([v] for v in p))).entropy().item() if name in entropies else none,
+                    frozen.cdf(x) if name in closed else none]
+                families.append("AG_DIST_" + name)
+    out.append(f"static const int moment_families[] = {{{', '.join(families)}}};")
+    put("moment_rows", rows)
 
-path = pathlib.Path(__file__).parent / "golden/distributions.h"
-path.write_text(f"""/* Written by tests/golden_distributions.py with mpmath {mpmath.__version__}: do not edit. */
-#ifndef TESTS_GOLDEN_DISTRIBUTIONS_H
-#define TESTS_GOLDEN_DISTRIBUTIONS_H
 
-#include <math.h>
-#include <stdint.h>
+def divergences():
+    """A row for each family and two pairs of parameters; the vectors of the others are put by name."""
+    D = torch.distributions
+    t = lambda *v: [torch.tensor(float(x), dtype=torch.float64) for x in v]
+    kinds = [
+        ("NORMAL", D.Normal, [((1, 2), (0.5, 1.5)), ((0, 1), (0, 1))]),
+        ("UNIFORM", D.Uniform, [((1, 2), (0.5, 2.5)), ((0, 2), (1, 3))]),
+        ("EXPONENTIAL", D.Exponential, [((2,), (0.75,))]),
+        ("LAPLACE", D.Laplace, [((1, 2), (0.5, 1.5)), ((0, 1), (-3, 2))]),
+        ("GAMMA", D.Gamma, [((3, 2), (0.5, 1.5)), ((0.25, 1), (7, 0.5))]),
+        ("BETA", D.Beta, [((3, 2), (0.5, 1.5)), ((0.25, 1), (7, 0.5))]),
+        ("BERNOULLI", D.Bernoulli, [((0.25,), (0.5,)), ((0,), (0.25,)), ((0.5,), (1,))]),
+        ("POISSON", D.Poisson, [((2.5,), (4,)), ((1,), (1,))]),
+    ]
+    rows, families = [], []
+    for name, kind, pairs in kinds:
+        for p, q in pairs:
+            value = D.kl_divergence(kind(*t(*p)), kind(*t(*q))).item()
+            rows += list(p) + [math.nan] * (2 - len(p)) + list(q) + [math.nan] * (2 - len(q)) + [value]
+            families.append("AG_DIST_" + name)
+    out.append(f"static const int divergence_families[] = {{{', '.join(families)}}};")
+    put("divergence_rows", rows)
 
-""" + "\n".join(out) + "\n\n#endif\n")
+
+def vectors():
+    D = torch.distributions
+    t = lambda v: torch.tensor(v, dtype=torch.float64)
+    scores, others = t([[0.5, -1, 2], [0, 0, 0]]), t([[1, 0.25, -0.5], [1, 2, 3]])
+    p, q = D.Categorical(logits=scores), D.Categorical(logits=others)
+    for name, v in (("scores", scores), ("others", others), ("log_prob", p.log_prob(torch.tensor([2, 1]))),
+                    ("entropy", p.entropy()), ("divergence", D.kl_divergence(p, q))):
+        put("categorical_" + name, v.flatten().tolist())
+    a, b, x = t([0.5, 2, 3]), t([1.5, 1, 0.25]), t([[0.25, 0.5, 0.25], [0.125, 0.125, 0.75]])
+    p, q = D.Dirichlet(a), D.Dirichlet(b)
+    for name, v in (("a", a), ("b", b), ("x", x), ("log_prob", p.log_prob(x)), ("mean", p.mean), ("variance", p.variance),
+                    ("entropy", p.entropy()), ("divergence", D.kl_divergence(p, q))):
+        put("dirichlet_" + name, v.flatten().tolist())
+    m, n = t([1, -2, 0.5]), t([0, 1, 0.25])
+    l, k = t([[2, 0, 0], [0.5, 1.5, 0], [-1, 0.25, 0.75]]), t([[1, 0, 0], [-0.25, 2, 0], [0.5, 1, 1.25]])
+    p, q = D.MultivariateNormal(m, scale_tril=l), D.MultivariateNormal(n, scale_tril=k)
+    x = t([[1, 1, 1], [0, -3, 2]])
+    for name, v in (("m", m), ("n", n), ("l", l), ("k", k), ("x", x), ("log_prob", p.log_prob(x)), ("variance", p.variance),
+                    ("entropy", p.entropy()), ("divergence", D.kl_divergence(p, q))):
+        put("multi_normal_" + name, v.flatten().tolist())
+
+
+
+def write(name, by):
+    path = pathlib.Path(__file__).parent / f"golden/{name}.h"
+    guard = f"TESTS_GOLDEN_{name.upper()}_H"
+    path.write_text(f"/* Written by tests/golden_distributions.py with {by}: do not edit. */\n#ifndef {guard}\n#define {guard}\n\n"
+                    "#include <math.h>\n#include <stdint.h>\n\n" + "\n".join(out) + "\n\n#endif\n")
+    out.clear()
+
+
+gamma_slopes(), write("draws", f"mpmath {mpmath.__version__}")
+moments(), divergences(), vectors(), write("distributions", f"SciPy {scipy.__version__} and PyTorch {torch.__version__}")

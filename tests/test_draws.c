@@ -6,7 +6,7 @@
 #include "autograd/autograd.h"
 
 #include "ops/sampling.h"
-#include "tests/golden/distributions.h"
+#include "tests/golden/draws.h"
 #include "tests/support.h"
 
 #include <float.h>

@@ -767,6 +767,11 @@ START_TEST(ctc_at_its_ends) {
     ag_tensor *two = ag_ctc_with(sure, numbers(AG_SHAPE(1, 2), (int64_t[]){1, 1}), NULL, NULL, 0, &sum);
     expect_list(never, 0);
     expect_list(two, inf);
+    ag_tensor *nothing = f64(AG_SHAPE(3, 1, 2), (double[]){-inf, -inf, -inf, -inf, 0, 0}); /* no path of any kind */
+    ag_tensor *no_way = ag_ctc_with(nothing, numbers(AG_SHAPE(1, 1), (int64_t[]){1}), NULL, NULL, 0, &sum);
+    expect_list(no_way, inf);
+    ag_grad(no_way, 1, &nothing, &d);
+    expect_list(d, 0, 0, 0, 0, 0, 0);
     ag_grad(two, 1, &sure, &d);
     expect_list(d, 0, 0, 0, 0);
     expect_ok(tape);

@@ -1,0 +1,593 @@
+/* distributions -- see distributions.h
+ *
+ * Each family is a line of a table: what its parameters must be, and a function for each quantity, of parameters that
+ * are checked, and NaN where they are invalid. A term with a factor that may be 0 (x in x·ln p, a − 1 in (a − 1)·ln x)
+ * is a strong product: 0 there, whatever the logarithm is. */
+#include "nn/refuse.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A call: x, the parameters, and those of the q of a divergence. */
+typedef struct about {
+    const char *name;
+    ag_tensor *x, *a, *b, *c, *qa, *qb;
+} about;
+
+typedef ag_tensor *quantity(const about *d);
+
+static const double LOG_2_PI = 1.83787706640934548356, LOG_PI = 1.14472988584940017414, PI = 3.14159265358979323846,
+                    EULER = 0.57721566490153286061;
+
+static ag_tensor *number(const about *d, double x) { return ag_scalar(ag_tape_of(d->a), ag_dtype_of(d->a), x); }
+static ag_tensor *none(const about *d) { return number(d, (double)NAN); }
+
+/* The logarithm of a density, −∞ outside; NaN where x or a parameter is. */
+static ag_tensor *within(const about *d, ag_tensor *inside, ag_tensor *log_p) {
+    ag_tensor *outside = number(d, -(double)INFINITY), *const all[] = {d->x, d->a, d->b};
+    for (int i = 0; i < 3 && all[i]; i++) outside = ag_where(ag_equal(all[i], all[i]), outside, none(d));
+    return ag_where(inside, log_p, outside);
+}
+
+static ag_tensor *both(ag_tensor *s, ag_tensor *t) { return ag_where(s, t, s); }
+static ag_tensor *from(const about *d, double low) { return ag_less_equal(number(d, low), d->x); }
+
+static ag_tensor *is_whole(const about *d) {
+    ag_tensor *cut = ag_cast(ag_cast(d->x, AG_I64), ag_dtype_of(d->x));
+    return both(from(d, 0), ag_equal(cut, d->x));
+}
+
+static ag_tensor *sum_last(ag_tensor *x) { return ag_sum_over(x, AG_AXES(-1), false); }
+static ag_tensor *sum3(ag_tensor *x, ag_tensor *y, ag_tensor *z) { return ag_add(ag_add(x, y), z); }
+static ag_tensor *less_one(ag_tensor *x) { return ag_add_scalar(x, -1); }
+static ag_tensor *log_1_minus(ag_tensor *p) { return ag_log1p(ag_neg(p)); }
+
+static ag_tensor *first(const about *d) { return d->a; }
+static ag_tensor *no_number(const about *d) { return ag_add(none(d), ag_scale(d->a, 0)); }
+
+/* (x − location)/scale */
+static ag_tensor *standard(const about *d) { return ag_div(ag_sub(d->x, d->a), d->b); }
+
+/* ---- The gamma function ---- */
+
+/* Σ c[i]·xⁱ */
+static ag_tensor *series(const about *d, ag_tensor *x, int n, const double c[]) {
+    ag_tensor *y = number(d, c[n - 1]);
+    for (int i = n - 1; i-- > 0;) y = ag_add_scalar(ag_mul(y, x), c[i]);
+    return y;
+}
+
+/* An x > 0 below 8 is taken to z = x + 8, where Stirling's series has all digits; w is x there, and 1 elsewhere. */
+typedef struct shifted {
+    ag_tensor *below, *z, *w, *over; /* over: 1/z */
+} shifted;
+
+static shifted shift(const about *d, ag_tensor *x) {
+    shifted s = {.below = ag_less(x, number(d, 8))};
+    s.z = ag_where(s.below, ag_add_scalar(x, 8), x);
+    s.w = ag_where(s.below, x, number(d, 1));
+    s.over = ag_rdiv_scalar(1, s.z);
+    return s;
+}
+
+/* ln Γ(x), within some units in the last place of 1 + |ln Γ(x)|. */
+static ag_tensor *log_gamma(const about *d, ag_tensor *x) {
+    static const double c[] = {1. / 12, -1. / 360, 1. / 1260, -1. / 1680, 1. / 1188, -691. / 360360, 1. / 156};
+    const shifted s = shift(d, x);
+    ag_tensor *product = s.w, *tail = ag_mul(s.over, series(d, ag_square(s.over), 7, c));
+    for (int i = 1; i < 8; i++) product = ag_mul(product, ag_add_scalar(s.w, i));
+    ag_tensor *far = ag_sub(ag_mul(ag_add_scalar(s.z, -0.5), ag_log(s.z)), s.z);
+    far = ag_add(ag_add_scalar(far, 0.5 * LOG_2_PI), tail);
+    return ag_sub(far, ag_where(s.below, ag_log(product), number(d, 0)));
+}
+
+/* Its derivative. */
+static ag_tensor *digamma(const about *d, ag_tensor *x) {
+    static const double c[] = {1. / 12, -1. / 120, 1. / 252, -1. / 240, 1. / 132, -691. / 32760, 1. / 12};
+    const shifted s = shift(d, x);
+    ag_tensor *square = ag_square(s.over), *sum = ag_rdiv_scalar(1, s.w);
+    for (int i = 1; i < 8; i++) sum = ag_add(sum, ag_rdiv_scalar(1, ag_add_scalar(s.w, i)));
+    ag_tensor *tail = ag_add(ag_scale(s.over, 0.5), ag_mul(square, series(d, square, 7, c)));
+    return ag_sub(ag_sub(ag_log(s.z), tail), ag_where(s.below, sum, number(d, 0)));
+}
+
+static ag_tensor *log_beta(const about *d, ag_tensor *a, ag_tensor *b) {
+    return ag_sub(ag_add(log_gamma(d, a), log_gamma(d, b)), log_gamma(d, ag_add(a, b)));
+}
+
+/* ---- Normal ---- */
+
+static ag_tensor *normal_log_prob(const about *d) {
+    return ag_sub(ag_add_scalar(ag_scale(ag_square(standard(d)), -0.5), -0.5 * LOG_2_PI), ag_log(d->b));
+}
+static ag_tensor *normal_sample(const about *d) { return ag_draw_normal(d->a, d->b); }
+static ag_tensor *normal_variance(const about *d) { return ag_square(d->b); }
+static ag_tensor *normal_entropy(const about *d) { return ag_add_scalar(ag_log(d->b), 0.5 + 0.5 * LOG_2_PI); }
+
+/* ½·(r² − 1 − ln r²) + ½·m², of the quotient r of the deviations and the distance m of the means. */
+static ag_tensor *normal_divergence(const about *d) {
+    ag_tensor *r = ag_div(d->b, d->qb), *m = ag_div(ag_sub(d->a, d->qa), d->qb);
+    return ag_sub(ag_scale(sum3(ag_square(r), number(d, -1), ag_square(m)), 0.5), ag_log(r));
+}
+
+/* ---- Uniform ---- */
+
+static ag_tensor *width(const about *d) { return ag_sub(d->b, d->a); }
+static ag_tensor *uniform_log_prob(const about *d) {
+    return within(d, both(ag_less_equal(d->a, d->x), ag_less(d->x, d->b)), ag_neg(ag_log(width(d))));
+}
+static ag_tensor *uniform_sample(const about *d) { return ag_draw_uniform(d->a, d->b); }
+static ag_tensor *uniform_mean(const about *d) { return ag_add(ag_scale(d->a, 0.5), ag_scale(d->b, 0.5)); }
+static ag_tensor *uniform_variance(const about *d) { return ag_div_scalar(ag_square(width(d)), 12); }
+static ag_tensor *uniform_entropy(const about *d) { return ag_log(width(d)); }
+static ag_tensor *uniform_cdf(const about *d) { return ag_clamp(ag_div(ag_sub(d->x, d->a), width(d)), 0, 1); }
+static ag_tensor *uniform_divergence(const about *d) {
+    ag_tensor *inside = both(ag_less_equal(d->qa, d->a), ag_less_equal(d->b, d->qb));
+    ag_tensor *y = ag_log(ag_div(ag_sub(d->qb, d->qa), width(d)));
+    return ag_where(inside, y, ag_add(ag_scale(y, 0), number(d, (double)INFINITY)));
+}
+
+/* ---- Exponential ---- */
+
+static ag_tensor *exponential_log_prob(const about *d) {
+    return within(d, from(d, 0), ag_sub(ag_log(d->a), ag_mul(d->a, d->x)));
+}
+static ag_tensor *exponential_sample(const about *d) { return ag_draw_exponential(d->a); }
+static ag_tensor *exponential_mean(const about *d) { return ag_rdiv_scalar(1, d->a); }
+static ag_tensor *exponential_variance(const about *d) { return ag_square(exponential_mean(d)); }
+static ag_tensor *exponential_entropy(const about *d) { return ag_rsub_scalar(1, ag_log(d->a)); }
+static ag_tensor *exponential_cdf(const about *d) {
+    ag_tensor *inside = ag_clamp(d->x, 0, (double)INFINITY);
+    return ag_neg(ag_expm1(ag_neg(ag_mul(d->a, inside))));
+}
+static ag_tensor *exponential_divergence(const about *d) {
+    ag_tensor *r = ag_div(d->qa, d->a);
+    return ag_sub(less_one(r), ag_log(r));
+}
+
+/* ---- Laplace ---- */
+
+static ag_tensor *laplace_log_prob(const about *d) {
+    return ag_neg(ag_add(ag_abs(standard(d)), ag_log(ag_scale(d->b, 2))));
+}
+static ag_tensor *laplace_sample(const about *d) { return ag_draw_laplace(d->a, d->b); }
+static ag_tensor *laplace_variance(const about *d) { return ag_scale(ag_square(d->b), 2); }
+static ag_tensor *laplace_entropy(const about *d) { return ag_add_scalar(ag_log(ag_scale(d->b, 2)), 1); }
+static ag_tensor *laplace_cdf(const about *d) {
+    ag_tensor *z = standard(d), *below = ag_less(z, number(d, 0)), *part;
+    part = ag_scale(ag_exp(ag_where(below, z, ag_neg(z))), 0.5);
+    return ag_where(below, part, ag_rsub_scalar(1, part));
+}
+static ag_tensor *laplace_divergence(const about *d) {
+    ag_tensor *distance = ag_abs(ag_sub(d->a, d->qa)), *r = ag_div(d->b, d->qb);
+    ag_tensor *near = ag_mul(r, ag_exp(ag_neg(ag_div(distance, d->b))));
+    return ag_sub(less_one(ag_add(near, ag_div(distance, d->qb))), ag_log(r));
+}
+
+/* ---- Cauchy ---- */
+
+static ag_tensor *cauchy_log_prob(const about *d) {
+    return ag_neg(sum3(ag_log1p(ag_square(standard(d))), ag_log(d->b), number(d, LOG_PI)));
+}
+static ag_tensor *cauchy_sample(const about *d) { return ag_draw_cauchy(d->a, d->b); }
+static ag_tensor *cauchy_entropy(const about *d) { return ag_log(ag_scale(d->b, 4 * PI)); }
+static ag_tensor *cauchy_cdf(const about *d) { return ag_div_scalar(ag_atan2(number(d, 1), ag_neg(standard(d))), PI); }
+
+/* ---- Gumbel ---- */
+
+/* −z − e^−z − ln scale; the limit keeps −∞ from meeting ∞. */
+static ag_tensor *gumbel_log_prob(const about *d) {
+    ag_tensor *z = ag_clamp(standard(d), -1e30, (double)INFINITY);
+    return ag_neg(sum3(z, ag_exp(ag_neg(z)), ag_log(d->b)));
+}
+static ag_tensor *gumbel_sample(const about *d) { return ag_draw_gumbel(d->a, d->b); }
+static ag_tensor *gumbel_mean(const about *d) { return ag_add(d->a, ag_scale(d->b, EULER)); }
+static ag_tensor *gumbel_variance(const about *d) { return ag_scale(ag_square(d->b), PI * PI / 6); }
+static ag_tensor *gumbel_entropy(const about *d) { return ag_add_scalar(ag_log(d->b), 1 + EULER); }
+static ag_tensor *gumbel_cdf(const about *d) { return ag_exp(ag_neg(ag_exp(ag_neg(standard(d))))); }
+
+/* ---- Gamma ---- */
+
+static ag_tensor *gamma_log_prob(const about *d) {
+    ag_tensor *powers = ag_add(ag_mul(d->a, ag_log(d->b)), ag_strong_mul(less_one(d->a), ag_log(d->x)));
+    return within(d, from(d, 0), ag_sub(powers, ag_add(ag_mul(d->b, d->x), log_gamma(d, d->a))));
+}
+static ag_tensor *gamma_sample(const about *d) { return ag_draw_gamma(d->a, d->b); }
+static ag_tensor *gamma_mean(const about *d) { return ag_div(d->a, d->b); }
+static ag_tensor *gamma_variance(const about *d) { return ag_div(gamma_mean(d), d->b); }
+static ag_tensor *gamma_entropy(const about *d) {
+    ag_tensor *rest = ag_mul(ag_rsub_scalar(1, d->a), digamma(d, d->a));
+    return ag_add(ag_sub(d->a, ag_log(d->b)), ag_add(log_gamma(d, d->a), rest));
+}
+static ag_tensor *gamma_divergence(const about *d) {
+    ag_tensor *shapes = ag_mul(ag_sub(d->a, d->qa), digamma(d, d->a)), *r = ag_div(d->qb, d->b);
+    ag_tensor *rates = ag_sub(ag_mul(d->a, less_one(r)), ag_mul(d->qa, ag_log(r)));
+    return sum3(shapes, ag_sub(log_gamma(d, d->qa), log_gamma(d, d->a)), rates);
+}
+
+/* ---- Beta ---- */
+
+static ag_tensor *beta_log_prob(const about *d) {
+    ag_tensor *left = ag_strong_mul(less_one(d->a), ag_log(d->x));
+    ag_tensor *right = ag_strong_mul(less_one(d->b), log_1_minus(d->x));
+    ag_tensor *inside = both(from(d, 0), ag_less_equal(d->x, number(d, 1)));
+    return within(d, inside, ag_sub(ag_add(left, right), log_beta(d, d->a, d->b)));
+}
+static ag_tensor *beta_sample(const about *d) { return ag_draw_beta(d->a, d->b); }
+static ag_tensor *beta_mean(const about *d) { return ag_div(d->a, ag_add(d->a, d->b)); }
+static ag_tensor *beta_variance(const about *d) {
+    ag_tensor *sum = ag_add(d->a, d->b);
+    return ag_div(ag_mul(ag_div(d->a, sum), ag_div(d->b, sum)), ag_add_scalar(sum, 1));
+}
+static ag_tensor *beta_entropy(const about *d) {
+    ag_tensor *sum = ag_add(d->a, d->b), *left = ag_mul(less_one(d->a), digamma(d, d->a));
+    ag_tensor *right = ag_mul(less_one(d->b), digamma(d, d->b));
+    ag_tensor *rest = ag_mul(ag_add_scalar(sum, -2), digamma(d, sum));
+    return ag_add(ag_sub(log_beta(d, d->a, d->b), ag_add(left, right)), rest);
+}
+static ag_tensor *beta_divergence(const about *d) {
+    ag_tensor *a = ag_sub(d->a, d->qa), *b = ag_sub(d->b, d->qb);
+    ag_tensor *terms = ag_add(ag_mul(a, digamma(d, d->a)), ag_mul(b, digamma(d, d->b)));
+    ag_tensor *rest = ag_mul(ag_add(a, b), digamma(d, ag_add(d->a, d->b)));
+    return ag_add(ag_sub(log_beta(d, d->qa, d->qb), log_beta(d, d->a, d->b)), ag_sub(terms, rest));
+}
+
+/* ---- Student: a is the freedom, b the location, c the scale ---- */
+
+static ag_tensor *student_log_prob(const about *d) {
+    ag_tensor *half = number(d, 0.5), *z = ag_div(ag_sub(d->x, d->b), d->c);
+    ag_tensor *tail = ag_mul(ag_scale(ag_add_scalar(d->a, 1), 0.5), ag_log1p(ag_div(ag_square(z), d->a)));
+    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), log_beta(d, half, ag_scale(d->a, 0.5)));
+    return ag_neg(sum3(tail, factor, ag_log(d->c)));
+}
+static ag_tensor *student_sample(const about *d) { return ag_add(d->b, ag_mul(d->c, ag_draw_student(d->a))); }
+static ag_tensor *student_mean(const about *d) {
+    return ag_where(ag_less(number(d, 1), d->a), ag_add(d->b, ag_scale(d->c, 0)), none(d));
+}
+static ag_tensor *student_variance(const about *d) {
+    ag_tensor *y = ag_mul(ag_square(d->c), ag_div(d->a, ag_add_scalar(d->a, -2)));
+    ag_tensor *beyond = ag_where(ag_less(number(d, 1), d->a), number(d, (double)INFINITY), none(d));
+    return ag_where(ag_less(number(d, 2), d->a), y, beyond);
+}
+static ag_tensor *student_entropy(const about *d) {
+    ag_tensor *half = ag_scale(d->a, 0.5), *more = ag_scale(ag_add_scalar(d->a, 1), 0.5);
+    ag_tensor *tail = ag_mul(more, ag_sub(digamma(d, more), digamma(d, half)));
+    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), log_beta(d, number(d, 0.5), half));
+    return sum3(tail, factor, ag_log(d->c));
+}
+
+/* ---- Bernoulli and binomial ---- */
+
+/* x·ln p + (n − x)·ln(1 − p) */
+static ag_tensor *of_two(ag_tensor *x, ag_tensor *others, ag_tensor *p) {
+    return ag_add(ag_strong_mul(x, ag_log(p)), ag_strong_mul(others, log_1_minus(p)));
+}
+
+static ag_tensor *bernoulli_log_prob(const about *d) {
+    ag_tensor *inside = both(is_whole(d), ag_less_equal(d->x, number(d, 1)));
+    return within(d, inside, of_two(d->x, ag_rsub_scalar(1, d->x), d->a));
+}
+static ag_tensor *bernoulli_sample(const about *d) { return ag_draw_bernoulli(d->a); }
+static ag_tensor *bernoulli_variance(const about *d) { return ag_mul(d->a, ag_rsub_scalar(1, d->a)); }
+static ag_tensor *bernoulli_entropy(const about *d) { return ag_neg(of_two(d->a, ag_rsub_scalar(1, d->a), d->a)); }
+static ag_tensor *bernoulli_cdf(const about *d) {
+    ag_tensor *zero = number(d, 0), *one = number(d, 1), *known = ag_where(ag_equal(d->x, d->x), zero, none(d));
+    ag_tensor *y = ag_where(from(d, 1), one, ag_where(from(d, 0), ag_rsub_scalar(1, d->a), zero));
+    return sum3(y, known, ag_scale(d->a, 0));
+}
+static ag_tensor *bernoulli_divergence(const about *d) {
+    ag_tensor *yes = ag_strong_mul(d->a, ag_sub(ag_log(d->a), ag_log(d->qa)));
+    return ag_add(yes, ag_strong_mul(ag_rsub_scalar(1, d->a), ag_sub(log_1_minus(d->a), log_1_minus(d->qa))));
+}
+
+static ag_tensor *binomial_log_prob(const about *d) {
+    ag_tensor *others = ag_sub(d->a, d->x), *more = ag_add_scalar(d->a, 1);
+    ag_tensor *ways = ag_add(ag_log(more), log_beta(d, ag_add_scalar(d->x, 1), ag_add_scalar(others, 1)));
+    return within(d, both(is_whole(d), ag_less_equal(d->x, d->a)), ag_sub(of_two(d->x, others, d->b), ways));
+}
+static ag_tensor *binomial_sample(const about *d) { return ag_draw_binomial(d->a, d->b); }
+static ag_tensor *binomial_mean(const about *d) { return ag_mul(d->a, d->b); }
+static ag_tensor *binomial_variance(const about *d) { return ag_mul(binomial_mean(d), ag_rsub_scalar(1, d->b)); }
+
+/* ---- Poisson ---- */
+
+static ag_tensor *poisson_log_prob(const about *d) {
+    ag_tensor *y = ag_sub(ag_strong_mul(d->x, ag_log(d->a)), d->a);
+    return within(d, is_whole(d), ag_sub(y, log_gamma(d, ag_add_scalar(d->x, 1))));
+}
+static ag_tensor *poisson_sample(const about *d) { return ag_draw_poisson(d->a); }
+static ag_tensor *poisson_divergence(const about *d) {
+    return ag_add(ag_strong_mul(d->a, ag_sub(ag_log(d->a), ag_log(d->qa))), ag_sub(d->qa, d->a));
+}
+
+/* ---- Categorical: a are scores ---- */
+
+static ag_tensor *categorical_log_prob(const about *d) {
+    ag_tape *tape = ag_tape_of(d->x);
+    ag_tensor *zero = ag_zeros(tape, AG_I64, AG_SCALAR),
+              *count = ag_full(tape, AG_I64, AG_SCALAR, (double)ag_extent(d->a, -1));
+    ag_tensor *inside = both(ag_less_equal(zero, d->x), ag_less(d->x, count));
+    ag_tensor *index = ag_unsqueeze(ag_where(inside, d->x, zero), -1);
+    ag_tensor *log_p = ag_neg(ag_squeeze(ag_surprisal(d->a, index, -1), AG_AXES(-1)));
+    return ag_where(inside, log_p, number(d, -(double)INFINITY));
+}
+static ag_tensor *categorical_sample(const about *d) {
+    return ag_squeeze(ag_multinomial(ag_softmax(d->a, -1), 1, true), AG_AXES(-1));
+}
+static ag_tensor *categorical_entropy(const about *d) {
+    return ag_neg(sum_last(ag_strong_mul(ag_softmax(d->a, -1), ag_log_softmax(d->a, -1))));
+}
+static ag_tensor *categorical_divergence(const about *d) {
+    ag_tensor *difference = ag_sub(ag_log_softmax(d->a, -1), ag_log_softmax(d->qa, -1));
+    return sum_last(ag_strong_mul(ag_softmax(d->a, -1), difference));
+}
+
+/* ---- Dirichlet ---- */
+
+/* Σ ln Γ(a) − ln Γ(Σ a) */
+static ag_tensor *log_of_betas(const about *d, ag_tensor *a) {
+    return ag_sub(sum_last(log_gamma(d, a)), log_gamma(d, sum_last(a)));
+}
+
+static ag_tensor *dirichlet_log_prob(const about *d) {
+    ag_tensor *lack = ag_abs(less_one(sum_last(d->x))), *least = ag_min_over(d->x, AG_AXES(-1), false);
+    ag_tensor *sums = ag_less_equal(lack, number(d, ag_dtype_of(d->x) == AG_F32 ? 1e-4 : 1e-6));
+    ag_tensor *log_p = ag_sub(sum_last(ag_strong_mul(less_one(d->a), ag_log(d->x))), log_of_betas(d, d->a));
+    const about rows = {.x = least, .a = ag_add(sum_last(d->a), ag_scale(least, 0))};
+    return within(&rows, both(ag_less_equal(number(d, 0), least), sums), log_p);
+}
+static ag_tensor *dirichlet_sample(const about *d) { return ag_draw_dirichlet(d->a); }
+static ag_tensor *dirichlet_mean(const about *d) { return ag_div(d->a, ag_sum_over(d->a, AG_AXES(-1), true)); }
+static ag_tensor *dirichlet_variance(const about *d) {
+    ag_tensor *mean = dirichlet_mean(d), *sum = ag_sum_over(d->a, AG_AXES(-1), true);
+    return ag_div(ag_mul(mean, ag_rsub_scalar(1, mean)), ag_add_scalar(sum, 1));
+}
+static ag_tensor *dirichlet_entropy(const about *d) {
+    ag_tensor *excess = ag_sub(digamma(d, d->a), digamma(d, ag_sum_over(d->a, AG_AXES(-1), true)));
+    return ag_sub(log_of_betas(d, d->a), sum_last(ag_mul(less_one(d->a), excess)));
+}
+static ag_tensor *dirichlet_divergence(const about *d) {
+    ag_tensor *excess = ag_sub(digamma(d, d->a), digamma(d, ag_sum_over(d->a, AG_AXES(-1), true)));
+    ag_tensor *terms = sum_last(ag_mul(ag_sub(d->a, d->qa), excess));
+    return ag_add(terms, ag_sub(log_of_betas(d, d->qa), log_of_betas(d, d->a)));
+}
+
+/* ---- Multivariate normal: b is the factor L ---- */
+
+static ag_tensor *column(ag_tensor *x) { return ag_unsqueeze(x, -1); }
+
+/* L⁻¹·x for x (…,n,k), by forward substitution: the share of each row of the solution is taken from the rows below. */
+static ag_tensor *solved(ag_tensor *l, ag_tensor *x) {
+    const int64_t n = ag_extent(l, -1);
+    ag_tensor **row = ag_tape_alloc(ag_tape_of(l), (size_t)n * sizeof *row), *rest = x;
+    for (int64_t i = 0; row && i < n; i++) {
+        ag_tensor *of_i = ag_slice(ag_slice(l, -1, i, i + 1, 1), -2, i, AG_END, 1); /* …,n−i,1 */
+        row[i] = ag_div(ag_slice(rest, -2, 0, 1, 1), ag_slice(of_i, -2, 0, 1, 1));
+        rest = ag_sub(ag_slice(rest, -2, 1, AG_END, 1), ag_mul(ag_slice(of_i, -2, 1, AG_END, 1), row[i]));
+    }
+    return row ? ag_concat((int)n, row, -2) : ag_add(l, x); /* nil, after the error */
+}
+
+/* The lower triangle of L, and the logarithm of its determinant. */
+static ag_tensor *triangle(const about *d, ag_tensor *l, bool diagonal) {
+    ag_tensor *at = ag_arange(ag_tape_of(l), AG_I64, ag_extent(l, -1)), *rows = ag_unsqueeze(at, 1);
+    return ag_where(diagonal ? ag_equal(rows, at) : ag_less_equal(at, rows), l, number(d, 0));
+}
+static ag_tensor *log_determinant(const about *d, ag_tensor *l) {
+    return sum_last(ag_log(sum_last(triangle(d, l, true))));
+}
+
+static ag_tensor *multi_normal_log_prob(const about *d) {
+    ag_tensor *z = solved(d->b, column(ag_sub(d->x, d->a)));
+    ag_tensor *square = ag_scale(ag_sum_over(ag_square(z), AG_AXES(-2, -1), false), -0.5);
+    return ag_sub(ag_add_scalar(square, -0.5 * LOG_2_PI * (double)ag_extent(d->b, -1)), log_determinant(d, d->b));
+}
+static ag_tensor *multi_normal_sample(const about *d) {
+    ag_tensor *z = ag_normal(ag_tape_of(d->a), ag_dtype_of(d->a), ag_shape_of(d->a), 0, 1);
+    return ag_add(d->a, ag_squeeze(ag_matmul(triangle(d, d->b, false), column(z)), AG_AXES(-1)));
+}
+static ag_tensor *multi_normal_variance(const about *d) { return sum_last(ag_square(triangle(d, d->b, false))); }
+static ag_tensor *multi_normal_entropy(const about *d) {
+    return ag_add_scalar(log_determinant(d, d->b), 0.5 * (1 + LOG_2_PI) * (double)ag_extent(d->b, -1));
+}
+static ag_tensor *multi_normal_divergence(const about *d) {
+    ag_tensor *m = solved(d->qb, triangle(d, d->b, false)), *z = solved(d->qb, column(ag_sub(d->qa, d->a)));
+    ag_tensor *squares =
+        ag_add(ag_sum_over(ag_square(m), AG_AXES(-2, -1), false), ag_sum_over(ag_square(z), AG_AXES(-2, -1), false));
+    ag_tensor *half = ag_scale(ag_add_scalar(squares, -(double)ag_extent(d->b, -1)), 0.5);
+    return ag_add(half, ag_sub(log_determinant(d, d->qb), log_determinant(d, d->b)));
+}
+
+/* ---- The families ---- */
+
+enum { LOG_PROB, SAMPLE, MEAN, VARIANCE, ENTROPY, CDF, DIVERGENCE, QUANTITIES };
+
+/* The letters of the parameters: any number, one over 0 (+), 0 or more (0), a probability, or whole from 0 on (n); a
+ * vector of any numbers (v), or of some over 0 (s); a matrix (m). For x: a number (.), a label (i), a vector (v). */
+static const struct {
+    char x, parameters[4];
+    quantity *of[QUANTITIES];
+} families[AG_DIST_FAMILIES] = {
+    [AG_DIST_NORMAL] =
+        {'.', ".+", {normal_log_prob, normal_sample, first, normal_variance, normal_entropy, NULL, normal_divergence}},
+    [AG_DIST_UNIFORM] = {'.',
+                         ".<",
+                         {uniform_log_prob, uniform_sample, uniform_mean, uniform_variance, uniform_entropy,
+                          uniform_cdf, uniform_divergence}},
+    [AG_DIST_EXPONENTIAL] = {'.',
+                             "+",
+                             {exponential_log_prob, exponential_sample, exponential_mean, exponential_variance,
+                              exponential_entropy, exponential_cdf, exponential_divergence}},
+    [AG_DIST_LAPLACE] = {'.',
+                         ".+",
+                         {laplace_log_prob, laplace_sample, first, laplace_variance, laplace_entropy, laplace_cdf,
+                          laplace_divergence}},
+    [AG_DIST_CAUCHY] = {'.',
+                        ".+",
+                        {cauchy_log_prob, cauchy_sample, no_number, no_number, cauchy_entropy, cauchy_cdf, NULL}},
+    [AG_DIST_GUMBEL] =
+        {'.', ".+", {gumbel_log_prob, gumbel_sample, gumbel_mean, gumbel_variance, gumbel_entropy, gumbel_cdf, NULL}},
+    [AG_DIST_GAMMA] =
+        {'.', "++", {gamma_log_prob, gamma_sample, gamma_mean, gamma_variance, gamma_entropy, NULL, gamma_divergence}},
+    [AG_DIST_BETA] = {'.',
+                      "++",
+                      {beta_log_prob, beta_sample, beta_mean, beta_variance, beta_entropy, NULL, beta_divergence}},
+    [AG_DIST_STUDENT] =
+        {'.', "+.+", {student_log_prob, student_sample, student_mean, student_variance, student_entropy, NULL, NULL}},
+    [AG_DIST_BERNOULLI] = {'.',
+                           "p",
+                           {bernoulli_log_prob, bernoulli_sample, first, bernoulli_variance, bernoulli_entropy,
+                            bernoulli_cdf, bernoulli_divergence}},
+    [AG_DIST_BINOMIAL] = {'.',
+                          "np",
+                          {binomial_log_prob, binomial_sample, binomial_mean, binomial_variance, NULL, NULL, NULL}},
+    [AG_DIST_POISSON] = {'.', "0", {poisson_log_prob, poisson_sample, first, first, NULL, NULL, poisson_divergence}},
+    [AG_DIST_CATEGORICAL] = {'i',
+                             "v",
+                             {categorical_log_prob, categorical_sample, NULL, NULL, categorical_entropy, NULL,
+                              categorical_divergence}},
+    [AG_DIST_DIRICHLET] = {'v',
+                           "s",
+                           {dirichlet_log_prob, dirichlet_sample, dirichlet_mean, dirichlet_variance, dirichlet_entropy,
+                            NULL, dirichlet_divergence}},
+    [AG_DIST_MULTI_NORMAL] = {'v',
+                              "vm",
+                              {multi_normal_log_prob, multi_normal_sample, first, multi_normal_variance,
+                               multi_normal_entropy, NULL, multi_normal_divergence}},
+};
+
+/* ---- Checks ---- */
+
+enum { MOST = 7 }; /* x and the parameters of two */
+
+/* The tensors of a call, each with its letter. */
+typedef struct call {
+    const char *name;
+    int n;
+    ag_tensor *x[MOST];
+    char letter[MOST];
+    ag_tensor *nil; /* after an error */
+} call;
+
+static bool refuse(call *c, ag_status status, const char *message) {
+    c->nil = ag__refuse(c->name, c->n, c->x, status, "%s", message);
+    return false;
+}
+
+static void add(call *c, ag_tensor *x, char letter) {
+    c->x[c->n] = x;
+    c->letter[c->n++] = letter;
+}
+
+/* The axes behind the batch. */
+static int own_axes(char letter) { return letter == 'm' ? 2 : letter == 'v' || letter == 's' ? 1 : 0; }
+
+static bool types_fit(call *c) {
+    ag_tensor *real = c->x[c->letter[0] == 'i' ? 1 : 0];
+    for (int i = 0; i < c->n; i++)
+        if (ag_is_nil(c->x[i]) || ag_tape_of(c->x[i]) != ag_tape_of(c->x[0]))
+            return refuse(c, AG_ERR_TAPE, "the tensors must be of one tape");
+    const ag_dtype dtype = ag_dtype_of(real);
+    for (int i = 0; i < c->n; i++)
+        if (ag_dtype_of(c->x[i]) != (c->letter[i] == 'i' ? AG_I64 : dtype) || (dtype != AG_F32 && dtype != AG_F64))
+            return refuse(c, AG_ERR_DTYPE, "all must be f32, or all f64, and labels i64");
+    return true;
+}
+
+/* Put the extents of x's batch together with those so far; false if two clash. */
+static bool join(ag_shape *batch, const ag_tensor *x, int own) {
+    const int rank = ag_rank(x) - own, more = rank - batch->rank;
+    for (int i = batch->rank; more > 0 && i-- > 0;) batch->extent[i + more] = batch->extent[i];
+    for (int i = 0; i < more; i++) batch->extent[i] = 1;
+    if (more > 0) batch->rank = rank;
+    for (int i = 0; i < rank; i++) {
+        int64_t *e = &batch->extent[batch->rank - rank + i];
+        const int64_t f = ag_extent(x, i);
+        if (*e == 1) *e = f;
+        if (f != 1 && f != *e) return false;
+    }
+    return true;
+}
+
+/* Whether batches are broadcast to each other, and vectors and matrices have one extent; all then have one shape,
+ * except for those axes. */
+static bool shapes_fit(call *c) {
+    ag_shape batch = {.rank = 0};
+    int64_t extent = -1;
+    for (int i = 0; i < c->n; i++) {
+        const int own = own_axes(c->letter[i]);
+        if (ag_rank(c->x[i]) < own) return refuse(c, AG_ERR_SHAPE, "vectors have one axis at least, and matrices two");
+        for (int k = 1; k <= own; k++) {
+            const int64_t e = ag_extent(c->x[i], -k);
+            if (e == 0 || (extent >= 0 && e != extent))
+                return refuse(c, AG_ERR_SHAPE, "vectors and matrices must have one extent, which is not 0");
+            extent = e;
+        }
+        if (!join(&batch, c->x[i], own)) return refuse(c, AG_ERR_SHAPE, "the shapes cannot be broadcast to each other");
+    }
+    for (int i = 0; i < c->n; i++) {
+        const int own = own_axes(c->letter[i]);
+        ag_shape shape = batch;
+        if (shape.rank + own > AG_MAX_RANK) return refuse(c, AG_ERR_SHAPE, "there are too many axes");
+        for (int k = 0; k < own; k++) shape.extent[shape.rank++] = extent;
+        c->x[i] = ag_broadcast_to(c->x[i], shape);
+    }
+    return true;
+}
+
+/* A parameter, NaN where it is invalid. */
+static ag_tensor *checked(ag_tensor *x, char letter, ag_tensor *before) {
+    const about d = {.a = x, .x = x};
+    switch (letter) {
+    case '+':
+    case 's': return ag_where(ag_less(number(&d, 0), x), x, none(&d));
+    case '0': return ag_where(from(&d, 0), x, none(&d));
+    case 'p': return ag_where(both(from(&d, 0), ag_less_equal(x, number(&d, 1))), x, none(&d));
+    case 'n': return ag_where(is_whole(&d), x, none(&d));
+    case '<': return ag_where(ag_less(before, x), x, none(&d));
+    default: return x;
+    }
+}
+
+/* The quantity of p, at x and in relation to q, if these are not NULL. */
+static ag_tensor *quantity_of(const char *name, int which, const ag_distribution *p, ag_tensor *x, bool at,
+                              const ag_distribution *q) {
+    call c = {.name = name};
+    ag_tape *tape = p ? ag_tape_of(p->parameter[0]) : NULL;
+    if (!p || (which == DIVERGENCE && !q)) return ag__refuse_on(tape, name, AG_ERR_NULL, "a distribution is NULL");
+    if ((unsigned)p->family >= AG_DIST_FAMILIES || (q && q->family != p->family))
+        return ag__refuse_on(tape, name, AG_ERR_RANGE, "the family is invalid, or there are two");
+    quantity *const compute = families[p->family].of[which];
+    if (!compute) return ag__refuse_on(tape, name, AG_ERR_RANGE, "family %d has none", (int)p->family);
+    const char *letters = families[p->family].parameters;
+    if (at) add(&c, x, families[p->family].x);
+    for (int i = 0; letters[i]; i++) add(&c, p->parameter[i], letters[i]);
+    for (int i = 0; q && letters[i]; i++) add(&c, q->parameter[i], letters[i]);
+    if (!types_fit(&c) || !shapes_fit(&c)) return c.nil;
+    for (int i = at; i < c.n; i++) c.x[i] = checked(c.x[i], c.letter[i], i > 0 ? c.x[i - 1] : NULL);
+    const int n = (int)strlen(letters);
+    ag_tensor *const *a = c.x + at;
+    const about d = {.x = at ? c.x[0] : NULL,
+                     .a = a[0],
+                     .b = n > 1 ? a[1] : NULL,
+                     .c = n > 2 ? a[2] : NULL,
+                     .qa = q ? a[n] : NULL,
+                     .qb = q && n > 1 ? a[n + 1] : NULL};
+    return compute(&d);
+}
+
+ag_tensor *ag_log_prob(const ag_distribution *d, ag_tensor *x) {
+    return quantity_of("log_prob", LOG_PROB, d, x, true, NULL);
+}
+ag_tensor *ag_draw(const ag_distribution *d) { return quantity_of("draw", SAMPLE, d, NULL, false, NULL); }
+ag_tensor *ag_distribution_mean(const ag_distribution *d) {
+    return quantity_of("distribution_mean", MEAN, d, NULL, false, NULL);
+}
+ag_tensor *ag_distribution_variance(const ag_distribution *d) {
+    return quantity_of("distribution_variance", VARIANCE, d, NULL, false, NULL);
+}
+ag_tensor *ag_entropy(const ag_distribution *d) { return quantity_of("entropy", ENTROPY, d, NULL, false, NULL); }
+ag_tensor *ag_cdf(const ag_distribution *d, ag_tensor *x) { return quantity_of("cdf", CDF, d, x, true, NULL); }
+ag_tensor *ag_divergence(const ag_distribution *p, const ag_distribution *q) {
+    return quantity_of("divergence", DIVERGENCE, p, NULL, false, q);
+}

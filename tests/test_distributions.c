@@ -1,0 +1,426 @@
+/* test_distributions -- nn/distributions.h: densities, moments and divergences against SciPy and PyTorch, their
+ * gradients, samples, and the ends of supports */
+#include "nn/nn.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tests/golden/distributions.h"
+#include "tests/support.h"
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+static const double inf = (double)INFINITY;
+
+enum { P = 0, X = 3, LOG_P, MEAN, VARIANCE, ENTROPY, CDF, COLUMNS };
+
+static ag_tensor *numbers(ag_dtype d, ag_shape shape, const double values[]) {
+    return tensor_of(tape, d, shape, values);
+}
+
+static int parameters_of(const double *row, int most) {
+    int n = 0;
+    while (n < most && !isnan(row[n])) n++;
+    return n;
+}
+
+static ag_distribution distribution_of(ag_family family, ag_dtype dtype, const double *p, int most) {
+    ag_distribution d = {.family = family};
+    for (int i = 0; i < parameters_of(p, most); i++) d.parameter[i] = ag_scalar(tape, dtype, p[i]);
+    return d;
+}
+
+/* NaN: not compared. */
+static void expect_value(const char *what, int row, ag_tensor *y, double want, double ulps) {
+    if (isnan(want)) return;
+    const double got = ag_item(y);
+    ck_assert_msg(near_value(ag_dtype_of(y), got, want, ulps, 1), "%s of row %d: %.17g, not %.17g", what, row, got,
+                  want);
+}
+
+START_TEST(moments_agree_with_scipy) {
+    for (int i = 0; i < COUNT(moment_families); i++)
+        for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+            const double *row = moment_rows + COLUMNS * i;
+            ag_distribution d = distribution_of((ag_family)moment_families[i], (ag_dtype)dtype, row, 3);
+            ag_tensor *x = ag_scalar(tape, (ag_dtype)dtype, row[X]);
+            expect_value("log_prob", i, ag_log_prob(&d, x), row[LOG_P], 32);
+            expect_value("mean", i, ag_distribution_mean(&d), row[MEAN], 8);
+            expect_value("variance", i, ag_distribution_variance(&d), row[VARIANCE], 16);
+            if (!isnan(row[ENTROPY])) expect_value("entropy", i, ag_entropy(&d), row[ENTROPY], 32);
+            if (!isnan(row[CDF])) expect_value("cdf", i, ag_cdf(&d, x), row[CDF], 16);
+            expect_ok(tape);
+        }
+}
+END_TEST
+
+START_TEST(divergences_agree_with_pytorch) {
+    for (int i = 0; i < COUNT(divergence_families); i++)
+        for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+            const double *row = divergence_rows + 5 * i;
+            const ag_family family = (ag_family)divergence_families[i];
+            ag_distribution p = distribution_of(family, (ag_dtype)dtype, row, 2);
+            ag_distribution q = distribution_of(family, (ag_dtype)dtype, row + 2, 2);
+            expect_value("divergence", i, ag_divergence(&p, &q), row[4], 64);
+            expect_value("no divergence", i, ag_divergence(&p, &p), 0, 8);
+            expect_ok(tape);
+        }
+}
+END_TEST
+
+#define PUT(name, ...) numbers(AG_F64, AG_SHAPE(__VA_ARGS__), name)
+#define EXPECT(y, name) expect_near(y, COUNT(name), name, 64, 1)
+
+START_TEST(vectors_agree_with_pytorch) {
+    ag_distribution p = {AG_DIST_CATEGORICAL, {PUT(categorical_scores, 2, 3)}};
+    ag_distribution q = {AG_DIST_CATEGORICAL, {PUT(categorical_others, 2, 3)}};
+    ag_tensor *labels = ag_from(tape, AG_I64, AG_SHAPE(2), (int64_t[]){2, 1});
+    EXPECT(ag_log_prob(&p, labels), categorical_log_prob);
+    EXPECT(ag_entropy(&p), categorical_entropy);
+    EXPECT(ag_divergence(&p, &q), categorical_divergence);
+    p = (ag_distribution){AG_DIST_DIRICHLET, {PUT(dirichlet_a, 3)}};
+    q = (ag_distribution){AG_DIST_DIRICHLET, {PUT(dirichlet_b, 3)}};
+    EXPECT(ag_log_prob(&p, PUT(dirichlet_x, 2, 3)), dirichlet_log_prob);
+    EXPECT(ag_distribution_mean(&p), dirichlet_mean);
+    EXPECT(ag_distribution_variance(&p), dirichlet_variance);
+    EXPECT(ag_entropy(&p), dirichlet_entropy);
+    EXPECT(ag_divergence(&p, &q), dirichlet_divergence);
+    p = (ag_distribution){AG_DIST_MULTI_NORMAL, {PUT(multi_normal_m, 3), PUT(multi_normal_l, 3, 3)}};
+    q = (ag_distribution){AG_DIST_MULTI_NORMAL, {PUT(multi_normal_n, 3), PUT(multi_normal_k, 3, 3)}};
+    EXPECT(ag_log_prob(&p, PUT(multi_normal_x, 2, 3)), multi_normal_log_prob);
+    EXPECT(ag_distribution_mean(&p), multi_normal_m);
+    EXPECT(ag_distribution_variance(&p), multi_normal_variance);
+    EXPECT(ag_entropy(&p), multi_normal_entropy);
+    EXPECT(ag_divergence(&p, &q), multi_normal_divergence);
+    expect_ok(tape);
+}
+END_TEST
+
+/* ---- Gradients ---- */
+
+/* x, if it varies, then the parameters. */
+typedef struct checked {
+    ag_family family;
+    int quantity; /* 0: log_prob, 1: cdf, 2: entropy, 3: mean, 4: variance, 5: divergence, of q with the second half */
+    int parameters;
+    ag_tensor *x;     /* not NULL: it is constant */
+    ag_tensor *fixed; /* not NULL: the first parameter is constant */
+} checked;
+
+static ag_tensor *wavy(void *context, int n, ag_tensor *const in[]) {
+    const checked *c = context;
+    ag_distribution d = {.family = c->family}, q = d;
+    int at = 0;
+    (void)n;
+    ag_tensor *x = c->x;
+    if (c->quantity < 2 && !x) x = in[at++];
+    for (int i = 0; i < c->parameters; i++) d.parameter[i] = i == 0 && c->fixed ? c->fixed : in[at++];
+    for (int i = 0; i < c->parameters && c->quantity == 5; i++) q.parameter[i] = in[at++];
+    ag_tensor *y = c->quantity == 0   ? ag_log_prob(&d, x)
+                   : c->quantity == 1 ? ag_cdf(&d, x)
+                   : c->quantity == 2 ? ag_entropy(&d)
+                   : c->quantity == 3 ? ag_distribution_mean(&d)
+                   : c->quantity == 4 ? ag_distribution_variance(&d)
+                                      : ag_divergence(&d, &q);
+    return ag_sum(ag_sin(y));
+}
+
+static void check(checked c, int n, ag_tensor *const x[]) {
+    ag_gradcheck_report report;
+    for (int order = 1; order <= 2; order++)
+        ck_assert_msg(ag_gradcheck(wavy, &c, n, x, &(ag_gradcheck_options){.order = order}, &report) == AG_OK,
+                      "family %d, quantity %d: %s %s", (int)c.family, c.quantity, report.message, ag_tape_error(tape));
+}
+
+static const struct {
+    ag_family family;
+    int parameters;
+    double p[3], x;
+    unsigned has; /* bit i: quantity i */
+    bool whole;   /* x is constant; */
+    bool counts;  /* so is the first parameter */
+} gradients[] = {
+    {AG_DIST_NORMAL, 2, {0.25, 1.5}, 0.75, 61, false, false},
+    {AG_DIST_UNIFORM, 2, {0.25, 1.5}, 0.75, 63, false, false},
+    {AG_DIST_EXPONENTIAL, 1, {1.5}, 0.75, 63, false, false},
+    {AG_DIST_LAPLACE, 2, {0.25, 1.5}, 0.75, 63, false, false},
+    {AG_DIST_CAUCHY, 2, {0.25, 1.5}, 0.75, 7, false, false},
+    {AG_DIST_GUMBEL, 2, {0.25, 1.5}, 0.75, 31, false, false},
+    {AG_DIST_GAMMA, 2, {2.25, 1.5}, 0.75, 61, false, false},
+    {AG_DIST_BETA, 2, {2.25, 1.5}, 0.75, 61, false, false},
+    {AG_DIST_STUDENT, 3, {3.25, 0.5, 1.5}, 0.75, 29, false, false},
+    {AG_DIST_BERNOULLI, 1, {0.375}, 1, 61, true, false},
+    {AG_DIST_BINOMIAL, 2, {5, 0.375}, 2, 25, true, true},
+    {AG_DIST_POISSON, 1, {2.25}, 3, 57, true, false},
+};
+
+START_TEST(quantities_pass_gradcheck_twice_over) {
+    for (int i = 0; i < COUNT(gradients); i++)
+        for (int k = 0; k < 6; k++) {
+            if (!(gradients[i].has >> k & 1)) continue;
+            const int n = gradients[i].parameters;
+            ag_tensor *in[7];
+            int count = 0;
+            checked c = {.family = gradients[i].family, .quantity = k, .parameters = n};
+            ag_tensor *x = ag_scalar(tape, AG_F64, gradients[i].x);
+            if (gradients[i].whole) c.x = x;
+            else if (k < 2) in[count++] = x;
+            if (gradients[i].counts) c.fixed = ag_scalar(tape, AG_F64, gradients[i].p[0]);
+            for (int j = gradients[i].counts; j < n; j++) in[count++] = ag_scalar(tape, AG_F64, gradients[i].p[j]);
+            for (int j = 0; j < n && k == 5; j++)
+                in[count++] = ag_scalar(tape, AG_F64, gradients[i].p[j] * (j == 0 ? 0.75 : 1.25));
+            check(c, count, in);
+        }
+}
+END_TEST
+
+START_TEST(vectors_pass_gradcheck_twice_over) {
+    ag_tensor *s = PUT(categorical_scores, 2, 3), *o = PUT(categorical_others, 2, 3);
+    ag_tensor *labels = ag_from(tape, AG_I64, AG_SHAPE(2), (int64_t[]){2, 1});
+    check((checked){AG_DIST_CATEGORICAL, 0, 1, labels, NULL}, 1, &s);
+    check((checked){AG_DIST_CATEGORICAL, 2, 1, NULL, NULL}, 1, &s);
+    check((checked){AG_DIST_CATEGORICAL, 5, 1, NULL, NULL}, 2, (ag_tensor *[]){s, o});
+    ag_tensor *a = PUT(dirichlet_a, 3), *b = PUT(dirichlet_b, 3), *x = PUT(dirichlet_x, 2, 3);
+    check((checked){AG_DIST_DIRICHLET, 0, 1, x, NULL}, 1, &a); /* x cannot be varied one by one: its sum is 1 */
+    for (int k = 2; k < 5; k++) check((checked){AG_DIST_DIRICHLET, k, 1, NULL, NULL}, 1, &a);
+    check((checked){AG_DIST_DIRICHLET, 5, 1, NULL, NULL}, 2, (ag_tensor *[]){a, b});
+    ag_tensor *m = PUT(multi_normal_m, 3), *l = PUT(multi_normal_l, 3, 3), *n = PUT(multi_normal_n, 3);
+    ag_tensor *k = PUT(multi_normal_k, 3, 3), *z = PUT(multi_normal_x, 2, 3);
+    check((checked){AG_DIST_MULTI_NORMAL, 0, 2, NULL, NULL}, 3, (ag_tensor *[]){z, m, l});
+    check((checked){AG_DIST_MULTI_NORMAL, 2, 2, NULL, NULL}, 2, (ag_tensor *[]){m, l});
+    check((checked){AG_DIST_MULTI_NORMAL, 4, 2, NULL, NULL}, 2, (ag_tensor *[]){m, l});
+    check((checked){AG_DIST_MULTI_NORMAL, 5, 2, NULL, NULL}, 4, (ag_tensor *[]){m, l, n, k});
+}
+END_TEST
+
+/* A derivative of what is outside is 0, and never NaN. */
+START_TEST(outside_of_a_support_gradients_are_0) {
+    static const struct {
+        ag_family family;
+        double p[3], outside[4];
+        int parameters;
+    } table[] = {
+        {AG_DIST_UNIFORM, {1, 2}, {0, 2, 1e300, -1}, 2},
+        {AG_DIST_EXPONENTIAL, {2}, {-1e-300, -1, -1e300, -2}, 1},
+        {AG_DIST_GAMMA, {2.5, 1}, {-1, -1e-300, -1e300, -3}, 2},
+        {AG_DIST_BETA, {2.5, 3}, {-1, 1.5, 1e300, -1e300}, 2},
+        {AG_DIST_BERNOULLI, {0.5}, {-1, 0.5, 2, 1e300}, 1},
+        {AG_DIST_BINOMIAL, {4, 0.5}, {-1, 0.5, 5, 1e300}, 2},
+        {AG_DIST_POISSON, {3}, {-1, 0.5, 2.5, -1e300}, 1},
+    };
+    for (int i = 0; i < COUNT(table); i++) {
+        ag_distribution d = distribution_of(table[i].family, AG_F64,
+                                            (double[]){table[i].p[0], table[i].p[1], (double)NAN}, table[i].parameters);
+        ag_tensor *x = numbers(AG_F64, AG_SHAPE(4), table[i].outside), *of[] = {x, d.parameter[0], d.parameter[1]},
+                  *g[3];
+        ag_tensor *y = ag_log_prob(&d, x);
+        expect_list(y, -inf, -inf, -inf, -inf);
+        ag_grad(ag_sum(y), 1 + table[i].parameters, of, g);
+        for (int k = 0; k <= table[i].parameters; k++)
+            ck_assert_msg(ag_item(ag_sum(ag_abs(g[k]))) == 0, "family %d, input %d", (int)table[i].family, k);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(nan_and_invalid_parameters_give_nan) {
+    const double nan = (double)NAN;
+    for (int i = 0; i < COUNT(gradients); i++) {
+        const int n = gradients[i].parameters;
+        for (int bad = -1; bad < n; bad++) {
+            double p[3];
+            memcpy(p, gradients[i].p, sizeof p);
+            ag_distribution d = {.family = gradients[i].family};
+            for (int k = 0; k < n; k++) d.parameter[k] = ag_scalar(tape, AG_F64, k == bad ? nan : p[k]);
+            ag_tensor *x = ag_scalar(tape, AG_F64, bad < 0 ? nan : gradients[i].x),
+                      *far = ag_scalar(tape, AG_F64, -1e9);
+            ck_assert(isnan(ag_item(ag_log_prob(&d, x))));
+            if (bad >= 0) ck_assert_msg(isnan(ag_item(ag_log_prob(&d, far))), "family %d", (int)d.family);
+            if (gradients[i].has & 2) ck_assert(isnan(ag_item(ag_cdf(&d, x))));
+            if (bad < 0) continue;
+            if (gradients[i].has & 4 && (d.family > AG_DIST_GUMBEL || bad == 1))
+                ck_assert(isnan(ag_item(ag_entropy(&d))) || bad == 1);
+            ck_assert_msg(isnan(ag_item(ag_draw(&d))), "sample of family %d", (int)d.family);
+        }
+    }
+    const struct {
+        ag_family family;
+        double p[3];
+    } invalid[] = {
+        {AG_DIST_NORMAL, {0, 0, nan}},   {AG_DIST_NORMAL, {0, -1, nan}},      {AG_DIST_UNIFORM, {1, 1, nan}},
+        {AG_DIST_EXPONENTIAL, {0, nan}}, {AG_DIST_LAPLACE, {0, -1, nan}},     {AG_DIST_GAMMA, {0, 1, nan}},
+        {AG_DIST_GAMMA, {1, -1, nan}},   {AG_DIST_BETA, {-1, 1, nan}},        {AG_DIST_STUDENT, {0, 0, 1}},
+        {AG_DIST_BERNOULLI, {1.5, nan}}, {AG_DIST_BINOMIAL, {2.5, 0.5, nan}}, {AG_DIST_BINOMIAL, {2, -0.5, nan}},
+        {AG_DIST_POISSON, {-1, nan}}};
+    for (int i = 0; i < COUNT(invalid); i++) {
+        ag_distribution d = distribution_of(invalid[i].family, AG_F64, invalid[i].p, 3);
+        ck_assert_msg(isnan(ag_item(ag_log_prob(&d, ag_scalar(tape, AG_F64, 1)))), "row %d", i);
+        if (i > 0)
+            ck_assert_msg(isnan(ag_item(ag_draw(&d))), "row %d", i); /* a deviation of 0 has samples, and no density */
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* ---- Samples ---- */
+
+enum { MANY = 20000 };
+
+START_TEST(samples_have_the_mean_and_the_variance) {
+    for (int i = 0; i < COUNT(gradients); i++) {
+        ag_distribution d = {.family = gradients[i].family};
+        for (int k = 0; k < gradients[i].parameters; k++)
+            d.parameter[k] = ag_full(tape, AG_F64, k ? AG_SCALAR : AG_SHAPE(MANY), gradients[i].p[k]);
+        ag_tensor *x = ag_draw(&d);
+        expect_shape(x, AG_SHAPE(MANY));
+        if (d.family == AG_DIST_CAUCHY) continue;
+        const double mean = ag_element(ag_distribution_mean(&d), 0),
+                     variance = ag_element(ag_distribution_variance(&d), 0);
+        ck_assert_msg(fabs(ag_item(ag_mean(x)) - mean) < 4 * sqrt(variance / MANY), "family %d", (int)d.family);
+        if (d.family != AG_DIST_STUDENT)
+            ck_assert_msg(fabs(ag_item(ag_var(x, 1)) / variance - 1) < 0.1, "family %d", (int)d.family);
+        if (gradients[i].has & 4) { /* −E ln p is the entropy */
+            const double entropy = ag_element(ag_entropy(&d), 0), got = -ag_item(ag_mean(ag_log_prob(&d, x)));
+            ck_assert_msg(fabs(got - entropy) < 0.05, "entropy of family %d: %g, not %g", (int)d.family, got, entropy);
+        }
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(samples_of_vectors) {
+    ag_distribution d = {AG_DIST_MULTI_NORMAL,
+                         {ag_broadcast_to(PUT(multi_normal_m, 3), AG_SHAPE(MANY, 3)), PUT(multi_normal_l, 3, 3)}};
+    ag_tensor *x = ag_draw(&d), *centred = ag_sub(x, PUT(multi_normal_m, 3));
+    ag_tensor *covariance = ag_scale(ag_matmul(ag_transpose(centred, 0, 1), centred), 1. / MANY),
+              *l = PUT(multi_normal_l, 3, 3);
+    ag_tensor *error = ag_abs(ag_sub(covariance, ag_matmul(l, ag_transpose(l, 0, 1))));
+    ck_assert_double_lt(ag_item(ag_max(error)), 0.15);
+    ck_assert_double_lt(ag_item(ag_max(ag_abs(ag_mean_over(centred, AG_AXES(0), false)))), 0.06);
+    d = (ag_distribution){AG_DIST_CATEGORICAL, {ag_broadcast_to(PUT(categorical_scores, 2, 3), AG_SHAPE(MANY, 2, 3))}};
+    x = ag_draw(&d);
+    expect_shape(x, AG_SHAPE(MANY, 2));
+    for (int64_t c = 0; c < 3; c++) {
+        ag_tensor *share =
+            ag_mean_over(ag_cast(ag_equal(x, ag_full(tape, AG_I64, AG_SCALAR, (double)c)), AG_F64), AG_AXES(0), false);
+        ag_tensor *p = ag_slice(ag_softmax(PUT(categorical_scores, 2, 3), -1), 1, c, c + 1, 1);
+        ck_assert_double_lt(ag_item(ag_max(ag_abs(ag_sub(share, ag_squeeze(p, AG_AXES(1)))))), 0.02);
+    }
+    d = (ag_distribution){AG_DIST_DIRICHLET, {ag_broadcast_to(PUT(dirichlet_a, 3), AG_SHAPE(MANY, 3))}};
+    ag_tensor *mean = ag_mean_over(ag_draw(&d), AG_AXES(0), false);
+    ck_assert_double_lt(ag_item(ag_max(ag_abs(ag_sub(mean, PUT(dirichlet_mean, 3))))), 0.01);
+    expect_ok(tape);
+}
+END_TEST
+
+/* ---- Other ends, and refused calls ---- */
+
+START_TEST(labels_and_points_outside) {
+    ag_distribution d = {AG_DIST_CATEGORICAL, {PUT(categorical_scores, 2, 3)}};
+    ag_tensor *labels = ag_from(tape, AG_I64, AG_SHAPE(2), (int64_t[]){-1, 3}), *g;
+    ag_tensor *y = ag_log_prob(&d, labels);
+    expect_list(y, -inf, -inf);
+    ag_grad(ag_sum(y), 1, d.parameter, &g);
+    expect_list(g, 0, 0, 0, 0, 0, 0);
+    d = (ag_distribution){AG_DIST_DIRICHLET, {PUT(dirichlet_a, 3)}};
+    ag_tensor *x = numbers(AG_F64, AG_SHAPE(2, 3), (double[]){0.5, 0.5, 0.5, 1.5, -0.5, 0});
+    expect_list(ag_log_prob(&d, x), -inf, -inf);
+    ag_grad(ag_sum(ag_log_prob(&d, x)), 1, d.parameter, &g);
+    expect_list(g, 0, 0, 0);
+    d = (ag_distribution){AG_DIST_GUMBEL,
+                          {numbers(AG_F64, AG_SCALAR, (double[]){0}), numbers(AG_F64, AG_SCALAR, (double[]){1})}};
+    expect_item(ag_log_prob(&d, ag_scalar(tape, AG_F64, -inf)), -inf);
+    d.family = AG_DIST_NORMAL;
+    expect_item(ag_log_prob(&d, ag_scalar(tape, AG_F64, inf)), -inf);
+    d.family = AG_DIST_CAUCHY;
+    expect_item(ag_cdf(&d, ag_scalar(tape, AG_F64, inf)), 1);
+    expect_near(ag_cdf(&d, ag_scalar(tape, AG_F64, -1e20)), 1, ((double[]){1e-20 / acos(-1)}), 4, 0);
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(distributions_broadcast) {
+    ag_distribution d = {AG_DIST_NORMAL, {ag_zeros(tape, AG_F32, AG_SHAPE(2, 1)), ag_ones(tape, AG_F32, AG_SHAPE(3))}};
+    expect_shape(ag_log_prob(&d, ag_zeros(tape, AG_F32, AG_SHAPE(4, 1, 1))), AG_SHAPE(4, 2, 3));
+    expect_shape(ag_distribution_mean(&d), AG_SHAPE(2, 3));
+    expect_shape(ag_entropy(&d), AG_SHAPE(2, 3));
+    expect_shape(ag_draw(&d), AG_SHAPE(2, 3));
+    expect_shape(ag_log_prob(&d, ag_zeros(tape, AG_F32, AG_SHAPE(0, 1, 1))), AG_SHAPE(0, 2, 3));
+    d = (ag_distribution){AG_DIST_MULTI_NORMAL,
+                          {ag_zeros(tape, AG_F32, AG_SHAPE(5, 1, 3)), ag_ones(tape, AG_F32, AG_SHAPE(2, 3, 3))}};
+    expect_shape(ag_log_prob(&d, ag_zeros(tape, AG_F32, AG_SHAPE(3))), AG_SHAPE(5, 2));
+    expect_shape(ag_draw(&d), AG_SHAPE(5, 2, 3));
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(distributions_refuse) {
+    ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(3)), *one = ag_ones(tape, AG_F64, AG_SHAPE(2));
+    ag_distribution d = {AG_DIST_NORMAL, {x, one}}, q = {AG_DIST_GAMMA, {x, x}};
+    ag_log_prob(&d, x);
+    expect_error(tape, AG_ERR_SHAPE, "log_prob", "cannot be broadcast", "test_distributions.c:");
+    d.parameter[1] = x;
+    ag_log_prob(&d, ag_cast(x, AG_F32));
+    expect_error(tape, AG_ERR_DTYPE, "log_prob: a f32 (3)");
+    ag_log_prob(&d, NULL);
+    expect_error(tape, AG_ERR_NULL, "log_prob");
+    ag_divergence(&d, &q);
+    expect_error(tape, AG_ERR_RANGE, "divergence", "there are two");
+    ag_divergence(&d, NULL);
+    expect_error(tape, AG_ERR_NULL, "divergence", "a distribution is NULL");
+    ag_cdf(&q, x);
+    expect_error(tape, AG_ERR_RANGE, "cdf", "has none");
+    d.family = (ag_family)77;
+    ag_entropy(&d);
+    expect_error(tape, AG_ERR_RANGE, "entropy", "the family is invalid");
+    d = (ag_distribution){AG_DIST_GAMMA, {x, NULL}};
+    ag_draw(&d);
+    expect_error(tape, AG_ERR_NULL, "draw");
+    d = (ag_distribution){AG_DIST_CATEGORICAL, {x}};
+    ag_log_prob(&d, x);
+    expect_error(tape, AG_ERR_DTYPE, "labels i64");
+    d.parameter[0] = ag_scalar(tape, AG_F64, 1);
+    ag_entropy(&d);
+    expect_error(tape, AG_ERR_SHAPE, "vectors have one axis");
+    d = (ag_distribution){AG_DIST_MULTI_NORMAL, {x, ag_ones(tape, AG_F64, AG_SHAPE(2, 2))}};
+    ag_entropy(&d);
+    expect_error(tape, AG_ERR_SHAPE, "one extent");
+    ag_log_prob(NULL, x);
+    ag_clear_error(NULL);
+}
+END_TEST
+
+static ag_status everything(ag_tape *t) {
+    ag_tensor *a = ag_ones(t, AG_F64, AG_SHAPE(2)), *g;
+    for (int i = 0; i <= AG_DIST_POISSON && ag_tape_status(t) == AG_OK; i++) {
+        ag_distribution d = {(ag_family)i, {a, i == AG_DIST_UNIFORM ? ag_scale(a, 2) : a, a}};
+        ag_grad(ag_sum(ag_log_prob(&d, a)), 1, &a, &g);
+        ag_eval(g);
+        ag_eval(ag_draw(&d));
+    }
+    return ag_tape_status(t);
+}
+
+START_TEST(distributions_survive_failing_allocations) { with_each_allocation_failing(everything); }
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("distributions");
+    TCase *values = tape_group(suite, "values");
+    tcase_add_test(values, moments_agree_with_scipy);
+    tcase_add_test(values, divergences_agree_with_pytorch);
+    tcase_add_test(values, vectors_agree_with_pytorch);
+    TCase *gradient = tape_group(suite, "gradients");
+    tcase_add_test(gradient, quantities_pass_gradcheck_twice_over);
+    tcase_add_test(gradient, vectors_pass_gradcheck_twice_over);
+    tcase_add_test(gradient, outside_of_a_support_gradients_are_0);
+    TCase *ends = tape_group(suite, "ends");
+    tcase_add_test(ends, nan_and_invalid_parameters_give_nan);
+    tcase_add_test(ends, samples_have_the_mean_and_the_variance);
+    tcase_add_test(ends, samples_of_vectors);
+    tcase_add_test(ends, labels_and_points_outside);
+    tcase_add_test(ends, distributions_broadcast);
+    tcase_add_test(ends, distributions_refuse);
+    tcase_add_test(plain_group(suite, "memory"), distributions_survive_failing_allocations);
+    return run_suite(suite);
+}
