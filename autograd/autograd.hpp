@@ -588,6 +588,9 @@ inline tensor draw_poisson(const operand &rate) { return detail::made((ag_draw_p
 inline tensor draw_normal(const operand &mean, const operand &std) {
     return detail::made((ag_draw_normal)(mean.get(), std.get()), mean);
 }
+inline tensor draw_truncated_normal(const operand &mean, const operand &std, const operand &low, const operand &high) {
+    return detail::made((ag_draw_truncated_normal)(mean.get(), std.get(), low.get(), high.get()), mean);
+}
 inline tensor draw_uniform(const operand &low, const operand &high) {
     return detail::made((ag_draw_uniform)(low.get(), high.get()), low);
 }

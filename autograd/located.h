@@ -170,6 +170,7 @@
 #define ag_draw_binomial(...) ag_located(ag_draw_binomial(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_draw_poisson(...) ag_located(ag_draw_poisson(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_draw_normal(...) ag_located(ag_draw_normal(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_draw_truncated_normal(...) ag_located(ag_draw_truncated_normal(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_draw_uniform(...) ag_located(ag_draw_uniform(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_draw_exponential(...) ag_located(ag_draw_exponential(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_draw_laplace(...) ag_located(ag_draw_laplace(__VA_ARGS__), __FILE__, __LINE__)

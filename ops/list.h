@@ -44,6 +44,7 @@
     X(OTHER, draw_binomial)                                                                                            \
     X(OTHER, draw_gamma)                                                                                               \
     X(OTHER, draw_poisson)                                                                                             \
+    X(OTHER, draw_truncated_normal)                                                                                    \
     X(OTHER, embed)                                                                                                    \
     X(BINARY, equal)                                                                                                   \
     X(UNARY, exp)                                                                                                      \

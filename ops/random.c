@@ -85,6 +85,14 @@ ag_tensor *ag_draw_normal(ag_tensor *mean, ag_tensor *std) {
     return placed(&d, normal(&d));
 }
 
+/* Rounding may lead out of the interval. */
+ag_tensor *ag_draw_truncated_normal(ag_tensor *mean, ag_tensor *std, ag_tensor *low, ag_tensor *high) {
+    BEGIN("draw_truncated_normal", mean, std, low, high);
+    ag_tensor *scale = from_zero(&d, d.x[1], true), *a = ag_div(ag_sub(d.x[2], d.x[0]), scale);
+    ag_tensor *z = ag__truncated_numbers(a, ag_div(ag_sub(d.x[3], d.x[0]), scale));
+    return ag_minimum(d.x[3], ag_maximum(d.x[2], ag_add(d.x[0], ag_mul(scale, z))));
+}
+
 /* Not low + (high − low)·u, whose width may be over the largest number. */
 ag_tensor *ag_draw_uniform(ag_tensor *low, ag_tensor *high) {
     BEGIN("draw_uniform", low, high);

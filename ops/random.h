@@ -84,6 +84,15 @@ AG_API ag_tensor *ag_draw_poisson(ag_tensor *rate);
  * Source: torch.distributions.Normal.rsample */
 AG_API ag_tensor *ag_draw_normal(ag_tensor *mean, ag_tensor *std);
 
+/* ag_draw_truncated_normal -- mean + std·z, given that it is from low to high, either of which may be infinite, for
+ * std > 0 and low <= high; exact however far out these are
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   not differentiable
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: torch.nn.init.trunc_normal_; C. Robert, Simulation of truncated normal variables (1995) */
+AG_API ag_tensor *ag_draw_truncated_normal(ag_tensor *mean, ag_tensor *std, ag_tensor *low, ag_tensor *high);
+
 /* ag_draw_uniform -- low + (high − low)·u, 0 < u < 1, for low <= high; rounded, so that high is possible
  * Shape:  broadcast
  * Dtype:  real

@@ -392,13 +392,51 @@ static double binomial_number(const double x[2], ag__bits *r) {
     return p > 0.5 ? n - few_of(n, 1 - p, r) : few_of(n, p, r);
 }
 
+/* ---- Truncated normal ---- */
+
+/* A standard normal number from a to b, 0 < a: from the exponential distribution between them whose rate fits best
+ * (C. Robert, Simulation of truncated normal variables, 1995). */
+static bool in_tail(double a, double b, const uint32_t word[4], double *t) {
+    const double rate = 0.5 * (a + sqrt(a * a + 4)), beyond = e_to(-rate * (b - a));
+    *t = fmin(b, a - ln(1 - ag__unit(word) * (1 - beyond)) / rate);
+    return ag__unit(word + 2) <= e_to(-0.5 * (*t - rate) * (*t - rate));
+}
+
+/* The same from a <= ¼ to b >= |a|: uniform numbers, or normal ones if there is room for most of them. */
+static bool in_middle(double a, double b, const uint32_t word[4], double *t) {
+    if (b - a < 2) {
+        *t = a + (b - a) * ag__unit(word);
+        return ag__unit(word + 2) <= e_to(-0.5 * *t * *t);
+    }
+    const double s = 2 * half(word[0]) - 1, u = 2 * half(word[1]) - 1, q = s * s + u * u;
+    if (q >= 1) return false;
+    *t = s * sqrt(-2 * ln(q) / q);
+    return *t >= a && *t <= b;
+}
+
+static double truncated_number(const double p[2], ag__bits *r) {
+    if (!(p[0] <= p[1])) return (double)NAN;
+    const bool mirrored = p[0] < -p[1];
+    const double a = mirrored ? -p[1] : p[0], b = mirrored ? -p[0] : p[1];
+    for (int i = 0; i < MOST && a < b && a < (double)INFINITY; i++) {
+        double t;
+        ag__next_bits(r);
+        if (a > 0.25 ? in_tail(a, b, r->word, &t) : in_middle(a, b, r->word, &t)) return mirrored ? -t : t;
+    }
+    return mirrored ? -a : a;
+}
+
 static bool poisson_eval(const ag_call *call) { return sample_all(call, poisson_number); }
 static bool binomial_eval(const ag_call *call) { return sample_all(call, binomial_number); }
+static bool truncated_eval(const ag_call *call) { return sample_all(call, truncated_number); }
 
 const ag_op ag__op_draw_poisson =
     SAMPLER("draw_poisson", 2, .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE, .eval = poisson_eval);
 const ag_op ag__op_draw_binomial =
     SAMPLER("draw_binomial", 3, .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE, .eval = binomial_eval);
+
+const ag_op ag__op_draw_truncated_normal =
+    SAMPLER("draw_truncated_normal", 3, .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE, .eval = truncated_eval);
 
 ag_tensor *ag__poisson_numbers(ag_tensor *rate) {
     return ag_apply(&ag__op_draw_poisson, 2, (ag_tensor *[]){rate, ag__random_key(ag_tape_of(rate))}, NULL, 0);
@@ -406,4 +444,9 @@ ag_tensor *ag__poisson_numbers(ag_tensor *rate) {
 
 ag_tensor *ag__binomial_numbers(ag_tensor *n, ag_tensor *p) {
     return ag_apply(&ag__op_draw_binomial, 3, (ag_tensor *[]){n, p, ag__random_key(ag_tape_of(n))}, NULL, 0);
+}
+
+ag_tensor *ag__truncated_numbers(ag_tensor *low, ag_tensor *high) {
+    return ag_apply(&ag__op_draw_truncated_normal, 3, (ag_tensor *[]){low, high, ag__random_key(ag_tape_of(low))}, NULL,
+                    0);
 }

@@ -39,4 +39,7 @@ ag_tensor *ag__gamma_numbers(ag_tensor *shape, bool logarithm);
 ag_tensor *ag__poisson_numbers(ag_tensor *rate);
 ag_tensor *ag__binomial_numbers(ag_tensor *n, ag_tensor *p);
 
+/* Standard normal numbers between these. */
+ag_tensor *ag__truncated_numbers(ag_tensor *low, ag_tensor *high);
+
 #endif

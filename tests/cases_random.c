@@ -19,6 +19,7 @@ CALL(gamma_slope_0, slope(x[0], x[1], 0))
 CALL(gamma_slope_1, slope(x[0], x[1], 1))
 CALL(poisson_numbers, (ag_tape_seed(t, 5), ag_draw_poisson(x[0])))
 CALL(binomial_numbers, (ag_tape_seed(t, 5), ag_draw_binomial(x[0], x[1])))
+CALL(truncated_numbers, (ag_tape_seed(t, 5), ag_draw_truncated_normal(x[0], x[1], x[2], x[1])))
 CALL(bernoulli_numbers, (ag_tape_seed(t, 5), ag_draw_bernoulli(x[0])))
 CALL(normal_numbers, (ag_tape_seed(t, 5), ag_draw_normal(x[0], x[1])))
 CALL(uniform_numbers, (ag_tape_seed(t, 5), ag_draw_uniform(x[0], x[1])))
@@ -44,6 +45,7 @@ static const op_case rows[] = {
     {"gamma_slope log", "gamma_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gamma_slope_1), 2, {IN(POSITIVE, 2, 3), IN(ANY, 2, 3)}, ""},
     {"draw_poisson", "draw_poisson", REAL, NO_GOLDEN, 0, BUILD(poisson_numbers), 1, {IN(POSITIVE, 4, 5)}, ""},
     {"draw_binomial", "draw_binomial", REAL, NO_GOLDEN, 0, BUILD(binomial_numbers), 2, {IN(TIES, 4, 5), {INSIDE, 1, {5}, 0, {.above = 0, .below = 1}}}, ""},
+    {"draw_truncated_normal", "draw_truncated_normal", REAL, NO_GOLDEN, 0, BUILD(truncated_numbers), 3, {IN(ANY, 4, 5), IN(POSITIVE, 5), {INSIDE, 2, {4, 1}, 0, {.above = -2, .below = 0}}}, ""},
     {"draw_bernoulli", NULL, REAL, NO_GOLDEN, 0, BUILD(bernoulli_numbers), 1, {{INSIDE, 2, {4, 5}, 0, {.above = 0, .below = 1}}}, ""},
     {"draw_normal", NULL, REAL, GRAD | NO_GOLDEN, 0, BUILD(normal_numbers), 2, {IN(ANY, 4, 5), IN(POSITIVE, 5)}, ""},
     {"draw_uniform", NULL, REAL, GRAD | NO_GOLDEN, 0, BUILD(uniform_numbers), 2, {{INSIDE, 2, {4, 5}, 0, {.above = -2, .below = -1}}, IN(POSITIVE, 5)}, ""},

@@ -436,6 +436,7 @@ ag_tensor *user_drawn(ag_tensor *x) {
         ag_tensor *one = ag_multinomial(ag_reshape(weights, AG_SHAPE(ag_size(x))), 1, true);
         sum = ag_add(sum, ag_cast(ag_reshape(one, AG_SCALAR), dtype));
     }
+    sum = ag_add(sum, ag_draw_truncated_normal(half, half, ag_neg(x), x));
     return ag_stop_gradient(ag_add(sum, ag_draw_student(ag_add_scalar(x, 3))));
 }
 

@@ -60,6 +60,12 @@ static double below_student(double x, double v, double b) { return 0.5 + simpson
 
 static double below_gamma(double x, double a, double b) { return gamma_below(x * b, a); }
 static double below_normal(double x, double a, double b) { return 0.5 * erfc((a - x) / b / sqrt(2)); }
+/* Mean 1 and deviation 2, from a to b. */
+static double below_truncated(double x, double a, double b) {
+    const double sign = a + b > 2 ? 1 : -1; /* in the tail where digits do not cancel */
+    const double from_a = erfc(sign * (a - 1) / sqrt(8)), from_b = erfc(sign * (b - 1) / sqrt(8));
+    return (from_a - erfc(sign * (x - 1) / sqrt(8))) / (from_a - from_b);
+}
 static double below_uniform(double x, double a, double b) { return (x - a) / (b - a); }
 static double below_exponential(double x, double a, double b) { return (void)b, -expm1(-a * x); }
 static double below_laplace(double x, double a, double b) {
@@ -79,6 +85,10 @@ static double below_binomial(double x, double n, double p) {
 }
 
 static ag_tensor *exponential(ag_tensor *a, ag_tensor *b) { return (void)b, ag_draw_exponential(a); }
+static ag_tensor *truncated(ag_tensor *a, ag_tensor *b) {
+    ag_tensor *one = ag_scalar(ag_tape_of(a), ag_dtype_of(a), 1);
+    return ag_draw_truncated_normal(one, ag_scale(one, 2), a, b);
+}
 static ag_tensor *bernoulli(ag_tensor *a, ag_tensor *b) { return (void)b, ag_draw_bernoulli(a); }
 static ag_tensor *poisson(ag_tensor *a, ag_tensor *b) { return (void)b, ag_draw_poisson(a); }
 static ag_tensor *student(ag_tensor *a, ag_tensor *b) { return (void)b, ag_draw_student(a); }
@@ -107,6 +117,10 @@ static known known_at(int i) {
         {"beta", (ag_draw_beta), below_beta, 2, 3.5, 2 / 5.5, 2 * 3.5 / (5.5 * 5.5 * 6.5), false},
         {"beta of halves", (ag_draw_beta), below_beta, 0.5, 0.5, 0.5, 0.125, false},
         {"dirichlet", of_dirichlet, below_beta, 2, 3.5, 2 / 5.5, 2 * 3.5 / (5.5 * 5.5 * 6.5), false},
+        {"truncated", truncated, below_truncated, -2, 5, none, none, false},
+        {"truncated narrow", truncated, below_truncated, 0, 2, none, none, false},
+        {"truncated tail", truncated, below_truncated, 9, inf, none, none, false},
+        {"truncated left tail", truncated, below_truncated, -12, -9, none, none, false},
         {"student", student, below_student, 5, 1, 0, 5. / 3, false},
         {"bernoulli", bernoulli, below_bernoulli, 0.3, 0, 0.3, 0.21, true},
         {"poisson of few", poisson, below_poisson, 0.7, 0, 0.7, 0.7, true},
@@ -121,7 +135,7 @@ static known known_at(int i) {
     };
     return i < (int)(sizeof table / sizeof *table) ? table[i] : (known){.name = NULL};
 }
-enum { KNOWN = 24 };
+enum { KNOWN = 28 };
 
 static int by_size(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -168,6 +182,7 @@ START_TEST(another_distribution_is_noticed) {
     k.a *= k.a > 0 && k.a < 1 ? 0.9 : k.a > 50 ? 0.99 : 0.95;
     if (k.below == below_binomial) k.a = known_at(_i).a, k.b *= 0.95;
     if (k.below == below_student) k.a = 2;
+    if (k.below == below_truncated) k.a -= 1, k.b += 1;
     if (k.below == below_normal || k.below == below_cauchy || k.below == below_gumbel || k.below == below_laplace)
         k.b *= 0.9;
     ck_assert_msg(distance(&k, MANY, x) > 2.2 / sqrt(MANY), "%s", k.name);
@@ -209,11 +224,22 @@ START_TEST(invalid_parameters_give_nan) {
     const double bad[] = {-1, (double)NAN, -inf};
     for (int i = 0; i < 3; i++) {
         ag_tensor *x = f64(AG_SHAPE(1), &bad[i]), *one = ag_ones(tape, AG_F64, AG_SHAPE(1));
-        ag_tensor *y[] = {ag_draw_bernoulli(x),    ag_draw_binomial(x, one), ag_draw_binomial(one, x),
-                          ag_draw_poisson(x),      ag_draw_normal(one, x),   ag_draw_exponential(x),
-                          ag_draw_laplace(one, x), ag_draw_cauchy(one, x),   ag_draw_gumbel(one, x),
-                          ag_draw_gamma(x, one),   ag_draw_gamma(one, x),    ag_draw_beta(x, one),
-                          ag_draw_dirichlet(x),    ag_draw_student(x)};
+        ag_tensor *y[] = {ag_draw_truncated_normal(one, x, x, one),
+                          ag_draw_truncated_normal(one, one, one, x),
+                          ag_draw_bernoulli(x),
+                          ag_draw_binomial(x, one),
+                          ag_draw_binomial(one, x),
+                          ag_draw_poisson(x),
+                          ag_draw_normal(one, x),
+                          ag_draw_exponential(x),
+                          ag_draw_laplace(one, x),
+                          ag_draw_cauchy(one, x),
+                          ag_draw_gumbel(one, x),
+                          ag_draw_gamma(x, one),
+                          ag_draw_gamma(one, x),
+                          ag_draw_beta(x, one),
+                          ag_draw_dirichlet(x),
+                          ag_draw_student(x)};
         for (int k = 0; k < (int)(sizeof y / sizeof *y); k++)
             ck_assert_msg(isnan(ag_item(y[k])), "number %d of parameter %g", k, bad[i]);
     }
@@ -228,6 +254,10 @@ START_TEST(invalid_parameters_give_nan) {
     expect_item(ag_draw_bernoulli(zero), 0);
     expect_item(ag_draw_bernoulli(one), 1);
     expect_item(ag_draw_normal(one, zero), 1);
+    expect_item(ag_draw_truncated_normal(zero, one, half, half), 0.5);
+    ag_tensor *far = ag_scale(one, 1e6), *above = ag_draw_truncated_normal(zero, one, far, ag_scale(one, inf));
+    ck_assert(ag_item(above) >= 1e6 && ag_item(above) < 1e6 + 1e-4);
+    ck_assert(ag_item(ag_draw_truncated_normal(zero, one, ag_scale(one, -inf), ag_neg(far))) <= -1e6);
     ag_tensor *x[] = {ag_zeros(tape, AG_F64, AG_SHAPE(0, 3)), ag_ones(tape, AG_F64, AG_SHAPE(3))};
     expect_shape(ag_draw_gamma(x[0], x[1]), AG_SHAPE(0, 3));
     expect_shape(ag_draw_normal(ag_ones(tape, AG_F64, AG_SHAPE(2, 1)), x[1]), AG_SHAPE(2, 3));
