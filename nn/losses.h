@@ -33,7 +33,7 @@ typedef struct ag_loss_options {
     bool zero_infinity; /* ctc: a loss that would be infinite is 0 */
 } ag_loss_options;
 
-/* ---- Of classes: labels, or a probability for each class ---- */
+/* ---- Losses of classes ---- */
 
 /* ag_cross_entropy -- mean of logsumexp(s) − s[label] over the last axis: softmax and negative log-likelihood in one.
  * Value and gradient are right to a few units in the last place for any finite scores, as are those of ag_hinge
@@ -87,7 +87,7 @@ AG_API ag_tensor *ag_hinge(ag_tensor *scores, ag_tensor *labels);
 AG_API ag_tensor *ag_hinge_with(ag_tensor *scores, ag_tensor *labels, int axis, double margin, int power,
                                 const ag_loss_options *options);
 
-/* ---- Of two classes: targets t from 0 to 1, or signs y = ±1 ---- */
+/* ---- Losses of two classes ---- */
 
 /* ag_binary_cross_entropy -- mean of ln(1 + e^s) − t·s for scores s before the sigmoid
  * Shape:  scores (…), targets of the same shape -> ()
@@ -173,7 +173,7 @@ AG_API ag_tensor *ag_soft_margin(ag_tensor *scores, ag_tensor *signs);
  * Source: torch.nn.functional.soft_margin_loss */
 AG_API ag_tensor *ag_soft_margin_with(ag_tensor *scores, ag_tensor *signs, const ag_loss_options *options);
 
-/* ---- Of numbers ---- */
+/* ---- Losses of numbers ---- */
 
 /* ag_mse -- mean of (x − target)²
  * Shape:  x (…), target of the same shape (nothing is broadcast here: it would hide a mistake) -> ()
@@ -239,7 +239,7 @@ AG_API ag_tensor *ag_smooth_l1(ag_tensor *x, ag_tensor *target, double beta);
  * Source: torch.nn.functional.smooth_l1_loss */
 AG_API ag_tensor *ag_smooth_l1_with(ag_tensor *x, ag_tensor *target, double beta, const ag_loss_options *options);
 
-/* ---- Of distributions ---- */
+/* ---- Losses of distributions ---- */
 
 /* ag_kl_divergence -- mean over all elements of p·(ln p − log_q), 0 where p is 0: AG_LOSS_BATCH_MEAN is the divergence
  * Shape:  log_q (…), p of the same shape -> ()
@@ -292,7 +292,7 @@ AG_API ag_tensor *ag_gaussian_nll(ag_tensor *x, ag_tensor *target, ag_tensor *va
 AG_API ag_tensor *ag_gaussian_nll_with(ag_tensor *x, ag_tensor *target, ag_tensor *variance,
                                        const ag_loss_options *options);
 
-/* ---- Of vectors, and of distances ---- */
+/* ---- Losses of vectors and distances ---- */
 
 /* ag_cosine_similarity -- Σ a·b/(max(|a|, 1e-8)·max(|b|, 1e-8)) along an axis; for vectors of any finite size
  * Shape:  a (…,n,…), b of the same shape -> (…)
@@ -380,7 +380,7 @@ AG_API ag_tensor *ag_margin_ranking(ag_tensor *a, ag_tensor *b, ag_tensor *signs
 AG_API ag_tensor *ag_margin_ranking_with(ag_tensor *a, ag_tensor *b, ag_tensor *signs, double margin,
                                          const ag_loss_options *options);
 
-/* ---- Of sequences ---- */
+/* ---- Losses of sequences ---- */
 
 /* ag_ctc -- connectionist temporal classification: −ln of the probability that T steps, once repetitions are merged and
  * blanks dropped, spell the labels. The mean is that of each loss divided by the number of its labels, or 1 if there

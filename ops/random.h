@@ -48,7 +48,7 @@ AG_API ag_tensor *ag_shuffle(ag_tensor *x, int axis);
  * Source: torch.multinomial; Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006) */
 AG_API ag_tensor *ag_multinomial(ag_tensor *weights, int64_t count, bool replacement);
 
-/* ---- Numbers of a distribution: discrete ---- */
+/* ---- Numbers of discrete distributions ---- */
 
 /* ag_draw_bernoulli -- 1 with probability p, else 0
  * Shape:  p (…) -> (…)
@@ -74,7 +74,7 @@ AG_API ag_tensor *ag_draw_binomial(ag_tensor *n, ag_tensor *p);
  * Source: torch.poisson; W. Hörmann, The transformed rejection method for generating Poisson random variables (1993) */
 AG_API ag_tensor *ag_draw_poisson(ag_tensor *rate);
 
-/* ---- Continuous ---- */
+/* ---- Numbers of continuous distributions ---- */
 
 /* ag_draw_normal -- mean + std·z, z of the standard normal distribution, for std >= 0
  * Shape:  broadcast
