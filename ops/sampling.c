@@ -207,21 +207,22 @@ static double digamma(double x) {
 
 /* L = Σ c(n), c(n) = xⁿ/(a·(a+1)⋯(a+n)), each with the slope −c(n)·(1/a + h(n)), h(n) = 1/(a+1) + … + 1/(a+n). The
  * 1/a is that of ψ(a) = ψ(a+1) − 1/a. */
-static double slope_by_series(double a, double x, double log_x) {
+static double slope_by_series(double a, double x, double log_x, double rounding) {
     enum { TERMS = 1000 };
     double c = 1 / a, h = 0, sum = c, weighted = 0;
     for (int n = 1; n < TERMS; n++) {
-        c *= x / (a + n);
-        h += 1 / (a + n);
+        const double over = 1 / (a + n);
+        c *= x * over;
+        h += over;
         sum += c;
         weighted += c * h;
-        if (c * h < weighted * 0x1p-54 && c < sum * 0x1p-54) break;
+        if (c * h < weighted * rounding && c < sum * rounding) break;
     }
     return weighted - (log_x - digamma(a + 1)) * sum;
 }
 
 /* U = 1/(x+1−a − 1·(1−a)/(x+3−a − 2·(2−a)/(x+5−a − …))), by Lentz's method, with derivatives by a. */
-static double slope_by_fraction(double a, double x, double log_x) {
+static double slope_by_fraction(double a, double x, double log_x, double rounding) {
     enum { TERMS = 1000 };
     double b = x + 1 - a, c = 0x1p1000, c_a = 0, d = 1 / b, d_a = d * d, y = d, y_a = d_a;
     for (int n = 1; n < TERMS; n++) {
@@ -233,7 +234,7 @@ static double slope_by_fraction(double a, double x, double log_x) {
         const double factor = c * d, factor_a = c_a * d + c * d_a;
         y_a = y_a * factor + y * factor_a;
         y *= factor;
-        if (fabs(factor - 1) < 0x1p-52 && fabs(y * factor_a) < fabs(y_a) * 0x1p-52) break;
+        if (fabs(factor - 1) < 4 * rounding && fabs(y * factor_a) < 4 * rounding * fabs(y_a)) break;
     }
     return (log_x - digamma(a)) * y + y_a;
 }
@@ -256,17 +257,19 @@ static double slope_near_large(double a, double x) {
     return (first + rest / a) / x;
 }
 
-/* The slope of ln x. */
-static double log_slope(double a, double x, double log_x) {
+/* The slope of ln x, to this rounding. */
+static double log_slope(double a, double x, double log_x, double rounding) {
     if (!(a > 0) || !(log_x <= DBL_MAX)) return (double)NAN;
     if (a > 1000 && fabs(x - a) < 0.1 * a) return slope_near_large(a, x);
-    return x <= a + 1 ? slope_by_series(a, x, log_x) : slope_by_fraction(a, x, log_x);
+    return x <= a + 1 ? slope_by_series(a, x, log_x, rounding) : slope_by_fraction(a, x, log_x, rounding);
 }
 
 static void gamma_slopes(ag_dtype dtype, int64_t n, void *y, const void *const x[], bool logarithm) {
+    const double rounding = dtype == AG_F32 ? 0x1p-28 : 0x1p-54;
     for (int64_t i = 0; i < n; i++) {
         const double a = ag__get_element(dtype, x[0], i), v = ag__get_element(dtype, x[1], i);
-        ag__put_element(dtype, y, i, logarithm ? log_slope(a, e_to(v), v) : v * log_slope(a, v, ln(v)));
+        ag__put_element(dtype, y, i,
+                        logarithm ? log_slope(a, e_to(v), v, rounding) : v * log_slope(a, v, ln(v), rounding));
     }
 }
 
