@@ -610,9 +610,16 @@ static int64_t most_cached(void) {
     return known;
 }
 
-/* Rows of a that are packed at a time: whole tiles. */
+static int64_t bytes_of_b(const running *r) {
+    return ceiling(r->p->n * r->size, r->unit->row) * ag__lesser(r->p->k, r->block);
+}
+
+/* Rows of a that are packed at a time: whole tiles. They are to take no more than b does, if that is not little: the
+ * fewer they are, the more often b is read again. */
 static int64_t rows_packed(const running *r) {
-    const int64_t high = r->unit->high, most = most_cached() / (r->block * r->size) / high * high;
+    enum { LITTLE = 256 * 1024 };
+    const int64_t high = r->unit->high, b = bytes_of_b(r), some = ag__lesser(most_cached(), b > LITTLE ? b : LITTLE),
+                  most = some / (r->block * r->size) / high * high;
     return ag__lesser(ceiling(r->p->m, high), AG_TINY_LIMITS ? 2 * high : most);
 }
 
@@ -624,7 +631,7 @@ static int64_t bytes_of_a(const running *r) {
 size_t ag__packed_bytes(int u, const ag__product *p) {
     running r;
     start(&r, &units[u], p);
-    return (size_t)(bytes_of_a(&r) + ceiling(p->n * r.size, r.unit->row) * ag__lesser(p->k, r.block));
+    return (size_t)(bytes_of_a(&r) + bytes_of_b(&r));
 }
 
 /* Rows q … q+k−1 of b. */
