@@ -2,6 +2,7 @@
  *
  * Every program here runs on one tape after others that differ from it in a single attribute, so that a plan used
  * for the wrong structure shows. A build with -Dcollide=true makes all structures have one hash. */
+#include "autograd/eval/compile.h"
 #include "autograd/eval/lists.h"
 #include "tests/support.h"
 
@@ -478,6 +479,47 @@ START_TEST(plans_have_a_bounded_number_of_bytes) {
 }
 END_TEST
 
+/* ---- Repeated parts ---- */
+
+static ag__pages real_pages;
+static int programs;
+
+static void *counting_map(size_t bytes) { return programs++, real_pages.map(bytes); }
+
+/* The programs of machine code that a recurrent network takes that it has not made before. */
+static int programs_for(int cells) {
+    ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *w = scattered(tape, AG_F32, AG_SHAPE(32, 32), 1), *x = scattered(tape, AG_F32, AG_SHAPE(16, 32), 2);
+    ag_tensor *h = ag_zeros(tape, AG_F32, AG_SHAPE(16, 32)), *right;
+    for (int i = 0; i < cells; i++) h = ag_sigmoid(ag_add(ag_add_scalar(ag_matmul(h, w), 0.1 * i), x));
+    programs = 0;
+    ck_assert_int_eq(ag_eval(h), AG_OK);
+    right = ag_from(tape, AG_F32, AG_SHAPE(16, 32), ag_data(h));
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE);
+    h = ag_zeros(tape, AG_F32, AG_SHAPE(16, 32));
+    for (int i = 0; i < cells; i++) h = ag_sigmoid(ag_add(ag_add_scalar(ag_matmul(h, w), 0.1 * i), x));
+    expect_same(h, right);
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tape_rewind(tape, mark);
+    return programs;
+}
+
+/* Small regions become machine code when their structure recurs, or at once if many are alike; and code that is there
+ * serves other structures. */
+START_TEST(a_cell_that_is_repeated_is_compiled_once) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    if (!tape->compile) return;
+    real_pages = ag__code_pages;
+    ag__code_pages.map = counting_map;
+    ck_assert_int_eq(programs_for(AG__MANY_ALIKE / 2), 0);
+    int first = programs_for(AG__MANY_ALIKE + 10);
+    ck_assert(first > 0 && first <= 3);
+    for (int more = 11; more < 20; more++) ck_assert_int_eq(programs_for(AG__MANY_ALIKE + more), 0);
+    ck_assert_int_eq(programs_for(AG__MANY_ALIKE / 2 + 1), 0);
+    ag__code_pages = real_pages;
+}
+END_TEST
+
 /* ---- The lists that plans are made of ---- */
 
 START_TEST(lists_grow_and_shrink_and_count_their_bytes) {
@@ -549,6 +591,7 @@ int main(void) {
     tcase_add_loop_test(t, a_number_that_changes_needs_no_other_plan, 0, 6);
     tcase_add_test(t, evaluations_of_many_chunks_find_their_plans);
     tcase_add_test(t, plans_have_a_bounded_number_of_bytes);
+    if (usual_pieces(1)) tcase_add_test(t, a_cell_that_is_repeated_is_compiled_once);
     t = tape_group(suite, "lists");
     tcase_add_test(t, lists_grow_and_shrink_and_count_their_bytes);
     tcase_add_test(t, lists_fail_in_one_way);

@@ -9,8 +9,8 @@
  * The loads and stores of a vector stay in the order of the steps, and a slot is not loaded after its last use;
  * vectors in flight have no common elements. So slots may share memory as compile.h says. */
 #include "autograd/eval/encode.h"
-#include "autograd/tape/tracing.h"
 #include "autograd/tape/hash.h"
+#include "autograd/tape/tracing.h"
 
 #include <string.h>
 
@@ -1184,6 +1184,14 @@ bool ag__compilable(const ag_tape *tape, const ag__code_step *step, const ag__co
     return tape->isa && step->op->trace[step->dtype] && (!to_whole || tape->isa->whole);
 }
 
+/* Used once more; NULL: there is none. */
+static ag__code *find(struct ag__programs *all, uint64_t hash, int steps, const ag__code_step *step, int slots,
+                      const ag__code_slot *slot) {
+    for (entry *e = all->bucket[hash % BUCKETS]; e; e = e->next)
+        if (is_entry_of(e, hash, steps, step, slots, slot) && e->uses < UINT32_MAX) return e->uses++, e->code;
+    return NULL;
+}
+
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
     if (!tape->compile || !tape->isa || slots > NONE) return NULL;
     for (int i = 0; i < steps; i++)
@@ -1193,10 +1201,14 @@ ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int s
         *tape->programs = (struct ag__programs){0};
     }
     uint64_t hash = hash_program(steps, step, slots, slot);
-    for (entry *e = tape->programs->bucket[hash % BUCKETS]; e; e = e->next)
-        if (is_entry_of(e, hash, steps, step, slots, slot) && e->uses < UINT32_MAX) return e->uses++, e->code;
-    if (tape->programs->mapped >= AG__CODE_BYTES) return NULL;
+    ag__code *code = find(tape->programs, hash, steps, step, slots, slot);
+    if (code || tape->programs->mapped >= AG__CODE_BYTES) return code;
     return compile_new(tape, hash, steps, step, slots, slot);
+}
+
+ag__code *ag__compiled(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    if (!tape->compile || !tape->isa || !tape->programs) return NULL;
+    return find(tape->programs, hash_program(steps, step, slots, slot), steps, step, slots, slot);
 }
 
 void ag__code_release(ag_tape *tape, ag__code *code) {
@@ -1229,6 +1241,10 @@ bool ag__compilable(const ag_tape *tape, const ag__code_step *step, const ag__co
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
     (void)tape, (void)steps, (void)step, (void)slots, (void)slot;
     return NULL;
+}
+
+ag__code *ag__compiled(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot) {
+    return ag__compile(tape, steps, step, slots, slot);
 }
 
 void ag__code_release(ag_tape *tape, ag__code *code) { (void)tape, (void)code; }

@@ -38,6 +38,9 @@ bool ag__compilable(const ag_tape *tape, const ag__code_step *step, const ag__co
 /* The program's code, which stays until each call is matched by a release; NULL: use the kernels. */
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot);
 
+/* The same if it is there already; else NULL. */
+ag__code *ag__compiled(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot);
+
 void ag__code_release(ag_tape *tape, ag__code *code);
 
 /* Frees all code, released or not. */

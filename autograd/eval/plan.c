@@ -82,18 +82,12 @@ static void count_reads(ag__planner *p, uint32_t s) {
         if (output[o].over != AG__NONE) output[o].reads = p->value[output[o].over].reads;
 }
 
-/* The nodes of the program of step s are marked as such. */
-static void mark_program(ag__planner *p, uint32_t s) {
-    const ag__region *r = ag__region_of(p, s);
-    for (uint32_t k = 0; k < r->computes; k++) p->value[p->plan->computed.at[r->compute + k]].program = s;
-}
-
 static void list_all_reads(ag__planner *p) {
     for (uint32_t s = 1; s < p->plan->steps.count && !p->maker.failed; s++) {
         ag__plan_step *step = ag__step_at(p, s);
         if (step->kind == AG__STEP_REGION && ag__region_of(p, s)->computes == 0) step->kind = AG__STEP_NOTHING;
         if (step->kind != AG__STEP_REGION) continue;
-        mark_program(p, s);
+        ag__mark_program(p, s);
         list_reads(p, s);
     }
 }
@@ -101,7 +95,7 @@ static void list_all_reads(ag__planner *p) {
 static void lower_regions(ag__planner *p) {
     for (uint32_t s = 1; s < p->plan->steps.count && !p->maker.failed; s++) {
         if (ag__step_at(p, s)->kind != AG__STEP_REGION) continue;
-        mark_program(p, s);
+        ag__mark_program(p, s);
         ag__lower(p, s);
         if (!p->maker.failed) count_reads(p, s);
     }
@@ -137,8 +131,9 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk *c, bool whole) {
     ag__planner p = {.maker = {.tape = c->tape}, .plan = plan, .c = c, .whole = whole};
     p.scratch.tape = c->tape;
     p.lowering = &lowering;
-    void (*const part[])(ag__planner *) = {ag__divide,       ag__split,    ag__steps_order, ag__settle,  list_all_reads,
-                                           ag__read_by_rows, list_members, ag__drop,        ag__traffic, lower_regions};
+    void (*const part[])(ag__planner *) = {ag__divide,     ag__split,        ag__steps_order, ag__settle,
+                                           list_all_reads, ag__read_by_rows, list_members,    ag__drop,
+                                           ag__traffic,    ag__count_alike,  lower_regions};
     p.maker.failed = !take_arrays(&p);
     ag__step_new(&p, AG__STEP_NOTHING, 0);
     for (size_t i = 0; i < sizeof part / sizeof *part && !p.maker.failed; i++) part[i](&p);

@@ -10,6 +10,7 @@
  *   by_rows.c which products need no buffer, because a region reads some rows at a time
  *   drop.c    when that is, and what is dropped for good though it has readers, which compute it themselves
  *   traffic.c what of that is written past the caches, and which regions run backwards
+ *   alike.c   and how many regions are alike
  *   lower.c   makes a region's program; with runs.c, which makes it machine code, and allot.c, which finds its memory
  *   verify.c  checks such a program, in builds with assertions */
 #ifndef AG_PLANNING_H
@@ -86,7 +87,8 @@ typedef struct ag__planner {
     ag__numbers clones;                  /* nodes of others that it rematerialises */
     uint32_t now;                        /* the step that is being settled */
     uint32_t recent[AG__RECENT_REGIONS]; /* step of the latest region of each size, by a hash of it */
-    bool whole;                          /* make machine code also where it pays only later */
+    bool whole;                          /* make machine code also where it pays only later; else where */
+    uint32_t *alike;                     /* many regions are like this one; NULL: none is like many */
     ag__scratch scratch;                 /* has the arrays */
     struct ag__lowering *lowering;
 } ag__planner;
@@ -147,6 +149,7 @@ void ag__settle(ag__planner *p); /* each region's nodes are then in `computed`, 
 void ag__read_by_rows(ag__planner *p);
 void ag__drop(ag__planner *p);
 void ag__traffic(ag__planner *p);
+void ag__count_alike(ag__planner *p);
 
 /* again.c: the step that is being settled (p->now; 0: what comes after the plan) needs leader x; and x is not released
  * before the end of that step. */
@@ -160,6 +163,12 @@ void ag__end_program(ag__planner *p, uint32_t s);
 /* Before the region of step s is settled: which of its values are dropped and computed again; and when all are. */
 void ag__compute_again(ag__planner *p, uint32_t s);
 void ag__order_again(ag__planner *p);
+
+/* The nodes of the program of step s are marked as such, in `program`. */
+static inline void ag__mark_program(ag__planner *p, uint32_t s) {
+    const ag__region *r = ag__region_of(p, s);
+    for (uint32_t k = 0; k < r->computes; k++) p->value[p->plan->computed.at[r->compute + k]].program = s;
+}
 
 /* Operation t in cheap operations, where other than cheap ones are computed again too. */
 static inline int ag__cost_across(const ag_tensor *t) {

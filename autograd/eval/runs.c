@@ -226,9 +226,19 @@ static bool has_kernel(const ag__lowering *l, uint32_t k) {
     return tensor_of(l, q)->op->block[q->dtype] != NULL;
 }
 
-/* Compile the listed steps; NULL if that fails. */
+/* Whether machine code is to be made for this region. Otherwise it is used if there is some: other regions or plans may
+ * have the same programs. */
+static bool pays_to_compile(const ag__lowering *l) {
+    const ag__planner *p = l->p;
+    return p->whole || l->r->size >= AG__AT_ONCE ||
+           (p->alike && p->alike[ag__step_at(p, l->s)->what] >= AG__MANY_ALIKE);
+}
+
+/* The code of the listed steps; NULL if there is none. */
 static ag__code *compile(ag__lowering *l) {
-    ag__code *code = ag__compile(l->c->tape, (int)l->steps.count, l->steps.at, (int)l->slots.count, l->slots.at);
+    ag__code *(*const compiled)(ag_tape *, int, const ag__code_step *, int, const ag__code_slot *) =
+        pays_to_compile(l) ? ag__compile : ag__compiled;
+    ag__code *code = compiled(l->c->tape, (int)l->steps.count, l->steps.at, (int)l->slots.count, l->slots.at);
     if (code && AG__ROOM(&l->p->maker, &l->plan->codes, 1)) l->plan->codes.at[l->plan->codes.count++] = code;
     else if (code) ag__code_release(l->c->tape, code);
     return failed(l) ? NULL : code;
@@ -270,7 +280,7 @@ static void start_folds(ag__lowering *l) {
 }
 
 void ag__make_runs(ag__lowering *l) {
-    if (!l->c->tape->compile || (!l->p->whole && l->r->size < AG__AT_ONCE)) return;
+    if (!l->c->tape->compile) return;
     for (uint32_t k = 0; k < l->body.count && !failed(l);) {
         bool rows = l->body.at[k].does == AG__MAP_ROWS;
         uint32_t next = k;

@@ -61,6 +61,7 @@ enum {
 
     /* Machine code. */
     AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which code is made before a plan has been used twice */
+    AG__MANY_ALIKE = AG__LIMIT(16, 2),      /* regions of one kind from which it is made for fewer elements */
     AG__MOST_IN_RUN = AG__LIMIT(1024, 5),   /* operations in one piece */
 
     /* Planning. Elements a node on average: */
