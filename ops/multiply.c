@@ -24,7 +24,7 @@ static int unit(void) {
  * columns, because each packed element is used so many times, unless b is too large for the second-level cache. */
 static bool pays_to_pack(const ag__product *p, double work) {
     enum { FEW = AG__LIMIT(64, 3), LARGE = AG__LIMIT(3 << 19, 500) };
-    const double side = p->a_column == 1 ? AG__LIMIT(200, 10) : AG__LIMIT(144, 8);
+    const double side = p->a_column == 1 ? AG__LIMIT(208, 10) : AG__LIMIT(144, 8);
     if (work <= side * side * side || p->n <= FEW || p->m <= FEW / 2) return false;
     return p->m > FEW || (double)p->n * (double)p->k * (double)ag_dtype_size(p->dtype) > LARGE;
 }

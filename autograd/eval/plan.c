@@ -121,6 +121,7 @@ static void give_up(ag__planner *p) {
     ag__list_free(p->c->tape, &p->own.any);
     ag__list_free(p->c->tape, &p->asked.any);
     ag__list_free(p->c->tape, &p->across.any);
+    ag__list_free(p->c->tape, &p->passed.any);
     ag__list_free(p->c->tape, &p->clones.any);
     ag__lowering_free(p);
     ag__scratch_drop(&p->scratch);

@@ -84,6 +84,7 @@ typedef struct ag__planner {
     ag__numbers own;                     /* nodes that a region computes, the last one first */
     ag__numbers asked;                   /* what these read: operands, */
     ag__numbers across;                  /* and of them, values of the forward pass that might be computed again */
+    ag__numbers passed;                  /* and those that it has passed from step to step */
     ag__numbers clones;                  /* nodes of others that it rematerialises */
     uint32_t now;                        /* the step that is being settled */
     uint32_t recent[AG__RECENT_REGIONS]; /* step of the latest region of each size, by a hash of it */

@@ -114,8 +114,10 @@ static void compute_again(ag__planner *p, uint32_t s, uint32_t r, int *across) {
 static void ask(ag__planner *p, uint32_t s, uint32_t x) {
     uint32_t leader = p->value[x].leader, r = p->value[leader].root;
     int cheap = longest_chain(ag__tensor_at(p, r)), budget = AG__LONG_CHAIN;
-    bool fit = fits(p, s, leader) && !is_inside(p, s, r) && !is_in_program(p, s, r) && !is_passed(p, r);
-    if (fit && crosses(p, s, r) && !worth_computing(p, s, r, false, &cheap) && worth_computing(p, s, r, true, &budget))
+    bool fit = fits(p, s, leader) && !is_inside(p, s, r) && !is_in_program(p, s, r);
+    if (fit && crosses(p, s, r) && is_passed(p, r)) AG__APPEND(&p->maker, &p->passed, x);
+    else if (fit && crosses(p, s, r) && !worth_computing(p, s, r, false, &cheap) &&
+             worth_computing(p, s, r, true, &budget))
         AG__APPEND(&p->maker, &p->across, x);
     else need(p, s, x, true, NULL);
 }
@@ -162,6 +164,20 @@ static void settle_across(ag__planner *p, uint32_t s) {
     }
 }
 
+/* A value that the forward pass has passed on is computed again if that takes no other memory, so that it can be
+ * dropped. */
+static void settle_passed(ag__planner *p, uint32_t s, uint32_t x) {
+    uint32_t leader = p->value[x].leader, r = p->value[leader].root;
+    int cheap = longest_chain(ag__tensor_at(p, r)), budget = cheap;
+    if (is_in_program(p, s, r)) return;
+    p->own.count = 0;
+    bool again = worth_computing(p, s, r, true, &cheap) && sources_bytes(p, s, r, &budget) == 0;
+    for (uint32_t k = 0; k < p->own.count; k++) p->value[p->own.at[k]].counted = false;
+    budget = longest_chain(ag__tensor_at(p, r));
+    if (again) compute_again(p, s, r, &budget);
+    else read(p, x, true);
+}
+
 /* The region's own nodes that compute something. */
 static void list_own(ag__planner *p, uint32_t s) {
     p->own.count = 0;
@@ -185,11 +201,12 @@ static void compute_own(ag__planner *p, uint32_t s) {
 }
 
 static void settle_region(ag__planner *p, uint32_t s) {
-    p->across.count = 0;
+    p->across.count = p->passed.count = 0;
     ag__begin_program(p, s);
     compute_own(p, s);
     for (uint32_t k = 0; k < p->asked.count && !p->maker.failed; k++) ask(p, s, p->asked.at[k]);
     if (p->across.count) settle_across(p, s);
+    for (uint32_t k = 0; k < p->passed.count && !p->maker.failed; k++) settle_passed(p, s, p->passed.at[k]);
     ag__end_program(p, s);
 }
 

@@ -4,9 +4,9 @@
  * freed joins its free neighbours, and a request takes the smallest free block in which it fits, and leaves the rest.
  * Where none is large enough, spans without a block in use are given back before another one is allocated.
  *
- * A rewind after which larger blocks were wanted than there are gives these back too, and the next span has room for
- * all that was in use at once: so after two or three steps a steady loop stays within one span, and calls no
- * allocator. Invariant: no two free blocks are neighbours, and each free block is in the list of its class. */
+ * A rewind after which larger blocks were wanted than there are gives these back too, as does one after which much less
+ * was used than there is; and the next span has room for all that was in use at once: so after two or three steps a
+ * steady loop stays within one span, and calls no allocator. Invariant: no two free blocks are neighbours, and each free block is in the list of its class. */
 #include "autograd/tape/tape.h"
 
 #include <stdatomic.h>
@@ -242,16 +242,35 @@ static bool are_several_vacant(const ag__heap *heap) {
     return n > 1;
 }
 
-/* The next span has a sixteenth more than was in use at once, for gaps between blocks; an eighth more if that was not
- * enough before. */
+static size_t vacant_bytes(const ag__heap *heap) {
+    size_t bytes = 0;
+    for (const span *s = heap->spans; s; s = s->next) bytes += is_vacant(s) ? s->bytes : 0;
+    return bytes;
+}
+
+/* A sixteenth more than was in use at once, for gaps between blocks. */
+static size_t little_more(size_t used) { return ag__rounded(used + used / 16, HEADER); }
+
+/* Where a program's first steps use much less than what large initial values have left: the spans are replaced, once, for
+ * later a smaller step may be between larger ones. */
+static void shrink(ag_tape *tape, size_t used, size_t ample) {
+    ag__heap *heap = &tape->heap;
+    if (heap->shrunk || !used || vacant_bytes(heap) <= ample + LEAST_SPAN) return;
+    heap->shrunk = true;
+    give_back(tape);
+    heap->next = heap->usual = little_more(used);
+}
+
+/* The next span has a sixteenth more than was in use at once; an eighth more if that was not enough before. */
 void ag__heap_settle(ag_tape *tape) {
     ag__heap *heap = &tape->heap;
-    size_t used = heap->most - heap->used, little = ag__rounded(used + used / 16, HEADER),
-           ample = ag__rounded(used + used / 8, HEADER);
+    const size_t used = heap->most - heap->used, little = little_more(used),
+                 ample = ag__rounded(used + used / 8, HEADER);
     if (heap->grew && used && heap->usual < ample) {
         heap->usual = heap->usual < little ? little : ample;
         if (!best(heap, heap->usual) && are_several_vacant(heap) && give_back(tape) > 0) heap->next = heap->usual;
     }
+    if (!heap->grew) shrink(tape, used, ample);
     heap->grew = false;
     heap->most = heap->used;
 }

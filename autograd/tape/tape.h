@@ -35,6 +35,7 @@ typedef struct ag__heap {
     size_t most;                              /* in use at once, since the last rewind */
     size_t next, usual;                       /* bytes of the next span; of the usual one; 0: as few as are needed */
     bool grew;                                /* there is a new span, since the last rewind */
+    bool shrunk;                              /* spans have been replaced by a smaller one */
 } ag__heap;
 
 /* A label, in the arena before its text: so that a rewind gives an older tensor its former label back. */
@@ -171,9 +172,11 @@ struct ag_tape {
 };
 
 /* Whether a backward scan may still come that needs the value of t; and whether one is expected. It is not after two
- * rewinds without one, as in a line search. */
+ * rewinds without one, as in a line search; nor for a view of what a scan has passed without it, as below
+ * ag_stop_gradient: it would keep the memory of all that it shows a part of. */
 static inline bool ag__may_await_gradient(const ag_tensor *t) {
-    return t->flags & AG__REQUIRES && !(t->flags & (AG__GRADIENT | AG__SCANNED));
+    if (!(t->flags & AG__REQUIRES) || t->flags & (AG__GRADIENT | AG__SCANNED)) return false;
+    return t->op->kind != AG_KIND_VIEW || t->arity == 0 || !(t->input[t->arity - 1]->flags & AG__SCANNED);
 }
 static inline bool ag__awaits_gradient(const ag_tensor *t) { return ag__may_await_gradient(t) && t->tape->in_vain < 2; }
 
