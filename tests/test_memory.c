@@ -361,6 +361,34 @@ START_TEST(activations_are_not_kept_for_the_backward_pass) {
 }
 END_TEST
 
+/* A row of x below ag_stop_gradient is passed by no backward scan; it does not keep all of x. */
+START_TEST(a_view_below_a_stopped_gradient_keeps_nothing) {
+    enum { ROWS = 400, WIDTH = 100 };
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *w = ag_parameter_from(scattered(tape, AG_F32, AG_SHAPE(WIDTH, WIDTH), 0)), *dw;
+    ag_tensor *x = ag_matmul(scattered(tape, AG_F32, AG_SHAPE(ROWS, WIDTH), 1), w);
+    ag_tensor *loss = ag_sum(ag_tanh(ag_sub(x, ag_stop_gradient(ag_slice(x, 0, 0, 1, 1)))));
+    ag_grad(loss, 1, &w, &dw);
+    const int64_t before = ag_tape_memory(tape).live;
+    ck_assert_int_eq(ag_eval_all(2, (ag_tensor *[]){loss, dw}), AG_OK);
+    ck_assert_int_lt(ag_tape_memory(tape).live - before, (WIDTH * WIDTH + ROWS * WIDTH / 2) * (int64_t)sizeof(float));
+}
+END_TEST
+
+/* Large first values leave no large block behind once a step has used less. */
+START_TEST(a_loop_is_given_no_more_than_it_uses) {
+    enum { N = 20000 };
+    ag_mark mark = ag_tape_mark(tape);
+    for (int i = 0; i < 4; i++) {
+        ag_tensor *x = ag_exp(ag_scale(ag_arange(tape, AG_F64, i ? N : 20 * N), 1e-6));
+        ck_assert(ag_item(ag_sum(x)) > 0);
+        ag_tape_rewind(tape, mark);
+    }
+    ck_assert_int_lt(ag_tape_memory(tape).held, 10 * N * (int64_t)sizeof(double));
+    expect_ok(tape);
+}
+END_TEST
+
 /* ---- Stale handles ---- */
 
 START_TEST(a_rewound_tensor_is_refused) {
@@ -506,6 +534,9 @@ int main(void) {
     tcase_add_test(accounts, a_node_is_small);
     if (usual_pieces(3))
         tcase_add_loop_test(plain_group(suite, "backward"), activations_are_not_kept_for_the_backward_pass, 0, 3);
+    TCase *less = tape_group(suite, "less");
+    if (usual_pieces(1)) tcase_add_test(less, a_view_below_a_stopped_gradient_keeps_nothing);
+    tcase_add_test(less, a_loop_is_given_no_more_than_it_uses);
     TCase *stale = tape_group(suite, "stale");
     tcase_add_test(stale, a_rewound_tensor_is_refused);
     tcase_add_loop_test(stale, a_handle_is_a_tensor_or_refused, 0, 2);
