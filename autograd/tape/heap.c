@@ -4,9 +4,10 @@
  * freed joins its free neighbours, and a request takes the smallest free block in which it fits, and leaves the rest.
  * Where none is large enough, spans without a block in use are given back before another one is allocated.
  *
- * A rewind after which larger blocks were wanted than there are gives these back too, as does one after which much less
- * was used than there is; and the next span has room for all that was in use at once: so after two or three steps a
- * steady loop stays within one span, and calls no allocator. Invariant: no two free blocks are neighbours, and each free block is in the list of its class. */
+ * A rewind after which larger blocks were wanted than there are gives these back too, as does the first one after which
+ * much less was used than there is; and the next span has room for all that was in use at once: so after two or three
+ * steps a steady loop stays within one span, and calls no allocator. Invariant: no two free blocks are neighbours, and
+ * each free block is in the list of its class. */
 #include "autograd/tape/tape.h"
 
 #include <stdatomic.h>
@@ -251,8 +252,8 @@ static size_t vacant_bytes(const ag__heap *heap) {
 /* A sixteenth more than was in use at once, for gaps between blocks. */
 static size_t little_more(size_t used) { return ag__rounded(used + used / 16, HEADER); }
 
-/* Where a program's first steps use much less than what large initial values have left: the spans are replaced, once, for
- * later a smaller step may be between larger ones. */
+/* Spans of which a step has used little, as large initial values leave them, are replaced: once, for later a smaller
+ * step may be between larger ones. */
 static void shrink(ag_tape *tape, size_t used, size_t ample) {
     ag__heap *heap = &tape->heap;
     if (heap->shrunk || !used || vacant_bytes(heap) <= ample + LEAST_SPAN) return;
