@@ -20,11 +20,14 @@ static int unit(void) {
 
 /* ---- The way ---- */
 
-/* Packing does not pay up to a cube of some side, which is smaller if a's columns are apart; nor for few rows or
- * columns, because each packed element is used so many times, unless b is too large for the second-level cache. */
+/* Packing does not pay up to a cube of some side, which is smaller if a's columns are apart, and larger for a few dozen
+ * rows; nor for few rows or columns, because each packed element is used so many times, unless b is too large for the
+ * second-level cache. */
 static bool pays_to_pack(const ag__product *p, double work) {
     enum { FEW = AG__LIMIT(64, 3), LARGE = AG__LIMIT(3 << 19, 500) };
-    const double side = p->a_column == 1 ? AG__LIMIT(208, 10) : AG__LIMIT(144, 8);
+    const double side = p->a_column != 1  ? AG__LIMIT(144, 8)
+                        : p->m <= 2 * FEW ? AG__LIMIT(208, 11)
+                                          : AG__LIMIT(200, 10);
     if (work <= side * side * side || p->n <= FEW || p->m <= FEW / 2) return false;
     return p->m > FEW || (double)p->n * (double)p->k * (double)ag_dtype_size(p->dtype) > LARGE;
 }
