@@ -419,11 +419,17 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* Stacking, splitting, rolling, padding, repeating, diagonals */
 #include "../ops/arrange.h"
 
-/* Matrix products */
+/* Products of matrices and tensors, einsum */
 #include "../ops/matmul.h"
 
 /* Convolutions of each channel by itself */
 #include "../ops/depthwise.h"
+
+/* Linear algebra: equations, determinants, factorisations */
+#include "../ops/linalg.h"
+
+/* Fourier transforms, complex numbers */
+#include "../ops/fft.h"
 
 /* Elements selected by index, and added at indices */
 #include "../ops/index.h"

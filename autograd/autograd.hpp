@@ -517,6 +517,18 @@ inline tensor strong_mul(const operand &g, const operand &s) {
 inline tensor strong_div(const operand &g, const operand &b) {
     return detail::made((ag_strong_div)(g.get(), b.get()), g);
 }
+inline tensor fft(const operand &x, int axis) { return detail::made((ag_fft)(x.get(), axis), x); }
+inline tensor ifft(const operand &x, int axis) { return detail::made((ag_ifft)(x.get(), axis), x); }
+inline tensor rfft(const operand &x, int axis) { return detail::made((ag_rfft)(x.get(), axis), x); }
+inline tensor irfft(const operand &x, int64_t n, int axis) { return detail::made((ag_irfft)(x.get(), n, axis), x); }
+inline tensor complex(const operand &re, const operand &im) {
+    return detail::made((ag_complex)(re.get(), im.get()), re);
+}
+inline tensor complex_mul(const operand &a, const operand &b) {
+    return detail::made((ag_complex_mul)(a.get(), b.get()), a);
+}
+inline tensor complex_conj(const operand &x) { return detail::made((ag_complex_conj)(x.get()), x); }
+inline tensor complex_abs(const operand &x) { return detail::made((ag_complex_abs)(x.get()), x); }
 inline tensor gather(const operand &x, const operand &index, int axis) {
     return detail::made((ag_gather)(x.get(), index.get(), axis), x);
 }
@@ -554,6 +566,22 @@ inline tensor masked_scatter(const operand &x, const operand &mask, const operan
 inline tensor one_hot(const operand &index, int64_t n, dtype to) {
     return detail::made((ag_one_hot)(index.get(), n, to), index);
 }
+inline tensor solve(const operand &a, const operand &b) { return detail::made((ag_solve)(a.get(), b.get()), a); }
+inline tensor solve_triangular(const operand &a, const operand &b, bool upper, bool unit) {
+    return detail::made((ag_solve_triangular)(a.get(), b.get(), upper, unit), a);
+}
+inline tensor inverse(const operand &a) { return detail::made((ag_inverse)(a.get()), a); }
+inline tensor det(const operand &a) { return detail::made((ag_det)(a.get()), a); }
+inline tensor cholesky(const operand &a) { return detail::made((ag_cholesky)(a.get()), a); }
+inline tensor matrix_power(const operand &a, int64_t n) { return detail::made((ag_matrix_power)(a.get(), n), a); }
+inline tensor matrix_exp(const operand &a) { return detail::made((ag_matrix_exp)(a.get()), a); }
+inline tensor eigvalsh(const operand &a) { return detail::made((ag_eigvalsh)(a.get()), a); }
+inline tensor svdvals(const operand &a) { return detail::made((ag_svdvals)(a.get()), a); }
+inline tensor lstsq(const operand &a, const operand &b, double rcond) {
+    return detail::made((ag_lstsq)(a.get(), b.get(), rcond), a);
+}
+inline tensor pinv(const operand &a, double rcond) { return detail::made((ag_pinv)(a.get(), rcond), a); }
+inline tensor matrix_rank(const operand &a, double rcond) { return detail::made((ag_matrix_rank)(a.get(), rcond), a); }
 inline tensor matmul(const operand &a, const operand &b) { return detail::made((ag_matmul)(a.get(), b.get()), a); }
 inline tensor strong_matmul(const operand &a, const operand &b) {
     return detail::made((ag_strong_matmul)(a.get(), b.get()), a);

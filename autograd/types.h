@@ -48,7 +48,9 @@ typedef enum ag_status {
     AG_ERR_NIL,      /* the nil result of an earlier failure */
     AG_ERR_GRADIENT, /* a gradient does not exist, or fails its check */
     AG_ERR_MEMORY,   /* out of memory */
-    AG_ERR_FILE      /* a file cannot be read or written, or has invalid contents */
+    AG_ERR_FILE,     /* a file cannot be read or written, or has invalid contents */
+    AG_ERR_SINGULAR, /* a matrix is singular or not positive definite, or its factorisation does not converge */
+    AG_ERR_LIBRARY   /* the build is without a library that this needs */
 } ag_status;
 
 /* ag_shape -- extents, outermost first; passed by value, as AG_SHAPE(2, 3) or AG_SCALAR */

@@ -31,7 +31,9 @@
     X(OTHER, broadcast_to)                                                                                             \
     X(OTHER, cast)                                                                                                     \
     X(UNARY, cbrt)                                                                                                     \
+    X(OTHER, cholesky)                                                                                                 \
     X(OTHER, clamp)                                                                                                    \
+    X(INNER, cofactor)                                                                                                 \
     X(OTHER, concat)                                                                                                   \
     X(INNER, conic_slope)                                                                                              \
     X(OTHER, contiguous)                                                                                               \
@@ -39,8 +41,10 @@
     X(UNARY, cosh)                                                                                                     \
     X(OTHER, depthwise)                                                                                                \
     X(OTHER, diagonal)                                                                                                 \
+    X(OTHER, det)                                                                                                      \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
+    X(OTHER, eigh)                                                                                                     \
     X(OTHER, draw_binomial)                                                                                            \
     X(OTHER, draw_gamma)                                                                                               \
     X(OTHER, draw_poisson)                                                                                             \
@@ -50,6 +54,7 @@
     X(UNARY, exp)                                                                                                      \
     X(UNARY, exp2)                                                                                                     \
     X(UNARY, expm1)                                                                                                    \
+    X(OTHER, fft)                                                                                                      \
     X(OTHER, fold)                                                                                                     \
     X(INNER, from_one)                                                                                                 \
     X(OTHER, full)                                                                                                     \
@@ -59,13 +64,18 @@
     X(OTHER, index)                                                                                                    \
     X(OTHER, index_add)                                                                                                \
     X(OTHER, index_put)                                                                                                \
+    X(OTHER, inverse)                                                                                                  \
+    X(OTHER, irfft)                                                                                                    \
     X(BINARY, less)                                                                                                    \
     X(BINARY, less_equal)                                                                                              \
     X(UNARY, log)                                                                                                      \
     X(UNARY, log10)                                                                                                    \
     X(UNARY, log1p)                                                                                                    \
     X(UNARY, log2)                                                                                                     \
+    X(OTHER, lstsq)                                                                                                    \
+    X(OTHER, lu)                                                                                                       \
     X(OTHER, matmul)                                                                                                   \
+    X(OTHER, matrix_exp)                                                                                               \
     X(OTHER, max)                                                                                                      \
     X(BINARY, maximum)                                                                                                 \
     X(NUMBER, maximum_scalar)                                                                                          \
@@ -85,11 +95,13 @@
     X(OTHER, permute)                                                                                                  \
     X(BINARY, pow)                                                                                                     \
     X(NUMBER, pow_scalar)                                                                                              \
+    X(OTHER, qr)                                                                                                       \
     X(OTHER, randint)                                                                                                  \
     X(INNER, random_key)                                                                                               \
     X(NUMBER_FIRST, rdiv_scalar)                                                                                       \
     X(UNARY, relu)                                                                                                     \
     X(OTHER, reshape)                                                                                                  \
+    X(OTHER, rfft)                                                                                                     \
     X(INNER, root_slope)                                                                                               \
     X(UNARY, rsqrt)                                                                                                    \
     X(NUMBER_FIRST, rsub_scalar)                                                                                       \
@@ -102,6 +114,9 @@
     X(UNARY, sinh)                                                                                                     \
     X(OTHER, slice)                                                                                                    \
     X(OTHER, slices)                                                                                                   \
+    X(OTHER, slogdet)                                                                                                  \
+    X(OTHER, solve)                                                                                                    \
+    X(OTHER, solve_triangular)                                                                                         \
     X(UNARY, sqrt)                                                                                                     \
     X(UNARY, square)                                                                                                   \
     X(OTHER, stop_gradient)                                                                                            \
@@ -111,6 +126,7 @@
     X(INNER, strong_tensordot)                                                                                         \
     X(BINARY, sub)                                                                                                     \
     X(OTHER, sum)                                                                                                      \
+    X(OTHER, svd)                                                                                                      \
     X(UNARY, tan)                                                                                                      \
     X(UNARY, tanh)                                                                                                     \
     X(INNER, tanh_slope)                                                                                               \

@@ -1,5 +1,6 @@
 /* matmul -- matrix products as they are recorded: leading axes are broadcast, and joined where that gives one
  * product */
+#include "ops/matrices.h"
 #include "ops/product.h"
 #include "ops/rules.h"
 
@@ -42,24 +43,6 @@ static ag_tensor *matmul_in_line(ag_tensor *a, ag_tensor *b) {
     return ag_reshape(y, shape);
 }
 
-/* Set `leading` to the leading axes of a and b, broadcast to each other; false if they cannot be. */
-static bool common_leading(const ag__layout *a, const ag__layout *b, ag_shape *leading) {
-    leading->rank = (a->rank > b->rank ? a->rank : b->rank) - 2;
-    for (int i = 0; i < leading->rank; i++) {
-        int p = a->rank - 2 - leading->rank + i, q = b->rank - 2 - leading->rank + i;
-        int64_t e = p < 0 ? 1 : a->extent[p], f = q < 0 ? 1 : b->extent[q];
-        if (e != f && e != 1 && f != 1) return false;
-        leading->extent[i] = e == 1 ? f : e;
-    }
-    return true;
-}
-
-static ag_tensor *with_leading(ag_tensor *x, const ag_shape *leading) {
-    ag_shape shape = *leading;
-    for (int i = -2; i < 0; i++) shape.extent[shape.rank++] = ag_extent(x, i);
-    return ag_broadcast_to(x, shape);
-}
-
 /* A vector as a row or a column, whose axis the result does not have. */
 static ag_tensor *matmul_vectors(ag_tensor *a, ag_tensor *b) {
     const bool row = a->layout->rank == 1, column = b->layout->rank == 1;
@@ -80,9 +63,9 @@ ag_tensor *ag_matmul(ag_tensor *a, ag_tensor *b) {
     bool fits = p->rank >= 2 && q->rank >= 2 && p->extent[p->rank - 1] == q->extent[q->rank - 2] &&
                 a->dtype == b->dtype && ag__is_real(a->dtype);
     if (fits && q->rank == 2 && p->rank > 2 && rows_in_line(p)) return matmul_in_line(a, b);
-    if (fits && (p->rank > 2 || q->rank > 2) && common_leading(p, q, &leading)) {
-        in[0] = with_leading(a, &leading);
-        in[1] = with_leading(b, &leading);
+    if (fits && (p->rank > 2 || q->rank > 2) && ag__common_leading(a, b, &leading)) {
+        in[0] = ag__with_leading(a, &leading);
+        in[1] = ag__with_leading(b, &leading);
     }
     return ag_apply(&ag__op_matmul, 2, in, NULL, 0);
 }
@@ -95,9 +78,9 @@ ag_tensor *ag_strong_matmul(ag_tensor *a, ag_tensor *b) {
     if (!ag__inputs_usable("strong_matmul", 2, in, &nil)) return nil;
     const ag__layout *p = a->layout, *q = b->layout;
     if (p->rank >= 2 && q->rank >= 2 && p->extent[p->rank - 1] == q->extent[q->rank - 2] &&
-        common_leading(p, q, &leading)) {
-        in[0] = with_leading(a, &leading);
-        in[1] = with_leading(b, &leading);
+        ag__common_leading(a, b, &leading)) {
+        in[0] = ag__with_leading(a, &leading);
+        in[1] = ag__with_leading(b, &leading);
     }
     return ag_apply(&ag__op_strong_matmul, 2, in, &strong, sizeof strong);
 }

@@ -15,15 +15,26 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PUBLIC = ["autograd/autograd.h", "nn/nn.h", "io/io.h"]
-EACH_TIME = {"autograd/formulas_begin.h", "autograd/formulas_end.h", "autograd/functions.h", "autograd/tape/replay_lanes.h", "ops/product_tile.h", "ops/product_vector.h"}
+EACH_TIME = {"autograd/formulas_begin.h", "autograd/formulas_end.h", "autograd/functions.h", "autograd/tape/replay_lanes.h", "ops/dense_kernels.h", "ops/product_tile.h", "ops/product_vector.h"}
 DOMAINS = 5  # that a text of formulas is compiled for at most, including itself for each
 
 CONFIG = """\
-/* -DAG_BLIS, -DAG_PNG and -DAG_ZLIB use these libraries: link -lblis, -lpng, -lz. -DAG_HAVE_THREADS=0 uses no threads. */
+/* -DAG_BLIS, -DAG_FFTW, -DAG_LAPACK, -DAG_PNG and -DAG_ZLIB use these libraries: link -lblis, -lfftw3 -lfftw3f, -llapacke, -lpng, -lz.
+ * -DAG_HAVE_THREADS=0 uses no threads. */
 #ifdef AG_BLIS
 #define AG_HAVE_BLIS 1
 #else
 #define AG_HAVE_BLIS 0
+#endif
+#ifdef AG_FFTW
+#define AG_HAVE_FFTW 1
+#else
+#define AG_HAVE_FFTW 0
+#endif
+#ifdef AG_LAPACK
+#define AG_HAVE_LAPACK 1
+#else
+#define AG_HAVE_LAPACK 0
 #endif
 #ifdef AG_PNG
 #define AG_HAVE_PNG 1

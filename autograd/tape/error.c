@@ -240,6 +240,8 @@ const char *ag_status_name(ag_status status) {
         [AG_ERR_GRADIENT] = "AG_ERR_GRADIENT",
         [AG_ERR_MEMORY] = "AG_ERR_MEMORY",
         [AG_ERR_FILE] = "AG_ERR_FILE",
+        [AG_ERR_SINGULAR] = "AG_ERR_SINGULAR",
+        [AG_ERR_LIBRARY] = "AG_ERR_LIBRARY",
     };
     size_t i = (size_t)status;
     return i < sizeof names / sizeof *names ? names[i] : "AG_ERR_?";

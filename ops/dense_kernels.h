@@ -1,0 +1,124 @@
+/* dense_kernels -- the innermost loops of dense.c, for one type of number: REAL, with the names of its functions
+ *
+ * Matrices are row-major, `ld` elements from one row to the next. Rows are what vectors of the processor go along. */
+
+/* Factor w columns of m rows by Gaussian elimination; pivot[j]: the row that was exchanged with row j. */
+AG_KERNEL static void LU_PANEL(int64_t m, int64_t w, REAL *a, int64_t ld, int64_t *pivot) {
+    for (int64_t j = 0; j < w && j < m; j++) {
+        REAL most = ABSOLUTE(a[j * ld + j]);
+        pivot[j] = j;
+        for (int64_t i = j + 1; i < m; i++) {
+            const REAL x = ABSOLUTE(a[i * ld + j]);
+            if (x > most) most = x, pivot[j] = i;
+        }
+        REAL *top = a + j * ld, *chosen = a + pivot[j] * ld;
+        for (int64_t c = 0; c < w; c++) {
+            const REAL x = top[c];
+            top[c] = chosen[c];
+            chosen[c] = x;
+        }
+        const REAL d = top[j];
+        if (d == 0) continue;
+        for (int64_t i = j + 1; i < m; i++) {
+            REAL *row = a + i * ld;
+            const REAL s = row[j] /= d;
+            AG_SIMD
+            for (int64_t c = j + 1; c < w; c++) row[c] -= s * top[c];
+        }
+    }
+}
+
+/* b = t⁻¹·b for a triangle of n rows with any strides, and k columns of b. */
+AG_KERNEL static void SOLVE_TRIANGLE(int64_t n, const REAL *t, int64_t t_row, int64_t t_column, bool lower, bool unit,
+                                     int64_t k, REAL *b, int64_t ld) {
+    for (int64_t step = 0; step < n; step++) {
+        const int64_t i = lower ? step : n - 1 - step;
+        REAL *row = b + i * ld;
+        for (int64_t before = 0; before < step; before++) {
+            const int64_t j = lower ? before : n - 1 - before;
+            const REAL s = t[i * t_row + j * t_column];
+            const REAL *other = b + j * ld;
+            AG_SIMD
+            for (int64_t c = 0; c < k; c++) row[c] -= s * other[c];
+        }
+        const REAL d = t[i * t_row + i * t_column];
+        if (unit) continue;
+        AG_SIMD
+        for (int64_t c = 0; c < k; c++) row[c] /= d;
+    }
+}
+
+/* The upper triangle of a becomes r, with a = rᵀ·r; the first row whose pivot is not positive, or −1. */
+AG_KERNEL static int64_t CHOLESKY_BLOCK(int64_t n, REAL *a, int64_t ld) {
+    for (int64_t j = 0; j < n; j++) {
+        REAL *top = a + j * ld;
+        if (!(top[j] > 0)) return j;
+        const REAL d = ROOT(top[j]);
+        top[j] = d;
+        AG_SIMD
+        for (int64_t c = j + 1; c < n; c++) top[c] /= d;
+        for (int64_t i = j + 1; i < n; i++) {
+            REAL *row = a + i * ld;
+            const REAL s = top[i];
+            AG_SIMD
+            for (int64_t c = i; c < n; c++) row[c] -= s * top[c];
+        }
+    }
+    return -1;
+}
+
+/* Factor a square matrix with the largest of all remaining elements as pivot: a = P·L·U·Q. row[i], column[j]: the
+ * row and column of a that became i and j. False if their exchanges are an odd number. */
+AG_KERNEL static bool LU_COMPLETE(int64_t n, REAL *a, int64_t *row, int64_t *column) {
+    bool even = true;
+    for (int64_t i = 0; i < n; i++) row[i] = column[i] = i;
+    for (int64_t j = 0; j < n; j++) {
+        REAL most = -1;
+        int64_t p = j, q = j;
+        for (int64_t i = j; i < n; i++) {
+            REAL largest = 0;
+            for (int64_t c = j; c < n; c++)
+                largest = ABSOLUTE(a[i * n + c]) > largest ? ABSOLUTE(a[i * n + c]) : largest;
+            if (largest > most) most = largest, p = i;
+        }
+        for (int64_t c = j; c < n; c++)
+            if (ABSOLUTE(a[p * n + c]) > ABSOLUTE(a[p * n + q])) q = c;
+        for (int64_t c = 0; c < n && p != j; c++) {
+            const REAL x = a[j * n + c];
+            a[j * n + c] = a[p * n + c];
+            a[p * n + c] = x;
+        }
+        for (int64_t i = 0; i < n && q != j; i++) {
+            const REAL x = a[i * n + j];
+            a[i * n + j] = a[i * n + q];
+            a[i * n + q] = x;
+        }
+        const int64_t r = row[j], s = column[j];
+        row[j] = row[p], row[p] = r;
+        column[j] = column[q], column[q] = s;
+        even ^= (p != j) ^ (q != j);
+        const REAL *top = a + j * n, d = top[j];
+        for (int64_t i = j + 1; i < n && d != 0; i++) {
+            REAL *other = a + i * n;
+            const REAL factor = other[j] /= d;
+            AG_SIMD
+            for (int64_t c = j + 1; c < n; c++) other[c] -= factor * top[c];
+        }
+    }
+    return even;
+}
+
+/* to (m,k) = −from, any strides. */
+AG_KERNEL static void NEGATE(int64_t m, int64_t k, REAL *to, const REAL *from, int64_t row, int64_t column) {
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < k; j++) to[i * k + j] = -from[i * row + j * column];
+}
+
+#undef LU_PANEL
+#undef SOLVE_TRIANGLE
+#undef CHOLESKY_BLOCK
+#undef LU_COMPLETE
+#undef NEGATE
+#undef REAL
+#undef ABSOLUTE
+#undef ROOT
