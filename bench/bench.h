@@ -52,6 +52,7 @@ int convolution_rows(row *to);
 int gpt2_rows(row *to);
 int indexing_rows(row *to);
 int lenet_rows(row *to);
+int linalg_rows(row *to);
 int lstm_rows(row *to);
 int matmul_rows(row *to);
 int narrow_rows(row *to);

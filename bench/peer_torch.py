@@ -413,7 +413,61 @@ def indexing(kind):
     return lambda: (work(),)
 
 
+# Rows of linear algebra: a function and the shapes of its operands, forward and backward.
+
+
+def einsum(text):
+    return lambda *x: torch.einsum(text, *x)
+
+
+def turned_qr(a):
+    q, r = torch.linalg.qr(a)
+    return r @ q
+
+
+LINALG = {
+    "einsum_small": (einsum("ij,jk->ik"), (8, 8), (8, 8)),
+    "einsum_batch": (einsum("bij,bjk->bik"), (64, 64, 64), (64, 64, 64)),
+    "einsum_scores": (einsum("bthd,bshd->bhts"), (8, 64, 8, 32), (8, 64, 8, 32)),
+    "einsum_turned": (einsum("jib,kj->bik"), (128, 64, 32), (96, 128)),
+    "einsum_rows": (einsum("bi,bi->b"), (4096, 256), (4096, 256)),
+    "einsum_outer": (einsum("bi,bj->bij"), (64, 128), (64, 128)),
+    "einsum_bilinear": (einsum("bi,oij,bj->bo"), (64, 64), (32, 64, 64), (64, 64)),
+    "einsum_chain": (einsum("ij,jk,kl->il"), (256, 256), (256, 256), (256, 4)),
+    "einsum_trace": (einsum("bii->b"), (64, 128, 128)),
+    "solve_256": (torch.linalg.solve, (256, 256), (256, 16)),
+    "solve_batch": (torch.linalg.solve, (1000, 8, 8), (1000, 8, 1)),
+    "inverse_256": (torch.linalg.inv, (256, 256)),
+    "cholesky_256": (lambda a: torch.linalg.cholesky(a @ a.mT), (256, 256)),
+    "det_64": (torch.linalg.det, (64, 64)),
+    "matrix_exp_64": (torch.matrix_exp, (64, 64)),
+    "qr_128": (turned_qr, (128, 128)),
+    "eigvalsh_128": (lambda a: torch.linalg.eigvalsh(a @ a.mT), (128, 128)),
+    "svdvals_128": (torch.linalg.svdvals, (128, 128)),
+    "fft_4096": (lambda a: torch.view_as_real(torch.fft.fft(torch.view_as_complex(a))), (64, 4096, 2)),
+    "rfft_4096": (lambda a: torch.view_as_real(torch.fft.rfft(a)), (64, 4096)),
+}
+
+
+def linalg(name):
+    call, *shapes = LINALG[name]
+    regular = not name.startswith(("einsum", "fft", "rfft"))
+    x = [noise(shape, i + 1, 1 / shape[-1] if regular and i == 0 else 1.0) for i, shape in enumerate(shapes)]
+    if regular:
+        x[0] = x[0] + torch.eye(shapes[0][-1])
+    x = [v.requires_grad_() for v in x]
+    g = noise(tuple(call(*x).shape), 9)
+
+    def work():
+        y = call(*x)
+        return *torch.autograd.grad(y, x, g), y
+
+    return work
+
+
 def make(name):
+    if name.startswith("linalg_"):
+        return linalg(name.removeprefix("linalg_"))
     if m := re.fullmatch(r"ops(\d+)", name):
         return ops(int(m[1]))
     if m := re.fullmatch(r"mlp(\d+)(bn)?", name):

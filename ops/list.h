@@ -40,15 +40,15 @@
     X(UNARY, cos)                                                                                                      \
     X(UNARY, cosh)                                                                                                     \
     X(OTHER, depthwise)                                                                                                \
-    X(OTHER, diagonal)                                                                                                 \
     X(OTHER, det)                                                                                                      \
+    X(OTHER, diagonal)                                                                                                 \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
-    X(OTHER, eigh)                                                                                                     \
     X(OTHER, draw_binomial)                                                                                            \
     X(OTHER, draw_gamma)                                                                                               \
     X(OTHER, draw_poisson)                                                                                             \
     X(OTHER, draw_truncated_normal)                                                                                    \
+    X(OTHER, eigh)                                                                                                     \
     X(OTHER, embed)                                                                                                    \
     X(BINARY, equal)                                                                                                   \
     X(UNARY, exp)                                                                                                      \

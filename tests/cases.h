@@ -13,6 +13,7 @@ typedef enum domain {
     ANY,      /* real: about -2 to 2, without zero, all different, also between inputs; i64: small, zero included */
     POSITIVE, /* 1/4 and up */
     NONZERO,  /* of both signs, 1/4 and more from zero */
+    MATRIX,   /* real: small numbers, and 3, 4, … more on the diagonals of the last two axes: far from singular */
     INSIDE,   /* real: inside the input's interval, away from its ends */
     TIES,     /* -1, 0 and 1 */
     SPECIAL,  /* NaN, infinities, zeros, the smallest and the largest numbers */
@@ -29,7 +30,9 @@ enum {
     SUBGRAD = 4,     /* has a derivative that they do not find: ties, rounding */
     REORDERS = 8,    /* sums in an order that depends on strides */
     NO_GOLDEN = 16,  /* random, or no reference has it */
-    LENIENT = 32     /* also takes dtypes that it is not run for */
+    LENIENT = 32,    /* also takes dtypes that it is not run for */
+    LAPACK = 64,     /* only in builds with LAPACK, */
+    FFTW = 128       /* or with FFTW: other builds have no such case */
 };
 
 typedef struct case_input {
@@ -58,6 +61,9 @@ typedef struct op_case {
 
 int case_count(void);
 op_case case_at(int i);
+
+/* Whether the operation has a case that needs a library which this build is without. */
+bool case_is_left_out(const char *op);
 
 bool case_accepts(const op_case *c, ag_dtype dtype);
 

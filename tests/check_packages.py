@@ -226,7 +226,7 @@ def cmake_build(build, folder, compiler, nm):
     if has["AG_TINY_LIMITS"] == "1" or has["AG_COLLIDE"] == "1":
         skip("CMakeLists.txt has no builds with tiny limits or equal hashes")
     options = [compiler_option(compiler), f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DCMAKE_BUILD_TYPE=Release"]
-    options += [f"-DAUTOGRAD_{name}={has['AG_HAVE_' + name]}" for name in ("BLIS", "PNG", "THREADS", "ZLIB")]
+    options += [f"-DAUTOGRAD_{name}={has['AG_HAVE_' + name]}" for name in ("BLIS", "FFTW", "LAPACK", "PNG", "THREADS", "ZLIB")]
     done = configure(ROOT, made, *options)
     if done.returncode:
         sys.exit(done.stdout)

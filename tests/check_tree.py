@@ -132,6 +132,9 @@ def includes(tree):
             if re.fullmatch(r"(blis/)?blis\.h", name):
                 if path != "ops/blis.c":
                     yield f"{path} includes {name}: only ops/blis.c knows BLIS"
+            elif name in ("lapacke.h", "fftw3.h"):
+                if path != {"lapacke.h": "ops/lapack.c", "fftw3.h": "ops/fftw.c"}[name]:
+                    yield f"{path} includes {name}, which one file of ops/ knows"
             elif path == "autograd/autograd.h" and name.startswith("../ops/"):
                 if name.removeprefix("../") not in public_headers(tree):
                     yield f"{path} includes {name}, which is not public"
@@ -514,6 +517,7 @@ BREAKS = [
     ("includes", appended("nn/layers.c", '\n#include "autograd/tape/tape.h"\n')),
     ("includes", appended("nn/losses.c", '\n#include "autograd/tape/op.h"\n')),
     ("includes", appended("ops/matmul.c", "\n#include <blis.h>\n")),
+    ("includes", appended("ops/linalg.c", "\n#include <lapacke.h>\n")),
     ("includes", appended("ops/arith.c", '\n#include "list.h"\n')),
     ("includes", appended("examples/hello.c", "\n#include <autograd/tape/op.h>\n")),
     ("order", appended("autograd/eval/eval.c", '\n#include "ops/list.h"\n')),

@@ -543,6 +543,12 @@ static void some_folding(generator *g) {
     append(g, &back);
 }
 
+/* A function of a small matrix, and mostly something that depends on all of it. */
+static void some_linear_algebra(generator *g) {
+    int y = axis_line(g, "user_linear", operand(g, REALS, MODEST), pick(g, LINEAR_WAYS), false);
+    if (chance(g, 70)) x_line(g, "ag_sum", y);
+}
+
 static void some_running(generator *g) {
     int x = operand(g, REALS, ANYTHING_GOES);
     if (g->value[x].shape.rank > 0) x_line(g, "user_running", x);
@@ -1025,7 +1031,8 @@ static void some_lines(generator *g) {
         some_fold(g);
         return;
     }
-    if (which < 16) some_unary(g);
+    if (which < 14) some_unary(g);
+    else if (which < 16) some_linear_algebra(g);
     else if (which < 34) some_binary(g, KIND_BINARY);
     else if (which < 40) some_scalar_form(g);
     else if (which < 44) some_binary(g, KIND_COMPARE);

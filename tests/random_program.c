@@ -109,6 +109,7 @@ const form forms[] = {
     {CALL(SIG_X_AXIS, x_axis, ag_flip), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_X_AXIS, x_axis, ag_unsqueeze), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_X_AXIS, x_axis, user_windows), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_X_AXIS, x_axis, user_linear), REALS, KIND_NONE, PLAIN},
     {CALL(SIG_X_AXIS_3N, x_axis_3n, ag_slice), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_X_AXIS_3N, x_axis_3n, ag_embed), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_X_AXES_2, x_axes_2, ag_windows), ALL, KIND_NONE, PLAIN},

@@ -217,9 +217,11 @@ ag_tensor *user_join(ag_tensor *a, ag_tensor *b);                   /* elementwi
 ag_tensor *user_running(ag_tensor *x);                              /* opaque, wants contiguous input */
 ag_tensor *user_dot(ag_tensor *a, ag_tensor *b);                    /* contraction of any strides, which accumulates */
 ag_tensor *user_windows(ag_tensor *x, int axis);                    /* view whose elements overlap */
-ag_tensor *user_reversed(ag_tensor *x);                             /* view with negative strides */
-ag_tensor *user_corner(ag_tensor *x);                               /* ag_at: slices of several axes */
-ag_tensor *user_one_hot(ag_tensor *index);                          /* ag_one_hot, of indices below 9 */
+enum { LINEAR_WAYS = 15 };
+ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix that x begins with (random_linear.c) */
+ag_tensor *user_reversed(ag_tensor *x);          /* view with negative strides */
+ag_tensor *user_corner(ag_tensor *x);            /* ag_at: slices of several axes */
+ag_tensor *user_one_hot(ag_tensor *index);       /* ag_one_hot, of indices below 9 */
 ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step); /* source */
 ag_tensor *user_drawn(ag_tensor *x); /* random numbers of all samplers that have no second gradient, constant */
 ag_tensor *user_noisy(ag_tensor *x); /* random numbers with gradients by their mean and spread */

@@ -1,4 +1,4 @@
-/* test_linalg -- products by their names, and einsum against plain loops
+/* test_linalg -- einsum against plain loops; identities of factorisations, equations and transforms; their errors
  *
  * What a single case states is in cases_linalg.c. */
 #include "tests/support.h"
@@ -6,6 +6,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+/* The library's own, whose headers would take the callers' lines away. */
+bool ag__has_lapack(void);
+bool ag__has_fftw(void);
 
 /* ---- einsum against plain loops ---- */
 
@@ -306,16 +310,19 @@ static int64_t largest_product_below(ag_tensor *y) {
 START_TEST(einsum_takes_the_cheap_order) {
     ag_tensor *x[8] = {scattered(tape, AG_F64, AG_SHAPE(1, 40), 1)};
     for (int i = 1; i < 8; i++) x[i] = scattered(tape, AG_F64, AG_SHAPE(40, 40), (uint64_t)i * 1600);
-    for (int n = 3; n <= 8; n++) {
-        char text[64], *at = text;
-        for (int i = n - 1; i >= 0; i--) at += sprintf(at, "%s%c%c", i < n - 1 ? "," : "", 'a' + i, 'b' + i);
-        sprintf(at, "->a%c", 'a' + n);
-        ag_tensor *reversed[8], *y;
-        for (int i = 0; i < n; i++) reversed[i] = x[n - 1 - i];
-        y = ag_einsum(text, n, reversed);
-        const int64_t largest = largest_product_below(y);
-        ck_assert_msg(largest == 40, "%s: an intermediate result of %d elements", text, (int)largest);
-    }
+    for (int n = 3; n <= 8; n++)
+        for (int turned = 0; turned < 2; turned++) {
+            char text[64], *at = text;
+            ag_tensor *operand[8];
+            for (int k = 0; k < n; k++) {
+                const int i = turned ? n - 1 - k : k;
+                operand[k] = x[i];
+                at += sprintf(at, "%s%c%c", k > 0 ? "," : "", 'a' + i, 'b' + i);
+            }
+            sprintf(at, "->a%c", 'a' + n);
+            const int64_t largest = largest_product_below(ag_einsum(text, n, operand));
+            ck_assert_msg(largest == 40, "%s: an intermediate result of %d elements", text, (int)largest);
+        }
 }
 END_TEST
 
@@ -384,6 +391,427 @@ static ag_status products(ag_tape *t) {
 START_TEST(products_without_memory) { with_each_allocation_failing(products); }
 END_TEST
 
+/* ---- Factorisations ---- */
+
+static ag_tensor *turned(ag_tensor *x) { return ag_transpose(x, -2, -1); }
+
+/* The largest magnitude of a − b, relative to the largest of b. */
+static double distance(ag_tensor *a, ag_tensor *b) {
+    if (ag_size(b) == 0) return 0;
+    return ag_item(ag_max(ag_abs(ag_sub(a, b)))) / fmax(ag_item(ag_max(ag_abs(b))), 1e-30);
+}
+
+#define expect_close(a, b, units) expect_close_at(__LINE__, a, b, units)
+static void expect_close_at(int line, ag_tensor *a, ag_tensor *b, double units) {
+    const double unit = ag_dtype_of(a) == AG_F32 ? 0x1p-23 : 0x1p-52, d = distance(a, b);
+    ck_assert_msg(ag_tape_status(tape) == AG_OK, "line %d: %s", line, ag_tape_error(tape));
+    ck_assert_msg(d <= units * unit, "line %d, %s of %d columns: off by %.3g units of the last place", line,
+                  ag_dtype_name(ag_dtype_of(a)), (int)ag_extent(b, -1), d / unit);
+}
+
+/* x + 2 on the diagonal of a scattered matrix, divided by its size: far from singular. */
+static ag_tensor *regular(ag_dtype dtype, int64_t batch, int64_t n, uint64_t first) {
+    ag_tensor *x = ag_div_scalar(scattered(tape, dtype, AG_SHAPE(batch, n, n), first), (double)(n > 0 ? n : 1));
+    return ag_add(x, ag_scale(ag_matrix_power(x, 0), 2));
+}
+
+static const int64_t sizes[] = {0, 1, 2, 3, 15, 16, 17, 33, 64, 100, 300};
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+static void check_regular(ag_dtype dtype, int64_t n, int64_t k) {
+    ag_tensor *a = regular(dtype, n < 100 ? 3 : 1, n, 7), *one = ag_matrix_power(a, 0);
+    ag_tensor *b = scattered(tape, dtype, AG_SHAPE(n, k), 11), *x = ag_solve(a, b), *p, *l, *u, *sign, *logarithm;
+    expect_close(ag_matmul(a, x), ag_broadcast_to(b, ag_shape_of(x)), 60);
+    expect_close(ag_matmul(a, ag_inverse(a)), one, 30);
+    ag_lu(a, &p, &l, &u);
+    expect_close(ag_matmul(p, ag_matmul(l, u)), a, 10);
+    if (n > 0) ck_assert(ag_item(ag_max(ag_abs(l))) <= 1);
+    ag_slogdet(a, &sign, &logarithm);
+    if (n < 100) expect_close(ag_mul(sign, ag_exp(logarithm)), ag_det(a), 200);
+    ag_tensor *s = ag_matmul(a, turned(a)), *c = ag_cholesky(s);
+    expect_close(ag_matmul(c, turned(c)), s, 20);
+    for (int upper = 0; upper < 2; upper++)
+        for (int unit = 0; unit < 2; unit++) {
+            ag_tensor *t = upper ? turned(c) : c;
+            if (unit)
+                t = ag_add(ag_scale(t, 0.25), ag_where(ag_greater(one, ag_scale(one, 0.5)),
+                                                       ag_sub(one, ag_scale(t, 0.25)), ag_scale(one, 0)));
+            ag_tensor *y = ag_solve_triangular(t, b, upper, unit);
+            expect_close(ag_matmul(t, y), ag_broadcast_to(b, ag_shape_of(y)), 500);
+        }
+    ag_tensor *e = ag_matrix_exp(a);
+    expect_close(ag_matmul(e, ag_matrix_exp(ag_neg(a))), one, 400);
+    expect_close(ag_matrix_exp(ag_scale(a, 2)), ag_matmul(e, e), 400);
+}
+
+START_TEST(equations_and_factors_multiply_back) {
+    for (int d = AG_F32; d <= AG_F64; d++) check_regular((ag_dtype)d, sizes[_i], 1 + (sizes[_i] % 3) * 9);
+}
+END_TEST
+
+static void check_orthogonal(ag_dtype dtype, int64_t m, int64_t n) {
+    ag_tensor *a = scattered(tape, dtype, AG_SHAPE(m > 60 ? 1 : 2, m, n), 5), *q, *r, *u, *s, *vt, *w, *v;
+    const int64_t k = m < n ? m : n;
+    ag_tensor *gram = ag_matmul(a, turned(a)),
+              *one = ag_matrix_power(ag_slice(ag_slice(gram, -1, 0, k, 1), -2, 0, k, 1), 0);
+    const double units = 60;
+    ck_assert_int_eq(ag_qr(a, &q, &r), AG_OK);
+    expect_close(ag_matmul(q, r), a, units);
+    expect_close(ag_matmul(turned(q), q), one, units);
+    ck_assert_int_eq(ag_svd(a, &u, &s, &vt), AG_OK);
+    expect_close(ag_matmul(ag_mul(u, ag_unsqueeze(s, -2)), vt), a, units);
+    expect_close(ag_matmul(turned(u), u), one, units);
+    expect_close(ag_matmul(vt, turned(vt)), one, units);
+    expect_same(s, ag_abs(s));
+    expect_same(s, ag_svdvals(a));
+    ck_assert_int_eq(ag_eigh(gram, &w, &v), AG_OK);
+    expect_close(ag_matmul(ag_mul(v, ag_unsqueeze(w, -2)), turned(v)), gram, units);
+    ag_tensor *squares = ag_flip(ag_slice(w, -1, m - k, m, 1), -1);
+    expect_close(ag_square(s), squares, 100);
+    ag_tensor *plus = ag_pinv(a, -1);
+    expect_close(ag_matmul(a, ag_matmul(plus, a)), a, 2000);
+    expect_close(ag_lstsq(a, a, -1), ag_matmul(plus, a), 4000);
+    expect_close(ag_matrix_norm(a, AG_NORM_FROBENIUS, false), ag_sqrt(ag_sum_over(ag_square(s), AG_AXES(-1), false)),
+                 20);
+}
+
+START_TEST(orthogonal_factors_multiply_back) {
+    static const int64_t shapes[][2] = {{1, 1},   {2, 2},     {3, 5},    {5, 3}, {17, 16},
+                                        {16, 40}, {100, 100}, {300, 20}, {0, 3}, {4, 0}};
+    for (int d = AG_F32; d <= AG_F64 && ag__has_lapack(); d++)
+        check_orthogonal((ag_dtype)d, shapes[_i][0], shapes[_i][1]);
+}
+END_TEST
+
+/* ---- Matrices without an inverse, and other failures while values are computed ---- */
+
+static ag_tensor *ones_in_place_of(ag_tensor *x, int64_t item) {
+    ag_tensor *first = ag_slice(x, 0, 0, item, 1), *rest = ag_slice(x, 0, item + 1, AG_END, 1);
+    ag_tensor *ones = ag_ones(tape, ag_dtype_of(x), AG_SHAPE(1, ag_extent(x, 1), ag_extent(x, 2)));
+    return ag_concat(3, (ag_tensor *[]){first, ones, rest}, 0);
+}
+
+#define expect_refusal(x, status, ...)                                                                                 \
+    do {                                                                                                               \
+        ck_assert_ptr_null(ag_data(x));                                                                                \
+        expect_error(tape, status, __VA_ARGS__, "test_linalg.c:");                                                     \
+    } while (0)
+
+START_TEST(singular_matrices_are_named) {
+    for (int d = AG_F32; d <= AG_F64; d++) {
+        ag_tensor *a = ones_in_place_of(regular((ag_dtype)d, 5, 3, 1), 2),
+                  *b = ag_ones(tape, (ag_dtype)d, AG_SHAPE(3, 1));
+        ag_tensor *deep = ag_reshape(a, AG_SHAPE(1, 5, 1, 3, 3)),
+                  *single = ag_reshape(ag_slice(a, 0, 2, 3, 1), AG_SHAPE(3, 3));
+        expect_refusal(ag_solve(a, b), AG_ERR_SINGULAR, "solve: ", "the matrix at [2] is singular: a pivot is 0");
+        expect_refusal(ag_inverse(deep), AG_ERR_SINGULAR,
+                       "inverse: ", "the matrix at [0,2,0] is singular: a pivot is 0");
+        expect_refusal(ag_inverse(single), AG_ERR_SINGULAR, "inverse: ", ": the matrix is singular: a pivot is 0");
+        expect_refusal(ag_cholesky(ag_neg(a)), AG_ERR_SINGULAR,
+                       "cholesky: ", "the matrix at [0] is not positive definite");
+        expect_refusal(ag_solve_triangular(ag_sub(a, a), b, true, false), AG_ERR_SINGULAR,
+                       "solve_triangular: ", "the matrix at [0] is singular: there is a 0 on its diagonal");
+        ck_assert_ptr_nonnull(ag_data(ag_solve_triangular(ag_sub(a, a), b, true, true)));
+        ag_tensor *sign, *logarithm;
+        ag_slogdet(a, &sign, &logarithm);
+        ck_assert(ag_element(sign, 2) == 0 && ag_element(logarithm, 2) == -(double)INFINITY &&
+                  ag_element(sign, 1) == 1);
+        ck_assert(ag_element(ag_det(a), 2) == 0);
+        expect_ok(tape);
+    }
+}
+END_TEST
+
+/* The determinant's gradient where there is no inverse: cofactors. */
+START_TEST(cofactors_of_singular_matrices) {
+    const double two[] = {1, 2, 3, 2, 4, 6, 1, 0, 1}, one[] = {1, 2, 3, 2, 4, 6, 3, 6, 9}, none[9] = {0};
+    ag_tensor *a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), two), *da;
+    ag_grad(ag_det(a), 1, &a, &da);
+    expect_near(da, 9, ((const double[]){4, 4, -4, -2, -2, 2, 0, 0, 0}), 8, 4);
+    a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), one);
+    ag_grad(ag_det(a), 1, &a, &da);
+    expect_near(da, 9, none, 8, 4);
+    a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), none);
+    ag_grad(ag_det(a), 1, &a, &da);
+    expect_near(da, 9, none, 0, 0);
+}
+END_TEST
+
+START_TEST(determinants_neither_overflow_nor_vanish) {
+    ag_tensor *one = ag_matrix_power(ag_zeros(tape, AG_F64, AG_SHAPE(40, 40)), 0),
+              *number = ag_unsqueeze(ag_arange(tape, AG_F64, 40), 1);
+    ag_tensor *huge = ag_mul(one, ag_where(ag_less(number, ag_scalar(tape, AG_F64, 20)),
+                                           ag_scalar(tape, AG_F64, 0x1p1000), ag_scalar(tape, AG_F64, 0x1p-1000)));
+    expect_item(ag_det(huge), 1);
+    ag_tensor *sign, *logarithm;
+    ag_slogdet(ag_neg(ag_slice(ag_slice(huge, 0, 0, 19, 1), 1, 0, 19, 1)), &sign, &logarithm);
+    expect_item(sign, -1);
+    ck_assert(fabs(ag_item(logarithm) - 19000 * 0.69314718055994530942) < 1e-9);
+}
+END_TEST
+
+START_TEST(elements_that_are_not_finite) {
+    double values[] = {1, NAN, 0, 1};
+    ag_tensor *a = ag_from(tape, AG_F64, AG_SHAPE(2, 2), values), *b = ag_ones(tape, AG_F64, AG_SHAPE(2)), *q, *r;
+    ck_assert(isnan(ag_element(ag_solve(a, b), 0)) &&
+              isnan(ag_item(ag_det(ag_transpose(ag_add(a, ag_transpose(a, 0, 1)), 0, 1)))));
+    ck_assert(isnan(ag_element(ag_matrix_exp(a), 0)));
+    expect_refusal(ag_cholesky(a), AG_ERR_SINGULAR, "cholesky: ", "the matrix is not positive definite");
+    if (!ag__has_lapack()) return;
+    expect_refusal(ag_eigvalsh(a), AG_ERR_SINGULAR, "eigh: ", "the matrix has NaN or infinity");
+    expect_refusal(ag_svdvals(a), AG_ERR_SINGULAR, "svd: ", "the matrix has NaN or infinity");
+    ag_qr(a, &q, &r);
+    ck_assert(isnan(ag_element(q, 0)) && isnan(ag_element(r, 0)));
+}
+END_TEST
+
+START_TEST(wrong_matrices) {
+    ag_tensor *m = scattered(tape, AG_F64, AG_SHAPE(2, 3), 1), *v = scattered(tape, AG_F64, AG_SHAPE(3), 1), *q, *r, *s;
+    ag_tensor *a = scattered(tape, AG_F64, AG_SHAPE(2, 3, 3), 1), *i = ag_cast(a, AG_I64), *f = ag_cast(a, AG_F32);
+    ag_inverse(m);
+    expect_error(tape, AG_ERR_SHAPE, "inverse: x (2,3): needs square matrices, not of 2 rows and 3 columns");
+    ag_cholesky(m);
+    expect_error(tape, AG_ERR_SHAPE, "cholesky: x (2,3): needs square matrices, not of 2 rows and 3 columns");
+    ag_matrix_exp(v);
+    expect_error(tape, AG_ERR_SHAPE, "matrix_exp: x (3): needs two axes or more");
+    ag_solve(a, m);
+    expect_error(tape, AG_ERR_SHAPE, "solve: a (2,3,3) and b (2,3): b must have 3 rows, not 2");
+    ag_solve(a, scattered(tape, AG_F64, AG_SHAPE(3, 3, 1), 1));
+    expect_error(tape, AG_ERR_SHAPE,
+                 "solve: a (2,3,3) and b (3,3,1): the leading axes cannot be broadcast to each other");
+    ag_solve(a, scattered(tape, AG_F64, AG_SCALAR, 1));
+    expect_error(tape, AG_ERR_SHAPE, "solve: a (2,3,3) and b (): b must have an axis or more");
+    ag_solve(a, f);
+    expect_error(tape, AG_ERR_DTYPE, "solve: ", "both must be f32, or both f64");
+    ag_det(i);
+    expect_error(tape, AG_ERR_DTYPE, "det: x i64 (2,3,3): needs f32 or f64, not i64");
+    ck_assert_int_eq(ag_lu(a, &q, NULL, &r), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "lu: x (2,3,3): a place for a result is NULL");
+    ck_assert_int_eq(ag_slogdet(v, &q, &r), AG_ERR_SHAPE);
+    ck_assert(ag_is_nil(q) && ag_is_nil(r));
+    expect_error(tape, AG_ERR_SHAPE, "slogdet: x (3): needs two axes or more");
+    ag_matrix_norm(a, (ag_matrix_norm_kind)8, false);
+    expect_error(tape, AG_ERR_RANGE, "matrix_norm: x (2,3,3): there is no kind 8");
+    ag_matrix_norm(scattered(tape, AG_F64, AG_SHAPE(0, 3), 1), AG_NORM_1, false);
+    expect_error(tape, AG_ERR_SHAPE, "matrix_norm: x (0,3): a matrix without elements has no such norm");
+    if (!ag__has_lapack()) return;
+    ag_lstsq(a, m, -1);
+    expect_error(tape, AG_ERR_SHAPE, "lstsq: a (2,3,3) and b (2,3): b must have 3 rows, not 2");
+    ag_pinv(a, (double)NAN);
+    expect_error(tape, AG_ERR_RANGE, "pinv: x (2,3,3): rcond is NaN");
+    ck_assert_int_eq(ag_svd(i, &q, &s, &r), AG_ERR_DTYPE);
+    expect_error(tape, AG_ERR_DTYPE, "svd: x i64 (2,3,3): needs f32 or f64, not i64");
+    ag_tensor *huge = ag_zeros(tape, AG_F64, AG_SHAPE(40000, 40000));
+    ag_svdvals(huge);
+    expect_error(tape, AG_ERR_SHAPE, "svd: x (40000,40000): the matrices are too large for LAPACK");
+}
+END_TEST
+
+/* A build without a library says so, under the name that was called; one with it has no such error. */
+START_TEST(missing_libraries_are_named) {
+    ag_tensor *a = scattered(tape, AG_F64, AG_SHAPE(2, 2), 1), *q, *r, *s;
+    ag_pinv(a, -1);
+    if (!ag__has_lapack()) {
+        expect_error(tape, AG_ERR_LIBRARY, "pinv: x (2,2): this build is without LAPACK, which computes it");
+        ck_assert_int_eq(ag_qr(a, &q, &r), AG_ERR_LIBRARY);
+        expect_error(tape, AG_ERR_LIBRARY, "qr: x (2,2): this build is without LAPACK, which computes it");
+        ck_assert_int_eq(ag_eigh(a, &q, &r), AG_ERR_LIBRARY);
+        expect_error(tape, AG_ERR_LIBRARY, "eigh: ", "without LAPACK");
+        ck_assert_int_eq(ag_svd(a, &q, &s, &r), AG_ERR_LIBRARY);
+        expect_error(tape, AG_ERR_LIBRARY, "svd: ", "without LAPACK");
+        ag_lstsq(a, a, -1);
+        expect_error(tape, AG_ERR_LIBRARY, "lstsq: ", "without LAPACK");
+        ag_matrix_rank(a, -1);
+        expect_error(tape, AG_ERR_LIBRARY, "matrix_rank: ", "without LAPACK");
+        ag_matrix_norm(a, AG_NORM_2, false);
+        expect_error(tape, AG_ERR_LIBRARY, "matrix_norm: ", "without LAPACK");
+    }
+    expect_ok(tape);
+    ag_tensor *y = ag_fft(a, 0);
+    if (!ag__has_fftw()) {
+        expect_error(tape, AG_ERR_LIBRARY, "fft: x (2,2): this build is without FFTW, which computes it");
+        ag_rfft(a, 0);
+        expect_error(tape, AG_ERR_LIBRARY, "rfft: ", "without FFTW");
+        ag_irfft(a, 2, 0);
+        expect_error(tape, AG_ERR_LIBRARY, "irfft: ", "without FFTW");
+    } else ck_assert_ptr_nonnull(ag_data(y));
+    expect_ok(tape);
+}
+END_TEST
+
+/* ---- Gradients where eigenvalues or singular values meet ---- */
+
+START_TEST(values_that_meet) {
+    if (!ag__has_lapack()) return;
+    const double values[] = {2, 0, 0, 0, 2, 0, 0, 0, 1};
+    ag_tensor *a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), values), *da, *w, *v;
+    ag_grad(ag_sum(ag_eigvalsh(a)), 1, &a, &da); /* the trace */
+    expect_near(da, 9, ((const double[]){1, 0, 0, 0, 1, 0, 0, 0, 1}), 4, 1);
+    ag_grad(ag_matrix_norm(a, AG_NORM_NUCLEAR, false), 1, &a, &da);
+    expect_near(da, 9, ((const double[]){1, 0, 0, 0, 1, 0, 0, 0, 1}), 4, 1);
+    ag_eigh(a, &w, &v);
+    ag_grad(ag_sum(ag_mul(v, scattered(tape, AG_F64, AG_SHAPE(3, 3), 4))), 1, &a, &da);
+    int finite = 0;
+    for (int i = 0; i < 9; i++) finite += isfinite(ag_element(da, i));
+    ck_assert_int_lt(finite, 9);
+    a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), (const double[9]){0});
+    ag_grad(ag_matrix_norm(a, AG_NORM_FROBENIUS, false), 1, &a, &da);
+    expect_near(da, 9, ((const double[9]){0}), 0, 0);
+    ag_grad(ag_sum(ag_svdvals(ag_matmul(a, a))), 1, &a, &da);
+    expect_near(da, 9, ((const double[9]){0}), 0, 0);
+}
+END_TEST
+
+/* ---- Linear operations and their adjoints: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ ---- */
+
+typedef ag_tensor *linear(ag_tensor *x);
+
+static ag_tensor *by_solve(ag_tensor *x) { return ag_solve(regular(ag_dtype_of(x), 2, 5, 3), x); }
+static ag_tensor *by_solve_turned(ag_tensor *x) { return ag_solve(turned(regular(ag_dtype_of(x), 2, 5, 3)), x); }
+static ag_tensor *by_triangle(ag_tensor *x) {
+    return ag_solve_triangular(regular(ag_dtype_of(x), 2, 5, 3), x, true, false);
+}
+static ag_tensor *by_lstsq(ag_tensor *x) { return ag_lstsq(scattered(tape, ag_dtype_of(x), AG_SHAPE(5, 3), 8), x, -1); }
+static ag_tensor *by_fft(ag_tensor *x) { return ag_fft(x, 0); }
+static ag_tensor *by_ifft(ag_tensor *x) { return ag_ifft_over(x, AG_AXES(0), AG_FFT_ORTHO); }
+static ag_tensor *by_rfft(ag_tensor *x) { return ag_rfft_over(x, AG_AXES(1, 0), AG_FFT_FORWARD); }
+static ag_tensor *by_irfft(ag_tensor *x) { return ag_irfft(x, 8, 0); }
+static ag_tensor *by_irfft_odd(ag_tensor *x) { return ag_irfft(x, 9, 0); }
+static ag_tensor *by_einsum(ag_tensor *x) {
+    ag_tensor *in[] = {x, scattered(tape, ag_dtype_of(x), AG_SHAPE(2, 5, 4), 2)};
+    return ag_einsum("ij,kil->lkj", 2, in);
+}
+
+static const struct {
+    const char *name;
+    linear *call;
+    int library; /* 1: LAPACK; 2: FFTW */
+} linears[] = {{"solve", by_solve, 0},
+               {"solve turned", by_solve_turned, 0},
+               {"solve_triangular", by_triangle, 0},
+               {"lstsq", by_lstsq, 1},
+               {"fft", by_fft, 2},
+               {"ifft", by_ifft, 2},
+               {"rfft", by_rfft, 2},
+               {"irfft", by_irfft, 2},
+               {"irfft of odd", by_irfft_odd, 2},
+               {"einsum", by_einsum, 0}};
+
+START_TEST(gradients_are_adjoints) {
+    for (size_t i = 0; i < sizeof linears / sizeof *linears; i++)
+        for (int d = AG_F32; d <= AG_F64; d++) {
+            if ((linears[i].library == 1 && !ag__has_lapack()) || (linears[i].library == 2 && !ag__has_fftw()))
+                continue;
+            ag_tensor *x = scattered(tape, (ag_dtype)d, AG_SHAPE(5, 2), 60), *y = linears[i].call(x), *back;
+            ag_tensor *g = scattered(tape, (ag_dtype)d, ag_shape_of(y), 90);
+            ag_vjp(1, &y, &g, 1, &x, &back, 0);
+            const double there = ag_item(ag_vdot(y, g)), here = ag_item(ag_vdot(x, back));
+            expect_ok(tape);
+            ck_assert_msg(fabs(there - here) <= (d == AG_F32 ? 2e-5 : 2e-14) * (1 + fabs(there)), "%s: %.17g and %.17g",
+                          linears[i].name, there, here);
+        }
+}
+END_TEST
+
+/* ---- Fourier transforms ---- */
+
+START_TEST(transforms_and_their_inverses) {
+    if (!ag__has_fftw()) return;
+    static const int64_t lengths[] = {1, 2, 3, 4, 5, 8, 12, 97, 128, 1000};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (int d = AG_F32; d <= AG_F64; d++)
+            for (int norm = AG_FFT_BACKWARD; norm <= AG_FFT_FORWARD; norm++) {
+                const int64_t n = lengths[i];
+                ag_tensor *x = scattered(tape, (ag_dtype)d, AG_SHAPE(3, n, 2), 1),
+                          *r = scattered(tape, (ag_dtype)d, AG_SHAPE(n, 3), 1);
+                const ag_fft_norm k = (ag_fft_norm)norm;
+                expect_close(ag_ifft_over(ag_fft_over(x, AG_ALL_AXES, k), AG_ALL_AXES, k), x, 16);
+                expect_close(ag_irfft_over(ag_rfft_over(r, AG_AXES(1, 0), k), n, AG_AXES(1, 0), k), r, 16);
+                ag_tensor *whole = ag_fft(ag_complex(r, ag_sub(r, r)), 0);
+                expect_close(ag_rfft(r, 0), ag_slice(whole, 0, 0, n / 2 + 1, 1), 16);
+            }
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2, 3), 1), *c = scattered(tape, AG_F64, AG_SHAPE(4, 2), 1);
+    ag_fft(x, 0);
+    expect_error(tape, AG_ERR_SHAPE, "fft: x (2,3): needs complex numbers: a last axis of 2 elements");
+    ag_fft(c, 1);
+    expect_error(tape, AG_ERR_AXIS, "fft: x (4,2): axis 1 is out of range for 1 axes");
+    ag_fft_over(c, AG_AXES(0, -1), AG_FFT_ORTHO);
+    expect_error(tape, AG_ERR_AXIS, "fft: ", "2 axes are given: 0 to 1 are wanted");
+    ag_ifft_over(scattered(tape, AG_F64, AG_SHAPE(3, 4, 2), 1), AG_AXES(0, -2), AG_FFT_ORTHO);
+    expect_error(tape, AG_ERR_AXIS, "ifft: ", "axis -2 is given twice");
+    ag_fft_over(c, AG_ALL_AXES, (ag_fft_norm)3);
+    expect_error(tape, AG_ERR_RANGE, "fft: ", "there is no norm 3");
+    ag_irfft(c, -1, 0);
+    expect_error(tape, AG_ERR_RANGE, "irfft: x (4,2): -1 real numbers cannot be made");
+    ag_rfft(scattered(tape, AG_F64, AG_SHAPE(0), 1), 0);
+    expect_error(tape, AG_ERR_SHAPE, "rfft: x (0): an axis has no elements");
+    ag_rfft_over(x, (ag_axes){0, {0}}, AG_FFT_ORTHO);
+    expect_error(tape, AG_ERR_AXIS, "rfft: x (2,3): an axis is wanted");
+    ag_complex_mul(x, x);
+    expect_error(tape, AG_ERR_SHAPE,
+                 "complex_mul: a (2,3) and b (2,3): needs complex numbers: a last axis of 2 elements");
+    ag_complex(x, c);
+    expect_error(tape, AG_ERR_SHAPE, "complex: a (2,3) and b (4,2): axis -1 has 3 and 2 elements");
+}
+END_TEST
+
+START_TEST(complex_magnitudes) {
+    const double values[] = {3e200, 4e200, 3e-200, -4e-200, 0, 0, INFINITY, 1};
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SHAPE(4, 2), values), *y = ag_complex_abs(x), *dx;
+    expect_near(y, 4, ((const double[]){5e200, 5e-200, 0, INFINITY}), 2, 0);
+    ag_grad(ag_sum(ag_slice(y, 0, 0, 3, 1)), 1, &x, &dx);
+    expect_near(ag_slice(dx, 0, 0, 3, 1), 6, ((const double[]){0.6, 0.8, 0.6, -0.8, 0, 0}), 4, 0);
+}
+END_TEST
+
+/* ---- Threads, memory ---- */
+
+static ag_tensor *everything(ag_tape *t) {
+    ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(6, 20, 20), 1), *one = ag_matrix_power(x, 0), *p, *q, *r;
+    ag_tensor *a = ag_add(ag_scale(x, 0.05), one), *s = ag_matmul(a, turned(a));
+    ag_tensor *all = ag_add(ag_add(ag_solve(a, x), ag_inverse(a)), ag_add(ag_cholesky(s), ag_matrix_exp(a)));
+    ag_lu(x, &p, &q, &r);
+    all = ag_add(all, ag_add(ag_matmul(p, q), r));
+    all = ag_add(all, ag_unsqueeze(ag_unsqueeze(ag_det(a), -1), -1));
+    if (ag__has_lapack()) {
+        ag_qr(a, &p, &q);
+        all = ag_add(all, ag_add(ag_square(p), ag_square(q)));
+        ag_eigh(s, &p, &q);
+        all = ag_add(all, ag_add(ag_unsqueeze(p, -1), ag_lstsq(a, x, -1)));
+    }
+    if (ag__has_fftw()) all = ag_add(all, ag_complex_abs(ag_fft(ag_complex(x, a), -1)));
+    return all;
+}
+
+START_TEST(threads_do_not_change_bits) {
+    ag_tensor *first = NULL;
+    ag_tape *t[4];
+    for (int i = 0; i < 4; i++) {
+        t[i] = ag_tape_new();
+        ag_tape_set_threads(t[i], i + 1);
+        ag_tensor *y = everything(t[i]);
+        ck_assert_msg(ag_data(y) != NULL, "%s", ag_tape_error(t[i]));
+        if (!first) first = y;
+        ck_assert(memcmp(ag_data(first), ag_data(y), (size_t)ag_size(y) * sizeof(double)) == 0);
+    }
+    for (int i = 0; i < 4; i++) ag_tape_free(t[i]);
+}
+END_TEST
+
+static ag_status all_without_memory(ag_tape *t) {
+    ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(2, 3, 3), 1), *a = ag_add(ag_scale(x, 0.2), ag_matrix_power(x, 0));
+    ag_tensor *y = ag_add(ag_add(ag_solve(a, x), ag_cholesky(a)), ag_add(ag_matrix_exp(a), ag_inverse(a))), *dy, *q, *r;
+    y = ag_add(y, ag_unsqueeze(ag_unsqueeze(ag_det(a), -1), -1));
+    if (ag__has_lapack()) ag_qr(a, &q, &r), y = ag_add(y, ag_add(ag_matmul(q, r), ag_pinv(a, -1)));
+    if (ag__has_fftw()) y = ag_add(y, ag_irfft(ag_rfft(a, 1), 3, 1));
+    ag_tensor *g = ag_ones(t, AG_F64, ag_shape_of(y));
+    if (ag_vjp(1, &y, &g, 1, &x, &dy, 0) == AG_OK) ag_data(dy);
+    return ag_tape_status(t);
+}
+
+START_TEST(matrices_without_memory) { with_each_allocation_failing(all_without_memory); }
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("linalg");
     TCase *group = tape_group(suite, "products");
@@ -391,7 +819,23 @@ int main(void) {
     tcase_add_test(group, einsum_says_where_the_text_is_wrong);
     tcase_add_test(group, einsum_takes_the_cheap_order);
     tcase_add_test(group, wrong_products);
-    group = plain_group(suite, "memory");
+    group = tape_group(suite, "matrices");
+    tcase_add_loop_test(group, equations_and_factors_multiply_back, 0, SIZES);
+    tcase_add_loop_test(group, orthogonal_factors_multiply_back, 0, 10);
+    tcase_add_test(group, singular_matrices_are_named);
+    tcase_add_test(group, cofactors_of_singular_matrices);
+    tcase_add_test(group, determinants_neither_overflow_nor_vanish);
+    tcase_add_test(group, elements_that_are_not_finite);
+    tcase_add_test(group, wrong_matrices);
+    tcase_add_test(group, missing_libraries_are_named);
+    tcase_add_test(group, values_that_meet);
+    tcase_add_test(group, gradients_are_adjoints);
+    group = tape_group(suite, "transforms");
+    tcase_add_test(group, transforms_and_their_inverses);
+    tcase_add_test(group, complex_magnitudes);
+    group = plain_group(suite, "memory and threads");
+    tcase_add_test(group, threads_do_not_change_bits);
     tcase_add_test(group, products_without_memory);
+    tcase_add_test(group, matrices_without_memory);
     return run_suite(suite);
 }
