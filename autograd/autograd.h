@@ -410,6 +410,15 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* Special functions: other logarithms, trigonometric and hyperbolic functions and their inverses */
 #include "../ops/special.h"
 
+/* Rounding, remainders, functions of two numbers */
+#include "../ops/numeric.h"
+
+/* Truth values and bits, comparisons with a number, bounds */
+#include "../ops/logic.h"
+
+/* Activations of networks */
+#include "../ops/activation.h"
+
 /* Sums, means, variances, extremes, over all axes or some */
 #include "../ops/reduce.h"
 

@@ -448,6 +448,28 @@ inline tensor diag_embed(const operand &x, int64_t offset, int axis0, int axis1)
 inline tensor diag(const operand &x, int64_t offset) { return detail::made((ag_diag)(x.get(), offset), x); }
 inline tensor tril(const operand &x, int64_t offset) { return detail::made((ag_tril)(x.get(), offset), x); }
 inline tensor triu(const operand &x, int64_t offset) { return detail::made((ag_triu)(x.get(), offset), x); }
+inline tensor softplus(const operand &x) { return detail::made((ag_softplus)(x.get()), x); }
+inline tensor logsigmoid(const operand &x) { return detail::made((ag_logsigmoid)(x.get()), x); }
+inline tensor silu(const operand &x) { return detail::made((ag_silu)(x.get()), x); }
+inline tensor gelu_tanh(const operand &x) { return detail::made((ag_gelu_tanh)(x.get()), x); }
+inline tensor mish(const operand &x) { return detail::made((ag_mish)(x.get()), x); }
+inline tensor softsign(const operand &x) { return detail::made((ag_softsign)(x.get()), x); }
+inline tensor logit(const operand &x) { return detail::made((ag_logit)(x.get()), x); }
+inline tensor leaky_relu(const operand &x, double slope) { return detail::made((ag_leaky_relu)(x.get(), slope), x); }
+inline tensor prelu(const operand &x, const operand &slope) {
+    return detail::made((ag_prelu)(x.get(), slope.get()), x);
+}
+inline tensor elu(const operand &x, double alpha) { return detail::made((ag_elu)(x.get(), alpha), x); }
+inline tensor selu(const operand &x) { return detail::made((ag_selu)(x.get()), x); }
+inline tensor celu(const operand &x, double alpha) { return detail::made((ag_celu)(x.get(), alpha), x); }
+inline tensor hardtanh(const operand &x, double low, double high) {
+    return detail::made((ag_hardtanh)(x.get(), low, high), x);
+}
+inline tensor hardsigmoid(const operand &x) { return detail::made((ag_hardsigmoid)(x.get()), x); }
+inline tensor hardswish(const operand &x) { return detail::made((ag_hardswish)(x.get()), x); }
+inline tensor softshrink(const operand &x, double threshold) {
+    return detail::made((ag_softshrink)(x.get(), threshold), x);
+}
 inline tensor logsumexp(const operand &x, int axis, bool keepdims = false) {
     return detail::made((ag_logsumexp)(x.get(), axis, keepdims), x);
 }
@@ -565,6 +587,61 @@ inline tensor masked_scatter(const operand &x, const operand &mask, const operan
 }
 inline tensor one_hot(const operand &index, int64_t n, dtype to) {
     return detail::made((ag_one_hot)(index.get(), n, to), index);
+inline tensor logical_and(const operand &a, const operand &b) {
+    return detail::made((ag_logical_and)(a.get(), b.get()), a);
+}
+inline tensor logical_or(const operand &a, const operand &b) {
+    return detail::made((ag_logical_or)(a.get(), b.get()), a);
+}
+inline tensor logical_xor(const operand &a, const operand &b) {
+    return detail::made((ag_logical_xor)(a.get(), b.get()), a);
+}
+inline tensor logical_not(const operand &x) { return detail::made((ag_logical_not)(x.get()), x); }
+inline tensor isnan(const operand &x) { return detail::made((ag_isnan)(x.get()), x); }
+inline tensor isinf(const operand &x) { return detail::made((ag_isinf)(x.get()), x); }
+inline tensor isfinite(const operand &x) { return detail::made((ag_isfinite)(x.get()), x); }
+inline tensor nan_to_num(const operand &x) { return detail::made((ag_nan_to_num)(x.get()), x); }
+inline tensor nan_to_num_as(const operand &x, double nan, double high, double low) {
+    return detail::made((ag_nan_to_num_as)(x.get(), nan, high, low), x);
+}
+inline tensor equal_scalar(const operand &x, double s) { return detail::made((ag_equal_scalar)(x.get(), s), x); }
+inline tensor not_equal_scalar(const operand &x, double s) {
+    return detail::made((ag_not_equal_scalar)(x.get(), s), x);
+}
+inline tensor less_scalar(const operand &x, double s) { return detail::made((ag_less_scalar)(x.get(), s), x); }
+inline tensor less_equal_scalar(const operand &x, double s) {
+    return detail::made((ag_less_equal_scalar)(x.get(), s), x);
+}
+inline tensor greater_scalar(const operand &x, double s) { return detail::made((ag_greater_scalar)(x.get(), s), x); }
+inline tensor greater_equal_scalar(const operand &x, double s) {
+    return detail::made((ag_greater_equal_scalar)(x.get(), s), x);
+}
+inline tensor clamp_min(const operand &x, double low) { return detail::made((ag_clamp_min)(x.get(), low), x); }
+inline tensor clamp_max(const operand &x, double high) { return detail::made((ag_clamp_max)(x.get(), high), x); }
+inline tensor clamp_low(const operand &x, const operand &low) {
+    return detail::made((ag_clamp_low)(x.get(), low.get()), x);
+}
+inline tensor clamp_high(const operand &x, const operand &high) {
+    return detail::made((ag_clamp_high)(x.get(), high.get()), x);
+}
+inline tensor clamp_between(const operand &x, const operand &low, const operand &high) {
+    return detail::made((ag_clamp_between)(x.get(), low.get(), high.get()), x);
+}
+inline tensor bitwise_and(const operand &a, const operand &b) {
+    return detail::made((ag_bitwise_and)(a.get(), b.get()), a);
+}
+inline tensor bitwise_or(const operand &a, const operand &b) {
+    return detail::made((ag_bitwise_or)(a.get(), b.get()), a);
+}
+inline tensor bitwise_xor(const operand &a, const operand &b) {
+    return detail::made((ag_bitwise_xor)(a.get(), b.get()), a);
+}
+inline tensor bitwise_not(const operand &x) { return detail::made((ag_bitwise_not)(x.get()), x); }
+inline tensor left_shift(const operand &a, const operand &b) {
+    return detail::made((ag_left_shift)(a.get(), b.get()), a);
+}
+inline tensor right_shift(const operand &a, const operand &b) {
+    return detail::made((ag_right_shift)(a.get(), b.get()), a);
 }
 inline tensor solve(const operand &a, const operand &b) { return detail::made((ag_solve)(a.get(), b.get()), a); }
 inline tensor solve_triangular(const operand &a, const operand &b, bool upper, bool unit) {
@@ -640,6 +717,30 @@ inline tensor draw_beta(const operand &a, const operand &b) {
 }
 inline tensor draw_dirichlet(const operand &a) { return detail::made((ag_draw_dirichlet)(a.get()), a); }
 inline tensor draw_student(const operand &freedom) { return detail::made((ag_draw_student)(freedom.get()), freedom); }
+inline tensor floor(const operand &x) { return detail::made((ag_floor)(x.get()), x); }
+inline tensor ceil(const operand &x) { return detail::made((ag_ceil)(x.get()), x); }
+inline tensor round(const operand &x) { return detail::made((ag_round)(x.get()), x); }
+inline tensor trunc(const operand &x) { return detail::made((ag_trunc)(x.get()), x); }
+inline tensor frac(const operand &x) { return detail::made((ag_frac)(x.get()), x); }
+inline tensor reciprocal(const operand &x) { return detail::made((ag_reciprocal)(x.get()), x); }
+inline tensor fmod(const operand &a, const operand &b) { return detail::made((ag_fmod)(a.get(), b.get()), a); }
+inline tensor remainder(const operand &a, const operand &b) {
+    return detail::made((ag_remainder)(a.get(), b.get()), a);
+}
+inline tensor floor_divide(const operand &a, const operand &b) {
+    return detail::made((ag_floor_divide)(a.get(), b.get()), a);
+}
+inline tensor hypot(const operand &a, const operand &b) { return detail::made((ag_hypot)(a.get(), b.get()), a); }
+inline tensor copysign(const operand &a, const operand &b) { return detail::made((ag_copysign)(a.get(), b.get()), a); }
+inline tensor lerp(const operand &a, const operand &b, const operand &w) {
+    return detail::made((ag_lerp)(a.get(), b.get(), w.get()), a);
+}
+inline tensor xlogy(const operand &a, const operand &b) { return detail::made((ag_xlogy)(a.get(), b.get()), a); }
+inline tensor xlog1py(const operand &a, const operand &b) { return detail::made((ag_xlog1py)(a.get(), b.get()), a); }
+inline tensor logaddexp(const operand &a, const operand &b) {
+    return detail::made((ag_logaddexp)(a.get(), b.get()), a);
+}
+inline tensor sinc(const operand &x) { return detail::made((ag_sinc)(x.get()), x); }
 inline tensor sum(const operand &x) { return detail::made((ag_sum)(x.get()), x); }
 inline tensor sum_over(const operand &x, const axes &over, bool keepdims = false) {
     return detail::made((ag_sum_over)(x.get(), over, keepdims), x);

@@ -28,15 +28,26 @@
     X(BINARY, atan2)                                                                                                   \
     X(UNARY, atanh)                                                                                                    \
     X(INNER, below_one)                                                                                                \
+    X(INNER, bend)                                                                                                     \
+    X(BINARY, bitwise_and)                                                                                             \
+    X(UNARY, bitwise_not)                                                                                              \
+    X(BINARY, bitwise_or)                                                                                              \
+    X(BINARY, bitwise_xor)                                                                                             \
     X(OTHER, broadcast_to)                                                                                             \
     X(OTHER, cast)                                                                                                     \
     X(UNARY, cbrt)                                                                                                     \
     X(OTHER, cholesky)                                                                                                 \
     X(OTHER, clamp)                                                                                                    \
     X(INNER, cofactor)                                                                                                 \
+    X(UNARY, ceil)                                                                                                     \
+    X(OTHER, clamp)                                                                                                    \
+    X(OTHER, clamp_between)                                                                                            \
+    X(BINARY, clamp_high)                                                                                              \
+    X(BINARY, clamp_low)                                                                                               \
     X(OTHER, concat)                                                                                                   \
     X(INNER, conic_slope)                                                                                              \
     X(OTHER, contiguous)                                                                                               \
+    X(BINARY, copysign)                                                                                                \
     X(UNARY, cos)                                                                                                      \
     X(UNARY, cosh)                                                                                                     \
     X(OTHER, depthwise)                                                                                                \
@@ -51,10 +62,14 @@
     X(OTHER, eigh)                                                                                                     \
     X(OTHER, embed)                                                                                                    \
     X(BINARY, equal)                                                                                                   \
+    X(NUMBER, equal_scalar)                                                                                            \
     X(UNARY, exp)                                                                                                      \
     X(UNARY, exp2)                                                                                                     \
     X(UNARY, expm1)                                                                                                    \
     X(OTHER, fft)                                                                                                      \
+    X(UNARY, floor)                                                                                                    \
+    X(BINARY, floor_divide)                                                                                            \
+    X(BINARY, fmod)                                                                                                    \
     X(OTHER, fold)                                                                                                     \
     X(INNER, from_one)                                                                                                 \
     X(OTHER, full)                                                                                                     \
@@ -66,14 +81,31 @@
     X(OTHER, index_put)                                                                                                \
     X(OTHER, inverse)                                                                                                  \
     X(OTHER, irfft)                                                                                                    \
+    X(NUMBER, greater_equal_scalar)                                                                                    \
+    X(NUMBER, greater_scalar)                                                                                          \
+    X(OTHER, hardtanh)                                                                                                 \
+    X(BINARY, hypot)                                                                                                   \
+    X(UNARY, isfinite)                                                                                                 \
+    X(UNARY, isinf)                                                                                                    \
+    X(UNARY, isnan)                                                                                                    \
+    X(BINARY, left_shift)                                                                                              \
+    X(OTHER, lerp)                                                                                                     \
     X(BINARY, less)                                                                                                    \
     X(BINARY, less_equal)                                                                                              \
+    X(NUMBER, less_equal_scalar)                                                                                       \
+    X(NUMBER, less_scalar)                                                                                             \
     X(UNARY, log)                                                                                                      \
     X(UNARY, log10)                                                                                                    \
     X(UNARY, log1p)                                                                                                    \
     X(UNARY, log2)                                                                                                     \
     X(OTHER, lstsq)                                                                                                    \
     X(OTHER, lu)                                                                                                       \
+    X(BINARY, logaddexp)                                                                                               \
+    X(BINARY, logical_and)                                                                                             \
+    X(UNARY, logical_not)                                                                                              \
+    X(BINARY, logical_or)                                                                                              \
+    X(BINARY, logical_xor)                                                                                             \
+    X(UNARY, logit)                                                                                                    \
     X(OTHER, matmul)                                                                                                   \
     X(OTHER, matrix_exp)                                                                                               \
     X(OTHER, max)                                                                                                      \
@@ -92,6 +124,7 @@
     X(OTHER, one_hot)                                                                                                  \
     X(OTHER, pad)                                                                                                      \
     X(OTHER, permutation)                                                                                              \
+    X(NUMBER, not_equal_scalar)                                                                                        \
     X(OTHER, permute)                                                                                                  \
     X(BINARY, pow)                                                                                                     \
     X(NUMBER, pow_scalar)                                                                                              \
@@ -100,9 +133,12 @@
     X(INNER, random_key)                                                                                               \
     X(NUMBER_FIRST, rdiv_scalar)                                                                                       \
     X(UNARY, relu)                                                                                                     \
+    X(BINARY, remainder)                                                                                               \
     X(OTHER, reshape)                                                                                                  \
     X(OTHER, rfft)                                                                                                     \
+    X(BINARY, right_shift)                                                                                             \
     X(INNER, root_slope)                                                                                               \
+    X(UNARY, round)                                                                                                    \
     X(UNARY, rsqrt)                                                                                                    \
     X(NUMBER_FIRST, rsub_scalar)                                                                                       \
     X(NUMBER, scale)                                                                                                   \
@@ -111,12 +147,16 @@
     X(INNER, sigmoid_slope)                                                                                            \
     X(UNARY, sign)                                                                                                     \
     X(UNARY, sin)                                                                                                      \
+    X(UNARY, sinc)                                                                                                     \
+    X(INNER, sinc_slope)                                                                                               \
     X(UNARY, sinh)                                                                                                     \
     X(OTHER, slice)                                                                                                    \
     X(OTHER, slices)                                                                                                   \
     X(OTHER, slogdet)                                                                                                  \
     X(OTHER, solve)                                                                                                    \
     X(OTHER, solve_triangular)                                                                                         \
+    X(UNARY, softplus)                                                                                                 \
+    X(UNARY, softsign)                                                                                                 \
     X(UNARY, sqrt)                                                                                                     \
     X(UNARY, square)                                                                                                   \
     X(OTHER, stop_gradient)                                                                                            \
@@ -131,8 +171,11 @@
     X(UNARY, tanh)                                                                                                     \
     X(INNER, tanh_slope)                                                                                               \
     X(OTHER, tensordot)                                                                                                \
+    X(UNARY, trunc)                                                                                                    \
     X(OTHER, uniform)                                                                                                  \
     X(OTHER, where)                                                                                                    \
-    X(OTHER, windows)
+    X(OTHER, windows)                                                                                                  \
+    X(BINARY, xlog1py)                                                                                                 \
+    X(BINARY, xlogy)
 
 #endif

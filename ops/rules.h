@@ -77,6 +77,9 @@ ag_tensor *ag__slope_matmul(ag_tensor *a, ag_tensor *b, int64_t cotangent, int64
  * and Σ u has been recorded. In factor.c. */
 ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes axes, bool keepdims);
 
+/* Whether a composed function of real numbers may read x[…]; if not, *nil is set, after an error. In numeric.c. */
+bool ag__real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor **nil);
+
 /* Whether n elements are all finite. */
 bool ag__finite_f32(int64_t n, const float *x);
 bool ag__finite_f64(int64_t n, const double *x);

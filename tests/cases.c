@@ -310,8 +310,9 @@ static real_function function_of(const listed *l) {
     return f;
 }
 
+/* A real number of a real number. */
 static bool is_function(const listed *l) {
-    return l->unary && ag__accepts(l->op, AG_F32) && ag__accepts(l->op, AG_F64);
+    return l->unary && !(l->op->flags & AG_OP_PREDICATE) && ag__accepts(l->op, AG_F32) && ag__accepts(l->op, AG_F64);
 }
 
 int real_function_count(void) {

@@ -99,6 +99,14 @@ const form forms[] = {
     {CALL(SIG_AB, ab, user_dot), REALS, KIND_NONE, PLAIN},
 
     {CALL(SIG_X_SS, x_ss, ag_clamp), REALS, KIND_SCALAR, PLAIN},
+    {CALL(SIG_X_SS, x_ss, ag_hardtanh), REALS, KIND_SCALAR, PLAIN},
+    {CALL(SIG_X_S, x_s, ag_leaky_relu), REALS, KIND_SCALAR, PLAIN},
+    {CALL(SIG_X_S, x_s, ag_elu), REALS, KIND_SCALAR, PLAIN},
+    {CALL(SIG_X, x, ag_gelu_tanh), REALS, KIND_UNARY, PLAIN},
+    {CALL(SIG_X, x, ag_nan_to_num), REALS, KIND_UNARY, PLAIN},
+    {CALL(SIG_AB, ab, ag_prelu), REALS, KIND_BINARY, PLAIN},
+    {CALL(SIG_ABC, abc, ag_lerp), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_ABC, abc, ag_clamp_between), REALS, KIND_NONE, PLAIN},
     {CALL(SIG_X_DTYPE, x_dtype, ag_cast), ALL, KIND_NONE, PLAIN},
 
     {CALL(SIG_X_SHAPE, x_shape, ag_reshape), ALL, KIND_NONE, PLAIN},
@@ -149,7 +157,10 @@ unsigned form_dtypes(const form *f) {
     return dtypes;
 }
 
-kind form_kind(const form *f) { return f->op && f->op->flags & AG_OP_PREDICATE ? KIND_COMPARE : f->kind; }
+kind form_kind(const form *f) {
+    const bool compares = f->op && f->op->flags & AG_OP_PREDICATE && f->signature == SIG_AB;
+    return compares ? KIND_COMPARE : f->kind;
+}
 
 need form_need(const form *f, int i) { return f->op ? (need){.domain = f->op->domain[i]} : f->need[i]; }
 
