@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MOST_PEERS = 4, MOST_ROWS = 320, MOST_ROUNDS = 200 };
+enum { MOST_PEERS = 4, MOST_ROWS = 600, MOST_ROUNDS = 200 };
 
 typedef struct row row;
 
@@ -47,6 +47,7 @@ struct row {
 
 /* Each adds its rows and returns how many. */
 int bundle_rows(row *to);
+int catalogue_rows(row *to);
 int composed_rows(row *to);
 int convolution_rows(row *to);
 int gpt2_rows(row *to);

@@ -465,9 +465,56 @@ def linalg(name):
     return work
 
 
+# Elementwise operations alone: the call, the number of inputs, and what they are: the middle ± the width.
+CATALOGUE = {
+    "exp2": (torch.exp2, 1, 0, 4), "log2": (torch.log2, 1, 3, 2), "log10": (torch.log10, 1, 3, 2),
+    "cbrt": (lambda x: torch.pow(x, 1 / 3), 1, 3, 2), "tan": (torch.tan, 1, 0, 4), "asin": (torch.asin, 1, 0, 0.9),
+    "acos": (torch.acos, 1, 0, 0.9), "atan": (torch.atan, 1, 0, 4), "atan2": (torch.atan2, 2, 0, 4),
+    "sinh": (torch.sinh, 1, 0, 4), "cosh": (torch.cosh, 1, 0, 4), "asinh": (torch.asinh, 1, 0, 4),
+    "acosh": (torch.acosh, 1, 4, 2.5), "atanh": (torch.atanh, 1, 0, 0.9), "expm1": (torch.expm1, 1, 0, 4),
+    "log1p": (torch.log1p, 1, 3, 3), "pow": (torch.pow, 2, 2, 1.5),
+    "floor": (torch.floor, 1, 0, 4), "ceil": (torch.ceil, 1, 0, 4), "round": (torch.round, 1, 0, 4),
+    "trunc": (torch.trunc, 1, 0, 4), "frac": (torch.frac, 1, 0, 4), "reciprocal": (torch.reciprocal, 1, 3, 2),
+    "fmod": (torch.fmod, 2, 3, 2), "remainder": (torch.remainder, 2, 3, 2),
+    "floor_divide": (lambda a, b: torch.div(a, b, rounding_mode="floor"), 2, 3, 2),
+    "hypot": (torch.hypot, 2, 0, 4), "copysign": (torch.copysign, 2, 0, 4), "lerp": (torch.lerp, 3, 0, 2),
+    "xlogy": (torch.xlogy, 2, 3, 2), "xlog1py": (torch.special.xlog1py, 2, 3, 2), "logaddexp": (torch.logaddexp, 2, 0, 4),
+    "sinc": (torch.sinc, 1, 3, 2),
+    "logical_and": (torch.logical_and, 2, 0, 4), "logical_not": (torch.logical_not, 1, 0, 4),
+    "isnan": (torch.isnan, 1, 0, 4), "isfinite": (torch.isfinite, 1, 0, 4), "nan_to_num": (torch.nan_to_num, 1, 0, 4),
+    "less_scalar": (lambda x: x < 0.25, 1, 0, 4), "clamp_min": (lambda x: torch.clamp(x, min=0.25), 1, 0, 4),
+    "clamp_between": (torch.clamp, 3, 0, 4),
+    "softplus": (F.softplus, 1, 0, 4), "logsigmoid": (F.logsigmoid, 1, 0, 4), "silu": (F.silu, 1, 0, 4),
+    "gelu_tanh": (lambda x: F.gelu(x, approximate="tanh"), 1, 0, 4), "mish": (F.mish, 1, 0, 4),
+    "softsign": (F.softsign, 1, 0, 4), "logit": (torch.logit, 1, 0.5, 0.45),
+    "leaky_relu": (lambda x: F.leaky_relu(x, 0.125), 1, 0, 4), "prelu": (lambda x, w: torch.where(x > 0, x, x * w), 2, 0, 4),
+    "elu": (lambda x: F.elu(x, 1.5), 1, 0, 4), "selu": (F.selu, 1, 0, 4), "celu": (lambda x: F.celu(x, 0.5), 1, 0, 4),
+    "hardtanh": (F.hardtanh, 1, 0, 4), "hardsigmoid": (F.hardsigmoid, 1, 0, 4), "hardswish": (F.hardswish, 1, 0, 4),
+    "softshrink": (F.softshrink, 1, 0, 4),
+}
+
+
+def one(name, backward):
+    call, inputs, middle, width = CATALOGUE[name]
+    n = 4 << 20
+    x = [noise((n,), i + 1, width) + middle for i in range(inputs)]
+    g = noise((n,), inputs + 1)
+    if not backward:
+        return lambda: (call(*x),)
+    x = [v.requires_grad_() for v in x]
+
+    def work():
+        y = call(*x)
+        return y, *torch.autograd.grad(y, x, g)
+
+    return work
+
+
 def make(name):
     if name.startswith("linalg_"):
         return linalg(name.removeprefix("linalg_"))
+    if m := re.fullmatch(r"one_(\w+?)(_both)?", name):
+        return one(m[1], m[2] is not None)
     if m := re.fullmatch(r"ops(\d+)", name):
         return ops(int(m[1]))
     if m := re.fullmatch(r"mlp(\d+)(bn)?", name):

@@ -85,6 +85,9 @@
     X(NUMBER, greater_scalar)                                                                                          \
     X(OTHER, hardtanh)                                                                                                 \
     X(BINARY, hypot)                                                                                                   \
+    X(OTHER, index)                                                                                                    \
+    X(OTHER, index_add)                                                                                                \
+    X(OTHER, index_put)                                                                                                \
     X(UNARY, isfinite)                                                                                                 \
     X(UNARY, isinf)                                                                                                    \
     X(UNARY, isnan)                                                                                                    \
@@ -121,10 +124,10 @@
     X(UNARY, neg)                                                                                                      \
     X(OTHER, normal)                                                                                                   \
     X(BINARY, not_equal)                                                                                               \
+    X(NUMBER, not_equal_scalar)                                                                                        \
     X(OTHER, one_hot)                                                                                                  \
     X(OTHER, pad)                                                                                                      \
     X(OTHER, permutation)                                                                                              \
-    X(NUMBER, not_equal_scalar)                                                                                        \
     X(OTHER, permute)                                                                                                  \
     X(BINARY, pow)                                                                                                     \
     X(NUMBER, pow_scalar)                                                                                              \
