@@ -5,6 +5,7 @@
  * and every `live` is 0. */
 #include "autograd/eval/eval.h"
 #include "autograd/tape/basis.h"
+#include "autograd/tape/limits.h"
 
 #include <string.h>
 
@@ -176,15 +177,16 @@ static void release_rest(const ag__evaluation *e) {
     }
 }
 
-/* Whether the only marked node has no kernel: only a plan makes machine code of it. */
-static bool lacks_kernel(const ag__evaluation *e) {
+/* Whether the only marked node is better computed by machine code, which only a plan makes. */
+static bool is_worth_code(const ag__evaluation *e) {
     const ag_tensor *t = ag__node(e->tape, e->low);
-    return t->op->kind == AG_KIND_ELEMENTWISE && !t->op->block[t->input[t->arity - 1]->dtype];
+    return t->layout->size >= AG__AT_FIRST_SIGHT && t->op->kind == AG_KIND_ELEMENTWISE &&
+           ag__is_worth_code(t->op, t->input[t->arity - 1]->dtype);
 }
 
 /* A plan pays from two nodes on, and only a plan runs in place. */
 static bool run(const ag__evaluation *e) {
-    bool pays = e->marked.nodes > 1 || e->when == AG__FINAL || (e->marked.nodes == 1 && lacks_kernel(e));
+    bool pays = e->marked.nodes > 1 || e->when == AG__FINAL || (e->marked.nodes == 1 && is_worth_code(e));
     bool fused = pays && is_fused(e->tape);
     return fused ? ag__run_fused(e) : ag__run_reference(e, e->low, e->high);
 }

@@ -98,6 +98,12 @@ bool ag__run_fused(const ag__evaluation *e);
 /* plans.c */
 void ag__plans_free(ag_tape *tape);
 
+/* Whether machine code of this operation alone is worth while: it has no kernel, or one that takes longer than
+ * memory. */
+static inline bool ag__is_worth_code(const ag_op *op, int dtype) {
+    return op->trace[dtype] && (!op->block[dtype] || !(op->flags & AG_OP_CHEAP));
+}
+
 /* The division of the marked nodes: region[id] = 1, 2, … for nodes computed in one sweep with others, or in one step
  * with a sum; unchanged for others. False out of memory, without an error. */
 bool ag__plan_regions(const ag__evaluation *e, uint32_t *region);

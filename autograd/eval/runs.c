@@ -220,10 +220,9 @@ static bool reads_copies(const ag__lowering *l, uint32_t k) {
     return any;
 }
 
-/* Whether there is a kernel for instruction k; otherwise its steps are run one by one. */
-static bool has_kernel(const ag__lowering *l, uint32_t k) {
+static bool is_worth_code(const ag__lowering *l, uint32_t k) {
     const ag__instruction *q = &l->body.at[k];
-    return tensor_of(l, q)->op->block[q->dtype] != NULL;
+    return ag__is_worth_code(tensor_of(l, q)->op, q->dtype);
 }
 
 /* Whether machine code is to be made for this region. Otherwise it is used if there is some: other regions or plans may
@@ -251,7 +250,7 @@ static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     l->taken.count = 0;
     l->runs++;
     if (!rows) take_folds(l, end);
-    bool pays = maps == 0 || l->steps.count >= FEWEST_STEPS || reads_copies(l, k) || !has_kernel(l, k);
+    bool pays = maps == 0 || l->steps.count >= FEWEST_STEPS || reads_copies(l, k) || is_worth_code(l, k);
     list_slots(l, rows);
     if (failed(l) || l->steps.count == 0 || !pays) return end;
     mark_outputs(l, k, end);
