@@ -1,7 +1,7 @@
 /* numeric -- rounding, remainders, and functions of two numbers
  *
- * The formulas have no kernels of their own; remainders have nothing else, because exact ones take a loop for each
- * element. */
+ * Only remainders have kernels: quotient.c. */
+#include "ops/quotient.h"
 #include "ops/rules.h"
 
 #include "ops/numeric_formulas.h"
@@ -46,83 +46,22 @@ ag_tensor *ag_reciprocal(ag_tensor *x) {
     return ag__real_inputs("reciprocal", 1, &x, &nil) ? ag_rdiv_scalar(1, x) : nil;
 }
 
-/* Kernels of an operation for i64, f32 and f64, from its functions of two elements. */
-#define QUOTIENT_KERNEL(name, type, function)                                                                          \
-    static void name(int64_t n, void *y_, const void *const x[], const void *attributes) {                             \
-        type *y = y_;                                                                                                  \
-        const type *a = x[0], *b = x[1];                                                                               \
-        (void)attributes;                                                                                              \
-        for (int64_t i = 0; i < n; i++) y[i] = (type)function(a[i], b[i]);                                             \
-    }
-
-/* Whole numbers have none by 0, and −2⁶³ by −1 wraps around. */
-static int64_t whole_quotient(int64_t a, int64_t b) {
-    return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
-}
-static int64_t whole_fmod(int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; }
-static int64_t whole_remainder(int64_t a, int64_t b) {
-    const int64_t rest = whole_fmod(a, b);
-    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
-}
-static int64_t whole_floor_divide(int64_t a, int64_t b) {
-    const int64_t rest = whole_fmod(a, b);
-    return whole_quotient(a, b) - (rest != 0 && (rest < 0) != (b < 0));
-}
-
-/* fmod is exact, so the same everywhere. f32 in f64: the quotient below 2^29 is right or one too large, and its product
- * with b is exact. */
-static double remainder_of_floats(double a, double b) {
-    const double q = trunc(fabs(a) / fabs(b)), rest = fabs(a) - q * fabs(b);
-    if (!(q > 0 && q < 0x1p29)) return fmod(a, b);
-    return copysign(rest < 0 ? rest + fabs(b) : rest, a);
-}
-static double with_sign_of(double rest, double b) {
-    if (rest == 0) return copysign(0, b);
-    return (rest < 0) != (b < 0) ? rest + b : rest;
-}
-static double narrow_fmod(float a, float b) { return remainder_of_floats((double)a, (double)b); }
-static double narrow_remainder(float a, float b) {
-    const float rest = (float)narrow_fmod(a, b); /* exact */
-    return rest == 0 ? copysign(0, (double)b) : (rest < 0) != (b < 0) ? (double)(rest + b) : (double)rest;
-}
-static double wide_remainder(double a, double b) { return with_sign_of(fmod(a, b), b); }
-
-/* The quotient of a less its remainder, which is whole but for rounding. */
-static double floor_of(double a, double b, double rest) {
-    if (b == 0) return a / b;
-    double q = (a - rest) / b;
-    if (rest != 0 && (rest < 0) != (b < 0)) q -= 1;
-    return q == 0 ? copysign(0, a / b) : rint(q);
-}
-static double wide_floor_divide(double a, double b) { return floor_of(a, b, fmod(a, b)); }
-static double narrow_floor_divide(float a, float b) { return floor_of((double)a, (double)b, narrow_fmod(a, b)); }
-
-QUOTIENT_KERNEL(fmod_i64, int64_t, whole_fmod)
-QUOTIENT_KERNEL(fmod_f32, float, narrow_fmod)
-QUOTIENT_KERNEL(fmod_f64, double, fmod)
-QUOTIENT_KERNEL(remainder_i64, int64_t, whole_remainder)
-QUOTIENT_KERNEL(remainder_f32, float, narrow_remainder)
-QUOTIENT_KERNEL(remainder_f64, double, wide_remainder)
-QUOTIENT_KERNEL(floor_divide_i64, int64_t, whole_floor_divide)
-QUOTIENT_KERNEL(floor_divide_f32, float, narrow_floor_divide)
-QUOTIENT_KERNEL(floor_divide_f64, double, wide_floor_divide)
-#undef QUOTIENT_KERNEL
-
 /* −g·(a − y)/b, whose quotient is whole. */
 static ag_tensor *of_divisor(ag_tensor *y, ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     return ag_neg(ag_strong_mul(g, ag_round(ag_div(ag_sub(a, y), b))));
 }
 
 AG_BINARY(fmod, "fmod({0}, {1})", g, of_divisor(y, g, a, b), .domain = {[1] = {.nonzero = true}},
-          .block = {[AG_I64] = fmod_i64, [AG_F32] = fmod_f32, [AG_F64] = fmod_f64});
+          .block = {[AG_I64] = ag__fmod_i64, [AG_F32] = ag__fmod_f32, [AG_F64] = ag__fmod_f64});
 ag_tensor *ag_fmod(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_fmod, a, b); }
 
 AG_BINARY(remainder, "remainder({0}, {1})", g, of_divisor(y, g, a, b), .domain = {[1] = {.nonzero = true}},
-          .block = {[AG_I64] = remainder_i64, [AG_F32] = remainder_f32, [AG_F64] = remainder_f64});
+          .block = {[AG_I64] = ag__remainder_i64, [AG_F32] = ag__remainder_f32, [AG_F64] = ag__remainder_f64});
 ag_tensor *ag_remainder(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_remainder, a, b); }
 
 AG_ELEMENTWISE(floor_divide, 2, "floor({0} / {1})", .vjp = ag_zero_vjp, .domain = {[1] = {.nonzero = true}},
-               .block = {[AG_I64] = floor_divide_i64, [AG_F32] = floor_divide_f32, [AG_F64] = floor_divide_f64});
+               .block = {
+                   [AG_I64] = ag__floor_divide_i64, [AG_F32] = ag__floor_divide_f32, [AG_F64] = ag__floor_divide_f64});
 ag_tensor *ag_floor_divide(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_floor_divide, a, b); }
 
 /* ---- Functions of two numbers ---- */
