@@ -1,0 +1,228 @@
+/* test_numeric -- remainders of numbers of every size, gradients at kinks and of NaN, bits, and what is refused */
+#include "tests/support.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum { MANY = 3001 };
+
+/* ---- Remainders are exact ---- */
+
+static uint64_t state = 1;
+static uint64_t random_bits(void) { /* splitmix64 */
+    uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* Any bits, or numbers near each other, or multiples. */
+static double some_number(ag_dtype dtype) {
+    const uint64_t bits = random_bits(), kind = random_bits() % 4;
+    const uint32_t narrow = (uint32_t)bits;
+    double wide;
+    float f;
+    memcpy(&wide, &bits, sizeof wide);
+    memcpy(&f, &narrow, sizeof f);
+    if (kind == 0) return dtype == AG_F32 ? (double)f : wide;
+    if (kind == 1) return (double)((int64_t)(bits % 41) - 20);
+    return ldexp((double)(int64_t)bits, (int)(bits % 40) - 70);
+}
+
+static void fill(ag_dtype dtype, double *x) {
+    for (int i = 0; i < MANY; i++) x[i] = dtype == AG_F32 ? (double)(float)some_number(dtype) : some_number(dtype);
+}
+
+static double moved(double r, double b) { return r != 0 && (r < 0) != (b < 0) ? r + b : r; }
+static double in_dtype(ag_dtype dtype, double x) { return dtype == AG_F32 ? (double)(float)x : x; }
+
+START_TEST(remainders) {
+    static double a[MANY], b[MANY];
+    const ag_dtype dtype = _i ? AG_F32 : AG_F64;
+    fill(dtype, a), fill(dtype, b);
+    ag_tensor *x = tensor_of(tape, dtype, AG_SHAPE(MANY), a), *y = tensor_of(tape, dtype, AG_SHAPE(MANY), b);
+    ag_tensor *f = ag_fmod(x, y), *r = ag_remainder(x, y), *q = ag_floor_divide(x, y);
+    for (int i = 0; i < MANY; i++) {
+        const double rest = fmod(a[i], b[i]), want = in_dtype(dtype, moved(rest, b[i]));
+        ck_assert_msg(near_value(dtype, ag_element(f, i), rest, 0, 0), "fmod(%a, %a)", a[i], b[i]);
+        ck_assert_msg(near_value(dtype, ag_element(r, i), want, 0, 0), "remainder(%a, %a)", a[i], b[i]);
+        if (!(fabs(a[i] / b[i]) < 1e6)) continue;
+        ck_assert_msg(ag_element(q, i) == rint((a[i] - moved(rest, b[i])) / b[i]), "floor_divide(%a, %a)", a[i], b[i]);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(whole_remainders) {
+    const int64_t a[] = {7, -7, 7, -7, INT64_MIN, 5, 0, INT64_MAX, INT64_MIN}, b[] = {3, 3, -3, -3, -1, 0, 0, -2, 10};
+    ag_tensor *x = ag_from(tape, AG_I64, AG_SHAPE(9), a), *y = ag_from(tape, AG_I64, AG_SHAPE(9), b);
+    expect_list(ag_fmod(x, y), 1, -1, 1, -1, 0, 0, 0, 1, -8);
+    expect_list(ag_remainder(x, y), 1, 2, -2, -1, 0, 0, 0, -1, 2);
+    const int64_t want[] = {2, -3, -3, 2, INT64_MIN, 0, 0, -4611686018427387904, -922337203685477581};
+    const int64_t *q = ag_data(ag_floor_divide(x, y));
+    ck_assert_ptr_nonnull(q);
+    for (int i = 0; i < 9; i++) ck_assert_int_eq(q[i], want[i]);
+}
+END_TEST
+
+/* ---- Bits ---- */
+
+START_TEST(bits) {
+    const int64_t a[] = {12, -1, INT64_MIN, 1, -8, 5, -5}, b[] = {10, 255, -1, 63, 1, 64, -1};
+    ag_tensor *x = ag_from(tape, AG_I64, AG_SHAPE(7), a), *y = ag_from(tape, AG_I64, AG_SHAPE(7), b);
+    const int64_t *all[] = {ag_data(ag_bitwise_and(x, y)), ag_data(ag_bitwise_or(x, y)), ag_data(ag_bitwise_xor(x, y)),
+                            ag_data(ag_bitwise_not(x)),    ag_data(ag_left_shift(x, y)), ag_data(ag_right_shift(x, y))};
+    const int64_t right[] = {0, -1, -1, 0, -4, 0, -1}, left[] = {12288, 0, 0, INT64_MIN, -16, 0, 0};
+    for (int i = 0; i < 7; i++) {
+        ck_assert_int_eq(all[0][i], a[i] & b[i]);
+        ck_assert_int_eq(all[1][i], a[i] | b[i]);
+        ck_assert_int_eq(all[2][i], a[i] ^ b[i]);
+        ck_assert_int_eq(all[3][i], ~a[i]);
+        ck_assert_int_eq(all[4][i], left[i]);
+        ck_assert_int_eq(all[5][i], right[i]);
+    }
+}
+END_TEST
+
+/* ---- Gradients at kinks, and of NaN ---- */
+
+static ag_tensor *maximum_0(ag_tensor *x) { return ag_maximum_scalar(x, 0); }
+static ag_tensor *clamp_01(ag_tensor *x) { return ag_clamp(x, 0, 1); }
+static ag_tensor *clamp_min_0(ag_tensor *x) { return ag_clamp_min(x, 0); }
+static ag_tensor *clamp_low_0(ag_tensor *x) { return ag_clamp_low(x, ag_scalar(tape, AG_F64, 0)); }
+static ag_tensor *hardtanh_01(ag_tensor *x) { return ag_hardtanh(x, 0, 1); }
+static ag_tensor *leaky(ag_tensor *x) { return ag_leaky_relu(x, 0.125); }
+static ag_tensor *learned(ag_tensor *x) { return ag_prelu(x, ag_scalar(tape, AG_F64, 0.125)); }
+static ag_tensor *elu_2(ag_tensor *x) { return ag_elu(x, 2); }
+static ag_tensor *celu_2(ag_tensor *x) { return ag_celu(x, 2); }
+static ag_tensor *shrink(ag_tensor *x) { return ag_softshrink(x, 0); }
+
+/* The slope at x, PyTorch's. */
+static const struct {
+    ag_tensor *(*f)(ag_tensor *x);
+    double x, slope;
+} kinks[] = {
+    {ag_relu, 0, 0},
+    {maximum_0, 0, 0.5},
+    {clamp_01, 0, 1},
+    {clamp_01, 1, 1},
+    {clamp_min_0, 0, 1},
+    {clamp_low_0, 0, 1},
+    {hardtanh_01, 0, 0},
+    {hardtanh_01, 1, 0},
+    {leaky, 0, 0.125},
+    {learned, 0, 0.125},
+    {elu_2, 0, 2},
+    {celu_2, 0, 1},
+    {shrink, 0, 0},
+    {ag_hardsigmoid, -3, 0},
+    {ag_hardsigmoid, 3, 0},
+    {ag_hardswish, -3, 0},
+    {ag_hardswish, 3, 1},
+    {ag_softplus, 0, 0.5},
+    {ag_softsign, 0, 1},
+    {ag_abs, 0, 0},
+    {ag_sinc, 0, 0},
+    {ag_frac, 2, 1},
+    {ag_floor, 2, 0},
+    {ag_nan_to_num, INFINITY, 0},
+    {ag_nan_to_num, NAN, 0},
+    {ag_relu, NAN, NAN},
+    {maximum_0, NAN, NAN},
+    {clamp_01, NAN, NAN},
+    {clamp_min_0, NAN, NAN},
+    {clamp_low_0, NAN, NAN},
+    {hardtanh_01, NAN, NAN},
+    {leaky, NAN, NAN},
+    {learned, NAN, NAN},
+    {elu_2, NAN, NAN},
+    {celu_2, NAN, NAN},
+    {ag_softplus, NAN, NAN},
+    {ag_hardswish, NAN, NAN},
+    {ag_hardsigmoid, NAN, NAN},
+    {ag_softsign, NAN, NAN},
+    {ag_logit, 2, NAN},
+};
+
+START_TEST(slopes) {
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SCALAR, &kinks[_i].x), *dx;
+    ck_assert_int_eq(ag_grad(kinks[_i].f(x), 1, &x, &dx), AG_OK);
+    ck_assert_msg(near_value(AG_F64, ag_item(dx), kinks[_i].slope, 0, 0), "kink %d: %g", _i, ag_item(dx));
+}
+END_TEST
+
+START_TEST(slopes_of_two) {
+    const double zero = 0;
+    ag_tensor *x[] = {ag_parameter(tape, AG_F64, AG_SCALAR, &zero), ag_parameter(tape, AG_F64, AG_SCALAR, &zero)},
+              *dx[2];
+    ag_grad(ag_hypot(x[0], x[1]), 2, x, dx);
+    expect_item(dx[0], 0), expect_item(dx[1], 0);
+    ag_grad(ag_xlogy(x[0], x[1]), 2, x, dx);
+    expect_item(dx[0], 0), expect_item(dx[1], 0);
+    ag_grad(ag_logaddexp(x[0], x[1]), 2, x, dx);
+    expect_item(dx[0], 0.5), expect_item(dx[1], 0.5);
+    expect_ok(tape);
+}
+END_TEST
+
+/* ---- Large, small, and inverse ---- */
+
+START_TEST(magnitudes) {
+    const double a[] = {DBL_MAX / 2, 3e-320, 0, 3, -INFINITY, NAN}, b[] = {DBL_MAX / 2, 4e-320, 0, -4, NAN, 1};
+    ag_tensor *h = ag_hypot(ag_from(tape, AG_F64, AG_SHAPE(6), a), ag_from(tape, AG_F64, AG_SHAPE(6), b));
+    const double root[] = {DBL_MAX / 2 * sqrt(2), 5e-320, 0, 5, INFINITY, NAN};
+    expect_near(h, 6, root, 1, 0);
+    const double far[] = {-800, -40, 40, 800}, soft[] = {0, log1p(exp(-40)), 40, 800};
+    expect_near(ag_softplus(ag_from(tape, AG_F64, AG_SHAPE(4), far)), 4, soft, 2, 0);
+}
+END_TEST
+
+START_TEST(logit_is_the_inverse_of_sigmoid) {
+    for (double x = -30; x < 30; x += 0.37) {
+        ag_tensor *y = ag_logit(ag_sigmoid(ag_scalar(tape, AG_F64, x)));
+        ck_assert_double_eq_tol(ag_item(y), x, 1e-15 * (1 + exp(x)));
+    }
+}
+END_TEST
+
+/* ---- Refused ---- */
+
+START_TEST(refused) {
+    ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(2, 3), 1), *whole = ag_arange(tape, AG_I64, 3);
+    ag_silu(whole);
+    expect_error(tape, AG_ERR_DTYPE, "silu", "needs f32 or f64, not i64");
+    ag_prelu(x, scattered(tape, AG_F64, AG_SHAPE(3), 1));
+    expect_error(tape, AG_ERR_DTYPE, "prelu", "dtypes f32 and f64 differ");
+    ag_softshrink(x, -1);
+    expect_error(tape, AG_ERR_RANGE, "softshrink", "the threshold is -1: at least 0 is wanted");
+    ag_celu(x, 0);
+    expect_error(tape, AG_ERR_RANGE, "celu", "alpha is 0");
+    ag_hardtanh(x, 1, 0);
+    expect_error(tape, AG_ERR_RANGE, "hardtanh", "low is 1 and high is 0");
+    ag_clamp_min(x, NAN);
+    expect_error(tape, AG_ERR_RANGE, "clamp_min", "the bound is NaN");
+    ag_less_scalar(whole, 0.5);
+    expect_error(tape, AG_ERR_RANGE, "less_scalar", "i64 cannot hold 0.5");
+    ag_bitwise_and(x, x);
+    expect_error(tape, AG_ERR_DTYPE, "bitwise_and", "the dtype f32 is not supported");
+    ag_left_shift(ag_equal(whole, whole), ag_equal(whole, whole));
+    expect_error(tape, AG_ERR_DTYPE, "left_shift", "the dtype bool is not supported");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("numeric");
+    TCase *group = tape_group(suite, "values");
+    tcase_add_loop_test(group, remainders, 0, 2);
+    tcase_add_test(group, whole_remainders);
+    tcase_add_test(group, bits);
+    tcase_add_test(group, magnitudes);
+    tcase_add_test(group, logit_is_the_inverse_of_sigmoid);
+    group = tape_group(suite, "slopes");
+    tcase_add_loop_test(group, slopes, 0, sizeof kinks / sizeof *kinks);
+    tcase_add_test(group, slopes_of_two);
+    group = tape_group(suite, "refused");
+    tcase_add_test(group, refused);
+    return run_suite(suite);
+}
