@@ -681,6 +681,30 @@ inline tensor matrix_trace(const operand &x) { return detail::made((ag_matrix_tr
 inline tensor matrix_trace_over(const operand &x, int64_t offset, int axis0, int axis1) {
     return detail::made((ag_matrix_trace_over)(x.get(), offset, axis0, axis1), x);
 }
+inline tensor floor(const operand &x) { return detail::made((ag_floor)(x.get()), x); }
+inline tensor ceil(const operand &x) { return detail::made((ag_ceil)(x.get()), x); }
+inline tensor round(const operand &x) { return detail::made((ag_round)(x.get()), x); }
+inline tensor trunc(const operand &x) { return detail::made((ag_trunc)(x.get()), x); }
+inline tensor frac(const operand &x) { return detail::made((ag_frac)(x.get()), x); }
+inline tensor reciprocal(const operand &x) { return detail::made((ag_reciprocal)(x.get()), x); }
+inline tensor fmod(const operand &a, const operand &b) { return detail::made((ag_fmod)(a.get(), b.get()), a); }
+inline tensor remainder(const operand &a, const operand &b) {
+    return detail::made((ag_remainder)(a.get(), b.get()), a);
+}
+inline tensor floor_divide(const operand &a, const operand &b) {
+    return detail::made((ag_floor_divide)(a.get(), b.get()), a);
+}
+inline tensor hypot(const operand &a, const operand &b) { return detail::made((ag_hypot)(a.get(), b.get()), a); }
+inline tensor copysign(const operand &a, const operand &b) { return detail::made((ag_copysign)(a.get(), b.get()), a); }
+inline tensor lerp(const operand &a, const operand &b, const operand &w) {
+    return detail::made((ag_lerp)(a.get(), b.get(), w.get()), a);
+}
+inline tensor xlogy(const operand &a, const operand &b) { return detail::made((ag_xlogy)(a.get(), b.get()), a); }
+inline tensor xlog1py(const operand &a, const operand &b) { return detail::made((ag_xlog1py)(a.get(), b.get()), a); }
+inline tensor logaddexp(const operand &a, const operand &b) {
+    return detail::made((ag_logaddexp)(a.get(), b.get()), a);
+}
+inline tensor sinc(const operand &x) { return detail::made((ag_sinc)(x.get()), x); }
 inline tensor shuffle(const operand &x, int axis) { return detail::made((ag_shuffle)(x.get(), axis), x); }
 inline tensor multinomial(const operand &weights, int64_t count, bool replacement) {
     return detail::made((ag_multinomial)(weights.get(), count, replacement), weights);
@@ -717,30 +741,6 @@ inline tensor draw_beta(const operand &a, const operand &b) {
 }
 inline tensor draw_dirichlet(const operand &a) { return detail::made((ag_draw_dirichlet)(a.get()), a); }
 inline tensor draw_student(const operand &freedom) { return detail::made((ag_draw_student)(freedom.get()), freedom); }
-inline tensor floor(const operand &x) { return detail::made((ag_floor)(x.get()), x); }
-inline tensor ceil(const operand &x) { return detail::made((ag_ceil)(x.get()), x); }
-inline tensor round(const operand &x) { return detail::made((ag_round)(x.get()), x); }
-inline tensor trunc(const operand &x) { return detail::made((ag_trunc)(x.get()), x); }
-inline tensor frac(const operand &x) { return detail::made((ag_frac)(x.get()), x); }
-inline tensor reciprocal(const operand &x) { return detail::made((ag_reciprocal)(x.get()), x); }
-inline tensor fmod(const operand &a, const operand &b) { return detail::made((ag_fmod)(a.get(), b.get()), a); }
-inline tensor remainder(const operand &a, const operand &b) {
-    return detail::made((ag_remainder)(a.get(), b.get()), a);
-}
-inline tensor floor_divide(const operand &a, const operand &b) {
-    return detail::made((ag_floor_divide)(a.get(), b.get()), a);
-}
-inline tensor hypot(const operand &a, const operand &b) { return detail::made((ag_hypot)(a.get(), b.get()), a); }
-inline tensor copysign(const operand &a, const operand &b) { return detail::made((ag_copysign)(a.get(), b.get()), a); }
-inline tensor lerp(const operand &a, const operand &b, const operand &w) {
-    return detail::made((ag_lerp)(a.get(), b.get(), w.get()), a);
-}
-inline tensor xlogy(const operand &a, const operand &b) { return detail::made((ag_xlogy)(a.get(), b.get()), a); }
-inline tensor xlog1py(const operand &a, const operand &b) { return detail::made((ag_xlog1py)(a.get(), b.get()), a); }
-inline tensor logaddexp(const operand &a, const operand &b) {
-    return detail::made((ag_logaddexp)(a.get(), b.get()), a);
-}
-inline tensor sinc(const operand &x) { return detail::made((ag_sinc)(x.get()), x); }
 inline tensor sum(const operand &x) { return detail::made((ag_sum)(x.get()), x); }
 inline tensor sum_over(const operand &x, const axes &over, bool keepdims = false) {
     return detail::made((ag_sum_over)(x.get(), over, keepdims), x);
