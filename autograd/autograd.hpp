@@ -404,6 +404,28 @@ inline tensor weight_norm(const operand &v, const operand &g, int axis) {
 inline tensor rotary(const operand &x, const operand &positions, double base, bool halves) {
     return detail::made((ag_rotary)(x.get(), positions.get(), base, halves), x);
 }
+inline tensor softplus(const operand &x) { return detail::made((ag_softplus)(x.get()), x); }
+inline tensor logsigmoid(const operand &x) { return detail::made((ag_logsigmoid)(x.get()), x); }
+inline tensor silu(const operand &x) { return detail::made((ag_silu)(x.get()), x); }
+inline tensor gelu_tanh(const operand &x) { return detail::made((ag_gelu_tanh)(x.get()), x); }
+inline tensor mish(const operand &x) { return detail::made((ag_mish)(x.get()), x); }
+inline tensor softsign(const operand &x) { return detail::made((ag_softsign)(x.get()), x); }
+inline tensor logit(const operand &x) { return detail::made((ag_logit)(x.get()), x); }
+inline tensor leaky_relu(const operand &x, double slope) { return detail::made((ag_leaky_relu)(x.get(), slope), x); }
+inline tensor prelu(const operand &x, const operand &slope) {
+    return detail::made((ag_prelu)(x.get(), slope.get()), x);
+}
+inline tensor elu(const operand &x, double alpha) { return detail::made((ag_elu)(x.get(), alpha), x); }
+inline tensor selu(const operand &x) { return detail::made((ag_selu)(x.get()), x); }
+inline tensor celu(const operand &x, double alpha) { return detail::made((ag_celu)(x.get(), alpha), x); }
+inline tensor hardtanh(const operand &x, double low, double high) {
+    return detail::made((ag_hardtanh)(x.get(), low, high), x);
+}
+inline tensor hardsigmoid(const operand &x) { return detail::made((ag_hardsigmoid)(x.get()), x); }
+inline tensor hardswish(const operand &x) { return detail::made((ag_hardswish)(x.get()), x); }
+inline tensor softshrink(const operand &x, double threshold) {
+    return detail::made((ag_softshrink)(x.get(), threshold), x);
+}
 inline tensor expand_as(const operand &x, const operand &like) {
     return detail::made((ag_expand_as)(x.get(), like.get()), x);
 }
@@ -448,28 +470,6 @@ inline tensor diag_embed(const operand &x, int64_t offset, int axis0, int axis1)
 inline tensor diag(const operand &x, int64_t offset) { return detail::made((ag_diag)(x.get(), offset), x); }
 inline tensor tril(const operand &x, int64_t offset) { return detail::made((ag_tril)(x.get(), offset), x); }
 inline tensor triu(const operand &x, int64_t offset) { return detail::made((ag_triu)(x.get(), offset), x); }
-inline tensor softplus(const operand &x) { return detail::made((ag_softplus)(x.get()), x); }
-inline tensor logsigmoid(const operand &x) { return detail::made((ag_logsigmoid)(x.get()), x); }
-inline tensor silu(const operand &x) { return detail::made((ag_silu)(x.get()), x); }
-inline tensor gelu_tanh(const operand &x) { return detail::made((ag_gelu_tanh)(x.get()), x); }
-inline tensor mish(const operand &x) { return detail::made((ag_mish)(x.get()), x); }
-inline tensor softsign(const operand &x) { return detail::made((ag_softsign)(x.get()), x); }
-inline tensor logit(const operand &x) { return detail::made((ag_logit)(x.get()), x); }
-inline tensor leaky_relu(const operand &x, double slope) { return detail::made((ag_leaky_relu)(x.get(), slope), x); }
-inline tensor prelu(const operand &x, const operand &slope) {
-    return detail::made((ag_prelu)(x.get(), slope.get()), x);
-}
-inline tensor elu(const operand &x, double alpha) { return detail::made((ag_elu)(x.get(), alpha), x); }
-inline tensor selu(const operand &x) { return detail::made((ag_selu)(x.get()), x); }
-inline tensor celu(const operand &x, double alpha) { return detail::made((ag_celu)(x.get(), alpha), x); }
-inline tensor hardtanh(const operand &x, double low, double high) {
-    return detail::made((ag_hardtanh)(x.get(), low, high), x);
-}
-inline tensor hardsigmoid(const operand &x) { return detail::made((ag_hardsigmoid)(x.get()), x); }
-inline tensor hardswish(const operand &x) { return detail::made((ag_hardswish)(x.get()), x); }
-inline tensor softshrink(const operand &x, double threshold) {
-    return detail::made((ag_softshrink)(x.get(), threshold), x);
-}
 inline tensor logsumexp(const operand &x, int axis, bool keepdims = false) {
     return detail::made((ag_logsumexp)(x.get(), axis, keepdims), x);
 }
@@ -587,6 +587,7 @@ inline tensor masked_scatter(const operand &x, const operand &mask, const operan
 }
 inline tensor one_hot(const operand &index, int64_t n, dtype to) {
     return detail::made((ag_one_hot)(index.get(), n, to), index);
+}
 inline tensor logical_and(const operand &a, const operand &b) {
     return detail::made((ag_logical_and)(a.get(), b.get()), a);
 }
