@@ -419,8 +419,20 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 /* Activations of networks */
 #include "../ops/activation.h"
 
-/* Sums, means, variances, extremes, over all axes or some */
+/* Sums, products, means, variances, extremes, over all axes or some */
 #include "../ops/reduce.h"
+
+/* Norms, deviations, averages, medians; of chosen elements, and of those that are no NaN */
+#include "../ops/statistics.h"
+
+/* Sums, products and extremes up to each element of an axis; differences */
+#include "../ops/scan.h"
+
+/* Sorting, the largest elements, searching in sorted ones */
+#include "../ops/sort.h"
+
+/* Histograms, counts, distinct elements */
+#include "../ops/count.h"
 
 /* The same elements in another arrangement: views, windows, joining */
 #include "../ops/shape.h"

@@ -475,6 +475,15 @@ inline tensor logsumexp(const operand &x, int axis, bool keepdims = false) {
 }
 inline tensor softmax(const operand &x, int axis) { return detail::made((ag_softmax)(x.get(), axis), x); }
 inline tensor log_softmax(const operand &x, int axis) { return detail::made((ag_log_softmax)(x.get(), axis), x); }
+inline tensor logsumexp_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_logsumexp_over)(x.get(), over, keepdims), x);
+}
+inline tensor softmax_over(const operand &x, const axes &over) {
+    return detail::made((ag_softmax_over)(x.get(), over), x);
+}
+inline tensor log_softmax_over(const operand &x, const axes &over) {
+    return detail::made((ag_log_softmax_over)(x.get(), over), x);
+}
 inline tensor surprisal(const operand &x, const operand &index, int axis) {
     return detail::made((ag_surprisal)(x.get(), index.get(), axis), x);
 }
@@ -483,6 +492,14 @@ inline tensor depthwise(const operand &x, const operand &w, const shape &places,
 }
 inline tensor depthwise_transposed(const operand &x, const operand &w, const shape &extents, const shape &stride, const shape &dilation, const shape &before) {
     return detail::made((ag_depthwise_transposed)(x.get(), w.get(), extents, stride, dilation, before), x);
+inline tensor histogram(const operand &x, int64_t bins, double low, double high) {
+    return detail::made((ag_histogram)(x.get(), bins, low, high), x);
+}
+inline tensor histogram_between(const operand &x, const operand &edges, const operand &weights) {
+    return detail::made((ag_histogram_between)(x.get(), edges.get(), weights.get()), x);
+}
+inline tensor bincount(const operand &x, const operand &weights, int64_t n) {
+    return detail::made((ag_bincount)(x.get(), weights.get(), n), x);
 }
 inline tensor add(const operand &a, const operand &b) { return detail::made((ag_add)(a.get(), b.get()), a); }
 inline tensor sub(const operand &a, const operand &b) { return detail::made((ag_sub)(a.get(), b.get()), a); }
@@ -750,6 +767,10 @@ inline tensor mean(const operand &x) { return detail::made((ag_mean)(x.get()), x
 inline tensor mean_over(const operand &x, const axes &over, bool keepdims = false) {
     return detail::made((ag_mean_over)(x.get(), over, keepdims), x);
 }
+inline tensor prod(const operand &x) { return detail::made((ag_prod)(x.get()), x); }
+inline tensor prod_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_prod_over)(x.get(), over, keepdims), x);
+}
 inline tensor var(const operand &x, double correction) { return detail::made((ag_var)(x.get(), correction), x); }
 inline tensor var_over(const operand &x, const axes &over, double correction, bool keepdims = false) {
     return detail::made((ag_var_over)(x.get(), over, correction, keepdims), x);
@@ -765,6 +786,29 @@ inline tensor min_over(const operand &x, const axes &over, bool keepdims = false
 inline tensor argmax(const operand &x, int axis, bool keepdims = false) {
     return detail::made((ag_argmax)(x.get(), axis, keepdims), x);
 }
+inline tensor argmax_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_argmax_over)(x.get(), over, keepdims), x);
+}
+inline tensor argmin(const operand &x, int axis, bool keepdims = false) {
+    return detail::made((ag_argmin)(x.get(), axis, keepdims), x);
+}
+inline tensor argmin_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_argmin_over)(x.get(), over, keepdims), x);
+}
+inline tensor all(const operand &x) { return detail::made((ag_all)(x.get()), x); }
+inline tensor all_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_all_over)(x.get(), over, keepdims), x);
+}
+inline tensor any(const operand &x) { return detail::made((ag_any)(x.get()), x); }
+inline tensor any_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_any_over)(x.get(), over, keepdims), x);
+}
+inline tensor cumsum(const operand &x, int axis) { return detail::made((ag_cumsum)(x.get(), axis), x); }
+inline tensor cumprod(const operand &x, int axis) { return detail::made((ag_cumprod)(x.get(), axis), x); }
+inline tensor cummax(const operand &x, int axis) { return detail::made((ag_cummax)(x.get(), axis), x); }
+inline tensor cummin(const operand &x, int axis) { return detail::made((ag_cummin)(x.get(), axis), x); }
+inline tensor logcumsumexp(const operand &x, int axis) { return detail::made((ag_logcumsumexp)(x.get(), axis), x); }
+inline tensor diff(const operand &x, int64_t n, int axis) { return detail::made((ag_diff)(x.get(), n, axis), x); }
 inline tensor reshape(const operand &x, const shape &extents) {
     return detail::made((ag_reshape)(x.get(), extents), x);
 }
@@ -809,6 +853,84 @@ inline tensor cosh(const operand &x) { return detail::made((ag_cosh)(x.get()), x
 inline tensor asinh(const operand &x) { return detail::made((ag_asinh)(x.get()), x); }
 inline tensor acosh(const operand &x) { return detail::made((ag_acosh)(x.get()), x); }
 inline tensor atanh(const operand &x) { return detail::made((ag_atanh)(x.get()), x); }
+inline tensor sort(const operand &x, int axis, bool descending) {
+    return detail::made((ag_sort)(x.get(), axis, descending), x);
+}
+inline tensor argsort(const operand &x, int axis, bool descending) {
+    return detail::made((ag_argsort)(x.get(), axis, descending), x);
+}
+inline tensor searchsorted(const operand &sorted, const operand &x, bool right) {
+    return detail::made((ag_searchsorted)(sorted.get(), x.get(), right), sorted);
+}
+inline tensor norm(const operand &x, double p) { return detail::made((ag_norm)(x.get(), p), x); }
+inline tensor norm_over(const operand &x, const axes &over, double p, bool keepdims = false) {
+    return detail::made((ag_norm_over)(x.get(), over, p, keepdims), x);
+}
+inline tensor std(const operand &x, double correction) { return detail::made((ag_std)(x.get(), correction), x); }
+inline tensor std_over(const operand &x, const axes &over, double correction, bool keepdims = false) {
+    return detail::made((ag_std_over)(x.get(), over, correction, keepdims), x);
+}
+inline tensor ptp(const operand &x) { return detail::made((ag_ptp)(x.get()), x); }
+inline tensor ptp_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_ptp_over)(x.get(), over, keepdims), x);
+}
+inline tensor count_nonzero(const operand &x) { return detail::made((ag_count_nonzero)(x.get()), x); }
+inline tensor count_nonzero_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_count_nonzero_over)(x.get(), over, keepdims), x);
+}
+inline tensor median(const operand &x) { return detail::made((ag_median)(x.get()), x); }
+inline tensor median_over(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_median_over)(x.get(), over, keepdims), x);
+}
+inline tensor quantile(const operand &x, double q) { return detail::made((ag_quantile)(x.get(), q), x); }
+inline tensor quantile_over(const operand &x, const axes &over, double q, bool keepdims = false) {
+    return detail::made((ag_quantile_over)(x.get(), over, q, keepdims), x);
+}
+inline tensor average_over(const operand &x, const operand &weights, const axes &over, bool keepdims = false) {
+    return detail::made((ag_average_over)(x.get(), weights.get(), over, keepdims), x);
+}
+inline tensor sum_where(const operand &x, const operand &mask, const axes &over, bool keepdims = false) {
+    return detail::made((ag_sum_where)(x.get(), mask.get(), over, keepdims), x);
+}
+inline tensor prod_where(const operand &x, const operand &mask, const axes &over, bool keepdims = false) {
+    return detail::made((ag_prod_where)(x.get(), mask.get(), over, keepdims), x);
+}
+inline tensor mean_where(const operand &x, const operand &mask, const axes &over, bool keepdims = false) {
+    return detail::made((ag_mean_where)(x.get(), mask.get(), over, keepdims), x);
+}
+inline tensor var_where(const operand &x, const operand &mask, const axes &over, double correction, bool keepdims = false) {
+    return detail::made((ag_var_where)(x.get(), mask.get(), over, correction, keepdims), x);
+}
+inline tensor std_where(const operand &x, const operand &mask, const axes &over, double correction, bool keepdims = false) {
+    return detail::made((ag_std_where)(x.get(), mask.get(), over, correction, keepdims), x);
+}
+inline tensor max_where(const operand &x, const operand &mask, const axes &over, double initial, bool keepdims = false) {
+    return detail::made((ag_max_where)(x.get(), mask.get(), over, initial, keepdims), x);
+}
+inline tensor min_where(const operand &x, const operand &mask, const axes &over, double initial, bool keepdims = false) {
+    return detail::made((ag_min_where)(x.get(), mask.get(), over, initial, keepdims), x);
+}
+inline tensor nansum(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_nansum)(x.get(), over, keepdims), x);
+}
+inline tensor nanprod(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_nanprod)(x.get(), over, keepdims), x);
+}
+inline tensor nanmean(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_nanmean)(x.get(), over, keepdims), x);
+}
+inline tensor nanvar(const operand &x, const axes &over, double correction, bool keepdims = false) {
+    return detail::made((ag_nanvar)(x.get(), over, correction, keepdims), x);
+}
+inline tensor nanstd(const operand &x, const axes &over, double correction, bool keepdims = false) {
+    return detail::made((ag_nanstd)(x.get(), over, correction, keepdims), x);
+}
+inline tensor nanmax(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_nanmax)(x.get(), over, keepdims), x);
+}
+inline tensor nanmin(const operand &x, const axes &over, bool keepdims = false) {
+    return detail::made((ag_nanmin)(x.get(), over, keepdims), x);
+}
 
 // ---- End of what is made ----
 

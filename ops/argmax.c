@@ -1,8 +1,8 @@
-/* argmax -- where the largest element along an axis is
+/* argmax -- where the largest element along an axis is, or the smallest
  *
  * Many outputs are compared side by side: `best` has the largest element of each so far, `at` where it is. Short rows
  * are turned into columns first. A long row is cut into lanes, each with a best one of its own. The first of equal
- * elements is the result, and a NaN counts as the largest, so the order of comparisons does not matter. */
+ * elements is the result, and a NaN counts as the best, so the order of comparisons does not matter. */
 #include "autograd/eval/pack.h"
 #include "autograd/eval/rows.h"
 #include "ops/rules.h"
@@ -15,9 +15,10 @@ typedef struct along {
 } along;
 
 /* One comparison for each of n outputs, with element number k; and the index of the best of some lanes, of which each
- * has every so many-th element. `at` has the width of an element, so that vectors of both are as long. */
-#define ARGMAX(compare, best_lane, type, place)                                                                        \
-    AG_BLOCK_KERNEL static void compare(int64_t n, void *best_, void *at_, const void *x_, int64_t k_) {               \
+ * has every so many-th element. `at` has the width of an element, so that vectors of both are as long. IN_ORDER gives numbers
+ * whose order is that of elements, or for the smallest one the opposite. */
+#define ARGMAX(compare, best_lane, type, place, IN_ORDER)                                                              \
+    AG_BLOCK_KERNEL static void compare(int64_t n, void *best_, void *at_, const void *x_, int64_t k_, bool least) {   \
         type *best = best_;                                                                                            \
         place *at = at_;                                                                                               \
         const type *x = x_;                                                                                            \
@@ -25,12 +26,12 @@ typedef struct along {
         AG_SIMD                                                                                                        \
         for (int64_t i = 0; i < n; i++) {                                                                              \
             const type a = best[i], b = x[i];                                                                          \
-            const bool better = (b > a) | ((b != b) & (a == a));                                                       \
+            const bool better = (IN_ORDER(b, type) > IN_ORDER(a, type)) | ((b != b) & (a == a));                       \
             best[i] = better ? b : a;                                                                                  \
             at[i] = better ? k : at[i];                                                                                \
         }                                                                                                              \
     }                                                                                                                  \
-    static int64_t best_lane(const void *best_, const void *at_, int64_t lanes) {                                      \
+    static int64_t best_lane(const void *best_, const void *at_, int64_t lanes, bool least) {                          \
         const type *best = best_;                                                                                      \
         const place *at = at_;                                                                                         \
         int64_t found = (int64_t)at[0] * AG__LANES;                                                                    \
@@ -39,18 +40,20 @@ typedef struct along {
             const int64_t index = (int64_t)at[i] * AG__LANES + i;                                                      \
             const type b = best[i];                                                                                    \
             const bool equal = a == b || (a != a && b != b);                                                           \
-            if (equal ? index > found : !(b > a || (b != b && a == a))) continue;                                      \
+            if (equal ? index > found : !(IN_ORDER(b, type) > IN_ORDER(a, type) || (b != b && a == a))) continue;      \
             found = index;                                                                                             \
             a = b;                                                                                                     \
         }                                                                                                              \
         return found;                                                                                                  \
     }
-ARGMAX(compare_i64, best_lane_i64, int64_t, int64_t)
-ARGMAX(compare_f32, best_lane_f32, float, uint32_t)
-ARGMAX(compare_f64, best_lane_f64, double, int64_t)
+#define INTEGER(v, type) ((v) ^ -(type)least)
+#define REAL(v, type) ((v) * (least ? (type)-1 : (type)1))
+ARGMAX(compare_i64, best_lane_i64, int64_t, int64_t, INTEGER)
+ARGMAX(compare_f32, best_lane_f32, float, uint32_t, REAL)
+ARGMAX(compare_f64, best_lane_f64, double, int64_t, REAL)
 
-typedef void compare(int64_t, void *, void *, const void *, int64_t);
-typedef int64_t best_lane(const void *, const void *, int64_t);
+typedef void compare(int64_t, void *, void *, const void *, int64_t, bool);
+typedef int64_t best_lane(const void *, const void *, int64_t, bool);
 static compare *const compares[AG_DTYPES] = {NULL, compare_i64, compare_f32, compare_f64};
 static best_lane *const best_lanes[AG_DTYPES] = {NULL, best_lane_i64, best_lane_f32, best_lane_f64};
 
@@ -61,6 +64,7 @@ typedef struct search {
     ag__walk kept;     /* over the outputs */
     int64_t n, stride; /* along the axis */
     bool near;         /* an output's elements are nearer to each other than the outputs are */
+    bool least;        /* the smallest is wanted */
     int64_t *y;
     int64_t outputs;
 } search;
@@ -100,7 +104,7 @@ static void search_turned(const search *s, int64_t start, int64_t end) {
         if (!together) ag__pack_walk(line, s->x, &all, start * s->n, m * s->n, (size_t)s->bytes);
         ag__turn(column, x, m, s->n, (size_t)s->bytes);
         memset(at, 0, (size_t)(m * s->bytes));
-        for (int64_t k = 1; k < s->n; k++) compares[s->dtype](m, column, at, column + k * m * s->bytes, k);
+        for (int64_t k = 1; k < s->n; k++) compares[s->dtype](m, column, at, column + k * m * s->bytes, k, s->least);
         put(s, start, m, at);
     }
 }
@@ -116,7 +120,7 @@ static void search_columns(const search *s, int64_t start, int64_t end) {
         memset(at, 0, (size_t)(m * s->bytes));
         for (int64_t k = 1; k < s->n; k++) {
             ag__pack_walk(line, s->x + k * s->stride * s->bytes, &s->kept, start, m, (size_t)s->bytes);
-            compares[s->dtype](m, best, at, line, k);
+            compares[s->dtype](m, best, at, line, k, s->least);
         }
         put(s, start, m, at);
     }
@@ -141,9 +145,10 @@ static int64_t search_row(const search *s, const char *row) {
         const char *x = strip_of(s, row, start, m, line);
         if (start == 0) memcpy(best, x, (size_t)(lanes * s->bytes));
         for (int64_t i = start == 0 ? lanes : 0; i < m; i += AG__LANES)
-            compares[s->dtype](ag__lesser(m - i, AG__LANES), best, at, x + i * s->bytes, (start + i) / AG__LANES);
+            compares[s->dtype](ag__lesser(m - i, AG__LANES), best, at, x + i * s->bytes, (start + i) / AG__LANES,
+                               s->least);
     }
-    return best_lanes[s->dtype](best, at, lanes);
+    return best_lanes[s->dtype](best, at, lanes, s->least);
 }
 
 static void search_rows(const search *s, int64_t start, int64_t end) {
@@ -178,26 +183,59 @@ static bool argmax_infer(ag_infer *r) {
     return true;
 }
 
-static bool argmax_eval(const ag_call *call) {
+static bool search_all(const ag_call *call, bool least) {
     search s = search_of(call);
+    s.least = least;
     ag__parallel(ag__worthwhile(call->x[0].size, call->threads), search_share, &s);
     return true;
 }
+static bool argmax_eval(const ag_call *call) { return search_all(call, false); }
+static bool argmin_eval(const ag_call *call) { return search_all(call, true); }
 
-const ag_op ag__op_argmax = {.name = "argmax",
-                             .notation = "argmax_{i0}({0})",
-                             .kind = AG_KIND_OPAQUE,
-                             .arity = 1,
-                             .attribute_bytes = sizeof(along),
-                             .flags = AG_OP_NOT_DIFFERENTIABLE,
-                             .infer = argmax_infer,
-                             .eval = argmax_eval};
+#define ARG(name_)                                                                                                     \
+    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
+                                  .notation = #name_ "_{i0}({0})",                                                     \
+                                  .kind = AG_KIND_OPAQUE,                                                              \
+                                  .arity = 1,                                                                          \
+                                  .attribute_bytes = sizeof(along),                                                    \
+                                  .flags = AG_OP_NOT_DIFFERENTIABLE,                                                   \
+                                  .infer = argmax_infer,                                                               \
+                                  .eval = name_##_eval}
+ARG(argmax);
+ARG(argmin);
 
-ag_tensor *ag_argmax(ag_tensor *x, int axis, bool keepdims) {
+static ag_tensor *of_axis(const ag_op *op, ag_tensor *x, int axis, bool keepdims) {
     ag_tensor *nil;
-    if (!ag__inputs_usable("argmax", 1, &x, &nil)) return nil;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
     along a = {ag__axis(axis, ag_rank(x)), keepdims};
     if (a.axis < 0)
-        return ag__fail("argmax", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
-    return ag_apply(&ag__op_argmax, 1, &x, &a, sizeof a);
+        return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
+    return ag_apply(op, 1, &x, &a, sizeof a);
+}
+
+static ag_tensor *of_axes(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepdims) {
+    ag_tensor *nil;
+    uint32_t mask;
+    int axis;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, &axes, &mask, &nil)) return nil;
+    ag_shape kept = ag_shape_of(x);
+    for (int i = 0; i < kept.rank; i++) {
+        if (mask & 1u << i && kept.extent[i] == 0)
+            return ag__fail(op->name, 1, &x, AG_ERR_SHAPE, "axis %d has no elements", i);
+        if (mask & 1u << i) kept.extent[i] = 1;
+    }
+    if (mask == 0) return ag_zeros(ag_tape_of(x), AG_I64, kept);
+    x = ag__axes_together(x, mask, &axis);
+    ag_tensor *y = ag_apply(op, 1, &x, &(along){axis, 0}, sizeof(along));
+    return keepdims ? ag_reshape(y, kept) : y;
+}
+
+ag_tensor *ag_argmax(ag_tensor *x, int axis, bool keepdims) { return of_axis(&ag__op_argmax, x, axis, keepdims); }
+ag_tensor *ag_argmin(ag_tensor *x, int axis, bool keepdims) { return of_axis(&ag__op_argmin, x, axis, keepdims); }
+
+ag_tensor *ag_argmax_over(ag_tensor *x, ag_axes axes, bool keepdims) {
+    return of_axes(&ag__op_argmax, x, axes, keepdims);
+}
+ag_tensor *ag_argmin_over(ag_tensor *x, ag_axes axes, bool keepdims) {
+    return of_axes(&ag__op_argmin, x, axes, keepdims);
 }

@@ -10,20 +10,24 @@
 #include <float.h>
 #include <math.h>
 
-/* Whether `name` is defined for x along *axis, which becomes non-negative; if not, *nil is set, after an error. */
-static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **nil) {
+/* Whether `name` is defined for x over these axes; if not, *nil is set, after an error. */
+static bool usable_over(const char *name, ag_tensor *x, ag_axes axes, ag_tensor **nil) {
+    uint32_t mask;
     if (!ag__inputs_usable(name, 1, &x, nil)) return false;
-    int given = *axis, rank = ag_rank(x);
-    *axis = ag__axis(given, rank);
-    if (!ag__is_real((int)ag_dtype_of(x)))
+    if (!ag__is_real((int)ag_dtype_of(x))) {
         *nil = ag__fail(name, 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
-    else if (*axis < 0) *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", given, rank);
-    else if (ag_extent(x, *axis) == 0) *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "axis %d has no elements", given);
-    else return true;
-    return false;
+        return false;
+    }
+    if (!ag__axes_mask(name, x, &axes, &mask, nil)) return false;
+    for (int i = 0; i < ag_rank(x); i++) {
+        if (!(mask & 1u << i) || ag_extent(x, i) > 0) continue;
+        *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "axis %d has no elements", i);
+        return false;
+    }
+    return true;
 }
 
-static ag_tensor *largest_of(ag_tensor *x, int axis) { return ag_stop_gradient(ag_max_over(x, AG_AXES(axis), true)); }
+static ag_tensor *largest_of(ag_tensor *x, ag_axes axes) { return ag_stop_gradient(ag_max_over(x, axes, true)); }
 
 /* v where e < 1 (the exponential of an element below the largest), else 0; and v where e >= 1, else 0. `where` would
  * need a bool for each element, which would take longer than e^x itself. */
@@ -44,15 +48,15 @@ typedef struct exponentials {
     ag_tensor *led;     /* …,1,…: whether one element leads */
     ag_tensor *largest; /* …,1,…: B, 1 where one leads */
     ag_tensor *excess;  /* …,1,…: T − 1 */
-    int axis;
+    ag_axes axes;
 } exponentials;
 
 /* `cut` counts T as 1 where all x are −∞. */
-static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, int axis, bool cut) {
-    exponentials y = {.shifted = ag_sub(x, m), .axis = axis};
+static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, ag_axes axes, bool cut) {
+    exponentials y = {.shifted = ag_sub(x, m), .axes = axes};
     y.e = ag_exp(y.shifted);
-    ag_tensor *others = ag_sum_over(below_one(y.e, y.e), AG_AXES(axis), true);
-    y.largest = ag_sum_over(from_one(y.e, y.e), AG_AXES(axis), true);
+    ag_tensor *others = ag_sum_over(below_one(y.e, y.e), axes, true);
+    y.largest = ag_sum_over(from_one(y.e, y.e), axes, true);
     if (cut) y.largest = ag_clamp(y.largest, 1, (double)INFINITY);
     ag_tensor *total = ag_add(others, y.largest);
     y.led = ag_less(total, ag_scalar(ag_tape_of(x), ag_dtype_of(x), 2));
@@ -62,7 +66,7 @@ static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, int axis, bool c
 
 /* …,1,…: 0, with the gradient of the leader. Not ln B: its second derivatives are large and cancel. */
 static ag_tensor *leader_of(const exponentials *row) {
-    return ag_sum_over(from_one(row->shifted, row->e), AG_AXES(row->axis), true);
+    return ag_sum_over(from_one(row->shifted, row->e), row->axes, true);
 }
 
 /* −ln p of an element, from its x − m and its e. The leader's is ln T alone, which does not cancel. No cotangent
@@ -75,43 +79,48 @@ static ag_tensor *minus_log_share(const exponentials *row, ag_tensor *shifted, a
 
 /* If m is infinite, x − m would be ∞ − ∞: the exponents use the largest finite number instead. If all x are
  * −∞, T counts as 1, so that m alone makes the result −∞. */
-ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims) {
+ag_tensor *ag_logsumexp_over(ag_tensor *x, ag_axes axes, bool keepdims) {
     ag_tensor *nil;
-    if (!usable_along("logsumexp", x, &axis, &nil)) return nil;
+    if (!usable_over("logsumexp", x, axes, &nil)) return nil;
     const double most = ag_dtype_of(x) == AG_F32 ? (double)FLT_MAX : DBL_MAX;
-    ag_tensor *m = largest_of(x, axis); /* (…,1,…) */
-    exponentials row = exponentials_of(x, ag_clamp(m, -most, most), axis, true);
+    ag_tensor *m = largest_of(x, axes); /* (…,1,…) */
+    exponentials row = exponentials_of(x, ag_clamp(m, -most, most), axes, true);
     ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0);
     ag_tensor *largest_x = ag_add(m, ag_where(row.led, leader_of(&row), zero));
     ag_tensor *y = ag_add(largest_x, ag_log1p(row.excess));
-    return keepdims ? y : ag_squeeze(y, AG_AXES(axis));
+    return keepdims ? y : ag_squeeze(y, axes);
 }
 
-ag_tensor *ag_softmax(ag_tensor *x, int axis) {
+ag_tensor *ag_softmax_over(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
-    if (!usable_along("softmax", x, &axis, &nil)) return nil;
-    exponentials row = exponentials_of(x, largest_of(x, axis), axis, false);
+    if (!usable_over("softmax", x, axes, &nil)) return nil;
+    exponentials row = exponentials_of(x, largest_of(x, axes), axes, false);
     ag_tensor *share = ag_rdiv_scalar(1, ag_add_scalar(row.excess, 1)); /* one division a row */
     ag_tensor *others = ag_mul(below_one(row.e, row.e), ag_div(share, row.largest));
     return ag_where(row.led, ag_add(others, from_one(share, row.e)), ag_mul(row.e, share));
 }
 
 /* (x − m) − ln Σ e^(x−m), not x − logsumexp(x), which loses the small terms to rounding where m is large. */
-ag_tensor *ag_log_softmax(ag_tensor *x, int axis) {
+ag_tensor *ag_log_softmax_over(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
-    if (!usable_along("log_softmax", x, &axis, &nil)) return nil;
-    exponentials row = exponentials_of(x, largest_of(x, axis), axis, false);
+    if (!usable_over("log_softmax", x, axes, &nil)) return nil;
+    exponentials row = exponentials_of(x, largest_of(x, axes), axes, false);
     return ag_neg(minus_log_share(&row, row.shifted, row.e));
 }
+
+ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims) { return ag_logsumexp_over(x, AG_AXES(axis), keepdims); }
+ag_tensor *ag_softmax(ag_tensor *x, int axis) { return ag_softmax_over(x, AG_AXES(axis)); }
+ag_tensor *ag_log_softmax(ag_tensor *x, int axis) { return ag_log_softmax_over(x, AG_AXES(axis)); }
 
 ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis) {
     ag_tensor *nil;
     if (!ag__inputs_usable("surprisal", 2, (ag_tensor *[]){x, index}, &nil)) return nil;
-    if (!usable_along("surprisal", x, &axis, &nil)) return nil;
+    if (!usable_over("surprisal", x, AG_AXES(axis), &nil)) return nil;
+    const ag_axes axes = AG_AXES(axis);
     ag_tensor *chosen = ag_gather(x, index, axis);
     if (ag_is_nil(chosen)) return chosen;
-    ag_tensor *m = largest_of(x, axis);
-    exponentials row = exponentials_of(x, m, axis, false);
+    ag_tensor *m = largest_of(x, axes);
+    exponentials row = exponentials_of(x, m, axes, false);
     ag_tensor *shifted = ag_sub(chosen, m);
     return minus_log_share(&row, shifted, ag_exp(shifted));
 }

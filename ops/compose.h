@@ -31,6 +31,30 @@ AG_API ag_tensor *ag_softmax(ag_tensor *x, int axis);
  * Source: torch.log_softmax */
 AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
 
+/* ag_logsumexp_over -- y = ln Σ e^x over `axes`; −inf where all x are
+ * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·softmax(x)
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if an axis has no elements
+ * Source: scipy.special.logsumexp */
+AG_API ag_tensor *ag_logsumexp_over(ag_tensor *x, ag_axes axes, bool keepdims);
+
+/* ag_softmax_over -- y = e^x / Σ e^x over `axes`, safe for any finite x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = y·(ȳ − Σ ȳ·y)
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if an axis has no elements
+ * Source: scipy.special.softmax */
+AG_API ag_tensor *ag_softmax_over(ag_tensor *x, ag_axes axes);
+
+/* ag_log_softmax_over -- y = x − logsumexp(x) over `axes`, safe for any finite x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ − softmax(x)·Σ ȳ
+ * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if an axis has no elements
+ * Source: scipy.special.log_softmax */
+AG_API ag_tensor *ag_log_softmax_over(ag_tensor *x, ag_axes axes);
+
 /* ag_surprisal -- y = −ln softmax(x) along an axis, only of the elements that ag_gather would choose by this index
  * Shape:  x (…,m,…), index (…,n,…) of the same rank -> (…,n,…)
  * Dtype:  x real; index i64, 0 <= index < m

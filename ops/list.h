@@ -27,6 +27,13 @@
     X(UNARY, atan)                                                                                                     \
     X(BINARY, atan2)                                                                                                   \
     X(UNARY, atanh)                                                                                                    \
+    X(OTHER, all)                                                                                                      \
+    X(OTHER, any)                                                                                                      \
+    X(OTHER, arange)                                                                                                   \
+    X(OTHER, argmax)                                                                                                   \
+    X(OTHER, argmin)                                                                                                   \
+    X(OTHER, argsort)                                                                                                  \
+    X(INNER, argtopk)                                                                                                  \
     X(INNER, below_one)                                                                                                \
     X(INNER, bend)                                                                                                     \
     X(BINARY, bitwise_and)                                                                                             \
@@ -53,6 +60,10 @@
     X(OTHER, depthwise)                                                                                                \
     X(OTHER, det)                                                                                                      \
     X(OTHER, diagonal)                                                                                                 \
+    X(OTHER, cummax)                                                                                                   \
+    X(OTHER, cummin)                                                                                                   \
+    X(OTHER, cumprod)                                                                                                  \
+    X(OTHER, cumsum)                                                                                                   \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
     X(OTHER, draw_binomial)                                                                                            \
@@ -93,6 +104,7 @@
     X(UNARY, isnan)                                                                                                    \
     X(BINARY, left_shift)                                                                                              \
     X(OTHER, lerp)                                                                                                     \
+    X(OTHER, histogram)                                                                                                \
     X(BINARY, less)                                                                                                    \
     X(BINARY, less_equal)                                                                                              \
     X(NUMBER, less_equal_scalar)                                                                                       \
@@ -122,6 +134,7 @@
     X(INNER, mul_both_strong)                                                                                          \
     X(OTHER, multinomial)                                                                                              \
     X(UNARY, neg)                                                                                                      \
+    X(OTHER, norm)                                                                                                     \
     X(OTHER, normal)                                                                                                   \
     X(BINARY, not_equal)                                                                                               \
     X(NUMBER, not_equal_scalar)                                                                                        \
@@ -134,7 +147,10 @@
     X(OTHER, qr)                                                                                                       \
     X(OTHER, randint)                                                                                                  \
     X(INNER, random_key)                                                                                               \
+    X(OTHER, qr)                                                                                                       \
+    X(OTHER, prod)                                                                                                     \
     X(NUMBER_FIRST, rdiv_scalar)                                                                                       \
+    X(INNER, recur)                                                                                                    \
     X(UNARY, relu)                                                                                                     \
     X(BINARY, remainder)                                                                                               \
     X(OTHER, reshape)                                                                                                  \
@@ -146,6 +162,7 @@
     X(NUMBER_FIRST, rsub_scalar)                                                                                       \
     X(NUMBER, scale)                                                                                                   \
     X(OTHER, scatter_add)                                                                                              \
+    X(OTHER, searchsorted)                                                                                             \
     X(UNARY, sigmoid)                                                                                                  \
     X(INNER, sigmoid_slope)                                                                                            \
     X(UNARY, sign)                                                                                                     \
@@ -160,6 +177,7 @@
     X(OTHER, solve_triangular)                                                                                         \
     X(UNARY, softplus)                                                                                                 \
     X(UNARY, softsign)                                                                                                 \
+    X(OTHER, sort)                                                                                                     \
     X(UNARY, sqrt)                                                                                                     \
     X(UNARY, square)                                                                                                   \
     X(OTHER, stop_gradient)                                                                                            \
@@ -176,6 +194,7 @@
     X(OTHER, tensordot)                                                                                                \
     X(UNARY, trunc)                                                                                                    \
     X(OTHER, uniform)                                                                                                  \
+    X(OTHER, unique)                                                                                                   \
     X(OTHER, where)                                                                                                    \
     X(OTHER, windows)                                                                                                  \
     X(BINARY, xlog1py)                                                                                                 \

@@ -80,6 +80,20 @@ ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes a
 /* Whether a composed function of real numbers may read x[…]; if not, *nil is set, after an error. In numeric.c. */
 bool ag__real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor **nil);
 
+/* x as a number: i64 if it is bool. In reduce.c, as the next. */
+ag_tensor *ag__number_of(ag_tensor *x);
+
+/* x with the axes of a mask, at least one, made a single one, *axis: the last, in their order, unless it is the only one
+ * and stays where it is. And back: y, of that shape, in the shape of x. */
+ag_tensor *ag__axes_together(ag_tensor *x, uint32_t mask, int *axis);
+ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask);
+
+/* √Σ x² over the axes of a mask. */
+ag_tensor *ag__norm(ag_tensor *x, uint32_t mask, bool keepdims);
+
+/* The product of the elements before each one along an axis that is not negative, or of those behind it. In scan.c. */
+ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind);
+
 /* Whether n elements are all finite. */
 bool ag__finite_f32(int64_t n, const float *x);
 bool ag__finite_f64(int64_t n, const double *x);

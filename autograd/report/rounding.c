@@ -63,8 +63,21 @@ static ag_tensor *elementwise_error(ag_tensor *t, ag_tensor *const e[]) {
     return error;
 }
 
-/* The error of a reduction that begins with 0; the others choose one of their inputs. */
+/* The error of a product: of its own multiplications, and of each factor, times the others. */
+static ag_tensor *factors_error(ag_tensor *t, ag_tensor *e) {
+    const ag_axes_set *set = ag_attributes(t);
+    const double n = fmin((double)t->input[0]->layout->size / fmax(1, (double)t->layout->size), MOST_TERMS);
+    ag_tensor *error = ag_scale(ag_abs(t), n * epsilon_of(t));
+    ag_tensor *slope = e ? ag__vjp_of(t, ag_ones(t->tape, (ag_dtype)t->dtype, ag__layout_shape(t->layout)), 0) : NULL;
+    ag_axes axes = {0, {0}};
+    for (int i = 0; i < t->input[0]->layout->rank; i++)
+        if (set->mask & 1u << i) axes.axis[axes.count++] = i;
+    return slope ? ag_add(error, ag_sum_over(ag_mul(ag_abs(slope), e), axes, set->keepdims)) : error;
+}
+
+/* The error of a reduction that begins with 0 or 1, a sum or a product; the others choose one of their inputs. */
 static ag_tensor *reduction_error(ag_tensor *t, ag_tensor *e) {
+    if (t->op->reduction && t->op->reduction->identity == 1) return factors_error(t, e);
     ag_tensor *error = e ? same_op(t, &e) : NULL, *x = t->input[0];
     if (!t->op->reduction || t->op->reduction->identity != 0 || t->layout->size == 0) return error;
     double n = fmin((double)x->layout->size / (double)t->layout->size, MOST_TERMS);

@@ -109,7 +109,9 @@ bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t
     for (int i = 0; i < axes->count; i++) {
         int a = ag__axis(axes->axis[i], rank);
         if (a < 0 || (*mask & 1u << a)) {
-            *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range or given twice", axes->axis[i]);
+            *nil = a < 0
+                       ? ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axes->axis[i], rank)
+                       : ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is given twice", axes->axis[i]);
             return false;
         }
         *mask |= 1u << a;

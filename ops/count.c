@@ -1,0 +1,213 @@
+/* count -- histograms, counts of small integers, distinct elements */
+#include "autograd/eval/eval.h"
+#include "autograd/tape/limits.h"
+#include "ops/rules.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- Histograms of equal bins ---- */
+
+typedef struct bins {
+    int64_t n;
+    double low, high;
+} bins;
+
+/* The bin of each of n elements, and number `bins` for those outside. The quotient may be rounded across an edge, which is
+ * then looked at. */
+AG_BLOCK_KERNEL static void find_bins(int64_t n, const double *x, int64_t *at, const bins *b) {
+    const double low = b->low, high = b->high, width = (high - low) / (double)b->n, by = (double)b->n / (high - low);
+    const double last = (double)(b->n - 1);
+    AG_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        const double v = x[i];
+        const bool inside = (v >= low) & (v <= high);
+        double k = inside ? (v - low) * by : 0;
+        k = k < last ? (double)(int64_t)k : last;
+        k -= v < k * width + low ? 1 : 0;
+        k += (v >= (k + 1) * width + low) & (k < last) ? 1 : 0;
+        k = k < 0 ? 0 : k;
+        at[i] = inside ? (int64_t)k : b->n;
+    }
+}
+
+typedef struct counting {
+    const ag_call *call;
+    const bins *bins;
+    int64_t *count; /* of each thread: one more than there are bins, for what is outside */
+} counting;
+
+static void count_share(void *c_, int i, int n) {
+    const counting *c = c_;
+    const ag_array *x = &c->call->x[0];
+    const int32_t real = AG_F64;
+    double strip[AG__STRIP];
+    int64_t at[AG__STRIP], *count = c->count + i * (c->bins->n + 1);
+    const int64_t end = ag__share_start(x->size, i + 1, n);
+    memset(count, 0, (size_t)(c->bins->n + 1) * sizeof *count);
+    for (int64_t start = ag__share_start(x->size, i, n), m; start < end; start += m) {
+        const void *from = (const char *)x->data + start * (int64_t)ag_dtype_size(x->dtype);
+        m = ag__lesser(end - start, AG__STRIP);
+        ag__op_cast.block[x->dtype](m, strip, &from, &real);
+        find_bins(m, strip, at, c->bins);
+        for (int64_t k = 0; k < m; k++) count[at[k]]++;
+    }
+}
+
+static bool histogram_eval(const ag_call *call) {
+    const bins *b = call->attributes;
+    const int threads = ag__worthwhile(8 * call->x[0].size, call->threads);
+    int64_t *y = call->y.data;
+    counting c = {call, b, NULL};
+    c.count = ag_call_scratch(call, ag__times((uint64_t)b->n + 1, (size_t)threads * sizeof *c.count));
+    if (!c.count) return false;
+    ag__parallel(threads, count_share, &c);
+    memcpy(y, c.count, (size_t)b->n * sizeof *y);
+    for (int t = 1; t < threads; t++)
+        for (int64_t k = 0; k < b->n; k++) y[k] += c.count[t * (b->n + 1) + k];
+    return true;
+}
+
+static bool histogram_infer(ag_infer *r) {
+    const bins *b = r->attributes;
+    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "the dtype bool is not supported");
+    if (b->n < 1) return ag_reject(r, AG_ERR_RANGE, "bins is %lld: 1 or more is wanted", (long long)b->n);
+    if (!(b->low < b->high) || !isfinite(b->high - b->low))
+        return ag_reject(r, AG_ERR_RANGE, "low is %g and high is %g: two numbers, low < high, are wanted", b->low,
+                         b->high);
+    r->dtype = AG_I64;
+    r->shape = (ag_shape){1, {b->n}};
+    return true;
+}
+
+const ag_op ag__op_histogram = {.name = "histogram",
+                                .notation = "histogram_{i0}({0})",
+                                .kind = AG_KIND_OPAQUE,
+                                .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
+                                .arity = 1,
+                                .attribute_bytes = sizeof(bins),
+                                .infer = histogram_infer,
+                                .eval = histogram_eval};
+
+ag_tensor *ag_histogram(ag_tensor *x, int64_t n, double low, double high) {
+    const bins b = {n, low, high};
+    return ag_apply(&ag__op_histogram, 1, &x, &b, sizeof b);
+}
+
+/* ---- Sums by index ---- */
+
+static ag_tensor *flat(ag_tensor *x) { return ag_reshape(x, AG_SHAPE(-1)); }
+
+static int64_t size_of(ag_tensor *x) {
+    int64_t n = 1;
+    for (int i = 0; i < ag_rank(x); i++) n *= ag_extent(x, i);
+    return n;
+}
+
+/* Like x itself, or NULL: then each counts 1. False after an error. */
+static bool weights_usable(const char *name, ag_tensor *x, ag_tensor *weights, ag_tensor **nil) {
+    ag_tensor *in[2] = {x, weights};
+    bool same = weights && ag_rank(weights) == ag_rank(x);
+    if (!weights) return true;
+    if (!ag__inputs_usable(name, 2, in, nil)) return false;
+    for (int i = 0; same && i < ag_rank(x); i++) same = ag_extent(x, i) == ag_extent(weights, i);
+    if (same && ag_dtype_of(weights) != AG_BOOL) return true;
+    *nil = same ? ag__fail(name, 2, in, AG_ERR_DTYPE, "the weights must be i64, f32 or f64, not bool")
+                : ag__fail(name, 2, in, AG_ERR_SHAPE, "the weights must have the shape of the elements");
+    return false;
+}
+
+/* y[k] = the sum of the weights of all elements whose index is k, or their number. */
+static ag_tensor *sums_by(ag_tensor *index, ag_tensor *weights, int64_t n) {
+    ag_tape *tape = ag_tape_of(index);
+    const ag_dtype dtype = weights ? ag_dtype_of(weights) : AG_I64;
+    ag_tensor *source = weights ? flat(weights) : ag_ones(tape, AG_I64, AG_SHAPE(size_of(index)));
+    return ag_scatter_add(ag_zeros(tape, dtype, AG_SHAPE(n)), flat(index), source, 0);
+}
+
+ag_tensor *ag_bincount(ag_tensor *x, ag_tensor *weights, int64_t n) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("bincount", 1, &x, &nil)) return nil;
+    if (ag_dtype_of(x) != AG_I64)
+        return ag__fail("bincount", 1, &x, AG_ERR_DTYPE, "needs i64, not %s", ag_dtype_name(ag_dtype_of(x)));
+    if (!weights_usable("bincount", x, weights, &nil)) return nil;
+    if (n < 0) return ag__fail("bincount", 1, &x, AG_ERR_SHAPE, "n is %lld: 0 or more is wanted", (long long)n);
+    return sums_by(x, weights, n);
+}
+
+/* What is outside is counted at two more places, the first and the last. */
+ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor *weights) {
+    ag_tensor *nil, *in[2] = {x, edges};
+    if (!ag__inputs_usable("histogram_between", 2, in, &nil)) return nil;
+    if (ag_dtype_of(x) != ag_dtype_of(edges) || ag_dtype_of(x) == AG_BOOL)
+        return ag__fail("histogram_between", 2, in, AG_ERR_DTYPE, "the dtypes %s and %s must be the same, and not bool",
+                        ag_dtype_name(ag_dtype_of(x)), ag_dtype_name(ag_dtype_of(edges)));
+    if (ag_rank(edges) != 1 || ag_extent(edges, 0) < 2)
+        return ag__fail("histogram_between", 2, in, AG_ERR_SHAPE, "the edges must be one axis of at least 2");
+    if (!weights_usable("histogram_between", x, weights, &nil)) return nil;
+    const int64_t n = ag_extent(edges, 0) - 1;
+    ag_tensor *last = ag_reshape(ag_slice(edges, 0, n, n + 1, 1), AG_SCALAR);
+    ag_tensor *place = ag_searchsorted(edges, x, true), *inside = ag_scalar(ag_tape_of(x), AG_I64, (double)n);
+    place = ag_where(ag_equal(x, last), inside, place);
+    return ag_slice(sums_by(place, weights, n + 2), 0, 1, n + 1, 1);
+}
+
+/* ---- Distinct elements ---- */
+
+/* The elements of a sorted tensor at the given places. */
+static bool unique_infer(ag_infer *r) {
+    const ag_shape places = ag_shape_of(r->x[1]);
+    if (ag_dtype_of(r->x[1]) != AG_I64 || places.rank != 1 || r->shape.rank != 1)
+        return ag_reject(r, AG_ERR_SHAPE, "elements and places must have one axis, the places i64");
+    r->dtype = ag_dtype_of(r->x[0]);
+    r->shape = places;
+    return true;
+}
+
+static bool unique_eval(const ag_call *call) {
+    const size_t bytes = ag_dtype_size(call->y.dtype);
+    const int64_t *place = call->x[1].data;
+    for (int64_t i = 0; i < call->y.size; i++) {
+        if (place[i] < 0 || place[i] >= call->x[0].size)
+            return ag_call_fail(call, AG_ERR_RANGE, "place %lld is out of range", (long long)place[i]);
+        memcpy((char *)call->y.data + (size_t)i * bytes, (const char *)call->x[0].data + (size_t)place[i] * bytes,
+               bytes);
+    }
+    return true;
+}
+
+const ag_op ag__op_unique = {.name = "unique",
+                             .notation = "unique({0})",
+                             .kind = AG_KIND_OPAQUE,
+                             .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
+                             .arity = 2,
+                             .infer = unique_infer,
+                             .eval = unique_eval};
+
+/* Where another element begins in sorted ones: its number, from 0 on, for each of them. */
+static ag_tensor *ranks_of(ag_tensor *sorted) {
+    ag_tensor *next = ag_slice(sorted, 0, 1, AG_END, 1), *before = ag_slice(sorted, 0, 0, -1, 1);
+    ag_tensor *differs = ag_not_equal(next, before), *known = ag_equal(before, before);
+    ag_tensor *zero = ag_zeros(ag_tape_of(sorted), AG_I64, AG_SHAPE(1));
+    ag_tensor *begins = ag_where(known, differs, ag_zeros(ag_tape_of(sorted), AG_BOOL, AG_SCALAR));
+    return ag_concat(2, (ag_tensor *[]){zero, ag_cumsum(ag_cast(begins, AG_I64), 0)}, 0);
+}
+
+ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
+    ag_tensor *nil;
+    if (inverse) *inverse = ag__nil_of(NULL);
+    if (counts) *counts = ag__nil_of(NULL);
+    if (!ag__inputs_usable("unique", 1, &x, &nil)) return nil;
+    ag_tape *tape = ag_tape_of(x);
+    const int64_t n = size_of(x);
+    ag_tensor *line = flat(x), *order = ag_argsort(line, 0, false), *sorted = ag_gather(line, order, 0);
+    ag_tensor *rank = n > 0 ? ranks_of(sorted) : ag_zeros(tape, AG_I64, AG_SHAPE(0));
+    const int64_t *ranks = n > 0 ? ag_data(rank) : NULL, m = ranks ? ranks[n - 1] + 1 : 0;
+    ag_tensor *count = sums_by(rank, NULL, m);
+    ag_tensor *place = ag_sub(ag_cumsum(count, 0), count);
+    ag_tensor *y = ag_apply(&ag__op_unique, 2, (ag_tensor *[]){sorted, place}, NULL, 0);
+    ag_tensor *none = ag_zeros(tape, AG_I64, AG_SHAPE(n));
+    if (counts) *counts = ag_is_nil(y) ? y : count;
+    if (inverse) *inverse = ag_is_nil(y) ? y : ag_reshape(ag_scatter_add(none, order, rank, 0), ag_shape_of(x));
+    return y;
+}

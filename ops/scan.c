@@ -1,0 +1,538 @@
+/* scan -- sums, products and extremes of an axis up to each element, and recurrences along it
+ *
+ * An input is (outer, n, inner) in memory. Where inner is long, rows of it are combined one after the other. Otherwise the
+ * tensor is cut into pieces along the axis that are turned into columns, so that vectors run across the pieces; what comes
+ * before a piece is then combined with it. f32 is added up and multiplied in f64. A result depends on shapes and numbers
+ * alone: the threads divide what is independent anyway. */
+#include "autograd/eval/rows.h"
+#include "autograd/tape/limits.h"
+#include "ops/rules.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* Backwards: from the last element to the first. Exclusive: without the element itself. */
+typedef struct along {
+    int64_t axis, backwards, exclusive;
+} along;
+
+typedef void combine(int64_t n, void *y, const void *x);
+
+typedef struct scan {
+    combine *combine;
+    ag_dtype dtype, wide; /* of the elements, and in which they are combined */
+    int64_t bytes, size;  /* of an element of each */
+    double neutral;
+    bool multiplies; /* real numbers: products of pieces may overflow where those of the whole do not */
+    bool backwards, exclusive;
+    int64_t outer, n, inner;
+    const char *x;
+    char *y;
+} scan;
+
+/* ---- Between the two dtypes ---- */
+
+static void convert(ag_dtype from, ag_dtype to, int64_t n, void *y, const void *x) {
+    const int32_t target = (int32_t)to;
+    if (from == to) memcpy(y, x, (size_t)n * ag_dtype_size(to));
+    else ag__op_cast.block[from](n, y, &x, &target);
+}
+static void widen(const scan *s, int64_t n, void *y, const void *x) { convert(s->dtype, s->wide, n, y, x); }
+static void narrow(const scan *s, int64_t n, void *y, const void *x) { convert(s->wide, s->dtype, n, y, x); }
+
+static void fill(ag_dtype dtype, int64_t n, void *y, double value) {
+    for (int64_t i = 0; i < n; i++) ag__put_element(dtype, y, i, value);
+}
+
+/* ---- Long rows of `inner`, one after the other ---- */
+
+static void scan_columns(const scan *s, int64_t start, int64_t m) {
+    _Alignas(64) char sum[AG__STRIP * AG__MOST_BYTES], line[AG__STRIP * AG__MOST_BYTES];
+    const int64_t first = start / s->inner * s->n * s->inner + start % s->inner;
+    fill(s->wide, m, sum, s->neutral);
+    for (int64_t k = 0; k < s->n; k++) {
+        const int64_t at = (first + (s->backwards ? s->n - 1 - k : k) * s->inner) * s->bytes;
+        if (s->exclusive) narrow(s, m, s->y + at, sum);
+        widen(s, m, line, s->x + at);
+        if (k == 0) memcpy(sum, line, (size_t)(m * s->size));
+        else s->combine(m, sum, line);
+        if (!s->exclusive) narrow(s, m, s->y + at, sum);
+    }
+}
+
+/* ---- Columns of a tile: w[c][r] for column c < `columns` of `rows` pieces, one element of each of `inner` after the
+ * other ---- */
+
+static char *column_of(const scan *s, char *w, int64_t c, int64_t rows) { return w + c * rows * s->size; }
+
+static void scan_tile(const scan *s, char *w, int64_t columns, int64_t rows) {
+    const int64_t by = s->backwards ? -s->inner : s->inner, n = columns - s->inner;
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t c = s->backwards ? n - 1 - k : s->inner + k;
+        s->combine(rows, column_of(s, w, c, rows), column_of(s, w, c - by, rows));
+    }
+}
+
+/* Each column as the one before it, and the first ones as `before`, where they are to exclude their own elements. */
+static void shift_tile(const scan *s, char *w, int64_t columns, int64_t rows, const char *before) {
+    const int64_t rest = columns - s->inner;
+    memmove(column_of(s, w, s->backwards ? 0 : s->inner, rows), column_of(s, w, s->backwards ? s->inner : 0, rows),
+            (size_t)(rest * rows * s->size));
+    memcpy(column_of(s, w, s->backwards ? rest : 0, rows), before, (size_t)(s->inner * rows * s->size));
+}
+
+/* ---- Short rows: a piece is a row ---- */
+
+static void scan_rows(const scan *s, int64_t start, int64_t rows) {
+    _Alignas(64) char tile[AG__STRIP * AG__MOST_BYTES], w[AG__STRIP * AG__MOST_BYTES];
+    _Alignas(64) char before[AG__STRIP * AG__MOST_BYTES];
+    const int64_t columns = s->n * s->inner, at = start * columns * s->bytes;
+    ag__turn(tile, s->x + at, rows, columns, (size_t)s->bytes);
+    widen(s, rows * columns, w, tile);
+    scan_tile(s, w, columns, rows);
+    if (s->exclusive) {
+        fill(s->wide, s->inner * rows, before, s->neutral);
+        shift_tile(s, w, columns, rows, before);
+    }
+    narrow(s, rows * columns, tile, w);
+    ag__turn(s->y + at, tile, columns, rows, (size_t)s->bytes);
+}
+
+/* ---- Long rows: cut into strips, and a strip into pieces ---- */
+
+/* Whether all numbers are 0 or so far from the ends of the range that a product of two is exact but for its rounding. */
+AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, double most) {
+    int64_t wild = 0;
+    AG_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        const double a = w[i] < 0 ? -w[i] : w[i];
+        wild |= !(a == 0 || (a >= 1 / most && a <= most)); /* NaN is wild */
+    }
+    return !wild;
+}
+
+/* What comes before each piece, in the order of the scan, and in `carry` what comes before the next strip. */
+static void find_before(const scan *s, const char *w, int64_t columns, int64_t rows, char *before, char *carry) {
+    const int64_t last = s->backwards ? 0 : columns - s->inner;
+    for (int64_t k = 0; k < rows; k++) {
+        const int64_t r = s->backwards ? rows - 1 - k : k;
+        for (int64_t i = 0; i < s->inner; i++) {
+            char *c = carry + i * s->size;
+            memcpy(before + (i * rows + r) * s->size, c, (size_t)s->size);
+            s->combine(1, c, w + ((last + i) * rows + r) * s->size);
+        }
+    }
+}
+
+/* One product after the other: `line` has the elements in their order. */
+static void multiply_in_order(const scan *s, int64_t m, double *line, double *carry) {
+    for (int64_t k = 0; k < m; k++) {
+        const int64_t at = s->backwards ? m - 1 - k : k;
+        double *c = carry + at % s->inner;
+        const double before = *c;
+        *c *= line[at];
+        line[at] = s->exclusive ? before : *c;
+    }
+}
+
+/* The strip by pieces; false, and nothing is changed, if products have to be taken one after the other. */
+static bool scan_pieces(const scan *s, char *strip, int64_t columns, int64_t rows, char *carry) {
+    _Alignas(64) char w[AG__STRIP * AG__MOST_BYTES], tile[AG__STRIP * AG__MOST_BYTES];
+    _Alignas(64) char before[AG__STRIP * AG__MOST_BYTES];
+    _Alignas(64) char next[AG__FEWEST_COLUMNS * AG__MOST_BYTES];
+    const int64_t m = rows * columns;
+    ag__turn(tile, strip, rows, columns, (size_t)s->bytes);
+    widen(s, m, w, tile);
+    if (s->multiplies && !is_tame(m, (const double *)(void *)w, 0x1p400)) return false;
+    scan_tile(s, w, columns, rows);
+    memcpy(next, carry, sizeof next);
+    find_before(s, w, columns, rows, before, next);
+    if (s->multiplies && !(is_tame(m, (const double *)(void *)w, 0x1p400) &&
+                           is_tame(rows * s->inner, (const double *)(void *)before, 0x1p500)))
+        return false;
+    memcpy(carry, next, sizeof next);
+    const int64_t low = s->exclusive && !s->backwards ? s->inner : 0;
+    const int64_t high = s->exclusive && s->backwards ? columns - s->inner : columns;
+    if (s->exclusive) shift_tile(s, w, columns, rows, before);
+    for (int64_t c = low; c < high; c++)
+        s->combine(rows, column_of(s, w, c, rows), before + c % s->inner * rows * s->size);
+    narrow(s, m, tile, w);
+    ag__turn(strip, tile, columns, rows, (size_t)s->bytes);
+    return true;
+}
+
+/* Elements at … at+m−1 of the tensor, whole groups of `inner`. A piece that lacks elements is filled up beyond the end. */
+static void scan_strip(const scan *s, int64_t at, int64_t m, int64_t columns, char *carry) {
+    _Alignas(64) char strip[AG__STRIP * AG__MOST_BYTES];
+    const int64_t rows = (m + columns - 1) / columns, spare = rows * columns - m;
+    char *begin = strip + (s->backwards ? spare * s->bytes : 0);
+    fill(s->dtype, spare, strip + (s->backwards ? 0 : m * s->bytes), s->neutral);
+    memcpy(begin, s->x + at * s->bytes, (size_t)(m * s->bytes));
+    if (!scan_pieces(s, strip, columns, rows, carry)) {
+        _Alignas(64) double line[AG__STRIP];
+        widen(s, m, line, begin);
+        multiply_in_order(s, m, line, (double *)(void *)carry);
+        narrow(s, m, begin, line);
+    }
+    memcpy(s->y + at * s->bytes, begin, (size_t)(m * s->bytes));
+}
+
+static void scan_row(const scan *s, int64_t row) {
+    _Alignas(64) char carry[AG__FEWEST_COLUMNS * AG__MOST_BYTES];
+    const int64_t columns = s->inner * (AG__ROWS_A_GROUP / s->inner), most = AG__STRIP / columns * columns;
+    const int64_t length = s->n * s->inner;
+    memset(carry, 0, sizeof carry);
+    fill(s->wide, s->inner, carry, s->neutral);
+    for (int64_t done = 0, m; done < length; done += m) {
+        m = ag__lesser(length - done, most);
+        scan_strip(s, row * length + (s->backwards ? length - done - m : done), m, columns, carry);
+    }
+}
+
+/* ---- The choice of a way ---- */
+
+static bool by_columns(const scan *s) { return s->inner >= AG__FEWEST_COLUMNS; }
+
+static void scan_share(void *s_, int i, int n) {
+    const scan *s = s_;
+    const int64_t whole = by_columns(s) ? s->outer * s->inner : s->outer, length = s->n * s->inner;
+    int64_t start = ag__share_start(whole, i, n);
+    const int64_t end = ag__share_start(whole, i + 1, n);
+    for (int64_t m; start < end; start += m) {
+        if (by_columns(s)) {
+            m = ag__lesser(ag__lesser(end - start, AG__STRIP), s->inner - start % s->inner);
+            scan_columns(s, start, m);
+        } else if (length <= 2 * AG__ROWS_A_GROUP) {
+            m = ag__lesser(end - start, AG__STRIP / length);
+            scan_rows(s, start, m);
+        } else {
+            m = 1;
+            scan_row(s, start);
+        }
+    }
+}
+
+static scan scan_of(const ag_call *call, const ag_reduction *op) {
+    const along *a = call->attributes;
+    const ag_array *x = &call->x[0];
+    scan s = {.dtype = x->dtype, .wide = x->dtype, .outer = 1, .inner = 1, .x = x->data, .y = call->y.data};
+    if (op->join == &ag__op_add || op->join == &ag__op_mul) s.wide = x->dtype == AG_F32 ? AG_F64 : x->dtype;
+    s.combine = op->combine[s.wide];
+    s.bytes = (int64_t)ag_dtype_size(s.dtype), s.size = (int64_t)ag_dtype_size(s.wide);
+    s.neutral = op->join->neutral;
+    s.multiplies = op->join == &ag__op_mul && s.wide == AG_F64;
+    s.backwards = a->backwards, s.exclusive = a->exclusive;
+    s.n = x->shape[a->axis];
+    for (int i = 0; i < x->rank; i++) *(i < a->axis ? &s.outer : &s.inner) *= i == a->axis ? 1 : x->shape[i];
+    return s;
+}
+
+static bool scan_eval(const ag_call *call, const ag_reduction *op) {
+    scan s = scan_of(call, op);
+    if (call->y.size > 0) ag__parallel(ag__worthwhile(4 * call->y.size, call->threads), scan_share, &s);
+    return true;
+}
+
+/* ---- The operations ---- */
+
+static bool along_accepted(const ag_infer *r) {
+    const along *a = r->attributes;
+    if (a->axis < 0 || a->axis >= r->shape.rank)
+        return ag_reject(r, AG_ERR_AXIS, "axis %lld is out of range", (long long)a->axis);
+    if ((a->backwards | a->exclusive) & ~INT64_C(1))
+        return ag_reject(r, AG_ERR_RANGE, "the directions are %lld and %lld: 0 or 1 is wanted", (long long)a->backwards,
+                         (long long)a->exclusive);
+    return true;
+}
+
+static bool scan_infer(ag_infer *r) {
+    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "the dtype bool is not supported");
+    return along_accepted(r);
+}
+
+static ag_tensor *record(const ag_op *op, ag_tensor *x, int axis, bool backwards, bool exclusive) {
+    const along a = {axis, backwards, exclusive};
+    return ag_apply(op, 1, &x, &a, sizeof a);
+}
+
+/* x along an axis that is given by number, bools as numbers; or nil, after an error. */
+static ag_tensor *scanned(const ag_op *op, ag_tensor *x, int axis) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
+    const int a = ag__axis(axis, ag_rank(x));
+    if (a < 0) return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
+    return record(op, ag__number_of(x), a, false, false);
+}
+
+#define SCAN(name_, ...)                                                                                               \
+    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
+                                  .notation = #name_ "_{i0}({0})",                                                     \
+                                  .kind = AG_KIND_OPAQUE,                                                              \
+                                  .arity = 1,                                                                          \
+                                  .attribute_bytes = sizeof(along),                                                    \
+                                  .infer = scan_infer,                                                                 \
+                                  .eval = name_##_eval,                                                                \
+                                  .vjp = name_##_vjp,                                                                  \
+                                  __VA_ARGS__}
+
+/* ---- cumsum ---- */
+
+static bool cumsum_eval(const ag_call *call) { return scan_eval(call, ag__op_sum.reduction); }
+
+static ag_tensor *cumsum_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const along *a = ag_attributes(y);
+    return (void)i, record(&ag__op_cumsum, g, (int)a->axis, !a->backwards, a->exclusive);
+}
+
+SCAN(cumsum, .flags = AG_OP_CONTIGUOUS | AG_OP_HIDES_NOTHING);
+ag_tensor *ag_cumsum(ag_tensor *x, int axis) { return scanned(&ag__op_cumsum, x, axis); }
+
+/* ---- Recurrences: y[k] = b[k] + a[k]·y[k−1], or backwards y[k] = b[k] + a[k+1]·y[k+1] ----
+ *
+ * The gradient of either by b is the other one with the same a. A product with 0 is 0 whatever the other factor is: what
+ * is cut off by a 0 has no influence, infinite or not. */
+
+/* `rows` rows of n elements, `by` apart: y = b + a·(what was before), which is kept in `last`. */
+#define RECUR(name, type)                                                                                              \
+    AG_BLOCK_KERNEL static void name(int64_t n, int64_t rows, int64_t by, void *y_, const void *a_, const void *b_,    \
+                                     double *last) {                                                                   \
+        type *y = y_;                                                                                                  \
+        const type *a = a_, *b = b_;                                                                                   \
+        for (int64_t k = 0; k < rows; k++, y += by, a += by, b += by) {                                                \
+            AG_SIMD                                                                                                    \
+            for (int64_t j = 0; j < n; j++) {                                                                          \
+                const double by_a = (double)a[j] * last[j];                                                            \
+                last[j] = (double)b[j] + (a[j] == 0 || last[j] == 0 ? 0 : by_a);                                       \
+                y[j] = (type)last[j];                                                                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+RECUR(recur_f32, float)
+RECUR(recur_f64, double)
+
+typedef void recur(int64_t, int64_t, int64_t, void *, const void *, const void *, double *);
+
+typedef struct recurrence {
+    scan s; /* with x = b */
+    const char *a;
+    recur *recur;
+} recurrence;
+
+/* m columns of rows of `inner`. The first element has nothing before it. */
+static void recur_columns(const recurrence *q, int64_t start, int64_t m) {
+    _Alignas(64) double last[AG__STRIP];
+    const scan *s = &q->s;
+    const int64_t first = start / s->inner * s->n * s->inner + start % s->inner;
+    const int64_t from = (first + (s->backwards ? (s->n - 1) * s->inner : 0)) * s->bytes;
+    const int64_t by = s->backwards ? -s->inner : s->inner, next = by * s->bytes;
+    widen(s, m, last, s->x + from);
+    memcpy(s->y + from, s->x + from, (size_t)(m * s->bytes));
+    if (s->n > 1)
+        q->recur(m, s->n - 1, by, s->y + from + next, q->a + from + (s->backwards ? 0 : next), s->x + from + next,
+                 last);
+}
+
+/* Columns start … start+columns−1 of some rows, turned; beyond the tensor they are 0. */
+static void turn_in(const recurrence *q, char *tile, const char *x, int64_t row, int64_t rows, int64_t start,
+                    int64_t columns) {
+    _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
+    const scan *s = &q->s;
+    const int64_t length = s->n * s->inner, n = ag__lesser(columns, length - start);
+    memset(line, 0, (size_t)(rows * columns * s->bytes));
+    for (int64_t r = 0; r < rows && n > 0; r++)
+        memcpy(line + r * columns * s->bytes, x + ((row + r) * length + start) * s->bytes, (size_t)(n * s->bytes));
+    ag__turn(tile, line, rows, columns, (size_t)s->bytes);
+}
+
+/* Columns start … of some rows; `last` has, for each of `inner`, what came before. */
+static void recur_tile(const recurrence *q, int64_t row, int64_t rows, int64_t start, int64_t columns, double *last) {
+    _Alignas(64) char a[AG__STRIP * AG__MOST_BYTES], b[AG__STRIP * AG__MOST_BYTES];
+    const scan *s = &q->s;
+    const int64_t length = s->n * s->inner, steps = columns / s->inner, column = rows * s->bytes;
+    const int64_t by = (s->backwards ? -s->inner : s->inner) * rows;
+    turn_in(q, a, q->a, row, rows, start + (s->backwards ? s->inner : 0), columns);
+    turn_in(q, b, s->x, row, rows, start, columns);
+    if (!s->backwards && start == 0) memset(a, 0, (size_t)(s->inner * column));
+    for (int64_t i = 0; i < s->inner; i++) {
+        const int64_t at = ((s->backwards ? columns - s->inner : 0) + i) * column;
+        q->recur(rows, steps, by, b + at, a + at, b + at, last + i * rows);
+    }
+    ag__turn(a, b, columns, rows, (size_t)s->bytes);
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(s->y + ((row + r) * length + start) * s->bytes, a + r * columns * s->bytes,
+               (size_t)(columns * s->bytes));
+}
+
+enum { ROWS = AG__LANES };
+
+static void recur_rows(const recurrence *q, int64_t row, int64_t rows) {
+    _Alignas(64) double last[AG__FEWEST_COLUMNS * ROWS];
+    const scan *s = &q->s;
+    const int64_t length = s->n * s->inner, most = ag__lesser(AG__STRIP / ROWS / s->inner * s->inner, length);
+    memset(last, 0, sizeof last);
+    for (int64_t done = 0, m; done < length; done += m) {
+        m = ag__lesser(most, length - done);
+        recur_tile(q, row, rows, s->backwards ? length - done - m : done, m, last);
+    }
+}
+
+/* Rows are turned only if there are some. */
+static bool turns(const recurrence *q) {
+    return q->s.inner <= AG__STRIP / ROWS && q->s.inner < AG__FEWEST_COLUMNS && q->s.outer >= ROWS / 4;
+}
+
+static void recur_share(void *q_, int i, int n) {
+    const recurrence *q = q_;
+    const scan *s = &q->s;
+    const int64_t whole = turns(q) ? s->outer : s->outer * s->inner;
+    int64_t start = ag__share_start(whole, i, n);
+    const int64_t end = ag__share_start(whole, i + 1, n);
+    for (int64_t m; start < end; start += m) {
+        if (turns(q)) {
+            m = ag__lesser(end - start, ROWS);
+            recur_rows(q, start, m);
+        } else {
+            m = ag__lesser(ag__lesser(end - start, AG__STRIP), s->inner - start % s->inner);
+            recur_columns(q, start, m);
+        }
+    }
+}
+
+static bool recur_eval(const ag_call *call) {
+    ag_call of_b = *call;
+    of_b.x = &call->x[1];
+    recurrence q = {scan_of(&of_b, ag__op_sum.reduction), call->x[0].data,
+                    call->y.dtype == AG_F32 ? recur_f32 : recur_f64};
+    if (call->y.size > 0) ag__parallel(ag__worthwhile(4 * call->y.size, call->threads), recur_share, &q);
+    return true;
+}
+
+static bool recur_infer(ag_infer *r) {
+    if (!ag__is_real((int)r->dtype) || ag_dtype_of(r->x[0]) != r->dtype)
+        return ag_reject(r, AG_ERR_DTYPE, "the dtypes %s and %s must be f32 or f64, the same for both",
+                         ag_dtype_name(ag_dtype_of(r->x[0])), ag_dtype_name(r->dtype));
+    if (!ag__extents_equal(r->x[0]->layout, r->x[1]->layout))
+        return ag_reject(r, AG_ERR_SHAPE, "the shapes must be the same");
+    return along_accepted(r);
+}
+
+/* x moved along an axis: y[k] = x[k−1], or x[k+1], and 0 where there is none. */
+static ag_tensor *moved(ag_tensor *x, int axis, bool back) {
+    const int64_t n = ag_extent(x, axis);
+    if (n == 0) return x;
+    return ag_embed(back ? ag_slice(x, axis, 1, AG_END, 1) : ag_slice(x, axis, 0, n - 1, 1), axis, n, back ? 0 : 1, 1);
+}
+
+static ag_tensor *record_recur(ag_tensor *a, ag_tensor *b, int axis, bool backwards) {
+    const along attributes = {axis, backwards, 0};
+    return ag_apply(&ag__op_recur, 2, (ag_tensor *[]){a, b}, &attributes, sizeof attributes);
+}
+
+/* b̄ = ȳ and what later elements have of it;  ā[k] = b̄[k]·y[k−1], or backwards b̄[k−1]·y[k]. */
+static ag_tensor *recur_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const along *a = ag_attributes(y);
+    const int axis = (int)a->axis;
+    ag_tensor *b_bar = record_recur(ag_input(y, 0), g, axis, !a->backwards);
+    if (i == 1) return b_bar;
+    return a->backwards ? ag__slope_mul(moved(b_bar, axis, false), y) : ag__slope_mul(b_bar, moved(y, axis, false));
+}
+
+const ag_op ag__op_recur = {.name = "recur",
+                            .notation = "recur_{i0}({0}, {1})",
+                            .kind = AG_KIND_OPAQUE,
+                            .flags = AG_OP_CONTIGUOUS,
+                            .arity = 2,
+                            .attribute_bytes = sizeof(along),
+                            .infer = recur_infer,
+                            .eval = recur_eval,
+                            .vjp = recur_vjp};
+
+/* ---- cumprod ---- */
+
+static bool cumprod_eval(const ag_call *call) { return scan_eval(call, ag__op_prod.reduction); }
+
+/* x̄[k] = Π_{j<k} x[j] · S[k], where S[k] = Σ_{i≥k} ȳ[i]·Π_{k<j≤i} x[j] = ȳ[k] + x[k+1]·S[k+1]; nothing is divided by x.
+ * Without its own element, y[k] belongs to the place before. Backwards it is the mirror image. */
+static ag_tensor *cumprod_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const along *a = ag_attributes(y);
+    const int axis = (int)a->axis;
+    ag_tensor *x = ag_input(y, i), *before = ag__products_before(x, axis, a->backwards);
+    if (a->exclusive) g = moved(g, axis, !a->backwards);
+    return ag__slope_mul(record_recur(a->backwards ? moved(x, axis, false) : x, g, axis, !a->backwards), before);
+}
+
+SCAN(cumprod, .flags = AG_OP_CONTIGUOUS | AG_OP_HIDES_NOTHING);
+ag_tensor *ag_cumprod(ag_tensor *x, int axis) { return scanned(&ag__op_cumprod, x, axis); }
+
+ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind) {
+    return record(&ag__op_cumprod, x, axis, behind, true);
+}
+
+/* ---- cummax, cummin ---- */
+
+static bool cummax_eval(const ag_call *call) { return scan_eval(call, ag__op_max.reduction); }
+static bool cummin_eval(const ag_call *call) { return scan_eval(call, ag__op_min.reduction); }
+
+/* ȳ[k] goes to the last element up to k that is y[k], or NaN as it. */
+static ag_tensor *cumulative_extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *x = ag_input(y, i);
+    ag_tape *tape = ag_tape_of(x);
+    const ag_shape shape = ag_shape_of(x);
+    const int axis = (int)((const along *)ag_attributes(y))->axis;
+    ag_shape line = {shape.rank, {0}};
+    for (int k = 0; k < shape.rank; k++) line.extent[k] = k == axis ? shape.extent[k] : 1;
+    ag_tensor *places = ag_reshape(ag_arange(tape, AG_I64, shape.extent[axis]), line),
+              *none = ag_scalar(tape, AG_I64, 0);
+    ag_tensor *hit = ag_where(ag_not_equal(x, x), ag_not_equal(x, x), ag_equal(x, y));
+    ag_tensor *at = record(&ag__op_cummax, ag_where(hit, places, none), axis, false, false);
+    return ag_scatter_add(ag_zeros(tape, ag_dtype_of(x), shape), at, g, axis);
+}
+static ag_tensor *cummax_vjp(ag_tensor *y, ag_tensor *g, int i) { return cumulative_extreme_vjp(y, g, i); }
+static ag_tensor *cummin_vjp(ag_tensor *y, ag_tensor *g, int i) { return cumulative_extreme_vjp(y, g, i); }
+
+SCAN(cummax, .flags = AG_OP_CONTIGUOUS);
+ag_tensor *ag_cummax(ag_tensor *x, int axis) { return scanned(&ag__op_cummax, x, axis); }
+
+SCAN(cummin, .flags = AG_OP_CONTIGUOUS);
+ag_tensor *ag_cummin(ag_tensor *x, int axis) { return scanned(&ag__op_cummin, x, axis); }
+
+/* ---- Composed ---- */
+
+/* With m the largest so far, held constant, T[k] = Σ_{j≤k} e^(x[j]−m[k]) = a·T[k−1] + e^(x[k]−m[k]), a = e^(m[k−1]−m[k]).
+ * The recurrence is that of T − 1, which does not cancel where one element leads: a·(T[k−1] − 1) + (a + e^(x[k]−m[k]) − 1).
+ * If m is infinite, x − m would be ∞ − ∞: the exponents use the largest finite number instead. */
+ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("logcumsumexp", 1, &x, &nil)) return nil;
+    const int at = ag__axis(axis, ag_rank(x));
+    if (!ag__is_real((int)ag_dtype_of(x)))
+        return ag__fail("logcumsumexp", 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
+    if (at < 0)
+        return ag__fail("logcumsumexp", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
+    if (ag_extent(x, at) == 0) return x;
+    const double most = ag_dtype_of(x) == AG_F32 ? (double)FLT_MAX : DBL_MAX;
+    ag_tensor *m = ag_stop_gradient(ag_cummax(x, at)), *within = ag_clamp(m, -most, most);
+    ag_shape one_each = ag_shape_of(x);
+    one_each.extent[at] = 1;
+    ag_tensor *nothing = ag_full(ag_tape_of(x), ag_dtype_of(x), one_each, -(double)INFINITY);
+    ag_tensor *before = ag_concat(2, (ag_tensor *[]){nothing, ag_slice(within, at, 0, -1, 1)}, at);
+    ag_tensor *a = ag_exp(ag_sub(before, within)), *e = ag_exp(ag_sub(x, within));
+    ag_tensor *one = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 1);
+    ag_tensor *b = ag_where(ag_less(e, one), e, ag_add(a, ag_add_scalar(e, -1)));
+    return ag_add(m, ag_log1p(record_recur(a, b, at, false)));
+}
+
+ag_tensor *ag_diff(ag_tensor *x, int64_t n, int axis) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("diff", 1, &x, &nil)) return nil;
+    const int at = ag__axis(axis, ag_rank(x));
+    if (at < 0) return ag__fail("diff", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
+    if (n < 0) return ag__fail("diff", 1, &x, AG_ERR_RANGE, "n is %lld: 0 or more is wanted", (long long)n);
+    if (n >= ag_extent(x, at)) return ag_slice(x, at, 0, 0, 1);
+    for (; n > 0; n--) {
+        ag_tensor *next = ag_slice(x, at, 1, AG_END, 1), *here = ag_slice(x, at, 0, -1, 1);
+        x = ag_dtype_of(x) == AG_BOOL ? ag_not_equal(next, here) : ag_sub(next, here);
+    }
+    return x;
+}

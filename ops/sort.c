@@ -1,0 +1,417 @@
+/* sort -- sorting along the last axis, the first elements of the order, and searching in it
+ *
+ * An element becomes a record: a key, an unsigned number in whose order elements are to be, and what is wanted of it, its
+ * bits or its index. Records are sorted digit by digit, beginning with the lowest, which keeps equal keys in their order;
+ * few of them are inserted one by one. −0 and 0 have one key, and so have all NaN, the last one. Other axes are made the
+ * last one by a view. */
+#include "autograd/eval/eval.h"
+#include "autograd/tape/limits.h"
+#include "ops/rules.h"
+
+#include <string.h>
+
+/* ---- Keys ---- */
+
+/* In one word where the key has 32 bits, and else in two. */
+typedef uint64_t narrow;
+typedef struct wide {
+    uint64_t key, payload;
+} wide;
+
+/* Records of n elements: their bits, or their indices from `first` on. `down`: in descending order. */
+AG_BLOCK_KERNEL static void records_of_f32(int64_t n, const void *x_, void *r_, bool indices, bool down,
+                                           int64_t first) {
+    const uint32_t *x = x_, at = (uint32_t)first;
+    narrow *r = r_;
+    const uint32_t turned = down ? UINT32_MAX : 0;
+    AG_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t b = x[i], size = b & UINT32_C(0x7fffffff);
+        uint32_t key = b >> 31 ? ~b : b | UINT32_C(0x80000000);
+        key = size > UINT32_C(0x7f800000) ? UINT32_MAX : size == 0 ? UINT32_C(0x80000000) : key;
+        r[i] = (narrow)(key ^ turned) << 32 | (indices ? at + (uint32_t)i : b);
+    }
+}
+
+static void records_of_bool(int64_t n, const void *x_, void *r_, bool indices, bool down, int64_t first) {
+    const uint8_t *x = x_;
+    narrow *r = r_;
+    for (int64_t i = 0; i < n; i++)
+        r[i] = (narrow)(x[i] ^ (uint8_t)down) << 32 | (indices ? (uint32_t)(first + i) : x[i]);
+}
+
+static void records_of_f64(int64_t n, const void *x_, void *r_, bool indices, bool down, int64_t first) {
+    const uint64_t *x = x_;
+    wide *r = r_;
+    const uint64_t turned = down ? UINT64_MAX : 0;
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t b = x[i], size = b & UINT64_C(0x7fffffffffffffff);
+        uint64_t key = b >> 63 ? ~b : b | UINT64_C(0x8000000000000000);
+        key = size > UINT64_C(0x7ff0000000000000) ? UINT64_MAX : size == 0 ? UINT64_C(0x8000000000000000) : key;
+        r[i] = (wide){key ^ turned, indices ? (uint64_t)(first + i) : b};
+    }
+}
+
+static void records_of_i64(int64_t n, const void *x_, void *r_, bool indices, bool down, int64_t first) {
+    const uint64_t *x = x_;
+    wide *r = r_;
+    const uint64_t turned = (down ? UINT64_MAX : 0) ^ UINT64_C(0x8000000000000000);
+    for (int64_t i = 0; i < n; i++) r[i] = (wide){x[i] ^ turned, indices ? (uint64_t)(first + i) : x[i]};
+}
+
+typedef void records(int64_t, const void *, void *, bool, bool, int64_t);
+static records *const records_of[AG_DTYPES] = {records_of_bool, records_of_i64, records_of_f32, records_of_f64};
+
+/* ---- Sorting records ---- */
+
+enum { DIGITS = 256, FEW = AG__LIMIT(40, 6) };
+
+static inline uint64_t key_of_narrow(narrow r) { return r >> 32; }
+static inline uint64_t key_of_wide(wide r) { return r.key; }
+
+/* Sorts n records by their keys, which have so many bytes; the result is in r, and `other` has room for as many. A digit
+ * that all keys share moves nothing. */
+#define SORT(sort, insert, record, key_of, BYTES)                                                                      \
+    static void insert(int64_t n, record *r) {                                                                         \
+        for (int64_t i = 1; i < n; i++) {                                                                              \
+            const record next = r[i];                                                                                  \
+            int64_t j = i;                                                                                             \
+            for (; j > 0 && key_of(r[j - 1]) > key_of(next); j--) r[j] = r[j - 1];                                     \
+            r[j] = next;                                                                                               \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void sort(int64_t n, record *r, record *other) {                                                            \
+        int64_t count[BYTES][DIGITS];                                                                                  \
+        record *from = r, *to = other;                                                                                 \
+        if (n <= FEW) {                                                                                                \
+            insert(n, r);                                                                                              \
+            return;                                                                                                    \
+        }                                                                                                              \
+        memset(count, 0, sizeof count);                                                                                \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            for (int d = 0; d < BYTES; d++) count[d][key_of(r[i]) >> (8 * d) & 255]++;                                 \
+        for (int d = 0; d < BYTES; d++) {                                                                              \
+            int64_t start = 0;                                                                                         \
+            if (count[d][key_of(r[0]) >> (8 * d) & 255] == n) continue;                                                \
+            for (int k = 0; k < DIGITS; k++) {                                                                         \
+                const int64_t next = start + count[d][k];                                                              \
+                count[d][k] = start;                                                                                   \
+                start = next;                                                                                          \
+            }                                                                                                          \
+            for (int64_t i = 0; i < n; i++) to[count[d][key_of(from[i]) >> (8 * d) & 255]++] = from[i];                \
+            record *swap = from;                                                                                       \
+            from = to, to = swap;                                                                                      \
+        }                                                                                                              \
+        if (from != r) memcpy(r, from, (size_t)n * sizeof *r);                                                         \
+    }
+SORT(sort_narrow, insert_narrow, narrow, key_of_narrow, 4)
+SORT(sort_wide, insert_wide, wide, key_of_wide, 8)
+
+/* ---- Rows ---- */
+
+typedef struct order {
+    int64_t down, k; /* the largest first; how many of the first elements in this order, of topk */
+} order;
+
+typedef struct sorting {
+    ag_dtype dtype;
+    bool indices, down;
+    bool is_narrow;         /* the record */
+    int64_t bytes, n, rows; /* of an element; elements of a row */
+    int64_t k, room;        /* elements that are wanted of a row; records that each thread has memory for, twice */
+    const char *x;
+    char *y, *scratch;
+} sorting;
+
+static int64_t record_bytes(const sorting *s) { return s->is_narrow ? (int64_t)sizeof(narrow) : (int64_t)sizeof(wide); }
+
+static void sort_records(const sorting *s, int64_t n, char *r) {
+    char *other = r + s->room * record_bytes(s);
+    if (s->is_narrow) sort_narrow(n, (narrow *)(void *)r, (narrow *)(void *)other);
+    else sort_wide(n, (wide *)(void *)r, (wide *)(void *)other);
+}
+
+/* What is wanted of the first k records of a row. */
+static void put_records(const sorting *s, const char *r, char *y) {
+    const narrow *a = (const narrow *)(const void *)r;
+    const wide *b = (const wide *)(const void *)r;
+    int64_t *at = (int64_t *)(void *)y;
+    if (!s->indices && s->dtype == AG_BOOL) {
+        for (int64_t i = 0; i < s->k; i++) y[i] = (char)a[i];
+    } else if (!s->indices && s->is_narrow) {
+        for (int64_t i = 0; i < s->k; i++) ((uint32_t *)(void *)y)[i] = (uint32_t)a[i];
+    } else if (s->is_narrow) {
+        for (int64_t i = 0; i < s->k; i++) at[i] = (uint32_t)a[i];
+    } else {
+        for (int64_t i = 0; i < s->k; i++) at[i] = (int64_t)b[i].payload;
+    }
+}
+
+static void sort_row(const sorting *s, const char *x, char *y, char *r) {
+    records_of[s->dtype](s->n, x, r, s->indices, s->down, 0);
+    sort_records(s, s->n, r);
+    put_records(s, r, y);
+}
+
+/* Appends those of m records that come before the limit, if there is one already, to `count` others. */
+static int64_t take_narrow(int64_t m, const narrow *from, narrow *to, int64_t count, const narrow *limit) {
+    const uint64_t last = limit ? key_of_narrow(*limit) : UINT64_MAX;
+    for (int64_t i = 0; i < m; i++) {
+        to[count] = from[i];
+        count += key_of_narrow(from[i]) < last;
+    }
+    return count;
+}
+
+static int64_t take_wide(int64_t m, const wide *from, wide *to, int64_t count, const wide *limit) {
+    for (int64_t i = 0; i < m; i++) {
+        to[count] = from[i];
+        count += !limit || from[i].key < limit->key;
+    }
+    return count;
+}
+
+/* The first k: those that come before the last of the best ones so far are collected; when there is no more room, they are
+ * sorted, and k of them stay. An equal key that comes later has a later index. */
+static void select_row(const sorting *s, const char *x, char *y, char *r) {
+    enum { SOME = AG__LIMIT(64, 4) };
+    _Alignas(64) char some[SOME * sizeof(wide)];
+    const int64_t bytes = record_bytes(s);
+    const char *limit = NULL;
+    int64_t count = 0;
+    for (int64_t start = 0, m; start < s->n; start += m) {
+        m = ag__lesser(s->n - start, SOME);
+        if (count + m >= s->room) {
+            sort_records(s, count, r);
+            count = ag__lesser(count, s->k);
+            limit = r + (s->k - 1) * bytes;
+        }
+        records_of[s->dtype](m, x + start * s->bytes, some, true, s->down, start);
+        count = s->is_narrow ? take_narrow(m, (const void *)some, (narrow *)(void *)r, count, (const void *)limit)
+                             : take_wide(m, (const void *)some, (wide *)(void *)r, count, (const void *)limit);
+    }
+    sort_records(s, count, r);
+    put_records(s, r, y);
+}
+
+static void sort_share(void *s_, int i, int n) {
+    const sorting *s = s_;
+    const int64_t end = ag__share_start(s->rows, i + 1, n), width = s->indices ? (int64_t)sizeof(int64_t) : s->bytes;
+    char *r = s->scratch + i * 2 * s->room * record_bytes(s);
+    for (int64_t row = ag__share_start(s->rows, i, n); row < end; row++) {
+        const char *x = s->x + row * s->n * s->bytes;
+        char *y = s->y + row * s->k * width;
+        if (s->k == s->n) sort_row(s, x, y, r);
+        else select_row(s, x, y, r);
+    }
+}
+
+static bool sort_with(const ag_call *call, bool indices, int64_t k) {
+    const ag_array *x = &call->x[0];
+    const int64_t n = x->shape[x->rank - 1];
+    sorting s = {.dtype = x->dtype, .indices = indices, .bytes = (int64_t)ag_dtype_size(x->dtype), .n = n, .k = k};
+    if (call->y.size == 0) return true;
+    s.is_narrow = s.bytes <= 4;
+    s.down = ((const order *)call->attributes)->down;
+    s.rows = x->size / n;
+    s.room = k == n ? n : ag__lesser(n, 2 * k + 256) + 64;
+    s.x = x->data, s.y = call->y.data;
+    int threads = ag__worthwhile(16 * x->size, call->threads);
+    if (threads > s.rows) threads = (int)s.rows;
+    s.scratch = ag_call_scratch(call, ag__times((uint64_t)s.room, 2 * (size_t)threads * (size_t)record_bytes(&s)));
+    if (s.scratch) ag__parallel(threads, sort_share, &s);
+    return s.scratch != NULL;
+}
+
+/* ---- The operations ---- */
+
+static bool order_accepted(ag_infer *r) {
+    const order *o = r->attributes;
+    if (r->shape.rank == 0) return ag_reject(r, AG_ERR_AXIS, "a scalar has no axis");
+    if (o->down & ~INT64_C(1))
+        return ag_reject(r, AG_ERR_RANGE, "the direction is %lld: 0 or 1 is wanted", (long long)o->down);
+    if (ag_dtype_size(r->dtype) <= 4 && r->shape.extent[r->shape.rank - 1] >= UINT32_MAX)
+        return ag_reject(r, AG_ERR_SHAPE, "the axis has more than 2³² − 1 elements");
+    return true;
+}
+
+static bool argsort_infer(ag_infer *r) {
+    const bool good = order_accepted(r);
+    r->dtype = AG_I64;
+    return good;
+}
+
+static bool argtopk_infer(ag_infer *r) {
+    const order *o = r->attributes;
+    if (!order_accepted(r)) return false;
+    int64_t *extent = &r->shape.extent[r->shape.rank - 1];
+    if (o->k < 0 || o->k > *extent)
+        return ag_reject(r, AG_ERR_RANGE, "k is %lld, and there are %lld elements", (long long)o->k,
+                         (long long)*extent);
+    *extent = o->k;
+    r->dtype = AG_I64;
+    return true;
+}
+
+static int64_t last_extent(const ag_call *call) { return call->x[0].shape[call->x[0].rank - 1]; }
+static bool sort_eval(const ag_call *call) { return sort_with(call, false, last_extent(call)); }
+static bool argsort_eval(const ag_call *call) { return sort_with(call, true, last_extent(call)); }
+static bool argtopk_eval(const ag_call *call) { return sort_with(call, true, ((const order *)call->attributes)->k); }
+
+static ag_tensor *record(const ag_op *op, ag_tensor *x, bool down, int64_t k) {
+    const order o = {down, k};
+    return ag_apply(op, 1, &x, &o, sizeof o);
+}
+
+/* ȳ goes where y comes from. */
+static ag_tensor *sort_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *x = ag_input(y, i), *zeros = ag_zeros(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(x));
+    return ag_scatter_add(zeros, record(&ag__op_argsort, x, ((const order *)ag_attributes(y))->down, 0), g, -1);
+}
+
+const ag_op ag__op_sort = {.name = "sort",
+                           .notation = "sort({0})",
+                           .kind = AG_KIND_OPAQUE,
+                           .flags = AG_OP_CONTIGUOUS | AG_OP_HIDES_NOTHING,
+                           .arity = 1,
+                           .attribute_bytes = sizeof(order),
+                           .infer = order_accepted,
+                           .eval = sort_eval,
+                           .vjp = sort_vjp};
+
+const ag_op ag__op_argsort = {.name = "argsort",
+                              .notation = "argsort({0})",
+                              .kind = AG_KIND_OPAQUE,
+                              .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
+                              .arity = 1,
+                              .attribute_bytes = sizeof(order),
+                              .infer = argsort_infer,
+                              .eval = argsort_eval};
+
+const ag_op ag__op_argtopk = {.name = "argtopk",
+                              .notation = "argtopk_{i1}({0})",
+                              .kind = AG_KIND_OPAQUE,
+                              .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
+                              .arity = 1,
+                              .attribute_bytes = sizeof(order),
+                              .infer = argtopk_infer,
+                              .eval = argtopk_eval};
+
+/* Whether `name` can be called for x along *axis, which becomes non-negative; if not, *nil is set, after an error. */
+static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **nil) {
+    const int given = *axis;
+    if (!ag__inputs_usable(name, 1, &x, nil)) return false;
+    *axis = ag__axis(given, ag_rank(x));
+    if (*axis < 0) *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", given, ag_rank(x));
+    return *axis >= 0;
+}
+
+static ag_tensor *along(const ag_op *op, ag_tensor *x, int axis, bool down, int64_t k) {
+    return ag_transpose(record(op, ag_transpose(x, axis, -1), down, k), axis, -1);
+}
+
+ag_tensor *ag_sort(ag_tensor *x, int axis, bool descending) {
+    ag_tensor *nil;
+    return usable_along("sort", x, &axis, &nil) ? along(&ag__op_sort, x, axis, descending, 0) : nil;
+}
+
+ag_tensor *ag_argsort(ag_tensor *x, int axis, bool descending) {
+    ag_tensor *nil;
+    return usable_along("argsort", x, &axis, &nil) ? along(&ag__op_argsort, x, axis, descending, 0) : nil;
+}
+
+ag_tensor *ag_topk_along(ag_tensor *x, int64_t k, int axis, bool largest, ag_tensor **index) {
+    ag_tensor *nil, *at, *y;
+    if (!usable_along("topk_along", x, &axis, &nil)) {
+        if (index) *index = nil;
+        return nil;
+    }
+    if (k < 0 || k > ag_extent(x, axis))
+        at = y = ag__fail("topk_along", 1, &x, AG_ERR_RANGE, "k is %lld, and axis %d has %lld elements", (long long)k,
+                          axis, (long long)ag_extent(x, axis));
+    else at = along(&ag__op_argtopk, x, axis, largest, k), y = ag_gather(x, at, axis);
+    if (index) *index = at;
+    return y;
+}
+
+/* ---- searchsorted ---- */
+
+typedef struct side {
+    int64_t right;
+} side;
+
+/* For each of m elements, how many of n sorted ones come before it: those less than it, or on the right side those that
+ * are not greater; NaN comes last. Each step halves the rest, whatever it finds, so that nothing is to be predicted. */
+#define SEARCH(name, type, less)                                                                                       \
+    static void name(int64_t n, const void *sorted_, int64_t m, const void *x_, int64_t *y, bool right) {              \
+        const type *sorted = sorted_, *x = x_;                                                                         \
+        for (int64_t i = 0; i < m; i++) {                                                                              \
+            const type *low = sorted, v = x[i];                                                                        \
+            int64_t rest = n;                                                                                          \
+            while (rest > 0) {                                                                                         \
+                const int64_t half = (rest + 1) / 2;                                                                   \
+                const type e = low[half - 1];                                                                          \
+                low += (right ? !less(v, e) : less(e, v)) ? half : 0;                                                  \
+                rest -= half;                                                                                          \
+            }                                                                                                          \
+            y[i] = low - sorted;                                                                                       \
+        }                                                                                                              \
+    }
+#define LESS(a, b) ((a) < (b))
+#define LESS_OR_NAN(a, b) (((a) < (b)) | (((b) != (b)) & ((a) == (a))))
+SEARCH(search_i64, int64_t, LESS)
+SEARCH(search_f32, float, LESS_OR_NAN)
+SEARCH(search_f64, double, LESS_OR_NAN)
+
+typedef void search(int64_t, const void *, int64_t, const void *, int64_t *, bool);
+static search *const searches[AG_DTYPES] = {[AG_I64] = search_i64, [AG_F32] = search_f32, [AG_F64] = search_f64};
+
+static void search_share(void *call_, int i, int n) {
+    const ag_call *call = call_;
+    const ag_array *sorted = &call->x[0], *x = &call->x[1];
+    const int64_t length = sorted->shape[sorted->rank - 1], bytes = (int64_t)ag_dtype_size(x->dtype);
+    const int64_t row = sorted->rank == 1 ? x->size : x->shape[x->rank - 1];
+    const int64_t end = ag__share_start(x->size, i + 1, n);
+    for (int64_t at = ag__share_start(x->size, i, n), m; at < end; at += m) {
+        m = ag__lesser(end - at, row - at % row);
+        searches[x->dtype](length, (const char *)sorted->data + at / row * length * bytes, m,
+                           (const char *)x->data + at * bytes, (int64_t *)call->y.data + at,
+                           ((const side *)call->attributes)->right);
+    }
+}
+
+static bool searchsorted_eval(const ag_call *call) {
+    ag_call copy = *call;
+    if (call->y.size > 0) ag__parallel(ag__worthwhile(16 * call->y.size, call->threads), search_share, &copy);
+    return true;
+}
+
+static bool searchsorted_infer(ag_infer *r) {
+    const ag_shape sorted = ag_shape_of(r->x[0]), x = ag_shape_of(r->x[1]);
+    const int64_t right = ((const side *)r->attributes)->right;
+    bool fits = sorted.rank == 1 || sorted.rank == x.rank;
+    if (r->dtype == AG_BOOL || r->dtype != ag_dtype_of(r->x[0]))
+        return ag_reject(r, AG_ERR_DTYPE, "the dtypes %s and %s must be the same, and not bool",
+                         ag_dtype_name(ag_dtype_of(r->x[0])), ag_dtype_name(r->dtype));
+    for (int i = 0; sorted.rank > 1 && fits && i < sorted.rank - 1; i++) fits = sorted.extent[i] == x.extent[i];
+    if (!fits || sorted.rank == 0)
+        return ag_reject(r, AG_ERR_SHAPE, "the sorted tensor must have one axis, or the other's leading axes");
+    if (right & ~INT64_C(1)) return ag_reject(r, AG_ERR_RANGE, "the side is %lld: 0 or 1 is wanted", (long long)right);
+    r->dtype = AG_I64;
+    r->shape = x;
+    return true;
+}
+
+const ag_op ag__op_searchsorted = {.name = "searchsorted",
+                                   .notation = "searchsorted({0}, {1})",
+                                   .kind = AG_KIND_OPAQUE,
+                                   .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
+                                   .arity = 2,
+                                   .attribute_bytes = sizeof(side),
+                                   .infer = searchsorted_infer,
+                                   .eval = searchsorted_eval};
+
+ag_tensor *ag_searchsorted(ag_tensor *sorted, ag_tensor *x, bool right) {
+    const side s = {right};
+    return ag_apply(&ag__op_searchsorted, 2, (ag_tensor *[]){sorted, x}, &s, sizeof s);
+}
