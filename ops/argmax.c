@@ -15,8 +15,8 @@ typedef struct along {
 } along;
 
 /* One comparison for each of n outputs, with element number k; and the index of the best of some lanes, of which each
- * has every so many-th element. `at` has the width of an element, so that vectors of both are as long. IN_ORDER gives numbers
- * whose order is that of elements, or for the smallest one the opposite. */
+ * has every so many-th element. `at` has the width of an element, so that vectors of both are as long. IN_ORDER gives
+ * numbers whose order is that of elements, or for the smallest one the opposite. */
 #define ARGMAX(compare, best_lane, type, place, IN_ORDER)                                                              \
     AG_BLOCK_KERNEL static void compare(int64_t n, void *best_, void *at_, const void *x_, int64_t k_, bool least) {   \
         type *best = best_;                                                                                            \
@@ -192,17 +192,23 @@ static bool search_all(const ag_call *call, bool least) {
 static bool argmax_eval(const ag_call *call) { return search_all(call, false); }
 static bool argmin_eval(const ag_call *call) { return search_all(call, true); }
 
-#define ARG(name_)                                                                                                     \
-    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
-                                  .notation = #name_ "_{i0}({0})",                                                     \
-                                  .kind = AG_KIND_OPAQUE,                                                              \
-                                  .arity = 1,                                                                          \
-                                  .attribute_bytes = sizeof(along),                                                    \
-                                  .flags = AG_OP_NOT_DIFFERENTIABLE,                                                   \
-                                  .infer = argmax_infer,                                                               \
-                                  .eval = name_##_eval}
-ARG(argmax);
-ARG(argmin);
+const ag_op ag__op_argmax = {.name = "argmax",
+                             .notation = "argmax_{i0}({0})",
+                             .kind = AG_KIND_OPAQUE,
+                             .arity = 1,
+                             .attribute_bytes = sizeof(along),
+                             .flags = AG_OP_NOT_DIFFERENTIABLE,
+                             .infer = argmax_infer,
+                             .eval = argmax_eval};
+
+const ag_op ag__op_argmin = {.name = "argmin",
+                             .notation = "argmin_{i0}({0})",
+                             .kind = AG_KIND_OPAQUE,
+                             .arity = 1,
+                             .attribute_bytes = sizeof(along),
+                             .flags = AG_OP_NOT_DIFFERENTIABLE,
+                             .infer = argmax_infer,
+                             .eval = argmin_eval};
 
 static ag_tensor *of_axis(const ag_op *op, ag_tensor *x, int axis, bool keepdims) {
     ag_tensor *nil;
@@ -219,6 +225,7 @@ static ag_tensor *of_axes(const ag_op *op, ag_tensor *x, ag_axes axes, bool keep
     int axis;
     if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, &axes, &mask, &nil)) return nil;
     ag_shape kept = ag_shape_of(x);
+    if (ag_dtype_of(x) == AG_BOOL) return ag__fail(op->name, 1, &x, AG_ERR_DTYPE, "the dtype bool is not supported");
     for (int i = 0; i < kept.rank; i++) {
         if (mask & 1u << i && kept.extent[i] == 0)
             return ag__fail(op->name, 1, &x, AG_ERR_SHAPE, "axis %d has no elements", i);

@@ -13,8 +13,8 @@ typedef struct bins {
     double low, high;
 } bins;
 
-/* The bin of each of n elements, and number `bins` for those outside. The quotient may be rounded across an edge, which is
- * then looked at. */
+/* The bin of each of n elements, and number `bins` for those outside. The quotient may be rounded across an edge, which
+ * is then looked at. */
 AG_BLOCK_KERNEL static void find_bins(int64_t n, const double *x, int64_t *at, const bins *b) {
     const double low = b->low, high = b->high, width = (high - low) / (double)b->n, by = (double)b->n / (high - low);
     const double last = (double)(b->n - 1);
@@ -135,7 +135,7 @@ ag_tensor *ag_bincount(ag_tensor *x, ag_tensor *weights, int64_t n) {
     return sums_by(x, weights, n);
 }
 
-/* What is outside is counted at two more places, the first and the last. */
+/* Elements outside are counted at two more places, the first and the last. */
 ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor *weights) {
     ag_tensor *nil, *in[2] = {x, edges};
     if (!ag__inputs_usable("histogram_between", 2, in, &nil)) return nil;
@@ -184,7 +184,7 @@ const ag_op ag__op_unique = {.name = "unique",
                              .infer = unique_infer,
                              .eval = unique_eval};
 
-/* Where another element begins in sorted ones: its number, from 0 on, for each of them. */
+/* The number of each of sorted elements among the distinct ones, from 0 on. */
 static ag_tensor *ranks_of(ag_tensor *sorted) {
     ag_tensor *next = ag_slice(sorted, 0, 1, AG_END, 1), *before = ag_slice(sorted, 0, 0, -1, 1);
     ag_tensor *differs = ag_not_equal(next, before), *known = ag_equal(before, before);

@@ -27,14 +27,15 @@ AG_API ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor
  * Shape:  x (…), weights as x -> (n)
  * Dtype:  x i64; weights i64, f32 or f64 -> that of the weights, or i64
  * Grad:   the weight of an element k: ȳ[k]
- * Errors: AG_ERR_SHAPE, also for n < 0; AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an element that is not in 0 … n−1
+ * Errors: AG_ERR_SHAPE, also for n < 0; AG_ERR_DTYPE; AG_ERR_RANGE when evaluated, for an element that is not in 0 …
+ *         n−1
  * Source: numpy.bincount with minlength, and no more */
 AG_API ag_tensor *ag_bincount(ag_tensor *x, ag_tensor *weights, int64_t n);
 
 /* ag_unique -- the distinct elements in ascending order, and for each element of x which of them it is, and how often
  * each occurs
- * How many there are depends on values, so x is computed at once, as by ag_data. All NaN count as one, the last. `inverse`
- * and `counts` may be NULL.
+ * How many there are depends on values, so x is computed at once, as by ag_data. All NaN count as one, the last.
+ * `inverse` and `counts` may be NULL.
  * Shape:  x (…) -> (m); inverse as x; counts (m)
  * Dtype:  any; inverse and counts i64
  * Grad:   not differentiable

@@ -26,6 +26,10 @@ AG_OPS(AG__DECLARE_OP)
     const ag_op ag__op_##name_ = {                                                                                     \
         .name = #name_, .notation = notation_, .kind = AG_KIND_ELEMENTWISE, .arity = arity_, __VA_ARGS__}
 
+/* The kernels of reductions, in folding.c. */
+extern const ag_reduction ag__reduction_sum, ag__reduction_mean, ag__reduction_prod, ag__reduction_max,
+    ag__reduction_min, ag__reduction_norm, ag__reduction_all, ag__reduction_any;
+
 /* y = f(x) */
 #define AG_UNARY(name_, notation_, x_bar, ...)                                                                         \
     static ag_tensor *name_##_vjp(ag_tensor *y, ag_tensor *g, int i) {                                                 \
@@ -83,12 +87,15 @@ bool ag__real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor **
 /* x as a number: i64 if it is bool. In reduce.c, as the next. */
 ag_tensor *ag__number_of(ag_tensor *x);
 
-/* x with the axes of a mask, at least one, made a single one, *axis: the last, in their order, unless it is the only one
- * and stays where it is. And back: y, of that shape, in the shape of x. */
+/* x as a number: i64 if it is bool. In axes.c, as the next two. */
+ag_tensor *ag__as_number(ag_tensor *x);
+
+/* x with the axes of a mask, at least one, made a single one, *axis: the last, in their order, unless it is the only
+ * one and stays where it is. And back: y, of that shape, in the shape of x. */
 ag_tensor *ag__axes_together(ag_tensor *x, uint32_t mask, int *axis);
 ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask);
 
-/* √Σ x² over the axes of a mask. */
+/* √Σ x² over the axes of a mask. In reduce.c. */
 ag_tensor *ag__norm(ag_tensor *x, uint32_t mask, bool keepdims);
 
 /* The product of the elements before each one along an axis that is not negative, or of those behind it. In scan.c. */

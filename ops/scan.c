@@ -1,9 +1,9 @@
 /* scan -- sums, products and extremes of an axis up to each element, and recurrences along it
  *
- * An input is (outer, n, inner) in memory. Where inner is long, rows of it are combined one after the other. Otherwise the
- * tensor is cut into pieces along the axis that are turned into columns, so that vectors run across the pieces; what comes
- * before a piece is then combined with it. f32 is added up and multiplied in f64. A result depends on shapes and numbers
- * alone: the threads divide what is independent anyway. */
+ * An input is (outer, n, inner) in memory. Where inner is long, rows of it are combined one after the other. Otherwise
+ * the tensor is cut into pieces along the axis that are turned into columns, so that vectors run across the pieces;
+ * what comes before a piece is then combined with it. f32 is added up and multiplied in f64. A result depends on shapes
+ * and numbers alone: the threads divide what is independent anyway. */
 #include "autograd/eval/rows.h"
 #include "autograd/tape/limits.h"
 #include "ops/rules.h"
@@ -101,7 +101,7 @@ static void scan_rows(const scan *s, int64_t start, int64_t rows) {
 
 /* ---- Long rows: cut into strips, and a strip into pieces ---- */
 
-/* Whether all numbers are 0 or so far from the ends of the range that a product of two is exact but for its rounding. */
+/* Whether all numbers are 0 or so far from the ends of the range that a product of two is only rounded. */
 AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, double most) {
     int64_t wild = 0;
     AG_SIMD
@@ -112,7 +112,7 @@ AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, double most) {
     return !wild;
 }
 
-/* What comes before each piece, in the order of the scan, and in `carry` what comes before the next strip. */
+/* The result before each piece, in the order of the scan, and in `carry` that before the next strip. */
 static void find_before(const scan *s, const char *w, int64_t columns, int64_t rows, char *before, char *carry) {
     const int64_t last = s->backwards ? 0 : columns - s->inner;
     for (int64_t k = 0; k < rows; k++) {
@@ -162,7 +162,8 @@ static bool scan_pieces(const scan *s, char *strip, int64_t columns, int64_t row
     return true;
 }
 
-/* Elements at … at+m−1 of the tensor, whole groups of `inner`. A piece that lacks elements is filled up beyond the end. */
+/* Elements at … at+m−1 of the tensor, whole groups of `inner`. A piece that lacks elements is filled up beyond the end.
+ * */
 static void scan_strip(const scan *s, int64_t at, int64_t m, int64_t columns, char *carry) {
     _Alignas(64) char strip[AG__STRIP * AG__MOST_BYTES];
     const int64_t rows = (m + columns - 1) / columns, spare = rows * columns - m;
@@ -262,36 +263,34 @@ static ag_tensor *scanned(const ag_op *op, ag_tensor *x, int axis) {
     if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
     const int a = ag__axis(axis, ag_rank(x));
     if (a < 0) return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
-    return record(op, ag__number_of(x), a, false, false);
+    return record(op, ag__as_number(x), a, false, false);
 }
-
-#define SCAN(name_, ...)                                                                                               \
-    const ag_op ag__op_##name_ = {.name = #name_,                                                                      \
-                                  .notation = #name_ "_{i0}({0})",                                                     \
-                                  .kind = AG_KIND_OPAQUE,                                                              \
-                                  .arity = 1,                                                                          \
-                                  .attribute_bytes = sizeof(along),                                                    \
-                                  .infer = scan_infer,                                                                 \
-                                  .eval = name_##_eval,                                                                \
-                                  .vjp = name_##_vjp,                                                                  \
-                                  __VA_ARGS__}
 
 /* ---- cumsum ---- */
 
-static bool cumsum_eval(const ag_call *call) { return scan_eval(call, ag__op_sum.reduction); }
+static bool cumsum_eval(const ag_call *call) { return scan_eval(call, &ag__reduction_sum); }
 
 static ag_tensor *cumsum_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const along *a = ag_attributes(y);
     return (void)i, record(&ag__op_cumsum, g, (int)a->axis, !a->backwards, a->exclusive);
 }
 
-SCAN(cumsum, .flags = AG_OP_CONTIGUOUS | AG_OP_HIDES_NOTHING);
+const ag_op ag__op_cumsum = {.name = "cumsum",
+                             .notation = "cumsum_{i0}({0})",
+                             .kind = AG_KIND_OPAQUE,
+                             .flags = AG_OP_CONTIGUOUS | AG_OP_HIDES_NOTHING,
+                             .arity = 1,
+                             .attribute_bytes = sizeof(along),
+                             .infer = scan_infer,
+                             .eval = cumsum_eval,
+                             .vjp = cumsum_vjp};
+
 ag_tensor *ag_cumsum(ag_tensor *x, int axis) { return scanned(&ag__op_cumsum, x, axis); }
 
 /* ---- Recurrences: y[k] = b[k] + a[k]·y[k−1], or backwards y[k] = b[k] + a[k+1]·y[k+1] ----
  *
- * The gradient of either by b is the other one with the same a. A product with 0 is 0 whatever the other factor is: what
- * is cut off by a 0 has no influence, infinite or not. */
+ * The gradient of either by b is the other one with the same a. A product with 0 is 0 whatever the other factor is:
+ * what is cut off by a 0 has no influence, infinite or not. */
 
 /* `rows` rows of n elements, `by` apart: y = b + a·(what was before), which is kept in `last`. */
 #define RECUR(name, type)                                                                                              \
@@ -402,7 +401,7 @@ static void recur_share(void *q_, int i, int n) {
 static bool recur_eval(const ag_call *call) {
     ag_call of_b = *call;
     of_b.x = &call->x[1];
-    recurrence q = {scan_of(&of_b, ag__op_sum.reduction), call->x[0].data,
+    recurrence q = {scan_of(&of_b, &ag__reduction_sum), call->x[0].data,
                     call->y.dtype == AG_F32 ? recur_f32 : recur_f64};
     if (call->y.size > 0) ag__parallel(ag__worthwhile(4 * call->y.size, call->threads), recur_share, &q);
     return true;
@@ -450,10 +449,10 @@ const ag_op ag__op_recur = {.name = "recur",
 
 /* ---- cumprod ---- */
 
-static bool cumprod_eval(const ag_call *call) { return scan_eval(call, ag__op_prod.reduction); }
+static bool cumprod_eval(const ag_call *call) { return scan_eval(call, &ag__reduction_prod); }
 
-/* x̄[k] = Π_{j<k} x[j] · S[k], where S[k] = Σ_{i≥k} ȳ[i]·Π_{k<j≤i} x[j] = ȳ[k] + x[k+1]·S[k+1]; nothing is divided by x.
- * Without its own element, y[k] belongs to the place before. Backwards it is the mirror image. */
+/* x̄[k] = Π_{j<k} x[j] · S[k], where S[k] = Σ_{i≥k} ȳ[i]·Π_{k<j≤i} x[j] = ȳ[k] + x[k+1]·S[k+1]; nothing is divided by
+ * x. Without its own element, y[k] belongs to the place before. Backwards it is the mirror image. */
 static ag_tensor *cumprod_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const along *a = ag_attributes(y);
     const int axis = (int)a->axis;
@@ -462,7 +461,16 @@ static ag_tensor *cumprod_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag__slope_mul(record_recur(a->backwards ? moved(x, axis, false) : x, g, axis, !a->backwards), before);
 }
 
-SCAN(cumprod, .flags = AG_OP_CONTIGUOUS | AG_OP_HIDES_NOTHING);
+const ag_op ag__op_cumprod = {.name = "cumprod",
+                              .notation = "cumprod_{i0}({0})",
+                              .kind = AG_KIND_OPAQUE,
+                              .flags = AG_OP_CONTIGUOUS | AG_OP_HIDES_NOTHING,
+                              .arity = 1,
+                              .attribute_bytes = sizeof(along),
+                              .infer = scan_infer,
+                              .eval = cumprod_eval,
+                              .vjp = cumprod_vjp};
+
 ag_tensor *ag_cumprod(ag_tensor *x, int axis) { return scanned(&ag__op_cumprod, x, axis); }
 
 ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind) {
@@ -471,8 +479,8 @@ ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind) {
 
 /* ---- cummax, cummin ---- */
 
-static bool cummax_eval(const ag_call *call) { return scan_eval(call, ag__op_max.reduction); }
-static bool cummin_eval(const ag_call *call) { return scan_eval(call, ag__op_min.reduction); }
+static bool cummax_eval(const ag_call *call) { return scan_eval(call, &ag__reduction_max); }
+static bool cummin_eval(const ag_call *call) { return scan_eval(call, &ag__reduction_min); }
 
 /* ȳ[k] goes to the last element up to k that is y[k], or NaN as it. */
 static ag_tensor *cumulative_extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -488,20 +496,36 @@ static ag_tensor *cumulative_extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *at = record(&ag__op_cummax, ag_where(hit, places, none), axis, false, false);
     return ag_scatter_add(ag_zeros(tape, ag_dtype_of(x), shape), at, g, axis);
 }
-static ag_tensor *cummax_vjp(ag_tensor *y, ag_tensor *g, int i) { return cumulative_extreme_vjp(y, g, i); }
-static ag_tensor *cummin_vjp(ag_tensor *y, ag_tensor *g, int i) { return cumulative_extreme_vjp(y, g, i); }
 
-SCAN(cummax, .flags = AG_OP_CONTIGUOUS);
+const ag_op ag__op_cummax = {.name = "cummax",
+                             .notation = "cummax_{i0}({0})",
+                             .kind = AG_KIND_OPAQUE,
+                             .flags = AG_OP_CONTIGUOUS,
+                             .arity = 1,
+                             .attribute_bytes = sizeof(along),
+                             .infer = scan_infer,
+                             .eval = cummax_eval,
+                             .vjp = cumulative_extreme_vjp};
+
 ag_tensor *ag_cummax(ag_tensor *x, int axis) { return scanned(&ag__op_cummax, x, axis); }
 
-SCAN(cummin, .flags = AG_OP_CONTIGUOUS);
+const ag_op ag__op_cummin = {.name = "cummin",
+                             .notation = "cummin_{i0}({0})",
+                             .kind = AG_KIND_OPAQUE,
+                             .flags = AG_OP_CONTIGUOUS,
+                             .arity = 1,
+                             .attribute_bytes = sizeof(along),
+                             .infer = scan_infer,
+                             .eval = cummin_eval,
+                             .vjp = cumulative_extreme_vjp};
+
 ag_tensor *ag_cummin(ag_tensor *x, int axis) { return scanned(&ag__op_cummin, x, axis); }
 
 /* ---- Composed ---- */
 
-/* With m the largest so far, held constant, T[k] = Σ_{j≤k} e^(x[j]−m[k]) = a·T[k−1] + e^(x[k]−m[k]), a = e^(m[k−1]−m[k]).
- * The recurrence is that of T − 1, which does not cancel where one element leads: a·(T[k−1] − 1) + (a + e^(x[k]−m[k]) − 1).
- * If m is infinite, x − m would be ∞ − ∞: the exponents use the largest finite number instead. */
+/* With m the largest so far, held constant, T[k] = Σ_{j≤k} e^(x[j]−m[k]) = a·T[k−1] + e^(x[k]−m[k]), a =
+ * e^(m[k−1]−m[k]). The recurrence is that of T − 1, which does not cancel where one element leads: a·(T[k−1] − 1) + (a
+ * + e^(x[k]−m[k]) − 1). If m is infinite, x − m would be ∞ − ∞: the exponents use the largest finite number instead. */
 ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis) {
     ag_tensor *nil;
     if (!ag__inputs_usable("logcumsumexp", 1, &x, &nil)) return nil;

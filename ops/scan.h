@@ -1,6 +1,7 @@
 /* scan -- cumulative sums, products and extremes along an axis, and differences
  *
- * Each element of a result is a reduction of the elements up to its own place. f32 is added up and multiplied in f64. */
+ * Each element of a result is a reduction of the elements up to its own place. f32 is added up and multiplied in f64.
+ * */
 #ifndef AG_OPS_SCAN_H
 #define AG_OPS_SCAN_H
 

@@ -1,9 +1,9 @@
 /* sort -- sorting along the last axis, the first elements of the order, and searching in it
  *
- * An element becomes a record: a key, an unsigned number in whose order elements are to be, and what is wanted of it, its
- * bits or its index. Records are sorted digit by digit, beginning with the lowest, which keeps equal keys in their order;
- * few of them are inserted one by one. −0 and 0 have one key, and so have all NaN, the last one. Other axes are made the
- * last one by a view. */
+ * An element becomes a record: a key, an unsigned number in whose order elements are to be, and what is wanted of it,
+ * its bits or its index. Records are sorted digit by digit, beginning with the lowest, which keeps equal keys in their
+ * order; few of them are inserted one by one. −0 and 0 have one key, and so have all NaN, the last one. Other axes are
+ * made the last one by a view. */
 #include "autograd/eval/eval.h"
 #include "autograd/tape/limits.h"
 #include "ops/rules.h"
@@ -69,8 +69,8 @@ enum { DIGITS = 256, FEW = AG__LIMIT(40, 6) };
 static inline uint64_t key_of_narrow(narrow r) { return r >> 32; }
 static inline uint64_t key_of_wide(wide r) { return r.key; }
 
-/* Sorts n records by their keys, which have so many bytes; the result is in r, and `other` has room for as many. A digit
- * that all keys share moves nothing. */
+/* Sorts n records by their keys, which have so many bytes; the result is in r, and `other` has room for as many. A
+ * digit that all keys share moves nothing. */
 #define SORT(sort, insert, record, key_of, BYTES)                                                                      \
     static void insert(int64_t n, record *r) {                                                                         \
         for (int64_t i = 1; i < n; i++) {                                                                              \
@@ -131,7 +131,7 @@ static void sort_records(const sorting *s, int64_t n, char *r) {
     else sort_wide(n, (wide *)(void *)r, (wide *)(void *)other);
 }
 
-/* What is wanted of the first k records of a row. */
+/* The bits or indices of the first k records of a row. */
 static void put_records(const sorting *s, const char *r, char *y) {
     const narrow *a = (const narrow *)(const void *)r;
     const wide *b = (const wide *)(const void *)r;
@@ -171,8 +171,8 @@ static int64_t take_wide(int64_t m, const wide *from, wide *to, int64_t count, c
     return count;
 }
 
-/* The first k: those that come before the last of the best ones so far are collected; when there is no more room, they are
- * sorted, and k of them stay. An equal key that comes later has a later index. */
+/* The first k: those that come before the last of the best ones so far are collected; when there is no more room, they
+ * are sorted, and k of them stay. An equal key that comes later has a later index. */
 static void select_row(const sorting *s, const char *x, char *y, char *r) {
     enum { SOME = AG__LIMIT(64, 4) };
     _Alignas(64) char some[SOME * sizeof(wide)];

@@ -1,4 +1,5 @@
-/* statistics -- reductions composed of others: norms, deviations, averages, of chosen elements, of those that are no NaN
+/* statistics -- reductions composed of others: norms, deviations, averages, of chosen elements, of those that are no
+ * NaN
  *
  * Each checks its inputs before it records anything. An element that a mask leaves out is replaced before anything is
  * computed of it, so that it has no influence on results or gradients, whatever it is. */
@@ -36,8 +37,8 @@ static ag_tensor *real_of(ag_tensor *x) { return ag__is_real((int)ag_dtype_of(x)
 
 /* ---- Norms ---- */
 
-/* Relative to m, the largest |x| or for p < 0 the smallest, which is held constant: it cancels out. Zeros take another way
- * around the power, whose slope there may be infinite. */
+/* Relative to m, the largest |x| or for p < 0 the smallest, which is held constant: it cancels out. Zeros take another
+ * way around the power, whose slope there may be infinite. */
 static ag_tensor *norm_of_powers(ag_tensor *x, ag_axes axes, double p, bool keepdims, bool empty) {
     ag_tensor *size = ag_abs(x), *zero = number(x, 0), *one = number(x, 1), *most = number(x, INFINITY);
     ag_tensor *m = empty ? zero : p > 0 ? ag_max_over(size, axes, true) : ag_min_over(size, axes, true);
@@ -145,56 +146,61 @@ ag_tensor *ag_average_over(ag_tensor *x, ag_tensor *weights, ag_axes axes, bool 
 
 /* ---- Masks ---- */
 
-/* Whether `name` can be called for these; the mask is broadcast to the shape of x. */
-static bool masked(const char *name, ag_tensor *x, ag_tensor **mask, const ag_axes *axes, uint32_t *set,
+/* Whether `name` can be called for these. */
+static bool masked(const char *name, ag_tensor *x, ag_tensor *mask, const ag_axes *axes, uint32_t *set,
                    ag_tensor **nil) {
-    ag_tensor *in[2] = {x, *mask};
+    ag_tensor *in[2] = {x, mask};
     if (!ag__inputs_usable(name, 2, in, nil) || !ag__axes_mask(name, x, axes, set, nil)) return false;
-    if (ag_dtype_of(*mask) != AG_BOOL)
-        *nil = ag__fail(name, 2, in, AG_ERR_DTYPE, "the mask must be bool, not %s", ag_dtype_name(ag_dtype_of(*mask)));
-    else if (!fits(*mask, x))
-        *nil = ag__fail(name, 2, in, AG_ERR_SHAPE, "the mask cannot be broadcast to the elements");
-    else {
-        *mask = ag_broadcast_to(*mask, ag_shape_of(x));
-        return true;
-    }
+    if (ag_dtype_of(mask) != AG_BOOL)
+        *nil = ag__fail(name, 2, in, AG_ERR_DTYPE, "the mask must be bool, not %s", ag_dtype_name(ag_dtype_of(mask)));
+    else if (!fits(mask, x)) *nil = ag__fail(name, 2, in, AG_ERR_SHAPE, "the mask cannot be broadcast to the elements");
+    else return true;
     return false;
+}
+
+/* x where the mask holds, and a number elsewhere. */
+static ag_tensor *chosen(ag_tensor *mask, ag_tensor *x, double other) {
+    return ag_where(ag_broadcast_to(mask, ag_shape_of(x)), x, number(x, other));
+}
+
+/* How many elements of x are chosen, in its dtype. */
+static ag_tensor *chosen_count(ag_tensor *mask, ag_tensor *x, ag_axes axes, bool keepdims) {
+    return ag_sum_over(ag_cast(ag_broadcast_to(mask, ag_shape_of(x)), ag_dtype_of(x)), axes, keepdims);
 }
 
 ag_tensor *ag_sum_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
-    if (!masked("sum_where", x, &mask, &axes, &set, &nil)) return nil;
-    x = ag__number_of(x);
-    return ag_sum_over(ag_where(mask, x, number(x, 0)), axes, keepdims);
+    if (!masked("sum_where", x, mask, &axes, &set, &nil)) return nil;
+    x = ag__as_number(x);
+    return ag_sum_over(chosen(mask, x, 0), axes, keepdims);
 }
 
 ag_tensor *ag_prod_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
-    if (!masked("prod_where", x, &mask, &axes, &set, &nil)) return nil;
-    x = ag__number_of(x);
-    return ag_prod_over(ag_where(mask, x, number(x, 1)), axes, keepdims);
+    if (!masked("prod_where", x, mask, &axes, &set, &nil)) return nil;
+    x = ag__as_number(x);
+    return ag_prod_over(chosen(mask, x, 1), axes, keepdims);
 }
 
 static ag_tensor *mean_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdims) {
-    return ag_div(ag_sum_over(ag_where(mask, x, number(x, 0)), axes, keepdims),
-                  ag_sum_over(ag_cast(mask, ag_dtype_of(x)), axes, keepdims));
+    return ag_div(ag_sum_over(chosen(mask, x, 0), axes, keepdims), chosen_count(mask, x, axes, keepdims));
 }
 
 ag_tensor *ag_mean_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
-    if (!masked("mean_where", x, &mask, &axes, &set, &nil)) return nil;
+    if (!masked("mean_where", x, mask, &axes, &set, &nil)) return nil;
     return mean_where(real_of(x), mask, axes, keepdims);
 }
 
 /* As ag_var_over: relative to the rounded mean, which is held constant, and then centred. */
 static ag_tensor *var_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, double correction, bool keepdims) {
-    ag_tensor *zero = number(x, 0), *near = ag_stop_gradient(mean_where(x, mask, axes, true));
-    ag_tensor *shifted = ag_where(mask, ag_sub(x, near), zero);
-    ag_tensor *centred = ag_where(mask, ag_sub(shifted, mean_where(shifted, mask, axes, true)), zero);
-    ag_tensor *n = ag_sum_over(ag_cast(mask, ag_dtype_of(x)), axes, keepdims);
+    ag_tensor *near = ag_stop_gradient(mean_where(x, mask, axes, true));
+    ag_tensor *shifted = chosen(mask, ag_sub(x, near), 0);
+    ag_tensor *centred = chosen(mask, ag_sub(shifted, mean_where(shifted, mask, axes, true)), 0);
+    ag_tensor *n = chosen_count(mask, x, axes, keepdims);
     return ag_div(ag_sum_over(ag_square(centred), axes, keepdims), ag_maximum_scalar(ag_add_scalar(n, -correction), 0));
 }
 
@@ -202,7 +208,7 @@ static ag_tensor *checked_var(const char *name, ag_tensor *x, ag_tensor *mask, a
                               bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
-    if (!masked(name, x, &mask, &axes, &set, &nil) || !is_real(name, x, &nil)) return nil;
+    if (!masked(name, x, mask, &axes, &set, &nil) || !is_real(name, x, &nil)) return nil;
     return var_where(x, mask, axes, correction, keepdims);
 }
 
@@ -220,12 +226,12 @@ static ag_tensor *extreme_where(const char *name, bool largest, ag_tensor *x, ag
                                 double initial, bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
-    if (!masked(name, x, &mask, &axes, &set, &nil)) return nil;
+    if (!masked(name, x, mask, &axes, &set, &nil)) return nil;
     if (ag_dtype_of(x) == AG_BOOL) return ag__fail(name, 1, &x, AG_ERR_DTYPE, "the dtype bool is not supported");
     if (!ag__fits(initial, ag_dtype_of(x)))
         return ag__fail(name, 1, &x, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(ag_dtype_of(x)), initial);
     if (count_over(x, set) == 0) return ag_add_scalar(ag_sum_over(x, axes, keepdims), initial);
-    x = ag_where(mask, x, number(x, initial));
+    x = chosen(mask, x, initial);
     return largest ? ag_maximum_scalar(ag_max_over(x, axes, keepdims), initial)
                    : ag_minimum_scalar(ag_min_over(x, axes, keepdims), initial);
 }
@@ -252,14 +258,14 @@ ag_tensor *ag_nansum(ag_tensor *x, ag_axes axes, bool keepdims) {
     ag_tensor *nil, *known;
     uint32_t set;
     if (!numbers_of("nansum", x, &axes, &set, &known, &nil)) return nil;
-    return ag_sum_over(ag_where(known, x, number(x, 0)), axes, keepdims);
+    return ag_sum_over(chosen(known, x, 0), axes, keepdims);
 }
 
 ag_tensor *ag_nanprod(ag_tensor *x, ag_axes axes, bool keepdims) {
     ag_tensor *nil, *known;
     uint32_t set;
     if (!numbers_of("nanprod", x, &axes, &set, &known, &nil)) return nil;
-    return ag_prod_over(ag_where(known, x, number(x, 1)), axes, keepdims);
+    return ag_prod_over(chosen(known, x, 1), axes, keepdims);
 }
 
 ag_tensor *ag_nanmean(ag_tensor *x, ag_axes axes, bool keepdims) {
@@ -286,7 +292,7 @@ static ag_tensor *nan_extreme(const char *name, bool largest, ag_tensor *x, ag_a
     uint32_t set;
     if (!numbers_of(name, x, &axes, &set, &known, &nil)) return nil;
     if (count_over(x, set) == 0) return ag__fail(name, 1, &x, AG_ERR_SHAPE, "an axis has no elements");
-    ag_tensor *others = ag_where(known, x, number(x, largest ? -INFINITY : INFINITY));
+    ag_tensor *others = chosen(known, x, largest ? -INFINITY : INFINITY);
     ag_tensor *y = (largest ? ag_max_over : ag_min_over)(others, axes, keepdims);
     return ag_where(ag_any_over(known, axes, keepdims), y, number(x, NAN));
 }
@@ -318,7 +324,8 @@ static ag_tensor *sorted_over(const char *name, ag_tensor *x, const ag_axes *axe
 
 static ag_tensor *nth(ag_tensor *sorted, int64_t k) { return ag_slice(sorted, -1, k, k + 1, 1); }
 
-/* Between two neighbours, by NumPy's formula, which is exact at both and monotonic; NaN if there is one, which is last. */
+/* Between two neighbours, by NumPy's formula, which is exact at both and monotonic; NaN if there is one, which is last.
+ * */
 static ag_tensor *quantile_of(ag_tensor *sorted, double q) {
     const int64_t n = ag_extent(sorted, -1);
     const double place = q * (double)(n - 1), low = floor(place), t = place - low;

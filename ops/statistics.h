@@ -1,7 +1,7 @@
 /* statistics -- norms, deviations, averages, medians; reductions of chosen elements, and of those that are no NaN
  *
- * All are composed of other operations, and their gradients follow from the graph. A mask or weights are broadcast to x,
- * as in NumPy. An element that a mask leaves out may be anything: it has no influence on values or gradients. */
+ * All are composed of other operations, and their gradients follow from the graph. A mask or weights are broadcast to
+ * x, as in NumPy. An element that a mask leaves out may be anything: it has no influence on values or gradients. */
 #ifndef AG_OPS_STATISTICS_H
 #define AG_OPS_STATISTICS_H
 
@@ -9,9 +9,9 @@
 
 /* ---- Norms and deviations ---- */
 
-/* ag_norm -- y = (Σ |x|^p)^(1/p) over all elements: the number that are not 0 for p = 0, the largest or the smallest |x|
- * for p = ±inf
- * Nothing overflows in between or is lost to underflow, if p is not 0 or 1. Elements that are 0 have the gradient 0.
+/* ag_norm -- y = (Σ |x|^p)^(1/p) over all elements: the number that are not 0 for p = 0, the largest or the smallest
+ * |x| for p = ±inf Nothing overflows in between or is lost to underflow, if p is not 0 or 1. Elements that are 0 have
+ * the gradient 0.
  * Shape:  x (…) -> ()
  * Dtype:  real
  * Grad:   x̄ = ȳ·x/y for p = 2, and 0 where y is; else ȳ·sign(x)·(|x|/y)^(p−1), 0 for p = 0; ties share for p = ±inf
@@ -93,8 +93,8 @@ AG_API ag_tensor *ag_median(ag_tensor *x);
  * Source: numpy.median */
 AG_API ag_tensor *ag_median_over(ag_tensor *x, ag_axes axes, bool keepdims);
 
-/* ag_quantile -- y = the element at place q·(n−1) of the order, 0 <= q <= 1, or between the two next to it, linearly; NaN
- * if there is one
+/* ag_quantile -- y = the element at place q·(n−1) of the order, 0 <= q <= 1, or between the two next to it, linearly;
+ * NaN if there is one
  * Shape:  x (…) -> ()
  * Dtype:  any; f64 if it is not real
  * Grad:   ȳ goes to the two elements, in proportion

@@ -222,6 +222,15 @@ ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix tha
 ag_tensor *user_reversed(ag_tensor *x);          /* view with negative strides */
 ag_tensor *user_corner(ag_tensor *x);            /* ag_at: slices of several axes */
 ag_tensor *user_one_hot(ag_tensor *index);       /* ag_one_hot, of indices below 9 */
+ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix that x begins with */
+
+/* Calls of the library with options that have no place in a line. */
+ag_tensor *user_norm(ag_tensor *x, ag_axes axes, bool keepdims);
+ag_tensor *user_positive_sum(ag_tensor *x, ag_axes axes, bool keepdims);
+ag_tensor *user_searched(ag_tensor *x, int axis);
+ag_tensor *user_largest(ag_tensor *x, int axis, bool largest);
+ag_tensor *user_histogram(ag_tensor *x);
+ag_tensor *user_picked(ag_tensor *x); /* by the operation of ag_unique, which computes at once */
 ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step); /* source */
 ag_tensor *user_drawn(ag_tensor *x); /* random numbers of all samplers that have no second gradient, constant */
 ag_tensor *user_noisy(ag_tensor *x); /* random numbers with gradients by their mean and spread */

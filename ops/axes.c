@@ -1,0 +1,30 @@
+/* axes -- inputs as several reductions and scans take them: several axes as one, bools as numbers */
+#include "ops/rules.h"
+
+ag_tensor *ag__as_number(ag_tensor *x) { return ag_dtype_of(x) == AG_BOOL ? ag_cast(x, AG_I64) : x; }
+
+ag_tensor *ag__axes_together(ag_tensor *x, uint32_t mask, int *axis) {
+    const int rank = ag_rank(x);
+    ag_axes order = {0, {0}};
+    ag_shape shape = {0, {0}};
+    int64_t n = 1;
+    *axis = 0;
+    while (*axis < rank && mask != 1u << *axis) ++*axis;
+    if (*axis < rank) return x;
+    for (int i = 0; i < rank; i++)
+        if (!(mask & 1u << i)) shape.extent[shape.rank++] = ag_extent(x, i), order.axis[order.count++] = i;
+    for (int i = 0; i < rank; i++)
+        if (mask & 1u << i) n *= ag_extent(x, i), order.axis[order.count++] = i;
+    shape.extent[ *axis = shape.rank++] = n;
+    return ag_reshape(ag_permute(x, order), shape);
+}
+
+ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask) {
+    ag_shape permuted = {shape->rank, {0}};
+    ag_axes back = {shape->rank, {0}};
+    int k = 0;
+    for (int chosen = 0; chosen < 2; chosen++)
+        for (int i = 0; i < shape->rank; i++)
+            if ((mask >> i & 1u) == (unsigned)chosen) permuted.extent[k] = shape->extent[i], back.axis[i] = k++;
+    return (mask & (mask - 1)) != 0 || mask == 0 ? ag_permute(ag_reshape(y, permuted), back) : y;
+}

@@ -1,0 +1,212 @@
+/* folding -- the kernels of reductions
+ *
+ * A fold's order depends only on the number of elements: LANES running folds side by side, then the lanes pairwise.
+ * So the result has the same bits for any vector width. The evaluator joins the folds of blocks, pairwise too. */
+#include "autograd/tape/limits.h"
+#include "ops/rules.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = AG__LANES };
+
+/* y[0] = the fold of x[0…n) by a ∘ b = formula. */
+#define FOLD(name, type, formula)                                                                                      \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
+        const type *x = x_;                                                                                            \
+        type lane[LANES];                                                                                              \
+        int64_t width = n < LANES ? n : LANES, i = width;                                                              \
+        if (n >= LANES) memcpy(lane, x, sizeof lane); /* without a call */                                             \
+        else memcpy(lane, x, (size_t)n * sizeof *lane);                                                                \
+        for (; i + LANES <= n; i += LANES) {                                                                           \
+            AG_SIMD                                                                                                    \
+            for (int64_t l = 0; l < LANES; l++) {                                                                      \
+                const type a = lane[l], b = x[i + l];                                                                  \
+                lane[l] = formula;                                                                                     \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int64_t l = 0; i + l < n; l++) {                                                                          \
+            const type a = lane[l], b = x[i + l];                                                                      \
+            lane[l] = formula;                                                                                         \
+        }                                                                                                              \
+        if (n >= LANES) {                                                                                              \
+            for (int64_t half = LANES / 2; half > 0; half /= 2) {                                                      \
+                AG_SIMD                                                                                                \
+                for (int64_t l = 0; l < half; l++) {                                                                   \
+                    const type a = lane[l], b = lane[l + half];                                                        \
+                    lane[l] = formula;                                                                                 \
+                }                                                                                                      \
+            }                                                                                                          \
+        } else {                                                                                                       \
+            for (int64_t l = 1; l < n; l++) {                                                                          \
+                const type a = lane[0], b = lane[l];                                                                   \
+                lane[0] = formula;                                                                                     \
+            }                                                                                                          \
+        }                                                                                                              \
+        *(type *)y_ = lane[0];                                                                                         \
+    }
+
+/* y[i] = y[i] ∘ x[i]. */
+#define COMBINE(name, type, formula)                                                                                   \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
+        type *y = y_;                                                                                                  \
+        const type *x = x_;                                                                                            \
+        AG_SIMD                                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const type a = y[i], b = x[i];                                                                             \
+            y[i] = formula;                                                                                            \
+        }                                                                                                              \
+    }
+
+/* ---- Sums, means ---- */
+
+FOLD(sum_fold_i64, uint64_t, a + b)
+FOLD(sum_fold_f32, float, a + b)
+FOLD(sum_fold_f64, double, a + b)
+COMBINE(sum_combine_i64, uint64_t, a + b)
+COMBINE(sum_combine_f32, float, a + b)
+COMBINE(sum_combine_f64, double, a + b)
+
+const ag_reduction ag__reduction_sum = {
+    .identity = 0,
+    .fold = {[AG_I64] = sum_fold_i64, [AG_F32] = sum_fold_f32, [AG_F64] = sum_fold_f64},
+    .combine = {[AG_I64] = sum_combine_i64, [AG_F32] = sum_combine_f32, [AG_F64] = sum_combine_f64},
+    .join = &ag__op_add};
+
+static void mean_finish_f32(int64_t n, void *y_, int64_t count) {
+    float *y = y_;
+    for (int64_t i = 0; i < n; i++) y[i] /= (float)count;
+}
+
+static void mean_finish_f64(int64_t n, void *y_, int64_t count) {
+    double *y = y_;
+    for (int64_t i = 0; i < n; i++) y[i] /= (double)count;
+}
+
+const ag_reduction ag__reduction_mean = {.identity = 0,
+                                         .fold = {[AG_F32] = sum_fold_f32, [AG_F64] = sum_fold_f64},
+                                         .combine = {[AG_F32] = sum_combine_f32, [AG_F64] = sum_combine_f64},
+                                         .finish = {[AG_F32] = mean_finish_f32, [AG_F64] = mean_finish_f64},
+                                         .join = &ag__op_add};
+
+/* ---- Products ---- */
+
+FOLD(prod_fold_i64, uint64_t, a *b)
+FOLD(prod_fold_f32, float, a *b)
+FOLD(prod_fold_f64, double, a *b)
+COMBINE(prod_combine_i64, uint64_t, a *b)
+COMBINE(prod_combine_f32, float, a *b)
+COMBINE(prod_combine_f64, double, a *b)
+
+const ag_reduction ag__reduction_prod = {
+    .identity = 1,
+    .fold = {[AG_I64] = prod_fold_i64, [AG_F32] = prod_fold_f32, [AG_F64] = prod_fold_f64},
+    .combine = {[AG_I64] = prod_combine_i64, [AG_F32] = prod_combine_f32, [AG_F64] = prod_combine_f64},
+    .join = &ag__op_mul};
+
+/* ---- Truth ---- */
+
+FOLD(all_fold, uint8_t, a &b)
+FOLD(any_fold, uint8_t, a | b)
+COMBINE(all_combine, uint8_t, a &b)
+COMBINE(any_combine, uint8_t, a | b)
+
+const ag_reduction ag__reduction_all = {
+    .identity = 1, .fold = {[AG_BOOL] = all_fold}, .combine = {[AG_BOOL] = all_combine}};
+const ag_reduction ag__reduction_any = {
+    .identity = 0, .fold = {[AG_BOOL] = any_fold}, .combine = {[AG_BOOL] = any_combine}};
+
+/* ---- The Euclidean norm ---- */
+
+/* Lanes of squares, in double: of f32 they can neither overflow nor lose digits. */
+#define SQUARES(name, type)                                                                                            \
+    AG_KERNEL static double name(int64_t n, const type *x, double by) {                                                \
+        double lane[LANES] = {0};                                                                                      \
+        int64_t i = 0;                                                                                                 \
+        for (; i + LANES <= n; i += LANES) {                                                                           \
+            AG_SIMD                                                                                                    \
+            for (int64_t l = 0; l < LANES; l++) lane[l] += ((double)x[i + l] * by) * ((double)x[i + l] * by);          \
+        }                                                                                                              \
+        for (int64_t l = 0; i + l < n; l++) lane[l] += ((double)x[i + l] * by) * ((double)x[i + l] * by);              \
+        for (int64_t half = LANES / 2; half > 0; half /= 2) {                                                          \
+            AG_SIMD                                                                                                    \
+            for (int64_t l = 0; l < half; l++) lane[l] += lane[l + half];                                              \
+        }                                                                                                              \
+        return lane[0];                                                                                                \
+    }
+SQUARES(squares_f32, float)
+SQUARES(squares_f64, double)
+
+/* y[i] = √(y[i]² + x[i]²), of numbers brought into the middle of the range. */
+#define HYPOT(combine, finish, type, root, large, down, small, up)                                                     \
+    AG_KERNEL static void combine(int64_t n, void *y_, const void *x_) {                                               \
+        type *y = y_;                                                                                                  \
+        const type *x = x_;                                                                                            \
+        AG_SIMD                                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const type a = y[i] < 0 ? -y[i] : y[i], b = x[i] < 0 ? -x[i] : x[i], most = a > b ? a : b;                 \
+            const type by = most > large ? down : most < small ? up : 1;                                               \
+            const type back = most > large ? 1 / down : most < small ? 1 / up : 1;                                     \
+            y[i] = root((a * by) * (a * by) + (b * by) * (b * by)) * back;                                             \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void finish(int64_t n, void *y_, int64_t count) {                                                           \
+        type *y = y_;                                                                                                  \
+        for (int64_t i = 0; i < n && count == 1; i++) y[i] = y[i] < 0 ? -y[i] : y[i];                                  \
+    }
+HYPOT(norm_combine_f32, norm_finish_f32, float, sqrtf, 0x1p60f, 0x1p-70f, 0x1p-50f, 0x1p100f)
+HYPOT(norm_combine_f64, norm_finish_f64, double, sqrt, 0x1p500, 0x1p-600, 0x1p-450, 0x1p600)
+
+/* Few are combined one after the other, as columns of few are. */
+static bool norm_of_few(int64_t n, size_t bytes, void *y, const char *x,
+                        void (*combine)(int64_t n, void *y, const void *x)) {
+    if (n >= LANES) return false;
+    memcpy(y, x, bytes);
+    for (int64_t i = 1; i < n; i++) combine(1, y, x + (size_t)i * bytes);
+    return true;
+}
+
+static void norm_fold_f32(int64_t n, void *y, const void *x) {
+    if (!norm_of_few(n, sizeof(float), y, x, norm_combine_f32)) *(float *)y = (float)sqrt(squares_f32(n, x, 1));
+}
+
+/* A sum of squares that has left the middle of the range is taken again, of numbers brought there by a power of two. */
+static void norm_fold_f64(int64_t n, void *y, const void *x) {
+    if (norm_of_few(n, sizeof(double), y, x, norm_combine_f64)) return;
+    const double sum = squares_f64(n, x, 1), by = sum > 1 ? 0x1p-600 : 0x1p600;
+    *(double *)y = sum > 0x1p-900 && sum < 0x1p1000 ? sqrt(sum) : sqrt(squares_f64(n, x, by)) / by;
+}
+
+const ag_reduction ag__reduction_norm = {.identity = 0,
+                                         .fold = {[AG_F32] = norm_fold_f32, [AG_F64] = norm_fold_f64},
+                                         .combine = {[AG_F32] = norm_combine_f32, [AG_F64] = norm_combine_f64},
+                                         .finish = {[AG_F32] = norm_finish_f32, [AG_F64] = norm_finish_f64}};
+
+/* ---- The largest and the smallest ---- */
+
+/* Comparisons with NaN are false, so it is tested for; once found, it stays. */
+FOLD(max_fold_i64, int64_t, a > b ? a : b)
+FOLD(max_fold_f32, float, a > b || a != a ? a : b)
+FOLD(max_fold_f64, double, a > b || a != a ? a : b)
+COMBINE(max_combine_i64, int64_t, a > b ? a : b)
+COMBINE(max_combine_f32, float, a > b || a != a ? a : b)
+COMBINE(max_combine_f64, double, a > b || a != a ? a : b)
+
+const ag_reduction ag__reduction_max = {
+    .identity = -INFINITY,
+    .fold = {[AG_I64] = max_fold_i64, [AG_F32] = max_fold_f32, [AG_F64] = max_fold_f64},
+    .combine = {[AG_I64] = max_combine_i64, [AG_F32] = max_combine_f32, [AG_F64] = max_combine_f64},
+    .join = &ag__op_maximum};
+
+FOLD(min_fold_i64, int64_t, a < b ? a : b)
+FOLD(min_fold_f32, float, a < b || a != a ? a : b)
+FOLD(min_fold_f64, double, a < b || a != a ? a : b)
+COMBINE(min_combine_i64, int64_t, a < b ? a : b)
+COMBINE(min_combine_f32, float, a < b || a != a ? a : b)
+COMBINE(min_combine_f64, double, a < b || a != a ? a : b)
+
+const ag_reduction ag__reduction_min = {
+    .identity = INFINITY,
+    .fold = {[AG_I64] = min_fold_i64, [AG_F32] = min_fold_f32, [AG_F64] = min_fold_f64},
+    .combine = {[AG_I64] = min_combine_i64, [AG_F32] = min_combine_f32, [AG_F64] = min_combine_f64},
+    .join = &ag__op_minimum};

@@ -1,0 +1,931 @@
+/* test_reduce -- reductions, scans, sorting and counting against plain loops: any shape, stride, axes, ties, NaN
+ *
+ * Shapes cross the limits at which tensors are cut into pieces (autograd/tape/limits.h). */
+#include "autograd/autograd.h"
+#include "autograd/tape/limits.h"
+#include "tests/support.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 1 << 14 };
+
+/* ---- Data ---- */
+
+static uint64_t state;
+
+/* From 0 to n−1. */
+static int64_t draw(int64_t n) {
+    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (int64_t)((state >> 33) % (uint64_t)n);
+}
+
+static double chosen(const double *of, int64_t n) { return of[draw(n)]; }
+#define CHOSEN(...) chosen((const double[]){__VA_ARGS__}, sizeof((const double[]){__VA_ARGS__}) / sizeof(double))
+
+typedef enum values { PLAIN, SMALL, SPECIALS, TIED } values;
+
+static double value_of(values v, ag_dtype d) {
+    if (d == AG_BOOL) return (double)draw(2);
+    if (d == AG_I64 || v == TIED) return (double)(draw(7) - 3);
+    if (v == SMALL) return (double)(draw(2001) - 1000) / 512;
+    if (v == SPECIALS && draw(4) == 0) return CHOSEN(NAN, INFINITY, -INFINITY, -0.0, 0.0, FLT_MIN, 3);
+    return (double)(draw(1 << 20) - (1 << 19)) / (1 << 16);
+}
+
+/* A view of `shape`, contiguous or not, with random elements. */
+static ag_tensor *viewed(ag_tape *t, ag_dtype d, ag_shape shape, values v) {
+    static double numbers[4 * MOST];
+    ag_shape base = shape;
+    const int way = shape.rank > 0 ? (int)draw(5) : 0, axis = shape.rank > 0 ? (int)draw(shape.rank) : 0;
+    const int other = shape.rank > 0 ? (int)draw(shape.rank) : 0;
+    if (way == 1) base.extent[axis] = shape.extent[other], base.extent[other] = shape.extent[axis];
+    if (way == 3) base.extent[axis] = 2 * shape.extent[axis] + 1;
+    if (way == 4 && draw(2)) base.extent[axis] = 1;
+    const int64_t n = shape_size(&base);
+    ck_assert_int_le(n, 4 * MOST);
+    for (int64_t i = 0; i < n; i++) numbers[i] = value_of(v, d);
+    ag_tensor *x = tensor_of(t, d, base, numbers);
+    if (way == 1) return ag_transpose(x, axis, other);
+    if (way == 2) return ag_flip(x, axis);
+    if (way == 3) return ag_slice(x, axis, 1, AG_END, 2);
+    return ag_broadcast_to(x, shape);
+}
+
+/* (outer, n, inner), with inner or outer left out at times. */
+static ag_shape three(int *axis) {
+    int64_t n = (int64_t)CHOSEN(0, 1, 2, 3, 5, 7, 16, 31, 32, 33, 63, 64, 65, 100, 257, 1023, 1024, 1025, 2100);
+    int64_t inner = (int64_t)CHOSEN(1, 1, 1, 2, 3, 4, 5, 7, 8, 9, 40, 1030);
+    int64_t outer = (int64_t)CHOSEN(1, 2, 3, 5, 33, 40, 70);
+    while (n * inner > MOST) inner = (inner + 1) / 2;
+    while (n * inner * outer > MOST) outer = (outer + 1) / 2;
+    *axis = 1;
+    return AG_SHAPE(outer, n, inner);
+}
+
+static const char *text_of(ag_shape s, ag_dtype d) {
+    static char text[80];
+    snprintf(text, sizeof text, "(%d,%d,%d) %s", (int)s.extent[0], (int)s.extent[1], (int)s.extent[2],
+             ag_dtype_name(d));
+    return text;
+}
+
+static void read(ag_tensor *x, double *to) {
+    const void *data = ag_data(x);
+    ck_assert_msg(data || ag_size(x) == 0, "%s", ag_tape_error(tape));
+    for (int64_t i = 0; i < ag_size(x); i++) to[i] = element_at(ag_dtype_of(x), data, i);
+}
+
+/* ---- Scans ---- */
+
+typedef enum scan { SUM, PROD, MAX, MIN, SCANS } scan;
+static ag_tensor *(*const scans[SCANS])(ag_tensor *, int) = {ag_cumsum, ag_cumprod, ag_cummax, ag_cummin};
+
+static long double step(scan s, ag_dtype d, long double a, long double b) {
+    if (d == AG_I64 && s == SUM) return (long double)(int64_t)((uint64_t)(int64_t)a + (uint64_t)(int64_t)b);
+    if (d == AG_I64 && s == PROD) return (long double)(int64_t)((uint64_t)(int64_t)a * (uint64_t)(int64_t)b);
+    if (s == SUM) return a + b;
+    if (s == PROD) return a * b;
+    return isnan(a) || isnan(b) ? (long double)NAN : s == MAX ? (a > b ? a : b) : (a < b ? a : b);
+}
+
+static bool near_enough(ag_dtype d, scan s, double got, long double want, long double size, int64_t k) {
+    if (isnan(want) || isnan(got)) return isnan(want) && isnan(got);
+    if (d == AG_I64 || s == MAX || s == MIN || isinf(want)) return (long double)got == want;
+    const long double unit = d == AG_F32 ? 0x1p-23L : 0x1p-52L * (long double)(k + 2);
+    const long double tiny = d == AG_F32 ? 0x1p-148L : 0x1p-1073L;
+    return fabsl((long double)got - want) <= unit * (s == SUM ? size : fabsl(want)) + tiny;
+}
+
+START_TEST(scans_are_plain_loops) {
+    static double x[MOST], y[MOST];
+    state = (uint64_t)_i + 1;
+    for (int round = 0; round < 40; round++) {
+        int axis;
+        const ag_dtype d = (ag_dtype)draw(AG_DTYPES);
+        const scan s = (scan)draw(SCANS);
+        const ag_shape shape = three(&axis);
+        ag_tensor *in = viewed(tape, d, shape, (values)draw(4)), *out = scans[s](in, axis);
+        const ag_dtype to = d == AG_BOOL ? AG_I64 : d;
+        ck_assert_int_eq((int)ag_dtype_of(out), (int)to);
+        read(in, x), read(out, y);
+        const int64_t n = shape.extent[1], inner = shape.extent[2];
+        for (int64_t o = 0; o < shape.extent[0]; o++)
+            for (int64_t i = 0; i < inner; i++) {
+                long double so_far = 0, size = 0;
+                for (int64_t k = 0; k < n; k++) {
+                    const int64_t at = (o * n + k) * inner + i;
+                    so_far = k == 0 ? (long double)x[at] : step(s, to, so_far, (long double)x[at]);
+                    if (s == PROD && to == AG_F64 && fabsl(so_far) > (long double)DBL_MAX)
+                        so_far = copysignl(INFINITY, so_far);
+                    size += fabsl((long double)x[at]);
+                    long double want = so_far;
+                    if (to == AG_F32 && !isinf(want) && fabsl(want) >= 0x1.ffffffp127L)
+                        want = copysignl(INFINITY, want);
+                    ck_assert_msg(near_enough(to, s, y[at], want, size, k), "scan %d of %s at %d: %g, not %Lg", (int)s,
+                                  text_of(shape, d), (int)at, y[at], want);
+                }
+            }
+        ag_clear_error(tape);
+    }
+}
+END_TEST
+
+/* A product that leaves the range comes back where the order of multiplications brings it back, and nowhere else. */
+START_TEST(products_are_taken_in_order_at_the_ends_of_the_range) {
+    enum { N = 3000 };
+    static double x[N], y[N];
+    for (int way = 0; way < 5; way++) {
+        double product = 1;
+        for (int k = 0; k < N; k++)
+            x[k] = way == 0 ? (k % 2 ? 0x1p-600 : 0x1p600) : way == 1 ? 0x1p-30 : way == 2 ? 0x1p30 : 1.0625;
+        if (way == 3) x[100] = 0, x[101] = 0x1p-700;
+        if (way == 4) x[5] = 0, x[2000] = INFINITY;
+        read(ag_cumprod(tensor_of(tape, AG_F64, AG_SHAPE(N), x), 0), y);
+        for (int k = 0; k < N; k++) {
+            product *= x[k];
+            const bool same =
+                isnan(product) ? isnan(y[k]) : fabs(y[k] - product) <= 1e-12 * fabs(product) || y[k] == product;
+            ck_assert_msg(same || (fabs(product) < 1e-290 && fabs(y[k] - product) < 1e-290), "%d, %d: %g, not %g", way,
+                          k, y[k], product);
+        }
+    }
+}
+END_TEST
+
+/* A cumulative sum stays the same at an element that is 0, and does not fall at one that is not negative. */
+START_TEST(cumulative_sums_of_no_negative_numbers_do_not_fall) {
+    static double x[MOST], y[MOST];
+    state = 5;
+    for (int d = AG_F32; d <= AG_F64; d++) {
+        for (int k = 0; k < MOST; k++) x[k] = draw(3) ? 0 : (double)draw(1 << 24) / 3;
+        ag_tensor *in = tensor_of(tape, (ag_dtype)d, AG_SHAPE(MOST), x);
+        read(in, x), read(ag_cumsum(in, 0), y);
+        for (int k = 1; k < MOST; k++) ck_assert_msg(x[k] == 0 ? y[k] == y[k - 1] : y[k] >= y[k - 1], "at %d", k);
+    }
+}
+END_TEST
+
+/* Σ_k g[k]·Π_{i≤k, i≠j} x[i]: the cotangent of element j. */
+static double cumprod_gradient(const double *x, const double *g, int64_t n, int64_t inner, int64_t j) {
+    double sum = 0, product = 1;
+    for (int64_t k = 0; k < n; k++) {
+        if (k != j) product *= x[k * inner];
+        if (k >= j) sum += g[k * inner] * product;
+    }
+    return sum;
+}
+
+static void gradient_of(ag_tensor *y, ag_tensor *x, double *g, double *x_bar) {
+    const ag_shape shape = ag_shape_of(y);
+    for (int64_t i = 0; i < ag_size(y); i++) g[i] = scatter((uint64_t)i);
+    ag_tensor *cotangent = tensor_of(tape, ag_dtype_of(y), shape, g), *dx;
+    ck_assert_int_eq(ag_vjp(1, &y, &cotangent, 1, &x, &dx, 0), AG_OK);
+    read(dx, x_bar);
+}
+
+START_TEST(gradients_of_scans_are_plain_loops) {
+    static double x[MOST], y[MOST], g[MOST], x_bar[MOST];
+    state = (uint64_t)_i + 1000;
+    for (int round = 0; round < 12; round++) {
+        int axis;
+        const scan s = (scan)draw(SCANS);
+        ag_shape shape = three(&axis);
+        if (s == PROD && shape.extent[1] > 100) shape.extent[1] = 1 + draw(100);
+        ag_tensor *in = viewed(tape, AG_F64, shape, s == SUM ? PLAIN : draw(2) ? TIED : SMALL);
+        ag_tensor *out = scans[s](in, axis);
+        read(in, x), read(out, y);
+        gradient_of(out, in, g, x_bar);
+        const int64_t n = shape.extent[1], inner = shape.extent[2];
+        for (int64_t o = 0; o < shape.extent[0] && n > 0; o++)
+            for (int64_t i = 0; i < inner; i++)
+                for (int64_t j = 0; j < n; j++) {
+                    const int64_t first = o * n * inner + i, at = first + j * inner;
+                    double want = 0, size = 1;
+                    if (s == PROD) want = cumprod_gradient(x + first, g + first, n, inner, j);
+                    for (int64_t k = j; k < n && s != PROD; k++) {
+                        if (s != SUM && y[first + k * inner] != x[at]) break;
+                        if (s != SUM && k > j && x[first + k * inner] == x[at]) break; /* the last one has it */
+                        want += g[first + k * inner], size += fabs(g[first + k * inner]);
+                    }
+                    ck_assert_msg(fabs(x_bar[at] - want) <= 1e-13 * size + 1e-11 * fabs(want),
+                                  "scan %d of %s at %d: %g, not %g", (int)s, text_of(shape, AG_F64), (int)at, x_bar[at],
+                                  want);
+                }
+    }
+}
+END_TEST
+
+/* ln Σ e^x in long double, relative to the largest. */
+static long double log_sum(const double *x, int64_t n, int64_t by) {
+    long double m = -INFINITY, sum = 0;
+    for (int64_t k = 0; k < n; k++)
+        m = isnan(x[k * by]) || isnan(m) ? (long double)NAN : fmaxl(m, (long double)x[k * by]);
+    if (isinf(m) || isnan(m)) return m;
+    bool left_out = false;
+    for (int64_t k = 0; k < n; k++) {
+        if ((long double)x[k * by] == m && !left_out) left_out = true;
+        else sum += expl((long double)x[k * by] - m);
+    }
+    return m + log1pl(sum);
+}
+
+START_TEST(logarithms_of_cumulative_sums_are_exact) {
+    static double x[MOST], y[MOST];
+    state = (uint64_t)_i + 300;
+    for (int round = 0; round < 20; round++) {
+        int axis;
+        ag_shape shape = three(&axis);
+        if (shape.extent[1] > 65) shape.extent[1] = 65, shape.extent[0] = 2;
+        ag_tensor *in = viewed(tape, AG_F64, shape, round % 2 ? SPECIALS : PLAIN);
+        if (round % 3 == 0) in = ag_scale(in, 100);
+        read(in, x), read(ag_logcumsumexp(in, 1), y);
+        const int64_t n = shape.extent[1], inner = shape.extent[2];
+        for (int64_t at = 0; at < ag_size(in); at++) {
+            const int64_t k = at / inner % n, first = at - k * inner;
+            const long double want = log_sum(x + first, k + 1, inner);
+            const bool same = isnan(want) ? isnan(y[at])
+                                          : (long double)y[at] == want ||
+                                                fabsl((long double)y[at] - want) <=
+                                                    1e-15L * fmaxl(fabsl(want), fabsl((long double)x[first])) + 1e-320L;
+            ck_assert_msg(same, "%s at %d: %.17g, not %.17Lg", text_of(shape, AG_F64), (int)at, y[at], want);
+        }
+    }
+    expect_near(ag_logcumsumexp(tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){0, -80, -800}), 0), 3,
+                ((double[]){0, exp(-80), exp(-80)}), 2, 0);
+    expect_list(ag_logcumsumexp(tensor_of(tape, AG_F64, AG_SHAPE(4), (double[]){-INFINITY, -INFINITY, 2, INFINITY}), 0),
+                -INFINITY, -INFINITY, 2, INFINITY);
+}
+END_TEST
+
+static ag_tensor *log_of_cumulative_sum(void *context, int n, ag_tensor *const x[]) {
+    return (void)context, (void)n, ag_logcumsumexp(x[0], 0);
+}
+
+/* ---- Products ---- */
+
+static double product_without(const double *x, const int64_t *at, int64_t n, int64_t i, int64_t j) {
+    double y = 1;
+    for (int64_t k = 0; k < n; k++)
+        if (k != i && k != j) y *= x[at[k]];
+    return y;
+}
+
+/* Random axes of random views, with no zero, one, two or three. */
+START_TEST(gradients_of_products_are_plain_loops) {
+    static double x[MOST], g[MOST], x_bar[MOST];
+    state = (uint64_t)_i + 77;
+    for (int round = 0; round < 30; round++) {
+        const ag_shape shape = AG_SHAPE(1 + draw(4), draw(5), 1 + draw(4), 1 + draw(5));
+        ag_axes axes = {0, {0}};
+        for (int i = 0; i < 4; i++)
+            if (draw(2)) axes.axis[axes.count++] = draw(2) ? i : i - 4;
+        ag_tensor *in = viewed(tape, AG_F64, shape, draw(2) ? SMALL : TIED), *out = ag_prod_over(in, axes, draw(2));
+        read(in, x), gradient_of(out, in, g, x_bar);
+        unsigned mask = 0;
+        for (int i = 0; i < axes.count; i++) mask |= 1u << (axes.axis[i] < 0 ? axes.axis[i] + 4 : axes.axis[i]);
+        for (int64_t at = 0; at < ag_size(in); at++) {
+            int64_t others[400], n = 0, mine = 0, output = 0, rest[4], r = at;
+            for (int i = 3; i >= 0; r /= shape.extent[i--]) rest[i] = r % shape.extent[i];
+            for (int64_t b = 0; b < ag_size(in); b++) {
+                int64_t place[4], s = b;
+                bool same = true;
+                for (int i = 3; i >= 0; s /= shape.extent[i--]) place[i] = s % shape.extent[i];
+                for (int i = 0; i < 4; i++) same = same && (mask & 1u << i || place[i] == rest[i]);
+                if (same && b == at) mine = n;
+                if (same) others[n++] = b;
+            }
+            for (int i = 0; i < 4; i++)
+                if (!(mask & 1u << i)) output = output * shape.extent[i] + rest[i];
+            const double want = g[output] * product_without(x, others, n, mine, mine);
+            ck_assert_msg(fabs(x_bar[at] - want) <= 1e-12 * fabs(want), "at %d: %g, not %g", (int)at, x_bar[at], want);
+        }
+    }
+}
+END_TEST
+
+static ag_tensor *product(void *context, int n, ag_tensor *const x[]) { return (void)context, (void)n, ag_prod(x[0]); }
+static ag_tensor *products(void *context, int n, ag_tensor *const x[]) {
+    return (void)context, (void)n, ag_cumprod(x[0], 0);
+}
+
+/* The Hessian of a product has the products of all but two, and 0 on its diagonal. */
+START_TEST(second_derivatives_of_products_are_right_with_any_number_of_zeros) {
+    enum { N = 6 };
+    for (int zeros = 0; zeros <= 4; zeros++) {
+        double x[N] = {1.5, -0.75, 2, 0.5, -1.25, 3}, h[N * N];
+        const int64_t at[N] = {0, 1, 2, 3, 4, 5};
+        for (int k = 0; k < zeros; k++) x[k * 5 % N] = 0;
+        ag_tensor *in = tensor_of(tape, AG_F64, AG_SHAPE(N), x);
+        read(ag_hessian(ag_prod(in), in), h);
+        for (int i = 0; i < N; i++)
+            for (int j = 0; j < N; j++) {
+                const double want = i == j ? 0 : product_without(x, at, N, i, j);
+                ck_assert_msg(fabs(h[i * N + j] - want) <= 1e-14 * fabs(want), "%d zeros, %d, %d: %g, not %g", zeros, i,
+                              j, h[i * N + j], want);
+            }
+        for (int way = 0; way < 2; way++) {
+            ag_gradcheck_report report;
+            ag_tensor *var = ag_variable(tape, AG_F64, AG_SHAPE(N), x);
+            ag_gradcheck(way ? products : product, NULL, 1, &var, &(ag_gradcheck_options){.order = 2}, &report);
+            ck_assert_msg(report.passed, "%s", report.message);
+        }
+    }
+}
+END_TEST
+
+/* ---- Sorting ---- */
+
+static bool before(double a, double b) { return a < b || (isnan(b) && !isnan(a)); }
+
+/* A stable sort of indices by insertion. */
+static void order_of(const double *x, int64_t n, int64_t by, bool down, int64_t *at) {
+    for (int64_t i = 0; i < n; i++) {
+        int64_t j = i;
+        for (; j > 0 && (down ? before(x[at[j - 1] * by], x[i * by]) : before(x[i * by], x[at[j - 1] * by])); j--)
+            at[j] = at[j - 1];
+        at[j] = i;
+    }
+}
+
+static bool same_bits(double a, double b) { return (isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof a) == 0; }
+
+START_TEST(sorting_is_a_stable_sort_by_insertion) {
+    static double x[MOST], y[MOST], at[MOST], first[MOST], first_at[MOST];
+    static int64_t order[MOST];
+    state = (uint64_t)_i + 9000;
+    for (int round = 0; round < 20; round++) {
+        int axis;
+        const ag_dtype d = (ag_dtype)draw(AG_DTYPES);
+        const bool down = draw(2);
+        ag_shape shape = three(&axis);
+        ag_tensor *in = viewed(tape, d, shape, (values)draw(4)), *index;
+        const int64_t n = shape.extent[1], inner = shape.extent[2], k = draw(n + 1);
+        read(in, x), read(ag_sort(in, 1, down), y), read(ag_argsort(in, -2, down), at);
+        ag_tensor *top = ag_topk_along(in, k, 1, down, &index);
+        read(top, first), read(index, first_at);
+        for (int64_t o = 0; o < shape.extent[0]; o++)
+            for (int64_t i = 0; i < inner; i++) {
+                const int64_t start = o * n * inner + i;
+                order_of(x + start, n, inner, down, order);
+                for (int64_t j = 0; j < n; j++) {
+                    const int64_t place = start + j * inner, top_place = (o * k + j) * inner + i;
+                    const double want = x[start + order[j] * inner];
+                    ck_assert_msg((int64_t)at[place] == order[j], "index of %s at %d: %g, not %d", text_of(shape, d),
+                                  (int)place, at[place], (int)order[j]);
+                    ck_assert_msg(same_bits(y[place], want), "%s at %d: %g, not %g", text_of(shape, d), (int)place,
+                                  y[place], want);
+                    if (j >= k) continue;
+                    ck_assert_msg((int64_t)first_at[top_place] == order[j], "index of %d of %s at %d: %g, not %d",
+                                  (int)k, text_of(shape, d), (int)j, first_at[top_place], (int)order[j]);
+                    ck_assert(same_bits(first[top_place], want));
+                }
+            }
+        expect_ok(tape);
+    }
+}
+END_TEST
+
+/* The cotangent of a sorted element belongs to where it comes from. */
+START_TEST(gradients_of_sorting_go_through_the_permutation) {
+    static double x[MOST], g[MOST], x_bar[MOST];
+    static int64_t order[MOST];
+    state = 4;
+    for (int way = 0; way < 4; way++) {
+        const bool down = way % 2, top = way >= 2;
+        const int64_t n = 300, inner = 3, k = top ? 40 : n;
+        ag_tensor *in = viewed(tape, AG_F64, AG_SHAPE(2, n, inner), TIED);
+        ag_tensor *out = top ? ag_topk_along(in, k, 1, down, NULL) : ag_sort(in, 1, down);
+        read(in, x), gradient_of(out, in, g, x_bar);
+        for (int64_t o = 0; o < 2; o++)
+            for (int64_t i = 0; i < inner; i++) {
+                order_of(x + o * n * inner + i, n, inner, down, order);
+                for (int64_t j = 0; j < n; j++)
+                    ck_assert(x_bar[(o * n + order[j]) * inner + i] == (j < k ? g[(o * k + j) * inner + i] : 0));
+            }
+    }
+}
+END_TEST
+
+START_TEST(searching_counts_what_comes_before) {
+    static double x[MOST], sorted[MOST], y[MOST];
+    state = (uint64_t)_i + 60;
+    for (int round = 0; round < 30; round++) {
+        const ag_dtype d = (ag_dtype)(1 + draw(3));
+        const int64_t rows = 1 + draw(4), n = draw(70), m = draw(40);
+        const bool right = draw(2), shared = draw(2);
+        ag_tensor *in = viewed(tape, d, AG_SHAPE(rows, m), (values)draw(4));
+        ag_tensor *line = viewed(tape, d, shared ? AG_SHAPE(n) : AG_SHAPE(rows, n), (values)draw(4));
+        ag_tensor *of = ag_sort(line, -1, false);
+        read(in, x), read(of, sorted), read(ag_searchsorted(of, in, right), y);
+        for (int64_t i = 0; i < rows * m; i++) {
+            const double *row = sorted + (shared ? 0 : i / m * n);
+            int64_t count = 0;
+            for (int64_t k = 0; k < n; k++) count += right ? !before(x[i], row[k]) : before(row[k], x[i]);
+            ck_assert_msg((int64_t)y[i] == count, "%g among %d: %g, not %d", x[i], (int)n, y[i], (int)count);
+        }
+    }
+}
+END_TEST
+
+/* ---- Extremes ---- */
+
+START_TEST(indices_over_any_axes_are_those_of_plain_loops) {
+    static double x[MOST], y[MOST], z[MOST];
+    state = (uint64_t)_i + 500;
+    for (int round = 0; round < 30; round++) {
+        const ag_dtype d = (ag_dtype)(1 + draw(3));
+        const ag_shape shape = AG_SHAPE(1 + draw(5), 1 + draw(40), 1 + draw(6));
+        const unsigned mask = (unsigned)draw(8);
+        ag_axes axes = {0, {0}};
+        for (int i = 0; i < 3; i++)
+            if (mask & 1u << i) axes.axis[axes.count++] = i;
+        ag_tensor *in = viewed(tape, d, shape, (values)draw(4));
+        const bool keep = draw(2);
+        ag_tensor *most = ag_argmax_over(in, mask == 7 ? AG_ALL_AXES : axes, keep),
+                  *least = ag_argmin_over(in, axes, keep);
+        expect_shape(most, ag_shape_of(ag_sum_over(in, axes, keep)));
+        read(in, x), read(most, y), read(least, z);
+        static double best[2][MOST];
+        static int64_t seen[MOST];
+        memset(seen, 0, sizeof seen);
+        for (int64_t at = 0; at < ag_size(in); at++) {
+            int64_t rest[3], r = at, output = 0;
+            for (int i = 2; i >= 0; r /= shape.extent[i--]) rest[i] = r % shape.extent[i];
+            for (int i = 0; i < 3; i++)
+                if (!(mask & 1u << i)) output = output * shape.extent[i] + rest[i];
+            const int64_t number = seen[output]++;
+            for (int way = 0; way < 2; way++) {
+                double *b = &best[way][output];
+                const bool better = number == 0 || (!isnan(*b) && (isnan(x[at]) || (way ? x[at] < *b : x[at] > *b)));
+                if (better) *b = x[at];
+                static int64_t where[2][MOST];
+                if (better) where[way][output] = number;
+                if (at + 1 == ag_size(in))
+                    for (int64_t k = 0; k < ag_size(most); k++)
+                        ck_assert_msg((int64_t)(way ? z : y)[k] == where[way][k], "%s: %g, not %d", text_of(shape, d),
+                                      (way ? z : y)[k], (int)where[way][k]);
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(the_least_integers_have_no_opposite) {
+    const int64_t x[] = {3, INT64_MIN, INT64_MAX, INT64_MIN + 1};
+    ag_tensor *in = ag_from(tape, AG_I64, AG_SHAPE(4), x);
+    expect_item(ag_argmin(in, 0, false), 1);
+    expect_item(ag_argmax(in, 0, false), 2);
+    expect_item(ag_argsort(ag_slice(in, 0, 1, 2, 1), 0, true), 0);
+    expect_list(ag_argsort(in, 0, false), 1, 3, 0, 2);
+    expect_list(ag_argsort(in, 0, true), 2, 0, 3, 1);
+}
+END_TEST
+
+/* ---- Norms and deviations ---- */
+
+START_TEST(norms_neither_overflow_nor_vanish_in_between) {
+    static const struct {
+        ag_dtype d;
+        double scale;
+    } cases[] = {{AG_F64, 1},       {AG_F64, 0x1p1010}, {AG_F64, 0x1p-1060}, {AG_F64, 0x1p-540}, {AG_F64, 0x1p505},
+                 {AG_F32, 0x1p115}, {AG_F32, 0x1p-140}, {AG_F32, 0x1p-70},   {AG_F32, 0x1p58},   {AG_F32, 1}};
+    static double x[MOST];
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+        for (int way = 0; way < 4; way++) {
+            const ag_dtype d = cases[c].d;
+            const int64_t rows = way == 0   ? 1
+                                 : way == 1 ? 40
+                                            : 7,
+                          columns = way == 0   ? 3000
+                                    : way == 1 ? 70
+                                    : way == 2 ? 2
+                                               : 1;
+            long double want = 0, one = 0;
+            for (int64_t i = 0; i < rows * columns; i++) x[i] = scatter((uint64_t)i + 1) * cases[c].scale;
+            ag_tensor *in = tensor_of(tape, d, AG_SHAPE(rows, columns), x);
+            read(in, x);
+            for (int64_t i = 0; i < rows * columns; i++) want = hypotl(want, (long double)x[i]);
+            for (int64_t i = 0; i < rows; i++) one = hypotl(one, (long double)x[i * columns]);
+            const double tiny = d == AG_F32 ? 0x1p-126 : 0x1p-1022;
+            expect_near(ag_norm(in, 2), 1, (double[]){(double)want}, 8, tiny);
+            expect_near(ag_slice(ag_norm_over(in, AG_AXES(0), 2, false), 0, 0, 1, 1), 1, (double[]){(double)one}, 8,
+                        tiny);
+        }
+    ag_tensor *huge = tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){3e300, 0, -4e300});
+    expect_near(ag_norm(huge, 3), 1, (double[]){cbrt(27 + 64) * 1e300}, 8, 0);
+    expect_near(ag_norm(ag_scale(huge, 1e-300), -2), 1, (double[]){0}, 0, 0);
+    expect_item(ag_norm(huge, INFINITY), 4e300);
+    expect_item(ag_norm(huge, -INFINITY), 0);
+    expect_item(ag_norm(huge, 0), 2);
+    expect_item(ag_norm(tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){-INFINITY, 1}), 2), INFINITY);
+    expect_item(ag_norm(tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){NAN, 1}), 2), NAN);
+    expect_item(ag_norm(tensor_of(tape, AG_F32, AG_SHAPE(1), (double[]){-3}), 2), 3);
+    for (int k = 0; k < 4; k++) expect_item(ag_norm(ag_zeros(tape, AG_F64, AG_SHAPE(0)), (double[]){2, 1, 0, 3}[k]), 0);
+}
+END_TEST
+
+/* At 0 and at equal elements the slope is 0, of any order. */
+START_TEST(slopes_are_0_where_a_norm_or_deviation_is) {
+    const double p[] = {0.5, 1, 1.5, 2, 3, INFINITY};
+    ag_tensor *zeros = ag_full(tape, AG_F64, AG_SHAPE(3), 0), *equal = ag_full(tape, AG_F64, AG_SHAPE(3), 5), *dx, *y;
+    for (int k = 0; k < 6; k++) {
+        y = ag_norm(zeros, p[k]);
+        ag_grad(y, 1, &zeros, &dx);
+        expect_item(y, 0);
+        expect_list(dx, 0, 0, 0);
+    }
+    for (int k = 0; k < 2; k++) {
+        y = k ? ag_std_where(equal, ag_ones(tape, AG_BOOL, AG_SHAPE(3)), AG_ALL_AXES, 1, false) : ag_std(equal, 1);
+        ag_grad(y, 1, &equal, &dx);
+        expect_item(y, 0);
+        expect_list(dx, 0, 0, 0);
+    }
+    ag_tensor *small = tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){3e-320, 4e-320});
+    ag_grad(ag_norm(small, 2), 1, &small, &dx);
+    expect_near(dx, 2, ((double[]){0.6, 0.8}), 1e13, 0);
+}
+END_TEST
+
+/* ---- Masks ---- */
+
+typedef ag_tensor *masked(ag_tensor *x, ag_tensor *mask);
+static ag_tensor *sum_of(ag_tensor *x, ag_tensor *m) { return ag_sum_where(x, m, AG_ALL_AXES, false); }
+static ag_tensor *prod_of(ag_tensor *x, ag_tensor *m) { return ag_prod_where(x, m, AG_ALL_AXES, false); }
+static ag_tensor *mean_of(ag_tensor *x, ag_tensor *m) { return ag_mean_where(x, m, AG_ALL_AXES, false); }
+static ag_tensor *var_of(ag_tensor *x, ag_tensor *m) { return ag_var_where(x, m, AG_ALL_AXES, 1, false); }
+static ag_tensor *std_of(ag_tensor *x, ag_tensor *m) { return ag_std_where(x, m, AG_ALL_AXES, 0, false); }
+static ag_tensor *max_of(ag_tensor *x, ag_tensor *m) { return ag_max_where(x, m, AG_ALL_AXES, -9, false); }
+static ag_tensor *min_of(ag_tensor *x, ag_tensor *m) { return ag_min_where(x, m, AG_ALL_AXES, 9, false); }
+static ag_tensor *nansum(ag_tensor *x, ag_tensor *m) { return (void)m, ag_nansum(x, AG_ALL_AXES, false); }
+static ag_tensor *nanprod(ag_tensor *x, ag_tensor *m) { return (void)m, ag_nanprod(x, AG_ALL_AXES, false); }
+static ag_tensor *nanmean(ag_tensor *x, ag_tensor *m) { return (void)m, ag_nanmean(x, AG_ALL_AXES, false); }
+static ag_tensor *nanvar(ag_tensor *x, ag_tensor *m) { return (void)m, ag_nanvar(x, AG_ALL_AXES, 1, false); }
+static ag_tensor *nanstd(ag_tensor *x, ag_tensor *m) { return (void)m, ag_nanstd(x, AG_ALL_AXES, 0, false); }
+static ag_tensor *nanmax(ag_tensor *x, ag_tensor *m) { return (void)m, ag_nanmax(x, AG_ALL_AXES, false); }
+static ag_tensor *nanmin(ag_tensor *x, ag_tensor *m) { return (void)m, ag_nanmin(x, AG_ALL_AXES, false); }
+
+static masked *const masks[] = {sum_of, prod_of, mean_of, var_of, std_of, max_of, min_of,
+                                nansum, nanprod, nanmean, nanvar, nanstd, nanmax, nanmin};
+
+/* Elements that are left out are as if they were not there, in values and gradients of both orders, NaN too. */
+START_TEST(what_a_mask_leaves_out_has_no_influence) {
+    const double holds[] = {1, 0, 1, 1, 0, 1}, with[] = {1.5, NAN, -2, 0.5, NAN, 3}, without[] = {1.5, -2, 0.5, 3};
+    ag_tensor *mask = tensor_of(tape, AG_BOOL, AG_SHAPE(6), holds), *all = ag_ones(tape, AG_BOOL, AG_SHAPE(4));
+    for (size_t k = 0; k < sizeof masks / sizeof *masks; k++) {
+        double h[36], want_h[16], dx[6], want_dx[4], value, want;
+        ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(6), with), *z = tensor_of(tape, AG_F64, AG_SHAPE(4), without);
+        ag_tensor *y = masks[k](x, mask), *plain = masks[k](z, all), *g, *plain_g;
+        ag_grad(y, 1, &x, &g), ag_grad(plain, 1, &z, &plain_g);
+        read(y, &value), read(plain, &want), read(g, dx), read(plain_g, want_dx);
+        read(ag_hessian(y, x), h), read(ag_hessian(plain, z), want_h);
+        const int place[] = {0, -1, 1, 2, -1, 3};
+        ck_assert_msg(fabs(value - want) < 1e-14, "%d: %g, not %g", (int)k, value, want);
+        for (int i = 0; i < 6; i++) {
+            const double slope = place[i] < 0 ? 0 : want_dx[place[i]];
+            ck_assert_msg(fabs(dx[i] - slope) < 1e-14, "slope of %d by %d: %g, not %g", (int)k, i, dx[i], slope);
+            for (int j = 0; j < 6; j++) {
+                const double second = place[i] < 0 || place[j] < 0 ? 0 : want_h[place[i] * 4 + place[j]];
+                ck_assert_msg(fabs(h[i * 6 + j] - second) < 1e-13, "curvature of %d: %g, not %g", (int)k, h[i * 6 + j],
+                              second);
+            }
+        }
+    }
+    expect_item(ag_nanmax(ag_full(tape, AG_F64, AG_SHAPE(2), NAN), AG_ALL_AXES, false), NAN);
+    expect_item(ag_nanmean(ag_full(tape, AG_F32, AG_SHAPE(2), NAN), AG_ALL_AXES, false), NAN);
+    expect_item(ag_max_where(ag_zeros(tape, AG_I64, AG_SHAPE(0)), ag_scalar(tape, AG_BOOL, 1), AG_ALL_AXES, 4, false),
+                4);
+}
+END_TEST
+
+START_TEST(averages_take_weights_along_an_axis) {
+    ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(2, 3), (double[]){1, 2, 3, 4, 5, 6});
+    ag_tensor *w = tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){1, 3}),
+              *v = tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){1, 0, 1});
+    expect_list(ag_average_over(x, w, AG_AXES(0), false), 3.25, 4.25, 5.25);
+    expect_list(ag_average_over(x, v, AG_AXES(-1), true), 2, 5);
+    expect_item(ag_average_over(x, v, AG_ALL_AXES, false), 3.5);
+}
+END_TEST
+
+/* ---- Bools and integers ---- */
+
+START_TEST(bools_are_counted_as_numbers) {
+    ag_tensor *b = tensor_of(tape, AG_BOOL, AG_SHAPE(2, 2), (double[]){1, 0, 1, 1});
+    ag_tensor *i = tensor_of(tape, AG_I64, AG_SHAPE(4), (double[]){1, 0, 2, 4});
+    ck_assert_int_eq((int)ag_dtype_of(ag_sum(b)), AG_I64);
+    ck_assert_int_eq((int)ag_dtype_of(ag_mean(b)), AG_F64);
+    expect_item(ag_sum(b), 3);
+    expect_item(ag_mean(b), 0.75);
+    expect_item(ag_mean(i), 1.75);
+    expect_list(ag_mean_over(b, AG_AXES(0), false), 1, 0.5);
+    expect_item(ag_prod(b), 0);
+    expect_list(ag_cumsum(b, 1), 1, 1, 1, 2);
+    expect_item(ag_count_nonzero(i), 3);
+    expect_item(ag_count_nonzero(tensor_of(tape, AG_F32, AG_SHAPE(3), (double[]){NAN, -0.0, 2})), 2);
+    expect_list(ag_all_over(b, AG_AXES(1), false), 0, 1);
+    expect_item(ag_any(i), 1);
+    expect_item(ag_all(ag_zeros(tape, AG_F64, AG_SHAPE(0))), 1);
+    expect_item(ag_any(ag_zeros(tape, AG_F64, AG_SHAPE(0))), 0);
+    expect_item(ag_all(tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){NAN, 1})), 1);
+}
+END_TEST
+
+START_TEST(all_and_any_at_many_sizes) {
+    static double x[MOST];
+    for (int64_t n = 1; n < 5000; n = n * 3 / 2 + 1)
+        for (int which = 0; which < 2; which++)
+            for (int64_t odd = -1; odd < n; odd += 1 + n / 3) {
+                for (int64_t i = 0; i < n; i++) x[i] = which ? i != odd : i == odd;
+                ag_tensor *b = tensor_of(tape, AG_BOOL, AG_SHAPE(n), x);
+                expect_item(which ? ag_all(b) : ag_any(b), which ? odd < 0 : odd >= 0);
+                expect_item(ag_slice(which ? ag_all_over(ag_broadcast_to(b, AG_SHAPE(3, n)), AG_AXES(1), false)
+                                           : ag_any_over(ag_broadcast_to(b, AG_SHAPE(3, n)), AG_AXES(1), false),
+                                     0, 0, 1, 1),
+                            which ? odd < 0 : odd >= 0);
+            }
+}
+END_TEST
+
+/* ---- Quantiles ---- */
+
+START_TEST(quantiles_lie_between_neighbours) {
+    static double x[MOST];
+    static int64_t order[MOST];
+    state = 21;
+    for (int round = 0; round < 40; round++) {
+        const int64_t n = 1 + draw(round % 2 ? 60 : 1500), rows = 1 + draw(4);
+        const ag_dtype d = (ag_dtype)draw(AG_DTYPES);
+        ag_tensor *in = viewed(tape, d, AG_SHAPE(rows, n), round % 5 == 0 ? SPECIALS : TIED);
+        const double q[] = {0, (double)draw(1000) / 1000, 0.5, 1};
+        double y[16], middle[4];
+        read(in, x), read(ag_quantiles_over(in, AG_AXES(1), 4, q, false), y),
+            read(ag_median_over(in, AG_AXES(1), true), middle);
+        for (int64_t r = 0; r < rows; r++) {
+            order_of(x + r * n, n, 1, false, order);
+            for (int k = 0; k < 4; k++) {
+                const double place = q[k] * (double)(n - 1), t = place - floor(place);
+                const int64_t low = (int64_t)place, high = low + 1 < n ? low + 1 : low;
+                const double a = x[r * n + order[low]], b = x[r * n + order[high]];
+                const double want = isnan(x[r * n + order[n - 1]]) ? NAN
+                                    : t == 0                       ? a
+                                    : t < 0.5                      ? a + (b - a) * t
+                                                                   : b - (b - a) * (1 - t);
+                const double got = y[k * rows + r],
+                             half = (x[r * n + order[(n - 1) / 2]] + x[r * n + order[n / 2]]) / 2;
+                ck_assert_msg(isnan(want) ? isnan(got) : fabs(got - want) <= 2e-7 * fabs(want) || got == want,
+                              "%g of %d: %g, not %g", q[k], (int)n, got, want);
+                ck_assert(isnan(x[r * n + order[n - 1]])
+                              ? isnan(middle[r])
+                              : middle[r] == half || isnan(half) || fabs(middle[r] - half) < 1e-6);
+            }
+        }
+    }
+    expect_item(ag_median(ag_scalar(tape, AG_I64, 4)), 4);
+    expect_item(ag_quantile(tensor_of(tape, AG_F64, AG_SHAPE(2, 2), (double[]){4, 1, 3, 2}), 0.25), 1.75);
+}
+END_TEST
+
+/* ---- Counting ---- */
+
+START_TEST(histograms_are_those_of_their_edges) {
+    static double x[MOST], y[64], z[64], w[MOST];
+    state = 33;
+    for (int round = 0; round < 40; round++) {
+        const ag_dtype d = (ag_dtype)(1 + draw(3));
+        const int64_t n = draw(3000), bins = 1 + draw(40);
+        const double low = (double)draw(9) - 6, high = low + (double)(1 + draw(40)) / (round % 2 ? 8 : 7);
+        ag_tensor *in = viewed(tape, d, AG_SHAPE(n), (values)draw(4));
+        double edges[65];
+        int64_t want[64] = {0};
+        for (int64_t k = 0; k <= bins; k++)
+            edges[k] = k == bins ? high : low + (double)k * ((high - low) / (double)bins);
+        read(in, x), read(ag_histogram(in, bins, low, high), y);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t k = 0; k < bins; k++)
+                want[k] += x[i] >= edges[k] && (x[i] < edges[k + 1] || (k + 1 == bins && x[i] == high));
+        for (int64_t k = 0; k < bins; k++)
+            ck_assert_msg((int64_t)y[k] == want[k], "bin %d of %d: %g, not %d", (int)k, (int)bins, y[k], (int)want[k]);
+        if (d != AG_F64) continue;
+        ag_tensor *e = tensor_of(tape, d, AG_SHAPE(bins + 1), edges),
+                  *weights = scattered(tape, AG_F64, AG_SHAPE(n), 3);
+        read(ag_histogram_between(in, e, NULL), z);
+        for (int64_t k = 0; k < bins; k++) ck_assert((int64_t)z[k] == want[k]);
+        read(ag_histogram_between(in, e, weights), z), read(weights, w);
+        for (int64_t k = 0; k < bins; k++) {
+            double sum = 0;
+            for (int64_t i = 0; i < n; i++)
+                sum += x[i] >= edges[k] && (x[i] < edges[k + 1] || (k + 1 == bins && x[i] == high)) ? w[i] : 0;
+            ck_assert(fabs(sum - z[k]) < 1e-10);
+        }
+    }
+}
+END_TEST
+
+START_TEST(distinct_elements_are_counted) {
+    static double x[MOST], y[MOST], at[MOST], count[MOST];
+    state = 8;
+    for (int round = 0; round < 30; round++) {
+        const ag_dtype d = (ag_dtype)draw(AG_DTYPES);
+        ag_tensor *in = viewed(tape, d, AG_SHAPE(draw(7), draw(60)), (values)(2 + draw(2))), *inverse, *counts;
+        ag_tensor *out = ag_unique(in, &inverse, &counts);
+        expect_shape(inverse, ag_shape_of(in));
+        read(in, x), read(out, y), read(inverse, at), read(counts, count);
+        const int64_t m = ag_size(out);
+        for (int64_t k = 1; k < m; k++) ck_assert(before(y[k - 1], y[k]));
+        for (int64_t i = 0; i < ag_size(in); i++) {
+            const int64_t k = (int64_t)at[i];
+            ck_assert(k >= 0 && k < m && (y[k] == x[i] || (isnan(y[k]) && isnan(x[i]))));
+            count[k]--;
+        }
+        for (int64_t k = 0; k < m; k++) ck_assert(count[k] == 0);
+    }
+    ag_tensor *in = tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){2, 1, 2}), *dx;
+    ag_grad(ag_sum(ag_unique(in, NULL, NULL)), 1, &in, &dx);
+    expect_error(tape, AG_ERR_GRADIENT, "unique");
+    expect_list(ag_bincount(tensor_of(tape, AG_I64, AG_SHAPE(4), (double[]){0, 2, 2, 3}), NULL, 5), 1, 0, 2, 1, 0);
+    expect_list(ag_bincount(tensor_of(tape, AG_I64, AG_SHAPE(3), (double[]){0, 2, 2}),
+                            tensor_of(tape, AG_F32, AG_SHAPE(3), (double[]){0.5, 1, 2}), 3),
+                0.5, 0, 3);
+}
+END_TEST
+
+/* ---- Threads, memory, errors ---- */
+
+/* The weight of what is counted at a place has its cotangent. */
+START_TEST(gradients_of_counts_go_to_the_weights) {
+    ag_tensor *w = tensor_of(tape, AG_F64, AG_SHAPE(4), (double[]){1, 2, 3, 4}), *dw;
+    ag_tensor *at = tensor_of(tape, AG_I64, AG_SHAPE(4), (double[]){2, 0, 2, 1}), *bins = ag_arange(tape, AG_F64, 3);
+    ag_tensor *g = tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){10, 20, 30}), *y = ag_bincount(at, w, 3);
+    expect_list(y, 2, 4, 4);
+    ag_vjp(1, &y, &g, 1, &w, &dw, 0);
+    expect_list(dw, 30, 10, 30, 20);
+    y = ag_histogram_between(tensor_of(tape, AG_F64, AG_SHAPE(4), (double[]){0.5, 2, -1, NAN}), bins, w);
+    g = tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){10, 20});
+    expect_list(y, 1, 2);
+    ag_vjp(1, &y, &g, 1, &w, &dw, 0);
+    expect_list(dw, 10, 20, 0, 0);
+}
+END_TEST
+
+static ag_tensor *everything(ag_tape *t, int64_t rows, int64_t columns) {
+    ag_tensor *x = scattered(t, AG_F32, AG_SHAPE(rows, columns), 11),
+              *y = scattered(t, AG_F64, AG_SHAPE(rows, columns), 5);
+    ag_tensor *parts[] = {ag_cumsum(x, 0),
+                          ag_cumsum(x, 1),
+                          ag_cumprod(ag_add_scalar(x, 1), 1),
+                          ag_cummax(x, 1),
+                          ag_sort(x, 1, true),
+                          ag_cast(ag_argsort(x, 0, false), AG_F32),
+                          ag_cast(ag_sort(y, 1, false), AG_F32),
+                          ag_logcumsumexp(x, 1),
+                          ag_topk_along(x, columns, 1, true, NULL)};
+    ag_tensor *sum = ag_concat(9, parts, 0), *dx;
+    ag_grad(ag_sum(sum), 1, &x, &dx);
+    ag_tensor *top = ag_topk_along(x, columns / 3, 1, false, NULL);
+    ag_tensor *counts = ag_cast(ag_histogram(x, columns, -1, 1), AG_F32);
+    return ag_concat(3,
+                     (ag_tensor *[]){ag_concat(2, (ag_tensor *[]){sum, dx}, 0), ag_embed(top, 1, columns, 0, 1),
+                                     ag_unsqueeze(counts, 0)},
+                     0);
+}
+
+START_TEST(results_do_not_depend_on_the_number_of_threads) {
+    static const int64_t shapes[][2] = {{70, 300}, {3, 7000}, {600, 40}};
+    for (int k = 0; k < 3; k++) {
+        ag_tape *t[3];
+        ag_tensor *y[3];
+        for (int i = 0; i < 3; i++) {
+            t[i] = ag_tape_new();
+            ag_tape_set_threads(t[i], i == 2 ? 5 : i + 1);
+            y[i] = everything(t[i], shapes[k][0], shapes[k][1]);
+            ck_assert(ag_data(y[i]));
+        }
+        expect_same(y[0], y[1]);
+        expect_same(y[0], y[2]);
+        for (int i = 0; i < 3; i++) ag_tape_free(t[i]);
+    }
+}
+END_TEST
+
+static ag_status all_of_it(ag_tape *t) {
+    ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(3, 50), 1), *dx, *inverse, *counts;
+    ag_tensor *y = ag_add(ag_prod(x), ag_add(ag_norm(x, 2), ag_add(ag_norm(x, 3), ag_add(ag_median(x), ag_std(x, 1)))));
+    ag_tensor *z = ag_add(ag_cumprod(ag_cumsum(x, 1), 1),
+                          ag_add(ag_cummax(x, 1), ag_add(ag_sort(x, 0, true), ag_logcumsumexp(x, 0))));
+    ag_grad(ag_add(y, ag_sum(z)), 1, &x, &dx);
+    ag_eval(dx);
+    ag_eval(ag_histogram(x, 10, -1, 1));
+    ag_eval(ag_topk_along(x, 3, 1, true, NULL));
+    ag_eval(ag_unique(x, &inverse, &counts)), ag_eval(inverse), ag_eval(counts);
+    return ag_tape_status(t);
+}
+
+START_TEST(allocations_may_fail) { with_each_allocation_failing(all_of_it); }
+END_TEST
+
+START_TEST(wrong_calls_say_what_is_wrong) {
+    ag_tensor *m = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3)), *none = ag_zeros(tape, AG_F64, AG_SHAPE(2, 0)), *i;
+    ag_tensor *ints = ag_zeros(tape, AG_I64, AG_SHAPE(4)), *b = ag_zeros(tape, AG_BOOL, AG_SHAPE(2, 3));
+#define REFUSED(call, status, text)                                                                                    \
+    do {                                                                                                               \
+        ck_assert(ag_is_nil(call));                                                                                    \
+        expect_error(tape, status, text);                                                                              \
+    } while (0)
+    REFUSED(ag_prod_over(m, AG_AXES(2), false), AG_ERR_AXIS, "prod: x (2,3): axis 2 is out of range for rank 2");
+    REFUSED(ag_all_over(m, AG_AXES(0, 0), false), AG_ERR_AXIS, "all: x (2,3): axis 0 is given twice");
+    REFUSED(ag_argmin(m, -3, false), AG_ERR_AXIS, "argmin: x (2,3): axis -3 is out of range for rank 2");
+    REFUSED(ag_argmin_over(none, AG_ALL_AXES, false), AG_ERR_SHAPE, "argmin: x (2,0): axis 1 has no elements");
+    REFUSED(ag_argmax_over(b, AG_AXES(1), false), AG_ERR_DTYPE,
+            "argmax: x bool (2,3): the dtype bool is not supported");
+    REFUSED(ag_cumsum(m, 2), AG_ERR_AXIS, "cumsum: x (2,3): axis 2 is out of range for rank 2");
+    REFUSED(ag_cumprod(ag_scalar(tape, AG_F64, 1), 0), AG_ERR_AXIS, "cumprod: x (): axis 0 is out of range for rank 0");
+    REFUSED(ag_logcumsumexp(ints, 0), AG_ERR_DTYPE, "logcumsumexp: x i64 (4): needs f32 or f64, not i64");
+    REFUSED(ag_diff(m, -1, 0), AG_ERR_RANGE, "diff: x (2,3): n is -1: 0 or more is wanted");
+    REFUSED(ag_sort(m, 5, false), AG_ERR_AXIS, "sort: x (2,3): axis 5 is out of range for rank 2");
+    REFUSED(ag_topk_along(m, 4, 1, true, &i), AG_ERR_RANGE, "topk_along: x (2,3): k is 4, and axis 1 has 3 elements");
+    ck_assert(ag_is_nil(i));
+    REFUSED(ag_searchsorted(m, ints, false), AG_ERR_DTYPE,
+            "searchsorted: a (2,3) and b i64 (4): the dtypes f64 and i64 must be the same");
+    REFUSED(ag_searchsorted(m, ag_transpose(none, 0, 1), false), AG_ERR_SHAPE,
+            "the sorted tensor must have one axis, or the other's leading axes");
+    REFUSED(ag_norm(ints, 2), AG_ERR_DTYPE, "norm: x i64 (4): needs f32 or f64, not i64");
+    REFUSED(ag_norm(m, NAN), AG_ERR_RANGE, "norm: x (2,3): p is NaN");
+    REFUSED(ag_norm(none, INFINITY), AG_ERR_SHAPE, "norm: x (2,0): an axis has no elements, and p is inf");
+    REFUSED(ag_std(b, 0), AG_ERR_DTYPE, "std: x bool (2,3): needs f32 or f64, not bool");
+    REFUSED(ag_median(none), AG_ERR_SHAPE, "median: x (2,0): an axis has no elements");
+    REFUSED(ag_quantile(m, 1.5), AG_ERR_RANGE, "quantile: x (2,3): q is 1.5: 0 to 1 is wanted");
+    REFUSED(ag_quantiles_over(m, AG_AXES(0), 0, (double[]){0}, false), AG_ERR_RANGE,
+            "quantiles: x (2,3): n is 0: 1 to 64 is wanted");
+    REFUSED(ag_sum_where(m, m, AG_ALL_AXES, false), AG_ERR_DTYPE, "the mask must be bool, not f64");
+    REFUSED(ag_mean_where(m, ag_zeros(tape, AG_BOOL, AG_SHAPE(4)), AG_ALL_AXES, false), AG_ERR_SHAPE,
+            "the mask cannot be broadcast to the elements");
+    REFUSED(ag_max_where(ints, ag_zeros(tape, AG_BOOL, AG_SHAPE(4)), AG_ALL_AXES, 0.5, false), AG_ERR_RANGE,
+            "max_where: x i64 (4): i64 cannot hold 0.5");
+    REFUSED(ag_average_over(m, ints, AG_ALL_AXES, false), AG_ERR_DTYPE, "the weights must be f64, not i64");
+    REFUSED(ag_histogram(m, 0, 0, 1), AG_ERR_RANGE, "histogram: x (2,3): bins is 0: 1 or more is wanted");
+    REFUSED(ag_histogram(m, 3, 1, 1), AG_ERR_RANGE, "low is 1 and high is 1: two numbers, low < high, are wanted");
+    REFUSED(ag_histogram(m, INT64_MAX, 0, 1), AG_ERR_SHAPE, "histogram");
+    REFUSED(ag_bincount(m, NULL, 3), AG_ERR_DTYPE, "bincount: x (2,3): needs i64, not f64");
+    REFUSED(ag_bincount(ints, m, 3), AG_ERR_SHAPE, "the weights must have the shape of the elements");
+    REFUSED(ag_histogram_between(m, m, NULL), AG_ERR_SHAPE, "the edges must be one axis of at least 2");
+    ck_assert(!ag_data(ag_bincount(ag_add_scalar(ints, 7), NULL, 3)));
+    expect_error(tape, AG_ERR_RANGE, "index 7 at element 0 is out of range for axis 0 with extent 3");
+#undef REFUSED
+}
+END_TEST
+
+START_TEST(gradients_of_logarithms_of_sums_are_finite_differences) {
+    double x[] = {0.5, -1, 3, 2.5, -4, 3.25, 1};
+    ag_gradcheck_report report;
+    ag_tensor *var = ag_variable(tape, AG_F64, AG_SHAPE(7), x), *dx;
+    ag_gradcheck(log_of_cumulative_sum, NULL, 1, &var, &(ag_gradcheck_options){.order = 2}, &report);
+    ck_assert_msg(report.passed, "%s", report.message);
+    ag_tensor *equal = ag_zeros(tape, AG_F64, AG_SHAPE(2));
+    ag_grad(ag_sum(ag_slice(ag_logcumsumexp(equal, 0), 0, 1, 2, 1)), 1, &equal, &dx);
+    expect_list(dx, 0.5, 0.5);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("reduce");
+    TCase *t = tape_group(suite, "scans");
+    tcase_add_loop_test(t, scans_are_plain_loops, 0, 8);
+    tcase_add_test(t, products_are_taken_in_order_at_the_ends_of_the_range);
+    tcase_add_test(t, cumulative_sums_of_no_negative_numbers_do_not_fall);
+    tcase_add_loop_test(t, gradients_of_scans_are_plain_loops, 0, 8);
+    tcase_add_loop_test(t, logarithms_of_cumulative_sums_are_exact, 0, 3);
+    tcase_add_test(t, gradients_of_logarithms_of_sums_are_finite_differences);
+    t = tape_group(suite, "products");
+    tcase_add_loop_test(t, gradients_of_products_are_plain_loops, 0, 4);
+    tcase_add_test(t, second_derivatives_of_products_are_right_with_any_number_of_zeros);
+    t = tape_group(suite, "sorting");
+    tcase_add_loop_test(t, sorting_is_a_stable_sort_by_insertion, 0, 6);
+    tcase_add_test(t, gradients_of_sorting_go_through_the_permutation);
+    tcase_add_loop_test(t, searching_counts_what_comes_before, 0, 4);
+    t = tape_group(suite, "extremes");
+    tcase_add_loop_test(t, indices_over_any_axes_are_those_of_plain_loops, 0, 4);
+    tcase_add_test(t, the_least_integers_have_no_opposite);
+    t = tape_group(suite, "norms, masks, quantiles");
+    tcase_add_test(t, norms_neither_overflow_nor_vanish_in_between);
+    tcase_add_test(t, slopes_are_0_where_a_norm_or_deviation_is);
+    tcase_add_test(t, what_a_mask_leaves_out_has_no_influence);
+    tcase_add_test(t, averages_take_weights_along_an_axis);
+    tcase_add_test(t, bools_are_counted_as_numbers);
+    tcase_add_test(t, all_and_any_at_many_sizes);
+    tcase_add_test(t, quantiles_lie_between_neighbours);
+    t = tape_group(suite, "counting");
+    tcase_add_test(t, histograms_are_those_of_their_edges);
+    tcase_add_test(t, distinct_elements_are_counted);
+    tcase_add_test(t, gradients_of_counts_go_to_the_weights);
+    t = plain_group(suite, "threads and memory");
+    tcase_add_test(t, results_do_not_depend_on_the_number_of_threads);
+    tcase_add_test(t, allocations_may_fail);
+    t = tape_group(suite, "errors");
+    tcase_add_test(t, wrong_calls_say_what_is_wrong);
+    return run_suite(suite);
+}
