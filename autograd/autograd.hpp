@@ -839,6 +839,15 @@ inline tensor stop_gradient(const operand &x) { return detail::made((ag_stop_gra
 inline tensor zeros_like(const operand &x) { return detail::made((ag_zeros_like)(x.get()), x); }
 inline tensor ones_like(const operand &x) { return detail::made((ag_ones_like)(x.get()), x); }
 inline tensor full_like(const operand &x, double value) { return detail::made((ag_full_like)(x.get(), value), x); }
+inline tensor sort(const operand &x, int axis, bool descending) {
+    return detail::made((ag_sort)(x.get(), axis, descending), x);
+}
+inline tensor argsort(const operand &x, int axis, bool descending) {
+    return detail::made((ag_argsort)(x.get(), axis, descending), x);
+}
+inline tensor searchsorted(const operand &sorted, const operand &x, bool right) {
+    return detail::made((ag_searchsorted)(sorted.get(), x.get(), right), sorted);
+}
 inline tensor exp2(const operand &x) { return detail::made((ag_exp2)(x.get()), x); }
 inline tensor log2(const operand &x) { return detail::made((ag_log2)(x.get()), x); }
 inline tensor log10(const operand &x) { return detail::made((ag_log10)(x.get()), x); }
@@ -853,15 +862,6 @@ inline tensor cosh(const operand &x) { return detail::made((ag_cosh)(x.get()), x
 inline tensor asinh(const operand &x) { return detail::made((ag_asinh)(x.get()), x); }
 inline tensor acosh(const operand &x) { return detail::made((ag_acosh)(x.get()), x); }
 inline tensor atanh(const operand &x) { return detail::made((ag_atanh)(x.get()), x); }
-inline tensor sort(const operand &x, int axis, bool descending) {
-    return detail::made((ag_sort)(x.get(), axis, descending), x);
-}
-inline tensor argsort(const operand &x, int axis, bool descending) {
-    return detail::made((ag_argsort)(x.get(), axis, descending), x);
-}
-inline tensor searchsorted(const operand &sorted, const operand &x, bool right) {
-    return detail::made((ag_searchsorted)(sorted.get(), x.get(), right), sorted);
-}
 inline tensor norm(const operand &x, double p) { return detail::made((ag_norm)(x.get(), p), x); }
 inline tensor norm_over(const operand &x, const axes &over, double p, bool keepdims = false) {
     return detail::made((ag_norm_over)(x.get(), over, p, keepdims), x);

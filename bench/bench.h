@@ -59,6 +59,7 @@ int matmul_rows(row *to);
 int narrow_rows(row *to);
 int optimiser_rows(row *to);
 int program_rows(row *to);
+int reduction_rows(row *to);
 int structure_rows(row *to);
 int tape_rows(row *to);
 int training_rows(row *to);

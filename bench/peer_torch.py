@@ -510,6 +510,72 @@ def one(name, backward):
     return work
 
 
+def reductions(name):
+    """Forward, and if the name ends so, backward too."""
+    name, both = name.removesuffix("_both"), name.endswith("_both")
+    factors = name.startswith(("prod", "cumprod"))
+    x = noise((4096, 1024), 1)
+    x = (1 + 0.0625 * x if factors else x).requires_grad_(both)
+
+    def kinds():
+        return (x.abs() * 1000).long()
+
+    call = {
+        "prod_rows": lambda: x.prod(1),
+        "prod_columns": lambda: x.prod(0),
+        "std_rows": lambda: x.std(1),
+        "std_all": lambda: x.std(),
+        "norm_rows": lambda: torch.linalg.vector_norm(x, 2, 1),
+        "norm_columns": lambda: torch.linalg.vector_norm(x, 2, 0),
+        "norm_all": lambda: torch.linalg.vector_norm(x, 2),
+        "norm1_rows": lambda: torch.linalg.vector_norm(x, 1, 1),
+        "norm3_rows": lambda: torch.linalg.vector_norm(x, 3, 1),
+        "norm_inf_rows": lambda: torch.linalg.vector_norm(x, math.inf, 1),
+        "logsumexp_all": lambda: x.logsumexp((0, 1)),
+        "nansum_rows": lambda: x.nansum(1),
+        "nanmean_rows": lambda: x.nanmean(1),
+        "median_rows": lambda: x.quantile(0.5, 1),
+        "median_all": lambda: (x.flatten().kthvalue(x.numel() // 2)[0] + x.flatten().kthvalue(x.numel() // 2 + 1)[0]) / 2,
+        "quantile_rows": lambda: x.quantile(0.3, 1),
+        "argmin_rows": lambda: x.argmin(1),
+        "argmin_columns": lambda: x.argmin(0),
+        "argmin_all": lambda: x.argmin(),
+        "count_nonzero_all": lambda: x.count_nonzero(),
+        "all_rows": lambda: (x < 2).all(1),
+        "any_all": lambda: (x > 2).any(),
+        "cumsum_rows": lambda: x.cumsum(1),
+        "cumsum_columns": lambda: x.cumsum(0),
+        "cumsum_flat": lambda: x.flatten().cumsum(0),
+        "cumprod_rows": lambda: x.cumprod(1),
+        "cumprod_columns": lambda: x.cumprod(0),
+        "cumprod_flat": lambda: x.flatten().cumprod(0),
+        "cummax_rows": lambda: x.cummax(1)[0],
+        "cummax_columns": lambda: x.cummax(0)[0],
+        "logcumsumexp_rows": lambda: x.logcumsumexp(1),
+        "logcumsumexp_columns": lambda: x.logcumsumexp(0),
+        "diff_rows": lambda: x.diff(1, 1),
+        "sort_rows": lambda: torch.sort(x, dim=1, stable=True)[0],
+        "sort_columns": lambda: torch.sort(x, dim=0, stable=True)[0],
+        "sort_flat": lambda: torch.sort(x.flatten(), dim=0, stable=True)[0],
+        "argsort_rows": lambda: torch.sort(x, dim=1, descending=True, stable=True)[1],
+        "topk_rows": lambda: x.topk(10, 1)[0],
+        "topk_half_rows": lambda: x.topk(512, 1)[0],
+        "searchsorted_all": lambda: torch.searchsorted(x[0].sort()[0], x),
+        "histogram_all": lambda: torch.histc(x, 100, -1, 1),
+        "bincount_all": lambda: torch.bincount(kinds().flatten(), minlength=1001),
+        "unique_all": lambda: torch.unique(kinds()),
+    }[name]
+    if not both:
+        return lambda: (call(),)
+    g = noise(tuple(call().shape), 2)
+
+    def work():
+        y = call()
+        return y, torch.autograd.grad(y, x, g)[0]
+
+    return work
+
+
 def make(name):
     if name.startswith("linalg_"):
         return linalg(name.removeprefix("linalg_"))
@@ -531,6 +597,8 @@ def make(name):
         return indexing(m[1])
     if m := re.fullmatch(r"conv(dw|t|)(1|3|)d?_(\d+)_(\d+)to(\d+)_(\d+)[x\d]*", name):
         return conv(m[1], int(m[2] or 2), *(int(n) for n in m.groups()[2:]))
+    if m := re.fullmatch(r"reductions_(\w+)", name):
+        return reductions(m[1])
     if m := re.fullmatch(r"adam_(\d+)M", name):
         return adam(int(m[1]), 1000000)
     if name in ("gpt2", "lenet", "lstm", "matmul_batch", "transformer"):

@@ -19,21 +19,19 @@
     X(UNARY, acosh)                                                                                                    \
     X(BINARY, add)                                                                                                     \
     X(NUMBER, add_scalar)                                                                                              \
-    X(INNER, angle_slope)                                                                                              \
-    X(OTHER, arange)                                                                                                   \
-    X(OTHER, argmax)                                                                                                   \
-    X(UNARY, asin)                                                                                                     \
-    X(UNARY, asinh)                                                                                                    \
-    X(UNARY, atan)                                                                                                     \
-    X(BINARY, atan2)                                                                                                   \
-    X(UNARY, atanh)                                                                                                    \
     X(OTHER, all)                                                                                                      \
+    X(INNER, angle_slope)                                                                                              \
     X(OTHER, any)                                                                                                      \
     X(OTHER, arange)                                                                                                   \
     X(OTHER, argmax)                                                                                                   \
     X(OTHER, argmin)                                                                                                   \
     X(OTHER, argsort)                                                                                                  \
     X(INNER, argtopk)                                                                                                  \
+    X(UNARY, asin)                                                                                                     \
+    X(UNARY, asinh)                                                                                                    \
+    X(UNARY, atan)                                                                                                     \
+    X(BINARY, atan2)                                                                                                   \
+    X(UNARY, atanh)                                                                                                    \
     X(INNER, below_one)                                                                                                \
     X(INNER, bend)                                                                                                     \
     X(BINARY, bitwise_and)                                                                                             \
