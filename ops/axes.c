@@ -1,5 +1,7 @@
-/* axes -- inputs as several reductions and scans take them: several axes as one, bools as numbers */
+/* axes -- inputs as several reductions and scans take them: several axes as one, bools as numbers, elements as f64 */
 #include "ops/rules.h"
+
+#include <string.h>
 
 ag_tensor *ag__as_number(ag_tensor *x) { return ag_dtype_of(x) == AG_BOOL ? ag_cast(x, AG_I64) : x; }
 
@@ -28,3 +30,21 @@ ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask) {
             if ((mask >> i & 1u) == (unsigned)chosen) permuted.extent[k] = shape->extent[i], back.axis[i] = k++;
     return (mask & (mask - 1)) != 0 || mask == 0 ? ag_permute(ag_reshape(y, permuted), back) : y;
 }
+
+#define CONVERSION(name, to, from)                                                                                     \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
+        to *y = y_;                                                                                                    \
+        const from *x = x_;                                                                                            \
+        AG_SIMD                                                                                                        \
+        for (int64_t i = 0; i < n; i++) y[i] = (to)x[i];                                                               \
+    }
+CONVERSION(f64_from_f32, double, float)
+CONVERSION(f64_from_i64, double, int64_t)
+CONVERSION(f32_from_f64, float, double)
+
+void ag__widen(ag_dtype from, int64_t n, double *y, const void *x) {
+    if (from == AG_F64) memcpy(y, x, (size_t)n * sizeof *y);
+    else (from == AG_F32 ? f64_from_f32 : f64_from_i64)(n, y, x);
+}
+
+void ag__narrow(int64_t n, float *y, const double *x) { f32_from_f64(n, y, x); }

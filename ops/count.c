@@ -40,15 +40,13 @@ typedef struct counting {
 static void count_share(void *c_, int i, int n) {
     const counting *c = c_;
     const ag_array *x = &c->call->x[0];
-    const int32_t real = AG_F64;
     double strip[AG__STRIP];
     int64_t at[AG__STRIP], *count = c->count + i * (c->bins->n + 1);
     const int64_t end = ag__share_start(x->size, i + 1, n);
     memset(count, 0, (size_t)(c->bins->n + 1) * sizeof *count);
     for (int64_t start = ag__share_start(x->size, i, n), m; start < end; start += m) {
-        const void *from = (const char *)x->data + start * (int64_t)ag_dtype_size(x->dtype);
         m = ag__lesser(end - start, AG__STRIP);
-        ag__op_cast.block[x->dtype](m, strip, &from, &real);
+        ag__widen(x->dtype, m, strip, (const char *)x->data + start * (int64_t)ag_dtype_size(x->dtype));
         find_bins(m, strip, at, c->bins);
         for (int64_t k = 0; k < m; k++) count[at[k]]++;
     }

@@ -88,12 +88,18 @@ bool ag__real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor **
 ag_tensor *ag__number_of(ag_tensor *x);
 
 /* x as a number: i64 if it is bool. In axes.c, as the next two. */
+
+/* x as a number: i64 if it is bool. In axes.c, as the next three. */
 ag_tensor *ag__as_number(ag_tensor *x);
 
 /* x with the axes of a mask, at least one, made a single one, *axis: the last, in their order, unless it is the only
  * one and stays where it is. And back: y, of that shape, in the shape of x. */
 ag_tensor *ag__axes_together(ag_tensor *x, uint32_t mask, int *axis);
 ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask);
+
+/* n elements of f32, f64 or i64 as f64; and f64 as f32. */
+void ag__widen(ag_dtype from, int64_t n, double *y, const void *x);
+void ag__narrow(int64_t n, float *y, const double *x);
 
 /* √Σ x² over the axes of a mask. In reduce.c. */
 ag_tensor *ag__norm(ag_tensor *x, uint32_t mask, bool keepdims);

@@ -33,13 +33,14 @@ typedef struct scan {
 
 /* ---- Between the two dtypes ---- */
 
-static void convert(ag_dtype from, ag_dtype to, int64_t n, void *y, const void *x) {
-    const int32_t target = (int32_t)to;
-    if (from == to) memcpy(y, x, (size_t)n * ag_dtype_size(to));
-    else ag__op_cast.block[from](n, y, &x, &target);
+static void widen(const scan *s, int64_t n, void *y, const void *x) {
+    if (s->wide == s->dtype) memcpy(y, x, (size_t)(n * s->bytes));
+    else ag__widen(s->dtype, n, y, x);
 }
-static void widen(const scan *s, int64_t n, void *y, const void *x) { convert(s->dtype, s->wide, n, y, x); }
-static void narrow(const scan *s, int64_t n, void *y, const void *x) { convert(s->wide, s->dtype, n, y, x); }
+static void narrow(const scan *s, int64_t n, void *y, const void *x) {
+    if (s->wide == s->dtype) memcpy(y, x, (size_t)(n * s->bytes));
+    else ag__narrow(n, y, x);
+}
 
 static void fill(ag_dtype dtype, int64_t n, void *y, double value) {
     for (int64_t i = 0; i < n; i++) ag__put_element(dtype, y, i, value);
@@ -325,7 +326,7 @@ static void recur_columns(const recurrence *q, int64_t start, int64_t m) {
     const int64_t first = start / s->inner * s->n * s->inner + start % s->inner;
     const int64_t from = (first + (s->backwards ? (s->n - 1) * s->inner : 0)) * s->bytes;
     const int64_t by = s->backwards ? -s->inner : s->inner, next = by * s->bytes;
-    widen(s, m, last, s->x + from);
+    ag__widen(s->dtype, m, last, s->x + from);
     memcpy(s->y + from, s->x + from, (size_t)(m * s->bytes));
     if (s->n > 1)
         q->recur(m, s->n - 1, by, s->y + from + next, q->a + from + (s->backwards ? 0 : next), s->x + from + next,
