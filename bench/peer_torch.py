@@ -515,7 +515,7 @@ def reductions(name):
     name, both = name.removesuffix("_both"), name.endswith("_both")
     factors = name.startswith(("prod", "cumprod"))
     x = noise((4096, 1024), 1)
-    x = (1 + 0.0625 * x if factors else x).requires_grad_(both)
+    x = (1 + x / 1024 if factors else x).requires_grad_(both)
 
     def kinds():
         return (x.abs() * 1000).long()

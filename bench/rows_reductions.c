@@ -124,7 +124,7 @@ static bool set_up(const row *r, int threads) {
     s.tape = ag_tape_new();
     ag_tape_set_threads(s.tape, threads);
     s.x = noise_f32(SIZE, 1, 1), s.g = noise_f32(SIZE, 2, 1);
-    for (int64_t i = 0; functions[r->size[0]].factors && i < SIZE; i++) s.x[i] = 1 + 0.0625f * s.x[i];
+    for (int64_t i = 0; functions[r->size[0]].factors && i < SIZE; i++) s.x[i] = 1 + s.x[i] / 1024;
     s.in = ag_parameter(s.tape, AG_F32, AG_SHAPE(ROWS, COLUMNS), s.x);
     ag_mark before = ag_tape_mark(s.tape);
     const ag_shape shape = ag_shape_of(functions[r->size[0]].call(s.in));

@@ -13,21 +13,19 @@ typedef struct bins {
     double low, high;
 } bins;
 
-/* The bin of each of n elements, and number `bins` for those outside. The quotient may be rounded across an edge, which
- * is then looked at. */
-AG_BLOCK_KERNEL static void find_bins(int64_t n, const double *x, int64_t *at, const bins *b) {
+enum { MOST_BINS = 1 << 30 };
+
+/* The bin of each of n elements, and number `bins` for those outside. It is rounded to the nearest, or across an edge,
+ * and the edges are then looked at. */
+AG_KERNEL static void find_bins(int64_t n, const double *x, int32_t *at, const bins *b) {
     const double low = b->low, high = b->high, width = (high - low) / (double)b->n, by = (double)b->n / (high - low);
-    const double last = (double)(b->n - 1);
+    const double last = (double)(b->n - 1), outside = (double)b->n, whole = 0x1p52;
     AG_SIMD
     for (int64_t i = 0; i < n; i++) {
-        const double v = x[i];
-        const bool inside = (v >= low) & (v <= high);
-        double k = inside ? (v - low) * by : 0;
-        k = k < last ? (double)(int64_t)k : last;
-        k -= v < k * width + low ? 1 : 0;
-        k += (v >= (k + 1) * width + low) & (k < last) ? 1 : 0;
-        k = k < 0 ? 0 : k;
-        at[i] = inside ? (int64_t)k : b->n;
+        const double v = x[i], place = ((v - low) * by + whole) - whole, near = place < last ? place : last;
+        const double under = v < near * width + low ? near - 1 : near, k = under > 0 ? under : 0;
+        const double over = v >= (k + 1) * width + low ? k + 1 : k, bin = over < last ? over : last;
+        at[i] = (int32_t)((v >= low) & (v <= high) ? bin : outside);
     }
 }
 
@@ -41,7 +39,8 @@ static void count_share(void *c_, int i, int n) {
     const counting *c = c_;
     const ag_array *x = &c->call->x[0];
     double strip[AG__STRIP];
-    int64_t at[AG__STRIP], *count = c->count + i * (c->bins->n + 1);
+    int32_t at[AG__STRIP];
+    int64_t *count = c->count + i * (c->bins->n + 1);
     const int64_t end = ag__share_start(x->size, i + 1, n);
     memset(count, 0, (size_t)(c->bins->n + 1) * sizeof *count);
     for (int64_t start = ag__share_start(x->size, i, n), m; start < end; start += m) {
@@ -69,7 +68,8 @@ static bool histogram_eval(const ag_call *call) {
 static bool histogram_infer(ag_infer *r) {
     const bins *b = r->attributes;
     if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "the dtype bool is not supported");
-    if (b->n < 1) return ag_reject(r, AG_ERR_RANGE, "bins is %lld: 1 or more is wanted", (long long)b->n);
+    if (b->n < 1 || b->n > MOST_BINS)
+        return ag_reject(r, AG_ERR_RANGE, "bins is %lld: 1 to %d is wanted", (long long)b->n, MOST_BINS);
     if (!(b->low < b->high) || !isfinite(b->high - b->low))
         return ag_reject(r, AG_ERR_RANGE, "low is %g and high is %g: two numbers, low < high, are wanted", b->low,
                          b->high);
@@ -152,26 +152,37 @@ ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor *weigh
 
 /* ---- Distinct elements ---- */
 
-/* The elements of a sorted tensor at the given places. */
+/* From sorted elements, and whether another one begins at each: the `n` that begin, or their places. */
+typedef struct choice {
+    int64_t n, places;
+} choice;
+
 static bool unique_infer(ag_infer *r) {
-    const ag_shape places = ag_shape_of(r->x[1]);
-    if (ag_dtype_of(r->x[1]) != AG_I64 || places.rank != 1 || r->shape.rank != 1)
-        return ag_reject(r, AG_ERR_SHAPE, "elements and places must have one axis, the places i64");
-    r->dtype = ag_dtype_of(r->x[0]);
-    r->shape = places;
+    const choice *c = r->attributes;
+    if (r->shape.rank != 1 || r->dtype != AG_BOOL || !ag__extents_equal(r->x[0]->layout, r->x[1]->layout))
+        return ag_reject(r, AG_ERR_SHAPE, "elements of one axis, and a bool for each, are wanted");
+    if (c->n < 0 || c->n > r->shape.extent[0] || c->places & ~INT64_C(1))
+        return ag_reject(r, AG_ERR_RANGE, "%lld of %lld elements cannot be distinct", (long long)c->n,
+                         (long long)r->shape.extent[0]);
+    r->dtype = c->places ? AG_I64 : ag_dtype_of(r->x[0]);
+    r->shape.extent[0] = c->n;
     return true;
 }
 
 static bool unique_eval(const ag_call *call) {
+    const choice *c = call->attributes;
+    const uint8_t *begins = call->x[1].data;
     const size_t bytes = ag_dtype_size(call->y.dtype);
-    const int64_t *place = call->x[1].data;
-    for (int64_t i = 0; i < call->y.size; i++) {
-        if (place[i] < 0 || place[i] >= call->x[0].size)
-            return ag_call_fail(call, AG_ERR_RANGE, "place %lld is out of range", (long long)place[i]);
-        memcpy((char *)call->y.data + (size_t)i * bytes, (const char *)call->x[0].data + (size_t)place[i] * bytes,
-               bytes);
+    char *y = call->y.data;
+    int64_t found = 0;
+    for (int64_t i = 0; i < call->x[0].size && found <= c->n; i++) {
+        if (!begins[i]) continue;
+        if (found++ == c->n) break;
+        if (c->places) memcpy(y, &i, sizeof i);
+        else memcpy(y, (const char *)call->x[0].data + (size_t)i * bytes, bytes);
+        y += bytes;
     }
-    return true;
+    return found == c->n || ag_call_fail(call, AG_ERR_RANGE, "not %lld elements begin", (long long)c->n);
 }
 
 const ag_op ag__op_unique = {.name = "unique",
@@ -179,16 +190,22 @@ const ag_op ag__op_unique = {.name = "unique",
                              .kind = AG_KIND_OPAQUE,
                              .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
                              .arity = 2,
+                             .attribute_bytes = sizeof(choice),
                              .infer = unique_infer,
                              .eval = unique_eval};
 
-/* The number of each of sorted elements among the distinct ones, from 0 on. */
-static ag_tensor *ranks_of(ag_tensor *sorted) {
+static ag_tensor *choose(ag_tensor *sorted, ag_tensor *begins, int64_t n, bool places) {
+    const choice c = {n, places};
+    return ag_apply(&ag__op_unique, 2, (ag_tensor *[]){sorted, begins}, &c, sizeof c);
+}
+
+/* Whether each of sorted elements is another one than that before it; all NaN, the last ones, are one. */
+static ag_tensor *begins_of(ag_tensor *sorted) {
+    ag_tensor *first = ag_ones(ag_tape_of(sorted), AG_BOOL, AG_SHAPE(ag__lesser(1, ag_extent(sorted, 0))));
     ag_tensor *next = ag_slice(sorted, 0, 1, AG_END, 1), *before = ag_slice(sorted, 0, 0, -1, 1);
-    ag_tensor *differs = ag_not_equal(next, before), *known = ag_equal(before, before);
-    ag_tensor *zero = ag_zeros(ag_tape_of(sorted), AG_I64, AG_SHAPE(1));
-    ag_tensor *begins = ag_where(known, differs, ag_zeros(ag_tape_of(sorted), AG_BOOL, AG_SCALAR));
-    return ag_concat(2, (ag_tensor *[]){zero, ag_cumsum(ag_cast(begins, AG_I64), 0)}, 0);
+    ag_tensor *none = ag_scalar(ag_tape_of(sorted), AG_BOOL, 0);
+    ag_tensor *differs = ag_where(ag_equal(before, before), ag_not_equal(next, before), none);
+    return ag_concat(2, (ag_tensor *[]){first, differs}, 0);
 }
 
 ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
@@ -197,15 +214,18 @@ ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
     if (counts) *counts = ag__nil_of(NULL);
     if (!ag__inputs_usable("unique", 1, &x, &nil)) return nil;
     ag_tape *tape = ag_tape_of(x);
-    const int64_t n = size_of(x);
-    ag_tensor *line = flat(x), *order = ag_argsort(line, 0, false), *sorted = ag_gather(line, order, 0);
-    ag_tensor *rank = n > 0 ? ranks_of(sorted) : ag_zeros(tape, AG_I64, AG_SHAPE(0));
-    const int64_t *ranks = n > 0 ? ag_data(rank) : NULL, m = ranks ? ranks[n - 1] + 1 : 0;
-    ag_tensor *count = sums_by(rank, NULL, m);
-    ag_tensor *place = ag_sub(ag_cumsum(count, 0), count);
-    ag_tensor *y = ag_apply(&ag__op_unique, 2, (ag_tensor *[]){sorted, place}, NULL, 0);
-    ag_tensor *none = ag_zeros(tape, AG_I64, AG_SHAPE(n));
-    if (counts) *counts = ag_is_nil(y) ? y : count;
-    if (inverse) *inverse = ag_is_nil(y) ? y : ag_reshape(ag_scatter_add(none, order, rank, 0), ag_shape_of(x));
+    const int64_t size = size_of(x);
+    ag_tensor *line = flat(x), *order = inverse ? ag_argsort(line, 0, false) : NULL;
+    ag_tensor *sorted = inverse ? ag_gather(line, order, 0) : ag_sort(line, 0, false), *begins = begins_of(sorted);
+    const int64_t *distinct = ag_data(ag_sum(begins)), n = distinct ? *distinct : 0;
+    ag_tensor *y = choose(sorted, begins, n, false);
+    if (counts) {
+        ag_tensor *end = ag_full(tape, AG_I64, AG_SHAPE(1), (double)size);
+        *counts = ag_diff(ag_concat(2, (ag_tensor *[]){choose(sorted, begins, n, true), end}, 0), 1, 0);
+    }
+    if (inverse) {
+        ag_tensor *rank = ag_add_scalar(ag_cumsum(begins, 0), -1), *zeros = ag_zeros(tape, AG_I64, AG_SHAPE(size));
+        *inverse = ag_reshape(ag_scatter_add(zeros, order, rank, 0), ag_shape_of(x));
+    }
     return y;
 }

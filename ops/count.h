@@ -9,7 +9,7 @@
  * Shape:  x (…) -> (bins)
  * Dtype:  i64, f32 or f64 -> i64
  * Grad:   not differentiable
- * Errors: AG_ERR_DTYPE; AG_ERR_RANGE unless bins >= 1, low < high and both and their difference are finite
+ * Errors: AG_ERR_DTYPE; AG_ERR_RANGE unless 1 <= bins <= 2³⁰, low < high and both and their difference are finite
  * Source: numpy.histogram with a range */
 AG_API ag_tensor *ag_histogram(ag_tensor *x, int64_t bins, double low, double high);
 

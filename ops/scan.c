@@ -102,20 +102,60 @@ static void scan_rows(const scan *s, int64_t start, int64_t rows) {
 
 /* ---- Long rows: cut into strips, and a strip into pieces ---- */
 
-/* Whether all numbers are 0 or so far from the ends of the range that a product of two is only rounded. */
-AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, double most) {
-    int64_t wild = 0;
+/* Whether all numbers are 0, or have an exponent of at most `most`, of either sign: a product of two is then only
+ * rounded. */
+AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, int64_t most) {
+    const int64_t low = 1023 - most, high = 1023 + most;
+    int64_t wild = 0; /* its sign */
     AG_SIMD
     for (int64_t i = 0; i < n; i++) {
-        const double a = w[i] < 0 ? -w[i] : w[i];
-        wild |= !(a == 0 || (a >= 1 / most && a <= most)); /* NaN is wild */
+        uint64_t bits;
+        memcpy(&bits, &w[i], sizeof bits);
+        const int64_t exponent = (int64_t)(bits >> 52 & 2047);
+        wild |= bits << 1 == 0 ? 0 : (exponent - low) | (high - exponent);
     }
-    return !wild;
+    return wild >= 0;
 }
+
+/* Sums and products of f32 in f64, for all pieces: up to each element within its piece, and with all that came before
+ * the piece. */
+#define PIECES(within, whole, plus)                                                                                    \
+    AG_BLOCK_KERNEL static void within(const scan *s, int64_t columns, int64_t rows, const float *x, double *w) {      \
+        const int64_t by = (s->backwards ? -s->inner : s->inner) * rows;                                               \
+        for (int64_t k = 0; k < columns; k++) {                                                                        \
+            const int64_t c = (s->backwards ? columns - 1 - k : k) * rows;                                             \
+            AG_SIMD                                                                                                    \
+            for (int64_t r = 0; r < rows; r++) w[c + r] = (double)x[c + r];                                            \
+            if (k < s->inner) continue;                                                                                \
+            AG_SIMD                                                                                                    \
+            for (int64_t r = 0; r < rows; r++) w[c + r] = w[c - by + r] plus w[c + r];                                 \
+        }                                                                                                              \
+    }                                                                                                                  \
+    AG_BLOCK_KERNEL static void whole(const scan *s, int64_t columns, int64_t rows, const double *w,                   \
+                                      const double *before, float *y) {                                                \
+        for (int64_t c = 0; c < columns; c++) {                                                                        \
+            const double *b = before + c % s->inner * rows;                                                            \
+            AG_SIMD                                                                                                    \
+            for (int64_t r = 0; r < rows; r++) y[c * rows + r] = (float)(b[r] plus w[c * rows + r]);                   \
+        }                                                                                                              \
+    }
+PIECES(sums_within, sums, +)
+PIECES(products_within, products, *)
 
 /* The result before each piece, in the order of the scan, and in `carry` that before the next strip. */
 static void find_before(const scan *s, const char *w, int64_t columns, int64_t rows, char *before, char *carry) {
     const int64_t last = s->backwards ? 0 : columns - s->inner;
+    if (s->inner == 1 && s->wide != s->dtype) {
+        const double *total = (const double *)(const void *)w + last * rows;
+        double *b = (double *)(void *)before, sum = *(double *)(void *)carry;
+        for (int64_t k = 0; k < rows; k++) {
+            const int64_t r = s->backwards ? rows - 1 - k : k;
+            b[r] = sum;
+            sum = s->multiplies ? sum * total[r] : sum + total[r];
+        }
+        *(double *)(void *)carry = sum;
+        return;
+    }
     for (int64_t k = 0; k < rows; k++) {
         const int64_t r = s->backwards ? rows - 1 - k : k;
         for (int64_t i = 0; i < s->inner; i++) {
@@ -137,29 +177,39 @@ static void multiply_in_order(const scan *s, int64_t m, double *line, double *ca
     }
 }
 
-/* The strip by pieces; false, and nothing is changed, if products have to be taken one after the other. */
-static bool scan_pieces(const scan *s, char *strip, int64_t columns, int64_t rows, char *carry) {
+/* y = the strip x by pieces; false, and nothing is changed, if products have to be taken one after the other. */
+static bool scan_pieces(const scan *s, char *y, const char *x, int64_t columns, int64_t rows, char *carry) {
     _Alignas(64) char w[AG__STRIP * AG__MOST_BYTES], tile[AG__STRIP * AG__MOST_BYTES];
     _Alignas(64) char before[AG__STRIP * AG__MOST_BYTES];
     _Alignas(64) char next[AG__FEWEST_COLUMNS * AG__MOST_BYTES];
     const int64_t m = rows * columns;
-    ag__turn(tile, strip, rows, columns, (size_t)s->bytes);
-    widen(s, m, w, tile);
-    if (s->multiplies && !is_tame(m, (const double *)(void *)w, 0x1p400)) return false;
-    scan_tile(s, w, columns, rows);
+    double *wide = (double *)(void *)w;
+    const bool f32 = s->wide != s->dtype;
+    ag__turn(tile, x, rows, columns, (size_t)s->bytes);
+    if (f32) {
+        (s->multiplies ? products_within : sums_within)(s, columns, rows, (const float *)(void *)tile, wide);
+    } else {
+        memcpy(w, tile, (size_t)(m * s->bytes));
+        if (s->multiplies && !is_tame(m, wide, 400)) return false;
+        scan_tile(s, w, columns, rows);
+    }
     memcpy(next, carry, sizeof next);
     find_before(s, w, columns, rows, before, next);
-    if (s->multiplies && !(is_tame(m, (const double *)(void *)w, 0x1p400) &&
-                           is_tame(rows * s->inner, (const double *)(void *)before, 0x1p500)))
+    if (s->multiplies && !(is_tame(m, wide, 400) && is_tame(rows * s->inner, (const double *)(void *)before, 500)))
         return false;
     memcpy(carry, next, sizeof next);
     const int64_t low = s->exclusive && !s->backwards ? s->inner : 0;
     const int64_t high = s->exclusive && s->backwards ? columns - s->inner : columns;
-    if (s->exclusive) shift_tile(s, w, columns, rows, before);
-    for (int64_t c = low; c < high; c++)
-        s->combine(rows, column_of(s, w, c, rows), before + c % s->inner * rows * s->size);
-    narrow(s, m, tile, w);
-    ag__turn(strip, tile, columns, rows, (size_t)s->bytes);
+    if (f32 && !s->exclusive) {
+        (s->multiplies ? products : sums)(s, columns, rows, wide, (const double *)(void *)before,
+                                          (float *)(void *)tile);
+    } else {
+        if (s->exclusive) shift_tile(s, w, columns, rows, before);
+        for (int64_t c = low; c < high; c++)
+            s->combine(rows, column_of(s, w, c, rows), before + c % s->inner * rows * s->size);
+        narrow(s, m, tile, w);
+    }
+    ag__turn(y, tile, columns, rows, (size_t)s->bytes);
     return true;
 }
 
@@ -168,16 +218,20 @@ static bool scan_pieces(const scan *s, char *strip, int64_t columns, int64_t row
 static void scan_strip(const scan *s, int64_t at, int64_t m, int64_t columns, char *carry) {
     _Alignas(64) char strip[AG__STRIP * AG__MOST_BYTES];
     const int64_t rows = (m + columns - 1) / columns, spare = rows * columns - m;
-    char *begin = strip + (s->backwards ? spare * s->bytes : 0);
-    fill(s->dtype, spare, strip + (s->backwards ? 0 : m * s->bytes), s->neutral);
-    memcpy(begin, s->x + at * s->bytes, (size_t)(m * s->bytes));
-    if (!scan_pieces(s, strip, columns, rows, carry)) {
-        _Alignas(64) double line[AG__STRIP];
-        widen(s, m, line, begin);
-        multiply_in_order(s, m, line, (double *)(void *)carry);
-        narrow(s, m, begin, line);
+    const char *x = s->x + at * s->bytes;
+    char *y = s->y + at * s->bytes, *begin = strip + (s->backwards ? spare * s->bytes : 0);
+    if (spare > 0) {
+        fill(s->dtype, spare, strip + (s->backwards ? 0 : m * s->bytes), s->neutral);
+        memcpy(begin, x, (size_t)(m * s->bytes));
     }
-    memcpy(s->y + at * s->bytes, begin, (size_t)(m * s->bytes));
+    if (spare == 0 ? scan_pieces(s, y, x, columns, rows, carry) : scan_pieces(s, strip, strip, columns, rows, carry)) {
+        if (spare > 0) memcpy(y, begin, (size_t)(m * s->bytes));
+        return;
+    }
+    _Alignas(64) double line[AG__STRIP];
+    widen(s, m, line, x);
+    multiply_in_order(s, m, line, (double *)(void *)carry);
+    narrow(s, m, y, line);
 }
 
 static void scan_row(const scan *s, int64_t row) {
@@ -364,7 +418,7 @@ static void recur_tile(const recurrence *q, int64_t row, int64_t rows, int64_t s
                (size_t)(columns * s->bytes));
 }
 
-enum { ROWS = AG__LANES };
+enum { ROWS = AG__LANES / 2 };
 
 static void recur_rows(const recurrence *q, int64_t row, int64_t rows) {
     _Alignas(64) double last[AG__FEWEST_COLUMNS * ROWS];
@@ -483,19 +537,15 @@ ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind) {
 static bool cummax_eval(const ag_call *call) { return scan_eval(call, &ag__reduction_max); }
 static bool cummin_eval(const ag_call *call) { return scan_eval(call, &ag__reduction_min); }
 
-/* ȳ[k] goes to the last element up to k that is y[k], or NaN as it. */
+/* ȳ[k] goes to the last element up to k that is y[k], or NaN as it: it has the sum of those from its own place on to
+ * the next such element, a recurrence that a 0 there begins anew. */
 static ag_tensor *cumulative_extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *x = ag_input(y, i);
     ag_tape *tape = ag_tape_of(x);
-    const ag_shape shape = ag_shape_of(x);
     const int axis = (int)((const along *)ag_attributes(y))->axis;
-    ag_shape line = {shape.rank, {0}};
-    for (int k = 0; k < shape.rank; k++) line.extent[k] = k == axis ? shape.extent[k] : 1;
-    ag_tensor *places = ag_reshape(ag_arange(tape, AG_I64, shape.extent[axis]), line),
-              *none = ag_scalar(tape, AG_I64, 0);
-    ag_tensor *hit = ag_where(ag_not_equal(x, x), ag_not_equal(x, x), ag_equal(x, y));
-    ag_tensor *at = record(&ag__op_cummax, ag_where(hit, places, none), axis, false, false);
-    return ag_scatter_add(ag_zeros(tape, ag_dtype_of(x), shape), at, g, axis);
+    ag_tensor *zero = ag_scalar(tape, ag_dtype_of(x), 0), *one = ag_scalar(tape, ag_dtype_of(x), 1);
+    ag_tensor *goes_on = ag_where(ag_equal(x, y), zero, ag_where(ag_equal(x, x), one, zero));
+    return ag_where(ag_equal(goes_on, zero), record_recur(goes_on, g, axis, true), zero);
 }
 
 const ag_op ag__op_cummax = {.name = "cummax",

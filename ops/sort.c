@@ -19,17 +19,16 @@ typedef struct wide {
 } wide;
 
 /* Records of n elements: their bits, or their indices from `first` on. `down`: in descending order. */
-AG_BLOCK_KERNEL static void records_of_f32(int64_t n, const void *x_, void *r_, bool indices, bool down,
-                                           int64_t first) {
+AG_KERNEL static void records_of_f32(int64_t n, const void *x_, void *r_, bool indices, bool down, int64_t first) {
     const uint32_t *x = x_, at = (uint32_t)first;
     narrow *r = r_;
-    const uint32_t turned = down ? UINT32_MAX : 0;
+    const uint32_t turned = down ? UINT32_MAX : 0, bits = indices ? 0 : UINT32_MAX;
     AG_SIMD
     for (int64_t i = 0; i < n; i++) {
-        const uint32_t b = x[i], size = b & UINT32_C(0x7fffffff);
-        uint32_t key = b >> 31 ? ~b : b | UINT32_C(0x80000000);
-        key = size > UINT32_C(0x7f800000) ? UINT32_MAX : size == 0 ? UINT32_C(0x80000000) : key;
-        r[i] = (narrow)(key ^ turned) << 32 | (indices ? at + (uint32_t)i : b);
+        const uint32_t b = x[i], size = b & UINT32_C(0x7fffffff), negative = (uint32_t)((int32_t)b >> 31);
+        const uint32_t plain = b ^ (negative | UINT32_C(0x80000000));
+        const uint32_t key = size > UINT32_C(0x7f800000) ? UINT32_MAX : size == 0 ? UINT32_C(0x80000000) : plain;
+        r[i] = (uint64_t)(key ^ turned) << 32 | ((b & bits) | ((at + (uint32_t)i) & ~bits));
     }
 }
 
@@ -153,44 +152,54 @@ static void sort_row(const sorting *s, const char *x, char *y, char *r) {
     put_records(s, r, y);
 }
 
-/* Appends those of m records that come before the limit, if there is one already, to `count` others. */
-static int64_t take_narrow(int64_t m, const narrow *from, narrow *to, int64_t count, const narrow *limit) {
-    const uint64_t last = limit ? key_of_narrow(*limit) : UINT64_MAX;
-    for (int64_t i = 0; i < m; i++) {
-        to[count] = from[i];
-        count += key_of_narrow(from[i]) < last;
+/* The first k of `count` sorted records and m others, which come later: inserted one by one, for few, or collected if
+ * they come before the limit, which may be NULL. */
+#define SELECT(insert_first, take, record, key_of)                                                                     \
+    static int64_t insert_first(int64_t k, record *best, int64_t count, int64_t m, const record *from) {               \
+        for (int64_t i = 0; i < m; i++) {                                                                              \
+            const record next = from[i];                                                                               \
+            int64_t j = count;                                                                                         \
+            if (count == k && key_of(next) >= key_of(best[k - 1])) continue;                                           \
+            if (count < k) count++;                                                                                    \
+            else j--;                                                                                                  \
+            for (; j > 0 && key_of(best[j - 1]) > key_of(next); j--) best[j] = best[j - 1];                            \
+            best[j] = next;                                                                                            \
+        }                                                                                                              \
+        return count;                                                                                                  \
+    }                                                                                                                  \
+    static int64_t take(int64_t m, const record *from, record *to, int64_t count, const record *limit) {               \
+        for (int64_t i = 0; i < m; i++) {                                                                              \
+            to[count] = from[i];                                                                                       \
+            count += !limit || key_of(from[i]) < key_of(*limit);                                                       \
+        }                                                                                                              \
+        return count;                                                                                                  \
     }
-    return count;
-}
-
-static int64_t take_wide(int64_t m, const wide *from, wide *to, int64_t count, const wide *limit) {
-    for (int64_t i = 0; i < m; i++) {
-        to[count] = from[i];
-        count += !limit || from[i].key < limit->key;
-    }
-    return count;
-}
+SELECT(insert_first_narrow, take_narrow, narrow, key_of_narrow)
+SELECT(insert_first_wide, take_wide, wide, key_of_wide)
 
 /* The first k: those that come before the last of the best ones so far are collected; when there is no more room, they
  * are sorted, and k of them stay. An equal key that comes later has a later index. */
 static void select_row(const sorting *s, const char *x, char *y, char *r) {
     enum { SOME = AG__LIMIT(64, 4) };
     _Alignas(64) char some[SOME * sizeof(wide)];
-    const int64_t bytes = record_bytes(s);
     const char *limit = NULL;
+    const bool few = s->k <= FEW;
     int64_t count = 0;
     for (int64_t start = 0, m; start < s->n; start += m) {
         m = ag__lesser(s->n - start, SOME);
-        if (count + m >= s->room) {
+        if (!few && count + m >= s->room) {
             sort_records(s, count, r);
-            count = ag__lesser(count, s->k);
-            limit = r + (s->k - 1) * bytes;
+            count = s->k;
+            limit = r + (s->k - 1) * record_bytes(s);
         }
         records_of[s->dtype](m, x + start * s->bytes, some, true, s->down, start);
-        count = s->is_narrow ? take_narrow(m, (const void *)some, (narrow *)(void *)r, count, (const void *)limit)
-                             : take_wide(m, (const void *)some, (wide *)(void *)r, count, (const void *)limit);
+        if (few && s->is_narrow) count = insert_first_narrow(s->k, (narrow *)(void *)r, count, m, (const void *)some);
+        else if (few) count = insert_first_wide(s->k, (wide *)(void *)r, count, m, (const void *)some);
+        else if (s->is_narrow)
+            count = take_narrow(m, (const void *)some, (narrow *)(void *)r, count, (const void *)limit);
+        else count = take_wide(m, (const void *)some, (wide *)(void *)r, count, (const void *)limit);
     }
-    sort_records(s, count, r);
+    if (!few) sort_records(s, count, r);
     put_records(s, r, y);
 }
 
@@ -340,49 +349,65 @@ typedef struct side {
     int64_t right;
 } side;
 
-/* For each of m elements, how many of n sorted ones come before it: those less than it, or on the right side those that
- * are not greater; NaN comes last. Each step halves the rest, whatever it finds, so that nothing is to be predicted. */
-#define SEARCH(name, type, less)                                                                                       \
-    static void name(int64_t n, const void *sorted_, int64_t m, const void *x_, int64_t *y, bool right) {              \
-        const type *sorted = sorted_, *x = x_;                                                                         \
-        for (int64_t i = 0; i < m; i++) {                                                                              \
-            const type *low = sorted, v = x[i];                                                                        \
-            int64_t rest = n;                                                                                          \
-            while (rest > 0) {                                                                                         \
-                const int64_t half = (rest + 1) / 2;                                                                   \
-                const type e = low[half - 1];                                                                          \
-                low += (right ? !less(v, e) : less(e, v)) ? half : 0;                                                  \
-                rest -= half;                                                                                          \
-            }                                                                                                          \
-            y[i] = low - sorted;                                                                                       \
-        }                                                                                                              \
+/* The keys of n elements. */
+static void keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys) {
+    enum { SOME = 64 };
+    wide r[SOME];
+    const narrow *short_ones = (const narrow *)(const void *)r;
+    const int64_t bytes = (int64_t)ag_dtype_size(dtype);
+    for (int64_t start = 0, m; start < n; start += m) {
+        m = ag__lesser(n - start, SOME);
+        records_of[dtype](m, x + start * bytes, r, true, false, 0);
+        for (int64_t i = 0; i < m; i++) keys[start + i] = bytes <= 4 ? key_of_narrow(short_ones[i]) : r[i].key;
     }
-#define LESS(a, b) ((a) < (b))
-#define LESS_OR_NAN(a, b) (((a) < (b)) | (((b) != (b)) & ((a) == (a))))
-SEARCH(search_i64, int64_t, LESS)
-SEARCH(search_f32, float, LESS_OR_NAN)
-SEARCH(search_f64, double, LESS_OR_NAN)
+}
 
-typedef void search(int64_t, const void *, int64_t, const void *, int64_t *, bool);
-static search *const searches[AG_DTYPES] = {[AG_I64] = search_i64, [AG_F32] = search_f32, [AG_F64] = search_f64};
+/* For each of m keys, how many of n sorted ones come before it: those less than it, or on the right side those that are
+ * not greater. Each step halves the rest, whatever it finds, and is taken for all keys. */
+AG_KERNEL static void search(int64_t n, const uint64_t *sorted, int64_t m, const uint64_t *keys, int64_t *y,
+                             bool right) {
+    for (int64_t i = 0; i < m; i++) y[i] = 0;
+    for (int64_t rest = n, half; rest > 0; rest -= half) {
+        half = (rest + 1) / 2;
+        if (right) {
+            AG_SIMD
+            for (int64_t i = 0; i < m; i++) y[i] += sorted[y[i] + half - 1] <= keys[i] ? half : 0;
+        } else {
+            AG_SIMD
+            for (int64_t i = 0; i < m; i++) y[i] += sorted[y[i] + half - 1] < keys[i] ? half : 0;
+        }
+    }
+}
 
-static void search_share(void *call_, int i, int n) {
-    const ag_call *call = call_;
-    const ag_array *sorted = &call->x[0], *x = &call->x[1];
+typedef struct searching {
+    const ag_call *call;
+    uint64_t *sorted; /* keys */
+} searching;
+
+static void search_share(void *s_, int i, int n) {
+    enum { SOME = AG__LIMIT(256, 5) };
+    const searching *s = s_;
+    const ag_array *sorted = &s->call->x[0], *x = &s->call->x[1];
     const int64_t length = sorted->shape[sorted->rank - 1], bytes = (int64_t)ag_dtype_size(x->dtype);
     const int64_t row = sorted->rank == 1 ? x->size : x->shape[x->rank - 1];
     const int64_t end = ag__share_start(x->size, i + 1, n);
+    uint64_t keys[SOME];
     for (int64_t at = ag__share_start(x->size, i, n), m; at < end; at += m) {
-        m = ag__lesser(end - at, row - at % row);
-        searches[x->dtype](length, (const char *)sorted->data + at / row * length * bytes, m,
-                           (const char *)x->data + at * bytes, (int64_t *)call->y.data + at,
-                           ((const side *)call->attributes)->right);
+        m = ag__lesser(ag__lesser(end - at, row - at % row), SOME);
+        keys_of(x->dtype, m, (const char *)x->data + at * bytes, keys);
+        search(length, s->sorted + at / row * length, m, keys, (int64_t *)s->call->y.data + at,
+               ((const side *)s->call->attributes)->right);
     }
 }
 
 static bool searchsorted_eval(const ag_call *call) {
-    ag_call copy = *call;
-    if (call->y.size > 0) ag__parallel(ag__worthwhile(16 * call->y.size, call->threads), search_share, &copy);
+    const ag_array *sorted = &call->x[0];
+    searching s = {call, NULL};
+    if (call->y.size == 0) return true;
+    s.sorted = ag_call_scratch(call, ag__times((uint64_t)sorted->size + 1, sizeof *s.sorted));
+    if (!s.sorted) return false;
+    keys_of(sorted->dtype, sorted->size, sorted->data, s.sorted);
+    ag__parallel(ag__worthwhile(16 * call->y.size, call->threads), search_share, &s);
     return true;
 }
 

@@ -519,7 +519,8 @@ ag_tensor *user_largest(ag_tensor *x, int axis, bool largest) {
 ag_tensor *user_histogram(ag_tensor *x) { return ag_histogram(x, 5, -2, 2); }
 
 ag_tensor *user_picked(ag_tensor *x) {
-    ag_tensor *flat = ag_stop_gradient(ag_reshape(x, AG_SHAPE(-1))),
-              *places = ag_arange(ag_tape_of(x), AG_I64, ag_extent(flat, 0));
-    return ag_apply(&ag__op_unique, 2, (ag_tensor *[]){flat, places}, NULL, 0);
+    ag_tensor *flat = ag_stop_gradient(ag_reshape(x, AG_SHAPE(-1)));
+    const int64_t all[] = {ag_extent(flat, 0), 0};
+    ag_tensor *begin = ag_ones(ag_tape_of(x), AG_BOOL, AG_SHAPE(all[0]));
+    return ag_apply(&ag__op_unique, 2, (ag_tensor *[]){flat, begin}, all, sizeof all);
 }

@@ -867,9 +867,9 @@ START_TEST(wrong_calls_say_what_is_wrong) {
     REFUSED(ag_max_where(ints, ag_zeros(tape, AG_BOOL, AG_SHAPE(4)), AG_ALL_AXES, 0.5, false), AG_ERR_RANGE,
             "max_where: x i64 (4): i64 cannot hold 0.5");
     REFUSED(ag_average_over(m, ints, AG_ALL_AXES, false), AG_ERR_DTYPE, "the weights must be f64, not i64");
-    REFUSED(ag_histogram(m, 0, 0, 1), AG_ERR_RANGE, "histogram: x (2,3): bins is 0: 1 or more is wanted");
+    REFUSED(ag_histogram(m, 0, 0, 1), AG_ERR_RANGE, "histogram: x (2,3): bins is 0: 1 to 1073741824 is wanted");
     REFUSED(ag_histogram(m, 3, 1, 1), AG_ERR_RANGE, "low is 1 and high is 1: two numbers, low < high, are wanted");
-    REFUSED(ag_histogram(m, INT64_MAX, 0, 1), AG_ERR_SHAPE, "histogram");
+    REFUSED(ag_histogram(m, INT64_MAX, 0, 1), AG_ERR_RANGE, "histogram");
     REFUSED(ag_bincount(m, NULL, 3), AG_ERR_DTYPE, "bincount: x (2,3): needs i64, not f64");
     REFUSED(ag_bincount(ints, m, 3), AG_ERR_SHAPE, "the weights must have the shape of the elements");
     REFUSED(ag_histogram_between(m, m, NULL), AG_ERR_SHAPE, "the edges must be one axis of at least 2");
