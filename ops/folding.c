@@ -10,6 +10,18 @@
 
 enum { LANES = AG__LANES };
 
+/* y[i] = y[i] ∘ x[i]. */
+#define COMBINE(name, type, formula)                                                                                   \
+    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
+        type *y = y_;                                                                                                  \
+        const type *x = x_;                                                                                            \
+        AG_SIMD                                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const type a = y[i], b = x[i];                                                                             \
+            y[i] = formula;                                                                                            \
+        }                                                                                                              \
+    }
+
 /* y[0] = the fold of x[0…n) by a ∘ b = formula. */
 #define FOLD(name, type, formula)                                                                                      \
     AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
@@ -46,24 +58,29 @@ enum { LANES = AG__LANES };
         *(type *)y_ = lane[0];                                                                                         \
     }
 
-/* y[i] = y[i] ∘ x[i]. */
-#define COMBINE(name, type, formula)                                                                                   \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
-        type *y = y_;                                                                                                  \
-        const type *x = x_;                                                                                            \
-        AG_SIMD                                                                                                        \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            const type a = y[i], b = x[i];                                                                             \
-            y[i] = formula;                                                                                            \
-        }                                                                                                              \
-    }
+/* The same by the kernel of y[i] = y[i] ∘ x[i], for folds that machine code mostly stands in for: it takes a call for
+ * each LANES elements. */
+static void fold_by(void (*combine)(int64_t n, void *y, const void *x), size_t bytes, int64_t n, void *y,
+                    const char *x) {
+    _Alignas(64) char lane[LANES * AG__MOST_BYTES];
+    const int64_t width = ag__lesser(n, LANES);
+    memcpy(lane, x, (size_t)width * bytes);
+    for (int64_t i = width; i < n; i += LANES) combine(ag__lesser(n - i, LANES), lane, x + (size_t)i * bytes);
+    if (n >= LANES)
+        for (int64_t half = LANES / 2; half > 0; half /= 2) combine(half, lane, lane + (size_t)half * bytes);
+    else
+        for (int64_t l = 1; l < n; l++) combine(1, lane, lane + (size_t)l * bytes);
+    memcpy(y, lane, bytes);
+}
+#define FOLD_BY(fold, combine, type)                                                                                   \
+    static void fold(int64_t n, void *y, const void *x) { fold_by(combine, sizeof(type), n, y, x); }
 
 /* ---- Sums, means ---- */
 
-FOLD(sum_fold_i64, uint64_t, a + b)
 FOLD(sum_fold_f32, float, a + b)
 FOLD(sum_fold_f64, double, a + b)
 COMBINE(sum_combine_i64, uint64_t, a + b)
+FOLD_BY(sum_fold_i64, sum_combine_i64, uint64_t)
 COMBINE(sum_combine_f32, float, a + b)
 COMBINE(sum_combine_f64, double, a + b)
 
@@ -91,12 +108,12 @@ const ag_reduction ag__reduction_mean = {.identity = 0,
 
 /* ---- Products ---- */
 
-FOLD(prod_fold_i64, uint64_t, a *b)
-FOLD(prod_fold_f32, float, a *b)
-FOLD(prod_fold_f64, double, a *b)
 COMBINE(prod_combine_i64, uint64_t, a *b)
+FOLD_BY(prod_fold_i64, prod_combine_i64, uint64_t)
 COMBINE(prod_combine_f32, float, a *b)
+FOLD_BY(prod_fold_f32, prod_combine_f32, float)
 COMBINE(prod_combine_f64, double, a *b)
+FOLD_BY(prod_fold_f64, prod_combine_f64, double)
 
 const ag_reduction ag__reduction_prod = {
     .identity = 1,
@@ -106,10 +123,10 @@ const ag_reduction ag__reduction_prod = {
 
 /* ---- Truth ---- */
 
-FOLD(all_fold, uint8_t, a &b)
-FOLD(any_fold, uint8_t, a | b)
 COMBINE(all_combine, uint8_t, a &b)
+FOLD_BY(all_fold, all_combine, uint8_t)
 COMBINE(any_combine, uint8_t, a | b)
+FOLD_BY(any_fold, any_combine, uint8_t)
 
 const ag_reduction ag__reduction_all = {
     .identity = 1, .fold = {[AG_BOOL] = all_fold}, .combine = {[AG_BOOL] = all_combine}};
@@ -139,7 +156,7 @@ SQUARES(squares_f64, double)
 
 /* y[i] = √(y[i]² + x[i]²), of numbers brought into the middle of the range. */
 #define HYPOT(combine, finish, type, root, large, down, small, up)                                                     \
-    AG_KERNEL static void combine(int64_t n, void *y_, const void *x_) {                                               \
+    AG_BLOCK_KERNEL static void combine(int64_t n, void *y_, const void *x_) {                                         \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
         AG_SIMD                                                                                                        \
@@ -185,12 +202,12 @@ const ag_reduction ag__reduction_norm = {.identity = 0,
 /* ---- The largest and the smallest ---- */
 
 /* Comparisons with NaN are false, so it is tested for; once found, it stays. */
-FOLD(max_fold_i64, int64_t, a > b ? a : b)
-FOLD(max_fold_f32, float, a > b || a != a ? a : b)
-FOLD(max_fold_f64, double, a > b || a != a ? a : b)
 COMBINE(max_combine_i64, int64_t, a > b ? a : b)
+FOLD_BY(max_fold_i64, max_combine_i64, int64_t)
 COMBINE(max_combine_f32, float, a > b || a != a ? a : b)
+FOLD_BY(max_fold_f32, max_combine_f32, float)
 COMBINE(max_combine_f64, double, a > b || a != a ? a : b)
+FOLD_BY(max_fold_f64, max_combine_f64, double)
 
 const ag_reduction ag__reduction_max = {
     .identity = -INFINITY,
@@ -198,12 +215,12 @@ const ag_reduction ag__reduction_max = {
     .combine = {[AG_I64] = max_combine_i64, [AG_F32] = max_combine_f32, [AG_F64] = max_combine_f64},
     .join = &ag__op_maximum};
 
-FOLD(min_fold_i64, int64_t, a < b ? a : b)
-FOLD(min_fold_f32, float, a < b || a != a ? a : b)
-FOLD(min_fold_f64, double, a < b || a != a ? a : b)
 COMBINE(min_combine_i64, int64_t, a < b ? a : b)
+FOLD_BY(min_fold_i64, min_combine_i64, int64_t)
 COMBINE(min_combine_f32, float, a < b || a != a ? a : b)
+FOLD_BY(min_fold_f32, min_combine_f32, float)
 COMBINE(min_combine_f64, double, a < b || a != a ? a : b)
+FOLD_BY(min_fold_f64, min_combine_f64, double)
 
 const ag_reduction ag__reduction_min = {
     .identity = INFINITY,

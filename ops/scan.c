@@ -393,7 +393,7 @@ static void turn_in(const recurrence *q, char *tile, const char *x, int64_t row,
     _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
     const scan *s = &q->s;
     const int64_t length = s->n * s->inner, n = ag__lesser(columns, length - start);
-    memset(line, 0, (size_t)(rows * columns * s->bytes));
+    if (n < columns) memset(line, 0, (size_t)(rows * columns * s->bytes));
     for (int64_t r = 0; r < rows && n > 0; r++)
         memcpy(line + r * columns * s->bytes, x + ((row + r) * length + start) * s->bytes, (size_t)(n * s->bytes));
     ag__turn(tile, line, rows, columns, (size_t)s->bytes);

@@ -19,7 +19,8 @@ typedef struct wide {
 } wide;
 
 /* Records of n elements: their bits, or their indices from `first` on. `down`: in descending order. */
-AG_KERNEL static void records_of_f32(int64_t n, const void *x_, void *r_, bool indices, bool down, int64_t first) {
+AG_BLOCK_KERNEL static void records_of_f32(int64_t n, const void *x_, void *r_, bool indices, bool down,
+                                           int64_t first) {
     const uint32_t *x = x_, at = (uint32_t)first;
     narrow *r = r_;
     const uint32_t turned = down ? UINT32_MAX : 0, bits = indices ? 0 : UINT32_MAX;
@@ -364,8 +365,8 @@ static void keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys) {
 
 /* For each of m keys, how many of n sorted ones come before it: those less than it, or on the right side those that are
  * not greater. Each step halves the rest, whatever it finds, and is taken for all keys. */
-AG_KERNEL static void search(int64_t n, const uint64_t *sorted, int64_t m, const uint64_t *keys, int64_t *y,
-                             bool right) {
+AG_BLOCK_KERNEL static void search(int64_t n, const uint64_t *sorted, int64_t m, const uint64_t *keys, int64_t *y,
+                                   bool right) {
     for (int64_t i = 0; i < m; i++) y[i] = 0;
     for (int64_t rest = n, half; rest > 0; rest -= half) {
         half = (rest + 1) / 2;

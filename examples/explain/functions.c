@@ -44,6 +44,21 @@ static ag_tensor *do_mean(const call *c) { return ag_mean_over(tensor(c, 0), axe
 static ag_tensor *do_max(const call *c) { return ag_max_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
 static ag_tensor *do_min(const call *c) { return ag_min_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
 static ag_tensor *do_var(const call *c) { return ag_var_over(tensor(c, 0), axes(c, 1), real(c, 2, 0), flag(c, 3)); }
+static ag_tensor *do_prod(const call *c) { return ag_prod_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
+static ag_tensor *do_std(const call *c) { return ag_std_over(tensor(c, 0), axes(c, 1), real(c, 2, 0), flag(c, 3)); }
+static ag_tensor *do_norm(const call *c) { return ag_norm_over(tensor(c, 0), axes(c, 1), real(c, 2, 2), flag(c, 3)); }
+static ag_tensor *do_median(const call *c) { return ag_median_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
+static ag_tensor *do_all(const call *c) { return ag_all_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
+static ag_tensor *do_any(const call *c) { return ag_any_over(tensor(c, 0), axes(c, 1), flag(c, 2)); }
+static ag_tensor *do_cumsum(const call *c) { return ag_cumsum(tensor(c, 0), axis(c, 1, -1)); }
+static ag_tensor *do_cumprod(const call *c) { return ag_cumprod(tensor(c, 0), axis(c, 1, -1)); }
+static ag_tensor *do_cummax(const call *c) { return ag_cummax(tensor(c, 0), axis(c, 1, -1)); }
+static ag_tensor *do_cummin(const call *c) { return ag_cummin(tensor(c, 0), axis(c, 1, -1)); }
+static ag_tensor *do_logcumsumexp(const call *c) { return ag_logcumsumexp(tensor(c, 0), axis(c, 1, -1)); }
+static ag_tensor *do_diff(const call *c) { return ag_diff(tensor(c, 0), 1, axis(c, 1, -1)); }
+static ag_tensor *do_sort(const call *c) { return ag_sort(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
+static ag_tensor *do_argsort(const call *c) { return ag_argsort(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
+static ag_tensor *do_argmin(const call *c) { return ag_argmin(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
 static ag_tensor *do_argmax(const call *c) { return ag_argmax(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
 static ag_tensor *do_logsumexp(const call *c) { return ag_logsumexp(tensor(c, 0), axis(c, 1, -1), flag(c, 2)); }
 static ag_tensor *do_surprisal(const call *c) { return ag_surprisal(tensor(c, 0), tensor(c, 1), axis(c, 2, -1)); }
@@ -118,15 +133,24 @@ static ag_tensor *do_normal(const call *c) {
 /* ---- The table */
 
 static const function functions[] = {
+    {"all", "x axis%? keepdims!?", NULL, NULL, do_all},
+    {"any", "x axis%? keepdims!?", NULL, NULL, do_any},
     {"arange", "n%", NULL, NULL, do_arange},
     {"argmax", "x axis%? keepdims!?", NULL, NULL, do_argmax},
+    {"argmin", "x axis%? keepdims!?", NULL, NULL, do_argmin},
+    {"argsort", "x axis%? descending!?", NULL, NULL, do_argsort},
     {"binary_cross_entropy", "scores targets", NULL, ag_binary_cross_entropy, NULL},
     {"broadcast_to", "x shape%", NULL, NULL, do_broadcast_to},
     {"clamp", "x low# high#", NULL, NULL, do_clamp},
     {"concat", "axis%? *", NULL, NULL, do_concat},
     {"contiguous", "x", ag_contiguous, NULL, NULL},
     {"cross_entropy", "scores labels", NULL, ag_cross_entropy, NULL},
+    {"cummax", "x axis%?", NULL, NULL, do_cummax},
+    {"cummin", "x axis%?", NULL, NULL, do_cummin},
+    {"cumprod", "x axis%?", NULL, NULL, do_cumprod},
+    {"cumsum", "x axis%?", NULL, NULL, do_cumsum},
     {"diag", "x offset%?", NULL, NULL, do_diag},
+    {"diff", "x axis%?", NULL, NULL, do_diff},
     {"embed", "x axis% n% start%? step%?", NULL, NULL, do_embed},
     {"eye", "m% n%? offset%?", NULL, NULL, do_eye},
     {"flatten", "x first%? last%?", NULL, NULL, do_flatten},
@@ -142,17 +166,21 @@ static const function functions[] = {
     {"int", "x", NULL, NULL, do_int},
     {"linspace", "start# stop# n%", NULL, NULL, do_linspace},
     {"log_softmax", "x axis%?", NULL, NULL, do_log_softmax},
+    {"logcumsumexp", "x axis%?", NULL, NULL, do_logcumsumexp},
     {"logsumexp", "x axis%? keepdims!?", NULL, NULL, do_logsumexp},
     {"matmul", "a b", NULL, ag_matmul, NULL},
     {"max", "x axis%? keepdims!?", NULL, NULL, do_max},
     {"mean", "x axis%? keepdims!?", NULL, NULL, do_mean},
+    {"median", "x axis%? keepdims!?", NULL, NULL, do_median},
     {"min", "x axis%? keepdims!?", NULL, NULL, do_min},
     {"mse", "x target", NULL, ag_mse, NULL},
+    {"norm", "x axis%? p#? keepdims!?", NULL, NULL, do_norm},
     {"normal", "shape% mean#? std#?", NULL, NULL, do_normal},
     {"one_hot", "index n%", NULL, NULL, do_one_hot},
     {"ones", "shape%", NULL, NULL, do_ones},
     {"pad", "x axis% before% after%", NULL, NULL, do_pad},
     {"permute", "x order%", NULL, NULL, do_permute},
+    {"prod", "x axis%? keepdims!?", NULL, NULL, do_prod},
     {"reshape", "x shape%", NULL, NULL, do_reshape},
     {"roll", "x shift% axis%?", NULL, NULL, do_roll},
     {"scatter", "x index source axis%?", NULL, NULL, do_scatter},
@@ -160,8 +188,10 @@ static const function functions[] = {
     {"scatter_max", "x index source axis%?", NULL, NULL, do_scatter_max},
     {"slice", "x axis%? start%? stop%? step%?", NULL, NULL, do_slice},
     {"softmax", "x axis%?", NULL, NULL, do_softmax},
+    {"sort", "x axis%? descending!?", NULL, NULL, do_sort},
     {"squeeze", "x axis%?", NULL, NULL, do_squeeze},
     {"stack", "axis%? *", NULL, NULL, do_stack},
+    {"std", "x axis%? correction#? keepdims!?", NULL, NULL, do_std},
     {"stop_gradient", "x", ag_stop_gradient, NULL, NULL},
     {"sum", "x axis%? keepdims!?", NULL, NULL, do_sum},
     {"surprisal", "x index axis%?", NULL, NULL, do_surprisal},
