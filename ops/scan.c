@@ -220,13 +220,14 @@ static void scan_strip(const scan *s, int64_t at, int64_t m, int64_t columns, ch
     const int64_t rows = (m + columns - 1) / columns, spare = rows * columns - m;
     const char *x = s->x + at * s->bytes;
     char *y = s->y + at * s->bytes, *begin = strip + (s->backwards ? spare * s->bytes : 0);
-    if (spare > 0) {
+    if (spare == 0) {
+        if (scan_pieces(s, y, x, columns, rows, carry)) return;
+    } else {
         fill(s->dtype, spare, strip + (s->backwards ? 0 : m * s->bytes), s->neutral);
         memcpy(begin, x, (size_t)(m * s->bytes));
-    }
-    if (spare == 0 ? scan_pieces(s, y, x, columns, rows, carry) : scan_pieces(s, strip, strip, columns, rows, carry)) {
-        if (spare > 0) memcpy(y, begin, (size_t)(m * s->bytes));
-        return;
+        const bool good = scan_pieces(s, strip, strip, columns, rows, carry);
+        memcpy(y, begin, (size_t)(m * s->bytes));
+        if (good) return;
     }
     _Alignas(64) double line[AG__STRIP];
     widen(s, m, line, x);
