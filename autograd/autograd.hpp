@@ -931,6 +931,8 @@ inline tensor nanmax(const operand &x, const axes &over, bool keepdims = false) 
 inline tensor nanmin(const operand &x, const axes &over, bool keepdims = false) {
     return detail::made((ag_nanmin)(x.get(), over, keepdims), x);
 }
+inline tensor erf(const operand &x) { return detail::made((ag_erf)(x.get()), x); }
+inline tensor erfc(const operand &x) { return detail::made((ag_erfc)(x.get()), x); }
 
 // ---- End of what is made ----
 

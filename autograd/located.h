@@ -374,6 +374,8 @@
 #define ag_nanstd(...) ag_located(ag_nanstd(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_nanmax(...) ag_located(ag_nanmax(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_nanmin(...) ag_located(ag_nanmin(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_erf(...) ag_located(ag_erf(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_erfc(...) ag_located(ag_erfc(__VA_ARGS__), __FILE__, __LINE__)
 
 #endif
 #endif

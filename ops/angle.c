@@ -48,7 +48,7 @@ static uint32_t bits_at(const uint32_t digit[DIGITS], int at) {
 }
 
 /* |x| = n·π/2 + r + low, |r| <= π/4, for a finite |x| >= 1: returns r and sets *n to n mod 4. */
-double ag__far_rest(double x, double *low, uint64_t *n) {
+static double far_rest(double x, double *low, uint64_t *n) {
     uint64_t bits, m;
     uint32_t digit[DIGITS], part[4], flip;
     memcpy(&bits, &x, sizeof bits);
@@ -75,6 +75,6 @@ double ag_far_sine(double x, int j) {
     double low, r;
     uint64_t n;
     if (!isfinite(x)) return (double)NAN;
-    r = ag__far_rest(fabs(x), &low, &n);
+    r = far_rest(fabs(x), &low, &n);
     return x < 0 ? ag_fn_sine_of_rest_f64(-r, -low, (uint64_t)j - n) : ag_fn_sine_of_rest_f64(r, low, (uint64_t)j + n);
 }

@@ -72,6 +72,8 @@
     X(OTHER, embed)                                                                                                    \
     X(BINARY, equal)                                                                                                   \
     X(NUMBER, equal_scalar)                                                                                            \
+    X(UNARY, erf)                                                                                                      \
+    X(UNARY, erfc)                                                                                                     \
     X(UNARY, exp)                                                                                                      \
     X(UNARY, exp2)                                                                                                     \
     X(UNARY, expm1)                                                                                                    \
@@ -103,6 +105,7 @@
     X(BINARY, left_shift)                                                                                              \
     X(OTHER, lerp)                                                                                                     \
     X(OTHER, histogram)                                                                                                \
+    X(INNER, gaussian)                                                                                                 \
     X(BINARY, less)                                                                                                    \
     X(BINARY, less_equal)                                                                                              \
     X(NUMBER, less_equal_scalar)                                                                                       \

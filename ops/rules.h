@@ -111,9 +111,6 @@ ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind);
 bool ag__finite_f32(int64_t n, const float *x);
 bool ag__finite_f64(int64_t n, const double *x);
 
-/* |x| = n·π/2 + r + low, |r| <= π/4, for a finite |x| >= 1: returns r and sets *n to n mod 4. In angle.c. */
-double ag__far_rest(double x, double *low, uint64_t *n);
-
 /* a·b, 0 where a or b is 0, whatever the other is. */
 ag_tensor *ag__mul_both_strong(ag_tensor *a, ag_tensor *b);
 

@@ -1,5 +1,5 @@
 /* special -- special functions: other exponentials and logarithms, trigonometric and hyperbolic functions and their
- * inverses, the error function and its family, gamma functions
+ * inverses, the error function
  *
  * Elementwise, as in elementwise.h. Errors are in units of the last place: the largest found over every f32, and among
  * millions of f64 in all of the domain. */
@@ -126,5 +126,23 @@ AG_API ag_tensor *ag_acosh(ag_tensor *x);
  * Errors: AG_ERR_DTYPE
  * Source: numpy.arctanh */
 AG_API ag_tensor *ag_atanh(ag_tensor *x);
+
+/* ---- Error function ---- */
+
+/* ag_erf -- y = erf x, 2/√π times the integral of e^(−t²) from 0 to x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·2/√π·e^(−x²)
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.erf */
+AG_API ag_tensor *ag_erf(ag_tensor *x);
+
+/* ag_erfc -- y = 1 − erf x, with all digits however small it is
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = −ȳ·2/√π·e^(−x²)
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.erfc */
+AG_API ag_tensor *ag_erfc(ag_tensor *x);
 
 #endif

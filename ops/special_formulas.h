@@ -41,6 +41,21 @@ static const double sinh_wide[] = {0x1.82b6f950eb75dp-33, 0x1.ae4cd1731acc6p-26,
 static const double cbrt_narrow[] = {0x1.06e642p-3, -0x1.679efep-1, 0x1.8fb1a2p+0, -0x1.dca0f2p+0, 0x1.dfe07ep+0};
 static const double cbrt_wide[] = {-0x1.baa2f432edfd1p-4, 0x1.66c82fdc2b14fp-1,  -0x1.e5ecf840421c5p+0,
                                    0x1.6567a647959c5p+1,  -0x1.3e32dd7f76c82p+1, 0x1.ffc9be8f0d8b7p+0};
+static const double erf_narrow[] = {0x1.35f2b8p-8, -0x1.b67ee6p-6, 0x1.ce264p-4, -0x1.812738p-2};
+static const double erf_wide[] = {-0x1.3cdb447776a12p-23, 0x1.b7e05682d09fdp-20,  -0x1.f4c20396c1095p-17,
+                                  0x1.f9a2dbc27d3d7p-14,  -0x1.c02db3423693ep-11, 0x1.565bcd0d97951p-8,
+                                  -0x1.b82ce312890a7p-6,  0x1.ce2f21a042c23p-4,   -0x1.812746b0379e7p-2};
+static const double erfcx_narrow[] = {0x1.a7ca44p-19, 0x1.1733f4p-15, -0x1.3fcab4p-15, -0x1.694418p-12, 0x1.4ca89cp-12,
+                                      0x1.8acaacp-9,  -0x1.69b374p-8, -0x1.a8a482p-6,  0x1.4ba69p-3,    -0x1.db71aap-2};
+static const double erfcx_slopes_narrow[] = {-0.078125, 0.328125, -0.46875};
+static const double erfcx_slopes_wide[] = {-0.468, 0.692, -0.628};
+static const double erfcx_wide[] = {
+    0x1.09af2965bb7d3p-32, -0x1.4361de5bb1c7ep-34, -0x1.11f2f8140ef8bp-29, 0x1.a02eb5092ea62p-33,
+    0x1.7570a0e87a408p-27, 0x1.a403873275687p-29,  -0x1.0919b14999f76p-24, -0x1.51943396277d1p-25,
+    0x1.b89d48d978b98p-22, 0x1.29ff760557b85p-22,  -0x1.aad1b104487cp-19,  -0x1.701024f953017p-21,
+    0x1.cfc652b313394p-16, -0x1.a83c1c07da42ap-16, -0x1.e58c4b105dc62p-13, 0x1.90177a0e19b2dp-11,
+    0x1.2d9cc34080123p-11, -0x1.944f40f2ed31cp-7,  0x1.bb72d6f331936p-5,   -0x1.3f6b63f49bc4ep-3,
+    0x1.625c8f1279fa3p-2,  -0x1.416e6c9c9b332p-1};
 
 #endif
 
@@ -301,11 +316,91 @@ MAP1(atanh, x) {
     return CALL(signed_as, SEL(LT(a, K(1)), y, SEL(EQ(a, K(1)), K(INFINITY), K(NAN))), x);
 }
 
+/* ---- The error function and its family ---- */
+
+/* e^(v + low) as 2^n·(1 + r + rest): returns r and sets *bits to n + bias in its low bits. */
+FN(V, exp_parts, V v, V low, V shift, V *rest, B *bits) {
+    const V t = FMA(v, K2(0x1.715476p+0, 0x1.71547652b82fep+0), shift), n = SUB(t, shift);
+    V r_low;
+    *bits = BITS(t);
+    const V head = FMA(n, K2(-0x1.62e430p-1, -0x1.62e42fefa39efp-1), v);
+    const V r = CALL(pair_sum, head, FMA(n, K2(0x1.05c610p-29, -0x1.abc9e3b39803fp-56), low), &r_low);
+    *rest = FMA(MUL(r, r), CALL(exp_tail, r), r_low);
+    return r;
+}
+
+/* (y + y_low)·e^(v + low) for v in [−130, 0] (f64: [−800, 0]), scaled as in exp_fall. */
+FN(V, times_exp_fall, V y, V y_low, V v, V low) {
+    B bits;
+    V rest;
+    const V r = CALL(exp_parts, v, low, K2(0x1.8p23 + 191, 0x1.8p52 + 1535), &rest, &bits);
+    const V z = ADD(y, FMA(y, r, FMA(y, rest, FMA(y_low, r, y_low))));
+    return MUL(MUL(z, FLOAT(SHL(bits, EXPONENT))), K2(0x1p-64, 0x1p-512));
+}
+
+/* erf x for |x| < 0.52 as a pair, w being x²: x·(2/√π + w·q(w)). */
+FN(V, erf_near, V x, V w, V *low) {
+    const V two = K2(0x1.20dd76p+0, 0x1.20dd750429b6dp+0), y = MUL(x, two);
+    const V c_low = K2(-0x1.f7ac92p-25, 0x1.1ae3a914fed8p-56);
+    *low = FMA(x, FMA(w, POLY(w, erf_narrow, erf_wide), c_low), FMA(x, two, NEG(y)));
+    return y;
+}
+
+/* |x| up to which 1 − erf x is more exact. */
+#define ERF_NEAR K(0.515625)
+
+/* e^a²·erfc a for a >= ½ as a pair: P/(a + k), where P is a polynomial of t = (a − k − 1)/(a + k), which is between
+ * −1 and 1. From the error e of 1/(a + k) follow those of the quotient and, by a rough slope of P, that of P. */
+FN(V, erfcx_far, V a, V *low) {
+    V d_low;
+    const V d = CALL(pair_sum_of_any, a, K2(2, 3), &d_low), over = DIV(K(1), d), t = FMA(over, K2(-5, -7), K(1));
+    const V e = FMA(NEG(over), d_low, FMA(NEG(over), d, K(1)));
+    const V c0 = K2(0x1.ca3e32p-1, 0x1.eb018ce4f8a53p-1), q = POLY(t, erfcx_narrow, erfcx_wide), p = FMA(q, t, c0);
+    const V slope = POLY(t, erfcx_slopes_narrow, erfcx_slopes_wide), t_low = MUL(MUL(over, e), K2(-5, -7));
+    const V p_low = FMA(t_low, slope, FMA(q, t, SUB(c0, p))), y = MUL(p, over);
+    *low = FMA(p_low, over, FMA(y, e, FMA(p, over, NEG(y))));
+    return y;
+}
+
+/* erfc a for a >= ½, to 0. */
+FN(V, erfc_far, V a) {
+    V square_low, low;
+    const V bounded = MIN(K2(11, 28), a), y = CALL(erfcx_far, bounded, &low);
+    const V square = CALL(pair_product, bounded, bounded, &square_low);
+    return CALL(times_exp_fall, y, low, NEG(square), NEG(square_low));
+}
+
+/* 1 − erf x for |x| < 0.52. */
+FN(V, erfc_near, V x, V w) {
+    V low, lost;
+    const V e = CALL(erf_near, x, w, &low), y = CALL(pair_sum, K(1), NEG(e), &lost);
+    return ADD(y, SUB(lost, low));
+}
+
+MAP1(erf, x) {
+    V low;
+    const V a = ABS(x), e = CALL(erf_near, a, MUL(a, a), &low);
+    const V y = SEL(LT(a, ERF_NEAR), ADD(e, low), SUB(K(1), CALL(erfc_far, MAX(K(0.5), a))));
+    return CALL(signed_as, y, x);
+}
+MAP1(erfc, x) {
+    const V a = ABS(x), far = CALL(erfc_far, MAX(K(0.5), a)), near = CALL(erfc_near, x, MUL(x, x));
+    return SEL(LT(a, ERF_NEAR), near, SEL(LT(x, K(0)), SUB(K(2), far), far));
+}
+/* e^(−c·x²), c being a power of 2. */
+MAP1_1(gaussian, x, c) {
+    V low;
+    const V bounded = MIN(K2(20, 50), ABS(x)), square = CALL(pair_product, bounded, bounded, &low);
+    const V v = MAX(K2(-130, -800), NEG(MUL(c, square)));
+    return CALL(times_exp_fall, K(1), K(0), v, NEG(MUL(c, low)));
+}
+
 #undef COUNT
 #undef POLY
 #undef EXPONENT
 #undef SIGN
 #undef ONE
+#undef ERF_NEAR
 #undef THIRD
 #undef LEAST_NORMAL
 #undef HALF_PI

@@ -88,6 +88,11 @@ def atanh(x):
     return [mpmath.atanh(x), 1 / w, 2 * x / w ** 2, (6 * x * x + 2) / w ** 3]
 
 
+def bell(x, sign):
+    g = sign * 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x)
+    return [g, -2 * x * g, (4 * x * x - 2) * g]
+
+
 SIZES = [1e-30, 1e-9, 1e-4, 0.01, 0.1, 0.3, 0.54, 0.63, 0.9, 1, 1.1, 1.5, 2, 3, 5, 8.5, 12, 16, 20, 40, 60, 80, 87]
 REALS = SIZES + [-x for x in SIZES]
 WIDE = [100, 1e4, 1e8, 1e12, 1e30, 1e38, 1e100, 1e300]
@@ -104,6 +109,8 @@ FUNCTIONS = {
     "atanh": (atanh, INSIDE),
     "cbrt": (cbrt, [x for v in POSITIVE if 1e-20 < v < 1e40 for x in (v, -v)] + [1e100, -1e-100]),
     "cosh": (closed(mpmath.cosh, mpmath.sinh, mpmath.cosh, mpmath.sinh), REALS + [700, -709]),
+    "erf": (lambda x: [mpmath.erf(x)] + bell(x, 1), REALS),
+    "erfc": (lambda x: [mpmath.erfc(x)] + bell(x, -1), REALS + [0.57, 0.65, 0.66, 9, 10, 15, 26]),
     "exp2": (exp2, REALS + [127, -125, 1000, -1020]),
     "log10": (log_to(10), POSITIVE + [10, 100, 1000, 1e5, 1e8, 1e10]),
     "log2": (log_to(2), POSITIVE + [2, 0.5, 1024, 2.0 ** -100]),

@@ -30,6 +30,8 @@ CALLS = {
     "atanh": torch.atanh,
     "cbrt": with_slope(cbrt, lambda x: 1 / (3 * cbrt(x) ** 2)),
     "cosh": torch.cosh,
+    "erf": torch.erf,
+    "erfc": torch.erfc,
     "exp2": torch.exp2,
     "log10": torch.log10,
     "log2": torch.log2,
@@ -37,5 +39,6 @@ CALLS = {
     "tan": torch.tan,
     "angle_slope": angle_slope,
     "conic_slope": with_slope(lambda x: 1 / ((1 - x) * (1 + x)), lambda x: 2 * x / ((1 - x) * (1 + x)) ** 2),
+    "gaussian": lambda x: torch.exp(-x * x),
     "root_slope": lambda x: 1 / torch.hypot(x, torch.ones_like(x)),
 }
