@@ -818,6 +818,12 @@ START_TEST(padding_of_pools_never_wins) {
     ag_tensor *lowest = ag_full(tape, AG_F64, AG_SHAPE(1, 3, 1), -(double)INFINITY);
     ag_max_pool_indices(lowest, AG_SHAPE(3), &o, &index);
     expect_list(index, 0, 1);
+    const ag_pool_options around = {.stride = {1}, .padding = {{1, 1}, {1, 1}}};
+    ag_max_pool_indices(ag_full(tape, AG_F64, AG_SHAPE(1, 3, 3, 1), -(double)INFINITY), AG_SHAPE(3), &around, &index);
+    expect_list(index, 0, 0, 1, 0, 0, 1, 3, 3, 4);
+    const ag_pool_options over = {.stride = {3}, .padding = {{1, 1}}, .ceil = true}; /* none begins in the padding */
+    expect_shape(ag_max_pool(noise(AG_F64, AG_SHAPE(1, 4, 1)), AG_SHAPE(2), &over), AG_SHAPE(1, 2, 1));
+    expect_shape(ag_max_pool(noise(AG_F64, AG_SHAPE(1, 6, 1)), AG_SHAPE(3), &over), AG_SHAPE(1, 3, 1));
     const double some[] = {1, NAN, 5, 2, 3};
     ag_tensor *n = ag_from(tape, AG_F64, AG_SHAPE(1, 5, 1), some);
     expect_list(ag_max_pool(n, AG_SHAPE(3), &o), NAN, NAN, 3);
@@ -960,6 +966,10 @@ START_TEST(positions_are_waves) {
     ag_tensor *single = ag_sinusoidal_positions(tape, AG_F32, 100001, 4); /* large angles, right in f32 */
     ck_assert_double_eq_tol(at(single, 400002), sin(100000 / 100.0), 1e-7);
     ck_assert_double_eq_tol(at(single, 400000), sin(100000), 1e-7);
+    ag_tensor *unit = ag_from(tape, AG_F32, AG_SHAPE(1, 4), ((float[]){1, 1, 0, 0}));
+    ag_tensor *turned = ag_rotary(unit, ag_full(tape, AG_I64, AG_SHAPE(1), 12345), 1.01, true);
+    ck_assert_double_eq_tol(at(turned, 1), cos(12345 / sqrt(1.01)), 1e-7);
+    ck_assert_double_eq_tol(at(turned, 3), sin(12345 / sqrt(1.01)), 1e-7);
     expect_shape(ag_sinusoidal_positions(tape, AG_F64, 0, 4), AG_SHAPE(0, 4));
     /* products depend on differences of positions */
     ag_tensor *a = noise(AG_F64, AG_SHAPE(1, 6)), *b = scattered(tape, AG_F64, AG_SHAPE(1, 6), 70), *p[2], *q[2];
@@ -1006,6 +1016,10 @@ START_TEST(global_pools_are_reductions) {
     ag_tensor *x = noise(AG_F32, AG_SHAPE(2, 3, 4, 5));
     expect_same(ag_global_max_pool(x), ag_max_over(x, AG_AXES(1, 2), false));
     expect_same(ag_global_avg_pool(x), ag_mean_over(x, AG_AXES(1, 2), false));
+    const double halves[] = {-0.75, -0.25, 0.25, 0.75}; /* places ½, 1½, 2½, 3½: the even element is taken */
+    ag_tensor *numbers = ag_reshape(ag_arange(tape, AG_F64, 5), AG_SHAPE(1, 5, 1));
+    ag_tensor *grid = ag_from(tape, AG_F64, AG_SHAPE(1, 4, 1), halves);
+    expect_list(ag_grid_sample(numbers, grid, AG_NEAREST, AG_BEYOND_ZEROS, true), 0, 2, 2, 4);
     expect_shape(ag_global_avg_pool(ag_zeros(tape, AG_F32, AG_SHAPE(0, 3, 4, 5))), AG_SHAPE(0, 5));
     expect_shape(ag_adaptive_max_pool(x, AG_SHAPE(7)), AG_SHAPE(2, 7, 7, 5));
     expect_same(ag_pixel_unshuffle(ag_pixel_shuffle(ag_zeros(tape, AG_I64, AG_SHAPE(2, 3, 16)), 4), 4),
@@ -1432,6 +1446,19 @@ START_TEST(depthwise_has_strong_zeros) {
         ag_grad(ag_sum(ag_square(y)), 2, (ag_tensor *[]){z[i], w}, d[i]);
     }
     for (int k = 0; k < 2; k++) expect_same(d[0][k], d[1][k]);
+    /* of either input, as the attribute says */
+    ag_tensor *zero = zeros(AG_SHAPE(1, 3, 2)), *nan = ag_full(tape, AG_F64, AG_SHAPE(2, 2), NAN), *y;
+    for (int64_t i = 0; i < 2; i++) {
+        ag_tensor *both[] = {i ? ag_full(tape, AG_F64, AG_SHAPE(1, 3, 2), NAN) : zero, i ? zeros(AG_SHAPE(2, 2)) : nan};
+        y = ag_depthwise(both[0], both[1], AG_SHAPE(2), AG_SHAPE(1), AG_SHAPE(1), AG_SHAPE(0));
+        int64_t attributes[18];
+        memcpy(attributes, ag_attributes(y), ag_op_of(y)->attribute_bytes);
+        attributes[2] = 1 << i;
+        ck_assert(isnan(at(y, 0)));
+        expect_list(ag_apply(ag_op_of(y), 2, both, attributes, ag_op_of(y)->attribute_bytes), 0, 0, 0, 0);
+        attributes[2] = 1 << (1 - i);
+        ck_assert(isnan(at(ag_apply(ag_op_of(y), 2, both, attributes, ag_op_of(y)->attribute_bytes), 0)));
+    }
     expect_ok(tape);
 }
 END_TEST
