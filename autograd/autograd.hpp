@@ -487,11 +487,6 @@ inline tensor log_softmax_over(const operand &x, const axes &over) {
 inline tensor surprisal(const operand &x, const operand &index, int axis) {
     return detail::made((ag_surprisal)(x.get(), index.get(), axis), x);
 }
-inline tensor depthwise(const operand &x, const operand &w, const shape &places, const shape &stride, const shape &dilation, const shape &before) {
-    return detail::made((ag_depthwise)(x.get(), w.get(), places, stride, dilation, before), x);
-}
-inline tensor depthwise_transposed(const operand &x, const operand &w, const shape &extents, const shape &stride, const shape &dilation, const shape &before) {
-    return detail::made((ag_depthwise_transposed)(x.get(), w.get(), extents, stride, dilation, before), x);
 inline tensor histogram(const operand &x, int64_t bins, double low, double high) {
     return detail::made((ag_histogram)(x.get(), bins, low, high), x);
 }
@@ -500,6 +495,12 @@ inline tensor histogram_between(const operand &x, const operand &edges, const op
 }
 inline tensor bincount(const operand &x, const operand &weights, int64_t n) {
     return detail::made((ag_bincount)(x.get(), weights.get(), n), x);
+}
+inline tensor depthwise(const operand &x, const operand &w, const shape &places, const shape &stride, const shape &dilation, const shape &before) {
+    return detail::made((ag_depthwise)(x.get(), w.get(), places, stride, dilation, before), x);
+}
+inline tensor depthwise_transposed(const operand &x, const operand &w, const shape &extents, const shape &stride, const shape &dilation, const shape &before) {
+    return detail::made((ag_depthwise_transposed)(x.get(), w.get(), extents, stride, dilation, before), x);
 }
 inline tensor add(const operand &a, const operand &b) { return detail::made((ag_add)(a.get(), b.get()), a); }
 inline tensor sub(const operand &a, const operand &b) { return detail::made((ag_sub)(a.get(), b.get()), a); }
@@ -605,6 +606,22 @@ inline tensor masked_scatter(const operand &x, const operand &mask, const operan
 inline tensor one_hot(const operand &index, int64_t n, dtype to) {
     return detail::made((ag_one_hot)(index.get(), n, to), index);
 }
+inline tensor solve(const operand &a, const operand &b) { return detail::made((ag_solve)(a.get(), b.get()), a); }
+inline tensor solve_triangular(const operand &a, const operand &b, bool upper, bool unit) {
+    return detail::made((ag_solve_triangular)(a.get(), b.get(), upper, unit), a);
+}
+inline tensor inverse(const operand &a) { return detail::made((ag_inverse)(a.get()), a); }
+inline tensor det(const operand &a) { return detail::made((ag_det)(a.get()), a); }
+inline tensor cholesky(const operand &a) { return detail::made((ag_cholesky)(a.get()), a); }
+inline tensor matrix_power(const operand &a, int64_t n) { return detail::made((ag_matrix_power)(a.get(), n), a); }
+inline tensor matrix_exp(const operand &a) { return detail::made((ag_matrix_exp)(a.get()), a); }
+inline tensor eigvalsh(const operand &a) { return detail::made((ag_eigvalsh)(a.get()), a); }
+inline tensor svdvals(const operand &a) { return detail::made((ag_svdvals)(a.get()), a); }
+inline tensor lstsq(const operand &a, const operand &b, double rcond) {
+    return detail::made((ag_lstsq)(a.get(), b.get(), rcond), a);
+}
+inline tensor pinv(const operand &a, double rcond) { return detail::made((ag_pinv)(a.get(), rcond), a); }
+inline tensor matrix_rank(const operand &a, double rcond) { return detail::made((ag_matrix_rank)(a.get(), rcond), a); }
 inline tensor logical_and(const operand &a, const operand &b) {
     return detail::made((ag_logical_and)(a.get(), b.get()), a);
 }
@@ -661,22 +678,6 @@ inline tensor left_shift(const operand &a, const operand &b) {
 inline tensor right_shift(const operand &a, const operand &b) {
     return detail::made((ag_right_shift)(a.get(), b.get()), a);
 }
-inline tensor solve(const operand &a, const operand &b) { return detail::made((ag_solve)(a.get(), b.get()), a); }
-inline tensor solve_triangular(const operand &a, const operand &b, bool upper, bool unit) {
-    return detail::made((ag_solve_triangular)(a.get(), b.get(), upper, unit), a);
-}
-inline tensor inverse(const operand &a) { return detail::made((ag_inverse)(a.get()), a); }
-inline tensor det(const operand &a) { return detail::made((ag_det)(a.get()), a); }
-inline tensor cholesky(const operand &a) { return detail::made((ag_cholesky)(a.get()), a); }
-inline tensor matrix_power(const operand &a, int64_t n) { return detail::made((ag_matrix_power)(a.get(), n), a); }
-inline tensor matrix_exp(const operand &a) { return detail::made((ag_matrix_exp)(a.get()), a); }
-inline tensor eigvalsh(const operand &a) { return detail::made((ag_eigvalsh)(a.get()), a); }
-inline tensor svdvals(const operand &a) { return detail::made((ag_svdvals)(a.get()), a); }
-inline tensor lstsq(const operand &a, const operand &b, double rcond) {
-    return detail::made((ag_lstsq)(a.get(), b.get(), rcond), a);
-}
-inline tensor pinv(const operand &a, double rcond) { return detail::made((ag_pinv)(a.get(), rcond), a); }
-inline tensor matrix_rank(const operand &a, double rcond) { return detail::made((ag_matrix_rank)(a.get(), rcond), a); }
 inline tensor matmul(const operand &a, const operand &b) { return detail::made((ag_matmul)(a.get(), b.get()), a); }
 inline tensor strong_matmul(const operand &a, const operand &b) {
     return detail::made((ag_strong_matmul)(a.get(), b.get()), a);
@@ -836,9 +837,6 @@ inline tensor squeeze(const operand &x, const axes &over) { return detail::made(
 inline tensor unsqueeze(const operand &x, int axis) { return detail::made((ag_unsqueeze)(x.get(), axis), x); }
 inline tensor contiguous(const operand &x) { return detail::made((ag_contiguous)(x.get()), x); }
 inline tensor stop_gradient(const operand &x) { return detail::made((ag_stop_gradient)(x.get()), x); }
-inline tensor zeros_like(const operand &x) { return detail::made((ag_zeros_like)(x.get()), x); }
-inline tensor ones_like(const operand &x) { return detail::made((ag_ones_like)(x.get()), x); }
-inline tensor full_like(const operand &x, double value) { return detail::made((ag_full_like)(x.get(), value), x); }
 inline tensor sort(const operand &x, int axis, bool descending) {
     return detail::made((ag_sort)(x.get(), axis, descending), x);
 }
@@ -848,6 +846,9 @@ inline tensor argsort(const operand &x, int axis, bool descending) {
 inline tensor searchsorted(const operand &sorted, const operand &x, bool right) {
     return detail::made((ag_searchsorted)(sorted.get(), x.get(), right), sorted);
 }
+inline tensor zeros_like(const operand &x) { return detail::made((ag_zeros_like)(x.get()), x); }
+inline tensor ones_like(const operand &x) { return detail::made((ag_ones_like)(x.get()), x); }
+inline tensor full_like(const operand &x, double value) { return detail::made((ag_full_like)(x.get(), value), x); }
 inline tensor exp2(const operand &x) { return detail::made((ag_exp2)(x.get()), x); }
 inline tensor log2(const operand &x) { return detail::made((ag_log2)(x.get()), x); }
 inline tensor log10(const operand &x) { return detail::made((ag_log10)(x.get()), x); }
@@ -862,6 +863,8 @@ inline tensor cosh(const operand &x) { return detail::made((ag_cosh)(x.get()), x
 inline tensor asinh(const operand &x) { return detail::made((ag_asinh)(x.get()), x); }
 inline tensor acosh(const operand &x) { return detail::made((ag_acosh)(x.get()), x); }
 inline tensor atanh(const operand &x) { return detail::made((ag_atanh)(x.get()), x); }
+inline tensor erf(const operand &x) { return detail::made((ag_erf)(x.get()), x); }
+inline tensor erfc(const operand &x) { return detail::made((ag_erfc)(x.get()), x); }
 inline tensor norm(const operand &x, double p) { return detail::made((ag_norm)(x.get(), p), x); }
 inline tensor norm_over(const operand &x, const axes &over, double p, bool keepdims = false) {
     return detail::made((ag_norm_over)(x.get(), over, p, keepdims), x);
@@ -931,8 +934,6 @@ inline tensor nanmax(const operand &x, const axes &over, bool keepdims = false) 
 inline tensor nanmin(const operand &x, const axes &over, bool keepdims = false) {
     return detail::made((ag_nanmin)(x.get(), over, keepdims), x);
 }
-inline tensor erf(const operand &x) { return detail::made((ag_erf)(x.get()), x); }
-inline tensor erfc(const operand &x) { return detail::made((ag_erfc)(x.get()), x); }
 
 // ---- End of what is made ----
 

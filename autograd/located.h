@@ -346,6 +346,8 @@
 #define ag_asinh(...) ag_located(ag_asinh(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_acosh(...) ag_located(ag_acosh(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_atanh(...) ag_located(ag_atanh(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_erf(...) ag_located(ag_erf(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_erfc(...) ag_located(ag_erfc(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_norm(...) ag_located(ag_norm(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_norm_over(...) ag_located(ag_norm_over(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_std(...) ag_located(ag_std(__VA_ARGS__), __FILE__, __LINE__)
@@ -374,8 +376,6 @@
 #define ag_nanstd(...) ag_located(ag_nanstd(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_nanmax(...) ag_located(ag_nanmax(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_nanmin(...) ag_located(ag_nanmin(__VA_ARGS__), __FILE__, __LINE__)
-#define ag_erf(...) ag_located(ag_erf(__VA_ARGS__), __FILE__, __LINE__)
-#define ag_erfc(...) ag_located(ag_erfc(__VA_ARGS__), __FILE__, __LINE__)
 
 #endif
 #endif

@@ -28,9 +28,9 @@ static void set_to_noise(ag_tensor *x, uint64_t stream) {
     room_free(data);
 }
 
-static ag_shape image(const int64_t *n, int64_t side, int64_t channels) {
+static ag_shape image(const int64_t *n, int64_t edge, int64_t channels) {
     ag_shape shape = {.rank = (int)n[AXES] + 2, .extent = {BATCH}};
-    for (int i = 0; i < n[AXES]; i++) shape.extent[i + 1] = side;
+    for (int i = 0; i < n[AXES]; i++) shape.extent[i + 1] = edge;
     shape.extent[n[AXES] + 1] = channels;
     return shape;
 }
@@ -108,7 +108,7 @@ int convolution_rows(row *to) {
     enum { ROWS = sizeof sizes / sizeof *sizes };
     for (int i = 0; i < ROWS; i++) {
         const int64_t *n = sizes[i];
-        to[i] = (row){.what = "a convolution of 8 images and its gradients: side, channels, window in the name",
+        to[i] = (row){.what = "a convolution of 8 images and its gradients: edge, channels, window in the name",
                       .unit = "s",
                       .each = "",
                       .size = {n[SIDE], n[IN], n[OUT], n[WINDOW], n[AXES], n[KIND]},

@@ -41,27 +41,26 @@
     X(OTHER, broadcast_to)                                                                                             \
     X(OTHER, cast)                                                                                                     \
     X(UNARY, cbrt)                                                                                                     \
-    X(OTHER, cholesky)                                                                                                 \
-    X(OTHER, clamp)                                                                                                    \
-    X(INNER, cofactor)                                                                                                 \
     X(UNARY, ceil)                                                                                                     \
+    X(OTHER, cholesky)                                                                                                 \
     X(OTHER, clamp)                                                                                                    \
     X(OTHER, clamp_between)                                                                                            \
     X(BINARY, clamp_high)                                                                                              \
     X(BINARY, clamp_low)                                                                                               \
+    X(INNER, cofactor)                                                                                                 \
     X(OTHER, concat)                                                                                                   \
     X(INNER, conic_slope)                                                                                              \
     X(OTHER, contiguous)                                                                                               \
     X(BINARY, copysign)                                                                                                \
     X(UNARY, cos)                                                                                                      \
     X(UNARY, cosh)                                                                                                     \
-    X(OTHER, depthwise)                                                                                                \
-    X(OTHER, det)                                                                                                      \
-    X(OTHER, diagonal)                                                                                                 \
     X(OTHER, cummax)                                                                                                   \
     X(OTHER, cummin)                                                                                                   \
     X(OTHER, cumprod)                                                                                                  \
     X(OTHER, cumsum)                                                                                                   \
+    X(OTHER, depthwise)                                                                                                \
+    X(OTHER, det)                                                                                                      \
+    X(OTHER, diagonal)                                                                                                 \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
     X(OTHER, draw_binomial)                                                                                            \
@@ -87,25 +86,22 @@
     X(INNER, gamma_slope)                                                                                              \
     X(INNER, gate)                                                                                                     \
     X(OTHER, gather)                                                                                                   \
+    X(INNER, gaussian)                                                                                                 \
+    X(NUMBER, greater_equal_scalar)                                                                                    \
+    X(NUMBER, greater_scalar)                                                                                          \
+    X(OTHER, hardtanh)                                                                                                 \
+    X(OTHER, histogram)                                                                                                \
+    X(BINARY, hypot)                                                                                                   \
     X(OTHER, index)                                                                                                    \
     X(OTHER, index_add)                                                                                                \
     X(OTHER, index_put)                                                                                                \
     X(OTHER, inverse)                                                                                                  \
     X(OTHER, irfft)                                                                                                    \
-    X(NUMBER, greater_equal_scalar)                                                                                    \
-    X(NUMBER, greater_scalar)                                                                                          \
-    X(OTHER, hardtanh)                                                                                                 \
-    X(BINARY, hypot)                                                                                                   \
-    X(OTHER, index)                                                                                                    \
-    X(OTHER, index_add)                                                                                                \
-    X(OTHER, index_put)                                                                                                \
     X(UNARY, isfinite)                                                                                                 \
     X(UNARY, isinf)                                                                                                    \
     X(UNARY, isnan)                                                                                                    \
     X(BINARY, left_shift)                                                                                              \
     X(OTHER, lerp)                                                                                                     \
-    X(OTHER, histogram)                                                                                                \
-    X(INNER, gaussian)                                                                                                 \
     X(BINARY, less)                                                                                                    \
     X(BINARY, less_equal)                                                                                              \
     X(NUMBER, less_equal_scalar)                                                                                       \
@@ -114,14 +110,14 @@
     X(UNARY, log10)                                                                                                    \
     X(UNARY, log1p)                                                                                                    \
     X(UNARY, log2)                                                                                                     \
-    X(OTHER, lstsq)                                                                                                    \
-    X(OTHER, lu)                                                                                                       \
     X(BINARY, logaddexp)                                                                                               \
     X(BINARY, logical_and)                                                                                             \
     X(UNARY, logical_not)                                                                                              \
     X(BINARY, logical_or)                                                                                              \
     X(BINARY, logical_xor)                                                                                             \
     X(UNARY, logit)                                                                                                    \
+    X(OTHER, lstsq)                                                                                                    \
+    X(OTHER, lu)                                                                                                       \
     X(OTHER, matmul)                                                                                                   \
     X(OTHER, matrix_exp)                                                                                               \
     X(OTHER, max)                                                                                                      \
@@ -145,11 +141,10 @@
     X(OTHER, permute)                                                                                                  \
     X(BINARY, pow)                                                                                                     \
     X(NUMBER, pow_scalar)                                                                                              \
+    X(OTHER, prod)                                                                                                     \
     X(OTHER, qr)                                                                                                       \
     X(OTHER, randint)                                                                                                  \
     X(INNER, random_key)                                                                                               \
-    X(OTHER, qr)                                                                                                       \
-    X(OTHER, prod)                                                                                                     \
     X(NUMBER_FIRST, rdiv_scalar)                                                                                       \
     X(INNER, recur)                                                                                                    \
     X(UNARY, relu)                                                                                                     \
@@ -174,10 +169,10 @@
     X(OTHER, slice)                                                                                                    \
     X(OTHER, slices)                                                                                                   \
     X(OTHER, slogdet)                                                                                                  \
-    X(OTHER, solve)                                                                                                    \
-    X(OTHER, solve_triangular)                                                                                         \
     X(UNARY, softplus)                                                                                                 \
     X(UNARY, softsign)                                                                                                 \
+    X(OTHER, solve)                                                                                                    \
+    X(OTHER, solve_triangular)                                                                                         \
     X(OTHER, sort)                                                                                                     \
     X(UNARY, sqrt)                                                                                                     \
     X(UNARY, square)                                                                                                   \
