@@ -3,7 +3,7 @@
  * Matrices are row-major, `ld` elements from one row to the next. Rows are what vectors of the processor go along. */
 
 /* Factor w columns of m rows by Gaussian elimination; pivot[j]: the row that was exchanged with row j. */
-AG_KERNEL static void LU_PANEL(int64_t m, int64_t w, REAL *a, int64_t ld, int64_t *pivot) {
+AG_BLOCK_KERNEL static void LU_PANEL(int64_t m, int64_t w, REAL *a, int64_t ld, int64_t *pivot) {
     for (int64_t j = 0; j < w && j < m; j++) {
         REAL most = ABSOLUTE(a[j * ld + j]);
         pivot[j] = j;
@@ -29,8 +29,8 @@ AG_KERNEL static void LU_PANEL(int64_t m, int64_t w, REAL *a, int64_t ld, int64_
 }
 
 /* b = t⁻¹·b for a triangle of n rows with any strides, and k columns of b. */
-AG_KERNEL static void SOLVE_TRIANGLE(int64_t n, const REAL *t, int64_t t_row, int64_t t_column, bool lower, bool unit,
-                                     int64_t k, REAL *b, int64_t ld) {
+AG_BLOCK_KERNEL static void SOLVE_TRIANGLE(int64_t n, const REAL *t, int64_t t_row, int64_t t_column, bool lower,
+                                           bool unit, int64_t k, REAL *b, int64_t ld) {
     for (int64_t step = 0; step < n; step++) {
         const int64_t i = lower ? step : n - 1 - step;
         REAL *row = b + i * ld;
@@ -49,7 +49,7 @@ AG_KERNEL static void SOLVE_TRIANGLE(int64_t n, const REAL *t, int64_t t_row, in
 }
 
 /* The upper triangle of a becomes r, with a = rᵀ·r; the first row whose pivot is not positive, or −1. */
-AG_KERNEL static int64_t CHOLESKY_BLOCK(int64_t n, REAL *a, int64_t ld) {
+AG_BLOCK_KERNEL static int64_t CHOLESKY_BLOCK(int64_t n, REAL *a, int64_t ld) {
     for (int64_t j = 0; j < n; j++) {
         REAL *top = a + j * ld;
         if (!(top[j] > 0)) return j;
@@ -69,7 +69,7 @@ AG_KERNEL static int64_t CHOLESKY_BLOCK(int64_t n, REAL *a, int64_t ld) {
 
 /* Factor a square matrix with the largest of all remaining elements as pivot: a = P·L·U·Q. row[i], column[j]: the
  * row and column of a that became i and j. False if their exchanges are an odd number. */
-AG_KERNEL static bool LU_COMPLETE(int64_t n, REAL *a, int64_t *row, int64_t *column) {
+static bool LU_COMPLETE(int64_t n, REAL *a, int64_t *row, int64_t *column) {
     bool even = true;
     for (int64_t i = 0; i < n; i++) row[i] = column[i] = i;
     for (int64_t j = 0; j < n; j++) {
@@ -109,7 +109,7 @@ AG_KERNEL static bool LU_COMPLETE(int64_t n, REAL *a, int64_t *row, int64_t *col
 }
 
 /* to (m,k) = −from, any strides. */
-AG_KERNEL static void NEGATE(int64_t m, int64_t k, REAL *to, const REAL *from, int64_t row, int64_t column) {
+static void NEGATE(int64_t m, int64_t k, REAL *to, const REAL *from, int64_t row, int64_t column) {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < k; j++) to[i * k + j] = -from[i * row + j * column];
 }
