@@ -16,7 +16,7 @@ typedef struct about {
 
 typedef ag_tensor *quantity(const about *d);
 
-static const double LOG_2_PI = 1.83787706640934548356, LOG_PI = 1.14472988584940017414, PI = 3.14159265358979323846,
+static const double LOG_2_PI = 1.83787706640934548356, LOG_PI = 1.14472988584940017414, PI_F64 = 3.14159265358979323846,
                     EULER = 0.57721566490153286061;
 
 static ag_tensor *number(const about *d, double x) { return ag_scalar(ag_tape_of(d->a), ag_dtype_of(d->a), x); }
@@ -170,8 +170,8 @@ static ag_tensor *cauchy_log_prob(const about *d) {
     return ag_neg(sum3(ag_log1p(ag_square(standard(d))), ag_log(d->b), number(d, LOG_PI)));
 }
 static ag_tensor *cauchy_sample(const about *d) { return ag_draw_cauchy(d->a, d->b); }
-static ag_tensor *cauchy_entropy(const about *d) { return ag_log(ag_scale(d->b, 4 * PI)); }
-static ag_tensor *cauchy_cdf(const about *d) { return ag_div_scalar(ag_atan2(number(d, 1), ag_neg(standard(d))), PI); }
+static ag_tensor *cauchy_entropy(const about *d) { return ag_log(ag_scale(d->b, 4 * PI_F64)); }
+static ag_tensor *cauchy_cdf(const about *d) { return ag_div_scalar(ag_atan2(number(d, 1), ag_neg(standard(d))), PI_F64); }
 
 /* ---- Gumbel ---- */
 
@@ -182,7 +182,7 @@ static ag_tensor *gumbel_log_prob(const about *d) {
 }
 static ag_tensor *gumbel_sample(const about *d) { return ag_draw_gumbel(d->a, d->b); }
 static ag_tensor *gumbel_mean(const about *d) { return ag_add(d->a, ag_scale(d->b, EULER)); }
-static ag_tensor *gumbel_variance(const about *d) { return ag_scale(ag_square(d->b), PI * PI / 6); }
+static ag_tensor *gumbel_variance(const about *d) { return ag_scale(ag_square(d->b), PI_F64 * PI_F64 / 6); }
 static ag_tensor *gumbel_entropy(const about *d) { return ag_add_scalar(ag_log(d->b), 1 + EULER); }
 static ag_tensor *gumbel_cdf(const about *d) { return ag_exp(ag_neg(ag_exp(ag_neg(standard(d))))); }
 

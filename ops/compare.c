@@ -62,6 +62,9 @@ static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
 static const char *gate_notation(const ag_tensor *y) {
     const gate *p = ag_attributes(y);
     if (p->low > p->high) return "0";
+    /* relu(x) > 0 is x > 0, and the gradient of relu is written so, though y is what it reads. */
+    if (isinf(p->high) && p->low == 0 && p->at_low == 0 && ag_op_of(ag_input(y, 1)) == &ag__op_relu)
+        return "{0} * ({^1} > {d0})";
     if (isinf(p->high))
         return p->at_low == 0   ? "{0} * ({1} > {d0})"
                : p->at_low == 1 ? "{0} * ({1} >= {d0})"

@@ -41,7 +41,7 @@ typedef struct row {
 ROW(row_f32, float)
 ROW(row_f64, double)
 
-static void add_row(ag_dtype dtype, const row *r, void *y, const void *a, const void *b) {
+static void add_products(ag_dtype dtype, const row *r, void *y, const void *a, const void *b) {
     const bool strong = r->strong_a || r->strong_b;
     if (dtype == AG_F32) (strong ? row_f32_strong : row_f32)(r, y, a, b);
     else (strong ? row_f64_strong : row_f64)(r, y, a, b);
@@ -106,7 +106,7 @@ static void add_rows(const whole *s, const rows *at, char *to) {
     const int64_t inner[ROLES] = {(j * stride + shift) * c, 0, j * c};
     const int64_t bytes = (int64_t)ag_dtype_size(s->dtype);
     const row r = {end - j, c, step[s->output], step[a], step[b], s->strong[a], s->strong[b]};
-    add_row(s->dtype, &r, to + inner[s->output] * bytes, s->data[a] + offset[a] * bytes,
+    add_products(s->dtype, &r, to + inner[s->output] * bytes, s->data[a] + offset[a] * bytes,
             s->data[b] + offset[b] * bytes);
 }
 

@@ -86,32 +86,36 @@ static ag_traced compared(ag_trace *t, ag_trace_code code, const ag_traced x[]) 
 static ag_traced exceeds(ag_trace *t, ag_trace_code code, const ag_traced x[]) {
     return ag_trace_binary(t, code, ag_trace_attribute(t, 0), x[0]);
 }
-static ag_traced equal_trace(ag_trace *t, const ag_traced x[]) { return compared(t, AG_TRACE_EQUAL, x); }
-static ag_traced not_equal_trace(ag_trace *t, const ag_traced x[]) { return compared(t, AG_TRACE_NOT_EQUAL, x); }
-static ag_traced less_trace(ag_trace *t, const ag_traced x[]) { return compared(t, AG_TRACE_LESS, x); }
-static ag_traced less_equal_trace(ag_trace *t, const ag_traced x[]) { return compared(t, AG_TRACE_LESS_EQUAL, x); }
-static ag_traced greater_trace(ag_trace *t, const ag_traced x[]) { return exceeds(t, AG_TRACE_LESS, x); }
-static ag_traced greater_equal_trace(ag_trace *t, const ag_traced x[]) { return exceeds(t, AG_TRACE_LESS_EQUAL, x); }
+static ag_traced equal_number_trace(ag_trace *t, const ag_traced x[]) { return compared(t, AG_TRACE_EQUAL, x); }
+static ag_traced not_equal_number_trace(ag_trace *t, const ag_traced x[]) { return compared(t, AG_TRACE_NOT_EQUAL, x); }
+static ag_traced less_number_trace(ag_trace *t, const ag_traced x[]) { return compared(t, AG_TRACE_LESS, x); }
+static ag_traced less_equal_number_trace(ag_trace *t, const ag_traced x[]) {
+    return compared(t, AG_TRACE_LESS_EQUAL, x);
+}
+static ag_traced greater_number_trace(ag_trace *t, const ag_traced x[]) { return exceeds(t, AG_TRACE_LESS, x); }
+static ag_traced greater_equal_number_trace(ag_trace *t, const ag_traced x[]) {
+    return exceeds(t, AG_TRACE_LESS_EQUAL, x);
+}
 
 #define WITH_NUMBER(trace_)                                                                                            \
     .flags = PREDICATE | AG_OP_SCALAR, .attribute_bytes = sizeof(double), .trace = FOR_NUMBERS(trace_)
 
-AG_ELEMENTWISE(equal_scalar, 1, "{0} = {d0}", WITH_NUMBER(equal_trace));
+AG_ELEMENTWISE(equal_scalar, 1, "{0} = {d0}", WITH_NUMBER(equal_number_trace));
 ag_tensor *ag_equal_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_equal_scalar, x, s); }
 
-AG_ELEMENTWISE(not_equal_scalar, 1, "{0} != {d0}", WITH_NUMBER(not_equal_trace));
+AG_ELEMENTWISE(not_equal_scalar, 1, "{0} != {d0}", WITH_NUMBER(not_equal_number_trace));
 ag_tensor *ag_not_equal_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_not_equal_scalar, x, s); }
 
-AG_ELEMENTWISE(less_scalar, 1, "{0} < {d0}", WITH_NUMBER(less_trace));
+AG_ELEMENTWISE(less_scalar, 1, "{0} < {d0}", WITH_NUMBER(less_number_trace));
 ag_tensor *ag_less_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_less_scalar, x, s); }
 
-AG_ELEMENTWISE(less_equal_scalar, 1, "{0} <= {d0}", WITH_NUMBER(less_equal_trace));
+AG_ELEMENTWISE(less_equal_scalar, 1, "{0} <= {d0}", WITH_NUMBER(less_equal_number_trace));
 ag_tensor *ag_less_equal_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_less_equal_scalar, x, s); }
 
-AG_ELEMENTWISE(greater_scalar, 1, "{0} > {d0}", WITH_NUMBER(greater_trace));
+AG_ELEMENTWISE(greater_scalar, 1, "{0} > {d0}", WITH_NUMBER(greater_number_trace));
 ag_tensor *ag_greater_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_greater_scalar, x, s); }
 
-AG_ELEMENTWISE(greater_equal_scalar, 1, "{0} >= {d0}", WITH_NUMBER(greater_equal_trace));
+AG_ELEMENTWISE(greater_equal_scalar, 1, "{0} >= {d0}", WITH_NUMBER(greater_equal_number_trace));
 ag_tensor *ag_greater_equal_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_greater_equal_scalar, x, s); }
 
 /* ---- Bounds ---- */

@@ -84,11 +84,6 @@ ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes a
 /* Whether a composed function of real numbers may read x[…]; if not, *nil is set, after an error. In numeric.c. */
 bool ag__real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor **nil);
 
-/* x as a number: i64 if it is bool. In reduce.c, as the next. */
-ag_tensor *ag__number_of(ag_tensor *x);
-
-/* x as a number: i64 if it is bool. In axes.c, as the next two. */
-
 /* x as a number: i64 if it is bool. In axes.c, as the next three. */
 ag_tensor *ag__as_number(ag_tensor *x);
 

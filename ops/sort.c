@@ -263,9 +263,9 @@ static bool argtopk_infer(ag_infer *r) {
     return true;
 }
 
-static int64_t last_extent(const ag_call *call) { return call->x[0].shape[call->x[0].rank - 1]; }
-static bool sort_eval(const ag_call *call) { return sort_with(call, false, last_extent(call)); }
-static bool argsort_eval(const ag_call *call) { return sort_with(call, true, last_extent(call)); }
+static int64_t row_length(const ag_call *call) { return call->x[0].shape[call->x[0].rank - 1]; }
+static bool sort_eval(const ag_call *call) { return sort_with(call, false, row_length(call)); }
+static bool argsort_eval(const ag_call *call) { return sort_with(call, true, row_length(call)); }
 static bool argtopk_eval(const ag_call *call) { return sort_with(call, true, ((const order *)call->attributes)->k); }
 
 static ag_tensor *record(const ag_op *op, ag_tensor *x, bool down, int64_t k) {

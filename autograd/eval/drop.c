@@ -11,7 +11,7 @@ typedef struct dropping {
     ag__planner *p;
     uint32_t *number;       /* of each step: when it runs, plus 1 */
     uint32_t *last, *until; /* of each value: this number of the last step that reads it, and that has a reader */
-    ag__shown *shown;       /* where it is listed; if it is not, count is 0 */
+    ag__showing *shown;       /* where it is listed; if it is not, count is 0 */
 } dropping;
 
 static void note_read(void *d, uint32_t k, uint32_t root) { ((const dropping *)d)->last[root] = k + 1; }
@@ -57,7 +57,7 @@ static void list_shown(dropping *d) {
     shown->count = count;
     for (uint32_t i = 0; i < p->c->nodes; i++) {
         if (!is_listed(d, i)) continue;
-        ag__shown *all = &d->shown[p->value[i].root];
+        ag__showing *all = &d->shown[p->value[i].root];
         shown->at[all->first + (i == p->value[i].root ? 0 : all->count++)] = i;
     }
     for (uint32_t r = 0; r < p->c->nodes; r++) {

@@ -78,7 +78,7 @@ static void show_again(const ag__execution *e, const ag__plan_step *step) {
  * only computed twice. */
 static void drop(const ag__execution *e, const ag__plan_step *step) {
     for (uint32_t k = 0; k < step->drops && e->c->evaluation->when != AG__FINAL; k++) {
-        const ag__shown *all = &e->plan->drops.at[step->drop + k];
+        const ag__showing *all = &e->plan->drops.at[step->drop + k];
         for (uint32_t i = 0; i < all->count; i++) {
             ag_tensor *t = e->c->table[e->plan->shown.at[all->first + i]];
             ag__buffer_drop(t->tape, t->buffer);

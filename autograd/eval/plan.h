@@ -136,9 +136,9 @@ typedef struct ag__step_member {
     uint32_t shows; /* index of the value whose buffer it shows; AG__NONE: it needs none, or has its own */
 } ag__step_member;
 
-typedef struct ag__shown { /* a value, and those that show its buffer, next to each other in `shown` */
+typedef struct ag__showing { /* a value, and those that show its buffer, next to each other in `shown` */
     uint32_t first, count;
-} ag__shown;
+} ag__showing;
 
 typedef struct ag__step_output {
     uint32_t index;
@@ -159,7 +159,7 @@ typedef struct ag__plan {
     AG__LIST(ag__code *) codes;
     AG__LIST(ag__step_output) outputs;
     AG__LIST(ag__step_member) members;
-    AG__LIST(ag__shown) drops;
+    AG__LIST(ag__showing) drops;
     ag__numbers operands, attributes, computed, read, holds, shown, products;
 } ag__plan;
 

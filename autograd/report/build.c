@@ -18,6 +18,14 @@ static bool stands_for_itself(const ag__formulas *f, const ag_tensor *t, const a
     return t != x ? is_named(f, t) : t == f->given || t->flags & AG__LEAF;
 }
 
+/* Counts n more uses of t, two at most; whether they are the first. */
+static bool uses_more(ag__formulas *f, const ag_tensor *t, uint32_t n) {
+    uint8_t *uses = &f->entry[t->id].uses;
+    const bool first = n && !*uses;
+    *uses = (uint8_t)(*uses + n > 2 ? 2 : *uses + n);
+    return first;
+}
+
 /* Count how often each node in the formula of x is needed; returns the first of them. */
 static uint32_t count_uses(ag__formulas *f, const ag_tensor *x) {
     uint32_t waiting = 1, id = x->id + 1;
@@ -29,10 +37,10 @@ static uint32_t count_uses(ag__formulas *f, const ag_tensor *x) {
         if (stands_for_itself(f, t, x)) continue;
         const char *notation = ag__sound_notation(f, t);
         for (int i = 0; i < t->arity; i++) {
-            uint8_t *uses = &f->entry[ag__canonical(t->input[i])->id].uses;
-            uint32_t n = ag__mentions(notation, i);
-            waiting += n && !*uses;
-            *uses = (uint8_t)(*uses + n > 2 ? 2 : *uses + n);
+            const ag_tensor *input = ag__canonical(t->input[i]);
+            waiting += uses_more(f, input, ag__mentions(notation, i));
+            if (input->arity > 0)
+                waiting += uses_more(f, ag__canonical(input->input[0]), ag__mentions_below(notation, i));
         }
     }
     return id;

@@ -38,6 +38,12 @@ uint32_t ag__mentions(const char *notation, int i) {
     return n;
 }
 
+uint32_t ag__mentions_below(const char *notation, int i) {
+    uint32_t n = 0;
+    for (const char *s = notation; s && (s = strstr(s, "{^")) != NULL; s++) n += atoi(s + 2) == i;
+    return n;
+}
+
 /* The axes of a reduction as bits; 0: not a reduction. */
 uint32_t ag__reduced_axes(const ag_tensor *t) {
     ag_axes_set set = {0};
@@ -101,15 +107,23 @@ ag__term *ag__term_broadcast(ag__formulas *f, const ag_tensor *t, ag__term *x) {
     return y;
 }
 
-static ag__term *operand(parser *p, int i) {
+static ag__term *operand_of(parser *p, const ag_tensor *t, int i) {
     ag__formulas *f = p->f;
-    if (i < 0 || i >= p->t->arity) return wrong(p);
+    if (i < 0 || i >= t->arity) return wrong(p);
     if (p->rehearsing) return ag__term_number(f, 2);
-    const ag_tensor *x = ag__canonical(p->t->input[i]);
+    const ag_tensor *x = ag__canonical(t->input[i]);
     ag__term *y = ag__term_again(f, f->entry[x->id].built);
     y->flags = is_scalar(f, x) ? AG__SCALAR : 0;
     if (!says_broadcast(f, p->t, x)) return y;
     return ag__term_broadcast(f, x, y);
+}
+
+static ag__term *operand(parser *p, int i) { return operand_of(p, p->t, i); }
+
+/* The first input of input i. */
+static ag__term *operand_below(parser *p, int i) {
+    if (i < 0 || i >= p->t->arity) return wrong(p);
+    return operand_of(p, ag__canonical(p->t->input[i]), 0);
 }
 
 /* Attribute i, as elements of 8 bytes; NULL beyond. */
@@ -139,6 +153,7 @@ static ag__term *place(parser *p, ag__terms *inputs) {
         return NULL;
     }
     if (*s >= '0' && *s <= '9') return operand(p, atoi(s));
+    if (*s == '^') return operand_below(p, atoi(s + 1));
     if (strncmp(s, "shape}", 6) == 0) return ag__term_of_node(p->f, AG__TERM_SHAPE, p->t);
     if (strncmp(s, "axes}", 5) == 0) return ag__term_of_node(p->f, AG__TERM_AXES, p->t);
     if (strncmp(s, "size}", 5) == 0) return ag__term_number(p->f, (double)p->t->layout->size);
