@@ -508,6 +508,11 @@ static void some_view(generator *g) {
 }
 
 static void some_windows(generator *g) {
+    if (chance(g, 20)) {
+        int row = operand(g, REALS, MODEST);
+        if (g->value[row].size > 0) x_line(g, "user_depthwise", row);
+        return;
+    }
     int x = operand(g, REALS, ANYTHING_GOES), rank = g->value[x].shape.rank;
     if (rank > 0 && rank < MOST_RANK && g->value[x].size > 0 && 2 * g->value[x].size <= g->most)
         axis_line(g, "user_windows", x, pick(g, rank), false);

@@ -18,7 +18,8 @@
 
 typedef ag_tensor *function(ag_tensor *x);
 
-/* Allowed errors, one for each order; a floor is for functions that have zeros near by. */
+/* Allowed errors, one for each order; a floor is for functions that have zeros near by, and for erfc(10), whose slopes
+ * are multiples of a subnormal f32. */
 static const struct {
     const char *name;
     function *call;
@@ -28,7 +29,7 @@ static const struct {
     {"asin", (ag_asin), {2, 4, 8, 16}, {0}}, {"asinh", (ag_asinh), {2, 4, 8, 16}, {0}},
     {"atan", (ag_atan), {2, 4, 8, 16}, {0}}, {"atanh", (ag_atanh), {2, 4, 8, 16}, {0}},
     {"cbrt", (ag_cbrt), {1, 4, 8, 16}, {0}}, {"cosh", (ag_cosh), {2, 2, 2, 2}, {0}},
-    {"erf", (ag_erf), {2, 4, 8, 16}, {0}},   {"erfc", (ag_erfc), {3, 4, 8, 16}, {0}},
+    {"erf", (ag_erf), {2, 4, 8, 16}, {0}},   {"erfc", (ag_erfc), {3, 4, 8, 16}, {0, 0, 3e-38, 3e-37}},
     {"exp2", (ag_exp2), {1, 4, 8, 16}, {0}}, {"log10", (ag_log10), {1, 4, 8, 16}, {0}},
     {"log2", (ag_log2), {1, 4, 8, 16}, {0}}, {"sinh", (ag_sinh), {2, 2, 2, 2}, {0}},
     {"tan", (ag_tan), {2, 5, 8, 16}, {0}},

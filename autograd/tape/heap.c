@@ -5,7 +5,7 @@
  * Where none is large enough, spans without a block in use are given back before another one is allocated.
  *
  * A rewind after which larger blocks were wanted than there are gives these back too, as does the first one after which
- * much less was used than there is; and the next span has room for all that was in use at once: so after two or three
+ * much less was used than there is; and the next span has room for all that was in use at once: so after a few
  * steps a steady loop stays within one span, and calls no allocator. Invariant: no two free blocks are neighbours, and
  * each free block is in the list of its class. */
 #include "autograd/tape/tape.h"
