@@ -16,6 +16,13 @@
  * as its vendor decides: its bits may then depend on their number, and on the processor. It allocates nothing, but some
  * vendors' libraries do, and may end the process if that fails.
  *
+ * Elsewhere in the library a result that is not chosen, as by ag_where, has no influence on a gradient, whatever it was
+ * computed from. Here that holds for right sides b, and for matrices that ag_inverse, ag_det, ag_slogdet and
+ * ag_matrix_power take and that are not finite. Another gradient solves by its matrix, or factors it: if that is not
+ * finite or singular the gradient is NaN or AG_ERR_SINGULAR, even if its cotangent is 0; and that of an inverse, a
+ * determinant's second one or that of its logarithm is AG_ERR_SINGULAR for a singular matrix. Choose between matrices
+ * instead: ag_solve(ag_where(good, a, identity), b).
+ *
  * Where eigenvalues meet, or singular values, the derivative of single vectors does not exist, and their gradient has
  * infinities or NaN, as in PyTorch; near there it is large. A gradient of the values alone, or of what does not
  * depend on the choice of vectors, such as v·f(w)·vᵀ computed by ag_matrix_exp or ag_pinv, is fine. Signs of vectors

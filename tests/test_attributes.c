@@ -3,7 +3,7 @@
  * ag_apply takes any bytes as attributes. Each operation is given thousands: purely random ones, numbers of the
  * kinds that operations use, and those of a valid call with one number changed. The call is refused with a clear
  * error, or recorded; a recorded result can be evaluated, differentiated and written out. */
-#include "tests/support.h"
+#include "tests/cases.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -71,10 +71,17 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
         {"depthwise", {1, 1, 0, 3, 0, 0, 3, 0, 0, 1, 0, 0, 1, 0, 0, 1}},
         {"concat", {0}},
         {"embed", {0, 1, 2, 9}},
+        {"fft", {0x3ff0000000000000, 0, 1, 1}},
         {"fold", {1, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6}},
         {"gather", {0}},
+        {"irfft", {0x3ff0000000000000, 2, 2, 0, 4}},
+        {"lstsq", {0x3e80000000000000}},
         {"permute", {0x0001}},
         {"reshape", {2, 4, 3}},
+        {"rfft", {0x3ff0000000000000, 1, 2, 1, 4}},
+        {"solve", {0}},
+        {"solve_triangular", {0}},
+        {"unique", {2}},
         {"diagonal", {0, 0, 1}},
         {"one_hot", {5, 3}},
         {"index", {0x200020000, 0x1000000}},
@@ -123,15 +130,52 @@ static bool is_index(const ag_op *op, int i) {
     return false;
 }
 
+/* The shapes of the inputs of operations that no others fit; NULL: any will do. */
+static const ag_shape *shapes_of(const ag_op *op) {
+    static const struct {
+        const char *name;
+        ag_shape shape[3];
+    } of[] = {
+        {"cholesky", {{2, {4, 4}}}},
+        {"cofactor", {{2, {4, 4}}}},
+        {"det", {{2, {4, 4}}, {2, {4, 5}}}},
+        {"eigh", {{2, {4, 4}}}},
+        {"fft", {{3, {3, 4, 2}}}},
+        {"inverse", {{2, {4, 4}}, {2, {4, 5}}}},
+        {"irfft", {{3, {4, 3, 2}}}},
+        {"lstsq", {{2, {3, 4}}, {2, {3, 8}}, {2, {3, 2}}}},
+        {"matrix_exp", {{2, {4, 4}}}},
+        {"rfft", {{2, {3, 4}}}},
+        {"slogdet", {{2, {4, 4}}, {2, {4, 5}}}},
+        {"solve", {{2, {4, 4}}, {2, {4, 5}}, {2, {4, 3}}}},
+        {"solve_triangular", {{2, {4, 4}}, {2, {4, 3}}}},
+        {"unique", {{1, {4}}, {1, {4}}}},
+    };
+    for (size_t k = 0; k < sizeof of / sizeof *of; k++)
+        if (strcmp(of[k].name, op->name) == 0) return of[k].shape;
+    return NULL;
+}
+
+static bool is_bool(const ag_op *op, int i) {
+    return strcmp(op->name, "where") == 0 ? i == 0 : strcmp(op->name, "unique") == 0 && i == 1;
+}
+
+/* The diagonal of a 4×4 matrix is larger than the rest, so that it has an inverse and is positive definite; and a 4×5
+ * matrix is right as the result of an elimination: in its last column are the numbers of rows. */
 static ag_tensor *input_of(ag_tape *t, const ag_op *op, int i) {
     double z[24];
     int64_t whole[24];
     unsigned char bools[24];
+    const ag_shape *usual = shapes_of(op);
     for (int k = 0; k < 24; k++) z[k] = k / 4.0, whole[k] = k % 2, bools[k] = (unsigned char)(k % 2);
     static const ag_shape shapes[] = {{2, {3, 4}}, {2, {4, 3}}, {1, {4}}, {0, {0}}, {3, {2, 3, 4}}, {2, {0, 3}}};
-    ag_shape shape = shapes[below(3) ? 0 : below(6)];
+    ag_shape shape = below(3) == 0 ? shapes[below(6)] : usual ? usual[i] : shapes[0];
     bool index = is_index(op, i);
-    bool condition = strcmp(op->name, "where") == 0 && i == 0;
+    bool condition = is_bool(op, i);
+    for (int k = 0; k < 4 && usual && shape.rank == 2 && shape.extent[0] == 4; k++) {
+        z[k * (shape.extent[1] + 1)] += 16;
+        if (shape.extent[1] == 5) z[k * 5 + 4] = k;
+    }
     if (index) return ag_from(t, AG_I64, shape, whole);
     if (condition) return ag_from(t, AG_BOOL, shape, bools);
     if (i == op->arity - 1 && (strncmp(op->name, "draw_", 5) == 0 || strcmp(op->name, "multinomial") == 0))
@@ -176,7 +220,7 @@ static bool call(const ag_op *op) {
     ag_tape *t = ag_tape_new_with(&tape_ledger.allocator);
     int n = op->kind == AG_KIND_SOURCE ? 0 : op->arity < 0 ? 1 + below(4) : op->arity;
     ag_tensor *x[4], *y;
-    for (int i = 0; i < n; i++) x[i] = i > 0 && below(3) ? x[0] : input_of(t, op, i);
+    for (int i = 0; i < n; i++) x[i] = i > 0 && !shapes_of(op) && below(3) ? x[0] : input_of(t, op, i);
     for (int i = 1; i < n; i++)
         if (is_index(op, i) && ag_op_of(x[i]) == ag_op_of(x[0])) x[i] = input_of(t, op, i);
     int64_t nodes = ag_tape_memory(t).nodes;
@@ -197,7 +241,8 @@ START_TEST(any_bytes_are_attributes) {
     int recorded = 0, calls = small_run() ? 400 : 4000;
     state = 88172645463325252u + (uint64_t)_i * 7777;
     for (int k = 0; k < calls; k++) recorded += call(op);
-    ck_assert_msg(recorded > calls / 1000, "%s was recorded %d times only", op->name, recorded);
+    ck_assert_msg(recorded > calls / 1000 || case_is_left_out(op->name), "%s was recorded %d times only", op->name,
+                  recorded);
 }
 END_TEST
 
