@@ -63,7 +63,7 @@ static ag_tensor *bend(ag_tensor *v, ag_tensor *x, ag_tensor *w) {
 }
 static ag_tensor *bend_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *v = ag_input(y, 0), *x = ag_input(y, 1), *w = ag_input(y, 2);
-    if (i == 0) return bend(g, x, w);
+    if (i == 0) return ag__slope_mul(g, bend(number_like(v, 1), x, w));
     if (i == 1) return ag__unknown(ag__mul_both_strong(g, v), x);
     return ag_strong_mul(g, ag_where(ag_greater_scalar(x, 0), number_like(v, 0), v));
 }

@@ -106,7 +106,7 @@ static ag_tensor *solve_triangular_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const triangle *t = ag_attributes(y);
     ag_tensor *b = record_triangular(ag__turned(ag_input(y, 0)), g, !t->upper, t->unit);
     if (i == 1) return b;
-    ag_tensor *a = ag_neg(ag__slope_matmul(b, ag__turned(y), 1, 0)); /* (…,n,k)·(…,n,k)ᵀ -> (…,n,n) */
+    ag_tensor *a = ag_neg(ag__outer(b, y)); /* (…,n,k)·(…,n,k)ᵀ -> (…,n,n) */
     return t->upper ? ag__upper_part(a, t->unit) : ag__lower_part(a, -t->unit);
 }
 
@@ -305,7 +305,7 @@ static ag_tensor *solve_vjp(ag_tensor *y, ag_tensor *g, int i) {
     if (i == 1) return NULL;
     ag_tensor *b = record_solve(ag_input(y, 0), ag_input(y, 1), g, !turned);
     if (i == 2) return b;
-    return ag_neg(turned ? ag__slope_matmul(y, ag__turned(b), 2, 0) : ag__slope_matmul(b, ag__turned(y), 1, 0));
+    return ag_neg(turned ? ag__turned(ag__outer(b, y)) : ag__outer(b, y));
 }
 
 static ag_tensor *inverse_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -577,8 +577,8 @@ static bool square_infer(ag_infer *r) { return ag__is_matrix(r, true); }
 /* y = det a·w with w = a⁻ᵀ: dy = ⟨y, da⟩·w − w·daᵀ·y. */
 static ag_tensor *cofactor_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *w = ag__turned(ag_inverse(ag_input(y, i)));
-    ag_tensor *inner = ag_sum_over(ag_mul(g, w), AG_AXES(-2, -1), true);
-    return ag_sub(ag_mul(y, inner), ag_matmul(y, ag_matmul(ag__turned(g), w)));
+    ag_tensor *inner = ag_sum_over(ag__slope_mul(g, w), AG_AXES(-2, -1), true);
+    return ag_sub(ag__slope_mul(inner, y), ag__slope_matmul(y, ag__slope_matmul(ag__turned(g), w, 1, 0), 2, 0));
 }
 
 const ag_op ag__op_cofactor = {.name = "cofactor",

@@ -484,13 +484,15 @@ static ag_tensor *record_recur(ag_tensor *a, ag_tensor *b, int axis, bool backwa
     return ag_apply(&ag__op_recur, 2, (ag_tensor *[]){a, b}, &attributes, sizeof attributes);
 }
 
-/* b̄ = ȳ and what later elements have of it;  ā[k] = b̄[k]·y[k−1], or backwards b̄[k−1]·y[k]. */
+/* b̄ = ȳ and what later elements have of it;  ā[k] = b̄[k]·y[k−1], or backwards b̄[k−1]·y[k]: 0 where either is 0, as
+ * the products of the recurrence are. */
 static ag_tensor *recur_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const along *a = ag_attributes(y);
     const int axis = (int)a->axis;
     ag_tensor *b_bar = record_recur(ag_input(y, 0), g, axis, !a->backwards);
     if (i == 1) return b_bar;
-    return a->backwards ? ag__slope_mul(moved(b_bar, axis, false), y) : ag__slope_mul(b_bar, moved(y, axis, false));
+    return a->backwards ? ag__mul_both_strong(moved(b_bar, axis, false), y)
+                        : ag__mul_both_strong(b_bar, moved(y, axis, false));
 }
 
 const ag_op ag__op_recur = {.name = "recur",

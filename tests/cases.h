@@ -32,7 +32,9 @@ enum {
     NO_GOLDEN = 16,  /* random, or no reference has it */
     LENIENT = 32,    /* also takes dtypes that it is not run for */
     LAPACK = 64,     /* only in builds with LAPACK, */
-    FFTW = 128       /* or with FFTW: other builds have no such case */
+    FFTW = 128,      /* or with FFTW: other builds have no such case */
+    INVERTS = 256,   /* input 0 is a matrix whose gradient inverts it: an error where it is singular; */
+    FACTORS = 512    /* or solves by it or factors it: NaN or an error, too, where it is not finite */
 };
 
 typedef struct case_input {

@@ -86,6 +86,10 @@ static void check_it(call *c, int fill, const ag_gradcheck_options *options) {
         ag_clear_error(tape); /* the case has no derivative */
         return;
     }
+    if (input < 0 && ag_tape_status(tape) == AG_ERR_SINGULAR && c->c.flags & (INVERTS | FACTORS)) {
+        ag_clear_error(tape); /* its matrix has no inverse, or what is computed of it overflows */
+        return;
+    }
     expect_ok(tape);
     ck_assert(report.passed == (status == AG_OK) && (status == AG_OK || status == AG_ERR_GRADIENT));
     expect_said(c, fill, &report, input, value);

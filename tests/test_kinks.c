@@ -16,7 +16,8 @@
 
 /* ---- Elements that are not chosen ---- */
 
-/* The fillings of the case's real inputs; the first leaves them unchanged. */
+/* The fillings of the case's real inputs; the first leaves them unchanged. A matrix that would be NaN or an error
+ * whatever it is multiplied by, even 0, is not filled. */
 enum { FILLS = 6 };
 static const double fills[FILLS] = {1, NAN, INFINITY, -INFINITY, 0, -1};
 
@@ -25,7 +26,8 @@ static int filled_inputs(const op_case *c, ag_dtype d, int fill, ag_tensor *x[],
     case_inputs(c, d, tape, x);
     for (int i = 0; i < c->n; i++) {
         if (c->x[i].domain == INDEX || c->x[i].domain == MASK) continue;
-        if (fill > 0) x[i] = ag_contiguous(ag_full(tape, d, ag_shape_of(x[i]), fills[fill]));
+        const bool stays = i == 0 && c->flags & (isfinite(fills[fill]) ? INVERTS | FACTORS : FACTORS);
+        if (fill > 0 && !stays) x[i] = ag_contiguous(ag_full(tape, d, ag_shape_of(x[i]), fills[fill]));
         free_x[n++] = x[i];
     }
     return n;
