@@ -390,7 +390,8 @@ static ag_tensor *lstsq_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *z = record_lstsq(y, g, !turned);
     if (i == 2) return z;
     ag_tensor *a = turned ? ag__turned(ag_input(y, 0)) : ag_input(y, 0);
-    ag_tensor *r = ag_sub(ag_input(y, 2), ag_matmul(a, y)), *rest = ag_sub(g, ag_matmul(ag__turned(a), z));
+    ag_tensor *r = ag_sub(ag_input(y, 2), ag__slope_matmul(a, y, 2, 0)),
+              *rest = ag_sub(g, ag__slope_matmul(ag__turned(a), z, 2, 0));
     ag_tensor *first = ag__outer(z, y), *second = ag__turned(ag__outer(record_lstsq(y, z, turned), r));
     ag_tensor *third = ag__turned(ag__outer(rest, record_lstsq(y, y, !turned)));
     ag_tensor *by_a = ag_add(ag_sub(second, first), third);
