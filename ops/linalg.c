@@ -15,6 +15,10 @@
 static int64_t rows_of(const ag_array *x) { return x->shape[x->rank - 2]; }
 static int64_t columns_of(const ag_array *x) { return x->shape[x->rank - 1]; }
 
+static double element_of(const ag_array *x, const void *item, int64_t i, int64_t j) {
+    return ag__get_element(x->dtype, item, i * x->stride[x->rank - 2] + j * x->stride[x->rank - 1]);
+}
+
 static double cube(int64_t n) { return (double)n * (double)n * (double)n; }
 
 /* The inputs, whose leading axes are broadcast to each other, and a vector b as a column. False, after an error, if
@@ -52,20 +56,31 @@ static bool goes_with_first(const ag_infer *r, int i, int64_t rows, int64_t colu
 /* ---- Triangles ---- */
 
 typedef struct triangle { /* the attributes: 0 or 1 */
-    int64_t upper, unit;
+    int64_t upper, unit, strong;
 } triangle;
+
+/* In a solution by cotangents b, which are strong: a column that is 0 in b is 0 in y, whatever a is. Whether all are. */
+static bool clear_columns(const ag_array *b, const void *item, ag_dtype dtype, void *y) {
+    const int64_t n = rows_of(b), k = columns_of(b);
+    int64_t zeros = 0;
+    for (int64_t j = 0; j < k; j++) {
+        int64_t i = 0;
+        while (i < n && element_of(b, item, i, j) == 0) i++;
+        if (i < n) continue;
+        for (i = 0; i < n; i++) ag__put_element(dtype, y, i * k + j, 0);
+        zeros++;
+    }
+    return zeros == k;
+}
 
 static bool solve_triangular_infer(ag_infer *r) {
     const triangle *t = r->attributes;
-    if (t->upper >> 1 || t->unit >> 1) return ag_reject(r, AG_ERR_RANGE, "the attributes must be 0 or 1");
+    if (t->upper >> 1 || t->unit >> 1 || t->strong >> 1)
+        return ag_reject(r, AG_ERR_RANGE, "the attributes must be 0 or 1");
     const int64_t n = ag_rank(r->x[0]) < 2 ? 0 : ag_extent(r->x[0], -1);
     if (!ag__is_matrix(r, true) || !goes_with_first(r, 1, n, -1)) return false;
     r->shape = ag_shape_of(r->x[1]);
     return true;
-}
-
-static double element_of(const ag_array *x, const void *item, int64_t i, int64_t j) {
-    return ag__get_element(x->dtype, item, i * x->stride[x->rank - 2] + j * x->stride[x->rank - 1]);
 }
 
 /* The first 0 on a diagonal, or AG__DONE. */
@@ -82,10 +97,13 @@ static int64_t solve_triangular_one(const ag_call *call, int64_t i, char *memory
     const ag__dense d = ag__dense_in(y->dtype, n, n, memory);
     void *x = ag__item(y, 2, i);
     const void *item = ag__item(a, 2, i);
+    const ag_array *b = &call->x[1];
+    if (t->strong && clear_columns(b, ag__item(b, 2, i), y->dtype, x)) return AG__DONE;
     const int64_t zero = t->unit ? AG__DONE : zero_on_diagonal(a, item, n);
     if (zero != AG__DONE || k == 0) return zero;
-    ag__copy_item(&call->x[1], i, false, x, k);
+    ag__copy_item(b, i, false, x, k);
     ag__solve_triangle(&d, n, item, a->stride[a->rank - 2], a->stride[a->rank - 1], !t->upper, t->unit, k, x, k);
+    if (t->strong) clear_columns(b, ag__item(b, 2, i), y->dtype, x);
     return AG__DONE;
 }
 
@@ -97,16 +115,20 @@ static bool solve_triangular_eval(const ag_call *call) {
            ag__fail_item(call, AG_ERR_SINGULAR, item, wrong, "is singular: there is a 0 on its diagonal");
 }
 
-static ag_tensor *record_triangular(ag_tensor *a, ag_tensor *b, bool upper, bool unit) {
-    const triangle t = {upper, unit};
+static ag_tensor *record_triangular(ag_tensor *a, ag_tensor *b, bool upper, bool unit, bool strong) {
+    const triangle t = {upper, unit, strong};
     return ag_apply(&ag__op_solve_triangular, 2, (ag_tensor *[]){a, b}, &t, sizeof t);
+}
+
+ag_tensor *ag__solve_slope(ag_tensor *a, ag_tensor *g, bool upper, bool unit) {
+    return record_triangular(a, g, upper, unit, !ag__is_weak(g));
 }
 
 static ag_tensor *solve_triangular_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const triangle *t = ag_attributes(y);
-    ag_tensor *b = record_triangular(ag__turned(ag_input(y, 0)), g, !t->upper, t->unit);
+    ag_tensor *b = ag__solve_slope(ag__turned(ag_input(y, 0)), g, !t->upper, t->unit);
     if (i == 1) return b;
-    ag_tensor *a = ag_neg(ag__outer(b, y)); /* (…,n,k)·(…,n,k)ᵀ -> (…,n,n) */
+    ag_tensor *a = ag_neg(ag__outer(b, y, t->strong)); /* (…,n,k)·(…,n,k)ᵀ -> (…,n,n) */
     return t->upper ? ag__upper_part(a, t->unit) : ag__lower_part(a, -t->unit);
 }
 
@@ -122,7 +144,7 @@ ag_tensor *ag_solve_triangular(ag_tensor *a, ag_tensor *b, bool upper, bool unit
     ag_tensor *nil, *x[2] = {a, b};
     bool vector;
     if (!operands("solve_triangular", x, &vector, &nil)) return nil;
-    ag_tensor *y = record_triangular(x[0], x[1], upper, unit);
+    ag_tensor *y = record_triangular(x[0], x[1], upper, unit, false);
     return vector ? ag_squeeze(y, AG_AXES(-1)) : y;
 }
 
@@ -157,7 +179,7 @@ static bool lu_eval(const ag_call *call) {
 
 /* x·u⁻ᵀ for the upper triangle of a square u. */
 static ag_tensor *by_upper(ag_tensor *x, ag_tensor *u) {
-    return ag__turned(record_triangular(u, ag__turned(x), true, false));
+    return ag__turned(ag__solve_slope(u, ag__turned(x), true, false));
 }
 
 static ag_tensor *unit_lower(ag_tensor *x, int64_t n) { return ag_add(ag__lower_part(x, -1), ag__identity(x, n)); }
@@ -168,19 +190,19 @@ static ag_tensor *unit_lower(ag_tensor *x, int64_t n) { return ag_add(ag__lower_
 static ag_tensor *eliminated_cotangent(ag_tensor *c, ag_tensor *g, int64_t m, int64_t n) {
     const int64_t k = m < n ? m : n;
     ag_tensor *c1 = ag__columns(ag__rows(c, 0, k), 0, k), *g1 = ag__columns(ag__rows(g, 0, k), 0, k);
-    ag_tensor *below = ag_matmul(ag__turned(unit_lower(c1, k)), ag__lower_part(g1, -1));
-    ag_tensor *above = ag_matmul(ag__upper_part(g1, 0), ag__turned(ag__upper_part(c1, 0))), *rest = NULL;
+    ag_tensor *below = ag__slope_matmul(ag__turned(unit_lower(c1, k)), ag__lower_part(g1, -1), 2, 0);
+    ag_tensor *above = ag__slope_matmul(ag__upper_part(g1, 0), ag__turned(ag__upper_part(c1, 0)), 1, 0), *rest = NULL;
     if (n > k) {
         ag_tensor *u2 = ag__columns(c, k, n), *g2 = ag__columns(g, k, n);
-        below = ag_sub(below, ag_matmul(g2, ag__turned(u2)));
-        rest = record_triangular(ag__turned(c1), g2, true, true);
+        below = ag_sub(below, ag__slope_matmul(g2, ag__turned(u2), 1, 0));
+        rest = ag__solve_slope(ag__turned(c1), g2, true, true);
     } else if (m > k) {
         ag_tensor *l2 = ag__rows(c, k, m), *g2 = ag__rows(g, k, m);
-        above = ag_sub(above, ag_matmul(ag__turned(l2), g2));
+        above = ag_sub(above, ag__slope_matmul(ag__turned(l2), g2, 2, 0));
         rest = by_upper(g2, c1);
     }
     ag_tensor *middle = ag_add(ag__lower_part(below, -1), ag__upper_part(above, 0));
-    ag_tensor *a1 = by_upper(record_triangular(ag__turned(c1), middle, true, true), c1);
+    ag_tensor *a1 = by_upper(ag__solve_slope(ag__turned(c1), middle, true, true), c1);
     return rest ? ag_concat(2, (ag_tensor *[]){a1, rest}, n > k ? -1 : -2) : a1;
 }
 
@@ -228,8 +250,11 @@ static int64_t row_number(const ag_array *lu, const void *item, int64_t i, int64
 
 enum { NO_PERMUTATION = -2 };
 
+/* The attribute of solve: a is turned; b has strong zeros. */
+enum { TURNED = 1, STRONG = 2 };
+
 /* y = l⁻¹·(rows of b), then u⁻¹·y; or, turned, z = l⁻ᵀ·(u⁻ᵀ·b), and then its rows, in `memory`. */
-static int64_t solve_item(const ag_call *call, const ag_array *lu, const ag_array *b, int64_t i, bool turned,
+static int64_t solve_item(const ag_call *call, const ag_array *lu, const ag_array *b, int64_t i, int64_t how,
                           char *memory) {
     const ag_array *y = &call->y;
     const size_t size = ag_dtype_size(y->dtype);
@@ -237,6 +262,8 @@ static int64_t solve_item(const ag_call *call, const ag_array *lu, const ag_arra
     const ag__dense d = ag__dense_in(y->dtype, n, n, memory);
     const void *item = ag__item(lu, 2, i);
     char *to = ag__item(y, 2, i), *z = memory + ag__dense_bytes(y->dtype, n, n, k);
+    const bool turned = how & TURNED, strong = how & STRONG;
+    if (strong && clear_columns(b, ag__item(b, 2, i), y->dtype, to)) return AG__DONE;
     const int64_t zero = zero_on_diagonal(lu, item, n);
     if (zero != AG__DONE || k == 0) return zero;
     if (b) ag__copy_item(b, i, false, z, k);
@@ -252,9 +279,11 @@ static int64_t solve_item(const ag_call *call, const ag_array *lu, const ag_arra
         const size_t bytes = (size_t)k * size;
         memcpy(to + (size_t)(turned ? from : j) * bytes, z + (size_t)(turned ? j : from) * bytes, bytes);
     }
-    if (turned) return AG__DONE;
-    ag__solve_triangle(&d, n, item, row, column, true, true, k, to, k);
-    ag__solve_triangle(&d, n, item, row, column, false, false, k, to, k);
+    if (!turned) {
+        ag__solve_triangle(&d, n, item, row, column, true, true, k, to, k);
+        ag__solve_triangle(&d, n, item, row, column, false, false, k, to, k);
+    }
+    if (strong) clear_columns(b, ag__item(b, 2, i), y->dtype, to);
     return AG__DONE;
 }
 
@@ -263,7 +292,7 @@ static int64_t solve_one(const ag_call *call, int64_t i, char *memory) {
 }
 
 static int64_t inverse_one(const ag_call *call, int64_t i, char *memory) {
-    return solve_item(call, &call->x[1], NULL, i, false, memory);
+    return solve_item(call, &call->x[1], NULL, i, 0, memory);
 }
 
 static bool solve_all(const ag_call *call, int64_t (*one)(const ag_call *, int64_t, char *)) {
@@ -289,23 +318,25 @@ static bool has_lu(const ag_infer *r) {
 static bool inverse_infer(ag_infer *r) { return has_lu(r); }
 
 static bool solve_infer(ag_infer *r) {
-    if (*(const int64_t *)r->attributes >> 1) return ag_reject(r, AG_ERR_RANGE, "the attribute must be 0 or 1");
+    if (*(const int64_t *)r->attributes >> 2) return ag_reject(r, AG_ERR_RANGE, "the attribute must be 0 to 3");
     if (!has_lu(r) || !goes_with_first(r, 2, ag_extent(r->x[0], -1), -1)) return false;
     r->shape = ag_shape_of(r->x[2]);
     return true;
 }
 
-static ag_tensor *record_solve(ag_tensor *a, ag_tensor *lu, ag_tensor *b, int64_t turned) {
-    return ag_apply(&ag__op_solve, 3, (ag_tensor *[]){a, lu, b}, &turned, sizeof turned);
+static ag_tensor *record_solve(ag_tensor *a, ag_tensor *lu, ag_tensor *b, int64_t how) {
+    return ag_apply(&ag__op_solve, 3, (ag_tensor *[]){a, lu, b}, &how, sizeof how);
 }
 
 /* a·y = b, or aᵀ·y = b. */
 static ag_tensor *solve_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    const int64_t turned = *(const int64_t *)ag_attributes(y);
+    const int64_t former = *(const int64_t *)ag_attributes(y), turned = former & TURNED;
     if (i == 1) return NULL;
-    ag_tensor *b = record_solve(ag_input(y, 0), ag_input(y, 1), g, !turned);
+    const int64_t how = (turned ? 0 : TURNED) | (ag__is_weak(g) ? 0 : STRONG);
+    ag_tensor *b = record_solve(ag_input(y, 0), ag_input(y, 1), g, how);
     if (i == 2) return b;
-    return ag_neg(turned ? ag__turned(ag__outer(b, y)) : ag__outer(b, y));
+    ag_tensor *a = ag_neg(ag__outer(b, y, former & STRONG));
+    return turned ? ag__turned(a) : a;
 }
 
 static ag_tensor *inverse_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -625,8 +656,8 @@ static bool cholesky_eval(const ag_call *call) {
 
 static ag_tensor *cholesky_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *lt = ag__turned(y), *s = ag__mirrored(ag_matmul(lt, ag__lower_part(g, 0)));
-    ag_tensor *left = record_triangular(lt, s, true, false); /* l⁻ᵀ·S */
-    return (void)i, ag_scale(record_triangular(lt, ag__turned(left), true, false), 0.5);
+    ag_tensor *left = ag__solve_slope(lt, s, true, false); /* l⁻ᵀ·S */
+    return (void)i, ag_scale(ag__solve_slope(lt, ag__turned(left), true, false), 0.5);
 }
 
 const ag_op ag__op_cholesky = {.name = "cholesky",

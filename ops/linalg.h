@@ -16,12 +16,11 @@
  * as its vendor decides: its bits may then depend on their number, and on the processor. It allocates nothing, but some
  * vendors' libraries do, and may end the process if that fails.
  *
- * Elsewhere in the library a result that is not chosen, as by ag_where, has no influence on a gradient, whatever it was
- * computed from. Here that holds for right sides b, and for matrices that ag_inverse, ag_det, ag_slogdet and
- * ag_matrix_power take and that are not finite. Another gradient solves by its matrix, or factors it: if that is not
- * finite or singular the gradient is NaN or AG_ERR_SINGULAR, even if its cotangent is 0; and that of an inverse, a
- * determinant's second one or that of its logarithm is AG_ERR_SINGULAR for a singular matrix. Choose between matrices
- * instead: ag_solve(ag_where(good, a, identity), b).
+ * A result that is not chosen, as by ag_where, has no influence on a gradient, whatever it was computed from; but two
+ * kinds of functions have an error or NaN there, and want a choice between matrices instead, such as ag_solve(
+ * ag_where(good, a, identity), b). Equations, inverses, determinants, ag_lu and ag_qr: AG_ERR_SINGULAR where a matrix
+ * is singular. ag_cholesky, ag_matrix_exp, ag_eigh, ag_svd and what is made of these: NaN or AG_ERR_SINGULAR also
+ * where it is not finite.
  *
  * Where eigenvalues meet, or singular values, the derivative of single vectors does not exist, and their gradient has
  * infinities or NaN, as in PyTorch; near there it is large. A gradient of the values alone, or of what does not

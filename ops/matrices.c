@@ -77,8 +77,8 @@ ag_tensor *ag__identity(const ag_tensor *x, int64_t n) {
     return ag_cast(ag_equal(line, ag_unsqueeze(line, 1)), ag_dtype_of(x));
 }
 
-ag_tensor *ag__outer(ag_tensor *g, ag_tensor *y) {
-    return ag__slope_matmul(g, ag__turned(y), 1, ag__is_weak(g) ? 0 : 2);
+ag_tensor *ag__outer(ag_tensor *g, ag_tensor *y, bool strong) {
+    return ag__slope_matmul(g, ag__turned(y), 1, strong ? 2 : 0);
 }
 
 ag_tensor *ag__mirrored(ag_tensor *x) { return ag_add(ag__lower_part(x, 0), ag__turned(ag__lower_part(x, -1))); }

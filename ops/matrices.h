@@ -27,8 +27,10 @@ ag_tensor *ag__upper_part(ag_tensor *x, int64_t offset);
 /* The lower triangle of a square x, and its mirror image above the diagonal. */
 ag_tensor *ag__mirrored(ag_tensor *x);
 static inline ag_tensor *ag__turned(ag_tensor *x) { return ag_transpose(x, -2, -1); }
-/* g·yᵀ in a vjp, of a cotangent g. Under a choice y, too, has strong zeros: the cotangents of which it may be made. */
-ag_tensor *ag__outer(ag_tensor *g, ag_tensor *y);
+/* g·yᵀ in a vjp, of a cotangent g; strong: y, too, has strong zeros, as it is made of a cotangent. */
+ag_tensor *ag__outer(ag_tensor *g, ag_tensor *y, bool strong);
+/* a⁻¹·g in a vjp, for a triangle a: columns of g that are 0 stay 0, whatever a is. In linalg.c. */
+ag_tensor *ag__solve_slope(ag_tensor *a, ag_tensor *g, bool upper, bool unit);
 /* Columns or rows from … to−1. */
 static inline ag_tensor *ag__columns(ag_tensor *x, int64_t from, int64_t to) { return ag_slice(x, -1, from, to, 1); }
 static inline ag_tensor *ag__rows(ag_tensor *x, int64_t from, int64_t to) { return ag_slice(x, -2, from, to, 1); }

@@ -96,14 +96,14 @@ static bool qr_eval(const ag_call *call) {
 
 /* x·r⁻ᵀ for the upper triangle of a square r. */
 static ag_tensor *by_inverse_of(ag_tensor *x, ag_tensor *r) {
-    return ag__turned(ag_solve_triangular(r, ag__turned(x), true, false));
+    return ag__turned(ag__solve_slope(r, ag__turned(x), true, false));
 }
 
 /* For a of at least as many rows as columns: with M = r·r̄ᵀ − q̄ᵀ·q, ā = (q̄ + q·(the lower triangle of M,
  * mirrored))·r⁻ᵀ. */
 static ag_tensor *tall_qr_cotangent(ag_tensor *qt, ag_tensor *r, ag_tensor *gqt, ag_tensor *gr) {
-    ag_tensor *m = ag_sub(ag_matmul(r, ag__turned(gr)), ag_matmul(gqt, ag__turned(qt)));
-    ag_tensor *inner = ag_add(ag__turned(gqt), ag_matmul(ag__turned(qt), ag__mirrored(m)));
+    ag_tensor *m = ag_sub(ag__slope_matmul(r, ag__turned(gr), 2, 0), ag__slope_matmul(gqt, ag__turned(qt), 1, 0));
+    ag_tensor *inner = ag_add(ag__turned(gqt), ag__slope_matmul(ag__turned(qt), ag__mirrored(m), 2, 0));
     return by_inverse_of(inner, r);
 }
 
@@ -115,8 +115,8 @@ static ag_tensor *qr_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *u = ag__columns(y, m, m + k), *gu = ag__upper_part(ag__columns(g, m, m + k), 0);
     if (m >= n) return tall_qr_cotangent(qt, u, gqt, gu);
     ag_tensor *z = ag__columns(a, m, n), *gw = ag__columns(g, m + k, m + n);
-    ag_tensor *x = tall_qr_cotangent(qt, u, ag_add(gqt, ag_matmul(gw, ag__turned(z))), gu);
-    return ag_concat(2, (ag_tensor *[]){x, ag_matmul(ag__turned(qt), gw)}, -1);
+    ag_tensor *x = tall_qr_cotangent(qt, u, ag_add(gqt, ag__slope_matmul(gw, ag__turned(z), 1, 0)), gu);
+    return ag_concat(2, (ag_tensor *[]){x, ag__slope_matmul(ag__turned(qt), gw, 2, 0)}, -1);
 }
 
 const ag_op ag__op_qr = {
@@ -385,15 +385,15 @@ static ag_tensor *record_lstsq(ag_tensor *y, ag_tensor *b, bool turned) {
 /* For x = a⁺·b, z = (aᵀ)⁺·x̄ and r = b − a·x, and a of constant rank:
  * b̄ = z,  ā = −z·xᵀ + r·(a⁺·z)ᵀ + ((aᵀ)⁺·x)·(x̄ − aᵀ·z)ᵀ. */
 static ag_tensor *lstsq_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    const bool turned = ((const least_squares *)ag_attributes(y))->turned;
+    const bool turned = ((const least_squares *)ag_attributes(y))->turned, strong = !ag__is_weak(g);
     if (i == 1) return NULL;
     ag_tensor *z = record_lstsq(y, g, !turned);
     if (i == 2) return z;
     ag_tensor *a = turned ? ag__turned(ag_input(y, 0)) : ag_input(y, 0);
     ag_tensor *r = ag_sub(ag_input(y, 2), ag__slope_matmul(a, y, 2, 0)),
               *rest = ag_sub(g, ag__slope_matmul(ag__turned(a), z, 2, 0));
-    ag_tensor *first = ag__outer(z, y), *second = ag__turned(ag__outer(record_lstsq(y, z, turned), r));
-    ag_tensor *third = ag__turned(ag__outer(rest, record_lstsq(y, y, !turned)));
+    ag_tensor *first = ag__outer(z, y, strong), *second = ag__turned(ag__outer(record_lstsq(y, z, turned), r, strong));
+    ag_tensor *third = ag__turned(ag__outer(rest, record_lstsq(y, y, !turned), strong));
     ag_tensor *by_a = ag_add(ag_sub(second, first), third);
     return turned ? ag__turned(by_a) : by_a;
 }

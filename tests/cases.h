@@ -33,8 +33,8 @@ enum {
     LENIENT = 32,    /* also takes dtypes that it is not run for */
     LAPACK = 64,     /* only in builds with LAPACK, */
     FFTW = 128,      /* or with FFTW: other builds have no such case */
-    INVERTS = 256,   /* input 0 is a matrix whose gradient inverts it: an error where it is singular; */
-    FACTORS = 512    /* or solves by it or factors it: NaN or an error, too, where it is not finite */
+    INVERTS = 256,   /* input 0 is a matrix, and an error where it is singular, if only in the gradient; */
+    FACTORS = 512    /* or an error or NaN where it is not finite, too, whatever the cotangent */
 };
 
 typedef struct case_input {
