@@ -116,7 +116,7 @@ AG_API ag_tensor *ag_matrix_exp(ag_tensor *a);
  * Source: numpy.linalg.qr; the gradient of wide matrices after Roberts and Roberts (2020) */
 AG_API ag_status ag_qr(ag_tensor *a, ag_tensor **q, ag_tensor **r);
 
-/* ag_eigh -- eigenvalues, the smallest first, and orthonormal eigenvectors, of (a + aᵀ)/2 = v·diag(w)·vᵀ
+/* ag_eigh -- (a + aᵀ)/2 = v·diag(w)·vᵀ by eigenvalues w, the smallest first, and orthonormal eigenvectors v
  * Shape:  a (…,n,n) -> w (…,n), v (…,n,n), a vector in each column
  * Dtype:  real
  * Grad:   ā = v·[diag(w̄) + ½·(M − Mᵀ)/(wⱼ − wᵢ)]·vᵀ, M = vᵀ·v̄; symmetric; not finite where eigenvalues meet and v̄

@@ -8,7 +8,7 @@
 
 #include "autograd/types.h"
 
-/* ag_matmul -- y = a·b over the last two axes; transposed and sliced operands are not copied first
+/* ag_matmul -- the matrix product y = a·b over the last two axes; transposed and sliced operands are not copied first
  * In builds with BLIS, which are not the default, a large product of f64 may end the process when out of memory.
  * A vector a is a row, a vector b a column, and the result does not have the axis that they lack.
  * Shape:  a (…,m,k), b (…,k,n) -> (…,m,n); leading axes broadcast. a (k) -> (…,n); b (k) -> (…,m); both -> ()

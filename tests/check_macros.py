@@ -2,7 +2,7 @@
 
 A program is made from the public headers: each macro that notes the caller's location stands in a function with the parameters
 of the function it is named after, and each other macro stands alone. It is compiled with the warnings that a strict user
-has. A second one, which needs no library, is run: it looks at what the macros for shapes and axes write. In C a third one
+has. A second one, which needs no library, is run: it looks at what the macros for shapes, axes and indices write. In C a third one
 has formulas with every word that they may have. A compiler that
 does not know the standard is skipped."""
 
@@ -37,6 +37,23 @@ EXAMPLES = {
             ag_axes axes = i ? AG_AXES(0, -1) : AG_ALL_AXES;
             return ag_sum_over(ag_max_over(x, AG_AXES(i), true), axes, false);
         }""",
+    "AG_AT": """
+        ag_tensor *some_row(ag_tensor *x, int i, int64_t n) { return ag_index(x, AG_ITEMS(AG_AT(i), AG_AT(n), AG_ALL)); }""",
+    "AG_RANGE": """
+        ag_tensor *some_rows(ag_tensor *x, int i, int64_t n) {
+            return ag_index(x, AG_ITEMS(AG_RANGE(i, n + 1, 2), AG_NEW, AG_REST, AG_RANGE(AG_END, AG_END, -1)));
+        }""",
+    "AG_BY": """
+        ag_tensor *rows_by(ag_tensor *x, ag_tensor *index) {
+            return ag_index_put(x, AG_ITEMS(AG_BY(index)), ag_index(x, AG_ITEMS(AG_BY(index))), AG_PUT_ADD);
+        }""",
+    "AG_SUBSCRIPT": """
+        ag_subscript some_item(int i, int64_t n, ag_tensor *index) {
+            return index ? AG_SUBSCRIPT(AG_ITEM_INDEX, 0, 0, 1, index) : AG_SUBSCRIPT(AG_ITEM_SLICE, i, n, 1, 0);
+        }""",
+    "AG_ITEMS": """
+        int count_of_items(int n, const ag_subscript item[]) { return item ? n : 0; }
+        int some_items(int i) { return count_of_items(AG_ITEMS(AG_AT(i), AG_ALL, AG_NEW, AG_REST)); }""",
 }
 # Formulas, in a file that includes itself, and the entries that have them; for i64 and bool as well.
 FORMULAS = """
@@ -74,9 +91,15 @@ ENTRIES = """
 ENTRY(either, AG_FORMULA_ANY(either));
 ENTRY(choice, AG_FORMULA_ANY(choice));
 ENTRY(whole, AG_FORMULA_I64(whole));
+ENTRY(either_traced, AG_FORMULA_TRACE_ANY(either));
+ENTRY(whole_traced, AG_FORMULA_TRACE_I64(whole));
+ENTRY(one_traced, AG_FORMULA_TRACE(one));
 """ + "".join(f"ENTRY({name}, AG_FORMULA({name}));\n" for name in "one one_1 one_2 two_1 two_2 two_4 three three_1".split())
 RUN = """
 #include <autograd/autograd.h>
+static bool as_written(int n, const ag_subscript item[]) {
+    return n == 3 && item[0].start == 3 && item[1].kind == AG_ITEM_SLICE && item[2].kind == AG_ITEM_NEW;
+}
 int main(void) {
     int64_t n = 7;
     int i = -1;
@@ -86,7 +109,12 @@ int main(void) {
     if (shape.extent[3] != 0 || shape.extent[AG_MAX_RANK - 1] != 0) return 2;
     if (scalar.rank != 0 || full.rank != AG_MAX_RANK || full.extent[AG_MAX_RANK - 1] != 8) return 3;
     if (axes.count != 2 || axes.axis[0] != 0 || axes.axis[1] != -1 || axes.axis[2] != 0) return 4;
-    return all.count == -1 ? 0 : 5;
+    if (all.count != -1) return 5;
+    ag_subscript at = AG_AT(i), range = AG_RANGE(1, n, 2), whole = AG_ALL, item[] = {AG_NEW, AG_REST};
+    if (at.kind != AG_ITEM_INTEGER || at.start != -1 || range.kind != AG_ITEM_SLICE || range.start != 1) return 6;
+    if (range.stop != 7 || range.step != 2 || whole.start != AG_END || whole.stop != AG_END || whole.step != 1) return 7;
+    if (item[0].kind != AG_ITEM_NEW || item[1].kind != AG_ITEM_REST || AG_BY(0).kind != AG_ITEM_INDEX) return 8;
+    return as_written(AG_ITEMS(AG_AT(3), AG_ALL, AG_NEW)) ? 0 : 9;
 }
 """
 
