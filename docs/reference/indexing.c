@@ -18,6 +18,8 @@ int main(void) {
     show("x[index, 1:3]", ag_at_with(x, "%, 1:3", 1, &index));
     show("x[large]", ag_masked_select(x, large));
     show("0 there", ag_put_at(x, "%", 1, &large, zero, AG_PUT_SET));
+    show("columns 3 and 0", ag_index_select(x, ag_from(tape, AG_I64, AG_SHAPE(2), (int64_t[]){-1, 0}), 1));
+    show("each row's largest", ag_take_along_axis(x, ag_argmax(x, 1, true), 1));
     show("0 below the diagonal", ag_triu(x, 0));
     ag_tape_free(tape);
 }
@@ -27,5 +29,7 @@ int main(void) {
  * x[index, 1:3]: 9 10 1 2 9 10
  * x[large]: 9 10 11
  * 0 there: 0 1 2 3 4 5 6 7 8 0 0 0
+ * columns 3 and 0: 3 0 7 4 11 8
+ * each row's largest: 3 7 11
  * 0 below the diagonal: 0 1 2 3 0 5 6 7 0 0 10 11
  */
