@@ -865,6 +865,9 @@ inline tensor acosh(const operand &x) { return detail::made((ag_acosh)(x.get()),
 inline tensor atanh(const operand &x) { return detail::made((ag_atanh)(x.get()), x); }
 inline tensor erf(const operand &x) { return detail::made((ag_erf)(x.get()), x); }
 inline tensor erfc(const operand &x) { return detail::made((ag_erfc)(x.get()), x); }
+inline tensor lgamma(const operand &x) { return detail::made((ag_lgamma)(x.get()), x); }
+inline tensor digamma(const operand &x) { return detail::made((ag_digamma)(x.get()), x); }
+inline tensor polygamma(int n, const operand &x) { return detail::made((ag_polygamma)(n, x.get()), x); }
 inline tensor norm(const operand &x, double p) { return detail::made((ag_norm)(x.get(), p), x); }
 inline tensor norm_over(const operand &x, const axes &over, double p, bool keepdims = false) {
     return detail::made((ag_norm_over)(x.get(), over, p, keepdims), x);

@@ -61,6 +61,7 @@
     X(OTHER, depthwise)                                                                                                \
     X(OTHER, det)                                                                                                      \
     X(OTHER, diagonal)                                                                                                 \
+    X(UNARY, digamma)                                                                                                  \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
     X(OTHER, draw_binomial)                                                                                            \
@@ -106,6 +107,7 @@
     X(BINARY, less_equal)                                                                                              \
     X(NUMBER, less_equal_scalar)                                                                                       \
     X(NUMBER, less_scalar)                                                                                             \
+    X(UNARY, lgamma)                                                                                                   \
     X(UNARY, log)                                                                                                      \
     X(UNARY, log10)                                                                                                    \
     X(UNARY, log1p)                                                                                                    \
@@ -139,6 +141,7 @@
     X(OTHER, pad)                                                                                                      \
     X(OTHER, permutation)                                                                                              \
     X(OTHER, permute)                                                                                                  \
+    X(OTHER, polygamma)                                                                                                \
     X(BINARY, pow)                                                                                                     \
     X(NUMBER, pow_scalar)                                                                                              \
     X(OTHER, prod)                                                                                                     \

@@ -5,9 +5,6 @@
 #include "autograd/trace.h"
 #include "ops/rules.h"
 
-/* For |x| > AG_TRIG_MAX. */
-static double far_tangent(double x, int j) { return ag_far_sine(x, j) / ag_far_sine(x, j + 1); }
-
 #define AG_ONLY_TRACE
 #include "ops/special_formulas.h"
 

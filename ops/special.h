@@ -1,5 +1,5 @@
 /* special -- special functions: other exponentials and logarithms, trigonometric and hyperbolic functions and their
- * inverses, the error function
+ * inverses, the error function, the gamma function
  *
  * Elementwise, as in elementwise.h. Errors are in units of the last place: the largest found over every f32, and among
  * millions of f64 in all of the domain. */
@@ -144,5 +144,31 @@ AG_API ag_tensor *ag_erf(ag_tensor *x);
  * Errors: AG_ERR_DTYPE
  * Source: scipy.special.erfc */
 AG_API ag_tensor *ag_erfc(ag_tensor *x);
+
+/* ---- The gamma function ---- */
+
+/* ag_lgamma -- y = ln |Γ(x)|; inf at 0, −1, −2, …
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·digamma(x)
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.gammaln */
+AG_API ag_tensor *ag_lgamma(ag_tensor *x);
+
+/* ag_digamma -- y = Γ′(x)/Γ(x); −inf at 0, inf at −0, NaN at −1, −2, …
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·polygamma(1, x)
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.digamma */
+AG_API ag_tensor *ag_digamma(ag_tensor *x);
+
+/* ag_polygamma -- y = the n-th derivative of digamma, 0 <= n <= 170; for n > 0, (−1)^(n+1)·inf at 0, −1, −2, …
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·polygamma(n + 1, x)
+ * Errors: AG_ERR_DTYPE; AG_ERR_RANGE for another n, also that of a gradient
+ * Source: scipy.special.polygamma */
+AG_API ag_tensor *ag_polygamma(int n, ag_tensor *x);
 
 #endif

@@ -10,6 +10,9 @@
 #ifndef AG_SPECIAL_TABLES
 #define AG_SPECIAL_TABLES
 
+/* For |x| > AG_TRIG_MAX. */
+AG__RECORDING double far_tangent(double x, int j) { return ag_far_sine(x, j) / ag_far_sine(x, j + 1); }
+
 static const double asin_narrow[] = {0x1.59cccap-5, 0x1.8bb50ap-6, 0x1.748a2ep-5, 0x1.33016ap-4, 0x1.5555cap-3};
 static const double asin_wide[] = {0x1.05d4a60f26a9bp-5, -0x1.0b0749e6deaa9p-6, 0x1.40bd976ebac7dp-6,
                                    0x1.aaa2d9adb73d6p-8, 0x1.8ee68616a6a33p-7,  0x1.c6f8399d6df8dp-7,

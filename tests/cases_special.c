@@ -15,6 +15,7 @@ static ag_tensor *with_number(const ag_op *op, ag_tensor *x, double c) { return 
 
 CALL(conic_slope, with_number(&ag__op_conic_slope, x[0], -1))
 CALL(gaussian, with_number(&ag__op_gaussian, x[0], 1))
+CALL(polygamma, ag_polygamma(2, x[0]))
 CALL(root_slope, with_number(&ag__op_root_slope, x[0], 1))
 
 /* clang-format off */
@@ -22,6 +23,7 @@ static const op_case rows[] = {
     {"angle_slope", "angle_slope", REAL, ELEMENTWISE | GRAD, 5, BINARY(angle_slope), 2, {IN(NONZERO, 2, 3), IN(NONZERO, 2, 3)}, ""},
     {"conic_slope", "conic_slope", REAL, ELEMENTWISE | GRAD, 3, BUILD(conic_slope), 1, {IN(ANY, 2, 3)}, ""},
     {"gaussian", "gaussian", REAL, ELEMENTWISE | GRAD, 3, BUILD(gaussian), 1, {IN(ANY, 2, 3)}, ""},
+    {"polygamma", "polygamma", REAL, ELEMENTWISE | GRAD, 4, BUILD(polygamma), 1, {IN(POSITIVE, 2, 3)}, ""},
     {"root_slope", "root_slope", REAL, ELEMENTWISE | GRAD, 3, BUILD(root_slope), 1, {IN(ANY, 2, 3)}, ""},
     {.name = NULL},
 };

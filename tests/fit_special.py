@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""fit_special -- the polynomials of ops/special_formulas.h: minimax fits by Remez's algorithm
+"""fit_special -- the polynomials of ops/special_formulas.h and ops/gamma_formulas.h: minimax fits by Remez's algorithm
 
     python3 tests/fit_special.py [NAME...]
 
@@ -119,8 +119,34 @@ def erfcx_far(k):
     return f
 
 
+ROOT_OF_DIGAMMA = mpmath.findroot(mpmath.digamma, mpf("1.46"))
+
+
+def lgamma_part(t):
+    """Between the roots 1 and 2 and at them, without these; t is x − 3/2."""
+    return mpmath.loggamma(t + mpf("1.5")) / ((t + mpf("0.5")) * (t - mpf("0.5")))
+
+
+def digamma_part(t):
+    x = t + mpf("1.5")
+    return mpmath.digamma(x) / (x - ROOT_OF_DIGAMMA)
+
+
+def sinpi_part(w):
+    return mpmath.sinpi(mpmath.sqrt(w)) / (mp.pi * mpmath.sqrt(w))
+
+
+def cotpi_part(w):
+    d = mpmath.sqrt(w)
+    return (mp.pi * d * mpmath.cospi(d) / mpmath.sinpi(d) - 1) / w
+
+
 def part(w, t):
     return w
+
+
+def relative(x, t):
+    return 1 / t
 
 
 ROOT = mpmath.sqrt(mpf(1) / 2)
@@ -144,6 +170,14 @@ FITS = {
     "erf_wide": (erf_rest, lambda w, t: w / TWO_OVER_ROOT_PI, 9, 0, "0.25", 64),
     "erfcx_narrow": (erfcx_far(mpf(2)), lambda t, y: 1 / y, 11, -1, 1, 32),
     "erfcx_wide": (erfcx_far(mpf(3)), lambda t, y: 1 / y, 23, -1, 1, 64),
+    "lgamma_narrow": (lgamma_part, relative, 10, "-0.5", "0.5", 32),
+    "lgamma_wide": (lgamma_part, relative, 21, "-0.5", "0.5", 64),
+    "digamma_narrow": (digamma_part, relative, 10, "-0.5", "0.5", 32),
+    "digamma_wide": (digamma_part, relative, 23, "-0.5", "0.5", 64),
+    "sinpi_narrow": (sinpi_part, relative, 5, 0, "0.25", 32),
+    "sinpi_wide": (sinpi_part, relative, 9, 0, "0.25", 64),
+    "cotpi_narrow": (cotpi_part, part, 7, 0, "0.25", 32),
+    "cotpi_wide": (cotpi_part, part, 15, 0, "0.25", 64),
 }
 
 

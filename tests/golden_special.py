@@ -2,6 +2,7 @@
 
 See golden.py. A call takes PyTorch's tensors, gives one, and goes through autograd where the case has a gradient."""
 import numpy as np
+import scipy.special
 import torch
 
 
@@ -12,6 +13,18 @@ def with_slope(f, slope):
 
 def cbrt(x):
     return torch.from_numpy(np.asarray(np.cbrt(x.detach().numpy())))
+
+
+def scipy_of(f):
+    """SciPy's function in f64, rounded: PyTorch's are of few digits, or wrong for negative x."""
+    return lambda x: torch.from_numpy(np.asarray(f(x.detach().numpy().astype(np.float64)))).to(x.dtype)
+
+
+def polygamma(n):
+    return scipy_of(lambda x: scipy.special.polygamma(n, x))
+
+
+LGAMMA, DIGAMMA = scipy_of(scipy.special.gammaln), scipy_of(scipy.special.digamma)
 
 
 def angle_slope(a, b):
@@ -30,9 +43,11 @@ CALLS = {
     "atanh": torch.atanh,
     "cbrt": with_slope(cbrt, lambda x: 1 / (3 * cbrt(x) ** 2)),
     "cosh": torch.cosh,
+    "digamma": with_slope(DIGAMMA, polygamma(1)),
     "erf": torch.erf,
     "erfc": torch.erfc,
     "exp2": torch.exp2,
+    "lgamma": with_slope(torch.lgamma, DIGAMMA),
     "log10": torch.log10,
     "log2": torch.log2,
     "sinh": torch.sinh,
@@ -40,5 +55,6 @@ CALLS = {
     "angle_slope": angle_slope,
     "conic_slope": with_slope(lambda x: 1 / ((1 - x) * (1 + x)), lambda x: 2 * x / ((1 - x) * (1 + x)) ** 2),
     "gaussian": lambda x: torch.exp(-x * x),
+    "polygamma": with_slope(polygamma(2), polygamma(3)),
     "root_slope": lambda x: 1 / torch.hypot(x, torch.ones_like(x)),
 }

@@ -1,0 +1,105 @@
+/* gamma -- the gamma function's logarithm, its derivatives, and the beta function
+ *
+ * Each derivative is an operation of its own, as in special.c. The derivatives of digamma have kernels instead of a
+ * formula: the number of their steps depends on the order. */
+#include "autograd/trace.h"
+#include "ops/rules.h"
+
+#define AG_ONLY_TRACE
+#include "ops/special_formulas.h"
+
+#define AG_ONLY_TRACE
+#include "ops/gamma_formulas.h"
+
+#include <float.h>
+#include <math.h>
+
+/* ---- Derivatives of digamma ---- */
+
+enum { MOST_ORDER = 170 }; /* the largest n for which n! is an f64 */
+
+/* n!/a^(n + 1) for a > 0: no part of it is beyond the range unless the whole is. */
+static double power_term(int n, double a) {
+    double y = 1 / a;
+    for (int k = 1; k <= n; k++) y *= k / a;
+    return y;
+}
+
+/* n! times the sum of (a + k)^−(n + 1) over k >= 0 for a > 0, n >= 1: terms, and from n + 11 on the Euler–Maclaurin
+ * formula, with B(2j)/(2j)!. */
+static double power_sum(int n, double a) {
+    static const double c[] = {1. / 12,
+                               -1. / 720,
+                               1. / 30240,
+                               -1. / 1209600,
+                               1. / 47900160,
+                               -691. / 1307674368000,
+                               1. / 74724249600,
+                               -3617. / 10670622842880000,
+                               43867. / 5109094217170944000,
+                               -174611. / 802857662698291200000.};
+    double y = 0;
+    for (; a < n + 11; a++) y += power_term(n, a);
+    const double whole = power_term(n - 1, a), last = whole * n / a;
+    double tail = 0.5 * last, factor = last * (n + 1) / a;
+    for (int j = 0; j < 10; j++) {
+        tail += c[j] * factor;
+        factor *= (n + 2 * j + 2) / a * ((n + 2 * j + 3) / a);
+    }
+    return y + (whole + tail);
+}
+
+/* n! times the sum of (d + k)^−(n + 1) over all whole numbers k, for d in (0, ½]; `mirror` is (−1)^(n + 1). The two
+ * largest terms come first, because they may cancel. */
+static double power_sum_of_all(int n, double d, double mirror) {
+    return power_term(n, d) + mirror * power_term(n, 1 - d) + power_sum(n, 1 + d) + mirror * power_sum(n, 2 - d);
+}
+
+/* The sum that power_sum is, for x < 0: over all whole k less that over k < 0. The first is the same, or its negative,
+ * for the distance to the nearest whole number. */
+static double power_sum_below(int n, double x) {
+    const double d = x - rint(x), mirror = n % 2 ? 1 : -1;
+    return (d < 0 ? mirror : 1) * power_sum_of_all(n, fabs(d), mirror) - mirror * power_sum(n, 1 - x);
+}
+
+static double polygamma_at(int n, double x) {
+    const double sign = n % 2 ? 1 : -1;
+    if (isnan(x)) return x;
+    if (x <= 0 && x == rint(x)) return sign * (double)INFINITY;
+    if (x > DBL_MAX) return sign * 0;
+    return sign * (x > 0 ? power_sum(n, x) : power_sum_below(n, x));
+}
+
+static void polygammas(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n) {
+    for (int64_t i = 0; i < count; i++)
+        ag__put_element(dtype, y, i, polygamma_at((int)*n, ag__get_element(dtype, x, i)));
+}
+static void polygamma_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    polygammas(AG_F32, n, y, x[0], attributes);
+}
+static void polygamma_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    polygammas(AG_F64, n, y, x[0], attributes);
+}
+
+AG_WITH_NUMBER(polygamma, "polygamma({d0}, {0})", ag__slope_mul(g, ag_polygamma((int)s + 1, x)),
+               .flags = AG_OP_HIDES_NOTHING, .domain = {{.above = 0, .below = INFINITY}},
+               .block = {[AG_F32] = polygamma_f32, [AG_F64] = polygamma_f64});
+
+ag_tensor *ag_polygamma(int n, ag_tensor *x) {
+    ag_tensor *nil;
+    if (n == 0) return ag_digamma(x);
+    if (!ag__inputs_usable("polygamma", 1, &x, &nil)) return nil;
+    if (n < 0 || n > MOST_ORDER)
+        return ag__fail("polygamma", 1, &x, AG_ERR_RANGE, "order %d is not in 0 … %d", n, (int)MOST_ORDER);
+    return ag_apply(&ag__op_polygamma, 1, &x, &(double){n}, sizeof(double));
+}
+
+/* ---- The logarithm of the gamma function, and its derivative ---- */
+
+AG_UNARY(digamma, "digamma({0})", ag__slope_mul(g, ag_polygamma(1, x)), .domain = {{.above = 0, .below = INFINITY}},
+         AG_FORMULA_TRACE(digamma));
+ag_tensor *ag_digamma(ag_tensor *x) { return ag__apply1(&ag__op_digamma, x); }
+
+AG_UNARY(lgamma, "lgamma({0})", ag__slope_mul(g, ag_digamma(x)), .domain = {{.above = 0, .below = INFINITY}},
+         AG_FORMULA_TRACE(lgamma));
+ag_tensor *ag_lgamma(ag_tensor *x) { return ag__apply1(&ag__op_lgamma, x); }
