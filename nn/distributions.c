@@ -48,51 +48,8 @@ static ag_tensor *no_number(const about *d) { return ag_add(none(d), ag_scale(d-
 /* (x − location)/scale */
 static ag_tensor *standard(const about *d) { return ag_div(ag_sub(d->x, d->a), d->b); }
 
-/* ---- The gamma function ---- */
-
-/* Σ c[i]·xⁱ */
-static ag_tensor *series(const about *d, ag_tensor *x, int n, const double c[]) {
-    ag_tensor *y = number(d, c[n - 1]);
-    for (int i = n - 1; i-- > 0;) y = ag_add_scalar(ag_mul(y, x), c[i]);
-    return y;
-}
-
-/* An x > 0 below 8 is taken to z = x + 8, where Stirling's series has all digits; w is x there, and 1 elsewhere. */
-typedef struct shifted {
-    ag_tensor *below, *z, *w, *over; /* over: 1/z */
-} shifted;
-
-static shifted shift(const about *d, ag_tensor *x) {
-    shifted s = {.below = ag_less(x, number(d, 8))};
-    s.z = ag_where(s.below, ag_add_scalar(x, 8), x);
-    s.w = ag_where(s.below, x, number(d, 1));
-    s.over = ag_rdiv_scalar(1, s.z);
-    return s;
-}
-
-/* ln Γ(x), within some units in the last place of 1 + |ln Γ(x)|. */
-static ag_tensor *log_gamma(const about *d, ag_tensor *x) {
-    static const double c[] = {1. / 12, -1. / 360, 1. / 1260, -1. / 1680, 1. / 1188, -691. / 360360, 1. / 156};
-    const shifted s = shift(d, x);
-    ag_tensor *product = s.w, *tail = ag_mul(s.over, series(d, ag_square(s.over), 7, c));
-    for (int i = 1; i < 8; i++) product = ag_mul(product, ag_add_scalar(s.w, i));
-    ag_tensor *far = ag_sub(ag_mul(ag_add_scalar(s.z, -0.5), ag_log(s.z)), s.z);
-    far = ag_add(ag_add_scalar(far, 0.5 * LOG_2_PI), tail);
-    return ag_sub(far, ag_where(s.below, ag_log(product), number(d, 0)));
-}
-
-/* Its derivative. */
-static ag_tensor *digamma(const about *d, ag_tensor *x) {
-    static const double c[] = {1. / 12, -1. / 120, 1. / 252, -1. / 240, 1. / 132, -691. / 32760, 1. / 12};
-    const shifted s = shift(d, x);
-    ag_tensor *square = ag_square(s.over), *sum = ag_rdiv_scalar(1, s.w);
-    for (int i = 1; i < 8; i++) sum = ag_add(sum, ag_rdiv_scalar(1, ag_add_scalar(s.w, i)));
-    ag_tensor *tail = ag_add(ag_scale(s.over, 0.5), ag_mul(square, series(d, square, 7, c)));
-    return ag_sub(ag_sub(ag_log(s.z), tail), ag_where(s.below, sum, number(d, 0)));
-}
-
-static ag_tensor *log_beta(const about *d, ag_tensor *a, ag_tensor *b) {
-    return ag_sub(ag_add(log_gamma(d, a), log_gamma(d, b)), log_gamma(d, ag_add(a, b)));
+static ag_tensor *log_beta(ag_tensor *a, ag_tensor *b) {
+    return ag_sub(ag_add(ag_lgamma(a), ag_lgamma(b)), ag_lgamma(ag_add(a, b)));
 }
 
 /* ---- Normal ---- */
@@ -190,19 +147,19 @@ static ag_tensor *gumbel_cdf(const about *d) { return ag_exp(ag_neg(ag_exp(ag_ne
 
 static ag_tensor *gamma_log_prob(const about *d) {
     ag_tensor *powers = ag_add(ag_mul(d->a, ag_log(d->b)), ag_strong_mul(less_one(d->a), ag_log(d->x)));
-    return within(d, from(d, 0), ag_sub(powers, ag_add(ag_mul(d->b, d->x), log_gamma(d, d->a))));
+    return within(d, from(d, 0), ag_sub(powers, ag_add(ag_mul(d->b, d->x), ag_lgamma(d->a))));
 }
 static ag_tensor *gamma_sample(const about *d) { return ag_draw_gamma(d->a, d->b); }
 static ag_tensor *gamma_mean(const about *d) { return ag_div(d->a, d->b); }
 static ag_tensor *gamma_variance(const about *d) { return ag_div(gamma_mean(d), d->b); }
 static ag_tensor *gamma_entropy(const about *d) {
-    ag_tensor *rest = ag_mul(ag_rsub_scalar(1, d->a), digamma(d, d->a));
-    return ag_add(ag_sub(d->a, ag_log(d->b)), ag_add(log_gamma(d, d->a), rest));
+    ag_tensor *rest = ag_mul(ag_rsub_scalar(1, d->a), ag_digamma(d->a));
+    return ag_add(ag_sub(d->a, ag_log(d->b)), ag_add(ag_lgamma(d->a), rest));
 }
 static ag_tensor *gamma_divergence(const about *d) {
-    ag_tensor *shapes = ag_mul(ag_sub(d->a, d->qa), digamma(d, d->a)), *r = ag_div(d->qb, d->b);
+    ag_tensor *shapes = ag_mul(ag_sub(d->a, d->qa), ag_digamma(d->a)), *r = ag_div(d->qb, d->b);
     ag_tensor *rates = ag_sub(ag_mul(d->a, less_one(r)), ag_mul(d->qa, ag_log(r)));
-    return sum3(shapes, ag_sub(log_gamma(d, d->qa), log_gamma(d, d->a)), rates);
+    return sum3(shapes, ag_sub(ag_lgamma(d->qa), ag_lgamma(d->a)), rates);
 }
 
 /* ---- Beta ---- */
@@ -211,7 +168,7 @@ static ag_tensor *beta_log_prob(const about *d) {
     ag_tensor *left = ag_strong_mul(less_one(d->a), ag_log(d->x));
     ag_tensor *right = ag_strong_mul(less_one(d->b), log_1_minus(d->x));
     ag_tensor *inside = both(from(d, 0), ag_less_equal(d->x, number(d, 1)));
-    return within(d, inside, ag_sub(ag_add(left, right), log_beta(d, d->a, d->b)));
+    return within(d, inside, ag_sub(ag_add(left, right), log_beta(d->a, d->b)));
 }
 static ag_tensor *beta_sample(const about *d) { return ag_draw_beta(d->a, d->b); }
 static ag_tensor *beta_mean(const about *d) { return ag_div(d->a, ag_add(d->a, d->b)); }
@@ -220,16 +177,16 @@ static ag_tensor *beta_variance(const about *d) {
     return ag_div(ag_mul(ag_div(d->a, sum), ag_div(d->b, sum)), ag_add_scalar(sum, 1));
 }
 static ag_tensor *beta_entropy(const about *d) {
-    ag_tensor *sum = ag_add(d->a, d->b), *left = ag_mul(less_one(d->a), digamma(d, d->a));
-    ag_tensor *right = ag_mul(less_one(d->b), digamma(d, d->b));
-    ag_tensor *rest = ag_mul(ag_add_scalar(sum, -2), digamma(d, sum));
-    return ag_add(ag_sub(log_beta(d, d->a, d->b), ag_add(left, right)), rest);
+    ag_tensor *sum = ag_add(d->a, d->b), *left = ag_mul(less_one(d->a), ag_digamma(d->a));
+    ag_tensor *right = ag_mul(less_one(d->b), ag_digamma(d->b));
+    ag_tensor *rest = ag_mul(ag_add_scalar(sum, -2), ag_digamma(sum));
+    return ag_add(ag_sub(log_beta(d->a, d->b), ag_add(left, right)), rest);
 }
 static ag_tensor *beta_divergence(const about *d) {
     ag_tensor *a = ag_sub(d->a, d->qa), *b = ag_sub(d->b, d->qb);
-    ag_tensor *terms = ag_add(ag_mul(a, digamma(d, d->a)), ag_mul(b, digamma(d, d->b)));
-    ag_tensor *rest = ag_mul(ag_add(a, b), digamma(d, ag_add(d->a, d->b)));
-    return ag_add(ag_sub(log_beta(d, d->qa, d->qb), log_beta(d, d->a, d->b)), ag_sub(terms, rest));
+    ag_tensor *terms = ag_add(ag_mul(a, ag_digamma(d->a)), ag_mul(b, ag_digamma(d->b)));
+    ag_tensor *rest = ag_mul(ag_add(a, b), ag_digamma(ag_add(d->a, d->b)));
+    return ag_add(ag_sub(log_beta(d->qa, d->qb), log_beta(d->a, d->b)), ag_sub(terms, rest));
 }
 
 /* ---- Student: a is the freedom, b the location, c the scale ---- */
@@ -237,7 +194,7 @@ static ag_tensor *beta_divergence(const about *d) {
 static ag_tensor *student_log_prob(const about *d) {
     ag_tensor *half = number(d, 0.5), *z = ag_div(ag_sub(d->x, d->b), d->c);
     ag_tensor *tail = ag_mul(ag_scale(ag_add_scalar(d->a, 1), 0.5), ag_log1p(ag_div(ag_square(z), d->a)));
-    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), log_beta(d, half, ag_scale(d->a, 0.5)));
+    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), log_beta(half, ag_scale(d->a, 0.5)));
     return ag_neg(sum3(tail, factor, ag_log(d->c)));
 }
 static ag_tensor *student_sample(const about *d) { return ag_add(d->b, ag_mul(d->c, ag_draw_student(d->a))); }
@@ -251,8 +208,8 @@ static ag_tensor *student_variance(const about *d) {
 }
 static ag_tensor *student_entropy(const about *d) {
     ag_tensor *half = ag_scale(d->a, 0.5), *more = ag_scale(ag_add_scalar(d->a, 1), 0.5);
-    ag_tensor *tail = ag_mul(more, ag_sub(digamma(d, more), digamma(d, half)));
-    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), log_beta(d, number(d, 0.5), half));
+    ag_tensor *tail = ag_mul(more, ag_sub(ag_digamma(more), ag_digamma(half)));
+    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), log_beta(number(d, 0.5), half));
     return sum3(tail, factor, ag_log(d->c));
 }
 
@@ -282,7 +239,7 @@ static ag_tensor *bernoulli_divergence(const about *d) {
 
 static ag_tensor *binomial_log_prob(const about *d) {
     ag_tensor *others = ag_sub(d->a, d->x), *more = ag_add_scalar(d->a, 1);
-    ag_tensor *ways = ag_add(ag_log(more), log_beta(d, ag_add_scalar(d->x, 1), ag_add_scalar(others, 1)));
+    ag_tensor *ways = ag_add(ag_log(more), log_beta(ag_add_scalar(d->x, 1), ag_add_scalar(others, 1)));
     return within(d, both(is_whole(d), ag_less_equal(d->x, d->a)), ag_sub(of_two(d->x, others, d->b), ways));
 }
 static ag_tensor *binomial_sample(const about *d) { return ag_draw_binomial(d->a, d->b); }
@@ -293,7 +250,7 @@ static ag_tensor *binomial_variance(const about *d) { return ag_mul(binomial_mea
 
 static ag_tensor *poisson_log_prob(const about *d) {
     ag_tensor *y = ag_sub(ag_strong_mul(d->x, ag_log(d->a)), d->a);
-    return within(d, is_whole(d), ag_sub(y, log_gamma(d, ag_add_scalar(d->x, 1))));
+    return within(d, is_whole(d), ag_sub(y, ag_lgamma(ag_add_scalar(d->x, 1))));
 }
 static ag_tensor *poisson_sample(const about *d) { return ag_draw_poisson(d->a); }
 static ag_tensor *poisson_divergence(const about *d) {
@@ -325,14 +282,12 @@ static ag_tensor *categorical_divergence(const about *d) {
 /* ---- Dirichlet ---- */
 
 /* Σ ln Γ(a) − ln Γ(Σ a) */
-static ag_tensor *log_of_betas(const about *d, ag_tensor *a) {
-    return ag_sub(sum_last(log_gamma(d, a)), log_gamma(d, sum_last(a)));
-}
+static ag_tensor *log_of_betas(ag_tensor *a) { return ag_sub(sum_last(ag_lgamma(a)), ag_lgamma(sum_last(a))); }
 
 static ag_tensor *dirichlet_log_prob(const about *d) {
     ag_tensor *lack = ag_abs(less_one(sum_last(d->x))), *least = ag_min_over(d->x, AG_AXES(-1), false);
     ag_tensor *sums = ag_less_equal(lack, number(d, ag_dtype_of(d->x) == AG_F32 ? 1e-4 : 1e-6));
-    ag_tensor *log_p = ag_sub(sum_last(ag_strong_mul(less_one(d->a), ag_log(d->x))), log_of_betas(d, d->a));
+    ag_tensor *log_p = ag_sub(sum_last(ag_strong_mul(less_one(d->a), ag_log(d->x))), log_of_betas(d->a));
     const about rows = {.x = least, .a = ag_add(sum_last(d->a), ag_scale(least, 0))};
     return within(&rows, both(ag_less_equal(number(d, 0), least), sums), log_p);
 }
@@ -343,13 +298,13 @@ static ag_tensor *dirichlet_variance(const about *d) {
     return ag_div(ag_mul(mean, ag_rsub_scalar(1, mean)), ag_add_scalar(sum, 1));
 }
 static ag_tensor *dirichlet_entropy(const about *d) {
-    ag_tensor *excess = ag_sub(digamma(d, d->a), digamma(d, ag_sum_over(d->a, AG_AXES(-1), true)));
-    return ag_sub(log_of_betas(d, d->a), sum_last(ag_mul(less_one(d->a), excess)));
+    ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag_sum_over(d->a, AG_AXES(-1), true)));
+    return ag_sub(log_of_betas(d->a), sum_last(ag_mul(less_one(d->a), excess)));
 }
 static ag_tensor *dirichlet_divergence(const about *d) {
-    ag_tensor *excess = ag_sub(digamma(d, d->a), digamma(d, ag_sum_over(d->a, AG_AXES(-1), true)));
+    ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag_sum_over(d->a, AG_AXES(-1), true)));
     ag_tensor *terms = sum_last(ag_mul(ag_sub(d->a, d->qa), excess));
-    return ag_add(terms, ag_sub(log_of_betas(d, d->qa), log_of_betas(d, d->a)));
+    return ag_add(terms, ag_sub(log_of_betas(d->qa), log_of_betas(d->a)));
 }
 
 /* ---- Multivariate normal: b is the factor L ---- */

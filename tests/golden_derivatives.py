@@ -88,6 +88,11 @@ def atanh(x):
     return [mpmath.atanh(x), 1 / w, 2 * x / w ** 2, (6 * x * x + 2) / w ** 3]
 
 
+def lgamma(x):
+    y = mpmath.loggamma(x) if x > 0 else mpmath.log(abs(mpmath.gamma(x)))
+    return [y] + [mpmath.polygamma(n, x) for n in range(3)]
+
+
 def bell(x, sign):
     g = sign * 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x)
     return [g, -2 * x * g, (4 * x * x - 2) * g]
@@ -100,6 +105,7 @@ ANYWHERE = REALS + WIDE + [-x for x in WIDE]
 POSITIVE = [1e-300, 1e-38, 1e-30, 1e-12, 1e-4, 0.3, 0.7, 0.9999, 1, 1.0001, 1.4, 7, 1e4, 1e12, 1e30, 1e38, 1e300]
 INSIDE = [1e-30, 1e-9, 1e-4, 0.01, 0.1, 0.3, 0.49, 0.51, 0.54, 0.7, 0.9, 0.99, 0.9999, 0.9999999]
 INSIDE += [-x for x in INSIDE]
+GAMMA = POSITIVE + [0.49, 0.5, 0.8, 1.46, 1.4616, 1.5, 2, 1.9999, 2.001, 3.7, 5, 7.9, 8, 11, 30, -1e-5, -0.25, -1.2, -6.75]
 FUNCTIONS = {
     "acos": (acos, INSIDE),
     "acosh": (acosh, [1.0000001, 1.0001, 1.01, 1.1, 1.5, 2, 3, 10, 100] + WIDE),
@@ -109,9 +115,11 @@ FUNCTIONS = {
     "atanh": (atanh, INSIDE),
     "cbrt": (cbrt, [x for v in POSITIVE if 1e-20 < v < 1e40 for x in (v, -v)] + [1e100, -1e-100]),
     "cosh": (closed(mpmath.cosh, mpmath.sinh, mpmath.cosh, mpmath.sinh), REALS + [700, -709]),
+    "digamma": (lambda x: [mpmath.polygamma(n, x) for n in range(4)], GAMMA),
     "erf": (lambda x: [mpmath.erf(x)] + bell(x, 1), REALS),
     "erfc": (lambda x: [mpmath.erfc(x)] + bell(x, -1), REALS + [0.57, 0.65, 0.66, 9, 10, 15, 26]),
     "exp2": (exp2, REALS + [127, -125, 1000, -1020]),
+    "lgamma": (lgamma, GAMMA),
     "log10": (log_to(10), POSITIVE + [10, 100, 1000, 1e5, 1e8, 1e10]),
     "log2": (log_to(2), POSITIVE + [2, 0.5, 1024, 2.0 ** -100]),
     "sinh": (closed(mpmath.sinh, mpmath.cosh, mpmath.sinh, mpmath.cosh), REALS + [700, -709]),

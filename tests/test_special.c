@@ -25,13 +25,14 @@ static const struct {
     function *call;
     double ulps[4], floor[4];
 } functions[] = {
-    {"acos", (ag_acos), {2, 4, 8, 16}, {0}}, {"acosh", (ag_acosh), {2, 4, 8, 16}, {0}},
-    {"asin", (ag_asin), {2, 4, 8, 16}, {0}}, {"asinh", (ag_asinh), {2, 4, 8, 16}, {0}},
-    {"atan", (ag_atan), {2, 4, 8, 16}, {0}}, {"atanh", (ag_atanh), {2, 4, 8, 16}, {0}},
-    {"cbrt", (ag_cbrt), {1, 4, 8, 16}, {0}}, {"cosh", (ag_cosh), {2, 2, 2, 2}, {0}},
-    {"erf", (ag_erf), {2, 4, 8, 16}, {0}},   {"erfc", (ag_erfc), {3, 4, 8, 16}, {0, 0, 3e-38, 3e-37}},
-    {"exp2", (ag_exp2), {1, 4, 8, 16}, {0}}, {"log10", (ag_log10), {1, 4, 8, 16}, {0}},
-    {"log2", (ag_log2), {1, 4, 8, 16}, {0}}, {"sinh", (ag_sinh), {2, 2, 2, 2}, {0}},
+    {"acos", (ag_acos), {2, 4, 8, 16}, {0}},      {"acosh", (ag_acosh), {2, 4, 8, 16}, {0}},
+    {"asin", (ag_asin), {2, 4, 8, 16}, {0}},      {"asinh", (ag_asinh), {2, 4, 8, 16}, {0}},
+    {"atan", (ag_atan), {2, 4, 8, 16}, {0}},      {"atanh", (ag_atanh), {2, 4, 8, 16}, {0}},
+    {"cbrt", (ag_cbrt), {1, 4, 8, 16}, {0}},      {"cosh", (ag_cosh), {2, 2, 2, 2}, {0}},
+    {"digamma", (ag_digamma), {5, 4, 5, 6}, {0}}, {"lgamma", (ag_lgamma), {5, 5, 4, 5}, {0}},
+    {"erf", (ag_erf), {2, 4, 8, 16}, {0}},        {"erfc", (ag_erfc), {3, 4, 8, 16}, {0, 0, 3e-38, 3e-37}},
+    {"exp2", (ag_exp2), {1, 4, 8, 16}, {0}},      {"log10", (ag_log10), {1, 4, 8, 16}, {0}},
+    {"log2", (ag_log2), {1, 4, 8, 16}, {0}},      {"sinh", (ag_sinh), {2, 2, 2, 2}, {0}},
     {"tan", (ag_tan), {2, 5, 8, 16}, {0}},
 };
 enum { FUNCTIONS = COUNT(functions) };
@@ -135,7 +136,38 @@ START_TEST(functions_fit_together) {
 }
 END_TEST
 
+/* Γ(x + 1) = x·Γ(x), and so for ψ and its derivative; the sum of two reflected values; the order 0 is ψ. */
+START_TEST(gamma_functions_recur_and_reflect) {
+    static double cotangent[POINTS], sine[POINTS];
+    ag_tensor *x = spread(AG_F64, 0.1, 20), *next = ag_add_scalar(x, 1), *over = ag_rdiv_scalar(1, x);
+    expect_near(ag_sub(ag_lgamma(next), ag_log(x)), POINTS, ag_data(ag_lgamma(x)), 4, 4);
+    expect_near(ag_sub(ag_digamma(next), over), POINTS, ag_data(ag_digamma(x)), 4, 4);
+    expect_near(ag_add(ag_polygamma(1, next), ag_square(over)), POINTS, ag_data(ag_polygamma(1, x)), 6, 0);
+    expect_same(ag_polygamma(0, x), ag_digamma(x));
+    ag_tensor *u = spread(AG_F64, -3.99, -3.01), *mirrored = ag_rsub_scalar(1, u);
+    const double *at = ag_data(u), pi = acos(-1.0);
+    for (int i = 0; i < POINTS; i++) {
+        sine[i] = log(pi / fabs(sin(pi * (at[i] + 3)))), cotangent[i] = pi / tan(pi * (at[i] + 3));
+    }
+    expect_near(ag_add(ag_lgamma(u), ag_lgamma(mirrored)), POINTS, sine, 10, 10);
+    expect_near(ag_sub(ag_digamma(mirrored), ag_digamma(u)), POINTS, cotangent, 40, 40);
+}
+END_TEST
+
+START_TEST(orders_have_bounds) {
+    ag_tensor *x = ag_parameter_from(ag_scalar(tape, AG_F64, 3)), *dx;
+    ag_polygamma(-1, x);
+    expect_error(tape, AG_ERR_RANGE, "polygamma");
+    ag_polygamma(171, x);
+    expect_error(tape, AG_ERR_RANGE, "polygamma");
+    ck_assert_double_gt(-ag_item(ag_polygamma(170, x)), 0);
+    ck_assert_int_eq(ag_grad(ag_polygamma(170, x), 1, &x, &dx), AG_ERR_RANGE);
+}
+END_TEST
+
 /* ---- Ends ---- */
+
+static ag_tensor *trigamma(ag_tensor *x) { return ag_polygamma(1, x); }
 
 /* f(x) is y exactly, the sign of a zero included, in both dtypes. */
 static const struct {
@@ -162,6 +194,22 @@ static const struct {
     {(ag_cbrt), 27, 3},
     {(ag_cbrt), -0x1p-147, -0x1p-49},
     {(ag_cbrt), 1000, 10},
+    {(ag_lgamma), 1, 0},
+    {(ag_lgamma), 2, 0},
+    {(ag_lgamma), -0.0, INFINITY},
+    {(ag_lgamma), -3, INFINITY},
+    {(ag_lgamma), -1e300, INFINITY},
+    {(ag_lgamma), INFINITY, INFINITY},
+    {(ag_lgamma), -INFINITY, INFINITY},
+    {(ag_digamma), 0, -INFINITY},
+    {(ag_digamma), -0.0, INFINITY},
+    {(ag_digamma), -2, NAN},
+    {(ag_digamma), INFINITY, INFINITY},
+    {(ag_digamma), -INFINITY, NAN},
+    {trigamma, 0, INFINITY},
+    {trigamma, -4, INFINITY},
+    {trigamma, INFINITY, 0},
+    {trigamma, NAN, NAN},
     {(ag_tan), -0.0, -0.0},
     {(ag_tan), INFINITY, NAN},
     {(ag_tan), -INFINITY, NAN},
@@ -297,6 +345,8 @@ int main(void) {
     tcase_add_loop_test(exact, values_and_derivatives_are_exact, 0, FUNCTIONS);
     tcase_add_loop_test(identity_group, inverses_undo, 0, COUNT(identities));
     tcase_add_test(identity_group, functions_fit_together);
+    tcase_add_test(identity_group, gamma_functions_recur_and_reflect);
+    tcase_add_test(identity_group, orders_have_bounds);
     TCase *at_ends = tape_group(suite, "ends");
     tcase_add_test(at_ends, ends_are_exact);
     tcase_add_test(at_ends, nan_stays);
