@@ -253,6 +253,19 @@ enum { LANES_F32 = 1, LANES_F64 = 1 };
 typedef VECTOR(float, LANES_F32) float vector_f32;
 typedef VECTOR(double, LANES_F64) double vector_f64;
 
+/* The first n lanes, and zeros; not part of the loops that they end, which would be twice as large. */
+static AG__NEVER_INLINE vector_f32 load_part_f32_plain(const float *from, int64_t n) {
+    vector_f32 x = {0};
+    memcpy(&x, from, (size_t)n * sizeof *from);
+    return x;
+}
+
+static AG__NEVER_INLINE vector_f64 load_part_f64_plain(const double *from, int64_t n) {
+    vector_f64 x = {0};
+    memcpy(&x, from, (size_t)n * sizeof *from);
+    return x;
+}
+
 INLINE void join_f32_plain(const vector_f32 s[8], float *to) {
     float lane[8][LANES_F32];
     memcpy(lane, s, sizeof lane);
@@ -272,6 +285,7 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 }
 
 #define ON
+#define MASK int64_t
 #define MASKS 0
 #if defined __GNUC__ && defined __aarch64__
 #define HIGH 8
@@ -303,6 +317,8 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #define CHAIN AG__CHAIN_F32
 #define REAL float
 #define LANES LANES_F32
+#define MASK_OF(n) (n)
+#define LOAD_PART load_part_f32_plain
 #define MULTIPLY_ADD MULTIPLY_ADD_F32
 #include "ops/product_tile.h"
 
@@ -322,6 +338,8 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #define CHAIN AG__CHAIN_F64
 #define REAL double
 #define LANES LANES_F64
+#define MASK_OF(n) (n)
+#define LOAD_PART load_part_f64_plain
 #define MULTIPLY_ADD MULTIPLY_ADD_F64
 #include "ops/product_tile.h"
 

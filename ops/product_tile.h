@@ -6,7 +6,7 @@
  *   PACKED_PANEL, PACKED_TILE, PACKED_STEP, PUT_PART  those for packed operands
  *   REAL, LANES   an element, and how many of them a vector has
  *   MULTIPLY_ADD  a·b + sum, of vectors
- *   MASK_OF, LOAD_PART, STORE_PART  the mask for so many lanes; memory under it
+ *   MASK_OF, LOAD_PART, STORE_PART  the mask for so many lanes; memory under it, the last one only if there are masks
  *   ON            the attribute that lets a function use the processor's instructions
  *   MASK          the type of a mask
  *   CHAIN         multiply-adds before their sum is added to y
@@ -19,9 +19,6 @@
  * on its tile, and rounding errors do not add up. */
 
 #if !MASKS /* never used */
-#define MASK int
-#define MASK_OF(n) 0
-#define LOAD_PART(p, mask) ((void)(mask), (vector){0})
 #define STORE_PART(p, mask, x) (void)(x)
 #endif
 
@@ -204,6 +201,3 @@ ON static void PACKED_PANEL(const panel *t) {
 #undef MASK_OF
 #undef LOAD_PART
 #undef STORE_PART
-#if !MASKS
-#undef MASK
-#endif

@@ -27,9 +27,7 @@ ON INLINE void CHAINS(const int rows, int64_t n, const REAL *x, const int64_t x_
     const MASK mask = MASK_OF(n - p);
     UNROLLED for (int i = 0; i < rows; i++) {
         const REAL *left = x + i * x_step + p, *right = from[i / 3] + i % 3 * b_step + p;
-        vector u = {0}, v = {0};
-        if (MASKS) u = LOAD_PART(left, mask), v = LOAD_PART(right, mask);
-        else memcpy(&u, left, (size_t)(n - p) * sizeof(REAL)), memcpy(&v, right, (size_t)(n - p) * sizeof(REAL));
+        const vector u = LOAD_PART(left, mask), v = LOAD_PART(right, mask);
         sum[i] = MULTIPLY_ADD(u, v, sum[i]);
     }
 }
@@ -95,9 +93,7 @@ ON INLINE void ADD_LINES(const int rows, int64_t n, const REAL *x, const REAL *b
     vector s = *(const vector *)(const void *)(sum + j);
     UNROLLED for (int i = 0; i < rows; i++) {
         const REAL *right = from[i / 3] + i % 3 * row + j;
-        vector v = {0};
-        if (MASKS) v = LOAD_PART(right, mask);
-        else memcpy(&v, right, (size_t)(n - j) * sizeof(REAL));
+        const vector v = LOAD_PART(right, mask);
         s = MULTIPLY_ADD(across[i], v, s);
     }
     *(vector *)(void *)(sum + j) = s;
