@@ -12,7 +12,7 @@ import tempfile
 # As `./dev test` builds it, for x86-64: three kernels for each loop. Products of any size, which no other library computes,
 # and of matrices and vectors, are 100 kB of it.
 # gcc 12 was measured with all of today's kernels; 13 and 14 were before, and their limits are moved by as much as its own.
-MOST_BYTES = {("gcc", 12): 928_000, ("gcc", 13): 936_000, ("gcc", 14): 945_000}
+MOST_BYTES = {("gcc", 12): 1_235_000, ("gcc", 13): 1_243_000, ("gcc", 14): 1_252_000}
 
 
 def skip(why):
