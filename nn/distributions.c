@@ -128,7 +128,9 @@ static ag_tensor *cauchy_log_prob(const about *d) {
 }
 static ag_tensor *cauchy_sample(const about *d) { return ag_draw_cauchy(d->a, d->b); }
 static ag_tensor *cauchy_entropy(const about *d) { return ag_log(ag_scale(d->b, 4 * PI_F64)); }
-static ag_tensor *cauchy_cdf(const about *d) { return ag_div_scalar(ag_atan2(number(d, 1), ag_neg(standard(d))), PI_F64); }
+static ag_tensor *cauchy_cdf(const about *d) {
+    return ag_div_scalar(ag_atan2(number(d, 1), ag_neg(standard(d))), PI_F64);
+}
 
 /* ---- Gumbel ---- */
 

@@ -79,7 +79,8 @@ ag__term *ag__term_prefixed(ag__formulas *f, ag__term *operator_, ag__term *x);
 const char *ag__notation_of(const ag_tensor *t);                     /* NULL: it has none */
 const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t); /* NULL: none, or invalid */
 uint32_t ag__mentions(const char *notation, int i);                  /* of input i; notation NULL: one of each */
-/* Of input i's first input, as {^i}: for the library's own notations, where that says the same and is what is taught. */
+/* Mentions of input i's first input, as {^i}: for the library's own notations, where that says the same and is what
+ * is taught. */
 uint32_t ag__mentions_below(const char *notation, int i);
 /* t, or the variable whose version it is, if that still has the same value. */
 const ag_tensor *ag__canonical(const ag_tensor *t);
