@@ -868,6 +868,7 @@ inline tensor erfc(const operand &x) { return detail::made((ag_erfc)(x.get()), x
 inline tensor lgamma(const operand &x) { return detail::made((ag_lgamma)(x.get()), x); }
 inline tensor digamma(const operand &x) { return detail::made((ag_digamma)(x.get()), x); }
 inline tensor polygamma(int n, const operand &x) { return detail::made((ag_polygamma)(n, x.get()), x); }
+inline tensor lbeta(const operand &a, const operand &b) { return detail::made((ag_lbeta)(a.get(), b.get()), a); }
 inline tensor norm(const operand &x, double p) { return detail::made((ag_norm)(x.get(), p), x); }
 inline tensor norm_over(const operand &x, const axes &over, double p, bool keepdims = false) {
     return detail::made((ag_norm_over)(x.get(), over, p, keepdims), x);

@@ -351,6 +351,7 @@
 #define ag_lgamma(...) ag_located(ag_lgamma(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_digamma(...) ag_located(ag_digamma(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_polygamma(...) ag_located(ag_polygamma(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_lbeta(...) ag_located(ag_lbeta(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_norm(...) ag_located(ag_norm(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_norm_over(...) ag_located(ag_norm_over(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_std(...) ag_located(ag_std(__VA_ARGS__), __FILE__, __LINE__)

@@ -103,3 +103,11 @@ ag_tensor *ag_digamma(ag_tensor *x) { return ag__apply1(&ag__op_digamma, x); }
 AG_UNARY(lgamma, "lgamma({0})", ag__slope_mul(g, ag_digamma(x)), .domain = {{.above = 0, .below = INFINITY}},
          AG_FORMULA_TRACE(lgamma));
 ag_tensor *ag_lgamma(ag_tensor *x) { return ag__apply1(&ag__op_lgamma, x); }
+
+/* ---- The beta function ---- */
+
+static ag_tensor *lbeta_slope(ag_tensor *a, ag_tensor *b) { return ag_sub(ag_digamma(a), ag_digamma(ag_add(a, b))); }
+AG_BINARY(lbeta, "lbeta({0}, {1})", ag__slope_mul(g, lbeta_slope(a, b)), ag__slope_mul(g, lbeta_slope(b, a)),
+          .flags = AG_OP_COMMUTES, .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}},
+          AG_FORMULA_TRACE(lbeta));
+ag_tensor *ag_lbeta(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_lbeta, a, b); }

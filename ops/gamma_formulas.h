@@ -85,7 +85,7 @@ FN(V, lgamma_of_reflected, V z) {
 }
 
 /* ln |π/sin πx| − ln Γ(1 − x) for x < ½; both are infinite far below 0, where every number is a pole. */
-MAP1(lgamma, x) {
+FN(V, lgamma_of_any, V x) {
     V d;
     const V z = CALL(gamma_reflected, x, &d), y = CALL(lgamma_of_reflected, z);
     const V sine = MUL(ABS(d), POLY(MUL(d, d), sinpi_narrow, sinpi_wide));
@@ -93,6 +93,8 @@ MAP1(lgamma, x) {
     const V reflected = SEL(pole, K(INFINITY), SUB(NEG(CALL(log, sine)), y));
     return SEL(LT(x, K(0.5)), reflected, y);
 }
+
+MAP1(lgamma, x) { return CALL(lgamma_of_any, x); }
 
 /* ψ(z) for z >= ½. The root is taken off in two parts. */
 FN(V, digamma_of_reflected, V z) {
@@ -113,6 +115,32 @@ MAP1(digamma, x) {
     const V reflected = SUB(FMA(NEG(d), POLY(MUL(d, d), cotpi_narrow, cotpi_wide), y), DIV(K(1), d));
     const V valid = SEL(AND(EQ(d, K(0)), LT(x, K(0))), K(NAN), reflected);
     return SEL(LT(x, K(0.5)), valid, y);
+}
+
+/* The rest of ln Γ(z) after (z − ½)·ln z − z + ½·ln 2π, for z >= 8. */
+FN(V, stirling_rest, V z) {
+    const V r = DIV(K(1), z);
+    return MUL(r, LAST(MUL(r, r), stirling, 3));
+}
+
+/* ln B(s, l) for 0 < s <= l, l >= 8: the large parts of Stirling's formula for l and s + l, and from 8 on for s, are
+ * taken together. */
+FN(V, lbeta_of_large, V s, V l) {
+    const T both = LE(K(8), s);
+    const V sum = ADD(s, l), rest = SUB(CALL(stirling_rest, l), CALL(stirling_rest, sum));
+    const V steep = FMA(SUB(K(0.5), l), CALL(log1p, DIV(s, l)), rest);
+    const V lead = CALL(log, SEL(both, DIV(s, sum), sum)), half = FMA(CALL(log, s), K(-0.5), K(0x1.d67f1c864beb5p-1));
+    const V large = ADD(half, CALL(stirling_rest, MAX(K(8), s)));
+    const V small = FMA(s, SUB(K(1), lead), CALL(lgamma_of_any, s));
+    return ADD(steep, SEL(both, FMA(s, lead, large), small));
+}
+
+/* For an argument below 0, or two below 8, the sum of logarithms. */
+MAP2(lbeta, a, b) {
+    const V s = SEL(LT(b, a), b, a), l = SEL(LT(b, a), a, b);
+    const V of_sum = CALL(lgamma_of_any, ADD(a, b)),
+            sum = SUB(ADD(CALL(lgamma_of_any, s), CALL(lgamma_of_any, l)), of_sum);
+    return SEL(AND(LT(K(0), s), LE(K(8), l)), CALL(lbeta_of_large, s, l), sum);
 }
 
 #undef COUNT

@@ -101,6 +101,7 @@
     X(UNARY, isfinite)                                                                                                 \
     X(UNARY, isinf)                                                                                                    \
     X(UNARY, isnan)                                                                                                    \
+    X(BINARY, lbeta)                                                                                                   \
     X(BINARY, left_shift)                                                                                              \
     X(OTHER, lerp)                                                                                                     \
     X(BINARY, less)                                                                                                    \

@@ -171,4 +171,12 @@ AG_API ag_tensor *ag_digamma(ag_tensor *x);
  * Source: scipy.special.polygamma */
 AG_API ag_tensor *ag_polygamma(int n, ag_tensor *x);
 
+/* ag_lbeta -- y = ln |B(a, b)| = ln |Γ(a)·Γ(b)/Γ(a + b)|, without cancellation where one is large
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   ā = ȳ·(digamma(a) − digamma(a + b)),  b̄ = ȳ·(digamma(b) − digamma(a + b))
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: scipy.special.betaln */
+AG_API ag_tensor *ag_lbeta(ag_tensor *a, ag_tensor *b);
+
 #endif

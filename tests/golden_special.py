@@ -24,7 +24,15 @@ def polygamma(n):
     return scipy_of(lambda x: scipy.special.polygamma(n, x))
 
 
-LGAMMA, DIGAMMA = scipy_of(scipy.special.gammaln), scipy_of(scipy.special.digamma)
+DIGAMMA = scipy_of(scipy.special.digamma)
+
+
+def lbeta(a, b):
+    if not a.requires_grad:
+        values = scipy.special.betaln(a.numpy().astype(np.float64), b.numpy().astype(np.float64))
+        return torch.from_numpy(np.asarray(values)).to(a.dtype)
+    both = DIGAMMA(a + b)
+    return (DIGAMMA(a) - both).detach() * a + (DIGAMMA(b) - both).detach() * b
 
 
 def angle_slope(a, b):
@@ -47,6 +55,7 @@ CALLS = {
     "erf": torch.erf,
     "erfc": torch.erfc,
     "exp2": torch.exp2,
+    "lbeta": lbeta,
     "lgamma": with_slope(torch.lgamma, DIGAMMA),
     "log10": torch.log10,
     "log2": torch.log2,

@@ -154,6 +154,21 @@ START_TEST(gamma_functions_recur_and_reflect) {
 }
 END_TEST
 
+/* B(a, b) at both ends of a large b, where the logarithms of Γ have no digits in common with the result's; B(a, 1) is
+ * 1/a, B(a, b + 1) is B(a, b)·b/(a + b). */
+START_TEST(beta_does_not_cancel) {
+    static const double a[] = {1e-10, 5, 20, 1e6, 2.5}, b[] = {1e10, 1e12, 30, 2e6, 1e300};
+    static const double want[] = {23.02585092758015, -134.9770517493048, -33.968820791977383, -1909548.290968533,
+                                  -1726.6541368750613};
+    ag_tensor *p = tensor_of(tape, AG_F64, AG_SHAPE(5), a), *q = tensor_of(tape, AG_F64, AG_SHAPE(5), b);
+    expect_near(ag_lbeta(p, q), 5, want, 3, 0);
+    expect_near(ag_lbeta(q, p), 5, want, 3, 0);
+    ag_tensor *x = spread(AG_F64, 0.1, 40), *y = ag_rsub_scalar(41, x), *ratio = ag_div_scalar(y, 41);
+    expect_near(ag_lbeta(x, ag_scalar(tape, AG_F64, 1)), POINTS, ag_data(ag_neg(ag_log(x))), 12, 4);
+    expect_near(ag_lbeta(x, ag_add_scalar(y, 1)), POINTS, ag_data(ag_add(ag_lbeta(x, y), ag_log(ratio))), 12, 4);
+}
+END_TEST
+
 START_TEST(orders_have_bounds) {
     ag_tensor *x = ag_parameter_from(ag_scalar(tape, AG_F64, 3)), *dx;
     ag_polygamma(-1, x);
@@ -346,6 +361,7 @@ int main(void) {
     tcase_add_loop_test(identity_group, inverses_undo, 0, COUNT(identities));
     tcase_add_test(identity_group, functions_fit_together);
     tcase_add_test(identity_group, gamma_functions_recur_and_reflect);
+    tcase_add_test(identity_group, beta_does_not_cancel);
     tcase_add_test(identity_group, orders_have_bounds);
     TCase *at_ends = tape_group(suite, "ends");
     tcase_add_test(at_ends, ends_are_exact);
