@@ -140,7 +140,7 @@ MAP2(lbeta, a, b) {
     const V s = SEL(LT(b, a), b, a), l = SEL(LT(b, a), a, b);
     const V of_sum = CALL(lgamma_of_any, ADD(a, b)),
             sum = SUB(ADD(CALL(lgamma_of_any, s), CALL(lgamma_of_any, l)), of_sum);
-    return SEL(AND(LT(K(0), s), LE(K(8), l)), CALL(lbeta_of_large, s, l), sum);
+    return SEL(AND(LT(K(0), s), LE(K(8), l)), SEL(LT(l, K(INFINITY)), CALL(lbeta_of_large, s, l), K(-INFINITY)), sum);
 }
 
 #undef COUNT
