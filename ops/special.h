@@ -171,7 +171,8 @@ AG_API ag_tensor *ag_digamma(ag_tensor *x);
  * Source: scipy.special.polygamma */
 AG_API ag_tensor *ag_polygamma(int n, ag_tensor *x);
 
-/* ag_lbeta -- y = ln |B(a, b)| = ln |Γ(a)·Γ(b)/Γ(a + b)|, without cancellation where one is large
+/* ag_lbeta -- y = ln |B(a, b)| = ln |Γ(a)·Γ(b)/Γ(a + b)|, without cancellation where one is large; NaN where a
+ * or b is a pole of Γ and a + b another
  * Shape:  broadcast
  * Dtype:  real
  * Grad:   ā = ȳ·(digamma(a) − digamma(a + b)),  b̄ = ȳ·(digamma(b) − digamma(a + b))

@@ -30,7 +30,9 @@ DIGAMMA = scipy_of(scipy.special.digamma)
 def lbeta(a, b):
     if not a.requires_grad:
         values = scipy.special.betaln(a.numpy().astype(np.float64), b.numpy().astype(np.float64))
-        return torch.from_numpy(np.asarray(values)).to(a.dtype)
+        apart = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)  # SciPy has limits at some poles
+        apart = torch.where(torch.maximum(a, b).isinf() & (torch.minimum(a, b) > 0), torch.full_like(apart, -np.inf), apart)
+        return torch.where((torch.minimum(a, b) > 0), torch.from_numpy(np.asarray(values)).to(a.dtype), apart)
     both = DIGAMMA(a + b)
     return (DIGAMMA(a) - both).detach() * a + (DIGAMMA(b) - both).detach() * b
 
