@@ -81,8 +81,15 @@ static void polygamma_f64(int64_t n, void *y, const void *const x[], const void 
     polygammas(AG_F64, n, y, x[0], attributes);
 }
 
+/* The steps of the sum are as many as the order, which may be any number in an entry that a program records. */
+static bool polygamma_infer(ag_infer *r) {
+    const double n = *(const double *)r->attributes;
+    return (n >= 0 && n <= MOST_ORDER && n == floor(n)) ||
+           ag_reject(r, AG_ERR_RANGE, "the order must be a whole number from 0 to %d", (int)MOST_ORDER);
+}
+
 AG_WITH_NUMBER(polygamma, "polygamma({d0}, {0})", ag__slope_mul(g, ag_polygamma((int)s + 1, x)),
-               .flags = AG_OP_HIDES_NOTHING, .domain = {{.above = 0, .below = INFINITY}},
+               .flags = AG_OP_HIDES_NOTHING, .domain = {{.above = 0, .below = INFINITY}}, .infer = polygamma_infer,
                .block = {[AG_F32] = polygamma_f32, [AG_F64] = polygamma_f64});
 
 ag_tensor *ag_polygamma(int n, ag_tensor *x) {

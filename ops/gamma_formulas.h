@@ -43,13 +43,17 @@ static const double stirling[] = {-3617. / 122400, 1. / 156,  -691. / 360360, 1.
                                   -1. / 1680,      1. / 1260, -1. / 360,      1. / 12};
 static const double stirling_slopes[] = {43867. / 14364, -3617. / 8160, 1. / 12,   -691. / 32760, 1. / 132,
                                          -1. / 240,      1. / 252,      -1. / 120, 1. / 12};
+/* The last three, as floats. */
+#define AS_FLOAT(x) ((double)(float)(x))
+static const double stirling_narrow[] = {AS_FLOAT(1. / 1260), AS_FLOAT(-1. / 360), AS_FLOAT(1. / 12)};
+static const double slopes_narrow[] = {AS_FLOAT(1. / 252), AS_FLOAT(-1. / 120), AS_FLOAT(1. / 12)};
+#undef AS_FLOAT
 #endif
 
 #if IS_REAL
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof *(table)))
 #define POLY(x, narrow, wide) CALL(poly, x, BY_WIDTH(narrow, wide), BY_WIDTH(COUNT(narrow), COUNT(wide)))
-#define LAST(x, table, n) CALL(poly, x, (table) + BY_WIDTH(COUNT(table) - (n), 0), BY_WIDTH((n), COUNT(table)))
 
 /* x, or 1 − x where that is below ½; *d is x less the nearest whole number, with the sign of x
  * at 0. */
@@ -79,7 +83,7 @@ FN(V, lgamma_of_reflected, V z) {
     const T far = LE(K(8), z);
     const V u = CALL(gamma_moved, z, &num, &over), lead = CALL(log, SEL(far, z, over)), r = DIV(K(1), z);
     const V near = MUL(MUL(u, SUB(u, K(1))), POLY(SUB(u, K(0.5)), lgamma_narrow, lgamma_wide));
-    const V tail = FMA(r, LAST(MUL(r, r), stirling, 3), K2(0x1.acfe3ap-2, 0x1.acfe390c97d69p-2));
+    const V tail = FMA(r, POLY(MUL(r, r), stirling_narrow, stirling), K2(0x1.acfe3ap-2, 0x1.acfe390c97d69p-2));
     const V by_series = FMA(SUB(z, K(0.5)), SUB(lead, K(1)), tail);
     return SEL(far, by_series, ADD(near, SEL(LT(z, K(1)), NEG(lead), lead)));
 }
@@ -104,7 +108,7 @@ FN(V, digamma_of_reflected, V z) {
             root_low = K2(0x1.ab5f2p-27, -0x1.1e563779a1f5bp-56);
     const V from_root = SUB(SUB(u, root), root_low);
     const V near = MUL(from_root, POLY(SUB(u, K(0.5)), digamma_narrow, digamma_wide));
-    const V by_series = SUB(CALL(log, z), FMA(r, K(0.5), MUL(v, LAST(v, stirling_slopes, 3))));
+    const V by_series = SUB(CALL(log, z), FMA(r, K(0.5), MUL(v, POLY(v, slopes_narrow, stirling_slopes))));
     return SEL(LE(K(8), z), by_series, ADD(near, DIV(num, over)));
 }
 
@@ -120,7 +124,7 @@ MAP1(digamma, x) {
 /* The rest of ln Γ(z) after (z − ½)·ln z − z + ½·ln 2π, for z >= 8. */
 FN(V, stirling_rest, V z) {
     const V r = DIV(K(1), z);
-    return MUL(r, LAST(MUL(r, r), stirling, 3));
+    return MUL(r, POLY(MUL(r, r), stirling_narrow, stirling));
 }
 
 /* ln B(s, l) for 0 < s <= l, l >= 8: the large parts of Stirling's formula for l and s + l, and from 8 on for s, are
@@ -129,7 +133,8 @@ FN(V, lbeta_of_large, V s, V l) {
     const T both = LE(K(8), s);
     const V sum = ADD(s, l), rest = SUB(CALL(stirling_rest, l), CALL(stirling_rest, sum));
     const V steep = FMA(SUB(K(0.5), l), CALL(log1p, DIV(s, l)), rest);
-    const V lead = CALL(log, SEL(both, DIV(s, sum), sum)), half = FMA(CALL(log, s), K(-0.5), K(0x1.d67f1c864beb5p-1));
+    const V lead = CALL(log, SEL(both, DIV(s, sum), sum)),
+            half = FMA(CALL(log, s), K(-0.5), K2(0x1.d67f1cp-1, 0x1.d67f1c864beb5p-1));
     const V large = ADD(half, CALL(stirling_rest, MAX(K(8), s)));
     const V small = FMA(s, SUB(K(1), lead), CALL(lgamma_of_any, s));
     return ADD(steep, SEL(both, FMA(s, lead, large), small));
@@ -145,7 +150,6 @@ MAP2(lbeta, a, b) {
 
 #undef COUNT
 #undef POLY
-#undef LAST
 
 #endif
 

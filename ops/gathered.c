@@ -74,7 +74,7 @@ typedef struct part { /* of an axis */
 
 enum { RUNS = AG__LIMIT(64, 3) }; /* of each row, copied at a time */
 
-/* to[i][j] = x[outer i, inner j] for a part of each; `row`: bytes from row to row of `to`. It copies 16 bytes at a time,
+/* to[i][j] = x[outer i, inner j] for a part of each; `row`: bytes from row to row of `to`. Copies 16 bytes at a time,
  * on any processor. */
 static void gather(int64_t size, char *to, int64_t row, const char *x, const ag__walk *outer, part o,
                    const ag__walk *inner, part in) {

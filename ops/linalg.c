@@ -59,7 +59,8 @@ typedef struct triangle { /* the attributes: 0 or 1 */
     int64_t upper, unit, strong;
 } triangle;
 
-/* In a solution by cotangents b, which are strong: a column that is 0 in b is 0 in y, whatever a is. Whether all are. */
+/* In a solution by cotangents b, which are strong: a column that is 0 in b is 0 in y, whatever a is. Returns whether
+ * all are. */
 static bool clear_columns(const ag_array *b, const void *item, ag_dtype dtype, void *y) {
     const int64_t n = rows_of(b), k = columns_of(b);
     int64_t zeros = 0;

@@ -29,7 +29,7 @@ static const op_case rows[] = {
 };
 /* clang-format on */
 
-static const case_exception exceptions[] = {{"digamma", 12, 0}, {"lbeta", 12, 0}, {NULL, 0, 0}};
+static const case_exception exceptions[] = {{"digamma", 12, 0}, {"lbeta", 12, NO_GOLDEN}, {NULL, 0, 0}};
 
 static const case_reference references[] = {
     {"acos", 1, acos, acosl},   {"acosh", 1.5, acosh, acoshl}, {"asin", 1, asin, asinl}, {"asinh", 1.5, asinh, asinhl},
