@@ -39,8 +39,8 @@ static const double cotpi_wide[] = {
     -0x1.b9106bf8b18c7p+0, -0x1.04fc1f616e732p+1, -0x1.fefd348a710aep+0, -0x1.000da32feab05p+1, -0x1.000f9fd1b9c31p+1,
     -0x1.004132d1bab2ap+1, -0x1.010b369401a21p+1, -0x1.0470984c6a9ap+1,  -0x1.151322ac7cd5dp+1, -0x1.a51a6625307dap+1};
 /* B(2k)/(2k·(2k − 1)) and B(2k)/2k, from k = 8 (9) down to 1. */
-static const double stirling[] = {-3617. / 122400, 1. / 156,  -691. / 360360, 1. / 1188,
-                                  -1. / 1680,      1. / 1260, -1. / 360,      1. / 12};
+static const double stirling_terms[] = {-3617. / 122400, 1. / 156,  -691. / 360360, 1. / 1188,
+                                        -1. / 1680,      1. / 1260, -1. / 360,      1. / 12};
 static const double stirling_slopes[] = {43867. / 14364, -3617. / 8160, 1. / 12,   -691. / 32760, 1. / 132,
                                          -1. / 240,      1. / 252,      -1. / 120, 1. / 12};
 /* The last three, as floats. */
@@ -83,7 +83,7 @@ FN(V, lgamma_of_reflected, V z) {
     const T far = LE(K(8), z);
     const V u = CALL(gamma_moved, z, &num, &over), lead = CALL(log, SEL(far, z, over)), r = DIV(K(1), z);
     const V near = MUL(MUL(u, SUB(u, K(1))), POLY(SUB(u, K(0.5)), lgamma_narrow, lgamma_wide));
-    const V tail = FMA(r, POLY(MUL(r, r), stirling_narrow, stirling), K2(0x1.acfe3ap-2, 0x1.acfe390c97d69p-2));
+    const V tail = FMA(r, POLY(MUL(r, r), stirling_narrow, stirling_terms), K2(0x1.acfe3ap-2, 0x1.acfe390c97d69p-2));
     const V by_series = FMA(SUB(z, K(0.5)), SUB(lead, K(1)), tail);
     return SEL(far, by_series, ADD(near, SEL(LT(z, K(1)), NEG(lead), lead)));
 }
@@ -124,7 +124,7 @@ MAP1(digamma, x) {
 /* The rest of ln Γ(z) after (z − ½)·ln z − z + ½·ln 2π, for z >= 8. */
 FN(V, stirling_rest, V z) {
     const V r = DIV(K(1), z);
-    return MUL(r, POLY(MUL(r, r), stirling_narrow, stirling));
+    return MUL(r, POLY(MUL(r, r), stirling_narrow, stirling_terms));
 }
 
 /* ln B(s, l) for 0 < s <= l, l >= 8: the large parts of Stirling's formula for l and s + l, and from 8 on for s, are

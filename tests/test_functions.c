@@ -40,7 +40,7 @@ static int patterns(uint64_t first, uint64_t step, float x[EACH]) {
     return n;
 }
 
-/* The same, but for the gamma family below 0, where it has zeros at which no digit may be right: relative to the size of
+/* The same; of the gamma family below 0, where it has zeros at which no digit may be right: relative to the size of
  * what its reflection adds up, |x|·ln|x| for ln Γ and ln|x| for its slope. */
 static double error_at(const real_function *f, float x, float got, double exact, bool is_slope) {
     const bool is_lgamma = strcmp(f->name, "lgamma") == 0;

@@ -107,6 +107,7 @@ static ag_tensor *do_scatter_max(const call *c) {
 static ag_tensor *do_one_hot(const call *c) { return ag_one_hot(tensor(c, 0), whole(c, 1, 0), AG_F64); }
 static ag_tensor *do_stack(const call *c) { return ag_stack(c->more, c->tensors, axis(c, 0, 0)); }
 static ag_tensor *do_flatten(const call *c) { return ag_flatten(tensor(c, 0), axis(c, 1, 0), axis(c, 2, -1)); }
+static ag_tensor *do_polygamma(const call *c) { return ag_polygamma((int)whole(c, 1, 1), tensor(c, 0)); }
 static ag_tensor *do_roll(const call *c) { return ag_roll(tensor(c, 0), whole(c, 1, 1), axis(c, 2, 0)); }
 static ag_tensor *do_tile(const call *c) { return ag_tile(tensor(c, 0), shape(c, 1)); }
 static ag_tensor *do_pad(const call *c) { return ag_pad(tensor(c, 0), axes(c, 1), shape(c, 2), shape(c, 3)); }
@@ -362,6 +363,7 @@ static const function functions[] = {
     {"pinv", "a rcond#?", NULL, NULL, do_pinv},
     {"poisson_nll", "x target", NULL, ag_poisson_nll, NULL},
     {"prelu", "x slope", NULL, ag_prelu, NULL},
+    {"polygamma", "x n%?", NULL, NULL, do_polygamma},
     {"prod", "x axis%? keepdims!?", NULL, NULL, do_prod},
     {"prod_where", "x mask axis%? keepdims!?", NULL, NULL, do_prod_where},
     {"ptp", "x axis%? keepdims!?", NULL, NULL, do_ptp},
