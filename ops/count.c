@@ -25,7 +25,7 @@ AG_BLOCK_KERNEL static void find_bins(int64_t n, const double *x, int32_t *at, c
         const double v = x[i], place = ((v - low) * by + whole) - whole, near = place < last ? place : last;
         const double under = v < near * width + low ? near - 1 : near, k = under > 0 ? under : 0;
         const double over = v >= (k + 1) * width + low ? k + 1 : k, bin = over < last ? over : last;
-        at[i] = (int32_t)((v >= low) & (v <= high) ? bin : outside);
+        at[i] = (int32_t)(((v >= low) & (v <= high)) ? bin : outside);
     }
 }
 

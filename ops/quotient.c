@@ -60,7 +60,7 @@ REMAINDERS(rests_f64, double, , 0x1p51)
 #define WHOLE_QUOTIENTS(name, type, F)                                                                                 \
     AG_BLOCK_KERNEL static void name(int64_t n, type *y, const type *a, const type *b) {                               \
         AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
-            const type r = y[i], moves = (r != 0) & ((r < 0) != (b[i] < 0)) ? 1 : 0;                                   \
+            const type r = y[i], moves = ((r != 0) & ((r < 0) != (b[i] < 0))) ? 1 : 0;                                 \
             const type over = a[i] / b[i], q = rint##F((a[i] - r) / b[i]) - moves;                                     \
             y[i] = b[i] == 0 ? over : q == 0 ? copysign##F(0, over) : q;                                               \
         }                                                                                                              \

@@ -428,7 +428,7 @@ static uint32_t value_of(maker *m, const ag__traced *t) {
 
 /* The values that the result depends on, last of all the result. */
 static uint32_t evaluate(maker *m) {
-    enum { NOT_NEEDED = UINT32_MAX };
+    static const uint32_t NOT_NEEDED = UINT32_MAX;
     const ag_trace *t = &m->trace;
     for (int i = 0; i < t->count; i++) m->of[i] = NOT_NEEDED;
     m->of[t->count - 1] = 0;
