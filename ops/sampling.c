@@ -100,7 +100,7 @@ static void sample_share(void *s_, int share, int shares) {
     const sampling *s = s_;
     const ag_call *call = s->call;
     const ag_array *y = &call->y;
-    const double *attribute = call->attributes;
+    const double *attribute = ag_attributes(call->node); /* NULL: there is none */
     const uint64_t *k = call->x[call->n - 1].data;
     const int64_t end = ag__share_start(y->size, share + 1, shares);
     for (int64_t i = ag__share_start(y->size, share, shares); i < end; i++) {

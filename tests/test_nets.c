@@ -1451,7 +1451,7 @@ START_TEST(depthwise_has_strong_zeros) {
     for (int64_t i = 0; i < 2; i++) {
         ag_tensor *both[] = {i ? ag_full(tape, AG_F64, AG_SHAPE(1, 3, 2), NAN) : zero, i ? zeros(AG_SHAPE(2, 2)) : nan};
         y = ag_depthwise(both[0], both[1], AG_SHAPE(2), AG_SHAPE(1), AG_SHAPE(1), AG_SHAPE(0));
-        int64_t attributes[18];
+        int64_t attributes[32];
         memcpy(attributes, ag_attributes(y), ag_op_of(y)->attribute_bytes);
         attributes[2] = 1 << i;
         ck_assert(isnan(at(y, 0)));
