@@ -128,6 +128,7 @@ static ag_tensor *in_groups(ag_tensor *x, int64_t groups) {
 
 /* a·b for each head of a, where b may have fewer. */
 static ag_tensor *heads_product(ag_tensor *a, ag_tensor *b, bool strong) {
+    if (ag_is_nil(a) || ag_is_nil(b)) return ag_matmul(a, b); /* nil, without axes to be told apart */
     ag_shape shape = ag_shape_of(a);
     const int64_t groups = ag_extent(b, -3);
     const bool apart = groups != ag_extent(a, -3);

@@ -43,7 +43,7 @@ static ag_tensor *of_pairs(ag_tensor *x, int number, bool halves) {
 
 /* The numbers of each pair, a and b, behind each other, or in two halves. */
 static ag_tensor *from_pairs(ag_tensor *a, ag_tensor *b, bool halves) {
-    if (halves) return ag_concat(2, (ag_tensor *[]){a, b}, -1);
+    if (halves || ag_is_nil(a)) return ag_concat(2, (ag_tensor *[]){a, b}, -1);
     ag_shape shape = ag_shape_of(a);
     shape.extent[shape.rank - 1] *= 2;
     return ag_reshape(ag_concat(2, (ag_tensor *[]){ag_unsqueeze(a, -1), ag_unsqueeze(b, -1)}, -1), shape);
