@@ -56,7 +56,7 @@ static bool transform_infer(ag_infer *r) {
     if (t->kind < AG__COMPLEX || t->kind > AG__FROM_HALF || t->forward >> 1 || t->mask < 0 || t->mask >> rank ||
         (t->kind != AG__COMPLEX && (t->mask == 0 || t->mask & (t->mask - 1) || t->n < 1)))
         return ag_reject(r, AG_ERR_RANGE, "the attributes are no transform of %d axes", rank);
-    if (!ag__has_fftw()) return ag_reject(r, AG_ERR_LIBRARY, "this build is without FFTW, which computes it");
+    if (!ag__has_fftw()) return ag_reject(r, AG_ERR_LIBRARY, "there is no FFTW, which computes it");
     for (int axis = 0; axis < rank; axis++) {
         const int64_t e = x->extent[axis], wanted = t->kind == AG__TO_HALF ? t->n : t->n / 2 + 1;
         if (!(t->mask >> axis & 1)) continue;
@@ -253,7 +253,7 @@ ag_tensor *ag_irfft_over(ag_tensor *x, int64_t n, ag_axes axes, ag_fft_norm norm
     for (int i = 0; i < axes.count - 1; i++) all *= (double)ag_extent(x, axes.axis[i]);
     if (all == 0 || ag_extent(x, last) == 0) return ag__fail("irfft", 1, &x, AG_ERR_SHAPE, "an axis has no elements");
     if (!ag__has_fftw())
-        return ag__fail("irfft", 1, &x, AG_ERR_LIBRARY, "this build is without FFTW, which computes it");
+        return ag__fail("irfft", 1, &x, AG_ERR_LIBRARY, "there is no FFTW, which computes it");
     x = resized(x, last, n / 2 + 1);
     if (mask != 0) x = record(x, &(ag__transform){1, AG__COMPLEX, mask, 0, 0});
     return record(x, &(ag__transform){scale_of(all, norm, false), AG__FROM_HALF, INT64_C(1) << last, 0, n});

@@ -4,9 +4,9 @@
  * numbers have the shape (n,2). The axes that a transform is given are counted without that axis: −1 is the last one
  * of complex numbers, as it is the last one of real numbers.
  *
- * FFTW computes them, on one thread; a build without it refuses them with AG_ERR_LIBRARY. FFTW calls malloc, and
- * ends the process if that fails. A child of fork must not transform if another thread of its parent was making a
- * plan. */
+ * FFTW computes them, on one thread. It is loaded when first needed; where it is not there, they are refused with
+ * AG_ERR_LIBRARY. FFTW calls malloc, and ends the process if that fails. A child of fork must not transform if another
+ * thread of its parent was making a plan. */
 #ifndef AG_OPS_FFT_H
 #define AG_OPS_FFT_H
 

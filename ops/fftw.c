@@ -3,6 +3,7 @@
  * Making a plan is what FFTW cannot do in several threads at once: there is a lock. Plans are estimated, not
  * measured, so the same transform has the same bits each time. */
 #include "ops/fftw.h"
+#include "ops/library.h"
 
 #if AG_HAVE_FFTW
 
@@ -20,7 +21,36 @@ static void lock(void) {}
 static void unlock(void) {}
 #endif
 
-bool ag__has_fftw(void) { return true; }
+static struct {
+    __typeof__(fftwf_plan_guru64_dft) *complex_f32;
+    __typeof__(fftwf_plan_guru64_dft_r2c) *to_half_f32;
+    __typeof__(fftwf_plan_guru64_dft_c2r) *from_half_f32;
+    __typeof__(fftwf_execute) *execute_f32;
+    __typeof__(fftwf_destroy_plan) *destroy_f32;
+    __typeof__(fftw_plan_guru64_dft) *complex_f64;
+    __typeof__(fftw_plan_guru64_dft_r2c) *to_half_f64;
+    __typeof__(fftw_plan_guru64_dft_c2r) *from_half_f64;
+    __typeof__(fftw_execute) *execute_f64;
+    __typeof__(fftw_destroy_plan) *destroy_f64;
+} fftw;
+
+static const ag__symbol symbols_f32[] = {{"fftwf_plan_guru64_dft", &fftw.complex_f32},
+                                         {"fftwf_plan_guru64_dft_r2c", &fftw.to_half_f32},
+                                         {"fftwf_plan_guru64_dft_c2r", &fftw.from_half_f32},
+                                         {"fftwf_execute", &fftw.execute_f32},
+                                         {"fftwf_destroy_plan", &fftw.destroy_f32}};
+static const ag__symbol symbols_f64[] = {{"fftw_plan_guru64_dft", &fftw.complex_f64},
+                                         {"fftw_plan_guru64_dft_r2c", &fftw.to_half_f64},
+                                         {"fftw_plan_guru64_dft_c2r", &fftw.from_half_f64},
+                                         {"fftw_execute", &fftw.execute_f64},
+                                         {"fftw_destroy_plan", &fftw.destroy_f64}};
+static const char *const files_f32[] = {"libfftw3f.so.3", "libfftw3f.so", "libfftw3f.3.dylib", NULL};
+static const char *const files_f64[] = {"libfftw3.so.3", "libfftw3.so", "libfftw3.3.dylib", NULL};
+
+static ag__library narrow = {files_f32, symbols_f32, sizeof symbols_f32 / sizeof *symbols_f32, 0};
+static ag__library wide = {files_f64, symbols_f64, sizeof symbols_f64 / sizeof *symbols_f64, 0};
+
+bool ag__has_fftw(void) { return ag__is_loaded(&narrow) && ag__is_loaded(&wide); }
 
 bool ag__fftw_aligned(const void *p) { return (uintptr_t)p % 64 == 0; }
 
@@ -55,14 +85,14 @@ static bool transform_f32(const ag__transform *t, const lengths *l, void *x, voi
     const fftwf_iodim64 *in = (const fftwf_iodim64 *)l->in[1], *rest = (const fftwf_iodim64 *)l->in[0];
     const int n = l->count[1], m = l->count[0], sign = t->forward ? FFTW_FORWARD : FFTW_BACKWARD;
     lock();
-    fftwf_plan plan = t->kind == AG__COMPLEX   ? fftwf_plan_guru64_dft(n, in, m, rest, x, y, sign, how)
-                      : t->kind == AG__TO_HALF ? fftwf_plan_guru64_dft_r2c(n, in, m, rest, x, y, how)
-                                               : fftwf_plan_guru64_dft_c2r(n, in, m, rest, x, y, how);
+    fftwf_plan plan = t->kind == AG__COMPLEX   ? fftw.complex_f32(n, in, m, rest, x, y, sign, how)
+                      : t->kind == AG__TO_HALF ? fftw.to_half_f32(n, in, m, rest, x, y, how)
+                                               : fftw.from_half_f32(n, in, m, rest, x, y, how);
     unlock();
     if (!plan) return false;
-    fftwf_execute(plan);
+    fftw.execute_f32(plan);
     lock();
-    fftwf_destroy_plan(plan);
+    fftw.destroy_f32(plan);
     unlock();
     return true;
 }
@@ -71,14 +101,14 @@ static bool transform_f64(const ag__transform *t, const lengths *l, void *x, voi
     const fftw_iodim64 *in = l->in[1], *rest = l->in[0];
     const int n = l->count[1], m = l->count[0], sign = t->forward ? FFTW_FORWARD : FFTW_BACKWARD;
     lock();
-    fftw_plan plan = t->kind == AG__COMPLEX   ? fftw_plan_guru64_dft(n, in, m, rest, x, y, sign, how)
-                     : t->kind == AG__TO_HALF ? fftw_plan_guru64_dft_r2c(n, in, m, rest, x, y, how)
-                                              : fftw_plan_guru64_dft_c2r(n, in, m, rest, x, y, how);
+    fftw_plan plan = t->kind == AG__COMPLEX   ? fftw.complex_f64(n, in, m, rest, x, y, sign, how)
+                     : t->kind == AG__TO_HALF ? fftw.to_half_f64(n, in, m, rest, x, y, how)
+                                              : fftw.from_half_f64(n, in, m, rest, x, y, how);
     unlock();
     if (!plan) return false;
-    fftw_execute(plan);
+    fftw.execute_f64(plan);
     lock();
-    fftw_destroy_plan(plan);
+    fftw.destroy_f64(plan);
     unlock();
     return true;
 }

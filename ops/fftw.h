@@ -1,4 +1,4 @@
-/* fftw -- Fourier transforms of arrays in memory by FFTW, in builds with it */
+/* fftw -- Fourier transforms of arrays in memory by FFTW, if it is there */
 #ifndef AG_FFTW_H
 #define AG_FFTW_H
 
@@ -16,6 +16,7 @@ typedef struct ag__transform {
     int64_t n;       /* real elements along the axis, where there is half a spectrum */
 } ag__transform;
 
+/* Whether this build knows FFTW, and it can be loaded: to be asked before the others are called. */
 bool ag__has_fftw(void);
 
 /* y = the transform of x, both contiguous and not empty, of these complex or, on the real side, real extents;

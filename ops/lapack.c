@@ -4,6 +4,7 @@
  * checked here, and elements by the callers. What it needs to work in is asked for by LAPACK's own queries. The
  * interface for C is used in its form without checks and without allocations, column by column. */
 #include "ops/lapack.h"
+#include "ops/library.h"
 #include "ops/product.h"
 
 #include <limits.h>
@@ -13,7 +14,25 @@
 
 #include <lapacke.h>
 
-bool ag__has_lapack(void) { return true; }
+static struct {
+    __typeof__(LAPACKE_dgeqrf_work) *dgeqrf;
+    __typeof__(LAPACKE_dgesdd_work) *dgesdd;
+    __typeof__(LAPACKE_dorgqr_work) *dorgqr;
+    __typeof__(LAPACKE_dsyevd_work) *dsyevd;
+    __typeof__(LAPACKE_sgeqrf_work) *sgeqrf;
+    __typeof__(LAPACKE_sgesdd_work) *sgesdd;
+    __typeof__(LAPACKE_sorgqr_work) *sorgqr;
+    __typeof__(LAPACKE_ssyevd_work) *ssyevd;
+} lapack;
+
+static const ag__symbol symbols[] = {{"LAPACKE_dgeqrf_work", &lapack.dgeqrf}, {"LAPACKE_dgesdd_work", &lapack.dgesdd},
+                                     {"LAPACKE_dorgqr_work", &lapack.dorgqr}, {"LAPACKE_dsyevd_work", &lapack.dsyevd},
+                                     {"LAPACKE_sgeqrf_work", &lapack.sgeqrf}, {"LAPACKE_sgesdd_work", &lapack.sgesdd},
+                                     {"LAPACKE_sorgqr_work", &lapack.sorgqr}, {"LAPACKE_ssyevd_work", &lapack.ssyevd}};
+static const char *const files[] = {"liblapacke.so.3", "liblapacke.so", "liblapacke.3.dylib", NULL};
+static ag__library library = {files, symbols, sizeof symbols / sizeof *symbols, 0};
+
+bool ag__has_lapack(void) { return ag__is_loaded(&library); }
 
 /* The largest piece of memory is that of the singular values, of 4·k² + 7·k + max(m,n) numbers in some versions. */
 bool ag__lapack_takes(int64_t m, int64_t n) {
@@ -43,11 +62,11 @@ static double qr_work(ag_dtype dtype, int64_t m, int64_t n) {
     double first[2] = {0};
     float *f = (float *)(void *)first, none32 = 0;
     double *d = first, none64 = 0, most;
-    if (dtype == AG_F32) LAPACKE_sgeqrf_work(LAPACK_COL_MAJOR, rows, columns, &none32, rows, &none32, f, -1);
-    else LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, rows, columns, &none64, rows, &none64, d, -1);
+    if (dtype == AG_F32) lapack.sgeqrf(LAPACK_COL_MAJOR, rows, columns, &none32, rows, &none32, f, -1);
+    else lapack.dgeqrf(LAPACK_COL_MAJOR, rows, columns, &none64, rows, &none64, d, -1);
     most = work_size(dtype, first);
-    if (dtype == AG_F32) LAPACKE_sorgqr_work(LAPACK_COL_MAJOR, rows, k, k, &none32, rows, &none32, f, -1);
-    else LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, rows, k, k, &none64, rows, &none64, d, -1);
+    if (dtype == AG_F32) lapack.sorgqr(LAPACK_COL_MAJOR, rows, k, k, &none32, rows, &none32, f, -1);
+    else lapack.dorgqr(LAPACK_COL_MAJOR, rows, k, k, &none64, rows, &none64, d, -1);
     return work_size(dtype, first) > most ? work_size(dtype, first) : most;
 }
 
@@ -62,13 +81,13 @@ int64_t ag__qr(ag_dtype dtype, int64_t m, int64_t n, void *a, void *r, int64_t l
     const int64_t bytes = (int64_t)size;
     void *tau = next_part(&memory, bytes_of(dtype, (double)k));
     int64_t wrong = dtype == AG_F32
-                        ? LAPACKE_sgeqrf_work(LAPACK_COL_MAJOR, rows, columns, a, rows, tau, (void *)memory, room)
-                        : LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, rows, columns, a, rows, tau, (void *)memory, room);
+                        ? lapack.sgeqrf(LAPACK_COL_MAJOR, rows, columns, a, rows, tau, (void *)memory, room)
+                        : lapack.dgeqrf(LAPACK_COL_MAJOR, rows, columns, a, rows, tau, (void *)memory, room);
     ag__copy_matrix(size, r, ld * bytes, a, bytes, m * bytes, k, n);
     for (int64_t i = 1; i < k; i++) memset((char *)r + i * ld * bytes, 0, (size_t)i * size);
     if (wrong != 0) return wrong;
-    return dtype == AG_F32 ? LAPACKE_sorgqr_work(LAPACK_COL_MAJOR, rows, k, k, a, rows, tau, (void *)memory, room)
-                           : LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, rows, k, k, a, rows, tau, (void *)memory, room);
+    return dtype == AG_F32 ? lapack.sorgqr(LAPACK_COL_MAJOR, rows, k, k, a, rows, tau, (void *)memory, room)
+                           : lapack.dorgqr(LAPACK_COL_MAJOR, rows, k, k, a, rows, tau, (void *)memory, room);
 }
 
 /* ---- Eigenvalues ---- */
@@ -78,8 +97,8 @@ static double eigh_work(ag_dtype dtype, int64_t n, lapack_int *integers) {
     double first[2] = {0}, none64 = 0;
     float none32 = 0;
     if (dtype == AG_F32)
-        LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, 'V', 'L', rows, &none32, rows, &none32, (void *)first, -1, integers, -1);
-    else LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', rows, &none64, rows, &none64, first, -1, integers, -1);
+        lapack.ssyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none32, rows, &none32, (void *)first, -1, integers, -1);
+    else lapack.dsyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none64, rows, &none64, first, -1, integers, -1);
     return work_size(dtype, first);
 }
 
@@ -95,8 +114,8 @@ int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, char *
     char *work = next_part(&memory, bytes_of(dtype, numbers));
     lapack_int room = (lapack_int)numbers, *whole = (lapack_int *)(void *)memory;
     return dtype == AG_F32
-               ? LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, 'V', 'L', rows, a, step, w, (void *)work, room, whole, integers)
-               : LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', rows, a, step, w, (void *)work, room, whole, integers);
+               ? lapack.ssyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, a, step, w, (void *)work, room, whole, integers)
+               : lapack.dsyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, a, step, w, (void *)work, room, whole, integers);
 }
 
 /* ---- Singular values ---- */
@@ -108,11 +127,11 @@ static double svd_work(ag_dtype dtype, int64_t m, int64_t n) {
     float none32 = 0;
     lapack_int whole = 0;
     if (dtype == AG_F32)
-        LAPACKE_sgesdd_work(LAPACK_COL_MAJOR, 'S', rows, columns, &none32, rows, &none32, &none32, rows, &none32, k,
-                            (void *)first, -1, &whole);
+        lapack.sgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, &none32, rows, &none32, &none32, rows, &none32, k,
+                      (void *)first, -1, &whole);
     else
-        LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, 'S', rows, columns, &none64, rows, &none64, &none64, rows, &none64, k,
-                            first, -1, &whole);
+        lapack.dgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, &none64, rows, &none64, &none64, rows, &none64, k, first,
+                      -1, &whole);
     return work_size(dtype, first);
 }
 
@@ -128,10 +147,10 @@ int64_t ag__svd(ag_dtype dtype, int64_t m, int64_t n, void *a, void *u, void *s,
     const int64_t bytes = (int64_t)ag_dtype_size(dtype);
     void *turned = next_part(&memory, bytes_of(dtype, (double)k * (double)m)); /* (k,m), column by column */
     void *whole = next_part(&memory, ag__rounded(8 * (size_t)k * sizeof(lapack_int), 64));
-    const int64_t wrong = dtype == AG_F32 ? LAPACKE_sgesdd_work(LAPACK_COL_MAJOR, 'S', rows, columns, a, rows, s, v,
-                                                                step, turned, k, (void *)memory, room, whole)
-                                          : LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, 'S', rows, columns, a, rows, s, v,
-                                                                step, turned, k, (void *)memory, room, whole);
+    const int64_t wrong = dtype == AG_F32 ? lapack.sgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, a, rows, s, v, step,
+                                                          turned, k, (void *)memory, room, whole)
+                                          : lapack.dgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, a, rows, s, v, step,
+                                                          turned, k, (void *)memory, room, whole);
     ag__copy_matrix((size_t)bytes, u, ld * bytes, turned, bytes, k * bytes, k, m);
     return wrong;
 }

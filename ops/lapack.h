@@ -1,4 +1,4 @@
-/* lapack -- factorisations of one matrix by LAPACK, in builds with it
+/* lapack -- factorisations of one matrix by LAPACK, if it is there
  *
  * Matrices come row-major, and results are rows of vectors, as LAPACK's columns are in memory: nothing else turns
  * them. Each function returns 0, or LAPACK's number of what did not converge. Memory is the caller's, aligned to 64. */
@@ -7,7 +7,8 @@
 
 #include "autograd/tape/op.h"
 
-/* Whether this build has LAPACK, and its integers hold the sizes of such a matrix and of the memory for it. */
+/* Whether this build knows LAPACK, and it can be loaded: to be asked before the others are called. And whether its
+ * integers hold the sizes of such a matrix and of the memory for it. */
 bool ag__has_lapack(void);
 bool ag__lapack_takes(int64_t m, int64_t n);
 

@@ -11,10 +11,10 @@
  * inexact as their condition number says; there is no warning.
  *
  * QR, eigenvalues, singular values and what is made of them are computed by LAPACK: ag_qr, ag_eigh, ag_eigvalsh,
- * ag_svd, ag_svdvals, ag_pinv, ag_lstsq, ag_matrix_rank, and ag_matrix_norm of the kinds 2, −2 and nuclear. A build
- * without it refuses these with AG_ERR_LIBRARY. The others are the library's own. LAPACK may use threads of its own,
- * as its vendor decides: its bits may then depend on their number, and on the processor. It allocates nothing, but some
- * vendors' libraries do, and may end the process if that fails.
+ * ag_svd, ag_svdvals, ag_pinv, ag_lstsq, ag_matrix_rank, and ag_matrix_norm of the kinds 2, −2 and nuclear. It is
+ * loaded when first needed; where it is not there, these are refused with AG_ERR_LIBRARY. The others are the library's
+ * own. LAPACK may use threads of its own, as its vendor decides: its bits may then depend on their number, and on the
+ * processor. It allocates nothing, but some vendors' libraries do, and may end the process if that fails.
  *
  * A result that is not chosen, as by ag_where, has no influence on a gradient, whatever it was computed from; but two
  * kinds of functions have an error or NaN there, and want a choice between matrices instead, such as ag_solve(

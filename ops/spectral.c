@@ -23,7 +23,7 @@ static size_t square_bytes(ag_dtype dtype, int64_t m, int64_t n) {
 
 static bool lapack_infer(const ag_infer *r, bool square) {
     if (!ag__is_matrix(r, square)) return false;
-    if (!ag__has_lapack()) return ag_reject(r, AG_ERR_LIBRARY, "this build is without LAPACK, which computes it");
+    if (!ag__has_lapack()) return ag_reject(r, AG_ERR_LIBRARY, "there is no LAPACK, which computes it");
     const int64_t m = ag_extent(r->x[0], -2), n = ag_extent(r->x[0], -1);
     return ag__lapack_takes(m, n) || ag_reject(r, AG_ERR_SHAPE, "the matrices are too large for LAPACK");
 }
@@ -418,7 +418,7 @@ static double cutoff(ag_tensor *a, double rcond) {
  * own. */
 static bool lapack_can(const char *name, int count, ag_tensor *const x[], ag_tensor **nil) {
     if (!ag__has_lapack())
-        *nil = ag__fail(name, count, x, AG_ERR_LIBRARY, "this build is without LAPACK, which computes it");
+        *nil = ag__fail(name, count, x, AG_ERR_LIBRARY, "there is no LAPACK, which computes it");
     else if (!ag__lapack_takes(ag_extent(x[0], -2), ag_extent(x[0], -1)))
         *nil = ag__fail(name, count, x, AG_ERR_SHAPE, "the matrices are too large for LAPACK");
     else return true;

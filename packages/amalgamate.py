@@ -19,7 +19,8 @@ EACH_TIME = {"autograd/formulas_begin.h", "autograd/formulas_end.h", "autograd/f
 DOMAINS = 5  # that a text of formulas is compiled for at most, including itself for each
 
 CONFIG = """\
-/* -DAG_BLIS, -DAG_FFTW, -DAG_LAPACK, -DAG_PNG and -DAG_ZLIB use these libraries: link -lblis, -lfftw3 -lfftw3f, -llapacke, -lpng, -lz.
+/* -DAG_BLIS, -DAG_FFTW, -DAG_LAPACK, -DAG_PNG and -DAG_ZLIB use these libraries: link -lblis, -lpng, -lz.
+ * FFTW and LAPACK are loaded when something first needs them: link -ldl where the C library has dlopen there.
  * -DAG_HAVE_THREADS=0 uses no threads. */
 #ifdef AG_BLIS
 #define AG_HAVE_BLIS 1

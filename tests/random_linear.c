@@ -35,7 +35,7 @@ static ag_tensor *factored(ag_tensor *a, int which) {
     return all_of(n, p);
 }
 
-/* The matrix itself in place of a function whose library the build is without. */
+/* The matrix itself in place of a function whose library is not there. */
 ag_tensor *user_linear(ag_tensor *x, int which) {
     int64_t n = 1;
     while (n < 4 && (n + 1) * (n + 1) <= ag_size(x)) n++;
