@@ -48,10 +48,6 @@ static ag_tensor *no_number(const about *d) { return ag_add(none(d), ag_scale(d-
 /* (x − location)/scale */
 static ag_tensor *standard(const about *d) { return ag_div(ag_sub(d->x, d->a), d->b); }
 
-static ag_tensor *log_beta(ag_tensor *a, ag_tensor *b) {
-    return ag_sub(ag_add(ag_lgamma(a), ag_lgamma(b)), ag_lgamma(ag_add(a, b)));
-}
-
 /* ---- Normal ---- */
 
 static ag_tensor *normal_log_prob(const about *d) {
@@ -170,7 +166,7 @@ static ag_tensor *beta_log_prob(const about *d) {
     ag_tensor *left = ag_strong_mul(less_one(d->a), ag_log(d->x));
     ag_tensor *right = ag_strong_mul(less_one(d->b), log_1_minus(d->x));
     ag_tensor *inside = both(from(d, 0), ag_less_equal(d->x, number(d, 1)));
-    return within(d, inside, ag_sub(ag_add(left, right), log_beta(d->a, d->b)));
+    return within(d, inside, ag_sub(ag_add(left, right), ag_lbeta(d->a, d->b)));
 }
 static ag_tensor *beta_sample(const about *d) { return ag_draw_beta(d->a, d->b); }
 static ag_tensor *beta_mean(const about *d) { return ag_div(d->a, ag_add(d->a, d->b)); }
@@ -182,13 +178,13 @@ static ag_tensor *beta_entropy(const about *d) {
     ag_tensor *sum = ag_add(d->a, d->b), *left = ag_mul(less_one(d->a), ag_digamma(d->a));
     ag_tensor *right = ag_mul(less_one(d->b), ag_digamma(d->b));
     ag_tensor *rest = ag_mul(ag_add_scalar(sum, -2), ag_digamma(sum));
-    return ag_add(ag_sub(log_beta(d->a, d->b), ag_add(left, right)), rest);
+    return ag_add(ag_sub(ag_lbeta(d->a, d->b), ag_add(left, right)), rest);
 }
 static ag_tensor *beta_divergence(const about *d) {
     ag_tensor *a = ag_sub(d->a, d->qa), *b = ag_sub(d->b, d->qb);
     ag_tensor *terms = ag_add(ag_mul(a, ag_digamma(d->a)), ag_mul(b, ag_digamma(d->b)));
     ag_tensor *rest = ag_mul(ag_add(a, b), ag_digamma(ag_add(d->a, d->b)));
-    return ag_add(ag_sub(log_beta(d->qa, d->qb), log_beta(d->a, d->b)), ag_sub(terms, rest));
+    return ag_add(ag_sub(ag_lbeta(d->qa, d->qb), ag_lbeta(d->a, d->b)), ag_sub(terms, rest));
 }
 
 /* ---- Student: a is the freedom, b the location, c the scale ---- */
@@ -196,7 +192,7 @@ static ag_tensor *beta_divergence(const about *d) {
 static ag_tensor *student_log_prob(const about *d) {
     ag_tensor *half = number(d, 0.5), *z = ag_div(ag_sub(d->x, d->b), d->c);
     ag_tensor *tail = ag_mul(ag_scale(ag_add_scalar(d->a, 1), 0.5), ag_log1p(ag_div(ag_square(z), d->a)));
-    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), log_beta(half, ag_scale(d->a, 0.5)));
+    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), ag_lbeta(half, ag_scale(d->a, 0.5)));
     return ag_neg(sum3(tail, factor, ag_log(d->c)));
 }
 static ag_tensor *student_sample(const about *d) { return ag_add(d->b, ag_mul(d->c, ag_draw_student(d->a))); }
@@ -211,7 +207,7 @@ static ag_tensor *student_variance(const about *d) {
 static ag_tensor *student_entropy(const about *d) {
     ag_tensor *half = ag_scale(d->a, 0.5), *more = ag_scale(ag_add_scalar(d->a, 1), 0.5);
     ag_tensor *tail = ag_mul(more, ag_sub(ag_digamma(more), ag_digamma(half)));
-    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), log_beta(number(d, 0.5), half));
+    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), ag_lbeta(number(d, 0.5), half));
     return sum3(tail, factor, ag_log(d->c));
 }
 
@@ -241,7 +237,7 @@ static ag_tensor *bernoulli_divergence(const about *d) {
 
 static ag_tensor *binomial_log_prob(const about *d) {
     ag_tensor *others = ag_sub(d->a, d->x), *more = ag_add_scalar(d->a, 1);
-    ag_tensor *ways = ag_add(ag_log(more), log_beta(ag_add_scalar(d->x, 1), ag_add_scalar(others, 1)));
+    ag_tensor *ways = ag_add(ag_log(more), ag_lbeta(ag_add_scalar(d->x, 1), ag_add_scalar(others, 1)));
     return within(d, both(is_whole(d), ag_less_equal(d->x, d->a)), ag_sub(of_two(d->x, others, d->b), ways));
 }
 static ag_tensor *binomial_sample(const about *d) { return ag_draw_binomial(d->a, d->b); }

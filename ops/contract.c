@@ -2,7 +2,6 @@
  *
  * Each checks its inputs before it records anything, so that an invalid call is reported under the name that was
  * called. */
-#include "ops/contract.h"
 #include "ops/rules.h"
 
 /* Whether `name` is defined for a and b, of one dtype, which is real, or i64 if `integers`; if not, *nil is set,
@@ -197,32 +196,11 @@ ag_tensor *ag_tensordot_over(ag_tensor *a, ag_tensor *b, ag_axes axes_a, ag_axes
     return ag_tensordot(grouped(a, &axes_a, mask_a, true), grouped(b, &axes_b, mask_b, false), axes_a.count);
 }
 
-/* ---- Diagonals ---- */
-
-/* A matrix (m,n) whose rows lie one after the other is a line, in which a diagonal's elements are n + 1 apart. */
-ag_tensor *ag__diagonal(ag_tensor *x, int64_t offset, int axis0, int axis1) {
-    ag_axes order = {0};
-    ag_shape shape = {0};
-    for (int i = 0; i < ag_rank(x); i++) {
-        if (i == axis0 || i == axis1) continue;
-        shape.extent[shape.rank++] = ag_extent(x, i);
-        order.axis[order.count++] = i;
-    }
-    order.axis[order.count++] = axis0;
-    order.axis[order.count++] = axis1;
-    const int64_t m = ag_extent(x, axis0), n = ag_extent(x, axis1);
-    const int64_t rows = m + ag__lesser(offset, 0), columns = n - (offset > 0 ? offset : 0);
-    const int64_t count = offset < -m || offset > n ? 0 : ag__lesser(rows, columns);
-    shape.extent[shape.rank++] = m * n;
-    x = ag_reshape(ag_permute(x, order), shape);
-    if (count <= 0) return ag_slice(x, -1, 0, 0, 1);
-    const int64_t start = offset > 0 ? offset : -offset * n;
-    return ag_slice(x, -1, start, start + (count - 1) * (n + 1) + 1, n + 1);
-}
+/* ---- Traces ---- */
 
 static ag_tensor *trace_of(const char *name, ag_tensor *x, int64_t offset, int axis0, int axis1) {
     if (ag_dtype_of(x) == AG_BOOL) return ag__fail(name, 1, &x, AG_ERR_DTYPE, "needs i64, f32 or f64, not bool");
-    return ag_sum_over(ag__diagonal(x, offset, axis0, axis1), AG_AXES(-1), false);
+    return ag_sum_over(ag_diagonal(x, offset, axis0, axis1), AG_AXES(-1), false);
 }
 
 ag_tensor *ag_matrix_trace(ag_tensor *x) {

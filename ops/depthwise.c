@@ -107,7 +107,7 @@ static void add_rows(const whole *s, const rows *at, char *to) {
     const int64_t bytes = (int64_t)ag_dtype_size(s->dtype);
     const row r = {end - j, c, step[s->output], step[a], step[b], s->strong[a], s->strong[b]};
     add_products(s->dtype, &r, to + inner[s->output] * bytes, s->data[a] + offset[a] * bytes,
-            s->data[b] + offset[b] * bytes);
+                 s->data[b] + offset[b] * bytes);
 }
 
 /* The place along axis k whose window has its element u at i; −1 if there is none. */

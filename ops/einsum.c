@@ -5,7 +5,6 @@
  * occurs once and is needed by another operand or by the result; two operands at a time are replaced by their
  * product, until one is left; and its axes are put in order. Everything is checked before anything is recorded. */
 #include "autograd/tape/utf8.h"
-#include "ops/contract.h"
 #include "ops/rules.h"
 
 #include <math.h>
@@ -221,7 +220,7 @@ static void take_diagonals(einsum *e, int k) {
         for (int j = a->count - 1; j > i; j--) {
             if (a->label[j] != a->label[i]) continue;
             const uint8_t label = a->label[i];
-            e->x[k] = ag__diagonal(e->x[k], 0, i, j);
+            e->x[k] = ag_diagonal(e->x[k], 0, i, j);
             remove_axis(a, j);
             remove_axis(a, i);
             a->label[a->count++] = label;

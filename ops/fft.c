@@ -252,8 +252,7 @@ ag_tensor *ag_irfft_over(ag_tensor *x, int64_t n, ag_axes axes, ag_fft_norm norm
     double all = (double)n;
     for (int i = 0; i < axes.count - 1; i++) all *= (double)ag_extent(x, axes.axis[i]);
     if (all == 0 || ag_extent(x, last) == 0) return ag__fail("irfft", 1, &x, AG_ERR_SHAPE, "an axis has no elements");
-    if (!ag__has_fftw())
-        return ag__fail("irfft", 1, &x, AG_ERR_LIBRARY, "there is no FFTW, which computes it");
+    if (!ag__has_fftw()) return ag__fail("irfft", 1, &x, AG_ERR_LIBRARY, "there is no FFTW, which computes it");
     x = resized(x, last, n / 2 + 1);
     if (mask != 0) x = record(x, &(ag__transform){1, AG__COMPLEX, mask, 0, 0});
     return record(x, &(ag__transform){scale_of(all, norm, false), AG__FROM_HALF, INT64_C(1) << last, 0, n});

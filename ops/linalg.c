@@ -130,7 +130,7 @@ static ag_tensor *solve_triangular_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *b = ag__solve_slope(ag__turned(ag_input(y, 0)), g, !t->upper, t->unit);
     if (i == 1) return b;
     ag_tensor *a = ag_neg(ag__outer(b, y, t->strong)); /* (…,n,k)·(…,n,k)ᵀ -> (…,n,n) */
-    return t->upper ? ag__upper_part(a, t->unit) : ag__lower_part(a, -t->unit);
+    return t->upper ? ag_triu(a, t->unit) : ag_tril(a, -t->unit);
 }
 
 const ag_op ag__op_solve_triangular = {.name = "solve_triangular",
@@ -183,7 +183,7 @@ static ag_tensor *by_upper(ag_tensor *x, ag_tensor *u) {
     return ag__turned(ag__solve_slope(u, ag__turned(x), true, false));
 }
 
-static ag_tensor *unit_lower(ag_tensor *x, int64_t n) { return ag_add(ag__lower_part(x, -1), ag__identity(x, n)); }
+static ag_tensor *unit_lower(ag_tensor *x, int64_t n) { return ag_add(ag_tril(x, -1), ag__identity(x, n)); }
 
 /* ā without the rows' exchanges, from c, l and u in one, and its cotangent. With M = l₁⁻¹·dâ₁·u₁⁻¹ for the square
  * part of k = min(m,n): dl₁ = l₁·(M below), du₁ = (M on and above)·u₁; beside it, du₂ = l₁⁻¹·dâ₂ − (M below)·u₂; or
@@ -191,8 +191,8 @@ static ag_tensor *unit_lower(ag_tensor *x, int64_t n) { return ag_add(ag__lower_
 static ag_tensor *eliminated_cotangent(ag_tensor *c, ag_tensor *g, int64_t m, int64_t n) {
     const int64_t k = m < n ? m : n;
     ag_tensor *c1 = ag__columns(ag__rows(c, 0, k), 0, k), *g1 = ag__columns(ag__rows(g, 0, k), 0, k);
-    ag_tensor *below = ag__slope_matmul(ag__turned(unit_lower(c1, k)), ag__lower_part(g1, -1), 2, 0);
-    ag_tensor *above = ag__slope_matmul(ag__upper_part(g1, 0), ag__turned(ag__upper_part(c1, 0)), 1, 0), *rest = NULL;
+    ag_tensor *below = ag__slope_matmul(ag__turned(unit_lower(c1, k)), ag_tril(g1, -1), 2, 0);
+    ag_tensor *above = ag__slope_matmul(ag_triu(g1, 0), ag__turned(ag_triu(c1, 0)), 1, 0), *rest = NULL;
     if (n > k) {
         ag_tensor *u2 = ag__columns(c, k, n), *g2 = ag__columns(g, k, n);
         below = ag_sub(below, ag__slope_matmul(g2, ag__turned(u2), 1, 0));
@@ -202,7 +202,7 @@ static ag_tensor *eliminated_cotangent(ag_tensor *c, ag_tensor *g, int64_t m, in
         above = ag_sub(above, ag__slope_matmul(ag__turned(l2), g2, 2, 0));
         rest = by_upper(g2, c1);
     }
-    ag_tensor *middle = ag_add(ag__lower_part(below, -1), ag__upper_part(above, 0));
+    ag_tensor *middle = ag_add(ag_tril(below, -1), ag_triu(above, 0));
     ag_tensor *a1 = by_upper(ag__solve_slope(ag__turned(c1), middle, true, true), c1);
     return rest ? ag_concat(2, (ag_tensor *[]){a1, rest}, n > k ? -1 : -2) : a1;
 }
@@ -234,10 +234,10 @@ ag_status ag_lu(ag_tensor *a, ag_tensor **p, ag_tensor **l, ag_tensor **u) {
     }
     const int64_t m = ag_extent(a, -2), n = ag_extent(a, -1), k = m < n ? m : n;
     ag_tensor *y = lu_of(a), *c = ag__columns(y, 0, n);
-    ag_tensor *lower = ag__lower_part(ag__columns(c, 0, k), -1), *line = ag_arange(ag_tape_of(y), ag_dtype_of(y), m);
+    ag_tensor *lower = ag_tril(ag__columns(c, 0, k), -1), *line = ag_arange(ag_tape_of(y), ag_dtype_of(y), m);
     ag_tensor *one = ag__identity(y, m), *from = ag_transpose(ag__columns(y, n, n + 1), -2, -1);
     *l = ag_add(lower, ag__columns(one, 0, k));
-    *u = ag__upper_part(ag__rows(c, 0, k), 0);
+    *u = ag_triu(ag__rows(c, 0, k), 0);
     *p = ag_cast(ag_equal(ag_unsqueeze(line, 1), from), ag_dtype_of(y)); /* (m,1) = (…,1,m) */
     return ag_tape_status(ag_tape_of(y));
 }
@@ -656,7 +656,7 @@ static bool cholesky_eval(const ag_call *call) {
 }
 
 static ag_tensor *cholesky_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    ag_tensor *lt = ag__turned(y), *s = ag__mirrored(ag_matmul(lt, ag__lower_part(g, 0)));
+    ag_tensor *lt = ag__turned(y), *s = ag__mirrored(ag_matmul(lt, ag_tril(g, 0)));
     ag_tensor *left = ag__solve_slope(lt, s, true, false); /* l⁻ᵀ·S */
     return (void)i, ag_scale(ag__solve_slope(lt, ag__turned(left), true, false), 0.5);
 }

@@ -55,33 +55,11 @@ bool ag__is_matrix(const ag_infer *r, bool square) {
                      (long long)a->extent[a->rank - 2], (long long)a->extent[a->rank - 1]);
 }
 
-/* Whether column − row <= offset, of (m,n) places. */
-static ag_tensor *is_lower(const ag_tensor *x, int64_t m, int64_t n, int64_t offset) {
-    ag_tape *t = ag_tape_of(x);
-    ag_tensor *last = ag_add_scalar(ag_arange(t, AG_I64, m), (double)offset);
-    return ag_less_equal(ag_arange(t, AG_I64, n), ag_unsqueeze(last, 1));
-}
-
-static ag_tensor *part_of(ag_tensor *x, int64_t offset, bool lower) {
-    ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0);
-    ag_tensor *mask = is_lower(x, ag_extent(x, -2), ag_extent(x, -1), offset);
-    return lower ? ag_where(mask, x, zero) : ag_where(mask, zero, x);
-}
-
-ag_tensor *ag__lower_part(ag_tensor *x, int64_t offset) { return part_of(x, offset, true); }
-ag_tensor *ag__upper_part(ag_tensor *x, int64_t offset) { return part_of(x, offset - 1, false); }
-
-ag_tensor *ag__identity(const ag_tensor *x, int64_t n) {
-    ag_tape *t = ag_tape_of(x);
-    ag_tensor *line = ag_arange(t, AG_I64, n);
-    return ag_cast(ag_equal(line, ag_unsqueeze(line, 1)), ag_dtype_of(x));
-}
-
 ag_tensor *ag__outer(ag_tensor *g, ag_tensor *y, bool strong) {
     return ag__slope_matmul(g, ag__turned(y), 1, strong ? 2 : 0);
 }
 
-ag_tensor *ag__mirrored(ag_tensor *x) { return ag_add(ag__lower_part(x, 0), ag__turned(ag__lower_part(x, -1))); }
+ag_tensor *ag__mirrored(ag_tensor *x) { return ag_add(ag_tril(x, 0), ag__turned(ag_tril(x, -1))); }
 
 /* ---- Evaluating ---- */
 

@@ -20,10 +20,9 @@ bool ag__usable_matrices(const char *name, int n, ag_tensor *const x[], bool squ
 bool ag__is_matrix(const ag_infer *r, bool square);
 
 /* The n×n identity, of x's tape and dtype. */
-ag_tensor *ag__identity(const ag_tensor *x, int64_t n);
-/* The lower triangle of x, from its diagonal number `offset` on downwards, with zeros above; and the upper one. */
-ag_tensor *ag__lower_part(ag_tensor *x, int64_t offset);
-ag_tensor *ag__upper_part(ag_tensor *x, int64_t offset);
+static inline ag_tensor *ag__identity(const ag_tensor *x, int64_t n) {
+    return ag_eye(ag_tape_of(x), ag_dtype_of(x), n, n, 0);
+}
 /* The lower triangle of a square x, and its mirror image above the diagonal. */
 ag_tensor *ag__mirrored(ag_tensor *x);
 static inline ag_tensor *ag__turned(ag_tensor *x) { return ag_transpose(x, -2, -1); }

@@ -112,7 +112,7 @@ static ag_tensor *qr_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *a = ag_input(y, i);
     const int64_t m = ag_extent(a, -2), n = ag_extent(a, -1), k = m < n ? m : n;
     ag_tensor *qt = ag__columns(y, 0, m), *gqt = ag__columns(g, 0, m);
-    ag_tensor *u = ag__columns(y, m, m + k), *gu = ag__upper_part(ag__columns(g, m, m + k), 0);
+    ag_tensor *u = ag__columns(y, m, m + k), *gu = ag_triu(ag__columns(g, m, m + k), 0);
     if (m >= n) return tall_qr_cotangent(qt, u, gqt, gu);
     ag_tensor *z = ag__columns(a, m, n), *gw = ag__columns(g, m + k, m + n);
     ag_tensor *x = tall_qr_cotangent(qt, u, ag_add(gqt, ag__slope_matmul(gw, ag__turned(z), 1, 0)), gu);
@@ -417,8 +417,7 @@ static double cutoff(ag_tensor *a, double rcond) {
 /* Whether a build with LAPACK can take a under the name of the call: its factorisation would be refused under its
  * own. */
 static bool lapack_can(const char *name, int count, ag_tensor *const x[], ag_tensor **nil) {
-    if (!ag__has_lapack())
-        *nil = ag__fail(name, count, x, AG_ERR_LIBRARY, "there is no LAPACK, which computes it");
+    if (!ag__has_lapack()) *nil = ag__fail(name, count, x, AG_ERR_LIBRARY, "there is no LAPACK, which computes it");
     else if (!ag__lapack_takes(ag_extent(x[0], -2), ag_extent(x[0], -1)))
         *nil = ag__fail(name, count, x, AG_ERR_SHAPE, "the matrices are too large for LAPACK");
     else return true;

@@ -164,7 +164,7 @@ static const op_case rows[] = {
     {"einsum ij,i->ji", "mul", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_product), 2, {IN(ANY, 2, 3), IN(ANY, 2)}, ""},
     {"einsum i,jk->jik", "mul", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_outer), 2, {IN(ANY, 2), IN(ANY, 2, 3)}, ""},
     {"einsum ii", "sum", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_trace), 1, {IN(ANY, 3, 3)}, ""},
-    {"einsum iji->ji", "slice", NUMBER, GRAD, 4, BUILD(einsum_diagonal), 1, {IN(ANY, 3, 2, 3)}, ""},
+    {"einsum iji->ji", "diagonal", NUMBER, GRAD, 4, BUILD(einsum_diagonal), 1, {IN(ANY, 3, 2, 3)}, ""},
     {"einsum ijk->j", "sum", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_sum), 1, {IN(ANY, 3, 2, 3)}, ""},
     {"einsum ijk->kij", "permute", NUMBER, GRAD, 4, BUILD(einsum_permute), 1, {IN(ANY, 3, 2, 4)}, ""},
     {"einsum ...ij,...jk->...ik", "tensordot", REAL, GRAD | REORDERS | LENIENT, 4, BUILD(einsum_dots), 2, {IN(ANY, 2, 1, 2, 3), IN(ANY, 2, 3, 2)}, ""},
