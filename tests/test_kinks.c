@@ -514,6 +514,27 @@ START_TEST(gradients_that_are_not_finite_are_not_hidden_by_clipping) {
 }
 END_TEST
 
+/* x̄ of y with the cotangent (0, 2). */
+static void expect_strong_slope(ag_tensor *y, ag_tensor *x) {
+    ag_tensor *g = tensor_of(tape, ag_dtype_of(x), AG_SHAPE(2), (double[]){0, 2}), *dx;
+    ag_vjp(1, &y, &g, 1, &x, &dx, 0);
+    expect_list(dx, 0, INFINITY);
+}
+
+/* A factor that is infinite, or is so in the tensor's dtype, leaves a cotangent of 0 alone. */
+START_TEST(factors_beyond_the_dtype_are_strong) {
+    ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){1, 1}), *n = ag_cast(x, AG_F32);
+    expect_strong_slope(ag_scale(x, (double)INFINITY), x);
+    expect_strong_slope(ag_scale(n, (double)INFINITY), n);
+    expect_strong_slope(ag_scale(n, 1e39), n);
+    expect_strong_slope(ag_div_scalar(x, 0), x);
+    expect_strong_slope(ag_div_scalar(n, 0), n);
+    expect_strong_slope(ag_div_scalar(n, 1e-60), n);
+    ag_cast(x, (ag_dtype)AG_DTYPES);
+    expect_error(tape, AG_ERR_DTYPE, "cast: ", "the dtype 4 is invalid");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("kinks");
     TCase *choice = tape_group(suite, "choice");
@@ -530,6 +551,7 @@ int main(void) {
     tcase_add_loop_test(slopes, slopes_at_kinks_are_these, 0, KINKS);
     tcase_add_test(slopes, of_a_nan_nothing_is_known_at_any_order);
     tcase_add_test(slopes, ties_of_extremes_share_and_a_nan_takes_all);
+    tcase_add_test(slopes, factors_beyond_the_dtype_are_strong);
     TCase *code = tape_group(suite, "code");
     tcase_add_test(code, machine_code_gives_the_kernels_bits);
     TCase *norms = tape_group(suite, "norms");
