@@ -572,10 +572,9 @@ static bool diagonal_infer(ag_infer *r) {
 static ag_tensor *on_diagonal(ag_tensor *x, int64_t m, int64_t n, const oblique *d) {
     ag_shape shape = ag_shape_of(x);
     const int last = shape.rank - 1;
-    const int64_t from = d->offset < 0 ? -d->offset * n : d->offset;
     shape = replaced(&shape, last, last + 1, 2, (int64_t[]){m, n});
-    if (ag_extent(x, last) == 0) x = ag_zeros(ag_tape_of(x), ag_dtype_of(x), shape);
-    else x = ag_embed(x, last, m * n, from, n + 1);
+    if (ag_extent(x, last) == 0) x = ag_zeros(ag_tape_of(x), ag_dtype_of(x), shape); /* at any offset */
+    else x = ag_embed(x, last, m * n, d->offset < 0 ? -d->offset * n : d->offset, n + 1);
     if (ag_is_nil(x)) return x;
     const ag_axes from_axes = AG_AXES(last, last + 1), to = AG_AXES((int)d->axis0, (int)d->axis1);
     return ag_permute(ag_reshape(x, shape), moved(shape.rank, &from_axes, &to));

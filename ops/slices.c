@@ -192,13 +192,14 @@ static padding padding_of(const ag_call *call, const box *b) {
     p.past = ag__goes_past((x->size + y->size) * (int64_t)p.bytes);
     for (int i = 0; i < y->rank; i++) {
         const int64_t e = y->shape[i], m = x->shape[i], from = x->stride[i] * (int64_t)p.bytes;
+        const int64_t start = m > 0 ? b->start[i] : 0; /* of no index it may be any number, too large to multiply */
         if (e == 1 && m == 1) continue;
         const int last = p.rank - 1;
         const bool joins = last >= 0 && m == e && (p.from[last] == from * e || p.inner[last] == 1);
         const int n = joins ? last : p.rank++;
         const int64_t times = joins ? e : 1;
         p.extent[n] = joins ? p.extent[n] * times : e;
-        p.start[n] = joins ? p.start[n] * times : b->start[i];
+        p.start[n] = joins ? p.start[n] * times : start;
         p.inner[n] = joins ? p.inner[n] * times : m;
         p.from[n] = from;
     }
