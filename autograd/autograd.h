@@ -140,6 +140,22 @@ AG_API ag_memory ag_tape_memory(const ag_tape *tape);
  * Errors: AG_ERR_TAPE from within an eval or the allocator */
 AG_API void ag_tape_trim(ag_tape *tape);
 
+/* ag_tape_limit -- how much a tape may hold, and how long it may take from now on; 0: no limit
+ * What goes beyond fails with AG_ERR_LIMIT, and changes nothing: `bytes` as ag_tape_memory counts what is held, `nodes`
+ * tensors recorded and not rewound, `seconds` of time until a call records or evaluates no more. The error can be
+ * cleared and the tape be rewound; its time is over until limits are set again. An evaluation stops before its next
+ * step: a step is a region of operations, a product or a factorisation, and is not interrupted. Memory that BLIS,
+ * LAPACK and FFTW take, machine code and the stacks of threads are not counted.
+ * Errors: AG_ERR_RANGE for a negative number or NaN; AG_ERR_TAPE within code that the tape is calling; AG_ERR_NULL: the
+ *         limits stay as they are */
+AG_API ag_status ag_tape_limit(ag_tape *tape, int64_t bytes, int64_t nodes, double seconds);
+
+/* ag_tape_interrupt -- stop the evaluation under way, or the next call that evaluates, with AG_ERR_LIMIT
+ * It may be called by a signal handler, and by any thread while the tape exists. Variables keep the values that they
+ * had, or all get the next ones. ag_clear_error forgets it.
+ * Errors: none; NULL is ignored */
+AG_API void ag_tape_interrupt(ag_tape *tape);
+
 /* ag_tape_alloc -- memory of the tape's own: zeros, aligned to 8 bytes, until a rewind past the present position
  * It holds what belongs to a model beside its tensors. NULL after an error.
  * Errors: AG_ERR_TAPE within an eval */

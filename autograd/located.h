@@ -10,6 +10,7 @@
 #define ag_tape_mark(...) (ag_here(__FILE__, __LINE__), ag_tape_mark(__VA_ARGS__))
 #define ag_tape_rewind(...) (ag_here(__FILE__, __LINE__), ag_tape_rewind(__VA_ARGS__))
 #define ag_tape_trim(...) (ag_here(__FILE__, __LINE__), ag_tape_trim(__VA_ARGS__))
+#define ag_tape_limit(...) (ag_here(__FILE__, __LINE__), ag_tape_limit(__VA_ARGS__))
 #define ag_tape_alloc(...) (ag_here(__FILE__, __LINE__), ag_tape_alloc(__VA_ARGS__))
 #define ag_from(...) ag_located(ag_from(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_wrap(...) ag_located(ag_wrap(__VA_ARGS__), __FILE__, __LINE__)

@@ -791,9 +791,9 @@ END_TEST
 START_TEST(names_of_statuses) {
     ck_assert_str_eq(ag_status_name(AG_OK), "AG_OK");
     ck_assert_str_eq(ag_status_name(AG_ERR_NULL), "AG_ERR_NULL");
-    ck_assert_str_eq(ag_status_name(AG_ERR_LIBRARY), "AG_ERR_LIBRARY");
-    for (int s = 0; s <= AG_ERR_LIBRARY; s++) ck_assert_str_ne(ag_status_name((ag_status)s), "AG_ERR_?");
-    ck_assert_str_eq(ag_status_name((ag_status)(AG_ERR_LIBRARY + 1)), "AG_ERR_?");
+    ck_assert_str_eq(ag_status_name(AG_ERR_LIMIT), "AG_ERR_LIMIT");
+    for (int s = 0; s <= AG_ERR_LIMIT; s++) ck_assert_str_ne(ag_status_name((ag_status)s), "AG_ERR_?");
+    ck_assert_str_eq(ag_status_name((ag_status)(AG_ERR_LIMIT + 1)), "AG_ERR_?");
     ck_assert_str_eq(ag_status_name((ag_status)-1), "AG_ERR_?");
 }
 END_TEST

@@ -238,7 +238,7 @@ static bool evaluate(ag_tape *tape, int n, ag_tensor *const x[], ag__when when, 
     unpin_all(&e, n, x);
     if (good) ag__commit_assignments(tape);
     if (good && when != AG__ALONE) tape->deferred = when == AG__DEFER ? tape->count : 0;
-    if (!good && when != AG__ALONE && tape->assignments && tape->status != AG_ERR_MEMORY) ag__settle_assignments(tape);
+    if (!good && when != AG__ALONE && tape->assignments && !ag__is_passing(tape->status)) ag__settle_assignments(tape);
     if (tape->profiling) tape->observer->evaluated(tape, e.marked.nodes, since);
     return good;
 }
@@ -255,11 +255,11 @@ void ag__evaluate_last(ag_tape *tape, uint32_t from) {
 
 /* ---- After an error ---- */
 
-/* Carry out v's assignment, with those joined with it. If they cannot be computed, for a reason other than memory,
+/* Carry out v's assignment, with those joined with it. If they cannot be computed, for a reason that stays,
  * they are given up, so that later evaluations do not fail too. */
 static void settle(ag_tensor *v) {
     v->tape->status = AG_OK;
-    if (!evaluate(v->tape, 1, &v, AG__ALONE, 0) && v->tape->status != AG_ERR_MEMORY) ag__give_up_assignment(v);
+    if (!evaluate(v->tape, 1, &v, AG__ALONE, 0) && !ag__is_passing(v->tape->status)) ag__give_up_assignment(v);
 }
 
 void ag__settle_assignments(ag_tape *tape) {

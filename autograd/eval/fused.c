@@ -114,6 +114,12 @@ static void let_go(const ag__execution *e, uint32_t k) {
     }
 }
 
+/* Whether the tape is to stop rather than run step number k; an error has been raised then. */
+static bool stops_before(const ag__execution *e, uint32_t k) {
+    const ag__plan_step *step = step_at(e->plan, k);
+    return step->members && ag__must_stop(e->c->tape) && !ag__stop(e->c->tape, e->c->table[members_of(e, step)->index]);
+}
+
 /* Run step number k; false after an error. */
 static bool run_whole_step(const ag__execution *e, uint32_t k) {
     const ag__plan_step *step = step_at(e->plan, k);
@@ -149,7 +155,7 @@ static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
     for (uint32_t i = 0; i < plan->holds.count; i++) ag__mark_of(c->evaluation, c->table[plan->holds.at[i]])->live++;
     for (uint32_t k = 0; k < plan->steps.count; k++) {
         const bool final = c->evaluation->when == AG__FINAL, first = k == 1 && final, done = final && is_node(plan, k);
-        if ((first && !provide(&e)) || (!done && !run_whole_step(&e, k))) {
+        if ((!final && stops_before(&e, k)) || (first && !provide(&e)) || (!done && !run_whole_step(&e, k))) {
             let_go(&e, k);
             return false;
         }

@@ -37,6 +37,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->gap = ag__gap();
     tape->memory.held = tape->memory.peak_held = (int64_t)TAPE_BYTES;
     tape->memory.allocations = 1;
+    tape->most_bytes = INT64_MAX, tape->most_nodes = UINT32_MAX, tape->deadline = AG__NO_DEADLINE;
     tape->recording = true;
     tape->off_since = UINT32_MAX;
     ag__set_part(tape, NULL);

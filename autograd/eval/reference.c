@@ -89,7 +89,9 @@ bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
     for (uint32_t i = low; i < high; i++) {
         if (!e->mark[i].needed) continue;
         ag_tensor *t = ag__node(e->tape, i);
-        if (!observed && is_little(t) ? !compute_little(e->tape, t) : !compute_observed(t)) {
+        if (ag__must_stop(e->tape)      ? !ag__stop(e->tape, t)
+            : !observed && is_little(t) ? !compute_little(e->tape, t)
+                                        : !compute_observed(t)) {
             ag__abandon(e, i, high);
             return false;
         }

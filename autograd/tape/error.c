@@ -88,10 +88,19 @@ static ag_tape *tape_of_any(int n, ag_tensor *const x[]) {
     return NULL;
 }
 
+/* Memory, or a tensor, that lacks because of a limit. */
+static void put_limit(text *t, const ag_tape *tape) {
+    if (tape->refused == AG__BYTES)
+        put(t, ": the limit is %lld bytes, of which %lld are held", (long long)tape->most_bytes,
+            (long long)tape->memory.held);
+    else put(t, ": the limit is %lld tensors", (long long)tape->most_nodes);
+}
+
 /* `part`: that the failure is in; or NULL. */
 static void raise_about(ag_tape *tape, const ag_tensor *part, const char *name, int n, ag_tensor *const x[],
                         ag_status status, const char *format, va_list args) {
-    char *to = raise(tape, status);
+    const bool limited = status == AG_ERR_MEMORY && tape && tape->refused != AG__NOTHING;
+    char *to = raise(tape, limited ? AG_ERR_LIMIT : status);
     if (!to) return;
     text t = {to, AG__ERROR_SIZE, 0};
     if (part && ag__about(part)->label) put(&t, "%.100s: ", ag__about(part)->label);
@@ -101,6 +110,7 @@ static void raise_about(ag_tape *tape, const ag_tensor *part, const char *name, 
         put(&t, ": ");
     }
     put_list(&t, format, args);
+    if (limited) put_limit(&t, tape);
     ag__make_plain(to); /* labels and names are the program's, or a file's, and some are cut off within a character */
 }
 
@@ -223,7 +233,7 @@ const char *ag_tape_error(const ag_tape *tape) {
 
 void ag_clear_error(ag_tape *tape) {
     if (tape && is_closed(tape)) ag__refused_inside(tape, "clear_error", AG__NOTATION);
-    else if (tape) tape->status = AG_OK;
+    else if (tape) tape->status = AG_OK, atomic_store_explicit(&tape->interrupted, false, memory_order_relaxed);
     else orphan.status = AG_OK;
 }
 
@@ -242,6 +252,7 @@ const char *ag_status_name(ag_status status) {
         [AG_ERR_FILE] = "AG_ERR_FILE",
         [AG_ERR_SINGULAR] = "AG_ERR_SINGULAR",
         [AG_ERR_LIBRARY] = "AG_ERR_LIBRARY",
+        [AG_ERR_LIMIT] = "AG_ERR_LIMIT",
     };
     size_t i = (size_t)status;
     return i < sizeof names / sizeof *names ? names[i] : "AG_ERR_?";

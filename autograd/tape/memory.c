@@ -102,14 +102,25 @@ static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new
     return q;
 }
 
-void *ag__allocate_apart(ag_tape *tape, size_t bytes) { return call_allocator(tape, NULL, 0, bytes); }
+/* Whether new_bytes may take the place of fewer. */
+static bool within_limit(ag_tape *tape, size_t new_bytes, size_t old_bytes) {
+    if (new_bytes > PTRDIFF_MAX) return false;
+    const bool within = (int64_t)(new_bytes - old_bytes) <= tape->most_bytes - tape->memory.held;
+    if (!within) tape->refused = AG__BYTES;
+    return within;
+}
+
+void *ag__allocate_apart(ag_tape *tape, size_t bytes) {
+    return within_limit(tape, bytes, 0) ? call_allocator(tape, NULL, 0, bytes) : NULL;
+}
 
 void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     ag_memory *m = &tape->memory;
-    if (new_bytes > PTRDIFF_MAX || (int64_t)new_bytes > INT64_MAX - m->held) return NULL;
+    if (new_bytes > old_bytes && !within_limit(tape, new_bytes, old_bytes)) return NULL;
     if (p && new_bytes == 0) ag__unpoison(tape, p, old_bytes); /* arena or slab: parts of it may be poisoned */
     if (new_bytes != 0) m->allocations++;
     void *q = call_allocator(tape, p, old_bytes, new_bytes);
+    if (new_bytes != 0) tape->refused = AG__NOTHING;
     if (!q && new_bytes != 0) return NULL;
     m->held += (int64_t)new_bytes - (int64_t)old_bytes;
     if (m->held > m->peak_held) m->peak_held = m->held;

@@ -16,15 +16,25 @@ static bool grow_segment_list(ag_tape *tape) {
     return true;
 }
 
-/* After `count` has changed: the slot of the next node. */
-static void find_end(ag_tape *tape) {
-    uint32_t segment = tape->count / AG__SEGMENT;
+/* The nodes that there may be more; vacant ones do not count. */
+static uint32_t nodes_left(const ag_tape *tape) {
+    const uint32_t used = tape->count - tape->vacant;
+    return used < tape->most_nodes ? tape->most_nodes - used : 0;
+}
+
+void ag__find_end(ag_tape *tape) {
+    uint32_t segment = tape->count / AG__SEGMENT, at = tape->count % AG__SEGMENT, left = nodes_left(tape);
     ag_tensor *nodes = segment < tape->segment_count ? tape->segments[segment]->node : NULL;
-    tape->next = nodes ? nodes + tape->count % AG__SEGMENT : NULL;
-    tape->next_end = nodes ? nodes + AG__SEGMENT : NULL;
+    tape->next = nodes ? nodes + at : NULL;
+    tape->next_end = nodes ? nodes + (left < AG__SEGMENT - at ? at + left : AG__SEGMENT) : NULL;
 }
 
 bool ag__slot(ag_tape *tape) {
+    if (ag__must_stop(tape)) return ag__stop(tape, NULL);
+    if (nodes_left(tape) == 0) {
+        tape->refused = AG__NODES;
+        return false;
+    }
     uint32_t segment = tape->count / AG__SEGMENT;
     if (segment == tape->segment_count) {
         if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return false;
@@ -33,7 +43,7 @@ bool ag__slot(ag_tape *tape) {
         if (!fresh) return false;
         tape->segments[tape->segment_count++] = fresh;
     }
-    find_end(tape);
+    ag__find_end(tape);
     return true;
 }
 
@@ -42,7 +52,7 @@ void ag__nodes_trim(ag_tape *tape) {
     uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
     while (tape->segment_count > used)
         ag__resize(tape, tape->segments[--tape->segment_count], sizeof **tape->segments, 0);
-    find_end(tape);
+    ag__find_end(tape);
 }
 
 /* ---- Appending ---- */
@@ -105,5 +115,5 @@ void ag__nodes_release(ag_tape *tape, uint32_t count) {
         tape->vacant -= tape->count - count;
         tape->count = count;
     }
-    find_end(tape);
+    ag__find_end(tape);
 }

@@ -25,6 +25,22 @@ int ag_tape_set_threads(ag_tape *tape, int threads) {
     return tape->threads;
 }
 
+ag_status ag_tape_limit(ag_tape *tape, int64_t bytes, int64_t nodes, double seconds) {
+    int line;
+    const char *file = ag__here_file(&line);
+    if (!tape) ag__fail_on(NULL, "tape_limit", AG_ERR_NULL, "the tape is NULL");
+    else if (!(bytes >= 0 && nodes >= 0 && seconds >= 0))
+        ag__fail_on(tape, "tape_limit", AG_ERR_RANGE, "%lld bytes, %lld tensors, %g seconds: none may be negative",
+                    (long long)bytes, (long long)nodes, seconds);
+    else if (!ag__refused_inside(tape, "tape_limit", AG__INFER)) {
+        tape->most_bytes = bytes > 0 ? bytes : INT64_MAX;
+        tape->most_nodes = nodes > 0 && nodes < UINT32_MAX ? (uint32_t)nodes : UINT32_MAX;
+        ag__set_time(tape, seconds);
+        ag__find_end(tape);
+    }
+    return ag__leave(tape, file, line);
+}
+
 void ag_tape_seed(ag_tape *tape, uint64_t seed) {
     if (!tape) return;
     tape->seed = seed;

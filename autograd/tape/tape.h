@@ -5,14 +5,16 @@
  * values are immutable, so a node without one can always be (re)computed from its inputs.
  *
  * The files of this folder, in the order in which they use each other, each only those before it: dtype, format, utf8,
- * processors, threads; error, memory, heap, buffer, loan, layout; node, tensor, leaf, variable; mark, scope, state,
- * settings, record, assign. */
+ * processors, threads; error, budget, memory, heap, buffer, loan, layout; node, tensor, leaf, variable; mark, scope,
+ * state, settings, record, assign. */
 #ifndef AG_TAPE_H
 #define AG_TAPE_H
 
 #include "autograd/tape/limits.h"
 #include "autograd/tape/node.h"
 #include "autograd/tape/op.h"
+
+#include <stdatomic.h>
 
 /* ---- The tape ---- */
 
@@ -102,13 +104,24 @@ typedef struct ag__within {
     const ag__position *floor; /* nodes before it must stay */
 } ag__within;
 
+/* The last thing that a limit refused. */
+typedef enum ag__refusal { AG__NOTHING, AG__BYTES, AG__NODES } ag__refusal;
+
+#define AG__NO_DEADLINE INT64_MAX
+
 struct ag_tape {
     ag_allocator allocator;
     ag_memory memory;
 
+    int64_t most_bytes, deadline; /* INT64_MAX: no limit; nanoseconds of the monotonic clock */
+    double seconds;               /* from the setting of the deadline to it */
+    uint32_t most_nodes;
+    ag__refusal refused;
+    _Atomic bool interrupted; /* by a signal handler or by another thread */
+
     ag__segment **segments; /* node i is always segments[i / AG__SEGMENT]->node[i % AG__SEGMENT] */
     uint32_t segment_count, segment_room;
-    ag_tensor *next, *next_end; /* the slot of the next node, and the end of its segment; equal: no slot */
+    ag_tensor *next, *next_end; /* the slot of the next node, and the end of those in its segment; equal: no slot */
     uint32_t count;
     uint32_t unplaced;           /* nodes before this one have a location, */
     ag__interval placed;         /* and these have one */
@@ -205,6 +218,18 @@ static inline void ag__return(ag_tape *tape, ag__within former) { tape->inside =
 
 /* Whether a vjp is running that is not below a choice, so that a plain product serves. */
 static inline bool ag__is_weak(const ag_tensor *g) { return g && g->tape && g->tape->weak; }
+
+/* budget.c: whether the tape was interrupted, or its time is over. Then ag__stop, which returns false, raises the error
+ * of computing t, or of something else if that is NULL. */
+void ag__set_time(ag_tape *tape, double seconds); /* from now on; 0: without end */
+bool ag__is_over(const ag_tape *tape);
+bool ag__stop(ag_tape *tape, const ag_tensor *t);
+static inline bool ag__must_stop(const ag_tape *tape) {
+    return atomic_load_explicit(&tape->interrupted, memory_order_relaxed) ||
+           (tape->deadline != AG__NO_DEADLINE && ag__is_over(tape));
+}
+/* Whether an error passes, so that what failed may succeed later. */
+static inline bool ag__is_passing(ag_status status) { return status == AG_ERR_MEMORY || status == AG_ERR_LIMIT; }
 
 /* memory.c: every byte of the library comes through here */
 extern const ag_allocator ag__default_allocator;
@@ -359,7 +384,9 @@ void ag__reopen(ag_tape *tape, ag__closed former);
 bool ag__usable(const char *what, const ag_tensor *x); /* not NULL, stale or nil, tape not in error; else raises */
 
 /* node.c */
-bool ag__slot(ag_tape *tape); /* makes one for the next node if the last segment is full; false: out of memory */
+/* Makes a slot for the next node if the last segment is full; false: out of memory, at a limit, or after an error. */
+bool ag__slot(ag_tape *tape);
+void ag__find_end(ag_tape *tape); /* after `count` or a limit has changed: the slot of the next node */
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes); /* no checks; unevaluated */
 void ag__forgo(ag_tensor *t); /* t is hardly going to be computed: values need not be kept for it */

@@ -1,0 +1,330 @@
+/* test_budget -- tapes that may use only so much, and that are interrupted
+ *
+ * A step of training runs under each limit in turn that is too low for it, until one is high enough. After each failure
+ * the variables have their bits of before, and once the limit is lifted, the step has the bits of one that was never
+ * limited. A program that is interrupted at any time, by a signal or by another thread, has variables of one step. */
+#include "tests/support.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { SIDE = 24, ELEMENTS = SIDE * SIDE, VARIABLES = 2, STEPS = 400 };
+
+static const double rate = 0x1p-6;
+
+/* Two weights, between which nothing but the steps' number tells whether they belong together. */
+typedef struct net {
+    ag_tape *tape;
+    ag_tensor *weight[VARIABLES], *x;
+} net;
+
+typedef struct values {
+    double of[VARIABLES][ELEMENTS];
+} values;
+
+static net net_on(ag_tape *t) {
+    net n = {.tape = t};
+    for (int i = 0; i < VARIABLES; i++)
+        n.weight[i] = ag_variable_from(scattered(t, AG_F64, AG_SHAPE(SIDE, SIDE), (uint64_t)i * ELEMENTS));
+    n.x = scattered(t, AG_F64, AG_SHAPE(SIDE, SIDE), 2 * ELEMENTS);
+    return n;
+}
+
+/* One step of gradient descent; AG_OK, or why it failed. */
+static ag_status step(const net *n) {
+    const ag_mark mark = ag_tape_mark(n->tape);
+    ag_tensor *y = ag_tanh(ag_matmul(ag_tanh(ag_matmul(n->x, n->weight[0])), n->weight[1])), *g[VARIABLES];
+    ag_grad(ag_mean(ag_square(y)), VARIABLES, n->weight, g);
+    for (int i = 0; i < VARIABLES; i++) g[i] = ag_sub(n->weight[i], ag_scale(g[i], rate));
+    for (int i = 0; i < VARIABLES && ag_tape_status(n->tape) == AG_OK; i++) ag_assign(n->weight[i], g[i]);
+    const ag_status recorded = ag_tape_status(n->tape);
+    if (recorded != AG_OK) ag_clear_error(n->tape); /* so that the rewind shows its own */
+    const ag_status rewound = ag_mark_valid(mark) ? ag_tape_rewind(n->tape, mark) : AG_OK;
+    return recorded != AG_OK ? recorded : rewound;
+}
+
+static values values_of(const net *n) {
+    values v;
+    for (int i = 0; i < VARIABLES; i++) memcpy(v.of[i], ag_data(n->weight[i]), sizeof v.of[i]);
+    expect_ok(n->tape);
+    return v;
+}
+
+static bool are_equal(const values *a, const values *b) { return memcmp(a, b, sizeof *a) == 0; }
+
+/* ---- Limits that are too low ---- */
+
+/* Steps under limits from `low` on, by `by`, of bytes or of tensors; returns the first that sufficed. */
+static int64_t expect_old_values_below(int64_t low, int64_t by, bool of_bytes) {
+    ag_tape *other = ag_tape_new();
+    const net free_net = net_on(other), n = net_on(tape);
+    const values before = values_of(&n);
+    ck_assert_int_eq(step(&free_net), AG_OK);
+    const values after = values_of(&free_net);
+    int64_t limit = low, failures = 0;
+    for (;; limit += by, failures++) {
+        ag_tape_trim(tape);
+        ck_assert_int_eq(ag_tape_limit(tape, of_bytes ? limit : 0, of_bytes ? 0 : limit, 0), AG_OK);
+        const ag_status status = step(&n);
+        const ag_memory m = ag_tape_memory(tape);
+        ag_clear_error(tape);
+        ag_tape_limit(tape, 0, 0, 0);
+        ck_assert_int_le(of_bytes ? m.held : m.nodes, limit);
+        const values now = values_of(&n);
+        if (status == AG_OK) {
+            ck_assert(are_equal(&now, &after));
+            break;
+        }
+        ck_assert_int_eq(status, AG_ERR_LIMIT);
+        ck_assert_msg(are_equal(&now, &before), "limit %lld: a variable has changed", (long long)limit);
+    }
+    ck_assert_int_gt(failures, 3);
+    ag_tape_free(other);
+    return limit;
+}
+
+START_TEST(each_limit_of_bytes_that_is_too_low_changes_nothing) {
+    for (int threads = 1; threads <= 2; threads++) {
+        ag_tape_set_threads(tape, threads);
+        ag_tape_set_evaluator(tape, threads == 1 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_FUSED);
+        const ag_mark mark = ag_tape_mark(tape);
+        expect_old_values_below(ag_tape_memory(tape).held + 3 * ELEMENTS * 8 + 40000, small_run() ? 2048 : 96, true);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+START_TEST(each_limit_of_tensors_that_is_too_low_changes_nothing) {
+    const int64_t enough = expect_old_values_below(ag_tape_memory(tape).nodes + 6, 1, false);
+    ck_assert_int_gt(enough, ag_tape_memory(tape).nodes);
+}
+END_TEST
+
+START_TEST(limits_name_themselves_and_can_be_lifted) {
+    const int64_t held = ag_tape_memory(tape).held;
+    ck_assert_int_eq(ag_tape_limit(tape, held + 65536, 0, 0), AG_OK);
+    ck_assert(ag_is_nil(ag_from(tape, AG_F64, AG_SHAPE(10000), (double[10000]){0})));
+    expect_error(tape, AG_ERR_LIMIT, "from: ", "bytes", "the limit is ", "test_budget.c:");
+    ag_tensor *x = ag_full(tape, AG_F64, AG_SHAPE(3), 2);
+    ag_tape_limit(tape, 0, ag_tape_memory(tape).nodes + 2, 0);
+    for (int i = 0; i < 2; i++) x = ag_square(x);
+    expect_ok(tape);
+    ck_assert(ag_is_nil(ag_neg(x)));
+    expect_error(tape, AG_ERR_LIMIT, "neg: ", "another tensor", "the limit is ", " tensors", "test_budget.c:");
+    expect_list(x, 16, 16, 16);
+    ag_tape_limit(tape, 0, 0, 0);
+    expect_list(ag_neg(x), -16, -16, -16);
+    ag_tape_limit(tape, 1, 1, 0); /* less than there is already: that stays, and more is refused */
+    expect_list(x, 16, 16, 16);
+    ck_assert(ag_is_nil(ag_neg(x)));
+    expect_error(tape, AG_ERR_LIMIT, "neg: ");
+}
+END_TEST
+
+START_TEST(rewinding_and_slots_of_segments_keep_to_the_limit) {
+    for (int most = 1; most <= 400; most += 7) {
+        const ag_mark mark = ag_tape_mark(tape);
+        ag_tape_limit(tape, 0, most, 0);
+        ag_tensor *x = ag_ones(tape, AG_F64, AG_SCALAR);
+        for (int i = 1; i < most; i++) x = ag_neg(x);
+        expect_item(x, most % 2 ? 1 : -1);
+        ck_assert_int_eq(ag_tape_memory(tape).nodes, most);
+        ck_assert(ag_is_nil(ag_neg(x)));
+        expect_error(tape, AG_ERR_LIMIT, "tensors");
+        ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+    }
+}
+END_TEST
+
+START_TEST(limits_are_checked) {
+    ck_assert_int_eq(ag_tape_limit(tape, -1, 0, 0), AG_ERR_RANGE);
+    expect_error(tape, AG_ERR_RANGE, "tape_limit: ", "-1 bytes", "test_budget.c:");
+    ag_tape_limit(tape, 0, -2, 0);
+    expect_error(tape, AG_ERR_RANGE, "tape_limit: ", "-2 tensors");
+    ag_tape_limit(tape, 0, 0, -0.5);
+    expect_error(tape, AG_ERR_RANGE, "tape_limit: ", "-0.5 seconds");
+    ag_tape_limit(tape, 0, 0, NAN);
+    expect_error(tape, AG_ERR_RANGE, "tape_limit: ");
+    ck_assert_int_eq(ag_tape_limit(NULL, 0, 0, 0), AG_ERR_NULL);
+    expect_error(NULL, AG_ERR_NULL, "tape_limit: ");
+    ag_tape_interrupt(NULL);
+    ag_tape_limit(tape, INT64_MAX, INT64_MAX, (double)INFINITY);
+    expect_item(ag_neg(ag_ones(tape, AG_F64, AG_SCALAR)), -1);
+}
+END_TEST
+
+/* ---- Time ---- */
+
+START_TEST(time_that_is_over_stops_recording_and_evaluating) {
+    ag_tensor *x = ag_neg(ag_ones(tape, AG_F64, AG_SCALAR));
+    ck_assert_int_eq(ag_tape_limit(tape, 0, 0, 1e-9), AG_OK);
+    ck_assert(isnan(ag_item(x)));
+    expect_error(tape, AG_ERR_LIMIT, ": the limit of 1e-09 seconds is over", "test_budget.c:");
+    for (int i = 0; i < 200; i++) x = ag_neg(x);
+    expect_error(tape, AG_ERR_LIMIT, "tape: ", "the limit of 1e-09 seconds is over");
+    ag_tape_limit(tape, 0, 0, 3600);
+    expect_item(ag_neg(ag_ones(tape, AG_F64, AG_SCALAR)), -1);
+    const double short_time = 0.02;
+    const net n = net_on(tape);
+    ag_tape_limit(tape, 0, 0, short_time);
+    ag_status status = AG_OK;
+    for (int64_t i = 0; status == AG_OK && i < INT64_C(100000000); i++) status = step(&n);
+    ck_assert_int_eq(status, AG_ERR_LIMIT);
+}
+END_TEST
+
+/* ---- Interruptions ---- */
+
+static ag_tape *being_run;
+static atomic_bool ends;
+
+static void interrupt(int signal) {
+    (void)signal;
+    ag_tape_interrupt(being_run);
+}
+
+static void *interrupt_now_and_then(void *unused) {
+    for (useconds_t pause = 50; !atomic_load(&ends); pause = pause * 7 % 1999 + 1) {
+        usleep(pause);
+        ag_tape_interrupt(being_run);
+    }
+    return unused;
+}
+
+/* Each step is tried until it is not interrupted; a step that was interrupted has changed no variable, or all. */
+static int64_t run_interrupted(const net *n, const values *after) {
+    int64_t interruptions = 0;
+    values now = values_of(n), before = now;
+    for (int i = 0; i < STEPS;) {
+        const ag_status status = step(n);
+        if (status != AG_OK) {
+            ck_assert_int_eq(status, AG_ERR_LIMIT);
+            interruptions++;
+        }
+        ag_clear_error(n->tape);
+        do { /* reading may be interrupted too */
+            ag_clear_error(n->tape);
+            for (int k = 0; k < VARIABLES; k++) {
+                const void *data = ag_data(n->weight[k]);
+                if (data) memcpy(now.of[k], data, sizeof now.of[k]);
+            }
+        } while (ag_tape_status(n->tape) != AG_OK);
+        if (status == AG_OK) i++;
+        ck_assert_msg(are_equal(&now, i == 0 ? &before : &after[i - 1]), "step %d: torn variables", i);
+    }
+    return interruptions;
+}
+
+static values after[STEPS];
+
+static void run_alone(void) {
+    ag_tape *other = ag_tape_new();
+    const net n = net_on(other);
+    for (int i = 0; i < STEPS; i++) {
+        ck_assert_int_eq(step(&n), AG_OK);
+        after[i] = values_of(&n);
+    }
+    ag_tape_free(other);
+}
+
+START_TEST(an_interruption_comes_before_or_within_an_evaluation) {
+    ag_tensor *x = ag_neg(ag_ones(tape, AG_F64, AG_SHAPE(3)));
+    ag_tape_interrupt(tape);
+    ck_assert_ptr_null(ag_data(x));
+    expect_error(tape, AG_ERR_LIMIT, ": interrupted", "test_budget.c:");
+    expect_list(x, -1, -1, -1);
+    ag_tape_interrupt(tape);
+    ag_clear_error(tape);
+    expect_list(ag_square(x), 1, 1, 1);
+}
+END_TEST
+
+static atomic_int countdown; /* calls of the kernel until it interrupts */
+
+/* y = x; its kernel interrupts the tape, so that an interruption comes at each place where kernels run. */
+static void interrupting_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    memmove(y, x[0], (size_t)n * sizeof(double));
+    if (atomic_fetch_sub(&countdown, 1) == 1) ag_tape_interrupt(being_run);
+}
+
+static const ag_op interrupting = {.name = "interrupting",
+                                   .kind = AG_KIND_ELEMENTWISE,
+                                   .arity = 1,
+                                   .block = {[AG_F64] = interrupting_f64},
+                                   .vjp = ag_zero_vjp};
+
+/* Several variables of different shapes are written in place one after another. */
+START_TEST(an_interruption_at_any_kernel_leaves_all_variables_or_none) {
+    enum { MANY = 4, MOST_CALLS = 60 };
+    being_run = tape;
+    int interruptions = 0, changes = 0;
+    for (int at = 1; at < MOST_CALLS; at++) {
+        const ag_mark start = ag_tape_mark(tape);
+        ag_tensor *v[MANY];
+        for (int i = 0; i < MANY; i++) v[i] = ag_variable_from(ag_zeros(tape, AG_F64, AG_SHAPE(1000 * (i + 1), 3)));
+        const ag_mark mark = ag_tape_mark(tape);
+        atomic_store(&countdown, at);
+        for (int i = 0; i < MANY; i++) ag_assign(v[i], ag_add_scalar(ag_apply(&interrupting, 1, &v[i], NULL, 0), 1));
+        expect_ok(tape);
+        const ag_status status = ag_tape_rewind(tape, mark);
+        if (status != AG_OK) expect_error(tape, AG_ERR_LIMIT, "interrupted");
+        ag_clear_error(tape);
+        for (int i = 0; i < MANY; i++) ck_assert(ag_element(v[i], 0) == (status == AG_OK));
+        interruptions += status != AG_OK;
+        changes += status == AG_OK;
+        ag_tape_rewind(tape, start);
+    }
+    ck_assert_int_gt(changes, 0);
+    if (ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED) == AG_EVALUATOR_REFERENCE) ck_assert_int_gt(interruptions, 0);
+}
+END_TEST
+
+START_TEST(a_signal_leaves_variables_of_one_step) {
+    run_alone();
+    const net n = net_on(tape);
+    being_run = tape;
+    signal(SIGALRM, interrupt);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 137}, {0, 137}}, NULL);
+    const int64_t interruptions = run_interrupted(&n, after);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
+    signal(SIGALRM, SIG_DFL);
+    ck_assert_int_gt(interruptions, 0);
+}
+END_TEST
+
+START_TEST(another_thread_leaves_variables_of_one_step) {
+    run_alone();
+    const net n = net_on(tape);
+    pthread_t thread;
+    being_run = tape;
+    atomic_store(&ends, false);
+    ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_now_and_then, NULL), 0);
+    const int64_t interruptions = run_interrupted(&n, after);
+    atomic_store(&ends, true);
+    pthread_join(thread, NULL);
+    ck_assert_int_gt(interruptions, 0);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("budget");
+    TCase *limits = tape_group(suite, "limits");
+    tcase_add_test(limits, each_limit_of_bytes_that_is_too_low_changes_nothing);
+    tcase_add_test(limits, each_limit_of_tensors_that_is_too_low_changes_nothing);
+    tcase_add_test(limits, limits_name_themselves_and_can_be_lifted);
+    tcase_add_test(limits, rewinding_and_slots_of_segments_keep_to_the_limit);
+    tcase_add_test(limits, limits_are_checked);
+    tcase_add_test(limits, time_that_is_over_stops_recording_and_evaluating);
+    TCase *interruptions = tape_group(suite, "interruptions");
+    tcase_add_test(interruptions, an_interruption_comes_before_or_within_an_evaluation);
+    tcase_add_test(interruptions, an_interruption_at_any_kernel_leaves_all_variables_or_none);
+    tcase_add_test(interruptions, a_signal_leaves_variables_of_one_step);
+    tcase_add_test(interruptions, another_thread_leaves_variables_of_one_step);
+    return run_suite(suite);
+}
