@@ -98,15 +98,16 @@ static bool take_shape(incoming *in) {
     return false;
 }
 
-/* The strides, and that all elements lie within what can be addressed: no sum of steps overflows. */
+/* The strides, and that all elements lie within what can be addressed: no sum of steps overflows. Without elements they
+ * mean nothing, and are not looked at. */
 static bool take_strides(incoming *in) {
     const int64_t most = INT64_MAX / 16;
     int64_t step = 1, reach = 0;
-    for (int i = in->shape.rank - 1; i >= 0; i--) {
+    for (int i = in->shape.rank - 1; i >= 0 && in->size > 0; i--) {
         int64_t extent = in->shape.extent[i], s = in->from->strides ? in->from->strides[i] : step;
-        step *= extent > 0 ? extent : 1;
+        step *= extent;
         in->stride[i] = extent > 1 ? s : 0;
-        if (in->size == 0 || extent <= 1) continue;
+        if (extent <= 1) continue;
         int64_t length = s < 0 ? -(s + 1) : s;
         if (length > (most - reach) / (extent - 1)) return wrong(in, AG_ERR_RANGE, "stride", s, "a smaller one");
         reach += length * (extent - 1);
@@ -122,7 +123,7 @@ static bool take(incoming *in) {
         ag__fail_on(in->tape, in->call, AG_ERR_NULL, "the tensor's data is NULL");
         return false;
     }
-    in->data = t->data ? (const char *)t->data + t->byte_offset : NULL;
+    if (in->size > 0) in->data = (const char *)t->data + t->byte_offset;
     return true;
 }
 
@@ -163,7 +164,8 @@ static ag_tensor *converted(const incoming *in) {
 static ag_tensor *from(incoming *in) {
     if (!take(in)) return ag__nil_of(in->tape);
     if (shareable(in))
-        return ag__adopt(in->call, in->tape, ag__kind_dtype(in->kind), &in->shape, in->stride, in->data, in->owner);
+        return ag__adopt(in->call, in->tape, ag__kind_dtype(in->kind), &in->shape, in->size > 0 ? in->stride : NULL,
+                         in->data, in->owner);
     ag_tensor *x = converted(in);
     if (!ag_is_nil(x)) in->owner.release(in->owner.context);
     return x;

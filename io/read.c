@@ -39,13 +39,16 @@ ag_tensor *ag_read(ag_tape *tape, const char *path, const char *name, const ag_r
 static int read_all(ag_tape *tape, const char *path, const ag_read_options *how, int room, ag_tensor *x[]) {
     ag__archive a;
     int count = 0;
+    const ag__position before = ag__position_now(tape);
     if (ag__archive_open(&a, tape, "read_all", path)) {
         count = a.count > INT32_MAX ? INT32_MAX : (int)a.count;
         for (int i = 0; i < room && i < count && ag_tape_status(tape) == AG_OK; i++)
             x[i] = ag__member_constant(&a, &a.member[i], wanted(&a.member[i], how), how->map);
     }
     ag__archive_close(&a);
-    return ag_tape_status(tape) == AG_OK ? count : 0;
+    if (ag_tape_status(tape) == AG_OK) return count;
+    ag__truncate(tape, &before); /* the tensors in front of the one that cannot be read */
+    return 0;
 }
 
 int ag_read_all(ag_tape *tape, const char *path, const ag_read_options *options, int room, ag_tensor *x[]) {
