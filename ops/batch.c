@@ -97,6 +97,9 @@ static bool part_at(const batch *b, const ag__product *p, int i, ag__product *pa
     return true;
 }
 
+/* Scratch memory for share i; NULL: it needs none. */
+static void *memory_of(const batch *b, int i) { return b->memory ? b->memory + (size_t)i * b->bytes : NULL; }
+
 typedef struct dividing {
     const batch *b;
     ag__product p;
@@ -105,7 +108,7 @@ typedef struct dividing {
 static void multiply_part(void *d_, int i, int n) {
     const dividing *d = d_;
     ag__product part;
-    if (part_at(d->b, &d->p, i, &part)) ag__multiply(&part, d->b->way, d->b->memory + (size_t)i * d->b->bytes);
+    if (part_at(d->b, &d->p, i, &part)) ag__multiply(&part, d->b->way, memory_of(d->b, i));
     (void)n;
 }
 
@@ -115,7 +118,7 @@ static void multiply_some(void *b_, int i, int n) {
     int64_t k = ag__share_start(b->count, i, n);
     walk w = product_at(b, k);
     for (; k < end; k++) {
-        ag__multiply(&w.p, b->way, b->memory + (size_t)i * b->bytes);
+        ag__multiply(&w.p, b->way, memory_of(b, i));
         if (k + 1 < end) advance(&w);
     }
 }
