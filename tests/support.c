@@ -123,7 +123,7 @@ static void *block_new(ledger *l, size_t bytes) {
         l->failed = true;
         return NULL;
     }
-    if (bytes > SIZE_MAX / 2) return NULL;
+    if (bytes > SIZE_MAX / 2 || (l->most && (int64_t)bytes > l->most - l->outstanding)) return NULL;
     char *block = aligned_alloc(HEADER, HEADER + (bytes + HEADER - 1) / HEADER * HEADER);
     if (!block) return NULL;
     memcpy(block, &bytes, sizeof bytes);

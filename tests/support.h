@@ -43,6 +43,7 @@ typedef struct ledger {
     int64_t fail_at;    /* this call fails, counted from 1; 0: none */
     bool fail_for_good; /* and all after it */
     bool failed;        /* a call has failed */
+    int64_t most;       /* no more bytes than these are given, and that is no failure; 0: any number */
 } ledger;
 
 void ledger_open(ledger *l);

@@ -1,5 +1,6 @@
 /* test_explain -- explanations of gradients: exact texts for the taught systems, JSON that a strict reader accepts,
  * and an unchanged tape */
+#include "tests/grammar.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -7,96 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Reading JSON, strictly (RFC 8259) ---- */
-
-static bool value(const char **s, int depth);
-
-static void space(const char **s) { *s += strspn(*s, " \t\n\r"); }
-
-static bool string(const char **s) {
-    if (*(*s)++ != '"') return false;
-    for (; **s != '"'; (*s)++) {
-        if ((unsigned char)**s < 0x20) return false;
-        if (**s != '\\') continue;
-        (*s)++;
-        if (**s != 'u') {
-            if (!**s || !strchr("\"\\/bfnrt", **s)) return false;
-        } else if (strspn(*s + 1, "0123456789abcdefABCDEF") < 4) return false;
-        else *s += 4;
-    }
-    (*s)++;
-    return true;
-}
-
-static bool numeral(const char **s) {
-    *s += **s == '-';
-    size_t n = strspn(*s, "0123456789");
-    if (n == 0 || (n > 1 && **s == '0')) return false;
-    *s += n;
-    if (**s == '.') {
-        (*s)++;
-        n = strspn(*s, "0123456789");
-        *s += n;
-        if (n == 0) return false;
-    }
-    if (**s == 'e' || **s == 'E') {
-        (*s)++;
-        *s += **s == '+' || **s == '-';
-        n = strspn(*s, "0123456789");
-        *s += n;
-        if (n == 0) return false;
-    }
-    return true;
-}
-
-static bool members(const char **s, char end, int depth) {
-    (*s)++;
-    space(s);
-    if (**s == end) return (*s)++, true;
-    for (;; (*s)++) {
-        space(s);
-        if (end == '}') {
-            if (!string(s)) return false;
-            space(s);
-            if (*(*s)++ != ':') return false;
-        }
-        if (!value(s, depth + 1)) return false;
-        space(s);
-        if (**s == end) return (*s)++, true;
-        if (**s != ',') return false;
-    }
-}
-
-static bool value(const char **s, int depth) {
-    if (depth > 1000) return false;
-    space(s);
-    if (**s == '{' || **s == '[') return members(s, **s == '{' ? '}' : ']', depth);
-    if (**s == '"') return string(s);
-    static const char *const words[] = {"true", "false", "null"};
-    for (int i = 0; i < 3; i++)
-        if (strncmp(*s, words[i], strlen(words[i])) == 0) return *s += strlen(words[i]), true;
-    return numeral(s);
-}
+/* ---- JSON ---- */
 
 static void expect_json(const char *text) {
-    const char *s = text;
-    bool good = value(&s, 0);
-    space(&s);
-    if (!good || *s) ck_abort_msg("invalid JSON from here:\n%.200s\nin\n%s\n%s", s, text, ag_tape_error(tape));
+    const char *wrong = json_fault(text);
+    if (wrong) ck_abort_msg("invalid JSON from here:\n%.200s\nin\n%s\n%s", wrong, text, ag_tape_error(tape));
 }
 
 START_TEST(the_reader_is_strict) {
     static const char *const good[] = {"{\"a\":[1,-0.5e3,\"\\u00ff\\n\",true,null,{}]}", "[]", " 0 "};
     static const char *const bad[] = {"{a:1}", "[1,]", "[01]", "\"\n\"", "\"\\x\"",   "[1 2]",
                                       "nan",   "1.",   "",     "[",      "\"\\u12\"", "{\"a\" 1}"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        const char *s = good[i];
-        ck_assert_msg(value(&s, 0), "%s", good[i]);
-    }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const char *s = bad[i];
-        ck_assert_msg(!value(&s, 0) || (space(&s), *s), "%s", bad[i]);
-    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) ck_assert_msg(!json_fault(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert_msg(json_fault(bad[i]) != NULL, "%s", bad[i]);
 }
 END_TEST
 

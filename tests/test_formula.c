@@ -3,6 +3,7 @@
  * Exact texts for the systems that learners study; and the texts of many random graphs of numbers are evaluated by a
  * small calculator that does not know the graph, and must give the recorded value. */
 #include "tests/cases.h"
+#include "tests/grammar.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -488,38 +489,6 @@ END_TEST
 
 /* ---- Every text is well-formed ---- */
 
-/* Whether s is well-formed XML of elements, text and the predefined entities. */
-static bool well_formed(const char *s) {
-    const char *open[400];
-    int depth = 0;
-    for (; *s; s++) {
-        if (*s == '&') {
-            if (strncmp(s, "&lt;", 4) && strncmp(s, "&gt;", 4) && strncmp(s, "&amp;", 5) && strncmp(s, "&quot;", 6))
-                return false;
-        } else if (*s == '<' && s[1] == '/') {
-            size_t n = strcspn(s + 2, ">");
-            if (depth-- == 0 || strncmp(open[depth], s + 2, n) || (open[depth][n] != '>' && open[depth][n] != ' '))
-                return false;
-            s += n + 2;
-        } else if (*s == '<') {
-            size_t n = strcspn(s + 1, ">");
-            if (depth == 400 || s[n + 1] != '>' || strcspn(s + 1, "<&") < n) return false;
-            open[depth++] = s + 1;
-            s += n + 1;
-        } else if (*s == '>' || (unsigned char)*s < 0x20) return false;
-    }
-    return depth == 0;
-}
-
-static bool balanced(const char *s) {
-    int depth = 0;
-    for (; *s && depth >= 0; s++) {
-        if (*s == '\\' && s[1]) s++;
-        else depth += (*s == '{') - (*s == '}');
-    }
-    return depth == 0;
-}
-
 static void expect_sound(ag_tensor *x) {
     char before[4000];
     const char *text = ag_formula(x, NULL);
@@ -527,15 +496,15 @@ static void expect_sound(ag_tensor *x) {
     snprintf(before, sizeof before, "%s", text);
     for (const unsigned char *s = (const unsigned char *)text; *s; s++) ck_assert(*s >= 0x20 || *s == '\n');
     text = ag_formula(x, &(ag_formula_options){.style = AG_STYLE_MATHML});
-    if (!*text || !well_formed(text)) ck_abort_msg("%s:\n%s", before, text);
+    if (!*text || !xml_is_sound(text)) ck_abort_msg("%s:\n%s", before, text);
     text = ag_formula(x, &(ag_formula_options){.style = AG_STYLE_LATEX});
-    if (!*text || !balanced(text)) ck_abort_msg("%s:\n%s", before, text);
+    if (!*text || !braces_balance(text)) ck_abort_msg("%s:\n%s", before, text);
 }
 
 START_TEST(the_checks_notice) {
-    ck_assert(well_formed("<a b=\"c\"><d>x&lt;</d></a>") && !well_formed("<a></b>") && !well_formed("<a>") &&
-              !well_formed("a & b"));
-    ck_assert(!well_formed("</a>") && !well_formed("a > b") && balanced("\\{{x}") && !balanced("{") && !balanced("}{"));
+    ck_assert(xml_is_sound("<a b=\"c\"><d>x&lt;</d></a>") && !xml_is_sound("<a></b>") && !xml_is_sound("<a>") &&
+              !xml_is_sound("a & b"));
+    ck_assert(!xml_is_sound("</a>") && !xml_is_sound("a > b") && braces_balance("\\{{x}") && !braces_balance("{") && !braces_balance("}{"));
 }
 END_TEST
 

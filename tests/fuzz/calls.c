@@ -1,0 +1,412 @@
+/* calls -- fuzz target: bytes become calls of the public functions, on one tape
+ *
+ * The table of functions is made from the headers (functions.py): whatever returns a tensor or a status is called with tensors
+ * of all kinds, nil, NULL, released and foreign ones among them, and with sensible and hostile numbers. Between the calls values
+ * are read, gradients taken, variables assigned, marks set and gone back to, files written and read, allocations refused. All of
+ * it is done twice, under two evaluators: calls must be refused alike, and values have the same bits.
+ *
+ * Invariant: after each call no tensor of the tape has more than MOST elements, or the call is taken back. So whatever is
+ * evaluated is small, and an evaluation that takes long is a fault. */
+
+#include "autograd/tape/tape.h"
+
+#include "io/io.h"
+#include "nn/nn.h"
+#include "tests/fuzz/fuzz.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 3000, MOST_NODES = 4000, POOL = 48, STATEMENTS = 80, OUTCOMES = 4 * STATEMENTS, LISTED = 5, TEXT = 200 };
+
+typedef struct outcome {
+    ag_status status;
+    ag_dtype dtype;
+    ag_shape shape;
+    uint64_t sum; /* of the elements */
+} outcome;
+
+typedef struct caller {
+    feed *f;
+    ag_tape *tape;
+    ledger ledger;
+    int pooled, outcomes, marks;
+    ag_tensor *pool[POOL], *nil, *foreign, *second, *many[64];
+    ag_mark mark[8];
+    outcome outcome[OUTCOMES];
+    char said[OUTCOMES][100];
+    int64_t fail; /* the next call's allocation of that number fails; 0: none */
+    ag_loss_options loss;
+    ag_pool_options pooling;
+    ag_conv_options conv;
+    ag_attention_options attention;
+    ag_tensor *list[2][LISTED];
+    double reals[LISTED];
+    int64_t numbers[LISTED];
+    ag_subscript items[LISTED];
+    char text[TEXT];
+    int lists;
+} caller;
+
+/* ---- Arguments ---- */
+
+/* Mostly one of the latest tensors. */
+static ag_tensor *tensor_argument(caller *c) {
+    int lot = feed_below(c->f, 256);
+    if (lot == 255) return NULL;
+    if (lot == 254) return c->nil;
+    if (lot == 253) return c->foreign;
+    if (c->pooled == 0) return c->nil;
+    return c->pool[(lot < 128 ? c->pooled * 8 - 1 - lot % 8 : lot) % c->pooled];
+}
+
+static ag_shape shape_argument(caller *c) {
+    ag_tensor *like = feed_below(c->f, 4) == 0 ? tensor_argument(c) : NULL;
+    return like && like != c->foreign ? ag_shape_of(like) : feed_shape(c->f);
+}
+
+static const char *text_argument(caller *c) {
+    int lot = feed_below(c->f, 64);
+    static const char *const texts[] = {"ij,jk->ik", "0", ":", "::-1, None", "...", "ii->i", "a", "%", "weight", ""};
+    if (lot == 63) return NULL;
+    return lot < 20 ? texts[lot % 10] : feed_text(c->f, c->text, TEXT);
+}
+
+static ag_tensor *const *tensors_argument(caller *c, int *n) {
+    int lot = feed_below(c->f, 256);
+    ag_tensor **x = c->list[c->lists++ % 2];
+    *n = lot < 250 ? lot % LISTED : lot - 256;
+    for (int i = 0; i < *n; i++) x[i] = tensor_argument(c);
+    return lot == 249 ? NULL : x;
+}
+
+static const double *reals_argument(caller *c, int *n) {
+    *n = feed_below(c->f, LISTED + 1);
+    for (int i = 0; i < *n; i++) c->reals[i] = feed_real(c->f);
+    return c->reals;
+}
+
+static const int64_t *numbers_argument(caller *c, int *n) {
+    *n = feed_below(c->f, LISTED + 1);
+    for (int i = 0; i < *n; i++) c->numbers[i] = feed_number(c->f);
+    return c->numbers;
+}
+
+static const ag_subscript *subscripts_argument(caller *c, int *n) {
+    *n = feed_below(c->f, LISTED + 1);
+    for (int i = 0; i < *n; i++) {
+        c->items[i] = (ag_subscript){.kind = (ag_subscript_kind)feed_below(c->f, 6), .step = 1};
+        c->items[i].start = feed_number(c->f);
+        if (c->items[i].kind != AG_ITEM_INTEGER)
+            c->items[i].stop = feed_number(c->f), c->items[i].step = feed_number(c->f);
+        if (c->items[i].kind == AG_ITEM_INDEX) c->items[i].index = tensor_argument(c);
+    }
+    return c->items;
+}
+
+static ag_tensor *tensor_or_none(caller *c) { return feed_below(c->f, 3) ? NULL : tensor_argument(c); }
+
+static const ag_loss_options *loss_argument(caller *c) {
+    int lot = feed_below(c->f, 256);
+    if (lot % 4 == 0) return NULL;
+    c->loss = (ag_loss_options){.reduction = (ag_loss_reduction)(feed_below(c->f, 6) - 1),
+                                .ignores = lot & 16,
+                                .log_target = lot & 32,
+                                .full = lot & 64,
+                                .rates = lot & 128};
+    c->loss.weights = tensor_or_none(c);
+    c->loss.class_weights = tensor_or_none(c);
+    c->loss.positive_weight = tensor_or_none(c);
+    c->loss.smoothing = feed_real(c->f);
+    c->loss.ignored = feed_number(c->f);
+    return &c->loss;
+}
+
+static const ag_pool_options *pool_argument(caller *c) {
+    int lot = feed_below(c->f, 256);
+    if (lot % 4 == 0) return NULL;
+    c->pooling = (ag_pool_options){.same = lot % 8 == 7, .ceil = lot & 16, .without_padding = lot & 32};
+    for (int i = 0; i < AG_SPACE; i++) {
+        if (lot & 64) c->pooling.stride[i] = feed_number(c->f);
+        if (lot & 128) c->pooling.dilation[i] = feed_number(c->f);
+        for (int k = 0; k < 2; k++) c->pooling.padding[i][k] = feed_number(c->f);
+    }
+    return &c->pooling;
+}
+
+static const ag_conv_options *conv_argument(caller *c) {
+    int lot = feed_below(c->f, 256);
+    if (lot % 4 == 0) return NULL;
+    c->conv = (ag_conv_options){.same = lot % 8 == 7, .groups = lot & 16 ? feed_number(c->f) : 0};
+    for (int i = 0; i < AG_SPACE; i++) {
+        if (lot & 32) c->conv.stride[i] = feed_number(c->f);
+        if (lot & 64) c->conv.dilation[i] = feed_number(c->f);
+        if (lot & 128) c->conv.output_padding[i] = feed_number(c->f);
+        for (int k = 0; k < 2; k++) c->conv.padding[i][k] = feed_number(c->f);
+    }
+    return &c->conv;
+}
+
+static const ag_attention_options *attention_argument(caller *c) {
+    int lot = feed_below(c->f, 256);
+    if (lot % 4 == 0) return NULL;
+    c->attention = (ag_attention_options){.causal = lot & 16, .training = lot & 32};
+    c->attention.mask = tensor_or_none(c);
+    c->attention.dropout = feed_real(c->f);
+    c->attention.scale = feed_real(c->f);
+    c->attention.rotary = feed_real(c->f);
+    return &c->attention;
+}
+
+typedef struct callable {
+    const char *name;
+    ag_tensor *(*call)(caller *c);
+} callable;
+
+#include "fuzz_functions.h"
+
+/* ---- Outcomes ---- */
+
+static uint64_t sum_of(const ag_tensor *x, const void *data) {
+    uint64_t sum = 1469598103934665603u; /* FNV-1a */
+    ag_dtype dtype = ag_dtype_of(x);
+    size_t size = ag_dtype_size(dtype);
+    for (int64_t i = 0; i < ag_size(x); i++) {
+        const unsigned char *p = (const unsigned char *)data + (size_t)i * size;
+        const bool nan = dtype >= AG_F32 && isnan(element_at(dtype, data, i));
+        for (size_t k = 0; k < size; k++) sum = (sum ^ (nan ? 0x7F : p[k])) * 1099511628211u;
+    }
+    return sum;
+}
+
+static void note(caller *c, ag_status status, const char *said, const ag_tensor *x, uint64_t sum) {
+    if (c->outcomes == OUTCOMES) return;
+    outcome *o = &c->outcome[c->outcomes];
+    *o = (outcome){.status = status, .sum = sum};
+    snprintf(c->said[c->outcomes++], sizeof *c->said, "%s", said);
+    if (!x || status != AG_OK) return;
+    o->dtype = ag_dtype_of(x);
+    o->shape = ag_shape_of(x);
+}
+
+static bool same_outcome(const outcome *a, const outcome *b) {
+    bool same = a->status == b->status && a->sum == b->sum && a->dtype == b->dtype && a->shape.rank == b->shape.rank;
+    for (int i = 0; same && i < a->shape.rank; i++) same = a->shape.extent[i] == b->shape.extent[i];
+    return same;
+}
+
+static void pool(caller *c, ag_tensor *x) {
+    if (!x || x == c->foreign) return;
+    if (c->pooled == POOL) memmove(c->pool, c->pool + 1, (POOL - 1) * sizeof *c->pool), c->pooled--;
+    c->pool[c->pooled++] = x;
+}
+
+/* Whether any tensor from node `from` on is too large to be evaluated here. */
+static bool too_large(const caller *c, uint32_t from) {
+    for (uint32_t i = from; i < c->tape->count; i++)
+        if (ag_size(ag__node(c->tape, i)) > MOST) return true;
+    return c->tape->count > MOST_NODES;
+}
+
+/* Whether the tape is in error: the message must begin with the call's name, and the call have left nothing but versions of
+ * variables. */
+static bool failed(caller *c, const char *name, uint32_t before) {
+    if (ag_tape_status(c->tape) == AG_OK) return false;
+    if (c->tape->count > before + 2 * LISTED + 8) fault("%s: nodes are left: %s", name, ag_tape_error(c->tape));
+    refused(c->tape, NULL, INT64_MAX);
+    return true;
+}
+
+/* ---- Statements ---- */
+
+static void read_value(caller *c, ag_tensor *x) {
+    const void *data = ag_data(x);
+    ag_status status = ag_tape_status(c->tape);
+    if (!data && status == AG_OK && ag_tape_of(x) == c->tape) fault("there is neither data nor an error");
+    note(c, status, data ? "read" : ag_tape_error(c->tape), data ? x : NULL, data ? sum_of(x, data) : 0);
+    refused(c->tape, NULL, INT64_MAX);
+    ag_clear_error(c->foreign->tape);
+}
+
+static void back(caller *c, ag_mark mark) {
+    ag_tape_rewind(c->tape, mark);
+    note(c, ag_tape_status(c->tape), ag_tape_error(c->tape), NULL, 0);
+    refused(c->tape, NULL, INT64_MAX);
+}
+
+static void call_function(caller *c) {
+    const callable *f = &callables[feed_below(c->f, CALLABLES)];
+    ag_mark mark = ag_tape_mark(c->tape);
+    uint32_t before = c->tape->count;
+    const feed start = *c->f;
+    if (c->fail) c->ledger.fail_at = c->ledger.calls + c->fail;
+    c->second = NULL;
+    ag_tensor *y = f->call(c);
+    if (c->fail && ag_tape_status(c->tape) == AG_ERR_MEMORY) { /* the same again */
+        ag_clear_error(c->tape);
+        c->ledger.fail_at = 0;
+        *c->f = start;
+        y = f->call(c);
+    }
+    c->ledger.fail_at = c->fail = 0;
+    ag_status status = ag_tape_status(c->tape);
+    bool bad = failed(c, f->name, before);
+    ag_clear_error(c->foreign->tape);
+    note(c, status, f->name, bad ? NULL : y, 0);
+    if (too_large(c, before)) back(c, mark);
+    else if (!bad) pool(c, y), pool(c, c->second);
+}
+
+static void make_leaf(caller *c) {
+    int lot = feed_below(c->f, 256);
+    ag_dtype dtype = (ag_dtype)((lot & 7) < 3    ? AG_F64
+                                : (lot & 7) < 5  ? AG_F32
+                                : (lot & 7) == 5 ? AG_I64
+                                                 : (lot & 7) % 4);
+    ag_shape s = {.rank = feed_below(c->f, 4)};
+    double values[400] = {0};
+    int64_t n = 1;
+    for (int i = 0; i < s.rank; i++) n *= s.extent[i] = feed_below(c->f, 7);
+    uint64_t first = feed_bits(c->f, 1);
+    for (int64_t i = 0; i < n; i++) {
+        values[i] = lot >= 200 ? feed_real(c->f) : scatter(first + (uint64_t)i) * (lot & 64 ? 1 : 8);
+        if (dtype == AG_I64) values[i] = fabs(values[i]) < 1e18 ? floor(values[i]) : 0;
+    }
+    union {
+        double real[400];
+        int64_t whole[400];
+        float single[400];
+        uint8_t truth[400];
+    } data;
+    for (int64_t i = 0; i < n; i++) element_put(dtype, &data, i, values[i]);
+    pool(c, lot & 16 && dtype >= AG_F32 ? ag_parameter(c->tape, dtype, s, &data)
+            : lot & 32                  ? ag_variable(c->tape, dtype, s, &data)
+                                        : ag_from(c->tape, dtype, s, &data));
+    note(c, ag_tape_status(c->tape), "leaf", NULL, 0);
+    refused(c->tape, NULL, INT64_MAX);
+}
+
+/* Gradients, with hostile seeds now and then. */
+static void differentiate(caller *c) {
+    int lot = feed_below(c->f, 256), n = 1 + lot % 3;
+    ag_tensor *y = tensor_argument(c), *x[3], *dx[3] = {NULL};
+    ag_mark mark = ag_tape_mark(c->tape);
+    uint32_t before = c->tape->count;
+    for (int i = 0; i < n; i++) x[i] = tensor_argument(c);
+    ag_tensor *ybar = lot & 4 ? tensor_argument(c) : NULL;
+    if (!(lot & 4) && y && y != c->foreign && y != c->nil && ag_size(y) != 1 && !(lot & 8)) y = ag_sum(y);
+    ag_vjp(1, &y, ybar ? &ybar : NULL, n, x, dx, (unsigned)lot >> 6);
+    ag_status status = ag_tape_status(c->tape);
+    refused(c->tape, NULL, INT64_MAX);
+    ag_clear_error(c->foreign->tape);
+    note(c, status, "vjp", NULL, 0);
+    if (too_large(c, before)) back(c, mark);
+    else
+        for (int i = 0; i < n && status == AG_OK; i++) pool(c, dx[i]), read_value(c, dx[i]);
+}
+
+static void go_back(caller *c) {
+    int lot = feed_below(c->f, 256);
+    if (lot < 100 && c->marks < 8) c->mark[c->marks++] = ag_tape_mark(c->tape);
+    else if (c->marks > 0) back(c, c->mark[lot % c->marks]);
+}
+
+static void change(caller *c) {
+    int lot = feed_below(c->f, 256);
+    ag_tensor *v = tensor_argument(c), *x = tensor_argument(c), *w = tensor_argument(c);
+    static const double zeros[MOST] = {0};
+    switch (lot % 10) {
+    case 0:
+    case 1: ag_assign(v, x); break;
+    case 2: ag_assign_with(v, x, w); break;
+    case 3: ag_set(v, zeros); break;
+    case 4: ag_keep(v); break;
+    case 5: ag_tape_set_recording(c->tape, lot & 16); break;
+    case 6: ag_zero_gradients(c->tape); break;
+    case 7: ag_tape_trim(c->tape); break;
+    case 8: ag_tape_seed(c->tape, (uint64_t)lot); break;
+    default: ag_tape_set_eager(c->tape, lot & 16);
+    }
+    note(c, ag_tape_status(c->tape), ag_tape_error(c->tape), NULL, 0);
+    refused(c->tape, NULL, INT64_MAX);
+    ag_clear_error(c->foreign->tape);
+}
+
+static void report(caller *c) {
+    int lot = feed_below(c->f, 256);
+    ag_tensor *y = tensor_argument(c), *x = tensor_argument(c), *z[2];
+    static const char *const names[] = {"x", "y"};
+    const char *path = path_of("calls.npz");
+    uint32_t before = c->tape->count;
+    switch (lot % 8) {
+    case 0: ag_save(path, 1, &y, &(ag_save_options){.names = names, .compress = lot & 16}); break;
+    case 1: ag_read_all(c->tape, path, NULL, 2, z); break;
+    case 2: ag_load(path, 1, &x, &(ag_load_options){.names = names, .convert = lot & 16}, NULL); break;
+    case 3:
+        ag_write_dot(path_of("calls.dot"), 1, &y, &(ag_dot_options){.regions = lot & 16, .values = lot & 32});
+        break;
+    case 4: ag_formula(y, NULL); break;
+    case 5: ag_explain(y, x, &(ag_explain_options){.json = lot & 16, .depth = lot >> 5 & 1}); break;
+    case 6: ag_csv_write(path_of("calls.csv"), y, NULL); break;
+    default: ag_image_write(path_of("calls.pgm"), y);
+    }
+    bool files = lot % 8 == 1 || lot % 8 == 2; /* depend on what is there already */
+    note(c, files ? AG_OK : ag_tape_status(c->tape), ag_tape_error(c->tape), NULL, 0);
+    refused(c->tape, NULL, INT64_MAX);
+    ag_clear_error(c->foreign->tape);
+    if (c->tape->count != before && lot % 8 != 1 && !too_large(c, 0) && lot % 8 > 2)
+        fault("a report leaves nodes: %d", lot % 8);
+}
+
+static void statement(caller *c) {
+    int lot = feed_below(c->f, 16);
+    if (lot < 8) call_function(c);
+    else if (lot < 10) make_leaf(c);
+    else if (lot < 11) read_value(c, tensor_argument(c));
+    else if (lot < 12) differentiate(c);
+    else if (lot < 13) go_back(c);
+    else if (lot < 14) change(c);
+    else if (lot < 15) report(c);
+    else c->fail = 1 + feed_below(c->f, 40);
+}
+
+/* ---- Whole runs ---- */
+
+static void run(caller *c, feed f, ag_evaluator evaluator) {
+    ledger other;
+    memset(c, 0, sizeof *c);
+    c->f = &f;
+    c->tape = tape_open(&c->ledger);
+    ag_tape *t = tape_open(&other);
+    ag_tape_set_evaluator(c->tape, evaluator);
+    ag_tape_seed(c->tape, 7);
+    c->foreign = ag_scalar(t, AG_F64, 1);
+    c->nil = ag_matmul(ag_scalar(c->tape, AG_F64, 1), ag_scalar(c->tape, AG_F64, 1));
+    ag_clear_error(c->tape);
+    for (int i = 0; i < 3; i++) make_leaf(c);
+    for (int i = 0; i < STATEMENTS && feed_left(&f); i++) statement(c);
+    for (int i = 0; i < c->pooled; i++) read_value(c, c->pool[i]);
+    while (ag_scope_end(c->tape) == AG_OK) {
+    }
+    tape_close(c->tape, &c->ledger);
+    tape_close(t, &other);
+}
+
+void fuzz_calls(const uint8_t *data, size_t size) {
+    static caller a, b;
+    feed f = {data, data + size};
+    int which = feed_below(&f, 4);
+    run(&a, f, which == 3 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_AUTOMATIC);
+    run(&b, f, AG_EVALUATOR_FUSED);
+    if (a.outcomes != b.outcomes) fault("%d and %d outcomes", a.outcomes, b.outcomes);
+    for (int i = 0; i < a.outcomes; i++) {
+        if (which == 3)
+            b.outcome[i].sum = a.outcome[i].sum; /* sums of products may differ: random programs compare these */
+        if (!same_outcome(&a.outcome[i], &b.outcome[i]))
+            fault("outcome %d is %s (%s), %016llx, not %s (%s), %016llx", i, ag_status_name(a.outcome[i].status),
+                  a.said[i], (unsigned long long)a.outcome[i].sum, ag_status_name(b.outcome[i].status), b.said[i],
+                  (unsigned long long)b.outcome[i].sum);
+    }
+}

@@ -1,0 +1,313 @@
+/* fuzz -- targets for fuzzers: fuzz TARGET FILE..., or fuzz TARGET.seeds...
+ *
+ * The same program in three forms. libFuzzer has a main of its own: fuzz TARGET [OPTION...] [FOLDER...]. Otherwise main runs
+ * the target on each file, or on each line of its file of seeds (tests/fuzz/seeds); compiled by afl-clang-fast it does
+ * so many times in one process. A fault ends the process; so does a sanitizer that finds one. */
+#include "tests/fuzz/fuzz.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const target targets[] = {
+    {"npy", fuzz_npy},
+    {"zip", fuzz_zip},
+    {"safetensors", fuzz_safetensors},
+    {"idx", fuzz_idx},
+    {"csv", fuzz_csv},
+    {"png", fuzz_png},
+    {"pnm", fuzz_pnm},
+    {"raw", fuzz_raw},
+    {"load", fuzz_load},
+    {"checkpoint", fuzz_checkpoint},
+    {"dlpack", fuzz_dlpack},
+    {"expression", fuzz_expression},
+    {"text", fuzz_text},
+    {"labels", fuzz_labels},
+    {"attributes", fuzz_attributes},
+    {"encoder", fuzz_encoder},
+    {"calls", fuzz_calls},
+    {"programs", fuzz_programs},
+};
+enum { TARGETS = sizeof targets / sizeof *targets };
+
+_Noreturn void fault(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fputs("fault: ", stderr);
+    vfprintf(stderr, format, args);
+    fputs("\n", stderr);
+    va_end(args);
+    abort();
+}
+
+/* ---- Check's functions, outside of its tests ---- */
+
+/* A failed check of support.c or of the generator of programs is a fault. */
+_Noreturn void __wrap__ck_assert_failed(const char *file, int line, const char *expression, const char *format, ...);
+
+_Noreturn void __wrap__ck_assert_failed(const char *file, int line, const char *expression, const char *format, ...) {
+    char text[2000] = "";
+    va_list args;
+    va_start(args, format);
+    if (format) vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fault("%s:%d: %s %s", file, line, expression, text);
+}
+
+void __wrap__mark_point(const char *file, int line);
+
+void __wrap__mark_point(const char *file, int line) { (void)file, (void)line; }
+
+/* ---- Bytes ---- */
+
+bool feed_left(const feed *f) { return f->at < f->end; }
+
+uint64_t feed_bits(feed *f, int bytes) {
+    uint64_t bits = 0;
+    for (int i = 0; i < bytes && f->at < f->end; i++) bits |= (uint64_t)*f->at++ << 8 * i;
+    return bits;
+}
+
+int feed_below(feed *f, int n) { return (int)(feed_bits(f, n > 256 ? 2 : 1) % (uint64_t)n); }
+
+int64_t feed_number(feed *f) {
+    static const int64_t ends[] = {INT64_MAX,
+                                   INT64_MIN,
+                                   INT64_MAX - 1,
+                                   INT64_MIN / 2,
+                                   INT32_MAX,
+                                   INT32_MIN,
+                                   UINT32_MAX,
+                                   (int64_t)1 << 32,
+                                   (int64_t)1 << 59,
+                                   (int64_t)1 << 60,
+                                   (int64_t)1 << 61,
+                                   65535,
+                                   65536,
+                                   1023,
+                                   1024,
+                                   1025};
+    int first = feed_below(f, 256);
+    if (first < 200) return first % 10 - 2;
+    if (first < 240) return ends[feed_below(f, (int)(sizeof ends / sizeof *ends))];
+    return (int64_t)feed_bits(f, first < 250 ? 2 : 8);
+}
+
+double feed_real(feed *f) {
+    static const double values[] = {
+        0,     1,      -1,     0.5,   2, -0.25, 3, 1e-3, -0.0, (double)NAN, (double)INFINITY, -(double)INFINITY,
+        1e300, -1e300, 1e-310, 3.5e38};
+    int first = feed_below(f, 256);
+    double x;
+    if (first < 200) return values[first % (int)(sizeof values / sizeof *values)];
+    if (first < 230) return (double)feed_number(f);
+    uint64_t bits = feed_bits(f, 8);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+ag_shape feed_shape(feed *f) {
+    int first = feed_below(f, 256);
+    ag_shape s = {.rank = first < 250 ? first % 5 : (int)feed_number(f)};
+    bool hostile = first >= 224;
+    for (int i = 0; i < s.rank && i < AG_MAX_RANK; i++) s.extent[i] = hostile ? feed_number(f) : feed_below(f, 7);
+    return s;
+}
+
+ag_axes feed_axes(feed *f) {
+    int first = feed_below(f, 256);
+    ag_axes axes = {.count = first < 250 ? first % 5 - 1 : (int)feed_number(f)};
+    for (int i = 0; i < axes.count && i < AG_MAX_RANK; i++) axes.axis[i] = (int)feed_number(f);
+    return axes;
+}
+
+const char *feed_text(feed *f, char *text, int room) {
+    int n = 0;
+    while (f->at < f->end && *f->at && n < room - 1) text[n++] = (char)*f->at++;
+    if (f->at < f->end) f->at++;
+    text[n] = 0;
+    return text;
+}
+
+/* ---- Tapes ---- */
+
+ag_tape *tape_open(ledger *l) {
+    ledger_open(l);
+    l->most = MOST_MEMORY;
+    ag_tape *t = ag_tape_new_with(&l->allocator);
+    if (!t) fault("there is no tape");
+    ag_tape_set_threads(t, 1);
+    return t;
+}
+
+void tape_close(ag_tape *t, ledger *l) {
+    ag_tape_free(t);
+    ledger_close(l);
+}
+
+bool refused(ag_tape *t, const char *call, int64_t nodes) {
+    if (ag_tape_status(t) == AG_OK) return false;
+    const char *error = ag_tape_error(t);
+    if (call && strncmp(error, call, strlen(call)) != 0) fault("%s is refused with \"%s\"", call, error);
+    if (strlen(error) < 6) fault("the message is \"%s\"", error);
+    int64_t now = ag_tape_memory(t).nodes;
+    if (now > nodes) fault("%s: %lld nodes are left", error, (long long)(now - nodes));
+    ag_clear_error(t);
+    return true;
+}
+
+/* ---- Files ---- */
+
+static char folder[200];
+
+static void remove_folder(void) {
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[480];
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (*e->d_name != '.') unlink(path);
+    }
+    if (d) closedir(d);
+    rmdir(folder);
+}
+
+const char *path_of(const char *name) {
+    static char path[4][300];
+    static int next;
+    if (!*folder) {
+        const char *where = getenv("TMPDIR");
+        if (!where || !*where) where = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+        snprintf(folder, sizeof folder, "%.150s/autograd-fuzz-XXXXXX", where);
+        if (!mkdtemp(folder)) fault("%s cannot be made", folder);
+        atexit(remove_folder);
+    }
+    next = (next + 1) % 4;
+    snprintf(path[next], sizeof path[next], "%s/%s", folder, name);
+    return path[next];
+}
+
+const char *file_of(const char *name, const uint8_t *data, size_t size) {
+    const char *path = path_of(name);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0) fault("%s cannot be written", path);
+    return path;
+}
+
+/* ---- The chosen target ---- */
+
+static const target *chosen;
+
+static bool choose(const char *name) {
+    for (int i = 0; name && i < TARGETS; i++)
+        if (strcmp(targets[i].name, name) == 0) chosen = &targets[i];
+    return chosen != NULL;
+}
+
+static int usage(void) {
+    fputs("usage: fuzz TARGET [FILE...]\ntargets:", stderr);
+    for (int i = 0; i < TARGETS; i++) fprintf(stderr, " %s", targets[i].name);
+    fputs("\n", stderr);
+    return 2;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    chosen->run(data, size);
+    return 0;
+}
+
+/* The target is the first argument; libFuzzer starts itself again without it, so it is in the environment too. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    if (*argc > 1 && choose((*argv)[1])) {
+        setenv("AG_FUZZ", (*argv)[1], 1);
+        memmove(*argv + 1, *argv + 2, (size_t)(*argc - 1) * sizeof **argv);
+        --*argc;
+    }
+    if (!chosen && !choose(getenv("AG_FUZZ"))) exit(usage());
+    return 0;
+}
+
+/* ---- main, where no fuzzer has one ---- */
+
+#ifndef FUZZ_LIBFUZZER
+
+/* All of a file, in memory of exactly its size, so that a read beyond it is noticed. */
+static uint8_t *read_whole(const char *path, size_t *size) {
+    FILE *file = fopen(path, "rb");
+    if (!file || fseek(file, 0, SEEK_END) != 0) fault("%s cannot be read", path);
+    long length = ftell(file);
+    rewind(file);
+    uint8_t *data = malloc(length > 0 ? (size_t)length : 1);
+    *size = (size_t)length;
+    if (length < 0 || !data || fread(data, 1, *size, file) != *size) fault("%s cannot be read", path);
+    fclose(file);
+    return data;
+}
+
+static int digit(uint8_t c) { return c <= '9' ? c - '0' : (c | 32) - 'a' + 10; }
+
+/* A line of a file of seeds: hexadecimal digits. A line that begins with # is a comment. */
+static void run_line(const uint8_t *line, size_t length) {
+    uint8_t *data = malloc(length / 2 + 1), *exact;
+    size_t size = length / 2;
+    if (!data) fault("out of memory");
+    for (size_t i = 0; i < size; i++) data[i] = (uint8_t)(digit(line[2 * i]) << 4 | digit(line[2 * i + 1]));
+    exact = size ? realloc(data, size) : data;
+    chosen->run(exact ? exact : data, size);
+    free(exact ? exact : data);
+}
+
+/* A file of seeds has its target's name. */
+static void run_seeds(const char *path) {
+    size_t size;
+    int runs = 0;
+    char name[40];
+    const char *base = strrchr(path, '/');
+    snprintf(name, sizeof name, "%s", base ? base + 1 : path);
+    *strchr(name, '.') = 0;
+    if (!choose(name)) fault("there is no target %s", name);
+    uint8_t *data = read_whole(path, &size);
+    for (size_t i = 0; i < size;) {
+        const uint8_t *end = memchr(data + i, '\n', size - i);
+        size_t length = end ? (size_t)(end - data) - i : size - i;
+        if (length == 0 || data[i] != '#') run_line(data + i, length), runs++;
+        i += length + 1;
+    }
+    free(data);
+    printf("%s: %d inputs\n", name, runs);
+    fflush(stdout);
+}
+
+static bool is_seeds(const char *path) {
+    size_t length = strlen(path);
+    return length > 6 && strcmp(path + length - 6, ".seeds") == 0;
+}
+
+static void run_file(const char *path) {
+    size_t size;
+    uint8_t *data = read_whole(path, &size);
+    chosen->run(data, size);
+    free(data);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && is_seeds(argv[1])) {
+        for (int i = 1; i < argc; i++) run_seeds(argv[i]);
+        return 0;
+    }
+    LLVMFuzzerInitialize(&argc, &argv);
+#ifdef __AFL_LOOP
+    while (__AFL_LOOP(100000))
+#endif
+        for (int i = 1; i < argc; i++) run_file(argv[i]);
+    return argc > 1 ? 0 : usage();
+}
+
+#endif

@@ -1,0 +1,143 @@
+/* programs -- fuzz target: bytes become a program as data (tests/random_program.h), which must have the properties of random
+ * programs (tests/random_check.h): both evaluators, with and without machine code, on two threads, again after a rewind
+ *
+ * Lines that the library refuses are left out; a refused line must leave nothing on the tape. Random programs are drawn so that
+ * most values are numbers; here anything goes. */
+#include "tests/fuzz/fuzz.h"
+#include "tests/random_check.h"
+
+#include <string.h>
+
+enum { MOST = 1200, LINES = 24, LEAVES = 4, MOST_OUTPUTS = 3 };
+
+typedef struct maker {
+    feed f;
+    program *p;
+    ag_tape *tape;
+    ag_tensor *value[MOST_LINES];
+} maker;
+
+/* Those of the tests' own operations that take any operands. */
+static bool usable(const form *f) {
+    static const char *const own[] = {"user_softsign", "user_blend",   "user_is_small",
+                                      "user_opposite", "user_log_sum", "user_product"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcmp(f->name, own[i]) == 0) return true;
+    return strncmp(f->name, "user_", 5) != 0 && f->signature != SIG_LEAF && f->signature != SIG_OUTPUT;
+}
+
+/* Appends the line if it can be recorded, and is small. */
+static void append(maker *m, const line *l) {
+    int64_t nodes = ag_tape_memory(m->tape).nodes;
+    ag_mark mark = ag_tape_mark(m->tape);
+    if (m->p->count >= LINES) return;
+    ag_tensor *y = line_record(l, m->tape, m->value);
+    bool bad = refused(m->tape, NULL, nodes + 4 * MOST_OPERANDS);
+    if (!bad && line_has_value(l) && (ag_size(y) > MOST || ag_is_nil(y))) {
+        ag_tape_rewind(m->tape, mark);
+        bad = true;
+    }
+    if (bad) return;
+    if (l->form->signature == SIG_LOOK) ag_eval(y = m->value[l->x[0]]);
+    if (refused(m->tape, NULL, INT64_MAX)) return;
+    m->value[m->p->count] = line_has_value(l) ? y : NULL;
+    m->p->line[m->p->count++] = *l;
+}
+
+static void add_leaf(maker *m) {
+    static const char *const names[] = {"ag_parameter", "ag_parameter", "ag_variable", "ag_from", "ag_wrap"};
+    static const ag_dtype dtypes[] = {AG_F64, AG_F32, AG_F64, AG_F32, AG_I64, AG_BOOL};
+    int lot = feed_below(&m->f, 256);
+    line l = {.form = form_named(names[lot % 5]),
+              .dtype = dtypes[feed_below(&m->f, 6)],
+              .domain = (domain)(lot / 5 % DOMAINS)};
+    l.shape.rank = feed_below(&m->f, 4);
+    for (int i = 0; i < l.shape.rank; i++) l.shape.extent[i] = feed_below(&m->f, lot < 200 ? 6 : 40);
+    l.number[1] = 1 + feed_below(&m->f, 8);
+    l.data = feed_bits(&m->f, 1);
+    if (shape_size(&l.shape) <= MOST) append(m, &l);
+}
+
+/* An earlier value, mostly a late one; −1: there is none. */
+static int some_value(maker *m) {
+    int found[MOST_LINES], n = 0, lot = feed_below(&m->f, 64);
+    for (int i = 0; i < m->p->count; i++)
+        if (m->value[i]) found[n++] = i;
+    return n ? found[lot < 40 ? n - 1 - lot % (n < 4 ? n : 4) : lot % n] : -1;
+}
+
+static int operands_of(maker *m, const form *f) {
+    switch (f->signature) {
+    case SIG_AB:
+    case SIG_AB_AXIS:
+    case SIG_GRADIENT:
+    case SIG_ASSIGN: return 2;
+    case SIG_ABC:
+    case SIG_ABC_AXIS: return 3;
+    case SIG_LIST:
+    case SIG_LIST_AXIS: return 1 + feed_below(&m->f, 4);
+    case SIG_RECORDING: return 0;
+    default: return f->signature < SIG_X ? 0 : 1;
+    }
+}
+
+static void add_line(maker *m) {
+    const form *f = &forms[feed_below(&m->f, form_count)];
+    if (!usable(f)) return;
+    line l = {.form = f, .operands = operands_of(m, f), .domain = ORDINARY};
+    for (int i = 0; i < l.operands; i++)
+        if ((l.x[i] = some_value(m)) < 0) return;
+    if (f->signature == SIG_ASSIGN && !line_is_variable(&m->p->line[l.x[0]])) return;
+    int lot = feed_below(&m->f, 256);
+    l.dtype = (ag_dtype)(lot % AG_DTYPES), l.keep = lot & 4, l.data = (uint64_t)lot;
+    if (l.operands > 0 && lot & 8) l.shape = ag_shape_of(m->value[l.x[0]]);
+    else if (f->signature == SIG_X_SHAPE || f->signature == SIG_X_AXES_2 || f->signature < SIG_X)
+        l.shape = feed_shape(&m->f);
+    if (f->signature == SIG_X_AXES_2) l.shape2 = feed_shape(&m->f);
+    if (f->signature >= SIG_X_AXES && f->signature <= SIG_X_AXES_S_KEEP) l.axes = feed_axes(&m->f);
+    for (int i = 0; i < 4 && f->signature >= SIG_X_N && f->signature <= SIG_LIST_AXIS; i++)
+        l.number[i] = lot & 16 && i > 0 ? feed_below(&m->f, 4) : feed_number(&m->f);
+    if (f->signature == SIG_TD_N) l.number[0] = feed_below(&m->f, 50);
+    for (int i = 0; i < 2 && (f->signature <= SIG_TDS_SS || f->signature <= SIG_X_AXES_S_KEEP); i++)
+        l.scalar[i] = lot & 32 ? feed_real(&m->f) : 0.5 * feed_below(&m->f, 6) - 1;
+    append(m, &l);
+}
+
+static void add_outputs(maker *m) {
+    int wanted = MOST_OUTPUTS;
+    for (int i = m->p->count; i-- > 0 && wanted > 0;) {
+        if (!m->value[i] || m->p->line[i].form->signature == SIG_LEAF) continue;
+        m->p->line[m->p->count++] = (line){.form = form_named("output"), .operands = 1, .x = {i}};
+        wanted -= 1;
+    }
+}
+
+static void make(maker *m) {
+    int lot = feed_below(&m->f, 256);
+    ledger l;
+    memset(m->p, 0, sizeof *m->p);
+    *m->p = (program){
+        .seed = (uint64_t)lot, .wild = true, .together = lot & 8, .backward = lot & 16, .order = lot >> 5 & 3};
+    m->p->order = m->p->order == 3 ? 1 : m->p->order;
+    m->tape = tape_open(&l);
+    ag_tape_set_evaluator(m->tape, AG_EVALUATOR_REFERENCE);
+    for (int i = 1 + feed_below(&m->f, LEAVES); i > 0; i--) add_leaf(m);
+    for (int i = 0; i < LINES && feed_left(&m->f); i++) add_line(m);
+    add_outputs(m);
+    tape_close(m->tape, &l);
+}
+
+void fuzz_programs(const uint8_t *data, size_t size) {
+    static program p;
+    char report[REPORT];
+    maker m = {.f = {data, data + size}, .p = &p};
+    make(&m);
+    if (program_infer(&p)) {
+        verdict v = p.seed % 16 == 5 ? check_allocations(&p, report) : check_program(&p, report);
+        if (v != AGREES && v != INVALID) {
+            program_print(stderr, &p);
+            fault("%s", report);
+        }
+    }
+    wrapped_free();
+}

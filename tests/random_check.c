@@ -1,0 +1,647 @@
+/* random_check -- see random_check.h */
+#include "autograd/eval/compile.h"
+#include "autograd/report/report.h"
+#include "tests/random_bound.h"
+#include "tests/random_check.h"
+#include "tests/support.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MOST_RESULTS = 512,
+    MOST_X = 6,
+    MOST_Y = 8,
+    WHAT = 48,
+    MOST_FAILURES = 100,
+    MOST_ROOM = 256 * 1024,
+    USES_UNTIL_CODE = 3,
+    EVALUATIONS_REMEMBERED = 15
+};
+
+/* ---- One run ---- */
+
+typedef struct result {
+    char what[WHAT];
+    ag_dtype dtype;
+    int64_t size;
+    void *bytes;
+    const void *shown; /* the pointer that ag_data returned, if it must stay valid */
+    ag_tensor *node;   /* on the run's tape */
+} result;
+
+typedef struct setting {
+    const char *name;
+    ag_evaluator evaluator;
+    int threads;
+    bool eager;
+    const char *isa; /* of machine code; NULL: the default, as where AG_ISA or AG_COMPILE is set */
+} setting;
+
+typedef struct run {
+    const program *p;
+    setting setting;
+    ledger ledger;
+    ag_tape *tape;
+    ag_tensor *value[MOST_LINES];
+    ag_mark mark;
+    ag_memory at_mark;
+    graph graph;
+    int count;
+    result result[MOST_RESULTS];
+    bool retry;   /* an operation that fails out of memory is repeated */
+    int64_t room; /* −1; else: bytes left for small values before the allocator is called, and fails once */
+    bool again;   /* recording ran out of memory: run the body again */
+    char trouble[REPORT];
+} run;
+
+double planted_flaw;
+
+static void trouble(run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void trouble(run *r, const char *format, ...) {
+    if (*r->trouble) return;
+    int n = snprintf(r->trouble, sizeof r->trouble, "%s: ", r->setting.name);
+    va_list values;
+    va_start(values, format);
+    vsnprintf(r->trouble + n, sizeof r->trouble - (size_t)n, format, values);
+    va_end(values);
+}
+
+/* Whether the error is that of the allocation made to fail: it is then cleared. */
+static bool was_memory(run *r) {
+    if (!r->retry || ag_tape_status(r->tape) != AG_ERR_MEMORY) return false;
+    ag_clear_error(r->tape);
+    return true;
+}
+
+static bool good(run *r) {
+    if (was_memory(r)) r->again = true;
+    if (ag_tape_status(r->tape) != AG_OK) trouble(r, "%s", ag_tape_error(r->tape));
+    return !*r->trouble && !r->again;
+}
+
+/* Small values are cut from large slabs, so that the allocator is rarely called: this uses a slab up. */
+static void leave_little_room(run *r) {
+    ag__slab *slab = r->tape->slabs;
+    ledger *l = &r->ledger;
+    if (r->room < 0 || l->failed || !slab) return;
+    size_t room = (size_t)r->room / 64 * 64; /* small values are aligned */
+    if (slab->used + room < slab->capacity) slab->used = slab->capacity - room;
+    l->fail_at = l->calls + 1;
+}
+
+static const void *data_despite(run *r, ag_tensor *x) {
+    leave_little_room(r);
+    const void *data = ag_data(x);
+    return !data && was_memory(r) ? ag_data(x) : data;
+}
+
+static void capture(run *r, ag_tensor *x, ag_tensor *node, const char *what, int number) {
+    if (!good(r)) return;
+    const void *data = data_despite(r, x);
+    if (!good(r)) return;
+    if (r->count == MOST_RESULTS) ck_abort_msg("too many results");
+    result *y = &r->result[r->count++];
+    *y = (result){.dtype = ag_dtype_of(x), .size = ag_size(x), .node = node};
+    snprintf(y->what, sizeof y->what, what, number);
+    size_t bytes = (size_t)y->size * ag_dtype_size(y->dtype);
+    y->bytes = claim(bytes);
+    memcpy(y->bytes, data, bytes);
+    if (!(x->flags & AG__VARIABLE)) y->shown = data;
+}
+
+/* The memory that ag_data returned lasts until the rewind. */
+static bool shown_stays(const run *r, char *report) {
+    for (int i = 0; i < r->count; i++) {
+        const result *y = &r->result[i];
+        if (!y->shown || memcmp(y->shown, y->bytes, (size_t)y->size * ag_dtype_size(y->dtype)) == 0) continue;
+        snprintf(report, REPORT, "the memory that ag_data returned for %s was overwritten", y->what);
+        return false;
+    }
+    return true;
+}
+
+static void forget_results(run *r) {
+    for (int i = 0; i < r->count; i++) free(r->result[i].bytes);
+    r->count = 0;
+    r->graph.assignments = 0;
+}
+
+/* ---- Parts of a run ---- */
+
+static void note_assignment(run *r, const line *l) {
+    const ag_tensor *v = r->value[l->x[0]];
+    if (ag_tape_status(r->tape) != AG_OK || r->setting.eager || r->graph.assignments == 512) return;
+    r->graph.assignment[r->graph.assignments++] = (assigned){v, ag__variable_of(v)->pending, r->tape->count};
+}
+
+static void run_lines(run *r, int from, int to) {
+    for (int i = from; i < to && good(r); i++) {
+        const line *l = &r->p->line[i];
+        r->value[i] = line_record(l, r->tape, r->value);
+        if (l->form->signature == SIG_LOOK) capture(r, r->value[l->x[0]], r->value[l->x[0]], "v%d on the way", l->x[0]);
+        if (l->form->signature == SIG_ASSIGN) note_assignment(r, l);
+    }
+    ag_tape_set_recording(r->tape, true);
+}
+
+static int find_outputs(run *r, bool real, int number[MOST_Y]) {
+    int n = 0;
+    for (int i = 0; i < r->p->count && n < MOST_Y; i++) {
+        const line *l = &r->p->line[i];
+        if (l->form->signature == SIG_OUTPUT && (!real || ag__is_real((int)ag_dtype_of(r->value[l->x[0]]))))
+            number[n++] = l->x[0];
+    }
+    return n;
+}
+
+/* Real leaves; only parameters for ag_backward. */
+static int find_leaves(run *r, bool parameters, int number[MOST_X]) {
+    int n = 0;
+    for (int i = 0; i < r->p->count && n < MOST_X; i++) {
+        const line *l = &r->p->line[i];
+        bool fits = parameters ? l->form->call.leaf == ag_parameter : l->form->signature == SIG_LEAF;
+        if (fits && ag__is_real((int)l->dtype)) number[n++] = i;
+    }
+    return n;
+}
+
+static ag_tensor *weights(run *r, ag_dtype dtype, ag_shape shape, int number) {
+    line l = {.data = r->p->seed * 977 + (uint64_t)number * 131};
+    void *data = leaf_elements(&l, dtype, &shape);
+    ag_tensor *w = ag_from(r->tape, dtype, shape, data);
+    free(data);
+    return w;
+}
+
+/* Σ of all elements of all y, weighted, in f64. */
+static ag_tensor *weighted_sum(run *r, int n, ag_tensor *const y[], int number) {
+    ag_tensor *sum = NULL;
+    for (int i = 0; i < n; i++) {
+        ag_tensor *w = weights(r, ag_dtype_of(y[i]), ag_shape_of(y[i]), number + i);
+        ag_tensor *term = ag_cast(ag_sum(ag_mul(y[i], w)), AG_F64);
+        sum = sum ? ag_add(sum, term) : term;
+    }
+    return sum;
+}
+
+typedef struct gradients {
+    int nx, number[MOST_X];
+    ag_tensor *x[MOST_X], *first[MOST_X], *second[MOST_X];
+    bool has_first, has_second;
+} gradients;
+
+static void record_backward(run *r, gradients *d, int ny, ag_tensor *const y[]) {
+    ag_tensor *loss = weighted_sum(r, ny, y, 0);
+    if (!ag_requires_grad(loss)) return;
+    ag_backward(loss);
+    for (int i = 0; i < d->nx; i++) d->first[i] = ag_gradient(d->x[i]);
+    ag_zero_gradients(r->tape);
+    d->has_first = true;
+}
+
+static void record_vjp(run *r, gradients *d, int ny, ag_tensor *const y[]) {
+    ag_tensor *ybar[MOST_Y];
+    for (int i = 0; i < ny; i++) ybar[i] = weights(r, ag_dtype_of(y[i]), ag_shape_of(y[i]), i);
+    d->has_first = ag_vjp(ny, y, ybar, d->nx, d->x, d->first, 0) == AG_OK;
+}
+
+static void record_first(run *r, gradients *d) {
+    int number[MOST_Y], ny = find_outputs(r, true, number);
+    ag_tensor *y[MOST_Y];
+    for (int i = 0; i < ny; i++) y[i] = r->value[number[i]];
+    d->nx = find_leaves(r, r->p->backward, d->number);
+    for (int i = 0; i < d->nx; i++) d->x[i] = r->value[d->number[i]];
+    if (r->p->order < 1 || ny == 0 || d->nx == 0 || !good(r)) return;
+    if (r->p->backward) record_backward(r, d, ny, y);
+    else record_vjp(r, d, ny, y);
+}
+
+static void record_second(run *r, gradients *d) {
+    if (r->p->order < 2 || !d->has_first || !good(r)) return;
+    ag_tensor *sum = weighted_sum(r, d->nx, d->first, 100);
+    d->has_second = ag_grad(sum, d->nx, d->x, d->second) == AG_OK;
+}
+
+static void capture_outputs(run *r) {
+    int number[MOST_Y], n = find_outputs(r, false, number);
+    for (int i = 0; i < n; i++) capture(r, r->value[number[i]], r->value[number[i]], "output v%d", number[i]);
+}
+
+static void capture_gradients(run *r, const gradients *d, bool second) {
+    if (second ? !d->has_second : !d->has_first) return;
+    ag_tensor *const *dx = second ? d->second : d->first;
+    for (int i = 0; i < d->nx; i++)
+        capture(r, dx[i], dx[i], second ? "second gradient by v%d" : "gradient by v%d", d->number[i]);
+}
+
+/* The last version of a variable stands for it: it has the variable's value. */
+static void capture_variables(run *r) {
+    for (int i = 0; i < r->p->count; i++) {
+        if (!line_is_variable(&r->p->line[i])) continue;
+        ag_tensor *node = r->value[i];
+        for (int k = 0; k < r->graph.assignments; k++)
+            if (r->graph.assignment[k].variable == r->value[i]) node = r->graph.assignment[k].value;
+        capture(r, r->value[i], node, "variable v%d", i);
+    }
+}
+
+static void evaluate_together(run *r, const gradients *d) {
+    ag_tensor *all[MOST_Y + 2 * MOST_X];
+    int number[MOST_Y], n = find_outputs(r, false, number);
+    for (int i = 0; i < n; i++) all[i] = r->value[number[i]];
+    for (int i = 0; d->has_first && i < d->nx; i++) all[n++] = d->first[i];
+    for (int i = 0; d->has_second && i < d->nx; i++) all[n++] = d->second[i];
+    if (!good(r)) return;
+    leave_little_room(r);
+    if (ag_eval_all(n, all) != AG_OK && was_memory(r)) ag_eval_all(n, all);
+}
+
+static void run_body(run *r) {
+    gradients d = {0};
+    int number[MOST_Y];
+    user_flaw_shows = r->setting.evaluator == AG_EVALUATOR_FUSED ? planted_flaw : 0;
+    ag_tape_seed(r->tape, r->p->seed);
+    run_lines(r, program_prefix(r->p), r->p->count);
+    if (!r->p->together && good(r) && find_outputs(r, false, number) > 0) capture_outputs(r);
+    record_first(r, &d);
+    if (!r->p->together) capture_gradients(r, &d, false);
+    record_second(r, &d);
+    if (r->p->together) {
+        evaluate_together(r, &d);
+        capture_outputs(r);
+        capture_gradients(r, &d, false);
+    }
+    capture_gradients(r, &d, true);
+    capture_variables(r);
+    good(r);
+    ag_tape_set_recording(r->tape, true);
+    user_flaw_shows = 0;
+}
+
+/* ---- A whole run ---- */
+
+static void choose_isa(ag_tape *t, const char *isa) {
+    if (!isa || getenv("AG_ISA") || getenv("AG_COMPILE")) return;
+    t->isa = ag__isa_of(isa);
+    t->compile = t->isa != NULL;
+}
+
+static void run_open(run *r, const program *p, setting s) {
+    memset(r, 0, sizeof *r);
+    r->p = p;
+    r->setting = s;
+    r->room = -1;
+    ledger_open(&r->ledger);
+    r->tape = r->graph.tape = ag_tape_new_with(&r->ledger.allocator);
+    ag_tape_set_evaluator(r->tape, s.evaluator);
+    ag_tape_set_threads(r->tape, s.threads);
+    ag_tape_set_eager(r->tape, s.eager);
+    choose_isa(r->tape, s.isa);
+    run_lines(r, 0, program_prefix(p));
+    r->mark = ag_tape_mark(r->tape);
+    r->at_mark = ag_tape_memory(r->tape);
+}
+
+static void run_close(run *r) {
+    forget_results(r);
+    ag_tape_free(r->tape);
+    if (r->ledger.outstanding) trouble(r, "%lld bytes were not given back", (long long)r->ledger.outstanding);
+}
+
+/* Restore every variable. */
+static void reset_variables(run *r) {
+    for (int i = 0; i < program_prefix(r->p); i++) {
+        const line *l = &r->p->line[i];
+        if (!line_is_variable(l)) continue;
+        void *data = leaf_elements(l, l->dtype, &l->shape);
+        ag_set(r->value[i], data);
+        free(data);
+    }
+}
+
+static void rewind_body(run *r) {
+    forget_results(r);
+    r->again = false;
+    if (ag_tape_rewind(r->tape, r->mark) != AG_OK && !was_memory(r)) good(r);
+    reset_variables(r); /* two of them may have shared one value */
+    if (was_memory(r)) reset_variables(r);
+    ag_memory now = ag_tape_memory(r->tape);
+    if (now.live != r->at_mark.live)
+        trouble(r, "%lld bytes of values after the rewind, %lld before", (long long)now.live,
+                (long long)r->at_mark.live);
+    if (now.nodes != r->at_mark.nodes) trouble(r, "%lld nodes are left", (long long)(now.nodes - r->at_mark.nodes));
+    good(r);
+}
+
+/* ---- Comparing ---- */
+
+tally totals;
+
+static bool same_element(const result *a, const result *b, int64_t i) {
+    size_t bytes = ag_dtype_size(a->dtype);
+    double u = element_at(a->dtype, a->bytes, i), v = element_at(b->dtype, b->bytes, i);
+    return (isnan(u) && isnan(v)) ||
+           memcmp((char *)a->bytes + (size_t)i * bytes, (char *)b->bytes + (size_t)i * bytes, bytes) == 0;
+}
+
+/* The first element that differs; −1: none. */
+static int64_t first_difference(const result *a, const result *b) {
+    if (memcmp(a->bytes, b->bytes, (size_t)a->size * ag_dtype_size(a->dtype)) == 0) return -1;
+    for (int64_t i = 0; i < a->size; i++)
+        if (!same_element(a, b, i)) return i;
+    return -1;
+}
+
+/* The largest difference, and its element; infinite if only one is finite. */
+static double distance(const result *a, const result *b, int64_t *at) {
+    double most = -1;
+    for (int64_t i = 0; i < a->size; i++) {
+        if (same_element(a, b, i)) continue;
+        double u = element_at(a->dtype, a->bytes, i), v = element_at(b->dtype, b->bytes, i);
+        double d = isfinite(u) && isfinite(v) ? fabs(u - v) : INFINITY;
+        if (d > most) most = d, *at = i;
+    }
+    return most;
+}
+
+static void describe(char *report, const run *a, const run *b, int i, int64_t at, const char *why) {
+    const result *p = &a->result[i], *q = &b->result[i];
+    double u = element_at(p->dtype, p->bytes, at), v = element_at(q->dtype, q->bytes, at);
+    snprintf(report, REPORT, "%s, element %lld of %lld: %.17g (%a) %s, %.17g (%a) %s%s", p->what, (long long)at,
+             (long long)p->size, u, u, a->setting.name, v, v, b->setting.name, why);
+}
+
+static bool results_alike(const run *a, const run *b, char *report) {
+    if (a->count != b->count) {
+        snprintf(report, REPORT, "%d results %s, %d %s", a->count, a->setting.name, b->count, b->setting.name);
+        return false;
+    }
+    for (int i = 0; i < a->count; i++) {
+        const result *p = &a->result[i], *q = &b->result[i];
+        if (p->size == q->size && p->dtype == q->dtype && strcmp(p->what, q->what) == 0) continue;
+        snprintf(report, REPORT, "%s %s is %s %s", p->what, a->setting.name, q->what, b->setting.name);
+        return false;
+    }
+    return true;
+}
+
+static bool bitwise(const run *a, const run *b, char *report) {
+    if (!results_alike(a, b, report)) return false;
+    for (int i = 0; i < a->count; i++) {
+        int64_t at = first_difference(&a->result[i], &b->result[i]);
+        if (at < 0) continue;
+        describe(report, a, b, i, at, "");
+        return false;
+    }
+    totals.results += a->count;
+    return true;
+}
+
+/* Results that differ must be loose, and within their bounds. `b` is the reference's run, its tape unchanged. */
+static bool differences_bounded(const run *a, const run *b, int n, const int which[], char *report) {
+    ag_tensor *node[MOST_RESULTS];
+    bool loose[MOST_RESULTS];
+    double bound[MOST_RESULTS];
+    for (int i = 0; i < n; i++) node[i] = b->result[which[i]].node;
+    find_loose(&b->graph, n, node, loose);
+    for (int i = 0; i < n; i++)
+        if (!loose[i]) {
+            int at = which[i];
+            describe(report, a, b, at, first_difference(&a->result[at], &b->result[at]),
+                     ", which must be the same bits");
+            return false;
+        }
+    if (!find_bounds(&b->graph, n, node, bound)) {
+        snprintf(report, REPORT, "computing the graph again gives other values");
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        int64_t at = 0;
+        double far = distance(&a->result[which[i]], &b->result[which[i]], &at);
+        char why[80];
+        snprintf(why, sizeof why, ": %g apart, beyond %g", far, bound[i]);
+        totals.beyond_measure += isinf(bound[i]);
+        if (far > bound[i]) {
+            describe(report, a, b, which[i], at, why);
+            return false;
+        }
+        if (isfinite(bound[i]) && bound[i] > 0) totals.closest = fmax(totals.closest, far / bound[i]);
+    }
+    totals.within_bound += n;
+    return true;
+}
+
+static bool agree(const run *a, const run *b, char *report) {
+    int n = 0, which[MOST_RESULTS];
+    if (!results_alike(a, b, report)) return false;
+    for (int i = 0; i < a->count; i++)
+        if (first_difference(&a->result[i], &b->result[i]) >= 0) which[n++] = i;
+    totals.results += a->count - n;
+    return n == 0 || differences_bounded(a, b, n, which, report);
+}
+
+/* ---- One program ---- */
+
+static const setting by_reference = {"by the reference", AG_EVALUATOR_REFERENCE, 1, false, NULL},
+                     fused = {"fused", AG_EVALUATOR_FUSED, 1, false, NULL},
+                     on_two_threads = {"fused, on two threads", AG_EVALUATOR_FUSED, 2, false, "avx2"},
+                     automatically = {"automatically", AG_EVALUATOR_AUTOMATIC, 1, false, NULL},
+                     eagerly = {"fused, eagerly", AG_EVALUATOR_FUSED, 1, true, "none"};
+
+/* Programs with an even seed run until they are machine code: half of them of each instruction set. */
+static setting again(uint64_t seed) {
+    static const setting by_set[] = {{"fused again", AG_EVALUATOR_FUSED, 1, false, "avx512"},
+                                     {"fused again, by AVX2 if that is there", AG_EVALUATOR_FUSED, 1, false, "avx2"}};
+    return by_set[seed / 2 % 2];
+}
+
+/* Whether both must have the same bits: both by plans, or both by the reference. */
+static bool alike(const run *a, const run *b) {
+    return (a->setting.evaluator == AG_EVALUATOR_REFERENCE) == (b->setting.evaluator == AG_EVALUATOR_REFERENCE);
+}
+
+static verdict failed(run *r, verdict v, char *report) {
+    snprintf(report, REPORT, "%s", r->trouble);
+    return v;
+}
+
+/* Run p on another tape and compare with r: with bounds if one is by the reference, else bit for bit. */
+static verdict check_other(const program *p, const run *r, setting s, char *report) {
+    static run other;
+    run_open(&other, p, s);
+    run_body(&other);
+    totals.runs++;
+    verdict v = *other.trouble             ? failed(&other, FAILS, report)
+                : alike(r, &other)         ? bitwise(&other, r, report) ? AGREES : DIFFERS
+                : agree(&other, r, report) ? AGREES
+                                           : DIFFERS;
+    run_close(&other);
+    return v == AGREES && *other.trouble ? failed(&other, LEAKS, report) : v;
+}
+
+/* Run p again on a tape that has run another program; its results must be those of `kept`, with bounds if that was
+ * run by the reference. */
+static verdict check_body(run *r, const program *p, const run *kept, char *report) {
+    r->p = p;
+    reset_variables(r);
+    run_body(r);
+    totals.runs++;
+    if (*r->trouble) return failed(r, FAILS, report);
+    verdict v = (alike(kept, r) ? bitwise(r, kept, report) : agree(r, kept, report)) ? AGREES : DIFFERS;
+    if (v == AGREES && !shown_stays(r, report)) v = DIFFERS;
+    rewind_body(r);
+    return v == AGREES && *r->trouble ? failed(r, LEAKS, report) : v;
+}
+
+/* A variation of p on r's tape agrees with the reference. One that the reference refuses is skipped. A planted flaw is
+ * looked for in p alone: in a variation it may be in a result that is not loose. */
+static verdict check_variation(run *r, const program *p, char *report) {
+    static program varied;
+    static run reference;
+    if (planted_flaw > 0) varied = *p;
+    else program_vary(&varied, p, p->seed);
+    run_open(&reference, &varied, by_reference);
+    run_body(&reference);
+    totals.runs++;
+    verdict v = *reference.trouble ? AGREES : check_body(r, &varied, &reference, report);
+    totals.variations += !*reference.trouble;
+    run_close(&reference);
+    return v;
+}
+
+/* On one tape, each time after a rewind: p, perhaps until it runs as machine code, a variation, and p again. In the
+ * end a loop of one program does not allocate. `kept` has p's results. */
+static verdict check_repetition(const run *kept, const program *p, char *report) {
+    static run r;
+    run_open(&r, p, again(p->seed));
+    verdict v = check_body(&r, p, kept, report);
+    for (int i = 1; v == AGREES && p->seed % 2 == 0 && i < USES_UNTIL_CODE; i++) v = check_body(&r, p, kept, report);
+    if (v == AGREES) v = check_variation(&r, p, report);
+    if (v == AGREES) v = check_body(&r, p, kept, report);
+    totals.with_code += r.tape->programs != NULL;
+    for (int i = 0; v == AGREES && kept->count <= EVALUATIONS_REMEMBERED && p->seed % 8 == 2 && i <= USES_UNTIL_CODE;
+         i++) {
+        int64_t calls = r.ledger.calls;
+        v = check_body(&r, p, kept, report);
+        if (i < USES_UNTIL_CODE || v != AGREES || r.ledger.calls == calls || AG_TINY_LIMITS)
+            continue; /* plans are dropped */
+        snprintf(report, REPORT, "%lld allocations in a steady loop", (long long)(r.ledger.calls - calls));
+        v = LEAKS;
+    }
+    run_close(&r);
+    return v == AGREES && *r.trouble ? failed(&r, LEAKS, report) : v;
+}
+
+/* The reference at first, and a plan once it has recurred often enough: always the bits of a plan. */
+static verdict check_automatic(const run *kept, const program *p, char *report) {
+    enum { VISITS = 4 };
+    static run r;
+    verdict v = AGREES;
+    run_open(&r, p, automatically);
+    for (int i = 0; v == AGREES && i < VISITS; i++) v = check_body(&r, p, kept, report);
+    run_close(&r);
+    return v == AGREES && *r.trouble ? failed(&r, LEAKS, report) : v;
+}
+
+int64_t seen[1024];
+
+static void count_operations(const ag_tape *t) {
+    static const ag_op *last;
+    static int last_index;
+    for (uint32_t id = 0; id < t->count; id++) {
+        const ag_op *op = ag__node(t, id)->op;
+        if (op != last) {
+            last = op;
+            for (last_index = 0; last_index < ag_op_count() && ag_op_at(last_index) != op;) last_index++;
+        }
+        seen[last_index]++;
+    }
+}
+
+static verdict check_fused(const program *p, const run *reference, char *report) {
+    static run first;
+    run_open(&first, p, fused);
+    run_body(&first);
+    totals.runs++;
+    verdict v = *first.trouble ? failed(&first, FAILS, report) : agree(&first, reference, report) ? AGREES : DIFFERS;
+    if (v == AGREES && !shown_stays(&first, report)) v = DIFFERS;
+    if (v == AGREES) v = check_repetition(&first, p, report);
+    if (v == AGREES && (p->size == LARGE || p->seed % (p->size == BROAD ? 2 : 4) == 0))
+        v = check_other(p, &first, on_two_threads, report);
+    if (v == AGREES && p->seed % 2 == 1) v = check_automatic(&first, p, report);
+    if (v == AGREES && p->seed % 8 == 1) v = check_other(p, reference, eagerly, report);
+    run_close(&first);
+    return v == AGREES && *first.trouble ? failed(&first, LEAKS, report) : v;
+}
+
+verdict check_program(const program *p, char *report) {
+    static run reference;
+    *report = 0;
+    run_open(&reference, p, by_reference);
+    run_body(&reference);
+    totals.runs++;
+    verdict v = *reference.trouble ? failed(&reference, INVALID, report) : check_fused(p, &reference, report);
+    count_operations(reference.tape);
+    run_close(&reference);
+    if (!wrapped_free() && v == AGREES) {
+        snprintf(report, REPORT, "memory lent to ag_wrap was written to");
+        v = DIFFERS;
+    }
+    return v;
+}
+
+/* ---- Failing allocations ---- */
+
+/* Runs p with one failing allocation, in its first run or in the one that makes machine code: number k or, for k =
+ * 0, the first of an evaluation that needs more than `room` for small values. False if no allocation failed. The
+ * failed operation is repeated on the same tape, and the results must be those of `want`. */
+static bool check_without_memory(const program *p, int64_t k, int64_t room, const run *want, char *report) {
+    static run r;
+    run_open(&r, p, fused);
+    for (int i = 1; p->seed % 2 && i < USES_UNTIL_CODE; i++) {
+        run_body(&r);
+        rewind_body(&r);
+    }
+    r.retry = true;
+    if (k > 0) r.ledger.fail_at = r.ledger.calls + k;
+    else r.room = room;
+    run_body(&r);
+    if (r.again) {
+        rewind_body(&r);
+        run_body(&r);
+    }
+    if (*r.trouble) snprintf(report, REPORT, "%s", r.trouble);
+    else agree(&r, want, report); /* without memory for plans, the reference evaluator may have run */
+    rewind_body(&r);
+    bool reached = r.ledger.failed;
+    run_close(&r);
+    if (*r.trouble && !*report) snprintf(report, REPORT, "%s", r.trouble);
+    wrapped_free();
+    return reached;
+}
+
+verdict check_allocations(const program *p, char *report) {
+    static run want;
+    *report = 0;
+    run_open(&want, p, by_reference);
+    run_body(&want);
+    verdict v = *want.trouble ? INVALID : AGREES;
+    char why[REPORT];
+    snprintf(why, sizeof why, "%s", want.trouble);
+    int64_t step = want.ledger.calls / MOST_FAILURES + 1;
+    for (int64_t k = 1; !*why && check_without_memory(p, k, 0, &want, why); k += step)
+        if (*why) snprintf(report, REPORT, "when allocation %lld fails: %.1000s", (long long)k, why);
+    for (int64_t room = (int64_t)(p->seed % 8) * 32; room < MOST_ROOM && !*why; room += 64 + room / 8) {
+        if (!check_without_memory(p, 0, room, &want, why)) break;
+        if (*why) snprintf(report, REPORT, "with room for %lld bytes: %.1000s", (long long)room, why);
+    }
+    if (v == AGREES && *why) v = FAILS;
+    run_close(&want);
+    wrapped_free();
+    return v;
+}

@@ -1,0 +1,31 @@
+/* random_check -- the properties of a program: both evaluators give the same values and gradients, twice, on any number of
+ * threads, and whatever allocation fails
+ *
+ * A program's results are the values read on the way, its outputs, their gradients by every real leaf, the gradients of a
+ * weighted sum of those, and the final values of its variables. */
+#ifndef TESTS_RANDOM_CHECK_H
+#define TESTS_RANDOM_CHECK_H
+
+#include "tests/random_program.h"
+
+enum { REPORT = 1200 }; /* bytes of a report */
+
+/* INVALID: the reference evaluator refuses the program. */
+typedef enum verdict { AGREES, INVALID, DIFFERS, FAILS, LEAKS, CRASHES } verdict;
+
+/* All the properties; unless the program AGREES, `report` says why. */
+verdict check_program(const program *p, char *report);
+
+/* The same results if an allocation fails and the operation is repeated, for many allocations of the program's. */
+verdict check_allocations(const program *p, char *report);
+
+typedef struct tally { /* over all programs */
+    int64_t programs, variations, with_code, runs, results, within_bound, beyond_measure;
+    double closest; /* largest part of a bound that was used */
+} tally;
+extern tally totals;
+
+extern int64_t seen[1024];  /* how often each entry of the list of operations has been recorded */
+extern double planted_flaw; /* user_flaw_shows while the fused evaluator runs: for tests of the tests */
+
+#endif
