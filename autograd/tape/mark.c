@@ -41,7 +41,8 @@ static ag_mark mark_now(ag_tape *tape) {
         ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "out of memory (another mark)");
         return none;
     }
-    now.serial = ++tape->next_serial;
+    if (++tape->next_serial == 0) tape->next_serial++; /* 0 is that of a mark which could not be made */
+    now.serial = tape->next_serial;
     tape->marks[tape->mark_count] = now;
     return (ag_mark){tape, tape->mark_count++, now.serial};
 }
