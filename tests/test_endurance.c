@@ -1,8 +1,9 @@
 /* test_endurance -- long runs: a small network is trained for millions of steps
  *
- * Batches have other lengths from step to step, marks are nested, values are read, and now and then the run is saved. Once
- * each kind of step has been seen, memory stays the same to the byte, and only a save calls the allocator again. AG_TEST_STEPS chooses how many steps; the processor time of a step at the beginning and at the end is printed. Counters
- * are put at their ends. */
+ * Batches have other lengths from step to step, marks are nested, values are read, and now and then the run is saved.
+ * Once each kind of step has been seen, memory stays the same to the byte, and only a save calls the allocator again.
+ * AG_TEST_STEPS chooses how many steps; the processor time of a step at the beginning and at the end is printed.
+ * Counters are put at their ends. */
 #include "autograd/eval/eval.h"
 #include "io/checkpoint.h"
 #include "nn/optimisers.h"
