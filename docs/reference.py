@@ -6,6 +6,7 @@ and the titles of the families are those of the headers, their examples the prog
 files are printed, with --headers those of the headers that are installed, and nothing is written. It needs nothing but Python."""
 
 import collections
+import functools
 import pathlib
 import re
 import sys
@@ -20,6 +21,11 @@ NO_REFERENCE = {"formulas_begin.h", "formulas_end.h", "functions.h"}
 
 Entry = collections.namedtuple("Entry", "name kind summary body tags code")
 Macro = collections.namedtuple("Macro", "name text")
+
+
+@functools.cache
+def words_of(program):
+    return set(re.findall(r"\w+", program))
 
 
 class Family:
@@ -222,9 +228,9 @@ class Reference:
 
     def shown(self, page):
         """The examples that use what a page describes, those of its own family first."""
-        uses = re.compile(r"\b(%s)\b" % "|".join(entry.name for entry in page.entries))
+        names = {entry.name for entry in page.entries}
         others = [e for family in self.families if family is not page.family for e in family.examples]
-        return [example for example in page.family.examples + others if uses.search(example[1])]
+        return [example for example in page.family.examples + others if names & words_of(example[1])]
 
     def files(self):
         """Each manual page's file, and the page that it links to, if it is a link."""

@@ -1,8 +1,8 @@
-"""The library as one file: check_amalgamation.py LIBRARY COMPILER...
+"""The library as one file: check_amalgamation.py [--build LIBRARY] COMPILER...
 
-autograd.c is compiled by gcc and clang, as C17 and C23, without a warning; the README's program is compiled with it by the command
-that the README has, and by C++ with the header. A program that computes prints the same bits with it as with LIBRARY, the static
-library of the build, where COMPILER is that of both."""
+COMPILER reads autograd.c as C17 without a warning, and C++ its header. With --build gcc and clang read it, as C17 and C23; the
+README's program is built with it by the command that the README has; and a program that computes prints the same bits with it as
+with LIBRARY, the static library of the build, where COMPILER is that of both."""
 
 import pathlib
 import shutil
@@ -45,34 +45,44 @@ def run(*command):
     return done.stdout
 
 
+def read_alone(folder, compiler):
+    run(*compiler, "-std=c17", *WARNINGS, "-fsyntax-only", folder / "autograd.c")
+    if shutil.which("c++"):
+        run("c++", "-x", "c++", *WARNINGS, "-fsyntax-only", folder / "autograd.h")
+
+
+def build(folder, library, compiler):
+    unit, whole = folder / "autograd.c", folder / "autograd.o"
+    for program in "gcc", "clang":
+        if shutil.which(program):
+            for standard in "c17", "c2x":
+                run(program, f"-std={standard}", *WARNINGS, "-fsyntax-only", unit)
+                print(f"{program}, {standard}")
+    hello = folder / "hello.c"
+    hello.write_text((ROOT / "examples/hello.c").read_text(encoding="utf-8").replace("<autograd/autograd.h>", '"autograd.h"'), encoding="utf-8")
+    run(*compiler, "-O2", "-c", unit, "-o", whole)
+    run(*compiler, "-O2", hello, whole, "-lm", "-lpthread", "-o", folder / "hello")
+    if run(folder / "hello") != "y = 2 x + 1\n":
+        sys.exit("the README's program prints something else")
+    bits = folder / "bits.c"
+    bits.write_text(BITS, encoding="utf-8")
+    run(*compiler, "-O2", bits, whole, "-lm", "-lpthread", "-o", folder / "one")
+    run(*compiler, "-O2", f"-I{folder}", bits, library, "-lm", "-lpthread", "-o", folder / "many")
+    one, many = run(folder / "one"), run(folder / "many")
+    if one != many:
+        sys.exit(f"the bits differ from those of {library}:\n{one}\n{many}")
+    print("the same bits:", len(one.split("\n")) - 1, "tensors")
+
+
 def main():
-    library, *compiler = sys.argv[1:]
+    library, compiler = (sys.argv[2], sys.argv[3:]) if sys.argv[1] == "--build" else (None, sys.argv[1:])
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         run(sys.executable, ROOT / "packages/amalgamate.py", folder)
-        unit = folder / "autograd.c"
-        for program in "gcc", "clang":
-            if shutil.which(program):
-                for standard in "c17", "c2x":
-                    run(program, f"-std={standard}", *WARNINGS, "-fsyntax-only", unit)
-                    print(f"{program}, {standard}")
-        hello = folder / "hello.c"
-        hello.write_text((ROOT / "examples/hello.c").read_text(encoding="utf-8").replace("<autograd/autograd.h>", '"autograd.h"'), encoding="utf-8")
-        whole = folder / "autograd.o"
-        run(*compiler, "-O2", "-c", unit, "-o", whole)
-        run(*compiler, "-O2", hello, whole, "-lm", "-lpthread", "-o", folder / "hello")
-        if run(folder / "hello") != "y = 2 x + 1\n":
-            sys.exit("the README's program prints something else")
-        if shutil.which("c++"):
-            run("c++", "-x", "c++", *WARNINGS, "-fsyntax-only", folder / "autograd.h")
-        bits = folder / "bits.c"
-        bits.write_text(BITS, encoding="utf-8")
-        run(*compiler, "-O2", bits, whole, "-lm", "-lpthread", "-o", folder / "one")
-        run(*compiler, "-O2", f"-I{folder}", bits, library, "-lm", "-lpthread", "-o", folder / "many")
-        one, many = run(folder / "one"), run(folder / "many")
-        if one != many:
-            sys.exit(f"the bits differ from those of {library}:\n{one}\n{many}")
-        print("the same bits:", len(one.split("\n")) - 1, "tensors")
+        if library:
+            build(folder, library, compiler)
+        else:
+            read_alone(folder, compiler)
 
 
 main()

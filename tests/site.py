@@ -1,11 +1,12 @@
 """The site: its links and anchors, its search, its looks in a browser: site.py HEADER...
 
 Made anew in a temporary folder. Without mandoc or cmark-gfm it is skipped; without chromium all is checked but the search and the
-widths, light and dark, in a browser. With --pictures FOLDER pictures of some pages are left there, for people to look at."""
+widths, light and dark, in a browser: narrow, every page in a long run (AG_TEST_LONG=1), and else every twelfth. With --pictures FOLDER pictures of some pages are left there, for people to look at."""
 
 import base64
 import html.parser
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -82,12 +83,13 @@ OVERFLOW = """const d=document.documentElement;return [d.scrollWidth,d.clientWid
 
 
 def check_browser(folder, pages, names, pictures):
+    narrow = sorted(pages)[:: 1 if os.environ.get("AG_TEST_LONG") else 12]
     with tempfile.TemporaryDirectory() as profile:
         browser = test_page.Browser(shutil.which("chromedriver"), shutil.which("chromium"), profile)
         try:
             for scheme in ("light", "dark"):
                 for width in (400, 1280):
-                    for name in SHOWN if scheme == "dark" or width > 400 else sorted(pages):
+                    for name in SHOWN if scheme == "dark" or width > 400 else narrow:
                         look(browser, folder, name, scheme, width, pictures)
             browser.open(folder / "reference/ag_matmul.html", "light", 1280)
             missed = browser.run("return arguments[0].filter(([name,page])=>!search(name).slice(0,1).some(e=>e[0]===name&&e[1]===page))", names)

@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #if defined __has_include
 #if __has_include(<valgrind/memcheck.h>)
@@ -49,12 +52,25 @@ bool is_poisoned(const void *p) {
     return ASAN_POISONED(p);
 }
 
+static bool wished(const char *name) {
+    const char *wish = getenv(name);
+    return wish && *wish && strcmp(wish, "0") != 0;
+}
+
 bool small_run(void) {
-    const char *wish = getenv("AG_TEST_SMALL");
-    return under_valgrind() || (wish && *wish && strcmp(wish, "0") != 0);
+    const bool again = wished("AG_TEST_AGAIN") && !wished("AG_TEST_LONG");
+    return under_valgrind() || wished("AG_TEST_SMALL") || again;
+}
+
+bool long_run(void) { return wished("AG_TEST_LONG") && !small_run(); }
+
+int64_t by_length(int64_t in_small, int64_t usual, int64_t in_long) {
+    return small_run() ? in_small : long_run() ? in_long : usual;
 }
 
 static int skipped;
+
+int64_t next_to_fail(int64_t call) { return call + 1 + call / by_length(8, 32, INT64_MAX); }
 
 bool usual_pieces(int tests) {
     if (!AG_TINY_LIMITS) return true;
@@ -62,9 +78,9 @@ bool usual_pieces(int tests) {
     return false;
 }
 
-int run_suite(Suite *suite) {
+static int run_checks(Suite *suite, enum fork_status forks) {
     SRunner *runner = srunner_create(suite);
-    if (!getenv("CK_FORK")) srunner_set_fork_status(runner, small_run() || under_asan() ? CK_NOFORK : CK_FORK);
+    if (!getenv("CK_FORK")) srunner_set_fork_status(runner, forks);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner), run = srunner_ntests_run(runner);
     srunner_free(runner);
@@ -72,9 +88,45 @@ int run_suite(Suite *suite) {
     return failed || !run;
 }
 
+/* Check's own timeout is for processes of one test. */
+enum { PATIENCE = 300 };
+static bool contained;
+
+static void be_patient(void) {
+    if (contained) alarm(PATIENCE);
+}
+
+/* In a child. Returns its result; −1: it died, or a test ended it, and `ended` is unset. */
+static int run_contained(Suite *suite) {
+    int status = 0;
+    bool *ended = mmap(NULL, sizeof *ended, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (ended == MAP_FAILED) return -1;
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        contained = true;
+        const int result = run_checks(suite, CK_NOFORK);
+        *ended = true;
+        exit(result);
+    }
+    const bool waited = child > 0 && waitpid(child, &status, 0) == child, complete = waited && *ended;
+    munmap(ended, sizeof *ended);
+    return complete && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int run_suite(Suite *suite) {
+    if (getenv("CK_FORK") || under_valgrind() || under_asan()) return run_checks(suite, CK_NOFORK);
+    const int result = run_contained(suite);
+    if (result >= 0) return result;
+    printf("The process of all tests ended early: each now has its own\n");
+    if (run_checks(suite, CK_FORK) == 0) printf("Alone, each test passes\n");
+    return 1;
+}
+
 static TCase *group(Suite *suite, const char *name) {
     TCase *c = tcase_create(name);
-    tcase_set_timeout(c, 300);
+    tcase_set_timeout(c, PATIENCE);
+    tcase_add_checked_fixture(c, be_patient, NULL);
     suite_add_tcase(suite, c);
     return c;
 }
@@ -155,7 +207,7 @@ void ledger_close(const ledger *l) {
 
 void with_each_allocation_failing(ag_status (*program)(ag_tape *t)) {
     bool came_through = false;
-    for (int64_t fail_at = 1; !came_through; fail_at++) {
+    for (int64_t fail_at = 1; !came_through; fail_at = next_to_fail(fail_at)) {
         ledger l;
         ledger_open(&l);
         l.fail_at = fail_at;

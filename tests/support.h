@@ -11,16 +11,24 @@
 
 /* ---- Running ---- */
 
-/* Runs the suite and returns main's result. CK_FORK, CK_RUN_SUITE, CK_RUN_CASE and CK_VERBOSITY are honoured. Each
- * test has a process of its own, except where that is slow: in small runs and under AddressSanitizer. */
+/* Runs the suite and returns main's result. CK_FORK, CK_RUN_SUITE, CK_RUN_CASE and CK_VERBOSITY are honoured. All tests
+ * run in one process, a child of this one. If it crashes, ends or hangs, all run again, each in a process of its own, so
+ * that the one at fault is named. Under valgrind and AddressSanitizer, which name it, there is no child. */
 int run_suite(Suite *suite);
 
 /* A group of tests without fixture, and one where each test has `tape`. */
 TCase *plain_group(Suite *suite, const char *name);
 TCase *tape_group(Suite *suite, const char *name);
 
-/* Whether to reduce sizes and repetitions: under valgrind, or with AG_TEST_SMALL=1. */
+/* Whether to reduce sizes and repetitions: under valgrind, with AG_TEST_SMALL=1, and with AG_TEST_AGAIN=1, for a program
+ * that has run under another evaluator, except in long runs. Whether this is one: AG_TEST_LONG=1. The number of the three
+ * that is for this run. */
 bool small_run(void);
+bool long_run(void);
+int64_t by_length(int64_t in_small, int64_t usual, int64_t in_long);
+
+/* The call to fail after this one: the next in long runs; in others, the further on, the more are left out. */
+int64_t next_to_fail(int64_t call);
 
 /* Whether this program was compiled with AddressSanitizer; whether it runs under valgrind. */
 bool under_asan(void);
@@ -50,8 +58,8 @@ void ledger_open(ledger *l);
 /* Fails the test unless everything was freed. */
 void ledger_close(const ledger *l);
 
-/* Run a program on new tapes, whose first allocation fails, then the second, and so on, until it comes through: each time
- * before, its status is AG_ERR_MEMORY, and nothing is left over. */
+/* Run a program on new tapes, whose first allocation fails, then the second, and so on (see next_to_fail), until it
+ * comes through: each time before, its status is AG_ERR_MEMORY, and nothing is left over. */
 void with_each_allocation_failing(ag_status (*program)(ag_tape *t));
 
 extern ag_tape *tape; /* of the fixture */

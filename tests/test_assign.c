@@ -205,7 +205,7 @@ static void run_sequence(void) {
 }
 
 START_TEST(values_are_as_if_assigned_at_once) {
-    for (sequence = 0; sequence < SEQUENCES; sequence += small_run() ? 50 : 1) run_sequence();
+    for (sequence = 0; sequence < SEQUENCES; sequence += (int)by_length(50, 4, 1)) run_sequence();
 }
 END_TEST
 

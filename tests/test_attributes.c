@@ -25,7 +25,7 @@ static const lots random_lots = {.bits = draw, .below = below};
 
 START_TEST(any_bytes_are_attributes) {
     const ag_op *op = ag_op_at(_i);
-    int recorded = 0, calls = small_run() ? 400 : 4000;
+    int recorded = 0, calls = (int)by_length(400, 1000, 4000);
     state = seed + (uint64_t)_i * 7777;
     for (int k = 0; k < calls; k++) recorded += attributes_apply(op, &random_lots, &tape_ledger.allocator);
     ck_assert_msg(recorded > calls / 1000 || case_is_left_out(op->name), "%s was recorded %d times only", op->name,

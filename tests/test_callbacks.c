@@ -475,7 +475,7 @@ END_TEST
 START_TEST(whatever_is_called_within_the_allocator) {
     const action *a = &actions[_i];
     int last = 0;
-    for (int k = 0; k < (small_run() ? 12 : 60) && !last; k++) {
+    for (int k = 0; k < by_length(12, 24, 60) && !last; k++) {
         set_up();
         armed = a, times = 1 + k % 2, skipped = k;
         run_allocations();

@@ -992,7 +992,7 @@ START_TEST(killed_at_any_moment) {
     double time = 1000; /* that training takes, at its fastest: the machine may be busy */
     int killed = 0;
     seed = 1;
-    for (int run = 0; run < (small_run() ? 1 : 8) || (killed < 5 && run < 50); run++) {
+    for (int run = 0; run < by_length(1, 3, 8) || (killed < 5 && run < 50); run++) {
         double start = now();
         ck_assert(train(NULL, in("plain.safetensors")));
         time = fmin(time, now() - start);

@@ -424,7 +424,7 @@ static void check_random(uint64_t seed) {
 
 START_TEST(random_programs) {
     if (!serves()) return;
-    for (uint64_t seed = 1; seed <= (small_run() ? 60 : 3000); seed++) {
+    for (uint64_t seed = 1; seed <= (uint64_t)by_length(60, 600, 3000); seed++) {
         check_random(seed);
         ag__code_free(tape);
     }

@@ -465,7 +465,7 @@ START_TEST(many_parts_are_counted) {
 END_TEST
 
 START_TEST(graphs_may_be_deep_and_wide) {
-    int n = small_run() ? 3000 : 100000;
+    int n = (int)by_length(3000, 30000, 100000);
     ag_tensor *x = named("x", AG_SHAPE(1)), *chain = x, *shared = x, *sum = x;
     for (int i = 0; i < n; i++) {
         chain = ag_tanh(chain);

@@ -73,7 +73,7 @@ static finding worst_of(const real_function *f, uint64_t step) {
 
 START_TEST(functions_of_f32_are_within_their_units) {
     const real_function f = real_function_at(_i);
-    finding worst = worst_of(&f, small_run() ? 1021 * SOME : SOME);
+    finding worst = worst_of(&f, (uint64_t)by_length(1021, 4, 1) * SOME);
     ck_assert_msg(worst.error <= f.units, "%s(%a) is wrong by %g units of the last place", f.name, (double)worst.x,
                   worst.error);
 }
@@ -105,7 +105,7 @@ static void look_at_slopes(const real_function *f, uint64_t first, uint64_t step
 
 START_TEST(slopes_of_f32_are_near_those_of_f64) {
     const real_function f = real_function_at(_i);
-    const uint64_t step = small_run() ? 1021 * SOME : 16 * SOME;
+    const uint64_t step = (uint64_t)by_length(1021, 16, 4) * SOME;
     finding worst = {0, 0};
     if (strcmp(f.name, "sinc") == 0) return; /* a difference that crosses 0, where no digit may be right */
     for (uint64_t first = 0; first <= UINT32_MAX; first += EACH * step) look_at_slopes(&f, first, step, &worst);

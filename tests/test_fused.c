@@ -891,7 +891,7 @@ END_TEST
 START_TEST(a_long_rewind_without_memory_changes_nothing) {
     enum { LONG = 17000 };
     ledger l = {.failed = true};
-    for (int64_t k = 1; l.failed; k += small_run() ? 20 : 1) {
+    for (int64_t k = 1; l.failed; k += by_length(20, 3, 1)) {
         ledger_open(&l);
         tape = ag_tape_new_with(&l.allocator);
         ag_tensor *v = ag_variable_from(ag_ones(tape, AG_F64, AG_SHAPE(10)));

@@ -911,7 +911,7 @@ static ag_tensor *composed(void *context, int n, ag_tensor *const x[]) {
 }
 
 START_TEST(random_functions_at_round_points_pass) {
-    for (uint64_t seed = 0; seed < (small_run() ? 50 : 2000); seed++) {
+    for (uint64_t seed = 0; seed < (uint64_t)by_length(50, 500, 2000); seed++) {
         composition c = {seed, false};
         ag_mark mark = ag_tape_mark(tape);
         double at[3];

@@ -61,7 +61,7 @@ START_TEST(what_is_not_chosen_has_no_influence_at_any_order) {
     op_case c = case_at(_i);
     for (int k = 0; k < 2 * FILLS; k++) {
         ag_dtype d = k % 2 ? AG_F32 : AG_F64;
-        if (!has_gradient(&c, d)) continue;
+        if ((k / 2 + _i) % by_length(FILLS, 3, 1) != 0 || !has_gradient(&c, d)) continue;
         ag_tensor *x[CASE_INPUTS], *by[CASE_INPUTS + 1], *g[CASE_INPUTS + 1];
         int n = filled_inputs(&c, d, k / 2, x, by);
         ag_tensor *y = case_call(&c, tape, d, x), *one = by[n] = ag_parameter_from(ag_ones(tape, d, AG_SCALAR));
@@ -82,7 +82,7 @@ START_TEST(zeros_that_are_handed_in_as_strong_stay_zeros) {
     op_case c = case_at(_i);
     for (int k = 0; k < 2 * FILLS; k++) {
         ag_dtype d = k % 2 ? AG_F32 : AG_F64;
-        if (!has_gradient(&c, d)) continue;
+        if ((k / 2 + _i) % by_length(FILLS, 3, 1) != 0 || !has_gradient(&c, d)) continue;
         ag_tensor *x[CASE_INPUTS], *by[CASE_INPUTS], *g[CASE_INPUTS];
         int n = filled_inputs(&c, d, k / 2, x, by);
         ag_tensor *y = case_call(&c, tape, d, x), *zero = ag_zeros(tape, d, ag_shape_of(y));

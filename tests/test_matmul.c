@@ -182,8 +182,8 @@ START_TEST(packed_products_have_the_same_bits) {
     trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
     unsigned turn = 0;
     if (!ag__has_unit(t.unit)) return;
-    for (t.m = 1; t.m <= 30; t.m += small_run() ? 7 : 1)
-        for (t.n = 1; t.n <= 70; t.n += small_run() ? 11 : 3)
+    for (t.m = 1; t.m <= 30; t.m += by_length(7, 3, 1))
+        for (t.n = 1; t.n <= 70; t.n += by_length(11, 5, 3))
             for (t.k = 1 + (t.m * 7 + t.n) % 50; t.k <= 330; t.k += 97) {
                 vary(&t, turn++);
                 set_up(&t, fraction);
@@ -191,7 +191,7 @@ START_TEST(packed_products_have_the_same_bits) {
                 tear_down(&t);
             }
     t.m = 700, t.n = 33, t.k = 300; /* more rows than are packed at a time */
-    for (int layout = 0; layout < 2 * LAYOUTS * LAYOUTS; layout += small_run() ? 61 : 13) {
+    for (int layout = 0; layout < 2 * LAYOUTS * LAYOUTS; layout += (int)by_length(61, 41, 13)) {
         vary(&t, (unsigned)layout);
         set_up(&t, fraction);
         check_packed(&t);
@@ -203,7 +203,7 @@ END_TEST
 /* All m and n, each with every fourth k. */
 START_TEST(every_small_shape) {
     trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
-    const int64_t step = small_run() ? 37 : 4;
+    const int64_t step = by_length(37, 13, 4);
     unsigned turn = 0;
     if (!ag__has_unit(t.unit)) return;
     for (t.m = 1; t.m <= 40; t.m++)
@@ -225,7 +225,7 @@ enum { LARGER = sizeof larger / sizeof *larger };
 START_TEST(larger_shapes) {
     trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
     if (!ag__has_unit(t.unit)) return;
-    for (unsigned turn = 0; turn < 4 * LAYOUTS * LAYOUTS; turn += small_run() ? 19 : 1) {
+    for (unsigned turn = 0; turn < 4 * LAYOUTS * LAYOUTS; turn += (unsigned)by_length(19, 5, 1)) {
         const int64_t *s = larger[turn % LARGER];
         t.m = s[0], t.n = s[1], t.k = s[2];
         vary(&t, turn / 2);
@@ -317,7 +317,7 @@ START_TEST(vectors) {
         for (int i = 0; i < LENGTHS; i++)
             for (int column = 0; column < 2; column++, turn += 5) {
                 const int64_t most = turn % 2 ? AG__DOT : AG__STRIP; /* dots, or lines */
-                if (small_run() && (n + i) % 4 != 0) continue;
+                if ((n + i) % by_length(4, 3, 1) != 0) continue;
                 t.m = column ? n : 1, t.n = column ? 1 : n, t.k = length[i] < most ? length[i] : most;
                 check_vector(&t, turn, (n + i) % 5 ? fraction : odd_one);
             }
@@ -346,7 +346,7 @@ static void multiply_quarters(const trial *t, int64_t row, int64_t column) {
 START_TEST(parts_have_the_bits_of_the_whole) {
     trial t = {.unit = _i / 2, .d = dtypes[_i % 2]};
     if (!ag__has_unit(t.unit)) return;
-    for (unsigned turn = 0; turn < 2 * LAYOUTS * LAYOUTS; turn += small_run() ? 19 : 1) {
+    for (unsigned turn = 0; turn < 2 * LAYOUTS * LAYOUTS; turn += (unsigned)by_length(19, 5, 1)) {
         const int s = (int)turn % LARGER;
         t.m = larger[s][0], t.n = larger[s][1], t.k = larger[s][2];
         vary(&t, turn);
@@ -543,36 +543,49 @@ static ag_tensor *viewed(ag_tensor *x, int view) {
     }
 }
 
-/* Integers, so that every order gives the same sum. b is (k,n). */
-static void check_exactly(ag_tensor *y, ag_tensor *a, ag_tensor *b, ag_tensor *z) {
-    const int64_t rows = ag_size(a) / ag_extent(a, -1), k = ag_extent(a, -1), n = ag_extent(b, -1);
-    const ag_dtype d = ag_dtype_of(y);
-    const void *got = ag_data(y), *p = ag_data(a), *q = ag_data(b), *old = z ? ag_data(z) : NULL;
-    ck_assert_msg(got && p && q, "%s", ag_tape_error(tape));
-    double *sum = room(n, sizeof *sum), *row = room(k * n, sizeof *row);
+/* a·b, where b is (k,n). */
+static double *product_of(ag_tensor *a, ag_tensor *b) {
+    const int64_t k = ag_extent(a, -1), rows = ag_size(a) / k, n = ag_extent(b, -1);
+    const ag_dtype d = ag_dtype_of(a);
+    const void *p = ag_data(a), *q = ag_data(b);
+    ck_assert_msg(p && q, "%s", ag_tape_error(tape));
+    double *product = room(rows * n, sizeof *product), *row = room(k * n, sizeof *row);
     for (int64_t i = 0; i < k * n; i++) row[i] = element_at(d, q, i);
     for (int64_t i = 0; i < rows; i++) {
-        for (int64_t j = 0; j < n; j++) sum[j] = old ? element_at(d, old, i * n + j) : 0;
+        double *sum = product + i * n;
+        for (int64_t j = 0; j < n; j++) sum[j] = 0;
         for (int64_t l = 0; l < k; l++) {
             const double x = element_at(d, p, i * k + l);
             for (int64_t j = 0; j < n; j++) sum[j] += x * row[l * n + j];
         }
-        for (int64_t j = 0; j < n; j++)
-            if (element_at(d, got, i * n + j) != sum[j])
-                ck_abort_msg("%s (%d,%d)·(%d,%d): element (%d,%d) is %g, not %g", ag_dtype_name(d), (int)rows, (int)k,
-                             (int)k, (int)n, (int)i, (int)j, element_at(d, got, i * n + j), sum[j]);
     }
-    free(sum);
     free(row);
+    return product;
 }
 
-static void check_product(ag_dtype d, int64_t m, int64_t k, int64_t n, int view) {
+/* y = product + z. All are integers, so that every order gives the same sum. */
+static void check_exactly(ag_tensor *y, const double *product, ag_tensor *z) {
+    const int64_t n = ag_extent(y, -1);
+    const ag_dtype d = ag_dtype_of(y);
+    const void *got = ag_data(y), *old = z ? ag_data(z) : NULL;
+    ck_assert_msg(got && !old == !z, "%s", ag_tape_error(tape));
+    for (int64_t i = 0; i < ag_size(y); i++) {
+        const double want = product[i] + (old ? element_at(d, old, i) : 0);
+        if (element_at(d, got, i) != want)
+            ck_abort_msg("%s, to %d columns: element (%d,%d) is %g, not %g", ag_dtype_name(d), (int)n, (int)(i / n),
+                         (int)(i % n), element_at(d, got, i), want);
+    }
+}
+
+static ag_tensor *left(ag_dtype d, const int64_t s[3]) { return integers(tape, d, AG_SHAPE(s[0], s[1]), 0); }
+static ag_tensor *right(ag_dtype d, const int64_t s[3]) { return integers(tape, d, AG_SHAPE(s[1], s[2]), 99); }
+
+static void check_product(ag_dtype d, const int64_t s[3], int view, const double *product) {
     ag_mark mark = ag_tape_mark(tape);
-    ag_tensor *a = integers(tape, d, AG_SHAPE(m, k), 0), *b = integers(tape, d, AG_SHAPE(k, n), 99);
-    ag_tensor *z = ag_contiguous(integers(tape, d, AG_SHAPE(m, n), 5));
-    ag_tensor *x[] = {viewed(a, view % VIEWS), viewed(b, view / VIEWS), z};
-    check_exactly(ag_matmul(x[0], x[1]), a, b, NULL);
-    check_exactly(ag_apply(&add_product, 3, x, NULL, 0), a, b, z);
+    ag_tensor *z = ag_contiguous(integers(tape, d, AG_SHAPE(s[0], s[2]), 5));
+    ag_tensor *x[] = {viewed(left(d, s), view % VIEWS), viewed(right(d, s), view / VIEWS), z};
+    check_exactly(ag_matmul(x[0], x[1]), product, NULL);
+    check_exactly(ag_apply(&add_product, 3, x, NULL, 0), product, z);
     expect_ok(tape);
     ag_tape_rewind(tape, mark);
 }
@@ -591,8 +604,11 @@ START_TEST(around_the_sizes_where_kernels_change) {
     const int64_t *s = around[_i / 2];
     const bool large = s[0] * s[1] * s[2] > 1000000;
     if (small_run() && large) return;
-    for (int view = 0; view < VIEWS * VIEWS; view += large ? 12 : small_run() ? 5 : 1)
-        check_product(dtypes[_i % 2], s[0], s[1], s[2], view);
+    const ag_dtype d = dtypes[_i % 2];
+    double *product = product_of(left(d, s), right(d, s));
+    for (int view = 0; view < VIEWS * VIEWS; view += large ? 12 : (int)by_length(5, 2, 1))
+        check_product(d, s, view, product);
+    free(product);
 }
 END_TEST
 
@@ -602,16 +618,18 @@ START_TEST(batches) {
     ag_tensor *a = integers(tape, d, AG_SHAPE(few, more, m, k), 3), *one = integers(tape, d, AG_SHAPE(k, n), 8);
     ag_tensor *many = ag_broadcast_to(one, AG_SHAPE(few, more, k, n));
     ag_tensor *z = ag_contiguous(integers(tape, d, AG_SHAPE(few, more, m, n), 1));
+    double *product = product_of(a, one);
     for (int view = 0; view < VIEWS * VIEWS; view++) { /* b shared, and b with a matrix for each */
         ag_tensor *shared = ag_broadcast_to(viewed(one, view / VIEWS), AG_SHAPE(few, more, k, n));
         ag_tensor *shown =
             ag_permute(viewed(ag_contiguous(ag_permute(a, AG_AXES(1, 0, 2, 3))), view % VIEWS), AG_AXES(1, 0, 2, 3));
         ag_tensor *x[] = {shown, shared, z}, *y[] = {shown, viewed(ag_contiguous(many), view / VIEWS), z};
-        check_exactly(ag_matmul(x[0], x[1]), a, one, NULL);
-        check_exactly(ag_matmul(y[0], y[1]), a, one, NULL);
-        check_exactly(ag_apply(&add_product, 3, x, NULL, 0), a, one, z);
-        check_exactly(ag_apply(&add_product, 3, y, NULL, 0), a, one, z);
+        check_exactly(ag_matmul(x[0], x[1]), product, NULL);
+        check_exactly(ag_matmul(y[0], y[1]), product, NULL);
+        check_exactly(ag_apply(&add_product, 3, x, NULL, 0), product, z);
+        check_exactly(ag_apply(&add_product, 3, y, NULL, 0), product, z);
     }
+    free(product);
     expect_ok(tape);
 }
 END_TEST

@@ -84,7 +84,8 @@ static bool has_case(const char *op) {
 START_TEST(every_operation_has_a_case) {
     ck_assert_int_ge(ag_op_count(), 50);
     for (int i = 0; i < ag_op_count(); i++)
-        ck_assert_msg(has_case(ag_op_at(i)->name) || case_is_left_out(ag_op_at(i)->name), "%s has no row in a family of cases", ag_op_at(i)->name);
+        ck_assert_msg(has_case(ag_op_at(i)->name) || case_is_left_out(ag_op_at(i)->name),
+                      "%s has no row in a family of cases", ag_op_at(i)->name);
     ck_assert_ptr_null(ag_op_at(ag_op_count()));
     ck_assert_ptr_null(ag_op_at(-1));
 }
@@ -835,7 +836,7 @@ static void check_range(const real_function *f, ag_dtype d, int range, int64_t n
 START_TEST(functions_are_exact_over_their_range) {
     const real_function f = real_function_at(_i);
     for (int range = 0; f.wide && range < RANGES; range++)
-        for (int d = AG_F32; d <= AG_F64; d++) check_range(&f, (ag_dtype)d, range, small_run() ? 501 : 20011);
+        for (int d = AG_F32; d <= AG_F64; d++) check_range(&f, (ag_dtype)d, range, by_length(501, 5003, 20011));
 }
 END_TEST
 

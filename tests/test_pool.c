@@ -311,7 +311,7 @@ START_TEST(children_go_on_whatever_other_threads_are_at) {
     pthread_t thread[3];
     stop = false;
     for (int i = 0; i < 3; i++) thread[i] = start(work_until_stopped, &n[i]);
-    for (int i = 0; i < (small_run() ? 3 : 20); i++) {
+    for (int i = 0; i < by_length(3, 6, 20); i++) {
         pause_for(1000 + i * 377);
         in_child(work_on_two);
     }

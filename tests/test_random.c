@@ -226,10 +226,7 @@ static bool fails_without_memory(void *context, const program *p) {
 /* In small programs most values share one allocation, so that failures are rare where they are most interesting. */
 START_TEST(any_allocation_may_fail) {
     char report[REPORT];
-    int64_t small = options.chosen ? options.programs / 60
-                    : small_run()  ? 2
-                    : under_asan() ? 15
-                                   : 40,
+    int64_t small = options.chosen ? options.programs / 60 : by_length(2, 15, under_asan() ? 15 : 40),
             medium = small / 2;
     report_crashes();
     for (uint64_t seed = options.seed; small + medium > 0; seed++) {
@@ -358,7 +355,7 @@ static bool choose_only(const char *name) {
 
 static void read_options(int argc, char **argv) {
     const char *programs = getenv("AG_RANDOM_PROGRAMS"), *seed = getenv("AG_RANDOM_SEED");
-    if (small_run() || under_asan()) options.programs = small_run() ? 60 : 800;
+    options.programs = by_length(60, 800, under_asan() ? 800 : 3000);
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--programs") == 0) programs = value, i++;

@@ -104,7 +104,7 @@ static bool near_enough(ag_dtype d, scan s, double got, long double want, long d
 START_TEST(scans_are_plain_loops) {
     static double x[MOST], y[MOST];
     state = (uint64_t)_i + 1;
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < by_length(4, 15, 40); round++) {
         int axis;
         const ag_dtype d = (ag_dtype)draw(AG_DTYPES);
         const scan s = (scan)draw(SCANS);
@@ -358,7 +358,7 @@ START_TEST(sorting_is_a_stable_sort_by_insertion) {
     static double x[MOST], y[MOST], at[MOST], first[MOST], first_at[MOST];
     static int64_t order[MOST];
     state = (uint64_t)_i + 9000;
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < by_length(3, 8, 20); round++) {
         int axis;
         const ag_dtype d = (ag_dtype)draw(AG_DTYPES);
         const bool down = draw(2);

@@ -192,15 +192,14 @@ START_TEST(steps_are_made_whole_or_not_at_all) {
         state right[4];
         right_states(which, (manner)how, right);
         for (int for_good = 0; for_good < 2; for_good++)
-            for (int64_t at = 1; !try_step(which, (manner)how, reference, at, for_good, right);)
-                at += small_run() ? 40 : 1;
+            for (int64_t at = 1; !try_step(which, (manner)how, reference, at, for_good, right);) at = next_to_fail(at);
     }
 }
 END_TEST
 
 /* Two steps without a rewind in between are carried out together, and lost together. */
 START_TEST(steps_without_a_rewind_are_lost_together) {
-    for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
+    for (int64_t at = 1, done = 0; !done; at = next_to_fail(at)) {
         network n;
         ledger l;
         ledger_open(&l);
@@ -230,7 +229,7 @@ END_TEST
 /* A failed init leaves no valid optimiser. */
 START_TEST(inits_are_whole_or_not_at_all) {
     for (int which = 0; which < OPTIMISERS; which++)
-        for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
+        for (int64_t at = 1, done = 0; !done; at = next_to_fail(at)) {
             network n = {.which = which};
             ledger l;
             ledger_open(&l);
@@ -288,14 +287,14 @@ static bool try_statistics(int64_t fail_at, int how) {
 
 START_TEST(statistics_are_updated_both_or_neither) {
     for (int how = 0; how < 6; how++)
-        for (int64_t at = 1; !try_statistics(at, how);) at += small_run() ? 20 : 1;
+        for (int64_t at = 1; !try_statistics(at, how);) at = next_to_fail(at);
 }
 END_TEST
 
 /* A layer's results are complete, or nil. */
 START_TEST(results_are_whole_or_nil) {
     enum { C = 300 }; /* large enough for each value to need memory of its own */
-    for (int64_t at = 1, done = 0; !done; at += small_run() ? 5 : 1) {
+    for (int64_t at = 1, done = 0; !done; at = next_to_fail(at)) {
         ledger l;
         ledger_open(&l);
         ag_tape *t = ag_tape_new_with(&l.allocator);

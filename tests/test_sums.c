@@ -76,7 +76,7 @@ static void check_scatter(int64_t n, int64_t of, int64_t width, double x) {
 }
 
 START_TEST(additions_at_indices) {
-    const int64_t longest = small_run() ? 3000 : 300000;
+    const int64_t longest = by_length(3000, 30000, 300000);
     for (int64_t n = 60; n <= longest; n = n * 7 + 1)
         for (int i = 0; i < NUMBERS; i++) {
             check_scatter(n, 1, 1, numbers[i]);
@@ -88,7 +88,7 @@ END_TEST
 
 START_TEST(millions_of_additions) {
     if (small_run()) return;
-    for (int i = 0; i < NUMBERS; i++) check_scatter(5000000, 1, 1, numbers[i]);
+    for (int i = 0; i < by_length(0, 1, NUMBERS); i++) check_scatter(5000000, 1, 1, numbers[i]);
 }
 END_TEST
 
