@@ -70,6 +70,22 @@ bool same_bytes(const char *path, const char *other) {
     return same;
 }
 
+bool memory_is_in_file_order(void) {
+    const uint16_t one = 1;
+    return *(const unsigned char *)&one == 1;
+}
+
+void in_file_order(void *numbers, size_t size, size_t bytes) {
+    unsigned char *p = numbers;
+    if (memory_is_in_file_order()) return;
+    for (size_t at = 0; at < bytes; at += size)
+        for (size_t i = 0; i < size / 2; i++) {
+            unsigned char kept = p[at + i];
+            p[at + i] = p[at + size - 1 - i];
+            p[at + size - 1 - i] = kept;
+        }
+}
+
 /* These bytes, then the text, then the data. */
 static void write_parts(const char *path, const void *before, size_t n, const char *text, const void *bytes,
                         size_t length) {

@@ -20,6 +20,10 @@ void write_bytes(const char *path, const void *bytes, size_t length);
 unsigned char *read_bytes(const char *path, size_t *length);
 bool same_bytes(const char *path, const char *other);
 
+/* Turn numbers of this size into the order of bytes that files have (little-endian); whether they are in that order here. */
+void in_file_order(void *numbers, size_t size, size_t bytes);
+bool memory_is_in_file_order(void);
+
 /* A .npy file of version 1 with this dictionary, and bytes behind it. */
 void write_npy(const char *path, const char *dictionary, const void *bytes, size_t length);
 

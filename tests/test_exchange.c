@@ -134,7 +134,8 @@ START_TEST(test_raw_files_that_do_not_fit) {
 }
 END_TEST
 
-/* With and without pages of the file the elements are the same; large ones take no memory of the tape. */
+/* With and without pages of the file the elements are the same; large ones take no memory of the tape, unless their bytes have
+ * to be turned. */
 START_TEST(test_mapped_files) {
     static const char *const names[] = {"a.npy", "a.npz", "a.safetensors"};
     ag_read_options map = {.map = true}, converting = {.map = true, .convert = true, .dtype = AG_F64};
@@ -146,7 +147,7 @@ START_TEST(test_mapped_files) {
         int64_t before = ag_tape_memory(tape).live;
         ag_tensor *y = ag_read(tape, path, NULL, &map);
         expect_same(x, y);
-        ck_assert_int_lt(ag_tape_memory(tape).live - before, 100000);
+        if (memory_is_in_file_order()) ck_assert_int_lt(ag_tape_memory(tape).live - before, 100000);
         expect_same(ag_cast(x, AG_F64), ag_read(tape, path, NULL, &converting));
         expect_same(ag_sum(ag_exp(x)), ag_sum(ag_exp(y)));
         remove(path);

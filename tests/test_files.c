@@ -277,6 +277,7 @@ static double half(int h) {
 START_TEST(test_all_halves) {
     static uint16_t all[65536];
     for (int i = 0; i < 65536; i++) all[i] = (uint16_t)i;
+    in_file_order(all, sizeof *all, sizeof all);
     const char *path = in_folder("a");
     write_npy(path, "{'descr': '<f2', 'fortran_order': False, 'shape': (65536,)}", all, sizeof all);
     const float *x = ag_data(ag_read(tape, path, NULL, NULL));
@@ -301,6 +302,7 @@ START_TEST(test_fortran_order) {
     for (int i = 0, n = 0; i < 4; i++)
         for (int j = 0; j < 3; j++)
             for (int k = 0; k < 2; k++) values[n++] = 100 * k + 10 * j + i;
+    in_file_order(values, sizeof *values, sizeof values);
     const char *path = in_folder("a");
     write_npy(path, "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3, 4)}", values, sizeof values);
     ag_tensor *x = ag_read(tape, path, NULL, NULL);
@@ -315,8 +317,9 @@ START_TEST(test_fortran_order) {
     enum { ROWS = 70, COLUMNS = 61 }; /* more than one piece */
     static float many[ROWS * COLUMNS];
     for (int i = 0; i < ROWS * COLUMNS; i++) many[i] = (float)i;
-    write_npy(path, "{'descr': '<f4', 'fortran_order': True, 'shape': (70, 61)}", many, sizeof many);
     ag_tensor *rows = ag_from(tape, AG_F32, AG_SHAPE(COLUMNS, ROWS), many);
+    in_file_order(many, sizeof *many, sizeof many);
+    write_npy(path, "{'descr': '<f4', 'fortran_order': True, 'shape': (70, 61)}", many, sizeof many);
     expect_same(ag_read(tape, path, NULL, NULL), ag_contiguous(ag_transpose(rows, 0, 1)));
 }
 END_TEST
@@ -354,7 +357,8 @@ START_TEST(test_idx_packed) {
 END_TEST
 
 START_TEST(test_json_as_it_may_be_written) {
-    const float bytes[] = {1, 2, 3, 4};
+    float bytes[] = {1, 2, 3, 4};
+    in_file_order(bytes, sizeof *bytes, sizeof bytes);
     write_safetensors(
         in_folder("a"),
         "{ \"__metadata__\" :\t{ \"format\" : \"pt\", \"\\n\":\"\\u0000\" } ,\r\n"
@@ -374,7 +378,8 @@ START_TEST(test_json_as_it_may_be_written) {
 END_TEST
 
 START_TEST(test_headers_as_numpy_may_write_them) {
-    const float bytes[] = {1, 2};
+    float bytes[] = {1, 2};
+    in_file_order(bytes, sizeof *bytes, sizeof bytes);
     const char *good[] = {"{\"descr\":\"<f4\",\"fortran_order\":False,\"shape\":(1,2)}\n",
                           "{'shape': (1L, 2L), 'fortran_order': False, 'descr': '<f4',   }      \n",
                           " { 'fortran_order':False , 'shape': ( 1 , 2 , ) , 'descr':'<f4' } "};
@@ -434,6 +439,57 @@ START_TEST(test_files_of_others) {
     expect_list(ag_read(tape, path, "bf16", NULL), 1, -3);
     expect_list(ag_read(tape, path, "f16", NULL), 1, -0.5, 65504);
     expect_item(ag_read(tape, path, "größe", NULL), -7);
+}
+END_TEST
+
+/* ---- The same bytes on every processor ---- */
+
+/* Number i of the files in golden/files that begin with "written": numbers as a processor may change them on the way (signalling
+ * NaN, denormal ones), and those whose text depends on rounding. */
+static void write_one(int i, const char *path) {
+    static const uint32_t singles[] = {0x80000000, 1, 0x7F800001, 0xFFC12345, 0x3DCCCCCD, 0x7F7FFFFF};
+    static const uint64_t doubles[] = {0x8000000000000000, 1, 0x7FF0000000000001, 0xFFF8123456789ABC,
+                                       0x3FB999999999999A};
+    static const int64_t long_ones[] = {INT64_MIN, INT64_MAX, -2, 258};
+    static const double decimals[] = {0.1, 1e300, 1.0 / 3, -5e-324, 123456789, -0.0},
+                        greys[] = {0, 0.25, 0.5, 1, 0.998, 0.002};
+    ag_tensor *x[] = {ag_label(ag_variable(tape, AG_F32, AG_SHAPE(2, 3), singles), "f32"),
+                      ag_label(ag_variable(tape, AG_F64, AG_SHAPE(5), doubles), "f64"),
+                      ag_label(ag_constant(tape, AG_I64, AG_SHAPE(2, 1, 2), long_ones), "i64 größe"),
+                      ag_label(ag_constant(tape, AG_BOOL, AG_SHAPE(3), "\1\0\1"), "bool")};
+    ag_tensor *table = ag_from(tape, AG_F64, AG_SHAPE(2, 3), decimals);
+    int64_t epoch = -7;
+    double rate = 0.1;
+    const ag_number numbers[] = {{.name = "epoch", .integer = &epoch}, {.name = "rate", .real = &rate}};
+    char series[400];
+    switch (i) {
+    case 0:
+    case 1: ag_save(path, 4, x, NULL); break;
+    case 2: ag_save(path, 1, x + 1, NULL); break;
+    case 3: ag_raw_write(path, x[2]); break;
+    case 4: ag_csv_write(path, table, NULL); break;
+    case 5:
+        ag_image_write(path, ag_cast(ag_reshape(ag_from(tape, AG_F64, AG_SHAPE(6), greys), AG_SHAPE(2, 3, 1)), AG_F32));
+        break;
+    default:
+        snprintf(series, sizeof series, "%.*s", (int)(strlen(path) - strlen(".000001.safetensors")), path);
+        ag_tape_seed(tape, UINT64_MAX);
+        ag_normal(tape, AG_F64, AG_SCALAR, 0, 1);
+        ag_checkpoint_save(tape, series, 2, numbers, 1);
+    }
+    expect_ok(tape);
+}
+
+static const char *const written[] = {
+    "written.safetensors",       "written.npz", "written.npy", "written.raw", "written.csv", "written.pgm",
+    "written.000001.safetensors"};
+
+/* With AG_WRITE_GOLDEN in the environment the files are written, into the folder of golden ones. */
+START_TEST(test_files_of_every_processor) {
+    const char *path = in_folder(written[_i]);
+    if (getenv("AG_WRITE_GOLDEN")) write_one(_i, golden(written[_i]));
+    write_one(_i, path);
+    ck_assert_msg(same_bytes(path, golden(written[_i])), "%s has other bytes", written[_i]);
 }
 END_TEST
 
@@ -1070,6 +1126,7 @@ int main(void) {
     tcase_add_test(right, test_headers_as_numpy_may_write_them);
     tcase_add_loop_test(right, test_files_of_numpy, 0, 2);
     tcase_add_test(right, test_files_of_others);
+    tcase_add_loop_test(right, test_files_of_every_processor, 0, (int)(sizeof written / sizeof *written));
     TCase *wrong = tape_group(suite, "faults");
     tcase_add_checked_fixture(wrong, make_folder, remove_folder);
     tcase_add_loop_test(wrong, test_npy_headers_that_are_wrong, 0, (int)(sizeof npy_faults / sizeof *npy_faults));

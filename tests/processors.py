@@ -1,0 +1,312 @@
+"""The tests on every processor and by every compiler, as a table: processors.py [--programs A,B,… | --all] [--list] [ROW...]
+
+Each row is built in a folder of its own, and its test programs run, under qemu where the processor is another one. What came
+of it is kept in build/processors/ROW.json, a program at a time, so that a run can be continued or repeated in part. At the end
+docs/processors.md is written, of all results that are there. `./dev processors` installs what is needed and calls this."""
+
+import argparse
+import collections
+import glob
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RESULTS = os.path.join(TOP, "build", "processors")
+PAGE = os.path.join(TOP, "docs", "processors.md")
+
+# What says most about a processor or a compiler: each operation and its gradient, sums, files, random programs.
+CHOSEN = [
+    *["header", "errors", "ops", "reduce", "shape", "special", "linalg", "exact", "nets"],
+    *["file", "files", "io", "checkpoint", "exchange", "random"],
+]
+FEWER = {"random": ["--programs", "100"]}  # for what is slow, where not all is asked for
+LIMIT = 1800  # seconds that a program may take
+
+Row = collections.namedtuple("Row", "name text cross options environment wrapper build", defaults=[None, [], {}, [], None])
+O2 = ["--buildtype=debugoptimized"]
+
+
+def optimised(level, *more):
+    return [f"-Doptimization={level}", "-Ddebug=false", *more]
+
+
+def by(compiler, level, flags="", more=()):
+    options = optimised(level, *more) + ([f"-Dc_args={flags}"] if flags else [])
+    return {"options": options, "environment": {"CC": compiler}}
+
+
+# name, text, the processor of tests/cross, options of meson, environment, a wrapper around each program, another row's build
+ROWS = [
+    Row("x86-64", "x86-64, as it is: AVX-512 if it has that", options=O2),
+    Row("avx2", "the same, `AG_ISA=avx2 AG_KERNELS=avx2`", environment={"AG_ISA": "avx2", "AG_KERNELS": "avx2"}, build="x86-64"),
+    Row("none", "the same, `AG_ISA=none AG_KERNELS=plain`", environment={"AG_ISA": "none", "AG_KERNELS": "plain"}, build="x86-64"),
+    Row("haswell", "x86-64 with AVX2 alone (qemu, Haswell)", wrapper=["qemu-x86_64-static", "-cpu", "Haswell"], build="x86-64"),
+    Row("nehalem", "x86-64 without AVX (qemu, Nehalem)", wrapper=["qemu-x86_64-static", "-cpu", "Nehalem"], build="x86-64"),
+    Row("i386", "32-bit x86 with SSE2 (what `-m32` makes)", cross="i386", options=O2),
+    Row("aarch64", "64-bit Arm (qemu)", cross="aarch64", options=O2),
+    Row("armhf", "32-bit Arm (qemu)", cross="armhf", options=O2),
+    Row("riscv64", "64-bit RISC-V (qemu)", cross="riscv64", options=O2),
+    Row("s390x", "s390x, big-endian (qemu)", cross="s390x", options=O2),
+    Row("musl", "x86-64 with musl as C library", cross="musl", options=O2),
+    Row(
+        "bare",
+        "without LAPACK, FFTW, libpng, zlib and threads",
+        options=optimised("2", *(f"-D{name}=disabled" for name in ["lapack", "fftw", "png", "zlib", "threads"])),
+    ),
+    Row("blis", "with BLIS", options=optimised("2", "-Dblis=enabled")),
+    Row("gcc-O0", "gcc -O0", **by("gcc", "0")),
+    Row("gcc-O1", "gcc -O1", **by("gcc", "1")),
+    Row("gcc-O3", "gcc -O3", **by("gcc", "3")),
+    Row("gcc-lto", "gcc -O2 -flto", **by("gcc", "2", more=["-Db_lto=true"])),
+    Row("gcc-short-enums", "gcc -O2 -fshort-enums", **by("gcc", "2", "-fshort-enums")),
+    Row("gcc-unsigned-char", "gcc -O2 -funsigned-char", **by("gcc", "2", "-funsigned-char")),
+    Row("gcc-signed-char", "64-bit Arm (qemu), gcc -O2 -fsigned-char", **{"cross": "aarch64", **by("gcc", "2", "-fsigned-char")}),
+    Row("clang-O0", "clang -O0", **by("clang", "0")),
+    Row("clang-O1", "clang -O1", **by("clang", "1")),
+    Row("clang-O2", "clang -O2", **by("clang", "2")),
+    Row("clang-O3", "clang -O3", **by("clang", "3")),
+    Row("clang-lto", "clang -O2 -flto", **by("clang", "2", more=["-Db_lto=true", "-Dc_link_args=-fuse-ld=lld"])),
+]
+BY_NAME = {row.name: row for row in ROWS}
+FLAGS = {"BLIS": "BLIS", "LAPACK": "LAPACK", "FFTW": "FFTW", "PNG": "libpng", "ZLIB": "zlib", "THREADS": "threads"}
+CLOSING = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re.MULTILINE)
+FAILING = re.compile(r"^\S+:\d+:[FE]:.*$", re.MULTILINE)
+LEFT_OUT = re.compile(r"^(?:Skipped: (\d+), (.*)|(.*): skipped)$", re.MULTILINE)
+
+
+def run(command, log, **more):
+    return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=TOP, **more).returncode
+
+
+def folder_of(row):
+    row = BY_NAME[row.build or row.name]
+    if row.cross == row.name:
+        return os.path.join("build", f"cross-{row.name}")  # which ./dev test --cross has too
+    return os.path.join("build", "test" if row.name == "x86-64" else f"processors/{row.name}")
+
+
+def cross_lines(row):
+    """The lines of the cross file that name a compiler or a wrapper."""
+    with open(os.path.join(TOP, f"build/cross/{row.cross}.ini"), encoding="utf-8") as file:
+        return file.read()
+
+
+def build(row, programs):
+    """Configures and builds; the last lines of the log if that fails."""
+    row = BY_NAME[row.build or row.name]
+    folder, environment = folder_of(row), {**os.environ, **row.environment}
+    path = os.path.join(RESULTS, f"{row.name}.log")
+    with open(path, "w", encoding="utf-8") as log:
+        options = ["-Dtests=enabled", "-Dbench=disabled", "-Dexamples=disabled", "-Dman=false", *row.options]
+        if row.cross:
+            failed = run(["tests/cross", row.cross], log)
+            options.append(f"--cross-file=build/cross/{row.cross}.ini")
+            environment.pop("CC", None)
+            if failed:
+                return "Check could not be built for it"
+        if not os.path.exists(os.path.join(TOP, folder, "build.ninja")):
+            shutil.rmtree(os.path.join(TOP, folder), ignore_errors=True)
+            if run(["meson", "setup", folder, *options], log, env=environment):
+                return "could not be configured"
+        targets = [f"tests/test_{name}" for name in programs]
+        if run(["ninja", "-k", "0", "-C", folder, *targets], log):
+            log.flush()
+            with open(path, encoding="utf-8") as text:
+                errors = [line.strip() for line in text if "error:" in line or "Error" in line or "undefined reference" in line]
+            return "; ".join(errors[:3]) or "could not be built"
+    return ""
+
+
+def wrapper_of(row):
+    if row.wrapper or not row.cross:
+        return row.wrapper
+    found = re.search(r"^exe_wrapper = \[(.*)\]$", cross_lines(row), re.MULTILINE)
+    return re.findall(r"'([^']*)'", found[1]) if found else []
+
+
+def try_program(row, name, everything):
+    command = [*wrapper_of(row), os.path.join(TOP, folder_of(row), "tests", f"test_{name}")]
+    if not os.path.exists(command[-1]):
+        return {"problem": "could not be built"}
+    environment = {"AG_THREADS": "2", "CK_FORK": "no", "AG_EVAL": "fused", **os.environ, **row.environment}
+    command += [] if everything else FEWER.get(name, [])
+    begin = time.time()
+    try:
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, cwd=TOP, timeout=LIMIT, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return {"problem": f"took more than {LIMIT} s"}
+    closing = CLOSING.findall(done.stdout)
+    result = {"seconds": round(time.time() - begin, 1), "checks": 0, "failed": 0, "failures": FAILING.findall(done.stdout)}
+    for checks, failures, errors in closing:
+        result["checks"] += int(checks)
+        result["failed"] += int(failures) + int(errors)
+    result["skipped"] = [found[0] for found in LEFT_OUT.finditer(done.stdout)]
+    if not closing or (done.returncode and not result["failed"]):
+        result["problem"] = f"ended with {done.returncode}: {(done.stdout + done.stderr).strip()[-300:]}"
+    return result
+
+
+def features_of(row):
+    """What of the optional libraries the build has."""
+    try:
+        with open(os.path.join(TOP, folder_of(row), "autograd_config.h"), encoding="utf-8") as file:
+            text = file.read()
+    except OSError:
+        return []
+    return [name for key, name in FLAGS.items() if f"#define AG_HAVE_{key} 1" in text]
+
+
+def compiler_of(row):
+    row = BY_NAME[row.build or row.name]
+    compiler = row.environment.get("CC", "gcc")
+    if row.cross:
+        compiler = re.findall(r"'([^']*)'", re.search(r"^c = (.*)$", cross_lines(row), re.MULTILINE)[1])[-1]
+    shown = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+    return f"{'clang' if 'clang' in shown else 'gcc'} {re.search(r'[0-9]+[.][0-9]+[.][0-9]+', shown)[0]}"
+
+
+def try_row(row, programs, everything):
+    path = os.path.join(RESULTS, f"{row.name}.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            result = json.load(file)
+    except OSError:
+        result = {"programs": {}}
+    print(f"{row.name}: building", flush=True)
+    result["problem"] = build(row, programs)
+    result["features"], result["compiler"] = features_of(row), compiler_of(row)
+    for name in programs:
+        result["programs"][name] = found = try_program(row, name, everything)
+        print(f"{row.name}: {name}: {found.get('problem') or '{checks} checks, {failed} failed'.format(**found)}", flush=True)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+            file.write("\n")
+
+
+# ---- The page
+
+
+def cell(text):
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def line_of(row, result):
+    """A line of the table, and notes below it."""
+    programs, notes = result["programs"], []
+    good = [name for name, p in programs.items() if not p.get("problem") and not p["failed"]]
+    checks = sum(p.get("checks", 0) for p in programs.values())
+    failed = sum(p.get("failed", 0) for p in programs.values())
+    for name, p in programs.items():
+        if p.get("problem"):
+            notes.append(f"{row.name}, {name}: {cell(p['problem'])}")
+        notes += [f"{row.name}, {name}: {cell(text)}" for text in p.get("failures", [])[:5]]
+    if result["problem"] and not programs:
+        notes.append(f"{row.name}: {cell(result['problem'])}")
+    has = ", ".join(result["features"]) or "none"
+    seconds = sum(p.get("seconds", 0) for p in programs.values())
+    passed = f"{len(good)} of {len(programs)}"
+    return f"| `{row.name}` | {row.text} | {result['compiler']} | {has} | {passed} | {checks} | {failed} | {seconds:.0f} |", notes
+
+
+def skipped_in(results):
+    """What programs say that they left out, with the rows."""
+    said = collections.defaultdict(list)
+    for name, result in results.items():
+        for program, p in result["programs"].items():
+            for text in p.get("skipped", []):
+                said[f"{program}: {cell(text)}"].append(name)
+    return [f"{text} ({', '.join(rows)})" for text, rows in said.items()]
+
+
+def all_programs():
+    return sorted(os.path.basename(path)[len("test_") : -len(".c")] for path in glob.glob(os.path.join(TOP, "tests", "test_*.c")))
+
+
+def bullets(lines, none):
+    return "\n".join(f"- {line}" for line in lines) or none
+
+
+def write_page():
+    results = {}
+    for row in ROWS:
+        try:
+            with open(os.path.join(RESULTS, f"{row.name}.json"), encoding="utf-8") as file:
+                results[row.name] = json.load(file)
+        except OSError:
+            pass
+    lines, notes = [], []
+    for name, result in results.items():
+        line, more = line_of(BY_NAME[name], result)
+        lines.append(line)
+        notes += more
+    absent = [f"`{row.name}`: {row.text}" for row in ROWS if row.name not in results]
+    every = set(all_programs())
+    missing = collections.defaultdict(list)
+    for name, result in results.items():
+        missing[", ".join(sorted(every - set(result["programs"]))) or "none"].append(f"`{name}`")
+    not_run = [f"{', '.join(rows)}: {programs}" for programs, rows in missing.items() if programs != "none"]
+    commit = subprocess.run(["git", "log", "-1", "--format=%cs"], capture_output=True, text=True, cwd=TOP).stdout.strip()
+    few = ", ".join(f"{name} with `{' '.join(options)}`" for name, options in FEWER.items())
+    with open(PAGE, "w", encoding="utf-8") as page:
+        page.write(
+            f"""# Processors and compilers
+
+Written by `./dev processors` ({commit}, on {platform.machine()}); what it says is what ran. A row is one processor, C library
+or compiler; `./dev processors ROW` runs it again, and `./dev test --cross ROW` runs the tests of a foreign processor. Other
+processors are shown by qemu's user mode, where programs take ten to twenty times as long. Each program ran once, with two
+threads, by the fused evaluator ({few}).
+
+| row | what | compiler | optional parts | programs that pass | checks | failed | seconds |
+|---|---|---|---|---|---|---|---|
+{chr(10).join(lines)}
+
+## What fails
+
+{bullets(notes, 'Nothing.')}
+
+## What is skipped
+
+{bullets(skipped_in(results), 'Nothing says that it left anything out.')}
+- Where an optional part is missing, its operations fail with an error that says so; the tests expect that error.
+- `-m32` is the row `i386`: Debian's packages for `gcc -m32` cannot be installed beside cross compilers.
+
+## What did not run
+
+{bullets([f"row {line}" for line in absent] + not_run, 'Nothing.')}
+"""
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="processors.py")
+    parser.add_argument("--all", action="store_true", help="all programs, not only the chosen ones")
+    parser.add_argument("--list", action="store_true", help="list the rows")
+    parser.add_argument("--page", action="store_true", help="only write the page, of what has run")
+    parser.add_argument("--programs", help="these programs, with commas")
+    parser.add_argument("rows", nargs="*")
+    options = parser.parse_args()
+    unknown = [name for name in options.rows if name not in BY_NAME]
+    if unknown:
+        sys.exit(f"processors: there is no row {unknown[0]}: {', '.join(BY_NAME)}")
+    if options.list:
+        for row in ROWS:
+            print(f"{row.name:18} {row.text}")
+        return
+    os.makedirs(RESULTS, exist_ok=True)
+    programs = options.programs.split(",") if options.programs else all_programs() if options.all else CHOSEN
+    if not options.page:
+        for name in options.rows or BY_NAME:
+            try_row(BY_NAME[name], programs, options.all)
+    write_page()
+
+
+if __name__ == "__main__":
+    main()
