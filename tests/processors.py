@@ -43,7 +43,7 @@ def by(compiler, level, flags="", more=()):
 
 # name, text, the processor of tests/cross, options of meson, environment, a wrapper around each program, another row's build
 ROWS = [
-    Row("x86-64", "x86-64, as it is: AVX-512 if it has that", options=O2),
+    Row("x86-64", "x86-64, as it is: AVX-512 if it has that", options=[*O2, "-Dwerror=true"]),
     Row("avx2", "the same, `AG_ISA=avx2 AG_KERNELS=avx2`", environment={"AG_ISA": "avx2", "AG_KERNELS": "avx2"}, build="x86-64"),
     Row("none", "the same, `AG_ISA=none AG_KERNELS=plain`", environment={"AG_ISA": "none", "AG_KERNELS": "plain"}, build="x86-64"),
     Row("haswell", "x86-64 with AVX2 alone (qemu, Haswell)", wrapper=["qemu-x86_64-static", "-cpu", "Haswell"], build="x86-64"),

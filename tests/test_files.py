@@ -123,6 +123,36 @@ class ByHand(Folder):
             self.assertEqual(tensor_files.read_safetensors(self.path("b.safetensors")), wanted)
 
 
+class Golden(unittest.TestCase):
+    """What test_files.c wrote into golden/files, and writes again on every processor, byte for byte."""
+
+    WRITTEN = {
+        "f32": ("F32", (2, 3), struct.pack("<6I", 0x80000000, 1, 0x7F800001, 0xFFC12345, 0x3DCCCCCD, 0x7F7FFFFF)),
+        "f64": ("F64", (5,), struct.pack("<5Q", 1 << 63, 1, 0x7FF0000000000001, 0xFFF8123456789ABC, 0x3FB999999999999A)),
+        "i64 gr\u00f6\u00dfe": ("I64", (2, 1, 2), struct.pack("<4q", -(2**63), 2**63 - 1, -2, 258)),
+        "bool": ("BOOL", (3,), b"\1\0\1"),
+    }
+
+    @staticmethod
+    def path(name):
+        return os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden", "files", name)
+
+    def test_tensors(self):
+        self.assertEqual(tensor_files.read_safetensors(self.path("written.safetensors")), self.WRITTEN)
+        wanted = {name: (NUMPY_DTYPES[dtype], shape, data) for name, (dtype, shape, data) in self.WRITTEN.items()}
+        self.assertEqual(tensor_files.read_npz(self.path("written.npz")), wanted)
+        with open(self.path("written.npy"), "rb") as file:
+            self.assertEqual(tensor_files.read_npy(file.read()), wanted["f64"])
+        with open(self.path("written.raw"), "rb") as file:
+            self.assertEqual(file.read(), wanted["i64 gr\u00f6\u00dfe"][2])
+
+    def test_checkpoint(self):
+        found = tensor_files.read_safetensors(self.path("written.000001.safetensors"))
+        self.assertEqual({name: found[name] for name in ["f32", "f64"]}, {name: self.WRITTEN[name] for name in ["f32", "f64"]})
+        self.assertEqual(found["number.epoch"], ("I64", (), struct.pack("<q", -7)))
+        self.assertEqual(found["random.seed"], ("I64", (), b"\xff" * 8))
+
+
 class Checkpoints(Folder):
     def test_what_is_in_one(self):
         given = {"layer.w": ("F32", (2, 3), struct.pack("<6f", *range(6))), "layer.n": ("I64", (), struct.pack("<q", 5))}
