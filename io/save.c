@@ -28,7 +28,7 @@ static bool choose(ag_tape *tape, const char *path, int n, const ag_save_options
     *format = how->format == AG_FORMAT_BY_NAME ? format_of(path) : how->format;
     if (*format == AG_FORMAT_BY_NAME)
         return refuse(tape, "the path must end in .safetensors, .npz or .npy, or the options name the format");
-    if (*format < AG_FORMAT_BY_NAME || *format > AG_FORMAT_NPY) return refuse(tape, "the format is invalid");
+    if ((unsigned)*format > AG_FORMAT_NPY) return refuse(tape, "the format is invalid");
     if (*format == AG_FORMAT_NPY && n != 1) return refuse(tape, "a .npy file holds one tensor");
     if (how->compress && *format != AG_FORMAT_NPZ) return refuse(tape, "only .npz files are packed");
     return true;

@@ -180,7 +180,7 @@ static double scale_of(double n, ag_fft_norm norm, bool forward) {
 }
 
 static bool norm_fits(const char *name, ag_tensor *x, ag_fft_norm norm, ag_tensor **nil) {
-    if (norm >= AG_FFT_BACKWARD && norm <= AG_FFT_FORWARD) return true;
+    if ((unsigned)norm <= AG_FFT_FORWARD) return true;
     *nil = ag__fail(name, 1, &x, AG_ERR_RANGE, "there is no norm %d", (int)norm);
     return false;
 }

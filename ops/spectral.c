@@ -508,7 +508,7 @@ ag_tensor *ag_matrix_norm(ag_tensor *x, ag_matrix_norm_kind kind, bool keepdims)
     const bool by_values = kind == AG_NORM_NUCLEAR || kind == AG_NORM_2 || kind == AG_NORM_MINUS_2;
     const bool by_columns = kind == AG_NORM_1 || kind == AG_NORM_MINUS_1;
     if (!ag__usable_matrices("matrix_norm", 1, &x, false, &nil)) return nil;
-    if (kind < AG_NORM_FROBENIUS || kind > AG_NORM_MINUS_INF)
+    if ((unsigned)kind > AG_NORM_MINUS_INF)
         return ag__fail("matrix_norm", 1, &x, AG_ERR_RANGE, "there is no kind %d", (int)kind);
     if (by_values && !lapack_can("matrix_norm", 1, &x, &nil)) return nil;
     if (kind != AG_NORM_FROBENIUS && kind != AG_NORM_NUCLEAR && (ag_extent(x, -1) == 0 || ag_extent(x, -2) == 0))

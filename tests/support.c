@@ -45,7 +45,7 @@ bool under_asan(void) { return BUILT_WITH_ASAN; }
 bool under_valgrind(void) { return RUNNING_ON_VALGRIND != 0; }
 
 bool is_poisoned(const void *p) {
-#ifdef VALGRIND_GET_VBITS
+#if defined VALGRIND_GET_VBITS && !defined NVALGRIND
     char bits;
     if (under_valgrind()) return VALGRIND_GET_VBITS(p, &bits, 1) == 3;
 #endif

@@ -328,7 +328,7 @@ START_TEST(test_mutated_images) {
         memcpy(bytes, whole, length);
         for (int k = 0, n = 1 + (int)(next_random(&state) % 3); k < n; k++)
             bytes[next_random(&state) % (round % 2 ? length : 60)] = (unsigned char)next_random(&state);
-        write_bytes(path, bytes, round % 5 ? length : next_random(&state) % length);
+        write_bytes(path, bytes, round % 5 ? length : (size_t)(next_random(&state) % length));
         ag_tensor *x = ag_image_read(tape, path, AG_F32);
         ck_assert(ag_is_nil(x) == (ag_tape_status(tape) != AG_OK));
         if (ag_is_nil(x)) {

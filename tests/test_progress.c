@@ -27,7 +27,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *t);
 
 int __wrap_clock_gettime(clockid_t id, struct timespec *t) {
     if (!clock_is_ours) return __real_clock_gettime(id, t);
-    *t = (struct timespec){.tv_sec = now / 1000000000, .tv_nsec = now % 1000000000};
+    *t = (struct timespec){.tv_sec = (time_t)(now / 1000000000), .tv_nsec = (long)(now % 1000000000)};
     return 0;
 }
 
