@@ -1,28 +1,35 @@
 /* bits -- a program whose output is the bits of results, to compare builds of the library with each other
  *
- * A line for each value: its name, and a hash of its bits. Two builds that print the same compute the same. */
+ * A line for each value: its name, and a hash of its bits, in the same order on every processor. Two builds that print the
+ * same compute the same. */
 #include <autograd/autograd.h>
 #include <inttypes.h>
 #include <nn/nn.h>
 #include <stdio.h>
 
-static uint64_t hash(const void *p, size_t bytes) {
+/* Of numbers of this size, the least significant byte first. */
+static uint64_t hash(const unsigned char *p, size_t bytes, size_t size) {
+    const uint16_t one = 1;
+    const size_t turned = *(const unsigned char *)&one ? 0 : size - 1;
     uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < bytes; i++) h = (h ^ ((const unsigned char *)p)[i]) * 0x100000001b3u;
+    for (size_t at = 0; at < bytes; at += size)
+        for (size_t i = 0; i < size; i++) h = (h ^ p[at + (i ^ turned)]) * 0x100000001b3u;
     return h;
 }
 
 static void show(const char *name, ag_tensor *x) {
     const void *p = ag_data(x);
-    size_t bytes = (size_t)ag_size(x) * ag_dtype_size(ag_dtype_of(x));
-    printf("%s %s %016" PRIx64 "\n", name, ag_dtype_name(ag_dtype_of(x)), p ? hash(p, bytes) : 0);
+    const size_t size = ag_dtype_size(ag_dtype_of(x)), bytes = (size_t)ag_size(x) * size;
+    printf("%s %s %016" PRIx64 "\n", name, ag_dtype_name(ag_dtype_of(x)), p ? hash(p, bytes, size) : 0);
 }
 
 /* Every elementwise operation of one argument, and its gradient, over positive numbers. */
 static void functions(ag_tape *tape, ag_dtype dtype) {
     for (int i = 0; i < ag_op_count(); i++) {
         const ag_op *op = ag_op_at(i);
-        if (op->kind != AG_KIND_ELEMENTWISE || op->arity != 1 || op->attribute_bytes || (!op->block[dtype] && !op->trace[dtype])) continue;
+        if (op->kind != AG_KIND_ELEMENTWISE || op->arity != 1 || op->attribute_bytes ||
+            (!op->block[dtype] && !op->trace[dtype]))
+            continue;
         ag_mark mark = ag_tape_mark(tape);
         ag_tape_seed(tape, 7);
         ag_tensor *x = ag_parameter_from(ag_uniform(tape, dtype, AG_SHAPE(3001), 0.05, 0.95)), *dx;

@@ -28,7 +28,7 @@ CHOSEN = [
 FEWER = {"random": ["--programs", "100"]}  # for what is slow, where not all is asked for
 LIMIT = 1800  # seconds that a program may take
 
-Row = collections.namedtuple("Row", "name text cross options environment wrapper build", defaults=[None, [], {}, [], None])
+Row = collections.namedtuple("Row", "name text cross options environment wrapper build", defaults=[None, [], {}, None, None])
 O2 = ["--buildtype=debugoptimized"]
 
 
@@ -114,7 +114,7 @@ def build(row, programs):
             shutil.rmtree(os.path.join(TOP, folder), ignore_errors=True)
             if run(["meson", "setup", folder, *options], log, env=environment):
                 return "could not be configured"
-        targets = [f"tests/test_{name}" for name in programs]
+        targets = ["tests/bits", *(f"tests/test_{name}" for name in programs)]
         if run(["ninja", "-k", "0", "-C", folder, *targets], log):
             log.flush()
             with open(path, encoding="utf-8") as text:
@@ -125,7 +125,7 @@ def build(row, programs):
 
 def wrapper_of(row):
     if row.wrapper or not row.cross:
-        return row.wrapper
+        return row.wrapper or []
     found = re.search(r"^exe_wrapper = \[(.*)\]$", cross_lines(row), re.MULTILINE)
     return re.findall(r"'([^']*)'", found[1]) if found else []
 
@@ -152,6 +152,18 @@ def try_program(row, name, everything):
     if not closing or (done.returncode and not result["failed"]):
         result["problem"] = f"ended with {done.returncode}: {(done.stdout + done.stderr).strip()[-300:]}"
     return result
+
+
+def bits_of(row):
+    """What tests/bits.c prints, of which each line is a result's name, dtype and hash."""
+    command = [*wrapper_of(row), os.path.join(TOP, folder_of(row), "tests", "bits")]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=TOP, timeout=LIMIT, env={"AG_THREADS": "2", **os.environ, **row.environment}
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines()
 
 
 def features_of(row):
@@ -182,7 +194,7 @@ def try_row(row, programs, everything):
         result = {"programs": {}}
     print(f"{row.name}: building", flush=True)
     result["problem"] = build(row, programs)
-    result["features"], result["compiler"] = features_of(row), compiler_of(row)
+    result["features"], result["compiler"], result["bits"] = features_of(row), compiler_of(row), bits_of(row)
     for name in programs:
         result["programs"][name] = found = try_program(row, name, everything)
         print(f"{row.name}: {name}: {found.get('problem') or '{checks} checks, {failed} failed'.format(**found)}", flush=True)
@@ -198,7 +210,16 @@ def cell(text):
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def line_of(row, result):
+def same_bits(result, standard):
+    """How many results are the same, and the names of others."""
+    if not result.get("bits") or len(result["bits"]) != len(standard):
+        return "not known", []
+    pairs = list(zip(result["bits"], standard))
+    others = [" ".join(mine.split()[:2]) for mine, its in pairs if mine != its]
+    return f"{len(pairs) - len(others)} of {len(pairs)}", list(dict.fromkeys(others))
+
+
+def line_of(row, result, same):
     """A line of the table, and notes below it."""
     programs, notes = result["programs"], []
     good = [name for name, p in programs.items() if not p.get("problem") and not p["failed"]]
@@ -213,7 +234,7 @@ def line_of(row, result):
     has = ", ".join(result["features"]) or "none"
     seconds = sum(p.get("seconds", 0) for p in programs.values())
     passed = f"{len(good)} of {len(programs)}"
-    return f"| `{row.name}` | {row.text} | {result['compiler']} | {has} | {passed} | {checks} | {failed} | {seconds:.0f} |", notes
+    return f"| `{row.name}` | {row.text} | {result['compiler']} | {has} | {passed} | {checks} | {failed} | {same} | {seconds:.0f} |", notes
 
 
 def skipped_in(results):
@@ -242,9 +263,13 @@ def write_page():
                 results[row.name] = json.load(file)
         except OSError:
             pass
-    lines, notes = [], []
+    lines, notes, others = [], [], collections.defaultdict(list)
+    standard = results.get("x86-64", {}).get("bits", [])
     for name, result in results.items():
-        line, more = line_of(BY_NAME[name], result)
+        same, different = same_bits(result, standard)
+        line, more = line_of(BY_NAME[name], result, same)
+        if different:
+            others[", ".join(different)].append(f"`{name}`")
         lines.append(line)
         notes += more
     absent = [f"`{row.name}`: {row.text}" for row in ROWS if row.name not in results]
@@ -264,9 +289,14 @@ or compiler; `./dev processors ROW` runs it again, and `./dev test --cross ROW` 
 processors are shown by qemu's user mode, where programs take ten to twenty times as long. Each program ran once, with two
 threads, by the fused evaluator ({few}).
 
-| row | what | compiler | optional parts | programs that pass | checks | failed | seconds |
-|---|---|---|---|---|---|---|---|
+| row | what | compiler | optional parts | programs that pass | checks | failed | same bits | seconds |
+|---|---|---|---|---|---|---|---|---|
 {chr(10).join(lines)}
+
+Same bits: of the results that tests/bits.c prints (every elementwise operation of one argument with its gradient, sums,
+products, layers, a training step), how many have the bits of the row `x86-64`. Others:
+
+{bullets([f"{', '.join(rows)}: {names}" for names, rows in others.items()], 'none.')}
 
 ## What fails
 
