@@ -4,23 +4,30 @@
  * same compute the same. */
 #include <autograd/autograd.h>
 #include <inttypes.h>
+#include <math.h>
 #include <nn/nn.h>
 #include <stdio.h>
+#include <string.h>
 
-/* Of numbers of this size, the least significant byte first. */
-static uint64_t hash(const unsigned char *p, size_t bytes, size_t size) {
-    const uint16_t one = 1;
-    const size_t turned = *(const unsigned char *)&one ? 0 : size - 1;
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t at = 0; at < bytes; at += size)
-        for (size_t i = 0; i < size; i++) h = (h ^ p[at + (i ^ turned)]) * 0x100000001b3u;
-    return h;
+/* An element's bits as a number; processors differ in the sign of the NaN that they make. */
+static uint64_t bits_of(ag_dtype dtype, const void *p) {
+    uint32_t half;
+    uint64_t whole;
+    switch (dtype) {
+    case AG_F32: memcpy(&half, p, 4); return isnan(*(const float *)p) ? UINT64_MAX : half;
+    case AG_F64: memcpy(&whole, p, 8); return isnan(*(const double *)p) ? UINT64_MAX : whole;
+    case AG_I64: memcpy(&whole, p, 8); return whole;
+    default: return *(const unsigned char *)p;
+    }
 }
 
 static void show(const char *name, ag_tensor *x) {
-    const void *p = ag_data(x);
-    const size_t size = ag_dtype_size(ag_dtype_of(x)), bytes = (size_t)ag_size(x) * size;
-    printf("%s %s %016" PRIx64 "\n", name, ag_dtype_name(ag_dtype_of(x)), p ? hash(p, bytes, size) : 0);
+    const ag_dtype dtype = ag_dtype_of(x);
+    const unsigned char *p = ag_data(x);
+    uint64_t h = 0xcbf29ce484222325u;
+    for (int64_t i = 0; p && i < ag_size(x); i++)
+        h = (h ^ bits_of(dtype, p + (size_t)i * ag_dtype_size(dtype))) * 0x100000001b3u;
+    printf("%s %s %016" PRIx64 "\n", name, ag_dtype_name(dtype), p ? h : 0);
 }
 
 /* Every elementwise operation of one argument, and its gradient, over positive numbers. */

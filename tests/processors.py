@@ -60,6 +60,7 @@ ROWS = [
         options=optimised("2", *(f"-D{name}=disabled" for name in ["lapack", "fftw", "png", "zlib", "threads"])),
     ),
     Row("blis", "with BLIS", options=optimised("2", "-Dblis=enabled")),
+    Row("amalgamation", "from the one file autograd.c", options=optimised("2", "-Damalgamation=true")),
     Row("gcc-O0", "gcc -O0", **by("gcc", "0")),
     Row("gcc-O1", "gcc -O1", **by("gcc", "1")),
     Row("gcc-O3", "gcc -O3", **by("gcc", "3")),
