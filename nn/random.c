@@ -5,23 +5,7 @@
 #include "nn/random.h"
 #include "autograd/tape/philox.h"
 
-#include <math.h>
-
-/* ln, sine and cosine, of f32 and then of f64. */
-#define AG_LAST_DOMAIN AG_DOMAIN_F64
-#include "autograd/formulas_begin.h"
-
-#include "autograd/functions.h"
-
-#include "autograd/formulas_end.h"
-
-#include "autograd/formulas_begin.h"
-
-#include "autograd/functions.h"
-
-#include "autograd/formulas_end.h"
-
-enum { LANES = 64, WORDS = 4 * LANES };
+enum { LANES = AG__PHILOX_LANES, WORDS = AG__PHILOX_WORDS };
 
 static uint64_t counter(ag__purpose purpose, int64_t epoch) { return (uint64_t)purpose << 60 | (uint64_t)epoch; }
 
@@ -31,14 +15,14 @@ static uint64_t joined(uint32_t low, uint32_t high) { return low | (uint64_t)hig
 
 static void next_block(ag_random *r, uint64_t bits[2]) {
     uint32_t word[4];
-    ag__philox(r->key, counter(AG__OF_STREAM, (int64_t)r->stream), r->used++, 1, word);
+    ag__philox(r->key, counter(AG__OF_STREAM, (int64_t)r->stream), r->used++, word);
     bits[0] = joined(word[0], word[1]);
     bits[1] = joined(word[2], word[3]);
 }
 
 ag_random ag__random_of(int64_t seed, int64_t epoch, int64_t number) {
     uint32_t word[4];
-    ag__philox((uint64_t)seed, counter(AG__OF_SAMPLE, epoch), (uint64_t)number, 1, word);
+    ag__philox((uint64_t)seed, counter(AG__OF_SAMPLE, epoch), (uint64_t)number, word);
     return (ag_random){.key = joined(word[0], word[1])};
 }
 
@@ -52,16 +36,19 @@ static double unit(uint64_t bits) { return (double)(int64_t)(bits >> 11) * 0x1p-
 
 double ag_random_uniform(ag_random *random) { return unit(ag_random_bits(random)); }
 
-/* Two uniform numbers, u in (0, 1] and v in [0, 1), give a normal one. */
-AG_BLOCK_KERNEL static double normal_of(double u, double v) {
-    return sqrt(-2 * ag_fn_log_f64(u)) * ag_fn_cos_near_f64(0x1.921fb54442d18p2 * v);
-}
-
 double ag_random_normal(ag_random *random) {
     uint64_t bits[2];
     if (!random) return 0;
     next_block(random, bits);
-    return normal_of(unit(bits[0]) + 0x1p-53, unit(bits[1]));
+    uint32_t word[WORDS];
+    double y[WORDS / 2];
+    for (int i = 0; i < AG__PHILOX_GROUP; i++)
+        for (int k = 0; k < 2; k++) {
+            word[2 * k * LANES + i] = (uint32_t)(bits[k] >> 32);
+            word[(2 * k + 1) * LANES + i] = (uint32_t)(bits[k] >> 5); /* of which the highest 26 are used */
+        }
+    ag__normals_f64(0, 1, 1, word, y);
+    return y[0];
 }
 
 /* The lowest bits that hold n−1. A number beyond is drawn again: any other way would prefer some. */
@@ -90,7 +77,7 @@ typedef struct source {
 
 static uint64_t next_bits(source *s) {
     if (s->at == 2 * LANES) {
-        ag__philox(s->key, s->draw, s->block, LANES, s->word);
+        ag__philox_batch(s->key, s->draw, s->block, s->word);
         s->block += LANES;
         s->at = 0;
     }
@@ -112,31 +99,8 @@ void ag__shuffle(int64_t seed, ag__purpose purpose, int64_t epoch, int64_t n, in
 }
 
 static void next_words(ag_random *r, uint32_t word[WORDS]) {
-    ag__philox(r->key, counter(AG__OF_STREAM, (int64_t)r->stream), r->used, LANES, word);
+    ag__philox_batch(r->key, counter(AG__OF_STREAM, (int64_t)r->stream), r->used, word);
     r->used += LANES;
-}
-
-/* As in ops/source.c: each pair of uniform numbers gives two normal ones. u of f32 has 31 bits, for the tails. */
-AG_BLOCK_KERNEL static void normals_f32(const uint32_t word[WORDS], float y[WORDS], float deviation) {
-    enum { PAIRS = WORDS / 2 };
-    AG_SIMD for (int i = 0; i < PAIRS; i++) {
-        const float u = (float)(int32_t)(word[i] >> 1) * 0x1p-31f + 0x1p-32f;
-        const float v = (float)(int32_t)(word[PAIRS + i] >> 8) * 0x1p-24f;
-        const float radius = deviation * sqrtf(-2 * ag_fn_log_f32(u)), angle = 0x1.921fb6p2f * v;
-        y[i] = radius * ag_fn_cos_near_f32(angle);
-        y[PAIRS + i] = radius * ag_fn_sin_near_f32(angle);
-    }
-}
-
-AG_BLOCK_KERNEL static void normals_f64(const uint32_t word[WORDS], double y[WORDS / 2], double deviation) {
-    AG_SIMD for (int i = 0; i < LANES; i++) {
-        const double u = (double)(int32_t)(word[i] >> 5) * 0x1p-27 + (double)(int32_t)(word[LANES + i] >> 6) * 0x1p-53;
-        const double v = (double)(int32_t)(word[2 * LANES + i] >> 5) * 0x1p-27 +
-                         (double)(int32_t)(word[3 * LANES + i] >> 6) * 0x1p-53;
-        const double radius = deviation * sqrt(-2 * ag_fn_log_f64(u + 0x1p-53)), angle = 0x1.921fb54442d18p2 * v;
-        y[i] = radius * ag_fn_cos_near_f64(angle);
-        y[LANES + i] = radius * ag_fn_sin_near_f64(angle);
-    }
 }
 
 void ag__add_normal_f32(ag_random *random, int64_t n, float x[], double deviation) {
@@ -144,7 +108,7 @@ void ag__add_normal_f32(ag_random *random, int64_t n, float x[], double deviatio
         uint32_t word[WORDS];
         float y[WORDS];
         next_words(random, word);
-        normals_f32(word, y, (float)deviation);
+        ag__normals_f32(0, deviation, word, y);
         for (int64_t k = i; k < n && k < i + WORDS; k++) x[k] += y[k - i];
     }
 }
@@ -155,7 +119,7 @@ void ag__add_normal_f64(ag_random *random, int64_t n, double x[], double deviati
         uint32_t word[WORDS];
         double y[EACH];
         next_words(random, word);
-        normals_f64(word, y, deviation);
+        ag__normals_f64(0, deviation, LANES / AG__PHILOX_GROUP, word, y);
         for (int64_t k = i; k < n && k < i + EACH; k++) x[k] += y[k - i];
     }
 }

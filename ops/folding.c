@@ -12,7 +12,7 @@ enum { LANES = AG__LANES };
 
 /* y[i] = y[i] ∘ x[i]. */
 #define COMBINE(name, type, formula)                                                                                   \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
         AG_SIMD                                                                                                        \
@@ -24,7 +24,7 @@ enum { LANES = AG__LANES };
 
 /* y[0] = the fold of x[0…n) by a ∘ b = formula. */
 #define FOLD(name, type, formula)                                                                                      \
-    AG_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                                  \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
         const type *x = x_;                                                                                            \
         type lane[LANES];                                                                                              \
         int64_t width = n < LANES ? n : LANES, i = width;                                                              \
@@ -137,7 +137,7 @@ const ag_reduction ag__reduction_any = {
 
 /* Lanes of squares, in double: of f32 they can neither overflow nor lose digits. */
 #define SQUARES(name, type)                                                                                            \
-    AG_KERNEL static double name(int64_t n, const type *x, double by) {                                                \
+    AG_BLOCK_KERNEL static double name(int64_t n, const type *x, double by) {                                          \
         double lane[LANES] = {0};                                                                                      \
         int64_t i = 0;                                                                                                 \
         for (; i + LANES <= n; i += LANES) {                                                                           \

@@ -128,6 +128,7 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #define HIGH 12
 #define MIDDLE 8
 #define PACKED_HIGH 12
+#define ROWS_AT_ONCE MOST_DOTS
 #define MASKS 1
 
 #define PANEL panel_f32_avx512
@@ -179,6 +180,7 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #undef HIGH
 #undef MIDDLE
 #undef PACKED_HIGH
+#undef ROWS_AT_ONCE
 #undef MASKS
 
 /* A mask of n lanes: read from n before the middle. */
@@ -190,6 +192,7 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #define HIGH 6
 #define MIDDLE LOW
 #define PACKED_HIGH 6
+#define ROWS_AT_ONCE MOST_DOTS
 #define MASKS 1
 
 #define PANEL panel_f32_avx2
@@ -241,6 +244,7 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #undef HIGH
 #undef MIDDLE
 #undef PACKED_HIGH
+#undef ROWS_AT_ONCE
 #undef MASKS
 #endif
 
@@ -291,12 +295,19 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #define HIGH 8
 #define MIDDLE LOW
 #define PACKED_HIGH 8
+#define ROWS_AT_ONCE MOST_DOTS
 #define MULTIPLY_ADD_F32(a, b, sum) vfmaq_f32(sum, a, b)
 #define MULTIPLY_ADD_F64(a, b, sum) vfmaq_f64(sum, a, b)
 #else
 #define HIGH LOW
 #define MIDDLE LOW
+#if defined __GNUC__ && defined __x86_64__ /* hardly any processor is left that needs it: smaller rather than faster */
+#define PACKED_HIGH LOW
+#define ROWS_AT_ONCE 1
+#else
 #define PACKED_HIGH 5
+#define ROWS_AT_ONCE MOST_DOTS
+#endif
 #define MULTIPLY_ADD_F32(a, b, sum) ((a) * (b) + (sum))
 #define MULTIPLY_ADD_F64(a, b, sum) ((a) * (b) + (sum))
 #endif

@@ -12,6 +12,7 @@
  *   CHAIN         multiply-adds before their sum is added to y
  *   HIGH, MIDDLE  rows of a high tile, and of one of middle height; a low one has LOW
  *   PACKED_HIGH   the same where both operands are packed
+ *   ROWS_AT_ONCE  rows of a matrix that are multiplied by a vector at a time: MOST_DOTS, or less for a smaller code
  *   MASKS         1: there are masks; 0: b is padded with zeros to two vectors
  *
  * A tile is `height` rows by one or two vectors of y. An element's sum over CHAIN steps of k is a chain of
@@ -93,8 +94,7 @@ ON INLINE void SOME_ROWS(const int vectors, const bool part, const panel *t) {
 ON static void PANEL(const panel *t) {
     if (!MASKS || t->width == 2 * LANES) SOME_ROWS(2, false, t);
     else if (t->width > LANES) SOME_ROWS(2, true, t);
-    else if (t->width == LANES) SOME_ROWS(1, false, t);
-    else SOME_ROWS(1, true, t);
+    else SOME_ROWS(1, true, t); /* also of a whole vector: the mask costs less than a third form of the tiles takes */
 }
 
 /* ---- Packed operands ----
@@ -182,7 +182,7 @@ ON static void PACKED_PANEL(const panel *t) {
     REAL *y = t->y;
     for (int64_t height, rows = t->m; rows > 0; rows -= height, a += height * t->k, y += height * t->y_row) {
         height = rows < PACKED_HIGH ? LOW : PACKED_HIGH;
-        if (rows < PACKED_HIGH) PACKED_TILE(LOW, t, a, y, rows, &next);
+        if (PACKED_HIGH == LOW || rows < PACKED_HIGH) PACKED_TILE(LOW, t, a, y, rows, &next);
         else PACKED_TILE(PACKED_HIGH, t, a, y, rows, &next);
     }
 }

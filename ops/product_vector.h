@@ -68,7 +68,8 @@ ON static void DOTS(const dots *d) {
     const REAL *b = d->b;
     REAL *y = d->y;
     int64_t j = 0;
-    for (; j + MOST_DOTS <= d->n; j += MOST_DOTS) SOME_DOTS(MOST_DOTS, d, b + j * d->step, y + j);
+    for (; ROWS_AT_ONCE == MOST_DOTS && j + MOST_DOTS <= d->n; j += MOST_DOTS)
+        SOME_DOTS(MOST_DOTS, d, b + j * d->step, y + j);
     for (; j < d->n; j++) SOME_DOTS(1, d, b + j * d->step, y + j);
 }
 
@@ -111,7 +112,8 @@ ON static void LINES(const dots *d) {
             REAL *y = (REAL *)d->y + j;
             int64_t i = 0;
             memset(sum, 0, (size_t)((width + LANES - 1) / LANES * LANES) * sizeof(REAL));
-            for (; i + MOST_DOTS <= height; i += MOST_DOTS) ADD_LINES(MOST_DOTS, width, x + i, b + i * row, row, sum);
+            for (; ROWS_AT_ONCE == MOST_DOTS && i + MOST_DOTS <= height; i += MOST_DOTS)
+                ADD_LINES(MOST_DOTS, width, x + i, b + i * row, row, sum);
             for (; i + HALF <= height; i += HALF) ADD_LINES(HALF, width, x + i, b + i * row, row, sum);
             for (; i < height; i++) ADD_LINES(1, width, x + i, b + i * row, row, sum);
             const bool add = d->add || q > 0;

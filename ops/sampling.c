@@ -38,7 +38,7 @@ static double ln_1_plus(double x) {
 /* ---- Random bits ---- */
 
 void ag__next_bits(ag__bits *r) {
-    ag__philox(r->seed, r->draw, r->block, 1, r->word);
+    ag__philox(r->seed, r->draw, r->block, r->word);
     r->block += UINT64_C(1) << 48;
 }
 

@@ -9,20 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-/* ln, sine and cosine, of f32 and then of f64. */
-#define AG_LAST_DOMAIN AG_DOMAIN_F64
-#include "autograd/formulas_begin.h"
-
-#include "autograd/functions.h"
-
-#include "autograd/formulas_end.h"
-
-#include "autograd/formulas_begin.h"
-
-#include "autograd/functions.h"
-
-#include "autograd/formulas_end.h"
-
 /* ---- Constants ---- */
 
 static bool full_infer(ag_infer *r) {
@@ -174,27 +160,16 @@ ag_tensor *ag_logspace(ag_tape *tape, ag_dtype dtype, double start, double stop,
 /* ---- Random bits ---- */
 
 enum {
-    LANES = 64,           /* blocks of 128 bits computed side by side, */
-    WORDS = 4 * LANES,    /* their words of 32 bits, */
-    EACH_F32 = WORDS,     /* and their numbers: an f32 takes one word, */
-    EACH_F64 = WORDS / 2, /* an f64 two */
-    WORK = 8              /* steps a number, about */
+    WORDS = AG__PHILOX_WORDS, /* of a batch, */
+    EACH_F32 = WORDS,         /* and its numbers: an f32 takes one word, */
+    EACH_F64 = WORDS / 2,     /* an f64 two */
+    WORK = 8                  /* steps a number, about */
 };
 
 typedef struct stream {   /* the attributes of a random operation */
     double first, second; /* low and high, or mean and std */
     uint64_t seed, draw;
 } stream;
-
-AG_BLOCK_KERNEL static void philox(const stream *s, uint64_t start, uint32_t word[WORDS]) {
-    ag__philox(s->seed, s->draw, start, LANES, word);
-}
-
-/* 0 <= u < 1 with 24 or 53 random bits, by way of int32_t, which vector units can convert. */
-AG__INLINE float unit_f32(uint32_t w) { return (float)(int32_t)(w >> 8) * 0x1p-24f; }
-AG__INLINE double unit_f64(uint32_t high, uint32_t low) {
-    return ((double)(int32_t)(high >> 5) * 0x1p26 + (double)(int32_t)(low >> 6)) * 0x1p-53;
-}
 
 /* ---- From bits to numbers, a batch at a time ---- */
 
@@ -216,7 +191,7 @@ static void draw_share(void *d_, int i, int n) {
         uint32_t word[WORDS];
         double made[EACH_F64];
         const int64_t start = c * d->each, count = y->size - start < d->each ? y->size - start : d->each;
-        philox(s, (uint64_t)c * LANES, word);
+        ag__philox_batch(s->seed, s->draw, (uint64_t)c * AG__PHILOX_LANES, word);
         d->make(s, word, made);
         memcpy((char *)y->data + (size_t)start * bytes, made, (size_t)count * bytes);
     }
@@ -258,7 +233,7 @@ AG_BLOCK_KERNEL static void uniform_f32(const stream *s, const uint32_t word[WOR
     const bool wide = width > FLT_MAX;
     float *y = y_;
     AG_SIMD for (int i = 0; i < EACH_F32; i++) {
-        const float u = unit_f32(word[i]);
+        const float u = ag__unit_f32(word[i]);
         float v = wide ? low * (1 - u) + high * u : low + width * u;
         v = v < first ? first : v;
         y[i] = v > last ? last : v;
@@ -270,7 +245,7 @@ AG_BLOCK_KERNEL static void uniform_f64(const stream *s, const uint32_t word[WOR
     const bool wide = width > DBL_MAX;
     double *y = y_;
     AG_SIMD for (int i = 0; i < EACH_F64; i++) {
-        const double u = unit_f64(word[i], word[EACH_F64 + i]);
+        const double u = ag__unit_f64(word[i], word[EACH_F64 + i]);
         double v = wide ? low * (1 - u) + high * u : low + width * u;
         v = v < low ? low : v;
         y[i] = v > last ? last : v;
@@ -302,31 +277,11 @@ ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low,
 
 /* ---- Normal ---- */
 
-/* Two uniform numbers, u in (0, 1] and v in [0, 1), give two normal ones: √(−2·ln u) times the cosine and the sine
- * of 2πv. For f32 u has 31 bits, so that the tails reach 6.6 rather than 5.8. Normal numbers are drawn once, for a
- * model's first weights: not worth a copy for each kind of processor. */
-AG_BLOCK_KERNEL static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
-    enum { PAIRS = EACH_F32 / 2 };
-    const float mean = (float)s->first, std = (float)s->second;
-    float *y = y_;
-    AG_SIMD for (int i = 0; i < PAIRS; i++) {
-        const float u = (float)(int32_t)(word[i] >> 1) * 0x1p-31f + 0x1p-32f;
-        const float radius = sqrtf(-2 * ag_fn_log_f32(u)), angle = 0x1.921fb6p2f * unit_f32(word[PAIRS + i]);
-        y[i] = mean + std * (radius * ag_fn_cos_near_f32(angle));
-        y[PAIRS + i] = mean + std * (radius * ag_fn_sin_near_f32(angle));
-    }
+static void normal_f32(const stream *s, const uint32_t word[WORDS], void *y) {
+    ag__normals_f32(s->first, s->second, word, y);
 }
-AG_BLOCK_KERNEL static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
-    enum { PAIRS = EACH_F64 / 2 };
-    const double mean = s->first, std = s->second;
-    double *y = y_;
-    AG_SIMD for (int i = 0; i < PAIRS; i++) {
-        const double u = unit_f64(word[i], word[PAIRS + i]) + 0x1p-53;
-        const double radius = sqrt(-2 * ag_fn_log_f64(u));
-        const double angle = 0x1.921fb54442d18p2 * unit_f64(word[2 * PAIRS + i], word[3 * PAIRS + i]);
-        y[i] = mean + std * (radius * ag_fn_cos_near_f64(angle));
-        y[PAIRS + i] = mean + std * (radius * ag_fn_sin_near_f64(angle));
-    }
+static void normal_f64(const stream *s, const uint32_t word[WORDS], void *y) {
+    ag__normals_f64(s->first, s->second, AG__PHILOX_LANES / AG__PHILOX_GROUP, word, y);
 }
 
 static bool normal_infer(ag_infer *r) {

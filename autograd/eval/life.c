@@ -20,6 +20,12 @@ static bool default_keeps_vacant(void) {
     return choice && strcmp(choice, "1") == 0;
 }
 
+/* AG_KERNELS=plain means: as on a processor without AVX2. */
+static bool default_avx2(void) {
+    const char *choice = getenv("AG_KERNELS");
+    return ag__has_avx2() && !(choice && strcmp(choice, "plain") == 0);
+}
+
 /* AG_COMPILE=0 means AG_ISA=none. */
 static const struct ag__isa *default_isa(void) {
     const char *choice = getenv("AG_COMPILE");
@@ -43,6 +49,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     ag__set_part(tape, NULL);
     tape->threads = ag__default_threads();
     tape->evaluator = default_evaluator();
+    tape->avx2 = default_avx2();
     tape->isa = default_isa();
     tape->compile = tape->isa != NULL;
     tape->keeps_vacant = default_keeps_vacant();

@@ -93,12 +93,13 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 }
 
 /* Kernels. AG_KERNEL goes before a kernel's definition and lets the processor that runs it choose its vector width; the
- * results are the same bits for any. AG_BLOCK_KERNEL is for elementwise ones, which machine code mostly stands in for:
- * they have no form for vectors of 64 bytes. */
+ * results are the same bits for any. AG_BLOCK_KERNEL is for those that have no form for vectors of 64 bytes. */
 #if AG_HAVE_TARGET_CLONES && !defined __SANITIZE_THREAD__ /* whose run-time is not up when the choice is made */
+#define AG__CHOOSES 1
 #define AG_KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #define AG_BLOCK_KERNEL __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
+#define AG__CHOOSES 0
 #define AG_KERNEL
 #define AG_BLOCK_KERNEL
 #endif
@@ -120,8 +121,21 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 #define AG_SIMD
 #endif
 
-/* So do the kernels of formulas: autograd/formulas_begin.h. */
-#define AG_FORMULA_KERNEL AG_BLOCK_KERNEL
+/* The kernels of formulas (autograd/formulas_begin.h) are for processors with AVX2, where there is a choice: others run
+ * the traces of such entries step by step. They are in a section of their own, by which they are known. */
+#if AG__CHOOSES
+#define AG_FORMULA_KERNEL __attribute__((target("arch=x86-64-v3"), section("ag_kernels")))
+extern const char __start_ag_kernels[] __attribute__((visibility("hidden")));
+extern const char __stop_ag_kernels[] __attribute__((visibility("hidden")));
+static inline bool ag__needs_avx2(ag_block *block) {
+    return (uintptr_t)block - (uintptr_t)__start_ag_kernels < (uintptr_t)(__stop_ag_kernels - __start_ag_kernels);
+}
+static inline bool ag__has_avx2(void) { return __builtin_cpu_supports("x86-64-v3"); }
+#else
+#define AG_FORMULA_KERNEL
+static inline bool ag__needs_avx2(ag_block *block) { return (void)block, false; }
+static inline bool ag__has_avx2(void) { return true; }
+#endif
 #define AG_FORMULA_LOOP AG_SIMD
 
 #endif

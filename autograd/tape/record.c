@@ -186,7 +186,7 @@ static bool decision_valid(const ag_infer *r, int64_t *size) {
 static bool computable(const ag_infer *r) {
     const ag_dtype last = (ag_dtype)r->x[r->n - 1]->dtype;
     ag_status why = AG_OK;
-    if (r->op->kind != AG_KIND_ELEMENTWISE || r->op->block[last]) return true;
+    if (r->op->kind != AG_KIND_ELEMENTWISE || ag__kernel(r->tape, r->op, last)) return true;
     if (ag__replay_make(r->tape, r->op, r->n, ag__dtypes(r->n, r->x, r->dtype), &why)) return true;
     return why == AG_ERR_MEMORY
                ? ag_reject(r, why, "out of memory (another operation)")
@@ -258,7 +258,8 @@ static ag_tensor *apply_plain(const ag_op *op, int n, ag_tensor *const x[], cons
     if (op->flags & AG_OP_SCALAR && first->dtype == AG_I64 && !ag__fits(scalar_of(attributes), AG_I64)) return NULL;
     if (first->tape->status != AG_OK || !first->layout->contiguous) return NULL;
     ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)first->dtype;
-    if (!op->block[first->dtype] && !ag__replay_of(first->tape, op, ag__dtypes(n, x, dtype))) return NULL;
+    if (!ag__kernel(first->tape, op, first->dtype) && !ag__replay_of(first->tape, op, ag__dtypes(n, x, dtype)))
+        return NULL;
     ag_tensor *t = ag__record(op, first->tape, dtype, first->layout, n, in, attributes, bytes);
     if (!(t->flags & AG__NIL)) t->plain = contiguous;
     return finished(t);
@@ -275,7 +276,8 @@ AG__ALWAYS_INLINE ag_tensor *ready(ag_tensor *x) {
 
 AG__ALWAYS_INLINE ag_tensor *append_plain(const ag_op *op, const ag_tensor *like, int n, size_t bytes) {
     ag_tape *tape = like->tape;
-    if (tape->status != AG_OK || tape->on_record || !like->layout->contiguous || !op->block[like->dtype]) return NULL;
+    if (tape->status != AG_OK || tape->on_record || !like->layout->contiguous) return NULL;
+    if (!ag__kernel(tape, op, like->dtype)) return NULL;
     ag_tensor **input = ag__arena_rest(tape, (size_t)n * sizeof *input + bytes);
     if (!input) return NULL;
     ag_dtype dtype = op->flags & AG_OP_PREDICATE ? AG_BOOL : (ag_dtype)like->dtype;

@@ -6,6 +6,7 @@
 #ifndef AG_REPLAY_H
 #define AG_REPLAY_H
 
+#include "autograd/tape/op.h"
 #include "autograd/tape/tape.h"
 
 typedef struct ag__replay ag__replay;
@@ -29,10 +30,16 @@ void ag__replay_run(const ag__replay *p, int64_t n, void *y, const void *const x
 
 void ag__replays_free(ag_tape *tape);
 
+/* The kernel of op by the dtype of the last input; NULL: there is none for this processor, but there is a trace. */
+static inline ag_block *ag__kernel(const ag_tape *tape, const ag_op *op, int dtype) {
+    ag_block *block = op->block[dtype];
+    return tape->avx2 || !ag__needs_avx2(block) ? block : NULL;
+}
+
 /* The elements of t from those of its inputs, contiguous, by its kernel or its replay, which has been made as t was
  * recorded. */
 static inline void ag__map(const ag_tensor *t, int64_t n, void *y, const void *const x[]) {
-    ag_block *block = t->op->block[t->input[t->arity - 1]->dtype];
+    ag_block *block = ag__kernel(t->tape, t->op, t->input[t->arity - 1]->dtype);
     const void *attributes = ag__attributes(t);
     if (block) block(n, y, x, attributes);
     else

@@ -171,6 +171,7 @@ struct ag_tape {
     bool trespassed;                      /* used while closed: that error stays */
     bool weak;                            /* the running vjp is not below a choice: see grad.c */
     bool compile;                         /* elementwise operations may become machine code */
+    bool avx2;                            /* kernels that need it run; without, their traces are replayed */
     bool keeps_vacant;                    /* released slots are not reused soon */
     const struct ag__isa *isa;            /* the instruction set of machine code; NULL: none is made */
     struct ag__programs *programs;        /* compile.c's; NULL: none yet */
