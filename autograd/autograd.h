@@ -460,6 +460,7 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 #include "../ops/matmul.h"
 
 /* Convolutions of each channel by itself */
+#include "../ops/correlation.h"
 #include "../ops/depthwise.h"
 
 /* Linear algebra: equations, determinants, factorisations */

@@ -487,6 +487,12 @@ inline tensor log_softmax_over(const operand &x, const axes &over) {
 inline tensor surprisal(const operand &x, const operand &index, int axis) {
     return detail::made((ag_surprisal)(x.get(), index.get(), axis), x);
 }
+inline tensor correlation(const operand &x, const operand &w, int64_t groups, const shape &places, const shape &stride, const shape &dilation, const shape &before) {
+    return detail::made((ag_correlation)(x.get(), w.get(), groups, places, stride, dilation, before), x);
+}
+inline tensor correlation_transposed(const operand &x, const operand &w, int64_t groups, const shape &extents, const shape &stride, const shape &dilation, const shape &before) {
+    return detail::made((ag_correlation_transposed)(x.get(), w.get(), groups, extents, stride, dilation, before), x);
+}
 inline tensor histogram(const operand &x, int64_t bins, double low, double high) {
     return detail::made((ag_histogram)(x.get(), bins, low, high), x);
 }

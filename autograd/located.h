@@ -107,6 +107,8 @@
 #define ag_softmax_over(...) ag_located(ag_softmax_over(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_log_softmax_over(...) ag_located(ag_log_softmax_over(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_surprisal(...) ag_located(ag_surprisal(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_correlation(...) ag_located(ag_correlation(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_correlation_transposed(...) ag_located(ag_correlation_transposed(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_depthwise(...) ag_located(ag_depthwise(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_depthwise_transposed(...) ag_located(ag_depthwise_transposed(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_histogram(...) ag_located(ag_histogram(__VA_ARGS__), __FILE__, __LINE__)

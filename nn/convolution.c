@@ -174,21 +174,35 @@ static bool is_pointwise(const convolution *c) {
     return c->groups == 1;
 }
 
-static ag_tensor *convolved_depthwise(const convolution *c) {
-    const int n = c->s.axes;
-    ag_shape places = {.rank = n};
-    for (int i = 0; i < n; i++) {
+static ag_shape places_of(const convolution *c) {
+    ag_shape places = {.rank = c->s.axes};
+    for (int i = 0; i < places.rank; i++) {
         const int64_t all = ag_extent(c->x, i + 1) + c->s.before[i] + c->s.after[i];
         places.extent[i] = (all - ag__reach(&c->s, i)) / c->s.stride[i] + 1;
     }
+    return places;
+}
+
+static ag_tensor *convolved_depthwise(const convolution *c) {
+    const int n = c->s.axes;
+    ag_shape places = places_of(c);
     ag_tensor *x = repeated(c->x, ag_extent(c->w, n + 1) / c->groups), *w = ag_squeeze(c->w, AG_AXES(n));
     return ag_depthwise(x, w, places, strides_of(c), dilations_of(c), numbers_of(c, c->s.before));
+}
+
+/* With few channels more is gained by joining them with the places of a window than by reading these where they are. */
+static bool has_channels(const convolution *c) {
+    enum { FEW = 8 };
+    return ag_extent(c->w, c->s.axes) >= FEW && ag_extent(c->w, c->s.axes + 1) / c->groups >= FEW;
 }
 
 static ag_tensor *convolved(const convolution *c) {
     const int n = c->s.axes;
     const int64_t in = ag_extent(c->w, n), out = ag_extent(c->w, n + 1);
     if (is_depthwise(c)) return convolved_depthwise(c);
+    if (has_channels(c) && !is_pointwise(c))
+        return ag_correlation(c->x, c->w, c->groups, places_of(c), strides_of(c), dilations_of(c),
+                              numbers_of(c, c->s.before));
     ag_tensor *x = ag__padded(c->x, &c->s, 0);
     if (is_pointwise(c)) return ag_tensordot(x, ag_reshape(c->w, AG_SHAPE(in, out)), 1);
     return by_groups(c, ag__windows_over(x, &c->s), n + 1, window_product);
@@ -228,10 +242,13 @@ static ag_tensor *folded(const convolution *c) {
 static ag_tensor *convolved_back(const convolution *c) {
     const int n = c->s.axes;
     ag_shape extents = {.rank = n};
-    if (!is_depthwise(c)) return folded(c);
+    if (!is_depthwise(c) && !has_channels(c)) return folded(c);
     for (int i = 0; i < n; i++)
         extents.extent[i] = (ag_extent(c->x, i + 1) - 1) * c->s.stride[i] + ag__reach(&c->s, i) + c->longer[i] -
                             c->s.before[i] - c->s.after[i];
+    if (!is_depthwise(c))
+        return ag_correlation_transposed(c->x, c->w, c->groups, extents, strides_of(c), dilations_of(c),
+                                         numbers_of(c, c->s.before));
     ag_tensor *w = ag_squeeze(c->w, AG_AXES(n)),
               *y =
                   ag_depthwise_transposed(c->x, w, extents, strides_of(c), dilations_of(c), numbers_of(c, c->s.before));

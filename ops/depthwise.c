@@ -1,20 +1,11 @@
-/* depthwise -- convolutions of each channel by itself: x (N,L…,C) and w (K…,C) give g (N,O…,C)
- *
- * Σ x[n, i·stride+u·dilation, c]·w[u,c]·g[n,i,c] over all indices is linear in each of the three. A convolution, its
- * adjoint and the gradient of its weight are its derivatives by g, x and w: one operation, whose attribute says which
- * of the three it computes from the other two. So its vjp is the operation itself. */
+/* depthwise -- convolutions of each channel by itself: x (N,L…,C) and w (K…,C) give g (N,O…,C) */
 #include "autograd/eval/eval.h"
 #include "ops/rules.h"
+#include "ops/trilinear.h"
 
 #include <string.h>
 
-enum { X, W, G, ROLES }; /* roles, in the order of inputs */
-enum { SPACE = 3 };
-
-typedef struct depthwise {
-    int64_t axes, output, strong; /* spatial axes; the role that is computed; bits of roles whose zeros are strong */
-    int64_t in[SPACE], places[SPACE], size[SPACE], stride[SPACE], dilation[SPACE], before[SPACE];
-} depthwise; /* `before`: how far the first window begins before the image; elements beyond the image are 0 */
+enum { X = AG__X, W = AG__W, G = AG__G, ROLES = AG__ROLES, SPACE = AG__SPACE };
 
 /* ---- Rows ----
  *
@@ -62,7 +53,7 @@ typedef struct whole {
 } whole;
 
 static whole whole_of(const ag_call *call) {
-    const depthwise *d = call->attributes;
+    const ag__trilinear *d = call->attributes;
     whole s = {.dtype = call->y.dtype, .output = (int)d->output};
     for (int i = 0; i < SPACE; i++) {
         const int k = i - (SPACE - (int)d->axes);
@@ -234,131 +225,26 @@ static bool depthwise_eval(const ag_call *call) {
 
 /* ---- Recording ---- */
 
-/* Whether the numbers, which may be any bytes, are of a convolution; if not, an error. */
-static bool numbers_accepted(const ag_infer *r, const depthwise *d) {
-    if (d->axes < 1 || d->axes > SPACE || d->output < X || d->output > G || d->strong < 0 || d->strong >= 1 << ROLES)
-        return ag_reject(r, AG_ERR_RANGE, "the attributes are out of range");
-    for (int i = 0; i < d->axes; i++) {
-        if (d->stride[i] < 1 || d->dilation[i] < 1 || d->before[i] < 0 || d->dilation[i] > INT32_MAX ||
-            d->before[i] > INT32_MAX || d->size[i] > INT32_MAX)
-            return ag_reject(
-                r, AG_ERR_RANGE,
-                "stride %lld, dilation %lld and padding %lld of axis %d: 1, 1 and 0 are the least, and 2³¹ "
-                "is too much",
-                (long long)d->stride[i], (long long)d->dilation[i], (long long)d->before[i], i + 1);
-        if (d->size[i] < 1 || d->in[i] < 0 || d->in[i] > INT64_MAX / 8 || d->places[i] < 0 ||
-            d->places[i] > (INT64_MAX / 8) / d->stride[i])
-            return ag_reject(r, AG_ERR_RANGE, "%lld windows of %lld and an extent of %lld on axis %d are out of range",
-                             (long long)d->places[i], (long long)d->size[i], (long long)d->in[i], i + 1);
-    }
-    return true;
-}
-
-/* The shape of a tensor in this role: (n,…,c), without n for the weight. */
-static ag_shape shape_in(const depthwise *d, int role, int64_t n, int64_t c) {
-    ag_shape s = {0};
-    if (role != W) s.extent[s.rank++] = n;
-    for (int i = 0; i < d->axes; i++) s.extent[s.rank++] = role == X ? d->in[i] : role == W ? d->size[i] : d->places[i];
-    s.extent[s.rank++] = c;
-    return s;
-}
-
-static bool has_shape(const ag_tensor *x, const ag_shape *shape) {
-    bool same = x->layout->rank == shape->rank;
-    for (int i = 0; same && i < shape->rank; i++) same = x->layout->extent[i] == shape->extent[i];
-    return same;
-}
-
-static bool depthwise_infer(ag_infer *r) {
-    const depthwise *d = r->attributes;
-    if (!ag__is_real(r->x[0]->dtype) || r->x[0]->dtype != r->x[1]->dtype)
-        return ag_reject(r, AG_ERR_DTYPE, "both must be f32, or both f64");
-    if (!numbers_accepted(r, d)) return false;
-    const ag_tensor *image = r->x[d->output == X ? 1 : 0];
-    const int64_t n = ag_extent(image, 0), c = ag_extent(image, -1);
-    for (int role = 0, i = 0; role < ROLES; role++) {
-        const ag_shape shape = shape_in(d, role, n, c);
-        if (role == d->output) r->shape = shape;
-        else if (!has_shape(r->x[i++], &shape))
-            return ag_reject(r, AG_ERR_SHAPE, "(N,L…,C) and (K…,C) are wanted, or (N,O…,C) with the places of windows");
-    }
-    return true;
-}
-
-/* The roles' tensors, without the output's. */
-static ag_tensor *record(depthwise d, ag_tensor *const of[ROLES]) {
-    ag_tensor *in[ROLES];
-    for (int role = 0, i = 0; role < ROLES; role++)
-        if (role != d.output) in[i++] = of[role];
-    return ag_apply(&ag__op_depthwise, 2, in, &d, sizeof d);
-}
-
-/* Input i becomes the output, and the cotangent takes the output's place. */
-static ag_tensor *depthwise_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    depthwise d = *(const depthwise *)ag_attributes(y);
-    ag_tensor *of[ROLES] = {NULL};
-    int wanted = X;
-    for (int role = 0, k = 0; role < ROLES; role++) {
-        if (role == d.output) continue;
-        if (k == i) wanted = role;
-        of[role] = ag_input(y, k++);
-    }
-    of[d.output] = g;
-    d.strong &= ~(int64_t)(1 << wanted | 1 << d.output);
-    if (!ag__is_weak(g)) d.strong |= 1 << d.output;
-    d.output = wanted;
-    return record(d, of);
-}
+static bool depthwise_infer(ag_infer *r) { return ag__trilinear_infer(r, false); }
 
 const ag_op ag__op_depthwise = {.name = "depthwise",
                                 .notation = "depthwise({0}, {1})",
                                 .kind = AG_KIND_CONTRACTION,
                                 .arity = 2,
-                                .attribute_bytes = sizeof(depthwise),
+                                .attribute_bytes = sizeof(ag__trilinear),
                                 .flags = AG_OP_CONTIGUOUS,
                                 .infer = depthwise_infer,
                                 .eval = depthwise_eval,
-                                .vjp = depthwise_vjp};
-
-/* The numbers of a call but extents and places; false, after an error, unless there is one of each for each axis. */
-static bool numbers_of(const char *name, ag_tensor *const x[2], const ag_shape *const lists[3], depthwise *d,
-                       ag_tensor **nil) {
-    if (!ag__inputs_usable(name, 2, x, nil)) return false;
-    const int axes = ag_rank(x[0]) - 2;
-    bool fits = axes >= 1 && axes <= SPACE && ag_rank(x[1]) == axes + 1;
-    for (int i = 0; i < 3; i++) fits = fits && lists[i]->rank == axes;
-    if (!fits) {
-        *nil = ag__fail(name, 2, x, AG_ERR_SHAPE, "(N,L…,C) and (K…,C) are wanted, and numbers for one to three axes");
-        return false;
-    }
-    memset(d, 0, sizeof *d);
-    d->axes = axes;
-    for (int i = 0; i < axes; i++) {
-        d->size[i] = ag_extent(x[1], i);
-        d->stride[i] = lists[0]->extent[i], d->dilation[i] = lists[1]->extent[i], d->before[i] = lists[2]->extent[i];
-    }
-    return true;
-}
+                                .vjp = ag__trilinear_vjp};
 
 ag_tensor *ag_depthwise(ag_tensor *x, ag_tensor *w, ag_shape places, ag_shape stride, ag_shape dilation,
                         ag_shape before) {
-    ag_tensor *nil, *const both[] = {x, w};
-    depthwise d;
-    if (!numbers_of("depthwise", both, (const ag_shape *const[]){&stride, &dilation, &before}, &d, &nil)) return nil;
-    for (int i = 0; i < d.axes; i++)
-        d.in[i] = ag_extent(x, i + 1), d.places[i] = i < places.rank ? places.extent[i] : 0;
-    d.output = G;
-    return record(d, (ag_tensor *[]){x, w, NULL});
+    return ag__trilinear_record(&ag__op_depthwise, "depthwise", false, false, x, w, 0, &places, &stride, &dilation,
+                                &before);
 }
 
 ag_tensor *ag_depthwise_transposed(ag_tensor *x, ag_tensor *w, ag_shape extents, ag_shape stride, ag_shape dilation,
                                    ag_shape before) {
-    ag_tensor *nil, *const both[] = {x, w};
-    depthwise d;
-    if (!numbers_of("depthwise_transposed", both, (const ag_shape *const[]){&stride, &dilation, &before}, &d, &nil))
-        return nil;
-    for (int i = 0; i < d.axes; i++)
-        d.places[i] = ag_extent(x, i + 1), d.in[i] = i < extents.rank ? extents.extent[i] : 0;
-    d.output = X;
-    return record(d, (ag_tensor *[]){NULL, w, x});
+    return ag__trilinear_record(&ag__op_depthwise, "depthwise_transposed", false, true, x, w, 0, &extents, &stride,
+                                &dilation, &before);
 }

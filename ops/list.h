@@ -52,6 +52,7 @@
     X(INNER, conic_slope)                                                                                              \
     X(OTHER, contiguous)                                                                                               \
     X(BINARY, copysign)                                                                                                \
+    X(OTHER, correlation)                                                                                              \
     X(UNARY, cos)                                                                                                      \
     X(UNARY, cosh)                                                                                                     \
     X(OTHER, cummax)                                                                                                   \

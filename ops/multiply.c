@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The user's choice, if the processor has it; else the best. */
-static int unit(void) {
+int ag__product_unit(void) {
     static _Atomic int known; /* the unit + 1; 0: not known yet */
     if (known == 0) known = 1 + ag__unit_of(ag__features(), getenv("AG_KERNELS"));
     return known - 1;
@@ -112,7 +111,7 @@ static ag__product largest_part(const ag__product *p, int way) {
 }
 
 static size_t packed_bytes(const ag__product *largest, int way) {
-    return way == AG__BY_PACKING ? ceiling(ag__packed_bytes(unit(), largest)) : 0;
+    return way == AG__BY_PACKING ? ceiling(ag__packed_bytes(ag__product_unit(), largest)) : 0;
 }
 
 size_t ag__multiply_bytes(const ag__product *p, int way) {
@@ -125,11 +124,11 @@ size_t ag__multiply_bytes(const ag__product *p, int way) {
 
 static void multiply_short(const ag__product *p, int way, void *memory) {
     switch (way) {
-    case AG__BY_PACKING: ag__multiply_packed_on(unit(), p, memory); break;
-    case AG__BY_DOTS: ag__multiply_dots_on(unit(), p); break;
-    case AG__BY_LINES: ag__multiply_lines_on(unit(), p); break;
+    case AG__BY_PACKING: ag__multiply_packed_on(ag__product_unit(), p, memory); break;
+    case AG__BY_DOTS: ag__multiply_dots_on(ag__product_unit(), p); break;
+    case AG__BY_LINES: ag__multiply_lines_on(ag__product_unit(), p); break;
     case AG__BY_BLIS: ag__multiply_by_blis(p); break;
-    default: ag__multiply_on(unit(), p);
+    default: ag__multiply_on(ag__product_unit(), p);
     }
 }
 

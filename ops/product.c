@@ -49,15 +49,6 @@ static inline void *in_memory(void *p) {
 
 enum { LOW = 4 }; /* rows of a low tile */
 
-typedef struct panel {   /* the columns of b and y are contiguous */
-    int64_t m, width, k; /* width: columns */
-    const void *a, *b;
-    void *y;
-    int64_t a_row, a_column, b_row, y_row;
-    int64_t lines; /* of the next panel of b, if that is packed: to be brought nearer with each chain of each tile */
-    bool add;      /* to y */
-} panel;
-
 static inline int64_t ceiling(int64_t x, int64_t of) { return (x + of - 1) / of * of; }
 
 /* The rows of the next tile, of so many that are left: as few rows as possible of the low tiles are empty, and as few
@@ -433,8 +424,8 @@ void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, 
 /* ---- Units ---- */
 
 typedef struct unit {
-    void (*panel[2])(const panel *);  /* f32, f64 */
-    void (*packed[2])(const panel *); /* for packed operands */
+    void (*panel[2])(const ag__panel *);  /* f32, f64 */
+    void (*packed[2])(const ag__panel *); /* for packed operands */
     void (*dots[2])(const dots *);
     void (*lines[2])(const dots *);
     int64_t row;  /* bytes of a row of a panel: two vectors */
@@ -497,6 +488,10 @@ int ag__unit_of(unsigned features, const char *wish) {
 
 bool ag__has_unit(int u) { return u >= 0 && u < AG__UNITS && suffice(ag__features(), u); }
 
+int64_t ag__panel_columns(int u, ag_dtype dtype) { return units[u].row / (int64_t)ag_dtype_size(dtype); }
+
+void ag__multiply_panel_on(int u, ag_dtype dtype, const ag__panel *t) { units[u].panel[dtype == AG_F64](t); }
+
 /* ---- A product ---- */
 
 typedef struct running {
@@ -530,10 +525,10 @@ static void start(running *r, const unit *u, const ag__product *p) {
 }
 
 /* t: rows i … of y, by columns j …, over the block of k that begins at q; m, y and y_row are set. */
-static void multiply_panel(running *r, panel *t, int64_t q, int64_t i, int64_t j) {
+static void multiply_panel(running *r, ag__panel *t, int64_t q, int64_t i, int64_t j) {
     const ag__product *p = r->p;
     t->add = p->add || q > 0;
-    t->k = ag__lesser(p->k - q, r->block);
+    t->k = t->first = ag__lesser(p->k - q, r->block);
     t->width = p->n - j < r->columns ? p->n - j : r->columns;
     t->a = (const char *)p->a + (i * p->a_row + q * p->a_column) * r->size;
     t->a_row = p->a_row;
@@ -555,7 +550,7 @@ static void multiply_straight(running *r) {
     const ag__product *p = r->p;
     for (int64_t q = 0; q < p->k; q += r->block)
         for (int64_t j = 0; j < p->n; j += r->columns) {
-            panel t = {.m = p->m, .y = (char *)p->y + j * r->size, .y_row = p->y_row};
+            ag__panel t = {.m = p->m, .y = (char *)p->y + j * r->size, .y_row = p->y_row};
             multiply_panel(r, &t, q, 0, j);
         }
 }
@@ -569,7 +564,7 @@ static void multiply_turned(running *r) {
     const int64_t row = r->unit->row, each = r->size, y_row = p->y_row * each;
     for (int64_t j = 0; j < p->n; j += r->columns)
         for (int64_t i = 0; i < p->m; i += FEW_ROWS) {
-            panel t = {.m = p->m - i < FEW_ROWS ? p->m - i : FEW_ROWS, .y = some, .y_row = r->columns};
+            ag__panel t = {.m = p->m - i < FEW_ROWS ? p->m - i : FEW_ROWS, .y = some, .y_row = r->columns};
             const int64_t n = p->n - j < r->columns ? p->n - j : r->columns;
             char *y = (char *)p->y + j * y_row + i * each;
             if (p->add) ag__copy_matrix(size, some, row, y, each, y_row, t.m, n);
@@ -714,7 +709,7 @@ static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, 
 }
 
 /* t: rows i … of y, all columns, over a block of k for which a and b are packed. */
-static void multiply_rows(const running *r, panel t, int64_t i, const char *b) {
+static void multiply_rows(const running *r, ag__panel t, int64_t i, const char *b) {
     const ag__product *p = r->p;
     const int64_t chain = p->dtype == AG_F32 ? AG__CHAIN_F32 : AG__CHAIN_F64;
     const int64_t chains = (t.k - 1) / chain + 1, tiles = (t.m - 1) / r->unit->high + 1;
@@ -735,7 +730,7 @@ void ag__multiply_packed_on(int u, const ag__product *p, void *area) {
     const int64_t rows = rows_packed(&r);
     char *a = area, *b = a + bytes_of_a(&r);
     for (int64_t q = 0; q < p->k; q += r.block) {
-        panel t = {.k = ag__lesser(p->k - q, r.block), .a = a, .add = p->add || q > 0};
+        ag__panel t = {.k = ag__lesser(p->k - q, r.block), .a = a, .add = p->add || q > 0};
         pack_b(&r, b, q, t.k);
         for (int64_t i = 0; i < p->m; i += rows) {
             t.m = ag__lesser(p->m - i, rows);

@@ -33,6 +33,22 @@ void ag__multiply_on(int unit, const ag__product *p);
 void ag__multiply_packed_on(int unit, const ag__product *p, void *memory);
 size_t ag__packed_bytes(int unit, const ag__product *p);
 
+/* y (m,width) = a·b, added to y if `add`: a panel, of at most as many columns as the unit has; columns of b and y are
+ * contiguous, and b has all columns of a panel where the unit needs that. Steps along k go through runs of a: `first`
+ * steps, then `run` of them at a time, with a jump of so many elements, beyond the step, to the next run. */
+typedef struct ag__panel {
+    int64_t m, width, k, first, run;
+    const int64_t *jump;
+    const void *a, *b;
+    void *y;
+    int64_t a_row, a_column, b_row, y_row;
+    int64_t lines; /* packed: of the next panel of b, to be brought nearer with each chain of each tile */
+    bool add;
+} ag__panel;
+
+void ag__multiply_panel_on(int unit, ag_dtype dtype, const ag__panel *t);
+int64_t ag__panel_columns(int unit, ag_dtype dtype);
+
 /* The blocks of such a sum: as few as can be, of whole chains and equal length; the last may be shorter. */
 int64_t ag__block_of(int64_t k);
 
@@ -46,6 +62,9 @@ void ag__copy_matrix(size_t size, void *to, int64_t to_row, const void *from, in
                      int64_t columns);
 
 /* ---- multiply.c: products of any size ---- */
+
+/* The unit that is used: the user's choice, if the processor has it; else the best. */
+int ag__product_unit(void);
 
 /* How a product is computed: chosen for the whole product, and used for all its parts. */
 enum { AG__BY_TILES, AG__BY_PACKING, AG__BY_DOTS, AG__BY_LINES, AG__BY_BLIS };

@@ -26,7 +26,7 @@
 #include "ops/product_vector.h"
 
 /* part: the last vector has a mask. In a low tile, rows beyond the last one repeat it and are not stored. */
-ON INLINE void TILE(const int height, const int vectors, const bool part, const panel *t, const REAL *a, REAL *y,
+ON INLINE void TILE(const int height, const int vectors, const bool part, const ag__panel *t, const REAL *a, REAL *y,
                     int64_t rows) {
     typedef VECTOR(REAL, LANES) REAL vector;
     typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
@@ -37,30 +37,43 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
     const REAL *b = t->b, *from[4]; /* of a: each row's, or every third row's */
     vector sum[HIGH][2], room[HIGH][2], *total = IN_MEMORY(room[0]);
     UNROLLED for (int i = 0; i < 4; i++) from[i] = a + (high ? 3 * i : i < rows ? i : rows - 1) * row;
-    int64_t left = t->k, p;
+    const int64_t *jump = t->jump;
+    int64_t left = t->k, run = t->first, p;
     do {
         UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] = (vector){0};
-        p = left < CHAIN ? left : CHAIN;
+        const bool first = left == t->k;
+        int64_t chain = left < CHAIN ? left : CHAIN;
+        left -= chain;
         do {
-            vector across[2];
-            UNROLLED for (int v = 0; v < vectors; v++) {
-                if (part && v == last) across[v] = LOAD_PART(b + v * LANES, mask);
-                else across[v] = *(const anywhere *)(const void *)(b + v * LANES);
+            p = chain < run ? chain : run;
+            chain -= p;
+            run -= p;
+            do {
+                vector across[2];
+                UNROLLED for (int v = 0; v < vectors; v++) {
+                    if (part && v == last) across[v] = LOAD_PART(b + v * LANES, mask);
+                    else across[v] = *(const anywhere *)(const void *)(b + v * LANES);
+                }
+                UNROLLED for (int i = 0; i < height; i++) {
+                    const vector x = (high ? from[i / 3][i % 3 * row] : *from[i]) - (vector){0};
+                    UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] = MULTIPLY_ADD(x, across[v], sum[i][v]);
+                }
+                UNROLLED for (int i = 0; i < 4; i++) from[i] += column;
+                b += b_row;
+            } while (--p > 0);
+            if (run == 0 && left + chain > 0) {
+                UNROLLED for (int i = 0; i < 4; i++) from[i] += *jump;
+                jump++;
+                run = t->run;
             }
-            UNROLLED for (int i = 0; i < height; i++) {
-                const vector x = (high ? from[i / 3][i % 3 * row] : *from[i]) - (vector){0};
-                UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] = MULTIPLY_ADD(x, across[v], sum[i][v]);
-            }
-            UNROLLED for (int i = 0; i < 4; i++) from[i] += column;
-            b += b_row;
-        } while (--p > 0);
-        if (left < t->k)
+        } while (chain > 0);
+        if (!first)
             UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] +=
                 total[2 * i + v];
-        if (left > CHAIN)
+        if (left > 0)
             UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < vectors; v++) total[2 * i + v] =
                 sum[i][v];
-    } while ((left -= CHAIN) > 0);
+    } while (left > 0);
     REAL all[HIGH][2 * LANES];
     UNROLLED for (int i = 0; padded && i < height; i++) memcpy(all[i], sum[i], sizeof all[i]);
     for (int64_t i = 0; padded && i < height && i < rows; i++)
@@ -79,7 +92,7 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
     }
 }
 
-ON INLINE void SOME_ROWS(const int vectors, const bool part, const panel *t) {
+ON INLINE void SOME_ROWS(const int vectors, const bool part, const ag__panel *t) {
     const REAL *a = t->a;
     REAL *y = t->y;
     int64_t height;
@@ -91,7 +104,7 @@ ON INLINE void SOME_ROWS(const int vectors, const bool part, const panel *t) {
     }
 }
 
-ON static void PANEL(const panel *t) {
+ON static void PANEL(const ag__panel *t) {
     if (!MASKS || t->width == 2 * LANES) SOME_ROWS(2, false, t);
     else if (t->width > LANES) SOME_ROWS(2, true, t);
     else SOME_ROWS(1, true, t); /* also of a whole vector: the mask costs less than a third form of the tiles takes */
@@ -113,7 +126,7 @@ ON INLINE void PACKED_STEP(const int height, const REAL *a, const REAL *b,
 }
 
 /* y (rows, the panel's columns) is `all`, added to it if the panel is. */
-ON INLINE void PUT_PART(const panel *t, VECTOR(REAL, LANES) REAL all[PACKED_HIGH][2], REAL *y, int64_t rows) {
+ON INLINE void PUT_PART(const ag__panel *t, VECTOR(REAL, LANES) REAL all[PACKED_HIGH][2], REAL *y, int64_t rows) {
     typedef VECTOR(REAL, LANES) REAL vector;
     const int64_t width = t->width;
     const MASK mask[2] = {MASK_OF(width < LANES ? width : LANES), MASK_OF(width < LANES ? 0 : width - LANES)};
@@ -131,7 +144,8 @@ ON INLINE void PUT_PART(const panel *t, VECTOR(REAL, LANES) REAL all[PACKED_HIGH
 
 /* Only `rows` rows of a low tile are stored, and the panel's columns. Meanwhile some lines of the next panel of b, from
  * *next on, and the y of the next tile come into the second-level cache. */
-ON INLINE void PACKED_TILE(const int height, const panel *t, const REAL *a, REAL *y, int64_t rows, const char **next) {
+ON INLINE void PACKED_TILE(const int height, const ag__panel *t, const REAL *a, REAL *y, int64_t rows,
+                           const char **next) {
     typedef VECTOR(REAL, LANES) REAL vector;
     typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
     enum { STEPS = 2, AHEAD = 512, LINE = 64 };
@@ -176,7 +190,7 @@ ON INLINE void PACKED_TILE(const int height, const panel *t, const REAL *a, REAL
     }
 }
 
-ON static void PACKED_PANEL(const panel *t) {
+ON static void PACKED_PANEL(const ag__panel *t) {
     const REAL *a = t->a;
     const char *next = (const char *)t->b + t->k * 2 * LANES * (int64_t)sizeof(REAL);
     REAL *y = t->y;

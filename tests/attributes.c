@@ -62,6 +62,7 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
         {"argmax", {1, 1}},
         {"broadcast_to", {3, 2, 3, 4}},
         {"cast", {2}},
+        {"correlation", {1, 1, 0, 3, 0, 0, 3, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1}},
         {"depthwise", {1, 1, 0, 3, 0, 0, 3, 0, 0, 1, 0, 0, 1, 0, 0, 1}},
         {"concat", {0}},
         {"embed", {0, 1, 2, 9}},

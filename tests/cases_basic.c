@@ -130,6 +130,11 @@ CALL(flip_last, ag_flip(x[0], -1))
 CALL(embed_step, ag_embed(x[0], 1, 9, 1, 2))
 CALL(embed_back, ag_embed(x[0], 0, 6, 5, -3))
 CALL(embed_none, ag_embed(x[0], 0, 3, 1, 1))
+CALL(correlation_1, ag_correlation(x[0], x[1], 1, AG_SHAPE(4), AG_SHAPE(2), AG_SHAPE(1), AG_SHAPE(1)))
+CALL(correlation_2, ag_correlation(x[0], x[1], 2, AG_SHAPE(3, 2), AG_SHAPE(1, 2), AG_SHAPE(2, 1), AG_SHAPE(1, 0)))
+CALL(correlation_3,
+     ag_correlation(x[0], x[1], 1, AG_SHAPE(2, 2, 2), AG_SHAPE(1, 1, 2), AG_SHAPE(1, 1, 1), AG_SHAPE(1, 0, 1)))
+CALL(correlation_back, ag_correlation_transposed(x[0], x[1], 1, AG_SHAPE(5), AG_SHAPE(2), AG_SHAPE(1), AG_SHAPE(1)))
 CALL(depthwise_1, ag_depthwise(x[0], x[1], AG_SHAPE(4), AG_SHAPE(2), AG_SHAPE(1), AG_SHAPE(1)))
 CALL(depthwise_2, ag_depthwise(x[0], x[1], AG_SHAPE(3, 2), AG_SHAPE(1, 2), AG_SHAPE(2, 1), AG_SHAPE(1, 0)))
 CALL(depthwise_3, ag_depthwise(x[0], x[1], AG_SHAPE(2, 2, 2), AG_SHAPE(1, 1, 2), AG_SHAPE(1, 1, 1), AG_SHAPE(1, 0, 1)))
@@ -297,6 +302,13 @@ static const op_case rows[] = {
     {"embed step", "embed", ANYTHING, GRAD, 0, BUILD(embed_step), 1, {IN(ANY, 2, 4, 2)}, ""},
     {"embed back", "embed", ANYTHING, GRAD, 0, BUILD(embed_back), 1, {IN(ANY, 2, 3)}, ""},
     {"embed nothing", "embed", ANYTHING, GRAD, 0, BUILD(embed_none), 1, {IN(ANY, 0, 3)}, ""},
+    {"correlation 1", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_1), 2, {IN(ANY, 2, 6, 3), IN(ANY, 3, 3, 2)}, ""},
+    {"correlation 2", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_2), 2, {IN(ANY, 2, 4, 5, 4), IN(ANY, 2, 3, 2, 2)}, ""},
+    {"correlation 3", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_3), 2, {IN(ANY, 1, 2, 3, 3, 2), IN(ANY, 2, 2, 2, 2, 1)}, ""},
+    {"correlation transposed", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_back), 2, {IN(ANY, 2, 2, 3), IN(ANY, 3, 2, 3)}, ""},
+    {"correlation of nothing", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_1), 2, {IN(ANY, 0, 6, 3), IN(ANY, 3, 3, 2)}, ""},
+    {"correlation no terms", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_1), 2, {IN(ANY, 2, 6, 0), IN(ANY, 3, 0, 2)}, ""},
+    {"correlation no channels", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_1), 2, {IN(ANY, 2, 6, 3), IN(ANY, 3, 3, 0)}, ""},
     {"depthwise 1", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_1), 2, {IN(ANY, 2, 6, 3), IN(ANY, 3, 3)}, ""},
     {"depthwise 2", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_2), 2, {IN(ANY, 2, 4, 5, 2), IN(ANY, 2, 3, 2)}, ""},
     {"depthwise 3", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_3), 2, {IN(ANY, 1, 2, 3, 3, 2), IN(ANY, 2, 2, 2, 2)}, ""},

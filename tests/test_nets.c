@@ -114,9 +114,9 @@ static int64_t reach(const plainly *p, int i) { return (p->size[i] - 1) * p->dil
 static plainly draw_configuration(ag_conv_options *o) {
     plainly p = {.axes = (int)draw(1, 3), .n = draw(0, 2)};
     p.groups = draw(1, 3);
-    const bool depthwise = draw(0, 2) == 0, same = draw(0, 3) == 0;
-    p.c = p.groups * (depthwise ? 1 : draw(1, 3));
-    p.k = p.groups * draw(1, 2);
+    const bool depthwise = draw(0, 2) == 0, same = draw(0, 3) == 0, wide = draw(0, 3) == 0;
+    p.c = p.groups * (depthwise ? 1 : wide ? draw(7, 18) : draw(1, 3));
+    p.k = p.groups * (wide ? draw(7, 18) : draw(1, 2));
     *o = (ag_conv_options){.groups = p.groups, .same = same};
     for (int i = 0; i < 3; i++) {
         const bool there = i < p.axes;
@@ -146,8 +146,8 @@ static plainly draw_configuration(ag_conv_options *o) {
 
 static void expect_sums(const plainly *p, void (*add)(void *, int64_t, int64_t, int64_t), sums s, ag_tensor *got,
                         const char *what) {
-    static double to[20000];
-    ck_assert_int_le(ag_size(got), 20000);
+    static double to[30000];
+    ck_assert_int_le(ag_size(got), 30000);
     memset(to, 0, sizeof to);
     s.to = to;
     each_product(p, add, &s);
@@ -190,6 +190,45 @@ START_TEST(convolutions_are_what_loops_compute) {
         expect_sums(&p, add_weight, s, d[1], what);
         if (dtype == AG_F64) ck_assert_double_eq_tol(inner(y, s.y), inner(s.x, z), 1e-12);
         expect_ok(tape);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+/* Sums of so many terms differ by their order. */
+static void expect_close(ag_tensor *a, ag_tensor *b, const char *what) {
+    expecting(what);
+    ck_assert_double_le(ag_item(ag_max(ag_abs(ag_sub(a, b)))), ag_dtype_of(a) == AG_F32 ? 2e-4 : 1e-11);
+    expecting("");
+}
+
+/* Below, at and above the sizes at which pieces of a correlation end. */
+START_TEST(correlations_of_any_size_are_products_of_windows) {
+    static const int64_t sizes[][6] = {
+        /* samples, length, taps, channels, channels out, stride */
+        {1, 40, 3, 7, 9, 1},     {1, 40, 3, 8, 8, 1},    {2, 23, 2, 9, 31, 2},    {2, 24, 2, 16, 32, 1},
+        {2, 25, 2, 17, 33, 1},   {1, 15, 1, 191, 8, 1},  {1, 15, 1, 192, 8, 1},   {1, 15, 1, 193, 15, 1},
+        {1, 15, 3, 128, 16, 1},  {1, 15, 3, 129, 17, 1}, {1, 383, 1, 8, 8, 1},    {1, 384, 1, 8, 8, 1},
+        {1, 385, 1, 8, 8, 1},    {3, 128, 5, 9, 8, 1},   {1, 3455, 2, 8, 8, 1},   {1, 3457, 2, 8, 8, 1},
+        {4, 1000, 1, 12, 10, 1}, {2, 6200, 4, 8, 12, 3}, {1, 40, 4, 200, 200, 1}, {30, 7, 3, 160, 300, 1},
+        {3, 900, 2, 70, 40, 1},  {1, 1, 1, 8, 8, 1},     {1, 3, 3, 8, 8, 1},      {65, 9, 3, 24, 24, 1},
+    };
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+        const int64_t *n = sizes[i / 2], places = (n[1] - n[2]) / n[5] + 1;
+        const ag_dtype dtype = i % 2 ? AG_F32 : AG_F64;
+        const ag_mark mark = ag_tape_mark(tape);
+        char what[100];
+        snprintf(what, sizeof what, "sizes %zu, %s:", i / 2, ag_dtype_name(dtype));
+        ag_tensor *x = noise(dtype, AG_SHAPE(n[0], n[1], n[3])), *w = noise(dtype, AG_SHAPE(n[2], n[3], n[4]));
+        ag_tensor *y[2] = {ag_correlation(x, w, 1, AG_SHAPE(places), AG_SHAPE(n[5]), AG_SHAPE(1), AG_SHAPE(0))},
+                  *d[2][2];
+        ag_tensor *windows = ag_windows(x, AG_AXES(1), AG_SHAPE(n[2]), AG_SHAPE(n[5]));
+        y[1] = ag_tensordot(ag_permute(windows, AG_AXES(0, 1, 3, 2)), w, 2);
+        ag_tensor *g = noise(dtype, ag_shape_of(y[0]));
+        for (int k = 0; k < 2; k++) ag_vjp(1, &y[k], &g, 2, (ag_tensor *[]){x, w}, d[k], 0);
+        expect_ok(tape);
+        expect_close(y[0], y[1], what);
+        for (int k = 0; k < 2; k++) expect_close(d[0][k], d[1][k], what);
         ag_tape_rewind(tape, mark);
     }
 }
@@ -1433,6 +1472,72 @@ START_TEST(depthwise_refuses) {
 }
 END_TEST
 
+START_TEST(correlation_refuses) {
+    ag_tensor *x = zeros(AG_SHAPE(2, 5, 6, 4)), *w = zeros(AG_SHAPE(3, 2, 2, 6));
+    const ag_shape one = AG_SHAPE(1, 1), none = AG_SHAPE(0, 0), places = AG_SHAPE(3, 5), huge = AG_SHAPE(INT32_MAX, 1);
+    expect_shape(ag_correlation(x, w, 2, places, one, one, none), AG_SHAPE(2, 3, 5, 6));
+    ag_correlation(x, w, 1, places, one, one, none);
+    expect_error(tape, AG_ERR_SHAPE, "correlation", "(N,L…,C) and (K…,C/G,K)", "test_nets.c:");
+    ag_correlation(x, zeros(AG_SHAPE(3, 2, 1, 6)), 4, places, one, one, none);
+    expect_error(tape, AG_ERR_SHAPE, "multiples of the groups");
+    ag_correlation(x, w, 0, places, one, one, none);
+    expect_error(tape, AG_ERR_RANGE, "out of range");
+    ag_correlation(x, zeros(AG_SHAPE(3, 2, 4)), 1, places, one, one, none);
+    expect_error(tape, AG_ERR_SHAPE, "numbers for one to three axes");
+    ag_correlation_transposed(x, w, 1, AG_SHAPE(7, 7), one, one, none);
+    expect_error(tape, AG_ERR_SHAPE, "correlation: a (3,2,2,6) and b (2,5,6,4)");
+    ag_correlation_transposed(x, zeros(AG_SHAPE(3, 2, 3, 4)), 2, AG_SHAPE(7, -7), one, one, none);
+    expect_error(tape, AG_ERR_RANGE, "an extent of -7");
+    expect_shape(ag_correlation_transposed(x, zeros(AG_SHAPE(3, 2, 3, 4)), 2, AG_SHAPE(7, 7), one, one, none),
+                 AG_SHAPE(2, 7, 7, 6));
+    expect_ok(tape);
+    ag_eval(ag_correlation(zeros(AG_SHAPE(1, 5, 5, 8)), zeros(AG_SHAPE(3, 3, 8, 8)), 1, AG_SHAPE(4, 4), one,
+                           AG_SHAPE(INT32_MAX, INT32_MAX), huge));
+    expect_error(tape, AG_ERR_MEMORY, "correlation");
+}
+END_TEST
+
+/* A hidden cotangent takes nothing of an image, or of a weight, that is not finite there. */
+START_TEST(correlation_has_strong_zeros) {
+    for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+        ag_tensor *x = noise(dtype, AG_SHAPE(1, 6, 8)), *w = noise(dtype, AG_SHAPE(2, 8, 9));
+        ag_tensor *bad =
+            ag_reshape(ag_equal(ag_arange(tape, AG_I64, 6), ag_scalar(tape, AG_I64, 5)), AG_SHAPE(1, 6, 1));
+        ag_tensor *column = ag_equal(ag_arange(tape, AG_I64, 9), ag_scalar(tape, AG_I64, 3));
+        ag_tensor *z[] = {x, with_nan(x, bad)}, *v[] = {w, with_nan(w, column)}, *d[2][2];
+        ag_tensor *hidden = ag_logical_or(
+            column, ag_reshape(ag_equal(ag_arange(tape, AG_I64, 5), ag_scalar(tape, AG_I64, 4)), AG_SHAPE(1, 5, 1)));
+        for (int i = 0; i < 2; i++) {
+            ag_tensor *y = ag_convolve(z[i], v[i], NULL, NULL);
+            y = ag_where(hidden, ag_scalar(tape, dtype, 0), y);
+            ag_grad(ag_sum(ag_square(y)), 2, (ag_tensor *[]){z[i], v[i]}, d[i]);
+        }
+        for (int k = 0; k < 2; k++) expect_close(d[0][k], d[1][k], "strong zeros:");
+        ag_tensor *plain = ag_convolve(z[1], w, NULL, NULL);
+        ck_assert(!isnan(at(plain, 0)) && isnan(at(plain, 4 * 9)));
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* A convolution and its gradients have the same bits on any number of threads. */
+START_TEST(correlation_is_the_same_on_threads) {
+    ag_tensor *d[3], *copy[3][3];
+    for (int i = 0; i < 3; i++) {
+        ag_tape *t = ag_tape_new();
+        ag_tape_set_threads(t, i + 1);
+        ag_tensor *x = scattered(t, AG_F32, AG_SHAPE(3, 40, 40, 16), 0),
+                  *w = scattered(t, AG_F32, AG_SHAPE(3, 3, 8, 80), 9);
+        d[2] = ag_convolve(x, w, NULL, &(ag_conv_options){.groups = 2, .stride = {2, 1}, .same = true});
+        ag_grad(ag_sum(ag_square(d[2])), 2, (ag_tensor *[]){x, w}, d);
+        for (int k = 0; k < 3; k++) copy[i][k] = ag_from(tape, AG_F32, ag_shape_of(d[k]), ag_data(d[k]));
+        expect_ok(t);
+        ag_tape_free(t);
+    }
+    for (int k = 0; k < 3; k++) expect_same(copy[0][k], copy[1][k]), expect_same(copy[0][k], copy[2][k]);
+}
+END_TEST
+
 /* A cotangent of 0 takes nothing of an image that is NaN there: in a place that a choice leaves out. */
 START_TEST(depthwise_has_strong_zeros) {
     ag_tensor *x = noise(AG_F32, AG_SHAPE(1, 6, 3)), *w = scattered(tape, AG_F32, AG_SHAPE(2, 1, 3), 40);
@@ -1509,6 +1614,9 @@ int main(void) {
     tcase_add_test(images, transposed_same_is_the_adjoint_of_same);
     tcase_add_test(images, poolings_are_what_loops_compute);
     tcase_add_test(images, images_pass_gradcheck_twice_over);
+    tcase_add_test(images, correlations_of_any_size_are_products_of_windows);
+    tcase_add_test(images, correlation_has_strong_zeros);
+    tcase_add_test(images, correlation_is_the_same_on_threads);
     tcase_add_test(images, depthwise_has_strong_zeros);
     tcase_add_test(images, depthwise_is_the_same_on_threads);
     TCase *golden = tape_group(suite, "golden");
@@ -1540,6 +1648,7 @@ int main(void) {
     tcase_add_test(refused, attention_refuses);
     tcase_add_test(refused, positions_refuse);
     tcase_add_test(refused, recurrent_layers_refuse);
+    tcase_add_test(refused, correlation_refuses);
     tcase_add_test(refused, depthwise_refuses);
     tcase_add_test(plain_group(suite, "memory"), a_failing_allocation_leaves_nothing);
     return run_suite(suite);
