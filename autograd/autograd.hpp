@@ -407,6 +407,7 @@ inline tensor rotary(const operand &x, const operand &positions, double base, bo
 inline tensor softplus(const operand &x) { return detail::made((ag_softplus)(x.get()), x); }
 inline tensor logsigmoid(const operand &x) { return detail::made((ag_logsigmoid)(x.get()), x); }
 inline tensor silu(const operand &x) { return detail::made((ag_silu)(x.get()), x); }
+inline tensor gelu(const operand &x) { return detail::made((ag_gelu)(x.get()), x); }
 inline tensor gelu_tanh(const operand &x) { return detail::made((ag_gelu_tanh)(x.get()), x); }
 inline tensor mish(const operand &x) { return detail::made((ag_mish)(x.get()), x); }
 inline tensor softsign(const operand &x) { return detail::made((ag_softsign)(x.get()), x); }
@@ -871,6 +872,11 @@ inline tensor acosh(const operand &x) { return detail::made((ag_acosh)(x.get()),
 inline tensor atanh(const operand &x) { return detail::made((ag_atanh)(x.get()), x); }
 inline tensor erf(const operand &x) { return detail::made((ag_erf)(x.get()), x); }
 inline tensor erfc(const operand &x) { return detail::made((ag_erfc)(x.get()), x); }
+inline tensor erfcx(const operand &x) { return detail::made((ag_erfcx)(x.get()), x); }
+inline tensor erfinv(const operand &x) { return detail::made((ag_erfinv)(x.get()), x); }
+inline tensor ndtr(const operand &x) { return detail::made((ag_ndtr)(x.get()), x); }
+inline tensor log_ndtr(const operand &x) { return detail::made((ag_log_ndtr)(x.get()), x); }
+inline tensor ndtri(const operand &x) { return detail::made((ag_ndtri)(x.get()), x); }
 inline tensor lgamma(const operand &x) { return detail::made((ag_lgamma)(x.get()), x); }
 inline tensor digamma(const operand &x) { return detail::made((ag_digamma)(x.get()), x); }
 inline tensor polygamma(int n, const operand &x) { return detail::made((ag_polygamma)(n, x.get()), x); }

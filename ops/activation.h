@@ -32,10 +32,18 @@ AG_API ag_tensor *ag_logsigmoid(ag_tensor *x);
  * Source: torch.nn.functional.silu */
 AG_API ag_tensor *ag_silu(ag_tensor *x);
 
-/* ag_gelu_tanh -- y = x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))), near ag_gelu
+/* ag_gelu -- y = x·Φ(x) = ½·x·erfc(−x/√2), with all digits where it is near 0; ag_gelu_tanh is an approximation of it
  * Shape:  x (…) -> (…)
  * Dtype:  real
- * Grad:   x̄ = ȳ·(s + x·s'), with y = x·s
+ * Grad:   x̄ = ȳ·(Φ(x) + x·φ(x)), with the density φ(x) = e^(−x²/2)/√(2π)
+ * Errors: AG_ERR_DTYPE
+ * Source: torch.nn.functional.gelu */
+AG_API ag_tensor *ag_gelu(ag_tensor *x);
+
+/* ag_gelu_tanh -- y = x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))), which is ag_gelu to within 5e-4
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·(s + y·(1 − s)·d), with s = σ(v), v = √(8/π)·(x + 0.044715·x³) and d = √(8/π)·(1 + 0.134145·x²)
  * Errors: AG_ERR_DTYPE
  * Source: torch.nn.functional.gelu, approximate='tanh' */
 AG_API ag_tensor *ag_gelu_tanh(ag_tensor *x);
@@ -43,7 +51,7 @@ AG_API ag_tensor *ag_gelu_tanh(ag_tensor *x);
 /* ag_mish -- y = x·tanh(ln(1 + e^x))
  * Shape:  x (…) -> (…)
  * Dtype:  real
- * Grad:   x̄ = ȳ·(t + x·σ(x)·(1 − t²)), with y = x·t
+ * Grad:   x̄ = ȳ·(t + x·σ(x)·(1 − t²)), with t = tanh(ln(1 + e^x))
  * Errors: AG_ERR_DTYPE
  * Source: torch.nn.functional.mish */
 AG_API ag_tensor *ag_mish(ag_tensor *x);
@@ -77,7 +85,7 @@ AG_API ag_tensor *ag_leaky_relu(ag_tensor *x, double slope);
 /* ag_prelu -- y = x where x > 0, slope·x elsewhere, with slopes that are learned
  * Shape:  broadcast
  * Dtype:  real
- * Grad:   x̄ = ȳ where x > 0, ȳ·slope where x <= 0, NaN where x is;  of slope: ȳ·x where x <= 0, 0 elsewhere
+ * Grad:   x̄ = ȳ where x > 0, ȳ·slope where x <= 0, NaN where x is;  of slope: ȳ·x where x <= 0, NaN where x is
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
  * Source: torch.nn.functional.prelu; here the slopes of channels are of the last axis */
 AG_API ag_tensor *ag_prelu(ag_tensor *x, ag_tensor *slope);

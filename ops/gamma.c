@@ -70,26 +70,24 @@ static double polygamma_at(int n, double x) {
     return sign * (x > 0 ? power_sum(n, x) : power_sum_below(n, x));
 }
 
-static void polygammas(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n) {
-    for (int64_t i = 0; i < count; i++)
-        ag__put_element(dtype, y, i, polygamma_at((int)*n, ag__get_element(dtype, x, i)));
+void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(int n, double x)) {
+    for (int64_t i = 0; i < count; i++) ag__put_element(dtype, y, i, f((int)*n, ag__get_element(dtype, x, i)));
 }
 static void polygamma_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    polygammas(AG_F32, n, y, x[0], attributes);
+    ag__by_order(AG_F32, n, y, x[0], attributes, polygamma_at);
 }
 static void polygamma_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    polygammas(AG_F64, n, y, x[0], attributes);
+    ag__by_order(AG_F64, n, y, x[0], attributes, polygamma_at);
 }
 
-/* The steps of the sum are as many as the order, which may be any number in an entry that a program records. */
-static bool polygamma_infer(ag_infer *r) {
+bool ag__order_infer(ag_infer *r) {
     const double n = *(const double *)r->attributes;
     return (n >= 0 && n <= MOST_ORDER && n == floor(n)) ||
            ag_reject(r, AG_ERR_RANGE, "the order must be a whole number from 0 to %d", (int)MOST_ORDER);
 }
 
 AG_WITH_NUMBER(polygamma, "polygamma({d0}, {0})", ag__slope_mul(g, ag_polygamma((int)s + 1, x)),
-               .flags = AG_OP_HIDES_NOTHING, .domain = {{.above = 0, .below = INFINITY}}, .infer = polygamma_infer,
+               .flags = AG_OP_HIDES_NOTHING, .domain = {{.above = 0, .below = INFINITY}}, .infer = ag__order_infer,
                .block = {[AG_F32] = polygamma_f32, [AG_F64] = polygamma_f64});
 
 ag_tensor *ag_polygamma(int n, ag_tensor *x) {

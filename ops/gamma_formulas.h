@@ -127,8 +127,8 @@ FN(V, stirling_rest, V z) {
     return MUL(r, POLY(MUL(r, r), stirling_narrow, stirling_terms));
 }
 
-/* ln B(s, l) for 0 < s <= l, l >= 8: the large parts of Stirling's formula for l and s + l, and from 8 on for s, are
- * taken together. */
+/* ln |B(s, l)| for s <= l, l >= 8, s + l >= 8: the large parts of Stirling's formula for l and s + l, and from 8 on for
+ * s, are taken together. */
 FN(V, lbeta_of_large, V s, V l) {
     const T both = LE(K(8), s);
     const V sum = ADD(s, l), rest = SUB(CALL(stirling_rest, l), CALL(stirling_rest, sum));
@@ -140,12 +140,19 @@ FN(V, lbeta_of_large, V s, V l) {
     return ADD(steep, SEL(both, FMA(s, lead, large), small));
 }
 
-/* For an argument below 0, or two below 8, the sum of logarithms. */
+/* For two arguments below 8, or a sum below 8, the sum of logarithms. At a pole of Γ(a) it is ∞, but where a and a
+ * + b are whole and not positive, and b is, it is ln B(1 − a − b, b), a limit. */
 MAP2(lbeta, a, b) {
-    const V s = SEL(LT(b, a), b, a), l = SEL(LT(b, a), a, b);
-    const V of_sum = CALL(lgamma_of_any, ADD(a, b)),
-            sum = SUB(ADD(CALL(lgamma_of_any, s), CALL(lgamma_of_any, l)), of_sum);
-    return SEL(AND(LT(K(0), s), LE(K(8), l)), SEL(LT(l, K(INFINITY)), CALL(lbeta_of_large, s, l), K(-INFINITY)), sum);
+    const V less = SEL(LT(b, a), b, a), l = SEL(LT(b, a), a, b), both = ADD(a, b);
+    const T whole = AND(EQ(less, ROUND(less)), EQ(l, ROUND(l)));
+    const T meets = AND(AND(whole, LT(K(-INFINITY), both)), AND(LE(both, K(0)), LT(K(0), l)));
+    const V s = SEL(meets, SUB(K(1), both), less), total = SEL(meets, SUB(K(1), less), both);
+    const V low = SEL(LT(l, s), l, s), high = SEL(LT(l, s), s, l);
+    const V parts = ADD(CALL(lgamma_of_any, low), CALL(lgamma_of_any, high));
+    const V sum = SEL(EQ(parts, K(INFINITY)), parts, SUB(parts, CALL(lgamma_of_any, total)));
+    const V limit = SEL(LT(K(0), low), K(-INFINITY), K(INFINITY));
+    const V large = SEL(LT(high, K(INFINITY)), CALL(lbeta_of_large, low, high), limit);
+    return SEL(AND(LE(K(8), high), LE(K(8), total)), large, sum);
 }
 
 #undef COUNT

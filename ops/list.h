@@ -75,6 +75,11 @@
     X(NUMBER, equal_scalar)                                                                                            \
     X(UNARY, erf)                                                                                                      \
     X(UNARY, erfc)                                                                                                     \
+    X(UNARY, erfcx)                                                                                                    \
+    X(INNER, erfcx_derivative)                                                                                         \
+    X(INNER, erfcx_slope)                                                                                              \
+    X(UNARY, erfinv)                                                                                                   \
+    X(INNER, erfinv_slope)                                                                                             \
     X(UNARY, exp)                                                                                                      \
     X(UNARY, exp2)                                                                                                     \
     X(UNARY, expm1)                                                                                                    \
@@ -89,6 +94,7 @@
     X(INNER, gate)                                                                                                     \
     X(OTHER, gather)                                                                                                   \
     X(INNER, gaussian)                                                                                                 \
+    X(UNARY, gelu)                                                                                                     \
     X(NUMBER, greater_equal_scalar)                                                                                    \
     X(NUMBER, greater_scalar)                                                                                          \
     X(OTHER, hardtanh)                                                                                                 \
@@ -114,6 +120,7 @@
     X(UNARY, log10)                                                                                                    \
     X(UNARY, log1p)                                                                                                    \
     X(UNARY, log2)                                                                                                     \
+    X(UNARY, log_ndtr)                                                                                                 \
     X(BINARY, logaddexp)                                                                                               \
     X(BINARY, logical_and)                                                                                             \
     X(UNARY, logical_not)                                                                                              \
@@ -128,12 +135,17 @@
     X(BINARY, maximum)                                                                                                 \
     X(NUMBER, maximum_scalar)                                                                                          \
     X(OTHER, mean)                                                                                                     \
+    X(INNER, mills)                                                                                                    \
+    X(INNER, mills_rest)                                                                                               \
     X(OTHER, min)                                                                                                      \
     X(BINARY, minimum)                                                                                                 \
     X(NUMBER, minimum_scalar)                                                                                          \
     X(BINARY, mul)                                                                                                     \
     X(INNER, mul_both_strong)                                                                                          \
     X(OTHER, multinomial)                                                                                              \
+    X(UNARY, ndtr)                                                                                                     \
+    X(UNARY, ndtri)                                                                                                    \
+    X(INNER, ndtri_slope)                                                                                              \
     X(UNARY, neg)                                                                                                      \
     X(OTHER, norm)                                                                                                     \
     X(OTHER, normal)                                                                                                   \

@@ -102,6 +102,11 @@ ag_tensor *ag__norm(ag_tensor *x, uint32_t mask, bool keepdims);
 /* The product of the elements before each one along an axis that is not negative, or of those behind it. In scan.c. */
 ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind);
 
+/* The kernel of a function of an order, which is the attribute, and an element. The steps are as many as the order,
+ * which may be any number in an entry that a program records: so it is checked. In gamma.c. */
+void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(int n, double x));
+bool ag__order_infer(ag_infer *r);
+
 /* Whether n elements are all finite. */
 bool ag__finite_f32(int64_t n, const float *x);
 bool ag__finite_f64(int64_t n, const double *x);

@@ -575,6 +575,37 @@ const ag_op ag__op_cummin = {.name = "cummin",
 
 ag_tensor *ag_cummin(ag_tensor *x, int axis) { return scanned(&ag__op_cummin, x, axis); }
 
+/* The place of the last new extreme: where x is y, and where it is NaN. */
+static ag_tensor *places_of_extremes(ag_tensor *x, ag_tensor *y, int axis) {
+    ag_shape line = {.rank = ag_rank(x)};
+    for (int i = 0; i < line.rank; i++) line.extent[i] = i == axis ? ag_extent(x, i) : 1;
+    const int64_t n = line.rank ? line.extent[axis] : 1;
+    ag_tensor *place = ag_reshape(ag_arange(ag_tape_of(x), AG_I64, n), line);
+    ag_tensor *found = ag_logical_or(ag_equal(x, y), ag_not_equal(x, x));
+    return ag_cummax(ag_where(found, place, ag_scalar(ag_tape_of(x), AG_I64, 0)), axis);
+}
+
+static ag_tensor *with_places(const ag_op *op, const char *name, ag_tensor *x, int axis, ag_tensor **index) {
+    ag_tensor *y;
+    if (ag__inputs_usable(name, 1, &x, &y)) {
+        const int at = ag__axis(axis, ag_rank(x));
+        if (at >= 0) {
+            x = ag__as_number(x), y = scanned(op, x, at);
+            if (index) *index = places_of_extremes(x, y, at);
+            return y;
+        }
+        y = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
+    }
+    if (index) *index = y;
+    return y;
+}
+ag_tensor *ag_cummax_indices(ag_tensor *x, int axis, ag_tensor **index) {
+    return with_places(&ag__op_cummax, "cummax_indices", x, axis, index);
+}
+ag_tensor *ag_cummin_indices(ag_tensor *x, int axis, ag_tensor **index) {
+    return with_places(&ag__op_cummin, "cummin_indices", x, axis, index);
+}
+
 /* ---- Composed ---- */
 
 /* With m the largest so far, held constant, T[k] = Σ_{j≤k} e^(x[j]−m[k]) = a·T[k−1] + e^(x[k]−m[k]), a =

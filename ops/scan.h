@@ -39,6 +39,24 @@ AG_API ag_tensor *ag_cummax(ag_tensor *x, int axis);
  * Source: torch.cummin */
 AG_API ag_tensor *ag_cummin(ag_tensor *x, int axis);
 
+/* ag_cummax_indices -- ag_cummax, and *index: which j that is, the last of equal ones; from a NaN on the last NaN's
+ * `index` may be NULL.
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64; bool -> i64; the indices are i64
+ * Grad:   as ag_cummax; the indices are not differentiable
+ * Errors: AG_ERR_AXIS
+ * Source: torch.cummax */
+AG_API ag_tensor *ag_cummax_indices(ag_tensor *x, int axis, ag_tensor **index);
+
+/* ag_cummin_indices -- ag_cummin, and *index: which j that is, the last of equal ones; from a NaN on the last NaN's
+ * `index` may be NULL.
+ * Shape:  x (…) -> (…)
+ * Dtype:  i64, f32 or f64; bool -> i64; the indices are i64
+ * Grad:   as ag_cummin; the indices are not differentiable
+ * Errors: AG_ERR_AXIS
+ * Source: torch.cummin */
+AG_API ag_tensor *ag_cummin_indices(ag_tensor *x, int axis, ag_tensor **index);
+
 /* ag_logcumsumexp -- y[k] = ln Σ e^x[j] over j <= k along an axis, safe for any x; −inf while all x are; composed
  * Shape:  x (…) -> (…)
  * Dtype:  real

@@ -107,3 +107,97 @@ ag_tensor *ag_erf(ag_tensor *x) { return ag__apply1(&ag__op_erf, x); }
 
 AG_UNARY(erfc, "erfc({0})", ag_scale(ag__slope_mul(g, gaussian(x, 1)), -0x1.20dd750429b6dp+0), AG_FORMULA_TRACE(erfc));
 ag_tensor *ag_erfc(ag_tensor *x) { return ag__apply1(&ag__op_erfc, x); }
+
+/* ---- The scaled error function ---- */
+
+/* The n-th derivative of erfcx is (2/√π)·(−2)ⁿ times the integral of tⁿ·e^(−t² − 2xt) over t > 0: a series in powers of
+ * −2x, here its even and its odd terms, which for x < 0 are of one sign. */
+static double erfcx_series(int n, double x) {
+    const double gammas[] = {1, 0x1.20dd750429b6dp-1, 0.5}; /* Γ(½), Γ(1), Γ(3/2), divided by √π */
+    double even = gammas[n % 2], odd = gammas[n % 2 + 1], y = 0;
+    for (int k = n % 2 + 1; k <= n; k += 2) even *= k / 2., odd *= (k + 1) / 2.;
+    for (int k = 0; k < n; k++) even *= -2, odd *= -2;
+    odd *= -2 * x;
+    for (int k = 1; y + even != y || y + odd != y; k += 2) {
+        y += even + odd;
+        even *= 2 * x * x / k * (n + k) / (k + 1);
+        odd *= 2 * x * x / (k + 1) * (n + k + 1) / (k + 2);
+    }
+    return y;
+}
+
+/* The same as the product of ratios, which are a continued fraction r(k) = 1/(2x + 2(k + 1)·r(k + 1)). */
+static double erfcx_fraction(int n, double x) {
+    double r = 0, y = 0x1.20dd750429b6dp+0;
+    for (int k = 4 * n + 16 + (int)(240 / (x * x)); k >= 0; k--) {
+        r = 1 / (2 * x + 2 * (k + 1) * r);
+        if (k <= n) y *= k ? -2 * k * r : r;
+    }
+    return y;
+}
+
+static double erfcx_derivative_at(int n, double x) {
+    if (isnan(x)) return x;
+    if (x < -30) return n % 2 ? -(double)INFINITY : (double)INFINITY;
+    return x < 0.75 ? erfcx_series(n, x) : erfcx_fraction(n, x);
+}
+static void erfcx_derivative_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
+    ag__by_order(AG_F32, n, y, x[0], attributes, erfcx_derivative_at);
+}
+static void erfcx_derivative_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
+    ag__by_order(AG_F64, n, y, x[0], attributes, erfcx_derivative_at);
+}
+
+static ag_tensor *erfcx_derivative(double n, ag_tensor *x) {
+    return ag_apply(&ag__op_erfcx_derivative, 1, &x, &n, sizeof n);
+}
+AG_WITH_NUMBER(erfcx_derivative, NULL, ag__slope_mul(g, erfcx_derivative(s + 1, x)), .infer = ag__order_infer,
+               .domain = {{.above = -5, .below = INFINITY}},
+               .block = {[AG_F32] = erfcx_derivative_f32, [AG_F64] = erfcx_derivative_f64});
+
+AG_UNARY(erfcx_slope, "2 * {0} * erfcx({0}) - 2 / π^0.5", ag__slope_mul(g, erfcx_derivative(2, x)),
+         .domain = {{.above = -5, .below = INFINITY}}, AG_FORMULA_TRACE(erfcx_slope));
+
+AG_UNARY(erfcx, "erfcx({0})", ag__slope_mul(g, ag__apply1(&ag__op_erfcx_slope, x)),
+         .domain = {{.above = -5, .below = INFINITY}}, AG_FORMULA_TRACE(erfcx));
+ag_tensor *ag_erfcx(ag_tensor *x) { return ag__apply1(&ag__op_erfcx, x); }
+
+/* ---- The normal distribution ---- */
+
+static ag_tensor *normal_density(ag_tensor *x) { return ag_scale(gaussian(x, 0.5), 0x1.9884533d43651p-2); }
+
+AG_UNARY(ndtr, "Φ({0})", ag__slope_mul(g, normal_density(x)), AG_FORMULA_TRACE(ndtr));
+ag_tensor *ag_ndtr(ag_tensor *x) { return ag__apply1(&ag__op_ndtr, x); }
+
+/* φ/Φ, and x + φ/Φ, which it is multiplied by in its slope: far below 0 that cancels. */
+AG_BINARY(mills_rest, "{0} + {1}", g, g, .flags = AG_OP_TIED, AG_FORMULA_TRACE(mills_rest));
+static ag_tensor *mills_slope(ag_tensor *x, ag_tensor *y) {
+    return ag_neg(ag_strong_mul(y, ag__apply2(&ag__op_mills_rest, x, y)));
+}
+AG_UNARY(mills, "φ({0}) / Φ({0})", ag__slope_mul(g, mills_slope(x, y)), AG_FORMULA_TRACE(mills));
+
+AG_UNARY(log_ndtr, "ln(Φ({0}))", ag__slope_mul(g, ag__apply1(&ag__op_mills, x)), AG_FORMULA_TRACE(log_ndtr));
+ag_tensor *ag_log_ndtr(ag_tensor *x) { return ag__apply1(&ag__op_log_ndtr, x); }
+
+AG_UNARY(gelu, "{0} * Φ({0})", ag__slope_mul(g, ag_add(ag_ndtr(x), ag_mul(normal_density(x), x))),
+         AG_FORMULA_TRACE(gelu));
+ag_tensor *ag_gelu(ag_tensor *x) { return ag__apply1(&ag__op_gelu, x); }
+
+/* ---- Inverses ---- */
+
+/* A slope s of an inverse f has itself the slope c·f·s². */
+static ag_tensor *inverse_bend(ag_tensor *g, ag_tensor *f, ag_tensor *s) {
+    return ag__slope_mul(g, ag_mul(ag_mul(f, s), s));
+}
+
+AG_UNARY(erfinv_slope, NULL, ag_scale(inverse_bend(g, ag_erfinv(x), y), 2), .flags = AG_OP_HIDES_NOTHING,
+         .domain = {{.above = -1, .below = 1}}, AG_FORMULA_TRACE(erfinv_slope));
+AG_UNARY(erfinv, "erfinv({0})", ag__slope_mul(g, ag__apply1(&ag__op_erfinv_slope, x)), .flags = AG_OP_HIDES_NOTHING,
+         .domain = {{.above = -1, .below = 1}}, AG_FORMULA_TRACE(erfinv));
+ag_tensor *ag_erfinv(ag_tensor *x) { return ag__apply1(&ag__op_erfinv, x); }
+
+AG_UNARY(ndtri_slope, NULL, inverse_bend(g, ag_ndtri(x), y), .flags = AG_OP_HIDES_NOTHING,
+         .domain = {{.above = 0, .below = 1}}, AG_FORMULA_TRACE(ndtri_slope));
+AG_UNARY(ndtri, "ndtri({0})", ag__slope_mul(g, ag__apply1(&ag__op_ndtri_slope, x)), .flags = AG_OP_HIDES_NOTHING,
+         .domain = {{.above = 0, .below = 1}}, AG_FORMULA_TRACE(ndtri));
+ag_tensor *ag_ndtri(ag_tensor *x) { return ag__apply1(&ag__op_ndtri, x); }

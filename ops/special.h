@@ -145,6 +145,48 @@ AG_API ag_tensor *ag_erf(ag_tensor *x);
  * Source: scipy.special.erfc */
 AG_API ag_tensor *ag_erfc(ag_tensor *x);
 
+/* ag_erfcx -- y = e^(x²)·erfc x, which overflows for x far below 0 alone
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·(2·x·y − 2/√π), without the cancellation of the two for large x
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.erfcx */
+AG_API ag_tensor *ag_erfcx(ag_tensor *x);
+
+/* ag_erfinv -- the y with erf y = x, the inverse of ag_erf; ±inf at ±1, NaN beyond
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·√π/2·e^(y²), infinite at ±1
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.erfinv */
+AG_API ag_tensor *ag_erfinv(ag_tensor *x);
+
+/* ---- The normal distribution ---- */
+
+/* ag_ndtr -- y = Φ(x) = ½·erfc(−x/√2), the probability of a standard normal number up to x
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·φ(x), with the density φ(x) = e^(−x²/2)/√(2π)
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.ndtr */
+AG_API ag_tensor *ag_ndtr(ag_tensor *x);
+
+/* ag_log_ndtr -- y = ln Φ(x), with all digits however far x is on either side
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·φ(x)/Φ(x), whose own slope does not cancel far below 0
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.log_ndtr */
+AG_API ag_tensor *ag_log_ndtr(ag_tensor *x);
+
+/* ag_ndtri -- the y with Φ(y) = x, the inverse of ag_ndtr; −inf at 0, inf at 1, NaN beyond
+ * Shape:  x (…) -> (…)
+ * Dtype:  real
+ * Grad:   x̄ = ȳ/φ(y), infinite at 0 and 1
+ * Errors: AG_ERR_DTYPE
+ * Source: scipy.special.ndtri */
+AG_API ag_tensor *ag_ndtri(ag_tensor *x);
+
 /* ---- The gamma function ---- */
 
 /* ag_lgamma -- y = ln |Γ(x)|; inf at 0, −1, −2, …
@@ -171,8 +213,9 @@ AG_API ag_tensor *ag_digamma(ag_tensor *x);
  * Source: scipy.special.polygamma */
 AG_API ag_tensor *ag_polygamma(int n, ag_tensor *x);
 
-/* ag_lbeta -- y = ln |B(a, b)| = ln |Γ(a)·Γ(b)/Γ(a + b)|, without cancellation where one is large; NaN where a
- * or b is a pole of Γ and a + b another
+/* ag_lbeta -- y = ln |B(a, b)| = ln |Γ(a)·Γ(b)/Γ(a + b)|, without cancellation where one is large
+ * ∞ where a or b is 0, −1, −2, … or −∞; but where b = 1, 2, … and a + b is such a pole too, y = ln B(1 − a − b, b), the
+ * limit for that b. Where one is ∞ and the other is not: −∞ above 0, ∞ below; and −∞, the limit, where both are.
  * Shape:  broadcast
  * Dtype:  real
  * Grad:   ā = ȳ·(digamma(a) − digamma(a + b)),  b̄ = ȳ·(digamma(b) − digamma(a + b))

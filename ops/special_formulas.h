@@ -59,6 +59,42 @@ static const double erfcx_wide[] = {
     0x1.cfc652b313394p-16, -0x1.a83c1c07da42ap-16, -0x1.e58c4b105dc62p-13, 0x1.90177a0e19b2dp-11,
     0x1.2d9cc34080123p-11, -0x1.944f40f2ed31cp-7,  0x1.bb72d6f331936p-5,   -0x1.3f6b63f49bc4ep-3,
     0x1.625c8f1279fa3p-2,  -0x1.416e6c9c9b332p-1};
+static const double erfcx_slope_narrow[] = {-0x1.418f32p-16, 0x1.d18cdcp-15, 0x1.704c48p-13, -0x1.a4e8a8p-12,
+                                            -0x1.40d974p-10, 0x1.370f06p-9,  0x1.08853ep-7,  -0x1.5db1b8p-6,
+                                            -0x1.4e2f62p-5,  0x1.208cb8p-2,  -0x1.40a282p-1, 0x1.5bfb82p-1};
+static const double erfcx_slope_wide[] = {
+    0x1.1749f50848167p-32, 0x1.090bfe2a112efp-30,  -0x1.81c0279a50c6fp-29, -0x1.8c74a88c7ed79p-27,
+    0x1.02fd8426942fep-26, 0x1.69920539b159bp-24,  -0x1.cdc4273b36ff4p-25, -0x1.1d736d46f410bp-21,
+    0x1.54d3e2e712a83p-23, 0x1.c2fc8b9f3fb41p-19,  -0x1.eaf6ebe047a78p-21, -0x1.78f9f2367fe0bp-16,
+    0x1.f5f8bb915fc49p-17, 0x1.46c0267ee3bbp-13,   -0x1.15803c53ea4bbp-12, -0x1.e6955d7d7092bp-11,
+    0x1.04bd4503ed8adp-8,  -0x1.58ad7fa64ebaep-11, -0x1.3d5ec9d93461dp-5,  0x1.5454287de8e6fp-3,
+    -0x1.ae4819b16d5c2p-2, 0x1.818db0c996044p-1,   -0x1.f29cb425d8288p-1,  0x1.9637fcc0c9ecp-1};
+static const double erfinv_narrow[] = {0x1.aef59p-4, 0x1.8fd4b2p-6, 0x1.2046aep-4,
+                                       0x1.605c2p-4, 0x1.054852p-3, 0x1.db29cep-3};
+static const double erfinv_wide[] = {
+    0x1.28f9434b0aceep-3, -0x1.1f5df27d41ceep-3, 0x1.f22f31cb260d9p-4, -0x1.1b8f1f6f2ddbdp-6, 0x1.243d52bcc7315p-5,
+    0x1.a9cb1c757618dp-6, 0x1.05c47d9b4fe12p-5,  0x1.2a860d346976ap-5, 0x1.5eee97add96e3p-5,  0x1.a7c83480372f8p-5,
+    0x1.0a13193114663p-4, 0x1.62847c45511ep-4,   0x1.053c2c0abbee6p-3, 0x1.db29fb2fee5c1p-3};
+static const double erfcinv_narrow[] = {0x1.a2c33p-19,  0x1.eba88ap-22, -0x1.fd92a6p-16, -0x1.93f0c8p-14,
+                                        0x1.af066ap-13, 0x1.0343e2p-9,  0x1.d1007p-9,    -0x1.32ad26p-5,
+                                        -0x1.7265d6p-3, -0x1.ab7c12p-3};
+static const double erfcinv_wide[] = {-0x1.c56482d24a057p-38, 0x1.e14a09ebda748p-37,  -0x1.3ddfa76379036p-38,
+                                      -0x1.436574f473fddp-34, -0x1.ae5103a188e3ep-34, 0x1.7d071701288e7p-30,
+                                      0x1.137b9ac9a01bcp-29,  -0x1.47b95fc9f5cf2p-28, -0x1.dc9fd47191ff4p-25,
+                                      -0x1.898cd5a671ef6p-25, 0x1.ca7f4f703a472p-22,  0x1.326b3bb98c239p-19,
+                                      -0x1.0e3a83315b0adp-21, -0x1.d7f035062ce0ep-16, -0x1.9040d9e525ec3p-14,
+                                      0x1.ab13776870f2dp-13,  0x1.0338867534921p-9,   0x1.d113d77efe939p-9,
+                                      -0x1.32ad0d6479206p-5,  -0x1.7265dc746ce65p-3,  -0x1.ab7c1220ba0c3p-3};
+static const double erfcinv_far_narrow[] = {-0x1.c02ceep-16, -0x1.af0e66p-14, -0x1.552262p-11, -0x1.764eb6p-9,
+                                            -0x1.99aeap-7,   -0x1.b4c7cep-6,  -0x1.33ea52p-6};
+static const double erfcinv_far_wide[] = {
+    -0x1.d691a7a6cd33fp-34, 0x1.d136356e9dbcfp-33,  0x1.31360b899c701p-32,  -0x1.51d4f74283bb5p-31,
+    -0x1.6a4931359691ep-31, 0x1.9592c3666f6d7p-30,  0x1.f62c7c40837cep-35,  -0x1.04a9cf885e6f2p-31,
+    -0x1.04d9de8aa3acdp-29, 0x1.0f6e4176e6bcep-28,  -0x1.85905300a89p-28,   0x1.89d4f366eeffp-27,
+    -0x1.6e72bab0f8562p-26, 0x1.d2c4f5ea071d9p-25,  -0x1.470b45a975c5bp-24, 0x1.16c0df66f63ddp-22,
+    -0x1.529f6e79e428fp-21, -0x1.4d26401d2b465p-20, -0x1.6bfb8e31314cbp-16, -0x1.c4a0e509cc2e1p-14,
+    -0x1.542724af64587p-11, -0x1.764ef36999285p-9,  -0x1.99af7480ed302p-7,  -0x1.b4c7c79ce3e6ap-6,
+    -0x1.33ea522d3e709p-6};
 
 #endif
 
@@ -332,13 +368,21 @@ FN(V, exp_parts, V v, V low, V shift, V *rest, B *bits) {
     return r;
 }
 
-/* (y + y_low)·e^(v + low) for v in [−130, 0] (f64: [−800, 0]), scaled as in exp_fall. */
-FN(V, times_exp_fall, V y, V y_low, V v, V low) {
+/* (y + y_low)·e^(v + low), scaled as in exp_fall: up by the first factor, and back by the second. */
+FN(V, times_exp, V y, V y_low, V v, V low, V shift, V back) {
     B bits;
     V rest;
-    const V r = CALL(exp_parts, v, low, K2(0x1.8p23 + 191, 0x1.8p52 + 1535), &rest, &bits);
+    const V r = CALL(exp_parts, v, low, shift, &rest, &bits);
     const V z = ADD(y, FMA(y, r, FMA(y, rest, FMA(y_low, r, y_low))));
-    return MUL(MUL(z, FLOAT(SHL(bits, EXPONENT))), K2(0x1p-64, 0x1p-512));
+    return MUL(MUL(z, FLOAT(SHL(bits, EXPONENT))), back);
+}
+
+/* For v in [−130, 0] (f64: [−800, 0]), and in [0, 130] ([0, 800]). */
+FN(V, times_exp_fall, V y, V y_low, V v, V low) {
+    return CALL(times_exp, y, y_low, v, low, K2(0x1.8p23 + 191, 0x1.8p52 + 1535), K2(0x1p-64, 0x1p-512));
+}
+FN(V, times_exp_rise, V y, V y_low, V v, V low) {
+    return CALL(times_exp, y, y_low, v, low, K2(0x1.8p23 + 63, 0x1.8p52 + 511), K2(0x1p64, 0x1p512));
 }
 
 /* erf x for |x| < 0.52 as a pair, w being x²: x·(2/√π + w·q(w)). */
@@ -373,11 +417,11 @@ FN(V, erfc_far, V a) {
     return CALL(times_exp_fall, y, low, NEG(square), NEG(square_low));
 }
 
-/* 1 − erf x for |x| < 0.52. */
-FN(V, erfc_near, V x, V w) {
-    V low, lost;
-    const V e = CALL(erf_near, x, w, &low), y = CALL(pair_sum, K(1), NEG(e), &lost);
-    return ADD(y, SUB(lost, low));
+/* 1 + sign·erf x for |x| < 0.52 as a pair. */
+FN(V, one_and_erf, V x, V w, V sign, V *low) {
+    V e_low, lost;
+    const V e = CALL(erf_near, x, w, &e_low), y = CALL(pair_sum, K(1), MUL(sign, e), &lost);
+    return CALL(pair_sum, y, FMA(sign, e_low, lost), low);
 }
 
 MAP1(erf, x) {
@@ -387,8 +431,9 @@ MAP1(erf, x) {
     return CALL(signed_as, y, x);
 }
 MAP1(erfc, x) {
-    const V a = ABS(x), far = CALL(erfc_far, MAX(K(0.5), a)), near = CALL(erfc_near, x, MUL(x, x));
-    return SEL(LT(a, ERF_NEAR), near, SEL(LT(x, K(0)), SUB(K(2), far), far));
+    V low;
+    const V a = ABS(x), far = CALL(erfc_far, MAX(K(0.5), a)), near = CALL(one_and_erf, x, MUL(x, x), K(-1), &low);
+    return SEL(LT(a, ERF_NEAR), ADD(near, low), SEL(LT(x, K(0)), SUB(K(2), far), far));
 }
 /* e^(−c·x²), c being a power of 2. */
 MAP1_1(gaussian, x, c) {
@@ -398,6 +443,211 @@ MAP1_1(gaussian, x, c) {
     return CALL(times_exp_fall, K(1), K(0), v, NEG(MUL(c, low)));
 }
 
+/* ---- Scaled by e^x² ---- */
+
+/* e^a²·erfc a for a >= ½, to ∞, where it is 1/(√π·a). */
+FN(V, erfcx_of_large, V a) {
+    V low;
+    const V big = K2(0x1p60, 0x1p500), y = CALL(erfcx_far, MIN(big, a), &low);
+    return SEL(LT(big, a), DIV(K2(0x1.20dd76p-1, 0x1.20dd750429b6dp-1), a), ADD(y, low));
+}
+
+/* (y + *low)·e^x², for |x| < 0.52 1 − erf x in place of y; to overflow. */
+FN(V, grown, V x, T near, V y) {
+    V low, square_low;
+    const V bounded = MIN(K2(10, 28), ABS(x)), square = CALL(pair_product, bounded, bounded, &square_low);
+    const V rest = CALL(one_and_erf, x, MUL(x, x), K(-1), &low);
+    return CALL(times_exp_rise, SEL(near, rest, y), SEL(near, low, K(0)), square, square_low);
+}
+
+/* For x < 0, 2·e^x² − erfcx(−x). */
+FN(V, erfcx, V x) {
+    const V a = ABS(x), far = CALL(erfcx_of_large, MAX(K(0.5), a));
+    const T near = LT(a, ERF_NEAR);
+    const V y = CALL(grown, x, near, K(2));
+    return SEL(near, y, SEL(LT(x, K(0)), SUB(y, far), far));
+}
+MAP1(erfcx, x) { return CALL(erfcx, x); }
+
+/* e^a²·(1/√π − a·e^a²·erfc a), which is −½ times the slope of erfcx, for a >= ½ to ∞: P/(a + k)². */
+FN(V, erfcx_fall, V a) {
+    const V over = DIV(K(1), ADD(a, K2(2, 3))), t = FMA(over, K2(-5, -7), K(1));
+    return MUL(MUL(POLY(t, erfcx_slope_narrow, erfcx_slope_wide), over), over);
+}
+
+/* The slope of erfcx, below ½ 2·x·y − 2/√π. */
+MAP1(erfcx_slope, x) {
+    const V a = ABS(x), near = CALL(erfcx, MIN(K(0.5), x)), far = CALL(erfcx_fall, MAX(K(0.5), a));
+    const V two = K2(0x1.20dd76p+0, 0x1.20dd750429b6dp+0), two_low = K2(-0x1.f7ac92p-25, 0x1.1ae3a914fed8p-56);
+    return SEL(LT(K(0.5), x), MUL(K(-2), far), SUB(FMA(ADD(x, x), near, NEG(two)), two_low));
+}
+
+/* ---- The normal distribution ---- */
+
+/* |x|/√2 as a pair. */
+FN(V, over_root_2, V a, V *low) {
+    const V c = K2(0x1.6a09e6p-1, 0x1.6a09e667f3bcdp-1), y = MUL(a, c);
+    *low = FMA(a, K2(0x1.9fcef4p-27, -0x1.bdd3413b26456p-55), FMA(a, c, NEG(y)));
+    return y;
+}
+
+/* e^u²·erfc u for u = a/√2 >= ½ as a pair; a rough slope corrects for the rounding of u. */
+FN(V, scaled_tail, V a, V *low) {
+    V u_low;
+    const V u = CALL(over_root_2, a, &u_low), y = CALL(erfcx_far, u, low);
+    *low = FMA(MUL(MUL(y, y), K(-1.75)), u_low, *low);
+    return y;
+}
+
+/* (y + low)·e^(−x²/2) */
+FN(V, times_gaussian, V y, V low, V a) {
+    V square_low;
+    const V square = CALL(pair_product, a, a, &square_low);
+    return CALL(times_exp_fall, y, low, MUL(K(-0.5), square), MUL(K(-0.5), square_low));
+}
+
+/* |x| up to which erf(x/√2) is by erf_near. */
+#define NDTR_NEAR K(0.71875)
+#define NDTR_FAR MAX(K(0.71875), a)
+
+/* scale·Φ(−a) for a > 0.71, to 0; Φ(−a) is half of the tail that erfc is. */
+FN(V, ndtr_tail, V a, V scale) {
+    V low, product_low;
+    const V bounded = MIN(K2(15, 40), NDTR_FAR), y = CALL(scaled_tail, bounded, &low);
+    const V half = MUL(scale, K(0.5)), product = CALL(pair_product, half, y, &product_low);
+    return CALL(times_gaussian, product, FMA(half, low, product_low), bounded);
+}
+
+/* 2·Φ(x) for |x| < 0.72 as a pair. */
+FN(V, ndtr_near, V x, V *low) {
+    V u_low;
+    const V u = CALL(over_root_2, x, &u_low), w = MUL(u, u);
+    const V y = CALL(one_and_erf, u, w, K(1), low);
+    *low = FMA(u_low, FMA(K(-1.08), w, K(1.128)), *low);
+    return y;
+}
+
+MAP1(ndtr, x) {
+    V low;
+    const V a = ABS(x), tail = CALL(ndtr_tail, a, K(1)), near = CALL(ndtr_near, x, &low);
+    return SEL(LT(a, NDTR_NEAR), MUL(ADD(near, low), K(0.5)), SEL(LT(x, K(0)), tail, SUB(K(1), tail)));
+}
+
+/* x·Φ(x), above 0 x less what it is for −x. At −∞ it is ∞·0, as PyTorch has it. */
+MAP1(gelu, x) {
+    V low;
+    const V a = ABS(x), tail = CALL(ndtr_tail, a, MIN(K2(15, 40), a)), near = CALL(ndtr_near, x, &low);
+    const V half = MUL(x, K(0.5)), far = SEL(LT(x, K(0)), FMA(K(0), x, NEG(tail)), SUB(x, tail));
+    return SEL(LT(a, NDTR_NEAR), FMA(half, near, MUL(half, low)), far);
+}
+
+/* ln Φ(x) by pairs: far below 0 of ½·e^u²·erfc u, less x²/2; far above of 1 − Φ(−x). */
+MAP1(log_ndtr, x) {
+    V far_low, near_low, above_low;
+    const V a = ABS(x), far = CALL(scaled_tail, MIN(K2(0x1p60, 0x1p500), NDTR_FAR), &far_low);
+    const V near = CALL(ndtr_near, MIN(K(0.75), MAX(K(-0.75), x)), &near_low);
+    const V above = CALL(pair_sum, K(2), NEG(CALL(ndtr_tail, a, K(2))), &above_low);
+    const T outside = LE(NDTR_NEAR, a), below = LE(NDTR_NEAR, NEG(x));
+    const V twice = SEL(outside, SEL(below, far, above), near),
+            low = SEL(outside, SEL(below, far_low, above_low), near_low);
+    const V h = SEL(below, a, K(0)), y = CALL(log_of_pair, MUL(twice, K(0.5)), MUL(low, K(0.5)), 0);
+    return FLOAT(OR(BITS(FMA(h, MUL(h, K(-0.5)), y)), SIGN));
+}
+
+/* φ(x)/Φ(x), the slope of ln Φ(x); far below 0 √(2/π)/erfcx u. */
+#define ROOT_2_OVER_PI K2(0x1.988454p-1, 0x1.9884533d43651p-1)
+MAP1(mills, x) {
+    V low, near_low;
+    const V a = ABS(x), bounded = MIN(K2(0x1p60, 0x1p500), NDTR_FAR);
+    const V far = CALL(erfcx_of_large, CALL(over_root_2, bounded, &low));
+    const V near = CALL(ndtr_near, MIN(K(0.75), MAX(K(-0.75), x)), &near_low);
+    const V twice = SEL(LT(a, NDTR_NEAR), ADD(near, near_low), SUB(K(2), CALL(ndtr_tail, a, K(2))));
+    const V peak = CALL(times_gaussian, ROOT_2_OVER_PI, K(0), MIN(K2(15, 40), a));
+    return SEL(LT(NDTR_NEAR, NEG(x)), MUL(DIV(ROOT_2_OVER_PI, far), DIV(a, bounded)), DIV(peak, twice));
+}
+
+/* x + φ(x)/Φ(x) for y = φ(x)/Φ(x): far below 0, where these cancel, by the ratio of erfcx and its slope. */
+MAP2(mills_rest, x, y) {
+    V low;
+    const V a = MAX(K(0.71875), NEG(x)), bounded = MIN(K2(0x1p60, 0x1p500), a), u = CALL(over_root_2, bounded, &low);
+    const V ratio = DIV(CALL(erfcx_fall, u), CALL(erfcx_of_large, u));
+    const V far = MUL(MUL(ratio, K2(0x1.6a09e6p+0, 0x1.6a09e667f3bcdp+0)), DIV(bounded, a));
+    return SEL(LT(NDTR_NEAR, NEG(x)), far, ADD(x, y));
+}
+
+/* ---- Inverses ---- */
+
+/* ln x rounded for a finite x > 0, and what that lost. */
+FN(V, log_pair, V x, V *low) {
+    V k, lift, lost;
+    B exponent;
+    const V normal = CALL(log_normal, x, &lift);
+    const V f = SUB(CALL(log_split, normal, W2(0x3f400000, 0x3fe6a09e667f3bcd), &k, &exponent), K(1));
+    const V t = CALL(log_head, f, SUB(k, lift), &lost);
+    return CALL(pair_sum, t, CALL(log_tail, f, lost), low);
+}
+
+/* The y >= 0 with erf y = x, 1 − x being q, without *low: up to ½ or so x·P(x²), beyond s + s·P for s = √(−ln q). */
+#define ERFINV_NEAR K(0x1.0a8p-1)
+FN(V, erfinv_parts, V x, V q, V *low) {
+    V l_low, d_low;
+    const V a = MIN(ERFINV_NEAR, x), w = MUL(a, a), c = K2(0x1.c5bf8ap-1, 0x1.c5bf891b4ef6bp-1), y = MUL(a, c);
+    const V y_low = FMA(a, K2(-0x1.c96212p-26, -0x1.618f13eb7ca89p-55), FMA(a, c, NEG(y)));
+    const V l = CALL(log_pair, MIN(K(0.5), q), &l_low), s = SQRT(NEG(l)),
+            s_low = CALL(root_rest, s, NEG(l), NEG(l_low));
+    const V d = CALL(pair_sum_of_any, s, K(1), &d_low), r = DIV(K(1), d), t = FMA(r, K(6), K(-2.25));
+    const V e = FMA(NEG(r), ADD(d_low, s_low), FMA(NEG(r), d, K(1))), slope = FMA(t, K(-0.45), K(-1.085));
+    const V p = FMA(MUL(e, r), slope, POLY(t, erfcinv_narrow, erfcinv_wide));
+    const V t_far = FMA(DIV(K(1), ADD(s, K(3))), K(18), K(-1.5625));
+    const V p_far = POLY(t_far, erfcinv_far_narrow, erfcinv_far_wide);
+    const T far = LT(ERFINV_NEAR, x);
+    *low =
+        SEL(far, FMA(s, SEL(LT(s, K(4)), p, p_far), s_low), FMA(MUL(a, w), POLY(w, erfinv_narrow, erfinv_wide), y_low));
+    return SEL(far, s, y);
+}
+
+/* y, but ∞ where q is 0, and NaN below. */
+FN(V, erfinv_ends, V y, V q) { return SEL(LT(K(0), q), y, SEL(EQ(q, K(0)), K(INFINITY), K(NAN))); }
+
+FN(V, erfinv_of, V x, V q) {
+    V low;
+    const V y = CALL(erfinv_parts, x, q, &low);
+    return CALL(erfinv_ends, ADD(y, low), q);
+}
+
+/* √π/2·e^y² for y as in erfinv_of; where q is small e^y² is erfcx(y)/q, and does not have the error of y². */
+FN(V, erfinv_slope_of, V x, V q) {
+    const V y = CALL(erfinv_of, x, q), half = K2(0x1.c5bf8ap-1, 0x1.c5bf891b4ef6bp-1), a = MIN(K(0.75), y);
+    const V near = CALL(times_exp_rise, half, K(0), MUL(a, a), K(0));
+    const V far = DIV(MUL(half, CALL(erfcx_of_large, MAX(K(0.5), y))), q);
+    return SEL(LT(ERFINV_NEAR, x), SEL(EQ(q, K(0)), K(INFINITY), far), near);
+}
+
+MAP1(erfinv, x) {
+    const V a = ABS(x);
+    return CALL(signed_as, CALL(erfinv_of, a, SUB(K(1), a)), x);
+}
+MAP1(erfinv_slope, x) {
+    const V a = ABS(x);
+    return CALL(erfinv_slope_of, a, SUB(K(1), a));
+}
+
+/* √2·erfinv(2p − 1); 1 − |2p − 1| is twice the smaller of p and 1 − p. */
+MAP1(ndtri, p) {
+    V low;
+    const V x = FMA(p, K(2), K(-1)), m = MIN(p, SUB(K(1), p)), q = ADD(m, m), y = CALL(erfinv_parts, ABS(x), q, &low);
+    const V c = K2(0x1.6a09e6p+0, 0x1.6a09e667f3bcdp+0), c_low = K2(0x1.9fcef4p-26, -0x1.bdd3413b26456p-54);
+    return CALL(signed_as, CALL(erfinv_ends, FMA(y, c, FMA(low, c, MUL(y, c_low))), q), x);
+}
+MAP1(ndtri_slope, p) {
+    const V m = MIN(p, SUB(K(1), p)), c = K2(0x1.6a09e6p+1, 0x1.6a09e667f3bcdp+1);
+    return MUL(CALL(erfinv_slope_of, ABS(FMA(p, K(2), K(-1))), ADD(m, m)), c);
+}
+
+#undef NDTR_NEAR
+#undef NDTR_FAR
+#undef ROOT_2_OVER_PI
+#undef ERFINV_NEAR
 #undef COUNT
 #undef POLY
 #undef EXPONENT

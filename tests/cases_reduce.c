@@ -12,6 +12,16 @@ static ag_tensor *recurrence(ag_tensor *a, ag_tensor *b, int64_t axis, int64_t b
     return ag_apply(&ag__op_recur, 2, (ag_tensor *[]){a, b}, attributes, sizeof attributes);
 }
 
+static ag_tensor *index_of_cummax(ag_tensor *x) {
+    ag_tensor *index;
+    ag_cummax_indices(x, 1, &index);
+    return index;
+}
+static ag_tensor *index_of_cummin(ag_tensor *x) {
+    ag_tensor *index;
+    ag_cummin_indices(x, -1, &index);
+    return index;
+}
 static ag_tensor *index_of_topk(ag_tensor *x) {
     ag_tensor *index;
     ag_topk_along(x, 2, 0, false, &index);
@@ -188,6 +198,9 @@ static const op_case rows[] = {
     {"cumprod special", "cumprod", REAL, LENIENT, 2, BUILD(cumprod_1), 1, {IN(SPECIAL, 8, 2)}, ""},
     {"cummax 1", "cummax", NUMBER, GRAD | LENIENT, 0, BUILD(cummax_1), 1, {IN(ANY, 2, 5, 3)}, ""},
     {"cummax ties", "cummax", NUMBER, SUBGRAD | LENIENT, 0, BUILD(cummax_1), 1, {IN(TIES, 3, 7)}, ""},
+    {"cummax index", NULL, NUMBER, LENIENT, 0, UNARY(index_of_cummax), 1, {IN(TIES, 3, 7)}, ""},
+    {"cummax index special", NULL, REAL, LENIENT, 0, UNARY(index_of_cummax), 1, {IN(SPECIAL, 3, 7)}, ""},
+    {"cummin index", NULL, NUMBER, LENIENT, 0, UNARY(index_of_cummin), 1, {IN(TIES, 3, 7)}, ""},
     {"cummax special", "cummax", REAL, LENIENT, 0, BUILD(cummax_1), 1, {IN(SPECIAL, 3, 7)}, ""},
     {"cummin 0", "cummin", NUMBER, GRAD | LENIENT, 0, BUILD(cummin_0), 1, {IN(ANY, 6, 3)}, ""},
     {"cummin ties", "cummin", NUMBER, SUBGRAD | LENIENT, 0, BUILD(cummin_0), 1, {IN(TIES, 7, 2)}, ""},

@@ -119,6 +119,45 @@ def erfcx_far(k):
     return f
 
 
+def erfcx_slope_far(k):
+    """−½·erfcx′(a)·(a + k)² as a function of t = 1 − (2k + 1)/(a + k)."""
+    def f(t):
+        over = (1 - t) / (2 * k + 1)
+        if over < mpf(10) ** -15:
+            return 1 / (2 * mpmath.sqrt(mp.pi))
+        a = 1 / over - k
+        if a < 40:
+            return (1 / mpmath.sqrt(mp.pi) - a * erfcx(a)) / over ** 2
+        r = mpf(0)  # the continued fraction of the ratios of repeated integrals
+        for n in range(60, 0, -1):
+            r = 1 / (2 * a + 2 * (n + 1) * r)
+        return erfcx(a) * r / over ** 2
+    return f
+
+
+def erfinv_rest(w):
+    return (mpmath.erfinv(mpmath.sqrt(w)) / mpmath.sqrt(w) - 1 / TWO_OVER_ROOT_PI) / w
+
+
+def erfcinv_of_root(s):
+    """The y with erfc y = e^(−s²)."""
+    y = mpmath.sqrt(max(s * s - mpmath.log(max(1, mpmath.sqrt(mp.pi) * s)), mpf("0.2")))
+    for _ in range(60):
+        step = (mpmath.log(mpmath.erfc(y)) + s * s) * mpmath.erfc(y) * mpmath.exp(y * y) / TWO_OVER_ROOT_PI
+        y += step
+        if abs(step) < mpf(10) ** -40:
+            break
+    return y
+
+
+def erfcinv_part(k, scale, shift):
+    """The y of erfcinv_of_root by s, less 1, as a function of t = scale/(s + k) − shift."""
+    def f(t):
+        s = scale / (t + shift) - k
+        return erfcinv_of_root(s) / s - 1
+    return f
+
+
 ROOT_OF_DIGAMMA = mpmath.findroot(mpmath.digamma, mpf("1.46"))
 
 
@@ -170,6 +209,14 @@ FITS = {
     "erf_wide": (erf_rest, lambda w, t: w / TWO_OVER_ROOT_PI, 9, 0, "0.25", 64),
     "erfcx_narrow": (erfcx_far(mpf(2)), lambda t, y: 1 / y, 11, -1, 1, 32),
     "erfcx_wide": (erfcx_far(mpf(3)), lambda t, y: 1 / y, 23, -1, 1, 64),
+    "erfcx_slope_narrow": (erfcx_slope_far(mpf(2)), relative, 12, -1, 1, 32),
+    "erfcx_slope_wide": (erfcx_slope_far(mpf(3)), relative, 24, -1, 1, 64),
+    "erfinv_narrow": (erfinv_rest, lambda w, t: w * TWO_OVER_ROOT_PI, 6, 0, "0.271", 32),
+    "erfinv_wide": (erfinv_rest, lambda w, t: w * TWO_OVER_ROOT_PI, 14, 0, "0.271", 64),
+    "erfcinv_narrow": (erfcinv_part(1, 6, mpf("2.25")), lambda t, y: 1 / (1 + y), 10, "-1.05", "1.025", 32),
+    "erfcinv_wide": (erfcinv_part(1, 6, mpf("2.25")), lambda t, y: 1 / (1 + y), 21, "-1.05", "1.025", 64),
+    "erfcinv_far_narrow": (erfcinv_part(3, 18, mpf("1.5625")), lambda t, y: 1 / (1 + y), 7, "-0.2", "1.01", 32),
+    "erfcinv_far_wide": (erfcinv_part(3, 18, mpf("1.5625")), lambda t, y: 1 / (1 + y), 25, "-0.97", "1.01", 64),
     "lgamma_narrow": (lgamma_part, relative, 10, "-0.5", "0.5", 32),
     "lgamma_wide": (lgamma_part, relative, 21, "-0.5", "0.5", 64),
     "digamma_narrow": (digamma_part, relative, 10, "-0.5", "0.5", 32),

@@ -2,6 +2,7 @@
 
 See golden.py. A call takes PyTorch's tensors, gives one, and goes through autograd where the case has a gradient."""
 import numpy as np
+import scipy.special
 import torch
 import torch.nn.functional as F
 
@@ -149,6 +150,7 @@ CALLS = {
     "softplus ties": rounded(softplus),
     "logsigmoid": rounded(F.logsigmoid),
     "silu": rounded(F.silu),
+    "gelu": with_gradient(lambda x: (x.double() * torch.from_numpy(np.asarray(scipy.special.ndtr(x.double().numpy())))).to(x.dtype), F.gelu),
     "gelu_tanh": rounded(lambda x: F.gelu(x, approximate="tanh")),
     "mish": rounded(F.mish),
     "softsign": rounded(F.softsign),

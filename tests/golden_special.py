@@ -1,6 +1,8 @@
 """golden_special -- special functions: the calls of NumPy, SciPy and PyTorch that cases of this family are compared with
 
 See golden.py. A call takes PyTorch's tensors, gives one, and goes through autograd where the case has a gradient."""
+import math
+
 import numpy as np
 import scipy.special
 import torch
@@ -24,17 +26,65 @@ def polygamma(n):
     return scipy_of(lambda x: scipy.special.polygamma(n, x))
 
 
+def scipy_of_and(f, slope):
+    return with_slope(scipy_of(f), scipy_of(slope))
+
+
+def log_ndtr(x):
+    """SciPy's is wrong for huge numbers."""
+    with np.errstate(all="ignore"):
+        return np.where(np.abs(x) > 1e8, np.where(x > 0, -0.0, -x * x / 2), scipy.special.log_ndtr(x))
+
+
 DIGAMMA = scipy_of(scipy.special.digamma)
 
 
 def lbeta(a, b):
+    """SciPy's of f64; ∞ of two is NaN there, and NaN not always."""
     if not a.requires_grad:
-        values = scipy.special.betaln(a.numpy().astype(np.float64), b.numpy().astype(np.float64))
-        apart = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)  # SciPy has limits at some poles
-        apart = torch.where(torch.maximum(a, b).isinf() & (torch.minimum(a, b) > 0), torch.full_like(apart, -np.inf), apart)
-        return torch.where((torch.minimum(a, b) > 0), torch.from_numpy(np.asarray(values)).to(a.dtype), apart)
+        p, q = a.numpy().astype(np.float64), b.numpy().astype(np.float64)
+        y = np.where(np.isposinf(p) & np.isposinf(q), -np.inf, np.where(np.isnan(p) | np.isnan(q), np.nan, scipy.special.betaln(p, q)))
+        return torch.from_numpy(np.asarray(y)).to(a.dtype)
     both = DIGAMMA(a + b)
     return (DIGAMMA(a) - both).detach() * a + (DIGAMMA(b) - both).detach() * b
+
+
+ERFCX = scipy_of(scipy.special.erfcx)
+
+
+def erfcx_derivative(n):
+    """By the recurrence, which is good enough where n is small and x is not large."""
+    def values(x):
+        w = [scipy.special.erfcx(x)]
+        w.append(2 * x * w[0] - 2 / np.sqrt(np.pi))
+        for k in range(1, n):
+            w.append(2 * x * w[k] + 2 * k * w[k - 1])
+        far = (-1.0) ** n * math.factorial(n) / np.sqrt(np.pi) / x ** (n + 1)
+        return np.where(x > 1e4, far, np.where(x == -np.inf, (-1.0) ** n * np.inf, w[n]))
+    return scipy_of(values)
+
+
+def mills(x):
+    with np.errstate(all="ignore"):
+        return np.where(x < 0, np.sqrt(2 / np.pi) / scipy.special.erfcx(-x / np.sqrt(2)), np.exp(-x * x / 2) / np.sqrt(2 * np.pi) / scipy.special.ndtr(x))
+
+
+def mills_rest(x, y):
+    with np.errstate(all="ignore"):
+        far = -1 / x + 2 / x ** 3 - 10 / x ** 5
+        below = np.where(x == -np.inf, 0, np.where(x < -1000, -1 / x, np.where(x < -50, far, x + mills(x))))
+        return np.where(x < -0.71875, below, x + y)
+
+
+def normal(x):
+    return np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+
+
+def ndtri_slope(p):
+    """The density's reciprocal as a quotient that has its digits where p is small."""
+    with np.errstate(all="ignore"):
+        y, q = scipy.special.ndtri(p), np.minimum(p, 1 - p)
+        return np.where(q == 0, np.inf, np.sqrt(np.pi / 2) * scipy.special.erfcx(np.abs(y) / np.sqrt(2)) / q)
 
 
 def angle_slope(a, b):
@@ -56,7 +106,19 @@ CALLS = {
     "digamma": with_slope(DIGAMMA, polygamma(1)),
     "erf": torch.erf,
     "erfc": torch.erfc,
+    "erfcx": with_slope(ERFCX, erfcx_derivative(1)),
+    "erfcx_derivative": with_slope(erfcx_derivative(2), erfcx_derivative(3)),
+    "erfcx_slope": with_slope(erfcx_derivative(1), erfcx_derivative(2)),
+    "erfinv": scipy_of_and(scipy.special.erfinv, lambda x: np.sqrt(np.pi) / 2 * np.exp(scipy.special.erfinv(x) ** 2)),
+    "erfinv_slope": scipy_of_and(lambda x: np.sqrt(np.pi) / 2 * np.exp(scipy.special.erfinv(x) ** 2),
+                                 lambda x: np.pi / 2 * scipy.special.erfinv(x) * np.exp(2 * scipy.special.erfinv(x) ** 2)),
     "exp2": torch.exp2,
+    "log_ndtr": scipy_of_and(log_ndtr, mills),
+    "mills": scipy_of_and(mills, lambda x: np.where(mills(x) == 0, 0, -mills(x) * mills_rest(x, mills(x)))),
+    "mills_rest": lambda x, y: x + y if x.requires_grad else scipy_of(lambda v: mills_rest(v, y.double().numpy()))(x),
+    "ndtr": scipy_of_and(scipy.special.ndtr, normal),
+    "ndtri": scipy_of_and(scipy.special.ndtri, ndtri_slope),
+    "ndtri_slope": scipy_of_and(ndtri_slope, lambda x: scipy.special.ndtri(x) * ndtri_slope(x) ** 2),
     "lbeta": lbeta,
     "lgamma": with_slope(torch.lgamma, DIGAMMA),
     "log10": torch.log10,

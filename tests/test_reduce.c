@@ -847,6 +847,8 @@ START_TEST(wrong_calls_say_what_is_wrong) {
     REFUSED(ag_logcumsumexp(ints, 0), AG_ERR_DTYPE, "logcumsumexp: x i64 (4): needs f32 or f64, not i64");
     REFUSED(ag_diff(m, -1, 0), AG_ERR_RANGE, "diff: x (2,3): n is -1: 0 or more is wanted");
     REFUSED(ag_sort(m, 5, false), AG_ERR_AXIS, "sort: x (2,3): axis 5 is out of range for rank 2");
+    REFUSED(ag_cummax_indices(m, 2, &i), AG_ERR_AXIS, "cummax_indices: x (2,3): axis 2 is out of range for rank 2");
+    REFUSED(ag_cummin_indices(m, -3, &i), AG_ERR_AXIS, "cummin_indices: x (2,3): axis -3 is out of range for rank 2");
     REFUSED(ag_topk_along(m, 4, 1, true, &i), AG_ERR_RANGE, "topk_along: x (2,3): k is 4, and axis 1 has 3 elements");
     ck_assert(ag_is_nil(i));
     REFUSED(ag_searchsorted(m, ints, false), AG_ERR_DTYPE,
