@@ -35,9 +35,11 @@ static void set_taps(taps *t, ag_interpolation mode, int64_t i, int64_t n, doubl
     }
 }
 
+static bool is_nearest(ag_interpolation mode) { return mode == AG_NEAREST || mode == AG_NEAREST_EXACT; }
+
 /* False without memory. */
 static bool make_taps(taps *t, ag_tape *tape, ag_interpolation mode, int64_t n, int64_t m, bool align) {
-    t->count = mode == AG_NEAREST ? 1 : mode == AG_LINEAR ? 2 : MOST_TAPS;
+    t->count = is_nearest(mode) ? 1 : mode == AG_LINEAR ? 2 : MOST_TAPS;
     for (int k = 0; k < t->count; k++) {
         t->index[k] = ag_tape_alloc(tape, (size_t)m * sizeof(int64_t));
         t->weight[k] = ag_tape_alloc(tape, (size_t)m * sizeof(double));
@@ -45,6 +47,7 @@ static bool make_taps(taps *t, ag_tape *tape, ag_interpolation mode, int64_t n, 
     }
     for (int64_t i = 0; i < m; i++) {
         if (mode == AG_NEAREST) t->index[0][i] = i * n / m;
+        else if (mode == AG_NEAREST_EXACT) t->index[0][i] = (2 * i + 1) * n / (2 * m);
         else if (align) set_taps(t, mode, i, n, m > 1 ? (double)(i * (n - 1)) / (double)(m - 1) : 0);
         else set_taps(t, mode, i, n, ((double)i + 0.5) * (double)n / (double)m - 0.5);
     }
@@ -61,7 +64,7 @@ static ag_tensor *resampled(ag_tensor *x, int axis, int64_t m, ag_interpolation 
     for (int i = 0; i < along.rank; i++) along.extent[i] = i == axis ? m : 1;
     for (int k = 0; k < t.count; k++) {
         ag_tensor *part = ag_gather(x, ag_from(tape, AG_I64, along, t.index[k]), axis);
-        if (mode == AG_NEAREST) return part;
+        if (is_nearest(mode)) return part;
         part = ag_mul(part, ag_cast(ag_from(tape, AG_F64, along, t.weight[k]), ag_dtype_of(x)));
         y = y ? ag_add(y, part) : part;
     }
@@ -74,9 +77,10 @@ ag_tensor *ag_interpolate(ag_tensor *x, ag_shape extents, ag_interpolation mode,
     static const char name[] = "interpolate";
     ag_tensor *nil = ag__extents_wrong(name, is_real(x), x, &extents);
     if (nil) return nil;
-    if (mode > AG_CUBIC || (mode == AG_NEAREST && align_corners))
+    if (mode > AG_NEAREST_EXACT || (is_nearest(mode) && align_corners))
         return ag__refuse(name, 1, &x, AG_ERR_RANGE, "%s",
-                          mode > AG_CUBIC ? "there is no such mode" : "the nearest elements have no corners to align");
+                          mode > AG_NEAREST_EXACT ? "there is no such mode"
+                                                  : "the nearest elements have no corners to align");
     ag_tensor *y = x;
     for (int i = 0; i < extents.rank; i++) y = resampled(y, i + 1, extents.extent[i], mode, align_corners);
     return y == x ? ag_reshape(x, ag_shape_of(x)) : y;

@@ -97,6 +97,7 @@ def resampling():
         case(f"trilinear_{name}", [(1, 2, 3, 2, 1)],
              of_images(lambda x: F.interpolate(x, (3, 2, 4), mode="trilinear", **options)))
     case("nearest", [(1, 4, 3, 2)], of_images(lambda x: F.interpolate(x, (6, 2), mode="nearest")))
+    case("nearest_exact", [(1, 4, 3, 2)], of_images(lambda x: F.interpolate(x, (7, 2), mode="nearest-exact")))
     case("shuffled", [(1, 2, 3, 8)], of_images(lambda x: F.pixel_shuffle(x, 2)))
     case("unshuffled", [(1, 4, 6, 2)], of_images(lambda x: F.pixel_unshuffle(x, 2)))
     for mode in ("bilinear", "nearest"):

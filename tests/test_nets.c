@@ -495,6 +495,9 @@ static ag_tensor *of_trilinear_aligned(ag_tensor *const x[]) {
     return ag_interpolate(x[0], AG_SHAPE(3, 2, 4), AG_LINEAR, true);
 }
 static ag_tensor *of_nearest(ag_tensor *const x[]) { return ag_interpolate(x[0], AG_SHAPE(6, 2), AG_NEAREST, false); }
+static ag_tensor *of_nearest_exact(ag_tensor *const x[]) {
+    return ag_interpolate(x[0], AG_SHAPE(7, 2), AG_NEAREST_EXACT, false);
+}
 static ag_tensor *of_shuffled(ag_tensor *const x[]) { return ag_pixel_shuffle(x[0], 2); }
 static ag_tensor *of_unshuffled(ag_tensor *const x[]) { return ag_pixel_unshuffle(x[0], 2); }
 
@@ -630,6 +633,7 @@ static const golden_case golden_cases[] = {
     GOLDEN(trilinear_linear, S(1, 2, 3, 2, 1)),
     GOLDEN(trilinear_aligned, S(1, 2, 3, 2, 1)),
     GOLDEN(nearest, S(1, 4, 3, 2)),
+    GOLDEN(nearest_exact, S(1, 4, 3, 2)),
     GOLDEN(shuffled, S(1, 2, 3, 8)),
     GOLDEN(unshuffled, S(1, 4, 6, 2)),
     GOLDEN(grid_bilinear_zeros_0, S(1, 3, 4, 2), S(1, 4, 3, 2)),
@@ -1242,6 +1246,8 @@ END_TEST
 START_TEST(resampling_refuses) {
     ag_tensor *x = zeros(AG_SHAPE(2, 4, 6, 4)), *grid = zeros(AG_SHAPE(2, 3, 3, 2));
     ag_interpolate(x, AG_SHAPE(2, 2), AG_NEAREST, true);
+    expect_error(tape, AG_ERR_RANGE, "interpolate", "no corners", "test_nets.c:");
+    ag_interpolate(x, AG_SHAPE(2, 2), AG_NEAREST_EXACT, true);
     expect_error(tape, AG_ERR_RANGE, "interpolate", "no corners", "test_nets.c:");
     ag_interpolate(x, AG_SHAPE(2, 2), (ag_interpolation)7, false);
     expect_error(tape, AG_ERR_RANGE, "interpolate", "no such mode");
