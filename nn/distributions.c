@@ -55,6 +55,7 @@ static ag_tensor *normal_log_prob(const about *d) {
 }
 static ag_tensor *normal_sample(const about *d) { return ag_draw_normal(d->a, d->b); }
 static ag_tensor *normal_variance(const about *d) { return ag_square(d->b); }
+static ag_tensor *normal_cdf(const about *d) { return ag_ndtr(standard(d)); }
 static ag_tensor *normal_entropy(const about *d) { return ag_add_scalar(ag_log(d->b), 0.5 + 0.5 * LOG_2_PI); }
 
 /* ½·(r² − 1 − ln r²) + ½·m², of the quotient r of the deviations and the distance m of the means. */
@@ -361,8 +362,10 @@ static const struct {
     char x, parameters[4];
     quantity *of[QUANTITIES];
 } families[AG_DIST_FAMILIES] = {
-    [AG_DIST_NORMAL] =
-        {'.', ".+", {normal_log_prob, normal_sample, first, normal_variance, normal_entropy, NULL, normal_divergence}},
+    [AG_DIST_NORMAL] = {'.',
+                        ".+",
+                        {normal_log_prob, normal_sample, first, normal_variance, normal_entropy, normal_cdf,
+                         normal_divergence}},
     [AG_DIST_UNIFORM] = {'.',
                          ".<",
                          {uniform_log_prob, uniform_sample, uniform_mean, uniform_variance, uniform_entropy,

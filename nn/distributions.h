@@ -84,8 +84,8 @@ AG_API ag_tensor *ag_entropy(const ag_distribution *d);
  * Shape:  x broadcast with the parameters
  * Dtype:  real, the same for x and the parameters
  * Grad:   from the graph
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE except for AG_DIST_UNIFORM, AG_DIST_EXPONENTIAL, AG_DIST_LAPLACE,
- *         AG_DIST_CAUCHY, AG_DIST_GUMBEL and AG_DIST_BERNOULLI
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE except for AG_DIST_NORMAL, AG_DIST_UNIFORM, AG_DIST_EXPONENTIAL,
+ *         AG_DIST_LAPLACE, AG_DIST_CAUCHY, AG_DIST_GUMBEL and AG_DIST_BERNOULLI
  * Source: torch.distributions.Distribution.cdf */
 AG_API ag_tensor *ag_cdf(const ag_distribution *d, ag_tensor *x);
 

@@ -69,7 +69,7 @@ def moments():
         ("BINOMIAL", stats.binom, lambda n, p: dict(n=n, p=p), [(7, 0.25), (3, 0), (3, 1)], [-1, 0, 2, 2.5, 3, 8]),
         ("POISSON", stats.poisson, lambda r: dict(mu=r), [(2.5,), (40,)], [-1, 0, 3, 3.5, 41]),
     ]
-    closed = "UNIFORM EXPONENTIAL LAPLACE CAUCHY GUMBEL BERNOULLI".split()
+    closed = "NORMAL UNIFORM EXPONENTIAL LAPLACE CAUCHY GUMBEL BERNOULLI".split()
     entropies = {"GUMBEL": torch.distributions.Gumbel, "STUDENT": torch.distributions.StudentT}
     for name in "Normal Uniform Exponential Laplace Cauchy Gamma Beta Bernoulli".split():
         entropies[name.upper()] = getattr(torch.distributions, name)
