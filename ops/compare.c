@@ -58,7 +58,7 @@ static ag_tensor *gate_vjp(ag_tensor *y, ag_tensor *g, int i) {
     if (i == 0) return ag__gate(g, x, p->low, p->high, p->at_low, p->at_high);
     return ag__unknown(ag__mul_both_strong(g, ag_input(y, 0)), x); /* the slope is 0, except at NaN */
 }
-/* Its forms: a corner above or below which g passes, with the tie split or not, and an interval. */
+/* Its forms: a corner above or below which g passes, the tie split or not, and an interval, with its ends or not. */
 static const char *gate_notation(const ag_tensor *y) {
     const gate *p = ag_attributes(y);
     if (p->low > p->high) return "0";
@@ -69,8 +69,11 @@ static const char *gate_notation(const ag_tensor *y) {
         return p->at_low == 0   ? "{0} * ({1} > {d0})"
                : p->at_low == 1 ? "{0} * ({1} >= {d0})"
                                 : "{0} * (({1} > {d0}) + ({1} = {d0}) / 2)";
-    if (isinf(p->low)) return p->at_high == 1 ? "{0} * ({1} <= {d1})" : "{0} * (({1} < {d1}) + ({1} = {d1}) / 2)";
-    return "{0} * ({d0} <= {1} <= {d1})";
+    if (isinf(p->low))
+        return p->at_high == 0   ? "{0} * ({1} < {d1})"
+               : p->at_high == 1 ? "{0} * ({1} <= {d1})"
+                                 : "{0} * (({1} < {d1}) + ({1} = {d1}) / 2)";
+    return p->at_low == 0 ? "{0} * ({d0} < {1} < {d1})" : "{0} * ({d0} <= {1} <= {d1})";
 }
 
 AG_ELEMENTWISE(gate, 2, NULL, .flags = AG_OP_CHEAP, .notation_of = gate_notation, .attribute_bytes = sizeof(gate),

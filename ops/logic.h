@@ -169,7 +169,8 @@ AG_API ag_tensor *ag_clamp_high(ag_tensor *x, ag_tensor *high);
 /* ag_clamp_between -- y = min(max(x, low), high), of three tensors; NaN if one of them is
  * Shape:  broadcast over all three
  * Dtype:  i64, f32 or f64
- * Grad:   ȳ for the one that y is: x where it is equal to a bound, high where low > high;  NaN where y is
+ * Grad:   x̄ = ȳ where low <= x <= high, 0 elsewhere;  of low: ȳ where x < low <= high, 0 elsewhere;
+ *         of high: ȳ where x > high or low > high, 0 elsewhere;  each NaN where y is
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
  * Source: torch.clamp */
 AG_API ag_tensor *ag_clamp_between(ag_tensor *x, ag_tensor *low, ag_tensor *high);

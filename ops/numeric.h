@@ -96,7 +96,7 @@ AG_API ag_tensor *ag_hypot(ag_tensor *a, ag_tensor *b);
 /* ag_copysign -- y = |a| with the sign of b, also of −0; |a| where b is NaN
  * Shape:  broadcast
  * Dtype:  real
- * Grad:   ā = ȳ where a and y are equal, −ȳ where they are opposite, 0 where a = 0;  b̄ = 0
+ * Grad:   ā = 0 where a = 0, ȳ where a = y, −ȳ elsewhere;  b̄ = 0
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
  * Source: numpy.copysign */
 AG_API ag_tensor *ag_copysign(ag_tensor *a, ag_tensor *b);
