@@ -1,19 +1,28 @@
 #!/usr/bin/env python3
 """mutate -- whether the tests notice a wrong vjp or infer: mutate.py [OPTION...] BUILD [FILE...]
 
-Changes one spot at a time of each vjp and each infer in ops/, and of what they call in their file; compiles that file,
-links it with the tests, and runs them until one fails. A mutant that no test notices lives. One whose object code is
-the original's is no mutant. One that cannot be noticed is listed in mutants.txt with the reason, and must live.
+Changes one spot at a time of each vjp and each infer, and of what they call in their file or, if its name is private to
+the library, in ops/; and runs the tests until one fails. A mutant that no test notices lives. One whose machine code is the
+original's is no mutant. One that cannot be noticed is listed in mutants.txt with the reason, and must live.
 
-    --jobs N       so many at a time (1)
-    --table FILE   write the result to FILE as a table
+A function and all its mutants are compiled together, and a number chooses among them as it is called: so the library is
+built once for all. The tests are linked with mutate_runner.c, which forks for each mutant; a first run of each test without
+mutants says which functions it calls, and how long it takes. A mutant is given only tests that call its function, quick ones
+first, and those that noticed other mutants of the function before any.
+
+    --jobs N       so many at a time (2)
+    --seconds S    tests for at most so long for each mutant (no limit)
+    --table FILE   write the result to FILE as a table, a part of docs/mutation.md
     --only TEXT    those whose description contains TEXT
+    --again        ask again about mutants that were noticed before
     --list         only list them
 
-BUILD is a build folder with the tests, up to date. FILE is one of ops/, all if none is given. Exits with 1 if a mutant
-lives that is not listed, or a listed one does not."""
+BUILD is a build folder with the tests, up to date. FILE has vjps or infers, all that have if none is given. Exits with 1 if a
+mutant lives that is not listed, or a listed one does not."""
 import argparse
+import collections
 import concurrent.futures
+import hashlib
 import json
 import os
 import pathlib
@@ -21,15 +30,18 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
+import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KNOWN = ROOT / "tests/mutants.txt"
+PAGE = ROOT / "docs/mutation.md"
+FOLDERS = ["ops", "nn", "autograd/tape", "autograd/diff"]
 
-# The tests that look at operations, those first that find most in least time.
-PROGRAMS = ["ops", "special", "activation", "reduce", "shape", "linalg", "grad", "kinks", "errors", "tensordot", "matmul", "narrow",
-            "sums", "transforms", "formula", "systems_1", "systems_2", "systems_3", "nn", "layers", "losses", "memory", "ends"]
-SECONDS = 60  # after which a mutant has hung
+# The tests that look at operations.
+PROGRAMS = """ops special reduce shape linalg kinks errors numeric tensordot matmul narrow sums transforms sequence attributes grad
+ends exact memory sizes formula distributions draws nn layers losses nets initialisers gradcheck replay explain compile plain
+systems_1 systems_2 systems_3 systems_4 systems_5""".split()
 
 TOKEN = re.compile(
     r"""(?P<skip>\s+|/\*.*?\*/|//[^\n]*|\#(?:[^\n\\]|\\.)*)|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|"""
@@ -79,19 +91,34 @@ def arguments(tokens, i):
     return found
 
 
+# The parameters of the vjp that a rule makes, and what it declares.
+RULES = {"AG_UNARY": "ag_tensor *x = y->input[0];", "AG_BINARY": "ag_tensor *a = y->input[0], *b = y->input[1];",
+         "AG_WITH_NUMBER": "ag_tensor *x = y->input[0]; const double s = *(const double *)ag__attributes(y);"}
+
+
+class Function:
+    """A function or the vjp of a rule: its name, the tokens of its body, and of its head."""
+
+    def __init__(self, name, first, end, head, rule=None):
+        self.name, self.first, self.end, self.head, self.rule = name, first, end, head, rule
+
+
 def functions(tokens):
-    """The functions of a file and the rules of its operations: the name, and the tokens of its body."""
+    """The functions of a file and the rules of its operations, by name."""
     found, depth, k = {}, 0, 0
     while k < len(tokens):
         t = tokens[k]
         if t.text == "{" and depth == 0 and tokens[k - 1].text == ")":
             opened = next(i for i in range(k - 1, -1, -1) if tokens[i].text == "(" and closing(tokens, i) == k - 1)
-            end = closing(tokens, k)
-            found[tokens[opened - 1].text] = (k + 1, end)
+            end, head = closing(tokens, k), opened - 1
+            while head and (tokens[head - 1].kind == "name" or tokens[head - 1].text == "*"):
+                head -= 1
+            found[tokens[opened - 1].text] = Function(tokens[opened - 1].text, k + 1, end, (head, opened))
             k = end
-        elif depth == 0 and t.text in ("AG_UNARY", "AG_BINARY", "AG_WITH_NUMBER") and tokens[k + 1].text == "(":
+        elif depth == 0 and t.text in RULES and tokens[k + 1].text == "(":
             cotangents = arguments(tokens, k + 1)[2:4 if t.text == "AG_BINARY" else 3]
-            found[tokens[k + 2].text + "_vjp"] = (cotangents[0][0], cotangents[-1][1] + 1)
+            name = tokens[k + 2].text + "_vjp"
+            found[name] = Function(name, cotangents[0][0], cotangents[-1][1] + 1, (k, cotangents), t.text)
             k = closing(tokens, k + 1)
         else:
             depth += (t.text == "{") - (t.text == "}")
@@ -99,14 +126,41 @@ def functions(tokens):
     return found
 
 
-def looked_at(tokens):
-    """The vjps and infers, and what they call in their file."""
-    found = functions(tokens)
-    chosen = [name for name in found if re.search(r"(_|^)(vjp|infer)$", name)]
-    for name in chosen:
-        a, b = found[name]
-        chosen += [t.text for t in tokens[a:b] if t.text in found and t.text not in chosen and not t.text.startswith("ag_op")]
-    return {name: found[name] for name in dict.fromkeys(chosen)}
+def roots(source):
+    """The vjps and infers of a file: what entries name. Macros of ops/ name more."""
+    named = set(re.findall(r"\.(?:vjp|infer) = (\w+)", source.text))
+    return [name for name in source.functions if name in named or
+            source.file.startswith("ops/") and re.search(r"(_|^)(vjp|infer)$", name)]
+
+
+class Source:
+    def __init__(self, file):
+        self.file, self.text = file, (ROOT / file).read_text()
+        self.tokens = tokens_of(self.text)
+        self.functions = functions(self.tokens)
+        self.chosen = []
+
+    def called(self, name):
+        f = self.functions[name]
+        return [t.text for t in self.tokens[f.first:f.end] if t.kind == "name" and not t.text.startswith("ag__op_")]
+
+
+def sources():
+    """The files with vjps or infers, and in each the names of what is changed."""
+    found = [Source(os.path.relpath(p, ROOT)) for folder in FOLDERS for p in sorted((ROOT / folder).glob("*.c"))]
+    private = {name: s for s in found if s.file.startswith("ops/") for name in s.functions if name.startswith("ag__")}
+    todo = [(s, name) for s in found for name in roots(s)]
+    while todo:
+        s, name = todo.pop()
+        if name in s.chosen:
+            continue
+        s.chosen.append(name)
+        for other in s.called(name):
+            if other in s.functions and not other.startswith("ag_op"):
+                todo.append((s, other))
+            elif other in private:
+                todo.append((private[other], other))
+    return [s for s in found if s.chosen]
 
 
 def calls(text, tokens, k):
@@ -141,164 +195,408 @@ def is_pointer(tokens, k):
     return tokens[k + 1].text in (")", "*", ",", "const") or re.match(r"ag_|const|void|char|int\d*|double|float|size_t|bool", tokens[k - 1].text)
 
 
-def spots(text):
-    """Each change: the function, first and last character, and what is there instead."""
-    tokens = tokens_of(text)
-    for name, (first, end) in looked_at(tokens).items():
-        for k in range(first, end):
-            t, changes = tokens[k], []
-            if t.kind == "name" and k + 1 < end and tokens[k + 1].text == "(":
-                changes += calls(text, tokens, k)
-            if t.text in OTHERS:
-                changes.append((t.start, t.end, OTHERS[t.text]))
-            elif t.kind == "number":
-                changes += [(t.start, t.end, n) for n in numbers(t)]
-            elif t.text == "-" and not is_binary(tokens, k):
-                changes.append((t.start, t.end, " "))
-            elif t.text in OPERATORS and (t.text == "!" or t.text in ("++", "--") or is_binary(tokens, k)):
-                if not (t.text in "*&" and (is_pointer(tokens, k) or not is_binary(tokens, k))):
-                    changes += [(t.start, t.end, o) for o in OPERATORS[t.text]]
-            for change in changes:
-                yield (name,) + change
+def spots(source, name):
+    """Each change of a function: its first and last character, and what is there instead."""
+    text, tokens, f = source.text, source.tokens, source.functions[name]
+    for k in range(f.first, f.end):
+        t, changes = tokens[k], []
+        if t.kind == "name" and k + 1 < f.end and tokens[k + 1].text == "(":
+            changes += calls(text, tokens, k)
+        if t.text in OTHERS:
+            changes.append((t.start, t.end, OTHERS[t.text]))
+        elif t.kind == "number":
+            changes += [(t.start, t.end, n) for n in numbers(t)]
+        elif t.text == "-" and not is_binary(tokens, k):
+            changes.append((t.start, t.end, " "))
+        elif t.text in OPERATORS and (t.text == "!" or t.text in ("++", "--") or is_binary(tokens, k)):
+            if not (t.text in "*&" and (is_pointer(tokens, k) or not is_binary(tokens, k))):
+                changes += [(t.start, t.end, o) for o in OPERATORS[t.text]]
+        yield from changes
 
 
 class Mutant:
-    def __init__(self, file, text, function, start, end, new):
-        self.file, self.function, self.new = file, function, new
-        self.changed = text[:start] + new + text[end:]
+    def __init__(self, source, function, start, end, new, number):
+        text, f = source.text, source.functions[function]
+        self.source, self.file, self.function, self.number = source, source.file, function, number
+        self.start, self.end, self.new = start, end, new
         self.line = text.count("\n", 0, start) + 1
         begin, stop = text.rfind("\n", 0, start) + 1, text.find("\n", end)
         squeezed = lambda s: " ".join(s.split())
-        self.text = f"{file}: {function}: {squeezed(text[begin:stop])} | {squeezed(text[start:end])} | {squeezed(new)}"
+        self.text = f"{self.file}: {function}: {squeezed(text[begin:stop])} | {squeezed(text[start:end])} | {squeezed(new)}"
         same = text[begin:start].count(text[start:end])
         self.text += f" | {same + 1}" if same else ""
+        tokens = source.tokens
+        self.key = hashlib.sha1((self.text + text[tokens[f.first].start:tokens[f.end - 1].end]).encode()).hexdigest()
+
+    def changed(self, a, b):
+        """The text between two characters, changed if the spot is there."""
+        text = self.source.text
+        return text[a:self.start] + self.new + text[self.end:b] if a <= self.start < b else text[a:b]
+
+
+def parameters(tokens, opened):
+    """The names of a function's parameters, whose parenthesis is at opened."""
+    names = []
+    for a, b in arguments(tokens, opened):
+        words = [k for k in range(a, b + 1) if tokens[k].kind == "name"]
+        pointer = next((k for k in range(a, b) if tokens[k].text == "(" and tokens[k + 1].text == "*"), None)
+        array = next((k for k in range(a, b + 1) if tokens[k].text == "["), None)
+        if pointer is not None:
+            names.append(tokens[pointer + 2].text)
+        elif array is not None:
+            names.append(tokens[array - 1].text)
+        elif not (a == b and tokens[a].text == "void"):
+            names.append(tokens[words[-1]].text)
+    return names
+
+
+APART = "__attribute__((noipa, used)) "
+
+
+class Schema:
+    """A file with all mutants of its functions in it, which ag__mutant chooses."""
+
+    def __init__(self, source, mutants, places):
+        self.source, self.mutants, self.places = source, mutants, places
+        self.lines = {}  # of the mutants, in the file that is written
+
+    def write(self, path):
+        source, out, at = self.source, ["extern int ag__mutant;\nextern unsigned char ag__reached[];\n"], 0
+        self.lines = {}
+        for name in sorted(source.chosen, key=lambda n: source.functions[n].first):
+            f, tokens = source.functions[name], source.tokens
+            own = [m for m in self.mutants if m.function == name]
+            start = tokens[f.head[0]].start
+            out.append(source.text[at:start])
+            at = (self.rule if f.rule else self.function)(out, f, own)
+        out.append(source.text[at:])
+        path.write_text("".join(out))
+
+    def note(self, out, mutant, text):
+        self.lines[mutant] = (sum(piece.count("\n") for piece in out) + 1, text.count("\n"))
+        out.append(text)
+
+    def function(self, out, f, own):
+        tokens, text = self.source.tokens, self.source.text
+        head, opened = f.head
+        type_ = " ".join(t.text for t in tokens[head:opened - 1] if t.text not in ("static", "inline", "AG_API", "extern"))
+        close = closing(tokens, opened)
+        params = text[tokens[opened].start:tokens[close].end]
+        body = tokens[close + 1].start, tokens[f.end].end
+        whole = text[tokens[head].start:tokens[close].end]
+        out.append(whole + ";\n")
+        for m in [None] + own:
+            number = m.number if m else 0
+            one = f"{APART}static {type_} {f.name}__{number}{params}" + (m.changed(*body) if m else text[body[0]:body[1]]) + "\n"
+            self.note(out, m, one)
+        args, returns = ", ".join(parameters(tokens, opened)), type_ != "void"
+        cases = "".join(f" case {m.number}: " + (f"return {f.name}__{m.number}({args});" if returns else
+                                                 f"{f.name}__{m.number}({args}); return;") for m in own)
+        cases += "" if own else " case -1: break;"
+        out.append(whole + f" {{ ag__reached[{self.places[f.name]}] = 1; switch (ag__mutant) {{{cases} }} ")
+        out.append(text[tokens[close + 1].end:body[1]] + "\n")
+        return body[1]
+
+    def rule(self, out, f, own):
+        tokens, text = self.source.tokens, self.source.text
+        k, cotangents = f.head
+        spans = [(tokens[a].start, tokens[b].end) for a, b in cotangents]
+        for m in [None] + own:
+            bars = [m.changed(*s) if m else text[s[0]:s[1]] for s in spans]
+            value = bars[0] if len(bars) == 1 else f"i == 0 ? ({bars[0]}) : ({bars[1]})"
+            self.note(out, m, f"{APART}static ag_tensor *{f.name}__{m.number if m else 0}(ag_tensor *y, ag_tensor *g, int i) "
+                      f"{{ {RULES[f.rule]} return (void)y, (void)g, (void)i, ({value}); }}\n")
+        cases = "".join(f"ag__mutant == {m.number} ? {f.name}__{m.number}(y, g, i) : " for m in own)
+        bars = [f"(ag__reached[{self.places[f.name]}] = 1, {cases}({text[a:b]}))" for a, b in spans]
+        out.append(text[tokens[k].start:spans[0][0]] + bars[0])
+        for (_, before), (after, _), bar in zip(spans, spans[1:], bars[1:]):
+            out.append(text[before:after] + bar)
+        return spans[-1][1]
+
+
+def bodies(assembly):
+    """The instructions of each function with two underscores and a number, as they are whatever its place in the file."""
+    constants, current, found = {}, None, {}
+    for line in assembly.splitlines():
+        label = re.match(r"(\S+):$", line)
+        if label and label.group(1).startswith(".LC"):
+            current = constants.setdefault(label.group(1), [])
+        elif label and not label.group(1).startswith("."):
+            current = found.setdefault(label.group(1), [])
+        elif re.match(r"\s+\.(size|section|text|type|globl|p2align|align|local|set)\b", line):
+            if line.split()[0] in (".size", ".section", ".text") and current is not None and line.split()[0] == ".size":
+                current = None
+        elif current is not None:
+            current.append(line)
+    def plain(lines):
+        names = {}
+        text = re.sub(r"\.LC\d+", lambda m: "<" + " ".join(constants.get(m.group(), [])) + ">", "\n".join(lines))
+        return re.sub(r"\.L\d+", lambda m: names.setdefault(m.group(), f".{len(names)}"), text)
+    return {name: plain(lines) for name, lines in found.items() if re.search(r"__\d+$", name)}
 
 
 class Bench:
-    """Compiles and runs mutants, each in a folder of its own."""
+    """The library with all mutants in it, and the tests linked with that."""
 
-    def __init__(self, build):
-        self.build = build
-        commands = json.loads((build / "compile_commands.json").read_text())
-        self.compile = {}
-        for c in commands:
-            file = os.path.relpath((build / c["file"]).resolve(), ROOT)
-            if file.startswith("ops/"):  # an object of the static library comes last
-                self.compile[file] = [w for w in shlex.split(c["command"]) if w != "ccache"]
+    def __init__(self, build, found, mutants, jobs):
+        self.build, self.folder, self.jobs = build, build / "mutate", jobs
+        self.folder.mkdir(exist_ok=True)
+        self.places = {}
+        for s in found:
+            for name in s.chosen:
+                self.places[s.file, name] = len(self.places)
+        self.compile = {os.path.relpath((build / c["file"]).resolve(), ROOT):
+                        [w for w in shlex.split(c["command"]) if w != "ccache"]
+                        for c in json.loads((build / "compile_commands.json").read_text())}
+        self.same, self.none = set(), set()
+        self.objects = []
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            self.objects = list(pool.map(lambda s: self.compiled(s, [m for m in mutants if m.source is s]), found))
+        common = self.folder / "common.c"
+        common.write_text(f"int ag__mutant, ag__places = {len(self.places)};\nunsigned char ag__reached[{len(self.places)} + 1];\n")
+        for name in (common, ROOT / "tests/mutate_runner.c"):
+            self.objects.append(self.folder / (name.stem + ".o"))
+            subprocess.run(["cc", "-O2", "-g", "-D_GNU_SOURCE", "-std=c17", "-c", name, "-o", self.objects[-1]], check=True)
         self.programs = [p for p in PROGRAMS if (build / "tests" / f"test_{p}").exists()]
-        self.link = {p: self.link_command(p) for p in self.programs}
-        self.original = {}
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            self.tests = dict(zip(self.programs, pool.map(self.recorded, self.programs)))
 
-    def link_command(self, program):
-        lines = subprocess.run(["ninja", "-C", self.build, "-t", "commands", "-s", f"tests/test_{program}"], capture_output=True,
-                               text=True, check=True).stdout.splitlines()
-        return shlex.split(lines[-1])
-
-    def object_of(self, file, text, folder):
-        source, made = folder / pathlib.Path(file).name, folder / "mutant.o"
-        source.write_text(text)
+    def command(self, file, source, made, more):
         command = list(self.compile[file])
         command[command.index("-o") + 1] = str(made)
         for flag in ("-MF", "-MQ"):
             if flag in command:
-                command[command.index(flag) + 1] = str(folder / "depends")
-        command = [c for c in command if c not in ("-g", "-g3")]
+                command[command.index(flag) + 1] = str(made) + ".d"
+        command = [c for c in command if not re.match(r"-W|-g", c)]
         command[-1] = str(source)
-        command[1:1] = ["-iquote", str(ROOT / "ops"), "-w", "-g0", f"-ffile-prefix-map={folder}=."]
-        done = subprocess.run(command, cwd=self.build, capture_output=True)
-        return made if done.returncode == 0 else None
+        command[1:1] = ["-iquote", str((ROOT / file).parent), "-w"]
+        return command + ["-fdiagnostics-color=never"] + more
 
-    def code(self, made):
-        stripped = made.with_suffix(".stripped")
-        subprocess.run(["strip", "-g", "-o", stripped, made], check=True)
-        return stripped.read_bytes()
+    def compiled(self, source, mutants):
+        """The object of a file. What does not compile is left out; what compiles to the same code is noted."""
+        stem = self.folder / source.file.replace("/", "_")[:-2]
+        path, made, memo = stem.with_suffix(".c"), stem.with_suffix(".o"), stem.with_suffix(".json")
+        schema = Schema(source, mutants, {name: self.places[source.file, name] for name in source.chosen})
+        schema.write(path)
+        digest = hashlib.sha1(path.read_bytes() + b"".join(p.read_bytes() for p in headers())).hexdigest()
+        known = json.loads(memo.read_text()) if memo.exists() else {}
+        if known.get("digest") != digest or not made.exists():
+            left = self.build_one(schema, path, made, stem.with_suffix(".s"))
+            code = bodies(stem.with_suffix(".s").read_text())
+            left = [m for m in left if f"{m.function}__{m.number}" in code]  # others are left out by the preprocessor
+            same = [m.key for m in left if code[f"{m.function}__{m.number}"] == code[f"{m.function}__0"]]
+            left_keys = {m.key for m in left}
+            known = {"digest": digest, "same": same, "none": [m.key for m in mutants if m.key not in left_keys]}
+            memo.write_text(json.dumps(known))
+        self.same |= set(known["same"])
+        self.none |= set(known["none"])
+        return made
 
-    def original_code(self, file):
-        if file not in self.original:
-            with tempfile.TemporaryDirectory() as folder:
-                self.original[file] = self.code(self.object_of(file, (ROOT / file).read_text(), pathlib.Path(folder)))
-        return self.original[file]
+    def build_one(self, schema, path, made, assembly):
+        while True:
+            done = subprocess.run(self.command(schema.source.file, path, made, []), cwd=self.build, capture_output=True, text=True)
+            if done.returncode == 0:
+                break
+            wrong = [int(n) for n in re.findall(rf"{re.escape(path.name)}:(\d+):\d+: error", done.stderr)]
+            bad = [m for m, (first, n) in schema.lines.items() if m and any(first <= w < first + n for w in wrong)]
+            if not bad:
+                sys.exit(f"{path} does not compile:\n{done.stderr[:3000]}")
+            schema.mutants = [m for m in schema.mutants if m not in bad]
+            schema.write(path)
+        command = self.command(schema.source.file, path, assembly, ["-S", "-g0", "-fno-reorder-blocks-and-partition"])
+        subprocess.run(command, cwd=self.build, check=True, capture_output=True)
+        return schema.mutants
 
-    def survives(self, program, made, folder):
-        link = list(self.link[program])
-        at = link.index("-o")
-        mutated = str(folder / f"test_{program}")
-        link[at + 1:at + 2] = [mutated, str(made)]
+    def program(self, name):
+        return self.folder / f"test_{name}"
+
+    def recorded(self, name):
+        """The tests of a program: what each calls, and how long it takes."""
+        lines = subprocess.run(["ninja", "-C", self.build, "-t", "commands", "-s", f"tests/test_{name}"], capture_output=True,
+                               text=True, check=True).stdout.splitlines()
+        link = [w for w in shlex.split(lines[-1]) if "libcheck" not in w and "subunit" not in w]
+        link[link.index("-o") + 1:link.index("-o") + 2] = [str(self.program(name))] + [str(o) for o in self.objects]
         subprocess.run(link, cwd=self.build, check=True, capture_output=True)
-        own = {"CK_FORK": "no", "AG_THREADS": "1", "AG_TEST_SMALL": "1", "CK_DEFAULT_TIMEOUT": str(SECONDS)}
-        try:
-            return subprocess.run([mutated], cwd=self.build, env={**os.environ, **own}, capture_output=True,
-                                  timeout=SECONDS, preexec_fn=limit_memory).returncode == 0
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            os.unlink(mutated)
+        own = self.build / "tests" / f"test_{name}.p"
+        digest = hashlib.sha1(b"".join(p.read_bytes() for p in
+                                       sorted(own.glob("*.o")) + sorted((self.build / "tests/libsupport.a.p").glob("*.o"))))
+        digest.update(json.dumps([list(k) for k in self.places]).encode())
+        memo = self.folder / f"test_{name}.json"
+        known = json.loads(memo.read_text()) if memo.exists() else {}
+        if known.get("digest") != digest.hexdigest():
+            done = subprocess.run([self.program(name)], cwd=self.build, env=environment("record"), capture_output=True, text=True)
+            tests = [line.partition(":") for line in done.stdout.splitlines()]
+            if not tests or tests[-1][0] != "end":
+                print(f"test_{name} ends early without mutants", file=sys.stderr)
+            names = [line[0].split() for line in tests if line[0] != "end"]
+            places = [[int(p) for p in line[2].split()] for line in tests if line[0] != "end"]
+            known = {"digest": digest.hexdigest(),
+                     "tests": [[int(n[0]), n[1], int(n[2]), float(n[3]), p] for n, p in zip(names, places) if n[4] == "1"],
+                     "failing": [f"{n[1]} {n[2]}" for n in names if n[4] != "1"]}
+            memo.write_text(json.dumps(known))
+            if known["failing"]:
+                print(f"test_{name}: not used, as they fail without mutants: {', '.join(known['failing'][:9])}", file=sys.stderr)
+        return known["tests"]
+
+
+def headers():
+    return sorted(p for folder in ("ops", "autograd", "nn") for p in (ROOT / folder).rglob("*.h"))
+
+
+def environment(way, **more):
+    return {**os.environ, "MUTATE": way, "AG_THREADS": "1", "AG_TEST_SMALL": "1", "CK_FORK": "no", **more}
+
+
+class Judge:
+    """A worker with a process of each program, which forks for each mutant."""
+
+    def __init__(self, bench, seconds, say=False):
+        self.bench, self.seconds, self.servers, self.say = bench, seconds, {}, say
+
+    def ask(self, program, mutant, tests):
+        """The test that noticed, or None."""
+        if program not in self.servers:
+            env = environment("serve", **({"MUTATE_SECONDS": str(self.seconds)} if self.seconds else {}),
+                              **({"MUTATE_SAY": "1"} if self.say else {}))
+            self.servers[program] = subprocess.Popen([self.bench.program(program)], cwd=self.bench.build, env=env, text=True,
+                                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        server = self.servers[program]
+        line = " ".join([str(mutant.number)] + [f"{t[0]}:{int(t[3] * 10000) + 2000}" for t in tests])
+        server.stdin.write(line + "\n")
+        server.stdin.flush()
+        while True:
+            answer = server.stdout.readline().split(" ", 1)
+            if answer[0] == "#":
+                continue
+            if not answer[0]:
+                raise RuntimeError(f"test_{program} has ended")
+            n = int(answer[0])
+            return None if n < 0 else (n, answer[1].strip())
+
+    def close(self):
+        for server in self.servers.values():
+            server.stdin.close()
+            server.wait()
+
+
+class Hunt:
+    def __init__(self, bench, mutants, seconds):
+        self.bench, self.seconds = bench, seconds
+        self.reaching = collections.defaultdict(list)  # a function: tests that call it, with their programs
+        for program, tests in bench.tests.items():
+            for t in tests:
+                for place in t[4]:
+                    self.reaching[place].append((program, t))
+        self.good = collections.defaultdict(collections.Counter)  # a function: tests that noticed its mutants
+        self.lock, self.local, self.judges = threading.Lock(), threading.local(), []
+
+    def judge(self):
+        if not hasattr(self.local, "judge"):
+            self.local.judge = Judge(self.bench, self.seconds)
+            with self.lock:
+                self.judges.append(self.local.judge)
+        return self.local.judge
 
     def fate(self, mutant):
-        """What became of it: the program that noticed, or "same", "no code", "lives"."""
-        with tempfile.TemporaryDirectory() as name:
-            folder = pathlib.Path(name)
-            made = self.object_of(mutant.file, mutant.changed, folder)
-            if not made:
-                return "no code"
-            if self.code(made) == self.original_code(mutant.file):
-                return "same"
-            return next((p for p in self.programs if not self.survives(p, made, folder)), "lives")
+        """The test that noticed it as a text, or None, and the seconds it took."""
+        start = time.monotonic()
+        place = self.bench.places[mutant.file, mutant.function]
+        reaching = self.reaching[place]
+        with self.lock:
+            best = [key for key, _ in self.good[place].most_common(40)]
+        first = {key: t for p, t in reaching for key in [(p, t[0])] if key in best}
+        batches = [(p, [first[p, n]]) for p, n in best]
+        groups = collections.defaultdict(list)
+        for p, t in reaching:
+            if (p, t[0]) not in first:
+                groups[p].append(t)
+        for p, tests in groups.items():
+            tests.sort(key=lambda t: t[3])
+        # Quick tests of all programs, then the others.
+        quick = [(p, [t for t in tests if t[3] < 0.02]) for p, tests in groups.items()]
+        slow = [(p, [t for t in tests if t[3] >= 0.02]) for p, tests in groups.items()]
+        cost = lambda batch: sum(t[3] for t in batch[1])
+        batches += sorted(quick, key=cost) + sorted(slow, key=cost)
+        spent = 0
+        for p, tests in batches:
+            if not tests:
+                continue
+            seen = self.judge().ask(p, mutant, tests)
+            spent += sum(t[3] for t in tests)
+            if seen:
+                with self.lock:
+                    self.good[place][p, seen[0]] += 1
+                name = next(f"{t[1]} {t[2]}" for t in tests if t[0] == seen[0])
+                return f"test_{p}: {name}: {seen[1]}", time.monotonic() - start
+            if self.seconds and spent > self.seconds:
+                break
+        return None, time.monotonic() - start
 
-
-def limit_memory():
-    import resource
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    def close(self):
+        for judge in self.judges:
+            judge.close()
 
 
 def known():
-    """The mutants that no test can notice, and why: a line of the file each, the reason behind it on one of its own."""
-    lines = KNOWN.read_text().splitlines() if KNOWN.exists() else []
-    return [line for line in lines if line.startswith("ops/")]
-
-
-def table(rows, path):
-    out = ["| file | mutants | noticed | cannot be noticed | live |", "|---|---|---|---|---|"]
-    total = [0, 0, 0, 0]
-    for file, (noticed, equivalent, alive) in sorted(rows.items()):
-        numbers = [noticed + equivalent + alive, noticed, equivalent, alive]
-        total = [a + b for a, b in zip(total, numbers)]
-        out.append(f"| {file} | " + " | ".join(map(str, numbers)) + " |")
-    out.append("| all | " + " | ".join(map(str, total)) + " |")
-    path.write_text("\n".join(out) + "\n")
+    """The mutants that no test can notice, each with the reason, which is on the lines before."""
+    found, reason, fresh = {}, [], True
+    for line in KNOWN.read_text().splitlines() if KNOWN.exists() else []:
+        if line.startswith("#"):
+            reason = [line[1:].strip()] if fresh else reason + [line[1:].strip()]
+            fresh = False
+        elif line.strip():
+            found[line.strip()] = " ".join(reason)
+            fresh = True
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("file", nargs="*")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--table", type=pathlib.Path)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--table", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--list", action="store_true")
     args = parser.parse_args()
-    files = args.file or sorted(os.path.relpath(p, ROOT) for p in (ROOT / "ops").glob("*.c"))
-    mutants = [m for file in files for text in [(ROOT / file).read_text()] for m in
-               (Mutant(file, text, *spot) for spot in spots(text)) if args.only in m.text]
+    found, mutants = sources(), []
+    for s in found:
+        for name in sorted(s.chosen, key=lambda n: s.functions[n].first):
+            for spot in spots(s, name):
+                mutants.append(Mutant(s, name, *spot, len(mutants) + 1))
+    chosen = [m for m in mutants if (not args.file or m.file in args.file) and args.only in m.text]
     if args.list:
-        print("\n".join(m.text for m in mutants), f"\n{len(mutants)} mutants")
+        print("\n".join(m.text for m in chosen), f"\n{len(chosen)} mutants")
         return 0
-    bench, listed, rows, wrong = Bench(args.build.resolve()), set(known()), {}, 0
+    start = time.monotonic()
+    bench = Bench(args.build.resolve(), found, mutants, args.jobs)
+    print(f"compiled and recorded in {time.monotonic() - start:.0f} s: {len(mutants)} mutants, {len(bench.same)} of the same code, "
+          f"{len(bench.none)} that do not compile, {sum(map(len, bench.tests.values()))} tests of "
+          f"{sum(t[3] for tests in bench.tests.values() for t in tests):.0f} s", flush=True)
+    memo = bench.folder / "fates.json"
+    fates = json.loads(memo.read_text()) if memo.exists() and not args.again else {}
+    hunt, listed, wrong, rows = Hunt(bench, mutants, args.seconds), known(), 0, {}
+    chosen = [m for m in chosen if m.key not in bench.same and m.key not in bench.none]
+    def fate(m):
+        return fates[m.key] if m.key in fates and m.text not in listed else hunt.fate(m)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for mutant, fate in zip(mutants, pool.map(bench.fate, mutants)):
-            row = rows.setdefault(mutant.file, [0, 0, 0])
-            if fate in ("same", "no code"):
-                continue
-            lives, equivalent = fate == "lives", mutant.text in listed
-            row[1 if lives and equivalent else 2 if lives else 0] += 1
-            if lives != equivalent:
+        for k, (m, (noticed, took)) in enumerate(zip(chosen, pool.map(fate, chosen))):
+            row = rows.setdefault(m.file, [0, 0, 0, 0.0])
+            row[0 if noticed else 1 if m.text in listed else 2] += 1
+            row[3] += took
+            if noticed:
+                fates[m.key] = (noticed, took)
+            if (m.text in listed) == bool(noticed):
                 wrong += 1
-                print(f"{'lives' if lives else 'is listed, but noticed by ' + fate}: line {mutant.line}: {mutant.text}", flush=True)
-    counts = [sum(row[k] for row in rows.values()) for k in range(3)]
-    print(f"{sum(counts)} mutants: {counts[0]} noticed, {counts[1]} cannot be, {counts[2]} live")
-    if args.table:
-        table(rows, args.table)
+                print(f"{'is listed, but noticed by ' + noticed if noticed else 'lives'}: line {m.line}: {m.text}", flush=True)
+            if k % 50 == 0:
+                memo.write_text(json.dumps(fates))
+    memo.write_text(json.dumps(fates))
+    hunt.close()
+    counts = [sum(row[k] for row in rows.values()) for k in range(4)]
+    print(f"{sum(counts[:3])} mutants: {counts[0]} noticed, {counts[1]} cannot be, {counts[2]} live, {counts[3]:.0f} s")
     return 1 if wrong else 0
 
 
