@@ -42,7 +42,7 @@ static struct test {
 static int count;
 
 static jmp_buf failed;
-static int *current;   /* the test that runs, seen by the parent */
+static int *current;  /* the test that runs, seen by the parent */
 static FILE *answers; /* where standard output was */
 
 static void *zeroed(size_t size) {
@@ -148,7 +148,10 @@ static void serve(void) {
         int status = 0;
         waitpid(child, &status, 0);
         int last = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? -1 : *current;
-        fprintf(answers, "%d %s\n", last, last < 0 ? "passed" : WIFEXITED(status) ? "failed" : strsignal(WTERMSIG(status)));
+        fprintf(answers, "%d %s\n", last,
+                last < 0            ? "passed"
+                : WIFEXITED(status) ? "failed"
+                                    : strsignal(WTERMSIG(status)));
         fflush(answers);
     }
     free(line);

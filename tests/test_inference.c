@@ -1,0 +1,265 @@
+/* test_inference -- calls that are nearly valid: what is inferred, or the exact message
+ *
+ *     test_inference --list FILE   writes golden/inference.h
+ *
+ * The valid calls are those of the table of cases, of operations that have an infer: their inputs' shapes and dtypes, and
+ * their attributes. One thing of each is then changed: an extent, a rank, a dtype, a number among the attributes. All that
+ * comes of it is compared with a list: refusals word for word; dtypes, shapes, and the elements of views. */
+#include "autograd/tape/node.h"
+#include "tests/cases.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/golden/inference.h"
+
+enum { INPUTS = 6, WORDS = 64, LINE = 1 << 12, LINES = 256, BASES = 2, SHOWN = 24 };
+
+/* A call of an operation by its entry. */
+typedef struct call {
+    const ag_op *op;
+    int n;
+    ag_shape shape[INPUTS];
+    ag_dtype dtype[INPUTS];
+    ag_dtype ydtype; /* of a source, as the next */
+    ag_shape yshape;
+    int32_t word[WORDS]; /* the attributes */
+    size_t bytes;
+} call;
+
+/* The lines of a call: the changes that have the same outcome, and that. The first is the outcome without a change, and of
+ * all changes that are not listed. */
+static struct lines {
+    int count;
+    char changes[LINES][LINE], outcome[LINES][LINE];
+} lines;
+
+static void note(const char *change, const char *outcome) {
+    int k = 0;
+    while (k < lines.count && strcmp(lines.outcome[k], outcome) != 0) k++;
+    if (k == lines.count) {
+        ck_assert_int_lt(lines.count++, LINES);
+        lines.changes[k][0] = 0;
+        snprintf(lines.outcome[k], LINE, "%s", outcome);
+    }
+    size_t used = strlen(lines.changes[k]);
+    if (k > 0) snprintf(lines.changes[k] + used, LINE - used, "%s%s", used ? ", " : "", change);
+}
+
+/* ---- One call ---- */
+
+static ag_tensor *input(ag_tape *t, ag_dtype dtype, const ag_shape *shape) {
+    ag_tensor *x = ag_reshape(ag_arange(t, AG_I64, shape_size(shape)), *shape);
+    return ag_cast(x, dtype);
+}
+
+static size_t print_shape(char *to, size_t size, const ag_shape *shape) {
+    size_t used = (size_t)snprintf(to, size, "(");
+    for (int i = 0; i < shape->rank && used < size; i++)
+        used += (size_t)snprintf(to + used, size - used, i ? ",%" PRId64 : "%" PRId64, shape->extent[i]);
+    return used + (size_t)snprintf(to + used, size - used, ")");
+}
+
+/* The error; or the dtype and shape, and of a small view its elements: they are those of the input's numbers. */
+static void outcome(const call *c, char text[LINE]) {
+    ag_tape *t = ag_tape_new();
+    ag_tensor *x[INPUTS];
+    for (int i = 0; i < c->n; i++) x[i] = input(t, c->dtype[i], &c->shape[i]);
+    ck_assert_int_eq(ag_tape_status(t), AG_OK);
+    ag_tensor *y = c->op->kind == AG_KIND_SOURCE ? ag_apply_source(c->op, t, c->ydtype, c->yshape, c->word, c->bytes)
+                                                 : ag_apply(c->op, c->n, x, c->word, c->bytes);
+    if (ag_tape_status(t) != AG_OK) {
+        snprintf(text, LINE, "%d %s", (int)ag_tape_status(t), ag_tape_error(t));
+        text[strcspn(text, "\n")] = 0;
+    } else {
+        const ag_shape shape = ag_shape_of(y);
+        size_t used = (size_t)snprintf(text, LINE, "%s ", ag_dtype_name(ag_dtype_of(y)));
+        used += print_shape(text + used, LINE - used, &shape);
+        for (int64_t i = 0; c->op->kind == AG_KIND_VIEW && i < shape_size(&shape) && i < SHOWN; i++)
+            used += (size_t)snprintf(text + used, LINE - used, i ? " %g" : ": %g", ag_element(y, i));
+    }
+    for (char *p = strstr(text, "-nan"); p; p = strstr(p, "-nan")) memmove(p, p + 1, strlen(p)); /* its sign is any */
+    ag_tape_free(t);
+}
+
+static void try(const call *c, const char *format, ...) {
+    static char text[LINE];
+    char change[64];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(change, sizeof change, format, args);
+    va_end(args);
+    outcome(c, text);
+    note(change, text);
+}
+
+/* ---- Its changes ---- */
+
+static void change_shapes(const call *c, int i) {
+    const ag_shape s = c->shape[i];
+    for (int k = 0; k < s.rank; k++)
+        for (int64_t by = -1; by <= 1; by++) {
+            call other = *c;
+            other.shape[i].extent[k] = by ? s.extent[k] + by : 0;
+            if (other.shape[i].extent[k] >= 0) try(&other, "x%d.%d=%" PRId64, i, k, other.shape[i].extent[k]);
+        }
+    for (int rank = 0; rank <= AG_MAX_RANK; rank += rank < s.rank + 1 ? 1 : AG_MAX_RANK - s.rank - 1) {
+        call other = *c;
+        if (rank == s.rank) continue;
+        other.shape[i] = (ag_shape){.rank = rank};
+        for (int k = 0; k < rank; k++) {
+            const int from = k - rank + s.rank;
+            other.shape[i].extent[k] = from >= 0 ? s.extent[from] : 1;
+        }
+        try(&other, "x%d.rank=%d", i, rank);
+        if (rank > s.rank && s.rank + 1 == AG_MAX_RANK) break;
+    }
+}
+
+static void change_dtypes(const call *c, int i) {
+    for (int d = 0; d < AG_DTYPES; d++) {
+        call other = *c;
+        other.dtype[i] = (ag_dtype)d;
+        if (other.dtype[i] != c->dtype[i]) try(&other, "x%d is %s", i, ag_dtype_name((ag_dtype)d));
+    }
+}
+
+/* As numbers of 32 bits and of 64; of that many bits with a sign, the words above hold it. */
+static void change_attributes(const call *c) {
+    const int words = (int)(c->bytes / sizeof *c->word);
+    for (int k = 0; k < words; k++)
+        for (int v = -1; v <= (k % 2 ? 2 : 5); v++) { /* every other word is likely to be half a number */
+            call other = *c;
+            other.word[k] = v;
+            if (v != c->word[k]) try(&other, "w%d=%d", k, v);
+            if (k % 2 || k + 1 == words || c->word[k + 1] == -(v < 0)) continue;
+            other.word[k + 1] = -(v < 0);
+            try(&other, "W%d=%d", k / 2, v);
+        }
+    for (int by = -8; by <= 8; by += 16) {
+        call other = *c;
+        if ((int)c->bytes + by < 0) continue;
+        other.bytes = (size_t)((int)c->bytes + by);
+        if (c->bytes > 0) try(&other, "%d bytes", by);
+    }
+}
+
+static void change(const call *c) {
+    lines.count = 0;
+    try(c, "as it is");
+    for (int i = 0; i < c->n; i++) change_shapes(c, i), change_dtypes(c, i);
+    change_attributes(c);
+}
+
+/* ---- The valid calls ---- */
+
+static const ag_tensor *find(const ag_tensor *y, const char *op) {
+    if (ag_op_of(y) && strcmp(ag_op_of(y)->name, op) == 0) return y;
+    const ag_tensor *found = NULL;
+    for (int i = 0; i < ag_inputs(y) && !found; i++) found = find(ag_input(y, i), op);
+    return found;
+}
+
+/* The call of its operation that a case records; false if it is none of those. */
+static bool call_of(const op_case *c, call *found) {
+    ag_tensor *x[CASE_INPUTS];
+    ag_dtype d = AG_F64;
+    while (d > 0 && !case_accepts(c, d)) d = (ag_dtype)(d - 1);
+    if (!c->op || c->variant[0] || !case_accepts(c, d)) return false;
+    case_inputs(c, d, tape, x);
+    const ag_tensor *y = find(case_call(c, tape, d, x), c->op);
+    if (!y || !ag_op_of(y)->infer || ag_inputs(y) > INPUTS || y->attribute_bytes > sizeof found->word - 8) return false;
+    *found = (call){.op = ag_op_of(y), .n = ag_inputs(y), .ydtype = ag_dtype_of(y), .yshape = ag_shape_of(y)};
+    for (int i = 0; i < found->n; i++)
+        found->shape[i] = ag_shape_of(ag_input(y, i)), found->dtype[i] = ag_dtype_of(ag_input(y, i));
+    found->bytes = y->attribute_bytes;
+    if (found->bytes > 0) memcpy(found->word, ag_attributes(y), found->bytes);
+    return true;
+}
+
+/* Whether few cases before this one are of its operation. */
+static bool is_base(int i) {
+    const op_case c = case_at(i);
+    int before = 0;
+    for (int k = 0; k < i && c.op; k++) {
+        const op_case other = case_at(k);
+        before += other.op && strcmp(other.op, c.op) == 0 && !other.variant[0];
+    }
+    return before < BASES;
+}
+
+/* Numbers among the attributes are in the order of these processors. */
+static bool usual_layout(void) {
+    const int32_t one = 1;
+    return *(const char *)&one == 1 && sizeof(void *) == 8;
+}
+
+static const char *title(const op_case *c) {
+    static char text[128];
+    return snprintf(text, sizeof text, "= %s", c->name), text;
+}
+
+static const char *line(int i) {
+    static char text[2 * LINE];
+    return snprintf(text, sizeof text, "%s%s%s", lines.changes[i], i ? ": " : "", lines.outcome[i]), text;
+}
+
+START_TEST(calls_that_are_nearly_valid_are_as_listed) {
+    const op_case c = case_at(_i);
+    call base;
+    if (!is_base(_i) || !call_of(&c, &base) || !usual_layout()) return;
+    size_t k = 0;
+    while (golden_inference[k] && strcmp(golden_inference[k], title(&c)) != 0) k++;
+    ck_assert_msg(golden_inference[k], "%s is not in the list: run test_inference --list", c.name);
+    change(&base);
+    for (int i = 0; i < lines.count; i++) {
+        const char *want = golden_inference[++k];
+        ck_assert_msg(want && strcmp(line(i), want) == 0, "%s: %s\n%s", c.name, line(i), want ? want : "");
+    }
+    ck_assert(!golden_inference[k + 1] || golden_inference[k + 1][0] == '=');
+}
+END_TEST
+
+/* ---- */
+
+static FILE *written;
+
+static void write_text(const char *text) {
+    fprintf(written, "    \"");
+    for (const char *p = text; *p; p++) fprintf(written, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
+    fprintf(written, "\",\n");
+}
+
+START_TEST(the_list_is_written) {
+    const op_case c = case_at(_i);
+    call base;
+    if (!is_base(_i) || !call_of(&c, &base)) return;
+    change(&base);
+    write_text(title(&c));
+    for (int k = 0; k < lines.count; k++) write_text(line(k));
+    fflush(written);
+}
+END_TEST
+
+static int list(const char *path) {
+    written = fopen(path, "w");
+    if (!written) return perror(path), 2;
+    fprintf(written, "/* Written by test_inference --list: of each call its outcome, and changes with theirs. */\n"
+                     "static const char *const golden_inference[] = {\n");
+    fflush(written);
+    Suite *suite = suite_create("list");
+    tcase_add_loop_test(tape_group(suite, "calls"), the_list_is_written, 0, case_count());
+    const int failed = run_suite(suite);
+    fprintf(written, "    NULL};\n");
+    return fclose(written) || failed;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[1], "--list") == 0) return list(argv[2]);
+    Suite *suite = suite_create("inference");
+    tcase_add_loop_test(tape_group(suite, "calls"), calls_that_are_nearly_valid_are_as_listed, 0, case_count());
+    return run_suite(suite);
+}
