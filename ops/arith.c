@@ -109,7 +109,7 @@ static ag_tensor *pow_base(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
     if (!is_known(b, &exponent) || exponent == 0) {
         ag_tensor *zero = ag_scalar(tape, dtype, 0), *one = ag_scalar(tape, dtype, 1);
         ag_tensor *smallest = ag_scalar(tape, dtype, dtype == AG_F32 ? 0x1p-126 : 0x1p-1022);
-        ag_tensor *invertible = ag_where(ag_less(smallest, ag_abs(a)), a, one);
+        ag_tensor *invertible = ag_where(ag_less_equal(smallest, ag_abs(a)), a, one);
         base = ag_where(ag_equal(b, zero), invertible, a);
     }
     return ag_strong_mul(g, ag_mul(b, ag_pow(base, ag_add_scalar(b, -1))));

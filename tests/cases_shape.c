@@ -33,6 +33,8 @@ static ag_tensor *broadcast_of(int n, inputs x, int which) {
 CALL(expand_as, ag_expand_as(x[0], x[1]))
 CALL(movedim_1, ag_movedim(x[0], AG_AXES(0), AG_AXES(-1)))
 CALL(movedim_2, ag_movedim(x[0], AG_AXES(3, 0), AG_AXES(0, 2)))
+CALL(movedim_middle, ag_movedim(x[0], AG_AXES(1), AG_AXES(-1)))
+CALL(movedim_8, ag_movedim(x[0], AG_AXES(-1, 2), AG_AXES(1, 7)))
 CALL(swapaxes_01, ag_swapaxes(x[0], 0, -1))
 CALL(flatten_all, ag_flatten(x[0], 0, -1))
 CALL(flatten_12, ag_flatten(x[0], 1, 2))
@@ -153,9 +155,12 @@ static const op_case rows[] = {
     {"movedim one", "permute", ANYTHING, GRAD, 0, BUILD(movedim_1), 1, {IN(ANY, 2, 3, 4)}, ""},
     {"movedim two", "permute", ANYTHING, GRAD, 0, BUILD(movedim_2), 1, {IN(ANY, 2, 3, 2, 4)}, ""},
     {"swapaxes", "permute", ANYTHING, GRAD, 0, BUILD(swapaxes_01), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"movedim middle", "permute", ANYTHING, GRAD, 0, BUILD(movedim_middle), 1, {IN(ANY, 2, 3, 4)}, ""},
+    {"movedim 8", "permute", ANYTHING, GRAD, 0, BUILD(movedim_8), 1, {IN(ANY, 1, 2, 3, 1, 2, 1, 1, 2)}, ""},
     {"flatten", "reshape", ANYTHING, GRAD, 0, BUILD(flatten_all), 1, {IN(ANY, 2, 3, 4)}, ""},
     {"flatten scalar", "reshape", ANYTHING, GRAD, 0, BUILD(flatten_all), 1, {SCALAR(ANY)}, ""},
     {"flatten some", "reshape", ANYTHING, GRAD, 0, BUILD(flatten_12), 1, {IN(ANY, 2, 3, 2, 2)}, ""},
+    {"flatten 8", "reshape", ANYTHING, GRAD, 0, BUILD(flatten_12), 1, {IN(ANY, 1, 2, 3, 1, 2, 1, 1, 2)}, ""},
     {"flatten nothing", "reshape", ANYTHING, GRAD, 0, BUILD(flatten_12), 1, {IN(ANY, 2, 0, 2, 2)}, ""},
     {"unflatten", "reshape", ANYTHING, GRAD, 0, BUILD(unflatten_1), 1, {IN(ANY, 2, 6, 2)}, ""},
     {"unflatten last", "reshape", ANYTHING, GRAD, 0, BUILD(unflatten_last), 1, {IN(ANY, 2, 6)}, ""},

@@ -2,8 +2,8 @@
 """mutate -- whether the tests notice a wrong vjp or infer: mutate.py [OPTION...] BUILD [FILE...]
 
 Changes one spot at a time of each vjp and each infer, and of what they call in their file or, if its name is private to
-the library, in ops/; and runs the tests until one fails. A mutant that no test notices lives. One whose machine code is the
-original's is no mutant. One that cannot be noticed is listed in mutants.txt with the reason, and must live.
+the library, in ops/; and runs the tests until one fails. A mutant that no test notices
+lives. One that cannot be noticed is listed in mutants.txt with the reason, and must live.
 
 A function and all its mutants are compiled together, and a number chooses among them as it is called: so the library is
 built once for all. The tests are linked with mutate_runner.c, which forks for each mutant; a first run of each test without
@@ -145,6 +145,10 @@ class Source:
         return [t.text for t in self.tokens[f.first:f.end] if t.kind == "name" and not t.text.startswith("ag__op_")]
 
 
+# The numbers of the mutants of a file begin a multiple of this behind the others', so that a change of one moves no other's.
+APART_BY = 1000
+
+
 def sources():
     """The files with vjps or infers, and in each the names of what is changed."""
     found = [Source(os.path.relpath(p, ROOT)) for folder in FOLDERS for p in sorted((ROOT / folder).glob("*.c"))]
@@ -160,6 +164,8 @@ def sources():
                 todo.append((s, other))
             elif other in private:
                 todo.append((private[other], other))
+    for s in found:
+        s.chosen.sort(key=lambda name: s.functions[name].first)
     return [s for s in found if s.chosen]
 
 
@@ -264,7 +270,7 @@ class Schema:
     def write(self, path):
         source, out, at = self.source, ["extern int ag__mutant;\nextern unsigned char ag__reached[];\n"], 0
         self.lines = {}
-        for name in sorted(source.chosen, key=lambda n: source.functions[n].first):
+        for name in source.chosen:
             f, tokens = source.functions[name], source.tokens
             own = [m for m in self.mutants if m.function == name]
             start = tokens[f.head[0]].start
@@ -315,46 +321,22 @@ class Schema:
         return spans[-1][1]
 
 
-def bodies(assembly):
-    """The instructions of each function with two underscores and a number, as they are whatever its place in the file."""
-    constants, current, found = {}, None, {}
-    for line in assembly.splitlines():
-        label = re.match(r"(\S+):$", line)
-        if label and label.group(1).startswith(".LC"):
-            current = constants.setdefault(label.group(1), [])
-        elif label and not label.group(1).startswith("."):
-            current = found.setdefault(label.group(1), [])
-        elif re.match(r"\s+\.(size|section|text|type|globl|p2align|align|local|set)\b", line):
-            if line.split()[0] in (".size", ".section", ".text") and current is not None and line.split()[0] == ".size":
-                current = None
-        elif current is not None:
-            current.append(line)
-    def plain(lines):
-        names = {}
-        text = re.sub(r"\.LC\d+", lambda m: "<" + " ".join(constants.get(m.group(), [])) + ">", "\n".join(lines))
-        return re.sub(r"\.L\d+", lambda m: names.setdefault(m.group(), f".{len(names)}"), text)
-    return {name: plain(lines) for name, lines in found.items() if re.search(r"__\d+$", name)}
-
-
 class Bench:
     """The library with all mutants in it, and the tests linked with that."""
 
     def __init__(self, build, found, mutants, jobs):
         self.build, self.folder, self.jobs = build, build / "mutate", jobs
         self.folder.mkdir(exist_ok=True)
-        self.places = {}
-        for s in found:
-            for name in s.chosen:
-                self.places[s.file, name] = len(self.places)
+        self.places = {(s.file, name): i * APART_BY + k for i, s in enumerate(found) for k, name in enumerate(s.chosen)}
         self.compile = {os.path.relpath((build / c["file"]).resolve(), ROOT):
                         [w for w in shlex.split(c["command"]) if w != "ccache"]
                         for c in json.loads((build / "compile_commands.json").read_text())}
-        self.same, self.none = set(), set()
+        self.none = set()
         self.objects = []
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             self.objects = list(pool.map(lambda s: self.compiled(s, [m for m in mutants if m.source is s]), found))
         common = self.folder / "common.c"
-        common.write_text(f"int ag__mutant, ag__places = {len(self.places)};\nunsigned char ag__reached[{len(self.places)} + 1];\n")
+        common.write_text(f"int ag__mutant, ag__places = {len(found) * APART_BY};\nunsigned char ag__reached[{len(found) * APART_BY}];\n")
         for name in (common, ROOT / "tests/mutate_runner.c"):
             self.objects.append(self.folder / (name.stem + ".o"))
             subprocess.run(["cc", "-O2", "-g", "-D_GNU_SOURCE", "-std=c17", "-c", name, "-o", self.objects[-1]], check=True)
@@ -363,7 +345,7 @@ class Bench:
             self.tests = dict(zip(self.programs, pool.map(self.recorded, self.programs)))
 
     # As the suite runs under UndefinedBehaviorSanitizer, too: an index outside its array is noticed.
-    CHECKED = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    CHECKED = ["-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
 
     def command(self, file, source, made, more):
         command = list(self.compile[file])
@@ -377,7 +359,7 @@ class Bench:
         return command + ["-fdiagnostics-color=never"] + more
 
     def compiled(self, source, mutants):
-        """The object of a file. What does not compile is left out; what compiles to the same code is noted."""
+        """The object of a file, without the mutants that do not compile."""
         stem = self.folder / source.file.replace("/", "_")[:-2]
         path, made, memo = stem.with_suffix(".c"), stem.with_suffix(".o"), stem.with_suffix(".json")
         schema = Schema(source, mutants, {name: self.places[source.file, name] for name in source.chosen})
@@ -385,18 +367,13 @@ class Bench:
         digest = hashlib.sha1(" ".join(self.CHECKED).encode() + path.read_bytes() + b"".join(p.read_bytes() for p in headers())).hexdigest()
         known = json.loads(memo.read_text()) if memo.exists() else {}
         if known.get("digest") != digest or not made.exists():
-            left = self.build_one(schema, path, made, stem.with_suffix(".s"))
-            code = bodies(stem.with_suffix(".s").read_text())
-            left = [m for m in left if f"{m.function}__{m.number}" in code]  # others are left out by the preprocessor
-            same = [m.key for m in left if code[f"{m.function}__{m.number}"] == code[f"{m.function}__0"]]
-            left_keys = {m.key for m in left}
-            known = {"digest": digest, "same": same, "none": [m.key for m in mutants if m.key not in left_keys]}
+            left = {m.key for m in self.build_one(schema, path, made)}
+            known = {"digest": digest, "none": [m.key for m in mutants if m.key not in left]}
             memo.write_text(json.dumps(known))
-        self.same |= set(known["same"])
         self.none |= set(known["none"])
         return made
 
-    def build_one(self, schema, path, made, assembly):
+    def build_one(self, schema, path, made):
         while True:
             done = subprocess.run(self.command(schema.source.file, path, made, self.CHECKED), cwd=self.build, capture_output=True, text=True)
             if done.returncode == 0:
@@ -407,8 +384,6 @@ class Bench:
                 sys.exit(f"{path} does not compile:\n{done.stderr[:3000]}")
             schema.mutants = [m for m in schema.mutants if m not in bad]
             schema.write(path)
-        command = self.command(schema.source.file, path, assembly, ["-S", "-g0", "-fno-reorder-blocks-and-partition"])
-        subprocess.run(command, cwd=self.build, check=True, capture_output=True)
         return schema.mutants
 
     def program(self, name):
@@ -566,23 +541,21 @@ def main():
     parser.add_argument("--list", action="store_true")
     args = parser.parse_args()
     found, mutants = sources(), []
-    for s in found:
-        for name in sorted(s.chosen, key=lambda n: s.functions[n].first):
-            for spot in spots(s, name):
-                mutants.append(Mutant(s, name, *spot, len(mutants) + 1))
+    for i, s in enumerate(found):
+        own = [(name, spot) for name in s.chosen for spot in spots(s, name)]
+        mutants += [Mutant(s, name, *spot, i * APART_BY + k + 1) for k, (name, spot) in enumerate(own)]
     chosen = [m for m in mutants if (not args.file or m.file in args.file) and args.only in m.text]
     if args.list:
         print("\n".join(m.text for m in chosen), f"\n{len(chosen)} mutants")
         return 0
     start = time.monotonic()
     bench = Bench(args.build.resolve(), found, mutants, args.jobs)
-    print(f"compiled and recorded in {time.monotonic() - start:.0f} s: {len(mutants)} mutants, {len(bench.same)} of the same code, "
-          f"{len(bench.none)} that do not compile, {sum(map(len, bench.tests.values()))} tests of "
+    print(f"compiled and recorded in {time.monotonic() - start:.0f} s: {len(mutants)} mutants, {len(bench.none)} that do not compile, {sum(map(len, bench.tests.values()))} tests of "
           f"{sum(t[3] for tests in bench.tests.values() for t in tests):.0f} s", flush=True)
     memo = bench.folder / "fates.json"
     fates = json.loads(memo.read_text()) if memo.exists() and not args.again else {}
     hunt, listed, wrong, rows = Hunt(bench, mutants, args.seconds), known(), 0, {}
-    chosen = [m for m in chosen if m.key not in bench.same and m.key not in bench.none]
+    chosen = [m for m in chosen if m.key not in bench.none]
     def fate(m):
         return fates[m.key] if m.key in fates and m.text not in listed else hunt.fate(m)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:

@@ -127,7 +127,13 @@ static void change_dtypes(const call *c, int i) {
     }
 }
 
-/* As numbers of 32 bits and of 64; of that many bits with a sign, the words above hold it. */
+/* A number of 64 bits is two words. */
+static void change_number(const call *c, int k, int64_t v, const char *shown) {
+    call other = *c;
+    memcpy(&other.word[2 * k], &v, sizeof v);
+    if (memcmp(other.word, c->word, sizeof other.word) != 0) try(&other, "W%d=%s", k, shown);
+}
+
 static void change_attributes(const call *c) {
     const int words = (int)(c->bytes / sizeof *c->word);
     for (int k = 0; k < words; k++)
@@ -135,10 +141,13 @@ static void change_attributes(const call *c) {
             call other = *c;
             other.word[k] = v;
             if (v != c->word[k]) try(&other, "w%d=%d", k, v);
-            if (k % 2 || k + 1 == words || c->word[k + 1] == -(v < 0)) continue;
-            other.word[k + 1] = -(v < 0);
-            try(&other, "W%d=%d", k / 2, v);
         }
+    for (int k = 0; k < words / 2; k++) {
+        if (c->word[2 * k + 1]) change_number(c, k, 0, "0");
+        change_number(c, k, -1, "-1");
+        change_number(c, k, INT64_MIN, "min");
+        change_number(c, k, INT64_MAX, "max");
+    }
     for (int by = -8; by <= 8; by += 16) {
         call other = *c;
         if ((int)c->bytes + by < 0) continue;

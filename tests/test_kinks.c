@@ -535,6 +535,26 @@ START_TEST(factors_beyond_the_dtype_are_strong) {
 }
 END_TEST
 
+/* Any other is an operation with a number in the gradient, too. */
+START_TEST(factors_within_the_dtype_are_numbers) {
+    ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(2), (double[]){1, 2}), *dx;
+    ag_tensor *y[] = {ag_scale(x, 3), ag_scale(x, 1e300), ag_div_scalar(x, 3), ag_div_scalar(x, 0x1p-1023)};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(ag_grad(ag_sum(ag_square(y[i])), 1, &x, &dx), AG_OK);
+        ck_assert_str_eq(ag_op_of(dx)->name, i < 2 ? "scale" : "div_scalar");
+    }
+}
+END_TEST
+
+/* An interval may be a single number. */
+START_TEST(intervals_of_one_number_are_constant) {
+    ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){0, 1, 2});
+    expect_list(ag_clamp(x, 1, 1), 1, 1, 1);
+    expect_list(ag_hardtanh(x, 1, 1), 1, 1, 1);
+    expect_ok(tape);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("kinks");
     TCase *choice = tape_group(suite, "choice");
@@ -552,6 +572,8 @@ int main(void) {
     tcase_add_test(slopes, of_a_nan_nothing_is_known_at_any_order);
     tcase_add_test(slopes, ties_of_extremes_share_and_a_nan_takes_all);
     tcase_add_test(slopes, factors_beyond_the_dtype_are_strong);
+    tcase_add_test(slopes, factors_within_the_dtype_are_numbers);
+    tcase_add_test(slopes, intervals_of_one_number_are_constant);
     TCase *code = tape_group(suite, "code");
     tcase_add_test(code, machine_code_gives_the_kernels_bits);
     TCase *norms = tape_group(suite, "norms");

@@ -988,6 +988,40 @@ START_TEST(powers_by_a_constant_have_all_gradients) {
 }
 END_TEST
 
+/* Exponents that are known as they are recorded, whatever they are made of, have entries of their own. */
+START_TEST(powers_by_known_numbers_have_entries) {
+    static const double exponents[] = {2, 3, -1, -2, 0.5, -0.5};
+    for (int k = 0; k < 12; k++) {
+        const ag_dtype d = k % 2 ? AG_F32 : AG_F64;
+        const double e = exponents[k / 2];
+        ag_tensor *x = ag_full(tape, d, AG_SHAPE(3), 2), *other = ag_pow(x, ag_scalar(tape, d, 1.25));
+        ck_assert_ptr_ne(ag_op_of(ag_pow_scalar(x, e)), ag_op_of(ag_pow_scalar(x, 1.25)));
+        ag_tensor *b = ag_scalar(tape, d, e - 4);
+        for (int i = 0; i < 8; i++) b = ag_add_scalar(b, 0.5);
+        ck_assert_ptr_ne(ag_op_of(ag_pow(x, ag_broadcast_to(b, AG_SHAPE(3)))), ag_op_of(other));
+        ck_assert_ptr_eq(ag_op_of(ag_pow(x, ag_add_scalar(b, 0))), ag_op_of(other)); /* too long to be followed */
+        const bool near = ag_op_of(ag_pow(x, ag_scalar(tape, d, e * (1 + 1e-12)))) != ag_op_of(other);
+        ck_assert_int_eq(near, d == AG_F32); /* where it is that number */
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* The slope of a^b by a and then by b is 1/a at b = 0, as long as that is finite; beyond, 1 is in the place of a. */
+START_TEST(powers_by_zero_have_finite_mixed_slopes) {
+    static const double at[][4] = {{0, 0x1p-1022, 1e-200, 2}, {0, 1e-40, 0x1p-126, 2}},
+                        want[][4] = {{1, 0x1p1022, 1e200, 0.5}, {1, 1, 0x1p126, 0.5}};
+    for (int k = 0; k < 2; k++) {
+        ag_tensor *a = tensor_of(tape, k ? AG_F32 : AG_F64, AG_SHAPE(4), at[k]), *b = ag_zeros_like(a), *da, *dadb;
+        b = ag_scale(b, 1); /* not known */
+        ck_assert_int_eq(ag_grad(ag_sum(ag_pow(a, b)), 1, &a, &da), AG_OK);
+        expect_list(da, 0, 0, 0, 0);
+        ck_assert_int_eq(ag_grad(ag_sum(da), 1, &b, &dadb), AG_OK);
+        expect_near(dadb, 4, want[k], 1, 0);
+    }
+}
+END_TEST
+
 /* ---- Sizes at the edges of strips, threads and blocks ---- */
 
 static const int64_t sizes[] = {1, 2, 15, 16, 17, 1023, 1024, 1025, 4096, 5000};
@@ -1309,6 +1343,8 @@ int main(int argc, char **argv) {
         tcase_add_loop_test(range, powers_of_extremes_are_those_of_c, 0, 2);
         tcase_add_loop_test(range, powers_are_within_their_units, 0, 2);
         tcase_add_test(range, powers_by_a_constant_have_all_gradients);
+        tcase_add_test(range, powers_by_known_numbers_have_entries);
+        tcase_add_test(range, powers_by_zero_have_finite_mixed_slopes);
         tcase_add_test(range, sines_of_huge_numbers);
     }
     TCase *size = tape_group(suite, "sizes");
