@@ -19,7 +19,7 @@ enum { MOST_INPUTS = 2 + AG_MAX_RANK };
 
 /* Whether each axis of the table is indexed once or an axis of the result; n indices. */
 static bool form_valid(const ag__indexing *f, int table_rank, int n) {
-    uint32_t owned = 0, used = 0;
+    uint32_t owned = 0, indexed = 0, used = 0; /* axes of the table, twice, and indices */
     if (f->rank > AG_MAX_RANK || n > AG_MAX_RANK) return false;
     for (int r = 0; r < AG_MAX_RANK; r++) {
         const int a = f->own[r] - 1;
@@ -29,13 +29,11 @@ static bool form_valid(const ag__indexing *f, int table_rank, int n) {
     }
     for (int a = 0; a < AG_MAX_RANK; a++) {
         const int k = f->index[a] - 1;
-        if (a >= table_rank && k >= 0) return false;
-        if (a < table_rank && (k < 0) != (owned >> a & 1)) return false;
         if (k < 0) continue;
-        if (k >= n || used >> k & 1) return false;
-        used |= 1u << k;
+        if (a >= table_rank || k >= n || used >> k & 1) return false;
+        used |= 1u << k, indexed |= 1u << a;
     }
-    return used == (1u << n) - 1;
+    return used == (1u << n) - 1 && (owned ^ indexed) == (1u << table_rank) - 1;
 }
 
 /* The shape of the result, from the table's and the indices', which begin with input `first`; false after an error. */

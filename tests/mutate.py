@@ -12,8 +12,9 @@ first, and those that noticed other mutants of the function before any.
 
     --jobs N       so many at a time (2)
     --seconds S    tests for at most so long for each mutant (no limit)
-    --table FILE   write the result to FILE as a table, a part of docs/mutation.md
+    --table        write the result to docs/mutation.md, for all files
     --only TEXT    those whose description contains TEXT
+    --today        those of one file, another each day
     --again        ask again about mutants that were noticed before
     --list         only list them
 
@@ -324,9 +325,9 @@ class Schema:
 class Bench:
     """The library with all mutants in it, and the tests linked with that."""
 
-    def __init__(self, build, found, mutants, jobs):
-        self.build, self.folder, self.jobs = build, build / "mutate", jobs
-        self.folder.mkdir(exist_ok=True)
+    def __init__(self, build, found, mutants, folder, jobs):
+        self.build, self.folder, self.jobs = build, folder, jobs
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.places = {(s.file, name): i * APART_BY + k for i, s in enumerate(found) for k, name in enumerate(s.chosen)}
         self.compile = {os.path.relpath((build / c["file"]).resolve(), ROOT):
                         [w for w in shlex.split(c["command"]) if w != "ccache"]
@@ -334,7 +335,8 @@ class Bench:
         self.none = set()
         self.objects = []
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            self.objects = list(pool.map(lambda s: self.compiled(s, [m for m in mutants if m.source is s]), found))
+            changed = [s for s in found if any(m.source is s for m in mutants)]
+            self.objects = list(pool.map(lambda s: self.compiled(s, [m for m in mutants if m.source is s]), changed))
         common = self.folder / "common.c"
         common.write_text(f"int ag__mutant, ag__places = {len(found) * APART_BY};\nunsigned char ag__reached[{len(found) * APART_BY}];\n")
         for name in (common, ROOT / "tests/mutate_runner.c"):
@@ -344,8 +346,9 @@ class Bench:
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             self.tests = dict(zip(self.programs, pool.map(self.recorded, self.programs)))
 
-    # As the suite runs under UndefinedBehaviorSanitizer, too: an index outside its array is noticed.
-    CHECKED = ["-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    # As the suite runs under UndefinedBehaviorSanitizer and valgrind, too: an index outside its array is noticed, and a
+    # variable without a value.
+    CHECKED = ["-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-ftrivial-auto-var-init=pattern"]
 
     def command(self, file, source, made, more):
         command = list(self.compile[file])
@@ -399,7 +402,7 @@ class Bench:
         own = self.build / "tests" / f"test_{name}.p"
         digest = hashlib.sha1(b"".join(p.read_bytes() for p in
                                        sorted(own.glob("*.o")) + sorted((self.build / "tests/libsupport.a.p").glob("*.o"))))
-        digest.update(json.dumps([list(k) for k in self.places]).encode())
+        digest.update(json.dumps([list(k) + [place] for k, place in self.places.items()] + [str(o) for o in self.objects]).encode())
         memo = self.folder / f"test_{name}.json"
         known = json.loads(memo.read_text()) if memo.exists() else {}
         if known.get("digest") != digest.hexdigest():
@@ -529,6 +532,27 @@ def known():
     return found
 
 
+def page(rows, equivalent, counts):
+    out = ["# Mutation", "",
+           "Do the tests notice a wrong derivative? `tests/mutate.py` changes each vjp and each `infer` one spot at a time, and what they",
+           "call: a sign, a factor left out, operands swapped, an axis or a number by one, a comparison, a constant. Each changed library is",
+           "a mutant, and some test must fail with it. `./dev mutate` does this for all files or those named, and fails if a mutant lives that",
+           "is not listed below. This page is written by `./dev mutate --table`. The times are seconds of one processor.", "",
+           "| file | mutants | noticed | cannot be noticed | live | seconds |", "|---|---|---|---|---|---|"]
+    for file, row in sorted(rows.items()):
+        out.append(f"| `{file}` | {sum(row[:3])} | {row[0]} | {row[1]} | {row[2]} | {row[3]:.0f} |")
+    out += [f"| all | {sum(counts[:3])} | {counts[0]} | {counts[1]} | {counts[2]} | {counts[3]:.0f} |", "",
+            "## Those that cannot be noticed", "",
+            "What such a mutant computes is the same, for the reason given. A change is written as the line of the source, what is changed in",
+            "it, and into what. The list is `tests/mutants.txt`, and a mutant in it that a test does notice is an error.", ""]
+    reasons = {}
+    for m, reason in equivalent:
+        reasons.setdefault(reason, []).append(m)
+    for reason, them in reasons.items():
+        out += [f"{reason}", ""] + [f"- `{m.text.replace('`', '')}`" for m in them] + [""]
+    return "\n".join(out).rstrip() + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("build", type=pathlib.Path)
@@ -537,19 +561,24 @@ def main():
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--today", action="store_true")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--list", action="store_true")
     args = parser.parse_args()
     found, mutants = sources(), []
+    if args.today:
+        args.file = [found[int(time.time()) // 86400 % len(found)].file]
     for i, s in enumerate(found):
         own = [(name, spot) for name in s.chosen for spot in spots(s, name)]
-        mutants += [Mutant(s, name, *spot, i * APART_BY + k + 1) for k, (name, spot) in enumerate(own)]
-    chosen = [m for m in mutants if (not args.file or m.file in args.file) and args.only in m.text]
+        mutants += [Mutant(s, name, *spot, i * APART_BY + k + 1) for k, (name, spot) in enumerate(own)
+                    if not args.file or s.file in args.file]
+    chosen = [m for m in mutants if args.only in m.text]
     if args.list:
         print("\n".join(m.text for m in chosen), f"\n{len(chosen)} mutants")
         return 0
     start = time.monotonic()
-    bench = Bench(args.build.resolve(), found, mutants, args.jobs)
+    build = args.build.resolve()
+    bench = Bench(build, found, mutants, build / "mutate" / ("some" if args.file else "all"), args.jobs)
     print(f"compiled and recorded in {time.monotonic() - start:.0f} s: {len(mutants)} mutants, {len(bench.none)} that do not compile, {sum(map(len, bench.tests.values()))} tests of "
           f"{sum(t[3] for tests in bench.tests.values() for t in tests):.0f} s", flush=True)
     memo = bench.folder / "fates.json"
@@ -574,6 +603,8 @@ def main():
     hunt.close()
     counts = [sum(row[k] for row in rows.values()) for k in range(4)]
     print(f"{sum(counts[:3])} mutants: {counts[0]} noticed, {counts[1]} cannot be, {counts[2]} live, {counts[3]:.0f} s")
+    if args.table:
+        PAGE.write_text(page(rows, [(m, listed[m.text]) for m in chosen if m.text in listed], counts))
     return 1 if wrong else 0
 
 
