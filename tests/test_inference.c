@@ -172,7 +172,7 @@ static const ag_tensor *find(const ag_tensor *y, const char *op) {
     return found;
 }
 
-/* The call of its operation that a case records; false if it is none of those. */
+/* The call of its operation that a case records; false if it records none. */
 static bool call_of(const op_case *c, call *found) {
     ag_tensor *x[CASE_INPUTS];
     ag_dtype d = AG_F64;
