@@ -13,7 +13,8 @@ enum { X = AG__X, W = AG__W, G = AG__G };
 /* Whether the numbers, which may be any bytes, are of a convolution; if not, an error. */
 static bool numbers_accepted(const ag_infer *r, const ag__trilinear *d, bool dense) {
     if (d->axes < 1 || d->axes > AG__SPACE || d->output < X || d->output > G || d->strong < 0 ||
-        d->strong >= 1 << AG__ROLES || d->groups < 0 || d->groups > INT32_MAX || (d->groups > 0) != dense)
+        d->strong >= 1 << AG__ROLES || d->strong >> d->output & 1 || d->groups < 0 || d->groups > INT32_MAX ||
+        (d->groups > 0) != dense)
         return ag_reject(r, AG_ERR_RANGE, "the attributes are out of range");
     for (int i = 0; i < d->axes; i++) {
         if (d->stride[i] < 1 || d->dilation[i] < 1 || d->before[i] < 0 || d->dilation[i] > INT32_MAX ||
@@ -101,7 +102,7 @@ ag_tensor *ag__trilinear_vjp(ag_tensor *y, ag_tensor *g, int i) {
         of[role] = ag_input(y, k++);
     }
     of[d.output] = g;
-    d.strong &= ~(int64_t)(1 << wanted | 1 << d.output);
+    d.strong &= ~(INT64_C(1) << wanted);
     if (!ag__is_weak(g)) d.strong |= 1 << d.output;
     d.output = wanted;
     return record(ag_op_of(y), &d, of);

@@ -127,6 +127,13 @@ static void change_dtypes(const call *c, int i) {
     }
 }
 
+/* The ends of ranges. */
+static const struct extreme {
+    int64_t number;
+    const char *shown;
+} extremes[] = {{INT64_MIN, "min"},         {INT64_MAX, "max"},        {INT32_MAX, "2^31-1"},
+                {(int64_t)1 << 31, "2^31"}, {INT64_MAX / 8, "2^60-1"}, {INT64_MAX / 8 + 1, "2^60"}};
+
 /* A number of 64 bits is two words. */
 static void change_number(const call *c, int k, int64_t v, const char *shown) {
     call other = *c;
@@ -145,8 +152,8 @@ static void change_attributes(const call *c) {
     for (int k = 0; k < words / 2; k++) {
         if (c->word[2 * k + 1]) change_number(c, k, 0, "0");
         change_number(c, k, -1, "-1");
-        change_number(c, k, INT64_MIN, "min");
-        change_number(c, k, INT64_MAX, "max");
+        for (size_t i = 0; i < sizeof extremes / sizeof *extremes; i++)
+            change_number(c, k, extremes[i].number, extremes[i].shown);
     }
     for (int by = -8; by <= 8; by += 16) {
         call other = *c;
@@ -232,6 +239,73 @@ START_TEST(calls_that_are_nearly_valid_are_as_listed) {
 }
 END_TEST
 
+/* ---- Beyond the cases ---- */
+
+static const ag_op *named(const char *name) {
+    int i = 0;
+    while (ag_op_at(i) && strcmp(ag_op_at(i)->name, name) != 0) i++;
+    return ag_op_at(i);
+}
+
+/* Calls that no public function makes, or whose shapes and numbers are at an end of what is accepted. */
+static const struct {
+    const char *op;
+    int n;
+    ag_dtype dtype[3];
+    ag_shape shape[3];
+    int64_t numbers[4];
+    size_t bytes;
+    const char *outcome;
+} calls[] = {
+    {"matmul",
+     2,
+     {AG_F64, AG_F64},
+     {{2, {2, 3}}, {1, {3}}},
+     {0},
+     0,
+     "2 matmul: a (2,3) and b (3): both must have two axes or more"},
+    {"matmul",
+     2,
+     {AG_F64, AG_F64},
+     {{1, {3}}, {2, {3, 2}}},
+     {0},
+     0,
+     "2 matmul: a (3) and b (3,2): both must have two axes or more"},
+    {"multinomial",
+     2,
+     {AG_F64, AG_I64},
+     {{1, {3}}, {1, {2}}},
+     {4},
+     16,
+     "5 multinomial: a (3) and b i64 (2): 4 samples of 3"},
+    {"multinomial",
+     2,
+     {AG_F64, AG_I64},
+     {{3, {2, 4, 3}}, {1, {2}}},
+     {4},
+     16,
+     "5 multinomial: a (2,4,3) and b i64 (2): 4 samples of 3"},
+    {"multinomial",
+     2,
+     {AG_F64, AG_I64},
+     {{2, {0, 0}}, {1, {2}}},
+     {1, 1},
+     16,
+     "2 multinomial: a (0,0) and b i64 (2): there are no weights"},
+    {"multinomial", 2, {AG_F64, AG_I64}, {{2, {2, 1}}, {1, {2}}}, {1}, 16, "i64 (2,1)"},
+};
+
+START_TEST(calls_at_an_end_are_as_said) {
+    static char text[LINE];
+    call c = {.op = named(calls[_i].op), .n = calls[_i].n, .bytes = calls[_i].bytes};
+    memcpy(c.shape, calls[_i].shape, sizeof calls[_i].shape);
+    memcpy(c.dtype, calls[_i].dtype, sizeof calls[_i].dtype);
+    memcpy(c.word, calls[_i].numbers, sizeof calls[_i].numbers);
+    outcome(&c, text);
+    ck_assert_str_eq(text, calls[_i].outcome);
+}
+END_TEST
+
 /* ---- */
 
 static FILE *written;
@@ -270,5 +344,6 @@ int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "--list") == 0) return list(argv[2]);
     Suite *suite = suite_create("inference");
     tcase_add_loop_test(tape_group(suite, "calls"), calls_that_are_nearly_valid_are_as_listed, 0, case_count());
+    tcase_add_loop_test(tape_group(suite, "ends"), calls_at_an_end_are_as_said, 0, sizeof calls / sizeof *calls);
     return run_suite(suite);
 }

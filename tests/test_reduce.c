@@ -872,6 +872,10 @@ START_TEST(wrong_calls_say_what_is_wrong) {
     REFUSED(ag_histogram(m, 0, 0, 1), AG_ERR_RANGE, "histogram: x (2,3): bins is 0: 1 to 1073741824 is wanted");
     REFUSED(ag_histogram(m, 3, 1, 1), AG_ERR_RANGE, "low is 1 and high is 1: two numbers, low < high, are wanted");
     REFUSED(ag_histogram(m, INT64_MAX, 0, 1), AG_ERR_RANGE, "histogram");
+    REFUSED(ag_histogram(m, (1 << 30) + 1, 0, 1), AG_ERR_RANGE, "histogram");
+    expect_shape(ag_histogram(m, 1 << 30, 0, 1), AG_SHAPE(1 << 30)); /* not evaluated */
+    REFUSED(ag_histogram(m, 3, -1e308, 1e308), AG_ERR_RANGE, "low is -1e+308 and high is 1e+308");
+    expect_shape(ag_histogram(m, 3, 1e308, 1.5e308), AG_SHAPE(3));
     REFUSED(ag_bincount(m, NULL, 3), AG_ERR_DTYPE, "bincount: x (2,3): needs i64, not f64");
     REFUSED(ag_bincount(ints, m, 3), AG_ERR_SHAPE, "the weights must have the shape of the elements");
     REFUSED(ag_histogram_between(m, m, NULL), AG_ERR_SHAPE, "the edges must be one axis of at least 2");
