@@ -447,7 +447,7 @@ class Judge:
             self.servers[program] = subprocess.Popen([self.bench.program(program)], cwd=self.bench.build, env=env, text=True,
                                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         server = self.servers[program]
-        line = " ".join([str(mutant.number)] + [f"{t[0]}:{int(t[3] * 10000) + 2000}" for t in tests])
+        line = " ".join([str(mutant.number)] + [f"{t[0]}:{int(t[3] * 10000) + 500}" for t in tests])
         server.stdin.write(line + "\n")
         server.stdin.flush()
         while True:
