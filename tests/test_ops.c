@@ -1002,6 +1002,8 @@ START_TEST(powers_by_known_numbers_have_entries) {
         ck_assert_ptr_eq(ag_op_of(ag_pow(x, ag_add_scalar(b, 0))), ag_op_of(other)); /* too long to be followed */
         const bool near = ag_op_of(ag_pow(x, ag_scalar(tape, d, e * (1 + 1e-12)))) != ag_op_of(other);
         ck_assert_int_eq(near, d == AG_F32); /* where it is that number */
+        ck_assert_int_eq(ag_grad(ag_sum(other), 1, &x, &b), AG_OK);
+        ck_assert(!reaches(b, "where")); /* only an exponent of 0 needs a choice */
     }
     expect_ok(tape);
 }
