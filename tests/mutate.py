@@ -165,7 +165,7 @@ def sources():
             continue
         s.chosen.append(name)
         for other in s.called(name):
-            if other in s.functions and not other.startswith("ag_op"):
+            if other in s.functions and not re.match(r"ag_[^_]", other):  # public functions record operations of their own
                 todo.append((s, other))
             elif other in private:
                 todo.append((private[other], other))
