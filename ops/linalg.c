@@ -78,8 +78,7 @@ static bool solve_triangular_infer(ag_infer *r) {
     const triangle *t = r->attributes;
     if (t->upper >> 1 || t->unit >> 1 || t->strong >> 1)
         return ag_reject(r, AG_ERR_RANGE, "the attributes must be 0 or 1");
-    const int64_t n = ag_rank(r->x[0]) < 2 ? 0 : ag_extent(r->x[0], -1);
-    if (!ag__is_matrix(r, true) || !goes_with_first(r, 1, n, -1)) return false;
+    if (!ag__is_matrix(r, true) || !goes_with_first(r, 1, ag_extent(r->x[0], -1), -1)) return false;
     r->shape = ag_shape_of(r->x[1]);
     return true;
 }

@@ -127,6 +127,29 @@ static void change_dtypes(const call *c, int i) {
     }
 }
 
+/* All that have the dtype of the first input have another. */
+static void change_dtype(const call *c) {
+    for (int d = 0; c->n > 1 && d < AG_DTYPES; d++) {
+        call other = *c;
+        for (int i = 0; i < c->n; i++)
+            if (c->dtype[i] == c->dtype[0]) other.dtype[i] = (ag_dtype)d;
+        if (other.dtype[0] != c->dtype[0]) try(&other, "all are %s", ag_dtype_name((ag_dtype)d));
+    }
+}
+
+/* Attributes that are no whole number of numbers are bytes. */
+static void change_bytes(const call *c) {
+    static const unsigned char to[] = {0, 1, 2, 3, 4, 8, 9, 255};
+    for (size_t k = 0; c->bytes % sizeof(int32_t) != 0 && k < c->bytes; k++)
+        for (size_t i = 0; i < sizeof to; i++) {
+            call other = *c;
+            unsigned char *byte = (unsigned char *)other.word + k;
+            if (*byte == to[i]) continue;
+            *byte = to[i];
+            try(&other, "b%d=%d", (int)k, to[i]);
+        }
+}
+
 /* The ends of ranges. */
 static const struct extreme {
     int64_t number;
@@ -167,7 +190,9 @@ static void change(const call *c) {
     lines.count = 0;
     try(c, "as it is");
     for (int i = 0; i < c->n; i++) change_shapes(c, i), change_dtypes(c, i);
-    change_attributes(c);
+    change_dtype(c);
+    change_bytes(c);
+    if (c->bytes % sizeof(int32_t) == 0) change_attributes(c);
 }
 
 /* ---- The valid calls ---- */
@@ -273,6 +298,14 @@ static const struct {
      {3, 2, 0, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1}, "f64 (1,2,2,2,1)"},
     {"depthwise", 2, {AG_F64, AG_F64}, {{3, {1, 2, 1}}, {2, {1, 1}}}, 21,
      {1, 2, 8, 2, 0, 0, 2, 0, 0, 1, 0, 0, 1, 0, 0, 1}, "5 depthwise: a (1,2,1) and b (1,1): the attributes are out of range"},
+    {"lu", 1, {AG_F32}, {{2, {16777216, 0}}}, 0, {0}, "f32 (16777216,1)"},
+    {"lu", 1, {AG_F32}, {{2, {16777217, 0}}}, 0, {0},
+     "2 lu: x f32 (16777217,0): 16777217 rows are too many to be numbered in this dtype"},
+    {"lu", 1, {AG_F32}, {{3, {1, 16777217, 0}}}, 0, {0},
+     "2 lu: x f32 (1,16777217,0): 16777217 rows are too many to be numbered in this dtype"},
+    {"solve_triangular", 2, {AG_F64, AG_F64}, {{4, {2, 3, 4, 4}}, {4, {2, 3, 4, 1}}}, 3, {0}, "f64 (2,3,4,1)"},
+    {"solve_triangular", 2, {AG_F64, AG_F64}, {{1, {4}}, {2, {4, 1}}}, 3, {0},
+     "2 solve_triangular: a (4) and b (4,1): needs two axes or more"},
     {"rfft", 1, {AG_F64}, {{8, {1, 1, 1, 1, 1, 1, 1, 4}}}, 5, {0x3ff0000000000000, 1, 128, 1, 4},
      "2 rfft: x (1,1,1,1,1,1,1,4): the result would have 9 axes, not 0 to 8"},
 };
