@@ -152,6 +152,66 @@ ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor *weigh
 
 /* ---- Distinct elements ---- */
 
+enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8), SLOTS = 4 * MOST_DISTINCT };
+
+typedef struct slot { /* of a hash table: place 0 is none */
+    uint64_t key;
+    int64_t place;
+} slot;
+
+static slot *slot_of(slot *table, uint64_t key) {
+    uint64_t at = (key * UINT64_C(0x9e3779b97f4a7c15) >> 32) % SLOTS;
+    while (table[at].place != 0 && table[at].key != key) at = (at + 1) % SLOTS;
+    return &table[at];
+}
+
+/* y = the number of distinct elements, and where each is first; or −1, if there are more than MOST_DISTINCT. */
+static bool distinct_eval(const ag_call *call) {
+    enum { SOME = 64 };
+    const ag_array *x = &call->x[0];
+    int64_t *y = call->y.data, found = 0;
+    uint64_t key[SOME];
+    slot *table = ag_call_scratch(call, SLOTS * sizeof *table);
+    if (!table) return false;
+    memset(table, 0, SLOTS * sizeof *table);
+    memset(y, 0, (size_t)call->y.size * sizeof *y);
+    for (int64_t start = 0, m; start < x->size && found <= MOST_DISTINCT; start += m) {
+        m = ag__lesser(x->size - start, SOME);
+        ag__keys_of(x->dtype, m, (const char *)x->data + start * (int64_t)ag_dtype_size(x->dtype), key);
+        for (int64_t i = 0; i < m; i++) {
+            slot *s = slot_of(table, key[i]);
+            if (s->place != 0) continue;
+            if (++found > MOST_DISTINCT) break;
+            *s = (slot){key[i], start + i + 1};
+            y[found] = start + i;
+        }
+    }
+    y[0] = found > MOST_DISTINCT ? -1 : found;
+    return true;
+}
+
+static bool distinct_infer(ag_infer *r) {
+    r->dtype = AG_I64;
+    r->shape = AG_SHAPE(1 + MOST_DISTINCT);
+    return true;
+}
+
+const ag_op ag__op_distinct = {.name = "distinct",
+                               .notation = "distinct({0})",
+                               .kind = AG_KIND_OPAQUE,
+                               .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
+                               .arity = 1,
+                               .infer = distinct_infer,
+                               .eval = distinct_eval};
+
+/* Some elements that have all distinct ones among them: one of each, if they are few. */
+static ag_tensor *representatives(ag_tensor *line) {
+    if (ag_extent(line, 0) <= 2 * MOST_DISTINCT) return line;
+    ag_tensor *found = ag_apply(&ag__op_distinct, 1, &line, NULL, 0);
+    const int64_t *n = ag_data(found);
+    return n && *n >= 0 ? ag_gather(line, ag_slice(found, 0, 1, 1 + *n, 1), 0) : line;
+}
+
 /* From sorted elements, and whether another one begins at each: the `n` that begin, or their places. */
 typedef struct choice {
     int64_t n, places;
@@ -215,7 +275,8 @@ ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
     if (!ag__inputs_usable("unique", 1, &x, &nil)) return nil;
     ag_tape *tape = ag_tape_of(x);
     const int64_t size = size_of(x);
-    ag_tensor *line = flat(x), *order = inverse ? ag_argsort(line, 0, false) : NULL;
+    ag_tensor *line = inverse || counts ? flat(x) : representatives(flat(x)),
+              *order = inverse ? ag_argsort(line, 0, false) : NULL;
     ag_tensor *sorted = inverse ? ag_gather(line, order, 0) : ag_sort(line, 0, false), *begins = begins_of(sorted);
     const int64_t *distinct = ag_data(ag_sum(begins)), n = distinct ? *distinct : 0;
     ag_tensor *y = choose(sorted, begins, n, false);

@@ -25,6 +25,7 @@
     X(OTHER, arange)                                                                                                   \
     X(OTHER, argmax)                                                                                                   \
     X(OTHER, argmin)                                                                                                   \
+    X(INNER, argrank)                                                                                                  \
     X(OTHER, argsort)                                                                                                  \
     X(INNER, argtopk)                                                                                                  \
     X(UNARY, asin)                                                                                                     \
@@ -63,6 +64,7 @@
     X(OTHER, det)                                                                                                      \
     X(OTHER, diagonal)                                                                                                 \
     X(UNARY, digamma)                                                                                                  \
+    X(INNER, distinct)                                                                                                 \
     X(BINARY, div)                                                                                                     \
     X(NUMBER, div_scalar)                                                                                              \
     X(OTHER, draw_binomial)                                                                                            \

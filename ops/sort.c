@@ -64,7 +64,7 @@ static records *const records_of[AG_DTYPES] = {records_of_bool, records_of_i64, 
 
 /* ---- Sorting records ---- */
 
-enum { DIGITS = 256, FEW = AG__LIMIT(40, 6) };
+enum { DIGITS = 256, FEW = AG__LIMIT(40, 6), SAMPLES = AG__LIMIT(4096, 16), MOST_SORTED = 4 * SAMPLES };
 
 static inline uint64_t key_of_narrow(narrow r) { return r >> 32; }
 static inline uint64_t key_of_wide(wide r) { return r.key; }
@@ -110,15 +110,18 @@ SORT(sort_wide, insert_wide, wide, key_of_wide, 8)
 /* ---- Rows ---- */
 
 typedef struct order {
-    int64_t down, k; /* the largest first; how many of the first elements in this order, of topk */
+    int64_t down,
+        k; /* the largest first; how many of the first elements in this order, of topk; the rank, of argrank */
 } order;
+
+enum { RANKS = 3 }; /* a rank, the next, and the last */
 
 typedef struct sorting {
     ag_dtype dtype;
     bool indices, down;
     bool is_narrow;         /* the record */
     int64_t bytes, n, rows; /* of an element; elements of a row */
-    int64_t k, room;        /* elements that are wanted of a row; records that each thread has memory for, twice */
+    int64_t k, rank, room;  /* elements that are wanted of a row; records that each thread has memory for, twice */
     const char *x;
     char *y, *scratch;
 } sorting;
@@ -154,8 +157,9 @@ static void sort_row(const sorting *s, const char *x, char *y, char *r) {
 }
 
 /* The first k of `count` sorted records and m others, which come later: inserted one by one, for few, or collected if
- * they come before the limit, which may be NULL. */
-#define SELECT(insert_first, take, record, key_of)                                                                     \
+ * they come before the limit, which may be NULL. Or those whose keys are from one limit to another: `below` counts the
+ * ones before, and `last` becomes the last one of all. */
+#define SELECT(insert_first, take, between, record, key_of)                                                            \
     static int64_t insert_first(int64_t k, record *best, int64_t count, int64_t m, const record *from) {               \
         for (int64_t i = 0; i < m; i++) {                                                                              \
             const record next = from[i];                                                                               \
@@ -174,9 +178,23 @@ static void sort_row(const sorting *s, const char *x, char *y, char *r) {
             count += !limit || key_of(from[i]) < key_of(*limit);                                                       \
         }                                                                                                              \
         return count;                                                                                                  \
+    }                                                                                                                  \
+    static int64_t between(int64_t m, const record *from, record *to, int64_t count, const record limit[2],            \
+                           int64_t *below, record *last) {                                                             \
+        const uint64_t low = key_of(limit[0]), high = key_of(limit[1]);                                                \
+        int64_t before = 0;                                                                                            \
+        for (int64_t i = 0; i < m; i++) {                                                                              \
+            const uint64_t key = key_of(from[i]);                                                                      \
+            to[count] = from[i];                                                                                       \
+            count += (key >= low) & (key <= high);                                                                     \
+            before += key < low;                                                                                       \
+            if (key >= key_of(*last)) *last = from[i];                                                                 \
+        }                                                                                                              \
+        *below += before;                                                                                              \
+        return count;                                                                                                  \
     }
-SELECT(insert_first_narrow, take_narrow, narrow, key_of_narrow)
-SELECT(insert_first_wide, take_wide, wide, key_of_wide)
+SELECT(insert_first_narrow, take_narrow, between_narrow, narrow, key_of_narrow)
+SELECT(insert_first_wide, take_wide, between_wide, wide, key_of_wide)
 
 /* The first k: those that come before the last of the best ones so far are collected; when there is no more room, they
  * are sorted, and k of them stay. An equal key that comes later has a later index. */
@@ -204,6 +222,54 @@ static void select_row(const sorting *s, const char *x, char *y, char *r) {
     put_records(s, r, y);
 }
 
+/* Two of some elements in order, far enough on either side of where rank s->rank is expected. */
+static void find_limits(const sorting *s, const char *x, char *r) {
+    enum { MARGIN = AG__LIMIT(128, 2) };
+    const int64_t apart = s->n / SAMPLES, at = s->rank / apart;
+    for (int64_t i = 0, k; i < SAMPLES; i++) {
+        k = i * apart + i * i % apart; /* not at equal distances: elements may be periodic */
+        records_of[s->dtype](1, x + k * s->bytes, r + i * record_bytes(s), true, s->down, k);
+    }
+    sort_records(s, SAMPLES, r);
+    const int64_t low = at < MARGIN ? 0 : at - MARGIN, high = ag__lesser(at + MARGIN, SAMPLES - 1);
+    memmove(r, r + low * record_bytes(s), (size_t)record_bytes(s));
+    memmove(r + record_bytes(s), r + high * record_bytes(s), (size_t)record_bytes(s));
+}
+
+/* The elements whose rank is s->rank and one more, and the last. Of a long row those between two limits are sorted,
+ * and all only if the ranks are not among them. */
+static void rank_row(const sorting *s, const char *x, char *y, char *r) {
+    enum { SOME = AG__LIMIT(64, 4), LIMITS = 2 };
+    _Alignas(64) char some[SOME * sizeof(wide)], result[RANKS * sizeof(wide)], limit[LIMITS * sizeof(wide)];
+    const int64_t bytes = record_bytes(s), next = ag__lesser(s->rank + 1, s->n - 1);
+    int64_t below = 0, count = 0;
+    char *last = result + (RANKS - 1) * bytes;
+    memset(result, 0, sizeof result);
+    if (s->n >= MOST_SORTED) {
+        find_limits(s, x, r);
+        memcpy(limit, r, (size_t)(LIMITS * bytes));
+        for (int64_t start = 0, m; start < s->n; start += m) {
+            m = ag__lesser(s->n - start, SOME);
+            records_of[s->dtype](m, x + start * s->bytes, some, true, s->down, start);
+            if (s->is_narrow)
+                count = between_narrow(m, (const void *)some, (narrow *)(void *)r, count, (const void *)limit, &below,
+                                       (narrow *)(void *)last);
+            else
+                count = between_wide(m, (const void *)some, (wide *)(void *)r, count, (const void *)limit, &below,
+                                     (wide *)(void *)last);
+        }
+    }
+    if (count == 0 || s->rank < below || next >= below + count) {
+        records_of[s->dtype](s->n, x, r, true, s->down, 0);
+        below = 0, count = s->n;
+        sort_records(s, count, r);
+        memcpy(last, r + (count - 1) * bytes, (size_t)bytes);
+    } else sort_records(s, count, r);
+    memcpy(result, r + (s->rank - below) * bytes, (size_t)bytes);
+    memcpy(result + bytes, r + (next - below) * bytes, (size_t)bytes);
+    put_records(s, result, y);
+}
+
 static void sort_share(void *s_, int i, int n) {
     const sorting *s = s_;
     const int64_t end = ag__share_start(s->rows, i + 1, n), width = s->indices ? (int64_t)sizeof(int64_t) : s->bytes;
@@ -211,20 +277,23 @@ static void sort_share(void *s_, int i, int n) {
     for (int64_t row = ag__share_start(s->rows, i, n); row < end; row++) {
         const char *x = s->x + row * s->n * s->bytes;
         char *y = s->y + row * s->k * width;
-        if (s->k == s->n) sort_row(s, x, y, r);
+        if (s->rank >= 0) rank_row(s, x, y, r);
+        else if (s->k == s->n) sort_row(s, x, y, r);
         else select_row(s, x, y, r);
     }
 }
 
-static bool sort_with(const ag_call *call, bool indices, int64_t k) {
+/* Rows of k results; rank −1: it is no rank that is wanted. */
+static bool sort_with(const ag_call *call, bool indices, int64_t k, int64_t rank) {
     const ag_array *x = &call->x[0];
     const int64_t n = x->shape[x->rank - 1];
     sorting s = {.dtype = x->dtype, .indices = indices, .bytes = (int64_t)ag_dtype_size(x->dtype), .n = n, .k = k};
     if (call->y.size == 0) return true;
     s.is_narrow = s.bytes <= 4;
+    s.rank = rank;
     s.down = ((const order *)call->attributes)->down;
     s.rows = x->size / n;
-    s.room = k == n ? n : ag__lesser(n, 2 * k + 256) + 64;
+    s.room = rank >= 0 ? n + 1 : k == n ? n : ag__lesser(n, 2 * k + 256) + 64;
     s.x = x->data, s.y = call->y.data;
     int threads = ag__worthwhile(16 * x->size, call->threads);
     if (threads > s.rows) threads = (int)s.rows;
@@ -263,10 +332,23 @@ static bool argtopk_infer(ag_infer *r) {
     return true;
 }
 
+static bool argrank_infer(ag_infer *r) {
+    const order *o = r->attributes;
+    if (!order_accepted(r)) return false;
+    int64_t *extent = &r->shape.extent[r->shape.rank - 1];
+    if (o->k < 0 || o->k >= *extent)
+        return ag_reject(r, AG_ERR_RANGE, "rank %lld of %lld elements", (long long)o->k, (long long)*extent);
+    *extent = RANKS;
+    r->dtype = AG_I64;
+    return true;
+}
+
 static int64_t row_length(const ag_call *call) { return call->x[0].shape[call->x[0].rank - 1]; }
-static bool sort_eval(const ag_call *call) { return sort_with(call, false, row_length(call)); }
-static bool argsort_eval(const ag_call *call) { return sort_with(call, true, row_length(call)); }
-static bool argtopk_eval(const ag_call *call) { return sort_with(call, true, ((const order *)call->attributes)->k); }
+static int64_t k_of(const ag_call *call) { return ((const order *)call->attributes)->k; }
+static bool sort_eval(const ag_call *call) { return sort_with(call, false, row_length(call), -1); }
+static bool argsort_eval(const ag_call *call) { return sort_with(call, true, row_length(call), -1); }
+static bool argtopk_eval(const ag_call *call) { return sort_with(call, true, k_of(call), -1); }
+static bool argrank_eval(const ag_call *call) { return sort_with(call, true, RANKS, k_of(call)); }
 
 static ag_tensor *record(const ag_op *op, ag_tensor *x, bool down, int64_t k) {
     const order o = {down, k};
@@ -306,6 +388,17 @@ const ag_op ag__op_argtopk = {.name = "argtopk",
                               .attribute_bytes = sizeof(order),
                               .infer = argtopk_infer,
                               .eval = argtopk_eval};
+
+const ag_op ag__op_argrank = {.name = "argrank",
+                              .notation = "argrank_{i1}({0})",
+                              .kind = AG_KIND_OPAQUE,
+                              .flags = AG_OP_CONTIGUOUS | AG_OP_NOT_DIFFERENTIABLE,
+                              .arity = 1,
+                              .attribute_bytes = sizeof(order),
+                              .infer = argrank_infer,
+                              .eval = argrank_eval};
+
+ag_tensor *ag__at_rank(ag_tensor *x, int64_t rank) { return ag_gather(x, record(&ag__op_argrank, x, false, rank), -1); }
 
 /* Whether `name` can be called for x along *axis, which becomes non-negative; if not, *nil is set, after an error. */
 static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **nil) {
@@ -350,8 +443,7 @@ typedef struct side {
     int64_t right;
 } side;
 
-/* The keys of n elements. */
-static void keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys) {
+void ag__keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys) {
     enum { SOME = 64 };
     wide r[SOME];
     const narrow *short_ones = (const narrow *)(const void *)r;
@@ -395,7 +487,7 @@ static void search_share(void *s_, int i, int n) {
     uint64_t keys[SOME];
     for (int64_t at = ag__share_start(x->size, i, n), m; at < end; at += m) {
         m = ag__lesser(ag__lesser(end - at, row - at % row), SOME);
-        keys_of(x->dtype, m, (const char *)x->data + at * bytes, keys);
+        ag__keys_of(x->dtype, m, (const char *)x->data + at * bytes, keys);
         search(length, s->sorted + at / row * length, m, keys, (int64_t *)s->call->y.data + at,
                ((const side *)s->call->attributes)->right);
     }
@@ -407,7 +499,7 @@ static bool searchsorted_eval(const ag_call *call) {
     if (call->y.size == 0) return true;
     s.sorted = ag_call_scratch(call, ag__times((uint64_t)sorted->size + 1, sizeof *s.sorted));
     if (!s.sorted) return false;
-    keys_of(sorted->dtype, sorted->size, sorted->data, s.sorted);
+    ag__keys_of(sorted->dtype, sorted->size, sorted->data, s.sorted);
     ag__parallel(ag__worthwhile(16 * call->y.size, call->threads), search_share, &s);
     return true;
 }

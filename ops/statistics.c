@@ -306,8 +306,8 @@ ag_tensor *ag_nanmin(ag_tensor *x, ag_axes axes, bool keepdims) {
 
 /* ---- Quantiles ---- */
 
-/* The elements over the axes in ascending order, along the last axis; NULL after an error. */
-static ag_tensor *sorted_over(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t *set, ag_tensor **nil) {
+/* x with the elements over the axes along the last one; NULL after an error. */
+static ag_tensor *together_over(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t *set, ag_tensor **nil) {
     int axis;
     if (!ag__inputs_usable(name, 1, &x, nil) || !ag__axes_mask(name, x, axes, set, nil)) return NULL;
     if (count_over(x, *set) == 0) {
@@ -319,20 +319,31 @@ static ag_tensor *sorted_over(const char *name, ag_tensor *x, const ag_axes *axe
         return NULL;
     }
     x = ag__axes_together(real_of(x), *set, &axis);
-    return ag_sort(ag_transpose(x, axis, -1), -1, false);
+    return ag_transpose(x, axis, -1);
 }
 
-static ag_tensor *nth(ag_tensor *sorted, int64_t k) { return ag_slice(sorted, -1, k, k + 1, 1); }
+static ag_tensor *nth(ag_tensor *x, int64_t k) { return ag_slice(x, -1, k, k + 1, 1); }
+
+/* Neighbours in ascending order, the second is the first where that is the last; and the last element. */
+typedef struct neighbours {
+    ag_tensor *a, *b, *last;
+} neighbours;
+
+static neighbours at_rank(ag_tensor *x, int64_t k, bool sorted) {
+    const int64_t n = ag_extent(x, -1);
+    if (sorted) return (neighbours){nth(x, k), nth(x, ag__lesser(k + 1, n - 1)), nth(x, n - 1)};
+    ag_tensor *found = ag__at_rank(x, k);
+    return (neighbours){nth(found, 0), nth(found, 1), nth(found, 2)};
+}
 
 /* Between two neighbours, by NumPy's formula, which is exact at both and monotonic; NaN if there is one, which is last.
  * */
-static ag_tensor *quantile_of(ag_tensor *sorted, double q) {
-    const int64_t n = ag_extent(sorted, -1);
-    const double place = q * (double)(n - 1), low = floor(place), t = place - low;
-    ag_tensor *a = nth(sorted, (int64_t)low), *b = nth(sorted, ag__lesser((int64_t)low + 1, n - 1)),
-              *last = nth(sorted, n - 1);
-    ag_tensor *by = ag_sub(b, a), *y = t < 0.5 ? ag_add(a, ag_scale(by, t)) : ag_sub(b, ag_scale(by, 1 - t));
-    return ag_where(is_nan(last), last, t == 0 ? a : y);
+static ag_tensor *quantile_of(ag_tensor *x, double q, bool sorted) {
+    const double place = q * (double)(ag_extent(x, -1) - 1), low = floor(place), t = place - low;
+    const neighbours at = at_rank(x, (int64_t)low, sorted);
+    ag_tensor *by = ag_sub(at.b, at.a),
+              *y = t < 0.5 ? ag_add(at.a, ag_scale(by, t)) : ag_sub(at.b, ag_scale(by, 1 - t));
+    return ag_where(is_nan(at.last), at.last, t == 0 ? at.a : y);
 }
 
 /* A quantile (…,1) in the shape that a reduction of x has. */
@@ -353,38 +364,39 @@ static bool share_valid(const char *name, ag_tensor *x, double q, ag_tensor **ni
 }
 
 ag_tensor *ag_quantile_over(ag_tensor *x, ag_axes axes, double q, bool keepdims) {
-    ag_tensor *nil, *sorted;
+    ag_tensor *nil, *all;
     uint32_t set;
     if (!ag__inputs_usable("quantile", 1, &x, &nil) || !share_valid("quantile", x, q, &nil)) return nil;
-    if (!(sorted = sorted_over("quantile", x, &axes, &set, &nil))) return nil;
-    return reduced(quantile_of(sorted, q), x, set, keepdims);
+    if (!(all = together_over("quantile", x, &axes, &set, &nil))) return nil;
+    return reduced(quantile_of(all, q, false), x, set, keepdims);
 }
 
 ag_tensor *ag_quantile(ag_tensor *x, double q) { return ag_quantile_over(x, AG_ALL_AXES, q, false); }
 
 ag_tensor *ag_quantiles_over(ag_tensor *x, ag_axes axes, int n, const double q[], bool keepdims) {
-    enum { MOST = 64 };
-    ag_tensor *nil, *sorted, *y[MOST];
+    enum { MOST = 64, FEW = 4 };
+    ag_tensor *nil, *all, *y[MOST];
     uint32_t set;
     if (!ag__inputs_usable("quantiles", 1, &x, &nil)) return nil;
     if (!q) return ag__fail("quantiles", 1, &x, AG_ERR_NULL, "q is NULL");
     if (n < 1 || n > MOST) return ag__fail("quantiles", 1, &x, AG_ERR_RANGE, "n is %d: 1 to %d is wanted", n, MOST);
     for (int i = 0; i < n; i++)
         if (!share_valid("quantiles", x, q[i], &nil)) return nil;
-    if (!(sorted = sorted_over("quantiles", x, &axes, &set, &nil))) return nil;
-    for (int i = 0; i < n; i++) y[i] = ag_unsqueeze(reduced(quantile_of(sorted, q[i]), x, set, keepdims), 0);
+    if (!(all = together_over("quantiles", x, &axes, &set, &nil))) return nil;
+    if (n > FEW) all = ag_sort(all, -1, false);
+    for (int i = 0; i < n; i++) y[i] = ag_unsqueeze(reduced(quantile_of(all, q[i], n > FEW), x, set, keepdims), 0);
     return ag_concat(n, y, 0);
 }
 
 /* The element in the middle, or the mean of the two that are. */
 ag_tensor *ag_median_over(ag_tensor *x, ag_axes axes, bool keepdims) {
-    ag_tensor *nil, *sorted;
+    ag_tensor *nil, *all;
     uint32_t set;
-    if (!(sorted = sorted_over("median", x, &axes, &set, &nil))) return nil;
-    const int64_t n = ag_extent(sorted, -1);
-    ag_tensor *b = nth(sorted, n / 2), *last = nth(sorted, n - 1);
-    ag_tensor *y = n % 2 ? b : ag_scale(ag_add(nth(sorted, n / 2 - 1), b), 0.5);
-    return reduced(ag_where(is_nan(last), last, y), x, set, keepdims);
+    if (!(all = together_over("median", x, &axes, &set, &nil))) return nil;
+    const int64_t n = ag_extent(all, -1);
+    const neighbours at = at_rank(all, (n - 1) / 2, false);
+    ag_tensor *y = n % 2 ? at.a : ag_scale(ag_add(at.a, at.b), 0.5);
+    return reduced(ag_where(is_nan(at.last), at.last, y), x, set, keepdims);
 }
 
 ag_tensor *ag_median(ag_tensor *x) { return ag_median_over(x, AG_ALL_AXES, false); }

@@ -109,6 +109,7 @@ CALL(histogram_5, ag_histogram(x[0], 5, -1, 1))
 CALL(histogram_between, ag_histogram_between(x[0], x[1], NULL))
 CALL(bincount_5, ag_bincount(x[0], NULL, 5))
 CALL(unique, ag_unique(x[0], NULL, NULL))
+CALL(distinct, ag_slice(ag_apply(&ag__op_distinct, 1, x, NULL, 0), 0, 0, 6, 1))
 
 static const op_case rows[] = {
     {"sum bool", "sum", 1 << AG_BOOL, LENIENT, 0, UNARY(ag_sum), 1, {IN(ANY, 2, 3, 4)}, ""},
@@ -158,7 +159,7 @@ static const op_case rows[] = {
     {"count_nonzero_over 1", NULL, ANYTHING, 0, 0, BUILD(count_nonzero_over_1), 1, {IN(TIES, 2, 6)}, ""},
     {"ptp", NULL, NUMBER, GRAD, 0, UNARY(ag_ptp), 1, {IN(ANY, 2, 3, 4)}, ""},
     {"ptp_over 1", NULL, NUMBER, GRAD, 0, BUILD(ptp_over_1), 1, {IN(ANY, 2, 3, 4)}, ""},
-    {"median", NULL, REAL, GRAD | LENIENT, 0, UNARY(ag_median), 1, {IN(ANY, 5)}, ""},
+    {"median", "argrank", REAL, GRAD | LENIENT, 0, UNARY(ag_median), 1, {IN(ANY, 5)}, ""},
     {"median_over 0,2 kept", NULL, REAL, GRAD | LENIENT, 0, BUILD(median_over_02), 1, {IN(ANY, 2, 3, 4)}, ""},
     {"median special", NULL, REAL, LENIENT, 0, BUILD(median_over_1), 1, {IN(SPECIAL, 3, 5)}, ""},
     {"quantile", NULL, REAL, GRAD | LENIENT, 8, BUILD(quantile_3), 1, {IN(ANY, 2, 5)}, ""},
@@ -230,6 +231,7 @@ static const op_case rows[] = {
     {"histogram_between", NULL, REAL, LENIENT, 0, BUILD(histogram_between), 2, {IN(ANY, 20), IN(TIES, 2)}, ""},
     {"bincount", NULL, 1 << AG_F64, LENIENT, 0, BUILD(bincount_5), 1, {INDICES(5, 3, 4)}, ""},
     {"unique", "unique", ANYTHING, LENIENT, 0, BUILD(unique), 1, {IN(TIES, 3, 4)}, ""},
+    {"distinct", "distinct", ANYTHING, 0, 0, BUILD(distinct), 1, {IN(TIES, 3, 4)}, ""},
     {"unique inverse", NULL, ANYTHING, LENIENT, 0, UNARY(inverse_of_unique), 1, {IN(TIES, 3, 4)}, ""},
     {"unique special", "unique", REAL, LENIENT, 0, BUILD(unique), 1, {IN(SPECIAL, 16)}, ""},
     {.name = NULL},

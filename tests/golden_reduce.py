@@ -73,6 +73,12 @@ def descending(x, axis):
     return torch.sort(x, dim=axis, descending=True, stable=True)
 
 
+def distinct(x):
+    """How many elements are distinct, and where each is first, in order of appearance: 6 numbers."""
+    first = np.sort(np.unique(x, return_index=True)[1])
+    return np.concatenate(([len(first)], first, np.zeros(5 - len(first), int)))
+
+
 def logcumsumexp(x):
     """Without the NaN that PyTorch makes of infinities."""
     return by_numpy(lambda v: np.logaddexp.accumulate(v.astype(np.float64), 1).astype(v.dtype))(x)
@@ -196,6 +202,7 @@ CALLS = {
     "histogram_between": by_numpy(lambda x, e: np.histogram(x, e)[0]),
     "bincount": by_numpy(lambda x: np.bincount(x.ravel(), minlength=5)),
     "unique": by_numpy(np.unique),
+    "distinct": by_numpy(distinct),
     "unique inverse": by_numpy(lambda x: np.unique(x, return_inverse=True)[1].reshape(x.shape)),
     "unique special": by_numpy(np.unique),
 }

@@ -102,6 +102,7 @@ const form forms[] = {
     {CALL(SIG_X_AXIS_KEEP, x_axis_keep, ag_argsort), ALL, KIND_ALONG, PLAIN},
     {CALL(SIG_X_AXIS_KEEP, x_axis_keep, user_largest), ALL, KIND_ALONG, PLAIN},
     {CALL(SIG_X, x, user_histogram), NUMBERS, KIND_UNARY, PLAIN},
+    {CALL(SIG_X, x, user_distinct), ALL, KIND_UNARY, PLAIN},
     {CALL(SIG_X, x, user_picked), ALL, KIND_UNARY, PLAIN},
     {CALL(SIG_X_AXIS_KEEP, x_axis_keep, ag_argmax), NUMBERS, KIND_ALONG, PLAIN},
     {CALL(SIG_X_AXIS_KEEP, x_axis_keep, ag_logsumexp), REALS, KIND_ALONG, PLAIN},

@@ -232,6 +232,7 @@ ag_tensor *user_positive_sum(ag_tensor *x, ag_axes axes, bool keepdims);
 ag_tensor *user_searched(ag_tensor *x, int axis);
 ag_tensor *user_largest(ag_tensor *x, int axis, bool largest);
 ag_tensor *user_histogram(ag_tensor *x);
+ag_tensor *user_distinct(ag_tensor *x); /* the first results of the other operation of ag_unique */
 ag_tensor *user_picked(ag_tensor *x); /* by the operation of ag_unique, which computes at once */
 ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step); /* source */
 ag_tensor *user_drawn(ag_tensor *x); /* random numbers of all samplers that have no second gradient, constant */

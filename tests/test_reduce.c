@@ -3,6 +3,7 @@
  * Shapes cross the limits at which tensors are cut into pieces (autograd/tape/limits.h). */
 #include "autograd/autograd.h"
 #include "autograd/tape/limits.h"
+#include "ops/rules.h"
 #include "tests/support.h"
 
 #include <float.h>
@@ -690,6 +691,38 @@ START_TEST(quantiles_lie_between_neighbours) {
 }
 END_TEST
 
+/* Of a long row only a part is sorted, unless its samples are misleading: all kinds of rows, with NaN at either end. */
+START_TEST(ranks_of_long_rows_are_those_of_their_order) {
+    enum { N = 50000 };
+    static double x[N], order[N], y[3], want[3], bar[N];
+    for (int d = AG_F32; d < AG_DTYPES; d++)
+        for (int kind = 0; kind < 7; kind++) {
+            for (int64_t i = 0; i < N; i++) {
+                const double noise = (double)(i * 25214903 % 49999) / 65536;
+                x[i] = kind == 0 ? noise : kind == 1 ? (double)i : kind == 2 ? 1 : kind == 3 ? (double)(i % 3) : noise;
+                if (kind == 4) x[i] = i * 7 % N < N / 2 + 300 ? noise - 100 : 1 + noise;
+            }
+            if (kind == 5) x[N - 1] = NAN;
+            if (kind == 6) x[0] = NAN, x[1] = -INFINITY, x[2] = INFINITY;
+            ag_tensor *in = tensor_of(tape, (ag_dtype)d, AG_SHAPE(N), x), *g = ag_ones(tape, (ag_dtype)d, AG_SHAPE(3));
+            ag_tensor *at = ag_argsort(in, 0, false);
+            read(in, x), read(at, order);
+            for (int64_t rank = 0; rank < N; rank += rank == N / 2 ? N - N / 2 - 1 : rank == 0 ? 70 : N / 2 - 70) {
+                const int64_t ranks[3] = {rank, rank + 1 < N ? rank + 1 : rank, N - 1};
+                ag_tensor *out = ag__at_rank(in, rank), *dx;
+                for (int k = 0; k < 3; k++) want[k] = x[(int64_t)order[ranks[k]]];
+                ag_vjp(1, &out, &g, 1, &in, &dx, 0);
+                read(out, y), read(dx, bar);
+                for (int k = 0; k < 3; k++)
+                    ck_assert_msg(same_bits(y[k], want[k]), "%s, kind %d, rank %d: %g, not %g",
+                                  ag_dtype_name((ag_dtype)d), kind, (int)ranks[k], y[k], want[k]);
+                for (int k = 0; k < 3; k++) bar[(int64_t)order[ranks[k]]]--;
+                for (int64_t i = 0; i < N; i++) ck_assert(bar[i] == 0);
+            }
+        }
+}
+END_TEST
+
 /* ---- Counting ---- */
 
 START_TEST(histograms_are_those_of_their_edges) {
@@ -723,6 +756,27 @@ START_TEST(histograms_are_those_of_their_edges) {
             ck_assert(fabs(sum - z[k]) < 1e-10);
         }
     }
+}
+END_TEST
+
+/* Few are looked up in a table, and many sorted. */
+START_TEST(distinct_elements_of_many_are_those_of_their_order) {
+    enum { N = 40000 };
+    static double x[N], y[N], sorted[N];
+    for (int d = AG_I64; d < AG_DTYPES; d++)
+        for (int kinds = 1; kinds <= N; kinds = kinds < 1000 ? 31 * kinds : 16 * kinds + 500) {
+            int64_t n = 0;
+            for (int64_t i = 0; i < N; i++) x[i] = (double)(i * 7919 % kinds) - 30;
+            if (d != AG_I64) x[7] = x[N / 2] = NAN, x[9] = INFINITY, x[10] = -INFINITY, x[11] = x[12] = -0.;
+            ag_tensor *in = tensor_of(tape, (ag_dtype)d, AG_SHAPE(2, N / 2), x), *out = ag_unique(in, NULL, NULL);
+            read(ag_sort(ag_reshape(in, AG_SHAPE(N)), 0, false), sorted), read(out, y);
+            for (int64_t i = 0; i < N; i++) {
+                if (i > 0 && (sorted[i] == sorted[i - 1] || isnan(sorted[i - 1]))) continue;
+                ck_assert(same_bits(y[n], sorted[i]));
+                n++;
+            }
+            expect_shape(out, AG_SHAPE(n));
+        }
 }
 END_TEST
 
@@ -783,8 +837,9 @@ static ag_tensor *everything(ag_tape *t, int64_t rows, int64_t columns) {
                           ag_cast(ag_argsort(x, 0, false), AG_F32),
                           ag_cast(ag_sort(y, 1, false), AG_F32),
                           ag_logcumsumexp(x, 1),
-                          ag_topk_along(x, columns, 1, true, NULL)};
-    ag_tensor *sum = ag_concat(9, parts, 0), *dx;
+                          ag_topk_along(x, columns, 1, true, NULL),
+                          ag_broadcast_to(ag_quantile_over(x, AG_AXES(1), 0.3, true), AG_SHAPE(rows, columns))};
+    ag_tensor *sum = ag_concat(10, parts, 0), *dx;
     ag_grad(ag_sum(sum), 1, &x, &dx);
     ag_tensor *top = ag_topk_along(x, columns / 3, 1, false, NULL);
     ag_tensor *counts = ag_cast(ag_histogram(x, columns, -1, 1), AG_F32);
@@ -822,6 +877,7 @@ static ag_status all_of_it(ag_tape *t) {
     ag_eval(ag_histogram(x, 10, -1, 1));
     ag_eval(ag_topk_along(x, 3, 1, true, NULL));
     ag_eval(ag_unique(x, &inverse, &counts)), ag_eval(inverse), ag_eval(counts);
+    ag_eval(ag_apply(&ag__op_distinct, 1, &x, NULL, 0));
     return ag_tape_status(t);
 }
 
@@ -924,9 +980,11 @@ int main(void) {
     tcase_add_test(t, bools_are_counted_as_numbers);
     tcase_add_test(t, all_and_any_at_many_sizes);
     tcase_add_test(t, quantiles_lie_between_neighbours);
+    tcase_add_test(t, ranks_of_long_rows_are_those_of_their_order);
     t = tape_group(suite, "counting");
     tcase_add_test(t, histograms_are_those_of_their_edges);
     tcase_add_test(t, distinct_elements_are_counted);
+    tcase_add_test(t, distinct_elements_of_many_are_those_of_their_order);
     tcase_add_test(t, gradients_of_counts_go_to_the_weights);
     t = plain_group(suite, "threads and memory");
     tcase_add_test(t, results_do_not_depend_on_the_number_of_threads);
