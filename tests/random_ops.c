@@ -290,7 +290,9 @@ static bool dot_infer(ag_infer *r) {
     bool equal = a.rank == b.rank && a.rank > 0;
     for (int i = 0; equal && i < a.rank; i++) equal = a.extent[i] == b.extent[i];
     r->shape.rank--;
-    return equal || ag_reject(r, AG_ERR_SHAPE, "the shapes differ");
+    if (!equal) return ag_reject(r, AG_ERR_SHAPE, "the shapes differ");
+    return (r->dtype >= AG_F32 && ag_dtype_of(r->x[1]) == r->dtype) ||
+           ag_reject(r, AG_ERR_DTYPE, "both must be f32 or f64");
 }
 
 static double value_at(const ag_array *x, int64_t offset) {
