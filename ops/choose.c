@@ -1,7 +1,10 @@
 /* choose -- random whole numbers, orders, and indices by weight */
+#include "autograd/tape/limits.h"
+#include "autograd/tape/philox.h"
 #include "ops/sampling.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- Whole numbers ---- */
 
@@ -12,22 +15,71 @@ typedef struct interval { /* attributes: low <= y < low + width; the width may b
 typedef struct filling {
     const ag_call *call;
     const interval *of;
+    int64_t words; /* of 32 bits that each number takes */
 } filling;
+
+enum { WORDS = AG__PHILOX_WORDS };
+
+/* Words, or pairs of them, as whole numbers of the interval, and whether any may have to be drawn again: those with a
+ * rest below 2^32 or 2^64 mod width, by which some would be more probable than others (D. Lemire, Fast random integer
+ * generation in an interval, 2019). */
+static bool from_words(const interval *of, const uint32_t word[WORDS], int64_t y[WORDS]) {
+    const uint64_t low = of->low, width = of->width;
+    uint64_t doubtful = 0;
+    AG_SIMD
+    for (int i = 0; i < WORDS; i++) {
+        const uint64_t p = width * word[i];
+        y[i] = (int64_t)(low + (p >> 32));
+        doubtful |= (p & UINT32_MAX) < width;
+    }
+    return doubtful != 0;
+}
+static bool from_pairs(const interval *of, const uint32_t word[WORDS], int64_t y[WORDS]) {
+    const uint64_t low = of->low, width = of->width;
+    uint64_t doubtful = 0;
+    AG_SIMD
+    for (int i = 0; i < WORDS / 2; i++) {
+        uint64_t rest;
+        y[i] = (int64_t)(low + ag__below(word[i], word[WORDS / 2 + i], width, &rest));
+        doubtful |= rest < width;
+    }
+    return doubtful != 0;
+}
+
+/* Number i of the draw, whose first words are these; more of them are blocks of its own. */
+static int64_t from_few(const filling *f, int64_t i, uint32_t high, uint32_t low) {
+    const uint64_t width = f->of->width, refused = (0 - width) % width;
+    ag__bits r = ag__bits_of(f->of->seed, f->of->draw, i);
+    uint64_t rest, y = ag__below(high, low, width, &rest);
+    if (f->words == 1) rest = (rest >> 32) < (UINT64_C(1) << 32) % width ? 0 : UINT64_MAX;
+    ag__next_bits(&r); /* first words of others */
+    while (rest < refused) {
+        ag__next_bits(&r);
+        y = ag__below(r.word[0], r.word[1], width, &rest);
+    }
+    return (int64_t)(f->of->low + y);
+}
 
 static void randint_share(void *f_, int share, int shares) {
     const filling *f = f_;
-    int64_t *y = f->call->y.data;
-    const int64_t n = f->call->y.size, end = ag__share_start(n, share + 1, shares);
-    for (int64_t i = ag__share_start(n, share, shares); i < end; i++) {
-        ag__bits r = ag__bits_of(f->of->seed, f->of->draw, i);
-        ag__next_bits(&r);
-        y[i] = (int64_t)(f->of->low + ag__below(r.word, f->of->width));
+    const int64_t n = f->call->y.size, each = WORDS / f->words, batches = (n + each - 1) / each;
+    const int64_t end = ag__share_start(batches, share + 1, shares);
+    for (int64_t batch = ag__share_start(batches, share, shares); batch < end; batch++) {
+        uint32_t word[WORDS];
+        int64_t y[WORDS];
+        const int64_t start = batch * each, m = ag__lesser(each, n - start);
+        ag__philox_batch(f->of->seed, f->of->draw, (uint64_t)batch * AG__PHILOX_LANES, word);
+        if ((f->words == 1 ? from_words : from_pairs)(f->of, word, y))
+            for (int64_t i = 0; i < m; i++) y[i] = from_few(f, start + i, word[i], f->words == 1 ? 0 : word[each + i]);
+        memcpy((int64_t *)f->call->y.data + start, y, (size_t)m * sizeof *y);
     }
 }
 
+/* One word is enough where it is hardly ever drawn again. */
 static bool randint_eval(const ag_call *call) {
-    enum { WORK = 30 };
-    filling f = {call, call->attributes};
+    enum { WORK = 10 };
+    filling f = {call, call->attributes, 2};
+    if (f.of->width <= 1 << 20) f.words = 1;
     ag__parallel(ag__worthwhile(call->y.size * WORK, call->threads), randint_share, &f);
     return true;
 }
@@ -63,17 +115,55 @@ static bool permutation_infer(ag_infer *r) {
     return r->dtype == AG_I64 || ag_reject(r, AG_ERR_DTYPE, "needs i64, not %s", ag_dtype_name(r->dtype));
 }
 
+/* Random bits in their order, a word at a time. */
+typedef struct words {
+    const interval *of;
+    int64_t next;
+    uint32_t word[WORDS];
+} words;
+
+static inline uint32_t next_word(words *w) {
+    if (w->next % WORDS == 0) ag__philox_batch(w->of->seed, w->of->draw, (uint64_t)w->next / 4, w->word);
+    return w->word[w->next++ % WORDS];
+}
+
+/* 0 … n−1, equally probable. */
+static inline int64_t next_below(words *w, uint64_t n) {
+    uint64_t rest, y;
+    do {
+        const uint32_t high = next_word(w);
+        if (n <= UINT32_MAX) y = n * high >> 32, rest = (n * high) << 32 | UINT32_MAX;
+        else y = ag__below(high, next_word(w), n, &rest);
+    } while (n <= UINT32_MAX ? rest >> 32 < n && rest >> 32 < (UINT64_C(1) << 32) % n : rest < n && rest < (0 - n) % n);
+    return (int64_t)y;
+}
+
 /* Each element changes places with one before it, or with itself. */
-static bool permutation_eval(const ag_call *call) {
-    const interval *of = call->attributes;
-    int64_t *y = call->y.data;
-    for (int64_t i = 0; i < call->y.size; i++) {
-        ag__bits r = ag__bits_of(of->seed, of->draw, i);
-        ag__next_bits(&r);
-        const int64_t j = (int64_t)ag__below(r.word, (uint64_t)i + 1);
+static void shuffle(words *w, int64_t n, int64_t *y) {
+    for (int64_t i = 1; i < n; i++) {
+        const int64_t j = next_below(w, (uint64_t)i + 1), swap = y[i];
         y[i] = y[j];
-        y[j] = i;
+        y[j] = swap;
     }
+}
+
+/* Each number goes to a random part, and each part is shuffled by itself, in the cache. */
+static bool permutation_eval(const ag_call *call) {
+    enum { PARTS = 256, MANY = AG__LIMIT(1 << 15, 64) };
+    int64_t *y = call->y.data, n = call->y.size, end[PARTS] = {0}, start = 0;
+    words w = {.of = call->attributes};
+    const bool one = n <= MANY;
+    for (int64_t i = 0, bits = 0; i < n && !one; i++, bits >>= 8) {
+        if (i % 4 == 0) bits = next_word(&w);
+        end[bits & 255]++;
+    }
+    for (int64_t k = 0, sum = 0; k < PARTS; k++) sum += end[k], end[k] = sum - end[k];
+    w.next = 0;
+    for (int64_t i = 0, bits = 0; i < n; i++, bits >>= 8) {
+        if (i % 4 == 0 && !one) bits = next_word(&w);
+        y[end[bits & 255]++] = i;
+    }
+    for (int64_t k = 0; k < PARTS; start = end[k++]) shuffle(&w, end[k] - start, y + start);
     return true;
 }
 
@@ -113,18 +203,24 @@ typedef struct row {
 
 static double weight(const row *r, int64_t i) { return ag__get_element(r->call->x[0].dtype, r->w, i); }
 
+/* The number of element first + i, 0 < u <= 1. Of these elements i = 0 is asked for first, and then the next. */
+static double unit_of(const row *r, int64_t first, int64_t i, uint32_t word[WORDS]) {
+    const int64_t k = i % AG__PHILOX_LANES;
+    if (k == 0) ag__philox_batch(r->key[0], r->key[1], (uint64_t)(first + i), word);
+    return ag__unit((const uint32_t[]){word[k], word[AG__PHILOX_LANES + k]});
+}
+
 /* With replacement: the first class whose weight, added to those before it, is beyond u of the total. */
 static void choose_any(const row *r, double sums[]) {
     int64_t last = 0;
     double total = 0;
+    uint32_t word[WORDS];
     for (int64_t i = 0; i < r->classes; i++) {
         if (weight(r, i) > 0) last = i;
         sums[i] = total += weight(r, i);
     }
     for (int64_t k = 0; k < r->count; k++) {
-        ag__bits b = ag__bits_of(r->key[0], r->key[1], r->number * r->count + k);
-        ag__next_bits(&b);
-        const double at = fmax(ag__unit(b.word) * total, 0x1p-1074);
+        const double at = fmax(unit_of(r, r->number * r->count, k, word) * total, 0x1p-1074);
         int64_t low = 0, high = last;
         while (low < high) {
             const int64_t mid = low + (high - low) / 2;
@@ -152,11 +248,11 @@ static void sink(double key[], int64_t at[], int64_t n, double new_key, int64_t 
 /* Without replacement: the classes that come first if each comes after an exponential time of rate w, in that order. A
  * heap has the first ones so far, the last on top, by the logarithms of their times. */
 static void choose_distinct(const row *r, double times[]) {
+    uint32_t word[WORDS];
     for (int64_t k = 0; k < r->count; k++) times[k] = (double)INFINITY, r->y[k] = 0;
     for (int64_t i = 0; i < r->classes; i++) {
-        ag__bits b = ag__bits_of(r->key[0], r->key[1], r->number * r->classes + i);
-        ag__next_bits(&b);
-        const double w = weight(r, i), time = ag__ln(-ag__ln(ag__unit(b.word))) - ag__ln(w);
+        const double u = unit_of(r, r->number * r->classes, i, word);
+        const double w = weight(r, i), time = ag__ln(-ag__ln(u)) - ag__ln(w);
         if (w > 0 && time < times[0]) sink(times, r->y, r->count, time, i);
     }
     for (int64_t n = r->count; n-- > 1;) { /* the last goes to the end */

@@ -14,12 +14,12 @@
 
 /* ---- Whole numbers, orders, choices ---- */
 
-/* ag_randint -- independent whole numbers, low <= y < high; their probabilities differ by less than 2^−64 of one
+/* ag_randint -- independent whole numbers, low <= y < high, all equally probable
  * Shape:  () -> shape
  * Dtype:  i64
  * Grad:   a constant
  * Errors: AG_ERR_SHAPE; AG_ERR_RANGE unless low < high
- * Source: torch.randint */
+ * Source: torch.randint; D. Lemire, Fast random integer generation in an interval (2019) */
 AG_API ag_tensor *ag_randint(ag_tape *tape, ag_shape shape, int64_t low, int64_t high);
 
 /* ag_permutation -- 0, 1, … n−1 in random order
@@ -27,7 +27,8 @@ AG_API ag_tensor *ag_randint(ag_tape *tape, ag_shape shape, int64_t low, int64_t
  * Dtype:  i64
  * Grad:   a constant
  * Errors: AG_ERR_SHAPE for n < 0
- * Source: torch.randperm; R. Durstenfeld, Algorithm 235: Random permutation (1964) */
+ * Source: torch.randperm; R. Durstenfeld, Algorithm 235: Random permutation (1964); a long one in parts, as by C. Rao,
+ *         Generation of random permutations of given number of elements using random sampling numbers (1961) */
 AG_API ag_tensor *ag_permutation(ag_tape *tape, int64_t n);
 
 /* ag_shuffle -- x in a random order along an axis: whole rows for axis 0

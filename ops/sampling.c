@@ -53,16 +53,6 @@ double ag__unit(const uint32_t word[2]) {
     return ((double)(word[0] >> 5) * 0x1p26 + (double)(word[1] >> 6) + 1) * 0x1p-53;
 }
 
-uint64_t ag__below(const uint32_t word[4], uint64_t n) {
-    const uint64_t low = n & UINT32_MAX, high = n >> 32;
-    uint64_t y = 0;
-    for (int i = 0; i < 4; i++) { /* y is less than n */
-        const uint64_t p = low * word[i] + (y & UINT32_MAX);
-        y = high * word[i] + (y >> 32) + (p >> 32);
-    }
-    return y;
-}
-
 double ag__ln(double x) { return ln(x); }
 
 static bool key_infer(ag_infer *r) { return r->dtype = AG_I64, r->shape = AG_SHAPE(2), true; }

@@ -22,8 +22,14 @@ double ag__unit(const uint32_t word[2]);
 
 double ag__ln(double x);
 
-/* ⌊n·w/2^128⌋ for the w of 128 bits: 0 … n−1, whose probabilities differ by less than 2^−64 of one. */
-uint64_t ag__below(const uint32_t word[4], uint64_t n);
+/* ⌊n·w/2^64⌋ for the w of 64 bits: 0 … n−1; and the rest of that division, n·w mod 2^64. Where the rest is less than
+ * 2^64 mod n, w is one too many for its number. */
+AG__ALWAYS_INLINE uint64_t ag__below(uint32_t high, uint32_t low, uint64_t n, uint64_t *rest) {
+    const uint64_t n0 = n & UINT32_MAX, n1 = n >> 32, last = n0 * low;
+    const uint64_t mid = n1 * low + (last >> 32), top = n0 * high + (mid & UINT32_MAX);
+    *rest = top << 32 | (last & UINT32_MAX);
+    return n1 * high + (mid >> 32) + (top >> 32);
+}
 
 /* Seed and draw, i64 (2), as a tensor: it is the last input of random operations on tensors, which are then the same at
  * each step, so that a plan of them serves again. */

@@ -438,15 +438,55 @@ START_TEST(whole_numbers_are_uniform) {
 }
 END_TEST
 
-/* The product of 128 random bits with n, against one that is multiplied out. */
+/* The product of 64 random bits with n, and what is beyond the whole number. */
 START_TEST(random_bits_become_whole_numbers) {
     const uint64_t n[] = {1, 2, 3, 10, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX, (UINT64_C(1) << 63) + 1};
     for (int i = 0; i < 8; i++) {
-        ck_assert_uint_eq(ag__below((uint32_t[]){0, 0, 0, 0}, n[i]), 0);
-        ck_assert_uint_eq(ag__below((uint32_t[]){UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}, n[i]), n[i] - 1);
-        ck_assert_uint_eq(ag__below((uint32_t[]){0, 0, 0, 1u << 31}, n[i]), n[i] / 2);
-        ck_assert_uint_eq(ag__below((uint32_t[]){0, 0, 0, 1u << 30}, n[i]), n[i] / 4);
+        uint64_t rest;
+        ck_assert_uint_eq(ag__below(0, 0, n[i], &rest), 0);
+        ck_assert_uint_eq(rest, 0);
+        ck_assert_uint_eq(ag__below(UINT32_MAX, UINT32_MAX, n[i], &rest), n[i] - 1);
+        ck_assert_uint_eq(rest, 0 - n[i]);
+        ck_assert_uint_eq(ag__below(1u << 31, 0, n[i], &rest), n[i] / 2);
+        ck_assert_uint_eq(rest, n[i] << 63);
+        ck_assert_uint_eq(ag__below(1u << 30, 0, n[i], &rest), n[i] / 4);
+        ck_assert_uint_eq(rest, n[i] << 62);
+        ck_assert_uint_eq(ag__below(0, 1, n[i], &rest), 0);
+        ck_assert_uint_eq(rest, n[i]);
     }
+}
+END_TEST
+
+/* Of 3·2^62 numbers, every third would be twice as probable if no bits were refused. */
+START_TEST(whole_numbers_are_equally_probable) {
+    const int64_t half = INT64_C(3) << 61, *y = ag_data(ag_randint(tape, AG_SHAPE(MANY), -half, half));
+    int found[3] = {0};
+    for (int i = 0; i < MANY; i++) found[((uint64_t)y[i] + (uint64_t)half) % 3]++;
+    for (int k = 0; k < 3; k++) ck_assert_double_le(fabs(found[k] - MANY / 3.), 4 * sqrt(MANY * 2. / 9));
+}
+END_TEST
+
+/* A long order is made in parts: each number is there once, far places have nothing to do with each other, and hardly
+ * any number is where it was, or behind its neighbour. */
+START_TEST(long_orders_are_random) {
+    enum { N = 100000 };
+    static char seen[N];
+    const int64_t *y = ag_data(ag_permutation(tape, N));
+    double product = 0;
+    int stay = 0, follow = 0, ascend = 0;
+    memset(seen, 0, sizeof seen);
+    for (int i = 0; i < N; i++) {
+        ck_assert(y[i] >= 0 && y[i] < N && !seen[y[i]]);
+        seen[y[i]] = 1;
+        product += (i - (N - 1) / 2.) * ((double)y[i] - (N - 1) / 2.);
+        stay += y[i] == i;
+        follow += i > 0 && y[i] == y[i - 1] + 1;
+        ascend += i > 0 && y[i] > y[i - 1];
+    }
+    ck_assert_double_le(fabs(product), 4 * sqrt(N) * (double)N * N / 12);
+    ck_assert_int_le(stay, 12);
+    ck_assert_int_le(follow, 12);
+    ck_assert_double_le(fabs(ascend - N / 2.), 4 * sqrt(N / 12.));
 }
 END_TEST
 
@@ -599,6 +639,8 @@ int main(void) {
     TCase *whole = tape_group(suite, "whole numbers");
     tcase_add_test(whole, whole_numbers_are_uniform);
     tcase_add_test(whole, random_bits_become_whole_numbers);
+    tcase_add_test(whole, whole_numbers_are_equally_probable);
+    tcase_add_test(whole, long_orders_are_random);
     tcase_add_test(whole, orders_are_uniform);
     tcase_add_test(whole, rows_are_shuffled_whole);
     tcase_add_test(whole, indices_are_as_probable_as_their_weights);
