@@ -177,11 +177,14 @@ static void release_rest(const ag__evaluation *e) {
     }
 }
 
-/* Whether the only marked node is better computed by machine code, which only a plan makes. */
+/* Whether the only marked node is better computed by machine code, which only a plan makes. The kernels of most
+ * reductions take a call for each few elements, that of sums does not. */
 static bool is_worth_code(const ag__evaluation *e) {
-    const ag_tensor *t = ag__node(e->tape, e->low);
-    return t->layout->size >= AG__AT_FIRST_SIGHT && t->op->kind == AG_KIND_ELEMENTWISE &&
-           ag__is_worth_code(t->op, t->input[t->arity - 1]->dtype);
+    const ag_tensor *t = ag__node(e->tape, e->low), *x = t->arity ? t->input[t->arity - 1] : t;
+    if (x->layout->size < AG__AT_FIRST_SIGHT) return false;
+    if (t->op->kind == AG_KIND_REDUCTION)
+        return t->op->reduction->join && !(t->op->reduction->join->flags & AG_OP_ADDS);
+    return t->op->kind == AG_KIND_ELEMENTWISE && ag__is_worth_code(t->op, x->dtype);
 }
 
 /* A plan pays from two nodes on, and only a plan runs in place. */
