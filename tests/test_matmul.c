@@ -577,13 +577,9 @@ static void check_exactly(ag_tensor *y, const double *product, ag_tensor *z) {
     }
 }
 
-static ag_tensor *left(ag_dtype d, const int64_t s[3]) { return integers(tape, d, AG_SHAPE(s[0], s[1]), 0); }
-static ag_tensor *right(ag_dtype d, const int64_t s[3]) { return integers(tape, d, AG_SHAPE(s[1], s[2]), 99); }
-
-static void check_product(ag_dtype d, const int64_t s[3], int view, const double *product) {
+static void check_product(ag_tensor *a, ag_tensor *b, ag_tensor *z, int view, const double *product) {
     ag_mark mark = ag_tape_mark(tape);
-    ag_tensor *z = ag_contiguous(integers(tape, d, AG_SHAPE(s[0], s[2]), 5));
-    ag_tensor *x[] = {viewed(left(d, s), view % VIEWS), viewed(right(d, s), view / VIEWS), z};
+    ag_tensor *x[] = {viewed(a, view % VIEWS), viewed(b, view / VIEWS), z};
     check_exactly(ag_matmul(x[0], x[1]), product, NULL);
     check_exactly(ag_apply(&add_product, 3, x, NULL, 0), product, z);
     expect_ok(tape);
@@ -605,9 +601,11 @@ START_TEST(around_the_sizes_where_kernels_change) {
     const bool large = s[0] * s[1] * s[2] > 1000000;
     if (small_run() && large) return;
     const ag_dtype d = dtypes[_i % 2];
-    double *product = product_of(left(d, s), right(d, s));
+    ag_tensor *a = integers(tape, d, AG_SHAPE(s[0], s[1]), 0), *b = integers(tape, d, AG_SHAPE(s[1], s[2]), 99);
+    ag_tensor *z = integers(tape, d, AG_SHAPE(s[0], s[2]), 5);
+    double *product = product_of(a, b);
     for (int view = 0; view < VIEWS * VIEWS; view += large ? 12 : (int)by_length(5, 2, 1))
-        check_product(d, s, view, product);
+        check_product(a, b, z, view, product);
     free(product);
 }
 END_TEST
