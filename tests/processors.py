@@ -1,4 +1,4 @@
-"""The tests on every processor and by every compiler, as a table: processors.py [--programs A,B,… | --all] [--list] [ROW...]
+"""The tests on every processor and by every compiler, as a table: processors.py [--programs A,B,… | --all | --bits | --list | --page] [ROW...]
 
 Each row is built in a folder of its own, and its test programs run, under qemu where the processor is another one. What came
 of it is kept in build/processors/ROW.json, a program at a time, so that a run can be continued or repeated in part. At the end
@@ -249,7 +249,7 @@ def skipped_in(results):
 
 
 def all_programs():
-    return sorted(os.path.basename(path)[len("test_") : -len(".c")] for path in glob.glob(os.path.join(TOP, "tests", "test_*.c")))
+    return sorted(os.path.basename(path)[5:-2] for path in glob.glob(os.path.join(TOP, "tests", "test_*.c")))
 
 
 def bullets(lines, none):
@@ -274,11 +274,13 @@ def write_page():
         lines.append(line)
         notes += more
     absent = [f"`{row.name}`: {row.text}" for row in ROWS if row.name not in results]
-    every = set(all_programs())
+    every, ran = all_programs(), {name for result in results.values() for name in result["programs"]}
     missing = collections.defaultdict(list)
     for name, result in results.items():
-        missing[", ".join(sorted(every - set(result["programs"]))) or "none"].append(f"`{name}`")
-    not_run = [f"{', '.join(rows)}: {programs}" for programs, rows in missing.items() if programs != "none"]
+        missing[", ".join(program for program in CHOSEN if program not in result["programs"])].append(f"`{name}`")
+    not_run = [f"{', '.join(rows)}: {programs}" for programs, rows in missing.items() if programs]
+    nowhere = [name for name in every if name not in ran]
+    not_run += [f"in no row: {', '.join(nowhere)}"] if nowhere else []
     commit = subprocess.run(["git", "log", "-1", "--format=%cs"], capture_output=True, text=True, cwd=TOP).stdout.strip()
     few = ", ".join(f"{name} with `{' '.join(options)}`" for name, options in FEWER.items())
     with open(PAGE, "w", encoding="utf-8") as page:
@@ -288,7 +290,8 @@ def write_page():
 Written by `./dev processors` ({commit}, on {platform.machine()}); what it says is what ran. A row is one processor, C library
 or compiler; `./dev processors ROW` runs it again, and `./dev test --cross ROW` runs the tests of a foreign processor. Other
 processors are shown by qemu's user mode, where programs take ten to twenty times as long. Each program ran once, with two
-threads, by the fused evaluator ({few}).
+threads, by the fused evaluator ({few}). There are {len(every)} programs, of which these say most about a processor:
+{', '.join(CHOSEN)}.
 
 | row | what | compiler | optional parts | programs that pass | checks | failed | same bits | seconds |
 |---|---|---|---|---|---|---|---|---|
@@ -319,6 +322,7 @@ products, layers, a training step), how many have the bits of the row `x86-64`. 
 def main():
     parser = argparse.ArgumentParser(prog="processors.py")
     parser.add_argument("--all", action="store_true", help="all programs, not only the chosen ones")
+    parser.add_argument("--bits", action="store_true", help="only the bits of results, without a program")
     parser.add_argument("--list", action="store_true", help="list the rows")
     parser.add_argument("--page", action="store_true", help="only write the page, of what has run")
     parser.add_argument("--programs", help="these programs, with commas")
@@ -333,6 +337,8 @@ def main():
         return
     os.makedirs(RESULTS, exist_ok=True)
     programs = options.programs.split(",") if options.programs else all_programs() if options.all else CHOSEN
+    if options.bits:
+        programs = []
     if not options.page:
         for name in options.rows or BY_NAME:
             try_row(BY_NAME[name], programs, options.all)
