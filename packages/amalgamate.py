@@ -64,7 +64,8 @@ CONFIG = """\
 #define AG_HAVE_MEMCHECK 0
 #endif
 #ifndef AG_HAVE_TARGET_CLONES
-#if defined __GNUC__ && !defined __clang__ && defined __x86_64__ && defined __linux__
+#include <limits.h> /* which says whether this is glibc: musl cannot load functions compiled for several processors */
+#if defined __GNUC__ && !defined __clang__ && defined __x86_64__ && defined __GLIBC__
 #define AG_HAVE_TARGET_CLONES 1
 #else
 #define AG_HAVE_TARGET_CLONES 0
