@@ -103,23 +103,6 @@ static ag_tensor *what_is_wrong(convolution *c, const ag_conv_options *o) {
 
 /* ---- Products ---- */
 
-/* Part g of n equal ones along an axis. */
-static ag_tensor *part(ag_tensor *x, int axis, int64_t g, int64_t n) {
-    const int64_t each = ag_extent(x, axis) / n;
-    return n == 1 ? x : ag_slice(x, axis, g * each, (g + 1) * each, 1);
-}
-
-/* One product for each group, side by side. */
-static ag_tensor *by_groups(const convolution *c, ag_tensor *x, int axis,
-                            ag_tensor *(*product)(const convolution *c, ag_tensor *x, ag_tensor *w)) {
-    const int last = c->s.axes + 1;
-    if (c->groups == 1) return product(c, x, c->w);
-    ag_tensor **all = ag_tape_alloc(ag_tape_of(x), (size_t)c->groups * sizeof(ag_tensor *));
-    for (int64_t g = 0; all && g < c->groups; g++)
-        all[g] = product(c, part(x, axis, g, c->groups), part(c->w, last, g, c->groups));
-    return all ? ag_concat((int)c->groups, all, -1) : ag_neg(x); /* nil: the tape is out of memory */
-}
-
 /* N O… C K… · K… C K -> N O… K */
 static ag_tensor *window_product(const convolution *c, ag_tensor *windows, ag_tensor *w) {
     const int n = c->s.axes;
@@ -190,10 +173,11 @@ static ag_tensor *convolved_depthwise(const convolution *c) {
     return ag_depthwise(x, w, places, strides_of(c), dilations_of(c), numbers_of(c, c->s.before));
 }
 
-/* With few channels more is gained by joining them with the places of a window than by reading these where they are. */
+/* With few channels more is gained by joining them with the places of a window than by reading these where they are;
+ * not if they are in groups, which would be a product each. */
 static bool has_channels(const convolution *c) {
     enum { FEW = 8 };
-    return ag_extent(c->w, c->s.axes) >= FEW && ag_extent(c->w, c->s.axes + 1) / c->groups >= FEW;
+    return c->groups > 1 || (ag_extent(c->w, c->s.axes) >= FEW && ag_extent(c->w, c->s.axes + 1) >= FEW);
 }
 
 static ag_tensor *convolved(const convolution *c) {
@@ -205,7 +189,7 @@ static ag_tensor *convolved(const convolution *c) {
                               numbers_of(c, c->s.before));
     ag_tensor *x = ag__padded(c->x, &c->s, 0);
     if (is_pointwise(c)) return ag_tensordot(x, ag_reshape(c->w, AG_SHAPE(in, out)), 1);
-    return by_groups(c, ag__windows_over(x, &c->s), n + 1, window_product);
+    return window_product(c, ag__windows_over(x, &c->s), c->w);
 }
 
 /* N L… C K…: the elements of each window. */
@@ -215,7 +199,7 @@ static ag_tensor *spread(const convolution *c) {
     for (int i = 0; i <= n; i++) order.axis[i] = i;
     order.axis[n + 1] = 2 * n + 1;
     for (int i = 0; i < n; i++) order.axis[n + 2 + i] = n + 1 + i;
-    return ag_permute(by_groups(c, c->x, n + 1, adjoint_product), order);
+    return ag_permute(adjoint_product(c, c->x, c->w), order);
 }
 
 /* The windows added up, without the padding, and longer at the end. */

@@ -25,6 +25,11 @@ typedef struct axis {
     int64_t box, span, boxes;     /* places of a box; elements of the source that they read; how many there are */
 } axis;
 
+typedef struct room {
+    void *at;
+    size_t bytes;
+} room;
+
 typedef struct work {
     axis a[DIMS];
     ag_dtype dtype;
@@ -34,6 +39,7 @@ typedef struct work {
     int64_t run, runs, *start, *jump;      /* of windows: elements and number, places in the buffer, and between them */
     const char *source, *other;
     char *y, *packed, *memory, *spare;
+    room room[3];             /* of start, packed and memory: the next correlation of a call uses it again */
     size_t buffer, bytes;     /* of each thread's memory: for the source; all of it */
     int64_t all, leaf, parts; /* boxes; those that are summed in sequence; pieces of a run: of the weight's gradient */
 } work;
@@ -204,6 +210,18 @@ static int64_t row_in_output(const rows *r) {
     return at;
 }
 
+/* The terms that are added up in sequence: whole runs, or equal parts of one. */
+static int64_t chain_of(const work *w, int64_t run) {
+    const int64_t most = w->dtype == AG_F32 ? AG__CHAIN_F32 : AG__CHAIN_F64;
+    return run <= most ? most / run * run : pieces(run, pieces(run, most));
+}
+
+/* The terms that are added up in a block: whole runs, or whole chains of one. */
+static int64_t block_of(const work *w, int64_t k) {
+    const int64_t each = pieces(k, pieces(k, AG__BLOCK)), whole = w->run <= AG__BLOCK ? w->run : chain_of(w, w->run);
+    return pieces(each, whole) * whole;
+}
+
 /* ---- Windows ---- */
 
 /* The runs of a window: its rows, if their elements lie next to each other. */
@@ -215,11 +233,17 @@ static void count_runs(work *w) {
     if (w->run == 0) w->runs = 0;
 }
 
+/* Memory of so many bytes: what is there already, if it suffices. */
+static void *in_room(const ag_call *call, room *r, size_t bytes) {
+    if (r->at && bytes <= r->bytes) return r->at;
+    *r = (room){ag_call_scratch(call, bytes), bytes};
+    return r->at;
+}
+
 static bool place_runs(const ag_call *call, work *w) {
     const axis *a = w->a;
     const int64_t each = w->run == w->summed ? a[LAST].taps : 1;
-    w->start = ag_call_scratch(call, ag__times((uint64_t)w->runs, 2 * sizeof(int64_t)));
-    if (!w->start) return false;
+    if (!(w->start = in_room(call, &w->room[0], ag__times((uint64_t)w->runs, 2 * sizeof(int64_t))))) return false;
     w->jump = w->start + w->runs;
     for (int64_t i = 0; i < w->runs; i++) {
         const int64_t row = i / each, y = row / a[2].taps * a[1].dilation, z = row % a[2].taps * a[2].dilation;
@@ -280,7 +304,7 @@ static void make_panel(const work *w, const box *b, const char *buffer, ag__pane
 }
 
 static void make_box(const work *w, char *buffer, const box *b, int64_t group) {
-    const int64_t k = w->run * w->runs, block = k > 0 ? ag__block_of(k) : 1, row = w->panel * w->size;
+    const int64_t k = w->run * w->runs, block = k > 0 ? block_of(w, k) : 1, row = w->panel * w->size;
     if (k == 0) {
         set_to_zero(w, b, group);
         return;
@@ -293,6 +317,7 @@ static void make_box(const work *w, char *buffer, const box *b, int64_t group) {
                                  .k = ag__lesser(k - q, block),
                                  .first = w->run - in,
                                  .run = w->run,
+                                 .chain = chain_of(w, w->run),
                                  .jump = w->jump + run,
                                  .a_column = 1,
                                  .b = w->packed + ((group * w->panels + j) * k + q) * row,
@@ -346,8 +371,8 @@ static bool make(const ag_call *call, work *w, bool back) {
     if (w->all == 0 || w->columns == 0) return true;
     const int shares = (int)ag__lesser(threads, w->all * w->groups);
     w->bytes = buffer_bytes(w);
-    if (!place_runs(call, w) || !(w->packed = ag_call_scratch(call, weight)) ||
-        !(w->memory = ag_call_scratch(call, ag__times(w->bytes, (size_t)shares))))
+    if (!place_runs(call, w) || !(w->packed = in_room(call, &w->room[1], weight)) ||
+        !(w->memory = in_room(call, &w->room[2], ag__times(w->bytes, (size_t)shares))))
         return false;
     pack_weight(w, back);
     ag__parallel(shares, make_share, w);
@@ -419,6 +444,7 @@ static void add_box(const sum *s, int64_t number, char *to, bool add) {
                              .k = k * b.count[LAST],
                              .first = b.count[LAST],
                              .run = b.count[LAST],
+                             .chain = chain_of(w, w->a[LAST].box),
                              .jump = jump,
                              .a = s->memory + (w->start[p.run] + p.first) * w->size,
                              .a_row = 1,
@@ -562,8 +588,8 @@ static bool make_back(const ag_call *call) {
     const ag__trilinear *d = call->attributes;
     int64_t phases = 1, r[AG__SPACE];
     for (int i = 0; i < d->axes; i++) phases *= greater(ag__lesser(d->stride[i], d->in[i]), 1);
+    work w = work_of(call, true);
     for (int64_t phase = 0; phase < phases; phase++) {
-        work w = work_of(call, true);
         int64_t rest = phase;
         for (int i = (int)d->axes - 1; i >= 0; i--) {
             const int64_t n = greater(ag__lesser(d->stride[i], d->in[i]), 1);

@@ -529,6 +529,7 @@ static void multiply_panel(running *r, ag__panel *t, int64_t q, int64_t i, int64
     const ag__product *p = r->p;
     t->add = p->add || q > 0;
     t->k = t->first = ag__lesser(p->k - q, r->block);
+    t->chain = p->dtype == AG_F32 ? AG__CHAIN_F32 : AG__CHAIN_F64;
     t->width = p->n - j < r->columns ? p->n - j : r->columns;
     t->a = (const char *)p->a + (i * p->a_row + q * p->a_column) * r->size;
     t->a_row = p->a_row;

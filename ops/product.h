@@ -35,9 +35,10 @@ size_t ag__packed_bytes(int unit, const ag__product *p);
 
 /* y (m,width) = a·b, added to y if `add`: a panel, of at most as many columns as the unit has; columns of b and y are
  * contiguous, and b has all columns of a panel where the unit needs that. Steps along k go through runs of a: `first`
- * steps, then `run` of them at a time, with a jump of so many elements, beyond the step, to the next run. */
+ * steps, then `run` of them at a time, with a jump of so many elements, beyond the step, to the next run; `chain`
+ * of them at a time are added up in sequence, or less, up to the end of a run that is longer. */
 typedef struct ag__panel {
-    int64_t m, width, k, first, run;
+    int64_t m, width, k, first, run, chain;
     const int64_t *jump;
     const void *a, *b;
     void *y;

@@ -42,7 +42,8 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
     do {
         UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] = (vector){0};
         const bool first = left == t->k;
-        int64_t chain = left < CHAIN ? left : CHAIN;
+        int64_t chain = left < t->chain ? left : t->chain;
+        if (run < chain && t->run >= t->chain) chain = run;
         left -= chain;
         do {
             p = chain < run ? chain : run;
