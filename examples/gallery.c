@@ -58,11 +58,12 @@ static ag_tensor *slope_of(ag_tensor *y, ag_tensor *x) {
     return dx;
 }
 
-/* A slope against the difference of values around it, where no kink is near: there both slopes at its ends differ. */
+/* A slope against the difference of values around it: between the two it changes by no more than from one to the next, at
+ * a kink as elsewhere. */
 static bool fits(const double *x, const double *y, const double *slope) {
     for (int i = 1; i + 1 < GRID; i++) {
-        const double step = x[i + 1] - x[i - 1], apart = fabs(slope[i + 1] - slope[i - 1]);
-        if (fabs((y[i + 1] - y[i - 1]) / step - slope[i]) > apart / 2 + 0.002) return false;
+        const double change = fmax(fabs(slope[i + 1] - slope[i]), fabs(slope[i] - slope[i - 1]));
+        if (fabs((y[i + 1] - y[i - 1]) / (x[i + 1] - x[i - 1]) - slope[i]) > change + 0.002) return false;
     }
     return true;
 }
