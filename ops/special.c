@@ -190,13 +190,13 @@ static ag_tensor *inverse_bend(ag_tensor *g, ag_tensor *f, ag_tensor *s) {
     return ag__slope_mul(g, ag_mul(ag_mul(f, s), s));
 }
 
-AG_UNARY(erfinv_slope, NULL, ag_scale(inverse_bend(g, ag_erfinv(x), y), 2), .flags = AG_OP_HIDES_NOTHING,
-         .domain = {{.above = -1, .below = 1}}, AG_FORMULA_TRACE(erfinv_slope));
+AG_UNARY(erfinv_slope, "π^0.5 / 2 * e^(erfinv({0})^2)", ag_scale(inverse_bend(g, ag_erfinv(x), y), 2),
+         .flags = AG_OP_HIDES_NOTHING, .domain = {{.above = -1, .below = 1}}, AG_FORMULA_TRACE(erfinv_slope));
 AG_UNARY(erfinv, "erfinv({0})", ag__slope_mul(g, ag__apply1(&ag__op_erfinv_slope, x)), .flags = AG_OP_HIDES_NOTHING,
          .domain = {{.above = -1, .below = 1}}, AG_FORMULA_TRACE(erfinv));
 ag_tensor *ag_erfinv(ag_tensor *x) { return ag__apply1(&ag__op_erfinv, x); }
 
-AG_UNARY(ndtri_slope, NULL, inverse_bend(g, ag_ndtri(x), y), .flags = AG_OP_HIDES_NOTHING,
+AG_UNARY(ndtri_slope, "1 / φ(ndtri({0}))", inverse_bend(g, ag_ndtri(x), y), .flags = AG_OP_HIDES_NOTHING,
          .domain = {{.above = 0, .below = 1}}, AG_FORMULA_TRACE(ndtri_slope));
 AG_UNARY(ndtri, "ndtri({0})", ag__slope_mul(g, ag__apply1(&ag__op_ndtri_slope, x)), .flags = AG_OP_HIDES_NOTHING,
          .domain = {{.above = 0, .below = 1}}, AG_FORMULA_TRACE(ndtri));

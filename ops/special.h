@@ -129,6 +129,9 @@ AG_API ag_tensor *ag_atanh(ag_tensor *x);
 
 /* ---- Error function ---- */
 
+/* The largest errors of f32 among every 1021st number: erfcx 1.6 units of the last place, erfinv 1.6, ndtr 1.5,
+ * log_ndtr 2 (3 where it is nearly subnormal), ndtri 2.5. f64 is within 2 units of 60 digits at the points of the tests. */
+
 /* ag_erf -- y = erf x, 2/√π times the integral of e^(−t²) from 0 to x
  * Shape:  x (…) -> (…)
  * Dtype:  real
