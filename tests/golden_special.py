@@ -40,10 +40,13 @@ DIGAMMA = scipy_of(scipy.special.digamma)
 
 
 def lbeta(a, b):
-    """SciPy's of f64; ∞ of two is NaN there, and NaN not always."""
+    """SciPy's of f64; but ∞ of two is NaN there, NaN not always, and a tiny number ∞."""
     if not a.requires_grad:
         p, q = a.numpy().astype(np.float64), b.numpy().astype(np.float64)
         y = np.where(np.isposinf(p) & np.isposinf(q), -np.inf, np.where(np.isnan(p) | np.isnan(q), np.nan, scipy.special.betaln(p, q)))
+        small = np.isposinf(y) & (np.minimum(p, q) > 0)  # its Γ overflows, and the logarithm of 1/p + 1/q does not
+        with np.errstate(all="ignore"):
+            y = np.where(small, np.logaddexp(-np.log(p), -np.log(q)), y)
         return torch.from_numpy(np.asarray(y)).to(a.dtype)
     both = DIGAMMA(a + b)
     return (DIGAMMA(a) - both).detach() * a + (DIGAMMA(b) - both).detach() * b
