@@ -106,11 +106,12 @@ ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind);
  * which may be any number in an entry that a program records: so it is checked. In gamma.c. */
 void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(int n, double x));
 bool ag__order_infer(ag_infer *r);
-/* Unsigned numbers in whose order n elements are sorted. */
+
+/* Unsigned numbers in whose order n elements are sorted. In sort.c. */
 void ag__keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys);
 
-/* Of the last axis in ascending order: the elements whose numbers are `rank` and, if there is one, rank + 1, and the
- * last element, which is NaN if any is. */
+/* Three elements along the last axis in ascending order: those whose numbers are `rank` and, if there is one, rank + 1,
+ * and the last element, which is NaN if any is. In sort.c. */
 ag_tensor *ag__at_rank(ag_tensor *x, int64_t rank);
 
 /* Whether n elements are all finite. */

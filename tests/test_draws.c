@@ -457,7 +457,7 @@ START_TEST(random_bits_become_whole_numbers) {
 }
 END_TEST
 
-/* Of 3·2^62 numbers, every third would be twice as probable if no bits were refused. */
+/* Every third of 3·2^62 numbers would be twice as probable if no bits were refused. */
 START_TEST(whole_numbers_are_equally_probable) {
     const int64_t half = INT64_C(3) << 61, *y = ag_data(ag_randint(tape, AG_SHAPE(MANY), -half, half));
     int found[3] = {0};

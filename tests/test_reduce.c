@@ -691,7 +691,7 @@ START_TEST(quantiles_lie_between_neighbours) {
 }
 END_TEST
 
-/* Of a long row only a part is sorted, unless its samples are misleading: all kinds of rows, with NaN at either end. */
+/* Only a part of a long row is sorted, unless its samples are misleading: all kinds of rows, with NaN at either end. */
 START_TEST(ranks_of_long_rows_are_those_of_their_order) {
     enum { N = 20000 };
     static double x[N], order[N], y[3], want[3], bar[N];
