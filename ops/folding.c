@@ -135,24 +135,29 @@ const ag_reduction ag__reduction_any = {
 
 /* ---- The Euclidean norm ---- */
 
-/* Lanes of squares, in double: of f32 they can neither overflow nor lose digits. */
-#define SQUARES(name, type)                                                                                            \
+/* Lanes of squares, in double: of f32 they can neither overflow nor lose digits, and are not scaled. They are added in
+ * two halves, each of which stays in registers. */
+#define SQUARES(name, type, scaled)                                                                                    \
     AG_BLOCK_KERNEL static double name(int64_t n, const type *x, double by) {                                          \
         double lane[LANES] = {0};                                                                                      \
         int64_t i = 0;                                                                                                 \
+        (void)by;                                                                                                      \
         for (; i + LANES <= n; i += LANES) {                                                                           \
             AG_SIMD                                                                                                    \
-            for (int64_t l = 0; l < LANES; l++) lane[l] += ((double)x[i + l] * by) * ((double)x[i + l] * by);          \
+            for (int64_t l = 0; l < LANES / 2; l++) lane[l] += ((double)x[i + l] scaled) * ((double)x[i + l] scaled);  \
+            AG_SIMD                                                                                                    \
+            for (int64_t l = LANES / 2; l < LANES; l++)                                                                \
+                lane[l] += ((double)x[i + l] scaled) * ((double)x[i + l] scaled);                                      \
         }                                                                                                              \
-        for (int64_t l = 0; i + l < n; l++) lane[l] += ((double)x[i + l] * by) * ((double)x[i + l] * by);              \
+        for (int64_t l = 0; i + l < n; l++) lane[l] += ((double)x[i + l] scaled) * ((double)x[i + l] scaled);          \
         for (int64_t half = LANES / 2; half > 0; half /= 2) {                                                          \
             AG_SIMD                                                                                                    \
             for (int64_t l = 0; l < half; l++) lane[l] += lane[l + half];                                              \
         }                                                                                                              \
         return lane[0];                                                                                                \
     }
-SQUARES(squares_f32, float)
-SQUARES(squares_f64, double)
+SQUARES(squares_f32, float, )
+SQUARES(squares_f64, double, *by)
 
 /* y[i] = √(y[i]² + x[i]²), of numbers brought into the middle of the range. */
 #define HYPOT(combine, finish, type, root, large, down, small, up)                                                     \
