@@ -16,6 +16,9 @@ static ag_tensor *what_is_wrong(const char *name, ag_tape *tape, ag_dtype dtype,
     if (shape->rank < axes)
         return ag__refuse_on(tape, name, AG_ERR_SHAPE,
                              "a shape of %d axes: inputs and outputs are wanted, two at least", shape->rank);
+    if (shape->rank > AG_MAX_RANK)
+        return ag__refuse_on(tape, name, AG_ERR_SHAPE, "a shape of %d axes: at most %d are wanted", shape->rank,
+                             AG_MAX_RANK);
     if (!(number >= 0 && number < (double)INFINITY))
         return ag__refuse_on(tape, name, AG_ERR_RANGE, "the %s is %g: a finite one, 0 or more, is wanted", what,
                              number);
