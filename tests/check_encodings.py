@@ -638,7 +638,7 @@ class Avx512:
         elif i.code == "AG__RARELY":
             k = self.mask_of(m, i.b, i.wide)
             self.need_vector(m, i.a)
-            m.emit(f"kmovw eax, k{k}")
+            m.emit(f"kmov{'b' if i.wide else 'w'} eax, k{k}")
             self.mask.pop(i.y, None)
             m.rarely(i)
         else:

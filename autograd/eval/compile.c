@@ -27,6 +27,7 @@ typedef struct value {
     bool varies;   /* from element to element */
     bool needed;   /* by a store */
     bool hoisted;  /* uniform, and needed in the loop or after it */
+    bool last;     /* hoisted, and stored after the loop */
     bool live;     /* scratch */
     uint8_t copy;  /* number of the vector in lockstep */
     uint8_t fold;  /* of a fold's lanes: number of the fold, from 1 */
@@ -487,7 +488,10 @@ static bool is_single_out(const program *p, int slot) {
 
 static void mark_needed(program *p, int slots) {
     for (int s = 0; s < slots; s++)
-        if (is_single_out(p, s)) p->value[p->of_slot[s]].needed = p->value[p->of_slot[s]].hoisted = true;
+        if (is_single_out(p, s)) {
+            value *v = &p->value[p->of_slot[s]];
+            v->needed = v->hoisted = v->last = true;
+        }
     for (int i = p->values - 1; i >= 0; i--) {
         value *v = &p->value[i];
         v->needed = v->needed || v->code == AG__STORE;
@@ -808,7 +812,8 @@ static void put_before(program *p) {
     clear_registers(p);
 }
 
-/* The most used hoisted values stay in registers throughout the loop; other leaves go to the frame. */
+/* The most used hoisted values stay in registers throughout the loop; other leaves go to the frame, and those that are
+ * stored after the loop too: from where a leaf is, they could not be. */
 static void keep(program *p, int registers) {
     for (; registers > 0; registers--) {
         int best = NONE;
@@ -822,7 +827,7 @@ static void keep(program *p, int registers) {
     for (int i = 0; i < p->values; i++) {
         value *v = &p->value[i];
         const bool far = v->place >= AG__IN_SINGLE; /* from there it takes several instructions */
-        if (v->varies || !v->hoisted || v->reg >= 0 || !far) continue;
+        if (v->varies || !v->hoisted || (v->reg >= 0 && !v->last) || !far) continue;
         put_load(p, p->isa->registers - 1, v);
         spill(p, p->isa->registers - 1, v);
     }

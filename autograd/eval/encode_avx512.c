@@ -325,7 +325,8 @@ static void compute_fma(ag__writer *w, const ag__asm *i) {
 static void compute_rarely(ag__writer *w, const ag__asm *i) {
     const int k = mask_of(w, i->b, i->wide);
     need_vector(w, i->a);
-    ag__put_bytes(w, 3, "\xc5\xf8\x93"); /* kmovw eax, … */
+    /* kmovb or kmovw eax, …: a mask's bits beyond the lanes may be anything */
+    ag__put_bytes(w, 3, i->wide ? "\xc5\xf9\x93" : "\xc5\xf8\x93");
     ag__put_byte(w, 0xc0 | (unsigned)k);
     forget_mask(w, i->y);
     ag__put_rarely(w, i);
