@@ -39,7 +39,7 @@ OUTPUTS = {"ag_tensor **": "&c->second", "ag_tensor *[]": "c->many"}
 
 # calls.c does these itself, they are of no tape, or their caller must do more: end a scope, hand over memory, own a handle's tape.
 BY_HAND = """ag_adopt ag_apply ag_apply_source ag_csv_read ag_csv_write ag_eval_all ag_from ag_here ag_image_read ag_image_write
-ag_load ag_located ag_parameter ag_profile_write ag_raw_read ag_raw_write ag_read ag_read_all ag_save ag_set ag_variable ag_vjp
+ag_load ag_located ag_tape_limit ag_parameter ag_profile_write ag_raw_read ag_raw_write ag_read ag_read_all ag_save ag_set ag_variable ag_vjp
 ag_wrap ag_write_dot ag_zero_vjp""".split()
 
 
@@ -57,6 +57,7 @@ def normal(kind):
 def lines_of(parameters):
     """The declarations of the arguments, in order; a KeyError for a kind that is not known."""
     lines = []
+    outputs = any(normal(kind) == "ag_tensor *[]" for kind, _ in parameters)
     for i, (kind, name) in enumerate(parameters):
         kind, name = normal(kind), name + "_"
         counted = i + 1 < len(parameters) and normal(parameters[i + 1][0]) in COUNTED
@@ -72,6 +73,8 @@ def lines_of(parameters):
             lines.append(f"{count} = counted_{name};")
         elif kind in OUTPUTS:
             lines.append("")
+        elif outputs and name == "n_":
+            lines.append("int n_ = feed_below(c->f, ROOM + 3) - 3;")
         else:
             lines.append(f"{kind}{'' if kind.endswith('*') else ' '}{name} = {KINDS[kind]};")
     return lines
