@@ -51,6 +51,8 @@ typedef struct caller {
     ag_pool_options pooling;
     ag_conv_options conv;
     ag_attention_options attention;
+    ag_distribution distribution[2];
+    ag_sequence model; /* refused once a rewind has released it */
     ag_tensor *list[2][LISTED];
     double reals[LISTED];
     int64_t numbers[LISTED];
@@ -167,6 +169,13 @@ static const ag_attention_options *attention_argument(caller *c) {
     c->attention.scale = feed_real(c->f);
     c->attention.rotary = feed_real(c->f);
     return &c->attention;
+}
+
+static const ag_distribution *distribution_argument(caller *c) {
+    ag_distribution *d = &c->distribution[c->lists++ % 2];
+    *d = (ag_distribution){.family = (ag_family)(feed_below(c->f, 18) - 1)};
+    for (int i = 0; i < 3; i++) d->parameter[i] = i == 0 ? tensor_argument(c) : tensor_or_none(c);
+    return d;
 }
 
 typedef struct callable {
@@ -404,6 +413,7 @@ static void run(caller *c, feed f, ag_evaluator evaluator) {
     c->foreign = ag_scalar(t, AG_F64, 1);
     c->nil = ag_matmul(ag_scalar(c->tape, AG_F64, 1), ag_scalar(c->tape, AG_F64, 1));
     ag_clear_error(c->tape);
+    ag_sequence_init(&c->model, c->tape, feed_below(&f, 2) ? AG_F64 : AG_F32, "model");
     for (int i = 0; i < 3; i++) make_leaf(c);
     for (int i = 0; i < STATEMENTS && feed_left(&f); i++) statement(c);
     for (int i = 0; i < c->pooled; i++) read_value(c, c->pool[i]);

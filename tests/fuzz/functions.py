@@ -24,6 +24,10 @@ KINDS = {
     "const ag_pool_options *": "pool_argument(c)",
     "const ag_conv_options *": "conv_argument(c)",
     "const ag_attention_options *": "attention_argument(c)",
+    "const ag_distribution *": "distribution_argument(c)",
+    "const ag_layer_options *": "NULL",
+    "ag_sequence *": "&c->model",
+    "const ag_sequence *": "&c->model",
 }
 ENUMS = "ag_averaging ag_beyond ag_fft_norm ag_interpolation ag_matrix_norm_kind ag_padding ag_put".split()
 KINDS |= {name: f"({name})(feed_below(c->f, 7) - 1)" for name in ENUMS}
@@ -39,7 +43,7 @@ OUTPUTS = {"ag_tensor **": "&c->second", "ag_tensor *[]": "c->many"}
 
 # calls.c does these itself, they are of no tape, or their caller must do more: end a scope, hand over memory, own a handle's tape.
 BY_HAND = """ag_adopt ag_apply ag_apply_source ag_csv_read ag_csv_write ag_eval_all ag_from ag_here ag_image_read ag_image_write
-ag_load ag_located ag_tape_limit ag_parameter ag_profile_write ag_raw_read ag_raw_write ag_read ag_read_all ag_save ag_set ag_variable ag_vjp
+ag_load ag_located ag_sequence_init ag_tape_limit ag_parameter ag_profile_write ag_raw_read ag_raw_write ag_read ag_read_all ag_save ag_set ag_variable ag_vjp
 ag_wrap ag_write_dot ag_zero_vjp""".split()
 
 

@@ -1,8 +1,8 @@
-/* fuzz -- targets for fuzzers: fuzz TARGET FILE..., or fuzz TARGET.seeds..., or fuzz TARGET --random N SEED
+/* fuzz -- targets for fuzzers: fuzz TARGET FILE..., or fuzz TARGET.seeds..., or fuzz TARGET --random N SEED [FILE]
  *
  * The same program in three forms. libFuzzer has a main of its own: fuzz TARGET [OPTION...] [FOLDER...]. Otherwise main runs
- * the target on each file, on each line of its file of seeds (tests/fuzz/seeds), or on random bytes; compiled by
- * afl-clang-fast it does so many times in one process. A fault ends the process; so does a sanitizer that finds one. */
+ * the target on each file, on each line of its file of seeds (tests/fuzz/seeds), or on random bytes and random changes of a file;
+ * compiled by afl-clang-fast it does so many times in one process. A fault ends the process; so does a sanitizer that finds one. */
 #include "tests/fuzz/fuzz.h"
 
 #include <dirent.h>
@@ -301,7 +301,7 @@ static void run_file(const char *path) {
 
 /* ---- Random bytes: many times as fast as with a sanitizer, and with any compiler ---- */
 
-static uint8_t random_bytes[512];
+static uint8_t random_bytes[1024];
 static size_t random_size;
 
 /* The input that ends the process stays in a file. */
@@ -313,20 +313,60 @@ static void keep_input(int number) {
     raise(number);
 }
 
-static void run_random(int64_t n, uint64_t seed) {
+static uint64_t random_state;
+
+static uint64_t draw(void) { /* xorshift: Marsaglia (2003) */
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state >> 11;
+}
+
+static size_t below(size_t n) { return n ? (size_t)(draw() % n) : 0; }
+
+/* A byte or some are changed, left out, or repeated elsewhere. */
+static void change(void) {
+    const size_t at = below(random_size), n = below(random_size - at < 16 ? random_size - at : 16);
+    switch (below(5)) {
+    case 0: random_bytes[at] ^= (uint8_t)(1u << below(8)); break;
+    case 1: random_bytes[at] = (uint8_t)draw(); break;
+    case 2: random_bytes[at] = (uint8_t)(below(2) ? 0xFF : 0); break;
+    case 3:
+        memmove(random_bytes + at, random_bytes + at + n, random_size - at - n);
+        random_size -= n;
+        break;
+    default:
+        if (random_size + n > sizeof random_bytes) return;
+        memmove(random_bytes + at + n, random_bytes + at, random_size - at);
+        memmove(random_bytes + at, random_bytes + below(random_size - n), n);
+        random_size += n;
+    }
+}
+
+static void next_input(const uint8_t *file, size_t size) {
+    if (file) {
+        random_size = size < sizeof random_bytes ? size : sizeof random_bytes;
+        memcpy(random_bytes, file, random_size);
+        for (size_t i = 1 + below(6); i > 0 && random_size > 0; i--) change();
+        return;
+    }
+    random_size = below(sizeof random_bytes);
+    for (size_t i = 0; i < random_size; i++) random_bytes[i] = (uint8_t)draw();
+}
+
+static void run_random(int64_t n, uint64_t seed, const char *path) {
     static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
     enum { SECONDS = 60 }; /* of one input */
+    size_t size = 0;
+    uint8_t *file = path ? read_whole(path, &size) : NULL;
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], keep_input);
-    uint64_t state = seed * 0x9E3779B97F4A7C15u | 1;
+    random_state = seed * 0x9E3779B97F4A7C15u | 1;
     for (int64_t i = 0; i < n; i++) {
-        for (random_size = 0; random_size < sizeof random_bytes; random_size++) {
-            state ^= state << 13, state ^= state >> 7, state ^= state << 17; /* xorshift: Marsaglia (2003) */
-            random_bytes[random_size] = (uint8_t)(state >> 40);
-        }
-        random_size = (size_t)(state >> 8) % sizeof random_bytes;
+        next_input(file, size);
         alarm(SECONDS);
         chosen->run(random_bytes, random_size);
     }
+    free(file);
     printf("%s: %lld random inputs\n", chosen->name, (long long)n);
 }
 
@@ -336,8 +376,8 @@ int main(int argc, char **argv) {
         return 0;
     }
     LLVMFuzzerInitialize(&argc, &argv);
-    if (argc == 4 && strcmp(argv[1], "--random") == 0) {
-        run_random(strtoll(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+    if (argc >= 4 && strcmp(argv[1], "--random") == 0) {
+        run_random(strtoll(argv[2], NULL, 10), strtoull(argv[3], NULL, 10), argv[4]);
         return 0;
     }
 #ifdef __AFL_LOOP

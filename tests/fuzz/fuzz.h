@@ -60,7 +60,7 @@ const char *feed_text(feed *f, char *text, int room);
 
 /* ---- Tapes ---- */
 
-enum { MOST_MEMORY = 64 << 20 };
+enum { MOST_MEMORY = 16 << 20 };
 
 /* A tape of one thread on a ledger that gives no more than MOST_MEMORY. */
 ag_tape *tape_open(ledger *l);
