@@ -145,6 +145,10 @@ START_TEST(initialisers_refuse) {
         expect_error(NULL, AG_ERR_NULL, "NULL");
         ck_assert(ag_is_nil(all[i](tape, AG_F64, AG_SHAPE(2, -1), 1)));
         expect_error(tape, AG_ERR_SHAPE, "");
+        for (int rank = -3; rank <= 1 << 20; rank += 1 << 20) {
+            ck_assert(ag_is_nil(all[i](tape, AG_F64, (ag_shape){.rank = rank}, 1)));
+            expect_error(tape, AG_ERR_SHAPE, "");
+        }
         if (i >= ALL - 2) continue;
         all[i](tape, AG_I64, AG_SHAPE(2, 2), 1);
         expect_error(tape, AG_ERR_DTYPE, "the dtype must be f32 or f64, not i64");
@@ -290,9 +294,7 @@ static ag_status begin_all(ag_tape *t) {
                                   &(ag_layer_options){.name = "part", .weight = {ag_init_orthogonal, 0}});
 }
 
-START_TEST(every_failing_allocation_is_an_error) {
-    with_each_allocation_failing(begin_all);
-}
+START_TEST(every_failing_allocation_is_an_error) { with_each_allocation_failing(begin_all); }
 END_TEST
 
 int main(void) {

@@ -37,7 +37,8 @@ static void check_again(ag_tape *t, int n, ag_tensor *const x[], const char *end
         if (ag_size(x[i]) > MODEST) return;
     const bool packed = ag_size(x[0]) % 2 && strcmp(ending, "npz") == 0;
     ag_save(path, n, x, &(ag_save_options){.names = names, .compress = packed});
-    if (ag_tape_status(t) == AG_ERR_FILE && packed) { /* without zlib nothing is packed */
+    if (packed && (ag_tape_status(t) == AG_ERR_FILE ||
+                   ag_tape_status(t) == AG_ERR_LIBRARY)) { /* without zlib nothing is packed */
         refused(t, "save", nodes);
         return;
     }
