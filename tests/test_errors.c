@@ -556,8 +556,7 @@ START_TEST(descriptors_are_checked) {
     refused(ag_apply(&op_of_none, 1, &x, NULL, 0), AG_ERR_RANGE, "of_none", "descriptor is 0: 1 to 8 is wanted, or -1");
     refused(ag_apply(&op_refuses, 1, two, x, SIZE_MAX), AG_ERR_RANGE, "refuses", "at most 65535 are wanted");
     refused(ag_apply(&op_scalar, 1, &x, two, 7), AG_ERR_RANGE, "scalar", "have 7 bytes: at least 8 are wanted");
-    refused(ag_apply_source(&op_source, tape, AG_F64, AG_SCALAR, NULL, 0), AG_ERR_RANGE,
-            "source: the attributes have 0 bytes: at least 4 are wanted");
+    refused(ag_apply_source(&op_source, tape, AG_F64, AG_SCALAR, 0, 0), AG_ERR_RANGE, "source", "0 bytes: at least 4");
     refused(ag_apply(&op_no_eval, 1, &x, NULL, 0), AG_ERR_RANGE, "no_eval", "incomplete");
     refused(ag_apply(&op_no_infer, 1, &x, NULL, 0), AG_ERR_RANGE, "no_infer", "incomplete");
     refused(ag_apply(&op_silent, 1, &x, NULL, 0), AG_ERR_SHAPE, "silent", "refused");
