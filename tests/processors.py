@@ -186,6 +186,12 @@ def compiler_of(row):
     return f"{'clang' if 'clang' in shown else 'gcc'} {re.search(r'[0-9]+[.][0-9]+[.][0-9]+', shown)[0]}"
 
 
+def keep(path, result):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+        file.write("\n")
+
+
 def try_row(row, programs, everything):
     path = os.path.join(RESULTS, f"{row.name}.json")
     try:
@@ -196,12 +202,11 @@ def try_row(row, programs, everything):
     print(f"{row.name}: building", flush=True)
     result["problem"] = build(row, programs)
     result["features"], result["compiler"], result["bits"] = features_of(row), compiler_of(row), bits_of(row)
+    keep(path, result)
     for name in programs:
         result["programs"][name] = found = try_program(row, name, everything)
         print(f"{row.name}: {name}: {found.get('problem') or '{checks} checks, {failed} failed'.format(**found)}", flush=True)
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=1)
-            file.write("\n")
+        keep(path, result)
 
 
 # ---- The page
