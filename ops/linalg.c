@@ -311,8 +311,7 @@ static bool inverse_eval(const ag_call *call) { return solve_all(call, inverse_o
 
 /* Inputs a (…,n,n), lu (…,n,n+1). */
 static bool has_lu(const ag_infer *r) {
-    const int64_t n = ag_rank(r->x[0]) < 2 ? 0 : ag_extent(r->x[0], -1);
-    return ag__is_matrix(r, true) && goes_with_first(r, 1, n, n + 1);
+    return ag__is_matrix(r, true) && goes_with_first(r, 1, ag_extent(r->x[0], -1), ag_extent(r->x[0], -1) + 1);
 }
 
 static bool inverse_infer(ag_infer *r) { return has_lu(r); }

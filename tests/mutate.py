@@ -57,8 +57,7 @@ OTHERS = {"ag_add": "ag_sub", "ag_sub": "ag_add", "true": "false", "false": "tru
 # Of these, one operand alone is the operation without its other factor.
 FACTORS = {"ag_mul", "ag_scale", "ag__slope_mul", "ag_strong_mul", "ag_div", "ag__slope_div", "ag_strong_div", "ag_div_scalar",
            "ag_add_scalar", "ag_neg", "ag_matmul"}
-SWAPS = {"ag_sub", "ag_div", "ag_matmul", "ag__slope_div", "ag_strong_div", "ag_less", "ag_less_equal", "ag_greater", "ag_pow",
-         "ag_transpose", "ag_where"}
+SWAPS = {"ag_sub", "ag_div", "ag_matmul", "ag__slope_div", "ag_strong_div", "ag_less", "ag_less_equal", "ag_greater", "ag_pow", "ag_where"}
 
 
 class Token:

@@ -92,6 +92,35 @@ START_TEST(zeros_that_are_handed_in_as_strong_stay_zeros) {
 }
 END_TEST
 
+/* The strong products among the nodes from `first` on: none, or none of which both operands' zeros are strong. */
+static void expect_products(const op_case *c, uint32_t first, bool chosen) {
+    for (uint32_t id = first; id < tape->count; id++) {
+        const ag_tensor *t = ag__node(tape, id);
+        if (!ag_op_of(t) || strcmp(ag_op_of(t)->name, "strong_matmul") != 0) continue;
+        ck_assert_msg(chosen && *(const int64_t *)ag_attributes(t) != 3, "%s, %s: strong operands %d",
+                      case_title(c, AG_F64), chosen ? "chosen" : "without a choice",
+                      (int)*(const int64_t *)ag_attributes(t));
+    }
+}
+
+/* Products in gradients are plain without a choice, and show what is not finite. Below one it is the cotangent's zeros
+ * that are strong, not those of the other operand. The gradients of factorisations by LAPACK have choices of their own. */
+START_TEST(products_are_strong_below_a_choice_by_the_cotangent_alone) {
+    op_case c = case_at(_i);
+    if (!has_gradient(&c, AG_F64) || c.flags & LAPACK || !c.op || strcmp(c.op, "strong_matmul") == 0) return;
+    for (int chosen = 0; chosen < 2; chosen++) {
+        ag_tensor *x[CASE_INPUTS], *by[CASE_INPUTS], *g[CASE_INPUTS];
+        const int n = filled_inputs(&c, AG_F64, 0, x, by);
+        ag_tensor *y = case_call(&c, tape, AG_F64, x), *zero = ag_zeros(tape, AG_F64, ag_shape_of(y));
+        if (!ag_op_of(y) || strcmp(ag_op_of(y)->name, c.op) != 0) return; /* what follows may be a choice */
+        if (chosen) y = ag_where(ag_equal(zero, zero), y, zero);
+        const uint32_t first = tape->count;
+        ck_assert_int_eq(ag_grad(ag_sum(ag_square(y)), n, by, g), AG_OK);
+        expect_products(&c, first, chosen);
+    }
+}
+END_TEST
+
 /* Every other element is chosen: its gradient has the same bits as without the others. */
 START_TEST(what_is_chosen_is_as_without_the_choice) {
     op_case c = case_at(_i);
@@ -560,6 +589,7 @@ int main(void) {
     TCase *choice = tape_group(suite, "choice");
     tcase_add_loop_test(choice, what_is_not_chosen_has_no_influence_at_any_order, 0, case_count());
     tcase_add_loop_test(choice, zeros_that_are_handed_in_as_strong_stay_zeros, 0, case_count());
+    tcase_add_loop_test(choice, products_are_strong_below_a_choice_by_the_cotangent_alone, 0, case_count());
     tcase_add_loop_test(choice, what_is_chosen_is_as_without_the_choice, 0, case_count());
     tcase_add_test(choice, guards_hold);
     tcase_add_test(choice, vectors_are_normalised_unless_they_have_no_length);
