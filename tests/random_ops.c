@@ -413,15 +413,6 @@ ag_tensor *user_depthwise(ag_tensor *x) {
     return ag_depthwise(row, window, AG_SHAPE(n), AG_SHAPE(1), AG_SHAPE(2), AG_SHAPE(1));
 }
 
-/* The same with two channels, and windows that are apart. */
-ag_tensor *user_correlation(ag_tensor *x) {
-    const int64_t n = ag_size(x);
-    ag_tensor *row = ag_reshape(x, AG_SHAPE(1, n, 1)), *flat = ag_reshape(x, AG_SHAPE(n));
-    ag_tensor *window = ag_reshape(ag_tile(ag_slice(flat, 0, 0, 2, 1), AG_SHAPE(4)), AG_SHAPE(-1, 2, 2));
-    return ag_correlation(ag_concat(2, (ag_tensor *[]){row, row}, -1), window, 1, AG_SHAPE(n), AG_SHAPE(2), AG_SHAPE(1),
-                          AG_SHAPE(2));
-}
-
 ag_tensor *user_one_hot(ag_tensor *index) { return ag_one_hot(index, 9, AG_F32); }
 
 /* ---- A source ---- */
