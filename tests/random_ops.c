@@ -405,12 +405,14 @@ ag_tensor *user_corner(ag_tensor *x) {
     return ag_index(x, AG_ITEMS(AG_RANGE(AG_END, AG_END, -1), AG_REST, AG_RANGE(1, AG_END, 2)));
 }
 
-/* x as one row, and its first elements as a window. */
+/* x as one row, and its first elements as a window: once by itself, once summed over a channel. */
 ag_tensor *user_depthwise(ag_tensor *x) {
     const int64_t n = ag_size(x);
     ag_tensor *row = ag_reshape(x, AG_SHAPE(1, n, 1)), *flat = ag_reshape(x, AG_SHAPE(n));
     ag_tensor *window = ag_reshape(ag_slice(flat, 0, 0, 3, 1), AG_SHAPE(-1, 1));
-    return ag_depthwise(row, window, AG_SHAPE(n), AG_SHAPE(1), AG_SHAPE(2), AG_SHAPE(1));
+    ag_tensor *y = ag_depthwise(row, window, AG_SHAPE(n), AG_SHAPE(1), AG_SHAPE(2), AG_SHAPE(1));
+    window = ag_unsqueeze(window, -1);
+    return ag_add(y, ag_correlation(row, window, 1, AG_SHAPE(n), AG_SHAPE(1), AG_SHAPE(2), AG_SHAPE(1)));
 }
 
 ag_tensor *user_one_hot(ag_tensor *index) { return ag_one_hot(index, 9, AG_F32); }
