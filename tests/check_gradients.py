@@ -59,7 +59,9 @@ FUNCTIONS = {
     "artanh": math.atanh, "hypot": math.hypot, "cbrt": lambda x: math.copysign(abs(x) ** (1 / 3), x), "copysign": math.copysign,
     "where": lambda c, a, b: a if c else b, "max": max, "min": min, "clamp": lambda x, a, b: min(max(x, a), b),
     # Operations without a notation, as their files have them.
-    "bend": lambda v, x, w: v if x > 0 else w * v, "isfinite": math.isfinite, "round": round, "logical_or": lambda a, b: a or b,
+    "bend": lambda v, x, w: v if x > 0 else w * v,
+    "sinc_slope": lambda x: (math.cos(math.pi * x) - math.sin(math.pi * x) / (math.pi * x)) / (math.pi * x) if x else 0,
+    "isfinite": math.isfinite, "round": round, "logical_or": lambda a, b: a or b,
     "logical_and": lambda a, b: a and b, "logical_not": lambda a: not a,
 }
 NUMBERS = {"½": 0.5, "¼": 0.25, "π": math.pi, "e": math.e, "∞": math.inf}
