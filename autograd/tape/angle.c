@@ -4,7 +4,7 @@
  * table, and of these only those are multiplied that say anything about the remainder: the ones before make multiples
  * of 4, the ones behind are too small (M. Payne, R. Hanek: Radian reduction for trigonometric functions, 1983). All
  * steps are of whole numbers or of numbers that are rounded as IEEE 754 says, so every machine has the same bits. */
-#include "ops/rules.h"
+#include "autograd/tape/op.h"
 
 #include <math.h>
 #include <string.h>
