@@ -144,6 +144,7 @@ static const ag_shape *shapes_of(const ag_op *op) {
         {"slogdet", {{2, {4, 4}}, {2, {4, 5}}}},
         {"solve", {{2, {4, 4}}, {2, {4, 5}}, {2, {4, 3}}}},
         {"solve_triangular", {{2, {4, 4}}, {2, {4, 3}}}},
+        {"strong_matmul", {{2, {3, 4}}, {2, {4, 3}}}},
         {"unique", {{1, {4}}, {1, {4}}}},
     };
     for (size_t k = 0; k < sizeof of / sizeof *of; k++)

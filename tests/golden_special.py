@@ -40,13 +40,19 @@ DIGAMMA = scipy_of(scipy.special.digamma)
 
 
 def lbeta(a, b):
-    """SciPy's of f64; but ∞ of two is NaN there, NaN not always, and a tiny number ∞."""
+    """SciPy's of f64; but ∞ with a positive number is NaN there, as are two huge ones, NaN not always, and a tiny number ∞."""
     if not a.requires_grad:
         p, q = a.numpy().astype(np.float64), b.numpy().astype(np.float64)
-        y = np.where(np.isposinf(p) & np.isposinf(q), -np.inf, np.where(np.isnan(p) | np.isnan(q), np.nan, scipy.special.betaln(p, q)))
-        small = np.isposinf(y) & (np.minimum(p, q) > 0)  # its Γ overflows, and the logarithm of 1/p + 1/q does not
+        y = np.where(np.isnan(p) | np.isnan(q), np.nan, scipy.special.betaln(p, q))
+        with np.errstate(all="ignore"):  # Stirling's series begins with this
+            huge = -p * np.log1p(q / p) - q * np.log1p(p / q)
+        y = np.where(np.isnan(y) & (np.minimum(p, q) > 1e100), huge, y)
+        y = np.where(np.isposinf(np.maximum(p, q)) & (np.minimum(p, q) > 0), -np.inf, y)
+        small = (np.isposinf(y) | np.isnan(y) & (np.maximum(p, q) < 1)) & (np.minimum(p, q) > 0)  # its Γ overflows, and the logarithm of 1/p + 1/q does not
         with np.errstate(all="ignore"):
             y = np.where(small, np.logaddexp(-np.log(p), -np.log(q)), y)
+            beside = np.isposinf(y) & (np.maximum(p, q) > 0) & (np.maximum(p, q) < 1e-300) & (np.minimum(p, q) != np.floor(np.minimum(p, q)))
+            y = np.where(beside, -np.log(np.maximum(p, q)), y)
         return torch.from_numpy(np.asarray(y)).to(a.dtype)
     both = DIGAMMA(a + b)
     return (DIGAMMA(a) - both).detach() * a + (DIGAMMA(b) - both).detach() * b

@@ -93,7 +93,7 @@ START_TEST(each_limit_of_bytes_that_is_too_low_changes_nothing) {
         ag_tape_set_threads(tape, threads);
         ag_tape_set_evaluator(tape, threads == 1 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_FUSED);
         const ag_mark mark = ag_tape_mark(tape);
-        expect_old_values_below(ag_tape_memory(tape).held + 3 * ELEMENTS * 8 + 40000, small_run() ? 2048 : 96, true);
+        expect_old_values_below(ag_tape_memory(tape).held + 3 * ELEMENTS * 8 + 34000, small_run() ? 2048 : 96, true);
         ag_tape_rewind(tape, mark);
     }
 }

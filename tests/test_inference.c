@@ -280,7 +280,7 @@ static const struct {
     ag_dtype dtype[3];
     ag_shape shape[3];
     size_t count; /* of the numbers */
-    int64_t number[21];
+    int64_t number[22];
     const char *outcome;
 } calls[] = {
     {"matmul", 2, {AG_F64, AG_F64}, {{2, {2, 3}}, {1, {3}}}, 0, {0},
@@ -294,9 +294,9 @@ static const struct {
     {"multinomial", 2, {AG_F64, AG_I64}, {{2, {0, 0}}, {1, {2}}}, 2, {1, 1},
      "2 multinomial: a (0,0) and b i64 (2): there are no weights"},
     {"multinomial", 2, {AG_F64, AG_I64}, {{2, {2, 1}}, {1, {2}}}, 2, {1}, "i64 (2,1)"},
-    {"depthwise", 2, {AG_F64, AG_F64}, {{5, {1, 2, 2, 2, 1}}, {4, {1, 1, 1, 1}}}, 21,
+    {"depthwise", 2, {AG_F64, AG_F64}, {{5, {1, 2, 2, 2, 1}}, {4, {1, 1, 1, 1}}}, 22,
      {3, 2, 0, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1}, "f64 (1,2,2,2,1)"},
-    {"depthwise", 2, {AG_F64, AG_F64}, {{3, {1, 2, 1}}, {2, {1, 1}}}, 21,
+    {"depthwise", 2, {AG_F64, AG_F64}, {{3, {1, 2, 1}}, {2, {1, 1}}}, 22,
      {1, 2, 8, 2, 0, 0, 2, 0, 0, 1, 0, 0, 1, 0, 0, 1}, "5 depthwise: a (1,2,1) and b (1,1): the attributes are out of range"},
     {"lu", 1, {AG_F32}, {{2, {16777216, 0}}}, 0, {0}, "f32 (16777216,1)"},
     {"lu", 1, {AG_F32}, {{2, {16777217, 0}}}, 0, {0},
