@@ -596,7 +596,8 @@ FN(V, erfinv_parts, V x, V q, V *low) {
     const V l = CALL(log_pair, MIN(K(0.5), q), &l_low), s = SQRT(NEG(l)),
             s_low = CALL(root_rest, s, NEG(l), NEG(l_low));
     const V d = CALL(pair_sum_of_any, s, K(1), &d_low), r = DIV(K(1), d), t = FMA(r, K(6), K(-2.25));
-    const V e = FMA(NEG(r), ADD(d_low, s_low), FMA(NEG(r), d, K(1))), slope = FMA(t, K(-0x1.ccccccp-2), K(-0x1.15c29p+0));
+    const V e = FMA(NEG(r), ADD(d_low, s_low), FMA(NEG(r), d, K(1))),
+            slope = FMA(t, K(-0x1.ccccccp-2), K(-0x1.15c29p+0));
     const V p = FMA(MUL(e, r), slope, POLY(t, erfcinv_narrow, erfcinv_wide));
     const V t_far = FMA(DIV(K(1), ADD(s, K(3))), K(18), K(-1.5625));
     const V p_far = POLY(t_far, erfcinv_far_narrow, erfcinv_far_wide);

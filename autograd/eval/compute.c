@@ -58,6 +58,7 @@ static running running_of(const ag_tensor *t, bool accumulate) {
 static bool end_call(running *r, bool good) {
     ag_tape *tape = r->call.node->tape;
     tape->inside.name = "an operation";
+    ag__leave_vectors();
     drop_scratch(r);
     if (good || tape->status != AG_OK) return good;
     tape->failing = false;

@@ -104,6 +104,14 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 #define AG_BLOCK_KERNEL
 #endif
 
+/* After kernels that were compiled for size, to which GCC gives no end of this kind: the upper halves of vector
+ * registers are as good as unused. Else each SSE instruction of the program that follows would wait for them. */
+static inline void ag__leave_vectors(void) {
+#if AG__CHOOSES && !defined __AVX__ /* there the callers may be using them */
+    if (__builtin_cpu_supports("avx")) __asm__ volatile("vzeroupper");
+#endif
+}
+
 /* Part of each function that calls it: so of one compiled for several processors. Never part of it: so that it is not
  * made larger by what is rare. */
 #if defined __GNUC__

@@ -133,6 +133,7 @@ typedef int64_t ALIASES lane_s64;
 static void run_steps(const step *s, const step *end, const memory *at, int64_t n) {
     const int64_t groups = (n + GROUP - 1) / GROUP;
     while (s < end) s = (s->wide ? run_wide : run_narrow)(s, end, at, groups, n);
+    ag__leave_vectors();
 }
 
 /* ---- Between steps and memory ---- */
