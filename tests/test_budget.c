@@ -183,13 +183,25 @@ END_TEST
 static ag_tape *being_run;
 static atomic_bool ends;
 
+/* Microseconds until the next interruption: longer and longer, so that a step ends however slow it is, and then short
+ * again. */
+static useconds_t pause_after(useconds_t pause) { return pause < 100000 ? pause + pause / 2 + 1 : 50; }
+
+static useconds_t until_signal;
+
+static void wait_for_signal(void) {
+    until_signal = pause_after(until_signal);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, (suseconds_t)until_signal}}, NULL);
+}
+
 static void interrupt(int signal) {
     (void)signal;
     ag_tape_interrupt(being_run);
+    wait_for_signal();
 }
 
 static void *interrupt_now_and_then(void *unused) {
-    for (useconds_t pause = 50; !atomic_load(&ends); pause = pause * 7 % 1999 + 1) {
+    for (useconds_t pause = 50; !atomic_load(&ends); pause = pause_after(pause)) {
         usleep(pause);
         ag_tape_interrupt(being_run);
     }
@@ -290,10 +302,10 @@ START_TEST(a_signal_leaves_variables_of_one_step) {
     const net n = net_on(tape);
     being_run = tape;
     signal(SIGALRM, interrupt);
-    setitimer(ITIMER_REAL, &(struct itimerval){{0, 137}, {0, 137}}, NULL);
+    wait_for_signal();
     const int64_t interruptions = run_interrupted(&n, after);
+    signal(SIGALRM, SIG_IGN);
     setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
-    signal(SIGALRM, SIG_DFL);
     ck_assert_int_gt(interruptions, 0);
 }
 END_TEST
