@@ -11,8 +11,8 @@ import tempfile
 
 # As `./dev test` builds it, for x86-64. Products of any size, which no other library computes, and of matrices and vectors,
 # are 83 kB of it.
-# gcc 12 was measured: 1,090 kB. 13 and 14 were not measured with today's kernels, and are skipped.
-MOST_BYTES = {("gcc", 12): 1_100_000}
+# gcc 12 was measured: 1,098 kB. 13 and 14 were not measured with today's kernels, and are skipped.
+MOST_BYTES = {("gcc", 12): 1_105_000}
 
 
 def skip(why):
