@@ -214,9 +214,12 @@ typedef struct value {
     uint16_t k;
     uint32_t x[3];
     uint32_t last; /* the value that uses it last; of a result none */
+    uint32_t next; /* one more than the constant before it with the same hash; 0: none */
     uint64_t bits; /* of a constant, or of a function's address */
     operand y;
 } value;
+
+enum { BUCKETS_OF_CONSTANTS = 64 };
 
 typedef struct maker {
     ag_trace trace;
@@ -228,6 +231,7 @@ typedef struct maker {
     uint32_t count, room;
     uint32_t *of; /* the value of each recorded step */
     bool failed, no_memory;
+    uint32_t bucket[BUCKETS_OF_CONSTANTS]; /* one more than the last constant with this hash; 0: none */
     uint32_t constants, once, strips;
     uint32_t free_strips; /* their number, and which: */
     uint16_t *vacant;
@@ -253,9 +257,12 @@ static uint32_t add(maker *m, value v) {
 
 static uint32_t constant(maker *m, uint64_t bits, int type) {
     if (!(type & WIDE)) bits &= UINT32_MAX;
-    for (uint32_t i = 0; i < m->count; i++)
-        if (m->value[i].code == CONSTANT && m->value[i].type == type && m->value[i].bits == bits) return i;
-    return add(m, (value){.code = CONSTANT, .type = (uint8_t)type, .bits = bits});
+    uint32_t *last = &m->bucket[(ag__mix((uint64_t)type, bits) >> 32) % BUCKETS_OF_CONSTANTS];
+    for (uint32_t i = *last; i > 0; i = m->value[i - 1].next)
+        if (m->value[i - 1].type == type && m->value[i - 1].bits == bits) return i - 1;
+    const uint32_t i = add(m, (value){.code = CONSTANT, .type = (uint8_t)type, .bits = bits, .next = *last});
+    if (!m->failed) *last = i + 1;
+    return i;
 }
 
 static uint32_t number(maker *m, double number, int wide) {
