@@ -3,6 +3,7 @@
  * A step of training runs under each limit in turn that is too low for it, until one is high enough. After each failure
  * the variables have their bits of before, and once the limit is lifted, the step has the bits of one that was never
  * limited. A program that is interrupted at any time, by a signal or by another thread, has variables of one step. */
+#include "autograd/tape/limits.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -271,18 +272,26 @@ static const ag_op interrupting = {.name = "interrupting",
                                    .block = {[AG_F64] = interrupting_f64},
                                    .vjp = ag_zero_vjp};
 
-/* Several variables of different shapes are written in place one after another. */
+/* Several variables of different shapes are written in place one after another; between them are no nodes, more than a
+ * segment has, or more than are planned together. */
+static const int between[] = {0, AG__SEGMENT + 1, AG__CHUNK + 100};
+
 START_TEST(an_interruption_at_any_kernel_leaves_all_variables_or_none) {
-    enum { MANY = 4, MOST_CALLS = 60 };
+    enum { MANY = 4, MOST_CALLS = 100, MOST_CALLS_OF_LONG = 14 };
+    const int most = between[_i] ? MOST_CALLS_OF_LONG : MOST_CALLS, rows = between[_i] ? 5 : 1000;
     being_run = tape;
     int interruptions = 0, changes = 0;
-    for (int at = 1; at < MOST_CALLS; at++) {
+    for (int at = 1; at < most; at++) {
         const ag_mark start = ag_tape_mark(tape);
         ag_tensor *v[MANY];
-        for (int i = 0; i < MANY; i++) v[i] = ag_variable_from(ag_zeros(tape, AG_F64, AG_SHAPE(1000 * (i + 1), 3)));
+        for (int i = 0; i < MANY; i++) v[i] = ag_variable_from(ag_zeros(tape, AG_F64, AG_SHAPE(rows * (i + 1), 3)));
         const ag_mark mark = ag_tape_mark(tape);
         atomic_store(&countdown, at);
-        for (int i = 0; i < MANY; i++) ag_assign(v[i], ag_add_scalar(ag_apply(&interrupting, 1, &v[i], NULL, 0), 1));
+        for (int i = 0; i < MANY; i++) {
+            ag_tensor *x = ag_apply(&interrupting, 1, &v[i], NULL, 0);
+            for (int k = 0; i == MANY / 2 && k < between[_i]; k++) x = ag_neg(x);
+            ag_assign(v[i], ag_add_scalar(ag_apply(&interrupting, 1, &x, NULL, 0), 1));
+        }
         expect_ok(tape);
         const ag_status status = ag_tape_rewind(tape, mark);
         if (status != AG_OK) expect_error(tape, AG_ERR_LIMIT, "interrupted");
@@ -335,7 +344,8 @@ int main(void) {
     tcase_add_test(limits, time_that_is_over_stops_recording_and_evaluating);
     TCase *interruptions = tape_group(suite, "interruptions");
     tcase_add_test(interruptions, an_interruption_comes_before_or_within_an_evaluation);
-    tcase_add_test(interruptions, an_interruption_at_any_kernel_leaves_all_variables_or_none);
+    tcase_add_loop_test(interruptions, an_interruption_at_any_kernel_leaves_all_variables_or_none, 0,
+                        (int)(sizeof between / sizeof *between));
     tcase_add_test(interruptions, a_signal_leaves_variables_of_one_step);
     tcase_add_test(interruptions, another_thread_leaves_variables_of_one_step);
     return run_suite(suite);
