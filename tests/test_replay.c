@@ -7,6 +7,9 @@
 #include "tests/replay_formulas.h"
 #include "tests/support.h"
 
+#if AG_HAVE_THREADS
+#include <pthread.h>
+#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +226,63 @@ START_TEST(recorded_once) {
 }
 END_TEST
 
+/* ---- The library's are made once for all tapes ---- */
+
+static int64_t allocations_of(ag_tensor *(*f)(ag_tensor *a, ag_tensor *b)) {
+    ag_tape *t = ag_tape_new();
+    ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(3), 1);
+    ag_data(f(x, x));
+    expect_ok(t);
+    const int64_t n = ag_tape_memory(t).allocations;
+    ag_tape_free(t);
+    return n;
+}
+
+START_TEST(made_once) {
+    allocations_of(ag_lbeta);
+    ck_assert_int_eq(allocations_of(ag_lbeta), allocations_of(ag_add));
+}
+END_TEST
+
+/* Elementwise operations of f64 that have no kernel, each on its own tape, summed up. */
+static void sums_of_all(double *sum) {
+    for (int i = 0; i < ag_op_count(); i++) {
+        const ag_op *op = ag_op_at(i);
+        if (op->kind != AG_KIND_ELEMENTWISE || op->block[AG_F64] || !op->trace[AG_F64] || op->infer ||
+            op->attribute_bytes || op->arity > 2)
+            continue;
+        const double values[] = {.3, .7, .2};
+        ag_tape *t = ag_tape_new();
+        ag_tensor *x = ag_from(t, AG_F64, AG_SHAPE(3), values),
+                  *y = ag_apply(op, op->arity, (ag_tensor *[]){x, x}, NULL, 0);
+        sum[i] = ag_item(ag_sum(ag_cast(y, AG_F64)));
+        if (ag_tape_status(t) != AG_OK) sum[i] = -1e300;
+        ag_tape_free(t);
+    }
+}
+
+#if AG_HAVE_THREADS
+enum { MOST_OPS = 2000, THREADS = 4 };
+
+static void *sums_in_thread(void *sum) { return sums_of_all(sum), NULL; }
+
+/* All at once, in a process that has made none of them. */
+START_TEST(made_by_threads) {
+    static double sum[THREADS + 1][MOST_OPS];
+    pthread_t thread[THREADS];
+    ck_assert_int_le(ag_op_count(), MOST_OPS);
+    for (int i = 0; i < THREADS; i++) ck_assert_int_eq(pthread_create(&thread[i], NULL, sums_in_thread, sum[i]), 0);
+    for (int i = 0; i < THREADS; i++) ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+    sums_of_all(sum[THREADS]);
+    for (int i = 0; i < THREADS; i++)
+        for (int k = 0; k < ag_op_count(); k++) {
+            ck_assert_msg(memcmp(&sum[i][k], &sum[THREADS][k], sizeof **sum) == 0, "%s", ag_op_at(k)->name);
+            ck_assert_msg(sum[i][k] != -1e300, "%s", ag_op_at(k)->name);
+        }
+}
+END_TEST
+#endif
+
 int main(void) {
     Suite *suite = suite_create("replay");
     TCase *group = tape_group(suite, "values");
@@ -237,5 +297,9 @@ int main(void) {
     tcase_add_test(group, other_dtypes);
     group = plain_group(suite, "memory");
     tcase_add_test(group, without_memory);
+    tcase_add_test(group, made_once);
+#if AG_HAVE_THREADS
+    tcase_add_test(group, made_by_threads);
+#endif
     return run_suite(suite);
 }

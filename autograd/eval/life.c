@@ -53,6 +53,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->isa = default_isa();
     tape->compile = tape->isa != NULL;
     tape->keeps_vacant = default_keeps_vacant();
+    ag__replays_begin(tape);
     tape->nil = (ag_tensor *)(tape + 1);
     *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};
     return tape;

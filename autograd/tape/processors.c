@@ -25,10 +25,12 @@ static int online(void) {
 }
 
 #ifdef __linux__
-/* The number of processors in the affinity mask; 0: unknown. */
+/* The number of processors in the affinity mask, which is read whole where there are more than usual; 0: unknown. */
 static int allowed(void) {
     cpu_set_t set[8]; /* a bit each */
-    return sched_getaffinity(0, sizeof set, set) == 0 ? CPU_COUNT_S(sizeof set, set) : 0;
+    for (size_t bytes = sizeof *set; bytes <= sizeof set; bytes *= sizeof set / sizeof *set)
+        if (sched_getaffinity(0, bytes, set) == 0) return CPU_COUNT_S(bytes, set);
+    return 0;
 }
 #else
 static int allowed(void) { return 0; }

@@ -5,9 +5,11 @@
  * vary a strip of scratch memory, which is reused after their last use. Traces are valid here that are for compile.c,
  * except that of a huge one too many values may be needed at a time.
  *
- * Replays are a tape's, found by operation and dtypes, and are made while operations are recorded: an evaluation only
- * looks them up, so that none can fail then. */
+ * Replays are found by operation and dtypes, and are made while operations are recorded: an evaluation only looks them
+ * up, so that none can fail then. Those of the library's operations are the process's, one list for all tapes, to which
+ * threads add without a lock; those of a user's operation, whose entry may go before the process ends, are a tape's. */
 #include "autograd/tape/replay.h"
+#include "autograd/tape/basis.h"
 #include "autograd/tape/hash.h"
 #include "autograd/tape/tracing.h"
 
@@ -19,7 +21,8 @@ enum {
     GROUP_BYTES = 64,  /* room for as many of 64 bits */
     MOST_LANES = 256,  /* elements of a strip; fewer if there are many values */
     FRAME = 32 * 1024, /* bytes of scratch memory, on the stack */
-    BUCKETS = 64
+    BUCKETS = 64,
+    SHARED_BUCKETS = 512
 };
 enum { WIDE = 1, TRUTH = 2, WHOLE = 4 }; /* types: of 64 bits; a truth value, of all bits or none; i64 */
 
@@ -224,6 +227,7 @@ enum { BUCKETS_OF_CONSTANTS = 64 };
 typedef struct maker {
     ag_trace trace;
     const ag_op *op;
+    bool shared; /* the replay will be the process's */
     uint8_t dtype[AG__MOST_INPUTS];
     uint8_t last, to; /* the dtype of the last input, and of the result */
     bool wide;        /* the width of numbers and truth values */
@@ -547,6 +551,10 @@ static void fill_in(const maker *m, ag__replay *p, step *s, char *pool) {
     }
 }
 
+static void *resize_shared(void *p, size_t old_bytes, size_t new_bytes) {
+    return ag__default_allocator.resize(ag__default_allocator.ctx, p, old_bytes, new_bytes);
+}
+
 /* NULL: no memory. */
 static ag__replay *assemble(maker *m, uint32_t result) {
     const uint32_t inputs = count_of(m, INPUT), numbers = count_of(m, ATTRIBUTE);
@@ -554,7 +562,7 @@ static ag__replay *assemble(maker *m, uint32_t result) {
     const size_t head = sizeof(ag__replay) + (inputs + numbers) * sizeof(source);
     const size_t at_steps = (head + GROUP_BYTES - 1) / GROUP_BYTES * GROUP_BYTES;
     const size_t at_pool = at_steps + steps * sizeof(step), bytes = at_pool + m->constants * GROUP_BYTES;
-    char *all = ag__resize(m->trace.tape, NULL, 0, bytes);
+    char *all = m->shared ? resize_shared(NULL, 0, bytes) : ag__resize(m->trace.tape, NULL, 0, bytes);
     if (!all) return m->no_memory = true, NULL;
     ag__replay *p = (ag__replay *)(void *)all;
     *p = (ag__replay){.op = m->op, .bytes = bytes, .inputs = inputs, .attributes = numbers, .steps = steps};
@@ -580,54 +588,105 @@ static ag__replay *make_from_trace(maker *m) {
     return m->failed ? NULL : assemble(m, result);
 }
 
-/* ---- A tape's ---- */
-
-static unsigned bucket_of(const ag_op *op, uint64_t dtypes) {
-    return (unsigned)(ag__mix(ag__mix(0, (uintptr_t)op), dtypes) >> 32) % BUCKETS;
-}
-
-const ag__replay *ag__replay_of(const ag_tape *tape, const ag_op *op, uint64_t dtypes) {
-    if (!tape->replays) return NULL;
-    const ag__replay *p = tape->replays->bucket[bucket_of(op, dtypes)];
-    while (p && (p->op != op || p->dtypes != dtypes)) p = p->next;
-    return p;
-}
-
-/* A new one; NULL: the trace is invalid, or there is no memory. */
-static ag__replay *made(ag_tape *tape, const ag_op *op, int n, uint64_t dtypes, bool *no_memory) {
-    maker m = {.trace = {.tape = tape, .number = tape->replays->traces}, .op = op};
+/* A new one; NULL: the trace is invalid, or there is no memory. *traces: the number of the trace before it. */
+static ag__replay *made(ag_tape *tape, const ag_op *op, int n, uint64_t dtypes, bool shared, uint32_t *traces,
+                        bool *no_memory) {
+    maker m = {.trace = {.tape = tape, .number = *traces}, .op = op, .shared = shared};
+    const uint64_t key = dtypes;
     for (int i = 0; i < n; i++, dtypes >>= 2) m.dtype[i] = dtypes & 3;
     m.last = m.dtype[n - 1];
     m.to = dtypes & 3;
     m.wide = m.last == AG_F64 || m.last == AG_I64;
     ag__trace(&m.trace, op, (ag_dtype)m.last, n, !m.wide);
-    tape->replays->traces = m.trace.number;
+    *traces = m.trace.number;
     ag__replay *p = m.trace.failed ? NULL : make_from_trace(&m);
+    if (p) p->dtypes = key;
     *no_memory = m.no_memory || m.trace.no_memory;
     ag__resize(tape, m.value, m.room * sizeof *m.value, 0);
     ag__trace_free(&m.trace);
     return p;
 }
 
-const ag__replay *ag__replay_make(ag_tape *tape, const ag_op *op, int n, uint64_t dtypes, ag_status *why) {
-    const ag__replay *former = ag__replay_of(tape, op, dtypes);
-    bool no_memory = true;
-    if (former) return former;
+/* ---- Those of the process and of tapes ---- */
+
+static _Atomic(ag__replay *) shared[SHARED_BUCKETS];
+static _Atomic uint32_t tapes; /* that may be using them */
+static _Atomic bool unloaded;  /* or about to be: no further tape may use them */
+
+static uint32_t hash_of(const ag_op *op, uint64_t dtypes) {
+    return (uint32_t)(ag__mix(ag__mix(0, (uintptr_t)op), dtypes) >> 32);
+}
+
+static ag__replay *find(ag__replay *p, const ag_op *op, uint64_t dtypes) {
+    while (p && (p->op != op || p->dtypes != dtypes)) p = p->next;
+    return p;
+}
+
+static _Atomic(ag__replay *) *shared_bucket(const ag_op *op, uint64_t dtypes) {
+    return &shared[hash_of(op, dtypes) % SHARED_BUCKETS];
+}
+
+static ag__replay **own_bucket(const ag_tape *tape, const ag_op *op, uint64_t dtypes) {
+    return &tape->replays->bucket[hash_of(op, dtypes) % BUCKETS];
+}
+
+const ag__replay *ag__replay_of(const ag_tape *tape, const ag_op *op, uint64_t dtypes) {
+    const ag__replay *p = NULL;
+    if (tape->shares_replays)
+        p = find(atomic_load_explicit(shared_bucket(op, dtypes), memory_order_acquire), op, dtypes);
+    return p || !tape->replays ? p : find(*own_bucket(tape, op, dtypes), op, dtypes);
+}
+
+/* A tape with an allocator of its own takes every byte from that. */
+static bool adds_for_all(const ag_tape *tape, const ag_op *op) {
+    return tape->shares_replays && tape->allocator.resize == ag__default_allocator.resize && ag__is_listed(op);
+}
+
+/* Another thread may have added an equal one, which is then taken. */
+static const ag__replay *added_for_all(ag__replay *p) {
+    _Atomic(ag__replay *) *bucket = shared_bucket(p->op, p->dtypes);
+    ag__replay *first = atomic_load_explicit(bucket, memory_order_acquire);
+    do {
+        const ag__replay *other = find(first, p->op, p->dtypes);
+        if (other) return resize_shared(p, p->bytes, 0), other;
+        p->next = first;
+    } while (!atomic_compare_exchange_weak(bucket, &first, p));
+    return p;
+}
+
+static const ag__replay *made_for_all(ag_tape *tape, const ag_op *op, int n, uint64_t dtypes, bool *no_memory) {
+    uint32_t traces = 0;
+    ag__replay *p = made(tape, op, n, dtypes, true, &traces, no_memory);
+    return p ? added_for_all(p) : NULL;
+}
+
+static const ag__replay *made_for_tape(ag_tape *tape, const ag_op *op, int n, uint64_t dtypes, bool *no_memory) {
     if (!tape->replays && (tape->replays = ag__resize(tape, NULL, 0, sizeof *tape->replays)))
         *tape->replays = (struct ag__replays){.traces = 0};
-    ag__replay *p = tape->replays ? made(tape, op, n, dtypes, &no_memory) : NULL;
-    if (!p) {
-        *why = no_memory ? AG_ERR_MEMORY : AG_ERR_RANGE;
-        return NULL;
-    }
-    ag__replay **bucket = &tape->replays->bucket[bucket_of(op, dtypes)];
-    p->dtypes = dtypes;
+    ag__replay *p = tape->replays ? made(tape, op, n, dtypes, false, &tape->replays->traces, no_memory) : NULL;
+    if (!p) return NULL;
+    ag__replay **bucket = own_bucket(tape, op, dtypes);
     p->next = *bucket;
     return *bucket = p;
 }
 
+const ag__replay *ag__replay_make(ag_tape *tape, const ag_op *op, int n, uint64_t dtypes, ag_status *why) {
+    const ag__replay *p = ag__replay_of(tape, op, dtypes);
+    bool no_memory = true;
+    if (p) return p;
+    p = (adds_for_all(tape, op) ? made_for_all : made_for_tape)(tape, op, n, dtypes, &no_memory);
+    if (!p) *why = no_memory ? AG_ERR_MEMORY : AG_ERR_RANGE;
+    return p;
+}
+
+void ag__replays_begin(ag_tape *tape) {
+    atomic_fetch_add(&tapes, 1);
+    tape->shares_replays = !atomic_load(&unloaded);
+}
+
 void ag__replays_free(ag_tape *tape) {
     struct ag__replays *all = tape->replays;
+    atomic_fetch_sub(&tapes, 1);
     if (!all) return;
     for (int i = 0; i < BUCKETS; i++)
         for (ag__replay *next; all->bucket[i]; all->bucket[i] = next) {
@@ -637,3 +696,18 @@ void ag__replays_free(ag_tape *tape) {
     ag__resize(tape, all, sizeof *all, 0);
     tape->replays = NULL;
 }
+
+/* A program that loads the library again and again does not grow. With a tape that is left, perhaps in a thread that
+ * still runs as the process ends, they stay: a tape is counted before it looks whether the library is being
+ * unloaded. */
+#ifdef __GNUC__
+__attribute__((destructor)) static void free_shared(void) {
+    atomic_store(&unloaded, true);
+    if (atomic_load(&tapes) > 0) return;
+    for (int i = 0; i < SHARED_BUCKETS; i++)
+        for (ag__replay *p = atomic_exchange(&shared[i], NULL), *next; p; p = next) {
+            next = p->next;
+            resize_shared(p, p->bytes, 0);
+        }
+}
+#endif

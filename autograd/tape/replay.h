@@ -1,8 +1,8 @@
 /* replay -- elementwise operations from their traces, step by step, where there is neither a kernel nor machine code
  *
- * An entry may have a trace and no kernel. As it is first recorded on a tape its trace becomes a replay: a list of
- * steps on short vectors in scratch memory. Running one is the interpreter of traces: each step is a loop over a strip
- * of elements. The bits are those of kernels and of machine code, except NaN payloads. */
+ * An entry may have a trace and no kernel. As it is first recorded, of the library's entries by any tape, its trace
+ * becomes a replay: a list of steps on short vectors in scratch memory. Running one is the interpreter of traces: each
+ * step is a loop over a strip of elements. The bits are those of kernels and of machine code, except NaN payloads. */
 #ifndef AG_REPLAY_H
 #define AG_REPLAY_H
 
@@ -21,13 +21,15 @@ static inline uint64_t ag__dtypes(int n, ag_tensor *const x[], ag_dtype to) {
 /* The replay of op for these dtypes; NULL: not made yet. */
 const ag__replay *ag__replay_of(const ag_tape *tape, const ag_op *op, uint64_t dtypes);
 
-/* The same, made if need be; it stays as long as the tape. NULL, and *why a status without an error: the trace is
- * invalid, or there is no memory. */
+/* The same, made if need be; it stays as long as the tape, or longer. NULL, and *why a status without an error: the
+ * trace is invalid, or there is no memory. */
 const ag__replay *ag__replay_make(ag_tape *tape, const ag_op *op, int n, uint64_t dtypes, ag_status *why);
 
 /* y[i] for i < n, contiguous, as a kernel computes it. Several threads may run one. */
 void ag__replay_run(const ag__replay *p, int64_t n, void *y, const void *const x[], const void *attributes);
 
+/* At the beginning of a tape, and at its end. */
+void ag__replays_begin(ag_tape *tape);
 void ag__replays_free(ag_tape *tape);
 
 /* The kernel of op by the dtype of the last input; NULL: there is none for this processor, but there is a trace. */

@@ -175,7 +175,8 @@ struct ag_tape {
     bool keeps_vacant;                    /* released slots are not reused soon */
     const struct ag__isa *isa;            /* the instruction set of machine code; NULL: none is made */
     struct ag__programs *programs;        /* compile.c's; NULL: none yet */
-    struct ag__replays *replays;          /* replay.c's; NULL: none yet */
+    struct ag__replays *replays;          /* replay.c's; NULL: none yet, */
+    bool shares_replays;                  /* and whether those of the process may be used */
     ag__within inside;
 
     ag_status status;
