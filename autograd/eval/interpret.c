@@ -209,15 +209,33 @@ int64_t ag__partial_folds(const ag__region *g, const ag__instruction *q) {
     return g->rows * ((g->columns + AG__STRIP - 1) / AG__STRIP);
 }
 
+/* The only instruction that does something for other rows than the first of a group, if that is machine code; else
+ * NULL. */
+static const ag__instruction *only_code(const ag__running *r) {
+    const ag__instruction *q = AG__FROM(&r->plan->instructions, r->region->begin), *code = NULL;
+    for (const ag__instruction *end = q + r->region->count; q < end; q++) {
+        if (q->does == AG__START_DOWN || q->does == AG__FOLDED_DOWN) continue;
+        if (q->does != AG__RUN || code) return NULL;
+        code = q;
+    }
+    return code;
+}
+
+static void move_on(const ag__running *r, char **address) {
+    for (uint32_t i = 0; i < r->region->cells; i++) address[i] = (char *)((uintptr_t)address[i] + r->step[i]);
+}
+
 /* Strips of one whole row each: the addresses move along. */
 static void run_single_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     const int64_t width = r->region->columns;
+    const ag__instruction *code = only_code(r);
     strip at = {.row = first, .rows = 1, .columns = width, .start = first * width, .n = width};
     for (; at.row < end; at.row++, at.start += width) {
-        if (at.row == first || at.row % AG__ROWS_A_GROUP == 0) aim(r, &at, scratch, address);
-        else
-            for (uint32_t i = 0; i < r->region->cells; i++) address[i] = (char *)((uintptr_t)address[i] + r->step[i]);
-        run_aimed(r, &at, address);
+        const bool begins = at.row == first || at.row % AG__ROWS_A_GROUP == 0;
+        if (begins) aim(r, &at, scratch, address);
+        else move_on(r, address);
+        if (code && !begins) run_code(r, code, width, address);
+        else run_aimed(r, &at, address);
     }
 }
 
