@@ -361,6 +361,24 @@ START_TEST(activations_are_not_kept_for_the_backward_pass) {
 }
 END_TEST
 
+/* Each operation writes over its input, which nothing else reads: but x is kept, and the square reads y twice. */
+START_TEST(a_small_result_takes_the_place_of_its_input) {
+    static const double elements[50] = {1, 2, 3};
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE);
+    ag_tensor *x = ag_keep(ag_neg(ag_wrap(tape, AG_F64, AG_SHAPE(50), elements)));
+    ag_eval(x);
+    ag_tensor *y = x;
+    for (int i = 0; i < 10; i++) y = ag_tanh(ag_neg(ag_mul(y, x)));
+    ag_eval(y);
+    ck_assert_int_eq(ag_tape_memory(tape).peak_live, ag_tape_memory(tape).live);
+    ck_assert_double_eq(ag_element(x, 2), -3);
+    ag_tensor *z = ag_add(ag_neg(y), ag_mul(y, y));
+    double at = ag_element(y, 1);
+    ck_assert_double_eq(ag_element(z, 1), at * at - at);
+    expect_ok(tape);
+}
+END_TEST
+
 /* A row of x below ag_stop_gradient is passed by no backward scan; it does not keep all of x. */
 START_TEST(a_view_below_a_stopped_gradient_keeps_nothing) {
     enum { ROWS = 400, WIDTH = 100 };
@@ -536,6 +554,7 @@ int main(void) {
         tcase_add_loop_test(plain_group(suite, "backward"), activations_are_not_kept_for_the_backward_pass, 0, 3);
     TCase *less = tape_group(suite, "less");
     if (usual_pieces(1)) tcase_add_test(less, a_view_below_a_stopped_gradient_keeps_nothing);
+    tcase_add_test(less, a_small_result_takes_the_place_of_its_input);
     tcase_add_test(less, a_loop_is_given_no_more_than_it_uses);
     TCase *stale = tape_group(suite, "stale");
     tcase_add_test(stale, a_rewound_tensor_is_refused);

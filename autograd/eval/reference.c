@@ -70,15 +70,29 @@ static bool compute_observed(ag_tensor *t) {
 /* Whether t is computed by one call of its kernel, as most nodes of a small program are. */
 static inline bool is_little(const ag_tensor *t) { return t->plain && t->layout->size <= AG__STRIP; }
 
+/* The buffer of an input of t that is released as soon as t has read it, if the result fits there; else NULL. */
+AG__ALWAYS_INLINE ag__buffer *taken_over(const ag__node_mark *mark, const ag_tensor *t) {
+    const bool first = !(t->flags & AG__COMPUTED);
+    for (int i = 0, n = t->arity; i < n; i++) {
+        ag_tensor *x = t->input[i];
+        ag__buffer *b = x->buffer;
+        if (mark[x->id].live != 1 || b->refs != 1 || !releasable(x, 0, x->readers - first, UINT32_MAX)) continue;
+        if (x->layout != t->layout || x->dtype != t->dtype || x->offset != 0 || b->adopted) continue;
+        x->buffer = NULL;
+        return b;
+    }
+    return NULL;
+}
+
 /* Its inputs have one dtype. */
-AG__ALWAYS_INLINE bool compute_little(ag_tape *tape, ag_tensor *t) {
+AG__ALWAYS_INLINE bool compute_little(ag_tape *tape, const ag__node_mark *mark, ag_tensor *t) {
     const void *x[AG__MOST_INPUTS];
     ag_tensor *const *input = t->input;
     const int n = t->arity;
     const size_t bytes = (size_t)t->layout->size * ag__bytes(t), each = ag__bytes(input[0]);
-    ag__buffer *b = ag__buffer_quickly(tape, bytes);
-    if (!b) return ag__no_memory(t, bytes);
     for (int i = 0; i < n; i++) x[i] = (const char *)input[i]->buffer->data + input[i]->offset * (int64_t)each;
+    ag__buffer *b = taken_over(mark, t);
+    if (!b && !(b = ag__buffer_quickly(tape, bytes))) return ag__no_memory(t, bytes);
     t->buffer = b;
     ag__map(t, t->layout->size, b->data, x);
     return true;
@@ -90,7 +104,7 @@ bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
         if (!e->mark[i].needed) continue;
         ag_tensor *t = ag__node(e->tape, i);
         if (ag__must_stop(e->tape)      ? !ag__stop(e->tape, t)
-            : !observed && is_little(t) ? !compute_little(e->tape, t)
+            : !observed && is_little(t) ? !compute_little(e->tape, e->mark, t)
                                         : !compute_observed(t)) {
             ag__abandon(e, i, high);
             return false;
