@@ -350,6 +350,7 @@
 
 #define BY_WIDTH(narrow, wide) (ag_trace_is_narrow(ag__t) ? (narrow) : (wide))
 #define K(number) ag_trace_number(ag__t, number)
+#define K2(narrow, wide) ag_trace_number_by_width(ag__t, narrow, wide)
 #define W(bits) ag_trace_bits(ag__t, bits)
 
 #define ADD(a, b) ag_trace_binary(ag__t, AG_TRACE_ADD, a, b)
@@ -473,7 +474,9 @@
 
 #endif
 
+#if !IS_TRACE
 #define K2(narrow, wide) K(BY_WIDTH(narrow, wide))
+#endif
 #define W2(narrow, wide) W(BY_WIDTH(narrow, wide))
 
 /* ---- Words that are more than an operator, in each domain of C once ---- */

@@ -53,6 +53,10 @@ AG_API bool ag_trace_is_narrow(const ag_trace *t);
  * Errors: none */
 AG_API ag_traced ag_trace_number(ag_trace *t, double number);
 
+/* ag_trace_number_by_width -- ag_trace_number of the first where elements are of 32 bits, else of the second
+ * Errors: none */
+AG_API ag_traced ag_trace_number_by_width(ag_trace *t, double narrow, double wide);
+
 /* ag_trace_bits -- a whole number as bits; of f32 the lower 32
  * Errors: none */
 AG_API ag_traced ag_trace_bits(ag_trace *t, uint64_t bits);

@@ -91,6 +91,10 @@ ag_traced ag_trace_number(ag_trace *t, double number) {
     return append(t, v);
 }
 
+ag_traced ag_trace_number_by_width(ag_trace *t, double narrow, double wide) {
+    return ag_trace_number(t, ag_trace_is_narrow(t) ? narrow : wide);
+}
+
 ag_traced ag_trace_bits(ag_trace *t, uint64_t bits) {
     return append(t, (ag__traced){.code = AG__TRACE_BITS, .bits = true, .constant = bits});
 }
