@@ -185,14 +185,15 @@ static bool convert_cell(reader *r) {
 
 enum { END = -1 };
 
-static int next(reader *r) {
-    if (r->at == r->filled) {
-        r->filled = fread(r->buffer, 1, sizeof r->buffer, r->in.file);
-        r->at = 0;
-        if (r->filled == 0) return END;
-    }
-    return r->buffer[r->at++];
+/* The error of a failed read is raised at once: what is wrong with a row that it cuts off comes after it. */
+static bool fill(reader *r) {
+    r->filled = fread(r->buffer, 1, sizeof r->buffer, r->in.file);
+    r->at = 0;
+    if (r->filled < sizeof r->buffer && ferror(r->in.file)) ag__input_wrong(&r->in, "%s", strerror(errno));
+    return r->filled > 0;
 }
+
+static int next(reader *r) { return r->at < r->filled || fill(r) ? r->buffer[r->at++] : END; }
 
 static bool blank(int c) { return c == ' ' || c == '\t'; }
 
@@ -343,7 +344,7 @@ static bool read_rows(reader *r) {
     if (!r->names && r->header && !skip_line(r, &end)) return false;
     while (end != END)
         if (!read_row(r, &end)) return false;
-    return !ferror(r->in.file) || ag__input_wrong(&r->in, "%s", strerror(errno));
+    return r->in.tape->status == AG_OK;
 }
 
 /* ---- The whole file ---- */

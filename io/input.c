@@ -8,6 +8,7 @@
 #include <unistd.h>
 #define POSIX 1
 #endif
+#include "autograd/tape/descriptor.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/op.h"
 #include "io/input.h"
@@ -36,14 +37,13 @@ bool ag__input_wrong(const ag__input *in, const char *format, ...) {
 /* Only regular files: a pipe may have no writer, and a device has no size. */
 static bool open_regular(ag__input *in) {
     struct stat s;
-    int d = open(in->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    if (d >= 0 && fstat(d, &s) == 0 && !S_ISREG(s.st_mode)) {
-        close(d);
-        return ag__input_wrong(in, "not a regular file");
-    }
-    if (d >= 0) in->file = fdopen(d, "rb");
-    if (d >= 0 && !in->file) close(d);
+    int d = ag__open(in->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
+    const bool known = d >= 0 && fstat(d, &s) == 0, regular = known && S_ISREG(s.st_mode);
+    if (regular) in->file = ag__stream_in(d);
+    if (d >= 0 && !in->file) ag__close_descriptor(d);
+    if (known && !regular) return ag__input_wrong(in, "not a regular file");
     if (!in->file) return ag__input_wrong(in, "%s", strerror(errno));
+    in->descriptor = d;
     in->size = (uint64_t)s.st_size;
     return true;
 }
@@ -113,7 +113,7 @@ const void *ag__input_map(const ag__input *in, uint64_t at, uint64_t bytes, ag__
     mapping *m = ag__allocate_apart(in->tape, sizeof *m);
     if (!m) return NULL;
     *m = (mapping){in->tape->allocator, NULL, (size_t)(before + bytes)};
-    m->first = mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, fileno(in->file), (off_t)(at - before));
+    m->first = mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, in->descriptor, (off_t)(at - before));
     if (m->first == MAP_FAILED) {
         m->allocator.resize(m->allocator.ctx, m, sizeof *m, 0);
         return NULL;

@@ -14,6 +14,7 @@ typedef struct ag__input {
     const char *call, *path;
     const char *tensor; /* being read, for errors; NULL: none, or the only one */
     FILE *file;
+    int descriptor; /* of it, where there are such */
     uint64_t size;
     uint64_t at; /* offset in the file */
 } ag__input;

@@ -13,6 +13,7 @@
 #define POSIX 1
 #endif
 #include "autograd/report/text.h"
+#include "autograd/tape/descriptor.h"
 #include "autograd/tape/file.h"
 #include "autograd/tape/op.h"
 #include "autograd/tape/size.h"
@@ -43,33 +44,30 @@ static bool no_memory(ag_run_log *log, const char *call, size_t bytes) {
 /* Only regular files can be continued, and cut; opening another one must not wait. */
 static bool open_file(ag_run_log *log, const char *path) {
     struct stat s;
-    int d = open(path, O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0666);
-    if (d < 0 && errno == ENXIO) return file_wrong(log->tape, "run_log_open", path, "not a regular file");
-    if (d >= 0 && fstat(d, &s) == 0 && !S_ISREG(s.st_mode)) {
-        close(d);
+    int d = ag__open(path, O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0666);
+    const bool known = d >= 0 && fstat(d, &s) == 0, regular = known && S_ISREG(s.st_mode);
+    if (regular && ag__sync_folder(path)) log->file = ag__stream_out(d);
+    if (d >= 0 && !log->file) ag__close_descriptor(d);
+    log->opened = d;
+    if (known ? !regular : d < 0 && errno == ENXIO)
         return file_wrong(log->tape, "run_log_open", path, "not a regular file");
-    }
-    if (d >= 0) log->file = fdopen(d, "ab");
-    if (d >= 0 && !log->file) close(d);
     return log->file || file_wrong(log->tape, "run_log_open", path, strerror(errno));
 }
 
 /* The same file, from its beginning. */
-static FILE *open_again(FILE *file, const char *path) {
+static FILE *open_again(const ag_run_log *log, const char *path) {
     (void)path;
-    int d = dup(fileno(file));
-    FILE *again = d >= 0 ? fdopen(d, "rb") : NULL;
-    if (d >= 0 && !again) close(d);
+    int d = dup(log->opened);
+    FILE *again = d >= 0 ? ag__stream_in(d) : NULL;
+    if (d >= 0 && !again) ag__close_descriptor(d);
     if (again) rewind(again);
     return again;
 }
 
-static int64_t end_of(FILE *file) { return fseeko(file, 0, SEEK_END) == 0 ? (int64_t)ftello(file) : -1; }
-
-static bool cut(FILE *file, int64_t size) { return ftruncate(fileno(file), (off_t)size) == 0; }
-
-/* Pipes and some file systems cannot sync. */
-static bool sync_file(FILE *file) { return fsync(fileno(file)) == 0 || errno == EINVAL || errno == ENOTSUP; }
+/* Nothing is written anywhere but at the end: see open_file. */
+static int64_t end_of(const ag_run_log *log) { return lseek(log->opened, 0, SEEK_END); }
+static bool cut(const ag_run_log *log, int64_t size) { return ag__cut_file(log->opened, size); }
+static bool sync_file(const ag_run_log *log) { return ag__sync_descriptor(log->opened); }
 
 #else
 
@@ -78,10 +76,10 @@ static bool open_file(ag_run_log *log, const char *path) {
     return log->file || file_wrong(log->tape, "run_log_open", path, strerror(errno));
 }
 
-static FILE *open_again(FILE *file, const char *path) { return (void)file, fopen(path, "rb"); }
-static int64_t end_of(FILE *file) { return fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1; }
-static bool cut(FILE *file, int64_t size) { return end_of(file) == size; }
-static bool sync_file(FILE *file) { return (void)file, true; }
+static FILE *open_again(const ag_run_log *log, const char *path) { return (void)log, fopen(path, "rb"); }
+static int64_t end_of(const ag_run_log *log) { return fseek(log->file, 0, SEEK_END) == 0 ? ftell(log->file) : -1; }
+static bool cut(const ag_run_log *log, int64_t size) { return end_of(log) == size; }
+static bool sync_file(const ag_run_log *log) { return (void)log, true; }
 
 #endif
 
@@ -210,6 +208,7 @@ static bool find_end(ag_run_log *log, FILE *in, const char *path, int64_t most, 
     int64_t at = 0;
     for (int64_t line = 1;; line++) {
         head h = read_line(in, &at);
+        if (ferror(in)) return file_wrong(log->tape, "run_log_open", path, strerror(errno));
         int64_t step = step_of(log, &h);
         bool names = log->csv && line == 1;
         if (!h.whole && may_begin(log, &h, line)) break;
@@ -225,7 +224,7 @@ static bool find_end(ag_run_log *log, FILE *in, const char *path, int64_t most, 
         else log->step = step;
         log->size = at;
     }
-    return !ferror(in) || file_wrong(log->tape, "run_log_open", path, strerror(errno));
+    return true;
 }
 
 /* The names of a header, which is overwritten; returns their number, -1: it is malformed. */
@@ -261,9 +260,11 @@ static bool read_header(ag_run_log *log, FILE *in, const char *path, int64_t len
     if (!text) return no_memory(log, "run_log_open", (size_t)length + 1);
     rewind(in);
     bool good = fread(text, 1, (size_t)length, in) == (size_t)length;
+    const int wrong = ferror(in) ? errno : 0;
     text[good ? length : 0] = 0;
-    good = good && strlen(text) == (size_t)length ? columns_as_in(log, path, text)
-                                                  : line_wrong(log, path, 1, "the header cannot be read");
+    good = good && strlen(text) == (size_t)length
+               ? columns_as_in(log, path, text)
+               : line_wrong(log, path, 1, wrong ? strerror(wrong) : "the header cannot be read");
     ag__resize(log->tape, text, (size_t)length + 1, 0);
     return good;
 }
@@ -284,7 +285,7 @@ static bool take_up(ag_run_log *log, FILE *in, const char *path, const ag_run_lo
 }
 
 static bool resume(ag_run_log *log, const char *path, const ag_run_log_options *how) {
-    FILE *in = open_again(log->file, path);
+    FILE *in = open_again(log, path);
     if (!in) return file_wrong(log->tape, "run_log_open", path, strerror(errno));
     bool good = take_up(log, in, path, how);
     fclose(in);
@@ -323,7 +324,7 @@ static bool open_log(ag_run_log *log, const char *path, const ag_run_log_options
     setvbuf(log->file, NULL, _IONBF, 0); /* so that nothing is left to be written after a failure */
     if (how->resume && !resume(log, path, how)) return false;
     if (log->csv && log->columns == 0 && !fix_columns(log, "run_log_open", how->n, how->names)) return false;
-    if (cut(log->file, log->size)) return true;
+    if (cut(log, log->size)) return true;
     return file_wrong(log->tape, "run_log_open", path, strerror(errno));
 }
 
@@ -401,10 +402,10 @@ static bool write_text(ag_run_log *log, size_t bytes) {
     errno = 0;
     if (log->csv && !log->headed) write_header(log);
     bool good = !ferror(log->file) && fwrite(log->text, 1, bytes, log->file) == bytes;
-    int64_t end = good ? end_of(log->file) : -1;
+    int64_t end = good ? end_of(log) : -1;
     int wrong = errno ? errno : EIO;
     clearerr(log->file);
-    if (end < 0) log->broken = !cut(log->file, log->size);
+    if (end < 0) log->broken = !cut(log, log->size);
     else log->size = end;
     ag__release_signals(&held);
     if (end < 0)
@@ -466,7 +467,7 @@ ag_status ag_run_log_close(ag_run_log *log) {
     ag_tape *tape = log ? log->tape : NULL;
     if (!log || !log->file) return ag__leave(tape, file, line);
     errno = 0;
-    if (!log->broken && !sync_file(log->file))
+    if (!log->broken && !sync_file(log))
         ag__fail_on(tape, "run_log_close", AG_ERR_FILE, "the log cannot be synced: %s", strerror(errno));
     release(log);
     return ag__leave(tape, file, line);

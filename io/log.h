@@ -35,6 +35,7 @@ typedef struct ag_run_log_options {
 typedef struct ag_run_log {
     ag_tape *tape; /* for errors and memory */
     FILE *file;    /* NULL: it is not open */
+    int opened;    /* inside: the file's descriptor, where there are such */
     int64_t step;  /* of the last record; -1: there is none */
     bool csv, broken, headed;
     int columns; /* CSV: behind "step"; 0: not fixed yet */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #define POSIX 1
 #endif
+#include "autograd/tape/descriptor.h"
 #include "autograd/tape/file.h"
 #include "autograd/tape/format.h"
 
@@ -25,6 +26,7 @@ typedef struct output {
     ag_tape *tape;
     const char *call, *path; /* as given by the caller: for errors */
     FILE *file;
+    int descriptor;                                 /* of it, where there are such */
     bool through;                                   /* there is no temporary file */
     char target[ROOM], temporary[ROOM], link[ROOM]; /* `path` without links; beside it; scratch */
 } output;
@@ -101,14 +103,28 @@ static bool resolve(output *o, int *descriptor) {
 static int open_pipe(const char *path) {
     enum { TRIES = 100 };
     const struct timespec moment = {.tv_nsec = 10000000};
-    int d = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    int d = ag__open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
     for (int i = 1; i < TRIES && d < 0 && errno == ENXIO; i++) {
         nanosleep(&moment, NULL);
-        d = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        d = ag__open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
     }
     int flags = d < 0 ? -1 : fcntl(d, F_GETFL);
     if (flags >= 0) fcntl(d, F_SETFL, flags & ~O_NONBLOCK);
     return d;
+}
+
+static bool give(int d, uid_t user, gid_t group) {
+    int result;
+    do result = fchown(d, user, group);
+    while (ag__interrupted(result));
+    return result == 0;
+}
+
+static bool set_mode(int d, mode_t mode) {
+    int result;
+    do result = fchmod(d, mode);
+    while (ag__interrupted(result));
+    return result == 0;
 }
 
 /* The owner too, if that is allowed; if not, without the bits that act in the owner's name. */
@@ -117,9 +133,9 @@ static bool take_mode(int d, const struct stat *former) {
     mode_t bits = 07777;
     if (fstat(d, &s) != 0) return false;
     bool same_owner = s.st_uid == former->st_uid && s.st_gid == former->st_gid;
-    if (!same_owner && fchown(d, former->st_uid, former->st_gid) != 0) bits = 0777;
+    if (!same_owner && !give(d, former->st_uid, former->st_gid)) bits = 0777;
     mode_t mode = former->st_mode & bits;
-    return (s.st_mode & 07777) == mode || fchmod(d, mode) == 0;
+    return (s.st_mode & 07777) == mode || set_mode(d, mode);
 }
 
 /* `former`: the file that will be replaced, or NULL. */
@@ -127,12 +143,12 @@ static int open_beside(output *o, const struct stat *former) {
     int d = -1;
     for (int i = 0; i < TEMPORARIES && d < 0; i++) {
         if (!name_temporary(o, i)) return -1;
-        d = open(o->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, former ? 0600 : 0666);
+        d = ag__open(o->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, former ? 0600 : 0666);
         if (d < 0 && errno != EEXIST) return -1;
     }
     if (d < 0 || !former || take_mode(d, former)) return d;
     int wrong = errno;
-    close(d);
+    ag__close_descriptor(d);
     unlink(o->temporary);
     errno = wrong;
     return -1;
@@ -150,40 +166,26 @@ static int open_descriptor(output *o) {
     /* A link of /proc may lead to a file other than the one it names. */
     o->through = !S_ISREG(named.st_mode) || lstat(o->target, &target) != 0 || !same_file(&named, &target);
     if (S_ISFIFO(named.st_mode)) return open_pipe(o->path);
-    if (o->through) return open(o->path, O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC);
+    if (o->through) return ag__open(o->path, O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0);
     return faccessat(AT_FDCWD, o->target, W_OK, AT_EACCESS) == 0 ? open_beside(o, &named) : -1;
 }
 
 static bool open_output(output *o) {
     int d = open_descriptor(o);
     if (d < 0) return false;
-    o->file = fdopen(d, "w");
+    o->file = ag__stream_out(d);
+    o->descriptor = d;
     if (o->file) return true;
     int wrong = errno;
-    close(d);
+    ag__close_descriptor(d);
     if (!o->through) unlink(o->temporary);
     errno = wrong;
     return false;
 }
 
-/* Pipes, terminals and some file systems cannot sync. */
-static bool sync_descriptor(int d) { return fsync(d) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS; }
+static bool sync_file(const output *o) { return ag__sync_descriptor(o->descriptor); }
 
-static bool sync_file(FILE *f) { return sync_descriptor(fileno(f)); }
-
-/* Makes the new name survive a loss of power. A folder that may not be read cannot be synced. */
-static bool sync_folder(output *o) {
-    size_t n = folder_length(o->target);
-    memcpy(o->link, o->target, n);
-    strcpy(o->link + n, n ? "" : ".");
-    int d = open(o->link, O_RDONLY | O_CLOEXEC);
-    if (d < 0) return errno == EACCES;
-    bool good = sync_descriptor(d);
-    int wrong = errno;
-    close(d);
-    errno = wrong;
-    return good;
-}
+static bool sync_folder(const output *o) { return ag__sync_folder(o->target); }
 
 static bool replace(const output *o) { return rename(o->temporary, o->target) == 0; }
 
@@ -226,8 +228,8 @@ static bool open_output(output *o) {
     return o->file;
 }
 
-static bool sync_file(FILE *f) { return (void)f, true; }
-static bool sync_folder(output *o) { return (void)o, true; }
+static bool sync_file(const output *o) { return (void)o, true; }
+static bool sync_folder(const output *o) { return (void)o, true; }
 
 /* C does not promise that rename replaces an existing file. */
 static bool replace(const output *o) {
@@ -242,10 +244,10 @@ void ag__release_signals(const ag__held *h) { (void)h; }
 #endif
 
 /* False, with errno set, unless the whole content has reached the disk. */
-static bool finish(FILE *f) {
-    bool good = !ferror(f) && fflush(f) == 0 && sync_file(f);
+static bool finish(const output *o) {
+    bool good = !ferror(o->file) && fflush(o->file) == 0 && sync_file(o);
     int wrong = errno;
-    bool closed = fclose(f) == 0;
+    bool closed = fclose(o->file) == 0;
     if (!good) errno = wrong;
     return good && closed;
 }
@@ -254,7 +256,7 @@ static bool put_content(output *o, ag__file_content *fill, void *context) {
     ag__held h = ag__hold_signals();
     errno = 0;
     fill(o->file, context);
-    bool written = finish(o->file);
+    bool written = finish(o);
     int wrong = errno;
     ag__release_signals(&h);
     if (o->tape->status != AG_OK) return false;
