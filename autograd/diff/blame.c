@@ -33,6 +33,11 @@ static void find_paths(const ag__search *s) {
     }
 }
 
+void ag__check_forgive(const ag__check *c) {
+    const ag_status status = c->tape->status;
+    if (status != AG_ERR_MEMORY && status != AG_ERR_LIMIT) ag_clear_error(c->tape);
+}
+
 /* One recorded operation alone: its f64 inputs are x, the others as recorded. */
 typedef struct replay {
     const ag_tensor *node;
@@ -75,7 +80,7 @@ static bool node_wrong(ag__search *s, ag_tensor *t, int order, ag__finding *foun
     bool differs = ag__check_open(&c) && !ag__check_compare(&c) && c.tape->status == AG_OK &&
                    (c.failed.verdict == AG__DIFFERS || (c.failed.verdict == AG__NOT_FINITE && !isfinite(c.failed.got)));
     ag__check_close(&c, marks, false);
-    ag_clear_error(c.tape); /* a failure of this part is not an error of the check */
+    ag__check_forgive(&c);
     *found = c.failed;
     for (int i = 0, k = 0; differs && i < t->arity; i++) /* from its number among the f64 inputs to that among all */
         if (t->input[i]->dtype == AG_F64 && k++ == c.failed.input) found->input = i;
@@ -94,7 +99,7 @@ static bool matters(const ag__check *c, ag_tensor *t) {
             size = fmax(size, fabs(y[i]));
         }
     }
-    ag_clear_error(c->tape);
+    ag__check_forgive(c);
     ag__truncate(c->tape, &position);
     return !(reached * size <= 1e-10 * c->magnitude);
 }
@@ -111,7 +116,7 @@ static bool told_of(ag__search *s, ag_tensor *t) {
 
 /* Check each operation on a path, oldest first; true if one is guilty. */
 static bool look(ag__search *s, int order) {
-    for (uint32_t id = s->low; id < s->end; id++) {
+    for (uint32_t id = s->low; id < s->end && s->c->tape->status == AG_OK; id++) {
         ag_tensor *t = ag__node(s->c->tape, id);
         ag__finding found;
         if (s->path[id - s->low] != (FROM | NEEDED) || !worth_checking(t) || told_of(s, t)) continue;
@@ -135,7 +140,7 @@ static void search_recording(ag__search *s) {
     if (!s->path) return;
     find_paths(s);
     s->twice = !look(s, 1) && c->order == 2 && look(s, 2);
-    s->complete = true;
+    s->complete = c->tape->status == AG_OK;
     if (s->guilty || !s->suspect || c->failed.verdict == AG__UNRESOLVED) return;
     s->guilty = s->suspect;
     s->found = s->suspicion;
@@ -144,7 +149,7 @@ static void search_recording(ag__search *s) {
 bool ag__check_innocent(ag__check *c) {
     ag__search s = {.c = c};
     search_recording(&s);
-    ag_clear_error(c->tape);
+    ag__check_forgive(c);
     ag__check_rewind(c, &c->position);
     return s.complete && !s.guilty && !s.outside && !s.detached;
 }

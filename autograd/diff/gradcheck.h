@@ -190,6 +190,8 @@ void ag__check_say_numbers(ag__check_text *t, const ag__finding *r);
 bool ag__check_options_valid(ag_tape *tape, const char *name, const ag_gradcheck_options *o);
 
 /* blame.c */
+/* Clears an error of a part of the check. One of memory, or of a limit, stays: the check itself cannot go on. */
+void ag__check_forgive(const ag__check *c);
 bool ag__check_innocent(ag__check *c); /* whether every operation by itself is right */
 void ag__check_accuse(ag__search *s);  /* the recording stays on the tape, with the guilty one if there is any */
 
