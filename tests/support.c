@@ -169,9 +169,14 @@ static void block_free(ledger *l, void *p, size_t bytes) {
     free(block);
 }
 
+static bool must_fail(ledger *l) {
+    if (l->fail_one_in) return (uint64_t)(scatter(l->draws++) * 1024 + 1024) % (uint64_t)l->fail_one_in == 0;
+    return l->fail_at && (l->calls == l->fail_at || (l->fail_for_good && l->calls > l->fail_at));
+}
+
 static void *block_new(ledger *l, size_t bytes) {
     l->calls++;
-    if (l->fail_at && (l->calls == l->fail_at || (l->fail_for_good && l->calls > l->fail_at))) {
+    if (must_fail(l)) {
         l->failed = true;
         return NULL;
     }

@@ -47,11 +47,13 @@ typedef struct ledger {
     ag_allocator allocator; /* give its address to ag_tape_new_with */
     int64_t outstanding;    /* bytes taken and not freed */
     int64_t blocks;
-    int64_t calls;      /* for memory: new blocks and growth */
-    int64_t fail_at;    /* this call fails, counted from 1; 0: none */
-    bool fail_for_good; /* and all after it */
-    bool failed;        /* a call has failed */
-    int64_t most;       /* no more bytes than these are given, and that is no failure; 0: any number */
+    int64_t calls;       /* for memory: new blocks and growth */
+    int64_t fail_at;     /* this call fails, counted from 1; 0: none */
+    bool fail_for_good;  /* and all after it */
+    int64_t fail_one_in; /* of so many calls one fails, at random; 0: none */
+    uint64_t draws;      /* of these random numbers, so far */
+    bool failed;         /* a call has failed */
+    int64_t most;        /* no more bytes than these are given, and that is no failure; 0: any number */
 } ledger;
 
 void ledger_open(ledger *l);
