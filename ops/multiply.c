@@ -69,31 +69,33 @@ ag__product ag__part_of(const ag__product *p, int64_t i, int64_t m, int64_t j, i
 }
 
 /* The length of k that is summed at a time: about a strip of a reduction, or blocks of tiles. */
-static int64_t summed_at_a_time(int way) {
-    return way == AG__BY_DOTS ? AG__DOT : way == AG__BY_LINES ? AG__STRIP : AG__LONG_SUM;
+static int64_t summed_at_a_time(const ag__product *p, int way) {
+    if (way == AG__BY_DOTS) return p->dtype == AG_F32 ? AG__DOT_F32 : AG__DOT_F64;
+    return way == AG__BY_LINES ? AG__STRIP : AG__LONG_SUM;
 }
 
 /* Rows and columns of y computed at a time: few for a long sum, which needs memory for the sums to be joined. */
 static int64_t part_rows(const ag__product *p, int way) {
-    return p->k > summed_at_a_time(way) ? ag__lesser(p->m, AG__PART_ROWS) : p->m;
+    return p->k > summed_at_a_time(p, way) ? ag__lesser(p->m, AG__PART_ROWS) : p->m;
 }
 
 static int64_t part_columns(const ag__product *p, int way) {
-    if (p->k > summed_at_a_time(way)) return ag__lesser(p->n, AG__PART_COLUMNS);
+    if (p->k > summed_at_a_time(p, way)) return ag__lesser(p->n, AG__PART_COLUMNS);
     return way == AG__BY_PACKING ? ag__lesser(p->n, AG__PACKED_COLUMNS) : p->n;
 }
 
 /* The first part of a long sum: the left subtree of a binary tree. */
-static int64_t left_half(int64_t k, int way) {
-    int64_t half = summed_at_a_time(way);
+static int64_t left_half(int64_t k, int64_t at_a_time) {
+    int64_t half = at_a_time;
     while (half < k - half) half *= 2;
     return half;
 }
 
 /* The largest number of sums that wait to be joined. */
-static int waiting(int64_t k, int way) {
+static int waiting(const ag__product *p, int way) {
+    const int64_t each = summed_at_a_time(p, way);
     int n = 0;
-    for (; k > summed_at_a_time(way); n++) k = left_half(k, way);
+    for (int64_t k = p->k; k > each; n++) k = left_half(k, each);
     return n;
 }
 
@@ -106,7 +108,7 @@ static ag__product largest_part(const ag__product *p, int way) {
     ag__product part = *p;
     part.m = part_rows(p, way);
     part.n = part_columns(p, way);
-    part.k = ag__lesser(p->k, summed_at_a_time(way));
+    part.k = ag__lesser(p->k, summed_at_a_time(p, way));
     return part;
 }
 
@@ -115,9 +117,9 @@ static size_t packed_bytes(const ag__product *largest, int way) {
 }
 
 size_t ag__multiply_bytes(const ag__product *p, int way) {
-    if (way != AG__BY_PACKING && p->k <= summed_at_a_time(way)) return 0;
+    if (way != AG__BY_PACKING && p->k <= summed_at_a_time(p, way)) return 0;
     const ag__product largest = largest_part(p, way);
-    return packed_bytes(&largest, way) + (size_t)waiting(p->k, way) * sum_bytes(&largest);
+    return packed_bytes(&largest, way) + (size_t)waiting(p, way) * sum_bytes(&largest);
 }
 
 /* ---- Long sums ---- */
@@ -144,11 +146,11 @@ ADD_ROW(add_row_f64, double)
 
 /* spare: memory for the waiting sums, each a contiguous (m,n) matrix. */
 static void multiply_long(const ag__product *p, int way, void *memory, char *spare) {
-    if (p->k <= summed_at_a_time(way)) {
+    if (p->k <= summed_at_a_time(p, way)) {
         multiply_short(p, way, memory);
         return;
     }
-    const int64_t half = left_half(p->k, way), size = (int64_t)ag_dtype_size(p->dtype);
+    const int64_t half = left_half(p->k, summed_at_a_time(p, way)), size = (int64_t)ag_dtype_size(p->dtype);
     ag__product left = inner_part(p, 0, half), right = inner_part(p, half, p->k - half);
     right.add = false;
     right.y = spare;
@@ -161,7 +163,7 @@ static void multiply_long(const ag__product *p, int way, void *memory, char *spa
 }
 
 void ag__multiply(const ag__product *p, int way, void *memory) {
-    if (way != AG__BY_PACKING && p->k <= summed_at_a_time(way)) {
+    if (way != AG__BY_PACKING && p->k <= summed_at_a_time(p, way)) {
         multiply_short(p, way, NULL);
         return;
     }
@@ -180,7 +182,7 @@ void ag__multiply(const ag__product *p, int way, void *memory) {
  * Piece i is a leaf of the tree that joins a long sum. The first is written to y, the others to `spare`. */
 
 int64_t ag__pieces(const ag__product *p, int way) {
-    const int64_t each = summed_at_a_time(way);
+    const int64_t each = summed_at_a_time(p, way);
     return (p->k - 1) / each + 1;
 }
 
@@ -189,7 +191,7 @@ static char *piece_at(const ag__product *p, void *spare, int64_t i) {
 }
 
 void ag__multiply_piece(const ag__product *p, int way, int64_t i, void *spare) {
-    const int64_t each = summed_at_a_time(way), from = i * each;
+    const int64_t each = summed_at_a_time(p, way), from = i * each;
     ag__product piece = inner_part(p, from, ag__lesser(p->k - from, each));
     piece.y = piece_at(p, spare, i);
     piece.add = p->add && i == 0;

@@ -6,6 +6,7 @@
  * its strides, because its elements are broadcast to all lanes one by one. The bits are the same either way. */
 #include "ops/product.h"
 #include "autograd/tape/limits.h"
+#include "autograd/tape/thread.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -65,7 +66,7 @@ INLINE int64_t height_of_tile(int64_t rows, int64_t high, int64_t middle) {
 enum {
     MOST_DOTS = 8,                    /* rows at a time */
     CHAIN_STEPS = AG__LIMIT(16, 2),   /* vectors of a segment */
-    DOT_LEVELS = AG__LIMIT(8, 4) + 1, /* levels of the tree of segments: how often AG__DOT can be halved */
+    DOT_LEVELS = AG__LIMIT(8, 4) + 1, /* levels of the tree of segments: how often AG__DOT_F32 can be halved */
 };
 
 /* y[j] = Σ x[p]·b[j·step + p] for j < n, or Σ x[p]·b[p·step + j]. */
@@ -497,10 +498,10 @@ void ag__multiply_panel_on(int u, ag_dtype dtype, const ag__panel *t) { units[u]
 typedef struct running {
     const unit *unit;
     const ag__product *p;
-    int64_t size, columns; /* bytes of an element; columns of a panel but the last */
-    int64_t block;         /* of k, but the last */
-    bool copied;           /* every panel of b is */
-    _Alignas(64) char copy[AG__BLOCK * MOST_ROW];
+    int64_t size, row, columns; /* bytes of an element, and of a panel's row; columns of a panel but the last */
+    int64_t block;              /* of k, but the last */
+    bool copied;                /* every panel of b is */
+    char *copy, *some;          /* memory for that, a block by a row; and for FEW_ROWS rows of y */
 } running;
 
 /* Whether few rows of b stay in the cache together, and they are read often enough for a copy to pay. */
@@ -520,6 +521,7 @@ static void start(running *r, const unit *u, const ag__product *p) {
     r->p = p;
     r->block = ag__block_of(p->k);
     r->size = p->dtype == AG_F32 ? 4 : 8;
+    r->row = u->row;
     r->columns = p->dtype == AG_F32 ? u->row / 4 : u->row / 8;
     r->copied = p->b_column != 1 || crowded(p, r->size);
 }
@@ -538,8 +540,8 @@ static void multiply_panel(running *r, ag__panel *t, int64_t q, int64_t i, int64
     t->b_row = p->b_row;
     const bool padded = r->unit->padded && t->width < r->columns;
     if (r->copied || padded) {
-        if (padded) memset(r->copy, 0, (size_t)(t->k * r->unit->row));
-        ag__copy_matrix((size_t)r->size, r->copy, r->unit->row, t->b, p->b_row * r->size, p->b_column * r->size, t->k,
+        if (padded) memset(r->copy, 0, (size_t)(t->k * r->row));
+        ag__copy_matrix((size_t)r->size, r->copy, r->row, t->b, p->b_row * r->size, p->b_column * r->size, t->k,
                         t->width);
         t->b = r->copy;
         t->b_row = r->columns;
@@ -559,10 +561,10 @@ static void multiply_straight(running *r) {
 /* p is yᵀ = bᵀ·aᵀ: computed some rows and a panel at a time. The additions to an element are the same, in the same
  * order. */
 static void multiply_turned(running *r) {
-    _Alignas(64) char some[FEW_ROWS * MOST_ROW];
+    char *some = r->some;
     const ag__product *p = r->p;
     const size_t size = (size_t)r->size;
-    const int64_t row = r->unit->row, each = r->size, y_row = p->y_row * each;
+    const int64_t row = r->row, each = r->size, y_row = p->y_row * each;
     for (int64_t j = 0; j < p->n; j += r->columns)
         for (int64_t i = 0; i < p->m; i += FEW_ROWS) {
             ag__panel t = {.m = p->m - i < FEW_ROWS ? p->m - i : FEW_ROWS, .y = some, .y_row = r->columns};
@@ -597,21 +599,49 @@ static ag__product turned(const ag__product *p, int64_t y_row) {
                          .y_row = y_row};
 }
 
-void ag__multiply_on(int u, const ag__product *p) {
+/* In panels whose rows have so many bytes. */
+static void multiply_in(int u, const ag__product *p, int64_t row, char *copy, char *some) {
     running r;
     ag__product t;
-    if (better_turned(p)) {
-        t = turned(p, p->y_row);
-        start(&r, &units[u], &t);
-        multiply_turned(&r);
-        return;
-    }
-    if (p->n == 1 && p->y_row == 1) { /* the column y is a row as well */
-        t = turned(p, p->m);
-        p = &t;
-    }
-    start(&r, &units[u], p);
-    multiply_straight(&r);
+    const bool is_turned = better_turned(p);
+    if (is_turned) t = turned(p, p->y_row);
+    else if (p->n == 1 && p->y_row == 1) t = turned(p, p->m); /* the column y is a row as well */
+    else t = *p;
+    start(&r, &units[u], &t);
+    r.row = row;
+    r.columns = row / r.size;
+    r.copy = copy;
+    r.some = some;
+    if (is_turned) multiply_turned(&r);
+    else multiply_straight(&r);
+}
+
+/* A panel's row where memory is short, of at most eight numbers; the least that any unit has. */
+enum { SHORT_ROW = 32 };
+
+#ifdef __GNUC__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wframe-larger-than="
+#endif
+AG__NEVER_INLINE static void multiply_in_wide_panels(int u, const ag__product *p) {
+    _Alignas(64) char copy[AG__BLOCK * MOST_ROW], some[FEW_ROWS * MOST_ROW];
+    multiply_in(u, p, units[u].row, copy, some);
+}
+#ifdef __GNUC__
+#pragma GCC diagnostic pop
+#endif
+
+AG__NEVER_INLINE static void multiply_in_little_memory(int u, const ag__product *p, int64_t row) {
+    _Alignas(64) char copy[AG__BLOCK * SHORT_ROW], some[FEW_ROWS * MOST_ROW];
+    multiply_in(u, p, row, copy, some);
+}
+
+/* The bits do not depend on the panels' width. */
+void ag__multiply_on(int u, const ag__product *p) {
+    const int64_t row = units[u].row;
+    if (ag__lesser(p->k, AG__BLOCK) * row <= AG__BLOCK * SHORT_ROW) multiply_in_little_memory(u, p, row);
+    else if (ag__stack_is_short()) multiply_in_little_memory(u, p, SHORT_ROW);
+    else multiply_in_wide_panels(u, p);
 }
 
 /* ---- Packed operands ----
@@ -771,7 +801,8 @@ static vector_product vector_product_of(const ag__product *p, bool one_row, char
 
 /* Rows whose elements are apart are made contiguous one by one; so is the row of b of a part with one column. */
 void ag__multiply_dots_on(int u, const ag__product *p) {
-    _Alignas(64) char room[AG__DOT * 8], line[AG__DOT * 8];
+    _Static_assert(AG__DOT_F64 * 8 <= AG__DOT_F32 * 4, "room for a vector of either dtype");
+    _Alignas(64) char room[AG__DOT_F32 * 4], line[AG__DOT_F32 * 4];
     const vector_product v = vector_product_of(p, p->m == 1 && (p->n > 1 || p->b_row == 1), room);
     void (*const multiply)(const dots *) = units[u].dots[p->dtype == AG_F64];
     dots d = v.d;

@@ -54,7 +54,8 @@ int64_t ag__panel_columns(int unit, ag_dtype dtype);
 int64_t ag__block_of(int64_t k);
 
 /* One contiguous row or column of y: by dot products, best if the other operand is contiguous along k, for k of at
- * most AG__DOT; and by adding rows, best if it is contiguous along y, for k of at most AG__STRIP. Bits are as above. */
+ * most AG__DOT_F32 or AG__DOT_F64; and by adding rows, best if it is contiguous along y, for k of at most AG__STRIP.
+ * Bits are as above. */
 void ag__multiply_dots_on(int unit, const ag__product *p);
 void ag__multiply_lines_on(int unit, const ag__product *p);
 

@@ -36,7 +36,7 @@ ON INLINE void CHAINS(const int rows, int64_t n, const REAL *x, const int64_t x_
 ON INLINE void SOME_DOTS(const int rows, const dots *d, const REAL *b, REAL *y) {
     typedef VECTOR(REAL, LANES) REAL vector;
     enum { SEGMENT = CHAIN_STEPS * LANES };
-    _Static_assert((SEGMENT << (DOT_LEVELS - 1)) >= AG__DOT, "the sums of so many segments have a level each");
+    _Static_assert((SEGMENT << (DOT_LEVELS - 1)) >= AG__DOT_F32, "the sums of so many segments have a level each");
     const REAL *x = d->x;
     vector waiting[DOT_LEVELS][MOST_DOTS], sum[MOST_DOTS];
     int64_t q = 0, segments = 0, least_level, level, rest;

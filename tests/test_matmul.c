@@ -316,7 +316,7 @@ START_TEST(vectors) {
     for (int64_t n = 1; n <= 40; n++)
         for (int i = 0; i < LENGTHS; i++)
             for (int column = 0; column < 2; column++, turn += 5) {
-                const int64_t most = turn % 2 ? AG__DOT : AG__STRIP; /* dots, or lines */
+                const int64_t most = turn % 2 ? AG__DOT_F64 : AG__STRIP; /* dots, or lines */
                 if ((n + i) % by_length(4, 3, 1) != 0) continue;
                 t.m = column ? n : 1, t.n = column ? 1 : n, t.k = length[i] < most ? length[i] : most;
                 check_vector(&t, turn, (n + i) % 5 ? fraction : odd_one);

@@ -36,23 +36,32 @@ static void prepare(elementwise *e, const ag_tensor *t) {
     }
 }
 
-static void run_strip(const elementwise *e, int64_t start, int64_t count) {
-    _Alignas(64) char strips[AG__MOST_INPUTS][AG__STRIP * AG__MOST_BYTES];
+/* Elements that are computed at a time: a strip's memory is for all inputs that are packed, so that a small stack is
+ * enough. */
+static int64_t piece_of(const elementwise *e) {
+    int strided = 0;
+    for (int i = 0; i < e->n; i++) strided += !e->x[i].contiguous;
+    return AG__STRIP / (strided > 4 ? AG__MOST_INPUTS : strided > 2 ? 4 : strided > 1 ? 2 : 1);
+}
+
+static void run_piece(const elementwise *e, int64_t start, int64_t count) {
+    _Alignas(64) char packed[AG__STRIP * AG__MOST_BYTES], *to = packed;
     const void *x[AG__MOST_INPUTS];
     for (int i = 0; i < e->n; i++) {
         x[i] = e->x[i].data + start * (int64_t)e->x[i].bytes;
         if (e->x[i].contiguous) continue;
-        ag__pack_walk(strips[i], e->x[i].data, &e->x[i].walk, start, count, e->x[i].bytes);
-        x[i] = strips[i];
+        x[i] = to;
+        ag__pack_walk(to, e->x[i].data, &e->x[i].walk, start, count, e->x[i].bytes);
+        to += count * AG__MOST_BYTES;
     }
     ag__map(e->node, count, e->y + start * (int64_t)e->y_bytes, x);
 }
 
-static void run_strips(void *e_, int i, int n) {
+static void run_pieces(void *e_, int i, int n) {
     const elementwise *e = e_;
-    const int64_t strips = (e->size + AG__STRIP - 1) / AG__STRIP, end = ag__share_start(strips, i + 1, n);
-    for (int64_t strip = ag__share_start(strips, i, n); strip < end; strip++)
-        run_strip(e, strip * AG__STRIP, ag__lesser(e->size - strip * AG__STRIP, AG__STRIP));
+    const int64_t piece = piece_of(e), pieces = (e->size + piece - 1) / piece, end = ag__share_start(pieces, i + 1, n);
+    for (int64_t k = ag__share_start(pieces, i, n); k < end; k++)
+        run_piece(e, k * piece, ag__lesser(e->size - k * piece, piece));
 }
 
 typedef struct copying {
@@ -107,5 +116,5 @@ void ag__run_elementwise(ag_tensor *t) {
     }
     elementwise e;
     prepare(&e, t);
-    ag__parallel(ag__worthwhile(size, t->tape->threads), run_strips, &e);
+    ag__parallel(ag__worthwhile(size, t->tape->threads), run_pieces, &e);
 }

@@ -20,7 +20,8 @@ enum {
     AG__CHAIN_F64 = AG__LIMIT(192, 6),
     AG__BLOCK = AG__LIMIT(384, 12),       /* terms that are added up in chains, at most, */
     AG__LONG_SUM = AG__LIMIT(3456, 24),   /* and in blocks; beyond that, sums are joined pairwise */
-    AG__DOT = AG__LIMIT(4096, 32),        /* the same of a matrix times a vector, along rows */
+    AG__DOT_F32 = AG__LIMIT(4096, 32),    /* the same of a matrix times a vector, along rows: 16 kB of them, */
+    AG__DOT_F64 = AG__LIMIT(2048, 16),    /* so that copies of two fit a small stack */
     AG__FEWEST_COLUMNS = AG__LIMIT(8, 3), /* columns that are folded side by side; fewer are folded one by one */
 
     /* The choice of several ways to the same bits. */

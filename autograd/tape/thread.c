@@ -1,5 +1,8 @@
 /* thread -- see thread.h */
+#define _GNU_SOURCE
 #include "autograd/tape/thread.h"
+
+#include <stdint.h>
 
 #if AG_HAVE_THREADS
 #include <signal.h>
@@ -23,4 +26,33 @@ bool ag__thread_start(pthread_t *thread, size_t stack, void *(*run)(void *argume
     pthread_attr_destroy(&attributes);
     return made;
 }
+#endif
+
+#if AG_HAVE_THREADS && defined __linux__
+
+/* The lowest address of this thread's stack, and its bytes; none: the system does not say. */
+static size_t own_stack(uintptr_t *low) {
+    pthread_attr_t attributes;
+    void *first = NULL;
+    size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
+    if (pthread_attr_getstack(&attributes, &first, &bytes) != 0) bytes = 0;
+    pthread_attr_destroy(&attributes);
+    *low = (uintptr_t)first;
+    return bytes;
+}
+
+bool ag__stack_is_short(void) {
+    enum { AMPLE = 256 * 1024 };
+    static _Thread_local uintptr_t low;
+    static _Thread_local size_t bytes;
+    static _Thread_local bool known;
+    if (!known) bytes = own_stack(&low);
+    known = true;
+    const uintptr_t left = (uintptr_t)__builtin_frame_address(0) - low; /* huge: it is below, on another one */
+    return bytes > 0 && (left < AMPLE || left > bytes);
+}
+
+#else
+bool ag__stack_is_short(void) { return false; }
 #endif
