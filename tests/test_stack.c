@@ -4,6 +4,7 @@
  * seen afterwards how much was used: with large stacks, of which no more may be used than 64 kB have, and then once in
  * threads of that size. Results on one thread and two are computed on the caller's stack too. */
 #define _GNU_SOURCE
+#include "autograd/tape/thread.h"
 #include "io/io.h"
 #include "nn/nn.h"
 #include "tests/cases.h"
@@ -61,6 +62,28 @@ static void expect_little(const char *name, const job *j, size_t idle) {
     const size_t used = stack_used(j, LARGE) - idle;
     ck_assert_msg(used <= SMALL - SPARE, "%s uses %zu bytes of a stack", name, used);
 }
+
+static void *whether_short(void *found) {
+    *(bool *)found = ag__stack_is_short();
+    return NULL;
+}
+
+START_TEST(a_short_stack_is_noticed) {
+    static const size_t bytes[] = {128 * 1024, 4 * LARGE};
+    ck_assert(!ag__stack_is_short());
+    for (int i = 0; i < 2; i++) {
+        pthread_t thread;
+        pthread_attr_t attributes;
+        bool found = i;
+        ck_assert_int_eq(pthread_attr_init(&attributes), 0);
+        ck_assert_int_eq(pthread_attr_setstacksize(&attributes, bytes[i]), 0);
+        ck_assert_int_eq(pthread_create(&thread, &attributes, whether_short, &found), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        pthread_attr_destroy(&attributes);
+        ck_assert_int_eq(found, i == 0);
+    }
+}
+END_TEST
 
 /* ---- The table of cases ---- */
 
@@ -253,6 +276,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("stack");
+    tcase_add_test(plain_group(suite, "short"), a_short_stack_is_noticed);
     TCase *all = plain_group(suite, "stack");
     if (!under_asan() &&
         !under_valgrind()) { /* of which the first needs larger frames, and the second forbids to look */
