@@ -1,11 +1,14 @@
 /* scan -- sums, products and extremes of an axis up to each element, and recurrences along it
  *
  * An input is (outer, n, inner) in memory. Where inner is long, rows of it are combined one after the other. Otherwise
- * the tensor is cut into pieces along the axis that are turned into columns, so that vectors run across the pieces;
- * what comes before a piece is then combined with it. f32 is added up and multiplied in f64. A result depends on shapes
+ * real numbers are added up and multiplied four at a time; and for other dtypes and operations the tensor is cut into
+ * pieces along the axis that are turned into columns, so that vectors run across the pieces; what comes before a piece
+ * is then combined with it. f32 is added up and multiplied in f64. A result depends on shapes
  * and numbers alone: the threads divide what is independent anyway. */
 #include "autograd/eval/rows.h"
+#include "autograd/eval/stream.h"
 #include "autograd/tape/limits.h"
+#include "ops/copying.h"
 #include "ops/rules.h"
 
 #include <float.h>
@@ -24,7 +27,8 @@ typedef struct scan {
     ag_dtype dtype, wide; /* of the elements, and in which they are combined */
     int64_t bytes, size;  /* of an element of each */
     double neutral;
-    bool multiplies; /* real numbers: products of pieces may overflow where those of the whole do not */
+    bool numbers, multiplies; /* sums or products of real numbers; products */
+    bool past;                /* y is written past the caches */
     bool backwards, exclusive;
     int64_t outer, n, inner;
     const char *x;
@@ -102,8 +106,37 @@ static void scan_rows(const scan *s, int64_t start, int64_t rows) {
 
 /* ---- Long rows: cut into strips, and a strip into pieces ---- */
 
-/* Whether all numbers are 0, or have an exponent of at most `most`, of either sign: a product of two is then only
- * rounded. */
+/* The result before each piece, in the order of the scan, and in `carry` that before the next strip. */
+static void find_before(const scan *s, const char *w, int64_t columns, int64_t rows, char *before, char *carry) {
+    const int64_t last = s->backwards ? 0 : columns - s->inner;
+    for (int64_t k = 0; k < rows; k++) {
+        const int64_t r = s->backwards ? rows - 1 - k : k;
+        for (int64_t i = 0; i < s->inner; i++) {
+            char *c = carry + i * s->size;
+            memcpy(before + (i * rows + r) * s->size, c, (size_t)s->size);
+            s->combine(1, c, w + ((last + i) * rows + r) * s->size);
+        }
+    }
+}
+
+/* y = the strip x by pieces, whose elements are combined as they are. */
+static void scan_pieces(const scan *s, char *y, const char *x, int64_t columns, int64_t rows, char *carry) {
+    _Alignas(64) char w[AG__STRIP * AG__MOST_BYTES], before[AG__STRIP * AG__MOST_BYTES];
+    ag__turn(w, x, rows, columns, (size_t)s->bytes);
+    scan_tile(s, w, columns, rows);
+    find_before(s, w, columns, rows, before, carry);
+    const int64_t low = s->exclusive && !s->backwards ? s->inner : 0;
+    const int64_t high = s->exclusive && s->backwards ? columns - s->inner : columns;
+    if (s->exclusive) shift_tile(s, w, columns, rows, before);
+    for (int64_t c = low; c < high; c++)
+        s->combine(rows, column_of(s, w, c, rows), before + c % s->inner * rows * s->size);
+    ag__turn(y, w, columns, rows, (size_t)s->bytes);
+}
+
+/* ---- Long rows of sums or products of real numbers: with inner = 1 four at a time, in a register ---- */
+
+/* Whether all numbers are 0, or have an exponent of at most `most`, of either sign: a product of a few is then only
+ * rounded, where one with what came before may be too large, or lose digits. */
 AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, int64_t most) {
     const int64_t low = 1023 - most, high = 1023 + most;
     int64_t wild = 0; /* its sign */
@@ -117,100 +150,88 @@ AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, int64_t most) {
     return wild >= 0;
 }
 
-/* Sums and products of f32 in f64, for all pieces: up to each element within its piece, and with all that came before
- * the piece. */
-#define PIECES(within, whole, plus)                                                                                    \
-    AG_BLOCK_KERNEL static void within(const scan *s, int64_t columns, int64_t rows, const float *x, double *w) {      \
-        const int64_t by = (s->backwards ? -s->inner : s->inner) * rows;                                               \
-        for (int64_t k = 0; k < columns; k++) {                                                                        \
-            const int64_t c = (s->backwards ? columns - 1 - k : k) * rows;                                             \
-            AG_SIMD                                                                                                    \
-            for (int64_t r = 0; r < rows; r++) w[c + r] = (double)x[c + r];                                            \
-            if (k < s->inner) continue;                                                                                \
-            AG_SIMD                                                                                                    \
-            for (int64_t r = 0; r < rows; r++) w[c + r] = w[c - by + r] plus w[c + r];                                 \
+#if defined __has_builtin && defined __GNUC__
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLES 1
+#endif
+#endif
+
+enum { FOUR = 4 };
+
+#ifdef SHUFFLES
+typedef double four __attribute__((vector_size(FOUR * sizeof(double))));
+#define PICK __builtin_shufflevector
+
+/* n numbers, a multiple of four, up to each one, with `carry` before the first. */
+#define IN_FOURS(name, plus, neutral)                                                                                  \
+    AG_BLOCK_KERNEL static void name(int64_t n, double *y, double *carry, bool backwards, bool exclusive) {            \
+        const four none = {neutral, neutral, neutral, neutral};                                                        \
+        four before = {*carry, *carry, *carry, *carry};                                                                \
+        double *at = backwards ? y + n - FOUR : y;                                                                     \
+        for (int64_t k = 0; k < n; k += FOUR, at += backwards ? -FOUR : FOUR) {                                        \
+            four v;                                                                                                    \
+            memcpy(&v, at, sizeof v);                                                                                  \
+            if (backwards) v = PICK(v, v, 3, 2, 1, 0);                                                                 \
+            v = v plus PICK(none, v, 0, 4, 5, 6);                                                                      \
+            v = v plus PICK(none, v, 0, 1, 4, 5);                                                                      \
+            const four all = PICK(v, v, 3, 3, 3, 3);                                                                   \
+            if (exclusive) v = PICK(none, v, 0, 4, 5, 6);                                                              \
+            v = before plus v;                                                                                         \
+            before = before plus all;                                                                                  \
+            if (backwards) v = PICK(v, v, 3, 2, 1, 0);                                                                 \
+            memcpy(at, &v, sizeof v);                                                                                  \
         }                                                                                                              \
-    }                                                                                                                  \
-    AG_BLOCK_KERNEL static void whole(const scan *s, int64_t columns, int64_t rows, const double *w,                   \
-                                      const double *before, float *y) {                                                \
-        for (int64_t c = 0; c < columns; c++) {                                                                        \
-            const double *b = before + c % s->inner * rows;                                                            \
-            AG_SIMD                                                                                                    \
-            for (int64_t r = 0; r < rows; r++) y[c * rows + r] = (float)(b[r] plus w[c * rows + r]);                   \
+        *carry = before[0];                                                                                            \
+    }
+#else
+#define IN_FOURS(name, plus, neutral)                                                                                  \
+    static void name(int64_t n, double *y, double *carry, bool backwards, bool exclusive) {                            \
+        for (int64_t k = 0; k < n; k += FOUR) {                                                                        \
+            double v[FOUR], w[FOUR];                                                                                   \
+            double *at = backwards ? y + n - 1 - k : y + k;                                                            \
+            const int64_t by = backwards ? -1 : 1;                                                                     \
+            for (int i = 0; i < FOUR; i++) w[i] = at[i * by] plus(i > 0 ? at[(i - 1) * by] : neutral);                 \
+            for (int i = 0; i < FOUR; i++) v[i] = w[i] plus(i > 1 ? w[i - 2] : neutral);                               \
+            for (int i = 0; i < FOUR; i++) at[i * by] = *carry plus(exclusive ? (i > 0 ? v[i - 1] : neutral) : v[i]);  \
+            *carry = *carry plus v[FOUR - 1];                                                                          \
         }                                                                                                              \
     }
-PIECES(sums_within, sums, +)
-PIECES(products_within, products, *)
+#endif
+IN_FOURS(sums_in_fours, +, 0)
+IN_FOURS(products_in_fours, *, 1)
 
-/* The result before each piece, in the order of the scan, and in `carry` that before the next strip. */
-static void find_before(const scan *s, const char *w, int64_t columns, int64_t rows, char *before, char *carry) {
-    const int64_t last = s->backwards ? 0 : columns - s->inner;
-    if (s->inner == 1 && s->wide != s->dtype) {
-        const double *total = (const double *)(const void *)w + last * rows;
-        double *b = (double *)(void *)before, sum = *(double *)(void *)carry;
-        for (int64_t k = 0; k < rows; k++) {
-            const int64_t r = s->backwards ? rows - 1 - k : k;
-            b[r] = sum;
-            sum = s->multiplies ? sum * total[r] : sum + total[r];
-        }
-        *(double *)(void *)carry = sum;
-        return;
+/* One element of `inner` after the other. */
+#define IN_ORDER(name, plus)                                                                                           \
+    static void name(const scan *s, int64_t m, double *y, double *carry) {                                             \
+        for (int64_t k = 0; k < m; k += s->inner) {                                                                    \
+            double *at = s->backwards ? y + m - s->inner - k : y + k;                                                  \
+            for (int64_t i = 0; i < s->inner; i++) {                                                                   \
+                const double before = carry[i], x = at[i];                                                             \
+                carry[i] = before plus x;                                                                              \
+                at[i] = s->exclusive ? before : carry[i];                                                              \
+            }                                                                                                          \
+        }                                                                                                              \
     }
-    for (int64_t k = 0; k < rows; k++) {
-        const int64_t r = s->backwards ? rows - 1 - k : k;
-        for (int64_t i = 0; i < s->inner; i++) {
-            char *c = carry + i * s->size;
-            memcpy(before + (i * rows + r) * s->size, c, (size_t)s->size);
-            s->combine(1, c, w + ((last + i) * rows + r) * s->size);
-        }
-    }
-}
+IN_ORDER(sums_in_order, +)
+IN_ORDER(products_in_order, *)
 
-/* One product after the other: `line` has the elements in their order. */
-static void multiply_in_order(const scan *s, int64_t m, double *line, double *carry) {
-    for (int64_t k = 0; k < m; k++) {
-        const int64_t at = s->backwards ? m - 1 - k : k;
-        double *c = carry + at % s->inner;
-        const double before = *c;
-        *c *= line[at];
-        line[at] = s->exclusive ? before : *c;
-    }
-}
-
-/* y = the strip x by pieces; false, and nothing is changed, if products have to be taken one after the other. */
-static bool scan_pieces(const scan *s, char *y, const char *x, int64_t columns, int64_t rows, char *carry) {
-    _Alignas(64) char w[AG__STRIP * AG__MOST_BYTES], tile[AG__STRIP * AG__MOST_BYTES];
-    _Alignas(64) char before[AG__STRIP * AG__MOST_BYTES];
-    _Alignas(64) char next[AG__FEWEST_COLUMNS * AG__MOST_BYTES];
-    const int64_t m = rows * columns;
-    double *wide = (double *)(void *)w;
-    const bool f32 = s->wide != s->dtype;
-    ag__turn(tile, x, rows, columns, (size_t)s->bytes);
-    if (f32) {
-        (s->multiplies ? products_within : sums_within)(s, columns, rows, (const float *)(void *)tile, wide);
+/* Elements at … at+m−1 of the tensor, whole groups of `inner`. Fours are filled up. A product of four of f32 is never too
+ * large for f64. */
+static void scan_numbers(const scan *s, int64_t at, int64_t m, double *carry) {
+    _Alignas(64) double w[AG__STRIP + FOUR];
+    _Alignas(64) char strip[AG__STRIP * AG__MOST_BYTES];
+    const int64_t spare = (FOUR - m % FOUR) % FOUR;
+    double *begin = w + (s->backwards ? spare : 0);
+    char *y = s->y + at * s->bytes;
+    widen(s, m, begin, s->x + at * s->bytes);
+    if (s->inner > 1 || (s->multiplies && s->dtype == AG_F64 && !is_tame(m, begin, 200))) {
+        (s->multiplies ? products_in_order : sums_in_order)(s, m, begin, carry);
     } else {
-        memcpy(w, tile, (size_t)(m * s->bytes));
-        if (s->multiplies && !is_tame(m, wide, 400)) return false;
-        scan_tile(s, w, columns, rows);
+        fill(AG_F64, spare, s->backwards ? w : w + m, s->neutral);
+        (s->multiplies ? products_in_fours : sums_in_fours)(m + spare, w, carry, s->backwards, s->exclusive);
     }
-    memcpy(next, carry, sizeof next);
-    find_before(s, w, columns, rows, before, next);
-    if (s->multiplies && !(is_tame(m, wide, 400) && is_tame(rows * s->inner, (const double *)(void *)before, 500)))
-        return false;
-    memcpy(carry, next, sizeof next);
-    const int64_t low = s->exclusive && !s->backwards ? s->inner : 0;
-    const int64_t high = s->exclusive && s->backwards ? columns - s->inner : columns;
-    if (f32 && !s->exclusive) {
-        (s->multiplies ? products : sums)(s, columns, rows, wide, (const double *)(void *)before,
-                                          (float *)(void *)tile);
-    } else {
-        if (s->exclusive) shift_tile(s, w, columns, rows, before);
-        for (int64_t c = low; c < high; c++)
-            s->combine(rows, column_of(s, w, c, rows), before + c % s->inner * rows * s->size);
-        narrow(s, m, tile, w);
-    }
-    ag__turn(y, tile, columns, rows, (size_t)s->bytes);
-    return true;
+    narrow(s, m, s->past ? strip : y, begin);
+    if (s->past) ag__copy_row(y, strip, (size_t)(m * s->bytes), true);
 }
 
 /* Elements at … at+m−1 of the tensor, whole groups of `inner`. A piece that lacks elements is filled up beyond the end.
@@ -221,18 +242,13 @@ static void scan_strip(const scan *s, int64_t at, int64_t m, int64_t columns, ch
     const char *x = s->x + at * s->bytes;
     char *y = s->y + at * s->bytes, *begin = strip + (s->backwards ? spare * s->bytes : 0);
     if (spare == 0) {
-        if (scan_pieces(s, y, x, columns, rows, carry)) return;
-    } else {
-        fill(s->dtype, spare, strip + (s->backwards ? 0 : m * s->bytes), s->neutral);
-        memcpy(begin, x, (size_t)(m * s->bytes));
-        const bool good = scan_pieces(s, strip, strip, columns, rows, carry);
-        memcpy(y, begin, (size_t)(m * s->bytes));
-        if (good) return;
+        scan_pieces(s, y, x, columns, rows, carry);
+        return;
     }
-    _Alignas(64) double line[AG__STRIP];
-    widen(s, m, line, x);
-    multiply_in_order(s, m, line, (double *)(void *)carry);
-    narrow(s, m, y, line);
+    fill(s->dtype, spare, strip + (s->backwards ? 0 : m * s->bytes), s->neutral);
+    memcpy(begin, x, (size_t)(m * s->bytes));
+    scan_pieces(s, strip, strip, columns, rows, carry);
+    memcpy(y, begin, (size_t)(m * s->bytes));
 }
 
 static void scan_row(const scan *s, int64_t row) {
@@ -243,7 +259,9 @@ static void scan_row(const scan *s, int64_t row) {
     fill(s->wide, s->inner, carry, s->neutral);
     for (int64_t done = 0, m; done < length; done += m) {
         m = ag__lesser(length - done, most);
-        scan_strip(s, row * length + (s->backwards ? length - done - m : done), m, columns, carry);
+        const int64_t at = row * length + (s->backwards ? length - done - m : done);
+        if (s->numbers) scan_numbers(s, at, m, (double *)(void *)carry);
+        else scan_strip(s, at, m, columns, carry);
     }
 }
 
@@ -268,6 +286,7 @@ static void scan_share(void *s_, int i, int n) {
             scan_row(s, start);
         }
     }
+    if (s->past) ag__copied_past();
 }
 
 static scan scan_of(const ag_call *call, const ag_reduction *op) {
@@ -282,6 +301,8 @@ static scan scan_of(const ag_call *call, const ag_reduction *op) {
     s.backwards = a->backwards, s.exclusive = a->exclusive;
     s.n = x->shape[a->axis];
     for (int i = 0; i < x->rank; i++) *(i < a->axis ? &s.outer : &s.inner) *= i == a->axis ? 1 : x->shape[i];
+    s.numbers = s.wide == AG_F64 && (op->join == &ag__op_add || op->join == &ag__op_mul);
+    s.past = s.numbers && ag__goes_past(2 * x->size * s.bytes);
     return s;
 }
 
