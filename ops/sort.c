@@ -8,6 +8,7 @@
 #include "autograd/tape/limits.h"
 #include "ops/rules.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- Keys ---- */
@@ -59,8 +60,8 @@ static void records_of_i64(int64_t n, const void *x_, void *r_, bool indices, bo
     for (int64_t i = 0; i < n; i++) r[i] = (wide){x[i] ^ turned, indices ? (uint64_t)(first + i) : x[i]};
 }
 
-typedef void records(int64_t, const void *, void *, bool, bool, int64_t);
-static records *const records_of[AG_DTYPES] = {records_of_bool, records_of_i64, records_of_f32, records_of_f64};
+typedef void make_records(int64_t, const void *, void *, bool, bool, int64_t);
+static make_records *const records_of[AG_DTYPES] = {records_of_bool, records_of_i64, records_of_f32, records_of_f64};
 
 /* ---- Sorting records ---- */
 
@@ -196,22 +197,67 @@ static void sort_row(const sorting *s, const char *x, char *y, char *r) {
 SELECT(insert_first_narrow, take_narrow, between_narrow, narrow, key_of_narrow)
 SELECT(insert_first_wide, take_wide, between_wide, wide, key_of_wide)
 
-/* The first k: those that come before the last of the best ones so far are collected; when there is no more room, they
- * are sorted, and k of them stay. An equal key that comes later has a later index. */
+/* ---- Few of a long row of f32: most of it is only compared with a limit that k elements reach ---- */
+
+enum { LIMITERS = AG__LIMIT(64, 8), BLOCK = AG__LIMIT(32, 4) };
+
+/* The largest of every LIMITERS-th element, NaN left out; by sign −1 the smallest, negated. */
+AG_BLOCK_KERNEL static void largest_f32(int64_t n, const float *x, float sign, float *most) {
+    for (int64_t l = 0; l < LIMITERS; l++) most[l] = -INFINITY;
+    for (int64_t i = 0; i + LIMITERS <= n; i += LIMITERS) {
+        AG_SIMD
+        for (int64_t l = 0; l < LIMITERS; l++) most[l] = sign * x[i + l] > most[l] ? sign * x[i + l] : most[l];
+    }
+}
+
+/* The k-th largest of these, −∞ if that is NaN: k elements of the row are as large. */
+AG_BLOCK_KERNEL static float limit_f32(int64_t k, const float *most) {
+    float limit = -INFINITY;
+    for (int64_t i = 0; i < LIMITERS; i++) {
+        int as_large = 0;
+        for (int64_t l = 0; l < LIMITERS; l++) as_large += most[l] >= most[i];
+        if (as_large >= k && most[i] > limit) limit = most[i];
+    }
+    return limit;
+}
+
+AG_BLOCK_KERNEL static bool all_less_f32(int64_t m, const float *x, float sign, float limit) {
+    int less = 1;
+    for (int64_t i = 0; i < m; i++) less &= sign * x[i] < limit;
+    return less;
+}
+
+/* The first k: those that come before the last of the best ones so far, or not behind a limit, are collected; when there
+ * is no more room, they are sorted, and k of them stay. An equal key that comes later has a later index. */
 static void select_row(const sorting *s, const char *x, char *y, char *r) {
-    enum { SOME = AG__LIMIT(64, 4) };
-    _Alignas(64) char some[SOME * sizeof(wide)];
+    _Alignas(64) char some[BLOCK * sizeof(wide)];
+    const float sign = s->down ? 1 : -1;
+    float most[LIMITERS], least = -INFINITY;
     const char *limit = NULL;
-    const bool few = s->k <= FEW;
+    narrow beyond; /* the first key that is not wanted */
+    bool few = s->k <= FEW;
     int64_t count = 0;
+    if (few && s->dtype == AG_F32 && s->n >= 4 * LIMITERS) {
+        largest_f32(s->n, (const float *)(const void *)x, sign, most);
+        least = limit_f32(s->k, most);
+    }
+    if (least > -INFINITY) {
+        uint32_t bits; /* records are made of them */
+        memcpy(&bits, &(float){sign * least}, sizeof bits);
+        records_of_f32(1, &bits, &beyond, true, s->down, 0);
+        beyond += (narrow)1 << 32;
+        limit = (const char *)&beyond, few = false;
+    }
     for (int64_t start = 0, m; start < s->n; start += m) {
-        m = ag__lesser(s->n - start, SOME);
+        const char *from = x + start * s->bytes;
+        m = ag__lesser(s->n - start, BLOCK);
+        if (least > -INFINITY && all_less_f32(m, (const float *)(const void *)from, sign, least)) continue;
         if (!few && count + m >= s->room) {
             sort_records(s, count, r);
             count = s->k;
             limit = r + (s->k - 1) * record_bytes(s);
         }
-        records_of[s->dtype](m, x + start * s->bytes, some, true, s->down, start);
+        records_of[s->dtype](m, from, some, true, s->down, start);
         if (few && s->is_narrow) count = insert_first_narrow(s->k, (narrow *)(void *)r, count, m, (const void *)some);
         else if (few) count = insert_first_wide(s->k, (wide *)(void *)r, count, m, (const void *)some);
         else if (s->is_narrow)

@@ -723,6 +723,33 @@ START_TEST(ranks_of_long_rows_are_those_of_their_order) {
 }
 END_TEST
 
+/* Most of a long row of f32 is only compared with a limit: all kinds of rows, for few elements and for many. */
+START_TEST(the_first_of_long_rows_are_those_of_their_order) {
+    enum { KINDS = 8, N = 1000 };
+    static const int64_t count[] = {1, 10, 40, 41};
+    static double x[N], order[N], at[N];
+    for (int way = 0; way < 2 * KINDS * 4; way++) {
+        const int kind = way % KINDS, down = way / KINDS % 2;
+        const int64_t k = count[way / KINDS / 2], n = N - 13 * kind;
+        for (int64_t i = 0; i < n; i++) {
+            const double noise = (double)(i * 25214903 % 997) / 64 - 7;
+            x[i] = kind == 1 ? 1 : kind == 2 ? (double)(i % 3) : kind == 3 ? (double)i : noise;
+            if (kind == 4) x[i] = NAN;
+            if (kind == 5 && i % 64 > 5) x[i] = NAN;
+            if (kind == 6 && i % 9 == 0) x[i] = i % 2 ? INFINITY : -INFINITY;
+            if (kind == 7 && i % 9 == 0) x[i] = NAN;
+        }
+        ag_tensor *in = tensor_of(tape, AG_F32, AG_SHAPE(n), x), *index;
+        ag_topk_along(in, k, 0, down, &index);
+        read(ag_argsort(in, 0, down), order), read(index, at);
+        for (int64_t j = 0; j < k; j++)
+            ck_assert_msg(at[j] == order[j], "kind %d, %d of %d, %d: %g, not %g", kind, (int)k, (int)n, (int)j, at[j],
+                          order[j]);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 /* ---- Counting ---- */
 
 START_TEST(histograms_are_those_of_their_edges) {
@@ -981,6 +1008,7 @@ int main(void) {
     tcase_add_test(t, all_and_any_at_many_sizes);
     tcase_add_test(t, quantiles_lie_between_neighbours);
     tcase_add_test(t, ranks_of_long_rows_are_those_of_their_order);
+    tcase_add_test(t, the_first_of_long_rows_are_those_of_their_order);
     t = tape_group(suite, "counting");
     tcase_add_test(t, histograms_are_those_of_their_edges);
     tcase_add_test(t, distinct_elements_are_counted);
