@@ -14,6 +14,7 @@ enum { NARROW = AG__LIMIT(16, 3), SHORT = AG__LIMIT(256, 8) }; /* columns of a k
 #define CHOLESKY_BLOCK cholesky_block_f32
 #define LU_COMPLETE lu_complete_f32
 #define NEGATE negate_f32
+#define COMBINE_THREE combine_three_f32
 #define REAL float
 #define ABSOLUTE fabsf
 #define ROOT sqrtf
@@ -24,6 +25,7 @@ enum { NARROW = AG__LIMIT(16, 3), SHORT = AG__LIMIT(256, 8) }; /* columns of a k
 #define CHOLESKY_BLOCK cholesky_block_f64
 #define LU_COMPLETE lu_complete_f64
 #define NEGATE negate_f64
+#define COMBINE_THREE combine_three_f64
 #define REAL double
 #define ABSOLUTE fabs
 #define ROOT sqrt
@@ -80,6 +82,11 @@ void ag__dense_multiply(const ag__dense *d, int64_t m, int64_t n, int64_t k, voi
                                         .b_row = n,
                                         .b_column = 1,
                                         .y_row = n});
+}
+
+void ag__combine_three(ag_dtype dtype, int64_t n, void *y, const void *const x[3], const double c[3], bool add) {
+    if (dtype == AG_F32) combine_three_f32(n, y, x, c, add);
+    else combine_three_f64(n, y, x, c, add);
 }
 
 /* y (m,n) −= a (m,k)·b (k,n); the columns of b and of y are contiguous. */

@@ -114,11 +114,21 @@ static void NEGATE(int64_t m, int64_t k, REAL *to, const REAL *from, int64_t row
         for (int64_t j = 0; j < k; j++) to[i * k + j] = -from[i * row + j * column];
 }
 
+/* y = Σ c[i]·x[i], which may be y, or that added to y. */
+AG_BLOCK_KERNEL static void COMBINE_THREE(int64_t n, REAL *y, const void *const x[3], const double c[3], bool add) {
+    const REAL *p = x[0], *q = x[1], *r = x[2];
+    const double by_p = c[0], by_q = c[1], by_r = c[2];
+    AG_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (REAL)((add ? (double)y[i] : 0) + by_p * (double)p[i] + by_q * (double)q[i] + by_r * (double)r[i]);
+}
+
 #undef LU_PANEL
 #undef SOLVE_TRIANGLE
 #undef CHOLESKY_BLOCK
 #undef LU_COMPLETE
 #undef NEGATE
+#undef COMBINE_THREE
 #undef REAL
 #undef ABSOLUTE
 #undef ROOT
