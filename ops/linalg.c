@@ -549,16 +549,22 @@ ag_status ag_slogdet(ag_tensor *a, ag_tensor **sign, ag_tensor **logabsdet) {
  * ±Qᵀ·W⁻¹·adj(D)·L⁻¹·Pᵀ, where an element of adj(D) is the product of the other pivots; the cofactors are its
  * transpose. */
 
-static void set_others(int64_t n, const ag_dtype dtype, const void *a, double sign, void *others) {
+static void multiply_by_pivot(scaled *p, double d) {
+    if (d == 0 || !isfinite(d) || p->mantissa == 0 || !isfinite(p->mantissa)) p->mantissa *= d;
+    else multiply_scaled(p, d);
+}
+
+/* others[i] = ±Π a[j,j] over j ≠ i, by the products behind i. */
+static void set_others(int64_t n, const ag_dtype dtype, const void *a, double sign, void *others, scaled *behind) {
+    scaled before = {sign, 0}, after = {1, 0};
+    for (int64_t i = n - 1; i >= 0; i--) {
+        behind[i] = after;
+        multiply_by_pivot(&after, ag__get_element(dtype, a, i * (n + 1)));
+    }
     for (int64_t i = 0; i < n; i++) {
-        scaled p = {sign, 0};
-        for (int64_t j = 0; j < n && p.mantissa != 0 && isfinite(p.mantissa); j++) {
-            const double d = ag__get_element(dtype, a, j * (n + 1));
-            if (j == i) continue;
-            if (d == 0 || !isfinite(d)) p.mantissa *= d;
-            else multiply_scaled(&p, d);
-        }
+        const scaled p = {before.mantissa * behind[i].mantissa, before.exponent + behind[i].exponent};
         ag__put_element(dtype, others, i, p.mantissa == 0 || !isfinite(p.mantissa) ? p.mantissa : value_of(&p));
+        multiply_by_pivot(&before, ag__get_element(dtype, a, i * (n + 1)));
     }
 }
 
@@ -572,7 +578,7 @@ static int64_t cofactor_one(const ag_call *call, int64_t item, char *memory) {
     int64_t *row = (int64_t *)(void *)(others + ag__rounded((size_t)n * 8, 64)), *column = row + n;
     ag__copy_item(&call->x[0], item, false, a, n);
     const bool even = ag__lu_complete(y->dtype, n, a, row, column);
-    set_others(n, y->dtype, a, even ? 1 : -1, others);
+    set_others(n, y->dtype, a, even ? 1 : -1, others, (scaled *)(void *)(column + n));
     for (int64_t i = 0; i < n; i++) /* w = d⁻¹·u; where a pivot is 0, so is all that is left */
         for (int64_t j = i + 1; j < n; j++) {
             const double pivot = ag__get_element(y->dtype, a, i * (n + 1));
@@ -596,8 +602,9 @@ static int64_t cofactor_one(const ag_call *call, int64_t item, char *memory) {
 static bool cofactor_eval(const ag_call *call) {
     const int64_t n = rows_of(&call->y);
     const size_t square = ag__rounded(ag__times((uint64_t)n, ag__times((uint64_t)n, ag_dtype_size(call->y.dtype))), 64);
-    const size_t bytes = ag__plus(ag__plus(ag__dense_bytes(call->y.dtype, n, n, n), ag__times(2, square)),
-                                  ag__plus(ag__rounded((size_t)n * 8, 64), ag__rounded((size_t)n * 16, 64)));
+    const size_t bytes =
+        ag__plus(ag__plus(ag__dense_bytes(call->y.dtype, n, n, n), ag__times(2, square)),
+                 ag__plus(ag__rounded((size_t)n * 8, 64), ag__rounded((size_t)n * (16 + sizeof(scaled)), 64)));
     int64_t item, wrong;
     return n == 0 || ag__each_item(call, ag__items(&call->y, 2), cube(n), bytes, cofactor_one, &item, &wrong);
 }
