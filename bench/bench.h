@@ -56,6 +56,7 @@ int lenet_rows(row *to);
 int linalg_rows(row *to);
 int lstm_rows(row *to);
 int matmul_rows(row *to);
+void openblas_threads(int threads); /* if OpenBLAS is there; in rows_matmul.c */
 int narrow_rows(row *to);
 int optimiser_rows(row *to);
 int program_rows(row *to);

@@ -1,4 +1,6 @@
-/* rows_linalg -- einsum, forward and backward, equations, factorisations and Fourier transforms, beside PyTorch */
+/* rows_linalg -- einsum, forward and backward, equations, factorisations and Fourier transforms, beside PyTorch
+ *
+ * LAPACK's own threads are OpenBLAS's, if that is the system's: as many as PyTorch's. */
 #include "bench.h"
 
 #include <math.h>
@@ -79,6 +81,7 @@ static bool set_up(const row *r, int threads) {
     const setting *of = &settings_of_rows[r->size[0]];
     s.tape = ag_tape_new();
     ag_tape_set_threads(s.tape, threads);
+    openblas_threads(threads);
     memset(s.memory, 0, sizeof s.memory);
     for (int i = 0; i < of->n; i++) {
         int64_t n = 1;

@@ -239,13 +239,17 @@ static bool openblas_present(void) {
     return openblas.sgemm && openblas.dgemm && openblas.threads;
 }
 
+void openblas_threads(int threads) {
+    if (openblas_present()) openblas.threads(threads);
+}
+
 static void multiply_openblas(const row *r, int64_t repetitions) {
     (void)r;
     const operand *a = &s.in[0], *b = &s.in[1];
     const int m = (int)s.m, n = (int)s.n, k = (int)s.k;
     const int ta = a->column == 1 ? AS_IT_IS : TRANSPOSED, tb = b->column == 1 ? AS_IT_IS : TRANSPOSED;
     const int lda = (int)(a->column == 1 ? a->row : a->column), ldb = (int)(b->column == 1 ? b->row : b->column);
-    openblas.threads(s.threads);
+    openblas_threads(s.threads);
     for (int64_t l = 0; l < repetitions * s.count; l++) {
         const int64_t i = l % s.count;
         if (s.dtype == AG_F32)
