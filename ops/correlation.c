@@ -288,23 +288,39 @@ static void set_to_zero(const work *w, const box *b, int64_t group) {
     while (next_row(&r));
 }
 
-/* A panel of all places of a box, over a block of the windows' elements. */
-static void make_panel(const work *w, const box *b, const char *buffer, ag__panel t, const char *y) {
-    const axis *last = &w->a[LAST];
-    const char *from = buffer;
+/* Which of `count` elements, `apart` from `at` on, are not beyond the source: the others are zeros, and need not be
+ * multiplied. All, if none are. */
+static void find_inside(const axis *a, int64_t at, int64_t apart, int64_t count, int64_t *first, int64_t *end) {
+    *first = at < 0 ? pieces(-at, apart) : 0;
+    *end = at < a->source ? ag__lesser((a->source - 1 - at) / apart + 1, count) : 0;
+    if (*first >= *end) *first = 0, *end = count;
+}
+
+/* A panel of all places of a box, over elements q to end of the windows. */
+static void make_panel(const work *w, const box *b, const char *buffer, int64_t group, int64_t panel, ag__panel t,
+                       int64_t q, int64_t end) {
+    const int outer = w->a[1].taps > 1 ? 1 : 2; /* the outermost axis of the windows */
+    const axis *a = &w->a[outer];
+    const int64_t k = w->run * w->runs, each = k / a->taps;
     rows r = {.w = w, .b = *b};
-    t.m = b->count[LAST];
-    t.a_row = last->step * w->summed;
-    t.y_row = last->apart * w->columns * w->groups;
     do {
-        t.a = from + row_in_buffer(&r) * w->size;
-        t.y = (char *)(uintptr_t)y + row_in_output(&r) * w->columns * w->groups * w->size;
+        int64_t low, high;
+        find_inside(a, a->from + (b->at[outer] + r.at[outer]) * a->step, a->dilation, a->taps, &low, &high);
+        const int64_t from = greater(q, low * each), run = from / w->run, in = from % w->run;
+        t.k = ag__lesser(end, high * each) - from;
+        if (t.k <= 0) continue;
+        t.first = w->run - in;
+        t.jump = w->jump + run;
+        t.a = buffer + (w->start[run] + in + row_in_buffer(&r)) * w->size;
+        t.b = w->packed + ((group * w->panels + panel) * k + from) * w->panel * w->size;
+        t.y = w->y + ((row_in_output(&r) * w->groups + group) * w->columns + panel * w->panel) * w->size;
+        t.add = from > low * each;
         ag__multiply_panel_on(w->unit, w->dtype, &t);
     } while (next_row(&r));
 }
 
 static void make_box(const work *w, char *buffer, const box *b, int64_t group) {
-    const int64_t k = w->run * w->runs, block = k > 0 ? block_of(w, k) : 1, row = w->panel * w->size;
+    const int64_t k = w->run * w->runs, block = k > 0 ? block_of(w, k) : 1;
     if (k == 0) {
         set_to_zero(w, b, group);
         return;
@@ -312,19 +328,15 @@ static void make_box(const work *w, char *buffer, const box *b, int64_t group) {
     fill(w, buffer, b, group);
     for (int64_t j = 0; j < w->panels; j++)
         for (int64_t q = 0; q < k; q += block) {
-            const int64_t run = q / w->run, in = q % w->run;
-            const ag__panel t = {.width = ag__lesser(w->columns - j * w->panel, w->panel),
-                                 .k = ag__lesser(k - q, block),
-                                 .first = w->run - in,
+            const ag__panel t = {.m = b->count[LAST],
+                                 .width = ag__lesser(w->columns - j * w->panel, w->panel),
                                  .run = w->run,
                                  .chain = chain_of(w, w->run),
-                                 .jump = w->jump + run,
+                                 .a_row = w->a[LAST].step * w->summed,
                                  .a_column = 1,
-                                 .b = w->packed + ((group * w->panels + j) * k + q) * row,
                                  .b_row = w->panel,
-                                 .add = q > 0};
-            make_panel(w, b, buffer + (w->start[run] + in) * w->size, t,
-                       w->y + (group * w->columns + j * w->panel) * w->size);
+                                 .y_row = w->a[LAST].apart * w->columns * w->groups};
+            make_panel(w, b, buffer, group, j, t, q, ag__lesser(k, q + block));
         }
 }
 
@@ -425,6 +437,7 @@ static part part_at(const sum *s, int64_t i) {
 
 static void add_box(const sum *s, int64_t number, char *to, bool add) {
     const work *w = s->w;
+    const axis *a = &w->a[2];
     const box b = box_at(w, number);
     char *packed = s->memory + w->buffer;
     int64_t *jump = (int64_t *)(void *)(s->memory + w->bytes) - w->a[0].box * w->a[1].box * w->a[2].box, k = 0, at = 0;
@@ -439,17 +452,21 @@ static void add_box(const sum *s, int64_t number, char *to, bool add) {
     pack_places(w, packed, &b, s->group);
     for (int64_t i = s->from; i < s->end; i++) {
         const part p = part_at(s, i);
+        const int64_t tap = p.run / (w->runs / w->a[1].taps / a->taps) % a->taps;
+        int64_t low = 0, high = k; /* rows */
+        if (k == b.count[2]) find_inside(a, a->from + b.at[2] * a->step + tap * a->dilation, a->step, k, &low, &high);
         const ag__panel t = {.m = p.m,
                              .width = p.width,
-                             .k = k * b.count[LAST],
+                             .k = (high - low) * b.count[LAST],
                              .first = b.count[LAST],
                              .run = b.count[LAST],
                              .chain = chain_of(w, w->a[LAST].box),
                              .jump = jump,
-                             .a = s->memory + (w->start[p.run] + p.first) * w->size,
+                             .a = s->memory +
+                                  (w->start[p.run] + p.first + low * a->step * w->a[LAST].span * w->summed) * w->size,
                              .a_row = 1,
                              .a_column = step,
-                             .b = packed + p.panel * k * b.count[LAST] * w->panel * w->size,
+                             .b = packed + (p.panel * k + low) * b.count[LAST] * w->panel * w->size,
                              .b_row = w->panel,
                              .y = to + p.at * w->size,
                              .y_row = w->columns * w->groups,
