@@ -144,12 +144,13 @@ const ag_reduction ag__reduction_any = {
         (void)by;                                                                                                      \
         for (; i + LANES <= n; i += LANES) {                                                                           \
             AG_SIMD                                                                                                    \
-            for (int64_t l = 0; l < LANES / 2; l++) lane[l] += ((double)x[i + l] scaled) * ((double)x[i + l] scaled);  \
+            for (int64_t l = 0; l < LANES / 2; l++)                                                                    \
+                lane[l] = fma((double)x[i + l] scaled, (double)x[i + l] scaled, lane[l]);                              \
             AG_SIMD                                                                                                    \
             for (int64_t l = LANES / 2; l < LANES; l++)                                                                \
-                lane[l] += ((double)x[i + l] scaled) * ((double)x[i + l] scaled);                                      \
+                lane[l] = fma((double)x[i + l] scaled, (double)x[i + l] scaled, lane[l]);                              \
         }                                                                                                              \
-        for (int64_t l = 0; i + l < n; l++) lane[l] += ((double)x[i + l] scaled) * ((double)x[i + l] scaled);          \
+        for (int64_t l = 0; i + l < n; l++) lane[l] = fma((double)x[i + l] scaled, (double)x[i + l] scaled, lane[l]);  \
         for (int64_t half = LANES / 2; half > 0; half /= 2) {                                                          \
             AG_SIMD                                                                                                    \
             for (int64_t l = 0; l < half; l++) lane[l] += lane[l + half];                                              \
