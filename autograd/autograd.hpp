@@ -881,6 +881,13 @@ inline tensor lgamma(const operand &x) { return detail::made((ag_lgamma)(x.get()
 inline tensor digamma(const operand &x) { return detail::made((ag_digamma)(x.get()), x); }
 inline tensor polygamma(int n, const operand &x) { return detail::made((ag_polygamma)(n, x.get()), x); }
 inline tensor lbeta(const operand &a, const operand &b) { return detail::made((ag_lbeta)(a.get(), b.get()), a); }
+inline tensor gammainc(const operand &a, const operand &x) { return detail::made((ag_gammainc)(a.get(), x.get()), a); }
+inline tensor gammaincc(const operand &a, const operand &x) {
+    return detail::made((ag_gammaincc)(a.get(), x.get()), a);
+}
+inline tensor betainc(const operand &a, const operand &b, const operand &x) {
+    return detail::made((ag_betainc)(a.get(), b.get(), x.get()), a);
+}
 inline tensor norm(const operand &x, double p) { return detail::made((ag_norm)(x.get(), p), x); }
 inline tensor norm_over(const operand &x, const axes &over, double p, bool keepdims = false) {
     return detail::made((ag_norm_over)(x.get(), over, p, keepdims), x);

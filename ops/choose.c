@@ -1,6 +1,7 @@
 /* choose -- random whole numbers, orders, and indices by weight */
 #include "autograd/tape/limits.h"
 #include "autograd/tape/philox.h"
+#include "ops/incomplete.h"
 #include "ops/sampling.h"
 
 #include <math.h>

@@ -3,6 +3,7 @@
  * Each derivative is an operation of its own, as in special.c. The derivatives of digamma have kernels instead of a
  * formula: the number of their steps depends on the order. */
 #include "autograd/trace.h"
+#include "ops/incomplete.h"
 #include "ops/rules.h"
 
 #define AG_ONLY_TRACE
@@ -97,6 +98,15 @@ ag_tensor *ag_polygamma(int n, ag_tensor *x) {
     if (n < 0 || n > MOST_ORDER)
         return ag__fail("polygamma", 1, &x, AG_ERR_RANGE, "order %d is not in 0 … %d", n, (int)MOST_ORDER);
     return ag_apply(&ag__op_polygamma, 1, &x, &(double){n}, sizeof(double));
+}
+
+double ag__trigamma(double x) { return polygamma_at(1, x); }
+
+double ag__lgamma_1p(double u) {
+    enum { COUNT = sizeof lgamma_wide / sizeof *lgamma_wide };
+    double y = lgamma_wide[0];
+    for (int k = 1; k < COUNT; k++) y = y * (u - 0.5) + lgamma_wide[k];
+    return u * (u - 1) * y;
 }
 
 /* ---- The logarithm of the gamma function, and its derivative ---- */

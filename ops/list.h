@@ -35,6 +35,9 @@
     X(UNARY, atanh)                                                                                                    \
     X(INNER, below_one)                                                                                                \
     X(INNER, bend)                                                                                                     \
+    X(INNER, beta_density)                                                                                             \
+    X(OTHER, betainc)                                                                                                  \
+    X(INNER, betainc_slope)                                                                                            \
     X(BINARY, bitwise_and)                                                                                             \
     X(UNARY, bitwise_not)                                                                                              \
     X(BINARY, bitwise_or)                                                                                              \
@@ -92,7 +95,12 @@
     X(OTHER, fold)                                                                                                     \
     X(INNER, from_one)                                                                                                 \
     X(OTHER, full)                                                                                                     \
+    X(INNER, gamma_bend)                                                                                               \
+    X(INNER, gamma_density)                                                                                            \
     X(INNER, gamma_slope)                                                                                              \
+    X(OTHER, gammainc)                                                                                                 \
+    X(INNER, gammainc_slope)                                                                                           \
+    X(OTHER, gammaincc)                                                                                                \
     X(INNER, gate)                                                                                                     \
     X(OTHER, gather)                                                                                                   \
     X(INNER, gaussian)                                                                                                 \

@@ -137,8 +137,8 @@ AG_API ag_tensor *ag_draw_gumbel(ag_tensor *location, ag_tensor *scale);
 /* ag_draw_gamma -- gamma numbers of shape parameter a and of a rate, both over 0; never 0
  * Shape:  broadcast
  * Dtype:  real
- * Grad:   by a, the probability of a smaller number held: within 1e-13 of its value in f64. It has no further gradient:
- *         a second one is refused. By the rate −ȳ·y/rate
+ * Grad:   by a, the probability of a smaller number held: within 1e-13 of its value in f64. It has a second gradient;
+ *         a third by a is refused. By the rate −ȳ·y/rate
  * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
  * Source: Marsaglia and Tsang, A simple method for generating gamma variables (2000); Figurnov et al., Implicit
  *         Reparameterization Gradients (2018) */

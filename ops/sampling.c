@@ -4,36 +4,13 @@
  * All is computed in f64, and rounded. Invalid parameters give NaN. */
 #include "ops/sampling.h"
 #include "autograd/tape/philox.h"
+#include "ops/incomplete.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-#define AG_LAST_DOMAIN AG_DOMAIN_F64
-#include "autograd/formulas_begin.h"
-
-#include "autograd/functions.h"
-
-#include "autograd/formulas_end.h"
-
-#include "autograd/formulas_begin.h"
-
-#include "autograd/functions.h"
-
-#include "autograd/formulas_end.h"
-
 enum { MOST = 100, WORK = 200 /* steps of a number, about */ };
-
-/* ---- Functions, compiled for each kind of processor once ---- */
-
-AG_BLOCK_KERNEL AG__NEVER_INLINE static double ln(double x) { return ag_fn_log_f64(x); }
-AG_BLOCK_KERNEL AG__NEVER_INLINE static double e_to(double x) { return ag_fn_exp_f64(x); }
-
-/* The rounding of 1 + x cancels in the quotient. */
-static double ln_1_plus(double x) {
-    const double u = 1 + x;
-    return u == 1 ? x : ln(u) * (x / (u - 1));
-}
 
 /* ---- Random bits ---- */
 
@@ -52,8 +29,6 @@ static double half(uint32_t w) { return ((double)w + 0.5) * 0x1p-32; }
 double ag__unit(const uint32_t word[2]) {
     return ((double)(word[0] >> 5) * 0x1p26 + (double)(word[1] >> 6) + 1) * 0x1p-53;
 }
-
-double ag__ln(double x) { return ln(x); }
 
 static bool key_infer(ag_infer *r) { return r->dtype = AG_I64, r->shape = AG_SHAPE(2), true; }
 
@@ -134,7 +109,7 @@ static double gamma_number(const double p[2], ag__bits *r) {
     if (!(a > 0 && a <= DBL_MAX)) return (double)NAN;
     if (a < 1) {
         ag__next_bits(r);
-        log_boost = ln(ag__unit(r->word)) / a;
+        log_boost = ag__ln(ag__unit(r->word)) / a;
         a += 1;
     }
     const double d = a - 1. / 3, c = 1 / sqrt(9 * d);
@@ -142,15 +117,15 @@ static double gamma_number(const double p[2], ag__bits *r) {
         ag__next_bits(r);
         const double s = 2 * half(r->word[0]) - 1, t = 2 * half(r->word[1]) - 1, q = s * s + t * t;
         if (q >= 1) continue;
-        const double z2 = -2 * ln(q) * (s / q * s), root = 1 + c * copysign(sqrt(z2), s), u = ag__unit(&r->word[2]);
+        const double z2 = -2 * ag__ln(q) * (s / q * s), root = 1 + c * copysign(sqrt(z2), s), u = ag__unit(&r->word[2]);
         if (root <= 0) continue;
         const double cube = root * root * root;
-        if (u < 1 - 0.0331 * z2 * z2 || ln(u) < 0.5 * z2 + d * (1 - cube + ln(cube))) {
+        if (u < 1 - 0.0331 * z2 * z2 || ag__ln(u) < 0.5 * z2 + d * (1 - cube + ag__ln(cube))) {
             v = cube;
             break;
         }
     }
-    return logarithm ? ln(d) + ln(v) + log_boost : d * v * e_to(log_boost);
+    return logarithm ? ag__ln(d) + ag__ln(v) + log_boost : d * v * ag__e_to(log_boost);
 }
 
 /* Never less than the smallest normal number: a logarithm of it is finite. */
@@ -181,137 +156,65 @@ ag_tensor *ag__gamma_numbers(ag_tensor *shape, bool logarithm) {
 
 /* ---- The slope of a gamma number by its shape a, the probability of a smaller one held ----
  *
- * With F the distribution and f the density of the number x it is −(∂F/∂a)/f. Let L be the integral of f up to x, and U
- * that beyond, both divided by x·f(x). Then the slope of ln x is −(ln x − ψ(a))·L − ∂L/∂a or, the same,
- * (ln x − ψ(a))·U + ∂U/∂a: below a the first and beyond it the second has no terms that cancel. (M. Figurnov et al.,
- * Implicit Reparameterization Gradients, 2018, differentiate the same series and fraction.) */
+ * With F the distribution and f the density of the number x it is −(∂F/∂a)/f (M. Figurnov et al., Implicit
+ * Reparameterization Gradients, 2018). That of the logarithm of a number, S(a, ln x), has itself the slope
+ * −(ln x − ψ(a)) − (a − x)·S by ln x; that by a is computed in incomplete.c. */
 
-static double digamma(double x) {
-    double sum = 0;
-    for (; x < 10; x++) sum -= 1 / x;
-    const double z = 1 / (x * x);
-    const double tail =
-        z * (1. / 12 - z * (1. / 120 - z * (1. / 252 - z * (1. / 240 - z * (1. / 132 - z * 691. / 32760)))));
-    return sum + ln(x) - 0.5 / x - tail;
-}
+typedef double slope(double a, double x, double log_x, double rounding);
 
-/* L = Σ c(n), c(n) = xⁿ/(a·(a+1)⋯(a+n)), each with the slope −c(n)·(1/a + h(n)), h(n) = 1/(a+1) + … + 1/(a+n). The
- * 1/a is that of ψ(a) = ψ(a+1) − 1/a. */
-static double slope_by_series(double a, double x, double log_x, double rounding) {
-    enum { TERMS = 1000 };
-    double c = 1 / a, h = 0, sum = c, weighted = 0;
-    for (int n = 1; n < TERMS; n++) {
-        const double over = 1 / (a + n);
-        c *= x * over;
-        h += over;
-        sum += c;
-        weighted += c * h;
-        if (c * h < weighted * rounding && c < sum * rounding) break;
-    }
-    return weighted - (log_x - digamma(a + 1)) * sum;
-}
-
-/* U = 1/(x+1−a − 1·(1−a)/(x+3−a − 2·(2−a)/(x+5−a − …))), by Lentz's method, with derivatives by a. */
-static double slope_by_fraction(double a, double x, double log_x, double rounding) {
-    enum { TERMS = 1000 };
-    double b = x + 1 - a, c = 0x1p1000, c_a = 0, d = 1 / b, d_a = d * d, y = d, y_a = d_a;
-    for (int n = 1; n < TERMS; n++) {
-        const double p = -n * (n - a), below_d = p * d + (b += 2);
-        c_a = -1 + n / c - p / c * (c_a / c);
-        c = b + p / c;
-        d_a = -(n * d + p * d_a - 1) / (below_d * below_d);
-        d = 1 / below_d;
-        const double factor = c * d, factor_a = c_a * d + c * d_a;
-        y_a = y_a * factor + y * factor_a;
-        y *= factor;
-        if (fabs(factor - 1) < 4 * rounding && fabs(y * factor_a) < 4 * rounding * fabs(y_a)) break;
-    }
-    return (log_x - digamma(a)) * y + y_a;
-}
-
-static double polynomial(int n, const double c[], double x) {
-    double y = 0;
-    while (n-- > 0) y = y * x + c[n];
-    return y;
-}
-
-/* A large a with x near it: the slope of x in powers of 1/a, whose coefficients are functions of d = x/a − 1 and follow
- * from one another by the slope's differential equation in x. The first is (1 + d)·ln(1 + d)/d. */
-static double slope_near_large(double a, double x) {
-    static const double one[] = {1. / 6,   1. / 12,   -1. / 30, 1. / 60,  -1. / 105,
-                                 1. / 168, -1. / 252, 1. / 360, -1. / 495};
-    static const double two[] = {1. / 60, 1. / 60, -1. / 210, 1. / 840, 0, -1. / 2520};
-    static const double three[] = {-1. / 105, -1. / 840, 1. / 420};
-    const double d = (x - a) / a, first = fabs(d) < 1e-8 ? 1 + 0.5 * d : (1 + d) * ln_1_plus(d) / d;
-    const double rest = polynomial(9, one, d) + (polynomial(6, two, d) + polynomial(3, three, d) / a) / a;
-    return (first + rest / a) / x;
-}
-
-/* The slope of ln x, to this rounding. */
-static double log_slope(double a, double x, double log_x, double rounding) {
-    if (!(a > 0) || !(log_x <= DBL_MAX)) return (double)NAN;
-    if (a > 1000 && fabs(x - a) < 0.1 * a) return slope_near_large(a, x);
-    return x <= a + 1 ? slope_by_series(a, x, log_x, rounding) : slope_by_fraction(a, x, log_x, rounding);
-}
-
-static void gamma_slopes(ag_dtype dtype, int64_t n, void *y, const void *const x[], bool logarithm) {
+static void slopes(ag_dtype dtype, int64_t n, void *y, const void *const x[], const void *logarithm, slope *f) {
     const double rounding = dtype == AG_F32 ? 0x1p-28 : 0x1p-54;
+    const bool of_log = *(const double *)logarithm != 0;
     for (int64_t i = 0; i < n; i++) {
-        const double a = ag__get_element(dtype, x[0], i), v = ag__get_element(dtype, x[1], i);
-        ag__put_element(dtype, y, i,
-                        logarithm ? log_slope(a, e_to(v), v, rounding) : v * log_slope(a, v, ln(v), rounding));
+        const double a = ag__get_element(dtype, x[0], i), v = ag__get_element(dtype, x[1], i),
+                     log_x = of_log ? v : ag__ln(v);
+        const bool valid = a > 0 && a <= DBL_MAX && log_x <= DBL_MAX;
+        const double s = valid ? f(a, of_log ? ag__e_to(v) : v, log_x, rounding) : (double)NAN;
+        ag__put_element(dtype, y, i, of_log ? s : v * s);
     }
 }
 
-static void gamma_slope_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
-    gamma_slopes(AG_F32, n, y, x, *(const double *)attributes != 0);
+static void gamma_slope_f32(int64_t n, void *y, const void *const x[], const void *logarithm) {
+    slopes(AG_F32, n, y, x, logarithm, ag__gamma_log_slope);
 }
-static void gamma_slope_f64(int64_t n, void *y, const void *const x[], const void *attributes) {
-    gamma_slopes(AG_F64, n, y, x, *(const double *)attributes != 0);
+static void gamma_slope_f64(int64_t n, void *y, const void *const x[], const void *logarithm) {
+    slopes(AG_F64, n, y, x, logarithm, ag__gamma_log_slope);
+}
+static void gamma_bend_f32(int64_t n, void *y, const void *const x[], const void *logarithm) {
+    slopes(AG_F32, n, y, x, logarithm, ag__gamma_log_bend);
+}
+static void gamma_bend_f64(int64_t n, void *y, const void *const x[], const void *logarithm) {
+    slopes(AG_F64, n, y, x, logarithm, ag__gamma_log_bend);
 }
 
-AG_ELEMENTWISE(gamma_slope, 2, NULL, .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_TIED, .attribute_bytes = sizeof(double),
+AG_ELEMENTWISE(gamma_bend, 2, NULL, .flags = AG_OP_NOT_DIFFERENTIABLE | AG_OP_TIED, .attribute_bytes = sizeof(double),
+               .block = {[AG_F32] = gamma_bend_f32, [AG_F64] = gamma_bend_f64});
+
+static ag_tensor *gamma_slope_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *a = y->input[0], *v = y->input[1];
+    const bool of_log = *(const double *)ag__attributes(y) != 0;
+    if (i == 0) return ag__slope_mul(g, ag_apply(&ag__op_gamma_bend, 2, y->input, ag__attributes(y), sizeof(double)));
+    ag_tensor *log_x = of_log ? v : ag_log(v), *x = of_log ? ag_exp(v) : v, *s = of_log ? y : ag_div(y, v);
+    ag_tensor *by_log = ag_sub(ag_mul(ag_sub(x, a), s), ag_sub(log_x, ag_digamma(a)));
+    return ag__slope_mul(g, of_log ? by_log : ag_add(s, by_log));
+}
+
+AG_ELEMENTWISE(gamma_slope, 2, NULL, .flags = AG_OP_TIED, .attribute_bytes = sizeof(double), .vjp = gamma_slope_vjp,
                .block = {[AG_F32] = gamma_slope_f32, [AG_F64] = gamma_slope_f64});
 
 /* ---- Poisson and binomial ---- */
 
-/* ln k! − ln(√(2πk)·(k/e)^k), the error of Stirling's formula. */
-static double stirling_error(double k) {
-    static const double few[] = {0,
-                                 0.08106146679532726,
-                                 0.04134069595540929,
-                                 0.02767792568499834,
-                                 0.02079067210376509,
-                                 0.01664469118982119,
-                                 0.01387612882307075,
-                                 0.01189670994589177,
-                                 0.01041126526197209,
-                                 0.009255462182712733};
-    if (k < 10) return few[(int)k];
-    const double z = 1 / (k * k);
-    return (1. / 12 - z * (1. / 360 - z * (1. / 1260 - z / 1680))) / k;
-}
-
-/* k·ln(k/m) + m − k, which is small where k is near m, by C. Loader's series. */
-static double deviance(double k, double m) {
-    if (fabs(k - m) >= 0.1 * (k + m)) return k > 0 ? k * ln(k / m) + m - k : m;
-    const double v = (k - m) / (k + m);
-    double term = 2 * k * v, sum = (k - m) * v;
-    for (int j = 1; j < 12; j++) sum += (term *= v * v) / (2 * j + 1);
-    return sum;
-}
-
 static const double LOG_2_PI = 1.83787706640934548356;
 
 static double log_poisson(double k, double rate) {
-    return k > 0 ? -stirling_error(k) - deviance(k, rate) - 0.5 * (LOG_2_PI + ln(k)) : -rate;
+    return k > 0 ? -ag__stirling_error(k) - ag__deviance(k, rate) - 0.5 * (LOG_2_PI + ag__ln(k)) : -rate;
 }
 
 static double log_binomial(double k, double n, double p, double q) {
-    if (k == 0) return n * ln_1_plus(-p);
-    if (k == n) return n * ln(p);
-    return stirling_error(n) - stirling_error(k) - stirling_error(n - k) - deviance(k, n * p) - deviance(n - k, n * q) -
-           0.5 * (LOG_2_PI + ln(k) + ln_1_plus(-k / n));
+    if (k == 0) return n * ag__ln_1_plus(-p);
+    if (k == n) return n * ag__ln(p);
+    return ag__stirling_error(n) - ag__stirling_error(k) - ag__stirling_error(n - k) - ag__deviance(k, n * p) -
+           ag__deviance(n - k, n * q) - 0.5 * (LOG_2_PI + ag__ln(k) + ag__ln_1_plus(-k / n));
 }
 
 /* A hat for transformed rejection (W. Hörmann, The transformed rejection method, 1993): numbers in steps of
@@ -329,7 +232,7 @@ static double candidate(const hat *h, ag__bits *r, double *least) {
     *least = -(double)INFINITY;
     if (us >= 0.07 && v <= h->sure) return k;
     if (us < 0.013 && v > us) return -1;
-    *least = ln(v) + h->log_scale - ln(h->a / (us * us) + h->b);
+    *least = ag__ln(v) + h->log_scale - ag__ln(h->a / (us * us) + h->b);
     return k;
 }
 
@@ -349,10 +252,11 @@ static double poisson_number(const double p[2], ag__bits *r) {
     if (!(rate >= 0 && rate <= DBL_MAX)) return (double)NAN;
     if (rate < 10) {
         ag__next_bits(r);
-        return by_inversion(ag__unit(r->word), e_to(-rate), rate, -1);
+        return by_inversion(ag__unit(r->word), ag__e_to(-rate), rate, -1);
     }
     const double b = 0.931 + 2.53 * sqrt(rate);
-    const hat h = {-0.059 + 0.02483 * b, b, rate + 0.43, 0.9277 - 3.6224 / (b - 2), ln(1.1239 + 1.1328 / (b - 3.4))};
+    const hat h = {-0.059 + 0.02483 * b, b, rate + 0.43, 0.9277 - 3.6224 / (b - 2),
+                   ag__ln(1.1239 + 1.1328 / (b - 3.4))};
     for (int i = 0; i < MOST; i++) {
         double least;
         const double k = candidate(&h, r, &least);
@@ -366,10 +270,11 @@ static double few_of(double n, double p, ag__bits *r) {
     const double q = 1 - p, mean = n * p, deviation = sqrt(mean * q);
     if (mean < 10) {
         ag__next_bits(r);
-        return by_inversion(ag__unit(r->word), e_to(n * ln_1_plus(-p)), p / q, n);
+        return by_inversion(ag__unit(r->word), ag__e_to(n * ag__ln_1_plus(-p)), p / q, n);
     }
     const double b = 1.15 + 2.53 * deviation, mode = floor((n + 1) * p);
-    const hat h = {-0.0873 + 0.0248 * b + 0.01 * p, b, mean + 0.5, 0.92 - 4.2 / b, ln((2.83 + 5.1 / b) * deviation)};
+    const hat h = {-0.0873 + 0.0248 * b + 0.01 * p, b, mean + 0.5, 0.92 - 4.2 / b,
+                   ag__ln((2.83 + 5.1 / b) * deviation)};
     const double most = log_binomial(mode, n, p, q);
     for (int i = 0; i < MOST; i++) {
         double least;
@@ -390,20 +295,20 @@ static double binomial_number(const double x[2], ag__bits *r) {
 /* A standard normal number from a to b, 0 < a: from the exponential distribution between them whose rate fits best
  * (C. Robert, Simulation of truncated normal variables, 1995). */
 static bool in_tail(double a, double b, const uint32_t word[4], double *t) {
-    const double rate = 0.5 * (a + sqrt(a * a + 4)), beyond = e_to(-rate * (b - a));
-    *t = fmin(b, a - ln(1 - ag__unit(word) * (1 - beyond)) / rate);
-    return ag__unit(word + 2) <= e_to(-0.5 * (*t - rate) * (*t - rate));
+    const double rate = 0.5 * (a + sqrt(a * a + 4)), beyond = ag__e_to(-rate * (b - a));
+    *t = fmin(b, a - ag__ln(1 - ag__unit(word) * (1 - beyond)) / rate);
+    return ag__unit(word + 2) <= ag__e_to(-0.5 * (*t - rate) * (*t - rate));
 }
 
 /* The same from a <= ¼ to b >= |a|: uniform numbers, or normal ones if there is room for most of them. */
 static bool in_middle(double a, double b, const uint32_t word[4], double *t) {
     if (b - a < 2) {
         *t = a + (b - a) * ag__unit(word);
-        return ag__unit(word + 2) <= e_to(-0.5 * *t * *t);
+        return ag__unit(word + 2) <= ag__e_to(-0.5 * *t * *t);
     }
     const double s = 2 * half(word[0]) - 1, u = 2 * half(word[1]) - 1, q = s * s + u * u;
     if (q >= 1) return false;
-    *t = s * sqrt(-2 * ln(q) / q);
+    *t = s * sqrt(-2 * ag__ln(q) / q);
     return *t >= a && *t <= b;
 }
 

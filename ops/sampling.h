@@ -20,8 +20,6 @@ void ag__next_bits(ag__bits *r);
 /* 0 < u <= 1, of 53 bits. */
 double ag__unit(const uint32_t word[2]);
 
-double ag__ln(double x);
-
 /* ⌊n·w/2^64⌋ for the w of 64 bits: 0 … n−1; and the rest of that division, n·w mod 2^64. Where the rest is less than
  * 2^64 mod n, w is one too many for its number. */
 AG__ALWAYS_INLINE uint64_t ag__below(uint32_t high, uint32_t low, uint64_t n, uint64_t *rest) {

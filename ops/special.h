@@ -226,4 +226,39 @@ AG_API ag_tensor *ag_polygamma(int n, ag_tensor *x);
  * Source: scipy.special.betaln */
 AG_API ag_tensor *ag_lbeta(ag_tensor *a, ag_tensor *b);
 
+/* ---- Incomplete gamma and beta functions ----
+ *
+ * Computed in f64, and f32 rounded once. The largest error found in f64, relative to the smaller of y and 1 − y where
+ * that is over 1e-30: 2e-14 for parameters up to 100, 1e-13 up to 3000 (beta: 6e-13), 6e-12 up to 1e5. First
+ * derivatives by parameters from 0.01 on are within 1e-11, unless they cross 0 near by. */
+
+/* ag_gammainc -- y = P(a, x), the probability of a gamma number of shape a up to x: ∫ t^(a − 1)·e^−t dt/Γ(a), t < x
+ * For x >= 0 and a >= 0, else NaN. Limits: 0 at x = 0 and a = ∞, 1 at x = ∞ and a = 0; NaN where these meet.
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·x^(a − 1)·e^−x/Γ(a);  ā = ȳ·∂P/∂a, by differentiating the series, fraction or integral that P is. Any
+ *         order by x; by a at most two: a third is refused
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: scipy.special.gammainc; torch.special.gammainc, which has no gradient by a */
+AG_API ag_tensor *ag_gammainc(ag_tensor *a, ag_tensor *x);
+
+/* ag_gammaincc -- y = Q(a, x) = 1 − P(a, x), the probability beyond x, with all digits where it is small
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   the negative of ag_gammainc's
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: scipy.special.gammaincc */
+AG_API ag_tensor *ag_gammaincc(ag_tensor *a, ag_tensor *x);
+
+/* ag_betainc -- y = I(x; a, b), the probability of a beta number up to x: ∫ t^(a − 1)·(1 − t)^(b − 1) dt/B(a, b), t < x
+ * For 0 <= x <= 1, a >= 0 and b >= 0, else NaN. Limits: x at 0 and 1; else 1 for a = 0 and b = ∞, 0 for b = 0 and
+ * a = ∞; NaN where these meet. The probability beyond x is I(1 − x; b, a).
+ * Shape:  broadcast
+ * Dtype:  real
+ * Grad:   x̄ = ȳ·x^(a − 1)·(1 − x)^(b − 1)/B(a, b);  ā, b̄ as ag_gammainc's ā. Any order by x; by a and b two:
+ *         a third is refused
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE
+ * Source: scipy.special.betainc */
+AG_API ag_tensor *ag_betainc(ag_tensor *a, ag_tensor *b, ag_tensor *x);
+
 #endif

@@ -4,8 +4,8 @@
 #include "ops/sampling.h"
 #include "tests/case_rows.h"
 
-static ag_tensor *slope(ag_tensor *a, ag_tensor *y, double logarithm) {
-    return ag_apply(&ag__op_gamma_slope, 2, (ag_tensor *[]){a, y}, &logarithm, sizeof logarithm);
+static ag_tensor *slope(const ag_op *op, inputs x, double logarithm) {
+    return ag_apply(op, 2, x, &logarithm, sizeof logarithm);
 }
 
 /* A call draws the same numbers each time. */
@@ -15,8 +15,10 @@ CALL(multinomial_any, (ag_tape_seed(t, 5), ag_multinomial(x[0], 7, true)))
 CALL(multinomial_distinct, (ag_tape_seed(t, 5), ag_multinomial(x[0], 3, false)))
 CALL(gamma_numbers, (ag_tape_seed(t, 5), ag_draw_gamma(x[0], x[1])))
 CALL(beta_numbers, (ag_tape_seed(t, 5), ag_draw_beta(x[0], x[1])))
-CALL(gamma_slope_0, slope(x[0], x[1], 0))
-CALL(gamma_slope_1, slope(x[0], x[1], 1))
+CALL(gamma_slope_0, slope(&ag__op_gamma_slope, x, 0))
+CALL(gamma_slope_1, slope(&ag__op_gamma_slope, x, 1))
+CALL(gamma_bend_0, slope(&ag__op_gamma_bend, x, 0))
+CALL(gamma_bend_1, slope(&ag__op_gamma_bend, x, 1))
 CALL(poisson_numbers, (ag_tape_seed(t, 5), ag_draw_poisson(x[0])))
 CALL(binomial_numbers, (ag_tape_seed(t, 5), ag_draw_binomial(x[0], x[1])))
 CALL(truncated_numbers, (ag_tape_seed(t, 5), ag_draw_truncated_normal(x[0], x[1], x[2], x[1])))
@@ -41,6 +43,8 @@ static const op_case rows[] = {
     {"multinomial distinct", "multinomial", REAL, NO_GOLDEN, 0, BUILD(multinomial_distinct), 1, {IN(POSITIVE, 2, 5)}, ""},
     {"draw_gamma", "draw_gamma", REAL, NO_GOLDEN, 0, BUILD(gamma_numbers), 2, {IN(POSITIVE, 4, 5), IN(POSITIVE, 5)}, ""},
     {"draw_beta", "draw_gamma", REAL, NO_GOLDEN, 0, BUILD(beta_numbers), 2, {IN(POSITIVE, 4, 5), IN(POSITIVE, 5)}, ""},
+    {"gamma_bend", "gamma_bend", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gamma_bend_0), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
+    {"gamma_bend log", "gamma_bend", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gamma_bend_1), 2, {IN(POSITIVE, 2, 3), IN(ANY, 2, 3)}, ""},
     {"gamma_slope", "gamma_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gamma_slope_0), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
     {"gamma_slope log", "gamma_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gamma_slope_1), 2, {IN(POSITIVE, 2, 3), IN(ANY, 2, 3)}, ""},
     {"draw_poisson", "draw_poisson", REAL, NO_GOLDEN, 0, BUILD(poisson_numbers), 1, {IN(POSITIVE, 4, 5)}, ""},

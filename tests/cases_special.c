@@ -13,10 +13,20 @@ static ag_tensor *angle_slope(ag_tensor *a, ag_tensor *b) {
 }
 static ag_tensor *with_number(const ag_op *op, ag_tensor *x, double c) { return ag_apply(op, 1, &x, &c, sizeof c); }
 
+CALL(beta_density, ag_apply(&ag__op_beta_density, 3, x, NULL, 0))
+CALL(betainc, ag_betainc(x[0], x[1], x[2]))
+CALL(betainc_slope_1, ag_apply(&ag__op_betainc_slope, 3, x, &(double){1}, sizeof(double)))
+CALL(betainc_slope_2, ag_apply(&ag__op_betainc_slope, 3, x, &(double){2}, sizeof(double)))
+CALL(betainc_slope_3, ag_apply(&ag__op_betainc_slope, 3, x, &(double){3}, sizeof(double)))
+CALL(betainc_slope_4, ag_apply(&ag__op_betainc_slope, 3, x, &(double){4}, sizeof(double)))
+CALL(betainc_slope_5, ag_apply(&ag__op_betainc_slope, 3, x, &(double){5}, sizeof(double)))
 CALL(conic_slope, with_number(&ag__op_conic_slope, x[0], -1))
 CALL(erfcx_derivative, with_number(&ag__op_erfcx_derivative, x[0], 2))
 CALL(erfcx_slope, ag_apply(&ag__op_erfcx_slope, 1, x, NULL, 0))
 CALL(erfinv_slope, ag_apply(&ag__op_erfinv_slope, 1, x, NULL, 0))
+CALL(gamma_density, ag_apply(&ag__op_gamma_density, 2, x, NULL, 0))
+CALL(gammainc_slope_1, ag_apply(&ag__op_gammainc_slope, 2, x, &(double){1}, sizeof(double)))
+CALL(gammainc_slope_2, ag_apply(&ag__op_gammainc_slope, 2, x, &(double){2}, sizeof(double)))
 CALL(gaussian, with_number(&ag__op_gaussian, x[0], 1))
 CALL(mills, ag_apply(&ag__op_mills, 1, x, NULL, 0))
 CALL(mills_rest, ag_apply(&ag__op_mills_rest, 2, x, NULL, 0))
@@ -27,10 +37,22 @@ CALL(root_slope, with_number(&ag__op_root_slope, x[0], 1))
 /* clang-format off */
 static const op_case rows[] = {
     {"angle_slope", "angle_slope", REAL, ELEMENTWISE | GRAD, 5, BINARY(angle_slope), 2, {IN(NONZERO, 2, 3), IN(NONZERO, 2, 3)}, ""},
+    {"beta_density", "beta_density", REAL, ELEMENTWISE | GRAD, 64, BUILD(beta_density), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
+    {"betainc", "betainc", REAL, ELEMENTWISE | GRAD, 64, BUILD(betainc), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
+    {"betainc_slope 1", "betainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(betainc_slope_1), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
+    {"betainc_slope 2", "betainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(betainc_slope_2), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
+    {"betainc_slope 3", "betainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(betainc_slope_3), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
+    {"betainc_slope 4", "betainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(betainc_slope_4), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
+    {"betainc_slope 5", "betainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(betainc_slope_5), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
     {"conic_slope", "conic_slope", REAL, ELEMENTWISE | GRAD, 3, BUILD(conic_slope), 1, {IN(ANY, 2, 3)}, ""},
     {"erfcx_derivative", "erfcx_derivative", REAL, ELEMENTWISE | GRAD, 300, BUILD(erfcx_derivative), 1, {IN(ANY, 2, 3)}, ""},
     {"erfcx_slope", "erfcx_slope", REAL, ELEMENTWISE | GRAD, 24, BUILD(erfcx_slope), 1, {IN(ANY, 2, 3)}, ""},
     {"erfinv_slope", "erfinv_slope", REAL, ELEMENTWISE | GRAD, 6, BUILD(erfinv_slope), 1, {{INSIDE, 2, {2, 3}, 0, {.above = -1, .below = 1}}}, ""},
+    {"gamma_density", "gamma_density", REAL, ELEMENTWISE | GRAD, 256, BUILD(gamma_density), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
+    {"gammainc", "gammainc", REAL, ELEMENTWISE | GRAD, 64, BINARY(ag_gammainc), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
+    {"gammaincc", "gammaincc", REAL, ELEMENTWISE | GRAD, 64, BINARY(ag_gammaincc), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
+    {"gammainc_slope 1", "gammainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gammainc_slope_1), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
+    {"gammainc_slope 2", "gammainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gammainc_slope_2), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
     {"gaussian", "gaussian", REAL, ELEMENTWISE | GRAD, 3, BUILD(gaussian), 1, {IN(ANY, 2, 3)}, ""},
     {"mills", "mills", REAL, ELEMENTWISE | GRAD, 6, BUILD(mills), 1, {IN(ANY, 2, 3)}, ""},
     {"mills_rest", "mills_rest", REAL, ELEMENTWISE | GRAD, 12, BUILD(mills_rest), 2, {IN(POSITIVE, 2, 3), IN(ANY, 2, 3)}, ""},
@@ -43,7 +65,7 @@ static const op_case rows[] = {
 
 static const case_exception exceptions[] = {{"digamma", 12, 0}, {"erfcx", 6, 0}, {"lbeta", 12, 0},
                                             {"log_ndtr", 8, 0}, {"ndtr", 8, 0},  {"ndtri", 8, 0},
-                                            {"gelu", 8, 0},     {NULL, 0, 0}};
+                                            {"gelu", 8, 0},     {"gammainc", 64, 0}, {"gammaincc", 64, 0}, {NULL, 0, 0}};
 
 static const case_reference references[] = {
     {"acos", 1, acos, acosl},      {"acosh", 1.5, acosh, acoshl}, {"asin", 1, asin, asinl},

@@ -3,6 +3,7 @@
 See golden.py. A call takes PyTorch's tensors, gives one, and goes through autograd where the case has a gradient."""
 import math
 
+import mpmath
 import numpy as np
 import scipy.special
 import torch
@@ -102,6 +103,81 @@ def angle_slope(a, b):
     return torch.where(infinite, torch.zeros((), dtype=a.dtype), b / r / r)
 
 
+def by_mpmath(f):
+    """f of numbers, with 40 digits; NaN where it fails, and outside of the domain."""
+    def one(dtype, *v):
+        if any(map(math.isnan, v)):
+            return math.nan
+        with mpmath.workdps(40):
+            return float(f(*map(mpmath.mpf, v)))
+    return lambda *x: torch.tensor(np.vectorize(one, otypes=[float])(x[0].dtype, *(v.detach().double().numpy() for v in torch.broadcast_tensors(*x))), dtype=x[0].dtype)
+
+
+def with_slopes(f, *slopes):
+    """As with_slope, of several arguments."""
+    return lambda *x: sum(s(*x).detach() * v for s, v in zip(slopes, x)) if any(v.requires_grad for v in x) else f(*x)
+
+
+def scipy_of_several(f):
+    return lambda *x: torch.from_numpy(np.asarray(f(*(v.detach().numpy().astype(np.float64) for v in x)))).to(x[0].dtype)
+
+
+def at_ends(f, at=lambda *v: mpmath.mpf(0)):
+    """A density or derivative of I(x; a, b) or P(a, x), `f`, which is `at` where these are constant, and NaN outside."""
+    def g(*v):
+        *p, x = v
+        end = 1 if len(v) == 3 else mpmath.inf
+        if min(v) < 0 or x > end or max(p) == mpmath.inf or len(v) == 3 and max(p) == 0:
+            return mpmath.nan
+        return f(*p, x) if 0 < x < end else at(*v)
+    return by_mpmath(g)
+
+
+def by_difference(f, i):
+    """The derivative of f by argument i, of a difference with 80 digits."""
+    def g(*v):
+        with mpmath.workdps(80):
+            h = v[i] * mpmath.mpf(10) ** -25
+            moved = lambda s: f(*v[:i], v[i] + s, *v[i + 1:])
+            return (moved(h) - moved(-h)) / (2 * h)
+    return at_ends(g)
+
+
+def tail(a, x):
+    return -mpmath.gammainc(a, x, mpmath.inf, regularized=True) if x > a + 1 else mpmath.gammainc(a, 0, x, regularized=True)
+
+
+def betainc(a, b, x):
+    """SciPy's; where a or b is 0 or ∞, the limits, as in its later versions."""
+    y, some = scipy.special.betainc(np.maximum(a, 1e-290), np.maximum(b, 1e-290), x), ~((a == 0) & (b == 0) | np.isinf(a) & np.isinf(b)) & (a >= 0) & (b >= 0) & (x >= 0) & (x <= 1)
+    y = np.where(some & ((a == 0) | np.isinf(b)), 1.0, np.where(some & ((b == 0) | np.isinf(a)), 0.0, y))
+    return np.where(some & ((x == 0) | (x == 1)), x, np.where(some, y, np.nan))
+
+
+def at_end(p, other=1):
+    return mpmath.inf if p < 1 else other if p == 1 else 0
+
+
+def gamma_density(a, x):
+    return x ** (a - 1) * mpmath.exp(-x) * mpmath.rgamma(a)
+
+
+def beta_density(a, b, x):
+    return x ** (a - 1) * (1 - x) ** (b - 1) * mpmath.exp(mpmath.loggamma(a + b)) * mpmath.rgamma(a) * mpmath.rgamma(b) if a and b else mpmath.mpf(0)
+
+
+def unless_nan(f, tiny):
+    """SciPy's P(∞, NaN) and P(NaN, 0) are 0, and all is for a tiny a."""
+    return scipy_of_several(lambda a, x: np.where(np.isnan(a) | np.isnan(x), np.nan, np.where((a > 0) & (a < 1e-290) & (x > 0) & (x < np.inf), tiny(a, x), f(a, x))))
+
+
+GAMMAINC = unless_nan(scipy.special.gammainc, lambda a, x: 1)
+GAMMAINCC = unless_nan(scipy.special.gammaincc, lambda a, x: a * scipy.special.exp1(x))
+GAMMA_SLOPE = by_difference(tail, 0)
+BETA_SLOPES = [by_difference(lambda a, b, x: mpmath.betainc(a, b, 0, x, regularized=True), i) for i in (0, 1)]
+GAMMA_DENSITY = at_ends(gamma_density, lambda a, x: 0 if x else at_end(a))
+BETA_DENSITY = at_ends(beta_density, lambda a, b, x: at_end(b, a) if x else at_end(a, b))
+
 CALLS = {
     "acos": torch.acos,
     "acosh": with_slope(torch.acosh, lambda x: 1 / (torch.sqrt(x - 1) * torch.sqrt(x + 1))),
@@ -134,6 +210,15 @@ CALLS = {
     "log2": torch.log2,
     "sinh": torch.sinh,
     "tan": torch.tan,
+    "gammainc": with_slopes(GAMMAINC, GAMMA_SLOPE, GAMMA_DENSITY),
+    "gammaincc": with_slopes(GAMMAINCC, lambda a, x: -GAMMA_SLOPE(a, x), lambda a, x: -GAMMA_DENSITY(a, x)),
+    "gamma_density": with_slopes(GAMMA_DENSITY, at_ends(lambda a, x: gamma_density(a, x) * (mpmath.log(x) - mpmath.digamma(a))),
+                                 at_ends(lambda a, x: gamma_density(a, x) * ((a - 1) / x - 1))),
+    "betainc": with_slopes(scipy_of_several(betainc), *BETA_SLOPES, BETA_DENSITY),
+    "beta_density": with_slopes(BETA_DENSITY,
+                                at_ends(lambda a, b, x: beta_density(a, b, x) * (mpmath.log(x) - mpmath.digamma(a) + mpmath.digamma(a + b))),
+                                at_ends(lambda a, b, x: beta_density(a, b, x) * (mpmath.log1p(-x) - mpmath.digamma(b) + mpmath.digamma(a + b))),
+                                at_ends(lambda a, b, x: beta_density(a, b, x) * ((a - 1) / x - (b - 1) / (1 - x)))),
     "angle_slope": angle_slope,
     "conic_slope": with_slope(lambda x: 1 / ((1 - x) * (1 + x)), lambda x: 2 * x / ((1 - x) * (1 + x)) ** 2),
     "gaussian": lambda x: torch.exp(-x * x),

@@ -691,8 +691,8 @@ static void some_user(generator *g) {
     line l = line_of("user_weighted");
     int x = operand(g, REALS, ANYTHING_GOES), which = pick(g, 5);
     if (which == 0) {
-        static const char *const three[] = {"user_blend", "ag_lerp", "ag_clamp_between"};
-        abc_line(g, three[pick(g, 3)], x, twin(g, x), x);
+        static const char *const three[] = {"user_blend", "ag_lerp", "ag_clamp_between", "user_incomplete"};
+        abc_line(g, three[pick(g, 4)], x, twin(g, x), x);
     } else if (which == 1) {
         for (int n = 1 + pick(g, MOST_OPERANDS); n > 0; n--) l.x[l.operands++] = twin(g, x);
         append(g, &l);

@@ -128,6 +128,7 @@ const form forms[] = {
     {CALL(SIG_AB, ab, ag_prelu), REALS, KIND_BINARY, PLAIN},
     {CALL(SIG_ABC, abc, ag_lerp), REALS, KIND_NONE, PLAIN},
     {CALL(SIG_ABC, abc, ag_clamp_between), REALS, KIND_NONE, PLAIN},
+    {CALL(SIG_ABC, abc, user_incomplete), REALS, KIND_NONE, PLAIN},
     {CALL(SIG_X_DTYPE, x_dtype, ag_cast), ALL, KIND_NONE, PLAIN},
 
     {CALL(SIG_X_SHAPE, x_shape, ag_reshape), ALL, KIND_NONE, PLAIN},

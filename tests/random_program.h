@@ -207,6 +207,7 @@ void program_shrink(program *p, program_fails *fails, void *context);
 /* ---- Operations of the tests' own, of each kind (random_ops.c) ---- */
 
 ag_tensor *user_softsign(ag_tensor *x);                             /* elementwise, with a formula */
+ag_tensor *user_incomplete(ag_tensor *a, ag_tensor *b, ag_tensor *c); /* within the domain */
 ag_tensor *user_blend(ag_tensor *a, ag_tensor *b, ag_tensor *c);    /* elementwise, with a formula and an attribute */
 ag_tensor *user_weighted(int n, ag_tensor *const x[]);              /* elementwise, of 1 to 8 inputs */
 ag_tensor *user_is_small(ag_tensor *x);                             /* elementwise predicate */

@@ -405,13 +405,38 @@ START_TEST(gradients_of_gamma_means_are_those_of_the_mean) {
 }
 END_TEST
 
-START_TEST(gamma_numbers_have_no_second_gradient) {
-    ag_tensor *a = ag_full(tape, AG_F64, AG_SHAPE(3), 2), *d, *dd;
-    ag_grad(ag_sum(ag_square(ag_draw_gamma(a, a))), 1, &a, &d);
+static ag_tensor *slope_of_number(void *logarithm, int n, ag_tensor *const in[]) {
+    return ag_sum(ag_apply(&ag__op_gamma_slope, n, in, logarithm, sizeof(double)));
+}
+
+/* Slopes by the shape and by the number, as if these did not depend on each other. */
+START_TEST(slopes_of_slopes_are_right) {
+    const double shapes[] = {0.02, 0.4, 0.9, 3, 9.5, 25, 170, 800, 3000}, places[] = {-3, -1, 0, 0.4, 1.5, 5};
+    for (int i = 0; i < 54; i++)
+        for (double logarithm = 0; logarithm < 2; logarithm++) {
+            const double a = shapes[i / 6], z = places[i % 6], wide = a + z * sqrt(a), x = wide > 0 ? wide : a * exp(z);
+            ag_tensor *in[] = {ag_scalar(tape, AG_F64, a), ag_scalar(tape, AG_F64, logarithm > 0 ? log(x) : x)};
+            ag_gradcheck_report report;
+            ck_assert_msg(ag_gradcheck(slope_of_number, &logarithm, 2, in, NULL, &report) == AG_OK, "a %g, x %g: %s", a,
+                          x, report.message);
+        }
+}
+END_TEST
+
+/* E x² = a·(a + 1)/r², with the second derivatives 2/r² and 6·a·(a + 1)/r⁴. */
+START_TEST(gamma_numbers_have_second_gradients_but_no_third) {
+    const double a0 = 4, r0 = 2;
+    ag_tensor *x[] = {ag_scalar(tape, AG_F64, a0), ag_scalar(tape, AG_F64, r0)}, *d[2], *dd[2], *ddd;
+    ag_tensor *y = ag_draw_gamma(ag_broadcast_to(x[0], AG_SHAPE(MANY)), x[1]);
+    ag_grad(ag_mean(ag_square(y)), 2, x, d);
+    ag_grad(d[0], 2, x, dd);
+    const double want = 2 / (r0 * r0);
+    ck_assert_double_eq_tol(ag_item(dd[0]), want, 0.03 * want);
+    ck_assert_double_eq_tol(ag_item(dd[1]), -2 * (2 * a0 + 1) / (r0 * r0 * r0), 0.03 * (2 * a0 + 1));
     expect_ok(tape);
-    ag_grad(ag_sum(d), 1, &a, &dd);
-    expect_error(tape, AG_ERR_GRADIENT, "gamma_slope");
-    ag_grad(ag_sum(ag_draw_poisson(a)), 1, &a, &d);
+    ag_grad(dd[0], 1, x, &ddd);
+    expect_error(tape, AG_ERR_GRADIENT, "gamma_bend");
+    ag_grad(ag_sum(ag_draw_poisson(x[0])), 1, x, &ddd);
     expect_error(tape, AG_ERR_GRADIENT, "draw_poisson");
 }
 END_TEST
@@ -635,7 +660,8 @@ int main(void) {
     TCase *gradients = tape_group(suite, "gradients");
     tcase_add_test(gradients, slopes_of_gamma_numbers_are_right);
     tcase_add_test(gradients, gradients_of_gamma_means_are_those_of_the_mean);
-    tcase_add_test(gradients, gamma_numbers_have_no_second_gradient);
+    tcase_add_test(gradients, slopes_of_slopes_are_right);
+    tcase_add_test(gradients, gamma_numbers_have_second_gradients_but_no_third);
     TCase *whole = tape_group(suite, "whole numbers");
     tcase_add_test(whole, whole_numbers_are_uniform);
     tcase_add_test(whole, random_bits_become_whole_numbers);

@@ -194,6 +194,119 @@ START_TEST(orders_have_bounds) {
 }
 END_TEST
 
+/* ---- Incomplete functions ---- */
+
+/* mpmath's, of 50 digits: a, x, P, Q; a, b, x, I. */
+static const double gamma_rows[][4] = {
+    {1e-08, 0.5, 0.99999999440226402, 5.5977359770995871e-9},
+    {1e-08, 3, 0.99999999986951619, 1.3048381341654404e-10},
+    {0.01, 1e-05, 0.8963367982671972, 0.1036632017328028},
+    {0.5, 40, 1.0, 3.7440973842028988e-19},
+    {2.5, 1e-06, 3.0090089629618841e-16, 0.9999999999999997},
+    {9.9, 30, 0.99999368278078311, 6.3172192168930321e-6},
+    {30, 24.5, 0.15596768929585028, 0.84403231070414972},
+    {100, 160, 0.99999985579775495, 1.4420224505352737e-7},
+    {500, 365.5, 1.5296131262922324e-11, 0.99999999998470387},
+    {1000, 810.5, 7.3422444176182304e-11, 0.99999999992657756},
+    {1000, 1632.5, 1.0, 2.8839404708587191e-64},
+    {10000.0, 9400, 4.6485246081212703e-10, 0.99999999953514754},
+    {10000.0, 10100, 0.84134875044717962, 0.15865124955282038},
+};
+static const double beta_rows[][4] = {
+    {1e-08, 2, 0.5, 0.99999999806852818},       {2, 1e-08, 0.75, 6.3629436190803803e-9},
+    {1, 1e-06, 0.99999, 1.1512859191502732e-5}, {0.5, 0.5, 1e-12, 6.3661977236768744e-7},
+    {5, 0.01, 0.999, 0.047204119992922756},     {7, 7, 0.5, 0.5},
+    {40, 0.3, 0.9, 0.0016498609185848325},      {3, 200, 0.001, 0.0011665631531165757},
+    {150, 600, 0.21, 0.75627167417972693},      {600, 150, 0.7, 2.3563912932261589e-10},
+    {3000, 2, 0.999, 0.19884957599214478},      {3000, 3000, 0.49, 0.060656763529347602},
+};
+
+static ag_tensor *lower_tail(void *context, int n, ag_tensor *const x[]) {
+    return (void)context, (void)n, ag_sum(ag_gammainc(x[0], x[1]));
+}
+static ag_tensor *upper_tail(void *context, int n, ag_tensor *const x[]) {
+    return (void)context, (void)n, ag_sum(ag_gammaincc(x[0], x[1]));
+}
+static ag_tensor *beta_tail(void *context, int n, ag_tensor *const x[]) {
+    return (void)context, (void)n, ag_sum(ag_betainc(x[0], x[1], x[2]));
+}
+
+static void near_relative(double got, double want, double error, int row) {
+    ck_assert_msg(fabs(got / want - 1) < error, "row %d: %.17g, not %.17g", row, got, want);
+}
+
+START_TEST(incomplete_functions_are_exact_in_both_tails) {
+    for (int i = 0; i < COUNT(gamma_rows); i++) {
+        const double *r = gamma_rows[i], error = r[0] > 100 ? 1e-13 : 2e-14;
+        ag_tensor *a = ag_scalar(tape, AG_F64, r[0]), *x = ag_scalar(tape, AG_F64, r[1]);
+        near_relative(ag_item(ag_gammainc(a, x)), r[2], error, i);
+        near_relative(ag_item(ag_gammaincc(a, x)), r[3], error, i);
+    }
+    for (int i = 0; i < COUNT(beta_rows); i++) {
+        const double *r = beta_rows[i];
+        ag_tensor *v[3];
+        for (int k = 0; k < 3; k++) v[k] = ag_scalar(tape, AG_F64, r[k]);
+        near_relative(ag_item(ag_betainc(v[0], v[1], v[2])), r[3], r[0] + r[1] > 1000 ? 6e-13 : 1e-13, i);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+static void has_gradients(ag_function *f, int n, const double *v) {
+    ag_tensor *x[3];
+    for (int k = 0; k < n; k++) x[k] = ag_scalar(tape, AG_F64, v[k]);
+    for (int order = 1; order < 3; order++) {
+        ag_gradcheck_report report;
+        ck_assert_msg(ag_gradcheck(f, NULL, n, x, &(ag_gradcheck_options){.order = order}, &report) == AG_OK,
+                      "%g, %g: %s", v[0], v[1], report.message);
+    }
+}
+
+/* Series, fractions and quadrature, on both sides of the mean. */
+START_TEST(incomplete_functions_have_two_gradients_by_their_parameters) {
+    const double gamma_places[][2] = {{0.3, 0.1}, {0.3, 2}, {4, 1}, {20, 30}, {300, 280}, {300, 330}, {2000, 2050}};
+    const double beta_places[][3] = {{0.3, 0.6, 0.1}, {0.3, 0.6, 0.9}, {5, 2, 0.2},      {5, 2, 0.9},
+                                     {30, 1, 0.99},   {2, 60, 0.01},   {700, 900, 0.43}, {700, 900, 0.46},
+                                     {4, 3000, 1e-3}, {3000, 4, 0.999}};
+    for (int i = 0; i < COUNT(gamma_places); i++) {
+        has_gradients(lower_tail, 2, gamma_places[i]);
+        has_gradients(upper_tail, 2, gamma_places[i]);
+    }
+    for (int i = 0; i < COUNT(beta_places); i++) has_gradients(beta_tail, 3, beta_places[i]);
+    ag_tensor *v[] = {ag_scalar(tape, AG_F64, 2), ag_scalar(tape, AG_F64, 3), ag_scalar(tape, AG_F64, 0.25)}, *d[3];
+    for (int beta = 0; beta < 2; beta++) {
+        d[0] = beta ? ag_betainc(v[0], v[1], v[2]) : ag_gammainc(v[0], v[2]);
+        for (int order = 0; order < 2; order++) ag_grad(d[0], 1, v, d);
+        expect_ok(tape);
+        ag_grad(d[0], 1, v, d);
+        expect_error(tape, AG_ERR_GRADIENT, "no third derivative");
+    }
+}
+END_TEST
+
+/* 0 and 1 where P is constant; NaN where a limit depends on the path. */
+START_TEST(incomplete_functions_have_limits) {
+    const double inf = (double)INFINITY,
+                 at[][4] = {{0, 2, 1, 0},   {0, 0, NAN, NAN},     {2, 0, 0, 1},      {inf, 2, 0, 1},
+                            {2, inf, 1, 0}, {inf, inf, NAN, NAN}, {-1, 2, NAN, NAN}, {2, -1, NAN, NAN}};
+    for (int i = 0; i < COUNT(at); i++) {
+        ag_tensor *a = ag_scalar(tape, AG_F64, at[i][0]), *x = ag_scalar(tape, AG_F64, at[i][1]), *d;
+        expect_near(ag_gammainc(a, x), 1, &at[i][2], 0, 0);
+        expect_near(ag_gammaincc(a, x), 1, &at[i][3], 0, 0);
+        ag_grad(ag_gammainc(a, x), 1, &x, &d);
+        if (isinf(at[i][1]) && at[i][0] == 2) ck_assert(ag_item(d) == 0);
+    }
+    const double of_beta[][4] = {{0, 2, 0.5, 1},   {2, 0, 0.5, 0},       {0, 0, 0.5, NAN}, {inf, 2, 0.5, 0},
+                                 {2, inf, 0.5, 1}, {inf, inf, 0.5, NAN}, {2, 3, 0, 0},     {2, 3, 1, 1},
+                                 {2, 3, 1.5, NAN}, {2, 3, -0.5, NAN}};
+    for (int i = 0; i < COUNT(of_beta); i++) {
+        ag_tensor *v[3];
+        for (int k = 0; k < 3; k++) v[k] = ag_scalar(tape, AG_F64, of_beta[i][k]);
+        expect_near(ag_betainc(v[0], v[1], v[2]), 1, &of_beta[i][3], 0, 0);
+    }
+}
+END_TEST
+
 /* ---- Ends ---- */
 
 static ag_tensor *trigamma(ag_tensor *x) { return ag_polygamma(1, x); }
@@ -377,6 +490,10 @@ int main(void) {
     tcase_add_test(identity_group, gamma_functions_recur_and_reflect);
     tcase_add_test(identity_group, beta_does_not_cancel);
     tcase_add_test(identity_group, orders_have_bounds);
+    TCase *incomplete = tape_group(suite, "incomplete");
+    tcase_add_test(incomplete, incomplete_functions_are_exact_in_both_tails);
+    tcase_add_test(incomplete, incomplete_functions_have_two_gradients_by_their_parameters);
+    tcase_add_test(incomplete, incomplete_functions_have_limits);
     TCase *at_ends = tape_group(suite, "ends");
     tcase_add_test(at_ends, ends_are_exact);
     tcase_add_test(at_ends, nan_stays);

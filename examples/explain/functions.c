@@ -179,6 +179,7 @@ static ag_tensor *do_clamp_max(const call *c) { return ag_clamp_max(tensor(c, 0)
 static ag_tensor *do_clamp_between(const call *c) { return ag_clamp_between(tensor(c, 0), tensor(c, 1), tensor(c, 2)); }
 static ag_tensor *do_cross(const call *c) { return ag_cross(tensor(c, 0), tensor(c, 1), axis(c, 2, -1)); }
 static ag_tensor *do_lerp(const call *c) { return ag_lerp(tensor(c, 0), tensor(c, 1), tensor(c, 2)); }
+static ag_tensor *do_betainc(const call *c) { return ag_betainc(tensor(c, 0), tensor(c, 1), tensor(c, 2)); }
 static ag_tensor *do_searchsorted(const call *c) { return ag_searchsorted(tensor(c, 0), tensor(c, 1), flag(c, 2)); }
 static ag_tensor *do_full_like(const call *c) { return ag_full_like(tensor(c, 0), real(c, 1, 0)); }
 static ag_tensor *do_arange_with(const call *c) {
@@ -250,6 +251,7 @@ static const function functions[] = {
     {"argmax", "x axis%? keepdims!?", NULL, NULL, do_argmax},
     {"argmin", "x axis%? keepdims!?", NULL, NULL, do_argmin},
     {"argsort", "x axis%? descending!?", NULL, NULL, do_argsort},
+    {"betainc", "a b x", NULL, NULL, do_betainc},
     {"binary_cross_entropy", "scores targets", NULL, ag_binary_cross_entropy, NULL},
     {"binary_nll", "p targets", NULL, ag_binary_nll, NULL},
     {"bincount", "x weights n%", NULL, NULL, do_bincount},
@@ -293,6 +295,8 @@ static const function functions[] = {
     {"frac", "x", ag_frac, NULL, NULL},
     {"full", "shape% value#", NULL, NULL, do_full},
     {"full_like", "x value#", NULL, NULL, do_full_like},
+    {"gammainc", "a x", NULL, ag_gammainc, NULL},
+    {"gammaincc", "a x", NULL, ag_gammaincc, NULL},
     {"gather", "x index axis%?", NULL, NULL, do_gather},
     {"gelu_tanh", "x", ag_gelu_tanh, NULL, NULL},
     {"greater", "a b", NULL, ag_greater, NULL},

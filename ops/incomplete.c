@@ -1,0 +1,562 @@
+/* incomplete -- the incomplete gamma and beta functions, and their derivatives of first and second order
+ *
+ * Both are a density times the integral of its tail over its value where the tail begins. With t = x·e^−s (gamma), or
+ * the odds of t those of x times e^−s (beta), and D the density times the derivative of t by s at 0, these are
+ *
+ *     gamma, below x:  P = D·∫ e^(−a·s − x·(e^−s − 1)) ds                       D = x^a·e^−x/Γ(a)
+ *     gamma, beyond x: Q = D·∫ e^(a·s − x·(e^s − 1)) ds
+ *     beta, below x:   I = D·∫ e^(−a·s − (a + b)·ln(1 + x·(e^−s − 1))) ds       D = x^a·(1 − x)^b/B(a, b)
+ *
+ * over s > 0. The integral is found by quadrature where the tail is narrow, as for large parameters, else by a series
+ * or a continued fraction of some hundred terms at most. Derivatives by the parameters are those of each step: numbers
+ * are jets. The integral is taken times a, and D over a, so that neither has a pole at a = 0. All is in f64. */
+#include "ops/incomplete.h"
+#include "ops/rules.h"
+
+#include <float.h>
+#include <math.h>
+
+#define AG_LAST_DOMAIN AG_DOMAIN_F64
+#include "autograd/formulas_begin.h"
+
+#include "autograd/functions.h"
+
+#include "autograd/formulas_end.h"
+
+#include "autograd/formulas_begin.h"
+
+#include "autograd/functions.h"
+
+#include "autograd/formulas_end.h"
+
+static const double TWO_PI = 6.28318530717958647693, TINY = 1e-290 /* for parameters: what is less is the limit at 0 */;
+
+/* ---- Functions of numbers, compiled for each kind of processor once ---- */
+
+AG_BLOCK_KERNEL AG__NEVER_INLINE double ag__ln(double x) { return ag_fn_log_f64(x); }
+AG_BLOCK_KERNEL AG__NEVER_INLINE double ag__e_to(double x) { return ag_fn_exp_f64(x); }
+AG_BLOCK_KERNEL AG__NEVER_INLINE static double e_to_less_1(double x) { return ag_fn_expm1_f64(x); }
+
+/* The rounding of 1 + x cancels in the quotient. */
+double ag__ln_1_plus(double x) {
+    const double u = 1 + x;
+    return u == 1 ? x : ag__ln(u) * (x / (u - 1));
+}
+
+/* ln Γ(k + 1) − ag__ln(√(2πk)·(k/e)^k) for k > 0, the error of Stirling's formula. */
+double ag__stirling_error(double k) {
+    double sum = 0;
+    for (; k < 10; k++) sum += (k + 0.5) * ag__ln_1_plus(1 / k) - 1;
+    const double z = 1 / (k * k);
+    const double tail =
+        1. / 12 - z * (1. / 360 - z * (1. / 1260 - z * (1. / 1680 - z * (1. / 1188 - z * 691. / 360360))));
+    return sum + tail / k;
+}
+
+/* k·ag__ln(k/m) + m − k, which is small where k is near m, by C. Loader's series. */
+double ag__deviance(double k, double m) {
+    if (fabs(k - m) >= 0.25 * (k + m) && k > 0)
+        return k * (k / m <= DBL_MAX ? ag__ln(k / m) : ag__ln(k) - ag__ln(m)) + m - k;
+    if (k == 0) return m;
+    const double v = (k - m) / (k + m);
+    double term = 2 * k * v, sum = (k - m) * v, before = 0;
+    for (int j = 1; sum != before; j++) before = sum, sum += (term *= v * v) / (2 * j + 1);
+    return sum;
+}
+
+/* ---- Numbers with their derivatives ---- */
+
+/* A function of a and b: its value; its derivatives by a, by b; by a twice, by a and b, by b twice. Those of an order
+ * that is not asked for are not computed. */
+enum { V, A, B, AA, AB, BB, PARTS };
+typedef struct jet {
+    double at[PARTS];
+} jet;
+
+static jet linear(double v, double a, double b) { return (jet){{v, a, b}}; }
+
+static jet sum(jet s, const jet t) {
+    for (int i = 0; i < PARTS; i++) s.at[i] += t.at[i];
+    return s;
+}
+
+static jet times(int order, const jet s, const jet t) {
+    const double *u = s.at, *v = t.at;
+    jet y = {{u[V] * v[V]}};
+    if (order > 0) y.at[A] = u[A] * v[V] + u[V] * v[A], y.at[B] = u[B] * v[V] + u[V] * v[B];
+    if (order > 1) {
+        y.at[AA] = u[AA] * v[V] + 2 * u[A] * v[A] + u[V] * v[AA];
+        y.at[AB] = u[AB] * v[V] + u[A] * v[B] + u[B] * v[A] + u[V] * v[AB];
+        y.at[BB] = u[BB] * v[V] + 2 * u[B] * v[B] + u[V] * v[BB];
+    }
+    return y;
+}
+
+static jet over(int order, const jet t) {
+    const double *v = t.at, r = 1 / v[V], a = -r * v[A], b = -r * v[B];
+    jet y = {{r}};
+    if (order > 0) y.at[A] = a * r, y.at[B] = b * r;
+    if (order > 1) {
+        y.at[AA] = r * (2 * a * a - r * v[AA]);
+        y.at[AB] = r * (2 * a * b - r * v[AB]);
+        y.at[BB] = r * (2 * b * b - r * v[BB]);
+    }
+    return y;
+}
+
+/* ---- ln Γ and its derivatives ---- */
+
+/* ψ(x) − ln x for x > 0, which is small where x is large. */
+static double digamma_rest(double x) {
+    double sum = 0, x0 = x;
+    for (; x < 10; x++) sum -= 1 / x;
+    const double z = 1 / (x * x);
+    const double tail =
+        z * (1. / 12 - z * (1. / 120 - z * (1. / 252 - z * (1. / 240 - z * (1. / 132 - z * 691. / 32760)))));
+    return x > x0 ? sum + ag__ln(x / x0) - 0.5 / x - tail : -0.5 / x - tail;
+}
+
+/* ln(x/a) for x = a + d. */
+static double log_ratio(double log_x, double a, double d) {
+    return fabs(d) < 0.5 * a ? ag__ln_1_plus(d / a) : log_x - ag__ln(a);
+}
+
+/* ---- What an integral is about ---- */
+
+typedef struct place {
+    int order;              /* of the derivatives that are wanted */
+    bool beta, upper;       /* which distribution; gamma: which tail */
+    double a, b, x, y, n;   /* beta: y = 1 − x, n = a + b */
+    double steep;           /* the slope of the exponent at s = 0, negated: that much from the mean */
+    double log_x, rounding; /* how small a term may be left out */
+} place;
+
+/* ---- A narrow tail: quadrature ---- */
+
+/* The places and weights of Gauss and Legendre, of 32 from −½ to ½: one half of them. */
+static const double nodes[][2] = {
+    {0x1.8bbc8488cc499p-6, 0x1.8b6d9eaec77adp-5}, {0x1.27e0ea717f237p-4, 0x1.87bc776f8c6d7p-5},
+    {0x1.ea0f7e19c094bp-4, 0x1.8062fc0f6fef9p-5}, {0x1.53d55ce57bdf6p-3, 0x1.7572bdb3f6e51p-5},
+    {0x1.af76b57c6f8f1p-3, 0x1.6705e18e13ed1p-5}, {0x1.038862866b29dp-2, 0x1.553ee25ebebc6p-5},
+    {0x1.2ce9146962ca4p-2, 0x1.40483e126fd14p-5}, {0x1.537a89c487f8ap-2, 0x1.2854103b35e0cp-5},
+    {0x1.76e0931d693bap-2, 0x1.0d9b9a62cac10p-5}, {0x1.96c69481c4bc5p-2, 0x1.e0bd76c924981p-6},
+    {0x1.b2e04fd686a13p-2, 0x1.a1c6ae961fbfap-6}, {0x1.caea9b4574cb9p-2, 0x1.5ee963a335495p-6},
+    {0x1.deac0259f7f42p-2, 0x1.18c5800a355d9p-6}, {0x1.edf5518053baap-2, 0x1.a0060a8531ffap-7},
+    {0x1.f8a212714bcdcp-2, 0x1.0aa3c248696c9p-7}, {0x1.fe995e70409b6p-2, 0x1.cbf8bc743cc5cp-9}};
+
+enum { REACH = 46 /* −ln of where the tail may end */ };
+
+/* e^z − 1 − z for |z| <= 1, and ln(1 + w) − w for |w| < 0.9. */
+static double exp_bend(double z) {
+    double term = 0.5 * z * z, y = term;
+    for (int k = 3; k < 20; k++) y += term *= z / k;
+    return y;
+}
+static double log_bend(double w) {
+    const double r = w / (2 + w), q = r * r;
+    double y = 0;
+    for (int k = 35; k > 1; k -= 2) y = y * q + 1. / k;
+    return 2 * r * q * y - w * r;
+}
+
+/* How far the tail extends, by its steepness and bend at s = 0, whose squares may overflow. */
+static double reach(const place *p) {
+    const double bend = p->beta ? p->n * p->x * p->y : p->x, root = sqrt(2 * REACH) * sqrt(bend), steep = p->steep;
+    const double most = fmax(fabs(steep), root), least = fmin(fabs(steep), root) / most;
+    return 2 * REACH / (steep + most * sqrt(1 + least * least));
+}
+
+/* The integrand at s, with the derivatives of its exponent, ln(t/x) and ln((1 − t)/(1 − x)). It is computed from the
+ * smaller of x and 1 − x. */
+static jet integrand(const place *p, double s) {
+    const bool near = p->beta ? p->x <= 0.5 : !p->upper;
+    const double z = near ? -s : s, e = exp_bend(z), m = !p->beta || near ? p->x : p->y, w = m * (z + e);
+    const double l = p->beta ? log_bend(w) : 0, whole = w + l;
+    const double h = ag__e_to(-p->steep * s - (p->beta ? p->n * (m * e + l) : m * e));
+    const double a = !p->beta ? z : near ? -s - whole : -whole, b = !p->beta ? 0 : near ? -whole : s - whole;
+    return (jet){{h, h * a, h * b, h * a * a, h * a * b, h * b * b}};
+}
+
+static jet quadrature(const place *p, double length) {
+    jet y = {{0}};
+    for (int i = 0; i < 32; i++) {
+        const double *node = nodes[i / 2], s = length * (i % 2 ? 0.5 - node[0] : 0.5 + node[0]);
+        const jet h = integrand(p, s);
+        for (int k = 0; k < PARTS; k++) y.at[k] += length * node[1] * h.at[k];
+    }
+    return times(p->order, linear(p->a, 1, 0), y);
+}
+
+/* ---- A wide tail ---- */
+
+enum { TERMS = 2000 };
+
+static bool is_small(const place *p, const jet step, const jet y) {
+    for (int i = 0; i < PARTS; i++)
+        if (fabs(step.at[i]) > p->rounding * (fabs(y.at[i]) + 0x1p-10 * fabs(y.at[V]))) return false;
+    return true;
+}
+
+/* Gamma, below x: 1 + x/(a + 1) + x²/((a + 1)·(a + 2)) + … */
+static jet series(const place *p) {
+    jet term = linear(1, 0, 0), y = term;
+    for (int n = 1; n < TERMS; n++) {
+        const double r = 1 / (p->a + n), q = p->x * r;
+        term = times(p->order, term, (jet){{q, -q * r, 0, 2 * q * r * r}});
+        y = sum(y, term);
+        if (is_small(p, term, y)) break;
+    }
+    return y;
+}
+
+/* The n-th numerator and denominator of a continued fraction over 1: for gamma beyond x
+ * x + 1 − a + 1·(a − 1)/(x + 3 − a + 2·(a − 2)/…), for beta 1 + c1/(1 + c2/…). */
+static jet numerator(const place *p, int n) {
+    if (!p->beta) return linear(n * (p->a - n), n, 0);
+    const int m = n / 2;
+    const jet low = linear(p->a + (n - 1), 1, 0), high = linear(p->a + n, 1, 0);
+    const jet below = over(p->order, times(p->order, low, high));
+    const jet above = n % 2 ? times(p->order, linear(-p->x * (p->a + m), -p->x, 0), linear(p->n + m, 1, 1))
+                            : linear(p->x * m * (p->b - m), 0, p->x * m);
+    return times(p->order, above, below);
+}
+static jet denominator(const place *p, int n) {
+    return p->beta ? linear(1, 0, 0) : linear(p->x + 1 - p->a + 2 * n, -1, 0);
+}
+
+/* Lentz's method. */
+static jet fraction(const place *p) {
+    jet d = over(p->order, denominator(p, 0)), c = linear(0x1p1000, 0, 0), y = d;
+    for (int n = 1; n < TERMS; n++) {
+        const jet above = numerator(p, n), below = denominator(p, n);
+        c = sum(below, times(p->order, above, over(p->order, c)));
+        d = over(p->order, sum(below, times(p->order, above, d)));
+        jet more = times(p->order, c, d);
+        more.at[V] -= 1;
+        const jet step = times(p->order, more, y);
+        y = sum(y, step);
+        if (is_small(p, step, y)) break;
+    }
+    return y;
+}
+
+/* a times the integral. */
+static jet integral(const place *p) {
+    const double length = reach(p);
+    if (length < 0.5) return quadrature(p, length);
+    if (p->beta) return fraction(p);
+    return p->upper ? times(p->order, linear(p->a, 1, 0), fraction(p)) : series(p);
+}
+
+/* ---- Gamma ---- */
+
+/* Which tail is computed: the one below x up to a + 1, whose series then has no terms that cancel. */
+static place gamma_place(int order, double a, double x, double log_x, double rounding) {
+    const bool upper = x > a + 1;
+    return (place){.order = order,
+                   .upper = upper,
+                   .a = a,
+                   .x = x,
+                   .steep = upper ? x - a : a - x,
+                   .log_x = log_x,
+                   .rounding = rounding};
+}
+
+/* The slope of ln D/a by a, ln x − ψ(a + 1). */
+static double gamma_lean(const place *p) {
+    return p->a < 10 ? p->log_x - ag__ln(p->a + 1) - digamma_rest(p->a + 1)
+                     : log_ratio(p->log_x, p->a, p->x - p->a) - digamma_rest(p->a) - 1 / p->a;
+}
+
+double ag__gamma_log_slope(double a, double x, double log_x, double rounding) {
+    const place p = gamma_place(1, a, x, log_x, rounding);
+    const jet c = integral(&p);
+    return (p.upper ? 1 : -1) * (gamma_lean(&p) * c.at[V] + c.at[A]) / a;
+}
+
+double ag__gamma_log_bend(double a, double x, double log_x, double rounding) {
+    const place p = gamma_place(2, a, x, log_x, rounding);
+    const jet c = integral(&p);
+    const double u = gamma_lean(&p), y = (u * c.at[V] + c.at[A]) / a;
+    return (p.upper ? 1 : -1) * (u * c.at[A] + c.at[AA] - ag__trigamma(a + 1) * c.at[V] - y) / a;
+}
+
+/* D/a times e^shift. */
+static double gamma_peak(const place *p, double shift) {
+    if (p->a < 1) return ag__e_to(p->a * p->log_x - p->x - ag__lgamma_1p(p->a) + shift);
+    return ag__e_to(shift - ag__stirling_error(p->a) - ag__deviance(p->a, p->x)) / sqrt(TWO_PI * p->a);
+}
+
+/* 1 − P for a < 1 and x <= 2, where P may be nearly 1: P is x^a/Γ(a + 1) times 1 + a·Σ (−x)^k/(k!·(a + k)), k > 0. */
+static double gamma_rest(const place *p) {
+    double power = 1, y = 0;
+    for (int k = 1; k < 40; k++) y += (power *= -p->x / k) / (p->a + k);
+    const double log_first = p->a * p->log_x - ag__lgamma_1p(p->a);
+    return -e_to_less_1(log_first) - ag__e_to(log_first) * p->a * y;
+}
+
+/* P(a, x), or Q = 1 − P. */
+static double gamma_mass(double a, double x, double rounding, bool beyond) {
+    if (!(a >= 0 && x >= 0) || (a == 0 && x == 0) || (a > DBL_MAX && x > DBL_MAX)) return (double)NAN;
+    if (a == 0 || x > DBL_MAX) return !beyond;
+    if (x == 0 || a > DBL_MAX) return beyond;
+    const place p = gamma_place(0, fmax(a, TINY), x, ag__ln(x), rounding);
+    const double lost = fmin(a / TINY, 1); /* Q is proportional to a where that is tiny */
+    if (beyond && a < 1 && !p.upper) return lost * gamma_rest(&p);
+    const double y = gamma_peak(&p, 0) * integral(&p).at[V];
+    return p.upper != beyond ? 1 - y : p.upper ? lost * y : y > 1 ? 1 : y;
+}
+static double lower_at(const double *x, double order, double rounding) {
+    return (void)order, gamma_mass(x[0], x[1], rounding, false);
+}
+static double upper_at(const double *x, double order, double rounding) {
+    return (void)order, gamma_mass(x[0], x[1], rounding, true);
+}
+
+/* ∂P/∂a, or ∂²P/∂a²: 0 at both ends. */
+static double gamma_slope_at(const double *x, double order, double rounding) {
+    if (!(x[0] >= 0 && x[1] >= 0 && x[0] <= DBL_MAX)) return (double)NAN;
+    if (x[1] == 0 || x[1] > DBL_MAX) return 0;
+    const place p = gamma_place((int)order, fmax(x[0], TINY), x[1], ag__ln(x[1]), rounding);
+    const jet c = integral(&p);
+    const double u = gamma_lean(&p), once = u * c.at[V] + c.at[A], peak = gamma_peak(&p, 0) * (p.upper ? -1 : 1);
+    return peak * (order < 2 ? once : u * (once + c.at[A]) + c.at[AA] - ag__trigamma(p.a + 1) * c.at[V]);
+}
+
+/* x^(a − 1)·e^−x/Γ(a) */
+static double gamma_density_at(const double *x, double order, double rounding) {
+    (void)order, (void)rounding;
+    if (!(x[0] >= 0 && x[1] >= 0 && x[0] <= DBL_MAX)) return (double)NAN;
+    if (x[1] == 0) return x[0] < 1 ? (double)INFINITY : x[0] == 1;
+    if (x[1] > DBL_MAX || x[0] == 0) return 0;
+    const place p = gamma_place(0, x[0], x[1], ag__ln(x[1]), rounding);
+    return p.x < 1e-280 ? gamma_peak(&p, ag__ln(p.a) - p.log_x) : gamma_peak(&p, 0) * (p.a / p.x);
+}
+
+/* ---- Beta ---- */
+
+/* The tail at x, or `upper` that of 1 − x with a and b exchanged. The fraction converges well up to
+ * (a + 1)/(a + b + 2), and where b is small further on. */
+static place beta_place(int order, double a, double b, double x, double rounding) {
+    a = fmax(a, TINY), b = fmax(b, TINY);
+    const double y = 1 - x, steep = a * y - b * x;
+    const bool upper = x * (a + b + 2) >= a + 1 && (b >= 1 || a * y < 1);
+    return (place){.order = order,
+                   .beta = true,
+                   .upper = upper,
+                   .a = upper ? b : a,
+                   .b = upper ? a : b,
+                   .x = upper ? y : x,
+                   .y = upper ? x : y,
+                   .n = a + b,
+                   .steep = upper ? -steep : steep,
+                   .rounding = rounding};
+}
+
+/* ln Γ(b + a) − ln Γ(b), relative to it where a is small. */
+static double lgamma_step(double b, double a) {
+    double y = 0;
+    for (; b < 10; b++) y -= ag__ln_1_plus(a / b);
+    const double mid = b + 0.5 * a, small = a * (digamma_rest(mid) + 0.5 / mid);
+    const double curved = a < 1e-4 ? small : ag__stirling_error(a + b) - ag__stirling_error(b);
+    return y + (a + b - 0.5) * ag__ln_1_plus(a / b) + a * (ag__ln(b) - 1) + curved;
+}
+
+/* As gamma_rest, for a < 1: I is x^a/(a·B(a, b)) times 1 + a·Σ (1 − b)⋯(k − b)·x^k/(k!·(a + k)), k > 0. */
+static double beta_rest(const place *p) {
+    double power = 1, y = 0, before = 1;
+    for (int k = 1; k < TERMS && y != before; k++) before = y, y += (power *= (k - p->b) / k * p->x) / (p->a + k);
+    const double log_first = p->a * ag__ln(p->x) - ag__lgamma_1p(p->a) + lgamma_step(p->b, p->a);
+    return -e_to_less_1(log_first) - ag__e_to(log_first) * p->a * y;
+}
+
+/* ln x for x = 1 − y, of which the smaller has no error. */
+static double log_beside(double x, double y) { return y < 0.5 ? ag__ln_1_plus(-y) : ag__ln(x); }
+
+/* D/a. */
+static double beta_peak(const place *p) {
+    const double a = p->a, b = p->b, n = p->n, s = fmin(a, b), l = fmax(a, b);
+    if (s < 1) {
+        const double powers = a * log_beside(p->x, p->y) + b * log_beside(p->y, p->x);
+        return ag__e_to(powers + lgamma_step(l, s) - ag__lgamma_1p(s)) * (s / a);
+    }
+    const double errors = ag__stirling_error(n) - ag__stirling_error(a) - ag__stirling_error(b);
+    return ag__e_to(errors - ag__deviance(a, n * p->x) - ag__deviance(b, n * p->y)) * sqrt(b / n / (TWO_PI * a));
+}
+
+/* The value, or the derivative of this number. */
+static double beta_part(const double *v, int part, double rounding) {
+    const place p = beta_place(part == V ? 0 : part < AA ? 1 : 2, v[0], v[1], v[2], rounding);
+    if (part == V && p.upper && p.a < 1) return beta_rest(&p);
+    const double a = p.a, b = p.b, n = p.n, of_n = digamma_rest(n), log_n = ag__ln(n);
+    jet d = {{1}};
+    if (p.order > 0) {
+        d.at[A] = a < 10 ? ag__ln(p.x) - ag__ln(a + 1) - digamma_rest(a + 1) + log_n + of_n
+                         : log_ratio(ag__ln(n * p.x), a, -p.steep) - digamma_rest(a) - 1 / a + of_n;
+        d.at[B] = b < 10 ? ag__ln(p.y) - ag__ln(b) - digamma_rest(b) + log_n + of_n
+                         : log_ratio(ag__ln(n * p.y), b, p.steep) - digamma_rest(b) + of_n;
+    }
+    if (p.order > 1) {
+        const double bend = ag__trigamma(n);
+        d.at[AA] = d.at[A] * d.at[A] + bend - ag__trigamma(a + 1);
+        d.at[AB] = d.at[A] * d.at[B] + bend;
+        d.at[BB] = d.at[B] * d.at[B] + bend - ag__trigamma(b);
+    }
+    static const int mirrored[] = {V, B, A, BB, AB, AA};
+    const double y = beta_peak(&p) * times(p.order, d, integral(&p)).at[p.upper ? mirrored[part] : part];
+    return p.upper ? (part == V ? 1 - y : -y) : part == V && y > 1 ? 1 : y;
+}
+
+static bool beta_valid(const double *v) {
+    const double a = v[0], b = v[1], x = v[2];
+    return a >= 0 && b >= 0 && x >= 0 && x <= 1 && !(a == 0 && b == 0) && !(a > DBL_MAX && b > DBL_MAX);
+}
+static double beta_at(const double *v, double order, double rounding) {
+    (void)order;
+    if (!beta_valid(v)) return (double)NAN;
+    if (v[2] == 0 || v[2] == 1) return v[2];
+    if (v[0] == 0 || v[1] > DBL_MAX) return 1;
+    if (v[1] == 0 || v[0] > DBL_MAX) return 0;
+    return beta_part(v, V, rounding);
+}
+static double beta_slope_at(const double *v, double part, double rounding) {
+    if (!beta_valid(v) || v[0] > DBL_MAX || v[1] > DBL_MAX) return (double)NAN;
+    return v[2] == 0 || v[2] == 1 ? 0 : beta_part(v, (int)part, rounding);
+}
+
+/* x^(a − 1)·(1 − x)^(b − 1)/B(a, b) */
+static double beta_density_at(const double *v, double order, double rounding) {
+    (void)order;
+    if (!beta_valid(v) || v[0] > DBL_MAX || v[1] > DBL_MAX) return (double)NAN;
+    const place p = beta_place(0, v[0], v[1], v[2], rounding);
+    const double at_end = v[2] == 0 ? v[0] : v[1], other = v[2] == 0 ? v[1] : v[0];
+    if (v[2] == 0 || v[2] == 1) return at_end < 1 ? (double)INFINITY : at_end > 1 ? 0 : other;
+    const double a = p.upper ? v[1] : v[0], b = p.upper ? v[0] : v[1];
+    const double lost = a / p.a * (b / (a + b) / (p.b / p.n)); /* 1, unless one is tiny */
+    return beta_peak(&p) * lost * (p.a / p.x / p.y);
+}
+
+/* ---- The operations ---- */
+
+typedef double function(const double *x, double order, double rounding);
+
+static void each(ag_dtype dtype, int arity, int64_t n, void *y, const void *const x[], const double *order,
+                 function *f) {
+    for (int64_t i = 0; i < n; i++) {
+        double v[3];
+        for (int k = 0; k < arity; k++) v[k] = ag__get_element(dtype, x[k], i);
+        ag__put_element(dtype, y, i, f(v, order ? *order : 0, dtype == AG_F32 ? 0x1p-28 : 0x1p-54));
+    }
+}
+
+#define KERNELS(name, arity, at)                                                                                       \
+    static void name##_f32(int64_t n, void *y, const void *const x[], const void *order) {                             \
+        each(AG_F32, arity, n, y, x, order, at);                                                                       \
+    }                                                                                                                  \
+    static void name##_f64(int64_t n, void *y, const void *const x[], const void *order) {                             \
+        each(AG_F64, arity, n, y, x, order, at);                                                                       \
+    }
+
+KERNELS(gammainc, 2, lower_at)
+KERNELS(gammaincc, 2, upper_at)
+KERNELS(gammainc_slope, 2, gamma_slope_at)
+KERNELS(gamma_density, 2, gamma_density_at)
+KERNELS(betainc, 3, beta_at)
+KERNELS(betainc_slope, 3, beta_slope_at)
+KERNELS(beta_density, 3, beta_density_at)
+
+#define BLOCKS(name) .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64}
+
+/* The derivative's number: 1 or 2 for gamma, A … BB for beta. */
+static bool number_infer(ag_infer *r) {
+    const double order = *(const double *)r->attributes, most = r->n == 2 ? 2 : BB;
+    for (int i = 1; i < r->n; i++)
+        if (ag_dtype_of(r->x[i]) != ag_dtype_of(r->x[0]))
+            return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name(ag_dtype_of(r->x[0])),
+                             ag_dtype_name(ag_dtype_of(r->x[i])));
+    return (order >= 1 && order <= most && order == floor(order)) ||
+           ag_reject(r, AG_ERR_RANGE, "the derivative must have a number from 1 to %d", (int)most);
+}
+
+static ag_tensor *no_third(const char *name, ag_tensor *y, int n) {
+    return ag__fail(name, n, y->input, AG_ERR_GRADIENT, "has no third derivative by its parameters");
+}
+
+/* ln x − ψ(a), the slope of ln f by a. */
+static ag_tensor *lean(ag_tensor *a, ag_tensor *x) { return ag_sub(ag_log(x), ag_digamma(a)); }
+
+/* f·s, 0 where f is. */
+static ag_tensor *gamma_density(ag_tensor *a, ag_tensor *x) { return ag__apply2(&ag__op_gamma_density, a, x); }
+
+AG_BINARY(gamma_density, "{1}^({0} - 1) * e^(-{1}) / Γ({0})", ag__slope_mul(g, ag_strong_mul(y, lean(a, b))),
+          ag__slope_mul(g, ag_strong_mul(y, ag_add_scalar(ag_div(ag_add_scalar(a, -1), b), -1))),
+          .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}}, BLOCKS(gamma_density));
+
+static ag_tensor *gamma_slope(double order, ag_tensor *a, ag_tensor *x) {
+    return ag_apply(&ag__op_gammainc_slope, 2, (ag_tensor *[]){a, x}, &order, sizeof order);
+}
+static ag_tensor *gammainc_slope_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const double order = *(const double *)ag__attributes(y);
+    ag_tensor *a = y->input[0], *x = y->input[1], *u = i == 0 ? NULL : lean(a, x);
+    if (i == 0) return order > 1 ? no_third("gammainc", y, 2) : ag__slope_mul(g, gamma_slope(2, a, x));
+    if (order > 1) u = ag_sub(ag_square(u), ag_polygamma(1, a));
+    return ag__slope_mul(g, ag_strong_mul(gamma_density(a, x), u));
+}
+AG_ELEMENTWISE(gammainc_slope, 2, NULL, .attribute_bytes = sizeof(double), .infer = number_infer,
+               .vjp = gammainc_slope_vjp, .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}},
+               BLOCKS(gammainc_slope));
+
+AG_BINARY(gammainc, "gammainc({0}, {1})", ag__slope_mul(g, gamma_slope(1, a, b)), ag__slope_mul(g, gamma_density(a, b)),
+          .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}}, BLOCKS(gammainc));
+ag_tensor *ag_gammainc(ag_tensor *a, ag_tensor *x) { return ag__apply2(&ag__op_gammainc, a, x); }
+
+AG_BINARY(gammaincc, "gammaincc({0}, {1})", ag_neg(ag__slope_mul(g, gamma_slope(1, a, b))),
+          ag_neg(ag__slope_mul(g, gamma_density(a, b))),
+          .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}}, BLOCKS(gammaincc));
+ag_tensor *ag_gammaincc(ag_tensor *a, ag_tensor *x) { return ag__apply2(&ag__op_gammaincc, a, x); }
+
+/* The slope of ln f by a, or by b, and those of that. */
+static ag_tensor *beta_lean(ag_tensor *const v[], int i) {
+    ag_tensor *log_x = i == 0 ? ag_log(v[2]) : ag_log1p(ag_neg(v[2]));
+    return ag_add(log_x, ag_sub(ag_digamma(ag_add(v[0], v[1])), ag_digamma(v[i])));
+}
+static ag_tensor *beta_bend(ag_tensor *const v[], int i, int k) {
+    ag_tensor *both = ag_polygamma(1, ag_add(v[0], v[1]));
+    return i == k ? ag_sub(both, ag_polygamma(1, v[i])) : both;
+}
+
+static ag_tensor *beta_density(ag_tensor *const v[]) { return ag_apply(&ag__op_beta_density, 3, v, NULL, 0); }
+
+static ag_tensor *beta_density_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *const *v = y->input, *s = i < 2 ? beta_lean(v, i) : NULL;
+    if (i == 2)
+        s = ag_sub(ag_div(ag_add_scalar(v[0], -1), v[2]), ag_div(ag_add_scalar(v[1], -1), ag_rsub_scalar(1, v[2])));
+    return ag__slope_mul(g, ag_strong_mul(y, s));
+}
+AG_ELEMENTWISE(beta_density, 3, "{2}^({0} - 1) * (1 - {2})^({1} - 1) / B({0}, {1})", .vjp = beta_density_vjp,
+               .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}}, BLOCKS(beta_density));
+
+static ag_tensor *beta_slope(double part, ag_tensor *const v[]) {
+    return ag_apply(&ag__op_betainc_slope, 3, v, &part, sizeof part);
+}
+static ag_tensor *betainc_slope_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    const int part = (int)*(const double *)ag__attributes(y), first = part == B || part == BB, second = part != AA;
+    ag_tensor *const *v = y->input;
+    if (i < 2 && part >= AA) return no_third("betainc", y, 3);
+    if (i < 2) return ag__slope_mul(g, beta_slope(i != first ? AB : i == 0 ? AA : BB, v));
+    ag_tensor *s = beta_lean(v, first);
+    if (part >= AA) s = ag_add(ag_mul(s, beta_lean(v, second)), beta_bend(v, first, second));
+    return ag__slope_mul(g, ag_strong_mul(beta_density(v), s));
+}
+AG_ELEMENTWISE(betainc_slope, 3, NULL, .attribute_bytes = sizeof(double), .infer = number_infer,
+               .vjp = betainc_slope_vjp, .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}},
+               BLOCKS(betainc_slope));
+
+static ag_tensor *betainc_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag__slope_mul(g, i < 2 ? beta_slope(i == 0 ? A : B, y->input) : beta_density(y->input));
+}
+AG_ELEMENTWISE(betainc, 3, "betainc({0}, {1}, {2})", .vjp = betainc_vjp,
+               .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}}, BLOCKS(betainc));
+ag_tensor *ag_betainc(ag_tensor *a, ag_tensor *b, ag_tensor *x) {
+    return ag_apply(&ag__op_betainc, 3, (ag_tensor *[]){a, b, x}, NULL, 0);
+}
