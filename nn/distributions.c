@@ -8,10 +8,11 @@
 #include <math.h>
 #include <string.h>
 
-/* A call: x, the parameters, and those of the q of a divergence. */
+/* A call: x, the parameters, and those of the q of a divergence, with the families. */
 typedef struct about {
     const char *name;
     ag_tensor *x, *a, *b, *c, *qa, *qb;
+    ag_family p, q;
 } about;
 
 typedef ag_tensor *quantity(const about *d);
@@ -22,11 +23,17 @@ static const double LOG_2_PI = 1.83787706640934548356, LOG_PI = 1.14472988584940
 static ag_tensor *number(const about *d, double x) { return ag_scalar(ag_tape_of(d->a), ag_dtype_of(d->a), x); }
 static ag_tensor *none(const about *d) { return number(d, (double)NAN); }
 
-/* The logarithm of a density, −∞ outside; NaN where x or a parameter is. */
+/* y inside, `outside` elsewhere; NaN where x or a parameter is. */
+static ag_tensor *within_or(const about *d, ag_tensor *inside, ag_tensor *y, double outside) {
+    ag_tensor *other = number(d, outside), *const all[] = {d->x, d->a, d->b, d->qa, d->qb};
+    for (int i = 0; i < 5; i++)
+        if (all[i]) other = ag_where(ag_equal(all[i], all[i]), other, none(d));
+    return ag_where(inside, y, other);
+}
+
+/* The logarithm of a density. */
 static ag_tensor *within(const about *d, ag_tensor *inside, ag_tensor *log_p) {
-    ag_tensor *outside = number(d, -(double)INFINITY), *const all[] = {d->x, d->a, d->b};
-    for (int i = 0; i < 3 && all[i]; i++) outside = ag_where(ag_equal(all[i], all[i]), outside, none(d));
-    return ag_where(inside, log_p, outside);
+    return within_or(d, inside, log_p, -(double)INFINITY);
 }
 
 static ag_tensor *both(ag_tensor *s, ag_tensor *t) { return ag_where(s, t, s); }
@@ -125,6 +132,12 @@ static ag_tensor *cauchy_log_prob(const about *d) {
 }
 static ag_tensor *cauchy_sample(const about *d) { return ag_draw_cauchy(d->a, d->b); }
 static ag_tensor *cauchy_entropy(const about *d) { return ag_log(ag_scale(d->b, 4 * PI_F64)); }
+/* ln((s + t)² + m²) − ln 4st, of the scales and the distance of the locations. */
+static ag_tensor *cauchy_divergence(const about *d) {
+    ag_tensor *between = ag_hypot(ag_add(d->b, d->qb), ag_sub(d->a, d->qa));
+    ag_tensor *scales = ag_add(ag_log(ag_scale(d->b, 2)), ag_log(ag_scale(d->qb, 2)));
+    return ag_sub(ag_scale(ag_log(between), 2), scales);
+}
 static ag_tensor *cauchy_cdf(const about *d) {
     return ag_div_scalar(ag_atan2(number(d, 1), ag_neg(standard(d))), PI_F64);
 }
@@ -142,6 +155,13 @@ static ag_tensor *gumbel_variance(const about *d) { return ag_scale(ag_square(d-
 static ag_tensor *gumbel_entropy(const about *d) { return ag_add_scalar(ag_log(d->b), 1 + EULER); }
 static ag_tensor *gumbel_cdf(const about *d) { return ag_exp(ag_neg(ag_exp(ag_neg(standard(d))))); }
 
+/* With r the quotient of the scales and m the distance of the locations: m − ln r + γ·(r − 1) + e^−m·Γ(r + 1) − 1. */
+static ag_tensor *gumbel_divergence(const about *d) {
+    ag_tensor *r = ag_div(d->b, d->qb), *m = ag_div(ag_sub(d->a, d->qa), d->qb);
+    ag_tensor *rest = less_one(ag_exp(ag_sub(ag_lgamma(ag_add_scalar(r, 1)), m)));
+    return ag_add(sum3(m, ag_neg(ag_log(r)), ag_scale(less_one(r), EULER)), rest);
+}
+
 /* ---- Gamma ---- */
 
 static ag_tensor *gamma_log_prob(const about *d) {
@@ -154,6 +174,9 @@ static ag_tensor *gamma_variance(const about *d) { return ag_div(gamma_mean(d), 
 static ag_tensor *gamma_entropy(const about *d) {
     ag_tensor *rest = ag_mul(ag_rsub_scalar(1, d->a), ag_digamma(d->a));
     return ag_add(ag_sub(d->a, ag_log(d->b)), ag_add(ag_lgamma(d->a), rest));
+}
+static ag_tensor *gamma_cdf(const about *d) {
+    return ag_gammainc(d->a, ag_mul(d->b, ag_clamp(d->x, 0, (double)INFINITY)));
 }
 static ag_tensor *gamma_divergence(const about *d) {
     ag_tensor *shapes = ag_mul(ag_sub(d->a, d->qa), ag_digamma(d->a)), *r = ag_div(d->qb, d->b);
@@ -181,6 +204,7 @@ static ag_tensor *beta_entropy(const about *d) {
     ag_tensor *rest = ag_mul(ag_add_scalar(sum, -2), ag_digamma(sum));
     return ag_add(ag_sub(ag_lbeta(d->a, d->b), ag_add(left, right)), rest);
 }
+static ag_tensor *beta_cdf(const about *d) { return ag_betainc(d->a, d->b, ag_clamp(d->x, 0, 1)); }
 static ag_tensor *beta_divergence(const about *d) {
     ag_tensor *a = ag_sub(d->a, d->qa), *b = ag_sub(d->b, d->qb);
     ag_tensor *terms = ag_add(ag_mul(a, ag_digamma(d->a)), ag_mul(b, ag_digamma(d->b)));
@@ -210,6 +234,15 @@ static ag_tensor *student_entropy(const about *d) {
     ag_tensor *tail = ag_mul(more, ag_sub(ag_digamma(more), ag_digamma(half)));
     ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), ag_lbeta(number(d, 0.5), half));
     return sum3(tail, factor, ag_log(d->c));
+}
+
+/* I(w; v/2, v/2) for z <= 0, with w = ½·(1 + z/r) and r = √(z² + v), written without cancellation. */
+static ag_tensor *student_cdf(const about *d) {
+    ag_tensor *z = ag_div(ag_sub(d->x, d->b), d->c), *below = ag_less(z, number(d, 0)), *size, *root = ag_sqrt(d->a);
+    size = ag_where(below, ag_neg(z), z);
+    ag_tensor *r = ag_hypot(z, root), *w = ag_scale(ag_mul(ag_div(root, r), ag_div(root, ag_add(r, size))), 0.5);
+    ag_tensor *half = ag_scale(d->a, 0.5), *tail = ag_betainc(half, half, w);
+    return ag_where(below, tail, ag_rsub_scalar(1, tail));
 }
 
 /* ---- Bernoulli and binomial ---- */
@@ -245,6 +278,22 @@ static ag_tensor *binomial_sample(const about *d) { return ag_draw_binomial(d->a
 static ag_tensor *binomial_mean(const about *d) { return ag_mul(d->a, d->b); }
 static ag_tensor *binomial_variance(const about *d) { return ag_mul(binomial_mean(d), ag_rsub_scalar(1, d->b)); }
 
+/* I(1 − p; n − k, k + 1) for k of 0 … n − 1. */
+static ag_tensor *binomial_cdf(const about *d) {
+    ag_tensor *k = ag_floor(ag_clamp(d->x, 0, (double)INFINITY)), *zero = number(d, 0), *one = number(d, 1);
+    ag_tensor *inside = both(from(d, 0), ag_less(k, d->a)), *others = ag_where(inside, ag_sub(d->a, k), one);
+    ag_tensor *y = ag_betainc(others, ag_add_scalar(ag_where(inside, k, zero), 1), ag_rsub_scalar(1, d->b));
+    return ag_where(from(d, 0), within_or(d, inside, y, 1), within_or(d, inside, y, 0));
+}
+
+/* n times that of one; ∞ if p's n is more than q's, NaN if it is less, which has no closed form. */
+static ag_tensor *binomial_divergence(const about *d) {
+    ag_tensor *y = ag_mul(d->a, bernoulli_divergence(&(about){.a = d->b, .qa = d->qb}));
+    ag_tensor *other =
+        ag_where(ag_less(d->qa, d->a), within_or(d, ag_less(d->qa, d->a), number(d, (double)INFINITY), 0), none(d));
+    return ag_where(ag_equal(d->a, d->qa), y, ag_add(other, ag_scale(y, 0)));
+}
+
 /* ---- Poisson ---- */
 
 static ag_tensor *poisson_log_prob(const about *d) {
@@ -252,6 +301,10 @@ static ag_tensor *poisson_log_prob(const about *d) {
     return within(d, is_whole(d), ag_sub(y, ag_lgamma(ag_add_scalar(d->x, 1))));
 }
 static ag_tensor *poisson_sample(const about *d) { return ag_draw_poisson(d->a); }
+static ag_tensor *poisson_cdf(const about *d) {
+    ag_tensor *k = ag_floor(ag_clamp(d->x, 0, (double)INFINITY));
+    return within_or(d, from(d, 0), ag_gammaincc(ag_add_scalar(k, 1), d->a), 0);
+}
 static ag_tensor *poisson_divergence(const about *d) {
     return ag_add(ag_strong_mul(d->a, ag_sub(ag_log(d->a), ag_log(d->qa))), ag_sub(d->qa, d->a));
 }
@@ -380,24 +433,34 @@ static const struct {
                           laplace_divergence}},
     [AG_DIST_CAUCHY] = {'.',
                         ".+",
-                        {cauchy_log_prob, cauchy_sample, no_number, no_number, cauchy_entropy, cauchy_cdf, NULL}},
-    [AG_DIST_GUMBEL] =
-        {'.', ".+", {gumbel_log_prob, gumbel_sample, gumbel_mean, gumbel_variance, gumbel_entropy, gumbel_cdf, NULL}},
-    [AG_DIST_GAMMA] =
-        {'.', "++", {gamma_log_prob, gamma_sample, gamma_mean, gamma_variance, gamma_entropy, NULL, gamma_divergence}},
+                        {cauchy_log_prob, cauchy_sample, no_number, no_number, cauchy_entropy, cauchy_cdf,
+                         cauchy_divergence}},
+    [AG_DIST_GUMBEL] = {'.',
+                        ".+",
+                        {gumbel_log_prob, gumbel_sample, gumbel_mean, gumbel_variance, gumbel_entropy, gumbel_cdf,
+                         gumbel_divergence}},
+    [AG_DIST_GAMMA] = {'.',
+                       "++",
+                       {gamma_log_prob, gamma_sample, gamma_mean, gamma_variance, gamma_entropy, gamma_cdf,
+                        gamma_divergence}},
     [AG_DIST_BETA] = {'.',
                       "++",
-                      {beta_log_prob, beta_sample, beta_mean, beta_variance, beta_entropy, NULL, beta_divergence}},
-    [AG_DIST_STUDENT] =
-        {'.', "+.+", {student_log_prob, student_sample, student_mean, student_variance, student_entropy, NULL, NULL}},
+                      {beta_log_prob, beta_sample, beta_mean, beta_variance, beta_entropy, beta_cdf, beta_divergence}},
+    [AG_DIST_STUDENT] = {'.',
+                         "+.+",
+                         {student_log_prob, student_sample, student_mean, student_variance, student_entropy,
+                          student_cdf, NULL}},
     [AG_DIST_BERNOULLI] = {'.',
                            "p",
                            {bernoulli_log_prob, bernoulli_sample, first, bernoulli_variance, bernoulli_entropy,
                             bernoulli_cdf, bernoulli_divergence}},
     [AG_DIST_BINOMIAL] = {'.',
                           "np",
-                          {binomial_log_prob, binomial_sample, binomial_mean, binomial_variance, NULL, NULL, NULL}},
-    [AG_DIST_POISSON] = {'.', "0", {poisson_log_prob, poisson_sample, first, first, NULL, NULL, poisson_divergence}},
+                          {binomial_log_prob, binomial_sample, binomial_mean, binomial_variance, NULL, binomial_cdf,
+                           binomial_divergence}},
+    [AG_DIST_POISSON] = {'.',
+                         "0",
+                         {poisson_log_prob, poisson_sample, first, first, NULL, poisson_cdf, poisson_divergence}},
     [AG_DIST_CATEGORICAL] = {'i',
                              "v",
                              {categorical_log_prob, categorical_sample, NULL, NULL, categorical_entropy, NULL,
@@ -411,6 +474,104 @@ static const struct {
                               {multi_normal_log_prob, multi_normal_sample, first, multi_normal_variance,
                                multi_normal_entropy, NULL, multi_normal_divergence}},
 };
+
+/* ---- Divergences of two families: −H(p) − E ln q ---- */
+
+static ag_tensor *half_width(const about *d) { return ag_div(ag_sub(d->b, d->a), ag_add(d->b, d->a)); }
+
+/* E ln x of numbers between a and b, m·(1 − h) and m·(1 + h). */
+static ag_tensor *log_of_uniform(const about *d) {
+    ag_tensor *h = half_width(d), *less = ag_xlog1py(ag_rsub_scalar(1, h), ag_neg(h)), *half = number(d, 0.5);
+    ag_tensor *more = ag_mul(ag_add_scalar(h, 1), ag_log1p(h)), *m = ag_mul(ag_add(d->a, d->b), half);
+    return ag_add(ag_log(m), less_one(ag_div(ag_sub(more, less), ag_scale(h, 2))));
+}
+
+/* E ln x, of families that have no numbers below 0. */
+static ag_tensor *mean_log(const about *d) {
+    if (d->p == AG_DIST_UNIFORM) return log_of_uniform(d);
+    if (d->p == AG_DIST_EXPONENTIAL) return ag_neg(ag_add_scalar(ag_log(d->a), EULER));
+    return ag_sub(ag_digamma(d->a), d->p == AG_DIST_GAMMA ? ag_log(d->b) : ag_digamma(ag_add(d->a, d->b)));
+}
+
+/* ln E e^((location − x)/scale), of a Gumbel distribution's; NULL where there is no closed form. */
+static ag_tensor *log_mean_exp(const about *d) {
+    ag_tensor *by = d->qb;
+    switch (d->p) {
+    case AG_DIST_NORMAL: return ag_add(ag_div(ag_sub(d->qa, d->a), by), ag_scale(ag_square(ag_div(d->b, by)), 0.5));
+    case AG_DIST_EXPONENTIAL: return ag_sub(ag_div(d->qa, by), ag_log1p(ag_rdiv_scalar(1, ag_mul(by, d->a))));
+    case AG_DIST_GAMMA: return ag_sub(ag_div(d->qa, by), ag_mul(d->a, ag_log1p(ag_rdiv_scalar(1, ag_mul(by, d->b)))));
+    case AG_DIST_UNIFORM: {
+        ag_tensor *w = ag_div(width(d), by);
+        return ag_add(ag_div(ag_sub(d->qa, d->a), by), ag_log(ag_div(ag_neg(ag_expm1(ag_neg(w))), w)));
+    }
+    default: return NULL;
+    }
+}
+
+/* E |x − location| of normal numbers. */
+static ag_tensor *mean_distance(const about *d) {
+    ag_tensor *m = ag_sub(d->a, d->qa), *z = ag_div(m, ag_scale(d->b, 1.41421356237309504880));
+    return ag_add(ag_mul(ag_scale(d->b, 0.79788456080286535588), ag_exp(ag_neg(ag_square(z)))), ag_mul(m, ag_erf(z)));
+}
+
+/* Where all numbers of p are possible for q: always (NULL), nowhere, or by the ends of a uniform distribution. */
+static bool covered(const about *d, ag_tensor **where) {
+    const bool on_half = d->q == AG_DIST_EXPONENTIAL || d->q == AG_DIST_GAMMA, unit = d->q == AG_DIST_BETA;
+    ag_tensor *zero = number(d, 0), *one = number(d, 1);
+    *where = NULL;
+    if (!on_half && !unit && d->q != AG_DIST_UNIFORM) return d->p != AG_DIST_POISSON;
+    if (d->p == AG_DIST_UNIFORM) {
+        *where = ag_less_equal(zero, d->a);
+        if (unit) *where = both(*where, ag_less_equal(d->b, one));
+        return true;
+    }
+    if (d->q == AG_DIST_UNIFORM) *where = both(ag_less_equal(d->qa, zero), ag_less_equal(one, d->qb));
+    return d->p == AG_DIST_BETA || (on_half && (d->p == AG_DIST_GAMMA || d->p == AG_DIST_EXPONENTIAL));
+}
+
+/* E ln q; NULL where it is not in closed form. */
+static ag_tensor *mean_log_of_q(const about *d) {
+    quantity *const *of = families[d->p].of;
+    ag_tensor *a = d->qa, *b = d->qb, *e;
+    switch (d->q) {
+    case AG_DIST_NORMAL:
+        if (d->p == AG_DIST_CAUCHY || d->p == AG_DIST_STUDENT) return NULL;
+        e = ag_add(ag_square(ag_div(ag_sub(of[MEAN](d), a), b)), ag_div(of[VARIANCE](d), ag_square(b)));
+        return ag_neg(sum3(ag_scale(e, 0.5), ag_log(b), number(d, 0.5 * LOG_2_PI)));
+    case AG_DIST_EXPONENTIAL: return ag_sub(ag_log(a), ag_mul(a, of[MEAN](d)));
+    case AG_DIST_GAMMA:
+        e = ag_sub(ag_mul(less_one(a), mean_log(d)), ag_mul(b, of[MEAN](d)));
+        return ag_add(e, ag_sub(ag_mul(a, ag_log(b)), ag_lgamma(a)));
+    case AG_DIST_BETA:
+        e = log_of_uniform(&(about){.a = ag_rsub_scalar(1, d->b), .b = ag_rsub_scalar(1, d->a)});
+        return ag_sub(ag_add(ag_mul(less_one(a), mean_log(d)), ag_mul(less_one(b), e)), ag_lbeta(a, b));
+    case AG_DIST_UNIFORM: return ag_neg(ag_log(ag_sub(b, a)));
+    case AG_DIST_GUMBEL:
+        e = log_mean_exp(d);
+        return e ? ag_neg(sum3(ag_div(ag_sub(of[MEAN](d), a), b), ag_exp(e), ag_log(b))) : NULL;
+    case AG_DIST_LAPLACE:
+        if (d->p != AG_DIST_NORMAL) return NULL;
+        return ag_neg(ag_add(ag_div(mean_distance(d), b), ag_log(ag_scale(b, 2))));
+    case AG_DIST_POISSON: return ag_sub(ag_strong_mul(d->a, ag_log(a)), a);
+    default: return NULL;
+    }
+}
+
+/* Families whose numbers can be those of another: continuous ones, or whole numbers. */
+static bool comparable(ag_family p, ag_family q) {
+    if (p == AG_DIST_POISSON) return q == AG_DIST_BERNOULLI || q == AG_DIST_BINOMIAL;
+    if (q == AG_DIST_POISSON) return p == AG_DIST_BERNOULLI;
+    return p <= AG_DIST_STUDENT && q <= AG_DIST_STUDENT;
+}
+
+static ag_tensor *divergence_of_two(const about *d) {
+    ag_tensor *where, *infinite = within_or(d, ag_scalar(ag_tape_of(d->a), AG_BOOL, 0), number(d, 0), (double)INFINITY);
+    if (!covered(d, &where)) return infinite;
+    ag_tensor *e = mean_log_of_q(d);
+    if (!e) return NULL;
+    ag_tensor *y = ag_neg(ag_add(families[d->p].of[ENTROPY](d), e));
+    return where ? ag_where(where, y, infinite) : y;
+}
 
 /* ---- Checks ---- */
 
@@ -505,20 +666,27 @@ static ag_tensor *checked(ag_tensor *x, char letter, ag_tensor *before) {
     }
 }
 
+static ag_tensor *no_divergence(ag_tape *tape, const ag_distribution *p, const ag_distribution *q) {
+    return ag__refuse_on(tape, "divergence", AG_ERR_RANGE, "families %d and %d have none in closed form",
+                         (int)p->family, (int)q->family);
+}
+
 /* The quantity of p, at x and in relation to q, if these are not NULL. */
 static ag_tensor *quantity_of(const char *name, int which, const ag_distribution *p, ag_tensor *x, bool at,
                               const ag_distribution *q) {
     call c = {.name = name};
     ag_tape *tape = p ? ag_tape_of(p->parameter[0]) : NULL;
     if (!p || (which == DIVERGENCE && !q)) return ag__refuse_on(tape, name, AG_ERR_NULL, "a distribution is NULL");
-    if ((unsigned)p->family >= AG_DIST_FAMILIES || (q && q->family != p->family))
-        return ag__refuse_on(tape, name, AG_ERR_RANGE, "the family is invalid, or there are two");
-    quantity *const compute = families[p->family].of[which];
+    if ((unsigned)p->family >= AG_DIST_FAMILIES || (q && (unsigned)q->family >= AG_DIST_FAMILIES))
+        return ag__refuse_on(tape, name, AG_ERR_RANGE, "the family is invalid");
+    const bool two = q && q->family != p->family;
+    quantity *const compute = two ? divergence_of_two : families[p->family].of[which];
     if (!compute) return ag__refuse_on(tape, name, AG_ERR_RANGE, "family %d has none", (int)p->family);
-    const char *letters = families[p->family].parameters;
+    if (two && !comparable(p->family, q->family)) return no_divergence(tape, p, q);
+    const char *letters = families[p->family].parameters, *others = q ? families[q->family].parameters : "";
     if (at) add(&c, x, families[p->family].x);
     for (int i = 0; letters[i]; i++) add(&c, p->parameter[i], letters[i]);
-    for (int i = 0; q && letters[i]; i++) add(&c, q->parameter[i], letters[i]);
+    for (int i = 0; others[i]; i++) add(&c, q->parameter[i], others[i]);
     if (!types_fit(&c) || !shapes_fit(&c)) return c.nil;
     for (int i = at; i < c.n; i++) c.x[i] = checked(c.x[i], c.letter[i], i > 0 ? c.x[i - 1] : NULL);
     const int n = (int)strlen(letters);
@@ -528,8 +696,11 @@ static ag_tensor *quantity_of(const char *name, int which, const ag_distribution
                      .b = n > 1 ? a[1] : NULL,
                      .c = n > 2 ? a[2] : NULL,
                      .qa = q ? a[n] : NULL,
-                     .qb = q && n > 1 ? a[n + 1] : NULL};
-    return compute(&d);
+                     .qb = strlen(others) > 1 ? a[n + 1] : NULL,
+                     .p = p->family,
+                     .q = q ? q->family : p->family};
+    ag_tensor *y = compute(&d);
+    return y ? y : no_divergence(tape, p, q);
 }
 
 ag_tensor *ag_log_prob(const ag_distribution *d, ag_tensor *x) {

@@ -83,18 +83,22 @@ AG_API ag_tensor *ag_entropy(const ag_distribution *d);
 /* ag_cdf -- the probability of a number up to x
  * Shape:  x broadcast with the parameters
  * Dtype:  real, the same for x and the parameters
- * Grad:   from the graph
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE except for AG_DIST_NORMAL, AG_DIST_UNIFORM, AG_DIST_EXPONENTIAL,
- *         AG_DIST_LAPLACE, AG_DIST_CAUCHY, AG_DIST_GUMBEL and AG_DIST_BERNOULLI
- * Source: torch.distributions.Distribution.cdf */
+ * Grad:   from the graph, by x and the parameters; by shape, a, b and freedom of the second order at most: ag_gammainc
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE for an invalid family, AG_DIST_CATEGORICAL, AG_DIST_DIRICHLET and
+ *         AG_DIST_MULTI_NORMAL
+ * Source: torch.distributions.Distribution.cdf, scipy.stats */
 AG_API ag_tensor *ag_cdf(const ag_distribution *d, ag_tensor *x);
 
-/* ag_divergence -- the Kullback-Leibler divergence E ln(p(x)/q(x)) of two distributions of one family, x being p's
+/* ag_divergence -- the Kullback-Leibler divergence E ln(p(x)/q(x)) of two distributions, x being p's
+ * They are of one family, or of two, wherever PyTorch has a closed form: q normal for any p that is continuous and has
+ * a variance (AG_DIST_STUDENT not); q exponential, gamma, beta or uniform for continuous p with another support than
+ * all numbers, AG_DIST_EXPONENTIAL and AG_DIST_GAMMA among each other, and AG_DIST_GUMBEL for some; Laplace for normal;
+ * Poisson for Bernoulli. ∞ where p has numbers that q has not.
  * Shape:  that of the parameters of both, broadcast; without the last axis where x is a vector, and of scores
  * Dtype:  real, the same for all parameters
  * Grad:   from the graph
- * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE for an invalid family, for two, and for AG_DIST_CAUCHY,
- *         AG_DIST_GUMBEL, AG_DIST_STUDENT and AG_DIST_BINOMIAL
+ * Errors: AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE for an invalid family, for two without a closed form, and for
+ *         AG_DIST_STUDENT. NaN for AG_DIST_BINOMIAL where p's n is less than q's
  * Source: torch.distributions.kl_divergence */
 AG_API ag_tensor *ag_divergence(const ag_distribution *p, const ag_distribution *q);
 

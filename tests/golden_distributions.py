@@ -69,7 +69,6 @@ def moments():
         ("BINOMIAL", stats.binom, lambda n, p: dict(n=n, p=p), [(7, 0.25), (3, 0), (3, 1)], [-1, 0, 2, 2.5, 3, 8]),
         ("POISSON", stats.poisson, lambda r: dict(mu=r), [(2.5,), (40,)], [-1, 0, 3, 3.5, 41]),
     ]
-    closed = "NORMAL UNIFORM EXPONENTIAL LAPLACE CAUCHY GUMBEL BERNOULLI".split()
     entropies = {"GUMBEL": torch.distributions.Gumbel, "STUDENT": torch.distributions.StudentT}
     for name in "Normal Uniform Exponential Laplace Cauchy Gamma Beta Bernoulli".split():
         entropies[name.upper()] = getattr(torch.distributions, name)
@@ -86,7 +85,7 @@ def moments():
                 rows += list(p) + [none] * (3 - len(p)) + [
                     x, log_p, frozen.mean() if has_moments else none, frozen.var() if has_moments else none,
                     entropies[name](*map(torch.DoubleTensor, ([v] for v in p))).entropy().item() if name in entropies else none,
-                    frozen.cdf(x) if name in closed else none]
+                    frozen.cdf(x)]
                 families.append("AG_DIST_" + name)
     out.append(f"static const int moment_families[] = {{{', '.join(families)}}};")
     put("moment_rows", rows)
@@ -105,14 +104,32 @@ def divergences():
         ("BETA", D.Beta, [((3, 2), (0.5, 1.5)), ((0.25, 1), (7, 0.5))]),
         ("BERNOULLI", D.Bernoulli, [((0.25,), (0.5,)), ((0,), (0.25,)), ((0.5,), (1,))]),
         ("POISSON", D.Poisson, [((2.5,), (4,)), ((1,), (1,))]),
+        ("CAUCHY", D.Cauchy, [((1, 2), (0.5, 1.5)), ((0, 1), (-30, 2))]),
+        ("GUMBEL", D.Gumbel, [((1, 2), (0.5, 1.5)), ((0, 1), (-3, 2))]),
+        ("BINOMIAL", D.Binomial, [((5, 0.25), (5, 0.5)), ((3, 0.25), (2, 0.25))]),
     ]
-    rows, families = [], []
+    rows, families, others = [], [], []
     for name, kind, pairs in kinds:
         for p, q in pairs:
             value = D.kl_divergence(kind(*t(*p)), kind(*t(*q))).item()
             rows += list(p) + [math.nan] * (2 - len(p)) + list(q) + [math.nan] * (2 - len(q)) + [value]
             families.append("AG_DIST_" + name)
+            others.append("AG_DIST_" + name)
+    at = {"NORMAL": (0.5, 1.5), "UNIFORM": (0.25, 0.75), "EXPONENTIAL": (0.75,), "LAPLACE": (0.5, 1.5), "GUMBEL": (0.5, 1.5), "GAMMA": (2.5, 1.5),
+          "BETA": (2.5, 1.5), "BERNOULLI": (0.25,), "POISSON": (2.5,)}
+    pairs = [(p, q, at[p], at[q]) for p in at for q in at if p != q]
+    pairs += [("UNIFORM", q, (-0.5, 1.5), at[q]) for q in ("EXPONENTIAL", "GAMMA", "BETA", "NORMAL")]
+    pairs += [("BETA", "UNIFORM", at["BETA"], (-0.5, 1.5)), ("UNIFORM", "GAMMA", (0, 2), at["GAMMA"]), ("UNIFORM", "BETA", (0, 1), at["BETA"])]
+    of = lambda name, v: getattr(D, name.title())(*t(*v), **({"validate_args": False} if name == "UNIFORM" else {}))
+    for p, q, a, b in pairs:
+        try:
+            value = D.kl_divergence(of(p, a), of(q, b)).item()
+        except NotImplementedError:
+            continue
+        rows += list(a) + [math.nan] * (2 - len(a)) + list(b) + [math.nan] * (2 - len(b)) + [value]
+        families.append("AG_DIST_" + p), others.append("AG_DIST_" + q)
     out.append(f"static const int divergence_families[] = {{{', '.join(families)}}};")
+    out.append(f"static const int divergence_others[] = {{{', '.join(others)}}};")
     put("divergence_rows", rows)
 
 
