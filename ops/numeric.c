@@ -112,9 +112,11 @@ static const double pi = 0x1.921fb54442d18p+1;
 
 /* −(sin u/u + 2s/u) for s = (cos u − sin u/u)/u and u = πx, the derivative of s by u: near 0 by its series. */
 static ag_tensor *curvature(ag_tensor *x, ag_tensor *s) {
-    static const double part[] = {-3, 10, -168, 6480, -443520, 47174400, -7185024000};
-    ag_tensor *u = ag_scale(x, pi), *z = ag_square(u), *near = number_like(x, 1 / part[6]);
-    for (int k = 5; k >= 0; k--) near = ag_add_scalar(ag_mul(near, z), 1 / part[k]);
+    enum { PARTS = 9 };
+    static const double part[PARTS] = {
+        -3, 10, -168, 6480, -443520, 47174400, -7185024000, 1482030950400, -0x1.698dddb880000p+48};
+    ag_tensor *u = ag_scale(x, pi), *z = ag_square(u), *near = number_like(x, 1 / part[PARTS - 1]);
+    for (int k = PARTS - 2; k >= 0; k--) near = ag_add_scalar(ag_mul(near, z), 1 / part[k]);
     ag_tensor *far = ag_neg(ag_add(ag_sinc(x), ag_div(ag_scale(s, 2), u)));
     return ag_where(ag_less(z, number_like(x, 1)), near, far);
 }

@@ -28,8 +28,8 @@ MAP2(copysign, a, b) { return SEL(EQ(b, b), CALL(with_sign, a, b), ABS(a)); }
 MAP2(hypot, a, b) {
     const V x = ABS(a), y = ABS(b), m = MAX(x, y), n = MIN(x, y);
     const T large = LT(K2(0x1p60, 0x1p500), m), small = LT(m, K2(0x1p-60, 0x1p-500));
-    const V down = SEL(large, K2(0x1p-70, 0x1p-600), SEL(small, K2(0x1p70, 0x1p600), K(1)));
-    const V up = SEL(large, K2(0x1p70, 0x1p600), SEL(small, K2(0x1p-70, 0x1p-600), K(1)));
+    const V down = SEL(large, K2(0x1p-70, 0x1p-600), SEL(small, K2(0x1p100, 0x1p600), K(1)));
+    const V up = SEL(large, K2(0x1p70, 0x1p600), SEL(small, K2(0x1p-100, 0x1p-600), K(1)));
     const V p = MUL(m, down), q = MUL(n, down);
     V low;
     const V pp = CALL(pair_product, p, p, &low), s = FMA(q, q, pp), lost = ADD(FMA(q, q, SUB(pp, s)), low);

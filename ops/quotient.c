@@ -56,12 +56,15 @@ REMAINDERS(rests_f64, double, , 0x1p51)
 /* r, moved to the sign of b. */
 #define MOVED(F) (r == 0 ? copysign##F(r, b) : (r < 0) != (b < 0) ? r + b : r)
 
-/* (a − r)/b, which only rounding keeps from being whole, and one too many if r moves; in the place of r. */
+/* (a − r)/b, which only rounding keeps from being whole, and one too many if r moves; in the place of r. The rounding
+ * of both steps can be as much as 1 where quotients have no fractions: then a − q·b, exact, is one b away from r. */
 #define WHOLE_QUOTIENTS(name, type, F)                                                                                 \
     AG_BLOCK_KERNEL static void name(int64_t n, type *y, const type *a, const type *b) {                               \
         AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
             const type r = y[i], moves = ((r != 0) & ((r < 0) != (b[i] < 0))) ? 1 : 0;                                 \
-            const type over = a[i] / b[i], q = rint##F((a[i] - r) / b[i]) - moves;                                     \
+            const type over = a[i] / b[i], near = rint##F((a[i] - r) / b[i]), e = fma##F(-near, b[i], a[i]) - r;       \
+            const type off = 2 * fabs##F(e) > fabs##F(b[i]) ? copysign##F(1, e) * copysign##F(1, b[i]) : 0;            \
+            const type q = near + (off - moves);                                                                       \
             y[i] = b[i] == 0 ? over : q == 0 ? copysign##F(0, over) : q;                                               \
         }                                                                                                              \
     }

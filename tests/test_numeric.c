@@ -54,6 +54,18 @@ START_TEST(remainders) {
 }
 END_TEST
 
+/* Where quotients have no fractions, a − r and the division of it may each be rounded by half of one. */
+START_TEST(large_quotients) {
+    const double a[] = {0x1.0fffffffe9d02p+2, -0x1.0fffffffe9d02p+2, 0x1p52, 7},
+                 b[] = {0x1.179be6c771355p-50, 0x1.179be6c771355p-50, 3, 0x1p-1074};
+    ag_tensor *q = ag_floor_divide(ag_from(tape, AG_F64, AG_SHAPE(4), a), ag_from(tape, AG_F64, AG_SHAPE(4), b));
+    expect_list(q, 4381043320260169, -4381043320260170, 1501199875790165, INFINITY);
+    const float narrow = 0x1.10fd18p+9F, by = 0x1.8809dap-14F;
+    ag_tensor *x = ag_from(tape, AG_F32, AG_SCALAR, &narrow), *y = ag_from(tape, AG_F32, AG_SCALAR, &by);
+    expect_item(ag_floor_divide(x, y), 5841249);
+}
+END_TEST
+
 START_TEST(whole_remainders) {
     const int64_t a[] = {7, -7, 7, -7, INT64_MIN, 5, 0, INT64_MAX, INT64_MIN}, b[] = {3, 3, -3, -3, -1, 0, 0, -2, 10};
     ag_tensor *x = ag_from(tape, AG_I64, AG_SHAPE(9), a), *y = ag_from(tape, AG_I64, AG_SHAPE(9), b);
@@ -166,6 +178,17 @@ START_TEST(slopes_of_two) {
 }
 END_TEST
 
+/* The second derivative of sinc, by a series up to |x| = 1/π. */
+START_TEST(curvature_of_sinc) {
+    const double at[] = {0.125, 0.25, 0.3125},
+                 want[] = {-0x1.91cca6bf713f4p+1, -0x1.59fde517c38ecp+1, -0x1.3227b9be888a4p+1};
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SHAPE(3), at), *dx, *ddx;
+    ag_grad(ag_sum(ag_sinc(x)), 1, &x, &dx);
+    ag_grad(ag_sum(dx), 1, &x, &ddx);
+    expect_near(ddx, 3, want, 4, 0);
+}
+END_TEST
+
 /* ---- Large, small, and inverse ---- */
 
 START_TEST(magnitudes) {
@@ -173,6 +196,9 @@ START_TEST(magnitudes) {
     ag_tensor *h = ag_hypot(ag_from(tape, AG_F64, AG_SHAPE(6), a), ag_from(tape, AG_F64, AG_SHAPE(6), b));
     const double root[] = {DBL_MAX / 2 * sqrt(2), 5e-320, 0, 5, INFINITY, NAN};
     expect_near(h, 6, root, 1, 0);
+    const float tiny[] = {0x1p-145F, -0x1p-149F}, beside[] = {0x1p-145F, 0};
+    ag_tensor *low = ag_hypot(ag_from(tape, AG_F32, AG_SHAPE(2), tiny), ag_from(tape, AG_F32, AG_SHAPE(2), beside));
+    expect_list(low, 23 * 0x1p-149, 0x1p-149);
     const double far[] = {-800, -40, 40, 800}, soft[] = {0, log1p(exp(-40)), 40, 800};
     expect_near(ag_softplus(ag_from(tape, AG_F64, AG_SHAPE(4), far)), 4, soft, 2, 0);
 }
@@ -215,6 +241,7 @@ int main(void) {
     Suite *suite = suite_create("numeric");
     TCase *group = tape_group(suite, "values");
     tcase_add_loop_test(group, remainders, 0, 2);
+    tcase_add_test(group, large_quotients);
     tcase_add_test(group, whole_remainders);
     tcase_add_test(group, bits);
     tcase_add_test(group, magnitudes);
@@ -222,6 +249,7 @@ int main(void) {
     group = tape_group(suite, "slopes");
     tcase_add_loop_test(group, slopes, 0, sizeof kinks / sizeof *kinks);
     tcase_add_test(group, slopes_of_two);
+    tcase_add_test(group, curvature_of_sinc);
     group = tape_group(suite, "refused");
     tcase_add_test(group, refused);
     return run_suite(suite);
