@@ -44,13 +44,11 @@ static bool operands(const char *name, ag_tensor *x[2], bool *vector, ag_tensor 
     return false;
 }
 
-/* From infer: input i has the leading axes of the first one, and so many rows and columns; −1: any number. */
-static bool goes_with_first(const ag_infer *r, int i, int64_t rows, int64_t columns) {
+/* From infer: input i has the rank, the leading axes and the rows of the first one. */
+static bool goes_with_first(const ag_infer *r, int i) {
     const ag__layout *a = r->x[0]->layout, *b = r->x[i]->layout;
-    if (b->rank == a->rank && memcmp(a->extent, b->extent, (size_t)(a->rank - 2) * sizeof(int64_t)) == 0 &&
-        (rows < 0 || b->extent[b->rank - 2] == rows) && (columns < 0 || b->extent[b->rank - 1] == columns))
-        return true;
-    return ag_reject(r, AG_ERR_SHAPE, "input %d does not fit the first one", i);
+    return (b->rank == a->rank && memcmp(a->extent, b->extent, (size_t)(a->rank - 1) * sizeof(int64_t)) == 0) ||
+           ag_reject(r, AG_ERR_SHAPE, "input %d does not fit the first one", i);
 }
 
 /* ---- Triangles ---- */
@@ -78,7 +76,7 @@ static bool solve_triangular_infer(ag_infer *r) {
     const triangle *t = r->attributes;
     if (t->upper >> 1 || t->unit >> 1 || t->strong >> 1)
         return ag_reject(r, AG_ERR_RANGE, "the attributes must be 0 or 1");
-    if (!ag__is_matrix(r, true) || !goes_with_first(r, 1, ag_extent(r->x[0], -1), -1)) return false;
+    if (!ag__is_matrix(r, true) || !goes_with_first(r, 1)) return false;
     r->shape = ag_shape_of(r->x[1]);
     return true;
 }
@@ -188,7 +186,7 @@ static ag_tensor *unit_lower(ag_tensor *x, int64_t n) { return ag_add(ag_tril(x,
  * part of k = min(m,n): dl₁ = l₁·(M below), du₁ = (M on and above)·u₁; beside it, du₂ = l₁⁻¹·dâ₂ − (M below)·u₂; or
  * beneath it, dl₂ = dâ₂·u₁⁻¹ − l₂·(M on and above). */
 static ag_tensor *eliminated_cotangent(ag_tensor *c, ag_tensor *g, int64_t m, int64_t n) {
-    const int64_t k = m < n ? m : n;
+    const int64_t k = ag__lesser(m, n);
     ag_tensor *c1 = ag__columns(ag__rows(c, 0, k), 0, k), *g1 = ag__columns(ag__rows(g, 0, k), 0, k);
     ag_tensor *below = ag__slope_matmul(ag__turned(unit_lower(c1, k)), ag_tril(g1, -1), 2, 0);
     ag_tensor *above = ag__slope_matmul(ag_triu(g1, 0), ag__turned(ag_triu(c1, 0)), 1, 0), *rest = NULL;
@@ -311,14 +309,16 @@ static bool inverse_eval(const ag_call *call) { return solve_all(call, inverse_o
 
 /* Inputs a (…,n,n), lu (…,n,n+1). */
 static bool has_lu(const ag_infer *r) {
-    return ag__is_matrix(r, true) && goes_with_first(r, 1, ag_extent(r->x[0], -1), ag_extent(r->x[0], -1) + 1);
+    return ag__is_matrix(r, true) && goes_with_first(r, 1) &&
+           (ag_extent(r->x[1], -1) == ag_extent(r->x[0], -1) + 1 ||
+            ag_reject(r, AG_ERR_SHAPE, "input 1 does not fit the first one"));
 }
 
 static bool inverse_infer(ag_infer *r) { return has_lu(r); }
 
 static bool solve_infer(ag_infer *r) {
     if (*(const int64_t *)r->attributes >> 2) return ag_reject(r, AG_ERR_RANGE, "the attribute must be 0 to 3");
-    if (!has_lu(r) || !goes_with_first(r, 2, ag_extent(r->x[0], -1), -1)) return false;
+    if (!has_lu(r) || !goes_with_first(r, 2)) return false;
     r->shape = ag_shape_of(r->x[2]);
     return true;
 }

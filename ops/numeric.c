@@ -114,7 +114,7 @@ static const double pi = 0x1.921fb54442d18p+1;
 static ag_tensor *curvature(ag_tensor *x, ag_tensor *s) {
     enum { PARTS = 9 };
     static const double part[PARTS] = {
-        -3, 10, -168, 6480, -443520, 47174400, -7185024000, 1482030950400, -0x1.698dddb880000p+48};
+        -3, 10, -168, 6480, -443520, 47174400, -7185024000, 1482030950400, -397533007872000};
     ag_tensor *u = ag_scale(x, pi), *z = ag_square(u), *near = number_like(x, 1 / part[PARTS - 1]);
     for (int k = PARTS - 2; k >= 0; k--) near = ag_add_scalar(ag_mul(near, z), 1 / part[k]);
     ag_tensor *far = ag_neg(ag_add(ag_sinc(x), ag_div(ag_scale(s, 2), u)));

@@ -140,9 +140,8 @@ static bool gamma_eval(const ag_call *call) {
 }
 
 static ag_tensor *gamma_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    if (i > 0) return NULL;
     ag_tensor *const x[] = {y->input[0], y};
-    return ag__slope_mul(g, ag_apply(&ag__op_gamma_slope, 2, x, ag__attributes(y), sizeof(double)));
+    return (void)i, ag__slope_mul(g, ag_apply(&ag__op_gamma_slope, 2, x, ag__attributes(y), sizeof(double)));
 }
 
 const ag_op ag__op_draw_gamma = SAMPLER("draw_gamma", 2, .attribute_bytes = sizeof(double), .flags = AG_OP_CONTIGUOUS,

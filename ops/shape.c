@@ -276,16 +276,12 @@ static bool broadcast_to_infer(ag_infer *r) {
 /* x̄ = Σ ȳ over the axes that are new or had extent 1. */
 static ag_tensor *broadcast_to_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_shape from = ag_shape_of(ag_input(y, i)), to = ag_shape_of(y);
-    int more = to.rank - from.rank, stretched = 0;
+    const int more = to.rank - from.rank;
     ag_axes axes = {0};
-    for (int j = 0; j < to.rank; j++) {
-        if (to.extent[j] == (j < more ? 1 : from.extent[j - more])) continue;
-        axes.axis[axes.count++] = j;
-        stretched += j >= more;
-    }
-    bool in_place = more == 0, all_new = axes.count == more && stretched == 0;
-    if (axes.count > 0) g = ag__sum_of_cotangents(y->op, g, axes, in_place);
-    return in_place || all_new ? g : ag_reshape(g, from);
+    for (int j = 0; j < to.rank; j++)
+        if (to.extent[j] != (j < more ? 1 : from.extent[j - more])) axes.axis[axes.count++] = j;
+    if (axes.count > 0) g = ag__sum_of_cotangents(y->op, g, axes, more == 0);
+    return ag_reshape(g, from);
 }
 
 const ag_op ag__op_broadcast_to = {.name = "broadcast_to",

@@ -356,7 +356,7 @@ static bool order_accepted(ag_infer *r) {
     if (o->down & ~INT64_C(1))
         return ag_reject(r, AG_ERR_RANGE, "the direction is %lld: 0 or 1 is wanted", (long long)o->down);
     if (ag_dtype_size(r->dtype) <= 4 && r->shape.extent[r->shape.rank - 1] >= UINT32_MAX)
-        return ag_reject(r, AG_ERR_SHAPE, "the axis has more than 2³² − 1 elements");
+        return ag_reject(r, AG_ERR_SHAPE, "the axis has 2³² − 1 elements or more");
     return true;
 }
 
@@ -557,7 +557,7 @@ static bool searchsorted_infer(ag_infer *r) {
     if (r->dtype == AG_BOOL || r->dtype != ag_dtype_of(r->x[0]))
         return ag_reject(r, AG_ERR_DTYPE, "the dtypes %s and %s must be the same, and not bool",
                          ag_dtype_name(ag_dtype_of(r->x[0])), ag_dtype_name(r->dtype));
-    for (int i = 0; sorted.rank > 1 && fits && i < sorted.rank - 1; i++) fits = sorted.extent[i] == x.extent[i];
+    for (int i = 0; fits && i < sorted.rank - 1; i++) fits = sorted.extent[i] == x.extent[i];
     if (!fits || sorted.rank == 0)
         return ag_reject(r, AG_ERR_SHAPE, "the sorted tensor must have one axis, or the other's leading axes");
     if (right & ~INT64_C(1)) return ag_reject(r, AG_ERR_RANGE, "the side is %lld: 0 or 1 is wanted", (long long)right);

@@ -41,6 +41,9 @@ static ag_tensor *solve_unit_lower(ag_tensor *a, ag_tensor *b) { return ag_solve
 /* The determinant's gradient is recorded with it. */
 static ag_tensor *cofactors(ag_tensor *a) { return ag_apply(&ag__op_cofactor, 1, &a, NULL, 0); }
 
+/* Both factors, and the rows' numbers. */
+static ag_tensor *whole_lu(ag_tensor *a) { return ag_apply(&ag__op_lu, 1, &a, NULL, 0); }
+
 static ag_tensor *sign_of(ag_tensor *a) {
     ag_tensor *sign, *logarithm;
     ag_slogdet(a, &sign, &logarithm);
@@ -193,7 +196,7 @@ static const op_case rows[] = {
     {"slogdet log", "slogdet", REAL, GRAD | REORDERS | INVERTS, 8, UNARY(logarithm_of), 1, {IN(MATRIX, 2, 3, 3)}, ""},
     {"slogdet log two axes", "slogdet", REAL, GRAD | REORDERS | INVERTS, 8, UNARY(logarithm_of), 1, {IN(MATRIX, 2, 3, 2, 2)}, ""},
     {"cholesky", "cholesky", REAL, GRAD | REORDERS | FACTORS, 8, UNARY(ag_cholesky), 1, {IN(MATRIX, 2, 3, 3)}, ""},
-    {"cholesky nothing", "cholesky", REAL, GRAD | REORDERS, 8, UNARY(ag_cholesky), 1, {IN(MATRIX, 2, 0, 0)}, ""},
+    {"cholesky nothing", "cholesky", REAL, GRAD | REORDERS | FACTORS, 8, UNARY(ag_cholesky), 1, {IN(MATRIX, 2, 0, 0)}, ""},
     {"lu p", "lu", REAL, SUBGRAD, 0, BUILD(lu_p), 1, {IN(ANY, 2, 3, 4)}, ""},
     {"lu l", "lu", REAL, GRAD | REORDERS | INVERTS, 8, BUILD(lu_l), 1, {IN(MATRIX, 2, 3, 3)}, ""},
     {"lu u", "lu", REAL, GRAD | REORDERS | INVERTS, 8, BUILD(lu_u), 1, {IN(MATRIX, 2, 3, 3)}, ""},
@@ -201,6 +204,9 @@ static const op_case rows[] = {
     {"lu u tall", "lu", REAL, GRAD | REORDERS | INVERTS, 8, BUILD(lu_u), 1, {IN(MATRIX, 4, 2)}, ""},
     {"lu l wide", "lu", REAL, GRAD | REORDERS | INVERTS, 8, BUILD(lu_l), 1, {IN(MATRIX, 2, 4)}, ""},
     {"lu u wide", "lu", REAL, GRAD | REORDERS | INVERTS, 8, BUILD(lu_u), 1, {IN(MATRIX, 2, 4)}, ""},
+    {"lu whole", "lu", REAL, GRAD | REORDERS | INVERTS | NO_GOLDEN, 8, UNARY(whole_lu), 1, {IN(MATRIX, 3, 3)}, ""},
+    {"lu whole tall", "lu", REAL, GRAD | REORDERS | INVERTS | NO_GOLDEN, 8, UNARY(whole_lu), 1, {IN(MATRIX, 2, 4, 2)}, ""},
+    {"lu whole wide", "lu", REAL, GRAD | REORDERS | INVERTS | NO_GOLDEN, 8, UNARY(whole_lu), 1, {IN(MATRIX, 2, 2, 4)}, ""},
     {"lu exchanged", "lu", REAL, GRAD | REORDERS | INVERTS, 16, BUILD(lu_u), 1, {IN(ANY, 3, 3)}, ""},
     {"matrix_power 3", "matmul", REAL, GRAD | REORDERS, 64, BUILD(power_3), 1, {IN(MATRIX, 2, 3, 3)}, ""},
     {"matrix_power 0", NULL, REAL, SUBGRAD, 0, BUILD(power_0), 1, {IN(MATRIX, 2, 3, 3)}, ""},

@@ -211,6 +211,7 @@ static const op_case rows[] = {
     {"diff 2", NULL, NUMBER, GRAD | LENIENT, 4, BUILD(diff_2), 1, {IN(ANY, 2, 5)}, ""},
     {"diff bool", NULL, 1 << AG_BOOL, LENIENT, 0, BUILD(diff_2), 1, {IN(ANY, 2, 5)}, ""},
     {"recur", "recur", REAL, GRAD, 4, BUILD(recur_ahead), 2, {IN(ANY, 2, 4, 3), IN(ANY, 2, 4, 3)}, ""},
+    {"recur one", "recur", REAL, GRAD | NO_GOLDEN, 4, BUILD(recur_ahead), 2, {IN(ANY, 2, 1, 3), IN(ANY, 2, 1, 3)}, ""},
     {"recur back", "recur", REAL, GRAD, 4, BUILD(recur_back), 2, {IN(ANY, 3, 5), IN(ANY, 3, 5)}, ""},
 
     {"sort 0", "sort", ANYTHING, GRAD, 0, BUILD(sort_0), 1, {IN(ANY, 5, 3)}, ""},

@@ -41,6 +41,32 @@ def power(s):
     return lambda x: (s * x ** (s - 1), s * (s - 1) * x ** (s - 2), s * (s - 1) * (s - 2) * x ** (s - 3))
 
 
+def arctan_of_inverse(n):
+    total, term, k = D(0), 1 / D(n), 1
+    while abs(term) > D("1e-710"):
+        total += term / k if k % 4 == 1 else -term / k
+        term, k = term / n ** 2, k + 2
+    return total
+
+
+PI = 4 * (4 * arctan_of_inverse(5) - arctan_of_inverse(239))  # Machin (1706)
+
+
+def sine(u):
+    total, term, k = D(0), u, 1
+    while term and abs(term) > D("1e-710") * abs(u):
+        total += term
+        term, k = -term * u * u / ((k + 1) * (k + 2)), k + 2
+    return total
+
+
+def sinc(x):
+    u = PI * x
+    s, c = sine(u), sine(u + PI / 2)
+    return (PI * (c - s / u) / u, PI ** 2 * (2 * (s / u - c) / u - s) / u,
+            PI ** 3 * (6 * (c - s / u) / u ** 2 + 3 * s / u - c) / u)
+
+
 TAILS = [1e-30, 1e-9, 1e-4, 0.01, 0.1, 0.3, 0.54, 0.56, 0.63, 1, 2, 3, 5, 8.5, 9.5, 12, 14, 16, 17.5, 18.5, 20, 30, 40, 43,
          51, 60, 80, 87, 90, 100, 103, 200, 350, 372, 500, 700, 740]
 REALS = TAILS + [-x for x in TAILS]
@@ -55,6 +81,8 @@ FUNCTIONS = {
     "sqrt": (power(D("0.5")), POSITIVE),
     "rsqrt": (power(D("-0.5")), POSITIVE),
     "reciprocal": (power(D(-1)), POSITIVE + [-3, -1e-12, -1e12]),
+    "sinc": (sinc, [1e-30, 1e-9, 1e-4, 0.01, 0.1, 0.2, 0.25, 0.28125, 0.3125, -0.1, -0.3125]),
+    "sinc far": (sinc, [0.328125, 0.4375, 0.5, 0.75, 1, 1.25, 1.75, 2.75, -0.4375, -2.25]),
     "pow 2.5": (power(D("2.5")), POSITIVE),
     "pow -0.75": (power(D("-0.75")), POSITIVE),
 }

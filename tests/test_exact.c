@@ -31,10 +31,11 @@ static const struct {
     ag_tensor *(*call)(ag_tensor *x);
     double ulps[3]; /* by order; the third derivatives of the first two have a zero near by */
 } functions[] = {
-    {"sigmoid", (ag_sigmoid), {5, 8, 16}}, {"tanh", (ag_tanh), {5, 8, 40}},    {"exp", (ag_exp), {2, 2, 2}},
-    {"expm1", (ag_expm1), {2, 2, 2}},      {"log", (ag_log), {1, 2, 4}},       {"log1p", (ag_log1p), {2, 3, 5}},
-    {"sqrt", (ag_sqrt), {2, 4, 6}},        {"rsqrt", (ag_rsqrt), {6, 10, 14}}, {"reciprocal", reciprocal, {2, 4, 6}},
-    {"pow 2.5", pow_25, {3, 3, 3}},        {"pow -0.75", pow_m075, {3, 3, 3}},
+    {"sigmoid", (ag_sigmoid), {5, 8, 16}}, {"tanh", (ag_tanh), {5, 8, 40}},      {"exp", (ag_exp), {2, 2, 2}},
+    {"expm1", (ag_expm1), {2, 2, 2}},      {"log", (ag_log), {1, 2, 4}},         {"log1p", (ag_log1p), {2, 3, 5}},
+    {"sqrt", (ag_sqrt), {2, 4, 6}},        {"rsqrt", (ag_rsqrt), {6, 10, 14}},   {"reciprocal", reciprocal, {2, 4, 6}},
+    {"sinc", (ag_sinc), {3, 3, 4}},        {"sinc far", (ag_sinc), {3, 16, 40}}, {"pow 2.5", pow_25, {3, 3, 3}},
+    {"pow -0.75", pow_m075, {3, 3, 3}},
 };
 enum { FUNCTIONS = COUNT(functions) };
 

@@ -92,21 +92,38 @@ START_TEST(zeros_that_are_handed_in_as_strong_stay_zeros) {
 }
 END_TEST
 
-/* The strong products among the nodes from `first` on: none, or none of which both operands' zeros are strong. */
-static void expect_products(const op_case *c, uint32_t first, bool chosen) {
+/* Whether t, among the nodes from `first` on, is made by a choice: below one only cotangents are. */
+static bool is_cotangent(const ag_tensor *t, uint32_t first) {
+    if (t->id < first || !ag_op_of(t)) return false;
+    if (strcmp(ag_op_of(t)->name, "where") == 0) return true;
+    for (int i = 0; i < ag_inputs(t); i++)
+        if (is_cotangent(ag_input(t, i), first)) return true;
+    return false;
+}
+
+/* The products of two matrices among the nodes from `first` on: plain without a choice; else strong in the operand that
+ * is the cotangent, and in no other. How many there are. */
+static int expect_products(const op_case *c, uint32_t first, bool chosen) {
+    int n = 0;
     for (uint32_t id = first; id < tape->count; id++) {
         const ag_tensor *t = ag__node(tape, id);
-        if (!ag_op_of(t) || strcmp(ag_op_of(t)->name, "strong_matmul") != 0) continue;
-        ck_assert_msg(chosen && *(const int64_t *)ag_attributes(t) != 3, "%s, %s: strong operands %d",
-                      case_title(c, AG_F64), chosen ? "chosen" : "without a choice",
-                      (int)*(const int64_t *)ag_attributes(t));
+        const bool strong = ag_op_of(t) && strcmp(ag_op_of(t)->name, "strong_matmul") == 0;
+        n += chosen ? strong : ag_op_of(t) && strcmp(ag_op_of(t)->name, "matmul") == 0;
+        if (!strong) continue;
+        const int64_t operands = *(const int64_t *)ag_attributes(t);
+        ck_assert_msg(chosen && (operands == 1 || operands == 2) && is_cotangent(ag_input(t, (int)operands - 1), first),
+                      "%s, %s: strong operands %d", case_title(c, AG_F64), chosen ? "chosen" : "without a choice",
+                      (int)operands);
     }
+    return n;
 }
 
 /* Products in gradients are plain without a choice, and show what is not finite. Below one it is the cotangent's zeros
- * that are strong, not those of the other operand. The gradients of factorisations by LAPACK have choices of their own. */
+ * that are strong, not those of the other operand. The gradients of factorisations by LAPACK have choices of their own,
+ * and what other factorisations have accepted is finite. */
 START_TEST(products_are_strong_below_a_choice_by_the_cotangent_alone) {
     op_case c = case_at(_i);
+    int count[2];
     if (!has_gradient(&c, AG_F64) || c.flags & LAPACK || !c.op || strcmp(c.op, "strong_matmul") == 0) return;
     for (int chosen = 0; chosen < 2; chosen++) {
         ag_tensor *x[CASE_INPUTS], *by[CASE_INPUTS], *g[CASE_INPUTS];
@@ -116,8 +133,10 @@ START_TEST(products_are_strong_below_a_choice_by_the_cotangent_alone) {
         if (chosen) y = ag_where(ag_equal(zero, zero), y, zero);
         const uint32_t first = tape->count;
         ck_assert_int_eq(ag_grad(ag_sum(ag_square(y)), n, by, g), AG_OK);
-        expect_products(&c, first, chosen);
+        count[chosen] = expect_products(&c, first, chosen);
     }
+    ck_assert_msg(c.flags & FACTORS || count[0] == count[1], "%s: of %d products %d are strong", c.name, count[0],
+                  count[1]);
 }
 END_TEST
 
@@ -312,6 +331,12 @@ static ag_tensor *pow_minus_1(ag_tensor *x) { return ag_pow_scalar(x, -1); }
 static ag_tensor *pow_of_0(ag_tensor *x) { return ag_pow(ag_scalar(tape, ag_dtype_of(x), 0), x); }
 static ag_tensor *pow_to_0(ag_tensor *x) { return ag_pow(x, ag_scalar(tape, ag_dtype_of(x), 0)); }
 static ag_tensor *pow_itself(ag_tensor *x) { return ag_pow(x, x); }
+static ag_tensor *by_log1p(ag_tensor *x, double b) {
+    return ag_xlog1py(x, ag_full(tape, ag_dtype_of(x), AG_SCALAR, b));
+}
+static ag_tensor *by_log_of_0(ag_tensor *x) { return by_log1p(x, -1); }
+static ag_tensor *by_log_of_half(ag_tensor *x) { return by_log1p(x, -0.5); }
+static ag_tensor *by_log_of_1h(ag_tensor *x) { return by_log1p(x, 0.5); }
 static ag_tensor *one_over(ag_tensor *x) { return ag_rdiv_scalar(1, x); }
 static ag_tensor *over_itself(ag_tensor *x) { return ag_div(x, x); }
 static ag_tensor *max_of_one(ag_tensor *x) { return ag_max_over(ag_unsqueeze(x, 1), AG_AXES(1), false); }
@@ -334,6 +359,8 @@ typedef struct kink {
 } kink;
 
 /* At 0 relu has the slope of its left side, a maximum with 0 the mean of both sides, clamp that of its inside. */
+#define LN_2 0x1.62e42fefa39efp-1
+#define LN_1H 0x1.9f323ecbf984cp-2 /* ln 1.5 */
 static const kink kinks[] = {
     /*                                       NaN    -0    0     2     -2 */
     {"relu", ag_relu, {NAN, 0, 0, 1, 0}},
@@ -365,6 +392,9 @@ static const kink kinks[] = {
     {"x^-1", pow_minus_1, {NAN, -INFINITY, -INFINITY, -.25, -.25}},
     {"pow(0, x)", pow_of_0, {NAN, 0, 0, 0, -INFINITY}},
     {"pow(x, 0)", pow_to_0, {0, 0, 0, 0, 0}},
+    {"xlog1py(x, -1)", by_log_of_0, {-INFINITY, 0, 0, -INFINITY, -INFINITY}},
+    {"xlog1py(x, -0.5)", by_log_of_half, {-LN_2, -LN_2, -LN_2, -LN_2, -LN_2}},
+    {"xlog1py(x, 0.5)", by_log_of_1h, {LN_1H, LN_1H, LN_1H, LN_1H, LN_1H}},
     {"pow(x, x)", pow_itself, {NAN, 0, 0, 0x1.b17217f7d1cf8p+2, NAN}},
 };
 enum { KINKS = (int)(sizeof kinks / sizeof *kinks) };

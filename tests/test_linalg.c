@@ -537,6 +537,18 @@ START_TEST(cofactors_of_singular_matrices) {
 }
 END_TEST
 
+/* What is above l's diagonal is 0 whatever a is: a cotangent there has no influence, even if it is NaN. */
+START_TEST(cotangents_above_the_diagonal_are_not_looked_at) {
+    ag_tensor *a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), (double[]){4, 2, 0, 2, 5, 2, 0, 2, 6}),
+              *l = ag_cholesky(a);
+    ag_tensor *g = tensor_of(tape, AG_F64, AG_SHAPE(3, 3), (double[]){1, NAN, INFINITY, 2, 3, NAN, 4, 5, 6}), *da[2];
+    ag_tensor *below = ag_tril(g, 0);
+    ag_vjp(1, &l, &g, 1, &a, &da[0], 0);
+    ag_vjp(1, &l, &below, 1, &a, &da[1], 0);
+    for (int64_t k = 0; k < 9; k++) ck_assert_double_eq(ag_element(da[0], k), ag_element(da[1], k));
+}
+END_TEST
+
 START_TEST(determinants_neither_overflow_nor_vanish) {
     ag_tensor *one = ag_matrix_power(ag_zeros(tape, AG_F64, AG_SHAPE(40, 40)), 0),
               *number = ag_unsqueeze(ag_arange(tape, AG_F64, 40), 1);
@@ -824,6 +836,7 @@ int main(void) {
     tcase_add_loop_test(group, orthogonal_factors_multiply_back, 0, 10);
     tcase_add_test(group, singular_matrices_are_named);
     tcase_add_test(group, cofactors_of_singular_matrices);
+    tcase_add_test(group, cotangents_above_the_diagonal_are_not_looked_at);
     tcase_add_test(group, determinants_neither_overflow_nor_vanish);
     tcase_add_test(group, elements_that_are_not_finite);
     tcase_add_test(group, wrong_matrices);

@@ -772,6 +772,49 @@ START_TEST(unused_places_do_not_leak) {
 }
 END_TEST
 
+/* Whether y is recorded by these operations, the first one of x itself. */
+static bool is_made_by(const ag_tensor *y, const ag_tensor *x, int n, const char *const names[]) {
+    for (int k = n - 1; k >= 0; k--, y = ag_input(y, 0))
+        if (!ag_op_of(y) || strcmp(ag_op_of(y)->name, names[k]) != 0) return false;
+    return y == x;
+}
+
+/* What strides can say is not copied: axes of extent 1 are nowhere in the way, and axes that follow each other are one. */
+START_TEST(views_are_not_copied) {
+    ag_tensor *turned = ag_transpose(numbered(AG_F64, AG_SHAPE(3, 2)), 0, 1), *x = ag_unsqueeze(turned, -1);
+    ck_assert(is_made_by(ag_reshape(x, AG_SHAPE(2, 3)), x, 1, (const char *[]){"reshape"}));
+    x = ag_unsqueeze(turned, 0);
+    ck_assert(is_made_by(ag_reshape(x, AG_SHAPE(2, 3)), x, 1, (const char *[]){"reshape"}));
+    x = ag_slice(ag_zeros(tape, AG_F64, AG_SHAPE(2, 3, 5)), 2, 0, 4, 1);
+    ck_assert(is_made_by(ag_reshape(x, AG_SHAPE(6, 4)), x, 1, (const char *[]){"reshape"}));
+    x = ag_permute(ag_zeros(tape, AG_F64, AG_SHAPE(2, 3, 0)),
+                   AG_AXES(2, 1, 0)); /* its strides are not those of a copy */
+    ck_assert(is_made_by(ag_reshape(x, AG_SHAPE(2, 0)), x, 1, (const char *[]){"reshape"}));
+    ck_assert_ptr_eq(ag_permute(x, AG_AXES(0, 1, 2)), x);
+}
+END_TEST
+
+/* The gradient of a broadcast is one sum, in place if no axis is new, and another shape only if one is left over. */
+START_TEST(gradients_of_broadcasts_are_one_sum) {
+    static const struct {
+        ag_shape from, to;
+        int n;
+        const char *made[2];
+    } rows[] = {{{1, {3}}, {2, {2, 3}}, 1, {"sum"}},
+                {{2, {1, 3}}, {2, {2, 3}}, 1, {"sum"}},
+                {{1, {3}}, {2, {1, 3}}, 1, {"reshape"}},
+                {{1, {3}}, {3, {2, 1, 3}}, 2, {"sum", "reshape"}},
+                {{2, {1, 3}}, {3, {2, 2, 3}}, 2, {"sum", "reshape"}},
+                {{0, {0}}, {2, {2, 3}}, 1, {"sum"}}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        ag_tensor *x = ag_parameter_from(ag_zeros(tape, AG_F64, rows[k].from)), *dx;
+        ag_tensor *y = ag_broadcast_to(x, rows[k].to), *g = scattered(tape, AG_F64, rows[k].to, 3);
+        ag_vjp(1, &y, &g, 1, &x, &dx, 0);
+        ck_assert_msg(is_made_by(dx, g, rows[k].n, rows[k].made), "row %d", (int)k);
+    }
+}
+END_TEST
+
 /* The same bits for any number of threads, where work is divided. */
 START_TEST(threads_do_not_change_bits) {
     const int64_t n = small_run() ? 300 : 3000, w = 65;
@@ -937,6 +980,8 @@ int main(void) {
     tcase_add_test(rest, refused_parts_are_nil);
     tcase_add_test(rest, wrong_calls_are_refused);
     tcase_add_test(rest, unused_places_do_not_leak);
+    tcase_add_test(rest, views_are_not_copied);
+    tcase_add_test(rest, gradients_of_broadcasts_are_one_sum);
     tcase_add_test(rest, threads_do_not_change_bits);
     tcase_add_test(rest, large_results_are_whole);
     tcase_add_test(rest, many_additions_are_exact);
