@@ -63,7 +63,7 @@ static bool has_places(const char *name, ag_tensor *a, int n, ag_tensor **const 
 static bool qr_infer(ag_infer *r) {
     if (!lapack_infer(r, false)) return false;
     const int64_t m = ag_extent(r->x[0], -2), n = ag_extent(r->x[0], -1);
-    r->shape.extent[r->shape.rank - 2] = m < n ? m : n;
+    r->shape.extent[r->shape.rank - 2] = ag__lesser(m, n);
     r->shape.extent[r->shape.rank - 1] = m + n;
     return true;
 }
@@ -110,7 +110,7 @@ static ag_tensor *tall_qr_cotangent(ag_tensor *qt, ag_tensor *r, ag_tensor *gqt,
 /* A wide a is [x z] with x = q·u and r = [u qᵀ·z]. */
 static ag_tensor *qr_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *a = ag_input(y, i);
-    const int64_t m = ag_extent(a, -2), n = ag_extent(a, -1), k = m < n ? m : n;
+    const int64_t m = ag_extent(a, -2), n = ag_extent(a, -1), k = ag__lesser(m, n);
     ag_tensor *qt = ag__columns(y, 0, m), *gqt = ag__columns(g, 0, m);
     ag_tensor *u = ag__columns(y, m, m + k), *gu = ag_triu(ag__columns(g, m, m + k), 0);
     if (m >= n) return tall_qr_cotangent(qt, u, gqt, gu);
@@ -216,7 +216,7 @@ ag_tensor *ag_eigvalsh(ag_tensor *a) {
 static bool svd_infer(ag_infer *r) {
     if (!lapack_infer(r, false)) return false;
     const int64_t m = ag_extent(r->x[0], -2), n = ag_extent(r->x[0], -1);
-    r->shape.extent[r->shape.rank - 2] = m < n ? m : n;
+    r->shape.extent[r->shape.rank - 2] = ag__lesser(m, n);
     r->shape.extent[r->shape.rank - 1] = m + 1 + n;
     return true;
 }
@@ -249,7 +249,7 @@ static bool svd_eval(const ag_call *call) {
  * ā = u·[(F∘(P − Pᵀ))·s + s·(F∘(Q − Qᵀ)), s̄ on the diagonal]·vᵀ + (ū − u·P)·s⁻¹·vᵀ + u·s⁻¹·(v̄ᵀ − Qᵀ·vᵀ). */
 static ag_tensor *svd_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *a = ag_input(y, i);
-    const int64_t m = ag_extent(a, -2), n = ag_extent(a, -1), k = m < n ? m : n;
+    const int64_t m = ag_extent(a, -2), n = ag_extent(a, -1), k = ag__lesser(m, n);
     ag_tensor *ut = ag__columns(y, 0, m), *s = ag__columns(y, m, m + 1), *vt = ag__columns(y, m + 1, m + 1 + n);
     ag_tensor *gut = ag__columns(g, 0, m), *gs = ag__columns(g, m, m + 1), *gvt = ag__columns(g, m + 1, m + 1 + n);
     ag_tensor *st = ag__turned(s), *gaps = ag_mul(ag_sub(st, s), ag_add(st, s));

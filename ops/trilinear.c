@@ -38,10 +38,14 @@ typedef struct common {
 } common;
 
 static common common_of(const ag_infer *r, const ag__trilinear *d) {
-    const ag_tensor *image = r->x[d->output == X ? 1 : 0], *w = r->x[d->output == X ? 0 : 1]; /* w: unless output */
-    const int64_t last = ag_extent(r->x[1], -1), of_group = d->output == X ? ag_extent(w, (int)d->axes) : 0;
-    common c = {ag_extent(image, 0), ag_extent(image, -1), d->output == X ? ag_extent(image, -1) : last};
-    if (d->output == X && d->groups > 0) c.in = of_group > INT64_MAX / d->groups ? -1 : of_group * d->groups;
+    const ag_tensor *first = r->x[0], *second = r->x[1];
+    const int64_t last = ag_extent(second, -1);
+    if (d->output != X) return (common){ag_extent(first, 0), ag_extent(first, -1), last};
+    common c = {ag_extent(second, 0), last, last};
+    if (d->groups > 0) { /* the first is w; more channels than can be counted fit no w */
+        const int64_t of_group = ag_extent(first, (int)d->axes);
+        c.in = of_group > INT64_MAX / d->groups ? 0 : of_group * d->groups;
+    }
     return c;
 }
 
@@ -74,7 +78,7 @@ bool ag__trilinear_infer(ag_infer *r, bool dense) {
         return ag_reject(r, AG_ERR_DTYPE, "both must be f32, or both f64");
     if (!numbers_accepted(r, d, dense)) return false;
     const common c = common_of(r, d);
-    bool fits = c.in >= 0 && (d->groups == 0 ? c.in == c.out : c.in % d->groups == 0 && c.out % d->groups == 0);
+    bool fits = d->groups == 0 ? c.in == c.out : c.in % d->groups == 0 && c.out % d->groups == 0;
     for (int role = 0, i = 0; fits && role < AG__ROLES; role++) {
         const ag_shape shape = shape_in(d, role, c);
         if (role == d->output) r->shape = shape;

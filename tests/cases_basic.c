@@ -145,6 +145,7 @@ CALL(windows_apart, ag_windows(x[0], AG_AXES(0), AG_SHAPE(2), AG_SHAPE(3)))
 CALL(windows_12, ag_windows(x[0], AG_AXES(1, 2), AG_SHAPE(2, 3), AG_SHAPE(1, 2)))
 CALL(windows_21, ag_windows(x[0], AG_AXES(2, 1), AG_SHAPE(3, 2), AG_SHAPE(1, 2)))
 CALL(windows_all, ag_windows(x[0], AG_ALL_AXES, AG_SHAPE(2, 2), AG_SHAPE(2, 2)))
+CALL(windows_four, ag_windows(x[0], AG_ALL_AXES, AG_SHAPE(2, 1, 2, 1), AG_SHAPE(1, 1, 1, 1)))
 CALL(windows_huge, ag_windows(x[0], AG_AXES(1), AG_SHAPE(6), AG_SHAPE(INT64_MAX)))
 CALL(windows_none, ag_windows(x[0], no_axes, AG_SCALAR, AG_SCALAR))
 CALL(fold_1, ag_fold(x[0], AG_AXES(1), AG_SHAPE(6), AG_SHAPE(1)))
@@ -325,6 +326,7 @@ static const op_case rows[] = {
     {"windows no axes", NULL, ANYTHING, GRAD, 0, BUILD(windows_none), 1, {IN(ANY, 2, 3)}, ""},
     {"windows of nothing", "windows", ANYTHING, GRAD, 0, BUILD(windows_1), 1, {IN(ANY, 0, 6, 2)}, ""},
     {"windows special", "windows", REAL, LENIENT, 0, BUILD(windows_1), 1, {IN(SPECIAL, 2, 8)}, ""},
+    {"windows of four axes", "windows", ANYTHING, GRAD | NO_GOLDEN, 2, BUILD(windows_four), 1, {IN(ANY, 3, 2, 2, 1)}, ""},
     {"fold 1", "fold", NUMBER, GRAD, 2, BUILD(fold_1), 1, {IN(ANY, 2, 4, 3)}, ""},
     {"fold step", "fold", NUMBER, GRAD, 2, BUILD(fold_step), 1, {IN(ANY, 2, 3, 3, 3)}, ""},
     {"fold apart", "fold", NUMBER, GRAD, 0, BUILD(fold_apart), 1, {IN(ANY, 2, 2, 2)}, ""},

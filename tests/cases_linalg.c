@@ -44,6 +44,8 @@ static ag_tensor *cofactors(ag_tensor *a) { return ag_apply(&ag__op_cofactor, 1,
 /* Both factors, and the rows' numbers. */
 static ag_tensor *whole_lu(ag_tensor *a) { return ag_apply(&ag__op_lu, 1, &a, NULL, 0); }
 
+static ag_tensor *whole_qr(ag_tensor *a) { return ag_apply(&ag__op_qr, 1, &a, NULL, 0); }
+
 static ag_tensor *sign_of(ag_tensor *a) {
     ag_tensor *sign, *logarithm;
     ag_slogdet(a, &sign, &logarithm);
@@ -223,10 +225,14 @@ static const op_case rows[] = {
     {"qr q wide", "qr", REAL, GRAD | REORDERS | LAPACK | INVERTS | NO_GOLDEN, 8, BUILD(qr_q), 1, {IN(MATRIX, 2, 4)}, ""},
     {"qr r wide", "qr", REAL, GRAD | REORDERS | LAPACK | INVERTS | NO_GOLDEN, 8, BUILD(qr_r), 1, {IN(MATRIX, 2, 4)}, ""},
     {"qr nothing", "qr", REAL, GRAD | REORDERS | LAPACK, 8, BUILD(qr_r), 1, {IN(MATRIX, 0, 3, 3)}, ""},
+    {"qr whole", "qr", REAL, GRAD | REORDERS | LAPACK | INVERTS | NO_GOLDEN, 8, UNARY(whole_qr), 1, {IN(MATRIX, 3, 3)}, ""},
+    {"qr whole tall", "qr", REAL, GRAD | REORDERS | LAPACK | INVERTS | NO_GOLDEN, 8, UNARY(whole_qr), 1, {IN(MATRIX, 2, 4, 2)}, ""},
+    {"qr whole wide", "qr", REAL, GRAD | REORDERS | LAPACK | INVERTS | NO_GOLDEN, 8, UNARY(whole_qr), 1, {IN(MATRIX, 2, 2, 4)}, ""},
     {"eigh w", "eigh", REAL, GRAD | REORDERS | LAPACK | FACTORS, 16, BUILD(eigh_w), 1, {IN(MATRIX, 2, 3, 3)}, ""},
     {"eigh v", "eigh", REAL, GRAD | REORDERS | LAPACK | FACTORS, 16, BUILD(eigh_v2), 1, {IN(MATRIX, 2, 3, 3)}, ""},
     {"eigh nothing", "eigh", REAL, GRAD | REORDERS | LAPACK, 8, BUILD(eigh_w), 1, {IN(MATRIX, 2, 0, 0)}, ""},
     {"eigvalsh", "eigh", REAL, GRAD | REORDERS | LAPACK | FACTORS, 16, UNARY(ag_eigvalsh), 1, {IN(MATRIX, 3, 3)}, ""},
+    {"eigh two axes", "eigh", REAL, GRAD | REORDERS | LAPACK | FACTORS | NO_GOLDEN, 16, BUILD(eigh_v2), 1, {IN(MATRIX, 2, 3, 2, 2)}, ""},
     {"svd u", "svd", REAL, GRAD | REORDERS | LAPACK | FACTORS, 16, BUILD(svd_u2), 1, {IN(MATRIX, 2, 3, 3)}, ""},
     {"svd s", "svd", REAL, GRAD | REORDERS | LAPACK | FACTORS, 16, BUILD(svd_s), 1, {IN(MATRIX, 2, 3, 3)}, ""},
     {"svd v", "svd", REAL, GRAD | REORDERS | LAPACK | FACTORS, 16, BUILD(svd_v2), 1, {IN(MATRIX, 2, 3, 3)}, ""},

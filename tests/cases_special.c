@@ -21,6 +21,7 @@ CALL(betainc_slope_3, ag_apply(&ag__op_betainc_slope, 3, x, &(double){3}, sizeof
 CALL(betainc_slope_4, ag_apply(&ag__op_betainc_slope, 3, x, &(double){4}, sizeof(double)))
 CALL(betainc_slope_5, ag_apply(&ag__op_betainc_slope, 3, x, &(double){5}, sizeof(double)))
 CALL(conic_slope, with_number(&ag__op_conic_slope, x[0], -1))
+CALL(conic_slope_3, with_number(&ag__op_conic_slope, x[0], 3))
 CALL(erfcx_derivative, with_number(&ag__op_erfcx_derivative, x[0], 2))
 CALL(erfcx_slope, ag_apply(&ag__op_erfcx_slope, 1, x, NULL, 0))
 CALL(erfinv_slope, ag_apply(&ag__op_erfinv_slope, 1, x, NULL, 0))
@@ -44,6 +45,7 @@ static const op_case rows[] = {
     {"betainc_slope 3", "betainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(betainc_slope_3), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
     {"betainc_slope 4", "betainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(betainc_slope_4), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
     {"betainc_slope 5", "betainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(betainc_slope_5), 3, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3), {INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},
+    {"conic_slope of 3", "conic_slope", REAL, ELEMENTWISE | GRAD | NO_GOLDEN, 3, BUILD(conic_slope_3), 1, {IN(ANY, 2, 3)}, ""},
     {"conic_slope", "conic_slope", REAL, ELEMENTWISE | GRAD, 3, BUILD(conic_slope), 1, {IN(ANY, 2, 3)}, ""},
     {"erfcx_derivative", "erfcx_derivative", REAL, ELEMENTWISE | GRAD, 300, BUILD(erfcx_derivative), 1, {IN(ANY, 2, 3)}, ""},
     {"erfcx_slope", "erfcx_slope", REAL, ELEMENTWISE | GRAD, 24, BUILD(erfcx_slope), 1, {IN(ANY, 2, 3)}, ""},

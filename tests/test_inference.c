@@ -8,6 +8,7 @@
 #include "autograd/tape/node.h"
 #include "tests/cases.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -307,14 +308,25 @@ static const struct {
     {"lu", 1, {AG_F64}, {{2, {9007199254740993, 0}}}, 0, {0},
      "2 lu: x (9007199254740993,0): 9007199254740993 rows are too many to be numbered in this dtype"},
     {"index", 3, {AG_F64, AG_I64, AG_I64}, {{3, {2, 2, 2}}, {1, {2}}, {1, {2}}}, 3, {1 << 16, 0x20201000000},
-     "6 index: a (2,2,2), b i64 (2) and c i64 (2): each axis must be indexed once, or be an axis of the result"},
+     "4 index: a (2,2,2), b i64 (2) and c i64 (2): each axis must be indexed once, or be an axis of the result"},
     {"index_put", 3, {AG_BOOL, AG_BOOL, AG_I64}, {{1, {3}}, {1, {2}}, {1, {2}}}, 3, {1 << 16 | AG_PUT_SET, 1 << 24}, "bool (3)"},
     {"index_put", 3, {AG_BOOL, AG_BOOL, AG_I64}, {{1, {3}}, {1, {2}}, {1, {2}}}, 3, {1 << 16 | AG_PUT_MAX, 1 << 24},
      "3 index_put: a bool (3), b bool (2) and c i64 (2): the dtype bool is not supported"},
-    {"permute", 1, {AG_F64}, {{3, {1, 2, 2}}}, 1, {0x10100}, "6 permute: x (1,2,2): each axis must be given once"},
-    {"concat", 2, {AG_F64, AG_F64}, {{2, {INT64_MAX - 1, 0}}, {2, {1, 0}}}, 1, {0}, "f64 (9223372036854775807,0)"},
-    {"concat", 2, {AG_F64, AG_F64}, {{2, {INT64_MAX - 1, 0}}, {2, {2, 0}}}, 1, {0},
-     "2 concat: a (9223372036854775806,0) and b (2,0): the sum of the extents is too large"},
+    {"qr", 1, {AG_F64}, {{2, {3000000000, 0}}}, 0, {0}, "2 qr: x (3000000000,0): the matrices are too large for LAPACK"},
+    {"svd", 1, {AG_F64}, {{3, {1, 0, 3000000000}}}, 0, {0}, "2 svd: x (1,0,3000000000): the matrices are too large for LAPACK"},
+    {"slice", 1, {AG_F64}, {{1, {3}}}, 4, {1, 0, 1, 0}, "5 slice: x (3): 0 indices from 0, step 1, are not all on axis 1"},
+    {"slice", 1, {AG_F64}, {{2, {3, 2}}}, 4, {0, INT64_MAX, 1, 0}, "f64 (0,2)"},
+    {"argsort", 1, {AG_F32}, {{2, {0, UINT32_MAX - 1}}}, 2, {0}, "i64 (0,4294967294)"},
+    {"argsort", 1, {AG_F32}, {{2, {0, UINT32_MAX}}}, 2, {0},
+     "2 argsort: x f32 (0,4294967295): the axis has 2³² − 1 elements or more"},
+    {"argsort", 1, {AG_F64}, {{2, {0, UINT32_MAX}}}, 2, {0}, "i64 (0,4294967295)"},
+    {"correlation", 2, {AG_F64, AG_F64}, {{3, {1, INT64_MAX / 32, 0}}, {3, {1, 1, 0}}}, 22,
+     {1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 32}, "2 correlation: a (1,288230376151711743,0) and b (1,1,0): the result would have more elements than can be counted, with "
+     "extent 9223372036854775776 at axis 2"},
+    {"correlation", 2, {AG_F64, AG_F64}, {{3, {1, INT64_MAX / 32 + 1, 0}}, {3, {1, 1, 0}}}, 22,
+     {1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 32}, "2 correlation: a (1,288230376151711744,0) and b (1,1,0): (N,L…,C) and (K…,C/G,K) are wanted, or (N,O…,K) with the "
+     "places of windows, and channels that are multiples of the groups"},
+    {"permute", 1, {AG_F64}, {{3, {1, 2, 2}}}, 1, {0x10100}, "4 permute: x (1,2,2): each axis must be given once"},
     {"solve_triangular", 2, {AG_F64, AG_F64}, {{4, {2, 3, 4, 4}}, {4, {2, 3, 4, 1}}}, 3, {0}, "f64 (2,3,4,1)"},
     {"solve_triangular", 2, {AG_F64, AG_F64}, {{1, {4}}, {2, {4, 1}}}, 3, {0},
      "2 solve_triangular: a (4) and b (4,1): needs two axes or more"},
@@ -332,6 +344,38 @@ START_TEST(calls_at_an_end_are_as_said) {
     memcpy(c.word, calls[_i].number, sizeof calls[_i].number);
     outcome(&c, text);
     ck_assert_str_eq(text, calls[_i].outcome);
+}
+END_TEST
+
+/* The same of random numbers and progressions: three numbers, and how many are wanted. */
+static const struct {
+    const char *op;
+    ag_dtype dtype;
+    int64_t n;
+    double number[3];
+    const char *outcome;
+} sources[] = {
+    {"arange", AG_F64, 1, {DBL_MAX, DBL_MAX, DBL_MAX}, "f64 (1)"},
+    {"arange", AG_I64, 1, {0x1p53, -1, 0x1p53}, "i64 (1)"},
+    {"arange", AG_I64, 2, {0x1p53 - 2, 1, 0x1p53 - 1}, "i64 (2)"},
+    {"arange",
+     AG_I64,
+     4,
+     {0x1p53 - 2, 2, 0x1p53 + 4},
+     "5 arange: 9.0072e+15 and 2 must be integers, here and at the end"},
+    {"arange", AG_I64, 2, {0, 0.5, 0.5}, "5 arange: 0 and 0.5 must be integers, here and at the end"},
+    {"arange", AG_I64, 2, {0.5, 1, 1.5}, "5 arange: 0.5 and 1 must be integers, here and at the end"},
+    {"uniform", AG_F64, 1, {-DBL_MAX, DBL_MAX}, "f64 (1)"},
+    {"uniform", AG_F32, 1, {-FLT_MAX, FLT_MAX}, "f32 (1)"},
+    {"uniform", AG_F32, 1, {-FLT_MAX, 1e39}, "5 uniform: -3.40282e+38 and 1e+39 must both be finite in f32"},
+};
+
+START_TEST(sources_at_an_end_are_as_said) {
+    static char text[LINE];
+    call c = {.op = named(sources[_i].op), .ydtype = sources[_i].dtype, .yshape = {1, {sources[_i].n}}, .bytes = 32};
+    memcpy(c.word, sources[_i].number, sizeof sources[_i].number);
+    outcome(&c, text);
+    ck_assert_str_eq(text, sources[_i].outcome);
 }
 END_TEST
 
@@ -374,5 +418,7 @@ int main(int argc, char **argv) {
     Suite *suite = suite_create("inference");
     tcase_add_loop_test(tape_group(suite, "calls"), calls_that_are_nearly_valid_are_as_listed, 0, case_count());
     tcase_add_loop_test(tape_group(suite, "ends"), calls_at_an_end_are_as_said, 0, sizeof calls / sizeof *calls);
+    tcase_add_loop_test(tape_group(suite, "sources"), sources_at_an_end_are_as_said, 0,
+                        sizeof sources / sizeof *sources);
     return run_suite(suite);
 }

@@ -85,6 +85,24 @@ static void expect_orthogonal(ag_dtype dtype, ag_shape shape, double gain) {
     ck_assert_double_le(largest(error), square * (dtype == AG_F32 ? 4e-7 : 4e-15));
 }
 
+/* The operation of this name that y is computed by. */
+static ag_tensor *node_of(ag_tensor *y, const char *name) {
+    while (ag_op_of(y) && strcmp(ag_op_of(y)->name, name) != 0) y = ag_input(y, 0);
+    ck_assert(ag_op_of(y));
+    return y;
+}
+
+/* A program may record the operation again. */
+START_TEST(only_a_matrix_of_f64_is_made_orthogonal) {
+    ag_tensor *y = node_of(ag_init_orthogonal(tape, AG_F64, AG_SHAPE(3, 2), 1), "orthonormal");
+    ag_tensor *x[] = {ag_zeros(tape, AG_F64, AG_SHAPE(2, 3, 2)), ag_zeros(tape, AG_F32, AG_SHAPE(3, 2))};
+    for (int i = 0; i < 2; i++) {
+        ck_assert(ag_is_nil(ag_apply(ag_op_of(y), 1, &x[i], NULL, 0)));
+        ag_clear_error(tape);
+    }
+}
+END_TEST
+
 START_TEST(orthogonal_matrices_have_orthonormal_columns_or_rows) {
     const ag_dtype dtype = reals[_i];
     expect_orthogonal(dtype, AG_SHAPE(1, 1), 1);
@@ -302,6 +320,7 @@ int main(void) {
     TCase *values = tape_group(suite, "values");
     tcase_add_loop_test(values, rules_by_fans_have_their_moments, 0, 2);
     tcase_add_loop_test(values, a_truncated_normal_variable_is_exactly_that, 0, 2);
+    tcase_add_test(values, only_a_matrix_of_f64_is_made_orthogonal);
     tcase_add_loop_test(values, orthogonal_matrices_have_orthonormal_columns_or_rows, 0, 2);
     tcase_add_test(values, orthogonal_matrices_are_uniform);
     tcase_add_loop_test(values, the_same_seed_gives_the_same_bits, 0, 2);

@@ -4,6 +4,7 @@
  * at three orders. A table here gives the slopes at kinks. */
 #include "autograd/eval/compile.h"
 #include "nn/nn.h"
+#include "ops/lapack.h"
 #include "ops/rules.h"
 #include "tests/cases.h"
 
@@ -101,16 +102,20 @@ static bool is_cotangent(const ag_tensor *t, uint32_t first) {
     return false;
 }
 
-/* The products of two matrices among the nodes from `first` on: plain without a choice; else strong in the operand that
+static bool is_named(const ag_tensor *t, const char *name) {
+    return ag_op_of(t) && strcmp(ag_op_of(t)->name, name) == 0;
+}
+
+/* The products among the nodes from `first` on: plain without a choice; else strong in the operand that
  * is the cotangent, and in no other. How many there are. */
 static int expect_products(const op_case *c, uint32_t first, bool chosen) {
     int n = 0;
     for (uint32_t id = first; id < tape->count; id++) {
         const ag_tensor *t = ag__node(tape, id);
-        const bool strong = ag_op_of(t) && strcmp(ag_op_of(t)->name, "strong_matmul") == 0;
-        n += chosen ? strong : ag_op_of(t) && strcmp(ag_op_of(t)->name, "matmul") == 0;
+        const bool dot = is_named(t, "strong_tensordot"), strong = dot || is_named(t, "strong_matmul");
+        n += chosen ? strong : is_named(t, "matmul") || is_named(t, "tensordot");
         if (!strong) continue;
-        const int64_t operands = *(const int64_t *)ag_attributes(t);
+        const int64_t operands = ((const int64_t *)ag_attributes(t))[dot]; /* behind the number of axes */
         ck_assert_msg(chosen && (operands == 1 || operands == 2) && is_cotangent(ag_input(t, (int)operands - 1), first),
                       "%s, %s: strong operands %d", case_title(c, AG_F64), chosen ? "chosen" : "without a choice",
                       (int)operands);
@@ -119,12 +124,13 @@ static int expect_products(const op_case *c, uint32_t first, bool chosen) {
 }
 
 /* Products in gradients are plain without a choice, and show what is not finite. Below one it is the cotangent's zeros
- * that are strong, not those of the other operand. The gradients of factorisations by LAPACK have choices of their own,
- * and what other factorisations have accepted is finite. */
+ * that are strong, not those of the other operand. The gradients of other factorisations by LAPACK have choices of their
+ * own, and what Cholesky's has accepted is finite. */
 START_TEST(products_are_strong_below_a_choice_by_the_cotangent_alone) {
     op_case c = case_at(_i);
     int count[2];
-    if (!has_gradient(&c, AG_F64) || c.flags & LAPACK || !c.op || strcmp(c.op, "strong_matmul") == 0) return;
+    if (!has_gradient(&c, AG_F64) || !c.op || strncmp(c.op, "strong_", 7) == 0) return;
+    if (c.flags & LAPACK && strcmp(c.op, "qr") != 0) return;
     for (int chosen = 0; chosen < 2; chosen++) {
         ag_tensor *x[CASE_INPUTS], *by[CASE_INPUTS], *g[CASE_INPUTS];
         const int n = filled_inputs(&c, AG_F64, 0, x, by);
@@ -137,6 +143,33 @@ START_TEST(products_are_strong_below_a_choice_by_the_cotangent_alone) {
     }
     ck_assert_msg(c.flags & FACTORS || count[0] == count[1], "%s: of %d products %d are strong", c.name, count[0],
                   count[1]);
+}
+END_TEST
+
+/* How many products are strong in the first operand, the second, both: in the gradient of y, below a choice or without. */
+static void count_strong(ag_tensor *y, ag_tensor *by, bool chosen, int count[4]) {
+    ag_tensor *zero = ag_zeros(tape, AG_F64, ag_shape_of(y)), *g;
+    if (chosen) y = ag_where(ag_equal(zero, zero), y, zero);
+    const uint32_t first = tape->count;
+    ck_assert_int_eq(ag_grad(ag_sum(ag_square(y)), 1, &by, &g), AG_OK);
+    for (uint32_t id = first; id < tape->count; id++)
+        if (is_named(ag__node(tape, id), "strong_matmul")) count[*(const int64_t *)ag_attributes(ag__node(tape, id))]++;
+}
+
+/* A solution by strong zeros has strong zeros itself; and least squares' solutions are in their gradients as they are. */
+START_TEST(solutions_are_strong_where_they_must_be) {
+    ag_tensor *a = ag_parameter_from(tensor_of(tape, AG_F64, AG_SHAPE(2, 2), (double[]){3, 1, 1, 4})),
+              *b = ag_ones(tape, AG_F64, AG_SHAPE(2, 1));
+    for (int chosen = 0; chosen < 2; chosen++) {
+        int count[4] = {0}, squares[4] = {0};
+        const int64_t strong[] = {0, 0, 1};
+        ag_tensor *y = ag_apply(&ag__op_solve_triangular, 2, (ag_tensor *[]){a, b}, strong, sizeof strong);
+        count_strong(y, a, chosen, count);
+        ck_assert(count[1] == 0 && count[2] == !chosen && count[3] == chosen);
+        if (!ag__has_lapack()) continue;
+        count_strong(ag_lstsq(a, b, -1), a, chosen, squares);
+        ck_assert(squares[1] == 0 && squares[2] == 2 * chosen && squares[3] == 3 * chosen);
+    }
 }
 END_TEST
 
@@ -307,6 +340,22 @@ START_TEST(strong_products_are_sums_of_strong_terms) {
         ag_apply(&ag__op_strong_matmul, 2, (ag_tensor *[]){x, x}, &strong, sizeof strong);
         expect_error(tape, AG_ERR_RANGE, "strong_matmul", "the attribute is");
     }
+}
+END_TEST
+
+/* In the gradients of strong products, too, only zeros of the cotangent and of the same operands are strong. */
+START_TEST(gradients_of_strong_products_are_strong_in_the_same_operands) {
+    for (int64_t strong = 1; strong <= 3; strong++)
+        for (int dot = 0; dot < 2; dot++) {
+            ag_tensor *x[2], *g = ag_full(tape, AG_F64, AG_SHAPE(1, 1), INFINITY), *dx[2];
+            for (int i = 0; i < 2; i++) x[i] = ag_parameter_from(ag_zeros(tape, AG_F64, AG_SHAPE(1, 1)));
+            const int64_t attributes[] = {1, strong};
+            ag_tensor *y = dot ? ag_apply(&ag__op_strong_tensordot, 2, x, attributes, sizeof attributes)
+                               : ag_apply(&ag__op_strong_matmul, 2, x, &strong, sizeof strong);
+            ck_assert_int_eq(ag_vjp(1, &y, &g, 2, x, dx, 0), AG_OK);
+            ck_assert(strong & 2 ? ag_item(dx[0]) == 0 : isnan(ag_item(dx[0])));
+            ck_assert(strong & 1 ? ag_item(dx[1]) == 0 : isnan(ag_item(dx[1])));
+        }
 }
 END_TEST
 
@@ -620,6 +669,7 @@ int main(void) {
     tcase_add_loop_test(choice, what_is_not_chosen_has_no_influence_at_any_order, 0, case_count());
     tcase_add_loop_test(choice, zeros_that_are_handed_in_as_strong_stay_zeros, 0, case_count());
     tcase_add_loop_test(choice, products_are_strong_below_a_choice_by_the_cotangent_alone, 0, case_count());
+    tcase_add_test(choice, solutions_are_strong_where_they_must_be);
     tcase_add_loop_test(choice, what_is_chosen_is_as_without_the_choice, 0, case_count());
     tcase_add_test(choice, guards_hold);
     tcase_add_test(choice, vectors_are_normalised_unless_they_have_no_length);
@@ -627,6 +677,7 @@ int main(void) {
     tcase_add_test(products, rows_that_are_not_chosen_have_no_influence_on_weights);
     tcase_add_test(products, columns_that_are_not_chosen_have_no_influence_on_inputs);
     tcase_add_test(products, strong_products_are_sums_of_strong_terms);
+    tcase_add_test(products, gradients_of_strong_products_are_strong_in_the_same_operands);
     TCase *slopes = tape_group(suite, "slopes");
     tcase_add_loop_test(slopes, slopes_at_kinks_are_these, 0, KINKS);
     tcase_add_test(slopes, of_a_nan_nothing_is_known_at_any_order);

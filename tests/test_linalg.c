@@ -674,6 +674,25 @@ START_TEST(values_that_meet) {
 }
 END_TEST
 
+static ag_tensor *squares_of_vectors(void *context, int n, ag_tensor *const x[]) {
+    (void)n;
+    ag_tensor *p[3];
+    ag_svd(x[0], &p[0], &p[1], &p[2]);
+    return ag_square(p[*(const int *)context]);
+}
+
+/* A singular value that is 0 is no matter where no vectors are left over. */
+START_TEST(vectors_of_a_singular_matrix_have_slopes) {
+    if (!ag__has_lapack()) return;
+    ag_tensor *a = ag_parameter(tape, AG_F64, AG_SHAPE(2, 2), (double[]){1, 3, 0.1, 0.3});
+    for (int which = 0; which <= 2; which += 2) {
+        ag_gradcheck_report report;
+        ag_gradcheck(squares_of_vectors, &which, 1, &a, NULL, &report);
+        ck_assert_msg(report.passed, "%d: %s", which, report.message);
+    }
+}
+END_TEST
+
 /* ---- Linear operations and their adjoints: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ ---- */
 
 typedef ag_tensor *linear(ag_tensor *x);
@@ -842,6 +861,7 @@ int main(void) {
     tcase_add_test(group, wrong_matrices);
     tcase_add_test(group, missing_libraries_are_named);
     tcase_add_test(group, values_that_meet);
+    tcase_add_test(group, vectors_of_a_singular_matrix_have_slopes);
     tcase_add_test(group, gradients_are_adjoints);
     group = tape_group(suite, "transforms");
     tcase_add_test(group, transforms_and_their_inverses);

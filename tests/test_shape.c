@@ -794,6 +794,17 @@ START_TEST(views_are_not_copied) {
 }
 END_TEST
 
+/* The sum of extents of joined tensors without elements may be the largest number, and not more. */
+START_TEST(extents_that_are_joined_do_not_overflow) {
+    enum { N = 17 };
+    ag_tensor *in[N];
+    for (int i = 0; i < N; i++) in[i] = ag_zeros(tape, AG_F64, AG_SHAPE(i < N - 1 ? INT64_MAX / 16 : 15, 0));
+    refused(ag_concat(N, in, 0), AG_ERR_SHAPE, "more elements than can be counted");
+    in[N - 1] = ag_zeros(tape, AG_F64, AG_SHAPE(16, 0));
+    refused(ag_concat(N, in, 0), AG_ERR_SHAPE, "the sum of the extents is too large");
+}
+END_TEST
+
 /* The gradient of a broadcast is one sum, in place if no axis is new, and another shape only if one is left over. */
 START_TEST(gradients_of_broadcasts_are_one_sum) {
     static const struct {
@@ -981,6 +992,7 @@ int main(void) {
     tcase_add_test(rest, wrong_calls_are_refused);
     tcase_add_test(rest, unused_places_do_not_leak);
     tcase_add_test(rest, views_are_not_copied);
+    tcase_add_test(rest, extents_that_are_joined_do_not_overflow);
     tcase_add_test(rest, gradients_of_broadcasts_are_one_sum);
     tcase_add_test(rest, threads_do_not_change_bits);
     tcase_add_test(rest, large_results_are_whole);
