@@ -533,25 +533,41 @@ def known():
     return found
 
 
-def page(rows, equivalent, counts):
+def blob(file):
+    """Git's name of a file's content, which git rev-parse HEAD:FILE prints as well."""
+    return subprocess.run(["git", "hash-object", ROOT / file], capture_output=True, text=True, check=True).stdout[:10]
+
+
+def listed_by_reason(them):
+    """Mutants below their reasons."""
+    reasons, out = {}, []
+    for m, reason in them:
+        reasons.setdefault(reason, []).append(m)
+    for reason, own in reasons.items():
+        out += [reason, ""] + [f"- `{m.text.replace('`', '')}`" for m in own] + [""]
+    return out
+
+
+def page(rows, equivalent, living, counts, tests):
     out = ["# Mutation", "",
            "Do the tests notice a wrong derivative? `tests/mutate.py` changes each vjp and each `infer` one spot at a time, and what they",
            "call: a sign, a factor left out, operands swapped, an axis or a number by one, a comparison, a constant. Each changed library is",
            "a mutant, and some test must fail with it. `./dev mutate` does this for all files or those named, and fails if a mutant lives that",
-           "is not listed below. This page is written by `./dev mutate --table`. The times are seconds of one processor.", "",
-           "| file | mutants | noticed | cannot be noticed | live | seconds |", "|---|---|---|---|---|---|"]
+           "is not listed below. This page is written by `./dev mutate --table`.", "",
+           f"Left out is `{APART[0]}`, which decides how a sum of cotangents is computed, not what it is: `tests/test_sums.c` counts the sums.",
+           "So are mutants that do not compile, and formulas of operations, whose values the other tests compare.", "",
+           f"{tests} tests took part. The source is Git's name of the file's content when it was asked (`git rev-parse HEAD:FILE`): a file with",
+           "another name has changed since. The times are seconds of one processor.", "",
+           "| file | source | mutants | noticed | cannot be noticed | live | seconds |", "|---|---|---|---|---|---|---|"]
     for file, row in sorted(rows.items()):
-        out.append(f"| `{file}` | {sum(row[:3])} | {row[0]} | {row[1]} | {row[2]} | {row[3]:.0f} |")
-    out += [f"| all | {sum(counts[:3])} | {counts[0]} | {counts[1]} | {counts[2]} | {counts[3]:.0f} |", "",
-            "## Those that cannot be noticed", "",
+        out.append(f"| `{file}` | {blob(file)} | {sum(row[:3])} | {row[0]} | {row[1]} | {row[2]} | {row[3]:.0f} |")
+    out += [f"| all | | {sum(counts[:3])} | {counts[0]} | {counts[1]} | {counts[2]} | {counts[3]:.0f} |", ""]
+    if living:
+        out += ["## Those that live", ""] + listed_by_reason([(m, "No test has noticed these yet.") for m in living])
+    out += ["## Those that cannot be noticed", "",
             "What such a mutant computes is the same, for the reason given. A change is written as the line of the source, what is changed in",
             "it, and into what. The list is `tests/mutants.txt`, and a mutant in it that a test does notice is an error.", ""]
-    reasons = {}
-    for m, reason in equivalent:
-        reasons.setdefault(reason, []).append(m)
-    for reason, them in reasons.items():
-        out += [f"{reason}", ""] + [f"- `{m.text.replace('`', '')}`" for m in them] + [""]
-    return "\n".join(out).rstrip() + "\n"
+    return "\n".join(out + listed_by_reason(equivalent)).rstrip() + "\n"
 
 
 def main():
@@ -566,6 +582,8 @@ def main():
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--list", action="store_true")
     args = parser.parse_args()
+    if args.table and (args.file or args.today or args.only):
+        parser.error("--table is for all files")
     found, mutants = sources(), []
     if args.today:
         args.file = [found[int(time.time()) // 86400 % len(found)].file]
@@ -584,7 +602,10 @@ def main():
           f"{sum(t[3] for tests in bench.tests.values() for t in tests):.0f} s", flush=True)
     memo = bench.folder / "fates.json"
     fates = json.loads(memo.read_text()) if memo.exists() and not args.again else {}
-    hunt, listed, wrong, rows = Hunt(bench, mutants, args.seconds), known(), 0, {}
+    hunt, listed, wrong, rows, living = Hunt(bench, mutants, args.seconds), known(), 0, {}, []
+    for text in sorted(listed.keys() - {m.text for m in mutants}) if not args.file else []:
+        wrong += 1
+        print(f"is listed, but there is no such change: {text}", flush=True)
     chosen = [m for m in chosen if m.key not in bench.none]
     def fate(m):
         return fates[m.key] if m.key in fates and m.text not in listed else hunt.fate(m)
@@ -593,6 +614,8 @@ def main():
             row = rows.setdefault(m.file, [0, 0, 0, 0.0])
             row[0 if noticed else 1 if m.text in listed else 2] += 1
             row[3] += took
+            if not noticed and m.text not in listed:
+                living.append(m)
             if noticed:
                 fates[m.key] = (noticed, took)
             if (m.text in listed) == bool(noticed):
@@ -605,7 +628,8 @@ def main():
     counts = [sum(row[k] for row in rows.values()) for k in range(4)]
     print(f"{sum(counts[:3])} mutants: {counts[0]} noticed, {counts[1]} cannot be, {counts[2]} live, {counts[3]:.0f} s")
     if args.table:
-        PAGE.write_text(page(rows, [(m, listed[m.text]) for m in chosen if m.text in listed], counts))
+        equivalent = [(m, listed[m.text]) for m in chosen if m.text in listed]
+        PAGE.write_text(page(rows, equivalent, living, counts, sum(map(len, bench.tests.values()))))
     return 1 if wrong else 0
 
 

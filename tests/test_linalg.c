@@ -537,7 +537,7 @@ START_TEST(cofactors_of_singular_matrices) {
 }
 END_TEST
 
-/* What is above l's diagonal is 0 whatever a is: a cotangent there has no influence, even if it is NaN. */
+/* The elements above l's diagonal are 0 whatever a is: a cotangent there has no influence, even if it is NaN. */
 START_TEST(cotangents_above_the_diagonal_are_not_looked_at) {
     ag_tensor *a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), (double[]){4, 2, 0, 2, 5, 2, 0, 2, 6}),
               *l = ag_cholesky(a);
@@ -546,6 +546,21 @@ START_TEST(cotangents_above_the_diagonal_are_not_looked_at) {
     ag_vjp(1, &l, &g, 1, &a, &da[0], 0);
     ag_vjp(1, &l, &below, 1, &a, &da[1], 0);
     for (int64_t k = 0; k < 9; k++) ck_assert_double_eq(ag_element(da[0], k), ag_element(da[1], k));
+}
+END_TEST
+
+/* Only the first row of a has a part in the first element of u. */
+START_TEST(infinite_cotangents_of_factors_reach_what_they_depend_on) {
+    ag_tensor *a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), (double[]){4, 2, 1, 2, 5, 2, 1, 2, 6}), *p, *l, *u,
+              *da[2];
+    ag_lu(a, &p, &l, &u);
+    for (int i = 0; i < 2; i++) {
+        double weights[9] = {i ? (double)INFINITY : 1, 2, 3, 4, 5, 6, 7, 8, 9};
+        ag_tensor *g = tensor_of(tape, AG_F64, AG_SHAPE(3, 3), weights);
+        ag_vjp(1, &u, &g, 1, &a, &da[i], 0);
+    }
+    ck_assert(!isfinite(ag_element(da[1], 0)));
+    for (int64_t k = 3; k < 9; k++) ck_assert_double_eq(ag_element(da[1], k), ag_element(da[0], k));
 }
 END_TEST
 
@@ -855,6 +870,7 @@ int main(void) {
     tcase_add_loop_test(group, orthogonal_factors_multiply_back, 0, 10);
     tcase_add_test(group, singular_matrices_are_named);
     tcase_add_test(group, cofactors_of_singular_matrices);
+    tcase_add_test(group, infinite_cotangents_of_factors_reach_what_they_depend_on);
     tcase_add_test(group, cotangents_above_the_diagonal_are_not_looked_at);
     tcase_add_test(group, determinants_neither_overflow_nor_vanish);
     tcase_add_test(group, elements_that_are_not_finite);

@@ -779,7 +779,7 @@ static bool is_made_by(const ag_tensor *y, const ag_tensor *x, int n, const char
     return y == x;
 }
 
-/* What strides can say is not copied: axes of extent 1 are nowhere in the way, and axes that follow each other are one. */
+/* A shape that strides can express is not copied: axes of extent 1 are nowhere in the way, and axes that follow each other are one. */
 START_TEST(views_are_not_copied) {
     ag_tensor *turned = ag_transpose(numbered(AG_F64, AG_SHAPE(3, 2)), 0, 1), *x = ag_unsqueeze(turned, -1);
     ck_assert(is_made_by(ag_reshape(x, AG_SHAPE(2, 3)), x, 1, (const char *[]){"reshape"}));
