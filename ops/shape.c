@@ -55,12 +55,10 @@ ag_tensor *ag__unchanged(ag_tensor *x) {
 
 /* ---- reshape, squeeze, unsqueeze ---- */
 
+/* Where there are no elements the strides are of no use. */
 static void row_major(const ag_shape *shape, int64_t *stride) {
     int64_t step = 1;
-    for (int i = shape->rank - 1; i >= 0; i--) {
-        stride[i] = step;
-        if (shape->extent[i] > 0) step *= shape->extent[i];
-    }
+    for (int i = shape->rank - 1; i >= 0; step *= shape->extent[i--]) stride[i] = step;
 }
 
 /* Axes of x, joined where the outer stride is the inner's extent times its stride; returns how many are left. */
@@ -81,7 +79,7 @@ static int joined_axes(const ag__layout *x, int64_t *extent, int64_t *stride) {
  * the rest of one joined axis. */
 static bool reshape_strides(const ag__layout *x, const ag_shape *shape, int64_t *stride) {
     row_major(shape, stride);
-    if (x->contiguous || x->size == 0) return true;
+    if (x->contiguous) return true; /* as all are that have no elements */
     int64_t extent[AG_MAX_RANK], step[AG_MAX_RANK];
     int n = joined_axes(x, extent, step);
     for (int i = shape->rank - 1; i >= 0; i--) {
