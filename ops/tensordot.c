@@ -205,7 +205,7 @@ static ag_tensor *record(ag_tensor *a, ag_tensor *b, int64_t axes, int64_t stron
 
 /* A product of a cotangent: operand `cotangent` is one, and strong below a choice. */
 static ag_tensor *slope(ag_tensor *a, ag_tensor *b, int64_t axes, int64_t cotangent, int64_t strong) {
-    if (!ag__is_weak(cotangent == A ? a : b)) strong |= cotangent;
+    if (!ag__is_weak(a)) strong |= cotangent; /* the scan is, not a tensor */
     return record(a, b, axes, strong);
 }
 

@@ -2,13 +2,13 @@
 """mutate -- whether the tests notice a wrong vjp or infer: mutate.py [OPTION...] BUILD [FILE...]
 
 Changes one spot at a time of each vjp and each infer, and of what they call in their file or, if its name is private to
-the library, in ops/; and runs the tests until one fails. A mutant that no test notices
-lives. One that cannot be noticed is listed in mutants.txt with the reason, and must live.
+the library, in ops/; and runs the tests until one fails. A mutant that no test notices lives. One that cannot be noticed is
+listed in mutants.txt with the reason, and must live.
 
 A function and all its mutants are compiled together, and a number chooses among them as it is called: so the library is
-built once for all. The tests are linked with mutate_runner.c, which forks for each mutant; a first run of each test without
-mutants says which functions it calls, and how long it takes. A mutant is given only tests that call its function, quick ones
-first, and those that noticed other mutants of the function before any.
+built once for all. The tests are linked with mutate_runner.c, which forks for each mutant. A first run of each test without
+mutants says which functions it calls, and how long it takes; a second one, in a child, that it passes there. A mutant is
+given only tests that call its function, quick ones first, and those that noticed other mutants of the function before any.
 
     --jobs N       so many at a time (2)
     --seconds S    tests for at most so long for each mutant (no limit)
@@ -438,15 +438,15 @@ class Judge:
     def __init__(self, bench, seconds, say=False):
         self.bench, self.seconds, self.servers, self.say = bench, seconds, {}, say
 
-    def ask(self, program, mutant, tests):
-        """The test that noticed, or None."""
+    def ask(self, program, number, tests):
+        """The test that noticed the mutant of this number, or None."""
         if program not in self.servers:
             env = environment("serve", **({"MUTATE_SECONDS": str(self.seconds)} if self.seconds else {}),
                               **({"MUTATE_SAY": "1"} if self.say else {}))
             self.servers[program] = subprocess.Popen([self.bench.program(program)], cwd=self.bench.build, env=env, text=True,
                                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         server = self.servers[program]
-        line = " ".join([str(mutant.number)] + [f"{t[0]}:{int(t[3] * 10000) + 500}" for t in tests])
+        line = " ".join([str(number)] + [f"{t[0]}:{int(t[3] * 10000) + 500}" for t in tests])
         server.stdin.write(line + "\n")
         server.stdin.flush()
         while True:
@@ -467,13 +467,30 @@ class Judge:
 class Hunt:
     def __init__(self, bench, mutants, seconds):
         self.bench, self.seconds = bench, seconds
+        self.lock, self.local, self.judges = threading.Lock(), threading.local(), []
+        for program in bench.tests:
+            self.control(program)
         self.reaching = collections.defaultdict(list)  # a function: tests that call it, with their programs
         for program, tests in bench.tests.items():
             for t in tests:
                 for place in t[4]:
                     self.reaching[place].append((program, t))
         self.good = collections.defaultdict(collections.Counter)  # a function: tests that noticed its mutants
-        self.lock, self.local, self.judges = threading.Lock(), threading.local(), []
+
+    def control(self, program):
+        """Leaves out tests of a program that fail in a child without any change: they would notice everything."""
+        left, wrong = self.bench.tests[program], []
+        while left:
+            seen = self.judge().ask(program, 0, left)
+            if not seen:
+                break
+            at = next(k for k, t in enumerate(left) if t[0] == seen[0])
+            wrong.append(left[at])
+            left = left[at + 1:]
+        for t in wrong:
+            self.bench.tests[program].remove(t)
+        if wrong:
+            print(f"test_{program}: not used, as they fail in a child: {', '.join(f'{t[1]} {t[2]}' for t in wrong[:9])}", file=sys.stderr)
 
     def judge(self):
         if not hasattr(self.local, "judge"):
@@ -506,7 +523,7 @@ class Hunt:
         for p, tests in batches:
             if not tests:
                 continue
-            seen = self.judge().ask(p, mutant, tests)
+            seen = self.judge().ask(p, mutant.number, tests)
             spent += sum(t[3] for t in tests)
             if seen:
                 with self.lock:
