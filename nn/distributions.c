@@ -514,7 +514,7 @@ static ag_tensor *mean_distance(const about *d) {
     return ag_add(ag_mul(ag_scale(d->b, 0.79788456080286535588), ag_exp(ag_neg(ag_square(z)))), ag_mul(m, ag_erf(z)));
 }
 
-/* Where all numbers of p are possible for q: always (NULL), nowhere, or by the ends of a uniform distribution. */
+/* Whether all numbers of p are possible for q: false for nowhere, *where for a uniform one, whose ends decide. */
 static bool covered(const about *d, ag_tensor **where) {
     const bool on_half = d->q == AG_DIST_EXPONENTIAL || d->q == AG_DIST_GAMMA, unit = d->q == AG_DIST_BETA;
     ag_tensor *zero = number(d, 0), *one = number(d, 1);

@@ -66,9 +66,12 @@ ag_tensor *ag_floor_divide(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__
 
 /* ---- Functions of two numbers ---- */
 
-/* Quotients of at most 1, and 0 where y is. */
-AG_BINARY(hypot, "hypot({0}, {1})", ag__slope_mul(g, ag_strong_div(a, y)), ag__slope_mul(g, ag_strong_div(b, y)),
-          .flags = AG_OP_COMMUTES, AG_FORMULA_TRACE(hypot));
+/* g·a/y, a quotient of at most 1, and 0 where a is, unless y is NaN. */
+static ag_tensor *share_of(ag_tensor *g, ag_tensor *a, ag_tensor *y) {
+    return ag_add(ag__slope_mul(g, ag_strong_div(a, y)), ag__unknown(g, y));
+}
+AG_BINARY(hypot, "hypot({0}, {1})", share_of(g, a, y), share_of(g, b, y), .flags = AG_OP_COMMUTES,
+          AG_FORMULA_TRACE(hypot));
 ag_tensor *ag_hypot(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_hypot, a, b); }
 
 static ag_tensor *same_sign(ag_tensor *a, ag_tensor *b) { return ag_mul(ag_sign(a), ag_copysign(ag_sign(a), b)); }
@@ -93,12 +96,15 @@ static ag_tensor *by_factor(ag_tensor *g, ag_tensor *a, ag_tensor *b, double lea
         ag_where(ag_equal(a, zero), ag_less_equal(b, number_like(b, least)), ag_scalar(ag_tape_of(g), AG_BOOL, 0));
     return ag_where(undefined, zero, ag_strong_mul(g, log));
 }
-AG_BINARY(xlogy, "{0} * ln({1})", by_factor(g, a, b, 0, ag_log(b)), ag_strong_div(ag__mul_both_strong(g, a), b),
+/* g·a/b, 0 where g or a is, unless b is NaN. */
+static ag_tensor *over_logarithm(ag_tensor *g, ag_tensor *a, ag_tensor *b) {
+    return ag_add(ag_strong_div(ag__mul_both_strong(g, a), b), ag__unknown(g, b));
+}
+AG_BINARY(xlogy, "{0} * ln({1})", by_factor(g, a, b, 0, ag_log(b)), over_logarithm(g, a, b),
           .domain = {[1] = {.above = 0, .below = INFINITY}}, AG_FORMULA_TRACE(xlogy));
 ag_tensor *ag_xlogy(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_xlogy, a, b); }
 
-AG_BINARY(xlog1py, "{0} * ln(1 + {1})", by_factor(g, a, b, -1, ag_log1p(b)),
-          ag_strong_div(ag__mul_both_strong(g, a), ag_add_scalar(b, 1)),
+AG_BINARY(xlog1py, "{0} * ln(1 + {1})", by_factor(g, a, b, -1, ag_log1p(b)), over_logarithm(g, a, ag_add_scalar(b, 1)),
           .domain = {[1] = {.above = -1, .below = INFINITY}}, AG_FORMULA_TRACE(xlog1py));
 ag_tensor *ag_xlog1py(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_xlog1py, a, b); }
 

@@ -38,12 +38,13 @@ static ag_tensor *real_of(ag_tensor *x) { return ag__is_real((int)ag_dtype_of(x)
 /* ---- Norms ---- */
 
 /* Relative to m, the largest |x| or for p < 0 the smallest, which is held constant: it cancels out. Zeros take another
- * way around the power, whose slope there may be infinite. */
+ * way around the power, whose slope there may be infinite, unless y is NaN: then so are all gradients. */
 static ag_tensor *norm_of_powers(ag_tensor *x, ag_axes axes, double p, bool keepdims, bool empty) {
     ag_tensor *size = ag_abs(x), *zero = number(x, 0), *one = number(x, 1), *most = number(x, INFINITY);
     ag_tensor *m = empty ? zero : p > 0 ? ag_max_over(size, axes, true) : ag_min_over(size, axes, true);
     ag_tensor *unit = ag_stop_gradient(ag_where(ag_less(zero, m), ag_where(ag_less(m, most), m, one), one));
-    ag_tensor *nothing = ag_equal(x, zero), *power = ag_pow_scalar(ag_where(nothing, one, ag_div(size, unit)), p);
+    ag_tensor *nothing = ag_logical_and(ag_equal(x, zero), ag_equal(m, m)),
+              *power = ag_pow_scalar(ag_where(nothing, one, ag_div(size, unit)), p);
     ag_tensor *sum = ag_sum_over(ag_where(nothing, p > 0 ? zero : most, power), axes, true);
     ag_tensor *none = ag_equal(sum, zero), *root = ag_pow_scalar(ag_where(none, one, sum), 1 / p);
     ag_tensor *y = ag_mul(ag_where(none, p > 0 ? zero : most, root), unit);

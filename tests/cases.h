@@ -34,7 +34,8 @@ enum {
     LAPACK = 64,     /* only in builds with LAPACK, */
     FFTW = 128,      /* or with FFTW: other builds have no such case */
     INVERTS = 256,   /* input 0 is a matrix, and an error where it is singular, if only in the gradient; */
-    FACTORS = 512    /* or an error or NaN where it is not finite, too, whatever the cotangent */
+    FACTORS = 512,   /* or an error or NaN where it is not finite, too, whatever the cotangent */
+    TWICE = 1024     /* has no third derivative */
 };
 
 typedef struct case_input {
