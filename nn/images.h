@@ -224,7 +224,7 @@ typedef enum ag_beyond {
  * Grad:   x̄ = ȳ times the weights; that of the grid by the slopes between elements, 0 for AG_NEAREST; at the edge of
  *         AG_BEYOND_BORDER it is that within
  * Errors: AG_ERR_SHAPE unless x has one to three spatial axes, of at least one element, and the grid fits; AG_ERR_RANGE
- *         unless the mode is AG_NEAREST or AG_LINEAR and beyond one of the above; AG_ERR_DTYPE
+ *         for AG_NEAREST_EXACT, and unless beyond is one of the above; AG_ERR_DTYPE
  * Source: torch.nn.functional.grid_sample */
 AG_API ag_tensor *ag_grid_sample(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, ag_beyond beyond,
                                  bool align_corners);

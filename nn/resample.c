@@ -174,38 +174,61 @@ static ag_tensor *reflected(ag_tensor *x, double low, double high) {
     return ag_add_scalar(ag_where(odd, ag_rsub_scalar(span, rest), rest), low);
 }
 
-/* The places along one axis of n elements: 0 is the middle of the first one. */
-static ag_tensor *places_of(ag_tensor *grid, int64_t n, ag_beyond beyond, bool align) {
+/* Places or, for AG_CUBIC, elements along an axis of n, brought to where there are elements. */
+static ag_tensor *brought_back(ag_tensor *x, int64_t n, ag_beyond beyond, bool align) {
     const double last = (double)(n - 1);
-    ag_tensor *x = align ? ag_scale(ag_add_scalar(grid, 1), last / 2)
-                         : ag_scale(ag_add_scalar(ag_scale(ag_add_scalar(grid, 1), (double)n), -1), 0.5);
     if (beyond == AG_BEYOND_REFLECTION) x = align ? reflected(x, 0, last) : reflected(x, -0.5, last + 0.5);
     return beyond == AG_BEYOND_ZEROS ? x : ag_clamp(x, 0, last);
 }
 
-/* A call: the image's elements N L C, for each axis the element below each place, and how far beyond it that is, both
- * N P. */
+/* The places along one axis of n elements: 0 is the middle of the first one. */
+static ag_tensor *places_of(ag_tensor *grid, int64_t n, bool align) {
+    if (align) return ag_scale(ag_add_scalar(grid, 1), (double)(n - 1) / 2);
+    return ag_scale(ag_add_scalar(ag_scale(ag_add_scalar(grid, 1), (double)n), -1), 0.5);
+}
+
+/* A call: the image's elements N L C; for each axis the elements around each place, and their weights, both N P: one,
+ * two or four. */
 typedef struct sampling {
     ag_tensor *x;
-    int axes;
+    int axes, taps;
     int64_t extent[AG_SPACE];
-    ag_tensor *below[AG_SPACE], *part[AG_SPACE];
+    ag_tensor *element[AG_SPACE][MOST_TAPS], *weight[AG_SPACE][MOST_TAPS];
     bool zeros;
 } sampling;
 
-/* The elements at a corner, times their weight: bit i of `corner` says which side along axis i. N P C. */
-static ag_tensor *at_corner(const sampling *s, unsigned corner) {
+/* The weight of tap k, for a place that is `part` beyond the element below it. The cubic ones as in cubic(). */
+static ag_tensor *tap_weight(ag_tensor *part, int count, int k) {
+    const double a = -0.75;
+    if (count == 2) return k ? part : ag_rsub_scalar(1, part);
+    ag_tensor *x = k == 0 ? ag_add_scalar(part, 1) : k == 1 ? part : ag_rsub_scalar(k - 1, part);
+    if (k == 1 || k == 2) return ag_add_scalar(ag_mul(ag_add_scalar(ag_scale(x, a + 2), -(a + 3)), ag_square(x)), 1);
+    return ag_scale(ag_add_scalar(ag_mul(ag_add_scalar(ag_mul(ag_add_scalar(x, -5), x), 8), x), -4), a);
+}
+
+static void set_axis(sampling *s, int i, ag_tensor *place, ag_interpolation mode, ag_beyond beyond, bool align) {
+    const int64_t n = s->extent[i];
+    if (mode != AG_CUBIC) place = brought_back(place, n, beyond, align);
+    ag_tensor *below = mode == AG_NEAREST ? nearest_of(place) : floor_of(place), *part = ag_sub(place, below);
+    for (int k = 0; k < s->taps; k++) {
+        const int from = k - (s->taps == MOST_TAPS);
+        s->element[i][k] = from ? ag_add_scalar(below, from) : below;
+        if (mode == AG_CUBIC) s->element[i][k] = brought_back(s->element[i][k], n, beyond, align);
+        if (s->taps > 1) s->weight[i][k] = tap_weight(part, s->taps, k);
+    }
+}
+
+/* The elements at a corner, times their weight: digit i of `corner` is the tap along axis i. N P C. */
+static ag_tensor *at_corner(const sampling *s, int corner) {
     ag_tape *tape = ag_tape_of(s->x);
     const ag_dtype dtype = ag_dtype_of(s->x);
     ag_tensor *index = NULL, *weight = NULL, *inside = NULL, *no = ag_scalar(tape, AG_BOOL, 0);
-    for (int i = 0; i < s->axes; i++) {
-        const bool beside = corner >> i & 1;
+    for (int i = 0; i < s->axes; i++, corner /= s->taps) {
         const double last = (double)(s->extent[i] - 1);
-        ag_tensor *at = beside ? ag_add_scalar(s->below[i], 1) : s->below[i], *clamped = ag_clamp(at, 0, last);
-        ag_tensor *own = ag_cast(clamped, AG_I64), *same = ag_equal(at, clamped);
+        ag_tensor *at = s->element[i][corner % s->taps], *share = s->weight[i][corner % s->taps];
+        ag_tensor *clamped = ag_clamp(at, 0, last), *own = ag_cast(clamped, AG_I64), *same = ag_equal(at, clamped);
         index = index ? ag_add(ag_scale(index, (double)s->extent[i]), own) : own;
         inside = inside ? ag_where(inside, same, no) : same;
-        ag_tensor *share = s->part[i] && !beside ? ag_rsub_scalar(1, s->part[i]) : s->part[i];
         if (share) weight = weight ? ag_mul(weight, share) : share;
     }
     ag_tensor *y = ag_gather(s->x, ag_unsqueeze(index, -1), 1);
@@ -225,9 +248,9 @@ static ag_tensor *grid_wrong(ag_tensor *x, ag_tensor *grid, ag_interpolation mod
                           ag_rank(x) - 2);
     if (ag_dtype_of(grid) != ag_dtype_of(x))
         return ag__refuse(name, 2, both, AG_ERR_DTYPE, "the grid must have the dtype of the input");
-    if ((mode != AG_NEAREST && mode != AG_LINEAR) || beyond > AG_BEYOND_REFLECTION)
+    if (mode > AG_CUBIC || beyond > AG_BEYOND_REFLECTION)
         return ag__refuse(name, 2, both, AG_ERR_RANGE,
-                          "the mode must be AG_NEAREST or AG_LINEAR, and beyond an ag_beyond");
+                          "the mode must be AG_NEAREST, AG_LINEAR or AG_CUBIC, and beyond an ag_beyond");
     return NULL;
 }
 
@@ -236,6 +259,7 @@ ag_tensor *ag_grid_sample(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, 
     if (nil) return nil;
     const int64_t n = ag_extent(x, 0), c = ag_extent(x, -1);
     sampling s = {.axes = ag_rank(x) - 2, .zeros = beyond == AG_BEYOND_ZEROS};
+    s.taps = mode == AG_NEAREST ? 1 : mode == AG_LINEAR ? 2 : MOST_TAPS;
     ag_shape shape = ag_shape_of(grid);
     int64_t elements = 1, places = 1;
     for (int i = 0; i < s.axes; i++) {
@@ -246,11 +270,11 @@ ag_tensor *ag_grid_sample(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, 
     for (int i = 0; i < s.axes; i++) {
         const int64_t number = s.axes - 1 - i;
         ag_tensor *along = ag_reshape(ag_slice(grid, -1, number, number + 1, 1), AG_SHAPE(n, places));
-        along = places_of(along, s.extent[i], beyond, align_corners);
-        s.below[i] = mode == AG_NEAREST ? nearest_of(along) : floor_of(along);
-        s.part[i] = mode == AG_NEAREST ? NULL : ag_sub(along, s.below[i]);
+        set_axis(&s, i, places_of(along, s.extent[i], align_corners), mode, beyond, align_corners);
     }
-    for (unsigned corner = 0; corner < (mode == AG_NEAREST ? 1u : 1u << s.axes); corner++) {
+    int corners = 1;
+    for (int i = 0; i < s.axes; i++) corners *= s.taps;
+    for (int corner = 0; corner < corners; corner++) {
         ag_tensor *part = at_corner(&s, corner);
         y = y ? ag_add(y, part) : part;
     }

@@ -105,6 +105,10 @@ def resampling():
             for align in (False, True):
                 case(f"grid_{mode}_{beyond}_{int(align)}", [(1, 3, 4, 2), (1, 4, 3, 2)],
                      lambda x, g: last(F.grid_sample(first(x), g * 2.5, mode, beyond, align)))
+    for beyond in ("zeros", "border", "reflection"):
+        for align in (False, True):
+            case(f"grid_bicubic_{beyond}_{int(align)}", [(1, 3, 4, 2), (1, 4, 3, 2)],
+                 lambda x, g: last(F.grid_sample(first(x), g * 1.25, "bicubic", beyond, align)))
     case("grid_volume", [(1, 2, 3, 3, 2), (1, 2, 2, 2, 3)],
          lambda x, g: last(F.grid_sample(first(x), g * 1.5, "bilinear", "zeros", False)))
 

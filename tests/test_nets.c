@@ -518,6 +518,24 @@ OF_GRID(grid_nearest_border_0, AG_NEAREST, AG_BEYOND_BORDER, false)
 OF_GRID(grid_nearest_border_1, AG_NEAREST, AG_BEYOND_BORDER, true)
 OF_GRID(grid_nearest_reflection_0, AG_NEAREST, AG_BEYOND_REFLECTION, false)
 OF_GRID(grid_nearest_reflection_1, AG_NEAREST, AG_BEYOND_REFLECTION, true)
+static ag_tensor *of_grid_bicubic_zeros_0(ag_tensor *const x[]) {
+    return ag_grid_sample(x[0], ag_scale(x[1], 1.25), AG_CUBIC, AG_BEYOND_ZEROS, false);
+}
+static ag_tensor *of_grid_bicubic_zeros_1(ag_tensor *const x[]) {
+    return ag_grid_sample(x[0], ag_scale(x[1], 1.25), AG_CUBIC, AG_BEYOND_ZEROS, true);
+}
+static ag_tensor *of_grid_bicubic_border_0(ag_tensor *const x[]) {
+    return ag_grid_sample(x[0], ag_scale(x[1], 1.25), AG_CUBIC, AG_BEYOND_BORDER, false);
+}
+static ag_tensor *of_grid_bicubic_border_1(ag_tensor *const x[]) {
+    return ag_grid_sample(x[0], ag_scale(x[1], 1.25), AG_CUBIC, AG_BEYOND_BORDER, true);
+}
+static ag_tensor *of_grid_bicubic_reflection_0(ag_tensor *const x[]) {
+    return ag_grid_sample(x[0], ag_scale(x[1], 1.25), AG_CUBIC, AG_BEYOND_REFLECTION, false);
+}
+static ag_tensor *of_grid_bicubic_reflection_1(ag_tensor *const x[]) {
+    return ag_grid_sample(x[0], ag_scale(x[1], 1.25), AG_CUBIC, AG_BEYOND_REFLECTION, true);
+}
 static ag_tensor *of_grid_volume(ag_tensor *const x[]) {
     return ag_grid_sample(x[0], ag_scale(x[1], 1.5), AG_LINEAR, AG_BEYOND_ZEROS, false);
 }
@@ -649,6 +667,12 @@ static const golden_case golden_cases[] = {
     GOLDEN(grid_nearest_border_1, S(1, 3, 4, 2), S(1, 4, 3, 2)),
     GOLDEN(grid_nearest_reflection_0, S(1, 3, 4, 2), S(1, 4, 3, 2)),
     GOLDEN(grid_nearest_reflection_1, S(1, 3, 4, 2), S(1, 4, 3, 2)),
+    GOLDEN(grid_bicubic_zeros_0, S(1, 3, 4, 2), S(1, 4, 3, 2)),
+    GOLDEN(grid_bicubic_zeros_1, S(1, 3, 4, 2), S(1, 4, 3, 2)),
+    GOLDEN(grid_bicubic_border_0, S(1, 3, 4, 2), S(1, 4, 3, 2)),
+    GOLDEN(grid_bicubic_border_1, S(1, 3, 4, 2), S(1, 4, 3, 2)),
+    GOLDEN(grid_bicubic_reflection_0, S(1, 3, 4, 2), S(1, 4, 3, 2)),
+    GOLDEN(grid_bicubic_reflection_1, S(1, 3, 4, 2), S(1, 4, 3, 2)),
     GOLDEN(grid_volume, S(1, 2, 3, 3, 2), S(1, 2, 2, 2, 3)),
     GOLDEN(batch_rows, S(4, 3), S(3), S(3)),
     GOLDEN(batch_sequence, S(2, 4, 3), S(3), S(3)),
@@ -1270,8 +1294,8 @@ START_TEST(resampling_refuses) {
     expect_error(tape, AG_ERR_SHAPE, "grid_sample");
     ag_grid_sample(x, ag_cast(grid, AG_F32), AG_LINEAR, AG_BEYOND_ZEROS, false);
     expect_error(tape, AG_ERR_DTYPE, "grid_sample");
-    ag_grid_sample(x, grid, AG_CUBIC, AG_BEYOND_ZEROS, false);
-    expect_error(tape, AG_ERR_RANGE, "grid_sample", "AG_NEAREST or AG_LINEAR");
+    ag_grid_sample(x, grid, AG_NEAREST_EXACT, AG_BEYOND_ZEROS, false);
+    expect_error(tape, AG_ERR_RANGE, "grid_sample", "AG_NEAREST, AG_LINEAR or AG_CUBIC");
     ag_grid_sample(x, NULL, AG_LINEAR, AG_BEYOND_ZEROS, false);
     expect_error(tape, AG_ERR_NULL, "grid_sample");
     ag_tensor *far = ag_full(tape, AG_F64, AG_SHAPE(2, 3, 3, 2), 1e300); /* far away, or nowhere: no index is wrong */
