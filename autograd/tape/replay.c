@@ -101,7 +101,7 @@ typedef struct memory {
     size_t unit[PLACES];
 } memory;
 
-static inline char *address(const memory *at, operand o) { return at->base[o.place] + o.at * at->unit[o.place]; }
+AG__ALWAYS_INLINE char *address(const memory *at, operand o) { return at->base[o.place] + o.at * at->unit[o.place]; }
 
 #if defined __GNUC__
 #define ALIASES __attribute__((may_alias))
