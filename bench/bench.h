@@ -61,6 +61,7 @@ int narrow_rows(row *to);
 int optimiser_rows(row *to);
 int program_rows(row *to);
 int reduction_rows(row *to);
+int sampling_rows(row *to);
 int structure_rows(row *to);
 int tape_rows(row *to);
 int training_rows(row *to);

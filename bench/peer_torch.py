@@ -576,6 +576,11 @@ def reductions(name):
     return work
 
 
+def sampling(kind, parameter):
+    x = torch.full((1 << 20,), parameter)
+    return lambda: torch._standard_gamma(x) if kind == "gamma" else torch.poisson(x)
+
+
 def make(name):
     if name.startswith("linalg_"):
         return linalg(name.removeprefix("linalg_"))
@@ -599,6 +604,8 @@ def make(name):
         return conv(m[1], int(m[2] or 2), *(int(n) for n in m.groups()[2:]))
     if m := re.fullmatch(r"reductions_(\w+)", name):
         return reductions(m[1])
+    if m := re.fullmatch(r"sampling_(gamma|poisson)_([\d.]+)", name):
+        return sampling(m[1], float(m[2]))
     if m := re.fullmatch(r"adam_(\d+)M", name):
         return adam(int(m[1]), 1000000)
     if name in ("gpt2", "lenet", "lstm", "matmul_batch", "transformer"):
