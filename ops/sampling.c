@@ -3,6 +3,7 @@
  * A sampler gives up after MOST attempts, of which hardly any number needs more than ten: the result is then the mode.
  * All is computed in f64, and rounded. Invalid parameters give NaN. */
 #include "ops/sampling.h"
+#include "autograd/tape/limits.h"
 #include "autograd/tape/philox.h"
 #include "ops/incomplete.h"
 
@@ -14,9 +15,13 @@ enum { MOST = 100, WORK = 200 /* steps of a number, about */ };
 
 /* ---- Random bits ---- */
 
+#define ATTEMPT (UINT64_C(1) << 48) /* blocks from one attempt to the next */
+
 void ag__next_bits(ag__bits *r) {
-    ag__philox(r->seed, r->draw, r->block, r->word);
-    r->block += UINT64_C(1) << 48;
+    for (int k = 0; k < 4 && r->first; k++) r->word[k] = r->first[k * AG__PHILOX_LANES];
+    if (!r->first) ag__philox(r->seed, r->draw, r->block, r->word);
+    r->first = NULL;
+    r->block += ATTEMPT;
 }
 
 ag__bits ag__bits_of(uint64_t seed, uint64_t draw, int64_t element) {
@@ -56,30 +61,74 @@ ag_tensor *ag__random_key(ag_tape *tape) {
 
 typedef double sampler(const double p[2], ag__bits *r);
 
+/* normals: each number begins with a normal one. least: the result is not smaller. */
 typedef struct sampling {
     const ag_call *call;
     sampler *sample;
+    bool normals;
+    double least;
 } sampling;
 
-static void sample_share(void *s_, int share, int shares) {
-    const sampling *s = s_;
-    const ag_call *call = s->call;
-    const ag_array *y = &call->y;
-    const double *attribute = ag_attributes(call->node); /* NULL: there is none */
-    const uint64_t *k = call->x[call->n - 1].data;
-    const int64_t end = ag__share_start(y->size, share + 1, shares);
-    for (int64_t i = ag__share_start(y->size, share, shares); i < end; i++) {
-        double p[2] = {0, attribute ? *attribute : 0};
-        for (int j = 0; j < call->n - 1; j++) p[j] = ag__get_element(y->dtype, call->x[j].data, i);
-        ag__bits r = ag__bits_of(k[0], k[1], i);
-        ag__put_element(y->dtype, y->data, i, s->sample(p, &r));
+enum { LOT = AG__PHILOX_LANES, FEW_WORDS = AG__LIMIT(8, 2) };
+
+/* Block `start` and those behind it, side by side. */
+static void make_words(const ag__bits *of, int64_t n, uint32_t word[AG__PHILOX_WORDS]) {
+    uint32_t one[4];
+    if (n > FEW_WORDS) ag__philox_batch(of->seed, of->draw, of->block, word);
+    for (int64_t i = 0; i < n && n <= FEW_WORDS; i++) {
+        ag__philox(of->seed, of->draw, of->block + (uint64_t)i, one);
+        for (int k = 0; k < 4; k++) word[k * LOT + i] = one[k];
     }
 }
 
-static bool sample_all(const ag_call *call, sampler *sample) {
-    sampling s = {call, sample};
+/* Numbers at … at+n−1. */
+static void sample_lot(const sampling *s, int64_t at, int64_t n) {
+    const ag_call *call = s->call;
+    const ag_array *y = &call->y;
+    const double *attribute = ag_attributes(call->node); /* NULL: there is none */
+    const uint64_t *key = call->x[call->n - 1].data;
+    const int64_t bytes = (int64_t)ag_dtype_size(y->dtype);
+    uint32_t word[AG__PHILOX_WORDS] = {0};
+    double x[2][LOT] = {{0}}, normal[AG__PHILOX_WORDS / 2], result[LOT];
+    ag__bits of = ag__bits_of(key[0], key[1], at);
+    make_words(&of, n, word);
+    if (s->normals) {
+        ag__normals_f64(0, 1, (int)(n + AG__PHILOX_GROUP - 1) / AG__PHILOX_GROUP, word, normal);
+        of.block += ATTEMPT;
+        make_words(&of, n, word);
+    }
+    for (int j = 0; j < call->n - 1; j++) ag__widen(y->dtype, n, x[j], (const char *)call->x[j].data + at * bytes);
+    ag__leave_vectors();
+    ag__bits r = of;
+    for (int64_t i = 0; i < n; i++) {
+        const double p[2] = {x[0][i], attribute ? *attribute : x[1][i]};
+        r.block = of.block + (uint64_t)i;
+        r.first = word + i;
+        if (s->normals) r.normal = normal[i];
+        result[i] = s->sample(p, &r);
+        if (result[i] < s->least) result[i] = s->least;
+    }
+    if (y->dtype == AG_F32) ag__narrow(n, (float *)y->data + at, result);
+    else memcpy((double *)y->data + at, result, (size_t)n * sizeof *result);
+}
+
+static void sample_share(void *s_, int share, int shares) {
+    const sampling *s = s_;
+    const int64_t end = ag__share_start(s->call->y.size, share + 1, shares);
+    for (int64_t at = ag__share_start(s->call->y.size, share, shares), n; at < end; at += n) {
+        n = ag__lesser(end - at, LOT);
+        sample_lot(s, at, n);
+    }
+}
+
+static bool sample_with(const ag_call *call, sampler *sample, bool normals, double least) {
+    sampling s = {call, sample, normals, least};
     ag__parallel(ag__worthwhile(call->y.size * WORK, call->threads), sample_share, &s);
     return true;
+}
+
+static bool sample_all(const ag_call *call, sampler *sample) {
+    return sample_with(call, sample, false, -(double)INFINITY);
 }
 
 bool ag__is_key(const ag_tensor *x) { return ag_dtype_of(x) == AG_I64 && ag_rank(x) == 1 && ag_extent(x, 0) == 2; }
@@ -100,43 +149,44 @@ static bool sample_infer(ag_infer *r) {
 
 /* ---- Gamma ---- */
 
-/* v = (1 + c·z)³, z normal, is accepted so that d·v is distributed as gamma numbers of shape d + 1/3. The normal number
- * is that of a point in the unit circle. A shape below 1 is that of shape + 1, times u^(1/shape). p[1]: whether the
- * logarithm is wanted. */
+/* v = (1 + c·z)³, z normal, is accepted so that d·v is distributed as gamma numbers of shape d + 1/3. All normal numbers
+ * but the first are those of points in the unit circle. A shape below 1 is that of shape + 1, times u^(1/shape). p[1]:
+ * whether the logarithm is wanted. */
 static double gamma_number(const double p[2], ag__bits *r) {
     const bool logarithm = p[1] != 0;
-    double a = p[0], log_boost = 0, v = 1;
+    double a = p[0], log_boost = 0, v = 1, z = r->normal;
     if (!(a > 0 && a <= DBL_MAX)) return (double)NAN;
+    ag__next_bits(r);
     if (a < 1) {
-        ag__next_bits(r);
-        log_boost = ag__ln(ag__unit(r->word)) / a;
+        log_boost = ag__ln(ag__unit(&r->word[2])) / a;
         a += 1;
     }
     const double d = a - 1. / 3, c = 1 / sqrt(9 * d);
+    double u = ag__unit(r->word);
     for (int i = 0; i < MOST; i++) {
-        ag__next_bits(r);
-        const double s = 2 * half(r->word[0]) - 1, t = 2 * half(r->word[1]) - 1, q = s * s + t * t;
-        if (q >= 1) continue;
-        const double z2 = -2 * ag__ln(q) * (s / q * s), root = 1 + c * copysign(sqrt(z2), s), u = ag__unit(&r->word[2]);
-        if (root <= 0) continue;
-        const double cube = root * root * root;
-        if (u < 1 - 0.0331 * z2 * z2 || ag__ln(u) < 0.5 * z2 + d * (1 - cube + ag__ln(cube))) {
+        const double z2 = z * z, root = 1 + c * z, cube = root * root * root;
+        if (root > 0 && (u < 1 - 0.0331 * z2 * z2 || ag__ln(u) < 0.5 * z2 + d * (1 - cube + ag__ln(cube)))) {
             v = cube;
             break;
         }
+        double s, q;
+        do {
+            ag__next_bits(r);
+            const double t = 2 * half(r->word[1]) - 1;
+            s = 2 * half(r->word[0]) - 1, q = s * s + t * t;
+        } while (q >= 1 && ++i < MOST);
+        z = q < 1 ? s * sqrt(-2 * ag__ln(q) / q) : 0;
+        u = ag__unit(&r->word[2]);
     }
-    return logarithm ? ag__ln(d) + ag__ln(v) + log_boost : d * v * ag__e_to(log_boost);
+    if (logarithm) return ag__ln(d) + ag__ln(v) + log_boost;
+    return log_boost < 0 ? d * v * ag__e_to(log_boost) : d * v;
 }
 
 /* Never less than the smallest normal number: a logarithm of it is finite. */
 static bool gamma_eval(const ag_call *call) {
-    const bool logarithm = *(const double *)call->attributes != 0, narrow = call->y.dtype == AG_F32;
-    sample_all(call, gamma_number);
-    for (int64_t i = 0; i < call->y.size && !logarithm; i++) {
-        const double least = narrow ? (double)FLT_MIN : DBL_MIN, y = ag__get_element(call->y.dtype, call->y.data, i);
-        if (y < least) ag__put_element(call->y.dtype, call->y.data, i, least);
-    }
-    return true;
+    const bool logarithm = *(const double *)call->attributes != 0;
+    const double least = call->y.dtype == AG_F32 ? (double)FLT_MIN : DBL_MIN;
+    return sample_with(call, gamma_number, true, logarithm ? -(double)INFINITY : least);
 }
 
 static ag_tensor *gamma_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -219,19 +269,19 @@ static double log_binomial(double k, double n, double p, double q) {
 /* A hat for transformed rejection (W. Hörmann, The transformed rejection method, 1993): numbers in steps of
  * (2a/us + b)·u + centre. */
 typedef struct hat {
-    double a, b, centre, sure, log_scale;
+    double a, b, centre, sure, scale;
 } hat;
 
-/* A candidate, and the logarithm that its probability must exceed: −∞ for one that is sure; −1 if there is none. */
+/* A candidate, and the number that its probability must exceed: 0 for one that is sure; −1 if there is none. */
 static double candidate(const hat *h, ag__bits *r, double *least) {
     ag__next_bits(r);
     const double u = ag__unit(r->word) - 0.5, v = half(r->word[2]), us = 0.5 - fabs(u);
     if (us <= 0) return -1;
     const double k = floor((2 * h->a / us + h->b) * u + h->centre);
-    *least = -(double)INFINITY;
+    *least = 0;
     if (us >= 0.07 && v <= h->sure) return k;
     if (us < 0.013 && v > us) return -1;
-    *least = ag__ln(v) + h->log_scale - ag__ln(h->a / (us * us) + h->b);
+    *least = v * h->scale / (h->a / (us * us) + h->b);
     return k;
 }
 
@@ -254,12 +304,11 @@ static double poisson_number(const double p[2], ag__bits *r) {
         return by_inversion(ag__unit(r->word), ag__e_to(-rate), rate, -1);
     }
     const double b = 0.931 + 2.53 * sqrt(rate);
-    const hat h = {-0.059 + 0.02483 * b, b, rate + 0.43, 0.9277 - 3.6224 / (b - 2),
-                   ag__ln(1.1239 + 1.1328 / (b - 3.4))};
+    const hat h = {-0.059 + 0.02483 * b, b, rate + 0.43, 0.9277 - 3.6224 / (b - 2), 1.1239 + 1.1328 / (b - 3.4)};
     for (int i = 0; i < MOST; i++) {
         double least;
         const double k = candidate(&h, r, &least);
-        if (k >= 0 && (least < -DBL_MAX || least <= log_poisson(k, rate))) return k;
+        if (k >= 0 && (least == 0 || ag__ln(least) <= log_poisson(k, rate))) return k;
     }
     return floor(rate);
 }
@@ -272,13 +321,12 @@ static double few_of(double n, double p, ag__bits *r) {
         return by_inversion(ag__unit(r->word), ag__e_to(n * ag__ln_1_plus(-p)), p / q, n);
     }
     const double b = 1.15 + 2.53 * deviation, mode = floor((n + 1) * p);
-    const hat h = {-0.0873 + 0.0248 * b + 0.01 * p, b, mean + 0.5, 0.92 - 4.2 / b,
-                   ag__ln((2.83 + 5.1 / b) * deviation)};
-    const double most = log_binomial(mode, n, p, q);
+    const hat h = {-0.0873 + 0.0248 * b + 0.01 * p, b, mean + 0.5, 0.92 - 4.2 / b, (2.83 + 5.1 / b) * deviation};
     for (int i = 0; i < MOST; i++) {
         double least;
         const double k = candidate(&h, r, &least);
-        if (k >= 0 && k <= n && (least < -DBL_MAX || least <= log_binomial(k, n, p, q) - most)) return k;
+        if (k >= 0 && k <= n && (least == 0 || ag__ln(least) <= log_binomial(k, n, p, q) - log_binomial(mode, n, p, q)))
+            return k;
     }
     return mode;
 }

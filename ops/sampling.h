@@ -11,7 +11,9 @@
 
 typedef struct ag__bits {
     uint64_t seed, draw, block;
-    uint32_t word[4]; /* of the last attempt */
+    uint32_t word[4];      /* of the last attempt */
+    const uint32_t *first; /* of the first one, AG__PHILOX_LANES apart; NULL: not made yet */
+    double normal;         /* another number, of samplers that ask for it */
 } ag__bits;
 
 ag__bits ag__bits_of(uint64_t seed, uint64_t draw, int64_t element);

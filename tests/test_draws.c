@@ -323,6 +323,24 @@ START_TEST(numbers_repeat_whoever_computes_them) {
 }
 END_TEST
 
+/* An element's bits are its own, whether they are made one by one or side by side. */
+START_TEST(few_numbers_are_the_first_of_many) {
+    for (int n = 1; n < 200; n = 2 * n + 3)
+        for (int way = 0; way < 4; way++) {
+            ag_tensor *y[2];
+            for (int many = 0; many < 2; many++) {
+                ag_tensor *a = ag_full(tape, AG_F64, AG_SHAPE(many ? 300 : n), way == 1 ? 0.4 : 12.5);
+                ag_tape_seed(tape, 5);
+                y[many] = way < 2    ? ag_draw_gamma(a, ag_ones_like(a))
+                          : way == 2 ? ag_draw_poisson(a)
+                                     : ag_draw_binomial(ag_scale(a, 2), ag_scale(ag_ones_like(a), 0.25));
+            }
+            expect_same(y[0], ag_slice(y[1], 0, 0, n, 1));
+        }
+    expect_ok(tape);
+}
+END_TEST
+
 /* A plan of the same draws serves again, with other numbers. */
 START_TEST(steps_draw_anew_and_keep_their_plan) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
@@ -655,6 +673,7 @@ int main(void) {
     tcase_add_test(numbers, invalid_parameters_give_nan);
     tcase_add_test(numbers, numbers_are_independent);
     tcase_add_loop_test(numbers, numbers_repeat_whoever_computes_them, 0, DRAWINGS);
+    tcase_add_test(numbers, few_numbers_are_the_first_of_many);
     tcase_add_test(numbers, steps_draw_anew_and_keep_their_plan);
     tcase_add_test(plain_group(suite, "memory"), draws_survive_failing_allocations);
     TCase *gradients = tape_group(suite, "gradients");
