@@ -93,13 +93,15 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
     }
 }
 
+/* Tiles of middle height keep the processor as busy, so there are no higher ones with a mask. */
 ON INLINE void SOME_ROWS(const int vectors, const bool part, const ag__panel *t) {
+    const int highest = part && MIDDLE > LOW ? MIDDLE : HIGH;
     const REAL *a = t->a;
     REAL *y = t->y;
     int64_t height;
     for (int64_t rows = t->m; rows > 0; rows -= height, a += height * t->a_row, y += height * t->y_row) {
-        height = height_of_tile(rows, HIGH, MIDDLE);
-        if (HIGH > LOW && height == HIGH) TILE(HIGH, vectors, part, t, a, y, rows);
+        height = height_of_tile(rows, highest, MIDDLE);
+        if (highest > LOW && height == highest) TILE(highest, vectors, part, t, a, y, rows);
         else if (MIDDLE > LOW && height == MIDDLE) TILE(MIDDLE, vectors, part, t, a, y, rows);
         else TILE(LOW, vectors, part, t, a, y, rows);
     }
