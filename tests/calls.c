@@ -218,6 +218,12 @@ void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int d, of
     return __wrap_mmap(at, bytes, protection, flags, d, offset);
 }
 
+int __real_mprotect(void *at, size_t bytes, int protection);
+int __wrap_mprotect(void *at, size_t bytes, int protection);
+int __wrap_mprotect(void *at, size_t bytes, int protection) {
+    return refused(CALL_MAP) ? -1 : __real_mprotect(at, bytes, protection);
+}
+
 /* ---- Names ---- */
 
 int __real_stat(const char *path, struct stat *s);

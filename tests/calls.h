@@ -25,7 +25,7 @@ typedef enum call_kind {
     CALL_RENAME,
     CALL_REMOVE,
     CALL_FOLDER, /* opened, read */
-    CALL_MAP,
+    CALL_MAP,    /* memory mapped, or protected */
     CALL_STREAM, /* made of a descriptor */
     CALL_KINDS
 } call_kind;

@@ -568,6 +568,36 @@ START_TEST(each_call_of_a_log_fails) {
 }
 END_TEST
 
+/* ---- Pages for machine code ---- */
+
+static double evaluate(void) {
+    ag_tape *t = ag_tape_new();
+    ag_tape_set_evaluator(t, AG_EVALUATOR_FUSED);
+    ag_tensor *x = ag_reshape(ag_arange(t, AG_F32, 60000), AG_SHAPE(200, 300)), *dx;
+    ag_tensor *y = ag_softmax(ag_tanh(ag_scale(x, 1e-4)), 1);
+    ag_grad(ag_sum(ag_mul(y, ag_sigmoid(x))), 1, &x, &dx);
+    double sum = ag_item(ag_add(ag_sum(ag_exp(y)), ag_sum(ag_square(dx))));
+    ck_assert_msg(ag_tape_status(t) == AG_OK, "%s", ag_tape_error(t));
+    ag_tape_free(t);
+    return sum;
+}
+
+/* One after the other, and all: kernels run in place of machine code, and give the same bits. */
+START_TEST(pages_are_refused) {
+    call_kind failed = CALL_OPEN;
+    const double want = evaluate();
+    for (int64_t at = 1; failed != CALL_KINDS; at++, runs++)
+        for (int all = 0; all < 2; all++) {
+            call_faults faults = {
+                .kinds = 1 << CALL_MAP, .first = at, .last = all ? INT32_MAX : at, .error = all ? ENOMEM : EACCES};
+            calls_begin(&faults);
+            const double sum = evaluate();
+            calls_end(&failed);
+            ck_assert(sum == want);
+        }
+}
+END_TEST
+
 static void say_how_many(void) {
     printf("Calls: %lld failures, and %lld states after a loss of power\n", (long long)runs, (long long)states);
     fflush(stdout);
@@ -592,6 +622,7 @@ int main(void) {
     tcase_add_loop_test(power, the_power_goes_between_any_two_changes, 0, WRITERS);
     tcase_add_test(power, the_power_goes_while_a_checkpoint_is_saved);
     tcase_add_test(power, the_power_goes_after_a_log_is_closed);
+    tcase_add_test(plain_group(suite, "pages"), pages_are_refused);
     tcase_add_test(plain_group(suite, "figures"), figures);
     return run_suite(suite);
 }
