@@ -15,7 +15,7 @@ given only tests that call its function, quick ones first, and those that notice
     --table        write the result to docs/mutation.md, for all files
     --only TEXT    those whose description contains TEXT
     --today        those of one file, another each day
-    --again        ask again about mutants that were noticed before
+    --again        ask again about mutants that were noticed before, and listed ones that lived
     --list         only list them
 
 BUILD is a build folder with the tests, up to date. FILE has vjps or infers, all that have if none is given. Exits with 1 if a
@@ -149,14 +149,10 @@ class Source:
 APART_BY = 1000
 
 
-# How a sum of cotangents is computed, not what it is: test_sums counts the sums.
-APART = ["ops/factor.c"]
-
-
 def sources():
     """The files with vjps or infers, and in each the names of what is changed."""
     found = [Source(os.path.relpath(p, ROOT)) for folder in FOLDERS for p in sorted((ROOT / folder).glob("*.c"))]
-    private = {name: s for s in found if s.file.startswith("ops/") and s.file not in APART for name in s.functions if name.startswith("ag__")}
+    private = {name: s for s in found if s.file.startswith("ops/") for name in s.functions if name.startswith("ag__")}
     todo = [(s, name) for s in found for name in roots(s)]
     while todo:
         s, name = todo.pop()
@@ -550,9 +546,10 @@ def known():
     return found
 
 
-def blob(file):
+def blob(text):
     """Git's name of a file's content, which git rev-parse HEAD:FILE prints as well."""
-    return subprocess.run(["git", "hash-object", ROOT / file], capture_output=True, text=True, check=True).stdout[:10]
+    content = text.encode()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()[:10]
 
 
 def listed_by_reason(them):
@@ -565,20 +562,19 @@ def listed_by_reason(them):
     return out
 
 
-def page(rows, equivalent, living, counts, tests):
+def page(rows, asked, equivalent, living, counts, tests):
     out = ["# Mutation", "",
            "Do the tests notice a wrong derivative? `tests/mutate.py` changes each vjp and each `infer` one spot at a time, and what they",
            "call: a sign, a factor left out, operands swapped, an axis or a number by one, a comparison, a constant. Each changed library is",
            "a mutant, and some test must fail with it. `./dev mutate` does this for all files or those named, and fails if a mutant lives that",
            "is not listed below. This page is written by `./dev mutate --table`.", "",
-           f"Left out is `{APART[0]}`, which decides how a sum of cotangents is computed, not what it is: `tests/test_sums.c` counts the sums.",
-           "So are mutants that do not compile, and formulas of operations, whose values the other tests compare.", "",
+           "Left out are mutants that do not compile, and formulas of operations, whose values other tests compare.", "",
            f"{tests} tests took part. The source is Git's name of the file's content when it was asked (`git rev-parse HEAD:FILE`): a file with",
-           "another name has changed since. The times are seconds of one processor.", "",
-           "| file | source | mutants | noticed | cannot be noticed | live | seconds |", "|---|---|---|---|---|---|---|"]
+           "another name has changed since.", "",
+           "| file | source | mutants | noticed | cannot be noticed | live |", "|---|---|---|---|---|---|"]
     for file, row in sorted(rows.items()):
-        out.append(f"| `{file}` | {blob(file)} | {sum(row[:3])} | {row[0]} | {row[1]} | {row[2]} | {row[3]:.0f} |")
-    out += [f"| all | | {sum(counts[:3])} | {counts[0]} | {counts[1]} | {counts[2]} | {counts[3]:.0f} |", ""]
+        out.append(f"| `{file}` | {asked[file]} | {sum(row[:3])} | {row[0]} | {row[1]} | {row[2]} |")
+    out += [f"| all | | {sum(counts[:3])} | {counts[0]} | {counts[1]} | {counts[2]} |", ""]
     if living:
         out += ["## Those that live", ""] + listed_by_reason([(m, "No test has noticed these yet.") for m in living])
     out += ["## Those that cannot be noticed", "",
@@ -615,8 +611,8 @@ def main():
     start = time.monotonic()
     build = args.build.resolve()
     bench = Bench(build, found, mutants, build / ("mutate-some" if args.file else "mutate"), args.jobs)
-    print(f"compiled and recorded in {time.monotonic() - start:.0f} s: {len(mutants)} mutants, {len(bench.none)} that do not compile, {sum(map(len, bench.tests.values()))} tests of "
-          f"{sum(t[3] for tests in bench.tests.values() for t in tests):.0f} s", flush=True)
+    print(f"compiled and recorded in {time.monotonic() - start:.0f} s: {len(mutants)} mutants, {len(bench.none)} that do not compile, "
+          f"{sum(map(len, bench.tests.values()))} tests of {sum(t[3] for tests in bench.tests.values() for t in tests):.0f} s", flush=True)
     memo = bench.folder / "fates.json"
     fates = json.loads(memo.read_text()) if memo.exists() and not args.again else {}
     hunt, listed, wrong, rows, living = Hunt(bench, mutants, args.seconds), known(), 0, {}, []
@@ -625,7 +621,8 @@ def main():
         print(f"is listed, but there is no such change: {text}", flush=True)
     chosen = [m for m in chosen if m.key not in bench.none]
     def fate(m):
-        return fates[m.key] if m.key in fates and m.text not in listed else hunt.fate(m)
+        known = fates.get(m.key)  # who noticed it, or None
+        return known if known and bool(known[0]) != (m.text in listed) else hunt.fate(m)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for k, (m, (noticed, took)) in enumerate(zip(chosen, pool.map(fate, chosen))):
             row = rows.setdefault(m.file, [0, 0, 0, 0.0])
@@ -633,8 +630,7 @@ def main():
             row[3] += took
             if not noticed and m.text not in listed:
                 living.append(m)
-            if noticed:
-                fates[m.key] = (noticed, took)
+            fates[m.key] = (noticed, took)
             if (m.text in listed) == bool(noticed):
                 wrong += 1
                 print(f"{'is listed, but noticed by ' + noticed if noticed else 'lives'}: line {m.line}: {m.text}", flush=True)
@@ -646,7 +642,7 @@ def main():
     print(f"{sum(counts[:3])} mutants: {counts[0]} noticed, {counts[1]} cannot be, {counts[2]} live, {counts[3]:.0f} s")
     if args.table:
         equivalent = [(m, listed[m.text]) for m in chosen if m.text in listed]
-        PAGE.write_text(page(rows, equivalent, living, counts, sum(map(len, bench.tests.values()))))
+        PAGE.write_text(page(rows, {s.file: blob(s.text) for s in found}, equivalent, living, counts, sum(map(len, bench.tests.values()))))
     return 1 if wrong else 0
 
 

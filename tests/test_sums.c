@@ -3,6 +3,7 @@
  * Equal numbers are the hardest, because every addition to a running sum is then rounded the same way. Products are
  * tested in test_matmul.c. */
 #include "autograd/tape/tape.h"
+#include "ops/rules.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -268,6 +269,116 @@ START_TEST(what_is_constant_stays_constant) {
 }
 END_TEST
 
+/* ---- The same, one cotangent at a time ---- */
+
+static ag_tensor *wide(ag_tensor *x) { return ag_broadcast_to(x, AG_SHAPE(3, 4, 5)); }
+static ag_tensor *some(uint64_t which, ag_shape shape) { return ag_keep(scattered(tape, AG_F64, shape, 1000 * which)); }
+
+static ag_tensor *negated(ag_tensor *x, int times) {
+    for (int i = 0; i < times; i++) x = ag_neg(x);
+    return x;
+}
+
+/* The sum of t over axis 1 is right, in either form, and takes so many sums over all of t. */
+static void expect_sums(const char *what, ag_tensor *t, int sums) {
+    for (int keepdims = 0; keepdims < 2; keepdims++) {
+        const uint32_t first = tape->count;
+        const ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *y = ag__sum_of_cotangents(&ag__op_broadcast_to, t, AG_AXES(1), keepdims), *error;
+        const int recorded = sums_recorded(first, 60);
+        ck_assert_msg(recorded == sums, "%s: %d sums, not %d", what, recorded, sums);
+        expect_shape(y, keepdims ? AG_SHAPE(3, 1, 5) : AG_SHAPE(3, 5));
+        error = ag_max(ag_abs(ag_sub(y, ag_sum_over(t, AG_AXES(1), keepdims))));
+        ck_assert_msg(ag_item(error) < 1e-12, "%s: %g", what, ag_item(error));
+        ag_tape_rewind(tape, mark);
+    }
+}
+
+/* Of g the sum is there. Factors are the same along axis 1, or are not. */
+START_TEST(factors_are_constants_along_the_axis) {
+    ag_tensor *g = some(1, AG_SHAPE(3, 4, 5)), *a = some(2, AG_SHAPE(3, 1, 5)), *b = some(3, AG_SHAPE(1, 5));
+    ag_tensor *c = some(4, AG_SHAPE(5)), *s = some(5, AG_SCALAR), *d = some(6, AG_SHAPE(4, 1));
+    for (int keepdims = 0; keepdims < 2; keepdims++) {
+        ag_sum_over(g, AG_AXES(1), keepdims);
+        expect_sums("(3,1,5)", ag_mul(g, wide(a)), 0);
+        expect_sums("(1,5)", ag_mul(g, wide(b)), 0);
+        expect_sums("(5)", ag_mul(g, wide(c)), 0);
+        expect_sums("()", ag_mul(g, wide(s)), 0);
+        expect_sums("(4,1)", ag_mul(g, wide(d)), 1);
+        expect_sums("broadcast twice", ag_mul(g, wide(ag_broadcast_to(c, AG_SHAPE(1, 5)))), 0);
+        expect_sums("first along the axis", ag_mul(g, wide(ag_broadcast_to(b, AG_SHAPE(4, 5)))), 0);
+        expect_sums("along it in either", ag_mul(g, wide(ag_broadcast_to(d, AG_SHAPE(4, 5)))), 1);
+        expect_sums("itself", ag_mul(g, g), 1);
+        expect_sums("on the left", ag_mul(wide(a), g), 0);
+        expect_sums("strong", ag_strong_mul(g, wide(a)), 0);
+        expect_sums("strong, on the left", ag_strong_mul(wide(a), g), 0);
+        expect_sums("a divisor", ag_div(g, wide(a)), 0);
+        expect_sums("a strong divisor", ag_strong_div(g, wide(a)), 0);
+        expect_sums("a dividend", ag_div(wide(a), g), 1);
+        expect_sums("a strong dividend", ag_strong_div(wide(a), g), 1);
+        expect_sums("a number", ag_scale(g, 3), 0);
+        expect_sums("one over a number", ag_div_scalar(g, 3), 0);
+        expect_sums("a number more", ag_add_scalar(g, 3), 1);
+    }
+}
+END_TEST
+
+/* The other operand may be summed, but not two. */
+START_TEST(sums_of_several_are_taken_apart_for_one_more) {
+    ag_tensor *g = some(1, AG_SHAPE(3, 4, 5)), *h = some(2, AG_SHAPE(3, 4, 5)), *k = some(3, AG_SHAPE(3, 4, 5));
+    ag_tensor *a = some(4, AG_SHAPE(3, 1, 5));
+    expect_sums("none is there", ag_add(g, h), 1);
+    expect_sums("not for the factor alone", ag_mul(g, wide(a)), 1);
+    ag_sum_over(g, AG_AXES(1), true);
+    expect_sums("itself", g, 1);
+    expect_sums("one is", ag_add(g, h), 1);
+    expect_sums("the other is", ag_sub(h, g), 1);
+    expect_sums("two are not", ag_add(ag_add(g, h), k), 1);
+    expect_sums("a sum without one is not taken apart", ag_sub(ag_mul(g, wide(a)), ag_add(h, k)), 1);
+    ag_sum_over(h, AG_AXES(1), false);
+    expect_sums("both are", ag_sub(g, h), 0);
+    expect_sums("both are, with factors", ag_sub(ag_scale(g, 2), ag_mul(h, wide(a))), 0);
+    expect_sums("two of three are", ag_sub(ag_add(g, h), k), 1);
+}
+END_TEST
+
+/* Only the same sum, of the latest 64 nodes, at most 8 nodes below. */
+START_TEST(sums_are_sought_near_by) {
+    ag_tensor *g = some(1, AG_SHAPE(3, 4, 5)), *a = some(2, AG_SHAPE(3, 1, 5)), *f = wide(a);
+    ag_sum_over(g, AG_AXES(0), true);
+    ag_sum_over(g, AG_AXES(1, 2), true);
+    ag_max_over(g, AG_AXES(1), true);
+    ag_sum_over(ag_neg(g), AG_AXES(1), true);
+    expect_sums("other sums", ag_mul(g, f), 1);
+    const ag_mark mark = ag_tape_mark(tape);
+    for (int deep = 8; deep <= 9; deep++) {
+        ag_sum_over(g, AG_AXES(1), true);
+        expect_sums("deep", negated(g, deep), deep == 9);
+        ag_tape_rewind(tape, mark);
+    }
+    for (int later = 62; later <= 63; later++) { /* the product is one more */
+        ag_sum_over(g, AG_AXES(1), true);
+        for (int i = 0; i < later; i++) ag_neg(a);
+        expect_sums("long ago", ag_mul(g, f), later == 63);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+/* Nodes that were recorded while recording was off are constant, unless it still is. */
+START_TEST(sums_without_gradients_are_not_used_for_others) {
+    ag_tensor *g = some(1, AG_SHAPE(3, 4, 5)), *f = wide(some(2, AG_SHAPE(3, 1, 5)));
+    bool former = ag_tape_set_recording(tape, false);
+    ag_sum_over(g, AG_AXES(1), true); /* the first of them */
+    expect_sums("still off", ag_mul(g, f), 0);
+    ag_tape_set_recording(tape, true);
+    expect_sums("on again", ag_mul(g, f), 1);
+    ag_tape_set_recording(tape, false);
+    expect_sums("off again", ag_mul(g, f), 1);
+    ag_tape_set_recording(tape, former);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sums");
     TCase *sums = tape_group(suite, "sums");
@@ -282,5 +393,9 @@ int main(void) {
     tcase_add_test(factors, other_sums_stay);
     tcase_add_test(factors, what_was_taken_apart_has_its_value);
     tcase_add_test(factors, what_is_constant_stays_constant);
+    tcase_add_test(factors, factors_are_constants_along_the_axis);
+    tcase_add_test(factors, sums_of_several_are_taken_apart_for_one_more);
+    tcase_add_test(factors, sums_are_sought_near_by);
+    tcase_add_test(factors, sums_without_gradients_are_not_used_for_others);
     return run_suite(suite);
 }
