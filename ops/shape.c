@@ -55,7 +55,7 @@ ag_tensor *ag__unchanged(ag_tensor *x) {
 
 /* ---- reshape, squeeze, unsqueeze ---- */
 
-/* Where there are no elements the strides are of no use. */
+/* The strides are of no use if there are no elements. */
 static void row_major(const ag_shape *shape, int64_t *stride) {
     int64_t step = 1;
     for (int i = shape->rank - 1; i >= 0; step *= shape->extent[i--]) stride[i] = step;

@@ -294,7 +294,7 @@ static void expect_sums(const char *what, ag_tensor *t, int sums) {
     }
 }
 
-/* Of g the sum is there. Factors are the same along axis 1, or are not. */
+/* The sum of g is there. Factors are the same along axis 1, or are not. */
 START_TEST(factors_are_constants_along_the_axis) {
     ag_tensor *g = some(1, AG_SHAPE(3, 4, 5)), *a = some(2, AG_SHAPE(3, 1, 5)), *b = some(3, AG_SHAPE(1, 5));
     ag_tensor *c = some(4, AG_SHAPE(5)), *s = some(5, AG_SCALAR), *d = some(6, AG_SHAPE(4, 1));
