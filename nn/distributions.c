@@ -514,7 +514,7 @@ static ag_tensor *mean_distance(const about *d) {
     return ag_add(ag_mul(ag_scale(d->b, 0.79788456080286535588), ag_exp(ag_neg(ag_square(z)))), ag_mul(m, ag_erf(z)));
 }
 
-/* Whether all numbers of p are possible for q: false for nowhere, *where for a uniform one, whose ends decide. */
+/* False if some numbers of p are never possible for q; for a uniform q, whose ends decide, *where says for which. */
 static bool covered(const about *d, ag_tensor **where) {
     const bool on_half = d->q == AG_DIST_EXPONENTIAL || d->q == AG_DIST_GAMMA, unit = d->q == AG_DIST_BETA;
     ag_tensor *zero = number(d, 0), *one = number(d, 1);

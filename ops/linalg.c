@@ -677,8 +677,8 @@ ag_tensor *ag_cholesky(ag_tensor *a) { return ag_apply(&ag__op_cholesky, 1, &a, 
 
 /* ---- The matrix exponential ---- */
 
-/* The coefficients of the numerators of degree 13 and 7, and the largest norms for which these are right to the last place
- * of f64 and of f32 (N. Higham, The scaling and squaring method for the matrix exponential revisited, 2005). */
+/* The coefficients of the numerators of degree 13 and 7, and the largest norms for which these are right to the last
+ * place of f64 and of f32 (N. Higham, The scaling and squaring method for the matrix exponential revisited, 2005). */
 static const double pade_13[] = {64764752532480000,
                                  32382376266240000,
                                  7771770303897600,

@@ -149,9 +149,9 @@ static bool sample_infer(ag_infer *r) {
 
 /* ---- Gamma ---- */
 
-/* v = (1 + c·z)³, z normal, is accepted so that d·v is distributed as gamma numbers of shape d + 1/3. All normal numbers
- * but the first are those of points in the unit circle. A shape below 1 is that of shape + 1, times u^(1/shape). p[1]:
- * whether the logarithm is wanted. */
+/* v = (1 + c·z)³, z normal, is accepted so that d·v is distributed as gamma numbers of shape d + 1/3. All normal
+ * numbers but the first are those of points in the unit circle. A shape below 1 is that of shape + 1, times
+ * u^(1/shape). p[1]: whether the logarithm is wanted. */
 static double gamma_number(const double p[2], ag__bits *r) {
     const bool logarithm = p[1] != 0;
     double a = p[0], log_boost = 0, v = 1, z = r->normal;

@@ -215,8 +215,8 @@ IN_FOURS(products_in_fours, *, 1)
 IN_ORDER(sums_in_order, +)
 IN_ORDER(products_in_order, *)
 
-/* Elements at … at+m−1 of the tensor, whole groups of `inner`. Fours are filled up. A product of four of f32 is never too
- * large for f64. */
+/* Elements at … at+m−1 of the tensor, whole groups of `inner`. Fours are filled up. A product of four of f32 is never
+ * too large for f64. */
 static void scan_numbers(const scan *s, int64_t at, int64_t m, double *carry) {
     _Alignas(64) double w[AG__STRIP + FOUR];
     _Alignas(64) char strip[AG__STRIP * AG__MOST_BYTES];

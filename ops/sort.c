@@ -227,8 +227,8 @@ AG_BLOCK_KERNEL static bool all_less_f32(int64_t m, const float *x, float sign, 
     return less;
 }
 
-/* The first k: those that come before the last of the best ones so far, or not behind a limit, are collected; when there
- * is no more room, they are sorted, and k of them stay. An equal key that comes later has a later index. */
+/* The first k: those that come before the last of the best ones so far, or not behind a limit, are collected; when
+ * there is no more room, they are sorted, and k of them stay. An equal key that comes later has a later index. */
 static void select_row(const sorting *s, const char *x, char *y, char *r) {
     _Alignas(64) char some[BLOCK * sizeof(wide)];
     const float sign = s->down ? 1 : -1;

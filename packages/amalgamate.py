@@ -251,7 +251,7 @@ def file_scope_names(text):
 
 def declared(words, names):
     """The name of one declaration at file scope, if it is the file's own."""
-    if "static" not in words and "typedef" not in words:
+    if not {"static", "typedef", "AG__ALWAYS_INLINE"} & set(words):
         return
     if words and words[0] == "_Static_assert":
         return
@@ -264,13 +264,13 @@ def declared(words, names):
             if inside and last is None or inside and words[i - 1] in KEYWORDS:
                 names.add(words[i + 2])
                 return
-            if word == "(" and depth == 0 and last and last != "__attribute__":
+            if word == "(" and depth == 0 and last and words[i - 1] != "__attribute__":
                 names.add(last)
                 return
             depth += 1
         elif word in ")]}":
             depth -= 1
-        elif depth == 0 and is_name(word):
+        elif depth == 0 and is_name(word) and word != "__attribute__":
             last = word
         elif depth == 0 and word == ",":
             if last:

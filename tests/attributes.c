@@ -60,6 +60,7 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
         int64_t a[25];
     } table[] = {
         {"argmax", {1, 1}},
+        {"betainc_slope", {0x3ff0000000000000}},
         {"broadcast_to", {3, 2, 3, 4}},
         {"cast", {2}},
         {"correlation", {1, 1, 0, 3, 0, 0, 3, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1}},
@@ -69,6 +70,7 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
         {"fft", {0x3ff0000000000000, 0, 1, 1}},
         {"fold", {1, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6}},
         {"gather", {0}},
+        {"gammainc_slope", {0x3ff0000000000000}},
         {"irfft", {0x3ff0000000000000, 2, 2, 0, 4}},
         {"lstsq", {0x3e80000000000000}},
         {"permute", {0x0001}},
@@ -100,7 +102,7 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
 static size_t attributes_of(const ag_op *op, unsigned char *to) {
     int64_t a[NUMBERS];
     size_t bytes = sensible(a, op);
-    int how = below(8);
+    int how = below(10);
     if (how == 0)
         for (size_t i = 0; i < NUMBERS * sizeof *a; i++) ((unsigned char *)a)[i] = (unsigned char)draw();
     else if (how <= 3)

@@ -643,6 +643,7 @@ static ag_traced without_recorder(ag_trace *t, const ag_traced x[]) {
     ag_trace_select(NULL, x[0], x[0], x[0]), ag_trace_shift(NULL, x[0], 1), ag_trace_bits(NULL, 1);
     ck_assert(!ag_trace_is_narrow(NULL));
     ag_trace_attribute(NULL, 0), ag_trace_unary(NULL, AG_TRACE_NEG, x[0]), ag_trace_convert(NULL, x[0]);
+    ag_trace_number_by_width(NULL, 1, 2);
     return ag_trace_binary(NULL, AG_TRACE_ADD, x[0], ag_trace_number(NULL, 1));
 }
 
