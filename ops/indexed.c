@@ -372,15 +372,9 @@ bool ag__gather_at(const ag__places *p) {
 
 /* ---- Scattering ---- */
 
-/* Elements: y[j] += x[j]. Elements low … high−1 of n blocks. One line: table[index[j]·step + j·ahead] +=
+/* Elements low … high−1 of n blocks. One line: table[index[j]·step + j·ahead] +=
  * source[j·beside]. */
-#define SCATTER(add, blocks, line, type)                                                                               \
-    AG_BLOCK_KERNEL static void add(int64_t n, void *y_, const void *x_) {                                             \
-        type *y = y_;                                                                                                  \
-        const type *x = x_;                                                                                            \
-        AG_SIMD                                                                                                        \
-        for (int64_t j = 0; j < n; j++) y[j] += x[j];                                                                  \
-    }                                                                                                                  \
+#define SCATTER(blocks, line, type)                                                                                    \
     AG_BLOCK_KERNEL static void blocks(const walk *w, const row *r, int64_t n, int64_t low, int64_t high,              \
                                        void *table_, const int64_t *index, const void *source_) {                      \
         const int64_t next = along_rows(w, w->index), ahead = along_rows(w, w->table);                                 \
@@ -421,14 +415,9 @@ static void scatter_line_exactly(const walk *w, const row *r, float *table, floa
     }
 }
 
-AG_BLOCK_KERNEL static void give_back(int64_t n, float *y, const float *lost) {
-    AG_SIMD
-    for (int64_t j = 0; j < n; j++) y[j] += lost[j];
-}
-
-SCATTER(scatter_block_i64, scatter_blocks_i64, scatter_line_i64, uint64_t)
-SCATTER(scatter_block_f32, scatter_blocks_f32, scatter_line_f32, float)
-SCATTER(scatter_block_f64, scatter_blocks_f64, scatter_line_f64, double)
+SCATTER(scatter_blocks_i64, scatter_line_i64, uint64_t)
+SCATTER(scatter_blocks_f32, scatter_line_f32, float)
+SCATTER(scatter_blocks_f64, scatter_line_f64, double)
 
 /* `count`: how often each number occurs. `lost`: rounding errors, of y's shape; used for blocks with many additions,
  * and for all lines and offsets. NULL: no number occurs often enough. */
@@ -457,7 +446,7 @@ static void scatter_one(const scattering *s, const row *r, int64_t low, int64_t 
     const float *x = (const float *)s->places->other->data + r->other + low;
     float *y = s->places->table->data;
     if (many(s->beside.count[at])) scatter_block_exactly(high - low, y + to, s->beside.lost + to, x);
-    else scatter_block_f32(high - low, y + to, x);
+    else ag__reduction_sum.combine[AG_F32](high - low, y + to, x);
 }
 
 /* n rows, from r on, of which columns low … high−1: added. */
@@ -560,9 +549,7 @@ static bool add_table(const ag_call *call) {
     void *packed = ag_call_scratch(call, ag__times((uint64_t)x->size, ag_dtype_size(x->dtype)));
     if (!packed) return false;
     ag__pack(packed, x, 0, x->size);
-    if (x->dtype == AG_I64) scatter_block_i64(x->size, call->y.data, packed);
-    else if (x->dtype == AG_F32) scatter_block_f32(x->size, call->y.data, packed);
-    else scatter_block_f64(x->size, call->y.data, packed);
+    ag__reduction_sum.combine[x->dtype](x->size, call->y.data, packed);
     return true;
 }
 
@@ -610,7 +597,7 @@ static void each_part(const scattering *s, bool end) {
     float *to = y->data, *lost = s->beside.lost;
     for (int64_t i = 0; lost && i < rows; i++) {
         if (blocks && !many(s->beside.count[i % y->shape[axis]])) continue;
-        if (end) give_back(inner, to + i * inner, lost + i * inner);
+        if (end) ag__reduction_sum.combine[AG_F32](inner, to + i * inner, lost + i * inner);
         else memset(lost + i * inner, 0, (size_t)inner * sizeof *lost);
     }
 }

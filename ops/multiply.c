@@ -6,6 +6,7 @@
  * way, which depends on strides and shape of the whole product; not on the part of y that it is in. */
 #include "autograd/eval/eval.h"
 #include "ops/product.h"
+#include "ops/rules.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -134,16 +135,6 @@ static void multiply_short(const ag__product *p, int way, void *memory) {
     }
 }
 
-#define ADD_ROW(name, type)                                                                                            \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
-        type *y = y_;                                                                                                  \
-        const type *x = x_;                                                                                            \
-        AG_SIMD                                                                                                        \
-        for (int64_t i = 0; i < n; i++) y[i] += x[i];                                                                  \
-    }
-ADD_ROW(add_row_f32, float)
-ADD_ROW(add_row_f64, double)
-
 /* spare: memory for the waiting sums, each a contiguous (m,n) matrix. */
 static void multiply_long(const ag__product *p, int way, void *memory, char *spare) {
     if (p->k <= summed_at_a_time(p, way)) {
@@ -158,8 +149,7 @@ static void multiply_long(const ag__product *p, int way, void *memory, char *spa
     multiply_long(&left, way, memory, spare);
     multiply_long(&right, way, memory, spare + sum_bytes(p));
     for (int64_t i = 0; i < p->m; i++)
-        (p->dtype == AG_F32 ? add_row_f32 : add_row_f64)(p->n, (char *)p->y + i * p->y_row * size,
-                                                         spare + i * p->n * size);
+        ag__reduction_sum.combine[p->dtype](p->n, (char *)p->y + i * p->y_row * size, spare + i * p->n * size);
 }
 
 void ag__multiply(const ag__product *p, int way, void *memory) {
@@ -202,6 +192,5 @@ void ag__join_pieces(const ag__product *p, int way, void *spare) {
     const int64_t count = ag__pieces(p, way);
     for (int64_t step = 1; step < count; step *= 2)
         for (int64_t i = 0; i + step < count; i += 2 * step)
-            (p->dtype == AG_F32 ? add_row_f32 : add_row_f64)(p->m * p->n, piece_at(p, spare, i),
-                                                             piece_at(p, spare, i + step));
+            ag__reduction_sum.combine[p->dtype](p->m * p->n, piece_at(p, spare, i), piece_at(p, spare, i + step));
 }

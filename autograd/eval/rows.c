@@ -19,17 +19,26 @@ static inline void ask_for(const void *x, size_t bytes) {
 
 enum { SOME = 32 }; /* rows */
 
+/* Vectors of 32 bytes; without them on x86-64, shuffles are long, and loops are smaller. */
+#if AG_HAVE_TARGET_CLONES
+#define SHUFFLING __attribute__((target("avx2")))
+static bool shuffles(void) { return __builtin_cpu_supports("avx2"); }
+#else
+#define SHUFFLING
+static bool shuffles(void) { return true; }
+#endif
+
 /* ---- Two, three, four columns: the compiler, which knows how many, shuffles whole vectors ---- */
 
 #define FEW_COLUMNS(turn, interleave, collect, type, WIDTH)                                                            \
-    AG_BLOCK_KERNEL static void turn(type *restrict y, const type *restrict x, int64_t rows) {                         \
+    SHUFFLING static void turn(type *restrict y, const type *restrict x, int64_t rows) {                               \
         for (int64_t i = 0; i < rows;) {                                                                               \
             const int64_t end = ag__lesser(i + SOME, rows);                                                            \
             ask_for(x + i * WIDTH, SOME * WIDTH * sizeof *x);                                                          \
             for (; i < end; i++) UNROLLED for (int j = 0; j < WIDTH; j++) y[j * rows + i] = x[i * WIDTH + j];          \
         }                                                                                                              \
     }                                                                                                                  \
-    AG_BLOCK_KERNEL static void interleave(type *restrict y, const type *restrict x, int64_t rows, int64_t stride) {   \
+    SHUFFLING static void interleave(type *restrict y, const type *restrict x, int64_t rows, int64_t stride) {         \
         for (int64_t i = 0; i < rows; i++)                                                                             \
             UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[i + j * stride];                             \
     }                                                                                                                  \
@@ -56,7 +65,7 @@ bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64
     static long_words *const of_8[] = {[2] = interleave_2_of_8, interleave_3_of_8, interleave_4_of_8};
     static words_apart *const apart_4[] = {[2] = collect_2_of_4, collect_3_of_4, collect_4_of_4};
     static long_words_apart *const apart_8[] = {[2] = collect_2_of_8, collect_3_of_8, collect_4_of_8};
-    if (columns < 2 || columns > MOST_KNOWN || bytes < 4) return false;
+    if (columns < 2 || columns > MOST_KNOWN || bytes < 4 || (across == 1 && !shuffles())) return false;
     if (bytes == 4 && across == 1) of_4[columns]((void *)y, (const void *)x, rows, stride);
     else if (across == 1) of_8[columns]((void *)y, (const void *)x, rows, stride);
     else if (bytes == 4) apart_4[columns]((void *)y, (const void *)x, rows, across, stride);
@@ -70,15 +79,6 @@ bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64
 #if __has_builtin(__builtin_shufflevector)
 #define SHUFFLES 1
 #endif
-#endif
-
-/* Vectors of 32 bytes; without them on x86-64, shuffles are long, and no faster than a loop. */
-#if AG_HAVE_TARGET_CLONES
-#define SHUFFLING __attribute__((target("avx2")))
-static bool shuffles(void) { return __builtin_cpu_supports("avx2"); }
-#else
-#define SHUFFLING
-static bool shuffles(void) { return true; }
 #endif
 
 #ifdef SHUFFLES
@@ -187,7 +187,7 @@ void ag__turn(char *y, const char *x, int64_t rows, int64_t columns, size_t byte
     typedef void long_words(uint64_t *, const uint64_t *, int64_t);
     static words *const of_4[] = {[2] = turn_2_of_4, turn_3_of_4, turn_4_of_4};
     static long_words *const of_8[] = {[2] = turn_2_of_8, turn_3_of_8, turn_4_of_8};
-    const bool known = columns >= 2 && columns <= MOST_KNOWN;
+    const bool known = columns >= 2 && columns <= MOST_KNOWN && shuffles();
     if (bytes == 4 && known) of_4[columns]((void *)y, (const void *)x, rows);
     else if (bytes == 8 && known) of_8[columns]((void *)y, (const void *)x, rows);
     else if (bytes == 4) turn_4((void *)y, (const void *)x, rows, columns);
@@ -212,7 +212,7 @@ void ag__fold_short(const ag_reduction *op, int dtype, int64_t rows, int64_t col
 
 /* A row is stored as a whole vector, whose rest the next row overwrites. */
 #define SPREAD(name, type)                                                                                             \
-    AG_BLOCK_KERNEL static void name(type *y, const type *x, int64_t rows, int64_t columns) {                          \
+    SHUFFLING static void name(type *y, const type *x, int64_t rows, int64_t columns) {                                \
         enum { LANES = 64 / sizeof(type) };                                                                            \
         const int64_t last = rows - (LANES + columns - 1) / columns;                                                   \
         int64_t i = 0;                                                                                                 \
@@ -225,9 +225,19 @@ SPREAD(spread_1, uint8_t)
 SPREAD(spread_4, uint32_t)
 SPREAD(spread_8, uint64_t)
 
+static void spread_by_loops(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes) {
+    for (int64_t i = 0; i < rows; i++, x += bytes)
+        for (int64_t j = 0; j < columns; j++, y += bytes) {
+            if (bytes == 4) memcpy(y, x, 4);
+            else if (bytes == 8) memcpy(y, x, 8);
+            else *y = *x;
+        }
+}
+
 void ag__spread(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes) {
     if (ag__interleave(y, x, rows, columns, 1, 0, bytes)) return;
-    if (bytes == 4) spread_4((void *)y, (const void *)x, rows, columns);
+    if (!shuffles()) spread_by_loops(y, x, rows, columns, bytes);
+    else if (bytes == 4) spread_4((void *)y, (const void *)x, rows, columns);
     else if (bytes == 8) spread_8((void *)y, (const void *)x, rows, columns);
     else spread_1((void *)y, (const void *)x, rows, columns);
 }
