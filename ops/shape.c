@@ -3,6 +3,7 @@
  * The shape, strides and offset of a view are known when it is recorded; a view never copies. Attributes are
  * normalised: axes are not negative, extents are not −1. A call that changes nothing is not recorded. */
 #include "autograd/eval/eval.h"
+#include "autograd/eval/rows.h"
 #include "autograd/eval/stream.h"
 #include "autograd/tape/limits.h"
 #include "ops/copying.h"
@@ -429,11 +430,36 @@ static void concat_share(void *j_, int i, int n) {
     if (j->past) ag__copied_past();
 }
 
+/* One element of each input after the other: some of each are put below each other, and turned. */
+static void stack_share(void *j_, int i, int n) {
+    const joining *j = j_;
+    const ag_call *call = j->call;
+    const int64_t bytes = (int64_t)ag_dtype_size(call->y.dtype), each = call->y.size / call->n;
+    const int64_t end = ag__share_start(each, i + 1, n);
+    double memory[AG__JOINED / 2], turned[AG__JOINED / 2];
+    for (int64_t m, at = ag__share_start(each, i, n); at < end; at += m) {
+        m = ag__lesser(end - at, j->rows);
+        char *to = (char *)call->y.data + at * call->n * bytes, *from = (char *)memory;
+        for (int k = 0; k < call->n; k++) ag__pack(from + k * m * bytes, &call->x[k], at, m);
+        ag__turn(j->past ? (char *)turned : to, from, call->n, m, (size_t)bytes);
+        if (j->past) ag__copy_past(to, turned, (size_t)(m * call->n * bytes));
+    }
+    if (j->past) ag__copied_past();
+}
+
 static bool concat_eval(const ag_call *call) {
+    enum { LEAST = AG__LIMIT(8, 3) };
     joining j = {.call = call, .axis = *(const int64_t *)call->attributes};
     const ag_array *y = &call->y;
     if (y->size == 0) return true;
+    bool stacked = call->n >= LEAST && call->n <= AG__JOINED / 8 && j.axis == y->rank - 1;
+    for (int i = 0; i < call->n && stacked; i++) stacked = call->x[i].shape[j.axis] == 1;
     j.past = ag__goes_past(2 * y->size * (int64_t)ag_dtype_size(y->dtype));
+    if (stacked) {
+        j.rows = AG__JOINED / 2 / call->n;
+        ag__parallel(ag__worthwhile(y->size, call->threads), stack_share, &j);
+        return true;
+    }
     j.rows = AG__JOINED / (y->size / y->shape[0]);
     if (j.axis == 0 || j.rows == 0 || j.rows >= y->shape[0])
         copy_all_inputs(&j, y->data, 0, y->shape[0], call->threads, j.past);

@@ -543,6 +543,26 @@ END_TEST
 
 /* ---- Plain calls ---- */
 
+/* Many tensors along a new last axis are turned, some elements of each at a time: threads, and inputs of any strides. */
+START_TEST(many_stacked_last_are_a_transpose) {
+    enum { MOST = 21 };
+    for (int round = 0; round < 24; round++) {
+        const int n = 8 + round * 5 % (MOST - 7), d = round % AG_DTYPES;
+        const int64_t rows = round % 3 == 0 ? 3 : 101, columns = 1 + round * 7 % 60;
+        ag_tensor *x = ag_cast(ag_remainder(numbered(AG_I64, AG_SHAPE(n, rows, columns)),
+                                            ag_scalar(tape, AG_I64, d == AG_BOOL ? 2 : 1000003)),
+                               (ag_dtype)d);
+        ag_tensor *of[MOST], *turned = ag_contiguous(ag_transpose(x, 1, 2));
+        for (int i = 0; i < n; i++)
+            of[i] = i % 2 ? ag_transpose(ag_squeeze(ag_slice(turned, 0, i, i + 1, 1), AG_AXES(0)), 0, 1)
+                          : ag_squeeze(ag_slice(x, 0, i, i + 1, 1), AG_AXES(0));
+        ag_tape_set_threads(tape, 1 + round % 3);
+        expect_same(ag_stack(n, of, -1), ag_permute(x, AG_AXES(1, 2, 0)));
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(parts_make_the_whole) {
     ag_tensor *x = numbered(AG_I64, AG_SHAPE(3, 12)), *y[12];
     ck_assert_int_eq(ag_split(x, -1, 4, y), AG_OK);
@@ -984,6 +1004,7 @@ int main(void) {
     tcase_add_test(text, other_texts_are_refused);
     tcase_add_test(text, any_text_is_read_or_refused);
     tcase_add_loop_test(rest, adjoints_are_exact, 0, 15);
+    tcase_add_test(rest, many_stacked_last_are_a_transpose);
     tcase_add_test(rest, parts_make_the_whole);
     tcase_add_test(rest, refused_parts_are_nil);
     tcase_add_test(rest, wrong_calls_are_refused);
