@@ -464,12 +464,15 @@ static void add_rows(const scattering *s, const row *r, int64_t n, int64_t low, 
     else lines[y->dtype](w, r, y->data, at, x->data);
 }
 
-/* Elements of a line, put in their places. */
+/* Elements of a line, put in their places: often it is along the indexed axis, which is contiguous. */
 #define PUT_LINE(name, bytes)                                                                                          \
     static void name(int64_t n, char *to, const int64_t *at, int64_t next, int64_t step, int64_t ahead, const char *x, \
                      int64_t below) {                                                                                  \
-        for (int64_t j = 0; j < n; j++)                                                                                \
-            memcpy(to + (at[j * next] * step + j * ahead) * (bytes), x + j * below * (bytes), bytes);                  \
+        if (next == 1 && step == 1 && ahead == 0 && below == 1)                                                        \
+            for (int64_t j = 0; j < n; j++) memcpy(to + at[j] * (bytes), x + j * (bytes), bytes);                      \
+        else                                                                                                           \
+            for (int64_t j = 0; j < n; j++)                                                                            \
+                memcpy(to + (at[j * next] * step + j * ahead) * (bytes), x + j * below * (bytes), bytes);              \
     }
 PUT_LINE(put_line_1, 1)
 PUT_LINE(put_line_4, 4)
