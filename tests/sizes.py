@@ -18,6 +18,7 @@ Exits with 1 if there is a hole that KNOWN does not explain."""
 import argparse
 import collections
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -246,20 +247,20 @@ def note_chosen(path, text, sites):
 HEADER = """#ifndef AG_MET_H
 #define AG_MET_H
 #if defined __GNUC__ && !defined __ASSEMBLER__
-enum {{ AG__SITES = {sites}, AG__CONSTANTS = {constants} }};
 void ag__met_one(int site, double value, double limit);
 void ag__met_next(void);
-static inline __attribute__((always_inline, unused)) void ag__met(int site, double value, double limit) {{ ag__met_one(site, value, limit); }}
+static inline __attribute__((always_inline, unused)) void ag__met(int site, double value, double limit) { ag__met_one(site, value, limit); }
 #endif
 #endif
 """
 
 SOURCE = """
-#include "met.h"
+#include "../met.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+enum {{ AG__SITES = {sites}, AG__CONSTANTS = {count} }};
 static const unsigned short constant[AG__SITES] = {{{constants}}};
 static unsigned char met[AG__SITES], now[AG__CONSTANTS], pair[AG__CONSTANTS][AG__CONSTANTS];
 void ag__met_next(void) {{
@@ -287,11 +288,15 @@ void ag__met_one(int site, double value, double limit) {{
 """
 
 
+def put(path, data):
+    """Write the file unless it has these bytes already: what is not changed is not built again."""
+    if not path.exists() or path.read_bytes() != data:
+        path.write_bytes(data)
+
+
 def copy_sources(folder):
     """Returns the constants' names and the sites (constant, place)."""
     source = folder / "source"
-    if source.exists():
-        shutil.rmtree(source)
     shared = LIMIT.findall((ROOT / "autograd/tape/limits.h").read_text())
     shared = [name for name in shared if name.startswith("AG__")]
     sites = []
@@ -301,23 +306,24 @@ def copy_sources(folder):
         to.parent.mkdir(parents=True, exist_ok=True)
         noted = re.match(r"(autograd|ops|nn|io)/.*\.[ch]$", path) and path not in NOT_NOTED
         if not noted or "_formulas" in path or path.startswith("autograd/formulas"):
-            shutil.copy2(ROOT / path, to)
+            put(to, (ROOT / path).read_bytes())
+            shutil.copymode(ROOT / path, to)
             continue
         text = note_comparisons(path, (ROOT / path).read_text(encoding="utf-8"), shared, sites)
         text = note_chosen(path, text, sites)
         if path == "autograd/eval/life.c":
             text = text.replace("ag_tape *ag_tape_new_with(const ag_allocator *allocator) {",
                                 "ag_tape *ag_tape_new_with(const ag_allocator *allocator) {\n    ag__met_next();")
-        to.write_text(text, encoding="utf-8")
+        put(to, text.encode())
     names = sorted({name for name, _ in sites})
     numbers = ", ".join(str(names.index(name)) for name, _ in sites)
-    (source / "met.h").write_text(HEADER.format(sites=len(sites), constants=len(names)))
-    (source / "autograd/met.c").write_text(SOURCE.format(constants=numbers).replace('"met.h"', '"../met.h"'))
+    put(source / "met.h", HEADER.encode())
+    put(source / "autograd/met.c", SOURCE.format(constants=numbers, sites=len(sites), count=len(names)).encode())
     meson = (source / "meson.build").read_text()
     meson = meson.replace("  'autograd/diff/grad.c',\n", "  'autograd/diff/grad.c',\n  'autograd/met.c',\n", 1)
     meson = meson.replace("add_project_arguments(\n  '-D_DEFAULT_SOURCE',",
                           f"add_project_arguments(\n  '-include', '{source / 'met.h'}', '-w',\n  '-D_DEFAULT_SOURCE',", 1)
-    (source / "meson.build").write_text(meson)
+    put(source / "meson.build", meson.encode())
     with open(folder / "sites.txt", "w", encoding="utf-8") as out:
         for name, place in sites:
             out.write(f"{name}\t{' '.join(place.split())}\n")
@@ -327,7 +333,6 @@ def copy_sources(folder):
 
 def programs_in(build, wanted):
     text = subprocess.run(["meson", "introspect", "--tests", str(build)], capture_output=True, text=True, check=True).stdout
-    import json
     for test in json.loads(text):
         env = test["env"]
         if "AG_EVAL" not in env or (wanted and test["name"] not in wanted):

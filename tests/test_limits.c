@@ -1,0 +1,148 @@
+/* test_limits -- sizes one below, at and one above each constant that divides work, alone and in pairs
+ *
+ * A program of every kind of loop runs on rows by columns of these sizes, under both evaluators, with one thread and two:
+ * the bits are the same. So does a chain of as many operations, and of as many numbers. tests/sizes.py shows which
+ * comparisons met which sizes. */
+#include "autograd/tape/limits.h"
+#include "nn/nn.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+
+/* Constants that rows, columns or elements are compared with. */
+static const int64_t limits[] = {
+    AG__FEW_COPIED,        AG__FEWEST_COLUMNS, AG__ROWS_A_GROUP, AG__CHAIN_F32,      AG__MANY_OUTPUTS,    AG__SHORT_RUN,
+    AG__COLUMNS_SCATTERED, AG__CHAIN_F64,      AG__LONG_ROW,     AG__BLOCK,          AG__STRIP,           AG__PART_ROWS,
+    AG__PACKED_COLUMNS,    AG__LONG_SUM,       AG__MOST_ROW,     AG__JOINED,         AG__WORTH_BYTES / 4, AG__LITTLE,
+    AG__AT_ONCE,           AG__LARGE,          AG__LEAST_COPIED, AG__STEPS_A_THREAD,
+};
+enum { LIMITS = sizeof limits / sizeof *limits, MOST_RESULTS = 16 };
+
+/* ---- Rows by columns ---- */
+
+typedef struct results {
+    ag_tensor *x[MOST_RESULTS];
+    int n;
+} results;
+
+static void add(results *r, ag_tensor *x) {
+    ck_assert_int_lt(r->n, MOST_RESULTS);
+    r->x[r->n++] = x;
+}
+
+/* Results whose bits do not depend on the evaluator: see "The fused evaluator" in docs/design.md. */
+static results program(ag_tape *t, ag_dtype dtype, int64_t m, int64_t n) {
+    results r = {.n = 0};
+    ag_tape_seed(t, (uint64_t)(m * 131 + n));
+    ag_tensor *x = ag_uniform(t, dtype, AG_SHAPE(m, n), -1, 1), *dx;
+    ag_tensor *y = ag_add(ag_tanh(ag_scale(x, 2)), ag_exp(ag_neg(x))), *both[2] = {x, y};
+    ag_tensor *index = ag_reshape(ag_randint(t, AG_SHAPE(m), 0, m), AG_SHAPE(m, 1));
+    ag_tensor *soft = ag_softmax(y, 1), *down = ag_mean_over(y, AG_AXES(0), true);
+    add(&r, ag_sum_over(y, AG_AXES(1), false));
+    add(&r, ag_mul(soft, ag_sub(y, down)));
+    add(&r, ag_contiguous(ag_transpose(y, 0, 1)));
+    add(&r, ag_concat(2, both, 1));
+    add(&r, ag_concat(2, both, 0));
+    add(&r, ag_cumsum(x, 0));
+    add(&r, ag_cumsum(x, 1));
+    add(&r, ag_argmax(y, 0, false));
+    add(&r, ag_argmax(y, 1, false));
+    add(&r, ag_sort(x, 1, false));
+    add(&r, ag_scatter_add(x, ag_broadcast_to(index, AG_SHAPE(m, n)), y, 0));
+    add(&r, ag_matmul(x, ag_uniform(t, dtype, AG_SHAPE(n, 3), -1, 1)));
+    add(&r, ag_matmul(ag_uniform(t, dtype, AG_SHAPE(2, m), -1, 1), x));
+    ag_grad(ag_sum(ag_mul(soft, x)), 1, &x, &dx);
+    add(&r, dx);
+    ck_assert_msg(ag_eval_all(r.n, r.x) == AG_OK, "%s", ag_tape_error(t));
+    return r;
+}
+
+static void compare(ag_dtype dtype, int64_t m, int64_t n) {
+    static const struct {
+        ag_evaluator evaluator;
+        int threads;
+    } ways[] = {{AG_EVALUATOR_REFERENCE, 1}, {AG_EVALUATOR_FUSED, 1}, {AG_EVALUATOR_FUSED, 2}};
+    ag_tape *t[3];
+    results r[3];
+    char what[80];
+    snprintf(what, sizeof what, "%s (%lld,%lld)", ag_dtype_name(dtype), (long long)m, (long long)n);
+    for (int i = 0; i < 3; i++) {
+        t[i] = ag_tape_new();
+        ag_tape_set_evaluator(t[i], ways[i].evaluator);
+        ag_tape_set_threads(t[i], ways[i].threads);
+        r[i] = program(t[i], dtype, m, n);
+    }
+    for (int k = 0; k < r[0].n; k++)
+        for (int i = 1; i < 3; i++) {
+            char result[100];
+            snprintf(result, sizeof result, "%s, result %d", what, k);
+            expecting(result);
+            expect_same(r[0].x[k], r[i].x[k]);
+        }
+    expecting("");
+    for (int i = 0; i < 3; i++) ag_tape_free(t[i]);
+}
+
+/* As columns of a few rows, as rows of a few columns, and as all elements. */
+START_TEST(alone) {
+    const int64_t most = by_length(20000, 200000, 4000000);
+    for (int64_t size = limits[_i] - 1; size <= limits[_i] + 1; size++) {
+        if (size < 1 || size * 3 > most) continue;
+        const ag_dtype dtype = size % 2 ? AG_F32 : AG_F64;
+        compare(dtype, 1, size);
+        compare(dtype, 3, size);
+        compare(dtype, size, 2);
+        if (size % 2 == 0) compare(dtype, 2, size / 2);
+    }
+}
+END_TEST
+
+START_TEST(in_pairs) {
+    const int64_t most = by_length(3000, 20000, 4000000);
+    for (int other = 0; other < LIMITS; other++)
+        for (int k = 0; k < 9; k++) {
+            const int64_t m = limits[_i] - 1 + k / 3, n = limits[other] - 1 + k % 3;
+            if (m < 1 || n < 1 || m * n > most || (k + other + _i) % by_length(9, 3, 1) != 0) continue;
+            compare((k + other) % 2 ? AG_F32 : AG_F64, m, n);
+        }
+}
+END_TEST
+
+/* ---- Chains of operations ---- */
+
+static const int64_t lengths[] = {AG__SEGMENT, AG__NUMBERS, AG__MOST_MEMBERS, AG__MOST_IN_RUN, AG__CHUNK};
+enum { LENGTHS = sizeof lengths / sizeof *lengths };
+
+/* So many operations after x, with as many numbers. */
+static ag_tensor *chain(ag_tape *t, int64_t operations, int64_t elements) {
+    ag_tensor *x = ag_add_scalar(ag_arange(t, AG_F64, elements), 0.5);
+    for (int64_t i = 1; i < operations; i++)
+        x = i % 2 ? ag_add_scalar(x, 1.0 / (double)(i + 3)) : ag_scale(x, 1 - 1.0 / (double)(i + 2));
+    return x;
+}
+
+START_TEST(in_sequence) {
+    for (int64_t n = lengths[_i] - 2; n <= lengths[_i] + 2; n++)
+        for (int repeat = 0; repeat < 2; repeat++) {
+            const int64_t elements = repeat ? AG__STRIP + 1 : 5;
+            if (n < 1 || (repeat && n > by_length(100, 2000, 20000))) continue;
+            ag_tape *one = ag_tape_new(), *other = ag_tape_new();
+            ag_tape_set_evaluator(one, AG_EVALUATOR_REFERENCE);
+            ag_tape_set_evaluator(other, AG_EVALUATOR_FUSED);
+            ag_mark mark = ag_tape_mark(other);
+            for (int i = 0; i < 3; i++, ag_tape_rewind(other, mark)) /* planned, found again, and as machine code */
+                expect_same(chain(one, n, elements), chain(other, n, elements));
+            ag_tape_free(one);
+            ag_tape_free(other);
+        }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("limits");
+    TCase *all = plain_group(suite, "limits");
+    tcase_add_loop_test(all, alone, 0, LIMITS);
+    tcase_add_loop_test(all, in_pairs, 0, LIMITS);
+    tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
+    return run_suite(suite);
+}
