@@ -16,6 +16,7 @@ given only tests that call its function, quick ones first, and those that notice
     --only TEXT    those whose description contains TEXT
     --today        those of one file, another each day
     --again        ask again about mutants that were noticed before, and listed ones that lived
+    --known        ask about none, for a table of what is known
     --list         only list them
 
 BUILD is a build folder with the tests, up to date. FILE has vjps or infers, all that have if none is given. Exits with 1 if a
@@ -257,6 +258,7 @@ def parameters(tokens, opened):
     return names
 
 
+NOT_ASKED = "?"
 NOT_INLINED = "__attribute__((noipa, used)) "
 
 
@@ -571,10 +573,10 @@ def page(rows, asked, equivalent, living, counts, tests):
            "Left out are mutants that do not compile, and formulas of operations, whose values other tests compare.", "",
            f"{tests} tests took part. The source is Git's name of the file's content when it was asked (`git rev-parse HEAD:FILE`): a file with",
            "another name has changed since.", "",
-           "| file | source | mutants | noticed | cannot be noticed | live |", "|---|---|---|---|---|---|"]
+           "| file | source | mutants | noticed | cannot be noticed | live | not asked yet |", "|---|---|---|---|---|---|---|"]
     for file, row in sorted(rows.items()):
-        out.append(f"| `{file}` | {asked[file]} | {sum(row[:3])} | {row[0]} | {row[1]} | {row[2]} |")
-    out += [f"| all | | {sum(counts[:3])} | {counts[0]} | {counts[1]} | {counts[2]} |", ""]
+        out.append(f"| `{file}` | {asked[file]} | {sum(row)} | {row[0]} | {row[1]} | {row[2]} | {row[3]} |")
+    out += [f"| all | | {sum(counts)} | {counts[0]} | {counts[1]} | {counts[2]} | {counts[3]} |", ""]
     if living:
         out += ["## Those that live", ""] + listed_by_reason([(m, "No test has noticed these yet.") for m in living])
     out += ["## Those that cannot be noticed", "",
@@ -593,6 +595,7 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--today", action="store_true")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--known", action="store_true")
     parser.add_argument("--list", action="store_true")
     args = parser.parse_args()
     if args.table and (args.file or args.today or args.only):
@@ -615,19 +618,23 @@ def main():
           f"{sum(map(len, bench.tests.values()))} tests of {sum(t[3] for tests in bench.tests.values() for t in tests):.0f} s", flush=True)
     memo = bench.folder / "fates.json"
     fates = json.loads(memo.read_text()) if memo.exists() and not args.again else {}
-    hunt, listed, wrong, rows, living = Hunt(bench, mutants, args.seconds), known(), 0, {}, []
+    hunt, listed, wrong, rows, living, spent = Hunt(bench, mutants, args.seconds), known(), 0, {}, [], 0
     for text in sorted(listed.keys() - {m.text for m in mutants}) if not args.file else []:
         wrong += 1
         print(f"is listed, but there is no such change: {text}", flush=True)
     chosen = [m for m in chosen if m.key not in bench.none]
     def fate(m):
         known = fates.get(m.key)  # who noticed it, or None
-        return known if known and bool(known[0]) != (m.text in listed) else hunt.fate(m)
+        if known and bool(known[0]) != (m.text in listed):
+            return known
+        return (NOT_ASKED, 0) if args.known else hunt.fate(m)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for k, (m, (noticed, took)) in enumerate(zip(chosen, pool.map(fate, chosen))):
-            row = rows.setdefault(m.file, [0, 0, 0, 0.0])
-            row[0 if noticed else 1 if m.text in listed else 2] += 1
-            row[3] += took
+            row = rows.setdefault(m.file, [0, 0, 0, 0])
+            row[3 if noticed == NOT_ASKED else 0 if noticed else 1 if m.text in listed else 2] += 1
+            if noticed == NOT_ASKED:
+                continue
+            spent += took
             if not noticed and m.text not in listed:
                 living.append(m)
             fates[m.key] = (noticed, took)
@@ -639,7 +646,7 @@ def main():
     memo.write_text(json.dumps(fates))
     hunt.close()
     counts = [sum(row[k] for row in rows.values()) for k in range(4)]
-    print(f"{sum(counts[:3])} mutants: {counts[0]} noticed, {counts[1]} cannot be, {counts[2]} live, {counts[3]:.0f} s")
+    print(f"{sum(counts)} mutants: {counts[0]} noticed, {counts[1]} cannot be, {counts[2]} live, {counts[3]} were not asked, {spent:.0f} s")
     if args.table:
         equivalent = [(m, listed[m.text]) for m in chosen if m.text in listed]
         PAGE.write_text(page(rows, {s.file: blob(s.text) for s in found}, equivalent, living, counts, sum(map(len, bench.tests.values()))))
