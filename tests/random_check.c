@@ -1,8 +1,8 @@
 /* random_check -- see random_check.h */
+#include "tests/random_check.h"
 #include "autograd/eval/compile.h"
 #include "autograd/report/report.h"
 #include "tests/random_bound.h"
-#include "tests/random_check.h"
 #include "tests/support.h"
 
 #include <inttypes.h>
@@ -170,8 +170,10 @@ static int find_leaves(run *r, bool parameters, int number[MOST_X]) {
     return n;
 }
 
+line cotangent_line(const program *p, int number) { return (line){.data = p->seed * 977 + (uint64_t)number * 131}; }
+
 static ag_tensor *weights(run *r, ag_dtype dtype, ag_shape shape, int number) {
-    line l = {.data = r->p->seed * 977 + (uint64_t)number * 131};
+    const line l = cotangent_line(r->p, number);
     void *data = leaf_elements(&l, dtype, &shape);
     ag_tensor *w = ag_from(r->tape, dtype, shape, data);
     free(data);
@@ -592,6 +594,26 @@ verdict check_program(const program *p, char *report) {
         snprintf(report, REPORT, "memory lent to ag_wrap was written to");
         v = DIFFERS;
     }
+    return v;
+}
+
+/* Random numbers, which are constants to the rest of the program. */
+static bool is_drawn(const line *l) {
+    return l->form->call.tds_ss == ag_uniform || l->form->call.tds_ss == ag_normal || l->form->call.x == user_drawn ||
+           l->form->call.x == ag_draw_bernoulli;
+}
+
+verdict show_results(const program *p, see_result *see, void *context, char *report) {
+    static run r;
+    run_open(&r, p, p->size == LARGE || p->seed % 4 == 0 ? on_two_threads : fused);
+    run_body(&r);
+    for (int i = 0; i < p->count; i++)
+        if (is_drawn(&p->line[i])) capture(&r, r.value[i], r.value[i], "drawn v%d", i);
+    for (int i = 0; i < r.count && !*r.trouble; i++)
+        see(context, r.result[i].what, r.result[i].dtype, r.result[i].size, r.result[i].bytes);
+    const verdict v = *r.trouble ? failed(&r, FAILS, report) : AGREES;
+    run_close(&r);
+    wrapped_free();
     return v;
 }
 

@@ -16,6 +16,13 @@ typedef enum verdict { AGREES, INVALID, DIFFERS, FAILS, LEAKS, CRASHES } verdict
 /* All the properties; unless the program AGREES, `report` says why. */
 verdict check_program(const program *p, char *report);
 
+/* Runs the program once, fused, and shows every result, in the order of running. Unless it AGREES, `report` says why. */
+typedef void see_result(void *context, const char *what, ag_dtype dtype, int64_t size, const void *bytes);
+verdict show_results(const program *p, see_result *see, void *context, char *report);
+
+/* The cotangent of output `number`, counted from 0, or, from 100 on, of gradient number − 100. */
+line cotangent_line(const program *p, int number);
+
 /* The same results if an allocation fails and the operation is repeated, for many allocations of the program's. */
 verdict check_allocations(const program *p, char *report);
 

@@ -197,6 +197,10 @@ bool wrapped_free(void);
 void program_print(FILE *to, const program *p);
 void shape_print(FILE *to, const ag_shape *shape);
 
+/* As a line of JSON with all leaves, cotangents and results, for judges that are not of the library. False, and nothing
+ * is written, if it cannot be run. Elements are their bytes in hexadecimal digits. */
+bool program_json(FILE *to, const program *p);
+
 /* A program like p, with other data, or a few other attributes, calls or operands. */
 void program_vary(program *varied, const program *p, uint64_t seed);
 
@@ -233,7 +237,7 @@ ag_tensor *user_searched(ag_tensor *x, int axis);
 ag_tensor *user_largest(ag_tensor *x, int axis, bool largest);
 ag_tensor *user_histogram(ag_tensor *x);
 ag_tensor *user_distinct(ag_tensor *x); /* the first results of the other operation of ag_unique */
-ag_tensor *user_picked(ag_tensor *x); /* by the operation of ag_unique, which computes at once */
+ag_tensor *user_picked(ag_tensor *x);   /* by the operation of ag_unique, which computes at once */
 ag_tensor *user_ramp(ag_tape *t, ag_dtype dtype, ag_shape shape, double step); /* source */
 ag_tensor *user_drawn(ag_tensor *x); /* random numbers of all samplers that have no second gradient, constant */
 ag_tensor *user_noisy(ag_tensor *x); /* random numbers with gradients by their mean and spread */

@@ -54,7 +54,7 @@ START_TEST(remainders) {
 }
 END_TEST
 
-/* So large quotients have no fractions: a − r and the division of it may each be rounded by half of one. */
+/* Rounding a − r, and its quotient, may each be off by half of one, if quotients have no fractions. */
 START_TEST(large_quotients) {
     const double a[] = {0x1.0fffffffe9d02p+2, -0x1.0fffffffe9d02p+2, 0x1p52, 7},
                  b[] = {0x1.179be6c771355p-50, 0x1.179be6c771355p-50, 3, 0x1p-1074};

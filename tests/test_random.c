@@ -1,12 +1,13 @@
 /* test_random -- random programs: both evaluators give the same values and gradients, twice, on any number of threads,
  * and whatever allocation fails
  *
- *     test_random [--programs N] [--seed S] [--only EXTENT] [--verbose] [--isolate] [--print] [--relax CLASS,…]
+ *     test_random [--programs N] [--seed S] [--only EXTENT] [--verbose] [--isolate] [--print] [--json] [--relax CLASS,…]
  *
  * runs N programs (one, if only a seed is given) from seed S on, rather than the usual ones. AG_RANDOM_PROGRAMS and
  * AG_RANDOM_SEED do the same. --isolate gives each run a process of its own, so that a program that crashes or hangs is
  * made smaller too. --only takes the seeds whose programs are small, medium, large or broad. --relax adds classes of
- * operations whose results may differ within a bound: see random_bound.h.
+ * operations whose results may differ within a bound: see random_bound.h. --json does nothing but write the programs and
+ * their results, a line each, for test_torch.py.
  *
  * random_check.h has the properties of every program. */
 #include "tests/random_bound.h"
@@ -63,8 +64,8 @@ static verdict check_isolated(const program *p, char *report) {
 static struct {
     int64_t programs;
     uint64_t seed;
-    bool verbose, isolate, print, chosen; /* chosen: not the usual programs */
-    int only;                             /* this extent; EXTENTS: any */
+    bool verbose, isolate, print, json, chosen; /* chosen: not the usual programs */
+    int only;                                   /* this extent; EXTENTS: any */
 } options = {.programs = 3000, .seed = 1, .only = EXTENTS};
 
 static verdict check(const program *p, char *report) {
@@ -344,6 +345,19 @@ START_TEST(classes_have_names) {
 }
 END_TEST
 
+/* ---- Programs for other judges ---- */
+
+static int write_programs(void) {
+    uint64_t seed = options.seed;
+    for (int64_t i = 0; i < options.programs; i++, seed++) {
+        while (options.only < EXTENTS && (int)program_extent(seed) != options.only) seed++;
+        program_generate(&current, seed);
+        wrapped_free();
+        if (!program_json(stdout, &current)) fprintf(stderr, "seed %llu cannot be run\n", (unsigned long long)seed);
+    }
+    return 0;
+}
+
 /* ---- */
 
 static bool choose_only(const char *name) {
@@ -363,6 +377,7 @@ static void read_options(int argc, char **argv) {
         else if (strcmp(argv[i], "--verbose") == 0) options.verbose = true;
         else if (strcmp(argv[i], "--isolate") == 0) options.isolate = true;
         else if (strcmp(argv[i], "--print") == 0) options.print = true;
+        else if (strcmp(argv[i], "--json") == 0) options.json = true;
         else if (strcmp(argv[i], "--relax") == 0 && loosen(value)) i++;
         else if (strcmp(argv[i], "--only") == 0 && choose_only(value)) i++;
         else {
@@ -384,6 +399,7 @@ static void read_options(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     read_options(argc, argv);
+    if (options.json) return write_programs();
     Suite *suite = suite_create("random");
     TCase *programs = plain_group(suite, "programs");
     tcase_add_test(programs, programs_agree);
