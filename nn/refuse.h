@@ -9,14 +9,14 @@
  * is reported instead. */
 ag_tensor *ag__refuse(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 5, 6)))
+    __attribute__((format(printf, 5, 6), returns_nonnull))
 #endif
     ;
 
 /* The same without a tensor; with tape NULL the error is the thread's. */
 ag_tensor *ag__refuse_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 4, 5)))
+    __attribute__((format(printf, 4, 5), returns_nonnull))
 #endif
     ;
 

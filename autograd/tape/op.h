@@ -13,14 +13,14 @@
  * shapes, as with ag_reject. Any x may be NULL or nil. Returns nil. */
 ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 5, 6)))
+    __attribute__((format(printf, 5, 6), returns_nonnull))
 #endif
     ;
 
 /* The same without inputs, on a tape, which may be NULL. */
 ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 4, 5)))
+    __attribute__((format(printf, 4, 5), returns_nonnull))
 #endif
     ;
 
