@@ -185,7 +185,7 @@ static bool is_aside(const running *w) { return w->free_inside && !w->g->turned 
 static ag__product product_at(const running *w, char *memory, part f) {
     const bool aside = is_aside(w), turned = w->g->turned;
     char *y = w->g->y + f.from * (turned ? 1 : w->g->n) * w->size;
-    ag__product p = product_of(w, memory, f.count, w->summed, 0, aside ? memory + w->buffer : y,
+    ag__product p = product_of(w, memory, f.count, w->summed, 0, aside && memory ? memory + w->buffer : y,
                                aside ? f.count : y_row(w), aside || turned);
     p.add = w->g->add && !aside;
     return p;

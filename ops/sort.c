@@ -27,7 +27,7 @@ AG_BLOCK_KERNEL static void records_of_f32(int64_t n, const void *x_, void *r_, 
     const uint32_t turned = down ? UINT32_MAX : 0, bits = indices ? 0 : UINT32_MAX;
     AG_SIMD
     for (int64_t i = 0; i < n; i++) {
-        const uint32_t b = x[i], size = b & UINT32_C(0x7fffffff), negative = (uint32_t)((int32_t)b >> 31);
+        const uint32_t b = x[i], size = b & UINT32_C(0x7fffffff), negative = 0 - (b >> 31);
         const uint32_t plain = b ^ (negative | UINT32_C(0x80000000));
         const uint32_t key = size > UINT32_C(0x7f800000) ? UINT32_MAX : size == 0 ? UINT32_C(0x80000000) : plain;
         r[i] = (uint64_t)(key ^ turned) << 32 | ((b & bits) | ((at + (uint32_t)i) & ~bits));

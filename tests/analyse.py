@@ -36,7 +36,7 @@ def library(build):
 def options(command):
     """The words of a compiler's command that say how a source is to be read."""
     words = shlex.split(command['command'])
-    return [w for w in words if re.match(r'-(I|D|U|std=|isystem|include)', w)]
+    return [w for w in words if re.match(r'-[IDU]', w)]
 
 
 def by_gcc(path, command):

@@ -208,7 +208,7 @@ bool ag__check_open(ag__check *c) {
     c->out = ag__check_room(c, c->n, sizeof *c->out);
     c->ybar = ag__check_room(c, c->n, sizeof *c->ybar);
     c->dx = ag__check_room(c, c->n, sizeof *c->dx);
-    c->all = ag__check_room(c, 2 * c->n, sizeof *c->all);
+    c->all = ag__check_room(c, 2 * (int64_t)c->n, sizeof *c->all);
     if (!c->input || !c->given || !c->out || !c->ybar || !c->dx || !c->all) return false;
     for (int i = 0; i < c->n; i++)
         if (!open_input(c, i)) return false;

@@ -341,11 +341,12 @@ static bool describe(const doing *d, ag__profile_row *row) {
 
 /* ---- Rows ---- */
 
-enum { ROW_BYTES = sizeof(ag__profile_row) + 3 * sizeof(uint32_t) }; /* with its places in `order` and `table` */
+static const size_t row_bytes =
+    sizeof(ag__profile_row) + 3 * sizeof(uint32_t); /* with its places in `order` and `table` */
 
 static bool grow_rows(ag_tape *tape, ag__profile *p) {
     uint32_t room = p->room ? 2 * p->room : FIRST_ROWS;
-    ag__profile_row *row = ag__resize(tape, NULL, 0, room * ROW_BYTES);
+    ag__profile_row *row = ag__resize(tape, NULL, 0, room * row_bytes);
     if (!row) return false;
     uint32_t *order = (uint32_t *)(row + room), *table = order + room;
     memset(table, 0, 2 * (size_t)room * sizeof *table);
@@ -355,7 +356,7 @@ static bool grow_rows(ag_tape *tape, ag__profile *p) {
         while (table[at]) at = (at + 1) & (2 * room - 1);
         table[at] = i + 1;
     }
-    if (p->row) ag__resize(tape, p->row, p->room * ROW_BYTES, 0);
+    if (p->row) ag__resize(tape, p->row, p->room * row_bytes, 0);
     p->row = row, p->order = order, p->table = table;
     p->room = room;
     return true;
@@ -462,7 +463,7 @@ static void drop_rows(ag_tape *tape, ag__profile *p) {
         if (p->row[i].structure) ag__resize(tape, p->row[i].structure, p->row[i].structure_bytes, 0);
     }
     if (p->present.data) ag__resize(tape, p->present.data, p->present.room, 0);
-    if (p->row) ag__resize(tape, p->row, p->room * ROW_BYTES, 0);
+    if (p->row) ag__resize(tape, p->row, p->room * row_bytes, 0);
 }
 
 static void free_profile(ag_tape *tape) {
