@@ -642,6 +642,7 @@ static ag_traced without_recorder(ag_trace *t, const ag_traced x[]) {
     ag_trace_fma(NULL, x[0], x[0], x[0]), ag_trace_rarely(NULL, x[0], rare_function, x[0], 0, x[0]);
     ag_trace_select(NULL, x[0], x[0], x[0]), ag_trace_shift(NULL, x[0], 1), ag_trace_bits(NULL, 1);
     ck_assert(!ag_trace_is_narrow(NULL));
+    ag_trace_number_by_width(NULL, 1, 2);
     ag_trace_attribute(NULL, 0), ag_trace_unary(NULL, AG_TRACE_NEG, x[0]), ag_trace_convert(NULL, x[0]);
     ag_trace_number_by_width(NULL, 1, 2);
     return ag_trace_binary(NULL, AG_TRACE_ADD, x[0], ag_trace_number(NULL, 1));
@@ -679,6 +680,12 @@ END_TEST
 static ag_traced rounded(ag_trace *t, const ag_traced x[]) {
     return ag_trace_binary(t, AG_TRACE_ADD, x[0], ag_trace_number(t, 0.1));
 }
+static ag_traced rounded_if_wide(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, AG_TRACE_ADD, x[0], ag_trace_number_by_width(t, 0.5, 0.1));
+}
+static ag_traced rounded_if_narrow(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, AG_TRACE_ADD, x[0], ag_trace_number_by_width(t, 0.1, 0.5));
+}
 
 static bool has_exact_floats(const ag_op *op) {
     ag_trace t = {.tape = tape};
@@ -695,6 +702,10 @@ START_TEST(constants_of_f32_are_floats) {
     ag_op op = odd_op;
     op.trace[AG_F32] = rounded;
     ck_assert(!has_exact_floats(&op));
+    op.trace[AG_F32] = rounded_if_narrow;
+    ck_assert(!has_exact_floats(&op));
+    op.trace[AG_F32] = rounded_if_wide;
+    ck_assert(has_exact_floats(&op));
 }
 END_TEST
 
