@@ -317,7 +317,7 @@ FN(V, log_of_pair, V v, V low, double more) {
     B exponent;
     const V m = CALL(log_split, v, W2(0x3f400000, 0x3fe6a09e667f3bcd), &k, &exponent);
     const V scale = FLOAT(BSUB(W2(0x40800000, 0x4010000000000000), exponent)); /* 2^(2 − k), which never underflows */
-    const V f = CALL(pair_sum, SUB(m, K(1)), MUL(MUL(low, K(0.25)), scale), &f_low);
+    const V f = CALL(pair_sum, SUB(m, K(1)), MUL(MUL(low, scale), K(0.25)), &f_low);
     const V t = CALL(log_head, f, ADD(k, K(more * BY_WIDTH(0x1p23, 1))), &lost);
     return ADD(t, CALL(log_tail, f, ADD(lost, f_low)));
 }
@@ -368,21 +368,24 @@ FN(V, exp_parts, V v, V low, V shift, V *rest, B *bits) {
     return r;
 }
 
-/* (y + y_low)·e^(v + low), scaled as in exp_fall: up by the first factor, and back by the second. */
-FN(V, times_exp, V y, V y_low, V v, V low, V shift, V back) {
+/* (y + y_low)·e^(v + low), scaled as in exp_fall: up by the first factor, and back by the second; and, if it is wanted,
+ * what rounding it lost. */
+FN(V, times_exp, V y, V y_low, V v, V low, V shift, V back, V *lost) {
     B bits;
     V rest;
     const V r = CALL(exp_parts, v, low, shift, &rest, &bits);
-    const V z = ADD(y, FMA(y, r, FMA(y, rest, FMA(y_low, r, y_low))));
-    return MUL(MUL(z, FLOAT(SHL(bits, EXPONENT))), back);
+    const V small = FMA(y, rest, FMA(y_low, r, y_low)), more = FMA(y, r, small), z = ADD(y, more);
+    const V scale = FLOAT(SHL(bits, EXPONENT));
+    if (lost) *lost = MUL(MUL(ADD(SUB(more, SUB(z, y)), FMA(y, r, SUB(small, more))), scale), back);
+    return MUL(MUL(z, scale), back);
 }
 
 /* For v in [−130, 0] (f64: [−800, 0]), and in [0, 130] ([0, 800]). */
-FN(V, times_exp_fall, V y, V y_low, V v, V low) {
-    return CALL(times_exp, y, y_low, v, low, K2(0x1.8p23 + 191, 0x1.8p52 + 1535), K2(0x1p-64, 0x1p-512));
+FN(V, times_exp_fall, V y, V y_low, V v, V low, V *lost) {
+    return CALL(times_exp, y, y_low, v, low, K2(0x1.8p23 + 191, 0x1.8p52 + 1535), K2(0x1p-64, 0x1p-512), lost);
 }
 FN(V, times_exp_rise, V y, V y_low, V v, V low) {
-    return CALL(times_exp, y, y_low, v, low, K2(0x1.8p23 + 63, 0x1.8p52 + 511), K2(0x1p64, 0x1p512));
+    return CALL(times_exp, y, y_low, v, low, K2(0x1.8p23 + 63, 0x1.8p52 + 511), K2(0x1p64, 0x1p512), NULL);
 }
 
 /* erf x for |x| < 0.52 as a pair, w being x²: x·(2/√π + w·q(w)). */
@@ -397,13 +400,15 @@ FN(V, erf_near, V x, V w, V *low) {
 #define ERF_NEAR K(0.515625)
 
 /* e^a²·erfc a for a >= ½ as a pair: P/(a + k), where P is a polynomial of t = (a − k − 1)/(a + k), which is between
- * −1 and 1. From the error e of 1/(a + k) follow those of the quotient and, by a rough slope of P, that of P. */
+ * −1 and 1. From the error e of 1/(a + k) follow those of the quotient and, by a rough slope of P, that of P. Where
+ * |u| is over 1, the larger summand of t, that sum is exact. */
 FN(V, erfcx_far, V a, V *low) {
-    V d_low;
-    const V d = CALL(pair_sum_of_any, a, K2(2, 3), &d_low), over = DIV(K(1), d), t = FMA(over, K2(-5, -7), K(1));
+    V d_low, u_low, t_rest;
+    const V d = CALL(pair_sum_of_any, a, K2(2, 3), &d_low), over = DIV(K(1), d);
     const V e = FMA(NEG(over), d_low, FMA(NEG(over), d, K(1)));
+    const V u = CALL(pair_product, over, K2(-5, -7), &u_low), t = CALL(pair_sum, K(1), u, &t_rest);
     const V c0 = K2(0x1.ca3e32p-1, 0x1.eb018ce4f8a53p-1), q = POLY(t, erfcx_narrow, erfcx_wide), p = FMA(q, t, c0);
-    const V slope = POLY(t, erfcx_slopes_narrow, erfcx_slopes_wide), t_low = MUL(MUL(over, e), K2(-5, -7));
+    const V slope = POLY(t, erfcx_slopes_narrow, erfcx_slopes_wide), t_low = FMA(u, e, ADD(t_rest, u_low));
     const V p_low = FMA(t_low, slope, FMA(q, t, SUB(c0, p))), y = MUL(p, over);
     *low = FMA(p_low, over, FMA(y, e, FMA(p, over, NEG(y))));
     return y;
@@ -414,7 +419,7 @@ FN(V, erfc_far, V a) {
     V square_low, low;
     const V bounded = MIN(K2(11, 28), a), y = CALL(erfcx_far, bounded, &low);
     const V square = CALL(pair_product, bounded, bounded, &square_low);
-    return CALL(times_exp_fall, y, low, NEG(square), NEG(square_low));
+    return CALL(times_exp_fall, y, low, NEG(square), NEG(square_low), NULL);
 }
 
 /* 1 + sign·erf x for |x| < 0.52 as a pair. */
@@ -440,7 +445,7 @@ MAP1_1(gaussian, x, c) {
     V low;
     const V bounded = MIN(K2(20, 50), ABS(x)), square = CALL(pair_product, bounded, bounded, &low);
     const V v = MAX(K2(-130, -800), NEG(MUL(c, square)));
-    return CALL(times_exp_fall, K(1), K(0), v, NEG(MUL(c, low)));
+    return CALL(times_exp_fall, K(1), K(0), v, NEG(MUL(c, low)), NULL);
 }
 
 /* ---- Scaled by e^x² ---- */
@@ -500,22 +505,22 @@ FN(V, scaled_tail, V a, V *low) {
 }
 
 /* (y + low)·e^(−x²/2) */
-FN(V, times_gaussian, V y, V low, V a) {
+FN(V, times_gaussian, V y, V low, V a, V *lost) {
     V square_low;
     const V square = CALL(pair_product, a, a, &square_low);
-    return CALL(times_exp_fall, y, low, MUL(K(-0.5), square), MUL(K(-0.5), square_low));
+    return CALL(times_exp_fall, y, low, MUL(K(-0.5), square), MUL(K(-0.5), square_low), lost);
 }
 
 /* |x| up to which erf(x/√2) is by erf_near. */
 #define NDTR_NEAR K(0.71875)
 #define NDTR_FAR MAX(K(0.71875), a)
 
-/* scale·Φ(−a) for a > 0.71, to 0; Φ(−a) is half of the tail that erfc is. */
-FN(V, ndtr_tail, V a, V scale) {
+/* scale·Φ(−a) for a > 0.71, to 0; Φ(−a) is half of the tail that erfc is. *lost as in times_exp. */
+FN(V, ndtr_tail, V a, V scale, V *lost) {
     V low, product_low;
     const V bounded = MIN(K2(15, 40), NDTR_FAR), y = CALL(scaled_tail, bounded, &low);
     const V half = MUL(scale, K(0.5)), product = CALL(pair_product, half, y, &product_low);
-    return CALL(times_gaussian, product, FMA(half, low, product_low), bounded);
+    return CALL(times_gaussian, product, FMA(half, low, product_low), bounded, lost);
 }
 
 /* 2·Φ(x) for |x| < 0.72 as a pair. */
@@ -529,27 +534,27 @@ FN(V, ndtr_near, V x, V *low) {
 
 MAP1(ndtr, x) {
     V low;
-    const V a = ABS(x), tail = CALL(ndtr_tail, a, K(1)), near = CALL(ndtr_near, x, &low);
+    const V a = ABS(x), tail = CALL(ndtr_tail, a, K(1), NULL), near = CALL(ndtr_near, x, &low);
     return SEL(LT(a, NDTR_NEAR), MUL(ADD(near, low), K(0.5)), SEL(LT(x, K(0)), tail, SUB(K(1), tail)));
 }
 
 /* x·Φ(x), above 0 x less what it is for −x. At −∞ it is ∞·0, as PyTorch has it. */
 MAP1(gelu, x) {
     V low;
-    const V a = ABS(x), tail = CALL(ndtr_tail, a, MIN(K2(15, 40), a)), near = CALL(ndtr_near, x, &low);
+    const V a = ABS(x), tail = CALL(ndtr_tail, a, MIN(K2(15, 40), a), NULL), near = CALL(ndtr_near, x, &low);
     const V half = MUL(x, K(0.5)), far = SEL(LT(x, K(0)), FMA(K(0), x, NEG(tail)), SUB(x, tail));
     return SEL(LT(a, NDTR_NEAR), FMA(half, near, MUL(half, low)), far);
 }
 
 /* ln Φ(x) by pairs: far below 0 of ½·e^u²·erfc u, less x²/2; far above of 1 − Φ(−x). */
 MAP1(log_ndtr, x) {
-    V far_low, near_low, above_low;
+    V far_low, near_low, above_low, lost;
     const V a = ABS(x), far = CALL(scaled_tail, MIN(K2(0x1p60, 0x1p500), NDTR_FAR), &far_low);
     const V near = CALL(ndtr_near, MIN(K(0.75), MAX(K(-0.75), x)), &near_low);
-    const V above = CALL(pair_sum, K(2), NEG(CALL(ndtr_tail, a, K(2))), &above_low);
+    const V above = CALL(pair_sum, K(2), NEG(CALL(ndtr_tail, a, K(2), &lost)), &above_low);
     const T outside = LE(NDTR_NEAR, a), below = LE(NDTR_NEAR, NEG(x));
     const V twice = SEL(outside, SEL(below, far, above), near),
-            low = SEL(outside, SEL(below, far_low, above_low), near_low);
+            low = SEL(outside, SEL(below, far_low, SUB(above_low, lost)), near_low);
     const V h = SEL(below, a, K(0)), y = CALL(log_of_pair, MUL(twice, K(0.5)), MUL(low, K(0.5)), 0);
     return FLOAT(OR(BITS(FMA(h, MUL(h, K(-0.5)), y)), SIGN));
 }
@@ -561,8 +566,8 @@ MAP1(mills, x) {
     const V a = ABS(x), bounded = MIN(K2(0x1p60, 0x1p500), NDTR_FAR);
     const V far = CALL(erfcx_of_large, CALL(over_root_2, bounded, &low));
     const V near = CALL(ndtr_near, MIN(K(0.75), MAX(K(-0.75), x)), &near_low);
-    const V twice = SEL(LT(a, NDTR_NEAR), ADD(near, near_low), SUB(K(2), CALL(ndtr_tail, a, K(2))));
-    const V peak = CALL(times_gaussian, ROOT_2_OVER_PI, K(0), MIN(K2(15, 40), a));
+    const V twice = SEL(LT(a, NDTR_NEAR), ADD(near, near_low), SUB(K(2), CALL(ndtr_tail, a, K(2), NULL)));
+    const V peak = CALL(times_gaussian, ROOT_2_OVER_PI, K(0), MIN(K2(15, 40), a), NULL);
     return SEL(LT(NDTR_NEAR, NEG(x)), MUL(DIV(ROOT_2_OVER_PI, far), DIV(a, bounded)), DIV(peak, twice));
 }
 
@@ -598,13 +603,20 @@ FN(V, erfinv_parts, V x, V q, V *low) {
     const V d = CALL(pair_sum_of_any, s, K(1), &d_low), r = DIV(K(1), d), t = FMA(r, K(6), K(-2.25));
     const V e = FMA(NEG(r), ADD(d_low, s_low), FMA(NEG(r), d, K(1))),
             slope = FMA(t, K(-0x1.ccccccp-2), K(-0x1.15c29p+0));
-    const V p = FMA(MUL(e, r), slope, POLY(t, erfcinv_narrow, erfcinv_wide));
+    const int terms = BY_WIDTH(COUNT(erfcinv_narrow), COUNT(erfcinv_wide)) - 1;
+    const double *table = BY_WIDTH(erfcinv_narrow, erfcinv_wide);
+    const V head = CALL(poly, t, table, terms), c0 = K(table[terms]), p = FMA(head, t, c0);
+    const V p_low = FMA(MUL(e, r), slope, FMA(head, t, SUB(c0, p)));
     const V t_far = FMA(DIV(K(1), ADD(s, K(3))), K(18), K(-1.5625));
     const V p_far = POLY(t_far, erfcinv_far_narrow, erfcinv_far_wide);
     const T far = LT(ERFINV_NEAR, x);
-    *low =
-        SEL(far, FMA(s, SEL(LT(s, K(4)), p, p_far), s_low), FMA(MUL(a, w), POLY(w, erfinv_narrow, erfinv_wide), y_low));
-    return SEL(far, s, y);
+    V more_low, far_low;
+    const T wide = LT(s, K(4));
+    const V more = CALL(pair_product, s, SEL(wide, p, p_far), &more_low);
+    const V y_far = CALL(pair_sum, s, more, &far_low), rest = FMA(s, SEL(wide, p_low, K(0)), ADD(more_low, s_low));
+    const V near_low = FMA(MUL(a, w), POLY(w, erfinv_narrow, erfinv_wide), y_low);
+    *low = SEL(far, ADD(far_low, rest), near_low);
+    return SEL(far, y_far, y);
 }
 
 /* y, but ∞ where q is 0, and NaN below. */
