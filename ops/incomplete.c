@@ -35,12 +35,17 @@ static const double TWO_PI = 6.28318530717958647693, TINY = 1e-290 /* for parame
 
 AG_BLOCK_KERNEL AG__NEVER_INLINE double ag__ln(double x) { return ag_fn_log_f64(x); }
 AG_BLOCK_KERNEL AG__NEVER_INLINE double ag__e_to(double x) { return ag_fn_exp_f64(x); }
-AG_BLOCK_KERNEL AG__NEVER_INLINE static double e_to_less_1(double x) { return ag_fn_expm1_f64(x); }
 
 /* The rounding of 1 + x cancels in the quotient. */
 double ag__ln_1_plus(double x) {
     const double u = 1 + x;
     return u == 1 ? x : ag__ln(u) * (x / (u - 1));
+}
+
+/* e^x − 1, the same way. */
+static double e_to_less_1(double x) {
+    const double u = ag__e_to(x);
+    return u == 1 ? x : u < 0.5 ? u - 1 : (u - 1) * (x / ag__ln(u));
 }
 
 /* ln Γ(k + 1) − ag__ln(√(2πk)·(k/e)^k) for k > 0, the error of Stirling's formula. */
@@ -75,33 +80,33 @@ typedef struct jet {
 
 static jet linear(double v, double a, double b) { return (jet){{v, a, b}}; }
 
-static jet sum(jet s, const jet t) {
-    for (int i = 0; i < PARTS; i++) s.at[i] += t.at[i];
-    return s;
+static void add(jet *y, const jet *t) {
+    for (int i = 0; i < PARTS; i++) y->at[i] += t->at[i];
 }
 
-static jet times(int order, const jet s, const jet t) {
-    const double *u = s.at, *v = t.at;
-    jet y = {{u[V] * v[V]}};
-    if (order > 0) y.at[A] = u[A] * v[V] + u[V] * v[A], y.at[B] = u[B] * v[V] + u[V] * v[B];
+/* y·t and 1/y in place of y. */
+static void multiply(int order, jet *y, const jet *t) {
+    const double *u = y->at, *v = t->at;
+    jet z = {{u[V] * v[V]}};
+    if (order > 0) z.at[A] = u[A] * v[V] + u[V] * v[A], z.at[B] = u[B] * v[V] + u[V] * v[B];
     if (order > 1) {
-        y.at[AA] = u[AA] * v[V] + 2 * u[A] * v[A] + u[V] * v[AA];
-        y.at[AB] = u[AB] * v[V] + u[A] * v[B] + u[B] * v[A] + u[V] * v[AB];
-        y.at[BB] = u[BB] * v[V] + 2 * u[B] * v[B] + u[V] * v[BB];
+        z.at[AA] = u[AA] * v[V] + 2 * u[A] * v[A] + u[V] * v[AA];
+        z.at[AB] = u[AB] * v[V] + u[A] * v[B] + u[B] * v[A] + u[V] * v[AB];
+        z.at[BB] = u[BB] * v[V] + 2 * u[B] * v[B] + u[V] * v[BB];
     }
-    return y;
+    *y = z;
 }
 
-static jet over(int order, const jet t) {
-    const double *v = t.at, r = 1 / v[V], a = -r * v[A], b = -r * v[B];
-    jet y = {{r}};
-    if (order > 0) y.at[A] = a * r, y.at[B] = b * r;
+static void invert(int order, jet *y) {
+    const double *v = y->at, r = 1 / v[V], a = -r * v[A], b = -r * v[B];
+    jet z = {{r}};
+    if (order > 0) z.at[A] = a * r, z.at[B] = b * r;
     if (order > 1) {
-        y.at[AA] = r * (2 * a * a - r * v[AA]);
-        y.at[AB] = r * (2 * a * b - r * v[AB]);
-        y.at[BB] = r * (2 * b * b - r * v[BB]);
+        z.at[AA] = r * (2 * a * a - r * v[AA]);
+        z.at[AB] = r * (2 * a * b - r * v[AB]);
+        z.at[BB] = r * (2 * b * b - r * v[BB]);
     }
-    return y;
+    *y = z;
 }
 
 /* ---- ln Γ and its derivatives ---- */
@@ -166,47 +171,47 @@ static double reach(const place *p) {
     return 2 * REACH / (steep + most * sqrt(1 + least * least));
 }
 
-/* The integrand at s, with the derivatives of its exponent, ln(t/x) and ln((1 − t)/(1 − x)). It is computed from the
- * smaller of x and 1 − x. */
-static jet integrand(const place *p, double s) {
+/* Adds the integrand at s times a weight, with the derivatives of its exponent, ln(t/x) and ln((1 − t)/(1 − x)). It is
+ * computed from the smaller of x and 1 − x. */
+static void add_integrand(const place *p, double s, double weight, jet *y) {
     const bool near = p->beta ? p->x <= 0.5 : !p->upper;
     const double z = near ? -s : s, e = exp_bend(z), m = !p->beta || near ? p->x : p->y, w = m * (z + e);
     const double l = p->beta ? log_bend(w) : 0, whole = w + l;
-    const double h = ag__e_to(-p->steep * s - (p->beta ? p->n * (m * e + l) : m * e));
+    const double h = weight * ag__e_to(-p->steep * s - (p->beta ? p->n * (m * e + l) : m * e));
     const double a = !p->beta ? z : near ? -s - whole : -whole, b = !p->beta ? 0 : near ? -whole : s - whole;
-    return (jet){{h, h * a, h * b, h * a * a, h * a * b, h * b * b}};
+    const jet t = {{h, h * a, h * b, h * a * a, h * a * b, h * b * b}};
+    add(y, &t);
 }
 
-static jet quadrature(const place *p, double length) {
-    jet y = {{0}};
+static void quadrature(const place *p, double length, jet *y) {
+    *y = linear(0, 0, 0);
     for (int i = 0; i < 32; i++) {
-        const double *node = nodes[i / 2], s = length * (i % 2 ? 0.5 - node[0] : 0.5 + node[0]);
-        const jet h = integrand(p, s);
-        for (int k = 0; k < PARTS; k++) y.at[k] += length * node[1] * h.at[k];
+        const double *node = nodes[i / 2];
+        add_integrand(p, length * (i % 2 ? 0.5 - node[0] : 0.5 + node[0]), length * node[1], y);
     }
-    return times(p->order, linear(p->a, 1, 0), y);
 }
 
 /* ---- A wide tail ---- */
 
 enum { TERMS = 2000 };
 
-static bool is_small(const place *p, const jet step, const jet y) {
+/* Adds a term, and returns whether it was small. */
+static bool is_small(const place *p, jet *y, const jet *term) {
+    bool small = true;
+    add(y, term);
     for (int i = 0; i < PARTS; i++)
-        if (fabs(step.at[i]) > p->rounding * (fabs(y.at[i]) + 0x1p-10 * fabs(y.at[V]))) return false;
-    return true;
+        small &= fabs(term->at[i]) <= p->rounding * (fabs(y->at[i]) + 0x1p-10 * fabs(y->at[V]));
+    return small;
 }
 
 /* Gamma, below x: 1 + x/(a + 1) + x²/((a + 1)·(a + 2)) + … */
-static jet series(const place *p) {
-    jet term = linear(1, 0, 0), y = term;
+static void series(const place *p, jet *y) {
+    jet term = *y = linear(1, 0, 0);
     for (int n = 1; n < TERMS; n++) {
         const double r = 1 / (p->a + n), q = p->x * r;
-        term = times(p->order, term, (jet){{q, -q * r, 0, 2 * q * r * r}});
-        y = sum(y, term);
-        if (is_small(p, term, y)) break;
+        multiply(p->order, &term, &(jet){{q, -q * r, 0, 2 * q * r * r}});
+        if (is_small(p, y, &term)) break;
     }
-    return y;
 }
 
 /* The n-th numerator and denominator of a continued fraction over 1: for gamma beyond x
@@ -214,38 +219,51 @@ static jet series(const place *p) {
 static jet numerator(const place *p, int n) {
     if (!p->beta) return linear(n * (p->a - n), n, 0);
     const int m = n / 2;
-    const jet low = linear(p->a + (n - 1), 1, 0), high = linear(p->a + n, 1, 0);
-    const jet below = over(p->order, times(p->order, low, high));
-    const jet above = n % 2 ? times(p->order, linear(-p->x * (p->a + m), -p->x, 0), linear(p->n + m, 1, 1))
-                            : linear(p->x * m * (p->b - m), 0, p->x * m);
-    return times(p->order, above, below);
+    jet y = linear(p->a + n, 1, 0), t = linear(p->a + (n - 1), 1, 0);
+    multiply(p->order, &y, &t);
+    invert(p->order, &y);
+    t = n % 2 ? linear(-p->x * (p->a + m), -p->x, 0) : linear(p->x * m * (p->b - m), 0, p->x * m);
+    multiply(p->order, &y, &t);
+    t = linear(p->n + m, 1, 1);
+    if (n % 2) multiply(p->order, &y, &t);
+    return y;
 }
 static jet denominator(const place *p, int n) {
     return p->beta ? linear(1, 0, 0) : linear(p->x + 1 - p->a + 2 * n, -1, 0);
 }
 
 /* Lentz's method. */
-static jet fraction(const place *p) {
-    jet d = over(p->order, denominator(p, 0)), c = linear(0x1p1000, 0, 0), y = d;
+static void fraction(const place *p, jet *y) {
+    jet c = linear(0x1p1000, 0, 0), d = denominator(p, 0);
+    invert(p->order, &d);
+    *y = d;
     for (int n = 1; n < TERMS; n++) {
         const jet above = numerator(p, n), below = denominator(p, n);
-        c = sum(below, times(p->order, above, over(p->order, c)));
-        d = over(p->order, sum(below, times(p->order, above, d)));
-        jet more = times(p->order, c, d);
-        more.at[V] -= 1;
-        const jet step = times(p->order, more, y);
-        y = sum(y, step);
-        if (is_small(p, step, y)) break;
+        invert(p->order, &c);
+        multiply(p->order, &c, &above);
+        add(&c, &below);
+        multiply(p->order, &d, &above);
+        add(&d, &below);
+        invert(p->order, &d);
+        jet step = c;
+        multiply(p->order, &step, &d);
+        step.at[V] -= 1;
+        multiply(p->order, &step, y);
+        if (is_small(p, y, &step)) break;
     }
-    return y;
 }
 
 /* a times the integral. */
 static jet integral(const place *p) {
     const double length = reach(p);
-    if (length < 0.5) return quadrature(p, length);
-    if (p->beta) return fraction(p);
-    return p->upper ? times(p->order, linear(p->a, 1, 0), fraction(p)) : series(p);
+    const bool narrow = length < 0.5, with_a = narrow || (p->upper && !p->beta);
+    const jet a = linear(p->a, 1, 0);
+    jet y;
+    if (narrow) quadrature(p, length, &y);
+    else if (p->beta || p->upper) fraction(p, &y);
+    else series(p, &y);
+    if (with_a) multiply(p->order, &y, &a);
+    return y;
 }
 
 /* ---- Gamma ---- */
@@ -403,7 +421,9 @@ static double beta_part(const double *v, int part, double rounding) {
         d.at[BB] = d.at[B] * d.at[B] + bend - ag__trigamma(b);
     }
     static const int mirrored[] = {V, B, A, BB, AB, AA};
-    const double y = beta_peak(&p) * times(p.order, d, integral(&p)).at[p.upper ? mirrored[part] : part];
+    const jet whole = integral(&p);
+    multiply(p.order, &d, &whole);
+    const double y = beta_peak(&p) * d.at[p.upper ? mirrored[part] : part];
     return p.upper ? (part == V ? 1 - y : -y) : part == V && y > 1 ? 1 : y;
 }
 
