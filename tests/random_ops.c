@@ -50,10 +50,17 @@ static const ag_op op_blend = {.name = "blend",
                                AG_FORMULA_TRACE(blend),
                                .vjp = blend_vjp};
 
-/* Programs may differentiate three times, and these have no third derivative by their parameters. */
+/* Programs may differentiate three times, and these have no third derivative by their parameters: so the slopes are
+ * called here, and constant. */
+static ag_tensor *slope_by_parameters(const ag_op *op, int n, ag_tensor *const x[], double number) {
+    return ag_stop_gradient(ag_apply(op, n, x, &number, sizeof number));
+}
 ag_tensor *user_incomplete(ag_tensor *a, ag_tensor *b, ag_tensor *c) {
     ag_tensor *p = ag_abs(ag_stop_gradient(a)), *q = ag_abs(ag_stop_gradient(b)), *x = ag_sigmoid(c);
-    return ag_add(ag_betainc(p, q, x), ag_add(ag_gammainc(p, x), ag_gammaincc(q, x)));
+    ag_tensor *sum = ag_add(ag_betainc(p, q, x), ag_add(ag_gammainc(p, x), ag_gammaincc(q, x)));
+    sum = ag_add(sum, slope_by_parameters(&ag__op_betainc_slope, 3, (ag_tensor *[]){p, q, x}, 4));
+    sum = ag_add(sum, slope_by_parameters(&ag__op_gammainc_slope, 2, (ag_tensor *[]){p, x}, 2));
+    return ag_add(sum, slope_by_parameters(&ag__op_gamma_bend, 2, (ag_tensor *[]){q, x}, 0));
 }
 
 ag_tensor *user_blend(ag_tensor *a, ag_tensor *b, ag_tensor *c) {
