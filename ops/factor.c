@@ -63,7 +63,7 @@ static ag_tensor *sum_of(const apart *s, const ag_tensor *t) {
     uint32_t oldest = tape->count > LATEST ? tape->count - LATEST : 0;
     for (uint32_t id = tape->count; id-- > oldest && id > t->id;) {
         ag_tensor *y = ag__node(tape, id);
-        if (y->op != &ag__op_sum || y->input[0] != t || !is_alike(y)) continue;
+        if (y->flags & AG__STALE || y->op != &ag__op_sum || y->input[0] != t || !is_alike(y)) continue;
         if (((const ag_axes_set *)ag_attributes(y))->mask == s->mask) return y;
     }
     return NULL;
