@@ -11,10 +11,29 @@
 
 /* Constants that rows, columns or elements are compared with. */
 static const int64_t limits[] = {
-    AG__FEW_COPIED,        AG__FEWEST_COLUMNS, AG__ROWS_A_GROUP, AG__CHAIN_F32,      AG__MANY_OUTPUTS,    AG__SHORT_RUN,
-    AG__COLUMNS_SCATTERED, AG__CHAIN_F64,      AG__LONG_ROW,     AG__BLOCK,          AG__STRIP,           AG__PART_ROWS,
-    AG__PACKED_COLUMNS,    AG__LONG_SUM,       AG__MOST_ROW,     AG__JOINED,         AG__WORTH_BYTES / 4, AG__LITTLE,
-    AG__AT_ONCE,           AG__LARGE,          AG__LEAST_COPIED, AG__STEPS_A_THREAD,
+    AG__FEW_COPIED,
+    AG__FEWEST_COLUMNS,
+    AG__ROWS_A_GROUP,
+    AG__CHAIN_F32,
+    AG__MANY_OUTPUTS,
+    AG__SHORT_RUN,
+    AG__COLUMNS_SCATTERED,
+    AG__CHAIN_F64,
+    AG__LONG_ROW,
+    AG__BLOCK,
+    AG__STRIP,
+    AG__PART_ROWS,
+    AG__PACKED_COLUMNS,
+    AG__LONG_SUM,
+    AG__MOST_ROW,
+    AG__JOINED,
+    AG__WORTH_BYTES / 4,
+    AG__LITTLE,
+    AG__AT_ONCE,
+    AG__LARGE,
+    AG__LEAST_COPIED,
+    AG__LEAST_COPIED / AG__ROWS_COPIED,
+    AG__STEPS_A_THREAD,
 };
 enum { LIMITS = sizeof limits / sizeof *limits, MOST_RESULTS = 16 };
 
@@ -53,6 +72,7 @@ static results program(ag_tape *t, ag_dtype dtype, int64_t m, int64_t n) {
     add(&r, ag_matmul(ag_uniform(t, dtype, AG_SHAPE(2, m), -1, 1), x));
     ag_grad(ag_sum(ag_mul(soft, x)), 1, &x, &dx);
     add(&r, dx);
+    add(&r, ag_permutation(t, m * n));
     ck_assert_msg(ag_eval_all(r.n, r.x) == AG_OK, "%s", ag_tape_error(t));
     return r;
 }
@@ -108,6 +128,42 @@ START_TEST(in_pairs) {
 }
 END_TEST
 
+/* ---- Products ---- */
+
+/* Whole numbers, of which all sums are exact: so y·v = a·(b·v). */
+static void check_product(ag_dtype dtype, int64_t m, int64_t n, int64_t k, bool turned) {
+    ag_tape *t = ag_tape_new();
+    ag_tape_set_threads(t, 1); /* whose share is everything */
+    ag_tensor *a = ag_cast(ag_randint(t, AG_SHAPE(m, k), -3, 4), dtype);
+    ag_tensor *b = turned ? ag_transpose(ag_cast(ag_randint(t, AG_SHAPE(n, k), -3, 4), dtype), 0, 1)
+                          : ag_cast(ag_randint(t, AG_SHAPE(k, n), -3, 4), dtype);
+    ag_tensor *v = ag_cast(ag_randint(t, AG_SHAPE(n), -2, 3), AG_F64), *y = ag_cast(ag_matmul(a, b), AG_F64);
+    ag_tensor *bv = ag_sum_over(ag_mul(ag_cast(b, AG_F64), v), AG_AXES(1), false);
+    expect_same(ag_sum_over(ag_mul(y, v), AG_AXES(1), false),
+                ag_sum_over(ag_mul(ag_cast(a, AG_F64), bv), AG_AXES(1), false));
+    ag_tape_free(t);
+}
+
+/* One extent is a limit; another is long, or both are wide enough for packing. */
+START_TEST(products) {
+    for (int64_t by = -1; by <= 1; by++)
+        for (int turned = 0; turned < 2; turned++) {
+            const ag_dtype dtype = turned ? AG_F64 : AG_F32;
+            check_product(dtype, AG__PART_ROWS + by, 3, AG__LONG_SUM + 1, turned);
+            check_product(dtype, 3, AG__PART_COLUMNS + by, AG__LONG_SUM + 1, turned);
+            check_product(dtype, 70, AG__PACKED_COLUMNS + by, 70, turned);
+            check_product(dtype, 2, 3, AG__LONG_SUM + by, turned);
+            check_product(dtype, 2, 3, 2 * AG__LONG_SUM + by, turned);
+            check_product(dtype, 5, 7, AG__BLOCK + by, turned);
+            check_product(dtype, 1, 9, AG__STRIP + by, !turned);
+            check_product(dtype, 9, 1, AG__DOT_F32 + by, turned);
+            check_product(dtype, 9, 1, AG__DOT_F64 + by, turned);
+            for (int i = 0; i < 2; i++) check_product(dtype, 40 + 30 * i, 50, AG__CHAIN_F32 + by, turned);
+            for (int i = 0; i < 2; i++) check_product(dtype, 40 + 30 * i, 50, AG__CHAIN_F64 + by, turned);
+        }
+}
+END_TEST
+
 /* ---- Chains of operations ---- */
 
 static const int64_t lengths[] = {AG__SEGMENT, AG__NUMBERS, AG__MOST_MEMBERS, AG__MOST_IN_RUN, AG__CHUNK};
@@ -143,6 +199,7 @@ int main(void) {
     TCase *all = plain_group(suite, "limits");
     tcase_add_loop_test(all, alone, 0, LIMITS);
     tcase_add_loop_test(all, in_pairs, 0, LIMITS);
+    tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
     return run_suite(suite);
 }
