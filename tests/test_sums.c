@@ -390,6 +390,22 @@ START_TEST(sums_are_sought_near_by_in_each_part) {
 }
 END_TEST
 
+/* A cotangent of a backward scan that is taken apart, and that nothing else reads, keeps no values. */
+START_TEST(only_cotangents_that_nothing_reads_are_forgone) {
+    ag_tensor *g = some(1, AG_SHAPE(3, 4, 5)), *f = wide(some(2, AG_SHAPE(3, 1, 5)));
+    ag_sum_over(g, AG_AXES(1), true);
+    for (int k = 0; k < 4; k++) {
+        const bool scanned = k % 2, read = k / 2;
+        tape->in_gradient = scanned;
+        ag_tensor *t = ag_mul(g, f);
+        tape->in_gradient = false;
+        if (read) ag_neg(t);
+        ag__sum_of_cotangents(&ag__op_broadcast_to, t, AG_AXES(1), true);
+        ck_assert_int_eq((t->flags & AG__COMPUTED) != 0, scanned && !read);
+    }
+}
+END_TEST
+
 /* Nodes that were recorded while recording was off are constant, unless it still is. */
 START_TEST(sums_without_gradients_are_not_used_for_others) {
     ag_tensor *g = some(1, AG_SHAPE(3, 4, 5)), *f = wide(some(2, AG_SHAPE(3, 1, 5)));
@@ -422,6 +438,7 @@ int main(void) {
     tcase_add_test(factors, sums_of_several_are_taken_apart_for_one_more);
     tcase_add_test(factors, sums_are_sought_near_by);
     tcase_add_test(factors, sums_are_sought_near_by_in_each_part);
+    tcase_add_test(factors, only_cotangents_that_nothing_reads_are_forgone);
     tcase_add_test(factors, sums_without_gradients_are_not_used_for_others);
     return run_suite(suite);
 }
