@@ -618,7 +618,8 @@ def main():
           f"{sum(map(len, bench.tests.values()))} tests of {sum(t[3] for tests in bench.tests.values() for t in tests):.0f} s", flush=True)
     memo = bench.folder / "fates.json"
     fates = json.loads(memo.read_text()) if memo.exists() and not args.again else {}
-    hunt, listed, wrong, rows, living, spent = Hunt(bench, mutants, args.seconds), known(), 0, {}, [], 0
+    hunt = None if args.known else Hunt(bench, mutants, args.seconds)
+    listed, wrong, rows, living, spent = known(), 0, {}, [], 0
     for text in sorted(listed.keys() - {m.text for m in mutants}) if not args.file else []:
         wrong += 1
         print(f"is listed, but there is no such change: {text}", flush=True)
@@ -644,7 +645,8 @@ def main():
             if k % 50 == 0:
                 memo.write_text(json.dumps(fates))
     memo.write_text(json.dumps(fates))
-    hunt.close()
+    if hunt:
+        hunt.close()
     counts = [sum(row[k] for row in rows.values()) for k in range(4)]
     print(f"{sum(counts)} mutants: {counts[0]} noticed, {counts[1]} cannot be, {counts[2]} live, {counts[3]} were not asked, {spent:.0f} s")
     if args.table:
