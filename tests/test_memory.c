@@ -514,23 +514,22 @@ START_TEST(vacant_places_are_bounded) {
 }
 END_TEST
 
-/* Sums of ḡ that are there already are sought among the latest nodes. */
+/* A sum of g that is there already is sought among the latest nodes, and there is none. */
 START_TEST(vacant_places_are_no_sums) {
     setenv("AG_CHECK", "1", 1);
     ag_tape *t = ag_tape_new_with(&tape_ledger.allocator);
     unsetenv("AG_CHECK");
     ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(4, 3), 1), *g = scattered(t, AG_F64, AG_SHAPE(4, 3), 2),
-              *c = scattered(t, AG_F64, AG_SHAPE(3), 3), *b[2], *db[2];
-    for (uint64_t i = 0; i < 2; i++) b[i] = ag_parameter_from(scattered(t, AG_F64, AG_SHAPE(3), 4 + i));
+              *c = scattered(t, AG_F64, AG_SHAPE(3), 3), *db;
+    ag_tensor *b = ag_parameter_from(scattered(t, AG_F64, AG_SHAPE(3), 4));
     ag_mark mark = ag_tape_mark(t);
     for (int i = 0; i < 20; i++) {
-        for (int k = 0; k < i; k++) ag_neg(c); /* so that attributes lie elsewhere each time */
-        ag_tensor *y = ag_add(ag_mul(ag_add(x, b[0]), c), b[1]);
-        ag_vjp(1, &y, &g, 2, b, db, 0);
+        for (int k = i; k < 20; k++) ag_neg(c); /* fewer each time: inputs of vacant slots are beyond the end */
+        ag_tensor *y = ag_mul(ag_add(x, b), c);
+        ag_vjp(1, &y, &g, 1, &b, &db, 0);
         for (int k = 0; k < 3; k++) {
             const double sum = ag_element(g, k) + ag_element(g, 3 + k) + ag_element(g, 6 + k) + ag_element(g, 9 + k);
-            ck_assert_double_eq_tol(ag_element(db[1], k), sum, 1e-14);
-            ck_assert_double_eq_tol(ag_element(db[0], k), sum * ag_element(c, k), 1e-14);
+            ck_assert_double_eq_tol(ag_element(db, k), sum * ag_element(c, k), 1e-14);
         }
         expect_ok(t);
         ag_tape_rewind(t, mark);
