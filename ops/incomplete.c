@@ -151,16 +151,20 @@ static const double nodes[][2] = {
 
 enum { REACH = 46 /* −ln of where the tail may end */ };
 
-/* e^z − 1 − z for |z| <= 1, and ln(1 + w) − w for |w| < 0.9. */
+/* e^z − 1 − z for |z| <= ½, and ln(1 + w) − w for |w| < 0.4. */
 static double exp_bend(double z) {
-    double term = 0.5 * z * z, y = term;
-    for (int k = 3; k < 20; k++) y += term *= z / k;
-    return y;
+    static const double c[] = {1. / 1307674368000, 1. / 87178291200, 1. / 6227020800, 1. / 479001600, 1. / 39916800,
+                               1. / 3628800,       1. / 362880,      1. / 40320,      1. / 5040,      1. / 720,
+                               1. / 120,           1. / 24,          1. / 6,          1. / 2};
+    double y = c[0];
+    for (int k = 1; k < 14; k++) y = y * z + c[k];
+    return y * z * z;
 }
 static double log_bend(double w) {
+    static const double c[] = {1. / 21, 1. / 19, 1. / 17, 1. / 15, 1. / 13, 1. / 11, 1. / 9, 1. / 7, 1. / 5, 1. / 3};
     const double r = w / (2 + w), q = r * r;
-    double y = 0;
-    for (int k = 35; k > 1; k -= 2) y = y * q + 1. / k;
+    double y = c[0];
+    for (int k = 1; k < 10; k++) y = y * q + c[k];
     return 2 * r * q * y - w * r;
 }
 
@@ -253,6 +257,27 @@ static void fraction(const place *p, jet *y) {
     }
 }
 
+/* The same two without derivatives. */
+static double value_of_series(const place *p) {
+    double term = 1, y = 1, before = 0;
+    for (int n = 1; n < TERMS && y != before; n++) before = y, y += term *= p->x / (p->a + n);
+    return y;
+}
+static double value_of_fraction(const place *p) {
+    double c = 0x1p1000, below = p->beta ? 1 : p->x + 1 - p->a, d = 1 / below, y = d;
+    for (int n = 1; n < TERMS; n++) {
+        const int m = n / 2;
+        const double part = n % 2 ? -p->x * (p->a + m) * (p->n + m) : p->x * m * (p->b - m);
+        const double above = p->beta ? part / ((p->a + (n - 1)) * (p->a + n)) : n * (p->a - n);
+        if (!p->beta) below += 2;
+        c = below + above / c;
+        d = 1 / (below + above * d);
+        y *= c * d;
+        if (fabs(c * d - 1) < p->rounding) break;
+    }
+    return y;
+}
+
 /* a times the integral. */
 static jet integral(const place *p) {
     const double length = reach(p);
@@ -260,6 +285,7 @@ static jet integral(const place *p) {
     const jet a = linear(p->a, 1, 0);
     jet y;
     if (narrow) quadrature(p, length, &y);
+    else if (p->order == 0) y = linear(p->beta || p->upper ? value_of_fraction(p) : value_of_series(p), 0, 0);
     else if (p->beta || p->upper) fraction(p, &y);
     else series(p, &y);
     if (with_a) multiply(p->order, &y, &a);
