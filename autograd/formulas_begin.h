@@ -96,14 +96,16 @@
 /* The trace alone, without kernels: they save time where tensors are small or there is no machine code, and cost a few
  * kilobytes each. Formulas have nothing else after `#define AG_ONLY_TRACE`, or between `#if IS_TRACE` and `#endif`. */
 #define AG_FORMULA_TRACE(name) .trace = {[AG_F32] = name##_trace, [AG_F64] = name##_trace}
-#define AG_FORMULA_TRACE_I64(name)                                                                                     \
-    .trace = {[AG_I64] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
+#define AG_FORMULA_TRACE_I64(name) .trace = {[AG_I64] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
 #define AG_FORMULA_TRACE_ANY(name)                                                                                     \
     .trace = {[AG_BOOL] = name##_trace, [AG_I64] = name##_trace, [AG_F32] = name##_trace, [AG_F64] = name##_trace}
 
-/* These go before kernels, and before their loops, whose iterations are independent. */
+/* These go before kernels, at their ends, and before their loops, whose iterations are independent. */
 #ifndef AG_FORMULA_KERNEL
 #define AG_FORMULA_KERNEL
+#endif
+#ifndef AG_FORMULA_END
+#define AG_FORMULA_END
 #endif
 #ifndef AG_FORMULA_LOOP
 #if defined __clang__
@@ -406,6 +408,7 @@
         arrays(void) p_;                                                                                               \
         AG_FORMULA_LOOP                                                                                                \
         for (int64_t i = 0; i < n; i++) y[i] = AG__AT_NAME(name) call;                                                 \
+        AG_FORMULA_END                                                                                                 \
     }                                                                                                                  \
     AG__INLINE result AG__AT_NAME(name) parameters
 

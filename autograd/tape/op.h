@@ -133,6 +133,9 @@ static inline void ag__leave_vectors(void) {
  * the traces of such entries step by step. They are in a section of their own, by which they are known. */
 #if AG__CHOOSES
 #define AG_FORMULA_KERNEL __attribute__((target("arch=x86-64-v3"), section("ag_kernels")))
+#ifdef __OPTIMIZE_SIZE__
+#define AG_FORMULA_END __builtin_ia32_vzeroupper(); /* see ag__leave_vectors */
+#endif
 extern const char __start_ag_kernels[] __attribute__((visibility("hidden")));
 extern const char __stop_ag_kernels[] __attribute__((visibility("hidden")));
 static inline bool ag__needs_avx2(ag_block *block) {
