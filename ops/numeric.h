@@ -1,7 +1,16 @@
 /* numeric -- elementwise functions beside those of elementwise.h: rounding, remainders, and functions of two numbers
  *
  * Derivatives where there is none: a function that is constant almost everywhere has 0 everywhere, and a corner has the
- * value that is stated, PyTorch's if it has one. */
+ * value that is stated, PyTorch's if it has one.
+ *
+ * Errors, in units of the last place: the largest found by MPFR in all of the domain (docs/accuracy.md), of slopes
+ * in f64. Those of logaddexp are relative to the smaller magnitude of a and b, or e^−|a−b|, where y crosses 0,
+ * those of sinc's slope to 1/|x|.
+ *     Units of f64: ceil 0, copysign 0, floor 0, floor_divide 0.5, fmod 0, hypot 1, logaddexp 15.2,
+ *         remainder 0.5, round 0, sinc 2.8, trunc 0, xlog1py 1.8, xlogy 1.7;
+ *     Units of f32: ceil 0, copysign 0, floor 0, floor_divide 0.5, fmod 0, hypot 0.8, logaddexp 5.9,
+ *         remainder 0.5, round 0, sinc 2.3, trunc 0, xlog1py 1.4, xlogy 1.5;
+ *     Units of slopes: sinc 4.9; */
 #ifndef AG_OPS_NUMERIC_H
 #define AG_OPS_NUMERIC_H
 

@@ -31,7 +31,7 @@ warnings.filterwarnings("ignore")
 DTYPES = {"bool": torch.bool, "i64": torch.int64, "f32": torch.float32, "f64": torch.float64}
 ARRAYS = {"bool": np.bool_, "i64": np.int64, "f32": np.float32, "f64": np.float64}
 TOLERANCE = {"f64": 1e-12, "f32": 1e-5}
-TINY = {"f64": 1e-14, "f32": 1e-5}  # of the largest result, and 1
+TINY = {"f64": 1e-13, "f32": 1e-5}  # of the largest result, and 1
 NOISE = {torch.float64: 2.0**-46, torch.float32: 2.0**-18}
 SAFETY = 16  # of the largest change by NOISE
 NOISES = 3   # disturbed runs, for a bound
