@@ -357,7 +357,7 @@ along("ag_softmax", lambda x, axis, keep: torch.softmax(x, axis))
 along("ag_log_softmax", lambda x, axis, keep: torch.log_softmax(x, axis))
 along("ag_logsumexp", lambda x, axis, keep: torch.logsumexp(x, axis, keep))
 along("ag_argsort", lambda x, axis, keep: stable(x, axis, keep)[1])
-along("ag_flip", lambda x, axis, keep: torch.flip(x, [axis]))
+along("ag_flip", lambda x, axis, keep: torch.flip(x, [axis]) if x.shape[axis] > 1 else x)
 
 
 @call("ag_sort")
@@ -540,7 +540,9 @@ def slice_index(n, start, stop, step):
 @call("ag_slice")
 def slice_of(x, l):
     axis, start, stop, step = l["number"]
-    return torch.index_select(x[0], axis, torch.tensor(slice_index(x[0].shape[axis], start, stop, step), dtype=torch.int64))
+    n = x[0].shape[axis]
+    index = slice_index(n, start, stop, step)
+    return x[0] if index == list(range(n)) else torch.index_select(x[0], axis, torch.tensor(index, dtype=torch.int64))
 
 
 @call("ag_embed")
