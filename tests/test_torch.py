@@ -348,11 +348,19 @@ def stable(x, axis, descending):
     return torch.sort(counts(x), stable=True, dim=axis, descending=descending)
 
 
+def logcumsumexp(x, axis, keep):
+    """The second slope of PyTorch's own is 0 where a cotangent is."""
+    if x.numel() == 0 or x.dim() == 0:
+        return torch.logcumsumexp(x, axis)
+    most = torch.amax(x.detach(), axis, True)
+    return most + torch.log(torch.cumsum(torch.exp(x - most), axis))
+
+
 along("ag_cumsum", lambda x, axis, keep: torch.cumsum(x, axis))
 along("ag_cumprod", lambda x, axis, keep: torch.cumprod(x, axis))
 along("ag_cummax", lambda x, axis, keep: torch.cummax(counts(x), axis)[0])
 along("ag_cummin", lambda x, axis, keep: torch.cummin(counts(x), axis)[0])
-along("ag_logcumsumexp", lambda x, axis, keep: torch.logcumsumexp(x, axis))
+along("ag_logcumsumexp", logcumsumexp)
 along("ag_softmax", lambda x, axis, keep: torch.softmax(x, axis))
 along("ag_log_softmax", lambda x, axis, keep: torch.log_softmax(x, axis))
 along("ag_logsumexp", lambda x, axis, keep: torch.logsumexp(x, axis, keep))
@@ -514,7 +522,7 @@ CALLS["ag_concat"] = lambda x, l: torch.cat(x, l["number"][0])
 CALLS["ag_diag"] = lambda x, l: torch.diag(x[0], l["number"][0])
 CALLS["ag_tril"] = lambda x, l: torch.tril(x[0], l["number"][0])
 CALLS["ag_roll"] = lambda x, l: torch.roll(x[0], l["number"][0], l["number"][1])
-CALLS["ag_repeat_interleave"] = lambda x, l: torch.repeat_interleave(x[0], l["number"][0], l["number"][1])
+CALLS["ag_repeat_interleave"] = lambda x, l: x[0] if l["number"][0] == 1 else torch.repeat_interleave(x[0], l["number"][0], l["number"][1])
 CALLS["ag_tensordot"] = lambda x, l: torch.tensordot(x[0], x[1], l["number"][0])
 
 
