@@ -2,6 +2,7 @@
  *
  * Values and the first three derivatives are compared with golden/special.h, in f32 and f64, at points of every size.
  * tests/test_functions.c has the sweeps over f32. */
+#include "ops/rules.h"
 #include "tests/support.h"
 
 #include "tests/golden/special.h"
@@ -481,6 +482,41 @@ START_TEST(kernels_and_machine_code_agree) {
 }
 END_TEST
 
+/* The derivatives by parameters have slopes by x at both orders, and none by the parameters at the second. */
+typedef struct derivative {
+    const ag_op *op;
+    int n, part; /* the last input is x */
+    ag_tensor *const *parameter;
+} derivative;
+
+static ag_tensor *derivative_by_x(void *context, int n, ag_tensor *const x[]) {
+    const derivative *d = context;
+    ag_tensor *in[3];
+    for (int i = 0; i < d->n - 1; i++) in[i] = d->parameter[i];
+    in[d->n - 1] = x[0];
+    return (void)n, ag_apply(d->op, d->n, in, &(double){d->part}, sizeof(double));
+}
+
+START_TEST(derivatives_by_parameters_have_slopes) {
+    ag_tensor *p[] = {tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){0.7, 2.5, 4}),
+                      tensor_of(tape, AG_F64, AG_SHAPE(3), (double[]){1.5, 0.6, 3})};
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SHAPE(3), (double[]){0.3, 0.55, 0.8}), *dp;
+    for (int beta = 0; beta < 2; beta++)
+        for (int part = 1; part <= (beta ? 5 : 2); part++) {
+            derivative d = {beta ? &ag__op_betainc_slope : &ag__op_gammainc_slope, 2 + beta, part, p};
+            ag_gradcheck_report report;
+            ag_gradcheck(derivative_by_x, &d, 1, &x, NULL, &report);
+            ck_assert_msg(report.passed, "%s, part %d: %s", d.op->name, part, report.message);
+            for (int i = 0; i <= beta && part > 1 + beta; i++) {
+                ck_assert_int_eq(ag_grad(ag_sum(derivative_by_x(&d, 1, &x)), 1, &p[i], &dp), AG_ERR_GRADIENT);
+                expect_error(tape, AG_ERR_GRADIENT,
+                             beta ? "betainc: a (3), b (3) and c (3): has no third derivative by its parameters"
+                                  : "gammainc: a (3) and b (3): has no third derivative by its parameters");
+            }
+        }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("special");
     TCase *exact = tape_group(suite, "exact"), *identity_group = tape_group(suite, "identities");
@@ -499,6 +535,7 @@ int main(void) {
     tcase_add_test(at_ends, nan_stays);
     tcase_add_test(at_ends, angles_at_zeros_and_infinities);
     tcase_add_test(at_ends, slopes_do_not_overflow);
+    tcase_add_test(at_ends, derivatives_by_parameters_have_slopes);
     tcase_add_test(tape_group(suite, "code"), kernels_and_machine_code_agree);
     return run_suite(suite);
 }

@@ -386,6 +386,7 @@ START_TEST(sums_are_sought_near_by_in_each_part) {
     ag_sum_over(h, AG_AXES(1), true);
     expect_none("7", ag_sub(ag_mul(g, f), negated(last, 6)));
     expect_sum("8", ag_sub(ag_mul(g, f), negated(last, 7)), last);
+    expect_whole("8, and another", ag_add(ag_sub(ag_mul(g, f), negated(last, 6)), k));
     expect_sum("8 of a sum", ag_sub(ag_mul(g, f), both), both);
 }
 END_TEST
