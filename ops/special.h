@@ -238,7 +238,7 @@ AG_API ag_tensor *ag_lbeta(ag_tensor *a, ag_tensor *b);
 /* ---- Incomplete gamma and beta functions ----
  *
  * Computed in f64, and f32 rounded once. The largest error found in f64, relative to the smaller of y and 1 − y where
- * that is over 1e-30: 2e-14 for parameters up to 100, 1e-13 up to 3000 (beta: 6e-13), 6e-12 up to 1e5. First
+ * that is over 1e-30: 2e-14 for parameters up to 100, 1e-13 up to 3000 (beta: 6e-13), 1e-11 up to 1e5. First
  * derivatives by parameters from 0.01 on are within 1e-11, unless they cross 0 near by. */
 
 /* ag_gammainc -- y = P(a, x), the probability of a gamma number of shape a up to x: ∫ t^(a − 1)·e^−t dt/Γ(a), t < x
