@@ -142,7 +142,7 @@ class Site:
             items = [s for s in about if s.startswith(folder + "/")]
             if page == "guides.html":
                 items += ["docs/" + s + ".md" for s in
-                          ("adding-an-op", "profiling", "explain", "security", "design", "testing", "processors")]
+                          ("adding-an-op", "profiling", "explain", "security", "design", "testing", "accuracy", "mutation", "processors")]
                 items += [s for s in about if "/" not in s and s != "README.md"]
             body = "".join(f'<dt><a href="{page_of(s)}">{html.escape(about[s][0])}</a></dt><dd>{about[s][1]}</dd>\n' for s in items)
             self.write(page, title, f"<h1>{title}</h1>\n<p>{text}</p>\n<dl class=\"list\">\n{body}</dl>")
