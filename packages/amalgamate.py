@@ -346,7 +346,8 @@ def templates_of(text, path, includer):
     for name in re.findall(r'^\s*#\s*include\s+"([\w./]+)"', text, flags=re.M):
         target = includer.resolve(name, path)
         if target in EACH_TIME or (target and "_formulas" in target):
-            names.update(re.findall(r"\b[A-Za-z_]\w*", (ROOT / target).read_text(encoding="utf-8")))
+            tokens = TOKEN.findall((ROOT / target).read_text(encoding="utf-8"))
+            names.update(tokens[i] for i in significant(tokens) if is_name(tokens[i]))
     return names
 
 
