@@ -397,6 +397,10 @@ def sources(tree):
         paths = re.findall(r"'([\w/]+\.c)'", block)
         if paths != sorted(paths):
             yield f"meson.build does not sort the list that begins with {paths[0]}"
+    for variable, block in re.findall(r"^(check_\w+) = \[(.*?)\]", tree["tests/meson.build"], flags=re.M | re.S):
+        programs = re.findall(r"'(\w+)'", block)
+        if programs != sorted(set(programs)):
+            yield f"tests/meson.build: {variable} is not sorted, or names a program twice"
     names = set(re.findall(r"^  '(\w+)',$", tree["tests/meson.build"], flags=re.M))
     for path in sorted(tree):
         test = re.fullmatch(r"tests/test_(\w+)\.c", path)
@@ -576,6 +580,7 @@ BREAKS = [
     ("sources", replaced("meson.build", "'ops/arith.c',", "'ops/arith.c', 'ops/gone.c',")),
     ("sources", replaced("meson.build", "'ops/arith.c',", ""), replaced("meson.build", "'ops/compare.c',", "'ops/compare.c', 'ops/arith.c',")),
     ("sources", appended("tests/test_new.c", "")),
+    ("sources", replaced("tests/meson.build", "check_below = [", "check_below = ['special', ")),
     ("tests", appended("tests/test_tape.c", "\nSTART_TEST(forgotten) {}\nEND_TEST\n")),
     ("tests", appended("io/io.h", "\n/* ag_new -- x\n * Errors: none */\nAG_API int ag_new(void);\n")),
     ("tests", replaced("tests/cases_basic.c", "ag_clamp", "ag_exp")),
