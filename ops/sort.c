@@ -268,18 +268,21 @@ static void select_row(const sorting *s, const char *x, char *y, char *r) {
     put_records(s, r, y);
 }
 
-/* Two of some elements in order, far enough on either side of where rank s->rank is expected. */
-static void find_limits(const sorting *s, const char *x, char *r) {
+/* Two of some elements in order, far enough on either side of where rank s->rank is expected; beyond the first and
+ * the last of them there may be more elements, so no key is beyond the limit there. */
+static void find_limits(const sorting *s, const char *x, char *r, char *limit) {
     enum { MARGIN = AG__LIMIT(128, 2) };
-    const int64_t apart = s->n / SAMPLES, at = s->rank / apart;
+    const int64_t apart = s->n / SAMPLES, rest = s->n % SAMPLES, bytes = record_bytes(s);
+    const int64_t at = s->rank * SAMPLES / s->n;
     for (int64_t i = 0, k; i < SAMPLES; i++) {
-        k = i * apart + i * i % apart; /* not at equal distances: elements may be periodic */
-        records_of[s->dtype](1, x + k * s->bytes, r + i * record_bytes(s), true, s->down, k);
+        k = i * apart + i * rest / SAMPLES + i * i % apart; /* not at equal distances: elements may be periodic */
+        records_of[s->dtype](1, x + k * s->bytes, r + i * bytes, true, s->down, k);
     }
     sort_records(s, SAMPLES, r);
-    const int64_t low = at < MARGIN ? 0 : at - MARGIN, high = ag__lesser(at + MARGIN, SAMPLES - 1);
-    memmove(r, r + low * record_bytes(s), (size_t)record_bytes(s));
-    memmove(r + record_bytes(s), r + high * record_bytes(s), (size_t)record_bytes(s));
+    if (at < MARGIN) memset(limit, 0, (size_t)bytes);
+    else memcpy(limit, r + (at - MARGIN) * bytes, (size_t)bytes);
+    if (at >= SAMPLES - MARGIN) memset(limit + bytes, 255, (size_t)bytes);
+    else memcpy(limit + bytes, r + (at + MARGIN) * bytes, (size_t)bytes);
 }
 
 /* The elements whose rank is s->rank and one more, and the last. Of a long row those between two limits are sorted,
@@ -292,8 +295,7 @@ static void rank_row(const sorting *s, const char *x, char *y, char *r) {
     char *last = result + (RANKS - 1) * bytes;
     memset(result, 0, sizeof result);
     if (s->n >= MOST_SORTED) {
-        find_limits(s, x, r);
-        memcpy(limit, r, (size_t)(LIMITS * bytes));
+        find_limits(s, x, r, limit);
         for (int64_t start = 0, m; start < s->n; start += m) {
             m = ag__lesser(s->n - start, SOME);
             records_of[s->dtype](m, x + start * s->bytes, some, true, s->down, start);
