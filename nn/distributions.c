@@ -486,11 +486,11 @@ static ag_tensor *log_of_uniform(const about *d) {
     return ag_add(ag_log(m), less_one(ag_div(ag_sub(more, less), ag_scale(h, 2))));
 }
 
-/* E ln x, of families that have no numbers below 0. */
+/* E ln x, of those families beside Gamma that have no numbers below 0: Beta is the third. */
 static ag_tensor *mean_log(const about *d) {
     if (d->p == AG_DIST_UNIFORM) return log_of_uniform(d);
     if (d->p == AG_DIST_EXPONENTIAL) return ag_neg(ag_add_scalar(ag_log(d->a), EULER));
-    return ag_sub(ag_digamma(d->a), d->p == AG_DIST_GAMMA ? ag_log(d->b) : ag_digamma(ag_add(d->a, d->b)));
+    return ag_sub(ag_digamma(d->a), ag_digamma(ag_add(d->a, d->b)));
 }
 
 /* ln E e^((location − x)/scale), of a Gumbel distribution's; NULL where there is no closed form. */

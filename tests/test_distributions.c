@@ -3,6 +3,7 @@
 #include "nn/nn.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/golden/distributions.h"
@@ -394,6 +395,21 @@ START_TEST(distributions_broadcast) {
 }
 END_TEST
 
+START_TEST(families_without_a_closed_form_are_named) {
+    static const ag_family pairs[][2] = {{AG_DIST_CAUCHY, AG_DIST_NORMAL}, {AG_DIST_STUDENT, AG_DIST_NORMAL},
+                                         {AG_DIST_BETA, AG_DIST_LAPLACE},  {AG_DIST_LAPLACE, AG_DIST_GUMBEL},
+                                         {AG_DIST_NORMAL, AG_DIST_CAUCHY}, {AG_DIST_NORMAL, AG_DIST_STUDENT}};
+    ag_tensor *one = ag_scalar(tape, AG_F64, 1);
+    for (int i = 0; i < COUNT(pairs); i++) {
+        const ag_distribution p = {pairs[i][0], {one, one, one}}, q = {pairs[i][1], {one, one, one}};
+        char message[80];
+        snprintf(message, sizeof message, "families %d and %d have none in closed form", (int)p.family, (int)q.family);
+        ck_assert(ag_is_nil(ag_divergence(&p, &q)));
+        expect_error(tape, AG_ERR_RANGE, "divergence", message, "test_distributions.c:");
+    }
+}
+END_TEST
+
 START_TEST(distributions_refuse) {
     ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(3)), *one = ag_ones(tape, AG_F64, AG_SHAPE(2));
     ag_distribution d = {AG_DIST_NORMAL, {x, one}};
@@ -429,6 +445,25 @@ START_TEST(distributions_refuse) {
     d = (ag_distribution){AG_DIST_MULTI_NORMAL, {x, ag_ones(tape, AG_F64, AG_SHAPE(2, 2))}};
     ag_entropy(&d);
     expect_error(tape, AG_ERR_SHAPE, "one extent");
+    d = (ag_distribution){AG_DIST_DIRICHLET, {ag_ones(tape, AG_F64, AG_SHAPE(2, 0))}};
+    ag_entropy(&d);
+    expect_error(tape, AG_ERR_SHAPE, "one extent, which is not 0");
+    d = (ag_distribution){AG_DIST_NORMAL, {ag_cast(x, AG_I64), ag_cast(x, AG_I64)}};
+    ag_draw(&d);
+    expect_error(tape, AG_ERR_DTYPE, "all must be f32, or all f64");
+    d.parameter[0] = d.parameter[1] = ag_ones(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1));
+    ag_log_prob(&d, x);
+    expect_ok(tape);
+    d = (ag_distribution){
+        AG_DIST_MULTI_NORMAL,
+        {ag_ones(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 2)), ag_ones(tape, AG_F64, AG_SHAPE(2, 2))}};
+    ag_entropy(&d);
+    expect_error(tape, AG_ERR_SHAPE, "entropy", "there are too many axes");
+    ag_tape *another = ag_tape_new();
+    d = (ag_distribution){AG_DIST_NORMAL, {x, x}};
+    ag_log_prob(&d, ag_ones(another, AG_F64, AG_SHAPE(3)));
+    expect_error(another, AG_ERR_TAPE, "log_prob", "second input is on another tape");
+    ag_tape_free(another);
     ag_log_prob(NULL, x);
     ag_clear_error(NULL);
 }
@@ -466,6 +501,7 @@ int main(void) {
     tcase_add_test(ends, samples_of_vectors);
     tcase_add_test(ends, labels_and_points_outside);
     tcase_add_test(ends, distributions_broadcast);
+    tcase_add_test(ends, families_without_a_closed_form_are_named);
     tcase_add_test(ends, distributions_refuse);
     tcase_add_test(plain_group(suite, "memory"), distributions_survive_failing_allocations);
     return run_suite(suite);
