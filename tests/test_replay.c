@@ -151,11 +151,53 @@ START_TEST(bits_of_whole_numbers) {
 }
 END_TEST
 
+/* ---- Inputs of two dtypes ---- */
+
+static ag_traced lesser_chosen(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_select(t, ag_trace_binary(t, AG_TRACE_LESS, x[0], x[1]), x[2], x[3]);
+}
+static bool any_dtypes(ag_infer *r) { return (void)r, true; }
+static const ag_op chosen_op = {.name = "chosen",
+                                .kind = AG_KIND_ELEMENTWISE,
+                                .arity = 4,
+                                .infer = any_dtypes,
+                                .trace = {[AG_F32] = lesser_chosen, [AG_F64] = lesser_chosen}};
+
+/* The truth value of numbers of 64 bits chooses between those of 32, and the other way round. */
+START_TEST(truths_of_another_width) {
+    for (int from = AG_I64; from <= AG_F64; from++)
+        for (ag_dtype to = AG_F32; to <= AG_F64; to++)
+            for (int64_t n = 1; n < 40000; n = 13 * n + 1) {
+                ag_tensor *x = ag_cast(ag_arange(tape, AG_I64, n), (ag_dtype)from), *y = ag_flip(x, 0);
+                ag_tensor *a = numbers(to, n), *b = ag_neg(a);
+                expect_same(ag_apply(&chosen_op, 4, (ag_tensor *[]){x, y, a, b}, NULL, 0),
+                            ag_where(ag_less(x, y), a, b));
+            }
+    expect_ok(tape);
+}
+END_TEST
+
 /* ---- What is wrong is refused as it is recorded ---- */
 
 static ag_traced truth(ag_trace *t, const ag_traced x[]) { return ag_trace_binary(t, AG_TRACE_LESS, x[0], x[0]); }
 static ag_traced negative_truth(ag_trace *t, const ag_traced x[]) {
     return ag_trace_unary(t, AG_TRACE_NEG, truth(t, x));
+}
+static ag_traced truth_in_product(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, truth(t, x), x[0], x[0]); }
+static ag_traced chosen_by_number(ag_trace *t, const ag_traced x[]) { return ag_trace_select(t, x[0], x[0], x[0]); }
+static ag_traced truth_or_number(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_select(t, truth(t, x), truth(t, x), x[0]);
+}
+static ag_traced shifted_truth(ag_trace *t, const ag_traced x[]) { return ag_trace_shift(t, truth(t, x), 1); }
+static ag_traced bits_of_truth(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_unary(t, AG_TRACE_TO_BITS, truth(t, x));
+}
+static ag_traced number_negated(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_NOT, x[0]); }
+static ag_traced number_and_truth(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, AG_TRACE_AND, x[0], truth(t, x));
+}
+static ag_traced rare_by_number(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, x[0], ag_far_sine, x[0], 0, x[0]);
 }
 static ag_traced beyond(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_ABS, x[1]); }
 static ag_traced no_attribute(ag_trace *t, const ag_traced x[]) { return (void)x, ag_trace_attribute(t, 0); }
@@ -174,7 +216,10 @@ static ag_traced all_at_once(ag_trace *t, const ag_traced x[]) {
 }
 
 START_TEST(invalid_traces) {
-    ag_trace_function *const wrong[] = {truth, negative_truth, beyond, no_attribute, too_many, all_at_once};
+    ag_trace_function *const wrong[] = {
+        truth,         negative_truth, truth_in_product, chosen_by_number, truth_or_number,
+        shifted_truth, bits_of_truth,  number_negated,   number_and_truth, rare_by_number,
+        beyond,        no_attribute,   too_many,         all_at_once};
     ag_op op = {.name = "wrong", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .trace = {[AG_F32] = wrong[_i]}};
     ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(2, 3), 1), *y = ag_apply(&op, 1, &x, NULL, 0);
     ck_assert(ag_is_nil(y));
@@ -182,6 +227,25 @@ START_TEST(invalid_traces) {
     op.block[AG_F32] = kernel_op.block[AG_F32];
     if (tape->avx2) ck_assert(!ag_is_nil(ag_apply(&op, 1, &x, NULL, 0))); /* without, the kernel is not used */
     expect_ok(tape);
+}
+END_TEST
+
+static ag_traced root(ag_trace *t, const ag_traced x[]) { return ag_trace_unary(t, AG_TRACE_SQRT, x[0]); }
+static ag_traced half(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, AG_TRACE_MUL, x[0], ag_trace_number(t, 0.5));
+}
+static ag_traced too_large(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_binary(t, AG_TRACE_ADD, x[0], ag_trace_number(t, 0x1p63));
+}
+static ag_traced product(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, x[0], x[0], x[0]); }
+static ag_traced shifted(ag_trace *t, const ag_traced x[]) { return ag_trace_shift(t, x[0], 1); }
+
+START_TEST(invalid_traces_of_whole_numbers) {
+    ag_trace_function *const wrong[] = {root, half, too_large, product, shifted};
+    const ag_op op = {.name = "wrong", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .trace = {[AG_I64] = wrong[_i]}};
+    ag_tensor *x = ag_arange(tape, AG_I64, 3);
+    ck_assert(ag_is_nil(ag_apply(&op, 1, &x, NULL, 0)));
+    expect_error(tape, AG_ERR_RANGE, "wrong: x i64 (3): of i64 there is no kernel, and the trace is invalid");
 }
 END_TEST
 
@@ -291,9 +355,11 @@ int main(void) {
     tcase_add_test(group, gradients);
     tcase_add_test(group, values_that_do_not_vary);
     tcase_add_test(group, bits_of_whole_numbers);
+    tcase_add_test(group, truths_of_another_width);
     tcase_add_test(group, recorded_once);
     group = tape_group(suite, "refused");
-    tcase_add_loop_test(group, invalid_traces, 0, 6);
+    tcase_add_loop_test(group, invalid_traces, 0, 14);
+    tcase_add_loop_test(group, invalid_traces_of_whole_numbers, 0, 5);
     tcase_add_test(group, other_dtypes);
     group = plain_group(suite, "memory");
     tcase_add_test(group, without_memory);
