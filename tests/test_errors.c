@@ -215,6 +215,9 @@ START_TEST(axes_must_be_there_once) {
     refused(ag_softmax(m, 2), AG_ERR_AXIS, "softmax", "2");
     refused(ag_log_softmax(m, -3), AG_ERR_AXIS, "log_softmax", "-3");
     refused(ag_logsumexp(m, 2, true), AG_ERR_AXIS, "logsumexp", "2");
+    refused(ag_logcumsumexp(m, 2), AG_ERR_AXIS, "logcumsumexp", "2");
+    ag_tensor *one = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1));
+    refused(ag_median_over(one, (ag_axes){0, {0}}, false), AG_ERR_AXIS, "median", "no axis is given");
     ag_tensor *index = ag_zeros(tape, AG_I64, AG_SHAPE(2, 1));
     refused(ag_gather(m, index, 2), AG_ERR_AXIS, "gather", "2");
     refused(ag_scatter_add(m, index, m, -3), AG_ERR_AXIS, "scatter_add", "-3");
@@ -223,7 +226,8 @@ END_TEST
 
 START_TEST(extents_must_fit) {
     ag_tensor *none = ag_zeros(tape, AG_F64, AG_SHAPE(2, 0)),
-              *one = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1));
+              *one = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1)),
+              *pairs = ag_zeros(tape, AG_F64, AG_SHAPE(2, 2)), *more = ag_zeros(tape, AG_F64, AG_SHAPE(3, 2));
     refused(ag_reshape(m, AG_SHAPE(4)), AG_ERR_SHAPE, "reshape", "(2,3)", "4");
     refused(ag_reshape(m, AG_SHAPE(-1, 4)), AG_ERR_SHAPE, "reshape", "6", "-1");
     refused(ag_reshape(m, AG_SHAPE(-1, -1)), AG_ERR_SHAPE, "reshape", "-1");
@@ -238,6 +242,9 @@ START_TEST(extents_must_fit) {
     refused(ag_broadcast_to(x, negative), AG_ERR_SHAPE, "broadcast_to", "-2");
     refused(ag_squeeze(m, AG_AXES(0)), AG_ERR_SHAPE, "squeeze", "2");
     refused(ag_unsqueeze(one, 0), AG_ERR_SHAPE, "unsqueeze", "8");
+    refused(ag_complex(one, one), AG_ERR_SHAPE, "complex", "9 axes");
+    refused(ag_complex_mul(pairs, more), AG_ERR_SHAPE, "complex_mul", "axis -2 has 2 and 3 elements");
+    refused(ag_average_over(m, pairs, AG_AXES(0), false), AG_ERR_SHAPE, "average_over");
     refused(ag_max(none), AG_ERR_SHAPE, "max", "(2,0)");
     refused(ag_min_over(none, AG_AXES(1), false), AG_ERR_SHAPE, "min", "(2,0)");
     refused(ag_argmax(none, 1, false), AG_ERR_SHAPE, "argmax", "(2,0)");
@@ -249,6 +256,9 @@ START_TEST(extents_must_fit) {
     ag_tensor *wide = ag_broadcast_to(ag_scalar(tape, AG_BOOL, 1), AG_SHAPE(INT64_C(1) << 58)),
               *many[] = {wide, wide, wide, wide, wide, wide};
     refused(ag_concat(6, many, 0), AG_ERR_SHAPE, "concat");
+    ag_tensor *two[2], *crossed[] = {ag_unsqueeze(wide, 0), ag_unsqueeze(wide, 1)};
+    failed(ag_broadcast_tensors(2, crossed, two), AG_ERR_SHAPE, "broadcast_tensors", "the result would have");
+    failed(ag_meshgrid(2, many, false, two), AG_ERR_SHAPE, "meshgrid", "the result would have");
     ag_tensor *index = ag_zeros(tape, AG_I64, AG_SHAPE(2)), *rows = ag_zeros(tape, AG_I64, AG_SHAPE(2, 2));
     refused(ag_gather(m, index, 0), AG_ERR_SHAPE, "gather", "(2,3)", "(2)");
     refused(ag_gather(m, rows, 0), AG_ERR_SHAPE, "gather", "(2,2)");
@@ -336,6 +346,8 @@ START_TEST(dtypes_must_fit) {
     refused(ag_div(ints, ints), AG_ERR_DTYPE, "div", "i64");
     refused(ag_var(ints, 0), AG_ERR_DTYPE, "var", "i64");
     refused(ag_softmax(rows, 1), AG_ERR_DTYPE, "softmax", "i64");
+    refused(ag_bincount(ints, mask, 3), AG_ERR_DTYPE, "bincount", "f64, not bool");
+    refused(ag_repeat_interleave_by(x, x, 0), AG_ERR_DTYPE, "repeat_interleave_by", "i64, not f64");
     refused(ag_argmax(mask, 0, false), AG_ERR_DTYPE, "argmax", "bool");
 }
 END_TEST
@@ -345,6 +357,8 @@ START_TEST(lists_must_be_lists) {
     refused_on_nothing(ag_concat(0, NULL, 0), AG_ERR_RANGE, "concat", "0");
     refused_on_nothing(ag_concat(-1, ((ag_tensor *[]){x}), 0), AG_ERR_RANGE, "concat", "-1");
     refused(ag_concat(3, ((ag_tensor *[]){x, NULL, x}), 0), AG_ERR_NULL, "concat", "NULL");
+    refused_on_nothing(ag_stack(1, NULL, 0), AG_ERR_NULL, "stack", "the inputs are NULL");
+    refused_on_nothing(ag_stack(0, ((ag_tensor *[]){x}), 0), AG_ERR_RANGE, "stack", "0 tensors are given");
 }
 END_TEST
 

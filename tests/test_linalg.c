@@ -614,6 +614,8 @@ START_TEST(wrong_matrices) {
     expect_error(tape, AG_ERR_DTYPE, "det: x i64 (2,3,3): needs f32 or f64, not i64");
     ck_assert_int_eq(ag_lu(a, &q, NULL, &r), AG_ERR_NULL);
     expect_error(tape, AG_ERR_NULL, "lu: x (2,3,3): a place for a result is NULL");
+    ck_assert_int_eq(ag_slogdet(a, &q, NULL), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "slogdet: x (2,3,3): a place for a result is NULL");
     ck_assert_int_eq(ag_slogdet(v, &q, &r), AG_ERR_SHAPE);
     ck_assert(ag_is_nil(q) && ag_is_nil(r));
     expect_error(tape, AG_ERR_SHAPE, "slogdet: x (3): needs two axes or more");
@@ -624,6 +626,10 @@ START_TEST(wrong_matrices) {
     if (!ag__has_lapack()) return;
     ag_lstsq(a, m, -1);
     expect_error(tape, AG_ERR_SHAPE, "lstsq: a (2,3,3) and b (2,3): b must have 3 rows, not 2");
+    ag_lstsq(a, scattered(tape, AG_F64, AG_SHAPE(3, 3, 1), 1), -1);
+    expect_error(tape, AG_ERR_SHAPE, "lstsq: a (2,3,3) and b (3,3,1): the leading axes cannot be broadcast");
+    ck_assert_int_eq(ag_eigh(a, NULL, &q), AG_ERR_NULL);
+    expect_error(tape, AG_ERR_NULL, "eigh: x (2,3,3): a place for a result is NULL");
     ag_pinv(a, (double)NAN);
     expect_error(tape, AG_ERR_RANGE, "pinv: x (2,3,3): rcond is NaN");
     ck_assert_int_eq(ag_svd(i, &q, &s, &r), AG_ERR_DTYPE);
