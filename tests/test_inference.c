@@ -5,6 +5,7 @@
  * The valid calls are those of the table of cases, of operations that have an infer: their inputs' shapes and dtypes, and
  * their attributes. One thing of each is then changed: an extent, a rank, a dtype, a number among the attributes. All that
  * comes of it is compared with a list: refusals word for word; dtypes, shapes, and the elements of views. */
+#include "autograd/tape/limits.h"
 #include "autograd/tape/node.h"
 #include "tests/cases.h"
 
@@ -253,6 +254,7 @@ START_TEST(calls_that_are_nearly_valid_are_as_listed) {
     const op_case c = case_at(_i);
     call base;
     if (!is_base(_i) || !call_of(&c, &base) || !usual_layout()) return;
+    if (AG_TINY_LIMITS && strcmp(c.name, "distinct") == 0) return; /* its output has the extent of a limit */
     size_t k = 0;
     while (golden_inference[k] && strcmp(golden_inference[k], title(&c)) != 0) k++;
     ck_assert_msg(golden_inference[k], "%s is not in the list: run test_inference --list", c.name);

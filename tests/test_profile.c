@@ -721,7 +721,7 @@ int main(void) {
     TCase *texts = plain_group(suite, "table and trace");
     tcase_add_checked_fixture(texts, open_directory, close_directory);
     tcase_add_test(texts, the_table_has_a_line_for_each_entry);
-    tcase_add_test(texts, the_trace_is_what_viewers_read);
+    if (usual_pieces(1)) tcase_add_test(texts, the_trace_is_what_viewers_read);
     tcase_add_test(texts, no_label_breaks_out);
     tcase_add_test(texts, only_the_latest_events_are_kept);
     tcase_add_test(texts, arguments_are_checked);
