@@ -16,8 +16,8 @@ ag_tensor *ag__refuse_number(const char *name, const char *what, int i, ag_tenso
     ag__format(which, sizeof which, "%s, %s %d", name, what, i);
     if (!x) return ag__refuse_on(ag_tape_of(beside), which, AG_ERR_NULL, "it is NULL");
     if (ag_is_nil(x)) return ag__refuse(which, 1, &x, status, "it is nil");
-    return beside == x ? ag__refuse(name, 1, &x, status, "%s %d %s", what, i, why)
-                       : ag__refuse(name, 2, pair, status, "%s %d %s", what, i, why);
+    const bool together = beside != x && ag_tape_of(beside) == ag_tape_of(x); /* inputs of one call are on one tape */
+    return ag__refuse(name, together ? 2 : 1, pair, status, "%s %d %s", what, i, why);
 }
 
 ag_tensor *ag__list_wrong(const char *name, const char *what, int n, ag_tensor *const x[],

@@ -798,6 +798,9 @@ START_TEST(test_optimisers_refuse_parameters_that_are_none) {
     REFUSES(tape, ag_adam_step(&adam, (ag_tensor *[]){g[0], lost}), AG_ERR_TAPE, "gradient of parameter 1", "rewind");
     ag_tape *other = ag_tape_new();
     REFUSES(tape, ag_adam_step(&adam, (ag_tensor *[]){g[0], ag_scalar(other, AG_F64, 1)}), AG_ERR_TAPE, "adam_step");
+    slots[1].parameter = ag_parameter(other, AG_F64, AG_SCALAR, &(double){2});
+    REFUSES(tape, ag_adam_step(&adam, g), AG_ERR_TAPE, "adam_step", "parameter 1 is on another tape than the first");
+    slots[1].parameter = p[1];
     ag_tape_free(other);
     ag_tensor *moment = slots[1].state[1];
     slots[1].state[1] = NULL;
