@@ -44,9 +44,14 @@ static size_t bytes_of(ag_dtype dtype, double numbers) {
     return ag__rounded(ag__times((uint64_t)numbers, ag_dtype_size(dtype)), 64);
 }
 
+typedef union number {
+    float f32;
+    double f64;
+} number;
+
 /* The number of numbers to work in, from what a query wrote; f32 may have rounded it downwards. */
-static double work_size(ag_dtype dtype, const void *first) {
-    return ag__get_element(dtype, first, 0) * (dtype == AG_F32 ? 1 + 0x1p-22 : 1) + 1;
+static double work_size(ag_dtype dtype, number first) {
+    return (dtype == AG_F32 ? first.f32 * (1 + 0x1p-22) : first.f64) + 1;
 }
 
 static char *next_part(char **memory, size_t bytes) {
@@ -59,9 +64,9 @@ static char *next_part(char **memory, size_t bytes) {
 
 static double qr_work(ag_dtype dtype, int64_t m, int64_t n) {
     const lapack_int rows = (lapack_int)m, columns = (lapack_int)n, k = rows < columns ? rows : columns;
-    double first[2] = {0};
-    float *f = (float *)(void *)first, none32 = 0;
-    double *d = first, none64 = 0, most;
+    number first = {.f64 = 0};
+    float *f = &first.f32, none32 = 0;
+    double *d = &first.f64, none64 = 0, most;
     if (dtype == AG_F32) lapack.sgeqrf(LAPACK_COL_MAJOR, rows, columns, &none32, rows, &none32, f, -1);
     else lapack.dgeqrf(LAPACK_COL_MAJOR, rows, columns, &none64, rows, &none64, d, -1);
     most = work_size(dtype, first);
@@ -94,11 +99,12 @@ int64_t ag__qr(ag_dtype dtype, int64_t m, int64_t n, void *a, void *r, int64_t l
 
 static double eigh_work(ag_dtype dtype, int64_t n, lapack_int *integers) {
     const lapack_int rows = (lapack_int)n;
-    double first[2] = {0}, none64 = 0;
+    number first = {.f64 = 0};
+    double none64 = 0;
     float none32 = 0;
     if (dtype == AG_F32)
-        lapack.ssyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none32, rows, &none32, (void *)first, -1, integers, -1);
-    else lapack.dsyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none64, rows, &none64, first, -1, integers, -1);
+        lapack.ssyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none32, rows, &none32, &first.f32, -1, integers, -1);
+    else lapack.dsyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none64, rows, &none64, &first.f64, -1, integers, -1);
     return work_size(dtype, first);
 }
 
@@ -123,15 +129,16 @@ int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, char *
 /* a in its rows is the transpose in LAPACK's columns: its u is our v. */
 static double svd_work(ag_dtype dtype, int64_t m, int64_t n) {
     const lapack_int rows = (lapack_int)n, columns = (lapack_int)m, k = rows < columns ? rows : columns;
-    double first[2] = {0}, none64 = 0;
+    number first = {.f64 = 0};
+    double none64 = 0;
     float none32 = 0;
     lapack_int whole = 0;
     if (dtype == AG_F32)
         lapack.sgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, &none32, rows, &none32, &none32, rows, &none32, k,
-                      (void *)first, -1, &whole);
+                      &first.f32, -1, &whole);
     else
-        lapack.dgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, &none64, rows, &none64, &none64, rows, &none64, k, first,
-                      -1, &whole);
+        lapack.dgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, &none64, rows, &none64, &none64, rows, &none64, k,
+                      &first.f64, -1, &whole);
     return work_size(dtype, first);
 }
 

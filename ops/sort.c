@@ -22,9 +22,9 @@ typedef struct wide {
 /* Records of n elements: their bits, or their indices from `first` on. `down`: in descending order. */
 AG_BLOCK_KERNEL static void records_of_f32(int64_t n, const void *x_, void *r_, bool indices, bool down,
                                            int64_t first) {
-    const uint32_t *x = x_, at = (uint32_t)first;
+    const ag__word_4 *x = x_;
     narrow *r = r_;
-    const uint32_t turned = down ? UINT32_MAX : 0, bits = indices ? 0 : UINT32_MAX;
+    const uint32_t at = (uint32_t)first, turned = down ? UINT32_MAX : 0, bits = indices ? 0 : UINT32_MAX;
     AG_SIMD
     for (int64_t i = 0; i < n; i++) {
         const uint32_t b = x[i], size = b & UINT32_C(0x7fffffff), negative = 0 - (b >> 31);
@@ -42,7 +42,7 @@ static void records_of_bool(int64_t n, const void *x_, void *r_, bool indices, b
 }
 
 static void records_of_f64(int64_t n, const void *x_, void *r_, bool indices, bool down, int64_t first) {
-    const uint64_t *x = x_;
+    const ag__word_8 *x = x_;
     wide *r = r_;
     const uint64_t turned = down ? UINT64_MAX : 0;
     for (int64_t i = 0; i < n; i++) {
@@ -54,7 +54,7 @@ static void records_of_f64(int64_t n, const void *x_, void *r_, bool indices, bo
 }
 
 static void records_of_i64(int64_t n, const void *x_, void *r_, bool indices, bool down, int64_t first) {
-    const uint64_t *x = x_;
+    const ag__word_8 *x = x_;
     wide *r = r_;
     const uint64_t turned = (down ? UINT64_MAX : 0) ^ UINT64_C(0x8000000000000000);
     for (int64_t i = 0; i < n; i++) r[i] = (wide){x[i] ^ turned, indices ? (uint64_t)(first + i) : x[i]};
@@ -139,15 +139,17 @@ static void sort_records(const sorting *s, int64_t n, char *r) {
 static void put_records(const sorting *s, const char *r, char *y) {
     const narrow *a = (const narrow *)(const void *)r;
     const wide *b = (const wide *)(const void *)r;
-    int64_t *at = (int64_t *)(void *)y;
+    ag__word_4 *words = (ag__word_4 *)(void *)y;
+    ag__word_8 *long_words = (ag__word_8 *)(void *)y;
+    const int64_t k = s->k;
     if (!s->indices && s->dtype == AG_BOOL) {
-        for (int64_t i = 0; i < s->k; i++) y[i] = (char)a[i];
+        for (int64_t i = 0; i < k; i++) y[i] = (char)a[i];
     } else if (!s->indices && s->is_narrow) {
-        for (int64_t i = 0; i < s->k; i++) ((uint32_t *)(void *)y)[i] = (uint32_t)a[i];
+        for (int64_t i = 0; i < k; i++) words[i] = (uint32_t)a[i];
     } else if (s->is_narrow) {
-        for (int64_t i = 0; i < s->k; i++) at[i] = (uint32_t)a[i];
+        for (int64_t i = 0; i < k; i++) long_words[i] = (uint32_t)a[i];
     } else {
-        for (int64_t i = 0; i < s->k; i++) at[i] = (int64_t)b[i].payload;
+        for (int64_t i = 0; i < k; i++) long_words[i] = b[i].payload;
     }
 }
 
@@ -493,13 +495,14 @@ typedef struct side {
 
 void ag__keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys) {
     enum { SOME = 64 };
-    wide r[SOME];
+    _Alignas(64) char r[SOME * sizeof(wide)];
     const narrow *short_ones = (const narrow *)(const void *)r;
+    const wide *long_ones = (const wide *)(const void *)r;
     const int64_t bytes = (int64_t)ag_dtype_size(dtype);
     for (int64_t start = 0, m; start < n; start += m) {
         m = ag__lesser(n - start, SOME);
         records_of[dtype](m, x + start * bytes, r, true, false, 0);
-        for (int64_t i = 0; i < m; i++) keys[start + i] = bytes <= 4 ? key_of_narrow(short_ones[i]) : r[i].key;
+        for (int64_t i = 0; i < m; i++) keys[start + i] = bytes <= 4 ? key_of_narrow(short_ones[i]) : long_ones[i].key;
     }
 }
 

@@ -367,6 +367,18 @@ def lists(tree):
             yield f"{path}: '{found}' adds to NULL where the list is empty: AG__FROM does not"
 
 
+# Elements that are taken for unsigned words: by a cast, by a parameter without type, or in a template by size.
+AS_WORDS = re.compile(r"\((?:const )?uint(?:32|64)_t \*\)\((?:const )?void \*\)|\buint(?:32|64)_t \*(?:const )?\w+ = \w+_[,;]|"
+                      r"^[A-Z_]+\(\w+_[48], [^)\n]*\buint(?:32|64)_t\b", flags=re.M)
+
+
+def aliasing(tree):
+    """A compiler may take it that a float is not changed through a pointer to a word, nor read."""
+    for path, text in in_folders(tree, LIBRARY).items():
+        for found in AS_WORDS.finditer(without_comments(text)):
+            yield f"{path}: '{found.group(0)}' reads elements as words: ag__word_4 and ag__word_8 may"
+
+
 def listed_ops(tree):
     return re.findall(r"^\s*X\((\w+), (\w+)\)", tree["ops/list.h"], flags=re.M)
 
@@ -489,7 +501,7 @@ def one_meaning(tree):
             yield f"{name} is defined in {' and '.join(sorted(paths))}"
 
 
-RULES = [one_meaning, includes, order, in_circles, files, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, op_list, sources, tests, openings, plain, out_of_memory, long_lines]
+RULES = [one_meaning, includes, order, in_circles, files, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, aliasing, op_list, sources, tests, openings, plain, out_of_memory, long_lines]
 
 
 def violations(tree, rules=RULES):
@@ -571,6 +583,9 @@ BREAKS = [
     ("locale", appended("autograd/report/report.c", '\nstatic void f(char *s) { snprintf(s, 9, "%g", 1.5); }\n')),
     ("locale", appended("io/csv.c", "\nstatic double f(const char *s) { return strtod(s, NULL); }\n")),
     ("lists", appended("autograd/eval/plan.c", "\nstatic uint32_t *f(ag__plan *p) { return p->holds.at + 2; }\n")),
+    ("aliasing", replaced("ops/sort.c", "const ag__word_4 *x = x_;", "const uint32_t *x = x_;")),
+    ("aliasing", replaced("ops/sort.c", "(ag__word_4 *)(void *)y", "(uint32_t *)(void *)y")),
+    ("aliasing", replaced("autograd/eval/rows.c", "SPREAD(spread_8, ag__word_8)", "SPREAD(spread_8, uint64_t)")),
     ("op_list", replaced("ops/list.h", "X(UNARY, exp)", "")),
     ("op_list", appended("ops/unary.c", '\nconst ag_op ag__op_new = {.name = "new"};\n')),
     ("op_list", appended("ops/unary.c", '\nAG_UNARY(new, "new({0})", g, AG_FORMULA(new));\n')),

@@ -23,11 +23,11 @@ static void fill(char *y, const char *x, int64_t n, int bytes) {
     case 1: memset(y, *(const unsigned char *)x, (size_t)n); break;
     case 4:
         memcpy(&word, x, sizeof word);
-        for (int64_t i = 0; i < n; i++) ((uint32_t *)(void *)y)[i] = word;
+        for (int64_t i = 0; i < n; i++) ((ag__word_4 *)(void *)y)[i] = word;
         break;
     default:
         memcpy(&wide, x, sizeof wide);
-        for (int64_t i = 0; i < n; i++) ((uint64_t *)(void *)y)[i] = wide;
+        for (int64_t i = 0; i < n; i++) ((ag__word_8 *)(void *)y)[i] = wide;
         break;
     }
 }

@@ -77,8 +77,8 @@ static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, i
         }                                                                                                              \
     }
 PACK_ROWS(pack_rows_1, tile_of_1, uint8_t, 16)
-PACK_ROWS(pack_rows_4, tile_of_4, uint32_t, 16)
-PACK_ROWS(pack_rows_8, tile_of_8, uint64_t, 8)
+PACK_ROWS(pack_rows_4, tile_of_4, ag__word_4, 16)
+PACK_ROWS(pack_rows_8, tile_of_8, ag__word_8, 8)
 
 static void pack_rows(char *y, const char *x, int64_t rows, int64_t n, int64_t across, int64_t stride, size_t bytes) {
     int64_t width = n * (int64_t)bytes;

@@ -46,21 +46,21 @@ static bool shuffles(void) { return true; }
         for (int64_t i = 0; i < rows; i++, x += across)                                                                \
             UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[j * stride];                                 \
     }
-FEW_COLUMNS(turn_2_of_4, interleave_2_of_4, collect_2_of_4, uint32_t, 2)
-FEW_COLUMNS(turn_3_of_4, interleave_3_of_4, collect_3_of_4, uint32_t, 3)
-FEW_COLUMNS(turn_4_of_4, interleave_4_of_4, collect_4_of_4, uint32_t, 4)
-FEW_COLUMNS(turn_2_of_8, interleave_2_of_8, collect_2_of_8, uint64_t, 2)
-FEW_COLUMNS(turn_3_of_8, interleave_3_of_8, collect_3_of_8, uint64_t, 3)
-FEW_COLUMNS(turn_4_of_8, interleave_4_of_8, collect_4_of_8, uint64_t, 4)
+FEW_COLUMNS(turn_2_of_4, interleave_2_of_4, collect_2_of_4, ag__word_4, 2)
+FEW_COLUMNS(turn_3_of_4, interleave_3_of_4, collect_3_of_4, ag__word_4, 3)
+FEW_COLUMNS(turn_4_of_4, interleave_4_of_4, collect_4_of_4, ag__word_4, 4)
+FEW_COLUMNS(turn_2_of_8, interleave_2_of_8, collect_2_of_8, ag__word_8, 2)
+FEW_COLUMNS(turn_3_of_8, interleave_3_of_8, collect_3_of_8, ag__word_8, 3)
+FEW_COLUMNS(turn_4_of_8, interleave_4_of_8, collect_4_of_8, ag__word_8, 4)
 
 enum { MOST_KNOWN = 4 };
 
 bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64_t across, int64_t stride,
                     size_t bytes) {
-    typedef void words(uint32_t *, const uint32_t *, int64_t, int64_t);
-    typedef void long_words(uint64_t *, const uint64_t *, int64_t, int64_t);
-    typedef void words_apart(uint32_t *, const uint32_t *, int64_t, int64_t, int64_t);
-    typedef void long_words_apart(uint64_t *, const uint64_t *, int64_t, int64_t, int64_t);
+    typedef void words(ag__word_4 *, const ag__word_4 *, int64_t, int64_t);
+    typedef void long_words(ag__word_8 *, const ag__word_8 *, int64_t, int64_t);
+    typedef void words_apart(ag__word_4 *, const ag__word_4 *, int64_t, int64_t, int64_t);
+    typedef void long_words_apart(ag__word_8 *, const ag__word_8 *, int64_t, int64_t, int64_t);
     static words *const of_4[] = {[2] = interleave_2_of_4, interleave_3_of_4, interleave_4_of_4};
     static long_words *const of_8[] = {[2] = interleave_2_of_8, interleave_3_of_8, interleave_4_of_8};
     static words_apart *const apart_4[] = {[2] = collect_2_of_4, collect_3_of_4, collect_4_of_4};
@@ -89,7 +89,7 @@ typedef uint64_t vector_8 __attribute__((vector_size(32)));
 
 /* y[j·beside + i] = x[i·across + j] for i < 8, j < columns; reads x for all j < 8. Columns that are not stored are not
  * shuffled either, if their number is known. */
-static inline __attribute__((always_inline)) void turn_tile_4(uint32_t *y, int64_t beside, const uint32_t *x,
+static inline __attribute__((always_inline)) void turn_tile_4(ag__word_4 *y, int64_t beside, const ag__word_4 *x,
                                                               int64_t across, int columns) {
     vector_4 a[8], b[8], c[8];
     UNROLLED for (int i = 0; i < 8; i++) memcpy(&a[i], x + i * across, sizeof *a);
@@ -109,7 +109,7 @@ static inline __attribute__((always_inline)) void turn_tile_4(uint32_t *y, int64
     }
 }
 
-static inline __attribute__((always_inline)) void turn_tile_8(uint64_t *y, int64_t beside, const uint64_t *x,
+static inline __attribute__((always_inline)) void turn_tile_8(ag__word_8 *y, int64_t beside, const ag__word_8 *x,
                                                               int64_t across, int columns) {
     vector_8 a[4], b[4], c[4];
     UNROLLED for (int i = 0; i < 4; i++) memcpy(&a[i], x + i * across, sizeof *a);
@@ -141,7 +141,7 @@ static inline __attribute__((always_inline)) void turn_tile_8(uint64_t *y, int64
 
 /* Some columns of all rows; returns how many rows are done. The last ones are not, whose vectors would reach beyond
  * the array. */
-SHUFFLING static int64_t turn_tiles_4(uint32_t *to, const uint32_t *from, int64_t rows, int64_t columns, int64_t n,
+SHUFFLING static int64_t turn_tiles_4(ag__word_4 *to, const ag__word_4 *from, int64_t rows, int64_t columns, int64_t n,
                                       bool ahead) {
     const int64_t spare = (TILE_4 - n + columns - 1) / columns;
     int64_t i = 0;
@@ -152,7 +152,7 @@ SHUFFLING static int64_t turn_tiles_4(uint32_t *to, const uint32_t *from, int64_
     return i;
 }
 
-SHUFFLING static int64_t turn_tiles_8(uint64_t *to, const uint64_t *from, int64_t rows, int64_t columns, int64_t n,
+SHUFFLING static int64_t turn_tiles_8(ag__word_8 *to, const ag__word_8 *from, int64_t rows, int64_t columns, int64_t n,
                                       bool ahead) {
     const int64_t spare = (TILE_8 - n + columns - 1) / columns;
     int64_t i = 0;
@@ -174,17 +174,17 @@ static inline int64_t no_tiles(void *to, const void *from, int64_t rows, int64_t
     return (void)to, (void)from, (void)rows, (void)columns, (void)n, (void)ahead, 0;
 }
 #ifdef SHUFFLES
-TURN(turn_4, uint32_t, turn_tiles_4, TILE_4)
-TURN(turn_8, uint64_t, turn_tiles_8, TILE_8)
+TURN(turn_4, ag__word_4, turn_tiles_4, TILE_4)
+TURN(turn_8, ag__word_8, turn_tiles_8, TILE_8)
 #else
-TURN(turn_4, uint32_t, no_tiles, columns)
-TURN(turn_8, uint64_t, no_tiles, columns)
+TURN(turn_4, ag__word_4, no_tiles, columns)
+TURN(turn_8, ag__word_8, no_tiles, columns)
 #endif
 TURN(turn_1, uint8_t, no_tiles, columns)
 
 void ag__turn(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes) {
-    typedef void words(uint32_t *, const uint32_t *, int64_t);
-    typedef void long_words(uint64_t *, const uint64_t *, int64_t);
+    typedef void words(ag__word_4 *, const ag__word_4 *, int64_t);
+    typedef void long_words(ag__word_8 *, const ag__word_8 *, int64_t);
     static words *const of_4[] = {[2] = turn_2_of_4, turn_3_of_4, turn_4_of_4};
     static long_words *const of_8[] = {[2] = turn_2_of_8, turn_3_of_8, turn_4_of_8};
     const bool known = columns >= 2 && columns <= MOST_KNOWN && shuffles();
@@ -222,8 +222,8 @@ void ag__fold_short(const ag_reduction *op, int dtype, int64_t rows, int64_t col
             for (int64_t j = 0; j < columns; j++) y[i * columns + j] = x[i];                                           \
     }
 SPREAD(spread_1, uint8_t)
-SPREAD(spread_4, uint32_t)
-SPREAD(spread_8, uint64_t)
+SPREAD(spread_4, ag__word_4)
+SPREAD(spread_8, ag__word_8)
 
 static void spread_by_loops(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes) {
     for (int64_t i = 0; i < rows; i++, x += bytes)

@@ -122,6 +122,16 @@ static inline void ag__leave_vectors(void) {
 #define AG__NEVER_INLINE
 #endif
 
+/* Types whose values may be read and written in memory that holds another type: elements of 4 or 8 bytes as words, to
+ * move them or to look at their bits. Without it the compiler may take a word for none of the floats stored before. */
+#if defined __GNUC__
+#define AG__MAY_ALIAS __attribute__((may_alias))
+#else
+#define AG__MAY_ALIAS
+#endif
+typedef uint32_t AG__MAY_ALIAS ag__word_4;
+typedef uint64_t AG__MAY_ALIAS ag__word_8;
+
 /* "These iterations are independent": y may be one of the x, element for element. */
 #if !defined AG_SIMD && defined __GNUC__
 #define AG_SIMD _Pragma("omp simd")

@@ -103,17 +103,12 @@ typedef struct memory {
 
 AG__ALWAYS_INLINE char *address(const memory *at, operand o) { return at->base[o.place] + o.at * at->unit[o.place]; }
 
-#if defined __GNUC__
-#define ALIASES __attribute__((may_alias))
-#else
-#define ALIASES
-#endif
-typedef float ALIASES lane_f32;
-typedef uint32_t ALIASES lane_u32;
-typedef int32_t ALIASES lane_s32;
-typedef double ALIASES lane_f64;
-typedef uint64_t ALIASES lane_u64;
-typedef int64_t ALIASES lane_s64;
+typedef float AG__MAY_ALIAS lane_f32;
+typedef uint32_t AG__MAY_ALIAS lane_u32;
+typedef int32_t AG__MAY_ALIAS lane_s32;
+typedef double AG__MAY_ALIAS lane_f64;
+typedef uint64_t AG__MAY_ALIAS lane_u64;
+typedef int64_t AG__MAY_ALIAS lane_s64;
 
 #define RUN run_narrow
 #define RUN_RARELY run_narrow_rarely
