@@ -550,21 +550,24 @@ static void each(ag_dtype dtype, int arity, int64_t n, void *y, const void *cons
     }
 }
 
-#define KERNELS(name, arity, at)                                                                                       \
-    static void name##_f32(int64_t n, void *y, const void *const x[], const void *order) {                             \
-        each(AG_F32, arity, n, y, x, order, at);                                                                       \
+/* `number` is `attributes` for operations that have some, else NULL: nothing else is there then. */
+#define KERNELS(name, arity, number, at)                                                                               \
+    static void name##_f32(int64_t n, void *y, const void *const x[], const void *attributes) {                        \
+        (void)attributes;                                                                                              \
+        each(AG_F32, arity, n, y, x, number, at);                                                                      \
     }                                                                                                                  \
-    static void name##_f64(int64_t n, void *y, const void *const x[], const void *order) {                             \
-        each(AG_F64, arity, n, y, x, order, at);                                                                       \
+    static void name##_f64(int64_t n, void *y, const void *const x[], const void *attributes) {                        \
+        (void)attributes;                                                                                              \
+        each(AG_F64, arity, n, y, x, number, at);                                                                      \
     }
 
-KERNELS(gammainc, 2, lower_at)
-KERNELS(gammaincc, 2, upper_at)
-KERNELS(gammainc_slope, 2, gamma_slope_at)
-KERNELS(gamma_density, 2, gamma_density_at)
-KERNELS(betainc, 3, beta_at)
-KERNELS(betainc_slope, 3, beta_slope_at)
-KERNELS(beta_density, 3, beta_density_at)
+KERNELS(gammainc, 2, NULL, lower_at)
+KERNELS(gammaincc, 2, NULL, upper_at)
+KERNELS(gammainc_slope, 2, attributes, gamma_slope_at)
+KERNELS(gamma_density, 2, NULL, gamma_density_at)
+KERNELS(betainc, 3, NULL, beta_at)
+KERNELS(betainc_slope, 3, attributes, beta_slope_at)
+KERNELS(beta_density, 3, NULL, beta_density_at)
 
 #define BLOCKS(name) .block = {[AG_F32] = name##_f32, [AG_F64] = name##_f64}
 
