@@ -28,13 +28,19 @@
 
 static atomic_int signals;
 
+/* ThreadSanitizer reports each time that a handler changes errno, and holds signals back while a C function waits. */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+enum { UNDER_TSAN = __has_feature(thread_sanitizer) };
+
 /* As a handler may, it changes errno and uses vector registers. */
 static void handle(int number) {
     static volatile double sum = 1;
     (void)number;
     for (int i = 0; i < 8; i++) sum = sqrt(sum + i);
     signals++;
-    errno = ENOTTY;
+    if (!UNDER_TSAN) errno = ENOTTY;
 }
 
 static void begin_signals(bool restart) {
@@ -180,7 +186,7 @@ START_TEST(a_writer_to_a_pipe_is_interrupted) {
     expect_ok(t);
     ck_assert_uint_eq(p.n, NUMBERS * sizeof(double));
     if (memory_is_in_file_order()) ck_assert_int_eq(memcmp(p.bytes, ag_data(x), p.n), 0);
-    ck_assert_int_gt(signals, 0);
+    ck_assert(signals > 0 || UNDER_TSAN);
     free(p.bytes);
     ag_tape_free(t);
 }
