@@ -219,21 +219,31 @@ static void series(const place *p, jet *y) {
 }
 
 /* The n-th numerator and denominator of a continued fraction over 1: for gamma beyond x
- * x + 1 − a + 1·(a − 1)/(x + 3 − a + 2·(a − 2)/…), for beta 1 + c1/(1 + c2/…). */
+ * x + 1 − a + 1·(a − 1)/(x + 3 − a + 2·(a − 2)/…); for beta that of A. DiDonato and A. Morris (1992), into which x and
+ * y enter by their own digits, where one of them is tiny. */
 static jet numerator(const place *p, int n) {
     if (!p->beta) return linear(n * (p->a - n), n, 0);
-    const int m = n / 2;
-    jet y = linear(p->a + n, 1, 0), t = linear(p->a + (n - 1), 1, 0);
-    multiply(p->order, &y, &t);
-    invert(p->order, &y);
-    t = n % 2 ? linear(-p->x * (p->a + m), -p->x, 0) : linear(p->x * m * (p->b - m), 0, p->x * m);
-    multiply(p->order, &y, &t);
-    t = linear(p->n + m, 1, 1);
-    if (n % 2) multiply(p->order, &y, &t);
+    jet over = linear(p->a + (2 * n - 1), 1, 0), y = linear(p->n + (n - 1), 1, 1);
+    invert(p->order, &over);
+    multiply(p->order, &y, &over);
+    multiply(p->order, &y, &(jet){{n * p->x * (p->b - n), 0, n * p->x}});
+    multiply(p->order, &y, &(jet){{p->x}});
+    multiply(p->order, &y, &over);
+    if (n > 1) multiply(p->order, &y, &(jet){{p->a + (n - 1), 1, 0}}); /* else 1/a goes with the denominator before */
     return y;
 }
 static jet denominator(const place *p, int n) {
-    return p->beta ? linear(1, 0, 0) : linear(p->x + 1 - p->a + 2 * n, -1, 0);
+    if (!p->beta) return linear(p->x + 1 - p->a + 2 * n, -1, 0);
+    jet y = linear(p->a + (2 * n + 1), 1, 0), t = linear(p->a + (2 * n - 1), 1, 0);
+    invert(p->order, &y);
+    multiply(p->order, &y, &(jet){{p->steep + 1 + n * (1 + p->y), p->y, -p->x}});
+    if (n == 0) return y;
+    multiply(p->order, &y, &(jet){{p->a + n, 1, 0}});
+    invert(p->order, &t);
+    multiply(p->order, &t, &(jet){{n * p->x * (p->b - n), 0, n * p->x}});
+    add(&y, &t);
+    y.at[V] += n;
+    return y;
 }
 
 /* Lentz's method. */
@@ -264,12 +274,16 @@ static double value_of_series(const place *p) {
     return y;
 }
 static double value_of_fraction(const place *p) {
-    double c = 0x1p1000, below = p->beta ? 1 : p->x + 1 - p->a, d = 1 / below, y = d;
+    double over = 1 / (p->a + 1), below = p->beta ? (p->steep + 1) * over : p->x + 1 - p->a;
+    double c = 0x1p1000, d = 1 / below, y = d;
     for (int n = 1; n < TERMS; n++) {
-        const int m = n / 2;
-        const double part = n % 2 ? -p->x * (p->a + m) * (p->n + m) : p->x * m * (p->b - m);
-        const double above = p->beta ? part / ((p->a + (n - 1)) * (p->a + n)) : n * (p->a - n);
-        if (!p->beta) below += 2;
+        double above = n * (p->a - n);
+        if (p->beta) {
+            const double part = n * p->x * (p->b - n) * over;
+            above = part * (p->x * (p->n + (n - 1))) * (n > 1 ? over * (p->a + (n - 1)) : over);
+            over = 1 / (p->a + (2 * n + 1));
+            below = n + part + (p->a + n) * over * (p->steep + 1 + n * (1 + p->y));
+        } else below += 2;
         c = below + above / c;
         d = 1 / (below + above * d);
         y *= c * d;
@@ -429,17 +443,18 @@ static double gamma_density_at(const double *x, double order, double rounding) {
     if (x[1] == 0) return x[0] < 1 ? (double)INFINITY : x[0] == 1;
     if (x[1] > DBL_MAX || x[0] == 0) return 0;
     const place p = gamma_place(0, x[0], x[1], ag__ln(x[1]), rounding);
-    return p.x < 1e-280 ? gamma_peak(&p, ag__ln(p.a) - p.log_x) : gamma_peak(&p, 0) * (p.a / p.x);
+    const double peak = gamma_peak(&p, 0), slope = p.a / p.x;
+    return peak >= TINY && slope <= DBL_MAX ? peak * slope : gamma_peak(&p, ag__ln(p.a) - p.log_x);
 }
 
 /* ---- Beta ---- */
 
-/* The tail at x, or `upper` that of 1 − x with a and b exchanged. The fraction converges well up to
- * (a + 1)/(a + b + 2), and where b is small further on. */
+/* The tail at x, or `upper` that of 1 − x with a and b exchanged: so the first denominator of the fraction is well
+ * above 0. Where b is small it converges well further on. */
 static place beta_place(int order, double a, double b, double x, double rounding) {
     a = fmax(a, TINY), b = fmax(b, TINY);
     const double y = 1 - x, steep = a * y - b * x;
-    const bool upper = x * (a + b + 2) >= a + 1 && (b >= 1 || a * y < 1);
+    const bool upper = x * (a + b + 1) >= a + 0.5 && (b >= 1 || a * y < 1);
     return (place){.order = order,
                    .beta = true,
                    .upper = upper,
@@ -472,15 +487,19 @@ static double beta_rest(const place *p) {
 /* ln x for x = 1 − y, of which the smaller has no error. */
 static double log_beside(double x, double y) { return y < 0.5 ? ag__ln_1_plus(-y) : ag__ln(x); }
 
-/* D/a. */
-static double beta_peak(const place *p) {
+/* D/a times e^shift. */
+static double beta_peak(const place *p, double shift) {
     const double a = p->a, b = p->b, n = p->n, s = fmin(a, b), l = fmax(a, b);
+    double exponent, factor;
     if (s < 1) {
-        const double powers = a * log_beside(p->x, p->y) + b * log_beside(p->y, p->x);
-        return ag__e_to(powers + lgamma_step(l, s) - ag__lgamma_1p(s)) * (s / a);
+        exponent = a * log_beside(p->x, p->y) + b * log_beside(p->y, p->x) + lgamma_step(l, s) - ag__lgamma_1p(s);
+        factor = s / a;
+    } else {
+        exponent = ag__stirling_error(n) - ag__stirling_error(a) - ag__stirling_error(b);
+        exponent -= ag__deviance(a, n * p->x) + ag__deviance(b, n * p->y);
+        factor = sqrt(b / n) / sqrt(a) / sqrt(TWO_PI); /* the square could be too small */
     }
-    const double errors = ag__stirling_error(n) - ag__stirling_error(a) - ag__stirling_error(b);
-    return ag__e_to(errors - ag__deviance(a, n * p->x) - ag__deviance(b, n * p->y)) * sqrt(b / n / (TWO_PI * a));
+    return shift == 0 ? ag__e_to(exponent) * factor : ag__e_to(exponent + (shift + ag__ln(factor)));
 }
 
 /* The value, or the derivative of this number. */
@@ -504,7 +523,7 @@ static double beta_part(const double *v, int part, double rounding) {
     static const int mirrored[] = {V, B, A, BB, AB, AA};
     const jet whole = integral(&p);
     multiply(p.order, &d, &whole);
-    const double y = beta_peak(&p) * d.at[p.upper ? mirrored[part] : part];
+    const double y = beta_peak(&p, 0) * d.at[p.upper ? mirrored[part] : part];
     return p.upper ? (part == V ? 1 - y : -y) : part == V && y > 1 ? 1 : y;
 }
 
@@ -533,8 +552,10 @@ static double beta_density_at(const double *v, double order, double rounding) {
     const double at_end = v[2] == 0 ? v[0] : v[1], other = v[2] == 0 ? v[1] : v[0];
     if (v[2] == 0 || v[2] == 1) return at_end < 1 ? (double)INFINITY : at_end > 1 ? 0 : other;
     const double a = p.upper ? v[1] : v[0], b = p.upper ? v[0] : v[1];
-    const double lost = a / p.a * (b / (a + b) / (p.b / p.n)); /* 1, unless one is tiny */
-    return beta_peak(&p) * lost * (p.a / p.x / p.y);
+    const double lost = a / p.a * (b / p.b) * (p.n / (a + b)); /* 1, unless one is tiny */
+    const double peak = beta_peak(&p, 0), slope = p.a / p.x / p.y;
+    if (peak >= TINY && slope <= DBL_MAX) return peak * lost * slope;
+    return beta_peak(&p, ag__ln(lost) + ag__ln(p.a) - ag__ln(p.x) - ag__ln(p.y));
 }
 
 /* ---- The operations ---- */

@@ -253,6 +253,54 @@ START_TEST(incomplete_functions_are_exact_in_both_tails) {
 }
 END_TEST
 
+/* A number of many, each of them tiny: I(x; 1, b) = 1 − (1 − x)^b, whose slopes are by x b·(1 − x)^(b − 1) and by b
+ * −(1 − x)^b·ln(1 − x); and I(x; a, b) is near P(a, b·x), with the slope of that by a. */
+START_TEST(incomplete_beta_of_tiny_x_has_its_digits) {
+    const double many[] = {1e3, 1e6, 1e10, 1e14, 1e17, 1e30, 1e100, 1e250}, mean[] = {0.3, 1.5, 2, 5, 20, 60};
+    for (int i = 0; i < COUNT(many) * COUNT(mean); i++) {
+        const double b = many[i / COUNT(mean)], m = mean[i % COUNT(mean)], log_rest = log1p(-m / b);
+        ag_tensor *v[] = {ag_scalar(tape, AG_F64, 1), ag_scalar(tape, AG_F64, b), ag_scalar(tape, AG_F64, m / b)},
+                  *d[3];
+        ag_tensor *y = ag_betainc(v[0], v[1], v[2]);
+        ag_grad(y, 3, v, d);
+        near_relative(ag_item(y), -expm1(b * log_rest), 1e-12, i);
+        near_relative(ag_item(d[1]), exp(b * log_rest) * -log_rest, 1e-11, i);
+        near_relative(ag_item(d[2]), b * exp((b - 1) * log_rest), 1e-12, i);
+        for (int k = 0; k < 2 && b > 1e13; k++) {
+            ag_tensor *a = ag_scalar(tape, AG_F64, k ? 0.3 : 4), *of_a[2];
+            ag_tensor *sum[] = {ag_betainc(a, v[1], v[2]), ag_gammainc(a, ag_mul(v[1], v[2]))};
+            for (int j = 0; j < 2; j++) ag_grad(sum[j], 1, &a, &of_a[j]);
+            near_relative(ag_item(sum[0]), ag_item(sum[1]), 1e-11, i);
+            near_relative(ag_item(of_a[0]), ag_item(of_a[1]), 1e-9, i);
+        }
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* No product of large and tiny numbers overflows, or becomes NaN: by x, and by tiny a and b. Of these I(x; a, b) is
+ * near b/(a + b), and x̄ near a·b/((a + b)·x·(1 − x)). */
+START_TEST(incomplete_functions_have_gradients_at_far_parameters) {
+    const double at[][3] = {{1e-200, 1, 0.1},       {1e-300, 0.3, 1e-20},   {0.3, 1e-300, 0.9},
+                            {1e-300, 1e-300, 0.25}, {1e-310, 1e-310, 0.25}, {1e300, 1, 1e-20},
+                            {1e300, 1, 0.5},        {1, 1e300, 1e-300},     {1e-30, 1e200, 1e-200},
+                            {1e15, 1e300, 1e-300},  {0.3, 1e-300, 5e-324},  {1e300, 1e-320, 0.1}};
+    for (int i = 0; i < COUNT(at); i++) {
+        ag_tensor *v[3], *d[3];
+        for (int k = 0; k < 3; k++) v[k] = ag_scalar(tape, AG_F64, at[i][k]);
+        ag_grad(ag_betainc(v[0], v[1], v[2]), 3, v, d);
+        for (int k = 0; k < 3; k++) ck_assert_msg(isfinite(ag_item(d[k])), "row %d: d[%d] is %g", i, k, ag_item(d[k]));
+        if (i == 0) near_relative(ag_item(d[0]), log(0.1), 1e-12, i);
+        if (i == 3 || i == 4) near_relative(ag_item(d[2]), at[i][0] / 2 / (0.25 * 0.75), i == 3 ? 1e-12 : 1e-8, i);
+        if (i == 10) near_relative(log(ag_item(d[2])), log(1e-300) - 0.7 * log(5e-324), 1e-12, i);
+    }
+    ag_tensor *a = ag_scalar(tape, AG_F64, 1e300), *x = ag_scalar(tape, AG_F64, 1e-30), *dx;
+    ag_grad(ag_gammainc(a, x), 1, &x, &dx);
+    ck_assert(ag_item(dx) == 0);
+    expect_ok(tape);
+}
+END_TEST
+
 static void has_gradients(ag_function *f, int n, const double *v) {
     ag_tensor *x[3];
     for (int k = 0; k < n; k++) x[k] = ag_scalar(tape, AG_F64, v[k]);
@@ -528,6 +576,8 @@ int main(void) {
     tcase_add_test(identity_group, orders_have_bounds);
     TCase *incomplete = tape_group(suite, "incomplete");
     tcase_add_test(incomplete, incomplete_functions_are_exact_in_both_tails);
+    tcase_add_test(incomplete, incomplete_beta_of_tiny_x_has_its_digits);
+    tcase_add_test(incomplete, incomplete_functions_have_gradients_at_far_parameters);
     tcase_add_test(incomplete, incomplete_functions_have_two_gradients_by_their_parameters);
     tcase_add_test(incomplete, incomplete_functions_have_limits);
     TCase *at_ends = tape_group(suite, "ends");
