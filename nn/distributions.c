@@ -31,6 +31,10 @@ static ag_tensor *within_or(const about *d, ag_tensor *inside, ag_tensor *y, dou
     return ag_where(inside, y, other);
 }
 
+static ag_tensor *infinity(const about *d) {
+    return within_or(d, ag_scalar(ag_tape_of(d->a), AG_BOOL, 0), number(d, 0), (double)INFINITY);
+}
+
 /* The logarithm of a density. */
 static ag_tensor *within(const about *d, ag_tensor *inside, ag_tensor *log_p) {
     return within_or(d, inside, log_p, -(double)INFINITY);
@@ -289,9 +293,7 @@ static ag_tensor *binomial_cdf(const about *d) {
 /* n times that of one; ∞ if p's n is more than q's, NaN if it is less, which has no closed form. */
 static ag_tensor *binomial_divergence(const about *d) {
     ag_tensor *y = ag_mul(d->a, bernoulli_divergence(&(about){.a = d->b, .qa = d->qb}));
-    ag_tensor *other =
-        ag_where(ag_less(d->qa, d->a), within_or(d, ag_less(d->qa, d->a), number(d, (double)INFINITY), 0), none(d));
-    return ag_where(ag_equal(d->a, d->qa), y, ag_add(other, ag_scale(y, 0)));
+    return ag_where(ag_equal(d->a, d->qa), y, ag_where(ag_less(d->qa, d->a), infinity(d), none(d)));
 }
 
 /* ---- Poisson ---- */
@@ -565,7 +567,7 @@ static bool comparable(ag_family p, ag_family q) {
 }
 
 static ag_tensor *divergence_of_two(const about *d) {
-    ag_tensor *where, *infinite = within_or(d, ag_scalar(ag_tape_of(d->a), AG_BOOL, 0), number(d, 0), (double)INFINITY);
+    ag_tensor *where, *infinite = infinity(d);
     if (!covered(d, &where)) return infinite;
     ag_tensor *e = mean_log_of_q(d);
     if (!e) return NULL;

@@ -425,10 +425,12 @@ static double upper_at(const double *x, double order, double rounding) {
     return (void)order, gamma_mass(x[0], x[1], rounding, true);
 }
 
-/* ∂P/∂a, or ∂²P/∂a²: 0 at both ends. */
+static bool has_slope(const double *x) { return x[0] >= 0 && x[1] >= 0 && !(x[0] > DBL_MAX && x[1] > DBL_MAX); }
+
+/* ∂P/∂a, or ∂²P/∂a²: 0 at both ends, and where P is constant as a is ∞. */
 static double gamma_slope_at(const double *x, double order, double rounding) {
-    if (!(x[0] >= 0 && x[1] >= 0 && x[0] <= DBL_MAX)) return (double)NAN;
-    if (x[1] == 0 || x[1] > DBL_MAX) return 0;
+    if (!has_slope(x)) return (double)NAN;
+    if (x[1] == 0 || x[1] > DBL_MAX || x[0] > DBL_MAX) return 0;
     const place p = gamma_place((int)order, fmax(x[0], TINY), x[1], ag__ln(x[1]), rounding);
     const double peak = gamma_peak(&p, 0), u = gamma_lean(&p);
     if (order < 2) return -peak * p.a * ag__gamma_log_slope(p.a, p.x, p.log_x, rounding);
@@ -439,9 +441,9 @@ static double gamma_slope_at(const double *x, double order, double rounding) {
 /* x^(a − 1)·e^−x/Γ(a) */
 static double gamma_density_at(const double *x, double order, double rounding) {
     (void)order, (void)rounding;
-    if (!(x[0] >= 0 && x[1] >= 0 && x[0] <= DBL_MAX)) return (double)NAN;
+    if (!has_slope(x)) return (double)NAN;
     if (x[1] == 0) return x[0] < 1 ? (double)INFINITY : x[0] == 1;
-    if (x[1] > DBL_MAX || x[0] == 0) return 0;
+    if (x[1] > DBL_MAX || x[0] == 0 || x[0] > DBL_MAX) return 0;
     const place p = gamma_place(0, x[0], x[1], ag__ln(x[1]), rounding);
     const double peak = gamma_peak(&p, 0), slope = p.a / p.x;
     return peak >= TINY && slope <= DBL_MAX ? peak * slope : gamma_peak(&p, ag__ln(p.a) - p.log_x);
@@ -540,17 +542,18 @@ static double beta_at(const double *v, double order, double rounding) {
     return beta_part(v, V, rounding);
 }
 static double beta_slope_at(const double *v, double part, double rounding) {
-    if (!beta_valid(v) || v[0] > DBL_MAX || v[1] > DBL_MAX) return (double)NAN;
-    return v[2] == 0 || v[2] == 1 ? 0 : beta_part(v, (int)part, rounding);
+    if (!beta_valid(v)) return (double)NAN;
+    return v[2] == 0 || v[2] == 1 || v[0] > DBL_MAX || v[1] > DBL_MAX ? 0 : beta_part(v, (int)part, rounding);
 }
 
 /* x^(a − 1)·(1 − x)^(b − 1)/B(a, b) */
 static double beta_density_at(const double *v, double order, double rounding) {
     (void)order;
-    if (!beta_valid(v) || v[0] > DBL_MAX || v[1] > DBL_MAX) return (double)NAN;
+    if (!beta_valid(v)) return (double)NAN;
     const place p = beta_place(0, v[0], v[1], v[2], rounding);
     const double at_end = v[2] == 0 ? v[0] : v[1], other = v[2] == 0 ? v[1] : v[0];
     if (v[2] == 0 || v[2] == 1) return at_end < 1 ? (double)INFINITY : at_end > 1 ? 0 : other;
+    if (v[0] > DBL_MAX || v[1] > DBL_MAX) return 0;
     const double a = p.upper ? v[1] : v[0], b = p.upper ? v[0] : v[1];
     const double lost = a / p.a * (b / p.b) * (p.n / (a + b)); /* 1, unless one is tiny */
     const double peak = beta_peak(&p, 0), slope = p.a / p.x / p.y;

@@ -127,9 +127,11 @@ def at_ends(f, at=lambda *v: mpmath.mpf(0)):
     def g(*v):
         *p, x = v
         end = 1 if len(v) == 3 else mpmath.inf
-        if min(v) < 0 or x > end or max(p) == mpmath.inf or len(v) == 3 and max(p) == 0:
+        if min(v) < 0 or x > end or mpmath.inf == (min(p) if len(v) == 3 else min(v)) or len(v) == 3 and max(p) == 0:
             return mpmath.nan
-        return f(*p, x) if 0 < x < end else at(*v)
+        if not 0 < x < end:
+            return at(*v)
+        return f(*p, x) if max(p) < mpmath.inf else mpmath.mpf(0)
     return by_mpmath(g)
 
 

@@ -380,6 +380,33 @@ START_TEST(labels_and_points_outside) {
 }
 END_TEST
 
+/* With more draws p has numbers that q has not, whatever their probabilities; but NaN stays. */
+START_TEST(divergences_of_unlike_binomial_numbers) {
+    const double rows[][5] = {
+        {5, 0.5, 3, 0.5, inf}, {5, 0.5, 3, 0, inf}, {5, 0.5, 5, 0, inf}, {3, 0.5, 5, 0.5, NAN}, {5, NAN, 3, 0.5, NAN}};
+    for (int i = 0; i < COUNT(rows); i++) {
+        ag_tensor *v[4];
+        for (int k = 0; k < 4; k++) v[k] = ag_scalar(tape, AG_F64, rows[i][k]);
+        const ag_distribution p = {AG_DIST_BINOMIAL, {v[0], v[1]}}, q = {AG_DIST_BINOMIAL, {v[2], v[3]}};
+        expect_near(ag_divergence(&p, &q), 1, &rows[i][4], 0, 0);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* Up to ∞ the probability is 1, however many events there are. */
+START_TEST(gradients_of_certainty_are_0) {
+    ag_tensor *rate = ag_scalar(tape, AG_F64, 4), *all = ag_scalar(tape, AG_F64, inf), *d;
+    const ag_distribution poisson = {AG_DIST_POISSON, {rate}}, gamma = {AG_DIST_GAMMA, {rate, rate}};
+    expect_item(ag_cdf(&poisson, all), 1);
+    ag_grad(ag_cdf(&poisson, all), 1, &rate, &d);
+    expect_item(d, 0);
+    ag_grad(ag_cdf(&gamma, all), 1, &rate, &d);
+    expect_item(d, 0);
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(distributions_broadcast) {
     ag_distribution d = {AG_DIST_NORMAL, {ag_zeros(tape, AG_F32, AG_SHAPE(2, 1)), ag_ones(tape, AG_F32, AG_SHAPE(3))}};
     expect_shape(ag_log_prob(&d, ag_zeros(tape, AG_F32, AG_SHAPE(4, 1, 1))), AG_SHAPE(4, 2, 3));
@@ -500,6 +527,8 @@ int main(void) {
     tcase_add_test(ends, samples_have_the_mean_and_the_variance);
     tcase_add_test(ends, samples_of_vectors);
     tcase_add_test(ends, labels_and_points_outside);
+    tcase_add_test(ends, divergences_of_unlike_binomial_numbers);
+    tcase_add_test(ends, gradients_of_certainty_are_0);
     tcase_add_test(ends, distributions_broadcast);
     tcase_add_test(ends, families_without_a_closed_form_are_named);
     tcase_add_test(ends, distributions_refuse);
