@@ -136,7 +136,7 @@ const ag_reduction ag__reduction_any = {
 /* ---- The Euclidean norm ---- */
 
 /* Lanes of squares, in double: of f32 they can neither overflow nor lose digits, and are not scaled. They are added in
- * two halves, each of which stays in registers. */
+ * two halves, so that less of them is in registers at a time than there are. */
 #define SQUARES(name, type, scaled)                                                                                    \
     AG_BLOCK_KERNEL static double name(int64_t n, const type *x, double by) {                                          \
         double lane[LANES] = {0};                                                                                      \

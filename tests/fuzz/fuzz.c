@@ -6,6 +6,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
@@ -178,6 +179,27 @@ static void remove_folder(void) {
     rmdir(folder);
 }
 
+/* A process of its own removes the folder as soon as this one has ended, however it ends: of the pipe there is then no
+ * writer. It holds no other descriptor, for which somebody might wait. */
+static void remove_folder_at_end(void) {
+    int end[2];
+    char byte;
+    if (pipe(end) != 0) fault("there is no pipe");
+    const pid_t remover = fork();
+    if (remover < 0) fault("there is no other process");
+    if (remover > 0) {
+        close(end[0]);
+        fcntl(end[1], F_SETFD, FD_CLOEXEC);
+        return;
+    }
+    setsid(); /* what stops the terminal's processes, or this one's group, leaves it */
+    for (int d = 0, most = (int)sysconf(_SC_OPEN_MAX); d < most && d < 4096; d++)
+        if (d != end[0]) close(d);
+    while (read(end[0], &byte, 1) < 0 && errno == EINTR) continue;
+    remove_folder();
+    _exit(0);
+}
+
 const char *path_of(const char *name) {
     static char path[4][300];
     static int next;
@@ -186,7 +208,7 @@ const char *path_of(const char *name) {
         if (!where || !*where) where = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
         snprintf(folder, sizeof folder, "%.150s/autograd-fuzz-XXXXXX", where);
         if (!mkdtemp(folder)) fault("%s cannot be made", folder);
-        atexit(remove_folder);
+        remove_folder_at_end();
     }
     next = (next + 1) % 4;
     snprintf(path[next], sizeof path[next], "%s/%s", folder, name);
