@@ -215,20 +215,31 @@ IN_FOURS(products_in_fours, *, 1)
 IN_ORDER(sums_in_order, +)
 IN_ORDER(products_in_order, *)
 
-/* Elements at … at+m−1 of the tensor, whole groups of `inner`. Fours are filled up. A product of four of f32 is never
- * too large for f64. */
+/* The same, four of them at a time; false, and `carry` is as it was, if a result might then be another: if a product of
+ * some elements, or their sum, is perhaps too large where that with what came before is not. Those of f32 never are. Fours
+ * are filled up. */
+static bool in_fours(const scan *s, int64_t m, double *w, double *carry) {
+    const int64_t spare = (FOUR - m % FOUR) % FOUR;
+    const bool wide = s->dtype == AG_F64;
+    double *begin = w + (s->backwards ? spare : 0), after = *carry;
+    if (s->inner > 1 || (s->multiplies && wide && !is_tame(m, begin, 200))) return false;
+    fill(AG_F64, spare, s->backwards ? w : w + m, s->neutral);
+    (s->multiplies ? products_in_fours : sums_in_fours)(m + spare, w, &after, s->backwards, s->exclusive);
+    if (!s->multiplies && wide && !(is_tame(m, begin, 1023) && is_tame(1, &after, 1023))) return false; /* not finite */
+    return *carry = after, true;
+}
+
+/* Elements at … at+m−1 of the tensor, whole groups of `inner`. */
 static void scan_numbers(const scan *s, int64_t at, int64_t m, double *carry) {
     _Alignas(64) double w[AG__STRIP + FOUR];
     _Alignas(64) char strip[AG__STRIP * AG__MOST_BYTES];
-    const int64_t spare = (FOUR - m % FOUR) % FOUR;
-    double *begin = w + (s->backwards ? spare : 0);
+    double *begin = w + (s->backwards ? (FOUR - m % FOUR) % FOUR : 0);
+    const char *x = s->x + at * s->bytes;
     char *y = s->y + at * s->bytes;
-    widen(s, m, begin, s->x + at * s->bytes);
-    if (s->inner > 1 || (s->multiplies && s->dtype == AG_F64 && !is_tame(m, begin, 200))) {
+    widen(s, m, begin, x);
+    if (!in_fours(s, m, w, carry)) {
+        widen(s, m, begin, x);
         (s->multiplies ? products_in_order : sums_in_order)(s, m, begin, carry);
-    } else {
-        fill(AG_F64, spare, s->backwards ? w : w + m, s->neutral);
-        (s->multiplies ? products_in_fours : sums_in_fours)(m + spare, w, carry, s->backwards, s->exclusive);
     }
     narrow(s, m, s->past ? strip : y, begin);
     if (s->past) ag__copy_row(y, strip, (size_t)(m * s->bytes), true);

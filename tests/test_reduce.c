@@ -171,6 +171,30 @@ START_TEST(cumulative_sums_of_no_negative_numbers_do_not_fall) {
 }
 END_TEST
 
+/* Elements whose sum is too large, behind one of the other sign: with that, no sum is. In both directions, with and
+ * without the element itself. */
+START_TEST(cumulative_sums_do_not_overflow_in_between) {
+    enum { N = 203 };
+    static double x[N], y[N];
+    for (int64_t way = 0; way < 4; way++)
+        for (int at = 0; at < 8; at++) {
+            const int64_t backwards = way & 1, exclusive = way >> 1, attributes[] = {0, backwards, exclusive};
+            for (int k = 0; k < N; k++) x[k] = 0;
+            x[at] = x[at + 100] = -1.5e308, x[at + 1] = x[at + 101] = 1.5e308, x[at + 2] = x[at + 102] = 1.5e308;
+            x[at + 3] = x[at + 103] = -1.5e308;
+            ag_tensor *in = tensor_of(tape, AG_F64, AG_SHAPE(N), x);
+            read(ag_apply(&ag__op_cumsum, 1, &in, attributes, sizeof attributes), y);
+            double sum = 0;
+            for (int k = 0; k < N; k++) {
+                const int j = backwards ? N - 1 - k : k;
+                const double before = sum;
+                sum += x[j];
+                ck_assert_msg(y[j] == (exclusive ? before : sum), "way %d, element %d: %g", (int)way, j, y[j]);
+            }
+        }
+}
+END_TEST
+
 /* Σ_k g[k]·Π_{i≤k, i≠j} x[i]: the cotangent of element j. */
 static double cumprod_gradient(const double *x, const double *g, int64_t n, int64_t inner, int64_t j) {
     double sum = 0, product = 1;
@@ -986,6 +1010,7 @@ int main(void) {
     tcase_add_loop_test(t, scans_are_plain_loops, 0, 8);
     tcase_add_test(t, products_are_taken_in_order_at_the_ends_of_the_range);
     tcase_add_test(t, cumulative_sums_of_no_negative_numbers_do_not_fall);
+    tcase_add_test(t, cumulative_sums_do_not_overflow_in_between);
     tcase_add_loop_test(t, gradients_of_scans_are_plain_loops, 0, 8);
     tcase_add_loop_test(t, logarithms_of_cumulative_sums_are_exact, 0, 3);
     tcase_add_test(t, gradients_of_logarithms_of_sums_are_finite_differences);

@@ -180,7 +180,7 @@ static void remove_folder(void) {
 }
 
 /* A process of its own removes the folder as soon as this one has ended, however it ends: of the pipe there is then no
- * writer. It holds no other descriptor, whose end is waited for. */
+ * writer. It keeps no other descriptor open, so that who reads this one's output sees its end. */
 static void remove_folder_at_end(void) {
     int end[2];
     char byte;
