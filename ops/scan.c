@@ -225,7 +225,7 @@ static bool in_fours(const scan *s, int64_t m, double *w, double *carry) {
     if (s->inner > 1 || (s->multiplies && wide && !is_tame(m, begin, 200))) return false;
     fill(AG_F64, spare, s->backwards ? w : w + m, s->neutral);
     (s->multiplies ? products_in_fours : sums_in_fours)(m + spare, w, &after, s->backwards, s->exclusive);
-    if (!s->multiplies && wide && !(is_tame(m, begin, 1023) && is_tame(1, &after, 1023))) return false; /* not finite */
+    if (!s->multiplies && wide && !(is_tame(m, begin, 1023) && is_tame(1, &after, 1023))) return false; /* infinite */
     return *carry = after, true;
 }
 
