@@ -216,8 +216,8 @@ IN_ORDER(sums_in_order, +)
 IN_ORDER(products_in_order, *)
 
 /* The same, four of them at a time; false, and `carry` is as it was, if a result might then be another: if a product of
- * some elements, or their sum, is perhaps too large where that with what came before is not. Those of f32 never are. Fours
- * are filled up. */
+ * some elements, or their sum, may be too large where that with what came before is not. With f32 none is. Fours are
+ * filled up. */
 static bool in_fours(const scan *s, int64_t m, double *w, double *carry) {
     const int64_t spare = (FOUR - m % FOUR) % FOUR;
     const bool wide = s->dtype == AG_F64;
