@@ -9,6 +9,8 @@
 static ag_tensor *w, *b, *n; /* a small model, whose labels are their names */
 
 static const double ws[] = {1, 2, 3, 4, 5, 6}, zeros[6] = {0};
+static const float no_floats[6] = {0};
+static const int64_t no_integers[6] = {0};
 static const float bs[] = {7, 8};
 static const int64_t ns[] = {9};
 
@@ -25,7 +27,7 @@ static const char *saved(const char *name) {
     make_model(ws, bs, ns);
     ag_save(in_folder(name), MODEL, NULL);
     expect_ok(tape);
-    make_model(zeros, (const float *)zeros, (const int64_t *)zeros);
+    make_model(zeros, no_floats, no_integers);
     return in_folder(name);
 }
 
@@ -57,7 +59,7 @@ START_TEST(test_a_model) {
     ck_assert_str_eq(r.item[1].dtype, "f32");
     ck_assert_int_eq(r.item[1].index, 1);
     ck_assert_int_eq(r.item[1].shape.extent[0], 2);
-    make_model(zeros, (const float *)zeros, (const int64_t *)zeros);
+    make_model(zeros, no_floats, no_integers);
     ck_assert_int_eq(ag_load(path, MODEL, NULL, NULL), AG_OK);
     expect_loaded();
 }
@@ -107,7 +109,7 @@ START_TEST(test_names_that_are_given) {
     make_model(ws, bs, ns);
     const char *names[] = {"encoder.w", NULL, "encoder.n"};
     ag_save(in_folder("a.npz"), MODEL, &(ag_save_options){.names = names});
-    make_model(zeros, (const float *)zeros, (const int64_t *)zeros);
+    make_model(zeros, no_floats, no_integers);
     ag_load(in_folder("a.npz"), MODEL, &(ag_load_options){.names = names}, NULL);
     expect_loaded();
 }
@@ -188,7 +190,7 @@ START_TEST(test_other_shapes_and_dtypes) {
     expect_ok(tape);
     expect_list(v[1], 7, 8);
     ck_assert_int_eq(ag_dtype_of(v[1]), AG_F64);
-    make_model(zeros, (const float *)zeros, (const int64_t *)zeros);
+    make_model(zeros, no_floats, no_integers);
     ag_tensor *u[] = {ag_label(ag_variable(tape, AG_F64, AG_SHAPE(3, 2), zeros), "w"), b, n};
     ag_load(path, 3, u, &(ag_load_options){.convert = true, .allow_missing = true, .allow_unexpected = true}, &r);
     expect_error(tape, AG_ERR_FILE, "another shape 1", "\"w\" is (2,3) in the file and (3,2) here");
@@ -208,7 +210,7 @@ START_TEST(test_damage_changes_nothing) {
         bytes[i] = was;
         if (ag_load(path, MODEL, NULL, NULL) == AG_OK) { /* a date, say, does not count */
             expect_loaded();
-            make_model(zeros, (const float *)zeros, (const int64_t *)zeros);
+            make_model(zeros, no_floats, no_integers);
         } else {
             expect_error(tape, AG_ERR_FILE, "load: ", path);
             expect_nothing_changed();
