@@ -703,7 +703,6 @@ static const patch patches[] = {
     {"PK\1\2", 0, 4, 0, "directory of the zip file is damaged"},
     {"PK\1\2", 8, 2, 1, "encrypted"},
     {"PK\1\2", 10, 2, 8, "not what the directory says"},
-    {"PK\1\2", 10, 2, 9, "packed by method 9: only DEFLATE is read"},
     {"PK\1\2", 16, 4, 0x12345678, "checksum"},
     {"PK\1\2", 20, 4, 1, "two sizes"},
     {"PK\1\2", 20, 4, 0xFFFFFFFE, "beyond the directory"},
@@ -825,8 +824,22 @@ START_TEST(test_sizes_of_64_bits) {
     put_little(extra + OTHER + 2, 16, 2); /* too short for the place */
     write_bytes(path, wide, length + EXTRA);
     ag_read(tape, path, "x", NULL);
-    expect_error(tape, AG_ERR_FILE, "damaged");
+    expect_error(tape, AG_ERR_FILE, "sizes of 64 bits are missing");
     free(bytes), free(wide);
+}
+END_TEST
+
+START_TEST(test_another_packing) {
+    const char *path = in_folder("a.npz");
+    size_t length;
+    save_as(path, ag_arange(tape, AG_F32, 5));
+    unsigned char *bytes = read_bytes(path, &length);
+    put_little(bytes + last_mark(bytes, length, "PK\1\2") + 10, 9, 2);
+    put_little(bytes + last_mark(bytes, length, "PK\3\4") + 8, 9, 2);
+    write_bytes(path, bytes, length);
+    free(bytes);
+    ag_read(tape, path, "x", NULL);
+    expect_error(tape, AG_ERR_FILE, "packed by method 9: only DEFLATE is read");
 }
 END_TEST
 
@@ -1172,6 +1185,7 @@ int main(void) {
     if (!AG_TINY_LIMITS) { /* else sizes are elsewhere */
         tcase_add_test(wrong, test_an_end_of_64_bits);
         tcase_add_test(wrong, test_sizes_of_64_bits);
+        tcase_add_test(wrong, test_another_packing);
         tcase_add_loop_test(wrong, test_zip_records_that_are_wrong, 0, (int)(sizeof patches / sizeof *patches));
     }
     tcase_add_test(wrong, test_two_of_one_name_in_a_zip_file);
