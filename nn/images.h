@@ -27,6 +27,7 @@ typedef struct ag_conv_options {
 /* ag_convolve -- y[n,i…,k] = bias[k] + Σ x[n, i·stride+u·dilation, …, c]·weight[u…,c,k] over u… and c, of the padded x:
  * a cross-correlation over one to three axes
  * With G groups, group g of K/G channels sees group g of C/G channels only; with G = C this is the depthwise one.
+ * Zeros of the padding may be left out of a sum: an infinite weight or NaN beside them may or may not be seen.
  * Shape:  x (N,L…,C), weight (KL…,C/G,K), bias (K) or NULL -> (N,OL…,K), OL = (L + padding − (KL−1)·dilation −
  *         1)/stride + 1
  * Dtype:  real, the same for all

@@ -279,6 +279,7 @@ static void run_profile(world *w) {
     ag_profile_table(w->t, 0);
     in_file(w, ".json");
     ag_profile_write(w->t, w->path);
+    remove(w->path); /* it has times */
     ag_tape_memory_table(w->t);
 }
 
