@@ -15,8 +15,8 @@ ag_tensor *ag__axes_together(ag_tensor *x, uint32_t mask, int *axis) {
     if (*axis < rank) return x;
     for (int i = 0; i < rank; i++)
         if (!(mask & 1u << i)) shape.extent[shape.rank++] = ag_extent(x, i), order.axis[order.count++] = i;
-    for (int i = 0; i < rank; i++)
-        if (mask & 1u << i) n *= ag_extent(x, i), order.axis[order.count++] = i;
+    for (int chosen = 0; chosen < rank; chosen++)
+        if (mask & 1u << chosen) n *= ag_extent(x, chosen), order.axis[order.count++] = chosen;
     shape.extent[ *axis = shape.rank++] = n;
     return ag_reshape(ag_permute(x, order), shape);
 }
