@@ -458,14 +458,20 @@ NOT_PLAIN = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=None)
+def turns(text):
+    """Of a file: (line, words), one for each turn that can be said more plainly."""
+    said = []
+    for found in re.finditer(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', text, flags=re.S):
+        words = re.sub(r"\s*\n\s*\*?\s*", " ", found.group(0))
+        said += [(text.count("\n", 0, found.start()) + 1, turn.group(0).strip()) for turn in NOT_PLAIN.finditer(words)]
+    return said
+
+
 def plain(tree):
-    texts = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', flags=re.S)
     for path, text in in_folders(tree, LIBRARY + ["examples", "tests"]).items():
-        for found in texts.finditer(text):
-            words = re.sub(r"\s*\n\s*\*?\s*", " ", found.group(0))
-            for turn in NOT_PLAIN.finditer(words):
-                line = text.count("\n", 0, found.start()) + 1
-                yield f"{path}:{line}: '{turn.group(0).strip()}' can be said more plainly"
+        for line, turn in turns(text):
+            yield f"{path}:{line}: '{turn}' can be said more plainly"
 
 
 def out_of_memory(tree):
