@@ -43,6 +43,10 @@ bool under_valgrind(void);
 /* Whether one of the two would report a use of this byte. */
 bool is_poisoned(const void *p);
 
+/* Whether to add `tests` tests whose reference is long double: not where that has no more bits than double, on 32-bit Arm
+ * and under valgrind. They are then reported as skipped. */
+bool longer_doubles(int tests);
+
 /* Whether to add `tests` tests of how work is divided into pieces: not to a build with tiny limits, where the pieces
  * differ. They are then reported as skipped. */
 bool usual_pieces(int tests);
