@@ -1,4 +1,4 @@
-"""The tests on every processor and by every compiler, as a table: processors.py [--programs A,B,… | --all | --bits | --list | --page] [ROW...]
+"""The tests on every processor and by every compiler, as a table: processors.py [--programs A,B,… | --all | --bits | --list | --page] [--more] [--small] [ROW...]
 
 Each row is built in a folder of its own, and its test programs run, under qemu where the processor is another one. What came
 of it is kept in build/processors/ROW.json, a program at a time, so that a run can be continued or repeated in part. At the end
@@ -7,6 +7,7 @@ docs/processors.md is written, of all results that are there. `./dev processors`
 import argparse
 import collections
 import glob
+import hashlib
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ CHOSEN = [
     *["header", "errors", "ops", "reduce", "shape", "special", "linalg", "exact", "nets"],
     *["file", "files", "io", "checkpoint", "exchange", "random"],
 ]
+ARGUMENTS = {"mpfr": sorted(glob.glob(os.path.join(TOP, "ops", "*.h")))}
 FEWER = {"random": ["--programs", "100"]}  # for what is slow, where not all is asked for
 LIMIT = 1800  # seconds that a program may take
 
@@ -37,7 +39,9 @@ def optimised(level, *more):
 
 
 def by(compiler, level, flags="", more=()):
-    options = optimised(level, *more) + ([f"-Dc_args={flags}"] if flags else [])
+    """With assertions where one would debug, and without, as in a release, where one would not."""
+    checked = ["-Db_ndebug=false"] if level in "01" else []
+    options = optimised(level, *checked, *more) + ([f"-Dc_args={flags}"] if flags else [])
     return {"options": options, "environment": {"CC": compiler}}
 
 
@@ -65,9 +69,7 @@ ROWS = [
     Row("gcc-O1", "gcc -O1", **by("gcc", "1")),
     Row("gcc-O3", "gcc -O3", **by("gcc", "3")),
     Row("gcc-lto", "gcc -O2 -flto", **by("gcc", "2", more=["-Db_lto=true"])),
-    Row("gcc-short-enums", "gcc -O0 -fshort-enums", **by("gcc", "0", "-fshort-enums")),
-    Row("gcc-unsigned-char", "gcc -O0 -funsigned-char", **by("gcc", "0", "-funsigned-char")),
-    Row("gcc-signed-char", "64-bit Arm (qemu), gcc -O0 -fsigned-char", **{"cross": "aarch64", **by("gcc", "0", "-fsigned-char")}),
+    Row("gcc-enums-chars", "gcc -O0 -fshort-enums -funsigned-char", **by("gcc", "0", "-fshort-enums,-funsigned-char")),
     Row("clang-O0", "clang -O0", **by("clang", "0")),
     Row("clang-O1", "clang -O1", **by("clang", "1")),
     Row("clang-O2", "clang -O2", **by("clang", "2")),
@@ -98,6 +100,13 @@ def cross_lines(row):
         return file.read()
 
 
+def known(folder, programs):
+    """Those of the programs that this build has: one needs wrapped calls of a 64-bit C library, one MPFR."""
+    with open(os.path.join(TOP, folder, "build.ninja"), encoding="utf-8") as file:
+        text = file.read()
+    return [name for name in programs if f"build tests/test_{name}: " in text]
+
+
 def build(row, programs):
     """Configures and builds; the last lines of the log if that fails."""
     row = BY_NAME[row.build or row.name]
@@ -115,8 +124,8 @@ def build(row, programs):
             shutil.rmtree(os.path.join(TOP, folder), ignore_errors=True)
             if run(["meson", "setup", folder, *options], log, env=environment):
                 return "could not be configured"
-        targets = ["tests/bits", *(f"tests/test_{name}" for name in programs)]
-        if run(["ninja", "-k", "0", "-C", folder, *targets], log):
+        targets = ["tests/bits", "tests/carry", *(f"tests/test_{name}" for name in known(folder, programs))]
+        if run(["ninja", "-j", "1", "-k", "0", "-C", folder, *targets], log):
             log.flush()
             with open(path, encoding="utf-8") as text:
                 errors = [line.strip() for line in text if "error:" in line or "Error" in line or "undefined reference" in line]
@@ -131,13 +140,16 @@ def wrapper_of(row):
     return re.findall(r"'([^']*)'", found[1]) if found else []
 
 
-def try_program(row, name, everything):
-    command = [*wrapper_of(row), os.path.join(TOP, folder_of(row), "tests", f"test_{name}")]
+def try_program(row, name, everything, small):
+    command = [*wrapper_of(row), os.path.join(TOP, folder_of(row), "tests", f"test_{name}"), *ARGUMENTS.get(name, [])]
     state = ["ninja", "-n", "-C", folder_of(row), f"tests/test_{name}"]
     if "no work to do" not in subprocess.run(state, capture_output=True, text=True, cwd=TOP).stdout:
         return {"problem": "could not be built"}  # and what is there may be older
     environment = {"AG_THREADS": "2", "CK_FORK": "no", "AG_EVAL": "fused", **os.environ, **row.environment}
-    command += [] if everything else FEWER.get(name, [])
+    if small:
+        environment["AG_TEST_SMALL"] = "1"
+    fewer = [] if everything else FEWER.get(name, [])
+    command += fewer
     begin = time.time()
     try:
         done = subprocess.run(
@@ -150,6 +162,7 @@ def try_program(row, name, everything):
     for checks, failures, errors in closing:
         result["checks"] += int(checks)
         result["failed"] += int(failures) + int(errors)
+    result["how"] = " ".join(["`AG_TEST_SMALL=1`"] * small + [f"`{' '.join(fewer)}`"] * bool(fewer))
     result["skipped"] = [found[0] for found in LEFT_OUT.finditer(done.stdout)]
     if not closing or (done.returncode and not result["failed"]):
         result["problem"] = f"ended with {done.returncode}: {(done.stdout + done.stderr).strip()[-300:]}"
@@ -166,6 +179,40 @@ def bits_of(row):
     except (OSError, subprocess.TimeoutExpired):
         return []
     return done.stdout.splitlines()
+
+
+def carry(row, *arguments):
+    """The exit code and the output of tests/carry.c; None if it cannot run, or does not end."""
+    command = [*wrapper_of(row), os.path.join(TOP, folder_of(row), "tests", "carry"), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=TOP, timeout=LIMIT, env={**os.environ, **row.environment})
+    except (OSError, subprocess.TimeoutExpired):
+        return None, ""
+    return done.returncode, done.stdout
+
+
+def carried_by(row):
+    """Writes files, and has all rows that wrote some before read them, and this row theirs: who read whose, and faults."""
+    mine = os.path.join(RESULTS, "files", row.name)
+    shutil.rmtree(mine, ignore_errors=True)
+    os.makedirs(mine)
+    if carry(row, "write", mine)[0] != 0:
+        shutil.rmtree(mine)
+        return {"problem": "could not write files"}
+    result = {"reads": [], "read by": [], "faults": []}
+    for other in sorted(os.listdir(os.path.join(RESULTS, "files"))):
+        for reader, writer, list_of in [(row, other, "reads"), (BY_NAME[other], row.name, "read by")]:
+            code, text = carry(reader, "read", os.path.join(RESULTS, "files", writer))
+            if code is not None:
+                result[list_of].append(writer if list_of == "reads" else reader.name)
+                result["faults"] += [f"{reader.name} reads {writer}'s: {cell(text)[:300]}"] if code else []
+    result["bytes"] = {name: hashed(os.path.join(mine, name)) for name in sorted(os.listdir(mine))}
+    return result
+
+
+def hashed(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 def features_of(row):
@@ -193,19 +240,30 @@ def keep(path, result):
         file.write("\n")
 
 
-def try_row(row, programs, everything):
+def revision():
+    """The commit that is built, and whether files differ from it."""
+    return subprocess.run(["git", "describe", "--always", "--dirty=+", "--abbrev=7"], capture_output=True, text=True, cwd=TOP).stdout.strip()
+
+
+def try_row(row, programs, everything, more, small):
     path = os.path.join(RESULTS, f"{row.name}.json")
     try:
         with open(path, encoding="utf-8") as file:
             result = json.load(file)
     except OSError:
         result = {"programs": {}}
+    if more:
+        programs = [name for name in programs if name not in result["programs"]]
+    if not programs and more:
+        return
     print(f"{row.name}: building", flush=True)
+    commit = revision()
     result["problem"] = build(row, programs)
     result["features"], result["compiler"], result["bits"] = features_of(row), compiler_of(row), bits_of(row)
+    result["carried"] = carried_by(row)
     keep(path, result)
-    for name in programs:
-        result["programs"][name] = found = try_program(row, name, everything)
+    for name in known(folder_of(row), programs):
+        result["programs"][name] = found = {**try_program(row, name, everything, small), "commit": commit}
         print(f"{row.name}: {name}: {found.get('problem') or '{checks} checks, {failed} failed'.format(**found)}", flush=True)
         keep(path, result)
 
@@ -226,7 +284,32 @@ def same_bits(result, standard):
     return f"{len(pairs) - len(others)} of {len(pairs)}", list(dict.fromkeys(others))
 
 
-def line_of(row, result, same):
+def same_files(result, standard):
+    """How many of the files it writes have the bytes of the row x86-64's."""
+    mine = result.get("carried", {}).get("bytes", {})
+    theirs = standard.get("carried", {}).get("bytes", {})
+    return f"{sum(theirs.get(name) == value for name, value in mine.items())} of {len(mine)}" if mine and theirs else "not known"
+
+
+def commits_of(results):
+    """The commits that programs ran on, with the number of programs."""
+    counted = collections.Counter(p.get("commit", "unknown") for result in results.values() for p in result["programs"].values())
+    return ", ".join(f"{commit} ({n})" for commit, n in counted.most_common())
+
+
+def exchanged(results):
+    """Who read whose files, and what went wrong."""
+    pairs, faults = set(), []
+    for name, result in results.items():
+        found = result.get("carried", {})
+        pairs |= {(name, other) for other in found.get("reads", [])} | {(other, name) for other in found.get("read by", [])}
+        faults += found.get("faults", []) + ([f"{name}: {found['problem']}"] if "problem" in found else [])
+    rows = [name for name in results if any(name in pair for pair in pairs)]
+    missing = [f"{a} of {b}" for a in rows for b in rows if (a, b) not in pairs]
+    return rows, len(pairs), missing, faults
+
+
+def line_of(row, result, same, files):
     """A line of the table, and notes below it."""
     programs, notes = result["programs"], []
     good = [name for name, p in programs.items() if not p.get("problem") and not p["failed"]]
@@ -241,7 +324,7 @@ def line_of(row, result, same):
     has = ", ".join(result["features"]) or "none"
     seconds = sum(p.get("seconds", 0) for p in programs.values())
     passed = f"{len(good)} of {len(programs)}"
-    return f"| `{row.name}` | {row.text} | {result['compiler']} | {has} | {passed} | {checks} | {failed} | {same} | {seconds:.0f} |", notes
+    return f"| `{row.name}` | {row.text} | {result['compiler']} | {has} | {passed} | {checks} | {failed} | {same} | {files} | {seconds:.0f} |", notes
 
 
 def skipped_in(results):
@@ -252,6 +335,14 @@ def skipped_in(results):
             for text in p.get("skipped", []):
                 said[f"{program}: {cell(text)}"].append(name)
     return [f"{text} ({', '.join(rows)})" for text, rows in said.items()]
+
+
+def not_run_by(result, every):
+    """The programs that a row has not run; where that is most of them, those that it has."""
+    absent = [name for name in every if name not in result["programs"]]
+    if len(absent) <= len(every) / 2:
+        return ", ".join(absent)
+    return "all but " + (", ".join(sorted(result["programs"])) or "the comparison of bits and files")
 
 
 def all_programs():
@@ -274,7 +365,7 @@ def write_page():
     standard = results.get("x86-64", {}).get("bits", [])
     for name, result in results.items():
         same, different = same_bits(result, standard)
-        line, more = line_of(BY_NAME[name], result, same)
+        line, more = line_of(BY_NAME[name], result, same, same_files(result, results.get("x86-64", {})))
         if different:
             others[", ".join(different)].append(f"`{name}`")
         lines.append(line)
@@ -283,30 +374,47 @@ def write_page():
     every, ran = all_programs(), {name for result in results.values() for name in result["programs"]}
     missing = collections.defaultdict(list)
     for name, result in results.items():
-        missing[", ".join(program for program in CHOSEN if program not in result["programs"])].append(f"`{name}`")
+        missing[not_run_by(result, every)].append(f"`{name}`")
     not_run = [f"{', '.join(rows)}: {programs}" for programs, rows in missing.items() if programs]
     nowhere = [name for name in every if name not in ran]
     not_run += [f"in no row: {', '.join(nowhere)}"] if nowhere else []
-    commit = subprocess.run(["git", "log", "-1", "--format=%cs"], capture_output=True, text=True, cwd=TOP).stdout.strip()
-    few = ", ".join(f"{name} with `{' '.join(options)}`" for name, options in FEWER.items())
+    rows, pairs, unread, faults = exchanged(results)
+    notes += faults
+    fewer = collections.defaultdict(list)
+    for name, result in results.items():
+        for program, p in result["programs"].items():
+            if p.get("how"):
+                fewer[p["how"], name].append(program)
+    fewer_lines = [f"`{name}`, with {how}: {', '.join(programs)}" for (how, name), programs in fewer.items()]
+    many = len(every)
+    fewer_lines = [line if line.count(",") < many / 2 else re.sub(": .*", ": all", line) for line in fewer_lines]
     with open(PAGE, "w", encoding="utf-8") as page:
         page.write(
             f"""# Processors and compilers
 
-Written by `./dev processors` ({commit}, on {platform.machine()}); what it says is what ran. A row is one processor, C library
+Written by `./dev processors` (on {platform.machine()}); what it says is what ran. A row is one processor, C library
 or compiler; `./dev processors ROW` runs it again, and `./dev test --cross ROW` runs the tests of a foreign processor. Other
 processors are shown by qemu's user mode, where programs take ten to twenty times as long. Each program ran once, with two
-threads, by the fused evaluator ({few}). There are {len(every)} programs, of which these say most about a processor:
-{', '.join(CHOSEN)}.
+threads, by the fused evaluator. There are {len(every)} programs. Compilers' rows of levels 0 and 1, and processors' rows, have
+the library's assertions. Commits, with the number of programs that ran on them: {commits_of(results)}.
 
-| row | what | compiler | optional parts | programs that pass | checks | failed | same bits | seconds |
-|---|---|---|---|---|---|---|---|---|
+| row | what | compiler | optional parts | programs that pass | checks | failed | same bits | same files | seconds |
+|---|---|---|---|---|---|---|---|---|---|
 {chr(10).join(lines)}
 
 Same bits: of the results that tests/bits.c prints (every elementwise operation of one argument with its gradient, sums,
 products, layers, a training step), how many have the bits of the row `x86-64`. Others:
 
 {bullets([f"{', '.join(rows)}: {names}" for names, rows in others.items()], 'none.')}
+
+Same files: tests/carry.c writes one content as safetensors, .npz, packed .npz, .npy of each dtype, raw elements, CSV, a
+picture and a checkpoint; so many have the bytes that the row `x86-64` writes. {len(rows)} rows wrote and read: {pairs} of
+{len(rows) ** 2} pairs of a reader and a writer were tried, and in each of them every bit was compared
+(a build without zlib neither writes nor reads the packed file).
+
+## What ran at small sizes
+
+{bullets(fewer_lines, 'Nothing.')}
 
 ## What fails
 
@@ -320,7 +428,7 @@ products, layers, a training step), how many have the bits of the row `x86-64`. 
 
 ## What did not run
 
-{bullets([f"row {line}" for line in absent] + not_run, 'Nothing.')}
+{bullets([f"row {line}" for line in absent] + not_run + [f"files: {text}" for text in unread], 'Nothing.')}
 """
         )
 
@@ -331,7 +439,9 @@ def main():
     parser.add_argument("--bits", action="store_true", help="only the bits of results, without a program")
     parser.add_argument("--list", action="store_true", help="list the rows")
     parser.add_argument("--page", action="store_true", help="only write the page, of what has run")
+    parser.add_argument("--more", action="store_true", help="only programs that the row has not run yet")
     parser.add_argument("--programs", help="these programs, with commas")
+    parser.add_argument("--small", action="store_true", help="with AG_TEST_SMALL=1")
     parser.add_argument("rows", nargs="*")
     options = parser.parse_args()
     unknown = [name for name in options.rows if name not in BY_NAME]
@@ -345,9 +455,10 @@ def main():
     programs = options.programs.split(",") if options.programs else all_programs() if options.all else CHOSEN
     if options.bits:
         programs = []
+    os.nice(19)
     if not options.page:
         for name in options.rows or BY_NAME:
-            try_row(BY_NAME[name], programs, options.all)
+            try_row(BY_NAME[name], programs, options.all, options.more, options.small)
     write_page()
 
 
