@@ -226,13 +226,16 @@ static ag_tensor *binary_nll(const ag__loss *l) {
     return ag_neg(ag_add(ag_mul(t, yes), ag_mul(ag_rsub_scalar(1, t), no)));
 }
 
-/* q is kept from 0, where its power may be infinitely steep, by a number whose square has an inverse. Where it is 1 its
- * slope is below rounding, and the loss may be so large that a multiple of it is not finite. */
+/* q is kept from 0, where its power may be infinitely steep, by a number whose square has an inverse. Scores are kept
+ * from where σ is flat: there its slope is 0, and that of the power may be so large a multiple of the loss that it is
+ * not finite. */
 static ag_tensor *focal(const ag__loss *l) {
-    ag_tensor *s = l->x[0], *t = l->x[1], *other = ag_rsub_scalar(1, t), *one = ag__number_like(s, 1);
-    const double alpha = l->number[0], least = ag_dtype_of(s) == AG_F32 ? 1e-18 : 1e-150;
-    ag_tensor *wrong = ag_add(ag_mul(t, ag_sigmoid(ag_neg(s))), ag_mul(other, ag_sigmoid(s)));
-    ag_tensor *q = ag_clamp(ag_where(ag_less(wrong, one), wrong, one), least, (double)INFINITY);
+    ag_tensor *s = l->x[0], *t = l->x[1], *other = ag_rsub_scalar(1, t);
+    const bool narrow = ag_dtype_of(s) == AG_F32;
+    const double alpha = l->number[0], least = narrow ? 1e-18 : 1e-150, most = narrow ? 104 : 745;
+    ag_tensor *near = ag_clamp(s, -most, most);
+    ag_tensor *wrong = ag_add(ag_mul(t, ag_sigmoid(ag_neg(near))), ag_mul(other, ag_sigmoid(near)));
+    ag_tensor *q = ag_clamp(wrong, least, (double)INFINITY);
     ag_tensor *losses = ag_mul(ag_pow_scalar(q, l->number[1]), binary_losses(s, t, NULL));
     return alpha < 0 ? losses : ag_mul(losses, ag_add(ag_scale(t, alpha), ag_scale(other, 1 - alpha)));
 }

@@ -600,6 +600,28 @@ START_TEST(scores_may_be_huge) {
 }
 END_TEST
 
+/* Targets have their slopes where q is 1 to rounding: ∓(gamma + 1)·|s| where the score is wrong, and 0 where it is
+ * right. */
+START_TEST(targets_of_certain_scores_have_slopes) {
+    const double sizes[] = {40, 80, 800, 1e30}, gammas[] = {0, 0.5, 1, 3};
+    for (int k = 0; k < 32; k++) {
+        const ag_dtype dtype = k % 2 ? AG_F32 : AG_F64;
+        const double big = sizes[k / 2 % 4], gamma = gammas[k / 8], all = (gamma + 1) * big;
+        ag_tensor *s = tensor_of(tape, dtype, AG_SHAPE(4), (double[]){big, -big, big, -big}), *d;
+        ag_tensor *t = tensor_of(tape, dtype, AG_SHAPE(4), (double[]){1, 1, 0, 0});
+        expecting(dtype == AG_F32 ? "targets in f32" : "targets in f64");
+        ag_grad(ag_focal_with(s, t, -1, gamma, &sum), 1, &t, &d);
+        for (int i = 0; i < 4; i++) {
+            const double expected = gamma == 0 ? (i % 2 ? big : -big) : i == 1 ? all : i == 2 ? -all : 0;
+            ck_assert_msg(fabs(ag_element(d, i) - expected) <= 1e-6 * big, "%g, not %g", ag_element(d, i), expected);
+        }
+        ag_grad(ag_binary_cross_entropy_with(s, t, &sum), 1, &t, &d);
+        expect_near(d, 4, ((double[]){-big, big, -big, big}), 1, 0);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 /* A class may be impossible where t or p is 0. */
 START_TEST(impossible_classes_count_for_nothing) {
     const double inf = (double)INFINITY;
@@ -898,6 +920,7 @@ int main(void) {
     tcase_add_test(each, distances_and_similarities_agree_with_pytorch);
     tcase_add_test(each, vectors_may_be_huge_tiny_or_zero);
     tcase_add_test(each, scores_may_be_huge);
+    tcase_add_test(each, targets_of_certain_scores_have_slopes);
     tcase_add_test(each, impossible_classes_count_for_nothing);
     tcase_add_test(each, everything_may_be_ignored);
     tcase_add_test(each, losses_refuse);
