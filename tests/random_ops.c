@@ -304,8 +304,8 @@ static bool dot_infer(ag_infer *r) {
     for (int i = 0; equal && i < a.rank; i++) equal = a.extent[i] == b.extent[i];
     r->shape.rank--;
     if (!equal) return ag_reject(r, AG_ERR_SHAPE, "the shapes differ");
-    return (r->dtype >= AG_F32 && ag_dtype_of(r->x[1]) == r->dtype) ||
-           ag_reject(r, AG_ERR_DTYPE, "both must be f32 or f64");
+    const ag_dtype dtype = ag_dtype_of(r->x[0]);
+    return (dtype >= AG_F32 && ag_dtype_of(r->x[1]) == dtype) || ag_reject(r, AG_ERR_DTYPE, "both must be f32 or f64");
 }
 
 static double value_at(const ag_array *x, int64_t offset) {
