@@ -60,16 +60,18 @@ ag_tensor *ag__random_key(ag_tape *tape) {
 /* ---- A number for each element of the parameters ---- */
 
 typedef double sampler(const double p[2], ag__bits *r);
+typedef void sampler_of_lots(const ag__bits *of, int n, const uint32_t *word, const double *x, double *y);
 
 /* normals: each number begins with a normal one. least: the result is not smaller. */
 typedef struct sampling {
     const ag_call *call;
     sampler *sample;
+    sampler_of_lots *sample_lots; /* of one parameter, in place of `sample`; may be NULL */
     bool normals;
     double least;
 } sampling;
 
-enum { LOT = AG__PHILOX_LANES, FEW_WORDS = AG__LIMIT(8, 2) };
+enum { LOT = AG__PHILOX_LANES, GROUP = AG__PHILOX_GROUP, FEW_WORDS = AG__LIMIT(8, 2) };
 
 /* Block `start` and those behind it, side by side. */
 static void make_words(const ag__bits *of, int64_t n, uint32_t word[AG__PHILOX_WORDS]) {
@@ -93,14 +95,15 @@ static void sample_lot(const sampling *s, int64_t at, int64_t n) {
     ag__bits of = ag__bits_of(key[0], key[1], at);
     make_words(&of, n, word);
     if (s->normals) {
-        ag__normals_f64(0, 1, (int)(n + AG__PHILOX_GROUP - 1) / AG__PHILOX_GROUP, word, normal);
+        ag__normals_f64(0, 1, (int)(n + GROUP - 1) / GROUP, word, normal);
         of.block += ATTEMPT;
         make_words(&of, n, word);
     }
     for (int j = 0; j < call->n - 1; j++) ag__widen(y->dtype, n, x[j], (const char *)call->x[j].data + at * bytes);
     ag__leave_vectors();
+    if (s->sample_lots) s->sample_lots(&of, (int)n, word, x[0], result);
     ag__bits r = of;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && s->sample; i++) {
         const double p[2] = {x[0][i], attribute ? *attribute : x[1][i]};
         r.block = of.block + (uint64_t)i;
         r.first = word + i;
@@ -121,14 +124,13 @@ static void sample_share(void *s_, int share, int shares) {
     }
 }
 
-static bool sample_with(const ag_call *call, sampler *sample, bool normals, double least) {
-    sampling s = {call, sample, normals, least};
-    ag__parallel(ag__worthwhile(call->y.size * WORK, call->threads), sample_share, &s);
+static bool sample_with(sampling s) {
+    ag__parallel(ag__worthwhile(s.call->y.size * WORK, s.call->threads), sample_share, &s);
     return true;
 }
 
 static bool sample_all(const ag_call *call, sampler *sample) {
-    return sample_with(call, sample, false, -(double)INFINITY);
+    return sample_with((sampling){.call = call, .sample = sample, .least = -(double)INFINITY});
 }
 
 bool ag__is_key(const ag_tensor *x) { return ag_dtype_of(x) == AG_I64 && ag_rank(x) == 1 && ag_extent(x, 0) == 2; }
@@ -186,7 +188,7 @@ static double gamma_number(const double p[2], ag__bits *r) {
 static bool gamma_eval(const ag_call *call) {
     const bool logarithm = *(const double *)call->attributes != 0;
     const double least = call->y.dtype == AG_F32 ? (double)FLT_MIN : DBL_MIN;
-    return sample_with(call, gamma_number, true, logarithm ? -(double)INFINITY : least);
+    return sample_with((sampling){call, gamma_number, NULL, true, logarithm ? -(double)INFINITY : least});
 }
 
 static ag_tensor *gamma_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -251,13 +253,124 @@ static ag_tensor *gamma_slope_vjp(ag_tensor *y, ag_tensor *g, int i) {
 AG_ELEMENTWISE(gamma_slope, 2, NULL, .flags = AG_OP_TIED, .attribute_bytes = sizeof(double), .vjp = gamma_slope_vjp,
                .block = {[AG_F32] = gamma_slope_f32, [AG_F64] = gamma_slope_f64});
 
-/* ---- Poisson and binomial ---- */
+/* ---- Poisson ----
+ *
+ * Numbers are made side by side, in vectors; those that are rejected move together, and are tried again. */
+
+typedef void kernel(int groups, const double *rate, const uint32_t *word, double *k);
+
+/* e^x, or ln x, in place. */
+static void each(const ag_op *op, int n, double *x) {
+    ag_block *block = op->block[AG_F64];
+    const void *in[] = {x};
+    if (!ag__needs_avx2(block) || ag__has_avx2()) block(n, x, in, NULL);
+    else
+        for (int i = 0; i < n; i++) x[i] = op == &ag__op_exp ? ag__e_to(x[i]) : ag__ln(x[i]);
+}
+
+/* Rates below 10: the first k whose probabilities, added up from that of 0 on, exceed a uniform number. */
+static void by_addition(int groups, const double *rate, const uint32_t *word, double *k) {
+    enum { END = 200 };
+    const int n = groups * GROUP;
+    double p[LOT], rest[LOT];
+    AG_SIMD for (int i = 0; i < n; i++) p[i] = -rate[i], k[i] = 0;
+    each(&ag__op_exp, n, p);
+    AG_SIMD for (int i = 0; i < n; i++) rest[i] = ag__unit_f64(word[i], word[LOT + i]) + 0x1p-53 - p[i];
+    for (int step = 1, left = 0; step < END; step++) {
+        while (left < n && !(rest[left] > 0)) left++;
+        if (left == n) return;
+        const double part = 1. / step;
+        AG_SIMD for (int i = 0; i < n; i++) {
+            p[i] *= rate[i] * part;
+            k[i] += rest[i] > 0 ? 1 : 0;
+            rest[i] -= p[i];
+        }
+    }
+}
+
+/* ⌊x⌋, of which a compiler makes vectors on any processor. */
+static inline double whole(double x) {
+    const double y = x + 0x1.8p52 - 0x1.8p52, less = y > x ? y - 1 : y;
+    return fabs(x) < 0x1p51 ? less : x;
+}
+
+/* From 10 on, by transformed rejection (see below); −1: rejected. A candidate's probability is e^−(E + D)/√(2πk), with
+ * Stirling's error E of k! and the deviance D = k·ln(k/rate) + rate − k, a series where k is near the rate. */
+static void by_rejection(int groups, const double *rate, const uint32_t *word, double *y) {
+    const int n = groups * GROUP;
+    static const double error_of[10] = {0, /* without √(2πk) */
+                                        0.0810614667953272582,
+                                        0.0413406959554092941,
+                                        0.0276779256849983391,
+                                        0.0207906721037650931,
+                                        0.0166446911898211922,
+                                        0.0138761288230707480,
+                                        0.0118967099458917701,
+                                        0.0104112652619720965,
+                                        0.00925546218271273292};
+    double x[2 * LOT], slack[LOT], error[LOT], by[LOT];
+    AG_SIMD for (int i = 0; i < n; i++) {
+        const double m = rate[i], b = 0.931 + 2.53 * sqrt(m), a = -0.059 + 0.02483 * b;
+        const double at = ag__unit_f64(word[i], word[LOT + i]) + 0x1p-53 - 0.5, us = 0.5 - fabs(at);
+        const double least = ag__unit_f64(word[2 * LOT + i], word[3 * LOT + i]) + 0x1p-53;
+        const double k = whole((2 * a / us + b) * at + m + 0.43), root = k > 0 ? 2.50662827463100050 * sqrt(k) : 1;
+        const double sure = us >= 0.07 && least <= 0.9277 - 3.6224 / (b - 2) ? (double)INFINITY : 0;
+        slack[i] = us < 0.013 && least > us ? -(double)INFINITY : sure;
+        by[i] = (k - m) / m;
+        x[i] = 1 + by[i];
+        x[n + i] = least * (1.1239 + 1.1328 / (b - 3.4)) * (us * us / (a + b * (us * us))) * root;
+        y[i] = k;
+    }
+    for (int i = 0; i < n; i++) error[i] = y[i] >= 0 && y[i] < 10 ? error_of[(int)y[i]] : 0;
+    each(&ag__op_log, 2 * n, x);
+    AG_SIMD for (int i = 0; i < n; i++) {
+        const double m = rate[i], k = y[i], d = by[i], r = 1 / k, z = r * r;
+        const double far = (1. / 12 - z * (1. / 360 - z * (1. / 1260 - z * (1. / 1680 - z / 1188)))) * r;
+        const double near = m * d * d * (1. / 2 - d * (1. / 6 - d * (1. / 12 - d / 20)));
+        const double deviance = fabs(d) < 0x1p-13 ? near : (k > 0 ? k * x[i] * (d / (1 + d - 1)) : 0) + m - k;
+        const double left = slack[i] - (x[n + i] + (k < 10 ? error[i] : far) + deviance);
+        y[i] = k >= 0 && left >= 0 ? k : -1;
+    }
+}
+
+/* The numbers of those places of a lot whose rates are from `low` to below `high`, or to the largest number. */
+static void poisson_range(const ag__bits *of, int n, const uint32_t *word, const double *rate, double low, double high,
+                          kernel *make, double *y) {
+    int place[LOT], left = 0;
+    for (int i = 0; i < n; i++)
+        if (rate[i] >= low && rate[i] < high && rate[i] <= DBL_MAX) place[left++] = i;
+    for (uint64_t attempt = 0; left > 0 && attempt < MOST; attempt++) {
+        uint32_t words[AG__PHILOX_WORDS] = {0}, one[4];
+        double rates[LOT] = {0}, k[LOT];
+        const bool all = left == n && attempt == 0 && n % GROUP == 0;
+        for (int j = 0; j < left && !all; j++) {
+            const int i = place[j];
+            rates[j] = rate[i];
+            if (attempt > 0) ag__philox(of->seed, of->draw, of->block + (uint64_t)i + attempt * ATTEMPT, one);
+            for (int w = 0; w < 4; w++) words[w * LOT + j] = attempt > 0 ? one[w] : word[w * LOT + i];
+        }
+        make((left + GROUP - 1) / GROUP, all ? rate : rates, all ? word : words, k);
+        int again = 0;
+        for (int j = 0; j < left; j++) {
+            const int i = place[j];
+            y[i] = k[j];
+            place[again] = i; /* without a branch, of which a processor could not foresee the direction */
+            again += k[j] < 0;
+        }
+        left = again;
+    }
+    while (left-- > 0) y[place[left]] = floor(rate[place[left]]);
+}
+
+static void poisson_numbers(const ag__bits *of, int n, const uint32_t *word, const double *rate, double *y) {
+    for (int i = 0; i < n; i++) y[i] = (double)NAN;
+    poisson_range(of, n, word, rate, 0, 10, by_addition, y);
+    poisson_range(of, n, word, rate, 10, (double)INFINITY, by_rejection, y);
+}
+
+/* ---- Binomial ---- */
 
 static const double LOG_2_PI = 1.83787706640934548356;
-
-static double log_poisson(double k, double rate) {
-    return k > 0 ? -ag__stirling_error(k) - ag__deviance(k, rate) - 0.5 * (LOG_2_PI + ag__ln(k)) : -rate;
-}
 
 static double log_binomial(double k, double n, double p, double q) {
     if (k == 0) return n * ag__ln_1_plus(-p);
@@ -285,32 +398,15 @@ static double candidate(const hat *h, ag__bits *r, double *least) {
     return k;
 }
 
-/* The first k whose probabilities, added up from that of 0 on, exceed u; each is the one before times step(k). */
+/* The first k whose probabilities, added up from that of 0 on, exceed u. */
 static double by_inversion(double u, double p, double odds, double n) {
     double k = 0, rest = u - p;
-    while (rest > 0 && k < 200 && (n < 0 || k < n)) {
+    while (rest > 0 && k < 200 && k < n) {
         k++;
-        p *= n < 0 ? odds / k : (n - k + 1) / k * odds;
+        p *= (n - k + 1) / k * odds;
         rest -= p;
     }
     return k;
-}
-
-static double poisson_number(const double p[2], ag__bits *r) {
-    const double rate = p[0];
-    if (!(rate >= 0 && rate <= DBL_MAX)) return (double)NAN;
-    if (rate < 10) {
-        ag__next_bits(r);
-        return by_inversion(ag__unit(r->word), ag__e_to(-rate), rate, -1);
-    }
-    const double b = 0.931 + 2.53 * sqrt(rate);
-    const hat h = {-0.059 + 0.02483 * b, b, rate + 0.43, 0.9277 - 3.6224 / (b - 2), 1.1239 + 1.1328 / (b - 3.4)};
-    for (int i = 0; i < MOST; i++) {
-        double least;
-        const double k = candidate(&h, r, &least);
-        if (k >= 0 && (least == 0 || ag__ln(least) <= log_poisson(k, rate))) return k;
-    }
-    return floor(rate);
 }
 
 /* For p <= ½. */
@@ -371,7 +467,9 @@ static double truncated_number(const double p[2], ag__bits *r) {
     return mirrored ? -a : a;
 }
 
-static bool poisson_eval(const ag_call *call) { return sample_all(call, poisson_number); }
+static bool poisson_eval(const ag_call *call) {
+    return sample_with((sampling){.call = call, .sample_lots = poisson_numbers});
+}
 static bool binomial_eval(const ag_call *call) { return sample_all(call, binomial_number); }
 static bool truncated_eval(const ag_call *call) { return sample_all(call, truncated_number); }
 
