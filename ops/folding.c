@@ -137,8 +137,8 @@ const ag_reduction ag__reduction_any = {
 
 /* Lanes of squares, in double: of f32 they can neither overflow nor lose digits, and are not scaled. They are added in
  * two halves, so that less of them is in registers at a time than there are. */
-#define SQUARES(name, type, scaled)                                                                                    \
-    AG_BLOCK_KERNEL static double name(int64_t n, const type *x, double by) {                                          \
+#define SQUARES(kernel, name, type, scaled)                                                                            \
+    kernel static double name(int64_t n, const type *x, double by) {                                                   \
         double lane[LANES] = {0};                                                                                      \
         int64_t i = 0;                                                                                                 \
         (void)by;                                                                                                      \
@@ -157,8 +157,8 @@ const ag_reduction ag__reduction_any = {
         }                                                                                                              \
         return lane[0];                                                                                                \
     }
-SQUARES(squares_f32, float, )
-SQUARES(squares_f64, double, *by)
+SQUARES(AG_KERNEL, squares_f32, float, ) /* f64 wait for memory with narrower vectors too */
+SQUARES(AG_BLOCK_KERNEL, squares_f64, double, *by)
 
 /* y[i] = √(y[i]² + x[i]²), of numbers brought into the middle of the range. */
 #define HYPOT(combine, finish, type, root, large, down, small, up)                                                     \
