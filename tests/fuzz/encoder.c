@@ -403,7 +403,8 @@ static known value_of(const formula *y, const item *v, const known x[], const do
 }
 
 static known plainly(const formula *y, const known in[], const double attributes[]) {
-    known x[ITEMS] = {{0}};
+    known x[ITEMS];
+    if (y->hostile) memset(x, 0, sizeof x); /* its operands may be items that are not there */
     for (int i = 0; i < y->count; i++) {
         const item *v = &y->item[i];
         x[i] = v->code == AG__TRACE_INPUT ? in[v->k] : value_of(y, v, x, attributes);

@@ -2,16 +2,20 @@
  * programs (tests/random_check.h): both evaluators, with and without machine code, on two threads, again after a rewind
  *
  * Lines that the library refuses are left out; a refused line must leave nothing on the tape. Random programs are drawn so that
- * most values are numbers; here anything goes. */
+ * most values are numbers; here anything goes. Extents are small, or one below, at or one above a number by which evaluation is
+ * divided (autograd/tape/limits.h): few inputs make tensors of as many elements as that takes, all of them in a build with tiny
+ * limits. */
+#include "autograd/tape/limits.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/random_check.h"
 
 #include <string.h>
 
-enum { MOST = 1200, LINES = 24, LEAVES = 4, MOST_OUTPUTS = 3 };
+enum { FEW = 1200, MANY = 70000, LINES = 24, LEAVES = 4, MOST_OUTPUTS = 3 };
 
 typedef struct maker {
     feed f;
+    int64_t most; /* elements of a value */
     program *p;
     ag_tape *tape;
     ag_tensor *value[MOST_LINES];
@@ -32,7 +36,7 @@ static void append(maker *m, const line *l) {
     if (m->p->count >= LINES) return;
     ag_tensor *y = line_record(l, m->tape, m->value);
     bool bad = refused(m->tape, NULL, nodes + 4 * MOST_OPERANDS);
-    if (!bad && line_has_value(l) && (ag_size(y) > MOST || ag_is_nil(y))) {
+    if (!bad && line_has_value(l) && (ag_size(y) > m->most || ag_is_nil(y))) {
         ag_tape_rewind(m->tape, mark);
         bad = true;
     }
@@ -44,6 +48,48 @@ static void append(maker *m, const line *l) {
     m->p->line[m->p->count++] = *l;
 }
 
+static int64_t edge(feed *f) {
+    static const int64_t limits[] = {AG__FEW_COPIED,
+                                     AG__FEWEST_COLUMNS,
+                                     AG__LANES,
+                                     AG__ROWS_A_GROUP,
+                                     AG__CHAIN_F32,
+                                     AG__MANY_OUTPUTS,
+                                     AG__COLUMNS_SCATTERED,
+                                     AG__CHAIN_F64,
+                                     AG__LONG_ROW,
+                                     AG__BLOCK,
+                                     AG__STRIP,
+                                     AG__PART_ROWS,
+                                     AG__PACKED_COLUMNS,
+                                     AG__LONG_SUM,
+                                     AG__MOST_ROW,
+                                     AG__JOINED,
+                                     AG__LITTLE,
+                                     AG__AT_ONCE,
+                                     AG__LARGE,
+                                     AG__LEAST_COPIED,
+                                     AG__DOT_F32,
+                                     AG__DOT_F64,
+                                     AG__LINE,
+                                     AG__SHORT_RUN};
+    const int lot = feed_below(f, 256), which = lot % (int)(sizeof limits / sizeof *limits);
+    const int64_t n = limits[which] + feed_below(f, 5) - 2;
+    return n > 0 ? n : 1;
+}
+
+/* Mostly a few elements; at most as many as there may be. */
+static ag_shape leaf_shape(maker *m, int lot) {
+    ag_shape s = {.rank = feed_below(&m->f, 4)};
+    for (int i = 0; i < s.rank; i++) {
+        const bool small = lot < 128 || (lot < 200 && feed_below(&m->f, 2));
+        s.extent[i] = lot >= 224 ? feed_below(&m->f, 40) : small ? feed_below(&m->f, 6) : edge(&m->f);
+    }
+    for (int i = 0; i < s.rank; i++)
+        if (shape_size(&s) > m->most) s.extent[i] = 2;
+    return s;
+}
+
 static void add_leaf(maker *m) {
     static const char *const names[] = {"ag_parameter", "ag_parameter", "ag_variable", "ag_from", "ag_wrap"};
     static const ag_dtype dtypes[] = {AG_F64, AG_F32, AG_F64, AG_F32, AG_I64, AG_BOOL};
@@ -51,11 +97,10 @@ static void add_leaf(maker *m) {
     line l = {.form = form_named(names[lot % 5]),
               .dtype = dtypes[feed_below(&m->f, 6)],
               .domain = (domain)(lot / 5 % DOMAINS)};
-    l.shape.rank = feed_below(&m->f, 4);
-    for (int i = 0; i < l.shape.rank; i++) l.shape.extent[i] = feed_below(&m->f, lot < 200 ? 6 : 40);
+    l.shape = leaf_shape(m, lot);
     l.number[1] = 1 + feed_below(&m->f, 8);
     l.data = feed_bits(&m->f, 1);
-    if (shape_size(&l.shape) <= MOST) append(m, &l);
+    append(m, &l);
 }
 
 /* An earlier value, mostly a late one; −1: there is none. */
@@ -119,6 +164,8 @@ static void make(maker *m) {
     *m->p = (program){
         .seed = (uint64_t)lot, .wild = true, .together = lot & 8, .backward = lot & 16, .order = lot >> 5 & 3};
     m->p->order = m->p->order == 3 ? 1 : m->p->order;
+    m->p->seed += (uint64_t)feed_bits(&m->f, 1) << 8; /* which properties are looked at */
+    m->most = m->p->seed % 16 == 7 ? MANY : FEW;
     m->tape = tape_open(&l);
     ag_tape_set_evaluator(m->tape, AG_EVALUATOR_REFERENCE);
     for (int i = 1 + feed_below(&m->f, LEAVES); i > 0; i--) add_leaf(m);
