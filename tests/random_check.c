@@ -159,6 +159,13 @@ static bool replaceable(const program *p, int i) {
     return true;
 }
 
+/* While nothing is recorded, a call that changes nothing gives a variable's value as a constant, but another tensor as it is. */
+static bool records_all(const program *p) {
+    for (int i = 0; i < p->count; i++)
+        if (p->line[i].form->signature == SIG_RECORDING) return false;
+    return true;
+}
+
 /* x as a view with other strides: of every second element, turned around, or turned, by its number. */
 static ag_tensor *strided(ag_tensor *x, int number) {
     const int rank = ag_shape_of(x).rank;
@@ -621,7 +628,8 @@ static verdict check_fused(const program *p, const run *reference, char *report)
         v = check_other(p, &first, on_two_threads, report);
     if (v == AGREES && p->seed % 2 == 1) v = check_automatic(&first, p, report);
     if (v == AGREES && p->seed % 8 == 1) v = check_other(p, reference, eagerly, report);
-    if (v == AGREES && p->seed % 4 == 2) v = check_other(p, reference, with_other_strides[p->seed / 4 % 2], report);
+    if (v == AGREES && p->seed % 4 == 2 && records_all(p))
+        v = check_other(p, reference, with_other_strides[p->seed / 4 % 2], report);
     run_close(&first);
     return v == AGREES && *first.trouble ? failed(&first, LEAKS, report) : v;
 }

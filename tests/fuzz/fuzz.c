@@ -2,7 +2,7 @@
  *
  * The same program in three forms. libFuzzer has a main of its own: fuzz TARGET [OPTION...] [FOLDER...]. Otherwise main runs
  * the target on each file, on each line of its file of seeds (tests/fuzz/seeds), or on random bytes and random changes of a file;
- * compiled by afl-clang-fast it does so many times in one process. A fault ends the process; so does a sanitizer that finds one. */
+ * compiled by afl-clang-fast, fuzz TARGET takes one input after the other from AFL++. A fault ends the process; so does a sanitizer that finds one. */
 #include "tests/fuzz/fuzz.h"
 
 #include <dirent.h>
@@ -392,6 +392,23 @@ static void run_random(int64_t n, uint64_t seed, const char *path) {
     printf("%s: %lld random inputs\n", chosen->name, (long long)n);
 }
 
+/* Inputs in memory that AFL++ shares with this process, each in memory of its own of exactly its size. */
+#ifdef __AFL_COMPILER
+__AFL_FUZZ_INIT();
+
+static void run_shared(void) {
+    const uint8_t *shared = __AFL_FUZZ_TESTCASE_BUF;
+    while (__AFL_LOOP(100000)) {
+        const size_t size = (size_t)__AFL_FUZZ_TESTCASE_LEN;
+        uint8_t *data = malloc(size ? size : 1);
+        if (!data) fault("out of memory");
+        memcpy(data, shared, size);
+        chosen->run(data, size);
+        free(data);
+    }
+}
+#endif
+
 int main(int argc, char **argv) {
     if (argc > 1 && is_seeds(argv[1])) {
         for (int i = 1; i < argc; i++) run_seeds(argv[i]);
@@ -402,10 +419,13 @@ int main(int argc, char **argv) {
         run_random(strtoll(argv[2], NULL, 10), strtoull(argv[3], NULL, 10), argv[4]);
         return 0;
     }
-#ifdef __AFL_LOOP
-    while (__AFL_LOOP(100000))
+#ifdef __AFL_COMPILER
+    if (argc == 1) {
+        run_shared();
+        return 0;
+    }
 #endif
-        for (int i = 1; i < argc; i++) run_file(argv[i]);
+    for (int i = 1; i < argc; i++) run_file(argv[i]);
     return argc > 1 ? 0 : usage();
 }
 

@@ -4,6 +4,7 @@
     seeds.py unpack TARGET FOLDER     each input as a file, for a fuzzer to begin with
     seeds.py pack TARGET FOLDER [N]   the second section: of the files that a fuzzer has kept, the shortest, up to N bytes in all
     seeds.py fault TARGET FILE TEXT   append an input that showed a fault, with a line about it
+    seeds.py words TARGET FILE        a dictionary for libFuzzer and AFL++: words that inputs of the target are made of
 
 A line that begins with # is about those below it."""
 
@@ -12,6 +13,7 @@ import hashlib
 import io
 import pathlib
 import random
+import re
 import struct
 import sys
 import zipfile
@@ -137,6 +139,45 @@ def random_inputs():
     return {target: [numbers.randbytes(size) for _ in range(4)] for target, size in sizes.items()}
 
 
+JSON = ['{"', '":', '"}', "[", "]", ",", ":", "\\u0041", "-1", "1e400", "null"]
+TENSORS = JSON + ["dtype", "shape", "data_offsets", "__metadata__", "F32", "F64", "F16", "BF16", "I8", "I16", "I32", "I64", "U8", "U16",
+                  "U32", "U64", "BOOL", "F8_E4M3", '"a"', '"b"', '"c"', '"d"']
+WORDS = {
+    "npy": [b"\x93NUMPY", b"\1\0", b"\2\0", b"\3\0", "'descr': ", "'fortran_order': ", "'shape': ", "True", "False", "(", ")", "(2, 3)", "<f4",
+            ">f4", "<f8", ">f8", "<i8", "|b1", "|u1", "|i1", "<u2", ">i4", "<f2", "=f4", ", ", "}", "{", "L"],
+    "zip": [b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"\x01\0", b"\xff\xff\xff\xff", b"\x2d\0", ".npy", b"\x08\0", b"\0\0"],
+    "safetensors": TENSORS,
+    "load": TENSORS,
+    "checkpoint": TENSORS + ["checkpoint", "crc32", "number.rate", "number.steps", "random.draws", "random.seed", '"1"'],
+    "idx": [b"\0\0\x08\1", b"\0\0\x09\1", b"\0\0\x0b\2", b"\0\0\x0c\1", b"\0\0\x0d\3", b"\0\0\x0e\1", b"\x1f\x8b\x08"],
+    "csv": ["\r\n", "\n", ",", ";", "\t", '"', '""', "nan", "inf", "-inf", "NaN", "true", "1e308", "1e-320", "9223372036854775807", "0x10", "\xef\xbb\xbf"],
+    "png": ["IHDR", "PLTE", "IDAT", "IEND", "tRNS", "gAMA", "sBIT", "bKGD", "tEXt", b"\x89PNG\r\n\x1a\n", b"\0\0\0\x0d", b"\1\0\0\0", b"\x10\6\0\0\1"],
+    "pnm": ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "WIDTH ", "HEIGHT ", "DEPTH ", "MAXVAL ", "TUPLTYPE ", "ENDHDR\n", "RGB_ALPHA", "GRAYSCALE",
+            "BLACKANDWHITE", "255", "65535", "# ", "\n"],
+    "text": ["...", "::", ":", ",", "None", "newaxis", "%", "->", "ij", "ii", "-1", "auto", "fused", "reference", "avx512", "avx2", "none", "1,2",
+             "9223372036854775807", b"\0"],
+    "labels": ["<", ">", "&", "&amp;", "]]>", "<!--", "\\", "{", "}", "$", "^", "_", "%", "#", '"', "'", "|", "\n", b"\xe2\x80\xae", b"\xff",
+               b"\xed\xa0\x80", b"\xf4\x90\x80\x80", "</script>", b"\0", "−", "·"],
+}
+
+
+def words_of(target):
+    if target == "expression":
+        root = HERE.parents[2]
+        text = (root / "examples/explain/functions.c").read_text(encoding="utf-8")
+        ops = "".join(path.read_text(encoding="utf-8") for path in sorted(root.glob("ops/*.c")))
+        names = sorted(set(re.findall(r'"([a-z_0-9]+)"', text)) | set(re.findall(r'[.]name = "([a-z_0-9]+)"', ops)))
+        return [f"{name}(" for name in names] + ["axis=", "keepdims=", "True", "None", "**", "@", "[", "]", "(", ")", ";", "=", ".T", "::", "-1", "1e308", b"\0",
+                                                 "x=[2,3]", "w:[1,2]", "int(", ">=", "<="]
+    return WORDS.get(target, [])
+
+
+def words(target, file):
+    listed = (word.encode() if isinstance(word, str) else word for word in words_of(target))
+    text = "".join('"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n' for word in listed)
+    pathlib.Path(file).write_text(text, encoding="utf-8")
+
+
 def path_of(target):
     return HERE / f"{target}.seeds"
 
@@ -188,4 +229,4 @@ def fault(target, file, text):
 
 
 if __name__ == "__main__":
-    {"make": make, "unpack": unpack, "pack": pack, "fault": fault}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "unpack": unpack, "pack": pack, "fault": fault, "words": words}[sys.argv[1]](*sys.argv[2:])
