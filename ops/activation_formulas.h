@@ -1,6 +1,6 @@
 /* activation_formulas -- formulas of activations: text for the recorder alone */
 #define AG_ONLY_TRACE
-#include "autograd/formulas_begin.h"
+#include "autograd/tape/words.h"
 #include "autograd/functions.h"
 
 /* max(x, 0) + ln(1 + e^(−|x|)): the exponential cannot overflow. */

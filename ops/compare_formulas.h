@@ -1,6 +1,6 @@
 /* compare_formulas -- formulas of comparisons and choices: text for every domain of
  * reals, which includes itself; whole numbers and bools have only the traces */
-#include "autograd/formulas_begin.h"
+#include "autograd/tape/words.h"
 
 PREDICATE2(equal, a, b) { return EQ(a, b); }
 PREDICATE2(not_equal, a, b) { return NE(a, b); }

@@ -1,6 +1,6 @@
 /* logic_formulas -- formulas of bounds: text for the recorder alone */
 #define AG_ONLY_TRACE
-#include "autograd/formulas_begin.h"
+#include "autograd/tape/words.h"
 
 /* A NaN stays, whichever it is. */
 FN(V, bound_below, V x, V low) { return SEL(OR(LT(x, low), NE(low, low)), low, x); }

@@ -4,7 +4,7 @@
  * made for this file by tests/fit_special.py, which says of each what it approximates and how closely. Where two parts
  * of a domain have the same form, a selection of the argument comes before one polynomial, because a step that selects
  * is cheaper than a second polynomial. */
-#include "autograd/formulas_begin.h"
+#include "autograd/tape/words.h"
 #include "autograd/functions.h"
 
 #ifndef AG_SPECIAL_TABLES

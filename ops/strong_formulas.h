@@ -1,6 +1,6 @@
 /* strong_formulas -- formulas of products and quotients with strong zeros: text for every domain of reals, which
  * includes itself */
-#include "autograd/formulas_begin.h"
+#include "autograd/tape/words.h"
 
 MAP2(strong_mul, g, s) { return STRONG_MUL(g, s); }
 MAP2(mul_both_strong, a, b) { return SEL(NE(b, K(0)), STRONG_MUL(a, b), K(0)); }

@@ -15,7 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PUBLIC = ["autograd/autograd.h", "nn/nn.h", "io/io.h"]
-EACH_TIME = {"autograd/formulas_begin.h", "autograd/formulas_end.h", "autograd/functions.h", "autograd/tape/replay_lanes.h", "ops/dense_kernels.h", "ops/product_tile.h", "ops/product_vector.h"}
+EACH_TIME = {"autograd/formulas_begin.h", "autograd/formulas_end.h", "autograd/functions.h", "autograd/tape/replay_lanes.h", "autograd/tape/words.h", "ops/dense_kernels.h", "ops/product_tile.h", "ops/product_vector.h"}
 DOMAINS = 5  # that a text of formulas is compiled for at most, including itself for each
 
 CONFIG = """\

@@ -117,16 +117,14 @@ class Uses:
             name: path for path in headers for name in declared(code[path])
             if name not in self.definition and name not in provided(code[path])
         }
-        bodies = {}
-        for path in headers:
-            for name, body in provided(code[path]).items():
-                bodies[name] = bodies.get(name, frozenset()) | body
         templates = {path: words(code[path]) for path in headers if not re.search(r"^#ifndef \w+_H$", tree[path], flags=re.M)}
         self.symbols = {}
         for path in sources:
-            named = set(words(code[path]))
-            for name in self.all_included(path):
-                named |= templates.get(name, frozenset())
+            named, bodies = set(words(code[path])), {}
+            for header in self.all_included(path):
+                named |= templates.get(header, frozenset())
+                for name, body in provided(code[header]).items():
+                    bodies[name] = bodies.get(name, frozenset()) | body
             waiting = list(named)
             while waiting:
                 name = waiting.pop()

@@ -9,6 +9,10 @@
 #include <math.h>
 #include <string.h>
 
+static _Thread_local ag_trace *recorded;
+
+ag_trace *ag__recorded(void) { return recorded; }
+
 static bool grow(ag_trace *t) {
     enum { FIRST = 256 };
     int room = t->room > 0 ? 2 * t->room : FIRST;
@@ -145,7 +149,10 @@ void ag__trace(ag_trace *t, const ag_op *op, ag_dtype dtype, int n, bool narrow)
     if (++t->number == 0) t->number = 1;
     for (int i = 0; i < n; i++) x[i] = append(t, (ag__traced){.code = AG__TRACE_INPUT, .k = (int16_t)i, .need = 1});
     ag__closed former = ag__close(t->tape, AG__TRACE, op->name);
+    ag_trace *outer = recorded;
+    recorded = t;
     ag_traced y = op->trace[dtype](t, x);
+    recorded = outer;
     ag__reopen(t->tape, former);
     step(t, (ag__traced){.code = AG__TRACE_RESULT, .operands = 1}, &y);
 }

@@ -49,6 +49,9 @@ struct ag_trace {
  * t->failed is set if it is invalid. At first t is zero except for its tape and the number of the previous trace. */
 void ag__trace(ag_trace *t, const ag_op *op, ag_dtype dtype, int n, bool narrow);
 
+/* The trace that this thread records; NULL: none. */
+ag_trace *ag__recorded(void);
+
 /* Free the list. */
 void ag__trace_free(ag_trace *t);
 
