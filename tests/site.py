@@ -1,7 +1,7 @@
 """The site: its links and anchors, its search, its looks in a browser: site.py HEADER...
 
 Made anew in a temporary folder. Without mandoc or cmark-gfm it is skipped; without chromium all is checked but the search and the
-widths, light and dark, in a browser: narrow, every page in a long run (AG_TEST_LONG=1), and else every twelfth. With --pictures FOLDER pictures of some pages are left there, for people to look at."""
+widths, light and dark, in a browser: narrow, every page in a long run (AG_TEST_LONG=1), and else every fiftieth. With --pictures FOLDER pictures of some pages are left there, for people to look at."""
 
 import base64
 import html.parser
@@ -83,7 +83,7 @@ OVERFLOW = """const d=document.documentElement;return [d.scrollWidth,d.clientWid
 
 
 def check_browser(folder, pages, names, pictures):
-    narrow = sorted(pages)[:: 1 if os.environ.get("AG_TEST_LONG") else 12]
+    narrow = sorted(pages)[:: 1 if os.environ.get("AG_TEST_LONG") else 50]
     with tempfile.TemporaryDirectory() as profile:
         browser = test_page.Browser(shutil.which("chromedriver"), shutil.which("chromium"), profile)
         try:
