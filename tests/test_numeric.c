@@ -1,4 +1,6 @@
-/* test_numeric -- remainders of numbers of every size, gradients at kinks and of NaN, bits, and what is refused */
+/* test_numeric -- remainders of numbers of every size, fma without an instruction for it, gradients at kinks and of NaN, bits,
+ * and what is refused */
+#include "autograd/tape/fma.h"
 #include "tests/support.h"
 
 #include <float.h>
@@ -77,6 +79,55 @@ START_TEST(whole_remainders) {
     for (int i = 0; i < 9; i++) ck_assert_int_eq(q[i], want[i]);
 }
 END_TEST
+
+/* ---- a·b + c without an instruction for it has the bits of C's ---- */
+
+#if AG__EMULATES_FMA
+static bool same_bits(double a, double b) { return (isnan(a) && isnan(b)) || (a == b && !signbit(a) == !signbit(b)); }
+
+/* A number whose exponent is near `middle`, at times with runs of zeros or ones, which make ties. */
+static double near_exponent(int middle, int spread) {
+    static const double ends[] = {0, -0.0, INFINITY, -INFINITY, NAN, DBL_MAX, 0x1p-1074, DBL_MIN};
+    const uint64_t kind = random_bits() % 64, sparse = random_bits() & random_bits() & random_bits();
+    uint64_t bits = random_bits();
+    if (kind < 8) return ends[kind];
+    if (kind < 24) bits = kind % 2 ? sparse : bits & ~(UINT64_MAX >> (bits % 60));
+    const double x =
+        ldexp(1 + (double)(bits >> 12) * 0x1p-52, middle + (int)(random_bits() % (uint64_t)spread) - spread / 2);
+    return kind % 2 ? x : -x;
+}
+
+/* Close to −a·b, or to half a unit of it, at times. */
+static double addend(double a, double b, double other) {
+    const uint64_t kind = random_bits() % 16;
+    int exponent;
+    if (kind == 0) return -a * b;
+    if (kind == 1) return nextafter(-a * b, random_bits() % 2 ? INFINITY : -(double)INFINITY);
+    if (kind > 3 || !isfinite(a * b)) return other;
+    frexp(a * b, &exponent);
+    return ldexp(kind == 2 ? 1 : -1, exponent - 52 - (int)(random_bits() % 4));
+}
+
+START_TEST(emulated_fma_rounds_once) {
+    static const int middle[][2] = {{0, 0},      {0, -1022}, {-511, -1022}, {-540, -1060},
+                                    {511, 1020}, {500, 900}, {-450, -900}};
+    const int which = _i, spread = 4 + 116 * (which % 2);
+    for (int64_t i = 0; i < by_length(3000, 40000, 1000000); i++) {
+        const double a = near_exponent(middle[which / 2][0], spread), b = near_exponent(middle[which / 2][0], spread),
+                     c = addend(a, b, near_exponent(middle[which / 2][1], spread)), want = fma(a, b, c);
+        ck_assert_msg(same_bits(ag__emulated_fma(a, b, c), want), "%a·%a + %a: %a, not %a", a, b, c,
+                      ag__emulated_fma(a, b, c), want);
+        ck_assert_msg(same_bits(ag__fma(a, b, c), want), "%a·%a + %a: not %a", a, b, c, want);
+        const float x = (float)ldexp(a, which == 4 ? 450 : 0), y = (float)ldexp(b, which == 4 ? 450 : 0),
+                    z = (float)addend((double)x, (double)y, ldexp(c, which == 4 ? 900 : 0)), whole = fmaf(x, y, z);
+        ck_assert_msg(same_bits((double)ag__emulated_fmaf(x, y, z), (double)whole), "%a·%a + %a: %a, not %a", (double)x,
+                      (double)y, (double)z, (double)ag__emulated_fmaf(x, y, z), (double)whole);
+        ck_assert_msg(same_bits((double)ag__fmaf(x, y, z), (double)whole), "%a·%a + %a: not %a", (double)x, (double)y,
+                      (double)z, (double)whole);
+    }
+}
+END_TEST
+#endif
 
 /* ---- Bits ---- */
 
@@ -241,6 +292,9 @@ int main(void) {
     Suite *suite = suite_create("numeric");
     TCase *group = tape_group(suite, "values");
     tcase_add_loop_test(group, remainders, 0, 2);
+#if AG__EMULATES_FMA
+    tcase_add_loop_test(group, emulated_fma_rounds_once, 0, 14);
+#endif
     tcase_add_test(group, large_quotients);
     tcase_add_test(group, whole_remainders);
     tcase_add_test(group, bits);

@@ -6,8 +6,11 @@
 #define AG_NO_LOCATION
 #endif
 #include "autograd/autograd.h"
+#include "autograd/tape/fma.h"
 #include "autograd/tape/size.h"
 #include "autograd_config.h"
+
+#include <math.h>
 
 /* Fail in a constructor, before anything is recorded: the message follows the operation's name and the inputs'
  * shapes, as with ag_reject. Any x may be NULL or nil. Returns nil. */
@@ -102,6 +105,20 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
 #define AG__CHOOSES 0
 #define AG_KERNEL
 #define AG_BLOCK_KERNEL
+#endif
+
+/* Calls of fma and fmaf are the library's own: see fma.h. GCC still knows what they are, makes instructions of them in
+ * what it compiles for processors that have them, and calls a form for several numbers in vector code for others. */
+#if AG__EMULATES_FMA
+#define AG__TEXT_OF(name) #name
+#define AG__TEXT(name) AG__TEXT_OF(name)
+#if defined __x86_64__ && defined __linux__
+#define AG__FMA_OF_VECTORS __attribute__((simd("notinbranch")))
+#else
+#define AG__FMA_OF_VECTORS
+#endif
+extern __typeof__(fma) fma __asm__(AG__TEXT(__USER_LABEL_PREFIX__) "ag__fma") AG__FMA_OF_VECTORS;
+extern __typeof__(fmaf) fmaf __asm__(AG__TEXT(__USER_LABEL_PREFIX__) "ag__fmaf") AG__FMA_OF_VECTORS;
 #endif
 
 /* After kernels that were compiled for size, to which GCC gives no end of this kind: the upper halves of vector
