@@ -6,6 +6,7 @@
 #include "tests/random_formulas.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* BLOCK(name, type, count, formula) defines an elementwise kernel of up to three inputs a, b, c. */
@@ -50,13 +51,36 @@ static const ag_op op_blend = {.name = "blend",
                                AG_FORMULA_TRACE(blend),
                                .vjp = blend_vjp};
 
+/* ---- What is constant to gradients ---- */
+
+held_values user_held;
+
+/* Number user_held.next of the values that are held. */
+static ag_tensor *held_again(ag_tensor *x) {
+    const int64_t number = user_held.next++;
+    const size_t bytes = (size_t)ag_size(x) * ag_dtype_size(ag_dtype_of(x));
+    if (number == user_held.count) {
+        const void *data = ag_data(x);
+        if (!data || number == MOST_HELD) return ag_stop_gradient(x);
+        user_held.value[user_held.count++] = memcpy(claim(bytes), data, bytes);
+    }
+    return ag_from(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(x), user_held.value[number]);
+}
+
+ag_tensor *user_constant(ag_tensor *x) { return user_held.holds ? held_again(x) : ag_stop_gradient(x); }
+
+void user_let_go(void) {
+    while (user_held.count > 0) free(user_held.value[--user_held.count]);
+    user_held.holds = false;
+}
+
 /* Programs may differentiate three times, and these have no third derivative by their parameters: so the slopes are
  * called here, and constant. */
 static ag_tensor *slope_by_parameters(const ag_op *op, int n, ag_tensor *const x[], double number) {
-    return ag_stop_gradient(ag_apply(op, n, x, &number, sizeof number));
+    return user_constant(ag_apply(op, n, x, &number, sizeof number));
 }
 ag_tensor *user_incomplete(ag_tensor *a, ag_tensor *b, ag_tensor *c) {
-    ag_tensor *p = ag_abs(ag_stop_gradient(a)), *q = ag_abs(ag_stop_gradient(b)), *x = ag_sigmoid(c);
+    ag_tensor *p = ag_abs(user_constant(a)), *q = ag_abs(user_constant(b)), *x = ag_sigmoid(c);
     ag_tensor *sum = ag_add(ag_betainc(p, q, x), ag_add(ag_gammainc(p, x), ag_gammaincc(q, x)));
     sum = ag_add(sum, slope_by_parameters(&ag__op_betainc_slope, 3, (ag_tensor *[]){p, q, x}, 4));
     sum = ag_add(sum, slope_by_parameters(&ag__op_gammainc_slope, 2, (ag_tensor *[]){p, x}, 2));
@@ -463,7 +487,7 @@ ag_tensor *user_drawn(ag_tensor *x) {
         sum = ag_add(sum, ag_cast(ag_reshape(one, AG_SCALAR), dtype));
     }
     sum = ag_add(sum, ag_draw_truncated_normal(half, half, ag_neg(x), x));
-    return ag_stop_gradient(ag_add(sum, ag_draw_student(ag_add_scalar(x, 3))));
+    return user_constant(ag_add(sum, ag_draw_student(ag_add_scalar(x, 3))));
 }
 
 ag_tensor *user_noisy(ag_tensor *x) {
@@ -493,7 +517,7 @@ ag_tensor *user_histogram(ag_tensor *x) { return ag_histogram(x, 5, -2, 2); }
 ag_tensor *user_distinct(ag_tensor *x) { return ag_slice(ag_apply(&ag__op_distinct, 1, &x, NULL, 0), 0, 0, 3, 1); }
 
 ag_tensor *user_picked(ag_tensor *x) {
-    ag_tensor *flat = ag_stop_gradient(ag_reshape(x, AG_SHAPE(-1)));
+    ag_tensor *flat = user_constant(ag_reshape(x, AG_SHAPE(-1)));
     const int64_t all[] = {ag_extent(flat, 0), 0};
     ag_tensor *begin = ag_ones(ag_tape_of(x), AG_BOOL, AG_SHAPE(all[0]));
     return ag_apply(&ag__op_unique, 2, (ag_tensor *[]){flat, begin}, all, sizeof all);

@@ -210,18 +210,18 @@ void program_shrink(program *p, program_fails *fails, void *context);
 
 /* ---- Operations of the tests' own, of each kind (random_ops.c) ---- */
 
-ag_tensor *user_softsign(ag_tensor *x);                             /* elementwise, with a formula */
+ag_tensor *user_softsign(ag_tensor *x);                               /* elementwise, with a formula */
 ag_tensor *user_incomplete(ag_tensor *a, ag_tensor *b, ag_tensor *c); /* within the domain */
-ag_tensor *user_blend(ag_tensor *a, ag_tensor *b, ag_tensor *c);    /* elementwise, with a formula and an attribute */
-ag_tensor *user_weighted(int n, ag_tensor *const x[]);              /* elementwise, of 1 to 8 inputs */
-ag_tensor *user_is_small(ag_tensor *x);                             /* elementwise predicate */
-ag_tensor *user_product(ag_tensor *x, ag_axes axes, bool keepdims); /* reduction that finishes */
-ag_tensor *user_log_sum(ag_tensor *x, ag_axes axes, bool keepdims); /* reduction */
-ag_tensor *user_opposite(ag_tensor *x);                             /* elementwise, its own inverse */
-ag_tensor *user_join(ag_tensor *a, ag_tensor *b);                   /* elementwise, commutes */
-ag_tensor *user_running(ag_tensor *x);                              /* opaque, wants contiguous input */
-ag_tensor *user_dot(ag_tensor *a, ag_tensor *b);                    /* contraction of any strides, which accumulates */
-ag_tensor *user_windows(ag_tensor *x, int axis);                    /* view whose elements overlap */
+ag_tensor *user_blend(ag_tensor *a, ag_tensor *b, ag_tensor *c);      /* elementwise, with a formula and an attribute */
+ag_tensor *user_weighted(int n, ag_tensor *const x[]);                /* elementwise, of 1 to 8 inputs */
+ag_tensor *user_is_small(ag_tensor *x);                               /* elementwise predicate */
+ag_tensor *user_product(ag_tensor *x, ag_axes axes, bool keepdims);   /* reduction that finishes */
+ag_tensor *user_log_sum(ag_tensor *x, ag_axes axes, bool keepdims);   /* reduction */
+ag_tensor *user_opposite(ag_tensor *x);                               /* elementwise, its own inverse */
+ag_tensor *user_join(ag_tensor *a, ag_tensor *b);                     /* elementwise, commutes */
+ag_tensor *user_running(ag_tensor *x);                                /* opaque, wants contiguous input */
+ag_tensor *user_dot(ag_tensor *a, ag_tensor *b); /* contraction of any strides, which accumulates */
+ag_tensor *user_windows(ag_tensor *x, int axis); /* view whose elements overlap */
 enum { LINEAR_WAYS = 15 };
 ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix that x begins with (random_linear.c) */
 ag_tensor *user_reversed(ag_tensor *x);          /* view with negative strides */
@@ -229,6 +229,18 @@ ag_tensor *user_corner(ag_tensor *x);            /* ag_at: slices of several axe
 ag_tensor *user_depthwise(ag_tensor *x);         /* ag_depthwise of a row */
 ag_tensor *user_one_hot(ag_tensor *index);       /* ag_one_hot, of indices below 9 */
 ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix that x begins with */
+
+/* What these hold constant to gradients. While values are held, each call has the value of the call of its number in the first
+ * run, whatever it is given: a run sets user_held.next to 0. */
+enum { MOST_HELD = 4 * MOST_LINES };
+typedef struct held_values {
+    bool holds;
+    int64_t count, next;
+    void *value[MOST_HELD];
+} held_values;
+extern held_values user_held;
+ag_tensor *user_constant(ag_tensor *x);
+void user_let_go(void); /* no values are held any more */
 
 /* Calls of the library with options that have no place in a line. */
 ag_tensor *user_norm(ag_tensor *x, ag_axes axes, bool keepdims);

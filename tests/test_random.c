@@ -1,17 +1,19 @@
 /* test_random -- random programs: both evaluators give the same values and gradients, twice, on any number of threads,
  * and whatever allocation fails
  *
- *     test_random [--programs N] [--seed S] [--only EXTENT] [--verbose] [--isolate] [--print] [--json] [--relax CLASS,…]
+ *     test_random [--programs N] [--seed S] [--only EXTENT] [--verbose] [--isolate] [--print] [--relax CLASS,…]
+ *                 [--slopes] [--json]
  *
  * runs N programs (one, if only a seed is given) from seed S on, rather than the usual ones. AG_RANDOM_PROGRAMS and
  * AG_RANDOM_SEED do the same. --isolate gives each run a process of its own, so that a program that crashes or hangs is
  * made smaller too. --only takes the seeds whose programs are small, medium, large or broad. --relax adds classes of
- * operations whose results may differ within a bound: see random_bound.h. --json does nothing but write the programs and
- * their results, a line each, for test_torch.py.
+ * operations whose results may differ within a bound: see random_bound.h. --slopes judges the gradients by finite differences
+ * instead: see random_slopes.h. --json does nothing but write the programs and their results, a line each, for test_torch.py.
  *
  * random_check.h has the properties of every program. */
 #include "tests/random_bound.h"
 #include "tests/random_check.h"
+#include "tests/random_slopes.h"
 #include "tests/support.h"
 
 #include <inttypes.h>
@@ -64,8 +66,8 @@ static verdict check_isolated(const program *p, char *report) {
 static struct {
     int64_t programs;
     uint64_t seed;
-    bool verbose, isolate, print, json, chosen; /* chosen: not the usual programs */
-    int only;                                   /* this extent; EXTENTS: any */
+    bool verbose, isolate, print, json, slopes, chosen; /* chosen: not the usual programs */
+    int only;                                           /* this extent; EXTENTS: any */
 } options = {.programs = 3000, .seed = 1, .only = EXTENTS};
 
 static verdict check(const program *p, char *report) {
@@ -345,6 +347,48 @@ START_TEST(classes_have_names) {
 }
 END_TEST
 
+/* ---- Finite differences ---- */
+
+static bool slopes_differ(void *context, const program *p) {
+    char report[REPORT];
+    (void)context;
+    return check_slopes(p, report) == DIFFERS;
+}
+
+static void print_slopes(void) {
+    const slope_tally *t = &slope_totals;
+    fprintf(stderr,
+            "%lld programs judged by finite differences, %lld slopes; %lld more found right by ag_gradcheck, %lld at "
+            "kinks; left out: "
+            "%lld that are not of f64 alone, %lld that differences cannot tell\n",
+            (long long)t->judged, (long long)t->slopes, (long long)t->by_gradcheck, (long long)t->at_kinks,
+            (long long)t->unlike, (long long)t->untold);
+}
+
+START_TEST(gradients_are_slopes) {
+    char report[REPORT], first[REPORT] = "";
+    int failures = 0;
+    const int64_t programs = options.chosen ? options.programs : by_length(100, 400, under_asan() ? 400 : 4000);
+    report_crashes();
+    for (uint64_t seed = options.seed; seed < options.seed + (uint64_t)programs; seed++) {
+        program_generate(&current, seed);
+        wrapped_free();
+        const verdict v = check_slopes(&current, report);
+        if (options.verbose) fprintf(stderr, "seed %llu: %d: %s\n", (unsigned long long)seed, (int)v, report);
+        if (v != DIFFERS) continue;
+        fprintf(stderr, "\n/* seed %llu: %s */\n", (unsigned long long)seed, report);
+        if (failures++ > 0) continue;
+        snprintf(first, sizeof first, "seed %llu: %.1000s", (unsigned long long)seed, report);
+        program_shrink(&current, slopes_differ, NULL);
+        program_print(stderr, &current);
+    }
+    if (options.chosen || options.verbose) print_slopes();
+    ck_assert_msg(failures == 0, "%d of %lld programs fail, the first: %s", failures, (long long)programs, first);
+    ck_assert_msg(programs < 100 || 4 * slope_totals.judged >= 3 * programs, "only %lld of %lld programs are judged",
+                  (long long)slope_totals.judged, (long long)programs);
+}
+END_TEST
+
 /* ---- Programs for other judges ---- */
 
 static int write_programs(void) {
@@ -378,12 +422,13 @@ static void read_options(int argc, char **argv) {
         else if (strcmp(argv[i], "--isolate") == 0) options.isolate = true;
         else if (strcmp(argv[i], "--print") == 0) options.print = true;
         else if (strcmp(argv[i], "--json") == 0) options.json = true;
+        else if (strcmp(argv[i], "--slopes") == 0) options.slopes = true;
         else if (strcmp(argv[i], "--relax") == 0 && loosen(value)) i++;
         else if (strcmp(argv[i], "--only") == 0 && choose_only(value)) i++;
         else {
             fprintf(stderr,
                     "usage: test_random [--programs N] [--seed S] [--only small|medium|large|broad] [--verbose] "
-                    "[--isolate] [--print] "
+                    "[--isolate] [--print] [--slopes] [--json] "
                     "[--relax none|all|product_sums,whole_sums,products,sums,functions,arithmetic]\n");
             exit(2);
         }
@@ -393,7 +438,7 @@ static void read_options(int argc, char **argv) {
     if (programs && *programs) options.programs = strtoll(programs, NULL, 10);
     if (argc > 1) {
         setenv("CK_FORK", "no", 1);
-        setenv("CK_RUN_CASE", "programs", 1);
+        setenv("CK_RUN_CASE", options.slopes ? "slopes" : "programs", 1);
     }
 }
 
@@ -403,6 +448,7 @@ int main(int argc, char **argv) {
     Suite *suite = suite_create("random");
     TCase *programs = plain_group(suite, "programs");
     tcase_add_test(programs, programs_agree);
+    tcase_add_test(plain_group(suite, "slopes"), gradients_are_slopes);
     tcase_add_test(plain_group(suite, "memory"), any_allocation_may_fail);
     TCase *tests = plain_group(suite, "tests");
     tcase_add_test(tests, a_seed_is_a_program);
