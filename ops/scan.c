@@ -160,17 +160,23 @@ enum { FOUR = 4 };
 
 #ifdef SHUFFLES
 typedef double four __attribute__((vector_size(FOUR * sizeof(double))));
+typedef float narrow_four __attribute__((vector_size(FOUR * sizeof(float))));
+typedef four wide_four;
 #define PICK __builtin_shufflevector
 
-/* n numbers, a multiple of four, up to each one, with `carry` before the first. */
-#define IN_FOURS(name, plus, neutral)                                                                                  \
-    AG_BLOCK_KERNEL static void name(int64_t n, double *y, double *carry, bool backwards, bool exclusive) {            \
+/* y: n numbers x, a multiple of four, up to each one, with `carry` before the first. */
+#define IN_FOURS(name, type, vector, plus, neutral)                                                                    \
+    AG_BLOCK_KERNEL static void name(int64_t n, void *y, const void *x, double *carry, bool backwards,                 \
+                                     bool exclusive) {                                                                 \
         const four none = {neutral, neutral, neutral, neutral};                                                        \
         four before = {*carry, *carry, *carry, *carry};                                                                \
-        double *at = backwards ? y + n - FOUR : y;                                                                     \
-        for (int64_t k = 0; k < n; k += FOUR, at += backwards ? -FOUR : FOUR) {                                        \
-            four v;                                                                                                    \
-            memcpy(&v, at, sizeof v);                                                                                  \
+        const int64_t first = backwards ? n - FOUR : 0, by = backwards ? -FOUR : FOUR;                                 \
+        const type *from = (const type *)x + first;                                                                    \
+        type *to = (type *)y + first;                                                                                  \
+        for (int64_t k = 0; k < n; k += FOUR, from += by, to += by) {                                                  \
+            vector in;                                                                                                 \
+            memcpy(&in, from, sizeof in);                                                                              \
+            four v = __builtin_convertvector(in, four);                                                                \
             if (backwards) v = PICK(v, v, 3, 2, 1, 0);                                                                 \
             v = v plus PICK(none, v, 0, 4, 5, 6);                                                                      \
             v = v plus PICK(none, v, 0, 1, 4, 5);                                                                      \
@@ -179,26 +185,30 @@ typedef double four __attribute__((vector_size(FOUR * sizeof(double))));
             v = before plus v;                                                                                         \
             before = before plus all;                                                                                  \
             if (backwards) v = PICK(v, v, 3, 2, 1, 0);                                                                 \
-            memcpy(at, &v, sizeof v);                                                                                  \
+            in = __builtin_convertvector(v, vector);                                                                   \
+            memcpy(to, &in, sizeof in);                                                                                \
         }                                                                                                              \
         *carry = before[0];                                                                                            \
     }
 #else
-#define IN_FOURS(name, plus, neutral)                                                                                  \
-    static void name(int64_t n, double *y, double *carry, bool backwards, bool exclusive) {                            \
+#define IN_FOURS(name, type, vector, plus, neutral)                                                                    \
+    static void name(int64_t n, void *y, const void *x, double *carry, bool backwards, bool exclusive) {               \
         for (int64_t k = 0; k < n; k += FOUR) {                                                                        \
-            double v[FOUR], w[FOUR];                                                                                   \
-            double *at = backwards ? y + n - 1 - k : y + k;                                                            \
-            const int64_t by = backwards ? -1 : 1;                                                                     \
-            for (int i = 0; i < FOUR; i++) w[i] = at[i * by] plus(i > 0 ? at[(i - 1) * by] : neutral);                 \
+            double u[FOUR], v[FOUR], w[FOUR];                                                                          \
+            const int64_t first = backwards ? n - 1 - k : k, by = backwards ? -1 : 1;                                  \
+            type *to = (type *)y + first;                                                                              \
+            for (int i = 0; i < FOUR; i++) u[i] = (double)((const type *)x)[first + i * by];                           \
+            for (int i = 0; i < FOUR; i++) w[i] = u[i] plus(i > 0 ? u[i - 1] : neutral);                               \
             for (int i = 0; i < FOUR; i++) v[i] = w[i] plus(i > 1 ? w[i - 2] : neutral);                               \
-            for (int i = 0; i < FOUR; i++) at[i * by] = *carry plus(exclusive ? (i > 0 ? v[i - 1] : neutral) : v[i]);  \
+            for (int i = 0; i < FOUR; i++)                                                                             \
+                to[i * by] = (type)(*carry plus(exclusive ? (i > 0 ? v[i - 1] : neutral) : v[i]));                     \
             *carry = *carry plus v[FOUR - 1];                                                                          \
         }                                                                                                              \
     }
 #endif
-IN_FOURS(sums_in_fours, +, 0)
-IN_FOURS(products_in_fours, *, 1)
+IN_FOURS(sums_f32, float, narrow_four, +, 0)
+IN_FOURS(sums_f64, double, wide_four, +, 0)
+IN_FOURS(products_f64, double, wide_four, *, 1)
 
 /* One element of `inner` after the other. */
 #define IN_ORDER(name, plus)                                                                                           \
@@ -215,18 +225,29 @@ IN_FOURS(products_in_fours, *, 1)
 IN_ORDER(sums_in_order, +)
 IN_ORDER(products_in_order, *)
 
-/* The same, four of them at a time; false, and `carry` is as it was, if a result might then be another: if a product of
- * some elements, or their sum, may be too large where that with what came before is not. With f32 none is. Fours are
- * filled up. */
+/* The same, four of them at a time; false, and `carry` is as it was, if a result might then be another: if a
+ * product of some elements, or their sum, may be too large where that with what came before is not. Fours are filled
+ * up. */
 static bool in_fours(const scan *s, int64_t m, double *w, double *carry) {
     const int64_t spare = (FOUR - m % FOUR) % FOUR;
-    const bool wide = s->dtype == AG_F64;
     double *begin = w + (s->backwards ? spare : 0), after = *carry;
-    if (s->inner > 1 || (s->multiplies && wide && !is_tame(m, begin, 200))) return false;
+    if (s->inner > 1 || (s->multiplies && s->dtype == AG_F64 && !is_tame(m, begin, 200))) return false;
     fill(AG_F64, spare, s->backwards ? w : w + m, s->neutral);
-    (s->multiplies ? products_in_fours : sums_in_fours)(m + spare, w, &after, s->backwards, s->exclusive);
-    if (!s->multiplies && wide && !(is_tame(m, begin, 1023) && is_tame(1, &after, 1023))) return false; /* infinite */
+    (s->multiplies ? products_f64 : sums_f64)(m + spare, w, w, &after, s->backwards, s->exclusive);
+    if (!s->multiplies && !(is_tame(m, begin, 1023) && is_tame(1, &after, 1023))) return false; /* infinite */
     return *carry = after, true;
+}
+
+/* Sums of f32, of which no result would be another. */
+static void sum_in_fours(const scan *s, int64_t m, float *y, const float *x, double *carry) {
+    const int64_t rest = m % FOUR, begin = s->backwards ? rest : 0, last = s->backwards ? 0 : m - rest;
+    float few[FOUR], *part = few + (s->backwards ? FOUR - rest : 0);
+    if (m > rest) sums_f32(m - rest, y + begin, x + begin, carry, s->backwards, s->exclusive);
+    if (rest == 0) return;
+    fill(AG_F32, FOUR, few, s->neutral);
+    memcpy(part, x + last, (size_t)rest * sizeof *few);
+    sums_f32(FOUR, few, few, carry, s->backwards, s->exclusive);
+    memcpy(y + last, part, (size_t)rest * sizeof *few);
 }
 
 /* Elements at … at+m−1 of the tensor, whole groups of `inner`. */
@@ -235,13 +256,17 @@ static void scan_numbers(const scan *s, int64_t at, int64_t m, double *carry) {
     _Alignas(64) char strip[AG__STRIP * AG__MOST_BYTES];
     double *begin = w + (s->backwards ? (FOUR - m % FOUR) % FOUR : 0);
     const char *x = s->x + at * s->bytes;
-    char *y = s->y + at * s->bytes;
-    widen(s, m, begin, x);
-    if (!in_fours(s, m, w, carry)) {
+    char *y = s->y + at * s->bytes, *to = s->past ? strip : y;
+    if (s->dtype == AG_F32 && s->inner == 1 && !s->multiplies)
+        sum_in_fours(s, m, (float *)(void *)to, (const float *)(const void *)x, carry);
+    else {
         widen(s, m, begin, x);
-        (s->multiplies ? products_in_order : sums_in_order)(s, m, begin, carry);
+        if (!in_fours(s, m, w, carry)) {
+            widen(s, m, begin, x);
+            (s->multiplies ? products_in_order : sums_in_order)(s, m, begin, carry);
+        }
+        narrow(s, m, to, begin);
     }
-    narrow(s, m, s->past ? strip : y, begin);
     if (s->past) ag__copy_row(y, strip, (size_t)(m * s->bytes), true);
 }
 
