@@ -89,6 +89,8 @@ static ag_tensor *options_wrong(const char *name, ag_tensor *q, const ag_attenti
                           "dropout %g and scale %g: 0 <= dropout < 1 and a finite scale are wanted", o->dropout,
                           o->scale);
     if (!mask) return NULL;
+    if (ag_is_nil(mask) || ag_tape_of(mask) != ag_tape_of(q))
+        return ag__refuse(name, 2, both, AG_ERR_NIL, "the mask is no tensor of this tape");
     const int missing = scores.rank - ag_rank(mask);
     bool fits = missing >= 0;
     for (int i = 0; fits && i < ag_rank(mask); i++)

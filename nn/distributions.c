@@ -689,7 +689,9 @@ static ag_tensor *quantity_of(const char *name, int which, const ag_distribution
     if (at) add(&c, x, families[p->family].x);
     for (int i = 0; letters[i]; i++) add(&c, p->parameter[i], letters[i]);
     for (int i = 0; others[i]; i++) add(&c, q->parameter[i], others[i]);
-    if (!types_fit(&c) || !shapes_fit(&c)) return c.nil;
+    if (!types_fit(&c)) return c.nil;
+    const ag_mark start = two ? ag_tape_mark(tape) : (ag_mark){0};
+    if (!shapes_fit(&c)) return c.nil;
     for (int i = at; i < c.n; i++) c.x[i] = checked(c.x[i], c.letter[i], i > 0 ? c.x[i - 1] : NULL);
     const int n = (int)strlen(letters);
     ag_tensor *const *a = c.x + at;
@@ -702,7 +704,9 @@ static ag_tensor *quantity_of(const char *name, int which, const ag_distribution
                      .p = p->family,
                      .q = q ? q->family : p->family};
     ag_tensor *y = compute(&d);
-    return y ? y : no_divergence(tape, p, q);
+    if (y) return y;
+    ag_tape_rewind(tape, start); /* of the two families some members have none */
+    return no_divergence(tape, p, q);
 }
 
 ag_tensor *ag_log_prob(const ag_distribution *d, ag_tensor *x) {

@@ -505,6 +505,10 @@ ag_tensor *ag_cosine_similarity(ag_tensor *a, ag_tensor *b, int axis) {
     if (axis < -rank || axis >= rank || ag_rank(b) != rank)
         return ag__refuse("cosine_similarity", 2, x, AG_ERR_AXIS, "axis %d is out of range", axis);
     axis += axis < 0 ? rank : 0;
+    ag__loss l = {.kind = &cosine_similarity_kind, .n = 2, .x = {a, b}};
+    if (!ag__loss_begins(&l, &unreduced)) return l.nil;
+    if (!ag__has_shape(b, ag_shape_of(a)) || ag_extent(a, axis) == 0)
+        return ag__refuse("cosine_similarity", 2, x, AG_ERR_SHAPE, "vectors of one shape, with elements, are wanted");
     return ag__loss_of(&cosine_similarity_kind, (ag_tensor *[]){classes_last(a, axis), classes_last(b, axis)}, 0, 0,
                        &unreduced);
 }

@@ -26,6 +26,7 @@ static ag_tensor *rotary_wrong(ag_tensor *x, ag_tensor *positions, double base) 
     if (!(base >= 1) || isinf(base))
         return ag__refuse(name, n, both, AG_ERR_RANGE, "the base is %g: a finite one of at least 1 is wanted", base);
     if (!positions) return NULL;
+    if (ag_is_nil(positions)) return ag__refuse(name, n, both, AG_ERR_NIL, "the positions are no tensor");
     const int missing = rank - 1 - ag_rank(positions);
     bool fits = missing >= 0;
     for (int i = 0; fits && i < ag_rank(positions); i++)
@@ -66,7 +67,8 @@ ag_tensor *ag_sinusoidal_positions(ag_tape *tape, ag_dtype dtype, int64_t positi
     if (!tape) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
     if (dtype != AG_F32 && dtype != AG_F64)
         return ag__refuse_on(tape, name, AG_ERR_DTYPE, "the dtype must be f32 or f64, not %s", ag_dtype_name(dtype));
-    if (positions < 0 || features < 0 || features == INT64_MAX)
+    if (positions < 0 || features < 0 || features >= INT64_MAX / 16 ||
+        positions > INT64_MAX / 16 / (features + 1)) /* of 8 bytes, one more than these features */
         return ag__refuse_on(tape, name, AG_ERR_SHAPE, "(%lld,%lld) is no shape", (long long)positions,
                              (long long)features);
     const int64_t pairs = (features + 1) / 2;

@@ -3,6 +3,7 @@
 #include "autograd/tape/philox.h"
 #include "ops/incomplete.h"
 #include "ops/sampling.h"
+#include "ops/shaping.h"
 
 #include <math.h>
 #include <string.h>
@@ -335,6 +336,7 @@ ag_tensor *ag_multinomial(ag_tensor *weights, int64_t count, bool replacement) {
     const ag_infer call = {
         .op = &ag__op_multinomial, .n = 1, .x = &weights, .attributes = &c, .tape = ag_tape_of(weights)};
     if (!choice_fits(&call)) return ag__nil_of(call.tape); /* before a key is drawn */
-    ag_tensor *const x[] = {weights, ag__random_key(ag_tape_of(weights))};
-    return ag_apply(&ag__op_multinomial, 2, x, &c, sizeof c);
+    const ag__position since = ag__position_now(call.tape);
+    ag_tensor *const x[] = {weights, ag__random_key(call.tape)};
+    return ag__whole_or_nothing(ag_apply(&ag__op_multinomial, 2, x, &c, sizeof c), &since);
 }

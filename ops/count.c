@@ -129,7 +129,9 @@ ag_tensor *ag_bincount(ag_tensor *x, ag_tensor *weights, int64_t n) {
     if (ag_dtype_of(x) != AG_I64)
         return ag__fail("bincount", 1, &x, AG_ERR_DTYPE, "needs i64, not %s", ag_dtype_name(ag_dtype_of(x)));
     if (!weights_usable("bincount", x, weights, &nil)) return nil;
-    if (n < 0) return ag__fail("bincount", 1, &x, AG_ERR_SHAPE, "n is %lld: 0 or more is wanted", (long long)n);
+    if (n < 0 || n > INT64_MAX / 16)
+        return ag__fail("bincount", 1, &x, AG_ERR_SHAPE, "n is %lld: 0 or more is wanted, and can be counted",
+                        (long long)n);
     return sums_by(x, weights, n);
 }
 

@@ -248,7 +248,8 @@ ag_tensor *ag_irfft_over(ag_tensor *x, int64_t n, ag_axes axes, ag_fft_norm norm
         !last_axis("irfft", x, &axes, &mask, &last, &nil))
         return nil;
     if (n == 0) n = 2 * (ag_extent(x, last) - 1);
-    if (n < 1) return ag__fail("irfft", 1, &x, AG_ERR_RANGE, "%lld real numbers cannot be made", (long long)n);
+    if (n < 1 || (double)n * (double)ag_size(x) >= 0x1p60)
+        return ag__fail("irfft", 1, &x, AG_ERR_RANGE, "%lld real numbers cannot be made", (long long)n);
     double all = (double)n;
     for (int i = 0; i < axes.count - 1; i++) all *= (double)ag_extent(x, axes.axis[i]);
     if (all == 0 || ag_extent(x, last) == 0) return ag__fail("irfft", 1, &x, AG_ERR_SHAPE, "an axis has no elements");

@@ -77,8 +77,9 @@ ag_tensor *ag_gather(ag_tensor *x, ag_tensor *index, int axis) {
     if (a < 0) return ag__fail("gather", 2, in, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
     ag_shape shape = ag_shape_of(x);
     shape.extent[a] = ag_extent(index, (int)a);
+    const ag__position since = ag__position_now(x->tape);
     in[1] = ag__stretched(index, &shape);
-    return ag_apply(&ag__op_gather, 2, in, &a, sizeof a);
+    return ag__whole_or_nothing(ag_apply(&ag__op_gather, 2, in, &a, sizeof a), &since);
 }
 
 /* ---- scatter_add ---- */
@@ -126,7 +127,8 @@ ag_tensor *ag_scatter_add(ag_tensor *x, ag_tensor *index, ag_tensor *source, int
         return ag__fail("scatter_add", 3, in, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
     ag_shape shape = ag_shape_of(x);
     shape.extent[a] = ag_extent(index, (int)a) == 1 ? ag_extent(source, (int)a) : ag_extent(index, (int)a);
+    const ag__position since = ag__position_now(x->tape);
     in[1] = ag__stretched(index, &shape);
     in[2] = ag__stretched(source, &shape);
-    return ag_apply(&ag__op_scatter_add, 3, in, &a, sizeof a);
+    return ag__whole_or_nothing(ag_apply(&ag__op_scatter_add, 3, in, &a, sizeof a), &since);
 }

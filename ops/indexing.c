@@ -318,9 +318,10 @@ static ag_tensor *put_along(const char *name, ag_tensor *x, ag_tensor *index, ag
     shape.extent[a] = ag_extent(index, a) == 1 ? ag_extent(values, a) : ag_extent(index, a);
     ag__indexing f = along(ag_rank(x), a);
     f.how = (uint8_t)how;
+    const ag__position since = ag__position_now(x->tape);
     in[1] = ag__stretched(values, &shape);
     in[2] = ag__stretched(index, &shape);
-    return ag_apply(op, 3, in, &f, sizeof f);
+    return ag__whole_or_nothing(ag_apply(op, 3, in, &f, sizeof f), &since);
 }
 
 ag_tensor *ag_put_along_axis(ag_tensor *x, ag_tensor *index, ag_tensor *values, int axis, ag_put how) {

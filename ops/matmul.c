@@ -77,8 +77,8 @@ ag_tensor *ag_strong_matmul(ag_tensor *a, ag_tensor *b) {
     const int64_t strong = 1;
     if (!ag__inputs_usable("strong_matmul", 2, in, &nil)) return nil;
     const ag__layout *p = a->layout, *q = b->layout;
-    if (p->rank >= 2 && q->rank >= 2 && p->extent[p->rank - 1] == q->extent[q->rank - 2] &&
-        ag__common_leading(a, b, &leading)) {
+    if (p->rank >= 2 && q->rank >= 2 && p->extent[p->rank - 1] == q->extent[q->rank - 2] && a->dtype == b->dtype &&
+        ag__is_real(a->dtype) && ag__common_leading(a, b, &leading)) {
         in[0] = ag__with_leading(a, &leading);
         in[1] = ag__with_leading(b, &leading);
     }

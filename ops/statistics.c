@@ -289,10 +289,11 @@ ag_tensor *ag_nanstd(ag_tensor *x, ag_axes axes, double correction, bool keepdim
 }
 
 static ag_tensor *nan_extreme(const char *name, bool largest, ag_tensor *x, ag_axes axes, bool keepdims) {
-    ag_tensor *nil, *known;
+    ag_tensor *nil;
     uint32_t set;
-    if (!numbers_of(name, x, &axes, &set, &known, &nil)) return nil;
+    if (!usable_over(name, x, &axes, &set, &nil)) return nil;
     if (count_over(x, set) == 0) return ag__fail(name, 1, &x, AG_ERR_SHAPE, "an axis has no elements");
+    ag_tensor *known = ag_equal(x, x);
     ag_tensor *others = chosen(known, x, largest ? -INFINITY : INFINITY);
     ag_tensor *y = (largest ? ag_max_over : ag_min_over)(others, axes, keepdims);
     return ag_where(ag_any_over(known, axes, keepdims), y, number(x, NAN));

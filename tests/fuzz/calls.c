@@ -6,7 +6,9 @@
  * it is done twice, under two evaluators: calls must be refused alike, and values have the same bits.
  *
  * Invariant: after each call no tensor of the tape has more than MOST elements, or the call is taken back. So whatever is
- * evaluated is small, and an evaluation that takes long is a fault. */
+ * evaluated is small, and an evaluation that takes long is a fault.
+ *
+ * The target `misuse` makes a single call, of more hostile arguments, and looks at what an error says and leaves. */
 
 #include "autograd/tape/tape.h"
 
@@ -52,7 +54,8 @@ typedef struct caller {
     ag_conv_options conv;
     ag_attention_options attention;
     ag_distribution distribution[2];
-    ag_sequence model; /* refused once a rewind has released it */
+    ag_sequence model;   /* refused once a rewind has released it */
+    ag_tensor *released; /* by a rewind; NULL but in misuse, where arguments are more hostile */
     ag_tensor *list[2][LISTED];
     double reals[LISTED];
     int64_t numbers[LISTED];
@@ -66,6 +69,7 @@ typedef struct caller {
 /* Mostly one of the latest tensors. */
 static ag_tensor *tensor_argument(caller *c) {
     int lot = feed_below(c->f, 256);
+    if (c->released && lot % 16 == 0) return (ag_tensor *[]){NULL, c->nil, c->foreign, c->released}[lot / 16 % 4];
     if (lot == 255) return NULL;
     if (lot == 254) return c->nil;
     if (lot == 253) return c->foreign;
@@ -438,4 +442,108 @@ void fuzz_calls(const uint8_t *data, size_t size) {
                   a.said[i], (unsigned long long)a.outcome[i].sum, ag_status_name(b.outcome[i].status), b.said[i],
                   (unsigned long long)b.outcome[i].sum);
     }
+}
+
+/* ---- One call at a time ---- */
+
+/* Variables keep their values: the sum of their bits. */
+static uint64_t values_of(caller *c) {
+    uint64_t sum = 0;
+    for (int i = 0; i < c->pooled; i++) sum = sum * 31 + sum_of(c->pool[i], ag_data(c->pool[i]));
+    return sum;
+}
+
+/* Errors under another name, of which these are forms: a sequence's are under the layer's label. */
+static const char *const forms_of[][2] = {{"bincount", "full"},
+                                          {"depthwise_transposed", "depthwise"},
+                                          {"correlation_transposed", "correlation"},
+                                          {"cross", "mul"},
+                                          {"diag", "diag_embed"},
+                                          {"dstack", "concat"},
+                                          {"eigvalsh", "eigh"},
+                                          {"eye", "full"},
+                                          {"full_like", "full"},
+                                          {"greater", "less"},
+                                          {"greater_equal", "less_equal"},
+                                          {"hstack", "concat"},
+                                          {"ifft", "fft"},
+                                          {"linspace", "arange"},
+                                          {"logspace", "arange"},
+                                          {"normalise", "mean"},
+                                          {"ones", "full"},
+                                          {"ones_like", "full_like"},
+                                          {"polygamma", "digamma"},
+                                          {"prelu", "bend"},
+                                          {"scalar", "full"},
+                                          {"surprisal", "gather"},
+                                          {"svdvals", "svd"},
+                                          {"vstack", "concat"},
+                                          {"zeros", "full"},
+                                          {"zeros_like", "full_like"}};
+
+static bool begins_with(const char *text, const char *name, size_t length) {
+    return strncmp(text, name, length) == 0 && text[length] == ':';
+}
+
+/* Whether an error has the call's name; "_with" and "_over" may be missing. */
+static bool names_call(const char *error, const char *name) {
+    size_t length = strlen(name);
+    if (begins_with(error, name, length) || strncmp(name, "sequence_", 9) == 0) return true;
+    if (strncmp(name, "init_", 5) == 0)
+        return begins_with(error, "full", 4) || begins_with(error, "normal", 6) || begins_with(error, "uniform", 7);
+    if (length > 5 && (strcmp(name + length - 5, "_with") == 0 || strcmp(name + length - 5, "_over") == 0)) length -= 5;
+    if (begins_with(error, name, length)) return true;
+    for (size_t i = 0; i < sizeof forms_of / sizeof *forms_of; i++)
+        if (strncmp(name, forms_of[i][0], length) == 0 && !forms_of[i][0][length] &&
+            begins_with(error, forms_of[i][1], strlen(forms_of[i][1])))
+            return true;
+    return false;
+}
+
+/* After an error. */
+static void leave(caller *c, uint32_t before, uint64_t values, const char *name) {
+    if (c->tape->count != before)
+        fault("%s leaves %d nodes: %s", name, (int)(c->tape->count - before), ag_tape_error(c->tape));
+    ag_clear_error(c->tape);
+    if (values_of(c) != values) fault("%s is refused, but a value has changed", name);
+}
+
+/* A call with hostile arguments: released, foreign, nil and no tensors among sound ones of all dtypes and few ranks. It is
+ * refused under its own name, and leaves nothing behind; or it is recorded, and then computed or refused. */
+void fuzz_misuse(const uint8_t *data, size_t size) {
+    static caller c;
+    ledger other;
+    feed f = {data, data + size};
+    memset(&c, 0, sizeof c);
+    c.f = &f;
+    c.tape = tape_open(&c.ledger);
+    ag_tape *t = tape_open(&other);
+    const callable *call = &callables[feed_bits(&f, 2) % CALLABLES];
+    c.foreign = ag_scalar(t, AG_F64, 1);
+    c.nil = ag_matmul(ag_scalar(c.tape, AG_F64, 1), ag_scalar(c.tape, AG_F64, 1));
+    ag_clear_error(c.tape);
+    ag_sequence_init(&c.model, c.tape, AG_F64, "model");
+    for (int i = 0; i < 5; i++) make_leaf(&c);
+    for (int i = 0; i < 5; i++) ag_isnan(ag_cast(c.pool[i], AG_F64)); /* the versions of variables are then there */
+    ag_mark mark = ag_tape_mark(c.tape);
+
+    c.released = ag_scalar(c.tape, AG_F32, 2);
+    ag_tape_rewind(c.tape, mark);
+    const uint64_t values = values_of(&c);
+    const uint32_t before = c.tape->count;
+    ag_tensor *y = call->call(&c);
+    if (ag_tape_status(c.tape) != AG_OK) {
+        const bool memory = ag_tape_status(c.tape) == AG_ERR_MEMORY; /* ends functions of several operations anywhere */
+        if (!memory && !names_call(ag_tape_error(c.tape), call->name))
+            fault("%s is refused with: %s", call->name, ag_tape_error(c.tape));
+        if (memory) ag_tape_rewind(c.tape, mark);
+        leave(&c, before, values, call->name);
+    } else if (y && ag_tape_of(y) == c.tape && !too_large(&c, before)) {
+        if (!ag_data(y) && ag_tape_status(c.tape) == AG_OK) fault("%s: there is neither data nor an error", call->name);
+        ag_clear_error(c.tape);
+    }
+    while (ag_scope_end(c.tape) == AG_OK) {
+    }
+    tape_close(c.tape, &c.ledger);
+    tape_close(t, &other);
 }

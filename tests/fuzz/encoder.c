@@ -202,7 +202,7 @@ static void read_mixed(feed *f, formula *y) {
     add_result(y);
 }
 
-/* A result that joins lanes (input 0) and a function of input 1. */
+/* Lanes, input 0, are joined with a function of input 1. */
 static void read_fold(feed *f, formula *y) {
     static const uint8_t joins[] = {AG_TRACE_ADD, AG_TRACE_SUB, AG_TRACE_MUL, AG_TRACE_MAX, AG_TRACE_MIN};
     int lot = feed_below(f, 256), last = 0;
@@ -352,7 +352,7 @@ static known converted(known a, sort taken, ag_dtype from, ag_dtype to) {
     return r;
 }
 
-/* The i64 operations of is_whole_code, without those that all dtypes share. */
+/* The codes of is_whole_code that i64 has an arithmetic of its own for. */
 static known whole_value(const item *v, known a, known b, const double attributes[]) {
     known r = {.unclear = a.unclear || b.unclear};
     double number;

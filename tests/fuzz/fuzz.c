@@ -34,6 +34,7 @@ static const target targets[] = {
     {"attributes", fuzz_attributes},
     {"encoder", fuzz_encoder},
     {"calls", fuzz_calls},
+    {"misuse", fuzz_misuse},
     {"programs", fuzz_programs},
 };
 enum { TARGETS = sizeof targets / sizeof *targets };

@@ -32,6 +32,7 @@ void fuzz_labels(const uint8_t *data, size_t size);
 void fuzz_encoder(const uint8_t *data, size_t size);
 void fuzz_attributes(const uint8_t *data, size_t size);
 void fuzz_calls(const uint8_t *data, size_t size);
+void fuzz_misuse(const uint8_t *data, size_t size);
 void fuzz_programs(const uint8_t *data, size_t size);
 
 /* Ends the process with this message. */

@@ -135,7 +135,7 @@ def inputs():
 def random_inputs():
     """Bytes without structure, for the targets whose bytes are decisions; a fuzzer's are better."""
     numbers = random.Random(1)
-    sizes = {"attributes": 40, "encoder": 120, "calls": 200, "programs": 120}
+    sizes = {"attributes": 40, "encoder": 120, "calls": 200, "programs": 120, "misuse": 120}
     return {target: [numbers.randbytes(size) for _ in range(4)] for target, size in sizes.items()}
 
 
