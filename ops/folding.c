@@ -22,38 +22,49 @@ enum { LANES = AG__LANES };
         }                                                                                                              \
     }
 
-/* y[0] = the fold of x[0…n) by a ∘ b = formula. */
+/* lane[l] = x ∘ y for `count` lanes. */
+#define LANES_OF(count, type, formula, x, y)                                                                           \
+    AG_SIMD                                                                                                            \
+    for (int64_t l = 0; l < (count); l++) {                                                                            \
+        const type a = (x), b = (y);                                                                                   \
+        lane[l] = formula;                                                                                             \
+    }
+
+/* y[0] = the fold of x[0…n) by a ∘ b = formula. Lanes begin as results, not as copies, which GCC makes of narrower
+ * vectors than it then reads: that waits for the stores. */
 #define FOLD(name, type, formula)                                                                                      \
     AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
         const type *x = x_;                                                                                            \
         type lane[LANES];                                                                                              \
-        int64_t width = n < LANES ? n : LANES, i = width;                                                              \
-        if (n >= LANES) memcpy(lane, x, sizeof lane); /* without a call */                                             \
-        else memcpy(lane, x, (size_t)n * sizeof *lane);                                                                \
-        for (; i + LANES <= n; i += LANES) {                                                                           \
-            AG_SIMD                                                                                                    \
-            for (int64_t l = 0; l < LANES; l++) {                                                                      \
+        if (n < LANES) {                                                                                               \
+            type a = x[0];                                                                                             \
+            for (int64_t i = 1; i < n; i++) {                                                                          \
+                const type b = x[i];                                                                                   \
+                a = formula;                                                                                           \
+            }                                                                                                          \
+            *(type *)y_ = a;                                                                                           \
+            return;                                                                                                    \
+        }                                                                                                              \
+        if (n == LANES) {                                                                                              \
+            LANES_OF(LANES / 2, type, formula, x[l], x[l + LANES / 2])                                                 \
+        } else {                                                                                                       \
+            int64_t i = n < 2 * LANES ? LANES : 2 * LANES;                                                             \
+            if (n < 2 * LANES) memcpy(lane, x, sizeof lane);                                                           \
+            else {                                                                                                     \
+                LANES_OF(LANES, type, formula, x[l], x[l + LANES])                                                     \
+            }                                                                                                          \
+            for (; i + LANES <= n; i += LANES) {                                                                       \
+                LANES_OF(LANES, type, formula, lane[l], x[i + l])                                                      \
+            }                                                                                                          \
+            for (int64_t l = 0; i + l < n; l++) {                                                                      \
                 const type a = lane[l], b = x[i + l];                                                                  \
                 lane[l] = formula;                                                                                     \
             }                                                                                                          \
+            LANES_OF(LANES / 2, type, formula, lane[l], lane[l + LANES / 2])                                           \
         }                                                                                                              \
-        for (int64_t l = 0; i + l < n; l++) {                                                                          \
-            const type a = lane[l], b = x[i + l];                                                                      \
-            lane[l] = formula;                                                                                         \
-        }                                                                                                              \
-        if (n >= LANES) {                                                                                              \
-            for (int64_t half = LANES / 2; half > 0; half /= 2) {                                                      \
-                AG_SIMD                                                                                                \
-                for (int64_t l = 0; l < half; l++) {                                                                   \
-                    const type a = lane[l], b = lane[l + half];                                                        \
-                    lane[l] = formula;                                                                                 \
-                }                                                                                                      \
-            }                                                                                                          \
-        } else {                                                                                                       \
-            for (int64_t l = 1; l < n; l++) {                                                                          \
-                const type a = lane[0], b = lane[l];                                                                   \
-                lane[0] = formula;                                                                                     \
-            }                                                                                                          \
+        AG__UNROLLED                                                                                                   \
+        for (int half = LANES / 4; half > 0; half /= 2) {                                                              \
+            LANES_OF(half, type, formula, lane[l], lane[l + half])                                                     \
         }                                                                                                              \
         *(type *)y_ = lane[0];                                                                                         \
     }

@@ -4,10 +4,8 @@
 #include <string.h>
 
 #ifdef __GNUC__
-#define UNROLLED _Pragma("GCC unroll 8")
 #define PREFETCH(p) __builtin_prefetch(p)
 #else
-#define UNROLLED
 #define PREFETCH(p) (void)(p)
 #endif
 
@@ -35,16 +33,16 @@ static bool shuffles(void) { return true; }
         for (int64_t i = 0; i < rows;) {                                                                               \
             const int64_t end = ag__lesser(i + SOME, rows);                                                            \
             ask_for(x + i * WIDTH, SOME * WIDTH * sizeof *x);                                                          \
-            for (; i < end; i++) UNROLLED for (int j = 0; j < WIDTH; j++) y[j * rows + i] = x[i * WIDTH + j];          \
+            for (; i < end; i++) AG__UNROLLED for (int j = 0; j < WIDTH; j++) y[j * rows + i] = x[i * WIDTH + j];      \
         }                                                                                                              \
     }                                                                                                                  \
     SHUFFLING static void interleave(type *restrict y, const type *restrict x, int64_t rows, int64_t stride) {         \
         for (int64_t i = 0; i < rows; i++)                                                                             \
-            UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[i + j * stride];                             \
+            AG__UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[i + j * stride];                         \
     }                                                                                                                  \
     static void collect(type *restrict y, const type *restrict x, int64_t rows, int64_t across, int64_t stride) {      \
         for (int64_t i = 0; i < rows; i++, x += across)                                                                \
-            UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[j * stride];                                 \
+            AG__UNROLLED for (int j = 0; j < WIDTH; j++) y[i * WIDTH + j] = x[j * stride];                             \
     }
 FEW_COLUMNS(turn_2_of_4, interleave_2_of_4, collect_2_of_4, ag__word_4, 2)
 FEW_COLUMNS(turn_3_of_4, interleave_3_of_4, collect_3_of_4, ag__word_4, 3)
@@ -92,16 +90,17 @@ typedef uint64_t vector_8 __attribute__((vector_size(32)));
 static inline __attribute__((always_inline)) void turn_tile_4(ag__word_4 *y, int64_t beside, const ag__word_4 *x,
                                                               int64_t across, int columns) {
     vector_4 a[8], b[8], c[8];
-    UNROLLED for (int i = 0; i < 8; i++) memcpy(&a[i], x + i * across, sizeof *a);
-    UNROLLED for (int i = 0; i < 8; i += 2) { /* pairs of rows: columns 0, 1, 4, 5, and 2, 3, 6, 7 */
+    AG__UNROLLED for (int i = 0; i < 8; i++) memcpy(&a[i], x + i * across, sizeof *a);
+    AG__UNROLLED for (int i = 0; i < 8; i += 2) { /* pairs of rows: columns 0, 1, 4, 5, and 2, 3, 6, 7 */
         b[i] = PAIR(a[i], a[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
         b[i + 1] = PAIR(a[i], a[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
     }
-    UNROLLED for (int i = 0; i < 8; i += 4) UNROLLED for (int k = 0; k < 2; k++) { /* four rows: columns k and k + 4 */
+    AG__UNROLLED for (int i = 0; i < 8; i += 4)
+        AG__UNROLLED for (int k = 0; k < 2; k++) { /* four rows: columns k and k + 4 */
         c[i + 2 * k] = PAIR(b[i + k], b[i + k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
         c[i + 2 * k + 1] = PAIR(b[i + k], b[i + k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
     }
-    UNROLLED for (int j = 0; j < 4; j++) {
+    AG__UNROLLED for (int j = 0; j < 4; j++) {
         vector_4 low = PAIR(c[j], c[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
         vector_4 high = PAIR(c[j], c[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
         if (j < columns) memcpy(y + j * beside, &low, sizeof low);
@@ -112,16 +111,16 @@ static inline __attribute__((always_inline)) void turn_tile_4(ag__word_4 *y, int
 static inline __attribute__((always_inline)) void turn_tile_8(ag__word_8 *y, int64_t beside, const ag__word_8 *x,
                                                               int64_t across, int columns) {
     vector_8 a[4], b[4], c[4];
-    UNROLLED for (int i = 0; i < 4; i++) memcpy(&a[i], x + i * across, sizeof *a);
-    UNROLLED for (int i = 0; i < 4; i += 2) {
+    AG__UNROLLED for (int i = 0; i < 4; i++) memcpy(&a[i], x + i * across, sizeof *a);
+    AG__UNROLLED for (int i = 0; i < 4; i += 2) {
         b[i] = PAIR(a[i], a[i + 1], 0, 4, 2, 6);
         b[i + 1] = PAIR(a[i], a[i + 1], 1, 5, 3, 7);
     }
-    UNROLLED for (int k = 0; k < 2; k++) {
+    AG__UNROLLED for (int k = 0; k < 2; k++) {
         c[k] = PAIR(b[k], b[k + 2], 0, 1, 4, 5);
         c[k + 2] = PAIR(b[k], b[k + 2], 2, 3, 6, 7);
     }
-    UNROLLED for (int j = 0; j < columns; j++) memcpy(y + j * beside, &c[j], sizeof *c);
+    AG__UNROLLED for (int j = 0; j < columns; j++) memcpy(y + j * beside, &c[j], sizeof *c);
 }
 
 #define COLUMNS_4(n)                                                                                                   \

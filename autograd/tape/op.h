@@ -156,6 +156,13 @@ typedef uint64_t AG__MAY_ALIAS ag__word_8;
 #define AG_SIMD
 #endif
 
+/* Before a loop of a few rounds whose number the compiler knows. */
+#ifdef __GNUC__
+#define AG__UNROLLED _Pragma("GCC unroll 8")
+#else
+#define AG__UNROLLED
+#endif
+
 /* The kernels of formulas (autograd/formulas_begin.h) are for processors with AVX2, where there is a choice: others run
  * the traces of such entries step by step. They are in a section of their own, by which they are known. */
 #if AG__CHOOSES
