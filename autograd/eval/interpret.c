@@ -184,6 +184,50 @@ static void run_aimed(const ag__running *r, const strip *at, char **address) {
     for (uint32_t k = 0; k < r->region->count; k++) run_instruction(r, q + k, at, address);
 }
 
+/* ---- The next row ---- */
+
+/* A region that goes through each row several times reads memory in the first of these only. So each of them asks for a
+ * part of what the next row reads. */
+enum { MOST_ASKED = 4 };
+typedef struct next_row {
+    uint32_t cell[MOST_ASKED], cells; /* of tensors that are not in the caches */
+    uint32_t parts;                   /* instructions that go through a row */
+} next_row;
+
+static bool is_output(const ag__running *r, uint32_t index) {
+    const ag__step_output *o = AG__FROM(&r->plan->outputs, r->region->output);
+    for (uint32_t i = 0; i < r->region->outputs; i++)
+        if (o[i].index == index) return true;
+    return false;
+}
+
+static next_row next_row_of(const ag__running *r) {
+    const ag__region *g = r->region;
+    const ag__instruction *q = AG__FROM(&r->plan->instructions, g->begin);
+    next_row y = {.parts = 0};
+    for (uint32_t k = 0; k < g->count; k++) y.parts += q[k].does == AG__RUN;
+    if (y.parts < 2 || g->products || g->size < AG__PAST_LEAST) return y;
+    for (uint32_t i = 0; i < g->cells && y.cells < MOST_ASKED; i++)
+        if (r->cell[i].where == AG__AT_ELEMENT && r->base[i] && !is_output(r, r->cell[i].index)) y.cell[y.cells++] = i;
+    return y;
+}
+
+static void ask_for_part(const ag__running *r, const next_row *next, uint32_t part, char *const *address) {
+    for (uint32_t i = 0; i < next->cells; i++) {
+        const uintptr_t bytes = r->step[next->cell[i]], start = bytes * part / next->parts;
+        const uintptr_t row = (uintptr_t)address[next->cell[i]] + bytes;
+        ag__ask_for(row + start, bytes * (part + 1) / next->parts - start);
+    }
+}
+
+static void run_asking(const ag__running *r, const strip *at, const next_row *next, char **address) {
+    const ag__instruction *q = AG__FROM(&r->plan->instructions, r->region->begin);
+    for (uint32_t k = 0, part = 0; k < r->region->count; k++) {
+        if (q[k].does == AG__RUN) ask_for_part(r, next, part++, address);
+        run_instruction(r, q + k, at, address);
+    }
+}
+
 static void run_strip(const ag__running *r, const strip *at, char *scratch, char **address) {
     aim(r, at, scratch, address);
     run_aimed(r, at, address);
@@ -229,12 +273,14 @@ static void move_on(const ag__running *r, char **address) {
 static void run_single_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     const int64_t width = r->region->columns;
     const ag__instruction *code = only_code(r);
+    const next_row next = next_row_of(r);
     strip at = {.row = first, .rows = 1, .columns = width, .start = first * width, .n = width};
     for (; at.row < end; at.row++, at.start += width) {
         const bool begins = at.row == first || at.row % AG__ROWS_A_GROUP == 0;
         if (begins) aim(r, &at, scratch, address);
         else move_on(r, address);
         if (code && !begins) run_code(r, code, width, address);
+        else if (next.cells && at.row + 1 < end) run_asking(r, &at, &next, address);
         else run_aimed(r, &at, address);
     }
 }

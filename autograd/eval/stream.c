@@ -5,7 +5,6 @@
 #include "autograd/eval/stream.h"
 #include "autograd/tape/limits.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #if defined __x86_64__ && defined __GNUC__
@@ -39,3 +38,13 @@ void ag__copy_past(void *y, const void *x, size_t n) { memcpy(y, x, n); }
 void ag__copied_past(void) {}
 
 #endif
+
+#ifdef __GNUC__
+#define PREFETCH(x) __builtin_prefetch((const void *)(x), 0, 2)
+#else
+#define PREFETCH(x) (void)(x)
+#endif
+
+void ag__ask_for(uintptr_t x, size_t bytes) {
+    for (uintptr_t at = x & ~(uintptr_t)(AG__LINE - 1), end = x + bytes; at < end; at += AG__LINE) PREFETCH(at);
+}

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Whether the processor can. */
 bool ag__can_copy_past(void);
@@ -13,5 +14,8 @@ void ag__copy_past(void *y, const void *x, size_t n);
 
 /* To be called by the same thread before others may read what it has copied. */
 void ag__copied_past(void);
+
+/* Ask for these bytes, which are read soon, but not next: into the second-level cache. */
+void ag__ask_for(uintptr_t x, size_t bytes);
 
 #endif
