@@ -230,7 +230,7 @@ ag_tensor *user_depthwise(ag_tensor *x);         /* ag_depthwise of a row */
 ag_tensor *user_one_hot(ag_tensor *index);       /* ag_one_hot, of indices below 9 */
 ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix that x begins with */
 
-/* What these hold constant to gradients. While values are held, each call has the value of the call of its number in the first
+/* Values that these functions hold constant to gradients. While values are held, each call has the value of the call of its number in the first
  * run, whatever it is given: a run sets user_held.next to 0. */
 enum { MOST_HELD = 4 * MOST_LINES };
 typedef struct held_values {

@@ -257,7 +257,7 @@ static void leaves_at(const line_through *t, double step, ag_tensor *x[]) {
 
 static bool has_second(const line_through *t) { return t->gradient[1][0] != NULL; }
 
-/* What the program's gradients, and their gradients, are of, at that place, and the sums of its magnitudes. */
+/* The sums, at that place, that the program's gradients and their gradients are of, and the sums of their magnitudes. */
 static bool sums_at(const line_through *t, double step, double sum[ORDERS], double size[ORDERS]) {
     ag_tensor *value[MOST_LINES] = {NULL}, *x[MOST_LEAVES];
     leaves_at(t, step, x);
