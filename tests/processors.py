@@ -69,7 +69,7 @@ ROWS = [
     Row("gcc-O1", "gcc -O1", **by("gcc", "1")),
     Row("gcc-O3", "gcc -O3", **by("gcc", "3")),
     Row("gcc-lto", "gcc -O2 -flto", **by("gcc", "2", more=["-Db_lto=true"])),
-    Row("gcc-enums-chars", "gcc -O0 -fshort-enums -funsigned-char", **by("gcc", "0", "-fshort-enums,-funsigned-char")),
+    Row("gcc-enums-chars", "gcc -O0 -fshort-enums -funsigned-char", **by("gcc", "0", "-fshort-enums -funsigned-char")),
     Row("clang-O0", "clang -O0", **by("clang", "0")),
     Row("clang-O1", "clang -O1", **by("clang", "1")),
     Row("clang-O2", "clang -O2", **by("clang", "2")),
@@ -260,6 +260,9 @@ def try_row(row, programs, everything, more, small):
     commit = revision()
     result["problem"] = build(row, programs)
     result["features"], result["compiler"], result["bits"] = features_of(row), compiler_of(row), bits_of(row)
+    if result["problem"].startswith("could not be configured"):
+        keep(path, result)
+        return
     result["carried"] = carried_by(row)
     keep(path, result)
     for name in known(folder_of(row), programs):
@@ -291,10 +294,10 @@ def same_files(result, standard):
     return f"{sum(theirs.get(name) == value for name, value in mine.items())} of {len(mine)}" if mine and theirs else "not known"
 
 
-def commits_of(results):
-    """The commits that programs ran on, with the number of programs."""
-    counted = collections.Counter(p.get("commit", "unknown") for result in results.values() for p in result["programs"].values())
-    return ", ".join(f"{commit} ({n})" for commit, n in counted.most_common())
+def commits_of(result):
+    """The commits that programs ran on, with the number of programs where there are several."""
+    counted = collections.Counter(p.get("commit", "unknown") for p in result["programs"].values())
+    return ", ".join(f"{commit} ({n})" if len(counted) > 1 else commit for commit, n in counted.most_common())
 
 
 def exchanged(results):
@@ -324,7 +327,7 @@ def line_of(row, result, same, files):
     has = ", ".join(result["features"]) or "none"
     seconds = sum(p.get("seconds", 0) for p in programs.values())
     passed = f"{len(good)} of {len(programs)}"
-    return f"| `{row.name}` | {row.text} | {result['compiler']} | {has} | {passed} | {checks} | {failed} | {same} | {files} | {seconds:.0f} |", notes
+    return f"| `{row.name}` | {row.text} | {result['compiler']} | {has} | {passed} | {checks} | {failed} | {same} | {files} | {seconds:.0f} | {commits_of(result)} |", notes
 
 
 def skipped_in(results):
@@ -353,6 +356,25 @@ def bullets(lines, none):
     return "\n".join(f"- {line}" for line in lines) or none
 
 
+def earlier_rows(results):
+    """Rows of the present page of which there are no results here: (name, what passed, checks, failed, same bits, commits)."""
+    with open(PAGE, encoding="utf-8") as file:
+        text = file.read()
+    of_page = re.search(r"^Written by .*?\(([0-9-]{10}|on )", text, re.MULTILINE)
+    of_page = "of " + of_page[1] if of_page and of_page[1] != "on " else "unknown"
+    rows = []
+    for line in text.splitlines():
+        cells = [part.strip() for part in line.strip("|").split("|")]
+        name = cells[0].strip("`")
+        if not line.startswith("| `") or name in results:
+            continue
+        if len(cells) == 6:  # which an earlier page has taken over
+            rows.append(cells)
+        elif len(cells) >= 9:
+            rows.append([cells[0], cells[4], cells[5], cells[6], cells[7], cells[10] if len(cells) > 10 else of_page])
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
 def write_page():
     results = {}
     for row in ROWS:
@@ -370,7 +392,8 @@ def write_page():
             others[", ".join(different)].append(f"`{name}`")
         lines.append(line)
         notes += more
-    absent = [f"`{row.name}`: {row.text}" for row in ROWS if row.name not in results]
+    earlier = earlier_rows(results)
+    absent = [f"`{row.name}`: {row.text}" for row in ROWS if row.name not in results and f"`{row.name}`" not in " ".join(earlier)]
     every, ran = all_programs(), {name for result in results.values() for name in result["programs"]}
     missing = collections.defaultdict(list)
     for name, result in results.items():
@@ -396,10 +419,11 @@ Written by `./dev processors` (on {platform.machine()}); what it says is what ra
 or compiler; `./dev processors ROW` runs it again, and `./dev test --cross ROW` runs the tests of a foreign processor. Other
 processors are shown by qemu's user mode, where programs take ten to twenty times as long. Each program ran once, with two
 threads, by the fused evaluator. There are {len(every)} programs. Compilers' rows of levels 0 and 1, and processors' rows, have
-the library's assertions. Commits, with the number of programs that ran on them: {commits_of(results)}.
+the library's assertions. The last column is the commit that
+was built; + after it means that files differed.
 
-| row | what | compiler | optional parts | programs that pass | checks | failed | same bits | same files | seconds |
-|---|---|---|---|---|---|---|---|---|---|
+| row | what | compiler | optional parts | programs that pass | checks | failed | same bits | same files | seconds | commit |
+|---|---|---|---|---|---|---|---|---|---|---|
 {chr(10).join(lines)}
 
 Same bits: of the results that tests/bits.c prints (every elementwise operation of one argument with its gradient, sums,
@@ -415,6 +439,14 @@ picture and a checkpoint; so many have the bytes that the row `x86-64` writes. {
 ## What ran at small sizes
 
 {bullets(fewer_lines, 'Nothing.')}
+
+## Rows of earlier runs
+
+Nothing of these has run since; their fewer programs are those that an older page lists.
+
+| row | programs that pass | checks | failed | same bits | commit |
+|---|---|---|---|---|---|
+{chr(10).join(earlier)}
 
 ## What fails
 
