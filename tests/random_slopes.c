@@ -387,6 +387,22 @@ static bool passes_at(const line_through *t, double step, int orders, ag_gradche
     return passes;
 }
 
+/* Whether all values at the point are numbers. What is not may be hidden by a choice there, and be anything beside it. */
+static bool has_numbers(const line_through *t) {
+    ag_tensor *value[MOST_LINES] = {NULL}, *x[MOST_LEAVES];
+    bool good = true;
+    leaves_at(t, 0, x);
+    run_with(t, x, value);
+    for (int i = 0; i < t->p.count && good; i++) {
+        if (!line_has_value(&t->p.line[i]) || !is_real(&t->p.line[i])) continue;
+        const double *data = ag_data(value[i]);
+        for (int64_t e = 0, n = ag_size(value[i]); data && e < n && good; e++) good = isfinite(data[e]);
+    }
+    ag_clear_error(t->tape);
+    ag_tape_rewind(t->tape, t->start);
+    return good;
+}
+
 /* A program may be made to meet a kink: where x is what an assignment took from it, or itself less what was held constant.
  * Such a point has generic ones beside it. */
 static verdict arbitrate(const line_through *t, int orders, const slope s[], char *report) {
@@ -404,7 +420,7 @@ static verdict arbitrate(const line_through *t, int orders, const slope s[], cha
     snprintf(report, REPORT, "the slope of order %d is %.12g by differences, %.12g by the gradients: %s", order + 1,
              s[order].expected, s[order].got, same ? found.message : "as a function the program has other gradients");
     if (!same) return DIFFERS;
-    if (is_untold(&found)) return INVALID;
+    if (is_untold(&found) || !has_numbers(t)) return INVALID;
     if (!passes_at(t, 0x1p-12, orders, &beside)) return DIFFERS;
     slope_totals.at_kinks++;
     return AGREES;
