@@ -156,7 +156,7 @@ AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, int64_t most) {
 #endif
 #endif
 
-enum { FOUR = 4 };
+enum { FOUR = 4, AHEAD = 128 }; /* fours that are fetched before they are needed */
 
 #ifdef SHUFFLES
 typedef double four __attribute__((vector_size(FOUR * sizeof(double))));
@@ -175,6 +175,7 @@ typedef four wide_four;
         type *to = (type *)y + first;                                                                                  \
         for (int64_t k = 0; k < n; k += FOUR, from += by, to += by) {                                                  \
             vector in;                                                                                                 \
+            ag__fetch(from + AHEAD * by);                                                                              \
             memcpy(&in, from, sizeof in);                                                                              \
             four v = __builtin_convertvector(in, four);                                                                \
             if (backwards) v = PICK(v, v, 3, 2, 1, 0);                                                                 \
