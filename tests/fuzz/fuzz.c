@@ -1,7 +1,8 @@
-/* fuzz -- targets for fuzzers: fuzz TARGET FILE..., or fuzz TARGET.seeds..., or fuzz TARGET --random N SEED [FILE]
+/* fuzz -- targets for fuzzers: fuzz TARGET FILE..., or fuzz [--changed] TARGET.seeds..., or fuzz TARGET --random N SEED [FILE]
  *
  * The same program in three forms. libFuzzer has a main of its own: fuzz TARGET [OPTION...] [FOLDER...]. Otherwise main runs
- * the target on each file, on each line of its file of seeds (tests/fuzz/seeds), or on random bytes and random changes of a file;
+ * the target on each file, on each line of its file of seeds (tests/fuzz/seeds) or these with every byte changed in turn, or on
+ * random bytes and random changes of a file;
  * compiled by afl-clang-fast, fuzz TARGET takes one input after the other from AFL++. A fault ends the process; so does a sanitizer that finds one. */
 #include "tests/fuzz/fuzz.h"
 
@@ -278,19 +279,54 @@ static uint8_t *read_whole(const char *path, size_t *size) {
 
 static int digit(uint8_t c) { return c <= '9' ? c - '0' : (c | 32) - 'a' + 10; }
 
-/* A line of a file of seeds: hexadecimal digits. A line that begins with # is a comment. */
-static void run_line(const uint8_t *line, size_t length) {
-    uint8_t *data = malloc(length / 2 + 1), *exact;
+static void run_bytes(const uint8_t *data, size_t size) {
+    uint8_t *exact = malloc(size ? size : 1);
+    if (!exact) fault("out of memory");
+    memcpy(exact, data, size);
+    chosen->run(exact, size);
+    free(exact);
+}
+
+/* The input that ends so, is without a byte, has one twice, or another one there: some of these, or in a long run all. */
+static int run_changed(const uint8_t *data, size_t size, int already) {
+    static const uint8_t others[] = {0,   255, 1,   128, '"', '\\', '{', '}',  '[',
+                                     ']', ',', ':', '-', '0', '9',  ' ', '\n', 'u'};
+    enum { OTHERS = sizeof others, WAYS = OTHERS + 5 };
+    const int one_in = (int)by_length(16, 4, 1);
+    uint8_t *copy = malloc(size + 1);
+    int runs = 0;
+    if (!copy) fault("out of memory");
+    for (size_t i = 0; i < size; i++)
+        for (int way = 0; way < WAYS; way++) {
+            if ((already + runs + (int)i * 7 + way) % one_in) continue;
+            const size_t skipped = way == OTHERS + 1, doubled = way == OTHERS + 2;
+            memcpy(copy, data, i);
+            memcpy(copy + i + doubled, data + i + skipped, size - i - skipped);
+            if (doubled) copy[i] = data[i];
+            if (way < OTHERS) copy[i] = others[way];
+            if (way > OTHERS + 2) copy[i] = (uint8_t)(data[i] + (way == OTHERS + 3 ? 1 : 255));
+            run_bytes(copy, way == OTHERS ? i : size + doubled - skipped);
+            runs++;
+        }
+    free(copy);
+    return runs;
+}
+
+/* A line of a file of seeds: hexadecimal digits. A line that begins with # is a comment. Returns the number of inputs. */
+static int run_line(const uint8_t *line, size_t length, bool changed, int already) {
+    uint8_t *data = malloc(length / 2 + 1);
     size_t size = length / 2;
+    int runs = 1;
     if (!data) fault("out of memory");
     for (size_t i = 0; i < size; i++) data[i] = (uint8_t)(digit(line[2 * i]) << 4 | digit(line[2 * i + 1]));
-    exact = size ? realloc(data, size) : data;
-    chosen->run(exact ? exact : data, size);
-    free(exact ? exact : data);
+    if (changed) runs = run_changed(data, size, already);
+    else run_bytes(data, size);
+    free(data);
+    return runs;
 }
 
 /* A file of seeds has its target's name. */
-static void run_seeds(const char *path) {
+static void run_seeds(const char *path, bool changed) {
     size_t size;
     int runs = 0;
     char name[40];
@@ -302,7 +338,7 @@ static void run_seeds(const char *path) {
     for (size_t i = 0; i < size;) {
         const uint8_t *end = memchr(data + i, '\n', size - i);
         size_t length = end ? (size_t)(end - data) - i : size - i;
-        if (length == 0 || data[i] != '#') run_line(data + i, length), runs++;
+        if (length == 0 || data[i] != '#') runs += run_line(data + i, length, changed, runs);
         i += length + 1;
     }
     free(data);
@@ -411,8 +447,9 @@ static void run_shared(void) {
 #endif
 
 int main(int argc, char **argv) {
-    if (argc > 1 && is_seeds(argv[1])) {
-        for (int i = 1; i < argc; i++) run_seeds(argv[i]);
+    const bool changed = argc > 2 && strcmp(argv[1], "--changed") == 0;
+    if (argc > 1 + changed && is_seeds(argv[1 + changed])) {
+        for (int i = 1 + changed; i < argc; i++) run_seeds(argv[i], changed);
         return 0;
     }
     LLVMFuzzerInitialize(&argc, &argv);
