@@ -280,7 +280,11 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
     }
 }
 
+#if defined __GNUC__ && defined __x86_64__ /* hardly any processor is left that needs it: smaller rather than faster */
+#define ON __attribute__((cold))
+#else
 #define ON
+#endif
 #define MASK int64_t
 #define MASKS 0
 #if defined __GNUC__ && defined __aarch64__
@@ -293,7 +297,7 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #else
 #define HIGH LOW
 #define MIDDLE LOW
-#if defined __GNUC__ && defined __x86_64__ /* hardly any processor is left that needs it: smaller rather than faster */
+#if defined __GNUC__ && defined __x86_64__
 #define PACKED_HIGH LOW
 #define ROWS_AT_ONCE 1
 #else
