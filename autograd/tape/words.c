@@ -1,6 +1,7 @@
 /* words -- see words.h; what is recorded, and how, is tracing.c's */
 #include "autograd/tape/tracing.h"
 
+#define AG__RECORDS_FUNCTIONS extern inline
 #define AG_DOMAIN AG_DOMAIN_TRACE
 #include "autograd/tape/words.h"
 

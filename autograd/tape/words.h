@@ -59,11 +59,18 @@ ag__word ag__word_bits_sub(ag__word a, ag__word b);
 ag__word ag__word_shift(ag__word b, int places);
 ag__word ag__word_integer(ag__word b);
 
-AG__INLINE ag__word ag__word_float(float x) {
-    ag__word a;
-    memcpy(&a, &x, sizeof a);
-    return a;
-}
+/* A constant by its bits. */
+#define AG__WORD_FLOAT(x)                                                                                              \
+    ((union {                                                                                                          \
+         float number;                                                                                                 \
+         ag__word word;                                                                                                \
+     }){x}                                                                                                             \
+         .word)
+
+/* The functions of autograd/functions.h are recorded by code that words.c has; elsewhere they are inline forms. */
+#ifndef AG__RECORDS_FUNCTIONS
+#define AG__RECORDS_FUNCTIONS inline
+#endif
 
 /* Whether the compiler sees that a number is a float, and not a subnormal one. */
 #if defined __GNUC__
@@ -101,7 +108,9 @@ AG__INLINE ag__word ag__word_float(float x) {
     }                                                                                                                  \
     AG__RECORDING ag__word AG__AT_NAME(name) parameters
 
+#undef FN
 #undef CALL
+#define FN(result, name, ...) AG__RECORDS_FUNCTIONS result AG__FN_NAME(name)(__VA_ARGS__)
 #define CALL(name, ...) AG__FN_NAME(name)(__VA_ARGS__)
 
 #undef BY_WIDTH
@@ -110,11 +119,11 @@ AG__INLINE ag__word ag__word_float(float x) {
 #undef W
 #undef W2
 #define BY_WIDTH(narrow, wide) (ag__word_is_narrow() ? (narrow) : (wide))
-#define K(number) (AG__IS_A_FLOAT(number) ? ag__word_float((float)(number)) : ag__word_number(number))
+#define K(number) (AG__IS_A_FLOAT(number) ? AG__WORD_FLOAT((float)(number)) : ag__word_number(number))
 #define K2(narrow, wide)                                                                                               \
     (!AG__IS_A_FLOAT(narrow) ? ag__word_number_by_width(narrow, wide)                                                  \
-     : AG__IS_A_FLOAT(wide)  ? ag__word_by_width(ag__word_float((float)(narrow)), ag__word_float((float)(wide)))       \
-                             : ag__word_float_or_number(ag__word_float((float)(narrow)), wide))
+     : AG__IS_A_FLOAT(wide)  ? ag__word_by_width(AG__WORD_FLOAT((float)(narrow)), AG__WORD_FLOAT((float)(wide)))       \
+                             : ag__word_float_or_number(AG__WORD_FLOAT((float)(narrow)), wide))
 #define W(bits) ag__word_bits(bits)
 #define W2(narrow, wide) ag__word_bits_by_width(narrow, wide)
 
@@ -180,5 +189,10 @@ AG__INLINE ag__word ag__word_float(float x) {
 #define SHL(b, n) ag__word_shift(b, AG__PLACES(n))
 #define SHR(b, n) ag__word_shift(b, -AG__PLACES(n))
 #define INTEGER(b) ag__word_integer(b)
+
+#include "autograd/functions.h"
+
+#undef FN
+#define FN(result, name, ...) AG__RECORDING result AG__FN_NAME(name)(__VA_ARGS__)
 
 #endif
