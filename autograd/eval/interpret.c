@@ -206,9 +206,9 @@ static next_row next_row_of(const ag__running *r) {
     const ag__instruction *q = AG__FROM(&r->plan->instructions, g->begin);
     next_row y = {.parts = 0};
     for (uint32_t k = 0; k < g->count; k++) y.parts += q[k].does == AG__RUN;
-    if (y.parts < 2 || g->products || g->size < AG__PAST_LEAST) return y;
+    if (y.parts < 2 || g->products) return y;
     for (uint32_t i = 0; i < g->cells && y.cells < MOST_ASKED; i++)
-        if (r->cell[i].where == AG__AT_ELEMENT && r->base[i] && !is_output(r, r->cell[i].index)) y.cell[y.cells++] = i;
+        if (r->step[i] * (uintptr_t)g->rows >= AG__MEMORY && !is_output(r, r->cell[i].index)) y.cell[y.cells++] = i;
     return y;
 }
 
