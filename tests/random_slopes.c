@@ -249,7 +249,7 @@ static void leaves_at(const line_through *t, double step, ag_tensor *x[]) {
         const line *l = &t->p.line[t->leaf[k]];
         double *data = leaf_elements(l, AG_F64, &l->shape), *v = direction_of(t, k);
         for (int64_t e = 0, n = shape_size(&l->shape); e < n; e++) data[e] += step * v[e];
-        x[k] = ag_parameter(t->tape, AG_F64, l->shape, data);
+        x[k] = (line_is_variable(l) ? ag_parameter : ag_from)(t->tape, AG_F64, l->shape, data);
         free(data);
         free(v);
     }
