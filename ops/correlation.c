@@ -413,6 +413,11 @@ static void pack_places(const work *w, char *to, const box *b, int64_t group) {
     }
 }
 
+/* Whether the places of a box are such panels where they are: rows of whole lines, one after the other. */
+static bool are_panels(const work *w, const box *b) {
+    return w->columns % w->panel == 0 && b->count[0] == 1 && b->count[1] == 1 && b->count[LAST] == w->a[LAST].count;
+}
+
 /* The products that a thread computes: `from` to `end` of a group; they are numbered by panels, runs and pieces of
  * these. */
 typedef struct sum {
@@ -441,33 +446,38 @@ static void add_box(const sum *s, int64_t number, char *to, bool add) {
     const box b = box_at(w, number);
     char *packed = s->memory + w->buffer;
     int64_t *jump = (int64_t *)(void *)(s->memory + w->bytes) - w->a[0].box * w->a[1].box * w->a[2].box, k = 0, at = 0;
-    const int64_t step = w->a[LAST].step * w->summed;
+    const int64_t step = w->a[LAST].step * w->summed, most = w->dtype == AG_F32 ? AG__CHAIN_F32 : AG__CHAIN_F64;
     rows r = {.w = w, .b = b};
+    const bool packs = !are_panels(w, &b);
+    const int64_t all = w->columns * w->groups, place = row_in_output(&r);
     do {
         const int64_t from = row_in_buffer(&r);
         if (k > 0) jump[k - 1] = from - at - b.count[LAST] * step;
         at = from, k++;
     } while (next_row(&r));
     fill(w, s->memory, &b, s->group);
-    pack_places(w, packed, &b, s->group);
+    if (packs) pack_places(w, packed, &b, s->group);
     for (int64_t i = s->from; i < s->end; i++) {
         const part p = part_at(s, i);
         const int64_t tap = p.run / (w->runs / w->a[1].taps / a->taps) % a->taps;
         int64_t low = 0, high = k; /* rows */
         if (k == b.count[2]) find_inside(a, a->from + b.at[2] * a->step + tap * a->dilation, a->step, k, &low, &high);
+        const int64_t terms = (high - low) * b.count[LAST], at_place = (place + low * b.count[LAST]) * all;
         const ag__panel t = {.m = p.m,
                              .width = p.width,
-                             .k = (high - low) * b.count[LAST],
+                             .k = terms,
+                             .across = true,
                              .first = b.count[LAST],
                              .run = b.count[LAST],
-                             .chain = chain_of(w, w->a[LAST].box),
+                             .chain = pieces(terms, pieces(terms, most)),
                              .jump = jump,
                              .a = s->memory +
                                   (w->start[p.run] + p.first + low * a->step * w->a[LAST].span * w->summed) * w->size,
                              .a_row = 1,
                              .a_column = step,
-                             .b = packed + (p.panel * k + low) * b.count[LAST] * w->panel * w->size,
-                             .b_row = w->panel,
+                             .b = packs ? packed + (p.panel * k + low) * b.count[LAST] * w->panel * w->size
+                                        : w->other + (at_place + s->group * w->columns + p.panel * w->panel) * w->size,
+                             .b_row = packs ? w->panel : all,
                              .y = to + p.at * w->size,
                              .y_row = w->columns * w->groups,
                              .add = add};

@@ -45,6 +45,7 @@ typedef struct ag__panel {
     int64_t a_row, a_column, b_row, y_row;
     int64_t lines; /* packed: of the next panel of b, to be brought nearer with each chain of each tile */
     bool add;
+    bool across; /* chains go on from run to run, whatever their lengths */
 } ag__panel;
 
 void ag__multiply_panel_on(int unit, ag_dtype dtype, const ag__panel *t);

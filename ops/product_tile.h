@@ -43,7 +43,7 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
         UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] = (vector){0};
         const bool first = left == t->k;
         int64_t chain = left < t->chain ? left : t->chain;
-        if (run < chain && t->run >= t->chain) chain = run;
+        if (run < chain && t->run >= t->chain && !t->across) chain = run;
         left -= chain;
         do {
             p = chain < run ? chain : run;
