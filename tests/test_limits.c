@@ -1,8 +1,9 @@
 /* test_limits -- sizes one below, at and one above each constant that divides work, alone and in pairs
  *
  * A program of every kind of loop runs on rows by columns of these sizes, under both evaluators, with one thread and two:
- * the bits are the same. So does a chain of as many operations, and of as many numbers. tests/sizes.py shows which
- * comparisons met which sizes. */
+ * the bits are the same. So does a chain of as many operations, and of as many numbers, and programs of many kinds of work
+ * (products, convolutions, orders, draws, equations, copies, …) at random such sizes on one tape. tests/sizes.py shows which
+ * comparisons met which sizes, and which of them one tape met. */
 #include "autograd/tape/limits.h"
 #include "nn/nn.h"
 #include "tests/support.h"
@@ -195,6 +196,161 @@ START_TEST(in_sequence) {
 }
 END_TEST
 
+/* ---- Many kinds of work on one tape ---- */
+
+/* What a program of parts is drawn from. Values are whole numbers where sums are long, so that these are exact. */
+typedef struct parts {
+    ag_tape *tape;
+    uint64_t state;
+    ag_dtype dtype;
+    results made;
+} parts;
+
+static int64_t pick(parts *p, int64_t n) {
+    p->state = p->state * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)(p->state >> 33) % n;
+}
+
+/* One below, at or one above a limit of at most `most`. */
+static int64_t size_beside(parts *p, int64_t most) {
+    for (;;) {
+        const int64_t n = limits[pick(p, LIMITS)] - 1 + pick(p, 3);
+        if (n >= 2 && n <= most) return n;
+    }
+}
+
+static ag_tensor *wholes(parts *p, ag_shape shape) { return ag_cast(ag_randint(p->tape, shape, -3, 4), p->dtype); }
+
+static ag_tensor *product_part(parts *p) {
+    const int64_t n = size_beside(p, AG__LIMIT(5000, 200));
+    switch (pick(p, 5)) {
+    case 0: return ag_matmul(wholes(p, AG_SHAPE(5, n)), wholes(p, AG_SHAPE(n, 7)));
+    case 1: return ag_matmul(wholes(p, AG_SHAPE(n, 70)), wholes(p, AG_SHAPE(70, 9)));
+    case 2: return ag_matmul(wholes(p, AG_SHAPE(70, 70)), wholes(p, AG_SHAPE(70, n)));
+    case 3: return ag_matmul(wholes(p, AG_SHAPE(9, n)), wholes(p, AG_SHAPE(n)));
+    default: return ag_matmul(wholes(p, AG_SHAPE(1 + n % 9, 25, 33)), wholes(p, AG_SHAPE(1 + n % 9, 33, 34)));
+    }
+}
+
+static ag_tensor *gathered_part(parts *p) {
+    const int64_t n = size_beside(p, AG__LIMIT(2100, 100));
+    if (pick(p, 2)) return ag_tensordot(wholes(p, AG_SHAPE(n, 3, 9)), wholes(p, AG_SHAPE(3, 9, 26)), 2);
+    return ag_convolve(wholes(p, AG_SHAPE(2, n + 4, 3)), wholes(p, AG_SHAPE(5, 3, 8)), NULL, NULL);
+}
+
+static ag_tensor *window_part(parts *p) {
+    const int64_t n = size_beside(p, AG__LIMIT(1100, 100));
+    ag_tensor *x = wholes(p, AG_SHAPE(2, n + 2, 4)), *w = wholes(p, AG_SHAPE(3, 1, 4));
+    switch (pick(p, 3)) {
+    case 0: return ag_convolve(x, w, NULL, &(ag_conv_options){.groups = 4});
+    case 1: return ag_max_pool(x, AG_SHAPE(2), NULL);
+    default: return ag_windows(x, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(1));
+    }
+}
+
+static ag_tensor *order_part(parts *p) {
+    const int64_t n = size_beside(p, AG__LIMIT(33000, 200));
+    ag_tensor *x = ag_uniform(p->tape, p->dtype, AG_SHAPE(n), -1, 1);
+    switch (pick(p, 5)) {
+    case 0: return ag_sort(x, 0, false);
+    case 1: return ag_median(x);
+    case 2: return ag_quantile(x, 0.3);
+    case 3: return ag_cumsum(wholes(p, AG_SHAPE(n)), 0);
+    default: return ag_bincount(ag_randint(p->tape, AG_SHAPE(n), 0, 1 + n / 2), NULL, 1 + n / 2);
+    }
+}
+
+static ag_tensor *drawn_part(parts *p) {
+    const int64_t n = size_beside(p, AG__LIMIT(33000, 200));
+    ag_tensor *rate = ag_full(p->tape, p->dtype, AG_SHAPE(n), 2.5);
+    switch (pick(p, 4)) {
+    case 0: return ag_multinomial(ag_ones(p->tape, p->dtype, AG_SHAPE(n)), n / 2 + 1, pick(p, 2));
+    case 1: return ag_draw_gamma(rate, rate);
+    case 2: return ag_draw_poisson(rate);
+    default: return ag_permutation(p->tape, n);
+    }
+}
+
+static ag_tensor *solved_part(parts *p) {
+    const int64_t n = size_beside(p, AG__LIMIT(400, 60));
+    ag_tensor *a = ag_add(ag_uniform(p->tape, AG_F64, AG_SHAPE(n, n), -0.5, 0.5), ag_eye(p->tape, AG_F64, n, n, 0));
+    a = ag_add(ag_matmul(a, ag_transpose(a, 0, 1)), ag_scale(ag_eye(p->tape, AG_F64, n, n, 0), (double)n));
+    return pick(p, 2) ? ag_cholesky(a) : ag_solve(a, ag_ones(p->tape, AG_F64, AG_SHAPE(n, 3)));
+}
+
+static ag_tensor *moved_part(parts *p) {
+    const int64_t n = size_beside(p, AG__LIMIT(40000, 200)), m = 2 + pick(p, 3);
+    ag_tensor *x = ag_uniform(p->tape, p->dtype, AG_SHAPE(m, n), -1, 1), *both[] = {x, ag_neg(x)};
+    switch (pick(p, 4)) {
+    case 0: return ag_contiguous(ag_transpose(x, 0, 1));
+    case 1: return ag_concat(2, both, (int)pick(p, 2));
+    case 2: return ag_scatter_add(x, ag_randint(p->tape, AG_SHAPE(m, 1), 0, m), x, 0);
+    default: return ag_roll(ag_pad(x, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(2)), 5, 1);
+    }
+}
+
+static ag_tensor *rows_part(parts *p) {
+    const int64_t n = size_beside(p, AG__LIMIT(40000, 200)),
+                  m = n < AG__LIMIT(2000, 50) ? size_beside(p, AG__LIMIT(70, 9)) : 2;
+    ag_tensor *x = ag_uniform(p->tape, p->dtype, AG_SHAPE(m, n), -1, 1), *soft = ag_softmax(x, (int)pick(p, 2)), *dx;
+    if (pick(p, 2)) return ag_mul(soft, ag_sub(x, ag_mean_over(x, AG_AXES(pick(p, 2) ? 0 : 1), true)));
+    ag_grad(ag_sum(ag_mul(soft, ag_tanh(x))), 1, &x, &dx);
+    return dx;
+}
+
+static ag_tensor *chain_part(parts *p) {
+    const int64_t n = lengths[pick(p, LENGTHS - 1)] - 1 + pick(p, 3);
+    return ag_add(chain(p->tape, n, 1 + pick(p, 9)), ag_scalar(p->tape, AG_F64, 1));
+}
+
+/* More than caches and pages hold. */
+static ag_tensor *large_part(parts *p) {
+    const int64_t n = (pick(p, 2) ? AG__MEMORY : AG__PAST_CACHES) / 8 + pick(p, 3) - 1;
+    ag_tensor *x = ag_arange(p->tape, AG_F64, n);
+    return ag_sub(ag_flip(ag_add_scalar(x, 1), 0), ag_scale(x, 0.5));
+}
+
+typedef ag_tensor *part_of(parts *p);
+static part_of *const kinds[] = {product_part, gathered_part, window_part, order_part,   drawn_part, solved_part,
+                                 moved_part,   rows_part,     chain_part,  product_part, moved_part, rows_part};
+enum { PARTS = 8 };
+
+/* Parts that are computed together; each begins with draws that no other has. */
+static results parts_program(ag_tape *t, uint64_t seed) {
+    parts p = {.tape = t, .state = seed * 0x9E3779B97F4A7C15u + 1};
+    ag_tape_seed(t, seed);
+    for (int i = 0; i < PARTS; i++) {
+        p.dtype = pick(&p, 2) ? AG_F32 : AG_F64;
+        const int64_t which = pick(&p, (int64_t)(sizeof kinds / sizeof *kinds));
+        add(&p.made, i == 0 && seed % 8 == 0 ? large_part(&p) : kinds[which](&p));
+    }
+    ck_assert_msg(ag_eval_all(p.made.n, p.made.x) == AG_OK, "%s", ag_tape_error(t));
+    return p.made;
+}
+
+START_TEST(of_many_kinds) {
+    ag_tape *t[4];
+    results r[4];
+    for (int i = 0; i < 4; i++) {
+        static const ag_evaluator evaluators[] = {AG_EVALUATOR_REFERENCE, AG_EVALUATOR_FUSED, AG_EVALUATOR_FUSED,
+                                                  AG_EVALUATOR_AUTOMATIC};
+        t[i] = ag_tape_new();
+        ag_tape_set_evaluator(t[i], evaluators[i]);
+        ag_tape_set_threads(t[i], i == 2 ? 2 : 1);
+        r[i] = parts_program(t[i], (uint64_t)_i);
+    }
+    for (int k = 0; k < r[0].n; k++)
+        for (int i = 1; i < 4; i++) {
+            char what[60];
+            snprintf(what, sizeof what, "program %d, part %d, setting %d", _i, k, i);
+            expecting(what);
+            expect_same(r[0].x[k], r[i].x[k]);
+        }
+    expecting("");
+    for (int i = 0; i < 4; i++) ag_tape_free(t[i]);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("limits");
     TCase *all = plain_group(suite, "limits");
@@ -202,5 +358,6 @@ int main(void) {
     tcase_add_loop_test(all, in_pairs, 0, LIMITS);
     tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
+    tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(8, 40, 2000));
     return run_suite(suite);
 }
