@@ -213,6 +213,7 @@ static bool scan_nodes(const scan *s, calling *call) {
         ag_tensor *t = ag__node(s->tape, id);
         if (!(t->flags & AG__ACTIVE)) continue;
         t->flags &= (uint16_t)~AG__ACTIVE;
+        ag__fetch_before(s->tape, id);
         if (!*cotangent_of(s, t)) continue;
         ag__set_part(s->tape, ag__part_node(t));
         placed = placed && ag__about(t)->file;

@@ -133,18 +133,26 @@ static bool mark_now(marking *m, uint32_t *id) {
     ag__node_mark *const marks = m->e->mark;
     uint32_t waiting = m->waiting, fresh, i = *id;
     ag__amount marked = m->e->marked;
+    uint32_t sizes = m->e->little_sizes;
     bool later = false;
     while (waiting > 0 && !later) {
         if (!marks[--i].needed) continue;
         const ag_tensor *t = ag__node(tape, i);
+        ag__fetch_before(tape, i);
         if ((later = marks[i].later)) break;
+        const int64_t size = t->layout->size;
+        const bool little = ag__is_little(t, size);
+        marks[i].little = little;
+        marks[i].shown = marks[i].placed = false;
+        sizes |= little ? (uint32_t)size : 0;
         marked.edges += t->arity;
-        marked.work += t->plain ? (double)t->layout->size : ag__work_of(t);
+        marked.work += t->plain ? (double)size : ag__work_of(t);
         marked.nodes += fresh = pin_inputs(marks, t);
         waiting += fresh - 1;
     }
     m->waiting = waiting;
     m->e->marked = marked;
+    m->e->little_sizes = sizes;
     *id = i;
     return later;
 }

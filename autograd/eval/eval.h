@@ -25,6 +25,7 @@ typedef struct ag__evaluation {
     uint32_t from;
     uint32_t low, high; /* the marked nodes are among low … high−1 */
     ag__amount marked;
+    uint32_t little_sizes; /* bits of all sizes of marked little nodes */
 } ag__evaluation;
 
 static inline ag__node_mark *ag__mark_of(const ag__evaluation *e, const ag_tensor *t) { return &e->mark[t->id]; }
@@ -43,6 +44,20 @@ static inline ag__evaluation ag__not_in_place(const ag__evaluation *e) {
  * another order. It is not released, so that values computed from it do not meet another value. */
 static inline bool ag__is_whole_fold(const ag_tensor *t) {
     return t->op->kind == AG_KIND_REDUCTION && t->layout->size == 1;
+}
+
+/* Whether the value of t may be released, with these `live` and `readers`, in an evaluation after which nodes from
+ * `gone` on are not needed. */
+static inline bool ag__releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
+    if (live) return false;
+    if (t->id >= gone) return !(t->flags & AG__VARIABLE);
+    if (readers || t->tape->on_record || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
+    return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
+}
+
+/* Whether little.c computes t together with others. */
+static inline bool ag__is_little(const ag_tensor *t, int64_t size) {
+    return t->plain && size > 0 && size <= AG__LITTLE_SIZE && t->arity <= AG__LITTLE_INPUTS;
 }
 
 static inline double ag__work_of(const ag_tensor *t) {
@@ -90,7 +105,12 @@ bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_ten
 void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t);
 /* Compute the marked nodes among low … high−1, nothing in place; false after an error, with no marks left. */
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high);
+/* Compute t, and release its inputs of more than `counted` elements, if allowed; false after an error. */
+bool ag__run_one(const ag__evaluation *e, ag_tensor *t, int64_t counted);
 void ag__abandon(const ag__evaluation *e, uint32_t low, uint32_t high);
+
+/* little.c: the same, of mostly little nodes, which are marked as such */
+bool ag__run_little(const ag__evaluation *e, uint32_t low, uint32_t high);
 
 /* fused.c: compute all marked nodes; false after an error, with no marks left */
 bool ag__run_fused(const ag__evaluation *e);

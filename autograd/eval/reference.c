@@ -5,21 +5,12 @@
 #include "autograd/eval/eval.h"
 #include "autograd/tape/replay.h"
 
-/* Whether the value of t may be released, with these `live` and `readers`, in an evaluation after which nodes from
- * `gone` on are not needed. */
-static inline bool releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
-    if (live) return false;
-    if (t->id >= gone) return !(t->flags & AG__VARIABLE);
-    if (readers || t->tape->on_record || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;
-    return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
-}
-
 bool ag__may_release(const ag__evaluation *e, const ag_tensor *t) {
-    return releasable(t, ag__mark_of(e, t)->live, t->readers, ag__goes_from(e));
+    return ag__releasable(t, ag__mark_of(e, t)->live, t->readers, ag__goes_from(e));
 }
 
 void ag__release_unneeded(ag_tensor *t) {
-    if (!releasable(t, 0, t->readers, UINT32_MAX)) return;
+    if (!ag__releasable(t, 0, t->readers, UINT32_MAX)) return;
     ag__buffer_drop(t->tape, t->buffer);
     t->buffer = NULL;
 }
@@ -31,25 +22,26 @@ bool ag__may_overwrite(const ag__evaluation *e, const ag_tensor *x, const ag_ten
            x->buffer->refs == 2;
 }
 
-/* t, which is computed, has read its inputs. */
-AG__ALWAYS_INLINE void leave(ag__node_mark *mark, ag_tensor *t, uint32_t gone) {
+/* t, which is computed, has read its inputs; those of at most `counted` elements have been counted off already. */
+AG__ALWAYS_INLINE void leave(ag__node_mark *mark, ag_tensor *t, uint32_t gone, int64_t counted) {
     const bool first = !(t->flags & AG__COMPUTED);
     if (!first) t->flags |= AG__KEEP; /* it was released too early: do so only once */
     t->flags |= AG__COMPUTED;
     mark[t->id].needed = false;
     for (int i = 0, n = t->arity; i < n; i++) {
         ag_tensor *x = t->input[i];
+        if (counted && x->layout->size <= counted) continue;
         uint32_t *const still = &mark[x->id].live;
         uint32_t readers = x->readers - first, live = *still - 1; /* reading them back would take longer */
         x->readers = readers;
         *still = live;
-        if (live || !releasable(x, live, readers, gone)) continue;
+        if (live || !ag__releasable(x, live, readers, gone)) continue;
         ag__buffer_leave(x->tape, x->buffer);
         x->buffer = NULL;
     }
 }
 
-void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) { leave(e->mark, t, ag__goes_from(e)); }
+void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) { leave(e->mark, t, ag__goes_from(e), 0); }
 
 void ag__abandon(const ag__evaluation *e, uint32_t low, uint32_t high) {
     for (uint32_t i = low; i < high; i++) {
@@ -76,7 +68,7 @@ AG__ALWAYS_INLINE ag__buffer *taken_over(const ag__node_mark *mark, const ag_ten
     for (int i = 0, n = t->arity; i < n; i++) {
         ag_tensor *x = t->input[i];
         ag__buffer *b = x->buffer;
-        if (mark[x->id].live != 1 || b->refs != 1 || !releasable(x, 0, x->readers - first, UINT32_MAX)) continue;
+        if (mark[x->id].live != 1 || b->refs != 1 || !ag__releasable(x, 0, x->readers - first, UINT32_MAX)) continue;
         if (x->layout != t->layout || x->dtype != t->dtype || x->offset != 0 || b->adopted) continue;
         x->buffer = NULL;
         return b;
@@ -98,6 +90,12 @@ AG__ALWAYS_INLINE bool compute_little(ag_tape *tape, const ag__node_mark *mark, 
     return true;
 }
 
+bool ag__run_one(const ag__evaluation *e, ag_tensor *t, int64_t counted) {
+    if (is_little(t) ? !compute_little(e->tape, e->mark, t) : !ag__compute(t)) return false;
+    leave(e->mark, t, UINT32_MAX, counted);
+    return true;
+}
+
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
     const bool observed = e->tape->profiling;
     for (uint32_t i = low; i < high; i++) {
@@ -109,7 +107,7 @@ bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
             ag__abandon(e, i, high);
             return false;
         }
-        leave(e->mark, t, UINT32_MAX);
+        leave(e->mark, t, UINT32_MAX, 0);
     }
     return true;
 }

@@ -413,6 +413,18 @@ AG__ALWAYS_INLINE ag_tensor *ag__append(const ag_op *op, ag_tape *tape, ag_dtype
     return t;
 }
 
+/* For scans in reverse over more nodes than the caches hold, which wait for memory more than for anything else: fetch
+ * what the nodes before this one are computed from. */
+AG__ALWAYS_INLINE void ag__fetch_before(const ag_tape *tape, uint32_t id) {
+    enum { MANY = 1 << 14, SOON = 8, LATER = 24 };
+    if (tape->count < MANY || id < LATER) return;
+    ag__fetch(ag__node(tape, id - LATER));
+    const ag_tensor *t = ag__node(tape, id - SOON);
+    if (t->arity == 0) return;
+    ag__fetch(t->input[0]);
+    ag__fetch(t->input[t->arity - 1]);
+}
+
 /* The flags of a node, by those of its inputs together. */
 AG__ALWAYS_INLINE uint16_t ag__flags_of(const ag_tape *tape, const ag_op *op, ag_dtype dtype, unsigned inputs) {
     unsigned flags = tape->in_gradient ? AG__GRADIENT : 0;
