@@ -10,6 +10,7 @@
 #include "autograd/tape/limits.h"
 #include "ops/copying.h"
 #include "ops/rules.h"
+#include "ops/shaping.h"
 
 #include <float.h>
 #include <math.h>
@@ -697,6 +698,7 @@ ag_tensor *ag_diff(ag_tensor *x, int64_t n, int axis) {
     if (at < 0) return ag__fail("diff", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
     if (n < 0) return ag__fail("diff", 1, &x, AG_ERR_RANGE, "n is %lld: 0 or more is wanted", (long long)n);
     if (n >= ag_extent(x, at)) return ag_slice(x, at, 0, 0, 1);
+    if (n == 0) return ag__unchanged(x);
     for (; n > 0; n--) {
         ag_tensor *next = ag_slice(x, at, 1, AG_END, 1), *here = ag_slice(x, at, 0, -1, 1);
         x = ag_dtype_of(x) == AG_BOOL ? ag_not_equal(next, here) : ag_sub(next, here);

@@ -1,4 +1,4 @@
-/* test_assign -- random sequences of assignments, rewinds and looks
+/* test_assign -- random sequences of assignments, rewinds and looks; what waits; calls that change nothing
  *
  * Each sequence runs on two tapes side by side: on one the fused evaluator defers assignments and writes in place,
  * on the other the reference evaluator carries them out at once. All values are integers small enough that no
@@ -256,6 +256,86 @@ START_TEST(who_asks_for_one_of_a_ring_asks_for_all) {
 }
 END_TEST
 
+/* ---- Calls that change nothing ---- */
+
+static ag_tensor *split(ag_tensor *v) {
+    ag_tensor *part;
+    ag_split(v, 0, 1, &part);
+    return part;
+}
+
+static ag_tensor *spread(ag_tensor *v) {
+    ag_tensor *y;
+    ag_broadcast_tensors(1, &v, &y);
+    return y;
+}
+
+static ag_tensor *all_places(ag_tensor *v) { return ag_ones(ag_tape_of(v), AG_BOOL, AG_SHAPE(SIDE, SIDE)); }
+
+/* Call number i that gives back the elements of v, (SIDE,SIDE), as they are; NULL: there is none. */
+static ag_tensor *same_elements(ag_tensor *v, int i) {
+    static const ag_axes none = {0, {0}};
+    const ag_shape nothing = {.rank = 0}, own = AG_SHAPE(SIDE, SIDE);
+    switch (i) {
+    case 0: return ag_reshape(v, own);
+    case 1: return ag_permute(v, AG_AXES(0, 1));
+    case 2: return ag_transpose(v, 1, 1);
+    case 3: return ag_slice(v, 0, 0, AG_END, 1);
+    case 4: return ag_broadcast_to(v, own);
+    case 5: return ag_squeeze(v, none);
+    case 6: return ag_contiguous(v);
+    case 7: return ag_concat(1, &v, 0);
+    case 8: return ag_cast(v, AG_F64);
+    case 9: return ag_stop_gradient(v);
+    case 10: return ag_roll(v, 0, 1);
+    case 11: return ag_rot90(v, 4, AG_AXES(0, 1));
+    case 12: return ag_tile(v, AG_SHAPE(1));
+    case 13: return ag_pad(v, none, nothing, nothing);
+    case 14: return ag_flatten(v, 1, 1);
+    case 15: return ag_unflatten(v, 0, AG_SHAPE(SIDE));
+    case 16: return ag_movedim(v, AG_AXES(0), AG_AXES(0));
+    case 17: return ag_expand_as(v, v);
+    case 18: return ag_hstack(1, &v);
+    case 19: return split(v);
+    case 20: return spread(v);
+    case 21: return ag_repeat_interleave(v, 1, 0);
+    case 22: return ag_diff(v, 0, 0);
+    case 23: return ag_matrix_power(v, 1);
+    case 24: return ag_einsum("ij->ij", 1, &v);
+    case 25: return ag_at(v, "...");
+    case 26: return ag_sum_over(v, none, false);
+    case 27: return ag_max_over(v, none, true);
+    case 28: return ag_add_scalar(v, 0);
+    case 29: return ag_scale(v, 1);
+    case 30: return ag_pow_scalar(v, 1);
+    case 31: return ag_windows(v, none, nothing, nothing);
+    case 32: return ag_embed(v, 0, SIDE, 0, 1);
+    case 33: return ag_tril(v, SIDE);
+    case 34: return ag_masked_select(v, all_places(v));
+    case 35: return ag_where(all_places(v), v, v);
+    default: return NULL;
+    }
+}
+
+/* What was recorded keeps the value that the variable had, and is a constant if nothing is recorded. */
+START_TEST(what_changes_nothing_is_the_present_value) {
+    double others[SIDE * SIDE] = {3};
+    ag_tensor *v, *y, *dv;
+    for (int i = 0;; i++) {
+        v = ag_parameter_from(variable_of_ones(tape));
+        if ((y = same_elements(v, i)) == NULL) break;
+        ag_set(v, others);
+        ck_assert_msg(ag_item(ag_sum(y)) == SIDE * SIDE, "call %d has changed with its variable", i);
+        ag_tape_set_recording(tape, false);
+        y = ag_sum(ag_square(same_elements(v, i)));
+        ag_tape_set_recording(tape, true);
+        ag_grad(y, 1, &v, &dv);
+        ck_assert_msg(!ag_requires_grad(y) && ag_item(ag_sum(ag_abs(dv))) == 0, "call %d is no constant", i);
+        expect_ok(tape);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("assign");
     tcase_add_test(plain_group(suite, "sequences"), values_are_as_if_assigned_at_once);
@@ -263,5 +343,6 @@ int main(void) {
     tcase_add_test(waiting, a_value_waits_for_one_evaluation_at_most);
     tcase_add_test(waiting, what_an_old_tensor_needs_is_computed_when_it_is_assigned);
     tcase_add_test(waiting, who_asks_for_one_of_a_ring_asks_for_all);
+    tcase_add_test(tape_group(suite, "unchanged"), what_changes_nothing_is_the_present_value);
     return run_suite(suite);
 }

@@ -173,6 +173,10 @@ START_TEST(a_sequence_equals_its_layers) {
     ag_sequence empty;
     ck_assert_int_eq(ag_sequence_init(&empty, tape, dtype, NULL), AG_OK);
     ck_assert_ptr_eq((ag_sequence_apply)(&empty, x), x);
+    double two = 2, three = 3; /* of a variable, its present value */
+    ag_tensor *v = ag_variable(tape, AG_F64, AG_SCALAR, &two), *present = ag_sequence_apply(&empty, v);
+    ag_set(v, &three);
+    expect_item(present, 2);
     expect_ok(tape);
 }
 END_TEST
