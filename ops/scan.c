@@ -10,7 +10,6 @@
 #include "autograd/tape/limits.h"
 #include "ops/copying.h"
 #include "ops/rules.h"
-#include "ops/shaping.h"
 
 #include <float.h>
 #include <math.h>

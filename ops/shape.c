@@ -49,11 +49,6 @@ ag_tensor *ag__no_axis(const char *name, ag_tensor *x, int axis) {
     return ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, x->layout->rank);
 }
 
-ag_tensor *ag__unchanged(ag_tensor *x) {
-    ag_tensor *y = ag__current(x);
-    return y ? y : ag__nil_of(x->tape);
-}
-
 /* ---- reshape, squeeze, unsqueeze ---- */
 
 /* The strides are of no use if there are no elements. */

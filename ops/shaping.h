@@ -1,11 +1,8 @@
-/* shaping -- shared by the files of rearranging operations: what changes nothing, what is no axis, lists of tensors */
+/* shaping -- shared by the files of rearranging operations: errors about axes, slices, lists of tensors */
 #ifndef AG_OPS_SHAPING_H
 #define AG_OPS_SHAPING_H
 
 #include "autograd/tape/tape.h"
-
-/* x, with its present value if it is a variable; nil after an error. */
-ag_tensor *ag__unchanged(ag_tensor *x);
 
 /* Nil, after the error that the constructor `name` was given no axis of x. */
 ag_tensor *ag__no_axis(const char *name, ag_tensor *x, int axis);

@@ -317,7 +317,7 @@ static ag_tensor *same_elements(ag_tensor *v, int i) {
     }
 }
 
-/* What was recorded keeps the value that the variable had, and is a constant if nothing is recorded. */
+/* The result keeps the value that the variable had, and is a constant if nothing is recorded. */
 START_TEST(what_changes_nothing_is_the_present_value) {
     double others[SIDE * SIDE] = {3};
     ag_tensor *v, *y, *dv;

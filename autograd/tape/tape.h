@@ -458,7 +458,8 @@ ag_tensor *ag__as_parameter(ag_tensor *v);                                 /* th
 
 /* variable.c */
 extern const ag_op ag__op_read;
-ag_tensor *ag__current(ag_tensor *x); /* x, or the version of a variable; NULL on failure */
+ag_tensor *ag__current(ag_tensor *x);   /* x, or the version of a variable; NULL on failure */
+ag_tensor *ag__unchanged(ag_tensor *x); /* the same for a result; nil after an error */
 /* Assign x to v, replacing a pending assignment, joined with `other` and its ring, or alone if NULL; carried out
  * once x is computed. */
 void ag__set_next_value(ag_tensor *v, ag_tensor *x, ag_tensor *other);

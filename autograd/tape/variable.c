@@ -48,6 +48,11 @@ ag_tensor *ag__current(ag_tensor *x) {
     return t ? t : new_version(x);
 }
 
+ag_tensor *ag__unchanged(ag_tensor *x) {
+    ag_tensor *y = ag__current(x);
+    return y ? y : ag__nil_of(x->tape);
+}
+
 /* ---- Assignments ---- */
 
 static void leave_ring(ag_tensor *v) {
