@@ -66,6 +66,26 @@ START_TEST(any_tensor_may_be_the_input) {
 }
 END_TEST
 
+/* What an operation without effect gives of a variable is the variable's value, and so is the variable as an output. */
+START_TEST(a_variable_may_be_the_output) {
+    ag_tensor *p = parameter(3), *same = ag_squeeze(p, AG_ALL_AXES), *y[] = {p, same}, *x[] = {p, same}, *dx[2];
+    for (int j = 0; j < 2; j++) {
+        ag_grad(y[j], 2, x, dx);
+        expect_item(dx[0], 1);
+        expect_item(dx[1], 1);
+    }
+    ag_assign(p, number(5)); /* now it is another value */
+    ag_grad(p, 2, x, dx);
+    expect_item(dx[0], 1);
+    expect_item(dx[1], 0);
+    ag_tensor *jx, *one = number(1);
+    p = parameter(3), same = ag_squeeze(p, AG_ALL_AXES);
+    ag_jvp(1, &p, 1, &same, &one, &jx);
+    expect_item(jx, 1);
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(several_outputs_with_cotangents) {
     ag_tensor *x = F64S(1, 2), *y[] = {ag_square(x), ag_sum(x), ag_exp(x)}, *ybar[] = {F64S(10, 100), NULL, F64S(0, 0)},
               *dx;
@@ -695,6 +715,7 @@ int main(void) {
     tcase_add_test(meaning, gradients_are_tensors);
     tcase_add_test(meaning, what_does_not_depend_has_zeros);
     tcase_add_test(meaning, any_tensor_may_be_the_input);
+    tcase_add_test(meaning, a_variable_may_be_the_output);
     tcase_add_test(meaning, several_outputs_with_cotangents);
     tcase_add_test(meaning, views_of_cotangents_will_do);
     tcase_add_test(meaning, paths_add_up);

@@ -240,11 +240,18 @@ static ag_tensor *filled_like(const ag_tensor *x, double value) {
     return t->flags & AG__NIL ? NULL : t;
 }
 
+/* A variable as an output is its value, as it is as an input of operations: its version, if it has been used. */
+static ag_tensor *as_output(ag_tensor *y) {
+    ag_tensor *t = y->flags & AG__VARIABLE ? ag__ready_version(y) : NULL;
+    return t && !(t->flags & (AG__FROZEN | AG__DETACHED)) ? t : y;
+}
+
 static bool seed_outputs(const scan *s, int ny, ag_tensor *const y[], ag_tensor *const ybar[]) {
     for (int j = 0; j < ny; j++) {
-        if (!is_active(s, y[j])) continue;
-        ag_tensor *g = ybar && ybar[j] ? ag__current(ybar[j]) : filled_like(y[j], 1);
-        if (!g || !accumulate(s, y[j], g)) return false;
+        ag_tensor *to = as_output(y[j]);
+        if (!is_active(s, to)) continue;
+        ag_tensor *g = ybar && ybar[j] ? ag__current(ybar[j]) : filled_like(to, 1);
+        if (!g || !accumulate(s, to, g)) return false;
     }
     return true;
 }
@@ -265,7 +272,10 @@ static bool collect(const scan *s, int nx, ag_tensor *const x[], ag_tensor *dx[]
 static bool set_up(scan *s, int ny, ag_tensor *const y[], int nx, ag_tensor *const x[], unsigned flags) {
     s->low = UINT32_MAX, s->high = 0;
     for (int i = 0; i < nx; i++) s->low = x[i]->id < s->low ? x[i]->id : s->low;
-    for (int j = 0; j < ny; j++) s->high = y[j]->id >= s->high ? y[j]->id + 1 : s->high;
+    for (int j = 0; j < ny; j++) {
+        const uint32_t id = as_output(y[j])->id;
+        s->high = id >= s->high ? id + 1 : s->high;
+    }
     if (s->low > s->high) s->low = s->high;
     size_t nodes = s->high - s->low, bytes = ag__times(nodes, sizeof *s->cotangent + 2 + s->tape->in_gradient);
     if (!(s->memory = ag__buffer_new(s->tape, bytes))) {
