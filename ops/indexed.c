@@ -391,7 +391,10 @@ bool ag__gather_at(const ag__places *p) {
         const int64_t beside = w->other[w->rank];                                                                      \
         type *table = (type *)table_ + r->table;                                                                       \
         const type *source = (const type *)source_ + r->other;                                                         \
-        for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];            \
+        if (ahead == 0 && next == 1 && w->step == 1)                                                                   \
+            for (int64_t j = 0; j < n; j++) table[index[j]] += source[j * beside];                                     \
+        else                                                                                                           \
+            for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];        \
     }
 /* Many f32 additions to one element: the rounding error of each (Møller, Knuth) is kept in a second table and added
  * with the next term, the last one to the sum. So the error does not grow with their number, and the order is that
