@@ -256,7 +256,7 @@ HEADER = """#ifndef AG_MET_H
 #define AG_MET_H
 #if defined __GNUC__ && !defined __ASSEMBLER__
 void ag__met_one(int site, double value, double limit);
-void ag__met_next(void);
+void ag__met_next(int evaluator);
 static inline __attribute__((always_inline, unused)) void ag__met(int site, double value, double limit) { ag__met_one(site, value, limit); }
 #endif
 #endif
@@ -270,27 +270,35 @@ SOURCE = """
 #include <unistd.h>
 enum {{ AG__SITES = {sites}, AG__CONSTANTS = {count} }};
 static const unsigned short constant[AG__SITES] = {{{constants}}};
-static unsigned char met[AG__SITES], now[AG__CONSTANTS], pair[AG__CONSTANTS][AG__CONSTANTS];
-void ag__met_next(void) {{
+enum {{ EVALUATORS = 3 }}; /* automatic, fused, reference */
+static unsigned char met[EVALUATORS][AG__SITES], now[AG__CONSTANTS], pair[EVALUATORS][AG__CONSTANTS][AG__CONSTANTS];
+static int usual, current; /* the environment's; the latest tape's */
+/* A new tape, of the usual evaluator (-1), or one that is given another. */
+void ag__met_next(int evaluator) {{
     for (int i = 0; i < AG__CONSTANTS; i++)
-        for (int k = 0; now[i] && k < AG__CONSTANTS; k++) pair[i][k] |= now[k];
+        for (int k = 0; now[i] && k < AG__CONSTANTS; k++) pair[current][i][k] |= now[k];
     memset(now, 0, sizeof now);
+    current = evaluator >= 0 && evaluator < EVALUATORS ? evaluator : usual;
 }}
 static void put(void) {{
     char path[500];
-    const char *folder = getenv("AG_MET"), *evaluator = getenv("AG_EVAL");
+    const char *folder = getenv("AG_MET");
     if (!folder) return;
-    ag__met_next();
-    snprintf(path, sizeof path, "%s/%s.%d", folder, evaluator ? evaluator : "automatic", (int)getpid());
+    ag__met_next(-1);
+    snprintf(path, sizeof path, "%s/%d", folder, (int)getpid());
     FILE *f = fopen(path, "wb");
     if (!f) return;
     fwrite(met, 1, sizeof met, f);
     fwrite(pair, 1, sizeof pair, f);
     fclose(f);
 }}
-__attribute__((constructor)) static void begin(void) {{ atexit(put); }}
+__attribute__((constructor)) static void begin(void) {{
+    const char *evaluator = getenv("AG_EVAL");
+    usual = current = !evaluator ? 0 : strcmp(evaluator, "fused") == 0 ? 1 : strcmp(evaluator, "reference") == 0 ? 2 : 0;
+    atexit(put);
+}}
 void ag__met_one(int site, double value, double limit) {{
-    met[site] |= value < limit ? value == limit - 1 ? 3 : 1 : value == limit ? 4 : value == limit + 1 ? 24 : 16;
+    met[current][site] |= value < limit ? value == limit - 1 ? 3 : 1 : value == limit ? 4 : value == limit + 1 ? 24 : 16;
     if (value >= limit) now[constant[site]] = 1;
 }}
 """
@@ -321,7 +329,8 @@ def copy_sources(folder):
         text = note_chosen(path, text, sites)
         if path == "autograd/eval/life.c":
             text = text.replace("ag_tape *ag_tape_new_with(const ag_allocator *allocator) {",
-                                "ag_tape *ag_tape_new_with(const ag_allocator *allocator) {\n    ag__met_next();")
+                                "ag_tape *ag_tape_new_with(const ag_allocator *allocator) {\n    ag__met_next(-1);")
+            text = text.replace("    ag_evaluator former = tape->evaluator;", "    ag_evaluator former = tape->evaluator;\n    ag__met_next((int)evaluator);", 1)
         put(to, text.encode())
     names = sorted({name for name, _ in sites})
     numbers = ", ".join(str(names.index(name)) for name, _ in sites)
@@ -377,13 +386,14 @@ def read_met(folder, names, count):
     flags = {e: [0] * count for e in EVALUATORS}
     pairs = {e: set() for e in EVALUATORS}
     for file in sorted((folder / "met").iterdir()):
-        evaluator = file.name.split(".")[0]
         data = file.read_bytes()
-        if evaluator not in flags or len(data) != count + len(names) ** 2:
+        if len(data) != 3 * (count + len(names) ** 2):
             continue
-        flags[evaluator] = [a | b for a, b in zip(flags[evaluator], data)]
-        matrix = data[count:]
-        pairs[evaluator] |= {i for i, one in enumerate(matrix) if one}
+        for at, evaluator in enumerate(("automatic", "fused", "reference")):
+            part = data[at * count:(at + 1) * count]
+            flags[evaluator] = [a | b for a, b in zip(flags[evaluator], part)]
+            matrix = data[3 * count + at * len(names) ** 2:][:len(names) ** 2]
+            pairs[evaluator] |= {i for i, one in enumerate(matrix) if one}
     return flags, pairs
 
 

@@ -198,7 +198,7 @@ END_TEST
 
 /* ---- Many kinds of work on one tape ---- */
 
-/* The state that a program of parts is drawn from. Values are whole numbers where sums are long, so that these are exact. */
+/* A program of parts that is being made. Values are whole numbers where sums are long, so that these are exact. */
 typedef struct parts {
     ag_tape *tape;
     uint64_t state;
