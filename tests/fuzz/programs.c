@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { FEW = 1200, MANY = 70000, LINES = 24, LEAVES = 4, MOST_OUTPUTS = 3 };
+enum { FEW = 1200, MANY = AG__LIMIT(70000, 3000), LINES = 24, LEAVES = 4, MOST_OUTPUTS = 3 };
 
 typedef struct maker {
     feed f;
