@@ -113,48 +113,54 @@ static bool defer(marking *m, ag_tensor *t) {
 }
 
 /* Pin the inputs of t, which are older; without branches, for which of them are marked already is hardly foreseen. */
-static inline uint32_t pin_inputs(ag__node_mark *marks, const ag_tensor *t) {
+AG__ALWAYS_INLINE uint32_t pin_inputs(ag__node_mark *marks, const ag_tensor *t, bool deferring) {
     uint32_t fresh = 0;
     for (int i = 0, n = t->arity; i < n; i++) {
         const ag_tensor *x = t->input[i];
         ag__node_mark *mark = &marks[x->id];
         const bool lacks = !x->buffer, first = lacks & !mark->needed;
         mark->live++;
-        mark->later &= !lacks;
-        mark->needed |= first;
+        if (deferring) mark->later &= !lacks;
+        mark->needed |= lacks;
         fresh += first;
     }
     return fresh;
 }
 
-/* Mark what nodes need, from number *id back, down to one that is marked as needed later or to the first. */
-static bool mark_now(marking *m, uint32_t *id) {
+/* Mark what nodes need, from number *id back, down to one that is marked as needed later, if any may be, or to the
+ * first. */
+AG__ALWAYS_INLINE bool mark_from(marking *m, uint32_t *id, bool deferring) {
     const ag_tape *tape = m->e->tape;
     ag__node_mark *const marks = m->e->mark;
-    uint32_t waiting = m->waiting, fresh, i = *id;
+    uint32_t waiting = m->waiting, fresh, i = *id, sizes = m->e->little_sizes;
     ag__amount marked = m->e->marked;
-    uint32_t sizes = m->e->little_sizes;
+    int64_t plain = 0;
     bool later = false;
-    while (waiting > 0 && !later) {
+    while (waiting > 0) {
         if (!marks[--i].needed) continue;
         const ag_tensor *t = ag__node(tape, i);
+        if (deferring && (later = marks[i].later)) break;
         ag__fetch_before(tape, i);
-        if ((later = marks[i].later)) break;
         const int64_t size = t->layout->size;
-        const bool little = ag__is_little(t, size);
+        const uint8_t little = ag__little_flags(t, size);
         marks[i].little = little;
-        marks[i].shown = marks[i].placed = false;
         sizes |= little ? (uint32_t)size : 0;
         marked.edges += t->arity;
-        marked.work += t->plain ? (double)size : ag__work_of(t);
-        marked.nodes += fresh = pin_inputs(marks, t);
+        if (t->plain) plain += size;
+        else marked.work += ag__work_of(t);
+        marked.nodes += fresh = pin_inputs(marks, t, deferring);
         waiting += fresh - 1;
     }
+    marked.work += (double)plain;
     m->waiting = waiting;
     m->e->marked = marked;
     m->e->little_sizes = sizes;
     *id = i;
     return later;
+}
+
+static bool mark_now(marking *m, uint32_t *id) {
+    return m->e->when == AG__DEFER && m->e->tape->assignments ? mark_from(m, id, true) : mark_from(m, id, false);
 }
 
 static void mark_needed(marking *m) {

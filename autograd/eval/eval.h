@@ -55,9 +55,12 @@ static inline bool ag__releasable(const ag_tensor *t, uint32_t live, uint32_t re
     return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
 }
 
-/* Whether little.c computes t together with others. */
-static inline bool ag__is_little(const ag_tensor *t, int64_t size) {
-    return t->plain && size > 0 && size <= AG__LITTLE_SIZE && t->arity <= AG__LITTLE_INPUTS;
+/* Of a marked node: little.c computes it together with others; a node that is not little reads it; one that is does. */
+enum { AG__LITTLE_NODE = 1, AG__LITTLE_SHOWN = 2, AG__LITTLE_PLACED = 4 };
+
+static inline uint8_t ag__little_flags(const ag_tensor *t, int64_t size) {
+    const bool fits = (uint64_t)size - 1 < AG__LITTLE_SIZE;
+    return t->plain & fits & (t->arity <= AG__LITTLE_INPUTS) ? AG__LITTLE_NODE : 0;
 }
 
 static inline double ag__work_of(const ag_tensor *t) {

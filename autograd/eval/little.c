@@ -71,8 +71,8 @@ AG__ALWAYS_INLINE void write_input(program *p, ag__node_mark *marks, instruction
     ag__node_mark *mark = &marks[x->id];
     if (count_off(p, mark, x, first)) {
         to->x[i] = ag__values(x);
-    } else if (mark->little) {
-        mark->placed = true;
+    } else if (mark->little & AG__LITTLE_NODE) {
+        mark->little |= AG__LITTLE_PLACED;
         to->x[i] = place_of(p, x);
     } else {
         to->x[i] = x;
@@ -94,11 +94,11 @@ AG__ALWAYS_INLINE bool write_little(program *p, ag__node_mark *marks, instructio
     to->attributes = ag__attributes(t);
     to->size = (uint32_t)size;
     const bool passing = !mark->live && is_passing(t);
-    if (!passing || mark->shown) {
+    if (!passing || (mark->little & AG__LITTLE_SHOWN)) {
         if (!(to->buffer = ag__buffer_quickly(t->tape, size * ag__bytes(t)))) return false;
         if (passing) hold(p, t);
     }
-    to->y = mark->placed ? place_of(p, t) : to->buffer->data;
+    to->y = mark->little & AG__LITTLE_PLACED ? place_of(p, t) : to->buffer->data;
     for (int i = 0; i < n; i++) write_input(p, marks, to, i, x[i], first);
     return true;
 }
@@ -111,7 +111,7 @@ static bool write_other(program *p, ag__node_mark *marks, ag_tensor *t, bool fir
     for (int i = 0, n = t->arity; i < n; i++) {
         ag_tensor *x = t->input[i];
         ag__node_mark *mark = &marks[x->id];
-        if (is_counted_off(x) && !count_off(p, mark, x, first)) mark->shown = true;
+        if (is_counted_off(x) && !count_off(p, mark, x, first)) mark->little |= AG__LITTLE_SHOWN;
     }
     return true;
 }
@@ -119,7 +119,7 @@ static bool write_other(program *p, ag__node_mark *marks, ag_tensor *t, bool fir
 /* False: out of memory, and nothing is written for t. The flags are those of reference.c's leave. */
 AG__ALWAYS_INLINE bool write(program *p, ag__node_mark *marks, ag_tensor *t) {
     instruction *to = p->at - 1;
-    const bool first = !(t->flags & AG__COMPUTED), little = marks[t->id].little;
+    const bool first = !(t->flags & AG__COMPUTED), little = marks[t->id].little & AG__LITTLE_NODE;
     to->t = t, to->y = NULL, to->buffer = NULL, to->awaits = 0, to->first = first;
     if (little) t->flags |= first ? AG__COMPUTED : AG__KEEP;
     if (little ? !write_little(p, marks, to, t, first) : !write_other(p, marks, t, first)) {

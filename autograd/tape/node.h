@@ -102,9 +102,7 @@ typedef struct ag__node_mark {
     uint32_t index; /* in a plan */
     bool needed;    /* it will be computed, */
     bool later;     /* but only deferred nodes need it */
-    bool little;    /* if needed: ag__is_little, */
-    bool shown;     /* but a node that is not reads it; */
-    bool placed;    /* one that is reads it: little.c */
+    uint8_t little; /* if needed: 0, or flags of little.c */
 } ag__node_mark;
 
 /* A variable's state, the attributes of its node. A use of a variable is recorded as a use of its version: a `read`
