@@ -1,7 +1,7 @@
 /* pooling -- largest elements, means and norms of the windows of an image
  *
  * A pooling is a reduction over windows, which are a view. Windows side by side are the image in another shape, and so
- * is their gradient; others are N O… C K…. */
+ * is their gradient; others are N O… K… C, so that gradients go through contiguous channels. */
 #include "nn/sliding.h"
 
 #include <math.h>
@@ -72,13 +72,21 @@ static bool is_side_by_side(const ag__sliding *s) {
     return true;
 }
 
+/* Windows with their channels last, which are contiguous. */
+static ag_tensor *channels_last(ag_tensor *windows, int axes) {
+    ag_axes order = {.count = 2 * axes + 2};
+    for (int i = 0; i < order.count; i++) order.axis[i] = i <= axes ? i : i + 1;
+    order.axis[order.count - 1] = axes + 1;
+    return ag_permute(windows, order);
+}
+
 /* The windows of x, which has been padded, and the axes to reduce. */
 static ag_tensor *windows_of(ag_tensor *x, const ag__sliding *s, ag_axes *over) {
     ag_shape shape = {.rank = 1, .extent = {ag_extent(x, 0)}};
     const bool apart = is_side_by_side(s);
     over->count = s->axes;
-    for (int i = 0; i < s->axes; i++) over->axis[i] = apart ? 2 * i + 2 : s->axes + 2 + i;
-    if (!apart) return ag__windows_over(x, s);
+    for (int i = 0; i < s->axes; i++) over->axis[i] = apart ? 2 * i + 2 : s->axes + 1 + i;
+    if (!apart) return channels_last(ag__windows_over(x, s), s->axes);
     for (int i = 0; i < s->axes; i++) {
         const int64_t places = ag_extent(x, i + 1) / s->size[i];
         x = ag_slice(x, i + 1, 0, places * s->size[i], 1);
