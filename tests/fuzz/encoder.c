@@ -204,7 +204,8 @@ static void read_mixed(feed *f, formula *y) {
 
 /* Lanes, input 0, are joined with a function of input 1. */
 static void read_fold(feed *f, formula *y) {
-    static const uint8_t joins[] = {AG_TRACE_ADD, AG_TRACE_SUB, AG_TRACE_MUL, AG_TRACE_MAX, AG_TRACE_MIN};
+    static const uint8_t joins[] = {AG_TRACE_ADD, AG_TRACE_SUB, AG_TRACE_MUL,    AG_TRACE_MAX,
+                                    AG_TRACE_MIN, AG_TRACE_FMA, AG__TRACE_SELECT};
     int lot = feed_below(f, 256), last = 0;
     const ag_dtype dtype = lot & 1 ? AG_F32 : AG_F64;
     *y = (formula){.inputs = 2, .mixed = true, .fold = true, .in = {dtype, dtype}, .of = dtype, .to = dtype};
@@ -213,8 +214,14 @@ static void read_fold(feed *f, formula *y) {
     if (lot & 2) add_items(f, y, 8);
     for (int i = 1; i < y->count; i++)
         if (y->item[i].sort == ELEMENT && y->item[i].code != AG__TRACE_CONVERT) last = i;
-    y->item[y->count] = (item){.code = joins[(lot >> 2) % 5], .dtype = dtype, .x = {0, last}};
-    if (lot & 128) y->item[y->count].x[0] = last, y->item[y->count].x[1] = 0;
+    item join = {.code = joins[(lot >> 2) % 7], .dtype = dtype, .x = {0, last, last}};
+    if (lot & 128) join.x[0] = last, join.x[1] = 0;
+    if (join.code == AG_TRACE_FMA && lot & 64) join = (item){.code = join.code, .dtype = dtype, .x = {last, 1, 0}};
+    if (join.code == AG__TRACE_SELECT) { /* the greater of both, as maxima are joined */
+        y->item[y->count] = (item){.code = AG_TRACE_LESS, .sort = TRUTH, .x = {join.x[0], join.x[1]}};
+        join = (item){.code = join.code, .dtype = dtype, .x = {y->count++, join.x[1], join.x[0]}};
+    }
+    y->item[y->count] = join;
     y->result = y->count++;
 }
 
