@@ -39,6 +39,20 @@ def npz(members, packed):
     return to.getvalue()
 
 
+def zip64(archive):
+    """The same archive with an end of 64 bits, whose numbers the usual end does not have."""
+    body, end = archive[:-22], archive[-22:]
+    count, size, at = struct.unpack("<HII", end[10:20])
+    record = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, size, at)
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, len(body), 1)
+    return body + record + locator + end[:8] + struct.pack("<HHIIH", 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+
+
+def headed(text, body=b"", length=None):
+    """A file of safetensors with any header."""
+    return struct.pack("<Q", len(text) if length is None else length) + text + body
+
+
 def safetensors(tensors, metadata=""):
     at, entries, body = 0, [], b""
     for name, (dtype, shape, data) in tensors.items():
@@ -76,6 +90,17 @@ STATE = MODEL | {
 }
 
 
+W = b'{"w":{"dtype":"F32","shape":'
+HEADERS = [
+    b'{"\\u12', b'{"\\ud83d', b'{"\\ud83d"', b'{"\\ud83dxx"', b'{"\\ud83d\\n"', b'{"\\ud83d\\u0041"', b'{"\\ud83d\\ue000"',
+    b'{"\\ud83d\\uzz"', b'{"\\udc00"', b'{"a\\', b'{"a\\x"', b'{"a\\\0"', b'{"abc', b'{"\\u0041\\u00e9\\u20ac\\ud83d\\ude00":',
+    b'{"w":{}}', b'{"w":{"dtype":"F32"}}', W + b"[1]}}", W + b"[1 2]}}", W + b"[-1]}}", W + b"[99999999999999999999]}}", W + b"[1", W + b"1}}",
+    W + b'[1],"data_offsets":[0,18446744073709551615]},"v":{"dtype":"F32","shape":[1],"data_offsets":[0,9223372036854775807]}}',
+    W + b'[1],"data_offsets":[4,0]}}', W + b'[1],"data_offsets":[0,4]}', W + b'[1],"data_offsets":[0,4]},}',
+    b'{"__metadata__":{"k":1}}', b'{"__metadata__":{"k" "v"}}', b'{"__metadata__":{"k":"v"', b'{"__metadata__":1}', b"[]", b"{",
+]
+
+
 def palette():
     data = bytes([0, 0, 0, 255, 0, 0])
     return struct.pack(">I", len(data)) + b"PLTE" + data + struct.pack(">I", zlib.crc32(b"PLTE" + data))
@@ -101,8 +126,11 @@ def inputs():
             whole, npy(">i2", "(3,)", b"\0\1\0\2\xff\xff"), npy("|b1", "(2,)", b"\1\0"), npy("<f8", "()", bytes(8), version=2),
             npy("<f2", "(2, 1)", b"\0\x3c\0\xbc", fortran=True), npy("<u8", "(0, 5)", b""), gzip.compress(whole, mtime=0),
         ],
-        "zip": [npz({"w.npy": whole, "b.npy": npy("|i1", "(2,)", b"\1\2")}, packed) for packed in (False, True)],
-        "safetensors": [safetensors(MODEL), safetensors({"w": ("BF16", (2,), b"\x80\x3f\0\0")}, '"k":"v"'), safetensors({})],
+        "zip": [npz({"w.npy": whole, "b.npy": npy("|i1", "(2,)", b"\1\2")}, packed) for packed in (False, True)]
+        + [zip64(npz({"w.npy": npy("|i1", "(2,)", b"\1\2")}, False)), zip64(npz({}, False))],
+        "safetensors": [safetensors(MODEL), safetensors({"w": ("BF16", (2,), b"\x80\x3f\0\0")}, '"k":"v"'), safetensors({})]
+        + [headed(text) for text in HEADERS]
+        + [headed(b"{}", length=1 << 40), headed(b"{}", length=3), headed(b"{}", b"\0"), headed(b"", b"{}")],
         "idx": [
             idx(8, (2, 2), bytes(4)), idx(13, (1,), struct.pack(">f", 1.5)), idx(14, (), struct.pack(">d", 1)),
             idx(11, (2,), b"\0\1\xff\xff"), gzip.compress(idx(8, (3,), b"\1\2\3"), mtime=0),
