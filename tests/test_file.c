@@ -206,6 +206,10 @@ START_TEST(the_target_of_a_dangling_link_is_made) {
     expect_refused(path, put_new, ENOENT);
     ck_assert_int_eq(symlink("round", in("round")), 0);
     expect_refused(in("round"), put_new, ELOOP);
+    static char far[4090];
+    memset(far, 'x', sizeof far - 1);
+    ck_assert_int_eq(symlink(far, in("far")), 0);
+    expect_refused(in("far"), put_new, ENAMETOOLONG);
 }
 END_TEST
 
@@ -304,6 +308,11 @@ START_TEST(an_open_descriptor_is_written_to_where_it_stands) {
     put(in("fd/1"), "old", 0604);
     expect_written(in("fd/1"));
     ck_assert_int_eq(mode_of(in("fd/1")), 0604);
+    static const char *const names[] = {"fd/x", "fd/1x", "fd/0", "fd/999", "fd/12345678"};
+    for (int i = 0; i < 5; i++) {
+        expect_written(in(names[i]));
+        ck_assert_str_eq(content_of(in(names[i])), "new");
+    }
     ck_assert_ptr_nonnull(strchr(calls, 'r'));
 }
 END_TEST
