@@ -232,19 +232,32 @@ static ag_tensor *product_part(parts *p) {
     }
 }
 
+/* y, or the gradient of a weighted sum of it. */
+static ag_tensor *or_gradient(parts *p, ag_tensor *y, ag_tensor *x) {
+    ag_tensor *dx;
+    if (pick(p, 3) == 0) return y;
+    ag_grad(ag_sum(ag_mul(y, wholes(p, ag_shape_of(y)))), 1, &x, &dx);
+    return dx;
+}
+
 static ag_tensor *gathered_part(parts *p) {
-    const int64_t n = size_beside(p, AG__LIMIT(2100, 100));
-    if (pick(p, 2)) return ag_tensordot(wholes(p, AG_SHAPE(n, 3, 9)), wholes(p, AG_SHAPE(3, 9, 26)), 2);
-    return ag_convolve(wholes(p, AG_SHAPE(2, n + 4, 3)), wholes(p, AG_SHAPE(5, 3, 8)), NULL, NULL);
+    const int64_t n = size_beside(p, AG__LIMIT(2100, 100)), c = 1 + pick(p, 30);
+    if (pick(p, 2)) {
+        ag_tensor *x = wholes(p, AG_SHAPE(n, 3, 9));
+        return or_gradient(p, ag_tensordot(x, wholes(p, AG_SHAPE(3, 9, c)), 2), x);
+    }
+    ag_tensor *x = wholes(p, AG_SHAPE(2, n + 4, 3)), *w = wholes(p, AG_SHAPE(5, 3, c));
+    return or_gradient(p, ag_convolve(x, w, NULL, NULL), pick(p, 2) ? x : w);
 }
 
 static ag_tensor *window_part(parts *p) {
-    const int64_t n = size_beside(p, AG__LIMIT(1100, 100));
-    ag_tensor *x = wholes(p, AG_SHAPE(2, n + 2, 4)), *w = wholes(p, AG_SHAPE(3, 1, 4));
-    switch (pick(p, 3)) {
-    case 0: return ag_convolve(x, w, NULL, &(ag_conv_options){.groups = 4});
-    case 1: return ag_max_pool(x, AG_SHAPE(2), NULL);
-    default: return ag_windows(x, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(1));
+    const int64_t n = size_beside(p, AG__LIMIT(1100, 100)), c = 4 + pick(p, 40);
+    ag_tensor *x = wholes(p, AG_SHAPE(2, n + 2, c)), *w = wholes(p, AG_SHAPE(3, 1, c));
+    switch (pick(p, 4)) {
+    case 0: return or_gradient(p, ag_convolve(x, w, NULL, &(ag_conv_options){.groups = c}), pick(p, 2) ? x : w);
+    case 1: return or_gradient(p, ag_max_pool(x, AG_SHAPE(2), NULL), x);
+    case 2: return or_gradient(p, ag_avg_pool(x, AG_SHAPE(3), &(ag_pool_options){.stride = {1}}), x);
+    default: return or_gradient(p, ag_windows(x, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(1)), x);
     }
 }
 
@@ -303,9 +316,9 @@ static ag_tensor *chain_part(parts *p) {
     return ag_add(chain(p->tape, n, 1 + pick(p, 9)), ag_scalar(p->tape, AG_F64, 1));
 }
 
-/* More than caches and pages hold. */
-static ag_tensor *large_part(parts *p) {
-    const int64_t n = (pick(p, 2) ? AG__MEMORY : AG__PAST_CACHES) / 8 + pick(p, 3) - 1;
+/* As many bytes as caches and pages hold. */
+static ag_tensor *large_part(parts *p, uint64_t number) {
+    const int64_t n = (number % 6 < 3 ? AG__MEMORY : AG__PAST_CACHES) / 8 + (int64_t)(number % 3) - 1;
     ag_tensor *x = ag_arange(p->tape, AG_F64, n);
     return ag_sub(ag_flip(ag_add_scalar(x, 1), 0), ag_scale(x, 0.5));
 }
@@ -322,7 +335,7 @@ static results parts_program(ag_tape *t, uint64_t seed) {
     for (int i = 0; i < PARTS; i++) {
         p.dtype = pick(&p, 2) ? AG_F32 : AG_F64;
         const int64_t which = pick(&p, (int64_t)(sizeof kinds / sizeof *kinds));
-        add(&p.made, i == 0 && seed % 8 == 0 ? large_part(&p) : kinds[which](&p));
+        add(&p.made, i == 0 && seed % 8 == 0 ? large_part(&p, seed / 8) : kinds[which](&p));
     }
     ck_assert_msg(ag_eval_all(p.made.n, p.made.x) == AG_OK, "%s", ag_tape_error(t));
     return p.made;
