@@ -87,8 +87,8 @@ class Machine:
 
     def line(self):
         words = [self.unit.name, self.lanes, self.ways, len(self.folds), self.frame, len(self.slots)]
-        for dtype, lanes in self.slots:
-            words += [dtype, int(lanes)]
+        for dtype, lanes, past in self.slots:
+            words += [dtype, int(lanes), int(past)]
         words.append(len(self.pool))
         for bits, wide in self.pool:
             words += [bits, int(wide)]
@@ -248,7 +248,7 @@ class Machine:
 
     def element(self, i):
         """Where the vector's elements of a slot are."""
-        dtype, lanes = self.slots[i.at]
+        dtype, lanes, _ = self.slots[i.at]
         index, at = "rdx", (self.vector + i.copy) * self.lanes
         if lanes:
             self.emit("mov ecx, edx", f"and ecx, {LANES - 1}")
@@ -345,7 +345,7 @@ class Avx2:
                 m.emit(f"vmovups ymm15, {self.mask(i)}")
                 m.emit(f"vmaskmovp{PS[i.wide]} {m.element(i)}, {vector(15, bits)}, {reg}")
             else:
-                m.emit(f"vmovups {m.element(i)}, {reg}")
+                m.emit(f"{'vmovntps' if m.slots[i.at][2] else 'vmovups'} {m.element(i)}, {reg}")
             return
         if bits == 256:
             m.emit(f"vextracti128 xmm15, {reg}, 1")
@@ -542,7 +542,8 @@ class Avx512:
     def store(self, m, i):
         tail = "{k7}" if m.tail else ""
         if not i.truth:
-            m.emit(f"{{evex}} vmovup{PS[i.wide]} {m.element(i)}{tail}, {vector(i.a, m.bits(i.wide))}")
+            name = "vmovntp" if m.slots[i.at][2] and not m.tail else "vmovup"
+            m.emit(f"{{evex}} {name}{PS[i.wide]} {m.element(i)}{tail}, {vector(i.a, m.bits(i.wide))}")
             return
         m.emit(f"{{evex}} vmovdqu8 xmm31{{k{self.mask_of(m, i.a, i.wide)}}}{{z}}, {m.in_pool(0)}")
         where = m.element(i)
@@ -692,9 +693,11 @@ NO_CONSTANT = NO_TRUTH + ("AG__COPY",)
 
 
 def slot_list(lanes):
-    """Slots of each dtype, with lanes if a vector has no more. All but the first nine read have no register."""
+    """Slots of each dtype, with lanes if a vector has no more, each third one stored past the caches. All but the first
+    nine read have no register."""
     dtypes = [DTYPE[name] for name in ("AG_F32", "AG_F64", "AG_BOOL")]
-    return [(dtype, of_lanes) for of_lanes in (False, lanes <= LANES) for dtype in dtypes] * 3
+    kinds = [(dtype, of_lanes) for of_lanes in (False, lanes <= LANES) for dtype in dtypes]
+    return [(*kind, past) for past in (False, True, False) for kind in kinds]
 
 
 class Forms:
@@ -713,7 +716,7 @@ class Forms:
 
     def slots_of(self, wide, truth=False):
         dtype = DTYPE["AG_BOOL"] if truth else DTYPE["AG_F64" if wide else "AG_F32"]
-        return [i for i, (d, _) in enumerate(self.slots) if d == dtype]
+        return [i for i, (d, _, _) in enumerate(self.slots) if d == dtype]
 
     def frame_places(self):
         size = self.unit.bits // 8

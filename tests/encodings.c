@@ -52,7 +52,8 @@ static void assemble(const ag__isa *isa) {
     m.fold_slot = fold_slot;
     m.lanes = (int)number(), m.ways = (int)number(), m.folds = (int)number(), m.frame = (int32_t)number();
     m.slots = (int)number();
-    for (int i = 0; i < m.slots; i++) slot[i].dtype = (uint8_t)number(), slot[i].lanes = number();
+    for (int i = 0; i < m.slots; i++)
+        slot[i].dtype = (uint8_t)number(), slot[i].lanes = number(), slot[i].past = number();
     m.constants = (int)number();
     for (int i = 0; i < m.constants; i++) pool[i] = bits(), wide[i] = number();
     for (int i = 0; i < m.folds; i++) fold_slot[i] = (uint16_t)number();

@@ -250,6 +250,7 @@ static void count_sent(const ag__chunk *c, const ag__plan *plan, const ag__plan_
     if (step->kind != AG__STEP_REGION) return;
     const ag__region *r = &plan->regions.at[step->what];
     ran_backwards += r->backwards;
+    sent_past += (int)r->streams;
     for (uint32_t k = 0; k < r->count; k++) sent_past += plan->instructions.at[r->begin + k].does == AG__PUT_PAST;
 }
 
@@ -315,9 +316,9 @@ START_TEST(sweeps_over_one_value_alternate) {
 }
 END_TEST
 
-/* Rows that begin within a line, several rows a strip, and rows longer than a strip. */
+/* Rows that begin within a line, several rows a strip, rows longer than a strip, and lines that machine code writes. */
 START_TEST(what_is_sent_past_the_caches_arrives) {
-    static const int64_t all_columns[] = {1000, 999, 4099, 17};
+    static const int64_t all_columns[] = {1000, 999, 4099, 17, 1024, 264, 4112, 16};
     const ag_dtype dtype = _i % 2 ? AG_F64 : AG_F32;
     const int64_t columns = all_columns[_i], bytes = dtype == AG_F64 ? 8 : 4;
     const int64_t rows = AG__PAST_CACHES / (2 * columns * bytes) + 3;
@@ -941,7 +942,7 @@ int main(void) {
     tcase_add_test(past, what_is_written_over_an_input_is_not_sent_past_the_caches);
     if (usual_pieces(2)) tcase_add_loop_test(past, what_is_soon_read_is_not_sent_past_the_caches, 0, 2);
     if (usual_pieces(2)) tcase_add_loop_test(past, sweeps_over_one_value_alternate, 0, 2);
-    tcase_add_loop_test(past, what_is_sent_past_the_caches_arrives, 0, 4);
+    tcase_add_loop_test(past, what_is_sent_past_the_caches_arrives, 0, 8);
     TCase *less = tape_group(suite, "not computed");
     tcase_add_test(less, equal_nodes_are_computed_once);
     tcase_add_test(less, what_reads_a_transpose_is_not_computed_again);

@@ -69,6 +69,7 @@ static void find_place(ag__lowering *l, uint32_t k, uint32_t y) {
     const ag__instruction *q = &l->body.at[k];
     const uint32_t *x = ag__operands_of(l, q), former = ag__note_of(l, y)->former;
     uint32_t over = AG__NONE;
+    if (ag__note_of(l, y)->streamed) return;
     for (int i = 0; i < q->inputs && over == AG__NONE; i++)
         if (may_replace(l, k, x[i], y)) over = x[i];
     if (over == AG__NONE && former != AG__NONE && may_replace(l, k, former, y)) over = former;
@@ -153,12 +154,35 @@ static uint32_t maker_of(const ag__lowering *l, uint32_t y) {
     return l->body.count - 1;
 }
 
+bool ag__may_stream(const ag__lowering *l, const ag__cell *cell) {
+    enum { LEAST = 4096 }; /* bytes; buffers of few are not aligned to lines */
+    const uint32_t y = cell->index;
+    const int64_t start = l->r->form == AG__FLAT ? AG__STRIP : l->r->columns;
+    if (cell->where != AG__AT_ELEMENT || y >= l->c->nodes || !l->p->value[y].past) return false;
+    if (cell->dtype == AG_BOOL || start * cell->bytes % AG__LINE != 0) return false;
+    if (ag__value_bytes(l->c->table[y]) < LEAST) return false;
+    bool is_output = false, apart = true;
+    for (uint32_t o = l->r->output; o < l->plan->outputs.count; o++)
+        is_output = is_output || l->plan->outputs.at[o].index == y;
+    for (uint32_t x = l->r->cell; x < l->plan->cells.count; x++) {
+        const ag__cell *from = ag__cell_at(l, x);
+        bool same = from->where == AG__AT_ELEMENT && from->index != y && from->bytes == cell->bytes;
+        apart = apart && !(same && may_go_over(l, from->index, y));
+    }
+    return is_output && apart;
+}
+
 /* Such a result is made in scratch memory, which whole lines are then copied from: streams of stores must be of whole
  * lines, and where those begin differs from row to row. */
 static void send_past(ag__lowering *l, uint32_t i) {
     uint32_t y = ag__cell_of(l, i);
     ag__instruction put = {.does = AG__PUT_PAST, .inputs = 1, .node = i, .x = l->plan->operands.count};
     if (!l->p->value[i].past || ag__note_of(l, y)->over != AG__NONE) return;
+    if (ag__note_of(l, y)->streamed) {
+        l->r->past = true;
+        l->r->streams++;
+        return;
+    }
     if (!AG__ROOM(&l->p->maker, &l->plan->operands, 1) || !AG__ROOM(&l->p->maker, &l->body, 1)) return;
     put.y = ag__cell_new(l, i, l->c->table[i], AG__AT_ELEMENT, false);
     if (l->p->maker.failed) return;

@@ -998,7 +998,8 @@ static uint64_t hash_program(int steps, const ag__code_step *step, int slots, co
     }
     for (int i = 0; i < slots; i++) {
         const ag__code_slot *s = &slot[i];
-        h = ag__mix(h, (uint64_t)s->dtype << 3 | (uint64_t)s->lanes << 2 | (uint64_t)s->one << 1 | s->out);
+        h = ag__mix(h, (uint64_t)s->dtype << 4 | (uint64_t)s->past << 3 | (uint64_t)s->lanes << 2 |
+                           (uint64_t)s->one << 1 | s->out);
     }
     return h;
 }
@@ -1009,7 +1010,7 @@ static bool same_step(const ag__code_step *a, const ag__code_step *b) {
 }
 
 static bool same_slot(const ag__code_slot *a, const ag__code_slot *b) {
-    return a->dtype == b->dtype && a->one == b->one && a->out == b->out && a->lanes == b->lanes;
+    return a->dtype == b->dtype && a->one == b->one && a->out == b->out && a->lanes == b->lanes && a->past == b->past;
 }
 
 static bool is_entry_of(const entry *e, uint64_t hash, int steps, const ag__code_step *step, int slots,

@@ -17,6 +17,7 @@ typedef struct ag__code_slot {
     bool one;
     bool out; /* needed afterwards, so stored if a step of this program writes it; else it may live in registers only */
     bool lanes;
+    bool past; /* stored past the caches, if it is no bool: its memory begins where a cache line does */
 } ag__code_slot;
 
 /* One elementwise operation. Slots are written once, and inputs before they are read. */

@@ -127,6 +127,7 @@ static void store(ag__writer *w, const ag__asm *i) {
     ag__operand o = i->truth && w->tail ? ag__in_frame(BOOLS) : ag__slot_part(w, i);
     if (i->truth) store_bytes(w, o);
     else if (w->tail) vex(w, AG__MAP_0F38, AG__P_66, i->wide ? 0x2f : 0x2e, full(w, i->wide), i->a, SCRATCH, o, 0);
+    else if (w->m->slot[i->at].past) vex(w, AG__MAP_0F, AG__P_NONE, AG__STREAM, full(w, i->wide), i->a, 0, o, 0);
     else move(w, false, full(w, i->wide), i->a, o);
     if (i->truth && w->tail) copy_bools(w, i, false);
 }

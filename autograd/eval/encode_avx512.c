@@ -275,6 +275,7 @@ static void store(ag__writer *w, const ag__asm *i) {
         e = w->tail || w->m->lanes == 16 ? move_bytes(false, SCRATCH, o) : move_half(false, SCRATCH, o);
     } else {
         e = move(ag__length(w, i->wide), i->wide, false, i->a, ag__slot_part(w, i));
+        if (w->m->slot[i->at].past && !w->tail) e.opcode = AG__STREAM;
     }
     e.mask = tail_mask(w);
     put(w, e);

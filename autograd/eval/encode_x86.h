@@ -87,6 +87,7 @@ size_t ag__assemble_x86(const ag__machine *m, const ag__vectors *vectors, uint8_
 enum { AG__MAP_0F = 1, AG__MAP_0F38 = 2, AG__MAP_0F3A = 3 };
 enum { AG__P_NONE, AG__P_66, AG__P_F3, AG__P_F2 };
 enum { AG__UNARY, AG__BINARY, AG__SHIFT };
+enum { AG__STREAM = 0x2b }; /* vmovntps, vmovntpd: a store past the caches */
 
 /* How codes are encoded; opcode[1] and prefix[1] for elements of 64 bits. */
 typedef struct ag__encoding {

@@ -21,6 +21,7 @@ typedef struct ag__note {
     uint32_t listed;      /* the latest run that has it among its inputs */
     bool freed;           /* its scratch memory is in the list of what is free, or was */
     bool replaced;        /* a result is written over it */
+    bool streamed;        /* machine code writes it past the caches */
 } ag__note;
 
 typedef struct ag__taken_fold {  /* by the run that is made */
@@ -84,5 +85,9 @@ void ag__make_runs(ag__lowering *l);
 
 /* allot.c: unread values are dropped; results go over what is read for the last time; the rest gets scratch memory. */
 void ag__allot(ag__lowering *l);
+
+/* allot.c: whether machine code may write this cell past the caches: an output that is worth it, whose strips begin
+ * with a cache line, and that cannot go over anything. */
+bool ag__may_stream(const ag__lowering *l, const ag__cell *cell);
 
 #endif

@@ -91,12 +91,13 @@ typedef struct ag__region {
     uint32_t read, reads;           /* indices of tensors in memory before; one may be there several times */
     uint32_t product, products;     /* indices of products among them that are computed here, some rows at a time */
     uint8_t form;
-    bool down;      /* there is a fold down columns: a group of rows stays together */
-    bool all;       /* there is a fold of everything */
-    bool past;      /* some values are written past the caches */
-    bool backwards; /* from the last unit to the first */
-    bool flat;      /* that has the order of elements: strips do not go by rows */
-    int64_t work;   /* elementary steps, for the choice of how many threads */
+    bool down;        /* there is a fold down columns: a group of rows stays together */
+    bool all;         /* there is a fold of everything */
+    bool past;        /* some values are written past the caches, */
+    uint32_t streams; /* of these, so many by machine code */
+    bool backwards;   /* from the last unit to the first */
+    bool flat;        /* that has the order of elements: strips do not go by rows */
+    int64_t work;     /* elementary steps, for the choice of how many threads */
 } ag__region;
 
 enum { AG__UNIT = 64 }; /* bytes of scratch memory: a cache line, and the widest vector */

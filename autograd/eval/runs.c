@@ -147,8 +147,9 @@ static void mark_outputs(ag__lowering *l, uint32_t k, uint32_t end) {
     }
     for (uint32_t i = 0; i < l->slots.count; i++) {
         const ag__cell *cell = ag__cell_at(l, l->r->cell + i);
-        bool asked = cell->where == AG__AT_TEMP && l->notes.at[i].asked == l->runs;
+        const bool read = l->notes.at[i].asked == l->runs, asked = cell->where == AG__AT_TEMP && read;
         l->slots.at[i].out = cell->where > AG__AT_ONE || cell->lanes || asked;
+        l->slots.at[i].past = !read && ag__may_stream(l, cell);
     }
 }
 
@@ -180,6 +181,7 @@ static void list_outputs(ag__lowering *l, ag__instruction *run) {
             ag__cell_at(l, cell_of_slot(l, slot))->where = AG__AT_NOTHING;
             continue;
         }
+        ag__note_of(l, cell_of_slot(l, slot))->streamed = l->slots.at[slot].past;
         AG__APPEND(&l->p->maker, &l->plan->operands, cell_of_slot(l, slot));
         run->outputs++;
     }
