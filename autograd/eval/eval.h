@@ -55,7 +55,7 @@ static inline bool ag__releasable(const ag_tensor *t, uint32_t live, uint32_t re
     return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
 }
 
-/* Of a marked node: little.c computes it together with others; a node that is not little reads it; one that is does. */
+/* Marks of a node: little.c computes it together with others; a node that is not little reads it; one that is does. */
 enum { AG__LITTLE_NODE = 1, AG__LITTLE_SHOWN = 2, AG__LITTLE_PLACED = 4 };
 
 static inline uint8_t ag__little_flags(const ag_tensor *t, int64_t size) {
