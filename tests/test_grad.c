@@ -66,7 +66,7 @@ START_TEST(any_tensor_may_be_the_input) {
 }
 END_TEST
 
-/* An operation without effect on a variable gives its value, which the variable as an output is too. */
+/* An operation without effect gives the variable's value, and that is the variable as an output, too. */
 START_TEST(a_variable_may_be_the_output) {
     ag_tensor *p = parameter(3), *same = ag_squeeze(p, AG_ALL_AXES), *y[] = {p, same}, *x[] = {p, same}, *dx[2];
     for (int j = 0; j < 2; j++) {

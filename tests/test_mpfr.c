@@ -1,7 +1,7 @@
 /* test_mpfr -- every elementwise function of real numbers against MPFR: the largest error over the whole range, in units of
  * the last place, is what the headers say
  *
- *     test_mpfr [--points N] [--only NAME|sums] [--measure f64|f32|slopes] HEADER…
+ *     test_mpfr [--points N] [--only NAME|sums|incomplete] [--measure f64|f32|slopes] HEADER…
  *
  * The headers say it in lines such as
  *
@@ -10,6 +10,7 @@
  * also of f32, of slopes, which are derivatives of f64, and of sums. --points takes as many of each kind, and prints the
  * largest errors and where they are: tests/accuracy.py makes docs/accuracy.md of that. */
 #include "tests/judge.h"
+#include "tests/judge_incomplete.h"
 #include "tests/support.h"
 
 #include <float.h>
@@ -229,8 +230,9 @@ static void look_at_slopes(const judged *f, int64_t n, finding *worst) {
 
 /* ---- Claims ---- */
 
-typedef enum measure { WIDE, NARROW, SLOPE, MEASURES, SUM = MEASURES } measure;
-static const char *const measure_names[] = {"f64", "f32", "slopes", "sums"};
+typedef enum measure { WIDE, NARROW, SLOPE, MEASURES } measure;
+static const char *const measure_names[] = {"f64", "f32", "slopes"}, *const claimed[] = {"Units of f64", "Units of f32",
+                                                                                         "Units of slopes"};
 
 static finding worst_of(const judged *f, measure m, int64_t points) {
     finding worst = {0, 0, 0, 0};
@@ -244,10 +246,10 @@ static finding worst_of(const judged *f, measure m, int64_t points) {
 
 static bool is_judged(const judged *f, measure m) { return m < SLOPE || f->slope; }
 
-/* The number behind a function's name in a text, after "Units of MEASURE:"; NaN if there is none. */
-static double claim_in(const char *text, const char *name, measure m) {
+/* The number behind a function's name in a text, after "WHAT:"; NaN if there is none. */
+static double claim_in(const char *text, const char *name, const char *what) {
     char start[32];
-    snprintf(start, sizeof start, "Units of %s:", measure_names[m]);
+    snprintf(start, sizeof start, "%s:", what);
     for (const char *at = strstr(text, start); at; at = strstr(at, start)) {
         at += strlen(start);
         for (const char *end = strchr(at, ';'); at && at < end; at = strchr(at, ',')) {
@@ -260,21 +262,21 @@ static double claim_in(const char *text, const char *name, measure m) {
     return NAN;
 }
 
-static double claim_of(const char *name, measure m) {
+static double claim_of(const char *name, const char *what) {
     static char text[TEXT];
     for (int i = 0; i < options.headers; i++) {
         FILE *from = fopen(options.header[i], "r");
         ck_assert_msg(from != NULL, "%s cannot be read", options.header[i]);
         text[fread(text, 1, TEXT - 1, from)] = 0;
         fclose(from);
-        const double claim = claim_in(text, name, m);
+        const double claim = claim_in(text, name, what);
         if (!isnan(claim)) return claim;
     }
     return NAN;
 }
 
 static void check_claim(const judged *f, measure m) {
-    const double claim = claim_of(f->name, m);
+    const double claim = claim_of(f->name, claimed[m]);
     const finding worst = worst_of(f, m, by_length(200, 2000, 100000));
     ck_assert_msg(!isnan(claim), "no header says how wrong %s is: %s", f->name, measure_names[m]);
     ck_assert_msg(worst.error <= claim, "%s, %s: wrong by %g units at %a, %a; the header says %g", f->name,
@@ -425,7 +427,7 @@ static double worst_sum(const sum_judge *j, ag_dtype dtype, int64_t n, int times
 /* The header's bound for n terms. Only cumulative sums of f64, which are added one after the other, grow with n. */
 static double claim_of_sum(const sum_judge *j, ag_dtype dtype, int64_t n) {
     const bool grows = strcmp(j->name, "cumsum") == 0 && dtype == AG_F64;
-    return claim_of(j->name, SUM) + (grows ? sqrt((double)n) / 16 : 0);
+    return claim_of(j->name, "Units of sums") + (grows ? sqrt((double)n) / 16 : 0);
 }
 
 START_TEST(sums_are_as_exact_as_headers_say) {
@@ -457,20 +459,170 @@ static int print_sums(void) {
     return 0;
 }
 
+/* ---- Incomplete functions: errors relative to y ---- */
+
+enum { AT_ONCE = 32, RANGES = 3, PART_BITS = 256 };
+static const char *const incomplete[] = {"gammainc", "gammaincc", "betainc"}, *const ranges[] = {"Parts up to 100",
+                                                                                                 "Parts up to 3000",
+                                                                                                 "Parts up to 1e5"};
+enum { INCOMPLETE = sizeof incomplete / sizeof *incomplete };
+
+static double between(double low, double high) { return exp(log(low) + unit() * log(high / low)); }
+
+/* From 0.001 to `most`, half of them near that. */
+static double a_parameter(double most) { return between(draw() % 2 ? most / 30 : 1e-3, most); }
+
+/* Parameters, and x: about the mean, by some deviations, or anywhere. */
+static void incomplete_point(bool is_beta, double most, double *a, double *b, double *x) {
+    const double away = 16 * unit() - 8;
+    *a = a_parameter(most), *b = a_parameter(most);
+    const double n = *a + *b, mean = is_beta ? *a / n : *a, spread = sqrt(is_beta ? mean * (*b / n) / (n + 1) : *a);
+    *x = draw() % 2 ? mean + away * spread : is_beta ? unit() : between(1e-3, 2 * most);
+    if (!(*x > 0) || (is_beta && !(*x < 1))) *x = is_beta ? 0.5 : *a;
+}
+
+/* The error of `got`, for P(a, x), Q(a, x) or I(x; a, b); 0 where that is too small for the claim. */
+static double error_of_part(int which, double got, double a, double b, double x) {
+    static mpfr_t y, apart;
+    if (!mpfr_custom_get_significand(y)) mpfr_inits2(PART_BITS, y, apart, (mpfr_ptr)NULL);
+    if (which == 2) judge_betainc(y, a, b, x);
+    else judge_gammainc(y, a, x);
+    if (which == 1) mpfr_ui_sub(y, 1, y, MPFR_RNDN);
+    if (mpfr_cmp_d(y, 1e-30) < 0) return 0;
+    mpfr_d_sub(apart, got, y, MPFR_RNDN);
+    mpfr_div(apart, apart, y, MPFR_RNDN);
+    return fabs(mpfr_get_d(apart, MPFR_RNDN));
+}
+
+static finding worst_part(int which, int range, int64_t points) {
+    static double a[AT_ONCE], b[AT_ONCE], x[AT_ONCE];
+    const double most = range == 0 ? 100 : range == 1 ? 3000 : 1e5;
+    finding worst = {0, 0, 0, 0};
+    random_state = (uint64_t)(10 * which + range);
+    for (; worst.points < points; worst.points += AT_ONCE) {
+        const ag_mark mark = ag_tape_mark(tape);
+        for (int i = 0; i < AT_ONCE; i++) incomplete_point(which == 2, most, &a[i], &b[i], &x[i]);
+        const ag_shape shape = AG_SHAPE(AT_ONCE);
+        ag_tensor *first = ag_wrap(tape, AG_F64, shape, a), *at = ag_wrap(tape, AG_F64, shape, x);
+        const double *y = ag_data(which == 0   ? ag_gammainc(first, at)
+                                  : which == 1 ? ag_gammaincc(first, at)
+                                               : ag_betainc(first, ag_wrap(tape, AG_F64, shape, b), at));
+        for (int i = 0; i < AT_ONCE; i++) {
+            const double error = error_of_part(which, y[i], a[i], b[i], x[i]);
+            if (!(error <= worst.error)) worst = (finding){error, a[i], x[i], worst.points};
+        }
+        ag_tape_rewind(tape, mark);
+    }
+    return worst;
+}
+
+START_TEST(incomplete_functions_are_as_exact_as_the_header_says) {
+    const int which = _i / RANGES, range = _i % RANGES;
+    const double claim = claim_of(incomplete[which], ranges[range]);
+    const finding worst = worst_part(which, range, by_length(32, 32, 1500));
+    ck_assert_msg(worst.error <= claim, "%s, %s: wrong by %g at a = %a, x = %a; the header says %g", incomplete[which],
+                  ranges[range], worst.error, worst.x, worst.x2, claim);
+}
+END_TEST
+
+static int print_parts(void) {
+    tape = ag_tape_new();
+    for (int i = 0; i < INCOMPLETE * RANGES; i++) {
+        const finding worst = worst_part(i / RANGES, i % RANGES, options.points);
+        printf("%s\t%s\t%.3g\t%.17g\t%.17g\t%" PRId64 "\n", incomplete[i / RANGES], ranges[i % RANGES], worst.error,
+               worst.x, worst.x2, worst.points);
+        fflush(stdout);
+    }
+    ag_tape_free(tape);
+    return 0;
+}
+
+/* ---- Derivatives of digamma: below 0 relative to the sum of their terms' magnitudes ---- */
+
+static const int polygamma_orders[] = {1, 2, 3, 4, 7, 20, 60, 170};
+enum { POLYGAMMAS = sizeof polygamma_orders / sizeof *polygamma_orders };
+
+static finding worst_polygamma(int n, ag_dtype dtype, int64_t points) {
+    static double x[AT_ONCE];
+    static float narrow[AT_ONCE];
+    mpfr_t y;
+    mpfr_init2(y, BITS);
+    finding worst = {0, 0, 0, 0};
+    random_state = (uint64_t)n;
+    while (worst.points < points) {
+        const ag_mark mark = ag_tape_mark(tape);
+        for (int i = 0; i < AT_ONCE; i++) {
+            x[i] = i % 4 == 0 ? between(1e-3, 1e6) : i % 4 == 1 ? 80 * unit() - 40 : 20 * unit();
+            if (dtype == AG_F32) x[i] = narrow[i] = (float)x[i];
+        }
+        ag_tensor *at = ag_wrap(tape, dtype, AG_SHAPE(AT_ONCE), dtype == AG_F32 ? (void *)narrow : x);
+        const void *got = ag_data(ag_polygamma(n, at));
+        for (int i = 0; i < AT_ONCE; i++) {
+            double size;
+            judge_polygamma(y, &size, n, x[i]);
+            const double near = mpfr_get_d(y, MPFR_RNDN), most = dtype == AG_F32 ? (double)FLT_MAX : DBL_MAX;
+            const double least = dtype == AG_F32 ? (double)FLT_MIN : DBL_MIN;
+            if (!(fabs(near) < most && fabs(near) >= least && size < most)) continue;
+            const double error = error_of(dtype, element_at(dtype, got, i), y, x[i] < 0 ? size : 0);
+            worst.points++;
+            if (!(error <= worst.error)) worst = (finding){error, x[i], n, worst.points};
+        }
+        ag_tape_rewind(tape, mark);
+        points -= AT_ONCE / 2; /* where nearly all are beyond range, there is an end as well */
+    }
+    mpfr_clear(y);
+    return worst;
+}
+
+/* The largest for all orders. */
+static finding worst_of_orders(ag_dtype dtype, int64_t points) {
+    finding worst = {0, 0, 0, 0};
+    int64_t all = 0;
+    for (int i = 0; i < POLYGAMMAS; i++) {
+        const finding one = worst_polygamma(polygamma_orders[i], dtype, points);
+        all += one.points;
+        if (!(one.error <= worst.error)) worst = one;
+    }
+    worst.points = all;
+    return worst;
+}
+
+START_TEST(derivatives_of_digamma_are_as_exact_as_the_header_says) {
+    const measure m = _i == 0 ? WIDE : NARROW;
+    const finding worst = worst_of_orders(m == WIDE ? AG_F64 : AG_F32, by_length(64, 64, 8000));
+    const double claim = claim_of("polygamma", claimed[m]);
+    ck_assert_msg(worst.error <= claim, "polygamma %g, %s: wrong by %g units at %a; the header says %g", worst.x2,
+                  measure_names[m], worst.error, worst.x, claim);
+}
+END_TEST
+
 /* ---- */
+
+static void print_finding(const char *name, measure m, const finding *worst) {
+    printf("%s\t%s\t%.4g\t%.17g\t%.17g\t%" PRId64 "\n", name, measure_names[m], worst->error, worst->x, worst->x2,
+           worst->points);
+    fflush(stdout);
+}
+
+static bool is_wanted(const char *name, measure m) {
+    return (!options.only || strcmp(options.only, name) == 0) &&
+           (!options.measure || strcmp(options.measure, measure_names[m]) == 0);
+}
 
 static int print_errors(void) {
     tape = ag_tape_new();
     for (int i = 0; i < judged_count; i++)
         for (measure m = WIDE; m < MEASURES; m++) {
             const judged *f = &judged_functions[i];
-            if (!is_judged(f, m) || (options.only && strcmp(options.only, f->name) != 0)) continue;
-            if (options.measure && strcmp(options.measure, measure_names[m]) != 0) continue;
+            if (!is_judged(f, m) || !is_wanted(f->name, m)) continue;
             const finding worst = worst_of(f, m, options.points);
-            printf("%s\t%s\t%.4g\t%.17g\t%.17g\t%" PRId64 "\n", f->name, measure_names[m], worst.error, worst.x,
-                   worst.x2, worst.points);
-            fflush(stdout);
+            print_finding(f->name, m, &worst);
         }
+    for (measure m = WIDE; m < SLOPE; m++) {
+        if (!is_wanted("polygamma", m)) continue;
+        const finding worst = worst_of_orders(m == WIDE ? AG_F64 : AG_F32, options.points / POLYGAMMAS);
+        print_finding("polygamma", m, &worst);
+    }
     ag_tape_free(tape);
     return 0;
 }
@@ -482,9 +634,14 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--measure") == 0) options.measure = argv[i + 1];
         else options.only = argv[i + 1];
     options.headers = argc - i, options.header = argv + i;
-    if (options.points) return options.only && strcmp(options.only, "sums") == 0 ? print_sums() : print_errors();
+    if (options.points && options.only && strcmp(options.only, "sums") == 0) return print_sums();
+    if (options.points && options.only && strcmp(options.only, "incomplete") == 0) return print_parts();
+    if (options.points) return print_errors();
     Suite *suite = suite_create("mpfr");
     tcase_add_loop_test(tape_group(suite, "functions"), errors_are_what_headers_say, 0, judged_count);
+    tcase_add_loop_test(tape_group(suite, "incomplete"), incomplete_functions_are_as_exact_as_the_header_says, 0,
+                        INCOMPLETE * RANGES);
+    tcase_add_loop_test(tape_group(suite, "polygamma"), derivatives_of_digamma_are_as_exact_as_the_header_says, 0, 2);
     tcase_add_loop_test(tape_group(suite, "sums"), sums_are_as_exact_as_headers_say, 0, SUMS);
     return run_suite(suite);
 }
