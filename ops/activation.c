@@ -71,10 +71,12 @@ AG_ELEMENTWISE(bend, 3, NULL, .flags = AG_OP_CHEAP, .vjp = bend_vjp, AG_FORMULA_
 
 ag_tensor *ag_prelu(ag_tensor *x, ag_tensor *slope) {
     ag_tensor *nil, *in[] = {x, slope};
+    ag_shape shape;
     if (!ag__real_inputs("prelu", 2, in, &nil)) return nil;
     if (ag_dtype_of(x) != ag_dtype_of(slope))
         return ag__fail("prelu", 2, in, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name(ag_dtype_of(x)),
                         ag_dtype_name(ag_dtype_of(slope)));
+    if (!ag__share_shape("prelu", 2, in, &shape, &nil)) return nil;
     return bend(x, x, slope);
 }
 

@@ -318,22 +318,11 @@ ag_status ag_chunk(ag_tensor *x, int axis, int n, ag_tensor *y[]) {
 static bool broadcast_all(int n, ag_tensor *const x[], ag_tensor *y[], ag_tensor **nil) {
     static const char name[] = "broadcast_tensors";
     ag_shape shape;
-    int clash;
-    int64_t extents[2], size;
-    const char *why;
     if (!several(name, n, x, nil)) return false;
     if (!y) return *nil = ag__fail(name, n, x, AG_ERR_NULL, "the place for the results is NULL"), false;
-    if (!ag__common_shape(n, x, &shape, &clash, extents))
-        *nil = ag__fail(name, n, x, AG_ERR_SHAPE, "axis %d: the extents %lld and %lld cannot be broadcast", clash,
-                        (long long)extents[0], (long long)extents[1]);
-    else if (!ag__shape_valid(&shape, &size, &why))
-        *nil = ag__fail(name, n, x, AG_ERR_SHAPE, "the result would have %s", why);
-    else {
-        bool good = true;
-        for (int i = 0; i < n && good; i++) good = !ag_is_nil(y[i] = *nil = ag_broadcast_to(x[i], shape));
-        return good;
-    }
-    return false;
+    bool good = ag__share_shape(name, n, x, &shape, nil);
+    for (int i = 0; i < n && good; i++) good = !ag_is_nil(y[i] = *nil = ag_broadcast_to(x[i], shape));
+    return good;
 }
 
 ag_status ag_broadcast_tensors(int n, ag_tensor *const x[], ag_tensor *y[]) {

@@ -18,13 +18,24 @@ ag_tensor *ag_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_equa
 AG_COMPARISON(not_equal, "{0} != {1}", AG_OP_COMMUTES);
 ag_tensor *ag_not_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_not_equal, a, b); }
 
+/* The comparison `op` of b with a, called `name` in errors, which have a and b in the caller's order. */
+static ag_tensor *turned(const char *name, const ag_op *op, ag_tensor *a, ag_tensor *b) {
+    ag_tensor *nil, *in[] = {a, b};
+    ag_shape shape;
+    if (!ag__inputs_usable(name, 2, in, &nil)) return nil;
+    if (a->dtype != b->dtype)
+        return ag__fail(name, 2, in, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name((ag_dtype)a->dtype),
+                        ag_dtype_name((ag_dtype)b->dtype));
+    return ag__share_shape(name, 2, in, &shape, &nil) ? ag__apply2(op, b, a) : nil;
+}
+
 AG_COMPARISON(less, "{0} < {1}", 0);
 ag_tensor *ag_less(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_less, a, b); }
-ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return ag_less(b, a); }
+ag_tensor *ag_greater(ag_tensor *a, ag_tensor *b) { return turned("greater", &ag__op_less, a, b); }
 
 AG_COMPARISON(less_equal, "{0} <= {1}", 0);
 ag_tensor *ag_less_equal(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_less_equal, a, b); }
-ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b) { return ag_less_equal(b, a); }
+ag_tensor *ag_greater_equal(ag_tensor *a, ag_tensor *b) { return turned("greater_equal", &ag__op_less_equal, a, b); }
 
 /* ---- Choice ---- */
 

@@ -75,16 +75,19 @@ static bool is_mask(const char *name, int n, ag_tensor *const in[], ag_tensor **
 
 ag_tensor *ag_masked_fill(ag_tensor *x, ag_tensor *mask, double value) {
     ag_tensor *nil, *in[] = {x, mask};
+    ag_shape shape;
     if (!is_mask("masked_fill", 2, in, &nil)) return nil;
     if (!ag__fits(value, ag_dtype_of(x)))
         return ag__fail("masked_fill", 2, in, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(ag_dtype_of(x)), value);
+    if (!ag__share_shape("masked_fill", 2, in, &shape, &nil)) return nil;
     return ag_where(mask, ag_scalar(ag_tape_of(x), ag_dtype_of(x), value), x);
 }
 
 /* x and the mask as lists, broadcast to each other. */
 static bool flatten_both(const char *name, ag_tensor **x, ag_tensor **mask, ag_tensor **nil) {
     ag_tensor *in[] = {*x, *mask}, *wide[2];
-    if (!is_mask(name, 2, in, nil)) return false;
+    ag_shape shape;
+    if (!is_mask(name, 2, in, nil) || !ag__share_shape(name, 2, in, &shape, nil)) return false;
     if (ag_broadcast_tensors(2, in, wide) != AG_OK) return *nil = wide[0], false;
     for (int i = 0; i < 2; i++) *(i ? mask : x) = ag_reshape(wide[i], AG_SHAPE(ag_size(wide[i])));
     return true;

@@ -164,9 +164,16 @@ END_TEST
 START_TEST(shapes_must_broadcast) {
     ag_tensor *four = ag_zeros(tape, AG_F64, AG_SHAPE(4)),
               *wide = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1, 1, 1, 1, INT64_C(1) << 40, 1));
-    ag_tensor *high = ag_zeros(tape, AG_F64, AG_SHAPE(INT64_C(1) << 40)), *mask = ag_less(x, x);
+    ag_tensor *high = ag_zeros(tape, AG_F64, AG_SHAPE(INT64_C(1) << 40)), *mask = ag_less(x, x),
+              *no = ag_less(four, four);
     refused(ag_add(x, four), AG_ERR_SHAPE, "add", "(3)", "(4)", "axis -1");
     refused(ag_less(m, four), AG_ERR_SHAPE, "less", "(2,3)", "(4)", "3", "4");
+    /* composed, or a comparison with its sides exchanged: the name and the order are the caller's */
+    refused(ag_greater(m, four), AG_ERR_SHAPE, "greater: a (2,3) and b (4): axis -1: the extents 3 and 4");
+    refused(ag_greater_equal(m, four), AG_ERR_SHAPE, "greater_equal: a (2,3) and b (4)");
+    refused(ag_prelu(m, four), AG_ERR_SHAPE, "prelu: a (2,3) and b (4)");
+    refused(ag_masked_fill(m, no, 1), AG_ERR_SHAPE, "masked_fill: a (2,3) and b bool (4)");
+    refused(ag_masked_select(m, no), AG_ERR_SHAPE, "masked_select: a (2,3) and b bool (4)");
     refused(ag_where(mask, x, four), AG_ERR_SHAPE, "where", "(4)");
     refused(ag_add(wide, high), AG_ERR_SHAPE, "add", "1099511627776");
 }
@@ -342,6 +349,7 @@ START_TEST(dtypes_must_fit) {
     refused(ag_concat(2, ((ag_tensor *[]){x, single}), 0), AG_ERR_DTYPE, "concat", "f32", "f64");
     refused(ag_add(x, single), AG_ERR_DTYPE, "add", "f32", "f64");
     refused(ag_equal(x, ints), AG_ERR_DTYPE, "equal", "i64", "f64");
+    refused(ag_greater(x, ints), AG_ERR_DTYPE, "greater: a (", "dtypes f64 and i64 differ");
     refused(ag_exp(ints), AG_ERR_DTYPE, "exp", "i64");
     refused(ag_div(ints, ints), AG_ERR_DTYPE, "div", "i64");
     refused(ag_var(ints, 0), AG_ERR_DTYPE, "var", "i64");

@@ -613,6 +613,10 @@ START_TEST(own_operations_are_differentiated_twice) {
 END_TEST
 
 static ag_tensor *wrong_shape_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_sum(g); }
+static ag_tape *elsewhere;
+static ag_tensor *elsewhere_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return (void)g, (void)i, ag_zeros(elsewhere, ag_dtype_of(y), ag_shape_of(y));
+}
 static ag_tensor *wrong_dtype_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_cast(g, AG_F32); }
 static ag_tensor *nil_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, ag_reshape(g, AG_SHAPE(77)); }
 
@@ -632,6 +636,11 @@ static const ag_op op_wrong_shape = {.name = "wrong_shape",
                                      .arity = 1,
                                      .block = {[AG_F64] = counted_block},
                                      .vjp = wrong_dtype_vjp},
+                   op_elsewhere = {.name = "elsewhere",
+                                   .kind = AG_KIND_ELEMENTWISE,
+                                   .arity = 1,
+                                   .block = {[AG_F64] = counted_block},
+                                   .vjp = elsewhere_vjp},
                    op_nil = {.name = "gives_nil",
                              .kind = AG_KIND_ELEMENTWISE,
                              .arity = 1,
@@ -649,7 +658,12 @@ START_TEST(a_wrong_vjp_is_named) {
         expect_error(tape, AG_ERR_GRADIENT, wrong[i]->name, "(3)", i ? "f32" : "()", "test_grad.c:");
         ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
     }
-    ag_tensor *y = ag_sum(ag_apply(&op_nil, 1, &x, NULL, 0));
+    elsewhere = ag_tape_new();
+    ag_tensor *y = ag_sum(ag_apply(&op_elsewhere, 1, &x, NULL, 0));
+    ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_ERR_TAPE);
+    expect_error(tape, AG_ERR_TAPE, "elsewhere: x (3): the vjp for input 0 returned another tape's tensor");
+    ag_tape_free(elsewhere);
+    y = ag_sum(ag_apply(&op_nil, 1, &x, NULL, 0));
     ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_ERR_SHAPE); /* the first error is the vjp's own */
     expect_error(tape, AG_ERR_SHAPE, "reshape", "77");
     y = ag_sum(ag_apply(&op_hiding, 1, &x, NULL, 0));

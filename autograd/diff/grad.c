@@ -118,7 +118,12 @@ static bool contribution_valid(const ag_tensor *t, int i, const ag_tensor *c) {
         ag__fail(t->op->name, t->arity, t->input, AG_ERR_TAPE, "the vjp for input %d returned a rewound tensor", i);
         return false;
     }
-    if (c->tape == t->tape && c->dtype == x->dtype && ag__layouts_equal(c->layout, x->layout)) return true;
+    if (c->tape != t->tape) {
+        ag__fail(t->op->name, t->arity, t->input, AG_ERR_TAPE, "the vjp for input %d returned another tape's tensor",
+                 i);
+        return false;
+    }
+    if (c->dtype == x->dtype && ag__layouts_equal(c->layout, x->layout)) return true;
     ag_tensor *pair[] = {(ag_tensor *)(uintptr_t)x, (ag_tensor *)(uintptr_t)c};
     ag__fail(t->op->name, 2, pair, AG_ERR_GRADIENT,
              "the vjp for input %d must return a cotangent (the second of these) with the shape and dtype of the input "

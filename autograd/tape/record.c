@@ -33,23 +33,26 @@ bool ag__common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, 
     return true;
 }
 
+bool ag__share_shape(const char *name, int n, ag_tensor *const x[], ag_shape *shape, ag_tensor **nil) {
+    int clash;
+    int64_t extents[2], size;
+    const char *why;
+    if (!ag__common_shape(n, x, shape, &clash, extents))
+        *nil = ag__fail(name, n, x, AG_ERR_SHAPE, "axis %d: the extents %lld and %lld cannot be broadcast", clash,
+                        (long long)extents[0], (long long)extents[1]);
+    else if (!ag__shape_valid(shape, &size, &why))
+        *nil = ag__fail(name, n, x, AG_ERR_SHAPE, "the result would have %s", why);
+    else return true;
+    return false;
+}
+
 static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
     bool equal = true;
     for (int i = 1; i < n; i++) equal = equal && ag__layouts_equal(x[i]->layout, x[0]->layout);
     if (equal) return true;
     ag_shape shape;
-    int clash;
-    int64_t extents[2], size;
-    const char *why;
-    if (!ag__common_shape(n, x, &shape, &clash, extents)) {
-        ag__fail(op->name, n, x, AG_ERR_SHAPE, "axis %d: the extents %lld and %lld cannot be broadcast", clash,
-                 (long long)extents[0], (long long)extents[1]);
-        return false;
-    }
-    if (!ag__shape_valid(&shape, &size, &why)) {
-        ag__fail(op->name, n, x, AG_ERR_SHAPE, "the result would have %s", why);
-        return false;
-    }
+    ag_tensor *nil;
+    if (!ag__share_shape(op->name, n, x, &shape, &nil)) return false;
     for (int i = 0; i < n; i++) {
         if (!ag__layout_is(x[i]->layout, &shape)) x[i] = ag_broadcast_to(x[i], shape);
         if (x[i]->flags & AG__NIL) return false;

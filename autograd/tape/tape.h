@@ -441,6 +441,8 @@ ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b);
 ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s);
 /* The shape to which x[…] are broadcast; false if two extents clash, on this axis, counted from the end. */
 bool ag__common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]);
+/* The same for the constructor `name`, and whether a result can have it: if not, *nil is set, after an error. */
+bool ag__share_shape(const char *name, int n, ag_tensor *const x[], ag_shape *shape, ag_tensor **nil);
 
 /* leaf.c; `name`: the call, for errors */
 extern const ag_op ag__op_constant, ag__op_variable;
