@@ -68,7 +68,7 @@ void ag_tape_free(ag_tape *tape) {
         return;
     }
     ag__aheads_end(tape);
-    tape->keeps_vacant = false;
+    tape->keeps_vacant = false, tape->vacant = 0;
     ag__truncate(tape, &(ag__position){0});
     ag__leave_loans(tape);
     ag__plans_free(tape);
