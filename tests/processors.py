@@ -241,8 +241,10 @@ def keep(path, result):
 
 
 def revision():
-    """The commit that is built, and whether files differ from it."""
-    return subprocess.run(["git", "describe", "--always", "--dirty=+", "--abbrev=7"], capture_output=True, text=True, cwd=TOP).stdout.strip()
+    """The commit that is built; with + if files differ from it, but for the page that this writes."""
+    commit = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, cwd=TOP).stdout.strip()
+    changed = subprocess.run(["git", "status", "--porcelain", "--", ".", ":!docs/processors.md"], capture_output=True, text=True, cwd=TOP)
+    return commit + "+" * bool(changed.stdout.strip())
 
 
 def try_row(row, programs, everything, more, small):
