@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LANES = AG__LANES };
+enum { LANES = AG__LANES, AHEAD = 512 /* elements, that are fetched before they are needed */ };
 
 /* y[i] = y[i] ∘ x[i]. */
 #define COMBINE(name, type, formula)                                                                                   \
@@ -154,6 +154,7 @@ const ag_reduction ag__reduction_any = {
         int64_t i = 0;                                                                                                 \
         (void)by;                                                                                                      \
         for (; i + LANES <= n; i += LANES) {                                                                           \
+            for (int64_t l = 0; l < LANES; l += AG__LINE / (int64_t)sizeof *x) ag__fetch(x + i + AHEAD + l);           \
             AG_SIMD                                                                                                    \
             for (int64_t l = 0; l < LANES / 2; l++)                                                                    \
                 lane[l] = fma((double)x[i + l] scaled, (double)x[i + l] scaled, lane[l]);                              \
