@@ -40,7 +40,7 @@ typedef enum ag_trace_code {
     AG_TRACE_NOT,        /* not a, of a truth value */
     AG_TRACE_INTEGER,    /* f32 only: the number that bits a are as an int32_t */
     AG_TRACE_TO_BITS,    /* the bits of element a */
-    AG_TRACE_FROM_BITS,  /* the element that has bits a */
+    AG_TRACE_FROM_BITS,  /* the element that has bits a; as the one before, not of i64 */
     AG_TRACE_FMA,        /* a·b + c, rounded once: only by ag_trace_fma */
     AG_TRACE_CODES
 } ag_trace_code;

@@ -398,7 +398,7 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     case AG_TRACE_ABS: return with_mask(p, AG_TRACE_ABS, x[0], INT64_MAX, INT32_MAX);
     case AG_TRACE_NOT: return is_truth(p, x[0]) ? opposite(p, x[0]) : fail(p);
     case AG_TRACE_TO_BITS: return is_truth(p, x[0]) || is_whole(p, x[0]) ? fail(p) : x[0];
-    case AG_TRACE_FROM_BITS: return x[0];
+    case AG_TRACE_FROM_BITS: return s->dtype == AG_I64 ? fail(p) : x[0];
     default: break;
     }
     if (v->code >= AG_TRACE_AND && v->code <= AG_TRACE_XOR) return bitwise(p, v->code, x[0], x[1]);

@@ -421,8 +421,8 @@ static uint32_t value_of(maker *m, const ag__traced *t) {
     case AG_TRACE_FMA: return fused_product(m, x[0], x[1], x[2]);
     case AG_TRACE_NOT: return is_truth(m, x[0]) ? opposite(m, x[0]) : fail(m);
     case AG_TRACE_TO_BITS: return is_truth(m, x[0]) || is_whole(m, x[0]) ? fail(m) : x[0];
-    case AG__TRACE_RESULT:
-    case AG_TRACE_FROM_BITS: return x[0];
+    case AG_TRACE_FROM_BITS: return m->last == AG_I64 ? fail(m) : x[0];
+    case AG__TRACE_RESULT: return x[0];
     case AG_TRACE_AND:
     case AG_TRACE_OR:
     case AG_TRACE_XOR: return bitwise(m, t->code, x[0], x[1]);
