@@ -18,7 +18,8 @@ typedef struct along {
  * has every so many-th element. `at` has the width of an element, so that vectors of both are as long. IN_ORDER gives
  * numbers whose order is that of elements, or for the smallest one the opposite. */
 #define ARGMAX(compare, best_lane, type, place, IN_ORDER)                                                              \
-    AG_BLOCK_KERNEL static void compare(int64_t n, void *best_, void *at_, const void *x_, int64_t k_, bool least) {   \
+    AG_BLOCK_KERNEL(void, compare, (int64_t n, void *best_, void *at_, const void *x_, int64_t k_, bool least),        \
+                    (n, best_, at_, x_, k_, least)) {                                                                  \
         type *best = best_;                                                                                            \
         place *at = at_;                                                                                               \
         const type *x = x_;                                                                                            \

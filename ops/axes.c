@@ -32,7 +32,7 @@ ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask) {
 }
 
 #define CONVERSION(name, to, from)                                                                                     \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
+    AG_BLOCK_KERNEL(void, name, (int64_t n, void *y_, const void *x_), (n, y_, x_)) {                                  \
         to *y = y_;                                                                                                    \
         const from *x = x_;                                                                                            \
         AG_SIMD                                                                                                        \

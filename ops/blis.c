@@ -48,9 +48,7 @@ static const struct {
 };
 
 static bool can_run(int unit) {
-#if defined __GNUC__ && defined __x86_64__
-    if (unit == AG__AVX512 && !__builtin_cpu_supports("avx512vl")) return false; /* Knights Landing lacks it */
-#endif
+    if (unit == AG__AVX512 && !ag__processor_has(AG__HAS_AVX512)) return false; /* Knights Landing lacks VL */
     return ag__has_unit(unit);
 }
 

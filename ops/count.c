@@ -17,7 +17,7 @@ enum { MOST_BINS = 1 << 30 };
 
 /* The bin of each of n elements, and number `bins` for those outside. It is rounded to the nearest, or across an edge,
  * and the edges are then looked at. */
-AG_BLOCK_KERNEL static void find_bins(int64_t n, const double *x, int32_t *at, const bins *b) {
+AG_BLOCK_KERNEL(void, find_bins, (int64_t n, const double *x, int32_t *at, const bins *b), (n, x, at, b)) {
     const double low = b->low, high = b->high, width = (high - low) / (double)b->n, by = (double)b->n / (high - low);
     const double last = (double)(b->n - 1), outside = (double)b->n, whole = 0x1p52;
     AG_SIMD

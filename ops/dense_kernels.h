@@ -3,7 +3,7 @@
  * Matrices are row-major, `ld` elements from one row to the next. Rows are what vectors of the processor go along. */
 
 /* Factor w columns of m rows by Gaussian elimination; pivot[j]: the row that was exchanged with row j. */
-AG_BLOCK_KERNEL static void LU_PANEL(int64_t m, int64_t w, REAL *a, int64_t ld, int64_t *pivot) {
+AG_BLOCK_KERNEL(void, LU_PANEL, (int64_t m, int64_t w, REAL *a, int64_t ld, int64_t *pivot), (m, w, a, ld, pivot)) {
     for (int64_t j = 0; j < w && j < m; j++) {
         REAL most = ABSOLUTE(a[j * ld + j]);
         pivot[j] = j;
@@ -29,8 +29,10 @@ AG_BLOCK_KERNEL static void LU_PANEL(int64_t m, int64_t w, REAL *a, int64_t ld, 
 }
 
 /* b = t⁻¹·b for a triangle of n rows with any strides, and k columns of b. */
-AG_BLOCK_KERNEL static void SOLVE_TRIANGLE(int64_t n, const REAL *t, int64_t t_row, int64_t t_column, bool lower,
-                                           bool unit, int64_t k, REAL *b, int64_t ld) {
+AG_BLOCK_KERNEL(void, SOLVE_TRIANGLE,
+                (int64_t n, const REAL *t, int64_t t_row, int64_t t_column, bool lower, bool unit, int64_t k, REAL *b,
+                 int64_t ld),
+                (n, t, t_row, t_column, lower, unit, k, b, ld)) {
     for (int64_t step = 0; step < n; step++) {
         const int64_t i = lower ? step : n - 1 - step;
         REAL *row = b + i * ld;
@@ -49,7 +51,7 @@ AG_BLOCK_KERNEL static void SOLVE_TRIANGLE(int64_t n, const REAL *t, int64_t t_r
 }
 
 /* The upper triangle of a becomes r, with a = rᵀ·r; the first row whose pivot is not positive, or −1. */
-AG_BLOCK_KERNEL static int64_t CHOLESKY_BLOCK(int64_t n, REAL *a, int64_t ld) {
+AG_BLOCK_KERNEL(int64_t, CHOLESKY_BLOCK, (int64_t n, REAL *a, int64_t ld), (n, a, ld)) {
     for (int64_t j = 0; j < n; j++) {
         REAL *top = a + j * ld;
         if (!(top[j] > 0)) return j;
@@ -115,7 +117,8 @@ static void NEGATE(int64_t m, int64_t k, REAL *to, const REAL *from, int64_t row
 }
 
 /* y = Σ c[i]·x[i], which may be y, or that added to y. */
-AG_BLOCK_KERNEL static void COMBINE_THREE(int64_t n, REAL *y, const void *const x[3], const double c[3], bool add) {
+AG_BLOCK_KERNEL(void, COMBINE_THREE, (int64_t n, REAL *y, const void *const x[3], const double c[3], bool add),
+                (n, y, x, c, add)) {
     const REAL *p = x[0], *q = x[1], *r = x[2];
     const double by_p = c[0], by_q = c[1], by_r = c[2];
     AG_SIMD

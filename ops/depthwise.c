@@ -18,7 +18,7 @@ typedef struct row {
 } row;
 
 #define ROW(name, type)                                                                                                \
-    AG_KERNEL static void name(const row *r, type *y, const type *a, const type *b) {                                  \
+    AG_KERNEL(void, name, (const row *r, type *y, const type *a, const type *b), (r, y, a, b)) {                       \
         for (int64_t j = 0; j < r->places; j++, y += r->y, a += r->a, b += r->b) {                                     \
             AG_SIMD                                                                                                    \
             for (int64_t c = 0; c < r->channels; c++) y[c] += a[c] * b[c];                                             \

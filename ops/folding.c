@@ -12,7 +12,7 @@ enum { LANES = AG__LANES, AHEAD = 512 /* elements, that are fetched before they 
 
 /* y[i] = y[i] ∘ x[i]. */
 #define COMBINE(name, type, formula)                                                                                   \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
+    AG_BLOCK_KERNEL(void, name, (int64_t n, void *y_, const void *x_), (n, y_, x_)) {                                  \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
         AG_SIMD                                                                                                        \
@@ -33,7 +33,7 @@ enum { LANES = AG__LANES, AHEAD = 512 /* elements, that are fetched before they 
 /* y[0] = the fold of x[0…n) by a ∘ b = formula. Lanes begin as results, not as copies, which GCC makes of narrower
  * vectors than it then reads: that waits for the stores. */
 #define FOLD(name, type, formula)                                                                                      \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y_, const void *x_) {                                            \
+    AG_BLOCK_KERNEL(void, name, (int64_t n, void *y_, const void *x_), (n, y_, x_)) {                                  \
         const type *x = x_;                                                                                            \
         type lane[LANES];                                                                                              \
         if (n < LANES) {                                                                                               \
@@ -149,7 +149,7 @@ const ag_reduction ag__reduction_any = {
 /* Lanes of squares, in double: of f32 they can neither overflow nor lose digits, and are not scaled. They are added in
  * two halves, so that less of them is in registers at a time than there are. */
 #define SQUARES(kernel, name, type, scaled)                                                                            \
-    kernel static double name(int64_t n, const type *x, double by) {                                                   \
+    kernel(double, name, (int64_t n, const type *x, double by), (n, x, by)) {                                          \
         double lane[LANES] = {0};                                                                                      \
         int64_t i = 0;                                                                                                 \
         (void)by;                                                                                                      \
@@ -174,7 +174,7 @@ SQUARES(AG_BLOCK_KERNEL, squares_f64, double, *by)
 
 /* y[i] = √(y[i]² + x[i]²), of numbers brought into the middle of the range. */
 #define HYPOT(combine, finish, type, root, large, down, small, up)                                                     \
-    AG_BLOCK_KERNEL static void combine(int64_t n, void *y_, const void *x_) {                                         \
+    AG_BLOCK_KERNEL(void, combine, (int64_t n, void *y_, const void *x_), (n, y_, x_)) {                               \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
         AG_SIMD                                                                                                        \

@@ -33,8 +33,10 @@ static const double TWO_PI = 6.28318530717958647693, TINY = 1e-290 /* for parame
 
 /* ---- Functions of numbers, compiled for each kind of processor once ---- */
 
-AG_BLOCK_KERNEL AG__NEVER_INLINE double ag__ln(double x) { return ag_fn_log_f64(x); }
-AG_BLOCK_KERNEL AG__NEVER_INLINE double ag__e_to(double x) { return ag_fn_exp_f64(x); }
+AG_BLOCK_KERNEL(double, ln, (double x), (x)) { return ag_fn_log_f64(x); }
+AG_BLOCK_KERNEL(double, e_to, (double x), (x)) { return ag_fn_exp_f64(x); }
+double ag__ln(double x) { return ln(x); }
+double ag__e_to(double x) { return e_to(x); }
 
 /* The rounding of 1 + x cancels in the quotient. */
 double ag__ln_1_plus(double x) {

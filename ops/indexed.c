@@ -123,7 +123,8 @@ static bool out_of_range(const ag_call *call, const ag_array *index, int axis, i
 }
 
 /* Whether some of n indices at a stride are not in 0 … extent−1. */
-AG_BLOCK_KERNEL static bool any_outside(const int64_t *at_, int64_t n, int64_t stride, int64_t extent) {
+AG_BLOCK_KERNEL(bool, any_outside, (const int64_t *at_, int64_t n, int64_t stride, int64_t extent),
+                (at_, n, stride, extent)) {
     const uint64_t *at = (const uint64_t *)at_, last = (uint64_t)extent - 1;
     uint64_t outside = 0; /* its sign is that of an index, or of what is left behind one */
     if (stride == 1)
@@ -164,8 +165,10 @@ static void single(const ag__places *p, numbering *n) {
 }
 
 /* Add the offsets of an index to a row of numbers; false if one is out of range. */
-AG_BLOCK_KERNEL static bool add_offsets(int64_t n, int64_t *to, const int64_t *at, int64_t stride, int64_t least,
-                                        int64_t extent, int64_t step) {
+AG_BLOCK_KERNEL(bool, add_offsets,
+                (int64_t n, int64_t *to, const int64_t *at, int64_t stride, int64_t least, int64_t extent,
+                 int64_t step),
+                (n, to, at, stride, least, extent, step)) {
     int64_t outside = 0;
     for (int64_t j = 0; j < n; j++) {
         const int64_t v = at[j * stride], index = v < 0 && least < 0 ? v + extent : v;
@@ -375,8 +378,10 @@ bool ag__gather_at(const ag__places *p) {
 /* Elements low … high−1 of n blocks. One line: table[index[j]·step + j·ahead] +=
  * source[j·beside]. */
 #define SCATTER(blocks, line, type)                                                                                    \
-    AG_BLOCK_KERNEL static void blocks(const walk *w, const row *r, int64_t n, int64_t low, int64_t high,              \
-                                       void *table_, const int64_t *index, const void *source_) {                      \
+    AG_BLOCK_KERNEL(void, blocks,                                                                                      \
+                    (const walk *w, const row *r, int64_t n, int64_t low, int64_t high, void *table_,                  \
+                     const int64_t *index, const void *source_),                                                       \
+                    (w, r, n, low, high, table_, index, source_)) {                                                    \
         const int64_t next = along_rows(w, w->index), ahead = along_rows(w, w->table);                                 \
         const int64_t below = along_rows(w, w->other);                                                                 \
         for (int64_t i = 0; i < n; i++) {                                                                              \
@@ -399,7 +404,7 @@ bool ag__gather_at(const ag__places *p) {
 /* Many f32 additions to one element: the rounding error of each (Møller, Knuth) is kept in a second table and added
  * with the next term, the last one to the sum. So the error does not grow with their number, and the order is that
  * of the index. */
-AG_BLOCK_KERNEL static void scatter_block_exactly(int64_t n, float *y, float *lost, const float *x) {
+AG_BLOCK_KERNEL(void, scatter_block_exactly, (int64_t n, float *y, float *lost, const float *x), (n, y, lost, x)) {
     AG_SIMD
     for (int64_t j = 0; j < n; j++) {
         const float a = y[j], b = x[j] + lost[j], sum = a + b, part = sum - a;

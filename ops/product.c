@@ -468,13 +468,11 @@ static const unit units[AG__UNITS] = {
 
 /* The features that processor and system support; the vendor does not matter. */
 unsigned ag__features(void) {
-    unsigned features = 0;
 #if defined __GNUC__ && defined __x86_64__
-    if (__builtin_cpu_supports("avx512f")) features |= AG__HAS_AVX512F;
-    if (__builtin_cpu_supports("avx2")) features |= AG__HAS_AVX2;
-    if (__builtin_cpu_supports("fma")) features |= AG__HAS_FMA;
+    return ag__processor;
+#else
+    return 0;
 #endif
-    return features;
 }
 
 static bool suffice(unsigned features, int u) {

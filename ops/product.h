@@ -21,7 +21,6 @@ typedef struct ag__product {
 enum { AG__AVX512, AG__AVX2, AG__BASELINE, AG__UNITS };
 bool ag__has_unit(int unit);
 
-enum { AG__HAS_AVX512F = 1, AG__HAS_AVX2 = 2, AG__HAS_FMA = 4 };
 unsigned ag__features(void);
 /* The unit that `wish` names ("avx512", "avx2", "plain"), if a processor with these features has it; else its best. */
 int ag__unit_of(unsigned features, const char *wish);

@@ -13,7 +13,7 @@ enum { FEW = 256 };
 
 /* REMAINDERS(rests_f32, float, f) defines it: y = fmod(a, b) of n <= FEW elements; elsewhere than in a and b. */
 #define REMAINDERS(name, type, F, most)                                                                                \
-    AG_BLOCK_KERNEL static bool name##_of_small(int64_t n, type *y, const type *a, const type *b) {                    \
+    AG_BLOCK_KERNEL(bool, name##_of_small, (int64_t n, type * y, const type *a, const type *b), (n, y, a, b)) {        \
         int32_t large = 0;                                                                                             \
         AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
             const type x = fabs##F(a[i]), d = fabs##F(b[i]), q = trunc##F(x / d);                                      \
@@ -59,7 +59,7 @@ REMAINDERS(rests_f64, double, , 0x1p51)
 /* (a − r)/b, which only rounding keeps from being whole, and one too many if r moves; in the place of r. The rounding
  * of both steps can be as much as 1 where quotients have no fractions: then a − q·b, exact, is one b away from r. */
 #define WHOLE_QUOTIENTS(name, type, F)                                                                                 \
-    AG_BLOCK_KERNEL static void name(int64_t n, type *y, const type *a, const type *b) {                               \
+    AG_BLOCK_KERNEL(void, name, (int64_t n, type * y, const type *a, const type *b), (n, y, a, b)) {                   \
         AG_SIMD for (int64_t i = 0; i < n; i++) {                                                                      \
             const type r = y[i], moves = ((r != 0) & ((r < 0) != (b[i] < 0))) ? 1 : 0;                                 \
             const type over = a[i] / b[i], near = rint##F((a[i] - r) / b[i]), e = fma##F(-near, b[i], a[i]) - r;       \

@@ -137,7 +137,7 @@ static void scan_pieces(const scan *s, char *y, const char *x, int64_t columns, 
 
 /* Whether all numbers are 0, or have an exponent of at most `most`, of either sign: a product of a few is then only
  * rounded, where one with what came before may be too large, or lose digits. */
-AG_BLOCK_KERNEL static bool is_tame(int64_t n, const double *w, int64_t most) {
+AG_BLOCK_KERNEL(bool, is_tame, (int64_t n, const double *w, int64_t most), (n, w, most)) {
     const int64_t low = 1023 - most, high = 1023 + most;
     int64_t wild = 0; /* its sign */
     AG_SIMD
@@ -166,8 +166,8 @@ typedef four wide_four;
 
 /* y: n numbers x, a multiple of four, up to each one, with `carry` before the first. */
 #define IN_FOURS(name, type, vector, plus, neutral)                                                                    \
-    AG_BLOCK_KERNEL static void name(int64_t n, void *y, const void *x, double *carry, bool backwards,                 \
-                                     bool exclusive) {                                                                 \
+    AG_BLOCK_KERNEL(void, name, (int64_t n, void *y, const void *x, double *carry, bool backwards, bool exclusive),    \
+                    (n, y, x, carry, backwards, exclusive)) {                                                          \
         const four none = {neutral, neutral, neutral, neutral};                                                        \
         four before = {*carry, *carry, *carry, *carry};                                                                \
         const int64_t first = backwards ? n - FOUR : 0, by = backwards ? -FOUR : FOUR;                                 \
@@ -408,8 +408,9 @@ ag_tensor *ag_cumsum(ag_tensor *x, int axis) { return scanned(&ag__op_cumsum, x,
 
 /* `rows` rows of n elements, `by` apart: y = b + a·(what was before), which is kept in `last`. */
 #define RECUR(name, type)                                                                                              \
-    AG_BLOCK_KERNEL static void name(int64_t n, int64_t rows, int64_t by, void *y_, const void *a_, const void *b_,    \
-                                     double *last) {                                                                   \
+    AG_BLOCK_KERNEL(void, name,                                                                                        \
+                    (int64_t n, int64_t rows, int64_t by, void *y_, const void *a_, const void *b_, double *last),     \
+                    (n, rows, by, y_, a_, b_, last)) {                                                                 \
         type *y = y_;                                                                                                  \
         const type *a = a_, *b = b_;                                                                                   \
         for (int64_t k = 0; k < rows; k++, y += by, a += by, b += by) {                                                \

@@ -20,8 +20,8 @@ typedef struct wide {
 } wide;
 
 /* Records of n elements: their bits, or their indices from `first` on. `down`: in descending order. */
-AG_BLOCK_KERNEL static void records_of_f32(int64_t n, const void *x_, void *r_, bool indices, bool down,
-                                           int64_t first) {
+AG_BLOCK_KERNEL(void, records_of_f32, (int64_t n, const void *x_, void *r_, bool indices, bool down, int64_t first),
+                (n, x_, r_, indices, down, first)) {
     const ag__word_4 *x = x_;
     narrow *r = r_;
     const uint32_t at = (uint32_t)first, turned = down ? UINT32_MAX : 0, bits = indices ? 0 : UINT32_MAX;
@@ -204,7 +204,7 @@ SELECT(insert_first_wide, take_wide, between_wide, wide, key_of_wide)
 enum { LIMITERS = AG__LIMIT(64, 8), BLOCK = AG__LIMIT(32, 4) };
 
 /* The largest of every LIMITERS-th element, NaN left out; by sign −1 the smallest, negated. */
-AG_BLOCK_KERNEL static void largest_f32(int64_t n, const float *x, float sign, float *most) {
+AG_BLOCK_KERNEL(void, largest_f32, (int64_t n, const float *x, float sign, float *most), (n, x, sign, most)) {
     for (int64_t l = 0; l < LIMITERS; l++) most[l] = -INFINITY;
     for (int64_t i = 0; i + LIMITERS <= n; i += LIMITERS) {
         AG_SIMD
@@ -213,7 +213,7 @@ AG_BLOCK_KERNEL static void largest_f32(int64_t n, const float *x, float sign, f
 }
 
 /* The k-th largest of these, −∞ if that is NaN: k elements of the row are as large. */
-AG_BLOCK_KERNEL static float limit_f32(int64_t k, const float *most) {
+AG_BLOCK_KERNEL(float, limit_f32, (int64_t k, const float *most), (k, most)) {
     float limit = -INFINITY;
     for (int64_t i = 0; i < LIMITERS; i++) {
         int as_large = 0;
@@ -223,7 +223,7 @@ AG_BLOCK_KERNEL static float limit_f32(int64_t k, const float *most) {
     return limit;
 }
 
-AG_BLOCK_KERNEL static bool all_less_f32(int64_t m, const float *x, float sign, float limit) {
+AG_BLOCK_KERNEL(bool, all_less_f32, (int64_t m, const float *x, float sign, float limit), (m, x, sign, limit)) {
     int less = 1;
     for (int64_t i = 0; i < m; i++) less &= sign * x[i] < limit;
     return less;
@@ -508,8 +508,9 @@ void ag__keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys) {
 
 /* For each of m keys, how many of n sorted ones come before it: those less than it, or on the right side those that are
  * not greater. Each step halves the rest, whatever it finds, and is taken for all keys. */
-AG_BLOCK_KERNEL static void search(int64_t n, const uint64_t *sorted, int64_t m, const uint64_t *keys, int64_t *y,
-                                   bool right) {
+AG_BLOCK_KERNEL(void, search,
+                (int64_t n, const uint64_t *sorted, int64_t m, const uint64_t *keys, int64_t *y, bool right),
+                (n, sorted, m, keys, y, right)) {
     for (int64_t i = 0; i < m; i++) y[i] = 0;
     for (int64_t rest = n, half; rest > 0; rest -= half) {
         half = (rest + 1) / 2;

@@ -225,7 +225,7 @@ static bool random_infer(ag_infer *r) {
 /* ---- Uniform ---- */
 
 /* low + (high − low)·u, unless that width is infinite; clamped, as rounding may lead out of the interval. */
-AG_BLOCK_KERNEL static void uniform_f32(const stream *s, const uint32_t word[WORDS], void *y_) {
+AG_BLOCK_KERNEL(void, uniform_f32, (const stream *s, const uint32_t word[WORDS], void *y_), (s, word, y_)) {
     const float low = (float)s->first, high = (float)s->second, width = (float)(s->second - s->first);
     const float first = (double)low < s->first ? nextafterf(low, INFINITY) : low;
     const float below = (double)high < s->second ? high : nextafterf(high, -INFINITY);
@@ -239,7 +239,7 @@ AG_BLOCK_KERNEL static void uniform_f32(const stream *s, const uint32_t word[WOR
         y[i] = v > last ? last : v;
     }
 }
-AG_BLOCK_KERNEL static void uniform_f64(const stream *s, const uint32_t word[WORDS], void *y_) {
+AG_BLOCK_KERNEL(void, uniform_f64, (const stream *s, const uint32_t word[WORDS], void *y_), (s, word, y_)) {
     const double low = s->first, high = s->second, width = high - low;
     const double below = nextafter(high, -(double)INFINITY), last = below > low ? below : low;
     const bool wide = width > DBL_MAX;

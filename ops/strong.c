@@ -32,7 +32,7 @@ ag_tensor *ag_strong_div(ag_tensor *g, ag_tensor *b) { return ag__apply2(&ag__op
 
 /* ---- Whether all elements are finite, for strong_matmul.c ---- */
 
-AG_BLOCK_KERNEL bool ag__finite_f32(int64_t n, const float *x) {
+AG_BLOCK_KERNEL(bool, finite_f32, (int64_t n, const float *x), (n, x)) {
     int32_t found = 0;
     AG_SIMD for (int64_t i = 0; i < n; i++) {
         uint32_t bits;
@@ -42,7 +42,7 @@ AG_BLOCK_KERNEL bool ag__finite_f32(int64_t n, const float *x) {
     return !found;
 }
 
-AG_BLOCK_KERNEL bool ag__finite_f64(int64_t n, const double *x) {
+AG_BLOCK_KERNEL(bool, finite_f64, (int64_t n, const double *x), (n, x)) {
     int64_t found = 0;
     AG_SIMD for (int64_t i = 0; i < n; i++) {
         uint64_t bits;
@@ -51,6 +51,9 @@ AG_BLOCK_KERNEL bool ag__finite_f64(int64_t n, const double *x) {
     }
     return !found;
 }
+
+bool ag__finite_f32(int64_t n, const float *x) { return finite_f32(n, x); }
+bool ag__finite_f64(int64_t n, const double *x) { return finite_f64(n, x); }
 
 /* ---- Only where it matters ---- */
 

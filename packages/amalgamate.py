@@ -251,6 +251,9 @@ def file_scope_names(text):
 
 def declared(words, names):
     """The name of one declaration at file scope, if it is the file's own."""
+    if words and words[0] in ("AG_BLOCK_KERNEL", "AG_KERNEL"):
+        names.add(words[words.index(",") + 1])
+        return
     if not {"static", "typedef", "AG__ALWAYS_INLINE"} & set(words):
         return
     if words and words[0] == "_Static_assert":

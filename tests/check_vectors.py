@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 
-# By ag__leave_vectors(); names without what gcc appends to them.
+# By ag__leave_vectors(); names without what gcc and AG_KERNEL append to them.
 FOLLOWED = {
     "by the evaluator, at the end of each call of an operation (compute.c)": """cholesky_block_f32 cholesky_block_f64 compare_f32
         compare_f64 compare_i64 f32_from_f64 f64_from_f32 find_bins lu_panel_f32 lu_panel_f64 solve_triangle_f32 solve_triangle_f64""",
@@ -36,7 +36,7 @@ for name, body in re.findall(r"^[0-9a-f]+ <([^>\n]+)>:\n((?:.+\n)+)", text, flag
     if not re.search(r"%[yz]mm\d", body) or "ret" not in body:
         continue
     wide += 1
-    if "vzeroupper" not in body and name.split(".")[0] not in allowed:
+    if "vzeroupper" not in body and re.sub(r"(_level_\d)?(\..*)?$", "", name) not in allowed:
         wrong.append(name)
 for name in sorted(wrong):
     print(f"{name} uses wide vectors and does not leave them: compile its file for speed, or call ag__leave_vectors() after it")

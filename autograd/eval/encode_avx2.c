@@ -243,7 +243,7 @@ static size_t assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *e
     return ag__assemble_x86(m, &vectors, to, room, entry);
 }
 
-static bool runs(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool runs(void) { return ag__processor_has(AG__HAS_AVX2 | AG__HAS_FMA); }
 
 const ag__isa ag__isa_avx2 = {"avx2", VECTOR, 15, OWN, false, runs, assemble};
 

@@ -480,10 +480,7 @@ static size_t assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *e
     return ag__assemble_x86(m, &vectors, to, room, entry);
 }
 
-static bool runs(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
+static bool runs(void) { return ag__processor_has(AG__HAS_AVX512); }
 
 const ag__isa ag__isa_avx512 = {"avx512", VECTOR, 31, 0, true, runs, assemble};
 

@@ -20,7 +20,7 @@ enum { SOME = 32 }; /* rows */
 /* Vectors of 32 bytes; without them on x86-64, shuffles are long, and loops are smaller. */
 #if AG_HAVE_TARGET_CLONES
 #define SHUFFLING __attribute__((target("avx2")))
-static bool shuffles(void) { return __builtin_cpu_supports("avx2"); }
+static bool shuffles(void) { return ag__processor_has(AG__HAS_AVX2); }
 #else
 #define SHUFFLING
 static bool shuffles(void) { return true; }

@@ -3,6 +3,7 @@
  * A line is written whole, in vectors of 32 bytes: it then goes to memory without being read first. The parts of lines
  * at both ends are stored as usual, for their other parts may belong to other data. */
 #include "autograd/eval/stream.h"
+#include "autograd/tape/features.h"
 #include "autograd/tape/limits.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@
 
 #include <immintrin.h>
 
-bool ag__can_copy_past(void) { return __builtin_cpu_supports("avx"); }
+bool ag__can_copy_past(void) { return ag__processor_has(AG__HAS_AVX); }
 
 __attribute__((target("avx"))) void ag__copy_past(void *y_, const void *x_, size_t n) {
     char *y = y_;

@@ -28,7 +28,7 @@ typedef uint64_t bits __attribute__((vector_size(16)));
 BY_PROCESSOR double fma_here(double a, double b, double c) { return __builtin_fma(a, b, c); }
 BY_PROCESSOR float fmaf_here(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #define IF_HERE(call)                                                                                                  \
-    if (__builtin_cpu_supports("fma")) return call
+    if (ag__processor_has(AG__HAS_FMA)) return call
 #else
 #define IF_HERE(call) (void)0
 #endif

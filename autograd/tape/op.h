@@ -6,6 +6,7 @@
 #define AG_NO_LOCATION
 #endif
 #include "autograd/autograd.h"
+#include "autograd/tape/features.h"
 #include "autograd/tape/fma.h"
 #include "autograd/tape/size.h"
 #include "autograd_config.h"
@@ -95,18 +96,6 @@ static inline int64_t ag__share_start(int64_t count, int i, int n) {
     return count / n * i + (i < longer ? i : longer);
 }
 
-/* Kernels. AG_KERNEL goes before a kernel's definition and lets the processor that runs it choose its vector width; the
- * results are the same bits for any. AG_BLOCK_KERNEL is for those that have no form for vectors of 64 bytes. */
-#if AG_HAVE_TARGET_CLONES && !defined __SANITIZE_THREAD__ /* whose run-time is not up when the choice is made */
-#define AG__CHOOSES 1
-#define AG_KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#define AG_BLOCK_KERNEL __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define AG__CHOOSES 0
-#define AG_KERNEL
-#define AG_BLOCK_KERNEL
-#endif
-
 /* Calls of fma and fmaf are the library's own: see fma.h. GCC still knows what they are, makes instructions of them in
  * what it compiles for processors that have them, and calls a form for several numbers in vector code for others. */
 #if AG__EMULATES_FMA
@@ -121,14 +110,6 @@ extern __typeof__(fma) fma __asm__(AG__TEXT(__USER_LABEL_PREFIX__) "ag__fma") AG
 extern __typeof__(fmaf) fmaf __asm__(AG__TEXT(__USER_LABEL_PREFIX__) "ag__fmaf") AG__FMA_OF_VECTORS;
 #endif
 
-/* After kernels that were compiled for size, to which GCC gives no end of this kind: the upper halves of vector
- * registers are as good as unused. Else each SSE instruction of the program that follows would wait for them. */
-static inline void ag__leave_vectors(void) {
-#if AG__CHOOSES && !defined __AVX__ /* there the callers may be using them */
-    if (__builtin_cpu_supports("avx")) __asm__ volatile("vzeroupper");
-#endif
-}
-
 /* Part of each function that calls it: so of one compiled for several processors. Never part of it: so that it is not
  * made larger by what is rare. */
 #if defined __GNUC__
@@ -138,6 +119,60 @@ static inline void ag__leave_vectors(void) {
 #define AG__ALWAYS_INLINE static inline
 #define AG__NEVER_INLINE
 #endif
+
+#if AG_HAVE_TARGET_CLONES
+#define AG__CHOOSES 1
+static inline bool ag__has_avx2(void) { return ag__processor_has(AG__HAS_LEVEL_3); }
+#else
+#define AG__CHOOSES 0
+static inline bool ag__has_avx2(void) { return true; }
+#endif
+
+/* Kernels, which are compiled for several kinds of processors; the results are the same bits for any.
+ *
+ *     AG_BLOCK_KERNEL(bool, is_so, (int64_t n, const float *x), (n, x)) { … }
+ *
+ * defines a static function of this type, name and parameters. It calls its form for the processor that runs it, with
+ * these arguments. AG_KERNEL has a form for vectors of 64 bytes too. That for processors without AVX2, of which hardly
+ * any are left, is small rather than fast. */
+#if AG__CHOOSES
+#define AG__FORM(attributes, result, name, form, parameters, arguments)                                                \
+    __attribute__(attributes) static result name##form parameters { return name##_anywhere arguments; }
+#define AG__FORMS(result, name, parameters, arguments)                                                                 \
+    AG__ALWAYS_INLINE result name##_anywhere parameters;                                                               \
+    AG__FORM((target("arch=x86-64-v3")), result, name, _level_3, parameters, arguments)                                \
+    AG__FORM((cold, noinline), result, name, _level_1, parameters, arguments)
+#define AG__CHOSEN(result, name, parameters, arguments)                                                                \
+    AG__RETURNS_VOID                                                                                                   \
+    AG__FORMS(result, name, parameters, arguments)                                                                     \
+    static result name parameters { return ag__has_avx2() ? name##_level_3 arguments : name##_level_1 arguments; }     \
+    AG__RETURNS_NONE AG__ALWAYS_INLINE result name##_anywhere parameters
+#define AG__CHOSEN_OF_THREE(result, name, parameters, arguments)                                                       \
+    AG__RETURNS_VOID                                                                                                   \
+    AG__FORMS(result, name, parameters, arguments)                                                                     \
+    AG__FORM((target("arch=x86-64-v4")), result, name, _level_4, parameters, arguments)                                \
+    static result name parameters {                                                                                    \
+        if (ag__processor_has(AG__HAS_LEVEL_4)) return name##_level_4 arguments;                                       \
+        return ag__has_avx2() ? name##_level_3 arguments : name##_level_1 arguments;                                   \
+    }                                                                                                                  \
+    AG__RETURNS_NONE AG__ALWAYS_INLINE result name##_anywhere parameters
+/* The result of a kernel of type void is returned like any other's. */
+#define AG__RETURNS_VOID _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wpedantic\"")
+#define AG__RETURNS_NONE _Pragma("GCC diagnostic pop")
+#define AG_BLOCK_KERNEL(result, name, parameters, arguments) AG__CHOSEN(result, name, parameters, arguments)
+#define AG_KERNEL(result, name, parameters, arguments) AG__CHOSEN_OF_THREE(result, name, parameters, arguments)
+#else
+#define AG_BLOCK_KERNEL(result, name, parameters, arguments) static result name parameters
+#define AG_KERNEL(result, name, parameters, arguments) static result name parameters
+#endif
+
+/* After kernels that were compiled for size, to which GCC gives no end of this kind: the upper halves of vector
+ * registers are as good as unused. Else each SSE instruction of the program that follows would wait for them. */
+static inline void ag__leave_vectors(void) {
+#if AG__CHOOSES && !defined __AVX__ /* there the callers may be using them */
+    if (ag__processor_has(AG__HAS_AVX)) __asm__ volatile("vzeroupper");
+#endif
+}
 
 /* Types whose values may be read and written in memory that holds another type: elements of 4 or 8 bytes as words, to
  * move them or to look at their bits. Without it the compiler may take a word for none of the floats stored before. */
@@ -175,11 +210,9 @@ extern const char __stop_ag_kernels[] __attribute__((visibility("hidden")));
 static inline bool ag__needs_avx2(ag_block *block) {
     return (uintptr_t)block - (uintptr_t)__start_ag_kernels < (uintptr_t)(__stop_ag_kernels - __start_ag_kernels);
 }
-static inline bool ag__has_avx2(void) { return __builtin_cpu_supports("x86-64-v3"); }
 #else
 #define AG_FORMULA_KERNEL
 static inline bool ag__needs_avx2(ag_block *block) { return (void)block, false; }
-static inline bool ag__has_avx2(void) { return true; }
 #endif
 #define AG_FORMULA_LOOP AG_SIMD
 

@@ -44,13 +44,15 @@ AG__ALWAYS_INLINE void blocks(uint64_t seed, uint64_t draw, uint64_t start, uint
 
 void ag__philox(uint64_t seed, uint64_t draw, uint64_t block, uint32_t word[4]) { blocks(seed, draw, block, 1, word); }
 
-AG_BLOCK_KERNEL void ag__philox_batch(uint64_t seed, uint64_t draw, uint64_t start, uint32_t word[WORDS]) {
+AG_BLOCK_KERNEL(void, batch, (uint64_t seed, uint64_t draw, uint64_t start, uint32_t word[WORDS]),
+                (seed, draw, start, word)) {
     blocks(seed, draw, start, LANES, word);
 }
 
 /* Two uniform numbers, u in (0, 1] and v in [0, 1), give two normal ones: √(−2·ln u) times the cosine and the sine
  * of 2πv. For f32 u has 31 bits, so that the tails reach 6.6 rather than 5.8. */
-AG_BLOCK_KERNEL void ag__normals_f32(double mean_, double std_, const uint32_t word[WORDS], float y[WORDS]) {
+AG_BLOCK_KERNEL(void, normals_f32, (double mean_, double std_, const uint32_t word[WORDS], float y[WORDS]),
+                (mean_, std_, word, y)) {
     enum { PAIRS = WORDS / 2 };
     const float mean = (float)mean_, std = (float)std_;
     AG_SIMD for (int i = 0; i < PAIRS; i++) {
@@ -61,8 +63,9 @@ AG_BLOCK_KERNEL void ag__normals_f32(double mean_, double std_, const uint32_t w
     }
 }
 
-AG_BLOCK_KERNEL void ag__normals_f64(double mean, double std, int groups, const uint32_t word[WORDS],
-                                     double y[WORDS / 2]) {
+AG_BLOCK_KERNEL(void, normals_f64,
+                (double mean, double std, int groups, const uint32_t word[WORDS], double y[WORDS / 2]),
+                (mean, std, groups, word, y)) {
     for (int g = 0; g < groups; g++, word += AG__PHILOX_GROUP, y += AG__PHILOX_GROUP)
         AG_SIMD for (int i = 0; i < AG__PHILOX_GROUP; i++) {
             const double u = ag__unit_f64(word[i], word[LANES + i]) + 0x1p-53;
@@ -71,4 +74,16 @@ AG_BLOCK_KERNEL void ag__normals_f64(double mean, double std, int groups, const 
             y[i] = mean + std * (radius * ag_fn_cos_near_f64(angle));
             y[LANES + i] = mean + std * (radius * ag_fn_sin_near_f64(angle));
         }
+}
+
+void ag__philox_batch(uint64_t seed, uint64_t draw, uint64_t start, uint32_t word[WORDS]) {
+    batch(seed, draw, start, word);
+}
+
+void ag__normals_f32(double mean, double std, const uint32_t word[WORDS], float y[WORDS]) {
+    normals_f32(mean, std, word, y);
+}
+
+void ag__normals_f64(double mean, double std, int groups, const uint32_t word[WORDS], double y[WORDS / 2]) {
+    normals_f64(mean, std, groups, word, y);
 }

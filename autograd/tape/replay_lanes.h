@@ -36,7 +36,8 @@ static void RUN_RARELY(const step *s, int64_t n, char *y, const char *const x[3]
 }
 
 /* Executes the steps from s on, up to `end` or the first one of the other width, which it returns. */
-AG_BLOCK_KERNEL static const step *RUN(const step *s, const step *end, const memory *at, int64_t groups, int64_t n) {
+AG_BLOCK_KERNEL(const step *, RUN, (const step *s, const step *end, const memory *at, int64_t groups, int64_t n),
+                (s, end, at, groups, n)) {
     const U sign = (U)1 << (8 * sizeof(U) - 1);
     for (; s < end && s->wide == IS_WIDE; s++) {
         char *y = address(at, s->y);
