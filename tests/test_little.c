@@ -45,7 +45,7 @@ typedef struct program {
 
 static ag_tensor *next_of(ag_tensor *const recent[], const program *p, int i) {
     ag_tensor *a = recent[(i + RECENT - 1) % RECENT], *b = recent[i % RECENT], *w = p->p[i % PARAMETERS];
-    switch (i % 11) {
+    switch (i % 12) {
     case 0: return ag_add(ag_mul(a, w), b);
     case 1: return ag_scale(ag_tanh(a), 0.75);
     case 2: return ag_sub(a, ag_mean(b));
@@ -56,6 +56,7 @@ static ag_tensor *next_of(ag_tensor *const recent[], const program *p, int i) {
     case 7: return ag_mul(ag_sigmoid(b), w);
     case 8: return ag_cos(ag_add(a, ag_slice(ag_broadcast_to(w, AG_SHAPE(200, ag_extent(w, 0))), 0, 7, 8, 1)));
     case 9: return ag_reshape(a, AG_SHAPE(ag_extent(w, 0)));
+    case 10: return ag_scale(ag_lerp(a, b, w), 0.5);
     default: return ag_maximum(a, ag_mul(w, w));
     }
 }
@@ -150,10 +151,26 @@ START_TEST(values_with_readers_to_come_are_kept) {
 }
 END_TEST
 
+/* An operation that is not little, of three inputs or of no elements, does not write over what it reads with others. */
+START_TEST(values_are_not_written_over) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
+    const ag_shape shape = AG_SHAPE(_i ? 0 : 2);
+    ag_tensor *x = ag_cos(scattered(tape, AG_F64, shape, 5)), *y = ag_lerp(x, x, x), *z = ag_add(ag_sin(x), y);
+    ag_tensor *all[] = {x, ag_neg(x), z};
+    ck_assert_int_eq(ag_eval_all(3, all), AG_OK);
+    ck_assert(x->buffer && z->buffer);
+    ag_tensor *again = ag_cos(scattered(tape, AG_F64, shape, 5));
+    expect_same(x, again);
+    expect_same(all[1], ag_neg(again));
+    expect_same(z, ag_add(ag_sin(again), ag_lerp(again, again, again)));
+    expect_counts(tape);
+}
+END_TEST
+
 /* It stops or fails at an operation early, in the middle, late; then it goes on. */
 START_TEST(what_was_stopped_goes_on) {
     ag_tape *plain = ag_tape_new();
-    const int steps = length(), times = steps / 11;
+    const int steps = length(), times = steps / 12;
     doing = PASSES;
     program want = program_on(plain, AG_EVALUATOR_REFERENCE, AG_F64, 2, steps),
             got = program_on(tape, AG_EVALUATOR_AUTOMATIC, AG_F64, 2, steps);
@@ -238,6 +255,7 @@ int main(void) {
     TCase *c = tape_group(s, "little");
     tcase_add_loop_test(c, the_bits_are_those_of_the_reference_evaluator, 0, 12);
     tcase_add_test(c, values_with_readers_to_come_are_kept);
+    tcase_add_loop_test(c, values_are_not_written_over, 0, 2);
     tcase_add_loop_test(c, what_was_stopped_goes_on, 0, 2);
     tcase_add_test(c, without_memory_for_it_the_reference_evaluator_runs);
     tcase_add_test(c, values_in_between_take_no_memory_afterwards);

@@ -91,7 +91,9 @@ AG__ALWAYS_INLINE bool compute_little(ag_tape *tape, const ag__node_mark *mark, 
 }
 
 bool ag__run_one(const ag__evaluation *e, ag_tensor *t, int64_t counted) {
-    if (is_little(t) ? !compute_little(e->tape, e->mark, t) : !ag__compute(t)) return false;
+    /* Whether a value that has been counted off has readers left is not known, so it is not written over. */
+    const bool little = is_little(t) && t->layout->size > counted;
+    if (little ? !compute_little(e->tape, e->mark, t) : !ag__compute(t)) return false;
     leave(e->mark, t, UINT32_MAX, counted);
     return true;
 }
