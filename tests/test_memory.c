@@ -283,15 +283,17 @@ END_TEST
 
 START_TEST(live_counts_values) {
     int64_t n = 100000, bytes = n * (int64_t)sizeof(double), before = ag_tape_memory(tape).live;
-    ag_mark mark = ag_tape_mark(tape);
-    ag_tensor *x = ag_add_scalar(ag_zeros(tape, AG_F64, AG_SHAPE(n)), 1);
-    ck_assert_int_lt(ag_tape_memory(tape).live - before, 1000);
-    ag_eval(x);
-    ck_assert_int_ge(ag_tape_memory(tape).live - before, bytes);
-    ck_assert_int_le(ag_tape_memory(tape).live - before, bytes + bytes / 4);
-    ag_tape_rewind(tape, mark);
-    ck_assert_int_eq(ag_tape_memory(tape).live, before);
-    ck_assert_int_ge(ag_tape_memory(tape).peak_live - before, bytes);
+    for (int step = 0; step < 2; step++) { /* after the first, memory may be given back for a larger piece */
+        ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *x = ag_add_scalar(ag_zeros(tape, AG_F64, AG_SHAPE(n)), 1);
+        ck_assert_int_lt(ag_tape_memory(tape).live - before, 1000);
+        ag_eval(x);
+        ck_assert_int_ge(ag_tape_memory(tape).live - before, bytes);
+        ck_assert_int_le(ag_tape_memory(tape).live - before, bytes + bytes / 4);
+        ag_tape_rewind(tape, mark);
+        ck_assert_int_eq(ag_tape_memory(tape).live, before);
+        ck_assert_int_ge(ag_tape_memory(tape).peak_live - before, bytes);
+    }
     ck_assert_int_ge(ag_tape_memory(tape).held, bytes); /* recycled, not freed */
     ag_tape_trim(tape);
     ck_assert_int_lt(ag_tape_memory(tape).held, bytes);
@@ -367,10 +369,13 @@ START_TEST(a_small_result_takes_the_place_of_its_input) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE);
     ag_tensor *x = ag_keep(ag_neg(ag_wrap(tape, AG_F64, AG_SHAPE(50), elements)));
     ag_eval(x);
+    ag_eval(ag_tanh(x)); /* whose steps take memory where there is no kernel */
+    const int64_t strips = ag_tape_memory(tape).peak_live - ag_tape_memory(tape).live;
+    ag_tape_reset_peaks(tape);
     ag_tensor *y = x;
     for (int i = 0; i < 10; i++) y = ag_tanh(ag_neg(ag_mul(y, x)));
     ag_eval(y);
-    ck_assert_int_eq(ag_tape_memory(tape).peak_live, ag_tape_memory(tape).live);
+    ck_assert_int_eq(ag_tape_memory(tape).peak_live - ag_tape_memory(tape).live, strips);
     ck_assert_double_eq(ag_element(x, 2), -3);
     ag_tensor *z = ag_add(ag_neg(y), ag_mul(y, y));
     double at = ag_element(y, 1);
