@@ -8,8 +8,8 @@
  * those of sinc's slope to 1/|x|.
  *     Units of f64: ceil 0, copysign 0, floor 0, floor_divide 0.5, fmod 0, hypot 1, logaddexp 15.2,
  *         remainder 0.5, round 0, sinc 2.8, trunc 0, xlog1py 1.8, xlogy 1.7;
- *     Units of f32: ceil 0, copysign 0, floor 0, floor_divide 0.5, fmod 0, hypot 0.8, logaddexp 5.9,
- *         remainder 0.5, round 0, sinc 2.3, trunc 0, xlog1py 1.4, xlogy 1.5;
+ *     Units of f32: ceil 0, copysign 0, floor 0, floor_divide 0.5, fmod 0, hypot 0.8, logaddexp 8.2,
+ *         remainder 0.5, round 0, sinc 3.1, trunc 0, xlog1py 1.6, xlogy 1.5;
  *     Units of slopes: sinc 4.9; */
 #ifndef AG_OPS_NUMERIC_H
 #define AG_OPS_NUMERIC_H

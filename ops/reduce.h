@@ -4,8 +4,10 @@
  * extent 1. Sums are pairwise, in an order that depends only on shape and strides.
  *
  * Errors do not grow with the number of elements. The largest of up to a million, in ε·Σ|x| with an ε of 2⁻⁵² or 2⁻²³
- * (of norm and logsumexp, in ε times the result, and 1 more):
- *     Units of sums: sum 2.5, sum_over 2.5, mean 2.5, norm 2.5, logsumexp 1.5; */
+ * (of norms, norm_1 and norm_3 those of p = 1 and 3, variances and logsumexp, in ε times the result, of logsumexp and 1
+ * more; of products of n numbers, in ε·√n times the result):
+ *     Units of sums: sum 2.5, sum_over 2.5, mean 2.5, norm 2.5, norm_1 2.5, norm_3 2, var 2.5, prod 1,
+ *         logsumexp 1.5; */
 #ifndef AG_OPS_REDUCE_H
 #define AG_OPS_REDUCE_H
 
