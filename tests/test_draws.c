@@ -341,6 +341,25 @@ START_TEST(few_numbers_are_the_first_of_many) {
 }
 END_TEST
 
+/* Nor do they depend on the parameters of its neighbours, which other kernels may be for. */
+START_TEST(numbers_do_not_depend_on_their_neighbours) {
+    enum { N = 150 };
+    const double rates[] = {4, 12.5, (double)NAN, 20, 0, inf, -1, 9.9, 1e15};
+    enum { RATES = sizeof rates / sizeof *rates };
+    double mixed[N];
+    for (int i = 0; i < N; i++) mixed[i] = rates[i * i % RATES];
+    ag_tape_seed(tape, 5);
+    ag_tensor *y = ag_draw_poisson(f64(AG_SHAPE(N), mixed));
+    for (int k = 0; k < RATES; k++) {
+        ag_tape_seed(tape, 5);
+        ag_tensor *alone = ag_draw_poisson(ag_full(tape, AG_F64, AG_SHAPE(N), rates[k]));
+        for (int i = 0; i < N; i++)
+            if (i * i % RATES == k) expect_same(ag_slice(y, 0, i, i + 1, 1), ag_slice(alone, 0, i, i + 1, 1));
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 /* A plan of the same draws serves again, with other numbers. */
 START_TEST(steps_draw_anew_and_keep_their_plan) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
@@ -674,6 +693,7 @@ int main(void) {
     tcase_add_test(numbers, numbers_are_independent);
     tcase_add_loop_test(numbers, numbers_repeat_whoever_computes_them, 0, DRAWINGS);
     tcase_add_test(numbers, few_numbers_are_the_first_of_many);
+    tcase_add_test(numbers, numbers_do_not_depend_on_their_neighbours);
     tcase_add_test(numbers, steps_draw_anew_and_keep_their_plan);
     tcase_add_test(plain_group(suite, "memory"), draws_survive_failing_allocations);
     TCase *gradients = tape_group(suite, "gradients");
