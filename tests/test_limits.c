@@ -211,10 +211,15 @@ static int64_t pick(parts *p, int64_t n) {
     return (int64_t)(p->state >> 33) % n;
 }
 
-/* One below, at or one above a limit of at most `most`. */
+/* One below, at or one above a limit of at most `most`: one of limits.h, or of a single file. */
 static int64_t size_beside(parts *p, int64_t most) {
+    static const int64_t others[] = {AG__LIMIT(8, 2),   AG__LIMIT(16, 3),   AG__LIMIT(24, 2),    AG__LIMIT(40, 6),
+                                     AG__LIMIT(96, 2),  AG__LIMIT(128, 8),  AG__LIMIT(128, 2),   AG__LIMIT(256, 8),
+                                     AG__LIMIT(512, 8), AG__LIMIT(2048, 8), AG__LIMIT(4096, 16), AG__LIMIT(1 << 14, 8)};
+    enum { OTHERS = sizeof others / sizeof *others };
     for (;;) {
-        const int64_t n = limits[pick(p, LIMITS)] - 1 + pick(p, 3);
+        const int64_t which = pick(p, LIMITS + OTHERS);
+        const int64_t n = (which < LIMITS ? limits[which] : others[which - LIMITS]) - 1 + pick(p, 3);
         if (n >= 2 && n <= most) return n;
     }
 }
@@ -264,9 +269,11 @@ static ag_tensor *window_part(parts *p) {
 static ag_tensor *order_part(parts *p) {
     const int64_t n = size_beside(p, AG__LIMIT(33000, 200));
     ag_tensor *x = ag_uniform(p->tape, p->dtype, AG_SHAPE(n), -1, 1);
-    switch (pick(p, 5)) {
+    ag_tensor *inverse, *counts;
+    switch (pick(p, 6)) {
     case 0: return ag_sort(x, 0, false);
     case 1: return ag_median(x);
+    case 4: return ag_unique(ag_permutation(p->tape, n), &inverse, &counts);
     case 2: return ag_quantile(x, 0.3);
     case 3: return ag_cumsum(wholes(p, AG_SHAPE(n)), 0);
     default: return ag_bincount(ag_randint(p->tape, AG_SHAPE(n), 0, 1 + n / 2), NULL, 1 + n / 2);
@@ -284,9 +291,10 @@ static ag_tensor *drawn_part(parts *p) {
     }
 }
 
+/* The matrix is exact: the evaluators may add to a product in different ways. */
 static ag_tensor *solved_part(parts *p) {
     const int64_t n = size_beside(p, AG__LIMIT(400, 60));
-    ag_tensor *a = ag_add(ag_uniform(p->tape, AG_F64, AG_SHAPE(n, n), -0.5, 0.5), ag_eye(p->tape, AG_F64, n, n, 0));
+    ag_tensor *a = ag_cast(ag_randint(p->tape, AG_SHAPE(n, n), -3, 4), AG_F64);
     a = ag_add(ag_matmul(a, ag_transpose(a, 0, 1)), ag_scale(ag_eye(p->tape, AG_F64, n, n, 0), (double)n));
     return pick(p, 2) ? ag_cholesky(a) : ag_solve(a, ag_ones(p->tape, AG_F64, AG_SHAPE(n, 3)));
 }
