@@ -23,7 +23,10 @@ typedef struct session {
 static png_voidp take(png_structp png, png_alloc_size_t bytes) {
     ag_tape *tape = png_get_mem_ptr(png);
     void *p = ag__allocate_sized(tape, bytes);
-    if (!p) ag__fail_on(tape, "image", AG_ERR_MEMORY, "out of memory (%zu bytes for libpng)", (size_t)bytes);
+    const session *s = png_get_error_ptr(png);
+    if (!p)
+        ag__fail_on(tape, s->in ? "image_read" : "image_write", AG_ERR_MEMORY, "out of memory (%zu bytes for libpng)",
+                    (size_t)bytes);
     return p;
 }
 
