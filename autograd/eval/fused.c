@@ -165,15 +165,18 @@ static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
 
 /* ---- Chunks ---- */
 
-/* Nodes that are not worth a plan. */
-static bool run_small(const ag__evaluation *e, uint32_t low, uint32_t high) {
-    return e->tape->profiling ? ag__run_reference(e, low, high) : ag__run_little(e, low, high);
+/* Nodes that are not worth a plan. Values of more elements are better in buffers that are written over while they are
+ * in the cache. */
+static bool run_small(const ag__evaluation *e, uint32_t low, uint32_t high, const ag__amount *amount) {
+    enum { FEW = 12 };
+    const bool little = amount->work < (double)amount->nodes * FEW && !e->tape->profiling;
+    return little ? ag__run_little(e, low, high) : ag__run_reference(e, low, high);
 }
 
 static bool run_chunk(const ag__evaluation *e, uint32_t low, uint32_t high, const ag__amount *amount) {
     ag_tape *tape = e->tape;
     if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && amount->work < (double)amount->nodes * AG__FEW)
-        return run_small(e, low, high);
+        return run_small(e, low, high, amount);
     ag__chunk c;
     int64_t since = ag__observed_from(tape);
     ag__plan *plan = ag__chunk_take(e, low, amount, ag__structure_of(tape), &c) ? ag__plan_for(&c) : NULL;
@@ -188,7 +191,7 @@ bool ag__run_fused(const ag__evaluation *e) {
     const ag_tape *tape = e->tape;
     const bool one = e->marked.nodes <= AG__CHUNK;
     if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && e->marked.work < (double)e->marked.nodes * AG__SCALARS)
-        return run_small(e, e->low, e->high);
+        return run_small(e, e->low, e->high, &e->marked);
     ag__evaluation plain = ag__not_in_place(e); /* of several chunks one might fail after others */
     for (uint32_t low = e->low, next; low < e->high; low = next) {
         ag__amount amount = e->marked;
