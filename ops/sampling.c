@@ -288,10 +288,11 @@ static void by_addition(int groups, const double *rate, const uint32_t *word, do
     }
 }
 
-/* ⌊x⌋, of which a compiler makes vectors on any processor. */
+/* ⌊x⌋, of which a compiler makes vectors on any processor: from 2^52 on there are no fractions, and up to it none are left
+ * after it is added. */
 static inline double whole(double x) {
-    const double y = x + 0x1.8p52 - 0x1.8p52, less = y > x ? y - 1 : y;
-    return fabs(x) < 0x1p51 ? less : x;
+    const double far = copysign(0x1p52, x), y = x + far - far, less = y > x ? y - 1 : y;
+    return fabs(x) < 0x1p52 ? less : x;
 }
 
 /* From 10 on, by transformed rejection (see below); −1: rejected. A candidate's probability is e^−(E + D)/√(2πk), with

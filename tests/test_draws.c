@@ -360,6 +360,23 @@ START_TEST(numbers_do_not_depend_on_their_neighbours) {
 }
 END_TEST
 
+/* Also those about as large as the largest numbers that have fractions; and means and variances are the rate. */
+START_TEST(poisson_numbers_are_whole) {
+    enum { N = 4096 };
+    static const double rates[] = {0x1p50, 0x1p51, 0x1.1p51, 0x1.8p51, 0x1.fffp51, 0x1p52, 0x1.3p52, 0x1p53, 0x1p60};
+    const double rate = rates[_i % 9], of = sqrt(rate), slack = 5 / sqrt(N);
+    const double *y = ag_data(ag_draw_poisson(ag_full(tape, AG_F64, AG_SHAPE(N), rate)));
+    double mean = 0, square = 0;
+    expect_ok(tape);
+    for (int i = 0; i < N; i++) {
+        const double z = (y[i] - rate) / of;
+        ck_assert_msg(y[i] == floor(y[i]), "%.1f, of the rate %g, is not whole", y[i], rate);
+        mean += z / N, square += z * z / N;
+    }
+    ck_assert_msg(fabs(mean) < slack && fabs(square - 1) < 1.5 * slack, "rate %g: %g, %g", rate, mean, square);
+}
+END_TEST
+
 /* A plan of the same draws serves again, with other numbers. */
 START_TEST(steps_draw_anew_and_keep_their_plan) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
@@ -694,6 +711,7 @@ int main(void) {
     tcase_add_loop_test(numbers, numbers_repeat_whoever_computes_them, 0, DRAWINGS);
     tcase_add_test(numbers, few_numbers_are_the_first_of_many);
     tcase_add_test(numbers, numbers_do_not_depend_on_their_neighbours);
+    tcase_add_loop_test(numbers, poisson_numbers_are_whole, 0, 9);
     tcase_add_test(numbers, steps_draw_anew_and_keep_their_plan);
     tcase_add_test(plain_group(suite, "memory"), draws_survive_failing_allocations);
     TCase *gradients = tape_group(suite, "gradients");
