@@ -507,12 +507,16 @@ void ag__keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys) {
 }
 
 /* For each of m keys, how many of n sorted ones come before it: those less than it, or on the right side those that are
- * not greater. Each step halves the rest, whatever it finds, and is taken for all keys. */
+ * not greater. Each step halves the rest, whatever it finds, and is taken for all keys; the first one finds the same
+ * element for all. */
 AG_BLOCK_KERNEL(void, search,
                 (int64_t n, const uint64_t *sorted, int64_t m, const uint64_t *keys, int64_t *y, bool right),
                 (n, sorted, m, keys, y, right)) {
-    for (int64_t i = 0; i < m; i++) y[i] = 0;
-    for (int64_t rest = n, half; rest > 0; rest -= half) {
+    int64_t half = (n + 1) / 2;
+    const uint64_t middle = n > 0 ? sorted[half - 1] : 0;
+    AG_SIMD
+    for (int64_t i = 0; i < m; i++) y[i] = (middle < keys[i]) | (right & (middle == keys[i])) ? half : 0;
+    for (int64_t rest = n - half; rest > 0; rest -= half) {
         half = (rest + 1) / 2;
         if (right) {
             AG_SIMD
@@ -536,7 +540,7 @@ static void search_share(void *s_, int i, int n) {
     const int64_t length = sorted->shape[sorted->rank - 1], bytes = (int64_t)ag_dtype_size(x->dtype);
     const int64_t row = sorted->rank == 1 ? x->size : x->shape[x->rank - 1];
     const int64_t end = ag__share_start(x->size, i + 1, n);
-    uint64_t keys[SOME];
+    _Alignas(AG__LINE) uint64_t keys[SOME]; /* no vector of them is in two lines */
     for (int64_t at = ag__share_start(x->size, i, n), m; at < end; at += m) {
         m = ag__lesser(ag__lesser(end - at, row - at % row), SOME);
         ag__keys_of(x->dtype, m, (const char *)x->data + at * bytes, keys);
