@@ -59,8 +59,8 @@ static inline bool ag__releasable(const ag_tensor *t, uint32_t live, uint32_t re
 enum { AG__LITTLE_NODE = 1, AG__LITTLE_SHOWN = 2, AG__LITTLE_PLACED = 4 };
 
 static inline uint8_t ag__little_flags(const ag_tensor *t, int64_t size) {
-    const bool fits = (uint64_t)size - 1 < AG__LITTLE_SIZE;
-    return t->plain & fits & (t->arity <= AG__LITTLE_INPUTS) ? AG__LITTLE_NODE : 0;
+    const bool fits = (uint64_t)size - 1 < AG__LITTLE_SIZE, little = t->plain & fits & (t->arity <= AG__LITTLE_INPUTS);
+    return little ? AG__LITTLE_NODE : 0;
 }
 
 static inline double ag__work_of(const ag_tensor *t) {
