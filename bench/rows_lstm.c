@@ -67,7 +67,7 @@ static bool set_up(const row *r, int threads) {
 
 static bool tear_down(const row *r) {
     (void)r;
-    bool good = fine(s.tape) & products_close();
+    const bool close = products_close(), good = fine(s.tape) && close;
     ag_tape_free(s.tape);
     room_free(s.input), room_free(s.cotangent);
     return good;

@@ -1530,7 +1530,8 @@ END_TEST
 
 /* A hidden cotangent takes nothing of an image, or of a weight, that is not finite there. */
 START_TEST(correlation_has_strong_zeros) {
-    for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+    for (int which = AG_F32; which <= AG_F64; which++) {
+        const ag_dtype dtype = (ag_dtype)which;
         ag_tensor *x = noise(dtype, AG_SHAPE(1, 6, 8)), *w = noise(dtype, AG_SHAPE(2, 8, 9));
         ag_tensor *bad =
             ag_reshape(ag_equal(ag_arange(tape, AG_I64, 6), ag_scalar(tape, AG_I64, 5)), AG_SHAPE(1, 6, 1));

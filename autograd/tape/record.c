@@ -98,8 +98,8 @@ static bool view_inside(const ag_infer *r, int64_t size) {
 
 static bool dtype_accepted(const ag_infer *r) {
     const ag_op *op = r->op;
-    ag_dtype dtype = (ag_dtype)r->x[r->n - 1]->dtype;
-    if (op->kind == AG_KIND_ELEMENTWISE && ag__accepts(op, dtype)) return true;
+    const ag_dtype dtype = (ag_dtype)r->x[r->n - 1]->dtype;
+    if (op->kind == AG_KIND_ELEMENTWISE && ag__accepts(op, (int)dtype)) return true;
     if (op->kind == AG_KIND_REDUCTION && op->reduction->fold[dtype] && op->reduction->combine[dtype]) return true;
     return ag_reject(r, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(dtype));
 }
@@ -189,7 +189,7 @@ static bool decision_valid(const ag_infer *r, int64_t *size) {
 static bool computable(const ag_infer *r) {
     const ag_dtype last = (ag_dtype)r->x[r->n - 1]->dtype;
     ag_status why = AG_OK;
-    if (r->op->kind != AG_KIND_ELEMENTWISE || ag__kernel(r->tape, r->op, last)) return true;
+    if (r->op->kind != AG_KIND_ELEMENTWISE || ag__kernel(r->tape, r->op, (int)last)) return true;
     if (ag__replay_make(r->tape, r->op, r->n, ag__dtypes(r->n, r->x, r->dtype), &why)) return true;
     return why == AG_ERR_MEMORY
                ? ag_reject(r, why, "out of memory (another operation)")
