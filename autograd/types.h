@@ -73,9 +73,10 @@ typedef struct ag_mark {
     uint64_t serial;
 } ag_mark;
 
-/* ag_allocator -- where a tape takes its memory resize(ctx, p, old, new) allocates if p = NULL and frees if new = 0. It
- * returns memory aligned to 64 bytes, or NULL, and then leaves p unchanged. It can look at the tape that calls it,
- * which refuses everything else: AG_ERR_TAPE. */
+/* ag_allocator -- where a tape takes its memory
+ * resize(ctx, p, old, new) allocates if p = NULL and frees if new = 0. It returns memory aligned to 64 bytes, or NULL,
+ * and then leaves p unchanged. A new block that is not aligned is given back: AG_ERR_MEMORY. It can look at the tape
+ * that calls it, which refuses everything else: AG_ERR_TAPE. */
 typedef struct ag_allocator {
     void *(*resize)(void *ctx, void *p, size_t old_bytes, size_t new_bytes);
     void *ctx;

@@ -281,6 +281,33 @@ START_TEST(the_accounts_are_those_of_the_allocator) {
 }
 END_TEST
 
+/* An allocator whose memory begins 16 bytes behind a line: that may end the process where machine code stores lines. */
+enum { ASIDE = 16 };
+static int64_t blocks_aside;
+
+static void *resize_aside(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
+    char *q = NULL;
+    (void)ctx;
+    if (new_bytes && !(q = aligned_alloc(64, (new_bytes + ASIDE + 63) / 64 * 64))) return NULL;
+    if (q && p) memcpy(q + ASIDE, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+    if (p) free((char *)p - ASIDE);
+    blocks_aside += (q != NULL) - (p != NULL);
+    return q ? q + ASIDE : NULL;
+}
+
+START_TEST(memory_that_is_not_aligned_is_refused) {
+    enum { LARGE = 1 << 22 };
+    ag_tape *t = ag_tape_new_with(&(ag_allocator){resize_aside, NULL});
+    ck_assert_ptr_nonnull(t);
+    ag_tensor *x = ag_ones(t, AG_F32, AG_SHAPE(LARGE)), *y = ag_add(ag_mul(x, x), ag_exp(x));
+    ag_eval_all(2, (ag_tensor *[]){y, ag_sub(y, ag_cos(x))});
+    ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
+    expect_error(t, AG_ERR_MEMORY, "allocator", "not aligned to 64 bytes");
+    ag_tape_free(t);
+    ck_assert_int_eq(blocks_aside, 0);
+}
+END_TEST
+
 START_TEST(live_counts_values) {
     int64_t n = 100000, bytes = n * (int64_t)sizeof(double), before = ag_tape_memory(tape).live;
     for (int step = 0; step < 2; step++) { /* after the first, memory may be given back for a larger piece */
@@ -576,6 +603,7 @@ int main(void) {
     TCase *accounts = tape_group(suite, "accounts");
     tcase_add_test(accounts, sizes_beyond_all_memory_are_refused);
     tcase_add_test(accounts, the_accounts_are_those_of_the_allocator);
+    tcase_add_test(accounts, memory_that_is_not_aligned_is_refused);
     tcase_add_test(accounts, live_counts_values);
     tcase_add_test(accounts, trimming_is_never_noticed);
     tcase_add_test(accounts, a_node_is_small);

@@ -88,9 +88,10 @@ static ag_tape *tape_of_any(int n, ag_tensor *const x[]) {
     return NULL;
 }
 
-/* Memory, or a tensor, that lacks because of a limit. */
-static void put_limit(text *t, const ag_tape *tape) {
-    if (tape->refused == AG__BYTES)
+/* Why memory, or a tensor, lacks. */
+static void put_refusal(text *t, const ag_tape *tape) {
+    if (tape->refused == AG__UNALIGNED) put(t, ": the tape's allocator returns memory that is not aligned to 64 bytes");
+    else if (tape->refused == AG__BYTES)
         put(t, ": the limit is %lld bytes, of which %lld are held", (long long)tape->most_bytes,
             (long long)tape->memory.held);
     else put(t, ": the limit is %lld tensors", (long long)tape->most_nodes);
@@ -99,8 +100,8 @@ static void put_limit(text *t, const ag_tape *tape) {
 /* `part`: that the failure is in; or NULL. */
 static void raise_about(ag_tape *tape, const ag_tensor *part, const char *name, int n, ag_tensor *const x[],
                         ag_status status, const char *format, va_list args) {
-    const bool limited = status == AG_ERR_MEMORY && tape && tape->refused != AG__NOTHING;
-    char *to = raise(tape, limited ? AG_ERR_LIMIT : status);
+    const bool refused = status == AG_ERR_MEMORY && tape && tape->refused != AG__NOTHING;
+    char *to = raise(tape, refused && tape->refused != AG__UNALIGNED ? AG_ERR_LIMIT : status);
     if (!to) return;
     text t = {to, AG__ERROR_SIZE, 0};
     if (part && ag__about(part)->label) put(&t, "%.100s: ", ag__about(part)->label);
@@ -110,7 +111,7 @@ static void raise_about(ag_tape *tape, const ag_tensor *part, const char *name, 
         put(&t, ": ");
     }
     put_list(&t, format, args);
-    if (limited) put_limit(&t, tape);
+    if (refused) put_refusal(&t, tape);
     ag__make_plain(to); /* labels and names are the program's, or a file's, and some are cut off within a character */
 }
 

@@ -92,12 +92,22 @@ static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_byt
 
 const ag_allocator ag__default_allocator = {default_resize, NULL};
 
+/* Machine code stores whole lines of values, and ends the process where they do not begin with one. So a new block of
+ * the user's that is not aligned is given back. (Blocks that grow hold no values.) */
+static void *if_aligned(ag_tape *tape, void *q, size_t bytes) {
+    if ((uintptr_t)q % ALIGNMENT == 0) return q;
+    tape->allocator.resize(tape->allocator.ctx, q, bytes, 0);
+    tape->refused = AG__UNALIGNED;
+    return NULL;
+}
+
 /* A user's allocator must not use the tape, which is about to change. */
 static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     const ag_allocator *a = &tape->allocator;
     if (a->resize == default_resize) return default_resize(a->ctx, p, old_bytes, new_bytes);
     ag__closed former = ag__close(tape, AG__ALLOCATOR, "the allocator");
     void *q = a->resize(a->ctx, p, old_bytes, new_bytes);
+    if (!p) q = if_aligned(tape, q, new_bytes);
     ag__reopen(tape, former);
     return q;
 }
@@ -118,9 +128,8 @@ void *ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     ag_memory *m = &tape->memory;
     if (new_bytes > old_bytes && !within_limit(tape, new_bytes, old_bytes)) return NULL;
     if (p && new_bytes == 0) ag__unpoison(tape, p, old_bytes); /* arena or slab: parts of it may be poisoned */
-    if (new_bytes != 0) m->allocations++;
+    if (new_bytes != 0) m->allocations++, tape->refused = AG__NOTHING;
     void *q = call_allocator(tape, p, old_bytes, new_bytes);
-    if (new_bytes != 0) tape->refused = AG__NOTHING;
     if (!q && new_bytes != 0) return NULL;
     m->held += (int64_t)new_bytes - (int64_t)old_bytes;
     if (m->held > m->peak_held) m->peak_held = m->held;

@@ -104,8 +104,8 @@ typedef struct ag__within {
     const ag__position *floor; /* nodes before it must stay */
 } ag__within;
 
-/* The last thing that a limit refused. */
-typedef enum ag__refusal { AG__NOTHING, AG__BYTES, AG__NODES } ag__refusal;
+/* The last thing that was refused: by a limit, or because the allocator has not aligned it. */
+typedef enum ag__refusal { AG__NOTHING, AG__UNALIGNED, AG__BYTES, AG__NODES } ag__refusal;
 
 #define AG__NO_DEADLINE INT64_MAX
 
