@@ -1,4 +1,5 @@
-/* test_library -- optional libraries are loaded when needed, and their absence is an answer */
+/* test_library -- optional libraries are loaded when needed, and their absence is an answer; constructors use this one */
+#include "autograd/tape/features.h"
 #include "ops/library.h"
 
 #include "tests/support.h"
@@ -31,8 +32,30 @@ START_TEST(a_library_is_there_or_not) {
 }
 END_TEST
 
+#ifdef __GNUC__
+static bool had_avx2;
+static double early;
+
+/* Before main, as C++ initialises variables, and before the constructors of a static library that have no priority. */
+__attribute__((constructor)) static void use_early(void) {
+    ag_tape *t = ag_tape_new();
+    had_avx2 = ag__processor_has(AG__HAS_AVX2);
+    early = ag_item(ag_exp(ag_scalar(t, AG_F64, 0.5)));
+    ag_tape_free(t);
+}
+
+START_TEST(constructors_have_all_features_of_the_processor) {
+    ck_assert_int_eq(had_avx2, ag__processor_has(AG__HAS_AVX2));
+    ck_assert(early == ag_item(ag_exp(ag_scalar(tape, AG_F64, 0.5))));
+}
+END_TEST
+#endif
+
 int main(void) {
     Suite *suite = suite_create("library");
     tcase_add_test(plain_group(suite, "loading"), a_library_is_there_or_not);
+#ifdef __GNUC__
+    tcase_add_test(tape_group(suite, "constructors"), constructors_have_all_features_of_the_processor);
+#endif
     return run_suite(suite);
 }

@@ -18,7 +18,10 @@ static uint32_t kept_by_system(void) {
 
 static bool all(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
 
-__attribute__((constructor)) static void find_features(void) {
+/* The first of all constructors that a program may have: they and C++'s initialisers may use the library. */
+enum { FIRST = 101 };
+
+__attribute__((constructor(FIRST))) static void find_features(void) {
     unsigned a, b = 0, c = 0, d, more, far = 0, found = AG__HAS_AVX;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !all(c, bit_OSXSAVE | bit_AVX)) return;
     const unsigned first = c;
