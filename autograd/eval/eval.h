@@ -55,8 +55,11 @@ static inline bool ag__releasable(const ag_tensor *t, uint32_t live, uint32_t re
     return !ag__is_whole_fold(t) && !ag__awaits_gradient(t);
 }
 
-/* Marks of a node: little.c computes it together with others; a node that is not little reads it; one that is does. */
-enum { AG__LITTLE_NODE = 1, AG__LITTLE_SHOWN = 2, AG__LITTLE_PLACED = 4 };
+enum {
+    AG__LITTLE_NODE = 1,  /* little.c computes it together with others; */
+    AG__LITTLE_SHOWN = 2, /* a node that is not little reads it, from a buffer; */
+    AG__LITTLE_PLACED = 4 /* a little node reads it, from its place */
+};
 
 static inline uint8_t ag__little_flags(const ag_tensor *t, int64_t size) {
     const bool fits = (uint64_t)size - 1 < AG__LITTLE_SIZE, little = t->plain & fits & (t->arity <= AG__LITTLE_INPUTS);

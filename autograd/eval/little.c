@@ -2,10 +2,11 @@
  *
  * What surrounds a kernel takes longer than the kernel does on a few elements. So one scan in reverse writes an
  * instruction for each node: its kernel, and the addresses of its inputs and its result. Then the instructions run in
- * the order of recording. The scan meets the readers of a value before the value: so it knows what nothing needs
- * afterwards, and that has no buffer, only a place in scratch memory. Other nodes are computed as by the reference
- * evaluator. Invariant: readers of values of at most AG__LITTLE_SIZE elements are counted off by the scan, and these
- * are released at the end; larger values as soon as their readers have run. */
+ * the order of recording. The scan meets a value after all its readers, so it knows whether anything needs the value
+ * afterwards. If nothing does, the value has no buffer, only a place in scratch memory that no other value takes. Other
+ * nodes are computed as by the reference evaluator. Invariant: readers of values of at most AG__LITTLE_SIZE elements
+ * are counted off by the scan, and these are released at the end; larger values as soon as their readers have run.
+ */
 #include "autograd/eval/lists.h"
 #include "autograd/tape/limits.h"
 #include "autograd/tape/replay.h"
