@@ -280,7 +280,8 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
     }
 }
 
-#if defined __GNUC__ && !defined __clang__ && defined __x86_64__ /* hardly any processor is left that needs it: smaller rather than faster */
+/* Hardly any processor is left that needs it: so it is small rather than fast. */
+#if defined __GNUC__ && !defined __clang__ && defined __x86_64__
 #define ON __attribute__((cold))
 #else
 #define ON

@@ -288,8 +288,8 @@ static void by_addition(int groups, const double *rate, const uint32_t *word, do
     }
 }
 
-/* ⌊x⌋, of which a compiler makes vectors on any processor: from 2^52 on there are no fractions, and up to it none are left
- * after it is added. */
+/* ⌊x⌋, of which a compiler makes vectors on any processor: numbers from 2^52 on have no fractions, and a smaller one
+ * has none left after 2^52 is added. */
 static inline double whole(double x) {
     const double far = copysign(0x1p52, x), y = x + far - far, less = y > x ? y - 1 : y;
     return fabs(x) < 0x1p52 ? less : x;
