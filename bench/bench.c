@@ -43,10 +43,10 @@ static int small_model(void) {
 /* ---- The command line ---- */
 
 static int collect_rows(void) {
-    int (*const sources[])(row *) = {composed_rows,  training_rows,  lenet_rows,     transformer_rows, lstm_rows,
-                                     optimiser_rows, tape_rows,      structure_rows, program_rows,     matmul_rows,
-                                     narrow_rows,    bundle_rows,    gpt2_rows,      convolution_rows, indexing_rows,
-                                     linalg_rows,    catalogue_rows, reduction_rows, sampling_rows};
+    int (*const sources[])(row *) = {composed_rows,  training_rows, lenet_rows,     transformer_rows, lstm_rows,
+                                     optimiser_rows, tape_rows,     structure_rows, program_rows,     matmul_rows,
+                                     narrow_rows,    bundle_rows,   gpt2_rows,      convolution_rows, images_rows,
+                                     indexing_rows,  linalg_rows,   catalogue_rows, reduction_rows,   sampling_rows};
     int n = 0;
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) n += sources[i](rows + n);
     return n;

@@ -51,6 +51,7 @@ int catalogue_rows(row *to);
 int composed_rows(row *to);
 int convolution_rows(row *to);
 int gpt2_rows(row *to);
+int images_rows(row *to);
 int indexing_rows(row *to);
 int lenet_rows(row *to);
 int linalg_rows(row *to);

@@ -340,6 +340,29 @@ def adam(tensors, n):
     return work, check
 
 
+def images(form, number, step):
+    """Images pooled, or resampled to an edge."""
+    x = noise((16, 56, 56, 64), 1).permute(0, 3, 1, 2).requires_grad_()
+    modes = {"nearest": "nearest", "linear": "bilinear", "corners": "bilinear", "cubic": "bicubic"}
+
+    def result():
+        if form == "max":
+            return F.max_pool2d(x, number, step)
+        if form == "avg":
+            return F.avg_pool2d(x, number, step)
+        corners = None if form == "nearest" else form == "corners"
+        return F.interpolate(x, (number, number), mode=modes[form], align_corners=corners)
+
+    n, c, h, w = result().shape
+    g = noise((n, h, w, c), 2).permute(0, 3, 1, 2)
+
+    def work():
+        y = result()
+        return y, *torch.autograd.grad(y, x, g)
+
+    return work, lambda: weigh(*(t.permute(0, 2, 3, 1).contiguous() for t in work()))
+
+
 def matmul_batch():
     a, b = noise((256, 32, 64), 0), noise((256, 64, 32), 1)
     return lambda: (torch.matmul(a, b),)
@@ -602,6 +625,8 @@ def make(name):
         return indexing(m[1])
     if m := re.fullmatch(r"conv(dw|t|)(1|3|)d?_(\d+)_(\d+)to(\d+)_(\d+)[x\d]*", name):
         return conv(m[1], int(m[2] or 2), *(int(n) for n in m.groups()[2:]))
+    if m := re.fullmatch(r"images_([a-z]+)_(\d+)_?(\d*)", name):
+        return images(m[1], int(m[2]), int(m[3] or 0))
     if m := re.fullmatch(r"reductions_(\w+)", name):
         return reductions(m[1])
     if m := re.fullmatch(r"sampling_(gamma|poisson)_([\d.]+)", name):
