@@ -6,6 +6,7 @@
 #include "autograd/tape/limits.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,11 +117,23 @@ static int run_checks(Suite *suite, enum fork_status forks) {
 }
 
 /* Check's own timeout is for processes of one test. */
-enum { PATIENCE = 300 };
-static bool contained;
+enum { PATIENCE = 300, PATIENCE_FOR_A_CHILD = 120 };
 
-static void be_patient(void) {
-    if (contained) alarm(PATIENCE);
+/* Only what a handler may call. */
+static void name_the_test(int number) {
+    static const char before[] = "\nNo end of the test ", after[] = " is in sight\n";
+    const char *name = tcase_name();
+    bool said = write(STDERR_FILENO, before, sizeof before - 1) > 0;
+    said = said && (!name || write(STDERR_FILENO, name, strlen(name)) > 0);
+    said = said && write(STDERR_FILENO, after, sizeof after - 1) > 0;
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+void be_patient(void) {
+    if (under_valgrind() || getenv("CK_FORK")) return;
+    signal(SIGALRM, name_the_test);
+    alarm(PATIENCE);
 }
 
 /* In a child. Returns its result; −1: it died, or a test ended it, and `ended` is unset. */
@@ -131,7 +144,6 @@ static int run_contained(Suite *suite) {
     fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
-        contained = true;
         const int result = run_checks(suite, CK_NOFORK);
         *ended = true;
         exit(result);
@@ -149,6 +161,23 @@ int run_suite(Suite *suite) {
     printf("The process of all tests ended early: each now has its own\n");
     if (run_checks(suite, CK_FORK) == 0) printf("Alone, each test passes\n");
     return 1;
+}
+
+pid_t begin_child(void) {
+    fflush(NULL);
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child > 0) return child;
+    signal(SIGALRM, SIG_DFL);
+    if (!under_valgrind()) alarm(PATIENCE_FOR_A_CHILD);
+    return child;
+}
+
+void end_child(pid_t child) {
+    int status = -1;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(!WIFSIGNALED(status), "the child ended by signal %d", WTERMSIG(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
 }
 
 static TCase *group(Suite *suite, const char *name) {

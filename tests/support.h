@@ -6,6 +6,7 @@
 #define TESTS_SUPPORT_H
 
 #include <check.h>
+#include <sys/types.h>
 
 #include "autograd/autograd.h"
 
@@ -21,6 +22,15 @@
  * run in one process, a child of this one. If it crashes, ends or hangs, all run again, each in a process of its own, so
  * that the one at fault is named. Under valgrind and AddressSanitizer, which name it, there is no child. */
 int run_suite(Suite *suite);
+
+/* A test that has not ended after five minutes ends its process, with its name. Each begins so; one that takes SIGALRM for
+ * itself calls it when it is done. */
+void be_patient(void);
+
+/* fork, in a test. The child must call nothing of Check's, and _exit; one that has not ended after two minutes is killed.
+ * The end is waited for, and must be that of a child in which all went well. */
+pid_t begin_child(void);
+void end_child(pid_t child);
 
 /* A group of tests without fixture, and one where each test has `tape`. */
 TCase *plain_group(Suite *suite, const char *name);

@@ -932,14 +932,12 @@ static void leave_check(void) {
 static bool train_in_child(int dies_at, double after) {
     char path[ROOM], result[ROOM];
     strcpy(path, in("run")), strcpy(result, in("killed.safetensors"));
-    fflush(NULL);
-    pid_t child = fork();
+    const pid_t child = begin_child();
     if (child == 0) {
         leave_check();
         calls_left = dies_at;
         _exit(!train(path, result));
     }
-    ck_assert_int_gt(child, 0);
     if (after >= 0) {
         nanosleep(&(struct timespec){.tv_sec = (time_t)after, .tv_nsec = (long)(fmod(after, 1) * 1e9)}, NULL);
         kill(child, SIGKILL);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static char said[4000];
-static enum { PASS, FAIL, CRASH, EXIT } way;
+static enum { PASS, FAIL, CRASH, EXIT, HANG } way;
 
 START_TEST(passes) { ck_assert_ptr_nonnull(tape); }
 END_TEST
@@ -20,6 +20,7 @@ START_TEST(goes_its_way) {
     if (way == FAIL) ck_abort_msg("as wished");
     if (way == CRASH) raise(SIGSEGV);
     if (way == EXIT) exit(0);
+    if (way == HANG) raise(SIGALRM); /* as after five minutes */
 }
 END_TEST
 
@@ -30,6 +31,7 @@ static _Noreturn void run_small_suite(int out) {
     tcase_add_test(group, goes_its_way);
     tcase_add_test(group, passes);
     dup2(out, STDOUT_FILENO);
+    dup2(out, STDERR_FILENO);
     unsetenv("CK_FORK");
     unsetenv("CK_RUN_CASE");
     exit(run_suite(suite));
@@ -86,6 +88,15 @@ START_TEST(an_exit_is_a_failure) {
 }
 END_TEST
 
+START_TEST(a_hang_is_named) {
+    way = HANG;
+    if (under_asan() || under_valgrind()) return; /* where this suite would be the child itself, ended by the signal */
+    ck_assert_int_eq(run_small(), 1);
+    expect_said("No end of the test goes_its_way is in sight");
+    expect_said("Errors: 1");
+}
+END_TEST
+
 START_TEST(lengths) {
     ck_assert_int_eq((int)by_length(1, 2, 3), small_run() ? 1 : long_run() ? 3 : 2);
     for (int64_t at = 1; at < 8; at++) ck_assert_int_eq((int)next_to_fail(at), (int)at + 1);
@@ -99,6 +110,7 @@ int main(void) {
     tcase_add_test(runner, suites_pass_or_fail);
     tcase_add_test(runner, a_crash_is_named);
     tcase_add_test(runner, an_exit_is_a_failure);
+    tcase_add_test(runner, a_hang_is_named);
     tcase_add_test(runner, lengths);
     return run_suite(suite);
 }

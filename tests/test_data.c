@@ -17,7 +17,6 @@
 
 #if AG_HAVE_THREADS
 #include <pthread.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #endif
 
@@ -815,8 +814,7 @@ START_TEST(test_parent_and_child_go_on_after_a_fork) {
     for (int i = 0; i < 10; i++) {
         ag_loader_open(&loader, tape, &d, 10, &(ag_loader_options){.workers = 1 + i % 4});
         for (int k = 0; k < i; k++) ck_assert(ag_loader_next(&loader, &batch));
-        pid_t child = fork();
-        ck_assert_int_ge(child, 0);
+        const pid_t child = begin_child();
         bool good = true;
         if (i % 3 || child) { /* every third child only closes it */
             const int64_t n = list_epoch(&loader, list);
@@ -824,9 +822,8 @@ START_TEST(test_parent_and_child_go_on_after_a_fork) {
         }
         ag_loader_close(&loader);
         if (child == 0) _exit(!good);
-        int status = -1;
         ck_assert(good);
-        ck_assert(waitpid(child, &status, 0) == child && status == 0);
+        end_child(child);
     }
 }
 END_TEST

@@ -35,8 +35,6 @@
         }                                                                                                              \
     } while (0)
 
-enum { PATIENCE = 120 }; /* seconds after which a child counts as hung */
-
 /* Memory of other threads leaks in a child. */
 static void leave_leaks(void) {
 #ifdef VALGRIND_CLO_CHANGE
@@ -44,26 +42,16 @@ static void leave_leaks(void) {
 #endif
 }
 
-/* Run `body` in a child, which must end well. */
-static pid_t begin_child(void (*body)(void)) {
-    fflush(NULL);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
+/* `body` in a child. */
+static pid_t begin_body(void (*body)(void)) {
+    const pid_t child = begin_child();
     if (child > 0) return child;
-    alarm(PATIENCE);
     leave_leaks();
     body();
     _exit(0);
 }
 
-static void end_child(pid_t child) {
-    int status = -1;
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(!WIFSIGNALED(status), "the child ended by signal %d", WTERMSIG(status));
-    ck_assert_int_eq(WEXITSTATUS(status), 0);
-}
-
-static void in_child(void (*body)(void)) { end_child(begin_child(body)); }
+static void in_child(void (*body)(void)) { end_child(begin_body(body)); }
 
 static void pause_for(long microseconds) {
     nanosleep(&(struct timespec){.tv_sec = microseconds / 1000000, .tv_nsec = microseconds % 1000000 * 1000}, NULL);
@@ -282,7 +270,7 @@ static void work_on_two(void) { require(work(2) == alone); }
 
 static void work_and_fork_again(void) {
     require(work(2) == alone);
-    pid_t child = begin_child(work_on_two);
+    pid_t child = begin_body(work_on_two);
     int status;
     require(work(3) == alone);
     require(waitpid(child, &status, 0) == child && status == 0);
@@ -291,7 +279,7 @@ static void work_and_fork_again(void) {
 START_TEST(parent_and_child_go_on_after_a_fork) {
     ck_assert(work(2) == alone);
     for (int i = 0; i < 5; i++) {
-        pid_t child = begin_child(work_and_fork_again);
+        pid_t child = begin_body(work_and_fork_again);
         ck_assert(work(2) == alone);
         end_child(child);
     }
