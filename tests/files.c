@@ -1,6 +1,7 @@
 /* files -- see files.h */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
 #include "tests/files.h"
+#include "tests/support.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -22,8 +23,7 @@ static int lowest_free_descriptor(void) {
 void make_folder(void) {
     free_descriptor = lowest_free_descriptor();
     files = 0;
-    bool in_memory = access("/dev/shm", W_OK) == 0; /* where syncing a file takes no time */
-    snprintf(folder, sizeof folder, "%s/test_files.XXXXXX", in_memory ? "/dev/shm" : "/tmp");
+    snprintf(folder, sizeof folder, "%s/test_files.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(folder));
 }
 

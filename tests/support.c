@@ -52,6 +52,8 @@
 
 /* ---- Running ---- */
 
+const char *scratch(void) { return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; }
+
 bool under_asan(void) { return BUILT_WITH_ASAN; }
 
 bool under_valgrind(void) { return RUNNING_ON_VALGRIND != 0; }
@@ -91,9 +93,7 @@ bool usual_pieces(int tests) {
 }
 
 /* Check makes files for the results of each test and fixture, in the folder that TEMP names. */
-static void keep_results_in_memory(void) {
-    if (access("/dev/shm", W_OK) == 0) setenv("TEMP", "/dev/shm", 0);
-}
+static void keep_results_in_memory(void) { setenv("TEMP", scratch(), 0); }
 
 /* valgrind computes with 64 bits what the type says has 80. */
 bool longer_doubles(int tests) {

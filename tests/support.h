@@ -46,6 +46,10 @@ int64_t by_length(int64_t in_small, int64_t usual, int64_t in_long);
 /* The call to fail after this one: the next in long runs; in others, the further on, the more are left out. */
 int64_t next_to_fail(int64_t call);
 
+/* The folder to make files and folders in: in memory, where there is such a one, since a disk waits for each file that is
+ * synced, or replaced. */
+const char *scratch(void);
+
 /* Whether this program was compiled with AddressSanitizer; whether it runs under valgrind. */
 bool under_asan(void);
 bool under_valgrind(void);

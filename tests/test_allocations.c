@@ -75,8 +75,7 @@ static void prepare_all(world *w) {
     w->w = ag_label(ag_parameter_from(scattered(t, AG_F64, AG_SHAPE(6, 3), 33)), "w");
     w->labels = ag_from(t, AG_I64, AG_SHAPE(12), (int64_t[]){0, 1, 2, 2, 1, 0, 0, 1, 2, 1, 1, 0});
     w->spd = ag_keep(ag_add(ag_matmul(ag_transpose(w->x, 0, 1), w->x), ag_one_hot(ag_arange(t, AG_I64, 6), 6, AG_F64)));
-    snprintf(w->path, sizeof w->path, "%s/test_allocations.%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
-             (int)getpid());
+    snprintf(w->path, sizeof w->path, "%s/test_allocations.%d", scratch(), (int)getpid());
 }
 
 static void in_file(world *w, const char *ending) {

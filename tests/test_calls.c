@@ -34,7 +34,7 @@ static const char *in(const char *name) {
 }
 
 static void open_folder(void) {
-    snprintf(folder, sizeof folder, "%s/test_calls.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(folder, sizeof folder, "%s/test_calls.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(folder));
 }
 

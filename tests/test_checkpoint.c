@@ -28,7 +28,7 @@ enum { ROOM = 400, MOST = 1 << 16 };
 static char folder[64];
 
 static void make_folder(void) {
-    snprintf(folder, sizeof folder, "%s/test_checkpoint.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(folder, sizeof folder, "%s/test_checkpoint.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(folder));
 }
 

@@ -13,7 +13,7 @@
 static char folder[64], path[96];
 
 static void make_folder(void) {
-    snprintf(folder, sizeof folder, "/tmp/test_curves.XXXXXX");
+    snprintf(folder, sizeof folder, "%s/test_curves.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/curves.svg", folder);
 }

@@ -20,7 +20,7 @@ static char directory[64], path[128];
 static char *text; /* the file as read last */
 
 static void open_directory(void) {
-    strcpy(directory, "/tmp/test_dot_XXXXXX");
+    snprintf(directory, sizeof directory, "%s/test_dot.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/graph.dot", directory);
     ledger_open(&tape_ledger);

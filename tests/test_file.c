@@ -59,7 +59,7 @@ static const char *in(const char *name) {
 }
 
 static void open_directory(void) {
-    strcpy(directory, "/tmp/test_file_XXXXXX");
+    snprintf(directory, sizeof directory, "%s/test_file.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(directory));
     strcpy(path, in("file"));
     strcpy(other, in("other"));

@@ -22,7 +22,7 @@ static int lowest_free_descriptor(void) {
 
 static void make_folder(void) {
     free_descriptor = lowest_free_descriptor();
-    snprintf(folder, sizeof folder, "/tmp/test_io.XXXXXX");
+    snprintf(folder, sizeof folder, "%s/test_io.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/data.csv", folder);
 }

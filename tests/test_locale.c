@@ -44,7 +44,7 @@ static void remove_folder(void) {
 
 static bool make_locale(void) {
     char command[300];
-    snprintf(folder, sizeof folder, "/tmp/autograd-locale-XXXXXX");
+    snprintf(folder, sizeof folder, "%s/test_locale.XXXXXX", scratch());
     if (!mkdtemp(folder)) return false;
     owner = getpid();
     atexit(remove_folder);

@@ -18,7 +18,7 @@ static ag_run_log run_log;
 enum { JSON, CSV };
 
 static void make_folder(void) {
-    snprintf(folder, sizeof folder, "/tmp/test_log.XXXXXX");
+    snprintf(folder, sizeof folder, "%s/test_log.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path[JSON], sizeof path[JSON], "%s/log.jsonl", folder);
     snprintf(path[CSV], sizeof path[CSV], "%s/log.csv", folder);

@@ -576,7 +576,8 @@ static void make_folder(char path[256], const char *in, const char *name) {
 }
 
 START_TEST(a_control_group_limits_the_processors) {
-    char root[256] = "/tmp/ag-pool-XXXXXX", outer[256], inner[256], cpu[256], old[256];
+    char root[256], outer[256], inner[256], cpu[256], old[256];
+    snprintf(root, sizeof root, "%s/test_pool.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(root));
     make_folder(outer, root, "outer");
     make_folder(inner, outer, "inner");

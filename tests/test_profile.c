@@ -16,7 +16,7 @@ static char directory[64], path[128];
 static char *text; /* the file as read last */
 
 static void open_directory(void) {
-    strcpy(directory, "/tmp/test_profile_XXXXXX");
+    snprintf(directory, sizeof directory, "%s/test_profile.XXXXXX", scratch());
     ck_assert_ptr_nonnull(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/trace.json", directory);
     ledger_open(&tape_ledger);

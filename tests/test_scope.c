@@ -279,7 +279,8 @@ START_TEST(operations_have_no_scopes) {
 END_TEST
 
 START_TEST(tensors_of_files_keep_the_names_in_them) {
-    char path[] = "/tmp/test_scopeXXXXXX";
+    char path[64];
+    snprintf(path, sizeof path, "%s/test_scope.XXXXXX", scratch());
     int descriptor = mkstemp(path);
     ck_assert_int_ge(descriptor, 0);
     ag_tensor *x = ag_label(number(3), "w");
