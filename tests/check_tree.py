@@ -624,7 +624,8 @@ BREAKS = [
 def self_test(tree):
     rules = {rule.__name__: rule for rule in RULES}
     before = {name: violations(tree, [rule]) for name, rule in rules.items()}
-    missed = 0
+    print("\n".join(sorted(set().union(*before.values()))))
+    missed = sum(map(len, before.values()))
     for number, (name, *changes) in enumerate(BREAKS):
         broken = dict(tree)
         for change in changes:
@@ -646,7 +647,7 @@ def main():
         print("\n".join(draw(tree)))
     elif "--self-test" in sys.argv:
         failures = self_test(tree)
-        print(f"{len(BREAKS)} broken trees, {failures} not noticed")
+        print(f"{failures} faults: of the tree, or of {len(BREAKS)} broken ones that are not noticed")
     else:
         found = sorted(violations(tree))
         failures = len(found)

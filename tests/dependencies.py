@@ -103,6 +103,29 @@ def included(text):
     return tuple(name.removeprefix("../") for name in re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', text, flags=re.M))
 
 
+@functools.cache
+def bodies_in(headers):
+    """Of each macro and inline function of these headers, given as a set of codes, the names in its body."""
+    bodies = {}
+    for code in headers:
+        for name, body in provided(code).items():
+            bodies[name] = bodies.get(name, frozenset()) | body
+    return bodies
+
+
+@functools.cache
+def named_by(code, headers, templates, functions):
+    """The names in a source file, and in what it uses of these headers: all in the templates; not in macros of functions."""
+    bodies, named = bodies_in(headers), set(words(code)).union(*map(words, templates))
+    waiting = list(named)
+    while waiting:
+        name = waiting.pop()
+        for more in bodies.get(name, frozenset()) - named if name not in functions else ():
+            named.add(more)
+            waiting.append(more)
+    return named
+
+
 class Uses:
     """Of a tree (its files' texts by their paths): definition[name], the path of the file that has it; symbols[path], the
     names that a source file uses of others; includes[path], the files of the tree that a file includes; undefined."""
@@ -117,21 +140,14 @@ class Uses:
             name: path for path in headers for name in declared(code[path])
             if name not in self.definition and name not in provided(code[path])
         }
-        templates = {path: words(code[path]) for path in headers if not re.search(r"^#ifndef \w+_H$", tree[path], flags=re.M)}
+        templates = {path for path in headers if not re.search(r"^#ifndef \w+_H$", tree[path], flags=re.M)}
+        functions = frozenset(self.definition)
         self.symbols = {}
         for path in sources:
-            named, bodies = set(words(code[path])), {}
-            for header in self.all_included(path):
-                named |= templates.get(header, frozenset())
-                for name, body in provided(code[header]).items():
-                    bodies[name] = bodies.get(name, frozenset()) | body
-            waiting = list(named)
-            while waiting:
-                name = waiting.pop()
-                for more in bodies.get(name, frozenset()) - named if name not in self.definition else ():
-                    named.add(more)
-                    waiting.append(more)
-            self.symbols[path] = {name for name in named if self.definition.get(name, path) != path}
+            of = self.all_included(path)
+            named = named_by(code[path], frozenset(code[header] for header in of),
+                             frozenset(code[header] for header in of & templates), functions)
+            self.symbols[path] = {name for name in named & functions if self.definition[name] != path}
 
     def all_included(self, path):
         found, waiting = set(), [path]

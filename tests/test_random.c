@@ -368,7 +368,7 @@ static void print_slopes(void) {
 START_TEST(gradients_are_slopes) {
     char report[REPORT], first[REPORT] = "";
     int failures = 0;
-    const int64_t programs = options.chosen ? options.programs : by_length(100, under_asan() ? 300 : 2000, 10000);
+    const int64_t programs = options.chosen ? options.programs : by_length(100, under_asan() ? 300 : 1000, 10000);
     report_crashes();
     for (uint64_t seed = options.seed; seed < options.seed + (uint64_t)programs; seed++) {
         program_generate(&current, seed);

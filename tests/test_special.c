@@ -495,10 +495,12 @@ END_TEST
 
 enum { MANY = 1 << 20 };
 
+static int64_t many(void) { return by_length(MANY / 16, MANY / 8, MANY); }
+
 /* Numbers of every size: bit patterns without order, every other one between −4 and 4. */
 static void fill(ag_dtype d, void *x) {
     uint64_t state = 1;
-    for (int i = 0; i < MANY; i++) {
+    for (int64_t i = 0; i < many(); i++) {
         state = state * 6364136223846793005u + 1442695040888963407u;
         const uint64_t bits = state ^ state >> 29;
         const double near = (double)(int64_t)bits * 0x1p-61;
@@ -514,9 +516,9 @@ static void same_in_machine_code(function *call, ag_dtype d, const void *x, cons
     setenv("AG_ISA", "none", 1);
     ag_tape *plain = ag_tape_new();
     unsetenv("AG_ISA");
-    ag_tensor *want = call(ag_wrap(plain, d, AG_SHAPE(MANY), (void *)(uintptr_t)x));
+    ag_tensor *want = call(ag_wrap(plain, d, AG_SHAPE(many()), (void *)(uintptr_t)x));
     ag_mark mark = ag_tape_mark(tape);
-    ag_tensor *got = call(ag_wrap(tape, d, AG_SHAPE(MANY), (void *)(uintptr_t)x));
+    ag_tensor *got = call(ag_wrap(tape, d, AG_SHAPE(many()), (void *)(uintptr_t)x));
     expecting(name);
     expect_same(got, want);
     expecting("");
