@@ -23,7 +23,7 @@
  * that the one at fault is named. Under valgrind and AddressSanitizer, which name it, there is no child. */
 int run_suite(Suite *suite);
 
-/* A test that has not ended after five minutes ends its process, with its name. Each begins so; one that takes SIGALRM for
+/* A test that has not ended after five minutes, ten under AddressSanitizer, ends its process, with its name. Each begins so; one that takes SIGALRM for
  * itself calls it when it is done. */
 void be_patient(void);
 
