@@ -82,8 +82,12 @@ double adolc_ode(int n, int steps, double h, const double *x, double *dx) {
 double adolc_chain(int n, int length, const double *x, double *dx) {
     return differentiated(n, x, dx, [=](const numbers &p) {
         adouble y = p[0];
-        for (int i = 0; i < length; i++)
-            y = i % 4 == 0 ? y * y : i % 4 == 1 ? y + p[2] : i % 4 == 2 ? sqrt(y) : y * p[1];
+        for (int i = 0; i < length; i++) { /* no conditional operator: results of adub cannot be copied before C++17 */
+            if (i % 4 == 0) y = y * y;
+            else if (i % 4 == 1) y = y + p[2];
+            else if (i % 4 == 2) y = sqrt(y);
+            else y = y * p[1];
+        }
         return y;
     });
 }
