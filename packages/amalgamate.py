@@ -63,12 +63,11 @@ CONFIG = """\
 #ifndef AG_HAVE_MEMCHECK
 #define AG_HAVE_MEMCHECK 0
 #endif
-#ifndef AG_HAVE_TARGET_CLONES
-#include <limits.h> /* which says whether this is glibc: musl cannot load functions compiled for several processors */
-#if defined __GNUC__ && !defined __clang__ && defined __x86_64__ && defined __GLIBC__
-#define AG_HAVE_TARGET_CLONES 1
+#ifndef AG_HAVE_TARGETS
+#if defined __GNUC__ && defined __x86_64__ && defined __ELF__
+#define AG_HAVE_TARGETS 1
 #else
-#define AG_HAVE_TARGET_CLONES 0
+#define AG_HAVE_TARGETS 0
 #endif
 #endif
 #ifndef AG_TINY_LIMITS

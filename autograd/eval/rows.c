@@ -18,7 +18,7 @@ static inline void ask_for(const void *x, size_t bytes) {
 enum { SOME = 32 }; /* rows */
 
 /* Vectors of 32 bytes; without them on x86-64, shuffles are long, and loops are smaller. */
-#if AG_HAVE_TARGET_CLONES
+#if AG_HAVE_TARGETS
 #define SHUFFLING __attribute__((target("avx2")))
 static bool shuffles(void) { return ag__processor_has(AG__HAS_AVX2); }
 #else
@@ -215,10 +215,14 @@ void ag__fold_short(const ag_reduction *op, int dtype, int64_t rows, int64_t col
         enum { LANES = 64 / sizeof(type) };                                                                            \
         const int64_t last = rows - (LANES + columns - 1) / columns;                                                   \
         int64_t i = 0;                                                                                                 \
-        for (; columns < LANES && i <= last; i++)                                                                      \
-            for (int j = 0; j < LANES; j++) y[i * columns + j] = x[i];                                                 \
-        for (; i < rows; i++)                                                                                          \
-            for (int64_t j = 0; j < columns; j++) y[i * columns + j] = x[i];                                           \
+        for (; columns < LANES && i <= last; i++) {                                                                    \
+            const type value = x[i];                                                                                   \
+            for (int j = 0; j < LANES; j++) y[i * columns + j] = value;                                                \
+        }                                                                                                              \
+        for (; i < rows; i++) {                                                                                        \
+            const type value = x[i];                                                                                   \
+            for (int64_t j = 0; j < columns; j++) y[i * columns + j] = value;                                          \
+        }                                                                                                              \
     }
 SPREAD(spread_1, uint8_t)
 SPREAD(spread_4, ag__word_4)

@@ -120,7 +120,7 @@ extern __typeof__(fmaf) fmaf __asm__(AG__TEXT(__USER_LABEL_PREFIX__) "ag__fmaf")
 #define AG__NEVER_INLINE
 #endif
 
-#if AG_HAVE_TARGET_CLONES
+#if AG_HAVE_TARGETS
 #define AG__CHOOSES 1
 static inline bool ag__has_avx2(void) { return ag__processor_has(AG__HAS_LEVEL_3); }
 #else
