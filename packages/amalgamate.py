@@ -94,6 +94,7 @@ OPENING = """\
 #if defined __clang__
 #define AG_SIMD _Pragma("clang loop vectorize(assume_safety)")
 #pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic ignored "-Wpass-failed" /* that a loop may become vector code does not mean that it must */
 #elif defined __GNUC__
 #define AG_SIMD _Pragma("GCC ivdep")
 #pragma GCC optimize("fp-contract=off", "no-math-errno", "no-trapping-math", "tree-vectorize", "vect-cost-model=dynamic")
