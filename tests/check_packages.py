@@ -82,6 +82,9 @@ def pkg_config(build, folder, compiler, nm):
     prefix = install(build, folder)
     there = find(prefix, "autograd.pc").parent
     program = folder / "hello"
+    loaded = [name for name in packages_needed(there) if name.startswith(("fftw", "lapack"))]
+    if loaded:
+        sys.exit(f"autograd.pc asks for what is loaded at run time: {' '.join(loaded)}")
 
     def compile_and_run(what, *more, flags=()):
         moved = "--define-variable=prefix=" + str(prefix).replace(" ", "\\ ")
