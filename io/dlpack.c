@@ -127,17 +127,37 @@ static bool take(incoming *in) {
     return true;
 }
 
-/* The offset, in elements, of the element with this row-major index. */
-static int64_t offset_of(const incoming *in, int64_t at) {
-    int64_t offset = 0;
-    for (int i = in->shape.rank - 1; i >= 0; at /= in->shape.extent[i--])
-        offset += at % in->shape.extent[i] * in->stride[i];
+/* Steps to the next element in row-major order. index: of this one, all zeros at first. The offset is in elements. */
+static int64_t next_offset(const incoming *in, int64_t index[], int64_t offset) {
+    for (int i = in->shape.rank - 1; i >= 0; i--) {
+        offset += in->stride[i];
+        if (++index[i] < in->shape.extent[i]) break;
+        offset -= in->stride[i] * in->shape.extent[i];
+        index[i] = 0;
+    }
     return offset;
 }
 
+/* Whether all are 0 or 1. Repeated elements may be more than can be looked at: axes of stride 0 count once, and where
+ * others overlap, it is the memory from the first to the last byte that is looked at. */
 static bool bools_tidy(const incoming *in) {
-    for (int64_t i = 0; in->kind == AG__BOOL && i < in->size; i++)
-        if ((unsigned char)in->data[offset_of(in, i)] > 1) return false;
+    if (in->kind != AG__BOOL || in->size == 0) return true;
+    incoming once = *in;
+    int64_t index[AG_MAX_RANK] = {0}, span = 1, size = 1, first = 0;
+    for (int i = 0; i < in->shape.rank; i++) {
+        if (in->stride[i] == 0) once.shape.extent[i] = 1;
+        const int64_t last = in->stride[i] * (once.shape.extent[i] - 1);
+        span += last < 0 ? -last : last;
+        if (last < 0) first += last;
+        size *= once.shape.extent[i];
+    }
+    if (size > span) {
+        once.shape = AG_SHAPE(span);
+        once.stride[0] = 1;
+        size = span;
+    } else first = 0;
+    for (int64_t i = 0, at = first; i < size; i++, at = next_offset(&once, index, at))
+        if ((unsigned char)in->data[at] > 1) return false;
     return true;
 }
 
@@ -151,8 +171,9 @@ static ag_tensor *converted(const incoming *in) {
     size_t own = ag_dtype_size(dtype), bytes = (size_t)ag__kind_bytes(in->kind);
     ag__buffer *b = ag__buffer_new(in->tape, ag__times((uint64_t)in->size, own));
     if (!b) return ag__fail_on(in->tape, in->call, AG_ERR_MEMORY, "out of memory (%lld elements)", (long long)in->size);
-    for (int64_t i = 0; i < in->size; i++) {
-        const char *from = in->data + offset_of(in, i) * (int64_t)bytes;
+    int64_t index[AG_MAX_RANK] = {0};
+    for (int64_t i = 0, at = 0; i < in->size; i++, at = next_offset(in, index, at)) {
+        const char *from = in->data + at * (int64_t)bytes;
         if (ag__element_decode(in->kind, from, (char *)b->data + (size_t)i * own)) continue;
         ag__buffer_drop(in->tape, b);
         return ag__fail_on(in->tape, in->call, AG_ERR_RANGE, "element %lld of the tensor does not fit i64",

@@ -275,6 +275,7 @@ BAD = [  # arguments, the one that is shown, the position of the caret in it, wo
     (["1 + (x + w)", "x=[2]", "w=[3]"], 0, 7, "add"),
     (["α*2 + hinge(x, int([0, 7]))", "x:[[1,2],[3,4]]", "α:1"], 0, 6, "out of range"),
     (["x + u", "x:1"], 0, 4, "u has no value"),
+    (["x + " + 31 * "u" + "ĉu", "x:1"], 0, 4, 31 * "u" + "ĉu:[1,2]"),
     (["x = 2; x", "x:1"], 0, 0, "has a value already"),
     (["z = z + x", "x:1"], 0, 4, "no value"),
     (["x > 1", "x:1"], 0, 2, "bool"),

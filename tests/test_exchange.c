@@ -448,6 +448,32 @@ START_TEST(test_tensors_of_others_that_are_converted) {
 }
 END_TEST
 
+/* More elements than could be looked at one by one, of few bytes. */
+START_TEST(test_tensors_of_others_that_repeat) {
+    const ag_mark mark = ag_tape_mark(tape);
+    unsigned char truth[] = {1, 0, 1, 1, 0, 1};
+    int deleted = 0;
+    int64_t repeated[] = {3, INT64_C(1) << 40, 2}, repeats[] = {2, 0, -1};
+    struct DLManagedTensor m = foreign(truth, 6, 8, 3, repeated, repeats, &deleted);
+    m.t.byte_offset = 1;
+    ag_tensor *x = ag_from_dlpack(tape, &m);
+    expect_list(ag_slice(x, 1, 7, 8, 1), 0, 1, 1, 1, 1, 0);
+    int64_t few[] = {2, 3, 2}, apart[] = {3, 0, 1}, windows[] = {2, 2, 2, 2}, near[] = {2, 1, 1, 1};
+    m = foreign(truth, 6, 8, 3, few, apart, &deleted);
+    truth[2] = truth[5] = 7; /* beside the elements */
+    x = ag_from_dlpack(tape, &m);
+    truth[0] = 0; /* it is not copied */
+    expect_list(x, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0);
+    truth[0] = 1, truth[4] = 7;
+    expect_list(ag_from_dlpack(tape, &m), 1, 0, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1);
+    truth[2] = 0, truth[4] = 1;
+    m = foreign(truth, 6, 8, 4, windows, near, &deleted);
+    expect_list(ag_from_dlpack(tape, &m), 1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1);
+    ag_tape_rewind(tape, mark);
+    ck_assert_int_eq(deleted, 4);
+}
+END_TEST
+
 START_TEST(test_tensors_of_others_that_are_refused) {
     float f[4] = {0};
     int deleted = 0;
@@ -692,6 +718,7 @@ int main(void) {
     TCase *dlpack = tape_group(s, "dlpack");
     tcase_add_test(dlpack, test_tensors_of_others);
     tcase_add_test(dlpack, test_tensors_of_others_that_are_converted);
+    tcase_add_test(dlpack, test_tensors_of_others_that_repeat);
     tcase_add_test(dlpack, test_tensors_of_others_that_are_refused);
     tcase_add_test(dlpack, test_tensors_for_others);
     tcase_add_test(dlpack, test_what_is_lent_stays);

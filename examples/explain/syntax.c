@@ -24,18 +24,24 @@ typedef struct parser {
 
 /* ---- Complaints */
 
+static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
+
 bool complain(complaint *c, const char *text, size_t at, const char *format, ...) {
     if (*c->message) return false;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(c->message, sizeof c->message, format, arguments);
+    const int length = vsnprintf(c->message, sizeof c->message, format, arguments);
     va_end(arguments);
+    if (length >= (int)sizeof c->message) { /* the last character is whole, or left out */
+        char *end = c->message + sizeof c->message - 1;
+        while (end > c->message && continues(end[-1])) end--;
+        if (end > c->message && (end[-1] & 0x80)) end--;
+        *end = 0;
+    }
     c->text = text;
     c->at = at;
     return false;
 }
-
-static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
 
 /* Prints the message, and of a long text the part around the error; a control character becomes a question mark. */
 void print_complaint(FILE *file, const complaint *c) {
