@@ -386,19 +386,6 @@ void expect_same_at(const char *file, int line, ag_tensor *a, ag_tensor *b) {
 
 /* ---- Data ---- */
 
-double element_at(ag_dtype dtype, const void *data, int64_t i) {
-    if (dtype == AG_BOOL) return ((const uint8_t *)data)[i];
-    if (dtype == AG_I64) return (double)((const int64_t *)data)[i];
-    return dtype == AG_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
-}
-
-void element_put(ag_dtype dtype, void *data, int64_t i, double value) {
-    if (dtype == AG_BOOL) ((uint8_t *)data)[i] = value != 0;
-    if (dtype == AG_I64) ((int64_t *)data)[i] = (int64_t)value;
-    if (dtype == AG_F32) ((float *)data)[i] = (float)value;
-    if (dtype == AG_F64) ((double *)data)[i] = value;
-}
-
 int64_t shape_size(const ag_shape *shape) {
     int64_t size = 1;
     for (int i = 0; i < shape->rank; i++) size *= shape->extent[i];
@@ -418,14 +405,6 @@ ag_tensor *tensor_of(ag_tape *t, ag_dtype dtype, ag_shape shape, const double va
     ag_tensor *x = ag_from(t, dtype, shape, data);
     free(data);
     return x;
-}
-
-double scatter(uint64_t i) {
-    uint64_t z = (i + 1) * 0x9E3779B97F4A7C15u; /* splitmix64 */
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    z ^= z >> 31;
-    return (double)(z >> 53) / 1024 - 1;
 }
 
 ag_tensor *scattered(ag_tape *t, ag_dtype dtype, ag_shape shape, uint64_t first) {

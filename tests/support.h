@@ -23,8 +23,8 @@
  * that the one at fault is named. Under valgrind and AddressSanitizer, which name it, there is no child. */
 int run_suite(Suite *suite);
 
-/* A test that has not ended after five minutes, ten under AddressSanitizer, ends its process, with its name. Each begins so; one that takes SIGALRM for
- * itself calls it when it is done. */
+/* A test that has not ended after five minutes, ten under AddressSanitizer, ends its process, with its name. Each begins
+ * so; one that takes SIGALRM for itself calls it when it is done. */
 void be_patient(void);
 
 /* fork, in a test. The child must call nothing of Check's, and _exit; one that has not ended after two minutes is killed.
@@ -130,14 +130,30 @@ bool near_value(ag_dtype dtype, double got, double want, double ulps, double flo
 /* ---- Data ---- */
 
 /* Row-major element i of a memory block of this dtype, as a double; and the other way. */
-double element_at(ag_dtype dtype, const void *data, int64_t i);
-void element_put(ag_dtype dtype, void *data, int64_t i, double value);
+static inline double element_at(ag_dtype dtype, const void *data, int64_t i) {
+    if (dtype == AG_BOOL) return ((const uint8_t *)data)[i];
+    if (dtype == AG_I64) return (double)((const int64_t *)data)[i];
+    return dtype == AG_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+}
+
+static inline void element_put(ag_dtype dtype, void *data, int64_t i, double value) {
+    if (dtype == AG_BOOL) ((uint8_t *)data)[i] = value != 0;
+    else if (dtype == AG_I64) ((int64_t *)data)[i] = (int64_t)value;
+    else if (dtype == AG_F32) ((float *)data)[i] = (float)value;
+    else ((double *)data)[i] = value;
+}
 
 /* A constant with these values, converted to the dtype. */
 ag_tensor *tensor_of(ag_tape *t, ag_dtype dtype, ag_shape shape, const double values[]);
 
 /* Number i of a fixed sequence without pattern, -1 <= value < 1, a multiple of 2^-10. */
-double scatter(uint64_t i);
+static inline double scatter(uint64_t i) {
+    uint64_t z = (i + 1) * 0x9E3779B97F4A7C15u; /* splitmix64 */
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    z ^= z >> 31;
+    return (double)(z >> 53) / 1024 - 1;
+}
 
 /* A constant of these numbers, from number `first` on. */
 ag_tensor *scattered(ag_tape *t, ag_dtype dtype, ag_shape shape, uint64_t first);

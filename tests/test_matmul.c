@@ -125,25 +125,38 @@ static _Noreturn void wrong(const trial *t, int64_t i, int64_t j, double got, do
 }
 
 /* Each addition may add a rounding error, to this sum and to the plain one; NaN and infinities must agree. */
-static void check_element(const trial *t, int64_t i, int64_t j) {
+/* A row at a time, for whole rows of b are read then. */
+static void check_elements(const trial *t) {
     const double epsilon = t->d == AG_F32 ? (double)FLT_EPSILON : DBL_EPSILON;
-    const double got = element_at(t->d, t->y, i * (t->n + GAP) + j);
-    double want = t->add ? element_at(t->d, t->before, i * (t->n + GAP) + j) : 0, size = fabs(want);
-    for (int64_t p = 0; p < t->k; p++) {
-        const double x = t->a.value[i * t->k + p] * t->b.value[p * t->n + j];
-        want += x;
-        size += fabs(x);
+    double *want = room(t->n, sizeof *want), *size = room(t->n, sizeof *size);
+    for (int64_t i = 0; i < t->m; i++) {
+        for (int64_t j = 0; j < t->n; j++) {
+            want[j] = t->add ? element_at(t->d, t->before, i * (t->n + GAP) + j) : 0;
+            size[j] = fabs(want[j]);
+        }
+        for (int64_t p = 0; p < t->k; p++) {
+            const double a = t->a.value[i * t->k + p], *b = t->b.value + p * t->n;
+            for (int64_t j = 0; j < t->n; j++) {
+                want[j] += a * b[j];
+                size[j] += fabs(a * b[j]);
+            }
+        }
+        for (int64_t j = 0; j < t->n; j++) {
+            const double got = element_at(t->d, t->y, i * (t->n + GAP) + j);
+            const bool special = !isfinite(want[j]) || !isfinite(got);
+            const bool same = isnan(want[j]) ? isnan(got) : got == want[j];
+            const double most = (double)(t->k + 2) * epsilon * size[j];
+            if (special ? !same : fabs(got - want[j]) > most) wrong(t, i, j, got, want[j]);
+        }
     }
-    const bool special = !isfinite(want) || !isfinite(got);
-    const bool same = isnan(want) ? isnan(got) : got == want;
-    if (special ? !same : fabs(got - want) > (double)(t->k + 2) * epsilon * size) wrong(t, i, j, got, want);
+    free(want);
+    free(size);
 }
 
 static void check_trial(trial *t, double (*number)(uint64_t)) {
     set_up(t, number);
     ag__multiply_on(t->unit, &t->p);
-    for (int64_t i = 0; i < t->m; i++)
-        for (int64_t j = 0; j < t->n; j++) check_element(t, i, j);
+    check_elements(t);
     const size_t bytes = ag_dtype_size(t->d);
     for (int64_t i = 1; i < t->m; i++) { /* the gaps between rows */
         const int64_t at = (i * (t->n + GAP) - GAP) * (int64_t)bytes;
@@ -294,8 +307,7 @@ static void check_vector(trial *t, unsigned turn, double (*number)(uint64_t)) {
     t->add = turn / 48 % 2;
     set_up(t, number);
     multiply_vector(t, dots);
-    for (int64_t i = 0; i < t->m; i++)
-        for (int64_t j = 0; j < t->n; j++) check_element(t, i, j);
+    check_elements(t);
     for (int64_t i = 1; i < t->m; i++) {
         const int64_t at = i * (t->n + GAP) - GAP;
         const size_t from = (size_t)at * ag_dtype_size(t->d);
