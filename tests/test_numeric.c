@@ -108,13 +108,16 @@ static double addend(double a, double b, double other) {
     return ldexp(kind == 2 ? 1 : -1, exponent - 52 - (int)(random_bits() % 4));
 }
 
+/* C's, except of a product alone: musl's, to 1.2.3, loses the sign of one that underflows. */
+static double fma_by_c(double a, double b, double c) { return c == 0 && a != 0 && b != 0 ? a * b : fma(a, b, c); }
+
 START_TEST(emulated_fma_rounds_once) {
     static const int middle[][2] = {{0, 0},      {0, -1022}, {-511, -1022}, {-540, -1060},
                                     {511, 1020}, {500, 900}, {-450, -900}};
     const int which = _i, spread = 4 + 116 * (which % 2);
     for (int64_t i = 0; i < by_length(3000, 40000, 1000000); i++) {
         const double a = near_exponent(middle[which / 2][0], spread), b = near_exponent(middle[which / 2][0], spread),
-                     c = addend(a, b, near_exponent(middle[which / 2][1], spread)), want = fma(a, b, c);
+                     c = addend(a, b, near_exponent(middle[which / 2][1], spread)), want = fma_by_c(a, b, c);
         ck_assert_msg(same_bits(ag__emulated_fma(a, b, c), want), "%a·%a + %a: %a, not %a", a, b, c,
                       ag__emulated_fma(a, b, c), want);
         ck_assert_msg(same_bits(ag__fma(a, b, c), want), "%a·%a + %a: not %a", a, b, c, want);

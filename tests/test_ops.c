@@ -882,9 +882,18 @@ enum { EXTREMES = sizeof extreme / sizeof *extreme };
 
 static double in_dtype(ag_dtype d, double x) { return d == AG_F32 ? (double)(float)x : x; }
 
+/* aᵇ; its sign and its kind are not left to powl, as musl's takes large odd exponents of a negative number for even. */
+static long double power_of(double a, double b) {
+    const long double size = powl(fabs(a), b);
+    if (!signbit(a) || isnan(a)) return size;
+    const bool whole = isinf(b) || b == rint(b), odd = isfinite(b) && fabs(fmod(b, 2)) == 1;
+    if (a != 0 && isfinite(a) && !whole) return NAN;
+    return odd ? -size : size;
+}
+
 /* |got − aᵇ| in units of the last place, infinite for a number of another kind or sign. */
 static double units_off(ag_dtype d, double got, double a, double b) {
-    const long double want = powl(a, b);
+    const long double want = power_of(a, b);
     const double nearest = d == AG_F32 ? (double)(float)want : (double)want, size = fabs(nearest);
     if (isnan(want)) return isnan(got) ? 0 : INFINITY;
     if (!signbit(got) != !signbit(nearest)) return INFINITY;
