@@ -69,14 +69,21 @@ static ssize_t read_some(void *cookie, char *to, size_t bytes) {
     return n;
 }
 
-/* All of it; less after an error. */
+/* An error is fewer bytes for the GNU library, which allows no negative number; for others it is only that number, and
+ * a stream of musl's forgets at fewer bytes what it had to write, without an error. */
+#if defined __GLIBC__ && !defined __UCLIBC__
+static ssize_t failed_after(size_t done) { return (ssize_t)done; }
+#else
+static ssize_t failed_after(size_t done) { return (void)done, -1; }
+#endif
+
 static ssize_t write_all(void *cookie, const char *from, size_t bytes) {
     size_t done = 0;
     while (done < bytes) {
         const ssize_t n = write(number_of(cookie), from + done, bytes - done);
         if (n < 0 && errno == EINTR) continue;
         if (n == 0) errno = EIO;
-        if (n <= 0) break;
+        if (n <= 0) return failed_after(done);
         done += (size_t)n;
     }
     return (ssize_t)done;
