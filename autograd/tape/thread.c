@@ -30,6 +30,24 @@ bool ag__thread_start(pthread_t *thread, size_t stack, void *(*run)(void *argume
 
 #if AG_HAVE_THREADS && defined __linux__
 
+#ifdef __GLIBC__
+static size_t whole_stack(size_t known) { return known; }
+#else
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* musl knows of the first thread's stack only what has been touched: this is what it may grow to. A quarter of the
+ * limit may be the program's arguments. */
+static size_t whole_stack(size_t known) {
+    enum { AMPLE = 8 * 1024 * 1024 };
+    struct rlimit limit;
+    if (known == 0 || syscall(SYS_gettid) != (long)getpid() || getrlimit(RLIMIT_STACK, &limit) != 0) return known;
+    const size_t bytes = limit.rlim_cur > AMPLE ? AMPLE : (size_t)limit.rlim_cur, whole = bytes - bytes / 4;
+    return whole > known ? whole : known;
+}
+#endif
+
 /* The lowest address of this thread's stack, and its bytes; none: the system does not say. */
 static size_t own_stack(uintptr_t *low) {
     pthread_attr_t attributes;
@@ -38,8 +56,9 @@ static size_t own_stack(uintptr_t *low) {
     if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
     if (pthread_attr_getstack(&attributes, &first, &bytes) != 0) bytes = 0;
     pthread_attr_destroy(&attributes);
-    *low = (uintptr_t)first;
-    return bytes;
+    const size_t whole = whole_stack(bytes);
+    *low = (uintptr_t)first - (whole - bytes);
+    return whole;
 }
 
 bool ag__stack_is_short(void) {
