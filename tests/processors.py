@@ -164,7 +164,8 @@ def try_program(row, name, everything, small):
         result["failed"] += int(failures) + int(errors)
     result["how"] = " ".join(["`AG_TEST_SMALL=1`"] * small + [f"`{' '.join(fewer)}`"] * bool(fewer))
     result["skipped"] = [found[0] for found in LEFT_OUT.finditer(done.stdout)]
-    if not closing or (done.returncode and not result["failed"]):
+    left_out = done.returncode == 77 and result["skipped"] and not result["failed"]  # as a whole, which is not a pass either
+    if not left_out and (not closing or (done.returncode and not result["failed"])):
         result["problem"] = f"ended with {done.returncode}: {(done.stdout + done.stderr).strip()[-300:]}"
     return result
 
@@ -317,7 +318,7 @@ def exchanged(results):
 def line_of(row, result, same, files):
     """A line of the table, and notes below it."""
     programs, notes = result["programs"], []
-    good = [name for name, p in programs.items() if not p.get("problem") and not p["failed"]]
+    good = [name for name, p in programs.items() if not p.get("problem") and not p["failed"] and p["checks"]]
     checks = sum(p.get("checks", 0) for p in programs.values())
     failed = sum(p.get("failed", 0) for p in programs.values())
     for name, p in programs.items():
