@@ -140,8 +140,8 @@ static void read_all(ag_tape *tape, const char *folder) {
     ag_tensor *x[TENSORS];
     make(tape, x);
     FILE *packed = fopen(path_of(folder, containers[2]), "rb");
-    ag_tensor *first = packed ? ag_read(tape, path_of(folder, containers[2]), "wide", NULL) : NULL;
-    const bool unpacks = first || !strstr(ag_tape_error(tape), "zlib");
+    if (packed) ag_read(tape, path_of(folder, containers[2]), "wide", NULL);
+    const bool unpacks = !strstr(ag_tape_error(tape), "zlib");
     if (packed) fclose(packed);
     ag_clear_error(tape);
     for (int i = 0; i < CONTAINERS - (packed && unpacks ? 0 : 1); i++) read_container(tape, folder, containers[i], x);
