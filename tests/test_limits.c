@@ -2,13 +2,16 @@
  *
  * A program of every kind of loop runs on rows by columns of these sizes, under both evaluators, with one thread and two:
  * the bits are the same. So does a chain of as many operations, and of as many numbers, and programs of many kinds of work
- * (products, convolutions, orders, draws, equations, copies, …) at random such sizes on one tape. tests/sizes.py shows which
- * comparisons met which sizes, and which of them one tape met. */
+ * (products, convolutions, orders, draws, equations, copies, …) at random such sizes on one tape. What divides work in one
+ * file alone is met on purpose, and compared with a plain loop or with whole numbers. tests/sizes.py shows which comparisons
+ * met which sizes, and which of them one tape met. */
 #include "autograd/tape/limits.h"
+#include "autograd/tape/tape.h"
 #include "nn/nn.h"
 #include "tests/support.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Constants that rows, columns or elements are compared with. */
 static const int64_t limits[] = {
@@ -131,19 +134,36 @@ END_TEST
 
 /* ---- Products ---- */
 
-/* Whole numbers, of which all sums are exact: so y·v = a·(b·v). */
-static void check_product(ag_dtype dtype, int64_t m, int64_t n, int64_t k, bool turned) {
-    ag_tape *t = ag_tape_new();
-    ag_tape_set_threads(t, 1); /* whose share is everything */
-    ag_tensor *a = ag_cast(ag_randint(t, AG_SHAPE(m, k), -3, 4), dtype);
-    ag_tensor *b = turned ? ag_transpose(ag_cast(ag_randint(t, AG_SHAPE(n, k), -3, 4), dtype), 0, 1)
-                          : ag_cast(ag_randint(t, AG_SHAPE(k, n), -3, 4), dtype);
-    ag_tensor *v = ag_cast(ag_randint(t, AG_SHAPE(n), -2, 3), AG_F64), *y = ag_cast(ag_matmul(a, b), AG_F64);
+static ag_tensor *small_wholes(ag_tape *t, ag_dtype dtype, ag_shape shape) {
+    return ag_cast(ag_randint(t, shape, -3, 4), dtype);
+}
+
+/* y = a·b, of whole numbers, of which all sums are exact: so y·v = a·(b·v). */
+static void expect_product(ag_tensor *y, ag_tensor *a, ag_tensor *b) {
+    ag_tensor *v = ag_cast(ag_randint(ag_tape_of(y), AG_SHAPE(ag_extent(y, 1)), -2, 3), AG_F64);
     ag_tensor *bv = ag_sum_over(ag_mul(ag_cast(b, AG_F64), v), AG_AXES(1), false);
-    ag_tensor *left = ag_sum_over(ag_mul(y, v), AG_AXES(1), false);
+    ag_tensor *left = ag_sum_over(ag_mul(ag_cast(y, AG_F64), v), AG_AXES(1), false);
     ag_tensor *right = ag_sum_over(ag_mul(ag_cast(a, AG_F64), bv), AG_AXES(1), false);
     expect_same(ag_add_scalar(left, 0), ag_add_scalar(right, 0)); /* which makes 0 of −0 */
+}
+
+/* b as it is, made by rows, with columns that are apart. */
+typedef enum order { STRAIGHT, TURNED, APART } order;
+
+static void check_product_by(int threads, ag_dtype dtype, int64_t m, int64_t n, int64_t k, order of_b) {
+    ag_tape *t = ag_tape_new();
+    ag_tape_set_threads(t, threads);
+    ag_tensor *a = small_wholes(t, dtype, AG_SHAPE(m, k)), *b;
+    if (of_b == TURNED) b = ag_transpose(small_wholes(t, dtype, AG_SHAPE(n, k)), 0, 1);
+    else if (of_b == APART) b = ag_slice(small_wholes(t, dtype, AG_SHAPE(k, 2 * n)), 1, 0, 2 * n, 2);
+    else b = small_wholes(t, dtype, AG_SHAPE(k, n));
+    expect_product(ag_matmul(a, b), a, b);
     ag_tape_free(t);
+}
+
+/* One thread's share is everything. */
+static void check_product(ag_dtype dtype, int64_t m, int64_t n, int64_t k, bool turned) {
+    check_product_by(1, dtype, m, n, k, turned ? TURNED : STRAIGHT);
 }
 
 /* One extent is a limit; another is long, or both are wide enough for packing. */
@@ -162,7 +182,254 @@ START_TEST(products) {
             check_product(dtype, 9, 1, AG__DOT_F64 + by, turned);
             for (int i = 0; i < 2; i++) check_product(dtype, 40 + 30 * i, 50, AG__CHAIN_F32 + by, turned);
             for (int i = 0; i < 2; i++) check_product(dtype, 40 + 30 * i, 50, AG__CHAIN_F64 + by, turned);
+            check_product(dtype, AG__LIMIT(60, 3), AG__LIMIT(384, 5) / (1 + turned), AG__LIMIT(1024, 25) + by, turned);
+            check_product(dtype, 1, AG__LIMIT(8192, 128) / (turned ? 8 : 4) + by, 35, false);
+            check_product_by(1, dtype, 1, AG__LIMIT(128, 8) + by, 40, APART);
+            check_product_by(2, dtype, 1, 4 * AG__LIMIT(32, 3) + by, 2 * AG__DOT_F32 + 5, turned);
         }
+}
+END_TEST
+
+/* Products of x (f,p·q), which is no matrix in memory, with w (p·q,n), alone and added to something. `inside`: x is
+ * contiguous along f. */
+static void check_gathered(ag_dtype dtype, int64_t f, int64_t p, int64_t q, int64_t n, bool inside) {
+    ag_tape *t = ag_tape_new();
+    ag_tape_set_threads(t, 1);
+    ag_tensor *x = inside ? ag_permute(small_wholes(t, dtype, AG_SHAPE(q, p, f)), AG_AXES(2, 1, 0))
+                          : ag_transpose(small_wholes(t, dtype, AG_SHAPE(p, f, q)), 0, 1);
+    ag_tensor *w = small_wholes(t, dtype, AG_SHAPE(p, q, n)), *sum[2];
+    ag_tensor *a = ag_reshape(x, AG_SHAPE(f, p * q)), *b = ag_reshape(w, AG_SHAPE(p * q, n));
+    for (int i = 0; i < 2; i++) { /* the product is added to something that nothing else reads */
+        ag_tensor *more = ag_cast(ag_reshape(ag_arange(t, AG_I64, f * n), AG_SHAPE(f, n)), dtype);
+        sum[i] = ag_add(ag_scale(more, 2), i ? ag_matmul(a, b) : ag_tensordot(x, w, 2));
+        ck_assert_int_eq(ag_eval(sum[i]), AG_OK);
+    }
+    expect_same(sum[0], sum[1]);
+    expect_product(ag_tensordot(x, w, 2), a, b);
+    ag_tape_free(t);
+}
+
+/* As many places are gathered at a time as there is room for, in groups; terms, columns and work that decide how. */
+START_TEST(gathered) {
+    static const int64_t few[] = {AG__LIMIT(16, 3), AG__LIMIT(256, 8)};
+    for (int inside = 0; inside < 2; inside++) {
+        for (int64_t by = -1; by <= 1; by++) {
+            check_gathered(AG_F32, AG__LIMIT(512, 5), 2, AG__LIMIT(32, 10), few[0] + by, inside);
+            check_gathered(AG_F32, AG__LIMIT(400, 30), 3, AG__LIMIT(128, 2), few[0] + by, inside);
+            check_gathered(AG_F64, 40, 3, 27, few[1] + by, inside);
+        }
+        /* 97, 96, 95, 25, 24 and 23 places with usual limits */
+        static const int64_t terms[][2] = {{22, 23}, {2, 256}, {27, 19}, {2, 983}, {2, 1024}, {3, 683}};
+        for (int i = 0; i < (AG_TINY_LIMITS ? 0 : 6); i++)
+            check_gathered(AG_F32, 2100, terms[i][0], terms[i][1], 17, inside);
+    }
+}
+END_TEST
+
+/* ---- Windows ---- */
+
+/* y and its gradients are the reference's; whole numbers. */
+static void check_both(ag_tensor *make(ag_tape *t, int64_t size, ag_tensor **x), int64_t size) {
+    static const ag_evaluator evaluators[] = {AG_EVALUATOR_REFERENCE, AG_EVALUATOR_FUSED};
+    ag_tape *t[2];
+    ag_tensor *y[2], *dx[2][2];
+    for (int i = 0; i < 2; i++) {
+        ag_tensor *x[2];
+        t[i] = ag_tape_new();
+        ag_tape_set_evaluator(t[i], evaluators[i]);
+        ag_tape_set_threads(t[i], 1);
+        y[i] = make(t[i], size, x);
+        ag_grad(ag_sum(ag_mul(y[i], small_wholes(t[i], ag_dtype_of(y[i]), ag_shape_of(y[i])))), 2, x, dx[i]);
+    }
+    expect_same(y[0], y[1]);
+    for (int k = 0; k < 2; k++) expect_same(dx[0][k], dx[1][k]);
+    for (int i = 0; i < 2; i++) ag_tape_free(t[i]);
+}
+
+/* The gradient by x folds a product with rows of as many elements. */
+static ag_tensor *with_rows(ag_tape *t, int64_t elements, ag_tensor **x) {
+    const int64_t size = elements % 3 == 0 ? 3 : 7;
+    x[0] = small_wholes(t, AG_F32, AG_SHAPE(size + 30, elements / size));
+    x[1] = small_wholes(t, AG_F32, AG_SHAPE(elements / size, size, 5));
+    return ag_tensordot(ag_windows(x[0], AG_AXES(0), AG_SHAPE(size), AG_SHAPE(1)), x[1], 2);
+}
+
+static ag_tensor *with_channels(ag_tape *t, int64_t channels, ag_tensor **x) {
+    x[0] = small_wholes(t, AG_F32, AG_SHAPE(1, 40, channels));
+    x[1] = small_wholes(t, AG_F32, AG_SHAPE(2, channels, 32));
+    return ag_convolve(x[0], x[1], NULL, NULL);
+}
+
+/* Places that are folded at a time, 9, 8 and 7 with usual limits; weights, and places of a box, of 25, 24 and 23. */
+START_TEST(windows) {
+    static const int64_t elements[] = {2730, 3072, 3073}, channels[] = {1890, 1966, 2047, 2048, 2049};
+    if (_i < 3) check_both(with_rows, elements[_i]);
+    else check_both(with_channels, channels[_i - 3]);
+}
+END_TEST
+
+/* ---- Orders ---- */
+
+/* 0 … n−1, for n that 7919 does not divide. */
+static ag_tensor *shuffled_numbers(ag_tape *t, ag_dtype dtype, int64_t n) {
+    ag_tensor *x = ag_mul(ag_arange(t, AG_I64, n), ag_scalar(t, AG_I64, 7919));
+    return ag_cast(ag_remainder(x, ag_scalar(t, AG_I64, (double)n)), dtype);
+}
+
+/* The k-th element of 0 … n−1, in whatever order, is k. */
+START_TEST(orders) {
+    enum { LIMITERS = AG__LIMIT(64, 8), SAMPLES = AG__LIMIT(4096, 16), MARGIN = AG__LIMIT(128, 2) };
+    ag_tape *t = ag_tape_new();
+    for (int64_t n = 4 * LIMITERS - 1; n <= 4 * LIMITERS + 1; n++) {
+        ag_tensor *x = shuffled_numbers(t, AG_F32, n);
+        expect_same(ag_topk_along(x, 5, 0, false, NULL), ag_arange(t, AG_F32, 5));
+        expect_same(ag_topk_along(ag_neg(x), 5, 0, true, NULL), ag_neg(ag_arange(t, AG_F32, 5)));
+    }
+    for (int i = 0; i < 2; i++) {
+        const int64_t n = 4 * SAMPLES, limit = i ? SAMPLES - MARGIN : MARGIN;
+        ag_tensor *x = shuffled_numbers(t, i ? AG_F32 : AG_F64, n + 1); /* so that quantiles are elements */
+        for (int64_t at = limit - 1; at <= limit + 1; at++) {
+            const int64_t rank = (at * (n + 1) + SAMPLES - 1) / SAMPLES;
+            ck_assert_double_eq(ag_item(ag_quantile(x, (double)rank / (double)n)), (double)rank);
+        }
+    }
+    ag_tape_free(t);
+}
+END_TEST
+
+/* So many elements, of so many values. */
+static void check_distinct(int64_t n, int64_t values) {
+    ag_tape *t = ag_tape_new();
+    ag_tensor *inverse, *counts, *x = ag_remainder(shuffled_numbers(t, AG_I64, n), ag_scalar(t, AG_I64, (double)values));
+    ag_tensor *y = ag_unique(x, &inverse, &counts);
+    expect_same(y, ag_arange(t, AG_I64, values));
+    expect_same(ag_unique(x, NULL, NULL), y);
+    expect_same(inverse, x);
+    const int64_t *count = ag_data(counts);
+    for (int64_t i = 0; i < values; i++) ck_assert_int_eq(count[i], n / values + (i < n % values));
+    ag_tape_free(t);
+}
+
+START_TEST(distinct) {
+    enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8) };
+    for (int64_t by = -1; by <= 1; by++) {
+        check_distinct(3 * MOST_DISTINCT, MOST_DISTINCT + by);
+        check_distinct(2 * MOST_DISTINCT + by, 5);
+    }
+}
+END_TEST
+
+/* ---- Memory ---- */
+
+static ag_tensor *numbered(ag_tape *t, int64_t m, int64_t n) {
+    return ag_reshape(ag_arange(t, AG_F32, m * n), AG_SHAPE(m, n));
+}
+
+/* Short rows, of so many bytes, beside long ones that are written past the caches. */
+START_TEST(long_copies) {
+    enum { LONG = 5000, ROWS = AG__PAST_CACHES / 8 / LONG + 1 };
+    for (int64_t columns = 63; columns <= 65; columns++) {
+        ag_tape *t = ag_tape_new();
+        ag_tensor *x[] = {numbered(t, ROWS, columns), numbered(t, ROWS, LONG)};
+        const float *y = ag_data(ag_concat(2, x, 1));
+        int64_t wrong = 0;
+        for (int64_t i = 0; i < ROWS; i++)
+            for (int64_t k = 0; k < columns + LONG; k++)
+                wrong += *y++ != (float)(k < columns ? i * columns + k : i * LONG + k - columns);
+        ck_assert_int_eq(wrong, 0);
+        ag_tape_free(t);
+    }
+}
+END_TEST
+
+static void expect_arange(ag_tensor *x) {
+    const double *v = ag_data(x);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < ag_size(x); i++) wrong += v[i] != (double)i;
+    ck_assert_int_eq(wrong, 0);
+}
+
+/* A new tape whose heap holds so many bytes, for x alone. */
+static ag_tape *holding(size_t bytes, ag_tensor **x) {
+    int64_t n = (int64_t)(bytes / sizeof(double)) - 1000;
+    for (int attempt = 0;; attempt++) {
+        ag_tape *t = ag_tape_new();
+        ag_tape_set_evaluator(t, AG_EVALUATOR_FUSED);
+        *x = ag_arange(t, AG_F64, n);
+        ck_assert_int_eq(ag_eval(*x), AG_OK);
+        if (t->heap.held == bytes) return t;
+        ck_assert_int_eq(attempt, 0);
+        n += (int64_t)(bytes - t->heap.held) / (int64_t)sizeof(double);
+        ag_tape_free(t);
+    }
+}
+
+/* Spans of the heap from which pages are huge; bytes that it holds, of which the next span is an eighth or fewer. */
+START_TEST(spans) {
+    enum { HUGE_PAGES = 4 * 1024 * 1024, LARGEST_GROWTH = 1024 * 1024, LINE = 64, MORE = 3000 };
+    for (int by = -1; by <= 1; by++)
+        for (int i = 0; i < 2; i++) {
+            const size_t held = (size_t)(i ? 8 * (LARGEST_GROWTH + by * LINE) : HUGE_PAGES + by * LINE);
+            ag_tensor *large;
+            ag_tape *t = holding(held, &large);
+            expect_arange(ag_arange(t, AG_F64, MORE));
+            expect_arange(large);
+            const size_t next = (held / 8 + LINE - 1) / LINE * LINE + LINE; /* with its header */
+            ck_assert_uint_eq(t->heap.held - held, i && by > 0 ? LARGEST_GROWTH + LINE : next);
+            ag_tape_free(t);
+        }
+}
+END_TEST
+
+/* Slabs of the arena, each of twice the bytes of the one before it. */
+START_TEST(slabs) {
+    enum { LARGEST_SLAB = 1024 * 1024, MORE = 5000 };
+    for (int64_t by = -1; by <= 1; by++) {
+        const size_t bytes = (size_t)(LARGEST_SLAB / 2 + 8 * by);
+        ag_tape *t = ag_tape_new();
+        char *large = ag__arena(t, bytes);
+        ck_assert_ptr_nonnull(large);
+        ck_assert_uint_eq(t->slab->capacity, bytes);
+        char *more = ag__arena(t, MORE);
+        ck_assert_ptr_nonnull(more);
+        ck_assert_uint_eq(t->slab->capacity + sizeof *t->slab, by > 0 ? LARGEST_SLAB : 2 * bytes);
+        memset(more, 2, MORE);
+        memset(large, 1, bytes);
+        for (int i = 0; i < MORE; i++) ck_assert_int_eq(more[i], 2);
+        ag_tape_free(t);
+    }
+}
+END_TEST
+
+/* ---- Rows of products ---- */
+
+/* A weight (m,n) after a step, of whole numbers. Its gradient is larger than what it is computed from: the sweep before
+ * the rewind computes so many strips of it at a time. */
+static ag_tensor *after_a_step(ag_tape *t, int64_t m, int64_t n) {
+    ag_tensor *w = ag_parameter_from(small_wholes(t, AG_F64, AG_SHAPE(m, n))), *dw;
+    const ag_mark mark = ag_tape_mark(t);
+    ag_tensor *y = ag_matmul(small_wholes(t, AG_F64, AG_SHAPE(5, m)), w), *loss = ag_sum(ag_mul(y, y));
+    ag_grad(loss, 1, &w, &dw);
+    ag_assign(w, ag_sub(w, ag_scale(dw, 0.5)));
+    ck_assert_int_eq(ag_eval(loss), AG_OK);
+    ag_tape_rewind(t, mark);
+    return w;
+}
+
+START_TEST(strips_of_rows) {
+    for (int64_t by = -1; by <= 1; by++) {
+        const int64_t n = AG__LIMIT(128, 8), m = (2 * AG__ROWS_STRIPS + by) * AG__STRIP / n;
+        ag_tape *t[2];
+        ag_tensor *w[2];
+        for (int i = 0; i < 2; i++) {
+            t[i] = ag_tape_new();
+            ag_tape_set_evaluator(t[i], i ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+            ag_tape_set_threads(t[i], 1);
+            w[i] = after_a_step(t[i], m, n);
+        }
+        expect_same(w[0], w[1]);
+        for (int i = 0; i < 2; i++) ag_tape_free(t[i]);
+    }
 }
 END_TEST
 
@@ -380,5 +647,14 @@ int main(void) {
     tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
     tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(6, 24, 2000));
+    TCase *some = plain_group(suite, "some"); /* limits of one file each */
+    tcase_add_test(some, gathered);
+    if (usual_pieces(8)) tcase_add_loop_test(some, windows, 0, 8);
+    tcase_add_test(some, orders);
+    tcase_add_test(some, distinct);
+    tcase_add_test(some, long_copies);
+    tcase_add_test(some, spans);
+    tcase_add_test(some, slabs);
+    tcase_add_test(some, strips_of_rows);
     return run_suite(suite);
 }

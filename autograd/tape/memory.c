@@ -156,7 +156,7 @@ void ag__free_sized(ag_tape *tape, void *p) {
 /* ---- The arena ---- */
 
 static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before) {
-    size_t bytes = before < FIRST_SLAB / 2 ? FIRST_SLAB : before * 2 > LARGEST_SLAB ? LARGEST_SLAB : before * 2;
+    size_t bytes = before == 0 ? FIRST_SLAB : before * 2 > LARGEST_SLAB ? LARGEST_SLAB : before * 2;
     size_t needed = ag__plus(least, sizeof(ag__slab));
     if (bytes < needed) bytes = needed;
     ag__slab *c = ag__resize(tape, NULL, 0, bytes);
