@@ -53,6 +53,7 @@ static void *zeroed(size_t size) {
 
 Suite *suite_create(const char *name) { return (void)name, zeroed(sizeof(Suite)); }
 TCase *tcase_create(const char *name) { return (void)name, zeroed(sizeof(TCase)); }
+const char *tcase_name(void) { return NULL; }
 void suite_add_tcase(Suite *s, TCase *c) { (void)c, s->cases++; }
 void tcase_set_timeout(TCase *c, double seconds) { (void)c, (void)seconds; }
 

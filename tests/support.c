@@ -132,9 +132,9 @@ static void name_the_test(int number) {
 
 void be_patient(void) {
     const char *forks = getenv("CK_FORK");
-    if (under_valgrind() || (forks && strcmp(forks, "no") != 0)) return;
+    if (under_valgrind() || getenv("MUTATE") || (forks && strcmp(forks, "no") != 0)) return; /* these have their own */
     signal(SIGALRM, name_the_test);
-    alarm(under_asan() ? 2 * PATIENCE : PATIENCE);
+    alarm((under_asan() ? 2U : 1U) * (long_run() ? 12U : 1U) * PATIENCE);
 }
 
 /* In a child. Returns its result; −1: it died, or a test ended it, and `ended` is unset. */

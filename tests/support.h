@@ -23,8 +23,9 @@
  * that the one at fault is named. Under valgrind and AddressSanitizer, which name it, there is no child. */
 int run_suite(Suite *suite);
 
-/* A test that has not ended after five minutes, ten under AddressSanitizer, ends its process, with its name. Each begins
- * so; one that takes SIGALRM for itself calls it when it is done. */
+/* A test that has not ended after five minutes, an hour in long runs, twice as much under AddressSanitizer, ends its
+ * process, with its name. Each begins so; one that takes SIGALRM for itself calls it when it is done, and one whose
+ * repetitions a caller chooses now and then. */
 void be_patient(void);
 
 /* fork, in a test. The child must call nothing of Check's, and _exit; one that has not ended after two minutes is killed.

@@ -72,7 +72,10 @@ static void look(const real_function *f, uint64_t first, uint64_t step, finding 
 
 static finding worst_of(const real_function *f, uint64_t step) {
     finding worst = {0, 0};
-    for (uint64_t first = 0; first <= UINT32_MAX; first += EACH * step) look(f, first, step, &worst);
+    for (uint64_t first = 0; first <= UINT32_MAX; first += EACH * step) {
+        if (first % (EACH * step << 10) == 0) be_patient();
+        look(f, first, step, &worst);
+    }
     return worst;
 }
 
@@ -113,7 +116,10 @@ START_TEST(slopes_of_f32_are_near_those_of_f64) {
     const uint64_t step = (uint64_t)by_length(1021, 16, 4) * SOME;
     finding worst = {0, 0};
     if (strcmp(f.name, "sinc") == 0) return; /* a difference that crosses 0, where no digit may be right */
-    for (uint64_t first = 0; first <= UINT32_MAX; first += EACH * step) look_at_slopes(&f, first, step, &worst);
+    for (uint64_t first = 0; first <= UINT32_MAX; first += EACH * step) {
+        if (first % (EACH * step << 10) == 0) be_patient();
+        look_at_slopes(&f, first, step, &worst);
+    }
     ck_assert_msg(worst.error <= SLOPE_UNITS, "the slope of %s(%a) is wrong by %g units of the last place", f.name,
                   (double)worst.x, worst.error);
 }

@@ -238,9 +238,11 @@ static finding worst_of(const judged *f, measure m, int64_t points) {
     finding worst = {0, 0, 0, 0};
     random_state = (uint64_t)m;
     points = points / f->share / (m == SLOPE ? SLOPE_SHARE : 1);
-    for (int64_t done = 0; done <= points; done += EACH)
+    for (int64_t done = 0; done <= points; done += EACH) {
+        be_patient();
         if (m == SLOPE) look_at_slopes(f, points - done, &worst);
         else look_at_values(f, m == WIDE ? AG_F64 : AG_F32, points - done, &worst);
+    }
     return worst;
 }
 
@@ -542,6 +544,7 @@ static int print_sums(void) {
         if (options.measure && strcmp(options.measure, sums[i / 2].name) != 0) continue;
         printf("%s\t%s", sums[i / 2].name, ag_dtype_name(dtype));
         for (int64_t n = 10; n <= 1000000; n *= 10) {
+            be_patient();
             const int64_t times = options.points / n;
             if (n > 1000 * options.points) printf("\t"); /* these would take too long */
             else
@@ -595,6 +598,7 @@ static finding worst_part(int which, int range, int64_t points) {
     finding worst = {0, 0, 0, 0};
     random_state = (uint64_t)(10 * which + range);
     for (; worst.points < points; worst.points += AT_ONCE) {
+        be_patient();
         const ag_mark mark = ag_tape_mark(tape);
         for (int i = 0; i < AT_ONCE; i++) incomplete_point(which == 2, most, &a[i], &b[i], &x[i]);
         const ag_shape shape = AG_SHAPE(AT_ONCE);

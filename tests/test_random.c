@@ -124,6 +124,7 @@ static int check_many(char *first) {
     for (int64_t i = 0; i < options.programs; i++, seed++) {
         while (options.only < EXTENTS && (int)program_extent(seed) != options.only) seed++;
         program_generate(&current, seed);
+        be_patient();
         if (options.print) program_print(stderr, &current);
         verdict v = check(&current, report);
         totals.programs++;
@@ -372,6 +373,7 @@ START_TEST(gradients_are_slopes) {
     report_crashes();
     for (uint64_t seed = options.seed; seed < options.seed + (uint64_t)programs; seed++) {
         program_generate(&current, seed);
+        be_patient();
         wrapped_free();
         const verdict v = check_slopes(&current, report);
         if (options.verbose) fprintf(stderr, "seed %llu: %d: %s\n", (unsigned long long)seed, (int)v, report);
