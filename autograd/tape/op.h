@@ -136,12 +136,18 @@ static inline bool ag__has_avx2(void) { return true; }
  * these arguments. AG_KERNEL has a form for vectors of 64 bytes too. That for processors without AVX2, of which hardly
  * any are left, is small rather than fast. */
 #if AG__CHOOSES
+/* AG_SIMD asks for vector code even where code is to be small. Without GCC's optimisation of loops there is none. */
+#if defined __clang__
+#define AG__SMALL (cold, noinline)
+#else
+#define AG__SMALL (cold, noinline, optimize("no-tree-loop-optimize"))
+#endif
 #define AG__FORM(attributes, result, name, form, parameters, arguments)                                                \
     __attribute__(attributes) static result name##form parameters { return name##_anywhere arguments; }
 #define AG__FORMS(result, name, parameters, arguments)                                                                 \
     AG__ALWAYS_INLINE result name##_anywhere parameters;                                                               \
     AG__FORM((target("arch=x86-64-v3")), result, name, _level_3, parameters, arguments)                                \
-    AG__FORM((cold, noinline), result, name, _level_1, parameters, arguments)
+    AG__FORM(AG__SMALL, result, name, _level_1, parameters, arguments)
 #define AG__CHOSEN(result, name, parameters, arguments)                                                                \
     AG__RETURNS_VOID                                                                                                   \
     AG__FORMS(result, name, parameters, arguments)                                                                     \
