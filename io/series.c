@@ -153,10 +153,6 @@ void ag__series_close(ag__series *s) {
     s->number = NULL;
 }
 
-bool ag__series_has(const ag__series *s, int64_t number) {
-    return s->count && bsearch(&number, s->number, s->count, sizeof *s->number, ascending);
-}
-
 /* ---- Removing ---- */
 
 /* Also true if another process has removed it. */

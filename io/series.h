@@ -20,9 +20,6 @@ typedef struct ag__series {
 bool ag__series_open(ag__series *s, ag_tape *tape, const char *call, const char *path);
 void ag__series_close(ag__series *s);
 
-/* Whether a file has that number. */
-bool ag__series_has(const ag__series *s, int64_t number);
-
 /* The path of the file of that number. */
 const char *ag__series_path(const ag__series *s, char to[AG__PATH], int64_t number);
 

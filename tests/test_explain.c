@@ -313,6 +313,24 @@ START_TEST(what_is_not_rounding_is_not_called_so) {
 }
 END_TEST
 
+/* A gradient by w that is the difference of a product and what should be the same. */
+START_TEST(rounding_of_products) {
+    for (int keepdims = 0; keepdims < 2; keepdims++)
+        for (int i = 0; i < 3; i++) {
+            ag_tensor *x = ag_add_scalar(ag_scale(scattered(tape, AG_F64, AG_SHAPE(5, 7), 7), 0.3), 1.7);
+            ag_tensor *p = ag_sum(ag_prod_over(x, AG_AXES(1), keepdims));
+            ag_tensor *same = ag_sum(ag_exp(ag_sum_over(ag_log(x), AG_AXES(1), keepdims)));
+            ag_tensor *w = ag_scalar(tape, AG_F64, 3), *y = ag_mul(w, ag_sub(p, ag_scale(same, i < 2 ? 1 : 1 + 1e-10)));
+            if (i == 1) { /* of values that are given */
+                ag_tensor *two = ag_from(tape, AG_F64, AG_SHAPE(2), (double[]){0.1, 3});
+                y = ag_mul(w, ag_add_scalar(ag_prod(two), -0.3));
+            }
+            ck_assert_str_eq(zero_of(y, w), i < 2 ? "\"rounding\"" : "false");
+        }
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(a_deep_network_has_gradients) {
     int64_t m = 4, n = 32;
     ag_tensor *a = scattered(tape, AG_F64, AG_SHAPE(m, n), 1), *b[20];
@@ -777,6 +795,7 @@ int main(void) {
     TCase *zero = tape_group(suite, "zero");
     tcase_add_test(zero, rounding_is_told_from_what_is_small);
     tcase_add_test(zero, what_is_not_rounding_is_not_called_so);
+    tcase_add_test(zero, rounding_of_products);
     tcase_add_test(zero, a_deep_network_has_gradients);
     tcase_add_test(zero, a_bias_before_batchnorm_has_none);
     tcase_add_test(zero, what_cannot_be_analysed_is_not_called_zero);

@@ -253,6 +253,29 @@ START_TEST(files_that_are_no_logs_stay_as_they_are) {
 }
 END_TEST
 
+/* A file is continued by one that names the same columns, or none. */
+START_TEST(columns_of_a_file_that_is_continued) {
+    static const struct {
+        int n;
+        const char *names[3];
+        bool good;
+    } how[] = {{0, {NULL}, true},
+               {2, {"a", "b"}, true},
+               {2, {"b", "a"}, false},
+               {1, {"a"}, false},
+               {3, {"a", "b", "c"}, false}};
+    for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
+        put(path[CSV], "step,a,b\n1,2,3\n");
+        const ag_run_log_options options = {.resume = true, .step = 1, .n = how[i].n, .names = how[i].names};
+        const ag_status status = ag_run_log_open(&run_log, tape, path[CSV], &options);
+        ck_assert_int_eq(status, how[i].good ? AG_OK : AG_ERR_FILE);
+        if (!how[i].good) expect_error(tape, AG_ERR_FILE, "line 1", "the columns are not those that the options name");
+        else close_log();
+        expect_text(path[CSV], "step,a,b\n1,2,3\n");
+    }
+}
+END_TEST
+
 START_TEST(nul_bytes_and_long_lines) {
     enum { LENGTH = 200000 };
     static char text[LENGTH];
@@ -456,6 +479,7 @@ int main(void) {
     tcase_add_test(group, a_run_that_was_killed_while_it_wrote);
     tcase_add_test(group, a_new_log_replaces_an_old_one);
     tcase_add_loop_test(group, files_that_are_no_logs_stay_as_they_are, 0, (int)(sizeof faults / sizeof *faults));
+    tcase_add_test(group, columns_of_a_file_that_is_continued);
     tcase_add_test(group, nul_bytes_and_long_lines);
     tcase_add_test(group, places_that_are_no_files);
     tcase_add_test(group, noise);

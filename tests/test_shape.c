@@ -987,6 +987,28 @@ static ag_status whole_program(ag_tape *t) {
     return ag_tape_status(t);
 }
 
+/* A padded value is added to another that nothing else reads, without a copy. */
+START_TEST(padded_and_added) {
+    enum { M = 40, N = 300, BEFORE = 7, AFTER = 3, ALL = BEFORE + N + AFTER };
+    static const ag_dtype dtypes[] = {AG_I64, AG_F32, AG_F64};
+    for (int d = 0; d < 3; d++)
+        for (int value = 0; value < 2; value++) {
+            ag_tensor *x = ag_cast(ag_reshape(ag_arange(tape, AG_I64, M * N), AG_SHAPE(M, N)), dtypes[d]);
+            ag_tensor *u = ag_cast(ag_reshape(ag_arange(tape, AG_I64, M * ALL), AG_SHAPE(M, ALL)), dtypes[d]);
+            ag_tensor *padded =
+                ag_pad_with(x, AG_AXES(1), AG_SHAPE(BEFORE), AG_SHAPE(AFTER), AG_PAD_CONSTANT, value);
+            const double *y = ag_data(ag_cast(ag_add(ag_scale(u, 2), padded), AG_F64));
+            ck_assert_ptr_nonnull(y);
+            for (int i = 0; i < M; i++)
+                for (int k = 0; k < ALL; k++) {
+                    const bool inside = k >= BEFORE && k < BEFORE + N;
+                    const int wanted = 2 * (i * ALL + k) + (inside ? i * N + k - BEFORE : value);
+                    ck_assert_double_eq(y[i * ALL + k], wanted);
+                }
+        }
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail) { with_each_allocation_failing(whole_program); }
 END_TEST
 
@@ -1017,6 +1039,7 @@ int main(void) {
     tcase_add_test(rest, many_additions_are_exact);
     tcase_add_test(rest, shapes_and_axes_from_lists);
     tcase_add_test(rest, progressions_end_where_they_should);
+    tcase_add_test(rest, padded_and_added);
     tcase_add_test(rest, every_allocation_may_fail);
     return run_suite(suite);
 }
