@@ -433,6 +433,26 @@ START_TEST(strips_of_rows) {
 }
 END_TEST
 
+/* A softmax reads each row several times, and asks for the next one meanwhile if the rows take as many bytes as may be
+ * beyond the caches. */
+START_TEST(rows_in_memory) {
+    const int64_t n = AG__LIMIT(1024, 16), most = AG__MEMORY / 4 / n;
+    for (int64_t m = most - 1; m <= most + 1; m++) {
+        ag_tape *t[2];
+        ag_tensor *y[2];
+        for (int i = 0; i < 2; i++) {
+            t[i] = ag_tape_new();
+            ag_tape_set_evaluator(t[i], i ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+            ag_tensor *x = ag_uniform(t[i], AG_F32, AG_SHAPE(m, n), -1, 1);
+            ck_assert_int_eq(ag_eval(x), AG_OK);
+            y[i] = ag_softmax(x, 1);
+        }
+        expect_same(y[0], y[1]);
+        for (int i = 0; i < 2; i++) ag_tape_free(t[i]);
+    }
+}
+END_TEST
+
 /* ---- Chains of operations ---- */
 
 static const int64_t lengths[] = {AG__SEGMENT, AG__NUMBERS, AG__MOST_MEMBERS, AG__MOST_IN_RUN, AG__CHUNK};
@@ -656,5 +676,6 @@ int main(void) {
     tcase_add_test(some, spans);
     tcase_add_test(some, slabs);
     tcase_add_test(some, strips_of_rows);
+    tcase_add_test(some, rows_in_memory);
     return run_suite(suite);
 }
