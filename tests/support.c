@@ -1,9 +1,9 @@
 /* support -- see support.h
  *
  * Every block of a ledger has its size in front of it, so that the sizes of freed blocks can be checked. */
-#include "tests/support.h"
-
+#include "autograd/tape/features.h"
 #include "autograd/tape/limits.h"
+#include "tests/support.h"
 
 #include <math.h>
 #include <signal.h>
@@ -154,8 +154,23 @@ static int run_contained(Suite *suite) {
     return complete && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* Other builds of the library, with which test programs are linked too, may not show what the processor has. */
+#if defined __ELF__ && defined __GNUC__ && (defined __x86_64__ || defined __i386__)
+extern unsigned ag__processor __attribute__((weak));
+
+static void choose_processor(void) {
+    const char *wish = getenv("AG_TEST_PROCESSOR");
+    if (!wish || !&ag__processor) return;
+    if (strcmp(wish, "avx2") == 0) ag__processor &= AG__HAS_AVX | AG__HAS_AVX2 | AG__HAS_FMA | AG__HAS_LEVEL_3;
+    if (strcmp(wish, "none") == 0) ag__processor = 0;
+}
+#else
+static void choose_processor(void) {}
+#endif
+
 int run_suite(Suite *suite) {
     FOLLOW_NO_CALLS();
+    choose_processor();
     if (getenv("CK_FORK") || under_valgrind() || under_asan()) return run_checks(suite, CK_NOFORK);
     const int result = run_contained(suite);
     if (result >= 0) return result;

@@ -20,7 +20,8 @@
 
 /* Runs the suite and returns main's result. CK_FORK, CK_RUN_SUITE, CK_RUN_CASE and CK_VERBOSITY are honoured. All tests
  * run in one process, a child of this one. If it crashes, ends or hangs, all run again, each in a process of its own, so
- * that the one at fault is named. Under valgrind and AddressSanitizer, which name it, there is no child. */
+ * that the one at fault is named. Under valgrind and AddressSanitizer, which name it, there is no child. With
+ * AG_TEST_PROCESSOR=avx2 the library takes the processor for one without AVX-512, with none for one without AVX too. */
 int run_suite(Suite *suite);
 
 /* A test that has not ended after five minutes, an hour in long runs, twice as much under AddressSanitizer, ends its

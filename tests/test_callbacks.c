@@ -3,6 +3,7 @@
  * A callback is the user's code that the tape runs: an operation's infer, eval, kernels, vjp and notation, a
  * function that is being checked, and the allocator. Each call either succeeds or gives an error that names the
  * function and the callback; in either case the tape keeps everything that it needs, and can be used afterwards. */
+#include "autograd/tape/features.h"
 #include "tests/support.h"
 
 #include <stdio.h>
@@ -303,7 +304,8 @@ static void run_block(void) { ag_eval(ag_exp(applied(&in_block))); }
 static bool makes_code(void) {
 #if defined __x86_64__ && defined __GNUC__
     const char *wish = getenv("AG_COMPILE"), *isa = getenv("AG_ISA");
-    return __builtin_cpu_supports("avx2") && !(wish && strcmp(wish, "0") == 0) && !(isa && strcmp(isa, "none") == 0);
+    return ag__processor_has(AG__HAS_AVX2 | AG__HAS_FMA) && !(wish && strcmp(wish, "0") == 0) &&
+           !(isa && strcmp(isa, "none") == 0);
 #else
     return false;
 #endif
