@@ -3,6 +3,7 @@
  * Every block of a ledger has its size in front of it, so that the sizes of freed blocks can be checked. */
 #include "autograd/tape/features.h"
 #include "autograd/tape/limits.h"
+#include "autograd/tape/tape.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -249,7 +250,7 @@ static bool must_fail(ledger *l) {
 
 static void *block_new(ledger *l, size_t bytes) {
     l->calls++;
-    if (must_fail(l)) {
+    if (must_fail(l) || (l->fail_bytes && bytes == l->fail_bytes)) {
         l->failed = true;
         return NULL;
     }
@@ -283,20 +284,45 @@ void ledger_close(const ledger *l) {
         ck_abort_msg("%lld bytes in %lld blocks were not freed", (long long)l->outstanding, (long long)l->blocks);
 }
 
+/* Whether something failed. */
+static bool run_failing(ledger *l, ag_tape *t, ag_status (*program)(ag_tape *t)) {
+    const bool good = t && program(t) == AG_OK; /* also after a failure that giving back what is free made good */
+    if (t && !good) ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
+    ck_assert(good || l->failed);
+    ag_tape_free(t);
+    ledger_close(l);
+    return l->failed;
+}
+
+/* A tape whose first slab of small blocks has so many bytes left, and of which the next one fails; NULL: so many it has
+ * not. */
+static ag_tape *nearly_full(ledger *l, int64_t left) {
+    ag_tape *t = ag_tape_new_with(&l->allocator);
+    ag_tensor *x = ag_scalar(t, AG_F64, 1);
+    const int64_t room = (int64_t)(t->slab->capacity - t->slab->used) - (int64_t)sizeof(ag__label) - 8;
+    char *text = room > left ? calloc(1, (size_t)(room - left) + 1) : NULL;
+    if (!text) return ag_tape_free(t), NULL;
+    ag_label(x, memset(text, 'x', (size_t)(room - left)));
+    free(text);
+    l->fail_bytes = 2 * t->slab->capacity;
+    return t;
+}
+
 void with_each_allocation_failing(ag_status (*program)(ag_tape *t)) {
-    bool came_through = false;
-    for (int64_t fail_at = 1; !came_through; fail_at = next_to_fail(fail_at)) {
-        ledger l;
+    ledger l;
+    bool failed = true;
+    for (int64_t at = 1; failed; at = next_to_fail(at)) {
         ledger_open(&l);
-        l.fail_at = fail_at;
+        l.fail_at = at;
         ag_tape *t = ag_tape_new_with(&l.allocator);
         ck_assert(t || l.failed);
-        bool good = t && program(t) == AG_OK; /* also after a failure that giving back what is free made good */
-        if (t && !good) ck_assert_int_eq(ag_tape_status(t), AG_ERR_MEMORY);
-        ck_assert(good || l.failed);
-        came_through = !l.failed;
-        ag_tape_free(t);
-        ledger_close(&l);
+        failed = run_failing(&l, t, program);
+    }
+    failed = true;
+    for (int64_t left = 0; failed; left += 8 * (1 + left / by_length(16, 64, INT64_MAX))) {
+        ledger_open(&l);
+        ag_tape *t = nearly_full(&l, left);
+        failed = t && run_failing(&l, t, program);
     }
 }
 

@@ -77,6 +77,7 @@ typedef struct ledger {
     int64_t fail_at;     /* this call fails, counted from 1; 0: none */
     bool fail_for_good;  /* and all after it */
     int64_t fail_one_in; /* of so many calls one fails, at random; 0: none */
+    size_t fail_bytes;   /* blocks of so many bytes fail; 0: none */
     uint64_t draws;      /* of these random numbers, so far */
     bool failed;         /* a call has failed */
     int64_t most;        /* no more bytes than these are given, and that is no failure; 0: any number */
@@ -87,7 +88,8 @@ void ledger_open(ledger *l);
 void ledger_close(const ledger *l);
 
 /* Run a program on new tapes, whose first allocation fails, then the second, and so on (see next_to_fail), until it
- * comes through: each time before, its status is AG_ERR_MEMORY, and nothing is left over. */
+ * comes through: each time before, its status is AG_ERR_MEMORY, and nothing is left over. Then on tapes that have room
+ * for more and more of the program's nodes and the like, which are cut from one allocation, before there is none. */
 void with_each_allocation_failing(ag_status (*program)(ag_tape *t));
 
 extern ag_tape *tape; /* of the fixture */
