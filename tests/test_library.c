@@ -4,6 +4,7 @@
 
 #include "tests/support.h"
 
+#include <stdlib.h>
 #include <math.h>
 
 static double (*cosine)(double x), (*unknown)(double x);
@@ -45,7 +46,8 @@ __attribute__((constructor)) static void use_early(void) {
 }
 
 START_TEST(constructors_have_all_features_of_the_processor) {
-    ck_assert_int_eq(had_avx2, ag__processor_has(AG__HAS_AVX2));
+    const bool changed = getenv("AG_TEST_PROCESSOR") != NULL; /* by run_suite */
+    ck_assert(changed || had_avx2 == ag__processor_has(AG__HAS_AVX2));
     ck_assert(early == ag_item(ag_exp(ag_scalar(tape, AG_F64, 0.5))));
 }
 END_TEST
