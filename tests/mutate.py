@@ -597,7 +597,7 @@ def main():
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--known", action="store_true")
     parser.add_argument("--list", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # files also behind options
     if args.table and (args.file or args.today or args.only):
         parser.error("--table is for all files")
     found, mutants = sources(), []
