@@ -154,16 +154,17 @@ ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor *weigh
 
 /* ---- Distinct elements ---- */
 
-enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8), SLOTS = 4 * MOST_DISTINCT };
+enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8) };
 
 typedef struct slot { /* of a hash table: place 0 is none */
     uint64_t key;
     int64_t place;
 } slot;
 
-static slot *slot_of(slot *table, uint64_t key) {
-    uint64_t at = (key * UINT64_C(0x9e3779b97f4a7c15) >> 32) % SLOTS;
-    while (table[at].place != 0 && table[at].key != key) at = (at + 1) % SLOTS;
+/* `room`: a power of two. */
+static slot *slot_of(slot *table, uint64_t room, uint64_t key) {
+    uint64_t at = (key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (room - 1);
+    while (table[at].place != 0 && table[at].key != key) at = (at + 1) & (room - 1);
     return &table[at];
 }
 
@@ -173,15 +174,17 @@ static bool distinct_eval(const ag_call *call) {
     const ag_array *x = &call->x[0];
     int64_t *y = call->y.data, found = 0;
     uint64_t key[SOME];
-    slot *table = ag_call_scratch(call, SLOTS * sizeof *table);
+    uint64_t room = 1;
+    while ((int64_t)room < 4 * (call->y.size - 1)) room *= 2;
+    slot *table = ag_call_scratch(call, room * sizeof *table);
     if (!table) return false;
-    memset(table, 0, SLOTS * sizeof *table);
+    memset(table, 0, room * sizeof *table);
     memset(y, 0, (size_t)call->y.size * sizeof *y);
     for (int64_t start = 0, m; start < x->size && found <= MOST_DISTINCT; start += m) {
         m = ag__lesser(x->size - start, SOME);
         ag__keys_of(x->dtype, m, (const char *)x->data + start * (int64_t)ag_dtype_size(x->dtype), key);
         for (int64_t i = 0; i < m; i++) {
-            slot *s = slot_of(table, key[i]);
+            slot *s = slot_of(table, room, key[i]);
             if (s->place != 0) continue;
             if (++found > MOST_DISTINCT) break;
             *s = (slot){key[i], start + i + 1};
@@ -194,7 +197,7 @@ static bool distinct_eval(const ag_call *call) {
 
 static bool distinct_infer(ag_infer *r) {
     r->dtype = AG_I64;
-    r->shape = AG_SHAPE(1 + MOST_DISTINCT);
+    r->shape = AG_SHAPE(1 + ag__lesser(r->x[0]->layout->size, MOST_DISTINCT));
     return true;
 }
 

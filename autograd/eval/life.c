@@ -2,34 +2,29 @@
  *
  * A rewind first carries out the assignments to variables that stay. */
 #include "autograd/eval/compile.h"
+#include "autograd/tape/environment.h"
 #include "autograd/tape/replay.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { TAPE_BYTES = sizeof(ag_tape) + sizeof(ag_tensor) }; /* with its nil */
 
-static ag_evaluator default_evaluator(void) {
-    const char *choice = getenv("AG_EVAL");
-    if (choice && strcmp(choice, "fused") == 0) return AG_EVALUATOR_FUSED;
-    return choice && strcmp(choice, "reference") == 0 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_AUTOMATIC;
+static bool is(const char *choice, const char *what) { return choice && strcmp(choice, what) == 0; }
+
+static ag_evaluator evaluator_of(const char *choice) {
+    if (is(choice, "fused")) return AG_EVALUATOR_FUSED;
+    return is(choice, "reference") ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_AUTOMATIC;
 }
 
-static bool default_keeps_vacant(void) {
-    const char *choice = getenv("AG_CHECK");
-    return choice && strcmp(choice, "1") == 0;
-}
-
-/* AG_KERNELS=plain means: as on a processor without AVX2. */
-static bool default_avx2(void) {
-    const char *choice = getenv("AG_KERNELS");
-    return ag__has_avx2() && !(choice && strcmp(choice, "plain") == 0);
-}
-
-/* AG_COMPILE=0 means AG_ISA=none. */
-static const struct ag__isa *default_isa(void) {
-    const char *choice = getenv("AG_COMPILE");
-    return ag__isa_of(choice && strcmp(choice, "0") == 0 ? "none" : getenv("AG_ISA"));
+/* AG_KERNELS=plain means: as on a processor without AVX2; AG_COMPILE=0 means AG_ISA=none. */
+static void set_defaults(ag_tape *tape) {
+    const ag__environment now = ag__environment_now();
+    tape->threads = ag__default_threads(&now);
+    tape->evaluator = evaluator_of(now.value[AG__VARIABLE_EVAL]);
+    tape->keeps_vacant = is(now.value[AG__VARIABLE_CHECK], "1");
+    tape->avx2 = ag__has_avx2() && !is(now.value[AG__VARIABLE_KERNELS], "plain");
+    tape->isa = ag__isa_of(is(now.value[AG__VARIABLE_COMPILE], "0") ? "none" : now.value[AG__VARIABLE_ISA]);
+    tape->compile = tape->isa != NULL;
 }
 
 ag_tape *ag_tape_new(void) { return ag_tape_new_with(NULL); }
@@ -47,12 +42,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     tape->recording = true;
     tape->off_since = UINT32_MAX;
     ag__set_part(tape, NULL);
-    tape->threads = ag__default_threads();
-    tape->evaluator = default_evaluator();
-    tape->avx2 = default_avx2();
-    tape->isa = default_isa();
-    tape->compile = tape->isa != NULL;
-    tape->keeps_vacant = default_keeps_vacant();
+    set_defaults(tape);
     ag__replays_begin(tape);
     tape->nil = (ag_tensor *)(tape + 1);
     *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};

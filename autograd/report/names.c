@@ -47,11 +47,11 @@ uint32_t ag__number_of(ag__formulas *f, const ag_tensor *t) {
     if (*n) return *n;
     if (ag__has_label(t)) return *n = ++f->copies[slot_of(f, ag__about(t)->label)];
     int which;
-    char name[20];
-    const char *first = letter(t, &which);
+    char name[1 + AG__EXTENTS];
+    name[0] = *letter(t, &which);
     do {
         *n = ++f->counters[which];
-        ag__format(name, sizeof name, "%s%" PRIu32, first, *n);
+        ag__format_extents(name + 1, 1, &(int64_t){*n});
     } while (is_label(f, name));
     return *n;
 }
@@ -104,7 +104,7 @@ void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x) {
     }
     int which;
     const char *first = letter(x, &which);
-    if (f->style == AG_STYLE_TEXT) ag__putf(t, "%s%" PRIu32, first, n);
+    if (f->style == AG_STYLE_TEXT) ag__put(t, first), ag__put_whole(t, n);
     else if (f->style == AG_STYLE_LATEX) ag__putf(t, "%s_{%" PRIu32 "}", first, n);
     else ag__putf(t, "<msub><mi>%s</mi><mn>%" PRIu32 "</mn></msub>", first, n);
 }

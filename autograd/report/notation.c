@@ -67,10 +67,12 @@ typedef struct parser {
 static ag__term *expression(parser *p, int level);
 
 static bool accept(parser *p, const char *token) {
-    while (*p->s == ' ') p->s++;
-    size_t n = strlen(token);
-    if (strncmp(p->s, token, n) != 0) return false;
-    p->s += n;
+    const char *s = p->s;
+    while (*s == ' ') s++;
+    p->s = s;
+    while (*token)
+        if (*s++ != *token++) return false;
+    p->s = s;
     return true;
 }
 
@@ -281,7 +283,9 @@ static ag__term *expression(parser *p, int level) {
     if (minus) x = ag__term_negative(f, x);
     ag__terms l = {0};
     for (bool more = true; more && !p->wrong;) {
+        while (*p->s == ' ') p->s++;
         more = false;
+        if (*p->s == 0 || *p->s == ')' || *p->s == ',' || *p->s == '{') break;
         if (level == 0) {
             for (size_t i = 0; i < sizeof tokens / sizeof *tokens && !more; i++) {
                 if (!(more = accept(p, tokens[i]))) continue;

@@ -58,6 +58,11 @@ void ag__putf(ag__text *t, const char *format, ...) {
     ag__put(t, s);
 }
 
+void ag__put_whole(ag__text *t, uint32_t n) {
+    char digits[AG__EXTENTS];
+    ag__put(t, ag__format_extents(digits, 1, &(int64_t){n}));
+}
+
 const char *ag__escaped(char c, ag__escape escape) {
     static const struct {
         char escape, c;

@@ -47,20 +47,34 @@ static void put(text *t, const char *format, ...) {
     va_end(args);
 }
 
+/* At most `most` bytes of s. */
+static void put_part(text *t, const char *s, size_t most) {
+    const size_t n = strnlen(s, most), room = t->room - 1 - t->used, kept = n < room ? n : room;
+    memcpy(t->to + t->used, s, kept);
+    t->used += kept;
+    t->to[t->used] = 0;
+}
+
+static void put_text(text *t, const char *s) { put_part(t, s, t->room); }
+
 /* "a (3,4) and b (5,6)"; labels replace the letters, cut so that the rest has room. */
 static void put_inputs(text *t, int n, ag_tensor *const x[]) {
     for (int i = 0; i < n && i < 4; i++) {
         const ag_tensor *a = x[i];
-        put(t, "%s", i == 0 ? "" : i + 1 == n ? " and " : ", ");
-        char letter[2] = {(char)(n == 1 ? 'x' : 'a' + i), 0};
-        if (!a || (a->flags & (AG__NIL | AG__STALE))) {
-            put(t, "%s %s", letter, a ? a->flags & AG__NIL ? "nil" : "rewound" : "NULL");
+        const bool known = a && !(a->flags & (AG__NIL | AG__STALE));
+        const char letter[2] = {(char)(n == 1 ? 'x' : 'a' + i), 0};
+        put_text(t, i == 0 ? "" : i + 1 == n ? " and " : ", ");
+        put_part(t, known && ag__about(a)->label ? ag__about(a)->label : letter, 60);
+        put_text(t, " ");
+        if (!known) {
+            put_text(t, a ? a->flags & AG__NIL ? "nil" : "rewound" : "NULL");
             continue;
         }
-        put(t, "%.60s ", ag__about(a)->label ? ag__about(a)->label : letter);
-        if (a->dtype != AG_F64) put(t, "%s ", ag_dtype_name((ag_dtype)a->dtype));
         char extents[AG__EXTENTS];
-        put(t, "(%s)", ag__format_extents(extents, a->layout->rank, a->layout->extent));
+        if (a->dtype != AG_F64) put_text(t, ag_dtype_name((ag_dtype)a->dtype)), put_text(t, " ");
+        put_text(t, "(");
+        put_text(t, ag__format_extents(extents, a->layout->rank, a->layout->extent));
+        put_text(t, ")");
     }
     if (n > 4) put(t, " and %d more", n - 4);
 }
@@ -90,7 +104,8 @@ static ag_tape *tape_of_any(int n, ag_tensor *const x[]) {
 
 /* Why memory, or a tensor, lacks. */
 static void put_refusal(text *t, const ag_tape *tape) {
-    if (tape->refused == AG__UNALIGNED) put(t, ": the tape's allocator returns memory that is not aligned to 64 bytes");
+    if (tape->refused == AG__UNALIGNED)
+        put_text(t, ": the tape's allocator returns memory that is not aligned to 64 bytes");
     else if (tape->refused == AG__BYTES)
         put(t, ": the limit is %lld bytes, of which %lld are held", (long long)tape->most_bytes,
             (long long)tape->memory.held);
@@ -104,11 +119,12 @@ static void raise_about(ag_tape *tape, const ag_tensor *part, const char *name, 
     char *to = raise(tape, refused && tape->refused != AG__UNALIGNED ? AG_ERR_LIMIT : status);
     if (!to) return;
     text t = {to, AG__ERROR_SIZE, 0};
-    if (part && ag__about(part)->label) put(&t, "%.100s: ", ag__about(part)->label);
-    put(&t, "%s: ", name);
+    if (part && ag__about(part)->label) put_part(&t, ag__about(part)->label, 100), put_text(&t, ": ");
+    put_text(&t, name);
+    put_text(&t, ": ");
     if (n > 0) {
         put_inputs(&t, n, x);
-        put(&t, ": ");
+        put_text(&t, ": ");
     }
     put_list(&t, format, args);
     if (refused) put_refusal(&t, tape);
@@ -164,7 +180,7 @@ static void append_location(char *message, bool *located, const char *file, int 
     ag__format(location, sizeof location, " [%s%s:%d]", strlen(file) > 150 ? "…" : "",
                strlen(file) > 150 ? file + strlen(file) - 150 : file, line);
     if (t.used + strlen(location) >= t.room) t.used = t.room - 1 - strlen(location);
-    put(&t, "%s", location);
+    put_text(&t, location);
     *located = true;
 }
 

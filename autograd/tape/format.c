@@ -83,12 +83,21 @@ float ag__parse_f32(const char *text) {
     return x;
 }
 
-static_assert(AG__EXTENTS > AG_MAX_RANK * (sizeof "-9223372036854775808," - 1), "room for any shape");
-
+/* Errors name shapes, and programs that try what fits make many of them: so without the C library's formatting. */
 const char *ag__format_extents(char to[AG__EXTENTS], int rank, const int64_t *extent) {
-    size_t used = 0;
-    *to = 0;
-    for (int i = 0; i < rank; i++)
-        used += (size_t)ag__format(to + used, AG__EXTENTS - used, i ? ",%lld" : "%lld", (long long)extent[i]);
+    enum { DIGITS = sizeof "9223372036854775808" - 1 };
+    static_assert(AG__EXTENTS > AG_MAX_RANK * (DIGITS + sizeof "-," - 1), "room for any shape");
+    char *end = to;
+    for (int i = 0; i < rank; i++) {
+        char digit[DIGITS];
+        int n = 0;
+        uint64_t left = extent[i] < 0 ? -(uint64_t)extent[i] : (uint64_t)extent[i];
+        do digit[n++] = (char)('0' + left % 10);
+        while ((left /= 10) != 0);
+        if (i > 0) *end++ = ',';
+        if (extent[i] < 0) *end++ = '-';
+        while (n > 0) *end++ = digit[--n];
+    }
+    *end = 0;
     return to;
 }

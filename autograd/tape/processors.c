@@ -4,6 +4,7 @@
  * may use: those of its affinity mask, but no more than the quota of its control group (in a container, say) allows. */
 #define _GNU_SOURCE
 
+#include "autograd/tape/environment.h"
 #include "autograd/tape/format.h"
 #include "autograd/tape/tape.h"
 
@@ -131,19 +132,18 @@ int ag__processors(void) {
 }
 
 /* The first number of a list (for nested loops, the outermost first); 0 if it is invalid. */
-static int number_in(const char *name) {
-    const char *text = getenv(name);
+static int number_in(const char *text) {
     long n = text ? strtol(text, NULL, 10) : 0;
     return n < 1 ? 0 : n > AG__MOST_THREADS ? AG__MOST_THREADS : (int)n;
 }
 
-int ag__default_threads(void) {
-    int n = number_in("AG_THREADS");
+int ag__default_threads(const ag__environment *e) {
+    int n = number_in(e->value[AG__VARIABLE_THREADS]);
     processors = count_processors();
-    if (n == 0) n = number_in("OMP_NUM_THREADS");
+    if (n == 0) n = number_in(e->value[AG__VARIABLE_OMP_NUM_THREADS]);
     return n > 0 ? n : processors;
 }
 #else
 int ag__processors(void) { return 1; }
-int ag__default_threads(void) { return 1; }
+int ag__default_threads(const ag__environment *e) { return (void)e, 1; }
 #endif

@@ -1,4 +1,5 @@
 /* settings -- a tape's settings, random seeds, and the memory it takes */
+#include "autograd/tape/environment.h"
 #include "autograd/tape/tape.h"
 
 #include <string.h>
@@ -20,7 +21,10 @@ ag_tensor *ag_tape_set_part(ag_tape *tape, ag_tensor *part) {
 
 int ag_tape_set_threads(ag_tape *tape, int threads) {
     if (!tape) return 0;
-    if (threads == 0) tape->threads = ag__default_threads();
+    if (threads == 0) {
+        const ag__environment now = ag__environment_now();
+        tape->threads = ag__default_threads(&now);
+    }
     if (threads > 0) tape->threads = threads < AG__MOST_THREADS ? threads : AG__MOST_THREADS;
     return tape->threads;
 }

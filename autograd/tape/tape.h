@@ -501,8 +501,9 @@ ag_tensor *ag__label_whole(ag_tensor *x, const char *label);
 void ag__aheads_end(ag_tape *tape); /* no thread works for the tape any more, and no queue has memory of it */
 
 /* processors.c */
+struct ag__environment;
 enum { AG__MOST_THREADS = 1024 };
-int ag__default_threads(void);
+int ag__default_threads(const struct ag__environment *e);
 int ag__processors(void); /* that this process may use, if known; 1 without threads */
 /* The processors that the quota of the control groups in this list, found below `root`, allows. */
 int ag__cgroup_quota(const char *groups, const char *root);

@@ -37,6 +37,8 @@ void ag__make_plain(char *text) {
     size_t length = strlen(text);
     for (size_t i = 0, n; i < length; i += n) {
         const unsigned char *c = (const unsigned char *)text + i;
+        n = 1;
+        if (*c >= ' ' && *c < 0x7F) continue; /* nearly all */
         n = utf8_length(c, length - i);
         bool plain = n > 0 && !is_control(c);
         if (n == 0) n = 1;
