@@ -215,6 +215,7 @@
     X(UNARY, tanh)                                                                                                     \
     X(INNER, tanh_slope)                                                                                               \
     X(OTHER, tensordot)                                                                                                \
+    X(INNER, ties)                                                                                                     \
     X(UNARY, trunc)                                                                                                    \
     X(OTHER, uniform)                                                                                                  \
     X(OTHER, unique)                                                                                                   \

@@ -181,13 +181,34 @@ static bool extreme_infer(ag_infer *r) {
     return true;
 }
 
+/* Whether reduced axes follow on others and others on them, as in windows: neither whole rows nor whole columns. */
+static bool is_within(const ag_shape *x, uint32_t mask) {
+    int changes = 0;
+    bool before = false, any = false;
+    for (int i = 0; i < x->rank; i++) {
+        const bool reduced = mask & 1u << i;
+        if (x->extent[i] == 1) continue;
+        changes += any && reduced != before;
+        before = reduced, any = true;
+    }
+    return changes > 1;
+}
+
+/* How many elements of x equal the extreme y of theirs, whose axes are kept. */
+static ag_tensor *ties(ag_tensor *y, ag_tensor *x, ag_tensor *kept, ag_tensor *hit) {
+    enum { EXACT = AG__LIMIT(1 << 24, 64) }; /* whole numbers that f32 has */
+    const ag_axes_set *set = ag_attributes(y);
+    const ag_shape shape = ag_shape_of(x);
+    if (is_within(&shape, set->mask) && count_of(y) <= EXACT)
+        return ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, kept}, NULL, 0);
+    return reduce_mask(&ag__op_sum, ag_cast(hit, ag_dtype_of(x)), set->mask, true);
+}
+
 /* x̄ = ȳ/n at the n elements that equal y, 0 at the others; NaN at all of them where y is NaN. */
 static ag_tensor *extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    const ag_axes_set *set = ag_attributes(y);
-    ag_tensor *x = ag_input(y, i), *hit = ag_equal(x, with_axes_kept(y, y));
-    ag_tensor *n = reduce_mask(&ag__op_sum, ag_cast(hit, ag_dtype_of(x)), set->mask, true);
+    ag_tensor *x = ag_input(y, i), *kept = with_axes_kept(y, y), *hit = ag_equal(x, kept);
     g = with_axes_kept(y, g);
-    return ag_where(hit, ag__slope_div(g, n), ag__unknown(g, with_axes_kept(y, y)));
+    return ag_where(hit, ag__slope_div(g, ties(y, x, kept, hit)), ag__unknown(g, kept));
 }
 
 const ag_op ag__op_max = {.name = "max",

@@ -12,6 +12,10 @@ static ag_tensor *recurrence(ag_tensor *a, ag_tensor *b, int64_t axis, int64_t b
     return ag_apply(&ag__op_recur, 2, (ag_tensor *[]){a, b}, attributes, sizeof attributes);
 }
 
+static ag_tensor *ties(ag_tensor *x, ag_tensor *y) {
+    return ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, y}, NULL, 0);
+}
+
 static ag_tensor *index_of_cummax(ag_tensor *x) {
     ag_tensor *index;
     ag_cummax_indices(x, 1, &index);
@@ -232,6 +236,9 @@ static const op_case rows[] = {
     {"histogram_between", NULL, REAL, LENIENT, 0, BUILD(histogram_between), 2, {IN(ANY, 20), IN(TIES, 2)}, ""},
     {"bincount", NULL, 1 << AG_F64, LENIENT, 0, BUILD(bincount_5), 1, {INDICES(5, 3, 4)}, ""},
     {"unique", "unique", ANYTHING, LENIENT, 0, BUILD(unique), 1, {IN(TIES, 3, 4)}, ""},
+    {"ties 1", "ties", REAL, GRAD, 0, BINARY(ties), 2, {IN(ANY, 2, 5, 3), IN(ANY, 2, 1, 3)}, ""},
+    {"ties 0,2", "ties", REAL, SUBGRAD, 0, BINARY(ties), 2, {IN(TIES, 3, 2, 7), IN(TIES, 1, 2, 1)}, ""},
+    {"ties special", "ties", REAL, 0, 0, BINARY(ties), 2, {IN(SPECIAL, 2, 8, 2), IN(SPECIAL, 2, 1, 2)}, ""},
     {"distinct", "distinct", ANYTHING, 0, 0, BUILD(distinct), 1, {IN(TIES, 3, 4)}, ""},
     {"unique inverse", NULL, ANYTHING, LENIENT, 0, UNARY(inverse_of_unique), 1, {IN(TIES, 3, 4)}, ""},
     {"unique special", "unique", REAL, LENIENT, 0, BUILD(unique), 1, {IN(SPECIAL, 16)}, ""},

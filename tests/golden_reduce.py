@@ -73,6 +73,11 @@ def descending(x, axis):
     return torch.sort(x, dim=axis, descending=True, stable=True)
 
 
+def ties(x, y, axes):
+    """How many elements equal y."""
+    return (x == y).sum(axes, keepdim=True).to(x.dtype)
+
+
 def distinct(x):
     """How many elements are distinct, and where each is first, in order of appearance: 6 numbers."""
     first = np.sort(np.unique(x, return_index=True)[1])
@@ -202,6 +207,9 @@ CALLS = {
     "histogram_between": by_numpy(lambda x, e: np.histogram(x, e)[0]),
     "bincount": by_numpy(lambda x: np.bincount(x.ravel(), minlength=5)),
     "unique": by_numpy(np.unique),
+    "ties 1": lambda x, y: ties(x, y, 1),
+    "ties 0,2": lambda x, y: ties(x, y, (0, 2)),
+    "ties special": lambda x, y: ties(x, y, 1),
     "distinct": by_numpy(distinct),
     "unique inverse": by_numpy(lambda x: np.unique(x, return_inverse=True)[1].reshape(x.shape)),
     "unique special": by_numpy(np.unique),

@@ -866,6 +866,70 @@ END_TEST
 /* ---- Threads, memory, errors ---- */
 
 /* The weight of what is counted at a place has its cotangent. */
+static ag_tensor *ties_of(ag_tensor *x, ag_tensor *y) {
+    return ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, y}, NULL, 0);
+}
+
+/* Which axes are counted is said by the second tensor, which may be any view. */
+START_TEST(ties_are_what_a_comparison_and_a_sum_count) {
+    for (int round = 0; round < 200; round++) {
+        const ag_dtype d = draw(2) ? AG_F32 : AG_F64;
+        ag_shape shape = {.rank = (int)draw(6)};
+        ag_axes axes = {.count = 0};
+        int64_t n = 1;
+        for (int i = 0; i < shape.rank; i++) {
+            shape.extent[i] = (int64_t)CHOSEN(0, 1, 1, 2, 2, 3, 3, 4, 7, 8, 9, 17, 33);
+            if (n * shape.extent[i] > MOST / 3) shape.extent[i] = 1;
+            n *= shape.extent[i];
+            if (draw(2) && shape.extent[i] > 0) axes.axis[axes.count++] = i;
+        }
+        ag_tensor *x = viewed(tape, d, shape, draw(3) ? TIED : SPECIALS), *y = ag_min_over(x, axes, true);
+        if (draw(3) == 0 && shape.rank > 1) y = ag_transpose(ag_contiguous(ag_transpose(y, 0, -1)), 0, -1);
+        ag_tape_set_threads(tape, 1 + (int)draw(3));
+        expect_same(ties_of(x, y), ag_sum_over(ag_cast(ag_equal(x, y), d), axes, true));
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* Large enough for several threads: windows of 3, 2 apart, with channels that fill no vector; and one channel. */
+START_TEST(ties_are_shared_in_windows) {
+    const int64_t channels = _i ? 1 : 67;
+    ag_tensor *all = scattered(tape, AG_F32, AG_SHAPE(3, 65, 65, channels), 7), *x, *dx[2];
+    x = ag_parameter_from(ag_floor(ag_scale(all, 2)));
+    ag_tensor *windows = ag_windows(x, AG_AXES(1, 2), AG_SHAPE(3, 3), AG_SHAPE(2, 2));
+    windows = ag_permute(windows, AG_AXES(0, 1, 2, 4, 5, 3));
+    ag_tensor *y = ag_max_over(windows, AG_AXES(3, 4), true), *g = ag_sin(ag_cumsum(ag_stop_gradient(y), 1));
+    ag_tensor *hit = ag_cast(ag_equal(windows, y), AG_F32);
+    ag_tensor *share = ag_div(hit, ag_sum_over(hit, AG_AXES(3, 4), true));
+    ck_assert_int_eq(ag_vjp(1, &y, &g, 1, &x, &dx[0], 0), AG_OK);
+    ck_assert_int_eq(ag_vjp(1, (ag_tensor *[]){ag_sum(ag_mul(windows, ag_mul(share, g)))}, NULL, 1, &x, &dx[1], 0), AG_OK);
+    for (int threads = 1; threads < 4; threads++) {
+        ag_tape_set_threads(tape, threads);
+        ag_tensor *more;
+        ck_assert_int_eq(ag_vjp(1, &y, &g, 1, &x, &more, 0), AG_OK);
+        expect_same(more, dx[0]);
+    }
+    const float *a = ag_data(dx[0]), *b = ag_data(dx[1]);
+    ck_assert(a && b);
+    for (int64_t i = 0; i < ag_size(x); i++) ck_assert_float_eq_tol(a[i], b[i], 1e-5f);
+    expect_ok(tape);
+}
+END_TEST
+
+START_TEST(ties_want_two_tensors_that_fit) {
+    ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3));
+    ties_of(x, ag_zeros(tape, AG_F64, AG_SHAPE(3)));
+    expect_error(tape, AG_ERR_SHAPE, "ties: a (2,3) and b (3): the extents of the second must be 1");
+    ties_of(x, ag_zeros(tape, AG_F64, AG_SHAPE(2, 2)));
+    expect_error(tape, AG_ERR_SHAPE, "ties");
+    ties_of(x, ag_zeros(tape, AG_F32, AG_SHAPE(2, 1)));
+    expect_error(tape, AG_ERR_DTYPE, "ties");
+    ties_of(ag_cast(x, AG_I64), ag_zeros(tape, AG_I64, AG_SHAPE(2, 1)));
+    expect_error(tape, AG_ERR_DTYPE, "ties");
+}
+END_TEST
+
 START_TEST(gradients_of_counts_go_to_the_weights) {
     ag_tensor *w = tensor_of(tape, AG_F64, AG_SHAPE(4), (double[]){1, 2, 3, 4}), *dw;
     ag_tensor *at = tensor_of(tape, AG_I64, AG_SHAPE(4), (double[]){2, 0, 2, 1}), *bins = ag_arange(tape, AG_F64, 3);
@@ -1042,6 +1106,9 @@ int main(void) {
     tcase_add_test(t, histograms_are_those_of_their_edges);
     tcase_add_test(t, distinct_elements_are_counted);
     tcase_add_test(t, distinct_elements_of_many_are_those_of_their_order);
+    tcase_add_test(t, ties_are_what_a_comparison_and_a_sum_count);
+    tcase_add_loop_test(t, ties_are_shared_in_windows, 0, 2);
+    tcase_add_test(t, ties_want_two_tensors_that_fit);
     tcase_add_test(t, gradients_of_counts_go_to_the_weights);
     t = plain_group(suite, "threads and memory");
     tcase_add_test(t, results_do_not_depend_on_the_number_of_threads);

@@ -42,13 +42,39 @@ static bool may_go_over(const ag__lowering *l, uint32_t x, uint32_t y) {
     return l->p->value[root].step != l->s && ag__shows_root(l->p, x);
 }
 
+/* Whether cell x is read, and not any more when instruction k makes y. */
+static bool is_read_before(const ag__lowering *l, uint32_t k, uint32_t x, uint32_t y) {
+    const ag__note *read = ag__note_of(l, x), *made = ag__note_of(l, y);
+    if (read->last_reader > k) return false;
+    return read->last_reader < k || l->body.at[k].does == AG__MAP || read->read_at <= made->made_at;
+}
+
 /* Whether result y of instruction k may be written over input x. */
 static bool may_replace(const ag__lowering *l, uint32_t k, uint32_t x, uint32_t y) {
     const ag__cell *from = ag__cell_at(l, x), *to = ag__cell_at(l, y);
-    const ag__note *read = ag__note_of(l, x), *made = ag__note_of(l, y);
     if (from->where != AG__AT_ELEMENT || to->where != AG__AT_ELEMENT || from->bytes != to->bytes) return false;
-    if (read->last_reader > k || read->replaced || !may_go_over(l, from->index, to->index)) return false;
-    return read->last_reader < k || l->body.at[k].does == AG__MAP || read->read_at <= made->made_at;
+    if (ag__note_of(l, x)->replaced || !may_go_over(l, from->index, to->index)) return false;
+    return is_read_before(l, k, x, y);
+}
+
+/* Whether result y of instruction k may be written over x although others show its buffer too: the region reads these,
+ * if at all, at the same elements, and no later; and none is kept. */
+static bool may_be_shown(const ag__lowering *l, uint32_t k, uint32_t x, uint32_t y) {
+    const ag__planner *p = l->p;
+    const uint32_t root = p->value[ag__cell_at(l, x)->index].root;
+    if (root >= l->c->nodes || p->showing[root].count < 2) return false;
+    const ag__showing *all = &p->showing[root];
+    for (uint32_t i = 0; i < all->count; i++)
+        if (l->c->node[p->plan->shown.at[all->first + i]].kept) return false;
+    for (uint32_t other = l->r->cell; other < l->plan->cells.count; other++) {
+        const ag__cell *cell = ag__cell_at(l, other);
+        const ag__note *note = ag__note_of(l, other);
+        if (cell->index == AG__NONE || cell->index >= l->c->nodes || p->value[cell->index].root != root) continue;
+        if (note->last_reader == AG__NONE) continue;
+        if (cell->where != AG__AT_ELEMENT || !ag__shows_root(p, cell->index) || note->replaced) return false;
+        if (!is_read_before(l, k, other, y)) return false;
+    }
+    return true;
 }
 
 /* For each next value of a variable, find the cell of its present value. */
@@ -73,6 +99,7 @@ static void find_place(ag__lowering *l, uint32_t k, uint32_t y) {
     for (int i = 0; i < q->inputs && over == AG__NONE; i++)
         if (may_replace(l, k, x[i], y)) over = x[i];
     if (over == AG__NONE && former != AG__NONE && may_replace(l, k, former, y)) over = former;
+    ag__note_of(l, y)->shown = over != AG__NONE && may_be_shown(l, k, over, y);
     ag__note_of(l, y)->over = over;
     if (over != AG__NONE) ag__note_of(l, over)->replaced = true;
 }
@@ -86,8 +113,11 @@ static void find_places(ag__lowering *l) {
             find_place(l, k, ag__operands_of(l, q)[q->inputs + i]);
     }
     for (uint32_t o = l->r->output; o < l->plan->outputs.count; o++) {
-        uint32_t y = ag__cell_of(l, l->plan->outputs.at[o].index), over = y == AG__NONE ? y : ag__note_of(l, y)->over;
-        if (over != AG__NONE) l->plan->outputs.at[o].over = ag__cell_at(l, over)->index;
+        ag__step_output *output = &l->plan->outputs.at[o];
+        uint32_t y = ag__cell_of(l, output->index), over = y == AG__NONE ? y : ag__note_of(l, y)->over;
+        if (over == AG__NONE) continue;
+        output->over = ag__cell_at(l, over)->index;
+        if (ag__note_of(l, y)->shown) output->shown = l->p->showing[l->p->value[output->over].root];
     }
 }
 

@@ -2,7 +2,8 @@
  *
  * A value is released when its last reader has run. A plan may need it for less long: because it is computed once
  * more before the backward pass (again.c), or because the regions of its other readers compute it themselves
- * (settle.c). Then it is dropped after the last step that reads it in memory, with those that show its buffer. */
+ * (settle.c). Then it is dropped after the last step that reads it in memory, with those that show its buffer. Those
+ * are listed here, also for results that are written over them (allot.c). */
 #include "autograd/eval/planning.h"
 
 #include <string.h>
@@ -23,7 +24,9 @@ static void note_readers(dropping *d, uint32_t i) {
         uint32_t root = ag__root_at(p, k);
         if (d->until[root] < number) d->until[root] = number;
     }
-    if (p->c->node[i].must) p->value[p->value[i].root].pinned = true;
+    ag__value *root = &p->value[p->value[i].root];
+    if (p->c->node[i].must) root->pinned = true;
+    if (p->value[i].shown && p->value[i].root != i) root->viewed = true;
 }
 
 static bool ends_early(const dropping *d, uint32_t r) {
@@ -38,7 +41,7 @@ static bool ends_early(const dropping *d, uint32_t r) {
 static bool is_listed(const dropping *d, uint32_t i) {
     const ag__value *v = &d->p->value[i];
     if (ag__is_outside(d->p, v->root) || (i != v->root && !v->shown)) return false;
-    return d->p->value[v->root].again || ends_early(d, v->root);
+    return d->p->value[v->root].viewed || d->p->value[v->root].again || ends_early(d, v->root);
 }
 
 /* For each such value, itself and the nodes that show its buffer, next to each other. */
@@ -111,6 +114,7 @@ static bool take_arrays(dropping *d) {
     d->until = ag__scratch_array(&p->scratch, values, sizeof *d->until);
     d->shown = ag__scratch_array(&p->scratch, values, sizeof *d->shown);
     if (!d->number || !d->last || !d->until || !d->shown) return false;
+    p->showing = d->shown;
     memset(d->last, 0, values * sizeof *d->last);
     memset(d->until, 0, values * sizeof *d->until);
     memset(d->shown, 0, values * sizeof *d->shown);

@@ -21,6 +21,7 @@ typedef struct ag__note {
     uint32_t listed;      /* the latest run that has it among its inputs */
     bool freed;           /* its scratch memory is in the list of what is free, or was */
     bool replaced;        /* a result is written over it */
+    bool shown;           /* it may be written over another although others show that one's buffer */
     bool streamed;        /* machine code writes it past the caches */
 } ag__note;
 

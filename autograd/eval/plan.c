@@ -68,18 +68,30 @@ static void list_reads(ag__planner *p, uint32_t s) {
     r->reads = p->plan->read.count - r->read;
 }
 
+/* The tensors whose reads count for a result: that which it may overwrite, or all that show it. */
+static const uint32_t *counted(const ag__planner *p, const ag__step_output *o, uint32_t *count) {
+    *count = o->over == AG__NONE ? 0 : o->shown.count ? o->shown.count : 1;
+    return o->shown.count ? AG__FROM(&p->plan->shown, o->shown.first) : &o->over;
+}
+
 /* Count how often step s reads each tensor that its results may overwrite; those are not released before its end. */
 static void count_reads(ag__planner *p, uint32_t s) {
     const ag__region *r = ag__region_of(p, s);
     const ag__plan_step *step = ag__step_at(p, s);
     ag__step_output *output = AG__FROM(&p->plan->outputs, r->output);
-    for (uint32_t o = 0; o < r->outputs; o++)
-        if (output[o].over != AG__NONE) p->value[output[o].over].reads = 0;
+    uint32_t count;
+    for (uint32_t o = 0; o < r->outputs; o++) {
+        const uint32_t *x = counted(p, &output[o], &count);
+        for (uint32_t i = 0; i < count; i++) p->value[x[i]].reads = 0;
+    }
     for (uint32_t i = p->drafts.at[s].first; i != AG__NONE; i = p->value[i].next)
         for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) p->value[p->c->operand[k]].reads++;
     for (uint32_t i = 0; i < step->holds; i++) p->value[p->plan->holds.at[step->hold + i]].reads++;
-    for (uint32_t o = 0; o < r->outputs; o++)
-        if (output[o].over != AG__NONE) output[o].reads = p->value[output[o].over].reads;
+    for (uint32_t o = 0; o < r->outputs; o++) {
+        const uint32_t *x = counted(p, &output[o], &count);
+        output[o].reads = 0;
+        for (uint32_t i = 0; i < count; i++) output[o].reads += p->value[x[i]].reads;
+    }
 }
 
 static void list_all_reads(ag__planner *p) {

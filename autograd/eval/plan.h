@@ -143,8 +143,9 @@ typedef struct ag__showing { /* a value, and those that show its buffer, next to
 
 typedef struct ag__step_output {
     uint32_t index;
-    uint32_t over;  /* index of the value whose buffer it may take over; AG__NONE: no other's */
-    uint32_t reads; /* how often its step reads that one */
+    uint32_t over;     /* index of the value whose buffer it may take over; AG__NONE: no other's */
+    ag__showing shown; /* and those that may show it too: its root, and others; none: it must be alone */
+    uint32_t reads;    /* how often its step reads that one, or these */
 } ag__step_output;
 
 /* ---- The plan ---- */

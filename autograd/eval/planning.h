@@ -55,7 +55,8 @@ typedef struct ag__value {
     bool past : 1;     /* to be written past the caches */
     bool by_rows : 1;  /* a product that has no buffer: its reader computes some rows at a time */
     bool passed : 1;   /* from one step of the forward pass to another, in memory */
-    bool pinned : 1;   /* scratch of drop.c: it, or one that shows it, is wanted after the chunk */
+    bool pinned : 1;   /* scratch of drop.c: it, or one that shows it, is wanted after the chunk; */
+    bool viewed : 1;   /* another one shows it */
 } ag__value;
 
 /* A step. */
@@ -89,6 +90,7 @@ typedef struct ag__planner {
     uint32_t now;                        /* the step that is being settled */
     uint32_t recent[AG__RECENT_REGIONS]; /* step of the latest region of each size, by a hash of it */
     bool whole;                          /* make machine code also where it pays only later; else where */
+    ag__showing *showing;                /* of each root: itself and those that show its buffer, if it is listed */
     uint32_t *alike;                     /* many regions are like this one; NULL: none is like many */
     ag__scratch scratch;                 /* has the arrays */
     struct ag__lowering *lowering;

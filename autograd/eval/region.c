@@ -9,16 +9,32 @@
 
 /* ---- Outputs ---- */
 
+/* Whether no one but x and those that show its buffer has it, and none of them is read after this step. */
+static bool ends_here(const ag__execution *e, const ag__step_output *o, const ag_tensor *x) {
+    enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
+    const uint32_t *shown = o->shown.count ? AG__FROM(&e->plan->shown, o->shown.first) : &o->over;
+    const uint32_t count = o->shown.count ? o->shown.count : 1;
+    uint32_t refs = 0, live = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const ag_tensor *t = e->c->table[shown[i]];
+        live += ag__mark_of(e->c->evaluation, t)->live;
+        if (t->buffer != x->buffer) continue;
+        if (t->flags & STAYS) return false;
+        refs++;
+    }
+    return refs == x->buffer->refs && live == o->reads;
+}
+
 /* The buffer of an input that is not read after this step, for its result y; NULL if there is none. In the sweep
  * before a rewind, all buffers are chosen before it is known which nodes share them: only the value of a variable is
  * taken over. */
 static ag__buffer *taken_over(const ag__execution *e, const ag__step_output *o, const ag_tensor *y) {
-    enum { STAYS = AG__LEAF | AG__KEEP | AG__VARIABLE };
+    const ag__evaluation *now = e->c->evaluation;
     ag_tensor *x = o->over == AG__NONE ? NULL : e->c->table[o->over];
-    if (!x || !x->buffer || ag__mark_of(e->c->evaluation, x)->live != o->reads || x->offset != 0) return NULL;
-    if (e->c->evaluation->when == AG__FINAL) {
-        if (!ag__may_overwrite(e->c->evaluation, x, y)) return NULL;
-    } else if (o->over >= e->plan->nodes || x->flags & STAYS || x->buffer->refs != 1) {
+    if (!x || !x->buffer || x->offset != 0) return NULL;
+    if (now->when == AG__FINAL) {
+        if (ag__mark_of(now, x)->live != o->reads || !ag__may_overwrite(now, x, y)) return NULL;
+    } else if (o->over >= e->plan->nodes || !ends_here(e, o, x)) {
         return NULL;
     }
     x->buffer->refs++;
