@@ -463,6 +463,9 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 #include "../ops/correlation.h"
 #include "../ops/depthwise.h"
 
+/* Images with other extents */
+#include "../ops/interpolate.h"
+
 /* Linear algebra: equations, determinants, factorisations */
 #include "../ops/linalg.h"
 

@@ -188,6 +188,7 @@
 #define ag_masked_select(...) ag_located(ag_masked_select(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_masked_scatter(...) ag_located(ag_masked_scatter(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_one_hot(...) ag_located(ag_one_hot(__VA_ARGS__), __FILE__, __LINE__)
+#define ag_interpolate(...) ag_located(ag_interpolate(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_solve(...) ag_located(ag_solve(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_solve_triangular(...) ag_located(ag_solve_triangular(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_inverse(...) ag_located(ag_inverse(__VA_ARGS__), __FILE__, __LINE__)

@@ -43,7 +43,6 @@
 #define ag_adaptive_avg_pool(...) ag_located(ag_adaptive_avg_pool(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_global_max_pool(...) ag_located(ag_global_max_pool(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_global_avg_pool(...) ag_located(ag_global_avg_pool(__VA_ARGS__), __FILE__, __LINE__)
-#define ag_interpolate(...) ag_located(ag_interpolate(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_pixel_shuffle(...) ag_located(ag_pixel_shuffle(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_pixel_unshuffle(...) ag_located(ag_pixel_unshuffle(__VA_ARGS__), __FILE__, __LINE__)
 #define ag_grid_sample(...) ag_located(ag_grid_sample(__VA_ARGS__), __FILE__, __LINE__)

@@ -1,90 +1,7 @@
-/* resample -- images with other extents, and at other places
+/* resample -- pixels as channels, and images at any places
  *
- * A resampled image is a sum of gathered elements, each times a weight: of two or four along each axis, one axis after
- * the other, or of all corners around a place. */
+ * An image at a place is a sum of gathered elements, each times a weight: of all corners around it. */
 #include "nn/sliding.h"
-
-#include <math.h>
-
-/* ---- Interpolation ---- */
-
-enum { MOST_TAPS = 4 };
-
-/* For one axis of n elements: which elements each of m results is made of, and their weights; memory of the tape. */
-typedef struct taps {
-    int count;
-    int64_t *index[MOST_TAPS];
-    double *weight[MOST_TAPS];
-} taps;
-
-/* Keys' polynomial at a distance of 0 to 2, with a = −0.75. */
-static double cubic(double x) {
-    const double a = -0.75;
-    return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : (((x - 5) * x + 8) * x - 4) * a;
-}
-
-static int64_t within(int64_t i, int64_t n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
-
-static void set_taps(taps *t, ag_interpolation mode, int64_t i, int64_t n, double place) {
-    if (mode == AG_LINEAR && place < 0) place = 0;
-    const int64_t below = (int64_t)floor(place), first = mode == AG_CUBIC ? below - 1 : below;
-    const double part = place - (double)below;
-    for (int k = 0; k < t->count; k++) {
-        t->index[k][i] = within(first + k, n);
-        t->weight[k][i] = mode == AG_CUBIC ? cubic(fabs((double)(k - 1) - part)) : k == 0 ? 1 - part : part;
-    }
-}
-
-static bool is_nearest(ag_interpolation mode) { return mode == AG_NEAREST || mode == AG_NEAREST_EXACT; }
-
-/* False without memory. */
-static bool make_taps(taps *t, ag_tape *tape, ag_interpolation mode, int64_t n, int64_t m, bool align) {
-    t->count = is_nearest(mode) ? 1 : mode == AG_LINEAR ? 2 : MOST_TAPS;
-    for (int k = 0; k < t->count; k++) {
-        t->index[k] = ag_tape_alloc(tape, (size_t)m * sizeof(int64_t));
-        t->weight[k] = ag_tape_alloc(tape, (size_t)m * sizeof(double));
-        if (!t->index[k] || !t->weight[k]) return false;
-    }
-    for (int64_t i = 0; i < m; i++) {
-        if (mode == AG_NEAREST) t->index[0][i] = i * n / m;
-        else if (mode == AG_NEAREST_EXACT) t->index[0][i] = (2 * i + 1) * n / (2 * m);
-        else if (align) set_taps(t, mode, i, n, m > 1 ? (double)(i * (n - 1)) / (double)(m - 1) : 0);
-        else set_taps(t, mode, i, n, ((double)i + 0.5) * (double)n / (double)m - 0.5);
-    }
-    return true;
-}
-
-static ag_tensor *resampled(ag_tensor *x, int axis, int64_t m, ag_interpolation mode, bool align) {
-    ag_tape *tape = ag_tape_of(x);
-    ag_shape along = {.rank = ag_rank(x)};
-    ag_tensor *y = NULL;
-    taps t;
-    if (m == ag_extent(x, axis)) return x;
-    if (!make_taps(&t, tape, mode, ag_extent(x, axis), m, align)) return ag_neg(x); /* nil: the tape has an error */
-    for (int i = 0; i < along.rank; i++) along.extent[i] = i == axis ? m : 1;
-    for (int k = 0; k < t.count; k++) {
-        ag_tensor *part = ag_gather(x, ag_from(tape, AG_I64, along, t.index[k]), axis);
-        if (is_nearest(mode)) return part;
-        part = ag_mul(part, ag_cast(ag_from(tape, AG_F64, along, t.weight[k]), ag_dtype_of(x)));
-        y = y ? ag_add(y, part) : part;
-    }
-    return y;
-}
-
-static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
-
-ag_tensor *ag_interpolate(ag_tensor *x, ag_shape extents, ag_interpolation mode, bool align_corners) {
-    static const char name[] = "interpolate";
-    ag_tensor *nil = ag__extents_wrong(name, is_real(x), x, &extents);
-    if (nil) return nil;
-    if (mode > AG_NEAREST_EXACT || (is_nearest(mode) && align_corners))
-        return ag__refuse(name, 1, &x, AG_ERR_RANGE, "%s",
-                          mode > AG_NEAREST_EXACT ? "there is no such mode"
-                                                  : "the nearest elements have no corners to align");
-    ag_tensor *y = x;
-    for (int i = 0; i < extents.rank; i++) y = resampled(y, i + 1, extents.extent[i], mode, align_corners);
-    return y == x ? ag_reshape(x, ag_shape_of(x)) : y;
-}
 
 /* ---- Pixels and channels ---- */
 
@@ -187,6 +104,8 @@ static ag_tensor *places_of(ag_tensor *grid, int64_t n, bool align) {
     return ag_scale(ag_add_scalar(ag_scale(ag_add_scalar(grid, 1), (double)n), -1), 0.5);
 }
 
+enum { MOST_TAPS = 4 };
+
 /* A call: the image's elements N L C; for each axis the elements around each place, and their weights, both N P: one,
  * two or four. */
 typedef struct sampling {
@@ -197,7 +116,8 @@ typedef struct sampling {
     bool zeros;
 } sampling;
 
-/* The weight of tap k, for a place that is `part` beyond the element below it. The cubic ones as in cubic(). */
+/* The weight of tap k, for a place that is `part` beyond the element below it. The cubic ones by Keys' polynomial, as
+ * in ops/interpolate.c. */
 static ag_tensor *tap_weight(ag_tensor *part, int count, int k) {
     const double a = -0.75;
     if (count == 2) return k ? part : ag_rsub_scalar(1, part);
@@ -235,6 +155,8 @@ static ag_tensor *at_corner(const sampling *s, int corner) {
     if (weight) y = ag_mul(y, ag_unsqueeze(weight, -1));
     return s->zeros ? ag_where(ag_unsqueeze(inside, -1), y, ag_scalar(tape, dtype, 0)) : y;
 }
+
+static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
 
 /* NULL if the image can be sampled; else nil, after an error. */
 static ag_tensor *grid_wrong(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, ag_beyond beyond) {

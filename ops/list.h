@@ -113,6 +113,7 @@
     X(OTHER, index)                                                                                                    \
     X(OTHER, index_add)                                                                                                \
     X(OTHER, index_put)                                                                                                \
+    X(OTHER, interpolate)                                                                                              \
     X(OTHER, inverse)                                                                                                  \
     X(OTHER, irfft)                                                                                                    \
     X(UNARY, isfinite)                                                                                                 \

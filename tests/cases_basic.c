@@ -1,7 +1,7 @@
 /* cases_basic -- arithmetic, comparisons, sums, views, products, and what is made of them
  *
  * See case_rows.h. */
-#include "ops/rules.h"
+#include "ops/resizing.h"
 
 #include "tests/case_rows.h"
 
@@ -32,6 +32,11 @@ static ag_tensor *relu_backward(ag_tensor *x, ag_tensor *g) {
     ag_tensor *wide = ag_broadcast_to(g, ag_shape_of(y)), *inner = ag_input(y, 0);
     ag_vjp(1, &y, &wide, 1, &inner, &dx, 0);
     return dx;
+}
+
+static ag_tensor *resized_back(ag_tensor *x) {
+    const ag__resizing r = {.axes = 2, .mode = AG_CUBIC, .adjoint = 1, .from = {2, 4}, .to = {3, 2}};
+    return ag_apply(&ag__op_interpolate, 1, &x, &r, sizeof r);
 }
 
 static ag_tensor *strong_a(ag_tensor *a, ag_tensor *b) { return ag_strong_matmul(a, b); }
@@ -138,6 +143,11 @@ CALL(correlation_back, ag_correlation_transposed(x[0], x[1], 1, AG_SHAPE(5), AG_
 CALL(depthwise_1, ag_depthwise(x[0], x[1], AG_SHAPE(4), AG_SHAPE(2), AG_SHAPE(1), AG_SHAPE(1)))
 CALL(depthwise_2, ag_depthwise(x[0], x[1], AG_SHAPE(3, 2), AG_SHAPE(1, 2), AG_SHAPE(2, 1), AG_SHAPE(1, 0)))
 CALL(depthwise_3, ag_depthwise(x[0], x[1], AG_SHAPE(2, 2, 2), AG_SHAPE(1, 1, 2), AG_SHAPE(1, 1, 1), AG_SHAPE(1, 0, 1)))
+CALL(resized_linear, ag_interpolate(x[0], AG_SHAPE(5, 2), AG_LINEAR, false))
+CALL(resized_corners, ag_interpolate(x[0], AG_SHAPE(4, 7), AG_LINEAR, true))
+CALL(resized_cubic, ag_interpolate(x[0], AG_SHAPE(3, 5), AG_CUBIC, false))
+CALL(resized_nearest, ag_interpolate(x[0], AG_SHAPE(4, 2, 2), AG_NEAREST, false))
+CALL(resized_exact, ag_interpolate(x[0], AG_SHAPE(7), AG_NEAREST_EXACT, false))
 CALL(depthwise_back, ag_depthwise_transposed(x[0], x[1], AG_SHAPE(5), AG_SHAPE(2), AG_SHAPE(1), AG_SHAPE(1)))
 CALL(windows_1, ag_windows(x[0], AG_AXES(1), AG_SHAPE(3), AG_SHAPE(1)))
 CALL(windows_step, ag_windows(x[0], AG_AXES(-2), AG_SHAPE(3), AG_SHAPE(2)))
@@ -310,6 +320,14 @@ static const op_case rows[] = {
     {"correlation of nothing", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_1), 2, {IN(ANY, 0, 6, 3), IN(ANY, 3, 3, 2)}, ""},
     {"correlation no terms", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_1), 2, {IN(ANY, 2, 6, 0), IN(ANY, 3, 0, 2)}, ""},
     {"correlation no channels", "correlation", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(correlation_1), 2, {IN(ANY, 2, 6, 3), IN(ANY, 3, 3, 0)}, ""},
+    {"interpolate linear", "interpolate", REAL, GRAD, 8, BUILD(resized_linear), 1, {IN(ANY, 2, 3, 4, 2)}, ""},
+    {"interpolate corners", "interpolate", REAL, GRAD, 32, BUILD(resized_corners), 1, {IN(ANY, 1, 3, 4, 3)}, ""},
+    {"interpolate cubic", "interpolate", REAL, GRAD, 256, BUILD(resized_cubic), 1, {IN(ANY, 1, 4, 3, 2)}, ""},
+    {"interpolate nearest", "interpolate", REAL, GRAD, 0, BUILD(resized_nearest), 1, {IN(ANY, 1, 2, 3, 2, 2)}, ""},
+    {"interpolate exact", "interpolate", REAL, GRAD, 0, BUILD(resized_exact), 1, {IN(ANY, 2, 5, 1)}, ""},
+    {"interpolate transposed", "interpolate", REAL, GRAD | NO_GOLDEN, 0, UNARY(resized_back), 1, {IN(ANY, 2, 3, 2, 3)}, ""},
+    {"interpolate no channels", "interpolate", REAL, GRAD | NO_GOLDEN, 0, BUILD(resized_linear), 1, {IN(ANY, 2, 3, 4, 0)}, ""},
+    {"interpolate nothing", "interpolate", REAL, GRAD | NO_GOLDEN, 0, BUILD(resized_linear), 1, {IN(ANY, 0, 3, 4, 2)}, ""},
     {"depthwise 1", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_1), 2, {IN(ANY, 2, 6, 3), IN(ANY, 3, 3)}, ""},
     {"depthwise 2", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_2), 2, {IN(ANY, 2, 4, 5, 2), IN(ANY, 2, 3, 2)}, ""},
     {"depthwise 3", "depthwise", REAL, GRAD | REORDERS | NO_GOLDEN, 4, BUILD(depthwise_3), 2, {IN(ANY, 1, 2, 3, 3, 2), IN(ANY, 2, 2, 2, 2)}, ""},

@@ -25,6 +25,13 @@ def embed(x, axis, n, start, step):
     return y.index_copy(axis, places, x) if x.dtype.is_floating_point else _index_put(y, axis, places, x)
 
 
+def resized(size, mode, **options):
+    def call(x):
+        y = torch.nn.functional.interpolate(x.movedim(-1, 1), size, mode=mode, **options)
+        return y.movedim(1, -1)
+    return call
+
+
 def _index_put(y, axis, places, x):
     for i, place in enumerate(places.tolist()):
         y.select(axis, place).copy_(x.select(axis, i))
@@ -161,6 +168,11 @@ CALLS = {
     "var_over 0,2 kept": lambda x: torch.var(x, (0, 2), unbiased=False, keepdim=True),
     "max": torch.amax,
     "max ties": torch.amax,
+    "interpolate linear": resized((5, 2), "bilinear", align_corners=False),
+    "interpolate corners": resized((4, 7), "bilinear", align_corners=True),
+    "interpolate cubic": resized((3, 5), "bicubic", align_corners=False),
+    "interpolate nearest": resized((4, 2, 2), "nearest"),
+    "interpolate exact": resized((7,), "nearest-exact"),
     "max special": torch.amax,
     "max_over 1": lambda x: torch.amax(x, 1),
     "max_over 1 ties": lambda x: torch.amax(x, 1),

@@ -510,7 +510,7 @@ static void some_view(generator *g) {
 static void some_windows(generator *g) {
     if (chance(g, 20)) {
         int row = operand(g, REALS, MODEST);
-        if (g->value[row].size > 0) x_line(g, "user_depthwise", row);
+        if (g->value[row].size > 0) x_line(g, chance(g, 50) ? "user_depthwise" : "user_resized", row);
         return;
     }
     int x = operand(g, REALS, ANYTHING_GOES), rank = g->value[x].shape.rank;

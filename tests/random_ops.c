@@ -1,5 +1,5 @@
 /* random_ops -- operations of the tests' own for random programs: one of each kind, as a user would write them */
-#include "ops/rules.h"
+#include "ops/resizing.h"
 
 #include "tests/random_program.h"
 
@@ -450,6 +450,12 @@ ag_tensor *user_depthwise(ag_tensor *x) {
     ag_tensor *y = ag_depthwise(row, window, AG_SHAPE(n), AG_SHAPE(1), AG_SHAPE(2), AG_SHAPE(1));
     window = ag_unsqueeze(window, -1);
     return ag_add(y, ag_correlation(row, window, 1, AG_SHAPE(n), AG_SHAPE(1), AG_SHAPE(2), AG_SHAPE(1)));
+}
+
+ag_tensor *user_resized(ag_tensor *x) {
+    const int64_t n = ag_size(x), m = n % 2 ? 2 * n + 1 : n - n / 3;
+    const ag__resizing r = {.axes = 1, .mode = AG_LINEAR, .align = n % 3 == 0, .from = {n}, .to = {m}};
+    return ag_apply(&ag__op_interpolate, 1, (ag_tensor *[]){ag_reshape(x, AG_SHAPE(1, n, 1))}, &r, sizeof r);
 }
 
 ag_tensor *user_one_hot(ag_tensor *index) { return ag_one_hot(index, 9, AG_F32); }

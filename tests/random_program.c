@@ -149,6 +149,7 @@ const form forms[] = {
     {CALL(SIG_X_SHAPE, x_shape, ag_tile), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_X, x, user_corner), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_X, x, user_depthwise), REALS, KIND_NONE, {{.modest = true}}, NULL},
+    {CALL(SIG_X, x, user_resized), REALS, KIND_NONE, PLAIN},
     {CALL(SIG_X, x, user_one_hot), WHOLE, KIND_NONE, PLAIN},
     {CALL(SIG_X_N, x_n, ag_diag), ALL, KIND_NONE, PLAIN},
     {CALL(SIG_X_N, x_n, ag_tril), ALL, KIND_NONE, PLAIN},

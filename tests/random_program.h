@@ -227,6 +227,7 @@ ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix tha
 ag_tensor *user_reversed(ag_tensor *x);          /* view with negative strides */
 ag_tensor *user_corner(ag_tensor *x);            /* ag_at: slices of several axes */
 ag_tensor *user_depthwise(ag_tensor *x);         /* ag_depthwise of a row */
+ag_tensor *user_resized(ag_tensor *x);           /* a row with about two thirds of its elements, or twice as many */
 ag_tensor *user_one_hot(ag_tensor *index);       /* ag_one_hot, of indices below 9 */
 ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix that x begins with */
 

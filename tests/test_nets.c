@@ -1,9 +1,11 @@
 /* test_nets -- convolution, pooling, resampling, normalisation, attention and recurrent layers: against PyTorch, against
  * plain loops for random configurations, against finite differences, and refused calls */
 #include "nn/nn.h"
+#include "ops/resizing.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/golden/nets.h"
@@ -1571,6 +1573,118 @@ START_TEST(correlation_is_the_same_on_threads) {
 END_TEST
 
 /* A cotangent of 0 takes nothing of an image that is NaN there: in a place that a choice leaves out. */
+/* ---- Images with other extents ---- */
+
+/* The weight of element j of n in element i of m, from the definition. */
+static double share_of(ag_interpolation mode, bool align, int64_t n, int64_t m, int64_t i, int64_t j) {
+    if (mode == AG_NEAREST) return i * n / m == j;
+    if (mode == AG_NEAREST_EXACT) return (2 * i + 1) * n / (2 * m) == j;
+    double at = ((double)i + 0.5) * (double)n / (double)m - 0.5;
+    if (align) at = m > 1 ? (double)(i * (n - 1)) / (double)(m - 1) : 0;
+    if (n == m) at = (double)i;
+    if (mode == AG_LINEAR && at < 0) at = 0;
+    double sum = 0;
+    for (int64_t k = (int64_t)floor(at) - 1; k <= (int64_t)floor(at) + 2; k++) {
+        const double far = fabs(at - (double)k), a = -0.75;
+        const double linear = far < 1 ? 1 - far : 0;
+        const double cubic = far <= 1  ? (a + 2) * far * far * far - (a + 3) * far * far + 1
+                             : far < 2 ? a * far * far * far - 5 * a * far * far + 8 * a * far - 4 * a
+                                       : 0;
+        if ((k < 0 ? 0 : k >= n ? n - 1 : k) == j) sum += mode == AG_LINEAR ? linear : cubic;
+    }
+    return sum;
+}
+
+static int64_t drawn_extent(void) {
+    static const int64_t some[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 40};
+    return some[draw(0, (int)(sizeof some / sizeof *some) - 1)];
+}
+
+/* For each number of axes, the number of threads changing: the sum of the definition; and the adjoint by
+ * ⟨A x, g⟩ = ⟨x, Aᵀ g⟩. */
+START_TEST(interpolation_is_its_definition) {
+    const int axes = 1 + _i % 3;
+    for (int round = 0; round < 12; round++) {
+        const ag_dtype d = draw(0, 1) ? AG_F32 : AG_F64;
+        const ag_interpolation mode = (ag_interpolation)draw(0, 3);
+        const bool align = draw(0, 1) && (mode == AG_LINEAR || mode == AG_CUBIC);
+        const int64_t channels[] = {1, 3, 8, 19, 67}, c = channels[draw(0, 4)], images = draw(1, 3);
+        ag_shape from = {.rank = axes + 2}, to = {.rank = axes};
+        int64_t n = images * c, m = images * c;
+        for (int i = 0; i < axes; i++) {
+            from.extent[i + 1] = drawn_extent(), to.extent[i] = drawn_extent();
+            if (n * from.extent[i + 1] > 30000) from.extent[i + 1] = 2;
+            if (m * to.extent[i] > 30000) to.extent[i] = 3;
+            n *= from.extent[i + 1], m *= to.extent[i];
+        }
+        from.extent[0] = images, from.extent[axes + 1] = c;
+        ag_tape_set_threads(tape, (int)draw(1, 4));
+        ag_tensor *x = scattered(tape, d, from, (uint64_t)(100 * _i + round)), *dx;
+        if (draw(0, 1)) x = ag_flip(x, 1);
+        ag_tensor *y = ag_interpolate(x, to, mode, align), *want = ag_cast(x, AG_F64);
+        for (int i = 0; i < axes; i++) { /* along one axis after the other, by a matrix of shares */
+            const int64_t a = from.extent[i + 1], b = to.extent[i];
+            double *w = malloc((size_t)(a * b) * sizeof *w);
+            for (int64_t k = 0; k < a * b; k++) w[k] = share_of(mode, align, a, b, k % b, k / b);
+            ag_tensor *matrix = ag_from(tape, AG_F64, AG_SHAPE(a, b), w);
+            want = ag_tensordot_over(want, matrix, AG_AXES(i + 1), AG_AXES(0));
+            want = ag_movedim(want, AG_AXES(-1), AG_AXES(i + 1));
+            free(w);
+        }
+        const double far = ag_item(ag_max(ag_abs(ag_sub(ag_cast(y, AG_F64), want))));
+        ck_assert_msg(far <= (d == AG_F64 ? 1e-13 : 1e-5), "%d axes, mode %d: %g", axes, (int)mode, far);
+        ag_tensor *g = scattered(tape, d, ag_shape_of(y), 77);
+        ck_assert_int_eq(ag_vjp(1, &y, &g, 1, &x, &dx, 0), AG_OK);
+        const double one = ag_item(ag_sum(ag_mul(ag_cast(g, AG_F64), want)));
+        const double other = ag_item(ag_sum(ag_mul(ag_cast(dx, AG_F64), ag_cast(x, AG_F64))));
+        ck_assert_msg(fabs(one - other) <= (d == AG_F64 ? 1e-11 : 1e-4) * (fabs(one) + 1), "%g and %g", one, other);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* Images that several threads divide, within one and between several. */
+START_TEST(interpolation_is_the_same_on_threads) {
+    const ag_shape shape = _i % 2 ? AG_SHAPE(3, 61, 47, 9) : AG_SHAPE(1, 61, 47, 67);
+    ag_tensor *x = scattered(tape, _i < 2 ? AG_F32 : AG_F64, shape, 5), *y[4], *dx[4];
+    for (int k = 0; k < 4; k++) {
+        ag_tape_set_threads(tape, k + 1);
+        y[k] = ag_interpolate(x, AG_SHAPE(130, 31), AG_LINEAR, false);
+        ag_tensor *g = scattered(tape, ag_dtype_of(x), ag_shape_of(y[k]), 9);
+        ck_assert_int_eq(ag_vjp(1, &y[k], &g, 1, &x, &dx[k], 0), AG_OK);
+        ck_assert_int_eq(ag_eval_all(2, (ag_tensor *[]){y[k], dx[k]}), AG_OK);
+        expect_same(y[k], y[0]);
+        expect_same(dx[k], dx[0]);
+    }
+}
+END_TEST
+
+START_TEST(interpolation_checks_its_attributes) {
+    ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3, 4));
+    const ag__resizing good = {.axes = 1, .mode = AG_LINEAR, .from = {3}, .to = {5}};
+    const struct {
+        size_t at;
+        int64_t number;
+        ag_status status;
+        const char *words;
+    } bad[] = {{0, 0, AG_ERR_SHAPE, "one to three axes"},  {0, 2, AG_ERR_SHAPE, "one to three axes"},
+               {0, -1, AG_ERR_SHAPE, "one to three axes"}, {0, INT64_MIN, AG_ERR_SHAPE, "one to three axes"},
+               {1, 4, AG_ERR_RANGE, "out of range"},       {1, -1, AG_ERR_RANGE, "out of range"},
+               {2, 2, AG_ERR_RANGE, "out of range"},       {3, -1, AG_ERR_RANGE, "out of range"},
+               {3, 1, AG_ERR_SHAPE, "must have 5"},        {4, 0, AG_ERR_SHAPE, "axis 1 must have 1 to"},
+               {4, 4, AG_ERR_SHAPE, "must have 4"},        {7, 0, AG_ERR_RANGE, "extent 0 on axis 1"},
+               {7, -5, AG_ERR_RANGE, "extent -5"},          {7, INT64_C(1) << 31, AG_ERR_RANGE, "1 to 2³¹ − 1"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        int64_t a[10];
+        memcpy(a, &good, sizeof a);
+        a[bad[i].at] = bad[i].number;
+        ag_apply(&ag__op_interpolate, 1, &x, a, sizeof a);
+        expect_error(tape, bad[i].status, "interpolate", bad[i].words);
+    }
+    expect_shape(ag_apply(&ag__op_interpolate, 1, &x, &good, sizeof good), AG_SHAPE(2, 5, 4));
+}
+END_TEST
+
 START_TEST(depthwise_has_strong_zeros) {
     ag_tensor *x = noise(AG_F32, AG_SHAPE(1, 6, 3)), *w = scattered(tape, AG_F32, AG_SHAPE(2, 1, 3), 40);
     ag_tensor *bad = ag_reshape(ag_equal(ag_arange(tape, AG_I64, 6), ag_scalar(tape, AG_I64, 5)), AG_SHAPE(1, 6, 1));
@@ -1650,6 +1764,9 @@ int main(void) {
     tcase_add_test(images, correlation_has_strong_zeros);
     tcase_add_test(images, correlation_is_the_same_on_threads);
     tcase_add_test(images, depthwise_has_strong_zeros);
+    tcase_add_loop_test(images, interpolation_is_its_definition, 0, 6);
+    tcase_add_loop_test(images, interpolation_is_the_same_on_threads, 0, 4);
+    tcase_add_test(images, interpolation_checks_its_attributes);
     tcase_add_test(images, depthwise_is_the_same_on_threads);
     TCase *golden = tape_group(suite, "golden");
     tcase_add_test(golden, results_are_pytorchs);

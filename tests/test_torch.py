@@ -434,6 +434,21 @@ def depthwise(x, l):
     return 2 * y.reshape(1, n, 1)
 
 
+@call("user_resized")
+def resized(x, l):
+    n = x[0].numel()
+    m = 2 * n + 1 if n % 2 else n - n // 3
+    if m == n:
+        return x[0].reshape(1, n, 1)
+    i = torch.arange(m, dtype=torch.float64)
+    place = i * (n - 1) / max(m - 1, 1) if n % 3 == 0 else ((i + 0.5) * n / m - 0.5).clamp(min=0)
+    below = torch.floor(place)
+    part = (place - below).to(x[0].dtype)
+    row, low = x[0].reshape(n), below.to(torch.int64)
+    y = row[low] * (1 - (place - below)).to(x[0].dtype) + row[(low + 1).clamp(max=n - 1)] * part
+    return y.reshape(1, m, 1)
+
+
 # Linear algebra
 
 

@@ -15,12 +15,12 @@ int main(void) {
     show("sums of 2·2", ag_convolve(x, box, NULL, NULL));
     show("the largest of each", ag_max_pool(x, AG_SHAPE(2), &(ag_pool_options){.stride = {1}}));
     show("mean", ag_global_avg_pool(x));
-    show("its corners", ag_interpolate(x, AG_SHAPE(2), AG_LINEAR, true));
+    show("pixels as channels", ag_pixel_unshuffle(ag_slice(ag_slice(x, 1, 0, 2, 1), 2, 0, 2, 1), 2));
     ag_tape_free(tape);
 }
 /* It prints:
  * sums of 2·2: 8 12 20 24
  * the largest of each: 4 5 7 8
  * mean: 4
- * its corners: 0 2 6 8
+ * pixels as channels: 0 1 3 4
  */
