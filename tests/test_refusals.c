@@ -1,0 +1,322 @@
+/* test_refusals -- layers, metrics, datasets and optimisers refuse each argument that does not fit, one at a time
+ *
+ * All else of a call is right, so that each part of a condition decides alone; the message says what was wrong, and the
+ * same call without the fault goes well. */
+#include "nn/nn.h"
+#include "tests/support.h"
+
+#include <math.h>
+#include <string.h>
+
+static ag_tensor *f32(int rank, int64_t a, int64_t b, int64_t c) {
+    return scattered(tape, AG_F32, (ag_shape){rank, {a, b, c}}, 1);
+}
+static ag_tensor *wholes(int64_t n) { return ag_zeros(tape, AG_I64, AG_SHAPE(n)); }
+static ag_tensor *nil_of(ag_tape *t) {
+    ag_tensor *nil = ag_reshape(ag_scalar(t, AG_F64, 0), AG_SHAPE(7));
+    ag_clear_error(t);
+    return nil;
+}
+
+static void refused_at(int line, ag_tape *t, ag_status status, const char *text) {
+    ck_assert_msg(ag_tape_status(t) == status && strstr(ag_tape_error(t), text),
+                  "line %d: status %d, \"%s\" for \"%s\"", line, (int)ag_tape_status(t), ag_tape_error(t), text);
+    ag_clear_error(t);
+}
+#define REFUSED(call, status, text) ((void)(call), refused_at(__LINE__, tape, status, text))
+#define REFUSED_APART(call, status, text) ((void)(call), refused_at(__LINE__, NULL, status, text))
+#define ACCEPTED(call) ((void)(call), ck_assert_msg(ag_tape_status(tape) == AG_OK, "%s", ag_tape_error(tape)))
+
+/* ---- Attention and positions ---- */
+
+static ag_tensor *scaled_dot(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *mask, double dropout, double scale) {
+    return ag_scaled_dot_attention(q, k, v, &(ag_attention_options){.mask = mask, .dropout = dropout, .scale = scale});
+}
+
+START_TEST(attention) {
+    static const char shapes[] = "(…,H,T,D), (…,G,S,D) and (…,G,S,E) are wanted";
+    ag_tape *other = ag_tape_new();
+    ag_tensor *q = f32(3, 4, 3, 2), *k = f32(3, 2, 5, 2), *none = NULL;
+    ACCEPTED(scaled_dot(q, k, k, none, 0, 0));
+    REFUSED(scaled_dot(f32(2, 3, 2, 0), k, k, none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(q, f32(2, 5, 2, 0), k, none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(q, k, f32(2, 5, 2, 0), none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(q, f32(3, 3, 5, 2), f32(3, 3, 5, 2), none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(q, k, f32(3, 1, 5, 2), none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(q, f32(3, 0, 5, 2), f32(3, 0, 5, 2), none, 0, 0), AG_ERR_SHAPE, shapes);
+    ACCEPTED(scaled_dot(f32(3, 0, 3, 2), f32(3, 0, 5, 2), f32(3, 0, 5, 2), none, 0, 0));
+    REFUSED(scaled_dot(q, f32(3, 2, 5, 3), k, none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(q, k, f32(3, 2, 4, 2), none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(q, f32(3, 2, 0, 2), f32(3, 2, 0, 2), none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(f32(3, 4, 3, 0), f32(3, 2, 5, 0), k, none, 0, 0), AG_ERR_SHAPE, shapes);
+    REFUSED(scaled_dot(ag_cast(q, AG_I64), k, k, none, 0, 0), AG_ERR_DTYPE, "all must be f32");
+    REFUSED(scaled_dot(q, ag_cast(k, AG_F64), k, none, 0, 0), AG_ERR_DTYPE, "all must be f32");
+    REFUSED(scaled_dot(q, k, ag_cast(k, AG_F64), none, 0, 0), AG_ERR_DTYPE, "all must be f32");
+    REFUSED(scaled_dot(q, k, k, none, -0.5, 0), AG_ERR_RANGE, "dropout -0.5");
+    REFUSED(scaled_dot(q, k, k, none, 1, 0), AG_ERR_RANGE, "dropout 1");
+    REFUSED(scaled_dot(q, k, k, none, 0, (double)INFINITY), AG_ERR_RANGE, "scale inf");
+    REFUSED(scaled_dot(q, k, k, nil_of(tape), 0, 0), AG_ERR_NIL, "b nil");
+    REFUSED(scaled_dot(q, k, k, ag_zeros(other, AG_F32, AG_SCALAR), 0, 0), AG_ERR_TAPE,
+            "second input is on another tape");
+    REFUSED(scaled_dot(q, k, k, ag_zeros(tape, AG_F32, AG_SHAPE(1, 4, 3, 5)), 0, 0), AG_ERR_SHAPE,
+            "cannot be broadcast");
+    REFUSED(scaled_dot(q, k, k, f32(2, 3, 4, 0), 0, 0), AG_ERR_SHAPE, "cannot be broadcast");
+    REFUSED(scaled_dot(q, k, k, ag_zeros(tape, AG_F64, AG_SHAPE(3, 5)), 0, 0), AG_ERR_DTYPE, "the mask must be bool");
+    ag_tape_free(other);
+}
+END_TEST
+
+START_TEST(attention_layers) {
+    ag_attention layer, wrong;
+    ag_tensor *x = f32(3, 2, 3, 4);
+    ag_attention_init(&layer, tape, AG_F32, 4, 2);
+    ACCEPTED(ag_attention_apply(&layer, x, false));
+    REFUSED(ag_attention_apply(&layer, f32(2, 3, 4, 0), false), AG_ERR_SHAPE, "the input must be (B,T,C)");
+    REFUSED(ag_attention_apply(&layer, f32(3, 2, 3, 5), false), AG_ERR_SHAPE, "the input must be (B,T,C)");
+    REFUSED(ag_attention_apply(&layer, f32(3, 2, 0, 4), false), AG_ERR_SHAPE, "the input must be (B,T,C)");
+    wrong = layer, wrong.query.weight = f32(1, 4, 0, 0);
+    REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_SHAPE, "the input must be (B,T,C)");
+    wrong = layer, wrong.key.weight = f32(2, 4, 6, 0);
+    REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_RANGE, "heads cannot divide C");
+    wrong = layer, wrong.value.weight = f32(2, 4, 0, 0);
+    REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_RANGE, "heads cannot divide C");
+    wrong = layer, wrong.value.weight = f32(2, 5, 4, 0);
+    REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_SHAPE, "the input must be (B,T,C)");
+    wrong = layer, wrong.heads = 0;
+    REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_RANGE, "0 heads");
+    wrong = layer, wrong.heads = 3;
+    REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_RANGE, "3 heads");
+}
+END_TEST
+
+START_TEST(positions) {
+    ag_tape *other = ag_tape_new();
+    ag_tensor *x = f32(2, 3, 4, 0);
+    ACCEPTED(ag_rotary(x, wholes(3), 100, false));
+    REFUSED(ag_rotary(f32(1, 4, 0, 0), NULL, 100, false), AG_ERR_SHAPE, "x must be (…,T,D)");
+    REFUSED(ag_rotary(f32(2, 3, 0, 0), NULL, 100, false), AG_ERR_SHAPE, "x must be (…,T,D)");
+    REFUSED(ag_rotary(x, NULL, (double)INFINITY, false), AG_ERR_RANGE, "the base is inf");
+    REFUSED(ag_rotary(x, nil_of(tape), 100, false), AG_ERR_NIL, "b nil");
+    REFUSED(ag_rotary(x, ag_zeros(other, AG_I64, AG_SHAPE(3)), 100, false), AG_ERR_TAPE,
+            "second input is on another tape");
+    ck_assert_int_eq(ag_tape_status(other), AG_OK);
+    REFUSED(ag_sinusoidal_positions(tape, AG_F32, -1, 4), AG_ERR_SHAPE, "(-1,4) is no shape");
+    REFUSED(ag_sinusoidal_positions(tape, AG_F32, 4, -1), AG_ERR_SHAPE, "(4,-1) is no shape");
+    REFUSED(ag_sinusoidal_positions(tape, AG_F32, INT64_MAX / 32, 4), AG_ERR_SHAPE, "is no shape");
+    ag_tape_free(other);
+}
+END_TEST
+
+/* ---- Metrics ---- */
+
+START_TEST(metrics) {
+    ag_tape *other = ag_tape_new();
+    ag_tensor *scores = f32(2, 3, 4, 0), *labels = wholes(3), *line = f32(1, 3, 0, 0), *nil = nil_of(tape);
+    ag_topk topk = {.k = 2};
+    ag_confusion confusion;
+    ag_auc auc;
+    ag_confusion_init(&confusion, tape, 4);
+    ag_auc_init(&auc, tape, 10);
+    ACCEPTED(ag_topk_add(&topk, scores, labels));
+    REFUSED(ag_topk_add(&topk, scores, nil), AG_ERR_NIL, "b nil");
+    REFUSED(ag_topk_add(&topk, scores, ag_zeros(other, AG_I64, AG_SHAPE(3))), AG_ERR_TAPE,
+            "second input is on another tape");
+    REFUSED(ag_topk_add(&topk, line, labels), AG_ERR_SHAPE, "scores must be (N,C)");
+    REFUSED(ag_topk_add(&topk, scores, ag_zeros(tape, AG_I64, AG_SHAPE(3, 1))), AG_ERR_SHAPE, "scores must be (N,C)");
+    REFUSED(ag_topk_add(&topk, scores, wholes(4)), AG_ERR_SHAPE, "scores must be (N,C)");
+    REFUSED(ag_topk_add(&topk, scores, ag_add_scalar(labels, -1)), AG_ERR_RANGE, "label -1 at [0]");
+    REFUSED(ag_topk_add(&topk, scores, ag_add_scalar(labels, 4)), AG_ERR_RANGE, "label 4 at [0]");
+
+    ACCEPTED(ag_confusion_add(&confusion, scores, labels));
+    REFUSED(ag_confusion_add(&confusion, labels, ag_zeros(tape, AG_I64, AG_SHAPE(3, 1))), AG_ERR_SHAPE, "labels (N)");
+    REFUSED(ag_confusion_add(&confusion, scores, ag_zeros(tape, AG_I64, AG_SHAPE(3, 1))), AG_ERR_SHAPE, "labels (N)");
+    REFUSED(ag_confusion_add(&confusion, scores, wholes(2)), AG_ERR_SHAPE, "labels (N)");
+    REFUSED(ag_confusion_add(&confusion, labels, wholes(2)), AG_ERR_SHAPE, "labels (N)");
+    REFUSED(ag_confusion_add(&confusion, labels, line), AG_ERR_DTYPE, "must be i64");
+    REFUSED_APART(ag_confusion_class(&confusion, -1), AG_ERR_RANGE, "class -1 is out of range");
+    REFUSED_APART(ag_confusion_class(&confusion, 4), AG_ERR_RANGE, "class 4 is out of range");
+    ag_confusion broken = confusion;
+    broken.classes = 0;
+    REFUSED_APART(ag_confusion_class(&broken, 0), AG_ERR_RANGE, "not made by its init");
+    broken = confusion, broken.counts = NULL;
+    REFUSED_APART(ag_confusion_class(&broken, 0), AG_ERR_RANGE, "not made by its init");
+
+    ACCEPTED(ag_auc_add(&auc, line, labels));
+    REFUSED(ag_auc_add(&auc, scores, labels), AG_ERR_SHAPE, "scores and labels must be (N)");
+    REFUSED(ag_auc_add(&auc, line, ag_zeros(tape, AG_I64, AG_SHAPE(3, 1))), AG_ERR_SHAPE,
+            "scores and labels must be (N)");
+    REFUSED(ag_auc_add(&auc, line, wholes(2)), AG_ERR_SHAPE, "scores and labels must be (N)");
+    ag_auc bad = auc;
+    bad.samples = -1;
+    REFUSED_APART(ag_auc_value(&bad), AG_ERR_RANGE, "not made by its init");
+    bad = auc, bad.samples = 11;
+    REFUSED_APART(ag_auc_value(&bad), AG_ERR_RANGE, "not made by its init");
+    bad = auc, bad.kept = NULL;
+    REFUSED_APART(ag_auc_value(&bad), AG_ERR_RANGE, "not made by its init");
+    ag_tape_free(other);
+}
+END_TEST
+
+/* ---- Normalisation ---- */
+
+START_TEST(normalisation) {
+    ag_batchnorm batch, b;
+    ag_layernorm layer, l;
+    ag_groupnorm group, g;
+    ag_tensor *x = f32(2, 5, 4, 0), *wide = f32(2, 1, 4, 0);
+    ag_batchnorm_init(&batch, tape, AG_F32, 4);
+    ag_layernorm_init(&layer, tape, AG_F32, 4);
+    ag_groupnorm_init(&group, tape, AG_F32, 4, 2);
+    ACCEPTED(ag_batchnorm_apply(&batch, x, true));
+    b = batch, b.gamma = NULL;
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_NULL, "b NULL");
+    b = batch, b.gamma = wide;
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_SHAPE, "the input must be (N,…,C)");
+    b = batch, b.gamma = f32(1, 3, 0, 0);
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_SHAPE, "the input must be (N,…,C)");
+    b = batch, b.beta = wide;
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_SHAPE, "beta must be (C)");
+    b = batch, b.beta = f32(1, 3, 0, 0);
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_SHAPE, "beta must be (C)");
+    b = batch, b.momentum = -1;
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_RANGE, "momentum -1");
+    b = batch, b.momentum = 2;
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_RANGE, "momentum 2");
+    b = batch, b.running_mean = wide;
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_SHAPE, "the running mean must be (C)");
+    b = batch, b.running_var = f32(1, 3, 0, 0);
+    REFUSED(ag_batchnorm_apply(&b, x, true), AG_ERR_SHAPE, "the running variance must be (C)");
+    ACCEPTED(ag_layernorm_apply(&layer, x));
+    l = layer, l.axes = -1;
+    REFUSED(ag_layernorm_apply(&l, x), AG_ERR_RANGE, "-1 axes");
+    l = layer, l.axes = 3;
+    REFUSED(ag_layernorm_apply(&l, x), AG_ERR_RANGE, "3 axes");
+    ACCEPTED(ag_groupnorm_apply(&group, x));
+    g = group, g.groups = 0;
+    REFUSED(ag_groupnorm_apply(&g, x), AG_ERR_RANGE, "0 groups cannot divide C");
+    g = group, g.groups = 3;
+    REFUSED(ag_groupnorm_apply(&g, x), AG_ERR_RANGE, "3 groups cannot divide C");
+    REFUSED(ag_groupnorm_init(&g, tape, AG_F32, 0, 1), AG_ERR_RANGE, "groupnorm");
+    REFUSED(ag_groupnorm_init(&g, tape, AG_F32, 4, 0), AG_ERR_RANGE, "groupnorm");
+    ACCEPTED(ag_weight_norm(x, f32(1, 4, 0, 0), 1));
+    REFUSED(ag_weight_norm(x, wide, 1), AG_ERR_SHAPE, "g must be (4)");
+    REFUSED(ag_weight_norm(x, f32(1, 5, 0, 0), 1), AG_ERR_SHAPE, "g must be (4)");
+}
+END_TEST
+
+/* ---- Recurrent layers ---- */
+
+START_TEST(recurrent) {
+    ag_lstm_cell cell, c;
+    ag_tensor *x = f32(2, 3, 4, 0);
+    ag_lstm_cell_init(&cell, tape, AG_F32, 4, 5);
+    ACCEPTED(ag_lstm_cell_apply(&cell, x, &(ag_lstm_state){0}));
+    REFUSED(ag_lstm_cell_apply(&cell, f32(1, 4, 0, 0), &(ag_lstm_state){0}), AG_ERR_SHAPE, "the input must be (N,C)");
+    c = cell, c.input_weight = f32(1, 4, 0, 0);
+    REFUSED(ag_lstm_cell_apply(&c, x, &(ag_lstm_state){0}), AG_ERR_SHAPE, "the input must be (N,C)");
+    c = cell, c.hidden_weight = f32(1, 5, 0, 0);
+    REFUSED(ag_lstm_cell_apply(&c, x, &(ag_lstm_state){0}), AG_ERR_SHAPE, "the input must be (N,C)");
+    c = cell, c.input_weight = f32(2, 4, 24, 0);
+    REFUSED(ag_lstm_cell_apply(&c, x, &(ag_lstm_state){0}), AG_ERR_SHAPE, "the input must be (N,C)");
+    c = cell, c.hidden_weight = f32(2, 5, 24, 0);
+    REFUSED(ag_lstm_cell_apply(&c, x, &(ag_lstm_state){0}), AG_ERR_SHAPE, "the input must be (N,C)");
+    c = cell, c.bias = f32(2, 1, 20, 0);
+    REFUSED(ag_lstm_cell_apply(&c, x, &(ag_lstm_state){0}), AG_ERR_SHAPE, "the bias must be (4·H)");
+    c = cell, c.bias = f32(1, 24, 0, 0);
+    REFUSED(ag_lstm_cell_apply(&c, x, &(ag_lstm_state){0}), AG_ERR_SHAPE, "the bias must be (4·H)");
+    REFUSED(ag_lstm_cell_apply(&cell, x, &(ag_lstm_state){f32(1, 5, 0, 0), NULL}), AG_ERR_SHAPE, "the state must be");
+    REFUSED(ag_lstm_cell_apply(&cell, x, &(ag_lstm_state){f32(2, 2, 5, 0), NULL}), AG_ERR_SHAPE, "the state must be");
+    REFUSED(ag_lstm_cell_apply(&cell, x, &(ag_lstm_state){NULL, f32(2, 3, 4, 0)}), AG_ERR_SHAPE, "the state must be");
+}
+END_TEST
+
+/* ---- Datasets ---- */
+
+START_TEST(datasets) {
+    ag_dataset d, to[2], wrong;
+    ag_tape *other = ag_tape_new();
+    ag_tensor *x = f32(2, 6, 2, 0), *nil = nil_of(tape);
+    ag_dataset_tensors(&d, 1, &x);
+    ACCEPTED(ag_dataset_split(to, tape, &d, 2, (double[]){0.5, 0.5}, NULL));
+    REFUSED(ag_dataset_split(to, tape, &d, 2, (double[]){-0.5, 0.5}, NULL), AG_ERR_RANGE, "fraction 0 is -0.5");
+    REFUSED(ag_dataset_split(to, tape, &d, 2, (double[]){0.5, 1.5}, NULL), AG_ERR_RANGE, "fraction 1 is 1.5");
+    REFUSED(ag_dataset_fold(NULL, &to[1], tape, &d, 2, 0, NULL), AG_ERR_NULL, "one of the two datasets is NULL");
+    REFUSED(ag_dataset_fold(&to[0], NULL, tape, &d, 2, 0, NULL), AG_ERR_NULL, "one of the two datasets is NULL");
+    REFUSED(ag_dataset_tensors(&wrong, 2, (ag_tensor *[]){x, NULL}), AG_ERR_NULL, "part 1 is NULL");
+    REFUSED(ag_dataset_tensors(&wrong, 2, (ag_tensor *[]){x, nil}), AG_ERR_NIL, "nil");
+    REFUSED(ag_dataset_tensors(&wrong, 2, (ag_tensor *[]){x, ag_zeros(other, AG_F32, AG_SHAPE(6))}), AG_ERR_TAPE,
+            "second input is on another tape");
+    wrong = d, wrong.tensor[0] = f32(1, 6, 0, 0);
+    REFUSED(ag_dataset_split(to, tape, &wrong, 1, (double[]){1}, NULL), AG_ERR_SHAPE, "does not consist of");
+    wrong = d, wrong.tensor[0] = f32(2, 6, 3, 0);
+    REFUSED(ag_dataset_split(to, tape, &wrong, 1, (double[]){1}, NULL), AG_ERR_SHAPE, "does not consist of");
+    wrong = d, wrong.tensor[0] = f32(2, 5, 2, 0);
+    REFUSED(ag_dataset_split(to, tape, &wrong, 1, (double[]){1}, NULL), AG_ERR_SHAPE, "does not consist of");
+    wrong = d, wrong.tensor[0] = nil;
+    REFUSED(ag_dataset_split(to, tape, &wrong, 1, (double[]){1}, NULL), AG_ERR_NIL, "nil");
+    REFUSED_APART(ag_dataset_select(to, &d, NULL), AG_ERR_NULL, "list of places is NULL");
+    REFUSED(ag_dataset_select(to, &d, nil), AG_ERR_NIL, "nil");
+    REFUSED(ag_dataset_select(to, &d, ag_full(tape, AG_I64, AG_SHAPE(1), -1)), AG_ERR_RANGE,
+            "-1 at [0] is out of range");
+    REFUSED(ag_dataset_select(to, &d, ag_full(tape, AG_I64, AG_SHAPE(1), 6)), AG_ERR_RANGE, "6 at [0] is out of range");
+    ag_tape_free(other);
+}
+END_TEST
+
+/* ---- Rates ---- */
+
+START_TEST(schedules) {
+    const ag_schedule right = {.kind = AG_SCHEDULE_ONE_CYCLE, .rate = 1, .steps = 10};
+    ag_schedule s;
+    ck_assert(isfinite(ag_schedule_rate(&right, 3)));
+    static const double hostile[] = {-1, 2, 0.5, INFINITY};
+    for (int i = 0; i < 2; i++) {
+        s = right, s.rise = hostile[i];
+        REFUSED_APART(ag_schedule_rate(&s, 3), AG_ERR_RANGE, "rise is");
+        s = right, s.low_momentum = hostile[i];
+        REFUSED_APART(ag_schedule_rate(&s, 3), AG_ERR_RANGE, "low_momentum is");
+        s = right, s.high_momentum = hostile[i];
+        REFUSED_APART(ag_schedule_rate(&s, 3), AG_ERR_RANGE, "high_momentum is");
+        s = (ag_schedule){.kind = AG_SCHEDULE_CONSTANT, .rate = 1, .warmup = 2, .start = hostile[i]};
+        REFUSED_APART(ag_schedule_rate(&s, 3), AG_ERR_RANGE, "start is");
+        s = right, s.divisor = hostile[2 + i];
+        REFUSED_APART(ag_schedule_rate(&s, 3), AG_ERR_RANGE, "divisor is");
+        s = right, s.final_divisor = hostile[2 + i];
+        REFUSED_APART(ag_schedule_rate(&s, 3), AG_ERR_RANGE, "final_divisor is");
+    }
+    ag_plateau plateau, p;
+    ag_plateau_init(&plateau, 1);
+    p = plateau, p.factor = -1;
+    REFUSED_APART(ag_plateau_rate(&p, 1), AG_ERR_RANGE, "factor is -1");
+    p = plateau, p.factor = 1;
+    REFUSED_APART(ag_plateau_rate(&p, 1), AG_ERR_RANGE, "factor is 1");
+    p = plateau, p.difference = INFINITY;
+    REFUSED_APART(ag_plateau_rate(&p, 1), AG_ERR_RANGE, "difference is inf");
+    ag_kept kept[1];
+    ag_tensor *v = ag_parameter_from(f32(1, 2, 0, 0));
+    ag_stopping stopping, t;
+    ag_stopping_init(&stopping, 1, &v, kept);
+    t = stopping, t.kept = NULL;
+    REFUSED_APART(ag_stopping_step(&t, 1), AG_ERR_NULL, "what is kept is NULL");
+    t = stopping, t.patience = 0;
+    REFUSED_APART(ag_stopping_step(&t, 1), AG_ERR_RANGE, "patience is 0");
+    t = stopping, t.waited = -1;
+    REFUSED_APART(ag_stopping_step(&t, 1), AG_ERR_RANGE, "waited is -1");
+    REFUSED(ag_stopping_restore(&stopping), AG_ERR_RANGE, "there is no best value");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("refusals");
+    TCase *t = tape_group(suite, "layers");
+    tcase_add_test(t, attention);
+    tcase_add_test(t, attention_layers);
+    tcase_add_test(t, positions);
+    tcase_add_test(t, normalisation);
+    tcase_add_test(t, recurrent);
+    t = tape_group(suite, "training");
+    tcase_add_test(t, metrics);
+    tcase_add_test(t, datasets);
+    tcase_add_test(t, schedules);
+    return run_suite(suite);
+}
