@@ -34,10 +34,11 @@ static bool operands(const char *name, ag_tensor *x[2], bool *vector, ag_tensor 
         *nil = ag__fail(name, 2, given, AG_ERR_SHAPE, "b must have %lld rows, not %lld", (long long)n, (long long)b);
     else {
         if (*vector) x[1] = ag_unsqueeze(x[1], 1);
+        if (ag_is_nil(*nil = x[1])) return false;
         if (ag__common_leading(x[0], x[1], &leading)) {
             x[1] = ag__with_leading(x[1], &leading);
             x[0] = ag__with_leading(x[0], &leading);
-            return true;
+            return !ag_is_nil(*nil = x[0]);
         }
         *nil = ag__fail(name, 2, given, AG_ERR_SHAPE, "the leading axes cannot be broadcast to each other");
     }

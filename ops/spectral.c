@@ -458,6 +458,7 @@ ag_tensor *ag_lstsq(ag_tensor *a, ag_tensor *b, double rcond) {
     if (has != m)
         return ag__fail("lstsq", 2, x, AG_ERR_SHAPE, "b must have %lld rows, not %lld", (long long)m, (long long)has);
     if (vector) b = ag_unsqueeze(b, 1);
+    if (ag_is_nil(b)) return b;
     if (!ag__common_leading(a, b, &leading))
         return ag__fail("lstsq", 2, x, AG_ERR_SHAPE, "the leading axes cannot be broadcast to each other");
     ag_tensor *svd = ag__with_leading(ag_apply(&ag__op_svd, 1, &a, NULL, 0), &leading);

@@ -1,4 +1,5 @@
-/* test_allocations -- programs of many kinds, each of whose allocations fails in turn, and at random
+/* test_allocations -- programs of many kinds, each of whose allocations fails in turn, and at random; and each of the
+ * library's requests, also where it has memory
  *
  * A scenario is prepared on a new tape, and then run: first undisturbed, then with failures. After each failure the
  * status is AG_ERR_MEMORY; the variables have all their old values or all the new ones; after clearing the error and
@@ -7,6 +8,7 @@
 #include "autograd_config.h"
 #include "io/io.h"
 #include "nn/nn.h"
+#include "tests/lacking.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -756,16 +758,17 @@ static void learn(const scenario *s) {
 
 static void stop_failing(ledger *l) { l->fail_at = l->fail_one_in = 0, l->fail_for_good = false; }
 
-/* A run that was prepared to fail; then another one, which must not. */
-static void run_despite(world *w, const scenario *s, const char *how, int64_t number) {
+/* A run that was prepared to fail; then another one, which must not. Whether something failed. */
+static bool run_despite(world *w, const scenario *s, const char *how, int64_t number) {
     char text[700];
     run(w, s);
-    failures += w->l.failed;
+    const bool lacked = lack_end(), failed = w->l.failed || lacked;
+    failures += failed;
     stop_failing(&w->l);
     const ag_status status = ag_tape_status(w->t);
     snprintf(text, sizeof text, "%s, %s %lld: %s", s->name, how, (long long)number, ag_tape_error(w->t));
     ck_assert_msg(status == AG_OK || status == AG_ERR_MEMORY, "%s", text);
-    ck_assert_msg(status == AG_OK || w->l.failed, "nothing failed: %s", text);
+    ck_assert_msg(status == AG_OK || failed, "nothing failed: %s", text);
     /* Without memory for a plan another evaluator runs, which adds up large tensors in another order: tiny ones are large. */
     ck_assert_msg(status != AG_OK || AG_TINY_LIMITS || w->digest == right, "other bits: %s", text);
     ag_clear_error(w->t);
@@ -782,6 +785,7 @@ static void run_despite(world *w, const scenario *s, const char *how, int64_t nu
     ag_tape_rewind(w->t, w->mark);
     look(w, &now);
     ck_assert_msg(!old || same(&now, &after), "other variables again: %s", text);
+    return failed;
 }
 
 START_TEST(each_allocation_fails) {
@@ -812,6 +816,22 @@ START_TEST(memory_runs_out) {
 }
 END_TEST
 
+/* Requests of the library fail, also where it has memory. */
+START_TEST(each_request_fails) {
+    const scenario *s = &scenarios[_i];
+    bool failed = true;
+    learn(s);
+    lack_begin();
+    for (int64_t k = 1; failed; k++) {
+        world w;
+        begin(&w, s);
+        lack_once();
+        failed = run_despite(&w, s, "request", k);
+        end(&w);
+    }
+}
+END_TEST
+
 START_TEST(some_allocations_fail) {
     static const int one_in[] = {2, 5, 30};
     const scenario *s = &scenarios[_i];
@@ -835,6 +855,7 @@ int main(void) {
     TCase *each = plain_group(suite, "each");
     tcase_add_loop_test(each, each_allocation_fails, 0, SCENARIOS);
     tcase_add_loop_test(each, memory_runs_out, 0, SCENARIOS);
+    tcase_add_loop_test(each, each_request_fails, 0, SCENARIOS);
     TCase *random = plain_group(suite, "random");
     tcase_add_loop_test(random, some_allocations_fail, 0, SCENARIOS);
     tcase_add_test(plain_group(suite, "figures"), figures);

@@ -6,6 +6,7 @@
  * A table test runs once for each case; its failures begin with the case's name. */
 #include "autograd/trace.h"
 #include "tests/case_rows.h"
+#include "tests/lacking.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -613,8 +614,8 @@ static bool live_once(ledger *l, const op_case *c, ag_dtype d, double *y0) {
         int n = gradients(c, y, x, dx);
         ag_eval_all(n, dx);
     }
+    if (ag_tape_status(t) == AG_OK) *y0 = ag_size(y) ? ag_element(y, 0) : 0;
     ag_status status = ag_tape_status(t);
-    if (status == AG_OK) *y0 = ag_size(y) ? ag_element(y, 0) : 0;
     if (status != AG_OK && status != AG_ERR_MEMORY) ck_abort_msg("%s: %s", case_title(c, d), ag_tape_error(t));
     ag_tape_free(t);
     return status == AG_OK;
@@ -636,6 +637,28 @@ START_TEST(every_allocation_may_fail) {
         if (done) ck_assert(near_value(AG_F64, got, want, 0, 0));
         if (!l.failed) break;
         ck_assert_int_lt(k, 1000);
+    }
+}
+END_TEST
+
+/* Requests of the library fail, also where it has memory. */
+START_TEST(every_request_may_fail) {
+    op_case c = case_at(_i);
+    ag_dtype d = some_dtype(&c);
+    double want = 0, got = 0;
+    ledger l;
+    ledger_open(&l);
+    ck_assert(live_once(&l, &c, d, &want));
+    ledger_close(&l);
+    lack_begin();
+    for (bool failed = true; failed;) {
+        ledger_open(&l);
+        lack_once();
+        bool done = live_once(&l, &c, d, &got);
+        failed = lack_end();
+        ledger_close(&l);
+        ck_assert(done || failed);
+        if (done) ck_assert(near_value(AG_F64, got, want, 0, 0));
     }
 }
 END_TEST
@@ -1312,6 +1335,7 @@ static void add_table_tests(Suite *suite, int first, int end) {
     tcase_add_loop_test(refusals, calls_on_a_failed_tape_are_inert, first, end);
     tcase_add_loop_test(refusals, shapes_that_do_not_broadcast_are_refused, first, end);
     tcase_add_loop_test(plain_group(suite, "memory"), every_allocation_may_fail, first, end);
+    tcase_add_loop_test(plain_group(suite, "requests"), every_request_may_fail, first, end);
 }
 
 /* The cases of one name, and the ranges of that function. */

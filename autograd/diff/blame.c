@@ -35,7 +35,7 @@ static void find_paths(const ag__search *s) {
 
 void ag__check_forgive(const ag__check *c) {
     const ag_status status = c->tape->status;
-    if (status != AG_ERR_MEMORY && status != AG_ERR_LIMIT) ag_clear_error(c->tape);
+    if (!ag__is_passing(status)) ag_clear_error(c->tape);
 }
 
 /* One recorded operation alone: its f64 inputs are x, the others as recorded. */

@@ -29,7 +29,7 @@ static zero zero_of(ag__report *r, ag_tensor *c, const double *a, double *bound)
     }
     ag__buffer_drop(r->tape, memory);
     ag__truncate(r->tape, &before);
-    ag_clear_error(r->tape);
+    if (!ag__is_passing(ag_tape_status(r->tape))) ag_clear_error(r->tape);
     return within ? ZERO_TO_ROUNDING : NOT_ZERO;
 }
 

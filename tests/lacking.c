@@ -1,0 +1,83 @@
+/* lacking -- see lacking.h */
+#include "tests/lacking.h"
+#include "autograd/eval/lists.h"
+#include "tests/support.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { PLACES = 1 << 12 };
+
+typedef struct place {
+    const void *address;   /* that the request returns to; NULL: a free entry */
+    int64_t run, requests; /* of this run, so many so far */
+    int64_t next;          /* of a run, the one to fail */
+} place;
+
+static place places[PLACES];
+static int64_t run;
+static bool failing, failed;
+static atomic_flag busy = ATOMIC_FLAG_INIT; /* threads ask too */
+
+static place *place_of(const void *address) {
+    size_t at = (size_t)((uintptr_t)address * 0x9E3779B97F4A7C15u >> 40) % PLACES;
+    for (int tries = 0; places[at].address && places[at].address != address; at = (at + 1) % PLACES)
+        ck_assert_int_lt(tries++, PLACES / 2);
+    places[at].address = address;
+    return &places[at];
+}
+
+static bool is_next(place *p) {
+    p->requests = p->run == run ? p->requests + 1 : 1;
+    p->run = run;
+    if (p->requests <= p->next) return false;
+    p->next = p->next < 4 ? p->next + 1 : 2 * p->next;
+    return true;
+}
+
+static bool lacks(const void *address) {
+    bool fails = false;
+    while (atomic_flag_test_and_set(&busy)) {
+    }
+    if (failing && !failed) fails = failed = is_next(place_of(address));
+    atomic_flag_clear(&busy);
+    return fails;
+}
+
+void lack_begin(void) { memset(places, 0, sizeof places); }
+
+void lack_once(void) {
+    run++;
+    failed = false;
+    failing = true;
+}
+
+bool lack_end(void) {
+    failing = false;
+    return failed;
+}
+
+#define HERE __builtin_return_address(0)
+
+#define STANDS_IN(result, name, parameters, arguments)                                                                 \
+    result __real_##name parameters;                                                                                   \
+    result __wrap_##name parameters;                                                                                   \
+    result __wrap_##name parameters { return lacks(HERE) ? 0 : __real_##name arguments; }
+
+STANDS_IN(void *, ag__arena, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(void *, ag__allocate_apart, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(void *, ag__allocate_sized, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(ag__buffer *, ag__heap_new, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(ag__buffer *, ag__heap_new_apart, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(ag__buffer *, ag__buffer_new, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(ag__buffer *, ag__buffer_new_apart, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(ag__buffer *, ag__buffer_new_lasting, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(void *, ag__scratch_array, (ag__scratch * s, size_t count, size_t size), (s, count, size))
+STANDS_IN(bool, ag__list_grow, (ag_tape * tape, ag__list *list, size_t size, uint32_t more), (tape, list, size, more))
+
+/* Blocks are freed, and made smaller, without fail. */
+void *__real_ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes);
+void *__wrap_ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes);
+void *__wrap_ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
+    return new_bytes > old_bytes && lacks(HERE) ? NULL : __real_ag__resize(tape, p, old_bytes, new_bytes);
+}

@@ -1,0 +1,17 @@
+/* lacking -- requests for memory that fail, though the library could serve them from what it has
+ *
+ * Few requests are calls of a ledger: most are served from slabs, spans and lists that are there already, so that who
+ * makes them hardly ever sees them fail. In a program that is linked with this all of the library's requests pass
+ * through here, and one fails in each run: at each place that asks for memory the first one, then the second, third and
+ * fourth, the eighth and so on, until a run comes in which all have failed before. In a build whose files are one,
+ * requests do not pass through here, and none fails. */
+#ifndef TESTS_LACKING_H
+#define TESTS_LACKING_H
+
+#include <stdbool.h>
+
+void lack_begin(void); /* nothing has failed yet */
+void lack_once(void);  /* from now on, one request more */
+bool lack_end(void);   /* from now on, none; whether one has failed since */
+
+#endif
