@@ -320,7 +320,7 @@ static void make_panel(const work *w, const box *b, const char *buffer, int64_t 
 }
 
 static void make_box(const work *w, char *buffer, const box *b, int64_t group) {
-    const int64_t k = w->run * w->runs, block = k > 0 ? block_of(w, k) : 1;
+    const int64_t k = w->run * w->runs, block = k > 0 ? block_of(w, k) : 1, chain = k > 0 ? chain_of(w, w->run) : 1;
     if (k == 0) {
         set_to_zero(w, b, group);
         return;
@@ -331,7 +331,8 @@ static void make_box(const work *w, char *buffer, const box *b, int64_t group) {
             const ag__panel t = {.m = b->count[LAST],
                                  .width = ag__lesser(w->columns - j * w->panel, w->panel),
                                  .run = w->run,
-                                 .chain = chain_of(w, w->run),
+                                 .chain = chain,
+                                 .beyond = w->run >= chain ? 0 : INT64_MAX,
                                  .a_row = w->a[LAST].step * w->summed,
                                  .a_column = 1,
                                  .b_row = w->panel,
@@ -466,7 +467,7 @@ static void add_box(const sum *s, int64_t number, char *to, bool add) {
         const ag__panel t = {.m = p.m,
                              .width = p.width,
                              .k = terms,
-                             .across = true,
+                             .beyond = INT64_MAX,
                              .first = b.count[LAST],
                              .run = b.count[LAST],
                              .chain = pieces(terms, pieces(terms, most)),

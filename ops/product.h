@@ -35,7 +35,7 @@ size_t ag__packed_bytes(int unit, const ag__product *p);
 /* y (m,width) = a·b, added to y if `add`: a panel, of at most as many columns as the unit has; columns of b and y are
  * contiguous, and b has all columns of a panel where the unit needs that. Steps along k go through runs of a: `first`
  * steps, then `run` of them at a time, with a jump of so many elements, beyond the step, to the next run; `chain`
- * of them at a time are added up in sequence, or less, up to the end of a run that is longer. */
+ * of them at a time are added up in sequence, or less, up to the end of a run. */
 typedef struct ag__panel {
     int64_t m, width, k, first, run, chain;
     const int64_t *jump;
@@ -44,7 +44,7 @@ typedef struct ag__panel {
     int64_t a_row, a_column, b_row, y_row;
     int64_t lines; /* packed: of the next panel of b, to be brought nearer with each chain of each tile */
     bool add;
-    bool across; /* chains go on from run to run, whatever their lengths */
+    int64_t beyond; /* INT64_MAX: chains go on from run to run; 0: they end with a run */
 } ag__panel;
 
 void ag__multiply_panel_on(int unit, ag_dtype dtype, const ag__panel *t);

@@ -42,8 +42,8 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
     do {
         UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < vectors; v++) sum[i][v] = (vector){0};
         const bool first = left == t->k;
-        int64_t chain = left < t->chain ? left : t->chain;
-        if (run < chain && t->run >= t->chain && !t->across) chain = run;
+        const int64_t most = run | t->beyond, whole = most < t->chain ? most : t->chain;
+        int64_t chain = left < whole ? left : whole;
         left -= chain;
         do {
             p = chain < run ? chain : run;
