@@ -72,11 +72,13 @@ ag__word ag__word_integer(ag__word b);
 #define AG__RECORDS_FUNCTIONS inline
 #endif
 
-/* Whether the compiler sees that a number is a float, and not a subnormal one. */
+/* Whether the text of a number is a constant that is a float, and not a subnormal one: a constant itself. */
 #if defined __GNUC__
 #define AG__IS_A_FLOAT(number)                                                                                         \
-    (__builtin_constant_p(number) && (double)(float)(number) == (double)(number) &&                                    \
-     ((number) == 0 || (number) >= FLT_MIN || (number) <= -FLT_MIN))
+    __builtin_choose_expr(__builtin_constant_p(number),                                                                \
+                          (double)(float)(number) == (double)(number) &&                                               \
+                              ((number) == 0 || (number) >= FLT_MIN || (number) <= -FLT_MIN),                          \
+                          false)
 #else
 #define AG__IS_A_FLOAT(number) false
 #endif
