@@ -1,7 +1,8 @@
-/* test_refusals -- layers, metrics, datasets and optimisers refuse each argument that does not fit, one at a time
+/* test_refusals -- operations, layers, metrics, datasets and schedules refuse each argument that does not fit, one at a time
  *
  * All else of a call is right, so that each part of a condition decides alone; the message says what was wrong, and the
  * same call without the fault goes well. */
+#include "autograd_config.h"
 #include "nn/nn.h"
 #include "tests/support.h"
 
@@ -306,6 +307,126 @@ START_TEST(schedules) {
 }
 END_TEST
 
+/* ---- Operations ---- */
+
+START_TEST(axes_and_extents) {
+    ag_tensor *x = f32(2, 3, 4, 0), *y[3];
+    const int64_t negative[] = {-1, 5};
+    ACCEPTED(ag_movedim(x, AG_AXES(0), AG_AXES(1)));
+    REFUSED(ag_movedim(x, AG_AXES(2), AG_AXES(1)), AG_ERR_AXIS, "movedim");
+    REFUSED(ag_movedim(x, AG_AXES(0), AG_AXES(2)), AG_ERR_AXIS, "movedim");
+    REFUSED(ag_movedim(x, (ag_axes){-1, {0}}, (ag_axes){-1, {0}}), AG_ERR_AXIS, "movedim");
+    REFUSED(ag_rot90(x, 1, AG_AXES(0, 2)), AG_ERR_AXIS, "rot90");
+    REFUSED(ag_roll_over(x, AG_SHAPE(1), AG_AXES(2)), AG_ERR_AXIS, "roll");
+    REFUSED(ag_unflatten(x, 1, AG_SHAPE(-2, -2)), AG_ERR_SHAPE, "unflatten");
+    REFUSED(ag_unflatten(x, 1, AG_SHAPE(0, 4)), AG_ERR_SHAPE, "unflatten");
+    REFUSED(ag_unflatten(x, 1, AG_SHAPE(3, 2)), AG_ERR_SHAPE, "unflatten");
+    REFUSED(ag_split_sizes(x, 1, 2, negative, y), AG_ERR_SHAPE, "split_sizes");
+    REFUSED(ag_split_sizes(x, 1, 2, (int64_t[]){2, 2}, NULL), AG_ERR_NULL, "is NULL");
+    REFUSED(ag_split(x, 1, 2, NULL), AG_ERR_NULL, "is NULL");
+    REFUSED(ag_chunk(x, 1, 2, NULL), AG_ERR_NULL, "is NULL");
+    ACCEPTED(ag_repeat_interleave_by(x, wholes(4), 1));
+    REFUSED(ag_repeat_interleave_by(x, wholes(4), 2), AG_ERR_AXIS, "repeat_interleave_by");
+    REFUSED(ag_repeat_interleave_by(x, wholes(3), 1), AG_ERR_SHAPE, "a count for each of the 4 elements");
+    REFUSED(ag_repeat_interleave_by(x, ag_zeros(tape, AG_I64, AG_SHAPE(4, 1)), 1), AG_ERR_SHAPE, "a count for each");
+    REFUSED(ag_repeat_interleave_by(x, ag_add_scalar(wholes(4), -1), 1), AG_ERR_RANGE, "count -1 at element 0");
+    REFUSED(ag_diagonal(x, 0, 2, 1), AG_ERR_AXIS, "axes 2 and 1 are not two of 2");
+    REFUSED(ag_diagonal(x, 0, 1, 2), AG_ERR_AXIS, "axes 1 and 2 are not two of 2");
+    REFUSED(ag_diagonal(x, 0, 1, 1), AG_ERR_AXIS, "axes 1 and 1 are not two of 2");
+    REFUSED(ag_diag_embed(x, 0, 3, 1), AG_ERR_AXIS, "axes 3 and 1 are not two of 3");
+    REFUSED(ag_diag_embed(x, INT64_C(1) << 40, 0, 1), AG_ERR_SHAPE, "diag_embed");
+    REFUSED(ag_diag_embed(x, -(INT64_C(1) << 40), 0, 1), AG_ERR_SHAPE, "diag_embed");
+    REFUSED(ag_diag_embed(ag_zeros(tape, AG_F32, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1)), 0, 0, 1), AG_ERR_SHAPE,
+            "diag_embed");
+    REFUSED(ag_pad(x, AG_AXES(0), AG_SHAPE(-4), AG_SHAPE(9)), AG_ERR_RANGE, "pad");
+    REFUSED(ag_pad(x, AG_AXES(0), AG_SHAPE(9), AG_SHAPE(-4)), AG_ERR_RANGE, "pad");
+    REFUSED(ag_pad(x, AG_AXES(0), AG_SHAPE(-2), AG_SHAPE(-2)), AG_ERR_RANGE, "pad");
+    REFUSED(ag_pad(x, AG_AXES(0), AG_SHAPE(INT64_MAX), AG_SHAPE(0)), AG_ERR_RANGE, "pad");
+    REFUSED(ag_pad(x, AG_AXES(0), AG_SHAPE(0), AG_SHAPE(INT64_MAX)), AG_ERR_RANGE, "pad");
+    REFUSED(ag_pad(x, AG_AXES(0), AG_SHAPE(0, 0), AG_SHAPE(0)), AG_ERR_SHAPE, "pad");
+    REFUSED(ag_pad(x, AG_AXES(0), AG_SHAPE(0), AG_SHAPE(0, 0)), AG_ERR_SHAPE, "pad");
+    REFUSED(ag_broadcast_to(x, (ag_shape){9, {1}}), AG_ERR_SHAPE, "broadcast_to");
+    REFUSED(ag_diff(x, 1, 2), AG_ERR_AXIS, "axis 2 is out of range for rank 2");
+    REFUSED(ag_cross(f32(1, 3, 0, 0), f32(2, 3, 2, 0), 0), AG_ERR_SHAPE, "both must have 3 elements");
+    REFUSED(ag_cross(f32(2, 3, 2, 0), f32(1, 3, 0, 0), 0), AG_ERR_SHAPE, "both must have 3 elements");
+    REFUSED(ag_cross(x, x, 1), AG_ERR_SHAPE, "both must have 3 elements");
+    REFUSED(ag_cross(f32(2, 4, 3, 0), f32(2, 4, 2, 0), 1), AG_ERR_SHAPE, "both must have 3 elements");
+    REFUSED(ag_cross(x, x, 2), AG_ERR_AXIS, "axis 2 is out of range for rank 2");
+    REFUSED(ag_matrix_trace_over(x, 0, 2, 1), AG_ERR_AXIS, "axis 2 is out of range");
+    REFUSED(ag_matrix_trace_over(x, 0, 0, 5), AG_ERR_AXIS, "axis 5 is out of range");
+    REFUSED(ag_matrix_trace_over(x, 0, 1, 1), AG_ERR_AXIS, "axis 1 is given twice");
+    REFUSED(ag_tensordot_over(x, x, AG_AXES(0), AG_AXES(2)), AG_ERR_AXIS, "tensordot");
+    REFUSED(ag_tensordot_over(x, x, AG_AXES(2), AG_AXES(0)), AG_ERR_AXIS, "tensordot");
+}
+END_TEST
+
+START_TEST(numbers) {
+    static const double at_fault[] = {0.5, 0x1p60}, endless[] = {(double)INFINITY, (double)NAN};
+    for (int i = 0; i < 2; i++) {
+        REFUSED(ag_arange_with(tape, AG_I64, at_fault[0], 3, 1), AG_ERR_RANGE, "must be integers");
+        REFUSED(ag_arange_with(tape, AG_I64, 0, at_fault[i] + 4, 1), AG_ERR_RANGE, "must be integers");
+        REFUSED(ag_arange_with(tape, AG_I64, 0, 3, at_fault[0]), AG_ERR_RANGE, "must be integers");
+        REFUSED(ag_arange_with(tape, AG_F64, endless[i], 3, 1), AG_ERR_RANGE, "must be finite");
+        REFUSED(ag_arange_with(tape, AG_F64, 0, endless[i], 1), AG_ERR_RANGE, "must be finite");
+        REFUSED(ag_arange_with(tape, AG_F64, 0, 3, endless[i]), AG_ERR_RANGE, "must be finite");
+    }
+    ag_tensor *edges = tensor_of(tape, AG_F32, AG_SHAPE(3), (double[]){0, 1, 2}), *x = f32(1, 5, 0, 0);
+    ACCEPTED(ag_histogram_between(x, edges, NULL));
+    REFUSED(ag_histogram_between(x, ag_cast(edges, AG_F64), NULL), AG_ERR_DTYPE, "histogram_between");
+    REFUSED(ag_histogram_between(ag_cast(x, AG_BOOL), ag_cast(edges, AG_BOOL), NULL), AG_ERR_DTYPE,
+            "histogram_between");
+    REFUSED(ag_histogram_between(x, f32(2, 3, 1, 0), NULL), AG_ERR_SHAPE, "histogram_between");
+    REFUSED(ag_histogram_between(x, f32(1, 1, 0, 0), NULL), AG_ERR_SHAPE, "histogram_between");
+    REFUSED(ag_histogram_between(x, edges, f32(1, 4, 0, 0)), AG_ERR_SHAPE, "histogram_between");
+    REFUSED(ag_histogram_between(nil_of(tape), edges, NULL), AG_ERR_NIL, "histogram_between");
+    REFUSED(ag_bincount(wholes(3), NULL, -1), AG_ERR_SHAPE, "n is -1");
+    REFUSED(ag_bincount(wholes(3), NULL, INT64_MAX), AG_ERR_SHAPE, "can be counted");
+    REFUSED(ag_quantiles_over(x, AG_AXES(0), 1, NULL, false), AG_ERR_NULL, "q is NULL");
+}
+END_TEST
+
+START_TEST(matrices) {
+    ag_tensor *a = f32(2, 3, 3, 0), *one = ag_scalar(tape, AG_F32, 1), *empty = f32(2, 0, 3, 0);
+    ACCEPTED(ag_solve(a, f32(1, 3, 0, 0)));
+    REFUSED(ag_solve(a, one), AG_ERR_SHAPE, "b must have an axis or more");
+    REFUSED(ag_solve(a, f32(1, 4, 0, 0)), AG_ERR_SHAPE, "b must have 3 rows, not 4");
+#if AG_HAVE_LAPACK
+    ACCEPTED(ag_lstsq(a, f32(1, 3, 0, 0), 0));
+    REFUSED(ag_lstsq(a, one, 0), AG_ERR_SHAPE, "b must have an axis or more");
+    REFUSED(ag_lstsq(a, a, (double)NAN), AG_ERR_RANGE, "lstsq");
+    REFUSED(ag_pinv(a, (double)NAN), AG_ERR_RANGE, "pinv");
+    REFUSED(ag_matrix_rank(a, (double)NAN), AG_ERR_RANGE, "matrix_rank");
+    REFUSED(ag_qr(a, NULL, NULL), AG_ERR_NULL, "qr");
+    REFUSED(ag_svd(a, NULL, NULL, NULL), AG_ERR_NULL, "svd");
+    REFUSED(ag_matrix_norm(empty, AG_NORM_2, false), AG_ERR_SHAPE, "a matrix without elements has no such norm");
+#endif
+    REFUSED(ag_matrix_norm(empty, AG_NORM_1, false), AG_ERR_SHAPE, "a matrix without elements has no such norm");
+    REFUSED(ag_matrix_norm(f32(2, 3, 0, 0), AG_NORM_1, false), AG_ERR_SHAPE,
+            "a matrix without elements has no such norm");
+    ACCEPTED(ag_matrix_norm(empty, AG_NORM_FROBENIUS, false));
+    REFUSED(ag_matrix_norm(a, (ag_matrix_norm_kind)-1, false), AG_ERR_RANGE, "there is no kind -1");
+}
+END_TEST
+
+START_TEST(complex_numbers) {
+    ag_tensor *x = f32(2, 3, 2, 0), *one = ag_scalar(tape, AG_F32, 1);
+    ACCEPTED(ag_complex_mul(x, x));
+    REFUSED(ag_complex_mul(x, one), AG_ERR_SHAPE, "needs complex numbers");
+    REFUSED(ag_complex_mul(x, f32(2, 3, 3, 0)), AG_ERR_SHAPE, "needs complex numbers");
+    REFUSED(ag_complex_mul(x, f32(2, 4, 2, 0)), AG_ERR_SHAPE, "axis -2 has 3 and 4 elements");
+    REFUSED(ag_complex(f32(1, 3, 0, 0), f32(1, 4, 0, 0)), AG_ERR_SHAPE, "complex");
+    REFUSED(ag_ifft_over(one, AG_AXES(0), AG_FFT_BACKWARD), AG_ERR_SHAPE, "needs complex numbers");
+    REFUSED(ag_ifft_over(f32(2, 3, 3, 0), AG_AXES(0), AG_FFT_BACKWARD), AG_ERR_SHAPE, "needs complex numbers");
+    REFUSED(ag_ifft_over(x, (ag_axes){-2, {0}}, AG_FFT_BACKWARD), AG_ERR_AXIS, "-2 axes are given");
+    REFUSED(ag_ifft_over(x, AG_AXES(0, 1), AG_FFT_BACKWARD), AG_ERR_AXIS, "2 axes are given");
+    REFUSED(ag_irfft_over(x, 4, AG_AXES(0), (ag_fft_norm)9), AG_ERR_RANGE, "irfft");
+    REFUSED(ag_irfft_over(x, -1, AG_AXES(0), AG_FFT_BACKWARD), AG_ERR_RANGE, "-1 real numbers cannot be made");
+    REFUSED(ag_irfft_over(x, INT64_C(1) << 60, AG_AXES(0), AG_FFT_BACKWARD), AG_ERR_RANGE, "cannot be made");
+    REFUSED(ag_irfft_over(x, 4, (ag_axes){0, {0}}, AG_FFT_BACKWARD), AG_ERR_AXIS, "irfft");
+    REFUSED(ag_irfft_over(f32(2, 0, 2, 0), 4, AG_AXES(0), AG_FFT_BACKWARD), AG_ERR_SHAPE, "an axis has no elements");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("refusals");
     TCase *t = tape_group(suite, "layers");
@@ -318,5 +439,10 @@ int main(void) {
     tcase_add_test(t, metrics);
     tcase_add_test(t, datasets);
     tcase_add_test(t, schedules);
+    t = tape_group(suite, "operations");
+    tcase_add_test(t, axes_and_extents);
+    tcase_add_test(t, numbers);
+    tcase_add_test(t, matrices);
+    tcase_add_test(t, complex_numbers);
     return run_suite(suite);
 }
