@@ -307,6 +307,141 @@ START_TEST(schedules) {
 }
 END_TEST
 
+/* ---- Optimisers, sums and averages ---- */
+
+START_TEST(optimisers) {
+    ag_tensor *v[] = {ag_parameter_from(f32(1, 2, 0, 0))}, *g[] = {f32(1, 2, 0, 0)};
+    ag_slot slots[1];
+    ag_kept kept[2][1];
+    ag_adam adam, a;
+    ag_accumulator sum, s;
+    ag_average average, m;
+    ag_adam_init(&adam, 1, v, slots);
+    ACCEPTED(ag_adam_step(&adam, g));
+    ck_assert_int_eq(ag_adam_steps(&adam), 1);
+    ck_assert_int_eq(ag_adam_steps(NULL), 0);
+    a = adam, a.made = 0;
+    ck_assert_int_eq(ag_adam_steps(&a), 0);
+    a = adam, a.n = 0;
+    ck_assert_int_eq(ag_adam_steps(&a), 0);
+    a = adam, a.slots = NULL;
+    ck_assert_int_eq(ag_adam_steps(&a), 0);
+    REFUSED_APART(ag_adam_step(NULL, g), AG_ERR_NULL, "adam_step");
+    adam.slots[0].missed = -1;
+    REFUSED(ag_adam_step(&adam, g), AG_ERR_RANGE, "parameter 0 missed -1 steps");
+    adam.slots[0].missed = 9;
+    REFUSED(ag_adam_step(&adam, g), AG_ERR_RANGE, "parameter 0 missed 9 steps");
+    REFUSED_APART(ag_sgd_velocity(NULL, 0), AG_ERR_NULL, "the optimiser is NULL");
+    REFUSED_APART(ag_rmsprop_mean_square(NULL, 0), AG_ERR_NULL, "the optimiser is NULL");
+    REFUSED_APART(ag_rmsprop_velocity(NULL, 0), AG_ERR_NULL, "the optimiser is NULL");
+    REFUSED_APART(ag_adam_first_moment(NULL, 0), AG_ERR_NULL, "the optimiser is NULL");
+    a = adam, a.n = 0;
+    REFUSED_APART(ag_adam_first_moment(&a, 0), AG_ERR_RANGE, "the optimiser has 0");
+
+    ag_accumulator_init(&sum, 1, v, kept[0]);
+    ACCEPTED(ag_accumulator_add(&sum, g, 1));
+    s = sum, s.n = 0;
+    REFUSED_APART(ag_accumulator_add(&s, g, 1), AG_ERR_RANGE, "n is 0");
+    s = sum, s.kept = NULL;
+    REFUSED_APART(ag_accumulator_add(&s, g, 1), AG_ERR_NULL, "what is kept is NULL");
+    s = sum, s.weight = ag_scalar(tape, AG_F64, 1);
+    REFUSED(ag_accumulator_add(&s, g, 1), AG_ERR_RANGE, "the weight is not a variable");
+    s = sum, s.weight = ag_parameter_from(ag_zeros(tape, AG_F64, AG_SHAPE(1)));
+    REFUSED(ag_accumulator_add(&s, g, 1), AG_ERR_RANGE, "the weight is not a variable");
+    s = sum, s.weight = ag_parameter_from(ag_zeros(tape, AG_F32, AG_SCALAR));
+    REFUSED(ag_accumulator_add(&s, g, 1), AG_ERR_RANGE, "the weight is not a variable");
+    s = sum, s.weight = nil_of(tape);
+    REFUSED(ag_accumulator_add(&s, g, 1), AG_ERR_RANGE, "the weight is not a variable");
+    s = sum, s.batches = -1;
+    REFUSED(ag_accumulator_add(&s, g, 1), AG_ERR_RANGE, "batches is -1");
+
+    ag_average_init(&average, 1, v, kept[1]);
+    ACCEPTED(ag_average_step(&average));
+    ck_assert_int_eq(ag_average_steps(&average), 1);
+    ck_assert_int_eq(ag_average_steps(NULL), 0);
+    m = average, m.made = 0;
+    ck_assert_int_eq(ag_average_steps(&m), 0);
+    m = average, m.n = 0;
+    ck_assert_int_eq(ag_average_steps(&m), 0);
+    m = average, m.kept = NULL;
+    ck_assert_int_eq(ag_average_steps(&m), 0);
+}
+END_TEST
+
+/* ---- Layers of a sequence ---- */
+
+START_TEST(no_sequence) {
+    const ag_rnn sizes = {.in = 2, .hidden = 2, .layers = 1};
+    REFUSED_APART(ag_sequence_conv(NULL, 2, 2, AG_SHAPE(3), NULL, false, NULL), AG_ERR_NULL, "sequence_conv");
+    REFUSED_APART(ag_sequence_conv2d(NULL, 2, 2, 3, 1, 1, NULL), AG_ERR_NULL, "sequence_conv2d");
+    REFUSED_APART(ag_sequence_batchnorm(NULL, 2, NULL), AG_ERR_NULL, "sequence_batchnorm");
+    REFUSED_APART(ag_sequence_groupnorm(NULL, 2, 1, NULL), AG_ERR_NULL, "sequence_groupnorm");
+    REFUSED_APART(ag_sequence_rmsnorm(NULL, 2, NULL), AG_ERR_NULL, "sequence_rmsnorm");
+    REFUSED_APART(ag_sequence_embedding(NULL, 2, 2, NULL), AG_ERR_NULL, "sequence_embedding");
+    REFUSED_APART(ag_sequence_lstm(NULL, 2, 2, NULL), AG_ERR_NULL, "sequence_lstm");
+    REFUSED_APART(ag_sequence_rnn(NULL, &sizes, NULL), AG_ERR_NULL, "sequence_rnn");
+    REFUSED_APART(ag_sequence_attention(NULL, 2, 1, false, NULL), AG_ERR_NULL, "sequence_attention");
+    REFUSED_APART(ag_sequence_max_pool2d(NULL, 2, 1), AG_ERR_NULL, "sequence_max_pool2d");
+    REFUSED_APART(ag_sequence_nested(NULL, "inner"), AG_ERR_NULL, "sequence_nested");
+}
+END_TEST
+
+static ag_tensor *flattened(ag_tensor *x) {
+    ag_sequence m;
+    ag_sequence_init(&m, tape, AG_F32, "m");
+    ag_sequence_flatten(&m);
+    return ag_sequence_apply(&m, x);
+}
+
+START_TEST(layers_of_a_sequence) {
+    ag_sequence m;
+    ag_sequence_init(&m, tape, AG_F32, "m");
+    REFUSED(ag_sequence_conv2d(&m, 2, 2, 3, 0, 1, NULL), AG_ERR_RANGE, "stride 0");
+    REFUSED(ag_sequence_conv2d(&m, 2, 2, 3, 1, -1, NULL), AG_ERR_RANGE, "padding -1");
+    REFUSED(ag_sequence_conv2d(&m, 2, 2, 3, 1, INT64_C(1) << 31, NULL), AG_ERR_RANGE, "padding 2147483648");
+    REFUSED(ag_sequence_max_pool2d(&m, 0, 1), AG_ERR_RANGE, "size 0");
+    REFUSED(ag_sequence_max_pool2d(&m, 1, 0), AG_ERR_RANGE, "stride 0");
+    ACCEPTED(flattened(f32(2, 3, 4, 0)));
+    REFUSED(flattened(ag_scalar(tape, AG_F32, 1)), AG_ERR_SHAPE, "the input must be (N,…)");
+}
+END_TEST
+
+/* ---- Losses ---- */
+
+static ag_tensor *entropy(ag_tensor *x, ag_tensor *labels, ag_loss_options o) {
+    return ag_cross_entropy_with(x, labels, 1, &o);
+}
+
+START_TEST(losses) {
+    ag_tape *other = ag_tape_new();
+    ag_tensor *x = f32(2, 3, 4, 0), *labels = wholes(3), *foreign = ag_zeros(other, AG_F32, AG_SHAPE(4));
+    ACCEPTED(entropy(x, labels, (ag_loss_options){.class_weights = f32(1, 4, 0, 0)}));
+    REFUSED(entropy(x, labels, (ag_loss_options){.class_weights = f32(1, 3, 0, 0)}), AG_ERR_SHAPE, "class_weights");
+    REFUSED(entropy(x, labels, (ag_loss_options){.class_weights = f32(1, 1, 0, 0)}), AG_ERR_SHAPE, "class_weights");
+    REFUSED(entropy(x, labels, (ag_loss_options){.class_weights = ag_scalar(tape, AG_F32, 1)}), AG_ERR_SHAPE,
+            "class_weights");
+    REFUSED(entropy(x, labels, (ag_loss_options){.class_weights = ag_zeros(tape, AG_F64, AG_SHAPE(4))}), AG_ERR_DTYPE,
+            "class_weights");
+    REFUSED(entropy(x, labels, (ag_loss_options){.class_weights = nil_of(tape)}), AG_ERR_NIL, "b nil");
+    REFUSED(entropy(x, labels, (ag_loss_options){.class_weights = foreign}), AG_ERR_TAPE, "on another tape");
+    REFUSED(entropy(x, labels, (ag_loss_options){.smoothing = -1}), AG_ERR_RANGE, "smoothing must be from 0 to 1");
+    REFUSED(entropy(x, labels, (ag_loss_options){.smoothing = 2}), AG_ERR_RANGE, "smoothing must be from 0 to 1");
+    ag_tensor *none = f32(2, 3, 0, 0);
+    ACCEPTED(ag_cosine_similarity(x, x, 1));
+    REFUSED(ag_cosine_similarity(x, x, 2), AG_ERR_AXIS, "axis 2 is out of range");
+    REFUSED(ag_cosine_similarity(x, x, -3), AG_ERR_AXIS, "axis -3 is out of range");
+    REFUSED(ag_cosine_similarity(x, f32(1, 4, 0, 0), 0), AG_ERR_AXIS, "out of range");
+    REFUSED(ag_cosine_similarity(x, f32(2, 3, 3, 0), 0), AG_ERR_SHAPE, "vectors of one shape");
+    REFUSED(ag_cosine_similarity(none, none, 1), AG_ERR_SHAPE, "vectors of one shape, with elements");
+    ACCEPTED(ag_gaussian_nll(x, x, f32(2, 3, 1, 0)));
+    REFUSED(ag_gaussian_nll(x, f32(2, 3, 1, 0), x), AG_ERR_SHAPE, "the target must have the shape of x");
+    REFUSED(ag_gaussian_nll(x, x, f32(2, 2, 4, 0)), AG_ERR_SHAPE, "the variance one broadcast to it");
+    REFUSED(ag_gaussian_nll(x, x, f32(3, 1, 3, 4)), AG_ERR_SHAPE, "the variance one broadcast to it");
+    REFUSED(ag_gaussian_nll_with(x, x, x, &(ag_loss_options){.weights = f32(1, 3, 0, 0)}), AG_ERR_SHAPE, "weights");
+    ag_tape_free(other);
+}
+END_TEST
+
 /* ---- Operations ---- */
 
 START_TEST(axes_and_extents) {
@@ -439,6 +574,10 @@ int main(void) {
     tcase_add_test(t, metrics);
     tcase_add_test(t, datasets);
     tcase_add_test(t, schedules);
+    tcase_add_test(t, optimisers);
+    tcase_add_test(t, no_sequence);
+    tcase_add_test(t, layers_of_a_sequence);
+    tcase_add_test(t, losses);
     t = tape_group(suite, "operations");
     tcase_add_test(t, axes_and_extents);
     tcase_add_test(t, numbers);
