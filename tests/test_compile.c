@@ -680,6 +680,65 @@ START_TEST(wrong_traces) {
 }
 END_TEST
 
+/* Inputs of two dtypes, of 64 bits, and whole ones. */
+static ag_traced less(ag_trace *t, ag_traced a) { return ag_trace_binary(t, AG_TRACE_LESS, a, a); }
+static ag_traced sum_of_two(ag_trace *t, const ag_traced x[]) { return ag_trace_binary(t, AG_TRACE_ADD, x[0], x[1]); }
+static ag_traced times_other(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, x[1], x[0], x[1]); }
+static ag_traced plus_other(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, x[1], x[1], x[0]); }
+static ag_traced chosen_of_two(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_select(t, less(t, x[1]), x[0], x[1]);
+}
+static ag_traced rarely_other(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, less(t, x[1]), rare_function, x[1], 0, x[0]);
+}
+static ag_traced rare_whole(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_rarely(t, less(t, x[1]), rare_function, x[1], 0, x[1]);
+}
+static ag_traced bits_of_two(ag_trace *t, const ag_traced x[]) {
+    const ag_traced a = ag_trace_unary(t, AG_TRACE_TO_BITS, x[0]), b = ag_trace_unary(t, AG_TRACE_TO_BITS, x[1]);
+    return from(t, ag_trace_binary(t, AG_TRACE_XOR, a, b));
+}
+static ag_traced bits_of_second(ag_trace *t, const ag_traced x[]) { return from(t, bits(t, &x[1])); }
+static ag_traced second_shifted(ag_trace *t, const ag_traced x[]) {
+    return from(t, ag_trace_shift(t, bits(t, &x[1]), 1));
+}
+static ag_traced second_fused(ag_trace *t, const ag_traced x[]) { return ag_trace_fma(t, x[1], x[1], x[1]); }
+static ag_traced integer_of_bits(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_unary(t, AG_TRACE_INTEGER, bits(t, &x[1]));
+}
+
+typedef struct unlike {
+    ag_dtype first, second; /* of its inputs; the result is of the second */
+    ag_trace_function *trace;
+} unlike;
+
+static const unlike unlikes[] = {
+    {AG_F32, AG_F64, sum_of_two},     {AG_F64, AG_F32, sum_of_two},   {AG_I64, AG_F64, sum_of_two},
+    {AG_F64, AG_I64, sum_of_two},     {AG_F32, AG_F64, times_other},  {AG_F32, AG_F64, plus_other},
+    {AG_F32, AG_F64, chosen_of_two},  {AG_F32, AG_F64, rarely_other}, {AG_I64, AG_I64, rare_whole},
+    {AG_F32, AG_F64, bits_of_two},    {AG_I64, AG_I64, bits_of_two},  {AG_I64, AG_I64, bits_of_second},
+    {AG_I64, AG_I64, second_shifted}, {AG_I64, AG_I64, second_fused}, {AG_F64, AG_F64, integer_of_bits},
+    {AG_BOOL, AG_F64, sum_of_two},    {AG_BOOL, AG_F64, plus_other},  {AG_BOOL, AG_F64, bits_of_two},
+};
+
+START_TEST(unlike_inputs) {
+    for (size_t i = 0; i < sizeof unlikes / sizeof *unlikes; i++) {
+        const unlike *u = &unlikes[i];
+        ag_op op = odd_op;
+        op.arity = 2;
+        op.trace[u->second] = u->trace;
+        strip s = one_step(&op, u->second, u->second);
+        s.slot[0].dtype = (uint8_t)u->first;
+        ck_assert_msg(!ag__compile(tape, 1, s.step, s.slots, s.slot), "invalid trace %zu is compiled", i);
+        const uint64_t dtypes = ((2u << 2 | (unsigned)u->second) << 2 | (unsigned)u->second) << 2 | (unsigned)u->first;
+        ag_status why = AG_OK;
+        ck_assert_msg(!ag__replay_make(tape, &op, 2, dtypes, &why), "invalid trace %zu is replayed", i);
+        ck_assert_int_ne(why, AG_ERR_MEMORY);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 /* The same number is meant in both domains. */
 static ag_traced rounded(ag_trace *t, const ag_traced x[]) {
     return ag_trace_binary(t, AG_TRACE_ADD, x[0], ag_trace_number(t, 0.1));
@@ -1139,6 +1198,7 @@ static void add_tests(Suite *suite) {
     tcase_add_test(steps, macros_of_the_program);
     tcase_add_test(steps, fused_products_are_rounded_once);
     tcase_add_test(steps, wrong_traces);
+    tcase_add_test(steps, unlike_inputs);
     tcase_add_test(steps, constants_of_f32_are_floats);
     tcase_add_test(steps, no_elements);
     TCase *programs = isa_group(suite, "programs");
