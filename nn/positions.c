@@ -26,7 +26,8 @@ static ag_tensor *rotary_wrong(ag_tensor *x, ag_tensor *positions, double base) 
     if (!(base >= 1) || isinf(base))
         return ag__refuse(name, n, both, AG_ERR_RANGE, "the base is %g: a finite one of at least 1 is wanted", base);
     if (!positions) return NULL;
-    if (ag_is_nil(positions) || ag_tape_of(positions) != ag_tape_of(x))
+    if (ag_is_nil(positions)) return ag__refuse(name, n, both, AG_ERR_NIL, "the positions are no tensor");
+    if (ag_tape_of(positions) != ag_tape_of(x))
         return ag__refuse(name, n, both, AG_ERR_TAPE, "the positions must be a tensor of the same tape");
     const int missing = rank - 1 - ag_rank(positions);
     bool fits = missing >= 0;

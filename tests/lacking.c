@@ -64,20 +64,20 @@ bool lack_end(void) {
     result __wrap_##name parameters;                                                                                   \
     result __wrap_##name parameters { return lacks(HERE) ? 0 : __real_##name arguments; }
 
-STANDS_IN(void *, ag__arena, (ag_tape * tape, size_t bytes), (tape, bytes))
-STANDS_IN(void *, ag__allocate_apart, (ag_tape * tape, size_t bytes), (tape, bytes))
-STANDS_IN(void *, ag__allocate_sized, (ag_tape * tape, size_t bytes), (tape, bytes))
-STANDS_IN(ag__buffer *, ag__heap_new, (ag_tape * tape, size_t bytes), (tape, bytes))
-STANDS_IN(ag__buffer *, ag__heap_new_apart, (ag_tape * tape, size_t bytes), (tape, bytes))
-STANDS_IN(ag__buffer *, ag__buffer_new, (ag_tape * tape, size_t bytes), (tape, bytes))
-STANDS_IN(ag__buffer *, ag__buffer_new_apart, (ag_tape * tape, size_t bytes), (tape, bytes))
-STANDS_IN(ag__buffer *, ag__buffer_new_lasting, (ag_tape * tape, size_t bytes), (tape, bytes))
+STANDS_IN(void *, ag__arena, (ag_tape * t, size_t bytes), (t, bytes))
+STANDS_IN(void *, ag__allocate_apart, (ag_tape * t, size_t bytes), (t, bytes))
+STANDS_IN(void *, ag__allocate_sized, (ag_tape * t, size_t bytes), (t, bytes))
+STANDS_IN(ag__buffer *, ag__heap_new, (ag_tape * t, size_t bytes), (t, bytes))
+STANDS_IN(ag__buffer *, ag__heap_new_apart, (ag_tape * t, size_t bytes), (t, bytes))
+STANDS_IN(ag__buffer *, ag__buffer_new, (ag_tape * t, size_t bytes), (t, bytes))
+STANDS_IN(ag__buffer *, ag__buffer_new_apart, (ag_tape * t, size_t bytes), (t, bytes))
+STANDS_IN(ag__buffer *, ag__buffer_new_lasting, (ag_tape * t, size_t bytes), (t, bytes))
 STANDS_IN(void *, ag__scratch_array, (ag__scratch * s, size_t count, size_t size), (s, count, size))
-STANDS_IN(bool, ag__list_grow, (ag_tape * tape, ag__list *list, size_t size, uint32_t more), (tape, list, size, more))
+STANDS_IN(bool, ag__list_grow, (ag_tape * t, ag__list *list, size_t size, uint32_t more), (t, list, size, more))
 
 /* Blocks are freed, and made smaller, without fail. */
-void *__real_ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes);
-void *__wrap_ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes);
-void *__wrap_ag__resize(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
-    return new_bytes > old_bytes && lacks(HERE) ? NULL : __real_ag__resize(tape, p, old_bytes, new_bytes);
+void *__real_ag__resize(ag_tape *t, void *p, size_t old_bytes, size_t new_bytes);
+void *__wrap_ag__resize(ag_tape *t, void *p, size_t old_bytes, size_t new_bytes);
+void *__wrap_ag__resize(ag_tape *t, void *p, size_t old_bytes, size_t new_bytes) {
+    return new_bytes > old_bytes && lacks(HERE) ? NULL : __real_ag__resize(t, p, old_bytes, new_bytes);
 }
