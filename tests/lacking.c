@@ -14,7 +14,7 @@ typedef struct place {
     int64_t next;          /* of a run, the one to fail */
 } place;
 
-static place places[PLACES];
+static place lists[2][PLACES], *places = lists[0];
 static int64_t run;
 static bool failing, failed;
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* threads ask too */
@@ -35,8 +35,12 @@ static bool is_next(place *p) {
     return true;
 }
 
+/* The place that asks for scratch memory, while it is served. */
+static _Thread_local const void *outer;
+
 static bool lacks(const void *address) {
     bool fails = false;
+    if (outer) address = outer;
     while (atomic_flag_test_and_set(&busy)) {
     }
     if (failing && !failed) fails = failed = is_next(place_of(address));
@@ -44,9 +48,10 @@ static bool lacks(const void *address) {
     return fails;
 }
 
-void lack_begin(void) { memset(places, 0, sizeof places); }
+void lack_begin(int list) { memset(lists[list], 0, sizeof lists[list]); }
 
-void lack_once(void) {
+void lack_once(int list) {
+    places = lists[list];
     run++;
     failed = false;
     failing = true;
@@ -74,6 +79,15 @@ STANDS_IN(ag__buffer *, ag__buffer_new_apart, (ag_tape * t, size_t bytes), (t, b
 STANDS_IN(ag__buffer *, ag__buffer_new_lasting, (ag_tape * t, size_t bytes), (t, bytes))
 STANDS_IN(void *, ag__scratch_array, (ag__scratch * s, size_t count, size_t size), (s, count, size))
 STANDS_IN(bool, ag__list_grow, (ag_tape * t, ag__list *list, size_t size, uint32_t more), (t, list, size, more))
+
+void *__real_ag_call_scratch(const ag_call *call, size_t bytes);
+void *__wrap_ag_call_scratch(const ag_call *call, size_t bytes);
+void *__wrap_ag_call_scratch(const ag_call *call, size_t bytes) {
+    outer = HERE;
+    void *memory = __real_ag_call_scratch(call, bytes);
+    outer = NULL;
+    return memory;
+}
 
 /* Blocks are freed, and made smaller, without fail. */
 void *__real_ag__resize(ag_tape *t, void *p, size_t old_bytes, size_t new_bytes);

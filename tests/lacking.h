@@ -10,8 +10,9 @@
 
 #include <stdbool.h>
 
-void lack_begin(void); /* nothing has failed yet */
-void lack_once(void);  /* from now on, one request more */
-bool lack_end(void);   /* from now on, none; whether one has failed since */
+/* There are two lists of what has failed. */
+void lack_begin(int list); /* nothing has */
+void lack_once(int list);  /* from now on, one request more */
+bool lack_end(void);       /* from now on, none; whether one has failed since */
 
 #endif

@@ -821,11 +821,11 @@ START_TEST(each_request_fails) {
     const scenario *s = &scenarios[_i];
     bool failed = true;
     learn(s);
-    lack_begin();
+    lack_begin(0);
     for (int64_t k = 1; failed; k++) {
         world w;
         begin(&w, s);
-        lack_once();
+        lack_once(0);
         failed = run_despite(&w, s, "request", k);
         end(&w);
     }
