@@ -462,11 +462,13 @@ static bool concat_eval(const ag_call *call) {
     return true;
 }
 
+/* A scan asks for the inputs in their order, so each extent is added once, however many inputs there are. */
 static ag_tensor *concat_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    int axis = (int)*(const int64_t *)ag_attributes(y);
-    int64_t start = 0;
-    for (int j = 0; j < i; j++) start += ag_extent(ag_input(y, j), axis);
-    return ag_slice(g, axis, start, start + ag_extent(ag_input(y, i), axis), 1);
+    const int axis = (int)*(const int64_t *)ag_attributes(y);
+    ag_tape *tape = y->tape;
+    for (; tape->passed < i; tape->passed++) tape->passed_extent += y->input[tape->passed]->layout->extent[axis];
+    const int64_t start = tape->passed_extent;
+    return ag_slice(g, axis, start, start + y->input[i]->layout->extent[axis], 1);
 }
 
 ag_tensor *ag__copied(ag_tensor *x) {

@@ -425,6 +425,43 @@ static const ag_op op_counted = {.name = "counted",
 
 static ag_tensor *counted(ag_tensor *x) { return ag_apply(&op_counted, 1, &x, NULL, 0); }
 
+/* One walk along the inputs finds the beginning of each: a walk for each takes half a minute. */
+START_TEST(many_joined_inputs_take_time_in_proportion) {
+    enum { THIRD = 20000, MANY = 3 * THIRD };
+    const double one = 1;
+    ag_tensor **x = malloc(MANY * sizeof *x), *p = ag_parameter(tape, AG_F64, AG_SHAPE(1), &one), *dp;
+    ck_assert_ptr_nonnull(x);
+    for (int i = 0; i < MANY; i++) x[i] = ag_scale(p, i % 3);
+    const clock_t start = clock();
+    ag_tensor *y = ag_concat(MANY, x, 0);
+    ag_grad(ag_sum(ag_mul(y, ag_arange(tape, AG_F64, MANY))), 1, &p, &dp);
+    ck_assert_double_eq(ag_item(dp), 9 * (THIRD * (THIRD - 1.0) / 2) + 5 * THIRD);
+    const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    ck_assert_msg(under_asan() || under_valgrind() || seconds < 10, "%g s", seconds); /* 0.1 is usual */
+    free(x);
+}
+END_TEST
+
+/* Only some are asked for, of joined tensors that have the same place on the tape one after the other. */
+START_TEST(joined_inputs_are_found_after_a_rewind) {
+    static const int64_t extent[3][4] = {{1, 2, 3, 4}, {4, 1, 0, 2}, {0, 5, 1, 1}};
+    const ag_mark mark = ag_tape_mark(tape);
+    for (int turn = 0; turn < 12; turn++) {
+        const int64_t *m = extent[turn % 3];
+        ag_tensor *x[4], *dx;
+        for (int i = 0; i < 4; i++) x[i] = ag_ones(tape, AG_F64, AG_SHAPE(m[i]));
+        const int wanted = turn % 4;
+        int64_t before = 0;
+        for (int i = 0; i < wanted; i++) before += m[i];
+        ag_tensor *y = ag_concat(4, x, 0);
+        ag_grad(ag_sum(ag_mul(y, ag_arange(tape, AG_F64, ag_size(y)))), 1, &x[wanted], &dx);
+        const double *values = ag_data(dx);
+        for (int64_t i = 0; i < m[wanted]; i++) ck_assert_double_eq(values[i], (double)(before + i));
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 START_TEST(a_loss_that_was_read_is_not_computed_again) {
     ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(3), (double[]){1, 2, 3}), *dp;
     ag_tensor *h = counted(ag_exp(p)), *loss = ag_sum(ag_square(counted(ag_tanh(counted(h)))));
@@ -752,6 +789,8 @@ int main(void) {
     tcase_add_test(orders, softmax_regression_hessian_is_symmetric);
     TCase *cost = tape_group(suite, "cost");
     tcase_add_test(cost, deep_chains_need_no_stack);
+    tcase_add_test(cost, many_joined_inputs_take_time_in_proportion);
+    tcase_add_test(cost, joined_inputs_are_found_after_a_rewind);
     tcase_add_test(cost, a_loss_that_was_read_is_not_computed_again);
     tcase_add_test(cost, what_nobody_asks_for_is_not_recorded);
     TCase *own = tape_group(suite, "own operations");

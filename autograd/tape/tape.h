@@ -170,6 +170,8 @@ struct ag_tape {
     bool evaluating;                      /* an evaluation is under way */
     bool trespassed;                      /* used while closed: that error stays */
     bool weak;                            /* the running vjp is not below a choice: see grad.c */
+    int32_t passed;                       /* how many inputs the vjps of the present node have passed, */
+    int64_t passed_extent;                /* and their extents along the axis that it joins: concat's */
     bool compile;                         /* elementwise operations may become machine code */
     bool avx2;                            /* kernels that need it run; without, their traces are replayed */
     bool keeps_vacant;                    /* released slots are not reused soon */
