@@ -280,9 +280,16 @@ static void describe(outgoing *o, const ag_tensor *x, void *data, const int64_t 
         .version = {1, 0}, .manager_ctx = o, .deleter = delete_ours_versioned, .flags = READ_ONLY, .dl_tensor = t};
 }
 
+/* Whether no axis runs backwards: PyTorch and others have no negative strides. */
+static bool runs_forwards(const ag__layout *l) {
+    for (int i = 0; i < l->rank; i++)
+        if (ag__strides(l)[i] < 0) return false;
+    return true;
+}
+
 /* Lend the buffer of x, or a copy's. */
 static bool lend(outgoing *o, ag_tensor *x) {
-    bool as_it_is = ag__lendable(x->buffer);
+    bool as_it_is = ag__lendable(x->buffer) && runs_forwards(x->layout);
     ag__buffer *b = as_it_is ? x->buffer : apart(x);
     o->loan = b ? ag__lend(x->tape, b) : NULL;
     if (o->loan)

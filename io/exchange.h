@@ -80,7 +80,8 @@ AG_API ag_tensor *ag_from_dlpack(ag_tape *tape, struct DLManagedTensor *tensor);
  * Source: the DLPack specification, version 1.0 */
 AG_API ag_tensor *ag_from_dlpack_versioned(ag_tape *tape, struct DLManagedTensorVersioned *tensor);
 
-/* ag_to_dlpack -- the value of x for another library, without a copy if it has more than 16 kB; NULL after an error
+/* ag_to_dlpack -- the value of x for another library, without a copy if it has more than 16 kB and no axis of a view
+ * runs backwards, which PyTorch does not take; NULL after an error
  * The memory must only be read: values are immutable. It stays until the deleter is called, by whichever thread, before
  * or after the tape is freed; then it is the tape's again, which recycles it with the next rewind. A tape's own
  * allocator must last that long, and be usable by that thread.
