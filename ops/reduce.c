@@ -183,23 +183,18 @@ static bool extreme_infer(ag_infer *r) {
 
 /* Whether reduced axes follow on others and others on them, as in windows: neither whole rows nor whole columns. */
 static bool is_within(const ag_shape *x, uint32_t mask) {
-    int changes = 0;
-    bool before = false, any = false;
-    for (int i = 0; i < x->rank; i++) {
-        const bool reduced = mask & 1u << i;
-        if (x->extent[i] == 1) continue;
-        changes += any && reduced != before;
-        before = reduced, any = true;
-    }
-    return changes > 1;
+    uint32_t reduced = 0, n = 0; /* axes of extent 1 do not matter */
+    for (int i = 0; i < x->rank; i++)
+        if (x->extent[i] != 1) reduced |= (mask >> i & 1) << n++;
+    const uint32_t kept = ~reduced & ((1u << n) - 1);
+    return (reduced & (reduced + 1)) != 0 && (kept & (kept + 1)) != 0;
 }
 
 /* How many elements of x equal the extreme y of theirs, whose axes are kept. */
 static ag_tensor *ties(ag_tensor *y, ag_tensor *x, ag_tensor *kept, ag_tensor *hit) {
-    enum { EXACT = AG__LIMIT(1 << 24, 64) }; /* whole numbers that f32 has */
     const ag_axes_set *set = ag_attributes(y);
     const ag_shape shape = ag_shape_of(x);
-    if (is_within(&shape, set->mask) && count_of(y) <= EXACT)
+    if (is_within(&shape, set->mask) && count_of(y) <= AG__COUNTED)
         return ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, kept}, NULL, 0);
     return reduce_mask(&ag__op_sum, ag_cast(hit, ag_dtype_of(x)), set->mask, true);
 }

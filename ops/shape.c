@@ -466,6 +466,7 @@ static bool concat_eval(const ag_call *call) {
 static ag_tensor *concat_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const int axis = (int)*(const int64_t *)ag_attributes(y);
     ag_tape *tape = y->tape;
+    if (tape->passed > i) tape->passed = 0, tape->passed_extent = 0;
     for (; tape->passed < i; tape->passed++) tape->passed_extent += y->input[tape->passed]->layout->extent[axis];
     const int64_t start = tape->passed_extent;
     return ag_slice(g, axis, start, start + y->input[i]->layout->extent[axis], 1);

@@ -1682,6 +1682,9 @@ START_TEST(interpolation_checks_its_attributes) {
         expect_error(tape, bad[i].status, "interpolate", bad[i].words);
     }
     expect_shape(ag_apply(&ag__op_interpolate, 1, &x, &good, sizeof good), AG_SHAPE(2, 5, 4));
+    ag_tensor *flat = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3));
+    ag_apply(&ag__op_interpolate, 1, &flat, &(ag__resizing){.axes = 0}, sizeof good);
+    expect_error(tape, AG_ERR_SHAPE, "interpolate", "one to three axes");
 }
 END_TEST
 

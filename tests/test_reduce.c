@@ -917,6 +917,30 @@ START_TEST(ties_are_shared_in_windows) {
 }
 END_TEST
 
+/* Rows and columns are counted by a sum, which is part of a region. */
+START_TEST(ties_are_counted_within_other_axes) {
+    static const struct {
+        ag_shape shape;
+        ag_axes axes;
+        bool within;
+    } of[] = {{{2, {2, 3}}, {1, {0}}, false},       {{2, {2, 3}}, {1, {1}}, false},
+              {{2, {2, 3}}, {2, {0, 1}}, false},    {{2, {2, 3}}, {0, {0}}, false},
+              {{3, {2, 3, 4}}, {1, {1}}, true},     {{3, {2, 3, 4}}, {2, {0, 2}}, true},
+              {{3, {2, 3, 4}}, {2, {1, 2}}, false}, {{3, {2, 3, 4}}, {2, {0, 1}}, false},
+              {{3, {1, 3, 4}}, {1, {1}}, false},    {{3, {2, 3, 1}}, {1, {1}}, false},
+              {{3, {2, 1, 3}}, {1, {1}}, false},    {{4, {2, 1, 3, 4}}, {1, {2}}, true},
+              {{4, {2, 3, 1, 4}}, {2, {0, 3}}, true}, {{5, {2, 3, 2, 3, 2}}, {2, {1, 3}}, true}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        const ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *x = scattered(tape, AG_F64, of[i].shape, i), *dx;
+        ag_grad(ag_sum(ag_max_over(x, of[i].axes, false)), 1, &x, &dx);
+        ck_assert_msg((strstr(ag_formula(dx, NULL), "ties(") != NULL) == of[i].within, "%zu: %s", i, ag_formula(dx, NULL));
+        expect_ok(tape);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 START_TEST(ties_want_two_tensors_that_fit) {
     ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3));
     ties_of(x, ag_zeros(tape, AG_F64, AG_SHAPE(3)));
@@ -1108,6 +1132,7 @@ int main(void) {
     tcase_add_test(t, distinct_elements_of_many_are_those_of_their_order);
     tcase_add_test(t, ties_are_what_a_comparison_and_a_sum_count);
     tcase_add_loop_test(t, ties_are_shared_in_windows, 0, 2);
+    tcase_add_test(t, ties_are_counted_within_other_axes);
     tcase_add_test(t, ties_want_two_tensors_that_fit);
     tcase_add_test(t, gradients_of_counts_go_to_the_weights);
     t = plain_group(suite, "threads and memory");

@@ -15,6 +15,7 @@ enum {
     /* The order of sums: for both evaluators, the kernels of folds, machine code and matrix products. */
     AG__STRIP = AG__LIMIT(1024, 16),     /* elements computed, or folded, at a time */
     AG__ROWS_A_GROUP = AG__LIMIT(32, 4), /* rows that are added in sequence; groups are joined pairwise */
+    AG__COUNTED = AG__LIMIT(1 << 24, 64), /* elements that f32 counts one by one, for it has all numbers up to this */
     AG__LANES = AG__LIMIT(32, 8),        /* folds side by side in the fold of a strip */
     AG__CHAIN_F32 = AG__LIMIT(48, 4),    /* multiply-adds of a matrix product in sequence, */
     AG__CHAIN_F64 = AG__LIMIT(192, 6),
