@@ -816,12 +816,13 @@ START_TEST(memory_runs_out) {
 }
 END_TEST
 
-/* Requests of the library fail, also where it has memory. */
+/* Requests of the library fail, also where it has memory. In small runs those that no scenario before has made at the same
+ * place. */
 START_TEST(each_request_fails) {
     const scenario *s = &scenarios[_i];
     bool failed = true;
     learn(s);
-    lack_begin(0);
+    if (!small_run()) lack_begin(0);
     for (int64_t k = 1; failed; k++) {
         world w;
         begin(&w, s);
