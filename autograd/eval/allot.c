@@ -70,7 +70,7 @@ static bool may_be_shown(const ag__lowering *l, uint32_t k, uint32_t x, uint32_t
         const ag__cell *cell = ag__cell_at(l, other);
         const ag__note *note = ag__note_of(l, other);
         if (cell->index == AG__NONE || cell->index >= l->c->nodes || p->value[cell->index].root != root) continue;
-        if (note->last_reader == AG__NONE) continue;
+        if (cell->where == AG__AT_NOTHING) continue;
         if (cell->where != AG__AT_ELEMENT || !ag__shows_root(p, cell->index) || note->replaced) return false;
         if (!is_read_before(l, k, other, y)) return false;
     }
