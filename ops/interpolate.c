@@ -177,7 +177,6 @@ static void resize_share(void *s_, int share, int shares) {
                    s->x + number * image * s->bytes);
         at += past - first;
     }
-    ag__leave_vectors();
 }
 
 /* Memory for all taps; false without it. */

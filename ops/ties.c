@@ -38,7 +38,6 @@ static void count(const counting *c, int axis, int64_t from, int64_t end, const 
     const int64_t bytes = (int64_t)ag_dtype_size(c->dtype);
     if (axis == c->rank - 2) {
         (c->dtype == AG_F32 ? count_f32 : count_f64)(c, x, y, n);
-        ag__leave_vectors();
         return;
     }
     const bool shared = axis == c->shared;
