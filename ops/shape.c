@@ -76,7 +76,7 @@ static int joined_axes(const ag__layout *x, int64_t *extent, int64_t *stride) {
 static bool reshape_strides(const ag__layout *x, const ag_shape *shape, int64_t *stride) {
     row_major(shape, stride);
     if (x->contiguous) return true; /* as all are that have no elements */
-    int64_t extent[AG_MAX_RANK], step[AG_MAX_RANK];
+    int64_t extent[AG_MAX_RANK] = {0}, step[AG_MAX_RANK] = {0};
     int n = joined_axes(x, extent, step);
     for (int i = shape->rank - 1; i >= 0; i--) {
         int64_t e = shape->extent[i];
@@ -465,11 +465,10 @@ static bool concat_eval(const ag_call *call) {
 /* A scan asks for the inputs in their order, so each extent is added once, however many inputs there are. */
 static ag_tensor *concat_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const int axis = (int)*(const int64_t *)ag_attributes(y);
-    ag_tape *tape = y->tape;
-    if (tape->passed > i) tape->passed = 0, tape->passed_extent = 0;
-    for (; tape->passed < i; tape->passed++) tape->passed_extent += y->input[tape->passed]->layout->extent[axis];
-    const int64_t start = tape->passed_extent;
-    return ag_slice(g, axis, start, start + y->input[i]->layout->extent[axis], 1);
+    ag__joined *at = &y->tape->joined;
+    if (at->of != y || i < at->inputs) *at = (ag__joined){.of = y};
+    for (; at->inputs < i; at->inputs++) at->extent += y->input[at->inputs]->layout->extent[axis];
+    return ag_slice(g, axis, at->extent, at->extent + y->input[i]->layout->extent[axis], 1);
 }
 
 ag_tensor *ag__copied(ag_tensor *x) {

@@ -442,6 +442,27 @@ START_TEST(many_joined_inputs_take_time_in_proportion) {
 }
 END_TEST
 
+/* Asked for by themselves, in any order, of two nodes in turn, and of another one in the place of the first. */
+START_TEST(joined_inputs_are_found_in_any_order) {
+    for (int turn = 0; turn < 2; turn++) {
+        const ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *x[3], *y[2];
+        for (int i = 0; i < 3; i++) x[i] = ag_ones(tape, AG_F64, AG_SHAPE(turn ? 4 - i : i + 1));
+        y[0] = ag_concat(3, x, 0), y[1] = ag_concat(2, x + 1, 0);
+        static const int asked[][2] = {{0, 2}, {0, 1}, {1, 1}, {0, 2}, {1, 0}, {1, 1}, {0, 0}, {0, 2}, {0, 2}};
+        for (size_t k = 0; k < sizeof asked / sizeof *asked; k++) {
+            ag_tensor *t = y[asked[k][0]], *g = ag_arange(tape, AG_F64, ag_size(t)), *dx;
+            int64_t before = 0;
+            for (int i = 0; i < asked[k][1]; i++) before += ag_size(ag_input(t, i));
+            dx = ag_op_of(t)->vjp(t, g, asked[k][1]);
+            ck_assert_int_eq(ag_size(dx), ag_size(ag_input(t, asked[k][1])));
+            ck_assert_double_eq(ag_element(dx, 0), (double)before);
+        }
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 /* Only some are asked for, of joined tensors that have the same place on the tape one after the other. */
 START_TEST(joined_inputs_are_found_after_a_rewind) {
     static const int64_t extent[3][4] = {{1, 2, 3, 4}, {4, 1, 0, 2}, {0, 5, 1, 1}};
@@ -790,6 +811,7 @@ int main(void) {
     TCase *cost = tape_group(suite, "cost");
     tcase_add_test(cost, deep_chains_need_no_stack);
     tcase_add_test(cost, many_joined_inputs_take_time_in_proportion);
+    tcase_add_test(cost, joined_inputs_are_found_in_any_order);
     tcase_add_test(cost, joined_inputs_are_found_after_a_rewind);
     tcase_add_test(cost, a_loss_that_was_read_is_not_computed_again);
     tcase_add_test(cost, what_nobody_asks_for_is_not_recorded);

@@ -145,8 +145,6 @@ typedef struct calling {
     ag__within within; /* this and the rest: as they were before */
     ag__about_node fresh;
     uint32_t unplaced;
-    int32_t passed;
-    int64_t passed_extent;
     bool weak;
 } calling;
 
@@ -155,8 +153,6 @@ static void begin_calls(calling *call, ag_tape *tape) {
     call->within = ag__enter(tape, AG__VJP, "", &call->floor);
     call->fresh = tape->fresh;
     call->unplaced = tape->unplaced;
-    call->passed = tape->passed;
-    call->passed_extent = tape->passed_extent;
     call->weak = tape->weak;
 }
 
@@ -165,8 +161,6 @@ static void end_calls(const calling *call, ag_tape *tape) {
     tape->unplaced = call->unplaced;
     tape->fresh.file = call->fresh.file;
     tape->fresh.line = call->fresh.line;
-    tape->passed = call->passed;
-    tape->passed_extent = call->passed_extent;
     tape->weak = call->weak;
 }
 
@@ -175,8 +169,6 @@ static inline void begin_node(ag_tape *tape, const ag_tensor *t, bool weak) {
     const ag__about_node *about = ag__about(t);
     tape->inside.name = t->op->name;
     tape->weak = weak;
-    tape->passed = 0;
-    tape->passed_extent = 0;
     tape->fresh.file = about->file;
     tape->fresh.line = about->line;
     if (about->file) tape->unplaced = tape->count;

@@ -109,6 +109,7 @@ void ag__truncate(ag_tape *tape, const ag__position *position) {
     if (tape->memory.peak_node_bytes < node_bytes) tape->memory.peak_node_bytes = node_bytes;
     while (tape->mark_count && ag__is_beyond(&tape->marks[tape->mark_count - 1], position)) tape->mark_count--;
     tape->deferred = 0;
+    tape->joined.of = NULL;
     ag__layouts_forget(tape, position->count);
     forget_beyond(tape, position->count);
     drop_packed_beyond(tape, position->count);

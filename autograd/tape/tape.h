@@ -109,6 +109,13 @@ typedef enum ag__refusal { AG__NOTHING, AG__UNALIGNED, AG__BYTES, AG__NODES } ag
 
 #define AG__NO_DEADLINE INT64_MAX
 
+/* How far the vjps of a concatenation have gone along its inputs, which are asked for one after the other. */
+typedef struct ag__joined {
+    const ag_tensor *of; /* NULL: of none */
+    int inputs;          /* that have been passed, */
+    int64_t extent;      /* and theirs along the axis */
+} ag__joined;
+
 struct ag_tape {
     ag_allocator allocator;
     ag_memory memory;
@@ -170,8 +177,7 @@ struct ag_tape {
     bool evaluating;                      /* an evaluation is under way */
     bool trespassed;                      /* used while closed: that error stays */
     bool weak;                            /* the running vjp is not below a choice: see grad.c */
-    int32_t passed;                       /* how many inputs the vjps of the present node have passed, */
-    int64_t passed_extent;                /* and their extents along the axis that it joins: concat's */
+    ag__joined joined;
     bool compile;                         /* elementwise operations may become machine code */
     bool avx2;                            /* kernels that need it run; without, their traces are replayed */
     bool keeps_vacant;                    /* released slots are not reused soon */
