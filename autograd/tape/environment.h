@@ -1,6 +1,6 @@
 /* environment -- the variables of the environment that a tape's defaults come from
  *
- * They are read whenever a tape is made, all in one pass: a search for each would take longer than the rest. */
+ * They are read whenever a tape is made, all in one pass: a search for each was half of what making one took. */
 #ifndef AG_ENVIRONMENT_H
 #define AG_ENVIRONMENT_H
 
