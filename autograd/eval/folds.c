@@ -299,7 +299,7 @@ static void copy_share(void *r_, int i, int n) {
 }
 
 static size_t fold(reduction *r, ag_tape *tape) {
-    int threads = ag__worthwhile(r->outputs * r->count, tape->threads);
+    int threads = ag__worthwhile_on(tape, r->outputs * r->count);
     bool wide = by_columns(r), in_long = !wide && r->outputs < threads;
     int64_t blocks = blocks_of(r->count, wide ? AG__ROWS_A_GROUP : AG__STRIP);
     ag__buffer *partial = NULL;

@@ -19,7 +19,7 @@ static ag_evaluator evaluator_of(const char *choice) {
 /* AG_KERNELS=plain means: as on a processor without AVX2; AG_COMPILE=0 means AG_ISA=none. */
 static void set_defaults(ag_tape *tape) {
     const ag__environment now = ag__environment_now();
-    tape->threads = ag__default_threads(&now);
+    tape->threads = ag__wanted_threads(&now);
     tape->evaluator = evaluator_of(now.value[AG__VARIABLE_EVAL]);
     tape->keeps_vacant = is(now.value[AG__VARIABLE_CHECK], "1");
     tape->avx2 = ag__has_avx2() && !is(now.value[AG__VARIABLE_KERNELS], "plain");

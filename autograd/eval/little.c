@@ -33,8 +33,9 @@ typedef struct program {
     char *places;          /* of nodes from `low` on */
     size_t each;
     uint32_t low;
-    ag_tensor **held; /* to be released at the end, if allowed */
+    ag_tensor **held; /* to be released at the end, if allowed: `few`, or scratch memory */
     uint32_t held_count, held_room;
+    ag_tensor *few[16];
     ag__scratch scratch;
 } program;
 
@@ -43,11 +44,10 @@ typedef struct program {
 static inline void *place_of(const program *p, const ag_tensor *t) { return p->places + (t->id - p->low) * p->each; }
 
 AG__NEVER_INLINE static bool more_held(program *p) {
-    enum { FEWEST = 256 };
-    const uint32_t room = p->held_room ? 2 * p->held_room : FEWEST;
+    const uint32_t room = 8 * p->held_room;
     ag_tensor **held = ag__scratch_array(&p->scratch, room, sizeof *held);
     if (!held) return false;
-    if (p->held) memcpy(held, p->held, p->held_count * sizeof *held);
+    memcpy(held, p->held, p->held_count * sizeof *held);
     p->held = held;
     p->held_room = room;
     return true;
@@ -200,7 +200,9 @@ static void release_held(program *p) {
 
 /* Nodes low … high−1 of these are marked. */
 static bool run_part(const ag__evaluation *e, uint32_t low, uint32_t high, size_t each) {
-    program p = {.e = e, .low = low, .each = each, .scratch.tape = e->tape};
+    program p;
+    p.e = e, p.low = low, p.each = each, p.scratch = (ag__scratch){.tape = e->tape};
+    p.held = p.few, p.held_count = 0, p.held_room = sizeof p.few / sizeof *p.few;
     instruction *room = ag__scratch_array(&p.scratch, high - low, sizeof *room);
     p.places = ag__scratch_array(&p.scratch, high - low, each);
     p.at = p.end = room ? room + (high - low) : NULL;

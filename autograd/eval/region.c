@@ -152,7 +152,7 @@ static int shares_of(const ag__execution *e, const ag__region *g) {
         const ag_tensor *a = e->c->table[product_at(e, g, j)]->input[0];
         work += g->size / MULTIPLICATIONS * a->layout->extent[1];
     }
-    return ag__worthwhile(work, e->c->tape->threads);
+    return ag__worthwhile_on(e->c->tape, work);
 }
 
 size_t ag__region_bytes(const ag__execution *e, const ag__region *g) {

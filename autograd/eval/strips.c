@@ -95,7 +95,7 @@ static void copy_all(ag_tensor *t) {
                  .y = ag__values(t)};
     c.piece = AG__ROWS_COPIED * (c.walk.rank > 0 ? c.walk.extent[c.walk.rank - 1] : 1);
     if (c.piece < AG__LEAST_COPIED) c.piece = AG__LEAST_COPIED;
-    ag__parallel(ag__worthwhile(c.size, t->tape->threads), copy_pieces, &c);
+    ag__parallel(ag__worthwhile_on(t->tape, c.size), copy_pieces, &c);
 }
 
 void ag__run_elementwise(ag_tensor *t) {
@@ -116,5 +116,5 @@ void ag__run_elementwise(ag_tensor *t) {
     }
     elementwise e;
     prepare(&e, t);
-    ag__parallel(ag__worthwhile(size, t->tape->threads), run_pieces, &e);
+    ag__parallel(ag__worthwhile_on(t->tape, size), run_pieces, &e);
 }

@@ -14,7 +14,7 @@ enum { DEFAULT_LINES = 100 };
 
 static bool make_room(ag__formulas *f) {
     if (f->room < f->tape->count || f->room == 0) {
-        uint32_t room = ag__more_room(f->tape->count / 8 * 5, (uint64_t)f->tape->count + 64);
+        uint32_t room = ag__more_room(f->tape->count / 8 * 5, (uint64_t)f->tape->count + 8);
         size_t bytes = ag__times(room, sizeof(ag__entry));
         ag__entry *more = room ? ag__resize(f->tape, f->entry, f->room * sizeof *more, bytes) : NULL;
         if (more) memset(more + f->room, 0, (room - f->room) * sizeof *more);

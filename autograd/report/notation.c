@@ -4,8 +4,9 @@
  * docs/adding-an-op.md. It may be a user's, so it is first read for trial. An invalid one counts as none, and the
  * node is written as a call. Invariant: nothing here recurses over the graph; the depth of a notation is bounded. */
 #include "autograd/report/term.h"
+#include "autograd/tape/basis.h"
 
-#include <stdlib.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { DEEPEST_NOTATION = 40, LONGEST_NOTATION = 1000 };
@@ -30,17 +31,24 @@ const ag_tensor *ag__canonical(const ag_tensor *t) {
     return t->flags & AG__READ && t->buffer && t->buffer == t->input[0]->buffer ? t->input[0] : t;
 }
 
+/* The number of an input or an attribute, which stops at 999. */
+static int index_at(const char *s) {
+    int n = 0;
+    while (*s >= '0' && *s <= '9' && n < 100) n = 10 * n + (*s++ - '0');
+    return n;
+}
+
 /* How often a notation mentions input i; NULL: once. */
 uint32_t ag__mentions(const char *notation, int i) {
     uint32_t n = !notation;
     for (const char *s = notation; s && (s = strchr(s, '{')) != NULL; s++)
-        n += s[1] == '*' || (s[1] >= '0' && s[1] <= '9' && atoi(s + 1) == i);
+        n += s[1] == '*' || (s[1] >= '0' && s[1] <= '9' && index_at(s + 1) == i);
     return n;
 }
 
 uint32_t ag__mentions_below(const char *notation, int i) {
     uint32_t n = 0;
-    for (const char *s = notation; s && (s = strstr(s, "{^")) != NULL; s++) n += atoi(s + 2) == i;
+    for (const char *s = notation; s && (s = strstr(s, "{^")) != NULL; s++) n += index_at(s + 2) == i;
     return n;
 }
 
@@ -154,8 +162,8 @@ static ag__term *place(parser *p, ag__terms *inputs) {
         for (int i = 0; i < p->t->arity; i++) ag__term_append(p->f, inputs, operand(p, i));
         return NULL;
     }
-    if (*s >= '0' && *s <= '9') return operand(p, atoi(s));
-    if (*s == '^') return operand_below(p, atoi(s + 1));
+    if (*s >= '0' && *s <= '9') return operand(p, index_at(s));
+    if (*s == '^') return operand_below(p, index_at(s + 1));
     if (strncmp(s, "shape}", 6) == 0) return ag__term_of_node(p->f, AG__TERM_SHAPE, p->t);
     if (strncmp(s, "axes}", 5) == 0) return ag__term_of_node(p->f, AG__TERM_AXES, p->t);
     if (strncmp(s, "size}", 5) == 0) return ag__term_number(p->f, (double)p->t->layout->size);
@@ -163,9 +171,9 @@ static ag__term *place(parser *p, ag__terms *inputs) {
         const char *name = ag_dtype_name((ag_dtype)p->t->dtype);
         return word(p, name, strlen(name), AG__TERM_WORD);
     }
-    if (*s == 'd' && (a = attribute(p, atoi(s + 1), sizeof d)) != NULL)
+    if (*s == 'd' && (a = attribute(p, index_at(s + 1), sizeof d)) != NULL)
         return memcpy(&d, a, sizeof d), ag__term_number(p->f, d);
-    if (*s == 'i' && (a = attribute(p, atoi(s + 1), sizeof n)) != NULL)
+    if (*s == 'i' && (a = attribute(p, index_at(s + 1), sizeof n)) != NULL)
         return memcpy(&n, a, sizeof n), ag__term_number(p->f, (double)n);
     return wrong(p);
 }
@@ -316,8 +324,24 @@ static ag__term *call_of(parser *p) {
 
 /* ---- A node's term ---- */
 
+/* Listed operations, by their addresses, whose notations were valid and cannot become otherwise: they depend on
+ * neither the attributes nor the graph. */
+static _Atomic(const ag_op *) rehearsed[256];
+
+static _Atomic(const ag_op *) *rehearsal_of(const ag_op *op) {
+    return &rehearsed[(uintptr_t)op / sizeof *op % (sizeof rehearsed / sizeof *rehearsed)];
+}
+
+static bool stays_sound(const ag_tensor *t) {
+    const ag_op *op = t->op;
+    return !op->notation_of && op->arity >= 0 && t->attribute_bytes == op->attribute_bytes &&
+           !strstr(op->notation, "{^") && ag__is_listed(op);
+}
+
 /* The notation of t; NULL if it has none, or an invalid one. */
 const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t) {
+    _Atomic(const ag_op *) *rehearsal = rehearsal_of(t->op);
+    if (atomic_load_explicit(rehearsal, memory_order_relaxed) == t->op) return t->op->notation;
     const char *notation = ag__notation_of(t);
     parser p = {.f = f, .t = t, .s = notation, .rehearsing = true};
     if (!notation) return NULL;
@@ -326,7 +350,9 @@ const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t) {
     if (strlen(notation) <= LONGEST_NOTATION) expression(&p, 0);
     if (block == f->block) block->used = used;
     f->entry[t->id].odd = p.wrong || *p.s;
-    return f->entry[t->id].odd ? NULL : notation;
+    if (f->entry[t->id].odd) return NULL;
+    if (stays_sound(t)) atomic_store_explicit(rehearsal, t->op, memory_order_relaxed);
+    return notation;
 }
 
 ag__term *ag__term_of(ag__formulas *f, const ag_tensor *t) {

@@ -19,13 +19,14 @@ static bool refuse(const char **why, const char *format, long long number, int a
 bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why) {
     if (shape->rank < 0 || shape->rank > AG_MAX_RANK)
         return refuse(why, "rank %lld: 0 to %d is wanted", shape->rank, AG_MAX_RANK);
+    enum { FEW = (1 << 29) - 1 }; /* its square is not divided by */
     int64_t n = 1;
     bool empty = false;
     for (int i = 0; i < shape->rank; i++) {
         int64_t e = shape->extent[i];
         if (e < 0) return refuse(why, "the negative extent %lld at axis %d", e, i);
         if (e == 0) empty = true;
-        if (e > 1 && n > (INT64_MAX / 16) / e) /* 16: so that bytes and strides fit too */
+        if (e > 1 && (n | e) > FEW && n > (INT64_MAX / 16) / e) /* 16: so that bytes and strides fit too */
             return refuse(why, "more elements than can be counted, with extent %lld at axis %d", e, i);
         if (e > 1) n *= e;
     }

@@ -83,8 +83,10 @@ static inline void ag__put_element(ag_dtype dtype, void *data, int64_t i, double
     }
 }
 
-/* The number of threads worth using for `work` elementary steps, at most `threads`; 1 for small work. */
+/* The number of threads worth using for `work` elementary steps, at most `threads` or those of the tape; 1 for small
+ * work. */
 int ag__worthwhile(int64_t work, int threads);
+int ag__worthwhile_on(ag_tape *tape, int64_t work);
 
 /* Calls run(argument, i, n) for each i < n, each exactly once, on at most n threads; returns when all have returned.
  * The caller is one of the threads; with fewer than n, as in a call from a share, some run several. */

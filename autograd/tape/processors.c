@@ -115,20 +115,20 @@ int ag__cgroup_quota(const char *groups, const char *root) {
 
 /* ---- The default ---- */
 
-static int count_processors(void) {
+static _Atomic int processors; /* when they were last counted; 0: never */
+
+int ag__count_processors(void) {
     static _Atomic int quota; /* read once */
     int n = allowed(), most = quota;
     char text[TEXT];
     if (most == 0) quota = most = ag__cgroup_quota(read_text("/proc/self/cgroup", text), "/sys/fs/cgroup");
     if (n < 1) n = online();
-    return n < most ? n : most;
+    return processors = n < most ? n : most;
 }
 
-static _Atomic int processors; /* when a tape was last made; 0: never */
-
 int ag__processors(void) {
-    if (processors == 0) processors = count_processors();
-    return processors;
+    const int n = processors;
+    return n > 0 ? n : ag__count_processors();
 }
 
 /* The first number of a list (for nested loops, the outermost first); 0 if it is invalid. */
@@ -137,13 +137,18 @@ static int number_in(const char *text) {
     return n < 1 ? 0 : n > AG__MOST_THREADS ? AG__MOST_THREADS : (int)n;
 }
 
-int ag__default_threads(const ag__environment *e) {
-    int n = number_in(e->value[AG__VARIABLE_THREADS]);
-    processors = count_processors();
-    if (n == 0) n = number_in(e->value[AG__VARIABLE_OMP_NUM_THREADS]);
-    return n > 0 ? n : processors;
+int ag__wanted_threads(const ag__environment *e) {
+    const int n = number_in(e->value[AG__VARIABLE_THREADS]);
+    return n > 0 ? n : number_in(e->value[AG__VARIABLE_OMP_NUM_THREADS]);
 }
 #else
+int ag__count_processors(void) { return 1; }
 int ag__processors(void) { return 1; }
-int ag__default_threads(const ag__environment *e) { return (void)e, 1; }
+int ag__wanted_threads(const ag__environment *e) { return (void)e, 1; }
 #endif
+
+/* Counting processors asks the system, which takes longer than many a small tape. */
+int ag__threads_of(ag_tape *tape) {
+    if (tape->threads == 0) tape->threads = ag__count_processors();
+    return tape->threads;
+}

@@ -23,10 +23,10 @@ int ag_tape_set_threads(ag_tape *tape, int threads) {
     if (!tape) return 0;
     if (threads == 0) {
         const ag__environment now = ag__environment_now();
-        tape->threads = ag__default_threads(&now);
+        tape->threads = ag__wanted_threads(&now);
     }
     if (threads > 0) tape->threads = threads < AG__MOST_THREADS ? threads : AG__MOST_THREADS;
-    return tape->threads;
+    return ag__threads_of(tape);
 }
 
 ag_status ag_tape_limit(ag_tape *tape, int64_t bytes, int64_t nodes, double seconds) {

@@ -164,7 +164,7 @@ struct ag_tape {
     ag__about_node fresh; /* what is said of a new node: its part and, within a vjp, its location */
     uint32_t off_since;   /* nodes from here on were recorded with recording off; UINT32_MAX: it is on */
     uint64_t seed, draws;
-    int threads;
+    int threads; /* 0: the processors, which are counted when the number first matters */
     ag_evaluator evaluator;
     struct ag__plans *plans;             /* plans.c's; NULL: none yet */
     struct ag__profile *profile;         /* the last one; NULL: none */
@@ -511,8 +511,10 @@ void ag__aheads_end(ag_tape *tape); /* no thread works for the tape any more, an
 /* processors.c */
 struct ag__environment;
 enum { AG__MOST_THREADS = 1024 };
-int ag__default_threads(const struct ag__environment *e);
-int ag__processors(void); /* that this process may use, if known; 1 without threads */
+int ag__wanted_threads(const struct ag__environment *e); /* 0: as many as there are processors */
+int ag__count_processors(void);    /* that this process may use, now; 1 without threads */
+int ag__processors(void);          /* the same, when they were last counted */
+int ag__threads_of(ag_tape *tape); /* the most that evaluate it */
 /* The processors that the quota of the control groups in this list, found below `root`, allows. */
 int ag__cgroup_quota(const char *groups, const char *root);
 

@@ -367,3 +367,7 @@ int ag__worthwhile(int64_t work, int threads) {
     int64_t most = work / AG__STEPS_A_THREAD;
     return most < 2 || threads < 2 ? 1 : most < threads ? (int)most : threads;
 }
+
+int ag__worthwhile_on(ag_tape *tape, int64_t work) {
+    return work / AG__STEPS_A_THREAD < 2 ? 1 : ag__worthwhile(work, ag__threads_of(tape));
+}
