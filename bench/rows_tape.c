@@ -144,6 +144,23 @@ static row growth_row(const char *many, int64_t nodes_each, bool bytes) {
     return r;
 }
 
+/* ---- The same number of parts, in joints of another length ---- */
+
+static void join(int64_t parts, int64_t times) {
+    ag_tensor **x = room(parts * (int64_t)sizeof *x), *dp;
+    for (int64_t k = 0; k < times; k++) {
+        for (int64_t i = 0; i < parts; i++) x[i] = ag_add(s.p[0], s.p[1]);
+        ag_grad(ag_sum(ag_tanh(ag_concat((int)parts, x, 0))), 1, s.p, &dp);
+        ag_eval(dp);
+        ag_tape_rewind(s.tape, s.mark);
+    }
+    room_free(x);
+}
+
+static void joints(const row *r, int64_t repetitions) { join(r->size[0], repetitions); }
+
+static void short_joints(const row *r, int64_t repetitions) { join(r->size[1], repetitions * r->size[0] / r->size[1]); }
+
 int tape_rows(row *to) {
     const row rows[] = {
         {.name = "record",
@@ -178,6 +195,17 @@ int tape_rows(row *to) {
         growth_row("100k", 100000, true),
         growth_row("1M", 1000000, true),
         growth_row("10M", 10000000, true),
+        {.name = "joined_50k",
+         .what = "the joint of this many tensors, differentiated",
+         .unit = "s",
+         .each = "part",
+         .size = {50000, 500},
+         .once = true,
+         .count = nodes,
+         .setup = set_up,
+         .work = joints,
+         .teardown = tear_down,
+         .peers = {{.name = "joints of 500", .where = HERE, .work = short_joints, .limit = 1.5}}},
     };
     int n = (int)(sizeof rows / sizeof *rows);
     for (int i = 0; i < n; i++) to[i] = rows[i];

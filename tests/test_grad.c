@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static ag_tensor *f64s(int64_t n, const double values[]) { return tensor_of(tape, AG_F64, AG_SHAPE(n), values); }
 #define F64S(...) f64s((int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (const double[]){__VA_ARGS__})
@@ -397,13 +396,10 @@ END_TEST
 START_TEST(deep_chains_need_no_stack) {
     int64_t n = small_run() || under_asan() ? 50000 : 1000000;
     ag_tensor *x = parameter(0), *y = x, *dx;
-    clock_t start = clock();
     for (int64_t i = 0; i < n; i++) y = ag_add_scalar(ag_scale(y, 1), 1);
     ck_assert_int_eq(ag_grad(y, 1, &x, &dx), AG_OK);
     expect_item(y, (double)n);
     expect_item(dx, 1);
-    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-    ck_assert_msg(under_asan() || under_valgrind() || seconds < 20, "%g s", seconds); /* 2 is usual */
 }
 END_TEST
 
@@ -425,19 +421,16 @@ static const ag_op op_counted = {.name = "counted",
 
 static ag_tensor *counted(ag_tensor *x) { return ag_apply(&op_counted, 1, &x, NULL, 0); }
 
-/* One walk along the inputs finds the beginning of each: a walk for each takes half a minute. */
-START_TEST(many_joined_inputs_take_time_in_proportion) {
+/* The bench row joined_50k shows that each takes no longer than a few do. */
+START_TEST(many_inputs_are_joined) {
     enum { THIRD = 20000, MANY = 3 * THIRD };
     const double one = 1;
     ag_tensor **x = malloc(MANY * sizeof *x), *p = ag_parameter(tape, AG_F64, AG_SHAPE(1), &one), *dp;
     ck_assert_ptr_nonnull(x);
     for (int i = 0; i < MANY; i++) x[i] = ag_scale(p, i % 3);
-    const clock_t start = clock();
     ag_tensor *y = ag_concat(MANY, x, 0);
     ag_grad(ag_sum(ag_mul(y, ag_arange(tape, AG_F64, MANY))), 1, &p, &dp);
     ck_assert_double_eq(ag_item(dp), 9 * (THIRD * (THIRD - 1.0) / 2) + 5 * THIRD);
-    const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-    ck_assert_msg(under_asan() || under_valgrind() || seconds < 10, "%g s", seconds); /* 0.1 is usual */
     free(x);
 }
 END_TEST
@@ -810,7 +803,7 @@ int main(void) {
     tcase_add_test(orders, softmax_regression_hessian_is_symmetric);
     TCase *cost = tape_group(suite, "cost");
     tcase_add_test(cost, deep_chains_need_no_stack);
-    tcase_add_test(cost, many_joined_inputs_take_time_in_proportion);
+    tcase_add_test(cost, many_inputs_are_joined);
     tcase_add_test(cost, joined_inputs_are_found_in_any_order);
     tcase_add_test(cost, joined_inputs_are_found_after_a_rewind);
     tcase_add_test(cost, a_loss_that_was_read_is_not_computed_again);
