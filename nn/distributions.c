@@ -414,64 +414,79 @@ enum { LOG_PROB, SAMPLE, MEAN, VARIANCE, ENTROPY, CDF, DIVERGENCE, QUANTITIES };
 /* The letters of the parameters: any number, one over 0 (+), 0 or more (0), a probability, or whole from 0 on (n); a
  * vector of any numbers (v), or of some over 0 (s); a matrix (m). For x: a number (.), a label (i), a vector (v). */
 static const struct {
-    char x, parameters[4];
+    char name[13], x, parameters[4];
     quantity *of[QUANTITIES];
 } families[AG_DIST_FAMILIES] = {
-    [AG_DIST_NORMAL] = {'.',
+    [AG_DIST_NORMAL] = {"normal",
+                        '.',
                         ".+",
                         {normal_log_prob, normal_sample, first, normal_variance, normal_entropy, normal_cdf,
                          normal_divergence}},
-    [AG_DIST_UNIFORM] = {'.',
+    [AG_DIST_UNIFORM] = {"uniform",
+                         '.',
                          ".<",
                          {uniform_log_prob, uniform_sample, uniform_mean, uniform_variance, uniform_entropy,
                           uniform_cdf, uniform_divergence}},
-    [AG_DIST_EXPONENTIAL] = {'.',
+    [AG_DIST_EXPONENTIAL] = {"exponential",
+                             '.',
                              "+",
                              {exponential_log_prob, exponential_sample, exponential_mean, exponential_variance,
                               exponential_entropy, exponential_cdf, exponential_divergence}},
-    [AG_DIST_LAPLACE] = {'.',
+    [AG_DIST_LAPLACE] = {"laplace",
+                         '.',
                          ".+",
                          {laplace_log_prob, laplace_sample, first, laplace_variance, laplace_entropy, laplace_cdf,
                           laplace_divergence}},
-    [AG_DIST_CAUCHY] = {'.',
+    [AG_DIST_CAUCHY] = {"cauchy",
+                        '.',
                         ".+",
                         {cauchy_log_prob, cauchy_sample, no_number, no_number, cauchy_entropy, cauchy_cdf,
                          cauchy_divergence}},
-    [AG_DIST_GUMBEL] = {'.',
+    [AG_DIST_GUMBEL] = {"gumbel",
+                        '.',
                         ".+",
                         {gumbel_log_prob, gumbel_sample, gumbel_mean, gumbel_variance, gumbel_entropy, gumbel_cdf,
                          gumbel_divergence}},
-    [AG_DIST_GAMMA] = {'.',
+    [AG_DIST_GAMMA] = {"gamma",
+                       '.',
                        "++",
                        {gamma_log_prob, gamma_sample, gamma_mean, gamma_variance, gamma_entropy, gamma_cdf,
                         gamma_divergence}},
-    [AG_DIST_BETA] = {'.',
+    [AG_DIST_BETA] = {"beta",
+                      '.',
                       "++",
                       {beta_log_prob, beta_sample, beta_mean, beta_variance, beta_entropy, beta_cdf, beta_divergence}},
-    [AG_DIST_STUDENT] = {'.',
+    [AG_DIST_STUDENT] = {"student",
+                         '.',
                          "+.+",
                          {student_log_prob, student_sample, student_mean, student_variance, student_entropy,
                           student_cdf, NULL}},
-    [AG_DIST_BERNOULLI] = {'.',
+    [AG_DIST_BERNOULLI] = {"bernoulli",
+                           '.',
                            "p",
                            {bernoulli_log_prob, bernoulli_sample, first, bernoulli_variance, bernoulli_entropy,
                             bernoulli_cdf, bernoulli_divergence}},
-    [AG_DIST_BINOMIAL] = {'.',
+    [AG_DIST_BINOMIAL] = {"binomial",
+                          '.',
                           "np",
                           {binomial_log_prob, binomial_sample, binomial_mean, binomial_variance, NULL, binomial_cdf,
                            binomial_divergence}},
-    [AG_DIST_POISSON] = {'.',
+    [AG_DIST_POISSON] = {"poisson",
+                         '.',
                          "0",
                          {poisson_log_prob, poisson_sample, first, first, NULL, poisson_cdf, poisson_divergence}},
-    [AG_DIST_CATEGORICAL] = {'i',
+    [AG_DIST_CATEGORICAL] = {"categorical",
+                             'i',
                              "v",
                              {categorical_log_prob, categorical_sample, NULL, NULL, categorical_entropy, NULL,
                               categorical_divergence}},
-    [AG_DIST_DIRICHLET] = {'v',
+    [AG_DIST_DIRICHLET] = {"dirichlet",
+                           'v',
                            "s",
                            {dirichlet_log_prob, dirichlet_sample, dirichlet_mean, dirichlet_variance, dirichlet_entropy,
                             NULL, dirichlet_divergence}},
-    [AG_DIST_MULTI_NORMAL] = {'v',
+    [AG_DIST_MULTI_NORMAL] = {"multi_normal",
+                              'v',
                               "vm",
                               {multi_normal_log_prob, multi_normal_sample, first, multi_normal_variance,
                                multi_normal_entropy, NULL, multi_normal_divergence}},
@@ -669,8 +684,8 @@ static ag_tensor *checked(ag_tensor *x, char letter, ag_tensor *before) {
 }
 
 static ag_tensor *no_divergence(ag_tape *tape, const ag_distribution *p, const ag_distribution *q) {
-    return ag__refuse_on(tape, "divergence", AG_ERR_RANGE, "families %d and %d have none in closed form",
-                         (int)p->family, (int)q->family);
+    return ag__refuse_on(tape, "divergence", AG_ERR_RANGE, "%s and %s have none in closed form",
+                         families[p->family].name, families[q->family].name);
 }
 
 /* The quantity of p, at x and in relation to q, if these are not NULL. */
@@ -683,7 +698,7 @@ static ag_tensor *quantity_of(const char *name, int which, const ag_distribution
         return ag__refuse_on(tape, name, AG_ERR_RANGE, "the family is invalid");
     const bool two = q && q->family != p->family;
     quantity *const compute = two ? divergence_of_two : families[p->family].of[which];
-    if (!compute) return ag__refuse_on(tape, name, AG_ERR_RANGE, "family %d has none", (int)p->family);
+    if (!compute) return ag__refuse_on(tape, name, AG_ERR_RANGE, "%s has none", families[p->family].name);
     if (two && !comparable(p->family, q->family)) return no_divergence(tape, p, q);
     const char *letters = families[p->family].parameters, *others = q ? families[q->family].parameters : "";
     if (at) add(&c, x, families[p->family].x);

@@ -64,7 +64,7 @@ AG_API ag_tensor *ag_rot90(ag_tensor *x, int64_t times, ag_axes axes);
  * Shape:  x[i] (…) -> (…,n,…)
  * Dtype:  any
  * Grad:   x̄[i] = ȳ at i
- * Errors: AG_ERR_AXIS, AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE for n < 1
+ * Errors: AG_ERR_AXIS, AG_ERR_SHAPE, AG_ERR_DTYPE; AG_ERR_RANGE for n < 1 or n > 65535
  * Source: numpy.stack */
 AG_API ag_tensor *ag_stack(int n, ag_tensor *const x[], int axis);
 

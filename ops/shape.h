@@ -118,7 +118,7 @@ AG_API ag_tensor *ag_contiguous(ag_tensor *x);
  * Shape:  x[i] (…,m_i,…) -> (…,Σ m_i,…)
  * Dtype:  any
  * Grad:   x̄[i] = the slice of ȳ at x[i]
- * Errors: AG_ERR_AXIS, AG_ERR_SHAPE if other extents differ, AG_ERR_DTYPE; AG_ERR_RANGE for n < 1
+ * Errors: AG_ERR_AXIS, AG_ERR_SHAPE if other extents differ, AG_ERR_DTYPE; AG_ERR_RANGE for n < 1 or n > 65535
  * Source: numpy.concatenate */
 AG_API ag_tensor *ag_concat(int n, ag_tensor *const x[], int axis);
 

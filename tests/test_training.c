@@ -688,6 +688,16 @@ START_TEST(freezing_costs_no_backward_time) {
     expect_error(tape, AG_ERR_GRADIENT, "backward", "y depends on no parameter");
     ck_assert_int_eq(ag_vjp(1, &y, NULL, 1, &p, &dp, AG_STRICT), AG_ERR_GRADIENT);
     expect_error(tape, AG_ERR_GRADIENT, "no output depends on input 0");
+    for (int thawed = 0; thawed < 2; thawed++) { /* of itself, too */
+        ag_tensor *q = ag_parameter(tape, AG_F64, AG_SCALAR, &(double){2});
+        if (thawed) ag_square(q);
+        ag_freeze(q, true);
+        ck_assert_int_eq(ag_grad(q, 1, &q, &dp), AG_OK);
+        expect_item(dp, 0);
+        ag_freeze(q, false);
+        ck_assert_int_eq(ag_grad(q, 1, &q, &dp), AG_OK);
+        expect_item(dp, 1);
+    }
 }
 END_TEST
 

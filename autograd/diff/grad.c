@@ -254,7 +254,7 @@ static ag_tensor *as_output(ag_tensor *y) {
 static bool seed_outputs(const scan *s, int ny, ag_tensor *const y[], ag_tensor *const ybar[]) {
     for (int j = 0; j < ny; j++) {
         ag_tensor *to = as_output(y[j]);
-        if (!is_active(s, to)) continue;
+        if (!is_active(s, to) || ag_is_frozen(y[j])) continue;
         ag_tensor *g = ybar && ybar[j] ? ag__current(ybar[j]) : filled_like(to, 1);
         if (!g || !accumulate(s, to, g)) return false;
     }
