@@ -67,8 +67,7 @@ void ag_tape_free(ag_tape *tape) {
     ag__code_free(tape);
     ag__replays_free(tape);
     ag__arena_trim(tape);
-    ag__nodes_trim(tape);
-    if (tape->segments) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);
+    ag__nodes_free(tape);
     if (tape->node_marks) ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *tape->node_marks, 0);
     if (tape->marks) ag__resize(tape, tape->marks, tape->mark_room * sizeof *tape->marks, 0);
     ag__close(tape, AG__ALLOCATOR, "the allocator");

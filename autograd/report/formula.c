@@ -12,20 +12,29 @@ enum { DEFAULT_LINES = 100 };
 
 /* ---- For the reports ---- */
 
+/* The entries in memory of their own; NULL: they are `few`. */
+static ag__entry *allocated(ag__formulas *f) { return f->entry == f->few ? NULL : f->entry; }
+
+static bool more_entries(ag__formulas *f) {
+    uint32_t room = ag__more_room(f->tape->count / 8 * 5, (uint64_t)f->tape->count + 64);
+    size_t bytes = ag__times(room, sizeof(ag__entry));
+    ag__entry *former = allocated(f),
+              *more = room ? ag__resize(f->tape, former, former ? f->room * sizeof *more : 0, bytes) : NULL;
+    if (!more) return false;
+    if (!former) memcpy(more, f->few, sizeof f->few);
+    memset(more + f->room, 0, (room - f->room) * sizeof *more);
+    f->entry = more, f->room = room;
+    return true;
+}
+
 static bool make_room(ag__formulas *f) {
-    if (f->room < f->tape->count || f->room == 0) {
-        uint32_t room = ag__more_room(f->tape->count / 8 * 5, (uint64_t)f->tape->count + 8);
-        size_t bytes = ag__times(room, sizeof(ag__entry));
-        ag__entry *more = room ? ag__resize(f->tape, f->entry, f->room * sizeof *more, bytes) : NULL;
-        if (more) memset(more + f->room, 0, (room - f->room) * sizeof *more);
-        else f->failed = true;
-        if (more) f->entry = more, f->room = room;
-    }
+    if (f->room < f->tape->count && !more_entries(f)) f->failed = true;
     return !f->failed;
 }
 
 bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief) {
     *f = (ag__formulas){.tape = tape, .style = style, .brief = brief};
+    f->entry = f->few, f->room = sizeof f->few / sizeof *f->few;
     if (ag__term_block(f)) {
         f->none = &f->block->term[f->block->used++];
         if (make_room(f) && ag__list_labels(f)) return true;
@@ -39,7 +48,7 @@ void ag__formulas_close(ag__formulas *f) {
         before = b->before;
         ag__resize(f->tape, b, sizeof *b, 0);
     }
-    if (f->entry) ag__resize(f->tape, f->entry, f->room * sizeof *f->entry, 0);
+    if (allocated(f)) ag__resize(f->tape, f->entry, f->room * sizeof *f->entry, 0);
     if (f->labels) ag__resize(f->tape, f->labels, f->label_room * (sizeof *f->labels + sizeof *f->copies), 0);
     f->block = NULL, f->entry = NULL, f->labels = NULL;
 }

@@ -26,18 +26,19 @@ typedef struct ag__formulas {
     ag_style style;
     bool brief;  /* labelled parts are not written out */
     bool failed; /* out of memory */
-    ag__entry *entry;
+    ag__entry *entry; /* `few`, or allocated */
     uint32_t room;
     struct ag__term_slab *block; /* of terms, the last of them */
     struct ag__term *none;       /* the term that stands for all others once memory has run out */
     uint32_t first, last;        /* of the queue, 1 + node */
     uint32_t wanted;             /* named parts that are not written yet */
     uint32_t counters[4];        /* of made-up names */
-    const ag_tensor **labels;    /* hash table: a tensor with each label, */
+    const ag_tensor **labels;    /* hash table, NULL if there are no labels: a tensor with each, */
     uint32_t *copies;            /* and how many of that label have been named */
     uint32_t label_room;
     const ag_tensor *y, *x;            /* of an explanation: named y and x if they have no label */
     const ag_tensor *given, *receiver; /* of one formula: a cotangent that is written ∂y/∂receiver; NULL: none */
+    ag__entry few[16];
 } ag__formulas;
 
 bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief);

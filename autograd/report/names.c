@@ -26,7 +26,7 @@ static uint32_t slot_of(const ag__formulas *f, const char *label) {
     return i;
 }
 
-static bool is_label(const ag__formulas *f, const char *s) { return f->labels[slot_of(f, s)] != NULL; }
+static bool is_label(const ag__formulas *f, const char *s) { return f->labels && f->labels[slot_of(f, s)] != NULL; }
 
 /* "x" or "y" for those of an explanation, if they have no label and no other node has that one. */
 static const char *role(const ag__formulas *f, const ag_tensor *t) {
@@ -113,10 +113,10 @@ void ag__put_name(ag__formulas *f, ag__text *t, const ag_tensor *x) {
 
 /* Collect all labels, so that no generated name equals one. */
 bool ag__list_labels(ag__formulas *f) {
-    const uint32_t nodes = f->tape->labels ? f->tape->count : 0;
     uint32_t labels = 0;
     size_t room = 16;
-    for (uint32_t id = 0; id < nodes; id++) labels += ag__has_label(ag__node(f->tape, id));
+    if (!f->tape->labels) return true;
+    for (uint32_t id = 0; id < f->tape->count; id++) labels += ag__has_label(ag__node(f->tape, id));
     while (room / 2 < labels) room *= 2;
     f->labels =
         room > UINT32_MAX ? NULL : ag__resize(f->tape, NULL, 0, ag__times(room, sizeof *f->labels + sizeof *f->copies));
@@ -124,7 +124,7 @@ bool ag__list_labels(ag__formulas *f) {
     memset(f->labels, 0, room * (sizeof *f->labels + sizeof *f->copies));
     f->copies = (uint32_t *)(f->labels + room);
     f->label_room = (uint32_t)room;
-    for (uint32_t id = 0; id < nodes; id++) {
+    for (uint32_t id = 0; id < f->tape->count; id++) {
         const ag_tensor *t = ag__node(f->tape, id);
         if (!ag__has_label(t)) continue;
         uint32_t slot = slot_of(f, ag__about(t)->label);

@@ -44,12 +44,6 @@ ag__term *ag__term_again(ag__formulas *f, ag__term *x) {
     return copy;
 }
 
-/* A list under construction. */
-typedef struct list {
-    ag__term *first, *last;
-    uint32_t size;
-} list;
-
 void ag__term_append(ag__formulas *f, ag__terms *l, ag__term *x) {
     if (!x || x == f->none) return;
     if (l->first) l->last->next = x;

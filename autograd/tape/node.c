@@ -6,11 +6,20 @@
 
 #include <string.h>
 
+/* The list in memory of its own; NULL: it is `few_segments`, or none yet. */
+static ag__segment **allocated(ag_tape *tape) {
+    return tape->segments == tape->few_segments ? NULL : tape->segments;
+}
+
 static bool grow_segment_list(ag_tape *tape) {
-    uint32_t room = ag__more_room(tape->segment_room, 16);
-    ag__segment **list =
-        ag__resize(tape, tape->segments, tape->segment_room * sizeof *list, ag__times(room, sizeof *list));
-    if (!list) return false;
+    enum { FEW = sizeof tape->few_segments / sizeof *tape->few_segments };
+    ag__segment **former = allocated(tape), **list = tape->few_segments;
+    const uint32_t room = tape->segments ? ag__more_room(tape->segment_room, 0) : FEW;
+    if (tape->segments) {
+        list = ag__resize(tape, former, former ? tape->segment_room * sizeof *list : 0, ag__times(room, sizeof *list));
+        if (!list) return false;
+        if (!former) memcpy(list, tape->few_segments, sizeof tape->few_segments);
+    }
     tape->segments = list;
     tape->segment_room = room;
     return true;
@@ -53,6 +62,11 @@ void ag__nodes_trim(ag_tape *tape) {
     while (tape->segment_count > used)
         ag__resize(tape, tape->segments[--tape->segment_count], sizeof **tape->segments, 0);
     ag__find_end(tape);
+}
+
+void ag__nodes_free(ag_tape *tape) {
+    ag__nodes_trim(tape);
+    if (allocated(tape)) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);
 }
 
 /* ---- Appending ---- */

@@ -127,6 +127,7 @@ struct ag_tape {
     _Atomic bool interrupted; /* by a signal handler or by another thread */
 
     ag__segment **segments; /* node i is always segments[i / AG__SEGMENT]->node[i % AG__SEGMENT] */
+    ag__segment *few_segments[8];
     uint32_t segment_count, segment_room;
     ag_tensor *next, *next_end; /* the slot of the next node, and the end of those in its segment; equal: no slot */
     uint32_t count;
@@ -402,6 +403,7 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
 void ag__forgo(ag_tensor *t); /* t is hardly going to be computed: values need not be kept for it */
 void ag__nodes_release(ag_tape *tape, uint32_t count); /* those from `count` on */
 void ag__nodes_trim(ag_tape *tape);                    /* frees the memory beyond the last node */
+void ag__nodes_free(ag_tape *tape);                    /* that has none any more */
 
 /* The next node, which has a slot; its inputs and attributes are to be written to `input`. */
 AG__ALWAYS_INLINE ag_tensor *ag__append(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
