@@ -2,8 +2,8 @@
 #ifndef AG_NN_SLIDING_H
 #define AG_NN_SLIDING_H
 
-#include "nn/images.h"
-#include "nn/refuse.h"
+#include "nn/refuse.h" /* first: calls below give the location of their caller */
+
 
 /* The windows over one to three spatial axes, which are axes 1, 2, … of x. */
 typedef struct ag__sliding {

@@ -822,6 +822,14 @@ START_TEST(dtypes_are_refused_by_the_layer) {
 }
 END_TEST
 
+/* Nodes of the layers have the line of the program, which an error of their data names. */
+START_TEST(nodes_are_at_the_callers_line) {
+    ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(1, 1, 1)), *index = ag_full(tape, AG_I64, AG_SHAPE(1, 1, 1), 4);
+    ag_data(ag_max_unpool(x, index, AG_SHAPE(4)));
+    expect_error(tape, AG_ERR_RANGE, "max_unpool", "test_layers.c:");
+}
+END_TEST
+
 /* ---- Whole networks ---- */
 
 /* Two convolutions, pooling, a hidden layer: some steps on random images, by SGD. */
@@ -958,6 +966,7 @@ int main(void) {
     tcase_add_loop_test(unbiased, layers_without_biases_pass_gradcheck_twice_over, 0, PAIRS);
     tcase_add_test(unbiased, layers_without_biases_refuse);
     tcase_add_test(unbiased, dtypes_are_refused_by_the_layer);
+    tcase_add_test(unbiased, nodes_are_at_the_callers_line);
     TCase *whole = tape_group(suite, "whole");
     tcase_add_test(whole, a_convolutional_network_learns);
     tcase_add_test(whole, a_network_for_sequences_learns);
