@@ -258,6 +258,20 @@ START_TEST(an_interruption_comes_before_or_within_an_evaluation) {
 }
 END_TEST
 
+/* Done once more, it would be done twice otherwise: v - 1 is of the value that v has then. */
+START_TEST(an_eager_assignment_that_is_interrupted_is_not_made) {
+    ag_tensor *v = ag_variable(tape, AG_F64, AG_SCALAR, &(double){5}), *less = ag_add_scalar(v, -1);
+    ag_tape_set_eager(tape, true);
+    ag_tape_interrupt(tape);
+    ck_assert_int_eq(ag_assign(v, less), AG_ERR_LIMIT);
+    expect_error(tape, AG_ERR_LIMIT, ": interrupted", "test_budget.c:");
+    ck_assert_int_eq(ag_values_given(v), 0);
+    expect_item(v, 5);
+    ck_assert_int_eq(ag_assign(v, ag_add_scalar(v, -1)), AG_OK);
+    expect_item(v, 4);
+}
+END_TEST
+
 static atomic_int countdown; /* calls of the kernel until it interrupts */
 
 /* y = x; its kernel interrupts the tape, so that an interruption comes at each place where kernels run. */
@@ -346,6 +360,7 @@ int main(void) {
     tcase_add_test(limits, time_that_is_over_stops_recording_and_evaluating);
     TCase *interruptions = tape_group(suite, "interruptions");
     tcase_add_test(interruptions, an_interruption_comes_before_or_within_an_evaluation);
+    tcase_add_test(interruptions, an_eager_assignment_that_is_interrupted_is_not_made);
     tcase_add_loop_test(interruptions, an_interruption_at_any_kernel_leaves_all_variables_or_none, 0,
                         (int)(sizeof between / sizeof *between));
     tcase_add_test(interruptions, a_signal_leaves_variables_of_one_step);

@@ -32,10 +32,13 @@ static bool assignable(const char *name, ag_tensor *v, ag_tensor *x) {
     return false;
 }
 
+/* On an eager tape whatever may fail comes first: an assignment that fails is not made, not even later. */
 static void assign(const char *name, ag_tensor *v, ag_tensor *x, ag_tensor *other) {
     if (!assignable(name, v, x) || v->tape->sandbox || !(x = own_value(x))) return;
+    ag_tape *tape = v->tape;
+    if (tape->on_record && !x->buffer && !tape->on_record(tape, x)) return;
     ag__set_next_value(v, x, other);
-    if (v->tape->on_record) v->tape->on_record(v->tape, NULL);
+    if (tape->on_record) ag__commit_assignments(tape);
 }
 
 ag_status ag_assign(ag_tensor *v, ag_tensor *x) {
