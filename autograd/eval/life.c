@@ -113,7 +113,7 @@ ag_status ag_tape_rewind(ag_tape *tape, ag_mark mark) {
 
 /* ---- Evaluation settings ---- */
 
-static bool evaluate_at_once(ag_tape *tape, ag_tensor *t) { return ag__evaluate(tape, t != NULL, &t); }
+static bool evaluate_at_once(ag_tape *tape, ag_tensor *t) { return ag__evaluate(tape, 1, &t); }
 
 bool ag_tape_set_eager(ag_tape *tape, bool eager) {
     if (!tape) return false;

@@ -158,7 +158,7 @@ struct ag_tape {
     ag__scope *scope;  /* the innermost that is open; NULL: none */
     uint32_t vain_scopes;
 
-    /* In eager mode, called after recording t, or with NULL after assigning; false after an error. */
+    /* In eager mode, called after recording t, and before assigning it; false after an error. */
     bool (*on_record)(ag_tape *tape, ag_tensor *t);
 
     ag_tensor *part;      /* of a model, that what is recorded belongs to; or NULL */
