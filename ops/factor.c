@@ -16,6 +16,8 @@ typedef struct apart {
     uint32_t mask; /* of the axes */
     int there;     /* sums that are recorded already, */
     int missing;   /* and that are not */
+    int sums;      /* those recorded lately, the newest first */
+    ag_tensor *sum[LATEST];
 } apart;
 
 /* Whether later gradients see t as they would see what is recorded now. */
@@ -57,15 +59,19 @@ static form form_of(const apart *s, const ag_tensor *t) {
     return f;
 }
 
+static void find_sums(apart *s, const ag_tape *tape) {
+    const uint32_t oldest = tape->count > LATEST ? tape->count - LATEST : 0;
+    for (uint32_t id = tape->count; id-- > oldest;) {
+        ag_tensor *y = ag__node(tape, id);
+        if (y->op != &ag__op_sum || y->flags & AG__STALE || !is_alike(y)) continue;
+        if (((const ag_axes_set *)ag__attributes(y))->mask == s->mask) s->sum[s->sums++] = y;
+    }
+}
+
 /* The sum of t, if it is one of the latest nodes. */
 static ag_tensor *sum_of(const apart *s, const ag_tensor *t) {
-    ag_tape *tape = t->tape;
-    uint32_t oldest = tape->count > LATEST ? tape->count - LATEST : 0;
-    for (uint32_t id = tape->count; id-- > oldest && id > t->id;) {
-        ag_tensor *y = ag__node(tape, id);
-        if (y->flags & AG__STALE || y->op != &ag__op_sum || y->input[0] != t || !is_alike(y)) continue;
-        if (((const ag_axes_set *)ag_attributes(y))->mask == s->mask) return y;
-    }
+    for (int i = 0; i < s->sums; i++)
+        if (s->sum[i]->input[0] == t) return s->sum[i];
     return NULL;
 }
 
@@ -118,9 +124,11 @@ static ag_tensor *sum_of_parts(const apart *s, ag_tensor *t, int depth) {
 }
 
 ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes axes, bool keepdims) {
-    apart s = {.broadcast = broadcast};
+    apart s;
+    s.broadcast = broadcast, s.mask = 0, s.there = 0, s.missing = 0, s.sums = 0;
     for (int i = 0; i < axes.count; i++) s.mask |= 1u << axes.axis[i];
-    if (form_of(&s, g).parts > 0 && is_summed(&s, g, DEEPEST)) count_parts(&s, g, DEEPEST);
+    if (form_of(&s, g).parts > 0) find_sums(&s, g->tape);
+    if (s.sums > 0 && is_summed(&s, g, DEEPEST)) count_parts(&s, g, DEEPEST);
     if (s.there == 0 || s.missing > 1) return ag_sum_over(g, axes, keepdims);
     ag_tensor *y = sum_of_parts(&s, g, DEEPEST);
     if (g->readers == 0 && g->flags & AG__GRADIENT) ag__forgo(g);

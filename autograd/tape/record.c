@@ -46,10 +46,13 @@ bool ag__share_shape(const char *name, int n, ag_tensor *const x[], ag_shape *sh
     return false;
 }
 
+static bool have_one_shape(int n, ag_tensor *const x[]) {
+    for (int i = 1; i < n; i++)
+        if (!ag__layouts_equal(x[i]->layout, x[0]->layout)) return false;
+    return true;
+}
+
 static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
-    bool equal = true;
-    for (int i = 1; i < n; i++) equal = equal && ag__layouts_equal(x[i]->layout, x[0]->layout);
-    if (equal) return true;
     ag_shape shape;
     ag_tensor *nil;
     if (!ag__share_shape(op->name, n, x, &shape, &nil)) return false;
@@ -72,12 +75,14 @@ static const ag__layout *contiguous_layout(const ag_infer *r) {
 
 /* The lowest and highest element that a layout reaches. */
 static bool reach(int rank, const int64_t *extent, const int64_t *stride, int64_t offset, int64_t *low, int64_t *high) {
-    const int64_t most = INT64_MAX / 16;
+    const int64_t most = INT64_MAX / 16, few = 1 << 29; /* these are not divided by */
     *low = *high = offset;
     if (offset < 0 || offset > most) return false;
     for (int i = 0; i < rank; i++) {
-        int64_t s = stride[i], last = extent[i] - 1;
-        if (s < -most || s > most || (last > 0 && (s < 0 ? -s : s) > most / last)) return false;
+        const int64_t s = stride[i], last = extent[i] - 1;
+        if (s < -most || s > most) return false;
+        const int64_t step = s < 0 ? -s : s;
+        if (last > 0 && (step | last) >= few && step > most / last) return false;
         *(s < 0 ? low : high) += s * last;
     }
     return true;
@@ -213,24 +218,18 @@ static const ag__layout *decide(ag_infer *r) {
 
 static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes,
                                           ag_dtype *dtype, int64_t *offset) {
-    ag_tape *tape = x[0]->tape;
-    ag__position before = ag__position_now(tape);
-    const ag__layout *l = NULL;
-    if (op->kind != AG_KIND_ELEMENTWISE || broadcast_inputs(op, n, x)) {
-        ag_infer r = {.op = op,
-                      .n = n,
-                      .x = x,
-                      .attributes = attributes,
-                      .attribute_bytes = bytes,
-                      .dtype = (ag_dtype)x[n - 1]->dtype,
-                      .shape = ag__layout_shape(x[0]->layout),
-                      .tape = tape};
-        l = decide(&r);
-        if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has given a reason */
-        *dtype = r.dtype;
-        *offset = r.offset;
-    }
-    if (!l) ag__truncate(tape, &before); /* with the broadcasts recorded for it */
+    ag_infer r = {.op = op,
+                  .n = n,
+                  .x = x,
+                  .attributes = attributes,
+                  .attribute_bytes = bytes,
+                  .dtype = (ag_dtype)x[n - 1]->dtype,
+                  .shape = ag__layout_shape(x[0]->layout),
+                  .tape = x[0]->tape};
+    const ag__layout *l = decide(&r);
+    if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has given a reason */
+    *dtype = r.dtype;
+    *offset = r.offset;
     return l;
 }
 
@@ -337,10 +336,21 @@ ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
 
 static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {
     ag_tape *tape = x[0]->tape; /* after a failure x may be a broadcast that is released */
+    const ag__position before = ag__position_now(tape);
     ag_dtype dtype;
     int64_t offset;
-    const ag__layout *layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
-    if (!layout) return tape->nil;
+    const ag__layout *layout = NULL;
+    if (op->kind != AG_KIND_ELEMENTWISE || have_one_shape(n, x)) {
+        layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
+    } else if (broadcast_inputs(op, n, x)) {
+        ag_tensor *plain = apply_plain(op, n, x, attributes, bytes);
+        if (plain) return plain;
+        layout = decide_at_length(op, n, x, attributes, bytes, &dtype, &offset);
+    }
+    if (!layout) { /* the broadcasts recorded for it go, too */
+        ag__truncate(tape, &before);
+        return tape->nil;
+    }
     ag_tensor *t = ag__record(op, tape, dtype, layout, n, x, attributes, bytes);
     if (op->kind == AG_KIND_VIEW && !(t->flags & AG__NIL)) t->offset = offset;
     return finished(t);
