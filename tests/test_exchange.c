@@ -648,6 +648,25 @@ START_TEST(test_what_is_lent_has_any_size) {
 }
 END_TEST
 
+/* A limit that has refused memory before is not named when the allocator refuses it. */
+START_TEST(test_lending_without_memory) {
+    ledger l;
+    ledger_open(&l);
+    ag_tape *t = ag_tape_new_with(&l.allocator);
+    ag_tensor *x = ag_keep(ag_add_scalar(ag_arange(t, AG_F64, 9000), 0.5));
+    ck_assert_int_eq(ag_eval(x), AG_OK);
+    ag_tape_limit(t, ag_tape_memory(t).held + 4096, 0, 0);
+    ag_eval(ag_exp(x));
+    expect_error(t, AG_ERR_LIMIT, "exp", "bytes");
+    ag_tape_limit(t, 0, 0, 0);
+    l.fail_at = l.calls + 1;
+    ck_assert_ptr_null(ag_to_dlpack(x));
+    expect_error(t, AG_ERR_MEMORY, "to_dlpack", "out of memory (a tensor for another library)", "test_exchange.c:");
+    ag_tape_free(t);
+    ledger_close(&l);
+}
+END_TEST
+
 START_TEST(test_a_loan_is_taken_back_as_a_tensor) {
     ag_tensor *x = ag_arange(tape, AG_F64, 5000);
     struct DLManagedTensor *m = ag_to_dlpack(x);
@@ -725,6 +744,7 @@ int main(void) {
     tcase_add_test(dlpack, test_what_is_lent_stays);
     tcase_add_test(dlpack, test_what_is_lent_outlasts_the_tape);
     tcase_add_test(dlpack, test_what_is_lent_has_any_size);
+    tcase_add_test(dlpack, test_lending_without_memory);
     tcase_add_test(dlpack, test_a_loan_is_taken_back_as_a_tensor);
     return run_suite(s);
 }

@@ -126,6 +126,7 @@ static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new
 
 /* Whether new_bytes may take the place of fewer. */
 static bool within_limit(ag_tape *tape, size_t new_bytes, size_t old_bytes) {
+    tape->refused = AG__NOTHING;
     if (new_bytes > PTRDIFF_MAX) return false;
     const bool within = (int64_t)(new_bytes - old_bytes) <= tape->most_bytes - tape->memory.held;
     if (!within) tape->refused = AG__BYTES;
