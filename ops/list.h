@@ -187,6 +187,7 @@
     X(NUMBER, scale)                                                                                                   \
     X(OTHER, scatter_add)                                                                                              \
     X(OTHER, searchsorted)                                                                                             \
+    X(INNER, shares)                                                                                                   \
     X(UNARY, sigmoid)                                                                                                  \
     X(INNER, sigmoid_slope)                                                                                            \
     X(UNARY, sign)                                                                                                     \

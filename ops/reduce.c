@@ -1,6 +1,6 @@
 /* reduce -- sums, products, means, norms and extremes over any set of axes */
 #include "autograd/tape/limits.h"
-#include "ops/rules.h"
+#include "ops/ties.h"
 
 #include <math.h>
 #include <string.h>
@@ -190,20 +190,15 @@ static bool is_within(const ag_shape *x, uint32_t mask) {
     return (reduced & (reduced + 1)) != 0 && (kept & (kept + 1)) != 0;
 }
 
-/* How many elements of x equal the extreme y of theirs, whose axes are kept. */
-static ag_tensor *ties(ag_tensor *y, ag_tensor *x, ag_tensor *kept, ag_tensor *hit) {
-    const ag_axes_set *set = ag_attributes(y);
-    const ag_shape shape = ag_shape_of(x);
-    if (is_within(&shape, set->mask) && count_of(y) <= AG__COUNTED)
-        return ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, kept}, NULL, 0);
-    return reduce_mask(&ag__op_sum, ag_cast(hit, ag_dtype_of(x)), set->mask, true);
-}
-
 /* x̄ = ȳ/n at the n elements that equal y, 0 at the others; NaN at all of them where y is NaN. */
 static ag_tensor *extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    ag_tensor *x = ag_input(y, i), *kept = with_axes_kept(y, y), *hit = ag_equal(x, kept);
+    const ag_axes_set *set = ag_attributes(y);
+    ag_tensor *x = ag_input(y, i), *kept = with_axes_kept(y, y);
+    const ag_shape shape = ag_shape_of(x);
     g = with_axes_kept(y, g);
-    return ag_where(hit, ag__slope_div(g, ties(y, x, kept, hit)), ag__unknown(g, kept));
+    if (is_within(&shape, set->mask) && count_of(y) <= AG__COUNTED) return ag__shares(x, kept, g);
+    ag_tensor *hit = ag_equal(x, kept), *n = reduce_mask(&ag__op_sum, ag_cast(hit, ag_dtype_of(x)), set->mask, true);
+    return ag_where(hit, ag__slope_div(g, n), ag__unknown(g, kept));
 }
 
 const ag_op ag__op_max = {.name = "max",

@@ -1,92 +1,177 @@
-/* ties -- how many elements are as large as the largest of them, which the gradients of extremes divide by
+/* ties -- how many elements are as large as the largest of them, and their equal shares of its cotangent
  *
  * Where whole rows or columns are reduced, a comparison and a sum are one pass of a region. Elsewhere, as in windows,
- * the comparison would be stored first, and takes more memory than all else. */
-#include "ops/rules.h"
+ * the comparison would be stored first, and takes more memory than all else: so each window is gone through twice while
+ * it is in a cache, to count and to share. Where windows overlap, fold has the shares added where they belong, and they
+ * are not stored either. */
+#include "ops/ties.h"
 
 #include <string.h>
 
-typedef struct counting {
-    int rank, shared; /* two axes at least; the one that threads divide: the first that is not counted; −1: none */
-    int64_t extent[AG_MAX_RANK], x[AG_MAX_RANK], y[AG_MAX_RANK], n[AG_MAX_RANK]; /* strides in elements; 0: counted */
-    ag_dtype dtype;
-    const char *from, *like;
-    char *to;
-} counting;
+enum { X, M, G, Y, ARRAYS, LANES = 64 }; /* elements, their extreme, its cotangent, the result */
 
-/* The two innermost loops. */
-#define COUNT(name, type)                                                                                              \
-    AG_BLOCK_KERNEL(void, name, (const counting *c, const void *x_, const void *y_, void *n_), (c, x_, y_, n_)) {      \
-        const int k = c->rank - 1;                                                                                     \
-        const int64_t m = c->extent[k], fx = c->x[k], fy = c->y[k], fn = c->n[k];                                      \
-        const type *x = x_, *y = y_;                                                                                   \
-        type *n = n_;                                                                                                  \
-        for (int64_t i = 0; i < c->extent[k - 1]; i++, x += c->x[k - 1], y += c->y[k - 1], n += c->n[k - 1]) {         \
-            if (fx == 1 && fy == 1 && fn == 1) {                                                                       \
+/* Places are along the axes that are not reduced. At each there is a window. Strides are in elements. */
+typedef struct sharing {
+    int rank; /* axes of places, at least one */
+    int64_t extent[AG_MAX_RANK], stride[ARRAYS][AG_MAX_RANK];
+    int64_t window, *from, *to; /* elements of a window, and where they are in x and in y */
+    bool counts, adds, strong;  /* y is the number of ties; is added to; has no 0 that is negative */
+    bool alone;                 /* neighbouring places have elements of y in common */
+    ag_dtype dtype;
+    void *data[ARRAYS];
+} sharing;
+
+/* Places along the innermost axis, LANES at a time if they are next to each other. No element equals an m that is NaN.
+ * Comparisons become masks, for what they say can hardly be predicted. */
+#define SHARE(name, type, word)                                                                                        \
+    AG_BLOCK_KERNEL(void, name, (const sharing *s, void *const at[]), (s, at)) {                                       \
+        const int i = s->rank - 1;                                                                                     \
+        const type *x = at[X], *m = at[M], *g = at[G], one = 1;                                                        \
+        type *y = at[Y], n[LANES] = {0};                                                                               \
+        word share[LANES], other[LANES], counted;                                                                      \
+        const int64_t dx = s->stride[X][i], dm = s->stride[M][i], dg = s->stride[G][i], dy = s->stride[Y][i];          \
+        const bool together = dx == 1 && dm == 1 && dg == 1 && dy == 1 && !s->alone;                                   \
+        const int64_t end = s->extent[i], step = together ? LANES : 1;                                                 \
+        const type zero = s->strong ? 0 : -(type)0;                                                                    \
+        memcpy(&counted, &one, sizeof one);                                                                            \
+        for (int64_t j = 0; j < end; j += step) {                                                                      \
+            const int64_t w = end - j < step ? end - j : step;                                                         \
+            for (int64_t k = 0; k < s->window; k++) {                                                                  \
+                const type *from = x + s->from[k];                                                                     \
                 AG_SIMD                                                                                                \
-                for (int64_t j = 0; j < m; j++) n[j] += (type)(x[j] == y[j]);                                          \
-            } else {                                                                                                   \
-                for (int64_t j = 0; j < m; j++) n[j * fn] += (type)(x[j * fx] == y[j * fy]);                           \
+                for (int64_t l = 0; l < w; l++) {                                                                      \
+                    const word hit = -(word)(from[l] == m[l]) & counted;                                               \
+                    type a;                                                                                            \
+                    memcpy(&a, &hit, sizeof a);                                                                        \
+                    n[l] += a;                                                                                         \
+                }                                                                                                      \
             }                                                                                                          \
+            if (s->counts) memcpy(y, n, (size_t)w * sizeof *y);                                                        \
+            AG_SIMD                                                                                                    \
+            for (int64_t l = 0; l < w; l++) {                                                                          \
+                const type a = g[l] / n[l] + zero, b = m[l] == m[l] || g[l] == 0 ? 0 : g[l] * m[l];                    \
+                memcpy(&share[l], &a, sizeof a);                                                                       \
+                memcpy(&other[l], &b, sizeof b);                                                                       \
+                n[l] = 0;                                                                                              \
+            }                                                                                                          \
+            for (int64_t k = 0; k < s->window && !s->counts; k++) {                                                    \
+                const type *from = x + s->from[k];                                                                     \
+                type *to = y + s->to[k];                                                                               \
+                AG_SIMD                                                                                                \
+                for (int64_t l = 0; l < (s->adds ? 0 : w); l++) to[l] = -(type)0;                                      \
+                AG_SIMD                                                                                                \
+                for (int64_t l = 0; l < w; l++) {                                                                      \
+                    const word hit = -(word)(from[l] == m[l]), bits = (share[l] & hit) | (other[l] & ~hit);            \
+                    type a;                                                                                            \
+                    memcpy(&a, &bits, sizeof a);                                                                       \
+                    to[l] += a;                                                                                        \
+                }                                                                                                      \
+            }                                                                                                          \
+            x += w * dx, m += w * dm, g += w * dg, y += w * dy;                                                        \
         }                                                                                                              \
     }
-COUNT(count_f32, float)
-COUNT(count_f64, double)
+SHARE(share_f32, float, uint32_t)
+SHARE(share_f64, double, uint64_t)
 
-/* Elements `from` to `end` of the shared axis, all of the others. */
-static void count(const counting *c, int axis, int64_t from, int64_t end, const char *x, const char *y, char *n) {
-    const int64_t bytes = (int64_t)ag_dtype_size(c->dtype);
-    if (axis == c->rank - 2) {
-        (c->dtype == AG_F32 ? count_f32 : count_f64)(c, x, y, n);
+static void share(const sharing *s, int axis, int64_t from, int64_t end, void *const at[]) {
+    void *next[ARRAYS];
+    if (axis == s->rank - 1) {
+        (s->dtype == AG_F32 ? share_f32 : share_f64)(s, at);
         return;
     }
-    const bool shared = axis == c->shared;
-    for (int64_t i = shared ? from : 0; i < (shared ? end : c->extent[axis]); i++)
-        count(c, axis + 1, from, end, x + i * c->x[axis] * bytes, y + i * c->y[axis] * bytes,
-              n + i * c->n[axis] * bytes);
+    for (int64_t i = from; i < end; i++) {
+        for (int k = 0; k < ARRAYS; k++)
+            next[k] = (char *)at[k] + i * s->stride[k][axis] * (int64_t)ag_dtype_size(s->dtype);
+        share(s, axis + 1, 0, s->extent[axis + 1], next);
+    }
 }
 
-static void count_share(void *c_, int i, int n) {
-    const counting *c = c_;
-    const int64_t all = c->extent[c->shared];
-    count(c, 0, ag__share_start(all, i, n), ag__share_start(all, i + 1, n), c->from, c->like, c->to);
+static void share_part(void *s_, int i, int n) {
+    const sharing *s = s_;
+    share(s, 0, ag__share_start(s->extent[0], i, n), ag__share_start(s->extent[0], i + 1, n), s->data);
 }
 
-static void add_axis(counting *c, int64_t extent, int64_t x, int64_t y, int64_t n) {
-    const int k = c->rank++;
-    c->extent[k] = extent, c->x[k] = x, c->y[k] = y, c->n[k] = n;
-    if (n != 0 && extent > 1 && c->shared < 0) c->shared = k;
+/* A window becomes one of several such, which are so far apart. */
+static void repeat_window(sharing *s, int64_t extent, int64_t x, int64_t y) {
+    for (int64_t k = s->window; k < s->window * extent; k++) {
+        s->from[k] = s->from[k - s->window] + x;
+        s->to[k] = s->to[k - s->window] + y;
+    }
+    s->window *= extent;
+}
+
+/* `stride` of y along the axes of x. Threads divide the outermost axis of places, but not an `overlapping` one. */
+static bool share_out(const ag_call *call, sharing *s, void *y, const int64_t stride[], uint32_t overlapping) {
+    const ag_array *x = &call->x[0], *m = &call->x[1], *g = &call->x[call->n - 1];
+    const int64_t *along[ARRAYS] = {x->stride, m->stride, g->stride, stride};
+    int64_t threads = ag__worthwhile(x->size, call->threads), most;
+    if (x->size == 0) return true;
+    most = x->size / m->size;
+    s->from = ag_call_scratch(call, ag__times((uint64_t)most, 2 * sizeof *s->from));
+    if (!s->from) return false;
+    s->to = s->from + most, s->from[0] = s->to[0] = 0, s->window = 1;
+    s->dtype = x->dtype, s->data[X] = x->data, s->data[M] = m->data, s->data[G] = g->data, s->data[Y] = y;
+    for (int i = x->rank - 1; i >= 0; i--)
+        if (m->shape[i] < x->shape[i]) repeat_window(s, x->shape[i], x->stride[i], stride[i]);
+    s->extent[0] = 1;
+    for (int i = 0; i < x->rank; i++) {
+        if (m->shape[i] == 1) continue;
+        if (s->rank == 0) threads = overlapping >> i & 1 ? 1 : ag__lesser(threads, x->shape[i]);
+        for (int k = 0; k < ARRAYS; k++) s->stride[k][s->rank] = along[k][i];
+        s->extent[s->rank++] = x->shape[i];
+        s->alone = overlapping >> i & 1;
+    }
+    if (s->rank < 2) threads = s->rank = 1;
+    ag__parallel((int)threads, share_part, s);
+    return true;
+}
+
+bool ag__add_shares(const ag_call *call, char *to, const ag_array *view, const int64_t step[], uint32_t overlapping) {
+    const ag_array *y = &call->y;
+    int64_t stride[AG_MAX_RANK] = {0};
+    sharing s = {.adds = true};
+    uint32_t overlaps = 0;
+    int latest = 0;
+    if (view->size != y->size) return false;
+    for (int i = 0; i < y->rank; i++) {
+        int a = 0;
+        if (y->shape[i] == 1) continue;
+        while (a < view->rank && (view->shape[a] != y->shape[i] || view->stride[a] != y->stride[i])) a++;
+        if (a == view->rank) return false;
+        stride[i] = step[a];
+        if (!(overlapping >> a & 1)) continue;
+        if (a < latest || call->x[1].shape[i] == 1) return false;
+        overlaps |= 1u << i, latest = a;
+    }
+    return share_out(call, &s, to, stride, overlaps);
+}
+
+/* ---- The operations ---- */
+
+/* Whether input k has the dtype of the first, and its extents, or 1. */
+static bool is_like(ag_infer *r, int k) {
+    const ag_shape x = ag_shape_of(r->x[0]), y = ag_shape_of(r->x[k]);
+    const ag_dtype dtype = ag_dtype_of(r->x[0]);
+    if (ag_dtype_of(r->x[k]) != dtype)
+        return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name(dtype),
+                         ag_dtype_name(ag_dtype_of(r->x[k])));
+    if (dtype != AG_F32 && dtype != AG_F64)
+        return ag_reject(r, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(dtype));
+    bool same = x.rank == y.rank;
+    for (int i = 0; i < x.rank && same; i++) same = y.extent[i] == x.extent[i] || y.extent[i] == 1;
+    return same || ag_reject(r, AG_ERR_SHAPE, "the extents of the second must be 1, or those of the first");
 }
 
 static bool ties_eval(const ag_call *call) {
-    const ag_array *x = &call->x[0], *y = &call->x[1], *n = &call->y;
-    counting c = {.shared = -1, .dtype = x->dtype, .from = x->data, .like = y->data, .to = n->data};
-    if (n->size > 0) memset(n->data, 0, (size_t)n->size * ag_dtype_size(n->dtype));
-    if (x->size == 0) return true;
-    for (int i = x->rank; i < 2; i++) add_axis(&c, 1, 0, 0, 0);
-    for (int i = 0; i < x->rank; i++) {
-        const bool counted = y->shape[i] == 1;
-        add_axis(&c, x->shape[i], x->stride[i], counted ? 0 : y->stride[i], counted ? 0 : n->stride[i]);
-    }
-    const bool divides = c.shared >= 0 && c.shared < c.rank - 2;
-    const int threads = divides ? ag__worthwhile(x->size, call->threads) : 1;
-    if (!divides) count(&c, 0, 0, 0, c.from, c.like, c.to);
-    else ag__parallel((int)ag__lesser(threads, c.extent[c.shared]), count_share, &c);
-    return true;
+    const ag_array *y = &call->y;
+    sharing s = {.counts = true};
+    if (call->x[0].size == 0) memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
+    return share_out(call, &s, y->data, y->stride, 0);
 }
 
 static bool ties_infer(ag_infer *r) {
-    const ag_shape x = r->shape, y = ag_shape_of(r->x[1]);
-    if (ag_dtype_of(r->x[0]) != r->dtype)
-        return ag_reject(r, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name(ag_dtype_of(r->x[0])),
-                         ag_dtype_name(r->dtype));
-    if (r->dtype != AG_F32 && r->dtype != AG_F64)
-        return ag_reject(r, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(r->dtype));
-    bool fits = x.rank == y.rank;
-    for (int i = 0; i < x.rank && fits; i++) fits = y.extent[i] == x.extent[i] || y.extent[i] == 1;
-    if (!fits) return ag_reject(r, AG_ERR_SHAPE, "the extents of the second must be 1, or those of the first");
-    r->shape = y;
-    return true;
+    r->shape = ag_shape_of(r->x[1]);
+    return is_like(r, 1);
 }
 
 const ag_op ag__op_ties = {.name = "ties",
@@ -96,3 +181,45 @@ const ag_op ag__op_ties = {.name = "ties",
                            .infer = ties_infer,
                            .vjp = ag_zero_vjp,
                            .eval = ties_eval};
+
+static bool shares_eval(const ag_call *call) {
+    sharing s = {.strong = *(const int64_t *)call->attributes != 0};
+    return share_out(call, &s, call->y.data, call->y.stride, 0);
+}
+
+static bool shares_infer(ag_infer *r) {
+    const ag_shape m = ag_shape_of(r->x[1]), g = ag_shape_of(r->x[2]);
+    if (!is_like(r, 1) || !is_like(r, 2)) return false;
+    for (int i = 0; i < m.rank; i++)
+        if (m.extent[i] != g.extent[i])
+            return ag_reject(r, AG_ERR_SHAPE, "the extents of the second and the third differ");
+    return true;
+}
+
+/* The shares depend on x and its extreme only where that is NaN. */
+static ag_tensor *shares_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *x = ag_input(y, 0), *m = ag_input(y, 1), *hit = ag_equal(x, m);
+    ag_tensor *zero = ag_scalar(ag_tape_of(y), ag_dtype_of(y), 0);
+    ag_axes axes = {.count = 0};
+    for (int k = 0; k < ag_rank(x); k++)
+        if (ag_extent(m, k) != ag_extent(x, k)) axes.axis[axes.count++] = k;
+    if (i == 0) return NULL;
+    ag_tensor *all = ag_sum_over(g, axes, true);
+    if (i == 1) return ag__unknown(ag__mul_both_strong(all, ag_input(y, 2)), m);
+    ag_tensor *taken = ag_sum_over(ag_where(hit, g, zero), axes, true);
+    return ag_add(ag_strong_div(taken, ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, m}, NULL, 0)), ag__unknown(all, m));
+}
+
+const ag_op ag__op_shares = {.name = "shares",
+                             .notation = "({0} = {1}) * {2} / ties({0}, {1})",
+                             .kind = AG_KIND_OPAQUE,
+                             .arity = 3,
+                             .attribute_bytes = sizeof(int64_t),
+                             .infer = shares_infer,
+                             .vjp = shares_vjp,
+                             .eval = shares_eval};
+
+ag_tensor *ag__shares(ag_tensor *x, ag_tensor *y, ag_tensor *g) {
+    const int64_t strong = !ag__is_weak(g);
+    return ag_apply(&ag__op_shares, 3, (ag_tensor *[]){x, y, g}, &strong, sizeof strong);
+}

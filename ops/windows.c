@@ -5,7 +5,7 @@
 #include "autograd/eval/eval.h"
 #include "autograd/tape/basis.h"
 #include "ops/gathered.h"
-#include "ops/rules.h"
+#include "ops/ties.h"
 
 #include <string.h>
 
@@ -343,19 +343,35 @@ static bool fold_product(const ag_call *call, folded_product *f, const adding *l
     return end(call, &f->inner);
 }
 
-bool ag__takes_parts(const ag_op *op, const ag_op *product) {
-    return op == &ag__op_fold && (product == &ag__op_tensordot || product == &ag__op_strong_tensordot);
+/* ---- fold of shares ----
+ *
+ * The gradient of the extremes of windows folds the shares of their elements, which are added where they belong. */
+
+static bool fold_shares(const ag_call *call, const ag_call *shares) {
+    const sliding *s = call->attributes;
+    const ag_array *x = &call->x[0], *y = &call->y;
+    int64_t to[AG_MAX_RANK];
+    uint32_t overlapping = 0;
+    memcpy(to, y->stride, (size_t)y->rank * sizeof *to);
+    for (int k = 0; k < s->count; k++) {
+        const int64_t a = s->axis[k];
+        to[y->rank + k] = y->stride[a];
+        if (x->shape[a] > 1) to[a] *= s->step[k];
+        if (s->size[k] > s->step[k]) overlapping |= 1u << a;
+    }
+    memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
+    return ag__add_shares(shares, y->data, x, to, overlapping);
 }
 
-/* The casts are allowed: the calls are the engine's own. */
-bool ag__eval_by_parts(const ag_call *call, const ag_call *product, int64_t offset) {
-    const adding l = adding_of(call);
-    folded_product f = {.inner = adder_of(call, &l)};
-    bool usable;
-    if (!ag__tensordot_rows(call, product, &f.p, &usable)) return false;
-    f.places = usable ? loops_over_rows(&l, &f.p) : -1;
-    f.way = usable ? ag__way_of(&f.p) : 0;
-    if (usable && offset == 0 && f.places >= 0) return fold_product(call, &f, &l);
+/* ---- fold of what is not stored ---- */
+
+bool ag__takes_parts(const ag_op *op, const ag_op *product) {
+    return op == &ag__op_fold &&
+           (product == &ag__op_tensordot || product == &ag__op_strong_tensordot || product == &ag__op_shares);
+}
+
+/* The product, or the shares, are stored after all. The casts are allowed: the calls are the engine's own. */
+static bool fold_stored(const ag_call *call, const ag_call *product, int64_t offset) {
     const size_t size = ag_dtype_size(product->y.dtype);
     ag_call *inner = (ag_call *)(uintptr_t)product;
     ag_array whole = call->x[0];
@@ -364,6 +380,18 @@ bool ag__eval_by_parts(const ag_call *call, const ag_call *product, int64_t offs
     whole.data = (char *)inner->y.data + offset * (int64_t)size;
     ((ag_call *)(uintptr_t)call)->x = &whole;
     return fold_eval(call);
+}
+
+bool ag__eval_by_parts(const ag_call *call, const ag_call *product, int64_t offset) {
+    const adding l = adding_of(call);
+    folded_product f = {.inner = adder_of(call, &l)};
+    bool usable;
+    if (product->node->op == &ag__op_shares)
+        return (f.inner.plane != add_plane_wide && fold_shares(call, product)) || fold_stored(call, product, offset);
+    if (!ag__tensordot_rows(call, product, &f.p, &usable)) return false;
+    f.places = usable ? loops_over_rows(&l, &f.p) : -1;
+    f.way = usable ? ag__way_of(&f.p) : 0;
+    return usable && offset == 0 && f.places >= 0 ? fold_product(call, &f, &l) : fold_stored(call, product, offset);
 }
 
 static ag_tensor *fold_vjp(ag_tensor *y, ag_tensor *g, int i) {

@@ -16,6 +16,10 @@ static ag_tensor *ties(ag_tensor *x, ag_tensor *y) {
     return ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, y}, NULL, 0);
 }
 
+static ag_tensor *shares_of(ag_tensor *const x[], int64_t strong) {
+    return ag_apply(&ag__op_shares, 3, x, &strong, sizeof strong);
+}
+
 static ag_tensor *index_of_cummax(ag_tensor *x) {
     ag_tensor *index;
     ag_cummax_indices(x, 1, &index);
@@ -41,6 +45,8 @@ static ag_tensor *inverse_of_unique(ag_tensor *x) {
 static const double shares[] = {0, 0.3, 1};
 
 /* clang-format off */
+CALL(shares_weak, shares_of(x, 0))
+CALL(shares_strong, shares_of(x, 1))
 CALL(prod_over_1, ag_prod_over(x[0], AG_AXES(1), false))
 CALL(prod_over_02_keep, ag_prod_over(x[0], AG_AXES(2, 0), true))
 CALL(all_over_1, ag_all_over(x[0], AG_AXES(1), false))
@@ -239,6 +245,9 @@ static const op_case rows[] = {
     {"ties 1", "ties", REAL, GRAD, 0, BINARY(ties), 2, {IN(ANY, 2, 5, 3), IN(ANY, 2, 1, 3)}, ""},
     {"ties 0,2", "ties", REAL, SUBGRAD, 0, BINARY(ties), 2, {IN(TIES, 3, 2, 7), IN(TIES, 1, 2, 1)}, ""},
     {"ties special", "ties", REAL, 0, 0, BINARY(ties), 2, {IN(SPECIAL, 2, 8, 2), IN(SPECIAL, 2, 1, 2)}, ""},
+    {"shares 1", "shares", REAL, GRAD, 0, BUILD(shares_weak), 3, {IN(ANY, 2, 5, 3), IN(ANY, 2, 1, 3), IN(ANY, 2, 1, 3)}, ""},
+    {"shares 0,2", "shares", REAL, SUBGRAD, 0, BUILD(shares_strong), 3, {IN(TIES, 3, 2, 7), IN(TIES, 1, 2, 1), IN(ANY, 1, 2, 1)}, ""},
+    {"shares special", "shares", REAL, 0, 0, BUILD(shares_weak), 3, {IN(SPECIAL, 2, 8, 2), IN(SPECIAL, 2, 1, 2), IN(SPECIAL, 2, 1, 2)}, ""},
     {"distinct", "distinct", ANYTHING, 0, 0, BUILD(distinct), 1, {IN(TIES, 3, 4)}, ""},
     {"unique inverse", NULL, ANYTHING, LENIENT, 0, UNARY(inverse_of_unique), 1, {IN(TIES, 3, 4)}, ""},
     {"unique special", "unique", REAL, LENIENT, 0, BUILD(unique), 1, {IN(SPECIAL, 16)}, ""},

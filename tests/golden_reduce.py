@@ -78,6 +78,12 @@ def ties(x, y, axes):
     return (x == y).sum(axes, keepdim=True).to(x.dtype)
 
 
+def shares(x, y, g, axes):
+    """Equal shares of g for the elements that equal y."""
+    unknown = torch.where(y.isnan() & (g != 0), y * g, torch.zeros_like(g))
+    return torch.where(x == y, g / ties(x, y, axes).clamp(min=1), unknown)
+
+
 def distinct(x):
     """How many elements are distinct, and where each is first, in order of appearance: 6 numbers."""
     first = np.sort(np.unique(x, return_index=True)[1])
@@ -210,6 +216,9 @@ CALLS = {
     "ties 1": lambda x, y: ties(x, y, 1),
     "ties 0,2": lambda x, y: ties(x, y, (0, 2)),
     "ties special": lambda x, y: ties(x, y, 1),
+    "shares 1": lambda x, y, g: shares(x, y, g, 1),
+    "shares 0,2": lambda x, y, g: shares(x, y, g, (0, 2)),
+    "shares special": lambda x, y, g: shares(x, y, g, 1),
     "distinct": by_numpy(distinct),
     "unique inverse": by_numpy(lambda x: np.unique(x, return_inverse=True)[1].reshape(x.shape)),
     "unique special": by_numpy(np.unique),

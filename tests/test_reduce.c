@@ -892,6 +892,107 @@ START_TEST(ties_are_what_a_comparison_and_a_sum_count) {
 }
 END_TEST
 
+static ag_tensor *shares_of(ag_tensor *x, ag_tensor *y, ag_tensor *g, int64_t strong) {
+    return ag_apply(&ag__op_shares, 3, (ag_tensor *[]){x, y, g}, &strong, sizeof strong);
+}
+
+/* The same from operations that store what they compare. */
+static ag_tensor *shares_by_parts(ag_tensor *x, ag_tensor *y, ag_tensor *g, bool strong) {
+    ag_tensor *n = ties_of(x, y);
+    return ag_where(ag_equal(x, y), strong ? ag_strong_div(g, n) : ag_div(g, n), ag__unknown(g, y));
+}
+
+static ag_shape some_shape(int least, int most, ag_axes *axes) {
+    ag_shape shape = {.rank = least + (int)draw(most - least + 1)};
+    int64_t n = 1;
+    axes->count = 0;
+    for (int i = 0; i < shape.rank; i++) {
+        shape.extent[i] = (int64_t)CHOSEN(0, 1, 1, 2, 2, 3, 3, 4, 7, 8, 9, 17, 65);
+        if (n * shape.extent[i] > MOST / 3) shape.extent[i] = 1;
+        n *= shape.extent[i];
+        if (draw(2) && shape.extent[i] > 0) axes->axis[axes->count++] = i;
+    }
+    return shape;
+}
+
+START_TEST(shares_are_what_a_comparison_and_a_quotient_give) {
+    for (int round = 0; round < by_length(200, 600, 5000); round++) {
+        const ag_mark mark = ag_tape_mark(tape);
+        const ag_dtype d = draw(2) ? AG_F32 : AG_F64;
+        const bool strong = draw(2);
+        ag_axes axes;
+        const ag_shape shape = some_shape(0, 5, &axes);
+        ag_tensor *x = viewed(tape, d, shape, draw(3) ? TIED : SPECIALS), *y = ag_max_over(x, axes, true);
+        ag_tensor *g = viewed(tape, d, ag_shape_of(y), draw(2) ? SPECIALS : SMALL);
+        if (draw(3) == 0 && shape.rank > 1) y = ag_transpose(ag_contiguous(ag_transpose(y, 0, -1)), 0, -1);
+        ag_tape_set_threads(tape, 1 + (int)draw(3));
+        x = ag_parameter_from(x), y = ag_parameter_from(y), g = ag_parameter_from(g);
+        ag_tensor *shares[] = {shares_of(x, y, g, strong), shares_by_parts(x, y, g, strong)}, *bar[2][3];
+        expect_same(shares[0], shares[1]);
+        ag_tensor *of[] = {x, y, g}, *h = viewed(tape, d, shape, draw(2) ? SPECIALS : SMALL);
+        for (int k = 0; k < 2; k++) ck_assert_int_eq(ag_vjp(1, &shares[k], &h, 3, of, bar[k], 0), AG_OK);
+        for (int k = 0; k < 3; k++) expect_same(bar[0][k], bar[1][k]);
+        expect_ok(tape);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
+/* Windows over some axes, their axes in some order, and an extreme over some of these. */
+static ag_tensor *shares_in_windows(ag_tensor *x, ag_axes *over, ag_shape *size, ag_shape *step, ag_axes *back) {
+    ag_axes order = {.count = 0};
+    over->count = 0;
+    for (int i = 0; i < ag_rank(x); i++)
+        if (ag_extent(x, i) > 0 && draw(3)) over->axis[over->count++] = i;
+    size->rank = step->rank = over->count;
+    for (int k = 0; k < over->count; k++) {
+        const int64_t most = ag_extent(x, over->axis[k]);
+        size->extent[k] = 1 + (int64_t)draw(most < 4 ? most : 4);
+        step->extent[k] = 1 + (int64_t)draw(3);
+    }
+    ag_tensor *windows = over->count ? ag_windows(x, *over, *size, *step) : x;
+    const int rank = ag_rank(windows);
+    const bool random = draw(3) == 0;
+    order.count = back->count = rank;
+    for (int i = 0; i < rank; i++) order.axis[i] = i;
+    if (!random) /* the last axis of x behind those of a window */
+        for (int i = ag_rank(x) - 1; i < rank; i++) order.axis[i] = i < rank - 1 ? i + 1 : ag_rank(x) - 1;
+    for (int i = rank - 1; i > 0 && random; i--) {
+        const int k = (int)draw(i + 1), a = order.axis[i];
+        order.axis[i] = order.axis[k], order.axis[k] = a;
+    }
+    for (int i = 0; i < rank; i++) back->axis[order.axis[i]] = i;
+    windows = ag_permute(windows, order);
+    ag_axes reduced = {.count = 0};
+    for (int i = 0; i < rank; i++)
+        if (ag_extent(windows, i) > 0 && (order.axis[i] >= ag_rank(x) ? draw(8) > 0 : draw(8) == 0))
+            reduced.axis[reduced.count++] = i;
+    ag_tensor *y = ag_max_over(windows, reduced, true), *g = viewed(tape, ag_dtype_of(x), ag_shape_of(y), SMALL);
+    return shares_of(windows, y, g, 0);
+}
+
+/* A sum with 0 reads them: so they are stored, and folded as any tensor is. */
+START_TEST(shares_that_are_folded_need_not_be_stored) {
+    for (int round = 0; round < by_length(200, 600, 5000); round++) {
+        const ag_mark mark = ag_tape_mark(tape);
+        ag_axes over, back, unused;
+        ag_shape size, step, extent = {.rank = 0};
+        const ag_shape shape = some_shape(1, 4, &unused);
+        ag_tensor *x = viewed(tape, draw(2) ? AG_F32 : AG_F64, shape, draw(4) ? TIED : SPECIALS);
+        ag_tensor *shares = shares_in_windows(x, &over, &size, &step, &back), *stored;
+        for (int k = 0; k < over.count; k++) extent.extent[extent.rank++] = ag_extent(x, over.axis[k]);
+        ag_tape_set_threads(tape, 1 + (int)draw(3));
+        ag_tensor *folded = ag_fold(ag_permute(shares, back), over, extent, step);
+        ag_data(folded);
+        stored = ag_fold(ag_permute(ag_add_scalar(shares, 0), back), over, extent, step);
+        ag_data(stored);
+        expect_same(folded, stored);
+        expect_ok(tape);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 /* Large enough for several threads: windows of 3, 2 apart, with channels that fill no vector; and one channel. */
 START_TEST(ties_are_shared_in_windows) {
     const int64_t channels = _i ? 1 : 67;
@@ -952,6 +1053,21 @@ START_TEST(ties_want_two_tensors_that_fit) {
     expect_error(tape, AG_ERR_DTYPE, "ties");
     ties_of(ag_cast(x, AG_I64), ag_zeros(tape, AG_I64, AG_SHAPE(2, 1)));
     expect_error(tape, AG_ERR_DTYPE, "ties");
+}
+END_TEST
+
+START_TEST(shares_want_three_tensors_that_fit) {
+    ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3)), *y = ag_zeros(tape, AG_F64, AG_SHAPE(2, 1));
+    shares_of(x, y, ag_zeros(tape, AG_F64, AG_SHAPE(1, 1)), 0);
+    expect_error(tape, AG_ERR_SHAPE, "shares: a (2,3), b (2,1) and c (1,1): the extents of the second and the third differ");
+    shares_of(x, ag_zeros(tape, AG_F64, AG_SHAPE(2, 2)), ag_zeros(tape, AG_F64, AG_SHAPE(2, 2)), 0);
+    expect_error(tape, AG_ERR_SHAPE, "must be 1, or those of the first");
+    shares_of(x, y, ag_zeros(tape, AG_F64, AG_SHAPE(2)), 0);
+    expect_error(tape, AG_ERR_SHAPE, "must be 1, or those of the first");
+    shares_of(x, y, ag_zeros(tape, AG_F32, AG_SHAPE(2, 1)), 0);
+    expect_error(tape, AG_ERR_DTYPE, "shares");
+    shares_of(ag_cast(x, AG_I64), ag_cast(y, AG_I64), ag_cast(y, AG_I64), 0);
+    expect_error(tape, AG_ERR_DTYPE, "shares");
 }
 END_TEST
 
@@ -1132,9 +1248,12 @@ int main(void) {
     tcase_add_test(t, distinct_elements_are_counted);
     tcase_add_test(t, distinct_elements_of_many_are_those_of_their_order);
     tcase_add_test(t, ties_are_what_a_comparison_and_a_sum_count);
+    tcase_add_test(t, shares_are_what_a_comparison_and_a_quotient_give);
+    tcase_add_test(t, shares_that_are_folded_need_not_be_stored);
     tcase_add_loop_test(t, ties_are_shared_in_windows, 0, 2);
     tcase_add_test(t, ties_are_counted_within_other_axes);
     tcase_add_test(t, ties_want_two_tensors_that_fit);
+    tcase_add_test(t, shares_want_three_tensors_that_fit);
     tcase_add_test(t, gradients_of_counts_go_to_the_weights);
     t = plain_group(suite, "threads and memory");
     tcase_add_test(t, results_do_not_depend_on_the_number_of_threads);

@@ -110,8 +110,9 @@ bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product) {
     t->buffer = ag__buffer_new(t->tape, bytes);
     if (!t->buffer) return ag__no_memory(t, bytes);
     running r = running_of(t, false), inner = running_of(product, false);
-    const ag_array x = ag__array_of(t->input[0]),
-                   operand[2] = {ag__array_of(product->input[0]), ag__array_of(product->input[1])};
+    const ag_array x = ag__array_of(t->input[0]);
+    ag_array operand[AG__MOST_INPUTS];
+    for (int i = 0; i < product->arity; i++) operand[i] = ag__array_of(product->input[i]);
     r.call.x = &x;
     inner.call.x = operand;
     t->tape->failing = false;
