@@ -20,7 +20,7 @@
  * kinds of functions have an error or NaN there, and want a choice between matrices instead, such as ag_solve(
  * ag_where(good, a, identity), b). Equations, inverses, determinants, ag_lu and ag_qr: AG_ERR_SINGULAR where a matrix
  * is singular. ag_cholesky, ag_matrix_exp, ag_eigh, ag_svd and what is made of these: NaN or AG_ERR_SINGULAR also
- * where it is not finite.
+ * where it is not finite; ag_matrix_exp NaN also where its exponential is not.
  *
  * Where eigenvalues meet, or singular values, the derivative of single vectors does not exist, and their gradient has
  * infinities or NaN, as in PyTorch; near there it is large. A gradient of the values alone, or of what does not
