@@ -8,11 +8,12 @@
 
 #include <string.h>
 
-enum { X, M, G, Y, ARRAYS, LANES = 64 }; /* elements, their extreme, its cotangent, the result */
+enum { X, M, G, Y, ARRAYS }; /* elements, their extreme, its cotangent, the result */
+enum { LANES = 64, NARROW_WINDOW = 16 };
 
 /* Places are along the axes that are not reduced. At each there is a window. Strides are in elements. */
 typedef struct sharing {
-    int rank; /* axes of places, at least one */
+    int rank; /* axes of places, at least two */
     int64_t extent[AG_MAX_RANK], stride[ARRAYS][AG_MAX_RANK];
     int64_t window, *from, *to; /* elements of a window, and where they are in x and in y */
     bool counts, adds, strong;  /* y is the number of ties; is added to; has no 0 that is negative */
@@ -21,68 +22,119 @@ typedef struct sharing {
     void *data[ARRAYS];
 } sharing;
 
-/* Places along the innermost axis, LANES at a time if they are next to each other. No element equals an m that is NaN.
- * Comparisons become masks, for what they say can hardly be predicted. */
+/* The places of `rows` rows along the innermost axis, LANES at a time if they are next to each other. No element equals
+ * an m that is NaN. Comparisons become masks, for what they say can hardly be predicted. */
 #define SHARE(name, type, word)                                                                                        \
-    AG_BLOCK_KERNEL(void, name, (const sharing *s, void *const at[]), (s, at)) {                                       \
+    AG_BLOCK_KERNEL(void, name, (const sharing *s, int64_t rows, void *const at[]), (s, rows, at)) {                   \
         const int i = s->rank - 1;                                                                                     \
-        const type *x = at[X], *m = at[M], *g = at[G], one = 1;                                                        \
-        type *y = at[Y], n[LANES] = {0};                                                                               \
-        word share[LANES], other[LANES], counted;                                                                      \
         const int64_t dx = s->stride[X][i], dm = s->stride[M][i], dg = s->stride[G][i], dy = s->stride[Y][i];          \
         const bool together = dx == 1 && dm == 1 && dg == 1 && dy == 1 && !s->alone;                                   \
         const int64_t end = s->extent[i], step = together ? LANES : 1;                                                 \
-        const type zero = s->strong ? 0 : -(type)0;                                                                    \
+        const type zero = s->strong ? 0 : -(type)0, one = 1;                                                           \
+        type n[LANES] = {0};                                                                                           \
+        word share[LANES], other[LANES], counted;                                                                      \
         memcpy(&counted, &one, sizeof one);                                                                            \
-        for (int64_t j = 0; j < end; j += step) {                                                                      \
-            const int64_t w = end - j < step ? end - j : step;                                                         \
-            for (int64_t k = 0; k < s->window; k++) {                                                                  \
-                const type *from = x + s->from[k];                                                                     \
+        for (int64_t row = 0; row < rows; row++) {                                                                     \
+            const type *x = (type *)at[X] + row * s->stride[X][i - 1], *m = (type *)at[M] + row * s->stride[M][i - 1]; \
+            const type *g = (type *)at[G] + row * s->stride[G][i - 1];                                                 \
+            type *y = (type *)at[Y] + row * s->stride[Y][i - 1];                                                       \
+            for (int64_t j = 0; j < end; j += step) {                                                                  \
+                const int64_t w = end - j < step ? end - j : step;                                                     \
+                for (int64_t k = 0; k < s->window; k++) {                                                              \
+                    const type *from = x + s->from[k];                                                                 \
+                    AG_SIMD                                                                                            \
+                    for (int64_t l = 0; l < w; l++) {                                                                  \
+                        const word hit = -(word)(from[l] == m[l]) & counted;                                           \
+                        type a;                                                                                        \
+                        memcpy(&a, &hit, sizeof a);                                                                    \
+                        n[l] += a;                                                                                     \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (s->counts) memcpy(y, n, (size_t)w * sizeof *y);                                                    \
                 AG_SIMD                                                                                                \
                 for (int64_t l = 0; l < w; l++) {                                                                      \
-                    const word hit = -(word)(from[l] == m[l]) & counted;                                               \
-                    type a;                                                                                            \
-                    memcpy(&a, &hit, sizeof a);                                                                        \
-                    n[l] += a;                                                                                         \
+                    const type a = g[l] / n[l] + zero, b = m[l] == m[l] || g[l] == 0 ? 0 : g[l] * m[l];                \
+                    memcpy(&share[l], &a, sizeof a);                                                                   \
+                    memcpy(&other[l], &b, sizeof b);                                                                   \
+                    n[l] = 0;                                                                                          \
                 }                                                                                                      \
-            }                                                                                                          \
-            if (s->counts) memcpy(y, n, (size_t)w * sizeof *y);                                                        \
-            AG_SIMD                                                                                                    \
-            for (int64_t l = 0; l < w; l++) {                                                                          \
-                const type a = g[l] / n[l] + zero, b = m[l] == m[l] || g[l] == 0 ? 0 : g[l] * m[l];                    \
-                memcpy(&share[l], &a, sizeof a);                                                                       \
-                memcpy(&other[l], &b, sizeof b);                                                                       \
-                n[l] = 0;                                                                                              \
-            }                                                                                                          \
-            for (int64_t k = 0; k < s->window && !s->counts; k++) {                                                    \
-                const type *from = x + s->from[k];                                                                     \
-                type *to = y + s->to[k];                                                                               \
-                AG_SIMD                                                                                                \
-                for (int64_t l = 0; l < (s->adds ? 0 : w); l++) to[l] = -(type)0;                                      \
-                AG_SIMD                                                                                                \
-                for (int64_t l = 0; l < w; l++) {                                                                      \
-                    const word hit = -(word)(from[l] == m[l]), bits = (share[l] & hit) | (other[l] & ~hit);            \
-                    type a;                                                                                            \
-                    memcpy(&a, &bits, sizeof a);                                                                       \
-                    to[l] += a;                                                                                        \
+                for (int64_t k = 0; k < s->window && !s->counts; k++) {                                                \
+                    const type *from = x + s->from[k];                                                                 \
+                    type *to = y + s->to[k];                                                                           \
+                    AG_SIMD                                                                                            \
+                    for (int64_t l = 0; l < (s->adds ? 0 : w); l++) to[l] = -(type)0;                                  \
+                    AG_SIMD                                                                                            \
+                    for (int64_t l = 0; l < w; l++) {                                                                  \
+                        const word hit = -(word)(from[l] == m[l]), bits = (share[l] & hit) | (other[l] & ~hit);        \
+                        type a;                                                                                        \
+                        memcpy(&a, &bits, sizeof a);                                                                   \
+                        to[l] += a;                                                                                    \
+                    }                                                                                                  \
                 }                                                                                                      \
+                x += w * dx, m += w * dm, g += w * dg, y += w * dy;                                                    \
             }                                                                                                          \
-            x += w * dx, m += w * dm, g += w * dg, y += w * dy;                                                        \
         }                                                                                                              \
     }
 SHARE(share_f32, float, uint32_t)
 SHARE(share_f64, double, uint64_t)
 
+/* The elements of short rows of places are put side by side, and LANES of them are computed, whatever the last are. */
+#define SHARE_NARROW(name, type, share_all)                                                                            \
+    static void name(const sharing *s, int64_t rows, void *const at[]) {                                               \
+        const int i = s->rank - 1;                                                                                     \
+        const int64_t c = s->extent[i], dx = s->stride[X][i], dy = s->stride[Y][i];                                    \
+        int64_t place[NARROW_WINDOW];                                                                                  \
+        type x[NARROW_WINDOW * LANES], m[LANES] = {0}, g[LANES] = {0}, y[NARROW_WINDOW * LANES];                       \
+        memset(x, 0, (size_t)(s->window * LANES) * sizeof *x);                                                         \
+        sharing side_by_side = {.rank = 2, .window = s->window, .from = place, .to = place, .strong = s->strong};      \
+        side_by_side.extent[1] = LANES;                                                                                \
+        for (int k = 0; k < ARRAYS; k++) side_by_side.stride[k][1] = 1;                                                \
+        for (int64_t k = 0; k < s->window; k++) place[k] = k * LANES;                                                  \
+        for (int64_t row = 0, n; row < rows; row += n) {                                                               \
+            const type *from = (type *)at[X] + row * s->stride[X][i - 1];                                              \
+            type *to = (type *)at[Y] + row * s->stride[Y][i - 1];                                                      \
+            n = ag__lesser(rows - row, LANES / c);                                                                     \
+            for (int64_t k = 0; k < s->window; k++)                                                                    \
+                for (int64_t r = 0; r < n; r++)                                                                        \
+                    for (int64_t l = 0; l < c; l++)                                                                    \
+                        x[place[k] + r * c + l] = from[s->from[k] + r * s->stride[X][i - 1] + l * dx];                 \
+            memcpy(m, (type *)at[M] + row * c, (size_t)(n * c) * sizeof *m);                                           \
+            memcpy(g, (type *)at[G] + row * c, (size_t)(n * c) * sizeof *g);                                           \
+            share_all(&side_by_side, 1, (void *[]){x, m, g, y});                                                       \
+            for (int64_t r = 0; r < n; r++)                                                                            \
+                for (int64_t k = 0; k < s->window; k++)                                                                \
+                    for (int64_t l = 0; l < c; l++) {                                                                  \
+                        type *one = &to[s->to[k] + r * s->stride[Y][i - 1] + l * dy];                                  \
+                        *one = s->adds ? *one + y[place[k] + r * c + l] : y[place[k] + r * c + l];                     \
+                    }                                                                                                  \
+        }                                                                                                              \
+    }
+SHARE_NARROW(share_narrow_f32, float, share_f32)
+SHARE_NARROW(share_narrow_f64, double, share_f64)
+
+/* Whether rows of places are short, or not next to each other in x, and follow each other in m and in g. */
+static bool is_narrow(const sharing *s) {
+    const int i = s->rank - 1;
+    const int64_t c = s->extent[i];
+    if (s->counts || s->alone || s->window > NARROW_WINDOW || c > LANES / 2) return false;
+    for (int k = M; k <= G; k++)
+        if (s->stride[k][i] != 1 || s->stride[k][i - 1] != c) return false;
+    return c < LANES / 4 || s->stride[X][i] != 1 || s->stride[Y][i] != 1;
+}
+
+static void share_rows(const sharing *s, int64_t rows, void *const at[]) {
+    if (is_narrow(s)) (s->dtype == AG_F32 ? share_narrow_f32 : share_narrow_f64)(s, rows, at);
+    else (s->dtype == AG_F32 ? share_f32 : share_f64)(s, rows, at);
+}
+
 static void share(const sharing *s, int axis, int64_t from, int64_t end, void *const at[]) {
     void *next[ARRAYS];
-    if (axis == s->rank - 1) {
-        (s->dtype == AG_F32 ? share_f32 : share_f64)(s, at);
-        return;
-    }
-    for (int64_t i = from; i < end; i++) {
+    const bool rows = axis == s->rank - 2;
+    for (int64_t i = from; i < end; i += rows ? end - from : 1) {
         for (int k = 0; k < ARRAYS; k++)
             next[k] = (char *)at[k] + i * s->stride[k][axis] * (int64_t)ag_dtype_size(s->dtype);
-        share(s, axis + 1, 0, s->extent[axis + 1], next);
+        if (rows) share_rows(s, end - from, next);
+        else share(s, axis + 1, 0, s->extent[axis + 1], next);
     }
 }
 
@@ -113,7 +165,6 @@ static bool share_out(const ag_call *call, sharing *s, void *y, const int64_t st
     s->dtype = x->dtype, s->data[X] = x->data, s->data[M] = m->data, s->data[G] = g->data, s->data[Y] = y;
     for (int i = x->rank - 1; i >= 0; i--)
         if (m->shape[i] < x->shape[i]) repeat_window(s, x->shape[i], x->stride[i], stride[i]);
-    s->extent[0] = 1;
     for (int i = 0; i < x->rank; i++) {
         if (m->shape[i] == 1) continue;
         if (s->rank == 0) threads = overlapping >> i & 1 ? 1 : ag__lesser(threads, x->shape[i]);
@@ -121,7 +172,10 @@ static bool share_out(const ag_call *call, sharing *s, void *y, const int64_t st
         s->extent[s->rank++] = x->shape[i];
         s->alone = overlapping >> i & 1;
     }
-    if (s->rank < 2) threads = s->rank = 1;
+    for (; s->rank < 2; s->rank++, threads = 1) { /* a row of what there is */
+        s->extent[1] = s->rank == 0 ? 1 : s->extent[0], s->extent[0] = 1;
+        for (int k = 0; k < ARRAYS; k++) s->stride[k][1] = s->stride[k][0], s->stride[k][0] = 0;
+    }
     ag__parallel((int)threads, share_part, s);
     return true;
 }

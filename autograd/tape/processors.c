@@ -123,7 +123,9 @@ int ag__count_processors(void) {
     char text[TEXT];
     if (most == 0) quota = most = ag__cgroup_quota(read_text("/proc/self/cgroup", text), "/sys/fs/cgroup");
     if (n < 1) n = online();
-    return processors = n < most ? n : most;
+    if (n > most) n = most;
+    processors = n;
+    return n;
 }
 
 int ag__processors(void) {
