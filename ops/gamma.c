@@ -19,11 +19,20 @@
 
 enum { MOST_ORDER = 170 }; /* the largest n for which n! is an f64 */
 
-/* n!/a^(n + 1) for a > 0: no part of it is beyond the range unless the whole is. */
+/* n!/a^(n + 1) for a > 0: no part of it is beyond the range unless the whole is. Of many factors the errors are added
+ * up: `rest` is what y lacks. */
 static double power_term(int n, double a) {
-    double y = 1 / a;
-    for (int k = 1; k <= n; k++) y *= k / a;
-    return y;
+    enum { FEW = 2 };
+    const double inverse = 1 / a;
+    double y = inverse, rest = fma(-inverse, a, 1) * inverse;
+    for (int k = 1; k <= n && n <= FEW; k++) y *= k / a;
+    if (n <= FEW) return y;
+    for (int k = 1; k <= n; k++) {
+        const double q = k / a, product = y * q;
+        rest = fma(rest, q, fma(y, fma(-q, a, k) * inverse, fma(y, q, -product)));
+        y = product;
+    }
+    return isfinite(rest) ? y + rest : y;
 }
 
 /* n! times the sum of (a + k)^−(n + 1) over k >= 0 for a > 0, n >= 1: terms, and from n + 11 on the Euler–Maclaurin
