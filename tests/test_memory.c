@@ -576,6 +576,28 @@ START_TEST(vacant_places_are_bounded) {
 }
 END_TEST
 
+/* A report leaves the tape as it was, with its vacant places. */
+START_TEST(vacant_places_stay_vacant_behind_reports) {
+    setenv("AG_CHECK", "1", 1);
+    ag_tape *t = ag_tape_new_with(&tape_ledger.allocator);
+    unsetenv("AG_CHECK");
+    ag_tensor *x = ag_parameter(t, AG_F64, AG_SCALAR, &(double){2}), *y = NULL, *old = NULL;
+    ag_mark mark = ag_tape_mark(t);
+    for (int i = 0; i < 4; i++) {
+        old = y;
+        y = ag_exp(ag_square(x));
+        ck_assert_int_gt(strlen(ag_explain(y, x, NULL)), 0);
+        ck_assert_int_gt(strlen(ag_trace_backward(y, 1, &x, NULL)), 0);
+        ck_assert_int_gt(strlen(ag_formula(y, NULL)), 0);
+        expect_ok(t);
+        if (old) ck_assert(ag_is_nil(old) && refused_everywhere(t, x, old));
+        ag_tape_rewind(t, mark);
+        ck_assert_int_eq(ag_tape_memory(t).nodes, 1);
+    }
+    ag_tape_free(t);
+}
+END_TEST
+
 /* A sum of g that is there already is sought among the latest nodes, and there is none. */
 START_TEST(vacant_places_are_no_sums) {
     setenv("AG_CHECK", "1", 1);
@@ -649,6 +671,7 @@ int main(void) {
     tcase_add_loop_test(stale, a_handle_is_a_tensor_or_refused, 0, 2);
     tcase_add_test(stale, vacant_places_are_bounded);
     tcase_add_test(stale, vacant_places_are_no_sums);
+    tcase_add_test(stale, vacant_places_stay_vacant_behind_reports);
     if (under_asan() || under_valgrind()) tcase_add_test(tape_group(suite, "gaps"), nothing_is_usable_behind_a_value);
     return run_suite(suite);
 }

@@ -29,7 +29,7 @@ double *ag__elements(ag_tensor *t, ag__buffer **memory) {
 
 /* ---- Leaving the tape as it was ---- */
 
-enum { HAD_VALUE = AG__STALE }; /* noted beside the flags: no node on the tape is stale */
+enum { HAD_VALUE = AG__STALE }; /* noted beside the flags: a stale node, whose slot is kept vacant, stays stale */
 
 /* Assignments are carried out first, so that no variable changes while it is looked at. */
 bool ag__snapshot_take(ag__snapshot *s, ag_tape *tape, const char *name) {
@@ -63,7 +63,7 @@ void ag__snapshot_restore(const ag__snapshot *s, ag_tape *tape) {
             ag__buffer_drop(tape, t->buffer);
             t->buffer = NULL;
         }
-        t->flags = (uint16_t)(flags[id] & ~HAD_VALUE);
+        t->flags = (uint16_t)((flags[id] & ~HAD_VALUE) | (t->flags & AG__STALE));
     }
     tape->draws = s->draws;
     ag__buffer_drop(tape, s->memory);
