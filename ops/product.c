@@ -128,6 +128,7 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #define TILE tile_f32_avx512
 #define PACKED_PANEL packed_f32_avx512
 #define PUT_PART put_part_f32_avx512
+#define PUT_TILE put_tile_f32_avx512
 #define PACKED_TILE packed_tile_f32_avx512
 #define PACKED_STEP packed_step_f32_avx512
 #define DOTS dots_f32_avx512
@@ -150,6 +151,7 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #define TILE tile_f64_avx512
 #define PACKED_PANEL packed_f64_avx512
 #define PUT_PART put_part_f64_avx512
+#define PUT_TILE put_tile_f64_avx512
 #define PACKED_TILE packed_tile_f64_avx512
 #define PACKED_STEP packed_step_f64_avx512
 #define DOTS dots_f64_avx512
@@ -192,6 +194,7 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #define TILE tile_f32_avx2
 #define PACKED_PANEL packed_f32_avx2
 #define PUT_PART put_part_f32_avx2
+#define PUT_TILE put_tile_f32_avx2
 #define PACKED_TILE packed_tile_f32_avx2
 #define PACKED_STEP packed_step_f32_avx2
 #define DOTS dots_f32_avx2
@@ -214,6 +217,7 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #define TILE tile_f64_avx2
 #define PACKED_PANEL packed_f64_avx2
 #define PUT_PART put_part_f64_avx2
+#define PUT_TILE put_tile_f64_avx2
 #define PACKED_TILE packed_tile_f64_avx2
 #define PACKED_STEP packed_step_f64_avx2
 #define DOTS dots_f64_avx2
@@ -314,6 +318,7 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #define TILE tile_f32_plain
 #define PACKED_PANEL packed_f32_plain
 #define PUT_PART put_part_f32_plain
+#define PUT_TILE put_tile_f32_plain
 #define PACKED_TILE packed_tile_f32_plain
 #define PACKED_STEP packed_step_f32_plain
 #define DOTS dots_f32_plain
@@ -335,6 +340,7 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #define TILE tile_f64_plain
 #define PACKED_PANEL packed_f64_plain
 #define PUT_PART put_part_f64_plain
+#define PUT_TILE put_tile_f64_plain
 #define PACKED_TILE packed_tile_f64_plain
 #define PACKED_STEP packed_step_f64_plain
 #define DOTS dots_f64_plain
@@ -419,11 +425,12 @@ void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, 
             for (; i < rows; i++) memcpy(to + i * to_row, from + i * row, 16);
         else if (whole && row == each)
             for (; i + group <= rows; i += group) turn(size, to + i * to_row, to_row, from + i * row, column);
-        for (int64_t left = whole ? group : 1; left > 0; left--, j++, to += each, from += column)
-            for (int64_t p = i; p < rows; p++) {
-                if (size == 4) memcpy(to + p * to_row, from + p * row, 4);
-                else memcpy(to + p * to_row, from + p * row, 8);
-            }
+        for (int64_t left = whole ? group : 1; left > 0; left--, j++, to += each, from += column) {
+            if (size == 4)
+                for (int64_t p = i; p < rows; p++) memcpy(to + p * to_row, from + p * row, 4);
+            else
+                for (int64_t p = i; p < rows; p++) memcpy(to + p * to_row, from + p * row, 8);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
  * Included by product.c once for each, with these names defined; it undefines those of a dtype at its end:
  *
  *   PANEL, SOME_ROWS, TILE  the function that is to be defined, and its inner parts
+ *   PUT_TILE      what both store with
  *   PACKED_PANEL, PACKED_TILE, PACKED_STEP, PUT_PART  those for packed operands
  *   REAL, LANES   an element, and how many of them a vector has
  *   MULTIPLY_ADD  a·b + sum, of vectors
@@ -24,6 +25,29 @@
 #endif
 
 #include "ops/product_vector.h"
+
+/* A tile's sums become its part of y, or are added to it. Only `rows` rows of a low tile are there. Whether they are
+ * added is asked once: a compiler would read it again after each store to y. */
+ON INLINE void PUT_TILE(const int height, const int vectors, const bool part, const bool add, const MASK mask,
+                        VECTOR(REAL, LANES) REAL sum[][2], REAL *y, const int64_t y_row, int64_t rows) {
+    typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
+    const int last = vectors - 1;
+    const REAL *old = y;
+    UNROLLED for (int i = 0; add && i < height; i++, old += y_row) {
+        if (height == LOW && i == rows) break;
+        UNROLLED for (int v = 0; v < vectors; v++) {
+            if (part && v == last) sum[i][v] += LOAD_PART(old + v * LANES, mask);
+            else sum[i][v] += *(const anywhere *)(const void *)(old + v * LANES);
+        }
+    }
+    UNROLLED for (int i = 0; i < height; i++, y += y_row) {
+        if (height == LOW && i == rows) return;
+        UNROLLED for (int v = 0; v < vectors; v++) {
+            if (part && v == last) STORE_PART(y + v * LANES, mask, sum[i][v]);
+            else *(anywhere *)(void *)(y + v * LANES) = sum[i][v];
+        }
+    }
+}
 
 /* part: the last vector has a mask. In a low tile, rows beyond the last one repeat it and are not stored. */
 ON INLINE void TILE(const int height, const int vectors, const bool part, const ag__panel *t, const REAL *a, REAL *y,
@@ -79,18 +103,7 @@ ON INLINE void TILE(const int height, const int vectors, const bool part, const 
     UNROLLED for (int i = 0; padded && i < height; i++) memcpy(all[i], sum[i], sizeof all[i]);
     for (int64_t i = 0; padded && i < height && i < rows; i++)
         for (int64_t j = 0; j < t->width; j++) y[i * y_row + j] = t->add ? y[i * y_row + j] + all[i][j] : all[i][j];
-    UNROLLED for (int i = 0; !padded && i < height; i++, y += y_row) {
-        if (!high && i == rows) return;
-        UNROLLED for (int v = 0; v < vectors; v++) {
-            if (part && v == last) {
-                if (t->add) sum[i][v] += LOAD_PART(y + v * LANES, mask);
-                STORE_PART(y + v * LANES, mask, sum[i][v]);
-            } else {
-                if (t->add) sum[i][v] += *(const anywhere *)(const void *)(y + v * LANES);
-                *(anywhere *)(void *)(y + v * LANES) = sum[i][v];
-            }
-        }
-    }
+    if (!padded) PUT_TILE(height, vectors, part, t->add, mask, sum, y, y_row, rows);
 }
 
 /* Tiles of middle height keep the processor as busy, so there are no higher ones with a mask. */
@@ -150,7 +163,6 @@ ON INLINE void PUT_PART(const ag__panel *t, VECTOR(REAL, LANES) REAL all[PACKED_
 ON INLINE void PACKED_TILE(const int height, const ag__panel *t, const REAL *a, REAL *y, int64_t rows,
                            const char **next) {
     typedef VECTOR(REAL, LANES) REAL vector;
-    typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
     enum { STEPS = 2, AHEAD = 512, LINE = 64 };
     const int64_t y_row = t->y_row;
     const REAL *b = t->b, *below = y + (rows > height ? height * y_row : 0);
@@ -180,13 +192,7 @@ ON INLINE void PACKED_TILE(const int height, const ag__panel *t, const REAL *a, 
             UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < 2; v++) total[2 * i + v] = sum[i][v];
     } while ((left -= CHAIN) > 0);
     if (t->width == 2 * LANES) {
-        UNROLLED for (int i = 0; i < height; i++, y += y_row) {
-            if (height == LOW && i == rows) return;
-            UNROLLED for (int v = 0; v < 2; v++) {
-                if (t->add) sum[i][v] += *(const anywhere *)(const void *)(y + v * LANES);
-                *(anywhere *)(void *)(y + v * LANES) = sum[i][v];
-            }
-        }
+        PUT_TILE(height, 2, false, t->add, MASK_OF(LANES), sum, y, y_row, rows);
     } else {
         UNROLLED for (int i = 0; i < height; i++) UNROLLED for (int v = 0; v < 2; v++) total[2 * i + v] = sum[i][v];
         PUT_PART(t, room, y, rows < height ? rows : height);
@@ -207,6 +213,7 @@ ON static void PACKED_PANEL(const ag__panel *t) {
 #undef PACKED_STEP
 #undef PACKED_TILE
 #undef PUT_PART
+#undef PUT_TILE
 #undef PACKED_PANEL
 #undef PANEL
 #undef SOME_ROWS

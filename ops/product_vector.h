@@ -102,6 +102,8 @@ ON INLINE void ADD_LINES(const int rows, int64_t n, const REAL *x, const REAL *b
 
 /* Rows are added up in groups, one by one, and the groups to y. */
 ON static void LINES(const dots *d) {
+    typedef VECTOR(REAL, LANES) REAL vector;
+    typedef VECTOR_ANYWHERE(REAL, LANES) REAL anywhere;
     enum { COLUMNS = AG__LIMIT(8192, 128) / sizeof(REAL), HALF = MOST_DOTS / 2 };
     _Alignas(64) REAL sum[COLUMNS];
     for (int64_t q = 0; q < d->k; q += AG__ROWS_A_GROUP)
@@ -117,8 +119,13 @@ ON static void LINES(const dots *d) {
             for (; i + HALF <= height; i += HALF) ADD_LINES(HALF, width, x + i, b + i * row, row, sum);
             for (; i < height; i++) ADD_LINES(1, width, x + i, b + i * row, row, sum);
             const bool add = d->add || q > 0;
-            AG_SIMD
-            for (int64_t l = 0; l < width; l++) y[l] = add ? y[l] + sum[l] : sum[l];
+            int64_t l = 0;
+            for (; l + LANES <= width; l += LANES) {
+                vector s = *(const vector *)(const void *)(sum + l);
+                if (add) s = *(const anywhere *)(const void *)(y + l) + s;
+                *(anywhere *)(void *)(y + l) = s;
+            }
+            for (; l < width; l++) y[l] = add ? y[l] + sum[l] : sum[l];
         }
 }
 
