@@ -2,8 +2,7 @@
 #ifndef AG_NN_SLIDING_H
 #define AG_NN_SLIDING_H
 
-#include "nn/refuse.h" /* first: calls below give the location of their caller */
-
+#include "nn/refuse.h" /* which notes no locations: nodes and errors get that of the caller */
 
 /* The windows over one to three spatial axes, which are axes 1, 2, … of x. */
 typedef struct ag__sliding {
