@@ -252,16 +252,16 @@ static bool shares_infer(ag_infer *r) {
 
 /* The shares depend on x and its extreme only where that is NaN. */
 static ag_tensor *shares_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    ag_tensor *x = ag_input(y, 0), *m = ag_input(y, 1), *hit = ag_equal(x, m);
-    ag_tensor *zero = ag_scalar(ag_tape_of(y), ag_dtype_of(y), 0);
+    ag_tensor *x = ag_input(y, 0), *m = ag_input(y, 1);
     ag_axes axes = {.count = 0};
+    if (i == 0) return NULL;
     for (int k = 0; k < ag_rank(x); k++)
         if (ag_extent(m, k) != ag_extent(x, k)) axes.axis[axes.count++] = k;
-    if (i == 0) return NULL;
     ag_tensor *all = ag_sum_over(g, axes, true);
     if (i == 1) return ag__unknown(ag__mul_both_strong(all, ag_input(y, 2)), m);
-    ag_tensor *taken = ag_sum_over(ag_where(hit, g, zero), axes, true);
-    return ag_add(ag_strong_div(taken, ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, m}, NULL, 0)), ag__unknown(all, m));
+    ag_tensor *zero = ag_scalar(ag_tape_of(y), ag_dtype_of(y), 0), *n = ag_apply(&ag__op_ties, 2, y->input, NULL, 0);
+    ag_tensor *taken = ag_sum_over(ag_where(ag_equal(x, m), g, zero), axes, true);
+    return ag_add(ag_strong_div(taken, n), ag__unknown(all, m));
 }
 
 const ag_op ag__op_shares = {.name = "shares",

@@ -538,9 +538,26 @@ static bool windows_of(generator *g, int x, line *l, line *back) {
     return room <= g->most;
 }
 
+/* The largest elements of windows, whose last axis comes behind them, as the channels of images do. */
+static void some_pooling(generator *g) {
+    line l, back;
+    if (!windows_of(g, operand(g, REALS, MODEST), &l, &back)) return;
+    const int y = append(g, &l), rank = g->value[y].shape.rank, last = rank - l.axes.count - 1;
+    ag_axes order = {.count = rank}, over = {.count = l.axes.count};
+    for (int i = 0; i < rank; i++) order.axis[i] = i < last ? i : i < rank - 1 ? i + 1 : last;
+    for (int i = 0; i < over.count; i++) over.axis[i] = last + i;
+    const int windows = axes_line(g, "ag_permute", y, order, false);
+    const int most = axes_line(g, chance(g, 50) ? "ag_max_over" : "ag_min_over", windows, over, chance(g, 50));
+    if (chance(g, 70)) x_line(g, "ag_square", most);
+}
+
 /* Windows, an operation on them, and perhaps folded back. */
 static void some_folding(generator *g) {
     line l, back;
+    if (chance(g, 30)) {
+        some_pooling(g);
+        return;
+    }
     if (!windows_of(g, operand(g, ALL, ANYTHING_GOES), &l, &back)) return;
     int y = append(g, &l);
     if (g->value[y].dtype == AG_BOOL || chance(g, 30)) return;

@@ -909,7 +909,7 @@ static ag_shape some_shape(int least, int most, ag_axes *axes) {
     for (int i = 0; i < shape.rank; i++) {
         shape.extent[i] = (int64_t)CHOSEN(0, 1, 1, 2, 2, 3, 3, 4, 7, 8, 9, 17, 65);
         if (n * shape.extent[i] > MOST / 3) shape.extent[i] = 1;
-        n *= shape.extent[i];
+        if (shape.extent[i] > 0) n *= shape.extent[i];
         if (draw(2) && shape.extent[i] > 0) axes->axis[axes->count++] = i;
     }
     return shape;
