@@ -187,7 +187,8 @@ static void run_aimed(const ag__running *r, const strip *at, char **address) {
 /* ---- The next row ---- */
 
 /* A region that goes through each row several times reads memory in the first of these only. So each of them asks for a
- * part of what the next row reads. */
+ * part of what the next row reads. One that goes through it once, and writes nothing as large, asks for all of it: by
+ * itself the processor looks ahead to the end of a page, and is late in every row. */
 enum { MOST_ASKED = 4 };
 typedef struct next_row {
     uint32_t cell[MOST_ASKED], cells; /* of tensors that are not in the caches */
@@ -206,9 +207,14 @@ static next_row next_row_of(const ag__running *r) {
     const ag__instruction *q = AG__FROM(&r->plan->instructions, g->begin);
     next_row y = {.parts = 0};
     for (uint32_t k = 0; k < g->count; k++) y.parts += q[k].does == AG__RUN;
-    if (y.parts < 2 || g->products) return y;
-    for (uint32_t i = 0; i < g->cells && y.cells < MOST_ASKED; i++)
-        if (r->step[i] * (uintptr_t)g->rows >= AG__MEMORY && !is_output(r, r->cell[i].index)) y.cell[y.cells++] = i;
+    bool writes = false;
+    if (y.parts == 0 || g->products) return y;
+    for (uint32_t i = 0; i < g->cells; i++) {
+        if (r->step[i] * (uintptr_t)g->rows < AG__MEMORY) continue;
+        if (is_output(r, r->cell[i].index)) writes = true;
+        else if (y.cells < MOST_ASKED) y.cell[y.cells++] = i;
+    }
+    if (writes && y.parts == 1) y.cells = 0;
     return y;
 }
 

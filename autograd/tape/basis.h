@@ -11,7 +11,7 @@ extern const ag_op ag__op_contiguous; /* copies a shared value before a variable
 /* Whether `op` is one of ag_op_at's, which are there as long as the library. In ops/list.c. */
 bool ag__is_listed(const ag_op *op);
 
-/* Whether `op` can add up a product of operation `product`, its input, part by part as these are computed: then the
+/* Whether `op` can add up a result of operation `product`, its input, part by part as these are computed: then the
  * product has no buffer. In ops/windows.c, as the next. */
 bool ag__takes_parts(const ag_op *op, const ag_op *product);
 
