@@ -200,7 +200,7 @@ static bool list_member(ag__archive *a, const directory *d, size_t *at) {
 }
 
 bool ag__zip_list(ag__archive *a) {
-    directory d;
+    directory d = {.at = 0};
     size_t at = 0;
     if (!find_directory(a, &d)) return false;
     if (!ag__archive_text(a, d.bytes)) return false;

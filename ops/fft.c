@@ -219,7 +219,7 @@ static bool last_axis(const char *name, ag_tensor *x, const ag_axes *axes, int64
 ag_tensor *ag_rfft_over(ag_tensor *x, ag_axes axes, ag_fft_norm norm) {
     ag_tensor *nil;
     int64_t mask;
-    int last;
+    int last = 0;
     double n = 1;
     if (!usable("rfft", x, false, &axes, &mask, &nil) || !norm_fits("rfft", x, norm, &nil) ||
         !last_axis("rfft", x, &axes, &mask, &last, &nil))
@@ -243,7 +243,7 @@ static ag_tensor *resized(ag_tensor *x, int axis, int64_t m) {
 ag_tensor *ag_irfft_over(ag_tensor *x, int64_t n, ag_axes axes, ag_fft_norm norm) {
     ag_tensor *nil;
     int64_t mask;
-    int last;
+    int last = 0;
     if (!usable("irfft", x, true, &axes, &mask, &nil) || !norm_fits("irfft", x, norm, &nil) ||
         !last_axis("irfft", x, &axes, &mask, &last, &nil))
         return nil;
