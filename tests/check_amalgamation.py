@@ -1,6 +1,6 @@
 """The library as one file: check_amalgamation.py [--build LIBRARY] COMPILER...
 
-COMPILER reads autograd.c as C17 without a warning, and C++ its header. With --build gcc and clang read it, as C17 and C23; the
+COMPILER and clang read autograd.c as C17 without a warning, and C++ its header. With --build gcc and clang do, as C17 and C23; the
 README's program is built with it by the command that the README has; and a program that computes prints the same bits with it as
 with LIBRARY, the static library of the build, where COMPILER is that of both."""
 
@@ -47,7 +47,9 @@ def run(*command):
 
 def read_alone(folder, compiler):
     # gcc reads the file anew for each place that it judges the indentation of: 7 of 8 seconds, for what its parts have shown
-    run(*compiler, "-std=c17", *WARNINGS, "-Wno-misleading-indentation", "-fsyntax-only", folder / "autograd.c")
+    for command in compiler, ["clang"]:
+        if shutil.which(command[0]):
+            run(*command, "-std=c17", *WARNINGS, "-Wno-misleading-indentation", "-fsyntax-only", folder / "autograd.c")
     if shutil.which("c++"):
         run("c++", "-x", "c++", *WARNINGS, "-fsyntax-only", folder / "autograd.h")
 
