@@ -1056,6 +1056,17 @@ START_TEST(ties_want_two_tensors_that_fit) {
 }
 END_TEST
 
+/* The share of the last of four elements, which is the largest. */
+START_TEST(shares_of_strong_zeros_are_not_negative) {
+    for (int strong = 0; strong < 2; strong++) {
+        ag_tensor *x = ag_parameter_from(ag_reshape(ag_arange(tape, AG_F64, 16), AG_SHAPE(2, 2, 2, 2))), *dx;
+        ag_tensor *y = ag_max_over(x, AG_AXES(1, 3), false), *g = ag_full(tape, AG_F64, AG_SHAPE(2, 2), -0.0);
+        ck_assert_int_eq(ag_vjp(1, &y, &g, 1, &x, &dx, strong ? AG_STRONG : 0), AG_OK);
+        ck_assert(ag_element(dx, 15) == 0 && (signbit(ag_element(dx, 15)) == 0) == strong);
+    }
+}
+END_TEST
+
 START_TEST(shares_want_three_tensors_that_fit) {
     ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3)), *y = ag_zeros(tape, AG_F64, AG_SHAPE(2, 1));
     shares_of(x, y, ag_zeros(tape, AG_F64, AG_SHAPE(1, 1)), 0);
@@ -1253,6 +1264,7 @@ int main(void) {
     tcase_add_loop_test(t, ties_are_shared_in_windows, 0, 2);
     tcase_add_test(t, ties_are_counted_within_other_axes);
     tcase_add_test(t, ties_want_two_tensors_that_fit);
+    tcase_add_test(t, shares_of_strong_zeros_are_not_negative);
     tcase_add_test(t, shares_want_three_tensors_that_fit);
     tcase_add_test(t, gradients_of_counts_go_to_the_weights);
     t = plain_group(suite, "threads and memory");
