@@ -63,7 +63,7 @@ static int joined_axes(const ag__layout *x, int64_t *extent, int64_t *stride) {
     for (int i = 0; i < x->rank; i++) {
         int64_t e = x->extent[i], s = ag__strides(x)[i];
         if (e == 1) continue;
-        bool joins = n > 0 && stride[n - 1] == s * e;
+        bool joins = n && stride[n - 1] == s * e;
         extent[n - joins] = joins ? extent[n - 1] * e : e;
         stride[n - joins] = s;
         n += !joins;
