@@ -108,10 +108,10 @@ AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
 
 /* ag_tape_set_threads -- the most threads that evaluate this tape, up to 1024; returns the number in force
  * 0 is the default: the environment variable AG_THREADS, or else OMP_NUM_THREADS, or else the processors that the
- * process may use, by its affinity and its control group, counted when the number first matters. The calling thread is
- * one of them; the library makes the others when they are first needed, shares them among all tapes, and does without
- * where the system gives none. Signals go to the program's own threads. A child of fork has threads of its own. Results
- * have the same bits for any number.
+ * process may use, by its affinity and its control group, counted when a tape first needs the number and by each call
+ * with 0. The calling thread is one of them; the library makes the others when they are first needed, shares them among
+ * all tapes, and does without where the system gives none. Signals go to the program's own threads. A child of fork has
+ * threads of its own. Results have the same bits for any number.
  * Errors: none; a negative number changes nothing; 0 for a NULL tape */
 AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 

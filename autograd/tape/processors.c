@@ -151,6 +151,6 @@ int ag__wanted_threads(const ag__environment *e) { return (void)e, 1; }
 
 /* Counting processors asks the system, which takes longer than many a small tape. */
 int ag__threads_of(ag_tape *tape) {
-    if (tape->threads == 0) tape->threads = ag__count_processors();
+    if (tape->threads == 0) tape->threads = ag__processors();
     return tape->threads;
 }

@@ -24,6 +24,7 @@ int ag_tape_set_threads(ag_tape *tape, int threads) {
     if (threads == 0) {
         const ag__environment now = ag__environment_now();
         tape->threads = ag__wanted_threads(&now);
+        if (tape->threads == 0) tape->threads = ag__count_processors();
     }
     if (threads > 0) tape->threads = threads < AG__MOST_THREADS ? threads : AG__MOST_THREADS;
     return ag__threads_of(tape);

@@ -165,7 +165,7 @@ struct ag_tape {
     ag__about_node fresh; /* what is said of a new node: its part and, within a vjp, its location */
     uint32_t off_since;   /* nodes from here on were recorded with recording off; UINT32_MAX: it is on */
     uint64_t seed, draws;
-    int threads; /* 0: the processors, which are counted when the number first matters */
+    int threads; /* 0: the processors, a number that is asked for when it first matters */
     ag_evaluator evaluator;
     struct ag__plans *plans;             /* plans.c's; NULL: none yet */
     struct ag__profile *profile;         /* the last one; NULL: none */
