@@ -122,7 +122,7 @@ START_TEST(alone) {
 END_TEST
 
 START_TEST(in_pairs) {
-    const int64_t most = by_length(3000, 20000, 1000000);
+    const int64_t most = by_length(3000, 20000, 4000000);
     for (int other = 0; other < LIMITS; other++)
         for (int k = 0; k < 9; k++) {
             const int64_t m = limits[_i] - 1 + k / 3, n = limits[other] - 1 + k % 3;
@@ -666,7 +666,7 @@ int main(void) {
     tcase_add_loop_test(all, in_pairs, 0, LIMITS);
     tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
-    tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(6, 24, 1000));
+    tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(6, 24, 2000));
     TCase *some = plain_group(suite, "some"); /* limits of one file each */
     tcase_add_test(some, gathered);
     if (usual_pieces(8)) tcase_add_loop_test(some, windows, 0, 8);
