@@ -284,6 +284,11 @@ void ledger_close(const ledger *l) {
         ck_abort_msg("%lld bytes in %lld blocks were not freed", (long long)l->outstanding, (long long)l->blocks);
 }
 
+void use_up(ag_tape *t) {
+    for (int i = 0; i < AG__SEGMENT; i++) ag_scalar(t, AG_F64, i);
+    t->slab->used = t->slab->capacity, t->slabs->used = t->slabs->capacity;
+}
+
 /* Whether something failed. */
 static bool run_failing(ledger *l, ag_tape *t, ag_status (*program)(ag_tape *t)) {
     const bool good = t && program(t) == AG_OK; /* also after a failure that giving back what is free made good */
@@ -310,13 +315,17 @@ static ag_tape *nearly_full(ledger *l, int64_t left) {
 
 void with_each_allocation_failing(ag_status (*program)(ag_tape *t)) {
     ledger l;
-    bool failed = true;
-    for (int64_t at = 1; failed; at = next_to_fail(at)) {
-        ledger_open(&l);
-        l.fail_at = at;
-        ag_tape *t = ag_tape_new_with(&l.allocator);
-        ck_assert(t || l.failed);
-        failed = run_failing(&l, t, program);
+    bool failed;
+    for (int used_up = 0; used_up < 2; used_up++) {
+        failed = true;
+        for (int64_t at = 1; failed; at = next_to_fail(at)) {
+            ledger_open(&l);
+            l.fail_at = at;
+            ag_tape *t = ag_tape_new_with(&l.allocator);
+            ck_assert(t || l.failed);
+            if (t && used_up) use_up(t);
+            failed = run_failing(&l, t, program);
+        }
     }
     failed = true;
     for (int64_t left = 0; failed; left += 8 * (1 + left / by_length(16, 64, INT64_MAX))) {

@@ -87,8 +87,12 @@ void ledger_open(ledger *l);
 /* Fails the test unless everything was freed. */
 void ledger_close(const ledger *l);
 
+/* Leaves no room in t's own memory, a new tape's, for nodes and for what is small: more comes from its allocator. */
+void use_up(ag_tape *t);
+
 /* Run a program on new tapes, whose first allocation fails, then the second, and so on (see next_to_fail), until it
- * comes through: each time before, its status is AG_ERR_MEMORY, and nothing is left over. Then on tapes that have room
+ * comes through: each time before, its status is AG_ERR_MEMORY, and nothing is left over. Again on tapes whose own memory
+ * is used up. Then on tapes that have room
  * for more and more of the program's nodes and the like, which are cut from one allocation, before there is none. */
 void with_each_allocation_failing(ag_status (*program)(ag_tape *t));
 

@@ -673,6 +673,7 @@ START_TEST(test_failing_allocations) {
         ledger_open(&l);
         ag_tape *t = ag_tape_new_with(&l.allocator);
         ck_assert_ptr_nonnull(t);
+        use_up(t);
         l.fail_at = l.calls + fail;
         l.fail_for_good = _i & 1;
         open_and_load(t, _i & 2 ? -1 : 2);

@@ -387,6 +387,7 @@ START_TEST(slabs) {
     for (int64_t by = -1; by <= 1; by++) {
         const size_t bytes = (size_t)(LARGEST_SLAB / 2 + 8 * by);
         ag_tape *t = ag_tape_new();
+        use_up(t);
         char *large = ag__arena(t, bytes);
         ck_assert_ptr_nonnull(large);
         ck_assert_uint_eq(t->slab->capacity, bytes);

@@ -222,20 +222,8 @@ static bool run_inside(const ag__evaluation *e) {
 }
 
 bool ag__take_marks(ag__evaluation *e) {
-    ag_tape *tape = e->tape;
-    if (tape->node_mark_room < tape->count) {
-        uint32_t room = ag__more_room(tape->node_mark_room, (uint64_t)tape->count + AG__SEGMENT);
-        ag__node_mark *marks =
-            ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *marks, ag__times(room, sizeof *marks));
-        if (!marks) {
-            ag__fail_on(tape, "eval", AG_ERR_MEMORY, "out of memory (%zu bytes)", ag__times(room, sizeof *marks));
-            return false;
-        }
-        memset(marks + tape->node_mark_room, 0, (room - tape->node_mark_room) * sizeof *marks);
-        tape->node_marks = marks;
-        tape->node_mark_room = room;
-    }
-    e->mark = tape->node_marks;
+    if (!ag__node_marks_reach(e->tape)) return false;
+    e->mark = e->tape->node_marks;
     return true;
 }
 

@@ -5,9 +5,8 @@
 #include "autograd/tape/environment.h"
 #include "autograd/tape/replay.h"
 
+#include <stddef.h>
 #include <string.h>
-
-enum { TAPE_BYTES = sizeof(ag_tape) + sizeof(ag_tensor) }; /* with its nil */
 
 static bool is(const char *choice, const char *what) { return choice && strcmp(choice, what) == 0; }
 
@@ -31,12 +30,13 @@ ag_tape *ag_tape_new(void) { return ag_tape_new_with(NULL); }
 
 ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     ag_allocator a = allocator && allocator->resize ? *allocator : ag__default_allocator;
-    ag_tape *tape = a.resize(a.ctx, NULL, 0, TAPE_BYTES);
-    if (!tape) return NULL;
-    memset(tape, 0, TAPE_BYTES);
+    ag__home *home = a.resize(a.ctx, NULL, 0, sizeof *home);
+    if (!home) return NULL;
+    memset(home, 0, offsetof(ag__home, segment));
+    ag_tape *tape = &home->tape;
     tape->allocator = a;
     tape->gap = ag__gap();
-    tape->memory.held = tape->memory.peak_held = (int64_t)TAPE_BYTES;
+    tape->memory.held = tape->memory.peak_held = (int64_t)sizeof *home;
     tape->memory.allocations = 1;
     tape->most_bytes = INT64_MAX, tape->most_nodes = UINT32_MAX, tape->deadline = AG__NO_DEADLINE;
     tape->recording = true;
@@ -44,8 +44,14 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     ag__set_part(tape, NULL);
     set_defaults(tape);
     ag__replays_begin(tape);
-    tape->nil = (ag_tensor *)(tape + 1);
+    tape->nil = &home->nil;
     *tape->nil = (ag_tensor){.tape = tape, .flags = AG__NIL, .dtype = AG_F64};
+    ag__own_node_marks(tape);
+    ag__nodes_begin(tape, &home->segment);
+    ag__poison(tape, home->gap_before_arena, sizeof home->gap_before_arena);
+    ag__arena_begin(tape, home->arena);
+    ag__poison(tape, home->gap_before_values, sizeof home->gap_before_values);
+    ag__buffers_begin(tape, home->values);
     return tape;
 }
 
@@ -68,10 +74,11 @@ void ag_tape_free(ag_tape *tape) {
     ag__replays_free(tape);
     ag__arena_trim(tape);
     ag__nodes_free(tape);
-    if (tape->node_marks) ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *tape->node_marks, 0);
+    ag__node_marks_free(tape);
     if (tape->marks) ag__resize(tape, tape->marks, tape->mark_room * sizeof *tape->marks, 0);
     ag__close(tape, AG__ALLOCATOR, "the allocator");
-    tape->allocator.resize(tape->allocator.ctx, tape, TAPE_BYTES, 0);
+    ag__unpoison(tape, ((ag__home *)tape)->gap_before_arena, sizeof(ag__home) - offsetof(ag__home, gap_before_arena));
+    tape->allocator.resize(tape->allocator.ctx, tape, sizeof(ag__home), 0);
 }
 
 /* Assignments to variables that stay must be computed while their inputs still exist; also on a tape in error, whose

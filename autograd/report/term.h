@@ -42,8 +42,8 @@ typedef struct ag__term {
     } is;
 } ag__term;
 
-/* Terms never move: a full block is followed by another. */
-enum { AG__TERMS_IN_BLOCK = 100 };
+/* Terms never move: a full block is followed by another. It is below 1 kB, which allocators give soonest. */
+enum { AG__TERMS_IN_BLOCK = 28 };
 
 struct ag__term_slab {
     struct ag__term_slab *before;

@@ -47,7 +47,9 @@ static void put_bytes(ag__text *t, const char *s, size_t n) {
     t->used += n;
 }
 
-void ag__put(ag__text *t, const char *s) { put_bytes(t, s, strlen(s)); }
+void ag__put(ag__text *t, const char *s) {
+    if (*s) put_bytes(t, s, strlen(s));
+}
 
 void ag__putf(ag__text *t, const char *format, ...) {
     char s[200];
@@ -58,9 +60,9 @@ void ag__putf(ag__text *t, const char *format, ...) {
     ag__put(t, s);
 }
 
-void ag__put_whole(ag__text *t, uint32_t n) {
+void ag__put_whole(ag__text *t, int64_t n) {
     char digits[AG__EXTENTS];
-    ag__put(t, ag__format_extents(digits, 1, &(int64_t){n}));
+    ag__put(t, ag__format_extents(digits, 1, &n));
 }
 
 const char *ag__escaped(char c, ag__escape escape) {
@@ -90,8 +92,20 @@ const char *ag__escaped(char c, ag__escape escape) {
     return NULL;
 }
 
+/* The letters and digits at the beginning of s, of at most `most` bytes: they are never escaped. */
+static size_t plain_run(const char *s, size_t most) {
+    size_t n = 0;
+    for (; n < most; n++)
+        if (!((s[n] >= 'a' && s[n] <= 'z') || (s[n] >= 'A' && s[n] <= 'Z') || (s[n] >= '0' && s[n] <= '9'))) break;
+    return n;
+}
+
 void ag__put_escaped(ag__text *t, const char *s, size_t bytes, size_t most, ag__escape escape) {
     for (size_t i = 0, shown = 0; i < bytes; shown++) {
+        const size_t left = bytes - i, run = plain_run(s + i, left < most - shown ? left : most - shown);
+        put_bytes(t, s + i, run);
+        i += run, shown += run;
+        if (i == bytes) return;
         unsigned char c[5] = {0}; /* so that a broken character at the end is not read beyond */
         memcpy(c, s + i, bytes - i < 4 ? bytes - i : 4);
         int n = ag__utf8_length(c);
@@ -116,9 +130,16 @@ void ag__put_json(ag__text *t, const char *s) {
     ag__put(t, "\"");
 }
 
+/* Most numbers of formulas are small and whole, and have as many digits as these. */
 char *ag__number(char s[AG__NUMBER], int digits, double a) {
-    ag__format(s, AG__NUMBER, "%.*g", digits, a);
-    return s;
+    char all[AG__EXTENTS];
+    const int64_t whole = fabs(a) < 1e6 ? (int64_t)a : 0;
+    if (digits < 6 || (double)whole != a || (whole == 0 && signbit(a))) {
+        ag__format(s, AG__NUMBER, "%.*g", digits, a);
+        return s;
+    }
+    ag__format_extents(all, 1, &whole);
+    return memcpy(s, all, strlen(all) + 1);
 }
 
 void ag__put_value(ag__text *t, double a, bool json) {

@@ -19,7 +19,7 @@ typedef enum ag__escape { AG__PLAIN, AG__LATEX, AG__XML, AG__JSON } ag__escape;
 const char *ag__escaped(char c, ag__escape escape);
 
 void ag__put(ag__text *t, const char *s);
-void ag__put_whole(ag__text *t, uint32_t n);
+void ag__put_whole(ag__text *t, int64_t n);
 void ag__putf(ag__text *t, const char *format, ...)
 #ifdef __GNUC__
     __attribute__((format(printf, 2, 3)))

@@ -60,8 +60,10 @@ static void put_number(const ag__writing *w, double a) {
     put_magnitude(w, a);
 }
 
-static void put_integer(const ag__writing *w, long long n) {
-    ag__putf(w->t, w->style == AG_STYLE_MATHML ? "<mn>%lld</mn>" : "%lld", n);
+static void put_integer(const ag__writing *w, int64_t n) {
+    ag__put3(w, "", "", "<mn>");
+    ag__put_whole(w->t, n);
+    ag__put3(w, "", "", "</mn>");
 }
 
 static void put_axes(const ag__writing *w, const ag_tensor *t) {

@@ -12,7 +12,6 @@ enum {
     HEAP_HEADER = 64,                /* of others: to 64 */
     SMALLEST = AG__SMALLEST,         /* bytes of class 0, header included */
     LARGEST_SMALL = 2048,
-    FIRST_SLAB = 8 * 1024,
     LARGEST_SLAB = 256 * 1024
 };
 
@@ -42,15 +41,22 @@ static size_t block_bytes(const ag__buffer *b) {
     return is_in_heap(b) ? ag__heap_bytes(b) : class_bytes(b->size_class);
 }
 
+static void add_slab(ag_tape *tape, void *p, size_t bytes) {
+    ag__slab *slab = p;
+    *slab = (ag__slab){.next = tape->slabs, .capacity = bytes - SMALLEST};
+    tape->slabs = slab;
+}
+
+void ag__buffers_begin(ag_tape *tape, void *slab) { add_slab(tape, slab, AG__FIRST_SLAB); }
+
 /* A block from the present slab, or from a new one, which is larger; the rest of the old one is wasted. */
 static void *cut_from_slab(ag_tape *tape, size_t bytes) {
     ag__slab *slab = tape->slabs;
-    if (!slab || slab->capacity - slab->used < bytes) {
-        size_t size = slab ? 2 * (slab->capacity + SMALLEST) : FIRST_SLAB;
+    if (slab->capacity - slab->used < bytes) {
+        size_t size = 2 * (slab->capacity + SMALLEST);
         if (size > LARGEST_SLAB) size = LARGEST_SLAB;
         if (!(slab = ag__resize(tape, NULL, 0, size))) return NULL;
-        *slab = (ag__slab){.next = tape->slabs, .capacity = size - SMALLEST};
-        tape->slabs = slab;
+        add_slab(tape, slab, size);
     }
     void *p = (char *)slab + SMALLEST + slab->used;
     slab->used += bytes;
@@ -147,7 +153,7 @@ void ag__buffers_free(ag_tape *tape) {
     ag__heap_free(tape);
     for (ag__slab *s = tape->slabs, *next; s; s = next) {
         next = s->next;
-        ag__resize(tape, s, s->capacity + SMALLEST, 0);
+        if (!ag__is_home(tape, s)) ag__resize(tape, s, s->capacity + SMALLEST, 0);
     }
     tape->slabs = NULL;
 }

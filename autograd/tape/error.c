@@ -325,14 +325,14 @@ bool ag__inputs_usable(const char *name, int n, ag_tensor *const x[], ag_tensor 
     *nil = ag__nil_of(tape);
     if (tape && !ag__in_order(tape, name)) return false;
     for (int i = 0; i < n; i++) {
-        const char *which = n == 1 ? "the" : i < 4 ? ordinal[i] : "an";
         const ag_tensor *a = x[i];
+        if (a && a->tape == tape && !(a->flags & (AG__NIL | AG__STALE))) continue;
+        const char *which = n == 1 ? "the" : i < 4 ? ordinal[i] : "an";
         if (!a) ag__fail(name, n, x, AG_ERR_NULL, "%s input is NULL", which);
         else if (a->flags & AG__NIL)
             ag__fail(name, n, x, AG_ERR_NIL, "%s input is the nil result of an earlier error", which);
         else if (a->flags & AG__STALE) ag__fail(name, n, x, AG_ERR_TAPE, "%s input was released by a rewind", which);
-        else if (a->tape != tape) ag__fail(name, n, x, AG_ERR_TAPE, "%s input is on another tape", which);
-        else continue;
+        else ag__fail(name, n, x, AG_ERR_TAPE, "%s input is on another tape", which);
         return false;
     }
     return true;

@@ -296,5 +296,4 @@ void ag__heap_free(ag_tape *tape) {
         if (is_lent) ag__unpoison(tape, (char *)s + HEADER, bytes - HEADER);
         if (atomic_fetch_sub(&s->users, 1) == 1) ag__resize(tape, s, bytes, 0);
     }
-    tape->heap = (ag__heap){.held = 0};
 }

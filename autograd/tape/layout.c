@@ -60,17 +60,42 @@ static const ag__layout *layout_like(ag_tape *tape, const ag__layout *l, const i
     return fresh;
 }
 
+static uint64_t mixed(uint64_t h, int n, const int64_t *a) {
+    for (int i = 0; i < n; i++) h = ag__mix(h, (uint64_t)a[i]);
+    return h;
+}
+
+static int64_t after(int64_t step, int64_t extent) { return extent > 0 ? step * extent : step; }
+
+const ag__layout *ag__layout_known(const ag_tape *tape, const ag_shape *shape) {
+    if ((unsigned)shape->rank > AG_MAX_RANK) return NULL;
+    const uint64_t hash = mixed((uint64_t)shape->rank, shape->rank, shape->extent);
+    const ag__layout *l = tape->recent[hash % AG__RECENT].layout;
+    if (!l || l->hash != hash || l->rank != shape->rank) return NULL;
+    int64_t step = 1;
+    for (int i = l->rank - 1; i >= 0; i--) {
+        if (l->extent[i] != shape->extent[i] || ag__strides(l)[i] != step) return NULL;
+        step = after(step, l->extent[i]);
+    }
+    return l;
+}
+
+/* The hash is that of the extents alone if the strides follow from them. */
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride) {
+    const ag__layout *known = stride ? NULL : ag__layout_known(tape, shape);
+    if (known) return known;
     int64_t extent[2 * AG_MAX_RANK], *strides = extent + shape->rank, step = 1;
-    ag__layout l = {.size = 1, .rank = shape->rank, .hash = (uint64_t)shape->rank};
+    ag__layout l = {.size = 1, .rank = shape->rank};
+    bool usual = true;
     for (int i = shape->rank - 1; i >= 0; i--) {
         extent[i] = shape->extent[i];
         l.size *= shape->extent[i];
         strides[i] = stride ? stride[i] : step;
-        step *= shape->extent[i] > 0 ? shape->extent[i] : 1;
+        usual &= strides[i] == step;
+        step = after(step, shape->extent[i]);
     }
-    l.contiguous = !stride || row_major(l.rank, extent, strides);
-    for (int i = 0; i < 2 * l.rank; i++) l.hash = ag__mix(l.hash, (uint64_t)extent[i]);
+    l.contiguous = usual || row_major(l.rank, extent, strides);
+    l.hash = mixed((uint64_t)l.rank, (usual ? 1 : 2) * l.rank, extent);
     return layout_like(tape, &l, extent);
 }
 

@@ -6,6 +6,13 @@
 const ag_op ag__op_constant = {.name = "constant", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
 const ag_op ag__op_variable = {.name = "variable", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
 
+/* Those of the last few layouts are known to be. */
+static bool shape_valid(const ag_tape *tape, const ag_shape *shape, int64_t *size, const char **why) {
+    const ag__layout *known = ag__layout_known(tape, shape);
+    if (known) *size = known->size;
+    return known || ag__shape_valid(shape, size, why);
+}
+
 static bool leaf_valid(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data,
                        int64_t *size) {
     const char *why;
@@ -13,7 +20,7 @@ static bool leaf_valid(const char *name, ag_tape *tape, ag_dtype dtype, const ag
     if (!tape) ag__fail_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
     else if (!ag__in_order(tape, name)) return false;
     else if ((unsigned)dtype >= AG_DTYPES) ag__fail_on(tape, name, AG_ERR_DTYPE, "the dtype %d is invalid", (int)dtype);
-    else if (!ag__shape_valid(shape, size, &why)) ag__fail_on(tape, name, AG_ERR_SHAPE, "the shape has %s", why);
+    else if (!shape_valid(tape, shape, size, &why)) ag__fail_on(tape, name, AG_ERR_SHAPE, "the shape has %s", why);
     else if (!data && *size > 0)
         ag__fail_on(tape, name, AG_ERR_NULL, "the data is NULL: %lld elements are wanted", (long long)*size);
     else return true;

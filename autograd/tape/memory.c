@@ -28,7 +28,7 @@
 /* An input takes 8 bytes of the arena: so there are fewer than 2^31 inputs, and counts of readers fit 32 bits. */
 static const uint64_t MOST_ARENA = (UINT64_C(1) << 34) - 2 * 1024 * 1024;
 
-enum { ALIGNMENT = 64, FIRST_SLAB = 8 * 1024, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
+enum { ALIGNMENT = 64, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
 
 /* Rewound memory is poisoned until it is used again, so that a mistaken read is caught. */
 void ag__poison_memory(const void *p, size_t bytes) {
@@ -168,15 +168,21 @@ void ag__free_sized(ag_tape *tape, void *p) {
 
 /* ---- The arena ---- */
 
-static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before) {
-    size_t bytes = before == 0 ? FIRST_SLAB : before * 2 > LARGEST_SLAB ? LARGEST_SLAB : before * 2;
-    size_t needed = ag__plus(least, sizeof(ag__slab));
-    if (bytes < needed) bytes = needed;
-    ag__slab *c = ag__resize(tape, NULL, 0, bytes);
-    if (!c) return NULL;
+static ag__slab *slab_in(ag_tape *tape, void *p, size_t bytes) {
+    ag__slab *c = p;
     *c = (ag__slab){.capacity = bytes - sizeof(ag__slab)};
     ag__poison(tape, c + 1, c->capacity);
     return c;
+}
+
+void ag__arena_begin(ag_tape *tape, void *slab) { tape->first_slab = slab_in(tape, slab, AG__FIRST_SLAB); }
+
+static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before) {
+    size_t bytes = before == 0 ? AG__FIRST_SLAB : before * 2 > LARGEST_SLAB ? LARGEST_SLAB : before * 2;
+    size_t needed = ag__plus(least, sizeof(ag__slab));
+    if (bytes < needed) bytes = needed;
+    void *p = ag__resize(tape, NULL, 0, bytes);
+    return p ? slab_in(tape, p, bytes) : NULL;
 }
 
 /* The next slab with room for `bytes`: an empty one, or a new one inserted before the empty ones. */
@@ -222,12 +228,13 @@ int64_t ag__arena_bytes(const ag_tape *tape) {
     return (int64_t)(used + tape->count * (sizeof(ag_tensor) + sizeof(ag__about_node)));
 }
 
-/* Free the empty slabs. */
+/* Free the empty slabs, but the tape's own. */
 void ag__arena_trim(ag_tape *tape) {
-    ag__slab **waiting = tape->slab ? &tape->slab->next : &tape->first_slab;
+    ag__slab **waiting = tape->slab ? &tape->slab->next : &tape->first_slab, *own = NULL;
     for (ag__slab *c = *waiting, *next; c; c = next) {
         next = c->next;
-        ag__resize(tape, c, sizeof *c + c->capacity, 0);
+        if (ag__is_home(tape, c)) own = c, own->next = NULL;
+        else ag__resize(tape, c, sizeof *c + c->capacity, 0);
     }
-    *waiting = NULL;
+    *waiting = own;
 }

@@ -6,20 +6,18 @@
 
 #include <string.h>
 
-/* The list in memory of its own; NULL: it is `few_segments`, or none yet. */
+/* The list in memory of its own; NULL: it is `few_segments`. */
 static ag__segment **allocated(ag_tape *tape) {
     return tape->segments == tape->few_segments ? NULL : tape->segments;
 }
 
 static bool grow_segment_list(ag_tape *tape) {
-    enum { FEW = sizeof tape->few_segments / sizeof *tape->few_segments };
-    ag__segment **former = allocated(tape), **list = tape->few_segments;
-    const uint32_t room = tape->segments ? ag__more_room(tape->segment_room, 0) : FEW;
-    if (tape->segments) {
-        list = ag__resize(tape, former, former ? tape->segment_room * sizeof *list : 0, ag__times(room, sizeof *list));
-        if (!list) return false;
-        if (!former) memcpy(list, tape->few_segments, sizeof tape->few_segments);
-    }
+    const uint32_t room = ag__more_room(tape->segment_room, 0);
+    ag__segment **former = allocated(tape);
+    const size_t bytes = former ? tape->segment_room * sizeof *former : 0;
+    ag__segment **list = ag__resize(tape, former, bytes, ag__times(room, sizeof *list));
+    if (!list) return false;
+    if (!former) memcpy(list, tape->few_segments, sizeof tape->few_segments);
     tape->segments = list;
     tape->segment_room = room;
     return true;
@@ -56,10 +54,17 @@ bool ag__slot(ag_tape *tape) {
     return true;
 }
 
-/* Free the segments beyond the last node. */
+void ag__nodes_begin(ag_tape *tape, ag__segment *first) {
+    tape->segments = tape->few_segments;
+    tape->segment_room = sizeof tape->few_segments / sizeof *tape->few_segments;
+    tape->segments[tape->segment_count++] = first;
+    ag__find_end(tape);
+}
+
+/* Free the segments beyond the last node, but the first, which is the tape's own. */
 void ag__nodes_trim(ag_tape *tape) {
     uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
-    while (tape->segment_count > used)
+    while (tape->segment_count > used && tape->segment_count > 1)
         ag__resize(tape, tape->segments[--tape->segment_count], sizeof **tape->segments, 0);
     ag__find_end(tape);
 }
@@ -67,6 +72,30 @@ void ag__nodes_trim(ag_tape *tape) {
 void ag__nodes_free(ag_tape *tape) {
     ag__nodes_trim(tape);
     if (allocated(tape)) ag__resize(tape, tape->segments, tape->segment_room * sizeof *tape->segments, 0);
+}
+
+/* The marks in memory of their own; NULL: there are but the tape's own. */
+static ag__node_mark *more_marks(ag_tape *tape) {
+    return ag__is_home(tape, tape->node_marks) ? NULL : tape->node_marks;
+}
+
+bool ag__node_marks_reach(ag_tape *tape) {
+    if (tape->node_mark_room >= tape->count) return true;
+    ag__node_mark *former = more_marks(tape);
+    const uint32_t room = ag__more_room(tape->node_mark_room, (uint64_t)tape->count + AG__SEGMENT),
+                   kept = former ? tape->node_mark_room : 0;
+    ag__node_mark *marks = ag__resize(tape, former, kept * sizeof *marks, ag__times(room, sizeof *marks));
+    if (!marks) {
+        ag__fail_on(tape, "eval", AG_ERR_MEMORY, "out of memory (%zu bytes)", ag__times(room, sizeof *marks));
+        return false;
+    }
+    memset(marks + kept, 0, (room - kept) * sizeof *marks);
+    tape->node_marks = marks, tape->node_mark_room = room;
+    return true;
+}
+
+void ag__node_marks_free(ag_tape *tape) {
+    if (more_marks(tape)) ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *tape->node_marks, 0);
 }
 
 /* ---- Appending ---- */

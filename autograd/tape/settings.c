@@ -85,8 +85,8 @@ void ag_tape_trim(ag_tape *tape) {
         ag__locate(tape, file, line);
         return;
     }
-    if (tape->node_marks) ag__resize(tape, tape->node_marks, tape->node_mark_room * sizeof *tape->node_marks, 0);
-    tape->node_marks = NULL, tape->node_mark_room = 0;
+    ag__node_marks_free(tape);
+    ag__own_node_marks(tape);
     ag__collect_loans(tape);
     ag__heap_trim(tape);
     ag__arena_trim(tape);

@@ -18,7 +18,7 @@
 
 /* ---- The tape ---- */
 
-enum { AG__CLASSES = 21, AG__HEAP_CLASSES = 152, AG__ERROR_SIZE = 640, AG__RECENT = 16 };
+enum { AG__CLASSES = 21, AG__HEAP_CLASSES = 152, AG__ERROR_SIZE = 640, AG__RECENT = 16, AG__FIRST_SLAB = 8 * 1024 };
 
 typedef struct ag__slab {
     struct ag__slab *next;
@@ -195,6 +195,25 @@ struct ag_tape {
     ag_tensor *nil; /* what a failed call returns */
 };
 
+/* A tape and what nearly every tape soon needs are one block: with small tapes much time would go to the allocator.
+ * Between the parts are gaps, poisoned as those behind buffers. */
+typedef struct ag__home {
+    ag_tape tape;
+    ag_tensor nil;
+    ag__node_mark mark[AG__SEGMENT]; /* up to here all begins as zero */
+    ag__segment segment;
+    _Alignas(64) char gap_before_arena[64], arena[AG__FIRST_SLAB], gap_before_values[64], values[AG__FIRST_SLAB];
+} ag__home;
+
+/* Whether p lies there, so that it is not freed by itself. */
+static inline bool ag__is_home(const ag_tape *tape, const void *p) {
+    return (uintptr_t)p - (uintptr_t)tape < sizeof(ag__home);
+}
+
+static inline void ag__own_node_marks(ag_tape *tape) {
+    tape->node_marks = ((ag__home *)tape)->mark, tape->node_mark_room = AG__SEGMENT;
+}
+
 /* Whether a backward scan may still come that needs the value of t; and whether one is expected. It is not after two
  * rewinds without one, as in a line search; nor for a view of what a scan has passed without it, as below
  * ag_stop_gradient: it would keep the memory of all that it shows a part of. */
@@ -250,6 +269,7 @@ void *ag__allocate_sized(ag_tape *tape, size_t bytes);
 void ag__free_sized(ag_tape *tape, void *p);
 /* Memory that may outlast the tape, which does not count it; the allocator frees it. */
 void *ag__allocate_apart(ag_tape *tape, size_t bytes);
+void ag__arena_begin(ag_tape *tape, void *slab);
 void *ag__arena(ag_tape *tape, size_t bytes); /* until the rewind; NULL on failure */
 void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used);
 void ag__arena_trim(ag_tape *tape);
@@ -318,6 +338,7 @@ void ag__buffer_set_owner(ag__buffer *buffer, ag__owner owner);
 ag__owner ag__buffer_owner(const ag__buffer *buffer);    /* all NULL: it has adopted none */
 ag__span *ag__buffer_span(const ag__buffer *buffer);     /* that its data is in; NULL: in none */
 void ag__buffer_drop(ag_tape *tape, ag__buffer *buffer); /* NULL is ignored */
+void ag__buffers_begin(ag_tape *tape, void *slab);
 void ag__buffers_free(ag_tape *tape);
 
 /* The same for the smallest blocks, those of numbers and of a few of them, most of which wait for their next use. */
@@ -364,6 +385,7 @@ void ag__leave_loans(ag_tape *tape); /* the tape ends: the last to return a loan
 /* layout.c */
 bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
 /* stride NULL: row-major */
+const ag__layout *ag__layout_known(const ag_tape *tape, const ag_shape *shape); /* NULL: it is not among the last */
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride);
 void ag__layouts_forget(ag_tape *tape, uint32_t count); /* those made with this many nodes, or more */
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
@@ -402,6 +424,9 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
                       ag_tensor *const x[], const void *attributes, size_t bytes); /* no checks; unevaluated */
 void ag__forgo(ag_tensor *t); /* t is hardly going to be computed: values need not be kept for it */
 void ag__nodes_release(ag_tape *tape, uint32_t count); /* those from `count` on */
+bool ag__node_marks_reach(ag_tape *tape); /* whether there is one for each node; raises the error */
+void ag__node_marks_free(ag_tape *tape);
+void ag__nodes_begin(ag_tape *tape, ag__segment *first);
 void ag__nodes_trim(ag_tape *tape);                    /* frees the memory beyond the last node */
 void ag__nodes_free(ag_tape *tape);                    /* that has none any more */
 

@@ -1,6 +1,7 @@
 /* utf8 -- text that programs and files give: whether it can be a name, and how errors show it */
 #include "autograd/tape/utf8.h"
 
+#include <stdint.h>
 #include <string.h>
 
 /* The length of the UTF-8 character at the beginning of text, of at most `left` bytes; 0: invalid. */
@@ -33,12 +34,20 @@ const char *ag__name_fault(const char *text, size_t length) {
     return NULL;
 }
 
+/* Whether none of eight bytes is below ' ' or above '~': then no sum or difference has a byte's highest bit. */
+static bool are_printable(const char *text) {
+    static const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t w;
+    memcpy(&w, text, sizeof w);
+    return ((w | (w + ones) | (w - ' ' * ones)) & 0x80 * ones) == 0;
+}
+
 void ag__make_plain(char *text) {
     size_t length = strlen(text);
     for (size_t i = 0, n; i < length; i += n) {
         const unsigned char *c = (const unsigned char *)text + i;
-        n = 1;
-        if (*c >= ' ' && *c < 0x7F) continue; /* nearly all */
+        n = sizeof(uint64_t);
+        if (length - i >= n && are_printable(text + i)) continue; /* nearly all */
         n = utf8_length(c, length - i);
         bool plain = n > 0 && !is_control(c);
         if (n == 0) n = 1;
