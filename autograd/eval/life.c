@@ -76,7 +76,7 @@ void ag_tape_free(ag_tape *tape) {
     ag__nodes_free(tape);
     ag__node_marks_free(tape);
     if (tape->marks) ag__resize(tape, tape->marks, tape->mark_room * sizeof *tape->marks, 0);
-    ag__close(tape, AG__ALLOCATOR, "the allocator");
+    if (tape->allocator.resize != ag__default_allocator.resize) ag__close(tape, AG__ALLOCATOR, "the allocator");
     ag__unpoison(tape, ((ag__home *)tape)->gap_before_arena, sizeof(ag__home) - offsetof(ag__home, gap_before_arena));
     tape->allocator.resize(tape->allocator.ctx, tape, sizeof(ag__home), 0);
 }
