@@ -50,7 +50,7 @@
 
 /* ================================================== 2. The tape =================================================== */
 
-/* ag_tape_new -- a new, empty tape; NULL when out of memory
+/* ag_tape_new -- a new, empty tape, in one block of 32 kB with the memory for its first nodes; NULL when out of memory
  * Errors: none; every function accepts that NULL, and those that need a tape fail: see ag_tape_error(NULL) */
 AG_API ag_tape *ag_tape_new(void);
 
