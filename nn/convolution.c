@@ -3,6 +3,7 @@
  * x is (N,L…,C): N samples, spatial axes, C channels; windows of K… elements slide over it to O… positions; K channels
  * come out. Channels are the last axis: a window's rows are then contiguous, a convolution is one product whose result
  * needs no reordering, and biases and normalisations broadcast by themselves. */
+#include "nn/along.h"
 #include "nn/making.h"
 #include "nn/sliding.h"
 
@@ -147,7 +148,7 @@ static ag_tensor *gathered_up(ag_tensor *y, int64_t times) {
     if (times == 1) return y;
     shape.extent[shape.rank - 1] /= times;
     shape.extent[shape.rank++] = times;
-    return ag_sum_over(ag_reshape(y, shape), AG_AXES(-1), false);
+    return ag__sum_along(ag_reshape(y, shape), -1, false);
 }
 
 /* Whether the windows are the elements of the image itself. */
@@ -169,7 +170,7 @@ static ag_shape places_of(const convolution *c) {
 static ag_tensor *convolved_depthwise(const convolution *c) {
     const int n = c->s.axes;
     ag_shape places = places_of(c);
-    ag_tensor *x = repeated(c->x, ag_extent(c->w, n + 1) / c->groups), *w = ag_squeeze(c->w, AG_AXES(n));
+    ag_tensor *x = repeated(c->x, ag_extent(c->w, n + 1) / c->groups), *w = ag__squeezed(c->w, n);
     return ag_depthwise(x, w, places, strides_of(c), dilations_of(c), numbers_of(c, c->s.before));
 }
 
@@ -233,7 +234,7 @@ static ag_tensor *convolved_back(const convolution *c) {
     if (!is_depthwise(c))
         return ag_correlation_transposed(c->x, c->w, c->groups, extents, strides_of(c), dilations_of(c),
                                          numbers_of(c, c->s.before));
-    ag_tensor *w = ag_squeeze(c->w, AG_AXES(n)),
+    ag_tensor *w = ag__squeezed(c->w, n),
               *y =
                   ag_depthwise_transposed(c->x, w, extents, strides_of(c), dilations_of(c), numbers_of(c, c->s.before));
     return gathered_up(y, ag_extent(c->w, n + 1) / c->groups);
@@ -287,7 +288,7 @@ static ag_status init_conv(const char *name, ag_conv *layer, ag_tape *tape, ag_d
     size.rank += 2;
     *layer = (ag_conv){.options = options ? *options : plain, .transposed = transposed};
     layer->weight = ag__make_parameter(&m, "weight", size, m.options.weight, usual);
-    layer->bias = ag__make_bias(&m, "bias", AG_SHAPE(out));
+    layer->bias = ag__make_bias(&m, "bias", out);
     return ag__made(&m);
 }
 

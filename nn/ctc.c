@@ -4,6 +4,7 @@
  * states. After each step a(k) is the logarithm of the probability of all paths that end in state k: they were in k, in
  * k−1, or, if that is a blank between two different labels, in k−2. An impossible path has a probability of e^NEVER
  * rather than 0, so that differences of logarithms are finite; nothing of it is left in a sum. */
+#include "nn/along.h"
 #include "nn/reducing.h"
 
 #include <math.h>
@@ -77,7 +78,7 @@ static ag_tensor *forward(const ctc *c) {
     ag_tensor *a = ag_broadcast_to(ag_where(first, ag__number_like(x, 0), never), AG_SHAPE(1, c->N, c->K));
     ag_tensor *margin = ag_broadcast_to(never, AG_SHAPE(1, c->N, 2));
     for (int64_t t = 0; t < c->T && !ag_is_nil(a); t++) a = step(c, a, t, margin, never);
-    return ag_squeeze(a, AG_AXES(0));
+    return ag__squeezed(a, 0);
 }
 
 /* The paths that end in the last label or in the blank behind it. */
@@ -89,7 +90,7 @@ static ag_tensor *losses_of(const ctc *c, ag_tensor *a) {
     ag_tensor *log_p = ag_add(m, ag_log(ag_add(ag_exp(ag_sub(blank, m)), ag_exp(ag_sub(label, m)))));
     ag_tensor *instead = ag__number_like(a, c->loss.o.zero_infinity ? 0 : (double)INFINITY);
     ag_tensor *impossible = ag_less(log_p, ag__number_like(a, HARDLY_EVER));
-    return ag_squeeze(ag_where(impossible, instead, ag_neg(log_p)), AG_AXES(1));
+    return ag__squeezed(ag_where(impossible, instead, ag_neg(log_p)), 1);
 }
 
 ag_tensor *ag_ctc_with(ag_tensor *log_p, ag_tensor *labels, ag_tensor *steps, ag_tensor *counts, int64_t blank,
@@ -102,7 +103,7 @@ ag_tensor *ag_ctc_with(ag_tensor *log_p, ag_tensor *labels, ag_tensor *steps, ag
     if (steps) c.runs = ag_less(ag_reshape(numbers_to(&c, c.T), AG_SHAPE(c.T, 1, 1)), lengths(&c, steps, c.T));
     ag_tensor *losses = losses_of(&c, forward(&c));
     if (c.loss.o.reduction == AG_LOSS_MEAN) {
-        ag_tensor *each = ag_cast(ag_maximum_scalar(ag_squeeze(c.counts, AG_AXES(1)), 1), ag_dtype_of(log_p));
+        ag_tensor *each = ag_cast(ag_maximum_scalar(ag__squeezed(c.counts, 1), 1), ag_dtype_of(log_p));
         losses = ag_div(losses, each);
     }
     return ag__loss_reduced(&c.loss, losses, NULL);

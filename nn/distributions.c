@@ -3,6 +3,7 @@
  * Each family is a line of a table: what its parameters must be, and a function for each quantity, of parameters that
  * are checked, and NaN where they are invalid. A term with a factor that may be 0 (x in x·ln p, a − 1 in (a − 1)·ln x)
  * is a strong product: 0 there, whatever the logarithm is. */
+#include "nn/along.h"
 #include "nn/refuse.h"
 
 #include <math.h>
@@ -48,7 +49,7 @@ static ag_tensor *is_whole(const about *d) {
     return both(from(d, 0), ag_equal(cut, d->x));
 }
 
-static ag_tensor *sum_last(ag_tensor *x) { return ag_sum_over(x, AG_AXES(-1), false); }
+static ag_tensor *sum_last(ag_tensor *x) { return ag__sum_along(x, -1, false); }
 static ag_tensor *sum3(ag_tensor *x, ag_tensor *y, ag_tensor *z) { return ag_add(ag_add(x, y), z); }
 static ag_tensor *less_one(ag_tensor *x) { return ag_add_scalar(x, -1); }
 static ag_tensor *log_1_minus(ag_tensor *p) { return ag_log1p(ag_neg(p)); }
@@ -319,11 +320,11 @@ static ag_tensor *categorical_log_prob(const about *d) {
               *count = ag_full(tape, AG_I64, AG_SCALAR, (double)ag_extent(d->a, -1));
     ag_tensor *inside = both(ag_less_equal(zero, d->x), ag_less(d->x, count));
     ag_tensor *index = ag_unsqueeze(ag_where(inside, d->x, zero), -1);
-    ag_tensor *log_p = ag_neg(ag_squeeze(ag_surprisal(d->a, index, -1), AG_AXES(-1)));
+    ag_tensor *log_p = ag_neg(ag__squeezed(ag_surprisal(d->a, index, -1), -1));
     return ag_where(inside, log_p, number(d, -(double)INFINITY));
 }
 static ag_tensor *categorical_sample(const about *d) {
-    return ag_squeeze(ag_multinomial(ag_softmax(d->a, -1), 1, true), AG_AXES(-1));
+    return ag__squeezed(ag_multinomial(ag_softmax(d->a, -1), 1, true), -1);
 }
 static ag_tensor *categorical_entropy(const about *d) {
     return ag_neg(sum_last(ag_strong_mul(ag_softmax(d->a, -1), ag_log_softmax(d->a, -1))));
@@ -346,17 +347,17 @@ static ag_tensor *dirichlet_log_prob(const about *d) {
     return within(&rows, both(ag_less_equal(number(d, 0), least), sums), log_p);
 }
 static ag_tensor *dirichlet_sample(const about *d) { return ag_draw_dirichlet(d->a); }
-static ag_tensor *dirichlet_mean(const about *d) { return ag_div(d->a, ag_sum_over(d->a, AG_AXES(-1), true)); }
+static ag_tensor *dirichlet_mean(const about *d) { return ag_div(d->a, ag__sum_along(d->a, -1, true)); }
 static ag_tensor *dirichlet_variance(const about *d) {
-    ag_tensor *mean = dirichlet_mean(d), *sum = ag_sum_over(d->a, AG_AXES(-1), true);
+    ag_tensor *mean = dirichlet_mean(d), *sum = ag__sum_along(d->a, -1, true);
     return ag_div(ag_mul(mean, ag_rsub_scalar(1, mean)), ag_add_scalar(sum, 1));
 }
 static ag_tensor *dirichlet_entropy(const about *d) {
-    ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag_sum_over(d->a, AG_AXES(-1), true)));
+    ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag__sum_along(d->a, -1, true)));
     return ag_sub(log_of_betas(d->a), sum_last(ag_mul(less_one(d->a), excess)));
 }
 static ag_tensor *dirichlet_divergence(const about *d) {
-    ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag_sum_over(d->a, AG_AXES(-1), true)));
+    ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag__sum_along(d->a, -1, true)));
     ag_tensor *terms = sum_last(ag_mul(ag_sub(d->a, d->qa), excess));
     return ag_add(terms, ag_sub(log_of_betas(d->qa), log_of_betas(d->a)));
 }
@@ -393,7 +394,7 @@ static ag_tensor *multi_normal_log_prob(const about *d) {
 }
 static ag_tensor *multi_normal_sample(const about *d) {
     ag_tensor *z = ag_normal(ag_tape_of(d->a), ag_dtype_of(d->a), ag_shape_of(d->a), 0, 1);
-    return ag_add(d->a, ag_squeeze(ag_matmul(triangle(d, d->b, false), column(z)), AG_AXES(-1)));
+    return ag_add(d->a, ag__squeezed(ag_matmul(triangle(d, d->b, false), column(z)), -1));
 }
 static ag_tensor *multi_normal_variance(const about *d) { return sum_last(ag_square(triangle(d, d->b, false))); }
 static ag_tensor *multi_normal_entropy(const about *d) {

@@ -18,7 +18,7 @@ static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, 
     }
     ag__making m = ag__make(name, tape, dtype, options);
     layer->weight = ag__make_parameter(&m, "weight", AG_SHAPE(in, out), m.options.weight, AG__HE);
-    layer->bias = ag__make_bias(&m, "bias", AG_SHAPE(out));
+    layer->bias = ag__make_bias(&m, "bias", out);
     return ag__made(&m);
 }
 

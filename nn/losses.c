@@ -2,6 +2,7 @@
  *
  * N samples, C classes; s are scores, t are targets. A loss checks its inputs and options before it records anything:
  * ag__loss_begins. Classes are brought to the last axis, which is a view. */
+#include "nn/along.h"
 #include "nn/reducing.h"
 
 #include <float.h>
@@ -51,7 +52,7 @@ static bool fits(labelled *of, int *axis, const ag_loss_options *options) {
 
 /* Each sample's element at its label. */
 static ag_tensor *at_labels(const labelled *of, ag_tensor *x) {
-    return ag_squeeze(ag_gather(x, of->labels, -1), AG_AXES(-1));
+    return ag__squeezed(ag_gather(x, of->labels, -1), -1);
 }
 
 static ag_tensor *zero_if_ignored(const labelled *of, ag_tensor *x) {
@@ -91,14 +92,14 @@ static ag_tensor *reduced(const labelled *of, ag_tensor *losses) {
 static ag_tensor *smoothed(const labelled *of, ag_tensor *log_p) {
     const double e = of->loss.o.smoothing;
     ag_tensor *all = of->loss.o.class_weights ? ag_mul(log_p, of->loss.o.class_weights) : log_p;
-    ag_tensor *spread = zero_if_ignored(of, ag_scale(ag_sum_over(all, AG_AXES(-1), false), -e / (double)of->classes));
+    ag_tensor *spread = zero_if_ignored(of, ag_scale(ag__sum_along(all, -1, false), -e / (double)of->classes));
     ag_tensor *own = times_factor(of, ag_scale(at_labels(of, log_p), e - 1));
     return ag__loss_reduced(&of->loss, ag_add(own, spread), of->factor);
 }
 
 static ag_tensor *cross_entropy_losses(const labelled *of) {
     if (of->loss.o.smoothing > 0) return smoothed(of, ag_log_softmax(of->scores, -1));
-    return reduced(of, ag_squeeze(ag_surprisal(of->scores, of->labels, -1), AG_AXES(-1)));
+    return reduced(of, ag__squeezed(ag_surprisal(of->scores, of->labels, -1), -1));
 }
 
 static ag_tensor *nll_losses(const labelled *of) { return reduced(of, ag_neg(at_labels(of, of->scores))); }
@@ -124,7 +125,7 @@ static ag_tensor *hinge_losses(const labelled *of) {
     ag_tensor *over = ag_relu(difference_and(of->scores, own, of->loss.number[0])); /* …,C */
     if (of->loss.number[1] == 2) over = ag_square(over);
     ag_tensor *terms = ag_where(is_label(of), ag__number_like(over, 0), over);
-    return ag__loss_reduced(&of->loss, times_factor(of, ag_sum_over(terms, AG_AXES(-1), false)), NULL);
+    return ag__loss_reduced(&of->loss, times_factor(of, ag__sum_along(terms, -1, false)), NULL);
 }
 
 /* Σ −t·ln p, where t of 0 counts for nothing. */
@@ -133,7 +134,7 @@ static ag_tensor *losses_of_probabilities(const labelled *of, ag_tensor *t) {
     if (e > 0) t = ag_add_scalar(ag_scale(t, 1 - e), e / (double)of->classes);
     if (of->loss.o.class_weights) t = ag_mul(t, of->loss.o.class_weights);
     ag_tensor *terms = ag_strong_mul(t, ag_log_softmax(of->scores, -1));
-    return ag__loss_reduced(&of->loss, ag_neg(ag_sum_over(terms, AG_AXES(-1), false)), NULL);
+    return ag__loss_reduced(&of->loss, ag_neg(ag__sum_along(terms, -1, false)), NULL);
 }
 
 /* Without `losses`: cross-entropy of probabilities, and what is no loss. */
@@ -313,23 +314,23 @@ static ag_tensor *gaussian_nll(const ag__loss *l) {
 /* The largest magnitude in a row, or 1 for a row of zeros, held constant: rows are divided by it so that their powers
  * neither overflow nor vanish. */
 static ag_tensor *largest_in(ag_tensor *x, int axis) {
-    ag_tensor *m = ag_stop_gradient(ag_max_over(ag_abs(x), AG_AXES(axis), true));
+    ag_tensor *m = ag_stop_gradient(ag__max_along(ag_abs(x), axis, true));
     return ag_where(ag_equal(m, ag__number_like(m, 0)), ag__number_like(m, 1), m);
 }
 
 /* (Σ |x|^p)^(1/p) along the axis, which stays; its slope is 0 where it is 0. */
 static ag_tensor *length_of(ag_tensor *x, int axis, double p) {
     ag_tensor *sizes = ag_abs(x), *zero = ag__number_like(x, 0);
-    if (p == 1) return ag_sum_over(sizes, AG_AXES(axis), true);
-    if (p == (double)INFINITY) return ag_max_over(sizes, AG_AXES(axis), true);
-    ag_tensor *total = ag_sum_over(p == 2 ? ag_square(x) : ag_pow_scalar(sizes, p), AG_AXES(axis), true);
+    if (p == 1) return ag__sum_along(sizes, axis, true);
+    if (p == (double)INFINITY) return ag__max_along(sizes, axis, true);
+    ag_tensor *total = ag__sum_along(p == 2 ? ag_square(x) : ag_pow_scalar(sizes, p), axis, true);
     ag_tensor *none = ag_equal(total, zero), *inside = ag_where(none, ag__number_like(x, 1), total);
     return ag_where(none, zero, p == 2 ? ag_sqrt(inside) : ag_pow_scalar(inside, 1 / p));
 }
 
 static ag_tensor *distance(ag_tensor *a, ag_tensor *b, double p) {
     ag_tensor *d = ag_add_scalar(ag_sub(a, b), 1e-6), *m = largest_in(d, -1);
-    return ag_squeeze(ag_mul(m, length_of(ag_div(d, m), -1, p)), AG_AXES(-1));
+    return ag__squeezed(ag_mul(m, length_of(ag_div(d, m), -1, p)), -1);
 }
 
 static ag_tensor *pairwise_distance(const ag__loss *l) { return distance(l->x[0], l->x[1], l->number[0]); }
@@ -341,7 +342,7 @@ static ag_tensor *unit_of(ag_tensor *x) {
 }
 
 static ag_tensor *cosine_similarity(const ag__loss *l) {
-    return ag_sum_over(ag_mul(unit_of(l->x[0]), unit_of(l->x[1])), AG_AXES(-1), false);
+    return ag__sum_along(ag_mul(unit_of(l->x[0]), unit_of(l->x[1])), -1, false);
 }
 
 static ag_tensor *cosine_embedding(const ag__loss *l) {

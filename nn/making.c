@@ -38,9 +38,9 @@ ag_tensor *ag__make_parameter(ag__making *m, const char *part, ag_shape shape, a
     return m->last = ag_label(ag_parameter_from(x), part);
 }
 
-ag_tensor *ag__make_bias(ag__making *m, const char *part, ag_shape shape) {
+ag_tensor *ag__make_bias(ag__making *m, const char *part, int64_t extent) {
     if (m->options.unbiased) return NULL;
-    return ag__make_parameter(m, part, shape, m->options.bias, (ag_initial){ag_init_zeros, 0});
+    return ag__make_parameter(m, part, AG_SHAPE(extent), m->options.bias, (ag_initial){ag_init_zeros, 0});
 }
 
 ag_tensor *ag__make_variable(ag__making *m, const char *part, ag_shape shape, double value) {

@@ -26,7 +26,7 @@ ag__making ag__make(const char *call, ag_tape *tape, ag_dtype dtype, const ag_la
 ag_tensor *ag__make_parameter(ag__making *m, const char *part, ag_shape shape, ag_initial initial, ag_initial usual);
 
 /* The parameter that makes a layer biased, with zeros unless the options say otherwise; NULL if they want none. */
-ag_tensor *ag__make_bias(ag__making *m, const char *part, ag_shape shape);
+ag_tensor *ag__make_bias(ag__making *m, const char *part, int64_t extent);
 
 /* A variable, labelled `part`, with this number everywhere; nil after an error. */
 ag_tensor *ag__make_variable(ag__making *m, const char *part, ag_shape shape, double value);

@@ -2,6 +2,7 @@
  *
  * C channels or features are the last axis; gamma and beta are (C) everywhere. Everything is composed of operations;
  * nothing here has backward code. */
+#include "nn/along.h"
 #include "nn/making.h"
 
 #include <string.h>
@@ -50,7 +51,7 @@ static ag_status init_batchnorm(const char *name, ag_batchnorm *layer, ag_tape *
     ag__making m = ag__make(name, tape, dtype, options);
     const ag_shape shape = AG_SHAPE(channels);
     layer->gamma = ag__make_parameter(&m, "gamma", shape, m.options.weight, AG__ONES);
-    layer->beta = ag__make_bias(&m, "beta", shape);
+    layer->beta = ag__make_bias(&m, "beta", channels);
     layer->running_mean = ag__make_variable(&m, "running_mean", shape, 0);
     layer->running_var = ag__make_variable(&m, "running_var", shape, 1);
     layer->momentum = 0.9;
@@ -109,12 +110,12 @@ static ag_tensor *batch_mean(ag_tensor *z) {
 
 /* N C -> 1 C */
 static ag_tensor *batch_variance(ag_tensor *centred) {
-    return ag_label(ag_mean_over(ag_square(centred), AG_AXES(0), true), "variance");
+    return ag_label(ag__mean_along(ag_square(centred), 0, true), "variance");
 }
 
 /* momentum·running + (1−momentum)·batch, 1 C -> C */
 static ag_tensor *run_on(ag_tensor *running, ag_tensor *batch, double momentum) {
-    ag_tensor *fresh = ag_scale(ag_squeeze(ag_stop_gradient(batch), AG_AXES(0)), 1 - momentum);
+    ag_tensor *fresh = ag_scale(ag__squeezed(ag_stop_gradient(batch), 0), 1 - momentum);
     return ag_add(ag_scale(running, momentum), fresh);
 }
 
@@ -208,7 +209,7 @@ static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *
     }
     ag__making m = ag__make(name, tape, dtype, options);
     layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(features), m.options.weight, AG__ONES);
-    layer->beta = ag__make_bias(&m, "beta", AG_SHAPE(features));
+    layer->beta = ag__make_bias(&m, "beta", features);
     layer->epsilon = 1e-5;
     layer->axes = 1;
     return ag__made(&m);
@@ -266,7 +267,7 @@ static ag_status init_groupnorm(const char *name, ag_groupnorm *layer, ag_tape *
     }
     ag__making m = ag__make(name, tape, dtype, options);
     layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(channels), m.options.weight, AG__ONES);
-    layer->beta = ag__make_bias(&m, "beta", AG_SHAPE(channels));
+    layer->beta = ag__make_bias(&m, "beta", channels);
     layer->groups = groups;
     layer->epsilon = 1e-5;
     return ag__made(&m);
@@ -332,7 +333,7 @@ ag_tensor *ag_rmsnorm_apply(const ag_rmsnorm *layer, ag_tensor *x) {
     if (!nil) nil = scale_wrong(name, x, 1, layer->gamma, NULL);
     if (!nil) nil = epsilon_wrong(name, x, layer->epsilon);
     if (nil) return nil;
-    ag_tensor *mean = ag_mean_over(ag_square(x), AG_AXES(-1), true);
+    ag_tensor *mean = ag__mean_along(ag_square(x), -1, true);
     return scaled(ag_mul(x, ag_rsqrt(ag_add_scalar(mean, layer->epsilon))), layer->gamma);
 }
 

@@ -2,6 +2,7 @@
  *
  * A pooling is a reduction over windows, which are a view. Windows side by side are the image in another shape, and so
  * is their gradient; others are N O… K… C, so that gradients go through contiguous channels. */
+#include "nn/along.h"
 #include "nn/sliding.h"
 
 #include <math.h>
@@ -154,7 +155,7 @@ ag_tensor *ag_max_pool_indices(ag_tensor *x, ag_shape size, const ag_pool_option
     /* among elements that are all the lowest the first may be padding: then the first of the image's */
     ag_tensor *real = ag_cast(ag_gather(inside, best, -1), AG_BOOL);
     best = ag_where(real, best, ag_argmax(inside, -1, true));
-    *index = ag_squeeze(ag_gather(number, best, -1), AG_AXES(-1)); /* N O… C */
+    *index = ag__squeezed(ag_gather(number, best, -1), -1); /* N O… C */
     ag_tensor *y = ag_gather(flat(x), flat(*index), 1);
     y = ag_reshape(y, ag_shape_of(*index));
     if (ag_is_nil(y)) *index = y;
@@ -195,7 +196,7 @@ static ag_tensor *counts_along(const pooling *p, int i) {
     const ag__sliding along = ag__sliding_of(1, &p->s.size[i], stride, dilation, none);
     ag_tensor *ones = ag_ones(ag_tape_of(p->x), ag_dtype_of(p->x), AG_SHAPE(1, counted, 1));
     ones = ag_embed(ones, 1, all, p->without_padding ? before : 0, 1);
-    ag_tensor *count = ag_sum_over(ag__windows_over(ones, &along), AG_AXES(3), false); /* 1 O 1 */
+    ag_tensor *count = ag__sum_along(ag__windows_over(ones, &along), 3, false); /* 1 O 1 */
     ag_shape shape = {.rank = p->s.axes + 1};
     for (int k = 0; k < shape.rank; k++) shape.extent[k] = k == i ? ag_extent(count, 1) : 1;
     return ag_reshape(count, shape);
@@ -271,7 +272,7 @@ ag_tensor *ag_adaptive_max_pool(ag_tensor *x, ag_shape extents) {
     for (int i = 1; i <= extents.rank; i++) {
         x = adapted(x, i, extents.extent[i - 1], &beyond);
         if (beyond) x = ag_where(beyond, ag_scalar(ag_tape_of(x), ag_dtype_of(x), lowest(ag_dtype_of(x))), x);
-        x = ag_max_over(x, AG_AXES(i + 1), false);
+        x = ag__max_along(x, i + 1, false);
     }
     return x;
 }
@@ -282,13 +283,13 @@ ag_tensor *ag_adaptive_avg_pool(ag_tensor *x, ag_shape extents) {
     for (int i = 1; i <= extents.rank; i++) {
         x = adapted(x, i, extents.extent[i - 1], &beyond);
         if (!beyond) {
-            x = ag_mean_over(x, AG_AXES(i + 1), false);
+            x = ag__mean_along(x, i + 1, false);
             continue;
         }
         ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0),
                   *one = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 1);
-        ag_tensor *count = ag_sum_over(ag_where(beyond, zero, one), AG_AXES(i + 1), false);
-        x = ag_div(ag_sum_over(ag_where(beyond, zero, x), AG_AXES(i + 1), false), count);
+        ag_tensor *count = ag__sum_along(ag_where(beyond, zero, one), i + 1, false);
+        x = ag_div(ag__sum_along(ag_where(beyond, zero, x), i + 1, false), count);
     }
     return x;
 }

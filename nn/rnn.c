@@ -4,6 +4,7 @@
  * weight are one product; each step adds that of the state. A sample that has ended keeps its state by a choice, so
  * that what lies beyond its end does not matter. */
 #include "autograd/tape/format.h"
+#include "nn/along.h"
 #include "nn/making.h"
 
 #include <math.h>
@@ -23,8 +24,8 @@ static ag_rnn_part make_part(ag__making *m, const ag_rnn *l, int64_t in) {
     ag_rnn_part part = {.hidden_bias = NULL};
     part.input_weight = ag__make_parameter(m, "input_weight", AG_SHAPE(in, g * h), weight, usual);
     part.hidden_weight = ag__make_parameter(m, "hidden_weight", AG_SHAPE(h, g * h), inner, usual);
-    part.bias = ag__make_bias(m, "bias", AG_SHAPE(g * h));
-    if (l->cell == AG_CELL_GRU) part.hidden_bias = ag__make_bias(m, "hidden_bias", AG_SHAPE(h));
+    part.bias = ag__make_bias(m, "bias", g * h);
+    if (l->cell == AG_CELL_GRU) part.hidden_bias = ag__make_bias(m, "hidden_bias", h);
     return part;
 }
 
@@ -192,7 +193,7 @@ static ag_tensor *run(const ag_rnn *l, const ag_rnn_part *p, ag_tensor *x, ag_te
 
 /* Number i of a state of all parts. */
 static ag_tensor *of_part(ag_tensor *state, int64_t i) {
-    return state ? ag_squeeze(ag_slice(state, 0, i, i + 1, 1), AG_AXES(0)) : NULL;
+    return state ? ag__squeezed(ag_slice(state, 0, i, i + 1, 1), 0) : NULL;
 }
 
 /* The states of all parts as one: hidden or cell. */
