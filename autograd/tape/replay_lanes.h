@@ -19,7 +19,7 @@
         const operand *const b = (const operand *)(const void *)x[1];                                                  \
         const operand *const c = (const operand *)(const void *)x[2];                                                  \
         (void)b, (void)c;                                                                                              \
-        AG_SIMD for (int j = 0; j < GROUP; j++) out[j] = (expression);                                                 \
+        AG_SIMD for (int64_t j = 0; j < GROUP; j++) out[j] = (expression);                                             \
     }                                                                                                                  \
     break
 #define TRUTH_OF(comparison) ((U)0 - (U)(comparison))
