@@ -110,8 +110,7 @@ typedef double AG__MAY_ALIAS lane_f64;
 typedef uint64_t AG__MAY_ALIAS lane_u64;
 typedef int64_t AG__MAY_ALIAS lane_s64;
 
-#define RUN run_narrow
-#define RUN_RARELY run_narrow_rarely
+#define RUN(part) run_narrow##part
 #define IS_WIDE 0
 #define V lane_f32
 #define U lane_u32
@@ -119,8 +118,7 @@ typedef int64_t AG__MAY_ALIAS lane_s64;
 #define F(name) name##f
 #include "autograd/tape/replay_lanes.h"
 
-#define RUN run_wide
-#define RUN_RARELY run_wide_rarely
+#define RUN(part) run_wide##part
 #define IS_WIDE 1
 #define V lane_f64
 #define U lane_u64
