@@ -92,16 +92,16 @@ typedef struct ag_domain {
 
 /* ag_op -- the descriptor; fields that do not apply are NULL or 0
  * It must not change or move while a tape exists that it was recorded on, rewound or not: tapes remember operations by
- * the addresses of their descriptors. */
+ * the addresses of their descriptors. The library has 220 of them: so numbers are no wider than they need be. */
 struct ag_op {
     const char *name;
     ag_kind kind : 8;
-    signed arity : 24;          /* −1: any number, at least one */
-    uint16_t attribute_bytes;   /* the fewest: ag_apply refuses fewer, and more than 65535. May be 0 for a reduction */
-    uint16_t flags;             /* so narrow, as the three before it, because the library has 220 entries */
-    bool (*infer)(ag_infer *r); /* validate, set shape and dtype; may be NULL for elementwise and reduction.
+    signed arity : 24;        /* −1: any number, at least one */
+    uint16_t attribute_bytes; /* the fewest: ag_apply refuses fewer, and more than 65535. May be 0 for a reduction */
+    uint16_t flags;
+    bool (*infer)(ag_infer *r);        /* validate, set shape and dtype; may be NULL for elementwise and reduction.
                                         * Report errors with ag_reject and return false */
-    ag_block *block[AG_DTYPES]; /* elementwise: by the dtype of the last input, which is accepted if there is
+    ag_block *block[AG_DTYPES];        /* elementwise: by the dtype of the last input, which is accepted if there is
                                         * this or `trace` */
     const ag_reduction *reduction;     /* reduction; attributes are then the ag_axes_set below */
     bool (*eval)(const ag_call *call); /* contraction and opaque; report with ag_call_fail and return false */
