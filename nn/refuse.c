@@ -20,10 +20,10 @@ static bool complain(ag_infer *r) {
 /* Never called: complain() refuses first. */
 static bool compute_nothing(const ag_call *call) { return ag_call_fail(call, AG_ERR_NIL, "has no value"); }
 
-static ag_op refusal(const char *name, ag_kind kind, int arity) {
+static ag_op refusal(const char *name, ag_kind kind) {
     return (ag_op){.name = name,
                    .kind = kind,
-                   .arity = arity,
+                   .arity = -1, /* a source's is not asked for */
                    .flags = AG_OP_NOT_DIFFERENTIABLE,
                    .infer = complain,
                    .eval = compute_nothing};
@@ -40,14 +40,14 @@ ag_tensor *ag__refuse(const char *name, int n, ag_tensor *const x[], ag_status s
     va_start(args, format);
     complaint c = write_complaint(status, format, args);
     va_end(args);
-    ag_op op = refusal(name, AG_KIND_OPAQUE, n);
+    ag_op op = refusal(name, AG_KIND_OPAQUE);
     return ag_apply(&op, n, x, &c, sizeof c);
 }
 
 /* Without a tape ag_apply_source returns the nil without a tape, and raises an error of its own, which ours
  * replaces. */
 static ag_tensor *refuse_on(ag_tape *tape, const char *name, const complaint *c) {
-    ag_op op = refusal(name, AG_KIND_SOURCE, 0);
+    ag_op op = refusal(name, AG_KIND_SOURCE);
     ag_tensor *nil = ag_apply_source(&op, tape, AG_F64, AG_SCALAR, c, sizeof *c);
     if (!tape) ag_reject(&(ag_infer){.op = &op}, c->status, "%s", c->text);
     return nil;

@@ -452,7 +452,7 @@ static void make_op(micro *m, int i) {
     static const char *const names[ALL_FORMULAS] = {"first", "second", "third", "fold 1", "fold 2", "fold 3"};
     m->op[i] = (ag_op){.name = names[i],
                        .kind = AG_KIND_ELEMENTWISE,
-                       .arity = formulas[i].inputs,
+                       .arity = (int16_t)formulas[i].inputs,
                        .attribute_bytes = sizeof m->attributes[0]};
     m->op[i].trace[formulas[i].of] = traces[i];
 }
