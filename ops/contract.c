@@ -146,12 +146,14 @@ static ag_tensor *turned(ag_tensor *x, int axis, int64_t by) {
 
 ag_tensor *ag_cross(ag_tensor *a, ag_tensor *b, int axis) {
     ag_tensor *nil, *const in[] = {a, b};
+    ag_shape shape;
     if (!usable_pair("cross", a, b, true, &nil)) return nil;
     const int rank = ag_rank(a) > ag_rank(b) ? ag_rank(a) : ag_rank(b), at = ag__axis(axis, rank) - rank;
     if (ag__axis(axis, rank) < 0)
         return ag__fail("cross", 2, in, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, rank);
     if (ag_rank(a) < -at || ag_rank(b) < -at || ag_extent(a, at) != 3 || ag_extent(b, at) != 3)
         return ag__fail("cross", 2, in, AG_ERR_SHAPE, "both must have 3 elements along axis %d", axis);
+    if (!ag__share_shape("cross", 2, in, &shape, &nil)) return nil;
     return ag_sub(ag_mul(turned(a, at, 1), turned(b, at, 2)), ag_mul(turned(a, at, 2), turned(b, at, 1)));
 }
 

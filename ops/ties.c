@@ -61,7 +61,6 @@ typedef struct sharing {
                 for (int64_t k = 0; k < s->window && !s->counts; k++) {                                                \
                     const type *from = x + s->from[k];                                                                 \
                     type *to = y + s->to[k];                                                                           \
-                    AG_SIMD                                                                                            \
                     for (int64_t l = 0; l < (s->adds ? 0 : w); l++) to[l] = -(type)0;                                  \
                     AG_SIMD                                                                                            \
                     for (int64_t l = 0; l < w; l++) {                                                                  \
@@ -180,7 +179,8 @@ static bool share_out(const ag_call *call, sharing *s, void *y, const int64_t st
     return true;
 }
 
-bool ag__add_shares(const ag_call *call, char *to, const ag_array *view, const int64_t step[], uint32_t overlapping) {
+bool ag__add_shares(const ag_call *call, char *to, const ag_array *view, const int64_t step[], uint32_t overlapping,
+                    uint32_t offsets) {
     const ag_array *y = &call->y;
     int64_t stride[AG_MAX_RANK] = {0};
     sharing s = {.adds = true};
@@ -193,6 +193,7 @@ bool ag__add_shares(const ag_call *call, char *to, const ag_array *view, const i
         while (a < view->rank && (view->shape[a] != y->shape[i] || view->stride[a] != y->stride[i])) a++;
         if (a == view->rank) return false;
         stride[i] = step[a];
+        if (offsets >> a & 1 && call->x[1].shape[i] > 1) return false; /* outside windows they would come in between */
         if (!(overlapping >> a & 1)) continue;
         if (a < latest || call->x[1].shape[i] == 1) return false;
         overlaps |= 1u << i, latest = a;

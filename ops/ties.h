@@ -10,7 +10,9 @@ ag_tensor *ag__shares(ag_tensor *x, ag_tensor *y, ag_tensor *g);
 
 /* Adds what `call`, a call of that operation, would compute to elements at `to`, place by place. Along the axes of
  * `view`, a view of all of that, these elements are so many `step` apart; places along `overlapping` axes have some in
- * common. False if it would not be in the order of the view, or after an error, without memory. */
-bool ag__add_shares(const ag_call *call, char *to, const ag_array *view, const int64_t step[], uint32_t overlapping);
+ * common, which `offsets` of the same axes tell apart. False if it would not be in the order of the view, or after an
+ * error, without memory. */
+bool ag__add_shares(const ag_call *call, char *to, const ag_array *view, const int64_t step[], uint32_t overlapping,
+                    uint32_t offsets);
 
 #endif

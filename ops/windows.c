@@ -351,16 +351,16 @@ static bool fold_shares(const ag_call *call, const ag_call *shares) {
     const sliding *s = call->attributes;
     const ag_array *x = &call->x[0], *y = &call->y;
     int64_t to[AG_MAX_RANK];
-    uint32_t overlapping = 0;
+    uint32_t overlapping = 0, offsets = 0;
     memcpy(to, y->stride, (size_t)y->rank * sizeof *to);
     for (int k = 0; k < s->count; k++) {
         const int64_t a = s->axis[k];
         to[y->rank + k] = y->stride[a];
         if (x->shape[a] > 1) to[a] *= s->step[k];
-        if (s->size[k] > s->step[k]) overlapping |= 1u << a;
+        if (s->size[k] > s->step[k]) overlapping |= 1u << a, offsets |= 1u << (y->rank + k);
     }
     memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
-    return ag__add_shares(shares, y->data, x, to, overlapping);
+    return ag__add_shares(shares, y->data, x, to, overlapping, offsets);
 }
 
 /* ---- fold of what is not stored ---- */

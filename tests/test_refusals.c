@@ -486,6 +486,7 @@ START_TEST(axes_and_extents) {
     REFUSED(ag_cross(f32(2, 3, 2, 0), f32(1, 3, 0, 0), 0), AG_ERR_SHAPE, "both must have 3 elements");
     REFUSED(ag_cross(x, x, 1), AG_ERR_SHAPE, "both must have 3 elements");
     REFUSED(ag_cross(f32(2, 4, 3, 0), f32(2, 4, 2, 0), 1), AG_ERR_SHAPE, "both must have 3 elements");
+    REFUSED(ag_cross(f32(2, 3, 2, 0), f32(2, 3, 4, 0), 0), AG_ERR_SHAPE, "cross: a f32 (3,2) and b f32 (3,4)");
     REFUSED(ag_cross(x, x, 2), AG_ERR_AXIS, "axis 2 is out of range for rank 2");
     REFUSED(ag_matrix_trace_over(x, 0, 2, 1), AG_ERR_AXIS, "axis 2 is out of range");
     REFUSED(ag_matrix_trace_over(x, 0, 0, 5), AG_ERR_AXIS, "axis 5 is out of range");
