@@ -6,21 +6,22 @@
 const ag_op ag__op_constant = {.name = "constant", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
 const ag_op ag__op_variable = {.name = "variable", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
 
-/* Those of the last few layouts are known to be. */
-static bool shape_valid(const ag_tape *tape, const ag_shape *shape, int64_t *size, const char **why) {
-    const ag__layout *known = ag__layout_known(tape, shape);
+/* The shapes of the last few layouts are known to be valid. */
+static bool shape_valid(const ag_shape *shape, const ag__layout *known, int64_t *size, const char **why) {
     if (known) *size = known->size;
     return known || ag__shape_valid(shape, size, why);
 }
 
+/* `known`: the shape's layout, if it is among the last few; or NULL. */
 static bool leaf_valid(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data,
-                       int64_t *size) {
+                       int64_t *size, const ag__layout **known) {
     const char *why;
     *size = 0;
     if (!tape) ag__fail_on(NULL, name, AG_ERR_NULL, "the tape is NULL");
     else if (!ag__in_order(tape, name)) return false;
     else if ((unsigned)dtype >= AG_DTYPES) ag__fail_on(tape, name, AG_ERR_DTYPE, "the dtype %d is invalid", (int)dtype);
-    else if (!shape_valid(tape, shape, size, &why)) ag__fail_on(tape, name, AG_ERR_SHAPE, "the shape has %s", why);
+    else if (!shape_valid(shape, *known = ag__layout_known(tape, shape), size, &why))
+        ag__fail_on(tape, name, AG_ERR_SHAPE, "the shape has %s", why);
     else if (!data && *size > 0)
         ag__fail_on(tape, name, AG_ERR_NULL, "the data is NULL: %lld elements are wanted", (long long)*size);
     else return true;
@@ -78,20 +79,24 @@ ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shap
 }
 
 static ag__buffer *copied(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data,
-                          bool lasts) {
+                          bool lasts, const ag__layout **known) {
     int64_t size;
-    return leaf_valid(name, tape, dtype, shape, data, &size) ? ag__buffer_with(tape, name, dtype, size, data, lasts)
-                                                             : NULL;
+    const bool valid = leaf_valid(name, tape, dtype, shape, data, &size, known);
+    return valid ? ag__buffer_with(tape, name, dtype, size, data, lasts) : NULL;
 }
 
 ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *data) {
-    ag__buffer *value = copied("from", tape, dtype, &shape, data, false);
-    return value ? ag__constant_with(tape, dtype, &shape, value) : ag__nil_of(tape);
+    const ag__layout *known;
+    ag__buffer *value = copied("from", tape, dtype, &shape, data, false, &known);
+    if (!value) return ag__nil_of(tape);
+    return known ? leaf_with(&ag__op_constant, tape, dtype, known, value, NULL, 0)
+                 : ag__constant_with(tape, dtype, &shape, value);
 }
 
 static bool borrowable(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {
     int64_t size;
-    if (!leaf_valid(name, tape, dtype, shape, data, &size)) return false;
+    const ag__layout *known;
+    if (!leaf_valid(name, tape, dtype, shape, data, &size, &known)) return false;
     if ((uintptr_t)data % ag_dtype_size(dtype) == 0) return true;
     ag__fail_on(tape, name, AG_ERR_RANGE, "the data must be aligned for %s", ag_dtype_name(dtype));
     return false;
@@ -121,7 +126,8 @@ ag_tensor *ag_adopt(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *d
 }
 
 static ag_tensor *variable(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {
-    ag__buffer *value = copied(name, tape, dtype, shape, data, true);
+    const ag__layout *known;
+    ag__buffer *value = copied(name, tape, dtype, shape, data, true, &known);
     return value ? ag__variable_with(tape, dtype, shape, value) : ag__nil_of(tape);
 }
 

@@ -39,7 +39,7 @@ static void RUN(_rarely)(const step *s, int64_t n, char *y, const char *const x[
 
 /* Executes the steps from s on, up to `end` or the first one of the other width, which it returns. With `outer`, which
  * the compiler knows, the loop over groups is around the choice among the steps rather than in each of them: this takes
- * half as much code, and a choice for each group. */
+ * less than two thirds of the code, and a choice for each group. */
 AG__ALWAYS_INLINE const step *RUN(_anywhere)(const step *s, const step *end, const memory *at, int64_t groups,
                                              int64_t n, bool outer) {
     const U sign = (U)1 << (8 * sizeof(U) - 1);
