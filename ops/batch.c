@@ -52,10 +52,11 @@ static void step(walk *w, int axis, int64_t steps) {
     w->at[axis] += steps;
 }
 
-static void advance(walk *w) {
-    w->p.y = (char *)w->p.y + w->p.m * w->p.n * (int64_t)ag_dtype_size(w->p.dtype);
-    for (int axis = w->b->y->rank - 3; axis >= 0; axis--) {
-        step(w, axis, 1);
+/* `some` products further on, at most to the end of the last axis. */
+static void advance(walk *w, int64_t some) {
+    w->p.y = (char *)w->p.y + some * w->p.m * w->p.n * (int64_t)ag_dtype_size(w->p.dtype);
+    for (int axis = w->b->y->rank - 3; axis >= 0; axis--, some = 1) {
+        step(w, axis, some);
         if (w->at[axis] < w->b->y->shape[axis]) return;
         step(w, axis, -w->at[axis]);
     }
@@ -117,9 +118,14 @@ static void multiply_some(void *b_, int i, int n) {
     const int64_t end = ag__share_start(b->count, i + 1, n);
     int64_t k = ag__share_start(b->count, i, n);
     walk w = product_at(b, k);
-    for (; k < end; k++) {
-        ag__multiply(&w.p, b->way, memory_of(b, i));
-        if (k + 1 < end) advance(&w);
+    const int last = b->y->rank - 3;
+    const bool small = last >= 0 && ag__is_small(&b->p, b->way);
+    for (int64_t some = 1; k < end; k += some) {
+        if (small) {
+            some = ag__lesser(end - k, b->y->shape[last] - w.at[last]);
+            ag__multiply_some_on(ag__product_unit(), &w.p, some, b->stride[0][last], b->stride[1][last]);
+        } else ag__multiply(&w.p, b->way, memory_of(b, i));
+        if (k + some < end) advance(&w, some);
     }
 }
 

@@ -464,24 +464,24 @@ static void add_box(const sum *s, int64_t number, char *to, bool add) {
         int64_t low = 0, high = k; /* rows */
         if (k == b.count[2]) find_inside(a, a->from + b.at[2] * a->step + tap * a->dilation, a->step, k, &low, &high);
         const int64_t terms = (high - low) * b.count[LAST], at_place = (place + low * b.count[LAST]) * all;
-        const ag__panel t = {.m = p.m,
-                             .width = p.width,
-                             .k = terms,
-                             .beyond = INT64_MAX,
-                             .first = b.count[LAST],
-                             .run = b.count[LAST],
-                             .chain = pieces(terms, pieces(terms, most)),
-                             .jump = jump,
-                             .a = s->memory +
-                                  (w->start[p.run] + p.first + low * a->step * w->a[LAST].span * w->summed) * w->size,
-                             .a_row = 1,
-                             .a_column = step,
-                             .b = packs ? packed + (p.panel * k + low) * b.count[LAST] * w->panel * w->size
-                                        : w->other + (at_place + s->group * w->columns + p.panel * w->panel) * w->size,
-                             .b_row = packs ? w->panel : all,
-                             .y = to + p.at * w->size,
-                             .y_row = w->columns * w->groups,
-                             .add = add};
+        ag__panel t = {.m = p.m,
+                       .width = p.width,
+                       .k = terms,
+                       .beyond = INT64_MAX,
+                       .first = b.count[LAST],
+                       .run = b.count[LAST],
+                       .chain = pieces(terms, pieces(terms, most)),
+                       .jump = jump,
+                       .a = s->memory +
+                            (w->start[p.run] + p.first + low * a->step * w->a[LAST].span * w->summed) * w->size,
+                       .a_row = 1,
+                       .a_column = step,
+                       .b = packs ? packed + (p.panel * k + low) * b.count[LAST] * w->panel * w->size
+                                  : w->other + (at_place + s->group * w->columns + p.panel * w->panel) * w->size,
+                       .b_row = packs ? w->panel : all,
+                       .y = to + p.at * w->size,
+                       .y_row = w->columns * w->groups,
+                       .add = add};
         ag__multiply_panel_on(w->unit, w->dtype, &t);
     }
 }

@@ -44,6 +44,12 @@ int ag__way_of(const ag__product *p) {
     return llabs(down) < llabs(along) ? AG__BY_DOTS : AG__BY_LINES;
 }
 
+bool ag__is_small(const ag__product *p, int way) {
+    enum { SMALL = AG__LIMIT(512, 12) };
+    return way == AG__BY_TILES && p->k <= AG__SMALL_SUM && p->n <= ag__panel_columns(ag__product_unit(), p->dtype) &&
+           p->m * p->n * p->k <= SMALL;
+}
+
 /* ---- Parts ---- */
 
 /* The element that is `elements` further on. */

@@ -437,7 +437,7 @@ void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, 
 /* ---- Units ---- */
 
 typedef struct unit {
-    void (*panel[2])(const ag__panel *);  /* f32, f64 */
+    void (*panel[2])(ag__panel *);        /* f32, f64 */
     void (*packed[2])(const ag__panel *); /* for packed operands */
     void (*dots[2])(const dots *);
     void (*lines[2])(const dots *);
@@ -501,7 +501,7 @@ bool ag__has_unit(int u) { return u >= 0 && u < AG__UNITS && suffice(ag__feature
 
 int64_t ag__panel_columns(int u, ag_dtype dtype) { return units[u].row / (int64_t)ag_dtype_size(dtype); }
 
-void ag__multiply_panel_on(int u, ag_dtype dtype, const ag__panel *t) { units[u].panel[dtype == AG_F64](t); }
+void ag__multiply_panel_on(int u, ag_dtype dtype, ag__panel *t) { units[u].panel[dtype == AG_F64](t); }
 
 /* ---- A product ---- */
 
@@ -652,6 +652,34 @@ void ag__multiply_on(int u, const ag__product *p) {
     if (ag__lesser(p->k, AG__BLOCK) * row <= AG__BLOCK * SHORT_ROW) multiply_in_little_memory(u, p, row);
     else if (ag__stack_is_short()) multiply_in_little_memory(u, p, SHORT_ROW);
     else multiply_in_wide_panels(u, p);
+}
+
+void ag__multiply_some_on(int u, const ag__product *p, int64_t count, int64_t a_next, int64_t b_next) {
+    _Alignas(64) char copy[AG__SMALL_SUM * MOST_ROW];
+    running r;
+    start(&r, &units[u], p);
+    const int64_t each = r.size, length = p->k * r.row, most = (int64_t)sizeof copy / length;
+    const bool padded = r.unit->padded && p->n < r.columns, copied = p->b_column != 1 || padded;
+    ag__panel t = {.m = p->m, .width = p->n, .k = p->k, .first = p->k, .add = p->add};
+    t.chain = p->dtype == AG_F32 ? AG__CHAIN_F32 : AG__CHAIN_F64;
+    t.a_row = p->a_row;
+    t.a_column = p->a_column;
+    t.b_row = copied ? r.columns : p->b_row;
+    t.y_row = p->y_row;
+    t.a_next = a_next;
+    t.b_next = copied ? p->k * r.columns : b_next;
+    const char *b = p->b;
+    if (padded) memset(copy, 0, sizeof copy);
+    for (int64_t i = 0, some; i < count; i += some) {
+        some = copied ? ag__lesser(count - i, most) : count;
+        for (int64_t j = 0; copied && j < some; j++, b += b_next * each)
+            ag__copy_matrix((size_t)each, copy + j * length, r.row, b, p->b_row * each, p->b_column * each, p->k, p->n);
+        t.more = some - 1;
+        t.a = (const char *)p->a + i * a_next * each;
+        t.b = copied ? copy : b;
+        t.y = (char *)p->y + i * p->m * p->y_row * each;
+        r.unit->panel[p->dtype == AG_F64](&t);
+    }
 }
 
 /* ---- Packed operands ----

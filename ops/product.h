@@ -30,6 +30,8 @@ int ag__unit_of(unsigned features, const char *wish);
  * to 64. Rounding errors grow with k, so multiply.c gives at most AG__LONG_SUM of it. */
 void ag__multiply_on(int unit, const ag__product *p);
 void ag__multiply_packed_on(int unit, const ag__product *p, void *memory);
+/* `count` products at these distances, in elements, whose rows of y go on; n is at most a panel's, k AG__SMALL_SUM. */
+void ag__multiply_some_on(int unit, const ag__product *p, int64_t count, int64_t a_next, int64_t b_next);
 size_t ag__packed_bytes(int unit, const ag__product *p);
 
 /* y (m,width) = a·b, added to y if `add`: a panel, of at most as many columns as the unit has; columns of b and y are
@@ -44,10 +46,11 @@ typedef struct ag__panel {
     int64_t a_row, a_column, b_row, y_row;
     int64_t lines; /* packed: of the next panel of b, to be brought nearer with each chain of each tile */
     bool add;
-    int64_t beyond; /* INT64_MAX: chains go on from run to run; 0: they end with a run */
+    int64_t beyond;               /* INT64_MAX: chains go on from run to run; 0: they end with a run */
+    int64_t more, a_next, b_next; /* so many others follow at such distances, and the rows of y go on */
 } ag__panel;
 
-void ag__multiply_panel_on(int unit, ag_dtype dtype, const ag__panel *t);
+void ag__multiply_panel_on(int unit, ag_dtype dtype, ag__panel *t);
 int64_t ag__panel_columns(int unit, ag_dtype dtype);
 
 /* The blocks of such a sum: as few as can be, of whole chains and equal length; the last may be shorter. */
@@ -71,6 +74,8 @@ int ag__product_unit(void);
 /* How a product is computed: chosen for the whole product, and used for all its parts. */
 enum { AG__BY_TILES, AG__BY_PACKING, AG__BY_DOTS, AG__BY_LINES, AG__BY_BLIS };
 int ag__way_of(const ag__product *p);
+/* Whether products of a batch are so small that ag__multiply_some_on is for them. */
+bool ag__is_small(const ag__product *p, int way);
 
 /* The product by the best kernels; `memory`: this many bytes, aligned to 64. Parts have the bits of the whole. */
 void ag__multiply(const ag__product *p, int way, void *memory);

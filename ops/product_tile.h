@@ -120,10 +120,18 @@ ON INLINE void SOME_ROWS(const int vectors, const bool part, const ag__panel *t)
     }
 }
 
-ON static void PANEL(const ag__panel *t) {
-    if (!MASKS || t->width == 2 * LANES) SOME_ROWS(2, false, t);
-    else if (t->width > LANES) SOME_ROWS(2, true, t);
-    else SOME_ROWS(1, true, t); /* also of a whole vector: the mask costs less than a third form of the tiles takes */
+ON static void PANEL(ag__panel *t) {
+    for (;; t->more--) {
+        if (!MASKS || t->width == 2 * LANES) SOME_ROWS(2, false, t);
+        else if (t->width > LANES) SOME_ROWS(2, true, t);
+        else
+            SOME_ROWS(1, true,
+                      t); /* also of a whole vector: the mask costs less than a third form of the tiles takes */
+        if (t->more <= 0) return;
+        t->a = (const REAL *)t->a + t->a_next;
+        t->b = (const REAL *)t->b + t->b_next;
+        t->y = (REAL *)t->y + t->m * t->y_row;
+    }
 }
 
 /* ---- Packed operands ----

@@ -643,6 +643,61 @@ START_TEST(batches) {
 }
 END_TEST
 
+/* Small products are computed many at a time: with the bits that each has by itself, below and above all limits. Bits
+ * are compared since the numbers are no whole ones. */
+START_TEST(products_of_a_batch_have_the_bits_of_each) {
+    enum { FEW = 2, LINE = AG__SMALL_SUM + 5 }; /* more than are copied at a time */
+    static const int64_t sizes[][3] = {{1, 1, 1},
+                                       {2, 3, 2},
+                                       {4, 4, 4},
+                                       {8, 8, 8},
+                                       {8, 9, 8},
+                                       {3, AG__SMALL_SUM, 1},
+                                       {3, AG__SMALL_SUM + 1, 1},
+                                       {2, 5, 8},
+                                       {2, 5, 9},
+                                       {2, 3, 4},
+                                       {2, 2, 5},
+                                       {3, 3, 16},
+                                       {2, 2, 17},
+                                       {2, 3, 32},
+                                       {2, 2, 33},
+                                       {5, 3, 7},
+                                       {13, 4, 2},
+                                       {1, 5, 6},
+                                       {7, 6, 1},
+                                       {1, 30, 1},
+                                       {12, 1, 1}};
+    const ag_dtype d = dtypes[_i % 2];
+    const size_t each = ag_dtype_size(d);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int view = _i / 2; view < VIEWS * VIEWS; view += (int)by_length(6, 2, 2)) {
+            const int64_t m = sizes[s][0], k = sizes[s][1], n = sizes[s][2];
+            ag_mark mark = ag_tape_mark(tape);
+            ag_tensor *a = viewed(scattered(tape, d, AG_SHAPE(FEW, LINE, m, k), 3), view % VIEWS);
+            ag_tensor *b = viewed(scattered(tape, d, AG_SHAPE(LINE, k, n), 8), view / VIEWS);
+            ag_tensor *z = scattered(tape, d, AG_SHAPE(FEW, LINE, m, n), 1);
+            if (view % 3 == 1) a = ag_flip(a, 1);
+            if (view % 3 == 2) b = ag_broadcast_to(ag_slice(b, 0, 0, 1, 1), AG_SHAPE(LINE, k, n));
+            b = ag_broadcast_to(b, AG_SHAPE(FEW, LINE, k, n));
+            const char *y = ag_data(ag_matmul(a, b)),
+                       *sum = ag_data(ag_apply(&add_product, 3, (ag_tensor *[]){a, b, z}, NULL, 0));
+            ck_assert_msg(y && sum, "%s", ag_tape_error(tape));
+            for (int64_t i = 0; i < FEW; i++)
+                for (int64_t j = 0; j < LINE; j += j == 3 ? LINE - 7 : 1) {
+                    ag_tensor *x[] = {a, b, z};
+                    for (int l = 0; l < 3; l++)
+                        x[l] = ag_squeeze(ag_slice(ag_slice(x[l], 0, i, i + 1, 1), 1, j, j + 1, 1), AG_AXES(0, 1));
+                    const size_t bytes = (size_t)(m * n) * each, at = (size_t)(i * LINE + j) * bytes;
+                    ck_assert_msg(memcmp(y + at, ag_data(ag_matmul(x[0], x[1])), bytes) == 0 &&
+                                      memcmp(sum + at, ag_data(ag_apply(&add_product, 3, x, NULL, 0)), bytes) == 0,
+                                  "(%d,%d) of %dx%dx%d, view %d", (int)i, (int)j, (int)m, (int)k, (int)n, view);
+                }
+            ag_tape_rewind(tape, mark);
+        }
+}
+END_TEST
+
 START_TEST(nothing_to_sum) {
     for (int i = 0; i < 2; i++) {
         ag_tensor *a = ag_zeros(tape, dtypes[i], AG_SHAPE(2, 0)), *b = ag_zeros(tape, dtypes[i], AG_SHAPE(0, 3));
@@ -676,15 +731,16 @@ typedef struct job {
     bool add;
 } job;
 
-static const job jobs[] = {{1, 40, 41, 42, 0, false},   {1, 150, 300, 100, 1, true},  {1, 100, 300, 150, 5, false},
-                           {1, 300, 140, 101, 6, true}, {1, 255, 251, 253, 5, true},  {1, 700, 400, 20, 0, false},
-                           {1, 20, 500, 900, 0, true},  {1, 290, 300, 310, 6, true},  {1, 3000, 900, 1, 0, true},
-                           {1, 1, 900, 3000, 5, false}, {5, 130, 129, 131, 0, true},  {2, 170, 160, 150, 5, true},
-                           {200, 32, 64, 33, 7, true},  {3, 300, 280, 300, 1, false}, {1, 1, 4000, 1000, 0, true},
-                           {1, 97, 7500, 90, 0, true},  {1, 1, 40000, 9, 0, false},   {3, 121, 3500, 75, 1, true},
-                           {1, 1, 600000, 1, 0, true},  {1, 1, 500000, 1, 18, false}, {1, 3, 1, 1, 0, false},
-                           {1, 1, 90000, 20, 0, true},  {2, 20, 70000, 1, 15, true},  {1, 1, 41000, 41, 20, true},
-                           {1, 25, 90001, 1, 10, true}, {1, 300, 2000, 1, 3, true},   {1, 1009, 1000, 1013, 5, true}};
+static const job jobs[] = {{1, 40, 41, 42, 0, false},     {1, 150, 300, 100, 1, true}, {1, 100, 300, 150, 5, false},
+                           {1, 300, 140, 101, 6, true},   {1, 255, 251, 253, 5, true}, {1, 700, 400, 20, 0, false},
+                           {1, 20, 500, 900, 0, true},    {1, 290, 300, 310, 6, true}, {1, 3000, 900, 1, 0, true},
+                           {1, 1, 900, 3000, 5, false},   {5, 130, 129, 131, 0, true}, {2, 170, 160, 150, 5, true},
+                           {200, 32, 64, 33, 7, true},    {9000, 5, 7, 8, 7, true},    {3, 300, 280, 300, 1, false},
+                           {1, 1, 4000, 1000, 0, true},   {1, 97, 7500, 90, 0, true},  {1, 1, 40000, 9, 0, false},
+                           {3, 121, 3500, 75, 1, true},   {1, 1, 600000, 1, 0, true},  {1, 1, 500000, 1, 18, false},
+                           {1, 3, 1, 1, 0, false},        {1, 1, 90000, 20, 0, true},  {2, 20, 70000, 1, 15, true},
+                           {1, 1, 41000, 41, 20, true},   {1, 25, 90001, 1, 10, true}, {1, 300, 2000, 1, 3, true},
+                           {1, 1009, 1000, 1013, 5, true}};
 enum { JOBS = sizeof jobs / sizeof *jobs };
 
 static void *bits_of(const job *j, ag_dtype d, int threads, size_t *bytes) {
@@ -856,6 +912,7 @@ int main(void) {
     tcase_add_test(products, the_longest_sum_is_right);
     tcase_add_loop_test(products, long_sums_of_scattered_numbers_are_right, 0, 2);
     tcase_add_loop_test(plain_group(suite, "memory"), lacking_memory_is_an_error, 0, 6);
+    tcase_add_loop_test(products, products_of_a_batch_have_the_bits_of_each, 0, 4);
     tcase_add_test(products, nothing_to_sum);
     tcase_add_test(products, old_values_do_not_show);
     tcase_add_loop_test(plain_group(suite, "threads"), threads_change_no_bit, 0, 2 * JOBS);

@@ -19,6 +19,7 @@ enum {
     AG__LANES = AG__LIMIT(32, 8),        /* folds side by side in the fold of a strip */
     AG__CHAIN_F32 = AG__LIMIT(48, 4),    /* multiply-adds of a matrix product in sequence, */
     AG__CHAIN_F64 = AG__LIMIT(192, 6),
+    AG__SMALL_SUM = AG__LIMIT(96, 12),    /* the same, at most, of products that are computed many at a time */
     AG__BLOCK = AG__LIMIT(384, 12),       /* terms that are added up in chains, at most, */
     AG__LONG_SUM = AG__LIMIT(3456, 24),   /* and in blocks; beyond that, sums are joined pairwise */
     AG__DOT_F32 = AG__LIMIT(4096, 32),    /* the same of a matrix times a vector, along rows: 16 kB of them, */
