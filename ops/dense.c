@@ -9,10 +9,21 @@
 
 enum { NARROW = AG__LIMIT(16, 3), SHORT = AG__LIMIT(256, 8) }; /* columns of a kernel; terms of a product */
 
+#ifdef __GNUC__
+#define AG_SIMD_MOST(most) AG_SIMD_REDUCED(omp simd reduction(max : most))
+#define AG_SIMD_REDUCED(text) _Pragma(#text)
+#else
+#define AG_SIMD_MOST(most)
+#endif
+
 #define LU_PANEL lu_panel_f32
 #define SOLVE_TRIANGLE solve_triangle_f32
 #define CHOLESKY_BLOCK cholesky_block_f32
 #define LU_COMPLETE lu_complete_f32
+#define LU_STEP lu_step_f32
+#define UNIT_ROWS unit_rows_f32
+#define SCALE_ROWS scale_rows_f32
+#define PLACE place_f32
 #define NEGATE negate_f32
 #define COMBINE_THREE combine_three_f32
 #define REAL float
@@ -24,6 +35,10 @@ enum { NARROW = AG__LIMIT(16, 3), SHORT = AG__LIMIT(256, 8) }; /* columns of a k
 #define SOLVE_TRIANGLE solve_triangle_f64
 #define CHOLESKY_BLOCK cholesky_block_f64
 #define LU_COMPLETE lu_complete_f64
+#define LU_STEP lu_step_f64
+#define UNIT_ROWS unit_rows_f64
+#define SCALE_ROWS scale_rows_f64
+#define PLACE place_f64
 #define NEGATE negate_f64
 #define COMBINE_THREE combine_three_f64
 #define REAL double
@@ -187,6 +202,21 @@ void ag__lu(const ag__dense *d, int64_t m, int64_t n, void *a, int64_t ld, int64
 
 bool ag__lu_complete(ag_dtype dtype, int64_t n, void *a, int64_t *row, int64_t *column) {
     return dtype == AG_F32 ? lu_complete_f32(n, a, row, column) : lu_complete_f64(n, a, row, column);
+}
+
+void ag__unit_rows(ag_dtype dtype, int64_t n, void *a) {
+    if (dtype == AG_F32) unit_rows_f32(n, a);
+    else unit_rows_f64(n, a);
+}
+
+void ag__scale_rows(ag_dtype dtype, int64_t n, void *a, const void *by) {
+    if (dtype == AG_F32) scale_rows_f32(n, a, by);
+    else scale_rows_f64(n, a, by);
+}
+
+void ag__place(ag_dtype dtype, int64_t n, void *y, const int64_t *row, const int64_t *column, const void *a) {
+    if (dtype == AG_F32) place_f32(n, y, row, column, a);
+    else place_f64(n, y, row, column, a);
 }
 
 /* ---- Cholesky's factorisation ---- */

@@ -40,6 +40,12 @@ void ag__dense_multiply(const ag__dense *d, int64_t m, int64_t n, int64_t k, voi
  * the row and column of a that became i and j. False if their exchanges are an odd number. */
 bool ag__lu_complete(ag_dtype dtype, int64_t n, void *a, int64_t *row, int64_t *column);
 
+/* Contiguous square matrices: rows of the upper triangle are divided by their diagonals, where these are not 0;
+ * rows of the lower triangle are multiplied; y[row[i],column[j]] = a[i,j]. */
+void ag__unit_rows(ag_dtype dtype, int64_t n, void *a);
+void ag__scale_rows(ag_dtype dtype, int64_t n, void *a, const void *by);
+void ag__place(ag_dtype dtype, int64_t n, void *y, const int64_t *row, const int64_t *column, const void *a);
+
 /* y = Σ c[i]·x[i] for n finite elements, or that added to y; an x may be y. */
 void ag__combine_three(ag_dtype dtype, int64_t n, void *y, const void *const x[3], const double c[3], bool add);
 

@@ -69,20 +69,35 @@ AG_BLOCK_KERNEL(int64_t, CHOLESKY_BLOCK, (int64_t n, REAL *a, int64_t ld), (n, a
     return -1;
 }
 
+/* One step of the elimination of m rows; a row that then has the largest element, the first of such, NaNs aside. */
+AG_BLOCK_KERNEL(int64_t, LU_STEP, (int64_t m, REAL *a, int64_t ld), (m, a, ld)) {
+    REAL most = -1;
+    int64_t which = 1;
+    for (int64_t i = 1; i < m && a[0] != 0; i++) { /* where the pivot is 0, so is all that is left */
+        REAL *row = a + i * ld, largest = 0;
+        const REAL s = row[0] /= a[0];
+        AG_SIMD_MOST(largest)
+        for (int64_t c = 1; c < m; c++) {
+            const REAL x = row[c] - s * a[c], size = ABSOLUTE(x);
+            row[c] = x;
+            largest = size > largest ? size : largest;
+        }
+        if (largest > most) most = largest, which = i;
+    }
+    return which;
+}
+
 /* Factor a square matrix with the largest of all remaining elements as pivot: a = P·L·U·Q. row[i], column[j]: the
  * row and column of a that became i and j. False if their exchanges are an odd number. */
 static bool LU_COMPLETE(int64_t n, REAL *a, int64_t *row, int64_t *column) {
     bool even = true;
+    int64_t p = 0;
+    REAL most = 0;
+    for (int64_t i = 0; i < n * n; i++)
+        if (ABSOLUTE(a[i]) > most) most = ABSOLUTE(a[i]), p = i / n;
     for (int64_t i = 0; i < n; i++) row[i] = column[i] = i;
     for (int64_t j = 0; j < n; j++) {
-        REAL most = -1;
-        int64_t p = j, q = j;
-        for (int64_t i = j; i < n; i++) {
-            REAL largest = 0;
-            for (int64_t c = j; c < n; c++)
-                largest = ABSOLUTE(a[i * n + c]) > largest ? ABSOLUTE(a[i * n + c]) : largest;
-            if (largest > most) most = largest, p = i;
-        }
+        int64_t q = j;
         for (int64_t c = j; c < n; c++)
             if (ABSOLUTE(a[p * n + c]) > ABSOLUTE(a[p * n + q])) q = c;
         for (int64_t c = 0; c < n && p != j; c++) {
@@ -99,15 +114,28 @@ static bool LU_COMPLETE(int64_t n, REAL *a, int64_t *row, int64_t *column) {
         row[j] = row[p], row[p] = r;
         column[j] = column[q], column[q] = s;
         even ^= (p != j) ^ (q != j);
-        const REAL *top = a + j * n, d = top[j];
-        for (int64_t i = j + 1; i < n && d != 0; i++) {
-            REAL *other = a + i * n;
-            const REAL factor = other[j] /= d;
-            AG_SIMD
-            for (int64_t c = j + 1; c < n; c++) other[c] -= factor * top[c];
-        }
+        p = j + LU_STEP(n - j, a + j * (n + 1), n);
+        ag__leave_vectors();
     }
     return even;
+}
+
+/* Rows of the upper triangle a divided by their diagonals, where these are not 0. */
+static void UNIT_ROWS(int64_t n, REAL *a) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = i + 1; j < n && a[i * (n + 1)] != 0; j++) a[i * n + j] /= a[i * (n + 1)];
+}
+
+/* Rows of the lower triangle a times numbers. */
+static void SCALE_ROWS(int64_t n, REAL *a, const REAL *by) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j <= i; j++) a[i * n + j] *= by[i];
+}
+
+/* y[row[i],column[j]] = a[i,j]. */
+static void PLACE(int64_t n, REAL *y, const int64_t *row, const int64_t *column, const REAL *a) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) y[row[i] * n + column[j]] = a[i * n + j];
 }
 
 /* to (m,k) = −from, any strides. */
@@ -130,6 +158,10 @@ AG_BLOCK_KERNEL(void, COMBINE_THREE, (int64_t n, REAL *y, const void *const x[3]
 #undef SOLVE_TRIANGLE
 #undef CHOLESKY_BLOCK
 #undef LU_COMPLETE
+#undef LU_STEP
+#undef UNIT_ROWS
+#undef SCALE_ROWS
+#undef PLACE
 #undef NEGATE
 #undef COMBINE_THREE
 #undef REAL

@@ -580,23 +580,13 @@ static int64_t cofactor_one(const ag_call *call, int64_t item, char *memory) {
     ag__copy_item(&call->x[0], item, false, a, n);
     const bool even = ag__lu_complete(y->dtype, n, a, row, column);
     set_others(n, y->dtype, a, even ? 1 : -1, others, (scaled *)(void *)(column + n));
-    for (int64_t i = 0; i < n; i++) /* w = d⁻¹·u; where a pivot is 0, so is all that is left */
-        for (int64_t j = i + 1; j < n; j++) {
-            const double pivot = ag__get_element(y->dtype, a, i * (n + 1));
-            if (pivot != 0) ag__put_element(y->dtype, a, i * n + j, ag__get_element(y->dtype, a, i * n + j) / pivot);
-        }
+    ag__unit_rows(y->dtype, n, a); /* w = d⁻¹·u; where a pivot is 0, so is all that is left */
     memset(z, 0, (size_t)(n * n) * each);
     for (int64_t i = 0; i < n; i++) ag__put_element(y->dtype, z, i * (n + 1), 1);
     ag__solve_triangle(&d, n, a, 1, n, true, true, n, z, n); /* w⁻ᵀ */
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j <= i; j++)
-            ag__put_element(y->dtype, z, i * n + j,
-                            ag__get_element(y->dtype, z, i * n + j) * ag__get_element(y->dtype, others, i));
+    ag__scale_rows(y->dtype, n, z, others);
     ag__solve_triangle(&d, n, a, 1, n, false, true, n, z, n); /* l⁻ᵀ·that */
-    void *to = ag__item(y, 2, item);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++)
-            ag__put_element(y->dtype, to, row[i] * n + column[j], ag__get_element(y->dtype, z, i * n + j));
+    ag__place(y->dtype, n, ag__item(y, 2, item), row, column, z);
     return AG__DONE;
 }
 

@@ -537,6 +537,81 @@ START_TEST(cofactors_of_singular_matrices) {
 }
 END_TEST
 
+enum { SIDE = 37 };
+
+/* As in ops/dense.h, which this file does not include: then errors would not name its lines. */
+bool ag__lu_complete(ag_dtype dtype, int64_t n, void *a, int64_t *row, int64_t *column);
+
+/* Elimination with complete pivoting in plain loops; numbers of f32 are rounded after each step. */
+static bool eliminate(ag_dtype d, int64_t n, double *a, int64_t *row, int64_t *column) {
+    bool even = true;
+    for (int64_t i = 0; i < n; i++) row[i] = column[i] = i;
+    for (int64_t j = 0; j < n; j++) {
+        int64_t p = j, q = j;
+        double most = -1;
+        for (int64_t i = j; i < n; i++) /* the first row that has the largest element, and its first place there */
+            for (int64_t c = j; c < n; c++)
+                if (fabs(a[i * n + c]) > most) most = fabs(a[i * n + c]), p = i, q = c;
+        if (isnan(a[p * n + j])) q = j;
+        for (int64_t c = 0; c < n; c++) {
+            const double x = a[j * n + c];
+            a[j * n + c] = a[p * n + c], a[p * n + c] = x;
+        }
+        for (int64_t i = 0; i < n; i++) {
+            const double x = a[i * n + j];
+            a[i * n + j] = a[i * n + q], a[i * n + q] = x;
+        }
+        const int64_t r = row[j], s = column[j];
+        row[j] = row[p], row[p] = r;
+        column[j] = column[q], column[q] = s;
+        even ^= (p != j) ^ (q != j);
+        for (int64_t i = j + 1; i < n && a[j * n + j] != 0; i++) {
+            const double factor = a[i * n + j] / a[j * n + j];
+            a[i * n + j] = d == AG_F32 ? (double)(float)factor : factor;
+            for (int64_t c = j + 1; c < n; c++) {
+                const double part = a[i * n + j] * a[j * n + c], rounded = d == AG_F32 ? (double)(float)part : part;
+                const double x = a[i * n + c] - rounded;
+                a[i * n + c] = d == AG_F32 ? (double)(float)x : x;
+            }
+        }
+    }
+    return even;
+}
+
+/* At each number of columns that vectors leave over; every third matrix has few distinct elements, so that many are the
+ * largest; one has not the full rank, and one a NaN. */
+START_TEST(complete_pivoting_is_as_in_plain_loops) {
+    const ag_dtype d = _i ? AG_F64 : AG_F32;
+    double expected[SIDE * SIDE];
+    union {
+        float f32[SIDE * SIDE];
+        double f64[SIDE * SIDE];
+    } a;
+    int64_t row[2][SIDE], column[2][SIDE];
+    uint32_t number = 1;
+    for (int64_t n = 1; n <= SIDE; n++)
+        for (int kind = 0; kind < 4; kind++) {
+            for (int64_t i = 0; i < n * n; i++) {
+                number = number * 1664525u + 1013904223u;
+                const double x = (double)(number >> 8) * 0x1p-23 - 1;
+                expected[i] = kind == 1 ? floor(2 * x) : kind == 2 && i >= n ? expected[i % n] : x;
+                if (kind == 3 && i == n * n / 2) expected[i] = NAN;
+                if (d == AG_F32) expected[i] = (double)(a.f32[i] = (float)expected[i]);
+                else a.f64[i] = expected[i];
+            }
+            const bool even = eliminate(d, n, expected, row[0], column[0]);
+            ck_assert_int_eq(ag__lu_complete(d, n, &a, row[1], column[1]), even);
+            ck_assert_mem_eq(row[1], row[0], (size_t)n * sizeof **row);
+            ck_assert_mem_eq(column[1], column[0], (size_t)n * sizeof **column);
+            for (int64_t i = 0; i < n * n; i++) {
+                const double x = d == AG_F32 ? (double)a.f32[i] : a.f64[i];
+                ck_assert_msg(x == expected[i] || (isnan(x) && isnan(expected[i])), "side %d, kind %d, element %d",
+                              (int)n, kind, (int)i);
+            }
+        }
+}
+END_TEST
+
 /* The elements above l's diagonal are 0 whatever a is: a cotangent there has no influence, even if it is NaN. */
 START_TEST(cotangents_above_the_diagonal_are_not_looked_at) {
     ag_tensor *a = ag_parameter(tape, AG_F64, AG_SHAPE(3, 3), (double[]){4, 2, 0, 2, 5, 2, 0, 2, 6}),
@@ -876,6 +951,7 @@ int main(void) {
     tcase_add_loop_test(group, orthogonal_factors_multiply_back, 0, 10);
     tcase_add_test(group, singular_matrices_are_named);
     tcase_add_test(group, cofactors_of_singular_matrices);
+    tcase_add_loop_test(group, complete_pivoting_is_as_in_plain_loops, 0, 2);
     tcase_add_test(group, infinite_cotangents_of_factors_reach_what_they_depend_on);
     tcase_add_test(group, cotangents_above_the_diagonal_are_not_looked_at);
     tcase_add_test(group, determinants_neither_overflow_nor_vanish);
