@@ -59,6 +59,17 @@ static double power_sum(int n, double a) {
     return y + (whole + tail);
 }
 
+/* That of order 1, with a division for each term, and one more. */
+static double square_sum(double a) {
+    static const double bernoulli[] = {-3617. / 510, 7. / 6,  -691. / 2730, 5. / 66,
+                                       -1. / 30,     1. / 42, -1. / 30,     1. / 6};
+    double y = 0, tail = 0;
+    for (; a < 12; a++) y += 1 / a * (1 / a);
+    const double r = 1 / a, v = r * r;
+    for (int j = 0; j < 8; j++) tail = tail * v + bernoulli[j];
+    return y + (r + v * (0.5 + r * tail));
+}
+
 /* n! times the sum of (d + k)^−(n + 1) over all whole numbers k, for d in (0, ½]; `mirror` is (−1)^(n + 1). The two
  * largest terms come first, because they may cancel. */
 static double power_sum_of_all(int n, double d, double mirror) {
@@ -69,6 +80,10 @@ static double power_sum_of_all(int n, double d, double mirror) {
  * for the distance to the nearest whole number. */
 static double power_sum_below(int n, double x) {
     const double d = x - rint(x), mirror = n % 2 ? 1 : -1;
+    if (n == 1) {
+        const double pi = 3.14159265358979323846, all = pi / sin(pi * d);
+        return all * all - square_sum(1 - x);
+    }
     return (d < 0 ? mirror : 1) * power_sum_of_all(n, fabs(d), mirror) - mirror * power_sum(n, 1 - x);
 }
 
@@ -77,7 +92,7 @@ static double polygamma_at(int n, double x) {
     if (isnan(x)) return x;
     if (x <= 0 && x == rint(x)) return sign * (double)INFINITY;
     if (x > DBL_MAX) return sign * 0;
-    return sign * (x > 0 ? power_sum(n, x) : power_sum_below(n, x));
+    return sign * (x <= 0 ? power_sum_below(n, x) : n == 1 ? square_sum(x) : power_sum(n, x));
 }
 
 void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(int n, double x)) {
