@@ -355,7 +355,10 @@ static void multiply(einsum *e, int p, int q) {
     const axes order_b = elements_too ? joined(&g.both, &g.right, &g.summed) : joined(&g.both, &g.summed, &g.right);
     a = in_order(a, &in_a, &order_a);
     b = in_order(b, &in_b, &order_b);
-    if (elements_too) y = by_elements(e, a, b, &g);
+    /* A dot product of elements that are not next to each other would read them one by one, and store them. */
+    const bool dot = g.both.count + g.left.count + g.right.count == 0;
+    const bool apart = dot && !(a->layout->contiguous && b->layout->contiguous);
+    if (elements_too || apart) y = by_elements(e, a, b, &g);
     else if (way_of(e, &g) == BY_TENSORDOT) y = ag_tensordot(a, b, g.summed.count);
     else y = by_matmul(e, a, b, &g);
     e->x[p] = y;

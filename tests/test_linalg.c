@@ -199,6 +199,18 @@ START_TEST(einsum_is_a_sum_over_all_indices) {
 }
 END_TEST
 
+/* A dot product whose elements lie differently is a sum of products, without a copy: then its bits are those of it. */
+START_TEST(einsum_adds_up_products_of_what_lies_apart) {
+    ag_tensor *x[] = {scattered(tape, AG_F32, AG_SHAPE(5, 9, 13), 1), scattered(tape, AG_F32, AG_SHAPE(13, 9, 5), 7)};
+    ag_tensor *turned = ag_permute(x[1], AG_AXES(2, 1, 0)), *flat[2];
+    ag_tensor *together[] = {x[0], ag_contiguous(turned)};
+    flat[0] = ag_reshape(x[0], AG_SHAPE(5 * 9 * 13));
+    flat[1] = ag_reshape(together[1], AG_SHAPE(5 * 9 * 13));
+    expect_same(ag_einsum("abc,cba->", 2, x), ag_sum(ag_mul(x[0], turned)));
+    expect_same(ag_einsum("abc,abc->", 2, together), ag_dot(flat[0], flat[1]));
+}
+END_TEST
+
 /* ---- einsum: errors ---- */
 
 typedef struct bad {
@@ -943,6 +955,7 @@ int main(void) {
     Suite *suite = suite_create("linalg");
     TCase *group = tape_group(suite, "products");
     tcase_add_test(group, einsum_is_a_sum_over_all_indices);
+    tcase_add_test(group, einsum_adds_up_products_of_what_lies_apart);
     tcase_add_test(group, einsum_says_where_the_text_is_wrong);
     tcase_add_test(group, einsum_takes_the_cheap_order);
     tcase_add_test(group, wrong_products);
