@@ -57,11 +57,22 @@ static void find_rows(walk *w, int behind) {
     for (int i = 0; i < w->rank; i++) w->rows *= w->extent[i];
 }
 
-/* Over the index alone, in lines: each stored number once, however often it is broadcast. */
+/* Whether lines are so short that many of them are better taken together, and their numbers checked before. */
+static bool is_short(const walk *w) {
+    enum { SHORT = AG__LIMIT(24, 3) };
+    return w->rank > 0 && w->extent[w->rank] <= SHORT;
+}
+
+/* Over the index alone, in lines as long as can be: each stored number once, however often it is broadcast. */
 static walk walk_of_numbers(const ag_array *index) {
     walk w = {0};
-    for (int i = 0; i < index->rank; i++)
-        if (index->stride[i] != 0) walk_along(&w, index->shape[i], 0, index->stride[i], 0);
+    for (int i = 0; i < index->rank; i++) {
+        const int64_t extent = index->shape[i], stride = index->stride[i];
+        if (stride == 0 || extent == 1) continue;
+        if (w.rank > 0 && w.index[w.rank - 1] == stride * extent)
+            w.extent[w.rank - 1] *= extent, w.index[w.rank - 1] = stride;
+        else walk_along(&w, extent, 0, stride, 0);
+    }
     find_rows(&w, w.rank);
     return w;
 }
@@ -241,22 +252,25 @@ static walk walk_of(const ag__places *p, const numbering *n) {
 
 /* ---- Gathering ---- */
 
-/* n elements of a line: y[j] = table[index[j]·step + j·ahead]. Often the line is along the indexed axis, which is
- * contiguous. */
-#define GATHER_LINE(name, type)                                                                                        \
-    static void name(const walk *w, int64_t n, void *y_, const void *table_, const int64_t *index) {                   \
+/* n elements of each of some lines: y[j] = table[index[j]·step + j·ahead]. Often a line is along the indexed axis,
+ * which is contiguous. */
+#define GATHER_LINES(name, type)                                                                                       \
+    static void name(const walk *w, int64_t rows, int64_t n, void *y_, const void *table_, const int64_t *index) {     \
         const int64_t ahead = w->table[w->rank], next = w->index[w->rank], step = w->step;                             \
+        const int64_t under = along_rows(w, w->table), below = along_rows(w, w->other),                                \
+                      down = along_rows(w, w->index);                                                                  \
         const type *table = table_;                                                                                    \
         type *y = y_;                                                                                                  \
-        if (ahead == 0 && next == 1 && step == 1)                                                                      \
-            for (int64_t j = 0; j < n; j++) y[j] = table[index[j]];                                                    \
-        else                                                                                                           \
-            for (int64_t j = 0; j < n; j++) y[j] = table[index[j * next] * step + j * ahead];                          \
+        for (; rows > 0; rows--, table += under, y += below, index += down)                                            \
+            if (ahead == 0 && next == 1 && step == 1)                                                                  \
+                for (int64_t j = 0; j < n; j++) y[j] = table[index[j]];                                                \
+            else                                                                                                       \
+                for (int64_t j = 0; j < n; j++) y[j] = table[index[j * next] * step + j * ahead];                      \
     }
-GATHER_LINE(gather_line_bool, uint8_t)
-GATHER_LINE(gather_line_i64, int64_t)
-GATHER_LINE(gather_line_f32, float)
-GATHER_LINE(gather_line_f64, double)
+GATHER_LINES(gather_line_bool, uint8_t)
+GATHER_LINES(gather_line_i64, int64_t)
+GATHER_LINES(gather_line_f32, float)
+GATHER_LINES(gather_line_f64, double)
 
 /* A short block in two pieces, which may overlap, without the call and the decisions of memcpy. */
 static inline void copy_block(char *y, const char *x, size_t bytes) {
@@ -303,9 +317,10 @@ static void gather_blocks(const gathering *g, const row *r, int64_t n) {
         for (int64_t i = 0; i < n; i++) copy_block(y + i * below, table + index[i * next] * step + i * ahead, width);
 }
 
-/* Elements low … high−1 of a line, some at a time, whose numbers are checked first unless they have been. */
-static void gather_line(gathering *g, const row *r, int64_t low, int64_t high) {
-    typedef void line(const walk *, int64_t, void *, const void *, const int64_t *);
+/* Elements low … high−1 of a line, some at a time, whose numbers are checked first unless they have been; or of several
+ * lines, if they have, and these are short. */
+static void gather_line(gathering *g, const row *r, int64_t rows, int64_t low, int64_t high) {
+    typedef void line(const walk *, int64_t, int64_t, void *, const void *, const int64_t *);
     static line *const lines[AG_DTYPES] = {gather_line_bool, gather_line_i64, gather_line_f32, gather_line_f64};
     const walk *w = g->walk;
     const ag_array *table = g->places->table, *y = g->places->other;
@@ -319,7 +334,7 @@ static void gather_line(gathering *g, const row *r, int64_t low, int64_t high) {
             atomic_store_explicit(&g->outside, true, memory_order_relaxed);
             return;
         }
-        lines[y->dtype](w, n, g->past ? (char *)memory : to,
+        lines[y->dtype](w, rows, n, g->past ? (char *)memory : to,
                         (const char *)table->data + (r->table + low * ahead) * bytes, at);
         if (g->past) ag__copy_row(to, (const char *)memory, (size_t)(n * bytes), true);
     }
@@ -328,11 +343,12 @@ static void gather_line(gathering *g, const row *r, int64_t low, int64_t high) {
 /* Rows start … end−1, elements low … high−1 of lines. */
 static void gather_rows(gathering *g, int64_t start, int64_t end, int64_t low, int64_t high) {
     const walk *w = g->walk;
+    const bool whole = !g->unchecked && !g->past && high - low == w->extent[w->rank] && high - low <= AG__STRIP;
     row r = row_at(w, start);
     for (int64_t n; r.number < end; advance(w, &r, n)) {
-        n = w->width ? rows_along(w, &r, end) : 1;
+        n = w->width || whole ? rows_along(w, &r, end) : 1;
         if (w->width) gather_blocks(g, &r, n);
-        else gather_line(g, &r, low, high);
+        else gather_line(g, &r, n, low, high);
     }
     if (g->past) ag__copied_past();
 }
@@ -352,7 +368,7 @@ static void gather_share(void *g_, int i, int n) {
 static bool gather_by(const ag__places *p, const numbering *n, int64_t unchecked) {
     const ag_array *y = p->other;
     const walk w = walk_of(p, n);
-    if (w.width > 0 && unchecked) return false;
+    if ((w.width > 0 || is_short(&w)) && unchecked) return false;
     const int threads = ag__worthwhile(y->size, p->call->threads);
     gathering g = {.places = p, .numbers = n->data, .walk = &w, .unchecked = unchecked};
     const int64_t index = p->count > 0 ? p->index->size * (int64_t)sizeof(int64_t) : 0;
@@ -375,7 +391,7 @@ bool ag__gather_at(const ag__places *p) {
 
 /* ---- Scattering ---- */
 
-/* Elements low … high−1 of n blocks. One line: table[index[j]·step + j·ahead] +=
+/* Elements low … high−1 of n blocks. Of lines: table[index[j]·step + j·ahead] +=
  * source[j·beside]. */
 #define SCATTER(blocks, line, type)                                                                                    \
     AG_BLOCK_KERNEL(void, blocks,                                                                                      \
@@ -391,15 +407,19 @@ bool ag__gather_at(const ag__places *p) {
             for (int64_t j = low; j < high; j++) y[j] += x[j];                                                         \
         }                                                                                                              \
     }                                                                                                                  \
-    static void line(const walk *w, const row *r, void *table_, const int64_t *index, const void *source_) {           \
+    static void line(const walk *w, const row *r, int64_t rows, void *table_, const int64_t *index,                    \
+                     const void *source_) {                                                                            \
         const int64_t n = w->extent[w->rank], ahead = w->table[w->rank], next = w->index[w->rank];                     \
         const int64_t beside = w->other[w->rank];                                                                      \
+        const int64_t under = along_rows(w, w->table), below = along_rows(w, w->other),                                \
+                      down = along_rows(w, w->index);                                                                  \
         type *table = (type *)table_ + r->table;                                                                       \
         const type *source = (const type *)source_ + r->other;                                                         \
-        if (ahead == 0 && next == 1 && w->step == 1)                                                                   \
-            for (int64_t j = 0; j < n; j++) table[index[j]] += source[j * beside];                                     \
-        else                                                                                                           \
-            for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];        \
+        for (; rows > 0; rows--, table += under, source += below, index += down)                                       \
+            if (ahead == 0 && next == 1 && w->step == 1)                                                               \
+                for (int64_t j = 0; j < n; j++) table[index[j]] += source[j * beside];                                 \
+            else                                                                                                       \
+                for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];    \
     }
 /* Many f32 additions to one element: the rounding error of each (Møller, Knuth) is kept in a second table and added
  * with the next term, the last one to the sum. So the error does not grow with their number, and the order is that
@@ -460,7 +480,7 @@ static void scatter_one(const scattering *s, const row *r, int64_t low, int64_t 
 /* n rows, from r on, of which columns low … high−1: added. */
 static void add_rows(const scattering *s, const row *r, int64_t n, int64_t low, int64_t high) {
     typedef void blocks(const walk *, const row *, int64_t, int64_t, int64_t, void *, const int64_t *, const void *);
-    typedef void line(const walk *, const row *, void *, const int64_t *, const void *);
+    typedef void line(const walk *, const row *, int64_t, void *, const int64_t *, const void *);
     static blocks *const of_blocks[AG_DTYPES] = {NULL, scatter_blocks_i64, scatter_blocks_f32, scatter_blocks_f64};
     static line *const lines[AG_DTYPES] = {NULL, scatter_line_i64, scatter_line_f32, scatter_line_f64};
     const ag_array *y = s->places->table, *x = s->places->other;
@@ -469,7 +489,7 @@ static void add_rows(const scattering *s, const row *r, int64_t n, int64_t low, 
     if (w->width && s->beside.lost) scatter_one(s, r, low, high);
     else if (w->width) of_blocks[y->dtype](w, r, n, low, high, y->data, at, x->data);
     else if (s->beside.lost) scatter_line_exactly(w, r, y->data, s->beside.lost, at, (const float *)x->data);
-    else lines[y->dtype](w, r, y->data, at, x->data);
+    else lines[y->dtype](w, r, n, y->data, at, x->data);
 }
 
 /* Elements of a line, put in their places: often it is along the indexed axis, which is contiguous. */
@@ -520,7 +540,7 @@ static void scatter_rows(scattering *s, int64_t start, int64_t end, int64_t low,
             atomic_store_explicit(&s->outside, true, memory_order_relaxed);
             return;
         }
-        n = w->width && !s->beside.lost ? rows_along(w, &r, end) : 1;
+        n = (w->width || s->how == AG_PUT_ADD) && !s->beside.lost ? rows_along(w, &r, end) : 1;
         if (s->how == AG_PUT_ADD) add_rows(s, &r, n, low, high);
         else if (w->width) put_rows(s, &r, n, low, high);
         else put_rows(s, &r, w->extent[w->rank], 0, 1);
@@ -575,16 +595,21 @@ static bool begin_with_table(const ag_call *call) {
 }
 
 /* Count how often each number occurs; returns the most. Along an axis without numbers of its own it counts once,
- * unless that is none of the table's either. */
+ * unless that is none of the table's either. Lines are counted one by one if each is added to elements of its own. */
 static int64_t count_numbers(const scattering *s, unsigned char *count) {
     const ag__places *p = s->places;
     int64_t each = 1, most = 0;
+    int own = 0; /* leading axes that are the table's own */
     walk w = {0};
     for (int r = 0; r < p->other->rank; r++) {
+        const bool leading = (p->own >> r & 1) && own == w.rank;
         if (s->numbers->stride[r] != 0) walk_along(&w, p->other->shape[r], 0, s->numbers->stride[r], 0);
         else if (!(p->own >> r & 1)) each *= p->other->shape[r];
+        if (leading) own = w.rank;
     }
     find_rows(&w, w.rank);
+    const bool alone = w.rank > 0 && own >= w.rank && s->walk->width == 0;
+    const size_t span = (size_t)s->numbers->span;
     for (row r = row_at(&w, 0); r.number < w.rows; advance(&w, &r, 1)) {
         const int64_t *at = s->numbers->data + r.index;
         for (int64_t j = 0; j < w.extent[w.rank]; j++) {
@@ -592,6 +617,9 @@ static int64_t count_numbers(const scattering *s, unsigned char *count) {
             count[k] = (unsigned char)n;
             if (n > most) most = n;
         }
+        if (alone && span / 64 <= (size_t)w.extent[w.rank]) memset(count, 0, span);
+        else
+            for (int64_t j = 0; alone && j < w.extent[w.rank]; j++) count[at[j * w.index[w.rank]]] = 0;
     }
     return most;
 }
@@ -640,7 +668,7 @@ static bool put_checking(const ag__places *p, ag_put how) {
     numbering n = {0};
     single(p, &n);
     const walk w = walk_of(p, &n);
-    if (w.width > 0 || n.span == 0 || !begin_with_table(p->call)) return false;
+    if (w.width > 0 || is_short(&w) || n.span == 0 || !begin_with_table(p->call)) return false;
     scattering s = {.places = p, .numbers = &n, .walk = &w, .how = how, .unchecked = n.span};
     scatter_all(&s);
     return !atomic_load_explicit(&s.outside, memory_order_relaxed);

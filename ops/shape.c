@@ -443,7 +443,7 @@ static void stack_share(void *j_, int i, int n) {
 }
 
 static bool concat_eval(const ag_call *call) {
-    enum { LEAST = AG__LIMIT(8, 3) };
+    enum { LEAST = AG__LIMIT(8, 3), AT_ONCE = 8 }; /* as many rows stay in the second-level cache */
     joining j = {.call = call, .axis = *(const int64_t *)call->attributes};
     const ag_array *y = &call->y;
     if (y->size == 0) return true;
@@ -458,7 +458,10 @@ static bool concat_eval(const ag_call *call) {
     j.rows = AG__JOINED / (y->size / y->shape[0]);
     if (j.axis == 0 || j.rows == 0 || j.rows >= y->shape[0])
         copy_all_inputs(&j, y->data, 0, y->shape[0], call->threads, j.past);
-    else ag__parallel(ag__worthwhile(y->size, call->threads), concat_share, &j);
+    else {
+        if (!j.past) j.rows *= AT_ONCE;
+        ag__parallel(ag__worthwhile(y->size, call->threads), concat_share, &j);
+    }
     return true;
 }
 

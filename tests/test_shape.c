@@ -563,6 +563,22 @@ START_TEST(many_stacked_last_are_a_transpose) {
 }
 END_TEST
 
+/* Rows of the inputs that are joined along another axis are taken some at a time, around their number. */
+START_TEST(joined_rows_are_taken_some_at_a_time) {
+    static const int64_t rows[] = {7, 8, 9, 15, 16, 17, 33};
+    for (int i = 0; i < 7; i++)
+        for (int64_t width = 2; width <= 4; width++) {
+            const int64_t half = 4096 / width / 3;
+            ag_tensor *x = ag_contiguous(numbered(AG_F32, AG_SHAPE(rows[i], 3 * half)));
+            ag_tensor *of[] = {
+                ag_slice(x, 1, 0, half, 1), ag_slice(x, 1, half, 2 * half, 1),
+                ag_transpose(ag_contiguous(ag_transpose(ag_slice(x, 1, 2 * half, 3 * half, 1), 0, 1)), 0, 1)};
+            expect_same(ag_concat(3, of, 1), x);
+        }
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(parts_make_the_whole) {
     ag_tensor *x = numbered(AG_I64, AG_SHAPE(3, 12)), *y[12];
     ck_assert_int_eq(ag_split(x, -1, 4, y), AG_OK);
@@ -811,6 +827,85 @@ START_TEST(views_are_not_copied) {
 }
 END_TEST
 
+enum { LINES = 40, KINDS = 7 };
+
+/* Indices in short lines and longer ones, of several layouts: read, and added to. */
+START_TEST(short_lines_of_indices) {
+    static const int64_t widths[] = {1, 2, 3, 4, 23, 24, 25, 26, 40};
+    const ag_dtype d = (ag_dtype[]){AG_F32, AG_F64, AG_I64}[_i % 3];
+    ag_tensor *x = ag_contiguous(ag_cast(numbered(AG_I64, AG_SHAPE(LINES, KINDS)), d));
+    for (int i = 0; i < 9; i++)
+        for (int layout = 0; layout < 4; layout++) {
+            const int64_t n = widths[i];
+            int64_t number[LINES * 40];
+            double sum[LINES * KINDS];
+            for (int64_t k = 0; k < LINES * n; k++) number[k] = (k * k + k / 3) % KINDS;
+            for (int64_t k = n; k < LINES * n && layout == 2; k++) number[k] = number[k % n]; /* as broadcast below */
+            ag_tensor *at = ag_from(tape, AG_I64, AG_SHAPE(LINES, n), number);
+            if (layout == 1) at = ag_transpose(ag_contiguous(ag_transpose(at, 0, 1)), 0, 1);
+            if (layout == 2) at = ag_broadcast_to(ag_slice(at, 0, 0, 1, 1), AG_SHAPE(LINES, n));
+            if (layout == 3) at = ag_slice(ag_contiguous(ag_embed(at, 1, 2 * n, 0, 2)), 1, 0, 2 * n, 2);
+            ag_tensor *v = ag_cast(numbered(AG_I64, AG_SHAPE(LINES, n)), d), *y = ag_take_along_axis(x, at, 1);
+            ag_tensor *z = ag_put_along_axis(x, at, v, 1, AG_PUT_ADD), *deep[3] = {x, at, v};
+            for (int k = 0; k < 3; k++)
+                deep[k] = ag_permute(ag_reshape(deep[k], AG_SHAPE(5, 8, k == 0 ? KINDS : n)), AG_AXES(1, 0, 2));
+            for (int64_t k = 0; k < LINES * KINDS; k++) sum[k] = ag_element(x, k);
+            for (int64_t k = 0; k < LINES * n; k++) {
+                ck_assert_double_eq(ag_element(y, k), ag_element(x, k / n * KINDS + number[k]));
+                sum[k / n * KINDS + number[k]] += ag_element(v, k);
+            }
+            for (int64_t k = 0; k < LINES * KINDS; k++) ck_assert_double_eq(ag_element(z, k), sum[k]);
+            expect_same(ag_permute(ag_take_along_axis(deep[0], deep[1], -1), AG_AXES(1, 0, 2)),
+                        ag_reshape(y, AG_SHAPE(5, 8, n)));
+            expect_same(ag_permute(ag_put_along_axis(deep[0], deep[1], deep[2], -1, AG_PUT_ADD), AG_AXES(1, 0, 2)),
+                        ag_reshape(z, AG_SHAPE(5, 8, KINDS)));
+            expect_ok(tape);
+            number[layout == 2 ? n - 1 : LINES * n - 1] = KINDS;
+            at = ag_from(tape, AG_I64, AG_SHAPE(LINES, n), number);
+            if (layout == 1) at = ag_transpose(ag_contiguous(ag_transpose(at, 0, 1)), 0, 1);
+            for (int how = -1; how < 2; how++) {
+                y = how < 0 ? ag_take_along_axis(x, at, 1) : ag_put_along_axis(x, at, v, 1, (ag_put)how);
+                ck_assert_ptr_null(ag_data(y));
+                expect_error(tape, AG_ERR_RANGE, "index 7 at element");
+                ag_clear_error(tape);
+            }
+        }
+}
+END_TEST
+
+/* Rounding errors are kept where many f32 numbers are added to one element; not where they are many in all rows, but few
+ * in each: then they are added in sequence. */
+START_TEST(additions_are_counted_in_each_line) {
+    enum { ROWS = 90 };
+    static float table[ROWS * 2], term[ROWS * 200];
+    static int64_t number[ROWS * 200];
+    for (int64_t n = 40; n <= 200; n += 160)
+        for (int64_t span = 2; span <= 20000; span += 19998) {
+            for (int64_t k = 0; k < ROWS * n; k++) {
+                number[k] = k % 2;
+                term[k] = 1 + (float)(k * 37 % 101) / 128.f / 3;
+            }
+            memset(table, 0, sizeof table);
+            double exact[ROWS * 2] = {0};
+            for (int64_t k = 0; k < ROWS * n; k++) {
+                table[k / n * 2 + k % 2] += term[k];
+                exact[k / n * 2 + k % 2] += (double)term[k];
+            }
+            ag_tensor *at = ag_from(tape, AG_I64, AG_SHAPE(ROWS, n), number);
+            ag_tensor *y = ag_put_along_axis(ag_zeros(tape, AG_F32, AG_SHAPE(ROWS, span)), at,
+                                             ag_from(tape, AG_F32, AG_SHAPE(ROWS, n), term), 1, AG_PUT_ADD);
+            int rounded = 0;
+            for (int64_t k = 0; k < ROWS * 2; k++) {
+                const double got = ag_element(y, k / 2 * span + k % 2);
+                rounded += (double)table[k] != (double)(float)exact[k];
+                ck_assert_double_eq(got, n / 2 > 64 ? (double)(float)exact[k] : (double)table[k]);
+            }
+            ck_assert_int_gt(rounded, 0);
+        }
+    expect_ok(tape);
+}
+END_TEST
+
 /* The sum of extents of joined tensors without elements may be the largest number, and not more. */
 START_TEST(extents_that_are_joined_do_not_overflow) {
     enum { N = 17 };
@@ -995,8 +1090,7 @@ START_TEST(padded_and_added) {
         for (int value = 0; value < 2; value++) {
             ag_tensor *x = ag_cast(ag_reshape(ag_arange(tape, AG_I64, M * N), AG_SHAPE(M, N)), dtypes[d]);
             ag_tensor *u = ag_cast(ag_reshape(ag_arange(tape, AG_I64, M * ALL), AG_SHAPE(M, ALL)), dtypes[d]);
-            ag_tensor *padded =
-                ag_pad_with(x, AG_AXES(1), AG_SHAPE(BEFORE), AG_SHAPE(AFTER), AG_PAD_CONSTANT, value);
+            ag_tensor *padded = ag_pad_with(x, AG_AXES(1), AG_SHAPE(BEFORE), AG_SHAPE(AFTER), AG_PAD_CONSTANT, value);
             const double *y = ag_data(ag_cast(ag_add(ag_scale(u, 2), padded), AG_F64));
             ck_assert_ptr_nonnull(y);
             for (int i = 0; i < M; i++)
@@ -1025,6 +1119,9 @@ int main(void) {
     tcase_add_test(text, texts_are_read);
     tcase_add_test(text, other_texts_are_refused);
     tcase_add_test(text, any_text_is_read_or_refused);
+    tcase_add_test(rest, joined_rows_are_taken_some_at_a_time);
+    tcase_add_loop_test(index, short_lines_of_indices, 0, 3);
+    tcase_add_test(index, additions_are_counted_in_each_line);
     tcase_add_loop_test(rest, adjoints_are_exact, 0, 15);
     tcase_add_test(rest, many_stacked_last_are_a_transpose);
     tcase_add_test(rest, parts_make_the_whole);
