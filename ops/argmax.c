@@ -80,7 +80,8 @@ static search search_of(const ag_call *call) {
     for (int i = 0; i < x->rank; i++)
         if (i != axis) ag__walk_add(&s.kept, x->shape[i], x->stride[i]);
     s.near = s.kept.rank == 0 || llabs(s.stride) < llabs(s.kept.stride[s.kept.rank - 1]);
-    if (s.dtype == AG_F32 && s.n > UINT32_MAX) s.near = true; /* lanes are shorter */
+    if (s.outputs < AG__FEWEST_COLUMNS && !ag__is_short(s.n)) s.near = true; /* the outputs are not worth a vector */
+    if (s.dtype == AG_F32 && s.n > UINT32_MAX) s.near = true;                /* lanes are shorter */
     return s;
 }
 
@@ -187,6 +188,10 @@ static bool argmax_infer(ag_infer *r) {
 static bool search_all(const ag_call *call, bool least) {
     search s = search_of(call);
     s.least = least;
+    if (s.n == 1) {
+        memset(s.y, 0, (size_t)s.outputs * sizeof *s.y);
+        return true;
+    }
     ag__parallel(ag__worthwhile(call->x[0].size, call->threads), search_share, &s);
     return true;
 }

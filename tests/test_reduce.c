@@ -500,6 +500,39 @@ START_TEST(indices_over_any_axes_are_those_of_plain_loops) {
 }
 END_TEST
 
+/* Few columns: each is searched by itself; of equal elements the first counts, and a NaN before all. */
+START_TEST(few_columns_are_searched_one_by_one) {
+    enum { WIDEST = 10, LONGEST = 3000 };
+    static const int64_t extents[] = {1, 2, 31, 32, 33, 1023, 1024, 1025, LONGEST};
+    static double elements[LONGEST * WIDEST];
+    const ag_dtype d = (ag_dtype[]){AG_F32, AG_F64, AG_I64}[_i % 3];
+    for (int e = 0; e < 9; e++)
+        for (int64_t columns = 1; columns <= WIDEST; columns++) {
+            const int64_t n = extents[e];
+            for (int64_t k = 0; k < n * columns; k++) elements[k] = (double)(k * 7919 % 101 - 50);
+            if (d != AG_I64 && columns > 2) elements[n / 2 * columns + 1] = elements[(n - 1) * columns + 1] = NAN;
+            ag_tensor *x = tensor_of(tape, d, AG_SHAPE(n, columns), elements);
+            ag_tensor *turned = ag_transpose(ag_contiguous(ag_transpose(x, 0, 1)), 0, 1);
+            ag_tensor *apart = ag_slice(ag_contiguous(ag_embed(x, 1, 2 * columns, 0, 2)), 1, 0, 2 * columns, 2);
+            ag_tensor *of[] = {x, turned, apart};
+            for (int layout = 0; layout < 3; layout++)
+                for (int least = 0; least < 2; least++) {
+                    ag_tensor *y = least ? ag_argmin(of[layout], 0, false) : ag_argmax(of[layout], 0, false);
+                    for (int64_t c = 0; c < columns; c++) {
+                        int64_t best = 0;
+                        for (int64_t k = 1; k < n; k++) {
+                            const double a = elements[best * columns + c], b = elements[k * columns + c];
+                            if ((least ? b < a : b > a) || (isnan(b) && !isnan(a))) best = k;
+                        }
+                        ck_assert_msg(ag_element(y, c) == (double)best, "%d of %d columns, %d rows, layout %d", (int)c,
+                                      (int)columns, (int)n, layout);
+                    }
+                }
+        }
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(the_least_integers_have_no_opposite) {
     const int64_t x[] = {3, INT64_MIN, INT64_MAX, INT64_MIN + 1};
     ag_tensor *in = ag_from(tape, AG_I64, AG_SHAPE(4), x);
@@ -1005,7 +1038,8 @@ START_TEST(ties_are_shared_in_windows) {
     ag_tensor *hit = ag_cast(ag_equal(windows, y), AG_F32);
     ag_tensor *share = ag_div(hit, ag_sum_over(hit, AG_AXES(3, 4), true));
     ck_assert_int_eq(ag_vjp(1, &y, &g, 1, &x, &dx[0], 0), AG_OK);
-    ck_assert_int_eq(ag_vjp(1, (ag_tensor *[]){ag_sum(ag_mul(windows, ag_mul(share, g)))}, NULL, 1, &x, &dx[1], 0), AG_OK);
+    ck_assert_int_eq(ag_vjp(1, (ag_tensor *[]){ag_sum(ag_mul(windows, ag_mul(share, g)))}, NULL, 1, &x, &dx[1], 0),
+                     AG_OK);
     for (int threads = 1; threads < 4; threads++) {
         ag_tape_set_threads(tape, threads);
         ag_tensor *more;
@@ -1025,19 +1059,20 @@ START_TEST(ties_are_counted_within_other_axes) {
         ag_shape shape;
         ag_axes axes;
         bool within;
-    } of[] = {{{2, {2, 3}}, {1, {0}}, false},       {{2, {2, 3}}, {1, {1}}, false},
-              {{2, {2, 3}}, {2, {0, 1}}, false},    {{2, {2, 3}}, {0, {0}}, false},
-              {{3, {2, 3, 4}}, {1, {2}}, false},    {{3, {2, 3, 4}}, {1, {0}}, false},
-              {{3, {2, 3, 4}}, {1, {1}}, true},     {{3, {2, 3, 4}}, {2, {0, 2}}, true},
-              {{3, {2, 3, 4}}, {2, {1, 2}}, false}, {{3, {2, 3, 4}}, {2, {0, 1}}, false},
-              {{3, {1, 3, 4}}, {1, {1}}, false},    {{3, {2, 3, 1}}, {1, {1}}, false},
-              {{3, {2, 1, 3}}, {1, {1}}, false},    {{4, {2, 1, 3, 4}}, {1, {2}}, true},
+    } of[] = {{{2, {2, 3}}, {1, {0}}, false},         {{2, {2, 3}}, {1, {1}}, false},
+              {{2, {2, 3}}, {2, {0, 1}}, false},      {{2, {2, 3}}, {0, {0}}, false},
+              {{3, {2, 3, 4}}, {1, {2}}, false},      {{3, {2, 3, 4}}, {1, {0}}, false},
+              {{3, {2, 3, 4}}, {1, {1}}, true},       {{3, {2, 3, 4}}, {2, {0, 2}}, true},
+              {{3, {2, 3, 4}}, {2, {1, 2}}, false},   {{3, {2, 3, 4}}, {2, {0, 1}}, false},
+              {{3, {1, 3, 4}}, {1, {1}}, false},      {{3, {2, 3, 1}}, {1, {1}}, false},
+              {{3, {2, 1, 3}}, {1, {1}}, false},      {{4, {2, 1, 3, 4}}, {1, {2}}, true},
               {{4, {2, 3, 1, 4}}, {2, {0, 3}}, true}, {{5, {2, 3, 2, 3, 2}}, {2, {1, 3}}, true}};
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         const ag_mark mark = ag_tape_mark(tape);
         ag_tensor *x = scattered(tape, AG_F64, of[i].shape, i), *dx;
         ag_grad(ag_sum(ag_max_over(x, of[i].axes, false)), 1, &x, &dx);
-        ck_assert_msg((strstr(ag_formula(dx, NULL), "ties(") != NULL) == of[i].within, "%zu: %s", i, ag_formula(dx, NULL));
+        ck_assert_msg((strstr(ag_formula(dx, NULL), "ties(") != NULL) == of[i].within, "%zu: %s", i,
+                      ag_formula(dx, NULL));
         expect_ok(tape);
         ag_tape_rewind(tape, mark);
     }
@@ -1071,7 +1106,8 @@ END_TEST
 START_TEST(shares_want_three_tensors_that_fit) {
     ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3)), *y = ag_zeros(tape, AG_F64, AG_SHAPE(2, 1));
     shares_of(x, y, ag_zeros(tape, AG_F64, AG_SHAPE(1, 1)), 0);
-    expect_error(tape, AG_ERR_SHAPE, "shares: a (2,3), b (2,1) and c (1,1): the extents of the second and the third differ");
+    expect_error(tape, AG_ERR_SHAPE,
+                 "shares: a (2,3), b (2,1) and c (1,1): the extents of the second and the third differ");
     shares_of(x, ag_zeros(tape, AG_F64, AG_SHAPE(2, 2)), ag_zeros(tape, AG_F64, AG_SHAPE(2, 2)), 0);
     expect_error(tape, AG_ERR_SHAPE, "must be 1, or those of the first");
     shares_of(x, y, ag_zeros(tape, AG_F64, AG_SHAPE(2)), 0);
@@ -1245,6 +1281,7 @@ int main(void) {
     t = tape_group(suite, "extremes");
     tcase_add_loop_test(t, indices_over_any_axes_are_those_of_plain_loops, 0, 4);
     tcase_add_test(t, the_least_integers_have_no_opposite);
+    tcase_add_loop_test(t, few_columns_are_searched_one_by_one, 0, 3);
     t = tape_group(suite, "norms, masks, quantiles");
     tcase_add_test(t, norms_neither_overflow_nor_vanish_in_between);
     tcase_add_test(t, slopes_are_0_where_a_norm_or_deviation_is);
