@@ -30,7 +30,7 @@ typedef struct entry {
 ONE(exp2) ONE(log2) ONE(log10) ONE(cbrt) ONE(tan) ONE(asin) ONE(acos) ONE(atan) TWO(atan2)
 ONE(sinh) ONE(cosh) ONE(asinh) ONE(acosh) ONE(atanh) ONE(expm1) ONE(log1p) TWO(pow)
 ONE(floor) ONE(ceil) ONE(round) ONE(trunc) ONE(frac) ONE(reciprocal) TWO(fmod) TWO(remainder) TWO(floor_divide)
-TWO(hypot) TWO(copysign) THREE(lerp) TWO(xlogy) TWO(xlog1py) TWO(logaddexp) ONE(sinc)
+TWO(hypot) TWO(copysign) THREE(lerp) TWO(xlogy) TWO(xlog1py) TWO(logaddexp) ONE(sinc) ONE(digamma)
 TWO(logical_and) ONE(logical_not) ONE(isnan) ONE(isfinite) ONE(nan_to_num) WITH(less_scalar, 0.25)
 WITH(clamp_min, 0.25) THREE(clamp_between)
 ONE(softplus) ONE(logsigmoid) ONE(silu) ONE(gelu_tanh) ONE(mish) ONE(softsign) ONE(logit) WITH(leaky_relu, 0.125)
@@ -49,7 +49,7 @@ static const entry entries[] = {
     {"fmod", fmod_, 2, false, 3, 2}, {"remainder", remainder_, 2, false, 3, 2}, {"floor_divide", floor_divide_, 2, true, 3, 2},
     {"hypot", hypot_, 2, false, 0, 4}, {"copysign", copysign_, 2, false, 0, 4}, {"lerp", lerp_, 3, false, 0, 2},
     {"xlogy", xlogy_, 2, false, 3, 2}, {"xlog1py", xlog1py_, 2, false, 3, 2}, {"logaddexp", logaddexp_, 2, false, 0, 4},
-    {"sinc", sinc_, 1, false, 3, 2},
+    {"sinc", sinc_, 1, false, 3, 2}, {"digamma", digamma_, 1, false, 10, 9.5},
     {"logical_and", logical_and_, 2, true, 0, 4}, {"logical_not", logical_not_, 1, true, 0, 4},
     {"isnan", isnan_, 1, true, 0, 4}, {"isfinite", isfinite_, 1, true, 0, 4}, {"nan_to_num", nan_to_num_, 1, false, 0, 4},
     {"less_scalar", less_scalar_, 1, true, 0, 4}, {"clamp_min", clamp_min_, 1, false, 0, 4},
