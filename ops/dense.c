@@ -9,10 +9,11 @@
 
 enum { NARROW = AG__LIMIT(16, 3), SHORT = AG__LIMIT(256, 8) }; /* columns of a kernel; terms of a product */
 
-#ifdef __GNUC__
+/* "But for the largest of them": where the compiler is told nothing, one element is taken after the other. */
+#if defined __GNUC__ && !defined AG_SIMD_MOST
 #define AG_SIMD_MOST(most) AG_SIMD_REDUCED(omp simd reduction(max : most))
 #define AG_SIMD_REDUCED(text) _Pragma(#text)
-#else
+#elif !defined AG_SIMD_MOST
 #define AG_SIMD_MOST(most)
 #endif
 

@@ -102,6 +102,7 @@ OPENING = """\
 #ifndef AG_SIMD
 #define AG_SIMD
 #endif
+#define AG_SIMD_MOST(most)
 #if defined __GNUC__
 #define AG_AMALGAMATION_HIDDEN _Pragma("GCC visibility push(hidden)")
 #define AG_AMALGAMATION_VISIBLE _Pragma("GCC visibility pop")
