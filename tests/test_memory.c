@@ -420,6 +420,25 @@ START_TEST(activations_are_not_kept_for_the_backward_pass) {
 }
 END_TEST
 
+/* The cotangents of slices become one concatenation. The sum of embedded tensors, as which it was recorded first, is never
+ * computed: nothing is kept for it, and its terms are gone when the gradient is there. */
+START_TEST(cotangents_of_slices_do_not_stay) {
+    enum { N = 2000, SLICES = 4 };
+    ag_tensor *x = ag_parameter_from(scattered(tape, AG_F64, AG_SHAPE(SLICES, N), 3)), *y = NULL, *dx;
+    ag_eval(x);
+    for (int64_t i = 0; i < SLICES; i++) {
+        ag_tensor *part = ag_tanh(ag_slice(x, 0, i, i + 1, 1));
+        y = y ? ag_mul(y, part) : part;
+    }
+    ag_tensor *loss = ag_sum(y);
+    ag_grad(loss, 1, &x, &dx);
+    const int64_t before = ag_tape_memory(tape).live, bytes = SLICES * N * (int64_t)sizeof(double);
+    ck_assert_int_eq(ag_eval_all(2, (ag_tensor *[]){loss, dx}), AG_OK);
+    const int64_t more = ag_tape_memory(tape).live - before;
+    ck_assert_msg(more < bytes + bytes / 4, "%lld bytes stay for a gradient of %lld", (long long)more, (long long)bytes);
+}
+END_TEST
+
 /* Each operation writes over its input, which nothing else reads: but x is kept, and the square reads y twice. */
 START_TEST(a_small_result_takes_the_place_of_its_input) {
     static const double elements[50] = {1, 2, 3};
@@ -664,6 +683,7 @@ int main(void) {
         tcase_add_loop_test(plain_group(suite, "backward"), activations_are_not_kept_for_the_backward_pass, 0, 3);
     TCase *less = tape_group(suite, "less");
     if (usual_pieces(1)) tcase_add_test(less, a_view_below_a_stopped_gradient_keeps_nothing);
+    tcase_add_test(less, cotangents_of_slices_do_not_stay);
     if (usual_pieces(1)) tcase_add_test(less, a_small_result_takes_the_place_of_its_input);
     tcase_add_test(less, a_loop_is_given_no_more_than_it_uses);
     TCase *stale = tape_group(suite, "stale");

@@ -89,8 +89,21 @@ static int terms_of(ag_tensor *sum, ag_tensor **term) {
     return n;
 }
 
+static bool forgo_unread(ag_tensor *t) {
+    if (t->readers > 0 || !(t->flags & AG__GRADIENT)) return false;
+    ag__forgo(t);
+    return true;
+}
+
+/* The sum, and those of its n terms that nothing else reads, need not be computed: nor kept what they are made of. */
+static void forgo_sum(ag_tensor *sum, int n, ag_tensor *const term[]) {
+    for (int i = n; i-- > 1 && forgo_unread(sum); sum = sum->input[0]) forgo_unread(term[i]);
+    forgo_unread(term[0]);
+}
+
 /* The same sum with all results of the first such operation added up as its entry says; unchanged out of memory. */
 static ag_tensor *added_up(ag_tensor *sum) {
+    ag_tensor *former = sum;
     int n = terms_of(sum, NULL), same = 0;
     ag__buffer *memory = ag__buffer_new(sum->tape, ag__times(2 * (uint64_t)n, sizeof sum));
     if (!memory) return sum;
@@ -106,6 +119,7 @@ static ag_tensor *added_up(ag_tensor *sum) {
         for (int i = 0; i < n; i++)
             if (term[i]->op != op) rest = rest ? ag_add(rest, term[i]) : term[i];
         sum = op->sum(same, chosen, rest);
+        if (sum != former) forgo_sum(former, n, term);
     }
     ag__buffer_drop(sum->tape, memory);
     return sum;
