@@ -439,6 +439,18 @@ START_TEST(cotangents_of_slices_do_not_stay) {
 }
 END_TEST
 
+/* A variable's value of 2 kB, the most that is not small with its header, has memory of its own: else the memory around
+ * it would not be given back. */
+START_TEST(a_value_that_lasts_is_apart) {
+    enum { BYTES = 2048, N = BYTES / sizeof(float) };
+    static const float elements[N];
+    ag_parameter(tape, AG_F32, AG_SCALAR, elements);
+    const int64_t before = ag_tape_memory(tape).held;
+    ag_parameter(tape, AG_F32, AG_SHAPE(N), elements);
+    ck_assert_int_le(ag_tape_memory(tape).held - before, BYTES + 3 * 64);
+}
+END_TEST
+
 /* Each operation writes over its input, which nothing else reads: but x is kept, and the square reads y twice. */
 START_TEST(a_small_result_takes_the_place_of_its_input) {
     static const double elements[50] = {1, 2, 3};
@@ -684,6 +696,7 @@ int main(void) {
     TCase *less = tape_group(suite, "less");
     if (usual_pieces(1)) tcase_add_test(less, a_view_below_a_stopped_gradient_keeps_nothing);
     tcase_add_test(less, cotangents_of_slices_do_not_stay);
+    if (!under_asan() && !under_valgrind()) tcase_add_test(less, a_value_that_lasts_is_apart);
     if (usual_pieces(1)) tcase_add_test(less, a_small_result_takes_the_place_of_its_input);
     tcase_add_test(less, a_loop_is_given_no_more_than_it_uses);
     TCase *stale = tape_group(suite, "stale");

@@ -85,11 +85,14 @@ static ag__buffer *counted(ag_tape *tape, ag__buffer *b, size_t used) {
     return b;
 }
 
+/* Whether so many bytes, with the gap behind them, are in a small block. */
+static bool is_small(size_t all) { return all <= LARGEST_SMALL - SMALL_HEADER; }
+
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     if (bytes > MOST) return NULL;
     size_t all = bytes + tape->gap;
-    bool is_small = all <= LARGEST_SMALL - SMALL_HEADER;
-    return counted(tape, is_small ? small_block(tape, class_of(all + SMALL_HEADER)) : ag__heap_new(tape, all), bytes);
+    ag__buffer *b = is_small(all) ? small_block(tape, class_of(all + SMALL_HEADER)) : ag__heap_new(tape, all);
+    return counted(tape, b, bytes);
 }
 
 ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes) {
@@ -97,7 +100,8 @@ ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes) {
 }
 
 ag__buffer *ag__buffer_new_lasting(ag_tape *tape, size_t bytes) {
-    return bytes > LARGEST_SMALL ? ag__buffer_new_apart(tape, bytes) : ag__buffer_new(tape, bytes);
+    const bool is_apart = bytes <= MOST && !is_small(bytes + tape->gap);
+    return is_apart ? ag__buffer_new_apart(tape, bytes) : ag__buffer_new(tape, bytes);
 }
 
 ag__buffer *ag__buffer_wrap(ag_tape *tape, const void *data) {
