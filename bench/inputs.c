@@ -180,7 +180,8 @@ ag_tape *new_tape(const row *r, int threads) {
 }
 
 double peak_above(const row *r, void (*steps)(const row *, int64_t), ag_tape *tape, int n, ag_tensor *const kept[]) {
-    steps(r, 3);
+    enum { FIRST = 8 }; /* plans and memory are as they stay after a few */
+    steps(r, FIRST);
     ag_tape_trim(tape);
     counted.peak = counted.live;
     steps(r, 1);

@@ -650,7 +650,7 @@ def build(name):
 
 def peak(name):
     work, _ = build(name.removesuffix("_memory"))
-    for _ in range(3):
+    for _ in range(8):
         work()
     count = ctypes.CDLL(None)
     count.bench_live.restype = count.bench_peak.restype = ctypes.c_longlong

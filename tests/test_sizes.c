@@ -3,6 +3,7 @@
  * The tape's allocator refuses large blocks, or pretends to return them, so that sizes up to the largest integers
  * pass through the same arithmetic as small ones. */
 #include "autograd/report/report.h"
+#include "autograd/tape/placing.h"
 #include "tests/support.h"
 
 #include <stdlib.h>
@@ -210,6 +211,104 @@ START_TEST(equal_rounds_stay_within_what_they_need) {
 }
 END_TEST
 
+/* ---- Places ---- */
+
+enum { STAYS = 200, UNIT = AG__PLACE };
+
+/* Drawn blocks, each from one time to a later one; returns the units that are there at once, at most. */
+static uint32_t draw_stays(uint32_t seed, uint32_t n, ag__stay stay[]) {
+    uint32_t most = 0;
+    state = seed;
+    for (uint32_t i = 0; i < n; i++) {
+        stay[i] = (ag__stay){1 + draw(draw(2) ? 1000 : 10), i, 0};
+        stay[i].to = i + 1 + draw(draw(2) ? n : 5);
+    }
+    for (uint32_t time = 0; time < n; time++) {
+        uint32_t now = 0;
+        for (uint32_t i = 0; i < n; i++)
+            if (stay[i].from <= time && time < stay[i].to) now += stay[i].units;
+        if (now > most) most = now;
+    }
+    return most;
+}
+
+START_TEST(places_do_not_overlap) {
+    ag__stay stay[STAYS];
+    uint32_t at[STAYS];
+    for (uint32_t seed = 0; seed < 40; seed++) {
+        const uint32_t n = 1 + seed * 5 % STAYS, most = draw_stays(seed, n, stay), all = ag__place_all(tape, n, stay, at);
+        ck_assert_uint_ge(all, most);
+        ck_assert_uint_le(all, most + most / 3);
+        for (uint32_t i = 0; i < n; i++) {
+            ck_assert_uint_le(at[i] + stay[i].units, all);
+            for (uint32_t k = 0; k < i; k++)
+                if (stay[k].to > stay[i].from)
+                    ck_assert(at[k] + stay[k].units <= at[i] || at[i] + stay[i].units <= at[k]);
+        }
+    }
+    ck_assert_uint_eq(ag__place_all(tape, 2, (ag__stay[]){{UINT32_MAX - 5, 0, 2}, {6, 1, 3}}, at), 0);
+}
+END_TEST
+
+/* A round in which the smallest gap is the wrong one: the block in the middle goes before a larger one than it is asked
+ * for. At once there are 50 units of 4 kB, and with gaps 60. `more` is for another round. */
+static void round_with_gaps(ag_tape *t, bool more) {
+    enum { SMALL = 10, PAGE = 4096, SOME = 5 };
+    ag__buffer *b[SOME];
+    const size_t size[SOME] = {SMALL, SMALL, 2 * SMALL, SMALL, 3 * SMALL};
+    for (int i = 0; i < SOME; i++) {
+        if (more && i == 2) ag__buffer_drop(t, ag__buffer_new(t, PAGE));
+        if (i == 3) ag__buffer_drop(t, b[0]);
+        if (i == 4) ag__buffer_drop(t, b[2]);
+        const size_t bytes = size[i] * PAGE - 2 * UNIT;
+        ck_assert_ptr_nonnull(b[i] = ag__buffer_new(t, bytes));
+        memset(b[i]->data, i, bytes);
+        for (int k = i == 3 ? 1 : i == 4 ? 3 : 0; k < i; k++)
+            if (k != 2 || i < 4) ck_assert_int_eq(((char *)b[k]->data)[size[k] * PAGE - 2 * UNIT - 1], k);
+    }
+    ag__buffer_drop(t, b[1]), ag__buffer_drop(t, b[3]), ag__buffer_drop(t, b[4]);
+}
+
+START_TEST(equal_rounds_take_what_is_there_at_once) {
+    ag_mark mark = ag_tape_mark(tape);
+    int64_t most = 0, calls = 0;
+    for (int round = 0; round < 60; round++) {
+        ag_tape_reset_peaks(tape);
+        round_with_gaps(tape, round >= 20 && round % 10 == 0);
+        ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+        most = ag_tape_memory(tape).peak_live;
+        if (round % 10 == 5) calls = tape_ledger.calls;
+        if (round > 8 && round % 10 == 9) {
+            ck_assert_int_eq(tape_ledger.calls, calls);
+            ck_assert_msg((int64_t)tape->heap.held <= most + 2 * UNIT, "%zu bytes are held for %lld", tape->heap.held,
+                          (long long)most);
+        }
+    }
+}
+END_TEST
+
+/* Each round leaves a block, and drops that of the one before. */
+START_TEST(what_outlasts_a_round_is_elsewhere) {
+    enum { BYTES = 50 * 1000 };
+    ag_mark mark = ag_tape_mark(tape);
+    ag__buffer *stays = NULL;
+    int64_t calls = 0;
+    for (int round = 0; round < 40; round++) {
+        round_with_gaps(tape, false);
+        ag__buffer *next = ag__buffer_new(tape, BYTES);
+        ck_assert_ptr_nonnull(next);
+        memset(next->data, round, BYTES);
+        for (int i = 0; i < BYTES && stays; i += 99) ck_assert_int_eq(((char *)stays->data)[i], round - 1);
+        ag__buffer_drop(tape, stays);
+        stays = next;
+        ck_assert_int_eq(ag_tape_rewind(tape, mark), AG_OK);
+        if (round == 20) calls = tape_ledger.calls;
+    }
+    ck_assert_int_eq(tape_ledger.calls, calls);
+    ag__buffer_drop(tape, stays);
+}
+END_TEST
+
 /* ---- */
 
 int main(void) {
@@ -222,5 +321,8 @@ int main(void) {
     TCase *heap = tape_group(suite, "heap");
     tcase_add_test(heap, blocks_do_not_overlap);
     tcase_add_test(heap, equal_rounds_stay_within_what_they_need);
+    tcase_add_test(heap, places_do_not_overlap);
+    tcase_add_test(heap, equal_rounds_take_what_is_there_at_once);
+    tcase_add_test(heap, what_outlasts_a_round_is_elsewhere);
     return run_suite(suite);
 }

@@ -144,6 +144,7 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk *c, bool whole) {
     ag__planner p = {.maker = {.tape = c->tape}, .plan = plan, .c = c, .whole = whole};
     p.scratch.tape = c->tape;
     p.lowering = &lowering;
+    c->tape->heap.aside++; /* a plan is made once, and no part of what a loop does each time */
     void (*const part[])(ag__planner *) = {ag__divide,     ag__split,        ag__steps_order, ag__settle,
                                            list_all_reads, ag__read_by_rows, list_members,    ag__drop,
                                            ag__traffic,    ag__count_alike,  lower_regions};
@@ -151,6 +152,7 @@ bool ag__plan_make(ag__plan *plan, const ag__chunk *c, bool whole) {
     ag__step_new(&p, AG__STEP_NOTHING, 0);
     for (size_t i = 0; i < sizeof part / sizeof *part && !p.maker.failed; i++) part[i](&p);
     give_up(&p);
+    c->tape->heap.aside--;
     plan->whole = whole;
     plan->nodes = c->nodes;
     if (p.maker.failed) ag__plan_clear(c->tape, plan);

@@ -5,8 +5,8 @@
  * values are immutable, so a node without one can always be (re)computed from its inputs.
  *
  * The files of this folder, in the order in which they use each other, each only those before it: dtype, format, utf8,
- * processors, threads; error, budget, memory, heap, buffer, loan, layout; node, tensor, leaf, variable; mark, scope,
- * state, settings, record, assign. */
+ * processors, threads; error, budget, memory, placing, heap, buffer, loan, layout; node, tensor, leaf, variable; mark,
+ * scope, state, settings, record, assign. */
 #ifndef AG_TAPE_H
 #define AG_TAPE_H
 
@@ -38,6 +38,9 @@ typedef struct ag__heap {
     size_t next, usual;                       /* bytes of the next span; of the usual one; 0: as few as are needed */
     bool grew;                                /* there is a new span, since the last rewind */
     bool shrunk;                              /* spans have been replaced by a smaller one */
+    struct ag__rounds *rounds;                /* what is requested between two rewinds; NULL: not noted yet */
+    uint32_t first;                           /* number of the first request of this round */
+    int aside;                                /* requests that are no part of a round, while it is not 0 */
 } ag__heap;
 
 /* A label, in the arena before its text: so that a rewind gives an older tensor its former label back. */
