@@ -11,8 +11,9 @@ import tempfile
 
 # As `./dev test` builds it, for x86-64. Products of any size, which no other library computes, and of matrices and vectors,
 # are 76 kB of it.
-# gcc 12 was measured: 1,059 kB, as a release too. 13 and 14 were not measured with today's kernels, and are skipped.
-MOST_BYTES = {("gcc", 12): 1_060_000}
+# gcc 12 was measured: 1,063 kB, four of them for the places of a loop's blocks. 13 and 14 were not measured with today's
+# kernels, and are skipped.
+MOST_BYTES = {("gcc", 12): 1_064_000}
 
 
 def skip(why):

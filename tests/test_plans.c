@@ -415,7 +415,7 @@ START_TEST(evaluations_of_many_chunks_find_their_plans) {
     ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2), 0);
     int64_t calls = 0, nodes = CHUNKS * (int64_t)(small_run() ? 100 : AG__CHUNK);
-    for (int round = 0; round < 6; round++) { /* of which the first few settle how much memory a step needs */
+    for (int round = 0; round < 10; round++) { /* of which the first few settle how much memory a step needs */
         calls = tape_ledger.calls;
         ag_mark mark = ag_tape_mark(tape);
         ck_assert_int_eq(ag_eval(long_chain(x, nodes)), AG_OK);
