@@ -708,13 +708,12 @@ static int64_t bytes_of_b(const running *r) {
 }
 
 /* Rows of a that are packed at a time: whole tiles. They are to take no more than b does, if that is not little: the
- * fewer they are, the more often b is read again. So that is how often; and each time as many. */
+ * fewer they are, the more often b is read again. */
 static int64_t rows_packed(const running *r) {
     enum { LITTLE = 256 * 1024 };
     const int64_t high = r->unit->high, b = bytes_of_b(r), some = ag__lesser(most_cached(), b > LITTLE ? b : LITTLE),
-                  most = AG_TINY_LIMITS ? 2 * high : some / (r->block * r->size) / high * high;
-    const int64_t times = r->p->m > most ? (r->p->m + most - 1) / most : 1;
-    return ag__lesser(ceiling((r->p->m + times - 1) / times, high), most);
+                  most = some / (r->block * r->size) / high * high;
+    return ag__lesser(ceiling(r->p->m, high), AG_TINY_LIMITS ? 2 * high : most);
 }
 
 /* The last rows may be in low tiles; the last of these is padded. */
