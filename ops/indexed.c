@@ -267,10 +267,9 @@ static walk walk_of(const ag__places *p, const numbering *n) {
             else                                                                                                       \
                 for (int64_t j = 0; j < n; j++) y[j] = table[index[j * next] * step + j * ahead];                      \
     }
-GATHER_LINES(gather_line_bool, uint8_t)
-GATHER_LINES(gather_line_i64, int64_t)
-GATHER_LINES(gather_line_f32, float)
-GATHER_LINES(gather_line_f64, double)
+GATHER_LINES(gather_lines_1, uint8_t)
+GATHER_LINES(gather_lines_4, ag__word_4)
+GATHER_LINES(gather_lines_8, ag__word_8)
 
 /* A short block in two pieces, which may overlap, without the call and the decisions of memcpy. */
 static inline void copy_block(char *y, const char *x, size_t bytes) {
@@ -319,9 +318,9 @@ static void gather_blocks(const gathering *g, const row *r, int64_t n) {
 
 /* Elements low … high−1 of a line, some at a time, whose numbers are checked first unless they have been; or of several
  * lines, if they have, and these are short. */
-static void gather_line(gathering *g, const row *r, int64_t rows, int64_t low, int64_t high) {
+static AG__NEVER_INLINE void gather_line(gathering *g, const row *r, int64_t rows, int64_t low, int64_t high) {
     typedef void line(const walk *, int64_t, int64_t, void *, const void *, const int64_t *);
-    static line *const lines[AG_DTYPES] = {gather_line_bool, gather_line_i64, gather_line_f32, gather_line_f64};
+    static line *const lines[AG_DTYPES] = {gather_lines_1, gather_lines_8, gather_lines_4, gather_lines_8};
     const walk *w = g->walk;
     const ag_array *table = g->places->table, *y = g->places->other;
     const int64_t next = w->index[w->rank], ahead = w->table[w->rank], bytes = (int64_t)ag_dtype_size(y->dtype);
