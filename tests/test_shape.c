@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autograd/tape/limits.h"
 #include "tests/support.h"
 
 enum { MOST_ITEMS = 20, MOST_ELEMENTS = 4096 };
@@ -568,7 +569,7 @@ START_TEST(joined_rows_are_taken_some_at_a_time) {
     static const int64_t rows[] = {7, 8, 9, 15, 16, 17, 33};
     for (int i = 0; i < 7; i++)
         for (int64_t width = 2; width <= 4; width++) {
-            const int64_t half = 4096 / width / 3;
+            const int64_t half = AG__JOINED / width / 3;
             ag_tensor *x = ag_contiguous(numbered(AG_F32, AG_SHAPE(rows[i], 3 * half)));
             ag_tensor *of[] = {
                 ag_slice(x, 1, 0, half, 1), ag_slice(x, 1, half, 2 * half, 1),
@@ -898,7 +899,7 @@ START_TEST(additions_are_counted_in_each_line) {
             for (int64_t k = 0; k < ROWS * 2; k++) {
                 const double got = ag_element(y, k / 2 * span + k % 2);
                 rounded += (double)table[k] != (double)(float)exact[k];
-                ck_assert_double_eq(got, n / 2 > 64 ? (double)(float)exact[k] : (double)table[k]);
+                ck_assert_double_eq(got, n / 2 > 2 * AG__ROWS_A_GROUP ? (double)(float)exact[k] : (double)table[k]);
             }
             ck_assert_int_gt(rounded, 0);
         }
