@@ -880,7 +880,7 @@ START_TEST(additions_are_counted_in_each_line) {
     enum { ROWS = 90 };
     static float table[ROWS * 2], term[ROWS * 200];
     static int64_t number[ROWS * 200];
-    for (int64_t n = 40; n <= 200; n += 160)
+    for (int64_t n = 100; n <= 200; n += 100)
         for (int64_t span = 2; span <= 20000; span += 19998) {
             for (int64_t k = 0; k < ROWS * n; k++) {
                 number[k] = k % 2;
