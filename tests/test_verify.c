@@ -234,8 +234,9 @@ START_TEST(each_reason_is_met) {
             expect_same(y, wanted);
             ag_tape_rewind(tape, mark);
         }
-    for (int i = 0; i < REASONS; i++)
-        ck_assert_msg(met[i] > 0, "no damage was refused for this reason: %s", reasons[i]);
+    for (int i = 0; i < REASONS; i++) /* tiny strips have no columns where they have several rows */
+        ck_assert_msg(met[i] > 0 || (AG_TINY_LIMITS && strstr(reasons[i], "columns in a strip")),
+                      "no damage was refused for this reason: %s", reasons[i]);
     ck_assert_int_gt(2 * refused, asked);
 }
 END_TEST

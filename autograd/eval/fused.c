@@ -132,7 +132,7 @@ static bool run_whole_step(const ag__execution *e, uint32_t k) {
 }
 
 /* Writing in place must not stop half-way: what may fail comes before. Products read nothing that a region computes
- * (eval.c); and all memory for regions is allocated. */
+ * (eval.c); and all memory for regions is allocated, and kept until the last one has run. */
 static bool provide(ag__execution *e) {
     for (uint32_t k = 1; k < e->plan->steps.count; k++) {
         const ag__region *g = region_at(e->plan, k);
@@ -144,23 +144,23 @@ static bool provide(ag__execution *e) {
         e->least = ag__region_bytes(e, g);
         if (!ag__region_make_outputs(e, g)) return false;
     }
-    ag__buffer *most = ag__buffer_new(e->c->tape, e->least); /* and is recycled */
-    ag__buffer_drop(e->c->tape, most);
-    return most || ag__no_memory(e->c->table[0], e->least);
+    e->provided = ag__buffer_new(e->c->tape, e->least);
+    return e->provided || ag__no_memory(e->c->table[0], e->least);
 }
 
 /* Step 1 is the first that computes: all readers are known by then. */
 static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
     ag__execution e = {.c = c, .plan = plan};
+    const bool final = c->evaluation->when == AG__FINAL;
+    bool good = true;
     for (uint32_t i = 0; i < plan->holds.count; i++) ag__mark_of(c->evaluation, c->table[plan->holds.at[i]])->live++;
-    for (uint32_t k = 0; k < plan->steps.count; k++) {
-        const bool final = c->evaluation->when == AG__FINAL, first = k == 1 && final, done = final && is_node(plan, k);
-        if ((!final && stops_before(&e, k)) || (first && !provide(&e)) || (!done && !run_whole_step(&e, k))) {
-            let_go(&e, k);
-            return false;
-        }
+    for (uint32_t k = 0; k < plan->steps.count && good; k++) {
+        const bool first = k == 1 && final, done = final && is_node(plan, k);
+        good = (final || !stops_before(&e, k)) && (!first || provide(&e)) && (done || run_whole_step(&e, k));
+        if (!good) let_go(&e, k);
     }
-    return true;
+    ag__buffer_drop(c->tape, e.provided);
+    return good;
 }
 
 /* ---- Chunks ---- */

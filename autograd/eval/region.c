@@ -202,7 +202,9 @@ static void bind_attributes(const ag__running *r) {
 static bool bind(bound *b, const ag__execution *e, const ag__region *g) {
     size_t bytes = ag__region_bytes(e, g);
     const ag__plan *plan = e->plan;
-    b->memory = ag__buffer_new(e->c->tape, bytes);
+    b->memory = e->provided;
+    if (b->memory) b->memory->refs++;
+    else b->memory = ag__buffer_new(e->c->tape, bytes);
     if (!b->memory) return ag__no_memory(e->c->table[plan->computed.at[g->compute]], bytes);
     char *start = (char *)(((uintptr_t)b->memory->data + AG__UNIT - 1) & ~(uintptr_t)(AG__UNIT - 1));
     b->r = (ag__running){.plan = plan, .region = g, .cell = AG__FROM(&plan->cells, g->cell), .table = e->c->table};

@@ -10,6 +10,7 @@ typedef struct ag__execution {
     const ag__chunk *c;
     const ag__plan *plan;
     size_t least; /* bytes that the run of any region takes for itself, which were provided before; 0: nothing was */
+    ag__buffer *provided; /* these; NULL: each region asks for its own */
 } ag__execution;
 
 /* Give the outputs of a region their buffers. False, with an error and none of them, if out of memory. */
