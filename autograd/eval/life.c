@@ -51,7 +51,7 @@ ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     ag__poison(tape, home->gap_before_arena, sizeof home->gap_before_arena);
     ag__arena_begin(tape, home->arena);
     ag__poison(tape, home->gap_before_values, sizeof home->gap_before_values);
-    ag__buffers_begin(tape, home->values);
+    ag__buffers_begin(tape, home->values + (64 - (uintptr_t)home->values % 64));
     return tape;
 }
 

@@ -199,13 +199,14 @@ struct ag_tape {
 };
 
 /* A tape and what nearly every tape soon needs are one block: with small tapes much time would go to the allocator.
- * Between the parts are gaps, poisoned as those behind buffers. */
+ * Between the parts are gaps, poisoned as those behind buffers. A user's allocator may have the wrong alignment, which
+ * the tape lives to report: so values begin with the first whole line. */
 typedef struct ag__home {
     ag_tape tape;
     ag_tensor nil;
     ag__node_mark mark[AG__SEGMENT]; /* up to here all begins as zero */
     ag__segment segment;
-    _Alignas(64) char gap_before_arena[64], arena[AG__FIRST_SLAB], gap_before_values[64], values[AG__FIRST_SLAB];
+    _Alignas(8) char gap_before_arena[64], arena[AG__FIRST_SLAB], gap_before_values[64], values[AG__FIRST_SLAB + 64];
 } ag__home;
 
 /* Whether p lies there, so that it is not freed by itself. */
