@@ -232,6 +232,31 @@ static uint32_t draw_stays(uint32_t seed, uint32_t n, ag__stay stay[]) {
     return most;
 }
 
+/* Around the numbers of requests at which the list of a round grows, and beyond which none is noted. */
+START_TEST(blocks_of_rounds_of_any_length_keep_their_values) {
+    enum { N = 300, ROUNDS = 6 };
+    static const int lengths[] = {31, 32, 33, 64, 65, 1024, 1025, 2047, 2048, 2049};
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+        ag_tape *t = ag_tape_new();
+        for (int round = 0; round < ROUNDS; round++) {
+            const ag_mark mark = ag_tape_mark(t);
+            ag_tensor *x[2049];
+            for (int i = 0; i < lengths[k]; i++) {
+                double a[N];
+                for (int j = 0; j < N; j++) a[j] = i + j;
+                x[i] = ag_from(t, AG_F64, AG_SHAPE(N), a);
+            }
+            for (int i = 0; i < lengths[k]; i++) {
+                const double *a = ag_data(x[i]);
+                ck_assert(a[0] == i && a[N - 1] == i + N - 1);
+            }
+            ag_tape_rewind(t, mark);
+        }
+        ag_tape_free(t);
+    }
+}
+END_TEST
+
 START_TEST(places_do_not_overlap) {
     ag__stay stay[STAYS];
     uint32_t at[STAYS];
@@ -321,6 +346,7 @@ int main(void) {
     TCase *heap = tape_group(suite, "heap");
     tcase_add_test(heap, blocks_do_not_overlap);
     tcase_add_test(heap, equal_rounds_stay_within_what_they_need);
+    tcase_add_test(heap, blocks_of_rounds_of_any_length_keep_their_values);
     tcase_add_test(heap, places_do_not_overlap);
     tcase_add_test(heap, equal_rounds_take_what_is_there_at_once);
     tcase_add_test(heap, what_outlasts_a_round_is_elsewhere);

@@ -1,7 +1,7 @@
 /* hash -- the mixing function of every hash table
  *
- * Equal hashes never mean equal keys: the keys are always compared. The build option `collide` makes all hashes
- * equal, and every test must still pass. */
+ * Equal hashes never mean equal keys: the keys are compared, or it does not matter (rounds of heap.c). The build option
+ * `collide` makes all hashes equal, and every test must still pass. */
 #ifndef AG_HASH_H
 #define AG_HASH_H
 

@@ -477,6 +477,8 @@ static void end_known_round(ag_tape *tape) {
     note_from_now_on(tape);
 }
 
+/* Rounds of one hash are taken as equal, without a comparison: the places are those of the last one, and a block is put
+ * at its place only if that is free. */
 static void end_noted_round(ag_tape *tape) {
     enum { MOST_VAIN = 8 };
     rounds *r = tape->heap.rounds;
