@@ -11,6 +11,7 @@
 #include "tests/support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Constants that rows, columns or elements are compared with. */
@@ -121,13 +122,22 @@ START_TEST(alone) {
 }
 END_TEST
 
+/* Whether a limit before this one has the same value. */
+static bool repeated(int which) {
+    for (int i = 0; i < which; i++)
+        if (limits[i] == limits[which]) return true;
+    return false;
+}
+
 START_TEST(in_pairs) {
     const int64_t most = by_length(3000, 20000, 4000000);
-    for (int other = 0; other < LIMITS; other++)
-        for (int k = 0; k < 9; k++) {
+    for (int other = 0; other < LIMITS && !repeated(_i); other++)
+        for (int k = 0; k < 9 && !repeated(other); k++) {
             const int64_t m = limits[_i] - 1 + k / 3, n = limits[other] - 1 + k % 3;
             if (m < 1 || n < 1 || m * n > most || (k + other + _i) % by_length(9, 3, 1) != 0) continue;
-            compare((k + other) % 2 ? AG_F32 : AG_F64, m, n);
+            const bool single = (k + other) % 2;
+            compare(single ? AG_F32 : AG_F64, m, n);
+            if (long_run()) compare(single ? AG_F64 : AG_F32, m, n);
         }
 }
 END_TEST
@@ -660,11 +670,25 @@ START_TEST(of_many_kinds) {
 }
 END_TEST
 
+/* In a long run pairs take a quarter of an hour: so each of these shares of them is a test of its own. */
+enum { SHARES = 8 };
+
+static int part_of_pairs(const char *part) {
+    const int k = atoi(part);
+    if (k < 0 || k >= SHARES) return 2;
+    Suite *suite = suite_create("limits");
+    TCase *pairs = plain_group(suite, "limits");
+    tcase_add_loop_test(pairs, in_pairs, k * LIMITS / SHARES, (k + 1) * LIMITS / SHARES);
+    return run_suite(suite);
+}
+
 int main(void) {
+    const char *part = getenv("AG_TEST_PART");
+    if (part) return part_of_pairs(part);
     Suite *suite = suite_create("limits");
     TCase *all = plain_group(suite, "limits");
     tcase_add_loop_test(all, alone, 0, LIMITS);
-    tcase_add_loop_test(all, in_pairs, 0, LIMITS);
+    if (!long_run()) tcase_add_loop_test(all, in_pairs, 0, LIMITS);
     tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
     tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(6, 24, 2000));
