@@ -225,11 +225,11 @@ static ag_tensor *of_axis(const ag_op *op, ag_tensor *x, int axis, bool keepdims
     return ag_apply(op, 1, &x, &a, sizeof a);
 }
 
-static ag_tensor *of_axes(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepdims) {
+static ag_tensor *of_axes(const ag_op *op, ag_tensor *x, const ag_axes *axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;
     int axis;
-    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, &axes, &mask, &nil)) return nil;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, axes, &mask, &nil)) return nil;
     ag_shape kept = ag_shape_of(x);
     if (ag_dtype_of(x) == AG_BOOL) return ag__fail(op->name, 1, &x, AG_ERR_DTYPE, "the dtype bool is not supported");
     for (int i = 0; i < kept.rank; i++) {
@@ -240,15 +240,15 @@ static ag_tensor *of_axes(const ag_op *op, ag_tensor *x, ag_axes axes, bool keep
     if (mask == 0) return ag_zeros(ag_tape_of(x), AG_I64, kept);
     x = ag__axes_together(x, mask, &axis);
     ag_tensor *y = ag_apply(op, 1, &x, &(along){axis, 0}, sizeof(along));
-    return keepdims ? ag_reshape(y, kept) : y;
+    return keepdims ? ag__reshape(y, &kept) : y;
 }
 
 ag_tensor *ag_argmax(ag_tensor *x, int axis, bool keepdims) { return of_axis(&ag__op_argmax, x, axis, keepdims); }
 ag_tensor *ag_argmin(ag_tensor *x, int axis, bool keepdims) { return of_axis(&ag__op_argmin, x, axis, keepdims); }
 
 ag_tensor *ag_argmax_over(ag_tensor *x, ag_axes axes, bool keepdims) {
-    return of_axes(&ag__op_argmax, x, axes, keepdims);
+    return of_axes(&ag__op_argmax, x, &axes, keepdims);
 }
 ag_tensor *ag_argmin_over(ag_tensor *x, ag_axes axes, bool keepdims) {
-    return of_axes(&ag__op_argmin, x, axes, keepdims);
+    return of_axes(&ag__op_argmin, x, &axes, keepdims);
 }

@@ -15,7 +15,7 @@ ag_tensor *ag__widened(const char *name, int n, ag_tensor *const in[], ag_tensor
     bool fits = more >= 0;
     for (int i = 0; fits && i < ag_rank(x); i++)
         fits = ag_extent(x, i) == 1 || ag_extent(x, i) == shape->extent[more + i];
-    if (fits) return ag_broadcast_to(x, *shape);
+    if (fits) return ag__broadcast(x, shape);
     char from[AG__EXTENTS], to[AG__EXTENTS];
     const ag_shape has = ag_shape_of(x);
     return ag__fail(name, n, in, AG_ERR_SHAPE, "(%s) cannot be broadcast to (%s)",
@@ -227,7 +227,7 @@ static ag_tensor *at_least(ag_tensor *x, int rank) {
     const ag_shape shape = ag_shape_of(x);
     if (shape.rank >= rank) return x;
     if (rank == 3 && shape.rank == 2) return ag_unsqueeze(x, 2);
-    if (rank == 3 && shape.rank == 1) return ag_reshape(x, AG_SHAPE(1, shape.extent[0], 1));
+    if (rank == 3 && shape.rank == 1) return ag__reshape(x, &AG_SHAPE(1, shape.extent[0], 1));
     while (ag_rank(x) < rank && !ag_is_nil(x)) x = ag_unsqueeze(x, 0);
     return x;
 }
@@ -321,7 +321,7 @@ static bool broadcast_all(int n, ag_tensor *const x[], ag_tensor *y[], ag_tensor
     if (!several(name, n, x, nil)) return false;
     if (!y) return *nil = ag__fail(name, n, x, AG_ERR_NULL, "the place for the results is NULL"), false;
     bool good = ag__share_shape(name, n, x, &shape, nil);
-    for (int i = 0; i < n && good; i++) good = !ag_is_nil(y[i] = *nil = ag_broadcast_to(x[i], shape));
+    for (int i = 0; i < n && good; i++) good = !ag_is_nil(y[i] = *nil = ag__broadcast(x[i], &shape));
     return good;
 }
 
@@ -357,8 +357,8 @@ static bool make_grid(int n, ag_tensor *const x[], bool xy, ag_tensor *y[], ag_t
     for (int i = 0; i < n; i++) {
         ag_shape line = {.rank = n};
         for (int k = 0; k < n; k++) line.extent[k] = k == grid_axis(i, xy) ? ag_size(x[i]) : 1;
-        y[i] = ag_reshape(x[i], line);
-        if (!ag_is_nil(y[i])) y[i] = ag_broadcast_to(y[i], shape);
+        y[i] = ag__reshape(x[i], &line);
+        if (!ag_is_nil(y[i])) y[i] = ag__broadcast(y[i], &shape);
         if (ag_is_nil(y[i])) return *nil = y[i], false;
     }
     return true;
@@ -403,14 +403,14 @@ ag_tensor *ag_roll_over(ag_tensor *x, ag_shape shifts, ag_axes axes) {
 /* ---- Repeating ---- */
 
 /* The repeated x in its final shape: whole runs of it are copied, if they are long. */
-static ag_tensor *as_repeated(ag_tensor *wide, int64_t run, ag_shape shape) {
+static ag_tensor *as_repeated(ag_tensor *wide, int64_t run, const ag_shape *shape) {
     if (ag_is_nil(wide)) return wide;
-    return ag_reshape(run >= AG__SHORT_RUN && !wide->layout->contiguous ? ag__copied(wide) : wide, shape);
+    return ag__reshape(run >= AG__SHORT_RUN && !wide->layout->contiguous ? ag__copied(wide) : wide, shape);
 }
 
 /* x with one axis repeated, as a whole or, `each`, element by element: by a broadcast axis before or behind it. */
 static ag_tensor *repeat_axis(ag_tensor *x, int axis, int64_t times, bool each) {
-    const ag_shape shape = ag_shape_of(x);
+    ag_shape shape = ag_shape_of(x);
     const int64_t n = shape.extent[axis];
     const int64_t outer = product(&shape, 0, axis), inner = product(&shape, axis + 1, shape.rank);
     ag_shape one = replaced(&shape, axis, axis + 1, 2, each ? (int64_t[]){n, 1} : (int64_t[]){1, n});
@@ -421,9 +421,10 @@ static ag_tensor *repeat_axis(ag_tensor *x, int axis, int64_t times, bool each) 
     }
     ag_shape wide = one;
     wide.extent[at] = times;
-    ag_tensor *y = ag_reshape(x, one);
-    if (!ag_is_nil(y)) y = ag_broadcast_to(y, wide);
-    return as_repeated(y, each ? inner : n * inner, replaced(&shape, axis, axis + 1, 1, (int64_t[]){n * times}));
+    ag_tensor *y = ag__reshape(x, &one);
+    if (!ag_is_nil(y)) y = ag__broadcast(y, &wide);
+    shape = replaced(&shape, axis, axis + 1, 1, (int64_t[]){n * times});
+    return as_repeated(y, each ? inner : n * inner, &shape);
 }
 
 /* The same of several axes at once, each with a broadcast axis before it; there is room for these. */
@@ -437,24 +438,24 @@ static ag_tensor *repeat_axes(ag_tensor *x, const ag_shape *times) {
         one.extent[one.rank++] = wide.extent[wide.rank++] = n;
         all.extent[i] = n * t;
     }
-    x = ag_reshape(x, one);
-    if (!ag_is_nil(x)) x = ag_broadcast_to(x, wide);
-    return as_repeated(x, run, all);
+    x = ag__reshape(x, &one);
+    if (!ag_is_nil(x)) x = ag__broadcast(x, &wide);
+    return as_repeated(x, run, &all);
 }
 
-static ag_tensor *tiled(const char *name, ag_tensor *x, ag_shape times) {
+static ag_tensor *tiled(const char *name, ag_tensor *x, const ag_shape *times) {
     ag_tensor *nil;
-    ag_shape shape = ag_shape_of(x), reps = times;
+    ag_shape shape = ag_shape_of(x), reps = *times;
     int64_t size = ag_size(x), more = 0;
-    for (int i = 0; i < times.rank; i++) {
-        if (!countable(name, x, size, times.extent[i], &nil)) return nil;
-        if (times.extent[i] > 0) size *= times.extent[i];
-        more += times.extent[i] != 1;
+    for (int i = 0; i < times->rank; i++) {
+        if (!countable(name, x, size, times->extent[i], &nil)) return nil;
+        if (times->extent[i] > 0) size *= times->extent[i];
+        more += times->extent[i] != 1;
     }
     const int64_t ones[AG_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
-    if (shape.rank < times.rank) shape = replaced(&shape, 0, 0, times.rank - shape.rank, ones);
-    else reps = replaced(&times, 0, 0, shape.rank - times.rank, ones);
-    x = ag_reshape(x, shape);
+    if (shape.rank < times->rank) shape = replaced(&shape, 0, 0, times->rank - shape.rank, ones);
+    else reps = replaced(times, 0, 0, shape.rank - times->rank, ones);
+    x = ag__reshape(x, &shape);
     if (more == 0 || ag_is_nil(x)) return x;
     if (shape.rank + more <= AG_MAX_RANK) return repeat_axes(x, &reps);
     for (int i = 0; i < shape.rank && !ag_is_nil(x); i++)
@@ -465,7 +466,7 @@ static ag_tensor *tiled(const char *name, ag_tensor *x, ag_shape times) {
 ag_tensor *ag_tile(ag_tensor *x, ag_shape times) {
     ag_tensor *nil;
     if (!ag__inputs_usable("tile", 1, &x, &nil) || !rank_fits("tile", x, times.rank, &nil)) return nil;
-    return tiled("tile", x, times);
+    return tiled("tile", x, &times);
 }
 
 ag_tensor *ag_repeat(ag_tensor *x, ag_shape times) {
@@ -474,7 +475,7 @@ ag_tensor *ag_repeat(ag_tensor *x, ag_shape times) {
     if (times.rank < ag_rank(x))
         return ag__fail("repeat", 1, &x, AG_ERR_SHAPE, "%d numbers are given: at least %d are wanted", times.rank,
                         ag_rank(x));
-    return tiled("repeat", x, times);
+    return tiled("repeat", x, &times);
 }
 
 ag_tensor *ag_repeat_interleave(ag_tensor *x, int64_t times, int axis) {
@@ -566,7 +567,7 @@ static ag_tensor *on_diagonal(ag_tensor *x, int64_t m, int64_t n, const oblique 
     else x = ag_embed(x, last, m * n, d->offset < 0 ? -d->offset * n : d->offset, n + 1);
     if (ag_is_nil(x)) return x;
     const ag_axes from_axes = AG_AXES(last, last + 1), to = AG_AXES((int)d->axis0, (int)d->axis1);
-    return ag_permute(ag_reshape(x, shape), moved(shape.rank, &from_axes, &to));
+    return ag_permute(ag__reshape(x, &shape), moved(shape.rank, &from_axes, &to));
 }
 
 static ag_tensor *diagonal_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -642,7 +643,7 @@ static ag_tensor *triangle(const char *name, ag_tensor *x, int64_t offset, bool 
     const int64_t m = ag_extent(x, -2), n = ag_extent(x, -1), by = offset < -m ? -m : offset > n ? n : offset;
     ag_tensor *column = ag_arange(tape, AG_I64, n);
     ag_tensor *row = ag_arange_with(tape, AG_I64, (double)by, (double)(by + m), 1);
-    row = ag_reshape(row, AG_SHAPE(m, 1));
+    row = ag__reshape(row, &AG_SHAPE(m, 1));
     ag_tensor *inside = lower ? ag_less_equal(column, row) : ag_greater_equal(column, row);
     return ag_where(inside, x, ag_scalar(tape, ag_dtype_of(x), 0));
 }

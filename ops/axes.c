@@ -18,7 +18,7 @@ ag_tensor *ag__axes_together(ag_tensor *x, uint32_t mask, int *axis) {
     for (int chosen = 0; chosen < rank; chosen++)
         if (mask & 1u << chosen) n *= ag_extent(x, chosen), order.axis[order.count++] = chosen;
     shape.extent[ *axis = shape.rank++] = n;
-    return ag_reshape(ag_permute(x, order), shape);
+    return ag__reshape(ag__permute(x, &order), &shape);
 }
 
 ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask) {
@@ -28,7 +28,7 @@ ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask) {
     for (int chosen = 0; chosen < 2; chosen++)
         for (int i = 0; i < shape->rank; i++)
             if ((mask >> i & 1u) == (unsigned)chosen) permuted.extent[k] = shape->extent[i], back.axis[i] = k++;
-    return (mask & (mask - 1)) != 0 || mask == 0 ? ag_permute(ag_reshape(y, permuted), back) : y;
+    return (mask & (mask - 1)) != 0 || mask == 0 ? ag__permute(ag__reshape(y, &permuted), &back) : y;
 }
 
 #define CONVERSION(name, to, from)                                                                                     \

@@ -99,16 +99,16 @@ const ag_op ag__op_randint = {.name = "randint",
                               .eval = randint_eval};
 
 /* A source of i64 whose attributes end with seed and draw. */
-static ag_tensor *drawn(const ag_op *op, ag_tape *tape, ag_shape shape, interval of) {
+static ag_tensor *drawn(const ag_op *op, ag_tape *tape, const ag_shape *shape, interval of) {
     if (tape) of.draw = ag__next_draw(tape, &of.seed);
-    ag_tensor *y = ag_apply_source(op, tape, AG_I64, shape, &of, sizeof of);
+    ag_tensor *y = ag_apply_source(op, tape, AG_I64, *shape, &of, sizeof of);
     if (!ag_is_nil(y)) ag__draw_taken(tape);
     return y;
 }
 
 ag_tensor *ag_randint(ag_tape *tape, ag_shape shape, int64_t low, int64_t high) {
     const uint64_t width = low < high ? (uint64_t)high - (uint64_t)low : 0;
-    return drawn(&ag__op_randint, tape, shape, (interval){.low = (uint64_t)low, .width = width});
+    return drawn(&ag__op_randint, tape, &shape, (interval){.low = (uint64_t)low, .width = width});
 }
 
 /* ---- Orders ---- */
@@ -176,7 +176,7 @@ const ag_op ag__op_permutation = {.name = "permutation",
                                   .eval = permutation_eval};
 
 ag_tensor *ag_permutation(ag_tape *tape, int64_t n) {
-    return drawn(&ag__op_permutation, tape, AG_SHAPE(n), (interval){.width = 1});
+    return drawn(&ag__op_permutation, tape, &AG_SHAPE(n), (interval){.width = 1});
 }
 
 ag_tensor *ag_shuffle(ag_tensor *x, int axis) {
@@ -186,7 +186,7 @@ ag_tensor *ag_shuffle(ag_tensor *x, int axis) {
     if (a < 0) return ag__fail("shuffle", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, rank);
     ag_shape along = {.rank = rank};
     for (int i = 0; i < rank; i++) along.extent[i] = i == a ? ag_extent(x, a) : 1;
-    return ag_gather(x, ag_reshape(ag_permutation(ag_tape_of(x), ag_extent(x, a)), along), a);
+    return ag_gather(x, ag__reshape(ag_permutation(ag_tape_of(x), ag_extent(x, a)), &along), a);
 }
 
 /* ---- Indices by weight ---- */

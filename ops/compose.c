@@ -11,14 +11,14 @@
 #include <math.h>
 
 /* Whether `name` is defined for x over these axes; if not, *nil is set, after an error. */
-static bool usable_over(const char *name, ag_tensor *x, ag_axes axes, ag_tensor **nil) {
+static bool usable_over(const char *name, ag_tensor *x, const ag_axes *axes, ag_tensor **nil) {
     uint32_t mask;
     if (!ag__inputs_usable(name, 1, &x, nil)) return false;
     if (!ag__is_real((int)ag_dtype_of(x))) {
         *nil = ag__fail(name, 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
         return false;
     }
-    if (!ag__axes_mask(name, x, &axes, &mask, nil)) return false;
+    if (!ag__axes_mask(name, x, axes, &mask, nil)) return false;
     for (int i = 0; i < ag_rank(x); i++) {
         if (!(mask & 1u << i) || ag_extent(x, i) > 0) continue;
         *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "axis %d has no elements", i);
@@ -27,7 +27,7 @@ static bool usable_over(const char *name, ag_tensor *x, ag_axes axes, ag_tensor 
     return true;
 }
 
-static ag_tensor *largest_of(ag_tensor *x, ag_axes axes) { return ag_stop_gradient(ag_max_over(x, axes, true)); }
+static ag_tensor *largest_of(ag_tensor *x, const ag_axes *axes) { return ag_stop_gradient(ag__max(x, axes, true)); }
 
 /* v where e < 1 (the exponential of an element below the largest), else 0; and v where e >= 1, else 0. `where` would
  * need a bool for each element, which would take longer than e^x itself. */
@@ -48,15 +48,15 @@ typedef struct exponentials {
     ag_tensor *led;     /* …,1,…: whether one element leads */
     ag_tensor *largest; /* …,1,…: B, 1 where one leads */
     ag_tensor *excess;  /* …,1,…: T − 1 */
-    ag_axes axes;
+    const ag_axes *axes;
 } exponentials;
 
 /* `cut` counts T as 1 where all x are −∞. */
-static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, ag_axes axes, bool cut) {
+static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, const ag_axes *axes, bool cut) {
     exponentials y = {.shifted = ag_sub(x, m), .axes = axes};
     y.e = ag_exp(y.shifted);
-    ag_tensor *others = ag_sum_over(below_one(y.e, y.e), axes, true);
-    y.largest = ag_sum_over(from_one(y.e, y.e), axes, true);
+    ag_tensor *others = ag__sum(below_one(y.e, y.e), axes, true);
+    y.largest = ag__sum(from_one(y.e, y.e), axes, true);
     if (cut) y.largest = ag_clamp(y.largest, 1, (double)INFINITY);
     ag_tensor *total = ag_add(others, y.largest);
     y.led = ag_less(total, ag_scalar(ag_tape_of(x), ag_dtype_of(x), 2));
@@ -66,7 +66,7 @@ static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, ag_axes axes, bo
 
 /* …,1,…: 0, with the gradient of the leader. Not ln B: its second derivatives are large and cancel. */
 static ag_tensor *leader_of(const exponentials *row) {
-    return ag_sum_over(from_one(row->shifted, row->e), row->axes, true);
+    return ag__sum(from_one(row->shifted, row->e), row->axes, true);
 }
 
 /* −ln p of an element, from its x − m and its e. The leader's is ln T alone, which does not cancel. No cotangent
@@ -81,20 +81,20 @@ static ag_tensor *minus_log_share(const exponentials *row, ag_tensor *shifted, a
  * −∞, T counts as 1, so that m alone makes the result −∞. */
 ag_tensor *ag_logsumexp_over(ag_tensor *x, ag_axes axes, bool keepdims) {
     ag_tensor *nil;
-    if (!usable_over("logsumexp", x, axes, &nil)) return nil;
+    if (!usable_over("logsumexp", x, &axes, &nil)) return nil;
     const double most = ag_dtype_of(x) == AG_F32 ? (double)FLT_MAX : DBL_MAX;
-    ag_tensor *m = largest_of(x, axes); /* (…,1,…) */
-    exponentials row = exponentials_of(x, ag_clamp(m, -most, most), axes, true);
+    ag_tensor *m = largest_of(x, &axes); /* (…,1,…) */
+    exponentials row = exponentials_of(x, ag_clamp(m, -most, most), &axes, true);
     ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0);
     ag_tensor *largest_x = ag_add(m, ag_where(row.led, leader_of(&row), zero));
     ag_tensor *y = ag_add(largest_x, ag_log1p(row.excess));
-    return keepdims ? y : ag_squeeze(y, axes);
+    return keepdims ? y : ag__squeeze(y, &axes);
 }
 
 ag_tensor *ag_softmax_over(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
-    if (!usable_over("softmax", x, axes, &nil)) return nil;
-    exponentials row = exponentials_of(x, largest_of(x, axes), axes, false);
+    if (!usable_over("softmax", x, &axes, &nil)) return nil;
+    exponentials row = exponentials_of(x, largest_of(x, &axes), &axes, false);
     ag_tensor *share = ag_rdiv_scalar(1, ag_add_scalar(row.excess, 1)); /* one division a row */
     ag_tensor *others = ag_mul(below_one(row.e, row.e), ag_div(share, row.largest));
     return ag_where(row.led, ag_add(others, from_one(share, row.e)), ag_mul(row.e, share));
@@ -103,8 +103,8 @@ ag_tensor *ag_softmax_over(ag_tensor *x, ag_axes axes) {
 /* (x − m) − ln Σ e^(x−m), not x − logsumexp(x), which loses the small terms to rounding where m is large. */
 ag_tensor *ag_log_softmax_over(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
-    if (!usable_over("log_softmax", x, axes, &nil)) return nil;
-    exponentials row = exponentials_of(x, largest_of(x, axes), axes, false);
+    if (!usable_over("log_softmax", x, &axes, &nil)) return nil;
+    exponentials row = exponentials_of(x, largest_of(x, &axes), &axes, false);
     return ag_neg(minus_log_share(&row, row.shifted, row.e));
 }
 
@@ -115,12 +115,12 @@ ag_tensor *ag_log_softmax(ag_tensor *x, int axis) { return ag_log_softmax_over(x
 ag_tensor *ag_surprisal(ag_tensor *x, ag_tensor *index, int axis) {
     ag_tensor *nil;
     if (!ag__inputs_usable("surprisal", 2, (ag_tensor *[]){x, index}, &nil)) return nil;
-    if (!usable_over("surprisal", x, AG_AXES(axis), &nil)) return nil;
+    if (!usable_over("surprisal", x, &AG_AXES(axis), &nil)) return nil;
     const ag_axes axes = AG_AXES(axis);
     ag_tensor *chosen = ag_gather(x, index, axis);
     if (ag_is_nil(chosen)) return chosen;
-    ag_tensor *m = largest_of(x, axes);
-    exponentials row = exponentials_of(x, m, axes, false);
+    ag_tensor *m = largest_of(x, &axes);
+    exponentials row = exponentials_of(x, m, &axes, false);
     ag_tensor *shifted = ag_sub(chosen, m);
     return minus_log_share(&row, shifted, ag_exp(shifted));
 }
@@ -142,5 +142,5 @@ ag_tensor *ag_var_over(ag_tensor *x, ag_axes axes, double correction, bool keepd
         if (mask & 1u << i) n *= (double)ag_extent(x, i);
     x = ag_sub(x, ag_stop_gradient(ag_mean_over(x, axes, true)));
     ag_tensor *centred = ag_sub(x, ag_mean_over(x, axes, true));
-    return ag_div_scalar(ag_sum_over(ag_square(centred), axes, keepdims), fmax(0, n - correction));
+    return ag_div_scalar(ag__sum(ag_square(centred), &axes, keepdims), fmax(0, n - correction));
 }

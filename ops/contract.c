@@ -27,14 +27,14 @@ static bool ranks_fit(const char *name, ag_tensor *a, ag_tensor *b, int rank, ag
     return false;
 }
 
-static ag_tensor *ravel(ag_tensor *x) { return ag_reshape(x, AG_SHAPE(-1)); }
+static ag_tensor *ravel(ag_tensor *x) { return ag__reshape(x, &AG_SHAPE(-1)); }
 
 /* x with one axis first, the others in their order. */
 static ag_tensor *with_first(ag_tensor *x, int axis) {
     ag_axes order = {.count = 1, .axis = {axis}};
     for (int i = 0; i < ag_rank(x); i++)
         if (i != axis) order.axis[order.count++] = i;
-    return ag_permute(x, order);
+    return ag__permute(x, &order);
 }
 
 /* The last axis of a with one of b. */
@@ -96,7 +96,7 @@ static ag_tensor *repeated(ag_tensor *x, int axis, int64_t times, bool each) {
     shape.extent[axis] = n * times;
     const ag_shape apart = each ? AG_SHAPE(before, n, 1, behind) : AG_SHAPE(before, 1, n, behind);
     const ag_shape all = each ? AG_SHAPE(before, n, times, behind) : AG_SHAPE(before, times, n, behind);
-    return ag_reshape(ag_broadcast_to(ag_reshape(x, apart), all), shape);
+    return ag__reshape(ag__broadcast(ag__reshape(x, &apart), &all), &shape);
 }
 
 /* a (m,1,…), b (1,p,…), which takes twice the axes. */
@@ -107,7 +107,7 @@ static ag_tensor *kron_by_axes(ag_tensor *a, ag_tensor *b, const ag_shape *p, co
         wide_b.extent[2 * i] = 1, wide_b.extent[2 * i + 1] = q->extent[i];
         y.extent[i] = p->extent[i] * q->extent[i];
     }
-    return ag_reshape(ag_mul(ag_reshape(a, wide_a), ag_reshape(b, wide_b)), y);
+    return ag__reshape(ag_mul(ag__reshape(a, &wide_a), ag__reshape(b, &wide_b)), &y);
 }
 
 /* Whether a tensor of p's extents times q's has a size. */
@@ -128,8 +128,8 @@ ag_tensor *ag_kron(ag_tensor *a, ag_tensor *b) {
     if (!has_size(&p, &q))
         return ag__fail("kron", 2, (ag_tensor *[]){a, b}, AG_ERR_SHAPE, "the result would have too many elements");
     if (2 * rank <= AG_MAX_RANK) return kron_by_axes(a, b, &p, &q);
-    a = ag_reshape(a, p);
-    b = ag_reshape(b, q);
+    a = ag__reshape(a, &p);
+    b = ag__reshape(b, &q);
     for (int i = rank - 1; i >= 0; i--) {
         a = repeated(a, i, q.extent[i], true);
         b = repeated(b, i, p.extent[i], false);
@@ -167,7 +167,7 @@ static ag_tensor *grouped(ag_tensor *x, const ag_axes *listed, uint32_t mask, bo
     for (int i = 0; i < listed->count; i++) order.axis[order.count++] = listed->axis[i];
     for (int i = 0; i < ag_rank(x) && !last; i++)
         if (!(mask & 1u << i)) order.axis[order.count++] = i;
-    return ag_permute(x, order);
+    return ag__permute(x, &order);
 }
 
 /* The axes, not negative, in order; and as a set. */
@@ -202,7 +202,7 @@ ag_tensor *ag_tensordot_over(ag_tensor *a, ag_tensor *b, ag_axes axes_a, ag_axes
 
 static ag_tensor *trace_of(const char *name, ag_tensor *x, int64_t offset, int axis0, int axis1) {
     if (ag_dtype_of(x) == AG_BOOL) return ag__fail(name, 1, &x, AG_ERR_DTYPE, "needs i64, f32 or f64, not bool");
-    return ag_sum_over(ag_diagonal(x, offset, axis0, axis1), AG_AXES(-1), false);
+    return ag__sum(ag_diagonal(x, offset, axis0, axis1), &AG_AXES(-1), false);
 }
 
 ag_tensor *ag_matrix_trace(ag_tensor *x) {

@@ -94,7 +94,7 @@ ag_tensor *ag_histogram(ag_tensor *x, int64_t n, double low, double high) {
 
 /* ---- Sums by index ---- */
 
-static ag_tensor *flat(ag_tensor *x) { return ag_reshape(x, AG_SHAPE(-1)); }
+static ag_tensor *flat(ag_tensor *x) { return ag__reshape(x, &AG_SHAPE(-1)); }
 
 static int64_t size_of(ag_tensor *x) {
     int64_t n = 1;
@@ -146,7 +146,7 @@ ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor *weigh
         return ag__fail("histogram_between", 2, in, AG_ERR_SHAPE, "the edges must be one axis of at least 2");
     if (!weights_usable("histogram_between", x, weights, &nil)) return nil;
     const int64_t n = ag_extent(edges, 0) - 1;
-    ag_tensor *last = ag_reshape(ag_slice(edges, 0, n, n + 1, 1), AG_SCALAR);
+    ag_tensor *last = ag__reshape(ag_slice(edges, 0, n, n + 1, 1), &AG_SCALAR);
     ag_tensor *place = ag_searchsorted(edges, x, true), *inside = ag_scalar(ag_tape_of(x), AG_I64, (double)n);
     place = ag_where(ag_equal(x, last), inside, place);
     return ag_slice(sums_by(place, weights, n + 2), 0, 1, n + 1, 1);
@@ -291,7 +291,7 @@ ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
     }
     if (inverse) {
         ag_tensor *rank = ag_add_scalar(ag_cumsum(begins, 0), -1), *zeros = ag_zeros(tape, AG_I64, AG_SHAPE(size));
-        *inverse = ag_reshape(ag_scatter_add(zeros, order, rank, 0), ag_shape_of(x));
+        *inverse = ag__reshape_as(ag_scatter_add(zeros, order, rank, 0), x);
     }
     return y;
 }

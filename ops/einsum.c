@@ -235,7 +235,7 @@ static void leave_out_short(einsum *e, int k) {
     ag_axes left_out = {0};
     for (int i = 0; i < a->count; i++)
         if (ag_extent(e->x[k], i) == 1 && e->extent[a->label[i]] != 1) left_out.axis[left_out.count++] = i;
-    if (left_out.count > 0) e->x[k] = ag_squeeze(e->x[k], left_out);
+    if (left_out.count > 0) e->x[k] = ag__squeeze(e->x[k], &left_out);
     for (int i = left_out.count - 1; i >= 0; i--) remove_axis(a, left_out.axis[i]);
 }
 
@@ -246,14 +246,14 @@ static void sum_alone(einsum *e, int k) {
     const uint64_t needed = needed_elsewhere(e, k, k);
     for (int i = 0; i < a->count; i++)
         if (!(needed & UINT64_C(1) << a->label[i])) summed.axis[summed.count++] = i;
-    if (summed.count > 0) e->x[k] = ag_sum_over(e->x[k], summed, false);
+    if (summed.count > 0) e->x[k] = ag__sum(e->x[k], &summed, false);
     for (int i = summed.count - 1; i >= 0; i--) remove_axis(a, summed.axis[i]);
 }
 
 static ag_tensor *in_order(ag_tensor *x, const axes *from, const axes *to) {
     ag_axes order = {.count = to->count};
     for (int i = 0; i < to->count; i++) order.axis[i] = axis_of(from, to->label[i]);
-    return ag_permute(x, order);
+    return ag__permute(x, &order);
 }
 
 /* ---- Two operands ---- */
@@ -303,7 +303,7 @@ static ag_tensor *by_matmul(const einsum *e, ag_tensor *p, ag_tensor *q, const g
     add_extents(e, &a, &g->both, false), add_joined(e, &a, &g->left), add_joined(e, &a, &g->summed);
     add_extents(e, &b, &g->both, false), add_joined(e, &b, &g->summed), add_joined(e, &b, &g->right);
     add_extents(e, &y, &g->both, false), add_extents(e, &y, &g->left, false), add_extents(e, &y, &g->right, false);
-    return ag_reshape(ag_matmul(ag_reshape(p, a), ag_reshape(q, b)), y);
+    return ag__reshape(ag_matmul(ag__reshape(p, &a), ag__reshape(q, &b)), &y);
 }
 
 /* (both…,left…,1…,summed…)·(both…,1…,right…,summed…), summed. */
@@ -314,8 +314,8 @@ static ag_tensor *by_elements(const einsum *e, ag_tensor *p, ag_tensor *q, const
     ag_axes summed = {0};
     for (int i = 0; i < g->summed.count; i++) summed.axis[summed.count++] = a.rank + i;
     add_extents(e, &a, &g->summed, false), add_extents(e, &b, &g->summed, false);
-    ag_tensor *y = ag_mul(ag_reshape(p, a), ag_reshape(q, b));
-    return summed.count > 0 ? ag_sum_over(y, summed, false) : y;
+    ag_tensor *y = ag_mul(ag__reshape(p, &a), ag__reshape(q, &b));
+    return summed.count > 0 ? ag__sum(y, &summed, false) : y;
 }
 
 /* How two operands are multiplied. Integers have no products of matrices: elementwise ones are summed. */

@@ -112,7 +112,7 @@ static ag_tensor *whole_sum(const apart *s, ag_tensor *t) {
     ag_shape shape = ag_shape_of(t);
     for (int i = 0; i < shape.rank; i++)
         if (s->mask & 1u << i) shape.extent[i] = 1;
-    return ag_rank(y) == shape.rank ? y : ag_reshape(y, shape);
+    return ag_rank(y) == shape.rank ? y : ag__reshape(y, &shape);
 }
 
 static ag_tensor *sum_of_parts(const apart *s, ag_tensor *t, int depth) {
@@ -129,8 +129,8 @@ ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes a
     for (int i = 0; i < axes.count; i++) s.mask |= 1u << axes.axis[i];
     if (form_of(&s, g).parts > 0) find_sums(&s, g->tape);
     if (s.sums > 0 && is_summed(&s, g, DEEPEST)) count_parts(&s, g, DEEPEST);
-    if (s.there == 0 || s.missing > 1) return ag_sum_over(g, axes, keepdims);
+    if (s.there == 0 || s.missing > 1) return ag__sum(g, &axes, keepdims);
     ag_tensor *y = sum_of_parts(&s, g, DEEPEST);
     if (g->readers == 0 && g->flags & AG__GRADIENT) ag__forgo(g);
-    return keepdims ? y : ag_squeeze(y, axes);
+    return keepdims ? y : ag__squeeze(y, &axes);
 }

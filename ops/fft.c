@@ -94,7 +94,7 @@ static ag_tensor *weights(const ag_tensor *x, const ag__transform *t, int behind
     for (int i = 1; i <= behind; i++) shape.extent[i] = 1;
     ag_tensor *more = ag_full(tape, ag_dtype_of(x), AG_SHAPE(1), 1 - others), *w = ag_embed(more, 0, m, 0, 1);
     if (t->n % 2 == 0) w = ag_add(w, ag_embed(more, 0, m, m - 1, 1));
-    return ag_reshape(ag_add_scalar(w, others), shape);
+    return ag__reshape(ag_add_scalar(w, others), &shape);
 }
 
 static ag_tensor *transform_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -185,24 +185,24 @@ static bool norm_fits(const char *name, ag_tensor *x, ag_fft_norm norm, ag_tenso
     return false;
 }
 
-static ag_tensor *complex_transform(const char *name, ag_tensor *x, ag_axes axes, ag_fft_norm norm, bool forward) {
+static ag_tensor *complex_transform(const char *name, ag_tensor *x, ag_axes *axes, ag_fft_norm norm, bool forward) {
     ag_tensor *nil;
     int64_t mask;
     double n = 1;
-    if (!usable(name, x, true, &axes, &mask, &nil) || !norm_fits(name, x, norm, &nil)) return nil;
-    for (int i = 0; i < axes.count; i++) n *= (double)ag_extent(x, axes.axis[i]);
+    if (!usable(name, x, true, axes, &mask, &nil) || !norm_fits(name, x, norm, &nil)) return nil;
+    for (int i = 0; i < axes->count; i++) n *= (double)ag_extent(x, axes->axis[i]);
     return record(x, &(ag__transform){scale_of(n, norm, forward), AG__COMPLEX, mask, forward, 0});
 }
 
-ag_tensor *ag_fft(ag_tensor *x, int axis) { return complex_transform("fft", x, AG_AXES(axis), AG_FFT_BACKWARD, true); }
+ag_tensor *ag_fft(ag_tensor *x, int axis) { return complex_transform("fft", x, &AG_AXES(axis), AG_FFT_BACKWARD, true); }
 ag_tensor *ag_ifft(ag_tensor *x, int axis) {
-    return complex_transform("ifft", x, AG_AXES(axis), AG_FFT_BACKWARD, false);
+    return complex_transform("ifft", x, &AG_AXES(axis), AG_FFT_BACKWARD, false);
 }
 ag_tensor *ag_fft_over(ag_tensor *x, ag_axes axes, ag_fft_norm norm) {
-    return complex_transform("fft", x, axes, norm, true);
+    return complex_transform("fft", x, &axes, norm, true);
 }
 ag_tensor *ag_ifft_over(ag_tensor *x, ag_axes axes, ag_fft_norm norm) {
-    return complex_transform("ifft", x, axes, norm, false);
+    return complex_transform("ifft", x, &axes, norm, false);
 }
 
 /* The last of the axes is not in the set. */
@@ -303,7 +303,7 @@ ag_tensor *ag_complex(ag_tensor *real, ag_tensor *imaginary) {
                             (long long)b);
         shape.extent[shape.rank - i] = a == 1 ? b : a;
     }
-    return pair(ag_unsqueeze(ag_broadcast_to(real, shape), -1), ag_unsqueeze(ag_broadcast_to(imaginary, shape), -1));
+    return pair(ag_unsqueeze(ag__broadcast(real, &shape), -1), ag_unsqueeze(ag__broadcast(imaginary, &shape), -1));
 }
 
 ag_tensor *ag_complex_mul(ag_tensor *a, ag_tensor *b) {
@@ -333,5 +333,5 @@ ag_tensor *ag_complex_abs(ag_tensor *x) {
     ag_tensor *most = ag_stop_gradient(ag_maximum(ag_abs(re(x)), ag_abs(im(x)))), *is_zero = ag_equal(most, zero);
     ag_tensor *unit = ag_where(ag_less(most, infinite), ag_where(is_zero, one, most), one);
     ag_tensor *sum = ag_add(ag_square(ag_div(re(x), unit)), ag_square(ag_div(im(x), unit)));
-    return ag_squeeze(ag_where(is_zero, zero, ag_mul(unit, ag_sqrt(ag_where(is_zero, one, sum)))), AG_AXES(-1));
+    return ag__squeeze(ag_where(is_zero, zero, ag_mul(unit, ag_sqrt(ag_where(is_zero, one, sum)))), &AG_AXES(-1));
 }

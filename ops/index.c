@@ -28,7 +28,7 @@ static bool index_accepted(const ag_infer *r) {
 ag_tensor *ag__stretched(ag_tensor *x, const ag_shape *shape) {
     bool fits = ag_rank(x) == shape->rank;
     for (int i = 0; fits && i < shape->rank; i++) fits = ag_extent(x, i) == shape->extent[i] || ag_extent(x, i) == 1;
-    return fits ? ag_broadcast_to(x, *shape) : x;
+    return fits ? ag__broadcast(x, shape) : x;
 }
 
 /* The places of the index in the table; it is not negative. */

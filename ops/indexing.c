@@ -162,7 +162,7 @@ static ag_tensor *index_add_vjp(ag_tensor *y, ag_tensor *g, int i) {
 /* Whether each value is the one that was put last: it finds its own number in its place. */
 static ag_tensor *winners(ag_tensor *y, ag_tensor *source) {
     ag_tape *tape = ag_tape_of(y);
-    ag_tensor *numbers = ag_reshape(ag_arange(tape, AG_I64, ag_size(source)), ag_shape_of(source));
+    ag_tensor *numbers = ag__reshape_as(ag_arange(tape, AG_I64, ag_size(source)), source);
     return ag_equal(at_places(y, again(&ag__op_index_put, y, 2, zeros_like(y, AG_I64), numbers)), numbers);
 }
 
@@ -241,7 +241,7 @@ static ag_tensor *list_along(const char *name, int n, ag_tensor *const in[], int
     }
     ag_shape shape = {.rank = ag_rank(in[0])};
     for (int i = 0; i < shape.rank; i++) shape.extent[i] = i == axis ? ag_size(index) : 1;
-    return ag_reshape(index, shape);
+    return ag__reshape(index, &shape);
 }
 
 ag_tensor *ag_index_select(ag_tensor *x, ag_tensor *index, int axis) {

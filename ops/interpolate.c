@@ -40,8 +40,7 @@ static void set_taps(taps *t, int64_t mode, int64_t i, int64_t n, double place) 
     const double part = place - (double)below;
     for (int k = 0; k < t->count; k++) {
         t->index[i * t->count + k] = within(first + k, n);
-        t->weight[i * t->count + k] =
-            mode == AG_CUBIC ? cubic(fabs((double)(k - 1) - part)) : k == 0 ? 1 - part : part;
+        t->weight[i * t->count + k] = mode == AG_CUBIC ? cubic(fabs((double)(k - 1) - part)) : k == 0 ? 1 - part : part;
     }
 }
 
@@ -81,10 +80,10 @@ static void find_taps(taps *t, const ag__resizing *r, int axis) {
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
-    AG_BLOCK_KERNEL(void, spread,                                                                                      \
-                    (const taps *at, int64_t i, int64_t m, int64_t n, int64_t first, int64_t end, void *y_,            \
-                     const void *x_),                                                                                  \
-                    (at, i, m, n, first, end, y_, x_)) {                                                               \
+    AG_BLOCK_KERNEL(                                                                                                   \
+        void, spread,                                                                                                  \
+        (const taps *at, int64_t i, int64_t m, int64_t n, int64_t first, int64_t end, void *y_, const void *x_),       \
+        (at, i, m, n, first, end, y_, x_)) {                                                                           \
         const type *x = x_;                                                                                            \
         for (; i < m; i++, x += n)                                                                                     \
             for (int k = 0; k < at->count; k++) {                                                                      \
@@ -104,11 +103,11 @@ ROWS(double, gather_f64, spread_f64)
 typedef struct resizing {
     const ag__resizing *r;
     taps taps[AG__RESIZED];
-    int64_t bytes;                                  /* of an element */
-    int64_t from[AG__RESIZED], to[AG__RESIZED];     /* elements of one along an axis: of what comes behind it */
-    int64_t images, rows;                           /* rows of the result in an image, along its first axis */
-    bool wide;                                      /* f64 */
-    char *memory;                                   /* of each thread, `room` bytes for rows between two axes */
+    int64_t bytes;                              /* of an element */
+    int64_t from[AG__RESIZED], to[AG__RESIZED]; /* elements of one along an axis: of what comes behind it */
+    int64_t images, rows;                       /* rows of the result in an image, along its first axis */
+    bool wide;                                  /* f64 */
+    char *memory;                               /* of each thread, `room` bytes for rows between two axes */
     size_t room;
     const char *x;
     char *y;
@@ -239,8 +238,7 @@ static bool interpolate_infer(ag_infer *r) {
         const int64_t n = s->from[i], m = s->to[i], most = INT32_MAX; /* products of two are in range */
         if (m < 1 || m > most)
             return ag_reject(r, AG_ERR_RANGE, "extent %lld on axis %d: 1 to 2³¹ − 1 is wanted", (long long)m, i + 1);
-        if (n < 1 || n > most)
-            return ag_reject(r, AG_ERR_SHAPE, "axis %d must have 1 to 2³¹ − 1 elements", i + 1);
+        if (n < 1 || n > most) return ag_reject(r, AG_ERR_SHAPE, "axis %d must have 1 to 2³¹ − 1 elements", i + 1);
         if (r->shape.extent[i + 1] != (s->adjoint ? m : n))
             return ag_reject(r, AG_ERR_SHAPE, "axis %d must have %lld elements", i + 1,
                              (long long)(s->adjoint ? m : n));
@@ -295,5 +293,5 @@ ag_tensor *ag_interpolate(ag_tensor *x, ag_shape extents, ag_interpolation mode,
         s.from[i] = ag_extent(x, i + 1), s.to[i] = extents.extent[i];
         same = same && s.from[i] == s.to[i] && s.to[i] > 0;
     }
-    return same ? ag_reshape(x, ag_shape_of(x)) : ag_apply(&ag__op_interpolate, 1, &x, &s, sizeof s);
+    return same ? ag__reshape_as(x, x) : ag_apply(&ag__op_interpolate, 1, &x, &s, sizeof s);
 }

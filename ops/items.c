@@ -189,12 +189,12 @@ static ag_tensor *in_block(const meaning *m, const entry *e, int rank) {
     ag_tensor *index = e->index;
     if (e->column >= 0) {
         index = ag_slice(index, 1, e->column, e->column + 1, 1);
-        index = ag_reshape(index, AG_SHAPE(ag_extent(index, 0)));
+        index = ag__reshape(index, &AG_SHAPE(ag_extent(index, 0)));
     }
     ag_shape shape = {.rank = rank};
     const int own = ag_rank(index), from = place_of(m, m->n) + m->block - own;
     for (int r = 0; r < rank; r++) shape.extent[r] = r >= from && r < from + own ? ag_extent(index, r - from) : 1;
-    return ag_reshape(index, shape);
+    return ag__reshape(index, &shape);
 }
 
 /* Evaluate the masks, each once: they become their places. */
@@ -244,7 +244,7 @@ static ag_tensor *sliced(meaning *m) {
             shape.extent[shape.rank++] = e->kind == AG_ITEM_SLICE ? e->m : e->extent;
     }
     ag_tensor *y = ag__slices(m->name, m->x, cut);
-    return ag_is_nil(y) ? y : ag_reshape(y, shape);
+    return ag_is_nil(y) ? y : ag__reshape(y, &shape);
 }
 
 /* If it fails, nodes that it has recorded stay. */
@@ -288,7 +288,7 @@ static ag_tensor *as_index(const meaning *m, const entry *e, int place, int rank
     if (e->kind == AG_ITEM_INTEGER) return ag_full(tape, AG_I64, shape, (double)e->at);
     shape.extent[place] = e->m;
     const double start = (double)e->at, step = (double)e->step;
-    return ag_reshape(ag_arange_with(tape, AG_I64, start, start + step * (double)e->m, step), shape);
+    return ag__reshape(ag_arange_with(tape, AG_I64, start, start + step * (double)e->m, step), &shape);
 }
 
 /* The shape of what is written, without new axes: the indices' extents, broadcast; false after an error. */
@@ -312,7 +312,7 @@ static bool place_shape(meaning *m, int count, ag_tensor *const index[], ag_shap
 static ag_tensor *spread(meaning *m, ag_tensor *values, const ag_shape *without) {
     const ag_shape shape = with_new_axes(m, without);
     ag_tensor *y = ag__widened(m->name, 2, (ag_tensor *[]){m->x, values}, values, &shape);
-    return ag_is_nil(y) ? y : ag_reshape(y, *without);
+    return ag_is_nil(y) ? y : ag__reshape(y, without);
 }
 
 /* The same as `take`. */

@@ -144,7 +144,7 @@ ag_tensor *ag_solve_triangular(ag_tensor *a, ag_tensor *b, bool upper, bool unit
     bool vector;
     if (!operands("solve_triangular", x, &vector, &nil)) return nil;
     ag_tensor *y = record_triangular(x[0], x[1], upper, unit, false);
-    return vector ? ag_squeeze(y, AG_AXES(-1)) : y;
+    return vector ? ag__squeeze(y, &AG_AXES(-1)) : y;
 }
 
 /* ---- Elimination ---- */
@@ -369,7 +369,7 @@ ag_tensor *ag_solve(ag_tensor *a, ag_tensor *b) {
     ag_shape leading = ag_shape_of(x[0]);
     leading.rank -= 2;
     ag_tensor *y = record_solve(x[0], ag__with_leading(lu_of(a), &leading), x[1], 0);
-    return vector ? ag_squeeze(y, AG_AXES(-1)) : y;
+    return vector ? ag__squeeze(y, &AG_AXES(-1)) : y;
 }
 
 static ag_tensor *record_inverse(ag_tensor *a, ag_tensor *lu) {
@@ -384,12 +384,12 @@ ag_tensor *ag_inverse(ag_tensor *a) {
 ag_tensor *ag_matrix_power(ag_tensor *a, int64_t n) {
     ag_tensor *nil, *y = NULL;
     if (!ag__usable_matrices("matrix_power", 1, &a, true, &nil)) return nil;
-    if (n == 0) return ag_broadcast_to(ag__identity(a, ag_extent(a, -1)), ag_shape_of(a));
+    if (n == 0) return ag__broadcast_as(ag__identity(a, ag_extent(a, -1)), a);
     if (n < 0) a = ag_inverse(a);
     for (uint64_t k = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;; a = ag_matmul(a, a)) {
         if (k & 1) y = y ? ag_matmul(y, a) : a;
         k >>= 1;
-        if (k == 0) return ag_reshape(y, ag_shape_of(y)); /* not a variable itself */
+        if (k == 0) return ag__reshape_as(y, y); /* not a variable itself */
     }
 }
 
@@ -494,14 +494,14 @@ static ag_tensor *as_matrix(ag_tensor *x) { return ag_unsqueeze(ag_unsqueeze(x, 
 static ag_tensor *det_vjp(ag_tensor *y, ag_tensor *g, int i) {
     if (i == 1) return NULL;
     ag_tensor *a = ag_input(y, 0), *cofactors = ag_apply(&ag__op_cofactor, 1, &a, NULL, 0);
-    return ag__slope_mul(ag_broadcast_to(as_matrix(g), ag_shape_of(cofactors)), cofactors);
+    return ag__slope_mul(ag__broadcast_as(as_matrix(g), cofactors), cofactors);
 }
 
 static ag_tensor *slogdet_vjp(ag_tensor *y, ag_tensor *g, int i) {
     if (i == 1) return NULL;
     ag_tensor *inverse = ag__turned(record_inverse(ag_input(y, 0), ag_input(y, 1)));
     ag_tensor *by_log = ag_unsqueeze(ag__columns(g, 1, 2), -1); /* (…,1,1) */
-    return ag__slope_mul(ag_broadcast_to(by_log, ag_shape_of(inverse)), inverse);
+    return ag__slope_mul(ag__broadcast_as(by_log, inverse), inverse);
 }
 
 const ag_op ag__op_det = {.name = "det",
@@ -539,8 +539,8 @@ ag_status ag_slogdet(ag_tensor *a, ag_tensor **sign, ag_tensor **logabsdet) {
         return ag_tape_status(ag_tape_of(nil));
     }
     ag_tensor *y = ag_apply(&ag__op_slogdet, 2, (ag_tensor *[]){a, lu_of(a)}, NULL, 0);
-    *sign = ag_stop_gradient(ag_squeeze(ag__columns(y, 0, 1), AG_AXES(-1)));
-    *logabsdet = ag_squeeze(ag__columns(y, 1, 2), AG_AXES(-1));
+    *sign = ag_stop_gradient(ag__squeeze(ag__columns(y, 0, 1), &AG_AXES(-1)));
+    *logabsdet = ag__squeeze(ag__columns(y, 1, 2), &AG_AXES(-1));
     return ag_tape_status(ag_tape_of(y));
 }
 
@@ -605,7 +605,7 @@ static bool square_infer(ag_infer *r) { return ag__is_matrix(r, true); }
 /* y = det a·w with w = a⁻ᵀ: dy = ⟨y, da⟩·w − w·daᵀ·y. */
 static ag_tensor *cofactor_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *w = ag__turned(ag_inverse(ag_input(y, i)));
-    ag_tensor *inner = ag_sum_over(ag__slope_mul(g, w), AG_AXES(-2, -1), true);
+    ag_tensor *inner = ag__sum(ag__slope_mul(g, w), &AG_AXES(-2, -1), true);
     return ag_sub(ag__slope_mul(inner, y), ag__slope_matmul(y, ag__slope_matmul(ag__turned(g), w, 1, 0), 2, 0));
 }
 

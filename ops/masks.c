@@ -89,7 +89,7 @@ static bool flatten_both(const char *name, ag_tensor **x, ag_tensor **mask, ag_t
     ag_shape shape;
     if (!is_mask(name, 2, in, nil) || !ag__share_shape(name, 2, in, &shape, nil)) return false;
     if (ag_broadcast_tensors(2, in, wide) != AG_OK) return *nil = wide[0], false;
-    for (int i = 0; i < 2; i++) *(i ? mask : x) = ag_reshape(wide[i], AG_SHAPE(ag_size(wide[i])));
+    for (int i = 0; i < 2; i++) *(i ? mask : x) = ag__reshape(wide[i], &AG_SHAPE(ag_size(wide[i])));
     return true;
 }
 
@@ -107,7 +107,8 @@ ag_tensor *ag_masked_scatter(ag_tensor *x, ag_tensor *mask, ag_tensor *source) {
     const ag__position before = ag__position_now(ag_tape_of(x));
     ag_tensor *wide = ag__widened("masked_scatter", 3, in, mask, &shape);
     if (ag_is_nil(wide)) return wide;
-    ag_tensor *flat = ag_reshape(x, AG_SHAPE(ag_size(x))), *places = ag_nonzero(ag_reshape(wide, AG_SHAPE(ag_size(x))));
+    ag_tensor *flat = ag__reshape(x, &AG_SHAPE(ag_size(x))),
+              *places = ag_nonzero(ag__reshape(wide, &AG_SHAPE(ag_size(x))));
     const int64_t count = ag_is_nil(places) ? 0 : ag_extent(places, 0);
     if (ag_is_nil(places)) return places;
     if (count > ag_size(source))
@@ -115,10 +116,10 @@ ag_tensor *ag_masked_scatter(ag_tensor *x, ag_tensor *mask, ag_tensor *source) {
                                              "%lld places are true: the source has %lld elements", (long long)count,
                                              (long long)ag_size(source)),
                                     &before);
-    ag_tensor *first = ag_slice(ag_reshape(source, AG_SHAPE(ag_size(source))), 0, 0, count, 1);
-    ag_tensor *index = ag_reshape(places, AG_SHAPE(count));
+    ag_tensor *first = ag_slice(ag__reshape(source, &AG_SHAPE(ag_size(source))), 0, 0, count, 1);
+    ag_tensor *index = ag__reshape(places, &AG_SHAPE(count));
     ag_tensor *y = ag__index_put("masked_scatter", flat, AG_ITEMS(AG_BY(index)), first, AG_PUT_SET);
-    return ag_is_nil(y) ? y : ag_reshape(y, shape);
+    return ag_is_nil(y) ? y : ag__reshape(y, &shape);
 }
 
 /* ---- one_hot ---- */

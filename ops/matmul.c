@@ -37,17 +37,17 @@ static ag_tensor *matmul_in_line(ag_tensor *a, ag_tensor *b) {
     ag_shape shape = ag_shape_of(a);
     int64_t rows = 1;
     for (int i = 0; i < shape.rank - 1; i++) rows *= shape.extent[i];
-    ag_tensor *lines = ag_reshape(a, AG_SHAPE(rows, shape.extent[shape.rank - 1]));
+    ag_tensor *lines = ag__reshape(a, &AG_SHAPE(rows, shape.extent[shape.rank - 1]));
     ag_tensor *y = ag_apply(&ag__op_matmul, 2, (ag_tensor *[]){lines, b}, NULL, 0);
     shape.extent[shape.rank - 1] = ag_extent(b, 1);
-    return ag_reshape(y, shape);
+    return ag__reshape(y, &shape);
 }
 
 /* A vector as a row or a column, whose axis the result does not have. */
 static ag_tensor *matmul_vectors(ag_tensor *a, ag_tensor *b) {
     const bool row = a->layout->rank == 1, column = b->layout->rank == 1;
     ag_tensor *y = ag_matmul(row ? ag_unsqueeze(a, 0) : a, column ? ag_unsqueeze(b, 1) : b);
-    if (row && column) return ag_squeeze(y, AG_ALL_AXES);
+    if (row && column) return ag__squeeze(y, &AG_ALL_AXES);
     return ag_squeeze(y, row ? AG_AXES(-2) : AG_AXES(-1));
 }
 

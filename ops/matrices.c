@@ -24,7 +24,7 @@ bool ag__common_leading(const ag_tensor *a, const ag_tensor *b, ag_shape *leadin
 ag_tensor *ag__with_leading(ag_tensor *x, const ag_shape *leading) {
     ag_shape shape = *leading;
     for (int i = -2; i < 0; i++) shape.extent[shape.rank++] = ag_extent(x, i);
-    return ag_broadcast_to(x, shape);
+    return ag__broadcast(x, &shape);
 }
 
 bool ag__usable_matrices(const char *name, int n, ag_tensor *const x[], bool square, ag_tensor **nil) {

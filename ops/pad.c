@@ -21,11 +21,11 @@ static bool margin_fits(ag_tensor *x, int axis, int64_t before, int64_t after, a
 }
 
 /* The margins of all axes; false, after an error, if they do not fit x. */
-static bool margins_of(ag_tensor *x, ag_axes axes, const ag_shape *before, const ag_shape *after, margins *m,
+static bool margins_of(ag_tensor *x, const ag_axes *axes, const ag_shape *before, const ag_shape *after, margins *m,
                        ag_tensor **nil) {
     uint32_t mask;
-    if (!ag__inputs_usable("pad", 1, &x, nil) || !ag__axes_mask("pad", x, &axes, &mask, nil)) return false;
-    const int rank = ag_rank(x), count = axes.count == -1 ? rank : axes.count;
+    if (!ag__inputs_usable("pad", 1, &x, nil) || !ag__axes_mask("pad", x, axes, &mask, nil)) return false;
+    const int rank = ag_rank(x), count = axes->count == -1 ? rank : axes->count;
     memset(m, 0, sizeof *m);
     if (before->rank != count || after->rank != count) {
         *nil = ag__fail("pad", 1, &x, AG_ERR_SHAPE,
@@ -34,7 +34,7 @@ static bool margins_of(ag_tensor *x, ag_axes axes, const ag_shape *before, const
         return false;
     }
     for (int k = 0; k < count; k++) {
-        const int a = axes.count == -1 ? k : ag__axis(axes.axis[k], rank);
+        const int a = axes->count == -1 ? k : ag__axis(axes->axis[k], rank);
         m->before[a] = before->extent[k], m->after[a] = after->extent[k];
         if (!margin_fits(x, a, m->before[a], m->after[a], nil)) return false;
     }
@@ -108,7 +108,7 @@ ag_tensor *ag_pad(ag_tensor *x, ag_axes axes, ag_shape before, ag_shape after) {
 ag_tensor *ag_pad_with(ag_tensor *x, ag_axes axes, ag_shape before, ag_shape after, ag_padding padding, double value) {
     ag_tensor *nil;
     margins m;
-    if (!margins_of(x, axes, &before, &after, &m, &nil)) return nil;
+    if (!margins_of(x, &axes, &before, &after, &m, &nil)) return nil;
     if ((unsigned)padding > AG_PAD_CIRCULAR)
         return ag__fail("pad", 1, &x, AG_ERR_RANGE, "number %u is no padding", (unsigned)padding);
     if (!ag__fits(value, ag_dtype_of(x)))

@@ -32,7 +32,7 @@ static bool begin(drawing *d) {
     if (!ag__common_shape(d->n, d->x, &d->shape, &clash, extents))
         return fail(d, AG_ERR_SHAPE, "parameters cannot be broadcast to each other");
     for (int i = 0; i < d->n; i++) {
-        d->x[i] = ag_broadcast_to(d->x[i], d->shape);
+        d->x[i] = ag__broadcast(d->x[i], &d->shape);
         if (ag_is_nil(d->x[i])) return d->nil = d->x[i], false;
     }
     return true;

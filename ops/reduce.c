@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+static const ag_axes every = {.count = -1}; /* AG_ALL_AXES */
+
 static ag_tensor *reduce_mask(const ag_op *op, ag_tensor *x, uint32_t mask, bool keepdims) {
     ag_axes_set set;
     memset(&set, 0, sizeof set);
@@ -13,18 +15,18 @@ static ag_tensor *reduce_mask(const ag_op *op, ag_tensor *x, uint32_t mask, bool
     return ag_apply(op, 1, &x, &set, sizeof set);
 }
 
-static ag_tensor *reduce(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepdims) {
+static ag_tensor *reduce(const ag_op *op, ag_tensor *x, const ag_axes *axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;
-    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, &axes, &mask, &nil)) return nil;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, axes, &mask, &nil)) return nil;
     return reduce_mask(op, x, mask, keepdims);
 }
 
 /* The same of numbers that a bool x stands for. */
-static ag_tensor *reduce_as(ag_dtype number, const ag_op *op, ag_tensor *x, ag_axes axes, bool keepdims) {
+static ag_tensor *reduce_as(ag_dtype number, const ag_op *op, ag_tensor *x, const ag_axes *axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;
-    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, &axes, &mask, &nil)) return nil;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, axes, &mask, &nil)) return nil;
     const ag_dtype d = ag_dtype_of(x);
     return reduce_mask(op, d == AG_BOOL || (d == AG_I64 && number == AG_F64) ? ag_cast(x, number) : x, mask, keepdims);
 }
@@ -38,14 +40,14 @@ static ag_tensor *with_axes_kept(ag_tensor *y, ag_tensor *t) {
     ag_shape shape = ag_shape_of(ag_input(y, 0));
     for (int i = 0; i < shape.rank; i++)
         if (set->mask & 1u << i) shape.extent[i] = 1;
-    return ag_reshape(t, shape);
+    return ag__reshape(t, &shape);
 }
 
 /* t broadcast to the shape of x. If the reduced axes all came first, broadcasting restores them by itself. */
 static ag_tensor *spread(ag_tensor *y, ag_tensor *t) {
     const ag_axes_set *set = ag_attributes(y);
     bool leading = (set->mask & (set->mask + 1)) == 0;
-    return ag_broadcast_to(leading ? t : with_axes_kept(y, t), ag_shape_of(ag_input(y, 0)));
+    return ag__broadcast_as(leading ? t : with_axes_kept(y, t), ag_input(y, 0));
 }
 
 /* How many elements of x are reduced to an element of y. */
@@ -70,10 +72,14 @@ const ag_op ag__op_sum = {.name = "sum",
                           .reduction = &ag__reduction_sum,
                           .vjp = sum_vjp};
 
-ag_tensor *ag_sum(ag_tensor *x) { return reduce_as(AG_I64, &ag__op_sum, x, AG_ALL_AXES, false); }
+ag_tensor *ag_sum(ag_tensor *x) { return reduce_as(AG_I64, &ag__op_sum, x, &every, false); }
+
+ag_tensor *ag__sum(ag_tensor *x, const ag_axes *axes, bool keepdims) {
+    return reduce_as(AG_I64, &ag__op_sum, x, axes, keepdims);
+}
 
 ag_tensor *ag_sum_over(ag_tensor *x, ag_axes axes, bool keepdims) {
-    return reduce_as(AG_I64, &ag__op_sum, x, axes, keepdims);
+    return reduce_as(AG_I64, &ag__op_sum, x, &axes, keepdims);
 }
 
 /* ---- mean ---- */
@@ -90,10 +96,10 @@ const ag_op ag__op_mean = {.name = "mean",
                            .reduction = &ag__reduction_mean,
                            .vjp = mean_vjp};
 
-ag_tensor *ag_mean(ag_tensor *x) { return reduce_as(AG_F64, &ag__op_mean, x, AG_ALL_AXES, false); }
+ag_tensor *ag_mean(ag_tensor *x) { return reduce_as(AG_F64, &ag__op_mean, x, &every, false); }
 
 ag_tensor *ag_mean_over(ag_tensor *x, ag_axes axes, bool keepdims) {
-    return reduce_as(AG_F64, &ag__op_mean, x, axes, keepdims);
+    return reduce_as(AG_F64, &ag__op_mean, x, &axes, keepdims);
 }
 
 /* ---- prod ---- */
@@ -118,10 +124,10 @@ const ag_op ag__op_prod = {.name = "prod",
                            .reduction = &ag__reduction_prod,
                            .vjp = prod_vjp};
 
-ag_tensor *ag_prod(ag_tensor *x) { return reduce_as(AG_I64, &ag__op_prod, x, AG_ALL_AXES, false); }
+ag_tensor *ag_prod(ag_tensor *x) { return reduce_as(AG_I64, &ag__op_prod, x, &every, false); }
 
 ag_tensor *ag_prod_over(ag_tensor *x, ag_axes axes, bool keepdims) {
-    return reduce_as(AG_I64, &ag__op_prod, x, axes, keepdims);
+    return reduce_as(AG_I64, &ag__op_prod, x, &axes, keepdims);
 }
 
 /* ---- all, any ---- */
@@ -140,17 +146,17 @@ const ag_op ag__op_any = {.name = "any",
                           .arity = 1,
                           .reduction = &ag__reduction_any};
 
-static ag_tensor *of_truth(const ag_op *op, ag_tensor *x, ag_axes axes, bool keepdims) {
+static ag_tensor *of_truth(const ag_op *op, ag_tensor *x, const ag_axes *axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;
-    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, &axes, &mask, &nil)) return nil;
+    if (!ag__inputs_usable(op->name, 1, &x, &nil) || !ag__axes_mask(op->name, x, axes, &mask, &nil)) return nil;
     return reduce_mask(op, ag_dtype_of(x) == AG_BOOL ? x : ag_cast(x, AG_BOOL), mask, keepdims);
 }
 
-ag_tensor *ag_all(ag_tensor *x) { return of_truth(&ag__op_all, x, AG_ALL_AXES, false); }
-ag_tensor *ag_all_over(ag_tensor *x, ag_axes axes, bool keepdims) { return of_truth(&ag__op_all, x, axes, keepdims); }
-ag_tensor *ag_any(ag_tensor *x) { return of_truth(&ag__op_any, x, AG_ALL_AXES, false); }
-ag_tensor *ag_any_over(ag_tensor *x, ag_axes axes, bool keepdims) { return of_truth(&ag__op_any, x, axes, keepdims); }
+ag_tensor *ag_all(ag_tensor *x) { return of_truth(&ag__op_all, x, &every, false); }
+ag_tensor *ag_all_over(ag_tensor *x, ag_axes axes, bool keepdims) { return of_truth(&ag__op_all, x, &axes, keepdims); }
+ag_tensor *ag_any(ag_tensor *x) { return of_truth(&ag__op_any, x, &every, false); }
+ag_tensor *ag_any_over(ag_tensor *x, ag_axes axes, bool keepdims) { return of_truth(&ag__op_any, x, &axes, keepdims); }
 
 /* ---- The Euclidean norm ---- */
 
@@ -217,10 +223,14 @@ const ag_op ag__op_min = {.name = "min",
                           .reduction = &ag__reduction_min,
                           .vjp = extreme_vjp};
 
-ag_tensor *ag_max(ag_tensor *x) { return reduce(&ag__op_max, x, AG_ALL_AXES, false); }
+ag_tensor *ag_max(ag_tensor *x) { return reduce(&ag__op_max, x, &every, false); }
 
-ag_tensor *ag_max_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_max, x, axes, keepdims); }
+ag_tensor *ag__max(ag_tensor *x, const ag_axes *axes, bool keepdims) { return reduce(&ag__op_max, x, axes, keepdims); }
 
-ag_tensor *ag_min(ag_tensor *x) { return reduce(&ag__op_min, x, AG_ALL_AXES, false); }
+ag_tensor *ag_max_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_max, x, &axes, keepdims); }
 
-ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_min, x, axes, keepdims); }
+ag_tensor *ag_min(ag_tensor *x) { return reduce(&ag__op_min, x, &every, false); }
+
+ag_tensor *ag__min(ag_tensor *x, const ag_axes *axes, bool keepdims) { return reduce(&ag__op_min, x, axes, keepdims); }
+
+ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_min, x, &axes, keepdims); }

@@ -639,7 +639,7 @@ static ag_tensor *places_of_extremes(ag_tensor *x, ag_tensor *y, int axis) {
     ag_shape line = {.rank = ag_rank(x)};
     for (int i = 0; i < line.rank; i++) line.extent[i] = i == axis ? ag_extent(x, i) : 1;
     const int64_t n = line.rank ? line.extent[axis] : 1;
-    ag_tensor *place = ag_reshape(ag_arange(ag_tape_of(x), AG_I64, n), line);
+    ag_tensor *place = ag__reshape(ag_arange(ag_tape_of(x), AG_I64, n), &line);
     ag_tensor *found = ag_logical_or(ag_equal(x, y), ag_not_equal(x, x));
     return ag_cummax(ag_where(found, place, ag_scalar(ag_tape_of(x), AG_I64, 0)), axis);
 }

@@ -33,7 +33,7 @@ const ag_op ag__op_full = {.name = "full",
 
 ag_tensor *ag_full(ag_tape *tape, ag_dtype dtype, ag_shape shape, double value) {
     ag_tensor *one = ag_apply_source(&ag__op_full, tape, dtype, shape, &value, sizeof value);
-    return shape.rank == 0 || ag_is_nil(one) ? one : ag_broadcast_to(one, shape);
+    return shape.rank == 0 || ag_is_nil(one) ? one : ag__broadcast(one, &shape);
 }
 
 ag_tensor *ag_zeros(ag_tape *tape, ag_dtype dtype, ag_shape shape) { return ag_full(tape, dtype, shape, 0); }
@@ -203,11 +203,11 @@ static bool random_eval(const ag_call *call, maker *make, int64_t each) {
     return true;
 }
 
-static ag_tensor *apply_random(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape, double first,
+static ag_tensor *apply_random(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, double first,
                                double second) {
     stream s = {first, second, 0, 0};
     if (tape) s.draw = ag__next_draw(tape, &s.seed);
-    ag_tensor *y = ag_apply_source(op, tape, dtype, shape, &s, sizeof s);
+    ag_tensor *y = ag_apply_source(op, tape, dtype, *shape, &s, sizeof s);
     if (!ag_is_nil(y)) ag__draw_taken(tape);
     return y;
 }
@@ -272,7 +272,7 @@ const ag_op ag__op_uniform = {.name = "uniform",
                               .eval = uniform_eval};
 
 ag_tensor *ag_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double low, double high) {
-    return apply_random(&ag__op_uniform, tape, dtype, shape, low, high);
+    return apply_random(&ag__op_uniform, tape, dtype, &shape, low, high);
 }
 
 /* ---- Normal ---- */
@@ -302,5 +302,5 @@ const ag_op ag__op_normal = {.name = "normal",
                              .eval = normal_eval};
 
 ag_tensor *ag_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double mean, double std) {
-    return apply_random(&ag__op_normal, tape, dtype, shape, mean, std);
+    return apply_random(&ag__op_normal, tape, dtype, &shape, mean, std);
 }

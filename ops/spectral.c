@@ -41,7 +41,7 @@ static bool report(const ag_call *call, bool good, int64_t item, int64_t wrong) 
                                              : "is one for which LAPACK's iteration does not converge");
 }
 
-static ag_tensor *squeeze_last(ag_tensor *x) { return ag_squeeze(x, AG_AXES(-1)); }
+static ag_tensor *squeeze_last(ag_tensor *x) { return ag__squeeze(x, &AG_AXES(-1)); }
 
 /* The status of a call with several results; they are nil after an error before they were made. */
 static ag_status refuse(ag_tensor *nil, int n, ag_tensor **const y[]) {
@@ -473,10 +473,10 @@ ag_tensor *ag_matrix_rank(ag_tensor *a, double rcond) {
         return nil;
     ag_tensor *s = ag_stop_gradient(ag_svdvals(a));
     if (ag_extent(s, -1) > 0) {
-        ag_tensor *least = ag_scale(ag_max_over(s, AG_AXES(-1), true), cutoff(a, rcond));
+        ag_tensor *least = ag_scale(ag__max(s, &AG_AXES(-1), true), cutoff(a, rcond));
         s = ag_less(least, s);
     }
-    return ag_sum_over(ag_cast(s, AG_I64), AG_AXES(-1), false);
+    return ag__sum(ag_cast(s, AG_I64), &AG_AXES(-1), false);
 }
 
 /* ---- Norms ---- */
@@ -486,22 +486,22 @@ ag_tensor *ag_matrix_rank(ag_tensor *a, double rcond) {
 static ag_tensor *frobenius(ag_tensor *x) {
     ag_tape *t = ag_tape_of(x);
     ag_tensor *zero = ag_scalar(t, ag_dtype_of(x), 0), *one = ag_scalar(t, ag_dtype_of(x), 1);
-    if (ag_extent(x, -1) == 0 || ag_extent(x, -2) == 0) return ag_sum_over(x, AG_AXES(-2, -1), true);
-    ag_tensor *most = ag_stop_gradient(ag_max_over(ag_abs(x), AG_AXES(-2, -1), true));
+    if (ag_extent(x, -1) == 0 || ag_extent(x, -2) == 0) return ag__sum(x, &AG_AXES(-2, -1), true);
+    ag_tensor *most = ag_stop_gradient(ag__max(ag_abs(x), &AG_AXES(-2, -1), true));
     ag_tensor *is_zero = ag_equal(most, zero),
               *unit = ag_where(ag_less(most, ag_scalar(t, ag_dtype_of(x), (double)INFINITY)),
                                ag_where(is_zero, one, most), one);
-    ag_tensor *sum = ag_sum_over(ag_square(ag_div(x, unit)), AG_AXES(-2, -1), true);
+    ag_tensor *sum = ag__sum(ag_square(ag_div(x, unit)), &AG_AXES(-2, -1), true);
     return ag_where(is_zero, zero, ag_mul(unit, ag_sqrt(ag_where(is_zero, one, sum))));
 }
 
-static ag_tensor *extreme(ag_tensor *x, ag_axes axes, bool largest) {
-    return largest ? ag_max_over(x, axes, true) : ag_min_over(x, axes, true);
+static ag_tensor *extreme(ag_tensor *x, const ag_axes *axes, bool largest) {
+    return largest ? ag__max(x, axes, true) : ag__min(x, axes, true);
 }
 
 static ag_tensor *norm_of_values(ag_tensor *x, ag_matrix_norm_kind kind) {
     ag_tensor *s = ag_unsqueeze(ag_svdvals(x), -1); /* (…,k,1) */
-    return kind == AG_NORM_NUCLEAR ? ag_sum_over(s, AG_AXES(-2), true) : extreme(s, AG_AXES(-2), kind == AG_NORM_2);
+    return kind == AG_NORM_NUCLEAR ? ag__sum(s, &AG_AXES(-2), true) : extreme(s, &AG_AXES(-2), kind == AG_NORM_2);
 }
 
 ag_tensor *ag_matrix_norm(ag_tensor *x, ag_matrix_norm_kind kind, bool keepdims) {
@@ -518,8 +518,8 @@ ag_tensor *ag_matrix_norm(ag_tensor *x, ag_matrix_norm_kind kind, bool keepdims)
     else if (by_values) y = norm_of_values(x, kind);
     else {
         const int summed = by_columns ? -2 : -1;
-        ag_tensor *sums = ag_sum_over(ag_abs(x), AG_AXES(summed), true);
-        y = extreme(sums, AG_AXES(-3 - summed), kind == AG_NORM_1 || kind == AG_NORM_INF);
+        ag_tensor *sums = ag__sum(ag_abs(x), &AG_AXES(summed), true);
+        y = extreme(sums, &AG_AXES(-3 - summed), kind == AG_NORM_1 || kind == AG_NORM_INF);
     }
-    return keepdims ? y : ag_squeeze(y, AG_AXES(-2, -1));
+    return keepdims ? y : ag__squeeze(y, &AG_AXES(-2, -1));
 }

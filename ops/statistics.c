@@ -39,17 +39,17 @@ static ag_tensor *real_of(ag_tensor *x) { return ag__is_real((int)ag_dtype_of(x)
 
 /* Relative to m, the largest |x| or for p < 0 the smallest, which is held constant: it cancels out. Zeros take another
  * way around the power, whose slope there may be infinite, unless y is NaN: then so are all gradients. */
-static ag_tensor *norm_of_powers(ag_tensor *x, ag_axes axes, double p, bool keepdims, bool empty) {
+static ag_tensor *norm_of_powers(ag_tensor *x, const ag_axes *axes, double p, bool keepdims, bool empty) {
     ag_tensor *size = ag_abs(x), *zero = number(x, 0), *one = number(x, 1), *most = number(x, INFINITY);
-    ag_tensor *m = empty ? zero : p > 0 ? ag_max_over(size, axes, true) : ag_min_over(size, axes, true);
+    ag_tensor *m = empty ? zero : p > 0 ? ag__max(size, axes, true) : ag__min(size, axes, true);
     ag_tensor *unit = ag_stop_gradient(ag_where(ag_less(zero, m), ag_where(ag_less(m, most), m, one), one));
     ag_tensor *nothing = ag_logical_and(ag_equal(x, zero), ag_equal(m, m)),
               *power = ag_pow_scalar(ag_where(nothing, one, ag_div(size, unit)), p);
-    ag_tensor *sum = ag_sum_over(ag_where(nothing, p > 0 ? zero : most, power), axes, true);
+    ag_tensor *sum = ag__sum(ag_where(nothing, p > 0 ? zero : most, power), axes, true);
     ag_tensor *none = ag_equal(sum, zero), *root = ag_pow_scalar(ag_where(none, one, sum), 1 / p);
     ag_tensor *y = ag_mul(ag_where(none, p > 0 ? zero : most, root), unit);
-    ag_tensor *like = ag_sum_over(x, axes, keepdims);
-    return keepdims ? y : ag_reshape(y, ag_shape_of(like));
+    ag_tensor *like = ag__sum(x, axes, keepdims);
+    return keepdims ? y : ag__reshape_as(y, like);
 }
 
 ag_tensor *ag_norm_over(ag_tensor *x, ag_axes axes, double p, bool keepdims) {
@@ -60,10 +60,10 @@ ag_tensor *ag_norm_over(ag_tensor *x, ag_axes axes, double p, bool keepdims) {
     if (isnan(p)) return ag__fail("norm", 1, &x, AG_ERR_RANGE, "p is NaN");
     if (isinf(p) && empty) return ag__fail("norm", 1, &x, AG_ERR_SHAPE, "an axis has no elements, and p is %g", p);
     if (p == 2) return ag__norm(x, mask, keepdims);
-    if (p == 1) return ag_sum_over(ag_abs(x), axes, keepdims);
-    if (p == 0) return ag_sum_over(ag_cast(ag_not_equal(x, number(x, 0)), ag_dtype_of(x)), axes, keepdims);
-    if (isinf(p)) return (p > 0 ? ag_max_over : ag_min_over)(ag_abs(x), axes, keepdims);
-    return norm_of_powers(x, axes, p, keepdims, empty);
+    if (p == 1) return ag__sum(ag_abs(x), &axes, keepdims);
+    if (p == 0) return ag__sum(ag_cast(ag_not_equal(x, number(x, 0)), ag_dtype_of(x)), &axes, keepdims);
+    if (isinf(p)) return (p > 0 ? ag__max : ag__min)(ag_abs(x), &axes, keepdims);
+    return norm_of_powers(x, &axes, p, keepdims, empty);
 }
 
 ag_tensor *ag_norm(ag_tensor *x, double p) { return ag_norm_over(x, AG_ALL_AXES, p, false); }
@@ -92,7 +92,7 @@ ag_tensor *ag_count_nonzero_over(ag_tensor *x, ag_axes axes, bool keepdims) {
     uint32_t mask;
     if (!ag__inputs_usable("count_nonzero", 1, &x, &nil) || !ag__axes_mask("count_nonzero", x, &axes, &mask, &nil))
         return nil;
-    return ag_sum_over(ag_dtype_of(x) == AG_BOOL ? x : ag_cast(x, AG_BOOL), axes, keepdims);
+    return ag__sum(ag_dtype_of(x) == AG_BOOL ? x : ag_cast(x, AG_BOOL), &axes, keepdims);
 }
 
 ag_tensor *ag_count_nonzero(ag_tensor *x) { return ag_count_nonzero_over(x, AG_ALL_AXES, false); }
@@ -103,7 +103,7 @@ ag_tensor *ag_ptp_over(ag_tensor *x, ag_axes axes, bool keepdims) {
     if (!ag__inputs_usable("ptp", 1, &x, &nil) || !ag__axes_mask("ptp", x, &axes, &mask, &nil)) return nil;
     if (ag_dtype_of(x) == AG_BOOL) return ag__fail("ptp", 1, &x, AG_ERR_DTYPE, "the dtype bool is not supported");
     if (count_over(x, mask) == 0) return ag__fail("ptp", 1, &x, AG_ERR_SHAPE, "an axis has no elements");
-    return ag_sub(ag_max_over(x, axes, keepdims), ag_min_over(x, axes, keepdims));
+    return ag_sub(ag__max(x, &axes, keepdims), ag__min(x, &axes, keepdims));
 }
 
 ag_tensor *ag_ptp(ag_tensor *x) { return ag_ptp_over(x, AG_ALL_AXES, false); }
@@ -127,7 +127,7 @@ static ag_tensor *along_axis(ag_tensor *weights, ag_tensor *x, uint32_t mask) {
     while (!(mask & 1u << axis)) axis++;
     if (ag_extent(weights, 0) != ag_extent(x, axis)) return weights;
     for (int i = 0; i < line.rank; i++) line.extent[i] = i == axis ? ag_extent(x, axis) : 1;
-    return ag_reshape(weights, line);
+    return ag__reshape(weights, &line);
 }
 
 ag_tensor *ag_average_over(ag_tensor *x, ag_tensor *weights, ag_axes axes, bool keepdims) {
@@ -141,8 +141,8 @@ ag_tensor *ag_average_over(ag_tensor *x, ag_tensor *weights, ag_axes axes, bool 
     weights = along_axis(weights, x, mask);
     if (!fits(weights, x))
         return ag__fail("average_over", 2, in, AG_ERR_SHAPE, "the weights cannot be broadcast to the elements");
-    weights = ag_broadcast_to(weights, ag_shape_of(x));
-    return ag_div(ag_sum_over(ag_mul(x, weights), axes, keepdims), ag_sum_over(weights, axes, keepdims));
+    weights = ag__broadcast_as(weights, x);
+    return ag_div(ag__sum(ag_mul(x, weights), &axes, keepdims), ag__sum(weights, &axes, keepdims));
 }
 
 /* ---- Masks ---- */
@@ -161,12 +161,12 @@ static bool masked(const char *name, ag_tensor *x, ag_tensor *mask, const ag_axe
 
 /* x where the mask holds, and a number elsewhere. */
 static ag_tensor *chosen(ag_tensor *mask, ag_tensor *x, double other) {
-    return ag_where(ag_broadcast_to(mask, ag_shape_of(x)), x, number(x, other));
+    return ag_where(ag__broadcast_as(mask, x), x, number(x, other));
 }
 
 /* How many elements of x are chosen, in its dtype. */
-static ag_tensor *chosen_count(ag_tensor *mask, ag_tensor *x, ag_axes axes, bool keepdims) {
-    return ag_sum_over(ag_cast(ag_broadcast_to(mask, ag_shape_of(x)), ag_dtype_of(x)), axes, keepdims);
+static ag_tensor *chosen_count(ag_tensor *mask, ag_tensor *x, const ag_axes *axes, bool keepdims) {
+    return ag__sum(ag_cast(ag__broadcast_as(mask, x), ag_dtype_of(x)), axes, keepdims);
 }
 
 ag_tensor *ag_sum_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdims) {
@@ -174,7 +174,7 @@ ag_tensor *ag_sum_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdi
     uint32_t set;
     if (!masked("sum_where", x, mask, &axes, &set, &nil)) return nil;
     x = ag__as_number(x);
-    return ag_sum_over(chosen(mask, x, 0), axes, keepdims);
+    return ag__sum(chosen(mask, x, 0), &axes, keepdims);
 }
 
 ag_tensor *ag_prod_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdims) {
@@ -185,64 +185,64 @@ ag_tensor *ag_prod_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepd
     return ag_prod_over(chosen(mask, x, 1), axes, keepdims);
 }
 
-static ag_tensor *mean_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdims) {
-    return ag_div(ag_sum_over(chosen(mask, x, 0), axes, keepdims), chosen_count(mask, x, axes, keepdims));
+static ag_tensor *mean_where(ag_tensor *x, ag_tensor *mask, const ag_axes *axes, bool keepdims) {
+    return ag_div(ag__sum(chosen(mask, x, 0), axes, keepdims), chosen_count(mask, x, axes, keepdims));
 }
 
 ag_tensor *ag_mean_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
     if (!masked("mean_where", x, mask, &axes, &set, &nil)) return nil;
-    return mean_where(real_of(x), mask, axes, keepdims);
+    return mean_where(real_of(x), mask, &axes, keepdims);
 }
 
 /* As ag_var_over: relative to the rounded mean, which is held constant, and then centred. */
-static ag_tensor *var_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, double correction, bool keepdims) {
+static ag_tensor *var_where(ag_tensor *x, ag_tensor *mask, const ag_axes *axes, double correction, bool keepdims) {
     ag_tensor *near = ag_stop_gradient(mean_where(x, mask, axes, true));
     ag_tensor *shifted = chosen(mask, ag_sub(x, near), 0);
     ag_tensor *centred = chosen(mask, ag_sub(shifted, mean_where(shifted, mask, axes, true)), 0);
     ag_tensor *n = chosen_count(mask, x, axes, keepdims);
-    return ag_div(ag_sum_over(ag_square(centred), axes, keepdims), ag_maximum_scalar(ag_add_scalar(n, -correction), 0));
+    return ag_div(ag__sum(ag_square(centred), axes, keepdims), ag_maximum_scalar(ag_add_scalar(n, -correction), 0));
 }
 
-static ag_tensor *checked_var(const char *name, ag_tensor *x, ag_tensor *mask, ag_axes axes, double correction,
+static ag_tensor *checked_var(const char *name, ag_tensor *x, ag_tensor *mask, const ag_axes *axes, double correction,
                               bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
-    if (!masked(name, x, mask, &axes, &set, &nil) || !is_real(name, x, &nil)) return nil;
+    if (!masked(name, x, mask, axes, &set, &nil) || !is_real(name, x, &nil)) return nil;
     return var_where(x, mask, axes, correction, keepdims);
 }
 
 ag_tensor *ag_var_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, double correction, bool keepdims) {
-    return checked_var("var_where", x, mask, axes, correction, keepdims);
+    return checked_var("var_where", x, mask, &axes, correction, keepdims);
 }
 
 ag_tensor *ag_std_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, double correction, bool keepdims) {
-    ag_tensor *v = checked_var("std_where", x, mask, axes, correction, keepdims);
+    ag_tensor *v = checked_var("std_where", x, mask, &axes, correction, keepdims);
     return ag_is_nil(v) ? v : root_of(v);
 }
 
 /* Elements that are left out are `initial`, which takes part anyway. */
-static ag_tensor *extreme_where(const char *name, bool largest, ag_tensor *x, ag_tensor *mask, ag_axes axes,
+static ag_tensor *extreme_where(const char *name, bool largest, ag_tensor *x, ag_tensor *mask, const ag_axes *axes,
                                 double initial, bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
-    if (!masked(name, x, mask, &axes, &set, &nil)) return nil;
+    if (!masked(name, x, mask, axes, &set, &nil)) return nil;
     if (ag_dtype_of(x) == AG_BOOL) return ag__fail(name, 1, &x, AG_ERR_DTYPE, "the dtype bool is not supported");
     if (!ag__fits(initial, ag_dtype_of(x)))
         return ag__fail(name, 1, &x, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(ag_dtype_of(x)), initial);
-    if (count_over(x, set) == 0) return ag_add_scalar(ag_sum_over(x, axes, keepdims), initial);
+    if (count_over(x, set) == 0) return ag_add_scalar(ag__sum(x, axes, keepdims), initial);
     x = chosen(mask, x, initial);
-    return largest ? ag_maximum_scalar(ag_max_over(x, axes, keepdims), initial)
-                   : ag_minimum_scalar(ag_min_over(x, axes, keepdims), initial);
+    return largest ? ag_maximum_scalar(ag__max(x, axes, keepdims), initial)
+                   : ag_minimum_scalar(ag__min(x, axes, keepdims), initial);
 }
 
 ag_tensor *ag_max_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, double initial, bool keepdims) {
-    return extreme_where("max_where", true, x, mask, axes, initial, keepdims);
+    return extreme_where("max_where", true, x, mask, &axes, initial, keepdims);
 }
 
 ag_tensor *ag_min_where(ag_tensor *x, ag_tensor *mask, ag_axes axes, double initial, bool keepdims) {
-    return extreme_where("min_where", false, x, mask, axes, initial, keepdims);
+    return extreme_where("min_where", false, x, mask, &axes, initial, keepdims);
 }
 
 /* ---- Without NaN ---- */
@@ -259,7 +259,7 @@ ag_tensor *ag_nansum(ag_tensor *x, ag_axes axes, bool keepdims) {
     ag_tensor *nil, *known;
     uint32_t set;
     if (!numbers_of("nansum", x, &axes, &set, &known, &nil)) return nil;
-    return ag_sum_over(chosen(known, x, 0), axes, keepdims);
+    return ag__sum(chosen(known, x, 0), &axes, keepdims);
 }
 
 ag_tensor *ag_nanprod(ag_tensor *x, ag_axes axes, bool keepdims) {
@@ -272,38 +272,38 @@ ag_tensor *ag_nanprod(ag_tensor *x, ag_axes axes, bool keepdims) {
 ag_tensor *ag_nanmean(ag_tensor *x, ag_axes axes, bool keepdims) {
     ag_tensor *nil, *known;
     uint32_t set;
-    return numbers_of("nanmean", x, &axes, &set, &known, &nil) ? mean_where(x, known, axes, keepdims) : nil;
+    return numbers_of("nanmean", x, &axes, &set, &known, &nil) ? mean_where(x, known, &axes, keepdims) : nil;
 }
 
 ag_tensor *ag_nanvar(ag_tensor *x, ag_axes axes, double correction, bool keepdims) {
     ag_tensor *nil, *known;
     uint32_t set;
-    return numbers_of("nanvar", x, &axes, &set, &known, &nil) ? var_where(x, known, axes, correction, keepdims) : nil;
+    return numbers_of("nanvar", x, &axes, &set, &known, &nil) ? var_where(x, known, &axes, correction, keepdims) : nil;
 }
 
 ag_tensor *ag_nanstd(ag_tensor *x, ag_axes axes, double correction, bool keepdims) {
     ag_tensor *nil, *known;
     uint32_t set;
     if (!numbers_of("nanstd", x, &axes, &set, &known, &nil)) return nil;
-    return root_of(var_where(x, known, axes, correction, keepdims));
+    return root_of(var_where(x, known, &axes, correction, keepdims));
 }
 
-static ag_tensor *nan_extreme(const char *name, bool largest, ag_tensor *x, ag_axes axes, bool keepdims) {
+static ag_tensor *nan_extreme(const char *name, bool largest, ag_tensor *x, const ag_axes *axes, bool keepdims) {
     ag_tensor *nil;
     uint32_t set;
-    if (!usable_over(name, x, &axes, &set, &nil)) return nil;
+    if (!usable_over(name, x, axes, &set, &nil)) return nil;
     if (count_over(x, set) == 0) return ag__fail(name, 1, &x, AG_ERR_SHAPE, "an axis has no elements");
     ag_tensor *known = ag_equal(x, x);
     ag_tensor *others = chosen(known, x, largest ? -INFINITY : INFINITY);
-    ag_tensor *y = (largest ? ag_max_over : ag_min_over)(others, axes, keepdims);
-    return ag_where(ag_any_over(known, axes, keepdims), y, number(x, NAN));
+    ag_tensor *y = (largest ? ag__max : ag__min)(others, axes, keepdims);
+    return ag_where(ag_any_over(known, *axes, keepdims), y, number(x, NAN));
 }
 
 ag_tensor *ag_nanmax(ag_tensor *x, ag_axes axes, bool keepdims) {
-    return nan_extreme("nanmax", true, x, axes, keepdims);
+    return nan_extreme("nanmax", true, x, &axes, keepdims);
 }
 ag_tensor *ag_nanmin(ag_tensor *x, ag_axes axes, bool keepdims) {
-    return nan_extreme("nanmin", false, x, axes, keepdims);
+    return nan_extreme("nanmin", false, x, &axes, keepdims);
 }
 
 /* ---- Quantiles ---- */
@@ -356,7 +356,7 @@ static ag_tensor *reduced(ag_tensor *y, ag_tensor *x, uint32_t set, bool keepdim
     int axis = 0; /* a single one was exchanged with the last */
     while (axis < ag_rank(x) && set != 1u << axis) axis++;
     if (axis < ag_rank(x)) y = ag_transpose(y, axis, -1);
-    return ag_reshape(y, shape);
+    return ag__reshape(y, &shape);
 }
 
 static bool share_valid(const char *name, ag_tensor *x, double q, ag_tensor **nil) {

@@ -195,7 +195,7 @@ static bool strong_tensordot_infer(ag_infer *r) {
 static ag_tensor *rotated(ag_tensor *x, int n) {
     ag_axes order = {.count = ag_rank(x)};
     for (int i = 0; i < order.count; i++) order.axis[i] = (i + n) % order.count;
-    return ag_permute(x, order);
+    return ag__permute(x, &order);
 }
 
 static ag_tensor *record(ag_tensor *a, ag_tensor *b, int64_t axes, int64_t strong) {

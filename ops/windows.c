@@ -37,29 +37,30 @@ static bool sliding_accepted(const ag_infer *r, const sliding *s, int rank) {
 }
 
 /* `extents`: the sizes of windows over x or, if it folds, the extents that the windows x are folded into. */
-static ag_tensor *record(const ag_op *op, ag_tensor *x, ag_axes axes, ag_shape extents, ag_shape steps, bool folds) {
+static ag_tensor *record(const ag_op *op, ag_tensor *x, const ag_axes *axes, const ag_shape *extents,
+                         const ag_shape *steps, bool folds) {
     ag_tensor *nil;
     sliding s;
     if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
-    int n = axes.count == -1 ? ag_rank(x) / (folds ? 2 : 1) : axes.count, rank = ag_rank(x) - (folds ? n : 0);
-    if (n < 0 || n != extents.rank || n != steps.rank)
+    int n = axes->count == -1 ? ag_rank(x) / (folds ? 2 : 1) : axes->count, rank = ag_rank(x) - (folds ? n : 0);
+    if (n < 0 || n != extents->rank || n != steps->rank)
         return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
                         "%d extents and %d steps are given for %d axes: one of each for each axis is wanted",
-                        extents.rank, steps.rank, n);
+                        extents->rank, steps->rank, n);
     if (n == 0) return (nil = ag__current(x)) ? nil : ag__nil_of(x->tape);
-    if (n > rank || rank + n > AG_MAX_RANK || (axes.count == -1 && n < rank))
+    if (n > rank || rank + n > AG_MAX_RANK || (axes->count == -1 && n < rank))
         return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
                         "%d of %d axes cannot have windows: the result may have at most %d axes", n, rank, AG_MAX_RANK);
     memset(&s, 0, sizeof s);
     s.count = n;
     for (int k = 0; k < n; k++) {
-        int a = ag__axis(axes.count == -1 ? k : axes.axis[k], rank);
+        int a = ag__axis(axes->count == -1 ? k : axes->axis[k], rank);
         if (a < 0)
-            return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axes.axis[k], rank);
+            return ag__fail(op->name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axes->axis[k], rank);
         s.axis[k] = a;
-        s.size[k] = folds ? ag_extent(x, rank + k) : extents.extent[k];
-        s.step[k] = steps.extent[k];
-        s.extent[k] = folds ? extents.extent[k] : ag_extent(x, a);
+        s.size[k] = folds ? ag_extent(x, rank + k) : extents->extent[k];
+        s.step[k] = steps->extent[k];
+        s.extent[k] = folds ? extents->extent[k] : ag_extent(x, a);
     }
     return ag_apply(op, 1, &x, &s, sizeof s);
 }
@@ -100,7 +101,7 @@ const ag_op ag__op_windows = {.name = "windows",
                               .vjp = windows_vjp};
 
 ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step) {
-    return record(&ag__op_windows, x, axes, size, step, false);
+    return record(&ag__op_windows, x, &axes, &size, &step, false);
 }
 
 /* ---- fold ---- */
@@ -408,5 +409,5 @@ const ag_op ag__op_fold = {.name = "fold",
                            .vjp = fold_vjp};
 
 ag_tensor *ag_fold(ag_tensor *x, ag_axes axes, ag_shape extent, ag_shape step) {
-    return record(&ag__op_fold, x, axes, extent, step, true);
+    return record(&ag__op_fold, x, &axes, &extent, &step, true);
 }
