@@ -1,4 +1,5 @@
-/* along -- public functions of a set of axes, for one: a set made at each call takes forty bytes more of code */
+/* along -- public functions of axes and shapes, for a single axis, where a set made at each call takes forty bytes more
+ * of code, and for what is in memory, where a copy at each call takes sixteen */
 #ifndef AG_NN_ALONG_H
 #define AG_NN_ALONG_H
 
@@ -11,5 +12,11 @@ ag_tensor *ag__max_along(ag_tensor *x, int axis, bool keepdims);
 
 /* x without this axis, of extent 1. */
 ag_tensor *ag__squeezed(ag_tensor *x, int axis);
+
+ag_tensor *ag__reshape_to(ag_tensor *x, const ag_shape *shape);
+ag_tensor *ag__reshape_like(ag_tensor *x, const ag_tensor *like);
+ag_tensor *ag__broadcast_over(ag_tensor *x, const ag_shape *shape);
+ag_tensor *ag__permute_by(ag_tensor *x, const ag_axes *order);
+ag_tensor *ag__mean_of_axes(ag_tensor *x, const ag_axes *axes, bool keepdims);
 
 #endif

@@ -3,6 +3,7 @@
  * B sequences of T queries and S keys with C features, which H heads divide into D each; G heads of keys and values.
  * A weight that is hidden is 0 by a choice, and the product with the values has strong zeros: then nothing hidden
  * matters, to values or to gradients. */
+#include "nn/along.h"
 #include "nn/making.h"
 
 #include <math.h>
@@ -125,7 +126,7 @@ static ag_tensor *in_groups(ag_tensor *x, int64_t groups) {
     for (int i = shape.rank - 1; i > axis + 1; i--) shape.extent[i] = shape.extent[i - 1];
     shape.extent[axis + 1] = groups > 0 ? shape.extent[axis] / groups : 1;
     shape.extent[axis] = groups;
-    return ag_reshape(x, shape);
+    return ag__reshape_to(x, &shape);
 }
 
 /* a·b for each head of a, where b may have fewer. */
@@ -137,7 +138,7 @@ static ag_tensor *heads_product(ag_tensor *a, ag_tensor *b, bool strong) {
     if (apart) a = in_groups(a, groups), b = in_groups(b, groups);
     ag_tensor *y = strong ? ag_strong_matmul(a, b) : ag_matmul(a, b);
     shape.extent[shape.rank - 1] = ag_extent(b, -1);
-    return apart ? ag_reshape(y, shape) : y;
+    return apart ? ag__reshape_to(y, &shape) : y;
 }
 
 static ag_tensor *attend(const char *name, ag_tensor *q, ag_tensor *k, ag_tensor *v, const ag_attention_options *o) {
@@ -170,7 +171,7 @@ ag_tensor *ag_scaled_dot_attention(ag_tensor *q, ag_tensor *k, ag_tensor *v, con
 static ag_tensor *by_heads(const ag_linear *layer, ag_tensor *x, int64_t heads) {
     ag_tensor *y = ag_linear_apply(layer, x);
     ag_shape shape = AG_SHAPE(ag_extent(y, 0), ag_extent(y, 1), heads, ag_extent(y, 2) / heads);
-    return ag_permute(ag_reshape(y, shape), AG_AXES(0, 2, 1, 3));
+    return ag__permute_by(ag__reshape_to(y, &shape), &AG_AXES(0, 2, 1, 3));
 }
 
 /* NULL if a layer's part is (in,heads·each); else nil, after an error. */
@@ -212,7 +213,7 @@ static ag_tensor *apply(const char *name, const ag_attention *layer, ag_tensor *
     if (o->rotary > 0) q = ag_rotary(q, NULL, o->rotary, false), k = ag_rotary(k, NULL, o->rotary, false);
     ag_tensor *seen = attend(name, q, k, v, o); /* B H T E */
     ag_shape side_by_side = AG_SHAPE(ag_extent(x, 0), ag_extent(x, 1), heads * ag_extent(seen, 3));
-    return ag_linear_apply(&layer->output, ag_reshape(ag_permute(seen, AG_AXES(0, 2, 1, 3)), side_by_side));
+    return ag_linear_apply(&layer->output, ag__reshape_to(ag__permute_by(seen, &AG_AXES(0, 2, 1, 3)), &side_by_side));
 }
 
 ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bool causal) {

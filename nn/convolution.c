@@ -111,14 +111,14 @@ static ag_tensor *window_product(const convolution *c, ag_tensor *windows, ag_te
     for (int i = 0; i <= n; i++) order.axis[i] = i;
     for (int i = 0; i < n; i++) order.axis[n + 1 + i] = n + 2 + i;
     order.axis[2 * n + 1] = n + 1;
-    return ag_tensordot(ag_permute(windows, order), w, n + 1);
+    return ag_tensordot(ag__permute_by(windows, &order), w, n + 1);
 }
 
 /* N L… K · K… C K -> N L… K… C */
 static ag_tensor *adjoint_product(const convolution *c, ag_tensor *x, ag_tensor *w) {
     ag_axes order = {.count = c->s.axes + 2};
     for (int i = 0; i < order.count; i++) order.axis[i] = i == 0 ? c->s.axes + 1 : i - 1;
-    return ag_tensordot(x, ag_permute(w, order), 1);
+    return ag_tensordot(x, ag__permute_by(w, &order), 1);
 }
 
 /* Whether each channel has a group of its own. */
@@ -139,7 +139,7 @@ static ag_tensor *repeated(ag_tensor *x, int64_t times) {
     if (times == 1) return x;
     wide.extent[wide.rank++] = times;
     shape.extent[shape.rank - 1] *= times;
-    return ag_reshape(ag_broadcast_to(ag_unsqueeze(x, -1), wide), shape);
+    return ag__reshape_to(ag__broadcast_over(ag_unsqueeze(x, -1), &wide), &shape);
 }
 
 /* The sum over the channels that `repeated` made of one. */
@@ -148,7 +148,7 @@ static ag_tensor *gathered_up(ag_tensor *y, int64_t times) {
     if (times == 1) return y;
     shape.extent[shape.rank - 1] /= times;
     shape.extent[shape.rank++] = times;
-    return ag__sum_along(ag_reshape(y, shape), -1, false);
+    return ag__sum_along(ag__reshape_to(y, &shape), -1, false);
 }
 
 /* Whether the windows are the elements of the image itself. */
@@ -189,7 +189,7 @@ static ag_tensor *convolved(const convolution *c) {
         return ag_correlation(c->x, c->w, c->groups, places_of(c), strides_of(c), dilations_of(c),
                               numbers_of(c, c->s.before));
     ag_tensor *x = ag__padded(c->x, &c->s, 0);
-    if (is_pointwise(c)) return ag_tensordot(x, ag_reshape(c->w, AG_SHAPE(in, out)), 1);
+    if (is_pointwise(c)) return ag_tensordot(x, ag__reshape_to(c->w, &AG_SHAPE(in, out)), 1);
     return window_product(c, ag__windows_over(x, &c->s), c->w);
 }
 
@@ -200,7 +200,7 @@ static ag_tensor *spread(const convolution *c) {
     for (int i = 0; i <= n; i++) order.axis[i] = i;
     order.axis[n + 1] = 2 * n + 1;
     for (int i = 0; i < n; i++) order.axis[n + 2 + i] = n + 1 + i;
-    return ag_permute(adjoint_product(c, c->x, c->w), order);
+    return ag__permute_by(adjoint_product(c, c->x, c->w), &order);
 }
 
 /* The windows added up, without the padding, and longer at the end. */
@@ -234,9 +234,8 @@ static ag_tensor *convolved_back(const convolution *c) {
     if (!is_depthwise(c))
         return ag_correlation_transposed(c->x, c->w, c->groups, extents, strides_of(c), dilations_of(c),
                                          numbers_of(c, c->s.before));
-    ag_tensor *w = ag__squeezed(c->w, n),
-              *y =
-                  ag_depthwise_transposed(c->x, w, extents, strides_of(c), dilations_of(c), numbers_of(c, c->s.before));
+    ag_tensor *w = ag__squeezed(c->w, n), *y = ag_depthwise_transposed(c->x, w, extents, strides_of(c), dilations_of(c),
+                                                                       numbers_of(c, c->s.before));
     return gathered_up(y, ag_extent(c->w, n + 1) / c->groups);
 }
 
@@ -287,7 +286,7 @@ static ag_status init_conv(const char *name, ag_conv *layer, ag_tape *tape, ag_d
     size.extent[size.rank + 1] = transposed ? in : out;
     size.rank += 2;
     *layer = (ag_conv){.options = options ? *options : plain, .transposed = transposed};
-    layer->weight = ag__make_parameter(&m, "weight", size, m.options.weight, usual);
+    layer->weight = ag__make_parameter(&m, "weight", &size, m.options.weight, usual);
     layer->bias = ag__make_bias(&m, "bias", out);
     return ag__made(&m);
 }

@@ -35,27 +35,27 @@ static bool inputs_fit(ctc *c, ag_tensor *steps, ag_tensor *counts, int64_t blan
     return ag__loss_refused(l, AG_ERR_RANGE, "blank must be one of the classes");
 }
 
-static ag_tensor *whole(const ctc *c, ag_shape shape, int64_t number) {
-    return ag_full(ag_tape_of(c->loss.x[0]), AG_I64, shape, (double)number);
+static ag_tensor *whole(const ctc *c, const ag_shape *shape, int64_t number) {
+    return ag_full(ag_tape_of(c->loss.x[0]), AG_I64, *shape, (double)number);
 }
 
 static ag_tensor *numbers_to(const ctc *c, int64_t n) { return ag_arange(ag_tape_of(c->loss.x[0]), AG_I64, n); }
 
 /* A length of each sample, N 1, at most `most`. */
 static ag_tensor *lengths(const ctc *c, ag_tensor *given, int64_t most) {
-    if (!given) return whole(c, AG_SHAPE(c->N, 1), most);
+    if (!given) return whole(c, &AG_SHAPE(c->N, 1), most);
     return ag_unsqueeze(ag__indices_in_range(AG__CTC_LENGTHS, given, most + 1), 1);
 }
 
 /* Padding becomes blanks before anything looks at it. */
 static void lay_out_states(ctc *c, int64_t blank, ag_tensor *counts) {
     c->counts = lengths(c, counts, c->S);
-    ag_tensor *blanks = whole(c, AG_SHAPE(c->N, c->S), blank), *labels = c->loss.x[1];
+    ag_tensor *blanks = whole(c, &AG_SHAPE(c->N, c->S), blank), *labels = c->loss.x[1];
     if (counts) labels = ag_where(ag_less(numbers_to(c, c->S), c->counts), labels, blanks);
     labels = ag__indices_in_range(AG__CTC, labels, ag_extent(c->loss.x[0], 2));
     ag_tensor *pair[] = {ag_unsqueeze(blanks, 2), ag_unsqueeze(labels, 2)};
-    ag_tensor *most = ag_reshape(ag_concat(2, pair, 2), AG_SHAPE(c->N, c->K - 1));
-    c->states = ag_concat(2, (ag_tensor *[]){most, whole(c, AG_SHAPE(c->N, 1), blank)}, 1);
+    ag_tensor *most = ag__reshape_to(ag_concat(2, pair, 2), &AG_SHAPE(c->N, c->K - 1));
+    c->states = ag_concat(2, (ag_tensor *[]){most, whole(c, &AG_SHAPE(c->N, 1), blank)}, 1);
     ag_tensor *before[] = {ag_slice(c->states, 1, 0, 2, 1), ag_slice(c->states, 1, 0, c->S ? c->K - 2 : 0, 1)};
     c->skips = ag_not_equal(c->states, ag_concat(2, before, 1));
 }
@@ -74,16 +74,16 @@ static ag_tensor *step(const ctc *c, ag_tensor *a, int64_t t, ag_tensor *margin,
 /* ln of the probabilities of all states behind the last step: N K. Before the first step a path is in state 0. */
 static ag_tensor *forward(const ctc *c) {
     ag_tensor *x = c->loss.x[0], *never = ag__number_like(x, NEVER);
-    ag_tensor *first = ag_equal(numbers_to(c, c->K), whole(c, AG_SCALAR, 0));
-    ag_tensor *a = ag_broadcast_to(ag_where(first, ag__number_like(x, 0), never), AG_SHAPE(1, c->N, c->K));
-    ag_tensor *margin = ag_broadcast_to(never, AG_SHAPE(1, c->N, 2));
+    ag_tensor *first = ag_equal(numbers_to(c, c->K), whole(c, &AG_SCALAR, 0));
+    ag_tensor *a = ag__broadcast_over(ag_where(first, ag__number_like(x, 0), never), &AG_SHAPE(1, c->N, c->K));
+    ag_tensor *margin = ag__broadcast_over(never, &AG_SHAPE(1, c->N, 2));
     for (int64_t t = 0; t < c->T && !ag_is_nil(a); t++) a = step(c, a, t, margin, never);
     return ag__squeezed(a, 0);
 }
 
 /* The paths that end in the last label or in the blank behind it. */
 static ag_tensor *losses_of(const ctc *c, ag_tensor *a) {
-    ag_tensor *last = ag_scale(c->counts, 2), *none = ag_equal(c->counts, whole(c, AG_SCALAR, 0));
+    ag_tensor *last = ag_scale(c->counts, 2), *none = ag_equal(c->counts, whole(c, &AG_SCALAR, 0));
     ag_tensor *blank = ag_gather(a, last, 1), *label = ag_gather(a, ag_maximum_scalar(ag_add_scalar(last, -1), 0), 1);
     label = ag_where(none, ag__number_like(a, NEVER), label); /* N 1 */
     ag_tensor *m = ag_stop_gradient(ag_maximum(blank, label));
@@ -100,7 +100,7 @@ ag_tensor *ag_ctc_with(ag_tensor *log_p, ag_tensor *labels, ag_tensor *steps, ag
     if (!inputs_fit(&c, steps, counts, blank, options)) return c.loss.nil;
     lay_out_states(&c, blank, counts);
     c.log_p = ag_clamp(ag_gather(log_p, ag_unsqueeze(c.states, 0), 2), NEVER, (double)INFINITY);
-    if (steps) c.runs = ag_less(ag_reshape(numbers_to(&c, c.T), AG_SHAPE(c.T, 1, 1)), lengths(&c, steps, c.T));
+    if (steps) c.runs = ag_less(ag__reshape_to(numbers_to(&c, c.T), &AG_SHAPE(c.T, 1, 1)), lengths(&c, steps, c.T));
     ag_tensor *losses = losses_of(&c, forward(&c));
     if (c.loss.o.reduction == AG_LOSS_MEAN) {
         ag_tensor *each = ag_cast(ag_maximum_scalar(ag__squeezed(c.counts, 1), 1), ag_dtype_of(log_p));

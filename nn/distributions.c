@@ -665,7 +665,7 @@ static bool shapes_fit(call *c) {
         ag_shape shape = batch;
         if (shape.rank + own > AG_MAX_RANK) return refuse(c, AG_ERR_SHAPE, "there are too many axes");
         for (int k = 0; k < own; k++) shape.extent[shape.rank++] = extent;
-        c->x[i] = ag_broadcast_to(c->x[i], shape);
+        c->x[i] = ag__broadcast_over(c->x[i], &shape);
     }
     return true;
 }

@@ -2,6 +2,7 @@
  *
  * All are composed of the random numbers of ops/source.h, except the orthogonal matrix, which is an operation of this
  * file's own: it has no gradient, and needs none. */
+#include "nn/along.h"
 #include "nn/refuse.h"
 
 #include <math.h>
@@ -39,33 +40,35 @@ static double scale_of(const ag_shape *shape, fans of, double variance) {
     return n > 0 ? sqrt(variance / n) : 0;
 }
 
-static ag_tensor *fan_uniform(const char *name, ag_tape *tape, ag_dtype dtype, ag_shape shape, double gain, fans of) {
-    ag_tensor *nil = what_is_wrong(name, tape, dtype, &shape, 2, "gain", gain);
+static ag_tensor *fan_uniform(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, double gain,
+                              fans of) {
+    ag_tensor *nil = what_is_wrong(name, tape, dtype, shape, 2, "gain", gain);
     if (nil) return nil;
-    double bound = usual(gain, 1) * scale_of(&shape, of, 6);
-    return ag_uniform(tape, dtype, shape, -bound, bound);
+    double bound = usual(gain, 1) * scale_of(shape, of, 6);
+    return ag_uniform(tape, dtype, *shape, -bound, bound);
 }
 
-static ag_tensor *fan_normal(const char *name, ag_tape *tape, ag_dtype dtype, ag_shape shape, double gain, fans of) {
-    ag_tensor *nil = what_is_wrong(name, tape, dtype, &shape, 2, "gain", gain);
+static ag_tensor *fan_normal(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, double gain,
+                             fans of) {
+    ag_tensor *nil = what_is_wrong(name, tape, dtype, shape, 2, "gain", gain);
     if (nil) return nil;
-    return ag_normal(tape, dtype, shape, 0, usual(gain, 1) * scale_of(&shape, of, 2));
+    return ag_normal(tape, dtype, *shape, 0, usual(gain, 1) * scale_of(shape, of, 2));
 }
 
 ag_tensor *ag_init_he_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double gain) {
-    return fan_uniform("init_he_uniform", tape, dtype, shape, gain, IN);
+    return fan_uniform("init_he_uniform", tape, dtype, &shape, gain, IN);
 }
 
 ag_tensor *ag_init_he_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double gain) {
-    return fan_normal("init_he_normal", tape, dtype, shape, gain, IN);
+    return fan_normal("init_he_normal", tape, dtype, &shape, gain, IN);
 }
 
 ag_tensor *ag_init_xavier_uniform(ag_tape *tape, ag_dtype dtype, ag_shape shape, double gain) {
-    return fan_uniform("init_xavier_uniform", tape, dtype, shape, gain, IN_AND_OUT);
+    return fan_uniform("init_xavier_uniform", tape, dtype, &shape, gain, IN_AND_OUT);
 }
 
 ag_tensor *ag_init_xavier_normal(ag_tape *tape, ag_dtype dtype, ag_shape shape, double gain) {
-    return fan_normal("init_xavier_normal", tape, dtype, shape, gain, IN_AND_OUT);
+    return fan_normal("init_xavier_normal", tape, dtype, &shape, gain, IN_AND_OUT);
 }
 
 /* ---- Orthogonal ---- */
@@ -136,7 +139,7 @@ ag_tensor *ag_init_orthogonal(ag_tape *tape, ag_dtype dtype, ag_shape shape, dou
     random = ag_reshape(random, tall ? AG_SHAPE(columns, rows) : AG_SHAPE(rows, columns));
     ag_tensor *q = ag_apply(&orthonormal, 1, &random, NULL, 0);
     if (tall) q = ag_transpose(q, 0, 1);
-    q = ag_scale(ag_reshape(q, shape), usual(gain, 1));
+    q = ag_scale(ag__reshape_to(q, &shape), usual(gain, 1));
     return dtype == AG_F64 ? q : ag_cast(q, dtype);
 }
 

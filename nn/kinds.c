@@ -2,6 +2,7 @@
  *
  * Each is an ag_layer_kind as a program's own are: it applies what layers.h has, and nothing here has backward code. */
 #include "nn/adding.h"
+#include "nn/along.h"
 
 #include <string.h>
 
@@ -292,7 +293,7 @@ static ag_tensor *apply_lstm(void *state, ag_tensor *x, bool training) {
     ag_tensor **hidden = ag_tape_alloc(ag_tape_of(x), (size_t)steps * sizeof *hidden);
     ag_lstm_state s = {NULL, NULL};
     for (int64_t t = 0; hidden && t < steps; t++) {
-        ag_tensor *now = ag_reshape(ag_slice(x, 1, t, t + 1, 1), AG_SHAPE(n, c));
+        ag_tensor *now = ag__reshape_to(ag_slice(x, 1, t, t + 1, 1), &AG_SHAPE(n, c));
         hidden[t] = ag_unsqueeze(ag_lstm_cell_apply(cell, now, &s), 1);
     }
     if (!hidden || steps > INT32_MAX)
@@ -374,7 +375,7 @@ static ag_tensor *apply_flatten(void *state, ag_tensor *x, bool training) {
     int64_t m = 1;
     if (ag_rank(x) < 1) return ag__refuse("flatten", 1, &x, AG_ERR_SHAPE, "the input must be (N,…)");
     for (int i = 1; i < ag_rank(x); i++) m *= ag_extent(x, i);
-    return ag_reshape(x, AG_SHAPE(ag_extent(x, 0), m));
+    return ag__reshape_to(x, &AG_SHAPE(ag_extent(x, 0), m));
 }
 
 ag_status ag_sequence_flatten(ag_sequence *model) {

@@ -1,6 +1,7 @@
 /* layers -- linear, embedding, dropout
  *
  * N samples, C features. Everything is composed of operations; nothing here has backward code. */
+#include "nn/along.h"
 #include "nn/making.h"
 
 static ag_tensor *biased(ag_tensor *x, ag_tensor *bias) { return bias ? ag_add(x, bias) : x; }
@@ -17,7 +18,7 @@ static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, 
         return ag_eval(nil);
     }
     ag__making m = ag__make(name, tape, dtype, options);
-    layer->weight = ag__make_parameter(&m, "weight", AG_SHAPE(in, out), m.options.weight, AG__HE);
+    layer->weight = ag__make_parameter(&m, "weight", &AG_SHAPE(in, out), m.options.weight, AG__HE);
     layer->bias = ag__make_bias(&m, "bias", out);
     return ag__made(&m);
 }
@@ -65,7 +66,7 @@ static ag_status init_embedding(const char *name, ag_embedding *layer, ag_tape *
     }
     ag__making m = ag__make(name, tape, dtype, options);
     const ag_initial usual = {ag_init_normal, 1};
-    layer->weight = ag__make_parameter(&m, "weight", AG_SHAPE(count, features), m.options.weight, usual);
+    layer->weight = ag__make_parameter(&m, "weight", &AG_SHAPE(count, features), m.options.weight, usual);
     return ag__made(&m);
 }
 
@@ -90,8 +91,8 @@ ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index) {
                           AG_MAX_RANK - 1);
     shape.extent[shape.rank++] = ag_extent(x[1], 1);
     ag_tensor *sound = ag__indices_in_range(AG__EMBEDDING, index, ag_extent(x[1], 0));
-    ag_tensor *rows = ag_gather(x[1], ag_reshape(sound, AG_SHAPE(ag_size(index), 1)), 0); /* N C */
-    return ag_reshape(rows, shape);
+    ag_tensor *rows = ag_gather(x[1], ag__reshape_to(sound, &AG_SHAPE(ag_size(index), 1)), 0); /* N C */
+    return ag__reshape_to(rows, &shape);
 }
 
 /* ---- Dropout ---- */
@@ -103,7 +104,7 @@ ag_tensor *ag_dropout(ag_tensor *x, double p, bool training) {
     if (dtype != AG_F32 && dtype != AG_F64)
         return ag__refuse("dropout", 1, &x, AG_ERR_DTYPE, "the input must be f32 or f64, not %s", ag_dtype_name(dtype));
     if (ag_is_nil(x)) return ag__refuse("dropout", 1, &x, AG_ERR_NIL, "the input is nil");
-    if (!training || p == 0) return ag_reshape(x, ag_shape_of(x)); /* the present value, if x is a variable */
+    if (!training || p == 0) return ag__reshape_like(x, x); /* the present value, if x is a variable */
     ag_tensor *dropped = ag_less(ag_uniform(tape, dtype, ag_shape_of(x), 0, 1), ag_scalar(tape, dtype, p));
     return ag_where(dropped, ag_scalar(tape, dtype, 0), ag_scale(x, 1 / (1 - p)));
 }

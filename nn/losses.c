@@ -25,7 +25,7 @@ static ag_tensor *classes_last(ag_tensor *x, int axis) {
     for (int i = 0, k = 0; i < order.count; i++)
         if (i != axis) order.axis[k++] = i;
     order.axis[order.count - 1] = axis;
-    return axis == order.count - 1 ? x : ag_permute(x, order);
+    return axis == order.count - 1 ? x : ag__permute_by(x, &order);
 }
 
 /* Whether there are classes along *axis, which becomes non-negative, and targets and weights fit. Labels are checked
@@ -51,9 +51,7 @@ static bool fits(labelled *of, int *axis, const ag_loss_options *options) {
 }
 
 /* Each sample's element at its label. */
-static ag_tensor *at_labels(const labelled *of, ag_tensor *x) {
-    return ag__squeezed(ag_gather(x, of->labels, -1), -1);
-}
+static ag_tensor *at_labels(const labelled *of, ag_tensor *x) { return ag__squeezed(ag_gather(x, of->labels, -1), -1); }
 
 static ag_tensor *zero_if_ignored(const labelled *of, ag_tensor *x) {
     return of->ignored ? ag_where(of->ignored, ag__number_like(x, 0), x) : x;
@@ -63,8 +61,8 @@ static ag_tensor *factors_of(const labelled *of) {
     ag_tensor *weights = of->loss.o.class_weights, *labels = of->labels;
     if (!weights && !of->ignored) return NULL;
     if (!weights) weights = ag_full(ag_tape_of(labels), ag_dtype_of(of->scores), AG_SHAPE(of->classes), 1);
-    ag_tensor *flat = ag_gather(weights, ag_reshape(labels, AG_SHAPE(ag_size(labels))), 0);
-    return zero_if_ignored(of, ag_reshape(flat, ag_shape_of(of->loss.x[1])));
+    ag_tensor *flat = ag_gather(weights, ag__reshape_to(labels, &AG_SHAPE(ag_size(labels))), 0);
+    return zero_if_ignored(of, ag__reshape_like(flat, of->loss.x[1]));
 }
 
 static void take_labels(labelled *of, ag__indices kind) {

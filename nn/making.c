@@ -18,13 +18,13 @@ static bool has_shape(const ag_tensor *x, const ag_shape *shape) {
 }
 
 /* The value to begin with; an initialiser may be the user's, and wrong. */
-static ag_tensor *first_value(const ag__making *m, const char *part, ag_shape shape, ag_initial initial) {
-    ag_tensor *x = initial.make(m->tape, m->dtype, shape, initial.number);
+static ag_tensor *first_value(const ag__making *m, const char *part, const ag_shape *shape, ag_initial initial) {
+    ag_tensor *x = initial.make(m->tape, m->dtype, *shape, initial.number);
     if (ag_tape_status(m->tape) != AG_OK) return x;
     if (!x || ag_is_nil(x) || ag_tape_of(x) != m->tape)
         return ag__refuse_on(m->tape, m->call, AG_ERR_NIL, "the initialiser of %.40s returned no tensor of this tape",
                              part);
-    if (!has_shape(x, &shape))
+    if (!has_shape(x, shape))
         return ag__refuse(m->call, 1, &x, AG_ERR_SHAPE,
                           "the initialiser of %.40s returned another shape than it was asked for", part);
     if (ag_dtype_of(x) != m->dtype)
@@ -33,18 +33,19 @@ static ag_tensor *first_value(const ag__making *m, const char *part, ag_shape sh
     return x;
 }
 
-ag_tensor *ag__make_parameter(ag__making *m, const char *part, ag_shape shape, ag_initial initial, ag_initial usual) {
+ag_tensor *ag__make_parameter(ag__making *m, const char *part, const ag_shape *shape, ag_initial initial,
+                              ag_initial usual) {
     ag_tensor *x = first_value(m, part, shape, initial.make ? initial : usual);
     return m->last = ag_label(ag_parameter_from(x), part);
 }
 
 ag_tensor *ag__make_bias(ag__making *m, const char *part, int64_t extent) {
     if (m->options.unbiased) return NULL;
-    return ag__make_parameter(m, part, AG_SHAPE(extent), m->options.bias, (ag_initial){ag_init_zeros, 0});
+    return ag__make_parameter(m, part, &AG_SHAPE(extent), m->options.bias, (ag_initial){ag_init_zeros, 0});
 }
 
-ag_tensor *ag__make_variable(ag__making *m, const char *part, ag_shape shape, double value) {
-    return m->last = ag_label(ag_variable_from(ag_full(m->tape, m->dtype, shape, value)), part);
+ag_tensor *ag__make_variable(ag__making *m, const char *part, const ag_shape *shape, double value) {
+    return m->last = ag_label(ag_variable_from(ag_full(m->tape, m->dtype, *shape, value)), part);
 }
 
 ag_status ag__made(const ag__making *m) {

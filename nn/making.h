@@ -23,13 +23,14 @@ typedef struct ag__making {
 ag__making ag__make(const char *call, ag_tape *tape, ag_dtype dtype, const ag_layer_options *options);
 
 /* A parameter of this shape, labelled `part`, that begins as `initial` says, or else as `usual`; nil after an error. */
-ag_tensor *ag__make_parameter(ag__making *m, const char *part, ag_shape shape, ag_initial initial, ag_initial usual);
+ag_tensor *ag__make_parameter(ag__making *m, const char *part, const ag_shape *shape, ag_initial initial,
+                              ag_initial usual);
 
 /* The parameter that makes a layer biased, with zeros unless the options say otherwise; NULL if they want none. */
 ag_tensor *ag__make_bias(ag__making *m, const char *part, int64_t extent);
 
 /* A variable, labelled `part`, with this number everywhere; nil after an error. */
-ag_tensor *ag__make_variable(ag__making *m, const char *part, ag_shape shape, double value);
+ag_tensor *ag__make_variable(ag__making *m, const char *part, const ag_shape *shape, double value);
 
 /* End: the tape's status. */
 ag_status ag__made(const ag__making *m);

@@ -13,9 +13,9 @@ static ag_tensor *scaled(ag_tensor *x, ag_tensor *gamma) { return gamma ? ag_mul
 /* The mean over axes, which keep extent 1: `near`, held constant, plus the mean of x − near. The mean of equal
  * elements is then exact, and the error of others is relative to their spread, however far from 0 they are. The
  * gradient is that of a mean. */
-static ag_tensor *mean_about(ag_tensor *x, ag_axes axes, ag_tensor *near) {
+static ag_tensor *mean_about(ag_tensor *x, const ag_axes *axes, ag_tensor *near) {
     near = ag_stop_gradient(near);
-    return ag_add(ag_mean_over(ag_sub(x, near), axes, true), near);
+    return ag_add(ag__mean_of_axes(ag_sub(x, near), axes, true), near);
 }
 
 /* NULL if x is (…,C) of `least` axes or more, with gamma and beta of (C), each of which may be NULL, and of x's dtype;
@@ -50,10 +50,10 @@ static ag_status init_batchnorm(const char *name, ag_batchnorm *layer, ag_tape *
     }
     ag__making m = ag__make(name, tape, dtype, options);
     const ag_shape shape = AG_SHAPE(channels);
-    layer->gamma = ag__make_parameter(&m, "gamma", shape, m.options.weight, AG__ONES);
+    layer->gamma = ag__make_parameter(&m, "gamma", &shape, m.options.weight, AG__ONES);
     layer->beta = ag__make_bias(&m, "beta", channels);
-    layer->running_mean = ag__make_variable(&m, "running_mean", shape, 0);
-    layer->running_var = ag__make_variable(&m, "running_var", shape, 1);
+    layer->running_mean = ag__make_variable(&m, "running_mean", &shape, 0);
+    layer->running_var = ag__make_variable(&m, "running_var", &shape, 1);
     layer->momentum = 0.9;
     layer->epsilon = 1e-5;
     return ag__made(&m);
@@ -105,7 +105,7 @@ static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool tr
 
 /* N C -> 1 C. The first sample is near enough to the mean, and costs no further sweep. */
 static ag_tensor *batch_mean(ag_tensor *z) {
-    return ag_label(mean_about(z, AG_AXES(0), ag_slice(z, 0, 0, 1, 1)), "mean");
+    return ag_label(mean_about(z, &AG_AXES(0), ag_slice(z, 0, 0, 1, 1)), "mean");
 }
 
 /* N C -> 1 C */
@@ -157,11 +157,12 @@ ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, boo
     }
     const ag_shape shape = ag_shape_of(z);
     const int64_t c = ag_extent(z, -1);
-    if (shape.rank > 2) z = ag_reshape(z, AG_SHAPE(c > 0 ? ag_size(z) / c : 0, c));
+    if (shape.rank > 2) z = ag__reshape_to(z, &AG_SHAPE(c > 0 ? ag_size(z) / c : 0, c));
     ag_tensor *out = normalise_batch(layer, z, training, nodes != NULL, y);
     if (shape.rank > 2) {
-        out = ag_reshape(out, shape);
-        if (nodes) y->centred = ag_reshape(y->centred, shape), y->normalised = ag_reshape(y->normalised, shape);
+        out = ag__reshape_to(out, &shape);
+        if (nodes)
+            y->centred = ag__reshape_to(y->centred, &shape), y->normalised = ag__reshape_to(y->normalised, &shape);
     }
     if (ag_is_nil(out)) *y = (ag_batchnorm_nodes){out, out, out, out};
     return out;
@@ -174,12 +175,14 @@ ag_tensor *ag_batchnorm_apply(const ag_batchnorm *layer, ag_tensor *z, bool trai
 /* ---- Over axes of each sample ---- */
 
 /* The rounded mean itself is near. A row is in the cache, so it costs less than a read of one element would. */
-static ag_tensor *mean_of(ag_tensor *x, ag_axes axes) { return mean_about(x, axes, ag_mean_over(x, axes, true)); }
+static ag_tensor *mean_of(ag_tensor *x, const ag_axes *axes) {
+    return mean_about(x, axes, ag__mean_of_axes(x, axes, true));
+}
 
-static ag_tensor *normalise_over(ag_tensor *x, ag_axes axes, double epsilon, ag_layernorm_nodes *y) {
+static ag_tensor *normalise_over(ag_tensor *x, const ag_axes *axes, double epsilon, ag_layernorm_nodes *y) {
     y->mean = ag_label(mean_of(x, axes), "mean");
     y->centred = ag_sub(x, y->mean);
-    y->variance = ag_label(ag_mean_over(ag_square(y->centred), axes, true), "variance");
+    y->variance = ag_label(ag__mean_of_axes(ag_square(y->centred), axes, true), "variance");
     ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, epsilon));
     return y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");
 }
@@ -196,7 +199,7 @@ ag_tensor *ag_normalise(ag_tensor *x, ag_axes axes, double epsilon) {
     ag_layernorm_nodes unseen;
     ag_tensor *nil = real_wrong("normalise", x);
     if (!nil) nil = epsilon_wrong("normalise", x, epsilon);
-    return nil ? nil : normalise_over(x, axes, epsilon, &unseen);
+    return nil ? nil : normalise_over(x, &axes, epsilon, &unseen);
 }
 
 static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features,
@@ -208,7 +211,7 @@ static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *
         return ag_eval(nil);
     }
     ag__making m = ag__make(name, tape, dtype, options);
-    layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(features), m.options.weight, AG__ONES);
+    layer->gamma = ag__make_parameter(&m, "gamma", &AG_SHAPE(features), m.options.weight, AG__ONES);
     layer->beta = ag__make_bias(&m, "beta", features);
     layer->epsilon = 1e-5;
     layer->axes = 1;
@@ -245,7 +248,7 @@ ag_tensor *ag_layernorm_apply_nodes(const ag_layernorm *layer, ag_tensor *z, ag_
     }
     ag_axes last = {.count = layer->axes > 0 ? layer->axes : 1};
     for (int i = 0; i < last.count; i++) last.axis[i] = i - last.count;
-    ag_tensor *out = biased(ag_mul(normalise_over(z, last, layer->epsilon, y), layer->gamma), layer->beta);
+    ag_tensor *out = biased(ag_mul(normalise_over(z, &last, layer->epsilon, y), layer->gamma), layer->beta);
     if (ag_is_nil(out)) *y = (ag_layernorm_nodes){out, out, out, out};
     return out;
 }
@@ -266,7 +269,7 @@ static ag_status init_groupnorm(const char *name, ag_groupnorm *layer, ag_tape *
         return ag_eval(nil);
     }
     ag__making m = ag__make(name, tape, dtype, options);
-    layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(channels), m.options.weight, AG__ONES);
+    layer->gamma = ag__make_parameter(&m, "gamma", &AG_SHAPE(channels), m.options.weight, AG__ONES);
     layer->beta = ag__make_bias(&m, "beta", channels);
     layer->groups = groups;
     layer->epsilon = 1e-5;
@@ -295,9 +298,9 @@ ag_tensor *ag_groupnorm_apply(const ag_groupnorm *layer, ag_tensor *x) {
         return ag__refuse(name, 1, &x, AG_ERR_RANGE, "the layer's %lld groups cannot divide C", (long long)groups);
     int64_t places = 1;
     for (int i = 1; i < shape.rank - 1; i++) places *= shape.extent[i];
-    ag_tensor *apart = ag_reshape(x, AG_SHAPE(shape.extent[0], places, groups, c / groups));
+    ag_tensor *apart = ag__reshape_to(x, &AG_SHAPE(shape.extent[0], places, groups, c / groups));
     ag_layernorm_nodes unseen;
-    ag_tensor *y = ag_reshape(normalise_over(apart, AG_AXES(1, 3), layer->epsilon, &unseen), shape);
+    ag_tensor *y = ag__reshape_to(normalise_over(apart, &AG_AXES(1, 3), layer->epsilon, &unseen), &shape);
     return biased(scaled(y, layer->gamma), layer->beta);
 }
 
@@ -312,7 +315,7 @@ static ag_status init_rmsnorm(const char *name, ag_rmsnorm *layer, ag_tape *tape
         return ag_eval(nil);
     }
     ag__making m = ag__make(name, tape, dtype, options);
-    layer->gamma = ag__make_parameter(&m, "gamma", AG_SHAPE(features), m.options.weight, AG__ONES);
+    layer->gamma = ag__make_parameter(&m, "gamma", &AG_SHAPE(features), m.options.weight, AG__ONES);
     layer->epsilon = 1e-6;
     return ag__made(&m);
 }
@@ -356,5 +359,5 @@ ag_tensor *ag_weight_norm(ag_tensor *v, ag_tensor *g, int axis) {
         if (i != kept) others.axis[others.count++] = i;
     }
     ag_tensor *squares = ag_sum_over(ag_square(v), others, true);
-    return ag_mul(v, ag_mul(ag_reshape(g, along), ag_rsqrt(squares)));
+    return ag_mul(v, ag_mul(ag__reshape_to(g, &along), ag_rsqrt(squares)));
 }

@@ -42,23 +42,23 @@ static ag_tensor *padding_wrong(const pooling *p) {
 }
 
 /* NULL if the pooling can be recorded, with its numbers in p; else nil, after an error. */
-static ag_tensor *what_is_wrong(pooling *p, bool good, ag_shape size, const ag_pool_options *o) {
-    ag_tensor *nil = ag__image_wrong(p->name, good, p->x, &size);
+static ag_tensor *what_is_wrong(pooling *p, bool good, ag_shape *size, const ag_pool_options *o) {
+    ag_tensor *nil = ag__image_wrong(p->name, good, p->x, size);
     if (nil) return nil;
     bool side_by_side = true;
-    for (int i = 0; i < size.rank; i++) side_by_side = side_by_side && o->stride[i] == 0;
-    p->s = ag__sliding_of(size.rank, size.extent, side_by_side ? size.extent : o->stride, o->dilation, o->padding);
+    for (int i = 0; i < size->rank; i++) side_by_side = side_by_side && o->stride[i] == 0;
+    p->s = ag__sliding_of(size->rank, size->extent, side_by_side ? size->extent : o->stride, o->dilation, o->padding);
     p->without_padding = o->without_padding;
-    for (int i = 0; i < size.rank; i++)
-        if (size.extent[i] < 1 || p->s.stride[i] < 1)
+    for (int i = 0; i < size->rank; i++)
+        if (size->extent[i] < 1 || p->s.stride[i] < 1)
             return ag__refuse(p->name, 1, &p->x, AG_ERR_RANGE,
                               "size %lld and stride %lld on axis %d: each must be at least 1",
-                              (long long)size.extent[i], (long long)p->s.stride[i], i + 1);
+                              (long long)size->extent[i], (long long)p->s.stride[i], i + 1);
     nil = ag__sliding_wrong(p->name, 1, &p->x, &p->s);
-    for (int i = 0; !nil && o->same && i < size.rank; i++) ag__pad_to_same(&p->s, i, ag_extent(p->x, i + 1));
+    for (int i = 0; !nil && o->same && i < size->rank; i++) ag__pad_to_same(&p->s, i, ag_extent(p->x, i + 1));
     if (!nil) nil = ag__windows_wrong(p->name, 1, &p->x, &p->s);
     if (!nil) nil = padding_wrong(p);
-    for (int i = 0; !nil && i < size.rank; i++) {
+    for (int i = 0; !nil && i < size->rank; i++) {
         p->counted[i] = p->s.after[i];
         if (o->ceil) count_up(&p->s, i, ag_extent(p->x, i + 1));
     }
@@ -78,7 +78,7 @@ static ag_tensor *channels_last(ag_tensor *windows, int axes) {
     ag_axes order = {.count = 2 * axes + 2};
     for (int i = 0; i < order.count; i++) order.axis[i] = i <= axes ? i : i + 1;
     order.axis[order.count - 1] = axes + 1;
-    return ag_permute(windows, order);
+    return ag__permute_by(windows, &order);
 }
 
 /* The windows of x, which has been padded, and the axes to reduce. */
@@ -95,30 +95,31 @@ static ag_tensor *windows_of(ag_tensor *x, const ag__sliding *s, ag_axes *over) 
         shape.extent[shape.rank++] = s->size[i];
     }
     shape.extent[shape.rank++] = ag_extent(x, -1);
-    return ag_reshape(x, shape);
+    return ag__reshape_to(x, &shape);
 }
 
 /* ---- Largest elements ---- */
 
 static double lowest(ag_dtype dtype) { return dtype == AG_I64 ? (double)INT64_MIN : -(double)INFINITY; }
 
-static ag_tensor *max_pool(pooling p, ag_shape size, const ag_pool_options *options) {
+static ag_tensor *max_pool(const char *name, ag_tensor *x, ag_shape *size, const ag_pool_options *options) {
+    pooling p = {.name = name, .x = x};
     ag_axes over = {0};
-    ag_tensor *nil = what_is_wrong(&p, ag_dtype_of(p.x) != AG_BOOL, size, options ? options : &plain);
+    ag_tensor *nil = what_is_wrong(&p, ag_dtype_of(x) != AG_BOOL, size, options ? options : &plain);
     if (nil) return nil;
     ag_tensor *windows = windows_of(ag__padded(p.x, &p.s, lowest(ag_dtype_of(p.x))), &p.s, &over);
     return ag_max_over(windows, over, false);
 }
 
 ag_tensor *ag_max_pool(ag_tensor *x, ag_shape size, const ag_pool_options *options) {
-    return max_pool((pooling){.name = "max_pool", .x = x}, size, options);
+    return max_pool("max_pool", x, &size, options);
 }
 
 /* The spatial axes of x as one: N L C. */
 static ag_tensor *flat(ag_tensor *x) {
     int64_t n = 1;
     for (int i = 1; i < ag_rank(x) - 1; i++) n *= ag_extent(x, i);
-    return ag_reshape(x, AG_SHAPE(ag_extent(x, 0), n, ag_extent(x, -1)));
+    return ag__reshape_to(x, &AG_SHAPE(ag_extent(x, 0), n, ag_extent(x, -1)));
 }
 
 /* The elements of each window of a padded x side by side: N O… C K. */
@@ -129,35 +130,36 @@ static ag_tensor *elements_of_windows(ag_tensor *x, const ag__sliding *s) {
     for (int i = 0; i < s->axes; i++) all *= s->size[i];
     shape.rank = s->axes + 3;
     shape.extent[shape.rank - 1] = all;
-    return ag_reshape(y, shape);
+    return ag__reshape_to(y, &shape);
 }
 
 /* The numbers of an image's elements, row-major among its spatial axes, in windows like these: N O… C K. */
-static ag_tensor *numbers_in_windows(const pooling *p, ag_shape like, ag_tensor **inside) {
+static ag_tensor *numbers_in_windows(const pooling *p, const ag_shape *like, ag_tensor **inside) {
     ag_tape *tape = ag_tape_of(p->x);
     ag_shape image = ag_shape_of(p->x);
     int64_t n = 1;
     image.extent[0] = image.extent[image.rank - 1] = 1;
     for (int i = 0; i < image.rank; i++) n *= image.extent[i];
-    ag_tensor *number = ag_reshape(ag_arange(tape, AG_I64, n), image);
+    ag_tensor *number = ag__reshape_to(ag_arange(tape, AG_I64, n), &image);
     ag_tensor *there = elements_of_windows(ag__padded(ag_ones(tape, AG_I64, image), &p->s, 0), &p->s);
-    *inside = ag_broadcast_to(there, like);
-    return ag_broadcast_to(elements_of_windows(ag__padded(number, &p->s, 0), &p->s), like);
+    *inside = ag__broadcast_over(there, like);
+    return ag__broadcast_over(elements_of_windows(ag__padded(number, &p->s, 0), &p->s), like);
 }
 
 ag_tensor *ag_max_pool_indices(ag_tensor *x, ag_shape size, const ag_pool_options *options, ag_tensor **index) {
     pooling p = {.name = "max_pool_indices", .x = x};
     if (!index) return ag__refuse(p.name, 1, &x, AG_ERR_NULL, "index is NULL");
-    *index = what_is_wrong(&p, ag_dtype_of(x) != AG_BOOL, size, options ? options : &plain);
+    *index = what_is_wrong(&p, ag_dtype_of(x) != AG_BOOL, &size, options ? options : &plain);
     if (*index) return *index;
     ag_tensor *windows = elements_of_windows(ag__padded(x, &p.s, lowest(ag_dtype_of(x))), &p.s), *inside;
-    ag_tensor *number = numbers_in_windows(&p, ag_shape_of(windows), &inside), *best = ag_argmax(windows, -1, true);
+    const ag_shape like = ag_shape_of(windows);
+    ag_tensor *number = numbers_in_windows(&p, &like, &inside), *best = ag_argmax(windows, -1, true);
     /* among elements that are all the lowest the first may be padding: then the first of the image's */
     ag_tensor *real = ag_cast(ag_gather(inside, best, -1), AG_BOOL);
     best = ag_where(real, best, ag_argmax(inside, -1, true));
     *index = ag__squeezed(ag_gather(number, best, -1), -1); /* N O… C */
     ag_tensor *y = ag_gather(flat(x), flat(*index), 1);
-    y = ag_reshape(y, ag_shape_of(*index));
+    y = ag__reshape_like(y, *index);
     if (ag_is_nil(y)) *index = y;
     return y;
 }
@@ -182,7 +184,7 @@ ag_tensor *ag_max_unpool(ag_tensor *x, ag_tensor *index, ag_shape extents) {
     }
     index = ag__indices_in_range(AG__UNPOOL, index, n);
     ag_tensor *to = ag_zeros(ag_tape_of(x), ag_dtype_of(x), AG_SHAPE(whole.extent[0], n, whole.extent[whole.rank - 1]));
-    return ag_reshape(ag_scatter_add(to, flat(index), flat(x), 1), whole);
+    return ag__reshape_to(ag_scatter_add(to, flat(index), flat(x), 1), &whole);
 }
 
 /* ---- Means and norms ---- */
@@ -199,13 +201,14 @@ static ag_tensor *counts_along(const pooling *p, int i) {
     ag_tensor *count = ag__sum_along(ag__windows_over(ones, &along), 3, false); /* 1 O 1 */
     ag_shape shape = {.rank = p->s.axes + 1};
     for (int k = 0; k < shape.rank; k++) shape.extent[k] = k == i ? ag_extent(count, 1) : 1;
-    return ag_reshape(count, shape);
+    return ag__reshape_to(count, &shape);
 }
 
-static ag_tensor *avg_pool(pooling p, ag_shape size, const ag_pool_options *options) {
+static ag_tensor *avg_pool(const char *name, ag_tensor *x, ag_shape *size, const ag_pool_options *options) {
+    pooling p = {.name = name, .x = x};
     ag_axes over = {0};
     double usual = 1;
-    ag_tensor *nil = what_is_wrong(&p, is_real(p.x), size, options ? options : &plain), *count = NULL;
+    ag_tensor *nil = what_is_wrong(&p, is_real(x), size, options ? options : &plain), *count = NULL;
     if (nil) return nil;
     for (int i = 0; i < p.s.axes; i++) {
         ag_tensor *along = counts_along(&p, i);
@@ -213,19 +216,19 @@ static ag_tensor *avg_pool(pooling p, ag_shape size, const ag_pool_options *opti
         else count = count ? ag_mul(count, along) : along;
     }
     ag_tensor *windows = windows_of(ag__padded(p.x, &p.s, 0), &p.s, &over);
-    if (!count) return ag_mean_over(windows, over, false);
+    if (!count) return ag__mean_of_axes(windows, &over, false);
     return ag_div(ag_sum_over(windows, over, false), ag_scale(count, usual));
 }
 
 ag_tensor *ag_avg_pool(ag_tensor *x, ag_shape size, const ag_pool_options *options) {
-    return avg_pool((pooling){.name = "avg_pool", .x = x}, size, options);
+    return avg_pool("avg_pool", x, &size, options);
 }
 
 /* (Σ |x|^p)^(1/p) = m·(Σ (|x|/m)^p)^(1/p) for any m: the largest |x|, held constant, keeps the powers in range. */
 ag_tensor *ag_lp_pool(ag_tensor *x, double power, ag_shape size, const ag_pool_options *options) {
     pooling p = {.name = "lp_pool", .x = x};
     ag_axes over = {0};
-    ag_tensor *nil = what_is_wrong(&p, is_real(x), size, options ? options : &plain);
+    ag_tensor *nil = what_is_wrong(&p, is_real(x), &size, options ? options : &plain);
     if (nil) return nil;
     if (!(power >= 1)) return ag__refuse(p.name, 1, &x, AG_ERR_RANGE, "p is %g: p >= 1 is wanted", power);
     ag_tensor *windows = ag_abs(windows_of(ag__padded(x, &p.s, 0), &p.s, &over));
@@ -251,7 +254,7 @@ static ag_tensor *adapted(ag_tensor *x, int axis, int64_t m, ag_tensor **beyond)
     for (int i = apart.rank++; i > axis + 1; i--) apart.extent[i] = apart.extent[i - 1];
     apart.extent[axis + 1] = longest;
     *beyond = NULL;
-    if (n % m == 0) return ag_reshape(x, apart);
+    if (n % m == 0) return ag__reshape_to(x, &apart);
     int64_t *index = ag_tape_alloc(tape, (size_t)(m * longest) * sizeof *index);
     bool *more = ag_tape_alloc(tape, (size_t)(m * longest));
     for (int64_t i = 0; index && more && i < m * longest; i++) {
@@ -263,7 +266,7 @@ static ag_tensor *adapted(ag_tensor *x, int axis, int64_t m, ag_tensor **beyond)
     ag_shape list = {.rank = ag_rank(x)};
     for (int i = 0; i < list.rank; i++) list.extent[i] = i == axis ? m * longest : 1;
     *beyond = ag_from(tape, AG_BOOL, along, more);
-    return ag_reshape(ag_gather(x, ag_from(tape, AG_I64, list, index), axis), apart);
+    return ag__reshape_to(ag_gather(x, ag_from(tape, AG_I64, list, index), axis), &apart);
 }
 
 ag_tensor *ag_adaptive_max_pool(ag_tensor *x, ag_shape extents) {
@@ -311,7 +314,7 @@ ag_tensor *ag_global_max_pool(ag_tensor *x) {
 ag_tensor *ag_global_avg_pool(ag_tensor *x) {
     ag_axes axes = {0};
     ag_tensor *nil = spatial("global_avg_pool", is_real(x), x, &axes);
-    return nil ? nil : ag_mean_over(x, axes, false);
+    return nil ? nil : ag__mean_of_axes(x, &axes, false);
 }
 
 /* ---- Of images, with square windows ---- */
@@ -329,12 +332,12 @@ ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
     static const char name[] = "max_pool2d";
     ag_tensor *nil = square_wrong(name, ag_dtype_of(x) != AG_BOOL, x, size, stride);
     const ag_pool_options options = {.stride = {stride}};
-    return nil ? nil : max_pool((pooling){.name = name, .x = x}, AG_SHAPE(size), &options);
+    return nil ? nil : max_pool(name, x, &AG_SHAPE(size), &options);
 }
 
 ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
     static const char name[] = "avg_pool2d";
     ag_tensor *nil = square_wrong(name, is_real(x), x, size, stride);
     const ag_pool_options options = {.stride = {stride}};
-    return nil ? nil : avg_pool((pooling){.name = name, .x = x}, AG_SHAPE(size), &options);
+    return nil ? nil : avg_pool(name, x, &AG_SHAPE(size), &options);
 }

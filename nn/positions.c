@@ -2,6 +2,7 @@
  *
  * Angles are position·base^(−2i/D) for pairs i of D features. They are computed in f64, and their sines and cosines
  * rounded: in f32 an angle of 10000 would be wrong by a thousandth. */
+#include "nn/along.h"
 #include "nn/making.h"
 
 #include <math.h>
@@ -49,7 +50,7 @@ static ag_tensor *from_pairs(ag_tensor *a, ag_tensor *b, bool halves) {
     if (halves || ag_is_nil(a)) return ag_concat(2, (ag_tensor *[]){a, b}, -1);
     ag_shape shape = ag_shape_of(a);
     shape.extent[shape.rank - 1] *= 2;
-    return ag_reshape(ag_concat(2, (ag_tensor *[]){ag_unsqueeze(a, -1), ag_unsqueeze(b, -1)}, -1), shape);
+    return ag__reshape_to(ag_concat(2, (ag_tensor *[]){ag_unsqueeze(a, -1), ag_unsqueeze(b, -1)}, -1), &shape);
 }
 
 ag_tensor *ag_rotary(ag_tensor *x, ag_tensor *positions, double base, bool halves) {

@@ -20,8 +20,8 @@ static ag_status init_lstm_cell(const char *name, ag_lstm_cell *layer, ag_tape *
     ag__making m = ag__make(name, tape, dtype, options);
     const ag_initial usual = {ag_init_uniform, 1 / sqrt((double)hidden)}, weight = m.options.weight;
     const ag_initial inner = m.options.hidden.make ? m.options.hidden : weight;
-    layer->input_weight = ag__make_parameter(&m, "input_weight", AG_SHAPE(in, GATES * hidden), weight, usual);
-    layer->hidden_weight = ag__make_parameter(&m, "hidden_weight", AG_SHAPE(hidden, GATES * hidden), inner, usual);
+    layer->input_weight = ag__make_parameter(&m, "input_weight", &AG_SHAPE(in, GATES * hidden), weight, usual);
+    layer->hidden_weight = ag__make_parameter(&m, "hidden_weight", &AG_SHAPE(hidden, GATES * hidden), inner, usual);
     layer->bias = ag__make_bias(&m, "bias", GATES * hidden);
     return ag__made(&m);
 }

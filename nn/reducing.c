@@ -62,25 +62,25 @@ bool ag__broadcasts_to(const ag_tensor *x, ag_shape shape) {
 }
 
 /* Whether an optional factor is a tensor of the losses' kind; its error names it and the losses' first input. */
-static bool factor_fits(ag__loss *l, const char *name, ag_tensor *factor, ag_shape shape) {
+static bool factor_fits(ag__loss *l, const char *name, ag_tensor *factor, const ag_shape *shape) {
     ag_tensor *const x[] = {l->x[0], factor};
     if (!factor) return true;
     if (ag_is_nil(factor) || ag_tape_of(factor) != ag_tape_of(l->x[0]) || ag_dtype_of(factor) != ag_dtype_of(l->x[0]))
         l->nil = ag__refuse(l->kind->name, 2, x, AG_ERR_DTYPE, "the option %s must have the dtype of the input", name);
-    else if (!ag__broadcasts_to(factor, shape))
+    else if (!ag__broadcasts_to(factor, *shape))
         l->nil = ag__refuse(l->kind->name, 2, x, AG_ERR_SHAPE, "the option %s does not fit", name);
     return !l->nil;
 }
 
 bool ag__loss_weights_fit(ag__loss *l, ag_shape losses) {
     const ag_loss_options *o = &l->o;
-    return factor_fits(l, "weights", o->weights, losses) &&
-           factor_fits(l, "positive_weight", o->positive_weight, losses);
+    return factor_fits(l, "weights", o->weights, &losses) &&
+           factor_fits(l, "positive_weight", o->positive_weight, &losses);
 }
 
 bool ag__loss_class_weights_fit(ag__loss *l, int64_t classes) {
     ag_tensor *const x[] = {l->x[0], l->o.class_weights};
-    if (!factor_fits(l, "class_weights", x[1], AG_SHAPE(classes))) return false;
+    if (!factor_fits(l, "class_weights", x[1], &AG_SHAPE(classes))) return false;
     if (!x[1] || (ag_rank(x[1]) == 1 && ag_size(x[1]) == classes)) return true;
     l->nil = ag__refuse(l->kind->name, 2, x, AG_ERR_SHAPE, "the option class_weights must have an element a class");
     return false;

@@ -1,6 +1,7 @@
 /* resample -- pixels as channels, and images at any places
  *
  * An image at a place is a sum of gathered elements, each times a weight: of all corners around it. */
+#include "nn/along.h"
 #include "nn/sliding.h"
 
 /* ---- Pixels and channels ---- */
@@ -38,7 +39,7 @@ ag_tensor *ag_pixel_shuffle(ag_tensor *x, int64_t r) {
         order.axis[2 * i + 1] = i + 1;
         order.axis[2 * i + 2] = axes + 2 + i;
     }
-    return ag_reshape(ag_permute(ag_reshape(x, apart), order), whole);
+    return ag__reshape_to(ag__permute_by(ag__reshape_to(x, &apart), &order), &whole);
 }
 
 ag_tensor *ag_pixel_unshuffle(ag_tensor *x, int64_t r) {
@@ -63,7 +64,7 @@ ag_tensor *ag_pixel_unshuffle(ag_tensor *x, int64_t r) {
     order.axis[axes + 1] = 2 * axes + 1;
     apart.extent[apart.rank++] = ag_extent(x, -1);
     whole.extent[axes + 1] *= block;
-    return ag_reshape(ag_permute(ag_reshape(x, apart), order), whole);
+    return ag__reshape_to(ag__permute_by(ag__reshape_to(x, &apart), &order), &whole);
 }
 
 /* ---- At any place ---- */
@@ -188,10 +189,10 @@ ag_tensor *ag_grid_sample(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, 
         elements *= s.extent[i] = ag_extent(x, i + 1);
         places *= shape.extent[i + 1];
     }
-    s.x = ag_reshape(x, AG_SHAPE(n, elements, c));
+    s.x = ag__reshape_to(x, &AG_SHAPE(n, elements, c));
     for (int i = 0; i < s.axes; i++) {
         const int64_t number = s.axes - 1 - i;
-        ag_tensor *along = ag_reshape(ag_slice(grid, -1, number, number + 1, 1), AG_SHAPE(n, places));
+        ag_tensor *along = ag__reshape_to(ag_slice(grid, -1, number, number + 1, 1), &AG_SHAPE(n, places));
         set_axis(&s, i, places_of(along, s.extent[i], align_corners), mode, beyond, align_corners);
     }
     int corners = 1;
@@ -201,5 +202,5 @@ ag_tensor *ag_grid_sample(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, 
         y = y ? ag_add(y, part) : part;
     }
     shape.extent[s.axes + 1] = c;
-    return ag_reshape(y, shape);
+    return ag__reshape_to(y, &shape);
 }

@@ -22,8 +22,8 @@ static ag_rnn_part make_part(ag__making *m, const ag_rnn *l, int64_t in) {
     const ag_initial usual = {ag_init_uniform, 1 / sqrt((double)h)}, weight = m->options.weight;
     const ag_initial inner = m->options.hidden.make ? m->options.hidden : weight;
     ag_rnn_part part = {.hidden_bias = NULL};
-    part.input_weight = ag__make_parameter(m, "input_weight", AG_SHAPE(in, g * h), weight, usual);
-    part.hidden_weight = ag__make_parameter(m, "hidden_weight", AG_SHAPE(h, g * h), inner, usual);
+    part.input_weight = ag__make_parameter(m, "input_weight", &AG_SHAPE(in, g * h), weight, usual);
+    part.hidden_weight = ag__make_parameter(m, "hidden_weight", &AG_SHAPE(h, g * h), inner, usual);
     part.bias = ag__make_bias(m, "bias", g * h);
     if (l->cell == AG_CELL_GRU) part.hidden_bias = ag__make_bias(m, "hidden_bias", h);
     return part;
@@ -67,9 +67,9 @@ ag_status ag_rnn_init(ag_rnn *layer, ag_tape *tape, ag_dtype dtype, const ag_rnn
 
 /* ---- Checks ---- */
 
-static bool is_shape(const ag_tensor *x, ag_shape shape) {
-    bool same = ag_rank(x) == shape.rank;
-    for (int i = 0; same && i < shape.rank; i++) same = ag_extent(x, i) == shape.extent[i];
+static bool is_shape(const ag_tensor *x, const ag_shape *shape) {
+    bool same = ag_rank(x) == shape->rank;
+    for (int i = 0; same && i < shape->rank; i++) same = ag_extent(x, i) == shape->extent[i];
     return same;
 }
 
@@ -82,7 +82,7 @@ static ag_tensor *part_wrong(const ag_rnn *l, ag_tensor *x, const ag_rnn_part *p
     for (int i = 1; i < 5; i++) {
         ag_tensor *const both[] = {x, all[i]};
         if (!all[i] && i > 2) continue;
-        if (!is_shape(all[i], shapes[i]))
+        if (!is_shape(all[i], &shapes[i]))
             return ag__refuse(name, 2, both, AG_ERR_SHAPE, "a parameter has not the shape that the layer's sizes say");
         ag_tensor *nil = ag__dtype_wrong(name, "input", x, all[i]);
         if (nil) return nil;
@@ -94,7 +94,7 @@ static ag_tensor *state_wrong(const ag_rnn *l, ag_tensor *x, ag_tensor *state) {
     ag_tensor *const both[] = {x, state};
     const ag_shape shape = AG_SHAPE(l->layers * directions_of(l), ag_extent(x, 0), l->hidden);
     if (!state) return NULL;
-    if (!is_shape(state, shape))
+    if (!is_shape(state, &shape))
         return ag__refuse("rnn_apply", 2, both, AG_ERR_SHAPE, "the state must be (%lld,%lld,%lld)",
                           (long long)shape.extent[0], (long long)shape.extent[1], (long long)shape.extent[2]);
     return ag__dtype_wrong("rnn_apply", "state", state, l->parts[0].hidden_weight);
@@ -118,7 +118,7 @@ static ag_tensor *what_is_wrong(const ag_rnn *l, ag_tensor *x, ag_tensor *length
     if (!nil && state) nil = state_wrong(l, x, state->hidden);
     if (!nil && state && l->cell == AG_CELL_LSTM) nil = state_wrong(l, x, state->cell);
     if (nil || !lengths) return nil;
-    if (!is_shape(lengths, AG_SHAPE(ag_extent(x, 0))))
+    if (!is_shape(lengths, &AG_SHAPE(ag_extent(x, 0))))
         return ag__refuse(name, 2, both, AG_ERR_SHAPE, "the lengths must be (N)");
     if (ag_dtype_of(lengths) == AG_I64) return NULL;
     return ag__refuse(name, 2, both, AG_ERR_DTYPE, "the lengths must be i64, not %s",
@@ -182,7 +182,7 @@ static ag_tensor *run(const ag_rnn *l, const ag_rnn_part *p, ag_tensor *x, ag_te
     ag_tensor **all = ag_tape_alloc(tape, (size_t)steps * sizeof *all);
     for (int64_t i = 0; all && i < steps; i++) {
         const int64_t t = reverse ? steps - 1 - i : i;
-        ag_tensor *now = ag_reshape(ag_slice(in, 1, t, t + 1, 1), AG_SHAPE(n, width));
+        ag_tensor *now = ag__reshape_to(ag_slice(in, 1, t, t + 1, 1), &AG_SHAPE(n, width));
         ag_tensor *goes_on = lengths ? ag_less(ag_scalar(tape, AG_I64, (double)t), lengths) : NULL; /* N 1 */
         const moment next = next_of(l, p, now, *s);
         *s = (moment){chosen(goes_on, next.hidden, s->hidden), chosen(goes_on, next.cell, s->cell)};

@@ -4,6 +4,7 @@
  * one whose layers a rewind has released is refused, and never read. */
 #include "autograd/tape/format.h"
 #include "nn/adding.h"
+#include "nn/along.h"
 
 #include <string.h>
 
@@ -126,7 +127,7 @@ static ag_tensor *apply_layer(const ag_layer *layer, ag_tensor *x, bool training
 ag_tensor *ag__sequence_run(const ag_sequence *model, ag_tensor *x, bool training) {
     ag_tensor *nil = ag__sequence_wrong("sequence_apply", model);
     if (nil) return nil;
-    if (!model->first) return ag_reshape(x, ag_shape_of(x)); /* of a variable its present value */
+    if (!model->first) return ag__reshape_like(x, x); /* of a variable its present value */
     for (ag_layer *layer = model->first; layer; layer = layer->next) {
         x = apply_layer(layer, x, training);
         if (ag_is_nil(x)) return x;

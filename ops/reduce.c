@@ -74,10 +74,6 @@ const ag_op ag__op_sum = {.name = "sum",
 
 ag_tensor *ag_sum(ag_tensor *x) { return reduce_as(AG_I64, &ag__op_sum, x, &every, false); }
 
-ag_tensor *ag__sum(ag_tensor *x, const ag_axes *axes, bool keepdims) {
-    return reduce_as(AG_I64, &ag__op_sum, x, axes, keepdims);
-}
-
 ag_tensor *ag_sum_over(ag_tensor *x, ag_axes axes, bool keepdims) {
     return reduce_as(AG_I64, &ag__op_sum, x, &axes, keepdims);
 }
@@ -225,12 +221,8 @@ const ag_op ag__op_min = {.name = "min",
 
 ag_tensor *ag_max(ag_tensor *x) { return reduce(&ag__op_max, x, &every, false); }
 
-ag_tensor *ag__max(ag_tensor *x, const ag_axes *axes, bool keepdims) { return reduce(&ag__op_max, x, axes, keepdims); }
-
 ag_tensor *ag_max_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_max, x, &axes, keepdims); }
 
 ag_tensor *ag_min(ag_tensor *x) { return reduce(&ag__op_min, x, &every, false); }
-
-ag_tensor *ag__min(ag_tensor *x, const ag_axes *axes, bool keepdims) { return reduce(&ag__op_min, x, axes, keepdims); }
 
 ag_tensor *ag_min_over(ag_tensor *x, ag_axes axes, bool keepdims) { return reduce(&ag__op_min, x, &axes, keepdims); }

@@ -96,21 +96,19 @@ ag_tensor *ag__axes_apart(ag_tensor *y, const ag_shape *shape, uint32_t mask);
 void ag__widen(ag_dtype from, int64_t n, double *y, const void *x);
 void ag__narrow(int64_t n, float *y, const double *x);
 
-/* Public functions of a shape or axes that are in memory: a copy at each call takes sixteen bytes more of code. And of the
- * shape of a tensor. In shape.c. */
+/* Public functions of a shape or axes that are in memory: a copy at each call takes sixteen bytes more of code. And of
+ * the shape of a tensor. In given.c. */
 ag_tensor *ag__reshape(ag_tensor *x, const ag_shape *shape);
 ag_tensor *ag__reshape_as(ag_tensor *x, const ag_tensor *like);
 ag_tensor *ag__broadcast(ag_tensor *x, const ag_shape *shape);
 ag_tensor *ag__broadcast_as(ag_tensor *x, const ag_tensor *like);
 ag_tensor *ag__squeeze(ag_tensor *x, const ag_axes *axes);
 ag_tensor *ag__permute(ag_tensor *x, const ag_axes *axes);
-
-/* The same of sums and extremes. In reduce.c, as the next. */
 ag_tensor *ag__sum(ag_tensor *x, const ag_axes *axes, bool keepdims);
 ag_tensor *ag__max(ag_tensor *x, const ag_axes *axes, bool keepdims);
 ag_tensor *ag__min(ag_tensor *x, const ag_axes *axes, bool keepdims);
 
-/* √Σ x² over the axes of a mask. */
+/* √Σ x² over the axes of a mask. In reduce.c. */
 ag_tensor *ag__norm(ag_tensor *x, uint32_t mask, bool keepdims);
 
 /* The product of the elements before each one along an axis that is not negative, or of those behind it. In scan.c. */

@@ -131,41 +131,37 @@ static void work_out(ag_shape *shape, int64_t size) {
     if (unknown >= 0 && size % rest == 0) shape->extent[unknown] = size / rest;
 }
 
-ag_tensor *ag__reshape(ag_tensor *x, const ag_shape *asked) {
+/* To the shape, of which an extent of −1 is worked out. */
+static ag_tensor *reshaped(ag_tensor *x, ag_shape *shape) {
     ag_tensor *nil;
-    ag_shape shape = *asked;
     int64_t stride[AG_MAX_RANK], size;
     const char *why;
-    if (!ag__inputs_usable("reshape", 1, &x, &nil) || !rank_fits("reshape", x, shape.rank, &nil)) return nil;
-    work_out(&shape, x->layout->size);
-    if (ag__layout_is(x->layout, &shape)) return ag__unchanged(x);
-    bool fits = !x->layout->contiguous && ag__shape_valid(&shape, &size, &why) && size == x->layout->size;
-    if (fits && !reshape_strides(x->layout, &shape, stride)) x = ag_contiguous(x);
-    extents e = extents_of(&shape);
+    if (!ag__inputs_usable("reshape", 1, &x, &nil) || !rank_fits("reshape", x, shape->rank, &nil)) return nil;
+    work_out(shape, x->layout->size);
+    if (ag__layout_is(x->layout, shape)) return ag__unchanged(x);
+    bool fits = !x->layout->contiguous && ag__shape_valid(shape, &size, &why) && size == x->layout->size;
+    if (fits && !reshape_strides(x->layout, shape, stride)) x = ag_contiguous(x);
+    extents e = extents_of(shape);
     return ag_apply(&ag__op_reshape, 1, &x, &e, extents_bytes(&e));
 }
 
-ag_tensor *ag_reshape(ag_tensor *x, ag_shape shape) { return ag__reshape(x, &shape); }
+ag_tensor *ag_reshape(ag_tensor *x, ag_shape shape) { return reshaped(x, &shape); }
 
-ag_tensor *ag__reshape_as(ag_tensor *x, const ag_tensor *like) { return ag_reshape(x, ag_shape_of(like)); }
-
-ag_tensor *ag__squeeze(ag_tensor *x, const ag_axes *axes) {
+ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
     uint32_t mask;
-    if (!ag__inputs_usable("squeeze", 1, &x, &nil) || !ag__axes_mask("squeeze", x, axes, &mask, &nil)) return nil;
+    if (!ag__inputs_usable("squeeze", 1, &x, &nil) || !ag__axes_mask("squeeze", x, &axes, &mask, &nil)) return nil;
     ag_shape shape = {0};
     for (int i = 0; i < x->layout->rank; i++) {
         int64_t e = x->layout->extent[i];
         bool chosen = mask & 1u << i;
-        if (chosen && e != 1 && axes->count >= 0)
+        if (chosen && e != 1 && axes.count >= 0)
             return ag__fail("squeeze", 1, &x, AG_ERR_SHAPE,
                             "axis %d has extent %lld: only an axis of extent 1 can be removed", i, (long long)e);
         if (!chosen || e != 1) shape.extent[shape.rank++] = e;
     }
-    return ag__reshape(x, &shape);
+    return reshaped(x, &shape);
 }
-
-ag_tensor *ag_squeeze(ag_tensor *x, ag_axes axes) { return ag__squeeze(x, &axes); }
 
 ag_tensor *ag_unsqueeze(ag_tensor *x, int axis) {
     ag_tensor *nil;
@@ -176,7 +172,7 @@ ag_tensor *ag_unsqueeze(ag_tensor *x, int axis) {
         return ag__fail("unsqueeze", 1, &x, AG_ERR_AXIS, "axis %d is out of range for a result of %d axes", axis, rank);
     ag_shape shape = {.rank = rank};
     for (int i = 0; i < rank; i++) shape.extent[i] = i == at ? 1 : x->layout->extent[i - (i > at)];
-    return ag__reshape(x, &shape);
+    return reshaped(x, &shape);
 }
 
 /* ---- permute, transpose ---- */
@@ -233,20 +229,17 @@ const ag_op ag__op_permute = {.name = "permute",
                               .vjp = permute_vjp,
                               .notation_of = permute_notation};
 
-ag_tensor *ag__permute(ag_tensor *x, const ag_axes *axes) {
+ag_tensor *ag_permute(ag_tensor *x, ag_axes axes) {
     ag_tensor *nil;
     uint32_t mask;
     order o = {{0}};
     if (!ag__inputs_usable("permute", 1, &x, &nil)) return nil;
-    if (axes->count != x->layout->rank)
-        return ag__fail("permute", 1, &x, AG_ERR_AXIS, "%d axes are given: %d are wanted", axes->count,
-                        x->layout->rank);
-    if (!ag__axes_mask("permute", x, axes, &mask, &nil)) return nil;
-    for (int i = 0; i < axes->count; i++) o.axis[i] = (uint8_t)ag__axis(axes->axis[i], axes->count);
+    if (axes.count != x->layout->rank)
+        return ag__fail("permute", 1, &x, AG_ERR_AXIS, "%d axes are given: %d are wanted", axes.count, x->layout->rank);
+    if (!ag__axes_mask("permute", x, &axes, &mask, &nil)) return nil;
+    for (int i = 0; i < axes.count; i++) o.axis[i] = (uint8_t)ag__axis(axes.axis[i], axes.count);
     return record_permute(x, &o);
 }
-
-ag_tensor *ag_permute(ag_tensor *x, ag_axes axes) { return ag__permute(x, &axes); }
 
 ag_tensor *ag_transpose(ag_tensor *x, int axis0, int axis1) {
     ag_tensor *nil;
@@ -297,17 +290,13 @@ const ag_op ag__op_broadcast_to = {.name = "broadcast_to",
                                    .infer = broadcast_to_infer,
                                    .vjp = broadcast_to_vjp};
 
-ag_tensor *ag__broadcast(ag_tensor *x, const ag_shape *shape) {
+ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape) {
     ag_tensor *nil;
-    if (!ag__inputs_usable("broadcast_to", 1, &x, &nil) || !rank_fits("broadcast_to", x, shape->rank, &nil)) return nil;
-    if (ag__layout_is(x->layout, shape)) return ag__unchanged(x);
-    extents e = extents_of(shape);
+    if (!ag__inputs_usable("broadcast_to", 1, &x, &nil) || !rank_fits("broadcast_to", x, shape.rank, &nil)) return nil;
+    if (ag__layout_is(x->layout, &shape)) return ag__unchanged(x);
+    extents e = extents_of(&shape);
     return ag_apply(&ag__op_broadcast_to, 1, &x, &e, extents_bytes(&e));
 }
-
-ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape) { return ag__broadcast(x, &shape); }
-
-ag_tensor *ag__broadcast_as(ag_tensor *x, const ag_tensor *like) { return ag_broadcast_to(x, ag_shape_of(like)); }
 
 /* ---- contiguous ---- */
 
