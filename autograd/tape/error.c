@@ -96,7 +96,7 @@ static char *raise(ag_tape *tape, ag_status status) {
     return tape->error;
 }
 
-static ag_tape *tape_of_any(int n, ag_tensor *const x[]) {
+AG__ALWAYS_INLINE ag_tape *tape_of_any(int n, ag_tensor *const x[]) {
     for (int i = 0; i < n; i++)
         if (x[i] && x[i]->tape) return x[i]->tape;
     return NULL;
