@@ -22,55 +22,7 @@ enum { LANES = AG__LANES, AHEAD = 512 /* elements, that are fetched before they 
         }                                                                                                              \
     }
 
-/* lane[l] = x ∘ y for `count` lanes. */
-#define LANES_OF(count, type, formula, x, y)                                                                           \
-    AG_SIMD                                                                                                            \
-    for (int64_t l = 0; l < (count); l++) {                                                                            \
-        const type a = (x), b = (y);                                                                                   \
-        lane[l] = formula;                                                                                             \
-    }
-
-/* y[0] = the fold of x[0…n) by a ∘ b = formula. Lanes begin as results, not as copies, which GCC makes of narrower
- * vectors than it then reads: that waits for the stores. */
-#define FOLD(name, type, formula)                                                                                      \
-    AG_BLOCK_KERNEL(void, name, (int64_t n, void *y_, const void *x_), (n, y_, x_)) {                                  \
-        const type *x = x_;                                                                                            \
-        type lane[LANES];                                                                                              \
-        if (n < LANES) {                                                                                               \
-            type a = x[0];                                                                                             \
-            for (int64_t i = 1; i < n; i++) {                                                                          \
-                const type b = x[i];                                                                                   \
-                a = formula;                                                                                           \
-            }                                                                                                          \
-            *(type *)y_ = a;                                                                                           \
-            return;                                                                                                    \
-        }                                                                                                              \
-        if (n == LANES) {                                                                                              \
-            LANES_OF(LANES / 2, type, formula, x[l], x[l + LANES / 2])                                                 \
-        } else {                                                                                                       \
-            int64_t i = n < 2 * LANES ? LANES : 2 * LANES;                                                             \
-            if (n < 2 * LANES) memcpy(lane, x, sizeof lane);                                                           \
-            else {                                                                                                     \
-                LANES_OF(LANES, type, formula, x[l], x[l + LANES])                                                     \
-            }                                                                                                          \
-            for (; i + LANES <= n; i += LANES) {                                                                       \
-                LANES_OF(LANES, type, formula, lane[l], x[i + l])                                                      \
-            }                                                                                                          \
-            for (int64_t l = 0; i + l < n; l++) {                                                                      \
-                const type a = lane[l], b = x[i + l];                                                                  \
-                lane[l] = formula;                                                                                     \
-            }                                                                                                          \
-            LANES_OF(LANES / 2, type, formula, lane[l], lane[l + LANES / 2])                                           \
-        }                                                                                                              \
-        AG__UNROLLED                                                                                                   \
-        for (int half = LANES / 4; half > 0; half /= 2) {                                                              \
-            LANES_OF(half, type, formula, lane[l], lane[l + half])                                                     \
-        }                                                                                                              \
-        *(type *)y_ = lane[0];                                                                                         \
-    }
-
-/* The same by the kernel of y[i] = y[i] ∘ x[i], for folds that machine code mostly stands in for: it takes a call for
- * each LANES elements. */
+/* y = the fold of x[0…n) by the kernel of y[i] = y[i] ∘ x[i]: it takes a call for each LANES elements. */
 static void fold_by(void (*combine)(int64_t n, void *y, const void *x), size_t bytes, int64_t n, void *y,
                     const char *x) {
     _Alignas(64) char lane[LANES * AG__MOST_BYTES];
@@ -86,14 +38,79 @@ static void fold_by(void (*combine)(int64_t n, void *y, const void *x), size_t b
 #define FOLD_BY(fold, combine, type)                                                                                   \
     static void fold(int64_t n, void *y, const void *x) { fold_by(combine, sizeof(type), n, y, x); }
 
+/* ---- Lanes in registers: vectors of 32 bytes ---- */
+
+#ifdef __GNUC__
+#if AG__CHOOSES
+#define ON_VECTORS __attribute__((target("arch=x86-64-v3")))
+#else
+#define ON_VECTORS
+#endif
+typedef float vector_f32 __attribute__((vector_size(32)));
+typedef double vector_f64 __attribute__((vector_size(32)));
+typedef uint64_t words __attribute__((vector_size(32)));
+
+/* y = the fold of x[0…n), n >= LANES, by a ∘ b = joined, where elements are read times `by`, and what they leave of the
+ * last lanes is neutral. False: one was noted as odd, and y is wrong. */
+#define IN_VECTORS(name, type, vector, neutral, by, note, joined)                                                      \
+    ON_VECTORS static bool name(int64_t n, type *y, const type *x, type sign) {                                        \
+        enum { WIDTH = sizeof(vector) / sizeof(type), VECTORS = LANES / WIDTH };                                       \
+        vector lane[VECTORS];                                                                                          \
+        words odd = {0};                                                                                               \
+        type at[LANES];                                                                                                \
+        (void)sign;                                                                                                    \
+        AG__UNROLLED for (int v = 0; v < VECTORS; v++) lane[v] = (neutral) - (vector){0};                              \
+        for (int64_t i = 0; i < n; i += LANES) {                                                                       \
+            const type *from = x + i;                                                                                  \
+            if (i + LANES > n) {                                                                                       \
+                for (int64_t l = 0; l < LANES; l++) at[l] = (neutral)by;                                               \
+                from = memcpy(at, from, (size_t)(n - i) * sizeof *at);                                                 \
+            }                                                                                                          \
+            AG__UNROLLED for (int v = 0; v < VECTORS; v++) {                                                           \
+                vector a = lane[v], b;                                                                                 \
+                memcpy(&b, from + v * WIDTH, sizeof b);                                                                \
+                b = b by;                                                                                              \
+                note;                                                                                                  \
+                lane[v] = joined(vector, a, b);                                                                        \
+            }                                                                                                          \
+        }                                                                                                              \
+        AG__UNROLLED for (int half = VECTORS / 2; half > 0; half /= 2) AG__UNROLLED for (int v = 0; v < half; v++)     \
+            lane[v] = joined(vector, lane[v], lane[v + half]);                                                         \
+        memcpy(at, lane, sizeof *lane);                                                                                \
+        AG__UNROLLED for (int half = WIDTH / 2; half > 0; half /= 2) AG__UNROLLED for (int l = 0; l < half; l++)       \
+            at[l] = joined(type, at[l], at[l + half]);                                                                 \
+        *y = at[0] by;                                                                                                 \
+        return (odd[0] | odd[1] | odd[2] | odd[3]) == 0;                                                               \
+    }
+#define LANES_OF(name, n, y, x, by) (n >= LANES && ag__has_avx2() && name(n, y, x, by))
+#else
+#define IN_VECTORS(name, type, vector, neutral, by, note, joined)
+#define LANES_OF(name, n, y, x, by) false
+#endif
+
 /* ---- Sums, means ---- */
 
-FOLD(sum_fold_f32, float, a + b)
-FOLD(sum_fold_f64, double, a + b)
 COMBINE(sum_combine_i64, uint64_t, a + b)
 FOLD_BY(sum_fold_i64, sum_combine_i64, uint64_t)
 COMBINE(sum_combine_f32, float, a + b)
 COMBINE(sum_combine_f64, double, a + b)
+
+/* −0 changes no number that it is added to, 0 would change −0. */
+#define PLUS(type, a, b) ((a) + (b))
+#define FOLD_SUM(name, type, vector, combine, lanes)                                                                   \
+    IN_VECTORS(lanes, type, vector, -(type)0, , (void)odd, PLUS)                                                       \
+    static void name(int64_t n, void *y, const void *x_) {                                                             \
+        const type *x = x_;                                                                                            \
+        if (LANES_OF(lanes, n, y, x, 1)) return;                                                                       \
+        if (n >= LANES) fold_by(combine, sizeof *x, n, y, x_);                                                         \
+        else {                                                                                                         \
+            type sum = x[0];                                                                                           \
+            for (int64_t i = 1; i < n; i++) sum += x[i];                                                               \
+            *(type *)y = sum;                                                                                          \
+        }                                                                                                              \
+    }
+FOLD_SUM(sum_fold_f32, float, vector_f32, sum_combine_f32, sum_lanes_f32)
+FOLD_SUM(sum_fold_f64, double, vector_f64, sum_combine_f64, sum_lanes_f64)
 
 const ag_reduction ag__reduction_sum = {
     .identity = 0,
@@ -135,9 +152,9 @@ const ag_reduction ag__reduction_prod = {
 /* ---- Truth ---- */
 
 COMBINE(all_combine, uint8_t, a &b)
-FOLD_BY(all_fold, all_combine, uint8_t)
+static void all_fold(int64_t n, void *y, const void *x) { *(uint8_t *)y = memchr(x, 0, (size_t)n) == NULL; }
 COMBINE(any_combine, uint8_t, a | b)
-FOLD_BY(any_fold, any_combine, uint8_t)
+static void any_fold(int64_t n, void *y, const void *x) { *(uint8_t *)y = memchr(x, 1, (size_t)n) != NULL; }
 
 const ag_reduction ag__reduction_all = {
     .identity = 1, .fold = {[AG_BOOL] = all_fold}, .combine = {[AG_BOOL] = all_combine}};
@@ -223,9 +240,32 @@ const ag_reduction ag__reduction_norm = {.identity = 0,
 COMBINE(max_combine_i64, int64_t, a > b ? a : b)
 FOLD_BY(max_fold_i64, max_combine_i64, int64_t)
 COMBINE(max_combine_f32, float, a > b || a != a ? a : b)
-FOLD_BY(max_fold_f32, max_combine_f32, float)
 COMBINE(max_combine_f64, double, a > b || a != a ? a : b)
-FOLD_BY(max_fold_f64, max_combine_f64, double)
+COMBINE(min_combine_f32, float, a < b || a != a ? a : b)
+COMBINE(min_combine_f64, double, a < b || a != a ? a : b)
+
+/* The largest, where NaN is noted, which would not stay in a vector. The smallest is the largest times −1. */
+#define GREATER_float(a, b) ((a) > (b) ? (a) : (b))
+#define GREATER_double GREATER_float
+#if AG__CHOOSES || defined __AVX__
+#define GREATER_vector_f32(a, b) __builtin_ia32_maxps256(a, b)
+#define GREATER_vector_f64(a, b) __builtin_ia32_maxpd256(a, b)
+#else
+#define GREATER_OF(vector, is, a, b) (vector)(((words)(a) & (words)(is)) | ((words)(b) & ~(words)(is)))
+#define GREATER_vector_f32(a, b) GREATER_OF(vector_f32, (a) > (b), a, b)
+#define GREATER_vector_f64(a, b) GREATER_OF(vector_f64, (a) > (b), a, b)
+#endif
+#define GREATER(type, a, b) GREATER_##type(a, b)
+#define FOLD_EXTREMES(greatest, least, type, vector, combine_greater, combine_less, lanes)                             \
+    IN_VECTORS(lanes, type, vector, -(type)INFINITY, *sign, odd |= (words)(b != b), GREATER)                           \
+    static void greatest(int64_t n, void *y, const void *x) {                                                          \
+        if (!LANES_OF(lanes, n, y, x, 1)) fold_by(combine_greater, sizeof(type), n, y, x);                             \
+    }                                                                                                                  \
+    static void least(int64_t n, void *y, const void *x) {                                                             \
+        if (!LANES_OF(lanes, n, y, x, -1)) fold_by(combine_less, sizeof(type), n, y, x);                               \
+    }
+FOLD_EXTREMES(max_fold_f32, min_fold_f32, float, vector_f32, max_combine_f32, min_combine_f32, extreme_f32)
+FOLD_EXTREMES(max_fold_f64, min_fold_f64, double, vector_f64, max_combine_f64, min_combine_f64, extreme_f64)
 
 const ag_reduction ag__reduction_max = {
     .identity = -INFINITY,
@@ -235,10 +275,6 @@ const ag_reduction ag__reduction_max = {
 
 COMBINE(min_combine_i64, int64_t, a < b ? a : b)
 FOLD_BY(min_fold_i64, min_combine_i64, int64_t)
-COMBINE(min_combine_f32, float, a < b || a != a ? a : b)
-FOLD_BY(min_fold_f32, min_combine_f32, float)
-COMBINE(min_combine_f64, double, a < b || a != a ? a : b)
-FOLD_BY(min_fold_f64, min_combine_f64, double)
 
 const ag_reduction ag__reduction_min = {
     .identity = INFINITY,
