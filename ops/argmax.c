@@ -113,17 +113,23 @@ static void search_turned(const search *s, int64_t start, int64_t end) {
 
 /* ---- Columns ---- */
 
+/* Outputs start … start+m−1 of row k; where they are, or packed. */
+static const char *columns_of(const search *s, int64_t k, int64_t start, int64_t m, char *line) {
+    const char *x = s->x + k * s->stride * s->bytes;
+    if (s->kept.rank == 1 && s->kept.stride[0] == 1) return x + start * s->bytes;
+    ag__pack_walk(line, x, &s->kept, start, m, (size_t)s->bytes);
+    return line;
+}
+
 static void search_columns(const search *s, int64_t start, int64_t end) {
     _Alignas(64) char best[AG__STRIP * AG__MOST_BYTES], line[AG__STRIP * AG__MOST_BYTES];
     _Alignas(64) char at[AG__STRIP * AG__MOST_BYTES];
     for (int64_t m; start < end; start += m) {
         m = ag__lesser(end - start, AG__STRIP);
-        ag__pack_walk(best, s->x, &s->kept, start, m, (size_t)s->bytes);
+        memcpy(best, columns_of(s, 0, start, m, line), (size_t)(m * s->bytes));
         memset(at, 0, (size_t)(m * s->bytes));
-        for (int64_t k = 1; k < s->n; k++) {
-            ag__pack_walk(line, s->x + k * s->stride * s->bytes, &s->kept, start, m, (size_t)s->bytes);
-            compares[s->dtype](m, best, at, line, k, s->least);
-        }
+        for (int64_t k = 1; k < s->n; k++)
+            compares[s->dtype](m, best, at, columns_of(s, k, start, m, line), k, s->least);
         put(s, start, m, at);
     }
 }
