@@ -221,9 +221,16 @@ static void fold_turned(const reduction *r, int64_t output, int64_t n) {
     }
 }
 
+/* The element `row` of each output's, from the first; by one multiplication if they are at equal distances. */
+static const char *row_of(const reduction *r, const char *first, int64_t row) {
+    const ag__walk *w = &r->reduced;
+    int64_t last;
+    return first + (w->rank == 1 ? row * w->stride[0] : ag__walk_offset(w, row, &last)) * (int64_t)r->bytes;
+}
+
 static void fold_packed(const reduction *r, const columns *c, int64_t strip) {
     _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
-    int64_t n, last, output = strip_start(c, strip, &n);
+    int64_t n, output = strip_start(c, strip, &n);
     char *y = r->y + output * (int64_t)r->bytes;
     if (is_nearer(r)) {
         fold_turned(r, output, n);
@@ -231,8 +238,7 @@ static void fold_packed(const reduction *r, const columns *c, int64_t strip) {
     }
     ag__pack_walk(y, r->x, &r->kept, output, n, r->bytes);
     for (int64_t row = 1; row < r->count; row++) {
-        ag__pack_walk(line, r->x + ag__walk_offset(&r->reduced, row, &last) * (int64_t)r->bytes, &r->kept, output, n,
-                      r->bytes);
+        ag__pack_walk(line, row_of(r, r->x, row), &r->kept, output, n, r->bytes);
         r->op->combine[r->dtype](n, y, line);
     }
 }
@@ -247,9 +253,8 @@ static void fold_group(const reduction *r, const columns *c, int64_t strip, int6
     const char *x = r->x + ag__walk_offset(&r->kept, output, &last) * (int64_t)r->bytes;
     char *y = c->groups == 1 ? r->y + output * (int64_t)r->bytes
                              : r->partial + output * c->groups * (int64_t)r->bytes + group * width;
-    memcpy(y, x + ag__walk_offset(&r->reduced, first, &last) * (int64_t)r->bytes, (size_t)width);
-    for (int64_t row = first + 1; row < end; row++)
-        r->op->combine[r->dtype](n, y, x + ag__walk_offset(&r->reduced, row, &last) * (int64_t)r->bytes);
+    memcpy(y, row_of(r, x, first), (size_t)width);
+    for (int64_t row = first + 1; row < end; row++) r->op->combine[r->dtype](n, y, row_of(r, x, row));
 }
 
 static void join_groups(const reduction *r, const columns *c, int64_t strip) {
