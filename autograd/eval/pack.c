@@ -53,6 +53,10 @@ static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, i
                 for (int64_t j = 0; j < wide; j++) y[i * n + j] = x[i + j * stride];                                   \
             return;                                                                                                    \
         }                                                                                                              \
+        if (ag__turn_square(tile, x, stride, sizeof *x)) {                                                             \
+            for (int64_t i = 0; i < TILE; i++) memcpy(y + i * n, tile[i], sizeof tile[i]);                             \
+            return;                                                                                                    \
+        }                                                                                                              \
         for (int64_t j = 0; j < TILE; j++) memcpy(tile[j], x + j * stride, sizeof tile[j]);                            \
         for (int64_t i = 0; i < TILE; i++)                                                                             \
             for (int64_t j = 0; j < TILE; j++) y[i * n + j] = tile[j][i];                                              \

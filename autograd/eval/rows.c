@@ -123,6 +123,16 @@ static inline __attribute__((always_inline)) void turn_tile_8(ag__word_8 *y, int
     AG__UNROLLED for (int j = 0; j < columns; j++) memcpy(y + j * beside, &c[j], sizeof *c);
 }
 
+/* y[j][i] = x[i·across + j], of two tiles in each direction. */
+#define TURN_SQUARE(name, turn_tile, type, TILE)                                                                       \
+    SHUFFLING static void name(type *y, const type *x, int64_t across) {                                               \
+        enum { SIDE = 2 * TILE };                                                                                      \
+        for (int i = 0; i < SIDE; i += TILE)                                                                           \
+            for (int j = 0; j < SIDE; j += TILE) turn_tile(y + j * SIDE + i, SIDE, x + i * across + j, across, TILE);  \
+    }
+TURN_SQUARE(turn_square_4, turn_tile_4, ag__word_4, TILE_4)
+TURN_SQUARE(turn_square_8, turn_tile_8, ag__word_8, TILE_8)
+
 #define COLUMNS_4(n)                                                                                                   \
     case n:                                                                                                            \
         for (; i + TILE_4 + spare <= rows; i += TILE_4) {                                                              \
@@ -180,6 +190,17 @@ TURN(turn_4, ag__word_4, no_tiles, columns)
 TURN(turn_8, ag__word_8, no_tiles, columns)
 #endif
 TURN(turn_1, uint8_t, no_tiles, columns)
+
+bool ag__turn_square(void *y, const void *x, int64_t across, size_t bytes) {
+#ifdef SHUFFLES
+    if (bytes == 1 || !shuffles()) return false;
+    if (bytes == 4) turn_square_4(y, x, across);
+    else turn_square_8(y, x, across);
+    return true;
+#else
+    return (void)y, (void)x, (void)across, (void)bytes, false;
+#endif
+}
 
 void ag__turn(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes) {
     typedef void words(ag__word_4 *, const ag__word_4 *, int64_t);
