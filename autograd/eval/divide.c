@@ -2,6 +2,7 @@
  *
  * One pass in the order of recording. Invariant: a step reads what earlier steps store, and nothing else; a node
  * joins a region only if all its inputs are of earlier steps, or of the region itself and available in its strips. */
+#include "autograd/eval/pack.h"
 #include "autograd/eval/planning.h"
 #include "autograd/tape/basis.h"
 
@@ -336,9 +337,21 @@ static void end_wait(ag__planner *p, uint32_t x) {
     if (p->value[root].waits && !p->maker.failed) place_reduction(p, root);
 }
 
+/* Whether t is a large transposed tensor's copy. That goes by tiles of some rows, if it is by itself; a strip has not so
+ * many. */
+static bool is_turned_copy(const ag_tensor *t) {
+    enum { ROWS = 16 };
+    if (!(t->op->flags & AG_OP_COPIES) || t->layout->size < AG__LEAST_COPIED) return false;
+    const ag__layout *l = t->input[0]->layout;
+    const ag__walk w = ag__walk_over(l->rank, l->extent, ag__strides(l));
+    const int last = w.rank - 1;
+    return last > 0 && w.stride[last - 1] == 1 && w.extent[last - 1] >= ROWS && w.extent[last] > AG__STRIP / ROWS;
+}
+
 static void place(ag__planner *p, uint32_t i) {
     const ag_tensor *t = ag__tensor_at(p, i);
-    ag_kind kind = t->layout->size > 0 || t->op->kind == AG_KIND_VIEW ? t->op->kind : AG_KIND_OPAQUE;
+    ag_kind kind = t->op->kind;
+    if ((t->layout->size == 0 && kind != AG_KIND_VIEW) || is_turned_copy(t)) kind = AG_KIND_OPAQUE;
     p->value[i].leader = p->value[i].root = i;
     uint32_t equal = ag__equal_to(p, i);
     for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) end_wait(p, ag__leader_at(p, k));
