@@ -699,6 +699,7 @@ ag_tensor *ag_diff(ag_tensor *x, int64_t n, int axis) {
     if (n < 0) return ag__fail("diff", 1, &x, AG_ERR_RANGE, "n is %lld: 0 or more is wanted", (long long)n);
     if (n >= ag_extent(x, at)) return ag_slice(x, at, 0, 0, 1);
     if (n == 0) return ag__unchanged(x);
+    x = ag_contiguous(x); /* once, and not for each of two slices */
     for (; n > 0; n--) {
         ag_tensor *next = ag_slice(x, at, 1, AG_END, 1), *here = ag_slice(x, at, 0, -1, 1);
         x = ag_dtype_of(x) == AG_BOOL ? ag_not_equal(next, here) : ag_sub(next, here);
