@@ -337,7 +337,7 @@ static void end_wait(ag__planner *p, uint32_t x) {
     if (p->value[root].waits && !p->maker.failed) place_reduction(p, root);
 }
 
-/* Whether t is a large transposed tensor's copy. That goes by tiles of some rows, if it is by itself; a strip has not so
+/* Whether t is a copy of a large transposed tensor. By itself it goes by tiles of some rows, and a strip has not so
  * many. */
 static bool is_turned_copy(const ag_tensor *t) {
     enum { ROWS = 16 };
