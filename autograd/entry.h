@@ -174,7 +174,7 @@ AG_API ag_tensor *ag_zero_vjp(ag_tensor *y, ag_tensor *g, int i);
  * Errors: the one given */
 AG_API bool ag_reject(const ag_infer *r, ag_status status, const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 3, 4)))
+    __attribute__((format(printf, 3, 4), cold))
 #endif
     ;
 
@@ -182,7 +182,7 @@ AG_API bool ag_reject(const ag_infer *r, ag_status status, const char *format, .
  * Errors: the one given */
 AG_API bool ag_call_fail(const ag_call *call, ag_status status, const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 3, 4)))
+    __attribute__((format(printf, 3, 4), cold))
 #endif
     ;
 

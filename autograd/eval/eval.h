@@ -100,7 +100,7 @@ bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product); /* whose value t's 
 bool ag__can_compute_rows(const ag_tensor *t);
 size_t ag__rows_memory(const ag_tensor *t, int64_t most);
 void ag__compute_rows(const ag_tensor *t, int64_t most, int64_t first, int64_t rows, void *y, void *memory);
-bool ag__no_memory(const ag_tensor *t, size_t bytes);
+AG__RARE bool ag__no_memory(const ag_tensor *t, size_t bytes);
 
 /* reference.c */
 bool ag__may_release(const ag__evaluation *e, const ag_tensor *t);

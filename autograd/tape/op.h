@@ -13,18 +13,26 @@
 
 #include <math.h>
 
+/* Hardly ever called: what leads to a call is out of the way of other code, so that the processor's cache of
+ * instructions holds more of that. */
+#ifdef __GNUC__
+#define AG__RARE __attribute__((cold))
+#else
+#define AG__RARE
+#endif
+
 /* Fail in a constructor, before anything is recorded: the message follows the operation's name and the inputs'
  * shapes, as with ag_reject. Any x may be NULL or nil. Returns nil. */
 ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 5, 6), returns_nonnull))
+    __attribute__((format(printf, 5, 6), returns_nonnull, cold))
 #endif
     ;
 
 /* The same without inputs, on a tape, which may be NULL. */
 ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const char *format, ...)
 #ifdef __GNUC__
-    __attribute__((format(printf, 4, 5), returns_nonnull))
+    __attribute__((format(printf, 4, 5), returns_nonnull, cold))
 #endif
     ;
 

@@ -257,7 +257,7 @@ static inline bool ag__is_weak(const ag_tensor *g) { return g && g->tape && g->t
  * of computing t, or of something else if that is NULL. */
 void ag__set_time(ag_tape *tape, double seconds); /* from now on; 0: without end */
 bool ag__is_over(const ag_tape *tape);
-bool ag__stop(ag_tape *tape, const ag_tensor *t);
+AG__RARE bool ag__stop(ag_tape *tape, const ag_tensor *t);
 static inline bool ag__must_stop(const ag_tape *tape) {
     return atomic_load_explicit(&tape->interrupted, memory_order_relaxed) ||
            (tape->deadline != AG__NO_DEADLINE && ag__is_over(tape));
@@ -278,8 +278,8 @@ void *ag__arena(ag_tape *tape, size_t bytes); /* until the rewind; NULL on failu
 void ag__arena_release(ag_tape *tape, ag__slab *slab, size_t used);
 void ag__arena_trim(ag_tape *tape);
 int64_t ag__arena_bytes(const ag_tape *tape); /* in use, the list of nodes included */
-void ag__poison_memory(const void *p, size_t bytes);
-void ag__unpoison_memory(const void *p, size_t bytes);
+AG__RARE void ag__poison_memory(const void *p, size_t bytes);
+AG__RARE void ag__unpoison_memory(const void *p, size_t bytes);
 uint16_t ag__gap(void); /* poisoned bytes behind a buffer; 0 if no tool would notice, and nothing is poisoned */
 
 /* Poisoned memory must not be used: AddressSanitizer and valgrind report it. */
