@@ -6,6 +6,7 @@
 #include "autograd/report/term.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 
 enum { DEFAULT_LINES = 100 };
@@ -33,18 +34,19 @@ static bool make_room(ag__formulas *f) {
 }
 
 bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief) {
-    *f = (ag__formulas){.tape = tape, .style = style, .brief = brief};
+    memset(f, 0, offsetof(ag__formulas, first_terms));
+    f->tape = tape, f->style = style, f->brief = brief;
     f->entry = f->few, f->room = sizeof f->few / sizeof *f->few;
-    if (ag__term_block(f)) {
-        f->none = &f->block->term[f->block->used++];
-        if (make_room(f) && ag__list_labels(f)) return true;
-    }
+    f->block = &f->first_terms;
+    f->block->before = NULL, f->block->used = 1;
+    f->none = f->block->term;
+    if (make_room(f) && ag__list_labels(f)) return true;
     ag__formulas_close(f);
     return false;
 }
 
 void ag__formulas_close(ag__formulas *f) {
-    for (struct ag__term_slab *b = f->block, *before; b; b = before) {
+    for (struct ag__term_slab *b = f->block, *before; b && b->before; b = before) {
         before = b->before;
         ag__resize(f->tape, b, sizeof *b, 0);
     }
@@ -136,7 +138,8 @@ const char *ag_formula(ag_tensor *x, const ag_formula_options *options) {
     else if (!ag__formulas_open(&f, tape, o.style, o.brief))
         ag__fail(name, 1, &x, AG_ERR_MEMORY, "out of memory (the names of %u nodes)", tape->count);
     else {
-        ag__text text = {.tape = tape};
+        char first[400];
+        ag__text text = {.tape = tape, .lent = first, .bytes = first, .room = sizeof first};
         ag__term *y = ag__build_term(&f, x);
         if (!f.failed) put_lines(&(ag__writing){&f, &text, o.style}, x, y, o.lines ? o.lines : DEFAULT_LINES);
         text.failed |= f.failed;

@@ -5,8 +5,28 @@
 #include "autograd/eval/eval.h"
 #include "autograd/report/text.h"
 
-struct ag__term;
-struct ag__term_slab;
+/* A term (term.h). Children are a list: `first`, then each one's `next`. In a product a number that is not 1 comes
+ * first, and divisors, which are flagged AG__BELOW, last. */
+typedef struct ag__term {
+    uint8_t kind, flags;
+    uint16_t length; /* of `text` */
+    uint32_t size;   /* number of its terms */
+    struct ag__term *first, *next;
+    union {
+        double number;
+        const char *text; /* of the notation */
+        const ag_tensor *node;
+    } is;
+} ag__term;
+
+/* Terms never move: a full block is followed by another. It is below 1 kB, which allocators give soonest. */
+enum { AG__TERMS_IN_BLOCK = 28 };
+
+struct ag__term_slab {
+    struct ag__term_slab *before;
+    uint32_t used;
+    ag__term term[AG__TERMS_IN_BLOCK];
+};
 
 /* A report's knowledge of a node. */
 typedef struct ag__entry {
@@ -39,6 +59,7 @@ typedef struct ag__formulas {
     const ag_tensor *y, *x;            /* of an explanation: named y and x if they have no label */
     const ag_tensor *given, *receiver; /* of one formula: a cotangent that is written ∂y/∂receiver; NULL: none */
     ag__entry few[16];
+    struct ag__term_slab first_terms; /* the first block: most formulas need no other */
 } ag__formulas;
 
 bool ag__formulas_open(ag__formulas *f, ag_tape *tape, ag_style style, bool brief);

@@ -28,29 +28,6 @@ typedef enum ag__term_kind {
 /* Flags: a divisor; of one element; the subscript of a name. */
 enum { AG__BELOW = 1, AG__SCALAR = 2, AG__SUBSCRIPT = 4 };
 
-/* Children are a list: `first`, then each one's `next`. In a product a number that is not 1 comes first, and
- * divisors, which are flagged AG__BELOW, last. */
-typedef struct ag__term {
-    uint8_t kind, flags;
-    uint16_t length; /* of `text` */
-    uint32_t size;   /* number of its terms */
-    struct ag__term *first, *next;
-    union {
-        double number;
-        const char *text; /* of the notation */
-        const ag_tensor *node;
-    } is;
-} ag__term;
-
-/* Terms never move: a full block is followed by another. It is below 1 kB, which allocators give soonest. */
-enum { AG__TERMS_IN_BLOCK = 28 };
-
-struct ag__term_slab {
-    struct ag__term_slab *before;
-    uint32_t used;
-    ag__term term[AG__TERMS_IN_BLOCK];
-};
-
 /* A list under construction. */
 typedef struct ag__terms {
     ag__term *first, *last;

@@ -29,13 +29,17 @@ int ag__utf8_length(const unsigned char *s) {
 
 /* ---- Text ---- */
 
+/* The memory of its own; NULL: none. */
+static char *allocated(const ag__text *t) { return t->bytes == t->lent ? NULL : t->bytes; }
+
 static bool make_room(ag__text *t, size_t bytes) {
     if (t->failed) return false;
     if (t->room - t->used > bytes) return true;
     size_t room = ag__plus(ag__times(t->room, 2), ag__plus(bytes, 500));
-    char *more = ag__resize(t->tape, t->bytes, t->room, room);
+    char *former = allocated(t), *more = ag__resize(t->tape, former, former ? t->room : 0, room);
     t->failed = !more;
     if (!more) return false;
+    if (!former && t->used) memcpy(more, t->lent, t->used);
     t->bytes = more;
     t->room = room;
     return true;
@@ -157,6 +161,6 @@ const char *ag__text_finish(ag__text *t, const char *name) {
     }
     if (kept && t->used) memcpy(kept, t->bytes, t->used);
     if (kept) kept[t->used] = 0;
-    if (t->bytes) ag__resize(t->tape, t->bytes, t->room, 0);
+    if (allocated(t)) ag__resize(t->tape, t->bytes, t->room, 0);
     return kept ? kept : "";
 }

@@ -7,6 +7,7 @@
 /* A text that grows; once memory has run out, nothing is added any more. */
 typedef struct ag__text {
     ag_tape *tape;
+    const char *lent; /* memory that it began with, if it is not its own; or NULL */
     char *bytes;
     size_t used, room;
     bool failed;
