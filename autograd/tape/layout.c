@@ -44,20 +44,25 @@ static bool row_major(int rank, const int64_t *extent, const int64_t *stride) {
     return true;
 }
 
+static size_t extents_bytes(int rank) { return 2 * (size_t)rank * sizeof(int64_t); }
+
+static const ag__layout *remembered(ag_tape *tape, const ag__layout *l) {
+    tape->recent[l->hash % AG__RECENT] = (ag__recent){l, tape->count};
+    tape->last_recent = tape->count;
+    return l;
+}
+
 /* One of the last layouts made, or a new one; the strides follow in `extent`. */
 static const ag__layout *layout_like(ag_tape *tape, const ag__layout *l, const int64_t *extent) {
-    size_t bytes = 2 * (size_t)l->rank * sizeof(int64_t);
-    ag__recent *recent = &tape->recent[l->hash % AG__RECENT];
-    const ag__layout *known = recent->layout;
+    size_t bytes = extents_bytes(l->rank);
+    const ag__layout *known = tape->recent[l->hash % AG__RECENT].layout;
     if (known && known->hash == l->hash && known->rank == l->rank && memcmp(known->extent, extent, bytes) == 0)
         return known;
     ag__layout *fresh = ag__arena(tape, sizeof *l + bytes);
     if (!fresh) return NULL;
     *fresh = *l;
     memcpy(fresh->extent, extent, bytes);
-    *recent = (ag__recent){fresh, tape->count};
-    tape->last_recent = tape->count;
-    return fresh;
+    return remembered(tape, fresh);
 }
 
 static uint64_t mixed(uint64_t h, int n, const int64_t *a) {
@@ -80,17 +85,31 @@ const ag__layout *ag__layout_known(const ag_tape *tape, const ag_shape *shape) {
     return l;
 }
 
+const ag__layout *ag__layout_add(ag_tape *tape, const ag_shape *shape) {
+    const int rank = shape->rank;
+    ag__layout *l = ag__arena(tape, sizeof *l + extents_bytes(rank));
+    if (!l) return NULL;
+    int64_t *strides = l->extent + rank, size = 1, step = 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        const int64_t extent = shape->extent[i];
+        l->extent[i] = extent, strides[i] = step;
+        size *= extent;
+        step = after(step, extent);
+    }
+    l->size = size, l->rank = rank, l->contiguous = true, l->number = 0;
+    l->hash = mixed((uint64_t)rank, rank, shape->extent);
+    return remembered(tape, l);
+}
+
 /* The hash is that of the extents alone if the strides follow from them. */
-const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride) {
-    const ag__layout *known = stride ? NULL : ag__layout_known(tape, shape);
-    if (known) return known;
+static const ag__layout *layout_with(ag_tape *tape, const ag_shape *shape, const int64_t *stride) {
     int64_t extent[2 * AG_MAX_RANK], *strides = extent + shape->rank, step = 1;
     ag__layout l = {.size = 1, .rank = shape->rank};
     bool usual = true;
     for (int i = shape->rank - 1; i >= 0; i--) {
         extent[i] = shape->extent[i];
         l.size *= shape->extent[i];
-        strides[i] = stride ? stride[i] : step;
+        strides[i] = stride[i];
         usual &= strides[i] == step;
         step = after(step, shape->extent[i]);
     }
@@ -99,9 +118,19 @@ const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int
     return layout_like(tape, &l, extent);
 }
 
+const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride) {
+    if (stride) return layout_with(tape, shape, stride);
+    const ag__layout *known = ag__layout_known(tape, shape);
+    return known ? known : ag__layout_add(tape, shape);
+}
+
 void ag__layouts_forget(ag_tape *tape, uint32_t count) {
     if (tape->last_recent < count) return;
     tape->last_recent = 0;
+    if (count == 0) {
+        memset(tape->recent, 0, sizeof tape->recent);
+        return;
+    }
     for (ag__recent *r = tape->recent; r < tape->recent + AG__RECENT; r++)
         if (r->count >= count) *r = (ag__recent){NULL, 0};
         else if (r->count > tape->last_recent) tape->last_recent = r->count;

@@ -89,8 +89,8 @@ ag_tensor *ag_from(ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *da
     const ag__layout *known;
     ag__buffer *value = copied("from", tape, dtype, &shape, data, false, &known);
     if (!value) return ag__nil_of(tape);
-    return known ? leaf_with(&ag__op_constant, tape, dtype, known, value, NULL, 0)
-                 : ag__constant_with(tape, dtype, &shape, value);
+    if (!known) known = ag__layout_add(tape, &shape);
+    return leaf_with(&ag__op_constant, tape, dtype, known, value, NULL, 0);
 }
 
 static bool borrowable(const char *name, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, const void *data) {

@@ -391,6 +391,7 @@ bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
 /* stride NULL: row-major */
 const ag__layout *ag__layout_known(const ag_tape *tape, const ag_shape *shape); /* NULL: it is not among the last */
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride);
+const ag__layout *ag__layout_add(ag_tape *tape, const ag_shape *shape); /* row-major, and not among the last */
 void ag__layouts_forget(ag_tape *tape, uint32_t count); /* those made with this many nodes, or more */
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
 bool ag__extents_equal(const ag__layout *a, const ag__layout *b);
