@@ -26,7 +26,11 @@ static inline unsigned class_of(size_t bytes) {
     if (bytes <= SMALLEST) return 0;
     size_t units = (bytes + SMALLEST / 4 - 1) / (SMALLEST / 4) - 1; /* >= 4 */
     unsigned log2 = 0;
+#ifdef __GNUC__
+    log2 = 29u - (unsigned)__builtin_clz((unsigned)units); /* a loop's end is hardly foreseen */
+#else
     for (size_t u = units / 8; u != 0; u >>= 1) log2++;
+#endif
     return log2 * 4 + (unsigned)(units >> log2) - 3;
 }
 
@@ -49,40 +53,47 @@ static void add_slab(ag_tape *tape, void *p, size_t bytes) {
 
 void ag__buffers_begin(ag_tape *tape, void *slab) { add_slab(tape, slab, AG__FIRST_SLAB); }
 
-/* A block from the present slab, or from a new one, which is larger; the rest of the old one is wasted. */
-static void *cut_from_slab(ag_tape *tape, size_t bytes) {
-    ag__slab *slab = tape->slabs;
-    if (slab->capacity - slab->used < bytes) {
-        size_t size = 2 * (slab->capacity + SMALLEST);
-        if (size > LARGEST_SLAB) size = LARGEST_SLAB;
-        if (!(slab = ag__resize(tape, NULL, 0, size))) return NULL;
-        add_slab(tape, slab, size);
-    }
-    void *p = (char *)slab + SMALLEST + slab->used;
-    slab->used += bytes;
-    return p;
+/* A new slab, which is larger; the rest of the old one is wasted. */
+static bool another_slab(ag_tape *tape) {
+    size_t size = 2 * (tape->slabs->capacity + SMALLEST);
+    if (size > LARGEST_SLAB) size = LARGEST_SLAB;
+    void *slab = ag__resize(tape, NULL, 0, size);
+    if (slab) add_slab(tape, slab, size);
+    return slab != NULL;
+}
+
+/* Before giving up, free what waits for others. */
+AG__NEVER_INLINE static bool add_any_slab(ag_tape *tape) {
+    if (another_slab(tape)) return true;
+    ag__heap_trim(tape);
+    return another_slab(tape);
 }
 
 static ag__buffer *small_block(ag_tape *tape, unsigned c) {
     ag__buffer *b = tape->free_list[c];
-    if (b) tape->free_list[c] = b->next, ag__fetch(b->next);
-    else b = cut_from_slab(tape, class_bytes(c));
-    if (!b) { /* before giving up, free what waits for others */
-        ag__heap_trim(tape);
-        if (!(b = cut_from_slab(tape, class_bytes(c)))) return NULL;
+    if (b) {
+        tape->free_list[c] = b->next, ag__fetch(b->next);
+    } else {
+        const size_t bytes = class_bytes(c);
+        if (tape->slabs->capacity - tape->slabs->used < bytes && !add_any_slab(tape)) return NULL;
+        b = (ag__buffer *)(void *)((char *)tape->slabs + SMALLEST + tape->slabs->used);
+        tape->slabs->used += bytes;
     }
     *b = (ag__buffer){.data = (char *)b + SMALL_HEADER, .refs = 1, .size_class = (uint16_t)c};
     return b;
 }
 
-/* A new block, of which so many bytes are used. */
-static ag__buffer *counted(ag_tape *tape, ag__buffer *b, size_t used) {
+/* A new block of so many bytes, of which some are used; NULL: none. */
+static inline ag__buffer *counted(ag_tape *tape, ag__buffer *b, size_t bytes, size_t header, size_t used) {
     if (!b) return NULL;
-    size_t bytes = block_bytes(b);
     ag__unpoison(tape, b->data, used);
-    ag__poison(tape, (char *)b->data + used, bytes - header_bytes(b) - used);
+    ag__poison(tape, (char *)b->data + used, bytes - header - used);
     ag__count_live(tape, (int64_t)bytes);
     return b;
+}
+
+static ag__buffer *counted_of_heap(ag_tape *tape, ag__buffer *b, size_t used) {
+    return counted(tape, b, b ? ag__heap_bytes(b) : 0, HEAP_HEADER, used);
 }
 
 /* Whether so many bytes, with the gap behind them, are in a small block. */
@@ -90,13 +101,14 @@ static bool is_small(size_t all) { return all <= LARGEST_SMALL - SMALL_HEADER; }
 
 ag__buffer *ag__buffer_new(ag_tape *tape, size_t bytes) {
     if (bytes > MOST) return NULL;
-    size_t all = bytes + tape->gap;
-    ag__buffer *b = is_small(all) ? small_block(tape, class_of(all + SMALL_HEADER)) : ag__heap_new(tape, all);
-    return counted(tape, b, bytes);
+    const size_t all = bytes + tape->gap;
+    if (!is_small(all)) return counted_of_heap(tape, ag__heap_new(tape, all), bytes);
+    const unsigned c = class_of(all + SMALL_HEADER);
+    return counted(tape, small_block(tape, c), class_bytes(c), SMALL_HEADER, bytes);
 }
 
 ag__buffer *ag__buffer_new_apart(ag_tape *tape, size_t bytes) {
-    return bytes > MOST ? NULL : counted(tape, ag__heap_new_apart(tape, bytes + tape->gap), bytes);
+    return bytes > MOST ? NULL : counted_of_heap(tape, ag__heap_new_apart(tape, bytes + tape->gap), bytes);
 }
 
 ag__buffer *ag__buffer_new_lasting(ag_tape *tape, size_t bytes) {
@@ -154,7 +166,7 @@ void ag__buffer_drop(ag_tape *tape, ag__buffer *b) {
 
 /* The tape ends: every block has been dropped, or is lent. */
 void ag__buffers_free(ag_tape *tape) {
-    ag__heap_free(tape);
+    if (tape->heap.spans || tape->heap.rounds) ag__heap_free(tape);
     for (ag__slab *s = tape->slabs, *next; s; s = next) {
         next = s->next;
         if (!ag__is_home(tape, s)) ag__resize(tape, s, s->capacity + SMALLEST, 0);
