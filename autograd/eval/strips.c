@@ -116,5 +116,6 @@ void ag__run_elementwise(ag_tensor *t) {
     }
     elementwise e;
     prepare(&e, t);
-    ag__parallel(ag__worthwhile_on(t->tape, size), run_pieces, &e);
+    if (size > 0 && size <= piece_of(&e)) run_piece(&e, 0, size);
+    else ag__parallel(ag__worthwhile_on(t->tape, size), run_pieces, &e);
 }
