@@ -13,7 +13,12 @@
 
 #include <string.h>
 
-enum { INPUTS = AG__LITTLE_INPUTS, PLACES = 256 * 1024 /* bytes of scratch memory */ };
+enum {
+    INPUTS = AG__LITTLE_INPUTS,
+    PLACES = 256 * 1024, /* bytes of scratch memory */
+    FEW = 16,            /* instructions, */
+    FEW_PLACES = 1024    /* and bytes of places, for which the stack has room */
+};
 
 typedef struct instruction {
     ag_tensor *t;
@@ -203,8 +208,10 @@ static bool run_part(const ag__evaluation *e, uint32_t low, uint32_t high, size_
     program p;
     p.e = e, p.low = low, p.each = each, p.scratch = (ag__scratch){.tape = e->tape};
     p.held = p.few, p.held_count = 0, p.held_room = sizeof p.few / sizeof *p.few;
-    instruction *room = ag__scratch_array(&p.scratch, high - low, sizeof *room);
-    p.places = ag__scratch_array(&p.scratch, high - low, each);
+    instruction few[FEW], *room = few;
+    _Alignas(16) char few_places[FEW_PLACES];
+    if (high - low > FEW) room = ag__scratch_array(&p.scratch, high - low, sizeof *room);
+    p.places = (high - low) * each > FEW_PLACES ? ag__scratch_array(&p.scratch, high - low, each) : few_places;
     p.at = p.end = room ? room + (high - low) : NULL;
     const bool written = room && p.places && write_all(&p, high), good = written && run_all(&p);
     unwrite(&p, !written);
