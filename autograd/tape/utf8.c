@@ -43,11 +43,11 @@ static bool are_printable(const char *text) {
 }
 
 void ag__make_plain(char *text) {
-    size_t length = strlen(text);
+    const size_t length = strlen(text), many = sizeof(uint64_t);
     for (size_t i = 0, n; i < length; i += n) {
         const unsigned char *c = (const unsigned char *)text + i;
-        n = sizeof(uint64_t);
-        if (length - i >= n && are_printable(text + i)) continue; /* nearly all */
+        n = length - i < many ? length - i : many;
+        if (length >= many && are_printable(text + i + n - many)) continue; /* nearly all */
         n = utf8_length(c, length - i);
         bool plain = n > 0 && !is_control(c);
         if (n == 0) n = 1;
