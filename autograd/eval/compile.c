@@ -1275,7 +1275,7 @@ const ag__isa *ag__isa_of(const char *wish) {
     if (wish && strcmp(wish, "none") == 0) return NULL;
     for (const ag__isa *const *isa = isas; *isa; isa++) {
         if (!(*isa)->runs()) continue;
-        if (wish && strcmp((*isa)->name, wish) == 0) return *isa;
+        if (!wish || strcmp((*isa)->name, wish) == 0) return *isa;
         best = best ? best : *isa;
     }
     return best;

@@ -63,14 +63,14 @@ void ag_tape_free(ag_tape *tape) {
         ag__locate(tape, file, line);
         return;
     }
-    ag__aheads_end(tape);
+    if (tape->aheads) ag__aheads_end(tape);
     tape->keeps_vacant = false, tape->vacant = 0;
     ag__truncate(tape, &(ag__position){0});
-    ag__leave_loans(tape);
-    ag__plans_free(tape);
+    if (tape->loans) ag__leave_loans(tape);
+    if (tape->plans) ag__plans_free(tape);
     if (tape->observer) tape->observer->free(tape);
     ag__buffers_free(tape);
-    ag__code_free(tape);
+    if (tape->programs) ag__code_free(tape);
     ag__replays_free(tape);
     ag__arena_trim(tape);
     ag__nodes_free(tape);

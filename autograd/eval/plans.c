@@ -194,7 +194,6 @@ void ag__plan_done(ag_tape *tape, ag__plan *plan) {
 
 void ag__plans_free(ag_tape *tape) {
     struct ag__plans *all = tape->plans;
-    if (!all) return;
     for (int i = 0; i < BUCKETS; i++)
         for (cached *p = all->bucket[i], *next; p; p = next) {
             next = p->next;
