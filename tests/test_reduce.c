@@ -697,6 +697,67 @@ START_TEST(bools_are_counted_as_numbers) {
 }
 END_TEST
 
+/* The fold of x[0…n) in the order of lanes; of zeros the latter counts, and NaN stays. */
+static double in_lanes(int64_t n, const double *x, bool least) {
+    double lane[AG__LANES];
+    const int64_t width = n < AG__LANES ? n : AG__LANES;
+    for (int64_t i = 0; i < n; i++) {
+        double *a = &lane[i % AG__LANES], b = x[i];
+        if (i < width || !((least ? *a < b : *a > b) || isnan(*a))) *a = b;
+    }
+    for (int64_t left = width; left > 1;) {
+        const int64_t half = n < AG__LANES ? 1 : left / 2, from = n < AG__LANES ? width - left + 1 : half;
+        for (int64_t l = 0; l < half; l++) {
+            const double b = lane[l + from];
+            if (!((least ? lane[l] < b : lane[l] > b) || isnan(lane[l]))) lane[l] = b;
+        }
+        left -= half;
+    }
+    return lane[0];
+}
+
+/* Long rows, with NaN, ±0 and ±∞ anywhere. */
+START_TEST(extremes_are_those_of_their_order) {
+    static const int64_t extents[] = {1,
+                                      3,
+                                      AG__LANES - 1,
+                                      AG__LANES,
+                                      AG__LANES + 1,
+                                      2 * AG__LANES - 1,
+                                      2 * AG__LANES,
+                                      2 * AG__LANES + 5,
+                                      AG__STRIP - 1,
+                                      AG__STRIP};
+    static double x[2 * AG__STRIP];
+    const ag_dtype d = _i ? AG_F64 : AG_F32;
+    for (int e = 0; e < 10; e++)
+        for (int round = 0; round < 60; round++) {
+            const int64_t n = extents[e] > AG__STRIP ? AG__STRIP : extents[e], place = draw(n);
+            const int kind = round % 6;
+            for (int64_t i = 0; i < 2 * n; i++) {
+                x[i] = kind == 1   ? CHOSEN(-0.0, 0.0)
+                       : kind == 2 ? -INFINITY
+                       : kind == 3 ? INFINITY
+                                   : value_of(SMALL, d);
+                if (kind == 4 && i % n == place) x[i] = NAN;
+                if (kind == 5 && i % n == place) x[i] = i < n ? 0x1p80 : -0x1p80;
+            }
+            ag_tensor *row = tensor_of(tape, d, AG_SHAPE(2, n), x);
+            for (int least = 0; least < 2; least++) {
+                ag_tensor *y = least ? ag_min_over(row, AG_AXES(1), false) : ag_max_over(row, AG_AXES(1), false);
+                for (int k = 0; k < 2; k++) {
+                    const double is = ag_element(y, k), want = in_lanes(n, x + k * n, least);
+                    ck_assert_msg((is == want && !signbit(is) == !signbit(want)) || (isnan(is) && isnan(want)),
+                                  "%d elements of kind %d: %g, not %g", (int)n, kind, is, want);
+                }
+            }
+            for (int64_t i = 0; i < n; i++) x[i] = -0.0;
+            ck_assert(signbit(ag_item(ag_sum(tensor_of(tape, d, AG_SHAPE(n), x)))));
+        }
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(all_and_any_at_many_sizes) {
     static double x[MOST];
     for (int64_t n = 1; n < 5000; n = n * 3 / 2 + 1)
@@ -997,7 +1058,8 @@ static ag_tensor *shares_in_windows(ag_tensor *x, ag_axes *over, ag_shape *size,
     for (int i = 0; i < rank; i++) back->axis[order.axis[i]] = i;
     windows = ag_permute(windows, order);
     ag_axes reduced = {.count = 0};
-    const unsigned usual = draw(2) ? 8 : 2; /* of so many axes all but one are reduced within windows, and one elsewhere */
+    const unsigned usual =
+        draw(2) ? 8 : 2; /* of so many axes all but one are reduced within windows, and one elsewhere */
     for (int i = 0; i < rank; i++)
         if (ag_extent(windows, i) > 0 && (order.axis[i] >= ag_rank(x) ? draw(usual) > 0 : draw(usual) == 0))
             reduced.axis[reduced.count++] = i;
@@ -1288,6 +1350,7 @@ int main(void) {
     tcase_add_test(t, what_a_mask_leaves_out_has_no_influence);
     tcase_add_test(t, averages_take_weights_along_an_axis);
     tcase_add_test(t, bools_are_counted_as_numbers);
+    tcase_add_loop_test(t, extremes_are_those_of_their_order, 0, 2);
     tcase_add_test(t, all_and_any_at_many_sizes);
     tcase_add_test(t, quantiles_lie_between_neighbours);
     tcase_add_test(t, ranks_of_long_rows_are_those_of_their_order);
