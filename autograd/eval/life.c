@@ -5,6 +5,7 @@
 #include "autograd/tape/environment.h"
 #include "autograd/tape/replay.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -26,11 +27,33 @@ static void set_defaults(ag_tape *tape) {
     tape->compile = tape->isa != NULL;
 }
 
+/* The block of a tape that has ended, for the next one: the C library takes as long for a block of this size as a tape
+ * takes to begin. Only one is kept, and none where a tool watches what is used after its end. */
+static _Atomic(ag__home *) spare;
+
+static ag__home *home_new(const ag_allocator *a) {
+    ag__home *home = a->resize == ag__default_allocator.resize ? atomic_exchange(&spare, NULL) : NULL;
+    return home ? home : a->resize(a->ctx, NULL, 0, sizeof *home);
+}
+
+static void home_free(ag_allocator a, ag__home *home) {
+    if (a.resize == ag__default_allocator.resize && !home->tape.gap) home = atomic_exchange(&spare, home);
+    if (home) a.resize(a.ctx, home, sizeof *home, 0);
+}
+
+#ifdef __GNUC__
+__attribute__((destructor)) static void free_spare(void) {
+    const ag_allocator *a = &ag__default_allocator;
+    ag__home *home = atomic_exchange(&spare, NULL);
+    if (home) a->resize(a->ctx, home, sizeof *home, 0);
+}
+#endif
+
 ag_tape *ag_tape_new(void) { return ag_tape_new_with(NULL); }
 
 ag_tape *ag_tape_new_with(const ag_allocator *allocator) {
     ag_allocator a = allocator && allocator->resize ? *allocator : ag__default_allocator;
-    ag__home *home = a.resize(a.ctx, NULL, 0, sizeof *home);
+    ag__home *home = home_new(&a);
     if (!home) return NULL;
     memset(home, 0, offsetof(ag__home, segment));
     ag_tape *tape = &home->tape;
@@ -78,7 +101,7 @@ void ag_tape_free(ag_tape *tape) {
     if (tape->marks) ag__resize(tape, tape->marks, tape->mark_room * sizeof *tape->marks, 0);
     if (tape->allocator.resize != ag__default_allocator.resize) ag__close(tape, AG__ALLOCATOR, "the allocator");
     ag__unpoison(tape, ((ag__home *)tape)->gap_before_arena, sizeof(ag__home) - offsetof(ag__home, gap_before_arena));
-    tape->allocator.resize(tape->allocator.ctx, tape, sizeof(ag__home), 0);
+    home_free(tape->allocator, (ag__home *)tape);
 }
 
 /* Assignments to variables that stay must be computed while their inputs still exist; also on a tape in error, whose
