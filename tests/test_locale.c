@@ -3,10 +3,12 @@
  * The locale is made here, by localedef, from a description of a few lines: machines need not have one. Each text is
  * written under "C" and under this locale, and must be the same; texts with times are searched for commas instead. */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp, setenv */
+#include "autograd/tape/format.h"
 #include "io/io.h"
 #include "nn/nn.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,6 +284,28 @@ START_TEST(tables_have_points) {
 }
 END_TEST
 
+/* ---- Formats ---- */
+
+/* Whether text is cut off, ended and counted as by snprintf, in any room. */
+static void expect_as_c(const char *format, const char *word, int n, size_t size, long long whole) {
+    for (size_t room = 1; room < 60; room++) {
+        char got[64] = "", right[64] = "";
+        memset(got, '?', sizeof got - 1), memset(right, '?', sizeof right - 1);
+        const int used = ag__format(got, room, format, word, n, size, whole, 2.0);
+        ck_assert_int_eq(used, snprintf(right, room, format, word, n, size, whole, 2.0));
+        ck_assert(memcmp(got, right, sizeof got) == 0);
+    }
+}
+
+START_TEST(formats_are_those_of_c) {
+    static const char format[] = "%s, %d %zu: %lld and %g.", percent[] = "%s%d%zu%lld%%%.0f";
+    expect_as_c(format, "word", 0, 0, 0);
+    expect_as_c(format, "", INT_MIN, SIZE_MAX, LLONG_MIN);
+    expect_as_c(percent, "a longer word", INT_MAX, 10, LLONG_MAX);
+    ck_assert_int_eq(ag__format(NULL, 0, "%d", 123), 3);
+}
+END_TEST
+
 /* ---- A locale of the thread's own ---- */
 
 START_TEST(a_thread_keeps_its_locale) {
@@ -305,6 +329,7 @@ int main(void) {
     }
     Suite *suite = suite_create("locale");
     TCase *plain = plain_group(suite, "texts"), *taped = tape_group(suite, "tables");
+    tcase_add_test(plain, formats_are_those_of_c);
     tcase_add_loop_test(plain, texts_are_the_same, 0, (int)(sizeof texts / sizeof *texts));
     tcase_add_test(taped, a_thread_keeps_its_locale);
     tcase_add_test(taped, tables_have_points);
