@@ -46,8 +46,8 @@ static void fold_by(void (*combine)(int64_t n, void *y, const void *x), size_t b
 #else
 #define ON_VECTORS
 #endif
-typedef float vector_f32 __attribute__((vector_size(32)));
-typedef double vector_f64 __attribute__((vector_size(32)));
+typedef float wide_f32 __attribute__((vector_size(32)));
+typedef double wide_f64 __attribute__((vector_size(32)));
 typedef uint64_t words __attribute__((vector_size(32)));
 
 /* y = the fold of x[0…n), n >= LANES, by a ∘ b = joined, where elements are read times `by`, and what they leave of the
@@ -109,8 +109,8 @@ COMBINE(sum_combine_f64, double, a + b)
             *(type *)y = sum;                                                                                          \
         }                                                                                                              \
     }
-FOLD_SUM(sum_fold_f32, float, vector_f32, sum_combine_f32, sum_lanes_f32)
-FOLD_SUM(sum_fold_f64, double, vector_f64, sum_combine_f64, sum_lanes_f64)
+FOLD_SUM(sum_fold_f32, float, wide_f32, sum_combine_f32, sum_lanes_f32)
+FOLD_SUM(sum_fold_f64, double, wide_f64, sum_combine_f64, sum_lanes_f64)
 
 const ag_reduction ag__reduction_sum = {
     .identity = 0,
@@ -248,12 +248,12 @@ COMBINE(min_combine_f64, double, a < b || a != a ? a : b)
 #define GREATER_float(a, b) ((a) > (b) ? (a) : (b))
 #define GREATER_double GREATER_float
 #if AG__CHOOSES || defined __AVX__
-#define GREATER_vector_f32(a, b) __builtin_ia32_maxps256(a, b)
-#define GREATER_vector_f64(a, b) __builtin_ia32_maxpd256(a, b)
+#define GREATER_wide_f32(a, b) __builtin_ia32_maxps256(a, b)
+#define GREATER_wide_f64(a, b) __builtin_ia32_maxpd256(a, b)
 #else
 #define GREATER_OF(vector, is, a, b) (vector)(((words)(a) & (words)(is)) | ((words)(b) & ~(words)(is)))
-#define GREATER_vector_f32(a, b) GREATER_OF(vector_f32, (a) > (b), a, b)
-#define GREATER_vector_f64(a, b) GREATER_OF(vector_f64, (a) > (b), a, b)
+#define GREATER_wide_f32(a, b) GREATER_OF(wide_f32, (a) > (b), a, b)
+#define GREATER_wide_f64(a, b) GREATER_OF(wide_f64, (a) > (b), a, b)
 #endif
 #define GREATER(type, a, b) GREATER_##type(a, b)
 #define FOLD_EXTREMES(greatest, least, type, vector, combine_greater, combine_less, lanes)                             \
@@ -264,8 +264,8 @@ COMBINE(min_combine_f64, double, a < b || a != a ? a : b)
     static void least(int64_t n, void *y, const void *x) {                                                             \
         if (!LANES_OF(lanes, n, y, x, -1)) fold_by(combine_less, sizeof(type), n, y, x);                               \
     }
-FOLD_EXTREMES(max_fold_f32, min_fold_f32, float, vector_f32, max_combine_f32, min_combine_f32, extreme_f32)
-FOLD_EXTREMES(max_fold_f64, min_fold_f64, double, vector_f64, max_combine_f64, min_combine_f64, extreme_f64)
+FOLD_EXTREMES(max_fold_f32, min_fold_f32, float, wide_f32, max_combine_f32, min_combine_f32, extreme_f32)
+FOLD_EXTREMES(max_fold_f64, min_fold_f64, double, wide_f64, max_combine_f64, min_combine_f64, extreme_f64)
 
 const ag_reduction ag__reduction_max = {
     .identity = -INFINITY,
