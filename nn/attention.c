@@ -164,7 +164,11 @@ static ag_tensor *attend(const char *name, ag_tensor *q, ag_tensor *k, ag_tensor
 }
 
 ag_tensor *ag_scaled_dot_attention(ag_tensor *q, ag_tensor *k, ag_tensor *v, const ag_attention_options *options) {
-    return attend("scaled_dot_attention", q, k, v, options ? options : &plain);
+    static const char name[] = "scaled_dot_attention";
+    ag_tensor *const all[] = {q, k, v};
+    if (options && options->rotary != 0)
+        return ag__refuse(name, 3, all, AG_ERR_RANGE, "rotary positions are a layer's option: use ag_rotary");
+    return attend(name, q, k, v, options ? options : &plain);
 }
 
 /* B T C -> B H T D */

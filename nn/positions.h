@@ -24,7 +24,7 @@ typedef struct ag_attention_options {
  * Dtype:  real, the same for all; the mask bool, or the same
  * Grad:   from the graph; 0 at what is hidden
  * Errors: AG_ERR_SHAPE unless shapes are as above, of 3 to 7 axes, with S >= 1, and for a mask that cannot be
- *         broadcast; AG_ERR_DTYPE; AG_ERR_RANGE unless 0 <= dropout < 1 and scale is finite
+ *         broadcast; AG_ERR_DTYPE; AG_ERR_RANGE unless 0 <= dropout < 1 and scale is finite, and for `rotary`
  * Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.1; Ainslie et al., GQA (2023);
  *         torch.nn.functional.scaled_dot_product_attention, where a query without keys gives NaN */
 AG_API ag_tensor *ag_scaled_dot_attention(ag_tensor *q, ag_tensor *k, ag_tensor *v,

@@ -1068,7 +1068,8 @@ START_TEST(attention_layer_is_its_parts) {
         part[i] = ag_permute(y, AG_AXES(0, 2, 1, 3));
         if (i < 2) part[i] = ag_rotary(part[i], NULL, 50, false);
     }
-    ag_tensor *seen = ag_scaled_dot_attention(part[0], part[1], part[2], &o);
+    const ag_attention_options turned = {.causal = true, .scale = 0.7};
+    ag_tensor *seen = ag_scaled_dot_attention(part[0], part[1], part[2], &turned);
     ag_tensor *y = ag_reshape(ag_permute(seen, AG_AXES(0, 2, 1, 3)), AG_SHAPE(2, 5, 8));
     expect_same(ag_attention_apply_with(&layer, x, NULL, &o), ag_linear_apply(&layer.output, y));
     ag_attention_options dropping = o; /* each application drops others, in training alone */
@@ -1398,6 +1399,10 @@ START_TEST(attention_refuses) {
     o = (ag_attention_options){.rotary = 0.5};
     ag_attention_apply_with(&layer, x, memory, &o);
     expect_error(tape, AG_ERR_RANGE, "rotary base 0.5");
+    ag_tensor *heads = zeros(AG_SHAPE(2, 4, 3, 2));
+    o = (ag_attention_options){.rotary = 100};
+    ag_scaled_dot_attention(heads, heads, heads, &o);
+    expect_error(tape, AG_ERR_RANGE, "scaled_dot_attention: ", "(2,4,3,2)", "a layer's option", "test_nets.c:");
     o = (ag_attention_options){.mask = zeros(AG_SHAPE(7))};
     ag_attention_apply_with(&layer, x, memory, &o);
     expect_error(tape, AG_ERR_SHAPE, "attention_apply_with", "the mask");
