@@ -42,7 +42,8 @@ static ag_status init_attention(const char *name, ag_attention *layer, ag_tape *
     layer->heads = heads;
     layer->groups = groups;
     m.last = layer->output.weight;
-    return ag__made(&m);
+    return ag__made(&m, AG__HANDLES(&layer->query.weight, &layer->query.bias, &layer->key.weight, &layer->key.bias,
+                                    &layer->value.weight, &layer->value.bias));
 }
 
 ag_status ag_attention_init(ag_attention *layer, ag_tape *tape, ag_dtype dtype, int64_t features, int64_t heads) {

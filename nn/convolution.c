@@ -288,7 +288,7 @@ static ag_status init_conv(const char *name, ag_conv *layer, ag_tape *tape, ag_d
     *layer = (ag_conv){.options = options ? *options : plain, .transposed = transposed};
     layer->weight = ag__make_parameter(&m, "weight", &size, m.options.weight, usual);
     layer->bias = ag__make_bias(&m, "bias", out);
-    return ag__made(&m);
+    return ag__made(&m, AG__HANDLES(&layer->weight));
 }
 
 ag_status ag_conv_init(ag_conv *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out, ag_shape size,

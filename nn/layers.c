@@ -20,7 +20,7 @@ static ag_status init_linear(const char *name, ag_linear *layer, ag_tape *tape, 
     ag__making m = ag__make(name, tape, dtype, options);
     layer->weight = ag__make_parameter(&m, "weight", &AG_SHAPE(in, out), m.options.weight, AG__HE);
     layer->bias = ag__make_bias(&m, "bias", out);
-    return ag__made(&m);
+    return ag__made(&m, AG__HANDLES(&layer->weight, &layer->bias));
 }
 
 ag_status ag_linear_init(ag_linear *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t out) {
@@ -67,7 +67,7 @@ static ag_status init_embedding(const char *name, ag_embedding *layer, ag_tape *
     ag__making m = ag__make(name, tape, dtype, options);
     const ag_initial usual = {ag_init_normal, 1};
     layer->weight = ag__make_parameter(&m, "weight", &AG_SHAPE(count, features), m.options.weight, usual);
-    return ag__made(&m);
+    return ag__made(&m, 0, NULL);
 }
 
 ag_status ag_embedding_init(ag_embedding *layer, ag_tape *tape, ag_dtype dtype, int64_t count, int64_t features) {

@@ -1,9 +1,9 @@
 /* layers -- linear, embedding, dropout, convolution and pooling of images, the LSTM cell, attention
  *
  * A layer is a struct of handles, which the tape owns: nothing is to be freed, and nothing is hidden. Its parameters
- * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to. They are
- * labelled by their names in the struct ("weight", "running_mean"), behind the layer's name, if it has one, and the
- * names of the open scopes. */
+ * and its state are recorded when it is initialised, so initialise before the mark that a loop rewinds to; an init that
+ * fails leaves no tensor behind. They are labelled by their names in the struct ("weight", "running_mean"), behind
+ * the layer's name, if it has one, and the names of the open scopes. */
 #ifndef AG_NN_LAYERS_H
 #define AG_NN_LAYERS_H
 

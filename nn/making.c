@@ -7,6 +7,7 @@ ag__making ag__make(const char *call, ag_tape *tape, ag_dtype dtype, const ag_la
     ag__making m = {.call = call, .tape = tape, .dtype = dtype};
     if (options) m.options = *options;
     m.file = ag_caller(&m.line);
+    if (ag_tape_status(tape) == AG_OK) m.before = ag_tape_mark(tape);
     if (m.options.name) ag_scope(tape, m.options.name);
     return m;
 }
@@ -48,8 +49,12 @@ ag_tensor *ag__make_variable(ag__making *m, const char *part, const ag_shape *sh
     return m->last = ag_label(ag_variable_from(ag_full(m->tape, m->dtype, *shape, value)), part);
 }
 
-ag_status ag__made(const ag__making *m) {
+ag_status ag__made(const ag__making *m, int n, ag_tensor **const handle[]) {
     if (m->options.name) ag_scope_end(m->tape);
+    if (m->before.tape && ag_tape_status(m->tape) != AG_OK) {
+        ag_tape_rewind(m->tape, m->before);
+        for (int i = 0; i < n; i++) *handle[i] = m->last;
+    }
     if (m->file) ag_here(m->file, m->line);
     return ag_eval(m->last);
 }

@@ -13,6 +13,7 @@ typedef struct ag__making {
     const char *file; /* the caller's location, which belongs to all that is recorded; NULL: none */
     int line;
     ag_tensor *last; /* recorded so far; or nil */
+    ag_mark before;  /* none on a tape in error */
 } ag__making;
 
 /* How weights and gammas begin unless the options say otherwise. */
@@ -32,7 +33,10 @@ ag_tensor *ag__make_bias(ag__making *m, const char *part, int64_t extent);
 /* A variable, labelled `part`, with this number everywhere; nil after an error. */
 ag_tensor *ag__make_variable(ag__making *m, const char *part, const ag_shape *shape, double value);
 
-/* End: the tape's status. */
-ag_status ag__made(const ag__making *m);
+/* End: the tape's status. If that is an error, nothing of the layer is left on the tape, and the n handles are nil. */
+ag_status ag__made(const ag__making *m, int n, ag_tensor **const handle[]);
+
+#define AG__HANDLES(...)                                                                                               \
+    ((int)(sizeof((ag_tensor **[]){__VA_ARGS__}) / sizeof(ag_tensor **))), ((ag_tensor **[]){__VA_ARGS__})
 
 #endif

@@ -56,7 +56,7 @@ static ag_status init_batchnorm(const char *name, ag_batchnorm *layer, ag_tape *
     layer->running_var = ag__make_variable(&m, "running_var", &shape, 1);
     layer->momentum = 0.9;
     layer->epsilon = 1e-5;
-    return ag__made(&m);
+    return ag__made(&m, AG__HANDLES(&layer->gamma, &layer->beta, &layer->running_mean));
 }
 
 ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels) {
@@ -119,12 +119,13 @@ static ag_tensor *run_on(ag_tensor *running, ag_tensor *batch, double momentum) 
     return ag_add(ag_scale(running, momentum), fresh);
 }
 
-/* Assign both running statistics or, on a tape in error, neither. */
-static void run_both_on(const ag_batchnorm *layer, const ag_batchnorm_nodes *y) {
+/* Assign both running statistics or, on a tape in error, neither; the variance, then nil. */
+static ag_tensor *run_both_on(const ag_batchnorm *layer, const ag_batchnorm_nodes *y) {
     ag_tensor *mean = run_on(layer->running_mean, y->mean, layer->momentum);
     ag_tensor *variance = run_on(layer->running_var, y->variance, layer->momentum);
     ag_assign(layer->running_mean, mean);
     ag_assign_with(layer->running_var, variance, layer->running_mean);
+    return variance;
 }
 
 /* z (M,C) normalised, with the intermediate tensors if they are wanted. Without them gamma goes to the scale: the
@@ -143,8 +144,8 @@ static ag_tensor *normalise_batch(const ag_batchnorm *layer, ag_tensor *z, bool 
         out = ag_mul(y->centred, scaled(scale, layer->gamma));
     }
     out = biased(out, layer->beta);
-    if (training) run_both_on(layer, y);
-    return out;
+    ag_tensor *last = training ? run_both_on(layer, y) : out;
+    return ag_is_nil(last) ? last : out;
 }
 
 /* Every place of an image is a sample. */
@@ -215,7 +216,7 @@ static ag_status init_layernorm(const char *name, ag_layernorm *layer, ag_tape *
     layer->beta = ag__make_bias(&m, "beta", features);
     layer->epsilon = 1e-5;
     layer->axes = 1;
-    return ag__made(&m);
+    return ag__made(&m, AG__HANDLES(&layer->gamma));
 }
 
 ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {
@@ -273,7 +274,7 @@ static ag_status init_groupnorm(const char *name, ag_groupnorm *layer, ag_tape *
     layer->beta = ag__make_bias(&m, "beta", channels);
     layer->groups = groups;
     layer->epsilon = 1e-5;
-    return ag__made(&m);
+    return ag__made(&m, AG__HANDLES(&layer->gamma));
 }
 
 ag_status ag_groupnorm_init(ag_groupnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels, int64_t groups) {
@@ -317,7 +318,7 @@ static ag_status init_rmsnorm(const char *name, ag_rmsnorm *layer, ag_tape *tape
     ag__making m = ag__make(name, tape, dtype, options);
     layer->gamma = ag__make_parameter(&m, "gamma", &AG_SHAPE(features), m.options.weight, AG__ONES);
     layer->epsilon = 1e-6;
-    return ag__made(&m);
+    return ag__made(&m, 0, NULL);
 }
 
 ag_status ag_rmsnorm_init(ag_rmsnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features) {

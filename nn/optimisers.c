@@ -30,15 +30,19 @@ static ag_tensor *lists_wrong(const char *name, const void *own, int n, ag_tenso
 }
 
 /* One slot a parameter, each with as many variables as there are names; all nil after an error, so that a step does
- * nothing. Without an array for them they are the tape's, as long as the optimiser's state is. */
+ * nothing, and no variable is left. Without an array for them they are the tape's, as long as the optimiser's state
+ * is. */
 static ag_status open_slots(const char *name, int n, ag_tensor *const parameters[], ag_slot **given,
                             const char *const names[2]) {
     const int states = !names[0] ? 0 : !names[1] ? 1 : 2;
+    int line;
+    const char *file = ag_caller(&line);
     ag_tensor *nil = ag__list_wrong(name, "parameter", n, parameters, ag__is_parameter, AG_ERR_GRADIENT,
                                     "is not a parameter: ag_parameter makes one");
     if (!nil && !*given) *given = ag_tape_alloc(ag_tape_of(parameters[0]), (size_t)n * sizeof **given);
     ag_slot *slots = *given;
-    if (!slots) return ag_eval(nil ? nil : parameters[0]);
+    if (!slots) return ag__at(file, line, nil ? nil : parameters[0]);
+    const ag_mark before = nil ? (ag_mark){0} : ag_tape_mark(ag_tape_of(parameters[0]));
     for (int i = 0; i < n; i++) slots[i] = (ag_slot){.parameter = nil ? nil : parameters[i], .state = {nil, nil}};
     for (int i = 0; i < n && !nil; i++)
         for (int k = 0; k < states && !nil; k++) {
@@ -48,7 +52,8 @@ static ag_status open_slots(const char *name, int n, ag_tensor *const parameters
             if (ag_is_nil(v)) nil = v;
         }
     for (int i = 0; i < n && nil; i++) slots[i] = (ag_slot){.parameter = nil, .state = {nil, nil}};
-    return ag_eval(nil ? nil : states ? slots[n - 1].state[0] : parameters[0]);
+    if (nil && before.tape) ag_tape_rewind(ag_tape_of(parameters[0]), before);
+    return ag__at(file, line, nil ? nil : states ? slots[n - 1].state[0] : parameters[0]);
 }
 
 /* NULL if the struct was made by its init; else nil, after an error. Gradients are read only if n says that there

@@ -23,7 +23,7 @@ static ag_status init_lstm_cell(const char *name, ag_lstm_cell *layer, ag_tape *
     layer->input_weight = ag__make_parameter(&m, "input_weight", &AG_SHAPE(in, GATES * hidden), weight, usual);
     layer->hidden_weight = ag__make_parameter(&m, "hidden_weight", &AG_SHAPE(hidden, GATES * hidden), inner, usual);
     layer->bias = ag__make_bias(&m, "bias", GATES * hidden);
-    return ag__made(&m);
+    return ag__made(&m, AG__HANDLES(&layer->input_weight, &layer->hidden_weight));
 }
 
 ag_status ag_lstm_cell_init(ag_lstm_cell *layer, ag_tape *tape, ag_dtype dtype, int64_t in, int64_t hidden) {

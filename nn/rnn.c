@@ -61,8 +61,9 @@ ag_status ag_rnn_init(ag_rnn *layer, ag_tape *tape, ag_dtype dtype, const ag_rnn
     m.last = ag_scalar(tape, dtype, 0); /* nil if memory for the parts is lacking */
     l.parts = ag_tape_alloc(tape, (size_t)(l.layers * directions_of(&l)) * sizeof *l.parts);
     make_parts(&m, &l);
-    *layer = l;
-    return ag__made(&m);
+    ag_status status = ag__made(&m, 0, NULL); /* after an error, memory of the parts has gone too */
+    if (status == AG_OK) *layer = l;
+    return status;
 }
 
 /* ---- Checks ---- */

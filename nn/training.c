@@ -31,12 +31,17 @@ ag_status ag_accumulator_init(ag_accumulator *s, int n, ag_tensor *const paramet
     if (!nil) nil = ag__open_wrong(name, s, n, parameters, true);
     if (s) *s = (ag_accumulator){0};
     if (nil) return ag_eval(nil);
+    ag_tape *tape = ag_tape_of(parameters[0]);
+    int line;
+    const char *file = ag_caller(&line);
+    const ag_mark before = ag_tape_mark(tape);
+    if (file) ag_here(file, line);
     ag_status status = ag__open_kept(n, parameters, &kept, true, "sum");
     if (status != AG_OK) return status;
-    ag_tensor *weight =
-        ag__variable_for(parameters[0], ag_zeros(ag_tape_of(parameters[0]), AG_F64, AG_SCALAR), "sum_weight");
+    ag_tensor *weight = ag__variable_for(parameters[0], ag_zeros(tape, AG_F64, AG_SCALAR), "sum_weight");
     if (!ag_is_nil(weight)) *s = (ag_accumulator){.n = n, .kept = kept, .weight = weight, .made = ACCUMULATOR};
-    return ag_eval(weight);
+    else ag_tape_rewind(tape, before);
+    return ag__at(file, line, weight);
 }
 
 static ag_tensor *accumulator_wrong(const char *name, const ag_accumulator *s) {
@@ -70,7 +75,7 @@ static ag_status add(ag_accumulator *s, ag_tensor *const dp[], double weight, bo
         ag_kept *k = &s->kept[i];
         ag_tensor *g = dp ? dp[i] : ag_gradient(k->variable);
         if (weight != 1) g = ag_scale(g, weight);
-        k->next[0] = more ? ag_add(k->value, g) : g;
+        k->next[0] = more ? ag_add(k->value, g) : weight != 1 ? g : ag__kept_copy(g);
     }
     ag_tensor *total = more ? ag_add_scalar(s->weight, weight) : ag_scalar(ag_tape_of(s->weight), AG_F64, weight);
     ag_status status = ag_assign(s->weight, total);
@@ -154,7 +159,7 @@ static ag_status follow(ag_average *a) {
     double w = weight_of(a, (double)ag_average_steps(a) + 1);
     for (int i = 0; i < a->n; i++) {
         ag_kept *k = &a->kept[i];
-        k->next[0] = w == 1 ? k->variable : ag_add(k->value, ag_scale(ag_sub(k->variable, k->value), w));
+        k->next[0] = w == 1 ? ag__kept_copy(k->variable) : ag_add(k->value, ag_scale(ag_sub(k->variable, k->value), w));
     }
     return ag__assign_kept(a->n, a->kept, false, NULL);
 }

@@ -93,11 +93,19 @@ ag_tensor *ag__variable_for(const ag_tensor *v, ag_tensor *x, const char *word) 
     return ag_label(kept, label);
 }
 
+ag_status ag__at(const char *file, int line, ag_tensor *x) {
+    if (file) ag_here(file, line);
+    return ag_eval(x);
+}
+
 ag_status ag__open_kept(int n, ag_tensor *const variables[], ag_kept **given, bool zeros, const char *word) {
     if (n == 0) return AG_OK;
+    int line;
+    const char *file = ag_caller(&line);
     if (!*given) *given = ag_tape_alloc(ag_tape_of(variables[0]), (size_t)n * sizeof **given);
     ag_kept *kept = *given;
     ag_tensor *nil = NULL;
+    const ag_mark before = ag_tape_mark(ag_tape_of(variables[0]));
     for (int i = 0; i < n && kept && !nil; i++) {
         ag_tensor *v = variables[i];
         ag_tensor *x = zeros ? ag_zeros(ag_tape_of(v), ag_dtype_of(v), ag_shape_of(v)) : v;
@@ -105,15 +113,17 @@ ag_status ag__open_kept(int n, ag_tensor *const variables[], ag_kept **given, bo
         if (ag_is_nil(kept[i].value)) nil = kept[i].value;
     }
     for (int i = 0; i < n && nil; i++) kept[i] = (ag_kept){nil, nil, {nil, nil}};
-    return ag_eval(nil ? nil : variables[0]);
+    if (nil) ag_tape_rewind(ag_tape_of(variables[0]), before);
+    return ag__at(file, line, nil ? nil : variables[0]);
 }
 
-/* A copy for any dtype, as an elementwise operation: to assign its result records nothing, so that cannot fail. */
+/* An elementwise operation for any dtype: to assign its result records nothing, so that cannot fail. */
+ag_tensor *ag__kept_copy(ag_tensor *x) { return ag_where(ag_ones(ag_tape_of(x), AG_BOOL, AG_SCALAR), x, x); }
+
 ag_status ag__copy_kept(int n, ag_kept kept[], bool back) {
     ag_status status = AG_OK;
     for (int i = 0; i < n && status == AG_OK; i++) {
-        ag_tensor *from = back ? kept[i].value : kept[i].variable;
-        kept[i].next[back] = ag_where(ag_ones(ag_tape_of(from), AG_BOOL, AG_SCALAR), from, from);
+        kept[i].next[back] = ag__kept_copy(back ? kept[i].value : kept[i].variable);
         status = ag_eval(kept[i].next[back]);
     }
     return status;

@@ -30,8 +30,15 @@ ag_tensor *ag__open_wrong(const char *name, const void *own, int n, ag_tensor *c
 /* A variable with the value of x, labelled as v with a word before it; or nil. */
 ag_tensor *ag__variable_for(const ag_tensor *v, ag_tensor *x, const char *word);
 
-/* Fill kept[], or, for NULL, an array of the tape's: with zeros, or copies. After an error all are nil. */
+/* ag_eval at the location that ag_caller has given. */
+ag_status ag__at(const char *file, int line, ag_tensor *x);
+
+/* Fill kept[], or, for NULL, an array of the tape's: with zeros, or copies. After an error all are nil, and no
+ * variable is left. */
 ag_status ag__open_kept(int n, ag_tensor *const variables[], ag_kept **kept, bool zeros, const char *word);
+
+/* x itself, computed: unlike that of a variable, a constant or a view, its assignment cannot fail. */
+ag_tensor *ag__kept_copy(ag_tensor *x);
 
 /* The present values as the next ones, of what is kept or, `back`, of the variables; computed now, so that a failure
  * is known before anything is assigned. */

@@ -4,6 +4,7 @@
  * the variables have their bits of before, and once the limit is lifted, the step has the bits of one that was never
  * limited. A program that is interrupted at any time, by a signal or by another thread, has variables of one step. */
 #include "autograd/tape/limits.h"
+#include "nn/nn.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -104,6 +105,117 @@ END_TEST
 START_TEST(each_limit_of_tensors_that_is_too_low_changes_nothing) {
     const int64_t enough = expect_old_values_below(ag_tape_memory(tape).nodes + 6, 1, false);
     ck_assert_int_gt(enough, ag_tape_memory(tape).nodes);
+}
+END_TEST
+
+/* ---- Layers, optimisers, averages ---- */
+
+/* Any of their structs, for a pair of parameters. */
+typedef union made {
+    ag_linear linear;
+    ag_conv conv;
+    ag_batchnorm batchnorm;
+    ag_lstm_cell cell;
+    ag_attention attention;
+    ag_rnn rnn;
+    ag_adam adam;
+    ag_accumulator sum;
+    ag_average average;
+    ag_stopping stopping;
+} made;
+
+enum { INITS = 10 };
+
+static ag_status init(int i, made *m, ag_tape *t, ag_tensor *const p[2]) {
+    if (i == 0) return ag_linear_init(&m->linear, t, AG_F64, 2, 3);
+    if (i == 1) return ag_conv_init(&m->conv, t, AG_F64, 2, 3, AG_SHAPE(2), NULL);
+    if (i == 2) return ag_batchnorm_init(&m->batchnorm, t, AG_F64, 2);
+    if (i == 3) return ag_lstm_cell_init(&m->cell, t, AG_F64, 2, 3);
+    if (i == 4) return ag_attention_init(&m->attention, t, AG_F64, 4, 2);
+    if (i == 5) return ag_rnn_init(&m->rnn, t, AG_F64, &(ag_rnn){AG_CELL_GRU, .in = 2, .hidden = 3, .layers = 2}, NULL);
+    if (i == 6) return ag_adam_init(&m->adam, 2, p, NULL);
+    if (i == 7) return ag_accumulator_init(&m->sum, 2, p, NULL);
+    if (i == 8) return ag_average_init(&m->average, 2, p, NULL);
+    return ag_stopping_init(&m->stopping, 2, p, NULL);
+}
+
+/* Fills p with labelled parameters of a new tape. */
+static ag_tape *with_parameters(ag_tensor *p[2]) {
+    ag_tape *t = ag_tape_new();
+    for (int i = 0; i < 2; i++)
+        p[i] = ag_label(ag_parameter(t, AG_F64, AG_SHAPE(2), (double[]){1, 2}), i ? "second" : "first");
+    return t;
+}
+
+/* It then succeeds at the second try, and no name is taken. */
+START_TEST(an_init_that_lacks_tensors_leaves_nothing) {
+    ag_status status = AG_ERR_LIMIT;
+    for (int64_t more = 1; status != AG_OK; more++) {
+        ag_tensor *p[2];
+        ag_tape *t = with_parameters(p);
+        made m;
+        ag_zeros(t, AG_F64, AG_SCALAR);
+        const int64_t before = ag_tape_memory(t).nodes;
+        ag_tape_limit(t, 0, before + more - 1, 0);
+        status = init(_i, &m, t, p);
+        if (status != AG_OK) {
+            ck_assert_int_eq(status, AG_ERR_LIMIT);
+            ck_assert_msg(strstr(ag_tape_error(t), "test_budget.c:") != NULL, "init %d: %s", _i, ag_tape_error(t));
+            ag_clear_error(t);
+            ck_assert_msg(_i > 4 || ag_is_nil(m.linear.weight), "init %d: the first handle is not nil", _i);
+            ck_assert_msg(ag_tape_memory(t).nodes == before, "init %d leaves %lld tensors", _i,
+                          (long long)(ag_tape_memory(t).nodes - before));
+            ag_tape_limit(t, 0, 0, 0);
+            ck_assert_int_eq(init(_i, &m, t, p), AG_OK);
+            ck_assert_int_gt(ag_state(t, NULL).n, 2);
+        }
+        expect_ok(t);
+        ag_tape_free(t);
+    }
+}
+END_TEST
+
+/* Gradients that are views, and a first average: values that a variable cannot take over without a copy. */
+START_TEST(averages_and_sums_that_lack_tensors_change_nothing) {
+    ag_status status = AG_ERR_LIMIT;
+    for (int64_t more = 0; status != AG_OK; more++) {
+        ag_tensor *p[2], *dp[2];
+        ag_tape *t = with_parameters(p);
+        made m;
+        ck_assert_int_eq(init(_i ? 7 : 8, &m, t, p), AG_OK);
+        if (!_i) m.average.corrected = true;
+        for (int i = 0; i < 2; i++) ag_set(p[i], (double[]){3, 4});
+        ag_grad(ag_add(ag_sum(p[0]), ag_sum(p[1])), 2, p, dp);
+        ag_tape_limit(t, 0, ag_tape_memory(t).nodes + more, 0);
+        status = _i ? ag_accumulator_add(&m.sum, dp, 1) : ag_average_step(&m.average);
+        ag_clear_error(t);
+        ag_tape_limit(t, 0, 0, 0);
+        const ag_kept *kept = _i ? m.sum.kept : m.average.kept;
+        const bool good = status == AG_OK;
+        for (int i = 0; i < 2; i++) ck_assert_double_eq(ag_element(kept[i].value, 0), _i ? good : good ? 3 : 1);
+        if (_i) ck_assert_double_eq(ag_item(m.sum.weight), good);
+        expect_ok(t);
+        ag_tape_free(t);
+    }
+}
+END_TEST
+
+START_TEST(batch_normalisation_that_lacks_tensors_has_no_output) {
+    ag_status status = AG_ERR_LIMIT;
+    for (int64_t more = 0; status != AG_OK; more++) {
+        ag_tape *t = ag_tape_new();
+        ag_batchnorm layer;
+        ag_batchnorm_init(&layer, t, AG_F64, 2);
+        ag_tensor *x = ag_from(t, AG_F64, AG_SHAPE(2, 2), (double[]){1, 2, 3, 4});
+        ag_tape_limit(t, 0, ag_tape_memory(t).nodes + more, 0);
+        ag_tensor *y = ag_batchnorm_apply(&layer, x, true);
+        status = ag_tape_status(t);
+        ck_assert_int_eq(ag_is_nil(y), status != AG_OK);
+        ag_clear_error(t);
+        ag_tape_limit(t, 0, 0, 0);
+        ck_assert_int_eq(ag_element(layer.running_mean, 0) != 0, status == AG_OK);
+        ag_tape_free(t);
+    }
 }
 END_TEST
 
@@ -358,6 +470,9 @@ int main(void) {
     tcase_add_test(limits, rewinding_and_slots_of_segments_keep_to_the_limit);
     tcase_add_test(limits, limits_are_checked);
     tcase_add_test(limits, time_that_is_over_stops_recording_and_evaluating);
+    tcase_add_loop_test(limits, an_init_that_lacks_tensors_leaves_nothing, 0, INITS);
+    tcase_add_loop_test(limits, averages_and_sums_that_lack_tensors_change_nothing, 0, 2);
+    tcase_add_test(limits, batch_normalisation_that_lacks_tensors_has_no_output);
     TCase *interruptions = tape_group(suite, "interruptions");
     tcase_add_test(interruptions, an_interruption_comes_before_or_within_an_evaluation);
     tcase_add_test(interruptions, an_eager_assignment_that_is_interrupted_is_not_made);
