@@ -89,7 +89,8 @@ AG_API ag_status ag_tape_status(const ag_tape *tape);
  * Errors: none; the text is the tape's and lasts until ag_clear_error or ag_tape_free */
 AG_API const char *ag_tape_error(const ag_tape *tape);
 
-/* ag_clear_error -- forget the failure; the tape can be used again as if the failed calls had not been made
+/* ag_clear_error -- forget the failure; the tape can be used again as if the failed calls had not been made; random
+ * numbers that they have drawn are not drawn again
  * Errors: none */
 AG_API void ag_clear_error(ag_tape *tape);
 
@@ -143,10 +144,10 @@ AG_API void ag_tape_trim(ag_tape *tape);
 
 /* ag_tape_limit -- how much a tape may hold, and how long it may take from now on; 0: no limit
  * What goes beyond fails with AG_ERR_LIMIT, and changes nothing: `bytes` as ag_tape_memory counts what is held, `nodes`
- * tensors recorded and not rewound, `seconds` of time until a call records or evaluates no more. The error can be
- * cleared and the tape be rewound; its time is over until limits are set again. An evaluation stops before its next
- * step: a step is a region of operations, a product or a factorisation, and is not interrupted. Memory that BLIS,
- * LAPACK and FFTW take, machine code and the stacks of threads are not counted.
+ * tensors recorded and not rewound, `seconds` of time until a call records or evaluates no more (recording looks at the
+ * clock once in 128 tensors). The error can be cleared and the tape be rewound; its time is over until limits are set
+ * again. An evaluation stops before its next step: a step is a region of operations, a product or a factorisation, and
+ * is not interrupted. Memory that BLIS, LAPACK and FFTW take, machine code and the stacks of threads are not counted.
  * Errors: AG_ERR_RANGE for a negative number or NaN; AG_ERR_TAPE within code that the tape is calling; AG_ERR_NULL: the
  *         limits stay as they are */
 AG_API ag_status ag_tape_limit(ag_tape *tape, int64_t bytes, int64_t nodes, double seconds);
@@ -361,8 +362,9 @@ AG_API const char *ag_dtype_name(ag_dtype dtype);
  * Elements that are not chosen have no influence on gradients of any order. Below a choice, which is any operation that
  * may hide an infinite or NaN element (ag_where, ag_relu, ag_max, a slice, but also a division or ag_tanh), a cotangent
  * of 0 contributes 0, whatever the local slope is: ag_where(ag_greater(x, zero), ag_log(x), x) has the gradients of the
- * branch that is chosen. This holds for matrix products too. Elsewhere 0·inf is NaN in a gradient, but then the output
- * is infinite or NaN as well. */
+ * branch that is chosen. This holds for matrix products too. Elsewhere 0·inf is NaN in a gradient: the output is then
+ * infinite or NaN as well, or a slope is infinite where it is not, as that of ag_sqrt of a sum of squares that are 0
+ * (ag_norm, ag_std and ag_hypot have the gradient 0 there). */
 
 /* ag_grad -- dx[i] = dy/dx[i] for a y of one element (ag_vjp takes any); zeros where y does not depend on x[i]
  * Shape:  dx[i] has the shape of x[i]

@@ -5,9 +5,9 @@
  * parameter. For NULL the tape provides it; an array that the caller provides must last as long as the optimiser. A
  * state's label is its own name before its parameter's: "adam.first_moment.layer.weight"; without label if that has
  * none. The numbers of the struct (the rate above all) may be changed between steps, within their bounds. A step that
- * is refused raises an error on the tape and changes nothing. An init that is refused leaves an optimiser that every
- * step refuses. Frozen parameters (ag_freeze) and their state stay as they are; their gradients are not looked at, and
- * may be NULL. */
+ * is refused raises an error on the tape and changes nothing. An init that fails leaves no tensor on the tape, and an
+ * optimiser that every step refuses. Frozen parameters (ag_freeze) and their state stay as they are; their gradients
+ * are not looked at, and may be NULL. */
 #ifndef AG_NN_OPTIMISERS_H
 #define AG_NN_OPTIMISERS_H
 
@@ -164,7 +164,7 @@ AG_API ag_status ag_clip_value(int n, ag_tensor *g[], double most);
  * is infinite, that element NaN, and the others 0. To skip such a step, look at the norm first
  * Shape:  g[i] (…) -> ()
  * Dtype:  real, one for all
- * Grad:   from the graph
+ * Grad:   from the graph; that of the norm is NaN where all elements are 0
  * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE; then all g[i] are unchanged, or nil
  * Source: Pascanu et al. (2013), in the form of torch.nn.utils.clip_grad_norm_ */
 AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);

@@ -62,7 +62,8 @@ AG_API ag_status ag_sequence_init(ag_sequence *model, ag_tape *tape, ag_dtype dt
  * Shape:  as the layers
  * Dtype:  as the layers
  * Grad:   from the graph
- * Errors: those of the layers, behind the layer's name; AG_ERR_TAPE for a sequence that a rewind has released
+ * Errors: those of the layers, behind the layer's name; running statistics of layers before that one are assigned all
+ *         the same; AG_ERR_TAPE for a sequence that a rewind has released
  * Source: torch.nn.Sequential */
 AG_API ag_tensor *ag_sequence_apply(const ag_sequence *model, ag_tensor *x);
 
