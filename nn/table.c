@@ -148,12 +148,14 @@ static void each_layer(table *t, const ag_sequence *model, void (*use)(table *t,
 }
 
 static void each_line(table *t, const ag_sequence *model, void (*use)(table *t, const line *l)) {
-    static const line head = {{"layer", "kind", "output", "parameters", "forward ms", "backward ms", "stored"}};
-    line all;
-    use(t, &head);
+    static const char head[COLUMNS][12] = {"layer",      "kind",        "output", "parameters",
+                                           "forward ms", "backward ms", "stored"};
+    line l;
+    for (int i = 0; i < COLUMNS; i++) memcpy(l.cell[i], head[i], sizeof head[i]);
+    use(t, &l);
     each_layer(t, model, use);
-    describe_all(t, model, &all);
-    use(t, &all);
+    describe_all(t, model, &l);
+    use(t, &l);
 }
 
 const char *ag_sequence_table(const ag_sequence *model) {
