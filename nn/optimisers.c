@@ -446,9 +446,10 @@ static ag_tensor *scaled_norm(int n, ag_tensor *const g[], double scale, ag_tens
 static ag_tensor *norm_of(int n, ag_tensor *const g[]) {
     bool f32 = ag_dtype_of(g[0]) == AG_F32;
     ag_tape *tape = ag_tape_of(g[0]);
-    ag_tensor *total, *unused, *norm = scaled_norm(n, g, 1, &total);
+    ag_tensor *total, *least, *unused, *norm = scaled_norm(n, g, 1, &total);
     ag_tensor *large = scaled_norm(n, g, f32 ? 0x1p-80 : 0x1p-700, &unused);
-    ag_tensor *small = scaled_norm(n, g, f32 ? 0x1p88 : 0x1p700, &unused);
+    ag_tensor *small = scaled_norm(n, g, f32 ? 0x1p88 : 0x1p700, &least);
+    small = ag_where(ag_greater_scalar(least, 0), small, least); /* at 0, where a root has no slope, the sum's is 0 */
     ag_tensor *low = ag_scalar(tape, ag_dtype_of(g[0]), f32 ? 0x1p-102 : 0x1p-900);
     ag_tensor *high = ag_scalar(tape, ag_dtype_of(g[0]), f32 ? 0x1p120 : 0x1p1000);
     return ag_where(ag_less(total, low), small, ag_where(ag_less(high, total), large, norm));

@@ -164,7 +164,7 @@ AG_API ag_status ag_clip_value(int n, ag_tensor *g[], double most);
  * is infinite, that element NaN, and the others 0. To skip such a step, look at the norm first
  * Shape:  g[i] (…) -> ()
  * Dtype:  real, one for all
- * Grad:   from the graph; that of the norm is NaN where all elements are 0
+ * Grad:   from the graph; that of the norm is 0 where all elements are 0
  * Errors: AG_ERR_NULL, also for n < 1; AG_ERR_RANGE unless most > 0; AG_ERR_DTYPE; then all g[i] are unchanged, or nil
  * Source: Pascanu et al. (2013), in the form of torch.nn.utils.clip_grad_norm_ */
 AG_API ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most);

@@ -630,6 +630,22 @@ START_TEST(norms_that_can_be_represented_are_right) {
 }
 END_TEST
 
+START_TEST(the_slope_of_a_norm_at_0_is_0) {
+    for (int i = 0; i < 2; i++) {
+        ag_dtype d = i ? AG_F32 : AG_F64;
+        ag_tensor *x[] = {ag_zeros(tape, d, AG_SHAPE(2)), ag_zeros(tape, d, AG_SCALAR)};
+        ag_tensor *g[] = {x[0], x[1]}, *dx[2], *ddx[2], *norm = ag_clip_norm(2, g, 1);
+        expect_item(norm, 0);
+        ag_grad(norm, 2, x, dx);
+        expect_list(dx[0], 0, 0);
+        expect_list(dx[1], 0);
+        ag_grad(ag_add(ag_sum(g[0]), g[1]), 2, x, ddx); /* factors are constant where nothing is clipped */
+        expect_list(ddx[0], 1, 1);
+        expect_list(ddx[1], 1);
+    }
+}
+END_TEST
+
 /* As in PyTorch's clip_grad_norm_. */
 START_TEST(gradients_that_are_not_finite_are_not_hidden_by_clipping) {
     const double bad[] = {INFINITY, NAN};
@@ -719,6 +735,7 @@ int main(void) {
     tcase_add_test(norms, what_is_equal_is_normalised_to_beta);
     tcase_add_test(norms, what_is_nearly_equal_is_normalised_as_far_as_its_mean_can_be_told);
     tcase_add_test(norms, norms_that_can_be_represented_are_right);
+    tcase_add_test(norms, the_slope_of_a_norm_at_0_is_0);
     tcase_add_test(norms, gradients_that_are_not_finite_are_not_hidden_by_clipping);
     return run_suite(suite);
 }
