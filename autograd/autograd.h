@@ -59,6 +59,7 @@ AG_API ag_tape *ag_tape_new(void);
 AG_API ag_tape *ag_tape_new_with(const ag_allocator *allocator);
 
 /* ag_tape_free -- release the tape and everything on it; NULL is ignored
+ * With the default allocator a block of 32 kB is kept for the next tape, one in a process
  * Errors: AG_ERR_TAPE from within code that the tape is calling (an operation's infer, eval or vjp, a function that is
  *         being checked, its allocator): the error sticks to the tape, and nothing is released */
 AG_API void ag_tape_free(ag_tape *tape);
