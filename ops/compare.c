@@ -98,16 +98,11 @@ ag_tensor *ag__unknown(ag_tensor *g, ag_tensor *x) { return ag__gate(g, x, (doub
 
 /* ---- Conversion ---- */
 
-static ag_dtype target(const void *attributes) {
-    int32_t to;
-    memcpy(&to, attributes, sizeof to);
-    return (ag_dtype)to;
-}
-
 static bool cast_infer(ag_infer *r) {
-    ag_dtype to = target(r->attributes);
-    if ((unsigned)to >= AG_DTYPES) return ag_reject(r, AG_ERR_DTYPE, "the dtype %d is invalid", (int)to);
-    r->dtype = to;
+    int32_t to; /* an ag_dtype may have one byte, which hides others */
+    memcpy(&to, r->attributes, sizeof to);
+    if (to < 0 || to >= AG_DTYPES) return ag_reject(r, AG_ERR_DTYPE, "the dtype %d is invalid", (int)to);
+    r->dtype = (ag_dtype)to;
     return true;
 }
 

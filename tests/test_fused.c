@@ -556,7 +556,7 @@ START_TEST(a_value_that_is_shown_is_written_over_only_if_all_are_read_in_its_ord
         ag_tape_reset_peaks(tape);
         ck_assert_int_eq(ag_eval_all(1 + _i / 2 % 2, asked), AG_OK);
         const double values = (double)(ag_tape_memory(tape).peak_live - before) / (SHOWN * SHOWN * sizeof(float));
-        const bool over = fused && way == 0 && _i / 2 % 2 == 0;
+        const bool over = fused && tape->compile && way == 0 && _i / 2 % 2 == 0; /* a kernel sees its own operands */
         if (way == 0 && usual_pieces(1)) ck_assert_msg(over ? values < 1.5 : values > 1.9, "%g", values);
     }
     expect_same(y[0], y[1]);
