@@ -9,8 +9,6 @@
 
 #include <math.h>
 
-static ag_tensor *number_like(const ag_tensor *x, double s) { return ag_scalar(ag_tape_of(x), ag_dtype_of(x), s); }
-
 /* Whether x can be the argument of the activation `name`; if not, *nil is set, after an error. */
 static bool usable(const char *name, ag_tensor *x, ag_tensor **nil) { return ag__real_inputs(name, 1, &x, nil); }
 
@@ -63,9 +61,9 @@ static ag_tensor *bend(ag_tensor *v, ag_tensor *x, ag_tensor *w) {
 }
 static ag_tensor *bend_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *v = ag_input(y, 0), *x = ag_input(y, 1), *w = ag_input(y, 2);
-    if (i == 0) return ag__slope_mul(g, bend(number_like(v, 1), x, w));
+    if (i == 0) return ag__slope_mul(g, bend(ag__number_as(v, 1), x, w));
     if (i == 1) return ag__unknown(ag__mul_both_strong(g, v), x);
-    return ag_strong_mul(g, ag_where(ag_greater_scalar(x, 0), number_like(v, 0), v));
+    return ag_strong_mul(g, ag_where(ag_greater_scalar(x, 0), ag__number_as(v, 0), v));
 }
 AG_ELEMENTWISE(bend, 3, NULL, .flags = AG_OP_CHEAP, .vjp = bend_vjp, AG_FORMULA_TRACE(bend));
 
@@ -82,7 +80,7 @@ ag_tensor *ag_prelu(ag_tensor *x, ag_tensor *slope) {
 
 ag_tensor *ag_leaky_relu(ag_tensor *x, double slope) {
     ag_tensor *nil;
-    return usable("leaky_relu", x, &nil) ? bend(x, x, number_like(x, slope)) : nil;
+    return usable("leaky_relu", x, &nil) ? bend(x, x, ag__number_as(x, slope)) : nil;
 }
 
 /* above·x where x > 0, below·(e^(x/width) − 1) elsewhere. */

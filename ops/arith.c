@@ -147,8 +147,6 @@ static bool is_tame(const ag_tensor *g, double s) {
     return isfinite(s) && (ag_dtype_of(g) != AG_F32 || isfinite((float)s));
 }
 
-static ag_tensor *same_number(const ag_tensor *g, double s) { return ag_scalar(ag_tape_of(g), ag_dtype_of(g), s); }
-
 AG_WITH_NUMBER(add_scalar, "{0} + {d0}", g, .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP,
                AG_FORMULA_I64(add_scalar));
 ag_tensor *ag_add_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_add_scalar, x, s); }
@@ -157,12 +155,13 @@ AG_WITH_NUMBER(rsub_scalar, "{d0} - {0}", ag_neg(g), .flags = AG_OP_HIDES_NOTHIN
                AG_FORMULA_I64(rsub_scalar));
 ag_tensor *ag_rsub_scalar(double s, ag_tensor *x) { return ag__apply1_s(&ag__op_rsub_scalar, x, s); }
 
-AG_WITH_NUMBER(scale, "{d0} * {0}", is_tame(g, s) ? ag_scale(g, s) : ag_strong_mul(g, same_number(g, s)),
+AG_WITH_NUMBER(scale, "{d0} * {0}", is_tame(g, s) ? ag_scale(g, s) : ag_strong_mul(g, ag__number_as(g, s)),
                .flags = AG_OP_HIDES_NOTHING | AG_OP_SCALAR | AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = 1,
                AG_FORMULA_I64(scale));
 ag_tensor *ag_scale(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_scale, x, s); }
 
-AG_WITH_NUMBER(div_scalar, "{0} / {d0}", is_tame(g, 1 / s) ? ag_div_scalar(g, s) : ag_strong_div(g, same_number(g, s)),
+AG_WITH_NUMBER(div_scalar, "{0} / {d0}",
+               is_tame(g, 1 / s) ? ag_div_scalar(g, s) : ag_strong_div(g, ag__number_as(g, s)),
                .flags = AG_OP_HIDES_NOTHING | AG_OP_CHEAP | AG_OP_NEUTRAL, .neutral = 1, AG_FORMULA(div_scalar));
 ag_tensor *ag_div_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__op_div_scalar, x, s); }
 

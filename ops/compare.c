@@ -50,7 +50,7 @@ static bool where_infer(ag_infer *r) {
 
 static ag_tensor *where_vjp(ag_tensor *y, ag_tensor *g, int i) {
     if (i == 0) return ag_zero_vjp(y, g, i);
-    ag_tensor *condition = ag_input(y, 0), *zero = ag_scalar(ag_tape_of(g), ag_dtype_of(g), 0);
+    ag_tensor *condition = ag_input(y, 0), *zero = ag__number_as(g, 0);
     return i == 1 ? ag_where(condition, g, zero) : ag_where(condition, zero, g);
 }
 AG_ELEMENTWISE(where, 3, "where({0}, {1}, {2})", .flags = AG_OP_CHEAP, .infer = where_infer, .vjp = where_vjp,

@@ -59,7 +59,7 @@ static exponentials exponentials_of(ag_tensor *x, ag_tensor *m, const ag_axes *a
     y.largest = ag__sum(from_one(y.e, y.e), axes, true);
     if (cut) y.largest = ag_clamp(y.largest, 1, (double)INFINITY);
     ag_tensor *total = ag_add(others, y.largest);
-    y.led = ag_less(total, ag_scalar(ag_tape_of(x), ag_dtype_of(x), 2));
+    y.led = ag_less(total, ag__number_as(x, 2));
     y.excess = ag_where(y.led, ag_div(others, y.largest), ag_add_scalar(total, -1));
     return y;
 }
@@ -85,7 +85,7 @@ ag_tensor *ag_logsumexp_over(ag_tensor *x, ag_axes axes, bool keepdims) {
     const double most = ag_dtype_of(x) == AG_F32 ? (double)FLT_MAX : DBL_MAX;
     ag_tensor *m = largest_of(x, &axes); /* (…,1,…) */
     exponentials row = exponentials_of(x, ag_clamp(m, -most, most), &axes, true);
-    ag_tensor *zero = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 0);
+    ag_tensor *zero = ag__number_as(x, 0);
     ag_tensor *largest_x = ag_add(m, ag_where(row.led, leader_of(&row), zero));
     ag_tensor *y = ag_add(largest_x, ag_log1p(row.excess));
     return keepdims ? y : ag__squeeze(y, &axes);

@@ -10,3 +10,6 @@ ag_tensor *ag__permute(ag_tensor *x, const ag_axes *axes) { return ag_permute(x,
 ag_tensor *ag__sum(ag_tensor *x, const ag_axes *axes, bool keepdims) { return ag_sum_over(x, *axes, keepdims); }
 ag_tensor *ag__max(ag_tensor *x, const ag_axes *axes, bool keepdims) { return ag_max_over(x, *axes, keepdims); }
 ag_tensor *ag__min(ag_tensor *x, const ag_axes *axes, bool keepdims) { return ag_min_over(x, *axes, keepdims); }
+
+ag_tensor *ag__number_as(const ag_tensor *x, double number) { return ag_scalar(ag_tape_of(x), ag_dtype_of(x), number); }
+ag_tensor *ag__zeros_as(const ag_tensor *x) { return ag_zeros(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(x)); }

@@ -57,7 +57,7 @@ static bool gather_eval(const ag_call *call) {
 
 static ag_tensor *gather_vjp(ag_tensor *y, ag_tensor *g, int i) {
     if (i != 0) return NULL;
-    ag_tensor *x = ag_input(y, 0), *zeros = ag_zeros(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(x));
+    ag_tensor *x = ag_input(y, 0), *zeros = ag__zeros_as(x);
     return ag_scatter_add(zeros, ag_input(y, 1), g, (int)*(const int64_t *)ag_attributes(y));
 }
 

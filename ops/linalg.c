@@ -777,7 +777,7 @@ static bool matrix_exp_eval(const ag_call *call) {
 }
 
 static ag_tensor *matrix_exp_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    ag_tensor *at = ag__turned(ag_input(y, i)), *zero = ag_zeros(ag_tape_of(y), ag_dtype_of(y), ag_shape_of(y));
+    ag_tensor *at = ag__turned(ag_input(y, i)), *zero = ag__zeros_as(y);
     ag_tensor *above = ag_concat(2, (ag_tensor *[]){at, g}, -1), *below = ag_concat(2, (ag_tensor *[]){zero, at}, -1);
     ag_tensor *whole = ag_matrix_exp(ag_concat(2, (ag_tensor *[]){above, below}, -2));
     const int64_t n = ag_extent(y, -1);

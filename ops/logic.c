@@ -60,13 +60,11 @@ ag_tensor *ag_isinf(ag_tensor *x) { return ag__apply1(&ag__op_isinf, x); }
 AG_ELEMENTWISE(isfinite, 1, NULL, .flags = PREDICATE, .trace = FOR_REALS(isfinite_trace));
 ag_tensor *ag_isfinite(ag_tensor *x) { return ag__apply1(&ag__op_isfinite, x); }
 
-static ag_tensor *number_like(const ag_tensor *x, double s) { return ag_scalar(ag_tape_of(x), ag_dtype_of(x), s); }
-
 static ag_tensor *replaced(const char *name, ag_tensor *x, double nan, double high, double low) {
     ag_tensor *nil;
     if (!ag__real_inputs(name, 1, &x, &nil)) return nil;
-    ag_tensor *infinite = ag_where(ag_greater_scalar(x, 0), number_like(x, high), number_like(x, low));
-    return ag_where(ag_isfinite(x), x, ag_where(ag_isnan(x), number_like(x, nan), infinite));
+    ag_tensor *infinite = ag_where(ag_greater_scalar(x, 0), ag__number_as(x, high), ag__number_as(x, low));
+    return ag_where(ag_isfinite(x), x, ag_where(ag_isnan(x), ag__number_as(x, nan), infinite));
 }
 
 ag_tensor *ag_nan_to_num_as(ag_tensor *x, double nan, double high, double low) {
@@ -139,10 +137,10 @@ static ag_tensor *is_high(ag_tensor *x, ag_tensor *high) {
 
 /* g where it holds, or where it does not; NaN where y is. */
 static ag_tensor *where_so(ag_tensor *y, ag_tensor *g, ag_tensor *holds) {
-    return ag_add(ag_where(holds, g, number_like(g, 0)), ag__unknown(g, y));
+    return ag_add(ag_where(holds, g, ag__number_as(g, 0)), ag__unknown(g, y));
 }
 static ag_tensor *where_not(ag_tensor *y, ag_tensor *g, ag_tensor *holds) {
-    return ag_add(ag_where(holds, number_like(g, 0), g), ag__unknown(g, y));
+    return ag_add(ag_where(holds, ag__number_as(g, 0), g), ag__unknown(g, y));
 }
 
 AG_BINARY(clamp_low, "max({0}, {1})", where_not(y, g, is_low(a, b)), where_so(y, g, is_low(a, b)), .flags = AG_OP_CHEAP,

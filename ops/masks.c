@@ -80,7 +80,7 @@ ag_tensor *ag_masked_fill(ag_tensor *x, ag_tensor *mask, double value) {
     if (!ag__fits(value, ag_dtype_of(x)))
         return ag__fail("masked_fill", 2, in, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(ag_dtype_of(x)), value);
     if (!ag__share_shape("masked_fill", 2, in, &shape, &nil)) return nil;
-    return ag_where(mask, ag_scalar(ag_tape_of(x), ag_dtype_of(x), value), x);
+    return ag_where(mask, ag__number_as(x, value), x);
 }
 
 /* x and the mask as lists, broadcast to each other. */

@@ -8,8 +8,6 @@
 
 #include <math.h>
 
-static ag_tensor *number_like(const ag_tensor *x, double s) { return ag_scalar(ag_tape_of(x), ag_dtype_of(x), s); }
-
 bool ag__real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor **nil) {
     if (!ag__inputs_usable(name, n, x, nil)) return false;
     for (int i = 0; i < n; i++)
@@ -91,9 +89,9 @@ ag_tensor *ag_lerp(ag_tensor *a, ag_tensor *b, ag_tensor *w) {
 
 /* g·log, and 0 where a is 0 and b at most `least`, which log is −∞ at. */
 static ag_tensor *by_factor(ag_tensor *g, ag_tensor *a, ag_tensor *b, double least, ag_tensor *log) {
-    ag_tensor *zero = number_like(g, 0);
+    ag_tensor *zero = ag__number_as(g, 0);
     ag_tensor *undefined =
-        ag_where(ag_equal(a, zero), ag_less_equal(b, number_like(b, least)), ag_scalar(ag_tape_of(g), AG_BOOL, 0));
+        ag_where(ag_equal(a, zero), ag_less_equal(b, ag__number_as(b, least)), ag_scalar(ag_tape_of(g), AG_BOOL, 0));
     return ag_where(undefined, zero, ag_strong_mul(g, log));
 }
 /* g·a/b, 0 where g or a is, unless b is NaN. */
@@ -121,10 +119,10 @@ static ag_tensor *curvature(ag_tensor *x, ag_tensor *s) {
     enum { PARTS = 9 };
     static const double part[PARTS] = {
         -3, 10, -168, 6480, -443520, 47174400, -7185024000, 1482030950400, -397533007872000};
-    ag_tensor *u = ag_scale(x, pi), *z = ag_square(u), *near = number_like(x, 1 / part[PARTS - 1]);
+    ag_tensor *u = ag_scale(x, pi), *z = ag_square(u), *near = ag__number_as(x, 1 / part[PARTS - 1]);
     for (int k = PARTS - 2; k >= 0; k--) near = ag_add_scalar(ag_mul(near, z), 1 / part[k]);
     ag_tensor *far = ag_neg(ag_add(ag_sinc(x), ag_div(ag_scale(s, 2), u)));
-    return ag_where(ag_less(z, number_like(x, 1)), near, far);
+    return ag_where(ag_less(z, ag__number_as(x, 1)), near, far);
 }
 AG_UNARY(sinc_slope, NULL, ag__slope_mul(g, ag_scale(curvature(x, y), pi)), AG_FORMULA_TRACE(sinc_slope));
 static ag_tensor *sinc_slope(ag_tensor *x) { return ag__apply1(&ag__op_sinc_slope, x); }

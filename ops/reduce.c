@@ -158,7 +158,7 @@ ag_tensor *ag_any_over(ag_tensor *x, ag_axes axes, bool keepdims) { return of_tr
 
 /* x̄ = ȳ·(x/y), 0 where y is: the quotient is at most 1, however small both are. */
 static ag_tensor *norm_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    ag_tensor *zero = ag_scalar(ag_tape_of(y), ag_dtype_of(y), 0), *one = ag_scalar(ag_tape_of(y), ag_dtype_of(y), 1);
+    ag_tensor *zero = ag__number_as(y, 0), *one = ag__number_as(y, 1);
     ag_tensor *divisor = ag_where(ag_equal(y, zero), one, y);
     return ag__slope_mul(spread(y, g), ag_div(ag_input(y, i), spread(y, divisor)));
 }

@@ -108,6 +108,10 @@ ag_tensor *ag__sum(ag_tensor *x, const ag_axes *axes, bool keepdims);
 ag_tensor *ag__max(ag_tensor *x, const ag_axes *axes, bool keepdims);
 ag_tensor *ag__min(ag_tensor *x, const ag_axes *axes, bool keepdims);
 
+/* A number of x's dtype, and zeros of its shape too. In given.c. */
+ag_tensor *ag__number_as(const ag_tensor *x, double number);
+ag_tensor *ag__zeros_as(const ag_tensor *x);
+
 /* √Σ x² over the axes of a mask. In reduce.c. */
 ag_tensor *ag__norm(ag_tensor *x, uint32_t mask, bool keepdims);
 

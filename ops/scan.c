@@ -686,7 +686,7 @@ ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis) {
     ag_tensor *nothing = ag_full(ag_tape_of(x), ag_dtype_of(x), one_each, -(double)INFINITY);
     ag_tensor *before = ag_concat(2, (ag_tensor *[]){nothing, ag_slice(within, at, 0, -1, 1)}, at);
     ag_tensor *a = ag_exp(ag_sub(before, within)), *e = ag_exp(ag_sub(x, within));
-    ag_tensor *one = ag_scalar(ag_tape_of(x), ag_dtype_of(x), 1);
+    ag_tensor *one = ag__number_as(x, 1);
     ag_tensor *b = ag_where(ag_less(e, one), e, ag_add(a, ag_add_scalar(e, -1)));
     return ag_add(m, ag_log1p(record_recur(a, b, at, false)));
 }

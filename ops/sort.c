@@ -407,7 +407,7 @@ static ag_tensor *record(const ag_op *op, ag_tensor *x, bool down, int64_t k) {
 
 /* ȳ goes where y comes from. */
 static ag_tensor *sort_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    ag_tensor *x = ag_input(y, i), *zeros = ag_zeros(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(x));
+    ag_tensor *x = ag_input(y, i), *zeros = ag__zeros_as(x);
     return ag_scatter_add(zeros, record(&ag__op_argsort, x, ((const order *)ag_attributes(y))->down, 0), g, -1);
 }
 

@@ -28,8 +28,6 @@ static double count_over(ag_tensor *x, uint32_t mask) {
     return n;
 }
 
-static ag_tensor *number(ag_tensor *x, double s) { return ag_scalar(ag_tape_of(x), ag_dtype_of(x), s); }
-
 static ag_tensor *is_nan(ag_tensor *x) { return ag_not_equal(x, x); }
 
 /* Whether x is real, or becomes so, as numbers of other dtypes do. */
@@ -40,7 +38,8 @@ static ag_tensor *real_of(ag_tensor *x) { return ag__is_real((int)ag_dtype_of(x)
 /* Relative to m, the largest |x| or for p < 0 the smallest, which is held constant: it cancels out. Zeros take another
  * way around the power, whose slope there may be infinite, unless y is NaN: then so are all gradients. */
 static ag_tensor *norm_of_powers(ag_tensor *x, const ag_axes *axes, double p, bool keepdims, bool empty) {
-    ag_tensor *size = ag_abs(x), *zero = number(x, 0), *one = number(x, 1), *most = number(x, INFINITY);
+    ag_tensor *size = ag_abs(x), *zero = ag__number_as(x, 0), *one = ag__number_as(x, 1),
+              *most = ag__number_as(x, INFINITY);
     ag_tensor *m = empty ? zero : p > 0 ? ag__max(size, axes, true) : ag__min(size, axes, true);
     ag_tensor *unit = ag_stop_gradient(ag_where(ag_less(zero, m), ag_where(ag_less(m, most), m, one), one));
     ag_tensor *nothing = ag_logical_and(ag_equal(x, zero), ag_equal(m, m)),
@@ -61,7 +60,7 @@ ag_tensor *ag_norm_over(ag_tensor *x, ag_axes axes, double p, bool keepdims) {
     if (isinf(p) && empty) return ag__fail("norm", 1, &x, AG_ERR_SHAPE, "an axis has no elements, and p is %g", p);
     if (p == 2) return ag__norm(x, mask, keepdims);
     if (p == 1) return ag__sum(ag_abs(x), &axes, keepdims);
-    if (p == 0) return ag__sum(ag_cast(ag_not_equal(x, number(x, 0)), ag_dtype_of(x)), &axes, keepdims);
+    if (p == 0) return ag__sum(ag_cast(ag_not_equal(x, ag__number_as(x, 0)), ag_dtype_of(x)), &axes, keepdims);
     if (isinf(p)) return (p > 0 ? ag__max : ag__min)(ag_abs(x), &axes, keepdims);
     return norm_of_powers(x, &axes, p, keepdims, empty);
 }
@@ -72,8 +71,8 @@ ag_tensor *ag_norm(ag_tensor *x, double p) { return ag_norm_over(x, AG_ALL_AXES,
 
 /* √v, with the slope 0 at 0. */
 static ag_tensor *root_of(ag_tensor *v) {
-    ag_tensor *zero = number(v, 0), *none = ag_equal(v, zero);
-    return ag_where(none, zero, ag_sqrt(ag_where(none, number(v, 1), v)));
+    ag_tensor *zero = ag__number_as(v, 0), *none = ag_equal(v, zero);
+    return ag_where(none, zero, ag_sqrt(ag_where(none, ag__number_as(v, 1), v)));
 }
 
 ag_tensor *ag_std_over(ag_tensor *x, ag_axes axes, double correction, bool keepdims) {
@@ -161,7 +160,7 @@ static bool masked(const char *name, ag_tensor *x, ag_tensor *mask, const ag_axe
 
 /* x where the mask holds, and a number elsewhere. */
 static ag_tensor *chosen(ag_tensor *mask, ag_tensor *x, double other) {
-    return ag_where(ag__broadcast_as(mask, x), x, number(x, other));
+    return ag_where(ag__broadcast_as(mask, x), x, ag__number_as(x, other));
 }
 
 /* How many elements of x are chosen, in its dtype. */
@@ -296,7 +295,7 @@ static ag_tensor *nan_extreme(const char *name, bool largest, ag_tensor *x, cons
     ag_tensor *known = ag_equal(x, x);
     ag_tensor *others = chosen(known, x, largest ? -INFINITY : INFINITY);
     ag_tensor *y = (largest ? ag__max : ag__min)(others, axes, keepdims);
-    return ag_where(ag_any_over(known, *axes, keepdims), y, number(x, NAN));
+    return ag_where(ag_any_over(known, *axes, keepdims), y, ag__number_as(x, NAN));
 }
 
 ag_tensor *ag_nanmax(ag_tensor *x, ag_axes axes, bool keepdims) {

@@ -260,7 +260,7 @@ static ag_tensor *shares_vjp(ag_tensor *y, ag_tensor *g, int i) {
         if (ag_extent(m, k) != ag_extent(x, k)) axes.axis[axes.count++] = k;
     ag_tensor *all = ag__sum(g, &axes, true);
     if (i == 1) return ag__unknown(ag__mul_both_strong(all, ag_input(y, 2)), m);
-    ag_tensor *zero = ag_scalar(ag_tape_of(y), ag_dtype_of(y), 0), *n = ag_apply(&ag__op_ties, 2, y->input, NULL, 0);
+    ag_tensor *zero = ag__number_as(y, 0), *n = ag_apply(&ag__op_ties, 2, y->input, NULL, 0);
     ag_tensor *taken = ag__sum(ag_where(ag_equal(x, m), g, zero), &axes, true);
     return ag_add(ag_strong_div(taken, n), ag__unknown(all, m));
 }
