@@ -4,6 +4,7 @@
  * number of the region changed in turn, and the answers are counted by their reasons. What was planned is sound, is left
  * as it was, and gives the reference evaluator's values. */
 #include "autograd/eval/planning.h"
+#include "autograd/eval/stream.h"
 #include "tests/support.h"
 
 #include <string.h>
@@ -234,9 +235,13 @@ START_TEST(each_reason_is_met) {
             expect_same(y, wanted);
             ag_tape_rewind(tape, mark);
         }
-    for (int i = 0; i < REASONS; i++) /* tiny strips have no columns where they have several rows */
+    for (int i = 0; i < REASONS; i++) {
+        const bool of_past = strncmp(reasons[i], "such a value", 12) == 0;
+        if (of_past && !ag__can_copy_past()) continue; /* no plan of this processor has such an instruction */
+        /* tiny strips have no columns where they have several rows */
         ck_assert_msg(met[i] > 0 || (AG_TINY_LIMITS && strstr(reasons[i], "columns in a strip")),
                       "no damage was refused for this reason: %s", reasons[i]);
+    }
     ck_assert_int_gt(2 * refused, asked);
 }
 END_TEST
