@@ -1201,6 +1201,10 @@ START_TEST(test_random_numbers_of_a_sample) {
     ck_assert_uint_eq(ag_random_bits(NULL), 0);
     ck_assert_double_eq(ag_random_uniform(NULL) + ag_random_normal(NULL), 0);
     ck_assert(!ag_sample_fail(NULL, "x"));
+    char why[200] = "as it was";
+    ag_sample mute = {.why = NULL}, told = {.why = why};
+    ck_assert(!ag_sample_fail(&mute, "x") && !ag_sample_fail(&told, NULL));
+    ck_assert_str_eq(why, "as it was");
 }
 END_TEST
 
@@ -1265,6 +1269,11 @@ START_TEST(test_augmentation_at_its_limits) {
     expect_same(augmented(flat, ag_augment_flip, &(ag_image_flip){.horizontal = 1}), ag_flip(flat, 2));
     ag_tensor *truth = ag_greater(flat, ag_scalar(tape, AG_F32, 6));
     expect_same(augmented(truth, ag_augment_flip, &(ag_image_flip){.vertical = 1}), ag_flip(truth, 1));
+    expect_same(augmented(truth, ag_augment_cutout, &(ag_image_cutout){.size = 99, .fill = 1}),
+                ag_ones(tape, AG_BOOL, ag_shape_of(truth)));
+    ag_tensor *narrow = ag_zeros(tape, AG_F32, AG_SHAPE(2, 5, 0, 1));
+    expect_same(augmented(narrow, ag_augment_shift, &(ag_image_shift){.columns = 3}), narrow);
+    expect_same(augmented(narrow, ag_augment_cutout, &(ag_image_cutout){.size = 3}), narrow);
     ag_tensor *none = ag_zeros(tape, AG_F32, AG_SHAPE(2, 0, 5, 1));
     expect_same(augmented(none, ag_augment_shift, &(ag_image_shift){.rows = 3}), none);
     expect_same(augmented(none, ag_augment_cutout, &(ag_image_cutout){.size = 3}), none);
@@ -1309,6 +1318,9 @@ START_TEST(test_augmentation_refused) {
     } bad[] = {
         {x, ag_augment_shift, &(ag_image_shift){.rows = -1}, "sample 0: augment_shift: shifts up to -1 and 0"},
         {x, ag_augment_shift, &(ag_image_shift){.columns = INT64_MAX}, "augment_shift: shifts up to 0 and"},
+        {x, ag_augment_shift, &(ag_image_shift){.columns = -1}, "augment_shift: shifts up to 0 and -1"},
+        {x, ag_augment_shift, &(ag_image_shift){.rows = INT64_MAX}, "augment_shift: shifts up to 92"},
+        {big, ag_augment_shift, &(ag_image_shift){.fill = 0x1p63}, "augment_shift: i64 cannot hold 9.22337e+18"},
         {x, ag_augment_shift, &(ag_image_shift){.part = 1}, "augment_shift: part 1 is out of range: a sample has 1"},
         {x, ag_augment_shift, &(ag_image_shift){.part = -1}, "part -1 is out of range"},
         {flat, ag_augment_shift, &(ag_image_shift){0}, "augment_shift: part 0 has 1 axes: (H,W,C) or (H,W) is wanted"},
@@ -1316,6 +1328,8 @@ START_TEST(test_augmentation_refused) {
         {x, ag_augment_shift, NULL, "its context is NULL"},
         {x, ag_augment_flip, &(ag_image_flip){.horizontal = 1.5}, "augment_flip: the probabilities are 1.5 and 0"},
         {x, ag_augment_flip, &(ag_image_flip){.vertical = NAN}, "augment_flip: the probabilities are 0 and nan"},
+        {x, ag_augment_flip, &(ag_image_flip){.horizontal = -1}, "augment_flip: the probabilities are -1 and 0"},
+        {x, ag_augment_flip, &(ag_image_flip){.vertical = 2}, "augment_flip: the probabilities are 0 and 2"},
         {flat, ag_augment_flip, &(ag_image_flip){0}, "augment_flip: part 0 has 1 axes"},
         {x, ag_augment_flip, NULL, "its context is NULL"},
         {x, ag_augment_noise, &(ag_image_noise){.deviation = 1}, "augment_noise: part 0 is i64: f32 or f64 is wanted"},
@@ -1332,6 +1346,8 @@ START_TEST(test_augmentation_refused) {
         ck_assert(ag_is_nil(augmented(bad[i].x, bad[i].apply, bad[i].context)));
         expect_error(tape, AG_ERR_RANGE, "loader_next: epoch 0, batch 0", bad[i].text, "test_data.c:");
     }
+    ag_image_shift shift = {0};
+    ck_assert(!ag_augment_shift(&shift, NULL));
     ck_assert(!ag_augment_shift(NULL, NULL) && !ag_augment_flip(NULL, NULL));
     ck_assert(!ag_augment_noise(NULL, NULL) && !ag_augment_cutout(NULL, NULL));
 }

@@ -88,6 +88,25 @@ START_TEST(attention_layers) {
     REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_RANGE, "0 heads");
     wrong = layer, wrong.heads = 3;
     REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_RANGE, "3 heads");
+    wrong = layer, wrong.query.weight = f32(2, 4, 6, 0), wrong.heads = 3, wrong.groups = 2;
+    REFUSED(ag_attention_apply(&wrong, x, false), AG_ERR_RANGE, "3 heads, 2 groups");
+    wrong = layer, wrong.query.weight = wrong.key.weight = f32(2, 4, 2, 0);
+    const ag_attention_options turned = {.rotary = 10};
+    ACCEPTED(ag_attention_apply_with(&layer, x, NULL, &turned));
+    REFUSED(ag_attention_apply_with(&wrong, x, NULL, &turned), AG_ERR_RANGE, "rotary base 10");
+    REFUSED(ag_attention_apply_with(&layer, x, NULL, &(ag_attention_options){.rotary = -1}), AG_ERR_RANGE, "base -1");
+    REFUSED(ag_attention_apply_with(&layer, x, NULL, &(ag_attention_options){.rotary = 0.5}), AG_ERR_RANGE, "base 0.5");
+    REFUSED(ag_attention_apply_with(&layer, x, f32(3, 1, 3, 4), NULL), AG_ERR_SHAPE, "one number of sequences");
+    static const ag_attention_sizes sizes[] = {
+        {.features = 4, .heads = 0}, {.features = 0, .heads = 1},  {.features = 5, .heads = 2},
+        {.features = 4, .heads = 4, .groups = -1}, {.features = 4, .heads = 4, .groups = 3},
+        {.features = 4, .heads = 4, .memory = -1},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        REFUSED(ag_attention_init_sizes(&wrong, tape, AG_F32, &sizes[i], NULL), AG_ERR_RANGE, "cannot be divided");
+        ck_assert(ag_is_nil(wrong.query.weight) && ag_is_nil(wrong.output.weight));
+    }
+    REFUSED(ag_attention_init(NULL, tape, AG_F32, 4, 2), AG_ERR_NULL, "attention_init");
 }
 END_TEST
 
@@ -200,6 +219,18 @@ START_TEST(normalisation) {
     REFUSED(ag_groupnorm_apply(&g, x), AG_ERR_RANGE, "3 groups cannot divide C");
     REFUSED(ag_groupnorm_init(&g, tape, AG_F32, 0, 1), AG_ERR_RANGE, "groupnorm");
     REFUSED(ag_groupnorm_init(&g, tape, AG_F32, 4, 0), AG_ERR_RANGE, "groupnorm");
+    g = group, g.gamma = NULL;
+    REFUSED(ag_groupnorm_apply(&g, f32(1, 4, 0, 0)), AG_ERR_SHAPE, "x f32 (4): the input must be (N,…,C)");
+    REFUSED(ag_groupnorm_init(NULL, tape, AG_F32, 4, 2), AG_ERR_NULL, "groupnorm_init");
+    REFUSED(ag_rmsnorm_init(NULL, tape, AG_F32, 4), AG_ERR_NULL, "rmsnorm_init");
+    ag_rmsnorm root;
+    ag_rmsnorm_init(&root, tape, AG_F32, 4);
+    ACCEPTED(ag_rmsnorm_apply(&root, x));
+    REFUSED(ag_rmsnorm_apply(&root, f32(2, 5, 3, 0)), AG_ERR_SHAPE, "the input must be (…,C)");
+    REFUSED(ag_rmsnorm_apply(&root, ag_cast(x, AG_I64)), AG_ERR_DTYPE, "the dtype i64");
+    root.epsilon = -1;
+    REFUSED(ag_rmsnorm_apply(&root, x), AG_ERR_RANGE, "-1");
+    REFUSED(ag_normalise(nil_of(tape), AG_AXES(0), 1e-5), AG_ERR_NIL, "nil");
     ACCEPTED(ag_weight_norm(x, f32(1, 4, 0, 0), 1));
     REFUSED(ag_weight_norm(x, wide, 1), AG_ERR_SHAPE, "g must be (4)");
     REFUSED(ag_weight_norm(x, f32(1, 5, 0, 0), 1), AG_ERR_SHAPE, "g must be (4)");
@@ -232,6 +263,96 @@ START_TEST(recurrent) {
 }
 END_TEST
 
+START_TEST(recurrent_layers) {
+    static const ag_rnn good = {.in = 2, .hidden = 3, .layers = 1, .cell = AG_CELL_LSTM};
+    ag_rnn sizes[] = {good, good, good, good, good, good, good, good}, layer, wrong;
+    sizes[0].in = 0, sizes[1].hidden = 0, sizes[2].hidden = INT64_MAX / 8 + 1, sizes[3].layers = -1;
+    sizes[4].layers = (int64_t)INT32_MAX + 1, sizes[5].cell = (ag_cell)(AG_CELL_LSTM + 1), sizes[6].dropout = -0.5;
+    sizes[7].dropout = 1;
+    for (int i = 0; i < 8; i++) {
+        REFUSED(ag_rnn_init(&wrong, tape, AG_F32, &sizes[i], NULL), AG_ERR_RANGE, "each number must be at least 1");
+        ck_assert_ptr_null(wrong.parts);
+    }
+    REFUSED(ag_rnn_init(&wrong, tape, AG_F32, NULL, NULL), AG_ERR_RANGE, "0 inputs");
+    REFUSED(ag_rnn_init(NULL, tape, AG_F32, &good, NULL), AG_ERR_NULL, "rnn_init");
+    ag_tensor *x = f32(3, 2, 4, 2);
+    ag_rnn_state state = {NULL, NULL};
+    ACCEPTED(ag_rnn_init(&layer, tape, AG_F32, &good, NULL));
+    ACCEPTED(ag_rnn_apply(&layer, x, NULL, NULL, false));
+    REFUSED(ag_rnn_apply(NULL, x, NULL, NULL, false), AG_ERR_NULL, "the layer or its parts are NULL");
+    wrong = layer, wrong.parts = NULL;
+    REFUSED(ag_rnn_apply(&wrong, x, NULL, NULL, false), AG_ERR_NULL, "the layer or its parts are NULL");
+    wrong = layer, wrong.layers = 0;
+    REFUSED(ag_rnn_apply(&wrong, x, NULL, NULL, false), AG_ERR_NULL, "the layer or its parts are NULL");
+    wrong = layer, wrong.dropout = 1;
+    REFUSED(ag_rnn_apply(&wrong, x, NULL, NULL, false), AG_ERR_RANGE, "dropout is 1");
+    wrong.dropout = -1;
+    REFUSED(ag_rnn_apply(&wrong, x, NULL, NULL, false), AG_ERR_RANGE, "dropout is -1");
+    REFUSED(ag_rnn_apply(&layer, f32(2, 4, 2, 0), NULL, NULL, false), AG_ERR_SHAPE, "the input must be (N,T,C)");
+    REFUSED(ag_rnn_apply(&layer, f32(3, 2, 4, 3), NULL, NULL, false), AG_ERR_SHAPE, "the input must be (N,T,C)");
+    REFUSED(ag_rnn_apply(&layer, f32(3, 2, 0, 2), NULL, NULL, false), AG_ERR_SHAPE, "the input must be (N,T,C)");
+    const ag_shape endless = AG_SHAPE(0, (int64_t)INT32_MAX + 1, 2);
+    REFUSED(ag_rnn_apply(&layer, ag_zeros(tape, AG_F32, endless), NULL, NULL, false), AG_ERR_SHAPE, "(N,T,C)");
+    state.hidden = f32(3, 1, 2, 4);
+    REFUSED(ag_rnn_apply(&layer, x, NULL, &state, false), AG_ERR_SHAPE, "the state must be (1,2,3)");
+    state.hidden = NULL, state.cell = f32(3, 1, 2, 4);
+    REFUSED(ag_rnn_apply(&layer, x, NULL, &state, false), AG_ERR_SHAPE, "the state must be (1,2,3)");
+    ag_sequence m;
+    ag_sequence_init(&m, tape, AG_F32, "m");
+    ag_sequence_lstm(&m, 2, 3, NULL);
+    ACCEPTED(ag_sequence_apply(&m, x));
+    REFUSED(ag_sequence_apply(&m, f32(2, 4, 2, 0)), AG_ERR_SHAPE, "the input must be (N,T,C)");
+    REFUSED(ag_sequence_apply(&m, f32(3, 2, 0, 2)), AG_ERR_SHAPE, "the input must be (N,T,C)");
+    REFUSED(ag_sequence_apply(&m, f32(3, 2, 4, 3)), AG_ERR_SHAPE, "the input must be (N,T,C)");
+}
+END_TEST
+
+/* ---- Layers that are made ---- */
+
+static ag_tensor *strange;
+static ag_tensor *strange_initial(ag_tape *t, ag_dtype dtype, ag_shape shape, double number) {
+    (void)t, (void)dtype, (void)shape, (void)number;
+    return strange;
+}
+
+START_TEST(made_layers) {
+    ag_tape *other = ag_tape_new();
+    ag_tensor *results[] = {NULL, nil_of(tape), ag_zeros(other, AG_F32, AG_SHAPE(4, 3))};
+    ag_linear linear, l;
+    ag_embedding table, e;
+    ag_conv2d conv, c;
+    ag_linear_init(&linear, tape, AG_F32, 4, 3);
+    ag_embedding_init(&table, tape, AG_F32, 4, 3);
+    ag_conv2d_init(&conv, tape, AG_F32, 2, 3, 1);
+    for (int i = 0; i < 3; i++) {
+        const ag_layer_options options = {.weight = {strange_initial, 0}};
+        strange = results[i];
+        REFUSED(ag_linear_init_with(&l, tape, AG_F32, 4, 3, &options), AG_ERR_NIL, "returned no tensor of this tape");
+    }
+    l = linear, l.bias = f32(2, 1, 3, 0);
+    ACCEPTED(ag_linear_apply(&linear, f32(2, 5, 4, 0)));
+    REFUSED(ag_linear_apply(&l, f32(2, 5, 4, 0)), AG_ERR_SHAPE, "the bias must be (3)");
+    e = table, e.weight = f32(1, 4, 0, 0);
+    ACCEPTED(ag_embedding_apply(&table, wholes(5)));
+    REFUSED(ag_embedding_apply(&e, wholes(5)), AG_ERR_SHAPE, "the table be (V,C)");
+    const ag_shape all = {.rank = AG_MAX_RANK, .extent = {1, 1, 1, 1, 1, 1, 1, 1}};
+    REFUSED(ag_embedding_apply(&table, ag_zeros(tape, AG_I64, all)), AG_ERR_SHAPE, "the index must have at most");
+    ag_tensor *image = ag_zeros(tape, AG_F32, AG_SHAPE(1, 3, 3, 2));
+    c = conv, c.bias = f32(2, 1, 3, 0);
+    ACCEPTED(ag_conv2d_apply(&conv, image));
+    REFUSED(ag_conv2d_apply(&c, image), AG_ERR_SHAPE, "the bias must be (K)");
+    const int64_t far = INT64_C(1) << 31;
+    REFUSED(ag_max_pool(image, AG_SHAPE(far), NULL), AG_ERR_RANGE, "2147483648");
+    REFUSED(ag_adaptive_max_pool(ag_zeros(tape, AG_F32, AG_SHAPE(0, far, 1)), AG_SHAPE(4)), AG_ERR_SHAPE,
+            "axis 1 must have 1 to 2³¹ − 1 elements");
+    REFUSED(ag_adaptive_max_pool(ag_zeros(tape, AG_F32, AG_SHAPE(1, 0, 1)), AG_SHAPE(4)), AG_ERR_SHAPE,
+            "axis 1 must have 1 to 2³¹ − 1 elements");
+    REFUSED(ag_pixel_unshuffle(ag_zeros(tape, AG_F32, AG_SHAPE(1, 0, INT64_C(1) << 58)), 1024), AG_ERR_SHAPE,
+            "times the channels are too many");
+    ag_tape_free(other);
+}
+END_TEST
+
 /* ---- Datasets ---- */
 
 START_TEST(datasets) {
@@ -245,6 +366,15 @@ START_TEST(datasets) {
     REFUSED(ag_dataset_fold(NULL, &to[1], tape, &d, 2, 0, NULL), AG_ERR_NULL, "one of the two datasets is NULL");
     REFUSED(ag_dataset_fold(&to[0], NULL, tape, &d, 2, 0, NULL), AG_ERR_NULL, "one of the two datasets is NULL");
     REFUSED(ag_dataset_tensors(&wrong, 2, (ag_tensor *[]){x, NULL}), AG_ERR_NULL, "part 1 is NULL");
+    REFUSED_APART(ag_dataset_tensors(&wrong, 2, (ag_tensor *[]){NULL, x}), AG_ERR_NULL, "part 0 is NULL");
+    REFUSED(ag_dataset_split(to, tape, NULL, 2, (double[]){0.5, 0.5}, NULL), AG_ERR_NULL, "dataset_split");
+    REFUSED(ag_dataset_fold(&to[0], &to[1], tape, NULL, 2, 0, NULL), AG_ERR_NULL, "dataset_fold");
+    REFUSED(ag_dataset_select(NULL, &d, wholes(1)), AG_ERR_NULL, "the view is NULL");
+    REFUSED(ag_dataset_select(to, NULL, wholes(1)), AG_ERR_NULL, "dataset_select");
+    ck_assert_int_eq(ag_dataset_count(to), 0);
+    ACCEPTED(ag_dataset_split(to, tape, &d, 2, (double[]){1, 0}, NULL));
+    ck_assert_int_eq(ag_dataset_count(&to[0]), 6);
+    ck_assert_int_eq(ag_dataset_count(&to[1]), 0);
     REFUSED(ag_dataset_tensors(&wrong, 2, (ag_tensor *[]){x, nil}), AG_ERR_NIL, "nil");
     REFUSED(ag_dataset_tensors(&wrong, 2, (ag_tensor *[]){x, ag_zeros(other, AG_F32, AG_SHAPE(6))}), AG_ERR_TAPE,
             "second input is on another tape");
@@ -304,7 +434,32 @@ START_TEST(schedules) {
     REFUSED_APART(ag_stopping_step(&t, 1), AG_ERR_RANGE, "patience is 0");
     t = stopping, t.waited = -1;
     REFUSED_APART(ag_stopping_step(&t, 1), AG_ERR_RANGE, "waited is -1");
+    t = stopping, t.n = -1;
+    REFUSED_APART(ag_stopping_step(&t, 1), AG_ERR_RANGE, "n is -1");
+    t = stopping, t.steps = -1;
+    REFUSED_APART(ag_stopping_step(&t, 1), AG_ERR_RANGE, "steps is -1");
     REFUSED(ag_stopping_restore(&stopping), AG_ERR_RANGE, "there is no best value");
+    REFUSED_APART(ag_stopping_restore(NULL), AG_ERR_NULL, "the struct is NULL");
+    ag_tape *other = ag_tape_new();
+    ag_tensor *foreign = ag_parameter_from(ag_zeros(other, AG_F32, AG_SHAPE(2)));
+    ag_kept bad[2] = {kept[0], kept[0]};
+    t = stopping, t.n = 2, t.kept = bad;
+    bad[1].variable = foreign;
+    REFUSED(ag_stopping_step(&t, 1), AG_ERR_TAPE, "variable 1 is on another tape than the first");
+    bad[1].variable = f32(1, 2, 0, 0);
+    REFUSED(ag_stopping_step(&t, 1), AG_ERR_TAPE, "is not a variable");
+    bad[1] = kept[0], bad[1].value = f32(1, 2, 0, 0);
+    REFUSED(ag_stopping_step(&t, 1), AG_ERR_TAPE, "is not a variable");
+    bad[1].value = ag_parameter_from(f32(1, 3, 0, 0));
+    REFUSED(ag_stopping_step(&t, 1), AG_ERR_SHAPE, "what is kept of number 1");
+    bad[0].variable = NULL;
+    REFUSED_APART(ag_stopping_step(&t, 1), AG_ERR_NULL, "number 0: it is NULL");
+    ag_stopping nothing;
+    ACCEPTED(ag_stopping_init(&nothing, 0, NULL, NULL));
+    REFUSED_APART(ag_stopping_restore(&nothing), AG_ERR_RANGE, "there is no best value");
+    ck_assert(!ag_stopping_step(&nothing, 1));
+    ACCEPTED(ag_stopping_restore(&nothing));
+    ag_tape_free(other);
 }
 END_TEST
 
@@ -317,6 +472,10 @@ START_TEST(optimisers) {
     ag_adam adam, a;
     ag_accumulator sum, s;
     ag_average average, m;
+    ag_sgd sgd;
+    REFUSED(ag_sgd_init(NULL, 1, v, slots, 0.1, 0), AG_ERR_NULL, "sgd_init");
+    REFUSED_APART(ag_sgd_init(&sgd, -1, v, slots, 0.1, 0), AG_ERR_RANGE, "-1");
+    ck_assert_int_eq(sgd.n, 0);
     ag_adam_init(&adam, 1, v, slots);
     ACCEPTED(ag_adam_step(&adam, g));
     ck_assert_int_eq(ag_adam_steps(&adam), 1);
@@ -360,6 +519,9 @@ START_TEST(optimisers) {
     ACCEPTED(ag_average_step(&average));
     ck_assert_int_eq(ag_average_steps(&average), 1);
     ck_assert_int_eq(ag_average_steps(NULL), 0);
+    m = average, m.steps = INT64_MAX;
+    ACCEPTED(ag_average_step(&m));
+    ck_assert_int_eq(m.steps, INT64_MAX);
     m = average, m.made = 0;
     ck_assert_int_eq(ag_average_steps(&m), 0);
     m = average, m.n = 0;
@@ -394,7 +556,13 @@ static ag_tensor *flattened(ag_tensor *x) {
     return ag_sequence_apply(&m, x);
 }
 
+static ag_tensor *foreign_layer(void *state, ag_tensor *x, bool training) {
+    (void)state, (void)x, (void)training;
+    return strange;
+}
+
 START_TEST(layers_of_a_sequence) {
+    ag_tape *other = ag_tape_new();
     ag_sequence m;
     ag_sequence_init(&m, tape, AG_F32, "m");
     REFUSED(ag_sequence_conv2d(&m, 2, 2, 3, 0, 1, NULL), AG_ERR_RANGE, "stride 0");
@@ -402,8 +570,31 @@ START_TEST(layers_of_a_sequence) {
     REFUSED(ag_sequence_conv2d(&m, 2, 2, 3, 1, INT64_C(1) << 31, NULL), AG_ERR_RANGE, "padding 2147483648");
     REFUSED(ag_sequence_max_pool2d(&m, 0, 1), AG_ERR_RANGE, "size 0");
     REFUSED(ag_sequence_max_pool2d(&m, 1, 0), AG_ERR_RANGE, "stride 0");
+    static const ag_layer_kind none = {.name = "none"}, nameless = {.apply = foreign_layer},
+                               foreign = {.name = "foreign", .apply = foreign_layer};
+    REFUSED(ag_sequence_add(&m, NULL, "a", NULL, 0), AG_ERR_NULL, "the kind, its name or apply, or the state is NULL");
+    REFUSED(ag_sequence_add(&m, &none, "a", NULL, 0), AG_ERR_NULL, "the kind, its name or apply, or the state is NULL");
+    REFUSED(ag_sequence_add(&m, &nameless, "a", NULL, 0), AG_ERR_NULL, "the kind, its name or apply, or the state");
+    REFUSED(ag_sequence_add(&m, &foreign, "a", NULL, 8), AG_ERR_NULL, "the kind, its name or apply, or the state");
+    ck_assert_ptr_null(ag_sequence_at(&m, 0));
+    ck_assert_ptr_null(ag_sequence_at(NULL, 0));
+    ag_mark before = ag_tape_mark(tape);
+    ACCEPTED(ag_sequence_add(&m, &foreign, "a", NULL, 0));
+    ck_assert_ptr_nonnull(ag_sequence_at(&m, 0));
+    ck_assert_ptr_null(ag_sequence_at(&m, -1));
+    ck_assert_ptr_null(ag_sequence_at(&m, 1));
+    ag_tensor *results[] = {NULL, nil_of(tape), ag_zeros(other, AG_F32, AG_SHAPE(4, 3))}, *x = f32(2, 3, 4, 0);
+    for (int i = 0; i < 3; i++) {
+        strange = results[i];
+        REFUSED(ag_sequence_apply(&m, x), AG_ERR_NIL, "the layer returned no tensor of this tape");
+    }
+    strange = x;
+    ACCEPTED(ag_sequence_apply(&m, x));
+    ag_tape_rewind(tape, before);
+    ck_assert_ptr_null(ag_sequence_at(&m, 0));
     ACCEPTED(flattened(f32(2, 3, 4, 0)));
     REFUSED(flattened(ag_scalar(tape, AG_F32, 1)), AG_ERR_SHAPE, "the input must be (N,…)");
+    ag_tape_free(other);
 }
 END_TEST
 
@@ -574,6 +765,8 @@ int main(void) {
     tcase_add_test(t, positions);
     tcase_add_test(t, normalisation);
     tcase_add_test(t, recurrent);
+    tcase_add_test(t, recurrent_layers);
+    tcase_add_test(t, made_layers);
     t = tape_group(suite, "training");
     tcase_add_test(t, metrics);
     tcase_add_test(t, datasets);
