@@ -53,11 +53,61 @@ START_TEST(constructors_have_all_features_of_the_processor) {
 END_TEST
 #endif
 
+#if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
+/* Each bit that the manuals of processors ask for, missing alone from what has all. */
+START_TEST(features_are_those_of_the_registers) {
+    enum {
+        LEVEL_4 = AG__HAS_LEVEL_4,
+        LEVEL_3 = AG__HAS_LEVEL_3 | LEVEL_4,
+        AVX512 = AG__HAS_AVX512 | LEVEL_4,
+        AVX512F = AG__HAS_AVX512F | AVX512,
+        ALL = AG__HAS_AVX | AG__HAS_AVX2 | AG__HAS_FMA | AVX512F | LEVEL_3
+    };
+    static const struct {
+        int word, bit;
+        unsigned lost;
+    } rows[] = {
+        {0, 28, ALL},                   /* AVX */
+        {0, 12, AG__HAS_FMA | LEVEL_3}, /* FMA */
+        {0, 22, LEVEL_3},               /* MOVBE */
+        {0, 29, LEVEL_3},               /* F16C */
+        {1, 1, ALL},                    /* the system keeps XMM, */
+        {1, 2, ALL},                    /* YMM, */
+        {1, 5, AVX512F},                /* masks, */
+        {1, 6, AVX512F},                /* the upper halves of ZMM, */
+        {1, 7, AVX512F},                /* and ZMM16 to 31 */
+        {2, 3, LEVEL_3},                /* BMI1 */
+        {2, 5, AG__HAS_AVX2 | LEVEL_3}, /* AVX2 */
+        {2, 8, LEVEL_3},                /* BMI2 */
+        {2, 16, AVX512F},               /* AVX512F */
+        {2, 17, AVX512},                /* AVX512DQ */
+        {2, 28, LEVEL_4},               /* AVX512CD */
+        {2, 30, AVX512},                /* AVX512BW */
+        {2, 31, AVX512},                /* AVX512VL */
+        {3, 5, LEVEL_3},                /* LZCNT */
+    };
+    ck_assert_uint_eq(ag__features_of(UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX), ALL);
+    ck_assert_uint_eq(ag__features_of(1u << 28, 6, 0, 0), AG__HAS_AVX);
+    uint32_t needed[4] = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint32_t word[] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+        word[rows[i].word] &= ~(UINT32_C(1) << rows[i].bit);
+        needed[rows[i].word] |= UINT32_C(1) << rows[i].bit;
+        ck_assert_msg(ag__features_of(word[0], word[1], word[2], word[3]) == (ALL & ~rows[i].lost), "row %zu", i);
+    }
+    ck_assert_uint_eq(ag__features_of(needed[0], needed[1], needed[2], needed[3]), ALL); /* no other bit is wanted */
+}
+END_TEST
+#endif
+
 int main(void) {
     Suite *suite = suite_create("library");
     tcase_add_test(plain_group(suite, "loading"), a_library_is_there_or_not);
 #ifdef __GNUC__
     tcase_add_test(tape_group(suite, "constructors"), constructors_have_all_features_of_the_processor);
+#endif
+#if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
+    tcase_add_test(plain_group(suite, "features"), features_are_those_of_the_registers);
 #endif
     return run_suite(suite);
 }

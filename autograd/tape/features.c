@@ -18,26 +18,29 @@ static uint32_t kept_by_system(void) {
 
 static bool all(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
 
+unsigned ag__features_of(uint32_t first, uint32_t kept, uint32_t more, uint32_t far) {
+    unsigned found = AG__HAS_AVX;
+    if (!all(first, bit_AVX) || !all(kept, KEEPS_32)) return 0;
+    if (all(more, bit_AVX2)) found |= AG__HAS_AVX2;
+    if (all(first, bit_FMA)) found |= AG__HAS_FMA;
+    if (all(first, bit_FMA | bit_F16C | bit_MOVBE) && all(more, bit_AVX2 | bit_BMI | bit_BMI2) && all(far, bit_LZCNT))
+        found |= AG__HAS_LEVEL_3;
+    if (all(kept, KEEPS_64) && all(more, bit_AVX512F)) {
+        found |= AG__HAS_AVX512F;
+        if (all(more, bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL)) found |= AG__HAS_AVX512;
+        if (found & AG__HAS_LEVEL_3 && found & AG__HAS_AVX512 && all(more, bit_AVX512CD)) found |= AG__HAS_LEVEL_4;
+    }
+    return found;
+}
+
 /* The first of all constructors that a program may have: they and C++'s initialisers may use the library. */
 enum { FIRST = 101 };
 
 __attribute__((constructor(FIRST))) static void find_features(void) {
-    unsigned a, b = 0, c = 0, d, more, far = 0, found = AG__HAS_AVX;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !all(c, bit_OSXSAVE | bit_AVX)) return;
-    const unsigned first = c;
-    const uint32_t kept = kept_by_system();
-    if (!all(kept, KEEPS_32)) return;
-    if (!__get_cpuid_count(7, 0, &a, &b, &more, &d)) b = 0;
-    if (!__get_cpuid(0x80000001, &a, &d, &far, &more)) far = 0;
-    if (all(b, bit_AVX2)) found |= AG__HAS_AVX2;
-    if (all(first, bit_FMA)) found |= AG__HAS_FMA;
-    if (all(first, bit_FMA | bit_F16C | bit_MOVBE) && all(b, bit_AVX2 | bit_BMI | bit_BMI2) && all(far, bit_LZCNT))
-        found |= AG__HAS_LEVEL_3;
-    if (all(kept, KEEPS_64) && all(b, bit_AVX512F)) {
-        found |= AG__HAS_AVX512F;
-        if (all(b, bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL)) found |= AG__HAS_AVX512;
-        if (found & AG__HAS_LEVEL_3 && found & AG__HAS_AVX512 && all(b, bit_AVX512CD)) found |= AG__HAS_LEVEL_4;
-    }
-    ag__processor = found;
+    unsigned a, b, c, d, first, more = 0, far = 0;
+    if (!__get_cpuid(1, &a, &b, &first, &d) || !all(first, bit_OSXSAVE)) return;
+    if (!__get_cpuid_count(7, 0, &a, &more, &c, &d)) more = 0;
+    if (!__get_cpuid(0x80000001, &a, &b, &far, &d)) far = 0;
+    ag__processor = ag__features_of(first, kept_by_system(), more, far);
 }
 #endif
