@@ -45,7 +45,6 @@ static ag_tensor *tensor_wrong(const char *name, ag_tape *tape, const ag_dataset
 }
 
 static ag_tensor *numbers_wrong(const char *name, const char *what, ag_tape *tape, ag_tensor *x, int64_t n) {
-    if (!x) return ag__refuse_on(tape, name, AG_ERR_NULL, "the %s is NULL", what);
     if (ag_tape_of(x) != tape) return ag__refuse_on(tape, name, AG_ERR_TAPE, "the %s is on another tape", what);
     if (ag_is_nil(x)) return ag__refuse(name, 1, &x, AG_ERR_NIL, "it is nil");
     if (ag_dtype_of(x) != AG_I64)
